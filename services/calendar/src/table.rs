@@ -1,0 +1,248 @@
+//! The table of rest days and make-up working days: the facts of the yearly notices, and their versions.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use chrono::{Datelike, NaiveDate, Weekday};
+use serde::Deserialize;
+
+const FACTS: &str = include_str!("../data/holidays.toml");
+
+/// The last days of December can be rearranged by the next year's notice (seen from the 29th on).
+const DECEMBER_TAIL: u32 = 28;
+
+/// One holiday of a notice; each text is `YYYY-MM-DD`, or `from/to` for every day between, both included.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct HolidayGroup {
+    pub name: String,
+    /// Rest days, weekends among them included where the notice lists them.
+    pub off: Vec<String>,
+    /// Make-up working days, and days that an amendment gave back to work.
+    pub work: Vec<String>,
+}
+
+/// The notice (or notices) of the State Council General Office for one title year.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct YearNotice {
+    pub title_year: i32,
+    /// Addresses of the official papers, in order of issue.
+    pub papers: Vec<String>,
+    /// Empty while the notice is not published: the year is unknown then.
+    #[serde(default, rename = "holiday")]
+    pub holidays: Vec<HolidayGroup>,
+}
+
+#[derive(Deserialize)]
+struct Facts {
+    version: u32,
+    year: Vec<YearNotice>,
+}
+
+/// Facts that do not make a calendar.
+#[derive(Debug, thiserror::Error)]
+pub enum CalendarError {
+    #[error("the holiday facts cannot be read: {0}")]
+    Syntax(#[from] Box<toml::de::Error>),
+    #[error("{year}: {text:?} is not a date or a range of dates of that year or the December before")]
+    Date { year: i32, text: String },
+    #[error("{year}: {day} is both a rest day and a working day")]
+    Contradiction { year: i32, day: NaiveDate },
+    #[error("{year} is there twice")]
+    Twice { year: i32 },
+}
+
+/// The versioned table of published rest days and make-up working days. Cheap to keep, never changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Calendar {
+    version: u32,
+    /// Per title year: the day and whether it is a working day.
+    years: BTreeMap<i32, BTreeMap<NaiveDate, bool>>,
+}
+
+impl Calendar {
+    /// The calendar of the facts that are part of the release.
+    ///
+    /// # Panics
+    /// Never in a release: the embedded facts are parsed by the tests.
+    #[must_use]
+    pub fn builtin() -> &'static Self {
+        static BUILTIN: LazyLock<Calendar> = LazyLock::new(|| match Calendar::from_toml(FACTS) {
+            Ok(calendar) => calendar,
+            Err(error) => panic!("the embedded holiday facts are wrong: {error}"),
+        });
+        &BUILTIN
+    }
+
+    /// Reads facts in the form of `data/holidays.toml`.
+    ///
+    /// # Errors
+    /// Any [`CalendarError`].
+    pub fn from_toml(text: &str) -> Result<Self, CalendarError> {
+        let facts: Facts = toml::from_str(text).map_err(Box::new)?;
+        let mut calendar = Self { version: facts.version, years: BTreeMap::new() };
+        for notice in &facts.year {
+            if calendar.years.insert(notice.title_year, days(notice)?).is_some() {
+                return Err(CalendarError::Twice { year: notice.title_year });
+            }
+        }
+        Ok(calendar)
+    }
+
+    /// The calendar of the next version, with one title year published or amended. Clocks that run
+    /// are recomputed with it, see [`Calendar::recompute`].
+    ///
+    /// # Errors
+    /// Any [`CalendarError`] of the notice.
+    pub fn amended(&self, notice: &YearNotice) -> Result<Self, CalendarError> {
+        let mut next = self.clone();
+        next.years.insert(notice.title_year, days(notice)?);
+        next.version += 1;
+        Ok(next)
+    }
+
+    /// Grows with every change of the facts.
+    #[must_use]
+    pub const fn version(&self) -> u32 {
+        self.version
+    }
+
+    /// Whether the notice for a year is known; an entry without days is not.
+    #[must_use]
+    pub fn is_published(&self, year: i32) -> bool {
+        self.years.get(&year).is_some_and(|days| !days.is_empty())
+    }
+
+    /// Whether people work on that day: the notices decide (that of the day's year and that of the
+    /// year after, which may rearrange December), else Monday to Friday.
+    #[must_use]
+    pub fn is_work_day(&self, day: NaiveDate) -> bool {
+        let listed = |title_year: i32| self.years.get(&title_year).and_then(|days| days.get(&day)).copied();
+        listed(day.year())
+            .or_else(|| listed(day.year() + 1))
+            .unwrap_or_else(|| !matches!(day.weekday(), Weekday::Sat | Weekday::Sun))
+    }
+
+    /// Whether a notice that is still to come may change what is known of that day.
+    #[must_use]
+    pub fn is_provisional(&self, day: NaiveDate) -> bool {
+        !self.is_published(day.year())
+            || (day.month() == 12 && day.day() >= DECEMBER_TAIL && !self.is_published(day.year() + 1))
+    }
+
+    /// The working days of a year.
+    #[must_use]
+    pub fn work_days_in_year(&self, year: i32) -> usize {
+        let days = NaiveDate::from_ymd_opt(year, 1, 1).map(|first| first.iter_days());
+        days.into_iter()
+            .flatten()
+            .take_while(|day| day.year() == year)
+            .filter(|day| self.is_work_day(*day))
+            .count()
+    }
+}
+
+fn days(notice: &YearNotice) -> Result<BTreeMap<NaiveDate, bool>, CalendarError> {
+    let year = notice.title_year;
+    let mut days = BTreeMap::new();
+    for holiday in &notice.holidays {
+        for (texts, works) in [(&holiday.off, false), (&holiday.work, true)] {
+            for text in texts {
+                let wrong = || CalendarError::Date { year, text: text.clone() };
+                let (from, to) = text.split_once('/').unwrap_or((text, text));
+                let from: NaiveDate = from.parse().map_err(|_| wrong())?;
+                let to: NaiveDate = to.parse().map_err(|_| wrong())?;
+                let in_notice =
+                    |day: NaiveDate| day.year() == year || (day.year() == year - 1 && day.month() == 12);
+                if from > to || !in_notice(from) || !in_notice(to) {
+                    return Err(wrong());
+                }
+                for day in from.iter_days().take_while(|day| *day <= to) {
+                    if days.insert(day, works).is_some_and(|before| before != works) {
+                        return Err(CalendarError::Contradiction { year, day });
+                    }
+                }
+            }
+        }
+    }
+    Ok(days)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn day(text: &str) -> NaiveDate {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn each_year_has_its_working_days() {
+        let calendar = Calendar::builtin();
+        for (year, expected) in [(2024, 251), (2025, 248), (2026, 248)] {
+            assert_eq!(calendar.work_days_in_year(year), expected, "{year}");
+        }
+        // Cross-check: days − weekend days − statutory days (11 before 2025, 13 from then on); make-up days
+        // only move rest days. 2020 had one working day less: the holiday was prolonged.
+        for year in 2016..=2026 {
+            let all =
+                NaiveDate::from_ymd_opt(year, 1, 1).unwrap().iter_days().take_while(|d| d.year() == year);
+            let weekdays = all.filter(|d| !matches!(d.weekday(), Weekday::Sat | Weekday::Sun)).count();
+            let statutory = if year < 2025 { 11 } else { 13 };
+            let found = calendar.work_days_in_year(year);
+            assert!(found.abs_diff(weekdays - statutory) <= 2, "{year}: {found} of {weekdays}");
+        }
+    }
+
+    #[test]
+    fn the_last_days_of_december_are_looked_up_in_the_next_years_notice_too() {
+        let calendar = Calendar::builtin();
+        assert!(calendar.is_work_day(day("2018-12-29")), "a Saturday that is worked, listed in 2019");
+        assert!(!calendar.is_work_day(day("2018-12-31")), "a Monday off, listed in 2019");
+        assert!(!calendar.is_work_day(day("2022-12-31")));
+    }
+
+    #[test]
+    fn an_empty_year_is_unknown_and_not_a_year_without_holidays() {
+        let calendar = Calendar::builtin();
+        assert!(calendar.is_published(2026) && !calendar.is_published(2027) && !calendar.is_published(2015));
+        assert!(calendar.is_work_day(day("2027-01-01")), "weekends only, as long as nothing else is known");
+        assert!(!calendar.is_work_day(day("2027-01-02")));
+        assert!(calendar.is_provisional(day("2027-01-01")) && calendar.is_provisional(day("2026-12-31")));
+        assert!(!calendar.is_provisional(day("2026-12-20")) && !calendar.is_provisional(day("2025-12-31")));
+    }
+
+    #[test]
+    fn holidays_for_a_part_of_the_people_are_working_days() {
+        for half_day in ["2026-03-08", "2026-05-04", "2025-05-04"] {
+            let calendar = Calendar::builtin();
+            let listed = calendar.years[&day(half_day).year()].get(&day(half_day));
+            assert!(listed.is_none_or(|works| !works), "{half_day} is never listed for its own sake");
+        }
+        assert!(Calendar::builtin().is_work_day(day("2024-03-08")));
+        assert!(Calendar::builtin().is_work_day(day("2023-05-04")));
+    }
+
+    #[test]
+    fn a_notice_that_contradicts_itself_is_refused() {
+        let notice = |off: &str, work: &str| YearNotice {
+            title_year: 2027,
+            papers: vec![],
+            holidays: vec![HolidayGroup {
+                name: "元旦".into(),
+                off: vec![off.into()],
+                work: vec![work.into()],
+            }],
+        };
+        let calendar = Calendar::builtin();
+        assert!(calendar.amended(&notice("2027-01-01/2027-01-03", "2027-01-04")).is_ok());
+        for (off, work) in [
+            ("2027-01-01/2027-01-03", "2027-01-03"),
+            ("2027-01-03/2027-01-01", "2027-01-04"),
+            ("2026-01-01", "2027-01-04"),
+            ("1 January", "2027-01-04"),
+        ] {
+            assert!(calendar.amended(&notice(off, work)).is_err(), "{off} {work}");
+        }
+        assert!(matches!(Calendar::from_toml("version = 1\nyear = [1]"), Err(CalendarError::Syntax(_))));
+    }
+}
