@@ -1,0 +1,1 @@
+//! volunteer-matching
