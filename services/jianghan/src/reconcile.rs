@@ -1,0 +1,216 @@
+//! Compares what case-routing holds with what the other services learnt from its events, and what analytics
+//! reports with a recount from the cases. Reads the services' `jianghan.ops.v1` only; changes nothing.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use anyhow::{Context, Result};
+use proto::ops::v1::{GetStatisticsRequest, ListDigestsRequest};
+use serde::Serialize;
+
+use crate::suite::{SERVICES, Session, Suite};
+
+/// One thing on which two services disagree.
+#[derive(Clone, Debug, Serialize)]
+pub struct Difference {
+    /// `case`, `task`, `offer` or `rollup`.
+    pub subject: &'static str,
+    /// The service that was compared with case-routing.
+    pub service: &'static str,
+    /// Id of the thing.
+    pub key: String,
+    /// `missing` (the other service lacks it), `extra` (only it has it) or `differing`.
+    pub kind: &'static str,
+    /// What case-routing holds.
+    pub expected: String,
+    /// What the other service holds.
+    pub found: String,
+}
+
+/// The outcome of a comparison.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Reconciliation {
+    /// How many things were compared, by subject.
+    pub compared: BTreeMap<&'static str, u64>,
+    /// Everything that differs.
+    pub differences: Vec<Difference>,
+    /// Extra active assignments + extra records + extra facts + |rollup − recount|.
+    pub duplicated_effects: u64,
+}
+
+/// Who is compared with case-routing on what.
+const COMPARISONS: [(&str, &str); 4] =
+    [("case", "analytics"), ("rollup", "analytics"), ("task", "staffing"), ("offer", "volunteer-matching")];
+
+/// Waits until no service has events in its outbox or waiting in `parked_events` (dead ones stay).
+/// Gives up after `patience` and says what is left.
+pub async fn drain(suite: &Suite, operator: &Session, patience: std::time::Duration) -> Result<()> {
+    let deadline = std::time::Instant::now() + patience;
+    let mut quiet = 0;
+    let mut last = (-1, -1);
+    loop {
+        let (mut waiting, mut published, mut consumed) = (0, 0, 0);
+        for service in SERVICES {
+            let request = operator.request(GetStatisticsRequest {}).await?;
+            let statistics = suite.ops(service).get_statistics(request).await?.into_inner();
+            waiting += statistics.outbox_backlog + statistics.parked;
+            published += statistics.published;
+            consumed += statistics.consumed;
+        }
+        // Confirmed by the broker is not yet handled: wait until nothing is consumed any more.
+        quiet = if waiting == 0 && (published, consumed) == last { quiet + 1 } else { 0 };
+        last = (published, consumed);
+        if quiet >= 5 {
+            return Ok(());
+        }
+        if std::time::Instant::now() > deadline {
+            anyhow::bail!("{waiting} events are still waiting after {patience:?}");
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    }
+}
+
+/// Compares the services. The caller drains first, else differences may be events under way.
+pub async fn reconcile(suite: &Suite, operator: &Arc<Session>) -> Result<Reconciliation> {
+    let mut outcome = Reconciliation::default();
+    for (subject, service) in COMPARISONS {
+        let expected = digests(suite, operator, "case-routing", subject).await?;
+        let found = digests(suite, operator, service, subject).await?;
+        outcome.compared.insert(subject, expected.len() as u64);
+        compare(subject, service, &expected, &found, &mut outcome);
+    }
+    Ok(outcome)
+}
+
+fn compare(
+    subject: &'static str,
+    service: &'static str,
+    expected: &BTreeMap<String, String>,
+    found: &BTreeMap<String, String>,
+    outcome: &mut Reconciliation,
+) {
+    let mut push = |kind, key: &str, expected: &str, found: &str| {
+        outcome.duplicated_effects += duplicated(subject, expected, found);
+        outcome.differences.push(Difference {
+            subject,
+            service,
+            key: key.to_owned(),
+            kind,
+            expected: expected.to_owned(),
+            found: found.to_owned(),
+        });
+    };
+    for (key, want) in expected {
+        match found.get(key) {
+            None if empty_effect(want) => {}
+            None => push("missing", key, want, ""),
+            Some(have) if have != want => push("differing", key, want, have),
+            Some(_) => {}
+        }
+    }
+    for (key, have) in found {
+        if !expected.contains_key(key) && !empty_effect(have) {
+            push("extra", key, "", have);
+        }
+    }
+}
+
+/// A value that says "nothing here" need not be held by the other side.
+fn empty_effect(value: &str) -> bool {
+    !value.is_empty() && value.split(';').all(|part| part.ends_with("=0"))
+}
+
+/// How often an effect stands that should not: numbers above what is expected, or a thing too many.
+fn duplicated(subject: &str, expected: &str, found: &str) -> u64 {
+    let numbers = |value: &str| -> BTreeMap<String, i64> {
+        value
+            .split(';')
+            .filter_map(|part| part.split_once('='))
+            .filter_map(|(name, number)| Some((name.to_owned(), number.parse().ok()?)))
+            .collect()
+    };
+    let (want, have) = (numbers(expected), numbers(found));
+    if have.is_empty() {
+        return u64::from(expected.is_empty() && !found.is_empty());
+    }
+    have.iter()
+        .map(|(name, number)| {
+            let difference = number - want.get(name).copied().unwrap_or(0);
+            // A rollup that differs either way is a wrong effect; elsewhere only what is too much.
+            if subject == "rollup" { difference.unsigned_abs() } else { difference.max(0).unsigned_abs() }
+        })
+        .sum()
+}
+
+/// Everything a service holds about a subject.
+pub async fn digests(
+    suite: &Suite,
+    operator: &Session,
+    service: &str,
+    subject: &str,
+) -> Result<BTreeMap<String, String>> {
+    let mut all = BTreeMap::new();
+    let mut page_token = String::new();
+    loop {
+        let request = operator
+            .request(ListDigestsRequest { subject: subject.to_owned(), page_size: 5000, page_token })
+            .await?;
+        let page = suite
+            .ops(service)
+            .list_digests(request)
+            .await
+            .with_context(|| format!("{service} does not list its digests of `{subject}`"))?
+            .into_inner();
+        all.extend(page.digests.into_iter().map(|digest| (digest.key, digest.value)));
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            return Ok(all);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(subject: &'static str, expected: &[(&str, &str)], found: &[(&str, &str)]) -> Reconciliation {
+        let map = |pairs: &[(&str, &str)]| {
+            pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+        };
+        let mut outcome = Reconciliation::default();
+        compare(subject, "analytics", &map(expected), &map(found), &mut outcome);
+        outcome
+    }
+
+    #[test]
+    fn equal_sides_differ_in_nothing() {
+        let same = outcome("case", &[("a", "closed|9")], &[("a", "closed|9")]);
+        assert!(same.differences.is_empty());
+        assert_eq!(same.duplicated_effects, 0);
+    }
+
+    #[test]
+    fn a_second_active_assignment_is_a_duplicated_effect() {
+        let two = outcome("task", &[("t", "active=1")], &[("t", "active=2")]);
+        assert_eq!(two.duplicated_effects, 1);
+        assert_eq!(two.differences[0].kind, "differing");
+    }
+
+    #[test]
+    fn a_missing_fact_is_lost_but_not_duplicated() {
+        let lost = outcome("case", &[("a", "closed|9")], &[]);
+        assert_eq!(lost.differences[0].kind, "missing");
+        assert_eq!(lost.duplicated_effects, 0);
+    }
+
+    #[test]
+    fn a_rollup_too_low_or_too_high_counts_by_its_distance() {
+        let low = outcome("rollup", &[("u|i|d", "registered=5;closed=3")], &[("u|i|d", "registered=4;closed=5")]);
+        assert_eq!(low.duplicated_effects, 3);
+    }
+
+    #[test]
+    fn nothing_and_zero_are_the_same() {
+        assert!(outcome("task", &[("t", "active=0")], &[]).differences.is_empty());
+        assert!(outcome("task", &[], &[("t", "active=0")]).differences.is_empty());
+    }
+}

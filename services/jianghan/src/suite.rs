@@ -1,0 +1,299 @@
+//! How the operator's commands reach a running suite: the address book, sessions of seeded accounts, and typed
+//! clients. It speaks gRPC only; it must never touch a service's database.
+
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result};
+use proto::{
+    analytics::v1::indicator_service_client::IndicatorServiceClient,
+    case_routing::v1::{
+        case_service_client::CaseServiceClient, catalogue_service_client::CatalogueServiceClient,
+        intake_service_client::IntakeServiceClient, task_service_client::TaskServiceClient,
+        verification_service_client::VerificationServiceClient,
+    },
+    identity::v1::{
+        RefreshTokenRequest, SignInRequest, auth_service_client::AuthServiceClient,
+        topology_service_client::TopologyServiceClient,
+    },
+    ops::v1::ops_service_client::OpsServiceClient,
+    staffing::v1::{
+        assignment_service_client::AssignmentServiceClient, workforce_service_client::WorkforceServiceClient,
+    },
+    volunteer_matching::v1::offer_service_client::OfferServiceClient,
+};
+use serde::{Deserialize, Serialize};
+use tokio::sync::Mutex;
+use tonic::{Request, metadata::MetadataValue, transport::Channel};
+
+/// Where the services listen, as `http://host:port`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Addresses {
+    /// identity
+    pub identity: String,
+    /// case-routing
+    pub case_routing: String,
+    /// staffing
+    pub staffing: String,
+    /// volunteer-matching
+    pub volunteer_matching: String,
+    /// analytics
+    pub analytics: String,
+    /// gateway (HTTP)
+    pub gateway: String,
+}
+
+impl Addresses {
+    /// The address book of a suite whose gateway listens on `port` (gRPC ports follow at +21 … +25).
+    pub fn local(port: u16) -> Self {
+        let at = |offset: u16| format!("http://127.0.0.1:{}", port + offset);
+        Self {
+            identity: at(21),
+            case_routing: at(22),
+            staffing: at(23),
+            volunteer_matching: at(24),
+            analytics: at(25),
+            gateway: at(0),
+        }
+    }
+
+    /// Replaces what `JIANGHAN_ADDR_<SERVICE>` names in the environment.
+    pub fn with_environment(mut self) -> Self {
+        let mut take = |name: &str, slot: &mut String| {
+            if let Ok(value) = std::env::var(name) {
+                *slot = value;
+            }
+        };
+        take("JIANGHAN_ADDR_IDENTITY", &mut self.identity);
+        take("JIANGHAN_ADDR_CASE_ROUTING", &mut self.case_routing);
+        take("JIANGHAN_ADDR_STAFFING", &mut self.staffing);
+        take("JIANGHAN_ADDR_VOLUNTEER_MATCHING", &mut self.volunteer_matching);
+        take("JIANGHAN_ADDR_ANALYTICS", &mut self.analytics);
+        self
+    }
+}
+
+/// One seeded account, as `jianghan up` writes it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Account {
+    /// Sign-in name.
+    pub login: String,
+    /// Generated password.
+    pub password: String,
+    /// Role in snake_case, such as `street_leader`.
+    pub role: String,
+    /// Person id.
+    pub person_id: String,
+    /// Pseudonym, as it appears in assignments and timelines.
+    pub actor_ref: String,
+    /// Code of the unit the grant covers.
+    pub unit_code: String,
+    /// Code of the organisation the account acts for; empty for residents.
+    #[serde(default)]
+    pub org_code: String,
+    /// Line of the grant; empty means all.
+    #[serde(default)]
+    pub line: String,
+}
+
+/// The accounts file: addresses and passwords of one running suite. Kept at 0600.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AccountsFile {
+    /// Where the suite listens.
+    pub addresses: Addresses,
+    /// Everyone who can sign in.
+    pub accounts: Vec<Account>,
+}
+
+impl AccountsFile {
+    /// Reads the file; the error says how to get one.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).with_context(|| {
+            format!("cannot read the accounts file {}; `infra/up` writes it, or name it with --accounts", path.display())
+        })?;
+        serde_json::from_str(&text).with_context(|| format!("{} is not an accounts file", path.display()))
+    }
+}
+
+/// Channels to the five services.
+#[derive(Clone)]
+pub struct Suite {
+    identity: Channel,
+    case_routing: Channel,
+    staffing: Channel,
+    volunteer_matching: Channel,
+    analytics: Channel,
+}
+
+/// The services, in the order in which reports list them.
+pub const SERVICES: [&str; 5] = ["identity", "case-routing", "staffing", "volunteer-matching", "analytics"];
+
+/// Results of a call: the status is kept, because callers act on its code.
+pub type Rpc<T> = std::result::Result<T, tonic::Status>;
+
+impl Suite {
+    /// Lazy channels: nothing is connected before the first call.
+    pub fn new(addresses: &Addresses) -> Result<Self> {
+        let channel = |address: &str| -> Result<Channel> {
+            Ok(Channel::from_shared(address.to_owned())
+                .with_context(|| format!("`{address}` is not an address"))?
+                .tcp_nodelay(true)
+                .timeout(Duration::from_secs(30))
+                .connect_lazy())
+        };
+        Ok(Self {
+            identity: channel(&addresses.identity)?,
+            case_routing: channel(&addresses.case_routing)?,
+            staffing: channel(&addresses.staffing)?,
+            volunteer_matching: channel(&addresses.volunteer_matching)?,
+            analytics: channel(&addresses.analytics)?,
+        })
+    }
+
+    fn channel(&self, service: &str) -> Channel {
+        match service {
+            "identity" => &self.identity,
+            "case-routing" => &self.case_routing,
+            "staffing" => &self.staffing,
+            "volunteer-matching" => &self.volunteer_matching,
+            _ => &self.analytics,
+        }
+        .clone()
+    }
+
+    /// Sign-in and keys.
+    pub fn auth(&self) -> AuthServiceClient<Channel> {
+        AuthServiceClient::new(self.identity.clone())
+    }
+    /// Units, organisations and edges.
+    pub fn topology(&self) -> TopologyServiceClient<Channel> {
+        TopologyServiceClient::new(self.identity.clone())
+    }
+    /// Registration, reading, rating.
+    pub fn cases(&self) -> CaseServiceClient<Channel> {
+        CaseServiceClient::new(self.case_routing.clone())
+    }
+    /// Acceptance, triage, dispatch.
+    pub fn intake(&self) -> IntakeServiceClient<Channel> {
+        IntakeServiceClient::new(self.case_routing.clone())
+    }
+    /// Signing, handling, completing.
+    pub fn tasks(&self) -> TaskServiceClient<Channel> {
+        TaskServiceClient::new(self.case_routing.clone())
+    }
+    /// Verification and judgement.
+    pub fn verification(&self) -> VerificationServiceClient<Channel> {
+        VerificationServiceClient::new(self.case_routing.clone())
+    }
+    /// Service items.
+    pub fn catalogue(&self) -> CatalogueServiceClient<Channel> {
+        CatalogueServiceClient::new(self.case_routing.clone())
+    }
+    /// Workers' assignments.
+    pub fn assignments(&self) -> AssignmentServiceClient<Channel> {
+        AssignmentServiceClient::new(self.staffing.clone())
+    }
+    /// Posts, workers, shifts.
+    pub fn workforce(&self) -> WorkforceServiceClient<Channel> {
+        WorkforceServiceClient::new(self.staffing.clone())
+    }
+    /// Offers to partners.
+    pub fn offers(&self) -> OfferServiceClient<Channel> {
+        OfferServiceClient::new(self.volunteer_matching.clone())
+    }
+    /// Indicators and the board.
+    pub fn indicators(&self) -> IndicatorServiceClient<Channel> {
+        IndicatorServiceClient::new(self.analytics.clone())
+    }
+    /// One service's operations.
+    pub fn ops(&self, service: &str) -> OpsServiceClient<Channel> {
+        OpsServiceClient::new(self.channel(service))
+    }
+}
+
+/// A signed-in account; signs in on first use and renews before the token runs out.
+pub struct Session {
+    /// Who.
+    pub account: Account,
+    suite: Suite,
+    tokens: Mutex<Option<Tokens>>,
+}
+
+struct Tokens {
+    bearer: MetadataValue<tonic::metadata::Ascii>,
+    refresh: String,
+    renew_at: Instant,
+}
+
+impl Session {
+    /// Not signed in yet.
+    pub fn new(suite: &Suite, account: Account) -> Arc<Self> {
+        Arc::new(Self { account, suite: suite.clone(), tokens: Mutex::new(None) })
+    }
+
+    /// A request that carries the session's token.
+    pub async fn request<T>(&self, message: T) -> Rpc<Request<T>> {
+        let mut request = Request::new(message);
+        request.metadata_mut().insert("authorization", self.bearer().await?);
+        Ok(request)
+    }
+
+    async fn bearer(&self) -> Rpc<MetadataValue<tonic::metadata::Ascii>> {
+        let mut tokens = self.tokens.lock().await;
+        if let Some(held) = tokens.as_ref()
+            && Instant::now() < held.renew_at
+        {
+            return Ok(held.bearer.clone());
+        }
+        let fresh = match tokens.take() {
+            Some(old) => match self.refresh(old.refresh).await {
+                Ok(fresh) => fresh,
+                Err(_) => self.sign_in().await?,
+            },
+            None => self.sign_in().await?,
+        };
+        let bearer = fresh.bearer.clone();
+        *tokens = Some(fresh);
+        Ok(bearer)
+    }
+
+    async fn sign_in(&self) -> Rpc<Tokens> {
+        let login = self.account.login.clone();
+        let password = self.account.password.clone();
+        // Sign-in is bounded on the server; a refused try is repeated as advised.
+        let mut tries = 0;
+        loop {
+            let request = SignInRequest { login: login.clone(), password: password.clone() };
+            match self.suite.auth().sign_in(request).await {
+                Ok(answer) => {
+                    let answer = answer.into_inner();
+                    return tokens(&answer.access_token, answer.refresh_token);
+                }
+                Err(status) if status.code() == tonic::Code::ResourceExhausted && tries < 200 => {
+                    tries += 1;
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+                Err(status) => return Err(status),
+            }
+        }
+    }
+
+    async fn refresh(&self, refresh_token: String) -> Rpc<Tokens> {
+        let answer = self.suite.auth().refresh_token(RefreshTokenRequest { refresh_token }).await?.into_inner();
+        tokens(&answer.access_token, answer.refresh_token)
+    }
+}
+
+fn tokens(access: &str, refresh: String) -> Rpc<Tokens> {
+    let bearer = format!("Bearer {access}").parse().map_err(|_| tonic::Status::internal("the token is not ASCII"))?;
+    // Access tokens live ten minutes; renewing after eight leaves room for a slow call.
+    Ok(Tokens { bearer, refresh, renew_at: Instant::now() + Duration::from_secs(480) })
+}
+
+/// A fresh idempotency key.
+pub fn request_id() -> String {
+    chassis::clock::new_id().to_string()
+}
