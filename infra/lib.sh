@@ -1,0 +1,106 @@
+# Shared by infra/up, infra/test, infra/jianghan and .ci/run. Sourced, never run.
+# It may install packages when root; it must never leave a system-wide database or broker running.
+# shellcheck shell=bash
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+target=${CARGO_TARGET_DIR:-$root/target}
+case $target in /*) ;; *) target=$root/$target ;; esac
+tools=$root/target/tools
+
+# Exit codes (sysexits): something this machine lacks; a wrong command line.
+readonly EX_UNAVAILABLE=69 EX_USAGE=64
+
+say() { printf '%s\n' "$*" >&2; }
+
+# fail CODE SENTENCE: the only way these scripts give up.
+fail() {
+    local code=$1
+    shift
+    say "${0##*/}: $*"
+    exit "$code"
+}
+
+have() { command -v "$1" >/dev/null 2>&1; }
+is_root() { [ "$(id -u)" -eq 0 ]; }
+packaged() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null || true)" = installed ]; }
+
+# Keeps package scripts from starting daemons and from creating Debian's default cluster, for as long as apt runs.
+quiet_begin() {
+    if [ ! -e /usr/sbin/policy-rc.d ]; then
+        printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
+        chmod 755 /usr/sbin/policy-rc.d
+        quiet_policy=1
+    fi
+    mkdir -p /etc/postgresql-common/createcluster.d
+    printf 'create_main_cluster = false\n' >/etc/postgresql-common/createcluster.d/jianghan-install.conf
+}
+quiet_end() {
+    [ -z "${quiet_policy:-}" ] || rm -f /usr/sbin/policy-rc.d
+    quiet_policy=
+    rm -f /etc/postgresql-common/createcluster.d/jianghan-install.conf
+}
+
+# Units of a package just installed for our private use do not start now or at the next boot.
+stay_off() {
+    local unit
+    for unit in "$@"; do
+        if have systemctl; then
+            systemctl --quiet disable "$unit" >/dev/null 2>&1 || true
+            [ ! -d /run/systemd/system ] || systemctl --quiet stop "$unit" >/dev/null 2>&1 || true
+        fi
+        case $unit in *.service) have update-rc.d && update-rc.d "${unit%.service}" disable >/dev/null 2>&1 || true ;; esac
+    done
+}
+
+# apt_install WHY PACKAGE…: installs what is missing. WHY completes "… is missing: <WHY>" for those who are not root.
+apt_install() {
+    local why=$1 missing=() package log
+    shift
+    have dpkg-query || fail $EX_UNAVAILABLE "this script installs packages with apt only; $why"
+    for package in "$@"; do packaged "$package" || missing+=("$package"); done
+    [ ${#missing[@]} -gt 0 ] || return 0
+    is_root || fail $EX_UNAVAILABLE "${missing[*]} not installed and only root may do it: $why"
+    say "installing ${missing[*]} …"
+    log=$(mktemp)
+    quiet_begin
+    trap quiet_end EXIT
+    if ! {
+        apt-get -o DPkg::Lock::Timeout=300 update &&
+            DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends "${missing[@]}"
+    } </dev/null >"$log" 2>&1; then
+        tail -n 20 "$log" >&2
+        fail $EX_UNAVAILABLE "apt-get could not install ${missing[*]} (its last lines are above, all of them in $log)"
+    fi
+    quiet_end
+    trap - EXIT
+    rm -f "$log"
+    case " ${missing[*]} " in *" rabbitmq-server "*) stay_off rabbitmq-server.service epmd.service epmd.socket ;; esac
+}
+
+# The folder with initdb and postgres: the newest of Debian's, or the one on PATH.
+postgres_bin() {
+    local dir
+    dir=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -n 1)
+    if [ -n "$dir" ] && [ -x "$dir/initdb" ]; then
+        printf '%s\n' "$dir"
+    elif have initdb; then
+        dirname "$(readlink -f "$(command -v initdb)")"
+    else
+        return 1
+    fi
+}
+need_postgres() {
+    postgres_bin >/dev/null && return
+    apt_install "ask an administrator for the package postgresql (15 or newer), or set JIANGHAN_DATABASE_URL to a server of your own." postgresql
+    postgres_bin >/dev/null || fail $EX_UNAVAILABLE "postgresql is installed but its initdb was not found under /usr/lib/postgresql."
+}
+need_rabbitmq() {
+    [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] && return
+    apt_install "ask an administrator for the package rabbitmq-server, or set JIANGHAN_AMQP_URL to a broker of your own." rabbitmq-server
+    [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || fail $EX_UNAVAILABLE "rabbitmq-server is installed but /usr/lib/rabbitmq/bin/rabbitmq-server is missing."
+}
+need_rust() {
+    have cargo || { [ -x "$HOME/.cargo/bin/cargo" ] && PATH=$HOME/.cargo/bin:$PATH; } ||
+        fail $EX_UNAVAILABLE "Rust is not installed: get it from https://rustup.rs, then run this again."
+    have cc || apt_install "ask an administrator for the packages gcc and libc6-dev: Rust links with them." gcc libc6-dev
+}
