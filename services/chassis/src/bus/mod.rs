@@ -1,0 +1,70 @@
+//! The event bus: at least once, in order per partition key. Two implementations that behave alike:
+//! [`InProcess`] for the all-in-one shape and [`RabbitMq`] for the distributed one. Relay and runner see only this.
+
+mod in_process;
+
+use async_trait::async_trait;
+use tokio::sync::mpsc;
+
+pub use self::in_process::{Faults, InProcess};
+use crate::{Result, event::Event};
+
+/// What became of one published event, by the number the publisher gave it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Confirmation {
+    /// The publisher's number.
+    pub seq: i64,
+    /// `true`: the bus has it and will not lose it. `false`: refused, returned or unknown; publish it again.
+    pub taken: bool,
+}
+
+/// Where the bus reports confirmations.
+pub type Confirmations = mpsc::UnboundedSender<Confirmation>;
+
+/// Transport of events between services.
+#[async_trait]
+pub trait EventBus: Send + Sync + 'static {
+    /// Hands events over in order. Every event gets exactly one confirmation later, in any order, unless the
+    /// connection is lost for good: the caller keeps a deadline. An error means that none was handed over.
+    async fn publish(&self, events: Vec<(i64, Event)>, confirmations: &Confirmations) -> Result<()>;
+
+    /// The deliveries of one consumer group of a service. A second subscription to a group gets nothing until the
+    /// first is dropped; what the first has not acknowledged comes again.
+    async fn subscribe(&self, service: &str, group: u8) -> Result<Box<dyn Subscription>>;
+
+    /// How many groups the partitions of a service are split into.
+    fn groups(&self) -> u8;
+
+    /// Whether other processes take part: groups are then leased, and confirmations do not depend on this process.
+    fn shared(&self) -> bool;
+
+    /// Forgets connections that seem broken; the next call makes new ones.
+    async fn reset(&self) {}
+
+    /// Closes connections in good order.
+    async fn close(&self) {}
+}
+
+/// Deliveries to one consumer group.
+#[async_trait]
+pub trait Subscription: Send {
+    /// The next delivery; `None` when the subscription is broken and another must be made. Cancel safe.
+    async fn next(&mut self) -> Option<Delivery>;
+
+    /// Acknowledges every delivery up to and including this one, after its effects are committed.
+    async fn ack(&mut self, last: DeliveryTag) -> Result<()>;
+}
+
+/// Position of a delivery within its subscription.
+pub type DeliveryTag = u64;
+
+/// One event as it arrived.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    /// Its position.
+    pub tag: DeliveryTag,
+    /// The event; with best-effort attributes when `defect` is set.
+    pub event: Event,
+    /// Why the envelope could not be read. Such an event is parked.
+    pub defect: Option<String>,
+}

@@ -1,0 +1,239 @@
+//! Several commands in one transaction. What fails is answered alone and leaves nothing behind; when a statement
+//! fails, the commands are replayed one by one, so that one bad command cannot hurt its neighbours.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    panic::AssertUnwindSafe,
+    sync::Arc,
+};
+
+use futures::FutureExt;
+
+use super::{
+    AggregateStore, Change, Decide, Decision,
+    executor::{Job, Outcome, Target},
+    idempotency::{self, Answer, Key, Stored},
+};
+use crate::{
+    Error, Result,
+    auth::Caller,
+    db::{Db, Origin, Tx},
+};
+
+/// Runs jobs and answers each. Gives how many were committed.
+pub(super) async fn run<S: AggregateStore>(db: &Db, store: &S, jobs: Vec<Job<S>>) -> u64 {
+    // A repetition of a request in the same batch waits for the first to be committed.
+    let mut seen = HashSet::new();
+    let (mut first, again): (Vec<_>, Vec<_>) =
+        jobs.into_iter().partition(|job| seen.insert(Key::new(job.caller.person_id, &job.meta)));
+    let mut committed = together(db, store, &mut first).await;
+    for job in again {
+        committed += together(db, store, &mut [job]).await;
+    }
+    committed
+}
+
+/// Runs jobs with distinct keys in one transaction, or singly if that fails.
+async fn together<S: AggregateStore>(db: &Db, store: &S, jobs: &mut [Job<S>]) -> u64 {
+    let mut attempt = attempt_all(db, store, jobs).await;
+    if matches!(attempt, Err(Error::Unavailable { .. })) {
+        // A lost connection or a deadlock. If the commit had been carried out, the stored answers say so now.
+        attempt = attempt_all(db, store, jobs).await;
+    }
+    match attempt {
+        Ok(outcomes) => {
+            let done = outcomes.iter().filter(|o| matches!(o, Outcome::Done)).count() as u64;
+            for (job, outcome) in jobs.iter_mut().zip(outcomes) {
+                job.act.reply(outcome);
+            }
+            done
+        }
+        Err(Error::Unavailable { message }) => {
+            for job in jobs {
+                job.act.reply(Outcome::Failed(Error::unavailable(message.clone())));
+            }
+            0
+        }
+        Err(error) => match jobs {
+            [job] => {
+                job.act.reply(Outcome::Failed(error));
+                0
+            }
+            jobs => {
+                tracing::debug!(error = %error.chain(), commands = jobs.len(), "a batch is replayed singly");
+                let mut done = 0;
+                for job in jobs.chunks_mut(1) {
+                    done += Box::pin(together(db, store, job)).await;
+                }
+                done
+            }
+        },
+    }
+}
+
+async fn attempt_all<S: AggregateStore>(db: &Db, store: &S, jobs: &mut [Job<S>]) -> Result<Vec<Outcome>> {
+    let attempt = db.transaction(async |tx: &mut Tx<'_>| in_transaction(db, store, tx, jobs).await);
+    AssertUnwindSafe(attempt)
+        .catch_unwind()
+        .await
+        .unwrap_or_else(|_| Err(Error::internal("a command panicked")))
+}
+
+async fn in_transaction<S: AggregateStore>(
+    db: &Db,
+    store: &S,
+    tx: &mut Tx<'_>,
+    jobs: &mut [Job<S>],
+) -> Result<Vec<Outcome>> {
+    let keys: Vec<Key> = jobs.iter().map(|job| Key::new(job.caller.person_id, &job.meta)).collect();
+    let stored = idempotency::find(tx.conn, &keys).await?;
+    let single = jobs.len() == 1;
+    let mut ids: Vec<S::Id> = jobs
+        .iter()
+        .zip(&keys)
+        // A creation is only looked up when it runs alone; in a batch a clash fails the insert and comes back here.
+        .filter(|(job, key)| !stored.contains_key(*key) && (single || job.target == Target::Existing))
+        .map(|(job, _)| job.id)
+        .collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let mut work = Working::load(store, tx, &ids).await?;
+
+    let mut outcomes = Vec::with_capacity(jobs.len());
+    let mut answers = Vec::with_capacity(jobs.len());
+    for (job, key) in jobs.iter_mut().zip(&keys) {
+        if let Some(stored) = stored.get(key) {
+            outcomes.push(repeated(db, stored, key, job));
+            continue;
+        }
+        let origin = Origin {
+            correlation_id: job.meta.request_id,
+            causation_id: None,
+            actor_ref: Some(job.caller.actor_ref.clone()),
+            traceparent: job.traceparent.clone(),
+        };
+        let decided = work
+            .admit(store, job)
+            .and_then(|current| guarded(|| job.act.decide(current, &job.caller, tx.now)));
+        match decided {
+            Ok(decision) => {
+                let encoded = job.act.answer(&decision.aggregate);
+                answers.push(Answer { key: *key, fingerprint: job.meta.fingerprint, encoded });
+                tx.set_origin(Some(Arc::new(origin)));
+                work.accept(tx, job.id, decision, job.traceparent.clone());
+                outcomes.push(Outcome::Done);
+            }
+            Err(error) => outcomes.push(Outcome::Failed(error)),
+        }
+    }
+    // A failure may come from this very request having been carried out by another replica while we waited for
+    // the lock: then its stored answer is visible now.
+    let failed: Vec<usize> = outcomes
+        .iter()
+        .enumerate()
+        .filter(|(_, o)| matches!(o, Outcome::Failed(_)))
+        .map(|(i, _)| i)
+        .collect();
+    if !failed.is_empty() {
+        let again = idempotency::find(tx.conn, &failed.iter().map(|i| keys[*i]).collect::<Vec<_>>()).await?;
+        for index in failed {
+            if !stored.contains_key(&keys[index])
+                && let Some(found) = again.get(&keys[index])
+            {
+                outcomes[index] = repeated(db, found, &keys[index], &jobs[index]);
+            }
+        }
+    }
+    work.save(store, tx).await?;
+    idempotency::insert(tx.conn, db.crypto(), &answers).await?;
+    Ok(outcomes)
+}
+
+fn repeated<S: AggregateStore>(db: &Db, stored: &Stored, key: &Key, job: &Job<S>) -> Outcome {
+    match stored.open(db.crypto(), key, &job.meta) {
+        Ok(encoded) => Outcome::Repeated(encoded),
+        Err(error) => Outcome::Failed(error),
+    }
+}
+
+/// A decision is pure, so a panic in it leaves nothing half done.
+fn guarded<T>(decide: impl FnOnce() -> Result<T>) -> Result<T> {
+    std::panic::catch_unwind(AssertUnwindSafe(decide))
+        .unwrap_or_else(|_| Err(Error::internal("a decision panicked")))
+}
+
+/// Runs commands in an open transaction; any failure is the transaction's.
+pub(super) async fn apply<S: AggregateStore>(
+    store: &S,
+    tx: &mut Tx<'_>,
+    by: &Caller,
+    commands: Vec<(S::Id, Box<dyn Decide<S::Aggregate>>)>,
+) -> Result<Vec<S::Aggregate>> {
+    let mut ids: Vec<S::Id> = commands.iter().map(|(id, _)| *id).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let mut work = Working::load(store, tx, &ids).await?;
+    let mut after = Vec::with_capacity(commands.len());
+    for (id, command) in commands {
+        let decision = command.decide(work.current(id), by, tx.now)?;
+        after.push(decision.aggregate.clone());
+        work.accept(tx, id, decision, None);
+    }
+    work.save(store, tx).await?;
+    Ok(after)
+}
+
+/// The aggregates of a transaction while commands are applied to them.
+struct Working<S: AggregateStore> {
+    loaded: HashMap<S::Id, S::Aggregate>,
+    changed: BTreeMap<S::Id, (S::Aggregate, Option<String>)>,
+}
+
+impl<S: AggregateStore> Working<S> {
+    async fn load(store: &S, tx: &mut Tx<'_>, ids: &[S::Id]) -> Result<Self> {
+        let loaded = if ids.is_empty() { HashMap::new() } else { store.load(tx.conn, ids).await? };
+        Ok(Self { loaded, changed: BTreeMap::new() })
+    }
+
+    /// The aggregate as it stands after the commands so far.
+    fn current(&self, id: S::Id) -> Option<&S::Aggregate> {
+        self.changed.get(&id).map(|(aggregate, _)| aggregate).or_else(|| self.loaded.get(&id))
+    }
+
+    /// What a job may work on: within its caller's reach, existing or not as it wants.
+    fn admit(&self, store: &S, job: &Job<S>) -> Result<Option<&S::Aggregate>> {
+        match (job.target, self.current(job.id)) {
+            (Target::New, None) => Ok(None),
+            (Target::New, Some(_)) => Err(Error::already_exists(S::KIND, S::id_text(job.id))),
+            (Target::Existing, Some(current)) if store.within_reach(current, &job.caller) => {
+                Ok(Some(current))
+            }
+            (Target::Existing, _) => Err(Error::not_found(S::KIND, S::id_text(job.id))),
+        }
+    }
+
+    fn accept(
+        &mut self,
+        tx: &mut Tx<'_>,
+        id: S::Id,
+        decision: Decision<S::Aggregate>,
+        trace: Option<String>,
+    ) {
+        for event in decision.events {
+            tx.emit(event);
+        }
+        self.changed.insert(id, (decision.aggregate, trace));
+    }
+
+    async fn save(mut self, store: &S, tx: &mut Tx<'_>) -> Result<()> {
+        if self.changed.is_empty() {
+            return Ok(());
+        }
+        let changes = self
+            .changed
+            .into_iter()
+            .map(|(id, (after, trace))| Change { before: self.loaded.remove(&id), after, trace })
+            .collect();
+        store.save(tx.conn, changes).await
+    }
+}

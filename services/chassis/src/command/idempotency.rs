@@ -1,0 +1,136 @@
+//! Stored answers: the same request, repeated, gets the same answer and does nothing twice. Answers are sealed,
+//! because they hold what the caller may see; failures are not stored. Kept for 30 days, then purged.
+
+use std::collections::HashMap;
+
+use diesel::{
+    QueryableByName,
+    sql_types::{Array, BigInt, Bytea, Text, Uuid as SqlUuid},
+};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use uuid::Uuid;
+
+use super::Meta;
+use crate::{Error, Result, crypto::Crypto, db::cached};
+
+/// Purpose of the sealing key.
+const PURPOSE: &str = "idempotency";
+
+/// Caller, method and request id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    pub caller: Uuid,
+    pub method: &'static str,
+    pub request_id: Uuid,
+}
+
+impl Key {
+    pub(super) fn new(caller: Uuid, meta: &Meta) -> Self {
+        Self { caller, method: meta.method, request_id: meta.request_id }
+    }
+
+    /// Binds a sealed answer to its key, so that rows cannot be swapped.
+    fn aad(&self) -> Vec<u8> {
+        [self.caller.as_bytes(), self.request_id.as_bytes(), self.method.as_bytes()].concat()
+    }
+}
+
+/// An answer as stored.
+#[derive(Debug, Clone)]
+pub(super) struct Stored {
+    fingerprint: Vec<u8>,
+    answer: Vec<u8>,
+}
+
+impl Stored {
+    /// The encoded answer, if the body is the same.
+    pub(super) fn open(&self, crypto: &Crypto, key: &Key, meta: &Meta) -> Result<Vec<u8>> {
+        if self.fingerprint != meta.fingerprint {
+            return Err(Error::invalid("request_id", "was used before with another request"));
+        }
+        if self.answer.is_empty() {
+            return Ok(Vec::new());
+        }
+        crypto.open(PURPOSE, &self.answer, &key.aad())
+    }
+}
+
+#[derive(QueryableByName)]
+struct Row {
+    #[diesel(sql_type = SqlUuid)]
+    caller: Uuid,
+    #[diesel(sql_type = Text)]
+    method: String,
+    #[diesel(sql_type = SqlUuid)]
+    request_id: Uuid,
+    #[diesel(sql_type = Bytea)]
+    fingerprint: Vec<u8>,
+    #[diesel(sql_type = Bytea)]
+    answer: Vec<u8>,
+}
+
+/// The stored answers among these keys.
+pub(super) async fn find(conn: &mut AsyncPgConnection, keys: &[Key]) -> Result<HashMap<Key, Stored>> {
+    let ids: Vec<Uuid> = keys.iter().map(|k| k.request_id).collect();
+    let rows: Vec<Row> = cached(
+        "SELECT caller, method, request_id, fingerprint, answer FROM idempotency WHERE request_id = ANY($1)",
+    )
+    .bind::<Array<SqlUuid>, _>(&ids)
+    .load(conn)
+    .await?;
+    // Request ids hardly ever coincide between callers or methods, so the rest of the key is compared here.
+    Ok(rows
+        .into_iter()
+        .filter_map(|row| {
+            let key = keys.iter().find(|k| {
+                k.request_id == row.request_id && k.caller == row.caller && k.method == row.method
+            })?;
+            Some((*key, Stored { fingerprint: row.fingerprint, answer: row.answer }))
+        })
+        .collect())
+}
+
+/// One answer to store.
+pub(super) struct Answer {
+    pub key: Key,
+    pub fingerprint: [u8; 32],
+    pub encoded: Vec<u8>,
+}
+
+/// Stores answers in one statement. A key that is there already is an error: somebody else answered meanwhile.
+pub(super) async fn insert(conn: &mut AsyncPgConnection, crypto: &Crypto, answers: &[Answer]) -> Result<()> {
+    if answers.is_empty() {
+        return Ok(());
+    }
+    let sealed: Vec<Vec<u8>> =
+        answers
+            .iter()
+            .map(|a| {
+                if a.encoded.is_empty() { Vec::new() } else { crypto.seal(PURPOSE, &a.encoded, &a.key.aad()) }
+            })
+            .collect();
+    cached(
+        "INSERT INTO idempotency (caller, method, request_id, fingerprint, answer) \
+         SELECT * FROM unnest($1, $2, $3, $4, $5)",
+    )
+    .bind::<Array<SqlUuid>, _>(answers.iter().map(|a| a.key.caller).collect::<Vec<_>>())
+    .bind::<Array<Text>, _>(answers.iter().map(|a| a.key.method).collect::<Vec<_>>())
+    .bind::<Array<SqlUuid>, _>(answers.iter().map(|a| a.key.request_id).collect::<Vec<_>>())
+    .bind::<Array<Bytea>, _>(answers.iter().map(|a| a.fingerprint.as_slice()).collect::<Vec<_>>())
+    .bind::<Array<Bytea>, _>(sealed)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Removes up to `limit` answers older than `days`. Gives how many went.
+pub(crate) async fn purge(conn: &mut AsyncPgConnection, days: i64, limit: i64) -> Result<usize> {
+    Ok(cached(
+        "DELETE FROM idempotency WHERE (request_id, caller, method) IN (SELECT request_id, caller, method \
+         FROM idempotency WHERE created_at < clock_timestamp() - make_interval(days => $1::int) LIMIT $2)",
+    )
+    .bind::<BigInt, _>(days)
+    .bind::<BigInt, _>(limit)
+    .execute(conn)
+    .await?)
+}

@@ -1,0 +1,62 @@
+//! A rare command over several tables: the caller writes the transaction, this adds the stored answer.
+
+use super::{
+    Meta,
+    idempotency::{self, Answer, Key},
+};
+use crate::{
+    Error, Result,
+    auth::Caller,
+    db::{Db, Origin, Tx, Work},
+    telemetry::current_traceparent,
+};
+use std::sync::Arc;
+
+/// Runs `work` in one transaction together with its events and its answer. Repeated with the same caller, method and
+/// request id it answers the same and does nothing; another body under the id is `Invalid { request_id }`.
+pub async fn once<R, F>(db: &Db, caller: &Caller, meta: Meta, work: F) -> Result<R>
+where
+    R: prost::Message + Default,
+    for<'r, 'c> F:
+        AsyncFnOnce(&'r mut Tx<'c>) -> Result<R> + Work<&'r mut Tx<'c>, Result<R>, Fut: Send> + Send,
+{
+    db.gate().admit().await?;
+    let key = Key::new(caller.person_id, &meta);
+    if let Some(answer) = answered(db, &key, &meta).await? {
+        return Ok(answer);
+    }
+    let origin = Origin {
+        correlation_id: meta.request_id,
+        causation_id: None,
+        actor_ref: Some(caller.actor_ref.clone()),
+        traceparent: current_traceparent(),
+    };
+    let outcome = db
+        .transaction(async |tx: &mut Tx<'_>| {
+            tx.set_origin(Some(Arc::new(origin)));
+            let answer = work(tx).await?;
+            let row = Answer { key, fingerprint: meta.fingerprint, encoded: answer.encode_to_vec() };
+            idempotency::insert(tx.conn, db.crypto(), &[row]).await?;
+            Ok(answer)
+        })
+        .await;
+    match outcome {
+        Ok(answer) => Ok(answer),
+        // The same request may have been carried out meanwhile, by another replica or in a commit whose
+        // confirmation was lost.
+        Err(error) => match answered(db, &key, &meta).await {
+            Ok(Some(answer)) => Ok(answer),
+            Ok(None) => Err(error),
+            Err(invalid @ Error::Invalid { .. }) => Err(invalid),
+            Err(_) => Err(error),
+        },
+    }
+}
+
+async fn answered<R: prost::Message + Default>(db: &Db, key: &Key, meta: &Meta) -> Result<Option<R>> {
+    let mut conn = db.conn().await?;
+    let found = idempotency::find(&mut conn, &[*key]).await?;
+    let Some(stored) = found.get(key) else { return Ok(None) };
+    let encoded = stored.open(db.crypto(), key, meta)?;
+    Ok(Some(R::decode(encoded.as_slice()).map_err(Error::internal)?))
+}

@@ -1,0 +1,260 @@
+//! The service's database: a pool of connections, transactions that carry events, migrations, and a helper for
+//! statement-cached SQL. It knows the spine's tables and no other; every other table belongs to a store.
+
+mod cached;
+pub mod domain_clock;
+mod migrate;
+mod tx;
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use diesel_async::{
+    AnsiTransactionManager, AsyncPgConnection, TransactionManager,
+    pooled_connection::{
+        AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod,
+        bb8::{Pool, PooledConnection},
+    },
+};
+use futures::FutureExt;
+use secrecy::ExposeSecret;
+
+use self::tx::Effects;
+pub use self::{
+    cached::{Cached, With, cached},
+    migrate::CHASSIS_MIGRATIONS,
+    tx::{Origin, Tx},
+};
+pub use crate::config::DbConfig;
+use crate::{
+    Clock, Error, Result,
+    crypto::Crypto,
+    outbox::{Gate, GateConfig, OutboxState},
+};
+
+/// A pooled connection that may outlive the borrow of its [`Db`].
+pub type Conn = PooledConnection<'static, AsyncPgConnection>;
+
+/// The service's database. Cheap to clone.
+#[derive(Clone)]
+pub struct Db(Arc<Inner>);
+
+struct Inner {
+    pool: Pool<AsyncPgConnection>,
+    config: DbConfig,
+    service: Arc<str>,
+    clock: Clock,
+    crypto: Crypto,
+    outbox: Arc<OutboxState>,
+    gate: Gate,
+}
+
+/// What a database handle carries besides its connections.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// Name of the service: source of the events emitted here.
+    pub service: String,
+    /// Gives `Tx::now`.
+    pub clock: Clock,
+    /// Seals stored answers.
+    pub crypto: Crypto,
+    /// Limits of admission.
+    pub gate: GateConfig,
+}
+
+/// Transactions here find rows by key. Without this, a plan made while a table was nearly empty would scan it for
+/// the first minutes of its growth. In one message, so it costs no round trip. `SET LOCAL enable_seqscan = on` undoes it.
+const BEGIN: &str = "BEGIN; SET LOCAL enable_seqscan = off";
+
+impl std::fmt::Debug for Db {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Db").field("service", &self.0.service).finish_non_exhaustive()
+    }
+}
+
+/// Says of the closure of [`Db::transaction`] that its future is `Send`, which `AsyncFnOnce` alone cannot. Never
+/// implement it.
+pub trait Work<A, R>: AsyncFnOnce(A) -> R + FnOnce(A) -> <Self as Work<A, R>>::Fut {
+    /// The future of the closure.
+    type Fut: Future<Output = R>;
+}
+
+impl<A, R, F, Fut> Work<A, R> for F
+where
+    F: AsyncFnOnce(A) -> R + FnOnce(A) -> Fut,
+    Fut: Future<Output = R>,
+{
+    type Fut = Fut;
+}
+
+impl Db {
+    /// Opens the pool and checks that the server answers.
+    pub async fn connect(config: &DbConfig, setup: Setup) -> Result<Self> {
+        let mut manager = ManagerConfig::default();
+        manager.recycling_method = RecyclingMethod::Fast; // a ping per checkout costs a round trip
+        let config_of_pool = config.clone();
+        manager.custom_setup = Box::new(move |_| {
+            let config = config_of_pool.clone();
+            async move { establish(&config, "").await }.boxed()
+        });
+        let pool = Pool::builder()
+            .max_size(config.max_connections.max(1))
+            .min_idle(Some(1))
+            .connection_timeout(Duration::from_millis(config.connect_timeout_ms.max(1)))
+            .max_lifetime(None)
+            .idle_timeout(Some(Duration::from_secs(600)))
+            .test_on_check_out(false) // see `conn`
+            .build(AsyncDieselConnectionManager::<AsyncPgConnection>::new_with_config("", manager))
+            .await?;
+        drop(pool.get().await?);
+        let outbox = Arc::new(OutboxState::default());
+        let gate = Gate::new(outbox.clone(), setup.gate);
+        Ok(Self(Arc::new(Inner {
+            pool,
+            config: config.clone(),
+            service: setup.service.into(),
+            clock: setup.clock,
+            crypto: setup.crypto,
+            outbox,
+            gate,
+        })))
+    }
+
+    /// A connection of the pool, outside any transaction.
+    pub async fn conn(&self) -> Result<Conn> {
+        let mut broken = 0;
+        loop {
+            let mut conn = self.0.pool.get_owned().await?;
+            // bb8 hands out idle connections unseen (no ping); one that the server has closed is thrown away here.
+            if !diesel_async::pooled_connection::PoolableConnection::is_broken(&mut *conn)
+                || broken > self.0.config.max_connections
+            {
+                return Ok(conn);
+            }
+            broken += 1;
+        }
+    }
+
+    /// A connection beside the pool, for leases and LISTEN. `options` are server settings such as
+    /// `-c synchronous_commit=off`.
+    pub async fn dedicated(&self, options: &str) -> Result<AsyncPgConnection> {
+        establish(&self.0.config, options).await.map_err(|error| {
+            tracing::warn!(error = %error, "no database connection");
+            Error::unavailable("the database is not reachable")
+        })
+    }
+
+    /// Runs `work` in one transaction (READ COMMITTED). Its events are written to the outbox in one statement just
+    /// before the commit. An error rolls everything back. If the future is dropped half-way, the connection is closed
+    /// rather than given back inside a transaction.
+    pub async fn transaction<T, F>(&self, work: F) -> Result<T>
+    where
+        for<'r, 'c> F:
+            AsyncFnOnce(&'r mut Tx<'c>) -> Result<T> + Work<&'r mut Tx<'c>, Result<T>, Fut: Send> + Send,
+        T: Send,
+    {
+        let mut conn = self.conn().await?;
+        self.transaction_on(&mut conn, work).await
+    }
+
+    /// As [`transaction`](Self::transaction), on a connection the caller keeps.
+    pub async fn transaction_on<T, F>(&self, conn: &mut AsyncPgConnection, work: F) -> Result<T>
+    where
+        for<'r, 'c> F:
+            AsyncFnOnce(&'r mut Tx<'c>) -> Result<T> + Work<&'r mut Tx<'c>, Result<T>, Fut: Send> + Send,
+        T: Send,
+    {
+        AnsiTransactionManager::begin_transaction_sql(&mut *conn, BEGIN).await?;
+        let mut effects = Effects::new(self.0.service.clone());
+        let outcome = match work(&mut Tx::new(&mut *conn, self.0.clock.now(), &mut effects)).await {
+            Ok(value) => effects.write(&mut *conn).await.map(|()| value),
+            Err(error) => Err(error),
+        };
+        match outcome {
+            Ok(value) => {
+                AnsiTransactionManager::commit_transaction(&mut *conn).await?;
+                effects.committed(&self.0.outbox);
+                Ok(value)
+            }
+            Err(error) => {
+                // If the rollback fails too, the connection is broken and the pool drops it.
+                let _ = AnsiTransactionManager::rollback_transaction(&mut *conn).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Name of the service, as in events' source.
+    pub fn service(&self) -> &Arc<str> {
+        &self.0.service
+    }
+
+    /// The clock behind `Tx::now`.
+    pub fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    /// What the process knows of its outbox.
+    pub fn outbox(&self) -> &Arc<OutboxState> {
+        &self.0.outbox
+    }
+
+    /// Admission of commands.
+    pub fn gate(&self) -> &Gate {
+        &self.0.gate
+    }
+
+    pub(crate) fn crypto(&self) -> &Crypto {
+        &self.0.crypto
+    }
+}
+
+/// Opens one connection with the configured limits.
+async fn establish(config: &DbConfig, options: &str) -> diesel::ConnectionResult<AsyncPgConnection> {
+    let bad = |error: tokio_postgres::Error| diesel::ConnectionError::BadConnection(error.to_string());
+    let mut pg: tokio_postgres::Config = config.url.expose_secret().parse().map_err(bad)?;
+    let limit = config.connect_timeout();
+    let statement = config.statement_timeout_ms;
+    let given = pg.get_options().unwrap_or_default();
+    pg.options(format!(
+        "{given} -c statement_timeout={statement}ms -c idle_in_transaction_session_timeout=60s -c jit=off {options}"
+    ));
+    if pg.get_connect_timeout().is_none() {
+        pg.connect_timeout(limit);
+    }
+    if pg.get_application_name().is_none() {
+        pg.application_name("jianghan");
+    }
+    pg.tcp_user_timeout(Duration::from_secs(15));
+    let (client, connection) = tokio::time::timeout(limit, pg.connect(tokio_postgres::NoTls))
+        .await
+        .map_err(|_| diesel::ConnectionError::BadConnection("the server did not answer in time".to_owned()))?
+        .map_err(bad)?;
+    AsyncPgConnection::try_from_client_and_connection(client, connection).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use diesel_async::RunQueryDsl;
+
+    /// Compiles only if a transaction that borrows from its surroundings may be spawned.
+    #[expect(dead_code, reason = "it is there to be compiled")]
+    fn transactions_are_send(db: Db) {
+        tokio::spawn(async move {
+            let text = String::from("SELECT 1");
+            let n: Result<usize> = db
+                .transaction(async |tx: &mut Tx<'_>| {
+                    let n = diesel::sql_query(&text).execute(tx.conn).await?;
+                    step(tx).await?;
+                    Ok(n)
+                })
+                .await;
+            n
+        });
+    }
+
+    async fn step(tx: &mut Tx<'_>) -> Result<()> {
+        cached("SELECT $1").bind::<diesel::sql_types::Integer, _>(1).execute(&mut *tx.conn).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,143 @@
+//! One open transaction: the connection, domain time, and the events it will send. Events only leave with the commit.
+
+use std::{collections::HashMap, sync::Arc};
+
+use diesel_async::AsyncPgConnection;
+use uuid::Uuid;
+
+use crate::{
+    Result, Timestamp,
+    clock::new_id,
+    event::{Emit, Event},
+    outbox::{OutboxState, store},
+    telemetry::current_traceparent,
+};
+
+/// Who and what caused an event: the last four attributes of the envelope.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    /// Ties together everything that one request brought about.
+    pub correlation_id: Uuid,
+    /// The event that caused this one; `None` when a request did.
+    pub causation_id: Option<Uuid>,
+    /// Pseudonym of the acting person.
+    pub actor_ref: Option<String>,
+    /// W3C trace context.
+    pub traceparent: Option<String>,
+}
+
+impl Origin {
+    /// The beginning of something new, in the current trace.
+    pub fn new(actor_ref: Option<String>) -> Self {
+        Self { correlation_id: new_id(), causation_id: None, actor_ref, traceparent: current_traceparent() }
+    }
+
+    /// Caused by `event`.
+    pub fn caused_by(event: &Event) -> Self {
+        Self {
+            correlation_id: event.correlation_id,
+            causation_id: Some(event.id),
+            actor_ref: event.actor_ref.clone(),
+            traceparent: event.traceparent.clone(),
+        }
+    }
+}
+
+/// An open transaction.
+pub struct Tx<'c> {
+    /// The connection, inside the transaction.
+    pub conn: &'c mut AsyncPgConnection,
+    /// Domain time at the start of the transaction.
+    pub now: Timestamp,
+    effects: &'c mut Effects,
+}
+
+impl<'c> Tx<'c> {
+    pub(crate) fn new(conn: &'c mut AsyncPgConnection, now: Timestamp, effects: &'c mut Effects) -> Self {
+        Self { conn, now, effects }
+    }
+
+    /// Sends an event with the commit. Its cause is, in this order: the one given on the `Emit`, the one set by
+    /// [`caused_by`](Self::caused_by), the latest consumed event of the same partition key, the first consumed event.
+    pub fn emit(&mut self, emit: Emit) {
+        self.effects.emit(emit, self.now);
+    }
+
+    /// Everything emitted from now on is caused by `event`, until the next call.
+    pub fn caused_by(&mut self, event: &Event) {
+        self.set_origin(Some(Arc::new(Origin::caused_by(event))));
+    }
+
+    /// Everything emitted from now on has this origin; `None` goes back to the default.
+    pub fn set_origin(&mut self, origin: Option<Arc<Origin>>) {
+        self.effects.origin = origin;
+    }
+
+    /// Defaults for the cause of what is emitted: the events being consumed.
+    pub(crate) fn consume(&mut self, events: &[Event]) {
+        self.effects.consume(events);
+    }
+
+    /// Runs `act` once the transaction is committed; not at all when it is rolled back.
+    pub fn after_commit(&mut self, act: Box<dyn FnOnce() + Send>) {
+        self.effects.after.push(act);
+    }
+}
+
+/// What a transaction does besides its statements: events to write before the commit, acts to do after it.
+pub(crate) struct Effects {
+    source: Arc<str>,
+    origin: Option<Arc<Origin>>,
+    by_key: HashMap<Uuid, Arc<Origin>>,
+    first: Option<Arc<Origin>>,
+    events: Vec<Event>,
+    after: Vec<Box<dyn FnOnce() + Send>>,
+}
+
+impl Effects {
+    pub(crate) fn new(source: Arc<str>) -> Self {
+        Self {
+            source,
+            origin: None,
+            by_key: HashMap::new(),
+            first: None,
+            events: Vec::new(),
+            after: Vec::new(),
+        }
+    }
+
+    fn emit(&mut self, emit: Emit, now: Timestamp) {
+        let origin = emit
+            .origin()
+            .or(self.origin.as_ref())
+            .or_else(|| self.by_key.get(&emit.partition_key()))
+            .or(self.first.as_ref())
+            .cloned()
+            .unwrap_or_else(|| Arc::new(Origin::new(None)));
+        self.events.push(emit.into_event(self.source.to_string(), now, &origin));
+    }
+
+    fn consume(&mut self, events: &[Event]) {
+        for event in events {
+            let origin = Arc::new(Origin::caused_by(event));
+            self.first.get_or_insert_with(|| origin.clone());
+            self.by_key.insert(event.partition_key, origin);
+        }
+    }
+
+    /// Writes the outbox. The caller commits next.
+    pub(crate) async fn write(&mut self, conn: &mut AsyncPgConnection) -> Result<()> {
+        store::insert(conn, &self.events).await
+    }
+
+    /// To be called right after the commit.
+    pub(crate) fn committed(self, outbox: &OutboxState) {
+        if !self.events.is_empty() {
+            crate::crash::seam("outbox.after_commit");
+            outbox.added(self.events.len());
+        }
+        for act in self.after {
+            act();
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! The inbox: events are taken in once. A batch is one transaction: its ids are claimed, what was seen before is
+//! dropped, what is queued behind a parked event joins it, the rest goes to the service's [`Consumer`]; its changes
+//! and follow-up events commit with the claim, and only then the bus gets its acknowledgement. A handler never sees
+//! a delivery; the runner alone decides what failure means.
+
+use async_trait::async_trait;
+
+use crate::{Result, db::Tx, event::Event};
+
+/// Handles the events of one service. An error (or a panic) undoes the whole batch; the runner then narrows down
+/// which event is to blame and parks that one. `Unavailable`, `Exhausted` and `Stale` are never parked but tried
+/// again.
+#[async_trait]
+pub trait Consumer: Send + Sync + 'static {
+    /// Handles new events, those of one key in order. What it emits is caused by these events (`Tx::emit`).
+    async fn handle(&self, tx: &mut Tx<'_>, events: &[Event]) -> Result<()>;
+}

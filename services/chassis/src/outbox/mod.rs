@@ -1,0 +1,13 @@
+//! The outbox: events are rows written in the same transaction as the change they tell of. One relay per database
+//! publishes them in order and removes a row only when the bus has confirmed it.
+
+mod gate;
+mod relay;
+mod state;
+pub(crate) mod store;
+
+pub use self::{
+    gate::{Gate, GateConfig},
+    relay::{Relay, RelayConfig},
+    state::OutboxState,
+};

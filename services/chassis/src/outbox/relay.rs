@@ -1,0 +1,375 @@
+//! The relay: publishes what the outbox holds, in order, and removes what the bus has confirmed. One per database:
+//! a leased row says whose turn it is. It must never publish once its lease has run out, and never remove a row
+//! without a confirmation. Whatever a relay publishes late is a duplicate of what its successor published before,
+//! because a successor begins with the oldest row; inboxes drop duplicates, so order holds across takeovers.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use diesel::{
+    QueryableByName,
+    sql_types::{BigInt, Text, Uuid as SqlUuid},
+};
+use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use futures::StreamExt;
+use tokio::{sync::mpsc, time::Instant};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::{OutboxState, store};
+use crate::{
+    Result,
+    bus::{Confirmation, EventBus},
+    clock::new_id,
+    crash,
+    db::{Db, cached},
+};
+
+/// How the relay works.
+#[derive(Debug, Clone)]
+pub struct RelayConfig {
+    /// Rows read at once.
+    pub batch: usize,
+    /// Most events in flight.
+    pub window: usize,
+    /// How long a lease lasts without renewal.
+    pub lease: Duration,
+    /// How often the table is looked at without being told to.
+    pub poll: Duration,
+    /// How long a confirmation may take on a shared bus before everything in flight is published again.
+    pub confirm_deadline: Duration,
+    /// How long the last pass may take when stopping.
+    pub final_pass: Duration,
+    /// Take the lease at once, whoever holds it: only where nobody else can be running (all-in-one).
+    pub take_over: bool,
+}
+
+impl Default for RelayConfig {
+    fn default() -> Self {
+        Self {
+            batch: 500,
+            window: 2_000,
+            lease: Duration::from_secs(3),
+            poll: Duration::from_millis(250),
+            confirm_deadline: Duration::from_secs(10),
+            final_pass: Duration::from_secs(3),
+            take_over: false,
+        }
+    }
+}
+
+/// The relay of one database.
+pub struct Relay {
+    db: Db,
+    bus: Arc<dyn EventBus>,
+    config: RelayConfig,
+    holder: Uuid,
+}
+
+/// Channel that wakes relays of other replicas.
+const CHANNEL: &str = "jianghan_outbox";
+
+impl Relay {
+    /// A relay between this database and this bus.
+    pub fn new(db: Db, bus: Arc<dyn EventBus>, config: RelayConfig) -> Self {
+        Self { db, bus, config, holder: new_id() }
+    }
+
+    /// Works until `stop`, through outages of database and bus; then makes one last pass and gives the lease back.
+    pub async fn run(self, stop: CancellationToken) -> Result<()> {
+        let state = self.db.outbox().clone();
+        let mut pause = Duration::from_millis(50);
+        let mut take_over = self.config.take_over;
+        while !stop.is_cancelled() {
+            let started = Instant::now();
+            let session = Session::open(&self, state.clone()).await;
+            let outcome = match session {
+                Ok(mut session) => session.work(&stop, std::mem::take(&mut take_over)).await,
+                Err(error) => Err(error),
+            };
+            state.set_leading(false);
+            let Err(error) = outcome else { break };
+            state.set_flowing(false);
+            tracing::warn!(error = %error.chain(), service = %self.db.service(), "the relay starts again");
+            if started.elapsed() > Duration::from_secs(10) {
+                pause = Duration::from_millis(50);
+            }
+            let _ = tokio::time::timeout(pause, stop.cancelled()).await;
+            pause = (pause * 2).min(Duration::from_secs(1));
+        }
+        Ok(())
+    }
+}
+
+/// The relay while its database connections live.
+struct Session<'a> {
+    relay: &'a Relay,
+    state: Arc<OutboxState>,
+    conn: AsyncPgConnection,
+    listener: Option<tokio::task::JoinHandle<()>>,
+    /// Until when the lease is ours for sure; `None` when it is not.
+    held_until: Option<Instant>,
+    in_flight: BTreeSet<i64>,
+    /// When the oldest of those in flight may have been handed over.
+    since: Instant,
+    confirmations: (mpsc::UnboundedSender<Confirmation>, mpsc::UnboundedReceiver<Confirmation>),
+    last_confirmed: Instant,
+    oldest: Option<i64>,
+}
+
+impl Drop for Session<'_> {
+    fn drop(&mut self) {
+        if let Some(listener) = &self.listener {
+            listener.abort();
+        }
+    }
+}
+
+impl<'a> Session<'a> {
+    async fn open(relay: &'a Relay, state: Arc<OutboxState>) -> Result<Self> {
+        // Losing a removal in a crash of the server only repeats an event; waiting for the disk would cost one
+        // more flush for every batch.
+        let conn = relay.db.dedicated("-c synchronous_commit=off").await?;
+        let listener = if relay.bus.shared() { Some(listen(&relay.db, state.clone()).await?) } else { None };
+        let now = Instant::now();
+        Ok(Self {
+            relay,
+            state,
+            conn,
+            listener,
+            held_until: None,
+            in_flight: BTreeSet::new(),
+            since: now,
+            confirmations: mpsc::unbounded_channel(),
+            last_confirmed: now,
+            oldest: None,
+        })
+    }
+
+    async fn work(&mut self, stop: &CancellationToken, take_over: bool) -> Result<()> {
+        let config = &self.relay.config;
+        if take_over {
+            self.conn.batch_execute("UPDATE relay_lease SET expires_at = '-infinity'").await?;
+        }
+        let mut renewal = tokio::time::interval(config.lease / 3);
+        renewal.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut poll = tokio::time::interval(config.poll);
+        poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut recount = tokio::time::interval(Duration::from_secs(1));
+        recount.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut more = true;
+        let mut confirmed = Vec::new();
+        loop {
+            let state = self.state.clone();
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                _ = renewal.tick() => self.renew().await?,
+                _ = recount.tick() => self.recount().await?,
+                n = self.confirmations.1.recv_many(&mut confirmed, 2 * config.batch) => {
+                    debug_assert!(n > 0, "the session holds a sender");
+                    more |= self.settle(&mut confirmed).await?;
+                }
+                () = state.rung() => more = true,
+                _ = poll.tick() => {
+                    more = true;
+                    if !self.leading() && self.relay.bus.shared() && self.state.take_unannounced() {
+                        // One for all commits since the last tick, outside their transactions.
+                        self.conn.batch_execute(&format!("NOTIFY {CHANNEL}")).await?;
+                    }
+                    self.check_deadline().await;
+                }
+            }
+            if more && self.leading() && self.has_room() {
+                more = self.publish_next().await?;
+            }
+        }
+        self.finish().await
+    }
+
+    fn leading(&self) -> bool {
+        // A tenth of the lease is kept back for clocks that do not run alike.
+        self.held_until.is_some_and(|until| Instant::now() + self.relay.config.lease / 10 < until)
+    }
+
+    fn has_room(&self) -> bool {
+        self.in_flight.len() + self.relay.config.batch
+            <= self.relay.config.window.max(self.relay.config.batch)
+    }
+
+    /// Takes or renews the lease.
+    async fn renew(&mut self) -> Result<()> {
+        #[derive(QueryableByName)]
+        struct Row {
+            #[diesel(sql_type = BigInt)]
+            epoch: i64,
+        }
+        let asked = Instant::now(); // before the server's clock is read, so that ours never runs longer
+        let rows: Vec<Row> = cached(
+            "INSERT INTO relay_lease AS held (name, holder, epoch, expires_at) \
+             VALUES ('outbox', $1, 1, clock_timestamp() + $2::text::interval) \
+             ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at, \
+             epoch = held.epoch + (held.holder <> excluded.holder)::int \
+             WHERE held.holder = excluded.holder OR held.expires_at < clock_timestamp() RETURNING epoch",
+        )
+        .bind::<SqlUuid, _>(self.relay.holder)
+        .bind::<Text, _>(format!("{} ms", self.relay.config.lease.as_millis()))
+        .load(&mut self.conn)
+        .await?;
+        let held = rows.as_slice().first().map(|row| row.epoch);
+        match held {
+            Some(epoch) => {
+                if self.held_until.is_none() {
+                    tracing::info!(service = %self.relay.db.service(), epoch, "the relay has the lease");
+                    self.last_confirmed = asked;
+                }
+                self.held_until = Some(asked + self.relay.config.lease);
+            }
+            None => {
+                self.held_until = None;
+                self.forget_flight();
+            }
+        }
+        self.state.set_leading(held.is_some());
+        Ok(())
+    }
+
+    /// Publishes the next rows. Tells whether there may be more.
+    async fn publish_next(&mut self) -> Result<bool> {
+        let limit = self.relay.config.batch;
+        let in_flight: Vec<i64> = self.in_flight.iter().copied().collect();
+        let batch = store::read(&mut self.conn, self.relay.db.service(), &in_flight, limit as i64).await?;
+        if batch.is_empty() {
+            return Ok(false);
+        }
+        if !self.leading() {
+            return Ok(true); // the process was held up while reading
+        }
+        crash::seam("relay.before_publish");
+        if self.in_flight.is_empty() {
+            self.since = Instant::now();
+        }
+        let full = batch.len() == limit;
+        let seqs: Vec<i64> = batch.iter().map(|(seq, _)| *seq).collect();
+        match self.relay.bus.publish(batch, &self.confirmations.0).await {
+            Ok(()) => {
+                crash::seam("relay.after_publish");
+                self.in_flight.extend(seqs);
+                Ok(full)
+            }
+            Err(error) => {
+                tracing::debug!(error = %error, "the bus did not take a batch");
+                self.state.set_flowing(false);
+                Ok(false) // the next poll tries again
+            }
+        }
+    }
+
+    /// Takes in confirmations: removes what was taken; what was refused is published again later, oldest first.
+    async fn settle(&mut self, confirmed: &mut Vec<Confirmation>) -> Result<bool> {
+        crash::seam("relay.after_confirm");
+        let mut taken = Vec::with_capacity(confirmed.len());
+        let mut refused = false;
+        for confirmation in confirmed.drain(..) {
+            if self.in_flight.contains(&confirmation.seq) {
+                if confirmation.taken {
+                    taken.push(confirmation.seq);
+                } else {
+                    refused = true;
+                    self.in_flight.remove(&confirmation.seq);
+                }
+            }
+        }
+        if !taken.is_empty() {
+            store::delete(&mut self.conn, &taken).await?;
+            for seq in &taken {
+                self.in_flight.remove(seq);
+            }
+            crash::seam("relay.after_delete");
+            self.since = Instant::now();
+            self.last_confirmed = self.since;
+            self.state.set_flowing(true);
+            self.state.removed(taken.len());
+        }
+        if refused {
+            // Later events of the same key may be on their way: begin again with the oldest row.
+            self.forget_flight();
+            self.state.set_flowing(false);
+        }
+        Ok(!refused && !taken.is_empty())
+    }
+
+    /// On a shared bus a confirmation that does not come means a dead connection. In one process it only means that
+    /// a consumer waits for its database, and publishing again would pile up duplicates.
+    async fn check_deadline(&mut self) {
+        if self.relay.bus.shared()
+            && !self.in_flight.is_empty()
+            && self.since.elapsed() > self.relay.config.confirm_deadline
+        {
+            tracing::warn!(in_flight = self.in_flight.len(), "confirmations are overdue; publishing again");
+            self.state.set_flowing(false);
+            self.forget_flight();
+            self.relay.bus.reset().await;
+        }
+    }
+
+    /// Late confirmations of what is forgotten go to a closed channel; their rows are published again.
+    fn forget_flight(&mut self) {
+        self.in_flight.clear();
+        self.confirmations = mpsc::unbounded_channel();
+    }
+
+    async fn recount(&mut self) -> Result<()> {
+        let (count, oldest) = store::count(&mut self.conn).await?;
+        self.state.set_backlog(count);
+        let moving = count == 0 || oldest != self.oldest;
+        self.oldest = oldest;
+        if !self.leading() || self.last_confirmed.elapsed() > Duration::from_secs(2) {
+            self.state.set_flowing(moving);
+        }
+        Ok(())
+    }
+
+    /// One last pass: what is committed is handed to a broker that keeps it. In one process the rows wait in the
+    /// outbox for the next start instead, because the consumers have stopped.
+    async fn finish(&mut self) -> Result<()> {
+        let deadline = Instant::now() + self.relay.config.final_pass;
+        let mut more = self.relay.bus.shared();
+        let mut confirmed = Vec::new();
+        while self.leading() && Instant::now() < deadline {
+            if more && self.has_room() {
+                more = self.publish_next().await?;
+            }
+            if self.in_flight.is_empty() && !more || !self.relay.bus.shared() {
+                break;
+            }
+            let received = self.confirmations.1.recv_many(&mut confirmed, 2 * self.relay.config.batch);
+            if tokio::time::timeout_at(deadline, received).await.is_err() {
+                break;
+            }
+            more |= self.settle(&mut confirmed).await?;
+        }
+        while let Ok(confirmation) = self.confirmations.1.try_recv() {
+            confirmed.push(confirmation);
+        }
+        self.settle(&mut confirmed).await?;
+        self.state.set_leading(false);
+        cached("UPDATE relay_lease SET expires_at = '-infinity' WHERE holder = $1")
+            .bind::<SqlUuid, _>(self.relay.holder)
+            .execute(&mut self.conn)
+            .await?;
+        Ok(())
+    }
+}
+
+/// Rings the bell whenever another replica says that it has committed events.
+async fn listen(db: &Db, state: Arc<OutboxState>) -> Result<tokio::task::JoinHandle<()>> {
+    let mut conn = db.dedicated("").await?;
+    conn.batch_execute(&format!("LISTEN {CHANNEL}")).await?;
+    Ok(tokio::spawn(async move {
+        let mut notifications = std::pin::pin!(conn.notifications_stream());
+        while let Some(Ok(_)) = notifications.next().await {
+            state.ring();
+        }
+        // The connection is gone; the poll stands in until the relay's own connection fails too.
+    }))
+}

@@ -1,0 +1,105 @@
+//! What a process knows of its outbox: how many events wait, whether the bus takes them, and a bell for the relay.
+
+use std::{
+    sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
+    time::Duration,
+};
+
+use tokio::sync::Notify;
+
+/// Shared by the database handle, the relay, the admission gate and the statistics.
+#[derive(Debug, Default)]
+pub struct OutboxState {
+    backlog: AtomicI64,
+    published: AtomicU64,
+    flowing: AtomicBool,
+    leading: AtomicBool,
+    unannounced: AtomicBool,
+    bell: Notify,
+    lower: Notify,
+}
+
+impl OutboxState {
+    /// Events in the outbox that are not confirmed yet. Counted here between two counts of the table, so it may be
+    /// off by what other replicas did within the last second.
+    pub fn backlog(&self) -> u64 {
+        self.backlog.load(Ordering::Relaxed).max(0).unsigned_abs()
+    }
+
+    /// Events confirmed to this process since it started.
+    pub fn published(&self) -> u64 {
+        self.published.load(Ordering::Relaxed)
+    }
+
+    /// Whether the bus confirmed something lately, or nothing waits.
+    pub fn flowing(&self) -> bool {
+        self.flowing.load(Ordering::Relaxed)
+    }
+
+    /// Whether this process's relay holds the lease.
+    pub fn leading(&self) -> bool {
+        self.leading.load(Ordering::Relaxed)
+    }
+
+    /// A transaction with `events` has been committed.
+    pub(crate) fn added(&self, events: usize) {
+        self.backlog.fetch_add(i64::try_from(events).unwrap_or(0), Ordering::Relaxed);
+        if !self.leading() {
+            self.unannounced.store(true, Ordering::Relaxed);
+        }
+        self.bell.notify_one();
+    }
+
+    /// The bus has confirmed `events` and their rows are gone.
+    pub(crate) fn removed(&self, events: usize) {
+        self.backlog.fetch_sub(i64::try_from(events).unwrap_or(0), Ordering::Relaxed);
+        self.published.fetch_add(events as u64, Ordering::Relaxed);
+        self.lower.notify_waiters();
+    }
+
+    pub(crate) fn set_backlog(&self, events: i64) {
+        self.backlog.store(events, Ordering::Relaxed);
+        self.lower.notify_waiters();
+    }
+
+    pub(crate) fn set_flowing(&self, flowing: bool) {
+        self.flowing.store(flowing, Ordering::Relaxed);
+        if !flowing {
+            self.lower.notify_waiters();
+        }
+    }
+
+    pub(crate) fn set_leading(&self, leading: bool) {
+        self.leading.store(leading, Ordering::Relaxed);
+    }
+
+    /// Whether another process's relay should be told of new rows; resets.
+    pub(crate) fn take_unannounced(&self) -> bool {
+        self.unannounced.swap(false, Ordering::Relaxed)
+    }
+
+    /// Rings the relay.
+    pub(crate) fn ring(&self) {
+        self.bell.notify_one();
+    }
+
+    /// Waits for the bell.
+    pub(crate) async fn rung(&self) {
+        self.bell.notified().await;
+    }
+
+    /// Waits until the backlog is at most `limit`, the bus has stopped, or `patience` is over.
+    pub(crate) async fn wait_lower(&self, limit: u64, patience: Duration) {
+        let wait = async {
+            loop {
+                let lower = self.lower.notified();
+                if self.backlog() <= limit || !self.flowing() {
+                    return;
+                }
+                lower.await;
+            }
+        };
+        // Being late is fine: admission is delayed, not refused.
+        let _ = tokio::time::timeout(patience, wait).await;
+    }
+}

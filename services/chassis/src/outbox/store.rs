@@ -1,0 +1,177 @@
+//! SQL of the outbox. Rows are read by number without those in flight, and removed by number: a "last number"
+//! cursor would skip rows, because PostgreSQL commits out of order.
+
+use bytes::Bytes;
+use diesel::{
+    QueryableByName,
+    sql_types::{Array, BigInt, Bytea, Nullable, Text, Timestamptz, Uuid as SqlUuid},
+};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use uuid::Uuid;
+
+use crate::{
+    Result, Timestamp,
+    db::cached,
+    event::{Event, catalogue},
+};
+
+/// Appends events, numbered in their order, in one statement.
+pub(crate) async fn insert(conn: &mut AsyncPgConnection, events: &[Event]) -> Result<()> {
+    if events.is_empty() {
+        return Ok(());
+    }
+    let column = Columns::of(events);
+    cached(
+        "INSERT INTO outbox (id, type, subject, occurred_at, partition_key, aggregate_version, unit_id, line, \
+         correlation_id, causation_id, actor_ref, traceparent, data) \
+         SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+    )
+    .bind::<Array<SqlUuid>, _>(column.id)
+    .bind::<Array<Text>, _>(column.r#type)
+    .bind::<Array<Text>, _>(column.subject)
+    .bind::<Array<Timestamptz>, _>(column.time)
+    .bind::<Array<SqlUuid>, _>(column.partition_key)
+    .bind::<Array<BigInt>, _>(column.aggregate_version)
+    .bind::<Array<Nullable<SqlUuid>>, _>(column.unit_id)
+    .bind::<Array<Nullable<Text>>, _>(column.line)
+    .bind::<Array<SqlUuid>, _>(column.correlation_id)
+    .bind::<Array<Nullable<SqlUuid>>, _>(column.causation_id)
+    .bind::<Array<Nullable<Text>>, _>(column.actor_ref)
+    .bind::<Array<Nullable<Text>>, _>(column.traceparent)
+    .bind::<Array<Bytea>, _>(column.data)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// The envelope column by column, for `unnest`. The inbox's parked events use it too.
+#[derive(Default)]
+pub(crate) struct Columns<'a> {
+    pub id: Vec<Uuid>,
+    pub r#type: Vec<&'a str>,
+    pub source: Vec<&'a str>,
+    pub subject: Vec<&'a str>,
+    pub time: Vec<Timestamp>,
+    pub partition_key: Vec<Uuid>,
+    pub aggregate_version: Vec<i64>,
+    pub unit_id: Vec<Option<Uuid>>,
+    pub line: Vec<Option<&'a str>>,
+    pub correlation_id: Vec<Uuid>,
+    pub causation_id: Vec<Option<Uuid>>,
+    pub actor_ref: Vec<Option<&'a str>>,
+    pub traceparent: Vec<Option<&'a str>>,
+    pub data: Vec<&'a [u8]>,
+}
+
+impl<'a> Columns<'a> {
+    pub(crate) fn of(events: impl IntoIterator<Item = &'a Event>) -> Self {
+        let mut all = Self::default();
+        for event in events {
+            all.id.push(event.id);
+            all.r#type.push(&event.r#type);
+            all.source.push(&event.source);
+            all.subject.push(&event.subject);
+            all.time.push(event.time);
+            all.partition_key.push(event.partition_key);
+            all.aggregate_version.push(event.aggregate_version);
+            all.unit_id.push(event.unit_id);
+            all.line.push(event.line.as_deref());
+            all.correlation_id.push(event.correlation_id);
+            all.causation_id.push(event.causation_id);
+            all.actor_ref.push(event.actor_ref.as_deref());
+            all.traceparent.push(event.traceparent.as_deref());
+            all.data.push(&event.data);
+        }
+        all
+    }
+}
+
+#[derive(QueryableByName)]
+struct Row {
+    #[diesel(sql_type = BigInt)]
+    seq: i64,
+    #[diesel(sql_type = SqlUuid)]
+    id: Uuid,
+    #[diesel(sql_type = Text)]
+    r#type: String,
+    #[diesel(sql_type = Text)]
+    subject: String,
+    #[diesel(sql_type = Timestamptz)]
+    occurred_at: Timestamp,
+    #[diesel(sql_type = SqlUuid)]
+    partition_key: Uuid,
+    #[diesel(sql_type = BigInt)]
+    aggregate_version: i64,
+    #[diesel(sql_type = Nullable<SqlUuid>)]
+    unit_id: Option<Uuid>,
+    #[diesel(sql_type = Nullable<Text>)]
+    line: Option<String>,
+    #[diesel(sql_type = SqlUuid)]
+    correlation_id: Uuid,
+    #[diesel(sql_type = Nullable<SqlUuid>)]
+    causation_id: Option<Uuid>,
+    #[diesel(sql_type = Nullable<Text>)]
+    actor_ref: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    traceparent: Option<String>,
+    #[diesel(sql_type = Bytea)]
+    data: Vec<u8>,
+}
+
+/// The next unsent events by number, without those in flight.
+pub(crate) async fn read(
+    conn: &mut AsyncPgConnection,
+    source: &str,
+    in_flight: &[i64],
+    limit: i64,
+) -> Result<Vec<(i64, Event)>> {
+    let rows: Vec<Row> = cached("SELECT * FROM outbox WHERE seq <> ALL($1) ORDER BY seq LIMIT $2")
+        .bind::<Array<BigInt>, _>(in_flight)
+        .bind::<BigInt, _>(limit)
+        .load(conn)
+        .await?;
+    let catalogue = catalogue();
+    Ok(rows
+        .into_iter()
+        .map(|row| {
+            let event = Event {
+                id: row.id,
+                r#type: catalogue.intern(&row.r#type),
+                source: source.to_owned(),
+                subject: row.subject,
+                time: row.occurred_at,
+                partition_key: row.partition_key,
+                aggregate_version: row.aggregate_version,
+                unit_id: row.unit_id,
+                line: row.line,
+                correlation_id: row.correlation_id,
+                causation_id: row.causation_id,
+                actor_ref: row.actor_ref,
+                traceparent: row.traceparent,
+                data: Bytes::from(row.data),
+            };
+            (row.seq, event)
+        })
+        .collect())
+}
+
+/// Removes confirmed rows.
+pub(crate) async fn delete(conn: &mut AsyncPgConnection, seqs: &[i64]) -> Result<()> {
+    cached("DELETE FROM outbox WHERE seq = ANY($1)").bind::<Array<BigInt>, _>(seqs).execute(conn).await?;
+    Ok(())
+}
+
+#[derive(QueryableByName)]
+struct Count {
+    #[diesel(sql_type = BigInt)]
+    count: i64,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    oldest: Option<i64>,
+}
+
+/// How many rows wait, and the number of the oldest.
+pub(crate) async fn count(conn: &mut AsyncPgConnection) -> Result<(i64, Option<i64>)> {
+    let row: Count =
+        cached("SELECT count(*) AS count, min(seq) AS oldest FROM outbox").get_result(conn).await?;
+    Ok((row.count, row.oldest))
+}
