@@ -44,23 +44,23 @@ quiet_end() {
 stay_off() {
     local unit
     for unit in "$@"; do
-        if have systemctl; then
-            systemctl --quiet disable "$unit" >/dev/null 2>&1 || true
-            [ ! -d /run/systemd/system ] || systemctl --quiet stop "$unit" >/dev/null 2>&1 || true
-        fi
-        case $unit in *.service) have update-rc.d && update-rc.d "${unit%.service}" disable >/dev/null 2>&1 || true ;; esac
+        # What the package's own scripts use: works without a running systemd, too, and upgrades remember it.
+        DPKG_MAINTSCRIPT_PACKAGE=${unit%.*} deb-systemd-helper disable "$unit" >/dev/null 2>&1 || true
+        [ ! -d /run/systemd/system ] || systemctl --quiet stop "$unit" >/dev/null 2>&1 || true
+        case $unit in *.service) update-rc.d "${unit%.service}" disable >/dev/null 2>&1 || true ;; esac
     done
 }
 
 # apt_install WHY PACKAGE…: installs what is missing. WHY completes "… is missing: <WHY>" for those who are not root.
 apt_install() {
-    local why=$1 missing=() package log
+    local why=$1 missing=() package log epmd=
     shift
     have dpkg-query || fail $EX_UNAVAILABLE "this script installs packages with apt only; $why"
     for package in "$@"; do packaged "$package" || missing+=("$package"); done
     [ ${#missing[@]} -gt 0 ] || return 0
     is_root || fail $EX_UNAVAILABLE "${missing[*]} not installed and only root may do it: $why"
     say "installing ${missing[*]} …"
+    packaged erlang-base || epmd="epmd.service epmd.socket"
     log=$(mktemp)
     quiet_begin
     trap quiet_end EXIT
@@ -74,7 +74,8 @@ apt_install() {
     quiet_end
     trap - EXIT
     rm -f "$log"
-    case " ${missing[*]} " in *" rabbitmq-server "*) stay_off rabbitmq-server.service epmd.service epmd.socket ;; esac
+    # shellcheck disable=SC2086 # two words, or none
+    case " ${missing[*]} " in *" rabbitmq-server "*) stay_off rabbitmq-server.service $epmd ;; esac
 }
 
 # The folder with initdb and postgres: the newest of Debian's, or the one on PATH.
