@@ -4,6 +4,7 @@
 mod cached;
 pub mod domain_clock;
 mod migrate;
+pub mod purge;
 mod tx;
 
 use std::{future::Future, sync::Arc, time::Duration};
@@ -28,6 +29,7 @@ pub use crate::config::DbConfig;
 use crate::{
     Clock, Error, Result,
     crypto::Crypto,
+    inbox::InboxState,
     outbox::{Gate, GateConfig, OutboxState},
 };
 
@@ -45,6 +47,7 @@ struct Inner {
     clock: Clock,
     crypto: Crypto,
     outbox: Arc<OutboxState>,
+    inbox: Arc<InboxState>,
     gate: Gate,
 }
 
@@ -115,6 +118,7 @@ impl Db {
             clock: setup.clock,
             crypto: setup.crypto,
             outbox,
+            inbox: Arc::default(),
             gate,
         })))
     }
@@ -196,6 +200,11 @@ impl Db {
     /// What the process knows of its outbox.
     pub fn outbox(&self) -> &Arc<OutboxState> {
         &self.0.outbox
+    }
+
+    /// What the process knows of its inbox.
+    pub fn inbox(&self) -> &Arc<InboxState> {
+        &self.0.inbox
     }
 
     /// Admission of commands.

@@ -3,8 +3,21 @@
 //! and follow-up events commit with the claim, and only then the bus gets its acknowledgement. A handler never sees
 //! a delivery; the runner alone decides what failure means.
 
+mod batch;
+mod lease;
+pub mod ops;
+mod retrier;
+mod runner;
+mod state;
+mod store;
+
 use async_trait::async_trait;
 
+pub(crate) use self::store::purge;
+pub use self::{
+    runner::{Runner, RunnerConfig},
+    state::InboxState,
+};
 use crate::{Result, db::Tx, event::Event};
 
 /// Handles the events of one service. An error (or a panic) undoes the whole batch; the runner then narrows down

@@ -4,14 +4,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use serde::Deserialize;
-
 use super::OutboxState;
-use crate::{Error, Result};
+use crate::{Error, Result, config::SpineConfig};
 
 /// Limits of the gate, in events of the outbox.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone)]
 pub struct GateConfig {
     /// Above this many unsent events commands wait a little.
     pub slow_above: u64,
@@ -24,6 +21,17 @@ pub struct GateConfig {
 impl Default for GateConfig {
     fn default() -> Self {
         Self { slow_above: 1_500, slow_ms: 100, refuse_above: 5_000_000 }
+    }
+}
+
+impl From<&SpineConfig> for GateConfig {
+    fn from(spine: &SpineConfig) -> Self {
+        let limit = |events: i64| u64::try_from(events).unwrap_or(0);
+        Self {
+            slow_above: limit(spine.gate_backlog),
+            refuse_above: limit(spine.refuse_backlog),
+            ..Self::default()
+        }
     }
 }
 

@@ -20,6 +20,7 @@ use crate::{
     Result,
     bus::{Confirmation, EventBus},
     clock::new_id,
+    config::SpineConfig,
     crash,
     db::{Db, cached},
 };
@@ -53,6 +54,19 @@ impl Default for RelayConfig {
             confirm_deadline: Duration::from_secs(10),
             final_pass: Duration::from_secs(3),
             take_over: false,
+        }
+    }
+}
+
+impl From<&SpineConfig> for RelayConfig {
+    fn from(spine: &SpineConfig) -> Self {
+        let batch = usize::try_from(spine.relay_batch).unwrap_or(500).clamp(1, 10_000);
+        Self {
+            batch,
+            window: 4 * batch,
+            lease: Duration::from_millis(spine.lease_ms),
+            confirm_deadline: Duration::from_millis(spine.confirm_timeout_ms),
+            ..Self::default()
         }
     }
 }
@@ -128,7 +142,7 @@ impl<'a> Session<'a> {
     async fn open(relay: &'a Relay, state: Arc<OutboxState>) -> Result<Self> {
         // Losing a removal in a crash of the server only repeats an event; waiting for the disk would cost one
         // more flush for every batch.
-        let conn = relay.db.dedicated("-c synchronous_commit=off").await?;
+        let conn = relay.db.dedicated("-c synchronous_commit=off -c enable_seqscan=off").await?;
         let listener = if relay.bus.shared() { Some(listen(&relay.db, state.clone()).await?) } else { None };
         let now = Instant::now();
         Ok(Self {

@@ -1,0 +1,217 @@
+//! The runner: one task per consumer group takes deliveries in batches, through outages of bus and database. It must
+//! never acknowledge before the commit.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use tokio::{task::JoinSet, time::Instant};
+use tokio_util::sync::CancellationToken;
+
+use super::{Consumer, batch::Intake, lease::Leases, retrier};
+use crate::{
+    Error, Result,
+    bus::{Delivery, EventBus, Subscription},
+    config::SpineConfig,
+    crash,
+    db::Db,
+    event::{Catalogue, catalogue},
+};
+
+/// How events are taken in.
+#[derive(Debug, Clone)]
+pub struct RunnerConfig {
+    /// Most events per transaction.
+    pub batch: usize,
+    /// How long to wait for a batch to fill on a shared bus.
+    pub linger: Duration,
+    /// The same in one process, where deliveries cost nothing.
+    pub local_linger: Duration,
+    /// Delay before the second attempt of a parked event; it doubles.
+    pub retry_first: Duration,
+    /// Longest such delay.
+    pub retry_max: Duration,
+    /// Attempts before a parked event is dead.
+    pub max_attempts: i32,
+    /// Lease of a consumer group on a shared bus.
+    pub lease: Duration,
+}
+
+impl Default for RunnerConfig {
+    fn default() -> Self {
+        Self::from(&SpineConfig::default())
+    }
+}
+
+impl From<&SpineConfig> for RunnerConfig {
+    fn from(spine: &SpineConfig) -> Self {
+        let linger = Duration::from_millis(spine.consume_linger_ms);
+        Self {
+            batch: spine.consume_batch.max(1),
+            linger,
+            local_linger: linger / 4,
+            retry_first: Duration::from_millis(spine.retry_first_ms),
+            retry_max: Duration::from_millis(spine.retry_max_ms),
+            max_attempts: spine.max_attempts,
+            lease: Duration::from_millis(spine.lease_ms),
+        }
+    }
+}
+
+impl RunnerConfig {
+    /// Delay after the given attempt in milliseconds: doubling, with a ceiling.
+    pub(super) fn delay_ms(&self, attempts: i32) -> i64 {
+        let doublings = u32::try_from(attempts - 1).unwrap_or(0).min(20);
+        let delay = self.retry_first.saturating_mul(1 << doublings).min(self.retry_max);
+        i64::try_from(delay.as_millis()).unwrap_or(i64::MAX)
+    }
+}
+
+/// Consumes the events of one service.
+pub struct Runner {
+    intake: Intake,
+    bus: Arc<dyn EventBus>,
+}
+
+impl Runner {
+    /// A runner for the service of `db`.
+    pub fn new(db: Db, bus: Arc<dyn EventBus>, consumer: Arc<dyn Consumer>, config: RunnerConfig) -> Self {
+        Self { intake: Intake { db, consumer, catalogue: catalogue().clone(), config }, bus }
+    }
+
+    /// With a catalogue of one's own.
+    pub fn with_catalogue(mut self, catalogue: Arc<Catalogue>) -> Self {
+        self.intake.catalogue = catalogue;
+        self
+    }
+
+    /// Consumes until `stop`, then finishes the batches in hand.
+    pub async fn run(self, stop: CancellationToken) -> Result<()> {
+        let mut tasks = JoinSet::new();
+        tasks.spawn(retrier::run(self.intake.clone(), stop.clone()));
+        let groups = self.bus.groups();
+        if self.bus.shared() {
+            tasks.spawn(leased(self.intake, self.bus, stop.clone()));
+        } else {
+            for group in 0..groups {
+                tasks.spawn(consume(self.intake.clone(), self.bus.clone(), group, stop.clone()));
+            }
+        }
+        while let Some(ended) = tasks.join_next().await {
+            ended.map_err(Error::internal)??; // a task that dies takes the service down
+        }
+        Ok(())
+    }
+}
+
+/// Consumes the groups this replica holds leases for.
+async fn leased(intake: Intake, bus: Arc<dyn EventBus>, stop: CancellationToken) -> Result<()> {
+    let mut leases = Leases::new(intake.db.clone(), bus.groups(), intake.config.lease);
+    let mut running: HashMap<u8, (CancellationToken, tokio::task::JoinHandle<Result<()>>)> = HashMap::new();
+    let mut tick = tokio::time::interval(intake.config.lease / 3);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => break,
+            _ = tick.tick() => {}
+        }
+        let mine = match leases.renew().await {
+            Ok(mine) => mine,
+            Err(error) => {
+                // The database is away: nothing can be consumed anyway, and a single active consumer stays single.
+                tracing::warn!(error = %error.chain(), "consumer leases could not be renewed");
+                continue;
+            }
+        };
+        let gone: Vec<u8> = running.keys().copied().filter(|group| !mine.contains(group)).collect();
+        for group in gone {
+            if let Some((cancel, task)) = running.remove(&group) {
+                cancel.cancel();
+                task.await.map_err(Error::internal)??;
+            }
+            leases.release(group).await;
+        }
+        for group in mine {
+            let entry = running.entry(group).or_insert_with(|| {
+                let cancel = stop.child_token();
+                (cancel.clone(), tokio::spawn(consume(intake.clone(), bus.clone(), group, cancel)))
+            });
+            if entry.1.is_finished() {
+                let (_, task) = running.remove(&group).ok_or_else(|| Error::internal("a group vanished"))?;
+                task.await.map_err(Error::internal)??;
+            }
+        }
+    }
+    for (group, (cancel, task)) in running {
+        cancel.cancel();
+        task.await.map_err(Error::internal)??;
+        leases.release(group).await;
+    }
+    leases.leave().await;
+    Ok(())
+}
+
+/// Consumes one group until `stop`, making a new subscription whenever one breaks.
+async fn consume(intake: Intake, bus: Arc<dyn EventBus>, group: u8, stop: CancellationToken) -> Result<()> {
+    let service = intake.db.service().clone();
+    let linger = if bus.shared() { intake.config.linger } else { intake.config.local_linger };
+    let mut pause = Duration::from_millis(50);
+    loop {
+        let subscribed = tokio::select! {
+            biased;
+            () = stop.cancelled() => return Ok(()),
+            subscribed = bus.subscribe(&service, group) => subscribed,
+        };
+        match subscribed {
+            Ok(mut subscription) => {
+                let started = Instant::now();
+                match until_broken(&intake, &mut *subscription, linger, &stop).await {
+                    Ok(()) if stop.is_cancelled() => return Ok(()),
+                    Ok(()) => tracing::debug!(group, "a subscription ended"),
+                    Err(error) if error.retryable() => {
+                        tracing::warn!(group, error = %error.chain(), "a subscription broke");
+                    }
+                    Err(error) => return Err(error),
+                }
+                if started.elapsed() > Duration::from_secs(5) {
+                    pause = Duration::from_millis(50);
+                }
+            }
+            Err(error) if error.retryable() => tracing::debug!(group, error = %error, "no subscription yet"),
+            Err(error) => return Err(error),
+        }
+        let _ = tokio::time::timeout(pause, stop.cancelled()).await;
+        pause = (pause * 2).min(Duration::from_secs(1));
+    }
+}
+
+async fn until_broken(
+    intake: &Intake,
+    subscription: &mut dyn Subscription,
+    linger: Duration,
+    stop: &CancellationToken,
+) -> Result<()> {
+    let mut batch: Vec<Delivery> = Vec::with_capacity(intake.config.batch);
+    loop {
+        batch.clear();
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return Ok(()),
+            first = subscription.next() => match first {
+                Some(first) => batch.push(first),
+                None => return Ok(()),
+            },
+        }
+        let full_by = Instant::now() + linger;
+        while batch.len() < intake.config.batch {
+            match tokio::time::timeout_at(full_by, subscription.next()).await {
+                Ok(Some(delivery)) => batch.push(delivery),
+                // A broken subscription redelivers what is not acknowledged; the inbox knows it then.
+                Ok(None) | Err(_) => break,
+            }
+        }
+        let Some(last) = batch.last().map(|delivery| delivery.tag) else { continue };
+        intake.take_in(&batch, stop).await?;
+        subscription.ack(last).await?;
+        crash::seam("inbox.after_ack");
+    }
+}
