@@ -22,7 +22,8 @@ fn main() -> anyhow::Result<()> {
     events(&set, &out)?;
     tonic_prost_build::configure()
         .build_transport(false)
-        .bytes(".jianghan.events")
+        // Request fingerprints hash the encoded message: map fields must encode in one order.
+        .btree_map(".")
         .compile_fds(set)
         .context("code generation failed")?;
     Ok(())

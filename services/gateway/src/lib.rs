@@ -1,1 +1,105 @@
-//! gateway
+//! The HTTP edge: every public RPC as REST/JSON, the OpenAPI document, and the board. It holds no state and is no
+//! credential: it carries the caller's token on, and each service checks it for itself.
+
+pub mod board;
+pub mod config;
+mod headers;
+pub mod problem;
+pub mod rest;
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use anyhow::Context;
+use axum::{
+    Json, Router,
+    extract::State,
+    http::StatusCode,
+    middleware,
+    response::IntoResponse,
+    routing::{any, get},
+};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::{Channel, Endpoint};
+
+pub use config::Config;
+
+/// Everything the handlers share.
+pub struct App {
+    /// Configuration.
+    pub config: Config,
+    /// Routes read from the descriptors.
+    pub bindings: rest::binding::Bindings,
+    /// The board's own state: names of units and organisations.
+    pub board: board::Board,
+    channels: HashMap<String, Channel>,
+    openapi: serde_json::Value,
+    stopping: CancellationToken,
+}
+
+impl App {
+    /// Reads the descriptors and opens the address book, without connecting yet.
+    ///
+    /// # Errors
+    /// When an annotation or an address cannot be used.
+    pub fn new(config: Config, stopping: CancellationToken) -> anyhow::Result<Arc<Self>> {
+        let bindings = rest::binding::Bindings::from_descriptors().map_err(anyhow::Error::msg)?;
+        let openapi = rest::openapi::document(&bindings, &config.public_url);
+        let mut channels = HashMap::new();
+        for (service, address) in &config.addresses {
+            let endpoint = Endpoint::from_shared(address.clone())
+                .with_context(|| format!("the address of {service} is not acceptable"))?
+                .connect_timeout(Duration::from_secs(3))
+                .tcp_nodelay(true)
+                .http2_keep_alive_interval(Duration::from_secs(20));
+            channels.insert(service.clone(), endpoint.connect_lazy());
+        }
+        let board = board::Board::new(&config)?;
+        Ok(Arc::new(Self { config, bindings, board, channels, openapi, stopping }))
+    }
+
+    /// The channel to a service of the address book.
+    pub fn channel(&self, service: &str) -> Channel {
+        self.channels[service].clone() // the address book holds every service by construction
+    }
+
+    /// Ends when the server is asked to stop; long-lived answers end with it.
+    pub async fn stopping(&self) {
+        self.stopping.cancelled().await;
+    }
+}
+
+/// All routes.
+pub fn router(app: Arc<App>) -> Router {
+    Router::new()
+        .route("/healthz", get(async || "ok"))
+        .route("/readyz", get(ready))
+        .route("/openapi.json", get(async |State(app): State<Arc<App>>| Json(app.openapi.clone())))
+        .route("/v1/{*path}", any(rest::serve))
+        .merge(board::routes())
+        .fallback(async || *problem::Problem::no_route())
+        .layer(middleware::from_fn_with_state(app.clone(), headers::secure))
+        .layer(middleware::from_fn(headers::observe))
+        .with_state(app)
+}
+
+async fn ready(State(app): State<Arc<App>>) -> impl IntoResponse {
+    if app.stopping.is_cancelled() { (StatusCode::SERVICE_UNAVAILABLE, "stopping") } else { (StatusCode::OK, "ready") }
+}
+
+/// Serves until `stop`, then lets answers in hand finish for at most ten seconds.
+///
+/// # Errors
+/// When the server cannot go on.
+pub async fn serve(config: Config, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<()> {
+    let app = App::new(config, stop.clone())?;
+    let server = axum::serve(listener, router(app)).with_graceful_shutdown(stop.clone().cancelled_owned());
+    let deadline = async {
+        stop.cancelled().await;
+        tokio::time::sleep(Duration::from_secs(10)).await;
+    };
+    tokio::select! {
+        result = server.into_future() => result.context("the HTTP server ended"),
+        () = deadline => Ok(()),
+    }
+}

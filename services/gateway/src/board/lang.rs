@@ -1,0 +1,137 @@
+//! Chinese first, English beside it: the words of the pages. Codes come from the services; only their names are here.
+
+use axum::http::HeaderMap;
+
+use super::session::cookie;
+
+/// The language of a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lang {
+    /// Chinese.
+    Zh,
+    /// English.
+    En,
+}
+
+impl Lang {
+    /// The reader's choice, Chinese unless said otherwise.
+    pub fn of(headers: &HeaderMap) -> Self {
+        if cookie(headers, "jh_lang") == Some("en") { Self::En } else { Self::Zh }
+    }
+
+    /// The value of the `lang` attribute.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Zh => "zh-CN",
+            Self::En => "en",
+        }
+    }
+
+    /// One of two words.
+    pub fn t<'a>(self, zh: &'a str, en: &'a str) -> &'a str {
+        match self {
+            Self::Zh => zh,
+            Self::En => en,
+        }
+    }
+
+    /// The name of a code that a service uses; an unknown one is shown as it is.
+    pub fn name(self, code: impl AsRef<str>) -> String {
+        let code = code.as_ref();
+        let bare = code.rsplit("_STATE_").next().unwrap_or(code).to_ascii_lowercase();
+        match NAMES.iter().find(|(known, _, _)| *known == bare) {
+            Some((_, zh, en)) => self.t(zh, en).to_owned(),
+            None => code.to_owned(),
+        }
+    }
+}
+
+/// Code, Chinese, English (domain §5, §2.2.2).
+const NAMES: &[(&str, &str, &str)] = &[
+    ("registered", "已登记", "Registered"),
+    ("need_supplement", "待补正", "Supplement needed"),
+    ("not_accepted", "不予受理", "Not accepted"),
+    ("handed_off", "转专线", "Handed off"),
+    ("merged", "并单", "Merged"),
+    ("accepted", "已受理", "Accepted"),
+    ("triaged", "已研判", "Triaged"),
+    ("offered_to_society", "协商自治", "Offered to society"),
+    ("dispatched", "已派单", "Dispatched"),
+    ("objected", "派单异议", "Objected"),
+    ("signed", "已签收", "Signed"),
+    ("in_progress", "办理中", "In progress"),
+    ("suspended", "挂起", "Suspended"),
+    ("completed", "待核查", "Completed, to be verified"),
+    ("verifying", "核查回访中", "Verifying"),
+    ("resolved", "核查通过", "Resolved"),
+    ("closed", "已结案", "Closed"),
+    ("archived", "已归档", "Archived"),
+    ("withdrawn", "撤回", "Withdrawn"),
+    ("issued", "已下达", "Issued"),
+    ("working", "办理中", "Working"),
+    ("submitted", "已提交", "Submitted"),
+    ("approved", "已通过", "Approved"),
+    ("returned", "已退回", "Returned"),
+    ("declined", "已谢绝", "Declined"),
+    ("cancelled", "已取消", "Cancelled"),
+    ("gov_direct", "政府直接办理", "Government"),
+    ("gov_purchased", "政府购买服务", "Purchased by government"),
+    ("volunteer", "志愿服务", "Volunteers"),
+    ("self_governance", "居民自治", "Self-governance"),
+    ("market", "市场服务", "Market"),
+    ("partly_resolved", "部分解决", "Partly resolved"),
+    ("explained", "政策解释", "Explained"),
+    ("unfounded", "不属实", "Unfounded"),
+    ("beyond_authority", "告知其他渠道", "Told another channel"),
+    ("self_governed", "自治解决", "Self-governed"),
+    ("mediated", "调解结案", "Mediated"),
+    ("order", "交办", "Order"),
+    ("whistle", "吹哨", "Whistle"),
+    ("assist_request", "协助请求", "Assist request"),
+    ("work_order", "购买工单", "Work order"),
+    ("invitation", "邀请", "Invitation"),
+    ("lead", "主办", "Lead"),
+    ("assist", "协办", "Assist"),
+    ("accept", "受理", "Accept"),
+    ("supplement", "补正", "Supplement"),
+    ("dispatch", "派单", "Dispatch"),
+    ("offer", "协商", "Offer"),
+    ("sign", "签收", "Sign"),
+    ("objection", "异议", "Objection"),
+    ("contact", "首次联系", "First contact"),
+    ("resolve", "办结", "Resolve"),
+    ("rework", "返工", "Rework"),
+    ("verify", "核查", "Verify"),
+    ("rating_window", "评价期", "Rating window"),
+    ("normal", "一般", "Normal"),
+    ("urgent", "紧急", "Urgent"),
+    ("emergency", "突发", "Emergency"),
+    ("offered", "已派工", "Offered"),
+    ("on_site", "已到场", "On site"),
+    ("done", "已完成", "Done"),
+    ("unfilled", "无人可派", "Unfilled"),
+];
+
+/// `CASE_STATE_IN_PROGRESS` → `in_progress`, for any enum of the suite.
+pub fn bare(name: &str, prefix: &str) -> String {
+    name.trim_start_matches(prefix).to_ascii_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use proto::case_routing::v1::{CaseState, DeliveryMode};
+
+    use super::*;
+
+    #[test]
+    fn every_state_and_delivery_mode_has_a_name_in_both_languages() {
+        let states = (1..=19).map(|n| CaseState::try_from(n).expect("19 states").as_str_name());
+        let states = states.map(|name| bare(name, "CASE_STATE_"));
+        let modes = (1..=5).map(|n| DeliveryMode::try_from(n).expect("five modes").as_str_name());
+        let modes = modes.map(|name| bare(name, "DELIVERY_MODE_"));
+        for code in states.chain(modes) {
+            assert_ne!(Lang::Zh.name(&code), code);
+            assert_ne!(Lang::En.name(&code), code);
+        }
+    }
+}

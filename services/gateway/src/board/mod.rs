@@ -1,0 +1,75 @@
+//! The board: rendered on the server, live by server-sent events, in Chinese with an English switch. It shows what the
+//! signed-in person may see, because it asks the services with that person's token.
+
+mod lang;
+mod names;
+mod pages;
+mod session;
+mod stream;
+
+use std::{path::PathBuf, sync::Arc};
+
+use axum::{
+    Router,
+    http::header,
+    routing::{get, post},
+};
+use chassis::{clock::Clock, crypto::Crypto};
+
+use crate::{App, Config};
+
+/// What the board needs besides the services.
+pub struct Board {
+    crypto: Crypto,
+    clock: Clock,
+    cookie_name: &'static str,
+    names: names::NameCache,
+}
+
+impl Board {
+    /// Reads the key that seals sessions (`JIANGHAN_KEY_FILE`; made when missing).
+    ///
+    /// # Errors
+    /// When the key file cannot be used.
+    pub fn new(config: &Config) -> anyhow::Result<Self> {
+        let path = PathBuf::from(&config.key_file);
+        Ok(Self {
+            crypto: Crypto::load_or_create(&path)?,
+            clock: Clock::system(),
+            // The prefix makes browsers insist on Secure and Path=/; it can only be used over TLS.
+            cookie_name: if config.is_https() { "__Host-jh_session" } else { "jh_session" },
+            names: names::NameCache::default(),
+        })
+    }
+
+    fn crypto(&self) -> &Crypto {
+        &self.crypto
+    }
+
+    fn cookie_name(&self) -> &'static str {
+        self.cookie_name
+    }
+
+    fn real_now(&self) -> session::Instant {
+        self.clock.real_now()
+    }
+}
+
+/// The board's routes.
+pub fn routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/", get(pages::board))
+        .route("/events", get(stream::events))
+        .route("/cases", get(pages::cases))
+        .route("/cases/{case_id}", get(pages::case))
+        .route("/login", get(pages::login).post(pages::sign_in))
+        .route("/logout", post(pages::sign_out))
+        .route("/language", post(pages::language))
+        .route("/static/board.css", get(async || ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], CSS)))
+        .route("/static/board.js", get(async || ([(header::CONTENT_TYPE, "text/javascript; charset=utf-8")], JS)))
+        .route("/favicon.ico", get(async || ([(header::CONTENT_TYPE, "image/svg+xml")], ICON)))
+}
+
+const CSS: &str = include_str!("../../static/board.css");
+const JS: &str = include_str!("../../static/board.js");
+const ICON: &str = include_str!("../../static/icon.svg");

@@ -1,0 +1,93 @@
+//! Every public RPC as REST/JSON, from the descriptors alone: adding an annotated RPC adds its route. The edge carries
+//! the caller's token on; each service checks it for itself.
+
+pub mod binding;
+mod codec;
+pub mod json;
+pub mod openapi;
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    body::{Body, to_bytes},
+    extract::{Request, State},
+    response::{IntoResponse, Response},
+};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use tonic::{client::Grpc, transport::Channel};
+
+use self::{
+    binding::{Binding, Match},
+    codec::DynamicCodec,
+};
+use crate::{App, problem::Problem};
+
+/// Largest JSON body, in bytes.
+const MAX_BODY: usize = 1 << 20;
+/// Largest answer taken from a service, in bytes.
+const MAX_ANSWER: usize = 16 << 20;
+
+/// Serves everything under `/v1`.
+pub async fn serve(State(app): State<Arc<App>>, request: Request) -> Response {
+    match call(&app, request).await {
+        Ok(body) => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
+        Err(problem) => problem.into_response(),
+    }
+}
+
+async fn call(app: &App, request: Request) -> Result<Vec<u8>, Box<Problem>> {
+    let (parts, body) = request.into_parts();
+    let (binding, variables) = match app.bindings.find(&parts.method, parts.uri.path()) {
+        Match::Found(binding, variables) => (binding, variables),
+        Match::OtherVerbs(_) => return Err(Problem::wrong_verb()),
+        Match::Nothing => return Err(Problem::no_route()),
+    };
+    let body = if binding.body { Some(read(body).await?) } else { None };
+    let query = parts.uri.query().unwrap_or_default();
+    let message = json::request(&binding.method.input(), variables, body.as_deref(), query)?;
+    let answer = unary(app, binding, message, &parts.headers).await?;
+    json::answer(&answer).map_err(|error| {
+        tracing::error!(rpc.method = binding.method.full_name(), %error, "an answer has no JSON form");
+        Problem::internal()
+    })
+}
+
+async fn read(body: Body) -> Result<Vec<u8>, Box<Problem>> {
+    to_bytes(body, MAX_BODY).await.map(Into::into).map_err(|_| Problem::too_large())
+}
+
+async fn unary(
+    app: &App,
+    binding: &Binding,
+    message: prost_reflect::DynamicMessage,
+    headers: &HeaderMap,
+) -> Result<prost_reflect::DynamicMessage, Box<Problem>> {
+    let mut request = tonic::Request::new(message);
+    request.set_timeout(Duration::from_secs(15));
+    let metadata = request.metadata_mut().as_mut();
+    for name in [header::AUTHORIZATION, header::USER_AGENT] {
+        if let Some(value) = headers.get(&name) {
+            metadata.insert(name, value.clone());
+        }
+    }
+    if let Some(traceparent) = chassis::telemetry::current_traceparent()
+        && let Ok(value) = HeaderValue::from_str(&traceparent)
+    {
+        metadata.insert(HeaderName::from_static("traceparent"), value);
+    }
+    let channel: Channel = app.channel(binding.service);
+    let mut client = Grpc::new(channel).max_decoding_message_size(MAX_ANSWER);
+    client.ready().await.map_err(|_| tonic::Status::unavailable("the service does not answer"))?;
+    let codec = DynamicCodec(binding.method.output());
+    let answer = client.unary(request, binding.path.clone(), codec).await.map_err(unreachable_is_unavailable)?;
+    Ok(answer.into_inner())
+}
+
+/// A transport failure is the service's absence, not a fault to describe to callers.
+fn unreachable_is_unavailable(status: tonic::Status) -> tonic::Status {
+    use std::error::Error;
+    if status.source().is_some() && status.code() != tonic::Code::DeadlineExceeded {
+        return tonic::Status::unavailable("the service does not answer");
+    }
+    status
+}

@@ -1,0 +1,266 @@
+//! The OpenAPI 3.1 document, made from the descriptors and their comments. The protos are its only source.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use prost_reflect::{
+    Cardinality, EnumDescriptor, FieldDescriptor, FileDescriptor, Kind, MessageDescriptor, MethodDescriptor,
+};
+use serde_json::{Map, Value, json};
+
+use super::binding::{Binding, Bindings};
+
+/// The document, for a server reached at `public_url`.
+pub fn document(bindings: &Bindings, public_url: &str) -> Value {
+    let mut schemas = Schemas::default();
+    let mut paths: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
+    for binding in bindings.iter() {
+        let operation = operation(binding, &mut schemas);
+        let verb = binding.verb.as_str().to_ascii_lowercase();
+        paths.entry(binding.template.clone()).or_default().insert(verb, operation);
+    }
+    schemas.add_pending();
+    schemas.done.insert("Problem".into(), problem());
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Jianghan",
+            "version": env!("CARGO_PKG_VERSION"),
+            "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
+            "description": "Community governance for an urban district: one window, the lowest competent level, measured.",
+        },
+        "servers": [{ "url": public_url }],
+        "security": [{ "bearer": [] }],
+        "paths": paths,
+        "components": {
+            "securitySchemes": {
+                "bearer": { "type": "http", "scheme": "bearer", "bearerFormat": "JWT" }
+            },
+            "schemas": schemas.done,
+        },
+    })
+}
+
+fn operation(binding: &Binding, schemas: &mut Schemas) -> Value {
+    let method = &binding.method;
+    let input = method.input();
+    let variables: Vec<_> = binding.variables().collect();
+    let mut parameters: Vec<_> = variables
+        .iter()
+        .filter_map(|name| input.get_field_by_name(name))
+        .map(|field| parameter(&field, "path", field.name(), schemas))
+        .collect();
+    if !binding.body {
+        parameters.extend(
+            input
+                .fields()
+                .filter(|field| !variables.contains(&field.name()))
+                .map(|field| parameter(&field, "query", field.json_name(), schemas)),
+        );
+    }
+    let comment = comment(&method.parent_file(), method.path());
+    let (summary, description) = comment.split_once('\n').unwrap_or((&comment, ""));
+    let mut operation = json!({
+        "operationId": method.name(),
+        "tags": [method.parent_service().name()],
+        "summary": summary.trim(),
+        "description": description.trim(),
+        "responses": {
+            "200": {
+                "description": "Done.",
+                "content": { "application/json": { "schema": schemas.reference(&method.output()) } },
+            },
+            "default": {
+                "description": "Refused or failed (RFC 9457).",
+                "content": { "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } },
+            },
+        },
+    });
+    if !parameters.is_empty() {
+        operation["parameters"] = Value::Array(parameters);
+    }
+    if binding.body {
+        operation["requestBody"] = json!({
+            "required": true,
+            "content": { "application/json": { "schema": schemas.reference(&input) } },
+        });
+    }
+    if is_public(method) {
+        operation["security"] = json!([]);
+    }
+    operation
+}
+
+fn is_public(method: &MethodDescriptor) -> bool {
+    let Some(extension) = proto::pool().get_extension_by_name("jianghan.auth.v1.policy") else { return false };
+    let options = method.options();
+    let policy = options.get_extension(&extension);
+    policy
+        .as_message()
+        .and_then(|policy| policy.get_field_by_name("public").and_then(|public| public.as_bool()))
+        .unwrap_or(false)
+}
+
+fn parameter(field: &FieldDescriptor, place: &str, name: &str, schemas: &mut Schemas) -> Value {
+    json!({
+        "name": name,
+        "in": place,
+        "required": place == "path",
+        "description": comment(&field.parent_message().parent_file(), field.path()),
+        "schema": schemas.field(field),
+    })
+}
+
+/// Schemas of messages and enums, collected as they are referred to.
+#[derive(Default)]
+struct Schemas {
+    done: BTreeMap<String, Value>,
+    pending: Vec<MessageDescriptor>,
+    seen: BTreeSet<String>,
+}
+
+impl Schemas {
+    fn reference(&mut self, message: &MessageDescriptor) -> Value {
+        if let Some(well_known) = well_known(message.full_name()) {
+            return well_known;
+        }
+        let name = component(message.full_name());
+        if self.seen.insert(name.clone()) {
+            self.pending.push(message.clone());
+        }
+        json!({ "$ref": format!("#/components/schemas/{name}") })
+    }
+
+    fn add_pending(&mut self) {
+        while let Some(message) = self.pending.pop() {
+            let mut properties = Map::new();
+            for field in message.fields() {
+                let mut schema = self.field(&field);
+                let text = comment(&message.parent_file(), field.path());
+                if !text.is_empty() {
+                    schema["description"] = Value::String(text);
+                }
+                properties.insert(field.json_name().to_owned(), schema);
+            }
+            let schema = json!({
+                "type": "object",
+                "description": comment(&message.parent_file(), message.path()),
+                "properties": properties,
+            });
+            self.done.insert(component(message.full_name()), schema);
+        }
+    }
+
+    fn field(&mut self, field: &FieldDescriptor) -> Value {
+        if field.is_map() {
+            return json!({ "type": "object", "additionalProperties": { "type": "string" } });
+        }
+        let one = self.kind(&field.kind());
+        if field.cardinality() == Cardinality::Repeated { json!({ "type": "array", "items": one }) } else { one }
+    }
+
+    fn kind(&mut self, kind: &Kind) -> Value {
+        match kind {
+            Kind::Bool => json!({ "type": "boolean" }),
+            Kind::String => json!({ "type": "string" }),
+            Kind::Bytes => json!({ "type": "string", "contentEncoding": "base64" }),
+            Kind::Double | Kind::Float => json!({ "type": "number" }),
+            Kind::Int64 | Kind::Uint64 | Kind::Sint64 | Kind::Fixed64 | Kind::Sfixed64 => {
+                json!({ "type": "string", "format": "int64" })
+            }
+            Kind::Int32 | Kind::Uint32 | Kind::Sint32 | Kind::Fixed32 | Kind::Sfixed32 => {
+                json!({ "type": "integer", "format": "int32" })
+            }
+            Kind::Enum(descriptor) => self.enumeration(descriptor),
+            Kind::Message(message) => self.reference(message),
+        }
+    }
+
+    fn enumeration(&mut self, descriptor: &EnumDescriptor) -> Value {
+        let name = component(descriptor.full_name());
+        let names: Vec<_> = descriptor.values().map(|value| value.name().to_owned()).collect();
+        self.done.insert(
+            name.clone(),
+            json!({
+                "type": "string",
+                "description": comment(&descriptor.parent_file(), descriptor.path()),
+                "enum": names,
+            }),
+        );
+        json!({ "$ref": format!("#/components/schemas/{name}") })
+    }
+}
+
+fn well_known(name: &str) -> Option<Value> {
+    (name == "google.protobuf.Timestamp").then(|| json!({ "type": "string", "format": "date-time" }))
+}
+
+/// `jianghan.case_routing.v1.Case` → `case_routing.v1.Case`.
+fn component(full_name: &str) -> String {
+    full_name.trim_start_matches("jianghan.").to_owned()
+}
+
+/// The comment in front of an element.
+fn comment(file: &FileDescriptor, path: &[i32]) -> String {
+    let info = file.file_descriptor_proto().source_code_info.as_ref();
+    let location = info.and_then(|info| info.location.iter().find(|location| location.path == path));
+    let text = location.map(|location| location.leading_comments()).unwrap_or_default();
+    text.lines().map(str::trim).collect::<Vec<_>>().join("\n").trim().to_owned()
+}
+
+fn problem() -> Value {
+    json!({
+        "type": "object",
+        "description": "RFC 9457 problem.",
+        "required": ["type", "title", "status", "detail", "code"],
+        "properties": {
+            "type": { "type": "string" },
+            "title": { "type": "string" },
+            "status": { "type": "integer" },
+            "detail": { "type": "string" },
+            "code": { "type": "string" },
+            "errors": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["field", "message"],
+                    "properties": { "field": { "type": "string" }, "message": { "type": "string" } },
+                },
+            },
+            "retryAfterMs": { "type": "integer" },
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_binding_is_described_and_every_reference_resolves() {
+        let bindings = Bindings::from_descriptors().expect("the annotations are usable");
+        let document = document(&bindings, "http://127.0.0.1:8080");
+        let mut operations = 0;
+        for path in document["paths"].as_object().expect("paths").values() {
+            for operation in path.as_object().expect("operations").values() {
+                operations += 1;
+                assert_ne!(operation["summary"], "", "{} has no comment", operation["operationId"]);
+            }
+        }
+        assert_eq!(operations, bindings.iter().count());
+        let text = document.to_string();
+        for reference in text.split("#/components/schemas/").skip(1) {
+            let name = reference.split('"').next().expect("a name");
+            assert!(document["components"]["schemas"].get(name).is_some(), "{name} is not described");
+        }
+    }
+
+    /// The file is validated against the OpenAPI 3.1 schema by `infra/test`.
+    #[test]
+    fn the_document_is_written_for_the_validator() {
+        let bindings = Bindings::from_descriptors().expect("the annotations are usable");
+        let document = document(&bindings, "http://127.0.0.1:8080");
+        let target = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/openapi.json");
+        std::fs::write(&target, serde_json::to_vec_pretty(&document).expect("JSON")).expect("written");
+        assert_eq!(document["openapi"], "3.1.0");
+    }
+}
