@@ -1,6 +1,7 @@
 //! Due times of limits: adding units of time to an instant, with pauses and recomputation.
 
 use chrono::{DateTime, Datelike, Months, NaiveDate, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
 
 use crate::profile::end_of_day;
 use crate::{Calendar, Limit, Profile, TimeUnit, local_day};
@@ -18,7 +19,7 @@ pub struct Due {
 }
 
 /// A closed period in which a clock stood still.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Interval {
     pub from: DateTime<Utc>,
     pub to: DateTime<Utc>,

@@ -1,0 +1,246 @@
+//! The clocks of a case: what runs, what stands still, when it is due, warned of and breached.
+//! Due times are computed by the crate `calendar`; a clock keeps the result and what it came from.
+
+use calendar::{Due, Interval, Limit};
+use serde::{Deserialize, Serialize};
+
+use super::codes::ClockKind;
+use super::event::Timestamp;
+use super::ids::TaskId;
+use super::rules::Rules;
+
+/// The parts of a limit, in percent, at which a reminder is due (domain.md F4).
+pub const WARNINGS: [u8; 2] = [50, 80];
+
+/// A limit that runs, stands still or has stopped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Clock {
+    pub kind: ClockKind,
+    /// Set for the clocks of a task: sign, objection, contact, assist.
+    pub task_id: Option<TaskId>,
+    pub limit: Limit,
+    pub started_at: Timestamp,
+    /// Periods it stood still, closed ones.
+    pub pauses: Vec<Interval>,
+    /// Set while it stands still.
+    pub paused_at: Option<Timestamp>,
+    /// While it stands still: what was due before the pause.
+    pub due_at: Timestamp,
+    pub calendar_version: u32,
+    pub provisional: bool,
+    /// When [`WARNINGS`] fall; none for kinds that are not warned of.
+    pub warn_at: Option<[Timestamp; 2]>,
+    /// The highest warning that was given, in percent; 0 if none.
+    pub warned: u8,
+    pub breached_at: Option<Timestamp>,
+    pub stopped_at: Option<Timestamp>,
+}
+
+impl Clock {
+    /// A clock that starts now.
+    #[must_use]
+    pub fn start(
+        kind: ClockKind,
+        task_id: Option<TaskId>,
+        limit: Limit,
+        at: Timestamp,
+        rules: &Rules,
+    ) -> Self {
+        let mut clock = Self {
+            kind,
+            task_id,
+            limit,
+            started_at: at,
+            pauses: Vec::new(),
+            paused_at: None,
+            due_at: at,
+            calendar_version: 0,
+            provisional: false,
+            warn_at: None,
+            warned: 0,
+            breached_at: None,
+            stopped_at: None,
+        };
+        clock.settle(rules);
+        clock
+    }
+
+    /// Neither stopped nor standing still.
+    #[must_use]
+    pub const fn is_running(&self) -> bool {
+        self.stopped_at.is_none() && self.paused_at.is_none()
+    }
+
+    /// Not stopped, though it may stand still.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        self.stopped_at.is_none()
+    }
+
+    /// Whether what it measures happened, or may still happen, in time at that instant.
+    #[must_use]
+    pub fn in_time(&self, at: Timestamp) -> bool {
+        self.breached_at.is_none() && at <= self.due_at
+    }
+
+    pub(super) fn pause(&mut self, at: Timestamp) {
+        if self.is_running() {
+            self.paused_at = Some(at);
+        }
+    }
+
+    pub(super) fn resume(&mut self, at: Timestamp, rules: &Rules) {
+        if let Some(from) = self.paused_at.take() {
+            self.pauses.push(Interval { from, to: at.max(from) });
+            self.settle(rules);
+        }
+    }
+
+    /// Stops, closing a pause that is open. Its due time is that of a clock resumed then.
+    pub(super) fn stop(&mut self, at: Timestamp, rules: &Rules) {
+        if self.is_open() {
+            self.resume(at, rules);
+            self.stopped_at = Some(at);
+        }
+    }
+
+    /// Another limit, counted from the same start: triage named the item, or an extension was approved.
+    pub(super) fn change_limit(&mut self, limit: Limit, rules: &Rules) {
+        self.limit = limit;
+        self.warned = 0;
+        self.settle(rules);
+    }
+
+    /// Recomputes the due time with another calendar or profile; never earlier than promised.
+    pub fn recompute(&mut self, rules: &Rules) {
+        if self.is_running() && self.breached_at.is_none() {
+            let promised = Due {
+                at: self.due_at,
+                provisional: self.provisional,
+                calendar_version: self.calendar_version,
+            };
+            let due =
+                rules.calendar.recompute(promised, self.limit, self.started_at, &self.pauses, &rules.profile);
+            self.take(due, rules);
+        }
+    }
+
+    /// Seconds that ran until `at`, pauses left out, in the clock's own kind of time.
+    #[must_use]
+    pub fn elapsed_seconds(&self, at: Timestamp, rules: &Rules) -> i64 {
+        let until = self.paused_at.unwrap_or(at);
+        let (unit, from) = (self.limit.unit, self.started_at);
+        rules.calendar.elapsed(unit, from, until, &self.pauses, &rules.profile).num_seconds()
+    }
+
+    /// The next instant at which something falls due: a warning, else the end.
+    #[must_use]
+    pub fn next_at(&self) -> Option<Timestamp> {
+        if !self.is_running() || self.breached_at.is_some() {
+            return None;
+        }
+        Some(self.next_warning().map_or(self.due_at, |(at, _)| at.min(self.due_at)))
+    }
+
+    /// The next warning that was not given yet.
+    #[must_use]
+    pub fn next_warning(&self) -> Option<(Timestamp, u8)> {
+        let [half, most] = self.warn_at?;
+        match self.warned {
+            0 => Some((half, WARNINGS[0])),
+            50 => Some((most, WARNINGS[1])),
+            _ => None,
+        }
+    }
+
+    fn settle(&mut self, rules: &Rules) {
+        let due = rules.calendar.add_paused(self.limit, self.started_at, &self.pauses, &rules.profile);
+        self.take(due, rules);
+    }
+
+    fn take(&mut self, due: Due, rules: &Rules) {
+        self.due_at = due.at;
+        self.provisional = due.provisional;
+        self.calendar_version = due.calendar_version;
+        let warned_of = matches!(
+            self.kind,
+            ClockKind::Resolve | ClockKind::Rework | ClockKind::Assist | ClockKind::Verify
+        );
+        self.warn_at = warned_of.then(|| {
+            WARNINGS.map(|percent| {
+                let span = (self.started_at, self.due_at);
+                rules.calendar.at_percent(self.limit.unit, percent, span, &self.pauses, &rules.profile)
+            })
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use calendar::TimeUnit;
+    use chrono::TimeDelta;
+
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        format!("{text}+08:00").parse().unwrap()
+    }
+
+    fn clock() -> (Clock, Rules) {
+        let rules = Rules::default();
+        let limit = Limit::new(TimeUnit::CalHour, 10);
+        (Clock::start(ClockKind::Resolve, None, limit, at("2026-06-08T09:00:00"), &rules), rules)
+    }
+
+    #[test]
+    fn a_clock_warns_at_half_and_four_fifths_and_then_ends() {
+        let (mut clock, _) = clock();
+        assert_eq!(clock.next_at(), Some(at("2026-06-08T14:00:00")));
+        clock.warned = 50;
+        assert_eq!(clock.next_at(), Some(at("2026-06-08T17:00:00")));
+        clock.warned = 80;
+        assert_eq!(clock.next_at(), Some(at("2026-06-08T19:00:00")));
+        clock.breached_at = Some(clock.due_at);
+        assert_eq!(clock.next_at(), None);
+        assert!(!clock.in_time(clock.started_at));
+    }
+
+    #[test]
+    fn a_pause_moves_what_is_due_and_hides_it_meanwhile() {
+        let (mut clock, rules) = clock();
+        clock.pause(at("2026-06-08T10:00:00"));
+        assert_eq!(clock.next_at(), None);
+        assert_eq!(clock.elapsed_seconds(at("2026-06-08T20:00:00"), &rules), 3600);
+        clock.resume(at("2026-06-09T10:00:00"), &rules);
+        assert_eq!(clock.due_at, at("2026-06-09T19:00:00"));
+        assert_eq!(clock.next_at(), Some(at("2026-06-09T14:00:00")));
+        clock.pause(at("2026-06-09T11:00:00"));
+        clock.stop(at("2026-06-09T12:00:00"), &rules);
+        assert_eq!(clock.due_at, at("2026-06-09T20:00:00"));
+        assert_eq!(clock.elapsed_seconds(at("2026-06-09T12:00:00"), &rules), 2 * 3600);
+        clock.stop(at("2026-06-10T12:00:00"), &rules);
+        assert_eq!(clock.stopped_at, Some(at("2026-06-09T12:00:00")), "a stopped clock stays as it is");
+    }
+
+    #[test]
+    fn a_published_holiday_moves_a_running_clock_later_only() {
+        let rules = Rules::default();
+        let limit = Limit::new(TimeUnit::WorkDay, 5);
+        let mut clock = Clock::start(ClockKind::Resolve, None, limit, at("2026-12-28T10:00:00"), &rules);
+        assert!(clock.provisional);
+        let before = clock.due_at;
+        let notice = calendar::YearNotice {
+            title_year: 2027,
+            papers: vec![],
+            holidays: vec![calendar::HolidayGroup {
+                name: "元旦".into(),
+                off: vec!["2027-01-01/2027-01-03".into()],
+                work: vec![],
+            }],
+        };
+        let published = Rules { calendar: rules.calendar.amended(&notice).unwrap(), ..rules };
+        clock.recompute(&published);
+        assert_eq!(clock.due_at, before + TimeDelta::days(1));
+        assert!(!clock.provisional);
+    }
+}

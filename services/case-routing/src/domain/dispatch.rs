@@ -1,0 +1,326 @@
+//! Dispatch to an organisation, and the organisation's first answers: sign, decline; and calling it back.
+
+use serde::{Deserialize, Serialize};
+
+use super::case::{AssignmentView, Case};
+use super::codes::*;
+use super::error::{DomainError, Result};
+use super::event::{DomainEvent, Timestamp};
+use super::ids::*;
+use super::intake::AnswerCase;
+use super::reason::Reason;
+use super::router::{Candidate, Choice, RoutingOutcome};
+use super::rules::Rules;
+use super::state::Trigger;
+use super::work::{Act, Decision, Work, check_code};
+
+/// Where a case is to go.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RouteChoice {
+    /// Where the router says.
+    Auto,
+    /// Where a dispatcher says.
+    Manual(ManualRoute),
+}
+
+/// A dispatcher's own choice; authority edges and hard exclusions bind it too.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ManualRoute {
+    pub lead: OrgId,
+    /// The sending organisation, as for a whistle; the nearest superior where unset.
+    pub sender: Option<OrgId>,
+    /// Assisting organisations and whether they are mandatory.
+    pub assists: Vec<(OrgId, bool)>,
+    pub reason_code: String,
+}
+
+/// News of a worker's assignment, from staffing.
+#[derive(Debug, Clone)]
+pub struct AssignmentChanged {
+    pub task_id: TaskId,
+    pub assignment_id: Option<AssignmentId>,
+    pub status: AssignmentStatus,
+    /// Pseudonym of the worker.
+    pub worker: Option<PersonRef>,
+    pub at: Timestamp,
+}
+
+impl Case {
+    /// Sends the case to an organisation; an open offer ends. The router may still choose to offer it first.
+    ///
+    /// # Errors
+    /// `WrongState`; `Guard` `no_route`, `no_authority_edge` or a hard exclusion of the router.
+    pub fn dispatch(self, choice: &RouteChoice, act: &Act<'_>) -> Result<Decision> {
+        let mut work = Work::begin(self, act);
+        work.permit(Trigger::Dispatch)?;
+        if work.case.state == CaseState::OfferedToSociety {
+            work.end_open_offer("case_moved_on");
+            work.case.left_society = true;
+        }
+        work.route(choice)?;
+        if work.case.state == CaseState::Triaged {
+            return Err(DomainError::guard("no_route", "no organisation can take the case; choose one"));
+        }
+        Ok(work.finish())
+    }
+
+    /// The organisation signs for its task. The lead moves the case and the contact clock starts.
+    ///
+    /// # Errors
+    /// `WrongState`; `NotEntitled` for another organisation; `Guard(task_state)`.
+    pub fn sign(self, task_id: TaskId, act: &Act<'_>) -> Result<Decision> {
+        let mut work = Work::begin(self, act);
+        work.permit(Trigger::SignAssist).map_err(|_| work.wrong_state(Trigger::Sign))?;
+        let task = work.case.task(task_id)?.clone();
+        work.acts_for(task.org, "task_org")?;
+        if task.part == TaskPart::Lead {
+            work.permit(Trigger::Sign)?;
+        }
+        work.move_task(task_id, TaskState::Signed)?;
+        work.task_mut(task_id)?.signed_at = Some(work.now);
+        let in_time = work.stop_clock(ClockKind::Sign, Some(task_id)).unwrap_or(true);
+        work.clear_supervisions(|supervision| {
+            supervision.task == Some(task_id) && supervision.clock == Some(ClockKind::Sign)
+        });
+        if task.part == TaskPart::Lead {
+            work.enter(CaseState::Signed, Trigger::Sign)?;
+            let contact = Rules::by_urgency(&work.rules.contact, work.case.urgency);
+            work.start_clock(ClockKind::Contact, Some(task_id), contact);
+        }
+        let event = DomainEvent::TaskSigned {
+            task_id,
+            part: task.part,
+            mode: task.mode,
+            org_id: task.org,
+            unit_id: task.unit,
+            skill_codes: work.skill_codes(),
+            due_at: task.due_at,
+            in_time,
+            urgency: work.case.urgency,
+        };
+        work.emit(event, None, Some(task_id));
+        if task.part == TaskPart::Lead {
+            work.comply_with_ruling(task_id);
+        }
+        Ok(work.finish())
+    }
+
+    /// An organisation that may refuse does: a lead's case is routed afresh without it.
+    ///
+    /// # Errors
+    /// `WrongState`; `NotEntitled`; `Guard(may_not_decline)` for orders and whistles.
+    pub fn decline_task(
+        self,
+        task_id: TaskId,
+        reason_code: &str,
+        out_of_scope: bool,
+        act: &Act<'_>,
+    ) -> Result<Decision> {
+        let mut work = Work::begin(self, act);
+        work.permit(Trigger::DeclineAssist).map_err(|_| work.wrong_state(Trigger::DeclineTask))?;
+        check_code("reason_code", reason_code)?;
+        let task = work.case.task(task_id)?.clone();
+        work.acts_for(task.org, "task_org")?;
+        if task.part == TaskPart::Lead {
+            work.permit(Trigger::DeclineTask)?;
+        }
+        if !task.mode.may_decline(out_of_scope) {
+            return Err(DomainError::guard(
+                "may_not_decline",
+                "an order or whistle may be objected to, not declined",
+            ));
+        }
+        work.move_task(task_id, TaskState::Declined)?;
+        work.stop_task_clocks(task_id);
+        work.clear_supervisions(|supervision| supervision.task == Some(task_id));
+        let told =
+            DomainEvent::TaskDeclined { task_id, org_id: task.org, reason_code: reason_code.to_owned() };
+        if task.part == TaskPart::Assist {
+            work.emit(told, Some(Reason::new(reason_code)), Some(task_id));
+            return Ok(work.finish());
+        }
+        work.exclude(task.org);
+        work.release_lead();
+        work.enter(CaseState::Triaged, Trigger::DeclineTask)?;
+        work.emit(told, Some(Reason::new(reason_code)), Some(task_id));
+        work.cancel_live_tasks("lead_declined")?;
+        work.reroute()?;
+        Ok(work.finish())
+    }
+
+    /// A dispatcher calls a mis-dispatch back before work began; its tasks are cancelled.
+    ///
+    /// # Errors
+    /// `WrongState`; `NotEntitled` for a requester.
+    pub fn recall(self, reason_code: &str, act: &Act<'_>) -> Result<Decision> {
+        let mut work = Work::begin(self, act);
+        work.permit(Trigger::Recall)?;
+        work.human_official()?;
+        check_code("reason_code", reason_code)?;
+        work.enter(CaseState::Triaged, Trigger::Recall)?;
+        work.cancel_live_tasks("recalled")?;
+        work.release_lead();
+        work.start_clock(ClockKind::Dispatch, None, work.rules.dispatch);
+        let reason = Reason::new(reason_code);
+        work.emit(DomainEvent::CaseRecalled { reason_code: reason_code.to_owned() }, Some(reason), None);
+        Ok(work.finish())
+    }
+
+    /// Shows a worker's assignment on its task. It never moves a task or a case; an unfilled one raises a
+    /// reminder. News that is older than what the task shows changes nothing.
+    ///
+    /// # Errors
+    /// `Invalid` when the case has no such task.
+    pub fn assignment_changed(self, news: AssignmentChanged, act: &Act<'_>) -> Result<Decision> {
+        let mut work = Work::begin(self, act);
+        let task_id = news.task_id;
+        let task = work.task_mut(task_id)?;
+        if task.assignment.as_ref().is_some_and(|shown| shown.at > news.at) {
+            return Ok(work.finish());
+        }
+        let unfilled = news.status == AssignmentStatus::Unfilled;
+        let open = task.state.is_open();
+        let AssignmentChanged { assignment_id, status, worker, at, .. } = news;
+        task.assignment = Some(AssignmentView { assignment_id, status, worker, at });
+        if unfilled && open {
+            work.supervise(0, "assignment_unfilled", None, Some(task_id));
+        }
+        Ok(work.finish())
+    }
+}
+
+impl Work<'_> {
+    pub(super) const fn wrong_state(&self, verb: Trigger) -> DomainError {
+        DomainError::WrongState { state: self.case.state, verb }
+    }
+
+    /// Sends the case where the choice says; stays where it is if the router finds nobody.
+    pub(super) fn route(&mut self, choice: &RouteChoice) -> Result<()> {
+        match choice {
+            RouteChoice::Auto => {
+                let outcome = self.routes.route(&self.case.route_query(self.routes, self.now));
+                self.follow(&outcome, false)
+            }
+            RouteChoice::Manual(manual) => {
+                let outcome = self.manual(manual, "chosen_by_dispatcher")?;
+                self.dispatch_to(&outcome, true)
+            }
+        }
+    }
+
+    /// Routes a case that came back, with a new dispatch clock. Nobody found: it waits for a dispatcher.
+    pub(super) fn reroute(&mut self) -> Result<()> {
+        self.start_clock(ClockKind::Dispatch, None, self.rules.dispatch);
+        self.route(&RouteChoice::Auto)
+    }
+
+    fn follow(&mut self, outcome: &RoutingOutcome, by_human: bool) -> Result<()> {
+        let channel = outcome.channel_code.clone().unwrap_or_default();
+        match outcome.kind {
+            RoutingKind::HandedOff => self.hand_off(&channel),
+            RoutingKind::AnsweredAtWindow => {
+                let closed_code = ClosedCode::BeyondAuthority;
+                let reason =
+                    outcome.reasons.first().cloned().unwrap_or_else(|| Reason::new("statutory_channel"));
+                self.answer(AnswerCase { explanation_ref: format!("channel:{channel}"), closed_code }, reason)
+            }
+            RoutingKind::Offered => self.offer_to(outcome),
+            _ if outcome.lead.is_some() => self.dispatch_to(outcome, by_human),
+            _ => Ok(()),
+        }
+    }
+
+    /// A human's choice of lead and assists, held to edges and hard exclusions.
+    pub(super) fn manual(&self, manual: &ManualRoute, why: &str) -> Result<RoutingOutcome> {
+        check_code("reason_code", &manual.reason_code)?;
+        let lead = self.chosen("lead_org_id", manual.lead, manual.sender, true)?;
+        if let Some(bar) = self.item().and_then(|item| self.routes.bars_lead(item, manual.lead, self.now)) {
+            return Err(DomainError::guard(bar, "the organisation may not lead this item"));
+        }
+        let mut assists = Vec::with_capacity(manual.assists.len());
+        for (org, mandatory) in &manual.assists {
+            if *org == manual.lead || assists.iter().any(|assist: &Choice| assist.org == *org) {
+                return Err(DomainError::invalid("assist_org_ids", "each organisation takes one part"));
+            }
+            assists.push(self.chosen("assist_org_ids", *org, manual.sender, *mandatory)?);
+        }
+        let candidate =
+            Candidate { org: lead.org, unit: Some(lead.unit), rule_id: None, rejected_because: None };
+        Ok(RoutingOutcome {
+            kind: RoutingKind::Manual,
+            lead: Some(lead),
+            assists,
+            partner: None,
+            candidates: vec![candidate],
+            rule_ids: Vec::new(),
+            reasons: vec![Reason::new(why), Reason::new(&manual.reason_code)],
+            confidence: 100,
+            channel_code: None,
+        })
+    }
+
+    /// An organisation with the sender and mode that reach it. A sender that holds no edge to it gives
+    /// way to the nearest superior for assists; for a lead it is refused.
+    fn chosen(
+        &self,
+        field: &'static str,
+        id: OrgId,
+        sender: Option<OrgId>,
+        mandatory: bool,
+    ) -> Result<Choice> {
+        let org = self.routes.org(id).filter(|org| org.active);
+        let org = org.ok_or_else(|| DomainError::invalid(field, "no such organisation"))?;
+        if self.case.complained_of == Some(id) {
+            return Err(DomainError::guard("recused", "the organisation complained of steps aside"));
+        }
+        let line = self.case.item.as_ref().and_then(|item| item.line.as_deref());
+        let nearest = || self.routes.sender_to(id, &self.case.place.path, line, self.now);
+        let found = match sender {
+            Some(from) => {
+                let named = self.routes.edge(from, id, line, self.now).map(|edge| (from, edge.mode()));
+                if field == "lead_org_id" { named } else { named.or_else(nearest) }
+            }
+            None => nearest(),
+        };
+        let no_edge = || DomainError::guard("no_authority_edge", "nobody has authority to send it there");
+        let (sender, mode) = found.ok_or_else(no_edge)?;
+        Ok(Choice { org: id, unit: org.unit, sender, mode, mandatory, rule_id: None })
+    }
+
+    /// Issues the tasks of a routing outcome that has a lead.
+    pub(super) fn dispatch_to(&mut self, outcome: &RoutingOutcome, by_human: bool) -> Result<()> {
+        let Some(lead) = &outcome.lead else {
+            return Err(DomainError::guard("no_route", "no organisation can take the case; choose one"));
+        };
+        let in_time = self.end_dispatch();
+        self.record_routing(outcome, by_human);
+        self.enter(CaseState::Dispatched, Trigger::Dispatch)?;
+        let first = self.case.dispatched_at.is_none();
+        let (task_id, issued) = self.make_task(TaskPart::Lead, lead, false);
+        self.case.dispatched_at.get_or_insert(self.now);
+        let (lead_org_id, sender_org_id, mode) = (lead.org, lead.sender, lead.mode);
+        let event = DomainEvent::CaseDispatched { task_id, lead_org_id, sender_org_id, mode, first, in_time };
+        self.emit(event, outcome.reasons.first().cloned(), Some(task_id));
+        self.emit(issued, None, Some(task_id));
+        self.issue_assists(&outcome.assists);
+        Ok(())
+    }
+
+    /// Issues assist tasks to organisations that do not hold a live task yet.
+    pub(super) fn issue_assists(&mut self, assists: &[Choice]) {
+        for assist in assists {
+            if !self.case.tasks.iter().any(|task| task.org == assist.org && task.state.is_live()) {
+                let (task_id, issued) = self.make_task(TaskPart::Assist, assist, false);
+                self.emit(issued, None, Some(task_id));
+            }
+        }
+    }
+
+    /// A dispatch or offer stops the dispatcher's clock; whether it came in time.
+    pub(super) fn end_dispatch(&mut self) -> bool {
+        let in_time = self.stop_clock(ClockKind::Dispatch, None).unwrap_or(true);
+        self.clear_supervisions(|supervision| supervision.clock == Some(ClockKind::Dispatch));
+        in_time
+    }
+}

@@ -1,0 +1,333 @@
+//! The work itself: first contact, waiting, extensions, assists' results, completion.
+
+use chrono::TimeDelta;
+
+use super::case::{Case, Evidence, Suspension};
+use super::codes::*;
+use super::error::{DomainError, Result};
+use super::event::{DomainEvent, Timestamp};
+use super::ids::*;
+use super::reason::Reason;
+use super::state::Trigger;
+use super::work::{Act, Decision, Work, check_code};
+
+/// The causes for which a case may wait; no others stop the requester's clock (C-3).
+pub const SUSPENSION_CAUSES: &[&str] = &[
+    "hearing",
+    "inspection",
+    "expert_review",
+    "force_majeure",
+    "weather",
+    "season",
+    "third_party_procedure",
+    "requester_material",
+    "requester_unavailable",
+];
+
+/// A case waits at most this long before somebody must look at it again.
+const LONGEST_SUSPENSION: TimeDelta = TimeDelta::days(366);
+
+/// The lead's side is done.
+#[derive(Debug, Clone, Default)]
+pub struct CompleteCase {
+    /// Kind and reference; at least one (C-6).
+    pub evidence: Vec<(EvidenceKind, String)>,
+    /// How it ended; `Resolved`, or `SelfGoverned` by society, where unset.
+    pub closed_code: Option<ClosedCode>,
+    /// Mandatory assists that are not needed after all.
+    pub waived: Vec<TaskId>,
+}
+
+impl Case {
+    /// The handler spoke with the requester for the first time; work begins.
+    ///
+    /// # Errors
+    /// `WrongState`; `NotEntitled` unless the lead; `Guard(contacted_before)`.
+    pub fn contact(self, act: &Act<'_>) -> Result<Decision> {
+        let mut work = Work::begin(self, act);
+        work.permit(Trigger::Contact)?;
+        let (id, org) = work.lead()?;
+        work.acts_for(org, "lead_org")?;
+        if work.case.state == CaseState::Signed {
+            work.move_task(id, TaskState::Working)?;
+            work.enter(CaseState::InProgress, Trigger::Contact)?;
+        } else if work.case.clock(ClockKind::Contact, Some(id)).is_some() {
+            return Err(DomainError::guard("contacted_before", "the first contact is on record"));
+        } else {
+            // A partner's case has no contact limit; the clock only records the contact.
+            work.start_clock(ClockKind::Contact, Some(id), work.rules.contact[0]);
+        }
+        let in_time = work.stop_clock(ClockKind::Contact, Some(id)).unwrap_or(true);
+        work.emit(DomainEvent::CaseContacted { in_time }, None, Some(id));
+        Ok(work.finish())
+    }
+
+    /// The case waits for a listed cause, with approval; the requester's clock stands still.
+    ///
+    /// # Errors
+    /// `WrongState`; `NotEntitled` unless the lead's leader; `Invalid` cause or date.
+    pub fn suspend(self, cause_code: &str, resume_at: Option<Timestamp>, act: &Act<'_>) -> Result<Decision> {
+        let mut work = Work::begin(self, act);
+        work.permit(Trigger::Suspend)?;
+        let (id, org) = work.lead()?;
+        work.acts_for(org, "lead_org")?;
+        if !SUSPENSION_CAUSES.contains(&cause_code) {
+            return Err(DomainError::invalid("cause_code", "not a listed cause"));
+        }
+        if resume_at.is_some_and(|at| at <= work.now || at > work.now + LONGEST_SUSPENSION) {
+            return Err(DomainError::invalid("resume_time", "must lie ahead, at most a year"));
+        }
+        let due_before = work.case.resolve_clock().map(|clock| clock.due_at);
+        work.pause_clocks(&[ClockKind::Resolve, ClockKind::Rework]);
+        let since = work.now;
+        work.case.suspension =
+            Some(Suspension { cause_code: cause_code.to_owned(), since, resume_at, due_before });
+        work.enter(CaseState::Suspended, Trigger::Suspend)?;
+        let event = DomainEvent::CaseSuspended { cause_code: cause_code.to_owned(), resume_at };
+        work.emit(event, Some(Reason::new(cause_code)), Some(id));
+        Ok(work.finish())
+    }
+
+    /// The case goes on.
+    ///
+    /// # Errors
+    /// `WrongState`; `NotEntitled` unless the lead or a timer.
+    pub fn resume(self, act: &Act<'_>) -> Result<Decision> {
+        let mut work = Work::begin(self, act);
+        work.permit(Trigger::Resume)?;
+        let (_, org) = work.lead()?;
+        work.acts_for(org, "lead_org")?;
+        work.resume(None)?;
+        Ok(work.finish())
+    }
+
+    /// More time, approved before the clock is due, a limited number of times (C-2).
+    ///
+    /// # Errors
+    /// `WrongState`; `NotEntitled`; `Guard` `extension_too_late`, `extensions_used_up`; `Invalid` units.
+    pub fn extend(self, extra: u16, reason_code: &str, act: &Act<'_>) -> Result<Decision> {
+        let mut work = Work::begin(self, act);
+        work.permit(Trigger::Extend)?;
+        let (id, org) = work.lead()?;
+        work.acts_for(org, "lead_org")?;
+        check_code("reason_code", reason_code)?;
+        if extra == 0 || extra > 366 {
+            return Err(DomainError::invalid("extra", "between 1 and 366 units of the limit"));
+        }
+        if work.case.extension_count >= work.rules.max_extensions {
+            return Err(DomainError::guard("extensions_used_up", "no further extension is possible"));
+        }
+        let (now, rules) = (work.now, work.rules);
+        let rework = work.case.clock(ClockKind::Rework, None).is_some_and(|clock| clock.is_open());
+        let kind = if rework { ClockKind::Rework } else { ClockKind::Resolve };
+        let mut clocks = work.case.clocks.iter_mut().rev();
+        let running = clocks.find(|clock| clock.kind == kind && clock.is_running() && clock.in_time(now));
+        let too_late = || DomainError::guard("extension_too_late", "only before the limit has passed");
+        let clock = running.ok_or_else(too_late)?;
+        let mut limit = clock.limit;
+        limit.n = limit.n.saturating_add(extra);
+        clock.change_limit(limit, rules);
+        let resolve_due_at = clock.due_at;
+        work.case.extension_count += 1;
+        if work.case.confirmed_offer().is_none() {
+            work.task_mut(id)?.due_at = Some(resolve_due_at);
+        }
+        let event = DomainEvent::CaseExtended { reason_code: reason_code.to_owned(), resolve_due_at };
+        work.emit(event, Some(Reason::new(reason_code)), Some(id));
+        Ok(work.finish())
+    }
+
+    /// An assisting organisation hands its result in.
+    ///
+    /// # Errors
+    /// `WrongState`; `NotEntitled`; `Guard` `task_state`, `lead_completes`; `Invalid` without evidence.
+    pub fn submit_task(
+        self,
+        task_id: TaskId,
+        evidence: Vec<(EvidenceKind, String)>,
+        act: &Act<'_>,
+    ) -> Result<Decision> {
+        let mut work = Work::begin(self, act);
+        work.permit(Trigger::SubmitTask)?;
+        let task = work.case.task(task_id)?.clone();
+        work.acts_for(task.org, "task_org")?;
+        if task.part == TaskPart::Lead {
+            return Err(DomainError::guard("lead_completes", "the lead completes the case instead"));
+        }
+        work.add_evidence(evidence)?;
+        let in_time = work.stop_clock(ClockKind::Assist, Some(task_id)).unwrap_or(true);
+        work.submit(task_id, in_time)?;
+        work.clear_supervisions(|supervision| supervision.task == Some(task_id));
+        Ok(work.finish())
+    }
+
+    /// The lead sends an assist's result back.
+    ///
+    /// # Errors
+    /// `WrongState`; `NotEntitled` unless the lead; `Guard(task_state)`.
+    pub fn return_task(self, task_id: TaskId, reason_code: &str, act: &Act<'_>) -> Result<Decision> {
+        let mut work = Work::begin(self, act);
+        work.permit(Trigger::ReturnTask)?;
+        check_code("reason_code", reason_code)?;
+        let (lead, org) = work.lead()?;
+        work.acts_for(org, "lead_org")?;
+        if lead == task_id {
+            return Err(DomainError::guard("lead_completes", "a lead's result is sent back by its verifier"));
+        }
+        work.move_task(task_id, TaskState::Returned)?;
+        let due_at = work.start_clock(ClockKind::Assist, Some(task_id), work.rules.assist);
+        work.returned(task_id, Some(due_at), reason_code)?;
+        Ok(work.finish())
+    }
+
+    /// The lead says the work is done; every mandatory assist is in or waived. A third organisation is asked
+    /// to verify at once, if there is one.
+    ///
+    /// # Errors
+    /// `WrongState`; `NotEntitled` unless the lead; `Guard(assist_outstanding)`; `Invalid` evidence or code.
+    pub fn complete(self, command: CompleteCase, act: &Act<'_>) -> Result<Decision> {
+        let mut work = Work::begin(self, act);
+        work.permit(Trigger::Complete)?;
+        let (id, org) = work.lead()?;
+        work.acts_for(org, "lead_org")?;
+        work.add_evidence(command.evidence)?;
+        let code = work.ending(command.closed_code)?;
+        work.end_assists(&command.waived)?;
+        let elapsed_seconds =
+            work.case.resolve_clock().map_or(0, |clock| clock.elapsed_seconds(work.now, work.rules));
+        let rework = work.stop_clock(ClockKind::Rework, None);
+        let in_time = rework.or(work.stop_clock(ClockKind::Resolve, None)).unwrap_or(true);
+        work.stop_task_clocks(id);
+        work.submit(id, in_time)?;
+        work.clear_supervisions(|_| true);
+        work.case.closed_code = Some(code);
+        work.case.completed_at = Some(work.now);
+        work.enter(CaseState::Completed, Trigger::Complete)?;
+        let event = DomainEvent::CaseCompleted {
+            task_id: id,
+            offer_id: work.case.confirmed_offer().map(|offer| offer.id),
+            in_time,
+            completed_at: work.now,
+            elapsed_seconds,
+            callback_due: work.case.callback_due(),
+        };
+        work.emit(event, None, Some(id));
+        work.begin_verification()?;
+        Ok(work.finish())
+    }
+}
+
+impl Work<'_> {
+    /// The lead task that stands, and its organisation.
+    pub(super) fn lead(&self) -> Result<(TaskId, OrgId)> {
+        let lead = self.case.lead().filter(|task| task.state.is_live());
+        lead.map(|task| (task.id, task.org))
+            .ok_or_else(|| DomainError::guard("no_lead", "nobody leads this case"))
+    }
+
+    pub(super) fn add_evidence(&mut self, evidence: Vec<(EvidenceKind, String)>) -> Result<()> {
+        let fits = |reference: &String| !reference.is_empty() && reference.len() <= 256;
+        if evidence.is_empty()
+            || evidence.len() > 32
+            || !evidence.iter().all(|(_, reference)| fits(reference))
+        {
+            return Err(DomainError::invalid("evidence", "1–32 references of at most 256 bytes"));
+        }
+        let at = self.now;
+        self.case.evidence.extend(evidence.into_iter().map(|(kind, reference)| Evidence {
+            kind,
+            reference,
+            at,
+        }));
+        Ok(())
+    }
+
+    /// Hands a task in, through the states in between.
+    fn submit(&mut self, id: TaskId, in_time: bool) -> Result<()> {
+        if matches!(self.case.task(id)?.state, TaskState::Signed | TaskState::Returned) {
+            self.move_task(id, TaskState::Working)?;
+        }
+        self.move_task(id, TaskState::Submitted)?;
+        let now = self.now;
+        let task = self.task_mut(id)?;
+        task.submitted_at = Some(now);
+        let (part, org_id) = (task.part, task.org);
+        self.emit(DomainEvent::TaskSubmitted { task_id: id, part, org_id, in_time }, None, Some(id));
+        Ok(())
+    }
+
+    pub(super) fn returned(
+        &mut self,
+        id: TaskId,
+        due_at: Option<Timestamp>,
+        reason_code: &str,
+    ) -> Result<()> {
+        let task = self.task_mut(id)?;
+        task.returned_count += 1;
+        task.due_at = due_at;
+        let org_id = task.org;
+        let reason = Reason::new(reason_code);
+        let reason_code = reason_code.to_owned();
+        self.emit(
+            DomainEvent::TaskReturned { task_id: id, org_id, reason_code, due_at },
+            Some(reason),
+            Some(id),
+        );
+        Ok(())
+    }
+
+    fn ending(&self, code: Option<ClosedCode>) -> Result<ClosedCode> {
+        use ClosedCode::{BeyondAuthority, Explained, Mediated, Resolved, SelfGoverned, Unfounded};
+        let social = matches!(
+            self.case.delivery_mode,
+            Some(DeliveryMode::SelfGovernance | DeliveryMode::Volunteer | DeliveryMode::Market)
+        );
+        let code = code.unwrap_or(if social { SelfGoverned } else { Resolved });
+        if matches!(code, Resolved | Explained | Unfounded | BeyondAuthority | SelfGoverned | Mediated) {
+            Ok(code)
+        } else {
+            Err(DomainError::invalid("closed_code", "not a way in which handling ends"))
+        }
+    }
+
+    /// Mandatory assists must be in or waived; what else is open is not needed any more.
+    fn end_assists(&mut self, waived: &[TaskId]) -> Result<()> {
+        for id in waived {
+            let task = self.case.task(*id)?;
+            if task.part == TaskPart::Lead || !task.state.is_open() {
+                return Err(DomainError::invalid("waived", "only an open assist is waived"));
+            }
+        }
+        let assists =
+            self.case.tasks.iter().filter(|task| task.part == TaskPart::Assist && task.state.is_open());
+        let open: Vec<(TaskId, bool)> = assists.map(|task| (task.id, task.mandatory)).collect();
+        if open.iter().any(|(id, mandatory)| *mandatory && !waived.contains(id)) {
+            return Err(DomainError::guard(
+                "assist_outstanding",
+                "a mandatory assist is neither in nor waived",
+            ));
+        }
+        for (id, _) in open {
+            let reason_code = if waived.contains(&id) { "waived" } else { "no_longer_needed" };
+            self.cancel_task(id, reason_code)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn resume(&mut self, reason: Option<Reason>) -> Result<()> {
+        self.end_suspension();
+        self.enter(CaseState::InProgress, Trigger::Resume)?;
+        let due_at = self.case.resolve_clock().map(|clock| clock.due_at);
+        let due_at = if self.case.confirmed_offer().is_some() { self.partner_due() } else { due_at };
+        let lead = self.lead()?.0;
+        self.task_mut(lead)?.due_at = due_at;
+        self.emit(DomainEvent::CaseResumed {}, reason, None);
+        Ok(())
+    }
+
+    pub(super) fn end_suspension(&mut self) {
+        if self.case.suspension.take().is_some() {
+            self.resume_clocks();
+        }
+    }
+}

@@ -1,0 +1,514 @@
+//! Intake and triage: from the request at the window to a case that can be routed, and the ways in which
+//! intake ends a case. Nothing here refuses a case without a human (C-5).
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::case::{Case, Evidence, ItemRef, Place};
+use super::codes::*;
+use super::dispatch::RouteChoice;
+use super::error::{DomainError, Result};
+use super::event::{DomainEvent, Timestamp};
+use super::ids::*;
+use super::reason::Reason;
+use super::state::Trigger;
+use super::work::{Act, Decision, Standing, Work, check_code};
+
+/// A request comes in.
+#[derive(Debug, Clone)]
+pub struct RegisterCase {
+    pub case_id: CaseId,
+    pub case_no: String,
+    pub channel: Channel,
+    pub origin: Origin,
+    pub nature: Nature,
+    pub urgency: Urgency,
+    pub anonymous: bool,
+    pub vulnerable: bool,
+    /// Pseudonym of the requester; none when anonymous.
+    pub requester: Option<PersonRef>,
+    pub place_unit: UnitId,
+    /// The organisation that received it: the first receiver.
+    pub receiver: OrgId,
+    pub text_redacted: String,
+    pub text_ref: Option<Uuid>,
+    pub complained_of: Option<OrgId>,
+    pub society_agreed: bool,
+}
+
+/// Sets what the case is about.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct TriageCase {
+    pub item_code: String,
+    pub urgency: Option<Urgency>,
+    /// A better place than the one registered.
+    pub place_unit: Option<UnitId>,
+    pub complained_of: Option<OrgId>,
+    /// Whether the requester agrees to be helped by society first; unchanged where unset.
+    pub society_agreed: Option<bool>,
+    pub vulnerable: Option<bool>,
+}
+
+/// What a window worker does with an ordinary case, in one go: register, accept, triage, and offer or dispatch.
+#[derive(Debug, Clone)]
+pub struct IntakeCase {
+    pub register: RegisterCase,
+    pub triage: TriageCase,
+    pub route: RouteChoice,
+}
+
+/// How a case is answered at the window.
+#[derive(Debug, Clone)]
+pub struct AnswerCase {
+    /// The answer given, as a stored text or a knowledge-base entry.
+    pub explanation_ref: String,
+    /// `Resolved`, `Explained`, `Unfounded` or `BeyondAuthority`.
+    pub closed_code: ClosedCode,
+}
+
+impl Case {
+    /// A new case. The accept clock starts.
+    ///
+    /// # Errors
+    /// `Invalid` for a wrong place, number, or an anonymous request of a nature that needs a requester.
+    pub fn register(command: RegisterCase, act: &Act<'_>) -> Result<Decision> {
+        Ok(registered(command, act)?.finish())
+    }
+
+    /// Registers, accepts, triages and routes an ordinary case; hands an emergency over at once, and answers
+    /// what belongs to a statutory channel.
+    ///
+    /// # Errors
+    /// As for the single steps.
+    pub fn intake(command: IntakeCase, act: &Act<'_>) -> Result<Decision> {
+        let mut work = registered(command.register, act)?;
+        work.accept(false)?;
+        work.triage(&command.triage)?;
+        work.route(&command.route)?;
+        Ok(work.finish())
+    }
+
+    /// Takes the case in; the resolve clock starts.
+    ///
+    /// # Errors
+    /// `WrongState`.
+    pub fn accept(self, act: &Act<'_>) -> Result<Decision> {
+        let mut work = Work::begin(self, act);
+        work.permit(Trigger::Accept)?;
+        work.accept(false)?;
+        Ok(work.finish())
+    }
+
+    /// A human refuses the case, with a reason, and tells the legal channel (C-5).
+    ///
+    /// # Errors
+    /// `WrongState`; `NotEntitled` for a machine; `Invalid` codes.
+    pub fn decline(self, reason_code: &str, channel_told: &str, act: &Act<'_>) -> Result<Decision> {
+        let mut work = Work::begin(self, act);
+        work.permit(Trigger::Decline)?;
+        work.human_official()?;
+        check_code("reason_code", reason_code)?;
+        check_code("channel_told", channel_told)?;
+        let in_time = work.end_accept();
+        work.enter(CaseState::NotAccepted, Trigger::Decline)?;
+        let reason = Reason::new(reason_code).with("channel", channel_told);
+        work.record_plain_routing(RoutingKind::Ended, reason.clone());
+        work.end(ClosedCode::Declined);
+        work.emit(
+            DomainEvent::CaseDeclined { reason_code: reason_code.to_owned(), in_time },
+            Some(reason),
+            None,
+        );
+        Ok(work.finish())
+    }
+
+    /// Asks, once, for a complete list of what is missing. The accept clock stands still meanwhile.
+    ///
+    /// # Errors
+    /// `WrongState`; `Guard(supplement_asked_before)`; `Invalid` for an empty list or wrong codes.
+    pub fn request_supplement(self, material_codes: Vec<String>, act: &Act<'_>) -> Result<Decision> {
+        let mut work = Work::begin(self, act);
+        work.permit(Trigger::RequestSupplement)?;
+        if material_codes.is_empty() {
+            return Err(DomainError::invalid("material_codes", "the complete list of what is missing"));
+        }
+        material_codes.iter().try_for_each(|code| check_code("material_codes", code))?;
+        if work.case.clock(ClockKind::Supplement, None).is_some() {
+            return Err(DomainError::guard("supplement_asked_before", "a supplement is asked for once only"));
+        }
+        let in_time = work.case.clock(ClockKind::Accept, None).is_some_and(|clock| clock.in_time(work.now));
+        work.pause_clocks(&[ClockKind::Accept, ClockKind::Resolve]);
+        let supplement_due_at = work.start_clock(ClockKind::Supplement, None, work.rules.supplement);
+        work.enter(CaseState::NeedSupplement, Trigger::RequestSupplement)?;
+        work.emit(
+            DomainEvent::CaseSupplementRequested { material_codes, supplement_due_at, in_time },
+            None,
+            None,
+        );
+        Ok(work.finish())
+    }
+
+    /// The requester sent what was missing; the case is accepted.
+    ///
+    /// # Errors
+    /// `WrongState`.
+    pub fn supplement(self, act: &Act<'_>) -> Result<Decision> {
+        let mut work = Work::begin(self, act);
+        work.permit(Trigger::Supplement)?;
+        work.stop_clock(ClockKind::Supplement, None);
+        work.resume_clocks();
+        let in_time = work.end_accept();
+        work.enter(CaseState::Accepted, Trigger::Supplement)?;
+        work.emit(DomainEvent::CaseSupplemented {}, None, None);
+        work.accepted(in_time, false);
+        Ok(work.finish())
+    }
+
+    /// Hands an emergency over to its own line, at once.
+    ///
+    /// # Errors
+    /// `WrongState`; `Invalid` line code.
+    pub fn hand_off(self, line_code: &str, act: &Act<'_>) -> Result<Decision> {
+        let mut work = Work::begin(self, act);
+        work.permit(Trigger::HandOff)?;
+        check_code("line_code", line_code)?;
+        work.hand_off(line_code)?;
+        Ok(work.finish())
+    }
+
+    /// A human found it to be the same matter as another case, with no new facts.
+    ///
+    /// # Errors
+    /// `WrongState`; `NotEntitled` for a machine; `Invalid` when it is the case itself.
+    pub fn merge(self, into: CaseId, act: &Act<'_>) -> Result<Decision> {
+        let mut work = Work::begin(self, act);
+        work.permit(Trigger::Merge)?;
+        work.human_official()?;
+        if into == work.case.id {
+            return Err(DomainError::invalid("into_case_id", "a case cannot be merged into itself"));
+        }
+        let in_time = work.end_accept();
+        work.enter(CaseState::Merged, Trigger::Merge)?;
+        work.stop_all_clocks();
+        work.case.merged_into = Some(into);
+        work.record_plain_routing(RoutingKind::Ended, Reason::new("merged").with("into", into));
+        work.case.closed_code = Some(ClosedCode::Merged);
+        work.emit(DomainEvent::CaseMerged { into_case_id: into, in_time }, None, None);
+        Ok(work.finish())
+    }
+
+    /// The merge was wrong; the clocks run on as if never stopped.
+    ///
+    /// # Errors
+    /// `WrongState`.
+    pub fn unmerge(self, act: &Act<'_>) -> Result<Decision> {
+        let mut work = Work::begin(self, act);
+        work.permit(Trigger::Unmerge)?;
+        let merged_at = work.case.clocks.iter().filter_map(|clock| clock.stopped_at).max();
+        let counted = |kind| matches!(kind, ClockKind::Resolve | ClockKind::Dispatch);
+        for clock in work.case.clocks.iter_mut().filter(|clock| clock.stopped_at == merged_at) {
+            if counted(clock.kind) {
+                clock.stopped_at = None;
+            }
+        }
+        work.enter(CaseState::Accepted, Trigger::Unmerge)?;
+        work.case.merged_into = None;
+        work.case.closed_code = None;
+        if work.case.accepted_at.is_none() {
+            let since = merged_at.unwrap_or(work.now);
+            work.start_service(since);
+        } else if work.case.clock(ClockKind::Dispatch, None).is_none_or(|clock| !clock.is_open()) {
+            work.start_clock(ClockKind::Dispatch, None, work.rules.dispatch);
+        }
+        work.emit(DomainEvent::CaseUnmerged {}, None, None);
+        Ok(work.finish())
+    }
+
+    /// Another case was merged into this one, or taken out again; counts are kept.
+    #[must_use]
+    pub fn absorb(self, other: CaseId, present: bool, act: &Act<'_>) -> Decision {
+        let mut work = Work::begin(self, act);
+        work.case.merged.retain(|id| *id != other);
+        if present {
+            work.case.merged.push(other);
+        }
+        work.finish()
+    }
+
+    /// Answers a consultation from the knowledge base, or tells another legal channel.
+    ///
+    /// # Errors
+    /// `WrongState`; `Invalid` code or explanation; `NotEntitled` for a requester.
+    pub fn answer(self, command: AnswerCase, act: &Act<'_>) -> Result<Decision> {
+        let mut work = Work::begin(self, act);
+        work.permit(Trigger::Answer)?;
+        work.human_official()?;
+        work.answer(command, Reason::new("answered_at_window"))?;
+        Ok(work.finish())
+    }
+
+    /// Sets item, place and urgency; the resolve clock takes the item's promised limit.
+    ///
+    /// # Errors
+    /// `WrongState`; `Invalid` item or place.
+    pub fn triage(self, command: &TriageCase, act: &Act<'_>) -> Result<Decision> {
+        let mut work = Work::begin(self, act);
+        work.permit(Trigger::Triage)?;
+        work.triage(command)?;
+        Ok(work.finish())
+    }
+
+    /// The requester withdraws; every open task is cancelled.
+    ///
+    /// # Errors
+    /// `WrongState`; `Guard(withdrawal_barred)` for public safety or third-party rights.
+    pub fn withdraw(self, reason_code: &str, act: &Act<'_>) -> Result<Decision> {
+        let mut work = Work::begin(self, act);
+        work.permit(Trigger::Withdraw)?;
+        check_code("reason_code", reason_code)?;
+        if work.item().is_some_and(|item| item.withdrawal_barred) || work.case.urgency == Urgency::Emergency {
+            let message = "public safety or the rights of others are concerned";
+            return Err(DomainError::guard("withdrawal_barred", message));
+        }
+        work.withdraw(reason_code, Trigger::Withdraw)?;
+        Ok(work.finish())
+    }
+}
+
+/// The place of a unit, with its street and community.
+pub(super) fn place_of(unit: UnitId, work_routes: &super::table::RoutingTable) -> Result<Place> {
+    let node = work_routes.unit(unit).ok_or_else(|| DomainError::invalid("place_unit_id", "no such unit"))?;
+    let path = node.path.to_vec();
+    let street = work_routes.on_path(&path, UnitKind::Street);
+    let community = work_routes.on_path(&path, UnitKind::Community);
+    Ok(Place { unit, path, street, community })
+}
+
+fn registered<'a>(command: RegisterCase, act: &Act<'a>) -> Result<Work<'a>> {
+    let place = place_of(command.place_unit, act.routes)?;
+    if command.case_no.is_empty() {
+        return Err(DomainError::invalid("case_no", "must not be empty"));
+    }
+    if act.routes.org(command.receiver).is_none() {
+        return Err(DomainError::invalid("receiver_org_id", "no such organisation"));
+    }
+    if command.anonymous && !command.nature.may_be_anonymous() {
+        return Err(DomainError::invalid("anonymous", "a request of this nature needs a requester"));
+    }
+    if command.anonymous && command.requester.is_some() {
+        return Err(DomainError::invalid("requester", "an anonymous request has no requester"));
+    }
+    if !command.anonymous && command.requester.is_none() && command.origin == Origin::BottomUp {
+        return Err(DomainError::invalid("requester", "say who asks, or that the request is anonymous"));
+    }
+    let mut work = Work::begin(new_case(command, place, act.now), act);
+    let accept_due_at = work.start_clock(ClockKind::Accept, None, work.rules.accept);
+    work.emit(DomainEvent::CaseRegistered { accept_due_at }, None, None);
+    Ok(work)
+}
+
+fn new_case(command: RegisterCase, place: Place, now: Timestamp) -> Case {
+    Case {
+        id: command.case_id,
+        case_no: command.case_no,
+        version: 0,
+        state: CaseState::Registered,
+        channel: command.channel,
+        origin: command.origin,
+        nature: command.nature,
+        urgency: command.urgency,
+        vulnerable: command.vulnerable,
+        anonymous: command.anonymous,
+        requester: command.requester,
+        place,
+        text_redacted: command.text_redacted,
+        text_ref: command.text_ref,
+        item: None,
+        first_receiver: command.receiver,
+        lead_org: None,
+        lead_unit: None,
+        lead_task: None,
+        tasks: Vec::new(),
+        clocks: Vec::new(),
+        society_agreed: command.society_agreed,
+        left_society: false,
+        offer: None,
+        tried_partners: Vec::new(),
+        complained_of: command.complained_of,
+        excluded_orgs: Vec::new(),
+        routing: Vec::new(),
+        objection: None,
+        suspension: None,
+        supervisions: Vec::new(),
+        verification: None,
+        rating: None,
+        evidence: Vec::new(),
+        delivery_mode: None,
+        closed_code: None,
+        merged_into: None,
+        merged: Vec::new(),
+        rework_count: 0,
+        reopen_count: 0,
+        lead_change_count: 0,
+        extension_count: 0,
+        registered_at: now,
+        accepted_at: None,
+        dispatched_at: None,
+        completed_at: None,
+        closed_at: None,
+        archive_at: None,
+        updated_at: now,
+    }
+}
+
+impl Work<'_> {
+    /// Any intake decision stops the accept clock; whether it came in time.
+    pub(super) fn end_accept(&mut self) -> bool {
+        let stopped = self.stop_clock(ClockKind::Accept, None);
+        let earlier =
+            || self.case.clock(ClockKind::Accept, None).is_some_and(|clock| clock.breached_at.is_none());
+        stopped.unwrap_or_else(earlier)
+    }
+
+    fn accept(&mut self, by_silence: bool) -> Result<()> {
+        let trigger = if by_silence { Trigger::AcceptBySilence } else { Trigger::Accept };
+        let in_time = self.end_accept() && !by_silence;
+        self.enter(CaseState::Accepted, trigger)?;
+        self.accepted(in_time, by_silence);
+        Ok(())
+    }
+
+    /// The intake limit passed without a decision.
+    pub(super) fn accept_by_silence(&mut self) -> Result<()> {
+        self.accept(true)
+    }
+
+    /// What entering Accepted means, whichever way it came.
+    pub(super) fn accepted(&mut self, in_time: bool, by_silence: bool) {
+        self.start_service(self.now);
+        let reason = by_silence.then(|| Reason::new("accepted_by_silence"));
+        self.emit(DomainEvent::CaseAccepted { in_time, by_silence }, reason, None);
+    }
+
+    /// The requester's clock and the dispatcher's start.
+    fn start_service(&mut self, since: Timestamp) {
+        let now = std::mem::replace(&mut self.now, since);
+        self.case.accepted_at = Some(since);
+        self.start_clock(ClockKind::Resolve, None, self.rules.resolve);
+        self.start_clock(ClockKind::Dispatch, None, self.rules.dispatch);
+        self.now = now;
+    }
+
+    fn triage(&mut self, command: &TriageCase) -> Result<()> {
+        let item = self.routes.item(&command.item_code);
+        let item =
+            item.ok_or_else(|| DomainError::invalid("item_code", "no such item in the catalogue"))?.clone();
+        if let Some(unit) = command.place_unit {
+            self.case.place = place_of(unit, self.routes)?;
+        }
+        self.case.item = Some(ItemRef {
+            code: item.code.clone(),
+            version: item.version,
+            category: item.category.clone(),
+            line: item.line().map(str::to_owned),
+        });
+        self.case.nature = item.nature;
+        self.case.urgency = command.urgency.unwrap_or(self.case.urgency);
+        self.case.society_agreed = command.society_agreed.unwrap_or(self.case.society_agreed);
+        self.case.vulnerable = command.vulnerable.unwrap_or(self.case.vulnerable);
+        self.case.complained_of = command.complained_of.or(self.case.complained_of);
+        let rules = self.rules;
+        let clocks = self.case.clocks.iter_mut();
+        for clock in clocks.filter(|clock| clock.kind == ClockKind::Resolve && clock.is_open()) {
+            clock.change_limit(item.promised_limit, rules);
+        }
+        self.enter(CaseState::Triaged, Trigger::Triage)?;
+        self.emit(DomainEvent::CaseTriaged {}, None, None);
+        Ok(())
+    }
+
+    pub(super) fn hand_off(&mut self, line_code: &str) -> Result<()> {
+        let in_time = self.end_accept();
+        self.enter(CaseState::HandedOff, Trigger::HandOff)?;
+        let reason = Reason::new("emergency_line").with("line", line_code);
+        self.record_plain_routing(RoutingKind::HandedOff, reason.clone());
+        self.end(ClosedCode::HandedOff);
+        self.emit(
+            DomainEvent::CaseHandedOff { line_code: line_code.to_owned(), in_time },
+            Some(reason),
+            None,
+        );
+        Ok(())
+    }
+
+    pub(super) fn answer(&mut self, command: AnswerCase, reason: Reason) -> Result<()> {
+        use ClosedCode::{BeyondAuthority, Explained, Resolved, Unfounded};
+        if !matches!(command.closed_code, Resolved | Explained | Unfounded | BeyondAuthority) {
+            return Err(DomainError::invalid(
+                "closed_code",
+                "an answer resolves, explains, or tells another channel",
+            ));
+        }
+        if command.explanation_ref.is_empty() {
+            return Err(DomainError::invalid("explanation_ref", "the answer that was given"));
+        }
+        let in_time = self.end_accept();
+        self.stop_clock(ClockKind::Dispatch, None);
+        self.stop_clock(ClockKind::Resolve, None);
+        self.clear_supervisions(|_| true);
+        self.record_plain_routing(RoutingKind::AnsweredAtWindow, reason.clone());
+        let (kind, reference) = (EvidenceKind::Explanation, command.explanation_ref);
+        self.case.evidence.push(Evidence { kind, reference, at: self.now });
+        self.case.delivery_mode = Some(DeliveryMode::GovDirect);
+        self.case.closed_code = Some(command.closed_code);
+        self.case.completed_at = Some(self.now);
+        self.enter(CaseState::Completed, Trigger::Answer)?;
+        self.emit(DomainEvent::CaseAnswered { in_time }, Some(reason), None);
+        self.begin_verification()
+    }
+
+    pub(super) fn withdraw(&mut self, reason_code: &str, trigger: Trigger) -> Result<()> {
+        let confirmed =
+            self.case.offer.as_ref().filter(|offer| offer.confirmed_at.is_some() && offer.ended_at.is_none());
+        let offer_id = confirmed.map(|offer| offer.id);
+        self.enter(CaseState::Withdrawn, trigger)?;
+        self.end_open_offer("withdrawn");
+        self.cancel_live_tasks("withdrawn")?;
+        if self.case.routing.is_empty() {
+            self.record_plain_routing(RoutingKind::Ended, Reason::new(reason_code));
+        }
+        self.end(ClosedCode::Withdrawn);
+        let reason = Reason::new(reason_code);
+        let reason_code = reason_code.to_owned();
+        self.emit(DomainEvent::CaseWithdrawn { reason_code, offer_id }, Some(reason), None);
+        Ok(())
+    }
+
+    /// What entering a terminal state means: nothing runs any more.
+    pub(super) fn end(&mut self, code: ClosedCode) {
+        self.stop_all_clocks();
+        self.clear_supervisions(|_| true);
+        self.case.suspension = None;
+        self.case.closed_code = Some(code);
+        self.case.closed_at = Some(self.now);
+    }
+
+    pub(super) fn pause_clocks(&mut self, kinds: &[ClockKind]) {
+        let now = self.now;
+        self.case
+            .clocks
+            .iter_mut()
+            .filter(|clock| kinds.contains(&clock.kind))
+            .for_each(|clock| clock.pause(now));
+    }
+
+    pub(super) fn resume_clocks(&mut self) {
+        let (now, rules) = (self.now, self.rules);
+        self.case.clocks.iter_mut().for_each(|clock| clock.resume(now, rules));
+    }
+
+    /// Whether the acting party may speak for the requester.
+    pub(super) fn is_requester(&self) -> bool {
+        self.by.standing == Standing::Requester && self.case.requester.as_ref() == Some(&self.by.actor)
+    }
+}

@@ -1,0 +1,83 @@
+//! The invariants of a case (domain.md §2.2.4) as checks. They hold after every decision; tests and the
+//! reconciliation of a running suite look for violations.
+
+use super::case::Case;
+use super::codes::*;
+
+/// The names of the invariants that a case violates; empty for every case the verbs can make.
+#[must_use]
+pub fn violations(case: &Case) -> Vec<&'static str> {
+    let checks = [
+        (one_live_lead(case), "C-1: exactly one live lead from Dispatched to Resolved"),
+        (lead_is_consistent(case), "C-1: lead organisation and lead task agree"),
+        (clocks_pause_where_listed(case), "C-3: clocks stand still only in NeedSupplement and Suspended"),
+        (verifier_is_third(case), "C-4: the verifier handled no part of the case"),
+        (refused_by_human(case), "C-5: refused by a human only"),
+        (closed_record_is_complete(case), "C-6: a closed case has decision, evidence and delivery mode"),
+        (finished_cases_rest(case), "nothing runs in a finished case"),
+        (ended_with_a_code(case), "a finished case says how it ended"),
+        (one_open_clock_per_kind(case), "one open clock per kind and task"),
+    ];
+    checks.into_iter().filter_map(|(holds, name)| (!holds).then_some(name)).collect()
+}
+
+fn one_live_lead(case: &Case) -> bool {
+    use CaseState::{Completed, Dispatched, InProgress, Objected, Resolved, Signed, Suspended, Verifying};
+    let live = case.tasks.iter().filter(|task| task.part == TaskPart::Lead && task.state.is_live()).count();
+    let answered = case.routing.last().is_some_and(|decision| decision.kind == RoutingKind::AnsweredAtWindow);
+    match case.state {
+        Dispatched | Objected | Signed | InProgress | Suspended => live == 1,
+        Completed | Verifying => live == usize::from(!answered),
+        Resolved => {
+            live == 0 && (answered || case.lead().is_some_and(|task| task.state == TaskState::Approved))
+        }
+        _ => live == 0,
+    }
+}
+
+fn lead_is_consistent(case: &Case) -> bool {
+    case.lead_org == case.lead().map(|task| task.org)
+}
+
+fn clocks_pause_where_listed(case: &Case) -> bool {
+    let waits = matches!(case.state, CaseState::NeedSupplement | CaseState::Suspended);
+    case.clocks.iter().all(|clock| {
+        let pausable = matches!(clock.kind, ClockKind::Accept | ClockKind::Resolve | ClockKind::Rework);
+        clock.paused_at.is_none() || (waits && pausable)
+    })
+}
+
+fn verifier_is_third(case: &Case) -> bool {
+    case.verification
+        .as_ref()
+        .is_none_or(|verification| !case.handling_orgs().contains(&verification.verifier))
+}
+
+fn refused_by_human(case: &Case) -> bool {
+    case.state != CaseState::NotAccepted || case.routing.last().is_some_and(|decision| decision.by_human)
+}
+
+fn closed_record_is_complete(case: &Case) -> bool {
+    !matches!(case.state, CaseState::Closed | CaseState::Archived)
+        || (!case.routing.is_empty() && !case.evidence.is_empty() && case.delivery_mode.is_some())
+}
+
+fn finished_cases_rest(case: &Case) -> bool {
+    let resting = case.clocks.iter().all(|clock| !clock.is_open())
+        && case.tasks.iter().all(|task| !task.state.is_open())
+        && !case.offer.as_ref().is_some_and(super::case::Offer::is_open);
+    !case.state.is_finished() || resting
+}
+
+fn ended_with_a_code(case: &Case) -> bool {
+    !case.state.is_finished() || case.closed_code.is_some()
+}
+
+fn one_open_clock_per_kind(case: &Case) -> bool {
+    let mut open: Vec<_> =
+        case.clocks.iter().filter(|clock| clock.is_open()).map(|clock| (clock.kind, clock.task_id)).collect();
+    let all = open.len();
+    open.sort_unstable();
+    open.dedup();
+    open.len() == all
+}

@@ -1,0 +1,139 @@
+//! Catalogue items and the entries of the responsibility lists (domain.md §2.2.1).
+
+use calendar::{Calendar, Limit, Profile};
+use chrono::TimeDelta;
+use serde::{Deserialize, Serialize};
+
+use super::codes::{ListPart, Nature, OrgKind, Silence};
+use super::error::{DomainError, Result};
+use super::event::Timestamp;
+use super::ids::OrgId;
+
+/// A matter of the catalogue (事项), one version of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceItem {
+    pub code: String,
+    pub version: u32,
+    pub name_zh: String,
+    pub name_en: String,
+    /// First-level category.
+    pub category: String,
+    pub nature: Nature,
+    /// Department lines concerned; the first one owns the item. More than one makes it cross-line.
+    pub lines: Vec<String>,
+    /// Several lines and no agreed owner: the first receiver leads (首接负责).
+    #[serde(default)]
+    pub lead_line_unclear: bool,
+    /// 法定时限
+    pub statutory_limit: Option<Limit>,
+    /// 承诺时限; never longer than the statutory one (C-2).
+    pub promised_limit: Limit,
+    /// Society can solve it: offered first, if the requester agrees.
+    #[serde(default)]
+    pub self_solvable: bool,
+    /// Kinds of partners in the order they are asked.
+    #[serde(default)]
+    pub society_chain: Vec<OrgKind>,
+    #[serde(default)]
+    pub skill_codes: Vec<String>,
+    /// 110, 119, 120, 122 …: handed over at once.
+    #[serde(default)]
+    pub emergency_line: Option<String>,
+    /// Litigation, petition, review …: the requester is told the channel.
+    #[serde(default)]
+    pub statutory_channel: Option<String>,
+    /// A department's own matter: not for communities or streets without admission or transfer.
+    #[serde(default)]
+    pub department_item: bool,
+    #[serde(default = "withdrawn")]
+    pub silence: Silence,
+    /// Public safety or third-party rights: the requester cannot withdraw it.
+    #[serde(default)]
+    pub withdrawal_barred: bool,
+    /// Calendar days between closing and archiving; the cell's rule where unset.
+    #[serde(default)]
+    pub retention_days: Option<u32>,
+}
+
+const fn withdrawn() -> Silence {
+    Silence::Withdrawn
+}
+
+impl ServiceItem {
+    /// The line that owns the item.
+    #[must_use]
+    pub fn line(&self) -> Option<&str> {
+        self.lines.first().map(String::as_str)
+    }
+
+    /// Checks what the type does not: a code, a line, limits of which the promised one never ends later
+    /// than the statutory one (tried from each of 60 days of a year).
+    ///
+    /// # Errors
+    /// [`DomainError::Invalid`] naming the field.
+    pub fn validate(&self, calendar: &Calendar, profile: &Profile, from: Timestamp) -> Result<()> {
+        if self.code.is_empty() || self.category.is_empty() {
+            return Err(DomainError::invalid("code", "an item has a code and a category"));
+        }
+        if self.lines.iter().any(String::is_empty) || self.lines.is_empty() {
+            return Err(DomainError::invalid("lines", "an item belongs to at least one line"));
+        }
+        if self.promised_limit.n == 0 {
+            return Err(DomainError::invalid("promised_limit", "must be positive"));
+        }
+        if self.self_solvable && self.society_chain.is_empty() {
+            return Err(DomainError::invalid(
+                "society_chain",
+                "a self-solvable item names kinds of partners",
+            ));
+        }
+        if let Some(statutory) = self.statutory_limit {
+            let later = (0..60).map(|step| from + TimeDelta::days(6 * step)).find(|start| {
+                let due = |limit: Limit| calendar.add(limit.unit, limit.n, *start, profile).at;
+                due(self.promised_limit) > due(statutory)
+            });
+            if later.is_some() {
+                return Err(DomainError::invalid(
+                    "promised_limit",
+                    "must not be longer than the statutory limit",
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Who an entry of a list means.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Holder {
+    /// One organisation.
+    Org(OrgId),
+    /// Every organisation of the kind (and line, if given).
+    Kind { kind: OrgKind, line: Option<String> },
+}
+
+/// An entry of a responsibility list: who has which part in an item, on what basis, and when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResponsibilityEntry {
+    /// The rule id that explanations cite.
+    pub rule_id: String,
+    pub item_code: String,
+    pub holder: Holder,
+    pub part: ListPart,
+    /// An assist without which the case cannot be completed.
+    pub mandatory: bool,
+    /// The admission or effective duty transfer that brought a department's item here.
+    pub transfer_ref: Option<String>,
+    pub basis_doc: String,
+    pub valid_from: Timestamp,
+    pub valid_to: Option<Timestamp>,
+}
+
+impl ResponsibilityEntry {
+    /// Whether the entry is in force at an instant.
+    #[must_use]
+    pub fn in_force(&self, at: Timestamp) -> bool {
+        self.valid_from <= at && self.valid_to.is_none_or(|to| at < to)
+    }
+}

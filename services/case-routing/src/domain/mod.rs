@@ -1,0 +1,52 @@
+//! The pure heart of case routing: a case, its tasks and clocks, and the router. Every verb is a function of
+//! the case, a command, the acting party, the routing table, the rules and the instant; it yields the new case,
+//! its events and timeline, or a refusal. No I/O, no clock, no randomness here.
+
+mod case;
+mod clock;
+mod closing;
+mod codes;
+mod dispatch;
+mod error;
+mod event;
+mod handling;
+mod ids;
+mod intake;
+mod invariants;
+mod item;
+mod objection;
+mod reason;
+mod router;
+mod rules;
+mod society;
+mod state;
+mod supervision;
+mod table;
+mod tick;
+mod work;
+
+#[cfg(test)]
+mod tests;
+
+pub use case::{
+    AssignmentView, Callback, Case, Evidence, ItemRef, Objection, Offer, Place, Rating, RoutingDecision,
+    Supervision, Suspension, Task, Verification,
+};
+pub use clock::{Clock, WARNINGS};
+pub use closing::{CallbackReport, VerifyCase};
+pub use codes::*;
+pub use dispatch::{AssignmentChanged, ManualRoute, RouteChoice};
+pub use error::{DomainError, Result};
+pub use event::{CaseFacts, DomainEvent, Emitted, TimelineEntry, Timestamp};
+pub use handling::{CompleteCase, SUSPENSION_CAUSES};
+pub use ids::*;
+pub use intake::{AnswerCase, IntakeCase, RegisterCase, TriageCase};
+pub use invariants::violations;
+pub use item::{Holder, ResponsibilityEntry, ServiceItem};
+pub use objection::ObjectTask;
+pub use reason::{Language, Reason};
+pub use router::{Candidate, Choice, RouteQuery, RoutingOutcome};
+pub use rules::Rules;
+pub use state::{TASK_TRANSITIONS, TRANSITIONS, Trigger};
+pub use table::{Edge, OrgNode, RoutingTable, TableParts, UnitNode};
+pub use work::{Act, Decision, Party, Standing};

@@ -1,0 +1,191 @@
+//! Reasons as codes with arguments, and their texts in Chinese and English. What is stored is the code;
+//! the texts are made when somebody reads. A reason never holds what a person wrote.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Why something was done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reason {
+    pub code: String,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub args: BTreeMap<String, String>,
+}
+
+/// A language that reasons are rendered in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Language {
+    Chinese,
+    English,
+}
+
+impl Reason {
+    /// A reason without arguments.
+    #[must_use]
+    pub fn new(code: impl Into<String>) -> Self {
+        Self { code: code.into(), args: BTreeMap::new() }
+    }
+
+    /// With one more argument.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl ToString) -> Self {
+        self.args.insert(name.to_owned(), value.to_string());
+        self
+    }
+
+    /// The text in a language. A code without a text is shown as it is, with its arguments.
+    #[must_use]
+    pub fn render(&self, language: Language) -> String {
+        let found = TEXTS.iter().find(|(code, _, _)| *code == self.code);
+        let template = found.map(|(_, zh, en)| if language == Language::Chinese { zh } else { en });
+        let Some(template) = template else {
+            let args: Vec<String> = self.args.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            return if args.is_empty() {
+                self.code.clone()
+            } else {
+                format!("{} ({})", self.code, args.join(", "))
+            };
+        };
+        self.args
+            .iter()
+            .fold((*template).to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value))
+    }
+}
+
+/// Code, Chinese, English. Every code that the domain itself produces stands here.
+pub const TEXTS: &[(&str, &str, &str)] = &[
+    // Routing: choices.
+    (
+        "deepest_competent",
+        "责任清单 {rule} 中层级最低的有权单位",
+        "the lowest competent level, by list entry {rule}",
+    ),
+    (
+        "line_owner",
+        "同级多个单位，选主管条线 {line} 的单位",
+        "several at that level; the one that owns line {line}",
+    ),
+    (
+        "lower_load",
+        "同级同条线，选在办较少的单位",
+        "several of that level and line; the one with less open work",
+    ),
+    (
+        "first_receiver_leads",
+        "涉及多个条线且主办不明，首接负责",
+        "several lines and no clear lead: the first receiver leads",
+    ),
+    ("district_fallback", "无单位具备职责，由区级兜底", "nobody is competent: the district takes it"),
+    (
+        "sender_nearest_superior",
+        "由最近的上级单位 {sender} 以 {mode} 方式派单",
+        "sent by the nearest superior {sender} as {mode}",
+    ),
+    ("assists_by_list", "按清单确定协办单位 {count} 个", "{count} assisting by the list"),
+    (
+        "self_solvable_offer",
+        "可协商自治且诉求人同意，先邀请第 {step} 位伙伴",
+        "society can solve it and the requester agrees: partner {step} is invited",
+    ),
+    ("no_partner", "没有可邀请的伙伴", "no partner to invite"),
+    ("requester_prefers_public_service", "诉求人未同意协商自治", "the requester did not agree to an offer"),
+    ("emergency_no_offer", "紧急事项不进入协商自治", "an emergency is not offered"),
+    ("chosen_by_dispatcher", "派单员人工确定", "chosen by a dispatcher"),
+    ("chosen_by_arbiter", "按职责裁定确定", "by the arbiter's ruling"),
+    ("chosen_by_agreement", "各方协商一致确定", "by agreement of the parties"),
+    ("emergency_line", "属 {line} 紧急事项，立即转接", "an emergency of line {line}: handed over at once"),
+    (
+        "statutory_channel",
+        "应通过法定途径 {channel} 解决，已告知",
+        "belongs to a statutory channel, {channel}; told so",
+    ),
+    ("answered_at_window", "窗口当场答复", "answered at the window"),
+    // Routing: rejections of candidates.
+    ("not_deepest", "有层级更低的有权单位", "a lower level is competent"),
+    ("not_line_owner", "同级中另有主管条线单位", "another at that level owns the line"),
+    ("higher_load", "同级中另有在办较少的单位", "another at that level has less open work"),
+    ("assist_only", "清单规定只能协办", "may only assist, by the list"),
+    ("negative_list", "列入负面清单", "on the negative list"),
+    ("not_statutory_duty", "社区只能主办法定职责事项", "a community leads only its statutory duties"),
+    (
+        "department_item_not_transferred",
+        "部门事项未经准入或职责移交",
+        "a department's item without admission or transfer",
+    ),
+    ("recused", "被诉单位回避", "the subject of the complaint steps aside"),
+    ("excluded", "已退回或拒收本件", "has returned or refused this case"),
+    ("no_authority_edge", "没有可派单的上级关系", "nobody has authority to send it there"),
+    ("not_in_force", "条目未生效或已失效", "the entry is not in force"),
+    ("org_not_active", "单位已停用", "the organisation is not active"),
+    ("not_a_partner", "不是合作伙伴", "is not a partner"),
+    // Offers.
+    ("declined", "伙伴婉拒", "the partner declined"),
+    ("timed_out", "超过邀请时限未回应", "no answer in time"),
+    ("too_late", "回应已过邀请时限", "the answer came too late"),
+    ("case_moved_on", "本件已另行办理", "the case moved on"),
+    ("gave_up", "伙伴退出", "the partner gave up"),
+    ("overdue", "超过时限", "overdue"),
+    // Clocks, supervision.
+    ("clock_warned", "{clock} 时限已过 {percent}%", "{percent} % of the {clock} limit has run"),
+    ("clock_breached", "{clock} 超过时限", "the {clock} limit has passed"),
+    ("accepted_by_silence", "逾期未作决定，视为受理", "no decision in time: taken as accepted"),
+    ("supplement_expired", "逾期未补正", "the supplement did not come in time"),
+    ("assignment_unfilled", "无人可派", "no worker could be found"),
+    ("bad_rating", "差评核实成立", "a bad rating was found valid"),
+    ("no_answer", "督办逾期未答复", "the supervision was not answered in time"),
+    ("leader", "领导批示", "a leader's instruction"),
+    ("media", "媒体反映", "reported in the media"),
+    ("repeat", "重复诉求", "asked for repeatedly"),
+    // Endings and changes.
+    ("withdrawn", "诉求人撤回", "the requester withdrew"),
+    ("supplement_not_sent", "逾期未补正，视为撤回", "not supplemented in time: taken as withdrawn"),
+    ("waived", "免于协办", "the assist was waived"),
+    ("no_longer_needed", "已办结，不再需要", "the case is done, no longer needed"),
+    ("recalled", "派单有误，收回", "a mis-dispatch, called back"),
+    ("objection_accepted", "异议成立，改派", "the objection was accepted"),
+    ("objection_rejected", "异议不成立", "the objection was rejected"),
+    ("lead_changed", "主办单位变更", "the lead changed"),
+    ("lead_declined", "主办单位拒收", "the lead declined"),
+    ("returned_to_public_service", "转由公共服务办理", "the public service takes over"),
+    ("rating_window_over", "评价期满", "the time for rating is over"),
+    ("rated_good", "已评价", "rated"),
+    ("rating_not_valid", "差评核实不成立", "the bad rating was found not valid"),
+    ("new_facts", "有新的事实或理由", "new facts or reasons"),
+    ("late_bad_rating", "结案后差评核实成立", "a late bad rating was found valid"),
+    ("reworked", "返工", "rework"),
+    ("resume_date_reached", "到达恢复日期", "the date to resume was reached"),
+    ("retention_reached", "达到归档期限", "the time to archive was reached"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_rendered_in_both_languages() {
+        let reason = Reason::new("line_owner").with("line", "housing");
+        assert_eq!(reason.render(Language::English), "several at that level; the one that owns line housing");
+        assert_eq!(reason.render(Language::Chinese), "同级多个单位，选主管条线 housing 的单位");
+        assert_eq!(Reason::new("local_code").with("n", 3).render(Language::English), "local_code (n=3)");
+    }
+
+    #[test]
+    fn texts_of_a_code_have_the_same_arguments_in_both_languages_and_no_code_stands_twice() {
+        let arguments = |text: &str| -> Vec<String> {
+            let mut names: Vec<_> = text
+                .split('{')
+                .skip(1)
+                .filter_map(|rest| rest.split('}').next())
+                .map(str::to_owned)
+                .collect();
+            names.sort();
+            names
+        };
+        let mut codes = std::collections::HashSet::new();
+        for (code, zh, en) in TEXTS {
+            assert_eq!(arguments(zh), arguments(en), "{code}");
+            assert!(codes.insert(code), "{code}");
+        }
+    }
+}

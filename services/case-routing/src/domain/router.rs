@@ -1,0 +1,398 @@
+//! The router: which organisation a case goes to, and why (domain.md §2.2.3). A pure function of the
+//! routing table and the case; it never refuses a case and never decides on merit.
+
+use serde::{Deserialize, Serialize};
+
+use super::codes::{DispatchMode, ListPart, OrgKind, RoutingKind, Urgency};
+use super::event::Timestamp;
+use super::ids::{OrgId, UnitId};
+use super::item::{Holder, ResponsibilityEntry, ServiceItem};
+use super::reason::Reason;
+use super::table::{OrgNode, RoutingTable};
+
+/// Confidence, in percent, of a choice by a list entry.
+const BY_ENTRY: u8 = 95;
+const BY_FIRST_RECEIVER: u8 = 70;
+const BY_FALLBACK: u8 = 60;
+
+/// What the router looks at.
+#[derive(Debug, Clone)]
+pub struct RouteQuery<'a> {
+    pub item: Option<&'a ServiceItem>,
+    /// Units above the place, root → leaf.
+    pub place: &'a [UnitId],
+    pub urgency: Urgency,
+    pub first_receiver: OrgId,
+    /// The organisation complained of: steps aside.
+    pub complained_of: Option<OrgId>,
+    /// Organisations that declined, objected with success, or gave up.
+    pub excluded: &'a [OrgId],
+    /// The requester agrees to an offer, and the case has not left society already.
+    pub may_offer: bool,
+    /// Partners already asked.
+    pub tried: &'a [OrgId],
+    pub at: Timestamp,
+}
+
+/// An organisation chosen for a part.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Choice {
+    pub org: OrgId,
+    pub unit: UnitId,
+    pub sender: OrgId,
+    /// Equals the kind of the edge from the sender.
+    pub mode: DispatchMode,
+    pub mandatory: bool,
+    pub rule_id: Option<String>,
+}
+
+/// An organisation that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Candidate {
+    pub org: OrgId,
+    pub unit: Option<UnitId>,
+    pub rule_id: Option<String>,
+    /// Unset for the chosen one.
+    pub rejected_because: Option<Reason>,
+}
+
+/// Where a case goes, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoutingOutcome {
+    /// `offered`, `dispatched`, `fallback`; `handed_off` and `answered_at_window` when the item says so.
+    pub kind: RoutingKind,
+    /// Unset when the case is not for any organisation here, or nobody at all can take it.
+    pub lead: Option<Choice>,
+    pub assists: Vec<Choice>,
+    /// The partner to ask next, for `offered`.
+    pub partner: Option<Choice>,
+    pub candidates: Vec<Candidate>,
+    pub rule_ids: Vec<String>,
+    pub reasons: Vec<Reason>,
+    /// Percent; below the threshold of the cell a human decides.
+    pub confidence: u8,
+    /// Emergency line or statutory channel.
+    pub channel_code: Option<String>,
+}
+
+impl RoutingTable {
+    /// Decides where a case goes. Steps 1, 3–7 of domain.md §2.2.3; duplicates (step 2) are a human's.
+    #[must_use]
+    pub fn route(&self, query: &RouteQuery<'_>) -> RoutingOutcome {
+        let mut outcome = RoutingOutcome {
+            kind: RoutingKind::Dispatched,
+            lead: None,
+            assists: Vec::new(),
+            partner: None,
+            candidates: Vec::new(),
+            rule_ids: Vec::new(),
+            reasons: Vec::new(),
+            confidence: 100,
+            channel_code: None,
+        };
+        if let Some(line) = query.item.and_then(|item| item.emergency_line.as_ref()) {
+            outcome.kind = RoutingKind::HandedOff;
+            outcome.reasons.push(Reason::new("emergency_line").with("line", line));
+            outcome.channel_code = Some(line.clone());
+            return outcome;
+        }
+        if let Some(channel) = query.item.and_then(|item| item.statutory_channel.as_ref()) {
+            outcome.kind = RoutingKind::AnsweredAtWindow;
+            outcome.reasons.push(Reason::new("statutory_channel").with("channel", channel));
+            outcome.channel_code = Some(channel.clone());
+            return outcome;
+        }
+        self.choose_partner(query, &mut outcome);
+        if outcome.partner.is_none() {
+            self.choose_lead(query, &mut outcome);
+            self.choose_assists(query, &mut outcome);
+        }
+        outcome
+    }
+
+    /// Step 3: the next partner of the item's S→M→G chain.
+    fn choose_partner(&self, query: &RouteQuery<'_>, outcome: &mut RoutingOutcome) {
+        let Some(item) = query.item.filter(|item| item.self_solvable) else { return };
+        if query.urgency == Urgency::Emergency {
+            return outcome.reasons.push(Reason::new("emergency_no_offer"));
+        }
+        if !query.may_offer {
+            return outcome.reasons.push(Reason::new("requester_prefers_public_service"));
+        }
+        for kind in &item.society_chain {
+            for unit in query.place.iter().rev() {
+                for org in self.orgs_at(*unit).filter(|org| org.kind == *kind) {
+                    let sender = self.sender_to(org.id, query.place, item.line(), query.at);
+                    let partner = sender.filter(|(_, mode)| {
+                        matches!(mode, DispatchMode::Invitation | DispatchMode::WorkOrder)
+                    });
+                    let rejected = if query.tried.contains(&org.id) || query.excluded.contains(&org.id) {
+                        Some("excluded")
+                    } else if query.complained_of == Some(org.id) {
+                        Some("recused")
+                    } else {
+                        partner.is_none().then_some("not_a_partner")
+                    };
+                    outcome.candidates.push(Candidate {
+                        org: org.id,
+                        unit: Some(org.unit),
+                        rule_id: None,
+                        rejected_because: rejected.map(Reason::new),
+                    });
+                    if let (None, Some((sender, mode))) = (rejected, partner) {
+                        let step = query.tried.len() + 1;
+                        outcome.kind = RoutingKind::Offered;
+                        outcome.reasons.push(Reason::new("self_solvable_offer").with("step", step));
+                        outcome.partner = Some(choice(org, sender, mode, true, None));
+                        return;
+                    }
+                }
+            }
+        }
+        outcome.reasons.push(Reason::new("no_partner"));
+    }
+
+    /// Steps 4–6: the deepest competent organisation on the way from the place to the root.
+    fn choose_lead(&self, query: &RouteQuery<'_>, outcome: &mut RoutingOutcome) {
+        let line = query.item.and_then(ServiceItem::line);
+        let unclear = query.item.is_some_and(|item| item.lead_line_unclear);
+        let mut ranked = Vec::new();
+        if let Some(item) = query.item.filter(|_| !unclear) {
+            for (depth, entry, org) in self.concerned(item, query.place, query.at) {
+                if !matches!(entry.part, ListPart::Lead | ListPart::StatutoryDuty) && !names_no_part(entry) {
+                    continue;
+                }
+                let sender = self.sender_to(org.id, query.place, line, query.at);
+                match self.rejection(item, entry, org, query, sender.is_some()) {
+                    Some(reason) => outcome.candidates.push(rejected(org, entry, Reason::new(reason))),
+                    None => {
+                        let Some(sender) = sender else { continue };
+                        let other_line = org.line.as_deref() != line;
+                        ranked.push((
+                            std::cmp::Reverse(depth),
+                            other_line,
+                            org.load,
+                            org.id,
+                            org,
+                            entry,
+                            sender,
+                        ));
+                    }
+                }
+            }
+        }
+        ranked.sort_by_key(|(depth, other_line, load, id, ..)| (*depth, *other_line, *load, *id));
+        ranked.dedup_by_key(|(_, _, _, id, ..)| *id);
+        let mut ranked = ranked.into_iter();
+        let Some((depth, other_line, load, _, org, entry, (sender, mode))) = ranked.next() else {
+            return self.lead_without_entry(query, unclear, outcome);
+        };
+        outcome.candidates.push(Candidate {
+            org: org.id,
+            unit: Some(org.unit),
+            rule_id: Some(entry.rule_id.clone()),
+            rejected_because: None,
+        });
+        outcome.reasons.push(Reason::new("deepest_competent").with("rule", &entry.rule_id));
+        let mut same_level = None;
+        for (other_depth, other_is_other_line, _, _, other, other_entry, _) in ranked {
+            let why = if other_depth != depth {
+                "not_deepest"
+            } else if other_is_other_line != other_line {
+                same_level = Some(Reason::new("line_owner").with("line", line.unwrap_or_default()));
+                "not_line_owner"
+            } else {
+                same_level.get_or_insert_with(|| Reason::new("lower_load").with("load", load));
+                "higher_load"
+            };
+            outcome.candidates.push(rejected(other, other_entry, Reason::new(why)));
+        }
+        outcome.reasons.extend(same_level);
+        outcome.rule_ids.push(entry.rule_id.clone());
+        outcome.confidence = BY_ENTRY;
+        self.take_lead(choice(org, sender, mode, true, Some(entry)), outcome);
+    }
+
+    /// Step 6: the first receiver where lines are unclear; else the district, which takes what nobody takes.
+    fn lead_without_entry(&self, query: &RouteQuery<'_>, unclear: bool, outcome: &mut RoutingOutcome) {
+        let line = query.item.and_then(ServiceItem::line);
+        let reachable = |id: OrgId| {
+            let org = self.org(id).filter(|org| org.active)?;
+            let barred = query.complained_of == Some(id) || query.excluded.contains(&id);
+            let (sender, mode) = self.sender_to(id, query.place, line, query.at).filter(|_| !barred)?;
+            Some(choice(org, sender, mode, true, None))
+        };
+        let administration = |choice: &Choice| self.org(choice.org).is_some_and(|org| !org.kind.is_society());
+        let first = Some(query.first_receiver).filter(|_| unclear).and_then(reachable).filter(administration);
+        let (lead, code, confidence) = match first {
+            Some(lead) => (Some(lead), "first_receiver_leads", BY_FIRST_RECEIVER),
+            None => {
+                outcome.kind = RoutingKind::Fallback;
+                (self.fallback.and_then(reachable), "district_fallback", BY_FALLBACK)
+            }
+        };
+        outcome.reasons.push(Reason::new(code));
+        outcome.confidence = if lead.is_some() { confidence } else { 0 };
+        if let Some(lead) = lead {
+            outcome.candidates.push(Candidate {
+                org: lead.org,
+                unit: Some(lead.unit),
+                rule_id: None,
+                rejected_because: None,
+            });
+            self.take_lead(lead, outcome);
+        }
+    }
+
+    fn take_lead(&self, lead: Choice, outcome: &mut RoutingOutcome) {
+        let why = Reason::new("sender_nearest_superior").with("sender", lead.sender).with("mode", lead.mode);
+        outcome.reasons.push(why);
+        outcome.lead = Some(lead);
+    }
+
+    /// Organisations that the lists name to assist, each by the edge that reaches it.
+    fn choose_assists(&self, query: &RouteQuery<'_>, outcome: &mut RoutingOutcome) {
+        let Some(item) = query.item else { return };
+        let lead = outcome.lead.as_ref().map(|lead| lead.org);
+        for (_, entry, org) in self.concerned(item, query.place, query.at) {
+            if !matches!(entry.part, ListPart::Assist | ListPart::AssistDuty)
+                || Some(org.id) == lead
+                || outcome.assists.iter().any(|assist| assist.org == org.id)
+            {
+                continue;
+            }
+            let sender = self.sender_to(org.id, query.place, item.line(), query.at);
+            let negative = self.is_negative(item, org, query);
+            let barred = query.complained_of == Some(org.id) || query.excluded.contains(&org.id) || negative;
+            if let Some((sender, mode)) = sender.filter(|_| !barred) {
+                outcome.rule_ids.push(entry.rule_id.clone());
+                outcome.assists.push(choice(org, sender, mode, entry.mandatory, Some(entry)));
+            }
+        }
+        if !outcome.assists.is_empty() {
+            outcome.reasons.push(Reason::new("assists_by_list").with("count", outcome.assists.len()));
+        }
+    }
+
+    /// The entries for an item that name an organisation on the path, deepest first.
+    fn concerned<'t>(
+        &'t self,
+        item: &ServiceItem,
+        place: &'t [UnitId],
+        at: Timestamp,
+    ) -> impl Iterator<Item = (usize, &'t ResponsibilityEntry, &'t OrgNode)> {
+        let index = self.index.get(&item.code);
+        let levels = place.iter().enumerate().rev();
+        levels.flat_map(move |(depth, unit)| {
+            let named = index.and_then(|index| index.by_unit.get(unit)).into_iter().flatten();
+            let named = named.filter_map(move |number| {
+                let entry = &self.entries[*number];
+                match &entry.holder {
+                    Holder::Org(id) => self.org(*id).filter(|org| org.active).map(|org| (depth, entry, org)),
+                    Holder::Kind { .. } => None,
+                }
+            });
+            let by_kind = index.map_or(&[][..], |index| &index.by_kind).iter().flat_map(move |number| {
+                let entry = &self.entries[*number];
+                self.orgs_at(*unit)
+                    .filter(|org| means(&entry.holder, org))
+                    .map(move |org| (depth, entry, org))
+            });
+            named.chain(by_kind).filter(move |(_, entry, _)| entry.in_force(at))
+        })
+    }
+
+    /// Step 5: what bars an organisation from leading, whatever its entry says.
+    fn rejection(
+        &self,
+        item: &ServiceItem,
+        entry: &ResponsibilityEntry,
+        org: &OrgNode,
+        query: &RouteQuery<'_>,
+        has_sender: bool,
+    ) -> Option<&'static str> {
+        let low = org.kind.is_community_level() || org.kind == OrgKind::StreetOffice;
+        let checks = [
+            (query.complained_of == Some(org.id), "recused"),
+            (query.excluded.contains(&org.id), "excluded"),
+            (self.is_negative(item, org, query), "negative_list"),
+            (matches!(entry.part, ListPart::Assist | ListPart::AssistDuty), "assist_only"),
+            (
+                org.kind.is_community_level()
+                    && entry.part != ListPart::StatutoryDuty
+                    && entry.transfer_ref.is_none(),
+                "not_statutory_duty",
+            ),
+            (item.department_item && low && entry.transfer_ref.is_none(), "department_item_not_transferred"),
+            (!has_sender, "no_authority_edge"),
+        ];
+        checks.into_iter().find_map(|(barred, code)| barred.then_some(code))
+    }
+
+    /// Step 5 for a choice made by hand: what bars an organisation from leading an item, if anything.
+    #[must_use]
+    pub fn bars_lead(&self, item: &ServiceItem, org: OrgId, at: Timestamp) -> Option<&'static str> {
+        let org = self.org(org)?;
+        let own = || {
+            let index = self.index.get(&item.code);
+            let named = index.and_then(|index| index.by_unit.get(&org.unit)).into_iter().flatten();
+            let by_kind = index.map_or(&[][..], |index| &index.by_kind).iter();
+            let entries = named.chain(by_kind).map(|number| &self.entries[*number]);
+            entries.filter(|entry| entry.in_force(at) && means(&entry.holder, org))
+        };
+        let transferred = || own().any(|entry| entry.transfer_ref.is_some());
+        let low = org.kind.is_community_level() || org.kind == OrgKind::StreetOffice;
+        if own().any(|entry| entry.part == ListPart::Negative) {
+            Some("negative_list")
+        } else if org.kind.is_community_level()
+            && !own().any(|entry| entry.part == ListPart::StatutoryDuty)
+            && !transferred()
+        {
+            Some("not_statutory_duty")
+        } else if item.department_item && low && !transferred() {
+            Some("department_item_not_transferred")
+        } else {
+            None
+        }
+    }
+
+    fn is_negative(&self, item: &ServiceItem, org: &OrgNode, query: &RouteQuery<'_>) -> bool {
+        let Some(index) = self.index.get(&item.code) else { return false };
+        let named = index.by_unit.get(&org.unit).into_iter().flatten().chain(&index.by_kind);
+        named.map(|number| &self.entries[*number]).any(|entry| {
+            entry.part == ListPart::Negative && entry.in_force(query.at) && means(&entry.holder, org)
+        })
+    }
+}
+
+/// Entries that only restrict are shown among the candidates with the reason.
+const fn names_no_part(entry: &ResponsibilityEntry) -> bool {
+    matches!(entry.part, ListPart::Assist | ListPart::AssistDuty | ListPart::Negative)
+}
+
+fn means(holder: &Holder, org: &OrgNode) -> bool {
+    match holder {
+        Holder::Org(id) => *id == org.id,
+        Holder::Kind { kind, line } => *kind == org.kind && (line.is_none() || *line == org.line),
+    }
+}
+
+fn choice(
+    org: &OrgNode,
+    sender: OrgId,
+    mode: DispatchMode,
+    mandatory: bool,
+    entry: Option<&ResponsibilityEntry>,
+) -> Choice {
+    let rule_id = entry.map(|entry| entry.rule_id.clone());
+    Choice { org: org.id, unit: org.unit, sender, mode, mandatory, rule_id }
+}
+
+fn rejected(org: &OrgNode, entry: &ResponsibilityEntry, reason: Reason) -> Candidate {
+    Candidate {
+        org: org.id,
+        unit: Some(org.unit),
+        rule_id: Some(entry.rule_id.clone()),
+        rejected_because: Some(reason),
+    }
+}

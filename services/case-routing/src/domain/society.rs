@@ -1,0 +1,233 @@
+//! Offers to society (协商自治): partners are asked, never ordered. Routing owns the deadline; an acceptance
+//! binds only when it is confirmed here. Whatever a partner does not do, the public service takes over.
+
+use super::case::{Case, Offer};
+use super::codes::*;
+use super::error::{DomainError, Result};
+use super::event::DomainEvent;
+use super::ids::*;
+use super::reason::Reason;
+use super::router::{Choice, RoutingOutcome};
+use super::state::Trigger;
+use super::work::{Act, Decision, Work, check_code};
+
+impl Case {
+    /// Offers a triaged case to the next partner of the item's chain.
+    ///
+    /// # Errors
+    /// `WrongState`; `Guard(no_partner)` when there is none to ask or the requester did not agree.
+    pub fn offer(self, act: &Act<'_>) -> Result<Decision> {
+        let mut work = Work::begin(self, act);
+        work.permit(Trigger::Offer)?;
+        let outcome = work.routes.route(&work.case.route_query(work.routes, work.now));
+        if outcome.kind != RoutingKind::Offered {
+            return Err(DomainError::guard("no_partner", "there is no partner to ask"));
+        }
+        work.end_open_offer("case_moved_on");
+        work.offer_to(&outcome)?;
+        Ok(work.finish())
+    }
+
+    /// The partner accepted before the deadline: it leads from now on.
+    ///
+    /// # Errors
+    /// `WrongState`; `Guard(offer_not_open)` for another offer, `Guard(offer_too_late)`.
+    pub fn confirm_offer(self, offer_id: OfferId, act: &Act<'_>) -> Result<Decision> {
+        let mut work = Work::begin(self, act);
+        work.permit(Trigger::ConfirmOffer)?;
+        let offer = work.open_offer(offer_id)?;
+        work.acts_for(offer.partner, "partner")?;
+        if work.now > offer.due_at {
+            return Err(DomainError::guard("offer_too_late", "the time to answer is over"));
+        }
+        work.confirm(&offer)?;
+        Ok(work.finish())
+    }
+
+    /// The partner declined: the next one is asked, else the public service takes the case.
+    ///
+    /// # Errors
+    /// `WrongState`; `Guard(offer_not_open)` for another offer.
+    pub fn decline_offer(self, offer_id: OfferId, act: &Act<'_>) -> Result<Decision> {
+        let mut work = Work::begin(self, act);
+        work.permit(Trigger::LapseOffer)?;
+        let offer = work.open_offer(offer_id)?;
+        work.acts_for(offer.partner, "partner")?;
+        work.lapse_offer("declined")?;
+        Ok(work.finish())
+    }
+
+    /// News that a partner accepted. `None`: the offer ended before, which its withdrawal has told already.
+    ///
+    /// # Errors
+    /// As [`Case::confirm_offer`], but lateness is not an error.
+    pub fn social_accepted(self, offer_id: OfferId, act: &Act<'_>) -> Result<Option<Decision>> {
+        let open = self.offer.as_ref().filter(|offer| offer.id == offer_id && offer.is_open());
+        let Some(offer) = open.filter(|_| self.state == CaseState::OfferedToSociety) else { return Ok(None) };
+        if act.now.max(self.updated_at) > offer.due_at {
+            return self.tick(act);
+        }
+        self.confirm_offer(offer_id, act).map(Some)
+    }
+
+    /// News that a partner declined. `None`: the offer ended before.
+    ///
+    /// # Errors
+    /// As [`Case::decline_offer`].
+    pub fn social_declined(self, offer_id: OfferId, act: &Act<'_>) -> Result<Option<Decision>> {
+        let open = self.offer.as_ref().is_some_and(|offer| offer.id == offer_id && offer.is_open());
+        if !open || self.state != CaseState::OfferedToSociety {
+            return Ok(None);
+        }
+        self.decline_offer(offer_id, act).map(Some)
+    }
+
+    /// A partner gives up, or is overdue; the public service takes over at once.
+    ///
+    /// # Errors
+    /// `WrongState`; `Guard(not_with_society)` when no partner leads.
+    pub fn return_from_society(self, reason_code: &str, act: &Act<'_>) -> Result<Decision> {
+        let mut work = Work::begin(self, act);
+        work.permit(Trigger::ReturnFromSociety)?;
+        check_code("reason_code", reason_code)?;
+        if let Some(partner) = work.case.partner() {
+            work.acts_for(partner, "partner")?;
+        }
+        work.return_from_society(reason_code)?;
+        Ok(work.finish())
+    }
+
+    /// The partner that leads the case by a confirmed offer.
+    #[must_use]
+    pub fn partner(&self) -> Option<OrgId> {
+        self.confirmed_offer().map(|offer| offer.partner)
+    }
+
+    /// The offer by which a partner leads.
+    #[must_use]
+    pub fn confirmed_offer(&self) -> Option<&Offer> {
+        self.offer.as_ref().filter(|offer| offer.confirmed_at.is_some() && offer.ended_at.is_none())
+    }
+}
+
+impl Work<'_> {
+    fn open_offer(&self, offer_id: OfferId) -> Result<Offer> {
+        let offer = self.case.offer.as_ref().filter(|offer| offer.id == offer_id && offer.is_open());
+        offer.cloned().ok_or_else(|| DomainError::guard("offer_not_open", "this offer is not open"))
+    }
+
+    pub(super) fn offer_to(&mut self, outcome: &RoutingOutcome) -> Result<()> {
+        let Some(partner) = &outcome.partner else {
+            return Err(DomainError::guard("no_partner", "there is no partner to ask"));
+        };
+        let in_time = self.end_dispatch();
+        self.record_routing(outcome, false);
+        self.enter(CaseState::OfferedToSociety, Trigger::Offer)?;
+        let due_at = self.start_clock(ClockKind::Offer, None, self.rules.offer);
+        let id: OfferId = self.ids.draw();
+        let Choice { org, sender, mode, .. } = *partner;
+        self.case.offer = Some(Offer {
+            id,
+            partner: org,
+            sender,
+            mode,
+            offered_at: self.now,
+            due_at,
+            confirmed_at: None,
+            ended_at: None,
+        });
+        self.case.tried_partners.push(org);
+        let event = DomainEvent::CaseOffered {
+            offer_id: id,
+            partner_org_id: org,
+            mode,
+            offer_due_at: due_at,
+            skill_codes: self.skill_codes(),
+            in_time,
+        };
+        self.emit(event, outcome.reasons.first().cloned(), None);
+        Ok(())
+    }
+
+    fn confirm(&mut self, offer: &Offer) -> Result<()> {
+        self.stop_clock(ClockKind::Offer, None);
+        if let Some(current) = &mut self.case.offer {
+            current.confirmed_at = Some(self.now);
+        }
+        let unit = self.routes.org(offer.partner).map(|org| org.unit);
+        let unit =
+            unit.ok_or_else(|| DomainError::guard("partner_gone", "the partner is not known any more"))?;
+        let (org, sender, mode) = (offer.partner, offer.sender, offer.mode);
+        let choice = Choice { org, unit, sender, mode, mandatory: true, rule_id: None };
+        let (task_id, issued) = self.make_task(TaskPart::Lead, &choice, true);
+        self.move_task(task_id, TaskState::Signed)?;
+        self.move_task(task_id, TaskState::Working)?;
+        self.task_mut(task_id)?.signed_at = Some(self.now);
+        self.enter(CaseState::InProgress, Trigger::ConfirmOffer)?;
+        let event =
+            DomainEvent::CaseOfferConfirmed { offer_id: offer.id, task_id, partner_org_id: org, mode };
+        self.emit(event, None, Some(task_id));
+        self.emit(issued, None, Some(task_id));
+        Ok(())
+    }
+
+    /// Ends an offer that nobody confirmed, if one is open.
+    pub(super) fn end_open_offer(&mut self, reason_code: &str) {
+        let now = self.now;
+        let open = self.case.offer.as_mut().filter(|offer| offer.is_open());
+        let Some((offer_id, partner_org_id)) = open.map(|offer| {
+            offer.ended_at = Some(now);
+            (offer.id, offer.partner)
+        }) else {
+            return;
+        };
+        self.stop_clock(ClockKind::Offer, None);
+        let reason_code = reason_code.to_owned();
+        let reason = Reason::new(&reason_code);
+        self.emit(
+            DomainEvent::CaseOfferWithdrawn { offer_id, partner_org_id, reason_code },
+            Some(reason),
+            None,
+        );
+    }
+
+    /// Declined or timed out: the next partner, else the public service, else a dispatcher.
+    pub(super) fn lapse_offer(&mut self, reason_code: &str) -> Result<()> {
+        self.end_open_offer(reason_code);
+        let outcome = self.routes.route(&self.case.route_query(self.routes, self.now));
+        if outcome.kind == RoutingKind::Offered {
+            return self.offer_to(&outcome);
+        }
+        self.case.left_society = true;
+        if outcome.lead.is_some() {
+            return self.dispatch_to(&outcome, false);
+        }
+        self.enter(CaseState::Triaged, Trigger::LapseOffer)?;
+        self.start_clock(ClockKind::Dispatch, None, self.rules.dispatch);
+        self.emit(DomainEvent::CaseTriaged {}, Some(Reason::new(reason_code)), None);
+        Ok(())
+    }
+
+    pub(super) fn return_from_society(&mut self, reason_code: &str) -> Result<()> {
+        let offer = self.case.confirmed_offer().cloned();
+        let offer =
+            offer.ok_or_else(|| DomainError::guard("not_with_society", "no partner leads this case"))?;
+        let now = self.now;
+        if let Some(current) = &mut self.case.offer {
+            current.ended_at = Some(now);
+        }
+        self.end_suspension();
+        self.enter(CaseState::Triaged, Trigger::ReturnFromSociety)?;
+        self.cancel_live_tasks(reason_code)?;
+        self.release_lead();
+        self.exclude(offer.partner);
+        self.case.left_society = true;
+        let event = DomainEvent::CaseReturnedFromSociety {
+            offer_id: offer.id,
+            partner_org_id: offer.partner,
+            reason_code: reason_code.to_owned(),
+        };
+        self.emit(event, Some(Reason::new(reason_code)), None);
+        self.reroute()
+    }
+}

@@ -1,0 +1,251 @@
+//! The state tables of cases and tasks (domain.md §2.2.2) as data. The verbs consult them and nothing
+//! else, so the table and the code cannot differ.
+//!
+//! Amended against the text of the table, with the reasons:
+//! - The lead of mode `assist_request` moves the case when it signs, like an order: otherwise a committee
+//!   that accepts would leave the case Dispatched for ever. Invitations never sign; confirming the offer does.
+//! - `NeedSupplement → NotAccepted` does not exist: silence ends in Accepted or Withdrawn, as listed.
+//! - `InProgress → InProgress` on a first contact: a partner's or reworked case is in progress before it.
+//! - `OfferedToSociety → Triaged` when an offer lapses and no organisation at all can be found: a dispatcher
+//!   decides then.
+//! - Suspended cases can be returned from society (a partner may give up while the case waits).
+//! - `Objected → Objected` when an arbitration opens; extensions, call-backs, ratings and assist tasks are
+//!   listed with the states in which they are possible, though they do not move the case.
+
+use std::fmt;
+
+use super::codes::CaseState::{self as S, *};
+use super::codes::TaskState;
+
+macro_rules! triggers {
+    ($($(#[$doc:meta])* $name:ident = $code:literal),+ $(,)?) => {
+        /// What moves a case: a verb, or a timer.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Trigger { $($(#[$doc])* $name,)+ }
+
+        impl Trigger {
+            /// Every trigger.
+            pub const ALL: &'static [Self] = &[$(Self::$name),+];
+
+            /// The verb's name.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $code,)+ }
+            }
+        }
+    };
+}
+
+triggers! {
+    Register = "register",
+    Accept = "accept",
+    /// Timer: the intake limit passed without a decision.
+    AcceptBySilence = "accept_by_silence",
+    RequestSupplement = "request_supplement",
+    Supplement = "supplement",
+    /// Timer: the supplement did not come.
+    SupplementExpired = "supplement_expired",
+    Decline = "decline",
+    HandOff = "hand_off",
+    Merge = "merge",
+    Unmerge = "unmerge",
+    Answer = "answer",
+    Triage = "triage",
+    Offer = "offer",
+    ConfirmOffer = "confirm_offer",
+    /// The partner declined or its time ran out; the next offer or a dispatch follows.
+    LapseOffer = "lapse_offer",
+    Dispatch = "dispatch",
+    Sign = "sign",
+    /// An assist task: signed without moving the case.
+    SignAssist = "sign_assist",
+    Object = "object",
+    RejectObjection = "reject_objection",
+    Redispatch = "redispatch",
+    OpenArbitration = "open_arbitration",
+    AgreeArbitration = "agree_arbitration",
+    RuleArbitration = "rule_arbitration",
+    DeclineTask = "decline_task",
+    /// An assist task: declined without moving the case.
+    DeclineAssist = "decline_assist",
+    Recall = "recall",
+    Contact = "contact",
+    Suspend = "suspend",
+    Resume = "resume",
+    Extend = "extend",
+    SubmitTask = "submit_task",
+    ReturnTask = "return_task",
+    Complete = "complete",
+    ReturnFromSociety = "return_from_society",
+    StartVerification = "start_verification",
+    RecordCallback = "record_callback",
+    Verify = "verify",
+    OrderRework = "order_rework",
+    Rate = "rate",
+    JudgeRating = "judge_rating",
+    Close = "close",
+    Reopen = "reopen",
+    Withdraw = "withdraw",
+    Archive = "archive",
+}
+
+impl fmt::Display for Trigger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+use Trigger as T;
+
+/// Every allowed move of a case: from (none: a new case), to, by.
+pub const TRANSITIONS: &[(Option<S>, S, Trigger)] = &[
+    (None, Registered, T::Register),
+    (Some(Registered), Accepted, T::Accept),
+    (Some(Registered), Accepted, T::AcceptBySilence),
+    (Some(Registered), NeedSupplement, T::RequestSupplement),
+    (Some(NeedSupplement), Accepted, T::Supplement),
+    (Some(NeedSupplement), Accepted, T::SupplementExpired),
+    (Some(NeedSupplement), S::Withdrawn, T::SupplementExpired),
+    (Some(Registered), NotAccepted, T::Decline),
+    (Some(Registered), S::HandedOff, T::HandOff),
+    (Some(Accepted), S::HandedOff, T::HandOff),
+    (Some(Triaged), S::HandedOff, T::HandOff),
+    (Some(Registered), S::Merged, T::Merge),
+    (Some(Accepted), S::Merged, T::Merge),
+    (Some(Triaged), S::Merged, T::Merge),
+    (Some(S::Merged), Accepted, T::Unmerge),
+    (Some(Accepted), Completed, T::Answer),
+    (Some(Triaged), Completed, T::Answer),
+    (Some(Accepted), Triaged, T::Triage),
+    (Some(Triaged), OfferedToSociety, T::Offer),
+    (Some(OfferedToSociety), OfferedToSociety, T::Offer),
+    (Some(OfferedToSociety), OfferedToSociety, T::LapseOffer),
+    (Some(OfferedToSociety), Triaged, T::LapseOffer),
+    (Some(OfferedToSociety), InProgress, T::ConfirmOffer),
+    (Some(Triaged), Dispatched, T::Dispatch),
+    (Some(OfferedToSociety), Dispatched, T::Dispatch),
+    (Some(Dispatched), Signed, T::Sign),
+    (Some(Dispatched), Dispatched, T::SignAssist),
+    (Some(Objected), Objected, T::SignAssist),
+    (Some(Signed), Signed, T::SignAssist),
+    (Some(InProgress), InProgress, T::SignAssist),
+    (Some(Suspended), Suspended, T::SignAssist),
+    (Some(Dispatched), Objected, T::Object),
+    (Some(Signed), Objected, T::Object),
+    (Some(Objected), Dispatched, T::RejectObjection),
+    (Some(Objected), Dispatched, T::Redispatch),
+    (Some(Objected), Objected, T::OpenArbitration),
+    (Some(Objected), Dispatched, T::AgreeArbitration),
+    (Some(Objected), Dispatched, T::RuleArbitration),
+    (Some(Dispatched), Triaged, T::DeclineTask),
+    (Some(Dispatched), Dispatched, T::DeclineAssist),
+    (Some(Objected), Objected, T::DeclineAssist),
+    (Some(Signed), Signed, T::DeclineAssist),
+    (Some(InProgress), InProgress, T::DeclineAssist),
+    (Some(Suspended), Suspended, T::DeclineAssist),
+    (Some(Dispatched), Triaged, T::Recall),
+    (Some(Signed), Triaged, T::Recall),
+    (Some(Signed), InProgress, T::Contact),
+    (Some(InProgress), InProgress, T::Contact),
+    (Some(InProgress), Suspended, T::Suspend),
+    (Some(Suspended), InProgress, T::Resume),
+    (Some(Dispatched), Dispatched, T::Extend),
+    (Some(Signed), Signed, T::Extend),
+    (Some(InProgress), InProgress, T::Extend),
+    (Some(Dispatched), Dispatched, T::SubmitTask),
+    (Some(Objected), Objected, T::SubmitTask),
+    (Some(Signed), Signed, T::SubmitTask),
+    (Some(InProgress), InProgress, T::SubmitTask),
+    (Some(Suspended), Suspended, T::SubmitTask),
+    (Some(Signed), Signed, T::ReturnTask),
+    (Some(InProgress), InProgress, T::ReturnTask),
+    (Some(InProgress), Completed, T::Complete),
+    (Some(InProgress), Triaged, T::ReturnFromSociety),
+    (Some(Suspended), Triaged, T::ReturnFromSociety),
+    (Some(Completed), Verifying, T::StartVerification),
+    (Some(Verifying), Verifying, T::RecordCallback),
+    (Some(Verifying), Resolved, T::Verify),
+    (Some(Verifying), InProgress, T::OrderRework),
+    (Some(Verifying), Triaged, T::OrderRework),
+    (Some(Resolved), InProgress, T::OrderRework),
+    (Some(Resolved), Triaged, T::OrderRework),
+    (Some(Resolved), Resolved, T::Rate),
+    (Some(Closed), Closed, T::Rate),
+    (Some(Resolved), Resolved, T::JudgeRating),
+    (Some(Closed), Closed, T::JudgeRating),
+    (Some(Resolved), Closed, T::Close),
+    (Some(Closed), Triaged, T::Reopen),
+    (Some(Registered), S::Withdrawn, T::Withdraw),
+    (Some(NeedSupplement), S::Withdrawn, T::Withdraw),
+    (Some(Accepted), S::Withdrawn, T::Withdraw),
+    (Some(Triaged), S::Withdrawn, T::Withdraw),
+    (Some(OfferedToSociety), S::Withdrawn, T::Withdraw),
+    (Some(Dispatched), S::Withdrawn, T::Withdraw),
+    (Some(Objected), S::Withdrawn, T::Withdraw),
+    (Some(Signed), S::Withdrawn, T::Withdraw),
+    (Some(InProgress), S::Withdrawn, T::Withdraw),
+    (Some(Suspended), S::Withdrawn, T::Withdraw),
+    (Some(Completed), S::Withdrawn, T::Withdraw),
+    (Some(Verifying), S::Withdrawn, T::Withdraw),
+    (Some(Resolved), S::Withdrawn, T::Withdraw),
+    (Some(Closed), Archived, T::Archive),
+];
+
+/// Whether the table has any move by that trigger from the state.
+#[must_use]
+pub fn allows(from: Option<S>, trigger: Trigger) -> bool {
+    TRANSITIONS.iter().any(|(state, _, by)| *state == from && *by == trigger)
+}
+
+/// Whether the table has exactly that move.
+#[must_use]
+pub fn allows_move(from: Option<S>, to: S, trigger: Trigger) -> bool {
+    TRANSITIONS.contains(&(from, to, trigger))
+}
+
+/// Every allowed move of a task: from, to. A cancelled or declined task stays so.
+pub const TASK_TRANSITIONS: &[(TaskState, TaskState)] = {
+    use TaskState::{Approved, Cancelled, Declined, Issued, Objected, Returned, Signed, Submitted, Working};
+    &[
+        (Issued, Signed),
+        (Signed, Working),
+        (Working, Submitted),
+        (Submitted, Approved),
+        (Submitted, Returned),
+        (Approved, Returned),
+        (Returned, Working),
+        (Issued, Objected),
+        (Signed, Objected),
+        (Objected, Issued),
+        (Issued, Declined),
+        (Issued, Cancelled),
+        (Signed, Cancelled),
+        (Working, Cancelled),
+        (Submitted, Cancelled),
+        (Returned, Cancelled),
+        (Objected, Cancelled),
+    ]
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_state_can_be_reached_and_only_terminal_ones_are_dead_ends() {
+        for state in S::ALL {
+            assert!(TRANSITIONS.iter().any(|(_, to, _)| to == state), "{state} is never reached");
+            let leaves = TRANSITIONS.iter().any(|(from, to, _)| *from == Some(*state) && to != state);
+            assert_eq!(leaves, !state.is_terminal() || *state == S::Merged, "{state}");
+        }
+    }
+
+    #[test]
+    fn the_table_has_no_row_twice_and_uses_every_trigger() {
+        let distinct: std::collections::HashSet<_> = TRANSITIONS.iter().collect();
+        assert_eq!(distinct.len(), TRANSITIONS.len());
+        for trigger in Trigger::ALL {
+            assert!(TRANSITIONS.iter().any(|(_, _, by)| by == trigger), "{trigger} is unused");
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! What the router knows: catalogue, responsibility lists, units, organisations and authority edges,
+//! indexed so that a decision looks only at the units above the place.
+//! A table never changes; a new one is built when something in it does.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::codes::{DispatchMode, EdgeKind, OrgKind, UnitKind};
+use super::event::Timestamp;
+use super::ids::{OrgId, UnitId};
+use super::item::{Holder, ResponsibilityEntry, ServiceItem};
+
+/// A unit with its path root → leaf, itself included.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnitNode {
+    pub id: UnitId,
+    pub kind: UnitKind,
+    pub path: Arc<[UnitId]>,
+}
+
+/// An organisation that may take part in cases.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrgNode {
+    pub id: OrgId,
+    pub kind: OrgKind,
+    pub unit: UnitId,
+    pub line: Option<String>,
+    pub active: bool,
+    /// Open tasks when the table was built; breaks ties.
+    pub load: u32,
+}
+
+/// An authority edge between two organisations.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edge {
+    pub from: OrgId,
+    pub to: OrgId,
+    pub kind: EdgeKind,
+    /// Unset: for every line.
+    pub line: Option<String>,
+    pub valid_from: Timestamp,
+    pub valid_to: Option<Timestamp>,
+}
+
+impl Edge {
+    fn carries(&self, line: Option<&str>, at: Timestamp) -> bool {
+        let in_force = self.valid_from <= at && self.valid_to.is_none_or(|to| at < to);
+        in_force && self.line.as_deref().is_none_or(|own| Some(own) == line)
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct ItemIndex {
+    /// Entries that name an organisation, by the organisation's unit.
+    pub by_unit: HashMap<UnitId, Vec<usize>>,
+    /// Entries that name a kind.
+    pub by_kind: Vec<usize>,
+}
+
+/// The parts a table is built from.
+#[derive(Debug, Default)]
+pub struct TableParts {
+    /// Version of the lists, stored with each decision.
+    pub version: String,
+    pub items: Vec<ServiceItem>,
+    pub entries: Vec<ResponsibilityEntry>,
+    pub units: Vec<UnitNode>,
+    pub orgs: Vec<OrgNode>,
+    pub edges: Vec<Edge>,
+    /// Takes what nobody is competent for (兜底).
+    pub fallback: Option<OrgId>,
+    /// Organisations that verify and call back, in the order they are asked.
+    pub verifiers: Vec<OrgId>,
+}
+
+/// Everything the router decides from.
+#[derive(Debug, Default)]
+pub struct RoutingTable {
+    pub(super) version: String,
+    /// Newest version of each item, and every version by code and number.
+    items: HashMap<String, Arc<ServiceItem>>,
+    versions: HashMap<(String, u32), Arc<ServiceItem>>,
+    pub(super) entries: Vec<ResponsibilityEntry>,
+    pub(super) index: HashMap<String, ItemIndex>,
+    units: HashMap<UnitId, UnitNode>,
+    orgs: HashMap<OrgId, OrgNode>,
+    by_unit: HashMap<UnitId, Vec<OrgId>>,
+    edges_to: HashMap<OrgId, Vec<Edge>>,
+    pub(super) fallback: Option<OrgId>,
+    verifiers: Vec<OrgId>,
+}
+
+impl RoutingTable {
+    /// Builds the indexes.
+    #[must_use]
+    pub fn new(parts: TableParts) -> Self {
+        let orgs: HashMap<OrgId, OrgNode> = parts.orgs.into_iter().map(|org| (org.id, org)).collect();
+        let mut by_unit: HashMap<UnitId, Vec<OrgId>> = HashMap::new();
+        for org in orgs.values() {
+            by_unit.entry(org.unit).or_default().push(org.id);
+        }
+        by_unit.values_mut().for_each(|orgs| orgs.sort_unstable());
+        let mut index: HashMap<String, ItemIndex> = HashMap::new();
+        for (number, entry) in parts.entries.iter().enumerate() {
+            let item = index.entry(entry.item_code.clone()).or_default();
+            match &entry.holder {
+                Holder::Org(id) => {
+                    if let Some(org) = orgs.get(id) {
+                        item.by_unit.entry(org.unit).or_default().push(number);
+                    }
+                }
+                Holder::Kind { .. } => item.by_kind.push(number),
+            }
+        }
+        let mut items: HashMap<String, Arc<ServiceItem>> = HashMap::new();
+        let mut versions = HashMap::new();
+        for item in parts.items {
+            let item = Arc::new(item);
+            versions.insert((item.code.clone(), item.version), item.clone());
+            let newest = items.entry(item.code.clone()).or_insert_with(|| item.clone());
+            if newest.version < item.version {
+                *newest = item;
+            }
+        }
+        let mut edges_to: HashMap<OrgId, Vec<Edge>> = HashMap::new();
+        for edge in parts.edges {
+            edges_to.entry(edge.to).or_default().push(edge);
+        }
+        Self {
+            version: parts.version,
+            items,
+            versions,
+            entries: parts.entries,
+            index,
+            units: parts.units.into_iter().map(|unit| (unit.id, unit)).collect(),
+            orgs,
+            by_unit,
+            edges_to,
+            fallback: parts.fallback,
+            verifiers: parts.verifiers,
+        }
+    }
+
+    /// Version of the lists.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// The newest version of an item.
+    #[must_use]
+    pub fn item(&self, code: &str) -> Option<&Arc<ServiceItem>> {
+        self.items.get(code)
+    }
+
+    /// One version of an item, or the newest if that one is not kept.
+    #[must_use]
+    pub fn item_version(&self, code: &str, version: u32) -> Option<&Arc<ServiceItem>> {
+        self.versions.get(&(code.to_owned(), version)).or_else(|| self.item(code))
+    }
+
+    /// An organisation.
+    #[must_use]
+    pub fn org(&self, id: OrgId) -> Option<&OrgNode> {
+        self.orgs.get(&id)
+    }
+
+    /// A unit.
+    #[must_use]
+    pub fn unit(&self, id: UnitId) -> Option<&UnitNode> {
+        self.units.get(&id)
+    }
+
+    /// The nearest unit of a kind on a path root → leaf.
+    #[must_use]
+    pub fn on_path(&self, path: &[UnitId], kind: UnitKind) -> Option<UnitId> {
+        path.iter().rev().copied().find(|id| self.unit(*id).is_some_and(|unit| unit.kind == kind))
+    }
+
+    /// Active organisations that sit at a unit, in a fixed order.
+    pub fn orgs_at(&self, unit: UnitId) -> impl Iterator<Item = &OrgNode> {
+        self.by_unit.get(&unit).into_iter().flatten().filter_map(|id| self.org(*id)).filter(|org| org.active)
+    }
+
+    /// The kind of the edge between two organisations for a line; the strongest if there are several.
+    #[must_use]
+    pub fn edge(&self, from: OrgId, to: OrgId, line: Option<&str>, at: Timestamp) -> Option<EdgeKind> {
+        let edges = self.edges_to.get(&to)?;
+        edges.iter().filter(|edge| edge.from == from && edge.carries(line, at)).map(|edge| edge.kind).min()
+    }
+
+    /// The sender of a dispatch: the nearest superior organisation that holds an edge to the receiver
+    /// (domain.md §2.0.3) — on the receiver's own path, else on the place's path. The fallback, having
+    /// no superior in the cell, takes a case by its own order.
+    #[must_use]
+    pub fn sender_to(
+        &self,
+        receiver: OrgId,
+        place: &[UnitId],
+        line: Option<&str>,
+        at: Timestamp,
+    ) -> Option<(OrgId, DispatchMode)> {
+        let own = self.unit(self.org(receiver)?.unit).map(|unit| unit.path.clone()).unwrap_or_default();
+        let edges = self.edges_to.get(&receiver).map_or(&[][..], Vec::as_slice);
+        let nearest = |path: &[UnitId]| {
+            let ranked = edges.iter().filter(|edge| edge.carries(line, at)).filter_map(|edge| {
+                let sender = self.org(edge.from).filter(|org| org.active)?;
+                let depth = path.iter().position(|unit| *unit == sender.unit)?;
+                Some((std::cmp::Reverse(depth), edge.kind, edge.from))
+            });
+            ranked.min().map(|(_, kind, from)| (from, kind.mode()))
+        };
+        let found = nearest(&own).or_else(|| nearest(place));
+        found.or_else(|| (self.fallback == Some(receiver)).then_some((receiver, DispatchMode::Order)))
+    }
+
+    /// Who verifies a case that these organisations handled: the first verifier that is none of them (C-4).
+    #[must_use]
+    pub fn verifier_for(&self, handling: &[OrgId]) -> Option<OrgId> {
+        let mut verifiers = self.verifiers.iter().copied();
+        verifiers.find(|id| !handling.contains(id) && self.org(*id).is_some_and(|org| org.active))
+    }
+
+    /// Whether an organisation is one of those that verify.
+    #[must_use]
+    pub fn is_verifier(&self, org: OrgId) -> bool {
+        self.verifiers.contains(&org)
+    }
+
+    /// The lowest common superior of parties, itself none of them (C-7); without one, the fallback.
+    #[must_use]
+    pub fn common_superior(&self, parties: &[OrgId]) -> Option<OrgId> {
+        let mut paths = parties.iter().filter_map(|id| self.unit(self.org(*id)?.unit)).map(|unit| &unit.path);
+        let mut common: Vec<UnitId> = paths.next()?.to_vec();
+        for path in paths {
+            let shared = common.iter().zip(path.iter()).take_while(|(a, b)| a == b).count();
+            common.truncate(shared);
+        }
+        let governs = |org: &&OrgNode| {
+            matches!(org.kind, OrgKind::Government | OrgKind::StreetOffice) && !parties.contains(&org.id)
+        };
+        let superior =
+            common.iter().rev().find_map(|unit| self.orgs_at(*unit).find(governs)).map(|org| org.id);
+        superior.or(self.fallback.filter(|fallback| !parties.contains(fallback)))
+    }
+}

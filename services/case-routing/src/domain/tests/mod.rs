@@ -1,0 +1,9 @@
+//! Tests of the domain over one small world: the state table pair by pair, the flows of domain.md §3, the
+//! router, and random histories.
+
+mod flows;
+mod history;
+mod routing;
+mod table;
+mod time;
+mod world;

@@ -1,0 +1,304 @@
+//! The router: levels, exclusions, fallback, offers, modes; and what a decision costs.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use proptest::prelude::*;
+use uuid::Uuid;
+
+use super::super::*;
+use super::world::*;
+
+fn query<'a>(world: &'a World, item: &str, place: &'a [UnitId]) -> RouteQuery<'a> {
+    RouteQuery {
+        item: world.routes.item(item).map(Arc::as_ref),
+        place,
+        urgency: Urgency::Normal,
+        first_receiver: STATION,
+        complained_of: None,
+        excluded: &[],
+        may_offer: true,
+        tried: &[],
+        at: world.now,
+    }
+}
+
+const PLACE: [UnitId; 6] = [CITY, DISTRICT, STREET, COMMUNITY, COURTYARD, DOORWAY];
+
+fn lead(outcome: &RoutingOutcome) -> OrgId {
+    outcome.lead.as_ref().expect("a lead").org
+}
+
+fn rejected(outcome: &RoutingOutcome, org: OrgId) -> Vec<&str> {
+    let candidates = outcome.candidates.iter().filter(|candidate| candidate.org == org);
+    candidates.filter_map(|candidate| Some(candidate.rejected_because.as_ref()?.code.as_str())).collect()
+}
+
+#[test]
+fn the_deepest_competent_unit_leads_and_the_others_are_explained() {
+    let world = World::new();
+    let outcome = world.routes.route(&query(&world, "street_light", &PLACE));
+    assert_eq!(lead(&outcome), STREET_OFFICE);
+    assert_eq!(outcome.kind, RoutingKind::Dispatched);
+    assert!(rejected(&outcome, URBAN).contains(&"not_deepest"));
+    assert_eq!(outcome.rule_ids, ["r-light-street", "r-light-assist"]);
+    let assist = &outcome.assists[0];
+    assert_eq!((assist.org, assist.mandatory), (URBAN, true));
+    let district_only = world.routes.route(&query(&world, "street_light", &PLACE[..2]));
+    assert_eq!(lead(&district_only), URBAN);
+    assert_eq!(district_only.assists, []);
+}
+
+#[test]
+fn a_community_leads_its_statutory_duties_and_only_assists_otherwise() {
+    let world = World::new();
+    let outcome = world.routes.route(&query(&world, "stairs", &PLACE));
+    assert_eq!(lead(&outcome), STATION);
+    assert_eq!(rejected(&outcome, COMMITTEE), ["assist_only"]);
+    assert_eq!(outcome.assists[0].org, COMMITTEE);
+    assert_eq!(outcome.assists[0].mode, DispatchMode::AssistRequest);
+    assert!(!outcome.assists[0].mandatory);
+
+    let mut changed = parts();
+    changed.entries.push(entry("r-x", "nobodys", STATION, ListPart::Lead));
+    changed.entries.push(entry("r-y", "nobodys", HOUSING, ListPart::Lead));
+    let world = World::of(changed);
+    let outcome = world.routes.route(&query(&world, "nobodys", &PLACE));
+    assert_eq!(lead(&outcome), HOUSING);
+    assert_eq!(rejected(&outcome, STATION), ["not_statutory_duty"]);
+}
+
+#[test]
+fn a_departments_item_goes_down_only_with_a_transfer() {
+    let world = World::new();
+    let outcome = world.routes.route(&query(&world, "demolition", &PLACE));
+    assert_eq!(lead(&outcome), HOUSING);
+    assert_eq!(rejected(&outcome, STREET_OFFICE), ["department_item_not_transferred"]);
+    let mut changed = parts();
+    let street = changed.entries.iter_mut().find(|entry| entry.rule_id == "r-demolition-street").unwrap();
+    street.transfer_ref = Some("transfer-1".into());
+    let world = World::of(changed);
+    assert_eq!(lead(&world.routes.route(&query(&world, "demolition", &PLACE))), STREET_OFFICE);
+}
+
+#[test]
+fn negative_lists_validity_recusal_and_exclusion_are_obeyed() {
+    let mut changed = parts();
+    changed.entries.push(entry("r-no", "street_light", STREET_OFFICE, ListPart::Negative));
+    let world = World::of(changed);
+    let outcome = world.routes.route(&query(&world, "street_light", &PLACE));
+    assert_eq!(lead(&outcome), URBAN);
+    assert!(rejected(&outcome, STREET_OFFICE).contains(&"negative_list"));
+
+    let world = World::new();
+    let complained =
+        RouteQuery { complained_of: Some(STREET_OFFICE), ..query(&world, "street_light", &PLACE) };
+    let outcome = world.routes.route(&complained);
+    assert_eq!((lead(&outcome), rejected(&outcome, STREET_OFFICE)), (URBAN, vec!["recused"]));
+    let excluded = [STREET_OFFICE, URBAN];
+    let outcome =
+        world.routes.route(&RouteQuery { excluded: &excluded, ..query(&world, "street_light", &PLACE) });
+    assert_eq!((outcome.kind, lead(&outcome)), (RoutingKind::Fallback, GOVERNMENT));
+
+    let mut expired = parts();
+    let street = expired.entries.iter_mut().find(|entry| entry.rule_id == "r-light-street").unwrap();
+    street.valid_to = Some(at("2026-01-01T00:00:00"));
+    let world = World::of(expired);
+    assert_eq!(lead(&world.routes.route(&query(&world, "street_light", &PLACE))), URBAN);
+}
+
+#[test]
+fn at_one_level_the_owner_of_the_line_leads_and_then_the_one_with_less_work() {
+    let mut changed = parts();
+    changed.entries.push(entry("r-a", "nobodys", URBAN, ListPart::Lead));
+    changed.entries.push(entry("r-b", "nobodys", HOUSING, ListPart::Lead));
+    changed
+        .items
+        .iter_mut()
+        .filter(|item| item.code == "nobodys")
+        .for_each(|item| item.lines = vec!["housing".into()]);
+    let world = World::of(changed);
+    let outcome = world.routes.route(&query(&world, "nobodys", &PLACE));
+    assert_eq!((lead(&outcome), rejected(&outcome, URBAN)), (HOUSING, vec!["not_line_owner"]));
+
+    let mut changed = parts();
+    changed.entries.push(entry("r-a", "nobodys", URBAN, ListPart::Lead));
+    changed.entries.push(entry("r-b", "nobodys", HOUSING, ListPart::Lead));
+    changed.orgs.iter_mut().filter(|org| org.id == HOUSING).for_each(|org| org.load = 9);
+    let world = World::of(changed);
+    let outcome = world.routes.route(&query(&world, "nobodys", &PLACE));
+    assert_eq!((lead(&outcome), rejected(&outcome, HOUSING)), (URBAN, vec!["higher_load"]));
+}
+
+#[test]
+fn an_entry_for_a_kind_means_every_organisation_of_it() {
+    let mut changed = parts();
+    let kind = Holder::Kind { kind: OrgKind::StreetOffice, line: None };
+    changed
+        .entries
+        .push(ResponsibilityEntry { holder: kind, ..entry("r-kind", "nobodys", STATION, ListPart::Lead) });
+    let world = World::of(changed);
+    assert_eq!(lead(&world.routes.route(&query(&world, "nobodys", &PLACE))), STREET_OFFICE);
+}
+
+#[test]
+fn unclear_lines_stay_with_the_first_receiver_and_nobodys_matter_goes_to_the_district() {
+    let world = World::new();
+    let outcome = world.routes.route(&query(&world, "tangled_cables", &PLACE));
+    assert_eq!(lead(&outcome), STATION);
+    assert!(outcome.reasons.iter().any(|reason| reason.code == "first_receiver_leads"));
+    let outcome = world.routes.route(&query(&world, "nobodys", &PLACE));
+    assert_eq!((outcome.kind, lead(&outcome)), (RoutingKind::Fallback, GOVERNMENT));
+    let unknown = RouteQuery { item: None, ..query(&world, "nobodys", &PLACE) };
+    assert_eq!(lead(&world.routes.route(&unknown)), GOVERNMENT);
+    let world = World::of(TableParts { fallback: None, ..parts() });
+    let outcome = world.routes.route(&query(&world, "nobodys", &PLACE));
+    assert_eq!((outcome.lead, outcome.confidence), (None, 0));
+}
+
+#[test]
+fn society_is_asked_in_the_order_of_the_chain_and_never_without_consent() {
+    let world = World::new();
+    let partner = |tried: &[OrgId]| {
+        let outcome = world.routes.route(&RouteQuery { tried, ..query(&world, "shopping_help", &PLACE) });
+        outcome.partner.map(|partner| (partner.org, partner.mode))
+    };
+    assert_eq!(partner(&[]), Some((GROUP, DispatchMode::Invitation)));
+    assert_eq!(partner(&[GROUP]), Some((TEAM, DispatchMode::Invitation)));
+    assert_eq!(partner(&[GROUP, TEAM]), Some((CONTRACTOR, DispatchMode::WorkOrder)));
+    assert_eq!(partner(&[GROUP, TEAM, CONTRACTOR]), None);
+    let refused = RouteQuery { may_offer: false, ..query(&world, "shopping_help", &PLACE) };
+    assert_eq!(lead(&world.routes.route(&refused)), STATION);
+    let emergency = RouteQuery { urgency: Urgency::Emergency, ..query(&world, "shopping_help", &PLACE) };
+    assert_eq!(lead(&world.routes.route(&emergency)), STATION);
+}
+
+#[test]
+fn emergencies_and_statutory_channels_are_told_apart() {
+    let world = World::new();
+    let fire = world.routes.route(&query(&world, "fire", &PLACE));
+    assert_eq!((fire.kind, fire.channel_code.as_deref()), (RoutingKind::HandedOff, Some("119")));
+    let court = world.routes.route(&query(&world, "court_matter", &PLACE));
+    assert_eq!(
+        (court.kind, court.channel_code.as_deref()),
+        (RoutingKind::AnsweredAtWindow, Some("litigation"))
+    );
+}
+
+#[test]
+fn the_arbiter_is_the_lowest_common_superior_and_no_party() {
+    let world = World::new();
+    assert_eq!(world.routes.common_superior(&[STATION, COMMITTEE]), Some(STREET_OFFICE));
+    assert_eq!(world.routes.common_superior(&[STREET_OFFICE, URBAN]), Some(GOVERNMENT));
+    assert_eq!(world.routes.common_superior(&[STREET_OFFICE, STATION]), Some(GOVERNMENT));
+    assert_eq!(world.routes.common_superior(&[GOVERNMENT, URBAN]), None);
+}
+
+#[test]
+fn an_item_never_promises_more_than_the_law_allows() {
+    let world = World::new();
+    let check = |item: &ServiceItem| item.validate(&world.rules.calendar, &world.rules.profile, world.now);
+    let good = item("a", "urban");
+    assert_eq!(check(&good), Ok(()));
+    let field = |item: &ServiceItem| match check(item) {
+        Err(DomainError::Invalid { field, .. }) => field,
+        other => panic!("{other:?}"),
+    };
+    let limit = |unit, n| calendar::Limit::new(unit, n);
+    let longer = ServiceItem { promised_limit: limit(calendar::TimeUnit::CalDay, 40), ..good.clone() };
+    assert_eq!(field(&longer), "promised_limit");
+    assert_eq!(field(&ServiceItem { lines: vec![], ..good.clone() }), "lines");
+    assert_eq!(field(&ServiceItem { self_solvable: true, ..good.clone() }), "society_chain");
+    assert_eq!(field(&ServiceItem { code: String::new(), ..good }), "code");
+}
+
+/// The cost of a decision does not grow with the lists: 100 times the entries of other places and items.
+#[test]
+fn a_decision_costs_the_same_with_a_hundred_thousand_entries() {
+    let world_of = |entries: usize| {
+        let mut grown = parts();
+        for number in 0..entries {
+            let holder = OrgId(Uuid::from_u128(0x9_0000 + (number % 1000) as u128));
+            let code = format!("item-{}", number % 60);
+            grown.entries.push(entry(&format!("r-{number}"), &code, holder, ListPart::Lead));
+        }
+        for number in 0..1000_u128 {
+            let id = UnitId(Uuid::from_u128(0x8_0000 + number));
+            grown.units.push(UnitNode { id, kind: UnitKind::Street, path: Arc::from([CITY, DISTRICT, id]) });
+            grown.orgs.push(OrgNode {
+                id: OrgId(Uuid::from_u128(0x9_0000 + number)),
+                kind: OrgKind::StreetOffice,
+                unit: id,
+                line: None,
+                active: true,
+                load: 0,
+            });
+        }
+        grown.items.extend((0..60).map(|number| item(&format!("item-{number}"), "urban")));
+        World::of(grown)
+    };
+    let cost = |world: &World| {
+        let query = query(world, "street_light", &PLACE);
+        (0..40)
+            .map(|_| {
+                let start = Instant::now();
+                for _ in 0..50 {
+                    std::hint::black_box(world.routes.route(std::hint::black_box(&query)));
+                }
+                start.elapsed() / 50
+            })
+            .min()
+            .unwrap()
+    };
+    let (few, many) = (world_of(1_000), world_of(100_000));
+    assert_eq!(lead(&many.routes.route(&query(&many, "street_light", &PLACE))), STREET_OFFICE);
+    let (few, many) = (cost(&few), cost(&many));
+    println!("one decision: {few:?} with 1,000 entries, {many:?} with 100,000 (unoptimised build)");
+    assert!(many < few * 4, "{few:?} → {many:?}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    /// A-1 over random lists and edges: the mode is the kind of the edge, and nobody is ordered who may refuse.
+    #[test]
+    fn the_mode_of_a_choice_is_the_kind_of_an_edge(
+        entries in prop::collection::vec((0_usize..10, 0_usize..5), 0..12),
+        dropped in prop::collection::vec(any::<bool>(), 9),
+        excluded in prop::sample::subsequence(ALL_ORGS.to_vec(), 0..4),
+        depth in 1_usize..=6,
+        may_offer in any::<bool>(),
+    ) {
+        let mut random = parts();
+        let code = "shopping_help";
+        random.entries = entries
+            .iter()
+            .enumerate()
+            .map(|(number, (org, part))| entry(&format!("r-{number}"), code, ALL_ORGS[*org], ListPart::ALL[*part]))
+            .collect();
+        let mut keep = dropped.iter().map(|dropped| !dropped);
+        random.edges.retain(|_| keep.next().unwrap_or(true));
+        let world = World::of(random);
+        let query = RouteQuery { excluded: &excluded, may_offer, ..query(&world, code, &PLACE[..depth]) };
+        let outcome = world.routes.route(&query);
+        let chosen = outcome.lead.iter().chain(&outcome.assists).chain(&outcome.partner);
+        for choice in chosen {
+            prop_assert!(!excluded.contains(&choice.org));
+            if choice.sender == choice.org {
+                prop_assert_eq!(Some(choice.org), Some(GOVERNMENT));
+                continue;
+            }
+            let edge = world.routes.edge(choice.sender, choice.org, Some("civil_affairs"), world.now);
+            prop_assert_eq!(edge.map(EdgeKind::mode), Some(choice.mode));
+            let society = world.routes.org(choice.org).unwrap().kind.is_society();
+            prop_assert!(!(society && choice.mode == DispatchMode::Order));
+        }
+        if let Some(lead) = &outcome.lead {
+            let community = world.routes.org(lead.org).unwrap().kind.is_community_level();
+            let duty = entries.iter().any(|(org, part)| ALL_ORGS[*org] == lead.org && ListPart::ALL[*part] == ListPart::StatutoryDuty);
+            prop_assert!(!community || duty);
+        }
+        prop_assert!(outcome.lead.is_some() || outcome.partner.is_some() || excluded.contains(&GOVERNMENT));
+        prop_assert!(!outcome.reasons.is_empty());
+    }
+}

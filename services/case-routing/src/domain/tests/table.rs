@@ -1,0 +1,303 @@
+//! Every state × every verb: what the table allows succeeds along one of its rows, everything else is
+//! `WrongState` and nothing but `WrongState`.
+
+use chrono::TimeDelta;
+
+use super::super::*;
+use super::world::*;
+
+/// A case in each state, made by the verbs themselves.
+fn in_state(world: &mut World, state: CaseState) -> Case {
+    let case = match state {
+        CaseState::Registered => world.registered(),
+        CaseState::NeedSupplement => {
+            let case = world.registered();
+            case.request_supplement(vec!["id_copy".into()], &world.official(STATION)).unwrap().case
+        }
+        CaseState::NotAccepted => {
+            let case = world.registered();
+            case.decline("out_of_scope", "petition", &world.official(STATION)).unwrap().case
+        }
+        CaseState::HandedOff => {
+            let case = world.registered();
+            case.hand_off("119", &world.official(STATION)).unwrap().case
+        }
+        CaseState::Merged => {
+            let case = world.accepted();
+            let other = CaseId(world.fresh());
+            case.merge(other, &world.official(STATION)).unwrap().case
+        }
+        CaseState::Accepted => world.accepted(),
+        CaseState::Triaged => world.triaged("shopping_help"),
+        CaseState::OfferedToSociety => world.dispatched("shopping_help"),
+        CaseState::Dispatched => world.dispatched("street_light"),
+        CaseState::Objected => world.objected("street_light"),
+        CaseState::Signed => world.signed("street_light"),
+        CaseState::InProgress => world.in_progress("street_light"),
+        CaseState::Suspended => {
+            let case = world.in_progress("street_light");
+            case.suspend("weather", None, &world.official(STREET_OFFICE)).unwrap().case
+        }
+        CaseState::Completed => World::without_verifier().completed("stairs"),
+        CaseState::Verifying => world.completed("stairs"),
+        CaseState::Resolved => world.resolved("stairs"),
+        CaseState::Closed => world.closed("stairs"),
+        CaseState::Archived => {
+            let case = world.closed("stairs");
+            world.wait(TimeDelta::days(101));
+            case.archive(&world.system()).unwrap().case
+        }
+        CaseState::Withdrawn => {
+            let case = world.accepted();
+            case.withdraw("no_longer_needed", &world.resident()).unwrap().case
+        }
+    };
+    assert_eq!(case.state, state);
+    case
+}
+
+/// Where a verb needs more than the state, the case is prepared for it.
+fn prepared(world: &mut World, state: CaseState, verb: Trigger) -> Case {
+    match (state, verb) {
+        (CaseState::OfferedToSociety, Trigger::Offer) => {
+            // The first partner has just been told that the case moved on to the next.
+            in_state(world, state)
+        }
+        (CaseState::InProgress, Trigger::Contact) => world.with_partner(),
+        (CaseState::InProgress, Trigger::ReturnFromSociety) => world.with_partner(),
+        (CaseState::Suspended, Trigger::ReturnFromSociety) => {
+            let case = world.with_partner();
+            case.suspend("weather", None, &world.official(GROUP)).unwrap().case
+        }
+        (CaseState::InProgress, Trigger::Complete) => world.in_progress("stairs"),
+        (CaseState::Triaged, Trigger::Dispatch) => world.triaged("street_light"),
+        (CaseState::Dispatched, Trigger::DeclineTask) => {
+            let case = world.triaged("committee_matter");
+            case.dispatch(&manual(COMMITTEE), &world.official(STREET_OFFICE)).unwrap().case
+        }
+        (_, Trigger::DeclineAssist) => {
+            let case = in_state(world, state);
+            with_committee_assisting(world, case)
+        }
+        (_, Trigger::SubmitTask | Trigger::ReturnTask) => {
+            let case = in_state(world, state);
+            let Some(assist) = assist_of(&case) else { return case };
+            let case =
+                case.sign(assist.id, &world.official(assist.org)).map(|decision| decision.case).unwrap();
+            if verb == Trigger::SubmitTask || !matches!(state, CaseState::Signed | CaseState::InProgress) {
+                return case;
+            }
+            let evidence = vec![(EvidenceKind::Document, "d-1".to_owned())];
+            case.submit_task(assist.id, evidence, &world.official(assist.org)).unwrap().case
+        }
+        (CaseState::Objected, Trigger::AgreeArbitration | Trigger::RuleArbitration) => {
+            let case = in_state(world, state);
+            case.open_arbitration(&[], &world.official(GOVERNMENT)).unwrap().case
+        }
+        (CaseState::Resolved | CaseState::Closed, Trigger::JudgeRating)
+        | (CaseState::Resolved, Trigger::OrderRework) => {
+            let resolved = world.resolved("stairs");
+            if state == CaseState::Resolved {
+                return resolved.rate(1, &world.resident()).unwrap().case;
+            }
+            let case = closed_unrated(world, resolved);
+            case.rate(1, &world.resident()).unwrap().case
+        }
+        (CaseState::Closed, Trigger::Rate) => {
+            let resolved = world.resolved("stairs");
+            closed_unrated(world, resolved)
+        }
+        (CaseState::Resolved, Trigger::Close) => {
+            // Closing is the rating window's doing; see `attempt`.
+            world.resolved("stairs")
+        }
+        (CaseState::Verifying, Trigger::Verify) => world.completed("stairs"),
+        (CaseState::Closed, Trigger::Archive) => {
+            let case = in_state(world, state);
+            world.wait(TimeDelta::days(101));
+            case
+        }
+        (CaseState::Registered, Trigger::AcceptBySilence)
+        | (CaseState::NeedSupplement, Trigger::SupplementExpired) => {
+            let case = in_state(world, state);
+            world.wait(TimeDelta::days(30));
+            case
+        }
+        _ => in_state(world, state),
+    }
+}
+
+fn closed_unrated(world: &mut World, resolved: Case) -> Case {
+    world.wait(TimeDelta::days(12));
+    let case = world.tick(resolved).case;
+    assert_eq!(case.state, CaseState::Closed);
+    case
+}
+
+fn assist_of(case: &Case) -> Option<Task> {
+    case.tasks.iter().find(|task| task.part == TaskPart::Assist && task.state.is_live()).cloned()
+}
+
+/// The committee of the community is asked to assist, which it may refuse.
+fn with_committee_assisting(world: &mut World, case: Case) -> Case {
+    let mut case = case;
+    if let Some(assist) = case.tasks.iter_mut().find(|task| task.part == TaskPart::Assist) {
+        assist.org = COMMITTEE;
+        assist.mode = DispatchMode::AssistRequest;
+    }
+    let _ = world;
+    case
+}
+
+fn attempt(world: &mut World, case: Case, verb: Trigger) -> Result<Decision> {
+    let nothing = TaskId(world.fresh());
+    let lead = case.lead_task.unwrap_or(nothing);
+    let lead_org = case.lead_org.unwrap_or(STATION);
+    let assist = assist_of(&case);
+    let assist_id = assist.as_ref().map_or(nothing, |task| task.id);
+    let assist_org = assist.as_ref().map_or(STATION, |task| task.org);
+    let offer = case.offer.as_ref().map_or(OfferId(nothing.0), |offer| offer.id);
+    let partner = case.offer.as_ref().map_or(GROUP, |offer| offer.partner);
+    let evidence = vec![(EvidenceKind::Document, "d-1".to_owned())];
+    let wrong_state = |state| DomainError::WrongState { state, verb };
+    let state = case.state;
+    match verb {
+        Trigger::Register => Err(wrong_state(state)),
+        Trigger::Accept => case.accept(&world.official(STATION)),
+        Trigger::AcceptBySilence | Trigger::SupplementExpired => {
+            let waits = matches!(
+                (state, verb),
+                (CaseState::Registered, Trigger::AcceptBySilence)
+                    | (CaseState::NeedSupplement, Trigger::SupplementExpired)
+            );
+            if waits { Ok(world.tick(case)) } else { Err(wrong_state(state)) }
+        }
+        Trigger::RequestSupplement => {
+            case.request_supplement(vec!["id_copy".into()], &world.official(STATION))
+        }
+        Trigger::Supplement => case.supplement(&world.resident()),
+        Trigger::Decline => case.decline("out_of_scope", "petition", &world.official(STATION)),
+        Trigger::HandOff => case.hand_off("119", &world.official(STATION)),
+        Trigger::Merge => case.merge(CaseId(nothing.0), &world.official(STATION)),
+        Trigger::Unmerge => case.unmerge(&world.official(STATION)),
+        Trigger::Answer => {
+            let command = AnswerCase { explanation_ref: "kb-7".into(), closed_code: ClosedCode::Explained };
+            case.answer(command, &world.official(STATION))
+        }
+        Trigger::Triage => case.triage(&triage("street_light"), &world.official(STATION)),
+        Trigger::Offer => case.offer(&world.official(STREET_OFFICE)),
+        Trigger::ConfirmOffer => case.confirm_offer(offer, &world.official(partner)),
+        Trigger::LapseOffer => case.decline_offer(offer, &world.official(partner)),
+        Trigger::Dispatch => case.dispatch(&RouteChoice::Auto, &world.official(STREET_OFFICE)),
+        Trigger::Sign => case.sign(lead, &world.official(lead_org)),
+        Trigger::SignAssist => case.sign(assist_id, &world.official(assist_org)),
+        Trigger::Object => {
+            let command = ObjectTask {
+                task_id: lead,
+                ground_code: "not_my_duty".into(),
+                basis_ref: "art. 3".into(),
+                suggested: None,
+            };
+            case.object(command, &world.official(lead_org))
+        }
+        Trigger::RejectObjection => case.reject_objection("duty_is_clear", &world.official(GOVERNMENT)),
+        Trigger::Redispatch => case.redispatch(&RouteChoice::Auto, &world.official(GOVERNMENT)),
+        Trigger::OpenArbitration => case.open_arbitration(&[], &world.official(GOVERNMENT)),
+        Trigger::AgreeArbitration => case.agree_arbitration(URBAN, &world.official(GOVERNMENT)),
+        Trigger::RuleArbitration => case.rule_objection(URBAN, false, &world.official(GOVERNMENT)),
+        Trigger::DeclineTask => case.decline_task(lead, "not_admitted", false, &world.official(lead_org)),
+        Trigger::DeclineAssist => {
+            case.decline_task(assist_id, "not_admitted", false, &world.official(assist_org))
+        }
+        Trigger::Recall => case.recall("mis_dispatch", &world.official(STREET_OFFICE)),
+        Trigger::Contact => case.contact(&world.official(lead_org)),
+        Trigger::Suspend => case.suspend("weather", None, &world.official(lead_org)),
+        Trigger::Resume => case.resume(&world.official(lead_org)),
+        Trigger::Extend => case.extend(2, "complex", &world.official(lead_org)),
+        Trigger::SubmitTask => case.submit_task(assist_id, evidence, &world.official(assist_org)),
+        Trigger::ReturnTask => case.return_task(assist_id, "unclear", &world.official(lead_org)),
+        Trigger::Complete => case.complete(done(), &world.official(lead_org)),
+        Trigger::ReturnFromSociety => case.return_from_society("gave_up", &world.official(partner)),
+        Trigger::StartVerification => case.start_verification(&world.official(VERIFIER)),
+        Trigger::RecordCallback => case.record_callback(&reached(4), &world.official(VERIFIER)),
+        Trigger::Verify => case.verify(&found_good(), &world.official(VERIFIER)),
+        Trigger::OrderRework => case.order_rework("not_done", &world.official(VERIFIER)),
+        Trigger::Rate => case.rate(2, &world.resident()),
+        Trigger::JudgeRating => case.judge_rating(true, &world.official(VERIFIER)),
+        Trigger::Close if state == CaseState::Resolved => {
+            world.wait(TimeDelta::days(12));
+            Ok(world.tick(case))
+        }
+        Trigger::Close => case.close(&world.system()),
+        Trigger::Reopen => case.reopen("new_facts", &world.resident()),
+        Trigger::Withdraw => case.withdraw("no_longer_needed", &world.resident()),
+        Trigger::Archive => case.archive(&world.system()),
+    }
+}
+
+#[test]
+fn every_verb_in_every_state_does_what_the_table_says() {
+    let (mut allowed, mut forbidden) = (0, 0);
+    for state in CaseState::ALL {
+        for verb in Trigger::ALL {
+            let mut world = World::new();
+            let rows: Vec<CaseState> = TRANSITIONS
+                .iter()
+                .filter(|(from, _, by)| *from == Some(*state) && by == verb)
+                .map(|(_, to, _)| *to)
+                .collect();
+            let case = if rows.is_empty() {
+                in_state(&mut world, *state)
+            } else {
+                prepared(&mut world, *state, *verb)
+            };
+            let before = case.version;
+            let result = attempt(&mut world, case, *verb);
+            if rows.is_empty() {
+                let expected = DomainError::WrongState { state: *state, verb: *verb };
+                // A verb on a task says which of its two forms is wrong here.
+                let found = result.expect_err(&format!("{verb} in {state}"));
+                let twin = match verb {
+                    Trigger::SignAssist => Trigger::Sign,
+                    Trigger::DeclineAssist => Trigger::DeclineTask,
+                    verb => *verb,
+                };
+                let other = DomainError::WrongState { state: *state, verb: twin };
+                assert!(found == expected || found == other, "{verb} in {state}: {found}");
+                forbidden += 1;
+            } else {
+                let decision = result.unwrap_or_else(|error| panic!("{verb} in {state}: {error}"));
+                // What follows by itself (routing, verification, closing) may move the case on.
+                let passed = decision.timeline.iter().map(|entry| entry.state).chain([decision.case.state]);
+                assert!(
+                    passed.into_iter().any(|to| rows.contains(&to)),
+                    "{verb} in {state}: {:?}",
+                    decision.timeline
+                );
+                assert!(decision.case.version > before, "{verb} in {state}");
+                assert_eq!(violations(&decision.case), Vec::<&str>::new(), "{verb} in {state}");
+                allowed += 1;
+            }
+        }
+    }
+    let pairs: std::collections::HashSet<_> =
+        TRANSITIONS.iter().filter(|row| row.0.is_some()).map(|(from, _, by)| (*from, *by)).collect();
+    assert_eq!(allowed, pairs.len());
+    assert_eq!(allowed + forbidden, CaseState::ALL.len() * Trigger::ALL.len());
+}
+
+#[test]
+fn a_task_moves_only_along_its_table() {
+    for from in TaskState::ALL {
+        for to in TaskState::ALL {
+            let mut world = World::new();
+            let mut case = world.in_progress("stairs");
+            let id = case.lead_task.unwrap();
+            case.tasks.iter_mut().filter(|task| task.id == id).for_each(|task| task.state = *from);
+            let act = world.system();
+            let mut work = super::super::work::Work::begin(case, &act);
+            let allowed = TASK_TRANSITIONS.contains(&(*from, *to));
+            assert_eq!(work.move_task(id, *to).is_ok(), allowed, "{from} → {to}");
+        }
+    }
+}

@@ -1,0 +1,378 @@
+//! A district with one street, one community, and somebody for every part.
+
+use std::sync::Arc;
+
+use calendar::{Limit, TimeUnit};
+use chrono::TimeDelta;
+use uuid::Uuid;
+
+use super::super::*;
+
+pub const CITY: UnitId = unit(1);
+pub const DISTRICT: UnitId = unit(2);
+pub const STREET: UnitId = unit(3);
+pub const COMMUNITY: UnitId = unit(4);
+pub const COURTYARD: UnitId = unit(5);
+pub const DOORWAY: UnitId = unit(6);
+
+pub const GOVERNMENT: OrgId = org(1);
+pub const HOUSING: OrgId = org(2);
+pub const URBAN: OrgId = org(3);
+pub const STREET_OFFICE: OrgId = org(4);
+pub const STATION: OrgId = org(5);
+pub const COMMITTEE: OrgId = org(6);
+pub const GROUP: OrgId = org(7);
+pub const TEAM: OrgId = org(8);
+pub const CONTRACTOR: OrgId = org(9);
+pub const VERIFIER: OrgId = org(10);
+
+pub const ALL_ORGS: [OrgId; 10] =
+    [GOVERNMENT, HOUSING, URBAN, STREET_OFFICE, STATION, COMMITTEE, GROUP, TEAM, CONTRACTOR, VERIFIER];
+
+const fn unit(n: u128) -> UnitId {
+    UnitId(Uuid::from_u128(0x1000 + n))
+}
+
+const fn org(n: u128) -> OrgId {
+    OrgId(Uuid::from_u128(0x2000 + n))
+}
+
+pub fn at(text: &str) -> Timestamp {
+    format!("{text}+08:00").parse().unwrap()
+}
+
+pub fn item(code: &str, line: &str) -> ServiceItem {
+    ServiceItem {
+        code: code.into(),
+        version: 1,
+        name_zh: code.into(),
+        name_en: code.into(),
+        category: "environment".into(),
+        nature: Nature::Help,
+        lines: vec![line.into()],
+        lead_line_unclear: false,
+        statutory_limit: Some(Limit::new(TimeUnit::WorkDay, 15)),
+        promised_limit: Limit::new(TimeUnit::WorkDay, 5),
+        self_solvable: false,
+        society_chain: vec![],
+        skill_codes: vec!["repair".into()],
+        emergency_line: None,
+        statutory_channel: None,
+        department_item: false,
+        silence: Silence::Withdrawn,
+        withdrawal_barred: false,
+        retention_days: Some(100),
+    }
+}
+
+pub fn entry(rule: &str, item: &str, holder: OrgId, part: ListPart) -> ResponsibilityEntry {
+    ResponsibilityEntry {
+        rule_id: rule.into(),
+        item_code: item.into(),
+        holder: Holder::Org(holder),
+        part,
+        mandatory: part == ListPart::Assist,
+        transfer_ref: None,
+        basis_doc: "list 2026".into(),
+        valid_from: at("2020-01-01T00:00:00"),
+        valid_to: None,
+    }
+}
+
+pub fn parts() -> TableParts {
+    let node = |id, kind, unit, line: Option<&str>| OrgNode {
+        id,
+        kind,
+        unit,
+        line: line.map(str::to_owned),
+        active: true,
+        load: 0,
+    };
+    let path = [CITY, DISTRICT, STREET, COMMUNITY, COURTYARD, DOORWAY];
+    let kinds = [
+        UnitKind::City,
+        UnitKind::District,
+        UnitKind::Street,
+        UnitKind::Community,
+        UnitKind::Courtyard,
+        UnitKind::Doorway,
+    ];
+    let unit =
+        |depth: usize| UnitNode { id: path[depth], kind: kinds[depth], path: Arc::from(&path[..=depth]) };
+    let edge = |from, to, kind| Edge {
+        from,
+        to,
+        kind,
+        line: None,
+        valid_from: at("2020-01-01T00:00:00"),
+        valid_to: None,
+    };
+    TableParts {
+        version: "2026.1".into(),
+        items: vec![
+            item("street_light", "urban"),
+            item("stairs", "housing"),
+            ServiceItem {
+                self_solvable: true,
+                society_chain: vec![OrgKind::SelfGovGroup, OrgKind::VolunteerTeam, OrgKind::Enterprise],
+                ..item("shopping_help", "civil_affairs")
+            },
+            ServiceItem { department_item: true, ..item("demolition", "housing") },
+            ServiceItem { emergency_line: Some("119".into()), ..item("fire", "safety") },
+            ServiceItem { statutory_channel: Some("litigation".into()), ..item("court_matter", "justice") },
+            ServiceItem { lead_line_unclear: true, ..item("tangled_cables", "urban") },
+            ServiceItem {
+                silence: Silence::Accepted,
+                nature: Nature::Application,
+                ..item("licence", "market")
+            },
+            ServiceItem { withdrawal_barred: true, ..item("gas_smell", "safety") },
+            item("nobodys", "none"),
+            item("committee_matter", "civil_affairs"),
+        ],
+        entries: vec![
+            entry("r-light-street", "street_light", STREET_OFFICE, ListPart::Lead),
+            entry("r-light-urban", "street_light", URBAN, ListPart::Lead),
+            entry("r-light-assist", "street_light", URBAN, ListPart::Assist),
+            entry("r-stairs-station", "stairs", STATION, ListPart::StatutoryDuty),
+            entry("r-stairs-housing", "stairs", HOUSING, ListPart::Lead),
+            entry("r-stairs-committee", "stairs", COMMITTEE, ListPart::AssistDuty),
+            entry("r-shop-station", "shopping_help", STATION, ListPart::StatutoryDuty),
+            entry("r-demolition-street", "demolition", STREET_OFFICE, ListPart::Lead),
+            entry("r-demolition-housing", "demolition", HOUSING, ListPart::Lead),
+            entry("r-committee", "committee_matter", COMMITTEE, ListPart::StatutoryDuty),
+            entry("r-committee-street", "committee_matter", STREET_OFFICE, ListPart::Lead),
+            entry("r-licence", "licence", STREET_OFFICE, ListPart::Lead),
+            entry("r-gas", "gas_smell", STREET_OFFICE, ListPart::Lead),
+        ],
+        units: (0..path.len()).map(unit).collect(),
+        orgs: vec![
+            node(GOVERNMENT, OrgKind::Government, DISTRICT, None),
+            node(HOUSING, OrgKind::Department, DISTRICT, Some("housing")),
+            node(URBAN, OrgKind::Department, DISTRICT, Some("urban")),
+            node(STREET_OFFICE, OrgKind::StreetOffice, STREET, None),
+            node(STATION, OrgKind::ServiceStation, COMMUNITY, None),
+            node(COMMITTEE, OrgKind::Committee, COMMUNITY, None),
+            node(GROUP, OrgKind::SelfGovGroup, COURTYARD, None),
+            node(TEAM, OrgKind::VolunteerTeam, COMMUNITY, None),
+            node(CONTRACTOR, OrgKind::Enterprise, STREET, None),
+            node(VERIFIER, OrgKind::Department, DISTRICT, Some("verification")),
+        ],
+        edges: vec![
+            edge(GOVERNMENT, HOUSING, EdgeKind::Leads),
+            edge(GOVERNMENT, URBAN, EdgeKind::Leads),
+            edge(GOVERNMENT, STREET_OFFICE, EdgeKind::Leads),
+            edge(STREET_OFFICE, STATION, EdgeKind::Leads),
+            edge(STREET_OFFICE, URBAN, EdgeKind::Coordinates),
+            edge(STREET_OFFICE, COMMITTEE, EdgeKind::Guides),
+            edge(COMMITTEE, GROUP, EdgeKind::Partners),
+            edge(STREET_OFFICE, TEAM, EdgeKind::Partners),
+            edge(STREET_OFFICE, CONTRACTOR, EdgeKind::Contracts),
+        ],
+        fallback: Some(GOVERNMENT),
+        verifiers: vec![VERIFIER],
+    }
+}
+
+/// The world, with a running number for fresh ids.
+pub struct World {
+    pub rules: Rules,
+    pub routes: RoutingTable,
+    pub now: Timestamp,
+    drawn: u64,
+}
+
+impl World {
+    pub fn new() -> Self {
+        Self::of(parts())
+    }
+
+    /// Nobody verifies by itself: completed cases stay so.
+    pub fn without_verifier() -> Self {
+        Self::of(TableParts { verifiers: vec![], ..parts() })
+    }
+
+    pub fn of(parts: TableParts) -> Self {
+        let routes = RoutingTable::new(parts);
+        Self { rules: Rules::default(), routes, now: at("2026-06-08T09:00:00"), drawn: 0 }
+    }
+
+    pub fn wait(&mut self, time: TimeDelta) -> &mut Self {
+        self.now += time;
+        self
+    }
+
+    pub fn fresh(&mut self) -> Uuid {
+        self.drawn += 1;
+        Uuid::from_u128(0x0193_9f5e_7a00_7000_8000_0000_0000_0000 + (u128::from(self.drawn) << 32))
+    }
+
+    pub fn act(&mut self, by: Party) -> Act<'_> {
+        let ids = Ids::new(self.fresh());
+        Act { by, now: self.now, ids, rules: &self.rules, routes: &self.routes }
+    }
+
+    pub fn official(&mut self, org: OrgId) -> Act<'_> {
+        self.act(official(org))
+    }
+
+    pub fn system(&mut self) -> Act<'_> {
+        self.act(Party::system())
+    }
+
+    pub fn resident(&mut self) -> Act<'_> {
+        self.act(Party { actor: requester(), org: None, standing: Standing::Requester })
+    }
+
+    pub fn register(&mut self) -> RegisterCase {
+        RegisterCase {
+            case_id: CaseId(self.fresh()),
+            case_no: "420103-20260608-000001".into(),
+            channel: Channel::Window,
+            origin: Origin::BottomUp,
+            nature: Nature::Help,
+            urgency: Urgency::Normal,
+            anonymous: false,
+            vulnerable: false,
+            requester: Some(requester()),
+            place_unit: DOORWAY,
+            receiver: STATION,
+            text_redacted: "the lamp is out".into(),
+            text_ref: None,
+            complained_of: None,
+            society_agreed: true,
+        }
+    }
+
+    pub fn registered(&mut self) -> Case {
+        let command = self.register();
+        Case::register(command, &self.official(STATION)).unwrap().case
+    }
+
+    pub fn accepted(&mut self) -> Case {
+        let case = self.registered();
+        case.accept(&self.official(STATION)).unwrap().case
+    }
+
+    pub fn triaged(&mut self, item: &str) -> Case {
+        let case = self.accepted();
+        case.triage(&triage(item), &self.official(STATION)).unwrap().case
+    }
+
+    /// What a window worker does in one go.
+    pub fn intake(&mut self, item: &str) -> Decision {
+        let register = self.register();
+        let command = IntakeCase { register, triage: triage(item), route: RouteChoice::Auto };
+        Case::intake(command, &self.official(STATION)).unwrap()
+    }
+
+    pub fn dispatched(&mut self, item: &str) -> Case {
+        self.intake(item).case
+    }
+
+    pub fn signed(&mut self, item: &str) -> Case {
+        let case = self.dispatched(item);
+        let task = case.lead().unwrap().clone();
+        case.sign(task.id, &self.official(task.org)).unwrap().case
+    }
+
+    pub fn in_progress(&mut self, item: &str) -> Case {
+        let case = self.signed(item);
+        let org = case.lead_org.unwrap();
+        case.contact(&self.official(org)).unwrap().case
+    }
+
+    /// A partner leads.
+    pub fn with_partner(&mut self) -> Case {
+        let case = self.dispatched("shopping_help");
+        let offer = case.offer.clone().unwrap();
+        case.confirm_offer(offer.id, &self.official(offer.partner)).unwrap().case
+    }
+
+    /// Completed; Verifying already where the world has a verifier.
+    pub fn completed(&mut self, item: &str) -> Case {
+        let case = self.in_progress(item);
+        self.complete(case)
+    }
+
+    pub fn complete(&mut self, case: Case) -> Case {
+        let org = case.lead_org.unwrap();
+        case.complete(done(), &self.official(org)).unwrap().case
+    }
+
+    pub fn resolved(&mut self, item: &str) -> Case {
+        let case = self.completed(item);
+        case.verify(&found_good(), &self.official(VERIFIER)).unwrap().case
+    }
+
+    pub fn closed(&mut self, item: &str) -> Case {
+        let case = self.resolved(item);
+        case.rate(5, &self.resident()).unwrap().case
+    }
+
+    pub fn objected(&mut self, item: &str) -> Case {
+        let case = self.dispatched(item);
+        let command = objection(&case);
+        let org = case.lead_org.unwrap();
+        case.object(command, &self.official(org)).unwrap().case
+    }
+
+    pub fn tick(&mut self, case: Case) -> Decision {
+        case.tick(&self.system()).unwrap().expect("something is due")
+    }
+}
+
+pub fn requester() -> PersonRef {
+    PersonRef("r-1".into())
+}
+
+pub fn official(org: OrgId) -> Party {
+    Party {
+        actor: PersonRef(format!("o-{}", org.0.as_u128() & 0xff)),
+        org: Some(org),
+        standing: Standing::Official,
+    }
+}
+
+pub fn triage(item: &str) -> TriageCase {
+    TriageCase { item_code: item.into(), ..TriageCase::default() }
+}
+
+pub fn done() -> CompleteCase {
+    CompleteCase { evidence: vec![(EvidenceKind::Photo, "photo-1".into())], ..CompleteCase::default() }
+}
+
+pub fn found_good() -> VerifyCase {
+    VerifyCase {
+        method: VerifyMethod::Phone,
+        resolution: Resolution::Resolved,
+        partly_reason_code: None,
+        callback: Some(reached(5)),
+    }
+}
+
+pub fn reached(grade: u8) -> CallbackReport {
+    CallbackReport::Reached { resolution: Resolution::Resolved, grade: Some(grade), contact_confirmed: true }
+}
+
+pub fn objection(case: &Case) -> ObjectTask {
+    ObjectTask {
+        task_id: case.lead_task.unwrap(),
+        ground_code: "not_my_duty".into(),
+        basis_ref: "list 2026, art. 3".into(),
+        suggested: Some(URBAN),
+    }
+}
+
+pub fn manual(lead: OrgId) -> RouteChoice {
+    RouteChoice::Manual(ManualRoute {
+        lead,
+        sender: None,
+        assists: vec![],
+        reason_code: "dispatcher_knows".into(),
+    })
+}
+
+pub fn names(decision: &Decision) -> Vec<&'static str> {
+    decision.events.iter().map(|emitted| emitted.event.name()).collect()
+}

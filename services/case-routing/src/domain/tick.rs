@@ -1,0 +1,175 @@
+//! What time brings by itself: warnings, breaches, acceptance by silence, lapsed offers, escalations,
+//! closure, archiving. A sweep may come late or twice: each thing happens once, at the instant it was due.
+
+use super::case::{Case, Rating};
+use super::codes::*;
+use super::error::Result;
+use super::event::{DomainEvent, Timestamp};
+use super::ids::*;
+use super::reason::Reason;
+use super::state::Trigger;
+use super::supervision::TOP_LEVEL;
+use super::work::{Act, Decision, Party, Work};
+
+/// One thing that falls due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Timer {
+    /// A clock, by its place in the list: its next warning, or its end.
+    Clock(usize),
+    /// A partner's part of the time is used up.
+    PartnerOverdue,
+    Resume,
+    Escalate(SupervisionId),
+    Archive,
+}
+
+/// More than one case can ever have due at once; a guard against a loop, not a limit.
+const MOST_STEPS: usize = 1_000;
+
+impl Case {
+    /// The next instant at which [`Case::tick`] has something to do; a sweeper indexes cases by it.
+    #[must_use]
+    pub fn next_timer_at(&self) -> Option<Timestamp> {
+        self.next_timer().map(|(at, _)| at)
+    }
+
+    /// Does everything that is due at `act.now`, in the order it fell due. `None`: nothing was.
+    ///
+    /// # Errors
+    /// None in practice: every step follows the state table.
+    pub fn tick(self, act: &Act<'_>) -> Result<Option<Decision>> {
+        if self.next_timer_at().is_none_or(|at| at > act.now) {
+            return Ok(None);
+        }
+        let started = self.updated_at;
+        let mut work = Work::begin(self, act);
+        work.by = Party::system();
+        work.now = started;
+        for _ in 0..MOST_STEPS {
+            match work.case.next_timer().filter(|(at, _)| *at <= act.now) {
+                Some((at, timer)) => {
+                    work.now = work.now.max(at);
+                    work.fire(timer, at)?;
+                }
+                None => break,
+            }
+        }
+        Ok(Some(work.finish()))
+    }
+
+    fn next_timer(&self) -> Option<(Timestamp, Timer)> {
+        let clocks = self.clocks.iter().enumerate();
+        let clocks = clocks.filter_map(|(number, clock)| Some((clock.next_at()?, Timer::Clock(number))));
+        let supervisions = self.supervisions.iter().filter(|supervision| {
+            supervision.state == SupervisionState::Issued && (1..TOP_LEVEL).contains(&supervision.level)
+        });
+        let supervisions =
+            supervisions.map(|supervision| (supervision.due_at, Timer::Escalate(supervision.id)));
+        let others = [
+            self.partner_due_at().map(|at| (at, Timer::PartnerOverdue)),
+            self.suspension.as_ref().and_then(|suspension| Some((suspension.resume_at?, Timer::Resume))),
+            self.archive_at.filter(|_| !self.rating_awaits_judgement()).map(|at| (at, Timer::Archive)),
+        ];
+        clocks.chain(supervisions).chain(others.into_iter().flatten()).min_by_key(|(at, _)| *at)
+    }
+
+    fn rating_awaits_judgement(&self) -> bool {
+        self.rating.as_ref().is_some_and(Rating::awaits_judgement)
+    }
+
+    fn partner_due_at(&self) -> Option<Timestamp> {
+        self.confirmed_offer().filter(|_| self.state == CaseState::InProgress)?;
+        self.lead().filter(|task| task.state.is_open())?.due_at
+    }
+}
+
+impl Work<'_> {
+    fn fire(&mut self, timer: Timer, at: Timestamp) -> Result<()> {
+        match timer {
+            Timer::Clock(number) => {
+                let clock = &self.case.clocks[number];
+                match clock.next_warning().filter(|(warn_at, _)| *warn_at <= at && at < clock.due_at) {
+                    Some((_, percent)) => self.warn(number, percent),
+                    None => self.breach(number)?,
+                }
+            }
+            Timer::PartnerOverdue => self.return_from_society("overdue")?,
+            Timer::Resume => self.resume(Some(Reason::new("resume_date_reached")))?,
+            Timer::Escalate(id) => self.escalate(id),
+            Timer::Archive => self.archive()?,
+        }
+        Ok(())
+    }
+
+    fn warn(&mut self, number: usize, percent: u8) {
+        let clock = &mut self.case.clocks[number];
+        clock.warned = percent;
+        let (kind, task_id, due_at) = (clock.kind, clock.task_id, clock.due_at);
+        let reason = Reason::new("clock_warned").with("clock", kind).with("percent", percent);
+        self.emit(DomainEvent::ClockWarned { clock: kind, task_id, percent, due_at }, Some(reason), task_id);
+    }
+
+    /// The end of a clock, by the table of domain.md §2.2.2.
+    fn breach(&mut self, number: usize) -> Result<()> {
+        let clock = &mut self.case.clocks[number];
+        clock.breached_at = Some(clock.due_at);
+        let (kind, task_id, due_at) = (clock.kind, clock.task_id, clock.due_at);
+        let ends_a_window = matches!(
+            kind,
+            ClockKind::Supplement | ClockKind::Offer | ClockKind::Objection | ClockKind::RatingWindow
+        );
+        if ends_a_window {
+            self.stop_clock(kind, task_id);
+        } else {
+            let reason = Reason::new("clock_breached").with("clock", kind);
+            self.emit(DomainEvent::ClockBreached { clock: kind, task_id, due_at }, Some(reason), task_id);
+        }
+        match kind {
+            ClockKind::Accept => self.accept_by_silence(),
+            ClockKind::Supplement => self.supplement_expired(),
+            ClockKind::Offer => self.lapse_offer("timed_out"),
+            ClockKind::RatingWindow if !self.case.rating_awaits_judgement() => {
+                self.close("rating_window_over")
+            }
+            ClockKind::Resolve if self.case.confirmed_offer().is_some() && self.is_in_progress() => {
+                self.overdue(1, kind, task_id);
+                self.return_from_society("overdue")
+            }
+            ClockKind::Dispatch | ClockKind::Sign | ClockKind::Resolve | ClockKind::Verify => {
+                self.overdue(1, kind, task_id);
+                Ok(())
+            }
+            ClockKind::Rework => {
+                self.overdue(2, kind, task_id);
+                Ok(())
+            }
+            ClockKind::Assist => {
+                self.overdue(0, kind, task_id);
+                Ok(())
+            }
+            ClockKind::Objection | ClockKind::Contact | ClockKind::RatingWindow => Ok(()),
+        }
+    }
+
+    fn overdue(&mut self, level: u8, kind: ClockKind, task_id: Option<TaskId>) {
+        self.supervise(level, "overdue", Some(kind), task_id);
+    }
+
+    fn is_in_progress(&self) -> bool {
+        self.case.state == CaseState::InProgress
+    }
+
+    fn supplement_expired(&mut self) -> Result<()> {
+        let silence = self.item().map_or(Silence::Withdrawn, |item| item.silence);
+        self.resume_clocks();
+        match silence {
+            Silence::Accepted => {
+                self.end_accept();
+                self.enter(CaseState::Accepted, Trigger::SupplementExpired)?;
+                self.accepted(false, true);
+                Ok(())
+            }
+            Silence::Withdrawn => self.withdraw("supplement_not_sent", Trigger::SupplementExpired),
+        }
+    }
+}
