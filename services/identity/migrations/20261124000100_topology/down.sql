@@ -1,0 +1,1 @@
+DROP TABLE authority_edges, organizations, unit_lineage, unit_history, units;

@@ -1,0 +1,123 @@
+//! Sessions and refresh tokens. A refresh token is used once; a retry within the grace gets the same successor, since
+//! an answer may be lost on its way; a later use is theft and ends the session. All times are real time.
+
+use chassis::Timestamp;
+use chrono::TimeDelta;
+
+/// How long a used token still answers with its successor.
+pub const GRACE: TimeDelta = TimeDelta::seconds(10);
+
+/// Life of an access token.
+pub const ACCESS_LIFE: TimeDelta = TimeDelta::minutes(10);
+
+/// A refresh token as it is kept, with its session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefreshState {
+    /// When it may no longer be used.
+    pub expires_at: Timestamp,
+    /// When it was used.
+    pub used_at: Option<Timestamp>,
+    /// Whether its successor is still at hand.
+    pub has_successor: bool,
+    /// When the session ends at the latest.
+    pub session_expires_at: Timestamp,
+    /// Whether the session has ended.
+    pub session_ended: bool,
+}
+
+/// What to do with a refresh token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refresh {
+    /// Give a new pair and mark the token used.
+    Rotate,
+    /// Give the same successor again.
+    Repeat,
+    /// Refuse, and end the session: the token was copied.
+    Theft,
+    /// Refuse.
+    Refuse,
+}
+
+impl RefreshState {
+    /// Decides at `now`.
+    pub fn decide(&self, now: Timestamp) -> Refresh {
+        if self.session_ended {
+            return Refresh::Refuse;
+        }
+        match self.used_at {
+            Some(used) if now < used + GRACE && self.has_successor => Refresh::Repeat,
+            // Also after its own end: a copy that turns up late is still a copy.
+            Some(_) => Refresh::Theft,
+            None if now >= self.expires_at || now >= self.session_expires_at => Refresh::Refuse,
+            None => Refresh::Rotate,
+        }
+    }
+}
+
+/// When a new access token runs out: ten minutes, sooner when the session or a grant in it ends sooner.
+pub fn access_end(
+    now: Timestamp,
+    session_expires_at: Timestamp,
+    grants_left: Option<TimeDelta>,
+) -> Timestamp {
+    let life = grants_left.map_or(ACCESS_LIFE, |left| left.clamp(TimeDelta::seconds(1), ACCESS_LIFE));
+    (now + life).min(session_expires_at.max(now))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        chrono::DateTime::from_timestamp(1_772_000_000 + seconds, 0).unwrap()
+    }
+
+    fn fresh() -> RefreshState {
+        RefreshState {
+            expires_at: at(100),
+            used_at: None,
+            has_successor: false,
+            session_expires_at: at(1000),
+            session_ended: false,
+        }
+    }
+
+    #[test]
+    fn a_token_is_used_once_with_a_grace() {
+        assert_eq!(fresh().decide(at(0)), Refresh::Rotate);
+        assert_eq!(fresh().decide(at(100)), Refresh::Refuse);
+        let used = RefreshState { used_at: Some(at(5)), has_successor: true, ..fresh() };
+        assert_eq!(used.decide(at(14)), Refresh::Repeat);
+        assert_eq!(used.decide(at(15)), Refresh::Theft);
+        assert_eq!(used.decide(at(500)), Refresh::Theft);
+        assert_eq!(RefreshState { session_ended: true, ..used }.decide(at(6)), Refresh::Refuse);
+        assert_eq!(RefreshState { session_expires_at: at(0), ..fresh() }.decide(at(0)), Refresh::Refuse);
+    }
+
+    #[test]
+    fn access_ends_with_the_first_grant_or_the_session() {
+        assert_eq!(access_end(at(0), at(10_000), None), at(600));
+        assert_eq!(access_end(at(0), at(10_000), Some(TimeDelta::seconds(30))), at(30));
+        assert_eq!(access_end(at(0), at(10_000), Some(TimeDelta::days(3))), at(600));
+        assert_eq!(access_end(at(0), at(20), None), at(20));
+    }
+
+    proptest! {
+        #[test]
+        fn an_ended_session_gives_nothing_and_a_used_token_never_rotates(
+            expires in 0..200i64, used in proptest::option::of(0..200i64), successor: bool, session in 0..200i64, ended: bool, now in 0..200i64,
+        ) {
+            let state = RefreshState {
+                expires_at: at(expires),
+                used_at: used.map(at),
+                has_successor: successor,
+                session_expires_at: at(session),
+                session_ended: ended,
+            };
+            let answer = state.decide(at(now));
+            prop_assert!(!(ended && answer != Refresh::Refuse));
+            prop_assert!(!(used.is_some() && answer == Refresh::Rotate));
+        }
+    }
+}

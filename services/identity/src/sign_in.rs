@@ -1,0 +1,332 @@
+//! Signing in and out: passwords, sessions, access and refresh tokens. What a caller learns of a failed try is always the
+//! same. Tokens and passwords never reach a log, an event or a table in clear.
+
+use std::sync::Arc;
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use chassis::{
+    Clock, Error, Result, Timestamp,
+    auth::{AUDIENCE, Caller, Claims, GrantClaim, Revocations, TokenKind},
+    clock::new_id,
+    config::AuthConfig,
+    crypto::{Crypto, same_secret},
+    db::{Db, Tx},
+    event::SERVICES,
+};
+use chrono::TimeDelta;
+use sha2::{Digest, Sha256};
+
+use crate::{
+    config::Config,
+    domain::{
+        PersonId, SessionId, facts,
+        grant::{RoleGrant, is_administrator},
+        login,
+        session::{self, ACCESS_LIFE, Refresh},
+    },
+    keyring::KeyRing,
+    password::Passwords,
+    store::{
+        accounts, grants, people,
+        sessions::{self, EndReason, Ended},
+    },
+};
+
+/// Purpose of the blind index of logins.
+const LOGIN_INDEX: &str = "login";
+
+/// Purpose under which a used token's successor is sealed.
+const SUCCESSOR: &str = "refresh successor";
+
+/// Callers of the suite beside the services with a database.
+const OTHER_SERVICES: [&str; 2] = ["gateway", "jianghan"];
+
+/// A pair of tokens.
+pub struct Pair {
+    /// Whose.
+    pub person_id: PersonId,
+    /// Access token.
+    pub access_token: String,
+    /// When it runs out (real time).
+    pub access_expires: Timestamp,
+    /// Refresh token.
+    pub refresh_token: String,
+    /// When it runs out (real time).
+    pub refresh_expires: Timestamp,
+}
+
+/// A refresh token: 256 random bits; stored by its hash only.
+struct RefreshToken([u8; 32]);
+
+impl RefreshToken {
+    fn new() -> Self {
+        Self(rand::random())
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        if text.len() > 64 {
+            return None;
+        }
+        BASE64_URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok().map(Self)
+    }
+
+    fn text(&self) -> String {
+        BASE64_URL_SAFE_NO_PAD.encode(self.0)
+    }
+
+    fn hash(&self) -> [u8; 32] {
+        Sha256::digest(self.0).into()
+    }
+}
+
+/// What a refresh led to; committed in every case.
+enum Outcome {
+    Pair(Pair),
+    Refused,
+}
+
+/// Signs people in and out.
+#[derive(Debug)]
+pub struct SignIns {
+    db: Db,
+    crypto: Crypto,
+    clock: Clock,
+    keys: Arc<KeyRing>,
+    passwords: Passwords,
+    revocations: Arc<Revocations>,
+    auth: AuthConfig,
+    config: Config,
+}
+
+impl SignIns {
+    /// Everything it needs.
+    #[expect(clippy::too_many_arguments, reason = "wiring, called once")]
+    pub fn new(
+        db: Db,
+        crypto: Crypto,
+        clock: Clock,
+        keys: Arc<KeyRing>,
+        passwords: Passwords,
+        revocations: Arc<Revocations>,
+        auth: AuthConfig,
+        config: Config,
+    ) -> Self {
+        Self { db, crypto, clock, keys, passwords, revocations, auth, config }
+    }
+
+    /// Signs a person in.
+    ///
+    /// # Errors
+    /// `Invalid` for a login or password of impossible form, `Exhausted` when too many try at once or the login is
+    /// locked, `Unauthenticated` for anything wrong.
+    pub async fn sign_in(&self, login: &str, password: &str) -> Result<Pair> {
+        let login = login::login(login)?;
+        if password.is_empty() || password.len() > login::MAX_PASSWORD {
+            return Err(Error::invalid("password", "must have 1 to 256 bytes"));
+        }
+        let index = self.crypto.blind_index(LOGIN_INDEX, &login);
+        let turn = self.passwords.turn().await?;
+        // Looked up with the turn in hand: tries that waited in the queue see the lock too.
+        let (failures, account) = {
+            let mut conn = self.db.conn().await?;
+            (accounts::failures(&mut conn, &index).await?, accounts::get(&mut conn, &login).await?)
+        };
+        let now = self.clock.real_now();
+        if let Some(left) = failures.locked_for(now) {
+            return Err(Error::Exhausted { retry_after: left.to_std().unwrap_or_default() });
+        }
+        let right = turn.verify(password, account.as_ref().map(|a| a.password_hash.as_str())).await?;
+        let Some(account) = account.filter(|_| right) else {
+            self.db
+                .transaction(async |tx: &mut Tx<'_>| accounts::add_failure(tx.conn, &index, now).await)
+                .await?;
+            return Err(Error::Unauthenticated);
+        };
+        let person = account.person_id();
+        let pair = self
+            .db
+            .transaction(async |tx: &mut Tx<'_>| {
+                if failures.failed > 0 {
+                    accounts::clear_failures(tx.conn, &index).await?;
+                }
+                self.open_session(tx, person).await
+            })
+            .await?;
+        Ok(pair)
+    }
+
+    /// Exchanges a refresh token.
+    ///
+    /// # Errors
+    /// `Invalid` when there is none, `Unauthenticated` when it is unknown, has run out or was used before.
+    pub async fn refresh(&self, token: &str) -> Result<Pair> {
+        if token.is_empty() {
+            return Err(Error::invalid("refresh_token", "must not be empty"));
+        }
+        let token = RefreshToken::parse(token).ok_or(Error::Unauthenticated)?;
+        let outcome = self.db.transaction(async |tx: &mut Tx<'_>| self.exchange(tx, &token).await).await?;
+        match outcome {
+            Outcome::Pair(pair) => Ok(pair),
+            Outcome::Refused => Err(Error::Unauthenticated),
+        }
+    }
+
+    /// Ends the caller's session.
+    ///
+    /// # Errors
+    /// Database errors; a session that has ended already is no error.
+    pub async fn sign_out(&self, caller: &Caller) -> Result<()> {
+        let session = SessionId(caller.session_id);
+        self.db
+            .transaction(async |tx: &mut Tx<'_>| {
+                if let Some(ended) =
+                    sessions::end(tx.conn, session, EndReason::SignedOut, self.clock.real_now()).await?
+                {
+                    self.tell_ended(tx, &ended);
+                }
+                Ok(())
+            })
+            .await
+    }
+
+    /// A token for a service of the suite, and when it runs out.
+    ///
+    /// # Errors
+    /// `Invalid` for an empty field, `Unauthenticated` for an unknown service or a wrong secret.
+    pub fn service_token(&self, service: &str, secret: &str) -> Result<(String, Timestamp)> {
+        if service.is_empty() {
+            return Err(Error::invalid("service", "must not be empty"));
+        }
+        if secret.is_empty() {
+            return Err(Error::invalid("secret", "must not be empty"));
+        }
+        let known = SERVICES.contains(&service) || OTHER_SERVICES.contains(&service);
+        if !(same_secret(secret, &self.crypto.service_secret(service)) && known) {
+            return Err(Error::Unauthenticated);
+        }
+        let now = self.clock.real_now();
+        let claims = Claims::service(service, &self.auth.issuer, &self.auth.audience);
+        let claims = claims.valid_for(now, ACCESS_LIFE.num_seconds());
+        Ok((self.keys.sign(&claims)?, now + ACCESS_LIFE))
+    }
+
+    async fn open_session(&self, tx: &mut Tx<'_>, person: PersonId) -> Result<Pair> {
+        let session = SessionId(new_id());
+        let token = RefreshToken::new();
+        let (access_token, access_expires, grants) =
+            self.access_token(tx, person, session, self.session_end()).await?;
+        let now = self.clock.real_now();
+        let session_expires = self.session_end();
+        sessions::insert(tx.conn, session, person, now, session_expires, access_expires).await?;
+        let refresh_expires = (now + self.idle()).min(session_expires);
+        sessions::insert_refresh(tx.conn, &token.hash(), session, now, refresh_expires).await?;
+        if grants.iter().any(|grant| is_administrator(grant.role)) {
+            // A privileged person has one session at a time (S-02).
+            for ended in sessions::end_others(tx.conn, person, session, now).await? {
+                self.tell_ended(tx, &ended);
+            }
+        }
+        Ok(Pair {
+            person_id: person,
+            access_token,
+            access_expires,
+            refresh_token: token.text(),
+            refresh_expires,
+        })
+    }
+
+    async fn exchange(&self, tx: &mut Tx<'_>, token: &RefreshToken) -> Result<Outcome> {
+        let hash = token.hash();
+        let Some(row) = sessions::lock_refresh(tx.conn, &hash).await? else {
+            return Ok(Outcome::Refused);
+        };
+        let (person, session) = (row.person_id(), row.session_id());
+        let now = self.clock.real_now();
+        let (successor, refresh_expires) = match row.state().decide(now) {
+            Refresh::Refuse => return Ok(Outcome::Refused),
+            Refresh::Theft => {
+                if let Some(ended) = sessions::end(tx.conn, session, EndReason::TokenReused, now).await? {
+                    tracing::warn!(session.id = %session, "a refresh token was used twice: the session is ended");
+                    self.tell_ended(tx, &ended);
+                }
+                return Ok(Outcome::Refused);
+            }
+            Refresh::Repeat => {
+                let sealed = row.successor_sealed.as_deref().unwrap_or_default();
+                let bytes = self.crypto.open(SUCCESSOR, sealed, &hash)?;
+                let bytes =
+                    bytes.try_into().map_err(|_| Error::internal("a successor has a wrong length"))?;
+                (RefreshToken(bytes), (now + self.idle()).min(row.session_expires_at()))
+            }
+            Refresh::Rotate => {
+                let successor = RefreshToken::new();
+                let expires = (now + self.idle()).min(row.session_expires_at());
+                let sealed = self.crypto.seal(SUCCESSOR, &successor.0, &hash);
+                sessions::use_refresh(tx.conn, &hash, &sealed, now).await?;
+                sessions::insert_refresh(tx.conn, &successor.hash(), session, now, expires).await?;
+                (successor, expires)
+            }
+        };
+        let (access_token, access_expires, _) =
+            self.access_token(tx, person, session, row.session_expires_at()).await?;
+        sessions::extend_tokens(tx.conn, session, access_expires).await?;
+        let refresh_token = successor.text();
+        Ok(Outcome::Pair(Pair {
+            person_id: person,
+            access_token,
+            access_expires,
+            refresh_token,
+            refresh_expires,
+        }))
+    }
+
+    /// An access token with the person's grants as they are now. The person's row is held, so that a revocation either
+    /// is seen here or bars the token by its time of issue.
+    async fn access_token(
+        &self,
+        tx: &mut Tx<'_>,
+        person: PersonId,
+        session: SessionId,
+        session_expires: Timestamp,
+    ) -> Result<(String, Timestamp, Vec<RoleGrant>)> {
+        let row = people::get_for_share(tx.conn, person).await?.ok_or(Error::Unauthenticated)?;
+        let held = grants::in_force(tx.conn, person, tx.now).await?;
+        let left = held.iter().filter_map(|grant| grant.valid_to).min().map(|end| end - tx.now);
+        let now = self.clock.real_now();
+        let expires = session::access_end(now, session_expires, left);
+        let claims = Claims {
+            iss: self.auth.issuer.clone(),
+            aud: self.auth.audience.clone(),
+            sub: person.0,
+            sid: session.0,
+            act: row.pseudonym.clone(),
+            org: row.org_id().map(|id| id.0),
+            kind: TokenKind::Person,
+            grants: held.iter().map(claim).collect(),
+            ..Claims::service("", "", AUDIENCE)
+        };
+        let claims = claims.valid_for(now, (expires - now).num_seconds().max(1));
+        Ok((self.keys.sign(&claims)?, expires, held))
+    }
+
+    /// Tells every service, and bars the session here at once.
+    fn tell_ended(&self, tx: &mut Tx<'_>, ended: &Ended) {
+        let (person, session, until) = (ended.person_id(), ended.session_id(), ended.tokens_until);
+        tx.emit(facts::session_revoked(person, session, until));
+        let revocations = self.revocations.clone();
+        tx.after_commit(Box::new(move || revocations.bar_session(session.0, until)));
+    }
+
+    fn idle(&self) -> TimeDelta {
+        TimeDelta::minutes(self.config.session_idle_minutes)
+    }
+
+    fn session_end(&self) -> Timestamp {
+        self.clock.real_now() + TimeDelta::hours(self.config.session_max_hours)
+    }
+}
+
+/// A grant as the token carries it.
+fn claim(grant: &RoleGrant) -> GrantClaim {
+    GrantClaim(grant.role as i32, grant.unit_id.0, grant.line.clone(), grant.org_id.map(|id| id.0))
+}

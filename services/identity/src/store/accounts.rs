@@ -1,0 +1,136 @@
+//! Logins with their password hashes, and what is remembered of failed tries. Real time.
+
+use chassis::{Error, Result, Timestamp, db::cached};
+use diesel::{
+    OptionalExtension, QueryableByName,
+    sql_types::{Bytea, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid},
+};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use uuid::Uuid;
+
+use super::on_constraint;
+use crate::domain::{PersonId, login::Failures};
+
+/// A login.
+#[derive(QueryableByName)]
+pub struct Account {
+    #[diesel(sql_type = SqlUuid)]
+    person_id: Uuid,
+    /// PHC string of argon2id.
+    #[diesel(sql_type = Text)]
+    pub password_hash: String,
+}
+
+impl Account {
+    /// Whose it is.
+    pub fn person_id(&self) -> PersonId {
+        PersonId(self.person_id)
+    }
+}
+
+#[derive(QueryableByName)]
+struct FailureRow {
+    #[diesel(sql_type = Integer)]
+    failed: i32,
+    #[diesel(sql_type = Timestamptz)]
+    last_at: Timestamp,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    locked_until: Option<Timestamp>,
+}
+
+/// The account of a login.
+pub async fn get(conn: &mut AsyncPgConnection, login: &str) -> Result<Option<Account>> {
+    let row = cached("SELECT person_id, password_hash FROM accounts WHERE login = $1")
+        .bind::<Text, _>(login)
+        .get_result(conn)
+        .await
+        .optional()?;
+    Ok(row)
+}
+
+/// Adds a login.
+pub async fn insert(
+    conn: &mut AsyncPgConnection,
+    login: &str,
+    person: PersonId,
+    password_hash: &str,
+    real_now: Timestamp,
+) -> Result<()> {
+    cached("INSERT INTO accounts (login, person_id, password_hash, created_at) VALUES ($1, $2, $3, $4)")
+        .bind::<Text, _>(login)
+        .bind::<SqlUuid, _>(person.0)
+        .bind::<Text, _>(password_hash)
+        .bind::<Timestamptz, _>(real_now)
+        .execute(conn)
+        .await
+        .map_err(|e| match &e {
+            diesel::result::Error::DatabaseError(_, info)
+                if info.constraint_name() == Some("accounts_pkey") =>
+            {
+                Error::already_exists("account", login)
+            }
+            _ => on_constraint(e, "accounts_person_id_key", || Error::already_exists("account", person)),
+        })?;
+    Ok(())
+}
+
+/// Failed tries at the login behind this index.
+pub async fn failures(conn: &mut AsyncPgConnection, login_index: &[u8]) -> Result<Failures> {
+    let row: Option<FailureRow> =
+        cached("SELECT failed, last_at, locked_until FROM sign_in_failures WHERE login_index = $1")
+            .bind::<Bytea, _>(login_index)
+            .get_result(conn)
+            .await
+            .optional()?;
+    Ok(row.map_or_else(Failures::default, |row| Failures {
+        failed: row.failed,
+        last_at: Some(row.last_at),
+        locked_until: row.locked_until,
+    }))
+}
+
+/// Remembers one more failure. Counted in one statement with the row held, so that tries at once are all counted.
+pub async fn add_failure(conn: &mut AsyncPgConnection, login_index: &[u8], now: Timestamp) -> Result<()> {
+    let row: Option<FailureRow> = cached(
+        "INSERT INTO sign_in_failures (login_index, failed, last_at) VALUES ($1, 0, $2)
+         ON CONFLICT (login_index) DO UPDATE SET failed = sign_in_failures.failed
+         RETURNING failed, last_at, locked_until",
+    )
+    .bind::<Bytea, _>(login_index)
+    .bind::<Timestamptz, _>(now)
+    .get_result(conn)
+    .await
+    .optional()?;
+    let before = row.map_or_else(Failures::default, |row| Failures {
+        failed: row.failed,
+        last_at: (row.failed > 0).then_some(row.last_at),
+        locked_until: row.locked_until,
+    });
+    let after = before.after_failure(now);
+    cached("UPDATE sign_in_failures SET failed = $2, last_at = $3, locked_until = $4 WHERE login_index = $1")
+        .bind::<Bytea, _>(login_index)
+        .bind::<Integer, _>(after.failed)
+        .bind::<Timestamptz, _>(now)
+        .bind::<Nullable<Timestamptz>, _>(after.locked_until)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Forgets the failures of a login after a success.
+pub async fn clear_failures(conn: &mut AsyncPgConnection, login_index: &[u8]) -> Result<()> {
+    cached("DELETE FROM sign_in_failures WHERE login_index = $1")
+        .bind::<Bytea, _>(login_index)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Forgets failures older than `before`.
+pub async fn forget_failures(conn: &mut AsyncPgConnection, before: Timestamp) -> Result<()> {
+    cached("DELETE FROM sign_in_failures WHERE last_at < $1 AND (locked_until IS NULL OR locked_until < $1)")
+        .bind::<Timestamptz, _>(before)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
