@@ -2,11 +2,15 @@
 //! [`InProcess`] for the all-in-one shape and [`RabbitMq`] for the distributed one. Relay and runner see only this.
 
 mod in_process;
+mod rabbit;
 
 use async_trait::async_trait;
 use tokio::sync::mpsc;
 
-pub use self::in_process::{Faults, InProcess};
+pub use self::{
+    in_process::{Faults, InProcess},
+    rabbit::{RabbitConfig, RabbitMq},
+};
 use crate::{Result, event::Event};
 
 /// What became of one published event, by the number the publisher gave it.

@@ -1,0 +1,291 @@
+//! The bus of the distributed shape: RabbitMQ, one connection per process with several channels. Publishes are
+//! persistent, mandatory and confirmed; only an acknowledgement that brings no returned message counts. Whatever
+//! breaks, connection, channels and consumers are made anew: recovery within the client loses state at the edges.
+
+mod envelope;
+mod topology;
+
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use futures::StreamExt;
+use lapin::{
+    Channel, Confirmation as Answer, Connection, ConnectionProperties, Consumer, PublisherConfirm,
+    options::{
+        BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions,
+    },
+    types::FieldTable,
+    uri::AMQPUri,
+};
+use tokio::{sync::Mutex, time::Instant};
+
+use self::topology::{EXCHANGE, short};
+use super::{Confirmation, Confirmations, Delivery, DeliveryTag, EventBus, Subscription};
+use crate::{
+    Error, Result,
+    event::{Catalogue, Event, PARTITIONS, catalogue},
+};
+
+/// How the bus uses the broker.
+#[derive(Debug, Clone)]
+pub struct RabbitConfig {
+    /// Queues per service. Fixed for a deployment: other processes bind the same partitions to the same queues.
+    pub groups: u8,
+    /// Deliveries in hand per consumer.
+    pub prefetch: u16,
+    /// Limit for connecting, and for declaring the topology.
+    pub connect_timeout: Duration,
+    /// Heartbeat in seconds: after about two a silent peer counts as gone.
+    pub heartbeat: u16,
+}
+
+impl Default for RabbitConfig {
+    fn default() -> Self {
+        Self { groups: 4, prefetch: 400, connect_timeout: Duration::from_secs(10), heartbeat: 5 }
+    }
+}
+
+/// RabbitMQ. Cheap to clone.
+#[derive(Clone)]
+pub struct RabbitMq(Arc<Inner>);
+
+struct Inner {
+    uri: AMQPUri,
+    name: String,
+    catalogue: Arc<Catalogue>,
+    config: RabbitConfig,
+    link: Mutex<Reconnect>,
+}
+
+/// The connection, or when to try again.
+#[derive(Default)]
+struct Reconnect {
+    link: Option<Arc<Link>>,
+    failures: u32,
+    not_before: Option<Instant>,
+}
+
+/// A connection with its publishing channel; the topology has been declared on it.
+struct Link {
+    connection: Connection,
+    publishing: Channel,
+}
+
+impl Link {
+    fn alive(&self) -> bool {
+        self.connection.status().connected() && self.publishing.status().connected()
+    }
+}
+
+impl RabbitMq {
+    /// A bus at this address (`amqp://user:password@host:port/vhost`); `name` is shown by the broker. Connects when
+    /// first needed.
+    ///
+    /// # Errors
+    /// `Invalid` when the address cannot be read.
+    pub fn new(url: &str, name: &str, config: RabbitConfig) -> Result<Self> {
+        Self::with_catalogue(url, name, config, catalogue().clone())
+    }
+
+    /// With a catalogue of one's own.
+    pub fn with_catalogue(
+        url: &str,
+        name: &str,
+        config: RabbitConfig,
+        catalogue: Arc<Catalogue>,
+    ) -> Result<Self> {
+        let mut uri: AMQPUri =
+            url.parse().map_err(|_| Error::invalid("amqp_url", "is not an AMQP address"))?;
+        uri.query.heartbeat.get_or_insert(config.heartbeat);
+        let config = RabbitConfig { groups: config.groups.clamp(1, PARTITIONS), ..config };
+        let inner = Inner { uri, name: name.to_owned(), catalogue, config, link: Mutex::default() };
+        Ok(Self(Arc::new(inner)))
+    }
+
+    /// Whether the broker is reachable just now; connects if need be.
+    pub async fn check(&self) -> Result<()> {
+        self.link().await.map(drop)
+    }
+
+    /// The live connection, or a new one; `Unavailable` while the broker is away.
+    async fn link(&self) -> Result<Arc<Link>> {
+        let mut state = self.0.link.lock().await;
+        if let Some(link) = state.link.as_ref().filter(|link| link.alive()) {
+            return Ok(link.clone());
+        }
+        state.link = None;
+        if state.not_before.is_some_and(|at| Instant::now() < at) {
+            return Err(Error::unavailable("the event bus is not reachable"));
+        }
+        let connecting = tokio::time::timeout(self.0.config.connect_timeout, self.connect()).await;
+        match connecting.map_err(|_| "timed out".to_owned()).and_then(|link| link.map_err(|e| e.to_string()))
+        {
+            Ok(link) => {
+                let link = Arc::new(link);
+                *state = Reconnect { link: Some(link.clone()), ..Reconnect::default() };
+                tracing::info!(bus.name = %self.0.name, "connected to the event bus");
+                Ok(link)
+            }
+            Err(error) => {
+                let pause = Duration::from_millis(100 << state.failures.min(3)); // 0.1 to 0.8 seconds
+                state.failures += 1;
+                state.not_before = Some(Instant::now() + pause);
+                tracing::warn!(bus.name = %self.0.name, error, "the event bus is not reachable");
+                Err(Error::unavailable("the event bus is not reachable"))
+            }
+        }
+    }
+
+    async fn connect(&self) -> lapin::Result<Link> {
+        let properties = ConnectionProperties::default().with_connection_name(self.0.name.as_str().into());
+        let connection = Connection::connect_uri(self.0.uri.clone(), properties).await?;
+        let declaring = connection.create_channel().await?;
+        topology::declare(&declaring, &self.0.catalogue, self.0.config.groups).await?;
+        declaring.close(200, short("declared")).await?;
+        let publishing = connection.create_channel().await?;
+        publishing.confirm_select(ConfirmSelectOptions::default()).await?;
+        Ok(Link { connection, publishing })
+    }
+}
+
+/// A publish under way: the frames are queued when it is first polled.
+type Publish = Pin<Box<dyn Future<Output = lapin::Result<PublisherConfirm>> + Send>>;
+
+#[async_trait]
+impl EventBus for RabbitMq {
+    async fn publish(&self, events: Vec<(i64, Event)>, confirmations: &Confirmations) -> Result<()> {
+        let link = self.link().await?;
+        let mut under_way: Vec<(i64, Option<Publish>, Option<PublisherConfirm>)> =
+            Vec::with_capacity(events.len());
+        for (seq, event) in events {
+            let channel = link.publishing.clone();
+            let mut publish: Publish = Box::pin(async move {
+                let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
+                let key = topology::routing_key(event.partition_key, &event.r#type);
+                let properties = envelope::properties(&event);
+                channel.basic_publish(short(EXCHANGE), key, options, &event.data, properties).await
+            });
+            // Polled once here, in order: that queues the frames without waiting for each to be written.
+            match futures::poll!(publish.as_mut()) {
+                std::task::Poll::Ready(Ok(confirm)) => under_way.push((seq, None, Some(confirm))),
+                std::task::Poll::Ready(Err(error)) => {
+                    tracing::debug!(error = %error, "a publish failed");
+                    under_way.push((seq, None, None));
+                }
+                std::task::Poll::Pending => under_way.push((seq, Some(publish), None)),
+            }
+        }
+        let confirmations = confirmations.clone();
+        tokio::spawn(async move {
+            for (seq, publish, confirm) in under_way {
+                let confirm = match (publish, confirm) {
+                    (Some(publish), _) => publish.await.ok(),
+                    (None, confirm) => confirm,
+                };
+                let taken = match confirm {
+                    // A returned message comes with its acknowledgement: no queue took it.
+                    Some(confirm) => matches!(confirm.await, Ok(Answer::Ack(None))),
+                    None => false,
+                };
+                let _ = confirmations.send(Confirmation { seq, taken }); // a relay that is gone publishes again
+            }
+        });
+        Ok(())
+    }
+
+    async fn subscribe(&self, service: &str, group: u8) -> Result<Box<dyn Subscription>> {
+        let link = self.link().await?;
+        let subscribed = async {
+            let channel = link.connection.create_channel().await?;
+            channel.basic_qos(self.0.config.prefetch, BasicQosOptions::default()).await?;
+            let queue = topology::queue(service, group);
+            let tag = short(&format!("{}.{}", self.0.name, crate::clock::new_id().simple()));
+            let consumer = channel
+                .basic_consume(queue, tag, BasicConsumeOptions::default(), FieldTable::default())
+                .await?;
+            Ok::<_, lapin::Error>(AmqpSubscription { channel, consumer: Some(consumer) })
+        };
+        match tokio::time::timeout(self.0.config.connect_timeout, subscribed).await {
+            Ok(Ok(subscription)) => Ok(Box::new(subscription)),
+            Ok(Err(error)) => {
+                tracing::warn!(service, group, error = %error, "could not subscribe");
+                Err(Error::unavailable("the event bus is not reachable"))
+            }
+            Err(_) => {
+                self.reset().await;
+                Err(Error::unavailable("the event bus does not answer"))
+            }
+        }
+    }
+
+    fn groups(&self) -> u8 {
+        self.0.config.groups
+    }
+
+    fn shared(&self) -> bool {
+        true
+    }
+
+    async fn reset(&self) {
+        let link = self.0.link.lock().await.link.take();
+        if let Some(link) = link {
+            tokio::spawn(async move { hang_up(&link).await });
+        }
+    }
+
+    async fn close(&self) {
+        let link = self.0.link.lock().await.link.take();
+        if let Some(link) = link {
+            hang_up(&link).await;
+        }
+    }
+}
+
+/// Closes in good order, but does not wait for a broker that is gone.
+async fn hang_up(link: &Link) {
+    let _ = tokio::time::timeout(Duration::from_secs(2), link.connection.close(200, short("closing"))).await;
+}
+
+struct AmqpSubscription {
+    channel: Channel,
+    consumer: Option<Consumer>,
+}
+
+#[async_trait]
+impl Subscription for AmqpSubscription {
+    async fn next(&mut self) -> Option<Delivery> {
+        match self.consumer.as_mut()?.next().await? {
+            Ok(message) => {
+                let (event, defect) = envelope::event(&message.properties, message.data);
+                Some(Delivery { tag: message.delivery_tag, event, defect })
+            }
+            Err(error) => {
+                tracing::debug!(error = %error, "a consumer broke");
+                None
+            }
+        }
+    }
+
+    async fn ack(&mut self, last: DeliveryTag) -> Result<()> {
+        self.channel.basic_ack(last, BasicAckOptions { multiple: true }).await.map_err(|error| {
+            tracing::debug!(error = %error, "an acknowledgement was not sent");
+            Error::unavailable("the event bus is not reachable")
+        })
+    }
+}
+
+impl Drop for AmqpSubscription {
+    fn drop(&mut self) {
+        // The channel goes first: that returns what is in hand to the head of the queue before another consumer
+        // becomes active. Cancelling the consumer first would let later events overtake.
+        let (channel, consumer) = (self.channel.clone(), self.consumer.take());
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                let _ =
+                    tokio::time::timeout(Duration::from_secs(5), channel.close(200, short("unsubscribed")))
+                        .await;
+                drop(consumer);
+            });
+        }
+    }
+}
