@@ -1,0 +1,241 @@
+//! One fact row per case: what every indicator needs to know of it, made from its events in order. Applying an event
+//! that was applied already, or an older one, changes nothing.
+
+use chassis::Timestamp;
+use chrono::TimeDelta;
+use proto::case_routing::v1::{CallbackOutcome, CaseFacts, CaseState};
+use uuid::Uuid;
+
+use super::{
+    change::{CaseEvent, Change, instant},
+    vocabulary::{self, small},
+};
+
+/// A reopening within this many days of the closing spoils *once resolved* (I-08).
+const ONCE_RESOLVED_DAYS: i64 = 30;
+
+/// What is known of a case. Field names are the columns of `case_facts`.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct CaseFact {
+    /// The case.
+    pub case_id: Uuid,
+    /// Version of the case after the last event.
+    pub version: i64,
+    /// `CaseState`.
+    pub state: i16,
+    /// When the case entered its state.
+    pub state_since: Timestamp,
+    /// Deepest unit of the place.
+    pub place_unit_id: Option<Uuid>,
+    /// Empty until triage.
+    pub item_code: String,
+    /// Department line; empty until triage.
+    pub line: String,
+    /// `DeliveryMode`.
+    pub delivery_mode: i16,
+    /// `ClosedCode`.
+    pub closed_code: i16,
+    /// When it was registered.
+    pub registered_at: Timestamp,
+    /// When it was accepted.
+    pub accepted_at: Option<Timestamp>,
+    /// Whether the first intake decision came within its limit; unset before it.
+    pub intake_in_time: Option<bool>,
+    /// First dispatch or offer.
+    pub routed_at: Option<Timestamp>,
+    /// Whether that came within its limit.
+    pub routed_in_time: bool,
+    /// Dispatched to a public service at least once.
+    pub dispatched: bool,
+    /// Whether the first contact came within its limit; unset before it.
+    pub contact_in_time: Option<bool>,
+    /// Effective due time of the resolve (or rework) clock.
+    pub due_at: Option<Timestamp>,
+    /// Due time before the present suspension; set while suspended.
+    pub due_before_pause_at: Option<Timestamp>,
+    /// The due time that can still be missed: of an open case that is not completed. Derived.
+    pub open_due_at: Option<Timestamp>,
+    /// Last completion that stands.
+    pub completed_at: Option<Timestamp>,
+    /// Resolve clock at the last completion, paused time removed.
+    pub elapsed_seconds: Option<i64>,
+    /// The last completion asks for a call-back.
+    pub callback_due: bool,
+    /// `CallbackOutcome` of the last verification; 0 before it.
+    pub callback: i16,
+    /// Grade told in the call-back; 0 when none.
+    pub callback_grade: i16,
+    /// `Resolution` told in the call-back.
+    pub callback_resolution: i16,
+    /// The requester confirms to have been contacted.
+    pub contact_confirmed: bool,
+    /// Last closing that stands.
+    pub closed_at: Option<Timestamp>,
+    /// When it entered a final state, of whichever kind.
+    pub ended_at: Option<Timestamp>,
+    /// First closing ever; it never moves.
+    pub first_closed_at: Option<Timestamp>,
+    /// At the first closing nothing had been reworked, and no reopening came within 30 days.
+    pub once_resolved: bool,
+    /// How often work was sent back.
+    pub rework_count: i32,
+    /// How often the lead changed after the first dispatch.
+    pub lead_change_count: i32,
+    /// Extensions granted.
+    pub extension_count: i32,
+    /// Supervisions issued (reminders left out).
+    pub supervision_count: i32,
+    /// Supervisions answered within their limit.
+    pub supervision_in_time_count: i32,
+    /// Last rating of grade 3 or better.
+    pub good_rated_at: Option<Timestamp>,
+    /// Last rating of grade 2 or worse.
+    pub bad_rated_at: Option<Timestamp>,
+    /// Whether the bad rating was judged to stand; unset before.
+    pub bad_valid: Option<bool>,
+    /// Whether the rework of the bad rating was done in time; unset before it is done.
+    pub bad_rectified: Option<bool>,
+    /// The requester was called back and reached after the bad rating.
+    pub bad_called_back: bool,
+}
+
+impl CaseFact {
+    /// The fact after the event. An event that is not newer than the fact changes nothing.
+    pub fn apply(before: Option<Self>, event: &CaseEvent) -> Self {
+        let before_state = before.as_ref().map(|f| vocabulary::state(f.state));
+        let mut fact = before.unwrap_or_else(|| Self {
+            case_id: event.case_id,
+            registered_at: event.at,
+            ..Self::default()
+        });
+        if before_state.is_some() && event.version <= fact.version {
+            return fact;
+        }
+        fact.version = event.version;
+        fact.stand(&event.facts, event.at, before_state);
+        fact.happen(event);
+        fact.open_due_at = fact.open_due();
+        fact
+    }
+
+    /// Takes over the case's standing.
+    fn stand(&mut self, facts: &CaseFacts, at: Timestamp, before: Option<CaseState>) {
+        let state = facts.state();
+        if before != Some(state) {
+            self.state_since = at;
+            self.ended_at = vocabulary::ended(state).then(|| match before {
+                // Archiving is no second end.
+                Some(b) if vocabulary::ended(b) => self.ended_at.unwrap_or(at),
+                _ => at,
+            });
+            if !vocabulary::closed(state) {
+                self.closed_at = None;
+            }
+        }
+        self.state = small(facts.state);
+        self.place_unit_id = Uuid::parse_str(&facts.place_unit_id).ok();
+        facts.item_code.clone_into(&mut self.item_code);
+        facts.line.clone_into(&mut self.line);
+        self.delivery_mode = small(facts.delivery_mode);
+        self.closed_code = small(facts.closed_code);
+        self.registered_at = instant(facts.registered_time.as_ref()).unwrap_or(self.registered_at);
+        self.accepted_at = instant(facts.accepted_time.as_ref());
+        self.due_at = instant(facts.resolve_due_time.as_ref());
+        self.due_before_pause_at = instant(facts.due_before_pause_time.as_ref());
+        self.completed_at = instant(facts.completed_time.as_ref());
+        self.rework_count = facts.rework_count;
+        self.lead_change_count = facts.lead_change_count;
+        self.extension_count = facts.extension_count;
+    }
+
+    /// Takes over what happened.
+    fn happen(&mut self, event: &CaseEvent) {
+        match event.change {
+            Change::Plain | Change::Task { .. } => {}
+            Change::IntakeDecided { in_time } => {
+                self.intake_in_time.get_or_insert(in_time);
+            }
+            Change::Routed { in_time, dispatched } => {
+                if self.routed_at.is_none() {
+                    self.routed_at = Some(event.at);
+                    self.routed_in_time = in_time;
+                }
+                self.dispatched |= dispatched;
+            }
+            Change::Contacted { in_time } => {
+                self.contact_in_time.get_or_insert(in_time);
+            }
+            Change::Completed { at, elapsed_seconds, callback_due, in_time } => {
+                self.completed_at.get_or_insert(at);
+                self.elapsed_seconds = Some(elapsed_seconds);
+                self.callback_due = callback_due;
+                // A new completion is not verified yet.
+                (self.callback, self.callback_grade, self.callback_resolution) = (0, 0, 0);
+                self.contact_confirmed = false;
+                if self.bad_valid == Some(true) {
+                    self.bad_rectified.get_or_insert(in_time);
+                }
+            }
+            Change::Verified { callback, grade, resolution, contact_confirmed } => {
+                self.callback = callback;
+                self.callback_grade = grade;
+                self.callback_resolution = resolution;
+                self.contact_confirmed = contact_confirmed;
+                self.bad_called_back |=
+                    self.bad_rated_at.is_some() && callback == CallbackOutcome::Reached as i16;
+            }
+            Change::Closed { at } => {
+                self.closed_at = Some(at);
+                self.ended_at = Some(at);
+                if self.first_closed_at.is_none() {
+                    self.first_closed_at = Some(at);
+                    self.once_resolved = self.rework_count == 0;
+                }
+            }
+            Change::Reopened => {
+                let early = self
+                    .first_closed_at
+                    .is_some_and(|closed| event.at < closed + TimeDelta::days(ONCE_RESOLVED_DAYS));
+                if early {
+                    self.once_resolved = false;
+                }
+            }
+            Change::Rated { grade } if grade >= 3 => self.good_rated_at = Some(event.at),
+            Change::Rated { .. } => {
+                self.bad_rated_at = Some(event.at);
+                (self.bad_valid, self.bad_rectified, self.bad_called_back) = (None, None, false);
+            }
+            Change::RatingJudged { valid } => self.bad_valid = Some(valid),
+            Change::Supervised { level } => self.supervision_count += i32::from(level > 0),
+            Change::SupervisionAnswered { in_time } => {
+                self.supervision_in_time_count += i32::from(in_time);
+            }
+        }
+    }
+
+    /// The state.
+    pub fn case_state(&self) -> CaseState {
+        vocabulary::state(self.state)
+    }
+
+    /// Whether the case is suspended and was not late when it was: then its limit cannot be missed meanwhile, and it
+    /// is 缓办 in the due cohort. A case that was late already stays late; a suspension does not wash that off.
+    pub fn deferred(&self) -> bool {
+        self.case_state() == CaseState::Suspended
+            && self.due_before_pause_at.or(self.due_at).is_none_or(|due| due > self.state_since)
+    }
+
+    /// The due time by which the case is attributed: while suspended, the one before the pause.
+    pub fn effective_due(&self) -> Option<Timestamp> {
+        match self.case_state() {
+            CaseState::Suspended => self.due_before_pause_at.or(self.due_at),
+            _ => self.due_at,
+        }
+    }
+
+    /// The due time that can still be missed.
+    fn open_due(&self) -> Option<Timestamp> {
+        let runs = vocabulary::due_runs(self.case_state()) && !self.deferred();
+        if runs { self.effective_due() } else { None }
+    }
+}

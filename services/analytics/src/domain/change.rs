@@ -1,0 +1,296 @@
+//! What an event of case-routing says, beyond the case as it stands afterwards. Events of other services, and those
+//! that change no fact, are none of this: they are only logged.
+
+use chassis::{
+    Error, Result, Timestamp,
+    clock::{from_proto, to_micros},
+    event::Event,
+};
+use prost::Message;
+use proto::{
+    EventMessage,
+    case_routing::v1::{self as wire, CaseFacts},
+};
+use uuid::Uuid;
+
+/// Events of this package change facts.
+const PACKAGE: &str = "jianghan.case_routing.v1.";
+
+/// An event about a case, decoded.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CaseEvent {
+    /// The case.
+    pub case_id: Uuid,
+    /// Version of the case after the event.
+    pub version: i64,
+    /// Domain time of the event.
+    pub at: Timestamp,
+    /// The case as it stands after the event.
+    pub facts: CaseFacts,
+    /// What happened.
+    pub change: Change,
+}
+
+/// What happened, as far as an indicator asks for it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Change {
+    /// Nothing that the case's standing does not show.
+    Plain,
+    /// An intake decision: accepted, answered, declined, merged, handed off, or more material asked for.
+    IntakeDecided {
+        /// Within the accept limit.
+        in_time: bool,
+    },
+    /// First dispatch or offer, or a later one.
+    Routed {
+        /// Within the dispatch limit.
+        in_time: bool,
+        /// Dispatched to a public service, not offered to society.
+        dispatched: bool,
+    },
+    /// The handler's first contact with the requester.
+    Contacted {
+        /// Within the contact limit.
+        in_time: bool,
+    },
+    /// The lead says the work is done.
+    Completed {
+        /// When.
+        at: Timestamp,
+        /// Resolve clock without paused time.
+        elapsed_seconds: i64,
+        /// A call-back will be made.
+        callback_due: bool,
+        /// Within the limit that ran.
+        in_time: bool,
+    },
+    /// Verifier and call-back confirmed the work.
+    Verified {
+        /// `CallbackOutcome`.
+        callback: i16,
+        /// 1–5; 0 when none was given.
+        grade: i16,
+        /// `Resolution` as the requester told it.
+        resolution: i16,
+        /// The requester confirms to have been contacted.
+        contact_confirmed: bool,
+    },
+    /// The case ended.
+    Closed {
+        /// When.
+        at: Timestamp,
+    },
+    /// A closed case was opened again.
+    Reopened,
+    /// The requester rated.
+    Rated {
+        /// 1–5.
+        grade: i16,
+    },
+    /// A bad rating was judged.
+    RatingJudged {
+        /// The rating stands.
+        valid: bool,
+    },
+    /// A reminder (level 0) or supervision was issued.
+    Supervised {
+        /// 0 for a reminder.
+        level: i32,
+    },
+    /// The supervised organisation answered.
+    SupervisionAnswered {
+        /// Within the limit.
+        in_time: bool,
+    },
+    /// Something about one task.
+    Task {
+        /// The task.
+        task_id: Uuid,
+        /// What.
+        change: TaskChange,
+    },
+}
+
+/// What happened to a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TaskChange {
+    /// Given to an organisation.
+    Issued {
+        /// It has to be signed for within a limit.
+        sign_due: bool,
+    },
+    /// Signed for.
+    Signed {
+        /// Within the limit.
+        in_time: bool,
+    },
+    /// The organisation objected.
+    Objected,
+    /// Handed in.
+    Submitted,
+    /// Sent back.
+    Returned,
+    /// An arbiter ruled on the objection.
+    Ruled {
+        /// The objector was right.
+        upheld: bool,
+    },
+    /// Nothing an indicator asks for.
+    Other,
+}
+
+impl CaseEvent {
+    /// Reads an event; `None` for one that changes no fact. Broken bytes, ids or a missing standing are `Internal`,
+    /// which parks the event.
+    pub fn of(event: &Event) -> Result<Option<Self>> {
+        let Some(name) = event.r#type.strip_prefix(PACKAGE) else { return Ok(None) };
+        decode(name, event)
+    }
+}
+
+/// Decodes `$event` as the message `$message` and makes a `CaseEvent` of it.
+macro_rules! case_event {
+    ($event:expr, $message:ident, |$m:ident| $change:expr) => {{
+        let $m: wire::$message = read($event)?;
+        let change = $change;
+        stand($event, $m.facts, change).map(Some)
+    }};
+}
+
+fn decode(name: &str, event: &Event) -> Result<Option<CaseEvent>> {
+    use Change::{
+        Closed, Completed, Contacted, IntakeDecided, Plain, Rated, RatingJudged, Reopened, Routed,
+        Supervised, SupervisionAnswered, Task, Verified,
+    };
+    match name {
+        "CaseAccepted" => {
+            case_event!(event, CaseAccepted, |m| IntakeDecided { in_time: m.in_time && !m.by_silence })
+        }
+        "CaseDeclined" => case_event!(event, CaseDeclined, |m| IntakeDecided { in_time: m.in_time }),
+        "CaseSupplementRequested" => {
+            case_event!(event, CaseSupplementRequested, |m| IntakeDecided { in_time: m.in_time })
+        }
+        "CaseMerged" => case_event!(event, CaseMerged, |m| IntakeDecided { in_time: m.in_time }),
+        "CaseHandedOff" => case_event!(event, CaseHandedOff, |m| IntakeDecided { in_time: m.in_time }),
+        "CaseAnswered" => case_event!(event, CaseAnswered, |m| IntakeDecided { in_time: m.in_time }),
+        "CaseOffered" => {
+            case_event!(event, CaseOffered, |m| Routed { in_time: m.in_time, dispatched: false })
+        }
+        "CaseDispatched" => {
+            case_event!(event, CaseDispatched, |m| Routed { in_time: m.in_time, dispatched: true })
+        }
+        "CaseContacted" => case_event!(event, CaseContacted, |m| Contacted { in_time: m.in_time }),
+        "CaseCompleted" => case_event!(event, CaseCompleted, |m| Completed {
+            at: instant(m.completed_time.as_ref()).unwrap_or(event.time),
+            elapsed_seconds: m.elapsed_seconds.max(0),
+            callback_due: m.callback_due,
+            in_time: m.in_time,
+        }),
+        "CaseVerified" => case_event!(event, CaseVerified, |m| Verified {
+            callback: small(m.callback),
+            grade: small(m.callback_grade),
+            resolution: small(m.callback_resolution),
+            contact_confirmed: m.contact_confirmed,
+        }),
+        "CaseClosed" => case_event!(event, CaseClosed, |m| Closed {
+            at: instant(m.closed_time.as_ref()).unwrap_or(event.time),
+        }),
+        "CaseReopened" => case_event!(event, CaseReopened, |m| Reopened),
+        "RatingReceived" => case_event!(event, RatingReceived, |m| Rated { grade: small(m.grade) }),
+        "RatingJudged" => case_event!(event, RatingJudged, |m| RatingJudged { valid: m.valid }),
+        "SupervisionIssued" => case_event!(event, SupervisionIssued, |m| Supervised { level: m.level }),
+        "SupervisionAnswered" => {
+            case_event!(event, SupervisionAnswered, |m| SupervisionAnswered { in_time: m.in_time })
+        }
+        "TaskIssued" => case_event!(event, TaskIssued, |m| Task {
+            task_id: id(&m.task_id)?,
+            change: TaskChange::Issued { sign_due: m.sign_due_time.is_some() },
+        }),
+        "TaskSigned" => case_event!(event, TaskSigned, |m| Task {
+            task_id: id(&m.task_id)?,
+            change: TaskChange::Signed { in_time: m.in_time },
+        }),
+        "TaskObjected" => case_event!(event, TaskObjected, |m| Task {
+            task_id: id(&m.task_id)?,
+            change: TaskChange::Objected,
+        }),
+        "TaskSubmitted" => case_event!(event, TaskSubmitted, |m| Task {
+            task_id: id(&m.task_id)?,
+            change: TaskChange::Submitted,
+        }),
+        "TaskReturned" => case_event!(event, TaskReturned, |m| Task {
+            task_id: id(&m.task_id)?,
+            change: TaskChange::Returned,
+        }),
+        "ArbitrationRuled" => case_event!(event, ArbitrationRuled, |m| Task {
+            task_id: id(&m.task_id)?,
+            change: TaskChange::Ruled { upheld: m.objection_upheld },
+        }),
+        _ if name.starts_with("Task") || name.starts_with("Arbitration") => {
+            let m: AboutTask = AboutTask::decode(event.data.clone()).map_err(Error::internal)?;
+            let change = match m.task_id.is_empty() {
+                true => Plain,
+                false => Task { task_id: id(&m.task_id)?, change: TaskChange::Other },
+            };
+            stand(event, m.facts, change).map(Some)
+        }
+        _ => {
+            // Every other event of this package has the case's standing as its second field or is not about a case.
+            let m: AboutCase = AboutCase::decode(event.data.clone()).map_err(Error::internal)?;
+            match m.facts {
+                Some(facts) => stand(event, Some(facts), Plain).map(Some),
+                None => Ok(None),
+            }
+        }
+    }
+}
+
+/// The fields that all events about a case share.
+#[derive(Clone, PartialEq, Message)]
+struct AboutCase {
+    #[prost(string, tag = "1")]
+    case_id: String,
+    #[prost(message, optional, tag = "2")]
+    facts: Option<CaseFacts>,
+}
+
+/// The fields that all events about a task share.
+#[derive(Clone, PartialEq, Message)]
+struct AboutTask {
+    #[prost(string, tag = "1")]
+    case_id: String,
+    #[prost(string, tag = "2")]
+    task_id: String,
+    #[prost(message, optional, tag = "3")]
+    facts: Option<CaseFacts>,
+}
+
+/// An instant of a message, cut to what the database keeps.
+pub(super) fn instant(at: Option<&prost_types::Timestamp>) -> Option<Timestamp> {
+    at.and_then(from_proto).map(to_micros)
+}
+
+fn stand(event: &Event, facts: Option<CaseFacts>, change: Change) -> Result<CaseEvent> {
+    let Some(facts) = facts else {
+        return Err(Error::internal(format!("event {} of type {} carries no facts", event.id, event.r#type)));
+    };
+    Ok(CaseEvent {
+        case_id: event.partition_key,
+        version: event.aggregate_version,
+        at: event.time,
+        facts,
+        change,
+    })
+}
+
+fn read<M: EventMessage>(event: &Event) -> Result<M> {
+    M::decode(event.data.clone()).map_err(Error::internal)
+}
+
+fn id(text: &str) -> Result<Uuid> {
+    Uuid::parse_str(text).map_err(Error::internal)
+}
+
+fn small(value: i32) -> i16 {
+    super::vocabulary::small(value)
+}

@@ -1,0 +1,235 @@
+//! The counters of a rollup cell. Each is a column of `rollups` and a word in the formulas of the indicators. A new
+//! counter is a column and a line here; `rebuild` fills it.
+
+use std::ops::{AddAssign, Index, IndexMut};
+
+macro_rules! counters {
+    ($($(#[doc = $doc:literal])+ $name:ident = $column:literal,)+) => {
+        /// A counter of a cell.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Counter {
+            $($(#[doc = $doc])+ $name,)+
+        }
+
+        impl Counter {
+            /// Every counter, in the order of [`Counters`].
+            pub const ALL: &'static [Self] = &[$(Self::$name),+];
+
+            /// How many there are.
+            pub const COUNT: usize = Self::ALL.len();
+
+            /// Its column and its name in formulas.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$name => $column,)+
+                }
+            }
+        }
+    };
+}
+
+counters! {
+    // --- by the day of registration
+    /// Cases registered.
+    Registered = "registered",
+    /// Of these, closed now.
+    RegisteredClosed = "registered_closed",
+    /// Of these, first intake decision within its limit.
+    IntakeInTime = "intake_in_time",
+    /// Of these, accepted.
+    Accepted = "accepted",
+    /// Of these, found by intake to repeat another case.
+    Merged = "merged",
+    // --- by the day of the first dispatch or offer
+    /// Cases dispatched or offered for the first time.
+    Routed = "routed",
+    /// Of these, within the limit.
+    RoutedInTime = "routed_in_time",
+    // --- by the attribution day of the due cohort
+    /// Members of the due cohort (应办结).
+    Due = "due",
+    /// Of these, suspended with approval before they were late (缓办).
+    DueDeferred = "due_deferred",
+    /// Of these, completed and verified.
+    DueVerified = "due_verified",
+    /// Of these, completed within the limit.
+    DueOnTime = "due_on_time",
+    /// Members with an extension.
+    DueExtended = "due_extended",
+    /// Members under supervision at least once.
+    DueSupervised = "due_supervised",
+    /// Supervisions issued for members.
+    Supervisions = "supervisions",
+    /// Of these, answered in time.
+    SupervisionsInTime = "supervisions_in_time",
+    // --- by the day a limit passed, or the lateness ended
+    /// Cases that became late.
+    OverdueIn = "overdue_in",
+    /// Late cases that were completed or ended.
+    OverdueOut = "overdue_out",
+    // --- by the day of closing
+    /// Cases closed.
+    Closed = "closed",
+    /// Of these, dispatched at least once.
+    ClosedDispatched = "closed_dispatched",
+    /// Of these, with the lead they were first given.
+    ClosedFirstLead = "closed_first_lead",
+    /// Lead changes of the dispatched ones.
+    ClosedLeadChanges = "closed_lead_changes",
+    /// Closed cases rated by the requester.
+    ClosedRated = "closed_rated",
+    /// Closed cases with a resolve clock.
+    ElapsedCount = "elapsed_count",
+    /// Sum of their resolve clocks in seconds.
+    ElapsedSeconds = "elapsed_seconds",
+    /// Closed, done by government itself.
+    ModeGovDirect = "mode_gov_direct",
+    /// Closed, bought by government.
+    ModeGovPurchased = "mode_gov_purchased",
+    /// Closed, done by volunteers.
+    ModeVolunteer = "mode_volunteer",
+    /// Closed, done by self-governance.
+    ModeSelfGovernance = "mode_self_governance",
+    /// Closed, done by the market.
+    ModeMarket = "mode_market",
+    // --- by the day of entering a final state
+    /// Ended: resolved.
+    EndedResolved = "ended_resolved",
+    /// Ended: partly resolved.
+    EndedPartlyResolved = "ended_partly_resolved",
+    /// Ended: explained.
+    EndedExplained = "ended_explained",
+    /// Ended: unfounded.
+    EndedUnfounded = "ended_unfounded",
+    /// Ended: beyond authority.
+    EndedBeyondAuthority = "ended_beyond_authority",
+    /// Ended: self-governed.
+    EndedSelfGoverned = "ended_self_governed",
+    /// Ended: mediated.
+    EndedMediated = "ended_mediated",
+    /// Ended: withdrawn.
+    EndedWithdrawn = "ended_withdrawn",
+    /// Ended: merged.
+    EndedMerged = "ended_merged",
+    /// Ended: declined.
+    EndedDeclined = "ended_declined",
+    /// Ended: handed off.
+    EndedHandedOff = "ended_handed_off",
+    // --- by the day of the first closing
+    /// Cases closed for the first time.
+    FirstClosed = "first_closed",
+    /// Of these, without rework and without reopening in 30 days.
+    OnceResolved = "once_resolved",
+    // --- by the day of completion
+    /// Completed cases with a call-back due.
+    CallbackDue = "callback_due",
+    /// Of these, not reached after all attempts.
+    CallbackUnreached = "callback_unreached",
+    /// Of these, reached and answered: the valid ones.
+    CallbackValid = "callback_valid",
+    /// Valid ones contacted in time, as the requester confirms.
+    CallbackContacted = "callback_contacted",
+    /// Valid ones whose resolution counts (not explained, unfounded or beyond authority).
+    CallbackResolvable = "callback_resolvable",
+    /// Of these, resolved.
+    CallbackResolved = "callback_resolved",
+    /// Of these, partly resolved.
+    CallbackPartly = "callback_partly",
+    /// Valid ones with a grade.
+    CallbackGraded = "callback_graded",
+    /// Of these, grade 3 or better.
+    CallbackSatisfied = "callback_satisfied",
+    /// Of these, grade 4 or better.
+    CallbackWellSatisfied = "callback_well_satisfied",
+    // --- by the day of the rating
+    /// Ratings.
+    Rated = "rated",
+    /// Of these, grade 3 or better.
+    RatedGood = "rated_good",
+    /// Of these, grade 2 or worse.
+    RatedBad = "rated_bad",
+    /// Bad ratings judged to stand.
+    BadValid = "bad_valid",
+    /// Of these, reworked in time.
+    BadRectified = "bad_rectified",
+    /// Bad ratings after which the requester was called back.
+    BadCalledBack = "bad_called_back",
+    // --- tasks, by the day of issue
+    /// Tasks issued.
+    TasksIssued = "tasks_issued",
+    /// Of these, to be signed for within a limit.
+    TasksSignDue = "tasks_sign_due",
+    /// Of these, signed in time.
+    TasksSignedInTime = "tasks_signed_in_time",
+    /// Tasks objected to.
+    TasksObjected = "tasks_objected",
+    /// Tasks ruled on.
+    TasksRuled = "tasks_ruled",
+    /// Of these, the objector was right.
+    TasksUpheld = "tasks_upheld",
+    // --- tasks, by the day of the first submission
+    /// Tasks submitted.
+    TasksSubmitted = "tasks_submitted",
+    /// Of these, sent back at least once.
+    TasksReturned = "tasks_returned",
+}
+
+impl Counter {
+    /// The counter of this name.
+    pub fn by_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|c| c.name() == name)
+    }
+}
+
+/// One number per counter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counters([i64; Counter::COUNT]);
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self([0; Counter::COUNT])
+    }
+}
+
+impl Counters {
+    /// From numbers in the order of [`Counter::ALL`]; missing ones are 0.
+    pub fn from_slice(values: &[i64]) -> Self {
+        let mut counters = Self::default();
+        for (to, from) in counters.0.iter_mut().zip(values) {
+            *to = *from;
+        }
+        counters
+    }
+
+    /// The numbers, in the order of [`Counter::ALL`].
+    pub fn values(&self) -> &[i64] {
+        &self.0
+    }
+
+    /// Whether nothing is counted.
+    pub fn is_zero(&self) -> bool {
+        self.0.iter().all(|n| *n == 0)
+    }
+}
+
+impl Index<Counter> for Counters {
+    type Output = i64;
+
+    fn index(&self, counter: Counter) -> &i64 {
+        &self.0[counter as usize]
+    }
+}
+
+impl IndexMut<Counter> for Counters {
+    fn index_mut(&mut self, counter: Counter) -> &mut i64 {
+        &mut self.0[counter as usize]
+    }
+}
+
+impl AddAssign<&Counters> for Counters {
+    fn add_assign(&mut self, other: &Counters) {
+        for (to, from) in self.0.iter_mut().zip(&other.0) {
+            *to += from;
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! What facts add to the rollups, and differences of it: the fact before is taken away, the fact after is added. Pure
+//! and additive: the rollups are at any time the sum over all facts.
+
+use std::collections::BTreeMap;
+
+use calendar::local_day;
+use chassis::Timestamp;
+use chrono::NaiveDate;
+use proto::case_routing::v1::{CallbackOutcome, CaseState, ClosedCode, DeliveryMode, Resolution};
+use uuid::Uuid;
+
+use super::{CaseFact, Counter, Counters, TaskFact, cohort, histogram, vocabulary};
+
+/// Line and item of the cells that hold all lines and items of a unit.
+pub const ALL: &str = "*";
+
+/// Where something is counted. The order is that of the primary key, so that writers lock alike.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Cell {
+    /// Deepest unit of the place; nil while it is unknown.
+    pub unit_id: Uuid,
+    /// Department line; empty until triage; [`ALL`].
+    pub line: String,
+    /// Day in Asia/Shanghai.
+    pub day: NaiveDate,
+    /// Item; empty until triage; [`ALL`].
+    pub item_code: String,
+}
+
+/// Signed differences of all rollups.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Deltas {
+    /// Counters by cell.
+    pub cells: BTreeMap<Cell, Counters>,
+    /// Closed cases by cell and bucket of their resolve clock.
+    pub durations: BTreeMap<(Cell, i16), i64>,
+    /// Cases by unit, line and state.
+    pub states: BTreeMap<(Uuid, String, i16), i64>,
+    /// Due times that can still be missed, by unit, line and hour.
+    pub open_due: BTreeMap<(Uuid, String, Timestamp), i64>,
+}
+
+/// Where a fact is counted, and the counters by day, before they are entered.
+struct Entry<'a> {
+    unit_id: Uuid,
+    line: &'a str,
+    item_code: &'a str,
+    counts: Vec<(NaiveDate, Counter, i64)>,
+}
+
+impl Entry<'_> {
+    fn add(&mut self, day: NaiveDate, counter: Counter, n: i64) {
+        if n != 0 {
+            self.counts.push((day, counter, n));
+        }
+    }
+
+    fn cells(&self, day: NaiveDate) -> [Cell; 2] {
+        let cell = |line: &str, item: &str| Cell {
+            unit_id: self.unit_id,
+            line: line.to_owned(),
+            day,
+            item_code: item.to_owned(),
+        };
+        [cell(ALL, ALL), cell(self.line, self.item_code)]
+    }
+}
+
+impl Deltas {
+    /// Adds (`sign` 1) or takes away (`sign` −1) what a case counts.
+    pub fn case(&mut self, case: &CaseFact, sign: i64) {
+        let unit_id = case.place_unit_id.unwrap_or_default();
+        let mut entry = Entry { unit_id, line: &case.line, item_code: &case.item_code, counts: Vec::new() };
+        intake(case, &mut entry);
+        due(case, &mut entry);
+        closing(case, &mut entry);
+        callback(case, &mut entry);
+        ratings(case, &mut entry);
+        self.enter(&mut entry, sign);
+
+        if let (Some(closed), Some(elapsed)) = (case.closed_at, case.elapsed_seconds) {
+            for cell in entry.cells(local_day(closed)) {
+                *self.durations.entry((cell, histogram::bucket(elapsed))).or_default() += sign;
+            }
+        }
+        *self.states.entry((unit_id, case.line.clone(), case.state)).or_default() += sign;
+        if let Some(due) = case.open_due_at {
+            *self.open_due.entry((unit_id, case.line.clone(), cohort::hour(due))).or_default() += sign;
+        }
+    }
+
+    /// Adds or takes away what a task counts.
+    pub fn task(&mut self, task: &TaskFact, sign: i64) {
+        use Counter::{
+            TasksIssued, TasksObjected, TasksReturned, TasksRuled, TasksSignDue, TasksSignedInTime,
+            TasksSubmitted, TasksUpheld,
+        };
+        let unit_id = task.place_unit_id.unwrap_or_default();
+        let mut entry = Entry { unit_id, line: &task.line, item_code: &task.item_code, counts: Vec::new() };
+        if let Some(day) = task.issued_at.map(local_day) {
+            entry.add(day, TasksIssued, 1);
+            entry.add(day, TasksSignDue, i64::from(task.sign_due));
+            entry.add(day, TasksSignedInTime, i64::from(task.sign_due && task.signed_in_time == Some(true)));
+            entry.add(day, TasksObjected, i64::from(task.objected));
+            entry.add(day, TasksRuled, i64::from(task.upheld.is_some()));
+            entry.add(day, TasksUpheld, i64::from(task.upheld == Some(true)));
+        }
+        if let Some(day) = task.submitted_at.map(local_day) {
+            entry.add(day, TasksSubmitted, 1);
+            entry.add(day, TasksReturned, i64::from(task.returned));
+        }
+        self.enter(&mut entry, sign);
+    }
+
+    /// Leaves out what has come to nothing.
+    pub fn without_zeros(mut self) -> Self {
+        self.cells.retain(|_, counters| !counters.is_zero());
+        self.durations.retain(|_, n| *n != 0);
+        self.states.retain(|_, n| *n != 0);
+        self.open_due.retain(|_, n| *n != 0);
+        self
+    }
+
+    fn enter(&mut self, entry: &mut Entry<'_>, sign: i64) {
+        entry.counts.sort_unstable_by_key(|(day, ..)| *day);
+        for counts in entry.counts.chunk_by(|a, b| a.0 == b.0) {
+            for cell in entry.cells(counts[0].0) {
+                let counters = self.cells.entry(cell).or_default();
+                for (_, counter, n) in counts {
+                    counters[*counter] += sign * n;
+                }
+            }
+        }
+    }
+}
+
+/// The intake cohort, and the first dispatch.
+fn intake(case: &CaseFact, entry: &mut Entry<'_>) {
+    let day = local_day(case.registered_at);
+    entry.add(day, Counter::Registered, 1);
+    entry.add(day, Counter::RegisteredClosed, i64::from(vocabulary::closed(case.case_state())));
+    entry.add(day, Counter::IntakeInTime, i64::from(case.intake_in_time == Some(true)));
+    entry.add(day, Counter::Accepted, i64::from(case.accepted_at.is_some()));
+    entry.add(day, Counter::Merged, i64::from(case.case_state() == CaseState::Merged));
+    if let Some(day) = case.routed_at.map(local_day) {
+        entry.add(day, Counter::Routed, 1);
+        entry.add(day, Counter::RoutedInTime, i64::from(case.routed_in_time));
+    }
+}
+
+/// The due cohort, and becoming late.
+fn due(case: &CaseFact, entry: &mut Entry<'_>) {
+    if let Some(day) = cohort::due_day(case) {
+        let verified = vocabulary::verified(case.case_state());
+        let in_time = match (case.completed_at, case.due_at) {
+            (Some(completed), Some(due)) => completed <= due,
+            (completed, None) => completed.is_some(),
+            (None, Some(_)) => false,
+        };
+        entry.add(day, Counter::Due, 1);
+        entry.add(day, Counter::DueDeferred, i64::from(case.deferred()));
+        entry.add(day, Counter::DueVerified, i64::from(verified));
+        entry.add(day, Counter::DueOnTime, i64::from(verified && in_time));
+        entry.add(day, Counter::DueExtended, i64::from(case.extension_count > 0));
+        entry.add(day, Counter::DueSupervised, i64::from(case.supervision_count > 0));
+        entry.add(day, Counter::Supervisions, i64::from(case.supervision_count));
+        entry.add(day, Counter::SupervisionsInTime, i64::from(case.supervision_in_time_count));
+    }
+    if let Some((since, until)) = cohort::late_days(case) {
+        entry.add(since, Counter::OverdueIn, 1);
+        if let Some(until) = until {
+            entry.add(until, Counter::OverdueOut, 1);
+        }
+    }
+}
+
+/// The closed cohort, final states, and the first closing.
+fn closing(case: &CaseFact, entry: &mut Entry<'_>) {
+    if let Some(day) = case.closed_at.map(local_day) {
+        entry.add(day, Counter::Closed, 1);
+        if case.dispatched {
+            entry.add(day, Counter::ClosedDispatched, 1);
+            entry.add(day, Counter::ClosedFirstLead, i64::from(case.lead_change_count == 0));
+            entry.add(day, Counter::ClosedLeadChanges, i64::from(case.lead_change_count));
+        }
+        let rated = case.good_rated_at.is_some() || case.bad_rated_at.is_some();
+        entry.add(day, Counter::ClosedRated, i64::from(rated));
+        if let Some(elapsed) = case.elapsed_seconds {
+            entry.add(day, Counter::ElapsedCount, 1);
+            entry.add(day, Counter::ElapsedSeconds, elapsed);
+        }
+        if let Some(counter) = mode_counter(case.delivery_mode) {
+            entry.add(day, counter, 1);
+        }
+    }
+    if let (Some(day), Some(counter)) = (case.ended_at.map(local_day), code_counter(case.closed_code)) {
+        entry.add(day, counter, 1);
+    }
+    if let Some(day) = case.first_closed_at.map(local_day) {
+        entry.add(day, Counter::FirstClosed, 1);
+        entry.add(day, Counter::OnceResolved, i64::from(case.once_resolved));
+    }
+}
+
+/// The call-back population: completed with a call-back due.
+fn callback(case: &CaseFact, entry: &mut Entry<'_>) {
+    let Some(day) = case.completed_at.filter(|_| case.callback_due).map(local_day) else { return };
+    entry.add(day, Counter::CallbackDue, 1);
+    let is = |outcome: CallbackOutcome| i32::from(case.callback) == outcome as i32;
+    entry.add(day, Counter::CallbackUnreached, i64::from(is(CallbackOutcome::Unreached)));
+    if !is(CallbackOutcome::Reached) {
+        return;
+    }
+    entry.add(day, Counter::CallbackValid, 1);
+    let contacted = case.contact_confirmed && case.contact_in_time == Some(true);
+    entry.add(day, Counter::CallbackContacted, i64::from(contacted));
+    let told = |resolution: Resolution| i32::from(case.callback_resolution) == resolution as i32;
+    let excused = matches!(
+        ClosedCode::try_from(i32::from(case.closed_code)),
+        Ok(ClosedCode::Explained | ClosedCode::Unfounded | ClosedCode::BeyondAuthority)
+    );
+    if !excused {
+        entry.add(day, Counter::CallbackResolvable, 1);
+        entry.add(day, Counter::CallbackResolved, i64::from(told(Resolution::Resolved)));
+        entry.add(day, Counter::CallbackPartly, i64::from(told(Resolution::PartlyResolved)));
+    }
+    if case.callback_grade > 0 {
+        entry.add(day, Counter::CallbackGraded, 1);
+        entry.add(day, Counter::CallbackSatisfied, i64::from(case.callback_grade >= 3));
+        entry.add(day, Counter::CallbackWellSatisfied, i64::from(case.callback_grade >= 4));
+    }
+}
+
+/// Ratings: the last good and the last bad one of a case, each on its own day.
+fn ratings(case: &CaseFact, entry: &mut Entry<'_>) {
+    if let Some(day) = case.good_rated_at.map(local_day) {
+        entry.add(day, Counter::Rated, 1);
+        entry.add(day, Counter::RatedGood, 1);
+    }
+    if let Some(day) = case.bad_rated_at.map(local_day) {
+        let valid = case.bad_valid == Some(true);
+        entry.add(day, Counter::Rated, 1);
+        entry.add(day, Counter::RatedBad, 1);
+        entry.add(day, Counter::BadValid, i64::from(valid));
+        entry.add(day, Counter::BadRectified, i64::from(valid && case.bad_rectified == Some(true)));
+        entry.add(day, Counter::BadCalledBack, i64::from(case.bad_called_back));
+    }
+}
+
+/// The counter of closed cases by who did the work.
+pub fn mode_counter(mode: i16) -> Option<Counter> {
+    Some(match DeliveryMode::try_from(i32::from(mode)).ok()? {
+        DeliveryMode::Unspecified => return None,
+        DeliveryMode::GovDirect => Counter::ModeGovDirect,
+        DeliveryMode::GovPurchased => Counter::ModeGovPurchased,
+        DeliveryMode::Volunteer => Counter::ModeVolunteer,
+        DeliveryMode::SelfGovernance => Counter::ModeSelfGovernance,
+        DeliveryMode::Market => Counter::ModeMarket,
+    })
+}
+
+/// The counter of ended cases by why.
+pub fn code_counter(code: i16) -> Option<Counter> {
+    Some(match ClosedCode::try_from(i32::from(code)).ok()? {
+        ClosedCode::Unspecified => return None,
+        ClosedCode::Resolved => Counter::EndedResolved,
+        ClosedCode::PartlyResolved => Counter::EndedPartlyResolved,
+        ClosedCode::Explained => Counter::EndedExplained,
+        ClosedCode::Unfounded => Counter::EndedUnfounded,
+        ClosedCode::BeyondAuthority => Counter::EndedBeyondAuthority,
+        ClosedCode::SelfGoverned => Counter::EndedSelfGoverned,
+        ClosedCode::Mediated => Counter::EndedMediated,
+        ClosedCode::Withdrawn => Counter::EndedWithdrawn,
+        ClosedCode::Merged => Counter::EndedMerged,
+        ClosedCode::Declined => Counter::EndedDeclined,
+        ClosedCode::HandedOff => Counter::EndedHandedOff,
+    })
+}

@@ -1,0 +1,275 @@
+//! The golden vectors of domain.md §4.1 (a public bulletin), through the whole way: events → facts → rollup → value.
+
+use chrono::{NaiveDate, TimeDelta};
+use proto::case_routing::v1::{ClosedCode, DeliveryMode};
+use uuid::Uuid;
+
+use super::{
+    CaseEvent, Counters, Deltas, History,
+    delta::ALL,
+    indicator::{Catalogue, Totals, Value},
+    story::{Story, Verdict, at},
+};
+
+fn applied(stories: &[Story]) -> Deltas {
+    let mut history = History::default();
+    for event in stories.iter().flat_map(|s| &s.events) {
+        history.apply(&CaseEvent::of(event).unwrap().unwrap());
+    }
+    history.finish().deltas
+}
+
+/// Counts of one item (or all) in `[start, end)`.
+fn totals(deltas: &Deltas, item: &str, start: &str, end: &str) -> Totals {
+    let (start, end): (NaiveDate, NaiveDate) = (start.parse().unwrap(), end.parse().unwrap());
+    let mut totals = Totals::default();
+    let mut add = |to: fn(&mut Totals) -> &mut Counters, from: NaiveDate| {
+        for (cell, counters) in &deltas.cells {
+            if cell.item_code == item && (from..end).contains(&cell.day) {
+                *to(&mut totals) += counters;
+            }
+        }
+    };
+    add(|t| &mut t.period, start);
+    add(|t| &mut t.until_end, NaiveDate::MIN);
+    totals.durations = deltas
+        .durations
+        .iter()
+        .filter(|((cell, _), _)| cell.item_code == item && (start..end).contains(&cell.day))
+        .map(|((_, bucket), n)| (*bucket, *n))
+        .collect();
+    totals.durations.sort_unstable();
+    totals
+}
+
+fn value(totals: &Totals, code: &str) -> Value {
+    let catalogue = Catalogue::builtin();
+    catalogue.evaluate(catalogue.get(code).unwrap(), totals)
+}
+
+/// Cases of one kind with a limit that ends in December: so many closed in time, closed late, and left open.
+fn kind(item: &str, in_time: usize, late: usize, open: usize) -> Vec<Story> {
+    let start = at("2016-12-01", 9);
+    let due = at("2016-12-08", 9);
+    (0..in_time + late + open)
+        .map(|n| {
+            let mut story = Story::register(start, Uuid::from_u128(1));
+            story.accept(start, due, true).triage(start, item, "urban");
+            let task = story.dispatch(start, DeliveryMode::GovDirect, true, true);
+            if n < in_time + late {
+                let done = if n < in_time { due - TimeDelta::hours(1) } else { due + TimeDelta::hours(1) };
+                story
+                    .complete(done, task, n < in_time, 3600)
+                    .verify(done, Verdict::good())
+                    .close(done, ClosedCode::Resolved);
+            }
+            story
+        })
+        .collect()
+}
+
+#[test]
+fn the_bulletin_of_december_2016_comes_out() {
+    // Events 902/956, components 9/16; 737 of all on time; 24 filed cases fall due in January; 58 were not filed.
+    let mut stories = kind("event", 730, 172, 54);
+    stories.extend(kind("component", 7, 2, 7));
+    for n in 0..82 {
+        let start = at("2016-12-30", 9);
+        let mut story = Story::register(start, Uuid::from_u128(2));
+        if n < 24 {
+            story.accept(start, at("2017-01-06", 9), true).triage(start, "event", "urban");
+        } else {
+            story.decline(start);
+        }
+        stories.push(story);
+    }
+    let deltas = applied(&stories);
+    let all = totals(&deltas, ALL, "2016-12-01", "2017-01-01");
+
+    let intake = value(&all, "I-01");
+    assert_eq!((intake.numerator, intake.denominator, intake.value), (1054, 1054, Some(1.0)));
+    assert_eq!(value(&all, "I-15").denominator, 996);
+    assert_eq!(value(&all, "I-05").numerator, 972);
+    let completed = value(&all, "I-06");
+    assert_eq!((completed.numerator, completed.denominator, completed.value), (911, 972, Some(0.9372)));
+    let on_time = value(&all, "I-07");
+    assert_eq!((on_time.numerator, on_time.denominator, on_time.value), (737, 972, Some(0.7582)));
+    assert!(!on_time.small_sample);
+
+    let events = value(&totals(&deltas, "event", "2016-12-01", "2017-01-01"), "I-06");
+    assert_eq!((events.numerator, events.denominator, events.value), (902, 956, Some(0.9435)));
+    let components = value(&totals(&deltas, "component", "2016-12-01", "2017-01-01"), "I-06");
+    assert_eq!((components.numerator, components.denominator, components.value), (9, 16, Some(0.5625)));
+    assert!(components.small_sample);
+
+    // The 61 open ones are late at the end of the month; the 172 + 2 late ones are not any more.
+    assert_eq!(value(&all, "I-12").value, Some(61.0));
+    // January has its own: the 24, and nothing of December.
+    let january = totals(&deltas, ALL, "2017-01-01", "2017-02-01");
+    assert_eq!(value(&january, "I-05").numerator, 24);
+    assert_eq!(value(&january, "I-06").value, Some(0.0));
+    assert_eq!(value(&january, "I-12").value, Some(85.0));
+    assert_eq!(value(&january, "I-16").value, None);
+}
+
+#[test]
+fn approved_suspensions_leave_both_sides_and_lateness_is_not_washed_off() {
+    let start = at("2026-06-01", 9);
+    let due = at("2026-06-10", 18);
+    let make = |suspended_at: Option<&str>| {
+        let mut story = Story::register(start, Uuid::from_u128(1));
+        story.accept(start, due, true).triage(start, "roof", "housing").contact(start, true);
+        if let Some(day) = suspended_at {
+            story.suspend(at(day, 9));
+        }
+        story
+    };
+    let stories = [make(Some("2026-06-08")), make(Some("2026-06-12")), make(None)];
+    let june = totals(&applied(&stories), ALL, "2026-06-01", "2026-07-01");
+    let rate = value(&june, "I-07");
+    assert_eq!((rate.numerator, rate.denominator, rate.deferred), (0, 2, 1));
+    assert_eq!(value(&june, "I-12").value, Some(2.0));
+    // Taken up again with a new due time, the first one moves to July and counts as any other.
+    let [mut first, second, third] = stories;
+    first.resume(at("2026-07-05", 9), at("2026-07-07", 18));
+    let deltas = applied(&[first, second, third]);
+    let rate = value(&totals(&deltas, ALL, "2026-06-01", "2026-07-01"), "I-07");
+    assert_eq!((rate.denominator, rate.deferred), (2, 0));
+    assert_eq!(value(&totals(&deltas, ALL, "2026-07-01", "2026-08-01"), "I-05").numerator, 1);
+}
+
+#[test]
+fn the_three_rates_leave_out_who_was_not_reached_and_what_was_not_theirs_to_solve() {
+    use proto::case_routing::v1::{CallbackOutcome, Resolution};
+    let start = at("2026-06-01", 9);
+    let make = |contacted: bool, verdict: Verdict, code: ClosedCode| {
+        let mut story = Story::register(start, Uuid::from_u128(1));
+        story.accept(start, at("2026-06-10", 9), true).triage(start, "roof", "housing");
+        let task = story.dispatch(start, DeliveryMode::GovDirect, true, true);
+        story.contact(start, contacted).complete(at("2026-06-05", 9), task, true, 7200);
+        story.verify(at("2026-06-06", 9), verdict).close(at("2026-06-07", 9), code);
+        story
+    };
+    let good = Verdict::good();
+    let stories = [
+        make(true, good, ClosedCode::Resolved),
+        make(false, Verdict { grade: 2, ..good }, ClosedCode::Resolved),
+        make(true, Verdict { contact_confirmed: false, grade: 3, ..good }, ClosedCode::Resolved),
+        make(
+            true,
+            Verdict { resolution: Resolution::PartlyResolved, grade: 0, ..good },
+            ClosedCode::PartlyResolved,
+        ),
+        make(true, Verdict { resolution: Resolution::NotResolved, grade: 4, ..good }, ClosedCode::Explained),
+        make(true, Verdict { callback: CallbackOutcome::Unreached, grade: 0, ..good }, ClosedCode::Resolved),
+    ];
+    let june = totals(&applied(&stories), ALL, "2026-06-01", "2026-07-01");
+    let of = |code: &str| {
+        let v = value(&june, code);
+        (v.numerator, v.denominator)
+    };
+    assert_eq!(of("I-16"), (3, 5));
+    assert_eq!(of("I-17"), (3, 4));
+    assert_eq!(of("I-18"), (3, 4));
+    assert_eq!(of("I-18-strict"), (2, 4));
+    assert_eq!(value(&june, "I-19").value, Some(0.705)); // 0.30 * 0.6 + 0.35 * 0.75 * 2
+    assert_eq!(value(&june, "I-11").value, Some(7200.0));
+    assert!((value(&june, "I-11-p50").value.unwrap() - 7200.0).abs() < 7200.0 / 32.0);
+}
+
+#[test]
+fn once_resolved_is_lost_by_rework_or_by_a_reopening_within_thirty_days() {
+    let start = at("2026-06-01", 9);
+    let unit = Uuid::from_u128(1);
+    let whole = || Story::whole(start, unit, "roof", "housing");
+    let mut early = whole();
+    early.reopen(at("2026-06-20", 9), at("2026-06-30", 9));
+    let mut late = whole();
+    late.reopen(at("2026-08-20", 9), at("2026-08-30", 9));
+    let mut reworked = Story::register(start, unit);
+    reworked.accept(start, at("2026-06-10", 9), true).triage(start, "roof", "housing");
+    let task = reworked.dispatch(start, DeliveryMode::GovDirect, true, true);
+    reworked
+        .complete(at("2026-06-02", 9), task, true, 3600)
+        .rework(at("2026-06-03", 9), task, at("2026-06-06", 9))
+        .complete(at("2026-06-04", 9), task, true, 7200)
+        .verify(at("2026-06-05", 9), Verdict::good())
+        .close(at("2026-06-06", 9), ClosedCode::Resolved);
+    let june = totals(&applied(&[whole(), early, late, reworked]), ALL, "2026-06-01", "2026-07-01");
+    let once = value(&june, "I-08");
+    assert_eq!((once.numerator, once.denominator, once.value), (2, 4, Some(0.5)));
+    assert_eq!(value(&june, "I-09").numerator, 1);
+    // The reopened ones are open again, so they are not among the closed.
+    assert_eq!(value(&june, "I-21").denominator, 2);
+}
+
+#[test]
+fn bad_ratings_count_on_their_own_day_and_are_followed_up() {
+    let mut story = Story::whole(at("2026-06-01", 9), Uuid::from_u128(1), "roof", "housing");
+    let task = Uuid::from_u128(9);
+    story
+        .rate(at("2026-06-10", 9), 1, Some(true))
+        .reopen(at("2026-06-11", 9), at("2026-06-15", 9))
+        .complete(at("2026-06-14", 9), task, true, 9000)
+        .verify(at("2026-06-15", 9), Verdict::good())
+        .close(at("2026-06-16", 9), ClosedCode::Resolved);
+    let deltas = applied(&[story]);
+    let june = totals(&deltas, ALL, "2026-06-01", "2026-07-01");
+    for (code, expected) in [
+        ("I-20", (1, 2)),
+        ("I-20-bad", (1, 2)),
+        ("I-20-rectified", (1, 1)),
+        ("I-20-called-back", (1, 1)),
+        ("I-21", (1, 1)),
+    ] {
+        let v = value(&june, code);
+        assert_eq!((v.numerator, v.denominator), expected, "{code}");
+    }
+    let day = totals(&deltas, ALL, "2026-06-10", "2026-06-11");
+    assert_eq!(value(&day, "I-20-bad").value, Some(1.0));
+}
+
+#[test]
+fn tasks_dispatch_and_the_share_of_social_action() {
+    let start = at("2026-06-01", 9);
+    let mut stories = Vec::new();
+    for mode in [
+        DeliveryMode::GovDirect,
+        DeliveryMode::Volunteer,
+        DeliveryMode::SelfGovernance,
+        DeliveryMode::GovPurchased,
+        DeliveryMode::Market,
+    ] {
+        let mut story = Story::register(start, Uuid::from_u128(1));
+        story.accept(start, at("2026-06-10", 9), true).triage(start, "help", "civil");
+        let mut task = story.dispatch(start, mode, true, true);
+        if mode == DeliveryMode::GovDirect {
+            story.object(start, task).rule(start, task, true).supervise(start, 1, Some(true));
+            story.supervise(start, 0, None);
+            task = story.dispatch(start, mode, false, false);
+        }
+        story
+            .sign(start, task, mode != DeliveryMode::Market)
+            .extend(start, at("2026-06-12", 9))
+            .complete(at("2026-06-05", 9), task, true, 7200)
+            .verify(at("2026-06-06", 9), Verdict::good())
+            .close(at("2026-06-07", 9), ClosedCode::Resolved);
+        stories.push(story);
+    }
+    let june = totals(&applied(&stories), ALL, "2026-06-01", "2026-07-01");
+    for (code, expected) in [
+        ("I-02", (5, 5)),
+        ("I-03", (4, 5)),
+        ("I-04", (4, 6)),
+        ("I-10", (5, 5)),
+        ("I-13", (1, 5)),
+        ("I-13-answered", (1, 1)),
+        ("I-14", (1, 6)),
+        ("I-14-upheld", (1, 1)),
+        ("I-14-moves", (1, 5)),
+        ("I-34", (3, 4)),
+    ] {
+        let v = value(&june, code);
+        assert_eq!((v.numerator, v.denominator), expected, "{code}");
+    }
+}

@@ -1,0 +1,435 @@
+//! Indicators as versioned definitions (domain.md §4): data, read from `data/indicators.toml`, so that a city's own
+//! method is another definition and not other code. A denominator of 0 gives no value, never 0 % or 100 %.
+
+use std::{collections::BTreeMap, sync::LazyLock};
+
+use serde::Deserialize;
+
+use super::{Counter, Counters, histogram};
+
+/// A denominator below this is a small sample (domain.md §4.0).
+pub const SMALL_SAMPLE: i64 = 30;
+
+static BUILTIN: LazyLock<Catalogue> = LazyLock::new(|| {
+    Catalogue::from_toml(include_str!("../../data/indicators.toml"))
+        .expect("a test reads the embedded definitions")
+});
+
+/// The definitions in force.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Catalogue {
+    definitions: Vec<Definition>,
+}
+
+/// What can be wrong with a file of definitions.
+#[derive(Debug, thiserror::Error)]
+pub enum DefinitionError {
+    /// Not the expected form.
+    #[error("the definitions cannot be read: {0}")]
+    Form(#[from] toml::de::Error),
+    /// A definition that makes no sense.
+    #[error("{code}: {problem}")]
+    Definition {
+        /// Its code.
+        code: String,
+        /// What is wrong.
+        problem: String,
+    },
+}
+
+/// One versioned definition.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Definition {
+    /// Code of domain §4, such as `I-07`; a part or variant has a suffix.
+    pub code: String,
+    /// Grows when the formula changes.
+    pub version: i32,
+    /// Name in Chinese.
+    pub name_zh: String,
+    /// Name in English.
+    pub name_en: String,
+    /// How it is computed.
+    pub formula: Formula,
+    /// By which days its cases count.
+    pub cohort: Cohort,
+    /// What is better.
+    pub direction: Direction,
+    /// Named set of methods.
+    pub profile: String,
+    /// Counted beside the value: cases left out of both sides.
+    pub deferred: Sum,
+    /// Shown on the board.
+    pub board: bool,
+}
+
+/// How a value is computed from counters.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Formula {
+    /// A share or a mean.
+    Ratio(Sum, Sum),
+    /// A number of cases.
+    Count(Sum),
+    /// A quantile of the resolve clock, in seconds.
+    Quantile(f64),
+    /// Weighted mean of other indicators, Σ w = 1.
+    Composite(Vec<(String, f64)>),
+}
+
+/// A signed sum of counters.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Sum(Vec<(i64, Counter)>);
+
+/// Which facts count in a period.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cohort {
+    /// Registered in the period.
+    Intake,
+    /// First dispatched in the period.
+    Dispatch,
+    /// Attributed to the period by the earlier of due and completion day.
+    Due,
+    /// Closed in the period.
+    Closed,
+    /// Tasks issued or submitted in the period.
+    Task,
+    /// Completed in the period with a call-back due.
+    Callback,
+    /// Rated in the period.
+    Rating,
+    /// As things stand at the end of the period, whenever they began.
+    Stock,
+}
+
+/// What is better.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    /// More is better.
+    HigherIsBetter,
+    /// Less is better.
+    LowerIsBetter,
+    /// Neither.
+    Neutral,
+}
+
+/// What was counted for a unit and a period.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Totals {
+    /// Counters of the days in the period.
+    pub period: Counters,
+    /// Counters of all days before the end of the period.
+    pub until_end: Counters,
+    /// Resolve clocks of cases closed in the period, by bucket, in order.
+    pub durations: Vec<(i16, i64)>,
+}
+
+/// A value with what it was made of.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Value {
+    /// Above the line.
+    pub numerator: i64,
+    /// Below the line.
+    pub denominator: i64,
+    /// Four decimals; unset on an empty denominator.
+    pub value: Option<f64>,
+    /// The denominator is below [`SMALL_SAMPLE`].
+    pub small_sample: bool,
+    /// Cases left out of both sides (缓办).
+    pub deferred: i64,
+}
+
+#[derive(Deserialize)]
+struct File {
+    indicator: Vec<Raw>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw {
+    code: String,
+    version: i32,
+    name_zh: String,
+    name_en: String,
+    cohort: Cohort,
+    direction: Direction,
+    profile: String,
+    numerator: Option<Vec<String>>,
+    denominator: Option<Vec<String>>,
+    quantile: Option<f64>,
+    #[serde(default)]
+    weights: BTreeMap<String, f64>,
+    #[serde(default)]
+    deferred: Vec<String>,
+    #[serde(default)]
+    board: bool,
+}
+
+impl Catalogue {
+    /// The definitions of this build.
+    pub fn builtin() -> &'static Self {
+        &BUILTIN
+    }
+
+    /// Reads definitions; the order of the file is kept.
+    pub fn from_toml(text: &str) -> Result<Self, DefinitionError> {
+        let file: File = toml::from_str(text)?;
+        let mut definitions: Vec<Definition> = Vec::new();
+        for raw in file.indicator {
+            let code = raw.code.clone();
+            let wrong = |problem: String| DefinitionError::Definition { code: code.clone(), problem };
+            let definition = Definition::try_from(raw).map_err(wrong)?;
+            if definitions.iter().any(|d| d.code == definition.code) {
+                return Err(wrong("is defined twice".to_owned()));
+            }
+            if let Formula::Composite(parts) = &definition.formula {
+                let sum: f64 = parts.iter().map(|(_, weight)| weight).sum();
+                if (sum - 1.0).abs() > 1e-9 {
+                    return Err(wrong(format!("its weights add up to {sum}, not to 1")));
+                }
+                if let Some((part, _)) = parts.iter().find(|(p, _)| !definitions.iter().any(|d| d.code == *p))
+                {
+                    return Err(wrong(format!("{part} is not defined before it")));
+                }
+            }
+            definitions.push(definition);
+        }
+        Ok(Self { definitions })
+    }
+
+    /// All definitions.
+    pub fn definitions(&self) -> &[Definition] {
+        &self.definitions
+    }
+
+    /// The definition of this code.
+    pub fn get(&self, code: &str) -> Option<&Definition> {
+        self.definitions.iter().find(|d| d.code == code)
+    }
+
+    /// The value of a definition for what was counted.
+    pub fn evaluate(&self, definition: &Definition, totals: &Totals) -> Value {
+        let counters = match definition.cohort {
+            Cohort::Stock => &totals.until_end,
+            _ => &totals.period,
+        };
+        let deferred = definition.deferred.of(counters);
+        let made = |numerator: i64, denominator: i64, value: Option<f64>| Value {
+            numerator,
+            denominator,
+            value,
+            small_sample: denominator < SMALL_SAMPLE,
+            deferred,
+        };
+        match &definition.formula {
+            Formula::Ratio(numerator, denominator) => {
+                let (n, d) = (numerator.of(counters), denominator.of(counters));
+                made(n, d, ratio(n, d))
+            }
+            Formula::Count(sum) => {
+                let n = sum.of(counters);
+                Value { small_sample: false, ..made(n, 1, Some(n as f64)) }
+            }
+            Formula::Quantile(q) => {
+                let count = totals.durations.iter().map(|(_, n)| n).sum();
+                let value = histogram::quantile(&totals.durations, *q);
+                made(value.map_or(0, |v| v.round() as i64), count, value.map(|v| round4(v)))
+            }
+            Formula::Composite(parts) => {
+                let values: Option<Vec<(f64, Value)>> = parts
+                    .iter()
+                    .map(|(code, weight)| Some((*weight, self.evaluate(self.get(code)?, totals))))
+                    .collect();
+                let values = values.unwrap_or_default();
+                let n = values.iter().map(|(_, v)| v.denominator).min().unwrap_or_default();
+                let sum: Option<f64> = values.iter().map(|(w, v)| v.value.map(|v| w * v)).sum();
+                let value = sum.filter(|_| n > 0).map(round4);
+                made(value.map_or(0, |v| (v * n as f64).round() as i64), n, value)
+            }
+        }
+    }
+}
+
+impl TryFrom<Raw> for Definition {
+    type Error = String;
+
+    fn try_from(raw: Raw) -> Result<Self, String> {
+        let formula = match (raw.numerator, raw.denominator, raw.quantile, raw.weights.is_empty()) {
+            (Some(n), Some(d), None, true) => Formula::Ratio(Sum::parse(&n)?, Sum::parse(&d)?),
+            (Some(n), None, None, true) => Formula::Count(Sum::parse(&n)?),
+            (None, None, Some(q), true) if (0.0..=1.0).contains(&q) => Formula::Quantile(q),
+            (None, None, None, false) => Formula::Composite(raw.weights.into_iter().collect()),
+            _ => {
+                return Err(
+                    "needs numerator and denominator, a numerator alone, a quantile, or weights".into()
+                );
+            }
+        };
+        Ok(Self {
+            code: raw.code,
+            version: raw.version,
+            name_zh: raw.name_zh,
+            name_en: raw.name_en,
+            formula,
+            cohort: raw.cohort,
+            direction: raw.direction,
+            profile: raw.profile,
+            deferred: Sum::parse(&raw.deferred)?,
+            board: raw.board,
+        })
+    }
+}
+
+impl Definition {
+    /// Numerator and denominator as text.
+    pub fn texts(&self) -> (String, String) {
+        match &self.formula {
+            Formula::Ratio(n, d) => (n.to_string(), d.to_string()),
+            Formula::Count(n) => (n.to_string(), "1".to_owned()),
+            Formula::Quantile(q) => {
+                (format!("quantile {q} of the resolve clock, s"), "elapsed_count".to_owned())
+            }
+            Formula::Composite(parts) => {
+                let terms: Vec<String> = parts.iter().map(|(code, w)| format!("{w} * {code}")).collect();
+                (terms.join(" + "), "1".to_owned())
+            }
+        }
+    }
+}
+
+impl Sum {
+    fn parse(terms: &[String]) -> Result<Self, String> {
+        let parse = |term: &String| {
+            let (sign, name) = match term.strip_prefix('-') {
+                Some(name) => (-1, name),
+                None => (1, term.as_str()),
+            };
+            Counter::by_name(name).map(|c| (sign, c)).ok_or_else(|| format!("{name} is no counter"))
+        };
+        terms.iter().map(parse).collect::<Result<_, _>>().map(Self)
+    }
+
+    fn of(&self, counters: &Counters) -> i64 {
+        self.0.iter().map(|(sign, counter)| sign * counters[*counter]).sum()
+    }
+}
+
+impl std::fmt::Display for Sum {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (place, (sign, counter)) in self.0.iter().enumerate() {
+            match (place, *sign < 0) {
+                (0, false) => {}
+                (0, true) => f.write_str("-")?,
+                (_, false) => f.write_str(" + ")?,
+                (_, true) => f.write_str(" - ")?,
+            }
+            f.write_str(counter.name())?;
+        }
+        Ok(())
+    }
+}
+
+impl Cohort {
+    /// Its name in answers.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Intake => "intake",
+            Self::Dispatch => "dispatch",
+            Self::Due => "due",
+            Self::Closed => "closed",
+            Self::Task => "task",
+            Self::Callback => "callback",
+            Self::Rating => "rating",
+            Self::Stock => "stock",
+        }
+    }
+}
+
+impl Direction {
+    /// Its name in answers.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::HigherIsBetter => "higher_is_better",
+            Self::LowerIsBetter => "lower_is_better",
+            Self::Neutral => "neutral",
+        }
+    }
+}
+
+/// A ratio with four decimals, rounded half up in whole numbers; `None` on an empty denominator.
+pub fn ratio(numerator: i64, denominator: i64) -> Option<f64> {
+    if denominator <= 0 {
+        return None;
+    }
+    let (n, d) = (i128::from(numerator), i128::from(denominator));
+    let ten_thousandths = (n * 20_000 + d).div_euclid(2 * d);
+    Some(ten_thousandths as f64 / 10_000.0)
+}
+
+fn round4(value: f64) -> f64 {
+    (value * 10_000.0).round() / 10_000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_embedded_definitions_can_be_read() {
+        let catalogue = Catalogue::from_toml(include_str!("../../data/indicators.toml")).unwrap();
+        for code in [
+            "I-01", "I-02", "I-03", "I-04", "I-05", "I-06", "I-07", "I-08", "I-09", "I-10", "I-11", "I-12",
+            "I-13", "I-14", "I-15", "I-16", "I-17", "I-18", "I-19", "I-20", "I-21", "I-34",
+        ] {
+            assert!(catalogue.get(code).is_some(), "{code} is missing");
+        }
+        assert_eq!(catalogue.get("I-07").unwrap().texts().1, "due - due_deferred");
+    }
+
+    #[test]
+    fn ratios_have_four_decimals_rounded_half_up_and_nothing_by_nothing_is_no_value() {
+        assert_eq!(ratio(911, 972), Some(0.9372));
+        assert_eq!(ratio(1, 8), Some(0.125));
+        assert_eq!(ratio(1, 20_000), Some(0.0001));
+        assert_eq!(ratio(0, 7), Some(0.0));
+        assert_eq!(ratio(0, 0), None);
+    }
+
+    #[test]
+    fn a_definition_that_makes_no_sense_is_refused_by_its_code() {
+        let definition = |body: &str| {
+            let head = "[[indicator]]\ncode='X-1'\nversion=1\nname_zh='甲'\nname_en='A'\ncohort='due'\n\
+                        direction='neutral'\nprofile='p'\n";
+            Catalogue::from_toml(&format!("{head}{body}"))
+        };
+        assert!(definition("numerator=['due']\ndenominator=['closed']").is_ok());
+        for (body, problem) in [
+            ("numerator=['due']\ndenominator=['nonsense']", "X-1: nonsense is no counter"),
+            ("quantile=0.5\nnumerator=['due']", "X-1: needs numerator"),
+            ("weights={'I-16'=0.5}", "X-1: its weights add up to 0.5"),
+            ("weights={'I-16'=1.0}", "X-1: I-16 is not defined before it"),
+        ] {
+            let error = definition(body).unwrap_err().to_string();
+            assert!(error.starts_with(problem), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_composite_has_no_value_while_a_part_has_none() {
+        let catalogue = Catalogue::builtin();
+        let score = catalogue.get("I-19").unwrap();
+        let mut totals = Totals::default();
+        assert_eq!(catalogue.evaluate(score, &totals).value, None);
+        totals.period[Counter::CallbackValid] = 10;
+        totals.period[Counter::CallbackContacted] = 10;
+        totals.period[Counter::CallbackResolvable] = 10;
+        totals.period[Counter::CallbackResolved] = 8;
+        assert_eq!(catalogue.evaluate(score, &totals).value, None);
+        totals.period[Counter::CallbackGraded] = 5;
+        totals.period[Counter::CallbackSatisfied] = 4;
+        let value = catalogue.evaluate(score, &totals);
+        assert_eq!(value.value, Some(0.86)); // 0.30 + 0.35 * 0.8 + 0.35 * 0.8
+        assert!(value.small_sample);
+        assert_eq!(value.denominator, 5);
+    }
+}

@@ -1,0 +1,305 @@
+//! Stories of cases for tests: each verb appends the events that case-routing would send. A story checks no
+//! transition; it only keeps versions and the case's standing as case-routing does.
+
+#![allow(dead_code, reason = "every test uses a part of it")]
+
+use chassis::{Timestamp, clock::new_id, clock::to_proto, event::Event};
+use chrono::TimeDelta;
+use proto::case_routing::v1::*;
+use uuid::Uuid;
+
+/// A case in the making.
+#[derive(Clone, Debug)]
+pub struct Story {
+    pub case_id: Uuid,
+    pub version: i64,
+    pub facts: CaseFacts,
+    pub events: Vec<Event>,
+}
+
+/// What verifier and requester say.
+#[derive(Clone, Copy, Debug)]
+pub struct Verdict {
+    pub callback: CallbackOutcome,
+    pub grade: i32,
+    pub resolution: Resolution,
+    pub contact_confirmed: bool,
+}
+
+impl Verdict {
+    /// Reached, resolved, contacted, content.
+    pub fn good() -> Self {
+        Self {
+            callback: CallbackOutcome::Reached,
+            grade: 5,
+            resolution: Resolution::Resolved,
+            contact_confirmed: true,
+        }
+    }
+}
+
+/// An instant, from a local date and hour in Shanghai: `at("2026-11-24", 9)`.
+pub fn at(day: &str, hour: i64) -> Timestamp {
+    let day: chrono::NaiveDate = day.parse().unwrap();
+    calendar::instant(day, chrono::NaiveTime::MIN) + TimeDelta::hours(hour)
+}
+
+impl Story {
+    pub fn register(at: Timestamp, place: Uuid) -> Self {
+        let mut story = Self {
+            case_id: new_id(),
+            version: 0,
+            facts: CaseFacts { place_unit_id: place.to_string(), ..CaseFacts::default() },
+            events: Vec::new(),
+        };
+        story.facts.registered_time = Some(to_proto(at));
+        story.facts.set_state(CaseState::Registered);
+        let facts = story.sent();
+        story.send(at, |case_id| CaseRegistered { case_id, facts, ..Default::default() });
+        story
+    }
+
+    pub fn accept(&mut self, at: Timestamp, due: Timestamp, in_time: bool) -> &mut Self {
+        self.facts.set_state(CaseState::Accepted);
+        self.facts.accepted_time = Some(to_proto(at));
+        self.facts.resolve_due_time = Some(to_proto(due));
+        let facts = self.sent();
+        self.send(at, |case_id| CaseAccepted { case_id, facts, in_time, by_silence: false })
+    }
+
+    pub fn decline(&mut self, at: Timestamp) -> &mut Self {
+        self.end(CaseState::NotAccepted, ClosedCode::Declined);
+        let facts = self.sent();
+        self.send(at, |case_id| CaseDeclined { case_id, facts, in_time: true, ..Default::default() })
+    }
+
+    pub fn merge(&mut self, at: Timestamp, into: Uuid) -> &mut Self {
+        self.end(CaseState::Merged, ClosedCode::Merged);
+        let facts = self.sent();
+        self.send(at, |case_id| CaseMerged { case_id, facts, into_case_id: into.to_string(), in_time: true })
+    }
+
+    pub fn triage(&mut self, at: Timestamp, item: &str, line: &str) -> &mut Self {
+        self.facts.set_state(CaseState::Triaged);
+        item.clone_into(&mut self.facts.item_code);
+        line.clone_into(&mut self.facts.line);
+        let facts = self.sent();
+        self.send(at, |case_id| CaseTriaged { case_id, facts })
+    }
+
+    pub fn move_to(&mut self, at: Timestamp, place: Uuid) -> &mut Self {
+        self.facts.place_unit_id = place.to_string();
+        let (item, line) = (self.facts.item_code.clone(), self.facts.line.clone());
+        self.triage(at, &item, &line)
+    }
+
+    /// Gives the id of the lead's task.
+    pub fn dispatch(&mut self, at: Timestamp, mode: DeliveryMode, first: bool, in_time: bool) -> Uuid {
+        let task = new_id();
+        self.facts.set_state(CaseState::Dispatched);
+        self.facts.set_delivery_mode(mode);
+        if !first {
+            self.facts.lead_change_count += 1;
+        }
+        let (facts, task_id) = (self.sent(), task.to_string());
+        self.send(at, |case_id| CaseDispatched {
+            case_id,
+            facts,
+            task_id,
+            first,
+            in_time,
+            ..Default::default()
+        });
+        let (facts, task_id) = (self.sent(), task.to_string());
+        self.send(at, |case_id| TaskIssued {
+            case_id,
+            task_id,
+            facts,
+            sign_due_time: Some(to_proto(at + TimeDelta::hours(4))),
+            ..Default::default()
+        });
+        task
+    }
+
+    pub fn sign(&mut self, at: Timestamp, task: Uuid, in_time: bool) -> &mut Self {
+        self.facts.set_state(CaseState::Signed);
+        let (facts, task_id) = (self.sent(), task.to_string());
+        self.send(at, |case_id| TaskSigned { case_id, task_id, facts, in_time, ..Default::default() })
+    }
+
+    pub fn object(&mut self, at: Timestamp, task: Uuid) -> &mut Self {
+        self.facts.set_state(CaseState::Objected);
+        let (facts, task_id) = (self.sent(), task.to_string());
+        self.send(at, |case_id| TaskObjected { case_id, task_id, facts, ..Default::default() })
+    }
+
+    pub fn rule(&mut self, at: Timestamp, task: Uuid, objection_upheld: bool) -> &mut Self {
+        self.facts.set_state(CaseState::Dispatched);
+        let (facts, task_id) = (self.sent(), task.to_string());
+        self.send(at, |case_id| ArbitrationRuled {
+            case_id,
+            task_id,
+            facts,
+            objection_upheld,
+            ..Default::default()
+        })
+    }
+
+    pub fn contact(&mut self, at: Timestamp, in_time: bool) -> &mut Self {
+        self.facts.set_state(CaseState::InProgress);
+        let facts = self.sent();
+        self.send(at, |case_id| CaseContacted { case_id, facts, in_time })
+    }
+
+    pub fn supervise(&mut self, at: Timestamp, level: i32, answered_in_time: Option<bool>) -> &mut Self {
+        let facts = self.sent();
+        self.send(at, |case_id| SupervisionIssued { case_id, facts, level, ..Default::default() });
+        if let Some(in_time) = answered_in_time {
+            let facts = self.sent();
+            self.send(at, |case_id| SupervisionAnswered { case_id, facts, in_time, ..Default::default() });
+        }
+        self
+    }
+
+    pub fn suspend(&mut self, at: Timestamp) -> &mut Self {
+        self.facts.set_state(CaseState::Suspended);
+        self.facts.due_before_pause_time = self.facts.resolve_due_time;
+        let facts = self.sent();
+        self.send(at, |case_id| CaseSuspended { case_id, facts, ..Default::default() })
+    }
+
+    pub fn resume(&mut self, at: Timestamp, due: Timestamp) -> &mut Self {
+        self.facts.set_state(CaseState::InProgress);
+        self.facts.due_before_pause_time = None;
+        self.facts.resolve_due_time = Some(to_proto(due));
+        let facts = self.sent();
+        self.send(at, |case_id| CaseResumed { case_id, facts })
+    }
+
+    pub fn extend(&mut self, at: Timestamp, due: Timestamp) -> &mut Self {
+        self.facts.extension_count += 1;
+        self.facts.resolve_due_time = Some(to_proto(due));
+        let facts = self.sent();
+        self.send(at, |case_id| CaseExtended { case_id, facts, ..Default::default() })
+    }
+
+    pub fn complete(&mut self, at: Timestamp, task: Uuid, in_time: bool, elapsed_seconds: i64) -> &mut Self {
+        let (facts, task_id) = (self.sent(), task.to_string());
+        self.send(at, |case_id| TaskSubmitted { case_id, task_id, facts, in_time, ..Default::default() });
+        self.facts.set_state(CaseState::Completed);
+        self.facts.completed_time = Some(to_proto(at));
+        let (facts, task_id) = (self.sent(), task.to_string());
+        self.send(at, |case_id| CaseCompleted {
+            case_id,
+            facts,
+            task_id,
+            in_time,
+            completed_time: Some(to_proto(at)),
+            elapsed_seconds,
+            callback_due: true,
+            ..Default::default()
+        })
+    }
+
+    pub fn verify(&mut self, at: Timestamp, verdict: Verdict) -> &mut Self {
+        self.facts.set_state(CaseState::Verifying);
+        let facts = self.sent();
+        self.send(at, |case_id| VerificationStarted { case_id, facts, ..Default::default() });
+        self.facts.set_state(CaseState::Resolved);
+        let facts = self.sent();
+        self.send(at, |case_id| CaseVerified {
+            case_id,
+            facts,
+            resolution: verdict.resolution.into(),
+            callback: verdict.callback.into(),
+            callback_grade: verdict.grade,
+            contact_confirmed: verdict.contact_confirmed,
+            callback_resolution: verdict.resolution.into(),
+            ..Default::default()
+        })
+    }
+
+    pub fn rework(&mut self, at: Timestamp, task: Uuid, due: Timestamp) -> &mut Self {
+        self.facts.set_state(CaseState::InProgress);
+        self.facts.rework_count += 1;
+        self.facts.completed_time = None;
+        self.facts.resolve_due_time = Some(to_proto(due));
+        let (facts, task_id) = (self.sent(), task.to_string());
+        self.send(at, |case_id| CaseReworkOrdered { case_id, facts, task_id, ..Default::default() });
+        let (facts, task_id) = (self.sent(), task.to_string());
+        self.send(at, |case_id| TaskReturned { case_id, task_id, facts, ..Default::default() })
+    }
+
+    pub fn rate(&mut self, at: Timestamp, grade: i32, judged: Option<bool>) -> &mut Self {
+        let facts = self.sent();
+        self.send(at, |case_id| RatingReceived { case_id, facts, grade, ..Default::default() });
+        if let Some(valid) = judged {
+            let facts = self.sent();
+            self.send(at, |case_id| RatingJudged { case_id, facts, grade, valid });
+        }
+        self
+    }
+
+    pub fn close(&mut self, at: Timestamp, code: ClosedCode) -> &mut Self {
+        self.end(CaseState::Closed, code);
+        let facts = self.sent();
+        self.send(at, |case_id| CaseClosed {
+            case_id,
+            facts,
+            closed_time: Some(to_proto(at)),
+            ..Default::default()
+        })
+    }
+
+    pub fn reopen(&mut self, at: Timestamp, due: Timestamp) -> &mut Self {
+        self.facts.set_state(CaseState::Triaged);
+        self.facts.set_closed_code(ClosedCode::Unspecified);
+        self.facts.reopen_count += 1;
+        self.facts.completed_time = None;
+        self.facts.resolve_due_time = Some(to_proto(due));
+        let facts = self.sent();
+        self.send(at, |case_id| CaseReopened { case_id, facts, ..Default::default() })
+    }
+
+    pub fn withdraw(&mut self, at: Timestamp) -> &mut Self {
+        self.end(CaseState::Withdrawn, ClosedCode::Withdrawn);
+        let facts = self.sent();
+        self.send(at, |case_id| CaseWithdrawn { case_id, facts, ..Default::default() })
+    }
+
+    /// A whole life within its limits: registered, dispatched, done after a day, verified, rated, closed.
+    pub fn whole(start: Timestamp, place: Uuid, item: &str, line: &str) -> Self {
+        let hours = |n| start + TimeDelta::hours(n);
+        let mut story = Self::register(start, place);
+        story.accept(hours(1), hours(120), true).triage(hours(1), item, line);
+        let task = story.dispatch(hours(2), DeliveryMode::GovDirect, true, true);
+        story
+            .sign(hours(3), task, true)
+            .contact(hours(4), true)
+            .complete(hours(24), task, true, 23 * 3600)
+            .verify(hours(26), Verdict::good())
+            .rate(hours(30), 5, None)
+            .close(hours(30), ClosedCode::Resolved);
+        story
+    }
+
+    fn end(&mut self, state: CaseState, code: ClosedCode) {
+        self.facts.set_state(state);
+        self.facts.set_closed_code(code);
+    }
+
+    fn sent(&self) -> Option<CaseFacts> {
+        Some(self.facts.clone())
+    }
+
+    fn send<M: proto::EventMessage>(
+        &mut self,
+        at: Timestamp,
+        message: impl FnOnce(String) -> M,
+    ) -> &mut Self {
+        self.version += 1;
+        let message = message(self.case_id.to_string());
+        self.events.push(Event::of("case-routing", at, self.case_id, self.version, &message));
+        self
+    }
+}
