@@ -1,0 +1,124 @@
+//! Sessions and persons whose tokens are refused before they run out. Fed by identity's events through the topology
+//! consumer and looked up on every call; entries leave once no token they bar can still be valid.
+
+use std::collections::HashMap;
+
+use arc_swap::ArcSwap;
+use chrono::TimeDelta;
+use uuid::Uuid;
+
+use super::Verified;
+use crate::clock::Timestamp;
+
+/// Longest life of an access token that a person's revocation has to outlive (tokens last ten minutes).
+const TOKEN_LIFE: TimeDelta = TimeDelta::hours(1);
+
+/// What is barred now.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Revoked {
+    /// Session to the instant from which the entry is no longer needed.
+    pub sessions: HashMap<Uuid, Timestamp>,
+    /// Person to the instant before which issued tokens are refused.
+    pub persons: HashMap<Uuid, Timestamp>,
+}
+
+/// Shared, read on every call.
+#[derive(Debug, Default)]
+pub struct Revocations(ArcSwap<Revoked>);
+
+impl Revocations {
+    /// Bars a session until its last token has run out.
+    pub fn bar_session(&self, session_id: Uuid, until: Timestamp) {
+        self.0.rcu(|revoked| {
+            let mut next = Revoked::clone(revoked);
+            let at = next.sessions.entry(session_id).or_insert(until);
+            *at = until.max(*at);
+            next
+        });
+    }
+
+    /// Bars the tokens of a person that were issued before an instant.
+    pub fn bar_person(&self, person_id: Uuid, before: Timestamp) {
+        self.0.rcu(|revoked| {
+            let mut next = Revoked::clone(revoked);
+            let at = next.persons.entry(person_id).or_insert(before);
+            *at = before.max(*at);
+            next
+        });
+    }
+
+    /// Puts what the database holds in place of what was known.
+    pub fn replace(&self, revoked: Revoked) {
+        self.0.store(revoked.into());
+    }
+
+    /// Forgets what bars nothing any more at `now` (real time).
+    pub fn prune(&self, now: Timestamp) {
+        self.0.rcu(|revoked| {
+            let mut next = Revoked::clone(revoked);
+            next.sessions.retain(|_, until| *until > now);
+            next.persons.retain(|_, before| *before + TOKEN_LIFE > now);
+            next
+        });
+    }
+
+    /// Whether a token is barred.
+    pub fn bars(&self, token: &Verified) -> bool {
+        let revoked = self.0.load();
+        (!revoked.sessions.is_empty() && revoked.sessions.contains_key(&token.session_id))
+            || (!revoked.persons.is_empty()
+                && revoked.persons.get(&token.subject).is_some_and(|before| token.issued < *before))
+    }
+
+    /// What is barred now.
+    pub fn load(&self) -> std::sync::Arc<Revoked> {
+        self.0.load_full()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::TokenKind;
+    use crate::clock::{Clock, new_id};
+
+    fn token(issued: Timestamp) -> Verified {
+        Verified {
+            subject: Uuid::from_u128(1),
+            session_id: Uuid::from_u128(2),
+            actor_ref: "p".into(),
+            org_id: None,
+            kind: TokenKind::Person,
+            scopes: Vec::new(),
+            issued,
+            expires: issued + TimeDelta::minutes(10),
+        }
+    }
+
+    #[test]
+    fn a_barred_session_is_refused_and_others_are_not() {
+        let now = Clock::system().real_now();
+        let list = Revocations::default();
+        assert!(!list.bars(&token(now)));
+        list.bar_session(new_id(), now);
+        assert!(!list.bars(&token(now)));
+        list.bar_session(Uuid::from_u128(2), now + TimeDelta::minutes(10));
+        assert!(list.bars(&token(now)));
+        list.prune(now + TimeDelta::minutes(5));
+        assert!(list.bars(&token(now)));
+        list.prune(now + TimeDelta::minutes(11));
+        assert!(!list.bars(&token(now)));
+    }
+
+    #[test]
+    fn tokens_from_before_are_refused_and_newer_ones_are_not() {
+        let now = Clock::system().real_now();
+        let list = Revocations::default();
+        list.bar_person(Uuid::from_u128(1), now);
+        list.bar_person(Uuid::from_u128(1), now - TimeDelta::hours(1));
+        assert!(list.bars(&token(now - TimeDelta::milliseconds(1))));
+        assert!(!list.bars(&token(now)), "issued after the revocation");
+        list.prune(now + TimeDelta::hours(2));
+        assert!(list.load().persons.is_empty());
+    }
+}

@@ -1,0 +1,214 @@
+//! The only place that reads the time or makes ids. Domain time is real time plus a persisted offset that only moves
+//! forward (demonstrations and tests); leases, tokens and retries use real time. Instants are cut to microseconds
+//! here, because PostgreSQL keeps no more and a value must equal itself after a round trip.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio::sync::watch;
+use uuid::Uuid;
+
+/// An instant in UTC, whole microseconds.
+pub type Timestamp = DateTime<Utc>;
+
+/// Domain time and real time. Cheap to clone; clones share the offset.
+#[derive(Clone, Debug)]
+pub struct Clock(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    /// Microseconds since the epoch of a fixed clock; `None` follows real time.
+    fixed: Option<AtomicI64>,
+    /// Domain minus real time in microseconds.
+    offset: AtomicI64,
+    /// Tells waiters that domain time has jumped.
+    jumped: watch::Sender<u64>,
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self::system()
+    }
+}
+
+impl Clock {
+    /// Follows the machine's time, offset zero.
+    pub fn system() -> Self {
+        Self(Arc::new(Inner { fixed: None, offset: AtomicI64::new(0), jumped: watch::channel(0).0 }))
+    }
+
+    /// Domain time stands still at `now` until it is moved by [`advance`](Self::advance) or
+    /// [`set_offset`](Self::set_offset). Real time goes on.
+    pub fn fixed(now: Timestamp) -> Self {
+        let fixed = Some(AtomicI64::new(now.timestamp_micros()));
+        Self(Arc::new(Inner { fixed, offset: AtomicI64::new(0), jumped: watch::channel(0).0 }))
+    }
+
+    /// Domain time.
+    pub fn now(&self) -> Timestamp {
+        let base = match &self.0.fixed {
+            Some(at) => at.load(Ordering::Acquire),
+            None => real_micros(),
+        };
+        from_micros(base + self.0.offset.load(Ordering::Acquire))
+    }
+
+    /// The machine's time: for leases, tokens and retries.
+    pub fn real_now(&self) -> Timestamp {
+        from_micros(real_micros())
+    }
+
+    /// Domain time minus real time; never negative.
+    pub fn offset(&self) -> Duration {
+        Duration::from_micros(self.0.offset.load(Ordering::Acquire).unsigned_abs())
+    }
+
+    /// Moves the offset forward to `offset`; a smaller one changes nothing. Gives the offset in force.
+    pub fn set_offset(&self, offset: Duration) -> Duration {
+        let micros = i64::try_from(offset.as_micros()).unwrap_or(i64::MAX / 4).min(i64::MAX / 4);
+        let before = self.0.offset.fetch_max(micros, Ordering::AcqRel);
+        if micros > before {
+            self.0.jumped.send_modify(|n| *n += 1);
+        }
+        self.offset()
+    }
+
+    /// Moves domain time forward by `by`.
+    pub fn advance(&self, by: Duration) {
+        let micros = i64::try_from(by.as_micros()).unwrap_or(i64::MAX / 4).min(i64::MAX / 4);
+        match &self.0.fixed {
+            Some(at) => at.fetch_add(micros, Ordering::AcqRel),
+            None => self.0.offset.fetch_add(micros, Ordering::AcqRel),
+        };
+        self.0.jumped.send_modify(|n| *n += 1);
+    }
+
+    /// Wakes when domain time jumps (not when it merely passes).
+    pub fn jumps(&self) -> watch::Receiver<u64> {
+        self.0.jumped.subscribe()
+    }
+
+    /// Waits until domain time has reached `at`, also when it gets there by a jump. Cancel safe.
+    pub async fn wait_until(&self, at: Timestamp) {
+        let mut jumps = self.jumps();
+        loop {
+            jumps.mark_unchanged();
+            let Ok(left) = (at - self.now()).to_std() else { return };
+            if left.is_zero() {
+                return;
+            }
+            if self.0.fixed.is_some() {
+                let _ = jumps.changed().await; // only a jump moves a fixed clock; the sender lives in self
+            } else {
+                tokio::select! {
+                    () = tokio::time::sleep(left) => {}
+                    _ = jumps.changed() => {}
+                }
+            }
+        }
+    }
+}
+
+/// A new UUIDv7; later calls in one process give greater ids.
+#[expect(clippy::disallowed_methods, reason = "this is the one place")]
+pub fn new_id() -> Uuid {
+    Uuid::now_v7()
+}
+
+/// Cuts an instant to whole microseconds, as PostgreSQL would.
+pub fn to_micros(at: Timestamp) -> Timestamp {
+    from_micros(at.timestamp_micros())
+}
+
+/// A protobuf timestamp of an instant.
+pub fn to_proto(at: Timestamp) -> prost_types::Timestamp {
+    prost_types::Timestamp {
+        seconds: at.timestamp(),
+        nanos: i32::try_from(at.timestamp_subsec_nanos().min(999_999_999)).unwrap_or_default(),
+    }
+}
+
+/// An instant of a protobuf timestamp, cut to microseconds; `None` when it is out of range.
+pub fn from_proto(at: &prost_types::Timestamp) -> Option<Timestamp> {
+    let nanos = u32::try_from(at.nanos).ok().filter(|n| *n < 1_000_000_000)?;
+    DateTime::from_timestamp(at.seconds, nanos).map(to_micros)
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is the one place")]
+fn real_micros() -> i64 {
+    Utc::now().timestamp_micros()
+}
+
+fn from_micros(micros: i64) -> Timestamp {
+    DateTime::from_timestamp_micros(micros).unwrap_or(DateTime::<Utc>::MAX_UTC - TimeDelta::days(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn noon() -> Timestamp {
+        DateTime::from_timestamp(1_772_000_000, 123_456_789).unwrap()
+    }
+
+    #[test]
+    fn instants_have_whole_microseconds() {
+        let now = Clock::system().now();
+        assert_eq!(now, to_micros(now));
+        assert_eq!(Clock::fixed(noon()).now().timestamp_subsec_nanos(), 123_456_000);
+    }
+
+    #[test]
+    fn the_offset_only_moves_forward() {
+        let clock = Clock::system();
+        assert_eq!(clock.set_offset(Duration::from_secs(3600)), Duration::from_secs(3600));
+        assert_eq!(clock.set_offset(Duration::from_secs(60)), Duration::from_secs(3600));
+        let ahead = clock.now() - clock.real_now();
+        assert!(ahead > TimeDelta::seconds(3599) && ahead <= TimeDelta::seconds(3600));
+    }
+
+    #[test]
+    fn a_fixed_clock_stands_until_moved() {
+        let clock = Clock::fixed(noon());
+        let other = clock.clone();
+        assert_eq!(clock.now(), to_micros(noon()));
+        other.advance(Duration::from_secs(90));
+        assert_eq!(clock.now(), to_micros(noon()) + TimeDelta::seconds(90));
+    }
+
+    #[tokio::test]
+    async fn a_waiter_wakes_when_domain_time_jumps_over_its_instant() {
+        for clock in [Clock::fixed(noon()), Clock::system()] {
+            let at = clock.now() + TimeDelta::days(3);
+            let waiting = tokio::spawn({
+                let clock = clock.clone();
+                async move { clock.wait_until(at).await }
+            });
+            tokio::task::yield_now().await;
+            clock.advance(Duration::from_secs(86_400));
+            tokio::task::yield_now().await;
+            assert!(!waiting.is_finished());
+            clock.advance(Duration::from_secs(3 * 86_400));
+            tokio::time::timeout(Duration::from_secs(5), waiting).await.unwrap().unwrap();
+        }
+    }
+
+    #[test]
+    fn ids_grow() {
+        let ids: Vec<Uuid> = (0..1000).map(|_| new_id()).collect();
+        assert!(ids.windows(2).all(|w| w[0] < w[1]));
+    }
+
+    #[test]
+    fn proto_timestamps_round_trip_and_refuse_nonsense() {
+        assert_eq!(from_proto(&to_proto(to_micros(noon()))), Some(to_micros(noon())));
+        assert_eq!(from_proto(&prost_types::Timestamp { seconds: 0, nanos: -1 }), None);
+        assert_eq!(from_proto(&prost_types::Timestamp { seconds: i64::MAX, nanos: 0 }), None);
+    }
+}

@@ -1,0 +1,533 @@
+//! Configuration: one typed struct per concern; environment variables `JIANGHAN_…` over a TOML file (named by
+//! `JIANGHAN_CONFIG`) over defaults. An unknown key in the file is refused by name. Secrets do not print, and each may
+//! come from a file named by `…_FILE`. Read once at start, never later.
+
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
+
+use anyhow::{Context, bail};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, de::DeserializeOwned};
+use toml::{Table, Value};
+
+/// Where each service listens when nothing else is said: on loopback, at these ports.
+pub const DEFAULT_PORTS: [(&str, u16); 5] = [
+    ("identity", 8101),
+    ("case-routing", 8102),
+    ("staffing", 8103),
+    ("volunteer-matching", 8104),
+    ("analytics", 8105),
+];
+
+/// Everything one service needs to know to run.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServiceConfig {
+    /// Name of the service, such as `case-routing`; not from the file.
+    #[serde(skip)]
+    pub service: String,
+    /// Address the gRPC server listens on; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Master key file; made when missing. `./jianghan.key` unless set.
+    pub key_file: PathBuf,
+    /// Whether the guarded RPC may move domain time (demonstrations and tests).
+    pub allow_time_travel: bool,
+    /// The service's database.
+    pub database: DbConfig,
+    /// The event bus.
+    pub bus: BusConfig,
+    /// The gRPC server.
+    pub grpc: GrpcConfig,
+    /// Tokens.
+    pub auth: AuthConfig,
+    /// Logs, traces, metrics.
+    pub telemetry: TelemetryConfig,
+    /// Command executor, outbox, consumers.
+    pub spine: SpineConfig,
+    /// Address book: service name to `http://host:port`.
+    pub addresses: BTreeMap<String, String>,
+    /// Sections of the services themselves, by name; read with [`section`](Self::section).
+    pub services: BTreeMap<String, Table>,
+}
+
+/// The service's own database.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DbConfig {
+    /// `postgres://…`; `{service}` stands for the service's name with `-` as `_`.
+    pub url: SecretString,
+    /// Connections of the pool.
+    pub max_connections: u32,
+    /// How long to wait for a connection before the call is refused, in milliseconds.
+    pub connect_timeout_ms: u64,
+    /// Statements longer than this are cancelled by the server, in milliseconds.
+    pub statement_timeout_ms: u64,
+}
+
+/// Which event bus.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BusConfig {
+    /// `amqp://…` of RabbitMQ. Without one the bus is in process, which only `jianghan up` can offer.
+    pub amqp_url: Option<SecretString>,
+}
+
+/// Limits of the gRPC server.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GrpcConfig {
+    /// Deadline of a call that brings none, and the longest one granted, in milliseconds.
+    pub request_timeout_ms: u64,
+    /// Calls in hand at once; more are refused with `RESOURCE_EXHAUSTED`.
+    pub max_in_flight: usize,
+    /// Streams per connection.
+    pub max_streams: u32,
+    /// Connections are told to leave after this many seconds, so that clients spread over new replicas.
+    pub max_connection_age_s: u64,
+    /// How long calls in hand may take to finish when stopping, in milliseconds.
+    pub stop_timeout_ms: u64,
+}
+
+/// Tokens and the service's own credential.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AuthConfig {
+    /// `iss` of access tokens.
+    pub issuer: String,
+    /// `aud` of access tokens.
+    pub audience: String,
+    /// Secret shown to identity for a service token; derived from the master key unless set.
+    pub service_secret: Option<SecretString>,
+    /// Verified tokens kept in memory.
+    pub cache_size: usize,
+}
+
+/// Logs, traces and metrics.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TelemetryConfig {
+    /// Filter of the log, in the syntax of `tracing_subscriber::EnvFilter`.
+    pub log: String,
+    /// Form of a log line.
+    pub log_format: LogFormat,
+    /// OTLP over gRPC, such as `http://127.0.0.1:4317`; traces and metrics are off without it.
+    pub otlp_endpoint: Option<String>,
+    /// Share of new traces that is kept, 0 to 1; a caller's decision is followed.
+    pub sample: f64,
+    /// Metrics are sent every so many milliseconds.
+    pub metric_interval_ms: u64,
+}
+
+/// Form of a log line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Compact,
+    /// For collectors: one JSON object per line.
+    Json,
+}
+
+/// Command executor, outbox relay and consumers (`spine.md` §"Paths that won" gave the figures).
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SpineConfig {
+    /// Writer tasks per kind of aggregate.
+    pub writers: usize,
+    /// Commands per commit, at most.
+    pub batch: usize,
+    /// Unsent events from which commands are delayed while the broker confirms.
+    pub gate_backlog: i64,
+    /// Unsent events from which commands are refused.
+    pub refuse_backlog: i64,
+    /// Events the relay reads at once.
+    pub relay_batch: i64,
+    /// A publish that is not confirmed within this is tried again, in milliseconds.
+    pub confirm_timeout_ms: u64,
+    /// Lease of the relay and of consumer groups, in milliseconds.
+    pub lease_ms: u64,
+    /// Events per consumer transaction, at most.
+    pub consume_batch: usize,
+    /// How long a consumer waits for a batch to fill, in milliseconds.
+    pub consume_linger_ms: u64,
+    /// First delay before a parked event is tried again, in milliseconds; it doubles.
+    pub retry_first_ms: u64,
+    /// Longest such delay, in milliseconds.
+    pub retry_max_ms: u64,
+    /// Attempts before a parked event is dead (retryable failures are not counted).
+    pub max_attempts: i32,
+    /// How long event ids and stored answers are kept, in days.
+    pub keep_days: i64,
+}
+
+impl Default for ServiceConfig {
+    fn default() -> Self {
+        Self {
+            service: String::new(),
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            key_file: PathBuf::from("jianghan.key"),
+            allow_time_travel: false,
+            database: DbConfig::default(),
+            bus: BusConfig::default(),
+            grpc: GrpcConfig::default(),
+            auth: AuthConfig::default(),
+            telemetry: TelemetryConfig::default(),
+            spine: SpineConfig::default(),
+            addresses: DEFAULT_PORTS
+                .iter()
+                .map(|(name, port)| ((*name).to_owned(), format!("http://127.0.0.1:{port}")))
+                .collect(),
+            services: BTreeMap::new(),
+        }
+    }
+}
+
+impl Default for DbConfig {
+    fn default() -> Self {
+        Self {
+            url: SecretString::from("postgres://jianghan@127.0.0.1/{service}"),
+            max_connections: 16,
+            connect_timeout_ms: 5_000,
+            statement_timeout_ms: 30_000,
+        }
+    }
+}
+
+impl Default for GrpcConfig {
+    fn default() -> Self {
+        Self {
+            request_timeout_ms: 10_000,
+            max_in_flight: 1_024,
+            max_streams: 256,
+            max_connection_age_s: 600,
+            stop_timeout_ms: 10_000,
+        }
+    }
+}
+
+impl Default for AuthConfig {
+    fn default() -> Self {
+        Self {
+            issuer: "jianghan".to_owned(),
+            audience: "jianghan".to_owned(),
+            service_secret: None,
+            cache_size: 20_000,
+        }
+    }
+}
+
+impl Default for TelemetryConfig {
+    fn default() -> Self {
+        Self {
+            log: "info".to_owned(),
+            log_format: LogFormat::Compact,
+            otlp_endpoint: None,
+            sample: 1.0,
+            metric_interval_ms: 10_000,
+        }
+    }
+}
+
+impl Default for SpineConfig {
+    fn default() -> Self {
+        Self {
+            writers: 2,
+            batch: 64,
+            gate_backlog: 1_500,
+            refuse_backlog: 5_000_000,
+            relay_batch: 500,
+            confirm_timeout_ms: 5_000,
+            lease_ms: 3_000,
+            consume_batch: 200,
+            consume_linger_ms: 20,
+            retry_first_ms: 500,
+            retry_max_ms: 60_000,
+            max_attempts: 8,
+            keep_days: 30,
+        }
+    }
+}
+
+impl ServiceConfig {
+    /// Reads the environment and the file it names.
+    ///
+    /// # Errors
+    /// When the file cannot be read, a key is unknown, or a value has the wrong form; the message names the key.
+    pub fn load(service: &str) -> anyhow::Result<Self> {
+        Self::read(service, |name| std::env::var(name).ok())
+    }
+
+    /// Defaults for a service, without environment or file: for tests and for `jianghan up`.
+    pub fn for_service(service: &str) -> Self {
+        let mut config = Self { service: service.to_owned(), ..Self::default() };
+        config.finish();
+        config
+    }
+
+    /// Reads from the given environment.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn read(service: &str, env: impl Fn(&str) -> Option<String>) -> anyhow::Result<Self> {
+        let env = |name: &str| env(name).filter(|v| !v.is_empty());
+        let mut table = match env("JIANGHAN_CONFIG") {
+            Some(path) => {
+                let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+                text.parse::<Table>().with_context(|| format!("{path} is not TOML"))?
+            }
+            None => Table::new(),
+        };
+        for (name, path, form) in VARIABLES {
+            if let Some(text) = variable(&env, name, *form)? {
+                put(&mut table, path, value(name, &text, *form)?)?;
+            }
+        }
+        for (peer, _) in DEFAULT_PORTS {
+            if let Some(address) = env(&format!("JIANGHAN_ADDR_{}", peer.replace('-', "_").to_uppercase())) {
+                put(&mut table, &format!("addresses.{peer}"), Value::String(address))?;
+            }
+        }
+        let mut config: Self = Value::Table(table).try_into().map_err(|error| unknown(&error))?;
+        // A file that names one address does not forget the others.
+        for (peer, address) in Self::default().addresses {
+            config.addresses.entry(peer).or_insert(address);
+        }
+        config.service = service.to_owned();
+        if env("JIANGHAN_LISTEN").is_none()
+            && config.listen.port() == 0
+            && let Some((_, port)) = DEFAULT_PORTS.iter().find(|(name, _)| *name == service)
+        {
+            config.listen.set_port(*port);
+        }
+        config.finish();
+        config.check()?;
+        Ok(config)
+    }
+
+    /// The service's own section, `[services.<name>]` in the file; defaults when there is none.
+    ///
+    /// # Errors
+    /// When a key is unknown (if `T` denies unknown fields) or a value has the wrong form.
+    pub fn section<T: DeserializeOwned + Default>(&self) -> anyhow::Result<T> {
+        match self.services.get(&self.service) {
+            Some(table) => Value::Table(table.clone())
+                .try_into()
+                .map_err(|error| unknown(&error))
+                .with_context(|| format!("in [services.{}]", self.service)),
+            None => Ok(T::default()),
+        }
+    }
+
+    fn finish(&mut self) {
+        self.database.url = self.database.for_service(&self.service);
+    }
+
+    fn check(&self) -> anyhow::Result<()> {
+        let limits = [
+            ("database.max_connections", u64::from(self.database.max_connections)),
+            ("grpc.request_timeout_ms", self.grpc.request_timeout_ms),
+            ("grpc.max_in_flight", self.grpc.max_in_flight as u64),
+            ("spine.writers", self.spine.writers as u64),
+            ("spine.batch", self.spine.batch as u64),
+            ("spine.consume_batch", self.spine.consume_batch as u64),
+        ];
+        for (key, value) in limits {
+            if value == 0 {
+                bail!("{key} must be at least 1");
+            }
+        }
+        if !(0.0..=1.0).contains(&self.telemetry.sample) {
+            bail!("telemetry.sample must be between 0 and 1");
+        }
+        Ok(())
+    }
+}
+
+impl DbConfig {
+    /// The URL with `{service}` replaced.
+    pub fn for_service(&self, service: &str) -> SecretString {
+        SecretString::from(self.url.expose_secret().replace("{service}", &service.replace('-', "_")))
+    }
+
+    /// How long to wait for a connection.
+    pub fn connect_timeout(&self) -> Duration {
+        Duration::from_millis(self.connect_timeout_ms)
+    }
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Form {
+    Text,
+    Secret,
+    Whole,
+    Number,
+    Flag,
+}
+
+/// Environment variables and the keys they set.
+const VARIABLES: &[(&str, &str, Form)] = &[
+    ("JIANGHAN_LISTEN", "listen", Form::Text),
+    ("JIANGHAN_KEY_FILE", "key_file", Form::Text),
+    ("JIANGHAN_ALLOW_TIME_TRAVEL", "allow_time_travel", Form::Flag),
+    ("JIANGHAN_DATABASE_URL", "database.url", Form::Secret),
+    ("JIANGHAN_DATABASE_MAX_CONNECTIONS", "database.max_connections", Form::Whole),
+    ("JIANGHAN_AMQP_URL", "bus.amqp_url", Form::Secret),
+    ("JIANGHAN_GRPC_REQUEST_TIMEOUT_MS", "grpc.request_timeout_ms", Form::Whole),
+    ("JIANGHAN_GRPC_MAX_IN_FLIGHT", "grpc.max_in_flight", Form::Whole),
+    ("JIANGHAN_GRPC_STOP_TIMEOUT_MS", "grpc.stop_timeout_ms", Form::Whole),
+    ("JIANGHAN_AUTH_ISSUER", "auth.issuer", Form::Text),
+    ("JIANGHAN_SERVICE_SECRET", "auth.service_secret", Form::Secret),
+    ("JIANGHAN_LOG", "telemetry.log", Form::Text),
+    ("JIANGHAN_LOG_FORMAT", "telemetry.log_format", Form::Text),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "telemetry.otlp_endpoint", Form::Text),
+    ("JIANGHAN_TRACE_SAMPLE", "telemetry.sample", Form::Number),
+    ("JIANGHAN_METRIC_INTERVAL_MS", "telemetry.metric_interval_ms", Form::Whole),
+    ("JIANGHAN_SPINE_WRITERS", "spine.writers", Form::Whole),
+    ("JIANGHAN_SPINE_BATCH", "spine.batch", Form::Whole),
+    ("JIANGHAN_SPINE_GATE_BACKLOG", "spine.gate_backlog", Form::Whole),
+    ("JIANGHAN_SPINE_REFUSE_BACKLOG", "spine.refuse_backlog", Form::Whole),
+    ("JIANGHAN_SPINE_RETRY_FIRST_MS", "spine.retry_first_ms", Form::Whole),
+    ("JIANGHAN_SPINE_LEASE_MS", "spine.lease_ms", Form::Whole),
+];
+
+/// The value of a variable; of a secret also from the file that `<name>_FILE` names.
+fn variable(env: &impl Fn(&str) -> Option<String>, name: &str, form: Form) -> anyhow::Result<Option<String>> {
+    if let Some(text) = env(name) {
+        return Ok(Some(text));
+    }
+    let file = format!("{name}_FILE");
+    match env(&file).filter(|_| form == Form::Secret) {
+        Some(path) => {
+            let text =
+                std::fs::read_to_string(&path).with_context(|| format!("{file}: cannot read {path}"))?;
+            Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned()))
+        }
+        None => Ok(None),
+    }
+}
+
+fn value(name: &str, text: &str, form: Form) -> anyhow::Result<Value> {
+    Ok(match form {
+        Form::Text | Form::Secret => Value::String(text.to_owned()),
+        Form::Whole => Value::Integer(text.parse().with_context(|| format!("{name} is not a whole number"))?),
+        Form::Number => Value::Float(text.parse().with_context(|| format!("{name} is not a number"))?),
+        Form::Flag => Value::Boolean(match text {
+            "1" | "true" | "yes" | "on" => true,
+            "0" | "false" | "no" | "off" => false,
+            _ => bail!("{name} must be true or false"),
+        }),
+    })
+}
+
+fn put(table: &mut Table, path: &str, value: Value) -> anyhow::Result<()> {
+    match path.split_once('.') {
+        None => {
+            table.insert(path.to_owned(), value);
+            Ok(())
+        }
+        Some((head, rest)) => match table.entry(head).or_insert_with(|| Value::Table(Table::new())) {
+            Value::Table(inner) => put(inner, rest, value),
+            _ => bail!("{head} must be a table"),
+        },
+    }
+}
+
+/// The message of the TOML reader, which names the key but never shows a value of ours that could be a secret.
+fn unknown(error: &toml::de::Error) -> anyhow::Error {
+    anyhow::anyhow!("the configuration is not acceptable: {}", error.message())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(file: &str, vars: &[(&str, &str)]) -> anyhow::Result<ServiceConfig> {
+        let dir = std::env::temp_dir().join(format!("jh-config-{}", crate::clock::new_id().simple()));
+        std::fs::create_dir_all(&dir)?;
+        let path = dir.join("jianghan.toml");
+        std::fs::write(&path, file)?;
+        let mut vars: BTreeMap<String, String> = vars
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), v.replace("DIR", &dir.display().to_string())))
+            .collect();
+        vars.insert("JIANGHAN_CONFIG".to_owned(), path.display().to_string());
+        std::fs::write(dir.join("secret"), "from a file\n")?;
+        let config = ServiceConfig::read("case-routing", |name| vars.get(name).cloned());
+        std::fs::remove_dir_all(dir)?;
+        config
+    }
+
+    #[test]
+    fn defaults_name_the_service_its_port_and_its_database() {
+        let config = ServiceConfig::read("case-routing", |_| None).unwrap();
+        assert_eq!(config.listen.to_string(), "127.0.0.1:8102");
+        assert_eq!(config.database.url.expose_secret(), "postgres://jianghan@127.0.0.1/case_routing");
+        assert_eq!(config.addresses["staffing"], "http://127.0.0.1:8103");
+        assert!(config.bus.amqp_url.is_none() && !config.allow_time_travel);
+    }
+
+    #[test]
+    fn the_environment_goes_over_the_file_and_the_file_over_defaults() {
+        let file = "listen = '0.0.0.0:1'\n[grpc]\nmax_in_flight = 7\nrequest_timeout_ms = 3\n[addresses]\nidentity = 'http://i:1'";
+        let vars = [
+            ("JIANGHAN_LISTEN", "127.0.0.1:9"),
+            ("JIANGHAN_GRPC_MAX_IN_FLIGHT", "8"),
+            ("JIANGHAN_ADDR_VOLUNTEER_MATCHING", "http://v:2"),
+            ("JIANGHAN_ALLOW_TIME_TRAVEL", "true"),
+            ("JIANGHAN_LOG_FORMAT", "json"),
+        ];
+        let config = with(file, &vars).unwrap();
+        assert_eq!(config.listen.to_string(), "127.0.0.1:9");
+        assert_eq!((config.grpc.max_in_flight, config.grpc.request_timeout_ms), (8, 3));
+        assert_eq!(config.addresses["identity"], "http://i:1");
+        assert_eq!(config.addresses["volunteer-matching"], "http://v:2");
+        assert_eq!(config.addresses["analytics"], "http://127.0.0.1:8105");
+        assert!(config.allow_time_travel);
+        assert_eq!(config.telemetry.log_format, LogFormat::Json);
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_by_name() {
+        for (file, name) in [("lisen = 'x'", "lisen"), ("[grpc]\nmax_inflight = 1", "max_inflight")] {
+            let error = with(file, &[]).unwrap_err().to_string();
+            assert!(error.contains(name), "{error}");
+        }
+        let error = with("", &[("JIANGHAN_GRPC_MAX_IN_FLIGHT", "many")]).unwrap_err().to_string();
+        assert!(error.contains("JIANGHAN_GRPC_MAX_IN_FLIGHT"), "{error}");
+        let error = with("[spine]\nbatch = 0", &[]).unwrap_err().to_string();
+        assert!(error.contains("spine.batch"), "{error}");
+    }
+
+    #[test]
+    fn secrets_come_from_files_and_do_not_print() {
+        let config = with(
+            "",
+            &[
+                ("JIANGHAN_SERVICE_SECRET_FILE", "DIR/secret"),
+                ("JIANGHAN_DATABASE_URL", "postgres://u:hush@h/{service}"),
+            ],
+        )
+        .unwrap();
+        assert_eq!(config.auth.service_secret.as_ref().unwrap().expose_secret(), "from a file");
+        assert_eq!(config.database.url.expose_secret(), "postgres://u:hush@h/case_routing");
+        let printed = format!("{config:?}");
+        assert!(!printed.contains("hush") && !printed.contains("from a file"));
+    }
+
+    #[test]
+    fn a_service_reads_its_own_section() {
+        #[derive(Default, Deserialize, PartialEq, Debug)]
+        #[serde(default, deny_unknown_fields)]
+        struct Own {
+            offer_minutes: u32,
+        }
+        let config = with("[services.case-routing]\noffer_minutes = 30", &[]).unwrap();
+        assert_eq!(config.section::<Own>().unwrap(), Own { offer_minutes: 30 });
+        let error = format!(
+            "{:#}",
+            with("[services.case-routing]\nofer = 1", &[]).unwrap().section::<Own>().unwrap_err()
+        );
+        assert!(error.contains("ofer") && error.contains("services.case-routing"), "{error}");
+        assert_eq!(ServiceConfig::for_service("staffing").section::<Own>().unwrap(), Own::default());
+    }
+}

@@ -1,0 +1,185 @@
+//! One child process and the thread that waits for it. The thread lives as long as the child, because the kernel's
+//! parent-death signal (set by `setpriv`) fires when the spawning *thread* ends.
+
+use std::{
+    io,
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::{Command, ExitStatus, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::Context;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::{Pid, User, geteuid},
+};
+use tokio::sync::watch;
+
+/// The unprivileged user that servers run as when we are root: both refuse to run as root, or should.
+pub(super) const SERVER_USER: &str = "postgres";
+
+/// A running child.
+#[derive(Debug)]
+pub(super) struct Child {
+    pid: Pid,
+    exit: watch::Receiver<Option<ExitStatus>>,
+}
+
+impl Child {
+    /// Spawns the command in a process group of its own, so that a terminal's Ctrl-C does not reach it first.
+    pub(super) fn spawn(mut command: Command) -> io::Result<Self> {
+        command.process_group(0);
+        let (exited, exit) = watch::channel(None);
+        let (started, start) = std::sync::mpsc::channel();
+        std::thread::Builder::new().name("child".to_owned()).stack_size(128 << 10).spawn(move || {
+            let mut child = match command.spawn() {
+                Ok(child) => child,
+                Err(error) => {
+                    let _ = started.send(Err(error)); // the receiver waits for exactly this
+                    return;
+                }
+            };
+            let _ = started.send(Ok(child.id()));
+            if let Ok(status) = child.wait() {
+                exited.send_replace(Some(status));
+            }
+        })?;
+        let pid = start.recv().map_err(io::Error::other)??;
+        let pid = i32::try_from(pid).map_err(io::Error::other)?;
+        Ok(Self { pid: Pid::from_raw(pid), exit })
+    }
+
+    pub(super) fn pid(&self) -> i32 {
+        self.pid.as_raw()
+    }
+
+    /// How it ended, once it has.
+    pub(super) fn status(&self) -> Option<ExitStatus> {
+        *self.exit.borrow()
+    }
+
+    /// Sends a signal unless it has ended.
+    pub(super) fn signal(&self, signal: Signal) {
+        if self.status().is_none() {
+            let _ = kill(self.pid, signal); // it may end at this very moment
+        }
+    }
+
+    /// Waits until it has ended; `false` when it takes longer.
+    pub(super) async fn ended(&self, within: Duration) -> bool {
+        let mut exit = self.exit.clone();
+        tokio::time::timeout(within, exit.wait_for(Option::is_some)).await.is_ok()
+    }
+
+    /// As [`ended`](Self::ended), for `Drop`, which cannot await.
+    pub(super) fn ended_blocking(&self, within: Duration) -> bool {
+        let start = Instant::now();
+        while self.status().is_none() {
+            if start.elapsed() > within {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        true
+    }
+}
+
+/// The user to become: `None` unless we are root.
+pub(super) fn server_user() -> anyhow::Result<Option<User>> {
+    if !geteuid().is_root() {
+        return Ok(None);
+    }
+    let user = User::from_name(SERVER_USER).context("looking up the server user")?;
+    let user =
+        user.with_context(|| format!("there is no user `{SERVER_USER}`: install the postgresql package"))?;
+    Ok(Some(user))
+}
+
+/// A command that drops to the server user when we are root, and gets `death` when we die.
+pub(super) fn command(program: &Path, user: Option<&User>, death: &str) -> Command {
+    let mut command = Command::new("setpriv");
+    if let Some(user) = user {
+        command
+            .arg(format!("--reuid={}", user.name))
+            .arg(format!("--regid={}", user.name))
+            .arg("--init-groups");
+    }
+    command.arg("--pdeathsig").arg(death).arg(program);
+    command.stdin(Stdio::null());
+    command
+}
+
+/// Makes a folder of mode 0700 that belongs to the server user, if there is one.
+pub(super) fn private_dir(dir: &Path, user: Option<&User>) -> anyhow::Result<()> {
+    use std::os::unix::fs::{PermissionsExt, chown};
+    std::fs::create_dir_all(dir).with_context(|| format!("cannot make the folder {}", dir.display()))?;
+    std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700))
+        .and_then(|()| match user {
+            Some(user) => chown(dir, Some(user.uid.as_raw()), Some(user.gid.as_raw())),
+            None => Ok(()),
+        })
+        .with_context(|| format!("cannot hand over the folder {}", dir.display()))
+}
+
+/// A fresh short folder under /tmp: socket paths stop at 107 bytes.
+pub(super) fn short_dir(user: Option<&User>) -> anyhow::Result<PathBuf> {
+    let name: u64 = rand::random();
+    let dir = PathBuf::from(format!("/tmp/jh-{:010x}", name & 0xff_ffff_ffff));
+    private_dir(&dir, user)?;
+    Ok(dir)
+}
+
+/// Refuses a folder that the server user cannot enter, in words that say what to do.
+pub(super) fn check_reachable(dir: &Path, user: Option<&User>) -> anyhow::Result<()> {
+    let Some(user) = user else { return Ok(()) };
+    let reached =
+        command(Path::new("test"), Some(user), "KILL").arg("-x").arg(dir).status().context("setpriv")?;
+    anyhow::ensure!(
+        reached.success(),
+        "the user `{}` cannot enter {}: choose a data folder whose parents it may enter, such as /var/lib/jianghan",
+        user.name,
+        dir.display()
+    );
+    Ok(())
+}
+
+/// Starts a small shell that, once this process is gone in whatever way, ends `pid` and deletes `dirs`. For
+/// throw-away servers, whose owner may be a test process that never runs destructors.
+pub(super) fn reap_after_us(pid: i32, signal: &str, dirs: &[&Path]) -> io::Result<()> {
+    let script = r#"pid=$1; signal=$2; shift 2
+        cat >/dev/null
+        kill -"$signal" "$pid" 2>/dev/null
+        n=0; while kill -0 "$pid" 2>/dev/null && [ "$n" -lt 200 ]; do n=$((n+1)); sleep 0.05; done
+        kill -KILL "$pid" 2>/dev/null
+        rm -rf -- "$@""#;
+    let child = Command::new("sh")
+        .arg("-c")
+        .arg(script)
+        .arg("sh")
+        .arg(pid.to_string())
+        .arg(signal)
+        .args(dirs)
+        .process_group(0)
+        .current_dir("/")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()?;
+    // The write end of its input stays open until this process ends; that is the whole signal.
+    std::mem::forget(child);
+    Ok(())
+}
+
+/// The last lines of a log file, for messages about a server that did not come up.
+pub(super) fn tail(log: &Path) -> String {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(8)..].join("\n")
+}
+
+/// A TCP port of loopback that is free now.
+pub(super) fn free_port() -> anyhow::Result<u16> {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).context("no free port")?;
+    Ok(listener.local_addr().context("no free port")?.port())
+}

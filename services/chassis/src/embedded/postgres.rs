@@ -1,0 +1,452 @@
+//! A private PostgreSQL cluster: one folder, one unix socket in a private folder, no TCP. `trust` is safe there. As
+//! root the server runs as the unprivileged user `postgres`.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail};
+use nix::{sys::signal::Signal, unistd::User};
+
+use super::child::{self, Child};
+
+/// How long a start may take; recovery after a hard stop takes a second or so.
+const START: Duration = Duration::from_secs(60);
+
+/// How long a fast shutdown may take before it is cut.
+const STOP: Duration = Duration::from_secs(20);
+
+/// Where and how.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Folder of the cluster (`pg` and `pg.log` below it); kept, and used again by the next start.
+    pub dir: PathBuf,
+    /// For tests: no fsync, small, and deleted when this process ends in whatever way.
+    pub throw_away: bool,
+    /// Whether commits are durable. Off only together with `throw_away`, and not in tests that kill the server.
+    pub durable: bool,
+}
+
+impl Options {
+    /// A lasting, durable cluster in a folder.
+    pub fn lasting(dir: impl Into<PathBuf>) -> Self {
+        Self { dir: dir.into(), throw_away: false, durable: true }
+    }
+
+    /// A throw-away cluster under /tmp. `durable` for tests that kill the server.
+    pub fn throw_away(durable: bool) -> Self {
+        let name: u64 = rand::random();
+        Self { dir: PathBuf::from(format!("/tmp/jh-pg-{name:016x}")), throw_away: true, durable }
+    }
+}
+
+/// A running private cluster.
+#[derive(Debug)]
+pub struct Postgres {
+    bin: PathBuf,
+    options: Options,
+    user: Option<User>,
+    socket_dir: PathBuf,
+    child: Option<Child>,
+}
+
+impl Postgres {
+    /// Starts a cluster, making it first when the folder is new. Gives back once it answers.
+    ///
+    /// # Errors
+    /// In one clear sentence: PostgreSQL is not installed, the folder is out of reach or in use, the server did not
+    /// come up (with the end of its log).
+    pub async fn start(options: Options) -> anyhow::Result<Self> {
+        let bin = find_binaries()?;
+        let user = child::server_user()?;
+        std::fs::create_dir_all(&options.dir)
+            .with_context(|| format!("cannot make the folder {}", options.dir.display()))?;
+        let socket_dir = child::short_dir(user.as_ref())?;
+        let mut server = Self { bin, options, user, socket_dir, child: None };
+        let data = server.data();
+        if !data.join("PG_VERSION").exists() {
+            child::private_dir(&data, server.user.as_ref())?;
+            child::check_reachable(&data, server.user.as_ref())?;
+            server.initdb()?;
+        }
+        server.configure()?;
+        server.launch().await?;
+        Ok(server)
+    }
+
+    /// The address of a database, in the form that diesel-async and tokio-postgres take.
+    pub fn url(&self, database: &str) -> String {
+        let host = self.socket_dir.display().to_string().replace('/', "%2F");
+        format!("postgres://jianghan@/{database}?host={host}")
+    }
+
+    /// The address with `{service}` in place of the database.
+    pub fn url_template(&self) -> String {
+        self.url("{service}")
+    }
+
+    /// Folder of the unix socket, for `psql -h` and `pgbench -h` (user `jianghan`).
+    pub fn socket_dir(&self) -> &Path {
+        &self.socket_dir
+    }
+
+    /// Folder of PostgreSQL's programs.
+    pub fn bin_dir(&self) -> &Path {
+        &self.bin
+    }
+
+    /// Pid of the server; 0 when it does not run.
+    pub fn pid(&self) -> i32 {
+        self.child.as_ref().map_or(0, Child::pid)
+    }
+
+    /// Makes a database unless it is there, as a copy of `template` if one is named. `true` when it was made.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub async fn create_database(&self, name: &str, template: Option<&str>) -> anyhow::Result<bool> {
+        create_database(&self.url("postgres"), name, template).await
+    }
+
+    /// Kills the server as a power cut would, and waits until it is gone.
+    ///
+    /// # Errors
+    /// When it does not go.
+    pub async fn kill9(&mut self) -> anyhow::Result<()> {
+        self.end(Signal::SIGKILL, STOP).await
+    }
+
+    /// Stops the server (fast shutdown) if it runs.
+    ///
+    /// # Errors
+    /// When it does not go even by force.
+    pub async fn stop(&mut self) -> anyhow::Result<()> {
+        self.end(Signal::SIGINT, STOP).await
+    }
+
+    /// Stops the server if it runs, and starts it on the same data and the same socket.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn restart(&mut self) -> anyhow::Result<()> {
+        self.stop().await?;
+        self.launch().await
+    }
+
+    async fn end(&mut self, signal: Signal, within: Duration) -> anyhow::Result<()> {
+        let Some(child) = self.child.take() else { return Ok(()) };
+        child.signal(signal);
+        if !child.ended(within).await {
+            tracing::warn!(pid = child.pid(), "PostgreSQL does not stop and is killed");
+            child.signal(Signal::SIGKILL);
+            anyhow::ensure!(child.ended(STOP).await, "PostgreSQL (pid {}) does not end", child.pid());
+        }
+        Ok(())
+    }
+
+    fn data(&self) -> PathBuf {
+        self.options.dir.join("pg")
+    }
+
+    fn log(&self) -> PathBuf {
+        self.options.dir.join("pg.log")
+    }
+
+    fn initdb(&self) -> anyhow::Result<()> {
+        let mut command = child::command(&self.bin.join("initdb"), self.user.as_ref(), "KILL");
+        command.arg("-D").arg(self.data()).args(["-U", "jianghan", "-A", "trust", "-E", "UTF8"]);
+        command.args(["--locale=C.UTF-8", "--no-instructions"]).current_dir(self.data());
+        if !self.options.durable {
+            command.arg("-N");
+        }
+        let made = command.output().context("cannot run initdb")?;
+        if !made.status.success() {
+            bail!("initdb failed: {}", String::from_utf8_lossy(&made.stderr).trim());
+        }
+        let conf = self.data().join("postgresql.conf");
+        let mut text = std::fs::read_to_string(&conf).context("reading postgresql.conf")?;
+        text.push_str("\ninclude 'jianghan.conf'\n");
+        std::fs::write(&conf, text).context("writing postgresql.conf")
+    }
+
+    /// Written anew at every start, because the socket folder changes; `ALTER SYSTEM` still wins.
+    fn configure(&self) -> anyhow::Result<()> {
+        let durable = if self.options.durable { "on" } else { "off" };
+        let (buffers, connections) = if self.options.throw_away { ("128MB", 400) } else { ("256MB", 200) };
+        let text = format!(
+            "# Written by jianghan at every start.\n\
+             listen_addresses = ''\n\
+             unix_socket_directories = '{}'\n\
+             unix_socket_permissions = 0700\n\
+             max_connections = {connections}\n\
+             shared_buffers = {buffers}\n\
+             work_mem = 8MB\n\
+             maintenance_work_mem = 128MB\n\
+             fsync = {durable}\n\
+             synchronous_commit = {durable}\n\
+             full_page_writes = {durable}\n\
+             wal_compression = lz4\n\
+             wal_buffers = 16MB\n\
+             min_wal_size = 512MB\n\
+             max_wal_size = 2GB\n\
+             checkpoint_timeout = 15min\n\
+             random_page_cost = 1.1\n\
+             jit = off\n\
+             max_parallel_workers_per_gather = 0\n\
+             autovacuum_naptime = 15s\n\
+             timezone = 'UTC'\n\
+             log_timezone = 'UTC'\n\
+             lc_messages = 'C'\n\
+             log_min_messages = warning\n\
+             logging_collector = off\n",
+            self.socket_dir.display()
+        );
+        let path = self.data().join("jianghan.conf");
+        std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        if let Some(user) = &self.user {
+            std::os::unix::fs::chown(&path, Some(user.uid.as_raw()), Some(user.gid.as_raw()))
+                .with_context(|| format!("cannot hand over {}", path.display()))?;
+        }
+        Ok(())
+    }
+
+    async fn launch(&mut self) -> anyhow::Result<()> {
+        let start = Instant::now();
+        loop {
+            self.free_folder(start).await?;
+            let child = self.spawn()?;
+            match self.ready(&child, start).await {
+                Ok(()) => {
+                    if self.options.throw_away && self.child.is_none() {
+                        let dirs = [self.options.dir.as_path(), self.socket_dir.as_path()];
+                        child::reap_after_us(child.pid(), "INT", &dirs).context("starting the reaper")?;
+                    }
+                    self.child = Some(child);
+                    return Ok(());
+                }
+                // Right after a hard kill the old server's shared memory or lock file may linger for a moment.
+                Err(error) if child.status().is_some() && start.elapsed() < Duration::from_secs(10) => {
+                    let text = error.to_string();
+                    if !text.contains("already exists") && !text.contains("shared memory") {
+                        return Err(error);
+                    }
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                }
+                Err(error) => {
+                    child.signal(Signal::SIGKILL);
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    fn spawn(&self) -> anyhow::Result<Child> {
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.log())
+            .with_context(|| format!("cannot write {}", self.log().display()))?;
+        let mut command = child::command(&self.bin.join("postgres"), self.user.as_ref(), "INT");
+        command.arg("-D").arg(self.data()).current_dir(self.data());
+        command.stdout(log.try_clone().context("the log file")?).stderr(log);
+        Child::spawn(command).context("cannot start postgres through setpriv (package util-linux)")
+    }
+
+    async fn ready(&self, child: &Child, start: Instant) -> anyhow::Result<()> {
+        let url = self.url("postgres");
+        loop {
+            if let Some(status) = child.status() {
+                bail!("PostgreSQL did not start ({status}):\n{}", child::tail(&self.log()));
+            }
+            if let Ok((client, connection)) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await {
+                let connection = tokio::spawn(connection);
+                let answered = client.simple_query("SELECT 1").await.is_ok();
+                drop(client);
+                connection.abort();
+                if answered {
+                    return Ok(());
+                }
+            }
+            anyhow::ensure!(
+                start.elapsed() < START,
+                "PostgreSQL did not answer in time:\n{}",
+                child::tail(&self.log())
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Makes sure that no other server uses the folder. A lock file whose process is gone, or is no PostgreSQL, is a
+    /// left-over; one of a server that is just stopping goes by itself.
+    async fn free_folder(&self, start: Instant) -> anyhow::Result<()> {
+        let lock = self.data().join("postmaster.pid");
+        loop {
+            let Ok(text) = std::fs::read_to_string(&lock) else { return Ok(()) };
+            let pid = text.lines().next().and_then(|line| line.trim().parse::<i32>().ok()).unwrap_or(0);
+            let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+            if !name.trim().starts_with("postgres") {
+                std::fs::remove_file(&lock).ok();
+                return Ok(());
+            }
+            anyhow::ensure!(
+                start.elapsed() < Duration::from_secs(10),
+                "another PostgreSQL (pid {pid}) runs on {}: stop the jianghan that started it, or choose another \
+                 data folder",
+                self.data().display()
+            );
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        if let Some(child) = self.child.take() {
+            child.signal(Signal::SIGINT);
+            if !child.ended_blocking(STOP) {
+                child.signal(Signal::SIGKILL);
+            }
+        }
+        std::fs::remove_dir_all(&self.socket_dir).ok(); // only the socket was in it
+        if self.options.throw_away {
+            std::fs::remove_dir_all(&self.options.dir).ok();
+        }
+    }
+}
+
+/// Makes a database on the server at `url` (any database of it) unless it is there.
+///
+/// # Errors
+/// When the server refuses.
+pub async fn create_database(url: &str, name: &str, template: Option<&str>) -> anyhow::Result<bool> {
+    anyhow::ensure!(is_name(name) && template.is_none_or(is_name), "{name} is no name for a database");
+    let (client, connection) =
+        tokio_postgres::connect(url, tokio_postgres::NoTls).await.context("the server")?;
+    let connection = tokio::spawn(connection);
+    let made = match client.query_opt("SELECT 1 FROM pg_database WHERE datname = $1", &[&name]).await? {
+        Some(_) => false,
+        None => {
+            let template = template.map(|t| format!(" TEMPLATE \"{t}\"")).unwrap_or_default();
+            client.batch_execute(&format!("CREATE DATABASE \"{name}\"{template}")).await?;
+            true
+        }
+    };
+    drop(client);
+    connection.await.ok();
+    Ok(made)
+}
+
+/// Drops a database and whoever is connected to it.
+///
+/// # Errors
+/// When the server refuses.
+pub async fn drop_database(url: &str, name: &str) -> anyhow::Result<()> {
+    anyhow::ensure!(is_name(name), "{name} is no name for a database");
+    let (client, connection) =
+        tokio_postgres::connect(url, tokio_postgres::NoTls).await.context("the server")?;
+    let connection = tokio::spawn(connection);
+    client.batch_execute(&format!("DROP DATABASE IF EXISTS \"{name}\" WITH (FORCE)")).await?;
+    drop(client);
+    connection.await.ok();
+    Ok(())
+}
+
+fn is_name(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() < 60
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+}
+
+/// The newest installed PostgreSQL: `JIANGHAN_PG_BIN`, then Debian's folders, then the path.
+fn find_binaries() -> anyhow::Result<PathBuf> {
+    let complete = |dir: &Path| dir.join("postgres").exists() && dir.join("initdb").exists();
+    if let Some(dir) = std::env::var_os("JIANGHAN_PG_BIN").map(PathBuf::from) {
+        anyhow::ensure!(complete(&dir), "JIANGHAN_PG_BIN={} holds no postgres and initdb", dir.display());
+        return Ok(dir);
+    }
+    let mut found: Vec<(u32, PathBuf)> = std::fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.path().join("bin"))))
+        .filter(|(_, dir)| complete(dir))
+        .collect();
+    found.sort();
+    if let Some((_, dir)) = found.pop() {
+        return Ok(dir);
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let on_path = std::env::split_paths(&path).find(|dir| complete(dir));
+    on_path.context(
+        "PostgreSQL is not installed: install it (on Debian: apt-get install postgresql-15), set JIANGHAN_PG_BIN to the \
+         folder of its programs, or set JIANGHAN_DATABASE_URL to a server you have",
+    )
+}
+
+/// Whether a usable PostgreSQL is installed.
+///
+/// # Errors
+/// A sentence that says what to install or set.
+pub fn check_installed() -> anyhow::Result<()> {
+    find_binaries().map(drop)?;
+    child::server_user()?;
+    let setpriv = std::process::Command::new("setpriv").arg("--version").stdout(Stdio::null()).status();
+    anyhow::ensure!(
+        setpriv.is_ok_and(|s| s.success()),
+        "`setpriv` is missing: install the package util-linux"
+    );
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn count(server: &Postgres) -> i64 {
+        let (client, connection) =
+            tokio_postgres::connect(&server.url("kept"), tokio_postgres::NoTls).await.unwrap();
+        tokio::spawn(connection);
+        client.query_one("SELECT count(*) FROM t", &[]).await.unwrap().get(0)
+    }
+
+    #[tokio::test]
+    async fn data_outlives_a_kill_and_a_second_start() {
+        let options = Options { durable: true, ..Options::throw_away(true) };
+        let mut server = Postgres::start(options.clone()).await.unwrap();
+        assert!(server.create_database("kept", None).await.unwrap());
+        assert!(!server.create_database("kept", None).await.unwrap());
+        {
+            let (client, connection) =
+                tokio_postgres::connect(&server.url("kept"), tokio_postgres::NoTls).await.unwrap();
+            tokio::spawn(connection);
+            client.batch_execute("CREATE TABLE t (n int); INSERT INTO t VALUES (1)").await.unwrap();
+        }
+        let first = server.pid();
+        server.kill9().await.unwrap();
+        assert_eq!(server.pid(), 0);
+        server.restart().await.unwrap();
+        assert_ne!(server.pid(), first);
+        assert_eq!(count(&server).await, 1);
+
+        // Another start on the same folder is refused while this one runs, and names the pid.
+        let again = Options { throw_away: false, ..options.clone() };
+        let error = Postgres::start(again.clone()).await.unwrap_err().to_string();
+        assert!(error.contains(&server.pid().to_string()), "{error}");
+        server.stop().await.unwrap();
+
+        // A stale lock file of a process that is no PostgreSQL is a left-over.
+        std::fs::write(options.dir.join("pg/postmaster.pid"), format!("{}\n", std::process::id())).unwrap();
+        let second = Postgres::start(again).await.unwrap();
+        assert_eq!(count(&second).await, 1);
+    }
+
+    #[test]
+    fn names_of_databases_are_plain() {
+        for name in ["", "a b", "a\"b", "A", &"x".repeat(60)] {
+            assert!(!is_name(name), "{name}");
+        }
+        assert!(is_name("case_routing") && is_name("t_01"));
+    }
+}

@@ -1,0 +1,284 @@
+//! A private RabbitMQ broker: one folder, loopback only, its own Erlang port mapper that dies with it. Ready in five to
+//! seven seconds, so one broker serves a whole test binary, with a virtual host per test.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail};
+use nix::{sys::signal::Signal, unistd::User};
+
+use super::child::{self, Child};
+
+/// How long a start may take.
+const START: Duration = Duration::from_secs(90);
+
+/// How long a clean stop may take before it is cut.
+const STOP: Duration = Duration::from_secs(20);
+
+/// The server script itself; the one in /usr/sbin changes users and loses the pid.
+const SERVER: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
+
+/// The shell becomes the broker (same pid); its port mapper gets a death signal from it.
+const SCRIPT: &str = r#"setpriv --pdeathsig KILL epmd -address 127.0.0.1 -port "$ERL_EPMD_PORT" &
+n=0
+until epmd -port "$ERL_EPMD_PORT" -names >/dev/null 2>&1; do n=$((n+1)); [ "$n" -lt 200 ] || exit 75; sleep 0.05; done
+exec "$0""#;
+
+/// Where and how.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Folder of the broker; kept, and used again by the next start.
+    pub dir: PathBuf,
+    /// Virtual hosts besides `/`.
+    pub vhosts: Vec<String>,
+    /// For tests: deleted when this process ends in whatever way.
+    pub throw_away: bool,
+}
+
+impl Options {
+    /// A lasting broker in a folder.
+    pub fn lasting(dir: impl Into<PathBuf>) -> Self {
+        Self { dir: dir.into(), vhosts: Vec::new(), throw_away: false }
+    }
+
+    /// A throw-away broker under /tmp with virtual hosts `v0`, `v1`, ….
+    pub fn throw_away(vhosts: usize) -> Self {
+        let name: u64 = rand::random();
+        Self {
+            dir: PathBuf::from(format!("/tmp/jh-mq-{name:016x}")),
+            vhosts: (0..vhosts).map(|n| format!("v{n}")).collect(),
+            throw_away: true,
+        }
+    }
+}
+
+/// A running private broker.
+#[derive(Debug)]
+pub struct RabbitMq {
+    options: Options,
+    user: Option<User>,
+    secret: String,
+    port: u16,
+    epmd_port: u16,
+    dist_port: u16,
+    child: Option<Child>,
+}
+
+impl RabbitMq {
+    /// Starts a broker. Gives back once an AMQP connection opens.
+    ///
+    /// # Errors
+    /// In one clear sentence: RabbitMQ is not installed, the folder is out of reach, or the broker did not come up.
+    pub async fn start(options: Options) -> anyhow::Result<Self> {
+        check_installed()?;
+        let user = child::server_user()?;
+        for sub in ["", "home", "log", "mnesia", "gen"] {
+            child::private_dir(&options.dir.join(sub), user.as_ref())?;
+        }
+        child::check_reachable(&options.dir.join("home"), user.as_ref())?;
+        let secret = secret_of(&options.dir)?;
+        let (port, epmd_port, dist_port) = (child::free_port()?, child::free_port()?, child::free_port()?);
+        let mut broker = Self { options, user, secret, port, epmd_port, dist_port, child: None };
+        broker.configure()?;
+        broker.launch().await?;
+        Ok(broker)
+    }
+
+    /// The address of a virtual host.
+    pub fn url(&self, vhost: &str) -> String {
+        let vhost = if vhost == "/" { "%2f" } else { vhost };
+        format!("amqp://jh:{}@127.0.0.1:{}/{vhost}", self.secret, self.port)
+    }
+
+    /// TCP port of AMQP on loopback.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Pid of the broker; 0 when it does not run.
+    pub fn pid(&self) -> i32 {
+        self.child.as_ref().map_or(0, Child::pid)
+    }
+
+    /// Kills the broker as a power cut would, and waits until it is gone.
+    ///
+    /// # Errors
+    /// When it does not go.
+    pub async fn kill9(&mut self) -> anyhow::Result<()> {
+        self.end(Signal::SIGKILL).await
+    }
+
+    /// Stops the broker if it runs.
+    ///
+    /// # Errors
+    /// When it does not go even by force.
+    pub async fn stop(&mut self) -> anyhow::Result<()> {
+        self.end(Signal::SIGTERM).await
+    }
+
+    /// Stops the broker if it runs, and starts it on the same data and ports.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn restart(&mut self) -> anyhow::Result<()> {
+        self.stop().await?;
+        self.launch().await
+    }
+
+    async fn end(&mut self, signal: Signal) -> anyhow::Result<()> {
+        let Some(child) = self.child.take() else { return Ok(()) };
+        child.signal(signal);
+        if !child.ended(STOP).await {
+            tracing::warn!(pid = child.pid(), "RabbitMQ does not stop and is killed");
+            child.signal(Signal::SIGKILL);
+            anyhow::ensure!(child.ended(STOP).await, "RabbitMQ (pid {}) does not end", child.pid());
+        }
+        Ok(())
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.options.dir.join(name)
+    }
+
+    fn configure(&self) -> anyhow::Result<()> {
+        let conf = format!(
+            "listeners.tcp.1 = 127.0.0.1:{}\n\
+             load_definitions = {}\n\
+             raft.wal_max_size_bytes = 67108864\n\
+             consumer_timeout = 86400000\n\
+             log.file = false\n\
+             log.console = true\n\
+             log.console.level = warning\n",
+            self.port,
+            self.file("definitions.json").display()
+        );
+        let vhosts: Vec<&str> =
+            std::iter::once("/").chain(self.options.vhosts.iter().map(String::as_str)).collect();
+        let definitions = serde_json::json!({
+            "users": [{"name": "jh", "password": self.secret, "tags": ["administrator"]}],
+            "vhosts": vhosts.iter().map(|v| serde_json::json!({"name": v})).collect::<Vec<_>>(),
+            "permissions": vhosts
+                .iter()
+                .map(|v| serde_json::json!({"user": "jh", "vhost": v, "configure": ".*", "write": ".*", "read": ".*"}))
+                .collect::<Vec<_>>(),
+        });
+        self.write("rabbitmq.conf", &conf)?;
+        self.write("definitions.json", &definitions.to_string())?;
+        self.write("enabled_plugins", "[].\n")
+    }
+
+    fn write(&self, name: &str, text: &str) -> anyhow::Result<()> {
+        use std::os::unix::fs::{PermissionsExt, chown};
+        let path = self.file(name);
+        let owner = self.user.as_ref();
+        std::fs::write(&path, text)
+            .and_then(|()| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)))
+            .and_then(|()| owner.map_or(Ok(()), |u| chown(&path, Some(u.uid.as_raw()), Some(u.gid.as_raw()))))
+            .with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    async fn launch(&mut self) -> anyhow::Result<()> {
+        let child = self.spawn()?;
+        if self.options.throw_away {
+            child::reap_after_us(child.pid(), "KILL", &[&self.options.dir]).context("starting the reaper")?;
+        }
+        let start = Instant::now();
+        let url = self.url("/");
+        loop {
+            if let Some(status) = child.status() {
+                bail!("RabbitMQ did not start ({status}):\n{}", child::tail(&self.file("broker.log")));
+            }
+            if start.elapsed() > START {
+                child.signal(Signal::SIGKILL);
+                bail!("RabbitMQ did not answer in time:\n{}", child::tail(&self.file("broker.log")));
+            }
+            // lapin takes a while to fail on a closed port; a plain connection tells at once.
+            if tokio::net::TcpStream::connect(("127.0.0.1", self.port)).await.is_ok()
+                && let Ok(connection) =
+                    lapin::Connection::connect(&url, lapin::ConnectionProperties::default()).await
+            {
+                connection.close(200, "ready".into()).await.ok();
+                self.child = Some(child);
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    fn spawn(&self) -> anyhow::Result<Child> {
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.file("broker.log"))
+            .context("the broker's log file")?;
+        let mut command: Command = child::command(Path::new("sh"), self.user.as_ref(), "TERM");
+        command.arg("-c").arg(SCRIPT).arg(SERVER).current_dir(&self.options.dir);
+        command.stdout(log.try_clone().context("the log file")?).stderr(log);
+        let here = |name: &str| self.file(name);
+        command
+            .env("HOME", here("home"))
+            .env("ERL_EPMD_PORT", self.epmd_port.to_string())
+            .env("ERL_EPMD_ADDRESS", "127.0.0.1")
+            .env("ERL_FLAGS", "-start_epmd false")
+            .env("RABBITMQ_NODENAME", "jh@localhost")
+            .env("RABBITMQ_BASE", &self.options.dir)
+            .env("RABBITMQ_CONF_ENV_FILE", "/dev/null")
+            .env("RABBITMQ_CONFIG_FILE", here("rabbitmq.conf"))
+            .env("RABBITMQ_ADVANCED_CONFIG_FILE", here("none"))
+            .env("RABBITMQ_MNESIA_BASE", here("mnesia"))
+            .env("RABBITMQ_LOG_BASE", here("log"))
+            .env("RABBITMQ_LOGS", "-")
+            .env("RABBITMQ_GENERATED_CONFIG_DIR", here("gen"))
+            .env("RABBITMQ_ENABLED_PLUGINS_FILE", here("enabled_plugins"))
+            .env("RABBITMQ_PID_FILE", here("pid"))
+            .env("RABBITMQ_DIST_PORT", self.dist_port.to_string())
+            .env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "-kernel inet_dist_use_interface {127,0,0,1} +S 2:2")
+            .env("detached", "true"); // makes the script exec the runtime instead of keeping a shell in between
+        Child::spawn(command).context("cannot start RabbitMQ through setpriv (package util-linux)")
+    }
+}
+
+impl Drop for RabbitMq {
+    fn drop(&mut self) {
+        if let Some(child) = self.child.take() {
+            // A throw-away broker has nothing to write down, and a clean stop takes a second.
+            child.signal(if self.options.throw_away { Signal::SIGKILL } else { Signal::SIGTERM });
+            if !child.ended_blocking(STOP) {
+                child.signal(Signal::SIGKILL);
+            }
+        }
+        if self.options.throw_away {
+            std::fs::remove_dir_all(&self.options.dir).ok();
+        }
+    }
+}
+
+/// The broker's password, kept with its data.
+fn secret_of(dir: &Path) -> anyhow::Result<String> {
+    let path = dir.join("secret");
+    if let Ok(secret) = std::fs::read_to_string(&path) {
+        return Ok(secret);
+    }
+    use std::{io::Write, os::unix::fs::OpenOptionsExt};
+    let secret = format!("{:032x}", rand::random::<u128>());
+    let file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+    file.and_then(|mut file| file.write_all(secret.as_bytes()))
+        .context("cannot write the broker's password")?;
+    Ok(secret)
+}
+
+/// Whether RabbitMQ is installed.
+///
+/// # Errors
+/// A sentence that says what to install or set.
+pub fn check_installed() -> anyhow::Result<()> {
+    anyhow::ensure!(
+        Path::new(SERVER).exists(),
+        "RabbitMQ is not installed: install it (on Debian: apt-get install rabbitmq-server), or set JIANGHAN_AMQP_URL \
+         to a broker you have"
+    );
+    Ok(())
+}

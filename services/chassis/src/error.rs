@@ -1,0 +1,406 @@
+//! The one error of the house. It has exactly two translations: to `tonic::Status` for RPCs, and [`Error::retryable`]
+//! for consumers. It must never carry SQL, a path or a stack to a caller, and never personal data anywhere.
+
+use std::{collections::HashMap, time::Duration};
+
+use diesel::result::DatabaseErrorKind;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+/// Result with the house's error.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Result of an RPC handler.
+pub type RpcResult<T> = std::result::Result<tonic::Response<T>, Status>;
+
+/// Source of an [`Error::Internal`]: logged with its chain, never sent.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Domain of `google.rpc.ErrorInfo`, by which clients recognise our reasons.
+pub const ERROR_DOMAIN: &str = "jianghan";
+
+/// What can go wrong in a command, a query or the handling of an event.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A field of the request is not acceptable. `field` is its proto path, such as `tasks[2].unit_id`.
+    #[error("{field}: {message}")]
+    Invalid {
+        /// Proto path of the field.
+        field: String,
+        /// What is wrong, without repeating the value.
+        message: String,
+    },
+    /// There is no such thing within the caller's reach.
+    #[error("{kind} {id} was not found")]
+    NotFound {
+        /// Kind of the thing, such as `case`.
+        kind: &'static str,
+        /// Its id as the caller sent it.
+        id: String,
+    },
+    /// The thing exists already.
+    #[error("{kind} {id} exists already")]
+    AlreadyExists {
+        /// Kind of the thing.
+        kind: &'static str,
+        /// Its id or key.
+        id: String,
+    },
+    /// The thing is in a state that does not allow this.
+    #[error("{kind} {id}: {message}")]
+    WrongState {
+        /// Kind of the thing.
+        kind: &'static str,
+        /// Its id.
+        id: String,
+        /// Which state it is in and which would be needed.
+        message: String,
+    },
+    /// The thing was changed by somebody else since the caller read it.
+    #[error("{kind} {id} has changed meanwhile")]
+    Stale {
+        /// Kind of the thing.
+        kind: &'static str,
+        /// Its id.
+        id: String,
+    },
+    /// No valid credential.
+    #[error("a valid token is needed")]
+    Unauthenticated,
+    /// The caller is known but may not do this at all.
+    #[error("not permitted")]
+    Forbidden,
+    /// A limit was reached; try again after the given time.
+    #[error("too much at once, try again later")]
+    Exhausted {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// Something this needs is not reachable just now. The message is sent to the caller: fixed text only.
+    #[error("{message}")]
+    Unavailable {
+        /// Which part is missing, in fixed words.
+        message: String,
+    },
+    /// A defect or a broken environment. The caller sees fixed text; the chain is logged once.
+    #[error("internal error")]
+    Internal(#[source] BoxError),
+}
+
+impl Error {
+    /// A field of the request is not acceptable.
+    pub fn invalid(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::Invalid { field: field.into(), message: message.into() }
+    }
+
+    /// There is no such thing within reach.
+    pub fn not_found(kind: &'static str, id: impl ToString) -> Self {
+        Self::NotFound { kind, id: id.to_string() }
+    }
+
+    /// The thing exists already.
+    pub fn already_exists(kind: &'static str, id: impl ToString) -> Self {
+        Self::AlreadyExists { kind, id: id.to_string() }
+    }
+
+    /// The thing's state does not allow this.
+    pub fn wrong_state(kind: &'static str, id: impl ToString, message: impl Into<String>) -> Self {
+        Self::WrongState { kind, id: id.to_string(), message: message.into() }
+    }
+
+    /// The thing was changed by somebody else.
+    pub fn stale(kind: &'static str, id: impl ToString) -> Self {
+        Self::Stale { kind, id: id.to_string() }
+    }
+
+    /// Something needed is not reachable; fixed words only.
+    pub fn unavailable(message: impl Into<String>) -> Self {
+        Self::Unavailable { message: message.into() }
+    }
+
+    /// A defect or a broken environment. Takes an error or a text.
+    pub fn internal(source: impl Into<BoxError>) -> Self {
+        Self::Internal(source.into())
+    }
+
+    /// Whether the same act may succeed later without anybody changing anything. Consumers retry what is
+    /// retryable for as long as it takes, and count attempts for the rest.
+    pub fn retryable(&self) -> bool {
+        match self {
+            Self::Stale { .. } | Self::Exhausted { .. } | Self::Unavailable { .. } => true,
+            Self::Invalid { .. }
+            | Self::NotFound { .. }
+            | Self::AlreadyExists { .. }
+            | Self::WrongState { .. }
+            | Self::Unauthenticated
+            | Self::Forbidden
+            | Self::Internal(_) => false,
+        }
+    }
+
+    /// Stable code of the kind: `ErrorInfo.reason` in lower case, cause of a parked event, metric attribute.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Invalid { .. } => "invalid",
+            Self::NotFound { .. } => "not_found",
+            Self::AlreadyExists { .. } => "already_exists",
+            Self::WrongState { .. } => "wrong_state",
+            Self::Stale { .. } => "stale",
+            Self::Unauthenticated => "unauthenticated",
+            Self::Forbidden => "forbidden",
+            Self::Exhausted { .. } => "exhausted",
+            Self::Unavailable { .. } => "unavailable",
+            Self::Internal(_) => "internal",
+        }
+    }
+
+    /// The error with its whole chain in one line: for logs and parked events only.
+    pub fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut source = std::error::Error::source(self);
+        while let Some(cause) = source {
+            text.push_str(": ");
+            text.push_str(&cause.to_string());
+            source = cause.source();
+        }
+        text
+    }
+
+    /// What another service's answer means here. A peer's refusal of our own credential or its defect is our defect
+    /// or an outage, not the caller's fault.
+    pub fn from_status(status: &Status) -> Self {
+        let details = status.get_error_details();
+        let metadata = details.error_info().map(|info| info.metadata.clone()).unwrap_or_default();
+        let id = metadata.get("id").cloned().unwrap_or_default();
+        const KIND: &str = "resource";
+        match status.code() {
+            Code::InvalidArgument => {
+                let violation = details.bad_request().and_then(|b| b.field_violations.first());
+                match violation {
+                    Some(v) => Self::invalid(v.field.clone(), v.description.clone()),
+                    None => Self::invalid("request", status.message()),
+                }
+            }
+            Code::NotFound => Self::NotFound { kind: KIND, id },
+            Code::AlreadyExists => Self::AlreadyExists { kind: KIND, id },
+            Code::FailedPrecondition => {
+                Self::WrongState { kind: KIND, id, message: status.message().to_owned() }
+            }
+            Code::Aborted => Self::Stale { kind: KIND, id },
+            Code::Unauthenticated => Self::Unauthenticated,
+            Code::PermissionDenied => Self::Forbidden,
+            Code::ResourceExhausted => {
+                let delay = details.retry_info().and_then(|r| r.retry_delay);
+                Self::Exhausted { retry_after: delay.unwrap_or(Duration::from_secs(1)) }
+            }
+            Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled => {
+                Self::unavailable("another service is not reachable")
+            }
+            Code::Ok
+            | Code::Unknown
+            | Code::OutOfRange
+            | Code::Unimplemented
+            | Code::Internal
+            | Code::DataLoss => {
+                Self::internal(format!("a peer answered {:?}: {}", status.code(), status.message()))
+            }
+        }
+    }
+
+    fn grpc_code(&self) -> Code {
+        match self {
+            Self::Invalid { .. } => Code::InvalidArgument,
+            Self::NotFound { .. } => Code::NotFound,
+            Self::AlreadyExists { .. } => Code::AlreadyExists,
+            Self::WrongState { .. } => Code::FailedPrecondition,
+            Self::Stale { .. } => Code::Aborted,
+            Self::Unauthenticated => Code::Unauthenticated,
+            Self::Forbidden => Code::PermissionDenied,
+            Self::Exhausted { .. } => Code::ResourceExhausted,
+            Self::Unavailable { .. } => Code::Unavailable,
+            Self::Internal(_) => Code::Internal,
+        }
+    }
+}
+
+impl From<Error> for Status {
+    fn from(error: Error) -> Self {
+        if let Error::Internal(_) = error {
+            tracing::error!(error = %error.chain(), "internal error");
+        }
+        let mut metadata = HashMap::new();
+        match &error {
+            Error::NotFound { kind, id }
+            | Error::AlreadyExists { kind, id }
+            | Error::WrongState { kind, id, .. }
+            | Error::Stale { kind, id } => {
+                metadata.insert("kind".to_owned(), (*kind).to_owned());
+                metadata.insert("id".to_owned(), id.clone());
+            }
+            _ => {}
+        }
+        let mut details = ErrorDetails::with_error_info(error.code().to_uppercase(), ERROR_DOMAIN, metadata);
+        match &error {
+            Error::Invalid { field, message } => {
+                details.add_bad_request_violation(field.clone(), message.clone());
+            }
+            Error::Exhausted { retry_after } => {
+                details.set_retry_info(Some(*retry_after));
+            }
+            _ => {}
+        }
+        Status::with_error_details(error.grpc_code(), error.to_string(), details)
+    }
+}
+
+impl From<diesel::result::Error> for Error {
+    /// `NotFound` of diesel is no domain answer: stores ask with `.optional()`, so it is a defect here.
+    fn from(error: diesel::result::Error) -> Self {
+        if passing(&error) {
+            tracing::warn!(error = %error, "the database did not carry the statement out");
+            return Self::unavailable("the database is not available just now");
+        }
+        Self::internal(error)
+    }
+}
+
+/// Failures that pass: lost connections, restarts, deadlocks and serialization failures. diesel names only some of
+/// them; the server's fixed English messages (`lc_messages` is `C`) tell the rest.
+fn passing(error: &diesel::result::Error) -> bool {
+    match error {
+        diesel::result::Error::DatabaseError(kind, info) => match kind {
+            DatabaseErrorKind::SerializationFailure
+            | DatabaseErrorKind::ClosedConnection
+            | DatabaseErrorKind::UnableToSendCommand
+            | DatabaseErrorKind::ReadOnlyTransaction => true,
+            DatabaseErrorKind::Unknown => {
+                let message = info.message();
+                [
+                    "deadlock detected",
+                    "terminating connection",
+                    "the database system is",
+                    "too many clients",
+                    "canceling statement due to lock timeout",
+                ]
+                .iter()
+                .any(|text| message.contains(text))
+            }
+            _ => false,
+        },
+        diesel::result::Error::BrokenTransactionManager | diesel::result::Error::AlreadyInTransaction => true,
+        _ => false,
+    }
+}
+
+impl From<diesel_async::pooled_connection::PoolError> for Error {
+    fn from(error: diesel_async::pooled_connection::PoolError) -> Self {
+        tracing::warn!(error = %error, "no database connection");
+        Self::unavailable("the database is not reachable")
+    }
+}
+
+impl From<diesel_async::pooled_connection::bb8::RunError> for Error {
+    fn from(error: diesel_async::pooled_connection::bb8::RunError) -> Self {
+        tracing::warn!(error = %error, "no database connection");
+        Self::unavailable("the database is not reachable")
+    }
+}
+
+impl From<prost::DecodeError> for Error {
+    fn from(error: prost::DecodeError) -> Self {
+        Self::internal(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn every_kind() -> Vec<Error> {
+        vec![
+            Error::invalid("tasks[1].unit_id", "is not a UUID"),
+            Error::not_found("case", "c1"),
+            Error::already_exists("worker", "w1"),
+            Error::wrong_state("case", "c1", "is Closed"),
+            Error::stale("case", "c1"),
+            Error::Unauthenticated,
+            Error::Forbidden,
+            Error::Exhausted { retry_after: Duration::from_millis(250) },
+            Error::unavailable("the database is not reachable"),
+            Error::internal("select * from secrets failed"),
+        ]
+    }
+
+    #[test]
+    fn every_kind_has_its_status_and_details() {
+        let lines: Vec<String> = every_kind()
+            .into_iter()
+            .map(|error| {
+                let retryable = error.retryable();
+                let status = Status::from(error);
+                let details = status.get_error_details();
+                let info = details.error_info().expect("ErrorInfo is always there");
+                let mut metadata: Vec<_> = info.metadata.iter().map(|(k, v)| format!("{k}={v}")).collect();
+                metadata.sort();
+                let fields: Vec<_> = details
+                    .bad_request()
+                    .map(|b| {
+                        b.field_violations.iter().map(|v| format!("{}: {}", v.field, v.description)).collect()
+                    })
+                    .unwrap_or_default();
+                let retry = details.retry_info().and_then(|r| r.retry_delay);
+                format!(
+                    "{:?} | {} | {} {} {metadata:?} | {fields:?} | {retry:?} | retryable={retryable}",
+                    status.code(),
+                    status.message(),
+                    info.domain,
+                    info.reason,
+                )
+            })
+            .collect();
+        insta::assert_snapshot!(lines.join("\n"), @r#"
+        InvalidArgument | tasks[1].unit_id: is not a UUID | jianghan INVALID [] | ["tasks[1].unit_id: is not a UUID"] | None | retryable=false
+        NotFound | case c1 was not found | jianghan NOT_FOUND ["id=c1", "kind=case"] | [] | None | retryable=false
+        AlreadyExists | worker w1 exists already | jianghan ALREADY_EXISTS ["id=w1", "kind=worker"] | [] | None | retryable=false
+        FailedPrecondition | case c1: is Closed | jianghan WRONG_STATE ["id=c1", "kind=case"] | [] | None | retryable=false
+        Aborted | case c1 has changed meanwhile | jianghan STALE ["id=c1", "kind=case"] | [] | None | retryable=true
+        Unauthenticated | a valid token is needed | jianghan UNAUTHENTICATED [] | [] | None | retryable=false
+        PermissionDenied | not permitted | jianghan FORBIDDEN [] | [] | None | retryable=false
+        ResourceExhausted | too much at once, try again later | jianghan EXHAUSTED [] | [] | Some(250ms) | retryable=true
+        Unavailable | the database is not reachable | jianghan UNAVAILABLE [] | [] | None | retryable=true
+        Internal | internal error | jianghan INTERNAL [] | [] | None | retryable=false
+        "#);
+    }
+
+    #[test]
+    fn an_internal_error_tells_the_caller_nothing() {
+        let status = Status::from(Error::internal("relation \"cases\" does not exist"));
+        assert_eq!(status.message(), "internal error");
+        assert!(!String::from_utf8_lossy(status.details()).contains("cases"));
+    }
+
+    #[test]
+    fn a_peers_answer_keeps_its_meaning() {
+        for error in every_kind() {
+            let (code, text) = (error.code(), error.to_string());
+            let back = Error::from_status(&Status::from(error));
+            assert_eq!(back.code(), code, "{text}");
+        }
+        assert_eq!(Error::from_status(&Status::deadline_exceeded("late")).code(), "unavailable");
+    }
+
+    #[test]
+    fn a_missing_row_is_a_defect_and_a_lost_connection_passes() {
+        assert_eq!(Error::from(diesel::result::Error::NotFound).code(), "internal");
+        let closed = diesel::result::Error::DatabaseError(
+            DatabaseErrorKind::ClosedConnection,
+            Box::new("connection closed".to_owned()),
+        );
+        assert!(Error::from(closed).retryable());
+        let deadlock = diesel::result::Error::DatabaseError(
+            DatabaseErrorKind::Unknown,
+            Box::new("deadlock detected".to_owned()),
+        );
+        assert!(Error::from(deadlock).retryable());
+    }
+}

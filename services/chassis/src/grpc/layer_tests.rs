@@ -1,0 +1,136 @@
+//! The layer around a handler that answers, hangs, panics or tells who called.
+
+use tower::ServiceExt;
+
+use super::*;
+use crate::{
+    auth::{AUDIENCE, Caller, Claims, GrantClaim, KeySource, Role, Signer, TokenKind, Verifier, jwks},
+    clock::{Clock, new_id},
+};
+
+const STATISTICS: &str = "/jianghan.ops.v1.OpsService/GetStatistics";
+const SIGN_IN: &str = "/jianghan.identity.v1.AuthService/SignIn";
+
+fn layer(change: impl FnOnce(&mut ServiceConfig)) -> (GuardLayer, Signer) {
+    let signer = Signer::from_seed(&[8; 32]).unwrap();
+    let keys = KeySource::local();
+    keys.replace(&jwks([&signer.jwk()])).unwrap();
+    let mut config = ServiceConfig::for_service("test");
+    change(&mut config);
+    let verifier = Verifier::new(keys, Clock::system(), &config.auth);
+    (GuardLayer::new(&config, Gate::new(verifier, Arc::default())), signer)
+}
+
+fn request(path: &str, headers: &[(&str, &str)]) -> Request<Body> {
+    let mut request = Request::builder().uri(format!("http://test{path}"));
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    request.body(Body::empty()).unwrap()
+}
+
+async fn call<F, Fut>(layer: &GuardLayer, handler: F, request: Request<Body>) -> Status
+where
+    F: FnMut(Request<Body>) -> Fut + Clone + Send + 'static,
+    Fut: Future<Output = Result<Response<Body>, Infallible>> + Send + 'static,
+{
+    let response = layer.layer(tower::service_fn(handler)).oneshot(request).await.unwrap();
+    Status::from_header_map(response.headers()).unwrap_or_else(|| Status::ok(""))
+}
+
+async fn fine(_: Request<Body>) -> Result<Response<Body>, Infallible> {
+    Ok(Response::new(Body::empty()))
+}
+
+#[tokio::test]
+async fn a_handler_sees_its_caller() {
+    let (layer, signer) = layer(|_| {});
+    let claims = Claims {
+        sub: new_id(),
+        kind: TokenKind::Person,
+        grants: vec![GrantClaim(Role::ItOperator as i32, new_id(), None, None)],
+        ..Claims::service("x", "jianghan", AUDIENCE)
+    };
+    let token = signer.sign(&claims.clone().valid_for(Clock::system().real_now(), 60)).unwrap();
+    let person = claims.sub;
+    let handler = move |request: Request<Body>| async move {
+        let caller = request.extensions().get::<Caller>().expect("admitted");
+        assert_eq!(caller.person_id, person);
+        Ok(Response::new(Body::empty()))
+    };
+    let header = format!("Bearer {token}");
+    let status = call(&layer, handler, request(STATISTICS, &[("authorization", &header)])).await;
+    assert_eq!(status.code(), Code::Ok);
+    assert_eq!(layer.in_flight(), 0);
+}
+
+#[tokio::test]
+async fn who_is_not_admitted_does_not_reach_the_handler() {
+    let (layer, _) = layer(|_| {});
+    let never = |_: Request<Body>| async { unreachable!("not admitted") };
+    assert_eq!(call(&layer, never, request(STATISTICS, &[])).await.code(), Code::Unauthenticated);
+    assert_eq!(call(&layer, never, request("/no.Such/Method", &[])).await.code(), Code::PermissionDenied);
+}
+
+#[tokio::test]
+async fn a_panic_becomes_internal_with_fixed_text() {
+    let (layer, _) = layer(|_| {});
+    let panics = |_: Request<Body>| async { panic!("the secret is 42") };
+    let status = call(&layer, panics, request(SIGN_IN, &[])).await;
+    assert_eq!((status.code(), status.message()), (Code::Internal, "internal error"));
+    assert_eq!(layer.in_flight(), 0);
+}
+
+#[tokio::test]
+async fn the_shorter_deadline_holds() {
+    let (layer, _) = layer(|config| config.grpc.request_timeout_ms = 150);
+    let hangs = |_: Request<Body>| std::future::pending();
+    for (timeout, least, most) in
+        [(None, 150, 5_000), (Some("20m"), 20, 149), (Some("1H"), 150, 5_000), (Some("x"), 150, 5_000)]
+    {
+        let start = Instant::now();
+        let headers: Vec<_> = timeout.map(|t| ("grpc-timeout", t)).into_iter().collect();
+        let status = call(&layer, hangs, request(SIGN_IN, &headers)).await;
+        assert_eq!(status.code(), Code::DeadlineExceeded);
+        let took = start.elapsed().as_millis();
+        assert!((least..most).contains(&took), "{timeout:?}: {took} ms");
+    }
+}
+
+#[tokio::test]
+async fn beyond_the_limit_calls_are_refused_with_a_time_to_wait() {
+    use tonic_types::StatusExt;
+    let (layer, _) = layer(|config| config.grpc.max_in_flight = 1);
+    let (begun, mut waiting) = tokio::sync::mpsc::channel(1);
+    let hangs = move |_: Request<Body>| {
+        let begun = begun.clone();
+        async move {
+            begun.send(()).await.unwrap();
+            std::future::pending().await
+        }
+    };
+    let first = tokio::spawn({
+        let layer = layer.clone();
+        async move { call(&layer, hangs, request(SIGN_IN, &[])).await }
+    });
+    waiting.recv().await.unwrap();
+    let status = call(&layer, fine, request(SIGN_IN, &[])).await;
+    assert_eq!(status.code(), Code::ResourceExhausted);
+    assert!(status.get_details_retry_info().is_some());
+    first.abort();
+    first.await.unwrap_err();
+    assert_eq!(
+        call(&layer, fine, request(SIGN_IN, &[])).await.code(),
+        Code::Ok,
+        "a cancelled call makes room"
+    );
+}
+
+#[test]
+fn timeouts_are_read_as_grpc_writes_them() {
+    assert_eq!(parse_timeout("250m"), Some(Duration::from_millis(250)));
+    assert_eq!(parse_timeout("99999999H"), Some(Duration::from_secs(99_999_999 * 3600)));
+    for text in ["", "m", "123456789S", "1x", "-1S", "1é", "٣S"] {
+        assert_eq!(parse_timeout(text), None, "{text}");
+    }
+}

@@ -1,0 +1,12 @@
+//! The gRPC edge: one server builder and one client book for all services. Handlers see a request only after the
+//! layer here has admitted it; no handler sets deadlines, spans, metrics or health of its own.
+
+mod layer;
+mod peers;
+mod server;
+
+pub use self::{
+    layer::{Guard, GuardLayer},
+    peers::{Credential, PeerChannel, Peers},
+    server::{Health, bind, serve, with_health_and_reflection},
+};

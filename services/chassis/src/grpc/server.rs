@@ -1,0 +1,164 @@
+//! The gRPC server: health, reflection, limits and an orderly stop that nobody can hold up. Handlers come in as ready
+//! routes; messages above tonic's 4 MiB are refused by the codec.
+
+use std::{net::SocketAddr, time::Duration};
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tonic::{
+    service::Routes,
+    transport::{Server, server::TcpIncoming},
+};
+use tonic_health::{ServingStatus, server::HealthReporter};
+
+use super::GuardLayer;
+use crate::config::GrpcConfig;
+
+/// Readiness as `grpc.health.v1` tells it, for the empty service name and for the services given.
+#[derive(Clone, Debug)]
+pub struct Health {
+    reporter: HealthReporter,
+    names: Vec<String>,
+}
+
+impl Health {
+    /// Says whether calls are welcome.
+    pub async fn set_ready(&self, ready: bool) {
+        let status = if ready { ServingStatus::Serving } else { ServingStatus::NotServing };
+        for name in &self.names {
+            self.reporter.set_service_status(name, status).await;
+        }
+    }
+}
+
+/// Binds the address, so that port 0 is known before anything else starts.
+///
+/// # Errors
+/// When the address is taken or not ours.
+pub async fn bind(listen: SocketAddr) -> anyhow::Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
+    let addr = listener.local_addr().context("the address listened on")?;
+    Ok((listener, addr))
+}
+
+/// The health service, not ready yet, added to the routes together with reflection.
+///
+/// # Errors
+/// When the descriptors cannot be read, which the build rules out.
+pub async fn with_health_and_reflection(routes: Routes) -> anyhow::Result<(Routes, Health)> {
+    let (reporter, health) = tonic_health::server::health_reporter();
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(proto::DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1()
+        .context("reflection over the descriptors")?;
+    let health_state = Health { reporter, names: vec![String::new()] };
+    health_state.set_ready(false).await;
+    Ok((routes.add_service(health).add_service(reflection), health_state))
+}
+
+/// Serves until `stop`, then finishes the calls in hand, for at most the configured time: a client that stalls must
+/// not hold the process. `true` when every connection ended in time.
+///
+/// # Errors
+/// When the listener fails.
+pub async fn serve(
+    listener: TcpListener,
+    routes: Routes,
+    layer: GuardLayer,
+    config: &GrpcConfig,
+    stop: CancellationToken,
+) -> anyhow::Result<bool> {
+    let incoming =
+        TcpIncoming::from(listener).with_nodelay(Some(true)).with_keepalive(Some(Duration::from_secs(60)));
+    let serving = Server::builder()
+        .max_concurrent_streams(config.max_streams)
+        .max_connection_age(Duration::from_secs(config.max_connection_age_s))
+        .max_connection_age_grace(Duration::from_millis(config.request_timeout_ms))
+        .http2_keepalive_interval(Some(Duration::from_secs(30)))
+        .http2_keepalive_timeout(Some(Duration::from_secs(10)))
+        .http2_max_header_list_size(32 << 10)
+        .layer(layer.clone())
+        .add_routes(routes)
+        .serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned());
+    let limit = Duration::from_millis(config.stop_timeout_ms);
+    let overdue = async {
+        stop.cancelled().await;
+        tokio::time::sleep(limit).await;
+    };
+    tokio::select! {
+        served = serving => {
+            served.context("the gRPC server failed")?;
+            Ok(true)
+        }
+        () = overdue => {
+            tracing::warn!(calls = layer.in_flight(), "connections did not end in time and are cut");
+            Ok(false)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio::io::AsyncWriteExt;
+    use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+
+    use super::*;
+    use crate::{
+        auth::{Gate, KeySource, Verifier},
+        clock::Clock,
+        config::ServiceConfig,
+    };
+
+    async fn start(
+        stop_timeout_ms: u64,
+    ) -> (SocketAddr, Health, CancellationToken, tokio::task::JoinHandle<anyhow::Result<bool>>) {
+        let mut config = ServiceConfig::for_service("test");
+        config.grpc.stop_timeout_ms = stop_timeout_ms;
+        let verifier = Verifier::new(KeySource::local(), Clock::system(), &config.auth);
+        let layer = GuardLayer::new(&config, Gate::new(verifier, Arc::default()));
+        let (listener, addr) = bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+        let (routes, health) = with_health_and_reflection(Routes::default()).await.unwrap();
+        let stop = CancellationToken::new();
+        let serving = tokio::spawn({
+            let stop = stop.clone();
+            async move { serve(listener, routes, layer, &config.grpc, stop).await }
+        });
+        (addr, health, stop, serving)
+    }
+
+    #[tokio::test]
+    async fn health_follows_readiness_without_a_token() {
+        let (addr, health, stop, serving) = start(5_000).await;
+        let mut client = HealthClient::new(
+            tonic::transport::Endpoint::from_shared(format!("http://{addr}"))
+                .unwrap()
+                .connect()
+                .await
+                .unwrap(),
+        );
+        let status =
+            |answer: tonic::Response<tonic_health::pb::HealthCheckResponse>| answer.into_inner().status;
+        let ask = || HealthCheckRequest { service: String::new() };
+        assert_eq!(status(client.check(ask()).await.unwrap()), 2);
+        health.set_ready(true).await;
+        assert_eq!(status(client.check(ask()).await.unwrap()), 1);
+        drop(client);
+        stop.cancel();
+        assert!(serving.await.unwrap().unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_stalled_client_does_not_hold_the_stop() {
+        let (addr, _health, stop, serving) = start(200).await;
+        // Half an HTTP/2 preface, then silence.
+        let mut stalled = tokio::net::TcpStream::connect(addr).await.unwrap();
+        stalled.write_all(b"PRI * HTTP/2.0\r\n").await.unwrap();
+        stop.cancel();
+        let ended = tokio::time::timeout(Duration::from_secs(5), serving).await;
+        ended.expect("the stop has a hard deadline").unwrap().unwrap();
+    }
+}

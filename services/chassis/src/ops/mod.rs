@@ -1,0 +1,44 @@
+//! Operations that every service answers alike: figures, parked events, domain time and reconcile digests. For the
+//! operator only; no business content passes through here, digests being opaque.
+
+mod service;
+
+use async_trait::async_trait;
+
+pub use self::service::Ops;
+use crate::error::Result;
+
+/// What a service holds about one thing, as a text that is equal exactly when the holdings agree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Digest {
+    /// Id of the thing.
+    pub key: String,
+    /// What is held.
+    pub value: String,
+}
+
+impl Digest {
+    /// Of a key and a value.
+    pub fn new(key: impl ToString, value: impl Into<String>) -> Self {
+        Self { key: key.to_string(), value: value.into() }
+    }
+}
+
+/// Gives the digests of a service, for `jianghan reconcile`.
+#[async_trait]
+pub trait DigestSource: Send + Sync + 'static {
+    /// At most `limit` digests of a subject (`case`, `task`, `offer`, `record`, `rollup`), ordered by key, after the
+    /// key `after`. A subject the service does not hold gives none.
+    async fn digests(&self, subject: &str, after: Option<String>, limit: i64) -> Result<Vec<Digest>>;
+}
+
+/// Of a service that has nothing to compare.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoDigests;
+
+#[async_trait]
+impl DigestSource for NoDigests {
+    async fn digests(&self, _subject: &str, _after: Option<String>, _limit: i64) -> Result<Vec<Digest>> {
+        Ok(Vec::new())
+    }
+}

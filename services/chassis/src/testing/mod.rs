@@ -1,0 +1,15 @@
+//! For tests of services: a fresh migrated database, tokens of any role, and a whole service over real gRPC with a clock
+//! that stands still. Nothing here is reached from a service path.
+
+mod database;
+mod keys;
+mod service;
+
+pub use self::{
+    database::TestDb,
+    keys::{Persona, TestKeys},
+    service::{Builder, TestService},
+};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,172 @@
+//! How the copy is kept fresh: the consumer part for identity's events, the poll for what other replicas have
+//! consumed, and the snapshot for a service that starts empty.
+
+use std::{sync::Arc, time::Duration};
+
+use proto::identity::v1::{
+    AuthorityEdgeChanged, GetTopologySnapshotRequest, OrganizationChanged, RoleRevoked, SessionRevoked,
+    UnitChanged, topology_service_client::TopologyServiceClient,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{Changes, Shared, model, store};
+use crate::{
+    auth::Revoked,
+    clock::{self, Clock},
+    db::{Db, Tx},
+    error::{Error, Result},
+    event::Event,
+    grpc::Peers,
+};
+
+/// How often other replicas' changes are looked for; bars on tokens are to reach everywhere within five seconds.
+const POLL: Duration = Duration::from_secs(2);
+
+/// How long to wait before asking identity again.
+const ASK_AGAIN: Duration = Duration::from_secs(2);
+
+/// Bars that have run out are deleted every so many polls.
+const PRUNE_EVERY: u32 = 300;
+
+/// Keeps a service's copy of the topology fresh.
+#[derive(Clone, Debug)]
+pub struct Feed {
+    shared: Arc<Shared>,
+}
+
+impl Feed {
+    /// For the shared topology.
+    pub fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// Applies the events this part handles, in the consumer's transaction; memory follows after the commit.
+    ///
+    /// # Errors
+    /// `Invalid` or `Internal` for an event that cannot be read, which parks it; database errors.
+    pub async fn handle(&self, tx: &mut Tx<'_>, events: &[Event]) -> Result<()> {
+        let mut changes = Changes::default();
+        let mut revoked = Revoked::default();
+        for event in events {
+            read(event, &mut changes, &mut revoked)?;
+        }
+        let barred = !revoked.sessions.is_empty() || !revoked.persons.is_empty();
+        if changes.is_empty() && !barred {
+            return Ok(());
+        }
+        let changes = changes.newest();
+        store::save(tx.conn, &changes).await?;
+        store::save_revoked(tx.conn, &revoked).await?;
+        let version = store::bump(tx.conn).await?;
+        let shared = self.shared.clone();
+        tx.after_commit(Box::new(move || {
+            for (session, until) in &revoked.sessions {
+                shared.revocations.bar_session(*session, *until);
+            }
+            for (person, before) in &revoked.persons {
+                shared.revocations.bar_person(*person, *before);
+            }
+            shared.apply(changes, version);
+        }));
+        Ok(())
+    }
+
+    /// Polls for changes of other replicas until told to stop. A database that is away is asked again.
+    pub async fn watch(self, db: Db, clock: Clock, stop: CancellationToken) -> Result<()> {
+        let mut polls = 0_u32;
+        while stop.run_until_cancelled(tokio::time::sleep(POLL)).await.is_some() {
+            polls = polls.wrapping_add(1);
+            if let Err(error) = self.poll(&db, &clock, polls.is_multiple_of(PRUNE_EVERY)).await {
+                tracing::warn!(error = %error.chain(), "the topology could not be looked up");
+            }
+        }
+        Ok(())
+    }
+
+    async fn poll(&self, db: &Db, clock: &Clock, prune: bool) -> Result<()> {
+        if prune {
+            let now = clock.real_now();
+            store::prune_revoked(&mut *db.conn().await?, now).await?;
+            self.shared.revocations.prune(now);
+        }
+        let version = store::version(&mut *db.conn().await?).await?;
+        if version != self.shared.load().version() {
+            self.shared.reload(db).await?;
+        }
+        Ok(())
+    }
+
+    /// Asks identity for a snapshot while nothing is known, again and again until it answers or events have come.
+    pub async fn fill(self, db: Db, peers: Peers, stop: CancellationToken) -> Result<()> {
+        while self.shared.load().is_empty() && !stop.is_cancelled() {
+            match self.fill_once(&db, &peers).await {
+                Ok(0) => {}
+                Ok(things) => tracing::info!(things, "the topology was taken from identity"),
+                Err(error) => tracing::debug!(error = %error.chain(), "identity gave no topology yet"),
+            }
+            if self.shared.load().is_empty() {
+                stop.run_until_cancelled(tokio::time::sleep(ASK_AGAIN)).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes one snapshot; gives how many things it held.
+    async fn fill_once(&self, db: &Db, peers: &Peers) -> Result<usize> {
+        let mut client = TopologyServiceClient::new(peers.channel("identity")?);
+        let mut all = Changes::default();
+        let mut page_token = String::new();
+        loop {
+            let request = GetTopologySnapshotRequest { page_token, page_size: 1000 };
+            let page =
+                client.get_topology_snapshot(request).await.map_err(|s| Error::from_status(&s))?.into_inner();
+            for unit in page.units {
+                all.units.push(unit.try_into()?);
+            }
+            for org in page.organizations {
+                all.orgs.push(org.try_into()?);
+            }
+            for edge in page.edges {
+                all.edges.push(edge.try_into()?);
+            }
+            page_token = page.next_page_token;
+            if page_token.is_empty() {
+                break;
+            }
+        }
+        let things = all.units.len() + all.orgs.len() + all.edges.len();
+        if things > 0 {
+            self.shared.install(db, all).await?;
+        }
+        Ok(things)
+    }
+}
+
+/// Adds what an event says; an event of another kind says nothing.
+fn read(event: &Event, changes: &mut Changes, revoked: &mut Revoked) -> Result<()> {
+    if event.is::<UnitChanged>() {
+        let unit = event.decode::<UnitChanged>()?.unit.ok_or_else(|| Error::invalid("unit", "is missing"))?;
+        changes.units.push(unit.try_into()?);
+    } else if event.is::<OrganizationChanged>() {
+        let changed: OrganizationChanged = event.decode()?;
+        let org = changed.organization.ok_or_else(|| Error::invalid("organization", "is missing"))?;
+        changes.orgs.push(org.try_into()?);
+    } else if event.is::<AuthorityEdgeChanged>() {
+        let changed: AuthorityEdgeChanged = event.decode()?;
+        let edge = changed.edge.ok_or_else(|| Error::invalid("edge", "is missing"))?;
+        changes.edges.push(edge.try_into()?);
+    } else if event.is::<SessionRevoked>() {
+        let ended: SessionRevoked = event.decode()?;
+        let session = model::uuid("session_id", &ended.session_id)?;
+        let until = ended.expire_time.as_ref().and_then(clock::from_proto);
+        let until = until.ok_or_else(|| Error::invalid("expire_time", "is missing"))?;
+        revoked.sessions.entry(session).and_modify(|at| *at = until.max(*at)).or_insert(until);
+    } else if event.is::<RoleRevoked>() {
+        let ended: RoleRevoked = event.decode()?;
+        let person = model::uuid("person_id", &ended.person_id)?;
+        let before = ended.tokens_before_time.as_ref().and_then(clock::from_proto);
+        let before = before.ok_or_else(|| Error::invalid("tokens_before_time", "is missing"))?;
+        revoked.persons.entry(person).and_modify(|at| *at = before.max(*at)).or_insert(before);
+    }
+    Ok(())
+}

@@ -1,0 +1,388 @@
+//! The topology in memory: an immutable whole, made anew on each change, so that readers never wait and never see a
+//! half-moved tree.
+
+use std::{collections::HashMap, sync::Arc};
+
+use uuid::Uuid;
+
+use super::model::{Edge, EdgeKind, Organization, Unit};
+use crate::clock::Timestamp;
+
+/// The longest path taken; a longer one is a cycle.
+const MAX_DEPTH: usize = 32;
+
+/// Units, organisations and edges with the look-ups that services need.
+#[derive(Debug, Default)]
+pub struct Topology {
+    units: HashMap<Uuid, Arc<Unit>>,
+    units_by_code: HashMap<String, Arc<Unit>>,
+    children: HashMap<Uuid, Vec<Arc<Unit>>>,
+    orgs: HashMap<Uuid, Arc<Organization>>,
+    orgs_by_code: HashMap<String, Arc<Organization>>,
+    orgs_at: HashMap<Uuid, Vec<Arc<Organization>>>,
+    edges: HashMap<Uuid, Arc<Edge>>,
+    edges_from: HashMap<Uuid, Vec<Arc<Edge>>>,
+    edges_to: HashMap<Uuid, Vec<Arc<Edge>>>,
+    version: i64,
+}
+
+/// What has changed, or everything there is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Changes {
+    /// Units; their paths are not looked at.
+    pub units: Vec<Unit>,
+    /// Organisations.
+    pub orgs: Vec<Organization>,
+    /// Edges.
+    pub edges: Vec<Edge>,
+}
+
+impl Changes {
+    /// Whether there is nothing.
+    pub fn is_empty(&self) -> bool {
+        self.units.is_empty() && self.orgs.is_empty() && self.edges.is_empty()
+    }
+
+    /// Keeps the newest of each thing.
+    pub(super) fn newest(mut self) -> Self {
+        newest(&mut self.units, |u| (u.id, u.version));
+        newest(&mut self.orgs, |o| (o.id, o.version));
+        newest(&mut self.edges, |e| (e.id, e.version));
+        self
+    }
+}
+
+fn newest<T>(items: &mut Vec<T>, key: impl Fn(&T) -> (Uuid, i64)) {
+    items.sort_by_key(|item| std::cmp::Reverse(key(item)));
+    items.dedup_by_key(|item| key(item).0);
+    items.reverse(); // by id, for a fixed lock order
+}
+
+impl Topology {
+    /// Everything from a list, at a version of the database.
+    pub fn build(all: Changes, version: i64) -> Self {
+        Self::default().with(all, version)
+    }
+
+    /// With changes applied; of two versions of a thing the newer wins.
+    pub fn with(&self, changes: Changes, version: i64) -> Self {
+        let mut units: HashMap<Uuid, Unit> = self.units.iter().map(|(id, u)| (*id, Unit::clone(u))).collect();
+        let mut orgs = self.orgs.clone();
+        let mut edges = self.edges.clone();
+        for unit in changes.units {
+            if units.get(&unit.id).is_none_or(|old| old.version < unit.version) {
+                units.insert(unit.id, unit);
+            }
+        }
+        for org in changes.orgs {
+            if orgs.get(&org.id).is_none_or(|old| old.version < org.version) {
+                orgs.insert(org.id, Arc::new(org));
+            }
+        }
+        for edge in changes.edges {
+            if edges.get(&edge.id).is_none_or(|old| old.version < edge.version) {
+                edges.insert(edge.id, Arc::new(edge));
+            }
+        }
+        Self::index(units, orgs, edges, version)
+    }
+
+    fn index(
+        units: HashMap<Uuid, Unit>,
+        orgs: HashMap<Uuid, Arc<Organization>>,
+        edges: HashMap<Uuid, Arc<Edge>>,
+        version: i64,
+    ) -> Self {
+        let paths: HashMap<Uuid, Arc<[Uuid]>> = units.keys().map(|id| (*id, path_of(&units, *id))).collect();
+        let units: HashMap<Uuid, Arc<Unit>> = units
+            .into_iter()
+            .map(|(id, unit)| (id, Arc::new(Unit { path: paths[&id].clone(), ..unit })))
+            .collect();
+        let mut topology = Self { version, ..Self::default() };
+        for unit in sorted(&units, |u| u.code.as_str()) {
+            by_code(&mut topology.units_by_code, &unit.code, &unit, |u| u.valid_to);
+            if let Some(parent) = unit.parent_id {
+                topology.children.entry(parent).or_default().push(unit.clone());
+            }
+        }
+        for org in sorted(&orgs, |o| o.code.as_str()) {
+            by_code(&mut topology.orgs_by_code, &org.code, &org, |o| o.valid_to);
+            topology.orgs_at.entry(org.unit_id).or_default().push(org.clone());
+        }
+        let mut all: Vec<_> = edges.values().cloned().collect();
+        all.sort_by_key(|edge| edge.id);
+        for edge in all {
+            topology.edges_from.entry(edge.from_org_id).or_default().push(edge.clone());
+            topology.edges_to.entry(edge.to_org_id).or_default().push(edge);
+        }
+        topology.units = units;
+        topology.orgs = orgs;
+        topology.edges = edges;
+        topology
+    }
+
+    /// Whether nothing is known yet.
+    pub fn is_empty(&self) -> bool {
+        self.units.is_empty()
+    }
+
+    /// Version of the database this was read from.
+    pub fn version(&self) -> i64 {
+        self.version
+    }
+
+    /// Ids from the root to a unit.
+    pub fn path(&self, unit_id: Uuid) -> Option<Arc<[Uuid]>> {
+        self.units.get(&unit_id).map(|unit| unit.path.clone())
+    }
+
+    /// A unit, also one that has ended.
+    pub fn unit(&self, id: Uuid) -> Option<Arc<Unit>> {
+        self.units.get(&id).cloned()
+    }
+
+    /// The unit of a code; of several over time the one that has not ended.
+    pub fn unit_by_code(&self, code: &str) -> Option<Arc<Unit>> {
+        self.units_by_code.get(code).cloned()
+    }
+
+    /// Every unit, in no order.
+    pub fn units(&self) -> impl Iterator<Item = &Arc<Unit>> {
+        self.units.values()
+    }
+
+    /// Units right below one, by code.
+    pub fn children(&self, unit_id: Uuid) -> &[Arc<Unit>] {
+        self.children.get(&unit_id).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether `unit` is `root` or lies below it.
+    pub fn is_within(&self, unit: Uuid, root: Uuid) -> bool {
+        self.units.get(&unit).is_some_and(|unit| unit.path.contains(&root))
+    }
+
+    /// The unit of a kind on the path to a unit (itself included), such as its street.
+    pub fn ancestor(&self, unit_id: Uuid, kind: super::UnitKind) -> Option<Arc<Unit>> {
+        let path = self.path(unit_id)?;
+        path.iter().rev().filter_map(|id| self.units.get(id)).find(|unit| unit.kind == kind).cloned()
+    }
+
+    /// An organisation, also one that has ended.
+    pub fn org(&self, id: Uuid) -> Option<Arc<Organization>> {
+        self.orgs.get(&id).cloned()
+    }
+
+    /// The organisation of a code; of several over time the one that has not ended.
+    pub fn org_by_code(&self, code: &str) -> Option<Arc<Organization>> {
+        self.orgs_by_code.get(code).cloned()
+    }
+
+    /// Every organisation, in no order.
+    pub fn orgs(&self) -> impl Iterator<Item = &Arc<Organization>> {
+        self.orgs.values()
+    }
+
+    /// Organisations that sit at a unit, by code.
+    pub fn orgs_at(&self, unit_id: Uuid) -> &[Arc<Organization>] {
+        self.orgs_at.get(&unit_id).map_or(&[], Vec::as_slice)
+    }
+
+    /// Kind of the edge between two organisations that has not ended; of several the strongest (`leads` first).
+    pub fn edge(&self, from_org: Uuid, to_org: Uuid) -> Option<EdgeKind> {
+        let open = self.edges_from(from_org).iter().filter(|e| e.to_org_id == to_org && e.valid_to.is_none());
+        open.map(|edge| edge.kind).min_by_key(|kind| *kind as i32)
+    }
+
+    /// The edges between two organisations in force at an instant, for a line (edges for all lines included),
+    /// strongest first.
+    pub fn edges_between(
+        &self,
+        from_org: Uuid,
+        to_org: Uuid,
+        line: Option<&str>,
+        at: Timestamp,
+    ) -> Vec<Arc<Edge>> {
+        let mut edges: Vec<Arc<Edge>> = self
+            .edges_from(from_org)
+            .iter()
+            .filter(|e| e.to_org_id == to_org && e.in_force(at))
+            .filter(|e| e.line.is_none() || e.line.as_deref() == line)
+            .cloned()
+            .collect();
+        edges.sort_by_key(|edge| edge.kind as i32);
+        edges
+    }
+
+    /// Edges that start at an organisation, also ended ones.
+    pub fn edges_from(&self, org: Uuid) -> &[Arc<Edge>] {
+        self.edges_from.get(&org).map_or(&[], Vec::as_slice)
+    }
+
+    /// Edges that end at an organisation, also ended ones.
+    pub fn edges_to(&self, org: Uuid) -> &[Arc<Edge>] {
+        self.edges_to.get(&org).map_or(&[], Vec::as_slice)
+    }
+}
+
+fn sorted<T>(items: &HashMap<Uuid, Arc<T>>, code: impl Fn(&T) -> &str) -> Vec<Arc<T>> {
+    let mut all: Vec<_> = items.iter().collect();
+    all.sort_by(|(a, x), (b, y)| code(x).cmp(code(y)).then(a.cmp(b)));
+    all.into_iter().map(|(_, item)| item.clone()).collect()
+}
+
+/// Keeps, for a code, what has not ended, or else what ended last.
+fn by_code<T>(
+    map: &mut HashMap<String, Arc<T>>,
+    code: &str,
+    item: &Arc<T>,
+    ended: impl Fn(&T) -> Option<Timestamp>,
+) {
+    let later = |end: Option<Timestamp>| end.unwrap_or(Timestamp::MAX_UTC);
+    match map.get(code) {
+        Some(old) if later(ended(old)) >= later(ended(item)) => {}
+        _ => {
+            map.insert(code.to_owned(), item.clone());
+        }
+    }
+}
+
+/// Root → leaf. Until a parent is known the path starts below it, which reaches less, never more.
+fn path_of(units: &HashMap<Uuid, Unit>, id: Uuid) -> Arc<[Uuid]> {
+    let mut path = vec![id];
+    let mut at = units.get(&id).and_then(|unit| unit.parent_id);
+    while let Some(parent) = at.filter(|parent| path.len() < MAX_DEPTH && !path.contains(parent)) {
+        let Some(unit) = units.get(&parent) else { break };
+        path.push(parent);
+        at = unit.parent_id;
+    }
+    path.reverse();
+    path.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+    use crate::{clock::Clock, topology::*};
+
+    fn unit(id: u128, parent: u128, kind: UnitKind, version: i64) -> Unit {
+        Unit {
+            id: Uuid::from_u128(id),
+            code: format!("u{id}"),
+            code_system: String::new(),
+            code_year: 0,
+            kind,
+            name_zh: format!("单元{id}"),
+            name_en: String::new(),
+            parent_id: (parent > 0).then(|| Uuid::from_u128(parent)),
+            state: UnitState::Active,
+            valid_from: None,
+            valid_to: None,
+            version,
+            path: Arc::from([]),
+        }
+    }
+
+    fn edge(id: u128, kind: EdgeKind, line: Option<&str>, valid_to: Option<Timestamp>) -> Edge {
+        Edge {
+            id: Uuid::from_u128(id),
+            from_org_id: Uuid::from_u128(100),
+            to_org_id: Uuid::from_u128(200),
+            kind,
+            line: line.map(str::to_owned),
+            valid_from: None,
+            valid_to,
+            version: 1,
+        }
+    }
+
+    fn ids(path: &[Uuid]) -> Vec<u128> {
+        path.iter().map(|id| id.as_u128()).collect()
+    }
+
+    #[test]
+    fn paths_go_from_the_root_to_the_leaf_whatever_the_order_of_arrival() {
+        let (district, street, community) = (
+            unit(1, 0, UnitKind::District, 1),
+            unit(2, 1, UnitKind::Street, 1),
+            unit(3, 2, UnitKind::Community, 1),
+        );
+        let first = Topology::build(Changes { units: vec![community], ..Changes::default() }, 1);
+        assert_eq!(ids(&first.path(Uuid::from_u128(3)).unwrap()), [3]);
+        let second = first.with(Changes { units: vec![street], ..Changes::default() }, 2);
+        assert_eq!(ids(&second.path(Uuid::from_u128(3)).unwrap()), [2, 3]);
+        let third = second.with(Changes { units: vec![district], ..Changes::default() }, 3);
+        assert_eq!(ids(&third.path(Uuid::from_u128(3)).unwrap()), [1, 2, 3]);
+        assert_eq!(third.ancestor(Uuid::from_u128(3), UnitKind::Street).unwrap().id.as_u128(), 2);
+        assert!(third.is_within(Uuid::from_u128(3), Uuid::from_u128(1)));
+        assert!(!third.is_within(Uuid::from_u128(1), Uuid::from_u128(3)));
+        assert_eq!(third.children(Uuid::from_u128(1)).len(), 1);
+    }
+
+    #[test]
+    fn a_move_changes_the_paths_below_and_an_older_version_changes_nothing() {
+        let all = Changes {
+            units: vec![
+                unit(1, 0, UnitKind::District, 1),
+                unit(2, 1, UnitKind::Street, 1),
+                unit(3, 1, UnitKind::Street, 1),
+                unit(4, 2, UnitKind::Community, 5),
+                unit(5, 4, UnitKind::Courtyard, 1),
+            ],
+            ..Changes::default()
+        };
+        let topology = Topology::build(all, 1);
+        let moved = topology
+            .with(Changes { units: vec![unit(4, 3, UnitKind::Community, 6)], ..Changes::default() }, 2);
+        assert_eq!(ids(&moved.path(Uuid::from_u128(5)).unwrap()), [1, 3, 4, 5]);
+        let late =
+            moved.with(Changes { units: vec![unit(4, 2, UnitKind::Community, 5)], ..Changes::default() }, 3);
+        assert_eq!(ids(&late.path(Uuid::from_u128(5)).unwrap()), [1, 3, 4, 5]);
+    }
+
+    #[test]
+    fn a_cycle_ends() {
+        let all = Changes {
+            units: vec![unit(1, 2, UnitKind::Street, 1), unit(2, 1, UnitKind::Street, 1)],
+            ..Changes::default()
+        };
+        assert_eq!(ids(&Topology::build(all, 1).path(Uuid::from_u128(1)).unwrap()), [2, 1]);
+    }
+
+    #[test]
+    fn a_code_names_what_has_not_ended() {
+        let now = Clock::system().now();
+        let ended = Unit { valid_to: Some(now), code: "x".to_owned(), ..unit(1, 0, UnitKind::Street, 1) };
+        let open = Unit { valid_from: Some(now), code: "x".to_owned(), ..unit(2, 0, UnitKind::Street, 1) };
+        for units in [vec![ended.clone(), open.clone()], vec![open, ended]] {
+            let topology = Topology::build(Changes { units, ..Changes::default() }, 1);
+            assert_eq!(topology.unit_by_code("x").unwrap().id.as_u128(), 2);
+            assert!(topology.unit(Uuid::from_u128(1)).is_some());
+        }
+    }
+
+    #[test]
+    fn edges_are_found_by_ends_line_and_time() {
+        let now = Clock::system().now();
+        let all = Changes {
+            edges: vec![
+                edge(1, EdgeKind::Guides, None, None),
+                edge(2, EdgeKind::Coordinates, Some("housing"), None),
+                edge(3, EdgeKind::Leads, None, Some(now)),
+            ],
+            ..Changes::default()
+        };
+        let topology = Topology::build(all, 1);
+        let (from, to) = (Uuid::from_u128(100), Uuid::from_u128(200));
+        let kinds = |line, at| -> Vec<EdgeKind> {
+            topology.edges_between(from, to, line, at).iter().map(|e| e.kind).collect()
+        };
+        assert_eq!(kinds(Some("housing"), now), [EdgeKind::Coordinates, EdgeKind::Guides]);
+        assert_eq!(kinds(None, now), [EdgeKind::Guides]);
+        assert_eq!(kinds(Some("water"), now - TimeDelta::seconds(1)), [EdgeKind::Leads, EdgeKind::Guides]);
+        assert_eq!(topology.edge(from, to), Some(EdgeKind::Coordinates));
+        assert_eq!(topology.edge(to, from), None);
+        assert_eq!(topology.edges_to(to).len(), 3);
+    }
+}
