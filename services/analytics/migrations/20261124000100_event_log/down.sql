@@ -1,0 +1,2 @@
+DROP TABLE consumption;
+DROP TABLE event_log;

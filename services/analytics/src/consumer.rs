@@ -1,0 +1,61 @@
+//! Takes in every event of every service: into the log first, then into facts and rollups. The inbox has passed the
+//! events already, so each comes once; facts are guarded by version all the same.
+
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::{Arc, RwLock},
+};
+
+use async_trait::async_trait;
+use chassis::{Result, db::Tx, event::Event, inbox::Consumer};
+
+use crate::{
+    domain::{CaseEvent, CaseFact},
+    store,
+};
+
+/// The consumer of analytics.
+#[derive(Default)]
+pub struct Intake {
+    /// Items and lines that are noted already: they hardly ever change.
+    items: Arc<RwLock<HashSet<(String, String)>>>,
+}
+
+#[async_trait]
+impl Consumer for Intake {
+    async fn handle(&self, tx: &mut Tx<'_>, events: &[Event]) -> Result<()> {
+        let decoded: Vec<CaseEvent> =
+            events.iter().filter_map(|event| CaseEvent::of(event).transpose()).collect::<Result<_>>()?;
+        store::event_log::append(tx.conn, events).await?;
+        let changes = store::apply(tx.conn, &decoded).await?;
+        self.note_items(tx, &changes.cases).await
+    }
+}
+
+impl Intake {
+    async fn note_items(&self, tx: &mut Tx<'_>, cases: &[CaseFact]) -> Result<()> {
+        let new = unseen(cases, |key| self.items.read().is_ok_and(|known| known.contains(key)));
+        if new.is_empty() {
+            return Ok(());
+        }
+        store::note_items(tx.conn, &new).await?;
+        let items = self.items.clone();
+        tx.after_commit(Box::new(move || {
+            if let Ok(mut known) = items.write() {
+                known.extend(new);
+            }
+        }));
+        Ok(())
+    }
+}
+
+/// Items with their lines among these cases that are not known, in order.
+pub(crate) fn unseen(cases: &[CaseFact], known: impl Fn(&(String, String)) -> bool) -> Vec<(String, String)> {
+    let keys: BTreeSet<(String, String)> = cases
+        .iter()
+        .filter(|case| !case.item_code.is_empty())
+        .map(|case| (case.item_code.clone(), case.line.clone()))
+        .filter(|key| !known(key))
+        .collect();
+    keys.into_iter().collect()
+}

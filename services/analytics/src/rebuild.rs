@@ -1,0 +1,155 @@
+//! Makes every fact and rollup anew from the event log, beside the consumers: the bulk is replayed while they go on,
+//! then they are held for a moment, the rest is replayed, and the new tables take the place of the old ones in the
+//! same commit. The result is the same to the byte.
+
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+};
+
+use chassis::{
+    Error, Result,
+    db::{Db, Tx},
+};
+use diesel_async::AsyncPgConnection;
+
+use crate::{
+    consumer::unseen,
+    domain::CaseEvent,
+    store::{self, event_log, rebuild as tables},
+};
+
+/// Events replayed in one commit.
+const CHUNK: i64 = 4000;
+
+/// Consumers are held once no more than this is left.
+const REST: i64 = 2 * CHUNK;
+
+/// How far a rebuild has come; zero when none runs.
+#[derive(Debug, Default)]
+pub struct Progress {
+    done: AtomicI64,
+    total: AtomicI64,
+}
+
+impl Progress {
+    /// Number of the last event replayed, and of the last one there is.
+    pub fn read(&self) -> (i64, i64) {
+        (self.done.load(Ordering::Relaxed), self.total.load(Ordering::Relaxed))
+    }
+
+    fn set(&self, done: i64, total: i64) {
+        self.done.store(done, Ordering::Relaxed);
+        self.total.store(total, Ordering::Relaxed);
+    }
+}
+
+/// Rebuilds. Gives how many events were replayed. `WrongState` while another rebuild runs.
+pub async fn run(db: &Db, progress: &Arc<Progress>) -> Result<i64> {
+    let mut conn = db.dedicated(tables::OPTIONS).await?;
+    if !tables::claim(&mut conn).await? {
+        return Err(Error::wrong_state("rebuild", "", "a rebuild is running already"));
+    }
+    let result =
+        Replay { db, conn: &mut conn, progress, position: 0, events: 0, items: HashSet::new() }.run().await;
+    progress.set(0, 0);
+    result
+}
+
+struct Replay<'a> {
+    db: &'a Db,
+    conn: &'a mut AsyncPgConnection,
+    progress: &'a Progress,
+    position: i64,
+    events: i64,
+    items: HashSet<(String, String)>,
+}
+
+impl Replay<'_> {
+    async fn run(mut self) -> Result<i64> {
+        tables::make_tables(self.conn).await?;
+        loop {
+            let horizon = self.horizon().await?;
+            tracing::info!(rebuild.done = self.position, rebuild.total = horizon, "replaying the event log");
+            if horizon - self.position <= REST {
+                break;
+            }
+            while self.position < horizon {
+                self.chunk(horizon).await?;
+            }
+        }
+        self.finish().await?;
+        tracing::info!(rebuild.events = self.events, "facts and rollups were made anew");
+        Ok(self.events)
+    }
+
+    /// The last event below which nothing can appear any more: appending is held for the moment of asking.
+    async fn horizon(&mut self) -> Result<i64> {
+        let work = async |tx: &mut Tx<'_>| {
+            tables::lock_log(tx.conn).await?;
+            event_log::last(tx.conn).await
+        };
+        let last = self.db.transaction_on(self.conn, work).await?;
+        self.progress.set(self.position, last);
+        Ok(last)
+    }
+
+    async fn chunk(&mut self, horizon: i64) -> Result<()> {
+        let mut replayed =
+            Replayed { position: self.position, events: 0, items: std::mem::take(&mut self.items) };
+        let work = async |tx: &mut Tx<'_>| replayed.step(tx.conn, horizon).await;
+        self.db.transaction_on(self.conn, work).await?;
+        self.take(replayed);
+        self.progress.set(self.position, horizon);
+        Ok(())
+    }
+
+    /// Holds the consumers, replays the rest and swaps.
+    async fn finish(&mut self) -> Result<()> {
+        let mut replayed =
+            Replayed { position: self.position, events: 0, items: std::mem::take(&mut self.items) };
+        let work = async |tx: &mut Tx<'_>| {
+            tables::lock_log(tx.conn).await?;
+            let last = event_log::last(tx.conn).await?;
+            while replayed.position < last {
+                replayed.step(tx.conn, last).await?;
+            }
+            tables::swap(tx.conn).await
+        };
+        self.db.transaction_on(self.conn, work).await?;
+        self.take(replayed);
+        Ok(())
+    }
+
+    fn take(&mut self, replayed: Replayed) {
+        self.position = replayed.position;
+        self.events += replayed.events;
+        self.items = replayed.items;
+    }
+}
+
+/// What one transaction replays.
+struct Replayed {
+    position: i64,
+    events: i64,
+    items: HashSet<(String, String)>,
+}
+
+impl Replayed {
+    /// Replays up to [`CHUNK`] events up to `until`.
+    async fn step(&mut self, conn: &mut AsyncPgConnection, until: i64) -> Result<()> {
+        let page = event_log::page(conn, self.position, until, CHUNK).await?;
+        self.position = page.last().map_or(until, |(seq, _)| *seq);
+        self.events += page.len() as i64;
+        let decoded: Vec<CaseEvent> =
+            page.iter().filter_map(|(_, event)| CaseEvent::of(event).transpose()).collect::<Result<_>>()?;
+        let changes = store::apply(conn, &decoded).await?;
+        let new = unseen(&changes.cases, |key| self.items.contains(key));
+        store::note_items(conn, &new).await?;
+        self.items.extend(new);
+        Ok(())
+    }
+}

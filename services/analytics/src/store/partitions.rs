@@ -1,0 +1,52 @@
+//! Month partitions of the event log, made ahead of domain time. A month whose events lie in the default partition
+//! already stays there.
+
+use chassis::{Result, Timestamp};
+use chrono::{Datelike, Days, Months, NaiveDate};
+use diesel::{QueryableByName, sql_types::Bool};
+use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+
+/// How many months ahead there are partitions.
+const AHEAD: u32 = 3;
+
+#[derive(QueryableByName)]
+struct Exists {
+    #[diesel(sql_type = Bool)]
+    exists: bool,
+}
+
+/// Makes the partitions of the month of `now` and of those ahead that are missing. Gives how many it made.
+pub async fn ensure(conn: &mut AsyncPgConnection, now: Timestamp) -> Result<usize> {
+    let today = now.date_naive();
+    let Some(first) = today.checked_sub_days(Days::new(u64::from(today.day0()))) else { return Ok(0) };
+    let mut made = 0;
+    for ahead in 0..=AHEAD {
+        let (Some(from), Some(to)) =
+            (first.checked_add_months(Months::new(ahead)), first.checked_add_months(Months::new(ahead + 1)))
+        else {
+            break;
+        };
+        made += usize::from(make(conn, from, to).await?);
+    }
+    Ok(made)
+}
+
+async fn make(conn: &mut AsyncPgConnection, from: NaiveDate, to: NaiveDate) -> Result<bool> {
+    let name = format!("event_log_{}", from.format("%Y_%m"));
+    // Names and bounds are dates made here; nothing comes from outside.
+    let asked: Exists = diesel::sql_query(format!(
+        "SELECT to_regclass('{name}') IS NOT NULL OR EXISTS (SELECT 1 FROM event_log_default \
+         WHERE occurred_at >= '{from} 00:00:00+00' AND occurred_at < '{to} 00:00:00+00') AS exists"
+    ))
+    .get_result(conn)
+    .await?;
+    if asked.exists {
+        return Ok(false);
+    }
+    conn.batch_execute(&format!(
+        "CREATE TABLE IF NOT EXISTS {name} PARTITION OF event_log \
+         FOR VALUES FROM ('{from} 00:00:00+00') TO ('{to} 00:00:00+00')"
+    ))
+    .await?;
+    Ok(true)
+}
