@@ -1,2 +1,69 @@
-//! The operator's binary.
-fn main() {}
+//! The operator's binary: runs the suite, or one service of it, and works on a running one.
+
+mod bench;
+mod commands;
+mod reconcile;
+mod simulate;
+mod suite;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// 江汉 Jianghan: community governance for an urban district.
+#[derive(Parser)]
+#[command(version, about, long_about = None, max_term_width = 110)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start the whole suite on embedded defaults, play a day of requests, and serve the board until Ctrl-C.
+    Up(commands::up::Args),
+    /// Run one service (or the gateway) as a process of its own, configured by the environment.
+    Serve(commands::serve::Args),
+    /// Apply the migrations of one service or of all, then exit.
+    Migrate(commands::serve::MigrateArgs),
+    /// Play residents and everybody who serves them against a running suite, over its gRPC API only.
+    Simulate(commands::simulate::Args),
+    /// Compare what the services hold with one another; exit 1 if anything differs.
+    Reconcile(commands::reconcile::Args),
+    /// Look at events whose handling failed, try them again or give them up.
+    Events(commands::events::Args),
+    /// Measure the running shapes; `infra/bench` calls it.
+    Bench(bench::Args),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("jianghan: cannot start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let result = runtime.block_on(async {
+        match cli.command {
+            Command::Up(args) => commands::up::run(args).await,
+            Command::Serve(args) => commands::serve::run(args).await,
+            Command::Migrate(args) => commands::serve::migrate(args).await,
+            Command::Simulate(args) => commands::simulate::run(args).await,
+            Command::Reconcile(args) => commands::reconcile::run(args).await,
+            Command::Events(args) => commands::events::run(args).await,
+            Command::Bench(args) => bench::run(args).await,
+        }
+    });
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("jianghan: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

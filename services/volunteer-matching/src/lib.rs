@@ -1,1 +1,45 @@
-//! volunteer-matching
+//! volunteer-matching: partners and volunteers, offers made to them, and the hours they serve. Partners are invited,
+//! never ordered; nothing here moves a case, case-routing does when it hears of an answer.
+
+mod consumer;
+mod digest;
+pub mod domain;
+mod rpc;
+mod seed;
+mod store;
+
+use chassis::{
+    Built, Context,
+    command::ExecutorConfig,
+    proto::volunteer_matching::v1::{
+        offer_service_server::OfferServiceServer, volunteer_service_server::VolunteerServiceServer,
+    },
+};
+use diesel_migrations::{EmbeddedMigrations, embed_migrations};
+use tonic::service::RoutesBuilder;
+
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
+
+/// The service.
+pub struct App;
+
+impl chassis::Service for App {
+    const NAME: &'static str = "volunteer-matching";
+
+    fn migrations() -> EmbeddedMigrations {
+        MIGRATIONS
+    }
+
+    async fn build(ctx: Context) -> anyhow::Result<Built> {
+        let partners = seed::Partners::shipped()?;
+        let config = ExecutorConfig::from(&ctx.config.spine);
+        let shelf = rpc::Shelf::new(ctx.db.clone(), config, ctx.topology.clone());
+        let mut routes = RoutesBuilder::default();
+        routes
+            .add_service(OfferServiceServer::new(rpc::Offers(shelf.clone())))
+            .add_service(VolunteerServiceServer::new(rpc::Volunteers(shelf)));
+        Ok(Built::new(routes)
+            .consumer(consumer::Events::new(ctx.topology.clone(), partners))
+            .digests(digest::Digests(ctx.db.clone())))
+    }
+}

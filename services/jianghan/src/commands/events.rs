@@ -1,0 +1,153 @@
+//! `jianghan events`: parked and dead events of a service.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{Args as ClapArgs, Subcommand};
+use proto::ops::v1::{
+    GetParkedEventRequest, ListParkedEventsRequest, ParkedEvent, RedriveEventRequest, SkipEventRequest,
+};
+use serde::Serialize;
+
+use super::Target;
+use crate::{
+    simulate,
+    suite::{SERVICES, Suite},
+};
+
+/// Arguments of `events`.
+#[derive(ClapArgs)]
+pub struct Args {
+    #[command(subcommand)]
+    action: Action,
+    /// The consuming service; `dead` looks at every service without it.
+    #[arg(long, global = true, value_parser = clap::builder::PossibleValuesParser::new(SERVICES))]
+    service: Option<String>,
+    /// Print JSON.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// Events whose retries have ended.
+    Dead,
+    /// Every event that waits: for a retry, or behind another of its key.
+    Parked,
+    /// One event with its cause and trace.
+    Show {
+        /// Event id.
+        event: String,
+    },
+    /// Try an event again at once; without an id every dead one.
+    Redrive {
+        /// Event id.
+        event: Option<String>,
+    },
+    /// Give an event up for good, so that those behind it flow.
+    Skip {
+        /// Event id.
+        event: String,
+        /// Code of the reason, kept with the record.
+        #[arg(long)]
+        reason: String,
+    },
+}
+
+#[derive(Serialize)]
+struct Line {
+    service: String,
+    event_id: String,
+    r#type: String,
+    partition_key: String,
+    cause: String,
+    attempts: i32,
+    dead: bool,
+    traceparent: String,
+    detail: String,
+}
+
+/// Lists or acts; `dead` exits 1 when there are dead events.
+pub async fn run(args: Args) -> Result<ExitCode> {
+    let file = args.target.read()?;
+    let suite = Suite::new(&file.addresses)?;
+    let operator = simulate::operator(&suite, &file)?;
+    let one = || args.service.as_deref().context("name the consuming service with --service");
+    match &args.action {
+        Action::Dead | Action::Parked => {
+            let dead_only = matches!(args.action, Action::Dead);
+            let services: Vec<_> = match &args.service {
+                Some(service) => vec![service.as_str()],
+                None => SERVICES.to_vec(),
+            };
+            let mut lines = Vec::new();
+            for service in services {
+                let mut page_token = String::new();
+                loop {
+                    let request = ListParkedEventsRequest { dead_only, page_size: 500, page_token };
+                    let request = operator.request(request).await?;
+                    let page = suite.ops(service).list_parked_events(request).await?.into_inner();
+                    lines.extend(page.events.into_iter().map(|event| line(service, event)));
+                    page_token = page.next_page_token;
+                    if page_token.is_empty() {
+                        break;
+                    }
+                }
+            }
+            print(&lines, args.json)?;
+            Ok(if dead_only && !lines.is_empty() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+        }
+        Action::Show { event } => {
+            let service = one()?;
+            let request = operator.request(GetParkedEventRequest { event_id: event.clone() }).await?;
+            let event = suite.ops(service).get_parked_event(request).await?.into_inner().event;
+            print(&[line(service, event.context("an answer without an event")?)], args.json)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Action::Redrive { event } => {
+            let request = RedriveEventRequest { event_id: event.clone().unwrap_or_default() };
+            let request = operator.request(request).await?;
+            let answer = suite.ops(one()?).redrive_event(request).await?.into_inner();
+            println!("{} made due", answer.redriven);
+            Ok(ExitCode::SUCCESS)
+        }
+        Action::Skip { event, reason } => {
+            let request = SkipEventRequest { event_id: event.clone(), reason_code: reason.clone() };
+            suite.ops(one()?).skip_event(operator.request(request).await?).await?;
+            println!("{event} skipped");
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn line(service: &str, event: ParkedEvent) -> Line {
+    Line {
+        service: service.to_owned(),
+        event_id: event.event_id,
+        r#type: event.r#type,
+        partition_key: event.partition_key,
+        cause: event.cause,
+        attempts: event.attempts,
+        dead: event.dead,
+        traceparent: event.traceparent,
+        detail: event.detail,
+    }
+}
+
+fn print(lines: &[Line], json: bool) -> Result<()> {
+    if json {
+        println!("{}", serde_json::to_string_pretty(lines)?);
+        return Ok(());
+    }
+    for line in lines {
+        let state = if line.dead { "dead" } else { "waiting" };
+        println!(
+            "{} {state} {} {} key {} after {} attempts: {} {}",
+            line.service, line.event_id, line.r#type, line.partition_key, line.attempts, line.cause, line.detail
+        );
+    }
+    println!("{} events", lines.len());
+    Ok(())
+}

@@ -1,0 +1,55 @@
+//! `jianghan reconcile`.
+
+use std::{process::ExitCode, time::Duration};
+
+use anyhow::Result;
+use clap::Args as ClapArgs;
+
+use super::Target;
+use crate::{reconcile, simulate, suite::Suite};
+
+/// Arguments of `reconcile`.
+#[derive(ClapArgs)]
+pub struct Args {
+    /// How long to wait for events under way, in seconds; 0 compares at once.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    drain: u64,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    target: Target,
+}
+
+/// Compares and prints what is missing, extra or differing, by id.
+pub async fn run(args: Args) -> Result<ExitCode> {
+    let file = args.target.read()?;
+    let suite = Suite::new(&file.addresses)?;
+    let operator = simulate::operator(&suite, &file)?;
+    if args.drain > 0
+        && let Err(error) = reconcile::drain(&suite, &operator, Duration::from_secs(args.drain)).await
+    {
+        eprintln!("jianghan: {error:#}; comparing all the same");
+    }
+    let outcome = reconcile::reconcile(&suite, &operator).await?;
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&outcome)?);
+    } else {
+        for (subject, count) in &outcome.compared {
+            println!("{subject:<8} {count} compared");
+        }
+        for difference in &outcome.differences {
+            println!(
+                "{:<9} {} {} in {}: expected `{}`, found `{}`",
+                difference.kind,
+                difference.subject,
+                difference.key,
+                difference.service,
+                difference.expected,
+                difference.found
+            );
+        }
+        println!("{} differences, {} duplicated effects", outcome.differences.len(), outcome.duplicated_effects);
+    }
+    Ok(if outcome.differences.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

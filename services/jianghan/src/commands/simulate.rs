@@ -1,0 +1,67 @@
+//! `jianghan simulate`.
+
+use std::{path::PathBuf, process::ExitCode, time::Duration};
+
+use anyhow::Result;
+use clap::Args as ClapArgs;
+
+use super::{Target, write_json};
+use crate::simulate::{self, Options, input};
+
+/// Arguments of `simulate`.
+#[derive(ClapArgs)]
+pub struct Args {
+    /// CSV of messages with the columns subject[,detail][,time][,label], or any columns that --columns maps.
+    #[arg(long, value_name = "FILE.csv", required_unless_present = "synthetic")]
+    messages: Option<PathBuf>,
+    /// Mapping file: which columns hold what, and which labels stand for which items. Without it the shipped mapping
+    /// that fits the header is used.
+    #[arg(long, value_name = "MAP.toml")]
+    columns: Option<PathBuf>,
+    /// Play so many made-up requests of one day instead of a file.
+    #[arg(long, value_name = "N", conflicts_with = "messages")]
+    synthetic: Option<u64>,
+    /// At most so many messages.
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+    /// Decides places and chances, together with the row.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Requests that may be worked on at once.
+    #[arg(long, value_name = "C", default_value_t = 16)]
+    concurrency: usize,
+    /// Write the report as JSON.
+    #[arg(long, value_name = "FILE.json")]
+    report: Option<PathBuf>,
+    /// Print the report as JSON instead of a table.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    target: Target,
+}
+
+/// Plays, reports, and exits 1 unless nothing was lost, nothing happened twice and nobody is stuck.
+pub async fn run(args: Args) -> Result<ExitCode> {
+    let file = args.target.read()?;
+    let options = Options {
+        seed: args.seed,
+        concurrency: args.concurrency,
+        patience: Duration::from_secs(60),
+        progress: !args.json,
+        ..Options::default()
+    };
+    let (report, _) = simulate::run(&file, &options, |start| match (&args.messages, args.synthetic) {
+        (Some(path), _) => input::read(path, args.columns.as_deref(), args.limit, start),
+        (None, count) => Ok(input::synthetic(count.unwrap_or(300), args.seed, start)),
+    })
+    .await?;
+    if let Some(path) = &args.report {
+        write_json(path, &report)?;
+    }
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        print!("{}", report.table());
+    }
+    Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

@@ -1,0 +1,3 @@
+DROP TABLE service_records;
+DROP TABLE offers;
+DROP TABLE volunteers;

@@ -1,0 +1,319 @@
+//! An offer to a partner and the hours it led to. Partners are invited, never ordered; acceptance binds only when
+//! case-routing confirms it, and case-routing alone owns the deadline.
+
+use chassis::{Error, Result, Timestamp};
+use uuid::Uuid;
+
+use super::{OfferId, RecordId, VolunteerId, ranking::Candidate, texts};
+
+texts!(
+    /// State of an offer.
+    OfferState {
+        /// Waits for the partner.
+        Offered = "offered",
+        /// The partner said yes; case-routing has not confirmed yet.
+        Accepted = "accepted",
+        /// Binding.
+        Confirmed = "confirmed",
+        /// The partner said no.
+        Declined = "declined",
+        /// The deadline passed.
+        Expired = "expired",
+        /// case-routing took it back.
+        Withdrawn = "withdrawn",
+        /// The partner says the work is done.
+        Completed = "completed",
+        /// The partner gave a confirmed offer back.
+        GivenUp = "given_up",
+    }
+);
+
+texts!(
+    /// What can happen to an offer.
+    Verb {
+        /// The partner accepts.
+        Accept = "accept",
+        /// The partner declines.
+        Decline = "decline",
+        /// case-routing confirms.
+        Confirm = "confirm",
+        /// The deadline passed, says case-routing.
+        Expire = "expire",
+        /// case-routing takes it back.
+        Withdraw = "withdraw",
+        /// The partner gives up.
+        GiveUp = "give_up",
+        /// The partner says it is done.
+        Complete = "complete",
+        /// The work goes back to the partner.
+        Rework = "rework",
+    }
+);
+
+impl OfferState {
+    /// The state after a verb; `None` where it is not allowed.
+    pub fn after(self, verb: Verb) -> Option<Self> {
+        use OfferState::{Accepted, Completed, Confirmed, Declined, Expired, GivenUp, Offered, Withdrawn};
+        match (self, verb) {
+            (Offered, Verb::Accept) => Some(Accepted),
+            (Offered, Verb::Decline) => Some(Declined),
+            (Accepted, Verb::Confirm) => Some(Confirmed),
+            (Offered | Accepted, Verb::Expire) => Some(Expired),
+            (Offered | Accepted | Confirmed | Completed, Verb::Withdraw) => Some(Withdrawn),
+            (Confirmed, Verb::GiveUp) => Some(GivenUp),
+            (Confirmed, Verb::Complete) => Some(Completed),
+            (Completed, Verb::Rework) => Some(Confirmed),
+            _ => None,
+        }
+    }
+}
+
+texts!(
+    /// State of a service record.
+    RecordState {
+        /// Written down by the partner.
+        Drafted = "drafted",
+        /// The beneficiary agreed.
+        BeneficiaryConfirmed = "beneficiary_confirmed",
+        /// The organisation agreed.
+        OrgConfirmed = "org_confirmed",
+        /// Counts for good.
+        Locked = "locked",
+        /// Does not count.
+        Voided = "voided",
+    }
+);
+
+/// Hours served for an offer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    /// Id.
+    pub id: RecordId,
+    /// Minutes without travel.
+    pub minutes: i32,
+    /// State.
+    pub state: RecordState,
+    /// When the service began.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Timestamp,
+}
+
+/// The longest service one record can hold, in minutes: a day's work, not a day.
+pub const MAX_MINUTES: i32 = 720;
+
+/// An invitation to a partner to take a case.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Offer {
+    /// Id.
+    pub id: OfferId,
+    /// The case; partition key of every event about the offer.
+    pub case_id: Uuid,
+    /// The partner.
+    pub org_id: Uuid,
+    /// `invitation` or `work_order`.
+    pub mode: String,
+    /// State.
+    pub state: OfferState,
+    /// The matter.
+    pub item_code: String,
+    /// Where.
+    pub place_unit_id: Option<Uuid>,
+    /// Skills asked for.
+    pub skill_codes: Vec<String>,
+    /// case-routing's deadline.
+    pub due_at: Timestamp,
+    /// Volunteers, best first.
+    pub candidates: Vec<Candidate>,
+    /// Who does it.
+    pub volunteer_id: Option<VolunteerId>,
+    /// The person behind the volunteer, so that the volunteer reaches the own offer.
+    pub volunteer_person: Option<Uuid>,
+    /// Pseudonym of the volunteer.
+    pub volunteer_ref: String,
+    /// The live record, if any.
+    pub record: Option<Record>,
+    /// Version of the row.
+    pub version: i64,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+}
+
+impl Offer {
+    /// The offer after a verb, with a new version.
+    ///
+    /// # Errors
+    /// `WrongState` where the verb is not allowed.
+    pub fn turn(&self, verb: Verb, now: Timestamp) -> Result<Self> {
+        let state = self.state.after(verb).ok_or_else(|| Error::WrongState {
+            kind: "offer",
+            id: self.id.to_string(),
+            message: format!("{} is not possible when {}", verb.as_str(), self.state.as_str()),
+        })?;
+        Ok(Self { state, version: self.version + 1, updated_at: now, ..self.clone() })
+    }
+
+    /// The partner accepts before the deadline.
+    ///
+    /// # Errors
+    /// `WrongState` after the deadline or in another state.
+    pub fn accept(&self, now: Timestamp) -> Result<Self> {
+        if now > self.due_at && self.state == OfferState::Offered {
+            return Err(Error::WrongState {
+                kind: "offer",
+                id: self.id.to_string(),
+                message: "the deadline has passed".into(),
+            });
+        }
+        self.turn(Verb::Accept, now)
+    }
+
+    /// The partner says the work is done; the hours are drafted, and count once the case is closed.
+    ///
+    /// # Errors
+    /// `Invalid` for minutes out of range, `WrongState` in another state.
+    pub fn complete(&self, record_id: RecordId, minutes: i32, now: Timestamp) -> Result<Self> {
+        if !(1..=MAX_MINUTES).contains(&minutes) {
+            return Err(Error::invalid("minutes", format!("1 to {MAX_MINUTES}, without travel")));
+        }
+        let mut offer = self.turn(Verb::Complete, now)?;
+        offer.record = Some(Record {
+            id: record_id,
+            minutes,
+            state: RecordState::Drafted,
+            started_at: now - chrono::Duration::minutes(i64::from(minutes)),
+            ended_at: now,
+        });
+        Ok(offer)
+    }
+
+    /// The work goes back: the hours drafted for it do not count, new ones will be.
+    ///
+    /// # Errors
+    /// `WrongState` unless completed.
+    pub fn rework(&self, now: Timestamp) -> Result<Self> {
+        let mut offer = self.turn(Verb::Rework, now)?;
+        offer.void_record();
+        Ok(offer)
+    }
+
+    /// case-routing takes it back; hours that are not locked yet do not count.
+    ///
+    /// # Errors
+    /// `WrongState` once it has ended.
+    pub fn withdraw(&self, verb: Verb, now: Timestamp) -> Result<Self> {
+        let mut offer = self.turn(verb, now)?;
+        offer.void_record();
+        Ok(offer)
+    }
+
+    /// The case was verified by a third organisation and closed: the hours count for good. `None` if none wait.
+    pub fn lock(&self, now: Timestamp) -> Option<Self> {
+        let record = self.record.as_ref().filter(|record| record.state == RecordState::Drafted)?;
+        let mut offer = Self { version: self.version + 1, updated_at: now, ..self.clone() };
+        offer.record = Some(Record { state: RecordState::Locked, ..record.clone() });
+        Some(offer)
+    }
+
+    fn void_record(&mut self) {
+        if let Some(record) = &mut self.record
+            && record.state != RecordState::Locked
+        {
+            record.state = RecordState::Voided;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn offer(state: OfferState) -> Offer {
+        let now = Timestamp::UNIX_EPOCH;
+        Offer {
+            id: OfferId(Uuid::from_u128(1)),
+            case_id: Uuid::from_u128(2),
+            org_id: Uuid::from_u128(3),
+            mode: "invitation".into(),
+            state,
+            item_code: "CJ-0142".into(),
+            place_unit_id: None,
+            skill_codes: Vec::new(),
+            due_at: now + chrono::Duration::hours(1),
+            candidates: Vec::new(),
+            volunteer_id: None,
+            volunteer_person: None,
+            volunteer_ref: String::new(),
+            record: None,
+            version: 1,
+            created_at: now,
+            updated_at: now,
+        }
+    }
+
+    /// Every pair of state and verb; what is not listed is refused.
+    #[test]
+    fn only_the_listed_transitions_are_allowed() {
+        use OfferState as S;
+        let allowed = [
+            (S::Offered, Verb::Accept, S::Accepted),
+            (S::Offered, Verb::Decline, S::Declined),
+            (S::Offered, Verb::Expire, S::Expired),
+            (S::Offered, Verb::Withdraw, S::Withdrawn),
+            (S::Accepted, Verb::Confirm, S::Confirmed),
+            (S::Accepted, Verb::Expire, S::Expired),
+            (S::Accepted, Verb::Withdraw, S::Withdrawn),
+            (S::Confirmed, Verb::GiveUp, S::GivenUp),
+            (S::Confirmed, Verb::Complete, S::Completed),
+            (S::Confirmed, Verb::Withdraw, S::Withdrawn),
+            (S::Completed, Verb::Rework, S::Confirmed),
+            (S::Completed, Verb::Withdraw, S::Withdrawn),
+        ];
+        for state in S::ALL {
+            for verb in Verb::ALL {
+                let expected = allowed.iter().find(|(from, by, _)| from == state && by == verb);
+                let turned = offer(*state).turn(*verb, Timestamp::UNIX_EPOCH);
+                match expected {
+                    Some((_, _, to)) => assert_eq!(turned.expect("allowed").state, *to),
+                    None => assert!(
+                        matches!(turned, Err(Error::WrongState { .. })),
+                        "{} when {}",
+                        verb.as_str(),
+                        state.as_str()
+                    ),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_acceptance_after_the_deadline_is_refused() {
+        let offer = offer(OfferState::Offered);
+        assert!(offer.accept(offer.due_at).is_ok());
+        assert!(offer.accept(offer.due_at + chrono::Duration::seconds(1)).is_err());
+    }
+
+    #[test]
+    fn hours_count_once_the_case_is_closed_and_rework_voids_them() {
+        let now = Timestamp::UNIX_EPOCH + chrono::Duration::days(1);
+        let done = offer(OfferState::Confirmed).complete(RecordId(Uuid::from_u128(9)), 60, now).expect("done");
+        assert_eq!(done.record.as_ref().map(|record| record.state), Some(RecordState::Drafted));
+        let again = done.rework(now).expect("back");
+        assert_eq!(again.record.as_ref().map(|record| record.state), Some(RecordState::Voided));
+        let locked = done.lock(now).expect("locked");
+        assert_eq!(locked.record.as_ref().map(|record| record.state), Some(RecordState::Locked));
+        assert!(locked.lock(now).is_none(), "a second close changes nothing");
+        let withdrawn = locked.withdraw(Verb::Withdraw, now).expect("withdrawn");
+        assert_eq!(withdrawn.record.map(|record| record.state), Some(RecordState::Locked), "locked hours stay");
+    }
+
+    #[test]
+    fn minutes_out_of_range_are_refused_by_name() {
+        for minutes in [0, -5, MAX_MINUTES + 1] {
+            let refused = offer(OfferState::Confirmed).complete(RecordId(Uuid::nil()), minutes, Timestamp::UNIX_EPOCH);
+            assert!(matches!(refused, Err(Error::Invalid { field, .. }) if field == "minutes"));
+        }
+    }
+}

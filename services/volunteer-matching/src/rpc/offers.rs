@@ -1,0 +1,245 @@
+//! `OfferService`: partners answer offers. Each answer is an event for case-routing, which alone moves the case.
+
+use chassis::{
+    Error, Result, RpcResult, Timestamp,
+    auth::Caller,
+    clock::new_id,
+    command::{Decide, Decision, Meta, Target},
+    event::Emit,
+    page,
+    proto::volunteer_matching::v1::{
+        AcceptOfferRequest, AcceptOfferResponse, CompleteOfferRequest, CompleteOfferResponse, DeclineOfferRequest,
+        DeclineOfferResponse, GetOfferRequest, GetOfferResponse, GiveUpOfferRequest, GiveUpOfferResponse,
+        ListOffersRequest, ListOffersResponse, SocialAccepted, SocialCompleted, SocialDeclined, SocialGaveUp,
+        offer_service_server::OfferService,
+    },
+};
+use tonic::{Request, Response};
+use uuid::Uuid;
+
+use super::{Shelf, convert};
+use crate::{
+    domain::{
+        OfferId, RecordId, Volunteer, VolunteerId,
+        offer::{Offer, Verb},
+    },
+    store::{
+        offers::{self, Filter},
+        volunteers,
+    },
+};
+
+/// Serves `OfferService`.
+pub struct Offers(pub Shelf);
+
+/// The partner says yes, naming who does it.
+struct Accept {
+    volunteer: Option<Volunteer>,
+}
+
+impl Decide<Offer> for Accept {
+    fn decide(&self, current: Option<&Offer>, by: &Caller, now: Timestamp) -> Result<Decision<Offer>> {
+        let mut offer = manageable(current, by)?.accept(now)?;
+        if let Some(volunteer) = &self.volunteer {
+            if volunteer.org_id != offer.org_id {
+                return Err(Error::invalid("volunteer_id", "does not belong to the organisation"));
+            }
+            offer.volunteer_id = Some(volunteer.id);
+            offer.volunteer_person = Some(volunteer.person_id);
+            offer.volunteer_ref.clone_from(&volunteer.volunteer_ref);
+        }
+        let event = SocialAccepted {
+            case_id: offer.case_id.to_string(),
+            offer_id: offer.id.to_string(),
+            org_id: offer.org_id.to_string(),
+            volunteer_ref: offer.volunteer_ref.clone(),
+        };
+        Ok(decision(offer, |offer| emit(offer, &event)))
+    }
+}
+
+/// The partner says no.
+struct Decline {
+    reason_code: String,
+}
+
+impl Decide<Offer> for Decline {
+    fn decide(&self, current: Option<&Offer>, by: &Caller, now: Timestamp) -> Result<Decision<Offer>> {
+        let offer = manageable(current, by)?.turn(Verb::Decline, now)?;
+        let event = SocialDeclined {
+            case_id: offer.case_id.to_string(),
+            offer_id: offer.id.to_string(),
+            org_id: offer.org_id.to_string(),
+            reason_code: self.reason_code.clone(),
+        };
+        Ok(decision(offer, |offer| emit(offer, &event)))
+    }
+}
+
+/// The partner gives a confirmed offer back.
+struct GiveUp {
+    reason_code: String,
+}
+
+impl Decide<Offer> for GiveUp {
+    fn decide(&self, current: Option<&Offer>, by: &Caller, now: Timestamp) -> Result<Decision<Offer>> {
+        let offer = manageable(current, by)?.turn(Verb::GiveUp, now)?;
+        let event = SocialGaveUp {
+            case_id: offer.case_id.to_string(),
+            offer_id: offer.id.to_string(),
+            org_id: offer.org_id.to_string(),
+            reason_code: self.reason_code.clone(),
+        };
+        Ok(decision(offer, |offer| emit(offer, &event)))
+    }
+}
+
+/// The partner says the work is done.
+struct Complete {
+    record_id: Uuid,
+    minutes: i32,
+    evidence_refs: Vec<String>,
+}
+
+impl Decide<Offer> for Complete {
+    fn decide(&self, current: Option<&Offer>, _by: &Caller, now: Timestamp) -> Result<Decision<Offer>> {
+        let offer = existing(current)?.complete(RecordId(self.record_id), self.minutes, now)?;
+        let event = SocialCompleted {
+            case_id: offer.case_id.to_string(),
+            offer_id: offer.id.to_string(),
+            org_id: offer.org_id.to_string(),
+            minutes: self.minutes,
+            evidence_refs: self.evidence_refs.clone(),
+        };
+        Ok(decision(offer, |offer| emit(offer, &event)))
+    }
+}
+
+fn existing(current: Option<&Offer>) -> Result<&Offer> {
+    current.ok_or_else(|| Error::not_found("offer", ""))
+}
+
+/// A volunteer may see the own offer, but only the organisation answers for itself.
+fn manageable<'a>(current: Option<&'a Offer>, by: &Caller) -> Result<&'a Offer> {
+    let offer = existing(current)?;
+    if offers::managed(by).contains(&offer.org_id) { Ok(offer) } else { Err(Error::not_found("offer", offer.id)) }
+}
+
+fn emit<M: chassis::proto::EventMessage>(offer: &Offer, event: &M) -> Emit {
+    Emit::new(offer.case_id, offer.version, event).unit_opt(offer.place_unit_id).subject(offer.id)
+}
+
+fn decision(offer: Offer, event: impl FnOnce(&Offer) -> Emit) -> Decision<Offer> {
+    let events = vec![event(&offer)];
+    Decision { aggregate: offer, events }
+}
+
+impl Offers {
+    async fn get(&self, caller: &Caller, id: OfferId) -> Result<Offer> {
+        let mut conn = self.0.db.conn().await?;
+        let offer = offers::get(&mut conn, id).await?.filter(|offer| offers::reaches(caller, offer));
+        offer.ok_or_else(|| Error::not_found("offer", id))
+    }
+
+    /// The volunteer the partner named, or the best ranked who is still free.
+    async fn volunteer(&self, named: Option<Uuid>, offer: &Offer) -> Result<Option<Volunteer>> {
+        let mut conn = self.0.db.conn().await?;
+        match (named, offer.candidates.as_slice()) {
+            (Some(id), _) => {
+                let found = volunteers::get(&mut conn, VolunteerId(id)).await?;
+                let found = found.filter(|volunteer| volunteer.org_id == offer.org_id);
+                let found = found.ok_or_else(|| Error::invalid("volunteer_id", "does not belong to the organisation"))?;
+                Ok(Some(found))
+            }
+            (None, [best, ..]) => volunteers::get(&mut conn, best.volunteer_id).await,
+            (None, []) => Ok(None),
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl OfferService for Offers {
+    async fn list_offers(&self, request: Request<ListOffersRequest>) -> RpcResult<ListOffersResponse> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let size = page::size(request.page_size, 50, 200)?;
+        let filter = Filter {
+            orgs: offers::managed(&caller),
+            person: caller.person_id,
+            states: convert::states("states", &request.states)?,
+            case_id: convert::optional_id("case_id", &request.case_id)?,
+            before: page::decode::<Uuid>(&request.page_token)?,
+            limit: size + 1,
+        };
+        let mut conn = self.0.db.conn().await?;
+        let mut found = offers::list(&mut conn, &filter).await?;
+        let next_page_token = page::cut(&mut found, size, |offer| offer.id.0);
+        Ok(Response::new(ListOffersResponse {
+            offers: found.iter().map(convert::offer).collect(),
+            next_page_token,
+        }))
+    }
+
+    async fn get_offer(&self, request: Request<GetOfferRequest>) -> RpcResult<GetOfferResponse> {
+        let caller = Caller::of(&request)?;
+        let id = OfferId(convert::id("offer_id", &request.into_inner().offer_id)?);
+        let offer = self.get(&caller, id).await?;
+        Ok(Response::new(GetOfferResponse { offer: Some(convert::offer(&offer)) }))
+    }
+
+    async fn accept_offer(&self, request: Request<AcceptOfferRequest>) -> RpcResult<AcceptOfferResponse> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let meta = Meta::new("AcceptOffer", &request.request_id, &request)?;
+        let id = OfferId(convert::id("offer_id", &request.offer_id)?);
+        let named = convert::optional_id("volunteer_id", &request.volunteer_id)?;
+        let offer = self.get(&caller, id).await?;
+        let command = Accept { volunteer: self.volunteer(named, &offer).await? };
+        let answer = |offer: &Offer| AcceptOfferResponse { offer: Some(convert::offer(offer)) };
+        let response = self.0.executor.execute(&caller, meta, id, Target::Existing, command, answer).await?;
+        Ok(Response::new(response))
+    }
+
+    async fn decline_offer(&self, request: Request<DeclineOfferRequest>) -> RpcResult<DeclineOfferResponse> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let meta = Meta::new("DeclineOffer", &request.request_id, &request)?;
+        let id = OfferId(convert::id("offer_id", &request.offer_id)?);
+        let reason_code = if request.reason_code.is_empty() {
+            String::new() // no reason is owed
+        } else {
+            convert::code("reason_code", &request.reason_code)?
+        };
+        let answer = |offer: &Offer| DeclineOfferResponse { offer: Some(convert::offer(offer)) };
+        let command = Decline { reason_code };
+        let response = self.0.executor.execute(&caller, meta, id, Target::Existing, command, answer).await?;
+        Ok(Response::new(response))
+    }
+
+    async fn give_up_offer(&self, request: Request<GiveUpOfferRequest>) -> RpcResult<GiveUpOfferResponse> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let meta = Meta::new("GiveUpOffer", &request.request_id, &request)?;
+        let id = OfferId(convert::id("offer_id", &request.offer_id)?);
+        let command = GiveUp { reason_code: convert::code("reason_code", &request.reason_code)? };
+        let answer = |offer: &Offer| GiveUpOfferResponse { offer: Some(convert::offer(offer)) };
+        let response = self.0.executor.execute(&caller, meta, id, Target::Existing, command, answer).await?;
+        Ok(Response::new(response))
+    }
+
+    async fn complete_offer(&self, request: Request<CompleteOfferRequest>) -> RpcResult<CompleteOfferResponse> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let meta = Meta::new("CompleteOffer", &request.request_id, &request)?;
+        let id = OfferId(convert::id("offer_id", &request.offer_id)?);
+        let command = Complete {
+            record_id: new_id(),
+            minutes: request.minutes,
+            evidence_refs: convert::references("evidence_refs", &request.evidence_refs)?,
+        };
+        let answer = |offer: &Offer| CompleteOfferResponse { offer: Some(convert::offer(offer)) };
+        let response = self.0.executor.execute(&caller, meta, id, Target::Existing, command, answer).await?;
+        Ok(Response::new(response))
+    }
+}
+

@@ -1,0 +1,148 @@
+//! `VolunteerService`: who helps, and the hours that count.
+
+use chassis::{
+    Error, Result, RpcResult,
+    auth::Caller,
+    clock::new_id,
+    command::{Meta, once},
+    db::Tx,
+    page,
+    proto::volunteer_matching::v1::{
+        CreateVolunteerRequest, CreateVolunteerResponse, ListServiceRecordsRequest, ListServiceRecordsResponse,
+        ListVolunteersRequest, ListVolunteersResponse, PauseVolunteerRequest, PauseVolunteerResponse,
+        volunteer_service_server::VolunteerService,
+    },
+};
+use tonic::{Request, Response};
+use uuid::Uuid;
+
+use super::{Shelf, convert};
+use crate::{
+    domain::{Volunteer, VolunteerId, VolunteerState},
+    store::{offers::managed, records, volunteers},
+};
+
+/// Serves `VolunteerService`.
+pub struct Volunteers(pub Shelf);
+
+#[tonic::async_trait]
+impl VolunteerService for Volunteers {
+    async fn create_volunteer(
+        &self,
+        request: Request<CreateVolunteerRequest>,
+    ) -> RpcResult<CreateVolunteerResponse> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let meta = Meta::new("CreateVolunteer", &request.request_id, &request)?;
+        let volunteer = self.parse(&request)?;
+        if !managed(&caller).contains(&volunteer.org_id) {
+            return Err(Error::not_found("organization", volunteer.org_id).into());
+        }
+        let response = once(&self.0.db, &caller, meta, async |tx: &mut Tx<'_>| {
+            volunteers::insert(tx.conn, &volunteer, tx.now).await?;
+            Ok(CreateVolunteerResponse { volunteer: Some(convert::volunteer(&volunteer)) })
+        })
+        .await?;
+        Ok(Response::new(response))
+    }
+
+    async fn list_volunteers(&self, request: Request<ListVolunteersRequest>) -> RpcResult<ListVolunteersResponse> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let size = page::size(request.page_size, 50, 200)?;
+        let after = page::decode::<Uuid>(&request.page_token)?;
+        let orgs = within(&caller, convert::optional_id("org_id", &request.org_id)?);
+        let mut conn = self.0.db.conn().await?;
+        let mut found = volunteers::list(&mut conn, &orgs, after, size + 1).await?;
+        let next_page_token = page::cut(&mut found, size, |volunteer| volunteer.id.0);
+        Ok(Response::new(ListVolunteersResponse {
+            volunteers: found.iter().map(convert::volunteer).collect(),
+            next_page_token,
+        }))
+    }
+
+    async fn pause_volunteer(&self, request: Request<PauseVolunteerRequest>) -> RpcResult<PauseVolunteerResponse> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let meta = Meta::new("PauseVolunteer", &request.request_id, &request)?;
+        let id = VolunteerId(convert::id("volunteer_id", &request.volunteer_id)?);
+        let orgs = managed(&caller);
+        let response = once(&self.0.db, &caller, meta, async |tx: &mut Tx<'_>| {
+            let found = volunteers::get(tx.conn, id).await?;
+            let found = found.filter(|volunteer| orgs.contains(&volunteer.org_id));
+            let mut volunteer = found.ok_or_else(|| Error::not_found("volunteer", id))?;
+            let state = match (volunteer.state, request.paused) {
+                (VolunteerState::Active | VolunteerState::Paused, true) => VolunteerState::Paused,
+                (VolunteerState::Active | VolunteerState::Paused, false) => VolunteerState::Active,
+                (state, _) => {
+                    let message = format!("a volunteer who is {} takes no break", state.as_str());
+                    return Err(Error::wrong_state("volunteer", id, message));
+                }
+            };
+            volunteers::set_state(tx.conn, id, state).await?;
+            volunteer.state = state;
+            Ok(PauseVolunteerResponse { volunteer: Some(convert::volunteer(&volunteer)) })
+        })
+        .await?;
+        Ok(Response::new(response))
+    }
+
+    async fn list_service_records(
+        &self,
+        request: Request<ListServiceRecordsRequest>,
+    ) -> RpcResult<ListServiceRecordsResponse> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let size = page::size(request.page_size, 50, 200)?;
+        let filter = records::Filter {
+            orgs: managed(&caller),
+            offer_id: convert::optional_id("offer_id", &request.offer_id)?,
+            volunteer_id: convert::optional_id("volunteer_id", &request.volunteer_id)?,
+            before: page::decode::<Uuid>(&request.page_token)?,
+            limit: size + 1,
+        };
+        let mut conn = self.0.db.conn().await?;
+        let mut found = records::list(&mut conn, &filter).await?;
+        let next_page_token = page::cut(&mut found, size, |record| record.record_id);
+        Ok(Response::new(ListServiceRecordsResponse {
+            records: found.iter().map(convert::record).collect(),
+            next_page_token,
+        }))
+    }
+}
+
+/// The organisations a list is about: one of the caller's, or all of them.
+fn within(caller: &Caller, asked: Option<Uuid>) -> Vec<Uuid> {
+    let mut orgs = managed(caller);
+    if let Some(asked) = asked {
+        orgs.retain(|org| *org == asked);
+    }
+    orgs
+}
+
+impl Volunteers {
+    fn parse(&self, request: &CreateVolunteerRequest) -> Result<Volunteer> {
+        let home_unit_id = convert::optional_id("home_unit_id", &request.home_unit_id)?;
+        if home_unit_id.is_some_and(|unit| self.0.topology.load().unit(unit).is_none()) {
+            return Err(Error::invalid("home_unit_id", "no such unit"));
+        }
+        if request.volunteer_ref.is_empty() || request.volunteer_ref.len() > 64 {
+            return Err(Error::invalid("volunteer_ref", "1 to 64 characters"));
+        }
+        if request.skill_codes.len() > 50 {
+            return Err(Error::invalid("skill_codes", "at most 50"));
+        }
+        let skills = request.skill_codes.iter().map(|skill| convert::code("skill_codes", skill));
+        Ok(Volunteer {
+            id: VolunteerId(new_id()),
+            person_id: convert::id("person_id", &request.person_id)?,
+            volunteer_ref: request.volunteer_ref.clone(),
+            org_id: convert::id("org_id", &request.org_id)?,
+            home_unit_id,
+            skill_codes: skills.collect::<Result<_>>()?,
+            state: VolunteerState::Active,
+            locked_minutes: 0,
+            open_offers: 0,
+        })
+    }
+}

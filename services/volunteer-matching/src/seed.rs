@@ -1,0 +1,60 @@
+//! The demonstration district's partners: which skills the volunteers of an organisation bring.
+
+use chassis::{Error, Result};
+use serde::Deserialize;
+use uuid::Uuid;
+
+const PARTNERS: &str = include_str!("../seed/partners.toml");
+
+/// The partners' list.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Partners {
+    partner: Vec<Partner>,
+    volunteer: Defaults,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct Partner {
+    partner: String,
+    skills: Vec<String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct Defaults {
+    skills_each: usize,
+}
+
+impl Partners {
+    /// The shipped list.
+    ///
+    /// # Errors
+    /// When the file cannot be read; a test reads it.
+    pub fn shipped() -> Result<Self> {
+        toml::from_str(PARTNERS).map_err(Error::internal)
+    }
+
+    /// Skills of one volunteer of an organisation: a few of the organisation's, the same for the same person.
+    pub fn skills_of(&self, org_code: &str, person_id: Uuid) -> Vec<String> {
+        let kind = format!("kind:{}", org_code.split(':').next().unwrap_or_default().replace("group", "self_gov_group"));
+        let found = self.partner.iter().find(|partner| partner.partner == org_code || partner.partner == kind);
+        let Some(partner) = found.filter(|partner| !partner.skills.is_empty()) else { return Vec::new() };
+        let count = self.volunteer.skills_each.min(partner.skills.len());
+        let start = (person_id.as_u128() % partner.skills.len() as u128) as usize;
+        (0..count).map(|n| partner.skills[(start + n) % partner.skills.len()].clone()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn volunteers_bring_some_of_their_organisations_skills() {
+        let partners = Partners::shipped().expect("the shipped list");
+        let person = Uuid::from_u128(42);
+        let skills = partners.skills_of("social_org:garden", person);
+        assert!(!skills.is_empty());
+        assert_eq!(skills, partners.skills_of("social_org:garden", person));
+        assert!(partners.skills_of("nobody:here", person).is_empty());
+    }
+}

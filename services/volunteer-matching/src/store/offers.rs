@@ -1,0 +1,278 @@
+//! Offers with their live record.
+
+use std::collections::HashMap;
+
+use chassis::{
+    Error, Result, Timestamp,
+    auth::Caller,
+    command::{AggregateStore, Change},
+    db::cached,
+};
+use diesel::sql_types::{Array, BigInt, Integer, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use uuid::Uuid;
+
+use super::known;
+use crate::domain::{
+    OfferId, RecordId, VolunteerId,
+    offer::{Offer, OfferState, Record, RecordState},
+};
+
+/// Loads and saves offers.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OfferStore;
+
+#[derive(diesel::QueryableByName)]
+struct Row {
+    #[diesel(sql_type = SqlUuid)]
+    offer_id: Uuid,
+    #[diesel(sql_type = SqlUuid)]
+    case_id: Uuid,
+    #[diesel(sql_type = SqlUuid)]
+    org_id: Uuid,
+    #[diesel(sql_type = Text)]
+    mode: String,
+    #[diesel(sql_type = Text)]
+    state: String,
+    #[diesel(sql_type = Text)]
+    item_code: String,
+    #[diesel(sql_type = Nullable<SqlUuid>)]
+    place_unit_id: Option<Uuid>,
+    #[diesel(sql_type = Array<Text>)]
+    skill_codes: Vec<String>,
+    #[diesel(sql_type = Timestamptz)]
+    due_at: Timestamp,
+    #[diesel(sql_type = Jsonb)]
+    candidates: serde_json::Value,
+    #[diesel(sql_type = Nullable<SqlUuid>)]
+    volunteer_id: Option<Uuid>,
+    #[diesel(sql_type = Nullable<SqlUuid>)]
+    volunteer_person: Option<Uuid>,
+    #[diesel(sql_type = Nullable<Text>)]
+    volunteer_ref: Option<String>,
+    #[diesel(sql_type = BigInt)]
+    version: i64,
+    #[diesel(sql_type = Timestamptz)]
+    created_at: Timestamp,
+    #[diesel(sql_type = Timestamptz)]
+    updated_at: Timestamp,
+    #[diesel(sql_type = Nullable<SqlUuid>)]
+    record_id: Option<Uuid>,
+    #[diesel(sql_type = Nullable<Integer>)]
+    minutes: Option<i32>,
+    #[diesel(sql_type = Nullable<Text>)]
+    record_state: Option<String>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    started_at: Option<Timestamp>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    ended_at: Option<Timestamp>,
+}
+
+/// The columns of [`Row`]; each query adds its own condition.
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT o.*, v.person_id AS volunteer_person, v.volunteer_ref, r.record_id, r.minutes, ",
+            "r.state AS record_state, r.started_at, r.ended_at ",
+            "FROM offers o LEFT JOIN volunteers v ON v.volunteer_id = o.volunteer_id ",
+            "LEFT JOIN service_records r ON r.offer_id = o.offer_id AND r.state <> 'voided' ",
+            $rest
+        )
+    };
+}
+
+impl Row {
+    fn into_offer(self) -> Result<Offer> {
+        let record = match (self.record_id, self.minutes, self.record_state, self.started_at, self.ended_at) {
+            (Some(id), Some(minutes), Some(state), Some(started_at), Some(ended_at)) => Some(Record {
+                id: RecordId(id),
+                minutes,
+                state: known(RecordState::parse(&state), "service_records.state")?,
+                started_at,
+                ended_at,
+            }),
+            _ => None,
+        };
+        Ok(Offer {
+            id: OfferId(self.offer_id),
+            case_id: self.case_id,
+            org_id: self.org_id,
+            mode: self.mode,
+            state: known(OfferState::parse(&self.state), "offers.state")?,
+            item_code: self.item_code,
+            place_unit_id: self.place_unit_id,
+            skill_codes: self.skill_codes,
+            due_at: self.due_at,
+            candidates: serde_json::from_value(self.candidates).map_err(Error::internal)?,
+            volunteer_id: self.volunteer_id.map(VolunteerId),
+            volunteer_person: self.volunteer_person,
+            volunteer_ref: self.volunteer_ref.unwrap_or_default(),
+            record,
+            version: self.version,
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+        })
+    }
+}
+
+impl AggregateStore for OfferStore {
+    type Id = OfferId;
+    type Aggregate = Offer;
+    const KIND: &'static str = "offer";
+
+    fn id_text(id: OfferId) -> String {
+        id.to_string()
+    }
+
+    async fn load(&self, conn: &mut AsyncPgConnection, ids: &[OfferId]) -> Result<HashMap<OfferId, Offer>> {
+        let ids: Vec<_> = ids.iter().map(|id| id.0).collect();
+        let rows = cached(select!("WHERE o.offer_id = ANY($1) ORDER BY o.offer_id FOR UPDATE OF o"))
+            .bind::<Array<SqlUuid>, _>(ids)
+            .load::<Row>(conn)
+            .await?;
+        rows.into_iter().map(|row| row.into_offer().map(|offer| (offer.id, offer))).collect()
+    }
+
+    async fn save(&self, conn: &mut AsyncPgConnection, changes: Vec<Change<Offer>>) -> Result<()> {
+        for change in changes {
+            if change.before.as_ref() == Some(&change.after) {
+                continue;
+            }
+            write(conn, &change.after).await?;
+        }
+        Ok(())
+    }
+
+    fn within_reach(&self, offer: &Offer, caller: &Caller) -> bool {
+        reaches(caller, offer)
+    }
+}
+
+/// Managers reach their organisations' offers, volunteers their own.
+pub fn reaches(caller: &Caller, offer: &Offer) -> bool {
+    managed(caller).contains(&offer.org_id) || offer.volunteer_person == Some(caller.person_id)
+}
+
+/// Organisations whose offers the caller manages.
+pub fn managed(caller: &Caller) -> Vec<Uuid> {
+    use chassis::proto::auth::v1::Role;
+    let manages = |role| matches!(role, Role::OrgManager | Role::VolunteerCoordinator);
+    caller.scopes.iter().filter(|scope| manages(scope.role)).filter_map(|scope| scope.org_id).collect()
+}
+
+async fn write(conn: &mut AsyncPgConnection, offer: &Offer) -> Result<()> {
+    let candidates = serde_json::to_value(&offer.candidates).map_err(Error::internal)?;
+    cached(
+        "INSERT INTO offers (offer_id, case_id, org_id, mode, state, item_code, place_unit_id, skill_codes, due_at, \
+         candidates, volunteer_id, version, created_at, updated_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) \
+         ON CONFLICT (offer_id) DO UPDATE SET state = excluded.state, volunteer_id = excluded.volunteer_id, \
+         version = excluded.version, updated_at = excluded.updated_at",
+    )
+    .bind::<SqlUuid, _>(offer.id.0)
+    .bind::<SqlUuid, _>(offer.case_id)
+    .bind::<SqlUuid, _>(offer.org_id)
+    .bind::<Text, _>(&offer.mode)
+    .bind::<Text, _>(offer.state.as_str())
+    .bind::<Text, _>(&offer.item_code)
+    .bind::<Nullable<SqlUuid>, _>(offer.place_unit_id)
+    .bind::<Array<Text>, _>(&offer.skill_codes)
+    .bind::<Timestamptz, _>(offer.due_at)
+    .bind::<Jsonb, _>(candidates)
+    .bind::<Nullable<SqlUuid>, _>(offer.volunteer_id.map(|id| id.0))
+    .bind::<BigInt, _>(offer.version)
+    .bind::<Timestamptz, _>(offer.created_at)
+    .bind::<Timestamptz, _>(offer.updated_at)
+    .execute(conn)
+    .await?;
+    if let Some(record) = &offer.record {
+        cached(
+            "INSERT INTO service_records (record_id, offer_id, case_id, volunteer_id, org_id, minutes, state, \
+             started_at, ended_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
+             ON CONFLICT (record_id) DO UPDATE SET state = excluded.state",
+        )
+        .bind::<SqlUuid, _>(record.id.0)
+        .bind::<SqlUuid, _>(offer.id.0)
+        .bind::<SqlUuid, _>(offer.case_id)
+        .bind::<Nullable<SqlUuid>, _>(offer.volunteer_id.map(|id| id.0))
+        .bind::<SqlUuid, _>(offer.org_id)
+        .bind::<Integer, _>(record.minutes)
+        .bind::<Text, _>(record.state.as_str())
+        .bind::<Timestamptz, _>(record.started_at)
+        .bind::<Timestamptz, _>(record.ended_at)
+        .execute(conn)
+        .await?;
+    }
+    Ok(())
+}
+
+/// One offer, for reading; the caller checks reach.
+pub async fn get(conn: &mut AsyncPgConnection, id: OfferId) -> Result<Option<Offer>> {
+    let rows = cached(select!("WHERE o.offer_id = $1")).bind::<SqlUuid, _>(id.0).load::<Row>(conn).await?;
+    rows.into_iter().next().map(Row::into_offer).transpose()
+}
+
+/// Which offers a list shows.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Organisations the caller manages.
+    pub orgs: Vec<Uuid>,
+    /// The caller, for the own offers as a volunteer.
+    pub person: Uuid,
+    /// Only these states; empty means all.
+    pub states: Vec<OfferState>,
+    /// Only this case.
+    pub case_id: Option<Uuid>,
+    /// Only offers before this one.
+    pub before: Option<Uuid>,
+    /// How many.
+    pub limit: i64,
+}
+
+/// Offers within reach, newest first.
+pub async fn list(conn: &mut AsyncPgConnection, filter: &Filter) -> Result<Vec<Offer>> {
+    let states: Vec<_> = filter.states.iter().map(|state| state.as_str()).collect();
+    let rows = cached(select!(
+        "WHERE (o.org_id = ANY($1) OR v.person_id = $2) AND (cardinality($3) = 0 OR o.state = ANY($3)) \
+         AND ($4 IS NULL OR o.case_id = $4) AND ($5 IS NULL OR o.offer_id < $5) ORDER BY o.offer_id DESC LIMIT $6"
+    ))
+    .bind::<Array<SqlUuid>, _>(&filter.orgs)
+    .bind::<SqlUuid, _>(filter.person)
+    .bind::<Array<Text>, _>(states)
+    .bind::<Nullable<SqlUuid>, _>(filter.case_id)
+    .bind::<Nullable<SqlUuid>, _>(filter.before)
+    .bind::<BigInt, _>(filter.limit)
+    .load::<Row>(conn)
+    .await?;
+    rows.into_iter().map(Row::into_offer).collect()
+}
+
+#[derive(diesel::QueryableByName)]
+struct DigestRow {
+    #[diesel(sql_type = SqlUuid)]
+    offer_id: Uuid,
+    #[diesel(sql_type = Text)]
+    state: String,
+    #[diesel(sql_type = BigInt)]
+    records: i64,
+}
+
+/// Offer id, state and number of live records, ordered by the id's text.
+pub async fn digests(
+    conn: &mut AsyncPgConnection,
+    after: Option<Uuid>,
+    limit: i64,
+) -> Result<Vec<(Uuid, OfferState, i64)>> {
+    let rows = cached(
+        "SELECT o.offer_id, o.state, (SELECT count(*) FROM service_records r WHERE r.offer_id = o.offer_id \
+         AND r.state <> 'voided') AS records FROM offers o WHERE ($1 IS NULL OR o.offer_id > $1) \
+         ORDER BY o.offer_id LIMIT $2",
+    )
+    .bind::<Nullable<SqlUuid>, _>(after)
+    .bind::<BigInt, _>(limit)
+    .load::<DigestRow>(conn)
+    .await?;
+    rows.into_iter()
+        .map(|row| Ok((row.offer_id, known(OfferState::parse(&row.state), "offers.state")?, row.records)))
+        .collect()
+}

@@ -1,0 +1,166 @@
+//! Volunteers, with the load and the hours that the ranking needs.
+
+use chassis::{Error, Result, Timestamp, db::cached};
+use diesel::{
+    result::{DatabaseErrorKind, Error as DieselError},
+    sql_types::{Array, BigInt, Nullable, Text, Timestamptz, Uuid as SqlUuid},
+};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use uuid::Uuid;
+
+use super::known;
+use crate::domain::{Volunteer, VolunteerId, VolunteerState};
+
+#[derive(diesel::QueryableByName)]
+struct Row {
+    #[diesel(sql_type = SqlUuid)]
+    volunteer_id: Uuid,
+    #[diesel(sql_type = SqlUuid)]
+    person_id: Uuid,
+    #[diesel(sql_type = Text)]
+    volunteer_ref: String,
+    #[diesel(sql_type = SqlUuid)]
+    org_id: Uuid,
+    #[diesel(sql_type = Nullable<SqlUuid>)]
+    home_unit_id: Option<Uuid>,
+    #[diesel(sql_type = Array<Text>)]
+    skill_codes: Vec<String>,
+    #[diesel(sql_type = Text)]
+    state: String,
+    #[diesel(sql_type = BigInt)]
+    locked_minutes: i64,
+    #[diesel(sql_type = BigInt)]
+    open_offers: i64,
+}
+
+/// The columns of [`Row`]; each query adds its own condition.
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT v.*, ",
+            "(SELECT coalesce(sum(r.minutes), 0) FROM service_records r WHERE r.volunteer_id = v.volunteer_id ",
+            "AND r.state = 'locked') AS locked_minutes, ",
+            "(SELECT count(*) FROM offers o WHERE o.volunteer_id = v.volunteer_id ",
+            "AND o.state IN ('accepted', 'confirmed')) AS open_offers FROM volunteers v ",
+            $rest
+        )
+    };
+}
+
+impl Row {
+    fn into_volunteer(self) -> Result<Volunteer> {
+        Ok(Volunteer {
+            id: VolunteerId(self.volunteer_id),
+            person_id: self.person_id,
+            volunteer_ref: self.volunteer_ref,
+            org_id: self.org_id,
+            home_unit_id: self.home_unit_id,
+            skill_codes: self.skill_codes,
+            state: known(VolunteerState::parse(&self.state), "volunteers.state")?,
+            locked_minutes: self.locked_minutes,
+            open_offers: self.open_offers,
+        })
+    }
+}
+
+/// Active volunteers of organisations, for ranking.
+pub async fn active_of(conn: &mut AsyncPgConnection, orgs: &[Uuid]) -> Result<Vec<Volunteer>> {
+    let rows = cached(select!("WHERE v.org_id = ANY($1) AND v.state = 'active'"))
+        .bind::<Array<SqlUuid>, _>(orgs)
+        .load::<Row>(conn)
+        .await?;
+    rows.into_iter().map(Row::into_volunteer).collect()
+}
+
+/// One volunteer.
+pub async fn get(conn: &mut AsyncPgConnection, id: VolunteerId) -> Result<Option<Volunteer>> {
+    let rows =
+        cached(select!("WHERE v.volunteer_id = $1")).bind::<SqlUuid, _>(id.0).load::<Row>(conn).await?;
+    rows.into_iter().next().map(Row::into_volunteer).transpose()
+}
+
+/// Volunteers of organisations, by id.
+pub async fn list(
+    conn: &mut AsyncPgConnection,
+    orgs: &[Uuid],
+    after: Option<Uuid>,
+    limit: i64,
+) -> Result<Vec<Volunteer>> {
+    let rows = cached(select!(
+        "WHERE v.org_id = ANY($1) AND ($2 IS NULL OR v.volunteer_id > $2) ORDER BY v.volunteer_id LIMIT $3"
+    ))
+    .bind::<Array<SqlUuid>, _>(orgs)
+    .bind::<Nullable<SqlUuid>, _>(after)
+    .bind::<BigInt, _>(limit)
+    .load::<Row>(conn)
+    .await?;
+    rows.into_iter().map(Row::into_volunteer).collect()
+}
+
+/// Adds a volunteer.
+///
+/// # Errors
+/// `AlreadyExists` when the person already helps with the organisation.
+pub async fn insert(conn: &mut AsyncPgConnection, volunteer: &Volunteer, now: Timestamp) -> Result<()> {
+    let inserted = cached(
+        "INSERT INTO volunteers (volunteer_id, person_id, volunteer_ref, org_id, home_unit_id, skill_codes, state, \
+         created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+    )
+    .bind::<SqlUuid, _>(volunteer.id.0)
+    .bind::<SqlUuid, _>(volunteer.person_id)
+    .bind::<Text, _>(&volunteer.volunteer_ref)
+    .bind::<SqlUuid, _>(volunteer.org_id)
+    .bind::<Nullable<SqlUuid>, _>(volunteer.home_unit_id)
+    .bind::<Array<Text>, _>(&volunteer.skill_codes)
+    .bind::<Text, _>(volunteer.state.as_str())
+    .bind::<Timestamptz, _>(now)
+    .execute(conn)
+    .await;
+    match inserted {
+        Err(DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _)) => {
+            Err(Error::AlreadyExists { kind: "volunteer", id: volunteer.person_id.to_string() })
+        }
+        other => other.map(drop).map_err(Into::into),
+    }
+}
+
+/// Adds or brings back volunteers learnt from grants; a second time changes nothing.
+pub async fn learn(conn: &mut AsyncPgConnection, volunteers: &[Volunteer], now: Timestamp) -> Result<()> {
+    for volunteer in volunteers {
+        cached(
+            "INSERT INTO volunteers (volunteer_id, person_id, volunteer_ref, org_id, home_unit_id, skill_codes, \
+             state, created_at) VALUES ($1, $2, $3, $4, $5, $6, 'active', $7) \
+             ON CONFLICT (org_id, person_id) DO UPDATE SET state = 'active', version = volunteers.version + 1 \
+             WHERE volunteers.state = 'left'",
+        )
+        .bind::<SqlUuid, _>(volunteer.id.0)
+        .bind::<SqlUuid, _>(volunteer.person_id)
+        .bind::<Text, _>(&volunteer.volunteer_ref)
+        .bind::<SqlUuid, _>(volunteer.org_id)
+        .bind::<Nullable<SqlUuid>, _>(volunteer.home_unit_id)
+        .bind::<Array<Text>, _>(&volunteer.skill_codes)
+        .bind::<Timestamptz, _>(now)
+        .execute(conn)
+        .await?;
+    }
+    Ok(())
+}
+
+/// Sets the state of a person's volunteering everywhere, or of one volunteer.
+pub async fn set_state(conn: &mut AsyncPgConnection, id: VolunteerId, state: VolunteerState) -> Result<()> {
+    cached("UPDATE volunteers SET state = $2, version = version + 1 WHERE volunteer_id = $1 AND state <> $2")
+        .bind::<SqlUuid, _>(id.0)
+        .bind::<Text, _>(state.as_str())
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// A person is no volunteer any more.
+pub async fn leave(conn: &mut AsyncPgConnection, person_id: Uuid) -> Result<()> {
+    cached("UPDATE volunteers SET state = 'left', version = version + 1 WHERE person_id = $1 AND state <> 'left'")
+        .bind::<SqlUuid, _>(person_id)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
