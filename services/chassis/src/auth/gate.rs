@@ -63,11 +63,12 @@ fn permit(policy: &Policy, token: &Verified) -> Result<Caller> {
         TokenKind::Person => CallerKind::Person,
         TokenKind::Service => CallerKind::Service,
     };
+    let given: Vec<_> = token.grants.iter().filter(|grant| grant.serves(&policy.purpose)).collect();
     let scopes: Vec<_> = match policy.access {
         Access::Roles(allowed) => {
-            token.scopes.iter().filter(|scope| allowed.contains(scope.role)).cloned().collect()
+            given.iter().map(|g| &g.scope).filter(|scope| allowed.contains(scope.role)).cloned().collect()
         }
-        _ => token.scopes.clone(),
+        _ => given.iter().map(|grant| grant.scope.clone()).collect(),
     };
     let permitted = match policy.access {
         Access::Public => true,
@@ -124,7 +125,7 @@ mod tests {
 
         fn person(&self, grants: &[(Role, Uuid)]) -> (Claims, HeaderMap) {
             let grants =
-                grants.iter().map(|(role, unit)| GrantClaim(*role as i32, *unit, None, None)).collect();
+                grants.iter().map(|(role, unit)| GrantClaim(*role as i32, *unit, None, None, None)).collect();
             let claims = Claims {
                 sub: new_id(),
                 sid: new_id(),
@@ -157,6 +158,31 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_grant_counts_for_its_purposes_only() {
+        let world = World::new();
+        let of = |purposes: Option<&[&str]>| {
+            let purposes = purposes.map(|all| all.iter().map(|p| (*p).to_owned()).collect());
+            let grants = vec![GrantClaim(Role::ItOperator as i32, new_id(), None, None, purposes)];
+            world.headers(Claims {
+                kind: TokenKind::Person,
+                grants,
+                ..Claims::service("x", "jianghan", AUDIENCE)
+            })
+        };
+        for (purposes, passes) in [
+            (None, true),
+            (Some(&["other", "operations"][..]), true),
+            (Some(&["other"][..]), false),
+            (Some(&[][..]), false),
+        ] {
+            let (_, headers) = of(purposes);
+            assert_eq!(world.gate.admit(STATISTICS, &headers).await.is_ok(), passes, "{purposes:?}");
+            let caller = world.gate.admit(GET_SELF, &headers).await.unwrap().unwrap();
+            assert_eq!(caller.scopes.len(), 1, "an RPC without a purpose asks for none");
+        }
+    }
+
+    #[tokio::test]
     async fn without_the_grant_it_is_forbidden_and_without_a_token_unauthenticated() {
         let world = World::new();
         let (_, headers) = world.person(&[(Role::Resident, new_id())]);
@@ -177,7 +203,7 @@ mod tests {
         assert_eq!((caller.kind, caller.actor_ref.as_str()), (CallerKind::Service, "service:staffing"));
         assert!(matches!(world.gate.admit(GET_SELF, &headers).await, Err(Error::Forbidden)));
         let mut claims = Claims::service("staffing", "jianghan", AUDIENCE);
-        claims.grants = vec![GrantClaim(Role::ItOperator as i32, new_id(), None, None)];
+        claims.grants = vec![GrantClaim(Role::ItOperator as i32, new_id(), None, None, None)];
         let (_, headers) = world.headers(claims);
         assert!(matches!(world.gate.admit(STATISTICS, &headers).await, Err(Error::Forbidden)));
     }

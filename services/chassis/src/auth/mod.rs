@@ -19,7 +19,7 @@ pub use self::{
     policy::{Access, Policy, PolicyTable},
     revocation::{Revocations, Revoked},
     service_token::ServiceToken,
-    token::{AUDIENCE, Claims, GrantClaim, TokenKind, Verified, Verifier},
+    token::{AUDIENCE, Claims, Grant, GrantClaim, TokenKind, Verified, Verifier},
 };
 use crate::error::{Error, Result};
 

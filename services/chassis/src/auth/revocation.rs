@@ -89,7 +89,7 @@ mod tests {
             actor_ref: "p".into(),
             org_id: None,
             kind: TokenKind::Person,
-            scopes: Vec::new(),
+            grants: Vec::new(),
             issued,
             expires: issued + TimeDelta::minutes(10),
         }

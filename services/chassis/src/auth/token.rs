@@ -56,9 +56,15 @@ pub struct Claims {
     pub exp: i64,
 }
 
-/// A grant in a token: role number, unit, line (`null` for all), organisation.
+/// A grant in a token: role number, unit, line (`null` for all), organisation, purposes (`null` for all of the role's).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct GrantClaim(pub i32, pub Uuid, pub Option<String>, pub Option<Uuid>);
+pub struct GrantClaim(
+    pub i32,
+    pub Uuid,
+    pub Option<String>,
+    pub Option<Uuid>,
+    #[serde(default)] pub Option<Vec<String>>,
+);
 
 /// Whom a token stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,11 +115,27 @@ pub struct Verified {
     /// Person or service.
     pub kind: TokenKind,
     /// Grants; those with an unknown role are left out.
-    pub scopes: Vec<Scope>,
+    pub grants: Vec<Grant>,
     /// When it was issued.
     pub issued: Timestamp,
     /// When it runs out.
     pub expires: Timestamp,
+}
+
+/// A grant of a verified token.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Grant {
+    /// Role, unit, line, organisation.
+    pub scope: Scope,
+    /// Processing purposes it was given for; `None` means every purpose of the role.
+    pub purposes: Option<Vec<String>>,
+}
+
+impl Grant {
+    /// Whether it was given for a purpose. An RPC without a purpose asks for none.
+    pub fn serves(&self, purpose: &str) -> bool {
+        purpose.is_empty() || self.purposes.as_ref().is_none_or(|all| all.iter().any(|p| p == purpose))
+    }
 }
 
 /// Verifies tokens against a key source and remembers the good ones.
@@ -170,12 +192,12 @@ impl TryFrom<Claims> for Verified {
         let issued =
             DateTime::from_timestamp_micros((claims.iat * 1e6) as i64).ok_or(Error::Unauthenticated)?;
         let expires = DateTime::from_timestamp(claims.exp, 0).ok_or(Error::Unauthenticated)?;
-        let scopes = claims
+        let grants = claims
             .grants
             .into_iter()
-            .filter_map(|GrantClaim(role, unit_id, line, org_id)| {
+            .filter_map(|GrantClaim(role, unit_id, line, org_id, purposes)| {
                 let role = Role::try_from(role).ok().filter(|role| *role != Role::Unspecified)?;
-                Some(Scope { role, unit_id, line, org_id })
+                Some(Grant { scope: Scope { role, unit_id, line, org_id }, purposes })
             })
             .collect();
         Ok(Self {
@@ -184,7 +206,7 @@ impl TryFrom<Claims> for Verified {
             actor_ref: claims.act,
             org_id: claims.org,
             kind: claims.kind,
-            scopes,
+            grants,
             issued,
             expires,
         })

@@ -22,8 +22,8 @@ fn claims() -> Claims {
         act: "p-1".to_owned(),
         kind: TokenKind::Person,
         grants: vec![
-            GrantClaim(Role::StreetDispatcher as i32, new_id(), Some("housing".to_owned()), None),
-            GrantClaim(9999, new_id(), None, None),
+            GrantClaim(Role::StreetDispatcher as i32, new_id(), Some("housing".to_owned()), None, None),
+            GrantClaim(9999, new_id(), None, None, None),
         ],
         ..Claims::service("x", "jianghan", AUDIENCE)
     }
@@ -62,8 +62,8 @@ async fn a_good_token_is_taken_with_its_known_grants() {
     let verifier = verifier();
     let verified = verifier.verify(&token).await.unwrap();
     assert_eq!(verified.subject, claims.sub);
-    assert_eq!(verified.scopes.len(), 1, "a role nobody knows gives nothing");
-    assert_eq!(verified.scopes[0].line.as_deref(), Some("housing"));
+    assert_eq!(verified.grants.len(), 1, "a role nobody knows gives nothing");
+    assert_eq!(verified.grants[0].scope.line.as_deref(), Some("housing"));
     assert!(Arc::ptr_eq(&verified, &verifier.verify(&token).await.unwrap()), "verified once");
 }
 

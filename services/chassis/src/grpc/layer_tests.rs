@@ -48,7 +48,7 @@ async fn a_handler_sees_its_caller() {
     let claims = Claims {
         sub: new_id(),
         kind: TokenKind::Person,
-        grants: vec![GrantClaim(Role::ItOperator as i32, new_id(), None, None)],
+        grants: vec![GrantClaim(Role::ItOperator as i32, new_id(), None, None, None)],
         ..Claims::service("x", "jianghan", AUDIENCE)
     };
     let token = signer.sign(&claims.clone().valid_for(Clock::system().real_now(), 60)).unwrap();

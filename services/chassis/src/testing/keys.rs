@@ -136,7 +136,7 @@ impl Persona {
         let grants = self
             .scopes
             .iter()
-            .map(|s| GrantClaim(s.role as i32, s.unit_id, s.line.clone(), s.org_id))
+            .map(|s| GrantClaim(s.role as i32, s.unit_id, s.line.clone(), s.org_id, None))
             .collect();
         Claims {
             sub: self.person_id,
