@@ -36,8 +36,9 @@ pub(super) async fn run<S: AggregateStore>(db: &Db, store: &S, jobs: Vec<Job<S>>
 /// Runs jobs with distinct keys in one transaction, or singly if that fails.
 async fn together<S: AggregateStore>(db: &Db, store: &S, jobs: &mut [Job<S>]) -> u64 {
     let mut attempt = attempt_all(db, store, jobs).await;
-    if matches!(attempt, Err(Error::Unavailable { .. })) {
-        // A lost connection or a deadlock. If the commit had been carried out, the stored answers say so now.
+    if matches!(attempt, Err(Error::Unavailable { .. } | Error::Stale { .. })) {
+        // A lost connection, a deadlock, or the same request at another replica. What has been carried out is told
+        // by the stored answers now.
         attempt = attempt_all(db, store, jobs).await;
     }
     match attempt {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use diesel::{
     QueryableByName,
+    result::DatabaseErrorKind,
     sql_types::{Array, BigInt, Bytea, Text, Uuid as SqlUuid},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
@@ -97,7 +98,8 @@ pub(super) struct Answer {
     pub encoded: Vec<u8>,
 }
 
-/// Stores answers in one statement. A key that is there already is an error: somebody else answered meanwhile.
+/// Stores answers in one statement. A key that is there already is `Stale`: another replica has carried the same
+/// request out meanwhile, and its answer can be read once this transaction is undone.
 pub(super) async fn insert(conn: &mut AsyncPgConnection, crypto: &Crypto, answers: &[Answer]) -> Result<()> {
     if answers.is_empty() {
         return Ok(());
@@ -119,7 +121,13 @@ pub(super) async fn insert(conn: &mut AsyncPgConnection, crypto: &Crypto, answer
     .bind::<Array<Bytea>, _>(answers.iter().map(|a| a.fingerprint.as_slice()).collect::<Vec<_>>())
     .bind::<Array<Bytea>, _>(sealed)
     .execute(conn)
-    .await?;
+    .await
+    .map_err(|error| match error {
+        diesel::result::Error::DatabaseError(DatabaseErrorKind::UniqueViolation, _) => {
+            Error::stale("request", "")
+        }
+        other => other.into(),
+    })?;
     Ok(())
 }
 

@@ -1,0 +1,205 @@
+//! Both buses keep the same promises, checked by the same test; then RabbitMQ's own.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use chassis::{
+    bus::{EventBus, Faults, InProcess, RabbitConfig, RabbitMq},
+    embedded::rabbitmq,
+    event::Catalogue,
+    outbox::RelayConfig,
+};
+use tokio::sync::{Mutex, OnceCell, mpsc};
+use uuid::Uuid;
+
+use crate::common::*;
+
+/// One broker for all tests here that do not kill it, with a virtual host for each.
+static BROKER: OnceCell<rabbitmq::RabbitMq> = OnceCell::const_new();
+static VHOST: AtomicUsize = AtomicUsize::new(0);
+
+/// Address of an unused virtual host.
+pub async fn amqp() -> String {
+    let start = || rabbitmq::RabbitMq::start(rabbitmq::Options::throw_away(8));
+    let broker = BROKER.get_or_try_init(start).await.unwrap();
+    broker.url(&format!("v{}", VHOST.fetch_add(1, Ordering::Relaxed)))
+}
+
+pub fn rabbit(url: &str, name: &str) -> RabbitMq {
+    RabbitMq::with_catalogue(
+        url,
+        name,
+        RabbitConfig { groups: 2, ..RabbitConfig::default() },
+        CATALOGUE.clone(),
+    )
+    .unwrap()
+}
+
+/// Order per key, confirmation of everything, redelivery of what was not acknowledged, and of nothing else.
+async fn keeps_its_promises(bus: Arc<dyn EventBus>) {
+    let keys: Vec<Uuid> = (0..30).map(|_| id()).collect();
+    let mut events = Vec::new();
+    for version in 1..=20 {
+        events.extend(keys.iter().map(|key| event(*key, version, version)));
+    }
+    let sent = events.clone();
+    let (sender, mut confirmed) = mpsc::unbounded_channel();
+    bus.publish((0..).zip(events).collect(), &sender).await.unwrap();
+
+    // One consumer takes some and goes without acknowledging.
+    let mut careless = bus.subscribe(LEDGER, 0).await.unwrap();
+    for _ in 0..50 {
+        assert!(careless.next().await.is_some());
+    }
+    drop(careless);
+
+    let (found, mut received) = mpsc::unbounded_channel();
+    let consumers: Vec<_> = (0..bus.groups())
+        .map(|group| {
+            let (bus, found) = (bus.clone(), found.clone());
+            tokio::spawn(async move {
+                let mut subscription = bus.subscribe(LEDGER, group).await.unwrap();
+                while let Some(delivery) = subscription.next().await {
+                    let tag = delivery.tag;
+                    found.send(delivery).unwrap();
+                    subscription.ack(tag).await.unwrap();
+                }
+            })
+        })
+        .collect();
+    let mut seen = HashSet::new();
+    let mut by_key: BTreeMap<Uuid, Vec<i64>> = BTreeMap::new();
+    while seen.len() < sent.len() {
+        let delivery =
+            tokio::time::timeout(Duration::from_secs(20), received.recv()).await.expect("in time").unwrap();
+        assert_eq!(delivery.defect, None);
+        if seen.insert(delivery.event.id) {
+            by_key.entry(delivery.event.partition_key).or_default().push(delivery.event.aggregate_version);
+            let original = sent.iter().find(|e| e.id == delivery.event.id).unwrap();
+            assert_eq!(delivery.event, *original, "nothing of the envelope is lost");
+        }
+    }
+    assert!(by_key.values().all(|versions| *versions == (1..=20).collect::<Vec<_>>()), "in order per key");
+    let mut taken = HashSet::new();
+    while taken.len() < sent.len() {
+        let one =
+            tokio::time::timeout(Duration::from_secs(20), confirmed.recv()).await.expect("in time").unwrap();
+        assert!(one.taken && taken.insert(one.seq), "one confirmation each");
+    }
+    for consumer in consumers {
+        consumer.abort();
+        let _ = consumer.await;
+    }
+
+    // What was acknowledged does not come again: the next thing to arrive is the next thing sent.
+    let next = event(keys[0], 21, 21);
+    bus.publish(vec![(1_000, next.clone())], &sender).await.unwrap();
+    let group = chassis::event::group(next.partition(), bus.groups());
+    let mut subscription = bus.subscribe(LEDGER, group).await.unwrap();
+    let arrived =
+        tokio::time::timeout(Duration::from_secs(20), subscription.next()).await.expect("in time").unwrap();
+    assert_eq!(arrived.event.id, next.id);
+    subscription.ack(arrived.tag).await.unwrap();
+    bus.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_bus_in_process_keeps_its_promises() {
+    keeps_its_promises(Arc::new(InProcess::with(CATALOGUE.clone(), &[LEDGER], 2, None))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_bus_in_process_keeps_order_while_it_misbehaves() {
+    let faults = Faults { duplicate: 0.0, lose_ack: 0.0, ..Faults::seeded(7) };
+    keeps_its_promises(Arc::new(InProcess::with(CATALOGUE.clone(), &[LEDGER], 2, Some(faults)))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rabbitmq_keeps_its_promises() {
+    keeps_its_promises(Arc::new(rabbit(&amqp().await, "conformance"))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_no_queue_takes_is_not_confirmed() {
+    let nobody = Arc::new(Catalogue::new(&[LEDGER], Vec::<(String, String, Vec<String>)>::new()));
+    let bus = RabbitMq::with_catalogue(&amqp().await, "nobody", RabbitConfig::default(), nobody).unwrap();
+    let (sender, mut confirmed) = mpsc::unbounded_channel();
+    bus.publish(vec![(1, event(id(), 1, 1))], &sender).await.unwrap();
+    let one =
+        tokio::time::timeout(Duration::from_secs(10), confirmed.recv()).await.expect("in time").unwrap();
+    assert!(!one.taken);
+    bus.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_lost_or_doubled_when_the_broker_is_killed() {
+    let mut broker = rabbitmq::RabbitMq::start(rabbitmq::Options::throw_away(0)).await.unwrap();
+    let url = broker.url("/");
+    let (producer, ledger) = (world(PRODUCER).await, world(LEDGER).await);
+    let publishing = Arc::new(rabbit(&url, PRODUCER));
+    let relay = run_relay(&producer.db, publishing.clone(), RelayConfig::default());
+    let consuming = Arc::new(rabbit(&url, LEDGER));
+    let runner = run_ledger(&ledger.db, consuming.clone(), Arc::default());
+    let keys: Vec<Uuid> = (0..100).map(|_| id()).collect();
+    emit(&producer.db, &keys, 1..=10).await;
+    until("the first arrive", async || !effects(&ledger.db).await.is_empty()).await;
+    for from in [11, 21] {
+        let emitting = tokio::spawn({
+            let (db, keys) = (producer.db.clone(), keys.clone());
+            async move { emit(&db, &keys, from..=from + 9).await }
+        });
+        broker.kill9().await.unwrap();
+        emitting.await.unwrap(); // commands go on without a broker
+        broker.restart().await.unwrap();
+        until("the outbox drains", async || producer.number("SELECT count(*) FROM outbox").await == 0).await;
+    }
+    until("all arrive", async || effects(&ledger.db).await.values().map(Vec::len).sum::<usize>() == 3_000)
+        .await;
+    assert!(effects(&ledger.db).await.values().all(|versions| *versions == (1..=30).collect::<Vec<_>>()));
+    relay.stop().await;
+    runner.stop().await;
+    publishing.close().await;
+    consuming.close().await;
+    broker.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replicas_share_the_groups_and_order_survives_their_coming_and_going() {
+    let url = amqp().await;
+    let (producer, ledger) = (world(PRODUCER).await, world(LEDGER).await);
+    let relay = run_relay(&producer.db, Arc::new(rabbit(&url, PRODUCER)), RelayConfig::default());
+    let replicas = Mutex::new(Vec::new());
+    let join = async || {
+        let (db, handled) = (ledger.again().await, Arc::new(Ledger::default()));
+        let running = run_ledger(&db, Arc::new(rabbit(&url, LEDGER)), handled.clone());
+        replicas.lock().await.push((running, handled));
+    };
+    join().await;
+    let keys: Vec<Uuid> = (0..60).map(|_| id()).collect();
+    emit(&producer.db, &keys, 1..=5).await;
+    join().await;
+    until("both hold a group", async || {
+        ledger
+            .number("SELECT count(DISTINCT holder) FROM consumer_lease WHERE expires_at > clock_timestamp()")
+            .await
+            == 2
+    })
+    .await;
+    emit(&producer.db, &keys, 6..=15).await;
+    let (first, _) = replicas.lock().await.remove(0);
+    first.abort().await; // as a crash: its leases run out, its deliveries come again
+    emit(&producer.db, &keys, 16..=20).await;
+    until("all arrive", async || effects(&ledger.db).await.values().map(Vec::len).sum::<usize>() == 60 * 20)
+        .await;
+    assert!(effects(&ledger.db).await.values().all(|versions| *versions == (1..=20).collect::<Vec<_>>()));
+    for (running, _) in replicas.into_inner() {
+        running.stop().await;
+    }
+    relay.stop().await;
+}

@@ -1,0 +1,211 @@
+//! Commands: stored answers, group commit, failures that stay alone.
+
+use std::time::Duration;
+
+use chassis::{
+    Error,
+    auth::Caller,
+    command::{Target, once},
+    db::{Tx, cached, purge},
+};
+use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
+
+use crate::common::*;
+
+#[tokio::test]
+async fn a_repeated_request_answers_the_same_and_does_nothing_twice() {
+    let world = world(PRODUCER).await;
+    let (request, key) = (id(), id());
+    let command = Add { id: key, by: 5 };
+    let first = add_as(&world.executor(), &caller(), request, Target::New, command).await.unwrap();
+    assert_eq!(first.value, 5);
+    add(&world.executor(), Target::Existing, Add { id: key, by: 2 }).await.unwrap();
+
+    let restarted = executor(&world.again().await);
+    for executor in [world.executor(), restarted] {
+        let again = add_as(&executor, &caller(), request, Target::New, command).await.unwrap();
+        assert_eq!(again, first, "the answer of then, not of now");
+        let other = add_as(&executor, &caller(), request, Target::New, Add { id: key, by: 6 }).await;
+        assert!(matches!(other, Err(Error::Invalid { field, .. }) if field == "request_id"));
+    }
+    assert_eq!(world.number("SELECT value FROM counter").await, 7);
+    assert_eq!(world.number("SELECT count(*) FROM outbox").await, 2);
+    let plain = world.number("SELECT count(*) FROM idempotency WHERE answer = '\\x0805'").await;
+    assert_eq!(plain, 0, "answers are sealed");
+}
+
+#[tokio::test]
+async fn the_same_request_at_two_replicas_at_once_has_one_effect() {
+    let world = world(PRODUCER).await;
+    let key = id();
+    add(&world.executor(), Target::New, Add { id: key, by: 1 }).await.unwrap();
+    let (one, two) = (executor(&world.db), executor(&world.again().await));
+    for round in 2..40 {
+        let request = id();
+        let command = Add { id: key, by: 1 };
+        let caller = caller();
+        let (a, b) = tokio::join!(
+            add_as(&one, &caller, request, Target::Existing, command),
+            add_as(&two, &caller, request, Target::Existing, command),
+        );
+        assert_eq!((a.unwrap().value, b.unwrap().value), (round, round));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_on_one_aggregate_apply_one_after_the_other_in_few_commits() {
+    let world = world(PRODUCER).await;
+    let (executor, key) = (world.executor(), id());
+    add(&executor, Target::New, Add { id: key, by: 1 }).await.unwrap();
+    let tasks: Vec<_> = (0..300)
+        .map(|_| {
+            let executor = executor.clone();
+            tokio::spawn(async move {
+                add(&executor, Target::Existing, Add { id: key, by: 1 }).await.unwrap().value
+            })
+        })
+        .collect();
+    let mut answers: Vec<i64> = futures::future::try_join_all(tasks).await.unwrap();
+    answers.sort_unstable();
+    assert_eq!(answers, (2..=301).collect::<Vec<_>>(), "each saw the one before");
+    assert_eq!(world.number("SELECT version FROM counter").await, 301);
+    let misplaced = world
+        .number("SELECT count(*) FROM (SELECT aggregate_version - lag(aggregate_version, 1, 0::bigint) OVER (ORDER BY seq) AS step FROM outbox) s WHERE step <> 1")
+        .await;
+    assert_eq!(misplaced, 0, "the outbox keeps the order of the versions");
+    let commits = world.number("SELECT count(DISTINCT xmin::text) FROM outbox").await;
+    assert!(commits < 150, "{commits} commits for 301 commands");
+    assert_eq!(executor.committed(), 301);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_fails_fails_alone() {
+    let world = world(PRODUCER).await;
+    let executor = world.executor();
+    let tasks: Vec<_> = (0..200_i64)
+        .map(|n| {
+            let executor = executor.clone();
+            // Every fifth decides wrongly, every seventh panics, every eleventh breaks a constraint of the table.
+            let by = match n {
+                n if n % 5 == 0 => 0,
+                n if n % 7 == 0 => i64::MIN,
+                n if n % 11 == 0 => 2_000_000,
+                _ => 1,
+            };
+            tokio::spawn(async move { (by, add(&executor, Target::New, Add { id: id(), by }).await) })
+        })
+        .collect();
+    let mut good = 0;
+    for (by, outcome) in futures::future::try_join_all(tasks).await.unwrap() {
+        match by {
+            1 => {
+                assert_eq!(outcome.unwrap().value, 1);
+                good += 1;
+            }
+            0 => assert!(matches!(outcome, Err(Error::WrongState { .. }))),
+            _ => assert!(matches!(outcome, Err(Error::Internal(_)))),
+        }
+    }
+    for table in ["counter", "outbox", "idempotency"] {
+        assert_eq!(world.number(&format!("SELECT count(*) FROM {table}")).await, good, "{table}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_out_of_reach_does_not_exist() {
+    let world = world(PRODUCER).await;
+    let (executor, key) = (world.executor(), id());
+    add(&executor, Target::New, Add { id: key, by: 1 }).await.unwrap();
+    let stranger = Caller { actor_ref: "stranger".to_owned(), ..caller() };
+    let mut answers = Vec::new();
+    for unreachable in [key, id()] {
+        let command = Add { id: unreachable, by: 1 };
+        let error = add_as(&executor, &stranger, id(), Target::Existing, command).await.unwrap_err();
+        assert!(matches!(error, Error::NotFound { kind: "counter", .. }));
+        answers.push(error.to_string().replace(&unreachable.to_string(), "ID"));
+    }
+    assert_eq!(answers[0], answers[1], "no telling whether it exists");
+    let again = add(&executor, Target::New, Add { id: key, by: 1 }).await;
+    assert!(matches!(again, Err(Error::AlreadyExists { .. })));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_that_goes_away_leaves_no_transaction_open() {
+    let world = world(PRODUCER).await;
+    let executor = world.executor();
+    for _ in 0..50 {
+        let executor = executor.clone();
+        let task = tokio::spawn(async move { add(&executor, Target::New, Add { id: id(), by: 1 }).await });
+        tokio::task::yield_now().await;
+        task.abort();
+        let db = world.db.clone();
+        let task = tokio::spawn(async move {
+            db.transaction(async |tx: &mut Tx<'_>| {
+                cached("SELECT pg_sleep(0.05)").execute(tx.conn).await?;
+                Ok(())
+            })
+            .await
+        });
+        tokio::time::sleep(Duration::from_millis(2)).await; // lets the statement begin
+        task.abort();
+    }
+    until("open transactions end", async || {
+        world.number("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in%'").await == 0
+    })
+    .await;
+    let command = Add { id: id(), by: 3 };
+    assert_eq!(add(&world.executor(), Target::New, command).await.unwrap().value, 3, "the pool still serves");
+    let halves = "SELECT abs((SELECT count(*) FROM counter) - (SELECT count(*) FROM outbox)) + abs((SELECT count(*) FROM counter) - (SELECT count(*) FROM idempotency))";
+    assert_eq!(world.number(halves).await, 0, "nothing is half done");
+}
+
+#[tokio::test]
+async fn a_rare_command_over_several_tables_is_repeatable_too() {
+    let world = world(PRODUCER).await;
+    let (request, key, caller) = (id(), id(), caller());
+    let meta = meta(request, Add { id: key, by: 9 });
+    for _ in 0..2 {
+        let answer: Answer = once(&world.db, &caller, meta, async |tx: &mut Tx<'_>| {
+            cached("INSERT INTO counter VALUES (gen_random_uuid(), 9, 1)").execute(&mut *tx.conn).await?;
+            tx.emit(counted(key, 1, 9));
+            Ok(Answer { value: 9 })
+        })
+        .await
+        .unwrap();
+        assert_eq!(answer.value, 9);
+    }
+    let other = crate::common::meta(request, Add { id: key, by: 10 });
+    let refused: Result<Answer, _> =
+        once(&world.db, &caller, other, async |_: &mut Tx<'_>| Ok(Answer::default())).await;
+    assert!(matches!(refused, Err(Error::Invalid { field, .. }) if field == "request_id"));
+    let failed: Result<Answer, _> = once(
+        &world.db,
+        &caller,
+        crate::common::meta(id(), Add { id: key, by: 1 }),
+        async |tx: &mut Tx<'_>| {
+            tx.emit(counted(key, 2, 1));
+            Err(Error::wrong_state("counter", key, "no"))
+        },
+    )
+    .await;
+    assert!(matches!(failed, Err(Error::WrongState { .. })));
+    assert_eq!(world.number("SELECT count(*) FROM counter").await, 1);
+    assert_eq!(world.number("SELECT count(*) FROM outbox").await, 1);
+    assert_eq!(world.number("SELECT count(*) FROM idempotency").await, 1);
+}
+
+#[tokio::test]
+async fn old_answers_and_inbox_records_are_purged_and_young_ones_kept() {
+    let world = world(PRODUCER).await;
+    for _ in 0..3 {
+        add(&world.executor(), Target::New, Add { id: id(), by: 1 }).await.unwrap();
+    }
+    let age = "UPDATE idempotency SET created_at = now() - interval '31 days' WHERE ctid IN (SELECT ctid FROM idempotency LIMIT 2); \
+               INSERT INTO inbox VALUES (gen_random_uuid(), now() - interval '31 days'), (gen_random_uuid(), now() - interval '29 days')";
+    world.db.conn().await.unwrap().batch_execute(age).await.unwrap();
+    assert_eq!(purge::once(&world.db, 30).await.unwrap(), (1, 2));
+    assert_eq!(
+        world.number("SELECT (SELECT count(*) FROM idempotency) * 10 + (SELECT count(*) FROM inbox)").await,
+        11
+    );
+}

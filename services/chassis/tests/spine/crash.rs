@@ -1,0 +1,129 @@
+//! The process is aborted at every seam between commit and acknowledgement, again and again, in a process of its own
+//! (this test binary, started as its own child); what was acknowledged must arrive once, in order.
+
+use std::{process::Stdio, sync::Arc, time::Duration};
+
+use chassis::{
+    Clock,
+    bus::{EventBus, InProcess},
+    command::Target,
+    config::DbConfig,
+    crash::SEAMS,
+    crypto::Crypto,
+    db::{Db, Setup},
+    outbox::{GateConfig, RelayConfig},
+};
+use secrecy::SecretString;
+use uuid::Uuid;
+
+use crate::{bus, common::*};
+
+const KEYS: u128 = 20;
+
+async fn connect(url: &str, service: &str) -> Db {
+    let config = DbConfig { url: SecretString::from(url), max_connections: 6, ..DbConfig::default() };
+    let setup = Setup {
+        service: service.to_owned(),
+        clock: Clock::system(),
+        crypto: Crypto::from_keys(vec![[7; 32]]),
+        gate: GateConfig::default(),
+    };
+    Db::connect(&config, setup).await.unwrap()
+}
+
+/// The child: brings every counter to the version asked for, and waits until the ledger knows.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "the parent tests below start it in a process of its own"]
+async fn child() {
+    let url = std::env::var("SPINE_CHILD_DATABASE").unwrap();
+    let target: i64 = std::env::var("SPINE_CHILD_TARGET").unwrap().parse().unwrap();
+    let (producer, ledger) = (connect(&url, PRODUCER).await, connect(&url, LEDGER).await);
+    let bus: Arc<dyn EventBus> = match std::env::var("SPINE_CHILD_AMQP") {
+        Ok(amqp) => Arc::new(bus::rabbit(&amqp, "child")),
+        Err(_) => Arc::new(InProcess::with(CATALOGUE.clone(), &[LEDGER], 2, None)),
+    };
+    let config = RelayConfig { take_over: true, ..RelayConfig::default() };
+    let relay = run_relay(&producer, bus.clone(), config);
+    let runner = run_ledger(&ledger, bus.clone(), Arc::default());
+    let executor = executor(&producer);
+    // From the beginning each time, under the same request ids: what was done before is only answered again.
+    for version in 1..=target {
+        let commands = (1..=KEYS).map(|n| {
+            let (executor, key) = (executor.clone(), Uuid::from_u128(n));
+            let request = Uuid::new_v5(&key, &version.to_be_bytes());
+            let wanted = if version == 1 { Target::New } else { Target::Existing };
+            async move {
+                add_as(&executor, &caller(), request, wanted, Add { id: key, by: 1 }).await.unwrap().value
+            }
+        });
+        let values = futures::future::join_all(commands).await;
+        assert!(values.iter().all(|value| *value == version), "answers are those of the first time");
+    }
+    let wanted = i64::try_from(KEYS).unwrap() * target;
+    until("the ledger knows everything", async || {
+        number(&ledger, "SELECT count(*) FROM effect").await >= wanted
+            && number(&producer, "SELECT count(*) FROM outbox").await == 0
+    })
+    .await;
+    relay.stop().await;
+    runner.stop().await;
+    bus.close().await;
+}
+
+/// Runs the child; tells whether it was aborted rather than finished.
+async fn run_child(database: &str, amqp: Option<&str>, target: i64, crash: Option<String>) -> bool {
+    let mut command = tokio::process::Command::new(std::env::current_exe().unwrap());
+    command
+        .args(["--exact", "crash::child", "--ignored", "--nocapture"])
+        .env("SPINE_CHILD_DATABASE", database)
+        .env("SPINE_CHILD_TARGET", target.to_string())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    if let Some(amqp) = amqp {
+        command.env("SPINE_CHILD_AMQP", amqp);
+    }
+    if let Some(crash) = crash {
+        command.env("JIANGHAN_CRASH_AT", crash);
+    }
+    let output = tokio::time::timeout(Duration::from_secs(60), command.output())
+        .await
+        .expect("the child hangs")
+        .unwrap();
+    use std::os::unix::process::ExitStatusExt;
+    let aborted = output.status.signal() == Some(6);
+    assert!(aborted || output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    aborted
+}
+
+async fn survives(amqp: Option<&str>, nths: &[u32]) {
+    let world = world(PRODUCER).await;
+    let (mut target, mut crashes) = (0, 0);
+    for nth in nths {
+        for seam in SEAMS {
+            target += 1;
+            crashes += usize::from(
+                run_child(world.test_db.url(), amqp, target, Some(format!("{seam}:{nth}"))).await,
+            );
+        }
+    }
+    assert!(crashes >= SEAMS.len() * nths.len() * 3 / 4, "only {crashes} crashes");
+    assert!(!run_child(world.test_db.url(), amqp, target, None).await);
+    let done = effects(&world.db).await;
+    assert_eq!(done.len() as u128, KEYS);
+    for versions in done.values() {
+        assert_eq!(*versions, (1..=target).collect::<Vec<_>>(), "nothing lost, doubled or misplaced");
+    }
+    assert_eq!(world.number("SELECT count(*) FROM parked_events").await, 0);
+    assert_eq!(world.number("SELECT sum(version) FROM counter").await, i64::try_from(KEYS).unwrap() * target);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_abort_at_any_seam_loses_and_doubles_nothing_in_one_process() {
+    survives(None, &[1, 2, 3]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_abort_at_any_seam_loses_and_doubles_nothing_with_rabbitmq() {
+    survives(Some(&bus::amqp().await), &[1, 2]).await;
+}

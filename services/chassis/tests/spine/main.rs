@@ -1,0 +1,8 @@
+//! The event spine against real servers: commands, outbox, both buses, inbox. Every test has a database of its own.
+
+mod bus;
+mod command;
+mod common;
+mod crash;
+mod inbox;
+mod relay;

@@ -1,0 +1,173 @@
+//! The relay: one at a time, in order, across takeovers and refusals.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use chassis::{
+    Error, Result,
+    bus::{Confirmation, Confirmations, EventBus, Subscription},
+    event::Event,
+    outbox::RelayConfig,
+};
+use diesel_async::SimpleAsyncConnection;
+use uuid::Uuid;
+
+use crate::common::*;
+
+/// Remembers what was published, in order, and confirms a little later, as a broker does.
+#[derive(Default)]
+struct Recorder {
+    published: Mutex<Vec<(Uuid, Uuid, i64)>>,
+    away: AtomicBool,
+}
+
+impl Recorder {
+    fn count(&self) -> usize {
+        self.published.lock().unwrap().iter().map(|(event, ..)| *event).collect::<HashSet<_>>().len()
+    }
+
+    /// Versions by key in the order in which consumers with an inbox would see them.
+    fn first_seen(&self) -> HashMap<Uuid, Vec<i64>> {
+        let (mut seen, mut by_key) = (HashSet::new(), HashMap::<Uuid, Vec<i64>>::new());
+        for (event, key, version) in self.published.lock().unwrap().iter() {
+            if seen.insert(*event) {
+                by_key.entry(*key).or_default().push(*version);
+            }
+        }
+        by_key
+    }
+}
+
+#[async_trait]
+impl EventBus for Recorder {
+    async fn publish(&self, events: Vec<(i64, Event)>, confirmations: &Confirmations) -> Result<()> {
+        if self.away.load(Ordering::Relaxed) {
+            return Err(Error::unavailable("away"));
+        }
+        let mut seqs = Vec::new();
+        {
+            let mut published = self.published.lock().unwrap();
+            for (seq, event) in events {
+                published.push((event.id, event.partition_key, event.aggregate_version));
+                seqs.push(seq);
+            }
+        }
+        let confirmations = confirmations.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(3)).await; // a broker's latency
+            for seq in seqs {
+                let _ = confirmations.send(Confirmation { seq, taken: true });
+            }
+        });
+        Ok(())
+    }
+
+    async fn subscribe(&self, _: &str, _: u8) -> Result<Box<dyn Subscription>> {
+        Err(Error::unavailable("only records"))
+    }
+
+    fn groups(&self) -> u8 {
+        1
+    }
+
+    fn shared(&self) -> bool {
+        true
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_relays_never_invert() {
+    let world = world(PRODUCER).await;
+    let bus = Arc::new(Recorder::default());
+    let config =
+        RelayConfig { lease: Duration::from_millis(300), batch: 20, window: 60, ..RelayConfig::default() };
+    let relays = [
+        run_relay(&world.db, bus.clone(), config.clone()),
+        run_relay(&world.again().await, bus.clone(), config.clone()),
+        run_relay(&world.again().await, bus.clone(), config),
+    ];
+    let keys: Vec<Uuid> = (0..40).map(|_| id()).collect();
+    let usurper = world.again().await;
+    for version in 1..=60 {
+        emit(&world.db, &keys, version..=version).await;
+        if version % 4 == 0 {
+            // The holder loses its lease in the middle of its work.
+            let mut conn = usurper.conn().await.unwrap();
+            conn.batch_execute("UPDATE relay_lease SET expires_at = '-infinity', holder = gen_random_uuid()")
+                .await
+                .unwrap();
+        }
+    }
+    until("the outbox is empty", async || world.number("SELECT count(*) FROM outbox").await == 0).await;
+    for versions in bus.first_seen().values() {
+        assert_eq!(*versions, (1..=60).collect::<Vec<_>>());
+    }
+    assert!(world.number("SELECT epoch FROM relay_lease").await > 5, "there were takeovers");
+    for relay in relays {
+        relay.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frozen_holder_is_replaced_within_five_seconds() {
+    let world = world(PRODUCER).await;
+    let bus = Arc::new(Recorder::default());
+    // A holder that is frozen: it has the lease and does nothing any more.
+    let freeze = "INSERT INTO relay_lease VALUES ('outbox', gen_random_uuid(), 1, clock_timestamp() + interval '3 seconds')";
+    world.db.conn().await.unwrap().batch_execute(freeze).await.unwrap();
+    emit(&world.db, &[id()], 1..=10).await;
+    let frozen = Instant::now();
+    let relay = run_relay(&world.db, bus.clone(), RelayConfig::default());
+    until("the successor publishes", async || bus.count() == 10).await;
+    assert!(frozen.elapsed() > Duration::from_millis(2_500), "not before the lease ran out");
+    assert!(frozen.elapsed() < Duration::from_secs(5), "{:?}", frozen.elapsed());
+    relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_go_on_while_the_bus_is_away_and_everything_follows() {
+    let world = world(PRODUCER).await;
+    let bus = Arc::new(Recorder::default());
+    bus.away.store(true, Ordering::Relaxed);
+    let relay = run_relay(&world.db, bus.clone(), RelayConfig::default());
+    let keys: Vec<Uuid> = (0..200).map(|_| id()).collect();
+    emit(&world.db, &keys, 1..=10).await; // 2,000 events: over the gate's limit
+    let started = Instant::now();
+    world.db.gate().admit().await.unwrap();
+    assert!(started.elapsed() < Duration::from_millis(90), "no delay while nothing flows");
+    assert_eq!(bus.count(), 0);
+    bus.away.store(false, Ordering::Relaxed);
+    until("the backlog drains", async || world.number("SELECT count(*) FROM outbox").await == 0).await;
+    assert!(bus.first_seen().values().all(|versions| *versions == (1..=10).collect::<Vec<_>>()));
+    relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_replica_s_commit_wakes_the_relay() {
+    let world = world(PRODUCER).await;
+    let bus = Arc::new(Recorder::default());
+    let config = RelayConfig { poll: Duration::from_millis(100), ..RelayConfig::default() };
+    let holder = run_relay(&world.db, bus.clone(), config.clone());
+    until("the first has the lease", async || world.db.outbox().leading()).await;
+    let replica = world.again().await;
+    let other = run_relay(&replica, bus.clone(), config);
+    for round in 1..=5 {
+        emit(&replica, &[id()], 1..=1).await;
+        until("it is published", async || bus.count() == round).await;
+    }
+    assert!(!replica.outbox().leading());
+    // The holder goes in good order: the other takes over at once, and the last pass left nothing behind.
+    emit(&world.db, &[id()], 1..=50).await;
+    holder.stop().await;
+    assert_eq!(world.number("SELECT count(*) FROM outbox").await, 0);
+    emit(&replica, &[id()], 1..=1).await;
+    until("the other goes on", async || bus.count() == 56).await;
+    other.stop().await;
+}
