@@ -1,6 +1,8 @@
 //! After the work: verification by a third organisation, call-back, rework, rating, closure, reopening.
 //! Silence is never counted as satisfaction.
 
+use calendar::TimeUnit;
+
 use super::case::{Callback, Case, Rating, Verification};
 use super::codes::*;
 use super::error::{DomainError, Result};
@@ -15,8 +17,8 @@ use super::work::{Act, Decision, Standing, Work, check_code};
 pub enum CallbackReport {
     /// Reached and answered.
     Reached { resolution: Resolution, grade: Option<u8>, contact_confirmed: bool },
-    /// No answer; after the configured attempts the requester counts as unreached.
-    NoAnswer,
+    /// No answer to so many calls; after the configured number the requester counts as unreached.
+    NoAnswer { attempts: u8 },
 }
 
 /// The verifier's finding.
@@ -174,7 +176,7 @@ impl Case {
 impl Work<'_> {
     /// Completed: the verify clock starts, and a third organisation is asked if there is one.
     pub(super) fn begin_verification(&mut self) -> Result<()> {
-        self.start_clock(ClockKind::Verify, None, self.rules.verify);
+        self.start_clock(ClockKind::Verify, None, self.sla().verify);
         match self.routes.verifier_for(&self.case.handling_orgs()) {
             Some(verifier) => self.verify_by(verifier),
             None => Ok(()),
@@ -217,7 +219,7 @@ impl Work<'_> {
     }
 
     fn record_callback(&mut self, report: &CallbackReport) -> Result<()> {
-        let (now, limit) = (self.now, self.rules.callback_attempts);
+        let (now, limit) = (self.now, self.sla().callback_attempts);
         let Some(verification) = self.case.verification.as_mut() else {
             return Err(DomainError::guard("no_verifier", "nobody verifies this case"));
         };
@@ -230,7 +232,11 @@ impl Work<'_> {
             }
             Some(CallbackOutcome::Unreached) | None => {}
         }
-        verification.attempts = verification.attempts.saturating_add(1);
+        let made = match report {
+            CallbackReport::Reached { .. } => 1,
+            CallbackReport::NoAnswer { attempts } => (*attempts).max(1),
+        };
+        verification.attempts = verification.attempts.saturating_add(made);
         let unreached = Callback {
             outcome: CallbackOutcome::Unreached,
             resolution: None,
@@ -251,10 +257,10 @@ impl Work<'_> {
                     ..unreached
                 });
             }
-            CallbackReport::NoAnswer if verification.attempts >= limit => {
+            CallbackReport::NoAnswer { .. } if verification.attempts >= limit => {
                 verification.callback = Some(unreached)
             }
-            CallbackReport::NoAnswer => {}
+            CallbackReport::NoAnswer { .. } => {}
         }
         Ok(())
     }
@@ -290,7 +296,7 @@ impl Work<'_> {
         self.enter(CaseState::Resolved, Trigger::Verify)?;
         self.approve_tasks()?;
         let rating_due_at = if self.case.callback_due() {
-            self.start_clock(ClockKind::RatingWindow, None, self.rules.rating_window)
+            self.start_clock(ClockKind::RatingWindow, None, self.sla().rating_window)
         } else {
             now
         };
@@ -328,7 +334,7 @@ impl Work<'_> {
         let lead = self.case.lead().filter(|task| self.routes.org(task.org).is_some_and(|org| org.active));
         let lead = lead.map(|task| (task.id, task.mode));
         let offer_id = self.case.confirmed_offer().map(|offer| offer.id);
-        let rework_due_at = self.start_clock(ClockKind::Rework, None, self.rules.rework);
+        let rework_due_at = self.start_clock(ClockKind::Rework, None, self.sla().rework);
         let task_id = lead.map(|(id, _)| id);
         let told = DomainEvent::CaseReworkOrdered {
             task_id,
@@ -434,9 +440,9 @@ impl Work<'_> {
     }
 
     fn within_reopen_window(&self) -> bool {
-        let limit = self.rules.reopen_window;
+        let (days, profile) = (self.sla().reopen_days, &self.rules.profile);
         self.case.closed_at.is_some_and(|closed_at| {
-            self.now <= self.rules.calendar.add(limit.unit, limit.n, closed_at, &self.rules.profile).at
+            self.now <= self.rules.calendar.add(TimeUnit::CalDay, days, closed_at, profile).at
         })
     }
 
@@ -452,8 +458,7 @@ impl Work<'_> {
             offer.ended_at.get_or_insert(self.now);
         }
         self.release_lead();
-        let limit = self.item().map_or(self.rules.resolve, |item| item.promised_limit);
-        self.start_clock(ClockKind::Resolve, None, limit);
+        self.start_clock(ClockKind::Resolve, None, self.resolve_limit());
         let reason = Reason::new(reason_code);
         self.emit(DomainEvent::CaseReopened { reason_code: reason_code.to_owned() }, Some(reason), None);
         self.reroute()

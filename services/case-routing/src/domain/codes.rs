@@ -280,10 +280,11 @@ codes! {
         PartyOrg = "party_org",
         Utility = "utility",
         SocialOrg = "social_org",
-        VolunteerTeam = "volunteer_team",
         SelfGovGroup = "self_gov_group",
         Enterprise = "enterprise",
         PropertyCompany = "property_company",
+        /// Verifies and calls back.
+        CallbackCentre = "callback_centre",
     }
 
     /// The kind of a unit of the tree.
@@ -384,6 +385,14 @@ impl CaseState {
     }
 }
 
+impl ClosedCode {
+    /// An ending that is told rather than shown: no evidence beyond the explanation is needed.
+    #[must_use]
+    pub const fn is_explanation(self) -> bool {
+        matches!(self, Self::Explained | Self::Unfounded | Self::BeyondAuthority)
+    }
+}
+
 impl TaskState {
     /// Whether the task still stands: neither ended without a result nor approved.
     #[must_use]
@@ -428,7 +437,7 @@ impl OrgKind {
     /// Society, not administration: a `leads` edge must never end here (invariant A-1).
     #[must_use]
     pub const fn is_society(self) -> bool {
-        matches!(self, Self::Committee | Self::SocialOrg | Self::VolunteerTeam | Self::SelfGovGroup)
+        matches!(self, Self::Committee | Self::SocialOrg | Self::SelfGovGroup)
     }
 
     /// The organisation of a community: it may lead for its statutory duties only.

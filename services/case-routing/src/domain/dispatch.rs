@@ -10,7 +10,6 @@ use super::ids::*;
 use super::intake::AnswerCase;
 use super::reason::Reason;
 use super::router::{Candidate, Choice, RoutingOutcome};
-use super::rules::Rules;
 use super::state::Trigger;
 use super::work::{Act, Decision, Work, check_code};
 
@@ -18,8 +17,10 @@ use super::work::{Act, Decision, Work, check_code};
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RouteChoice {
-    /// Where the router says.
+    /// Where the router says; society may be asked first.
     Auto,
+    /// Where the router says, without asking society.
+    PublicService,
     /// Where a dispatcher says.
     Manual(ManualRoute),
 }
@@ -85,8 +86,7 @@ impl Case {
         });
         if task.part == TaskPart::Lead {
             work.enter(CaseState::Signed, Trigger::Sign)?;
-            let contact = Rules::by_urgency(&work.rules.contact, work.case.urgency);
-            work.start_clock(ClockKind::Contact, Some(task_id), contact);
+            work.start_clock(ClockKind::Contact, Some(task_id), work.sla().contact);
         }
         let event = DomainEvent::TaskSigned {
             task_id,
@@ -161,7 +161,7 @@ impl Case {
         work.enter(CaseState::Triaged, Trigger::Recall)?;
         work.cancel_live_tasks("recalled")?;
         work.release_lead();
-        work.start_clock(ClockKind::Dispatch, None, work.rules.dispatch);
+        work.start_clock(ClockKind::Dispatch, None, work.sla().dispatch);
         let reason = Reason::new(reason_code);
         work.emit(DomainEvent::CaseRecalled { reason_code: reason_code.to_owned() }, Some(reason), None);
         Ok(work.finish())
@@ -197,8 +197,9 @@ impl Work<'_> {
 
     /// Sends the case where the choice says; stays where it is if the router finds nobody.
     pub(super) fn route(&mut self, choice: &RouteChoice) -> Result<()> {
+        self.case.left_society |= matches!(choice, RouteChoice::PublicService);
         match choice {
-            RouteChoice::Auto => {
+            RouteChoice::Auto | RouteChoice::PublicService => {
                 let outcome = self.routes.route(&self.case.route_query(self.routes, self.now));
                 self.follow(&outcome, false)
             }
@@ -211,7 +212,7 @@ impl Work<'_> {
 
     /// Routes a case that came back, with a new dispatch clock. Nobody found: it waits for a dispatcher.
     pub(super) fn reroute(&mut self) -> Result<()> {
-        self.start_clock(ClockKind::Dispatch, None, self.rules.dispatch);
+        self.start_clock(ClockKind::Dispatch, None, self.sla().dispatch);
         self.route(&RouteChoice::Auto)
     }
 

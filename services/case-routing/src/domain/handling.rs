@@ -1,5 +1,6 @@
 //! The work itself: first contact, waiting, extensions, assists' results, completion.
 
+use calendar::Limit;
 use chrono::TimeDelta;
 
 use super::case::{Case, Evidence, Suspension};
@@ -11,26 +12,10 @@ use super::reason::Reason;
 use super::state::Trigger;
 use super::work::{Act, Decision, Work, check_code};
 
-/// The causes for which a case may wait; no others stop the requester's clock (C-3).
-pub const SUSPENSION_CAUSES: &[&str] = &[
-    "hearing",
-    "inspection",
-    "expert_review",
-    "force_majeure",
-    "weather",
-    "season",
-    "third_party_procedure",
-    "requester_material",
-    "requester_unavailable",
-];
-
-/// A case waits at most this long before somebody must look at it again.
-const LONGEST_SUSPENSION: TimeDelta = TimeDelta::days(366);
-
 /// The lead's side is done.
 #[derive(Debug, Clone, Default)]
 pub struct CompleteCase {
-    /// Kind and reference; at least one (C-6).
+    /// Kind and reference; at least one, unless the ending is itself an explanation (C-6).
     pub evidence: Vec<(EvidenceKind, String)>,
     /// How it ended; `Resolved`, or `SelfGoverned` by society, where unset.
     pub closed_code: Option<ClosedCode>,
@@ -55,7 +40,7 @@ impl Case {
             return Err(DomainError::guard("contacted_before", "the first contact is on record"));
         } else {
             // A partner's case has no contact limit; the clock only records the contact.
-            work.start_clock(ClockKind::Contact, Some(id), work.rules.contact[0]);
+            work.start_clock(ClockKind::Contact, Some(id), work.sla().contact);
         }
         let in_time = work.stop_clock(ClockKind::Contact, Some(id)).unwrap_or(true);
         work.emit(DomainEvent::CaseContacted { in_time }, None, Some(id));
@@ -71,12 +56,15 @@ impl Case {
         work.permit(Trigger::Suspend)?;
         let (id, org) = work.lead()?;
         work.acts_for(org, "lead_org")?;
-        if !SUSPENSION_CAUSES.contains(&cause_code) {
-            return Err(DomainError::invalid("cause_code", "not a listed cause"));
+        let days = work.rules.suspension_causes.get(cause_code);
+        let days = *days.ok_or_else(|| DomainError::invalid("cause_code", "not a listed cause"))?;
+        let latest = work.now + TimeDelta::days(i64::from(days));
+        if resume_at.is_some_and(|at| at <= work.now || at > latest) {
+            let message = format!("must lie ahead, at most {days} days for this cause");
+            return Err(DomainError::invalid("resume_time", message));
         }
-        if resume_at.is_some_and(|at| at <= work.now || at > work.now + LONGEST_SUSPENSION) {
-            return Err(DomainError::invalid("resume_time", "must lie ahead, at most a year"));
-        }
+        // Without a date the case goes on by itself when the cause's longest time is over.
+        let resume_at = Some(resume_at.unwrap_or(latest));
         let due_before = work.case.resolve_clock().map(|clock| clock.due_at);
         work.pause_clocks(&[ClockKind::Resolve, ClockKind::Rework]);
         let since = work.now;
@@ -105,16 +93,16 @@ impl Case {
     ///
     /// # Errors
     /// `WrongState`; `NotEntitled`; `Guard` `extension_too_late`, `extensions_used_up`; `Invalid` units.
-    pub fn extend(self, extra: u16, reason_code: &str, act: &Act<'_>) -> Result<Decision> {
+    pub fn extend(self, extra: Limit, reason_code: &str, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.permit(Trigger::Extend)?;
         let (id, org) = work.lead()?;
         work.acts_for(org, "lead_org")?;
         check_code("reason_code", reason_code)?;
-        if extra == 0 || extra > 366 {
-            return Err(DomainError::invalid("extra", "between 1 and 366 units of the limit"));
+        if extra.n == 0 || extra.n > 366 {
+            return Err(DomainError::invalid("extension", "between 1 and 366 units"));
         }
-        if work.case.extension_count >= work.rules.max_extensions {
+        if work.case.extension_count >= work.sla().max_extensions {
             return Err(DomainError::guard("extensions_used_up", "no further extension is possible"));
         }
         let (now, rules) = (work.now, work.rules);
@@ -125,7 +113,10 @@ impl Case {
         let too_late = || DomainError::guard("extension_too_late", "only before the limit has passed");
         let clock = running.ok_or_else(too_late)?;
         let mut limit = clock.limit;
-        limit.n = limit.n.saturating_add(extra);
+        if limit.unit != extra.unit {
+            return Err(DomainError::invalid("extension", format!("this limit counts in {}", limit.unit)));
+        }
+        limit.n = limit.n.saturating_add(extra.n);
         clock.change_limit(limit, rules);
         let resolve_due_at = clock.due_at;
         work.case.extension_count += 1;
@@ -175,7 +166,7 @@ impl Case {
             return Err(DomainError::guard("lead_completes", "a lead's result is sent back by its verifier"));
         }
         work.move_task(task_id, TaskState::Returned)?;
-        let due_at = work.start_clock(ClockKind::Assist, Some(task_id), work.rules.assist);
+        let due_at = work.start_clock(ClockKind::Assist, Some(task_id), work.sla().assist);
         work.returned(task_id, Some(due_at), reason_code)?;
         Ok(work.finish())
     }
@@ -190,8 +181,12 @@ impl Case {
         work.permit(Trigger::Complete)?;
         let (id, org) = work.lead()?;
         work.acts_for(org, "lead_org")?;
-        work.add_evidence(command.evidence)?;
         let code = work.ending(command.closed_code)?;
+        let mut evidence = command.evidence;
+        if evidence.is_empty() && code.is_explanation() {
+            evidence.push((EvidenceKind::Explanation, format!("outcome:{code}")));
+        }
+        work.add_evidence(evidence)?;
         work.end_assists(&command.waived)?;
         let elapsed_seconds =
             work.case.resolve_clock().map_or(0, |clock| clock.elapsed_seconds(work.now, work.rules));

@@ -21,7 +21,10 @@ pub struct RegisterCase {
     pub case_no: String,
     pub channel: Channel,
     pub origin: Origin,
+    /// Of the item, where one is given.
     pub nature: Nature,
+    /// The matter, if it is known already; triage confirms or changes it.
+    pub item_code: Option<String>,
     pub urgency: Urgency,
     pub anonymous: bool,
     pub vulnerable: bool,
@@ -39,7 +42,8 @@ pub struct RegisterCase {
 /// Sets what the case is about.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct TriageCase {
-    pub item_code: String,
+    /// Unset: the item given at registration.
+    pub item_code: Option<String>,
     pub urgency: Option<Urgency>,
     /// A better place than the one registered.
     pub place_unit: Option<UnitId>,
@@ -138,7 +142,7 @@ impl Case {
         }
         let in_time = work.case.clock(ClockKind::Accept, None).is_some_and(|clock| clock.in_time(work.now));
         work.pause_clocks(&[ClockKind::Accept, ClockKind::Resolve]);
-        let supplement_due_at = work.start_clock(ClockKind::Supplement, None, work.rules.supplement);
+        let supplement_due_at = work.start_clock(ClockKind::Supplement, None, work.sla().supplement);
         work.enter(CaseState::NeedSupplement, Trigger::RequestSupplement)?;
         work.emit(
             DomainEvent::CaseSupplementRequested { material_codes, supplement_due_at, in_time },
@@ -218,7 +222,7 @@ impl Case {
             let since = merged_at.unwrap_or(work.now);
             work.start_service(since);
         } else if work.case.clock(ClockKind::Dispatch, None).is_none_or(|clock| !clock.is_open()) {
-            work.start_clock(ClockKind::Dispatch, None, work.rules.dispatch);
+            work.start_clock(ClockKind::Dispatch, None, work.sla().dispatch);
         }
         work.emit(DomainEvent::CaseUnmerged {}, None, None);
         Ok(work.finish())
@@ -292,7 +296,7 @@ fn registered<'a>(command: RegisterCase, act: &Act<'a>) -> Result<Work<'a>> {
     if act.routes.org(command.receiver).is_none() {
         return Err(DomainError::invalid("receiver_org_id", "no such organisation"));
     }
-    if command.anonymous && !command.nature.may_be_anonymous() {
+    if command.anonymous && command.item_code.is_none() && !command.nature.may_be_anonymous() {
         return Err(DomainError::invalid("anonymous", "a request of this nature needs a requester"));
     }
     if command.anonymous && command.requester.is_some() {
@@ -301,8 +305,15 @@ fn registered<'a>(command: RegisterCase, act: &Act<'a>) -> Result<Work<'a>> {
     if !command.anonymous && command.requester.is_none() && command.origin == Origin::BottomUp {
         return Err(DomainError::invalid("requester", "say who asks, or that the request is anonymous"));
     }
+    let item_code = command.item_code.clone();
     let mut work = Work::begin(new_case(command, place, act.now), act);
-    let accept_due_at = work.start_clock(ClockKind::Accept, None, work.rules.accept);
+    if let Some(code) = item_code {
+        work.set_item(&code)?;
+        if work.case.anonymous && !work.case.nature.may_be_anonymous() {
+            return Err(DomainError::invalid("anonymous", "a request of this nature needs a requester"));
+        }
+    }
+    let accept_due_at = work.start_clock(ClockKind::Accept, None, work.sla().accept);
     work.emit(DomainEvent::CaseRegistered { accept_due_at }, None, None);
     Ok(work)
 }
@@ -394,18 +405,42 @@ impl Work<'_> {
     fn start_service(&mut self, since: Timestamp) {
         let now = std::mem::replace(&mut self.now, since);
         self.case.accepted_at = Some(since);
-        self.start_clock(ClockKind::Resolve, None, self.rules.resolve);
-        self.start_clock(ClockKind::Dispatch, None, self.rules.dispatch);
+        self.start_clock(ClockKind::Resolve, None, self.resolve_limit());
+        self.start_clock(ClockKind::Dispatch, None, self.sla().dispatch);
         self.now = now;
     }
 
     fn triage(&mut self, command: &TriageCase) -> Result<()> {
-        let item = self.routes.item(&command.item_code);
-        let item =
-            item.ok_or_else(|| DomainError::invalid("item_code", "no such item in the catalogue"))?.clone();
+        match (&command.item_code, &self.case.item) {
+            (Some(code), _) => self.set_item(code)?,
+            (None, Some(_)) => {}
+            (None, None) => return Err(DomainError::invalid("item_code", "triage names the item")),
+        }
         if let Some(unit) = command.place_unit {
             self.case.place = place_of(unit, self.routes)?;
         }
+        self.case.urgency = command.urgency.unwrap_or(self.case.urgency);
+        self.case.society_agreed = command.society_agreed.unwrap_or(self.case.society_agreed);
+        self.case.vulnerable = command.vulnerable.unwrap_or(self.case.vulnerable);
+        self.case.complained_of = command.complained_of.or(self.case.complained_of);
+        let (rules, limit) = (self.rules, self.resolve_limit());
+        let clocks = self.case.clocks.iter_mut();
+        for clock in clocks.filter(|clock| clock.kind == ClockKind::Resolve && clock.is_open()) {
+            clock.change_limit(limit, rules);
+        }
+        self.enter(CaseState::Triaged, Trigger::Triage)?;
+        self.emit(DomainEvent::CaseTriaged {}, None, None);
+        Ok(())
+    }
+
+    /// The item promises the limit; until it is known the cell's rule holds.
+    pub(super) fn resolve_limit(&self) -> calendar::Limit {
+        self.item().map_or(self.rules.resolve, |item| item.promised_limit)
+    }
+
+    fn set_item(&mut self, code: &str) -> Result<()> {
+        let item = self.routes.item(code);
+        let item = item.ok_or_else(|| DomainError::invalid("item_code", "no such item in the catalogue"))?;
         self.case.item = Some(ItemRef {
             code: item.code.clone(),
             version: item.version,
@@ -413,17 +448,7 @@ impl Work<'_> {
             line: item.line().map(str::to_owned),
         });
         self.case.nature = item.nature;
-        self.case.urgency = command.urgency.unwrap_or(self.case.urgency);
-        self.case.society_agreed = command.society_agreed.unwrap_or(self.case.society_agreed);
-        self.case.vulnerable = command.vulnerable.unwrap_or(self.case.vulnerable);
-        self.case.complained_of = command.complained_of.or(self.case.complained_of);
-        let rules = self.rules;
-        let clocks = self.case.clocks.iter_mut();
-        for clock in clocks.filter(|clock| clock.kind == ClockKind::Resolve && clock.is_open()) {
-            clock.change_limit(item.promised_limit, rules);
-        }
-        self.enter(CaseState::Triaged, Trigger::Triage)?;
-        self.emit(DomainEvent::CaseTriaged {}, None, None);
+        self.case.urgency = self.case.urgency.max(item.urgency);
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use calendar::{Calendar, Limit, Profile};
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
-use super::codes::{ListPart, Nature, OrgKind, Silence};
+use super::codes::{ListPart, Nature, OrgKind, Silence, Urgency};
 use super::error::{DomainError, Result};
 use super::event::Timestamp;
 use super::ids::OrgId;
@@ -31,9 +31,9 @@ pub struct ServiceItem {
     /// Society can solve it: offered first, if the requester agrees.
     #[serde(default)]
     pub self_solvable: bool,
-    /// Kinds of partners in the order they are asked.
+    /// Partners in the order they are asked.
     #[serde(default)]
-    pub society_chain: Vec<OrgKind>,
+    pub society_chain: Vec<PartnerRule>,
     #[serde(default)]
     pub skill_codes: Vec<String>,
     /// 110, 119, 120, 122 …: handed over at once.
@@ -50,9 +50,19 @@ pub struct ServiceItem {
     /// Public safety or third-party rights: the requester cannot withdraw it.
     #[serde(default)]
     pub withdrawal_barred: bool,
+    /// The profile of limits in [`super::Rules::sla`].
+    #[serde(default)]
+    pub sla_profile: Option<String>,
+    /// A case of this item is at least that urgent.
+    #[serde(default = "normal")]
+    pub urgency: Urgency,
     /// Calendar days between closing and archiving; the cell's rule where unset.
     #[serde(default)]
     pub retention_days: Option<u32>,
+}
+
+const fn normal() -> Urgency {
+    Urgency::Normal
 }
 
 const fn withdrawn() -> Silence {
@@ -101,6 +111,15 @@ impl ServiceItem {
         }
         Ok(())
     }
+}
+
+/// Whom to ask at a step of an item's chain: only organisations above the place are meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PartnerRule {
+    /// Every organisation of the kind, the deepest first.
+    Kind(OrgKind),
+    Org(OrgId),
 }
 
 /// Who an entry of a list means.

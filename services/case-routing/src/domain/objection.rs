@@ -8,7 +8,6 @@ use super::event::DomainEvent;
 use super::ids::*;
 use super::reason::Reason;
 use super::router::RoutingOutcome;
-use super::rules::Rules;
 use super::state::Trigger;
 use super::work::{Act, Decision, Work, check_code};
 
@@ -76,7 +75,7 @@ impl Case {
         });
         work.enter(CaseState::Objected, Trigger::Object)?;
         // The dispatcher has to decide within the dispatch limit.
-        work.start_clock(ClockKind::Dispatch, None, work.rules.dispatch);
+        work.start_clock(ClockKind::Dispatch, None, work.sla().dispatch);
         let reason = Reason::new(&command.ground_code);
         let event = DomainEvent::TaskObjected {
             task_id: id,
@@ -123,7 +122,9 @@ impl Case {
         work.exclude(objection.objector);
         work.case.left_society = true;
         let (outcome, by_human) = match choice {
-            RouteChoice::Auto => (work.routes.route(&work.case.route_query(work.routes, work.now)), false),
+            RouteChoice::Auto | RouteChoice::PublicService => {
+                (work.routes.route(&work.case.route_query(work.routes, work.now)), false)
+            }
             RouteChoice::Manual(manual) => (work.manual(manual, "chosen_by_dispatcher")?, true),
         };
         work.end_dispatch();
@@ -250,8 +251,7 @@ impl Work<'_> {
     fn keep_lead(&mut self, task: TaskId) -> Result<()> {
         self.move_task(task, TaskState::Issued)?;
         self.task_mut(task)?.signed_at = None;
-        let sign = Rules::by_urgency(&self.rules.sign, self.case.urgency);
-        self.start_clock(ClockKind::Sign, Some(task), sign);
+        self.start_clock(ClockKind::Sign, Some(task), self.sla().sign);
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::codes::{DispatchMode, ListPart, OrgKind, RoutingKind, Urgency};
 use super::event::Timestamp;
 use super::ids::{OrgId, UnitId};
-use super::item::{Holder, ResponsibilityEntry, ServiceItem};
+use super::item::{Holder, PartnerRule, ResponsibilityEntry, ServiceItem};
 use super::reason::Reason;
 use super::table::{OrgNode, RoutingTable};
 
@@ -119,9 +119,13 @@ impl RoutingTable {
         if !query.may_offer {
             return outcome.reasons.push(Reason::new("requester_prefers_public_service"));
         }
-        for kind in &item.society_chain {
+        for step in &item.society_chain {
+            let asked = |org: &&OrgNode| match step {
+                PartnerRule::Kind(kind) => org.kind == *kind,
+                PartnerRule::Org(id) => org.id == *id,
+            };
             for unit in query.place.iter().rev() {
-                for org in self.orgs_at(*unit).filter(|org| org.kind == *kind) {
+                for org in self.orgs_at(*unit).filter(asked) {
                     let sender = self.sender_to(org.id, query.place, item.line(), query.at);
                     let partner = sender.filter(|(_, mode)| {
                         matches!(mode, DispatchMode::Invitation | DispatchMode::WorkOrder)

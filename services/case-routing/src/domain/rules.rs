@@ -1,67 +1,99 @@
 //! The house rules of a cell: intake and handling limits, windows and counts. Data, not law: what the
 //! law fixes stands in the catalogue items. The defaults are sample values a deployment replaces.
 
+use std::collections::BTreeMap;
+
 use calendar::{Calendar, Limit, Profile, TimeUnit};
+use serde::{Deserialize, Serialize};
 
 use super::codes::Urgency;
+use super::item::ServiceItem;
 
-/// Limits and counts that hold for every case of a cell, with the calendar they are counted in.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Rules {
-    pub calendar: Calendar,
-    pub profile: Profile,
+/// The limits of every clock except `resolve`, which is the item's promised limit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SlaProfile {
     pub accept: Limit,
     pub supplement: Limit,
     pub dispatch: Limit,
     pub offer: Limit,
-    /// By urgency: normal, urgent, emergency.
-    pub sign: [Limit; 3],
+    pub sign: Limit,
     pub objection: Limit,
-    /// By urgency: normal, urgent, emergency.
-    pub contact: [Limit; 3],
-    /// Until triage names the item.
-    pub resolve: Limit,
+    pub contact: Limit,
     pub rework: Limit,
     pub assist: Limit,
     pub verify: Limit,
     pub rating_window: Limit,
-    /// How long a supervised organisation has to answer before it goes one level up.
-    pub supervision_answer: Limit,
+    pub max_extensions: u32,
     /// Unanswered calls after which a requester counts as unreached.
     pub callback_attempts: u8,
-    /// How long a closed case may be reopened or rated late.
-    pub reopen_window: Limit,
-    pub max_extensions: u32,
+    /// Calendar days in which a closed case may be reopened or rated late.
+    pub reopen_days: u16,
+}
+
+/// What holds for every case of a cell, with the calendar it is counted in.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rules {
+    pub calendar: Calendar,
+    /// Working hours and closures.
+    pub profile: Profile,
+    /// Profiles by code; `urgent` and `emergency` override an item's own when a case is that urgent.
+    pub sla: BTreeMap<String, SlaProfile>,
+    /// Where no profile applies, such as before triage.
+    pub standard: SlaProfile,
+    /// Resolve limit until the item is known.
+    pub resolve: Limit,
+    /// How long a supervised organisation has to answer before it goes one level up.
+    pub supervision_answer: Limit,
+    /// The causes for which a case may wait, and for how many days at most; no others stop the
+    /// requester's clock (C-3).
+    pub suspension_causes: BTreeMap<String, u32>,
     /// A partner gives the case back to the public service when this part of the time left has run.
     pub partner_share_percent: u8,
     /// Calendar days between closing and archiving where the item does not say.
     pub retention_days: u32,
 }
 
-impl Default for Rules {
+impl Default for SlaProfile {
     fn default() -> Self {
         let work_day = |n| Limit::new(TimeUnit::WorkDay, n);
         let work_hour = |n| Limit::new(TimeUnit::WorkHour, n);
-        let cal_hour = |n| Limit::new(TimeUnit::CalHour, n);
         Self {
-            calendar: Calendar::builtin().clone(),
-            profile: Profile::office(),
             accept: work_day(1),
             supplement: work_day(5),
             dispatch: work_hour(4),
-            offer: cal_hour(4),
-            sign: [work_hour(4), cal_hour(2), cal_hour(1)],
+            offer: work_hour(4),
+            sign: work_hour(4),
             objection: work_day(1),
-            contact: [work_day(1), cal_hour(4), cal_hour(1)],
-            resolve: work_day(10),
+            contact: work_day(1),
             rework: work_day(3),
             assist: work_day(3),
             verify: work_day(3),
             rating_window: Limit::new(TimeUnit::CalDay, 7),
-            supervision_answer: work_day(1),
-            callback_attempts: 3,
-            reopen_window: Limit::new(TimeUnit::CalDay, 30),
             max_extensions: 2,
+            callback_attempts: 3,
+            reopen_days: 30,
+        }
+    }
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        let causes = [
+            ("public_hearing", 30),
+            ("inspection_testing", 60),
+            ("expert_review", 30),
+            ("force_majeure", 60),
+            ("season_condition", 90),
+            ("await_requester", 30),
+        ];
+        Self {
+            calendar: Calendar::builtin().clone(),
+            profile: Profile::office(),
+            sla: BTreeMap::new(),
+            standard: SlaProfile::default(),
+            resolve: Limit::new(TimeUnit::WorkDay, 10),
+            supervision_answer: Limit::new(TimeUnit::WorkDay, 1),
+            suspension_causes: causes.map(|(code, days)| (code.to_owned(), days)).into(),
             partner_share_percent: 70,
             retention_days: 3 * 365,
         }
@@ -69,11 +101,14 @@ impl Default for Rules {
 }
 
 impl Rules {
-    pub(super) const fn by_urgency(limits: &[Limit; 3], urgency: Urgency) -> Limit {
-        match urgency {
-            Urgency::Normal => limits[0],
-            Urgency::Urgent => limits[1],
-            Urgency::Emergency => limits[2],
-        }
+    /// The profile that holds for a case: by its urgency, else its item's, else the standard one.
+    #[must_use]
+    pub fn sla_for(&self, item: Option<&ServiceItem>, urgency: Urgency) -> &SlaProfile {
+        let urgent = match urgency {
+            Urgency::Normal => None,
+            Urgency::Urgent | Urgency::Emergency => self.sla.get(urgency.as_str()),
+        };
+        let own = || item.and_then(|item| self.sla.get(item.sla_profile.as_deref()?));
+        urgent.or_else(own).unwrap_or(&self.standard)
     }
 }

@@ -123,7 +123,7 @@ impl Work<'_> {
         let in_time = self.end_dispatch();
         self.record_routing(outcome, false);
         self.enter(CaseState::OfferedToSociety, Trigger::Offer)?;
-        let due_at = self.start_clock(ClockKind::Offer, None, self.rules.offer);
+        let due_at = self.start_clock(ClockKind::Offer, None, self.sla().offer);
         let id: OfferId = self.ids.draw();
         let Choice { org, sender, mode, .. } = *partner;
         self.case.offer = Some(Offer {
@@ -203,7 +203,7 @@ impl Work<'_> {
             return self.dispatch_to(&outcome, false);
         }
         self.enter(CaseState::Triaged, Trigger::LapseOffer)?;
-        self.start_clock(ClockKind::Dispatch, None, self.rules.dispatch);
+        self.start_clock(ClockKind::Dispatch, None, self.sla().dispatch);
         self.emit(DomainEvent::CaseTriaged {}, Some(Reason::new(reason_code)), None);
         Ok(())
     }

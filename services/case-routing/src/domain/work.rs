@@ -12,7 +12,7 @@ use super::ids::*;
 use super::item::ServiceItem;
 use super::reason::Reason;
 use super::router::{Choice, RoutingOutcome};
-use super::rules::Rules;
+use super::rules::{Rules, SlaProfile};
 use super::state::{TASK_TRANSITIONS, Trigger, allows, allows_move};
 use super::table::RoutingTable;
 
@@ -204,6 +204,11 @@ impl<'a> Work<'a> {
         self.routes.item_version(&item.code, item.version).map(std::convert::AsRef::as_ref)
     }
 
+    /// The limits that hold for the case.
+    pub fn sla(&self) -> &'a SlaProfile {
+        self.rules.sla_for(self.item(), self.case.urgency)
+    }
+
     pub fn skill_codes(&self) -> Vec<String> {
         self.item().map(|item| item.skill_codes.clone()).unwrap_or_default()
     }
@@ -216,16 +221,15 @@ impl<'a> Work<'a> {
         let id: TaskId = self.ids.draw();
         let mut sign_due_at = None;
         if !by_offer {
-            let sign = Rules::by_urgency(&self.rules.sign, self.case.urgency);
-            sign_due_at = Some(self.start_clock(ClockKind::Sign, Some(id), sign));
+            sign_due_at = Some(self.start_clock(ClockKind::Sign, Some(id), self.sla().sign));
         }
         let due_at = match part {
             TaskPart::Lead if by_offer => self.partner_due(),
             TaskPart::Lead => {
-                self.start_clock(ClockKind::Objection, Some(id), self.rules.objection);
+                self.start_clock(ClockKind::Objection, Some(id), self.sla().objection);
                 self.case.resolve_clock().map(|clock| clock.due_at)
             }
-            TaskPart::Assist => Some(self.start_clock(ClockKind::Assist, Some(id), self.rules.assist)),
+            TaskPart::Assist => Some(self.start_clock(ClockKind::Assist, Some(id), self.sla().assist)),
         };
         self.case.tasks.push(Task {
             id,

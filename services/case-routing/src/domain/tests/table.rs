@@ -36,7 +36,7 @@ fn in_state(world: &mut World, state: CaseState) -> Case {
         CaseState::InProgress => world.in_progress("street_light"),
         CaseState::Suspended => {
             let case = world.in_progress("street_light");
-            case.suspend("weather", None, &world.official(STREET_OFFICE)).unwrap().case
+            case.suspend("season_condition", None, &world.official(STREET_OFFICE)).unwrap().case
         }
         CaseState::Completed => World::without_verifier().completed("stairs"),
         CaseState::Verifying => world.completed("stairs"),
@@ -67,7 +67,7 @@ fn prepared(world: &mut World, state: CaseState, verb: Trigger) -> Case {
         (CaseState::InProgress, Trigger::ReturnFromSociety) => world.with_partner(),
         (CaseState::Suspended, Trigger::ReturnFromSociety) => {
             let case = world.with_partner();
-            case.suspend("weather", None, &world.official(GROUP)).unwrap().case
+            case.suspend("season_condition", None, &world.official(GROUP)).unwrap().case
         }
         (CaseState::InProgress, Trigger::Complete) => world.in_progress("stairs"),
         (CaseState::Triaged, Trigger::Dispatch) => world.triaged("street_light"),
@@ -117,12 +117,6 @@ fn prepared(world: &mut World, state: CaseState, verb: Trigger) -> Case {
             world.wait(TimeDelta::days(101));
             case
         }
-        (CaseState::Registered, Trigger::AcceptBySilence)
-        | (CaseState::NeedSupplement, Trigger::SupplementExpired) => {
-            let case = in_state(world, state);
-            world.wait(TimeDelta::days(30));
-            case
-        }
         _ => in_state(world, state),
     }
 }
@@ -165,12 +159,19 @@ fn attempt(world: &mut World, case: Case, verb: Trigger) -> Result<Decision> {
         Trigger::Register => Err(wrong_state(state)),
         Trigger::Accept => case.accept(&world.official(STATION)),
         Trigger::AcceptBySilence | Trigger::SupplementExpired => {
-            let waits = matches!(
-                (state, verb),
-                (CaseState::Registered, Trigger::AcceptBySilence)
-                    | (CaseState::NeedSupplement, Trigger::SupplementExpired)
-            );
-            if waits { Ok(world.tick(case)) } else { Err(wrong_state(state)) }
+            // Timers have no verb to call: in any other state, time passing must not do it.
+            world.wait(TimeDelta::days(30));
+            let by_timer = |emitted: &Emitted| match &emitted.event {
+                DomainEvent::CaseAccepted { by_silence, .. } => {
+                    verb == Trigger::AcceptBySilence && *by_silence
+                }
+                DomainEvent::CaseWithdrawn { .. } => verb == Trigger::SupplementExpired,
+                _ => false,
+            };
+            match case.tick(&world.system())? {
+                Some(decision) if decision.events.iter().any(by_timer) => Ok(decision),
+                _ => Err(wrong_state(state)),
+            }
         }
         Trigger::RequestSupplement => {
             case.request_supplement(vec!["id_copy".into()], &world.official(STATION))
@@ -211,9 +212,13 @@ fn attempt(world: &mut World, case: Case, verb: Trigger) -> Result<Decision> {
         }
         Trigger::Recall => case.recall("mis_dispatch", &world.official(STREET_OFFICE)),
         Trigger::Contact => case.contact(&world.official(lead_org)),
-        Trigger::Suspend => case.suspend("weather", None, &world.official(lead_org)),
+        Trigger::Suspend => case.suspend("season_condition", None, &world.official(lead_org)),
         Trigger::Resume => case.resume(&world.official(lead_org)),
-        Trigger::Extend => case.extend(2, "complex", &world.official(lead_org)),
+        Trigger::Extend => case.extend(
+            calendar::Limit::new(calendar::TimeUnit::WorkDay, 2),
+            "complex",
+            &world.official(lead_org),
+        ),
         Trigger::SubmitTask => case.submit_task(assist_id, evidence, &world.official(assist_org)),
         Trigger::ReturnTask => case.return_task(assist_id, "unclear", &world.official(lead_org)),
         Trigger::Complete => case.complete(done(), &world.official(lead_org)),

@@ -61,6 +61,8 @@ pub fn item(code: &str, line: &str) -> ServiceItem {
         department_item: false,
         silence: Silence::Withdrawn,
         withdrawal_barred: false,
+        sla_profile: None,
+        urgency: Urgency::Normal,
         retention_days: Some(100),
     }
 }
@@ -114,7 +116,11 @@ pub fn parts() -> TableParts {
             item("stairs", "housing"),
             ServiceItem {
                 self_solvable: true,
-                society_chain: vec![OrgKind::SelfGovGroup, OrgKind::VolunteerTeam, OrgKind::Enterprise],
+                society_chain: vec![
+                    PartnerRule::Kind(OrgKind::SelfGovGroup),
+                    PartnerRule::Org(TEAM),
+                    PartnerRule::Kind(OrgKind::Enterprise),
+                ],
                 ..item("shopping_help", "civil_affairs")
             },
             ServiceItem { department_item: true, ..item("demolition", "housing") },
@@ -154,9 +160,9 @@ pub fn parts() -> TableParts {
             node(STATION, OrgKind::ServiceStation, COMMUNITY, None),
             node(COMMITTEE, OrgKind::Committee, COMMUNITY, None),
             node(GROUP, OrgKind::SelfGovGroup, COURTYARD, None),
-            node(TEAM, OrgKind::VolunteerTeam, COMMUNITY, None),
+            node(TEAM, OrgKind::SocialOrg, COMMUNITY, None),
             node(CONTRACTOR, OrgKind::Enterprise, STREET, None),
-            node(VERIFIER, OrgKind::Department, DISTRICT, Some("verification")),
+            node(VERIFIER, OrgKind::CallbackCentre, DISTRICT, None),
         ],
         edges: vec![
             edge(GOVERNMENT, HOUSING, EdgeKind::Leads),
@@ -231,6 +237,7 @@ impl World {
             channel: Channel::Window,
             origin: Origin::BottomUp,
             nature: Nature::Help,
+            item_code: None,
             urgency: Urgency::Normal,
             anonymous: false,
             vulnerable: false,
@@ -335,7 +342,7 @@ pub fn official(org: OrgId) -> Party {
 }
 
 pub fn triage(item: &str) -> TriageCase {
-    TriageCase { item_code: item.into(), ..TriageCase::default() }
+    TriageCase { item_code: Some(item.into()), ..TriageCase::default() }
 }
 
 pub fn done() -> CompleteCase {
