@@ -2,9 +2,15 @@
 //! and the tokens every other service trusts. It is the only owner of personal data and must never put it into an event,
 //! a log or an error.
 
+mod app;
 pub mod config;
+mod digest;
 pub mod domain;
-pub mod keyring;
-pub mod password;
-pub mod sign_in;
+mod keyring;
+mod password;
+mod rpc;
+pub mod seed;
+mod sign_in;
 pub mod store;
+
+pub use app::App;

@@ -1,0 +1,124 @@
+//! Wires identity: keys, vault, sign-ins, RPCs, and the housekeeping beside them.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use chassis::{
+    Clock, Error, Result,
+    db::Db,
+    lifecycle::{Built, Context, Service},
+};
+use diesel_migrations::EmbeddedMigrations;
+use proto::identity::v1::{
+    auth_service_server::AuthServiceServer, person_service_server::PersonServiceServer,
+    topology_service_server::TopologyServiceServer,
+};
+use tokio_util::sync::CancellationToken;
+use tonic::service::RoutesBuilder;
+
+use crate::{
+    config::Config,
+    digest::Digests,
+    domain::{login::FORGET_FAILURES, session::GRACE},
+    keyring::KeyRing,
+    password::Passwords,
+    rpc::{Identity, Parts},
+    sign_in::SignIns,
+    store::{self, accounts, people::People, sessions},
+};
+
+/// How often keys are read again and what has run out is put away, in real time.
+const HOUSEKEEPING: Duration = Duration::from_secs(15);
+
+/// How long ended sessions are kept.
+const KEEP_SESSIONS: chrono::TimeDelta = chrono::TimeDelta::days(30);
+
+/// The service.
+#[derive(Debug)]
+pub struct App;
+
+impl Service for App {
+    const NAME: &'static str = "identity";
+
+    fn migrations() -> EmbeddedMigrations {
+        store::MIGRATIONS
+    }
+
+    async fn build(context: Context) -> anyhow::Result<Built> {
+        let config: Config = context.config.section()?;
+        let (db, clock, crypto) = (context.db.clone(), context.clock.clone(), context.crypto.clone());
+        let keys = KeyRing::open(&db, crypto.clone(), clock.clone(), context.keys.clone())
+            .await
+            .map_err(|error| anyhow::anyhow!(error.chain()))
+            .context("opening the signing keys; is this the key file of this database?")?;
+        let keys = Arc::new(keys);
+        let passwords = Passwords::new(&config)?;
+        let revocations = context.topology.revocations().clone();
+        let sign_ins = SignIns::new(
+            db.clone(),
+            crypto.clone(),
+            clock.clone(),
+            keys.clone(),
+            passwords.clone(),
+            revocations.clone(),
+            context.config.auth.clone(),
+            config,
+        );
+        let people = People::new(crypto.clone());
+        let parts = Parts { db: db.clone(), clock, crypto, people, passwords, sign_ins, keys, revocations };
+        let identity = Identity::new(parts);
+
+        let mut routes = RoutesBuilder::default();
+        routes
+            .add_service(AuthServiceServer::new(identity.clone()))
+            .add_service(TopologyServiceServer::new(identity.clone()))
+            .add_service(PersonServiceServer::new(identity.clone()));
+        Ok(Built::new(routes)
+            .background(keep_house(identity.clone(), context.stop.clone()))
+            .background(expire(identity, context.clock, context.stop))
+            .digests(Digests::new(db)))
+    }
+}
+
+/// Reads rotated keys and puts away what has run out, in real time. A failure is logged and tried again.
+async fn keep_house(identity: Identity, stop: CancellationToken) -> Result<(), Error> {
+    while stop.run_until_cancelled(tokio::time::sleep(HOUSEKEEPING)).await.is_some() {
+        if let Err(error) = tidy(&identity.db, &identity.clock, &identity.keys).await {
+            tracing::warn!(error = %error.chain(), "housekeeping failed");
+        }
+    }
+    Ok(())
+}
+
+async fn tidy(db: &Db, clock: &Clock, keys: &KeyRing) -> Result<()> {
+    keys.reload(db).await?;
+    let now = clock.real_now();
+    let mut conn = db.conn().await?;
+    sessions::clean(&mut conn, now - GRACE, now - KEEP_SESSIONS).await?;
+    accounts::forget_failures(&mut conn, now - FORGET_FAILURES).await
+}
+
+/// Ends grants whose time is over, in domain time: also when it jumps.
+async fn expire(identity: Identity, clock: Clock, stop: CancellationToken) -> Result<(), Error> {
+    let mut jumps = clock.jumps();
+    loop {
+        jumps.mark_unchanged();
+        match identity.expire_grants().await {
+            Ok(ended) if ended > 0 => {
+                tracing::info!(grants = ended, "grants have run out");
+                continue; // there may be more
+            }
+            Ok(_) => {}
+            Err(error) => tracing::warn!(error = %error.chain(), "grants could not be ended"),
+        }
+        let wake = async {
+            tokio::select! {
+                () = tokio::time::sleep(HOUSEKEEPING) => {}
+                _ = jumps.changed() => {}
+            }
+        };
+        if stop.run_until_cancelled(wake).await.is_none() {
+            return Ok(());
+        }
+    }
+}

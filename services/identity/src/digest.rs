@@ -1,0 +1,55 @@
+//! What identity holds, for reconcile: units, organisations and edges with their versions, which every copy must share.
+
+use async_trait::async_trait;
+use chassis::{
+    Error, Result,
+    db::Db,
+    ops::{Digest, DigestSource},
+};
+use uuid::Uuid;
+
+use crate::store::{edges, organizations, units};
+
+/// Gives the versions of the topology.
+#[derive(Clone, Debug)]
+pub struct Digests {
+    db: Db,
+}
+
+impl Digests {
+    /// Over this database.
+    pub fn new(db: Db) -> Self {
+        Self { db }
+    }
+}
+
+#[async_trait]
+impl DigestSource for Digests {
+    async fn digests(&self, subject: &str, after: Option<String>, limit: i64) -> Result<Vec<Digest>> {
+        let after = match after.as_deref() {
+            None | Some("") => Uuid::nil(),
+            Some(text) => Uuid::try_parse(text)
+                .map_err(|_| Error::invalid("page_token", "is not a token of this list"))?,
+        };
+        let mut conn = self.db.conn().await?;
+        let digest = |id: Uuid, version: i64| Digest::new(id, version.to_string());
+        Ok(match subject {
+            "unit" => units::scan(&mut conn, after, limit)
+                .await?
+                .iter()
+                .map(|u| digest(u.id.0, u.version))
+                .collect(),
+            "organization" => organizations::scan(&mut conn, after, limit)
+                .await?
+                .iter()
+                .map(|o| digest(o.id.0, o.version))
+                .collect(),
+            "edge" => edges::scan(&mut conn, after, limit)
+                .await?
+                .iter()
+                .map(|e| digest(e.id.0, e.version))
+                .collect(),
+            _ => Vec::new(),
+        })
+    }
+}

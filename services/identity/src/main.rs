@@ -1,0 +1,7 @@
+//! The identity service as a process of its own.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    chassis::run::<identity::App>()
+}

@@ -1,0 +1,193 @@
+//! Grants: requesting, approving, revoking, listing. Never beyond the grantor's own grants, which are read anew here and
+//! not taken from the token.
+
+use chassis::{
+    Error, Result,
+    auth::{Caller, Role},
+    clock::new_id,
+    command::{Meta, once},
+    db::Tx,
+    page,
+};
+use proto::identity::v1::{
+    ApproveGrantRequest, ApproveGrantResponse, GrantRoleRequest, GrantRoleResponse, ListRoleGrantsRequest,
+    ListRoleGrantsResponse, RevokeRoleRequest, RevokeRoleResponse,
+};
+use uuid::Uuid;
+
+use super::{
+    Identity, reach,
+    topology::{PAGE_DEFAULT, PAGE_MAX},
+    unit_within,
+};
+use crate::{
+    domain::{
+        GrantId, PersonId, facts,
+        grant::{self, Extent, KIND, RoleGrant, RoleGrantState},
+        organization, personal,
+    },
+    store::{grants, organizations, people, units},
+};
+
+impl Identity {
+    pub(super) async fn role_grant(
+        &self,
+        caller: &Caller,
+        request: GrantRoleRequest,
+    ) -> Result<GrantRoleResponse> {
+        let meta = Meta::new("GrantRole", &request.request_id, &request)?;
+        let from = request.grant.as_ref().ok_or_else(|| Error::invalid("grant", "is needed"))?;
+        let wanted = RoleGrant::requested(GrantId(new_id()), from, self.clock.now())?;
+        let by = PersonId(caller.person_id);
+        if wanted.person_id == by {
+            return Err(Error::invalid("grant.person_id", "nobody grants a role to oneself"));
+        }
+        let units = reach(caller);
+        once(&self.db, caller, meta, async move |tx: &mut Tx<'_>| {
+            let person = wanted.person_id;
+            let missing = || Error::not_found(personal::KIND, person);
+            let row = people::lock_within(tx.conn, person, &units).await?.ok_or_else(missing)?;
+            let path = unit_within(tx, caller, wanted.unit_id).await?;
+            if let Some(org) = wanted.org_id {
+                let held = organizations::get(tx.conn, org).await?.filter(|o| o.valid_to.is_none());
+                held.ok_or_else(|| Error::not_found(organization::KIND, org))?;
+            }
+            may_govern(tx, caller, &wanted, &path).await?;
+            let held: Vec<Role> = grants::held(tx.conn, person).await?.iter().map(|g| g.role).collect();
+            grant::check_exclusive(person, wanted.role, &held)?;
+            let granted = wanted.approve(by)?;
+            grants::insert(tx.conn, &granted).await?;
+            if granted.state == RoleGrantState::Active {
+                tx.emit(facts::role_granted(&granted, &row.pseudonym));
+            }
+            Ok(GrantRoleResponse { grant: Some((&granted).into()) })
+        })
+        .await
+    }
+
+    pub(super) async fn grant_approve(
+        &self,
+        caller: &Caller,
+        request: ApproveGrantRequest,
+    ) -> Result<ApproveGrantResponse> {
+        let meta = Meta::new("ApproveGrant", &request.request_id, &request)?;
+        let id = GrantId::parse("grant_id", &request.grant_id)?;
+        let units = reach(caller);
+        once(&self.db, caller, meta, async move |tx: &mut Tx<'_>| {
+            let grant = within(tx, id, &units).await?;
+            let path = unit_within(tx, caller, grant.unit_id).await?;
+            may_govern(tx, caller, &grant, &path).await?;
+            let grant = grant.approve(PersonId(caller.person_id))?;
+            grants::update(tx.conn, &grant).await?;
+            if grant.state == RoleGrantState::Active {
+                let missing = || Error::not_found(personal::KIND, grant.person_id);
+                let row = people::get(tx.conn, grant.person_id).await?.ok_or_else(missing)?;
+                tx.emit(facts::role_granted(&grant, &row.pseudonym));
+            }
+            Ok(ApproveGrantResponse { grant: Some((&grant).into()) })
+        })
+        .await
+    }
+
+    pub(super) async fn role_revoke(
+        &self,
+        caller: &Caller,
+        request: RevokeRoleRequest,
+    ) -> Result<RevokeRoleResponse> {
+        let meta = Meta::new("RevokeRole", &request.request_id, &request)?;
+        let id = GrantId::parse("grant_id", &request.grant_id)?;
+        let units = reach(caller);
+        once(&self.db, caller, meta, async move |tx: &mut Tx<'_>| {
+            let grant = within(tx, id, &units).await?;
+            let own = held_to_govern(tx, caller).await?;
+            if !own.iter().any(|held| may_grant(held.role, grant.role)) {
+                return Err(Error::Forbidden);
+            }
+            let was = grant.state;
+            let grant = grant.revoke(tx.now)?;
+            grants::update(tx.conn, &grant).await?;
+            if was == RoleGrantState::Active {
+                self.bar_tokens(tx, &grant).await?;
+            }
+            Ok(RevokeRoleResponse { grant: Some((&grant).into()) })
+        })
+        .await
+    }
+
+    pub(super) async fn role_grants_list(
+        &self,
+        caller: &Caller,
+        request: ListRoleGrantsRequest,
+    ) -> Result<ListRoleGrantsResponse> {
+        let size = page::size(request.page_size, PAGE_DEFAULT, PAGE_MAX)?;
+        let after = page::decode::<Uuid>(&request.page_token)?.unwrap_or_default();
+        let person = PersonId::parse_opt("person_id", &request.person_id)?;
+        let mut conn = self.db.conn().await?;
+        let mut rows = grants::list(&mut conn, &reach(caller), person, after, size + 1).await?;
+        let next_page_token = page::cut(&mut rows, size, |grant| grant.id.0);
+        Ok(ListRoleGrantsResponse { grants: rows.iter().map(Into::into).collect(), next_page_token })
+    }
+
+    /// Tells every service that tokens issued until now are refused, and refuses them here at once. The person's row is
+    /// held, so a token that is being issued is either barred or knows of the end already.
+    async fn bar_tokens(&self, tx: &mut Tx<'_>, grant: &RoleGrant) -> Result<()> {
+        people::lock(tx.conn, grant.person_id).await?;
+        let before = self.clock.real_now();
+        tx.emit(facts::role_revoked(grant, before));
+        let (revocations, person) = (self.revocations.clone(), grant.person_id.0);
+        tx.after_commit(Box::new(move || revocations.bar_person(person, before)));
+        Ok(())
+    }
+
+    /// Ends grants whose time is over; gives how many. Tokens never outlive the grants they carry, so none is barred
+    /// before its time.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn expire_grants(&self) -> Result<usize> {
+        self.db
+            .transaction(async |tx: &mut Tx<'_>| {
+                let due = grants::lock_expired(tx.conn, tx.now, 500).await?;
+                let count = due.len();
+                for grant in due {
+                    let grant = grant.expire(tx.now)?;
+                    grants::update(tx.conn, &grant).await?;
+                    self.bar_tokens(tx, &grant).await?;
+                }
+                Ok(count)
+            })
+            .await
+    }
+}
+
+/// A grant within reach; otherwise there is none.
+async fn within(tx: &mut Tx<'_>, id: GrantId, units: &[Uuid]) -> Result<RoleGrant> {
+    grants::lock_within(tx.conn, id, units).await?.ok_or_else(|| Error::not_found(KIND, id))
+}
+
+/// The caller's own grants, as they are now, of the roles by which this RPC was permitted.
+async fn held_to_govern(tx: &mut Tx<'_>, caller: &Caller) -> Result<Vec<RoleGrant>> {
+    let held = grants::in_force(tx.conn, PersonId(caller.person_id), tx.now).await?;
+    Ok(held.into_iter().filter(|grant| caller.has(grant.role)).collect())
+}
+
+/// Whether one of the caller's own grants covers the wanted one in unit, line, purpose and end (I-3), and its role may
+/// give the wanted role.
+async fn may_govern(tx: &mut Tx<'_>, caller: &Caller, wanted: &RoleGrant, path: &[Uuid]) -> Result<()> {
+    let inner = extent(wanted, path);
+    for own in held_to_govern(tx, caller).await? {
+        let own_path = units::path(tx.conn, own.unit_id).await?.unwrap_or_default();
+        if may_grant(own.role, wanted.role) && grant::within(&inner, &extent(&own, &own_path)) {
+            return Ok(());
+        }
+    }
+    Err(Error::Forbidden)
+}
+
+fn may_grant(by: Role, wanted: Role) -> bool {
+    by == Role::SecurityAdmin || (by == Role::StreetLeader && grant::street_leader_may_grant(wanted))
+}
+
+fn extent<'a>(grant: &'a RoleGrant, path: &'a [Uuid]) -> Extent<'a> {
+    Extent { path, line: grant.line.as_deref(), purposes: grant.purposes.as_ref(), valid_to: grant.valid_to }
+}
