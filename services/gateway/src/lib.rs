@@ -5,6 +5,7 @@ pub mod board;
 pub mod config;
 mod headers;
 pub mod problem;
+mod process;
 pub mod rest;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -23,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
 
 pub use config::Config;
+pub use process::run;
 
 /// Everything the handlers share.
 pub struct App {
