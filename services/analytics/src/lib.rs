@@ -1,7 +1,13 @@
 //! Analytics: the event log, one fact per case and task, rollups per place, item and day, and the indicators made of
 //! them. It only ever learns from events and knows no person.
 
+mod app;
 pub mod consumer;
+mod digest;
 pub mod domain;
+mod keeping;
 pub mod rebuild;
+mod rpc;
 pub mod store;
+
+pub use app::App;

@@ -207,3 +207,9 @@ async fn next_unit(conn: &mut AsyncPgConnection, after: Option<Uuid>) -> Result<
     .await?;
     Ok(row.unit_id)
 }
+
+/// Lets this transaction wait for a long work elsewhere.
+pub async fn wait_long(conn: &mut AsyncPgConnection) -> Result<()> {
+    conn.batch_execute("SET LOCAL idle_in_transaction_session_timeout = 0").await?;
+    Ok(())
+}

@@ -1,9 +1,12 @@
 //! Month partitions of the event log, made ahead of domain time. A month whose events lie in the default partition
-//! already stays there.
+//! already stays there. Also throws away hours of due times that count nothing any more.
 
-use chassis::{Result, Timestamp};
-use chrono::{Datelike, Days, Months, NaiveDate};
-use diesel::{QueryableByName, sql_types::Bool};
+use chassis::{Result, Timestamp, db::cached};
+use chrono::{Datelike, Days, Months, NaiveDate, TimeDelta};
+use diesel::{
+    QueryableByName,
+    sql_types::{Bool, Timestamptz},
+};
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 
 /// How many months ahead there are partitions.
@@ -49,4 +52,13 @@ async fn make(conn: &mut AsyncPgConnection, from: NaiveDate, to: NaiveDate) -> R
     ))
     .await?;
     Ok(true)
+}
+
+/// Throws away hours of the past that hold no due time any more: a case that is late still holds its own.
+pub async fn sweep(conn: &mut AsyncPgConnection, now: Timestamp) -> Result<()> {
+    cached("DELETE FROM open_due WHERE count = 0 AND hour < $1")
+        .bind::<Timestamptz, _>(now - TimeDelta::days(1))
+        .execute(conn)
+        .await?;
+    Ok(())
 }

@@ -1,0 +1,31 @@
+//! Wires the service.
+
+use chassis::{Built, Context, Service};
+use diesel_migrations::{EmbeddedMigrations, embed_migrations};
+use proto::analytics::v1::indicator_service_server::IndicatorServiceServer;
+use tonic::service::RoutesBuilder;
+
+use crate::{consumer::Intake, digest::Digests, keeping, rpc::Indicators};
+
+/// The analytics service.
+#[derive(Debug)]
+pub struct App;
+
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
+
+impl Service for App {
+    const NAME: &'static str = "analytics";
+
+    fn migrations() -> EmbeddedMigrations {
+        MIGRATIONS
+    }
+
+    async fn build(context: Context) -> anyhow::Result<Built> {
+        let mut routes = RoutesBuilder::default();
+        routes.add_service(IndicatorServiceServer::new(Indicators::new(&context)));
+        Ok(Built::new(routes)
+            .consumer(Intake::default())
+            .digests(Digests::new(context.db.clone()))
+            .background(keeping::run(context.db.clone(), context.clock.clone(), context.stop.clone())))
+    }
+}

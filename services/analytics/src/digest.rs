@@ -1,0 +1,78 @@
+//! What analytics holds, for `jianghan reconcile`: cases and rollups.
+
+use async_trait::async_trait;
+use chassis::{
+    Error, Result,
+    db::Db,
+    ops::{Digest, DigestSource},
+};
+use chrono::NaiveDate;
+use uuid::Uuid;
+
+use crate::store::digest::{self, RollupKey};
+
+/// Reads digests.
+#[derive(Debug)]
+pub struct Digests {
+    db: Db,
+}
+
+impl Digests {
+    /// From this database.
+    pub fn new(db: Db) -> Self {
+        Self { db }
+    }
+}
+
+#[async_trait]
+impl DigestSource for Digests {
+    async fn digests(&self, subject: &str, after: Option<String>, limit: i64) -> Result<Vec<Digest>> {
+        let mut conn = self.db.conn().await?;
+        match subject {
+            "case" => {
+                let after = after.as_deref().map_or(Ok(Uuid::nil()), Uuid::parse_str).map_err(|_| foreign())?;
+                let cases = digest::cases(&mut conn, after, limit).await?;
+                Ok(cases.into_iter().map(|(id, value)| Digest::new(id, value)).collect())
+            }
+            "rollup" => {
+                let after = after.map(|key| parse(&key).ok_or_else(foreign)).transpose()?;
+                let rollups = digest::rollups(&mut conn, after, limit).await?;
+                Ok(rollups.into_iter().map(|(key, value)| Digest::new(text(&key), value)).collect())
+            }
+            _ => Ok(Vec::new()),
+        }
+    }
+}
+
+/// `place|item|day`; the place is empty while it is unknown.
+fn text((unit, item, day): &RollupKey) -> String {
+    let unit = if unit.is_nil() { String::new() } else { unit.to_string() };
+    format!("{unit}|{item}|{day}")
+}
+
+fn parse(key: &str) -> Option<RollupKey> {
+    let (unit, rest) = key.split_once('|')?;
+    let (item, day) = rest.rsplit_once('|')?;
+    let unit = if unit.is_empty() { Uuid::nil() } else { Uuid::parse_str(unit).ok()? };
+    Some((unit, item.to_owned(), day.parse::<NaiveDate>().ok()?))
+}
+
+fn foreign() -> Error {
+    Error::invalid("page_token", "is not a token of this list")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_comes_back_from_its_text() {
+        for unit in [Uuid::nil(), Uuid::from_u128(7)] {
+            for item in ["", "roof.leak", "a|b"] {
+                let key = (unit, item.to_owned(), "2026-11-24".parse().unwrap());
+                assert_eq!(parse(&text(&key)), Some(key));
+            }
+        }
+        assert_eq!(parse("nonsense"), None);
+    }
+}

@@ -1,0 +1,43 @@
+//! Housekeeping: partitions of the event log ahead of domain time, and buckets that hold nothing any more.
+
+use std::time::Duration;
+
+use chassis::{Clock, Error, Result, db::Db};
+use tokio_util::sync::CancellationToken;
+
+use crate::store::partitions;
+
+/// How often, besides when domain time jumps.
+const EVERY: Duration = Duration::from_secs(3600);
+
+/// How soon again when it failed.
+const AGAIN: Duration = Duration::from_secs(30);
+
+/// Runs until stopped. What fails is tried again: events find room in the default partition meanwhile.
+pub async fn run(db: Db, clock: Clock, stop: CancellationToken) -> Result<(), Error> {
+    loop {
+        let mut jumps = clock.jumps();
+        jumps.mark_unchanged();
+        let pause = match keep(&db, &clock).await {
+            Ok(()) => EVERY,
+            Err(error) => {
+                tracing::warn!(error = %error.chain(), "housekeeping failed");
+                AGAIN
+            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            () = tokio::time::sleep(pause) => {}
+            _ = jumps.changed() => {}
+        }
+    }
+}
+
+async fn keep(db: &Db, clock: &Clock) -> Result<()> {
+    let mut conn = db.conn().await?;
+    let made = partitions::ensure(&mut conn, clock.now()).await?;
+    if made > 0 {
+        tracing::info!(partitions = made, "made partitions of the event log");
+    }
+    partitions::sweep(&mut conn, clock.now()).await
+}

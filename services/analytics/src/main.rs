@@ -1,0 +1,7 @@
+//! The analytics service on its own.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    chassis::run::<analytics::App>()
+}

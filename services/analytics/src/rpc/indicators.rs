@@ -1,0 +1,111 @@
+//! Values of indicators for units and a period.
+
+use chassis::{Error, Result, auth::Caller, db::Tx};
+use proto::analytics::v1::{QueryIndicatorsRequest, QueryIndicatorsResponse};
+
+use super::{
+    Indicators,
+    convert::Frame,
+    period::Period,
+    reach::{self, Reached},
+};
+use crate::{
+    domain::{
+        Counters,
+        indicator::{Catalogue, Cohort, Definition, Formula, Totals},
+    },
+    store::query::{self, Selection},
+};
+
+/// Most units and most codes of one question.
+const MAX: usize = 100;
+
+impl Indicators {
+    pub(super) async fn query(
+        &self,
+        caller: &Caller,
+        request: QueryIndicatorsRequest,
+    ) -> Result<QueryIndicatorsResponse> {
+        let definitions = definitions(&request.codes)?;
+        let period = Period::parse(&request.start_date, &request.end_date, self.clock.now())?;
+        if request.item_code.len() > 128 {
+            return Err(Error::invalid("item_code", "is longer than 128 bytes"));
+        }
+        let item = Some(request.item_code).filter(|code| !code.is_empty());
+        let topology = self.topology.load();
+        let units = units(caller, &topology, &request.unit_ids)?;
+        let asked: Vec<(Reached, Selection)> = units
+            .into_iter()
+            .map(|unit| {
+                let selection = unit.selection(&topology, item.clone());
+                (unit, selection)
+            })
+            .collect();
+
+        let work = async move |tx: &mut Tx<'_>| {
+            query::snapshot(tx.conn).await?;
+            let watermark = query::consumption(tx.conn).await?.watermark;
+            let frame = Frame { period, watermark };
+            let mut values = Vec::new();
+            for (reached, selection) in &asked {
+                let totals = totals(tx, selection, period, &definitions).await?;
+                values.extend(definitions.iter().map(|d| frame.value(d, reached.unit.id, &totals)));
+            }
+            Ok(QueryIndicatorsResponse { values })
+        };
+        self.db.transaction(work).await
+    }
+}
+
+fn definitions(codes: &[String]) -> Result<Vec<&'static Definition>> {
+    let catalogue = Catalogue::builtin();
+    if codes.is_empty() {
+        return Ok(catalogue.definitions().iter().collect());
+    }
+    if codes.len() > MAX {
+        return Err(Error::invalid("codes", format!("are more than {MAX}")));
+    }
+    let known = |(n, code): (usize, &String)| {
+        catalogue.get(code).ok_or_else(|| Error::invalid(format!("codes[{n}]"), "is no indicator in force"))
+    };
+    codes.iter().enumerate().map(known).collect()
+}
+
+fn units(caller: &Caller, topology: &chassis::topology::Topology, ids: &[String]) -> Result<Vec<Reached>> {
+    if ids.is_empty() {
+        return Ok(vec![reach::home(caller, topology)?]);
+    }
+    if ids.len() > MAX {
+        return Err(Error::invalid("unit_ids", format!("are more than {MAX}")));
+    }
+    let reached =
+        |(n, id): (usize, &String)| reach::unit(caller, topology, &format!("unit_ids[{n}]"), id);
+    ids.iter().enumerate().map(reached).collect()
+}
+
+/// What these definitions need to be counted, and no more.
+async fn totals(
+    tx: &mut Tx<'_>,
+    selection: &Selection,
+    period: Period,
+    definitions: &[&Definition],
+) -> Result<Totals> {
+    let sum = |sums: std::collections::HashMap<_, Counters>| {
+        sums.values().fold(Counters::default(), |mut all, counters| {
+            all += counters;
+            all
+        })
+    };
+    let mut totals = Totals {
+        period: sum(query::sums(tx.conn, selection, period.start, period.end).await?),
+        ..Totals::default()
+    };
+    if definitions.iter().any(|d| d.cohort == Cohort::Stock) {
+        let since_ever = chrono::NaiveDate::default();
+        totals.until_end = sum(query::sums(tx.conn, selection, since_ever, period.stock_end()).await?);
+    }
+    if definitions.iter().any(|d| matches!(d.formula, Formula::Quantile(_))) {
+        totals.durations = query::durations(tx.conn, selection, period.start, period.end).await?;
+    }
+    Ok(totals)
+}
