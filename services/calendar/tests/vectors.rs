@@ -290,7 +290,7 @@ fn units() -> impl Strategy<Value = TimeUnit> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]
 
     #[test]
     fn more_units_are_never_due_earlier(unit in units(), n in 0_u16..60, from in instants()) {

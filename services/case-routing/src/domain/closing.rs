@@ -1,16 +1,14 @@
 //! After the work: verification by a third organisation, call-back, rework, rating, closure, reopening.
 //! Silence is never counted as satisfaction.
 
-use calendar::TimeUnit;
-
-use super::case::{Callback, Case, Rating, Verification};
+use super::case::{Callback, Case, Verification};
 use super::codes::*;
 use super::error::{DomainError, Result};
 use super::event::DomainEvent;
 use super::ids::*;
 use super::reason::Reason;
 use super::state::Trigger;
-use super::work::{Act, Decision, Standing, Work, check_code};
+use super::work::{Act, Decision, Work, check_code};
 
 /// What an attempt to call the requester back brought.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,86 +87,6 @@ impl Case {
             work.verifier()?;
         }
         work.rework(reason_code)?;
-        Ok(work.finish())
-    }
-
-    /// The requester rates; 3 and better closes the case. Late ratings are taken within the reopen window.
-    ///
-    /// # Errors
-    /// `WrongState`; `NotEntitled` for a handler or a stranger; `Guard` `rated_before`, `rating_too_late`;
-    /// `Invalid` grade.
-    pub fn rate(self, grade: u8, act: &Act<'_>) -> Result<Decision> {
-        let mut work = Work::begin(self, act);
-        work.permit(Trigger::Rate)?;
-        work.rate(grade)?;
-        Ok(work.finish())
-    }
-
-    /// A third organisation judges a bad rating: valid means rework (or reopening), else the case closes.
-    ///
-    /// # Errors
-    /// `WrongState`; `NotEntitled` for a handler or a machine; `Guard(no_bad_rating)`.
-    pub fn judge_rating(self, valid: bool, act: &Act<'_>) -> Result<Decision> {
-        let mut work = Work::begin(self, act);
-        work.permit(Trigger::JudgeRating)?;
-        work.judge(valid)?;
-        match (work.case.state, valid) {
-            (CaseState::Resolved, true) => work.rework("bad_rating")?,
-            (CaseState::Resolved, false) => work.close("rating_not_valid")?,
-            (_, true) => {
-                work.reopen("late_bad_rating")?;
-                work.supervise(2, "bad_rating", Some(ClockKind::Resolve), None);
-            }
-            (_, false) => {}
-        }
-        Ok(work.finish())
-    }
-
-    /// Closes a resolved case once it was rated, or the time for rating is over.
-    ///
-    /// # Errors
-    /// `WrongState`; `Guard` `rating_window_open`, `rating_unjudged`, `incomplete_record` (C-6).
-    pub fn close(self, act: &Act<'_>) -> Result<Decision> {
-        let mut work = Work::begin(self, act);
-        work.permit(Trigger::Close)?;
-        let rated = work.case.rating.is_some();
-        let window = work.case.clock(ClockKind::RatingWindow, None).is_some_and(|clock| clock.is_open());
-        if !rated && window {
-            return Err(DomainError::guard("rating_window_open", "the requester can still rate"));
-        }
-        work.close(if rated { "rated_good" } else { "rating_window_over" })?;
-        Ok(work.finish())
-    }
-
-    /// Opens a closed case again for new facts.
-    ///
-    /// # Errors
-    /// `WrongState`; `NotEntitled` for a stranger; `Guard(reopen_window_over)`; `Invalid` code.
-    pub fn reopen(self, reason_code: &str, act: &Act<'_>) -> Result<Decision> {
-        let mut work = Work::begin(self, act);
-        work.permit(Trigger::Reopen)?;
-        check_code("reason_code", reason_code)?;
-        if !work.is_requester() && work.by.standing == Standing::Requester {
-            return Err(DomainError::NotEntitled { code: "requester" });
-        }
-        if !work.within_reopen_window() {
-            return Err(DomainError::guard(
-                "reopen_window_over",
-                "the time to reopen is over; register a new case",
-            ));
-        }
-        work.reopen(reason_code)?;
-        Ok(work.finish())
-    }
-
-    /// Retention takes over.
-    ///
-    /// # Errors
-    /// `WrongState`; `Guard` `retention_not_reached`, `rating_unjudged`.
-    pub fn archive(self, act: &Act<'_>) -> Result<Decision> {
-        let mut work = Work::begin(self, act);
-        work.permit(Trigger::Archive)?;
-        work.archive()?;
         Ok(work.finish())
     }
 }
@@ -327,7 +245,7 @@ impl Work<'_> {
     }
 
     /// Back to the lead, with the rework clock; without a lead that can do it, routed afresh.
-    fn rework(&mut self, reason_code: &str) -> Result<()> {
+    pub(super) fn rework(&mut self, reason_code: &str) -> Result<()> {
         self.case.rework_count += 1;
         let bad_rating = self.case.state == CaseState::Resolved;
         self.begin_again();
@@ -367,7 +285,7 @@ impl Work<'_> {
     }
 
     /// What was found and said about the last result does not count for the next one.
-    fn begin_again(&mut self) {
+    pub(super) fn begin_again(&mut self) {
         self.stop_clock(ClockKind::Verify, None);
         self.stop_clock(ClockKind::RatingWindow, None);
         self.clear_supervisions(|_| true);
@@ -375,108 +293,5 @@ impl Work<'_> {
         self.case.rating = None;
         self.case.completed_at = None;
         self.case.closed_code = None;
-    }
-
-    fn rate(&mut self, grade: u8) -> Result<()> {
-        if !(1..=5).contains(&grade) {
-            return Err(DomainError::invalid("grade", "between 1 and 5"));
-        }
-        // An agent may write down what the requester says; nobody rates their own work.
-        let on_behalf = self.by.standing == Standing::Official
-            && self.by.org.is_some_and(|org| !self.case.handling_orgs().contains(&org));
-        if !self.is_requester() && !on_behalf {
-            return Err(DomainError::NotEntitled { code: "requester" });
-        }
-        if self.case.rating.is_some() {
-            return Err(DomainError::guard("rated_before", "this result was rated already"));
-        }
-        let late = self.case.state == CaseState::Closed;
-        if late && !self.within_reopen_window() {
-            return Err(DomainError::guard("rating_too_late", "the time for late ratings is over"));
-        }
-        self.stop_clock(ClockKind::RatingWindow, None);
-        self.case.rating = Some(Rating { grade, at: self.now, late, valid: None });
-        let org_id = self.case.lead_org.or(Some(self.case.first_receiver));
-        self.emit(DomainEvent::RatingReceived { grade, org_id, anonymous: self.case.anonymous }, None, None);
-        if grade >= 3 && !late { self.close("rated_good") } else { Ok(()) }
-    }
-
-    fn judge(&mut self, valid: bool) -> Result<()> {
-        let org = self.human_official()?;
-        if self.case.handling_orgs().contains(&org) {
-            return Err(DomainError::NotEntitled { code: "rating_judge" });
-        }
-        let bad = self.case.rating.as_mut().filter(|rating| rating.awaits_judgement());
-        let rating =
-            bad.ok_or_else(|| DomainError::guard("no_bad_rating", "no bad rating awaits judgement"))?;
-        rating.valid = Some(valid);
-        let grade = rating.grade;
-        self.emit(DomainEvent::RatingJudged { grade, valid }, None, None);
-        Ok(())
-    }
-
-    pub(super) fn close(&mut self, why: &str) -> Result<()> {
-        if self.case.rating.as_ref().is_some_and(Rating::awaits_judgement) {
-            return Err(DomainError::guard("rating_unjudged", "a bad rating awaits judgement"));
-        }
-        let complete = !self.case.routing.is_empty() && !self.case.evidence.is_empty();
-        if !complete || self.case.delivery_mode.is_none() {
-            let message = "a closed case has a routing decision, evidence and a delivery mode";
-            return Err(DomainError::guard("incomplete_record", message));
-        }
-        self.enter(CaseState::Closed, Trigger::Close)?;
-        let code = self.case.closed_code.unwrap_or(ClosedCode::Resolved);
-        let offer_id = self.case.confirmed_offer().map(|offer| offer.id);
-        self.end(code);
-        let retention = self.item().and_then(|item| item.retention_days).unwrap_or(self.rules.retention_days);
-        self.case.archive_at = Some(self.now + chrono::TimeDelta::days(i64::from(retention)));
-        let rated = self.case.rating.is_some();
-        self.emit(
-            DomainEvent::CaseClosed { closed_at: self.now, rated, offer_id },
-            Some(Reason::new(why)),
-            None,
-        );
-        Ok(())
-    }
-
-    fn within_reopen_window(&self) -> bool {
-        let (days, profile) = (self.sla().reopen_days, &self.rules.profile);
-        self.case.closed_at.is_some_and(|closed_at| {
-            self.now <= self.rules.calendar.add(TimeUnit::CalDay, days, closed_at, profile).at
-        })
-    }
-
-    fn reopen(&mut self, reason_code: &str) -> Result<()> {
-        self.enter(CaseState::Triaged, Trigger::Reopen)?;
-        self.case.reopen_count += 1;
-        self.begin_again();
-        self.case.closed_at = None;
-        self.case.archive_at = None;
-        self.case.objection = None;
-        self.case.left_society = true;
-        if let Some(offer) = &mut self.case.offer {
-            offer.ended_at.get_or_insert(self.now);
-        }
-        self.release_lead();
-        self.start_clock(ClockKind::Resolve, None, self.resolve_limit());
-        let reason = Reason::new(reason_code);
-        self.emit(DomainEvent::CaseReopened { reason_code: reason_code.to_owned() }, Some(reason), None);
-        self.reroute()
-    }
-
-    pub(super) fn archive(&mut self) -> Result<()> {
-        if self.case.archive_at.is_none_or(|at| self.now < at) {
-            return Err(DomainError::guard(
-                "retention_not_reached",
-                "the case is kept until its retention ends",
-            ));
-        }
-        if self.case.rating.as_ref().is_some_and(Rating::awaits_judgement) {
-            return Err(DomainError::guard("rating_unjudged", "a bad rating awaits judgement"));
-        }
-        self.enter(CaseState::Archived, Trigger::Archive)?;
-        self.case.archive_at = None;
-        self.emit(DomainEvent::CaseArchived {}, Some(Reason::new("retention_reached")), None);
-        Ok(())
     }
 }

@@ -371,110 +371,6 @@ codes! {
     }
 }
 
-impl CaseState {
-    /// Whether nothing but undoing a merge follows.
-    #[must_use]
-    pub const fn is_terminal(self) -> bool {
-        matches!(self, Self::NotAccepted | Self::HandedOff | Self::Merged | Self::Archived | Self::Withdrawn)
-    }
-
-    /// Whether the case counts as finished: terminal or closed.
-    #[must_use]
-    pub const fn is_finished(self) -> bool {
-        self.is_terminal() || matches!(self, Self::Closed)
-    }
-}
-
-impl ClosedCode {
-    /// An ending that is told rather than shown: no evidence beyond the explanation is needed.
-    #[must_use]
-    pub const fn is_explanation(self) -> bool {
-        matches!(self, Self::Explained | Self::Unfounded | Self::BeyondAuthority)
-    }
-}
-
-impl TaskState {
-    /// Whether the task still stands: neither ended without a result nor approved.
-    #[must_use]
-    pub const fn is_live(self) -> bool {
-        !matches!(self, Self::Declined | Self::Cancelled | Self::Approved)
-    }
-
-    /// Whether the organisation still has something to do.
-    #[must_use]
-    pub const fn is_open(self) -> bool {
-        matches!(self, Self::Issued | Self::Signed | Self::Working | Self::Returned | Self::Objected)
-    }
-}
-
-impl EdgeKind {
-    /// The only dispatch mode the edge allows (domain.md §2.0.3).
-    #[must_use]
-    pub const fn mode(self) -> DispatchMode {
-        match self {
-            Self::Leads => DispatchMode::Order,
-            Self::Coordinates => DispatchMode::Whistle,
-            Self::Guides => DispatchMode::AssistRequest,
-            Self::Contracts => DispatchMode::WorkOrder,
-            Self::Partners => DispatchMode::Invitation,
-        }
-    }
-}
-
-impl DispatchMode {
-    /// Whether the receiver may refuse; a work order only outside the contract's scope.
-    #[must_use]
-    pub const fn may_decline(self, out_of_scope: bool) -> bool {
-        match self {
-            Self::AssistRequest | Self::Invitation => true,
-            Self::WorkOrder => out_of_scope,
-            Self::Order | Self::Whistle => false,
-        }
-    }
-}
-
-impl OrgKind {
-    /// Society, not administration: a `leads` edge must never end here (invariant A-1).
-    #[must_use]
-    pub const fn is_society(self) -> bool {
-        matches!(self, Self::Committee | Self::SocialOrg | Self::SelfGovGroup)
-    }
-
-    /// The organisation of a community: it may lead for its statutory duties only.
-    #[must_use]
-    pub const fn is_community_level(self) -> bool {
-        matches!(self, Self::Committee | Self::ServiceStation)
-    }
-}
-
-impl DeliveryMode {
-    /// Who acts when an organisation of that kind works under that mode.
-    #[must_use]
-    pub const fn of(mode: DispatchMode, kind: OrgKind) -> Self {
-        match (mode, kind) {
-            (DispatchMode::WorkOrder, _) => Self::GovPurchased,
-            (_, OrgKind::Committee | OrgKind::SelfGovGroup) => Self::SelfGovernance,
-            (DispatchMode::Invitation, OrgKind::Enterprise | OrgKind::PropertyCompany | OrgKind::Utility) => {
-                Self::Market
-            }
-            (DispatchMode::Invitation, _) => Self::Volunteer,
-            _ => Self::GovDirect,
-        }
-    }
-}
-
-impl Nature {
-    /// Whether a request of this nature may be anonymous (domain.md §2.2.2: 举报, 建议, 咨询; patrol
-    /// findings on components and events have no requester to hide).
-    #[must_use]
-    pub const fn may_be_anonymous(self) -> bool {
-        matches!(
-            self,
-            Self::Report | Self::Suggestion | Self::Consultation | Self::Component | Self::CityEvent
-        )
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -489,14 +385,5 @@ mod tests {
         assert!("Registered".parse::<CaseState>().is_err());
         let unknown = "x".parse::<ClockKind>().unwrap_err();
         assert_eq!(unknown.vocabulary, "ClockKind");
-    }
-
-    #[test]
-    fn only_orders_and_whistles_bind_without_consent() {
-        for edge in EdgeKind::ALL {
-            let binding = matches!(edge, EdgeKind::Leads | EdgeKind::Coordinates);
-            assert_eq!(edge.mode().may_decline(true), !binding, "{edge}");
-        }
-        assert!(!DispatchMode::WorkOrder.may_decline(false));
     }
 }

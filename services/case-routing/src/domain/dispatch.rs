@@ -4,10 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use super::case::{AssignmentView, Case};
 use super::codes::*;
+use super::endings::AnswerCase;
 use super::error::{DomainError, Result};
 use super::event::{DomainEvent, Timestamp};
 use super::ids::*;
-use super::intake::AnswerCase;
 use super::reason::Reason;
 use super::router::{Candidate, Choice, RoutingOutcome};
 use super::state::Trigger;

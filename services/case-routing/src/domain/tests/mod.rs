@@ -1,6 +1,7 @@
 //! Tests of the domain over one small world: the state table pair by pair, the flows of domain.md §3, the
 //! router, and random histories.
 
+mod after;
 mod flows;
 mod history;
 mod routing;

@@ -258,7 +258,7 @@ fn a_decision_costs_the_same_with_a_hundred_thousand_entries() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(200) })]
 
     /// A-1 over random lists and edges: the mode is the kind of the edge, and nobody is ordered who may refuse.
     #[test]

@@ -75,10 +75,7 @@ fn prepared(world: &mut World, state: CaseState, verb: Trigger) -> Case {
             let case = world.triaged("committee_matter");
             case.dispatch(&manual(COMMITTEE), &world.official(STREET_OFFICE)).unwrap().case
         }
-        (_, Trigger::DeclineAssist) => {
-            let case = in_state(world, state);
-            with_committee_assisting(world, case)
-        }
+        (_, Trigger::DeclineAssist) => with_committee_assisting(in_state(world, state)),
         (_, Trigger::SubmitTask | Trigger::ReturnTask) => {
             let case = in_state(world, state);
             let Some(assist) = assist_of(&case) else { return case };
@@ -133,13 +130,11 @@ fn assist_of(case: &Case) -> Option<Task> {
 }
 
 /// The committee of the community is asked to assist, which it may refuse.
-fn with_committee_assisting(world: &mut World, case: Case) -> Case {
-    let mut case = case;
+fn with_committee_assisting(mut case: Case) -> Case {
     if let Some(assist) = case.tasks.iter_mut().find(|task| task.part == TaskPart::Assist) {
         assist.org = COMMITTEE;
         assist.mode = DispatchMode::AssistRequest;
     }
-    let _ = world;
     case
 }
 

@@ -1,1 +1,255 @@
-//! pending
+//! What time does by itself: every expiry of the clock table, in order, once, however late the sweep.
+
+use calendar::{Limit, TimeUnit};
+use chrono::TimeDelta;
+
+use super::super::*;
+use super::world::*;
+
+/// Sweeps until nothing is due before `until`, as a sweeper would.
+fn sweep(world: &mut World, mut case: Case, until: Timestamp) -> (Case, Vec<&'static str>) {
+    let mut told = Vec::new();
+    while let Some(at) = case.next_timer_at().filter(|at| *at <= until) {
+        world.now = at.max(world.now);
+        let decision = world.tick(case);
+        told.extend(names(&decision));
+        case = decision.case;
+    }
+    (case, told)
+}
+
+#[test]
+fn silence_at_intake_is_acceptance_counted_late() {
+    let mut world = World::new();
+    let case = world.registered();
+    let due = case.clock(ClockKind::Accept, None).unwrap().due_at;
+    assert_eq!(case.next_timer_at(), Some(due));
+    assert_eq!(case.clone().tick(&world.system()).unwrap(), None);
+    world.now = due + TimeDelta::hours(5);
+    let decision = world.tick(case);
+    assert_eq!(names(&decision)[..2], ["ClockBreached", "CaseAccepted"]);
+    let DomainEvent::CaseAccepted { in_time: false, by_silence: true } = decision.events[1].event else {
+        panic!()
+    };
+    assert_eq!(
+        decision.case.accepted_at,
+        Some(due),
+        "the service starts when the limit ended, not when it was seen"
+    );
+    assert_eq!(decision.timeline[0].actor, PersonRef::system());
+}
+
+#[test]
+fn an_unsent_supplement_ends_as_the_item_says() {
+    for (item, event, state) in
+        [("licence", "CaseAccepted", CaseState::Accepted), ("stairs", "CaseWithdrawn", CaseState::Withdrawn)]
+    {
+        let mut world = World::new();
+        let register = RegisterCase { item_code: Some(item.into()), ..world.register() };
+        let case = Case::register(register, &world.official(STATION)).unwrap().case;
+        let case = case.request_supplement(vec!["id_copy".into()], &world.official(STATION)).unwrap().case;
+        let due = case.clock(ClockKind::Supplement, None).unwrap().due_at;
+        world.now = due;
+        let decision = world.tick(case);
+        assert_eq!(names(&decision), [event]);
+        assert_eq!(decision.case.state, state);
+        assert_eq!(violations(&decision.case), Vec::<&str>::new());
+    }
+}
+
+#[test]
+fn an_offer_that_nobody_answers_goes_on_to_the_next_and_at_last_to_the_public_service() {
+    let mut world = World::new();
+    let case = world.dispatched("shopping_help");
+    let until = world.now + TimeDelta::days(3);
+    let (case, told) = sweep(&mut world, case, until);
+    let offers = told.iter().filter(|name| **name == "CaseOfferWithdrawn").count();
+    assert_eq!(offers, 3);
+    assert_eq!((case.lead_org, case.tried_partners.len()), (Some(STATION), 3));
+}
+
+#[test]
+fn an_acceptance_after_the_deadline_does_not_bind() {
+    let mut world = World::new();
+    let case = world.dispatched("shopping_help");
+    let offer = case.offer.clone().unwrap();
+    world.now = offer.due_at + TimeDelta::minutes(1);
+    let late = case.clone().social_accepted(offer.id, &world.system()).unwrap().unwrap();
+    assert_eq!(names(&late), ["CaseOfferWithdrawn", "CaseOffered"]);
+    assert!(matches!(
+        case.confirm_offer(offer.id, &world.official(GROUP)),
+        Err(DomainError::Guard { code: "offer_too_late", .. })
+    ));
+}
+
+#[test]
+fn an_overdue_partner_gives_way_while_there_is_time_left() {
+    let mut world = World::new();
+    let case = world.with_partner();
+    let (partner_due, due) = (case.lead().unwrap().due_at.unwrap(), case.resolve_clock().unwrap().due_at);
+    let (case, told) = sweep(&mut world, case, partner_due);
+    assert!(told.ends_with(&["CaseReturnedFromSociety", "CaseDispatched", "TaskIssued"]), "{told:?}");
+    assert!(world.now < due && case.resolve_clock().unwrap().due_at == due);
+}
+
+#[test]
+fn an_unsigned_task_is_supervised_and_signing_clears_it() {
+    let mut world = World::new();
+    let case = world.dispatched("stairs");
+    let lead = case.lead_task.unwrap();
+    world.now = case.clock(ClockKind::Sign, Some(lead)).unwrap().due_at;
+    let decision = world.tick(case);
+    let mut expected = vec!["ClockBreached", "SupervisionIssued"];
+    expected.extend_from_slice(&["ClockBreached", "SupervisionIssued"]);
+    assert_eq!(names(&decision), expected, "the lead's and the assist's");
+    let signed = decision.case.sign(lead, &world.official(STATION)).unwrap();
+    assert_eq!(names(&signed), ["SupervisionCleared", "TaskSigned"]);
+    let DomainEvent::TaskSigned { in_time: false, .. } = signed.events[1].event else { panic!() };
+}
+
+#[test]
+fn a_long_overdue_case_is_warned_of_breached_and_escalated_to_the_top_once() {
+    let mut world = World::new();
+    let case = world.in_progress("stairs");
+    let until = world.now + TimeDelta::days(60);
+    let (case, told) = sweep(&mut world, case, until);
+    let resolve: Vec<_> = told.iter().filter(|name| name.starts_with("Clock")).collect();
+    let count = |name| told.iter().filter(|told| **told == name).count();
+    assert_eq!(
+        count("ClockWarned"),
+        4,
+        "half and four fifths, of the resolve and the assist clock: {resolve:?}"
+    );
+    let resolve = case.clock(ClockKind::Resolve, None).unwrap();
+    assert_eq!(resolve.breached_at, Some(resolve.due_at));
+    let level =
+        |kind| case.supervisions.iter().find(|supervision| supervision.clock == Some(kind)).unwrap().level;
+    assert_eq!(level(ClockKind::Resolve), 3);
+    assert_eq!(level(ClockKind::Assist), 0, "a reminder does not escalate");
+    assert!(case.is_overdue(world.now));
+    assert_eq!(case.next_timer_at(), None);
+    assert_eq!(violations(&case), Vec::<&str>::new());
+}
+
+#[test]
+fn one_late_sweep_brings_the_same_as_many_timely_ones() {
+    for item in ["stairs", "street_light", "shopping_help"] {
+        let (mut timely, mut late) = (World::new(), World::new());
+        let (one, other) = (timely.dispatched(item), late.dispatched(item));
+        let until = timely.now + TimeDelta::days(45);
+        let (one, told) = sweep(&mut timely, one, until);
+        late.now = until;
+        let decision = late.tick(other);
+        assert_eq!(names(&decision), told, "{item}");
+        let breaches =
+            |case: &Case| case.clocks.iter().map(|clock| (clock.kind, clock.breached_at)).collect::<Vec<_>>();
+        assert_eq!(breaches(&decision.case), breaches(&one), "{item}");
+        let levels = |case: &Case| {
+            case.supervisions
+                .iter()
+                .map(|found| (found.level, found.issued_at, found.due_at))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(levels(&decision.case), levels(&one), "{item}");
+        assert_eq!(decision.case.tick(&late.system()).unwrap(), None, "a second sweep changes nothing");
+    }
+}
+
+#[test]
+fn a_suspended_case_stands_still_and_resumes_at_its_date() {
+    let mut world = World::new();
+    let case = world.in_progress("stairs");
+    let due = case.resolve_clock().unwrap().due_at;
+    let too_late = world.now + TimeDelta::days(100);
+    let refused = case.clone().suspend("expert_review", Some(too_late), &world.official(STATION));
+    assert!(matches!(refused, Err(DomainError::Invalid { field: "resume_time", .. })));
+    let refused = case.clone().suspend("lunch", None, &world.official(STATION));
+    assert!(matches!(refused, Err(DomainError::Invalid { field: "cause_code", .. })));
+    let resume_at = world.now + TimeDelta::days(7);
+    let case = case.suspend("expert_review", Some(resume_at), &world.official(STATION)).unwrap().case;
+    assert_eq!(case.facts().due_before_pause_at, Some(due));
+    assert_eq!(violations(&case), Vec::<&str>::new());
+    let (case, told) = sweep(&mut world, case, resume_at);
+    assert!(told.contains(&"CaseResumed"));
+    assert_eq!(case.state, CaseState::InProgress);
+    assert!(case.resolve_clock().unwrap().due_at > due);
+    assert_eq!(case.facts().due_before_pause_at, None);
+    assert_eq!(case.lead().unwrap().due_at, case.facts().resolve_due_at);
+}
+
+#[test]
+fn more_time_is_given_before_the_limit_has_passed_and_not_for_ever() {
+    let mut world = World::new();
+    let case = world.in_progress("stairs");
+    let due = case.resolve_clock().unwrap().due_at;
+    let days = |n| Limit::new(TimeUnit::WorkDay, n);
+    let hours = case.clone().extend(Limit::new(TimeUnit::CalHour, 5), "complex", &world.official(STATION));
+    assert!(matches!(hours, Err(DomainError::Invalid { field: "extension", .. })));
+    let extended = case.extend(days(3), "complex", &world.official(STATION)).unwrap();
+    assert_eq!(names(&extended), ["CaseExtended"]);
+    assert!(extended.case.resolve_clock().unwrap().due_at > due);
+    let twice = extended.case.extend(days(1), "complex", &world.official(STATION)).unwrap().case;
+    let thrice = twice.clone().extend(days(1), "complex", &world.official(STATION));
+    assert!(matches!(thrice, Err(DomainError::Guard { code: "extensions_used_up", .. })));
+    let case = world.in_progress("stairs");
+    world.now = case.resolve_clock().unwrap().due_at + TimeDelta::seconds(1);
+    let late = case.extend(days(1), "complex", &world.official(STATION));
+    assert!(matches!(late, Err(DomainError::Guard { code: "extension_too_late", .. })));
+}
+
+#[test]
+fn a_resolved_case_closes_when_the_rating_window_ends_unless_a_bad_rating_waits() {
+    let mut world = World::new();
+    let case = world.resolved("stairs");
+    let window = case.clock(ClockKind::RatingWindow, None).unwrap().due_at;
+    let bad = case.clone().rate(1, &world.resident()).unwrap().case;
+    world.now = window;
+    let closed = world.tick(case);
+    assert_eq!(names(&closed), ["CaseClosed"]);
+    let DomainEvent::CaseClosed { rated: false, .. } = closed.events[0].event else { panic!() };
+    assert_eq!(bad.tick(&world.system()).unwrap(), None);
+}
+
+#[test]
+fn a_closed_case_is_archived_when_its_retention_ends() {
+    let mut world = World::new();
+    let case = world.closed("stairs");
+    assert_eq!(case.next_timer_at(), Some(world.now + TimeDelta::days(100)));
+    let early = case.clone().archive(&world.system());
+    assert!(matches!(early, Err(DomainError::Guard { code: "retention_not_reached", .. })));
+    world.wait(TimeDelta::days(100));
+    let archived = world.tick(case);
+    assert_eq!(names(&archived), ["CaseArchived"]);
+    assert_eq!(archived.case.next_timer_at(), None);
+}
+
+#[test]
+fn a_late_verification_is_supervised_and_a_late_rework_at_the_second_level() {
+    let mut world = World::new();
+    let case = world.completed("stairs");
+    world.now = case.clock(ClockKind::Verify, None).unwrap().due_at;
+    let late = world.tick(case);
+    assert_eq!(names(&late), ["ClockWarned", "ClockWarned", "ClockBreached", "SupervisionIssued"]);
+    let case = late.case.order_rework("not_done", &world.official(VERIFIER)).unwrap().case;
+    assert_eq!(case.resolve_clock().unwrap().kind, ClockKind::Rework);
+    world.now = case.resolve_clock().unwrap().due_at;
+    let late = world.tick(case);
+    let level = late.events.iter().find_map(|emitted| match emitted.event {
+        DomainEvent::SupervisionIssued { level, .. } => Some(level),
+        _ => None,
+    });
+    assert_eq!(level, Some(2));
+}
+
+#[test]
+fn urgent_cases_have_the_limits_of_their_urgency() {
+    let mut world = World::new();
+    let fast = SlaProfile { sign: Limit::new(TimeUnit::CalHour, 1), ..SlaProfile::default() };
+    world.rules.sla.insert("emergency".into(), fast);
+    let mut register = world.register();
+    register.urgency = Urgency::Emergency;
+    let command = IntakeCase { register, triage: triage("stairs"), route: RouteChoice::Auto };
+    let case = Case::intake(command, &world.official(STATION)).unwrap().case;
+    let sign = case.clock(ClockKind::Sign, case.lead_task).unwrap();
+    assert_eq!(sign.due_at, world.now + TimeDelta::hours(1));
+}

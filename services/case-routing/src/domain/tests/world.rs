@@ -383,3 +383,12 @@ pub fn manual(lead: OrgId) -> RouteChoice {
 pub fn names(decision: &Decision) -> Vec<&'static str> {
     decision.events.iter().map(|emitted| emitted.event.name()).collect()
 }
+
+/// The code of a refusal, or the field it names.
+pub fn guard(result: Result<Decision>) -> &'static str {
+    match result {
+        Err(DomainError::Guard { code, .. } | DomainError::NotEntitled { code }) => code,
+        Err(DomainError::Invalid { field, .. }) => field,
+        other => panic!("expected a refusal, got {other:?}"),
+    }
+}

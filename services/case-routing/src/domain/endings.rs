@@ -1,0 +1,213 @@
+//! The ways in which intake ends a case, or the requester does: declined, merged, handed off, answered,
+//! withdrawn. Only a human declines (C-5).
+
+use super::case::{Case, Evidence};
+use super::codes::*;
+use super::error::{DomainError, Result};
+use super::event::DomainEvent;
+use super::ids::*;
+use super::reason::Reason;
+use super::state::Trigger;
+use super::work::{Act, Decision, Work, check_code};
+
+/// How a case is answered at the window.
+#[derive(Debug, Clone)]
+pub struct AnswerCase {
+    /// The answer given, as a stored text or a knowledge-base entry.
+    pub explanation_ref: String,
+    /// `Resolved`, `Explained`, `Unfounded` or `BeyondAuthority`.
+    pub closed_code: ClosedCode,
+}
+
+impl Case {
+    /// A human refuses the case, with a reason, and tells the legal channel (C-5).
+    ///
+    /// # Errors
+    /// `WrongState`; `NotEntitled` for a machine; `Invalid` codes.
+    pub fn decline(self, reason_code: &str, channel_told: &str, act: &Act<'_>) -> Result<Decision> {
+        let mut work = Work::begin(self, act);
+        work.permit(Trigger::Decline)?;
+        work.human_official()?;
+        check_code("reason_code", reason_code)?;
+        check_code("channel_told", channel_told)?;
+        let in_time = work.end_accept();
+        work.enter(CaseState::NotAccepted, Trigger::Decline)?;
+        let reason = Reason::new(reason_code).with("channel", channel_told);
+        work.record_plain_routing(RoutingKind::Ended, reason.clone());
+        work.end(ClosedCode::Declined);
+        work.emit(
+            DomainEvent::CaseDeclined { reason_code: reason_code.to_owned(), in_time },
+            Some(reason),
+            None,
+        );
+        Ok(work.finish())
+    }
+
+    /// Hands an emergency over to its own line, at once.
+    ///
+    /// # Errors
+    /// `WrongState`; `Invalid` line code.
+    pub fn hand_off(self, line_code: &str, act: &Act<'_>) -> Result<Decision> {
+        let mut work = Work::begin(self, act);
+        work.permit(Trigger::HandOff)?;
+        check_code("line_code", line_code)?;
+        work.hand_off(line_code)?;
+        Ok(work.finish())
+    }
+
+    /// A human found it to be the same matter as another case, with no new facts.
+    ///
+    /// # Errors
+    /// `WrongState`; `NotEntitled` for a machine; `Invalid` when it is the case itself.
+    pub fn merge(self, into: CaseId, act: &Act<'_>) -> Result<Decision> {
+        let mut work = Work::begin(self, act);
+        work.permit(Trigger::Merge)?;
+        work.human_official()?;
+        if into == work.case.id {
+            return Err(DomainError::invalid("into_case_id", "a case cannot be merged into itself"));
+        }
+        let in_time = work.end_accept();
+        work.enter(CaseState::Merged, Trigger::Merge)?;
+        work.stop_all_clocks();
+        work.case.merged_into = Some(into);
+        work.record_plain_routing(RoutingKind::Ended, Reason::new("merged").with("into", into));
+        work.case.closed_code = Some(ClosedCode::Merged);
+        work.emit(DomainEvent::CaseMerged { into_case_id: into, in_time }, None, None);
+        Ok(work.finish())
+    }
+
+    /// The merge was wrong; the clocks run on as if never stopped.
+    ///
+    /// # Errors
+    /// `WrongState`.
+    pub fn unmerge(self, act: &Act<'_>) -> Result<Decision> {
+        let mut work = Work::begin(self, act);
+        work.permit(Trigger::Unmerge)?;
+        let merged_at = work.case.clocks.iter().filter_map(|clock| clock.stopped_at).max();
+        let counted = |kind| matches!(kind, ClockKind::Resolve | ClockKind::Rework | ClockKind::Dispatch);
+        for clock in work.case.clocks.iter_mut().filter(|clock| clock.stopped_at == merged_at) {
+            if counted(clock.kind) {
+                clock.stopped_at = None;
+            }
+        }
+        work.enter(CaseState::Accepted, Trigger::Unmerge)?;
+        work.case.merged_into = None;
+        work.case.closed_code = None;
+        if work.case.accepted_at.is_none() {
+            let since = merged_at.unwrap_or(work.now);
+            work.start_service(since);
+        } else if work.case.clock(ClockKind::Dispatch, None).is_none_or(|clock| !clock.is_open()) {
+            work.start_clock(ClockKind::Dispatch, None, work.sla().dispatch);
+        }
+        work.emit(DomainEvent::CaseUnmerged {}, None, None);
+        Ok(work.finish())
+    }
+
+    /// Another case was merged into this one, or taken out again; counts are kept.
+    #[must_use]
+    pub fn absorb(self, other: CaseId, present: bool, act: &Act<'_>) -> Decision {
+        let mut work = Work::begin(self, act);
+        work.case.merged.retain(|id| *id != other);
+        if present {
+            work.case.merged.push(other);
+        }
+        work.finish()
+    }
+
+    /// Answers a consultation from the knowledge base, or tells another legal channel.
+    ///
+    /// # Errors
+    /// `WrongState`; `Invalid` code or explanation; `NotEntitled` for a requester.
+    pub fn answer(self, command: AnswerCase, act: &Act<'_>) -> Result<Decision> {
+        let mut work = Work::begin(self, act);
+        work.permit(Trigger::Answer)?;
+        work.human_official()?;
+        work.answer(command, Reason::new("answered_at_window"))?;
+        Ok(work.finish())
+    }
+
+    /// The requester withdraws; every open task is cancelled.
+    ///
+    /// # Errors
+    /// `WrongState`; `Guard(withdrawal_barred)` for public safety or third-party rights.
+    pub fn withdraw(self, reason_code: &str, act: &Act<'_>) -> Result<Decision> {
+        let mut work = Work::begin(self, act);
+        work.permit(Trigger::Withdraw)?;
+        check_code("reason_code", reason_code)?;
+        if work.item().is_some_and(|item| item.withdrawal_barred) || work.case.urgency == Urgency::Emergency {
+            let message = "public safety or the rights of others are concerned";
+            return Err(DomainError::guard("withdrawal_barred", message));
+        }
+        work.withdraw(reason_code, Trigger::Withdraw)?;
+        Ok(work.finish())
+    }
+}
+
+impl Work<'_> {
+    pub(super) fn hand_off(&mut self, line_code: &str) -> Result<()> {
+        let in_time = self.end_accept();
+        self.enter(CaseState::HandedOff, Trigger::HandOff)?;
+        let reason = Reason::new("emergency_line").with("line", line_code);
+        self.record_plain_routing(RoutingKind::HandedOff, reason.clone());
+        self.end(ClosedCode::HandedOff);
+        self.emit(
+            DomainEvent::CaseHandedOff { line_code: line_code.to_owned(), in_time },
+            Some(reason),
+            None,
+        );
+        Ok(())
+    }
+
+    pub(super) fn answer(&mut self, command: AnswerCase, reason: Reason) -> Result<()> {
+        use ClosedCode::{BeyondAuthority, Explained, Resolved, Unfounded};
+        if !matches!(command.closed_code, Resolved | Explained | Unfounded | BeyondAuthority) {
+            return Err(DomainError::invalid(
+                "closed_code",
+                "an answer resolves, explains, or tells another channel",
+            ));
+        }
+        if command.explanation_ref.is_empty() {
+            return Err(DomainError::invalid("explanation_ref", "the answer that was given"));
+        }
+        let in_time = self.end_accept();
+        self.stop_clock(ClockKind::Dispatch, None);
+        self.stop_clock(ClockKind::Resolve, None);
+        self.stop_clock(ClockKind::Rework, None);
+        self.clear_supervisions(|_| true);
+        self.record_plain_routing(RoutingKind::AnsweredAtWindow, reason.clone());
+        let (kind, reference) = (EvidenceKind::Explanation, command.explanation_ref);
+        self.case.evidence.push(Evidence { kind, reference, at: self.now });
+        self.case.delivery_mode = Some(DeliveryMode::GovDirect);
+        self.case.closed_code = Some(command.closed_code);
+        self.case.completed_at = Some(self.now);
+        self.enter(CaseState::Completed, Trigger::Answer)?;
+        self.emit(DomainEvent::CaseAnswered { in_time }, Some(reason), None);
+        self.begin_verification()
+    }
+
+    pub(super) fn withdraw(&mut self, reason_code: &str, trigger: Trigger) -> Result<()> {
+        let confirmed =
+            self.case.offer.as_ref().filter(|offer| offer.confirmed_at.is_some() && offer.ended_at.is_none());
+        let offer_id = confirmed.map(|offer| offer.id);
+        self.enter(CaseState::Withdrawn, trigger)?;
+        self.end_open_offer("withdrawn");
+        self.cancel_live_tasks("withdrawn")?;
+        if self.case.routing.is_empty() {
+            self.record_plain_routing(RoutingKind::Ended, Reason::new(reason_code));
+        }
+        self.end(ClosedCode::Withdrawn);
+        let reason = Reason::new(reason_code);
+        let reason_code = reason_code.to_owned();
+        self.emit(DomainEvent::CaseWithdrawn { reason_code, offer_id }, Some(reason), None);
+        Ok(())
+    }
+
+    /// What entering a terminal state means: nothing runs any more.
+    pub(super) fn end(&mut self, code: ClosedCode) {
+        self.stop_all_clocks();
+        self.clear_supervisions(|_| true);
+        self.case.suspension = None;
+        self.case.closed_code = Some(code);
+        self.case.closed_at = Some(self.now);
+    }
+}

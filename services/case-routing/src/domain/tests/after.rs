@@ -1,0 +1,270 @@
+//! After the work and beside it: ratings, reopening, withdrawal, refusals at intake, dispatchers' choices,
+//! assignments and supervision.
+
+use chrono::TimeDelta;
+
+use super::super::*;
+use super::world::*;
+
+#[test]
+fn a_bad_rating_found_valid_brings_rework_and_supervision() {
+    let mut world = World::new();
+    let case = world.resolved("stairs");
+    assert_eq!(guard(case.clone().rate(0, &world.resident())), "grade");
+    assert_eq!(guard(case.clone().close(&world.system())), "rating_window_open");
+    let rated = case.rate(2, &world.resident()).unwrap();
+    assert_eq!(names(&rated), ["RatingReceived"]);
+    assert_eq!(guard(rated.case.clone().rate(5, &world.resident())), "rated_before");
+
+    let reworked = rated.case.clone().judge_rating(true, &world.official(VERIFIER)).unwrap();
+    assert_eq!(names(&reworked), ["RatingJudged", "CaseReworkOrdered", "TaskReturned", "SupervisionIssued"]);
+    assert_eq!((reworked.case.state, reworked.case.rework_count), (CaseState::InProgress, 1));
+    let DomainEvent::SupervisionIssued { level: 2, .. } = reworked.events[3].event else { panic!() };
+    let again = world.complete(reworked.case);
+    assert_eq!(again.state, CaseState::Verifying);
+    assert!(again.verification.as_ref().unwrap().callback.is_none(), "the call-back is made again");
+
+    let closed = rated.case.judge_rating(false, &world.official(VERIFIER)).unwrap();
+    assert_eq!(names(&closed), ["RatingJudged", "CaseClosed"]);
+}
+
+#[test]
+fn a_late_bad_rating_found_valid_opens_the_case_again() {
+    let mut world = World::new();
+    let case = world.resolved("stairs");
+    world.wait(TimeDelta::days(12));
+    let case = world.tick(case).case;
+    assert_eq!(case.state, CaseState::Closed);
+    let case = case.rate(1, &world.resident()).unwrap().case;
+    assert_eq!(case.state, CaseState::Closed);
+    let reopened = case.judge_rating(true, &world.official(VERIFIER)).unwrap();
+    assert_eq!(
+        names(&reopened),
+        ["RatingJudged", "CaseReopened", "CaseDispatched", "TaskIssued", "TaskIssued", "SupervisionIssued"]
+    );
+    assert_eq!((reopened.case.reopen_count, reopened.case.closed_code), (1, None));
+    assert_eq!(violations(&reopened.case), Vec::<&str>::new());
+}
+
+#[test]
+fn a_closed_case_is_reopened_within_its_window_only() {
+    let mut world = World::new();
+    let case = world.closed("stairs");
+    let stranger = Party { actor: PersonRef("r-2".into()), org: None, standing: Standing::Requester };
+    assert_eq!(guard(case.clone().reopen("new_facts", &world.act(stranger))), "requester");
+    assert!(case.clone().reopen("new_facts", &world.resident()).is_ok());
+    world.wait(TimeDelta::days(40));
+    assert_eq!(guard(case.reopen("new_facts", &world.resident())), "reopen_window_over");
+}
+
+#[test]
+fn withdrawing_cancels_every_task_and_is_barred_for_public_safety() {
+    let mut world = World::new();
+    let case = world.in_progress("street_light");
+    let withdrawn = case.withdraw("solved_itself", &world.resident()).unwrap();
+    assert_eq!(names(&withdrawn), ["TaskCancelled", "TaskCancelled", "CaseWithdrawn"]);
+    assert_eq!(violations(&withdrawn.case), Vec::<&str>::new());
+    let case = world.dispatched("gas_smell");
+    assert_eq!(guard(case.withdraw("solved_itself", &world.resident())), "withdrawal_barred");
+    let case = world.dispatched("shopping_help");
+    let withdrawn = case.withdraw("solved_itself", &world.resident()).unwrap();
+    assert_eq!(names(&withdrawn), ["CaseOfferWithdrawn", "CaseWithdrawn"]);
+    let case = world.with_partner();
+    let withdrawn = case.withdraw("solved_itself", &world.resident()).unwrap();
+    assert_eq!(names(&withdrawn), ["TaskCancelled", "CaseWithdrawn"]);
+    let DomainEvent::CaseWithdrawn { offer_id: Some(_), .. } = withdrawn.events[1].event else { panic!() };
+}
+
+#[test]
+fn emergencies_are_handed_over_and_statutory_channels_told_in_one_go() {
+    let mut world = World::new();
+    let fire = world.intake("fire");
+    assert_eq!(names(&fire), ["CaseRegistered", "CaseAccepted", "CaseTriaged", "CaseHandedOff"]);
+    let court = world.intake("court_matter");
+    assert_eq!(court.case.closed_code, Some(ClosedCode::BeyondAuthority));
+    assert_eq!(
+        names(&court),
+        ["CaseRegistered", "CaseAccepted", "CaseTriaged", "CaseAnswered", "VerificationStarted"]
+    );
+}
+
+#[test]
+fn only_a_human_refuses_or_merges_a_case() {
+    let mut world = World::new();
+    let case = world.registered();
+    assert_eq!(guard(case.clone().decline("out_of_scope", "petition", &world.system())), "human_official");
+    assert_eq!(guard(case.clone().decline("out_of_scope", "petition", &world.resident())), "human_official");
+    assert_eq!(
+        guard(case.clone().decline("Not a code!", "petition", &world.official(STATION))),
+        "reason_code"
+    );
+    let other = CaseId(world.fresh());
+    assert_eq!(guard(case.clone().merge(other, &world.system())), "human_official");
+    let own = case.id;
+    assert_eq!(guard(case.merge(own, &world.official(STATION))), "into_case_id");
+}
+
+#[test]
+fn an_unmerged_case_runs_on_as_if_never_stopped() {
+    let mut world = World::new();
+    let case = world.accepted();
+    let due = case.resolve_clock().unwrap().due_at;
+    let other = CaseId(world.fresh());
+    let merged = case.merge(other, &world.official(STATION)).unwrap().case;
+    assert_eq!(merged.next_timer_at(), None);
+    world.wait(TimeDelta::days(2));
+    let case = merged.unmerge(&world.official(STATION)).unwrap().case;
+    assert_eq!(case.resolve_clock().unwrap().due_at, due);
+    assert!(case.resolve_clock().unwrap().is_running());
+    let target = world.accepted();
+    let act = world.official(STATION);
+    let absorbed = target.absorb(other, true, &act).case;
+    assert_eq!(
+        (absorbed.facts().merged_count, absorbed.clone().absorb(other, false, &act).case.merged.len()),
+        (1, 0)
+    );
+}
+
+#[test]
+fn a_supplement_is_asked_for_once_and_stops_the_clock_meanwhile() {
+    let mut world = World::new();
+    let case = world.registered();
+    assert_eq!(guard(case.clone().request_supplement(vec![], &world.official(STATION))), "material_codes");
+    let asked = case.request_supplement(vec!["id_copy".into()], &world.official(STATION)).unwrap();
+    let DomainEvent::CaseSupplementRequested { in_time: true, .. } = asked.events[0].event else { panic!() };
+    world.wait(TimeDelta::days(3));
+    let sent = asked.case.supplement(&world.resident()).unwrap();
+    assert_eq!(names(&sent), ["CaseSupplemented", "CaseAccepted"]);
+    let DomainEvent::CaseAccepted { in_time: true, by_silence: false } = sent.events[1].event else {
+        panic!()
+    };
+    assert_eq!(violations(&sent.case), Vec::<&str>::new());
+}
+
+#[test]
+fn dispatchers_are_bound_by_edges_and_exclusions_and_may_whistle() {
+    let mut world = World::new();
+    let case = world.triaged("street_light");
+    let go = |case: &Case, choice: &RouteChoice, world: &mut World| {
+        case.clone().dispatch(choice, &world.official(STREET_OFFICE))
+    };
+    assert_eq!(guard(go(&case, &manual(STATION), &mut world)), "not_statutory_duty");
+    assert_eq!(guard(go(&case, &manual(OrgId(CITY.0)), &mut world)), "lead_org_id");
+    let demolition = world.triaged("demolition");
+    assert_eq!(guard(go(&demolition, &manual(STREET_OFFICE), &mut world)), "department_item_not_transferred");
+    let whistle = |sender, lead| {
+        let assists = vec![(HOUSING, true)];
+        RouteChoice::Manual(ManualRoute {
+            lead,
+            sender: Some(sender),
+            assists,
+            reason_code: "joint_work".into(),
+        })
+    };
+    let sent = go(&case, &whistle(STREET_OFFICE, URBAN), &mut world).unwrap().case;
+    let modes: Vec<_> = sent.tasks.iter().map(|task| (task.org, task.sender, task.mode)).collect();
+    assert_eq!(
+        modes,
+        [(URBAN, STREET_OFFICE, DispatchMode::Whistle), (HOUSING, GOVERNMENT, DispatchMode::Order)]
+    );
+    assert_eq!(guard(go(&case, &whistle(STATION, URBAN), &mut world)), "no_authority_edge");
+    assert_eq!(guard(go(&case, &whistle(STREET_OFFICE, HOUSING), &mut world)), "no_authority_edge");
+
+    let register = RegisterCase { complained_of: Some(URBAN), ..world.register() };
+    let command = IntakeCase { register, triage: triage("street_light"), route: manual(URBAN) };
+    assert_eq!(guard(Case::intake(command, &world.official(STATION))), "recused");
+}
+
+#[test]
+fn a_recalled_case_waits_for_another_dispatch() {
+    let mut world = World::new();
+    let case = world.signed("street_light");
+    let recalled = case.recall("mis_dispatch", &world.official(STREET_OFFICE)).unwrap();
+    assert_eq!(names(&recalled), ["TaskCancelled", "TaskCancelled", "CaseRecalled"]);
+    assert_eq!((recalled.case.lead_org, recalled.case.first_receiver), (None, STATION));
+    let sent = recalled.case.dispatch(&manual(URBAN), &world.official(GOVERNMENT)).unwrap();
+    let DomainEvent::CaseDispatched { first: false, .. } = sent.events[0].event else { panic!() };
+    assert_eq!(sent.case.lead_change_count, 1);
+}
+
+#[test]
+fn requests_that_are_wrong_in_themselves_are_refused_with_the_field() {
+    let mut world = World::new();
+    let register = |change: &dyn Fn(&mut RegisterCase), world: &mut World| {
+        let mut command = world.register();
+        change(&mut command);
+        guard(Case::register(command, &world.official(STATION)))
+    };
+    assert_eq!(register(&|command| command.place_unit = UnitId(GOVERNMENT.0), &mut world), "place_unit_id");
+    assert_eq!(register(&|command| command.case_no.clear(), &mut world), "case_no");
+    assert_eq!(register(&|command| command.receiver = OrgId(CITY.0), &mut world), "receiver_org_id");
+    assert_eq!(register(&|command| command.anonymous = true, &mut world), "anonymous");
+    assert_eq!(register(&|command| command.requester = None, &mut world), "requester");
+    assert_eq!(register(&|command| command.item_code = Some("none".into()), &mut world), "item_code");
+    let case = world.accepted();
+    assert_eq!(guard(case.clone().triage(&TriageCase::default(), &world.official(STATION))), "item_code");
+    let elsewhere = TriageCase { place_unit: Some(UnitId(GOVERNMENT.0)), ..triage("stairs") };
+    assert_eq!(guard(case.triage(&elsewhere, &world.official(STATION))), "place_unit_id");
+}
+
+#[test]
+fn news_of_an_assignment_is_shown_and_never_moves_the_case() {
+    let mut world = World::new();
+    let case = world.signed("stairs");
+    let task_id = case.lead_task.unwrap();
+    let news = |status, at| AssignmentChanged { task_id, assignment_id: None, status, worker: None, at };
+    let now = world.now;
+    let accepted = case.assignment_changed(news(AssignmentStatus::Accepted, now), &world.system()).unwrap();
+    assert_eq!((accepted.events.len(), accepted.case.state), (0, CaseState::Signed));
+    let late = news(AssignmentStatus::Offered, now - TimeDelta::minutes(1));
+    let late = accepted.case.assignment_changed(late, &world.system()).unwrap();
+    let shown = late.case.lead().unwrap().assignment.clone().unwrap();
+    assert_eq!(shown.status, AssignmentStatus::Accepted);
+    let unfilled =
+        late.case.assignment_changed(news(AssignmentStatus::Unfilled, now), &world.system()).unwrap();
+    assert_eq!(names(&unfilled), ["SupervisionIssued"]);
+    let DomainEvent::SupervisionIssued { level: 0, .. } = unfilled.events[0].event else { panic!() };
+}
+
+#[test]
+fn supervision_is_answered_by_the_supervised_and_cleared_by_the_supervisor() {
+    let mut world = World::new();
+    let case = world.in_progress("stairs");
+    assert_eq!(guard(case.clone().supervise(4, "leader", None, &world.official(STREET_OFFICE))), "level");
+    let issued = case.supervise(1, "leader", None, &world.official(STREET_OFFICE)).unwrap().case;
+    let id = issued.supervisions[0].id;
+    assert_eq!(guard(issued.clone().answer_supervision(id, &world.official(HOUSING))), "supervised_org");
+    let answered = issued.answer_supervision(id, &world.official(STATION)).unwrap();
+    let DomainEvent::SupervisionAnswered { in_time: true, .. } = answered.events[0].event else { panic!() };
+    assert_eq!(
+        guard(answered.case.clone().answer_supervision(id, &world.official(STATION))),
+        "supervision_settled"
+    );
+    let cleared = answered.case.clear_supervision(id, &world.official(STREET_OFFICE)).unwrap();
+    assert_eq!(names(&cleared), ["SupervisionCleared"]);
+    let closed = world.closed("stairs");
+    assert_eq!(guard(closed.supervise(1, "leader", None, &world.official(STREET_OFFICE))), "case_finished");
+}
+
+#[test]
+fn a_reworked_case_whose_lead_is_gone_is_routed_afresh() {
+    let mut world = World::new();
+    let case = world.with_partner();
+    let case = world.complete(case);
+    let mut gone = parts();
+    gone.orgs.iter_mut().filter(|org| org.id == GROUP).for_each(|org| org.active = false);
+    world.routes = RoutingTable::new(gone);
+    let reworked = case.order_rework("not_done", &world.official(VERIFIER)).unwrap();
+    assert_eq!(names(&reworked), ["CaseReworkOrdered", "TaskCancelled", "CaseDispatched", "TaskIssued"]);
+    assert_eq!(reworked.case.lead_org, Some(STATION));
+    assert_eq!(violations(&reworked.case), Vec::<&str>::new());
+}
+
+#[test]
+fn the_whole_aggregate_can_be_stored_and_read_back() {
+    let mut world = World::new();
+    for case in [world.closed("stairs"), world.with_partner(), world.objected("street_light")] {
+        let text = serde_json::to_string(&case).unwrap();
+        assert_eq!(serde_json::from_str::<Case>(&text).unwrap(), case);
+    }
+}
