@@ -1,5 +1,5 @@
 //! Signing keys and the public keys that verify. Identity signs and publishes a JWK set; every other service fetches
-//! it by RPC and asks again, at most every few seconds, when a token names a key it does not know. Only Ed25519.
+//! it by RPC and asks again, at most once a second, when a token names a key it does not know. Only Ed25519.
 
 use std::{
     collections::HashMap,
@@ -20,7 +20,7 @@ use super::Claims;
 use crate::error::{Error, Result};
 
 /// At most one question to identity in this time, whatever tokens say.
-const REFRESH_EVERY: Duration = Duration::from_secs(3);
+const REFRESH_EVERY: Duration = Duration::from_secs(1);
 
 /// Where a JWK set comes from.
 #[async_trait]

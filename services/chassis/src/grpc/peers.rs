@@ -194,3 +194,7 @@ impl Service<Request<Body>> for PeerChannel {
         })
     }
 }
+
+#[cfg(test)]
+#[path = "peers_tests.rs"]
+mod tests;
