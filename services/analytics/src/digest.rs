@@ -30,7 +30,8 @@ impl DigestSource for Digests {
         let mut conn = self.db.conn().await?;
         match subject {
             "case" => {
-                let after = after.as_deref().map_or(Ok(Uuid::nil()), Uuid::parse_str).map_err(|_| foreign())?;
+                let after =
+                    after.as_deref().map_or(Ok(Uuid::nil()), Uuid::parse_str).map_err(|_| foreign())?;
                 let cases = digest::cases(&mut conn, after, limit).await?;
                 Ok(cases.into_iter().map(|(id, value)| Digest::new(id, value)).collect())
             }

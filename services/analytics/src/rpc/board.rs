@@ -55,7 +55,8 @@ impl Indicators {
             id => reach::unit(caller, &topology, "unit_id", id)?,
         };
         let selection = reached.selection(&topology, None);
-        let read = self.db.transaction(async move |tx: &mut Tx<'_>| read(tx, &selection, period, now).await).await?;
+        let read =
+            self.db.transaction(async move |tx: &mut Tx<'_>| read(tx, &selection, period, now).await).await?;
 
         let streets = reach::below(&topology, &reached.unit);
         let mut all = Tally::default();
@@ -64,7 +65,8 @@ impl Indicators {
         read.count(|leaf, add| {
             add(&mut all);
             let path = topology.path(leaf);
-            let street = path.iter().flat_map(|path| path.iter()).find(|id| by_street.contains_key(*id)).copied();
+            let street =
+                path.iter().flat_map(|path| path.iter()).find(|id| by_street.contains_key(*id)).copied();
             if let Some(tally) = street.and_then(|id| by_street.get_mut(&id)) {
                 add(tally);
             }

@@ -78,8 +78,7 @@ fn units(caller: &Caller, topology: &chassis::topology::Topology, ids: &[String]
     if ids.len() > MAX {
         return Err(Error::invalid("unit_ids", format!("are more than {MAX}")));
     }
-    let reached =
-        |(n, id): (usize, &String)| reach::unit(caller, topology, &format!("unit_ids[{n}]"), id);
+    let reached = |(n, id): (usize, &String)| reach::unit(caller, topology, &format!("unit_ids[{n}]"), id);
     ids.iter().enumerate().map(reached).collect()
 }
 

@@ -1,0 +1,170 @@
+//! The board over gRPC and a real database: what it counts, how it moves with time, and who sees which part.
+
+mod support;
+
+use std::{collections::HashMap, time::Duration};
+
+use chassis::{auth::Role, testing::Persona};
+use chrono::TimeDelta;
+use proto::{
+    analytics::v1::{Count, GetBoardRequest, GetBoardResponse},
+    case_routing::v1::{ClosedCode, DeliveryMode},
+};
+use support::{
+    COMMUNITIES, DISTRICT, MANCHUN, WANSONG, analyst, board, client, in_turn, start,
+    story::{Story, Verdict, at},
+};
+use tonic::Code;
+use uuid::Uuid;
+
+fn counts(counts: &[Count]) -> HashMap<&str, i64> {
+    counts.iter().filter(|c| c.count != 0).map(|c| (c.key.as_str(), c.count)).collect()
+}
+
+fn rate(board: &GetBoardResponse, code: &str) -> Option<f64> {
+    board.rates.iter().find(|r| r.code == code).expect("the rate is on the board").value
+}
+
+/// Two whole lives in one street; in the other one open case, and one that was withdrawn.
+fn stories() -> Vec<Story> {
+    let [a, b, c] = COMMUNITIES;
+    let start = at("2026-03-02", 8);
+    let mut late = Story::register(start, b);
+    late.accept(start, at("2026-03-02", 12), true).triage(start, "noise", "urban");
+    let task = late.dispatch(start, DeliveryMode::Volunteer, true, true);
+    late.contact(start, false)
+        .complete(at("2026-03-02", 15), task, false, 7 * 3600)
+        .verify(at("2026-03-02", 16), Verdict { grade: 2, ..Verdict::good() })
+        .close(at("2026-03-02", 17), ClosedCode::SelfGoverned);
+    let mut open = Story::register(start, c);
+    open.accept(start, at("2026-03-03", 10), true).triage(start, "roof", "housing");
+    open.dispatch(start, DeliveryMode::GovDirect, true, true);
+    let mut withdrawn = Story::register(start, c);
+    withdrawn.withdraw(start);
+    vec![Story::whole(start - TimeDelta::hours(24), a, "roof", "housing"), late, open, withdrawn]
+}
+
+#[tokio::test]
+async fn the_board_counts_states_streets_modes_and_rates() {
+    let service = start().await;
+    let empty = board(&service, &analyst(), None).await;
+    assert_eq!(
+        (empty.registered, empty.open, empty.revision, empty.unit_id),
+        (0, 0, 0, DISTRICT.to_string())
+    );
+    assert!(empty.rates.iter().all(|r| r.value.is_none()));
+    assert_eq!(empty.streets.len(), 2);
+
+    service.deliver_all(in_turn(&stories())).await;
+    let board = board(&service, &analyst(), None).await;
+    assert!(board.revision > 0);
+    assert_eq!((board.start_date.as_str(), board.end_date.as_str()), ("2026-03-01", "2026-03-03"));
+    assert_eq!(board.unit_name_zh, "江汉区");
+    assert_eq!((board.registered, board.open, board.overdue, board.closed), (4, 1, 0, 2));
+    assert_eq!(counts(&board.by_state), HashMap::from([("closed", 2), ("dispatched", 1), ("withdrawn", 1)]));
+    assert_eq!(counts(&board.by_delivery_mode), HashMap::from([("gov_direct", 1), ("volunteer", 1)]));
+    assert_eq!(board.by_delivery_mode.len(), 5);
+    let codes = HashMap::from([("resolved", 1), ("self_governed", 1), ("withdrawn", 1)]);
+    assert_eq!(counts(&board.by_closed_code), codes);
+    assert_eq!(rate(&board, "I-07"), Some(0.5));
+    assert_eq!(rate(&board, "I-16"), Some(0.5));
+    assert_eq!(rate(&board, "I-17"), Some(1.0));
+    assert_eq!(rate(&board, "I-18"), Some(0.5));
+    assert_eq!(rate(&board, "I-34"), Some(0.5));
+    assert!(board.rates.iter().all(|r| r.small_sample));
+
+    let [manchun, wansong] = board.streets.as_slice() else { panic!("two streets") };
+    assert_eq!(
+        (manchun.name_zh.as_str(), manchun.registered, manchun.open, manchun.closed),
+        ("满春街", 2, 0, 2)
+    );
+    assert_eq!(manchun.on_time_rate.as_ref().and_then(|r| r.value), Some(0.5));
+    assert_eq!(
+        (wansong.name_zh.as_str(), wansong.registered, wansong.open, wansong.closed),
+        ("万松街", 2, 1, 0)
+    );
+    assert_eq!(wansong.satisfaction_rate.as_ref().and_then(|r| r.value), None);
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn cases_become_overdue_as_domain_time_passes_without_any_event() {
+    let service = start().await;
+    service.deliver_all(in_turn(&stories())).await;
+    let overdue = async || board(&service, &analyst(), None).await.overdue;
+    // Due on the 3rd at 10:00; it is the 2nd, 9:00.
+    assert_eq!(overdue().await, 0);
+    service.clock().advance(Duration::from_secs(25 * 3600));
+    assert_eq!(overdue().await, 0, "at the very instant it is still in time");
+    service.clock().advance(Duration::from_secs(60));
+    assert_eq!(overdue().await, 1, "within the hour");
+    service.clock().advance(Duration::from_secs(3600));
+    assert_eq!(overdue().await, 1, "in a later hour");
+    service.clock().advance(Duration::from_secs(40 * 86_400));
+    let later = board(&service, &analyst(), Some(WANSONG)).await;
+    assert_eq!((later.overdue, later.registered, later.open), (1, 0, 1));
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn a_second_delivery_changes_nothing() {
+    let service = start().await;
+    let events = in_turn(&stories());
+    service.deliver_all(events.clone()).await;
+    let (first, digest) = (board(&service, &analyst(), None).await, support::digest(&service).await);
+    for event in events {
+        service.deliver(event).await;
+    }
+    let second = board(&service, &analyst(), None).await;
+    assert_eq!(support::digest(&service).await, digest);
+    assert_eq!(second.revision, first.revision);
+    assert_eq!(second, first);
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn everyone_sees_only_the_part_within_reach() {
+    let service = start().await;
+    service.deliver_all(in_turn(&stories())).await;
+
+    // A street leader: the own street by default, its communities below; another street does not exist.
+    let leader = Persona::new(Role::StreetLeader, MANCHUN);
+    let own = board(&service, &leader, None).await;
+    assert_eq!((own.unit_id, own.registered), (MANCHUN.to_string(), 2));
+    assert_eq!(own.streets.iter().map(|s| s.registered).collect::<Vec<_>>(), [1, 1]);
+    let ask = async |persona: &Persona, unit: Uuid| {
+        let request = GetBoardRequest { unit_id: unit.to_string(), ..Default::default() };
+        client(&service, persona).get_board(request).await.map(|board| board.into_inner().registered)
+    };
+    let other = ask(&leader, WANSONG).await.unwrap_err();
+    let nowhere = ask(&leader, Uuid::from_u128(0x99)).await.unwrap_err();
+    assert_eq!((other.code(), nowhere.code()), (Code::NotFound, Code::NotFound));
+    assert_eq!(ask(&leader, DISTRICT).await.unwrap_err().code(), Code::NotFound);
+
+    // A department: the whole district, its own line only.
+    let housing = Persona::new(Role::DeptLeader, DISTRICT).line("housing");
+    let line = board(&service, &housing, None).await;
+    assert_eq!((line.registered, line.open, line.closed), (2, 1, 1));
+    assert_eq!(counts(&line.by_state), HashMap::from([("closed", 1), ("dispatched", 1)]));
+
+    // A resident may not ask at all, and nobody without a token.
+    let resident = ask(&Persona::resident(MANCHUN), MANCHUN).await.unwrap_err();
+    assert_eq!(resident.code(), Code::PermissionDenied);
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn a_case_that_moves_takes_its_counts_along() {
+    let service = start().await;
+    let [a, _, c] = COMMUNITIES;
+    let start_time = at("2026-03-02", 8);
+    let mut story = Story::register(start_time, a);
+    story.accept(start_time, at("2026-03-10", 10), true).triage(start_time, "roof", "housing");
+    service.deliver_all(story.events.clone()).await;
+    let before = story.events.len();
+    story.move_to(at("2026-03-02", 9), c);
+    service.deliver_all(story.events[before..].to_vec()).await;
+    let board = board(&service, &analyst(), None).await;
+    assert_eq!(board.streets.iter().map(|s| (s.registered, s.open)).collect::<Vec<_>>(), [(0, 0), (1, 1)]);
+    service.stop().await;
+}

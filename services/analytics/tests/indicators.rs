@@ -1,0 +1,140 @@
+//! Definitions and values over gRPC, and what bad questions get.
+
+mod support;
+
+use chassis::{auth::Role, testing::Persona};
+use chrono::TimeDelta;
+use proto::analytics::v1::{
+    GetBoardRequest, ListIndicatorDefinitionsRequest, QueryIndicatorsRequest, QueryIndicatorsResponse,
+    RebuildRollupsRequest,
+};
+use support::{
+    COMMUNITIES, DISTRICT, MANCHUN, WANSONG, analyst, client, in_turn, start,
+    story::{Story, at},
+};
+use tonic::Code;
+use tonic_types::StatusExt;
+use uuid::Uuid;
+
+fn question(codes: &[&str], units: &[Uuid], item: &str) -> QueryIndicatorsRequest {
+    QueryIndicatorsRequest {
+        codes: codes.iter().map(|c| (*c).to_owned()).collect(),
+        unit_ids: units.iter().map(Uuid::to_string).collect(),
+        start_date: "2026-02-01".to_owned(),
+        end_date: "2026-03-01".to_owned(),
+        item_code: item.to_owned(),
+    }
+}
+
+fn of(answer: &QueryIndicatorsResponse) -> Vec<(&str, i64, i64, Option<f64>)> {
+    answer.values.iter().map(|v| (v.code.as_str(), v.numerator, v.denominator, v.value)).collect()
+}
+
+/// Whole lives in February: three in the first street (two of one item), one in the second.
+fn february() -> Vec<Story> {
+    let [a, b, c] = COMMUNITIES;
+    [(a, "roof", "housing"), (a, "roof", "housing"), (b, "noise", "urban"), (c, "roof", "housing")]
+        .into_iter()
+        .zip(0..)
+        .map(|((place, item, line), n)| {
+            Story::whole(at("2026-02-02", 9) + TimeDelta::hours(n), place, item, line)
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn values_are_those_of_the_unit_the_item_and_the_line() {
+    let service = start().await;
+    service.deliver_all(in_turn(&february())).await;
+    let ask = async |persona: &Persona, request: QueryIndicatorsRequest| {
+        client(&service, persona).query_indicators(request).await.expect("values").into_inner()
+    };
+    let codes = ["I-01", "I-05", "I-07", "I-11", "I-11-p50", "I-12"];
+    let all = ask(&analyst(), question(&codes, &[DISTRICT], "")).await;
+    let hours = 23.0 * 3600.0;
+    assert_eq!(
+        of(&all)[..4],
+        [
+            ("I-01", 4, 4, Some(1.0)),
+            ("I-05", 4, 1, Some(4.0)),
+            ("I-07", 4, 4, Some(1.0)),
+            ("I-11", 4 * 23 * 3600, 4, Some(hours))
+        ]
+    );
+    assert!((all.values[4].value.unwrap() - hours).abs() < hours / 32.0);
+    assert_eq!(all.values[5].value, Some(0.0));
+    assert!(all.values[0].watermark.is_some());
+
+    let streets = ask(&analyst(), question(&["I-01"], &[MANCHUN, WANSONG], "")).await;
+    assert_eq!(streets.values.iter().map(|v| v.denominator).collect::<Vec<_>>(), [3, 1]);
+    let roof = ask(&analyst(), question(&["I-01", "I-11-p90"], &[DISTRICT], "roof")).await;
+    assert_eq!(roof.values.iter().map(|v| v.denominator).collect::<Vec<_>>(), [3, 3]);
+    let unknown = ask(&analyst(), question(&["I-01"], &[DISTRICT], "nothing")).await;
+    assert_eq!(of(&unknown), [("I-01", 0, 0, None)]);
+
+    let urban = Persona::new(Role::DeptLeader, DISTRICT).line("urban");
+    let line = ask(&urban, question(&["I-01"], &[DISTRICT], "")).await;
+    assert_eq!(of(&line), [("I-01", 1, 1, Some(1.0))]);
+    let foreign = ask(&urban, question(&["I-01"], &[DISTRICT], "roof")).await;
+    assert_eq!(of(&foreign), [("I-01", 0, 0, None)], "an item of another line counts nothing");
+
+    // Every definition has a value or none, but never fails.
+    let every = ask(&analyst(), question(&[], &[], "")).await;
+    assert_eq!(every.values.len(), analytics::domain::indicator::Catalogue::builtin().definitions().len());
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn definitions_come_in_pages() {
+    let service = start().await;
+    let mut client = client(&service, &Persona::resident(MANCHUN));
+    let (mut codes, mut page_token) = (Vec::new(), String::new());
+    loop {
+        let request = ListIndicatorDefinitionsRequest { page_size: 7, page_token };
+        let page = client.list_indicator_definitions(request).await.unwrap().into_inner();
+        assert!(page.definitions.len() <= 7);
+        codes.extend(page.definitions.into_iter().map(|d| d.code));
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    let all = analytics::domain::indicator::Catalogue::builtin().definitions();
+    assert_eq!(codes, all.iter().map(|d| d.code.clone()).collect::<Vec<_>>());
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn bad_questions_name_their_field() {
+    let service = start().await;
+    let good = question(&["I-01"], &[DISTRICT], "");
+    let cases = [
+        (QueryIndicatorsRequest { codes: vec!["I-99".into()], ..good.clone() }, "codes[0]"),
+        (QueryIndicatorsRequest { codes: vec!["I-01".into(); 101], ..good.clone() }, "codes"),
+        (QueryIndicatorsRequest { unit_ids: vec!["x".into()], ..good.clone() }, "unit_ids[0]"),
+        (QueryIndicatorsRequest { unit_ids: vec![DISTRICT.to_string(); 101], ..good.clone() }, "unit_ids"),
+        (QueryIndicatorsRequest { start_date: "yesterday".into(), ..good.clone() }, "start_date"),
+        (QueryIndicatorsRequest { end_date: "2026-01-01".into(), ..good.clone() }, "end_date"),
+        (QueryIndicatorsRequest { item_code: "x".repeat(129), ..good.clone() }, "item_code"),
+    ];
+    for (request, field) in cases {
+        let status = client(&service, &analyst()).query_indicators(request).await.unwrap_err();
+        assert_field(&status, field);
+    }
+    let board = GetBoardRequest { unit_id: "district".into(), ..Default::default() };
+    assert_field(&client(&service, &analyst()).get_board(board).await.unwrap_err(), "unit_id");
+    let list = ListIndicatorDefinitionsRequest { page_token: "%".into(), ..Default::default() };
+    let status = client(&service, &analyst()).list_indicator_definitions(list).await.unwrap_err();
+    assert_field(&status, "page_token");
+    let operator = Persona::new(Role::ItOperator, DISTRICT);
+    let rebuild = RebuildRollupsRequest { request_id: "again".into() };
+    assert_field(&client(&service, &operator).rebuild_rollups(rebuild).await.unwrap_err(), "request_id");
+    service.stop().await;
+}
+
+fn assert_field(status: &tonic::Status, field: &str) {
+    assert_eq!(status.code(), Code::InvalidArgument, "{field}: {status}");
+    let details = status.get_error_details();
+    let violation = details.bad_request().and_then(|b| b.field_violations.as_slice().first());
+    assert_eq!(violation.map(|v| v.field.as_str()), Some(field));
+}

@@ -1,0 +1,206 @@
+//! The event log, the digests for reconcile, and rebuilding everything from the log.
+
+mod support;
+
+use chassis::{
+    auth::Role,
+    clock::new_id,
+    event::Event,
+    testing::{Persona, TestService},
+};
+use chrono::TimeDelta;
+use diesel::{QueryableByName, sql_query, sql_types::BigInt};
+use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
+use proto::{
+    case_routing::v1::{CaseState, DeliveryMode},
+    staffing::v1::AssignmentAccepted,
+};
+use support::{
+    COMMUNITIES, DISTRICT, MANCHUN, board, client, digest, digests, in_turn, rebuild, start,
+    story::{Story, at},
+};
+use tonic::Code;
+
+#[derive(QueryableByName)]
+struct Number {
+    #[diesel(sql_type = BigInt)]
+    n: i64,
+}
+
+async fn number(service: &TestService<analytics::App>, sql: &str) -> i64 {
+    let mut conn = service.db().conn().await.unwrap();
+    let row: Number = RunQueryDsl::get_result(sql_query(sql.to_owned()), &mut *conn).await.unwrap();
+    row.n
+}
+
+/// Lives of all kinds, over several months.
+fn lives(n: i64) -> Vec<Story> {
+    (0..n)
+        .map(|n| {
+            let start = at("2026-01-05", 9) + TimeDelta::hours(n * 37);
+            let place = COMMUNITIES[n as usize % 3];
+            let (item, line) = [("roof", "housing"), ("noise", "urban")][n as usize % 2];
+            let mut story = match n % 4 {
+                0 => Story::register(start, place),
+                _ => Story::whole(start, place, item, line),
+            };
+            match n % 6 {
+                1 => drop(story.rate(start + TimeDelta::hours(50), 1, Some(true))),
+                2 => drop(story.reopen(start + TimeDelta::days(9), start + TimeDelta::days(20))),
+                4 => drop(story.suspend(start + TimeDelta::hours(2))),
+                5 => drop(story.move_to(start + TimeDelta::hours(60), COMMUNITIES[0])),
+                _ => {}
+            }
+            story
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn a_rebuild_gives_the_same_bytes() {
+    let service = start().await;
+    let stories = lives(40);
+    let events = in_turn(&stories);
+    service.deliver_all(events.clone()).await;
+    let before = digest(&service).await;
+    assert!(before.facts >= 40 + 30 && before.rollups > 40, "{before:?}");
+
+    let first = new_id();
+    let made = rebuild(&service, first).await;
+    assert_eq!((made.events, &made.digest), (events.len() as i64, &before.digest));
+    assert_eq!(digest(&service).await, before);
+    assert_eq!(rebuild(&service, first).await, made, "a repeat answers the same");
+
+    // What was damaged is made good, and counting goes on in the new tables.
+    let mut conn = service.db().conn().await.unwrap();
+    let damage = "UPDATE rollups SET closed = closed + 1; DELETE FROM case_facts WHERE state = 1; \
+                  TRUNCATE state_counts; DELETE FROM items";
+    conn.batch_execute(damage).await.unwrap();
+    drop(conn);
+    assert_ne!(digest(&service).await, before);
+    assert_eq!(rebuild(&service, new_id()).await.digest, before.digest);
+    assert_eq!(number(&service, "SELECT count(*) AS n FROM items").await, 2);
+
+    let more = Story::whole(at("2026-02-20", 9), COMMUNITIES[1], "roof", "housing");
+    service.deliver_all(more.events.clone()).await;
+    let after = digest(&service).await;
+    assert_ne!(after, before);
+    assert_eq!(rebuild(&service, new_id()).await.digest, after.digest);
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn a_rebuild_beside_the_consumer_loses_nothing() {
+    let service = start().await;
+    let stories = lives(60);
+    service.deliver_all(in_turn(&stories[..30])).await;
+    let later = in_turn(&stories[30..]);
+    let delivering = async {
+        for batch in later.chunks(9) {
+            service.deliver_all(batch.to_vec()).await;
+        }
+    };
+    let rebuilding = async {
+        for _ in 0..4 {
+            rebuild(&service, new_id()).await;
+        }
+    };
+    tokio::join!(delivering, rebuilding);
+    let live = digest(&service).await;
+    assert_eq!(rebuild(&service, new_id()).await.digest, live.digest);
+    let all = number(&service, "SELECT count(*) AS n FROM event_log").await;
+    assert_eq!(all, stories.iter().map(|s| s.events.len() as i64).sum::<i64>());
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn only_the_operator_rebuilds() {
+    let service = start().await;
+    let request = proto::analytics::v1::RebuildRollupsRequest { request_id: new_id().to_string() };
+    let leader = Persona::new(Role::StreetLeader, MANCHUN);
+    let status = client(&service, &leader).rebuild_rollups(request).await.unwrap_err();
+    assert_eq!(status.code(), Code::PermissionDenied);
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn digests_say_what_is_held_of_cases_and_of_days() {
+    let service = start().await;
+    let [a, _, c] = COMMUNITIES;
+    let whole = Story::whole(at("2026-02-02", 9), a, "roof", "housing");
+    let second = Story::whole(at("2026-02-02", 10), a, "roof", "housing");
+    let mut open = Story::register(at("2026-02-03", 23), c);
+    open.accept(at("2026-02-03", 23), at("2026-02-10", 9), true);
+    service.deliver_all(in_turn(&[whole.clone(), second.clone(), open.clone()])).await;
+
+    let mut expected = vec![
+        (whole.case_id.to_string(), format!("closed|{}|roof|{a}|gov_direct|resolved", whole.version)),
+        (second.case_id.to_string(), format!("closed|{}|roof|{a}|gov_direct|resolved", second.version)),
+        (open.case_id.to_string(), format!("accepted|2||{c}||")),
+    ];
+    expected.sort();
+    assert_eq!(digests(&service, "case", 2).await, expected);
+    let rollups = vec![
+        (format!("{a}|roof|2026-02-02"), "registered=2;closed=2".to_owned()),
+        (format!("{c}||2026-02-03"), "registered=1;closed=0".to_owned()),
+    ];
+    for page_size in [1, 2, 100] {
+        assert_eq!(digests(&service, "rollup", page_size).await, rollups);
+    }
+    assert_eq!(digests(&service, "offer", 10).await, []);
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn every_event_is_logged_and_only_those_of_cases_are_counted() {
+    let service = start().await;
+    let now = service.clock().now();
+    let message = AssignmentAccepted { case_id: new_id().to_string(), ..Default::default() };
+    let foreign = Event::of("staffing", now, new_id(), 7, &message);
+    service.deliver(foreign.clone()).await;
+    service.deliver(foreign).await;
+    // Far ahead of any partition made so far.
+    let mut story = Story::register(at("2031-05-05", 9), COMMUNITIES[0]);
+    story.triage(at("2031-05-05", 9), "roof", "housing");
+    service.deliver_all(story.events).await;
+
+    assert_eq!(number(&service, "SELECT count(*) AS n FROM event_log").await, 3);
+    assert_eq!(number(&service, "SELECT count(*) AS n FROM event_log_default").await, 2);
+    assert_eq!(number(&service, "SELECT count(*) AS n FROM case_facts").await, 1);
+    let months = "SELECT count(*) AS n FROM pg_inherits WHERE inhparent = 'event_log'::regclass";
+    service.wait_for("partitions ahead", async || number(&service, months).await == 5).await;
+    assert_eq!(number(&service, "SELECT count(*) AS n FROM event_log_2026_03").await, 1);
+    assert_eq!(number(&service, "SELECT sum(events)::bigint AS n FROM consumption").await, 3);
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn an_event_without_the_cases_standing_is_parked_and_counts_nothing() {
+    let service = start().await;
+    let case_id = new_id();
+    let empty = proto::case_routing::v1::CaseAccepted { case_id: case_id.to_string(), ..Default::default() };
+    service.deliver(Event::of("case-routing", service.clock().now(), case_id, 1, &empty)).await;
+    let parked = "SELECT count(*) AS n FROM parked_events";
+    assert_eq!(number(&service, parked).await, 1);
+    assert_eq!(number(&service, "SELECT count(*) AS n FROM event_log").await, 0);
+    assert_eq!(board(&service, &support::analyst(), None).await.registered, 0);
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn an_older_event_never_overwrites_a_newer_fact() {
+    let service = start().await;
+    let mut story = Story::register(at("2026-02-02", 9), COMMUNITIES[0]);
+    story.accept(at("2026-02-02", 10), at("2026-02-10", 9), true);
+    story.triage(at("2026-02-02", 11), "roof", "housing");
+    story.dispatch(at("2026-02-02", 11), DeliveryMode::GovDirect, true, true);
+    service.deliver_all(story.events.clone()).await;
+    let before = digest(&service).await;
+    // The same standing under a new event id, as a source that sends an old event again would.
+    let again = Event { id: new_id(), ..story.events[1].clone() };
+    service.deliver(again).await;
+    assert_eq!(digest(&service).await, before);
+    let states = board(&service, &support::analyst(), Some(DISTRICT)).await.by_state;
+    assert_eq!(states[0].key, analytics::domain::vocabulary::state_name(CaseState::Dispatched as i16));
+    service.stop().await;
+}
