@@ -127,6 +127,8 @@ struct Session<'a> {
     since: Instant,
     confirmations: (mpsc::UnboundedSender<Confirmation>, mpsc::UnboundedReceiver<Confirmation>),
     last_confirmed: Instant,
+    /// The bus is away; not worth asking before.
+    away_until: Instant,
     oldest: Option<i64>,
 }
 
@@ -155,6 +157,7 @@ impl<'a> Session<'a> {
             since: now,
             confirmations: mpsc::unbounded_channel(),
             last_confirmed: now,
+            away_until: now,
             oldest: None,
         })
     }
@@ -193,7 +196,7 @@ impl<'a> Session<'a> {
                     self.check_deadline().await;
                 }
             }
-            if more && self.leading() && self.has_room() {
+            if more && self.leading() && self.has_room() && self.away_until <= Instant::now() {
                 more = self.publish_next().await?;
             }
         }
@@ -273,6 +276,7 @@ impl<'a> Session<'a> {
             Err(error) => {
                 tracing::debug!(error = %error, "the bus did not take a batch");
                 self.state.set_flowing(false);
+                self.away_until = Instant::now() + self.relay.config.poll / 2;
                 Ok(false) // the next poll tries again
             }
         }

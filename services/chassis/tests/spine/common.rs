@@ -73,6 +73,8 @@ pub struct World {
 }
 
 pub async fn world(service: &str) -> World {
+    let filter = tracing_subscriber::EnvFilter::from_default_env(); // RUST_LOG=chassis=debug shows what a test did
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
     let test_db = TestDb::migrated("spine", || CHASSIS_MIGRATIONS).await.unwrap();
     let db = test_db.connect(service, Clock::system()).await.unwrap();
     db.conn().await.unwrap().batch_execute(TABLES).await.unwrap();
