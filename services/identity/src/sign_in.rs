@@ -328,6 +328,6 @@ impl SignIns {
 
 /// A grant as the token carries it.
 fn claim(grant: &RoleGrant) -> GrantClaim {
-    let purposes = grant.purposes.as_ref().map(|all| all.iter().cloned().collect());
+    let purposes = grant.purposes.as_ref().map(|purposes| purposes.iter().cloned().collect());
     GrantClaim(grant.role as i32, grant.unit_id.0, grant.line.clone(), grant.org_id.map(|id| id.0), purposes)
 }

@@ -1,0 +1,278 @@
+//! Signing in and out, tokens and keys: over real gRPC and a real database.
+
+mod common;
+
+use chassis::auth::{Claims, GrantClaim, Signer, TokenKind};
+use common::{PASSWORD, World, refusal};
+use proto::identity::v1::{
+    GetJwksRequest, GetSelfRequest, GetTopologySnapshotRequest, IssueServiceTokenRequest,
+    RefreshTokenRequest, RefreshTokenResponse, RotateKeysRequest, SessionRevoked, SignOutRequest,
+    auth_service_client::AuthServiceClient,
+};
+use tonic::{Code, Status};
+
+async fn refresh(world: &World, token: &str) -> Result<RefreshTokenResponse, Status> {
+    let request = RefreshTokenRequest { refresh_token: token.to_owned() };
+    world.auth_anonymously().refresh_token(request).await.map(|r| r.into_inner())
+}
+
+async fn self_with(world: &World, token: &str) -> Result<String, Status> {
+    let answer = world.auth_with(token).get_self(GetSelfRequest {}).await?.into_inner();
+    Ok(answer.person.expect("a person").person_id)
+}
+
+/// Lets every used refresh token look as if it had been used longer ago than the grace.
+async fn let_the_grace_pass(world: &World) {
+    world.sql("UPDATE refresh_tokens SET used_at = used_at - interval '11 seconds'").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_person_signs_in_and_learns_who_they_are() {
+    let world = World::start().await;
+    let pair = world.sign_in("Worker1").await; // logins know no case
+    assert_eq!(pair.person_id, world.person("worker1"));
+    let answer = world.auth_with(&pair.access_token).get_self(GetSelfRequest {}).await.unwrap().into_inner();
+    let person = answer.person.unwrap();
+    assert_eq!(person.person_id, pair.person_id);
+    assert_eq!(person.name_masked, "王**");
+    assert_eq!(answer.grants.len(), 1);
+    let life = pair.access_expire_time.unwrap().seconds - world.service.clock().real_now().timestamp();
+    assert!((590..=600).contains(&life), "ten minutes, not {life} s");
+    world.service.stop().await;
+}
+
+#[tokio::test]
+async fn a_wrong_password_and_an_unknown_login_are_told_alike() {
+    let world = World::start().await;
+    let wrong = world.try_sign_in("worker1", "wrong-password").await.unwrap_err();
+    let unknown = world.try_sign_in("nobody", "wrong-password").await.unwrap_err();
+    assert_eq!(wrong.code(), Code::Unauthenticated);
+    assert_eq!(
+        (wrong.code(), wrong.message(), wrong.details()),
+        (unknown.code(), unknown.message(), unknown.details())
+    );
+}
+
+#[tokio::test]
+async fn after_five_failures_a_login_is_locked_whether_it_exists_or_not() {
+    let world = World::start().await;
+    for login in ["worker1", "nobody"] {
+        for _ in 0..5 {
+            assert_eq!(refusal(world.try_sign_in(login, "wrong-password").await), Code::Unauthenticated);
+        }
+        let locked = world.try_sign_in(login, PASSWORD).await.unwrap_err();
+        assert_eq!(locked.code(), Code::ResourceExhausted, "also with the right password");
+    }
+    world.sign_in("worker2").await;
+    world.sql("UPDATE sign_in_failures SET locked_until = now() - interval '1 second'").await.unwrap();
+    world.sign_in("worker1").await;
+}
+
+#[tokio::test]
+async fn a_refresh_token_rotates_and_a_retry_within_the_grace_gets_the_same_one() {
+    let world = World::start().await;
+    let pair = world.sign_in("worker1").await;
+    let first = refresh(&world, &pair.refresh_token).await.unwrap();
+    assert_ne!(first.refresh_token, pair.refresh_token);
+    let again = refresh(&world, &pair.refresh_token).await.unwrap();
+    assert_eq!(again.refresh_token, first.refresh_token, "the answer may have been lost on its way");
+    let second = refresh(&world, &first.refresh_token).await.unwrap();
+    assert!(self_with(&world, &second.access_token).await.is_ok());
+}
+
+#[tokio::test]
+async fn many_retries_at_once_get_one_successor() {
+    let world = World::start().await;
+    let pair = world.sign_in("worker1").await;
+    let tries = (0..8).map(|_| refresh(&world, &pair.refresh_token));
+    let mut answers = Vec::new();
+    for answer in futures_join(tries).await {
+        answers.push(answer.unwrap().refresh_token);
+    }
+    answers.dedup();
+    assert_eq!(answers.len(), 1);
+}
+
+/// Runs futures together and gives their answers in order.
+async fn futures_join<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
+    let mut waiting: Vec<_> = futures.map(|f| Some(Box::pin(f))).collect();
+    let mut answers: Vec<Option<F::Output>> = waiting.iter().map(|_| None).collect();
+    std::future::poll_fn(|cx| {
+        for (slot, answer) in waiting.iter_mut().zip(&mut answers) {
+            if let Some(future) = slot
+                && let std::task::Poll::Ready(value) = future.as_mut().poll(cx)
+            {
+                *answer = Some(value);
+                *slot = None;
+            }
+        }
+        if waiting.iter().all(Option::is_none) {
+            std::task::Poll::Ready(())
+        } else {
+            std::task::Poll::Pending
+        }
+    })
+    .await;
+    answers.into_iter().flatten().collect()
+}
+
+#[tokio::test]
+async fn a_refresh_token_used_twice_ends_the_session_everywhere_at_once() {
+    let world = World::start().await;
+    let pair = world.sign_in("worker1").await;
+    let owner = refresh(&world, &pair.refresh_token).await.unwrap();
+    let_the_grace_pass(&world).await;
+    assert_eq!(refusal(refresh(&world, &pair.refresh_token).await), Code::Unauthenticated);
+    for token in [&pair.access_token, &owner.access_token] {
+        assert_eq!(refusal(self_with(&world, token).await), Code::Unauthenticated);
+    }
+    assert_eq!(refusal(refresh(&world, &owner.refresh_token).await), Code::Unauthenticated);
+    let events = world.service.drain_outbox().await;
+    let revoked: Vec<SessionRevoked> = events.iter().filter_map(|e| e.decode().ok()).collect();
+    assert_eq!(revoked.len(), 1);
+    assert_eq!(revoked[0].person_id, world.person("worker1"));
+}
+
+#[tokio::test]
+async fn an_unknown_or_outdated_refresh_token_is_refused() {
+    let world = World::start().await;
+    let pair = world.sign_in("worker1").await;
+    for token in ["x", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", &"a".repeat(10_000), &pair.access_token]
+    {
+        assert_eq!(refusal(refresh(&world, token).await), Code::Unauthenticated);
+    }
+    world.sql("UPDATE refresh_tokens SET expires_at = now() - interval '1 second'").await.unwrap();
+    assert_eq!(refusal(refresh(&world, &pair.refresh_token).await), Code::Unauthenticated);
+    assert!(self_with(&world, &pair.access_token).await.is_ok(), "running out is no theft");
+}
+
+#[tokio::test]
+async fn signing_out_refuses_the_token_at_once_and_leaves_other_sessions_alone() {
+    let world = World::start().await;
+    let (here, there) = (world.sign_in("worker1").await, world.sign_in("worker1").await);
+    world.auth_with(&here.access_token).sign_out(SignOutRequest {}).await.unwrap();
+    assert_eq!(refusal(self_with(&world, &here.access_token).await), Code::Unauthenticated);
+    assert_eq!(refusal(refresh(&world, &here.refresh_token).await), Code::Unauthenticated);
+    assert!(self_with(&world, &there.access_token).await.is_ok());
+    let events = world.service.drain_outbox().await;
+    let revoked: Vec<SessionRevoked> = events.iter().filter_map(|e| e.decode().ok()).collect();
+    assert_eq!(revoked.len(), 1);
+    let until = revoked[0].expire_time.as_ref().unwrap().seconds;
+    assert!(until >= here.access_expire_time.unwrap().seconds, "it bars the last token to its end");
+}
+
+#[tokio::test]
+async fn an_administrator_has_one_session_at_a_time() {
+    let world = World::start().await;
+    let (first, second) = (world.sign_in("secadmin1").await, world.sign_in("secadmin1").await);
+    assert_eq!(refusal(self_with(&world, &first.access_token).await), Code::Unauthenticated);
+    assert!(self_with(&world, &second.access_token).await.is_ok());
+}
+
+#[tokio::test]
+async fn keys_rotate_while_old_tokens_go_on() {
+    let world = World::start().await;
+    let before = world.sign_in("worker1").await;
+    let admin = world.sign_in("secadmin1").await;
+    let request = RotateKeysRequest { request_id: common::request_id() };
+    let mut auth = world.auth_with(&admin.access_token);
+    let key_id = auth.rotate_keys(request.clone()).await.unwrap().into_inner().key_id;
+    assert_eq!(
+        auth.rotate_keys(request).await.unwrap().into_inner().key_id,
+        key_id,
+        "a repeat rotates nothing"
+    );
+    let jwks = world.auth_anonymously().get_jwks(GetJwksRequest {}).await.unwrap().into_inner().jwks_json;
+    let jwks: serde_json::Value = serde_json::from_str(&jwks).unwrap();
+    let keys = jwks["keys"].as_array().unwrap();
+    assert_eq!(keys.len(), 2, "the old one still verifies");
+    assert!(keys.iter().any(|key| key["kid"] == key_id.as_str()));
+    assert!(keys.iter().all(|key| key.get("d").is_none()), "no secret half");
+    assert!(self_with(&world, &before.access_token).await.is_ok());
+    let after = world.sign_in("worker1").await;
+    assert!(self_with(&world, &after.access_token).await.is_ok());
+}
+
+#[tokio::test]
+async fn forged_tokens_are_refused() {
+    let world = World::start().await;
+    let pair = world.sign_in("worker1").await;
+    let grants = vec![GrantClaim(29, world.units["district"].0, None, None, None)];
+    let claims = Claims {
+        sub: world.people["worker1"].0,
+        sid: chassis::clock::new_id(),
+        kind: TokenKind::Person,
+        grants,
+        ..Claims::service("", "jianghan", "jianghan")
+    };
+    let claims = claims.valid_for(world.service.clock().real_now(), 600);
+    let foreign = Signer::from_seed(&[9; 32]).unwrap().sign(&claims).unwrap();
+    let mut parts: Vec<&str> = pair.access_token.split('.').collect();
+    let none = format!("eyJhbGciOiJub25lIn0.{}.", parts[1]);
+    let other_payload = foreign.split('.').nth(1).unwrap().to_owned();
+    parts[1] = &other_payload;
+    for token in [foreign.clone(), none, parts.join("."), String::from("x.y.z")] {
+        assert_eq!(refusal(self_with(&world, &token).await), Code::Unauthenticated);
+    }
+}
+
+#[tokio::test]
+async fn a_service_gets_its_token_by_its_own_secret_only() {
+    let world = World::start().await;
+    let issue = async |service: &str, secret: String| {
+        let request = IssueServiceTokenRequest { service: service.to_owned(), secret };
+        world.auth_anonymously().issue_service_token(request).await.map(|r| r.into_inner())
+    };
+    let crypto = &world.service.context.crypto;
+    let token = issue("staffing", crypto.service_secret("staffing")).await.unwrap();
+    let mut client = AuthServiceClient::new(world.service.call_with(&token.access_token));
+    assert_eq!(
+        refusal(client.get_self(GetSelfRequest {}).await),
+        Code::PermissionDenied,
+        "a service is no person"
+    );
+    let mut topology = proto::identity::v1::topology_service_client::TopologyServiceClient::new(
+        world.service.call_with(&token.access_token),
+    );
+    assert!(topology.get_topology_snapshot(GetTopologySnapshotRequest::default()).await.is_ok());
+    for (service, secret) in [
+        ("staffing", crypto.service_secret("analytics")),
+        ("staffing", "wrong".to_owned()),
+        ("stranger", crypto.service_secret("stranger")),
+    ] {
+        assert_eq!(refusal(issue(service, secret).await), Code::Unauthenticated, "{service}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_does_not_outlive_the_grant_it_carries() {
+    let mut world = World::start().await;
+    let end = world.service.clock().now() + chrono::TimeDelta::seconds(60);
+    world.add_person("temp", chassis::auth::Role::ServiceWorker, "community1", None, Some(end)).await;
+    let pair = world.sign_in("temp").await;
+    let life = pair.access_expire_time.unwrap().seconds - world.service.clock().real_now().timestamp();
+    assert!(life <= 60, "{life} s");
+    world.service.clock().advance(std::time::Duration::from_secs(61));
+    let later = world.sign_in("temp").await;
+    let answer = world.auth_with(&later.access_token).get_self(GetSelfRequest {}).await.unwrap().into_inner();
+    assert!(answer.grants.is_empty());
+}
+
+#[tokio::test]
+async fn passwords_and_tokens_are_nowhere_in_clear() {
+    let world = World::start().await;
+    let pair = world.sign_in("worker1").await;
+    let next = refresh(&world, &pair.refresh_token).await.unwrap();
+    let dump = common::dump(&world).await;
+    for secret in [PASSWORD, &pair.refresh_token, &next.refresh_token, &pair.access_token, &next.access_token]
+    {
+        common::assert_absent(&dump, secret);
+    }
+    // A refresh token is random bytes: their own form must not be there either.
+    use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+    for token in [&pair.refresh_token, &next.refresh_token] {
+        let raw = BASE64_URL_SAFE_NO_PAD.decode(token).unwrap();
+        let hex: String = raw.iter().map(|b| format!("{b:02x}")).collect();
+        assert!(!dump.contains(&hex));
+    }
+}
