@@ -123,7 +123,12 @@ impl RoutingTable {
             }
         }
         let mut edges_to: HashMap<OrgId, Vec<Edge>> = HashMap::new();
-        for edge in parts.edges {
+        // Society is never ordered, even if the data say so.
+        let ordered = |edge: &Edge| {
+            let society = orgs.get(&edge.to).is_some_and(|org| org.kind.is_society());
+            society && matches!(edge.kind, EdgeKind::Leads | EdgeKind::Coordinates)
+        };
+        for edge in parts.edges.into_iter().filter(|edge| !ordered(edge)) {
             edges_to.entry(edge.to).or_default().push(edge);
         }
         Self {

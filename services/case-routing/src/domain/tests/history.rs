@@ -44,7 +44,6 @@ fn party(attempt: &Attempt, right: OrgId) -> Party {
     }
 }
 
-#[expect(clippy::too_many_lines, reason = "one arm per verb")]
 fn attempt(world: &mut World, case: Case, attempt: &Attempt) -> Result<Option<Decision>> {
     let pick = attempt.pick;
     let task = case.tasks.iter().rev().nth(pick % case.tasks.len().max(1)).map(|task| (task.id, task.org));
@@ -57,8 +56,7 @@ fn attempt(world: &mut World, case: Case, attempt: &Attempt) -> Result<Option<De
     let arbiter = case.objection.as_ref().and_then(|objection| objection.arbiter).unwrap_or(GOVERNMENT);
     let evidence = || vec![(EvidenceKind::Document, "d-1".to_owned())];
     let org = ALL_ORGS[pick];
-    let supervision =
-        case.supervisions.iter().nth(pick).map_or(SupervisionId(CITY.0), |supervision| supervision.id);
+    let supervision = case.supervisions.get(pick).map_or(SupervisionId(CITY.0), |supervision| supervision.id);
     let requester = Party { actor: requester(), org: None, standing: Standing::Requester };
     let by = |right: OrgId| party(attempt, right);
     let one = |result: Result<Decision>| result.map(Some);

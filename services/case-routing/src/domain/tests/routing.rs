@@ -174,6 +174,16 @@ fn society_is_asked_in_the_order_of_the_chain_and_never_without_consent() {
 }
 
 #[test]
+fn society_is_never_ordered_even_if_the_data_say_so() {
+    let mut wrong = parts();
+    wrong.edges.retain(|edge| edge.to != COMMITTEE);
+    wrong.edges.push(Edge { kind: EdgeKind::Leads, to: COMMITTEE, ..wrong.edges[0].clone() });
+    let world = World::of(wrong);
+    assert_eq!(world.routes.sender_to(COMMITTEE, &PLACE, None, world.now), None);
+    assert_eq!(lead(&world.routes.route(&query(&world, "committee_matter", &PLACE))), STREET_OFFICE);
+}
+
+#[test]
 fn emergencies_and_statutory_channels_are_told_apart() {
     let world = World::new();
     let fire = world.routes.route(&query(&world, "fire", &PLACE));
