@@ -91,6 +91,10 @@ impl Intake {
         let counted =
             self.db.transaction(async |tx: &mut Tx<'_>| self.in_transaction(tx, range).await).await?;
         crash::seam("inbox.after_commit");
+        let now = self.db.clock().now();
+        for delivery in range {
+            self.db.inbox().lagged((now - delivery.event.time).num_milliseconds());
+        }
         Ok(counted)
     }
 
@@ -144,7 +148,7 @@ impl Intake {
         if events.is_empty() {
             return Ok(());
         }
-        let spans: Vec<Span> = events.iter_mut().map(enter_trace).collect();
+        let spans: Vec<Span> = events.iter_mut().map(|event| enter_trace(event, self.db.service())).collect();
         tx.consume(&events);
         let around = if let [span] = spans.as_slice() { span.clone() } else { Span::none() };
         let handled =
@@ -185,9 +189,10 @@ impl Intake {
 
 /// A span for the handling of one event, within the event's trace; the event then carries the span's own context, so
 /// that what it causes continues from there. Untraced events cost nothing.
-fn enter_trace(event: &mut Event) -> Span {
+fn enter_trace(event: &mut Event, service: &str) -> Span {
     let Some(traceparent) = &event.traceparent else { return Span::none() };
     let span = tracing::info_span!(
+        target: telemetry::SPAN,
         "consume",
         otel.name = %format_args!("process {}", event.r#type),
         otel.kind = "consumer",
@@ -195,6 +200,7 @@ fn enter_trace(event: &mut Event) -> Span {
         messaging.operation.name = "process",
         messaging.message.id = %event.id,
         event.r#type = %event.r#type,
+        jianghan.service = service,
     );
     telemetry::set_parent_from(&span, traceparent);
     if let Some(own) = telemetry::traceparent_of(&span) {

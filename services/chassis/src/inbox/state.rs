@@ -1,16 +1,35 @@
 //! What a process knows of its inbox: counters, and a bell for the retrier.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    array,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use tokio::sync::Notify;
 
+/// Buckets of the lag histogram: bucket i holds lags of at most 2^(i/4) milliseconds, the last one all longer ones.
+const LAGS: usize = 96;
+
 /// Shared by the database handle, the runner and the statistics.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct InboxState {
     consumed: AtomicU64,
     duplicates: AtomicU64,
     parked: AtomicU64,
+    lags: [AtomicU64; LAGS],
     bell: Notify,
+}
+
+impl Default for InboxState {
+    fn default() -> Self {
+        Self {
+            consumed: AtomicU64::default(),
+            duplicates: AtomicU64::default(),
+            parked: AtomicU64::default(),
+            lags: array::from_fn(|_| AtomicU64::default()),
+            bell: Notify::default(),
+        }
+    }
 }
 
 impl InboxState {
@@ -27,6 +46,18 @@ impl InboxState {
     /// Events parked since the start, those queued behind another among them.
     pub fn parked(&self) -> u64 {
         self.parked.load(Ordering::Relaxed)
+    }
+
+    /// Handled events by the time from the event to the commit of its handling, since the start.
+    pub fn lags(&self) -> Vec<u64> {
+        self.lags.iter().map(|bucket| bucket.load(Ordering::Relaxed)).collect()
+    }
+
+    /// Notes how long after the event its handling was committed.
+    pub(super) fn lagged(&self, milliseconds: i64) {
+        let milliseconds = milliseconds.max(1) as f64;
+        let bucket = ((milliseconds.log2() * 4.0).ceil() as usize).min(LAGS - 1);
+        self.lags[bucket].fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn count(&self, consumed: usize, duplicates: usize, parked: usize) {

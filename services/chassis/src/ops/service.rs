@@ -59,8 +59,8 @@ impl OpsService for Ops {
             dead: statistics.dead,
             rss_bytes: telemetry::resident_bytes(),
             start_time: Some(clock::to_proto(self.started)),
-            commands: 0,
             process_id: i64::from(std::process::id()),
+            lag_buckets: self.db.inbox().lags().into_iter().map(count).collect(),
         }))
     }
 
