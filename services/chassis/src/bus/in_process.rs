@@ -125,11 +125,6 @@ impl InProcess {
             services.iter().map(|s| ((*s).to_owned(), (0..groups).map(|_| queue()).collect())).collect();
         Self(Arc::new(Inner { catalogue, groups, queues }))
     }
-
-    /// Events handed over and not acknowledged yet, counted once per consuming service.
-    pub fn in_flight(&self) -> usize {
-        self.0.queues.values().flatten().map(|q| q.lock().items.len()).sum()
-    }
 }
 
 #[async_trait]

@@ -10,7 +10,7 @@ use std::{
 use futures::FutureExt;
 
 use super::{
-    AggregateStore, Change, Decide, Decision,
+    AggregateStore, Change, Commands, Decision,
     executor::{Job, Outcome, Target},
     idempotency::{self, Answer, Key, Stored},
 };
@@ -168,7 +168,7 @@ pub(super) async fn apply<S: AggregateStore>(
     store: &S,
     tx: &mut Tx<'_>,
     by: &Caller,
-    commands: Vec<(S::Id, Box<dyn Decide<S::Aggregate>>)>,
+    commands: Commands<S>,
 ) -> Result<Vec<S::Aggregate>> {
     let mut ids: Vec<S::Id> = commands.iter().map(|(id, _)| *id).collect();
     ids.sort_unstable();

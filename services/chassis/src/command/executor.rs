@@ -13,7 +13,7 @@ use std::{
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::{AggregateStore, Decide, Decision, Meta, batch};
+use super::{AggregateStore, Commands, Decide, Decision, Meta, batch};
 use crate::{
     Error, Result, Timestamp,
     auth::Caller,
@@ -197,7 +197,7 @@ impl<S: AggregateStore> Executor<S> {
         &self,
         tx: &mut Tx<'_>,
         by: &Caller,
-        commands: Vec<(S::Id, Box<dyn Decide<S::Aggregate>>)>,
+        commands: Commands<S>,
     ) -> Result<Vec<S::Aggregate>> {
         batch::apply(&*self.0.store, tx, by, commands).await
     }
@@ -225,5 +225,6 @@ async fn write<S: AggregateStore>(
     while queue.recv_many(&mut jobs, most).await > 0 {
         let done = batch::run(&db, &*store, std::mem::take(&mut jobs)).await;
         committed.fetch_add(done, Ordering::Relaxed);
+        db.count_commands(done);
     }
 }

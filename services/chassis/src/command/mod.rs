@@ -73,6 +73,9 @@ impl<A, T: Decide<A> + ?Sized> Decide<A> for Box<T> {
     }
 }
 
+/// Commands for [`Executor::apply`]: the aggregate's id and what to do to it, in order.
+pub type Commands<S> = Vec<(<S as AggregateStore>::Id, Box<dyn Decide<<S as AggregateStore>::Aggregate>>)>;
+
 /// The new aggregate and the events that tell of it, in order.
 #[derive(Debug, Clone)]
 pub struct Decision<A> {

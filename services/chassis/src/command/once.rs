@@ -41,7 +41,10 @@ where
         })
         .await;
     match outcome {
-        Ok(answer) => Ok(answer),
+        Ok(answer) => {
+            db.count_commands(1);
+            Ok(answer)
+        }
         // The same request may have been carried out meanwhile, by another replica or in a commit whose
         // confirmation was lost.
         Err(error) => match answered(db, &key, &meta).await {

@@ -12,7 +12,7 @@ use std::{
 use chassis::{
     bus::{EventBus, Faults, InProcess, RabbitConfig, RabbitMq},
     embedded::rabbitmq,
-    event::Catalogue,
+    event::{Catalogue, Event},
     outbox::RelayConfig,
 };
 use tokio::sync::{Mutex, OnceCell, mpsc};
@@ -141,6 +141,34 @@ async fn a_message_no_queue_takes_is_not_confirmed() {
         tokio::time::timeout(Duration::from_secs(10), confirmed.recv()).await.expect("in time").unwrap();
     assert!(!one.taken);
     bus.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_event_of_the_catalogue_finds_its_queues() {
+    let url = amqp().await;
+    let _logs = world(PRODUCER).await;
+    for attempt in 0..2 {
+        let bus = RabbitMq::new(&url, "catalogue", RabbitConfig::default()).unwrap();
+        let started = std::time::Instant::now();
+        bus.check().await.unwrap();
+        tracing::info!(attempt, elapsed_ms = started.elapsed().as_millis(), "the whole topology is declared");
+        let (sender, mut confirmed) = mpsc::unbounded_channel();
+        let mut events = Vec::new();
+        for (seq, kind) in (0..).zip(chassis::event::catalogue().types()) {
+            events.push((seq, Event { r#type: kind.name.clone(), ..event(id(), 1, 1) }));
+        }
+        let count = events.len();
+        assert!(count > 0, "the protos declare events");
+        bus.publish(events, &sender).await.unwrap();
+        for _ in 0..count {
+            let one = tokio::time::timeout(Duration::from_secs(10), confirmed.recv())
+                .await
+                .expect("in time")
+                .unwrap();
+            assert!(one.taken);
+        }
+        bus.close().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -61,7 +61,7 @@ pub static CATALOGUE: LazyLock<Arc<Catalogue>> = LazyLock::new(|| {
     Arc::new(Catalogue::new(&[PRODUCER, LEDGER], [("test.v1.Counted", "id", vec![LEDGER.to_owned()])]))
 });
 
-const TABLES: &str = "CREATE TABLE counter (id uuid PRIMARY KEY, value bigint NOT NULL CHECK (value < 1000000), \
+pub const TABLES: &str = "CREATE TABLE counter (id uuid PRIMARY KEY, value bigint NOT NULL CHECK (value < 1000000), \
      version bigint NOT NULL); \
      CREATE TABLE effect (n bigint GENERATED ALWAYS AS IDENTITY, event_id uuid NOT NULL, key uuid NOT NULL, \
      version bigint NOT NULL)";

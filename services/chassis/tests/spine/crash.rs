@@ -1,18 +1,27 @@
 //! The process is aborted at every seam between commit and acknowledgement, again and again, in a process of its own
 //! (this test binary, started as its own child); what was acknowledged must arrive once, in order.
 
-use std::{process::Stdio, sync::Arc, time::Duration};
+use std::{
+    process::Stdio,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use chassis::{
-    Clock,
+    Clock, Error,
     bus::{EventBus, InProcess},
     command::Target,
     config::DbConfig,
     crash::SEAMS,
     crypto::Crypto,
     db::{Db, Setup},
+    embedded::postgres::{self, Postgres},
     outbox::{GateConfig, RelayConfig},
 };
+use diesel_async::SimpleAsyncConnection;
 use secrecy::SecretString;
 use uuid::Uuid;
 
@@ -116,6 +125,65 @@ async fn survives(amqp: Option<&str>, nths: &[u32]) {
     }
     assert_eq!(world.number("SELECT count(*) FROM parked_events").await, 0);
     assert_eq!(world.number("SELECT sum(version) FROM counter").await, i64::try_from(KEYS).unwrap() * target);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killing_postgresql_under_load_loses_and_doubles_nothing() {
+    let mut server = Postgres::start(postgres::Options::throw_away(true)).await.unwrap();
+    server.create_database("spine", None).await.unwrap();
+    let url = server.url("spine");
+    let (producer, ledger) = (connect(&url, PRODUCER).await, connect(&url, LEDGER).await);
+    producer.migrate(chassis::db::CHASSIS_MIGRATIONS).await.unwrap();
+    producer.conn().await.unwrap().batch_execute(TABLES).await.unwrap();
+    let bus: Arc<dyn EventBus> = Arc::new(InProcess::with(CATALOGUE.clone(), &[LEDGER], 2, None));
+    let relay = run_relay(&producer, bus.clone(), RelayConfig::default());
+    let runner = run_ledger(&ledger, bus.clone(), Arc::default());
+
+    // Every client counts on its own counter, and repeats a request until it is answered.
+    let executor = executor(&producer);
+    let stop = Arc::new(AtomicBool::new(false));
+    let clients: Vec<_> = (1..=KEYS)
+        .map(|n| {
+            let (executor, stop, key) = (executor.clone(), stop.clone(), Uuid::from_u128(n));
+            tokio::spawn(async move {
+                let mut version = 0;
+                while !stop.load(Ordering::Relaxed) {
+                    version += 1;
+                    let wanted = if version == 1 { Target::New } else { Target::Existing };
+                    let request = id();
+                    loop {
+                        match add_as(&executor, &caller(), request, wanted, Add { id: key, by: 1 }).await {
+                            Ok(answer) => break assert_eq!(answer.value, version),
+                            Err(Error::Unavailable { .. } | Error::Exhausted { .. }) => {
+                                tokio::task::yield_now().await
+                            }
+                            Err(other) => panic!("{}", other.chain()),
+                        }
+                    }
+                }
+                version
+            })
+        })
+        .collect();
+    for _ in 0..3 {
+        let before = executor.committed();
+        until("commands flow", async || executor.committed() > before + 500).await;
+        server.kill9().await.unwrap();
+        server.restart().await.unwrap();
+    }
+    let before = executor.committed();
+    until("commands flow again", async || executor.committed() > before + 500).await;
+    stop.store(true, Ordering::Relaxed);
+    let versions = futures::future::try_join_all(clients).await.unwrap();
+    until("the outbox drains", async || number(&producer, "SELECT count(*) FROM outbox").await == 0).await;
+    let done = effects(&ledger).await;
+    for (n, version) in (1..=KEYS).zip(&versions) {
+        assert_eq!(done[&Uuid::from_u128(n)], (1..=*version).collect::<Vec<_>>());
+    }
+    assert_eq!(number(&ledger, "SELECT count(*) FROM parked_events").await, 0);
+    relay.stop().await;
+    runner.stop().await;
+    server.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,11 +1,12 @@
-//! What must exist in the broker before the first publish: one topic exchange, and for every service a few quorum
-//! queues, each bound to a run of partitions for the types the service declared. All of it comes from the event
-//! catalogue, and every process declares all of it, so that no event is confirmed before its consumers have a queue.
-//! Nothing here was removed in RabbitMQ 4.
+//! What must exist in the broker before the first publish: one topic exchange for all events, behind it one for every
+//! service, bound for the types the service declared, and behind that a few quorum queues, each bound to a run of
+//! partitions. (A binding per queue, partition and type would come to the same but be seven times as many, and take
+//! seconds to declare.) All of it comes from the event catalogue, and every process declares all of it, so that no
+//! event is confirmed before its consumers have a queue. Nothing here was removed in RabbitMQ 4.
 
 use lapin::{
     Channel, ExchangeKind,
-    options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions},
+    options::{ExchangeBindOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions},
     types::{AMQPValue, FieldTable, ShortString},
 };
 
@@ -38,57 +39,70 @@ pub(super) fn short(text: &str) -> ShortString {
     ShortString::from(&text[..end])
 }
 
-/// One binding: queue and routing pattern.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Binding {
-    pub queue: ShortString,
-    pub pattern: ShortString,
+/// The exchange behind which a service's queues are.
+fn exchange_of(service: &str) -> ShortString {
+    short(&format!("{EXCHANGE}.{service}"))
 }
 
-/// Every binding, those of the service that consumes everything last: an event is only routable, and so only
-/// confirmed, when all bindings before are there.
-pub(super) fn bindings(catalogue: &Catalogue, groups: u8) -> Vec<Binding> {
-    let mut some = Vec::new();
+/// One binding: from an exchange, by a pattern, to an exchange or a queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Binding {
+    from: ShortString,
+    pattern: ShortString,
+    to: ShortString,
+    to_queue: bool,
+}
+
+/// Every binding in the order of declaration. Queues come before what leads to them, and the service that consumes
+/// everything comes last: an event is only routable, and so only confirmed, when all bindings before are there.
+fn bindings(catalogue: &Catalogue, groups: u8) -> Vec<Binding> {
     let mut all = Vec::new();
-    for service in catalogue.services() {
+    let (everything, some): (Vec<&String>, Vec<&String>) =
+        catalogue.services().iter().partition(|service| catalogue.consumes_everything(service));
+    for service in some.into_iter().chain(everything) {
+        let exchange = exchange_of(service);
         for partition in 0..PARTITIONS {
-            let queue = queue(service, group(partition, groups));
-            if catalogue.consumes_everything(service) {
-                all.push(Binding { queue, pattern: short(&format!("p{partition:02}.#")) });
-                continue;
-            }
-            for event in catalogue.consumed_by(service) {
-                some.push(Binding {
-                    queue: queue.clone(),
-                    pattern: short(&format!("p{partition:02}.{}", event.name)),
-                });
-            }
+            let (pattern, to) =
+                (short(&format!("p{partition:02}.#")), queue(service, group(partition, groups)));
+            all.push(Binding { from: exchange.clone(), pattern, to, to_queue: true });
+        }
+        let patterns = if catalogue.consumes_everything(service) {
+            vec![short("#")]
+        } else {
+            catalogue.consumed_by(service).iter().map(|event| short(&format!("*.{}", event.name))).collect()
+        };
+        for pattern in patterns {
+            all.push(Binding { from: short(EXCHANGE), pattern, to: exchange.clone(), to_queue: false });
         }
     }
-    some.extend(all);
-    some
+    all
 }
 
 /// Declares everything. Repeating it changes nothing.
 pub(super) async fn declare(channel: &Channel, catalogue: &Catalogue, groups: u8) -> lapin::Result<()> {
-    let durable = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
-    channel.exchange_declare(short(EXCHANGE), ExchangeKind::Topic, durable, FieldTable::default()).await?;
+    let exchange = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
+    channel.exchange_declare(short(EXCHANGE), ExchangeKind::Topic, exchange, FieldTable::default()).await?;
     for service in catalogue.services() {
+        channel
+            .exchange_declare(exchange_of(service), ExchangeKind::Topic, exchange, FieldTable::default())
+            .await?;
         for group in 0..groups {
             let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
             channel.queue_declare(queue(service, group), durable, queue_arguments()).await?;
         }
     }
-    let mut bindings = bindings(catalogue, groups);
-    let last = bindings.pop();
-    let without_answer = QueueBindOptions { nowait: true };
-    for Binding { queue, pattern } in bindings {
-        channel.queue_bind(queue, short(EXCHANGE), pattern, without_answer, FieldTable::default()).await?;
-    }
-    if let Some(Binding { queue, pattern }) = last {
-        // The answer to the last says that all are there: a channel works in order.
-        let with_answer = QueueBindOptions { nowait: false };
-        channel.queue_bind(queue, short(EXCHANGE), pattern, with_answer, FieldTable::default()).await?;
+    let bindings = bindings(catalogue, groups);
+    let last = bindings.len().saturating_sub(1);
+    for (index, Binding { from, pattern, to, to_queue }) in bindings.into_iter().enumerate() {
+        // Only the last is answered, and says that all are there: a channel works in order.
+        let nowait = index < last;
+        if to_queue {
+            channel.queue_bind(to, from, pattern, QueueBindOptions { nowait }, FieldTable::default()).await?;
+        } else {
+            channel
+                .exchange_bind(to, from, pattern, ExchangeBindOptions { nowait }, FieldTable::default())
+                .await?;
+        }
     }
     Ok(())
 }
@@ -104,20 +118,21 @@ fn queue_arguments() -> FieldTable {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::SERVICES;
 
     #[test]
-    fn each_partition_of_a_type_has_one_queue_per_consumer() {
-        let catalogue = Catalogue::new(&SERVICES, [("t.A", "id", vec!["staffing".to_owned()])]);
+    fn each_partition_has_one_queue_per_service_and_each_type_its_consumers() {
+        let catalogue =
+            Catalogue::new(&["analytics", "staffing"], [("t.A", "id", vec!["staffing".to_owned()])]);
         let all = bindings(&catalogue, 4);
-        assert_eq!(all.len(), 128);
-        assert!(all[..64].iter().all(|b| b.queue.as_str().starts_with("staffing.g")));
-        assert!(
-            all[64..].iter().all(|b| b.queue.as_str().starts_with("analytics.g")),
-            "analytics comes last"
+        let text: Vec<String> = all.iter().map(|b| format!("{} {} {}", b.from, b.pattern, b.to)).collect();
+        assert_eq!(text.len(), 2 * 65);
+        assert_eq!(text[0], "jianghan.events.staffing p00.# staffing.g0");
+        assert_eq!(text[63], "jianghan.events.staffing p63.# staffing.g3");
+        assert_eq!(text[64], "jianghan.events *.t.A jianghan.events.staffing");
+        assert_eq!(text[65], "jianghan.events.analytics p00.# analytics.g0");
+        assert_eq!(
+            text[129], "jianghan.events # jianghan.events.analytics",
+            "what makes events routable comes last"
         );
-        assert_eq!((all[0].queue.as_str(), all[0].pattern.as_str()), ("staffing.g0", "p00.t.A"));
-        assert_eq!((all[63].queue.as_str(), all[63].pattern.as_str()), ("staffing.g3", "p63.t.A"));
-        assert_eq!((all[127].queue.as_str(), all[127].pattern.as_str()), ("analytics.g3", "p63.#"));
     }
 }
