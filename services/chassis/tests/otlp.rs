@@ -11,7 +11,6 @@ use async_trait::async_trait;
 use chassis::{
     Built, Context, Result, Service,
     auth::Role,
-
     clock::new_id,
     config::TelemetryConfig,
     db::Tx,
@@ -56,7 +55,7 @@ impl TraceService for Receiver {
     ) -> std::result::Result<Response<ExportTraceServiceResponse>, Status> {
         let spans = request.into_inner().resource_spans.into_iter().flat_map(|r| r.scope_spans);
         self.spans.lock().unwrap().extend(spans.flat_map(|scope| scope.spans));
-        Ok(Response::default())
+        Ok(Response::new(ExportTraceServiceResponse::default()))
     }
 }
 
@@ -68,12 +67,14 @@ impl MetricsService for Receiver {
     ) -> std::result::Result<Response<ExportMetricsServiceResponse>, Status> {
         let scopes = request.into_inner().resource_metrics.into_iter().flat_map(|r| r.scope_metrics);
         for metric in scopes.flat_map(|scope| scope.metrics) {
-            if let ("rpc.server.call.duration", Some(Data::Histogram(histogram))) = (metric.name.as_str(), metric.data) {
+            if let ("rpc.server.call.duration", Some(Data::Histogram(histogram))) =
+                (metric.name.as_str(), metric.data)
+            {
                 let mut calls = self.calls.lock().unwrap();
                 calls.extend(histogram.data_points.into_iter().map(|point| point.attributes));
             }
         }
-        Ok(Response::default())
+        Ok(Response::new(ExportMetricsServiceResponse::default()))
     }
 }
 
@@ -160,8 +161,6 @@ async fn spans_and_metrics_arrive_at_a_receiver() {
     let onward = emitted[0].traceparent.clone().expect("the follow-up carries the trace");
     assert!(onward.contains(trace), "{onward}");
 
-
-
     service.stop().await;
     tokio::time::timeout(Duration::from_secs(20), telemetry.flush()).await.unwrap();
 
@@ -173,7 +172,11 @@ async fn spans_and_metrics_arrive_at_a_receiver() {
     assert_eq!(hex(&rpc.parent_span_id), "00f067aa0ba902b7");
     assert_eq!(text(&rpc.attributes, "rpc.response.status_code").as_deref(), Some("OK"));
     assert!(
-        onward.contains(&hex(&spans.iter().find(|s| s.name != rpc.name && hex(&s.trace_id) == trace).expect("a span of the handling").span_id)),
+        onward.contains(&hex(&spans
+            .iter()
+            .find(|s| s.name != rpc.name && hex(&s.trace_id) == trace)
+            .expect("a span of the handling")
+            .span_id)),
         "the follow-up's parent is the handling's span"
     );
     let calls = receiver.calls.lock().unwrap().clone();

@@ -7,7 +7,14 @@ mod migrate;
 pub mod purge;
 mod tx;
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use diesel_async::{
     AnsiTransactionManager, AsyncPgConnection, TransactionManager,
@@ -49,6 +56,7 @@ struct Inner {
     outbox: Arc<OutboxState>,
     inbox: Arc<InboxState>,
     gate: Gate,
+    commands: AtomicU64,
 }
 
 /// What a database handle carries besides its connections.
@@ -120,6 +128,7 @@ impl Db {
             outbox,
             inbox: Arc::default(),
             gate,
+            commands: AtomicU64::new(0),
         })))
     }
 
@@ -210,6 +219,15 @@ impl Db {
     /// Admission of commands.
     pub fn gate(&self) -> &Gate {
         &self.0.gate
+    }
+
+    /// Commands committed since the process started.
+    pub fn commands(&self) -> u64 {
+        AtomicU64::load(&self.0.commands, Ordering::Relaxed)
+    }
+
+    pub(crate) fn count_commands(&self, committed: u64) {
+        self.0.commands.fetch_add(committed, Ordering::Relaxed);
     }
 
     pub(crate) fn crypto(&self) -> &Crypto {
