@@ -1,14 +1,9 @@
 //! The operator's binary: runs the suite, or one service of it, and works on a running one.
 
-mod bench;
-mod commands;
-mod reconcile;
-mod simulate;
-mod suite;
-
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use jianghan::{bench, commands};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -41,6 +36,9 @@ enum Command {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    if let Command::Serve(args) = cli.command {
+        return commands::serve::run(&args); // a service brings its own runtime
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -51,7 +49,7 @@ fn main() -> ExitCode {
     let result = runtime.block_on(async {
         match cli.command {
             Command::Up(args) => commands::up::run(args).await,
-            Command::Serve(args) => commands::serve::run(args).await,
+            Command::Serve(args) => Ok(commands::serve::run(&args)),
             Command::Migrate(args) => commands::serve::migrate(args).await,
             Command::Simulate(args) => commands::simulate::run(args).await,
             Command::Reconcile(args) => commands::reconcile::run(args).await,

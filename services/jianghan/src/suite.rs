@@ -62,7 +62,7 @@ impl Addresses {
 
     /// Replaces what `JIANGHAN_ADDR_<SERVICE>` names in the environment.
     pub fn with_environment(mut self) -> Self {
-        let mut take = |name: &str, slot: &mut String| {
+        let take = |name: &str, slot: &mut String| {
             if let Ok(value) = std::env::var(name) {
                 *slot = value;
             }

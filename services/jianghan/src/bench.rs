@@ -1,0 +1,1 @@
+//! `jianghan bench`: measures a running shape. `infra/bench` calls it.

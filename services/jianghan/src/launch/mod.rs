@@ -1,0 +1,386 @@
+//! Launching the suite: the servers it needs, its databases, its seed, and then all five services and the gateway, in
+//! one process on the in-process bus or each in a process of its own on RabbitMQ. Nothing else differs.
+
+mod process;
+mod seed;
+
+use std::{
+    collections::BTreeMap,
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail};
+use chassis::{
+    Running, Wiring,
+    bus::{EventBus, Faults, InProcess},
+    config::ServiceConfig,
+    crypto::Crypto,
+    embedded::{Postgres, RabbitMq, postgres, rabbitmq},
+    grpc,
+};
+use secrecy::SecretString;
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+
+pub use self::{process::Process, seed::SeedScope};
+use crate::{
+    commands::serve,
+    suite::{AccountsFile, Addresses, SERVICES, Suite},
+};
+
+/// How the parts of the suite run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Shape {
+    /// One process, the in-process bus.
+    AllInOne,
+    /// A process per service, RabbitMQ.
+    Distributed,
+}
+
+/// What to launch.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    /// The shape.
+    pub shape: Shape,
+    /// Folder of databases, keys and accounts.
+    pub dir: PathBuf,
+    /// Port of the gateway; the services' gRPC ports are 21 … 25 above it. 0 takes free ones.
+    pub port: u16,
+    /// Seeded faults of the in-process bus, for tests.
+    pub faults: Option<u64>,
+    /// Whose accounts are seeded.
+    pub seed: SeedScope,
+    /// Whether the servers' data may be thrown away (tests); the folder then only holds keys and accounts.
+    pub throw_away: bool,
+    /// The binary that runs single services in the distributed shape.
+    pub binary: PathBuf,
+    /// More environment for the services' processes in the distributed shape.
+    pub environment: Vec<(String, String)>,
+}
+
+/// A suite that runs.
+pub struct Launched {
+    /// Where it listens.
+    pub addresses: Addresses,
+    /// Who can sign in.
+    pub accounts: AccountsFile,
+    /// The accounts file.
+    pub accounts_path: PathBuf,
+    /// The master key file.
+    pub key_path: PathBuf,
+    /// Whether this start found no data and seeded.
+    pub fresh: bool,
+    /// The private PostgreSQL, unless a server of the operator's is used.
+    pub postgres: Option<Postgres>,
+    /// The private RabbitMQ, in the distributed shape.
+    pub rabbit: Option<RabbitMq>,
+    parts: Parts,
+}
+
+enum Parts {
+    Here { services: Vec<Running>, bus: Arc<dyn EventBus>, gateway: JoinHandle<Result<()>>, stop: CancellationToken },
+    Processes(Vec<Process>),
+}
+
+impl Launch {
+    /// Starts everything and gives back once the services answer and have learnt the topology. `told` hears what is
+    /// being done.
+    ///
+    /// # Errors
+    /// One sentence that says what to install, which variable to set, or what failed.
+    pub async fn start(self, told: impl Fn(&str)) -> Result<Launched> {
+        std::fs::create_dir_all(&self.dir).with_context(|| format!("cannot make the folder {}", self.dir.display()))?;
+        told("数据库 database");
+        let (postgres, database_url) = self.postgres().await?;
+        let (rabbit, amqp_url) = match self.shape {
+            Shape::AllInOne => (None, None),
+            Shape::Distributed => {
+                told("消息队列 message broker");
+                self.rabbit().await?
+            }
+        };
+        let key_path = self.dir.join("jianghan.key");
+        let crypto = Crypto::load_or_create(&key_path)?;
+
+        let mut listeners = BTreeMap::new();
+        let mut addresses = BTreeMap::new();
+        for (offset, service) in (21..).zip(SERVICES) {
+            let port = if self.port == 0 { 0 } else { self.port + offset };
+            let (listener, at) = grpc::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await?;
+            addresses.insert(service.to_owned(), format!("http://{at}"));
+            listeners.insert(service, listener);
+        }
+        let http = TcpListener::bind((Ipv4Addr::LOCALHOST, self.port)).await;
+        let http = http.with_context(|| format!("port {} is taken; choose another with --port", self.port))?;
+        let gateway_at = http.local_addr().context("the gateway's address")?;
+
+        let mut configs = BTreeMap::new();
+        for service in SERVICES {
+            configs.insert(service, self.config(service, &database_url, &key_path, &addresses)?);
+        }
+        told("表结构和种子数据 schema and seed");
+        for service in SERVICES {
+            let database = service.replace('-', "_");
+            let maintenance = database_url.replace("{service}", "postgres");
+            postgres::create_database(&maintenance, &database, None).await?;
+            serve::apply(service, &configs[service], &crypto).await?;
+        }
+        let address = |service: &str| addresses[service].clone();
+        let book = Addresses {
+            identity: address("identity"),
+            case_routing: address("case-routing"),
+            staffing: address("staffing"),
+            volunteer_matching: address("volunteer-matching"),
+            analytics: address("analytics"),
+            gateway: format!("http://{gateway_at}"),
+        };
+        let accounts_path = self.dir.join("accounts.json");
+        let identity_db = serve::apply("identity", &configs["identity"], &crypto).await?;
+        let fresh = seed::seed(&identity_db, &crypto, &accounts_path, &book, &self.seed).await?;
+        drop(identity_db);
+        let accounts = seed::with_addresses(&accounts_path, &book)?;
+
+        told("服务 services");
+        let gateway = gateway::Config {
+            listen: gateway_at,
+            public_url: std::env::var("JIANGHAN_PUBLIC_URL").unwrap_or_else(|_| format!("http://{gateway_at}")),
+            key_file: key_path.display().to_string(),
+            addresses: addresses.clone(),
+        };
+        let parts = match self.shape {
+            Shape::AllInOne => self.here(configs, listeners, gateway, http).await?,
+            Shape::Distributed => {
+                drop((listeners, http)); // the processes bind the same ports themselves
+                let amqp = amqp_url.context("the distributed shape needs a broker")?;
+                self.processes(&book, &database_url, &amqp, &key_path).await?
+            }
+        };
+        let launched =
+            Launched { addresses: book, accounts, accounts_path, key_path, fresh, postgres, rabbit, parts };
+        told("等待各服务就绪 waiting for the services to learn the topology");
+        launched.settled().await?;
+        Ok(launched)
+    }
+
+    async fn postgres(&self) -> Result<(Option<Postgres>, String)> {
+        if !self.throw_away
+            && let Ok(url) = std::env::var("JIANGHAN_DATABASE_URL")
+        {
+            if !url.contains("{service}") {
+                bail!("JIANGHAN_DATABASE_URL must hold {{service}} where the database's name goes");
+            }
+            return Ok((None, url));
+        }
+        let options = if self.throw_away {
+            postgres::Options::throw_away(true)
+        } else {
+            postgres::Options::lasting(self.dir.join("postgres"))
+        };
+        let server = Postgres::start(options).await?;
+        let url = server.url_template();
+        Ok((Some(server), url))
+    }
+
+    async fn rabbit(&self) -> Result<(Option<RabbitMq>, Option<String>)> {
+        if !self.throw_away
+            && let Ok(url) = std::env::var("JIANGHAN_AMQP_URL")
+        {
+            return Ok((None, Some(url)));
+        }
+        let options = if self.throw_away {
+            rabbitmq::Options::throw_away(0)
+        } else {
+            rabbitmq::Options::lasting(self.dir.join("rabbitmq"))
+        };
+        let server = RabbitMq::start(options).await?;
+        let url = server.url("/");
+        Ok((Some(server), Some(url)))
+    }
+
+    fn config(
+        &self,
+        service: &str,
+        database_url: &str,
+        key: &Path,
+        addresses: &BTreeMap<String, String>,
+    ) -> Result<ServiceConfig> {
+        let mut config = ServiceConfig::load(service)?;
+        config.database.url = SecretString::from(database_url.to_owned());
+        config.database.url = config.database.for_service(service);
+        config.key_file = key.to_owned();
+        config.allow_time_travel = true; // an evaluation: the simulator moves domain time
+        config.addresses = addresses.clone();
+        Ok(config)
+    }
+
+    async fn here(
+        &self,
+        mut configs: BTreeMap<&'static str, ServiceConfig>,
+        mut listeners: BTreeMap<&'static str, TcpListener>,
+        gateway: gateway::Config,
+        http: TcpListener,
+    ) -> Result<Parts> {
+        const GROUPS: u8 = 2;
+        let bus: Arc<dyn EventBus> = match self.faults {
+            Some(seed) => Arc::new(InProcess::faulty(&SERVICES, GROUPS, Faults::seeded(seed))),
+            None => Arc::new(InProcess::new(&SERVICES, GROUPS)),
+        };
+        let mut services = Vec::new();
+        for service in SERVICES {
+            let (Some(config), listener) = (configs.remove(service), listeners.remove(service)) else {
+                bail!("{service} is not configured");
+            };
+            let wiring = Wiring { listener, take_over: true, ..Wiring::new(bus.clone()) };
+            let running = match service {
+                "identity" => chassis::start::<identity::App>(config, wiring).await,
+                "case-routing" => chassis::start::<case_routing::App>(config, wiring).await,
+                "staffing" => chassis::start::<staffing::App>(config, wiring).await,
+                "volunteer-matching" => chassis::start::<volunteer_matching::App>(config, wiring).await,
+                _ => chassis::start::<analytics::App>(config, wiring).await,
+            };
+            services.push(running.with_context(|| format!("starting {service}"))?);
+        }
+        let stop = CancellationToken::new();
+        let gateway = tokio::spawn(gateway::serve(gateway, http, stop.clone()));
+        Ok(Parts::Here { services, bus, gateway, stop })
+    }
+
+    async fn processes(&self, book: &Addresses, database: &str, amqp: &str, key: &Path) -> Result<Parts> {
+        let at = |address: &str| address.trim_start_matches("http://").to_owned();
+        let mut common = vec![
+            ("JIANGHAN_DATABASE_URL".to_owned(), database.to_owned()),
+            ("JIANGHAN_AMQP_URL".to_owned(), amqp.to_owned()),
+            ("JIANGHAN_KEY_FILE".to_owned(), key.display().to_string()),
+            ("JIANGHAN_ALLOW_TIME_TRAVEL".to_owned(), "true".to_owned()),
+            ("JIANGHAN_ADDR_IDENTITY".to_owned(), book.identity.clone()),
+            ("JIANGHAN_ADDR_CASE_ROUTING".to_owned(), book.case_routing.clone()),
+            ("JIANGHAN_ADDR_STAFFING".to_owned(), book.staffing.clone()),
+            ("JIANGHAN_ADDR_VOLUNTEER_MATCHING".to_owned(), book.volunteer_matching.clone()),
+            ("JIANGHAN_ADDR_ANALYTICS".to_owned(), book.analytics.clone()),
+        ];
+        common.extend(self.environment.iter().cloned());
+        let listens = [
+            ("identity", "JIANGHAN_LISTEN", at(&book.identity)),
+            ("case-routing", "JIANGHAN_LISTEN", at(&book.case_routing)),
+            ("staffing", "JIANGHAN_LISTEN", at(&book.staffing)),
+            ("volunteer-matching", "JIANGHAN_LISTEN", at(&book.volunteer_matching)),
+            ("analytics", "JIANGHAN_LISTEN", at(&book.analytics)),
+            ("gateway", "JIANGHAN_HTTP_LISTEN", at(&book.gateway)),
+        ];
+        let mut processes = Vec::new();
+        for (service, variable, listen) in listens {
+            let mut environment = common.clone();
+            environment.push((variable.to_owned(), listen));
+            let log = self.dir.join(format!("{service}.log"));
+            processes.push(Process::start(&self.binary, service, environment, log)?);
+        }
+        Ok(Parts::Processes(processes))
+    }
+}
+
+impl Launched {
+    /// Typed clients.
+    ///
+    /// # Errors
+    /// When an address has no acceptable form.
+    pub fn suite(&self) -> Result<Suite> {
+        Suite::new(&self.addresses)
+    }
+
+    /// Waits until every service answers and all seeded events have been taken in.
+    async fn settled(&self) -> Result<()> {
+        let suite = self.suite()?;
+        let operator = crate::simulate::operator(&suite, &self.accounts)?;
+        let deadline = std::time::Instant::now() + Duration::from_secs(90);
+        loop {
+            match crate::reconcile::drain(&suite, &operator, Duration::from_secs(90)).await {
+                Ok(()) => return Ok(()),
+                Err(error) if std::time::Instant::now() > deadline => {
+                    return Err(error.context("the services did not become ready"));
+                }
+                Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+            }
+        }
+    }
+
+    /// Resolves when a part ends that should not: with what it said.
+    ///
+    /// # Errors
+    /// Always: a part that ends is a failure.
+    pub async fn failed(&mut self) -> Result<()> {
+        match &mut self.parts {
+            Parts::Here { services, gateway, .. } => {
+                let ends = services.iter_mut().map(|running| {
+                    let name = running.name;
+                    Box::pin(async move { running.ended().await.with_context(|| format!("{name} ended")) })
+                });
+                tokio::select! {
+                    (result, _, _) = futures::future::select_all(ends) => result?,
+                    result = gateway => result.context("the gateway ended")??,
+                }
+                bail!("a service ended without being told to")
+            }
+            Parts::Processes(processes) => loop {
+                for process in processes.iter_mut() {
+                    if let Some(status) = process.ended()? {
+                        bail!("{} ended with {status}; see {}", process.service, process.log.display());
+                    }
+                }
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            },
+        }
+    }
+
+    /// The processes of the distributed shape; none in the all-in-one.
+    pub fn processes(&mut self) -> &mut [Process] {
+        match &mut self.parts {
+            Parts::Here { .. } => &mut [],
+            Parts::Processes(processes) => processes,
+        }
+    }
+
+    /// Stops everything in order: the edge, the services, the broker, the database. No process is left behind.
+    ///
+    /// # Errors
+    /// The first failure; the rest is stopped all the same.
+    pub async fn stop(mut self) -> Result<()> {
+        let mut first = None;
+        let mut note = |result: Result<()>| {
+            if let (Err(error), None) = (result, &first) {
+                first = Some(error);
+            }
+        };
+        match self.parts {
+            Parts::Here { services, bus, gateway, stop } => {
+                stop.cancel();
+                note(gateway.await.map_err(Into::into).and_then(|result| result));
+                // Together, not one after the other: a consumer that stops first would leave the others' events.
+                for running in &services {
+                    running.tell_to_stop();
+                }
+                for running in services {
+                    note(running.stop().await);
+                }
+                bus.close().await;
+            }
+            Parts::Processes(mut processes) => {
+                for process in &processes {
+                    process.terminate();
+                }
+                for process in &mut processes {
+                    note(process.wait(Duration::from_secs(30)).await);
+                }
+            }
+        }
+        if let Some(rabbit) = &mut self.rabbit {
+            note(rabbit.stop().await);
+        }
+        if let Some(postgres) = &mut self.postgres {
+            note(postgres.stop().await);
+        }
+        first.map_or(Ok(()), Err)
+    }
+}

@@ -1,0 +1,131 @@
+//! A service in a process of its own: started with its environment, its output kept in a log, stopped by its pid.
+
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+/// One running process.
+#[derive(Debug)]
+pub struct Process {
+    /// Name of the service.
+    pub service: &'static str,
+    /// Where its output goes.
+    pub log: PathBuf,
+    binary: PathBuf,
+    environment: Vec<(String, String)>,
+    child: Child,
+}
+
+impl Process {
+    /// Starts `binary serve <service>`.
+    ///
+    /// # Errors
+    /// When the binary or the log cannot be used.
+    pub fn start(
+        binary: &Path,
+        service: &'static str,
+        environment: Vec<(String, String)>,
+        log: PathBuf,
+    ) -> Result<Self> {
+        let child = spawn(binary, service, &environment, &log)?;
+        Ok(Self { service, log, binary: binary.to_owned(), environment, child })
+    }
+
+    /// Pid of the process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// How it ended, if it has.
+    ///
+    /// # Errors
+    /// When the system cannot tell.
+    pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        self.child.try_wait().with_context(|| format!("waiting for {}", self.service))
+    }
+
+    /// Asks it to stop.
+    pub fn terminate(&self) {
+        self.signal(Signal::SIGTERM);
+    }
+
+    /// Kills it at once, as a crash would, and reaps it.
+    ///
+    /// # Errors
+    /// When the system cannot tell how it ended.
+    pub fn kill9(&mut self) -> Result<()> {
+        self.signal(Signal::SIGKILL);
+        self.child.wait().with_context(|| format!("waiting for {}", self.service))?;
+        Ok(())
+    }
+
+    /// Starts it again with the same environment and `more`.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn restart(&mut self, more: &[(String, String)]) -> Result<()> {
+        let mut environment = self.environment.clone();
+        environment.extend(more.iter().cloned());
+        self.child = spawn(&self.binary, self.service, &environment, &self.log)?;
+        Ok(())
+    }
+
+    /// Waits for its end; kills it when that takes too long, which is a failure.
+    ///
+    /// # Errors
+    /// When it had to be killed or ended with another code than 0.
+    pub async fn wait(&mut self, patience: Duration) -> Result<()> {
+        let deadline = Instant::now() + patience;
+        loop {
+            match self.ended()? {
+                Some(status) if status.success() => return Ok(()),
+                Some(status) => bail!("{} ended with {status}; see {}", self.service, self.log.display()),
+                None if Instant::now() > deadline => {
+                    self.kill9()?;
+                    bail!("{} did not stop within {patience:?} and was killed", self.service);
+                }
+                None => tokio::time::sleep(Duration::from_millis(50)).await,
+            }
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Ok(pid) = i32::try_from(self.child.id())
+            && let Err(error) = kill(Pid::from_raw(pid), signal)
+        {
+            tracing::debug!(service = self.service, %error, "the process is gone already");
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if let Ok(None) = self.child.try_wait() {
+            self.signal(Signal::SIGKILL);
+            let _ = self.child.wait(); // reaped or not, nothing more can be done here
+        }
+    }
+}
+
+fn spawn(binary: &Path, service: &str, environment: &[(String, String)], log: &Path) -> Result<Child> {
+    let output = File::options().create(true).append(true).open(log);
+    let output = output.with_context(|| format!("cannot write {}", log.display()))?;
+    let errors = output.try_clone().context("the log")?;
+    Command::new(binary)
+        .args(["serve", service])
+        .envs(environment.iter().map(|(name, value)| (name, value)))
+        .stdin(Stdio::null())
+        .stdout(output)
+        .stderr(errors)
+        .spawn()
+        .with_context(|| format!("cannot run {}", binary.display()))
+}

@@ -1,0 +1,9 @@
+//! What the operator's binary is made of: launching the suite in either shape, playing requests against a running
+//! one, comparing what its services hold, and measuring it. It reaches services over gRPC only, except to start them.
+
+pub mod bench;
+pub mod commands;
+pub mod launch;
+pub mod reconcile;
+pub mod simulate;
+pub mod suite;
