@@ -39,12 +39,12 @@ use crate::{
 /// Consumes case-routing's and identity's events.
 pub struct Events {
     topology: Arc<Shared>,
-    partners: Partners,
+    partners: Arc<Partners>,
 }
 
 impl Events {
-    /// Ranks by the present topology; skills of new volunteers come from the partners' list.
-    pub fn new(topology: Arc<Shared>, partners: Partners) -> Self {
+    /// Ranks by the present topology; skills that volunteers did not tell come from the partners' list.
+    pub fn new(topology: Arc<Shared>, partners: Arc<Partners>) -> Self {
         Self { topology, partners }
     }
 }
@@ -59,9 +59,11 @@ struct Batch {
 #[async_trait]
 impl Consumer for Events {
     async fn handle(&self, tx: &mut Tx<'_>, events: &[Event]) -> Result<()> {
-        let ids: Vec<_> = events.iter().map(offer_of).collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
+        let ids: Vec<_> =
+            events.iter().map(offer_of).collect::<Result<Vec<_>>>()?.into_iter().flatten().collect();
         let before = OfferStore.load(tx.conn, &ids).await?;
-        let mut batch = Batch { after: before.iter().map(|(id, offer)| (*id, offer.clone())).collect(), before };
+        let mut batch =
+            Batch { after: before.iter().map(|(id, offer)| (*id, offer.clone())).collect(), before };
         for event in events {
             tx.caused_by(event);
             self.one(tx, event, &mut batch).await?;
@@ -101,7 +103,7 @@ fn offer_of(event: &Event) -> Result<Option<OfferId>> {
 impl Events {
     async fn one(&self, tx: &mut Tx<'_>, event: &Event, batch: &mut Batch) -> Result<()> {
         if event.is::<RoleGranted>() {
-            return self.on_role_granted(tx, &event.decode()?).await;
+            return on_role_granted(tx, &event.decode()?).await;
         }
         if event.is::<RoleRevoked>() {
             return on_role_revoked(tx, &event.decode()?).await;
@@ -142,10 +144,12 @@ impl Events {
         let place_unit_id = facts.place_unit_id.parse().ok();
         let topology = self.topology.load();
         let path = place_unit_id.and_then(|unit| topology.path(unit));
-        let volunteers = volunteers::active_of(tx.conn, &[org_id]).await?;
-        let candidates = rank(&volunteers, &offered.skill_codes, path.as_deref().unwrap_or_default(), |home| {
-            topology.path(home).map(|path| path.to_vec()).unwrap_or_default()
-        });
+        let mut volunteers = volunteers::active_of(tx.conn, &[org_id]).await?;
+        self.partners.stand_in(&topology, &mut volunteers);
+        let candidates =
+            rank(&volunteers, &offered.skill_codes, path.as_deref().unwrap_or_default(), |home| {
+                topology.path(home).map(|path| path.to_vec()).unwrap_or_default()
+            });
         let due = offered.offer_due_time.as_ref().and_then(chassis::clock::from_proto);
         let offer = Offer {
             id,
@@ -169,35 +173,31 @@ impl Events {
         batch.after.insert(id, offer);
         Ok(())
     }
+}
 
-    async fn on_role_granted(&self, tx: &mut Tx<'_>, granted: &RoleGranted) -> Result<()> {
-        if granted.role() != Role::Volunteer {
-            return Ok(());
-        }
-        let person_id = parse("person_id", &granted.person_id)?;
-        let org_id = parse("org_id", &granted.org_id)?;
-        let topology = self.topology.load();
-        let code = topology.org(org_id).map(|org| org.code.clone()).unwrap_or_default();
-        let volunteer = Volunteer {
-            id: VolunteerId(chassis::clock::new_id()),
-            person_id,
-            volunteer_ref: granted.person_ref.clone(),
-            org_id,
-            home_unit_id: granted.unit_id.parse().ok(),
-            skill_codes: self.partners.skills_of(&code, person_id),
-            state: VolunteerState::Active,
-            locked_minutes: 0,
-            open_offers: 0,
-        };
-        volunteers::learn(tx.conn, &[volunteer], tx.now).await
+async fn on_role_granted(tx: &mut Tx<'_>, granted: &RoleGranted) -> Result<()> {
+    if granted.role() != Role::Volunteer {
+        return Ok(());
     }
+    let volunteer = Volunteer {
+        id: VolunteerId(chassis::clock::new_id()),
+        person_id: parse("person_id", &granted.person_id)?,
+        volunteer_ref: granted.person_ref.clone(),
+        org_id: parse("org_id", &granted.org_id)?,
+        home_unit_id: granted.unit_id.parse().ok(),
+        skill_codes: None,
+        state: VolunteerState::Active,
+        locked_minutes: 0,
+        open_offers: 0,
+    };
+    volunteers::learn(tx.conn, &volunteer, parse("grant_id", &granted.grant_id)?, tx.now).await
 }
 
 async fn on_role_revoked(tx: &mut Tx<'_>, revoked: &RoleRevoked) -> Result<()> {
     if revoked.role() != Role::Volunteer {
         return Ok(());
     }
-    volunteers::leave(tx.conn, parse("person_id", &revoked.person_id)?).await
+    volunteers::leave(tx.conn, parse("grant_id", &revoked.grant_id)?).await
 }
 
 /// Turns the offer if the verb is allowed; an offer that is past it stays as it is.
@@ -216,11 +216,8 @@ fn turn(offer: &mut Offer, verb: Verb, now: Timestamp) {
 }
 
 fn record_locked(offer: &Offer) -> Emit {
-    let (record_id, minutes) = offer
-        .record
-        .as_ref()
-        .map(|record| (record.id.to_string(), record.minutes))
-        .unwrap_or_default();
+    let (record_id, minutes) =
+        offer.record.as_ref().map(|record| (record.id.to_string(), record.minutes)).unwrap_or_default();
     let event = ServiceRecordLocked {
         case_id: offer.case_id.to_string(),
         record_id,

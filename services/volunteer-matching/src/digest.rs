@@ -36,6 +36,8 @@ fn holding(state: OfferState) -> &'static str {
         OfferState::Offered | OfferState::Accepted => "open",
         OfferState::Confirmed => "confirmed",
         OfferState::Completed => "completed",
-        OfferState::Declined | OfferState::Expired | OfferState::Withdrawn | OfferState::GivenUp => "withdrawn",
+        OfferState::Declined | OfferState::Expired | OfferState::Withdrawn | OfferState::GivenUp => {
+            "withdrawn"
+        }
     }
 }

@@ -8,6 +8,8 @@ mod rpc;
 mod seed;
 mod store;
 
+use std::sync::Arc;
+
 use chassis::{
     Built, Context,
     command::ExecutorConfig,
@@ -31,9 +33,9 @@ impl chassis::Service for App {
     }
 
     async fn build(ctx: Context) -> anyhow::Result<Built> {
-        let partners = seed::Partners::shipped()?;
+        let partners = Arc::new(seed::Partners::shipped()?);
         let config = ExecutorConfig::from(&ctx.config.spine);
-        let shelf = rpc::Shelf::new(ctx.db.clone(), config, ctx.topology.clone());
+        let shelf = rpc::Shelf::new(ctx.db.clone(), config, ctx.topology.clone(), partners.clone());
         let mut routes = RoutesBuilder::default();
         routes
             .add_service(OfferServiceServer::new(rpc::Offers(shelf.clone())))

@@ -6,13 +6,17 @@ CREATE TABLE volunteers (
     volunteer_ref text NOT NULL,
     org_id        uuid NOT NULL,
     home_unit_id  uuid,
-    skill_codes   text[] NOT NULL DEFAULT '{}',
+    -- Null: not told; the organisation's own are taken instead.
+    skill_codes   text[],
+    -- The grant that made the person a volunteer here, if one did; the end of the grant ends it.
+    grant_id      uuid,
     state         text NOT NULL CHECK (state IN ('registered', 'verified', 'active', 'paused', 'left')),
     version       bigint NOT NULL DEFAULT 1,
     created_at    timestamptz NOT NULL,
     UNIQUE (org_id, person_id)
 );
 CREATE INDEX volunteers_person ON volunteers (person_id);
+CREATE INDEX volunteers_grant ON volunteers (grant_id) WHERE grant_id IS NOT NULL;
 
 CREATE TABLE offers (
     offer_id      uuid PRIMARY KEY,

@@ -74,6 +74,9 @@ texts!(
     }
 );
 
+/// Nobody is asked for more offers at once.
+pub const MAX_OPEN: i64 = 5;
+
 /// Someone who helps unpaid and of free will.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Volunteer {
@@ -87,12 +90,19 @@ pub struct Volunteer {
     pub org_id: Uuid,
     /// Where the volunteer lives, if known.
     pub home_unit_id: Option<Uuid>,
-    /// Skills by code.
-    pub skill_codes: Vec<String>,
+    /// Skills by code; `None` when nobody told them, then the organisation's stand in.
+    pub skill_codes: Option<Vec<String>>,
     /// State.
     pub state: VolunteerState,
     /// Minutes of locked records.
     pub locked_minutes: i64,
     /// Offers accepted or confirmed and not finished.
     pub open_offers: i64,
+}
+
+impl Volunteer {
+    /// Whether the volunteer takes part at present and has room for one more offer.
+    pub fn is_free(&self) -> bool {
+        self.state == VolunteerState::Active && self.open_offers < MAX_OPEN
+    }
 }

@@ -192,8 +192,11 @@ impl Offer {
     /// The work goes back: the hours drafted for it do not count, new ones will be.
     ///
     /// # Errors
-    /// `WrongState` unless completed.
+    /// `WrongState` unless completed, and once the hours are locked: a reopened case goes to the public service.
     pub fn rework(&self, now: Timestamp) -> Result<Self> {
+        if self.record.as_ref().is_some_and(|record| record.state == RecordState::Locked) {
+            return Err(Error::wrong_state("offer", self.id.to_string(), "its hours are locked"));
+        }
         let mut offer = self.turn(Verb::Rework, now)?;
         offer.void_record();
         Ok(offer)
@@ -298,21 +301,28 @@ mod tests {
     #[test]
     fn hours_count_once_the_case_is_closed_and_rework_voids_them() {
         let now = Timestamp::UNIX_EPOCH + chrono::Duration::days(1);
-        let done = offer(OfferState::Confirmed).complete(RecordId(Uuid::from_u128(9)), 60, now).expect("done");
+        let done =
+            offer(OfferState::Confirmed).complete(RecordId(Uuid::from_u128(9)), 60, now).expect("done");
         assert_eq!(done.record.as_ref().map(|record| record.state), Some(RecordState::Drafted));
         let again = done.rework(now).expect("back");
         assert_eq!(again.record.as_ref().map(|record| record.state), Some(RecordState::Voided));
         let locked = done.lock(now).expect("locked");
         assert_eq!(locked.record.as_ref().map(|record| record.state), Some(RecordState::Locked));
         assert!(locked.lock(now).is_none(), "a second close changes nothing");
+        assert!(locked.rework(now).is_err(), "a second record would count the hours twice");
         let withdrawn = locked.withdraw(Verb::Withdraw, now).expect("withdrawn");
-        assert_eq!(withdrawn.record.map(|record| record.state), Some(RecordState::Locked), "locked hours stay");
+        assert_eq!(
+            withdrawn.record.map(|record| record.state),
+            Some(RecordState::Locked),
+            "locked hours stay"
+        );
     }
 
     #[test]
     fn minutes_out_of_range_are_refused_by_name() {
         for minutes in [0, -5, MAX_MINUTES + 1] {
-            let refused = offer(OfferState::Confirmed).complete(RecordId(Uuid::nil()), minutes, Timestamp::UNIX_EPOCH);
+            let refused =
+                offer(OfferState::Confirmed).complete(RecordId(Uuid::nil()), minutes, Timestamp::UNIX_EPOCH);
             assert!(matches!(refused, Err(Error::Invalid { field, .. }) if field == "minutes"));
         }
     }

@@ -3,7 +3,7 @@
 
 use uuid::Uuid;
 
-use super::{Volunteer, VolunteerId, VolunteerState};
+use super::{Volunteer, VolunteerId};
 
 /// A volunteer's place in the ranking.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -35,8 +35,6 @@ mod id {
 const SKILL: i32 = 1000;
 const NEAR: i32 = 100;
 const LOAD: i32 = 20;
-/// Nobody is offered more at once.
-const MAX_OPEN: i64 = 5;
 /// A list longer than this helps no one.
 const SHOWN: usize = 10;
 
@@ -49,9 +47,10 @@ pub fn rank(
 ) -> Vec<Candidate> {
     let mut ranked: Vec<_> = volunteers
         .iter()
-        .filter(|volunteer| volunteer.state == VolunteerState::Active && volunteer.open_offers < MAX_OPEN)
+        .filter(|volunteer| volunteer.is_free())
         .map(|volunteer| {
-            let fits = skills.iter().filter(|skill| volunteer.skill_codes.contains(skill)).count();
+            let own = volunteer.skill_codes.as_deref().unwrap_or_default();
+            let fits = skills.iter().filter(|skill| own.contains(skill)).count();
             let home = volunteer.home_unit_id.map(&home).unwrap_or_default();
             let shared = path.iter().zip(&home).take_while(|(a, b)| a == b).count();
             let distance = path.len() - shared;
@@ -77,6 +76,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::domain::{MAX_OPEN, VolunteerState};
 
     fn volunteer(n: u128) -> Volunteer {
         Volunteer {
@@ -85,7 +85,7 @@ mod tests {
             volunteer_ref: format!("v{n}"),
             org_id: Uuid::from_u128(7),
             home_unit_id: None,
-            skill_codes: Vec::new(),
+            skill_codes: None,
             state: VolunteerState::Active,
             locked_minutes: 0,
             open_offers: 0,
@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn a_fitting_skill_beats_nearness_and_nearness_beats_load() {
-        let skilled = Volunteer { skill_codes: vec!["gardening".into()], ..volunteer(1) };
+        let skilled = Volunteer { skill_codes: Some(vec!["gardening".into()]), ..volunteer(1) };
         let near = Volunteer { home_unit_id: Some(Uuid::from_u128(2)), open_offers: 2, ..volunteer(2) };
         assert_eq!(order(&[volunteer(3), near, skilled], &["gardening"]), [1, 2, 3]);
     }

@@ -1,10 +1,6 @@
 //! Between messages and domain values. Every `Invalid` of the service's requests arises here or in the domain.
 
-use chassis::{
-    Error, Result,
-    clock::to_proto,
-    proto::volunteer_matching::v1 as wire,
-};
+use chassis::{Error, Result, clock::to_proto, proto::volunteer_matching::v1 as wire};
 use uuid::Uuid;
 
 use crate::{
@@ -34,10 +30,22 @@ pub fn code(field: &str, text: &str) -> Result<String> {
     Ok(text.to_owned())
 }
 
-/// References to evidence: at most 20, each short.
+/// A pseudonym as identity gives them. Anything freer would let names into events.
+pub fn pseudonym(field: &str, text: &str) -> Result<String> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    if !(3..=64).contains(&text.len()) || !text.chars().all(fits) {
+        return Err(Error::invalid(field, "is not a pseudonym (3 to 64 letters, digits, `-`, `_`)"));
+    }
+    Ok(text.to_owned())
+}
+
+/// References to evidence: at most 20, each short and without blanks, because they travel in events and no free text
+/// may.
 pub fn references(field: &str, texts: &[String]) -> Result<Vec<String>> {
-    if texts.len() > 20 || texts.iter().any(|text| text.is_empty() || text.len() > 200) {
-        return Err(Error::invalid(field, "at most 20 references of 1 to 200 characters"));
+    let fits = |c: char| c.is_ascii_alphanumeric() || "-_.:/".contains(c);
+    let reference = |text: &String| (1..=200).contains(&text.len()) && text.chars().all(fits);
+    if texts.len() > 20 || !texts.iter().all(reference) {
+        return Err(Error::invalid(field, "at most 20 references of 1 to 200 letters, digits or `-_.:/`"));
     }
     Ok(texts.to_vec())
 }
@@ -47,7 +55,9 @@ pub fn states(field: &str, values: &[i32]) -> Result<Vec<OfferState>> {
     values
         .iter()
         .map(|value| {
-            let state = wire::OfferState::try_from(*value).ok().filter(|state| *state != wire::OfferState::Unspecified);
+            let state = wire::OfferState::try_from(*value)
+                .ok()
+                .filter(|state| *state != wire::OfferState::Unspecified);
             let state = state.ok_or_else(|| Error::invalid(field, "is not a state"))?;
             let text = state.as_str_name().trim_start_matches("OFFER_STATE_").to_ascii_lowercase();
             OfferState::parse(&text).ok_or_else(|| Error::invalid(field, "is not a state"))
@@ -55,8 +65,9 @@ pub fn states(field: &str, values: &[i32]) -> Result<Vec<OfferState>> {
         .collect()
 }
 
-/// An offer as callers see it.
-pub fn offer(offer: &Offer) -> wire::Offer {
+/// An offer as callers see it. Who else was ranked is shown to the organisation's managers only.
+pub fn offer(offer: &Offer, managed: &[Uuid]) -> wire::Offer {
+    let candidates = if managed.contains(&offer.org_id) { offer.candidates.as_slice() } else { &[] };
     wire::Offer {
         offer_id: offer.id.to_string(),
         case_id: offer.case_id.to_string(),
@@ -65,8 +76,7 @@ pub fn offer(offer: &Offer) -> wire::Offer {
         item_code: offer.item_code.clone(),
         place_unit_id: offer.place_unit_id.map(|id| id.to_string()).unwrap_or_default(),
         due_time: Some(to_proto(offer.due_at)),
-        candidates: offer
-            .candidates
+        candidates: candidates
             .iter()
             .map(|candidate| wire::OfferCandidate {
                 volunteer_id: candidate.volunteer_id.to_string(),
@@ -108,7 +118,7 @@ pub fn volunteer(volunteer: &Volunteer) -> wire::Volunteer {
         volunteer_ref: volunteer.volunteer_ref.clone(),
         org_id: volunteer.org_id.to_string(),
         home_unit_id: volunteer.home_unit_id.map(|id| id.to_string()).unwrap_or_default(),
-        skill_codes: volunteer.skill_codes.clone(),
+        skill_codes: volunteer.skill_codes.clone().unwrap_or_default(),
         state: state.into(),
         locked_minutes: i32::try_from(volunteer.locked_minutes).unwrap_or(i32::MAX),
     }

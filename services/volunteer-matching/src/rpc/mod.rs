@@ -11,7 +11,7 @@ use chassis::{
 };
 use std::sync::Arc;
 
-use crate::store::offers::OfferStore;
+use crate::{seed::Partners, store::offers::OfferStore};
 
 pub use self::{offers::Offers, volunteers::Volunteers};
 
@@ -21,11 +21,12 @@ pub struct Shelf {
     db: Db,
     executor: Executor<OfferStore>,
     topology: Arc<Shared>,
+    partners: Arc<Partners>,
 }
 
 impl Shelf {
     /// Over the service's database.
-    pub fn new(db: Db, config: ExecutorConfig, topology: Arc<Shared>) -> Self {
-        Self { executor: Executor::new(db.clone(), OfferStore, config), db, topology }
+    pub fn new(db: Db, config: ExecutorConfig, topology: Arc<Shared>, partners: Arc<Partners>) -> Self {
+        Self { executor: Executor::new(db.clone(), OfferStore, config), db, topology, partners }
     }
 }

@@ -8,10 +8,10 @@ use chassis::{
     event::Emit,
     page,
     proto::volunteer_matching::v1::{
-        AcceptOfferRequest, AcceptOfferResponse, CompleteOfferRequest, CompleteOfferResponse, DeclineOfferRequest,
-        DeclineOfferResponse, GetOfferRequest, GetOfferResponse, GiveUpOfferRequest, GiveUpOfferResponse,
-        ListOffersRequest, ListOffersResponse, SocialAccepted, SocialCompleted, SocialDeclined, SocialGaveUp,
-        offer_service_server::OfferService,
+        AcceptOfferRequest, AcceptOfferResponse, CompleteOfferRequest, CompleteOfferResponse,
+        DeclineOfferRequest, DeclineOfferResponse, GetOfferRequest, GetOfferResponse, GiveUpOfferRequest,
+        GiveUpOfferResponse, ListOffersRequest, ListOffersResponse, SocialAccepted, SocialCompleted,
+        SocialDeclined, SocialGaveUp, offer_service_server::OfferService,
     },
 };
 use tonic::{Request, Response};
@@ -20,7 +20,7 @@ use uuid::Uuid;
 use super::{Shelf, convert};
 use crate::{
     domain::{
-        OfferId, RecordId, Volunteer, VolunteerId,
+        OfferId, RecordId, Volunteer, VolunteerId, VolunteerState,
         offer::{Offer, Verb},
     },
     store::{
@@ -34,16 +34,32 @@ pub struct Offers(pub Shelf);
 
 /// The partner says yes, naming who does it.
 struct Accept {
-    volunteer: Option<Volunteer>,
+    named: Option<Uuid>,
+    /// The named volunteer if there is such a one, else the ranked ones, best first, as they are now.
+    found: Vec<Volunteer>,
+}
+
+impl Accept {
+    /// Who does it: the one the partner named, else the best ranked who is still free, else the organisation itself.
+    fn choose(&self, offer: &Offer) -> Result<Option<&Volunteer>> {
+        let mut own = self.found.iter().filter(|volunteer| volunteer.org_id == offer.org_id);
+        if self.named.is_none() {
+            return Ok(own.find(|volunteer| volunteer.is_free()));
+        }
+        let named = own.next();
+        let named =
+            named.ok_or_else(|| Error::invalid("volunteer_id", "does not belong to the organisation"))?;
+        if named.state != VolunteerState::Active {
+            return Err(Error::invalid("volunteer_id", "takes no part at present"));
+        }
+        Ok(Some(named))
+    }
 }
 
 impl Decide<Offer> for Accept {
     fn decide(&self, current: Option<&Offer>, by: &Caller, now: Timestamp) -> Result<Decision<Offer>> {
         let mut offer = manageable(current, by)?.accept(now)?;
-        if let Some(volunteer) = &self.volunteer {
-            if volunteer.org_id != offer.org_id {
-                return Err(Error::invalid("volunteer_id", "does not belong to the organisation"));
-            }
+        if let Some(volunteer) = self.choose(&offer)? {
             offer.volunteer_id = Some(volunteer.id);
             offer.volunteer_person = Some(volunteer.person_id);
             offer.volunteer_ref.clone_from(&volunteer.volunteer_ref);
@@ -122,7 +138,11 @@ fn existing(current: Option<&Offer>) -> Result<&Offer> {
 /// A volunteer may see the own offer, but only the organisation answers for itself.
 fn manageable<'a>(current: Option<&'a Offer>, by: &Caller) -> Result<&'a Offer> {
     let offer = existing(current)?;
-    if offers::managed(by).contains(&offer.org_id) { Ok(offer) } else { Err(Error::not_found("offer", offer.id)) }
+    if offers::managed(by).contains(&offer.org_id) {
+        Ok(offer)
+    } else {
+        Err(Error::not_found("offer", offer.id))
+    }
 }
 
 fn emit<M: chassis::proto::EventMessage>(offer: &Offer, event: &M) -> Emit {
@@ -141,19 +161,14 @@ impl Offers {
         offer.ok_or_else(|| Error::not_found("offer", id))
     }
 
-    /// The volunteer the partner named, or the best ranked who is still free.
-    async fn volunteer(&self, named: Option<Uuid>, offer: &Offer) -> Result<Option<Volunteer>> {
+    /// The volunteers an acceptance may choose from, in the order it prefers.
+    async fn choice(&self, named: Option<Uuid>, offer: &Offer) -> Result<Vec<Volunteer>> {
+        let ranked = || offer.candidates.iter().map(|candidate| candidate.volunteer_id).collect();
+        let ids: Vec<_> = named.map_or_else(ranked, |id| vec![VolunteerId(id)]);
         let mut conn = self.0.db.conn().await?;
-        match (named, offer.candidates.as_slice()) {
-            (Some(id), _) => {
-                let found = volunteers::get(&mut conn, VolunteerId(id)).await?;
-                let found = found.filter(|volunteer| volunteer.org_id == offer.org_id);
-                let found = found.ok_or_else(|| Error::invalid("volunteer_id", "does not belong to the organisation"))?;
-                Ok(Some(found))
-            }
-            (None, [best, ..]) => volunteers::get(&mut conn, best.volunteer_id).await,
-            (None, []) => Ok(None),
-        }
+        let mut found = volunteers::by_ids(&mut conn, &ids).await?;
+        found.sort_by_key(|volunteer| ids.iter().position(|id| *id == volunteer.id));
+        Ok(found)
     }
 }
 
@@ -175,7 +190,7 @@ impl OfferService for Offers {
         let mut found = offers::list(&mut conn, &filter).await?;
         let next_page_token = page::cut(&mut found, size, |offer| offer.id.0);
         Ok(Response::new(ListOffersResponse {
-            offers: found.iter().map(convert::offer).collect(),
+            offers: found.iter().map(|offer| convert::offer(offer, &filter.orgs)).collect(),
             next_page_token,
         }))
     }
@@ -184,7 +199,7 @@ impl OfferService for Offers {
         let caller = Caller::of(&request)?;
         let id = OfferId(convert::id("offer_id", &request.into_inner().offer_id)?);
         let offer = self.get(&caller, id).await?;
-        Ok(Response::new(GetOfferResponse { offer: Some(convert::offer(&offer)) }))
+        Ok(Response::new(GetOfferResponse { offer: Some(convert::offer(&offer, &offers::managed(&caller))) }))
     }
 
     async fn accept_offer(&self, request: Request<AcceptOfferRequest>) -> RpcResult<AcceptOfferResponse> {
@@ -194,8 +209,9 @@ impl OfferService for Offers {
         let id = OfferId(convert::id("offer_id", &request.offer_id)?);
         let named = convert::optional_id("volunteer_id", &request.volunteer_id)?;
         let offer = self.get(&caller, id).await?;
-        let command = Accept { volunteer: self.volunteer(named, &offer).await? };
-        let answer = |offer: &Offer| AcceptOfferResponse { offer: Some(convert::offer(offer)) };
+        let command = Accept { named, found: self.choice(named, &offer).await? };
+        let orgs = offers::managed(&caller);
+        let answer = move |offer: &Offer| AcceptOfferResponse { offer: Some(convert::offer(offer, &orgs)) };
         let response = self.0.executor.execute(&caller, meta, id, Target::Existing, command, answer).await?;
         Ok(Response::new(response))
     }
@@ -210,7 +226,8 @@ impl OfferService for Offers {
         } else {
             convert::code("reason_code", &request.reason_code)?
         };
-        let answer = |offer: &Offer| DeclineOfferResponse { offer: Some(convert::offer(offer)) };
+        let orgs = offers::managed(&caller);
+        let answer = move |offer: &Offer| DeclineOfferResponse { offer: Some(convert::offer(offer, &orgs)) };
         let command = Decline { reason_code };
         let response = self.0.executor.execute(&caller, meta, id, Target::Existing, command, answer).await?;
         Ok(Response::new(response))
@@ -222,12 +239,16 @@ impl OfferService for Offers {
         let meta = Meta::new("GiveUpOffer", &request.request_id, &request)?;
         let id = OfferId(convert::id("offer_id", &request.offer_id)?);
         let command = GiveUp { reason_code: convert::code("reason_code", &request.reason_code)? };
-        let answer = |offer: &Offer| GiveUpOfferResponse { offer: Some(convert::offer(offer)) };
+        let orgs = offers::managed(&caller);
+        let answer = move |offer: &Offer| GiveUpOfferResponse { offer: Some(convert::offer(offer, &orgs)) };
         let response = self.0.executor.execute(&caller, meta, id, Target::Existing, command, answer).await?;
         Ok(Response::new(response))
     }
 
-    async fn complete_offer(&self, request: Request<CompleteOfferRequest>) -> RpcResult<CompleteOfferResponse> {
+    async fn complete_offer(
+        &self,
+        request: Request<CompleteOfferRequest>,
+    ) -> RpcResult<CompleteOfferResponse> {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
         let meta = Meta::new("CompleteOffer", &request.request_id, &request)?;
@@ -237,9 +258,9 @@ impl OfferService for Offers {
             minutes: request.minutes,
             evidence_refs: convert::references("evidence_refs", &request.evidence_refs)?,
         };
-        let answer = |offer: &Offer| CompleteOfferResponse { offer: Some(convert::offer(offer)) };
+        let orgs = offers::managed(&caller);
+        let answer = move |offer: &Offer| CompleteOfferResponse { offer: Some(convert::offer(offer, &orgs)) };
         let response = self.0.executor.execute(&caller, meta, id, Target::Existing, command, answer).await?;
         Ok(Response::new(response))
     }
 }
-

@@ -8,9 +8,9 @@ use chassis::{
     db::Tx,
     page,
     proto::volunteer_matching::v1::{
-        CreateVolunteerRequest, CreateVolunteerResponse, ListServiceRecordsRequest, ListServiceRecordsResponse,
-        ListVolunteersRequest, ListVolunteersResponse, PauseVolunteerRequest, PauseVolunteerResponse,
-        volunteer_service_server::VolunteerService,
+        CreateVolunteerRequest, CreateVolunteerResponse, ListServiceRecordsRequest,
+        ListServiceRecordsResponse, ListVolunteersRequest, ListVolunteersResponse, PauseVolunteerRequest,
+        PauseVolunteerResponse, volunteer_service_server::VolunteerService,
     },
 };
 use tonic::{Request, Response};
@@ -46,7 +46,10 @@ impl VolunteerService for Volunteers {
         Ok(Response::new(response))
     }
 
-    async fn list_volunteers(&self, request: Request<ListVolunteersRequest>) -> RpcResult<ListVolunteersResponse> {
+    async fn list_volunteers(
+        &self,
+        request: Request<ListVolunteersRequest>,
+    ) -> RpcResult<ListVolunteersResponse> {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
         let size = page::size(request.page_size, 50, 200)?;
@@ -55,13 +58,17 @@ impl VolunteerService for Volunteers {
         let mut conn = self.0.db.conn().await?;
         let mut found = volunteers::list(&mut conn, &orgs, after, size + 1).await?;
         let next_page_token = page::cut(&mut found, size, |volunteer| volunteer.id.0);
+        self.0.partners.stand_in(&self.0.topology.load(), &mut found);
         Ok(Response::new(ListVolunteersResponse {
             volunteers: found.iter().map(convert::volunteer).collect(),
             next_page_token,
         }))
     }
 
-    async fn pause_volunteer(&self, request: Request<PauseVolunteerRequest>) -> RpcResult<PauseVolunteerResponse> {
+    async fn pause_volunteer(
+        &self,
+        request: Request<PauseVolunteerRequest>,
+    ) -> RpcResult<PauseVolunteerResponse> {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
         let meta = Meta::new("PauseVolunteer", &request.request_id, &request)?;
@@ -81,6 +88,7 @@ impl VolunteerService for Volunteers {
             };
             volunteers::set_state(tx.conn, id, state).await?;
             volunteer.state = state;
+            self.0.partners.stand_in(&self.0.topology.load(), std::slice::from_mut(&mut volunteer));
             Ok(PauseVolunteerResponse { volunteer: Some(convert::volunteer(&volunteer)) })
         })
         .await?;
@@ -126,9 +134,6 @@ impl Volunteers {
         if home_unit_id.is_some_and(|unit| self.0.topology.load().unit(unit).is_none()) {
             return Err(Error::invalid("home_unit_id", "no such unit"));
         }
-        if request.volunteer_ref.is_empty() || request.volunteer_ref.len() > 64 {
-            return Err(Error::invalid("volunteer_ref", "1 to 64 characters"));
-        }
         if request.skill_codes.len() > 50 {
             return Err(Error::invalid("skill_codes", "at most 50"));
         }
@@ -136,10 +141,10 @@ impl Volunteers {
         Ok(Volunteer {
             id: VolunteerId(new_id()),
             person_id: convert::id("person_id", &request.person_id)?,
-            volunteer_ref: request.volunteer_ref.clone(),
+            volunteer_ref: convert::pseudonym("volunteer_ref", &request.volunteer_ref)?,
             org_id: convert::id("org_id", &request.org_id)?,
             home_unit_id,
-            skill_codes: skills.collect::<Result<_>>()?,
+            skill_codes: Some(skills.collect::<Result<_>>()?),
             state: VolunteerState::Active,
             locked_minutes: 0,
             open_offers: 0,

@@ -16,6 +16,7 @@ use super::known;
 use crate::domain::{
     OfferId, RecordId, VolunteerId,
     offer::{Offer, OfferState, Record, RecordState},
+    ranking::Candidate,
 };
 
 /// Loads and saves offers.
@@ -134,13 +135,9 @@ impl AggregateStore for OfferStore {
     }
 
     async fn save(&self, conn: &mut AsyncPgConnection, changes: Vec<Change<Offer>>) -> Result<()> {
-        for change in changes {
-            if change.before.as_ref() == Some(&change.after) {
-                continue;
-            }
-            write(conn, &change.after).await?;
-        }
-        Ok(())
+        let changed = changes.iter().filter(|change| change.before.as_ref() != Some(&change.after));
+        let changed: Vec<_> = changed.map(|change| &change.after).collect();
+        if changed.is_empty() { Ok(()) } else { write(conn, &changed).await }
     }
 
     fn within_reach(&self, offer: &Offer, caller: &Caller) -> bool {
@@ -160,49 +157,99 @@ pub fn managed(caller: &Caller) -> Vec<Uuid> {
     caller.scopes.iter().filter(|scope| manages(scope.role)).filter_map(|scope| scope.org_id).collect()
 }
 
-async fn write(conn: &mut AsyncPgConnection, offer: &Offer) -> Result<()> {
-    let candidates = serde_json::to_value(&offer.candidates).map_err(Error::internal)?;
+/// A row as `jsonb_to_recordset` reads it: one statement for any number of offers.
+#[derive(serde::Serialize)]
+struct OfferRow<'a> {
+    offer_id: Uuid,
+    case_id: Uuid,
+    org_id: Uuid,
+    mode: &'a str,
+    state: &'a str,
+    item_code: &'a str,
+    place_unit_id: Option<Uuid>,
+    skill_codes: &'a [String],
+    due_at: Timestamp,
+    candidates: &'a [Candidate],
+    volunteer_id: Option<Uuid>,
+    version: i64,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+#[derive(serde::Serialize)]
+struct RecordRow<'a> {
+    record_id: Uuid,
+    offer_id: Uuid,
+    case_id: Uuid,
+    volunteer_id: Option<Uuid>,
+    org_id: Uuid,
+    minutes: i32,
+    state: &'a str,
+    started_at: Timestamp,
+    ended_at: Timestamp,
+}
+
+fn offer_row(offer: &Offer) -> OfferRow<'_> {
+    OfferRow {
+        offer_id: offer.id.0,
+        case_id: offer.case_id,
+        org_id: offer.org_id,
+        mode: &offer.mode,
+        state: offer.state.as_str(),
+        item_code: &offer.item_code,
+        place_unit_id: offer.place_unit_id,
+        skill_codes: &offer.skill_codes,
+        due_at: offer.due_at,
+        candidates: &offer.candidates,
+        volunteer_id: offer.volunteer_id.map(|id| id.0),
+        version: offer.version,
+        created_at: offer.created_at,
+        updated_at: offer.updated_at,
+    }
+}
+
+fn record_row(offer: &Offer) -> Option<RecordRow<'_>> {
+    let record = offer.record.as_ref()?;
+    Some(RecordRow {
+        record_id: record.id.0,
+        offer_id: offer.id.0,
+        case_id: offer.case_id,
+        volunteer_id: offer.volunteer_id.map(|id| id.0),
+        org_id: offer.org_id,
+        minutes: record.minutes,
+        state: record.state.as_str(),
+        started_at: record.started_at,
+        ended_at: record.ended_at,
+    })
+}
+
+async fn write(conn: &mut AsyncPgConnection, offers: &[&Offer]) -> Result<()> {
+    let rows: Vec<_> = offers.iter().map(|offer| offer_row(offer)).collect();
     cached(
         "INSERT INTO offers (offer_id, case_id, org_id, mode, state, item_code, place_unit_id, skill_codes, due_at, \
          candidates, volunteer_id, version, created_at, updated_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) \
+         SELECT * FROM jsonb_to_recordset($1) AS t (offer_id uuid, case_id uuid, org_id uuid, mode text, state text, \
+         item_code text, place_unit_id uuid, skill_codes text[], due_at timestamptz, candidates jsonb, \
+         volunteer_id uuid, version bigint, created_at timestamptz, updated_at timestamptz) \
          ON CONFLICT (offer_id) DO UPDATE SET state = excluded.state, volunteer_id = excluded.volunteer_id, \
          version = excluded.version, updated_at = excluded.updated_at",
     )
-    .bind::<SqlUuid, _>(offer.id.0)
-    .bind::<SqlUuid, _>(offer.case_id)
-    .bind::<SqlUuid, _>(offer.org_id)
-    .bind::<Text, _>(&offer.mode)
-    .bind::<Text, _>(offer.state.as_str())
-    .bind::<Text, _>(&offer.item_code)
-    .bind::<Nullable<SqlUuid>, _>(offer.place_unit_id)
-    .bind::<Array<Text>, _>(&offer.skill_codes)
-    .bind::<Timestamptz, _>(offer.due_at)
-    .bind::<Jsonb, _>(candidates)
-    .bind::<Nullable<SqlUuid>, _>(offer.volunteer_id.map(|id| id.0))
-    .bind::<BigInt, _>(offer.version)
-    .bind::<Timestamptz, _>(offer.created_at)
-    .bind::<Timestamptz, _>(offer.updated_at)
+    .bind::<Jsonb, _>(serde_json::to_value(rows).map_err(Error::internal)?)
     .execute(conn)
     .await?;
-    if let Some(record) = &offer.record {
-        cached(
-            "INSERT INTO service_records (record_id, offer_id, case_id, volunteer_id, org_id, minutes, state, \
-             started_at, ended_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
-             ON CONFLICT (record_id) DO UPDATE SET state = excluded.state",
-        )
-        .bind::<SqlUuid, _>(record.id.0)
-        .bind::<SqlUuid, _>(offer.id.0)
-        .bind::<SqlUuid, _>(offer.case_id)
-        .bind::<Nullable<SqlUuid>, _>(offer.volunteer_id.map(|id| id.0))
-        .bind::<SqlUuid, _>(offer.org_id)
-        .bind::<Integer, _>(record.minutes)
-        .bind::<Text, _>(record.state.as_str())
-        .bind::<Timestamptz, _>(record.started_at)
-        .bind::<Timestamptz, _>(record.ended_at)
-        .execute(conn)
-        .await?;
+    let rows: Vec<_> = offers.iter().filter_map(|offer| record_row(offer)).collect();
+    if rows.is_empty() {
+        return Ok(());
     }
+    cached(
+        "INSERT INTO service_records (record_id, offer_id, case_id, volunteer_id, org_id, minutes, state, started_at, \
+         ended_at) SELECT * FROM jsonb_to_recordset($1) AS t (record_id uuid, offer_id uuid, case_id uuid, \
+         volunteer_id uuid, org_id uuid, minutes integer, state text, started_at timestamptz, ended_at timestamptz) \
+         ON CONFLICT (record_id) DO UPDATE SET state = excluded.state",
+    )
+    .bind::<Jsonb, _>(serde_json::to_value(rows).map_err(Error::internal)?)
+    .execute(conn)
+    .await?;
     Ok(())
 }
 

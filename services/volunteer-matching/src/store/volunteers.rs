@@ -23,8 +23,8 @@ struct Row {
     org_id: Uuid,
     #[diesel(sql_type = Nullable<SqlUuid>)]
     home_unit_id: Option<Uuid>,
-    #[diesel(sql_type = Array<Text>)]
-    skill_codes: Vec<String>,
+    #[diesel(sql_type = Nullable<Array<Text>>)]
+    skill_codes: Option<Vec<String>>,
     #[diesel(sql_type = Text)]
     state: String,
     #[diesel(sql_type = BigInt)]
@@ -79,6 +79,16 @@ pub async fn get(conn: &mut AsyncPgConnection, id: VolunteerId) -> Result<Option
     rows.into_iter().next().map(Row::into_volunteer).transpose()
 }
 
+/// Several volunteers, in no order.
+pub async fn by_ids(conn: &mut AsyncPgConnection, ids: &[VolunteerId]) -> Result<Vec<Volunteer>> {
+    let ids: Vec<_> = ids.iter().map(|id| id.0).collect();
+    let rows = cached(select!("WHERE v.volunteer_id = ANY($1)"))
+        .bind::<Array<SqlUuid>, _>(ids)
+        .load::<Row>(conn)
+        .await?;
+    rows.into_iter().map(Row::into_volunteer).collect()
+}
+
 /// Volunteers of organisations, by id.
 pub async fn list(
     conn: &mut AsyncPgConnection,
@@ -111,7 +121,7 @@ pub async fn insert(conn: &mut AsyncPgConnection, volunteer: &Volunteer, now: Ti
     .bind::<Text, _>(&volunteer.volunteer_ref)
     .bind::<SqlUuid, _>(volunteer.org_id)
     .bind::<Nullable<SqlUuid>, _>(volunteer.home_unit_id)
-    .bind::<Array<Text>, _>(&volunteer.skill_codes)
+    .bind::<Nullable<Array<Text>>, _>(&volunteer.skill_codes)
     .bind::<Text, _>(volunteer.state.as_str())
     .bind::<Timestamptz, _>(now)
     .execute(conn)
@@ -124,29 +134,35 @@ pub async fn insert(conn: &mut AsyncPgConnection, volunteer: &Volunteer, now: Ti
     }
 }
 
-/// Adds or brings back volunteers learnt from grants; a second time changes nothing.
-pub async fn learn(conn: &mut AsyncPgConnection, volunteers: &[Volunteer], now: Timestamp) -> Result<()> {
-    for volunteer in volunteers {
-        cached(
-            "INSERT INTO volunteers (volunteer_id, person_id, volunteer_ref, org_id, home_unit_id, skill_codes, \
-             state, created_at) VALUES ($1, $2, $3, $4, $5, $6, 'active', $7) \
-             ON CONFLICT (org_id, person_id) DO UPDATE SET state = 'active', version = volunteers.version + 1 \
-             WHERE volunteers.state = 'left'",
-        )
-        .bind::<SqlUuid, _>(volunteer.id.0)
-        .bind::<SqlUuid, _>(volunteer.person_id)
-        .bind::<Text, _>(&volunteer.volunteer_ref)
-        .bind::<SqlUuid, _>(volunteer.org_id)
-        .bind::<Nullable<SqlUuid>, _>(volunteer.home_unit_id)
-        .bind::<Array<Text>, _>(&volunteer.skill_codes)
-        .bind::<Timestamptz, _>(now)
-        .execute(conn)
-        .await?;
-    }
+/// Adds or brings back a volunteer learnt from a grant; a second time changes nothing.
+pub async fn learn(
+    conn: &mut AsyncPgConnection,
+    volunteer: &Volunteer,
+    grant_id: Uuid,
+    now: Timestamp,
+) -> Result<()> {
+    cached(
+        "INSERT INTO volunteers (volunteer_id, person_id, volunteer_ref, org_id, home_unit_id, skill_codes, state, \
+         grant_id, created_at) VALUES ($1, $2, $3, $4, $5, $6, 'active', $7, $8) \
+         ON CONFLICT (org_id, person_id) DO UPDATE SET grant_id = excluded.grant_id, \
+         state = CASE volunteers.state WHEN 'left' THEN 'active' ELSE volunteers.state END, \
+         version = volunteers.version + 1 \
+         WHERE volunteers.grant_id IS DISTINCT FROM excluded.grant_id",
+    )
+    .bind::<SqlUuid, _>(volunteer.id.0)
+    .bind::<SqlUuid, _>(volunteer.person_id)
+    .bind::<Text, _>(&volunteer.volunteer_ref)
+    .bind::<SqlUuid, _>(volunteer.org_id)
+    .bind::<Nullable<SqlUuid>, _>(volunteer.home_unit_id)
+    .bind::<Nullable<Array<Text>>, _>(&volunteer.skill_codes)
+    .bind::<SqlUuid, _>(grant_id)
+    .bind::<Timestamptz, _>(now)
+    .execute(conn)
+    .await?;
     Ok(())
 }
 
-/// Sets the state of a person's volunteering everywhere, or of one volunteer.
+/// Sets the state of a volunteer.
 pub async fn set_state(conn: &mut AsyncPgConnection, id: VolunteerId, state: VolunteerState) -> Result<()> {
     cached("UPDATE volunteers SET state = $2, version = version + 1 WHERE volunteer_id = $1 AND state <> $2")
         .bind::<SqlUuid, _>(id.0)
@@ -156,11 +172,13 @@ pub async fn set_state(conn: &mut AsyncPgConnection, id: VolunteerId, state: Vol
     Ok(())
 }
 
-/// A person is no volunteer any more.
-pub async fn leave(conn: &mut AsyncPgConnection, person_id: Uuid) -> Result<()> {
-    cached("UPDATE volunteers SET state = 'left', version = version + 1 WHERE person_id = $1 AND state <> 'left'")
-        .bind::<SqlUuid, _>(person_id)
-        .execute(conn)
-        .await?;
+/// The grant that made someone a volunteer has ended.
+pub async fn leave(conn: &mut AsyncPgConnection, grant_id: Uuid) -> Result<()> {
+    cached(
+        "UPDATE volunteers SET state = 'left', version = version + 1 WHERE grant_id = $1 AND state <> 'left'",
+    )
+    .bind::<SqlUuid, _>(grant_id)
+    .execute(conn)
+    .await?;
     Ok(())
 }

@@ -1,0 +1,342 @@
+//! An offer's life over real gRPC and a real database: what case-routing says, what the partner answers, what is told.
+
+use crate::support::{World, accept, completion, refusal};
+use chassis::{
+    clock::new_id,
+    proto::{
+        case_routing::v1::{
+            CaseClosed, CaseOfferWithdrawn, CaseReturnedFromSociety, CaseReworkOrdered, CaseWithdrawn,
+        },
+        ops::v1::{ListDigestsRequest, ops_service_client::OpsServiceClient},
+        volunteer_matching::v1::{
+            DeclineOfferRequest, GetOfferRequest, GiveUpOfferRequest, ListOffersRequest,
+            ListServiceRecordsRequest, OfferState, ServiceRecord, ServiceRecordLocked, ServiceRecordState,
+            SocialAccepted, SocialCompleted, SocialDeclined, SocialGaveUp,
+        },
+    },
+    testing::Persona,
+};
+use tonic::Code;
+use uuid::Uuid;
+
+async fn records(world: &World, offer_id: Uuid) -> Vec<ServiceRecord> {
+    let request = ListServiceRecordsRequest { offer_id: offer_id.to_string(), ..Default::default() };
+    let answer = world.volunteers(&world.manager).list_service_records(request).await;
+    answer.expect("listed").into_inner().records
+}
+
+async fn digest(world: &World, offer_id: Uuid) -> String {
+    let operator = Persona::new(chassis::auth::Role::ItOperator, world.street);
+    let mut ops = OpsServiceClient::new(world.service.call_as(&operator));
+    let request = ListDigestsRequest { subject: "offer".into(), ..Default::default() };
+    let digests = ops.list_digests(request).await.expect("listed").into_inner().digests;
+    let found = digests.into_iter().find(|digest| digest.key == offer_id.to_string());
+    found.map(|digest| digest.value).unwrap_or_default()
+}
+
+fn closed(case_id: Uuid, offer_id: Uuid) -> CaseClosed {
+    CaseClosed { case_id: case_id.to_string(), offer_id: offer_id.to_string(), ..Default::default() }
+}
+
+#[tokio::test]
+async fn an_offer_is_made_once_and_ranks_the_organisations_volunteers() {
+    let world = World::start().await;
+    let (volunteer, _) = world.volunteer().await;
+    let (case_id, offer_id) = (new_id(), new_id());
+    let event = world.told("case-routing", case_id, &world.offered(case_id, offer_id));
+    world.service.deliver(event.clone()).await;
+    world.service.deliver(event).await;
+    // Another event that tells the same changes nothing either.
+    world.service.deliver(world.told("case-routing", case_id, &world.offered(case_id, offer_id))).await;
+
+    let listed = world.offers(&world.manager).list_offers(ListOffersRequest::default()).await;
+    let offers = listed.expect("listed").into_inner().offers;
+    assert_eq!(offers.len(), 1);
+    let offer = &offers[0];
+    assert_eq!((offer.state(), offer.item_code.as_str()), (OfferState::Offered, "CJ-0142"));
+    assert_eq!(offer.place_unit_id, world.street.to_string());
+    assert_eq!(offer.candidates.len(), 1);
+    assert!(offer.candidates[0].reasons.iter().any(|reason| reason.starts_with("skill:")));
+    assert_eq!(world.rows().await, [1, 1, 0, 0, 0]);
+    assert_eq!(digest(&world, offer_id).await, "open;records=0");
+
+    // The volunteer has not been named: nothing to see.
+    let mut own = world.offers(&volunteer);
+    assert!(
+        own.list_offers(ListOffersRequest::default()).await.expect("listed").into_inner().offers.is_empty()
+    );
+}
+
+#[tokio::test]
+async fn an_accepted_confirmed_completed_and_closed_offer_gives_one_locked_record() {
+    let world = World::start().await;
+    let (volunteer, _) = world.volunteer().await;
+    let (case_id, offer_id) = world.offer().await;
+    let accepted = world.offers(&world.manager).accept_offer(accept(offer_id)).await.expect("accepted");
+    assert_eq!(accepted.into_inner().offer.expect("an offer").state(), OfferState::Accepted);
+    let told = world.service.drain_outbox().await;
+    assert_eq!(told.len(), 1);
+    let event: SocialAccepted = told[0].decode().expect("SocialAccepted");
+    assert_eq!((event.case_id, event.offer_id), (case_id.to_string(), offer_id.to_string()));
+    assert_eq!(event.volunteer_ref, volunteer.actor_ref);
+    assert_eq!(told[0].partition_key, case_id);
+    assert_eq!(told[0].actor_ref.as_deref(), Some(world.manager.actor_ref.as_str()));
+
+    // Nobody completes what is not confirmed.
+    let early = world.offers(&world.manager).complete_offer(completion(offer_id, 60)).await;
+    assert_eq!(refusal(early).0, Code::FailedPrecondition);
+
+    let event = world.told("case-routing", case_id, &world.confirmation(case_id, offer_id));
+    world.service.deliver(event.clone()).await;
+    world.service.deliver(event).await;
+    assert_eq!(world.get(offer_id).await.state(), OfferState::Confirmed);
+    assert_eq!(digest(&world, offer_id).await, "confirmed;records=0");
+
+    // The volunteer reports the own work.
+    let done = world.offers(&volunteer).complete_offer(completion(offer_id, 90)).await.expect("completed");
+    let done = done.into_inner().offer.expect("an offer");
+    assert_eq!(done.state(), OfferState::Completed);
+    assert!(done.candidates.is_empty(), "who else was ranked is the organisation's matter");
+    let told = world.service.drain_outbox().await;
+    let event: SocialCompleted = told[0].decode().expect("SocialCompleted");
+    assert_eq!((event.minutes, event.evidence_refs), (90, vec!["photo:after".to_owned()]));
+    let drafted = records(&world, offer_id).await;
+    assert_eq!(drafted.len(), 1);
+    assert_eq!((drafted[0].minutes, drafted[0].state()), (90, ServiceRecordState::Drafted));
+    assert_eq!(digest(&world, offer_id).await, "completed;records=1");
+
+    let event = world.told("case-routing", case_id, &closed(case_id, offer_id));
+    world.service.deliver(event.clone()).await;
+    world.service.deliver(event).await;
+    world.service.deliver(world.told("case-routing", case_id, &closed(case_id, offer_id))).await;
+    let told = world.service.drain_outbox().await;
+    assert_eq!(told.len(), 1, "one lock however often the case is closed");
+    let event: ServiceRecordLocked = told[0].decode().expect("ServiceRecordLocked");
+    assert_eq!((event.record_id, event.minutes), (drafted[0].record_id.clone(), 90));
+    assert_eq!(event.volunteer_ref, volunteer.actor_ref);
+    let locked = records(&world, offer_id).await;
+    assert_eq!((locked.len(), locked[0].state()), (1, ServiceRecordState::Locked));
+    assert_eq!(digest(&world, offer_id).await, "completed;records=1");
+}
+
+#[tokio::test]
+async fn rework_voids_the_record_and_a_second_completion_makes_a_new_one() {
+    let world = World::start().await;
+    let (case_id, offer_id) = world.confirmed().await;
+    world.complete(offer_id, 30).await;
+    let rework = CaseReworkOrdered {
+        case_id: case_id.to_string(),
+        offer_id: offer_id.to_string(),
+        ..Default::default()
+    };
+    let event = world.told("case-routing", case_id, &rework);
+    world.service.deliver(event.clone()).await;
+    world.service.deliver(event).await;
+    assert_eq!(world.get(offer_id).await.state(), OfferState::Confirmed);
+    assert_eq!(digest(&world, offer_id).await, "confirmed;records=0");
+    world.complete(offer_id, 45).await;
+    let mut found: Vec<_> =
+        records(&world, offer_id).await.iter().map(|record| (record.minutes, record.state())).collect();
+    found.sort_unstable();
+    assert_eq!(found, [(30, ServiceRecordState::Voided), (45, ServiceRecordState::Drafted)]);
+    world.service.drain_outbox().await;
+    world.service.deliver(world.told("case-routing", case_id, &closed(case_id, offer_id))).await;
+    let told = world.service.drain_outbox().await;
+    assert_eq!(told[0].decode::<ServiceRecordLocked>().expect("locked").minutes, 45);
+    // A rework that comes after the hours were locked changes nothing: they count once.
+    world.service.deliver(world.told("case-routing", case_id, &rework)).await;
+    assert_eq!(world.get(offer_id).await.state(), OfferState::Completed);
+}
+
+#[tokio::test]
+async fn a_decline_and_a_give_up_are_told_and_end_the_offer() {
+    let world = World::start().await;
+    let (case_id, offer_id) = world.offer().await;
+    let decline = DeclineOfferRequest {
+        offer_id: offer_id.to_string(),
+        request_id: new_id().to_string(),
+        reason_code: "no_capacity".into(),
+    };
+    world.offers(&world.manager).decline_offer(decline).await.expect("declined");
+    let told = world.service.drain_outbox().await;
+    let event: SocialDeclined = told[0].decode().expect("SocialDeclined");
+    assert_eq!((event.case_id, event.reason_code.as_str()), (case_id.to_string(), "no_capacity"));
+    assert_eq!(digest(&world, offer_id).await, "withdrawn;records=0");
+    let late = world.offers(&world.manager).accept_offer(accept(offer_id)).await;
+    assert_eq!(refusal(late).0, Code::FailedPrecondition);
+
+    let (_, offer_id) = world.confirmed().await;
+    let give_up = GiveUpOfferRequest {
+        offer_id: offer_id.to_string(),
+        request_id: new_id().to_string(),
+        reason_code: "volunteer_ill".into(),
+    };
+    world.offers(&world.manager).give_up_offer(give_up).await.expect("given up");
+    let told = world.service.drain_outbox().await;
+    assert_eq!(told[0].decode::<SocialGaveUp>().expect("SocialGaveUp").offer_id, offer_id.to_string());
+    assert_eq!(world.get(offer_id).await.state(), OfferState::GivenUp);
+}
+
+#[tokio::test]
+async fn case_routing_takes_offers_back_and_late_events_change_nothing() {
+    let world = World::start().await;
+    let withdrawal = |case_id: Uuid, offer_id: Uuid, reason: &str| CaseOfferWithdrawn {
+        case_id: case_id.to_string(),
+        offer_id: offer_id.to_string(),
+        reason_code: reason.to_owned(),
+        ..Default::default()
+    };
+    let (case_id, offer_id) = world.offer().await;
+    world
+        .service
+        .deliver(world.told("case-routing", case_id, &withdrawal(case_id, offer_id, "timed_out")))
+        .await;
+    assert_eq!(world.get(offer_id).await.state(), OfferState::Expired);
+    // The confirmation of something that has ended, and the other way to say that it ended, are late.
+    let late = world.told("case-routing", case_id, &world.confirmation(case_id, offer_id));
+    world.service.deliver(late).await;
+    world
+        .service
+        .deliver(world.told("case-routing", case_id, &withdrawal(case_id, offer_id, "too_late")))
+        .await;
+    assert_eq!(world.get(offer_id).await.state(), OfferState::Expired);
+
+    let (case_id, offer_id) = world.offer().await;
+    world
+        .service
+        .deliver(world.told("case-routing", case_id, &withdrawal(case_id, offer_id, "case_moved_on")))
+        .await;
+    assert_eq!(world.get(offer_id).await.state(), OfferState::Withdrawn);
+    let late = world.offers(&world.manager).accept_offer(accept(offer_id)).await;
+    assert_eq!(refusal(late).0, Code::FailedPrecondition);
+
+    // The case is withdrawn when the work is done already: the hours were not needed.
+    let (case_id, offer_id) = world.confirmed().await;
+    world.complete(offer_id, 20).await;
+    let withdrawn =
+        CaseWithdrawn { case_id: case_id.to_string(), offer_id: offer_id.to_string(), ..Default::default() };
+    world.service.deliver(world.told("case-routing", case_id, &withdrawn)).await;
+    assert_eq!(digest(&world, offer_id).await, "withdrawn;records=0");
+    assert_eq!(records(&world, offer_id).await[0].state(), ServiceRecordState::Voided);
+
+    // The public service took over.
+    let (case_id, offer_id) = world.confirmed().await;
+    let returned = CaseReturnedFromSociety {
+        case_id: case_id.to_string(),
+        offer_id: offer_id.to_string(),
+        ..Default::default()
+    };
+    world.service.deliver(world.told("case-routing", case_id, &returned)).await;
+    assert_eq!(world.get(offer_id).await.state(), OfferState::Withdrawn);
+
+    // Events about offers nobody made, and about cases that never had one.
+    let nobody = new_id();
+    world
+        .service
+        .deliver(world.told("case-routing", nobody, &withdrawal(nobody, new_id(), "timed_out")))
+        .await;
+    let never = CaseClosed { case_id: nobody.to_string(), ..Default::default() };
+    world.service.deliver(world.told("case-routing", nobody, &never)).await;
+    assert_eq!(world.rows().await.last(), Some(&0), "nothing is parked");
+}
+
+#[tokio::test]
+async fn an_acceptance_after_the_deadline_is_refused() {
+    let world = World::start().await;
+    let (_, offer_id) = world.offer().await;
+    world.service.clock().advance(chrono::Duration::hours(5).to_std().expect("forward"));
+    let late = world.offers(&world.manager).accept_offer(accept(offer_id)).await;
+    assert_eq!(refusal(late).0, Code::FailedPrecondition);
+    assert!(world.service.drain_outbox().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_repeated_request_answers_the_same_and_another_body_is_refused() {
+    let world = World::start().await;
+    let (_, offer_id) = world.confirmed().await;
+    let request = completion(offer_id, 60);
+    let mut offers = world.offers(&world.manager);
+    let first = offers.complete_offer(request.clone()).await.expect("completed").into_inner();
+    world.service.clock().advance(chrono::Duration::hours(1).to_std().expect("forward"));
+    let second = offers.complete_offer(request.clone()).await.expect("the same answer").into_inner();
+    assert_eq!(first, second);
+    assert_eq!(world.service.drain_outbox().await.len(), 1);
+    assert_eq!(records(&world, offer_id).await.len(), 1);
+    let other = chassis::proto::volunteer_matching::v1::CompleteOfferRequest { minutes: 61, ..request };
+    let refused = offers.complete_offer(other).await;
+    assert_eq!(refusal(refused), (Code::InvalidArgument, vec!["request_id".to_owned()]));
+}
+
+#[tokio::test]
+async fn what_is_out_of_reach_looks_as_if_it_did_not_exist() {
+    let world = World::start().await;
+    let (volunteer, _) = world.volunteer().await;
+    let (other_volunteer, _) = world.volunteer().await;
+    let (_, offer_id) = world.offer().await;
+    let missing = new_id();
+    let stranger = world.stranger();
+    let get = |id: Uuid| GetOfferRequest { offer_id: id.to_string() };
+    let mut theirs = world.offers(&stranger);
+    let denied = |status: tonic::Status, id: Uuid| {
+        assert_eq!(status.code(), Code::NotFound);
+        status.message().replace(&id.to_string(), "…")
+    };
+    let hidden = denied(theirs.get_offer(get(offer_id)).await.expect_err("hidden"), offer_id);
+    let absent = denied(theirs.get_offer(get(missing)).await.expect_err("absent"), missing);
+    assert_eq!(hidden, absent);
+    let hidden = denied(theirs.accept_offer(accept(offer_id)).await.expect_err("hidden"), offer_id);
+    let absent = denied(theirs.accept_offer(accept(missing)).await.expect_err("absent"), missing);
+    assert_eq!(hidden, absent);
+    let hidden = denied(theirs.complete_offer(completion(offer_id, 5)).await.expect_err("hidden"), offer_id);
+    let absent = denied(theirs.complete_offer(completion(missing, 5)).await.expect_err("absent"), missing);
+    assert_eq!(hidden, absent);
+    assert!(
+        theirs.list_offers(ListOffersRequest::default()).await.expect("empty").into_inner().offers.is_empty()
+    );
+
+    // Named: the volunteer reaches the own offer, another of the same organisation does not, and neither answers it.
+    let best = world.get(offer_id).await.candidates[0].volunteer_id.clone();
+    world.offers(&world.manager).accept_offer(accept(offer_id)).await.expect("accepted");
+    assert_eq!(world.get(offer_id).await.volunteer_id, best);
+    let told = world.service.drain_outbox().await;
+    let named = told[0].decode::<SocialAccepted>().expect("told").volunteer_ref;
+    let (own, other) = if named == volunteer.actor_ref {
+        (volunteer, other_volunteer)
+    } else {
+        (other_volunteer, volunteer)
+    };
+    let seen =
+        world.offers(&own).get_offer(get(offer_id)).await.expect("own").into_inner().offer.expect("an offer");
+    assert_eq!((seen.volunteer_id, seen.candidates.len()), (best, 0));
+    let listed = world.offers(&own).list_offers(ListOffersRequest::default()).await.expect("listed");
+    assert_eq!(listed.into_inner().offers.len(), 1);
+    assert_eq!(refusal(world.offers(&other).get_offer(get(offer_id)).await).0, Code::NotFound);
+    assert_eq!(refusal(world.offers(&own).accept_offer(accept(offer_id)).await).0, Code::PermissionDenied);
+    let resident = Persona::resident(world.street);
+    assert_eq!(refusal(world.offers(&resident).get_offer(get(offer_id)).await).0, Code::PermissionDenied);
+}
+
+#[tokio::test]
+async fn lists_come_newest_first_page_by_page() {
+    let world = World::start().await;
+    let mut made = Vec::new();
+    for _ in 0..3 {
+        made.push(world.offer().await.1.to_string());
+    }
+    made.reverse();
+    let mut seen = Vec::new();
+    let mut page_token = String::new();
+    loop {
+        let request = ListOffersRequest { page_size: 2, page_token, ..Default::default() };
+        let page = world.offers(&world.manager).list_offers(request).await.expect("listed").into_inner();
+        seen.extend(page.offers.into_iter().map(|offer| offer.offer_id));
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(seen, made);
+    let request = ListOffersRequest { states: vec![OfferState::Confirmed.into()], ..Default::default() };
+    let page = world.offers(&world.manager).list_offers(request).await.expect("listed").into_inner();
+    assert!(page.offers.is_empty());
+}

@@ -1,0 +1,203 @@
+//! A district with one garden group, its people, and events as case-routing and identity send them.
+
+use chassis::{
+    auth::Role,
+    clock::{new_id, to_proto},
+    event::Event,
+    proto::{
+        auth::v1 as auth,
+        case_routing::v1::{CaseFacts, CaseOfferConfirmed, CaseOffered, DispatchMode},
+        identity::v1 as identity,
+        volunteer_matching::v1::{
+            CompleteOfferRequest, GetOfferRequest, Offer, offer_service_client::OfferServiceClient,
+            volunteer_service_client::VolunteerServiceClient,
+        },
+    },
+    testing::{Persona, TestService},
+    topology::{Changes, Organization, Unit},
+};
+use diesel_async::RunQueryDsl;
+use tonic::Code;
+use tonic_types::StatusExt;
+use uuid::Uuid;
+use volunteer_matching::App;
+
+/// The service and the ids of its world.
+pub struct World {
+    pub service: TestService<App>,
+    pub street: Uuid,
+    pub org: Uuid,
+    pub manager: Persona,
+}
+
+pub type Offers = OfferServiceClient<chassis::grpc::PeerChannel>;
+pub type Volunteers = VolunteerServiceClient<chassis::grpc::PeerChannel>;
+
+impl World {
+    pub async fn start() -> Self {
+        let (street, org) = (new_id(), new_id());
+        let unit = identity::Unit {
+            unit_id: street.to_string(),
+            code: "420103001".into(),
+            kind: identity::UnitKind::Street.into(),
+            name_zh: "民族街道".into(),
+            version: 1,
+            ..Default::default()
+        };
+        let garden = identity::Organization {
+            org_id: org.to_string(),
+            code: "social_org:garden".into(),
+            kind: identity::OrganizationKind::SocialOrg.into(),
+            name_zh: "绿色家园".into(),
+            unit_id: street.to_string(),
+            version: 1,
+            ..Default::default()
+        };
+        let topology = Changes {
+            units: vec![Unit::try_from(unit).expect("a unit")],
+            orgs: vec![Organization::try_from(garden).expect("an organisation")],
+            edges: Vec::new(),
+        };
+        let service = TestService::<App>::builder().topology(topology).start().await;
+        let manager = Persona::new(Role::OrgManager, street).org(org);
+        Self { service, street, org, manager }
+    }
+
+    pub fn offers(&self, persona: &Persona) -> Offers {
+        OfferServiceClient::new(self.service.call_as(persona))
+    }
+
+    pub fn volunteers(&self, persona: &Persona) -> Volunteers {
+        VolunteerServiceClient::new(self.service.call_as(persona))
+    }
+
+    /// A manager of another organisation.
+    pub fn stranger(&self) -> Persona {
+        Persona::new(Role::OrgManager, self.street).org(new_id())
+    }
+
+    /// A person whom identity made a volunteer of the organisation, and the grant's id.
+    pub async fn volunteer(&self) -> (Persona, Uuid) {
+        let persona = Persona::new(Role::Volunteer, self.street).org(self.org);
+        let grant_id = new_id();
+        let granted = identity::RoleGranted {
+            person_id: persona.person_id.to_string(),
+            grant_id: grant_id.to_string(),
+            role: auth::Role::Volunteer.into(),
+            unit_id: self.street.to_string(),
+            line: String::new(),
+            org_id: self.org.to_string(),
+            person_ref: persona.actor_ref.clone(),
+        };
+        self.service.deliver(self.told("identity", persona.person_id, &granted)).await;
+        (persona, grant_id)
+    }
+
+    pub fn told<M: chassis::proto::EventMessage>(&self, source: &str, key: Uuid, message: &M) -> Event {
+        Event::of(source, self.service.clock().now(), key, 1, message)
+    }
+
+    pub fn facts(&self) -> CaseFacts {
+        CaseFacts {
+            item_code: "CJ-0142".into(),
+            place_unit_id: self.street.to_string(),
+            ..Default::default()
+        }
+    }
+
+    pub fn offered(&self, case_id: Uuid, offer_id: Uuid) -> CaseOffered {
+        CaseOffered {
+            case_id: case_id.to_string(),
+            facts: Some(self.facts()),
+            offer_id: offer_id.to_string(),
+            partner_org_id: self.org.to_string(),
+            mode: DispatchMode::Invitation.into(),
+            offer_due_time: Some(to_proto(self.service.clock().now() + chrono::Duration::hours(4))),
+            skill_codes: vec!["greening".into()],
+            in_time: true,
+        }
+    }
+
+    /// A new offer, as case-routing makes it: the case's id and the offer's.
+    pub async fn offer(&self) -> (Uuid, Uuid) {
+        let (case_id, offer_id) = (new_id(), new_id());
+        let offered = self.offered(case_id, offer_id);
+        self.service.deliver(self.told("case-routing", case_id, &offered)).await;
+        (case_id, offer_id)
+    }
+
+    /// A new offer that was accepted and confirmed.
+    pub async fn confirmed(&self) -> (Uuid, Uuid) {
+        let (case_id, offer_id) = self.offer().await;
+        self.offers(&self.manager).accept_offer(accept(offer_id)).await.expect("accepted");
+        self.service.deliver(self.told("case-routing", case_id, &self.confirmation(case_id, offer_id))).await;
+        self.service.drain_outbox().await;
+        (case_id, offer_id)
+    }
+
+    pub fn confirmation(&self, case_id: Uuid, offer_id: Uuid) -> CaseOfferConfirmed {
+        CaseOfferConfirmed {
+            case_id: case_id.to_string(),
+            facts: Some(self.facts()),
+            offer_id: offer_id.to_string(),
+            task_id: new_id().to_string(),
+            partner_org_id: self.org.to_string(),
+            mode: DispatchMode::Invitation.into(),
+        }
+    }
+
+    pub async fn complete(&self, offer_id: Uuid, minutes: i32) -> Offer {
+        let done = self.offers(&self.manager).complete_offer(completion(offer_id, minutes)).await;
+        done.expect("completed").into_inner().offer.expect("an offer")
+    }
+
+    /// The offer as its manager sees it.
+    pub async fn get(&self, offer_id: Uuid) -> Offer {
+        let request = GetOfferRequest { offer_id: offer_id.to_string() };
+        let answer = self.offers(&self.manager).get_offer(request).await.expect("within reach");
+        answer.into_inner().offer.expect("an offer")
+    }
+
+    /// How many rows each table of the service holds, with those of the outbox.
+    pub async fn rows(&self) -> Vec<i64> {
+        #[derive(diesel::QueryableByName)]
+        struct Count {
+            #[diesel(sql_type = diesel::sql_types::BigInt)]
+            count: i64,
+        }
+        let mut conn = self.service.db().conn().await.expect("a connection");
+        let mut counts = Vec::new();
+        for table in ["offers", "volunteers", "service_records", "outbox", "parked_events"] {
+            let query = diesel::sql_query(format!("SELECT count(*) AS count FROM {table}"));
+            let count: Count = query.get_result(&mut conn).await.expect("counted");
+            counts.push(count.count);
+        }
+        counts
+    }
+}
+
+pub fn accept(offer_id: Uuid) -> chassis::proto::volunteer_matching::v1::AcceptOfferRequest {
+    chassis::proto::volunteer_matching::v1::AcceptOfferRequest {
+        offer_id: offer_id.to_string(),
+        request_id: new_id().to_string(),
+        volunteer_id: String::new(),
+    }
+}
+
+pub fn completion(offer_id: Uuid, minutes: i32) -> CompleteOfferRequest {
+    CompleteOfferRequest {
+        offer_id: offer_id.to_string(),
+        request_id: new_id().to_string(),
+        minutes,
+        evidence_refs: vec!["photo:after".into()],
+    }
+}
+
+/// The code of a refusal and the fields it names.
+pub fn refusal<T: std::fmt::Debug>(result: Result<T, tonic::Status>) -> (Code, Vec<String>) {
+    let status = result.expect_err("refused");
+    let details = status.get_error_details();
+    let fields =
+        details.bad_request().map(|bad| bad.field_violations.iter().map(|v| v.field.clone()).collect());
+    (status.code(), fields.unwrap_or_default())
+}

@@ -1,0 +1,160 @@
+//! Volunteers over real gRPC and a real database: learnt from grants, named by partners, on a break.
+
+use crate::support::{World, accept, refusal};
+use chassis::{
+    auth::Role,
+    clock::new_id,
+    proto::{
+        auth::v1 as auth,
+        identity::v1::{OrganizationChanged, RoleRevoked},
+        volunteer_matching::v1::{
+            AcceptOfferRequest, CreateVolunteerRequest, ListVolunteersRequest, PauseVolunteerRequest,
+            Volunteer, VolunteerState,
+        },
+    },
+    testing::Persona,
+};
+use tonic::Code;
+use uuid::Uuid;
+
+async fn listed(world: &World) -> Vec<Volunteer> {
+    let answer = world.volunteers(&world.manager).list_volunteers(ListVolunteersRequest::default()).await;
+    answer.expect("listed").into_inner().volunteers
+}
+
+fn new_volunteer(world: &World) -> CreateVolunteerRequest {
+    CreateVolunteerRequest {
+        request_id: new_id().to_string(),
+        person_id: new_id().to_string(),
+        volunteer_ref: "p-0a1b2c".into(),
+        org_id: world.org.to_string(),
+        home_unit_id: world.street.to_string(),
+        skill_codes: vec!["greening".into()],
+    }
+}
+
+async fn pause(world: &World, id: &str, paused: bool) {
+    let request =
+        PauseVolunteerRequest { volunteer_id: id.to_owned(), request_id: new_id().to_string(), paused };
+    let answer = world.volunteers(&world.manager).pause_volunteer(request).await.expect("set").into_inner();
+    let expected = if paused { VolunteerState::Paused } else { VolunteerState::Active };
+    assert_eq!(answer.volunteer.expect("a volunteer").state(), expected);
+}
+
+#[tokio::test]
+async fn a_grant_makes_a_volunteer_with_the_organisations_skills_and_its_end_makes_one_leave() {
+    let world = World::start().await;
+    let (persona, grant_id) = world.volunteer().await;
+    let found = listed(&world).await;
+    assert_eq!(found.len(), 1);
+    assert_eq!(
+        (found[0].volunteer_ref.as_str(), found[0].state()),
+        (persona.actor_ref.as_str(), VolunteerState::Active)
+    );
+    assert!(!found[0].skill_codes.is_empty(), "some of the organisation's skills stand in");
+
+    // The end of some other grant of the person says nothing about this one.
+    let revoked = |grant_id: Uuid| RoleRevoked {
+        person_id: persona.person_id.to_string(),
+        grant_id: grant_id.to_string(),
+        role: auth::Role::Volunteer.into(),
+        tokens_before_time: Some(chassis::clock::to_proto(world.service.clock().real_now())),
+    };
+    world.service.deliver(world.told("identity", persona.person_id, &revoked(new_id()))).await;
+    assert_eq!(listed(&world).await[0].state(), VolunteerState::Active);
+    let event = world.told("identity", persona.person_id, &revoked(grant_id));
+    world.service.deliver(event.clone()).await;
+    world.service.deliver(event).await;
+    assert_eq!(listed(&world).await[0].state(), VolunteerState::Left);
+    let (_, offer_id) = world.offer().await;
+    assert!(world.get(offer_id).await.candidates.is_empty());
+}
+
+#[tokio::test]
+async fn skills_stand_in_even_when_the_organisation_is_heard_of_after_its_volunteer() {
+    let mut world = World::start().await;
+    let home = new_id();
+    world.org = home;
+    world.manager = Persona::new(Role::VolunteerCoordinator, world.street).org(home);
+    world.volunteer().await;
+    assert!(listed(&world).await[0].skill_codes.is_empty());
+    let organization = chassis::proto::identity::v1::Organization {
+        org_id: home.to_string(),
+        code: "social_org:yigong".into(),
+        kind: chassis::proto::identity::v1::OrganizationKind::SocialOrg.into(),
+        name_zh: "义工联".into(),
+        unit_id: world.street.to_string(),
+        version: 1,
+        ..Default::default()
+    };
+    let changed = OrganizationChanged { org_id: home.to_string(), organization: Some(organization) };
+    world.service.deliver(world.told("identity", home, &changed)).await;
+    world.service.wait_for("the skills", async || !listed(&world).await[0].skill_codes.is_empty()).await;
+}
+
+#[tokio::test]
+async fn who_takes_a_break_is_neither_chosen_nor_named() {
+    let world = World::start().await;
+    let mut volunteers = world.volunteers(&world.manager);
+    let created = volunteers.create_volunteer(new_volunteer(&world)).await.expect("created").into_inner();
+    let first = created.volunteer.expect("a volunteer");
+    let (_, offer_id) = world.offer().await;
+    assert_eq!(world.get(offer_id).await.candidates[0].volunteer_id, first.volunteer_id);
+    pause(&world, &first.volunteer_id, true).await;
+    let named = AcceptOfferRequest { volunteer_id: first.volunteer_id.clone(), ..accept(offer_id) };
+    let refused = world.offers(&world.manager).accept_offer(named).await;
+    assert_eq!(refusal(refused), (Code::InvalidArgument, vec!["volunteer_id".to_owned()]));
+    // Without anybody free the organisation itself does it.
+    let accepted = world.offers(&world.manager).accept_offer(accept(offer_id)).await.expect("accepted");
+    assert_eq!(accepted.into_inner().offer.expect("an offer").volunteer_id, "");
+
+    pause(&world, &first.volunteer_id, false).await;
+    let (_, offer_id) = world.offer().await;
+    let request = AcceptOfferRequest { volunteer_id: first.volunteer_id.clone(), ..accept(offer_id) };
+    world.offers(&world.manager).accept_offer(request.clone()).await.expect("accepted");
+    // A break that starts later does not change what was answered.
+    pause(&world, &first.volunteer_id, true).await;
+    let again = world.offers(&world.manager).accept_offer(request).await.expect("the same answer");
+    assert_eq!(again.into_inner().offer.expect("an offer").volunteer_id, first.volunteer_id);
+}
+
+#[tokio::test]
+async fn a_person_volunteers_once_per_organisation() {
+    let world = World::start().await;
+    let mut volunteers = world.volunteers(&world.manager);
+    let request = new_volunteer(&world);
+    let first = volunteers.create_volunteer(request.clone()).await.expect("created").into_inner();
+    let same = volunteers.create_volunteer(request.clone()).await.expect("the same answer").into_inner();
+    assert_eq!(first, same);
+    let twice = CreateVolunteerRequest { request_id: new_id().to_string(), ..request };
+    assert_eq!(refusal(volunteers.create_volunteer(twice).await).0, Code::AlreadyExists);
+    assert_eq!(listed(&world).await.len(), 1);
+}
+
+#[tokio::test]
+async fn volunteers_of_other_organisations_are_out_of_reach() {
+    let world = World::start().await;
+    let (persona, _) = world.volunteer().await;
+    let stranger = world.stranger();
+    let mut theirs = world.volunteers(&stranger);
+    let page =
+        theirs.list_volunteers(ListVolunteersRequest { org_id: world.org.to_string(), ..Default::default() });
+    assert!(page.await.expect("empty").into_inner().volunteers.is_empty());
+    let id = listed(&world).await[0].volunteer_id.clone();
+    let missing = new_id().to_string();
+    let mut texts = Vec::new();
+    for id in [&id, &missing] {
+        let request = PauseVolunteerRequest {
+            volunteer_id: id.clone(),
+            request_id: new_id().to_string(),
+            paused: true,
+        };
+        let status = theirs.pause_volunteer(request).await.expect_err("out of reach");
+        assert_eq!(status.code(), Code::NotFound);
+        texts.push(status.message().replace(id.as_str(), "…"));
+    }
+    assert_eq!(texts[0], texts[1]);
+    assert_eq!(refusal(theirs.create_volunteer(new_volunteer(&world)).await).0, Code::NotFound);
+    let refused = world.volunteers(&persona).list_volunteers(ListVolunteersRequest::default()).await;
+    assert_eq!(refusal(refused).0, Code::PermissionDenied);
+}
