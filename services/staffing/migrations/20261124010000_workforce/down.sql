@@ -1,0 +1,2 @@
+DROP TABLE roster_weeks, shifts, workers, posts;
+DROP EXTENSION IF EXISTS btree_gist;

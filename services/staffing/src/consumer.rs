@@ -1,0 +1,227 @@
+//! What staffing does when something happens elsewhere: one function per event. A batch is read, what it touches is
+//! loaded once, the events are carried out in order, everything is written at once. An event about a task that staffing
+//! does not know is fine: not every organisation has workers here.
+
+use async_trait::async_trait;
+use chassis::{
+    Result,
+    clock::from_proto,
+    db::Tx,
+    event::Event,
+    inbox::Consumer,
+};
+use proto::{
+    case_routing::v1::{
+        CaseClosed, CaseCompleted, CaseReworkOrdered, CaseWithdrawn, DispatchMode, Nature, TaskApproved,
+        TaskCancelled, TaskObjected, TaskPart, TaskReturned, TaskSigned, Urgency,
+    },
+    identity::v1::{RoleGranted, RoleRevoked},
+};
+use uuid::Uuid;
+
+use crate::{
+    desk::{Desk, Setup, Touch},
+    domain::{CaseId, OrgId, Task, TaskId, TaskState, UnitId},
+    seed::templates,
+    store::workers,
+    workforce::{self, uuid},
+};
+
+/// The consumer of staffing.
+#[derive(Debug, Clone)]
+pub struct StaffingConsumer {
+    setup: Setup,
+}
+
+impl StaffingConsumer {
+    /// With the topology and the terms of offers.
+    pub fn new(setup: Setup) -> Self {
+        Self { setup }
+    }
+}
+
+/// An event staffing listens to.
+enum News {
+    Signed(Box<Task>),
+    Objected(TaskId),
+    Cancelled(TaskId),
+    Returned(TaskId, Option<prost_types::Timestamp>),
+    Approved(TaskId),
+    Completed(TaskId),
+    Withdrawn(Uuid),
+    Closed(Uuid),
+}
+
+#[async_trait]
+impl Consumer for StaffingConsumer {
+    async fn handle(&self, tx: &mut Tx<'_>, events: &[Event]) -> Result<()> {
+        let (mut granted, mut revoked) = (Vec::new(), Vec::new());
+        let (mut news, mut touch) = (Vec::new(), Touch::default());
+        for event in events {
+            if event.is::<RoleGranted>() {
+                granted.push(event.decode::<RoleGranted>()?);
+            } else if event.is::<RoleRevoked>() {
+                revoked.push((event, uuid("grant_id", &event.decode::<RoleRevoked>()?.grant_id)?));
+            } else if let Some(read) = News::read(event, &mut touch)? {
+                news.push((event, read));
+            }
+        }
+        workforce::appoint(tx, &self.setup, &granted).await?;
+        if !revoked.is_empty() {
+            let grants: Vec<Uuid> = revoked.iter().map(|(_, grant)| *grant).collect();
+            touch.leaving = workers::of_grants(tx.conn, &grants).await?;
+        }
+        if news.is_empty() && touch.leaving.is_empty() {
+            return Ok(());
+        }
+        let mut desk = Desk::open(tx, &self.setup, touch).await?;
+        if let Some((event, _)) = revoked.first() {
+            on_role_revoked(&mut desk, event)?;
+        }
+        for (event, news) in news {
+            desk.caused_by(event);
+            match news {
+                News::Signed(task) => on_task_signed(&mut desk, *task)?,
+                News::Objected(id) => on_task_objected(&mut desk, id)?,
+                News::Cancelled(id) => on_task_cancelled(&mut desk, id)?,
+                News::Returned(id, due) => on_task_returned(&mut desk, id, due)?,
+                News::Approved(id) => on_task_approved(&mut desk, id)?,
+                News::Completed(id) => on_case_completed(&mut desk, id)?,
+                News::Withdrawn(case) => on_case_withdrawn(&mut desk, case)?,
+                News::Closed(case) => on_case_closed(&mut desk, case)?,
+            }
+        }
+        desk.save(tx).await
+    }
+}
+
+/// The appointment ends; what the worker has in hand goes to somebody else.
+fn on_role_revoked(desk: &mut Desk, event: &Event) -> Result<()> {
+    desk.caused_by(event);
+    desk.hand_over()
+}
+
+/// The organisation signed: a worker is asked.
+fn on_task_signed(desk: &mut Desk, task: Task) -> Result<()> {
+    desk.signed(task)
+}
+
+/// Work rests until the objection is resolved and somebody signs.
+fn on_task_objected(desk: &mut Desk, id: TaskId) -> Result<()> {
+    desk.objected(id)
+}
+
+/// The task ended without a result, also while a worker is on site.
+fn on_task_cancelled(desk: &mut Desk, id: TaskId) -> Result<()> {
+    desk.ended(id, "task_cancelled")
+}
+
+/// Rework: whoever did it is asked first.
+fn on_task_returned(desk: &mut Desk, id: TaskId, due: Option<prost_types::Timestamp>) -> Result<()> {
+    desk.returned(id, due.as_ref().and_then(from_proto))
+}
+
+/// The result stands.
+fn on_task_approved(desk: &mut Desk, id: TaskId) -> Result<()> {
+    desk.approved(id)
+}
+
+/// The lead handed its result in.
+fn on_case_completed(desk: &mut Desk, id: TaskId) -> Result<()> {
+    desk.submitted(id)
+}
+
+/// The requester withdrew, perhaps while a worker is on site.
+fn on_case_withdrawn(desk: &mut Desk, case: Uuid) -> Result<()> {
+    desk.tasks_of(case).into_iter().try_for_each(|id| desk.ended(id, "case_withdrawn"))
+}
+
+/// The case ended: what is done stands, what is open ends.
+fn on_case_closed(desk: &mut Desk, case: Uuid) -> Result<()> {
+    desk.tasks_of(case).into_iter().try_for_each(|id| {
+        let over = desk.task(id).is_some_and(|task| task.state == TaskState::Ended);
+        let done = desk.active(id).is_some_and(|held| held.state == crate::domain::AssignmentState::Done);
+        match (over, done) {
+            (true, _) => Ok(()),
+            (false, true) => desk.approved(id),
+            (false, false) => desk.ended(id, "case_closed"),
+        }
+    })
+}
+
+impl News {
+    /// What an event means here, and what has to be loaded for it.
+    fn read(event: &Event, touch: &mut Touch) -> Result<Option<Self>> {
+        let mut task = |id: &str| -> Result<TaskId> {
+            let id = uuid("task_id", id)?;
+            touch.tasks.push(id);
+            Ok(TaskId(id))
+        };
+        let news = if event.is::<TaskSigned>() {
+            let Some(signed) = signed(event.decode()?)? else { return Ok(None) };
+            touch.tasks.push(signed.id.0);
+            touch.orgs.push(signed.org_id.0);
+            Self::Signed(Box::new(signed))
+        } else if event.is::<TaskObjected>() {
+            Self::Objected(task(&event.decode::<TaskObjected>()?.task_id)?)
+        } else if event.is::<TaskCancelled>() {
+            Self::Cancelled(task(&event.decode::<TaskCancelled>()?.task_id)?)
+        } else if event.is::<TaskReturned>() {
+            let returned: TaskReturned = event.decode()?;
+            Self::Returned(task(&returned.task_id)?, returned.due_time)
+        } else if event.is::<CaseReworkOrdered>() {
+            let ordered: CaseReworkOrdered = event.decode()?;
+            if ordered.task_id.is_empty() {
+                return Ok(None); // routed afresh: another task will be signed
+            }
+            Self::Returned(task(&ordered.task_id)?, ordered.rework_due_time)
+        } else if event.is::<TaskApproved>() {
+            Self::Approved(task(&event.decode::<TaskApproved>()?.task_id)?)
+        } else if event.is::<CaseCompleted>() {
+            let completed: CaseCompleted = event.decode()?;
+            if completed.task_id.is_empty() {
+                return Ok(None);
+            }
+            Self::Completed(task(&completed.task_id)?)
+        } else if event.is::<CaseWithdrawn>() {
+            touch.cases.push(event.partition_key);
+            Self::Withdrawn(event.partition_key)
+        } else if event.is::<CaseClosed>() {
+            touch.cases.push(event.partition_key);
+            Self::Closed(event.partition_key)
+        } else {
+            return Ok(None);
+        };
+        Ok(Some(news))
+    }
+}
+
+/// The task of a signature; `None` when the mode leaves the work to the organisation itself: who may refuse is not
+/// staffed from here.
+fn signed(event: TaskSigned) -> Result<Option<Task>> {
+    if !matches!(event.mode(), DispatchMode::Order | DispatchMode::Whistle | DispatchMode::WorkOrder) {
+        return Ok(None);
+    }
+    let (part, urgency) = (event.part(), event.urgency());
+    let facts = event.facts.unwrap_or_default();
+    let nature = facts.nature();
+    let templates = templates();
+    Ok(Some(Task {
+        id: TaskId(uuid("task_id", &event.task_id)?),
+        case_id: CaseId(uuid("case_id", &event.case_id)?),
+        org_id: OrgId(uuid("org_id", &event.org_id)?),
+        unit_id: UnitId(uuid("unit_id", &event.unit_id)?),
+        line: Some(facts.line).filter(|line| !line.is_empty()),
+        place_unit_id: Uuid::try_parse(&facts.place_unit_id).ok().map(UnitId),
+        skills: event.skill_codes,
+        weight: templates.weight(&facts.item_code, nature),
+        weight_version: templates.workload_version,
+        item_code: facts.item_code,
+        urgent: matches!(urgency, Urgency::Urgent | Urgency::Emergency),
+        decision: part == TaskPart::Lead && nature == Nature::Application,
+        due_at: event.due_time.as_ref().and_then(from_proto),
+        state: TaskState::Open,
+        round: 1,
+        version: 1,
+    }))
+}

@@ -1,0 +1,37 @@
+//! What staffing holds, for reconcile: how many active assignments each task has.
+
+use async_trait::async_trait;
+use chassis::{
+    Result,
+    db::Db,
+    ops::{Digest, DigestSource},
+};
+use uuid::Uuid;
+
+use crate::store::lists;
+
+/// Digests of subject `task`: `active={n}`, for every task that ever had an assignment.
+#[derive(Debug, Clone)]
+pub struct TaskDigests {
+    db: Db,
+}
+
+impl TaskDigests {
+    /// Over the service's database.
+    pub fn new(db: Db) -> Self {
+        Self { db }
+    }
+}
+
+#[async_trait]
+impl DigestSource for TaskDigests {
+    async fn digests(&self, subject: &str, after: Option<String>, limit: i64) -> Result<Vec<Digest>> {
+        if subject != "task" {
+            return Ok(Vec::new());
+        }
+        let after = after.and_then(|key| Uuid::try_parse(&key).ok());
+        let mut conn = self.db.conn().await?;
+        let rows = lists::active_by_task(&mut conn, after, limit).await?;
+        Ok(rows.into_iter().map(|(task, active)| Digest::new(task, format!("active={active}"))).collect())
+    }
+}

@@ -1,0 +1,115 @@
+//! The roster of a week from shift templates: pure. Working days follow the official calendar; on rest days one seat of
+//! an organisation is on duty, in rotation.
+
+use calendar::{Calendar, Profile, instant, local_day};
+use chassis::Timestamp;
+use chrono::{Datelike, Days, NaiveDate, NaiveTime};
+
+/// A shift that recurs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShiftTemplate {
+    /// Code.
+    pub code: String,
+    /// Opening time in Wuhan.
+    pub start: NaiveTime,
+    /// Closing time, after the opening.
+    pub end: NaiveTime,
+    /// On working days (else on rest days).
+    pub work_day: bool,
+    /// Kinds of organisation it applies to.
+    pub per: Vec<String>,
+    /// Only one seat of the organisation, in rotation.
+    pub in_rotation: bool,
+}
+
+/// A worker's place in the rotation of the organisation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seat {
+    /// From zero.
+    pub index: usize,
+    /// How many take turns.
+    pub of: usize,
+}
+
+/// A rostered time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// Code of the template.
+    pub template: String,
+    /// From here.
+    pub starts_at: Timestamp,
+    /// Until before here.
+    pub ends_at: Timestamp,
+}
+
+/// The Monday of the week in which an instant falls.
+pub fn week_of(now: Timestamp) -> NaiveDate {
+    let day = local_day(now);
+    day - Days::new(u64::from(day.weekday().num_days_from_monday()))
+}
+
+/// The shifts of one worker in the week that begins on a Monday.
+pub fn week(monday: NaiveDate, templates: &[ShiftTemplate], per: &str, seat: Seat) -> Vec<Span> {
+    let (calendar, profile) = (Calendar::builtin(), Profile::office());
+    let mut spans = Vec::new();
+    for day in monday.iter_days().take(7) {
+        let works = profile.is_work_day(calendar, day);
+        let turn = usize::try_from(day.num_days_from_ce()).unwrap_or_default() % seat.of.max(1);
+        let of_day = templates.iter().filter(|t| {
+            t.work_day == works && t.per.iter().any(|p| p == per) && (!t.in_rotation || turn == seat.index)
+        });
+        spans.extend(of_day.map(|t| Span {
+            template: t.code.clone(),
+            starts_at: instant(day, t.start),
+            ends_at: instant(day, t.end),
+        }));
+    }
+    spans
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seed::templates;
+
+    fn day(text: &str) -> NaiveDate {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_week_has_its_working_days_and_one_seat_on_duty_on_rest_days() {
+        let shifts = &templates().shifts;
+        // 2026-02-09 … 15: Saturday 14 is worked, Sunday 15 is the first day of the holiday.
+        let weeks: Vec<_> =
+            (0..3).map(|index| week(day("2026-02-09"), shifts, "community", Seat { index, of: 3 })).collect();
+        let duties: Vec<usize> =
+            weeks.iter().map(|w| w.iter().filter(|s| s.template == "duty").count()).collect();
+        assert_eq!(duties.iter().sum::<usize>(), 1, "one rest day, one seat: {duties:?}");
+        for week in &weeks {
+            assert_eq!(week.iter().filter(|s| s.template != "duty").count(), 12, "six working days");
+        }
+    }
+
+    #[test]
+    fn shifts_of_a_week_never_overlap() {
+        for offset in 0..60 {
+            let monday = day("2026-01-05") + Days::new(7 * offset);
+            let mut spans = week(monday, &templates().shifts, "street", Seat { index: 0, of: 2 });
+            spans.sort_by_key(|span| span.starts_at);
+            assert!(spans.windows(2).all(|pair| pair[0].ends_at <= pair[1].starts_at));
+            assert!(spans.iter().all(|span| span.starts_at < span.ends_at));
+        }
+    }
+
+    #[test]
+    fn organisations_without_templates_have_no_roster() {
+        assert!(week(day("2026-02-09"), &templates().shifts, "", Seat { index: 0, of: 1 }).is_empty());
+    }
+
+    #[test]
+    fn weeks_begin_on_monday_in_wuhan() {
+        let sunday_evening: Timestamp = "2026-03-01T17:00:00Z".parse().unwrap(); // already Monday in Wuhan
+        assert_eq!(week_of(sunday_evening), day("2026-03-02"));
+        assert_eq!(week_of("2026-03-08T15:59:59Z".parse().unwrap()), day("2026-03-02"));
+    }
+}

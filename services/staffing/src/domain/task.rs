@@ -1,0 +1,84 @@
+//! A signed task as staffing needs it to find a worker. Its life is case-routing's; here it only tells whether a worker
+//! is still wanted.
+
+use chassis::Timestamp;
+
+use super::{CaseId, OrgId, TaskId, UnitId};
+
+/// Whether a worker is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TaskState {
+    /// A worker is wanted or at work.
+    Open = 1,
+    /// Nobody was found; told once per round.
+    Unfilled = 2,
+    /// The organisation handed its result in.
+    Submitted = 3,
+    /// The organisation says it is not its duty.
+    Objected = 4,
+    /// Over.
+    Ended = 5,
+}
+
+impl TaskState {
+    /// Of its number in the database.
+    pub fn from_number(number: i16) -> Option<Self> {
+        [Self::Open, Self::Unfilled, Self::Submitted, Self::Objected, Self::Ended]
+            .into_iter()
+            .find(|state| *state as i16 == number)
+    }
+}
+
+/// A signed task.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Task {
+    /// Id.
+    pub id: TaskId,
+    /// Its case.
+    pub case_id: CaseId,
+    /// The organisation that signed.
+    pub org_id: OrgId,
+    /// Its unit.
+    pub unit_id: UnitId,
+    /// Line of the item.
+    pub line: Option<String>,
+    /// Service item.
+    pub item_code: String,
+    /// Deepest known unit of the place.
+    pub place_unit_id: Option<UnitId>,
+    /// Skills the item asks for.
+    pub skills: Vec<String>,
+    /// Workload in minutes.
+    pub weight: i32,
+    /// Version of the weights.
+    pub weight_version: i32,
+    /// Urgent or an emergency: the offer's time is short.
+    pub urgent: bool,
+    /// The handling ends in a decision (S-2).
+    pub decision: bool,
+    /// When the task is due.
+    pub due_at: Option<Timestamp>,
+    /// Whether a worker is wanted.
+    pub state: TaskState,
+    /// Grows whenever the work starts over.
+    pub round: i32,
+    /// Grows with every change.
+    pub version: i64,
+}
+
+impl Task {
+    /// In another state.
+    pub fn enter(&mut self, state: TaskState) {
+        if self.state != state {
+            self.state = state;
+            self.version += 1;
+        }
+    }
+
+    /// The work starts over: everybody may be asked again.
+    pub fn start_over(&mut self) {
+        self.state = TaskState::Open;
+        self.round += 1;
+        self.version += 1;
+    }
+}

@@ -1,0 +1,11 @@
+//! The gRPC edge of staffing: thin handlers, requests parsed in one place, reach asked of the topology.
+
+mod assign;
+mod assignment;
+mod convert;
+mod reach;
+mod shifts;
+mod verbs;
+mod workforce;
+
+pub use self::{assignment::AssignmentRpc, workforce::WorkforceRpc};

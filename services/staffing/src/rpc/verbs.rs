@@ -1,0 +1,57 @@
+//! The worker's own verbs as commands of the executor.
+
+use chassis::{
+    Error, Result, Timestamp,
+    auth::Caller,
+    command::{Decide, Decision},
+};
+
+use crate::{
+    domain::{Assignment, Step, assignment::KIND},
+    emit,
+};
+
+/// The worker accepts.
+#[derive(Debug, Clone, Copy)]
+pub struct Accept;
+
+/// The worker has arrived.
+#[derive(Debug, Clone, Copy)]
+pub struct Arrive;
+
+/// The worker has finished.
+#[derive(Debug, Clone)]
+pub struct Finish {
+    /// Minutes worked.
+    pub minutes: i32,
+    /// References to evidence.
+    pub evidence: Vec<String>,
+}
+
+impl Decide<Assignment> for Accept {
+    fn decide(&self, current: Option<&Assignment>, _: &Caller, now: Timestamp) -> Result<Decision<Assignment>> {
+        decided(existing(current)?.accept(now)?)
+    }
+}
+
+impl Decide<Assignment> for Arrive {
+    fn decide(&self, current: Option<&Assignment>, _: &Caller, now: Timestamp) -> Result<Decision<Assignment>> {
+        decided(existing(current)?.arrive(now)?)
+    }
+}
+
+impl Decide<Assignment> for Finish {
+    fn decide(&self, current: Option<&Assignment>, _: &Caller, now: Timestamp) -> Result<Decision<Assignment>> {
+        decided(existing(current)?.finish(self.minutes, &self.evidence, now)?)
+    }
+}
+
+/// The executor only gives nothing when an aggregate is to be created, which no verb here does.
+fn existing(current: Option<&Assignment>) -> Result<&Assignment> {
+    current.ok_or_else(|| Error::not_found(KIND, ""))
+}
+
+fn decided((aggregate, fact): Step) -> Result<Decision<Assignment>> {
+    let events = vec![emit::of(&aggregate, &fact)];
+    Ok(Decision { aggregate, events })
+}

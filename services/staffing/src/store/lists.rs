@@ -1,0 +1,142 @@
+//! Lists for callers, always within their reach, by keyset; and digests for reconcile.
+
+use chassis::{Result, db::cached};
+use diesel::{
+    QueryableByName,
+    sql_types::{Array, BigInt, Integer, Nullable, SmallInt, Uuid as SqlUuid},
+};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use uuid::Uuid;
+
+use super::{assignments, posts, workers};
+use crate::domain::{Assignment, AssignmentState, Post, Worker};
+
+/// Whose assignments may be seen, and which are wanted.
+#[derive(Debug, Clone, Default)]
+pub struct AssignmentFilter {
+    /// Organisations within reach.
+    pub orgs: Vec<Uuid>,
+    /// The caller, whose own are always within reach.
+    pub person: Uuid,
+    /// Only the caller's own.
+    pub mine: bool,
+    /// Only this one.
+    pub id: Option<Uuid>,
+    /// Only of a task.
+    pub task: Option<Uuid>,
+    /// Only of a case.
+    pub case: Option<Uuid>,
+    /// Only in these states; empty for all.
+    pub states: Vec<AssignmentState>,
+    /// Before the last one of the page before.
+    pub before: Option<Uuid>,
+    /// How many.
+    pub limit: i64,
+}
+
+/// Assignments, newest first. Each kind of question has its own statement, so that each has its index.
+pub async fn assignments(conn: &mut AsyncPgConnection, filter: &AssignmentFilter) -> Result<Vec<Assignment>> {
+    const BY_ID: &str = "SELECT * FROM assignments a WHERE assignment_id = $7
+        AND (person_id = $1 OR (NOT ($2 = 1) AND org_id = ANY($3))) AND ($4 = '{}' OR state = ANY($4))
+        AND assignment_id < $5 ORDER BY assignment_id DESC LIMIT $6";
+    const BY_TASK: &str = "SELECT * FROM assignments a WHERE task_id = $7
+        AND (person_id = $1 OR (NOT ($2 = 1) AND org_id = ANY($3))) AND ($4 = '{}' OR state = ANY($4))
+        AND assignment_id < $5 ORDER BY assignment_id DESC LIMIT $6";
+    const BY_CASE: &str = "SELECT * FROM assignments a WHERE case_id = $7
+        AND (person_id = $1 OR (NOT ($2 = 1) AND org_id = ANY($3))) AND ($4 = '{}' OR state = ANY($4))
+        AND assignment_id < $5 ORDER BY assignment_id DESC LIMIT $6";
+    const MINE: &str = "SELECT * FROM assignments a WHERE person_id = $1 AND $7 IS NULL AND $2 = 1
+        AND $3 = $3 AND ($4 = '{}' OR state = ANY($4)) AND assignment_id < $5 ORDER BY assignment_id DESC LIMIT $6";
+    const REACHED: &str = "SELECT * FROM (
+            (SELECT * FROM assignments WHERE person_id = $1 AND $7 IS NULL AND ($4 = '{}' OR state = ANY($4))
+                AND assignment_id < $5 ORDER BY assignment_id DESC LIMIT $6)
+            UNION
+            (SELECT a.* FROM unnest($3) AS o (id) CROSS JOIN LATERAL (
+                SELECT * FROM assignments WHERE org_id = o.id AND $2 = 0 AND ($4 = '{}' OR state = ANY($4))
+                   AND assignment_id < $5 ORDER BY assignment_id DESC LIMIT $6) a)
+        ) a ORDER BY assignment_id DESC LIMIT $6";
+    let (sql, key) = match (filter.id, filter.task, filter.case) {
+        (Some(id), _, _) => (BY_ID, Some(id)),
+        (None, Some(task), _) => (BY_TASK, Some(task)),
+        (None, None, Some(case)) => (BY_CASE, Some(case)),
+        (None, None, None) if filter.mine => (MINE, None),
+        (None, None, None) => (REACHED, None),
+    };
+    let states: Vec<i16> = filter.states.iter().map(|state| *state as i16).collect();
+    let rows: Vec<assignments::Row> = cached(sql)
+        .bind::<SqlUuid, _>(filter.person)
+        .bind::<Integer, _>(i32::from(filter.mine))
+        .bind::<Array<SqlUuid>, _>(&filter.orgs)
+        .bind::<Array<SmallInt>, _>(states)
+        .bind::<SqlUuid, _>(filter.before.unwrap_or(Uuid::max()))
+        .bind::<BigInt, _>(filter.limit)
+        .bind::<Nullable<SqlUuid>, _>(key)
+        .load(conn)
+        .await?;
+    rows.into_iter().map(Assignment::try_from).collect()
+}
+
+/// Posts of organisations, by id after `after`.
+pub async fn posts(
+    conn: &mut AsyncPgConnection,
+    orgs: &[Uuid],
+    after: Uuid,
+    limit: i64,
+) -> Result<Vec<Post>> {
+    let rows: Vec<posts::Row> =
+        cached("SELECT * FROM posts WHERE org_id = ANY($1) AND post_id > $2 ORDER BY post_id LIMIT $3")
+            .bind::<Array<SqlUuid>, _>(orgs)
+            .bind::<SqlUuid, _>(after)
+            .bind::<BigInt, _>(limit)
+            .load(conn)
+            .await?;
+    rows.into_iter().map(Post::try_from).collect()
+}
+
+/// Active workers of organisations, least loaded first.
+pub async fn workers(
+    conn: &mut AsyncPgConnection,
+    orgs: &[Uuid],
+    after: Option<(i32, i64, Uuid)>,
+    limit: i64,
+) -> Result<Vec<Worker>> {
+    let (count, minutes, id) = after.unwrap_or((-1, 0, Uuid::nil()));
+    let rows: Vec<workers::Row> = cached(
+        "SELECT * FROM workers WHERE org_id = ANY($1) AND active
+            AND (open_count, open_minutes, worker_id) > ($2, $3, $4)
+          ORDER BY open_count, open_minutes, worker_id LIMIT $5",
+    )
+    .bind::<Array<SqlUuid>, _>(orgs)
+    .bind::<Integer, _>(count)
+    .bind::<BigInt, _>(minutes)
+    .bind::<SqlUuid, _>(id)
+    .bind::<BigInt, _>(limit)
+    .load(conn)
+    .await?;
+    rows.into_iter().map(Worker::try_from).collect()
+}
+
+/// For every task that ever had an assignment: how many are active now, ordered by the task's id as text.
+pub async fn active_by_task(
+    conn: &mut AsyncPgConnection,
+    after: Option<Uuid>,
+    limit: i64,
+) -> Result<Vec<(Uuid, i64)>> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = SqlUuid)]
+        task_id: Uuid,
+        #[diesel(sql_type = BigInt)]
+        active: i64,
+    }
+    // UUIDs order like their text. The walk from task to task needs the index only.
+    let rows: Vec<Row> = cached(
+        "SELECT task_id, count(*) FILTER (WHERE state IN (1, 2, 3, 4)) AS active FROM assignments
+          WHERE task_id > $1 GROUP BY task_id ORDER BY task_id LIMIT $2",
+    )
+    .bind::<SqlUuid, _>(after.unwrap_or(Uuid::nil()))
+    .bind::<BigInt, _>(limit)
+    .load(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.task_id, row.active)).collect())
+}

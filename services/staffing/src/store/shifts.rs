@@ -1,0 +1,184 @@
+//! Shifts, and the weeks for which they were made from templates.
+
+use chassis::{Error, Result, Timestamp, db::cached};
+use chrono::NaiveDate;
+use diesel::{
+    OptionalExtension, QueryableByName,
+    sql_types::{Array, BigInt, Bool, Date, Nullable, Text, Timestamptz, Uuid as SqlUuid},
+};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use uuid::Uuid;
+
+use super::on_constraint;
+use crate::domain::{PersonId, ShiftId, WorkerId};
+
+/// Name of the kind in errors.
+pub const KIND: &str = "shift";
+
+/// A rostered time of a worker.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Shift {
+    /// Id.
+    pub id: ShiftId,
+    /// Worker.
+    pub worker_id: WorkerId,
+    /// The person behind the worker.
+    pub person_id: PersonId,
+    /// From here.
+    pub starts_at: Timestamp,
+    /// Until before here.
+    pub ends_at: Timestamp,
+    /// Template; empty when rostered by hand.
+    pub template: String,
+    /// Taken off the roster.
+    pub cancelled: bool,
+}
+
+#[derive(QueryableByName)]
+struct Row {
+    #[diesel(sql_type = SqlUuid)]
+    shift_id: Uuid,
+    #[diesel(sql_type = SqlUuid)]
+    worker_id: Uuid,
+    #[diesel(sql_type = SqlUuid)]
+    person_id: Uuid,
+    #[diesel(sql_type = Timestamptz)]
+    starts_at: Timestamp,
+    #[diesel(sql_type = Timestamptz)]
+    ends_at: Timestamp,
+    #[diesel(sql_type = Text)]
+    template: String,
+    #[diesel(sql_type = Bool)]
+    cancelled: bool,
+}
+
+impl From<Row> for Shift {
+    fn from(row: Row) -> Self {
+        Self {
+            id: ShiftId(row.shift_id),
+            worker_id: WorkerId(row.worker_id),
+            person_id: PersonId(row.person_id),
+            starts_at: row.starts_at,
+            ends_at: row.ends_at,
+            template: row.template,
+            cancelled: row.cancelled,
+        }
+    }
+}
+
+/// Claims a week for workers; gives those for whom it was not claimed yet.
+pub async fn claim_week(
+    conn: &mut AsyncPgConnection,
+    workers: &[Uuid],
+    week: NaiveDate,
+) -> Result<Vec<WorkerId>> {
+    #[derive(QueryableByName)]
+    struct Id {
+        #[diesel(sql_type = SqlUuid)]
+        worker_id: Uuid,
+    }
+    let rows: Vec<Id> = cached(
+        "INSERT INTO roster_weeks (worker_id, week) SELECT id, $2 FROM unnest($1::uuid[]) AS d (id) ORDER BY id
+         ON CONFLICT DO NOTHING RETURNING worker_id",
+    )
+    .bind::<Array<SqlUuid>, _>(workers)
+    .bind::<Date, _>(week)
+    .load(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| WorkerId(row.worker_id)).collect())
+}
+
+/// Adds shifts made from templates; what overlaps another shift of the person gives way.
+pub async fn insert_free(conn: &mut AsyncPgConnection, shifts: &[Shift]) -> Result<()> {
+    if shifts.is_empty() {
+        return Ok(());
+    }
+    cached(
+        "INSERT INTO shifts (shift_id, worker_id, person_id, starts_at, ends_at, template)
+         SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::timestamptz[], $6::text[])
+         ON CONFLICT DO NOTHING",
+    )
+    .bind::<Array<SqlUuid>, _>(shifts.iter().map(|s| s.id.0).collect::<Vec<_>>())
+    .bind::<Array<SqlUuid>, _>(shifts.iter().map(|s| s.worker_id.0).collect::<Vec<_>>())
+    .bind::<Array<SqlUuid>, _>(shifts.iter().map(|s| s.person_id.0).collect::<Vec<_>>())
+    .bind::<Array<Timestamptz>, _>(shifts.iter().map(|s| s.starts_at).collect::<Vec<_>>())
+    .bind::<Array<Timestamptz>, _>(shifts.iter().map(|s| s.ends_at).collect::<Vec<_>>())
+    .bind::<Array<Text>, _>(shifts.iter().map(|s| s.template.as_str()).collect::<Vec<_>>())
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Adds a shift by hand; one that overlaps another of the person is `AlreadyExists`.
+pub async fn insert(conn: &mut AsyncPgConnection, shift: &Shift) -> Result<()> {
+    cached(
+        "INSERT INTO shifts (shift_id, worker_id, person_id, starts_at, ends_at, template) VALUES ($1, $2, $3, $4, $5, $6)",
+    )
+    .bind::<SqlUuid, _>(shift.id.0)
+    .bind::<SqlUuid, _>(shift.worker_id.0)
+    .bind::<SqlUuid, _>(shift.person_id.0)
+    .bind::<Timestamptz, _>(shift.starts_at)
+    .bind::<Timestamptz, _>(shift.ends_at)
+    .bind::<Text, _>(shift.template.as_str())
+    .execute(conn)
+    .await
+    .map_err(|error| {
+        on_constraint(error, "shifts_no_overlap", || Error::already_exists("shift of the worker at that time", shift.worker_id))
+    })?;
+    Ok(())
+}
+
+/// One shift, held until the transaction ends.
+pub async fn lock(conn: &mut AsyncPgConnection, id: ShiftId) -> Result<Option<Shift>> {
+    let row: Option<Row> = cached("SELECT * FROM shifts WHERE shift_id = $1 FOR UPDATE")
+        .bind::<SqlUuid, _>(id.0)
+        .get_result(conn)
+        .await
+        .optional()?;
+    Ok(row.map(Shift::from))
+}
+
+/// Takes a shift off the roster.
+pub async fn cancel(conn: &mut AsyncPgConnection, id: ShiftId) -> Result<()> {
+    cached("UPDATE shifts SET cancelled = true WHERE shift_id = $1").bind::<SqlUuid, _>(id.0).execute(conn).await?;
+    Ok(())
+}
+
+/// Which shifts are wanted.
+#[derive(Debug, Clone)]
+pub struct Filter {
+    /// Organisations within reach.
+    pub orgs: Vec<Uuid>,
+    /// Only of one worker.
+    pub worker: Option<WorkerId>,
+    /// That end after here.
+    pub from: Timestamp,
+    /// That start before here.
+    pub to: Timestamp,
+    /// After the last one of the page before.
+    pub after: Option<(Timestamp, Uuid)>,
+    /// How many.
+    pub limit: i64,
+}
+
+/// Shifts by their start.
+pub async fn list(conn: &mut AsyncPgConnection, filter: &Filter) -> Result<Vec<Shift>> {
+    let (after_start, after_id) = filter.after.unwrap_or((Timestamp::UNIX_EPOCH, Uuid::nil()));
+    let rows: Vec<Row> = cached(
+        "SELECT s.* FROM shifts s JOIN workers w ON w.worker_id = s.worker_id
+          WHERE w.org_id = ANY($1) AND ($2 IS NULL OR s.worker_id = $2)
+            AND s.starts_at > $3 - interval '24 hours' AND s.ends_at > $3 AND s.starts_at < $4
+            AND (s.starts_at, s.shift_id) > ($5, $6)
+          ORDER BY s.starts_at, s.shift_id LIMIT $7",
+    )
+    .bind::<Array<SqlUuid>, _>(&filter.orgs)
+    .bind::<Nullable<SqlUuid>, _>(filter.worker.map(|id| id.0))
+    .bind::<Timestamptz, _>(filter.from)
+    .bind::<Timestamptz, _>(filter.to)
+    .bind::<Timestamptz, _>(after_start)
+    .bind::<SqlUuid, _>(after_id)
+    .bind::<BigInt, _>(filter.limit)
+    .load(conn)
+    .await?;
+    Ok(rows.into_iter().map(Shift::from).collect())
+}

@@ -1,0 +1,66 @@
+//! Offers that nobody answered in time go to the next best. Runs on domain time and wakes when it jumps. Several replicas
+//! may sweep: each looks again under the task's lock.
+
+use std::time::Duration;
+
+use chassis::{
+    Error, Result, Clock,
+    db::{Db, Tx},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::Config,
+    desk::{Desk, Setup, Touch},
+    domain::TaskId,
+    store::tasks,
+};
+
+/// Sweeps until it is told to stop. A database that is away is waited for.
+pub async fn run(
+    db: Db,
+    clock: Clock,
+    setup: Setup,
+    config: Config,
+    stop: CancellationToken,
+) -> Result<()> {
+    let mut jumps = clock.jumps();
+    loop {
+        jumps.mark_unchanged();
+        match sweep(&db, &clock, &setup, config.sweep_batch).await {
+            Ok(swept) if swept == config.sweep_batch && !stop.is_cancelled() => continue, // there may be more
+            Ok(_) => {}
+            Err(error @ (Error::Unavailable { .. } | Error::Stale { .. })) => {
+                tracing::warn!(error = %error, "offers could not be swept, again soon");
+            }
+            Err(error) => return Err(error),
+        }
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            () = tokio::time::sleep(Duration::from_millis(config.sweep_ms.max(10))) => {}
+            _ = jumps.changed() => {}
+        }
+    }
+}
+
+/// One pass: at most `limit` tasks. Gives how many were looked at.
+pub async fn sweep(db: &Db, clock: &Clock, setup: &Setup, limit: i64) -> Result<i64> {
+    let overdue = {
+        let mut conn = db.conn().await?;
+        tasks::with_overdue_offers(&mut conn, clock.now(), limit.max(1)).await?
+    };
+    if overdue.is_empty() {
+        return Ok(0);
+    }
+    let count = i64::try_from(overdue.len()).unwrap_or(i64::MAX);
+    db.transaction(async |tx: &mut Tx<'_>| {
+        let touch = Touch { tasks: overdue.clone(), ..Touch::default() };
+        let mut desk = Desk::open(tx, setup, touch).await?;
+        for id in &overdue {
+            desk.timed_out(TaskId(*id))?;
+        }
+        desk.save(tx).await
+    })
+    .await?;
+    Ok(count)
+}
