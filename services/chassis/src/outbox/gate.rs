@@ -61,3 +61,44 @@ impl Gate {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::Instant;
+
+    fn gate(backlog: i64, flowing: bool) -> Gate {
+        let outbox = Arc::new(OutboxState::default());
+        outbox.set_backlog(backlog);
+        outbox.set_flowing(flowing);
+        Gate::new(outbox, GateConfig { slow_above: 100, slow_ms: 100, refuse_above: 1_000 })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_long_outbox_delays_while_it_flows_and_no_longer_than_needed() {
+        let start = Instant::now();
+        gate(100, true).admit().await.unwrap();
+        gate(900, false).admit().await.unwrap();
+        assert_eq!(
+            start.elapsed(),
+            Duration::ZERO,
+            "neither a short outbox nor a broker that is away delays"
+        );
+        gate(101, true).admit().await.unwrap();
+        assert!(start.elapsed() >= Duration::from_millis(100));
+
+        let gate = gate(101, true);
+        let (waiting, start) = (gate.clone(), Instant::now());
+        let waiter = tokio::spawn(async move { waiting.admit().await });
+        tokio::task::yield_now().await;
+        gate.outbox.removed(1);
+        waiter.await.unwrap().unwrap();
+        assert_eq!(start.elapsed(), Duration::ZERO, "released as soon as the outbox is short again");
+    }
+
+    #[tokio::test]
+    async fn only_the_hard_limit_refuses() {
+        let refused = gate(1_001, false).admit().await;
+        assert!(matches!(refused, Err(Error::Exhausted { retry_after }) if !retry_after.is_zero()));
+    }
+}

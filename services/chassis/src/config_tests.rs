@@ -1,0 +1,91 @@
+//! What wins, what is refused, and what does not print.
+
+use super::*;
+
+fn with(file: &str, vars: &[(&str, &str)]) -> anyhow::Result<ServiceConfig> {
+    let dir = std::env::temp_dir().join(format!("jh-config-{}", crate::clock::new_id().simple()));
+    std::fs::create_dir_all(&dir)?;
+    let path = dir.join("jianghan.toml");
+    std::fs::write(&path, file)?;
+    let mut vars: BTreeMap<String, String> =
+        vars.iter().map(|(k, v)| ((*k).to_owned(), v.replace("DIR", &dir.display().to_string()))).collect();
+    vars.insert("JIANGHAN_CONFIG".to_owned(), path.display().to_string());
+    std::fs::write(dir.join("secret"), "from a file\n")?;
+    let config = ServiceConfig::read("case-routing", |name| vars.get(name).cloned());
+    std::fs::remove_dir_all(dir)?;
+    config
+}
+
+#[test]
+fn defaults_name_the_service_its_port_and_its_database() {
+    let config = ServiceConfig::read("case-routing", |_| None).unwrap();
+    assert_eq!(config.listen.to_string(), "127.0.0.1:8102");
+    assert_eq!(config.database.url.expose_secret(), "postgres://jianghan@127.0.0.1/case_routing");
+    assert_eq!(config.addresses["staffing"], "http://127.0.0.1:8103");
+    assert!(config.bus.amqp_url.is_none() && !config.allow_time_travel);
+}
+
+#[test]
+fn the_environment_goes_over_the_file_and_the_file_over_defaults() {
+    let file = "listen = '0.0.0.0:1'\n[grpc]\nmax_in_flight = 7\nrequest_timeout_ms = 3\n[addresses]\nidentity = 'http://i:1'";
+    let vars = [
+        ("JIANGHAN_LISTEN", "127.0.0.1:9"),
+        ("JIANGHAN_GRPC_MAX_IN_FLIGHT", "8"),
+        ("JIANGHAN_ADDR_VOLUNTEER_MATCHING", "http://v:2"),
+        ("JIANGHAN_ALLOW_TIME_TRAVEL", "true"),
+        ("JIANGHAN_LOG_FORMAT", "json"),
+    ];
+    let config = with(file, &vars).unwrap();
+    assert_eq!(config.listen.to_string(), "127.0.0.1:9");
+    assert_eq!((config.grpc.max_in_flight, config.grpc.request_timeout_ms), (8, 3));
+    assert_eq!(config.addresses["identity"], "http://i:1");
+    assert_eq!(config.addresses["volunteer-matching"], "http://v:2");
+    assert_eq!(config.addresses["analytics"], "http://127.0.0.1:8105");
+    assert!(config.allow_time_travel);
+    assert_eq!(config.telemetry.log_format, LogFormat::Json);
+}
+
+#[test]
+fn an_unknown_key_is_refused_by_name() {
+    for (file, name) in [("lisen = 'x'", "lisen"), ("[grpc]\nmax_inflight = 1", "max_inflight")] {
+        let error = with(file, &[]).unwrap_err().to_string();
+        assert!(error.contains(name), "{error}");
+    }
+    let error = with("", &[("JIANGHAN_GRPC_MAX_IN_FLIGHT", "many")]).unwrap_err().to_string();
+    assert!(error.contains("JIANGHAN_GRPC_MAX_IN_FLIGHT"), "{error}");
+    let error = with("[spine]\nbatch = 0", &[]).unwrap_err().to_string();
+    assert!(error.contains("spine.batch"), "{error}");
+}
+
+#[test]
+fn secrets_come_from_files_and_do_not_print() {
+    let config = with(
+        "",
+        &[
+            ("JIANGHAN_SERVICE_SECRET_FILE", "DIR/secret"),
+            ("JIANGHAN_DATABASE_URL", "postgres://u:hush@h/{service}"),
+        ],
+    )
+    .unwrap();
+    assert_eq!(config.auth.service_secret.as_ref().unwrap().expose_secret(), "from a file");
+    assert_eq!(config.database.url.expose_secret(), "postgres://u:hush@h/case_routing");
+    let printed = format!("{config:?}");
+    assert!(!printed.contains("hush") && !printed.contains("from a file"));
+}
+
+#[test]
+fn a_service_reads_its_own_section() {
+    #[derive(Default, Deserialize, PartialEq, Debug)]
+    #[serde(default, deny_unknown_fields)]
+    struct Own {
+        offer_minutes: u32,
+    }
+    let config = with("[services.case-routing]\noffer_minutes = 30", &[]).unwrap();
+    assert_eq!(config.section::<Own>().unwrap(), Own { offer_minutes: 30 });
+    let error = format!(
+        "{:#}",
+        with("[services.case-routing]\nofer = 1", &[]).unwrap().section::<Own>().unwrap_err()
+    );
+    assert!(error.contains("ofer") && error.contains("services.case-routing"), "{error}");
+    assert_eq!(ServiceConfig::for_service("staffing").section::<Own>().unwrap(), Own::default());
+}
