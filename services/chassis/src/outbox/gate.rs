@@ -74,26 +74,27 @@ mod tests {
         Gate::new(outbox, GateConfig { slow_above: 100, slow_ms: 100, refuse_above: 1_000 })
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_long_outbox_delays_while_it_flows_and_no_longer_than_needed() {
         let start = Instant::now();
         gate(100, true).admit().await.unwrap();
         gate(900, false).admit().await.unwrap();
-        assert_eq!(
-            start.elapsed(),
-            Duration::ZERO,
-            "neither a short outbox nor a broker that is away delays"
+        assert!(
+            start.elapsed() < Duration::from_millis(100),
+            "neither a short outbox nor an absent broker delays"
         );
+        let start = Instant::now();
         gate(101, true).admit().await.unwrap();
         assert!(start.elapsed() >= Duration::from_millis(100));
 
-        let gate = gate(101, true);
+        let mut gate = gate(101, true);
+        gate.config.slow_ms = 60_000;
         let (waiting, start) = (gate.clone(), Instant::now());
         let waiter = tokio::spawn(async move { waiting.admit().await });
         tokio::task::yield_now().await;
         gate.outbox.removed(1);
         waiter.await.unwrap().unwrap();
-        assert_eq!(start.elapsed(), Duration::ZERO, "released as soon as the outbox is short again");
+        assert!(start.elapsed() < Duration::from_secs(30), "released as soon as the outbox is short again");
     }
 
     #[tokio::test]
