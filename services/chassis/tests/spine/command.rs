@@ -1,7 +1,5 @@
 //! Commands: stored answers, group commit, failures that stay alone.
 
-use std::time::Duration;
-
 use chassis::{
     Error,
     auth::Caller,
@@ -133,7 +131,7 @@ async fn what_is_out_of_reach_does_not_exist() {
 async fn a_caller_that_goes_away_leaves_no_transaction_open() {
     let world = world(PRODUCER).await;
     let executor = world.executor();
-    for _ in 0..50 {
+    for _ in 0..10 {
         let executor = executor.clone();
         let task = tokio::spawn(async move { add(&executor, Target::New, Add { id: id(), by: 1 }).await });
         tokio::task::yield_now().await;
@@ -141,12 +139,14 @@ async fn a_caller_that_goes_away_leaves_no_transaction_open() {
         let db = world.db.clone();
         let task = tokio::spawn(async move {
             db.transaction(async |tx: &mut Tx<'_>| {
-                cached("SELECT pg_sleep(0.05)").execute(tx.conn).await?;
+                cached("SELECT pg_sleep(0.2)").execute(tx.conn).await?;
                 Ok(())
             })
             .await
         });
-        tokio::time::sleep(Duration::from_millis(2)).await; // lets the statement begin
+        let running = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+            AND state = 'active' AND query LIKE 'SELECT pg_sleep%'";
+        until("the statement runs", async || world.number(running).await > 0).await;
         task.abort();
     }
     until("open transactions end", async || {
