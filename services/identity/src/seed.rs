@@ -82,6 +82,8 @@ pub struct SeededAccount {
     pub org_code: String,
     /// The person.
     pub person_id: Uuid,
+    /// Pseudonym of the person, as events and assignments show it.
+    pub actor_ref: String,
     /// Line of the grant; `None` means every line.
     pub line: Option<String>,
     /// Whether the account belongs in the short list shown to people.
@@ -445,6 +447,7 @@ fn plan_person(
             unit_code: place.unit.code.clone(),
             org_code,
             person_id: new_id(),
+            actor_ref: pseudonym(),
             line,
             listed: rule.listed,
         },
@@ -460,8 +463,7 @@ async fn store_person(
 ) -> Result<SeededAccount, Error> {
     let Planned { account, role, unit, org, person } = planned;
     let id = PersonId(account.person_id);
-    let pseudonym = pseudonym();
-    vault.insert(tx.conn, id, &person, org, &pseudonym, tx.now).await?;
+    vault.insert(tx.conn, id, &person, org, &account.actor_ref, tx.now).await?;
     accounts::insert(tx.conn, &account.login, id, hash, real_now).await?;
     let grant = RoleGrant {
         id: GrantId(new_id()),
@@ -478,6 +480,6 @@ async fn store_person(
         version: 1,
     };
     grants::insert(tx.conn, &grant).await?;
-    tx.emit(facts::role_granted(&grant, &pseudonym));
+    tx.emit(facts::role_granted(&grant, &account.actor_ref));
     Ok(account)
 }
