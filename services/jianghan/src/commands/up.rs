@@ -67,6 +67,7 @@ async fn with_suite(args: &Args) -> Result<ExitCode> {
         seed: SeedScope::default(),
         throw_away: false,
         binary: std::env::current_exe().context("the path of this binary")?,
+        config: None,
         environment: Vec::new(),
     };
     // A signal while starting must not leave servers behind: what was started is stopped by its owner's drop.

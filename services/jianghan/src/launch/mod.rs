@@ -57,6 +57,8 @@ pub struct Launch {
     pub throw_away: bool,
     /// The binary that runs single services in the distributed shape.
     pub binary: PathBuf,
+    /// A configuration file for the services, instead of the one `JIANGHAN_CONFIG` names.
+    pub config: Option<PathBuf>,
     /// More environment for the services' processes in the distributed shape.
     pub environment: Vec<(String, String)>,
 }
@@ -207,7 +209,11 @@ impl Launch {
         key: &Path,
         addresses: &BTreeMap<String, String>,
     ) -> Result<ServiceConfig> {
-        let mut config = ServiceConfig::load(service)?;
+        let file = self.config.as_ref().map(|path| path.display().to_string());
+        let mut config = ServiceConfig::read(service, |name| match (name, &file) {
+            ("JIANGHAN_CONFIG", Some(file)) => Some(file.clone()),
+            _ => std::env::var(name).ok(),
+        })?;
         config.database.url = SecretString::from(database_url.to_owned());
         config.database.url = config.database.for_service(service);
         config.key_file = key.to_owned();
@@ -261,6 +267,9 @@ impl Launch {
             ("JIANGHAN_ADDR_VOLUNTEER_MATCHING".to_owned(), book.volunteer_matching.clone()),
             ("JIANGHAN_ADDR_ANALYTICS".to_owned(), book.analytics.clone()),
         ];
+        if let Some(file) = &self.config {
+            common.push(("JIANGHAN_CONFIG".to_owned(), file.display().to_string()));
+        }
         common.extend(self.environment.iter().cloned());
         let listens = [
             ("identity", "JIANGHAN_LISTEN", at(&book.identity)),

@@ -55,7 +55,7 @@ fn file(report: &SeedReport, addresses: Addresses) -> AccountsFile {
             actor_ref: account.actor_ref.clone(),
             unit_code: account.unit_code.clone(),
             org_code: account.org_code.clone(),
-            line: account.line.clone(),
+            line: account.line.clone().unwrap_or_default(),
         })
         .collect();
     AccountsFile { addresses, accounts }

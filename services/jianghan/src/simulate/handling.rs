@@ -343,7 +343,7 @@ impl Life {
 }
 
 /// The live lead task.
-pub(super) fn lead_task(case: &Case) -> Option<&Task> {
+pub fn lead_task(case: &Case) -> Option<&Task> {
     case.tasks.iter().find(|task| {
         task.part() == TaskPart::Lead
             && !matches!(task.state(), TaskState::Cancelled | TaskState::Declined | TaskState::Approved)

@@ -11,6 +11,8 @@ pub mod life;
 mod mapping;
 pub mod report;
 
+pub use handling::lead_task;
+
 use std::{
     collections::BTreeSet,
     sync::{Arc, Mutex},

@@ -1,1 +1,0 @@
-//! `jianghan bench`: measures a running shape. `infra/bench` calls it.

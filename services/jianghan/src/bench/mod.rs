@@ -1,0 +1,31 @@
+//! `jianghan bench`: measures a shape it launches itself on throw-away but durable data, with the load generator and
+//! the servers sharing the machine. Figures of one run only; machines are noisy, so ratios to the floor are printed.
+
+mod floor;
+mod lifecycle;
+mod report;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Args as ClapArgs, Subcommand};
+
+/// Arguments of `bench`.
+#[derive(ClapArgs)]
+pub struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Whole lifecycles: create, assign, resolve, search; closed loop of so many users.
+    Lifecycle(lifecycle::Args),
+}
+
+/// Runs a bench; exits 1 when a call failed.
+pub async fn run(args: Args) -> Result<ExitCode> {
+    match args.what {
+        What::Lifecycle(args) => lifecycle::run(args).await,
+    }
+}

@@ -1,0 +1,142 @@
+//! What a bench prints.
+
+use std::collections::BTreeMap;
+
+use hdrhistogram::Histogram;
+use serde::Serialize;
+
+/// Latency of a step, in milliseconds.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Step {
+    /// Median.
+    pub p50_ms: f64,
+    /// 95th percentile.
+    pub p95_ms: f64,
+    /// 99th percentile.
+    pub p99_ms: f64,
+}
+
+impl Step {
+    /// From microseconds.
+    pub fn of(histogram: &Histogram<u64>) -> Self {
+        let at = |quantile| round(histogram.value_at_quantile(quantile) as f64 / 1000.0);
+        Self { p50_ms: at(0.5), p95_ms: at(0.95), p99_ms: at(0.99) }
+    }
+}
+
+/// The report of `bench lifecycle`.
+#[derive(Clone, Debug, Serialize)]
+pub struct LifecycleReport {
+    /// `all-in-one` or `distributed`.
+    pub shape: String,
+    /// Users of the closed loop.
+    pub users: usize,
+    /// Cases that were there before.
+    pub preloaded: u64,
+    /// Measured time.
+    pub seconds: f64,
+    /// Lifecycles finished within it.
+    pub lifecycles: u64,
+    /// The main figure.
+    pub lifecycles_per_second: f64,
+    /// Latency by step.
+    pub steps: BTreeMap<&'static str, Step>,
+    /// Calls that failed for another reason than an advised retry.
+    pub errors: u64,
+    /// Up to ten of them.
+    pub first_errors: Vec<String>,
+    /// Calls that were told to come back later, and did.
+    pub retries: u64,
+    /// Resident memory by service, MB; one figure in the all-in-one.
+    pub rss_mb: BTreeMap<String, f64>,
+    /// All services together.
+    pub rss_total_mb: f64,
+    /// Events confirmed per second.
+    pub events_per_second: f64,
+    /// From an event to the commit of its handling in analytics.
+    pub analytics_lag_p50_ms: f64,
+    /// The same, 99th percentile.
+    pub analytics_lag_p99_ms: f64,
+    /// Durable single-row commits per second by pgbench, one client.
+    pub floor_1: f64,
+    /// The same with as many clients as users.
+    pub floor_users: f64,
+    /// Lifecycles per second ÷ floor with as many clients as users: compare runs by this.
+    pub ratio_to_floor: f64,
+}
+
+impl LifecycleReport {
+    /// A table for people.
+    pub fn table(&self) -> String {
+        let mut out = format!(
+            "{} users on {}, {} cases preloaded, {:.0} s\n  {:.1} lifecycles/s ({} in all), {} errors, {} retries\n",
+            self.users,
+            self.shape,
+            self.preloaded,
+            self.seconds,
+            self.lifecycles_per_second,
+            self.lifecycles,
+            self.errors,
+            self.retries
+        );
+        for (name, step) in &self.steps {
+            out.push_str(&format!(
+                "  {name:<9} p50 {:>7.1} ms   p95 {:>7.1} ms   p99 {:>7.1} ms\n",
+                step.p50_ms, step.p95_ms, step.p99_ms
+            ));
+        }
+        out.push_str(&format!(
+            "  {:.0} events/s, commit → analytics p50 {:.1} ms, p99 {:.1} ms\n  {:.0} MB resident",
+            self.events_per_second, self.analytics_lag_p50_ms, self.analytics_lag_p99_ms, self.rss_total_mb
+        ));
+        if self.rss_mb.len() > 1 {
+            let each: Vec<_> = self.rss_mb.iter().map(|(name, mb)| format!("{name} {mb:.0}")).collect();
+            out.push_str(&format!(" ({})", each.join(", ")));
+        }
+        out.push_str(&format!(
+            "\n  floor: {:.0} commits/s with 1 client, {:.0} with {}; ratio {:.4}\n",
+            self.floor_1, self.floor_users, self.users, self.ratio_to_floor
+        ));
+        for error in &self.first_errors {
+            out.push_str(&format!("  error: {error}\n"));
+        }
+        out
+    }
+}
+
+/// Two decimals.
+pub fn round(value: f64) -> f64 {
+    (value * 100.0).round() / 100.0
+}
+
+/// The quantile of bucket counts, where bucket i ends at 2^(i/4) milliseconds.
+pub fn bucket_quantile(buckets: &[i64], quantile: f64) -> f64 {
+    let total: i64 = buckets.iter().sum();
+    if total == 0 {
+        return 0.0;
+    }
+    let wanted = (total as f64 * quantile).ceil() as i64;
+    let mut seen = 0;
+    for (index, count) in buckets.iter().enumerate() {
+        seen += count;
+        if seen >= wanted {
+            return round(2f64.powf(index as f64 / 4.0));
+        }
+    }
+    f64::INFINITY
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quantile_is_the_end_of_its_bucket() {
+        let mut buckets = vec![0; 40];
+        buckets[8] = 99; // up to 4 ms
+        buckets[20] = 1; // up to 32 ms
+        assert_eq!(bucket_quantile(&buckets, 0.5), 4.0);
+        assert_eq!(bucket_quantile(&buckets, 1.0), 32.0);
+        assert_eq!(bucket_quantile(&[], 0.5), 0.0);
+    }
+}
