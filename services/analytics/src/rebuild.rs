@@ -25,25 +25,28 @@ use crate::{
 /// Events replayed in one commit.
 const CHUNK: i64 = 4000;
 
+/// A line in the log every so many events.
+const REPORT: i64 = 25 * CHUNK;
+
 /// Consumers are held once no more than this is left.
 const REST: i64 = 2 * CHUNK;
 
 /// How far a rebuild has come; zero when none runs.
 #[derive(Debug, Default)]
 pub struct Progress {
-    done: AtomicI64,
-    total: AtomicI64,
+    position: AtomicI64,
+    target: AtomicI64,
 }
 
 impl Progress {
-    /// Number of the last event replayed, and of the last one there is.
+    /// Position in the log, and that of the last event to replay.
     pub fn read(&self) -> (i64, i64) {
-        (self.done.load(Ordering::Relaxed), self.total.load(Ordering::Relaxed))
+        (self.position.load(Ordering::Relaxed), self.target.load(Ordering::Relaxed))
     }
 
-    fn set(&self, done: i64, total: i64) {
-        self.done.store(done, Ordering::Relaxed);
-        self.total.store(total, Ordering::Relaxed);
+    fn set(&self, position: i64, target: i64) {
+        self.position.store(position, Ordering::Relaxed);
+        self.target.store(target, Ordering::Relaxed);
     }
 }
 
@@ -73,7 +76,11 @@ impl Replay<'_> {
         tables::make_tables(self.conn).await?;
         loop {
             let horizon = self.horizon().await?;
-            tracing::info!(rebuild.done = self.position, rebuild.total = horizon, "replaying the event log");
+            tracing::info!(
+                rebuild.position = self.position,
+                rebuild.target = horizon,
+                "replaying the event log"
+            );
             if horizon - self.position <= REST {
                 break;
             }
@@ -102,8 +109,16 @@ impl Replay<'_> {
             Replayed { position: self.position, events: 0, items: std::mem::take(&mut self.items) };
         let work = async |tx: &mut Tx<'_>| replayed.step(tx.conn, horizon).await;
         self.db.transaction_on(self.conn, work).await?;
+        let before = self.position;
         self.take(replayed);
         self.progress.set(self.position, horizon);
+        if before / REPORT != self.position / REPORT {
+            tracing::info!(
+                rebuild.position = self.position,
+                rebuild.target = horizon,
+                "replaying the event log"
+            );
+        }
         Ok(())
     }
 

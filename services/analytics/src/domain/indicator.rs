@@ -233,7 +233,7 @@ impl Catalogue {
             Formula::Quantile(q) => {
                 let count = totals.durations.iter().map(|(_, n)| n).sum();
                 let value = histogram::quantile(&totals.durations, *q);
-                made(value.map_or(0, |v| v.round() as i64), count, value.map(|v| round4(v)))
+                made(value.map_or(0, |v| v.round() as i64), count, value.map(round4))
             }
             Formula::Composite(parts) => {
                 let values: Option<Vec<(f64, Value)>> = parts

@@ -42,7 +42,14 @@ impl Indicators {
                 digest::whole(tx.conn).await
             })
             .await?;
-        Ok(GetRollupDigestResponse { digest: whole.digest, facts: whole.facts, rollups: whole.rollups })
+        let (rebuild_position, rebuild_target) = self.progress.read();
+        Ok(GetRollupDigestResponse {
+            digest: whole.digest,
+            facts: whole.facts,
+            rollups: whole.rollups,
+            rebuild_position,
+            rebuild_target,
+        })
     }
 }
 

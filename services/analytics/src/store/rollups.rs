@@ -4,21 +4,25 @@ use std::sync::LazyLock;
 
 use chassis::{Result, Timestamp, db::cached};
 use chrono::NaiveDate;
-use diesel::sql_types::{Array, BigInt, Date, SmallInt, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Date, Integer, SmallInt, Text, Timestamptz, Uuid as SqlUuid};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
 use crate::domain::{Counter, Deltas, delta::Cell};
 
-/// One row per cell; the counters come as one flat array, row after row.
+/// One row per cell; the counters come as one flat array of small numbers, row after row, but for the seconds.
 static ADD: LazyLock<String> = LazyLock::new(|| {
     let names: Vec<&str> = Counter::ALL.iter().map(|c| c.name()).collect();
     let width = Counter::COUNT;
-    let values: Vec<String> = (1..=width).map(|n| format!("($5)[(o - 1) * {width} + {n}]")).collect();
+    let value = |(n, counter): (usize, &Counter)| match counter {
+        Counter::ElapsedSeconds => "s".to_owned(),
+        _ => format!("($6)[(o - 1) * {width} + {}]", n + 1),
+    };
+    let values: Vec<String> = Counter::ALL.iter().enumerate().map(value).collect();
     let sums: Vec<String> = names.iter().map(|c| format!("{c} = r.{c} + excluded.{c}")).collect();
     format!(
         "INSERT INTO rollups AS r (unit_id, line, day, item_code, {}) \
-         SELECT u, l, d, i, {} FROM unnest($1, $2, $3, $4) WITH ORDINALITY AS t(u, l, d, i, o) \
+         SELECT u, l, d, i, {} FROM unnest($1, $2, $3, $4, $5) WITH ORDINALITY AS t(u, l, d, i, s, o) \
          ON CONFLICT (unit_id, line, day, item_code) DO UPDATE SET {}",
         names.join(", "),
         values.join(", "),
@@ -52,13 +56,21 @@ impl<'a> Cells<'a> {
 pub async fn add(conn: &mut AsyncPgConnection, deltas: &Deltas) -> Result<()> {
     if !deltas.cells.is_empty() {
         let cells = Cells::of(deltas.cells.keys());
-        let counters: Vec<i64> = deltas.cells.values().flat_map(|c| c.values().iter().copied()).collect();
+        let seconds: Vec<i64> = deltas.cells.values().map(|c| c[Counter::ElapsedSeconds]).collect();
+        let counters: Vec<i32> = deltas
+            .cells
+            .values()
+            .flat_map(|c| c.values())
+            // Only seconds grow large within a batch, and they go apart.
+            .map(|n| i32::try_from(*n).unwrap_or(0))
+            .collect();
         cached(ADD.as_str())
             .bind::<Array<SqlUuid>, _>(cells.units)
             .bind::<Array<Text>, _>(cells.lines)
             .bind::<Array<Date>, _>(cells.days)
             .bind::<Array<Text>, _>(cells.items)
-            .bind::<Array<BigInt>, _>(counters)
+            .bind::<Array<BigInt>, _>(seconds)
+            .bind::<Array<Integer>, _>(counters)
             .execute(conn)
             .await?;
     }
