@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use chassis::{
     auth::Role,
     clock::new_id,
@@ -10,7 +12,7 @@ use chassis::{
 };
 use chrono::TimeDelta;
 use diesel::{QueryableByName, sql_query, sql_types::BigInt};
-use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
+use diesel_async::SimpleAsyncConnection;
 use proto::{
     case_routing::v1::{CaseState, DeliveryMode},
     staffing::v1::AssignmentAccepted,
@@ -29,7 +31,8 @@ struct Number {
 
 async fn number(service: &TestService<analytics::App>, sql: &str) -> i64 {
     let mut conn = service.db().conn().await.unwrap();
-    let row: Number = RunQueryDsl::get_result(sql_query(sql.to_owned()), &mut *conn).await.unwrap();
+    let row: Number =
+        diesel_async::RunQueryDsl::get_result(sql_query(sql.to_owned()), &mut *conn).await.unwrap();
     row.n
 }
 
@@ -110,6 +113,36 @@ async fn a_rebuild_beside_the_consumer_loses_nothing() {
     assert_eq!(rebuild(&service, new_id()).await.digest, live.digest);
     let all = number(&service, "SELECT count(*) AS n FROM event_log").await;
     assert_eq!(all, stories.iter().map(|s| s.events.len() as i64).sum::<i64>());
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn readers_never_see_a_rebuild_half_done() {
+    let service = start().await;
+    let stories = lives(30);
+    service.deliver_all(in_turn(&stories)).await;
+    let ask = async || board(&service, &support::analyst(), Some(DISTRICT)).await;
+    let (before, held) = (ask().await, digest(&service).await);
+    let done = AtomicBool::new(false);
+    let rebuilding = async {
+        for _ in 0..5 {
+            assert_eq!(rebuild(&service, new_id()).await.digest, held.digest);
+        }
+        done.store(true, Ordering::Release);
+    };
+    let reading = async {
+        let mut reads = 0;
+        while !done.load(Ordering::Acquire) {
+            let seen = ask().await;
+            assert_eq!((&seen.by_state, seen.registered), (&before.by_state, before.registered));
+            assert!(seen.revision >= before.revision);
+            assert_eq!(digest(&service).await.digest, held.digest);
+            reads += 1;
+        }
+        reads
+    };
+    let ((), reads) = tokio::join!(rebuilding, reading);
+    assert!(reads > 1);
     service.stop().await;
 }
 

@@ -62,9 +62,10 @@ async fn rebuild_once(
     let (inner, progress) = (db.clone(), progress.clone());
     let work = async move |tx: &mut Tx<'_>| {
         // The answer commits last, in this transaction; it waits meanwhile, and sees what was made.
-        query::snapshot(tx.conn).await?;
+        query::isolate(tx.conn).await?;
         digest::wait_long(tx.conn).await?;
         let events = rebuild::run(&inner, &progress).await?;
+        query::hold_tables(tx.conn).await?;
         let whole = digest::whole(tx.conn).await?;
         Ok(RebuildRollupsResponse { events, digest: whole.digest })
     };

@@ -40,9 +40,23 @@ impl Selection {
     }
 }
 
-/// What every read of an answer sees at once. To be the first statement of the transaction.
+/// Every read from here to the end of the transaction sees the same moment. To be its first statement. The lock comes
+/// before the view: a rebuild that is just putting its tables in place is waited for, and readers cannot meet it in
+/// another order of tables.
 pub async fn snapshot(conn: &mut AsyncPgConnection) -> Result<()> {
+    isolate(conn).await?;
+    hold_tables(conn).await
+}
+
+/// The first half of [`snapshot`]: the moment is that of the first read.
+pub async fn isolate(conn: &mut AsyncPgConnection) -> Result<()> {
     conn.batch_execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ").await?;
+    Ok(())
+}
+
+/// The second half of [`snapshot`]: no rebuild exchanges the tables before the transaction ends.
+pub async fn hold_tables(conn: &mut AsyncPgConnection) -> Result<()> {
+    conn.batch_execute("LOCK TABLE case_facts IN ACCESS SHARE MODE").await?;
     Ok(())
 }
 

@@ -54,7 +54,8 @@ pub async fn lock_log(conn: &mut AsyncPgConnection) -> Result<()> {
     Ok(())
 }
 
-/// Puts the tables in the place of the ones in use. Readers and consumers see the change with the commit.
+/// Puts the tables in the place of the ones in use. Readers and consumers see the change with the commit. `case_facts`
+/// comes first: readers lock it before all others (`query::snapshot`).
 pub async fn swap(conn: &mut AsyncPgConnection) -> Result<()> {
     conn.batch_execute("SET LOCAL synchronous_commit = on").await?;
     for (table, _) in TABLES {
