@@ -10,8 +10,11 @@ use std::{
 };
 
 use argon2::{
-    Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version,
-    password_hash::{Error as HashError, phc::PasswordHash},
+    Algorithm, Argon2, Block, Params, PasswordVerifier, Version,
+    password_hash::{
+        Error as HashError,
+        phc::{Output, ParamsString, PasswordHash, Salt},
+    },
 };
 use chassis::{Error, Result};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -65,7 +68,7 @@ impl Passwords {
             threads,
             waiting: AtomicUsize::new(0),
             queue: config.hashing_queue,
-            decoy: hash(&unknown)?,
+            decoy: hash(&unknown, &mut memory())?,
         })))
     }
 
@@ -98,7 +101,8 @@ impl Passwords {
         for part in passwords.chunks(chunk) {
             let part = part.to_vec();
             tasks.push(tokio::task::spawn_blocking(move || {
-                part.iter().map(|password| hash(password.as_bytes())).collect::<Result<Vec<_>>>()
+                let mut memory = memory(); // one for all: fresh pages cost as much as a quarter of the hash
+                part.iter().map(|password| hash(password.as_bytes(), &mut memory)).collect::<Result<Vec<_>>>()
             }));
         }
         let mut hashes = Vec::with_capacity(passwords.len());
@@ -118,7 +122,7 @@ impl Turn {
         let password = password.to_owned();
         let work = tokio::task::spawn_blocking(move || {
             let _turn = self; // held until the work is done, also when the caller has gone
-            hash(password.as_bytes())
+            hash(password.as_bytes(), &mut memory())
         });
         work.await.map_err(Error::internal)?
     }
@@ -147,8 +151,24 @@ impl Drop for Leave<'_> {
     }
 }
 
-fn hash(password: &[u8]) -> Result<String> {
-    let hash: PasswordHash = argon2().hash_password(password).map_err(failed)?;
+/// The working memory of one hash.
+fn memory() -> Vec<Block> {
+    vec![Block::default(); PARAMS.block_count()]
+}
+
+fn hash(password: &[u8], memory: &mut [Block]) -> Result<String> {
+    let salt: [u8; 16] = rand::random();
+    let mut output = [0; Params::DEFAULT_OUTPUT_LEN];
+    argon2()
+        .hash_password_into_with_memory(password, &salt, &mut output, memory)
+        .map_err(|error| Error::internal(error.to_string()))?;
+    let hash = PasswordHash {
+        algorithm: Algorithm::Argon2id.ident(),
+        version: Some(Version::V0x13.into()),
+        params: ParamsString::try_from(&PARAMS).map_err(failed)?,
+        salt: Some(Salt::new(&salt).map_err(|error| Error::internal(error.to_string()))?),
+        hash: Some(Output::new(&output).map_err(|error| Error::internal(error.to_string()))?),
+    };
     Ok(hash.to_string())
 }
 

@@ -62,7 +62,8 @@ fn grants_end_once() {
 #[test]
 fn each_bad_field_is_named() {
     type Grant = proto::identity::v1::RoleGrant;
-    let bad: [(&str, fn(&mut Grant)); 8] = [
+    type Change = fn(&mut Grant);
+    let bad: [(&str, Change); 8] = [
         ("grant.role", |g| g.role = 0),
         ("grant.role", |g| g.role = 999),
         ("grant.person_id", |g| g.person_id.clear()),

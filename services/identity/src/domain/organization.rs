@@ -95,14 +95,15 @@ mod tests {
 
     #[test]
     fn each_bad_field_is_named() {
+        type Change = fn(&mut proto::identity::v1::Organization);
         let now = chrono::DateTime::from_timestamp(0, 0).unwrap();
-        let make = |change: fn(&mut proto::identity::v1::Organization)| {
+        let make = |change: Change| {
             let mut from = request();
             change(&mut from);
             Organization::create(OrgId(Uuid::nil()), &from, now)
         };
         assert!(make(|_| {}).is_ok());
-        let bad: [(&str, fn(&mut proto::identity::v1::Organization)); 6] = [
+        let bad: [(&str, Change); 6] = [
             ("organization.kind", |o| o.kind = 0),
             ("organization.kind", |o| o.kind = 99),
             ("organization.code", |o| o.code.clear()),

@@ -261,7 +261,8 @@ mod tests {
             ..Request::default()
         };
         assert_eq!(NewPerson::new(&good, now()).unwrap().birth_year, Some(1949));
-        let bad: [(&str, fn(&mut Request)); 7] = [
+        type Change = fn(&mut Request);
+        let bad: [(&str, Change); 7] = [
             ("name", |r| r.name = " ".to_owned()),
             ("id_no", |r| r.id_no = "1".to_owned()),
             ("phone", |r| r.phone = "1".to_owned()),

@@ -1,0 +1,237 @@
+//! Grants: never beyond the grantor's own, two approvers for sensitive roles, exclusive administrators, and ends that are
+//! felt at once.
+
+mod common;
+
+use std::time::Duration;
+
+use chassis::{auth::Role, clock::to_proto, grpc::PeerChannel};
+use common::{World, nobody, refusal, request_id};
+use proto::identity::v1::{
+    ApproveGrantRequest, GetPersonRequest, GrantRoleRequest, GrantRoleResponse, ListRoleGrantsRequest,
+    RevokeRoleRequest, RoleGrant, RoleGrantState, RoleGranted, RoleRevoked,
+    person_service_client::PersonServiceClient,
+};
+use tonic::{Code, Status};
+
+fn wanted(world: &World, login: &str, role: Role, unit: &str) -> RoleGrant {
+    RoleGrant {
+        person_id: world.person(login),
+        role: role as i32,
+        unit_id: world.unit(unit),
+        ..Default::default()
+    }
+}
+
+async fn grant(client: &mut PersonServiceClient<PeerChannel>, grant: RoleGrant) -> Result<RoleGrant, Status> {
+    let request = GrantRoleRequest { request_id: request_id(), grant: Some(grant) };
+    let GrantRoleResponse { grant } = client.grant_role(request).await?.into_inner();
+    Ok(grant.expect("a grant"))
+}
+
+async fn approve(client: &mut PersonServiceClient<PeerChannel>, id: &str) -> Result<RoleGrant, Status> {
+    let request = ApproveGrantRequest { request_id: request_id(), grant_id: id.to_owned() };
+    Ok(client.approve_grant(request).await?.into_inner().grant.expect("a grant"))
+}
+
+async fn revoke(client: &mut PersonServiceClient<PeerChannel>, id: &str) -> Result<RoleGrant, Status> {
+    let request = RevokeRoleRequest { request_id: request_id(), grant_id: id.to_owned() };
+    Ok(client.revoke_role(request).await?.into_inner().grant.expect("a grant"))
+}
+
+async fn see(world: &World, token: &str, person: &str) -> Result<(), Status> {
+    let mut client = PersonServiceClient::new(world.service.call_with(token));
+    client.get_person(GetPersonRequest { person_id: world.person(person) }).await.map(drop)
+}
+
+#[tokio::test]
+async fn an_ordinary_role_is_in_force_at_once_and_told() {
+    let world = World::start().await;
+    let mut leader = world.persons("leader1").await;
+    let given =
+        grant(&mut leader, wanted(&world, "resident", Role::ServiceWorker, "community1")).await.unwrap();
+    assert_eq!(given.state, RoleGrantState::Active as i32);
+    assert_eq!(given.approved_by, [world.person("leader1")]);
+    let events = world.service.drain_outbox().await;
+    let told: Vec<RoleGranted> = events.iter().filter_map(|e| e.decode().ok()).collect();
+    assert_eq!(told.len(), 1);
+    assert_eq!(
+        (told[0].person_id.clone(), told[0].role),
+        (world.person("resident"), Role::ServiceWorker as i32)
+    );
+    assert!(told[0].person_ref.starts_with("p-"));
+    let pair = world.sign_in("resident").await;
+    see(&world, &pair.access_token, "head1").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_sensitive_role_waits_for_a_second_person_who_is_not_the_grantee() {
+    let world = World::start().await;
+    let (mut first, mut second) = (world.persons("secadmin1").await, world.persons("secadmin2").await);
+    let asked = grant(&mut first, wanted(&world, "analyst", Role::Arbiter, "district")).await.unwrap();
+    assert_eq!(asked.state, RoleGrantState::Requested as i32);
+    assert!(world.service.drain_outbox().await.is_empty(), "nothing is granted yet");
+    assert_eq!(refusal(approve(&mut first, &asked.grant_id).await), Code::FailedPrecondition);
+    let active = approve(&mut second, &asked.grant_id).await.unwrap();
+    assert_eq!(active.state, RoleGrantState::Active as i32);
+    assert_eq!(active.approved_by.len(), 2);
+    assert_eq!(world.service.drain_outbox().await.len(), 1);
+    assert_eq!(refusal(approve(&mut second, &asked.grant_id).await), Code::FailedPrecondition);
+}
+
+#[tokio::test]
+async fn nobody_grants_or_approves_for_oneself() {
+    let world = World::start().await;
+    let (mut first, mut second) = (world.persons("secadmin1").await, world.persons("secadmin2").await);
+    let own = grant(&mut first, wanted(&world, "secadmin1", Role::Analyst, "district")).await.unwrap_err();
+    assert_eq!(common::fields(&own), ["grant.person_id"]);
+    let asked = grant(&mut first, wanted(&world, "secadmin2", Role::Arbiter, "district")).await.unwrap();
+    let error = approve(&mut second, &asked.grant_id).await.unwrap_err();
+    assert_eq!(common::fields(&error), ["grant_id"]);
+}
+
+#[tokio::test]
+async fn a_grant_never_exceeds_the_grantors_own() {
+    let mut world = World::start().await;
+    let end = world.service.clock().now() + chrono::TimeDelta::days(30);
+    world.add_person("leader_until", Role::StreetLeader, "street1", None, Some(end)).await;
+    let mut leader = world.persons("leader1").await;
+    // Another street, and the district above: out of reach, as if they did not exist.
+    for unit in ["community2", "street2", "district"] {
+        let answer = grant(&mut leader, wanted(&world, "resident", Role::ServiceWorker, unit)).await;
+        assert_eq!(refusal(answer), Code::NotFound, "{unit}");
+    }
+    let stranger = wanted(&world, "worker2", Role::ServiceWorker, "community1");
+    assert_eq!(refusal(grant(&mut leader, stranger).await), Code::NotFound, "a person of another street");
+    // Roles that govern access or decide for the street are not the leader's to give.
+    for role in [Role::SecurityAdmin, Role::StreetLeader, Role::DistrictDispatcher, Role::ItOperator] {
+        assert_eq!(
+            refusal(grant(&mut leader, wanted(&world, "resident", role, "street1")).await),
+            Code::PermissionDenied
+        );
+    }
+    // Beyond the end of the grantor's own grant.
+    let mut until = world.persons("leader_until").await;
+    let request =
+        |to| RoleGrant { valid_to: to, ..wanted(&world, "resident", Role::ServiceWorker, "community1") };
+    let later = end + chrono::TimeDelta::seconds(1);
+    assert_eq!(refusal(grant(&mut until, request(None)).await), Code::PermissionDenied);
+    assert_eq!(refusal(grant(&mut until, request(Some(to_proto(later)))).await), Code::PermissionDenied);
+    assert!(grant(&mut until, request(Some(to_proto(end)))).await.is_ok());
+}
+
+#[tokio::test]
+async fn system_security_and_audit_administrator_exclude_each_other() {
+    let world = World::start().await;
+    let mut admin = world.persons("secadmin1").await;
+    for (login, role) in [
+        ("sysadmin", Role::SecurityAdmin),
+        ("sysadmin", Role::AuditAdmin),
+        ("secadmin2", Role::SystemAdmin),
+        ("secadmin2", Role::AuditAdmin),
+    ] {
+        let answer = grant(&mut admin, wanted(&world, login, role, "district")).await;
+        assert_eq!(refusal(answer), Code::FailedPrecondition, "{login}: {role:?}");
+    }
+    // Also while the first of two is only asked for.
+    grant(&mut admin, wanted(&world, "analyst", Role::AuditAdmin, "district")).await.unwrap();
+    let answer = grant(&mut admin, wanted(&world, "analyst", Role::SystemAdmin, "district")).await;
+    assert_eq!(refusal(answer), Code::FailedPrecondition);
+}
+
+#[tokio::test]
+async fn a_revoked_role_is_gone_at_once_everywhere() {
+    let world = World::start().await;
+    let mut leader = world.persons("leader1").await;
+    let pair = world.sign_in("worker1").await;
+    see(&world, &pair.access_token, "head1").await.unwrap();
+    let list = ListRoleGrantsRequest { person_id: world.person("worker1"), ..Default::default() };
+    let grants = leader.list_role_grants(list).await.unwrap().into_inner().grants;
+    assert_eq!(grants.len(), 1);
+    let revoked = revoke(&mut leader, &grants[0].grant_id).await.unwrap();
+    assert_eq!(revoked.state, RoleGrantState::Revoked as i32);
+    assert_eq!(refusal(see(&world, &pair.access_token, "head1").await), Code::Unauthenticated);
+    let events = world.service.drain_outbox().await;
+    let told: Vec<RoleRevoked> = events.iter().filter_map(|e| e.decode().ok()).collect();
+    assert_eq!(told.len(), 1);
+    assert!(told[0].tokens_before_time.is_some());
+    let after = world.sign_in("worker1").await;
+    assert_eq!(refusal(see(&world, &after.access_token, "head1").await), Code::PermissionDenied);
+    assert_eq!(refusal(revoke(&mut leader, &grants[0].grant_id).await), Code::FailedPrecondition);
+}
+
+#[tokio::test]
+async fn grants_out_of_reach_do_not_exist() {
+    let world = World::start().await;
+    let mut admin = world.persons("secadmin1").await;
+    let list = ListRoleGrantsRequest { person_id: world.person("worker2"), ..Default::default() };
+    let id = admin.list_role_grants(list.clone()).await.unwrap().into_inner().grants[0].grant_id.clone();
+    let mut leader = world.persons("leader1").await;
+    assert!(leader.list_role_grants(list).await.unwrap().into_inner().grants.is_empty());
+    let hidden = revoke(&mut leader, &id).await.unwrap_err();
+    let missing = revoke(&mut leader, &nobody()).await.unwrap_err();
+    assert_eq!((hidden.code(), missing.code()), (Code::NotFound, Code::NotFound));
+    assert_eq!(hidden.message().replace(&id, "ID"), missing.message().replace(&nobody(), "ID"));
+    assert_eq!(refusal(approve(&mut leader, &id).await), Code::NotFound);
+    assert_eq!(refusal(revoke(&mut world.persons("worker1").await, &id).await), Code::PermissionDenied);
+}
+
+#[tokio::test]
+async fn a_grant_ends_by_itself_when_domain_time_passes_it() {
+    let mut world = World::start().await;
+    let end = world.service.clock().now() + chrono::TimeDelta::days(1);
+    world.add_person("temp", Role::ServiceWorker, "community1", None, Some(end)).await;
+    world.service.drain_outbox().await;
+    world.service.clock().advance(Duration::from_secs(86_401));
+    let mut told = Vec::new();
+    let service = &world.service;
+    service
+        .wait_for("the end of the grant is told", async || {
+            told.extend(service.drain_outbox().await.iter().filter_map(|e| e.decode::<RoleRevoked>().ok()));
+            !told.is_empty()
+        })
+        .await;
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0].person_id, world.person("temp"));
+}
+
+#[tokio::test]
+async fn a_grant_for_another_purpose_does_not_count() {
+    let world = World::start().await;
+    let mut admin = world.persons("secadmin1").await;
+    let narrow = RoleGrant {
+        purposes: vec!["administration".to_owned()],
+        ..wanted(&world, "resident", Role::ServiceWorker, "community1")
+    };
+    grant(&mut admin, narrow).await.unwrap();
+    let pair = world.sign_in("resident").await;
+    assert_eq!(refusal(see(&world, &pair.access_token, "head1").await), Code::PermissionDenied);
+    let fitting = RoleGrant {
+        purposes: vec!["handle_appeal".to_owned()],
+        ..wanted(&world, "resident", Role::ServiceWorker, "community1")
+    };
+    grant(&mut admin, fitting).await.unwrap();
+    let pair = world.sign_in("resident").await;
+    see(&world, &pair.access_token, "head1").await.unwrap();
+}
+
+#[tokio::test]
+async fn lists_come_in_pages() {
+    let world = World::start().await;
+    let mut admin = world.persons("secadmin1").await;
+    let (mut seen, mut token) = (Vec::new(), String::new());
+    loop {
+        let request = ListRoleGrantsRequest { page_size: 5, page_token: token, ..Default::default() };
+        let page = admin.list_role_grants(request).await.unwrap().into_inner();
+        assert!(page.grants.len() <= 5);
+        seen.extend(page.grants.into_iter().map(|g| g.grant_id));
+        token = page.next_page_token;
+        if token.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(seen.len(), world.people.len());
+    seen.sort();
+    seen.dedup();
+    assert_eq!(seen.len(), world.people.len());
+}

@@ -1,0 +1,243 @@
+//! People: sealed fields, masks, blind indexes, reveals with a record, and who reaches whom.
+
+mod common;
+
+use chassis::grpc::PeerChannel;
+use common::{World, assert_absent, dump, nobody, refusal, request_id};
+use identity::{domain::audit::Decision, store::audit};
+use proto::identity::v1::{
+    CreateAccountRequest, CreatePersonRequest, FindPersonRequest, GetPersonRequest, Person,
+    RevealPersonRequest, person_service_client::PersonServiceClient,
+};
+use tonic::Code;
+
+const NAME: &str = "诸葛金丝雀";
+const PHONE: &str = "13900001234";
+const ID_NO: &str = "11010519491231002X";
+
+fn canary(world: &World) -> CreatePersonRequest {
+    CreatePersonRequest {
+        request_id: request_id(),
+        name: NAME.to_owned(),
+        id_no: ID_NO.to_owned(),
+        phone: PHONE.to_owned(),
+        home_unit_id: world.unit("community1"),
+        notice_version: "2026-01".to_owned(),
+        ..Default::default()
+    }
+}
+
+async fn create(client: &mut PersonServiceClient<PeerChannel>, request: CreatePersonRequest) -> Person {
+    client.create_person(request).await.unwrap().into_inner().person.unwrap()
+}
+
+fn reveal(person_id: &str) -> RevealPersonRequest {
+    RevealPersonRequest { person_id: person_id.to_owned(), reason_code: "home_visit".to_owned() }
+}
+
+#[tokio::test]
+async fn a_person_is_masked_until_revealed_and_stands_nowhere_in_clear() {
+    let world = World::start().await;
+    let mut worker = world.persons("worker1").await;
+    let person = create(&mut worker, canary(&world)).await;
+    assert_eq!(person.name_masked, "诸**");
+    assert_eq!(person.phone_masked, "139****1234");
+    assert_eq!(person.id_no_masked, "1101**********002X");
+    assert_eq!(person.birth_year, 1949);
+
+    let request = GetPersonRequest { person_id: person.person_id.clone() };
+    let got = worker.get_person(request).await.unwrap().into_inner().person.unwrap();
+    assert_eq!(got, person);
+    let clear = worker.reveal_person(reveal(&person.person_id)).await.unwrap().into_inner();
+    assert_eq!((clear.name.as_str(), clear.phone.as_str(), clear.id_no.as_str()), (NAME, PHONE, ID_NO));
+
+    let dump = dump(&world).await; // the outbox, the answers kept and the audit trail among the tables
+    for canary in [NAME, PHONE, ID_NO, "诸葛"] {
+        assert_absent(&dump, canary);
+    }
+    for event in world.service.drain_outbox().await {
+        let bytes = String::from_utf8_lossy(&event.data).into_owned();
+        assert!(
+            !bytes.contains(NAME) && !bytes.contains(PHONE) && !bytes.contains(ID_NO),
+            "{}",
+            event.r#type
+        );
+    }
+    world.service.stop().await;
+}
+
+#[tokio::test]
+async fn a_repeated_request_makes_one_person_and_another_body_is_refused() {
+    let world = World::start().await;
+    let mut worker = world.persons("worker1").await;
+    let request = canary(&world);
+    let first = create(&mut worker, request.clone()).await;
+    assert_eq!(create(&mut worker, request.clone()).await, first);
+    let other = CreatePersonRequest { phone: "13900009999".to_owned(), ..request };
+    let error = worker.create_person(other).await.unwrap_err();
+    assert_eq!(common::fields(&error), ["request_id"]);
+}
+
+#[tokio::test]
+async fn one_identity_number_is_one_person() {
+    let world = World::start().await;
+    let mut worker = world.persons("worker1").await;
+    create(&mut worker, canary(&world)).await;
+    let error = worker.create_person(canary(&world)).await.unwrap_err();
+    assert_eq!(error.code(), Code::AlreadyExists);
+    assert!(!error.message().contains(ID_NO));
+}
+
+#[tokio::test]
+async fn a_person_is_found_by_phone_or_identity_number_in_any_form_within_reach_only() {
+    let world = World::start().await;
+    let mut worker = world.persons("worker1").await;
+    let person = create(&mut worker, canary(&world)).await;
+    let by_phone = |phone: &str| FindPersonRequest { phone: phone.to_owned(), ..Default::default() };
+    let by_id = |id_no: &str| FindPersonRequest { id_no: id_no.to_owned(), ..Default::default() };
+    for request in [by_phone("+86 139-0000-1234"), by_id("11010519491231002x")] {
+        let found = worker.find_person(request).await.unwrap().into_inner().person.unwrap();
+        assert_eq!(found.person_id, person.person_id);
+    }
+    let mut elsewhere = world.persons("worker2").await;
+    let hidden = elsewhere.find_person(by_phone(PHONE)).await.unwrap_err();
+    let missing = elsewhere.find_person(by_phone("13900000000")).await.unwrap_err();
+    assert_eq!(hidden.code(), Code::NotFound);
+    assert_eq!((hidden.code(), hidden.message()), (missing.code(), missing.message()));
+    assert_eq!(hidden.details().len(), missing.details().len());
+    assert!(!hidden.message().contains(PHONE));
+    let mut district = world.persons("dispatcher").await;
+    assert!(district.find_person(by_phone(PHONE)).await.is_ok());
+}
+
+#[tokio::test]
+async fn out_of_reach_is_as_if_there_were_nobody() {
+    let world = World::start().await;
+    let person = create(&mut world.persons("worker1").await, canary(&world)).await;
+    // Another street, and another line: the grant does not cover the person.
+    for login in ["worker2", "lineworker"] {
+        let mut client = world.persons(login).await;
+        let get = |id: &str| GetPersonRequest { person_id: id.to_owned() };
+        let hidden = client.get_person(get(&person.person_id)).await.unwrap_err();
+        let missing = client.get_person(get(&nobody())).await.unwrap_err();
+        assert_eq!((hidden.code(), missing.code()), (Code::NotFound, Code::NotFound), "{login}");
+        assert_eq!(
+            hidden.message().replace(&person.person_id, "ID"),
+            missing.message().replace(&nobody(), "ID")
+        );
+        let hidden = client.reveal_person(reveal(&person.person_id)).await.unwrap_err();
+        let missing = client.reveal_person(reveal(&nobody())).await.unwrap_err();
+        assert_eq!((hidden.code(), missing.code()), (Code::NotFound, Code::NotFound), "{login}");
+        let home = CreatePersonRequest { id_no: String::new(), ..canary(&world) };
+        assert_eq!(
+            refusal(client.create_person(home).await),
+            Code::NotFound,
+            "{login}: the home is out of reach"
+        );
+    }
+}
+
+#[tokio::test]
+async fn roles_without_the_purpose_are_refused_outright() {
+    let world = World::start().await;
+    let person = create(&mut world.persons("worker1").await, canary(&world)).await;
+    for login in ["resident", "analyst", "operator", "sysadmin", "secadmin1", "leader1"] {
+        let mut client = world.persons(login).await;
+        let get = GetPersonRequest { person_id: person.person_id.clone() };
+        assert_eq!(refusal(client.get_person(get).await), Code::PermissionDenied, "{login}");
+        assert_eq!(
+            refusal(client.reveal_person(reveal(&person.person_id)).await),
+            Code::PermissionDenied,
+            "{login}"
+        );
+        assert_eq!(refusal(client.create_person(canary(&world)).await), Code::PermissionDenied, "{login}");
+    }
+    let mut anonymous = PersonServiceClient::new(world.service.call_anonymously());
+    assert_eq!(refusal(anonymous.reveal_person(reveal(&person.person_id)).await), Code::Unauthenticated);
+}
+
+#[tokio::test]
+async fn every_reveal_and_search_leaves_an_entry_in_an_unbroken_chain() {
+    let world = World::start().await;
+    let mut worker = world.persons("worker1").await;
+    let person = create(&mut worker, canary(&world)).await;
+    worker.reveal_person(reveal(&person.person_id)).await.unwrap();
+    let find = FindPersonRequest { phone: "13900000000".to_owned(), ..Default::default() };
+    assert!(worker.find_person(find).await.is_err());
+    assert!(world.persons("worker2").await.reveal_person(reveal(&person.person_id)).await.is_err());
+
+    let crypto = &world.service.context.crypto;
+    let mut conn = world.service.db().conn().await.unwrap();
+    let entries = audit::entries(&mut conn).await.unwrap();
+    let told: Vec<_> = entries
+        .iter()
+        .map(|e| (e.access.action.as_str(), e.access.decision, e.access.object_id.map(|id| id.to_string())))
+        .collect();
+    let id = Some(person.person_id.clone());
+    assert_eq!(
+        told,
+        [
+            ("RevealPerson", Decision::Allow, id.clone()),
+            ("FindPerson", Decision::Deny, None),
+            ("RevealPerson", Decision::Deny, id),
+        ]
+    );
+    assert!(entries.iter().all(|e| e.access.purpose == "handle_appeal" && !e.access.actor_ref.is_empty()));
+    assert_eq!(entries[0].access.reason_code, "home_visit");
+    assert_eq!(audit::check(&mut conn, crypto, None).await.unwrap(), Ok(()));
+
+    // The table refuses changes; whoever gets round that is found with the position.
+    assert!(world.sql("DELETE FROM audit_entries").await.is_err());
+    assert!(world.sql("TRUNCATE audit_entries").await.is_err());
+    assert!(world.sql("UPDATE audit_entries SET decision = 'allow' WHERE seq = 2").await.is_err());
+    world.sql("ALTER TABLE audit_entries DISABLE TRIGGER USER").await.unwrap();
+    world.sql("UPDATE audit_entries SET decision = 'allow' WHERE seq = 2").await.unwrap();
+    let fault = audit::check(&mut conn, crypto, None).await.unwrap().unwrap_err();
+    assert_eq!(fault.seq, 2);
+}
+
+#[tokio::test]
+async fn minors_are_revealed_only_to_those_who_answer_for_others() {
+    let world = World::start().await;
+    let mut worker = world.persons("worker1").await;
+    let request = CreatePersonRequest { id_no: String::new(), birth_year: 2015, ..canary(&world) };
+    let child = create(&mut worker, request).await;
+    assert_eq!(refusal(worker.reveal_person(reveal(&child.person_id)).await), Code::PermissionDenied);
+    assert!(world.persons("head1").await.reveal_person(reveal(&child.person_id)).await.is_ok());
+    let mut conn = world.service.db().conn().await.unwrap();
+    let entries = audit::entries(&mut conn).await.unwrap();
+    assert_eq!(
+        entries.iter().map(|e| e.access.decision).collect::<Vec<_>>(),
+        [Decision::Deny, Decision::Allow]
+    );
+}
+
+#[tokio::test]
+async fn an_account_is_made_once_and_opens_the_door() {
+    let world = World::start().await;
+    let person = create(&mut world.persons("worker1").await, canary(&world)).await;
+    let mut admin = world.persons("secadmin1").await;
+    let request = CreateAccountRequest {
+        request_id: request_id(),
+        person_id: person.person_id.clone(),
+        login: "New.Worker".to_owned(),
+        password: "a-fine-long-password".to_owned(),
+    };
+    admin.create_account(request.clone()).await.unwrap();
+    admin.create_account(request.clone()).await.unwrap();
+    let pair = world.try_sign_in("new.worker", "a-fine-long-password").await.unwrap();
+    assert_eq!(pair.person_id, person.person_id);
+    let again = CreateAccountRequest { request_id: request_id(), ..request.clone() };
+    assert_eq!(refusal(admin.create_account(again).await), Code::AlreadyExists);
+    let second =
+        CreateAccountRequest { request_id: request_id(), login: "other".to_owned(), ..request.clone() };
+    assert_eq!(refusal(admin.create_account(second).await), Code::AlreadyExists);
+    let missing = CreateAccountRequest {
+        request_id: request_id(),
+        person_id: nobody(),
+        login: "third".to_owned(),
+        ..request
+    };
+    assert_eq!(refusal(admin.create_account(missing).await), Code::NotFound);
+    assert_absent(&dump(&world).await, "a-fine-long-password");
+}

@@ -1,0 +1,239 @@
+//! The unit tree, organisations and authority edges.
+
+mod common;
+
+use chassis::clock::to_proto;
+use common::{World, nobody, refusal, request_id};
+use proto::identity::v1::{
+    AuthorityEdge, AuthorityEdgeChanged, CreateAuthorityEdgeRequest, CreateOrganizationRequest,
+    CreateUnitRequest, EdgeKind, EndAuthorityEdgeRequest, GetOrganizationRequest, GetTopologySnapshotRequest,
+    GetUnitRequest, ListAuthorityEdgesRequest, ListOrganizationsRequest, ListUnitsRequest, MergeUnitsRequest,
+    Organization, OrganizationChanged, OrganizationKind, Unit, UnitChanged, UnitKind, UnitMerged, UnitState,
+    UpdateUnitRequest, topology_service_client::TopologyServiceClient,
+};
+use tonic::Code;
+
+fn community(world: &World, code: &str) -> CreateUnitRequest {
+    CreateUnitRequest {
+        request_id: request_id(),
+        unit: Some(Unit {
+            code: code.to_owned(),
+            code_system: "statistics".to_owned(),
+            code_year: 2023,
+            kind: UnitKind::Community as i32,
+            name_zh: "新社区".to_owned(),
+            parent_id: world.unit("street1"),
+            ..Default::default()
+        }),
+    }
+}
+
+#[tokio::test]
+async fn a_unit_is_made_once_below_its_parent_and_told() {
+    let world = World::start().await;
+    let mut admin = world.topology("sysadmin").await;
+    let request = community(&world, "420103009002");
+    let unit = admin.create_unit(request.clone()).await.unwrap().into_inner().unit.unwrap();
+    assert_eq!((unit.state, unit.version), (UnitState::Active as i32, 1));
+    assert_eq!(admin.create_unit(request).await.unwrap().into_inner().unit.unwrap(), unit);
+    assert_eq!(refusal(admin.create_unit(community(&world, "420103009002")).await), Code::AlreadyExists);
+    let events = world.service.drain_outbox().await;
+    let told: Vec<UnitChanged> = events.iter().filter_map(|e| e.decode().ok()).collect();
+    assert_eq!(told.len(), 1);
+    assert_eq!((told[0].unit.as_ref(), events[0].aggregate_version), (Some(&unit), 1));
+    let got = admin.get_unit(GetUnitRequest { unit_id: unit.unit_id.clone() }).await.unwrap().into_inner();
+    assert_eq!(got.unit, Some(unit));
+    assert_eq!(refusal(admin.get_unit(GetUnitRequest { unit_id: nobody() }).await), Code::NotFound);
+}
+
+#[tokio::test]
+async fn a_renamed_unit_keeps_its_past() {
+    let world = World::start().await;
+    let mut admin = world.topology("sysadmin").await;
+    let before = world.service.clock().now();
+    world.service.clock().advance(std::time::Duration::from_secs(86_400));
+    let rename = UpdateUnitRequest {
+        request_id: request_id(),
+        unit_id: world.unit("community1"),
+        version: 1,
+        name_zh: "改名社区".to_owned(),
+        ..Default::default()
+    };
+    let unit = admin.update_unit(rename.clone()).await.unwrap().into_inner().unit.unwrap();
+    assert_eq!((unit.name_zh.as_str(), unit.version), ("改名社区", 2));
+    let stale = UpdateUnitRequest { request_id: request_id(), name_zh: "又改名".to_owned(), ..rename };
+    assert_eq!(refusal(admin.update_unit(stale).await), Code::Aborted);
+    let list = |at| ListUnitsRequest { parent_id: world.unit("street1"), at_time: at, ..Default::default() };
+    let then = admin.list_units(list(Some(to_proto(before)))).await.unwrap().into_inner().units;
+    let now = admin.list_units(list(None)).await.unwrap().into_inner().units;
+    assert_eq!((then[0].name_zh.as_str(), now[0].name_zh.as_str()), ("community1", "改名社区"));
+}
+
+#[tokio::test]
+async fn merged_units_hand_everything_on_and_the_old_boundaries_stay_readable() {
+    let world = World::start().await;
+    let mut admin = world.topology("sysadmin").await;
+    let other = admin.create_unit(community(&world, "c-other")).await.unwrap().into_inner().unit.unwrap();
+    let courtyard = CreateUnitRequest {
+        request_id: request_id(),
+        unit: Some(Unit {
+            code: "yard".to_owned(),
+            kind: UnitKind::Courtyard as i32,
+            parent_id: other.unit_id.clone(),
+            ..community(&world, "").unit.unwrap()
+        }),
+    };
+    let courtyard = admin.create_unit(courtyard).await.unwrap().into_inner().unit.unwrap();
+    world.service.drain_outbox().await;
+    let before = world.service.clock().now();
+    world.service.clock().advance(std::time::Duration::from_secs(86_400));
+    let request = MergeUnitsRequest {
+        request_id: request_id(),
+        from_unit_ids: vec![world.unit("community1"), other.unit_id.clone()],
+        successor: Some(Unit {
+            code: "c-other".to_owned(),
+            name_zh: "合并社区".to_owned(),
+            ..community(&world, "").unit.unwrap()
+        }),
+        effective_time: None,
+    };
+    let successor = admin.merge_units(request).await.unwrap().into_inner().successor.unwrap();
+
+    let events = world.service.drain_outbox().await;
+    let merged: Vec<UnitMerged> = events.iter().filter_map(|e| e.decode().ok()).collect();
+    assert_eq!(merged[0].from_unit_ids.len(), 2);
+    let changed: Vec<Unit> =
+        events.iter().filter_map(|e| e.decode::<UnitChanged>().ok()).filter_map(|e| e.unit).collect();
+    let ended = changed.iter().filter(|u| u.state == UnitState::Merged as i32).count();
+    let moved = changed.iter().find(|u| u.unit_id == courtyard.unit_id).unwrap();
+    assert_eq!((ended, moved.parent_id.clone()), (2, successor.unit_id.clone()));
+    let orgs =
+        events.iter().filter_map(|e| e.decode::<OrganizationChanged>().ok()).filter_map(|e| e.organization);
+    assert!(orgs.filter(|o| o.unit_id == successor.unit_id).count() == 2, "station and committee moved");
+
+    let list = |at| ListUnitsRequest { parent_id: world.unit("street1"), at_time: at, ..Default::default() };
+    assert_eq!(
+        admin.list_units(list(None)).await.unwrap().into_inner().units,
+        std::slice::from_ref(&successor)
+    );
+    assert_eq!(admin.list_units(list(Some(to_proto(before)))).await.unwrap().into_inner().units.len(), 2);
+    // People of the merged units are reached through the successor's street as before.
+    let mut persons = world.persons("dispatcher").await;
+    let person = proto::identity::v1::GetPersonRequest { person_id: world.person("worker1") };
+    assert_eq!(
+        persons.get_person(person).await.unwrap().into_inner().person.unwrap().home_unit_id,
+        successor.unit_id
+    );
+}
+
+#[tokio::test]
+async fn nobody_who_governs_themselves_can_be_led() {
+    let world = World::start().await;
+    let mut admin = world.topology("sysadmin").await;
+    let edge = |kind: EdgeKind, from: &str, to: &str| CreateAuthorityEdgeRequest {
+        request_id: request_id(),
+        edge: Some(AuthorityEdge {
+            from_org_id: world.org(from),
+            to_org_id: world.org(to),
+            kind: kind as i32,
+            ..Default::default()
+        }),
+    };
+    for (from, to) in [("office1", "committee1"), ("gov", "garden"), ("office1", "garden")] {
+        let error = admin.create_authority_edge(edge(EdgeKind::Leads, from, to)).await.unwrap_err();
+        assert_eq!(common::fields(&error), ["edge.kind"], "{from} → {to}");
+    }
+    assert!(world.service.drain_outbox().await.is_empty(), "nothing was stored or told");
+    // The database itself refuses it, too.
+    let forced = world
+        .sql(
+            "INSERT INTO authority_edges (edge_id, from_org_id, from_kind, to_org_id, to_kind, kind, valid_from, version)
+             SELECT gen_random_uuid(), f.org_id, f.kind, t.org_id, t.kind, 1, now(), 1
+               FROM organizations f, organizations t WHERE f.code = 'org:office1' AND t.code = 'org:committee1'",
+        )
+        .await;
+    assert!(forced.unwrap_err().to_string().contains("invariant_a1"));
+
+    let guides = edge(EdgeKind::Guides, "office1", "committee1");
+    let made = admin.create_authority_edge(guides).await.unwrap().into_inner().edge.unwrap();
+    let twice = edge(EdgeKind::Guides, "office1", "committee1");
+    assert_eq!(refusal(admin.create_authority_edge(twice).await), Code::AlreadyExists);
+    let list = ListAuthorityEdgesRequest { to_org_id: world.org("committee1"), ..Default::default() };
+    assert_eq!(
+        admin.list_authority_edges(list.clone()).await.unwrap().into_inner().edges,
+        std::slice::from_ref(&made)
+    );
+    let end = EndAuthorityEdgeRequest { request_id: request_id(), edge_id: made.edge_id.clone() };
+    let ended = admin.end_authority_edge(end).await.unwrap().into_inner().edge.unwrap();
+    assert!(ended.valid_to.is_some());
+    assert!(admin.list_authority_edges(list).await.unwrap().into_inner().edges.is_empty());
+    let end = EndAuthorityEdgeRequest { request_id: request_id(), edge_id: made.edge_id };
+    assert_eq!(refusal(admin.end_authority_edge(end).await), Code::FailedPrecondition);
+    let events = world.service.drain_outbox().await;
+    assert_eq!(events.iter().filter(|e| e.is::<AuthorityEdgeChanged>()).count(), 2);
+}
+
+#[tokio::test]
+async fn organizations_are_made_listed_and_found() {
+    let world = World::start().await;
+    let mut admin = world.topology("sysadmin").await;
+    let request = CreateOrganizationRequest {
+        request_id: request_id(),
+        organization: Some(Organization {
+            code: "dept:housing".to_owned(),
+            kind: OrganizationKind::Department as i32,
+            name_zh: "区房管局".to_owned(),
+            unit_id: world.unit("district"),
+            line: "housing".to_owned(),
+            ..Default::default()
+        }),
+    };
+    let org = admin.create_organization(request.clone()).await.unwrap().into_inner().organization.unwrap();
+    let again = CreateOrganizationRequest { request_id: request_id(), ..request };
+    assert_eq!(refusal(admin.create_organization(again).await), Code::AlreadyExists);
+    let mut anyone = world.topology("resident").await;
+    let get = GetOrganizationRequest { org_id: org.org_id.clone() };
+    assert_eq!(anyone.get_organization(get).await.unwrap().into_inner().organization.as_ref(), Some(&org));
+    let list = ListOrganizationsRequest { kind: OrganizationKind::Department as i32, ..Default::default() };
+    let found = anyone.list_organizations(list).await.unwrap().into_inner().organizations;
+    assert_eq!(found.iter().map(|o| o.code.as_str()).collect::<Vec<_>>(), ["dept:housing", "org:civil"]);
+}
+
+#[tokio::test]
+async fn only_the_system_administrator_changes_the_topology_and_only_within_reach() {
+    let mut world = World::start().await;
+    for login in ["secadmin1", "leader1", "worker1", "resident", "operator"] {
+        let mut client = world.topology(login).await;
+        let answer = client.create_unit(community(&world, "x")).await;
+        assert_eq!(refusal(answer), Code::PermissionDenied, "{login}");
+    }
+    let mut anonymous = TopologyServiceClient::new(world.service.call_anonymously());
+    assert_eq!(refusal(anonymous.create_unit(community(&world, "x")).await), Code::Unauthenticated);
+    world.add_person("sysadmin2", chassis::auth::Role::SystemAdmin, "street2", None, None).await;
+    let mut elsewhere = world.topology("sysadmin2").await;
+    assert_eq!(refusal(elsewhere.create_unit(community(&world, "x")).await), Code::NotFound);
+}
+
+#[tokio::test]
+async fn a_service_takes_the_whole_topology_page_by_page() {
+    let world = World::start().await;
+    let secret = world.service.context.crypto.service_secret("staffing");
+    let request = proto::identity::v1::IssueServiceTokenRequest { service: "staffing".to_owned(), secret };
+    let issued = world.auth_anonymously().issue_service_token(request).await.unwrap().into_inner();
+    let mut client = TopologyServiceClient::new(world.service.call_with(&issued.access_token));
+    let (mut units, mut orgs, mut token) = (0, 0, String::new());
+    loop {
+        let request = GetTopologySnapshotRequest { page_size: 2, page_token: token };
+        let page = client.get_topology_snapshot(request).await.unwrap().into_inner();
+        units += page.units.len();
+        orgs += page.organizations.len();
+        token = page.next_page_token;
+        if token.is_empty() {
+            break;
+        }
+    }
+    assert_eq!((units, orgs), (world.units.len(), world.orgs.len()));
+    let mut person = world.topology("dispatcher").await;
+    let answer = person.get_topology_snapshot(GetTopologySnapshotRequest::default()).await;
+    assert_eq!(refusal(answer), Code::PermissionDenied);
+}
