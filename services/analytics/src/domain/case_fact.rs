@@ -152,8 +152,11 @@ impl CaseFact {
     fn happen(&mut self, event: &CaseEvent) {
         match event.change {
             Change::Plain | Change::Task { .. } => {}
-            Change::IntakeDecided { in_time } => {
+            Change::IntakeDecided { in_time, answered } => {
                 self.intake_in_time.get_or_insert(in_time);
+                if answered {
+                    self.callback_due = !event.facts.anonymous;
+                }
             }
             Change::Routed { in_time, dispatched } => {
                 if self.routed_at.is_none() {
@@ -178,6 +181,9 @@ impl CaseFact {
             }
             Change::Verified { callback, grade, resolution, contact_confirmed } => {
                 self.callback = callback;
+                // Whether one was due is known for certain once it was made, or found not to be.
+                self.callback_due = callback == CallbackOutcome::Reached as i16
+                    || callback == CallbackOutcome::Unreached as i16;
                 self.callback_grade = grade;
                 self.callback_resolution = resolution;
                 self.contact_confirmed = contact_confirmed;
@@ -223,6 +229,12 @@ impl CaseFact {
     pub fn deferred(&self) -> bool {
         self.case_state() == CaseState::Suspended
             && self.due_before_pause_at.or(self.due_at).is_none_or(|due| due > self.state_since)
+    }
+
+    /// Whether the handler's first contact came within its limit. Where none ran (answered at the window, done by a
+    /// partner), nothing was missed.
+    pub fn contacted_in_time(&self) -> bool {
+        self.contact_in_time.unwrap_or(!self.dispatched)
     }
 
     /// The due time by which the case is attributed: while suspended, the one before the pause.

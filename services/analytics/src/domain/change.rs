@@ -40,6 +40,8 @@ pub enum Change {
     IntakeDecided {
         /// Within the accept limit.
         in_time: bool,
+        /// The window answered the matter itself: that completes it.
+        answered: bool,
     },
     /// First dispatch or offer, or a later one.
     Routed {
@@ -164,15 +166,29 @@ fn decode(name: &str, event: &Event) -> Result<Option<CaseEvent>> {
     };
     match name {
         "CaseAccepted" => {
-            case_event!(event, CaseAccepted, |m| IntakeDecided { in_time: m.in_time && !m.by_silence })
+            case_event!(event, CaseAccepted, |m| IntakeDecided {
+                in_time: m.in_time && !m.by_silence,
+                answered: false
+            })
         }
-        "CaseDeclined" => case_event!(event, CaseDeclined, |m| IntakeDecided { in_time: m.in_time }),
+        "CaseDeclined" => {
+            case_event!(event, CaseDeclined, |m| IntakeDecided { in_time: m.in_time, answered: false })
+        }
         "CaseSupplementRequested" => {
-            case_event!(event, CaseSupplementRequested, |m| IntakeDecided { in_time: m.in_time })
+            case_event!(event, CaseSupplementRequested, |m| IntakeDecided {
+                in_time: m.in_time,
+                answered: false
+            })
         }
-        "CaseMerged" => case_event!(event, CaseMerged, |m| IntakeDecided { in_time: m.in_time }),
-        "CaseHandedOff" => case_event!(event, CaseHandedOff, |m| IntakeDecided { in_time: m.in_time }),
-        "CaseAnswered" => case_event!(event, CaseAnswered, |m| IntakeDecided { in_time: m.in_time }),
+        "CaseMerged" => {
+            case_event!(event, CaseMerged, |m| IntakeDecided { in_time: m.in_time, answered: false })
+        }
+        "CaseHandedOff" => {
+            case_event!(event, CaseHandedOff, |m| IntakeDecided { in_time: m.in_time, answered: false })
+        }
+        "CaseAnswered" => {
+            case_event!(event, CaseAnswered, |m| IntakeDecided { in_time: m.in_time, answered: true })
+        }
         "CaseOffered" => {
             case_event!(event, CaseOffered, |m| Routed { in_time: m.in_time, dispatched: false })
         }

@@ -212,7 +212,7 @@ fn callback(case: &CaseFact, entry: &mut Entry<'_>) {
         return;
     }
     entry.add(day, Counter::CallbackValid, 1);
-    let contacted = case.contact_confirmed && case.contact_in_time == Some(true);
+    let contacted = case.contact_confirmed && case.contacted_in_time();
     entry.add(day, Counter::CallbackContacted, i64::from(contacted));
     let told = |resolution: Resolution| i32::from(case.callback_resolution) == resolution as i32;
     let excused = matches!(

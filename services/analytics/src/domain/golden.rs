@@ -1,7 +1,7 @@
 //! The golden vectors of domain.md §4.1 (a public bulletin), through the whole way: events → facts → rollup → value.
 
 use chrono::{NaiveDate, TimeDelta};
-use proto::case_routing::v1::{ClosedCode, DeliveryMode};
+use proto::case_routing::v1::{CallbackOutcome, ClosedCode, DeliveryMode};
 use uuid::Uuid;
 
 use super::{
@@ -140,7 +140,7 @@ fn approved_suspensions_leave_both_sides_and_lateness_is_not_washed_off() {
 
 #[test]
 fn the_three_rates_leave_out_who_was_not_reached_and_what_was_not_theirs_to_solve() {
-    use proto::case_routing::v1::{CallbackOutcome, Resolution};
+    use proto::case_routing::v1::Resolution;
     let start = at("2026-06-01", 9);
     let make = |contacted: bool, verdict: Verdict, code: ClosedCode| {
         let mut story = Story::register(start, Uuid::from_u128(1));
@@ -175,6 +175,26 @@ fn the_three_rates_leave_out_who_was_not_reached_and_what_was_not_theirs_to_solv
     assert_eq!(value(&june, "I-19").value, Some(0.705)); // 0.30 * 0.6 + 0.35 * 0.75 * 2
     assert_eq!(value(&june, "I-11").value, Some(7200.0));
     assert!((value(&june, "I-11-p50").value.unwrap() - 7200.0).abs() < 7200.0 / 32.0);
+}
+
+#[test]
+fn a_matter_answered_at_the_window_counts_with_its_call_back() {
+    let start = at("2026-06-01", 9);
+    let answered = |verdict: Verdict| {
+        let mut story = Story::register(start, Uuid::from_u128(1));
+        story.accept(start, at("2026-06-10", 9), true).answer(start);
+        story.verify(at("2026-06-02", 9), verdict).close(at("2026-06-03", 9), ClosedCode::Explained);
+        story
+    };
+    let not_due = Verdict { callback: CallbackOutcome::NotDue, grade: 0, ..Verdict::good() };
+    let june =
+        totals(&applied(&[answered(Verdict::good()), answered(not_due)]), ALL, "2026-06-01", "2026-07-01");
+    let of = |code: &str| {
+        let v = value(&june, code);
+        (v.numerator, v.denominator)
+    };
+    assert_eq!((of("I-16"), of("I-17"), of("I-18")), ((1, 1), (0, 0), (1, 1)));
+    assert_eq!((of("I-07"), of("I-34"), of("I-11")), ((2, 2), (0, 2), (0, 0)));
 }
 
 #[test]

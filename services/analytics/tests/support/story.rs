@@ -73,6 +73,14 @@ impl Story {
         self.send(at, |case_id| CaseDeclined { case_id, facts, in_time: true, ..Default::default() })
     }
 
+    pub fn answer(&mut self, at: Timestamp) -> &mut Self {
+        self.facts.set_state(CaseState::Completed);
+        self.facts.set_delivery_mode(DeliveryMode::GovDirect);
+        self.facts.completed_time = Some(to_proto(at));
+        let facts = self.sent();
+        self.send(at, |case_id| CaseAnswered { case_id, facts, in_time: true })
+    }
+
     pub fn merge(&mut self, at: Timestamp, into: Uuid) -> &mut Self {
         self.end(CaseState::Merged, ClosedCode::Merged);
         let facts = self.sent();
