@@ -7,8 +7,9 @@ use uuid::Uuid;
 use super::{
     CaseEvent, Counters, Deltas, History,
     delta::ALL,
-    indicator::{Catalogue, Totals, Value},
+    indicator::Catalogue,
     story::{Story, Verdict, at},
+    value::{Totals, Value},
 };
 
 fn applied(stories: &[Story]) -> Deltas {

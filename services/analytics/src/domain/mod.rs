@@ -11,6 +11,7 @@ pub mod histogram;
 pub mod history;
 pub mod indicator;
 pub mod task_fact;
+pub mod value;
 pub mod vocabulary;
 
 #[cfg(test)]

@@ -18,7 +18,8 @@ use crate::{
     domain::{
         Counter, Counters,
         delta::{code_counter, mode_counter},
-        indicator::{Catalogue, Totals},
+        indicator::Catalogue,
+        value::Totals,
         vocabulary,
     },
     store::query::{self, Consumption, Selection},

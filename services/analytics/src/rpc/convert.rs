@@ -5,7 +5,10 @@ use proto::analytics::v1::{Count, IndicatorDefinition, IndicatorValue};
 use uuid::Uuid;
 
 use super::period::Period;
-use crate::domain::indicator::{Catalogue, Definition, Totals};
+use crate::domain::{
+    indicator::{Catalogue, Definition},
+    value::Totals,
+};
 
 /// A definition as callers see it.
 pub fn definition(definition: &Definition) -> IndicatorDefinition {

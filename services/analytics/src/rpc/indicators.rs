@@ -12,7 +12,8 @@ use super::{
 use crate::{
     domain::{
         Counters,
-        indicator::{Catalogue, Cohort, Definition, Formula, Totals},
+        indicator::{Catalogue, Cohort, Definition, Formula},
+        value::Totals,
     },
     store::query::{self, Selection},
 };
