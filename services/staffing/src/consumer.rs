@@ -3,13 +3,7 @@
 //! does not know is fine: not every organisation has workers here.
 
 use async_trait::async_trait;
-use chassis::{
-    Result,
-    clock::from_proto,
-    db::Tx,
-    event::Event,
-    inbox::Consumer,
-};
+use chassis::{Result, clock::from_proto, db::Tx, event::Event, inbox::Consumer};
 use proto::{
     case_routing::v1::{
         CaseClosed, CaseCompleted, CaseReworkOrdered, CaseWithdrawn, DispatchMode, Nature, TaskApproved,

@@ -76,11 +76,8 @@ impl Desk {
         let leaving: Vec<Uuid> = touch.leaving.iter().map(|worker| worker.id.0).collect();
         let locked = tasks::lock(tx.conn, &touch.tasks, &touch.cases, &leaving).await?;
         let ids: Vec<Uuid> = locked.iter().map(|task| task.id.0).collect();
-        let held = if ids.is_empty() {
-            Vec::new()
-        } else {
-            assignments::lock_of_tasks(tx.conn, &ids).await?
-        };
+        let held =
+            if ids.is_empty() { Vec::new() } else { assignments::lock_of_tasks(tx.conn, &ids).await? };
         let orgs: HashSet<Uuid> = touch.orgs.into_iter().chain(locked.iter().map(|t| t.org_id.0)).collect();
         let orgs: Vec<Uuid> = orgs.into_iter().collect();
         let staff =
@@ -264,7 +261,7 @@ impl Desk {
         let weighed = self.weigh(&task, worker);
         let mut reasons = vec![Reason::ByHand(reason_code.to_owned())];
         reasons.extend(weighed.into_iter().flat_map(|ranked| ranked.reasons));
-        Ok(self.give(&task, worker, &reasons)?)
+        self.give(&task, worker, &reasons)
     }
 
     /// Why a worker may not be given a task.

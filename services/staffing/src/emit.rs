@@ -16,12 +16,15 @@ pub fn of(a: &Assignment, fact: &Fact) -> Emit {
     let emit = match fact {
         Fact::Offered => {
             let offer_due_time = Some(to_proto(a.offer_due_at));
-            let event = AssignmentOffered { case_id, task_id, assignment_id, org_id, worker_ref, offer_due_time };
+            let event =
+                AssignmentOffered { case_id, task_id, assignment_id, org_id, worker_ref, offer_due_time };
             Emit::new(key, version, &event)
         }
-        Fact::Accepted => {
-            Emit::new(key, version, &AssignmentAccepted { case_id, task_id, assignment_id, org_id, worker_ref })
-        }
+        Fact::Accepted => Emit::new(
+            key,
+            version,
+            &AssignmentAccepted { case_id, task_id, assignment_id, org_id, worker_ref },
+        ),
         Fact::Declined { timed_out } => {
             let timed_out = *timed_out;
             let event = AssignmentDeclined { case_id, task_id, assignment_id, org_id, worker_ref, timed_out };
@@ -33,13 +36,21 @@ pub fn of(a: &Assignment, fact: &Fact) -> Emit {
         Fact::Done => {
             let evidence_count = i32::try_from(a.evidence.len()).unwrap_or(i32::MAX);
             let minutes = a.minutes;
-            let event =
-                AssignmentDone { case_id, task_id, assignment_id, org_id, worker_ref, minutes, evidence_count };
+            let event = AssignmentDone {
+                case_id,
+                task_id,
+                assignment_id,
+                org_id,
+                worker_ref,
+                minutes,
+                evidence_count,
+            };
             Emit::new(key, version, &event)
         }
         Fact::Cancelled => {
             let reason_code = a.end_reason.clone();
-            let event = AssignmentCancelled { case_id, task_id, assignment_id, org_id, worker_ref, reason_code };
+            let event =
+                AssignmentCancelled { case_id, task_id, assignment_id, org_id, worker_ref, reason_code };
             Emit::new(key, version, &event)
         }
         Fact::Confirmed => {

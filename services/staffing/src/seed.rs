@@ -71,7 +71,9 @@ impl Templates {
     /// The seat that a role's holder takes, if the role does work.
     pub fn post_for(&self, role: Role, line: Option<&str>) -> Option<&PostTemplate> {
         let of_role = || self.posts.iter().filter(|post| post.role == role);
-        of_role().find(|post| post.line.is_some() && post.line.as_deref() == line).or_else(|| of_role().next())
+        of_role()
+            .find(|post| post.line.is_some() && post.line.as_deref() == line)
+            .or_else(|| of_role().next())
     }
 
     /// Skills of a seat's holder on a line.
@@ -194,7 +196,11 @@ mod tests {
     fn the_file_is_read_whole() {
         let templates = templates();
         assert_eq!(templates.shifts.len(), 3);
-        let used = templates.posts.iter().flat_map(|post| &post.skills).chain(templates.line_skills.values().flatten());
+        let used = templates
+            .posts
+            .iter()
+            .flat_map(|post| &post.skills)
+            .chain(templates.line_skills.values().flatten());
         for skill in used {
             assert!(templates.skills.contains(skill), "{skill} is not declared");
         }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use chassis::{
-    Error, Result, Clock,
+    Clock, Error, Result,
     db::{Db, Tx},
 };
 use tokio_util::sync::CancellationToken;
@@ -17,13 +17,7 @@ use crate::{
 };
 
 /// Sweeps until it is told to stop. A database that is away is waited for.
-pub async fn run(
-    db: Db,
-    clock: Clock,
-    setup: Setup,
-    config: Config,
-    stop: CancellationToken,
-) -> Result<()> {
+pub async fn run(db: Db, clock: Clock, setup: Setup, config: Config, stop: CancellationToken) -> Result<()> {
     let mut jumps = clock.jumps();
     loop {
         jumps.mark_unchanged();

@@ -3,12 +3,7 @@
 
 use std::collections::HashSet;
 
-use chassis::{
-    Error, Result,
-    auth::Role,
-    clock::new_id,
-    db::Tx,
-};
+use chassis::{Error, Result, auth::Role, clock::new_id, db::Tx};
 use proto::identity::v1::RoleGranted;
 use uuid::Uuid;
 
@@ -40,7 +35,8 @@ pub async fn appoint(tx: &mut Tx<'_>, setup: &Setup, grants: &[RoleGranted]) -> 
     let ids: Vec<Uuid> = appointments.iter().map(|a| a.grant_id.0).collect();
     let mut known: HashSet<GrantId> = workers::known_grants(tx.conn, &ids).await?.into_iter().collect();
     appointments.retain(|a| known.insert(a.grant_id));
-    let orgs: Vec<Uuid> = appointments.iter().map(|a| a.org_id.0).collect::<HashSet<_>>().into_iter().collect();
+    let orgs: Vec<Uuid> =
+        appointments.iter().map(|a| a.org_id.0).collect::<HashSet<_>>().into_iter().collect();
     let mut seats = posts::lock_of_orgs(tx.conn, &orgs).await?;
     seats.sort_by(|a, b| a.number.cmp(&b.number));
     let topology = setup.topology.load();
@@ -75,8 +71,9 @@ impl<'a> Appointment<'a> {
 
     /// A free seat of the template, else a new one.
     fn seat(&self, seats: &mut Vec<Post>, unit_id: UnitId, org_name: &str) -> Post {
-        let of_template =
-            |post: &Post| post.org_id == self.org_id && post.template == self.template.code && post.line == self.line;
+        let of_template = |post: &Post| {
+            post.org_id == self.org_id && post.template == self.template.code && post.line == self.line
+        };
         if let Some(free) = seats.iter_mut().find(|post| of_template(post) && post.state.is_free()) {
             free.state = PostState::Filled;
             return free.clone();

@@ -66,8 +66,7 @@ pub const TRANSITIONS: [(AssignmentState, Verb, AssignmentState); 10] = [
 
 impl AssignmentState {
     /// All states.
-    pub const ALL: [Self; 8] =
-        [Offered, Accepted, OnSite, Done, Confirmed, Declined, TimedOut, Cancelled];
+    pub const ALL: [Self; 8] = [Offered, Accepted, OnSite, Done, Confirmed, Declined, TimedOut, Cancelled];
 
     /// Where a verb leads; `None` when it is forbidden here.
     pub fn after(self, verb: Verb) -> Option<Self> {
@@ -303,7 +302,9 @@ mod tests {
         match verb {
             Verb::Accept => assignment.accept(now),
             Verb::Decline => assignment.decline("elsewhere", now),
-            Verb::TimeOut => assignment.time_out(assignment.offer_due_at + chrono::TimeDelta::microseconds(1)),
+            Verb::TimeOut => {
+                assignment.time_out(assignment.offer_due_at + chrono::TimeDelta::microseconds(1))
+            }
             Verb::Arrive => assignment.arrive(now),
             Verb::Finish => assignment.finish(30, &["photo:after".to_owned()], now),
             Verb::Confirm => assignment.confirm(now),

@@ -309,8 +309,8 @@ mod tests {
     fn equal_candidates_are_asked_in_turn() {
         let place = path(&[1]);
         let asked_at = |minutes| Some(testing::now() + chrono::TimeDelta::minutes(minutes));
-        let workers =
-            [(1, asked_at(3)), (2, asked_at(1)), (3, None)].map(|(id, at)| worker(id, |w| w.last_offered_at = at));
+        let workers = [(1, asked_at(3)), (2, asked_at(1)), (3, None)]
+            .map(|(id, at)| worker(id, |w| w.last_offered_at = at));
         assert_eq!(order(&need(&[], &place), &workers, &place), [3, 2, 1]);
     }
 
@@ -381,7 +381,7 @@ mod tests {
                         && (!decision || w.kind.may_decide())
                         && (manages || w.kind != PostKind::AuxiliaryWorker)
                 };
-                prop_assert!(of_id.iter().any(|w| allowed(w)));
+                prop_assert!(of_id.iter().any(allowed));
                 prop_assert!(!tried.contains(&pick.worker_id));
             }
             // The order in which candidates come does not matter where ids are distinct.

@@ -5,8 +5,8 @@ use chrono::{DateTime, TimeDelta};
 use uuid::Uuid;
 
 use super::{
-    Assignment, AssignmentId, AssignmentState, CaseId, OrgId, PersonId, PostId, PostKind, TaskId, UnitId, Worker,
-    WorkerId,
+    Assignment, AssignmentId, AssignmentState, CaseId, OrgId, PersonId, PostId, PostKind, TaskId, UnitId,
+    Worker, WorkerId,
 };
 
 /// 2026-03-02 09:00 in Wuhan, a Monday.

@@ -56,7 +56,11 @@ impl AssignmentRpc {
     }
 
     /// A head gives a task of an organisation within reach to one of its workers.
-    pub(super) async fn assign(&self, caller: &Caller, request: AssignTaskRequest) -> Result<AssignTaskResponse> {
+    pub(super) async fn assign(
+        &self,
+        caller: &Caller,
+        request: AssignTaskRequest,
+    ) -> Result<AssignTaskResponse> {
         let meta = Meta::new("AssignTask", &request.request_id, &request)?;
         let id = TaskId(convert::uuid("task_id", &request.task_id)?);
         let worker_id = WorkerId(convert::uuid("worker_id", &request.worker_id)?);
@@ -75,7 +79,8 @@ impl AssignmentRpc {
             }
             // A worker of another organisation does not exist for the caller.
             let worker = desk.worker(worker_id).filter(|worker| worker.org_id == task.org_id);
-            let worker = worker.ok_or_else(|| Error::invalid("worker_id", "is no worker of the task's organisation"))?;
+            let worker = worker
+                .ok_or_else(|| Error::invalid("worker_id", "is no worker of the task's organisation"))?;
             if let Some(barred) = desk.barred(&task, worker) {
                 return Err(Error::invalid("worker_id", barred.code()));
             }

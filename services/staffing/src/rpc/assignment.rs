@@ -17,8 +17,7 @@ use tonic::{Request, Response};
 use uuid::Uuid;
 
 use super::{
-    convert,
-    reach,
+    convert, reach,
     verbs::{Accept, Arrive, Finish},
 };
 use crate::{
@@ -58,7 +57,11 @@ impl AssignmentRpc {
         self.executor.execute(caller, meta, id, Target::Existing, command, answer).await
     }
 
-    async fn list(&self, caller: &Caller, request: ListAssignmentsRequest) -> Result<ListAssignmentsResponse> {
+    async fn list(
+        &self,
+        caller: &Caller,
+        request: ListAssignmentsRequest,
+    ) -> Result<ListAssignmentsResponse> {
         let size = page::size(request.page_size, 50, 200)?;
         let filter = AssignmentFilter {
             orgs: reach::orgs(caller, &self.setup.topology.load()),
@@ -106,7 +109,10 @@ impl AssignmentService for AssignmentRpc {
         Ok(Response::new(self.list(&caller, request.into_inner()).await?))
     }
 
-    async fn get_assignment(&self, request: Request<GetAssignmentRequest>) -> RpcResult<GetAssignmentResponse> {
+    async fn get_assignment(
+        &self,
+        request: Request<GetAssignmentRequest>,
+    ) -> RpcResult<GetAssignmentResponse> {
         let caller = Caller::of(&request)?;
         Ok(Response::new(self.get(&caller, request.into_inner()).await?))
     }

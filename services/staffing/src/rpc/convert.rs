@@ -64,7 +64,10 @@ pub fn evidence(references: Vec<String>) -> Result<Vec<String>> {
         let fits = (1..=200).contains(&reference.len())
             && reference.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:/".contains(&b));
         if !fits {
-            return Err(Error::invalid(format!("evidence_refs[{index}]"), "must be a reference such as `photo:after`"));
+            return Err(Error::invalid(
+                format!("evidence_refs[{index}]"),
+                "must be a reference such as `photo:after`",
+            ));
         }
     }
     Ok(references)
@@ -72,7 +75,8 @@ pub fn evidence(references: Vec<String>) -> Result<Vec<String>> {
 
 /// A pseudonym, as identity gives them.
 pub fn worker_ref(text: String) -> Result<String> {
-    let fits = (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+    let fits = (1..=64).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
     if fits { Ok(text) } else { Err(Error::invalid("worker_ref", "must be a pseudonym")) }
 }
 

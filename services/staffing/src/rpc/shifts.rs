@@ -107,7 +107,9 @@ impl WorkforceRpc {
         let orgs = reach::orgs(caller, &self.setup.topology.load());
         let rows = self.db.transaction(async |tx: &mut Tx<'_>| {
             let of = match worker {
-                Some(id) => self.reached(tx, caller, id).await?.map(|worker| worker.org_id.0).into_iter().collect(),
+                Some(id) => {
+                    self.reached(tx, caller, id).await?.map(|worker| worker.org_id.0).into_iter().collect()
+                }
                 None => orgs.clone(),
             };
             roster::workers_of(tx.conn, &of, tx.now).await?;

@@ -29,19 +29,34 @@ pub struct Finish {
 }
 
 impl Decide<Assignment> for Accept {
-    fn decide(&self, current: Option<&Assignment>, _: &Caller, now: Timestamp) -> Result<Decision<Assignment>> {
+    fn decide(
+        &self,
+        current: Option<&Assignment>,
+        _: &Caller,
+        now: Timestamp,
+    ) -> Result<Decision<Assignment>> {
         decided(existing(current)?.accept(now)?)
     }
 }
 
 impl Decide<Assignment> for Arrive {
-    fn decide(&self, current: Option<&Assignment>, _: &Caller, now: Timestamp) -> Result<Decision<Assignment>> {
+    fn decide(
+        &self,
+        current: Option<&Assignment>,
+        _: &Caller,
+        now: Timestamp,
+    ) -> Result<Decision<Assignment>> {
         decided(existing(current)?.arrive(now)?)
     }
 }
 
 impl Decide<Assignment> for Finish {
-    fn decide(&self, current: Option<&Assignment>, _: &Caller, now: Timestamp) -> Result<Decision<Assignment>> {
+    fn decide(
+        &self,
+        current: Option<&Assignment>,
+        _: &Caller,
+        now: Timestamp,
+    ) -> Result<Decision<Assignment>> {
         decided(existing(current)?.finish(self.minutes, &self.evidence, now)?)
     }
 }

@@ -89,7 +89,11 @@ impl WorkforceRpc {
         .await
     }
 
-    async fn create_worker(&self, caller: &Caller, request: CreateWorkerRequest) -> Result<CreateWorkerResponse> {
+    async fn create_worker(
+        &self,
+        caller: &Caller,
+        request: CreateWorkerRequest,
+    ) -> Result<CreateWorkerResponse> {
         let meta = Meta::new("CreateWorker", &request.request_id, &request)?;
         let person_id = PersonId(convert::uuid("person_id", &request.person_id)?);
         let worker_ref = convert::worker_ref(request.worker_ref)?;
@@ -152,13 +156,18 @@ impl WorkforceRpc {
         Ok(ListPostsResponse { posts: rows.iter().map(Into::into).collect(), next_page_token })
     }
 
-    async fn list_workers(&self, caller: &Caller, request: ListWorkersRequest) -> Result<ListWorkersResponse> {
+    async fn list_workers(
+        &self,
+        caller: &Caller,
+        request: ListWorkersRequest,
+    ) -> Result<ListWorkersResponse> {
         let size = page::size(request.page_size, 50, 200)?;
         let after = page::decode::<(i32, i64, Uuid)>(&request.page_token)?;
         let orgs = self.orgs(caller, &request.org_id)?;
         let mut conn = self.db.conn().await?;
         let mut rows = lists::workers(&mut conn, &orgs, after, size + 1).await?;
-        let next_page_token = page::cut(&mut rows, size, |last| (last.open_count, last.open_minutes, last.id.0));
+        let next_page_token =
+            page::cut(&mut rows, size, |last| (last.open_count, last.open_minutes, last.id.0));
         Ok(ListWorkersResponse { workers: rows.iter().map(Into::into).collect(), next_page_token })
     }
 }
@@ -171,7 +180,10 @@ fn line_of(line: &str, kind: PostKind, org: &Organization) -> Result<Option<Stri
     }
     if kind == PostKind::AuxiliaryWorker {
         if !matches!(org.kind, OrganizationKind::ServiceStation | OrganizationKind::StreetOffice) {
-            return Err(Error::invalid("org_id", "auxiliary workers are managed by a station or street office"));
+            return Err(Error::invalid(
+                "org_id",
+                "auxiliary workers are managed by a station or street office",
+            ));
         }
         if line.is_none() {
             return Err(Error::invalid("line", "an auxiliary worker has a line"));

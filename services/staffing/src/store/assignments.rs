@@ -95,7 +95,8 @@ impl TryFrom<Row> for Assignment {
             place_unit_id: row.place_unit_id.map(UnitId),
             weight: row.weight,
             round: row.round,
-            state: AssignmentState::from_number(row.state).ok_or_else(|| corrupt("state of an assignment"))?,
+            state: AssignmentState::from_number(row.state)
+                .ok_or_else(|| corrupt("state of an assignment"))?,
             offered_at: row.offered_at,
             offer_due_at: row.offer_due_at,
             due_at: row.due_at,
@@ -127,7 +128,8 @@ pub async fn write(
     conn: &mut AsyncPgConnection,
     changes: &[(Option<&Assignment>, &Assignment)],
 ) -> Result<()> {
-    let (inserted, updated): (Vec<_>, Vec<_>) = changes.iter().copied().partition(|(before, _)| before.is_none());
+    let (inserted, updated): (Vec<_>, Vec<_>) =
+        changes.iter().copied().partition(|(before, _)| before.is_none());
     // Updates first: an ended assignment makes room for the next one of its task.
     if !updated.is_empty() {
         update(conn, &updated.iter().map(|(_, after)| *after).collect::<Vec<_>>()).await?;

@@ -140,7 +140,10 @@ pub async fn lock(conn: &mut AsyncPgConnection, id: ShiftId) -> Result<Option<Sh
 
 /// Takes a shift off the roster.
 pub async fn cancel(conn: &mut AsyncPgConnection, id: ShiftId) -> Result<()> {
-    cached("UPDATE shifts SET cancelled = true WHERE shift_id = $1").bind::<SqlUuid, _>(id.0).execute(conn).await?;
+    cached("UPDATE shifts SET cancelled = true WHERE shift_id = $1")
+        .bind::<SqlUuid, _>(id.0)
+        .execute(conn)
+        .await?;
     Ok(())
 }
 

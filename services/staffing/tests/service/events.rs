@@ -1,0 +1,241 @@
+//! What events do here: each is delivered twice, and the second delivery changes nothing.
+
+use chassis::{auth::Role, testing::Persona};
+use proto::{
+    case_routing::v1::{
+        CaseClosed, CaseCompleted, CaseWithdrawn, DispatchMode, Nature, TaskApproved, TaskCancelled,
+        TaskObjected,
+    },
+    staffing::v1::{
+        AssignmentAccepted, AssignmentOffered, AssignmentState::*, AssignmentUnfilled, ListWorkersRequest,
+    },
+};
+
+use crate::world::*;
+
+/// A station with two workers, and a case one of them was asked to do.
+async fn asked() -> (World, Vec<Hired>, Case) {
+    let world = World::start().await;
+    let staff = vec![
+        world.hire(Role::ServiceWorker, COMMUNITY, STATION, "").await,
+        world.hire(Role::ServiceWorker, COMMUNITY, STATION, "").await,
+    ];
+    let case = Case::new();
+    world.tell(case.id, &case.signed(STATION, COMMUNITY, &["patrol"])).await;
+    (world, staff, case)
+}
+
+#[tokio::test]
+async fn a_signed_task_is_offered_once_and_explained() {
+    let (world, staff, case) = asked().await;
+    let events = world.service.drain_outbox().await;
+    assert_eq!(events.len(), 1);
+    let offered: AssignmentOffered = events[0].decode().unwrap();
+    assert_eq!(events[0].partition_key, case.id);
+    assert_eq!((events[0].unit_id, events[0].line.as_deref()), (Some(COMMUNITY), Some("housing")));
+    assert_eq!(offered.org_id, STATION.to_string());
+
+    let (holder, assignment) = world.holder(case.task, &staff).await;
+    assert_eq!(holder.persona.actor_ref, offered.worker_ref);
+    assert_eq!(assignment.state(), Offered);
+    assert_eq!(assignment.reasons, ["skill:1/1", "area:same_community", "shift:on", "load:0"]);
+
+    // The same signature told again, as another event: the task is in somebody's hands already.
+    let again = world.tell(case.id, &case.signed(STATION, COMMUNITY, &["patrol"])).await;
+    world.service.deliver(again).await;
+    assert_eq!(world.states(case.task).await, [Offered]);
+    assert!(world.sent().await.is_empty());
+}
+
+#[tokio::test]
+async fn several_tasks_of_one_batch_spread_over_the_workers() {
+    let (world, staff, _) = asked().await;
+    let cases: Vec<Case> = (0..7).map(|_| Case::new()).collect();
+    let events =
+        cases.iter().map(|c| world.event(c.id, &c.signed(STATION, COMMUNITY, &["patrol"]))).collect();
+    world.service.deliver_all(events).await;
+    let leader = Persona::new(Role::StreetLeader, STREET);
+    let answer = world.workforce(&leader).list_workers(ListWorkersRequest::default()).await.unwrap();
+    let loads: Vec<i32> = answer.into_inner().workers.iter().map(|w| w.open_assignments).collect();
+    assert_eq!(loads, [4, 4], "eight tasks, {} workers", staff.len());
+}
+
+#[tokio::test]
+async fn an_organisation_without_workers_is_told_once() {
+    let world = World::start().await;
+    let case = Case::new();
+    let event = world.tell(case.id, &case.signed(WATER, DISTRICT, &[])).await;
+    world.service.deliver(event).await;
+    let events = world.service.drain_outbox().await;
+    assert_eq!(events.len(), 1);
+    let unfilled: AssignmentUnfilled = events[0].decode().unwrap();
+    assert_eq!((unfilled.reason_code.as_str(), unfilled.task_id), ("no_workers", case.task.to_string()));
+    assert!(world.of_task(case.task).await.is_empty());
+}
+
+#[tokio::test]
+async fn who_may_refuse_is_not_staffed_from_here() {
+    let (world, _, _) = asked().await;
+    world.sent().await;
+    for mode in [DispatchMode::AssistRequest, DispatchMode::Invitation] {
+        let case = Case::new();
+        let mut signed = case.signed(STATION, COMMUNITY, &[]);
+        signed.set_mode(mode);
+        world.tell(case.id, &signed).await;
+        assert!(world.of_task(case.task).await.is_empty());
+    }
+    assert!(world.sent().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_task_that_ends_takes_the_worker_back_also_from_the_site() {
+    let (world, staff, case) = asked().await;
+    let (holder, assignment) = world.holder(case.task, &staff).await;
+    world.accept(holder, &assignment.assignment_id).await.unwrap();
+    world.arrive(holder, &assignment.assignment_id).await.unwrap();
+    world.sent().await;
+
+    let cancelled = TaskCancelled {
+        case_id: case.id.to_string(),
+        task_id: case.task.to_string(),
+        ..TaskCancelled::default()
+    };
+    let event = world.tell(case.id, &cancelled).await;
+    world.service.deliver(event).await;
+    assert_eq!(world.sent().await, ["AssignmentCancelled"]);
+    assert_eq!(world.states(case.task).await, [Cancelled]);
+    // Told in other words: nothing is left to cancel.
+    world.tell(case.id, &CaseWithdrawn { case_id: case.id.to_string(), ..Default::default() }).await;
+    assert!(world.sent().await.is_empty());
+    let status = world.finish(holder, &assignment.assignment_id).await.unwrap_err();
+    assert_eq!(status.code(), tonic::Code::FailedPrecondition);
+}
+
+#[tokio::test]
+async fn a_withdrawn_or_closed_case_ends_all_its_tasks() {
+    let (world, _, case) = asked().await;
+    world.sent().await;
+    let withdrawn = CaseWithdrawn { case_id: case.id.to_string(), ..CaseWithdrawn::default() };
+    let event = world.tell(case.id, &withdrawn).await;
+    world.service.deliver(event).await;
+    assert_eq!(world.sent().await, ["AssignmentCancelled"]);
+
+    let other = Case::new();
+    world.tell(other.id, &other.signed(STATION, COMMUNITY, &[])).await;
+    world.sent().await;
+    let event =
+        world.tell(other.id, &CaseClosed { case_id: other.id.to_string(), ..Default::default() }).await;
+    world.service.deliver(event).await;
+    assert_eq!(world.sent().await, ["AssignmentCancelled"]);
+    assert_eq!(world.of_task(other.task).await[0].end_reason_code, "case_closed");
+}
+
+#[tokio::test]
+async fn an_approved_result_confirms_what_is_done() {
+    let (world, staff, case) = asked().await;
+    let (holder, assignment) = world.holder(case.task, &staff).await;
+    world.work(holder, &assignment.assignment_id).await;
+    assert_eq!(
+        world.sent().await,
+        ["AssignmentOffered", "AssignmentAccepted", "AssignmentOnSite", "AssignmentDone"]
+    );
+    let completed =
+        CaseCompleted { case_id: case.id.to_string(), task_id: case.task.to_string(), ..Default::default() };
+    let event = world.tell(case.id, &completed).await;
+    world.service.deliver(event).await;
+    assert_eq!(world.states(case.task).await, [Done]);
+    let approved =
+        TaskApproved { case_id: case.id.to_string(), task_id: case.task.to_string(), ..Default::default() };
+    let event = world.tell(case.id, &approved).await;
+    world.service.deliver(event).await;
+    assert_eq!(world.sent().await, ["AssignmentConfirmed"]);
+    assert_eq!(world.states(case.task).await, [Confirmed]);
+    world.tell(case.id, &CaseClosed { case_id: case.id.to_string(), ..Default::default() }).await;
+    assert_eq!(world.states(case.task).await, [Confirmed], "a closed case takes nothing back");
+}
+
+#[tokio::test]
+async fn a_completed_case_asks_nobody_any_more() {
+    let (world, _, case) = asked().await;
+    world.sent().await;
+    let completed =
+        CaseCompleted { case_id: case.id.to_string(), task_id: case.task.to_string(), ..Default::default() };
+    world.tell(case.id, &completed).await;
+    assert_eq!(world.sent().await, ["AssignmentCancelled"]);
+    assert_eq!(world.of_task(case.task).await[0].end_reason_code, "task_submitted");
+}
+
+#[tokio::test]
+async fn an_objection_rests_the_work_until_somebody_signs_again() {
+    let (world, staff, case) = asked().await;
+    let (holder, assignment) = world.holder(case.task, &staff).await;
+    world.accept(holder, &assignment.assignment_id).await.unwrap();
+    let objected =
+        TaskObjected { case_id: case.id.to_string(), task_id: case.task.to_string(), ..Default::default() };
+    let event = world.tell(case.id, &objected).await;
+    world.service.deliver(event).await;
+    assert_eq!(world.states(case.task).await, [Cancelled]);
+    world.tell(case.id, &case.signed(STATION, COMMUNITY, &[])).await;
+    assert_eq!(world.states(case.task).await, [Offered, Cancelled]);
+    let (again, offer) = world.holder(case.task, &staff).await;
+    assert_eq!(again.persona.actor_ref, holder.persona.actor_ref);
+    assert_eq!(offer.reasons[0], "again:same_worker");
+}
+
+#[tokio::test]
+async fn an_event_of_an_unknown_task_is_fine() {
+    let world = World::start().await;
+    let case = Case::new();
+    let (case_id, task_id) = (case.id.to_string(), case.task.to_string());
+    world
+        .tell(
+            case.id,
+            &TaskCancelled { case_id: case_id.clone(), task_id: task_id.clone(), ..Default::default() },
+        )
+        .await;
+    world.tell(case.id, &TaskApproved { case_id: case_id.clone(), task_id, ..Default::default() }).await;
+    world.tell(case.id, &CaseClosed { case_id, ..Default::default() }).await;
+    assert!(world.sent().await.is_empty());
+    let mut conn = world.service.db().conn().await.unwrap();
+    let statistics = staffing::store::lists::active_by_task(&mut conn, None, 10).await.unwrap();
+    assert!(statistics.is_empty());
+}
+
+#[tokio::test]
+async fn what_ends_in_a_decision_goes_to_who_may_decide() {
+    let world = World::start().await;
+    let grid = world.hire(Role::GridWorker, COMMUNITY, STATION, "").await;
+    let case = Case::new();
+    let mut signed = case.signed(STATION, COMMUNITY, &[]);
+    signed.facts.as_mut().unwrap().nature = Nature::Application.into();
+    world.tell(case.id, &signed).await;
+    assert_eq!(world.sent().await, ["AssignmentUnfilled"], "{} may not decide", grid.persona.actor_ref);
+    let head = world.hire(Role::StationHead, COMMUNITY, STATION, "").await;
+    let other = Case::new();
+    let mut signed = other.signed(STATION, COMMUNITY, &[]);
+    signed.facts.as_mut().unwrap().nature = Nature::Application.into();
+    world.tell(other.id, &signed).await;
+    assert_eq!(world.of_task(other.task).await[0].worker_ref, head.persona.actor_ref);
+}
+
+#[tokio::test]
+async fn a_worker_may_accept_by_rule() {
+    let service = chassis::testing::TestService::<staffing::App>::builder()
+        .topology(topology())
+        .configure(|config| {
+            let section = [("auto_accept".to_owned(), true.into())].into_iter().collect();
+            config.services.insert("staffing".to_owned(), section);
+        })
+        .start()
+        .await;
+    let world = World { service };
+    let worker = world.hire(Role::ServiceWorker, COMMUNITY, STATION, "").await;
+    let case = Case::new();
+    world.tell(case.id, &case.signed(STATION, COMMUNITY, &[])).await;
+    let events = world.service.drain_outbox().await;
+    assert!(events[0].is::<AssignmentOffered>() && events[1].is::<AssignmentAccepted>());
+    assert!(events[0].aggregate_version < events[1].aggregate_version);
+    let accepted: AssignmentAccepted = events[1].decode().unwrap();
+    assert_eq!(accepted.worker_ref, worker.persona.actor_ref);
+    assert_eq!(world.states(case.task).await, [Accepted]);
+}

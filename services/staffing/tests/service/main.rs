@@ -1,0 +1,7 @@
+//! Staffing alone: real gRPC, a real database, events delivered by hand.
+
+mod commands;
+mod events;
+mod rework;
+mod workforce;
+mod world;

@@ -1,0 +1,278 @@
+//! Posts, workers and shifts: by grants, by hand, and what the database makes impossible.
+
+use chassis::{
+    auth::Role,
+    clock::{new_id, to_proto},
+    testing::Persona,
+};
+use chrono::TimeDelta;
+use proto::staffing::v1::{
+    CancelShiftRequest, CreatePostRequest, CreateShiftRequest, CreateWorkerRequest, ListPostsRequest,
+    ListShiftsRequest, ListWorkersRequest, PostKind, Worker,
+};
+use tonic::Code;
+use uuid::Uuid;
+
+use crate::world::*;
+
+async fn workers(world: &World, persona: &Persona) -> Vec<Worker> {
+    let request = ListWorkersRequest::default();
+    world.workforce(persona).list_workers(request).await.unwrap().into_inner().workers
+}
+
+fn head() -> Persona {
+    Persona::new(Role::StationHead, COMMUNITY).org(STATION)
+}
+
+fn shift(world: &World, worker_id: &str, from_hours: i64, hours: i64) -> CreateShiftRequest {
+    let start = world.service.clock().now() + TimeDelta::hours(from_hours);
+    CreateShiftRequest {
+        request_id: request_id(),
+        worker_id: worker_id.to_owned(),
+        start_time: Some(to_proto(start)),
+        end_time: Some(to_proto(start + TimeDelta::hours(hours))),
+    }
+}
+
+#[tokio::test]
+async fn a_grant_makes_a_worker_with_the_skills_of_role_and_line_and_a_revocation_ends_it() {
+    let world = World::start().await;
+    let officer = Hired {
+        persona: Persona::new(Role::DeptOfficer, DISTRICT).line("housing").org(HOUSING),
+        grant_id: new_id(),
+    };
+    let message = granted(&officer, Role::DeptOfficer, DISTRICT, HOUSING, "housing");
+    let event = world.tell(officer.persona.person_id, &message).await;
+    world.service.deliver(event).await;
+    world.tell(officer.persona.person_id, &message).await; // told again as another event
+    let chief = Persona::new(Role::DeptLeader, DISTRICT).line("housing");
+    let found = workers(&world, &chief).await;
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].skill_codes, ["housing", "one_window"]);
+    assert_eq!(found[0].worker_ref, officer.persona.actor_ref);
+    let posts = |state: &'static str| {
+        let mut client = world.workforce(&chief);
+        async move {
+            let posts = client.list_posts(ListPostsRequest::default()).await.unwrap().into_inner().posts;
+            assert_eq!(posts.len(), 1);
+            assert_eq!(
+                (posts[0].state.as_str(), posts[0].post_no.as_str()),
+                (state, "dept_officer/dept:housing/1")
+            );
+        }
+    };
+    posts("filled").await;
+    let event = world.revoke(&officer).await;
+    world.service.deliver(event).await;
+    assert!(workers(&world, &chief).await.is_empty());
+    posts("vacant").await;
+    // The seat is taken again, not doubled.
+    world.hire(Role::DeptOfficer, DISTRICT, HOUSING, "housing").await;
+    posts("filled").await;
+}
+
+#[tokio::test]
+async fn roles_that_do_no_work_make_no_worker() {
+    let world = World::start().await;
+    for role in [Role::Resident, Role::Verifier, Role::CommitteeMember, Role::StreetLeader] {
+        world.hire(role, COMMUNITY, STATION, "").await;
+    }
+    assert!(workers(&world, &Persona::new(Role::StreetLeader, CITY)).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_single_seat_has_one_holder_also_when_two_come_at_once() {
+    let world = World::start().await;
+    let head = head();
+    let mut client = world.workforce(&head);
+    let request = CreatePostRequest {
+        request_id: request_id(),
+        kind: PostKind::SocialWorker.into(),
+        org_id: STATION.to_string(),
+        line: String::new(),
+    };
+    let post = client.create_post(request).await.unwrap().into_inner().post.unwrap();
+    assert_eq!(post.state, "open");
+    let appoint = |name: &str| CreateWorkerRequest {
+        request_id: request_id(),
+        person_id: request_id(),
+        worker_ref: name.to_owned(),
+        post_id: post.post_id.clone(),
+        skill_codes: vec!["social_work".to_owned()],
+        ..Default::default()
+    };
+    let (mut a, mut b) = (world.workforce(&head), world.workforce(&head));
+    let (first, second) = tokio::join!(a.create_worker(appoint("p-1")), b.create_worker(appoint("p-2")));
+    let refused = first.as_ref().err().or(second.as_ref().err()).expect("one is refused");
+    assert_eq!(refused.code(), Code::AlreadyExists);
+    assert!(first.is_ok() || second.is_ok());
+    assert_eq!(workers(&world, &head).await.len(), 1);
+}
+
+#[tokio::test]
+async fn shifts_of_a_person_never_overlap_also_when_two_come_at_once() {
+    let world = World::start().await;
+    world.hire(Role::ServiceWorker, COMMUNITY, STATION, "").await;
+    let head = head();
+    let worker = workers(&world, &head).await.remove(0).worker_id;
+    let (mut a, mut b) = (world.workforce(&head), world.workforce(&head));
+    let (first, second) = tokio::join!(
+        a.create_shift(shift(&world, &worker, 200, 4)),
+        b.create_shift(shift(&world, &worker, 203, 4))
+    );
+    let codes: Vec<Code> =
+        [&first, &second].iter().filter_map(|r| r.as_ref().err()).map(|s| s.code()).collect();
+    assert_eq!(codes, [Code::AlreadyExists], "{first:?} {second:?}");
+    let made = first.or(second).unwrap().into_inner().shift.unwrap();
+    // A cancelled shift makes room; twice is refused.
+    let cancel = |request_id| CancelShiftRequest { shift_id: made.shift_id.clone(), request_id };
+    a.cancel_shift(cancel(request_id())).await.unwrap();
+    assert_eq!(a.cancel_shift(cancel(request_id())).await.unwrap_err().code(), Code::FailedPrecondition);
+    a.create_shift(shift(&world, &worker, 200, 8)).await.unwrap();
+    a.create_shift(shift(&world, &worker, 208, 2)).await.expect("one shift may end when the next begins");
+}
+
+#[tokio::test]
+async fn the_week_is_rostered_when_somebody_looks() {
+    let world = World::start().await;
+    world.hire(Role::ServiceWorker, COMMUNITY, STATION, "").await;
+    let list = ListShiftsRequest { page_size: 200, ..Default::default() };
+    let shifts =
+        async || world.workforce(&head()).list_shifts(list.clone()).await.unwrap().into_inner().shifts;
+    // Monday 09:00: five working days of two shifts, and two days on duty alone.
+    assert_eq!(shifts().await.len(), 12);
+    assert_eq!(shifts().await.len(), 12, "made once");
+    // Years later: only the week of then.
+    world.service.clock().advance(std::time::Duration::from_secs(2 * 365 * 86_400));
+    assert!((8..=12).contains(&shifts().await.len()));
+}
+
+#[tokio::test]
+async fn off_shift_workers_are_asked_when_everybody_is_off() {
+    let world = World::start().await;
+    let worker = world.hire(Role::ServiceWorker, COMMUNITY, STATION, "").await;
+    world.service.clock().advance(std::time::Duration::from_secs(12 * 3600)); // 21:00
+    let case = Case::new();
+    world.tell(case.id, &case.signed(STATION, COMMUNITY, &[])).await;
+    let offer = world.of_task(case.task).await.remove(0);
+    assert_eq!(offer.worker_ref, worker.persona.actor_ref);
+    assert!(offer.reasons.contains(&"shift:off".to_owned()));
+}
+
+#[tokio::test]
+async fn reach_is_by_unit_and_line_and_tells_nothing_else() {
+    let world = World::start().await;
+    world.hire(Role::ServiceWorker, COMMUNITY, STATION, "").await;
+    let worker = workers(&world, &head()).await.remove(0).worker_id;
+    let strangers = [
+        Persona::new(Role::StationHead, OTHER_COMMUNITY),
+        Persona::new(Role::StreetLeader, OTHER_STREET),
+        Persona::new(Role::DeptLeader, DISTRICT).line("housing"),
+    ];
+    for stranger in strangers {
+        let mut client = world.workforce(&stranger);
+        assert!(workers(&world, &stranger).await.is_empty());
+        let request = ListWorkersRequest { org_id: STATION.to_string(), ..Default::default() };
+        assert!(client.list_workers(request).await.unwrap().into_inner().workers.is_empty());
+        let request = ListShiftsRequest { worker_id: worker.clone(), ..Default::default() };
+        assert!(client.list_shifts(request).await.unwrap().into_inner().shifts.is_empty());
+        assert!(client.list_posts(ListPostsRequest::default()).await.unwrap().into_inner().posts.is_empty());
+        let status = client.create_shift(shift(&world, &worker, 300, 2)).await.unwrap_err();
+        assert_eq!(status.code(), Code::NotFound);
+        for org in [STATION, Uuid::from_u128(999)] {
+            let request = CreatePostRequest {
+                request_id: request_id(),
+                kind: PostKind::SocialWorker.into(),
+                org_id: org.to_string(),
+                line: String::new(),
+            };
+            assert_eq!(client.create_post(request).await.unwrap_err().code(), Code::NotFound);
+        }
+    }
+}
+
+#[tokio::test]
+async fn bad_input_names_its_field() {
+    let world = World::start().await;
+    world.hire(Role::ServiceWorker, COMMUNITY, STATION, "").await;
+    let head = head();
+    let worker = workers(&world, &head).await.remove(0).worker_id;
+    let mut client = world.workforce(&head);
+    let post = CreatePostRequest {
+        request_id: request_id(),
+        kind: PostKind::SocialWorker.into(),
+        org_id: STATION.to_string(),
+        line: String::new(),
+    };
+    for (request, field) in [
+        (CreatePostRequest { request_id: String::new(), ..post.clone() }, "request_id"),
+        (CreatePostRequest { kind: 0, ..post.clone() }, "kind"),
+        (CreatePostRequest { kind: 77, ..post.clone() }, "kind"),
+        (CreatePostRequest { org_id: "x".into(), ..post.clone() }, "org_id"),
+        (CreatePostRequest { line: "Not a code".into(), ..post.clone() }, "line"),
+        (CreatePostRequest { kind: PostKind::AuxiliaryWorker.into(), ..post.clone() }, "line"),
+    ] {
+        assert_eq!(fields(&client.create_post(request).await.unwrap_err()), [field]);
+    }
+    let chief = Persona::new(Role::DeptLeader, DISTRICT).line("housing");
+    let auxiliary = CreatePostRequest {
+        kind: PostKind::AuxiliaryWorker.into(),
+        org_id: HOUSING.to_string(),
+        line: "housing".into(),
+        ..post.clone()
+    };
+    assert_eq!(fields(&world.workforce(&chief).create_post(auxiliary).await.unwrap_err()), ["org_id"], "S-3");
+
+    let made = client.create_post(post).await.unwrap().into_inner().post.unwrap();
+    let appoint = CreateWorkerRequest {
+        request_id: request_id(),
+        person_id: request_id(),
+        worker_ref: "p-1".into(),
+        post_id: made.post_id,
+        area_unit_id: COURTYARD.to_string(),
+        skill_codes: vec!["patrol".into()],
+        auto_accept: false,
+    };
+    for (request, field) in [
+        (CreateWorkerRequest { request_id: "1".into(), ..appoint.clone() }, "request_id"),
+        (CreateWorkerRequest { person_id: "1".into(), ..appoint.clone() }, "person_id"),
+        (CreateWorkerRequest { worker_ref: "a name".into(), ..appoint.clone() }, "worker_ref"),
+        (CreateWorkerRequest { post_id: String::new(), ..appoint.clone() }, "post_id"),
+        (CreateWorkerRequest { area_unit_id: "?".into(), ..appoint.clone() }, "area_unit_id"),
+        (
+            CreateWorkerRequest { area_unit_id: OTHER_COMMUNITY.to_string(), ..appoint.clone() },
+            "area_unit_id",
+        ),
+        (CreateWorkerRequest { skill_codes: vec!["flying".into()], ..appoint.clone() }, "skill_codes[0]"),
+    ] {
+        assert_eq!(fields(&client.create_worker(request).await.unwrap_err()), [field]);
+    }
+    client.create_worker(appoint).await.unwrap();
+
+    let good = shift(&world, &worker, 400, 2);
+    for (request, field) in [
+        (CreateShiftRequest { request_id: "?".into(), ..good.clone() }, "request_id"),
+        (CreateShiftRequest { worker_id: "?".into(), ..good.clone() }, "worker_id"),
+        (CreateShiftRequest { start_time: None, ..good.clone() }, "start_time"),
+        (CreateShiftRequest { end_time: None, ..good.clone() }, "end_time"),
+        (CreateShiftRequest { end_time: good.start_time, ..good.clone() }, "end_time"),
+        (shift(&world, &worker, 400, 25), "end_time"),
+    ] {
+        assert_eq!(fields(&client.create_shift(request).await.unwrap_err()), [field]);
+    }
+    let cancel = CancelShiftRequest { shift_id: "?".into(), request_id: request_id() };
+    assert_eq!(fields(&client.cancel_shift(cancel).await.unwrap_err()), ["shift_id"]);
+    let list = ListShiftsRequest::default();
+    for (request, field) in [
+        (ListShiftsRequest { page_size: -1, ..list.clone() }, "page_size"),
+        (ListShiftsRequest { page_token: "?".into(), ..list.clone() }, "page_token"),
+        (ListShiftsRequest { worker_id: "?".into(), ..list.clone() }, "worker_id"),
+        (ListShiftsRequest { from_time: good.end_time, to_time: good.start_time, ..list.clone() }, "to_time"),
+    ] {
+        assert_eq!(fields(&client.list_shifts(request).await.unwrap_err()), [field]);
+    }
+    let request = ListWorkersRequest { org_id: "?".into(), ..Default::default() };
+    assert_eq!(fields(&client.list_workers(request).await.unwrap_err()), ["org_id"]);
+    let request = ListPostsRequest { page_size: -2, ..Default::default() };
+    assert_eq!(fields(&client.list_posts(request).await.unwrap_err()), ["page_size"]);
+}
