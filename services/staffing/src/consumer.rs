@@ -64,6 +64,7 @@ impl Consumer for StaffingConsumer {
         if !revoked.is_empty() {
             let grants: Vec<Uuid> = revoked.iter().map(|(_, grant)| *grant).collect();
             touch.leaving = workers::of_grants(tx.conn, &grants).await?;
+            touch.offers |= !touch.leaving.is_empty();
         }
         if news.is_empty() && touch.leaving.is_empty() {
             return Ok(());
@@ -155,6 +156,7 @@ impl News {
             let Some(signed) = signed(event.decode()?)? else { return Ok(None) };
             touch.tasks.push(signed.id.0);
             touch.orgs.push(signed.org_id.0);
+            touch.offers = true;
             Self::Signed(Box::new(signed))
         } else if event.is::<TaskObjected>() {
             Self::Objected(task(&event.decode::<TaskObjected>()?.task_id)?)
@@ -162,13 +164,17 @@ impl News {
             Self::Cancelled(task(&event.decode::<TaskCancelled>()?.task_id)?)
         } else if event.is::<TaskReturned>() {
             let returned: TaskReturned = event.decode()?;
-            Self::Returned(task(&returned.task_id)?, returned.due_time)
+            let id = task(&returned.task_id)?;
+            touch.offers = true;
+            Self::Returned(id, returned.due_time)
         } else if event.is::<CaseReworkOrdered>() {
             let ordered: CaseReworkOrdered = event.decode()?;
             if ordered.task_id.is_empty() {
                 return Ok(None); // routed afresh: another task will be signed
             }
-            Self::Returned(task(&ordered.task_id)?, ordered.rework_due_time)
+            let id = task(&ordered.task_id)?;
+            touch.offers = true;
+            Self::Returned(id, ordered.rework_due_time)
         } else if event.is::<TaskApproved>() {
             Self::Approved(task(&event.decode::<TaskApproved>()?.task_id)?)
         } else if event.is::<CaseCompleted>() {

@@ -48,7 +48,7 @@ pub async fn sweep(db: &Db, clock: &Clock, setup: &Setup, limit: i64) -> Result<
     }
     let count = i64::try_from(overdue.len()).unwrap_or(i64::MAX);
     db.transaction(async |tx: &mut Tx<'_>| {
-        let touch = Touch { tasks: overdue.clone(), ..Touch::default() };
+        let touch = Touch { tasks: overdue.clone(), offers: true, ..Touch::default() };
         let mut desk = Desk::open(tx, setup, touch).await?;
         for id in &overdue {
             desk.timed_out(TaskId(*id))?;

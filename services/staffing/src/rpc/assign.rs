@@ -44,7 +44,7 @@ impl AssignmentRpc {
             };
             let found = lists::assignments(tx.conn, &own).await?;
             let task = found.as_slice().first().ok_or_else(not_found)?.task_id;
-            let touch = Touch { tasks: vec![task.0], ..Touch::default() };
+            let touch = Touch { tasks: vec![task.0], offers: true, ..Touch::default() };
             let mut desk = Desk::open(tx, &self.setup, touch).await?;
             let offered = desk.assignment(id).cloned().ok_or_else(not_found)?;
             desk.declined(&offered, &reason)?;
@@ -71,7 +71,7 @@ impl AssignmentRpc {
             found
                 .filter(|task| reach::org(caller, &topology, OrgId(task.org_id.0)))
                 .ok_or_else(|| Error::not_found(TASK, id))?;
-            let touch = Touch { tasks: vec![id.0], ..Touch::default() };
+            let touch = Touch { tasks: vec![id.0], offers: true, ..Touch::default() };
             let mut desk = Desk::open(tx, &self.setup, touch).await?;
             let task = desk.task(id).cloned().ok_or_else(|| Error::not_found(TASK, id))?;
             if !matches!(task.state, TaskState::Open | TaskState::Unfilled) {

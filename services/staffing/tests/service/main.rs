@@ -3,5 +3,6 @@
 mod commands;
 mod events;
 mod rework;
+mod together;
 mod workforce;
 mod world;

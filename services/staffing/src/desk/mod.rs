@@ -2,15 +2,16 @@
 //! command are carried out, then written at once. Loads grow in memory as offers are made, so that several tasks of one
 //! batch spread over the workers. All decisions are the domain's; this only keeps the books.
 
+mod io;
+
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap},
     sync::Arc,
 };
 
 use chassis::{
     Result, Timestamp,
     clock::new_id,
-    db::Tx,
     event::{Emit, Event},
     topology::{OrganizationKind, Shared, Topology, UnitKind},
 };
@@ -24,8 +25,8 @@ use crate::{
         rank,
         terms::OfferTerms,
     },
-    emit, roster,
-    store::{assignments, tasks, workers, workers::OnRoster},
+    emit,
+    store::workers::OnRoster,
 };
 
 /// What the desk works with, the same for every transaction.
@@ -50,6 +51,8 @@ pub struct Touch {
     pub leaving: Vec<Worker>,
     /// Organisations that want workers, besides those of the tasks.
     pub orgs: Vec<Uuid>,
+    /// Something may have to be offered: workers are needed. Without it nothing may be.
+    pub offers: bool,
 }
 
 /// See the module.
@@ -71,46 +74,6 @@ pub struct Desk {
 }
 
 impl Desk {
-    /// Loads and locks what is touched.
-    pub async fn open(tx: &mut Tx<'_>, setup: &Setup, touch: Touch) -> Result<Self> {
-        let leaving: Vec<Uuid> = touch.leaving.iter().map(|worker| worker.id.0).collect();
-        let locked = tasks::lock(tx.conn, &touch.tasks, &touch.cases, &leaving).await?;
-        let ids: Vec<Uuid> = locked.iter().map(|task| task.id.0).collect();
-        let held =
-            if ids.is_empty() { Vec::new() } else { assignments::lock_of_tasks(tx.conn, &ids).await? };
-        let orgs: HashSet<Uuid> = touch.orgs.into_iter().chain(locked.iter().map(|t| t.org_id.0)).collect();
-        let orgs: Vec<Uuid> = orgs.into_iter().collect();
-        let staff =
-            if orgs.is_empty() { Vec::new() } else { roster::workers_of(tx.conn, &orgs, tx.now).await? };
-        let mut desk = Self {
-            terms: setup.terms,
-            topology: setup.topology.load(),
-            now: tx.now,
-            tasks: locked.into_iter().map(|task| (task.id, (task, false))).collect(),
-            assignments: BTreeMap::new(),
-            of_task: HashMap::new(),
-            workers: HashMap::new(),
-            of_org: HashMap::new(),
-            areas: HashMap::new(),
-            leaving: touch.leaving.iter().map(|worker| worker.id).collect(),
-            emits: Vec::new(),
-            cause: None,
-        };
-        for assignment in held {
-            desk.of_task.entry(assignment.task_id).or_default().push(assignment.id);
-            desk.assignments.insert(assignment.id, (Some(assignment.clone()), assignment));
-        }
-        for mut on_roster in staff {
-            let worker = &mut on_roster.worker;
-            worker.active &= !desk.leaving.contains(&worker.id);
-            desk.of_org.entry(worker.org_id).or_default().push(worker.id);
-            let area = worker.area_unit_id;
-            desk.areas.entry(area).or_insert_with(|| path(&desk.topology, Some(area)));
-            desk.workers.insert(worker.id, on_roster);
-        }
-        Ok(desk)
-    }
-
     /// What happens from now on is caused by an event.
     pub fn caused_by(&mut self, event: &Event) {
         self.cause = Some(event.clone());
@@ -385,30 +348,6 @@ impl Desk {
             None => emit,
         };
         self.emits.push(emit);
-    }
-
-    /// Writes everything that changed, and sends the events with the commit.
-    pub async fn save(self, tx: &mut Tx<'_>) -> Result<()> {
-        let changed: Vec<&Task> =
-            self.tasks.values().filter(|(_, changed)| *changed).map(|(task, _)| task).collect();
-        tasks::write(tx.conn, &changed).await?;
-        let changes: Vec<(Option<&Assignment>, &Assignment)> = self
-            .assignments
-            .values()
-            .filter(|(before, now)| before.as_ref().is_none_or(|before| before.version != now.version))
-            .map(|(before, now)| (before.as_ref(), now))
-            .collect();
-        if !self.leaving.is_empty() {
-            // All workers in one go, or two transactions could wait for each other.
-            let all = changes.iter().map(|(_, a)| a.worker_id).chain(self.leaving.iter().copied());
-            workers::hold(tx.conn, &all.collect::<Vec<_>>()).await?;
-        }
-        assignments::write(tx.conn, &changes).await?;
-        workers::end(tx.conn, &self.leaving, tx.now).await?;
-        for emit in self.emits {
-            tx.emit(emit);
-        }
-        Ok(())
     }
 }
 

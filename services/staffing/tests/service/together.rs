@@ -1,0 +1,105 @@
+//! Everything at once: events, commands and lapses on the same workers neither wait for each other in a circle nor lose
+//! count.
+
+use chassis::{auth::Role, testing::Persona};
+use diesel::{QueryableByName, sql_types::BigInt};
+use diesel_async::RunQueryDsl;
+use proto::{
+    case_routing::v1::{TaskApproved, TaskCancelled},
+    staffing::v1::{AssignmentState::*, ListAssignmentsRequest},
+};
+use tonic::Code;
+
+use crate::world::*;
+
+#[derive(QueryableByName)]
+struct Wrong {
+    #[diesel(sql_type = BigInt)]
+    workers: i64,
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn loads_stay_true_while_events_and_commands_meet() {
+    let world = World::start().await;
+    let mut staff = Vec::new();
+    for _ in 0..4 {
+        staff.push(world.hire(Role::ServiceWorker, COMMUNITY, STATION, "").await);
+    }
+    let cases: Vec<Case> = (0..80).map(|_| Case::new()).collect();
+    let signed = |cases: &[Case]| {
+        cases
+            .iter()
+            .map(|c| world.event(c.id, &c.signed(STATION, COMMUNITY, &["patrol"])))
+            .collect::<Vec<_>>()
+    };
+    world.service.deliver_all(signed(&cases[..40])).await;
+    let work = async |who: &Hired| {
+        let request = ListAssignmentsRequest { mine: true, page_size: 200, ..Default::default() };
+        let mine = world.assignments(&who.persona).list_assignments(request).await.unwrap().into_inner();
+        for (n, assignment) in mine.assignments.into_iter().enumerate() {
+            let id = assignment.assignment_id;
+            let outcome = match n % 3 {
+                0 => world.decline(who, &id).await,
+                1 => world.accept(who, &id).await,
+                _ => match world.accept(who, &id).await {
+                    Ok(_) => match world.arrive(who, &id).await {
+                        Ok(_) => world.finish(who, &id).await,
+                        refused => refused,
+                    },
+                    refused => refused,
+                },
+            };
+            // A cancellation may have come first; nothing else may go wrong.
+            if let Err(status) = outcome {
+                assert_eq!(status.code(), Code::FailedPrecondition, "{status:?}");
+            }
+        }
+    };
+    let mut more = signed(&cases[40..]);
+    more.extend(cases[..40].iter().enumerate().map(|(n, case)| {
+        let (case_id, task_id) = (case.id.to_string(), case.task.to_string());
+        if n % 2 == 0 {
+            world.event(case.id, &TaskCancelled { case_id, task_id, ..Default::default() })
+        } else {
+            world.event(case.id, &TaskApproved { case_id, task_id, ..Default::default() })
+        }
+    }));
+    tokio::join!(
+        world.service.deliver_all(more),
+        work(&staff[0]),
+        work(&staff[1]),
+        work(&staff[2]),
+        work(&staff[3]),
+        world.revoke(&staff[3]),
+    );
+
+    let mut conn = world.service.db().conn().await.unwrap();
+    let wrong: Wrong = diesel::sql_query(
+        "SELECT count(*) AS workers FROM workers w
+           CROSS JOIN LATERAL (
+                SELECT count(*) AS n, coalesce(sum(a.weight), 0) AS minutes FROM assignments a
+                 WHERE a.worker_id = w.worker_id AND a.state IN (1, 2, 3)) AS open
+          WHERE w.open_count <> open.n OR w.open_minutes <> open.minutes",
+    )
+    .get_result(&mut *conn)
+    .await
+    .unwrap();
+    assert_eq!(wrong.workers, 0, "a load does not equal what is open");
+    for case in &cases[..40] {
+        let active = world
+            .states(case.task)
+            .await
+            .into_iter()
+            .filter(|s| matches!(s, Offered | Accepted | OnSite | Done));
+        assert_eq!(active.count(), 0, "the task has ended");
+    }
+    let gone = Persona { ..staff[3].persona.clone() };
+    let request = ListAssignmentsRequest {
+        mine: true,
+        states: vec![Offered.into(), Accepted.into()],
+        ..Default::default()
+    };
+    assert!(
+        world.assignments(&gone).list_assignments(request).await.unwrap().into_inner().assignments.is_empty()
+    );
+}
