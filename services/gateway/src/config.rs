@@ -1,9 +1,10 @@
-//! What the gateway needs to know: read from the environment, because it has neither a database nor state.
+//! What the gateway needs to know: read from the environment and the file all services read, because it has neither a
+//! database nor state.
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
-use anyhow::Context;
-use chassis::config::DEFAULT_PORTS;
+use anyhow::{Context, ensure};
+use chassis::config::{ServiceConfig, TelemetryConfig};
 
 /// Configuration of the HTTP edge.
 #[derive(Clone, Debug)]
@@ -19,28 +20,68 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads the environment.
+    /// Reads the environment, and the file that `JIANGHAN_CONFIG` names.
     ///
     /// # Errors
     /// A sentence naming the variable that has no acceptable form.
-    pub fn from_environment() -> anyhow::Result<Self> {
-        let listen = std::env::var("JIANGHAN_HTTP_LISTEN").unwrap_or_else(|_| "127.0.0.1:8080".into());
-        let listen: SocketAddr = listen.parse().context("JIANGHAN_HTTP_LISTEN is not an address such as 127.0.0.1:8080")?;
-        let public_url = std::env::var("JIANGHAN_PUBLIC_URL").unwrap_or_else(|_| format!("http://{listen}"));
-        let addresses = DEFAULT_PORTS
-            .iter()
-            .map(|(service, port)| {
-                let variable = format!("JIANGHAN_ADDR_{}", service.to_ascii_uppercase().replace('-', "_"));
-                let address = std::env::var(variable).unwrap_or_else(|_| format!("http://127.0.0.1:{port}"));
-                ((*service).to_owned(), address)
-            })
-            .collect();
-        let key_file = std::env::var("JIANGHAN_KEY_FILE").unwrap_or_else(|_| "jianghan.key".into());
-        Ok(Self { listen, public_url, key_file, addresses })
+    pub fn from_environment() -> anyhow::Result<(Self, TelemetryConfig)> {
+        Self::read(|name| std::env::var(name).ok())
+    }
+
+    fn read(env: impl Fn(&str) -> Option<String>) -> anyhow::Result<(Self, TelemetryConfig)> {
+        let shared = ServiceConfig::read("gateway", &env)?;
+        let env = |name: &str| env(name).filter(|value| !value.is_empty());
+        let listen = env("JIANGHAN_HTTP_LISTEN").unwrap_or_else(|| "127.0.0.1:8080".into());
+        let listen: SocketAddr =
+            listen.parse().context("JIANGHAN_HTTP_LISTEN is not an address such as 127.0.0.1:8080")?;
+        let public_url = env("JIANGHAN_PUBLIC_URL").unwrap_or_else(|| format!("http://{listen}"));
+        let public_url = public_url.trim_end_matches('/').to_owned();
+        ensure!(
+            public_url.starts_with("http://") || public_url.starts_with("https://"),
+            "JIANGHAN_PUBLIC_URL is not an address such as https://board.example"
+        );
+        let key_file = shared.key_file.to_string_lossy().into_owned();
+        Ok((Self { listen, public_url, key_file, addresses: shared.addresses }, shared.telemetry))
     }
 
     /// Whether people reach the server over TLS.
     pub fn is_https(&self) -> bool {
         self.public_url.starts_with("https://")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(pairs: &[(&str, &str)]) -> anyhow::Result<(Config, TelemetryConfig)> {
+        Config::read(|name| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
+    }
+
+    #[test]
+    fn the_environment_is_read_with_defaults() {
+        let (config, _) = read(&[]).expect("defaults");
+        assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
+        assert_eq!(config.public_url, "http://127.0.0.1:8080");
+        assert_eq!(config.addresses["case-routing"], "http://127.0.0.1:8102");
+        let (config, telemetry) = read(&[
+            ("JIANGHAN_HTTP_LISTEN", "0.0.0.0:80"),
+            ("JIANGHAN_PUBLIC_URL", "https://board.example/"),
+            ("JIANGHAN_ADDR_CASE_ROUTING", "http://case-routing:8100"),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://otel:4317"),
+        ])
+        .expect("acceptable");
+        assert!(config.is_https());
+        assert_eq!(config.public_url, "https://board.example");
+        assert_eq!(config.addresses["case-routing"], "http://case-routing:8100");
+        assert_eq!(telemetry.otlp_endpoint.as_deref(), Some("http://otel:4317"));
+    }
+
+    #[test]
+    fn what_has_no_acceptable_form_is_named() {
+        for (name, value) in [("JIANGHAN_HTTP_LISTEN", "here"), ("JIANGHAN_PUBLIC_URL", "board.example")] {
+            let error = read(&[(name, value)]).expect_err("refused");
+            assert!(error.to_string().contains(name), "{error}");
+        }
     }
 }

@@ -56,13 +56,16 @@ impl App {
                 .http2_keep_alive_interval(Duration::from_secs(20));
             channels.insert(service.clone(), endpoint.connect_lazy());
         }
+        if let Some(binding) = bindings.iter().find(|binding| !channels.contains_key(binding.service)) {
+            anyhow::bail!("the address book does not name {}", binding.service);
+        }
         let board = board::Board::new(&config)?;
         Ok(Arc::new(Self { config, bindings, board, channels, openapi, stopping }))
     }
 
     /// The channel to a service of the address book.
     pub fn channel(&self, service: &str) -> Channel {
-        self.channels[service].clone() // the address book holds every service by construction
+        self.channels[service].clone() // `new` has seen every service in the address book
     }
 
     /// Ends when the server is asked to stop; long-lived answers end with it.
@@ -80,13 +83,18 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/v1/{*path}", any(rest::serve))
         .merge(board::routes())
         .fallback(async || *problem::Problem::no_route())
+        .method_not_allowed_fallback(async || *problem::Problem::wrong_verb(&[]))
         .layer(middleware::from_fn_with_state(app.clone(), headers::secure))
         .layer(middleware::from_fn(headers::observe))
         .with_state(app)
 }
 
 async fn ready(State(app): State<Arc<App>>) -> impl IntoResponse {
-    if app.stopping.is_cancelled() { (StatusCode::SERVICE_UNAVAILABLE, "stopping") } else { (StatusCode::OK, "ready") }
+    if app.stopping.is_cancelled() {
+        (StatusCode::SERVICE_UNAVAILABLE, "stopping")
+    } else {
+        (StatusCode::OK, "ready")
+    }
 }
 
 /// Serves until `stop`, then lets answers in hand finish for at most ten seconds.

@@ -1,7 +1,7 @@
 //! RFC 9457 problems: how the edge refuses. The text comes from the services' own errors and never tells internals.
 
 use axum::response::{IntoResponse, Response};
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use serde::Serialize;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
@@ -26,12 +26,15 @@ pub struct Problem {
     /// Advised wait before a retry, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none", rename = "retryAfterMs")]
     pub retry_after_ms: Option<u64>,
+    /// The verbs the path takes, for the `Allow` header.
+    #[serde(skip)]
+    allow: String,
 }
 
 /// One field that was wrong.
 #[derive(Clone, Debug, Serialize)]
 pub struct FieldError {
-    /// Name of the field.
+    /// Name of the field as JSON spells it, with its path: `place.unitId`, `states[0]`.
     pub field: String,
     /// What was wrong with it.
     pub message: String,
@@ -48,13 +51,15 @@ impl Problem {
             code: name,
             errors: Vec::new(),
             retry_after_ms: None,
+            allow: String::new(),
         })
     }
 
     /// A field the caller sent does not fit.
     pub fn invalid(field: &str, message: &str) -> Box<Self> {
+        let field = json_name(field);
         let mut problem = Self::new(Code::InvalidArgument, &format!("{field}: {message}"));
-        problem.errors.push(FieldError { field: field.to_owned(), message: message.to_owned() });
+        problem.errors.push(FieldError { field, message: message.to_owned() });
         problem
     }
 
@@ -63,10 +68,11 @@ impl Problem {
         Self::new(Code::NotFound, "no method is bound to this path; see /openapi.json")
     }
 
-    /// The path is bound, to other verbs.
-    pub fn wrong_verb() -> Box<Self> {
+    /// The path is bound, to these other verbs.
+    pub fn wrong_verb(allowed: &[Method]) -> Box<Self> {
         let mut problem = Self::new(Code::Unimplemented, "this path takes other HTTP methods");
         problem.status = StatusCode::METHOD_NOT_ALLOWED.as_u16();
+        problem.allow = allowed.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
         problem
     }
 
@@ -92,10 +98,14 @@ impl From<Status> for Box<Problem> {
                 .field_violations
                 .iter()
                 .map(|violation| FieldError {
-                    field: violation.field.clone(),
+                    field: json_name(&violation.field),
                     message: violation.description.clone(),
                 })
                 .collect();
+            let told: Vec<_> = problem.errors.iter().map(|e| format!("{}: {}", e.field, e.message)).collect();
+            if !told.is_empty() {
+                problem.detail = told.join("; "); // the services' own sentence spells fields as the protos do
+            }
         }
         if let Some(delay) = details.retry_info().and_then(|retry| retry.retry_delay) {
             problem.retry_after_ms = Some(u64::try_from(delay.as_millis()).unwrap_or(u64::MAX));
@@ -120,6 +130,9 @@ impl IntoResponse for Problem {
         if let Some(ms) = self.retry_after_ms {
             set(headers, header::RETRY_AFTER, &ms.div_ceil(1000).max(1).to_string());
         }
+        if !self.allow.is_empty() {
+            set(headers, header::ALLOW, &self.allow);
+        }
         if status == StatusCode::UNAUTHORIZED {
             set(headers, header::WWW_AUTHENTICATE, "Bearer");
         }
@@ -127,11 +140,29 @@ impl IntoResponse for Problem {
     }
 }
 
+/// `place_unit_id` → `placeUnitId`, also inside a path such as `points[0].unit_id`.
+fn json_name(path: &str) -> String {
+    let mut name = String::with_capacity(path.len());
+    let mut upper = false;
+    for c in path.chars() {
+        if c == '_' {
+            upper = true;
+        } else if std::mem::take(&mut upper) {
+            name.extend(c.to_uppercase());
+        } else {
+            name.push(c);
+        }
+    }
+    name
+}
+
 fn describe(code: Code) -> (StatusCode, &'static str, &'static str) {
     match code {
         Code::InvalidArgument => (StatusCode::BAD_REQUEST, "INVALID_ARGUMENT", "The request is not valid"),
         Code::OutOfRange => (StatusCode::BAD_REQUEST, "OUT_OF_RANGE", "The request is not valid"),
-        Code::FailedPrecondition => (StatusCode::CONFLICT, "FAILED_PRECONDITION", "Not possible in this state"),
+        Code::FailedPrecondition => {
+            (StatusCode::CONFLICT, "FAILED_PRECONDITION", "Not possible in this state")
+        }
         Code::Unauthenticated => (StatusCode::UNAUTHORIZED, "UNAUTHENTICATED", "Sign in first"),
         Code::PermissionDenied => (StatusCode::FORBIDDEN, "PERMISSION_DENIED", "Not permitted"),
         Code::NotFound => (StatusCode::NOT_FOUND, "NOT_FOUND", "Not found"),
@@ -160,7 +191,8 @@ mod tests {
         let status = Status::with_error_details(Code::ResourceExhausted, "busy", details);
         let problem = Box::<Problem>::from(status);
         assert_eq!(problem.status, 429);
-        assert_eq!(problem.errors[0].field, "place_unit_id");
+        assert_eq!(problem.errors[0].field, "placeUnitId");
+        assert_eq!(problem.detail, "placeUnitId: no such unit");
         assert_eq!(problem.retry_after_ms, Some(250));
         let response = problem.into_response();
         assert_eq!(response.headers()[header::RETRY_AFTER], "1");

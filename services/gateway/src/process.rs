@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Context;
-use chassis::{config::ServiceConfig, lifecycle::shutdown_signal, telemetry};
+use chassis::{lifecycle::shutdown_signal, telemetry};
 use tokio_util::sync::CancellationToken;
 
 use crate::Config;
@@ -25,22 +25,27 @@ pub fn run() -> ExitCode {
 }
 
 async fn process() -> anyhow::Result<()> {
-    let telemetry = telemetry::init("gateway", &ServiceConfig::load("gateway")?.telemetry)?;
-    let outcome = listen().await;
+    let (config, telemetry) = Config::from_environment()?;
+    let telemetry = telemetry::init("gateway", &telemetry)?;
+    let outcome = listen(config).await;
     telemetry.flush().await;
     outcome
 }
 
-async fn listen() -> anyhow::Result<()> {
-    let config = Config::from_environment()?;
+async fn listen(config: Config) -> anyhow::Result<()> {
     let listener = tokio::net::TcpListener::bind(config.listen)
         .await
         .with_context(|| format!("cannot listen on {}", config.listen))?;
+    tracing::info!(http.listen = %config.listen, "the gateway serves");
     let stop = CancellationToken::new();
-    let stopping = stop.clone();
-    tokio::spawn(async move {
-        shutdown_signal().await;
-        stopping.cancel();
-    });
-    crate::serve(config, listener, stop).await
+    let mut server = std::pin::pin!(crate::serve(config, listener, stop.clone()));
+    tokio::select! {
+        outcome = &mut server => return outcome,
+        () = shutdown_signal() => stop.cancel(),
+    }
+    // A second signal does not wait for the answers in hand.
+    tokio::select! {
+        outcome = &mut server => outcome,
+        () = shutdown_signal() => anyhow::bail!("aborted by a second signal"),
+    }
 }

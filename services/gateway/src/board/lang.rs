@@ -38,11 +38,19 @@ impl Lang {
     /// The name of a code that a service uses; an unknown one is shown as it is.
     pub fn name(self, code: impl AsRef<str>) -> String {
         let code = code.as_ref();
-        let bare = code.rsplit("_STATE_").next().unwrap_or(code).to_ascii_lowercase();
-        match NAMES.iter().find(|(known, _, _)| *known == bare) {
+        let whole = code.to_ascii_lowercase();
+        let bare = whole.rsplit("_state_").next().unwrap_or(&whole);
+        let bare = bare.strip_prefix("closed_code_").unwrap_or(bare);
+        let find = |wanted: &str| NAMES.iter().find(|(known, _, _)| *known == wanted);
+        match find(&whole).or_else(|| find(bare)) {
             Some((_, zh, en)) => self.t(zh, en).to_owned(),
             None => code.to_owned(),
         }
+    }
+
+    /// One of two names; the Chinese one where there is no English one.
+    pub fn named<'a>(self, zh: &'a str, en: &'a str) -> &'a str {
+        if en.is_empty() { zh } else { self.t(zh, en) }
     }
 }
 
@@ -79,6 +87,8 @@ const NAMES: &[(&str, &str, &str)] = &[
     ("volunteer", "志愿服务", "Volunteers"),
     ("self_governance", "居民自治", "Self-governance"),
     ("market", "市场服务", "Market"),
+    ("closed_code_resolved", "已解决", "Resolved"),
+    ("closed_code_declined", "不予受理", "Not accepted"),
     ("partly_resolved", "部分解决", "Partly resolved"),
     ("explained", "政策解释", "Explained"),
     ("unfounded", "不属实", "Unfounded"),
@@ -119,19 +129,35 @@ pub fn bare(name: &str, prefix: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use proto::case_routing::v1::{CaseState, DeliveryMode};
-
     use super::*;
 
+    /// Every value of the enums the pages show, as the descriptors list them.
     #[test]
-    fn every_state_and_delivery_mode_has_a_name_in_both_languages() {
-        let states = (1..=19).map(|n| CaseState::try_from(n).expect("19 states").as_str_name());
-        let states = states.map(|name| bare(name, "CASE_STATE_"));
-        let modes = (1..=5).map(|n| DeliveryMode::try_from(n).expect("five modes").as_str_name());
-        let modes = modes.map(|name| bare(name, "DELIVERY_MODE_"));
-        for code in states.chain(modes) {
-            assert_ne!(Lang::Zh.name(&code), code);
-            assert_ne!(Lang::En.name(&code), code);
+    fn every_code_the_pages_show_has_a_name_in_both_languages() {
+        let shown = [
+            ("CaseState", "CASE_STATE_"),
+            ("TaskState", "TASK_STATE_"),
+            ("TaskPart", "TASK_PART_"),
+            ("DispatchMode", "DISPATCH_MODE_"),
+            ("DeliveryMode", "DELIVERY_MODE_"),
+            ("AssignmentStatus", "ASSIGNMENT_STATUS_"),
+            ("ClockKind", "CLOCK_KIND_"),
+            ("ClosedCode", ""),
+        ];
+        for (name, prefix) in shown {
+            let found = proto::pool().get_enum_by_name(&format!("jianghan.case_routing.v1.{name}"));
+            for value in found.expect("an enum of the suite").values().filter(|value| value.number() != 0) {
+                let code = bare(value.name(), prefix);
+                for lang in [Lang::Zh, Lang::En] {
+                    assert_ne!(lang.name(&code), code, "{} has no name", value.name());
+                }
+            }
         }
+    }
+
+    #[test]
+    fn a_code_nobody_named_is_shown_as_it_is() {
+        assert_eq!(Lang::Zh.name("something_new"), "something_new");
+        assert_eq!(Lang::En.named("前进街道", ""), "前进街道");
     }
 }

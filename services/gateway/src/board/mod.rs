@@ -1,11 +1,13 @@
 //! The board: rendered on the server, live by server-sent events, in Chinese with an English switch. It shows what the
 //! signed-in person may see, because it asks the services with that person's token.
 
+mod account;
 mod lang;
 mod names;
 mod pages;
 mod session;
 mod stream;
+mod view;
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -24,6 +26,7 @@ pub struct Board {
     clock: Clock,
     cookie_name: &'static str,
     names: names::NameCache,
+    feeds: stream::Feeds,
 }
 
 impl Board {
@@ -39,6 +42,7 @@ impl Board {
             // The prefix makes browsers insist on Secure and Path=/; it can only be used over TLS.
             cookie_name: if config.is_https() { "__Host-jh_session" } else { "jh_session" },
             names: names::NameCache::default(),
+            feeds: stream::Feeds::default(),
         })
     }
 
@@ -48,6 +52,10 @@ impl Board {
 
     fn cookie_name(&self) -> &'static str {
         self.cookie_name
+    }
+
+    fn feeds(&self) -> &stream::Feeds {
+        &self.feeds
     }
 
     fn real_now(&self) -> session::Instant {
@@ -62,11 +70,14 @@ pub fn routes() -> Router<Arc<App>> {
         .route("/events", get(stream::events))
         .route("/cases", get(pages::cases))
         .route("/cases/{case_id}", get(pages::case))
-        .route("/login", get(pages::login).post(pages::sign_in))
-        .route("/logout", post(pages::sign_out))
-        .route("/language", post(pages::language))
+        .route("/login", get(account::login).post(account::sign_in))
+        .route("/logout", post(account::sign_out))
+        .route("/language", post(account::language))
         .route("/static/board.css", get(async || ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], CSS)))
-        .route("/static/board.js", get(async || ([(header::CONTENT_TYPE, "text/javascript; charset=utf-8")], JS)))
+        .route(
+            "/static/board.js",
+            get(async || ([(header::CONTENT_TYPE, "text/javascript; charset=utf-8")], JS)),
+        )
         .route("/favicon.ico", get(async || ([(header::CONTENT_TYPE, "image/svg+xml")], ICON)))
 }
 

@@ -1,20 +1,17 @@
 //! Names of units and organisations for the pages. They are public reference data, kept for a minute.
 
-use std::{
-    collections::HashMap,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use proto::identity::v1::{
     ListOrganizationsRequest, ListUnitsRequest, topology_service_client::TopologyServiceClient,
 };
-use tokio::sync::Mutex;
+use tokio::{sync::Mutex, time::Instant};
 
 use super::{lang::Lang, session::Session};
 use crate::App;
 
 const KEEP: Duration = Duration::from_secs(60);
+const RETRY: Duration = Duration::from_secs(3);
 
 /// Chinese and English names by id.
 #[derive(Debug, Default)]
@@ -36,20 +33,26 @@ impl Names {
 pub struct NameCache(Mutex<Option<(Instant, Arc<Names>)>>);
 
 impl NameCache {
-    /// The names, fetched with the reader's own token when they are stale.
-    ///
-    /// # Errors
-    /// What identity answered.
-    pub async fn get(&self, app: &App, session: &Session) -> Result<Arc<Names>, tonic::Status> {
+    /// The names, fetched with the reader's own token when they are stale. While identity does not answer the old
+    /// ones go on, or ids stand in: a page is not refused for want of a name.
+    pub async fn get(&self, app: &App, session: &Session) -> Arc<Names> {
         let mut held = self.0.lock().await;
         if let Some((since, names)) = held.as_ref()
             && since.elapsed() < KEEP
         {
-            return Ok(names.clone());
+            return names.clone();
         }
-        let names = Arc::new(fetch(app, session).await?);
-        *held = Some((Instant::now(), names.clone()));
-        Ok(names)
+        let names = match fetch(app, session).await {
+            Ok(names) => Arc::new(names),
+            Err(status) => {
+                tracing::warn!(code = ?status.code(), "names are not to be had just now");
+                held.as_ref().map(|(_, names)| names.clone()).unwrap_or_default()
+            }
+        };
+        // Failures are kept too, or every page would wait for identity again.
+        let since = if names.0.is_empty() { Instant::now() - KEEP + RETRY } else { Instant::now() };
+        *held = Some((since, names.clone()));
+        names
     }
 }
 

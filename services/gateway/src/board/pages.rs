@@ -1,20 +1,17 @@
-//! The pages: board, list of cases, one case, sign-in. Each asks the services with the reader's token and renders.
+//! The pages: board, list of cases, one case. Each asks the services with the reader's token and renders.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use askama::Template;
 use axum::{
-    extract::{Form, Path, Query, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
-    response::{Html, IntoResponse, Redirect, Response},
+    extract::{OriginalUri, Path, Query, State},
+    http::HeaderMap,
+    response::{IntoResponse, Redirect, Response},
 };
-use chrono::{DateTime, FixedOffset};
 use proto::{
-    analytics::v1::{
-        Count, GetBoardRequest, GetBoardResponse, IndicatorValue, indicator_service_client::IndicatorServiceClient,
-    },
+    analytics::v1::{GetBoardRequest, GetBoardResponse, indicator_service_client::IndicatorServiceClient},
     case_routing::v1::{
-        Case, GetCaseRequest, GetTimelineRequest, ListCasesRequest, TimelineEntry,
+        Case, CaseState, GetCaseRequest, GetTimelineRequest, ListCasesRequest, TimelineEntry,
         case_service_client::CaseServiceClient,
     },
 };
@@ -23,7 +20,11 @@ use serde::Deserialize;
 use super::{
     lang::{Lang, bare},
     names::Names,
-    session::{self, Open, Session},
+    session::Session,
+    view::{
+        closed, encoded, local, percent, rate, reason_text, refused, render, share, task_numbers, total,
+        with_cookies,
+    },
 };
 use crate::App;
 
@@ -41,7 +42,7 @@ struct BoardPage<'a> {
     lang: Lang,
     path: &'a str,
     body: String,
-    live: String,
+    live: &'a str,
 }
 
 #[derive(Template)]
@@ -61,6 +62,7 @@ struct CasesPage<'a> {
     next: Option<String>,
     state: String,
     overdue: bool,
+    unit: String,
 }
 
 #[derive(Template)]
@@ -73,36 +75,24 @@ struct CasePage<'a> {
     names: &'a Names,
 }
 
-#[derive(Template)]
-#[template(path = "login.html")]
-struct LoginPage<'a> {
-    lang: Lang,
-    path: &'a str,
-    failed: Option<&'static str>,
-}
-
-#[derive(Template)]
-#[template(path = "message.html")]
-struct MessagePage<'a> {
-    lang: Lang,
-    path: &'a str,
-    message: &'a str,
-}
-
-/// The board.
+/// The board. Who may not see figures is shown the own cases instead.
 pub async fn board(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
     let lang = Lang::of(&headers);
-    let Some(open) = Session::of(&app, &headers).await else { return Redirect::to("/login").into_response() };
+    let open = match Session::of(&app, &headers).await {
+        Ok(open) => open,
+        Err(why) => return closed(lang, "/", why),
+    };
     let page = match fetch_board(&app, &open.session).await {
-        Ok(board) => render(&BoardPage {
-            lang,
-            path: "/",
-            body: board_body(lang, &board),
-            live: "/events".to_owned(),
-        }),
+        Ok(board) => {
+            let body = board_body(lang, &board);
+            render(&BoardPage { lang, path: "/", body, live: "/events" })
+        }
+        Err(status) if status.code() == tonic::Code::PermissionDenied => {
+            Redirect::to("/cases").into_response()
+        }
         Err(status) => refused(lang, "/", &status),
     };
-    with_cookie(page, open.cookie)
+    with_cookies(page, open.cookies)
 }
 
 /// The board's live part.
@@ -131,219 +121,89 @@ pub struct Filter {
 }
 
 /// Cases within the reader's reach.
-pub async fn cases(State(app): State<Arc<App>>, headers: HeaderMap, Query(filter): Query<Filter>) -> Response {
+pub async fn cases(
+    State(app): State<Arc<App>>,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+    Query(filter): Query<Filter>,
+) -> Response {
     let lang = Lang::of(&headers);
-    let Some(open) = Session::of(&app, &headers).await else { return Redirect::to("/login").into_response() };
-    let page = match list(&app, &open.session, &filter, lang).await {
-        Ok(page) => page,
-        Err(status) => refused(lang, "/cases", &status),
+    let path = uri.path_and_query().map_or("/cases", |path| path.as_str());
+    let open = match Session::of(&app, &headers).await {
+        Ok(open) => open,
+        Err(why) => return closed(lang, path, why),
     };
-    with_cookie(page, open.cookie)
+    let page = list(&app, &open.session, &filter, lang, path).await;
+    with_cookies(page.unwrap_or_else(|status| refused(lang, path, &status)), open.cookies)
 }
 
-async fn list(app: &App, session: &Session, filter: &Filter, lang: Lang) -> Result<Response, tonic::Status> {
-    let state = format!("CASE_STATE_{}", filter.state.to_ascii_uppercase());
-    let state = proto::case_routing::v1::CaseState::from_str_name(&state);
+async fn list(
+    app: &App,
+    session: &Session,
+    filter: &Filter,
+    lang: Lang,
+    path: &str,
+) -> Result<Response, tonic::Status> {
+    let state = CaseState::from_str_name(&format!("CASE_STATE_{}", filter.state.to_ascii_uppercase()));
+    let state = state.filter(|state| *state != CaseState::Unspecified);
+    let overdue = filter.overdue == "true";
     let request = ListCasesRequest {
         page_size: 50,
         page_token: filter.page.clone(),
         states: state.into_iter().map(Into::into).collect(),
-        overdue: filter.overdue == "true",
+        overdue,
         unit_id: filter.unit.clone(),
         ..Default::default()
     };
     let mut cases = CaseServiceClient::new(app.channel("case-routing"));
     let answer = cases.list_cases(session.request(request)?).await?.into_inner();
-    let names = app.board.names.get(app, session).await?;
+    let names = app.board.names.get(app, session).await;
+    let state = state.map(|state| bare(state.as_str_name(), "CASE_STATE_")).unwrap_or_default();
     let next = (!answer.next_page_token.is_empty()).then(|| {
-        format!("/cases?state={}&overdue={}&unit={}&page={}", filter.state, filter.overdue, filter.unit, answer.next_page_token)
+        let (unit, page) = (encoded(&filter.unit), encoded(&answer.next_page_token));
+        format!("/cases?state={state}&overdue={overdue}&unit={unit}&page={page}")
     });
-    Ok(render(&CasesPage {
-        lang,
-        path: "/cases",
-        cases: &answer.cases,
-        names: &names,
-        next,
-        state: filter.state.clone(),
-        overdue: filter.overdue == "true",
-    }))
+    let unit = if filter.unit.is_empty() { String::new() } else { names.of(&filter.unit, lang) };
+    Ok(render(&CasesPage { lang, path, cases: &answer.cases, names: &names, next, state, overdue, unit }))
 }
 
 /// One case with its timeline and the reasons of its routing.
 pub async fn case(State(app): State<Arc<App>>, headers: HeaderMap, Path(case_id): Path<String>) -> Response {
     let lang = Lang::of(&headers);
-    let Some(open) = Session::of(&app, &headers).await else { return Redirect::to("/login").into_response() };
-    let page = match one(&app, &open.session, case_id, lang).await {
-        Ok(page) => page,
-        Err(status) => refused(lang, "/cases", &status),
+    let path = format!("/cases/{}", encoded(&case_id));
+    let open = match Session::of(&app, &headers).await {
+        Ok(open) => open,
+        Err(why) => return closed(lang, &path, why),
     };
-    with_cookie(page, open.cookie)
+    let page = one(&app, &open.session, case_id, lang, &path).await;
+    with_cookies(page.unwrap_or_else(|status| refused(lang, &path, &status)), open.cookies)
 }
 
-async fn one(app: &App, session: &Session, case_id: String, lang: Lang) -> Result<Response, tonic::Status> {
+/// Steps shown of one case; a case that has more is read over the API.
+const MOST_STEPS: usize = 1_000;
+
+async fn one(
+    app: &App,
+    session: &Session,
+    case_id: String,
+    lang: Lang,
+    path: &str,
+) -> Result<Response, tonic::Status> {
     let mut client = CaseServiceClient::new(app.channel("case-routing"));
     let request = GetCaseRequest { case_id: case_id.clone() };
     let case = client.get_case(session.request(request)?).await?.into_inner().case;
     let case = case.ok_or_else(|| tonic::Status::not_found("no such case"))?;
-    let request = GetTimelineRequest { case_id, page_size: 200, page_token: String::new() };
-    let timeline = client.get_timeline(session.request(request)?).await?.into_inner().entries;
-    let names = app.board.names.get(app, session).await?;
-    Ok(render(&CasePage { lang, path: "/cases", case: &case, timeline: &timeline, names: &names }))
-}
-
-/// The sign-in form.
-pub async fn login(headers: HeaderMap) -> Response {
-    render(&LoginPage { lang: Lang::of(&headers), path: "/login", failed: None })
-}
-
-/// Fields of the sign-in form.
-#[derive(Deserialize)]
-pub struct Credentials {
-    login: String,
-    password: String,
-}
-
-/// Signs in and opens the board.
-pub async fn sign_in(
-    State(app): State<Arc<App>>,
-    headers: HeaderMap,
-    Form(credentials): Form<Credentials>,
-) -> Response {
-    let lang = Lang::of(&headers);
-    if !session::is_same_site(&headers, &app.config.public_url) {
-        return StatusCode::FORBIDDEN.into_response();
-    }
-    match Session::sign_in(&app, credentials.login, credentials.password).await {
-        Ok(open) => with_cookie(Redirect::to("/").into_response(), open.cookie),
-        Err(status) => {
-            let failed = match status.code() {
-                tonic::Code::Unauthenticated | tonic::Code::InvalidArgument => {
-                    lang.t("用户名或密码不对。", "The name or the password is wrong.")
-                }
-                tonic::Code::ResourceExhausted => {
-                    lang.t("现在登录的人太多，请稍后再试。", "Too many sign-ins at once; try again shortly.")
-                }
-                _ => lang.t("暂时无法登录。", "Signing in is not possible just now."),
-            };
-            let page = render(&LoginPage { lang, path: "/login", failed: Some(failed) });
-            (StatusCode::UNAUTHORIZED, page).into_response()
+    let mut timeline: Vec<TimelineEntry> = Vec::new();
+    let mut page_token = String::new();
+    loop {
+        let request = GetTimelineRequest { case_id: case_id.clone(), page_size: 200, page_token };
+        let page = client.get_timeline(session.request(request)?).await?.into_inner();
+        timeline.extend(page.entries);
+        page_token = page.next_page_token;
+        if page_token.is_empty() || timeline.len() >= MOST_STEPS {
+            break;
         }
     }
-}
-
-/// Ends the session here and at identity.
-pub async fn sign_out(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
-    if !session::is_same_site(&headers, &app.config.public_url) {
-        return StatusCode::FORBIDDEN.into_response();
-    }
-    if let Some(open) = Session::of(&app, &headers).await
-        && let Ok(request) = open.session.request(proto::identity::v1::SignOutRequest {})
-    {
-        let channel = app.channel("identity");
-        let mut auth = proto::identity::v1::auth_service_client::AuthServiceClient::new(channel);
-        if let Err(status) = auth.sign_out(request).await {
-            tracing::warn!(code = ?status.code(), "a session could not be ended at identity");
-        }
-    }
-    with_cookie(Redirect::to("/login").into_response(), session::ended(&app))
-}
-
-/// The choice of a language and the page to go back to.
-#[derive(Deserialize)]
-pub struct Language {
-    lang: String,
-    #[serde(default)]
-    back: String,
-}
-
-/// Remembers the language.
-pub async fn language(State(app): State<Arc<App>>, headers: HeaderMap, Form(choice): Form<Language>) -> Response {
-    if !session::is_same_site(&headers, &app.config.public_url) {
-        return StatusCode::FORBIDDEN.into_response();
-    }
-    let lang = if choice.lang == "en" { "en" } else { "zh" };
-    // Only paths of this site: anything else would make this an open redirect.
-    let local = choice.back.starts_with('/') && !choice.back.starts_with("//") && !choice.back.contains('\\');
-    let back = if local { choice.back.as_str() } else { "/" };
-    let cookie = session::set_cookie(&app, "jh_lang", lang, Some(365 * 86_400), true);
-    with_cookie(Redirect::to(back).into_response(), cookie)
-}
-
-fn render(page: &impl Template) -> Response {
-    match page.render() {
-        Ok(html) => Html(html).into_response(),
-        Err(error) => {
-            tracing::error!(%error, "a page could not be rendered");
-            StatusCode::INTERNAL_SERVER_ERROR.into_response()
-        }
-    }
-}
-
-fn refused(lang: Lang, path: &str, status: &tonic::Status) -> Response {
-    let (code, message) = match status.code() {
-        tonic::Code::Unauthenticated => return Redirect::to("/login").into_response(),
-        tonic::Code::NotFound => (StatusCode::NOT_FOUND, lang.t("没有找到，或不在您的范围内。", "Not found, or not within your reach.")),
-        tonic::Code::PermissionDenied => {
-            (StatusCode::FORBIDDEN, lang.t("您的岗位不能查看此页。", "Your role may not see this page."))
-        }
-        tonic::Code::InvalidArgument => (StatusCode::BAD_REQUEST, lang.t("请求有误。", "The request is not valid.")),
-        _ => (StatusCode::SERVICE_UNAVAILABLE, lang.t("服务暂时没有应答，请稍后再试。", "The service does not answer just now; try again shortly.")),
-    };
-    (code, render(&MessagePage { lang, path, message })).into_response()
-}
-
-fn with_cookie(mut response: Response, cookie: Option<HeaderValue>) -> Response {
-    if let Some(cookie) = cookie {
-        response.headers_mut().append(header::SET_COOKIE, cookie);
-    }
-    response
-}
-
-/// Opens the session for a stream.
-pub async fn session_of(app: &App, headers: &HeaderMap) -> Option<Open> {
-    Session::of(app, headers).await
-}
-
-/// `93.72 %`, or a dash where nothing was counted.
-fn percent(value: Option<&IndicatorValue>) -> String {
-    match value.and_then(|value| value.value) {
-        Some(value) => format!("{:.2} %", value * 100.0),
-        None => "—".to_owned(),
-    }
-}
-
-/// A bar's share in steps of five, as a class of the style sheet.
-fn share(count: i64, total: i64) -> i64 {
-    if total <= 0 { 0 } else { ((count * 20 + total - 1) / total).clamp(0, 20) * 5 }
-}
-
-fn total(counts: &[Count]) -> i64 {
-    counts.iter().map(|count| count.count).sum()
-}
-
-fn rate<'a>(rates: &'a [IndicatorValue], code: &str) -> Option<&'a IndicatorValue> {
-    rates.iter().find(|value| value.code == code)
-}
-
-/// Local time in Asia/Shanghai, which has no daylight saving.
-fn local(time: Option<&prost_types::Timestamp>) -> String {
-    let Some(time) = time else { return String::new() };
-    let Some(zone) = FixedOffset::east_opt(8 * 3600) else { return String::new() };
-    let nanos = u32::try_from(time.nanos).unwrap_or_default();
-    DateTime::from_timestamp(time.seconds, nanos)
-        .map(|time| time.with_timezone(&zone).format("%Y-%m-%d %H:%M").to_string())
-        .unwrap_or_default()
-}
-
-/// Reasons in the reader's language.
-fn reason_text(reason: &proto::case_routing::v1::Reason, lang: Lang) -> &str {
-    match lang {
-        Lang::Zh => &reason.text_zh,
-        Lang::En => &reason.text_en,
-    }
-}
-
-/// Tasks by id, for the timeline.
-fn task_numbers(case: &Case) -> BTreeMap<&str, &str> {
-    case.tasks.iter().map(|task| (task.task_id.as_str(), task.task_no.as_str())).collect()
+    let names = app.board.names.get(app, session).await;
+    Ok(render(&CasePage { lang, path, case: &case, timeline: &timeline, names: &names }))
 }

@@ -1,16 +1,25 @@
-//! The board's session: the tokens, sealed into a cookie that scripts cannot read. The edge keeps nothing, so any
+//! The board's session: the tokens, sealed into cookies that scripts cannot read. The edge keeps nothing, so any
 //! replica can answer. Requests that change something must come from this site.
+
+use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderValue, header};
 use chrono::{DateTime, Utc};
 use proto::identity::v1::{RefreshTokenRequest, SignInRequest, auth_service_client::AuthServiceClient};
 use serde::{Deserialize, Serialize};
+use tonic::Code;
 
 use crate::App;
 
 const PURPOSE: &str = "gateway.session";
 /// Tokens are renewed when less than this is left.
 const RENEW_BEFORE_SECONDS: i64 = 120;
+/// Browsers keep cookies of at most 4096 bytes with name and attributes; many grants make longer tokens.
+const PIECE: usize = 3_500;
+/// Most cookies a session takes.
+const PIECES: usize = 4;
+/// How long the board waits for a service.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A signed-in person.
 #[derive(Clone, Serialize, Deserialize)]
@@ -19,15 +28,24 @@ pub struct Session {
     pub access: String,
     refresh: String,
     /// Unix second at which the access token runs out.
-    expires: i64,
+    pub expires: i64,
 }
 
-/// A session, and the cookie to set when its tokens were renewed.
+/// A session, and the cookies to set when its tokens were renewed.
 pub struct Open {
     /// The session.
     pub session: Session,
     /// `Set-Cookie`, if the tokens are new.
-    pub cookie: Option<HeaderValue>,
+    pub cookies: Vec<HeaderValue>,
+}
+
+/// Why there is no session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Closed {
+    /// Nobody is signed in, or not any more.
+    SignedOut,
+    /// The tokens ran out and identity does not answer just now.
+    Away,
 }
 
 impl Session {
@@ -37,29 +55,48 @@ impl Session {
     /// What identity answered.
     pub async fn sign_in(app: &App, login: String, password: String) -> Result<Open, tonic::Status> {
         let mut auth = AuthServiceClient::new(app.channel("identity"));
-        let answer = auth.sign_in(SignInRequest { login, password }).await?.into_inner();
+        let answer = auth.sign_in(patient(SignInRequest { login, password })).await?.into_inner();
         let expires = answer.access_expire_time.map_or(0, |time| time.seconds);
-        let session = Self { access: answer.access_token, refresh: answer.refresh_token, expires };
-        let cookie = session.cookie(app);
-        Ok(Open { session, cookie })
+        Self { access: answer.access_token, refresh: answer.refresh_token, expires }.opened(app)
     }
 
     /// The session of a request, renewed when its tokens are about to run out.
-    pub async fn of(app: &App, headers: &HeaderMap) -> Option<Open> {
-        let sealed = cookie(headers, app.board.cookie_name())?;
-        let bytes = base64::Engine::decode(&base64::prelude::BASE64_URL_SAFE_NO_PAD, sealed).ok()?;
-        let plain = app.board.crypto().open(PURPOSE, &bytes, b"").ok()?;
-        let session: Self = serde_json::from_slice(&plain).ok()?;
-        if app.board.real_now().timestamp() < session.expires - RENEW_BEFORE_SECONDS {
-            return Some(Open { session, cookie: None });
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn of(app: &App, headers: &HeaderMap) -> Result<Open, Closed> {
+        let session = Self::sealed_in(app, headers).ok_or(Closed::SignedOut)?;
+        let left = session.expires - app.board.real_now().timestamp();
+        if left >= RENEW_BEFORE_SECONDS {
+            return Ok(Open { session, cookies: Vec::new() });
         }
         let mut auth = AuthServiceClient::new(app.channel("identity"));
-        let request = RefreshTokenRequest { refresh_token: session.refresh };
-        let answer = auth.refresh_token(request).await.ok()?.into_inner();
-        let expires = answer.access_expire_time.map_or(0, |time| time.seconds);
-        let session = Self { access: answer.access_token, refresh: answer.refresh_token, expires };
-        let cookie = session.cookie(app);
-        Some(Open { session, cookie })
+        let request = patient(RefreshTokenRequest { refresh_token: session.refresh.clone() });
+        match auth.refresh_token(request).await.map(tonic::Response::into_inner) {
+            Ok(answer) => {
+                let expires = answer.access_expire_time.map_or(0, |time| time.seconds);
+                let new = Self { access: answer.access_token, refresh: answer.refresh_token, expires };
+                new.opened(app).map_err(|_| Closed::Away)
+            }
+            Err(status) if matches!(status.code(), Code::Unauthenticated | Code::InvalidArgument) => {
+                Err(Closed::SignedOut)
+            }
+            Err(_) if left > 0 => Ok(Open { session, cookies: Vec::new() }),
+            Err(_) => Err(Closed::Away),
+        }
+    }
+
+    fn sealed_in(app: &App, headers: &HeaderMap) -> Option<Self> {
+        let name = app.board.cookie_name();
+        let (count, first) = cookie(headers, name)?.split_once('-')?;
+        let count = count.parse::<usize>().ok().filter(|count| (1..=PIECES).contains(count))?;
+        let mut sealed = first.to_owned();
+        for n in 1..count {
+            sealed.push_str(cookie(headers, &format!("{name}.{n}"))?);
+        }
+        let bytes = base64::Engine::decode(&base64::prelude::BASE64_URL_SAFE_NO_PAD, sealed).ok()?;
+        let plain = app.board.crypto().open(PURPOSE, &bytes, b"").ok()?;
+        serde_json::from_slice(&plain).ok()
     }
 
     /// A request that carries the session's token.
@@ -67,43 +104,59 @@ impl Session {
     /// # Errors
     /// `UNAUTHENTICATED` when the token cannot be a header.
     pub fn request<T>(&self, message: T) -> Result<tonic::Request<T>, tonic::Status> {
-        let mut request = tonic::Request::new(message);
+        let mut request = patient(message);
         let value = format!("Bearer {}", self.access).parse();
         let value = value.map_err(|_| tonic::Status::unauthenticated("sign in first"))?;
         request.metadata_mut().insert("authorization", value);
-        if let Some(trace) = chassis::telemetry::current_traceparent()
-            && let Ok(trace) = trace.parse()
-        {
-            request.metadata_mut().insert("traceparent", trace);
-        }
         Ok(request)
     }
 
-    fn cookie(&self, app: &App) -> Option<HeaderValue> {
-        let plain = serde_json::to_vec(self).ok()?;
+    fn opened(self, app: &App) -> Result<Open, tonic::Status> {
+        let fault = |_| tonic::Status::internal("the session cannot be sealed");
+        let plain = serde_json::to_vec(&self).map_err(fault)?;
         let sealed = app.board.crypto().seal(PURPOSE, &plain, b"");
-        let value = base64::Engine::encode(&base64::prelude::BASE64_URL_SAFE_NO_PAD, sealed);
-        set_cookie(app, app.board.cookie_name(), &value, Some(12 * 3600), true)
+        let text = base64::Engine::encode(&base64::prelude::BASE64_URL_SAFE_NO_PAD, sealed);
+        let pieces: Vec<_> = text.as_bytes().chunks(PIECE).map(String::from_utf8_lossy).collect(); // ASCII
+        if pieces.len() > PIECES {
+            tracing::error!(
+                session.bytes = text.len(),
+                "a session does not fit into cookies: too many grants"
+            );
+            return Err(tonic::Status::internal("the session is too large"));
+        }
+        let name = app.board.cookie_name();
+        let cookies = pieces.iter().enumerate().filter_map(|(n, piece)| match n {
+            0 => set_cookie(app, name, &format!("{}-{piece}", pieces.len()), 12 * 3600),
+            n => set_cookie(app, &format!("{name}.{n}"), piece, 12 * 3600),
+        });
+        Ok(Open { cookies: cookies.collect(), session: self })
     }
 }
 
-/// `Set-Cookie` that ends the session.
-pub fn ended(app: &App) -> Option<HeaderValue> {
-    set_cookie(app, app.board.cookie_name(), "", Some(0), true)
+/// A request with a deadline that carries the trace on.
+fn patient<T>(message: T) -> tonic::Request<T> {
+    let mut request = tonic::Request::new(message);
+    request.set_timeout(PATIENCE);
+    if let Some(trace) = chassis::telemetry::current_traceparent()
+        && let Ok(trace) = trace.parse()
+    {
+        request.metadata_mut().insert("traceparent", trace);
+    }
+    request
+}
+
+/// `Set-Cookie`s that end the session.
+pub fn ended(app: &App) -> Vec<HeaderValue> {
+    let name = app.board.cookie_name();
+    let names = (0..PIECES).map(|n| if n == 0 { name.to_owned() } else { format!("{name}.{n}") });
+    names.filter_map(|name| set_cookie(app, &name, "", 0)).collect()
 }
 
 /// `Set-Cookie` with the attributes every cookie here has.
-pub fn set_cookie(app: &App, name: &str, value: &str, max_age: Option<u32>, http_only: bool) -> Option<HeaderValue> {
-    let mut text = format!("{name}={value}; Path=/; SameSite=Strict");
-    if let Some(seconds) = max_age {
-        text.push_str(&format!("; Max-Age={seconds}"));
-    }
-    if http_only {
-        text.push_str("; HttpOnly");
-    }
-    if app.config.is_https() {
-        text.push_str("; Secure");
-    }
+pub fn set_cookie(app: &App, name: &str, value: &str, max_age_seconds: u32) -> Option<HeaderValue> {
+    let secure = if app.config.is_https() { "; Secure" } else { "" };
+    let text =
+        format!("{name}={value}; Path=/; SameSite=Strict; Max-Age={max_age_seconds}; HttpOnly{secure}");
     HeaderValue::from_str(&text).ok()
 }
 
@@ -125,7 +178,7 @@ pub fn is_same_site(headers: &HeaderMap, public_url: &str) -> bool {
         (Some(site), _) => site == "same-origin" || site == "none",
         (None, Some(origin)) => {
             let host = text("host").unwrap_or_default();
-            origin == public_url.trim_end_matches('/') || origin.split("://").nth(1) == Some(host)
+            origin == public_url || origin.split("://").nth(1) == Some(host)
         }
         (None, None) => false,
     }
@@ -139,7 +192,10 @@ mod tests {
     use super::*;
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
-        pairs.iter().map(|(name, value)| ((*name).parse().expect("a name"), value.parse().expect("a value"))).collect()
+        pairs
+            .iter()
+            .map(|(name, value)| ((*name).parse().expect("a name"), value.parse().expect("a value")))
+            .collect()
     }
 
     #[test]
@@ -148,7 +204,10 @@ mod tests {
         assert!(is_same_site(&headers(&[("sec-fetch-site", "same-origin")]), ours));
         assert!(is_same_site(&headers(&[("origin", ours)]), ours));
         assert!(!is_same_site(&headers(&[("sec-fetch-site", "cross-site"), ("origin", ours)]), ours));
-        assert!(!is_same_site(&headers(&[("origin", "http://evil.example"), ("host", "127.0.0.1:8080")]), ours));
+        assert!(!is_same_site(
+            &headers(&[("origin", "http://evil.example"), ("host", "127.0.0.1:8080")]),
+            ours
+        ));
         assert!(!is_same_site(&headers(&[]), ours));
     }
 

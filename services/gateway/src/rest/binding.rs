@@ -52,7 +52,8 @@ impl Bindings {
     /// A sentence naming the RPC whose annotation cannot be used.
     pub fn from_descriptors() -> Result<Self, String> {
         let pool = proto::pool();
-        let extension = pool.get_extension_by_name("google.api.http").ok_or("google.api.http is not compiled in")?;
+        let extension =
+            pool.get_extension_by_name("google.api.http").ok_or("google.api.http is not compiled in")?;
         let mut bindings = Vec::new();
         for service in pool.services() {
             let Some(name) = service_of(service.package_name()) else { continue };
@@ -114,10 +115,12 @@ impl Binding {
             .into_iter()
             .find_map(|(field, verb)| {
                 let field = rule.descriptor().get_field_by_name(field)?;
-                rule.has_field(&field).then(|| (verb, rule.get_field(&field).as_str().unwrap_or_default().to_owned()))
+                rule.has_field(&field)
+                    .then(|| (verb, rule.get_field(&field).as_str().unwrap_or_default().to_owned()))
             })
             .ok_or_else(|| format!("{}: google.api.http names no verb", method.full_name()))?;
-        let body = rule.get_field_by_name("body").is_some_and(|body| matches!(&*body, Value::String(b) if b == "*"));
+        let body =
+            rule.get_field_by_name("body").is_some_and(|body| matches!(&*body, Value::String(b) if b == "*"));
         let (path, suffix) = match template.rsplit_once(':') {
             Some((path, suffix)) if !suffix.contains('/') => (path, Some(suffix.to_owned())),
             _ => (template.as_str(), None),
@@ -127,7 +130,10 @@ impl Binding {
             segments.push(match segment.strip_prefix('{').and_then(|s| s.strip_suffix('}')) {
                 Some(field) => {
                     if method.input().get_field_by_name(field).is_none() {
-                        return Err(format!("{}: the path names the unknown field {field}", method.full_name()));
+                        return Err(format!(
+                            "{}: the path names the unknown field {field}",
+                            method.full_name()
+                        ));
                     }
                     Segment::Variable(field.to_owned())
                 }
@@ -213,7 +219,11 @@ mod tests {
         let bindings = Bindings::from_descriptors().expect("the annotations are usable");
         let mut seen = std::collections::HashSet::new();
         for binding in bindings.iter() {
-            assert!(seen.insert((binding.verb.clone(), binding.template.clone())), "{} twice", binding.template);
+            assert!(
+                seen.insert((binding.verb.clone(), binding.template.clone())),
+                "{} twice",
+                binding.template
+            );
         }
         assert!(seen.len() > 60, "the suite has more bindings than {}", seen.len());
     }

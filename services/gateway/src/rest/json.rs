@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use prost_reflect::{
-    Cardinality, DeserializeOptions, DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, SerializeOptions,
+    Cardinality, DeserializeOptions, DynamicMessage, FieldDescriptor, Kind, MessageDescriptor,
+    SerializeOptions,
 };
 use serde_json::{Map, Number, Value};
 
@@ -44,7 +45,13 @@ pub fn request(
         let path = track.path().to_string();
         let error = error.to_string();
         // An unknown field is reported at its parent; its name is in the sentence.
-        let field = if path == "." { quoted(&error).unwrap_or("body").to_owned() } else { path };
+        let unknown = error.strip_prefix("unrecognized field name ").and_then(quoted);
+        let field = match (path.as_str(), unknown) {
+            (".", Some(name)) => name.to_owned(),
+            (".", None) => "body".to_owned(),
+            (parent, Some(name)) => format!("{parent}.{name}"),
+            (field, None) => field.to_owned(),
+        };
         Problem::invalid(&field, &error)
     })
 }
@@ -74,7 +81,11 @@ fn quoted(text: &str) -> Option<&str> {
     Some(&text[start + 1..end])
 }
 
-fn from_query(message: &MessageDescriptor, query: &str, object: &mut Map<String, Value>) -> Result<(), Box<Problem>> {
+fn from_query(
+    message: &MessageDescriptor,
+    query: &str,
+    object: &mut Map<String, Value>,
+) -> Result<(), Box<Problem>> {
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let decode = |text: &str| percent_decode(&text.replace('+', " "));
@@ -85,6 +96,7 @@ fn from_query(message: &MessageDescriptor, query: &str, object: &mut Map<String,
         let field = field.ok_or_else(|| Problem::invalid(&name, "no such parameter"))?;
         let value = scalar(&field, value);
         let key = field.json_name().to_owned();
+        let name = key.clone();
         if field.cardinality() == Cardinality::Repeated {
             match object.entry(key).or_insert_with(|| Value::Array(Vec::new())) {
                 Value::Array(values) => values.push(value),
@@ -154,7 +166,8 @@ mod tests {
     fn the_path_wins_over_the_body() {
         let rate = message("RateCaseRequest");
         let variables = BTreeMap::from([("case_id".to_owned(), "from-path".to_owned())]);
-        let request = request(&rate, variables, Some(b"{\"caseId\":\"from-body\",\"grade\":5}"), "").expect("accepted");
+        let request =
+            request(&rate, variables, Some(b"{\"caseId\":\"from-body\",\"grade\":5}"), "").expect("accepted");
         assert_eq!(request.get_field_by_name("case_id").expect("set").as_str(), Some("from-path"));
     }
 }

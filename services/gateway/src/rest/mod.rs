@@ -20,28 +20,35 @@ use self::{
     binding::{Binding, Match},
     codec::DynamicCodec,
 };
-use crate::{App, problem::Problem};
+use crate::{App, headers::Route, problem::Problem};
 
 /// Largest JSON body, in bytes.
 const MAX_BODY: usize = 1 << 20;
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// Largest answer taken from a service, in bytes.
 const MAX_ANSWER: usize = 16 << 20;
 
 /// Serves everything under `/v1`.
 pub async fn serve(State(app): State<Arc<App>>, request: Request) -> Response {
-    match call(&app, request).await {
+    let mut route = String::new();
+    let mut response = match call(&app, request, &mut route).await {
         Ok(body) => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
         Err(problem) => problem.into_response(),
+    };
+    if !route.is_empty() {
+        response.extensions_mut().insert(Route(route));
     }
+    response
 }
 
-async fn call(app: &App, request: Request) -> Result<Vec<u8>, Box<Problem>> {
+async fn call(app: &App, request: Request, route: &mut String) -> Result<Vec<u8>, Box<Problem>> {
     let (parts, body) = request.into_parts();
     let (binding, variables) = match app.bindings.find(&parts.method, parts.uri.path()) {
         Match::Found(binding, variables) => (binding, variables),
-        Match::OtherVerbs(_) => return Err(Problem::wrong_verb()),
+        Match::OtherVerbs(verbs) => return Err(Problem::wrong_verb(&verbs)),
         Match::Nothing => return Err(Problem::no_route()),
     };
+    route.clone_from(&binding.template);
     let body = if binding.body { Some(read(body).await?) } else { None };
     let query = parts.uri.query().unwrap_or_default();
     let message = json::request(&binding.method.input(), variables, body.as_deref(), query)?;
@@ -65,21 +72,20 @@ async fn unary(
     let mut request = tonic::Request::new(message);
     request.set_timeout(Duration::from_secs(15));
     let metadata = request.metadata_mut().as_mut();
-    for name in [header::AUTHORIZATION, header::USER_AGENT] {
-        if let Some(value) = headers.get(&name) {
-            metadata.insert(name, value.clone());
-        }
+    if let Some(value) = headers.get(header::AUTHORIZATION) {
+        metadata.insert(header::AUTHORIZATION, value.clone());
     }
-    if let Some(traceparent) = chassis::telemetry::current_traceparent()
-        && let Ok(value) = HeaderValue::from_str(&traceparent)
-    {
-        metadata.insert(HeaderName::from_static("traceparent"), value);
+    // Without a collector here the caller's trace goes on as it came.
+    let own = chassis::telemetry::current_traceparent().and_then(|text| HeaderValue::from_str(&text).ok());
+    if let Some(value) = own.or_else(|| headers.get(&TRACEPARENT).cloned()) {
+        metadata.insert(TRACEPARENT, value);
     }
     let channel: Channel = app.channel(binding.service);
     let mut client = Grpc::new(channel).max_decoding_message_size(MAX_ANSWER);
     client.ready().await.map_err(|_| tonic::Status::unavailable("the service does not answer"))?;
     let codec = DynamicCodec(binding.method.output());
-    let answer = client.unary(request, binding.path.clone(), codec).await.map_err(unreachable_is_unavailable)?;
+    let answer =
+        client.unary(request, binding.path.clone(), codec).await.map_err(unreachable_is_unavailable)?;
     Ok(answer.into_inner())
 }
 

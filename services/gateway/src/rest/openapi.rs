@@ -91,7 +91,9 @@ fn operation(binding: &Binding, schemas: &mut Schemas) -> Value {
 }
 
 fn is_public(method: &MethodDescriptor) -> bool {
-    let Some(extension) = proto::pool().get_extension_by_name("jianghan.auth.v1.policy") else { return false };
+    let Some(extension) = proto::pool().get_extension_by_name("jianghan.auth.v1.policy") else {
+        return false;
+    };
     let options = method.options();
     let policy = options.get_extension(&extension);
     policy
@@ -155,7 +157,11 @@ impl Schemas {
             return json!({ "type": "object", "additionalProperties": { "type": "string" } });
         }
         let one = self.kind(&field.kind());
-        if field.cardinality() == Cardinality::Repeated { json!({ "type": "array", "items": one }) } else { one }
+        if field.cardinality() == Cardinality::Repeated {
+            json!({ "type": "array", "items": one })
+        } else {
+            one
+        }
     }
 
     fn kind(&mut self, kind: &Kind) -> Value {

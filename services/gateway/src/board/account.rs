@@ -1,0 +1,140 @@
+//! Signing in and out, and the choice of the language: the only requests of the board that change something, taken from
+//! this site alone.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::{
+    extract::{Form, State},
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse, Redirect, Response},
+};
+use proto::identity::v1::{SignOutRequest, auth_service_client::AuthServiceClient};
+use serde::Deserialize;
+
+use super::{
+    lang::Lang,
+    session::{self, Session},
+    view::{render, with_cookies},
+};
+use crate::App;
+
+#[derive(Template)]
+#[template(path = "login.html")]
+struct LoginPage<'a> {
+    lang: Lang,
+    path: &'a str,
+    failed: Option<&'static str>,
+}
+
+/// The sign-in form.
+pub async fn login(headers: HeaderMap) -> Response {
+    render(&LoginPage { lang: Lang::of(&headers), path: "/login", failed: None })
+}
+
+/// Fields of the sign-in form.
+#[derive(Deserialize)]
+pub struct Credentials {
+    login: String,
+    password: String,
+}
+
+/// Signs in and opens the board.
+pub async fn sign_in(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    Form(credentials): Form<Credentials>,
+) -> Response {
+    let lang = Lang::of(&headers);
+    if !session::is_same_site(&headers, &app.config.public_url) {
+        return StatusCode::FORBIDDEN.into_response();
+    }
+    match Session::sign_in(&app, credentials.login, credentials.password).await {
+        Ok(open) => with_cookies(Redirect::to("/").into_response(), open.cookies),
+        Err(status) => {
+            let (code, failed) = match status.code() {
+                tonic::Code::Unauthenticated | tonic::Code::InvalidArgument => (
+                    StatusCode::UNAUTHORIZED,
+                    lang.t("用户名或密码不对。", "The name or the password is wrong."),
+                ),
+                tonic::Code::ResourceExhausted => (
+                    StatusCode::TOO_MANY_REQUESTS,
+                    lang.t("尝试次数过多，请稍后再试。", "Too many tries; try again shortly."),
+                ),
+                _ => (
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    lang.t("暂时无法登录。", "Signing in is not possible just now."),
+                ),
+            };
+            (code, render(&LoginPage { lang, path: "/login", failed: Some(failed) })).into_response()
+        }
+    }
+}
+
+/// Ends the session here and at identity.
+pub async fn sign_out(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
+    if !session::is_same_site(&headers, &app.config.public_url) {
+        return StatusCode::FORBIDDEN.into_response();
+    }
+    if let Ok(open) = Session::of(&app, &headers).await
+        && let Ok(request) = open.session.request(SignOutRequest {})
+        && let Err(status) = AuthServiceClient::new(app.channel("identity")).sign_out(request).await
+    {
+        tracing::warn!(code = ?status.code(), "a session could not be ended at identity");
+    }
+    with_cookies(Redirect::to("/login").into_response(), session::ended(&app))
+}
+
+/// The choice of a language and the page to go back to.
+#[derive(Deserialize)]
+pub struct Language {
+    lang: String,
+    #[serde(default)]
+    back: String,
+}
+
+/// Remembers the language.
+pub async fn language(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    Form(choice): Form<Language>,
+) -> Response {
+    if !session::is_same_site(&headers, &app.config.public_url) {
+        return StatusCode::FORBIDDEN.into_response();
+    }
+    let lang = if choice.lang == "en" { "en" } else { "zh" };
+    let back = if is_local(&choice.back) { choice.back.as_str() } else { "/" };
+    let cookie = session::set_cookie(&app, "jh_lang", lang, 365 * 86_400);
+    with_cookies(Redirect::to(back).into_response(), cookie.into_iter().collect())
+}
+
+/// Only paths of this site: anything else would make this an open redirect. Browsers read `\\` as `/` and pass over
+/// tabs and line ends.
+fn is_local(path: &str) -> bool {
+    path.starts_with('/')
+        && !path.starts_with("//")
+        && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_paths_of_this_site_are_gone_back_to() {
+        for path in ["/", "/cases?state=closed&page=x", "/cases/0197"] {
+            assert!(is_local(path), "{path}");
+        }
+        for path in [
+            "",
+            "cases",
+            "//evil.example",
+            "/\\evil.example",
+            "/\t/evil.example",
+            "/\n//evil",
+            "https://evil.example",
+        ] {
+            assert!(!is_local(path), "{path:?}");
+        }
+    }
+}

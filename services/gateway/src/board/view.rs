@@ -1,0 +1,167 @@
+//! What the templates say in figures, times and reasons, and how a page becomes an answer.
+
+use std::collections::BTreeMap;
+
+use askama::Template;
+use axum::{
+    http::{HeaderValue, StatusCode, header},
+    response::{Html, IntoResponse, Redirect, Response},
+};
+use chrono::{DateTime, FixedOffset};
+use proto::{
+    analytics::v1::{Count, IndicatorValue},
+    case_routing::v1::{Case, Reason},
+};
+
+use super::{lang::Lang, session::Closed};
+
+#[derive(Template)]
+#[template(path = "message.html")]
+struct MessagePage<'a> {
+    lang: Lang,
+    path: &'a str,
+    message: &'a str,
+}
+
+/// The page as an answer.
+pub fn render(page: &impl Template) -> Response {
+    match page.render() {
+        Ok(html) => Html(html).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "a page could not be rendered");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+/// The page that says why there is none; never the service's own words.
+pub fn refused(lang: Lang, path: &str, status: &tonic::Status) -> Response {
+    let (code, message) = match status.code() {
+        tonic::Code::Unauthenticated => return Redirect::to("/login").into_response(),
+        tonic::Code::NotFound => (
+            StatusCode::NOT_FOUND,
+            lang.t("没有找到，或不在您的范围内。", "Not found, or not within your reach."),
+        ),
+        tonic::Code::PermissionDenied => {
+            (StatusCode::FORBIDDEN, lang.t("您的岗位不能查看此页。", "Your role may not see this page."))
+        }
+        tonic::Code::InvalidArgument => {
+            (StatusCode::BAD_REQUEST, lang.t("请求有误。", "The request is not valid."))
+        }
+        _ => away(lang),
+    };
+    (code, render(&MessagePage { lang, path, message })).into_response()
+}
+
+/// What a page answers to somebody without a session.
+pub fn closed(lang: Lang, path: &str, closed: Closed) -> Response {
+    match closed {
+        Closed::SignedOut => Redirect::to("/login").into_response(),
+        Closed::Away => {
+            let (code, message) = away(lang);
+            (code, render(&MessagePage { lang, path, message })).into_response()
+        }
+    }
+}
+
+fn away(lang: Lang) -> (StatusCode, &'static str) {
+    let message =
+        lang.t("服务暂时没有应答，请稍后再试。", "The service does not answer just now; try again shortly.");
+    (StatusCode::SERVICE_UNAVAILABLE, message)
+}
+
+/// Adds `Set-Cookie`s.
+pub fn with_cookies(mut response: Response, cookies: Vec<HeaderValue>) -> Response {
+    for cookie in cookies {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    response
+}
+
+/// `93.72 %`, or a dash where nothing was counted.
+pub fn percent(value: Option<&IndicatorValue>) -> String {
+    match value.and_then(|value| value.value) {
+        Some(value) => format!("{:.2} %", value * 100.0),
+        None => "—".to_owned(),
+    }
+}
+
+/// A bar's share in steps of five, as a class of the style sheet.
+pub fn share(count: i64, total: i64) -> i64 {
+    if total <= 0 { 0 } else { ((count * 20 + total - 1) / total).clamp(0, 20) * 5 }
+}
+
+/// All of them.
+pub fn total(counts: &[Count]) -> i64 {
+    counts.iter().map(|count| count.count).sum()
+}
+
+/// The rate with a code.
+pub fn rate<'a>(rates: &'a [IndicatorValue], code: &str) -> Option<&'a IndicatorValue> {
+    rates.iter().find(|value| value.code == code)
+}
+
+/// Local time in Asia/Shanghai, which has no daylight saving.
+pub fn local(time: Option<&prost_types::Timestamp>) -> String {
+    let Some(time) = time else { return String::new() };
+    let Some(zone) = FixedOffset::east_opt(8 * 3600) else { return String::new() };
+    let nanos = u32::try_from(time.nanos).unwrap_or_default();
+    DateTime::from_timestamp(time.seconds, nanos)
+        .map(|time| time.with_timezone(&zone).format("%Y-%m-%d %H:%M").to_string())
+        .unwrap_or_default()
+}
+
+/// A reason in the reader's language; the code where nobody wrote a sentence.
+pub fn reason_text(reason: &Reason, lang: Lang) -> &str {
+    let text = lang.t(reason.text_zh.as_str(), reason.text_en.as_str());
+    if text.is_empty() { &reason.code } else { text }
+}
+
+/// Numbers of tasks by id, for the timeline.
+pub fn task_numbers(case: &Case) -> BTreeMap<&str, &str> {
+    case.tasks.iter().map(|task| (task.task_id.as_str(), task.task_no.as_str())).collect()
+}
+
+/// Percent-encodes a value for a query of our own.
+pub fn encoded(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    text.bytes().fold(String::new(), |mut out, byte| {
+        if plain(byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+        out
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_have_two_decimals_and_a_dash_for_an_empty_denominator() {
+        let value = IndicatorValue { value: Some(0.93718), ..Default::default() };
+        assert_eq!(percent(Some(&value)), "93.72 %");
+        assert_eq!(percent(Some(&IndicatorValue::default())), "—");
+        assert_eq!(percent(None), "—");
+    }
+
+    #[test]
+    fn bars_come_in_steps_of_five_and_nothing_is_hidden() {
+        assert_eq!((share(0, 10), share(1, 1000), share(5, 10), share(10, 10)), (0, 5, 50, 100));
+        assert_eq!(share(1, 0), 0);
+    }
+
+    #[test]
+    fn times_are_those_of_wuhan() {
+        let time = prost_types::Timestamp { seconds: 1_772_413_200, nanos: 0 };
+        assert_eq!(local(Some(&time)), "2026-03-02 09:00");
+        assert_eq!(local(None), "");
+    }
+
+    #[test]
+    fn queries_are_encoded() {
+        assert_eq!(encoded("a b&c=江"), "a%20b%26c%3D%E6%B1%9F");
+    }
+}
