@@ -1,3 +1,22 @@
-//! Case routing: one request from the window to closed, rated and measured.
+//! Case routing: one request from the window to closed, rated and measured. It owns cases, tasks, clocks and the
+//! catalogue; no other service moves a case. Names, phones and texts never leave it by an event, a log or a metric.
 
+mod app;
+mod atlas;
+mod codes;
+mod config;
+mod consumer;
+mod digest;
 pub mod domain;
+mod events;
+mod numbers;
+mod reach;
+mod record;
+mod redact;
+mod rpc;
+pub mod seed;
+mod store;
+mod sweeper;
+mod verb;
+
+pub use app::App;

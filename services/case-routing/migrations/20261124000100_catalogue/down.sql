@@ -1,0 +1,1 @@
+DROP TABLE catalogue_state, sla_profiles, responsibility_entries, service_items;

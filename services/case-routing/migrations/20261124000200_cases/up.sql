@@ -1,0 +1,126 @@
+-- Cases. What is queried stands in columns; the whole aggregate stands in `doc` (JSON, compressed, never out of line).
+-- No index contains a column that most commands change, so most updates are heap-only.
+CREATE TABLE cases (
+    case_id               uuid        PRIMARY KEY,
+    case_no               text        NOT NULL,
+    -- Version of the aggregate, and of the last event that told of it.
+    version               bigint      NOT NULL,
+    told_version          bigint      NOT NULL,
+    state                 text        NOT NULL,
+    -- Neither closed nor at another end.
+    open                  boolean     NOT NULL,
+    requester_id          uuid,
+    first_receiver_org_id uuid        NOT NULL,
+    place_unit_id         uuid        NOT NULL,
+    -- Root → leaf.
+    place_path            uuid[]      NOT NULL,
+    street_id             uuid,
+    line                  text,
+    item_code             text,
+    delivery_mode         text,
+    closed_code           text,
+    registered_at         timestamptz NOT NULL,
+    -- Set while the resolve (or rework) clock runs.
+    running_due_at        timestamptz,
+    updated_at            timestamptz NOT NULL,
+    doc                   text        COMPRESSION lz4 NOT NULL
+) WITH (fillfactor = 60, toast_tuple_target = 512);
+ALTER TABLE cases ALTER COLUMN doc SET STORAGE MAIN;
+CREATE INDEX cases_requester ON cases (requester_id, case_id) WHERE requester_id IS NOT NULL;
+CREATE INDEX cases_street ON cases (street_id, case_id);
+CREATE INDEX cases_line ON cases (line, case_id) WHERE line IS NOT NULL;
+CREATE INDEX cases_open ON cases (case_id) WHERE open;
+
+-- Which organisation holds which task; everything else about a task stands in its case.
+CREATE TABLE tasks (
+    task_id  uuid        PRIMARY KEY,
+    case_id  uuid        NOT NULL,
+    org_id   uuid        NOT NULL,
+    state    text        NOT NULL,
+    -- The organisation still has something to do.
+    open     boolean     NOT NULL,
+    due_at   timestamptz NOT NULL,
+    -- Staffing told of an assignment once; and one is live now.
+    assigned boolean     NOT NULL,
+    active   boolean     NOT NULL
+) WITH (fillfactor = 80);
+CREATE INDEX tasks_org_due ON tasks (org_id, open, due_at, task_id);
+CREATE INDEX tasks_org_case ON tasks (org_id, case_id);
+
+-- What is to happen with a case by itself, and what it waits for. Apart from `cases`, to keep their updates heap-only.
+CREATE TABLE agenda (
+    case_id uuid        PRIMARY KEY,
+    due_at  timestamptz,
+    awaits  text        CHECK (awaits IN ('verification', 'judgement'))
+) WITH (fillfactor = 80);
+CREATE INDEX agenda_due ON agenda (due_at, case_id) WHERE due_at IS NOT NULL;
+CREATE INDEX agenda_awaits ON agenda (awaits, case_id) WHERE awaits IS NOT NULL;
+
+-- One row per command, its steps as a JSON array.
+CREATE TABLE timeline (
+    case_id      uuid   NOT NULL,
+    -- Of the last step.
+    case_version bigint NOT NULL,
+    steps        text   NOT NULL,
+    PRIMARY KEY (case_id, case_version)
+);
+
+CREATE TABLE routing_decisions (
+    case_id uuid   NOT NULL,
+    seq     bigint GENERATED ALWAYS AS IDENTITY,
+    content text   COMPRESSION lz4 NOT NULL,
+    PRIMARY KEY (case_id, seq)
+);
+
+-- Every offer of a case over its whole life, as its partner knows it.
+CREATE TABLE offers (
+    offer_id       uuid PRIMARY KEY,
+    case_id        uuid NOT NULL,
+    partner_org_id uuid NOT NULL,
+    state          text NOT NULL CHECK (state IN ('open', 'confirmed', 'completed', 'withdrawn'))
+) WITH (fillfactor = 80);
+
+-- The original texts, encrypted; apart from the cases, shown with purpose only.
+CREATE TABLE case_texts (
+    case_id uuid  PRIMARY KEY,
+    sealed  bytea NOT NULL
+);
+
+-- Cases that a client made offline under an id of its own.
+CREATE TABLE client_refs (
+    person_id  uuid NOT NULL,
+    client_ref text NOT NULL,
+    case_id    uuid NOT NULL,
+    CONSTRAINT client_refs_once PRIMARY KEY (person_id, client_ref)
+);
+
+-- Who read an original text, when, and for what purpose.
+CREATE TABLE access_log (
+    access_id uuid        PRIMARY KEY,
+    case_id   uuid        NOT NULL,
+    person_id uuid        NOT NULL,
+    actor_ref text        NOT NULL,
+    org_id    uuid,
+    purpose   text        NOT NULL,
+    at        timestamptz NOT NULL
+);
+CREATE INDEX access_log_case ON access_log (case_id, at);
+
+-- Numbers are given out in blocks, so that registrations do not wait for each other.
+CREATE TABLE case_number_blocks (
+    district text    NOT NULL,
+    day      date    NOT NULL,
+    taken    integer NOT NULL,
+    PRIMARY KEY (district, day)
+);
+
+-- Hotspots that analytics found.
+CREATE TABLE hotspots (
+    unit_id    uuid        NOT NULL,
+    item_code  text        NOT NULL,
+    start_date text        NOT NULL,
+    end_date   text        NOT NULL,
+    count      bigint      NOT NULL,
+    noted_at   timestamptz NOT NULL,
+    PRIMARY KEY (unit_id, item_code, start_date, end_date)
+);

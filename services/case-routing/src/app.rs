@@ -1,0 +1,58 @@
+//! Wires the service.
+
+use std::{sync::Arc, time::Duration};
+
+use chassis::{
+    Built, Context, Service,
+    command::ExecutorConfig,
+    proto::case_routing::v1::{
+        case_service_server::CaseServiceServer, catalogue_service_server::CatalogueServiceServer,
+        intake_service_server::IntakeServiceServer, task_service_server::TaskServiceServer,
+        verification_service_server::VerificationServiceServer,
+    },
+};
+use diesel_migrations::{EmbeddedMigrations, embed_migrations};
+use tonic::service::RoutesBuilder;
+
+use crate::{
+    atlas::Atlas,
+    config::Config,
+    consumer::Events,
+    digest::Digests,
+    rpc::{Cases, Catalogue, Desk, Intake, Tasks, Verifications},
+    sweeper::Sweeper,
+};
+
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
+
+/// The service.
+pub struct App;
+
+impl Service for App {
+    const NAME: &'static str = "case-routing";
+
+    fn migrations() -> EmbeddedMigrations {
+        MIGRATIONS
+    }
+
+    async fn build(ctx: Context) -> anyhow::Result<Built> {
+        let config: Config = ctx.config.section()?;
+        let atlas = Atlas::open(&ctx.db, ctx.topology.clone(), ctx.clock.clone()).await?;
+        let executor = ExecutorConfig::from(&ctx.config.spine);
+        let desk =
+            Desk::new(ctx.db.clone(), executor, Arc::clone(&atlas), ctx.crypto.clone(), ctx.clock.clone());
+        let mut routes = RoutesBuilder::default();
+        routes
+            .add_service(CaseServiceServer::new(Cases(desk.clone())))
+            .add_service(IntakeServiceServer::new(Intake(desk.clone())))
+            .add_service(TaskServiceServer::new(Tasks(desk.clone())))
+            .add_service(VerificationServiceServer::new(Verifications(desk.clone())))
+            .add_service(CatalogueServiceServer::new(Catalogue(desk)));
+        let pause = Duration::from_millis(config.sweep_ms.max(10));
+        let sweeper = Sweeper::new(ctx.db.clone(), atlas.clone(), ctx.clock.clone(), Self::NAME, pause);
+        Ok(Built::new(routes)
+            .consumer(Events::new(atlas, Self::NAME))
+            .background(sweeper.run(ctx.stop.clone()))
+            .digests(Digests::new(ctx.db)))
+    }
+}

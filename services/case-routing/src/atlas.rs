@@ -1,0 +1,209 @@
+//! What decisions are made with: the routing table and the house rules, built from the lists in the database and the
+//! topology, replaced whole when either changes. A command holds one world for its whole life.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use arc_swap::ArcSwap;
+use chassis::{
+    Clock, Result, Timestamp,
+    db::Db,
+    topology::{self, Organization, OrganizationKind, Shared, Topology},
+};
+use chrono::{NaiveDate, NaiveTime};
+
+use crate::{
+    domain::{
+        Edge, EdgeKind, OrgId, OrgKind, OrgNode, RoutingTable, Rules, TableParts, UnitId, UnitKind, UnitNode,
+    },
+    seed,
+    store::catalogue::{self, Lists},
+};
+
+/// One state of the lists and the topology.
+#[derive(Debug)]
+pub struct World {
+    /// Decides where cases go.
+    pub routes: RoutingTable,
+    /// Limits and counts.
+    pub rules: Rules,
+    /// The topology it was built from.
+    pub topology: Arc<Topology>,
+    /// The newest version of each item, by code.
+    pub items: BTreeMap<String, seed::Item>,
+    lists: Arc<Lists>,
+}
+
+impl World {
+    /// Chinese and English name of an item; empty for none.
+    pub fn item_names(&self, code: &str) -> (&str, &str) {
+        self.items.get(code).map_or(("", ""), |item| (&item.name_zh, &item.name_en))
+    }
+
+    fn build(lists: Arc<Lists>, topology: Arc<Topology>, now: Timestamp) -> Self {
+        let orgs: Vec<Arc<Organization>> = topology.orgs().cloned().collect();
+        let by_code: HashMap<&str, OrgId> =
+            orgs.iter().map(|org| (org.code.as_str(), OrgId(org.id))).collect();
+        let day = |day: NaiveDate| calendar::instant(day, NaiveTime::MIN);
+        let nodes = orgs.iter().filter_map(|org| {
+            Some(OrgNode {
+                id: OrgId(org.id),
+                kind: org_kind(org.kind)?,
+                unit: UnitId(org.unit_id),
+                line: org.line.clone(),
+                active: org.in_force(now),
+                load: 0,
+            })
+        });
+        let edges = orgs.iter().flat_map(|org| topology.edges_to(org.id)).filter_map(|edge| {
+            Some(Edge {
+                from: OrgId(edge.from_org_id),
+                to: OrgId(edge.to_org_id),
+                kind: edge_kind(edge.kind)?,
+                line: edge.line.clone(),
+                valid_from: edge.valid_from.unwrap_or(Timestamp::MIN_UTC),
+                valid_to: edge.valid_to,
+            })
+        });
+        let units = topology.units().filter_map(|unit| {
+            let path: Vec<UnitId> = topology.path(unit.id)?.iter().copied().map(UnitId).collect();
+            Some(UnitNode { id: UnitId(unit.id), kind: unit_kind(unit.kind)?, path: path.into() })
+        });
+        let mut verifiers: Vec<&Arc<Organization>> =
+            orgs.iter().filter(|org| org.kind == OrganizationKind::CallbackCentre).collect();
+        verifiers.sort_by(|a, b| a.code.cmp(&b.code));
+        let entries = lists.entries.iter();
+        let parts = TableParts {
+            version: lists.version.clone(),
+            items: lists.items.iter().map(|item| item.service_item(&by_code)).collect(),
+            entries: entries
+                .filter_map(|(entry, from, to)| entry.responsibility(&by_code, day(*from), to.map(day)))
+                .collect(),
+            units: units.collect(),
+            orgs: nodes.collect(),
+            edges: edges.collect(),
+            fallback: by_code.get(lists.fallback_org.as_str()).copied(),
+            verifiers: verifiers.iter().map(|org| OrgId(org.id)).collect(),
+        };
+        let sla: BTreeMap<_, _> =
+            lists.profiles.iter().map(|profile| (profile.code.clone(), profile.limits())).collect();
+        let defaults = Rules::default();
+        let rules = Rules {
+            standard: sla.get("standard").cloned().unwrap_or(defaults.standard.clone()),
+            sla,
+            suspension_causes: seed::suspension_causes(),
+            ..defaults
+        };
+        let mut items: BTreeMap<String, seed::Item> = BTreeMap::new();
+        for item in &lists.items {
+            let newest = items.entry(item.item_code.clone()).or_insert_with(|| item.clone());
+            if newest.version < item.version {
+                *newest = item.clone();
+            }
+        }
+        Self { routes: RoutingTable::new(parts), rules, topology, items, lists }
+    }
+}
+
+/// Keeps the present [`World`].
+#[derive(Debug)]
+pub struct Atlas {
+    topology: Arc<Shared>,
+    lists: ArcSwap<Lists>,
+    world: ArcSwap<World>,
+    building: Mutex<()>,
+    clock: Clock,
+}
+
+impl Atlas {
+    /// Fills the lists if there are none, and builds the first world.
+    ///
+    /// # Errors
+    /// From the database.
+    pub async fn open(db: &Db, topology: Arc<Shared>, clock: Clock) -> Result<Arc<Self>> {
+        db.transaction(async |tx: &mut chassis::db::Tx<'_>| catalogue::fill(tx.conn).await).await?;
+        let mut conn = db.conn().await?;
+        let lists = Arc::new(catalogue::load(&mut conn).await?);
+        let world = World::build(lists.clone(), topology.load(), clock.now());
+        let (lists, world) = (ArcSwap::new(lists), ArcSwap::from_pointee(world));
+        Ok(Arc::new(Self { topology, lists, world, building: Mutex::new(()), clock }))
+    }
+
+    /// The world as it is now; built anew first if the topology or the lists have changed since.
+    pub fn world(&self) -> Arc<World> {
+        let world = self.world.load_full();
+        if self.is_current(&world) {
+            return world;
+        }
+        // One builds, the others wait: a table takes some milliseconds.
+        let _building = self.building.lock().unwrap_or_else(PoisonError::into_inner);
+        let world = self.world.load_full();
+        if self.is_current(&world) {
+            return world;
+        }
+        let (lists, topology) = (self.lists.load_full(), self.topology.load());
+        let world = Arc::new(World::build(lists, topology, self.clock.now()));
+        self.world.store(world.clone());
+        world
+    }
+
+    /// Reads the lists again if their revision has grown.
+    ///
+    /// # Errors
+    /// From the database.
+    pub async fn refresh(&self, db: &Db) -> Result<()> {
+        let mut conn = db.conn().await?;
+        if catalogue::revision(&mut conn).await? != self.lists.load().revision {
+            self.lists.store(Arc::new(catalogue::load(&mut conn).await?));
+        }
+        Ok(())
+    }
+
+    fn is_current(&self, world: &World) -> bool {
+        Arc::ptr_eq(&world.topology, &self.topology.load())
+            && Arc::ptr_eq(&world.lists, &self.lists.load_full())
+    }
+}
+
+fn org_kind(kind: OrganizationKind) -> Option<OrgKind> {
+    Some(match kind {
+        OrganizationKind::Unspecified => return None,
+        OrganizationKind::Government => OrgKind::Government,
+        OrganizationKind::Department => OrgKind::Department,
+        OrganizationKind::StreetOffice => OrgKind::StreetOffice,
+        OrganizationKind::ServiceStation => OrgKind::ServiceStation,
+        OrganizationKind::Committee => OrgKind::Committee,
+        OrganizationKind::PartyOrg => OrgKind::PartyOrg,
+        OrganizationKind::Utility => OrgKind::Utility,
+        OrganizationKind::SocialOrg => OrgKind::SocialOrg,
+        OrganizationKind::SelfGovGroup => OrgKind::SelfGovGroup,
+        OrganizationKind::Enterprise => OrgKind::Enterprise,
+        OrganizationKind::PropertyCompany => OrgKind::PropertyCompany,
+        OrganizationKind::CallbackCentre => OrgKind::CallbackCentre,
+    })
+}
+
+fn unit_kind(kind: topology::UnitKind) -> Option<UnitKind> {
+    Some(match kind {
+        topology::UnitKind::Unspecified => return None,
+        topology::UnitKind::City => UnitKind::City,
+        topology::UnitKind::District => UnitKind::District,
+        topology::UnitKind::Street => UnitKind::Street,
+        topology::UnitKind::Community => UnitKind::Community,
+        topology::UnitKind::Courtyard => UnitKind::Courtyard,
+        topology::UnitKind::Doorway => UnitKind::Doorway,
+    })
+}
+
+fn edge_kind(kind: topology::EdgeKind) -> Option<EdgeKind> {
+    Some(match kind {
+        topology::EdgeKind::Unspecified => return None,
+        topology::EdgeKind::Leads => EdgeKind::Leads,
+        topology::EdgeKind::Coordinates => EdgeKind::Coordinates,
+        topology::EdgeKind::Guides => EdgeKind::Guides,
+        topology::EdgeKind::Contracts => EdgeKind::Contracts,
+        topology::EdgeKind::Partners => EdgeKind::Partners,
+    })
+}

@@ -1,0 +1,44 @@
+//! The vocabularies of the domain and of the wire, name for name, both ways. A word that one side gains fails to
+//! compile here.
+
+use chassis::proto::case_routing::v1 as pb;
+
+use crate::domain;
+
+macro_rules! vocabularies {
+    (@from : $name:ident { $($word:ident),+ }) => {};
+    (@from $from:ident : $name:ident { $($word:ident),+ }) => {
+        #[doc = concat!("`", stringify!($name), "` from the wire; `None` when unspecified.")]
+        pub const fn $from(word: pb::$name) -> Option<domain::$name> {
+            match word {
+                pb::$name::Unspecified => None,
+                $(pb::$name::$word => Some(domain::$name::$word),)+
+            }
+        }
+    };
+    ($($to:ident $($from:ident)? : $name:ident { $($word:ident),+ $(,)? })+) => {$(
+        #[doc = concat!("`", stringify!($name), "` on the wire.")]
+        pub const fn $to(word: domain::$name) -> pb::$name {
+            match word { $(domain::$name::$word => pb::$name::$word,)+ }
+        }
+
+        vocabularies!(@from $($from)? : $name { $($word),+ });
+    )+};
+}
+
+vocabularies! {
+    case_state case_state_from: CaseState { Registered, NeedSupplement, NotAccepted, HandedOff, Merged, Accepted, Triaged, OfferedToSociety, Dispatched, Objected, Signed, InProgress, Suspended, Completed, Verifying, Resolved, Closed, Archived, Withdrawn }
+    task_state task_state_from: TaskState { Issued, Signed, Working, Submitted, Approved, Returned, Objected, Declined, Cancelled }
+    dispatch_mode: DispatchMode { Order, Whistle, AssistRequest, WorkOrder, Invitation }
+    delivery_mode: DeliveryMode { GovDirect, GovPurchased, Volunteer, SelfGovernance, Market }
+    task_part: TaskPart { Lead, Assist }
+    nature: Nature { Consultation, Help, Complaint, Report, Suggestion, Application, Component, CityEvent, Dispute, MutualHelp, SelfGovernance }
+    urgency urgency_from: Urgency { Normal, Urgent, Emergency }
+    channel channel_from: Channel { Window, Phone, App, Web, Worker, External, Patrol }
+    origin origin_from: Origin { BottomUp, TopDown, Patrol, Sensor }
+    closed_code closed_code_from: ClosedCode { Resolved, PartlyResolved, Explained, Unfounded, BeyondAuthority, SelfGoverned, Mediated, Withdrawn, Merged, Declined, HandedOff }
+    clock_kind: ClockKind { Accept, Supplement, Dispatch, Offer, Sign, Objection, Contact, Resolve, Rework, Assist, Verify, RatingWindow }
+    resolution resolution_from: Resolution { Resolved, PartlyResolved, NotResolved }
+    callback_outcome callback_outcome_from: CallbackOutcome { Reached, Unreached, NotDue }
+    assignment_status: AssignmentStatus { Offered, Accepted, OnSite, Done, Unfilled, Cancelled }
+}

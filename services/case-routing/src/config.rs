@@ -1,0 +1,17 @@
+//! The service's own settings: `[services.case-routing]`.
+
+use serde::Deserialize;
+
+/// What can be set besides what every service has.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Real time between two looks for due timers, in milliseconds. A jump of domain time is noticed at once.
+    pub sweep_ms: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { sweep_ms: 1_000 }
+    }
+}

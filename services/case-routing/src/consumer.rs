@@ -1,0 +1,302 @@
+//! What the service does when something happened elsewhere: assignments are shown on their tasks, partners' answers
+//! move the case by the domain's verbs. This service owns the case: news that comes too late changes nothing and is
+//! answered by a withdrawn offer, never by an error.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use async_trait::async_trait;
+use chassis::{
+    Error, Result, Timestamp,
+    auth::Caller,
+    command::{AggregateStore, Change},
+    db::Tx,
+    event::Event,
+    inbox::Consumer,
+    proto::{
+        analytics::v1::HotspotDetected,
+        staffing::v1::{
+            AssignmentAccepted, AssignmentCancelled, AssignmentDeclined, AssignmentDone, AssignmentOffered,
+            AssignmentOnSite, AssignmentUnfilled,
+        },
+        volunteer_matching::v1::{SocialAccepted, SocialCompleted, SocialDeclined, SocialGaveUp},
+    },
+};
+use uuid::Uuid;
+
+use crate::{
+    atlas::{Atlas, World},
+    domain::{
+        self, AssignmentChanged, AssignmentStatus, Case, CaseId, CaseState, CompleteCase, Decision,
+        DomainEvent, Emitted, EvidenceKind, OfferId, OrgId, Party, PersonRef, TaskId,
+    },
+    record::CaseRecord,
+    store::{
+        case_store::CaseStore,
+        notes::{self, Hotspot},
+    },
+    verb::{act, decided},
+};
+
+/// Consumes staffing's, volunteer-matching's and analytics' events.
+pub struct Events {
+    atlas: Arc<Atlas>,
+    by: Caller,
+}
+
+impl Events {
+    /// Decides with the world of the atlas, as this service.
+    pub fn new(atlas: Arc<Atlas>, service: &str) -> Self {
+        Self { atlas, by: Caller::system(service) }
+    }
+}
+
+/// What an event says about a case.
+enum News {
+    Assignment { task: TaskId, id: Option<Uuid>, status: AssignmentStatus, worker: String },
+    Accepted { offer: OfferId, org: OrgId },
+    Declined { offer: OfferId },
+    GaveUp { offer: OfferId, org: OrgId, reason: String },
+    Completed { offer: OfferId, org: OrgId, evidence: Vec<String> },
+}
+
+#[async_trait]
+impl Consumer for Events {
+    async fn handle(&self, tx: &mut Tx<'_>, events: &[Event]) -> Result<()> {
+        let mut told = Vec::with_capacity(events.len());
+        for event in events {
+            if event.is::<HotspotDetected>() {
+                on_hotspot_detected(tx, &event.decode()?).await?;
+            } else if let Some((case, news)) = news(event)? {
+                told.push((event, case, news));
+            }
+        }
+        if told.is_empty() {
+            return Ok(());
+        }
+        let mut ids: Vec<CaseId> = told.iter().map(|(_, case, _)| *case).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let mut before = CaseStore.load(tx.conn, &ids).await?;
+        let mut after: BTreeMap<CaseId, CaseRecord> = BTreeMap::new();
+        let world = self.atlas.world();
+        for (event, id, news) in told {
+            let Some(current) = after.get(&id).or_else(|| before.get(&id)) else {
+                tracing::warn!(case.id = %id, event.r#type = %event.r#type, "an event of an unknown case is passed over");
+                continue;
+            };
+            let decision = decide(&world, current.case.clone(), &news, tx.now, event.id)
+                .map_err(|error| Error::internal(format!("{}: {error}", event.r#type)))?;
+            let Some(decision) = decision else { continue };
+            let next = decided(Some(current), decision, &self.by);
+            tx.caused_by(event);
+            for emit in next.events {
+                tx.emit(emit);
+            }
+            after.insert(id, next.aggregate);
+        }
+        save(tx, &mut before, after).await
+    }
+}
+
+async fn save(
+    tx: &mut Tx<'_>,
+    before: &mut HashMap<CaseId, CaseRecord>,
+    after: BTreeMap<CaseId, CaseRecord>,
+) -> Result<()> {
+    if after.is_empty() {
+        return Ok(());
+    }
+    let changes = after.into_iter();
+    let changes =
+        changes.map(|(id, after)| Change { before: before.remove(&id), after, trace: None }).collect();
+    CaseStore.save(tx.conn, changes).await
+}
+
+/// What the event says, and of which case; `None` for types that do not concern cases.
+fn news(event: &Event) -> Result<Option<(CaseId, News)>> {
+    macro_rules! assignment {
+        ($($type:ident => $status:ident),+ $(,)?) => {
+            $(if event.is::<$type>() {
+                let told: $type = event.decode()?;
+                let news = News::Assignment {
+                    task: id("task_id", &told.task_id)?,
+                    id: Some(id("assignment_id", &told.assignment_id)?),
+                    status: AssignmentStatus::$status,
+                    worker: told.worker_ref,
+                };
+                return Ok(Some((id("case_id", &told.case_id)?, news)));
+            })+
+        };
+    }
+    assignment! {
+        AssignmentOffered => Offered,
+        AssignmentAccepted => Accepted,
+        AssignmentOnSite => OnSite,
+        AssignmentDone => Done,
+        // The worker will not do it; staffing offers it to another, or says that nobody can.
+        AssignmentDeclined => Cancelled,
+        AssignmentCancelled => Cancelled,
+    }
+    if event.is::<AssignmentUnfilled>() {
+        let told: AssignmentUnfilled = event.decode()?;
+        let (task, status, worker) =
+            (id("task_id", &told.task_id)?, AssignmentStatus::Unfilled, String::new());
+        return Ok(Some((
+            id("case_id", &told.case_id)?,
+            News::Assignment { task, id: None, status, worker },
+        )));
+    }
+    if event.is::<SocialAccepted>() {
+        let told: SocialAccepted = event.decode()?;
+        let (offer, org) = (id("offer_id", &told.offer_id)?, id("org_id", &told.org_id)?);
+        return Ok(Some((id("case_id", &told.case_id)?, News::Accepted { offer, org })));
+    }
+    if event.is::<SocialDeclined>() {
+        let told: SocialDeclined = event.decode()?;
+        let offer = id("offer_id", &told.offer_id)?;
+        return Ok(Some((id("case_id", &told.case_id)?, News::Declined { offer })));
+    }
+    if event.is::<SocialGaveUp>() {
+        let told: SocialGaveUp = event.decode()?;
+        let (offer, org) = (id("offer_id", &told.offer_id)?, id("org_id", &told.org_id)?);
+        let reason = if told.reason_code.is_empty() { "gave_up".to_owned() } else { told.reason_code };
+        return Ok(Some((id("case_id", &told.case_id)?, News::GaveUp { offer, org, reason })));
+    }
+    if event.is::<SocialCompleted>() {
+        let told: SocialCompleted = event.decode()?;
+        let (offer, org) = (id("offer_id", &told.offer_id)?, id("org_id", &told.org_id)?);
+        let evidence = told.evidence_refs;
+        return Ok(Some((id("case_id", &told.case_id)?, News::Completed { offer, org, evidence })));
+    }
+    Ok(None)
+}
+
+/// An id that the event must carry; without it the event is a defect and is parked.
+fn id<T: From<Uuid>>(field: &str, text: &str) -> Result<T> {
+    text.parse().map(|id: Uuid| T::from(id)).map_err(|_| Error::invalid(field, "is not an id"))
+}
+
+/// What the news makes of the case; `None`: nothing.
+fn decide(
+    world: &World,
+    case: Case,
+    news: &News,
+    now: Timestamp,
+    seed: Uuid,
+) -> domain::Result<Option<Decision>> {
+    let act = act(world, seed, Party::system(), now);
+    match news {
+        News::Assignment { task, id, status, worker } => {
+            if case.task(*task).is_err() {
+                return Ok(None);
+            }
+            let news = AssignmentChanged {
+                task_id: *task,
+                assignment_id: id.map(Into::into),
+                status: *status,
+                worker: (!worker.is_empty()).then(|| PersonRef(worker.clone())),
+                at: now,
+            };
+            case.assignment_changed(news, &act).map(Some)
+        }
+        News::Accepted { offer, org } => match case.clone().social_accepted(*offer, &act)? {
+            None if is_confirmed(&case, *offer) => Ok(None),
+            None => Ok(Some(withdrawn(case, *offer, *org, now))),
+            decided => Ok(decided),
+        },
+        // A partner that declined knows that the offer is over.
+        News::Declined { offer } => case.social_declined(*offer, &act),
+        News::GaveUp { offer, org, reason } => {
+            let leads = is_confirmed(&case, *offer);
+            let works = matches!(case.state, CaseState::InProgress | CaseState::Suspended);
+            if leads && works {
+                let reason = if is_code(reason) { reason } else { "gave_up" };
+                case.return_from_society(reason, &act).map(Some)
+            } else if leads {
+                Ok(None)
+            } else {
+                Ok(Some(withdrawn(case, *offer, *org, now)))
+            }
+        }
+        News::Completed { offer, org, evidence } => {
+            if !is_confirmed(&case, *offer) {
+                return Ok(Some(withdrawn(case, *offer, *org, now)));
+            }
+            complete(case, *offer, evidence, &act)
+        }
+    }
+}
+
+/// The partner's work is done; a suspension ends with it.
+fn complete(
+    case: Case,
+    offer: OfferId,
+    evidence: &[String],
+    act: &domain::Act<'_>,
+) -> domain::Result<Option<Decision>> {
+    let mut events = Vec::new();
+    let mut timeline = Vec::new();
+    let mut act = act.clone();
+    let case = match case.state {
+        CaseState::InProgress => case,
+        CaseState::Suspended => {
+            let resumed = case.resume(&act)?;
+            events = resumed.events;
+            timeline = resumed.timeline;
+            // The second verb draws other ids than the first.
+            let _: Uuid = act.ids.draw();
+            resumed.case
+        }
+        _ => return Ok(None),
+    };
+    let references = evidence.iter().filter(|reference| !reference.is_empty() && reference.len() <= 200);
+    let mut evidence: Vec<_> =
+        references.map(|reference| (EvidenceKind::ServiceRecord, reference.clone())).collect();
+    if evidence.is_empty() {
+        evidence.push((EvidenceKind::ServiceRecord, format!("offer:{offer}")));
+    }
+    let done = case.complete(CompleteCase { evidence, ..CompleteCase::default() }, &act)?;
+    events.extend(done.events);
+    timeline.extend(done.timeline);
+    Ok(Some(Decision { case: done.case, events, timeline }))
+}
+
+fn is_confirmed(case: &Case, offer: OfferId) -> bool {
+    case.offer
+        .as_ref()
+        .is_some_and(|known| known.id == offer && known.confirmed_at.is_some() && known.ended_at.is_none())
+}
+
+fn is_code(text: &str) -> bool {
+    let safe = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '.' | '-');
+    !text.is_empty() && text.len() <= 64 && text.chars().all(safe)
+}
+
+/// Tells a partner, once more, that its offer is over.
+fn withdrawn(mut case: Case, offer_id: OfferId, partner_org_id: OrgId, now: Timestamp) -> Decision {
+    case.version += 1;
+    case.updated_at = case.updated_at.max(now);
+    let reason_code = "case_moved_on".to_owned();
+    let told = Emitted {
+        case_id: case.id,
+        version: case.version,
+        facts: case.facts(),
+        event: DomainEvent::CaseOfferWithdrawn { offer_id, partner_org_id, reason_code },
+    };
+    Decision { case, events: vec![told], timeline: Vec::new() }
+}
+
+/// Analytics found more cases than a place's own history explains.
+async fn on_hotspot_detected(tx: &mut Tx<'_>, told: &HotspotDetected) -> Result<()> {
+    let hotspot = Hotspot {
+        unit_id: id("unit_id", &told.unit_id)?,
+        item_code: told.item_code.clone(),
+        start_date: told.start_date.clone(),
+        end_date: told.end_date.clone(),
+        count: told.count,
+    };
+    notes::note_hotspot(tx.conn, &hotspot, tx.now).await
+}

@@ -1,0 +1,452 @@
+//! The one place where what the domain tells becomes what the other services hear. The envelope's unit is the place,
+//! its line the item's, its subject the task for task events.
+
+use chassis::{
+    clock::to_proto,
+    event::Emit,
+    proto::{EventMessage, case_routing::v1 as pb},
+};
+use uuid::Uuid;
+
+use crate::{
+    codes::{
+        callback_outcome, case_state, channel, clock_kind, closed_code, delivery_mode, dispatch_mode, nature,
+        origin, resolution, task_part, urgency,
+    },
+    domain::{CaseFacts, DomainEvent as E, Emitted, TaskId, Timestamp},
+};
+
+/// The event to be sent.
+pub fn emit(told: &Emitted) -> Emit {
+    let case_id = told.case_id.to_string();
+    let facts = Some(facts(&told.facts));
+    let to = Addressed { told, subject: None };
+    message(to, case_id, facts)
+}
+
+/// The facts of a case as events carry them.
+pub fn facts(facts: &CaseFacts) -> pb::CaseFacts {
+    let count = |n: u32| i32::try_from(n).unwrap_or(i32::MAX);
+    pb::CaseFacts {
+        state: case_state(facts.state).into(),
+        item_code: facts.item_code.clone().unwrap_or_default(),
+        item_version: count(facts.item_version),
+        category: facts.category.clone().unwrap_or_default(),
+        nature: nature(facts.nature).into(),
+        line: facts.line.clone().unwrap_or_default(),
+        urgency: urgency(facts.urgency).into(),
+        channel: channel(facts.channel).into(),
+        origin: origin(facts.origin).into(),
+        vulnerable: facts.vulnerable,
+        place_unit_id: facts.place_unit_id.to_string(),
+        first_receiver_org_id: facts.first_receiver_org_id.to_string(),
+        lead_org_id: text(facts.lead_org_id),
+        lead_unit_id: text(facts.lead_unit_id),
+        delivery_mode: facts.delivery_mode.map_or(0, |mode| delivery_mode(mode).into()),
+        closed_code: facts.closed_code.map_or(0, |code| closed_code(code).into()),
+        registered_time: at(facts.registered_at),
+        accepted_time: facts.accepted_at.and_then(at),
+        resolve_due_time: facts.resolve_due_at.and_then(at),
+        completed_time: facts.completed_at.and_then(at),
+        rework_count: count(facts.rework_count),
+        reopen_count: count(facts.reopen_count),
+        lead_change_count: count(facts.lead_change_count),
+        extension_count: count(facts.extension_count),
+        anonymous: facts.anonymous,
+        due_before_pause_time: facts.due_before_pause_at.and_then(at),
+        merged_count: count(facts.merged_count),
+    }
+}
+
+fn at(instant: Timestamp) -> Option<prost_types::Timestamp> {
+    Some(to_proto(instant))
+}
+
+fn text<T: ToString>(id: Option<T>) -> String {
+    id.map(|id| id.to_string()).unwrap_or_default()
+}
+
+/// Puts a message into its envelope.
+struct Addressed<'a> {
+    told: &'a Emitted,
+    subject: Option<TaskId>,
+}
+
+impl Addressed<'_> {
+    fn task(self, task: TaskId) -> Self {
+        Self { subject: Some(task), ..self }
+    }
+
+    fn send<M: EventMessage>(self, message: &M) -> Emit {
+        let facts = &self.told.facts;
+        let emit = Emit::new(Uuid::from(self.told.case_id), self.told.version, message)
+            .unit(facts.place_unit_id.into())
+            .line(facts.line.as_deref());
+        match self.subject {
+            Some(task) => emit.subject(task),
+            None => emit,
+        }
+    }
+}
+
+/// One arm per event, so that a new one fails to compile until it is told.
+fn message(to: Addressed<'_>, case_id: String, facts: Option<pb::CaseFacts>) -> Emit {
+    match &to.told.event {
+        E::CaseRegistered { accept_due_at } => {
+            let (accept_due_time, anonymous) = (at(*accept_due_at), to.told.facts.anonymous);
+            to.send(&pb::CaseRegistered { case_id, facts, accept_due_time, anonymous })
+        }
+        E::CaseAccepted { in_time, by_silence } => {
+            let (in_time, by_silence) = (*in_time, *by_silence);
+            to.send(&pb::CaseAccepted { case_id, facts, in_time, by_silence })
+        }
+        E::CaseDeclined { reason_code, in_time } => {
+            let (reason_code, in_time) = (reason_code.clone(), *in_time);
+            to.send(&pb::CaseDeclined { case_id, facts, reason_code, in_time })
+        }
+        E::CaseSupplementRequested { material_codes, supplement_due_at, in_time } => {
+            let message = pb::CaseSupplementRequested {
+                case_id,
+                facts,
+                material_codes: material_codes.clone(),
+                supplement_due_time: at(*supplement_due_at),
+                in_time: *in_time,
+            };
+            to.send(&message)
+        }
+        E::CaseSupplemented {} => to.send(&pb::CaseSupplemented { case_id, facts }),
+        E::CaseMerged { into_case_id, in_time } => {
+            let (into_case_id, in_time) = (into_case_id.to_string(), *in_time);
+            to.send(&pb::CaseMerged { case_id, facts, into_case_id, in_time })
+        }
+        E::CaseUnmerged {} => to.send(&pb::CaseUnmerged { case_id, facts }),
+        E::CaseHandedOff { line_code, in_time } => {
+            let (line_code, in_time) = (line_code.clone(), *in_time);
+            to.send(&pb::CaseHandedOff { case_id, facts, line_code, in_time })
+        }
+        E::CaseAnswered { in_time } => {
+            let in_time = *in_time;
+            to.send(&pb::CaseAnswered { case_id, facts, in_time })
+        }
+        E::CaseTriaged {} => to.send(&pb::CaseTriaged { case_id, facts }),
+        E::CaseDispatched { task_id, lead_org_id, sender_org_id, mode, first, in_time } => {
+            let message = pb::CaseDispatched {
+                case_id,
+                facts,
+                task_id: task_id.to_string(),
+                lead_org_id: lead_org_id.to_string(),
+                sender_org_id: sender_org_id.to_string(),
+                mode: dispatch_mode(*mode).into(),
+                first: *first,
+                in_time: *in_time,
+            };
+            to.send(&message)
+        }
+        E::CaseRedispatched { task_id, lead_org_id, sender_org_id, mode, lead_changed } => {
+            let message = pb::CaseRedispatched {
+                case_id,
+                facts,
+                task_id: task_id.to_string(),
+                lead_org_id: lead_org_id.to_string(),
+                sender_org_id: sender_org_id.to_string(),
+                mode: dispatch_mode(*mode).into(),
+                lead_changed: *lead_changed,
+            };
+            to.send(&message)
+        }
+        E::CaseRecalled { reason_code } => {
+            let reason_code = reason_code.clone();
+            to.send(&pb::CaseRecalled { case_id, facts, reason_code })
+        }
+        E::CaseContacted { in_time } => {
+            let in_time = *in_time;
+            to.send(&pb::CaseContacted { case_id, facts, in_time })
+        }
+        E::CaseSuspended { cause_code, resume_at } => {
+            let (cause_code, resume_time) = (cause_code.clone(), resume_at.and_then(at));
+            to.send(&pb::CaseSuspended { case_id, facts, cause_code, resume_time })
+        }
+        E::CaseResumed {} => to.send(&pb::CaseResumed { case_id, facts }),
+        E::CaseExtended { reason_code, resolve_due_at } => {
+            let (reason_code, resolve_due_time) = (reason_code.clone(), at(*resolve_due_at));
+            to.send(&pb::CaseExtended { case_id, facts, reason_code, resolve_due_time })
+        }
+        E::CaseCompleted { task_id, offer_id, in_time, completed_at, elapsed_seconds, callback_due } => {
+            let message = pb::CaseCompleted {
+                case_id,
+                facts,
+                task_id: task_id.to_string(),
+                offer_id: text(*offer_id),
+                in_time: *in_time,
+                completed_time: at(*completed_at),
+                elapsed_seconds: *elapsed_seconds,
+                callback_due: *callback_due,
+            };
+            to.send(&message)
+        }
+        E::CaseReworkOrdered { task_id, offer_id, reason_code, rework_due_at } => {
+            let message = pb::CaseReworkOrdered {
+                case_id,
+                facts,
+                task_id: text(*task_id),
+                offer_id: text(*offer_id),
+                reason_code: reason_code.clone(),
+                rework_due_time: rework_due_at.and_then(at),
+            };
+            to.send(&message)
+        }
+        E::CaseClosed { closed_at, rated, offer_id } => {
+            let (closed_time, rated, offer_id) = (at(*closed_at), *rated, text(*offer_id));
+            to.send(&pb::CaseClosed { case_id, facts, closed_time, rated, offer_id })
+        }
+        E::CaseReopened { reason_code } => {
+            let reason_code = reason_code.clone();
+            to.send(&pb::CaseReopened { case_id, facts, reason_code })
+        }
+        E::CaseWithdrawn { reason_code, offer_id } => {
+            let (reason_code, offer_id) = (reason_code.clone(), text(*offer_id));
+            to.send(&pb::CaseWithdrawn { case_id, facts, reason_code, offer_id })
+        }
+        E::CaseArchived {} => to.send(&pb::CaseArchived { case_id, facts }),
+        E::VerificationStarted { verifier_org_id, verify_due_at } => {
+            let (verifier_org_id, verify_due_time) = (verifier_org_id.to_string(), at(*verify_due_at));
+            to.send(&pb::VerificationStarted { case_id, facts, verifier_org_id, verify_due_time })
+        }
+        E::CaseVerified {
+            verifier_org_id,
+            resolution: found,
+            callback,
+            callback_grade,
+            contact_confirmed,
+            callback_resolution,
+            verified_at,
+            rating_due_at,
+        } => {
+            let message = pb::CaseVerified {
+                case_id,
+                facts,
+                verifier_org_id: verifier_org_id.to_string(),
+                resolution: resolution(*found).into(),
+                callback: callback_outcome(*callback).into(),
+                callback_grade: callback_grade.map_or(0, i32::from),
+                contact_confirmed: *contact_confirmed,
+                callback_resolution: callback_resolution.map_or(0, |said| resolution(said).into()),
+                verified_time: at(*verified_at),
+                rating_due_time: at(*rating_due_at),
+            };
+            to.send(&message)
+        }
+        E::ClockWarned { clock, task_id, percent, due_at } => {
+            let message = pb::ClockWarned {
+                case_id,
+                facts,
+                clock: clock_kind(*clock).into(),
+                task_id: text(*task_id),
+                percent: i32::from(*percent),
+                due_time: at(*due_at),
+            };
+            to.send(&message)
+        }
+        E::ClockBreached { clock, task_id, due_at } => {
+            let (clock, task_id, due_time) = (clock_kind(*clock).into(), text(*task_id), at(*due_at));
+            to.send(&pb::ClockBreached { case_id, facts, clock, task_id, due_time })
+        }
+        E::RatingReceived { grade, org_id, anonymous } => {
+            let (grade, org_id, anonymous) = (i32::from(*grade), text(*org_id), *anonymous);
+            to.send(&pb::RatingReceived { case_id, facts, grade, org_id, anonymous })
+        }
+        E::RatingJudged { grade, valid } => {
+            let (grade, valid) = (i32::from(*grade), *valid);
+            to.send(&pb::RatingJudged { case_id, facts, grade, valid })
+        }
+        E::CaseOffered { offer_id, partner_org_id, mode, offer_due_at, skill_codes, in_time } => {
+            let message = pb::CaseOffered {
+                case_id,
+                facts,
+                offer_id: offer_id.to_string(),
+                partner_org_id: partner_org_id.to_string(),
+                mode: dispatch_mode(*mode).into(),
+                offer_due_time: at(*offer_due_at),
+                skill_codes: skill_codes.clone(),
+                in_time: *in_time,
+            };
+            to.send(&message)
+        }
+        E::CaseOfferConfirmed { offer_id, task_id, partner_org_id, mode } => {
+            let message = pb::CaseOfferConfirmed {
+                case_id,
+                facts,
+                offer_id: offer_id.to_string(),
+                task_id: task_id.to_string(),
+                partner_org_id: partner_org_id.to_string(),
+                mode: dispatch_mode(*mode).into(),
+            };
+            to.send(&message)
+        }
+        E::CaseOfferWithdrawn { offer_id, partner_org_id, reason_code } => {
+            let message = pb::CaseOfferWithdrawn {
+                case_id,
+                facts,
+                offer_id: offer_id.to_string(),
+                partner_org_id: partner_org_id.to_string(),
+                reason_code: reason_code.clone(),
+            };
+            to.send(&message)
+        }
+        E::CaseReturnedFromSociety { offer_id, partner_org_id, reason_code } => {
+            let message = pb::CaseReturnedFromSociety {
+                case_id,
+                facts,
+                offer_id: offer_id.to_string(),
+                partner_org_id: partner_org_id.to_string(),
+                reason_code: reason_code.clone(),
+            };
+            to.send(&message)
+        }
+        E::SupervisionIssued { supervision_id, task_id, level, reason_code, due_at } => {
+            let message = pb::SupervisionIssued {
+                case_id,
+                facts,
+                supervision_id: supervision_id.to_string(),
+                task_id: text(*task_id),
+                level: i32::from(*level),
+                reason_code: reason_code.clone(),
+                due_time: at(*due_at),
+            };
+            to.send(&message)
+        }
+        E::SupervisionAnswered { supervision_id, in_time } => {
+            let (supervision_id, in_time) = (supervision_id.to_string(), *in_time);
+            to.send(&pb::SupervisionAnswered { case_id, facts, supervision_id, in_time })
+        }
+        E::SupervisionEscalated { supervision_id, level } => {
+            let (supervision_id, level) = (supervision_id.to_string(), i32::from(*level));
+            to.send(&pb::SupervisionEscalated { case_id, facts, supervision_id, level })
+        }
+        E::SupervisionCleared { supervision_id } => {
+            let supervision_id = supervision_id.to_string();
+            to.send(&pb::SupervisionCleared { case_id, facts, supervision_id })
+        }
+        E::TaskIssued { task_id, part, mode, org_id, unit_id, sign_due_at, due_at } => {
+            let message = pb::TaskIssued {
+                case_id,
+                task_id: task_id.to_string(),
+                facts,
+                part: task_part(*part).into(),
+                mode: dispatch_mode(*mode).into(),
+                org_id: org_id.to_string(),
+                unit_id: unit_id.to_string(),
+                sign_due_time: sign_due_at.and_then(at),
+                due_time: due_at.and_then(at),
+            };
+            let task = *task_id;
+            to.task(task).send(&message)
+        }
+        E::TaskSigned {
+            task_id,
+            part,
+            mode,
+            org_id,
+            unit_id,
+            skill_codes,
+            due_at,
+            in_time,
+            urgency: how,
+        } => {
+            let message = pb::TaskSigned {
+                case_id,
+                task_id: task_id.to_string(),
+                facts,
+                part: task_part(*part).into(),
+                mode: dispatch_mode(*mode).into(),
+                org_id: org_id.to_string(),
+                unit_id: unit_id.to_string(),
+                skill_codes: skill_codes.clone(),
+                due_time: due_at.and_then(at),
+                in_time: *in_time,
+                urgency: urgency(*how).into(),
+            };
+            let task = *task_id;
+            to.task(task).send(&message)
+        }
+        E::TaskObjected { task_id, org_id, ground_code, suggested_org_id } => {
+            let message = pb::TaskObjected {
+                case_id,
+                task_id: task_id.to_string(),
+                facts,
+                org_id: org_id.to_string(),
+                ground_code: ground_code.clone(),
+                suggested_org_id: text(*suggested_org_id),
+            };
+            let task = *task_id;
+            to.task(task).send(&message)
+        }
+        E::TaskObjectionRejected { task_id: task, org_id, reason_code } => {
+            let (task, org_id, reason_code) = (*task, org_id.to_string(), reason_code.clone());
+            let task_id = task.to_string();
+            to.task(task).send(&pb::TaskObjectionRejected { case_id, task_id, facts, org_id, reason_code })
+        }
+        E::TaskCancelled { task_id: task, org_id, reason_code } => {
+            let (task, org_id, reason_code) = (*task, org_id.to_string(), reason_code.clone());
+            let task_id = task.to_string();
+            to.task(task).send(&pb::TaskCancelled { case_id, task_id, facts, org_id, reason_code })
+        }
+        E::TaskDeclined { task_id: task, org_id, reason_code } => {
+            let (task, org_id, reason_code) = (*task, org_id.to_string(), reason_code.clone());
+            let task_id = task.to_string();
+            to.task(task).send(&pb::TaskDeclined { case_id, task_id, facts, org_id, reason_code })
+        }
+        E::TaskSubmitted { task_id: task, part, org_id, in_time } => {
+            let (task, org_id, in_time) = (*task, org_id.to_string(), *in_time);
+            let (task_id, part) = (task.to_string(), task_part(*part).into());
+            to.task(task).send(&pb::TaskSubmitted { case_id, task_id, facts, part, org_id, in_time })
+        }
+        E::TaskReturned { task_id: task, org_id, reason_code, due_at } => {
+            let (task, org_id, reason_code) = (*task, org_id.to_string(), reason_code.clone());
+            let (task_id, due_time) = (task.to_string(), due_at.and_then(at));
+            to.task(task).send(&pb::TaskReturned { case_id, task_id, facts, org_id, reason_code, due_time })
+        }
+        E::TaskApproved { task_id: task, org_id } => {
+            let (task, org_id) = (*task, org_id.to_string());
+            let task_id = task.to_string();
+            to.task(task).send(&pb::TaskApproved { case_id, task_id, facts, org_id })
+        }
+        E::ArbitrationOpened { task_id, arbitration_id, arbiter_org_id, party_org_ids, ground_code } => {
+            let message = pb::ArbitrationOpened {
+                case_id,
+                task_id: task_id.to_string(),
+                facts,
+                arbitration_id: arbitration_id.to_string(),
+                arbiter_org_id: arbiter_org_id.to_string(),
+                party_org_ids: party_org_ids.iter().map(ToString::to_string).collect(),
+                ground_code: ground_code.clone(),
+            };
+            let task = *task_id;
+            to.task(task).send(&message)
+        }
+        E::ArbitrationAgreed { task_id: task, arbitration_id, lead_org_id } => {
+            let (task, lead_org_id) = (*task, lead_org_id.to_string());
+            let (task_id, arbitration_id) = (task.to_string(), arbitration_id.to_string());
+            let message = pb::ArbitrationAgreed { case_id, task_id, facts, arbitration_id, lead_org_id };
+            to.task(task).send(&message)
+        }
+        E::ArbitrationRuled { task_id, arbitration_id, lead_org_id, objection_upheld, precedent } => {
+            let message = pb::ArbitrationRuled {
+                case_id,
+                task_id: task_id.to_string(),
+                facts,
+                arbitration_id: arbitration_id.to_string(),
+                lead_org_id: lead_org_id.to_string(),
+                objection_upheld: *objection_upheld,
+                precedent: *precedent,
+            };
+            let task = *task_id;
+            to.task(task).send(&message)
+        }
+        E::ArbitrationFinal { task_id: task, arbitration_id } => {
+            let (task, arbitration_id) = (*task, arbitration_id.to_string());
+            let task_id = task.to_string();
+            to.task(task).send(&pb::ArbitrationFinal { case_id, task_id, facts, arbitration_id })
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! Who may know of a case at all: its requester, those whose grants cover its place and line, and the organisations
+//! that take part in it. To everybody else it does not exist.
+
+use chassis::auth::{Caller, CallerKind, Role, Scope};
+use uuid::Uuid;
+
+use crate::domain::{Case, OrgId};
+
+/// Whether the caller may know of the case.
+pub fn reaches(case: &Case, caller: &Caller) -> bool {
+    if caller.kind != CallerKind::Person {
+        return true;
+    }
+    is_requester(case, caller) || by_place(case, caller) || by_part(case, caller)
+}
+
+/// Whether it is the caller's own request.
+pub fn is_requester(case: &Case, caller: &Caller) -> bool {
+    case.requester.as_ref().is_some_and(|requester| requester.0 == requester_ref(caller.person_id))
+}
+
+/// How the case names its requester: by the person's id, which never leaves this service.
+pub fn requester_ref(person: Uuid) -> String {
+    person.to_string()
+}
+
+fn by_place(case: &Case, caller: &Caller) -> bool {
+    let line = case.item.as_ref().and_then(|item| item.line.as_deref());
+    place_scopes(caller).any(|scope| {
+        case.place.path.iter().any(|unit| unit.0 == scope.unit_id) && on_line(scope.line.as_deref(), line)
+    })
+}
+
+fn by_part(case: &Case, caller: &Caller) -> bool {
+    part_orgs(caller).into_iter().any(|org| case.is_party(OrgId(org)))
+}
+
+fn on_line(granted: Option<&str>, line: Option<&str>) -> bool {
+    granted.is_none_or(|granted| Some(granted) == line)
+}
+
+/// The scopes that reach by place. A partner's manager reaches what the organisation takes part in, not its
+/// neighbourhood.
+pub fn place_scopes(caller: &Caller) -> impl Iterator<Item = &Scope> {
+    let by_place = |role| !matches!(role, Role::Resident | Role::Volunteer | Role::OrgManager);
+    caller.scopes.iter().filter(move |scope| by_place(scope.role))
+}
+
+/// The organisations whose cases the caller reaches: those for which a role other than a resident's is held.
+pub fn part_orgs(caller: &Caller) -> Vec<Uuid> {
+    let official = |scope: &&Scope| !matches!(scope.role, Role::Resident | Role::Volunteer);
+    let mut orgs: Vec<Uuid> =
+        caller.scopes.iter().filter(official).filter_map(|scope| scope.org_id.or(caller.org_id)).collect();
+    orgs.sort_unstable();
+    orgs.dedup();
+    orgs
+}
+
+/// Whether the caller's grants cover a place and a line, as for entering a case there.
+pub fn covers(caller: &Caller, path: &[Uuid], line: Option<&str>) -> bool {
+    place_scopes(caller).any(|scope| path.contains(&scope.unit_id) && on_line(scope.line.as_deref(), line))
+}

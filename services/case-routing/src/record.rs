@@ -1,0 +1,132 @@
+//! The aggregate as the executor carries it: the case, and the rows its commands leave behind but no later command
+//! reads (timeline, decisions, offers, the original text), until they are saved.
+
+use std::collections::BTreeMap;
+
+use chassis::event::Emit;
+use uuid::Uuid;
+
+use crate::{
+    domain::{Case, Decision, DomainEvent, OfferId, OrgId, RoutingDecision, TimelineEntry},
+    events,
+};
+
+/// A case under change.
+#[derive(Debug, Clone)]
+pub struct CaseRecord {
+    /// The case. Of its routing decisions it holds the latest, without the candidates.
+    pub case: Case,
+    /// Version of the last event that told of the case; changes that nobody is told of lie above it.
+    pub told_version: i64,
+    /// Rows to be written.
+    pub pending: Pending,
+}
+
+/// Rows that are written once and not read by commands.
+#[derive(Debug, Clone, Default)]
+pub struct Pending {
+    /// One entry per command: its steps.
+    pub timeline: Vec<Vec<TimelineEntry>>,
+    /// Decisions, oldest first.
+    pub decisions: Vec<RoutingDecision>,
+    /// Offers whose state changed.
+    pub offers: BTreeMap<OfferId, (Option<OrgId>, OfferState)>,
+    /// The original text, sealed.
+    pub sealed_text: Option<Vec<u8>>,
+    /// Who made the case under which id of their own.
+    pub client_ref: Option<(Uuid, String)>,
+}
+
+/// What an offer's partner knows of it; equal to what volunteer-matching holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OfferState {
+    /// Asked, not confirmed.
+    Open,
+    /// The partner leads.
+    Confirmed,
+    /// The partner's work is done.
+    Completed,
+    /// Ended without a result.
+    Withdrawn,
+}
+
+impl OfferState {
+    /// The code in SQL.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Confirmed => "confirmed",
+            Self::Completed => "completed",
+            Self::Withdrawn => "withdrawn",
+        }
+    }
+}
+
+impl CaseRecord {
+    /// A case as it was loaded.
+    pub fn loaded(case: Case, told_version: i64) -> Self {
+        Self { case, told_version, pending: Pending::default() }
+    }
+
+    /// What a decision makes of a record, and what it tells.
+    pub fn after(current: Option<&Self>, decision: Decision) -> (Self, Vec<Emit>) {
+        let Decision { mut case, events, timeline } = decision;
+        let (told_before, known, mut pending) = current.map_or((0, 0, Pending::default()), |record| {
+            (record.told_version, record.case.routing.len(), record.pending.clone())
+        });
+        if !timeline.is_empty() {
+            pending.timeline.push(timeline);
+        }
+        pending.decisions.extend(case.routing.drain(..).skip(known).collect::<Vec<_>>());
+        // The latest decision stays with the case, so that the domain knows there was one.
+        let latest = pending
+            .decisions
+            .last()
+            .map(light)
+            .or_else(|| current.and_then(|record| record.case.routing.last().cloned()));
+        case.routing.extend(latest);
+        for told in &events {
+            note_offer(&mut pending.offers, &told.event);
+        }
+        let told_version = events.last().map_or(told_before, |event| event.version);
+        let emits = events.iter().map(events::emit).collect();
+        (Self { case, told_version, pending }, emits)
+    }
+
+    /// The latest decision, with its candidates if it was made just now.
+    pub fn latest_decision(&self) -> Option<&RoutingDecision> {
+        self.pending.decisions.last().or_else(|| self.case.routing.last())
+    }
+}
+
+fn light(decision: &RoutingDecision) -> RoutingDecision {
+    RoutingDecision { candidates: Vec::new(), ..decision.clone() }
+}
+
+/// Follows the offer's events as its partner does.
+fn note_offer(offers: &mut BTreeMap<OfferId, (Option<OrgId>, OfferState)>, event: &DomainEvent) {
+    let (offer, partner, state) = match event {
+        DomainEvent::CaseOffered { offer_id, partner_org_id, .. } => {
+            (*offer_id, Some(*partner_org_id), OfferState::Open)
+        }
+        DomainEvent::CaseOfferConfirmed { offer_id, partner_org_id, .. } => {
+            (*offer_id, Some(*partner_org_id), OfferState::Confirmed)
+        }
+        DomainEvent::CaseOfferWithdrawn { offer_id, partner_org_id, .. }
+        | DomainEvent::CaseReturnedFromSociety { offer_id, partner_org_id, .. } => {
+            (*offer_id, Some(*partner_org_id), OfferState::Withdrawn)
+        }
+        DomainEvent::CaseCompleted { offer_id: Some(offer_id), .. } => {
+            (*offer_id, None, OfferState::Completed)
+        }
+        DomainEvent::CaseReworkOrdered { offer_id: Some(offer_id), .. } => {
+            (*offer_id, None, OfferState::Confirmed)
+        }
+        DomainEvent::CaseWithdrawn { offer_id: Some(offer_id), .. } => {
+            (*offer_id, None, OfferState::Withdrawn)
+        }
+        _ => return,
+    };
+    let known = offers.get(&offer).and_then(|(partner, _)| *partner);
+    offers.insert(offer, (partner.or(known), state));
+}

@@ -1,0 +1,202 @@
+//! `CaseService`: intake, reading and the requester's side.
+
+use chassis::{
+    Error, RpcResult,
+    auth::Caller,
+    clock::new_id,
+    command::Meta,
+    page,
+    proto::case_routing::v1::{self as pb, case_service_server::CaseService},
+    topology::{Topology, UnitKind},
+};
+use tonic::{Request, Response};
+use uuid::Uuid;
+
+use super::{
+    convert,
+    desk::{Desk, aim},
+    parse,
+    register::{Entry, TEXT},
+};
+use crate::{
+    codes,
+    domain::CaseId,
+    store::{
+        list::{self, CaseFilter, ReachFilter},
+        read::{self, Access},
+    },
+};
+
+/// The RPCs.
+#[derive(Clone)]
+pub struct Cases(pub Desk);
+
+#[tonic::async_trait]
+impl CaseService for Cases {
+    async fn register_case(
+        &self,
+        request: Request<pb::RegisterCaseRequest>,
+    ) -> RpcResult<pb::RegisterCaseResponse> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let meta = Meta::new("RegisterCase", &request.request_id, &request)?;
+        let entry = Entry::try_from(&request)?;
+        let wrap = |case| pb::RegisterCaseResponse { case };
+        Ok(Response::new(self.0.create(&caller, meta, entry, false, wrap).await?))
+    }
+
+    async fn intake_case(
+        &self,
+        request: Request<pb::IntakeCaseRequest>,
+    ) -> RpcResult<pb::IntakeCaseResponse> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let meta = Meta::new("IntakeCase", &request.request_id, &request)?;
+        let entry = Entry::try_from(&request)?;
+        let wrap = |case| pb::IntakeCaseResponse { case };
+        Ok(Response::new(self.0.create(&caller, meta, entry, true, wrap).await?))
+    }
+
+    async fn get_case(&self, request: Request<pb::GetCaseRequest>) -> RpcResult<pb::GetCaseResponse> {
+        let caller = Caller::of(&request)?;
+        let id: CaseId = parse::id("case_id", &request.get_ref().case_id)?;
+        let record = self.0.find(&caller, id).await?;
+        let case = Some(convert::case(&record, &self.0.atlas.world(), self.0.clock.now()));
+        Ok(Response::new(pb::GetCaseResponse { case }))
+    }
+
+    async fn list_cases(&self, request: Request<pb::ListCasesRequest>) -> RpcResult<pb::ListCasesResponse> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let size = page::size(request.page_size, 50, 200)?;
+        let now = self.0.clock.now();
+        let states =
+            request.states.iter().map(|number| parse::word("states", *number, codes::case_state_from, None));
+        let world = self.0.atlas.world();
+        let unit: Option<Uuid> = parse::optional_id("unit_id", &request.unit_id)?;
+        let reach = ReachFilter::of(&caller);
+        let filter = CaseFilter {
+            states: states.collect::<Result<_, Error>>()?,
+            unit,
+            street: street(&world.topology, unit, &reach),
+            item_code: (!request.item_code.is_empty()).then_some(request.item_code),
+            overdue_at: request.overdue.then_some(now),
+            org: parse::optional_id("org_id", &request.org_id)?,
+            registered_after: parse::optional_time("registered_after", request.registered_after.as_ref())?,
+            registered_before: parse::optional_time("registered_before", request.registered_before.as_ref())?,
+            mine: request.mine.then_some(caller.person_id),
+            before: page::decode(&request.page_token)?,
+            limit: size + 1,
+            reach,
+        };
+        let mut conn = self.0.db.conn().await.map_err(Error::from)?;
+        let mut rows = list::cases(&mut conn, &filter).await?;
+        let next_page_token = page::cut(&mut rows, size, |record| record.case.id.0);
+        let cases = rows.iter().map(|record| convert::case(record, &world, now)).collect();
+        Ok(Response::new(pb::ListCasesResponse { cases, next_page_token }))
+    }
+
+    async fn get_timeline(
+        &self,
+        request: Request<pb::GetTimelineRequest>,
+    ) -> RpcResult<pb::GetTimelineResponse> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let id: CaseId = parse::id("case_id", &request.case_id)?;
+        let size = page::size(request.page_size, 50, 200)?;
+        let after: Option<i64> = page::decode(&request.page_token)?;
+        self.0.find(&caller, id).await?;
+        let mut conn = self.0.db.conn().await.map_err(Error::from)?;
+        let mut steps = read::timeline(&mut conn, id, after.unwrap_or(0), size + 1).await?;
+        let next_page_token = page::cut(&mut steps, size, |entry| entry.case_version);
+        let entries = steps.iter().map(convert::step).collect();
+        Ok(Response::new(pb::GetTimelineResponse { entries, next_page_token }))
+    }
+
+    async fn reveal_text(
+        &self,
+        request: Request<pb::RevealTextRequest>,
+    ) -> RpcResult<pb::RevealTextResponse> {
+        let caller = Caller::of(&request)?;
+        let id: CaseId = parse::id("case_id", &request.get_ref().case_id)?;
+        self.0.find(&caller, id).await?;
+        let mut conn = self.0.db.conn().await.map_err(Error::from)?;
+        // Recorded first: who could read it is known, whatever happens afterwards.
+        let access = Access {
+            access_id: new_id(),
+            case_id: id,
+            person_id: caller.person_id,
+            actor_ref: &caller.actor_ref,
+            org_id: caller.org_id,
+            purpose: &caller.purpose,
+            at: self.0.clock.now(),
+        };
+        read::log_access(&mut conn, &access).await?;
+        let sealed = read::sealed_text(&mut conn, id).await?;
+        let sealed = sealed.ok_or_else(|| Error::not_found("case", id.to_string()))?;
+        let text = self.0.crypto.open(TEXT, &sealed, id.0.as_bytes())?;
+        let text = String::from_utf8(text).map_err(Error::internal)?;
+        Ok(Response::new(pb::RevealTextResponse { text }))
+    }
+
+    async fn supplement_case(
+        &self,
+        request: Request<pb::SupplementCaseRequest>,
+    ) -> RpcResult<pb::SupplementCaseResponse> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let aim = aim!("SupplementCase", request);
+        for code in parse::bounded("material_codes", &request.material_codes)? {
+            parse::code("material_codes", code)?;
+        }
+        let wrap = |case| pb::SupplementCaseResponse { case };
+        self.0.run(&caller, aim, |case, act, _| case.supplement(&act), wrap).await
+    }
+
+    async fn withdraw_case(
+        &self,
+        request: Request<pb::WithdrawCaseRequest>,
+    ) -> RpcResult<pb::WithdrawCaseResponse> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let aim = aim!("WithdrawCase", request);
+        let reason = parse::code("reason_code", &request.reason_code)?;
+        let wrap = |case| pb::WithdrawCaseResponse { case };
+        self.0.run(&caller, aim, move |case, act, _| case.withdraw(&reason, &act), wrap).await
+    }
+
+    async fn rate_case(&self, request: Request<pb::RateCaseRequest>) -> RpcResult<pb::RateCaseResponse> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let aim = aim!("RateCase", request);
+        let grade = parse::grade("grade", request.grade)?;
+        let wrap = |case| pb::RateCaseResponse { case };
+        self.0.run(&caller, aim, move |case, act, _| case.rate(grade, &act), wrap).await
+    }
+
+    async fn reopen_case(
+        &self,
+        request: Request<pb::ReopenCaseRequest>,
+    ) -> RpcResult<pb::ReopenCaseResponse> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let aim = aim!("ReopenCase", request);
+        let reason = parse::code("reason_code", &request.reason_code)?;
+        let wrap = |case| pb::ReopenCaseResponse { case };
+        self.0.run(&caller, aim, move |case, act, _| case.reopen(&reason, &act), wrap).await
+    }
+}
+
+/// The street in which everything asked for lies, if it is one.
+fn street(topology: &Topology, unit: Option<Uuid>, reach: &ReachFilter) -> Option<Uuid> {
+    let street_of = |unit| topology.ancestor(unit, UnitKind::Street).map(|street| street.id);
+    if let Some(unit) = unit {
+        return street_of(unit);
+    }
+    // Organisations and own requests may lie anywhere.
+    if reach.all || !reach.orgs.is_empty() || reach.requester.is_some() {
+        return None;
+    }
+    let first = street_of(*reach.units.first()?)?;
+    reach.units.iter().all(|unit| street_of(*unit) == Some(first)).then_some(first)
+}

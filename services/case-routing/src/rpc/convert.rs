@@ -1,0 +1,275 @@
+//! Cases and what belongs to them as callers see them. Ids as text; what is not set is empty.
+
+use calendar::{Limit, TimeUnit};
+use chassis::{Timestamp, clock::to_proto, proto::case_routing::v1 as pb};
+
+use crate::{
+    atlas::World,
+    codes::{
+        assignment_status, callback_outcome, case_state, channel, clock_kind, closed_code, delivery_mode,
+        dispatch_mode, nature, origin, resolution, task_part, task_state, urgency,
+    },
+    domain::{
+        Candidate, Case, Clock, Language, Objection, ObjectionState, Offer, Rating, Reason, RoutingDecision,
+        Task, TimelineEntry, Verification,
+    },
+    record::CaseRecord,
+    seed,
+};
+
+fn text<T: ToString>(id: Option<T>) -> String {
+    id.map(|id| id.to_string()).unwrap_or_default()
+}
+
+fn at(instant: Timestamp) -> Option<prost_types::Timestamp> {
+    Some(to_proto(instant))
+}
+
+fn count(n: u32) -> i32 {
+    i32::try_from(n).unwrap_or(i32::MAX)
+}
+
+/// A case at an instant.
+pub fn case(record: &CaseRecord, world: &World, now: Timestamp) -> pb::Case {
+    let case = &record.case;
+    let item_code = case.item.as_ref().map(|item| item.code.clone()).unwrap_or_default();
+    let (name_zh, name_en) = world.item_names(&item_code);
+    pb::Case {
+        case_id: case.id.to_string(),
+        case_no: case.case_no.clone(),
+        etag: case.version.to_string(),
+        state: case_state(case.state).into(),
+        item_name_zh: name_zh.to_owned(),
+        item_name_en: name_en.to_owned(),
+        item_code,
+        category: case.item.as_ref().map(|item| item.category.clone()).unwrap_or_default(),
+        nature: nature(case.nature).into(),
+        line: case.item.as_ref().and_then(|item| item.line.clone()).unwrap_or_default(),
+        urgency: urgency(case.urgency).into(),
+        channel: channel(case.channel).into(),
+        origin: origin(case.origin).into(),
+        anonymous: case.anonymous,
+        vulnerable: case.vulnerable,
+        place_unit_id: case.place.unit.to_string(),
+        text_redacted: case.text_redacted.clone(),
+        first_receiver_org_id: case.first_receiver.to_string(),
+        lead_org_id: text(case.lead_org),
+        lead_unit_id: text(case.lead_unit),
+        delivery_mode: case.delivery_mode.map_or(0, |mode| delivery_mode(mode).into()),
+        closed_code: case.closed_code.map_or(0, |code| closed_code(code).into()),
+        tasks: case.tasks.iter().map(task).collect(),
+        clocks: case.clocks.iter().map(clock).collect(),
+        offer: shown_offer(case).map(offer),
+        routing: record.latest_decision().map(decision),
+        verification: case.verification.as_ref().map(verification),
+        rating: case.rating.as_ref().map(rating),
+        merged_into_case_id: text(case.merged_into),
+        rework_count: count(case.rework_count),
+        reopen_count: count(case.reopen_count),
+        registered_time: at(case.registered_at),
+        update_time: at(case.updated_at),
+        closed_time: case.closed_at.and_then(at),
+        resolve_due_time: case.resolve_clock().and_then(|clock| at(clock.due_at)),
+        overdue: case.is_overdue(now),
+        objection: case.objection.as_ref().map(objection),
+        street_unit_id: text(case.place.street),
+    }
+}
+
+/// The offer that is open or was confirmed.
+fn shown_offer(case: &Case) -> Option<&Offer> {
+    case.offer
+        .as_ref()
+        .filter(|offer| offer.is_open() || (offer.confirmed_at.is_some() && offer.ended_at.is_none()))
+}
+
+/// A task.
+pub fn task(task: &Task) -> pb::Task {
+    let shown = task.assignment.as_ref();
+    pb::Task {
+        task_id: task.id.to_string(),
+        task_no: task.no.clone(),
+        org_id: task.org.to_string(),
+        unit_id: task.unit.to_string(),
+        sender_org_id: task.sender.to_string(),
+        part: task_part(task.part).into(),
+        mode: dispatch_mode(task.mode).into(),
+        state: task_state(task.state).into(),
+        due_time: task.due_at.and_then(at),
+        assignment: shown.map_or(0, |shown| assignment_status(shown.status).into()),
+        assignment_id: text(shown.and_then(|shown| shown.assignment_id)),
+        worker_ref: text(shown.and_then(|shown| shown.worker.as_ref())),
+        mandatory: task.mandatory,
+        issued_time: at(task.issued_at),
+        signed_time: task.signed_at.and_then(at),
+        submitted_time: task.submitted_at.and_then(at),
+    }
+}
+
+fn clock(clock: &Clock) -> pb::Clock {
+    pb::Clock {
+        kind: clock_kind(clock.kind).into(),
+        limit: Some(limit(clock.limit)),
+        start_time: at(clock.started_at),
+        due_time: at(clock.due_at),
+        stop_time: clock.stopped_at.and_then(at),
+        breach_time: clock.breached_at.and_then(at),
+        paused: clock.paused_at.is_some(),
+        provisional: clock.provisional,
+        calendar_version: clock.calendar_version.to_string(),
+        task_id: text(clock.task_id),
+    }
+}
+
+/// A limit.
+pub fn limit(limit: Limit) -> pb::Limit {
+    let unit = match limit.unit {
+        TimeUnit::CalHour => pb::LimitUnit::CalHour,
+        TimeUnit::WorkHour => pb::LimitUnit::WorkHour,
+        TimeUnit::WorkDay => pb::LimitUnit::WorkDay,
+        TimeUnit::CalDay => pb::LimitUnit::CalDay,
+        TimeUnit::Month => pb::LimitUnit::Month,
+    };
+    pb::Limit { amount: i32::from(limit.n), unit: unit.into() }
+}
+
+fn offer(offer: &Offer) -> pb::Offer {
+    pb::Offer {
+        offer_id: offer.id.to_string(),
+        partner_org_id: offer.partner.to_string(),
+        due_time: at(offer.due_at),
+        confirmed: offer.confirmed_at.is_some(),
+    }
+}
+
+/// A routing decision, with its reasons rendered.
+pub fn decision(decision: &RoutingDecision) -> pb::RoutingDecision {
+    pb::RoutingDecision {
+        decision_id: decision.id.to_string(),
+        kind: decision.kind.to_string(),
+        lead_org_id: text(decision.lead),
+        sender_org_id: text(decision.sender),
+        mode: decision.mode.map_or(0, |mode| dispatch_mode(mode).into()),
+        rule_ids: decision.rule_ids.clone(),
+        candidates: decision.candidates.iter().map(candidate).collect(),
+        reasons: decision.reasons.iter().map(reason).collect(),
+        decided_by: if decision.by_human { "human" } else { "system" }.to_owned(),
+        decided_time: at(decision.at),
+        list_version: decision.list_version.clone(),
+        assist_org_ids: decision.assists.iter().map(ToString::to_string).collect(),
+    }
+}
+
+fn candidate(candidate: &Candidate) -> pb::RoutingCandidate {
+    pb::RoutingCandidate {
+        org_id: candidate.org.to_string(),
+        unit_id: text(candidate.unit),
+        rule_id: candidate.rule_id.clone().unwrap_or_default(),
+        chosen: candidate.rejected_because.is_none(),
+        rejected: candidate.rejected_because.as_ref().map(reason),
+    }
+}
+
+/// A reason in both languages.
+pub fn reason(reason: &Reason) -> pb::Reason {
+    pb::Reason {
+        code: reason.code.clone(),
+        arguments: reason.args.clone(),
+        text_zh: reason.render(Language::Chinese),
+        text_en: reason.render(Language::English),
+    }
+}
+
+fn verification(verification: &Verification) -> pb::Verification {
+    let callback = verification.callback.as_ref();
+    pb::Verification {
+        verifier_org_id: verification.verifier.to_string(),
+        resolution: verification.resolution.map_or(0, |found| resolution(found).into()),
+        callback: callback.map_or(0, |callback| callback_outcome(callback.outcome).into()),
+        callback_grade: callback.and_then(|callback| callback.grade).map_or(0, i32::from),
+        callback_attempts: i32::from(verification.attempts),
+        verified_time: verification.verified_at.and_then(at),
+    }
+}
+
+fn rating(rating: &Rating) -> pb::Rating {
+    pb::Rating {
+        grade: i32::from(rating.grade),
+        rated_time: at(rating.at),
+        judged: rating.valid.is_some(),
+        judged_valid: rating.valid.unwrap_or(false),
+    }
+}
+
+fn objection(objection: &Objection) -> pb::Objection {
+    let state = match objection.state {
+        ObjectionState::Open => "open",
+        ObjectionState::Rejected => "rejected",
+        ObjectionState::InArbitration => "in_arbitration",
+        ObjectionState::Accepted | ObjectionState::Agreed => "agreed",
+        ObjectionState::Ruled | ObjectionState::Final => "ruled",
+    };
+    pb::Objection {
+        task_id: objection.task.to_string(),
+        objector_org_id: objection.objector.to_string(),
+        ground_code: objection.ground_code.clone(),
+        suggested_org_id: text(objection.suggested),
+        objected_time: at(objection.raised_at),
+        state: state.to_owned(),
+        arbiter_org_id: text(objection.arbiter),
+    }
+}
+
+/// A step of a timeline.
+pub fn step(entry: &TimelineEntry) -> pb::TimelineEntry {
+    pb::TimelineEntry {
+        case_version: entry.case_version,
+        event: entry.event.clone(),
+        state: case_state(entry.state).into(),
+        actor_ref: entry.actor.to_string(),
+        org_id: text(entry.org),
+        event_time: at(entry.at),
+        reason: entry.reason.as_ref().map(reason),
+        task_id: text(entry.task_id),
+    }
+}
+
+/// A task in a list, with what the list shows of its case.
+pub fn listed_task(record: &CaseRecord, task_id: uuid::Uuid, world: &World) -> Option<pb::TaskListItem> {
+    let case = &record.case;
+    let found = case.tasks.iter().find(|task| task.id.0 == task_id)?;
+    let code = case.item.as_ref().map_or("", |item| item.code.as_str());
+    let (name_zh, name_en) = world.item_names(code);
+    Some(pb::TaskListItem {
+        task: Some(task(found)),
+        case_id: case.id.to_string(),
+        case_no: case.case_no.clone(),
+        case_state: case_state(case.state).into(),
+        item_name_zh: name_zh.to_owned(),
+        item_name_en: name_en.to_owned(),
+        urgency: urgency(case.urgency).into(),
+        place_unit_id: case.place.unit.to_string(),
+    })
+}
+
+/// An item of the catalogue.
+pub fn item(item: &seed::Item) -> pb::ServiceItem {
+    pb::ServiceItem {
+        item_code: item.item_code.clone(),
+        version: count(item.version),
+        name_zh: item.name_zh.clone(),
+        name_en: item.name_en.clone(),
+        category: item.category.clone(),
+        nature: nature(item.nature).into(),
+        line: item.lines.first().cloned().unwrap_or_default(),
+        statutory_limit: item.statutory_limit.map(|set| limit(set.into())),
+        promised_limit: Some(limit(item.promised_limit.into())),
+        urgency: urgency(item.urgency).into(),
+        self_solvable: item.self_solvable,
+        material_codes: item.materials.clone(),
+        skill_codes: item.required_skills.clone(),
+        accepts_anonymous: item.accepts_anonymous,
+        channels: item.channels.iter().map(|way| channel(*way).into()).collect(),
+        guide_zh: item.open_condition.clone(),
+    }
+}

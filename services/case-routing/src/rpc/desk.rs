@@ -1,0 +1,116 @@
+//! What the handlers share: the way of a command from a parsed request to the answer, and of a single case to a reader.
+
+use std::sync::Arc;
+
+use chassis::{
+    Clock, Error, Result, RpcResult,
+    auth::Caller,
+    command::{Executor, ExecutorConfig, Meta, Target},
+    crypto::Crypto,
+    db::Db,
+    proto::case_routing::v1 as pb,
+};
+use tonic::Response;
+
+use super::{convert, parse};
+use crate::{
+    atlas::{Atlas, World},
+    domain::{self, Act, Case, CaseId},
+    numbers::Numbers,
+    reach,
+    record::CaseRecord,
+    store::{case_store::CaseStore, read},
+    verb::Verb,
+};
+
+/// Cheap to clone.
+#[derive(Clone)]
+pub struct Desk {
+    pub db: Db,
+    pub executor: Executor<CaseStore>,
+    pub atlas: Arc<Atlas>,
+    pub numbers: Arc<Numbers>,
+    pub crypto: Crypto,
+    pub clock: Clock,
+}
+
+/// What every command on a case names.
+#[derive(Debug, Clone, Copy)]
+pub struct Aim {
+    pub meta: Meta,
+    pub id: CaseId,
+    pub etag: Option<i64>,
+}
+
+impl Aim {
+    /// Of the common fields of a request.
+    pub fn new<M: prost::Message>(
+        method: &'static str,
+        request: &M,
+        case_id: &str,
+        request_id: &str,
+        etag: &str,
+    ) -> Result<Self> {
+        let id = parse::id("case_id", case_id)?;
+        Ok(Self { meta: Meta::new(method, request_id, request)?, id, etag: parse::etag(etag)? })
+    }
+}
+
+/// The [`Aim`] of a request, by the name of its RPC.
+macro_rules! aim {
+    ($method:literal, $request:ident) => {
+        $crate::rpc::desk::Aim::new(
+            $method,
+            &$request,
+            &$request.case_id,
+            &$request.request_id,
+            &$request.etag,
+        )?
+    };
+}
+pub(super) use aim;
+
+impl Desk {
+    /// Over the service's database.
+    pub fn new(db: Db, config: ExecutorConfig, atlas: Arc<Atlas>, crypto: Crypto, clock: Clock) -> Self {
+        let executor = Executor::new(db.clone(), CaseStore, config);
+        let numbers = Arc::new(Numbers::new(db.clone()));
+        Self { db, executor, atlas, numbers, crypto, clock }
+    }
+
+    /// Runs a verb on a case and answers with the case.
+    pub async fn run<F, R>(
+        &self,
+        caller: &Caller,
+        aim: Aim,
+        run: F,
+        wrap: impl Fn(Option<pb::Case>) -> R + Send + Sync + 'static,
+    ) -> RpcResult<R>
+    where
+        F: Fn(Case, Act<'_>, &Caller) -> domain::Result<domain::Decision> + Send + Sync + 'static,
+        R: prost::Message + Default + 'static,
+    {
+        let world = self.atlas.world();
+        let verb = Verb::new(world.clone(), aim.id, aim.etag, run);
+        let answer = move |record: &CaseRecord| wrap(Some(told(record, &world)));
+        let answer =
+            Executor::execute(&self.executor, caller, aim.meta, aim.id, Target::Existing, verb, answer)
+                .await?;
+        Ok(Response::new(answer))
+    }
+
+    /// A case within the caller's reach.
+    ///
+    /// # Errors
+    /// `NotFound` also when it is out of reach.
+    pub async fn find(&self, caller: &Caller, id: CaseId) -> Result<CaseRecord> {
+        let mut conn = self.db.conn().await?;
+        let found = read::case(&mut conn, id).await?.filter(|record| reach::reaches(&record.case, caller));
+        found.ok_or_else(|| Error::not_found("case", id.to_string()))
+    }
+}
+
+/// A case as the answer of a command shows it.
+pub fn told(record: &CaseRecord, world: &World) -> pb::Case {
+    convert::case(record, world, record.case.updated_at)
+}

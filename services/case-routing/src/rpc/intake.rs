@@ -1,0 +1,263 @@
+//! `IntakeService`: what the window and the dispatchers decide.
+
+use chassis::{
+    Error, RpcResult,
+    auth::Caller,
+    command::{Commands, Meta, once},
+    db::Tx,
+    proto::case_routing::v1::{self as pb, intake_service_server::IntakeService},
+};
+use tonic::{Request, Response};
+
+use super::{
+    desk::{Aim, Desk, told},
+    parse, route,
+};
+use crate::{
+    codes,
+    domain::{Act, AnswerCase, Case, CaseId, OrgId, RouteChoice, TriageCase, UnitId},
+    seed,
+    store::case_store::CaseStore,
+    verb::{Verb, acting_for},
+};
+
+/// The RPCs.
+#[derive(Clone)]
+pub struct Intake(pub Desk);
+
+/// Runs a verb: the common fields, what is parsed from the rest, and the verb itself.
+macro_rules! verb {
+    ($self:ident, $request:ident, $method:literal, $response:ident, |$message:ident| $parsed:expr, |$case:ident, $act:ident, $by:ident, $value:ident| $run:expr) => {{
+        let caller = Caller::of(&$request)?;
+        let $message = $request.into_inner();
+        let aim = Aim::new($method, &$message, &$message.case_id, &$message.request_id, &$message.etag)?;
+        let $value = $parsed;
+        $self
+            .0
+            .run(
+                &caller,
+                aim,
+                move |$case: Case, $act: Act<'_>, $by: &Caller| $run,
+                |case| pb::$response { case },
+            )
+            .await
+    }};
+}
+pub(super) use verb;
+
+#[tonic::async_trait]
+impl IntakeService for Intake {
+    async fn accept_case(
+        &self,
+        request: Request<pb::AcceptCaseRequest>,
+    ) -> RpcResult<pb::AcceptCaseResponse> {
+        verb!(self, request, "AcceptCase", AcceptCaseResponse, |_message| (), |case, act, _by, _nothing| {
+            case.accept(&act)
+        })
+    }
+
+    async fn decline_case(
+        &self,
+        request: Request<pb::DeclineCaseRequest>,
+    ) -> RpcResult<pb::DeclineCaseResponse> {
+        verb!(
+            self,
+            request,
+            "DeclineCase",
+            DeclineCaseResponse,
+            |message| {
+                let known = seed::decline_reasons().get(&message.reason_code);
+                let reason =
+                    known.ok_or_else(|| Error::invalid("reason_code", "is not on the list of reasons"))?;
+                (message.reason_code.clone(), reason.told_channel.clone())
+            },
+            |case, act, _by, reason| case.decline(&reason.0, &reason.1, &act)
+        )
+    }
+
+    async fn request_supplement(
+        &self,
+        request: Request<pb::RequestSupplementRequest>,
+    ) -> RpcResult<pb::RequestSupplementResponse> {
+        verb!(
+            self,
+            request,
+            "RequestSupplement",
+            RequestSupplementResponse,
+            |message| parse::bounded("material_codes", &message.material_codes)?.to_vec(),
+            |case, act, _by, materials| case.request_supplement(materials.clone(), &act)
+        )
+    }
+
+    async fn hand_off_case(
+        &self,
+        request: Request<pb::HandOffCaseRequest>,
+    ) -> RpcResult<pb::HandOffCaseResponse> {
+        verb!(
+            self,
+            request,
+            "HandOffCase",
+            HandOffCaseResponse,
+            |message| parse::code("line_code", &message.line_code)?,
+            |case, act, _by, line| case.hand_off(&line, &act)
+        )
+    }
+
+    async fn merge_case(&self, request: Request<pb::MergeCaseRequest>) -> RpcResult<pb::MergeCaseResponse> {
+        self.join(request).await
+    }
+
+    async fn unmerge_case(
+        &self,
+        request: Request<pb::UnmergeCaseRequest>,
+    ) -> RpcResult<pb::UnmergeCaseResponse> {
+        self.part(request).await
+    }
+
+    async fn answer_case(
+        &self,
+        request: Request<pb::AnswerCaseRequest>,
+    ) -> RpcResult<pb::AnswerCaseResponse> {
+        verb!(
+            self,
+            request,
+            "AnswerCase",
+            AnswerCaseResponse,
+            |message| AnswerCase {
+                explanation_ref: parse::reference("answer_ref", &message.answer_ref)?,
+                closed_code: parse::word("closed_code", message.closed_code, codes::closed_code_from, None)?,
+            },
+            |case, act, _by, answer| case.answer(answer.clone(), &act)
+        )
+    }
+
+    async fn triage_case(
+        &self,
+        request: Request<pb::TriageCaseRequest>,
+    ) -> RpcResult<pb::TriageCaseResponse> {
+        let topology = self.0.atlas.world().topology.clone();
+        verb!(
+            self,
+            request,
+            "TriageCase",
+            TriageCaseResponse,
+            |message| {
+                let place_unit: Option<UnitId> = parse::optional_id("place_unit_id", &message.place_unit_id)?;
+                if place_unit.is_some_and(|unit| topology.unit(unit.0).is_none()) {
+                    return Err(Error::invalid("place_unit_id", "no such unit").into());
+                }
+                TriageCase {
+                    item_code: (!message.item_code.is_empty()).then(|| message.item_code.clone()),
+                    urgency: parse::optional_word("urgency", message.urgency, codes::urgency_from)?,
+                    place_unit,
+                    complained_of: parse::optional_id::<OrgId>("subject_org_id", &message.subject_org_id)?,
+                    society_agreed: Some(message.agrees_to_society),
+                    vulnerable: Some(message.vulnerable),
+                }
+            },
+            |case, act, _by, triage| case.triage(&triage, &act)
+        )
+    }
+
+    async fn dispatch_case(
+        &self,
+        request: Request<pb::DispatchCaseRequest>,
+    ) -> RpcResult<pb::DispatchCaseResponse> {
+        verb!(
+            self,
+            request,
+            "DispatchCase",
+            DispatchCaseResponse,
+            |message| route::Wish::of(
+                &message.lead_org_id,
+                &message.assist_org_ids,
+                &message.reason_code,
+                message.skip_society
+            )?,
+            |case, act, by, wish| {
+                let act = acting_for(act, by, by.org_id.map(OrgId));
+                let choice: RouteChoice = wish.choice(&case, &act);
+                case.dispatch(&choice, &act)
+            }
+        )
+    }
+
+    async fn recall_case(
+        &self,
+        request: Request<pb::RecallCaseRequest>,
+    ) -> RpcResult<pb::RecallCaseResponse> {
+        verb!(
+            self,
+            request,
+            "RecallCase",
+            RecallCaseResponse,
+            |message| parse::code("reason_code", &message.reason_code)?,
+            |case, act, _by, reason| case.recall(&reason, &act)
+        )
+    }
+
+    async fn explain_route(
+        &self,
+        request: Request<pb::ExplainRouteRequest>,
+    ) -> RpcResult<pb::ExplainRouteResponse> {
+        let caller = Caller::of(&request)?;
+        let decision = route::explain(&self.0, &caller, &request.into_inner())?;
+        Ok(Response::new(pb::ExplainRouteResponse { decision: Some(decision) }))
+    }
+}
+
+impl Intake {
+    /// Joins a duplicate to its original: two cases change in one commit.
+    async fn join(&self, request: Request<pb::MergeCaseRequest>) -> RpcResult<pb::MergeCaseResponse> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let meta = Meta::new("MergeCase", &request.request_id, &request)?;
+        let (id, etag) = (parse::id::<CaseId>("case_id", &request.case_id)?, parse::etag(&request.etag)?);
+        let into: CaseId = parse::id("into_case_id", &request.into_case_id)?;
+        if id == into {
+            return Err(Error::invalid("into_case_id", "is the case itself").into());
+        }
+        let case = self.both(&caller, meta, id, etag, into, true).await?;
+        Ok(Response::new(case))
+    }
+
+    /// Undoes a merge in both cases.
+    async fn part(&self, request: Request<pb::UnmergeCaseRequest>) -> RpcResult<pb::UnmergeCaseResponse> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let meta = Meta::new("UnmergeCase", &request.request_id, &request)?;
+        let (id, etag) = (parse::id::<CaseId>("case_id", &request.case_id)?, parse::etag(&request.etag)?);
+        let merged = self.0.find(&caller, id).await?.case.merged_into;
+        let Some(into) = merged else {
+            return Err(Error::wrong_state("case", id.to_string(), "the case is not merged").into());
+        };
+        let joined = self.both(&caller, meta, id, etag, into, false).await?;
+        Ok(Response::new(pb::UnmergeCaseResponse { case: joined.case }))
+    }
+
+    async fn both(
+        &self,
+        caller: &Caller,
+        meta: Meta,
+        id: CaseId,
+        etag: Option<i64>,
+        into: CaseId,
+        join: bool,
+    ) -> chassis::Result<pb::MergeCaseResponse> {
+        let world = self.0.atlas.world();
+        let executor = &self.0.executor;
+        once(&self.0.db, caller, meta, async |tx: &mut Tx<'_>| {
+            let move_it = move |case: Case, act: Act<'_>, _: &Caller| {
+                if join { case.merge(into, &act) } else { case.unmerge(&act) }
+            };
+            let tell_original = move |case: Case, act: Act<'_>, _: &Caller| Ok(case.absorb(id, join, &act));
+            let first = Verb::new(world.clone(), id, etag, move_it).within_reach();
+            let second = Verb::new(world.clone(), into, None, tell_original).within_reach();
+            let commands: Commands<CaseStore> = vec![(id, Box::new(first)), (into, Box::new(second))];
+            let records = executor.apply(tx, caller, commands).await?;
+            let case = records.first().map(|record| told(record, &world));
+            Ok(pb::MergeCaseResponse { case })
+        })
+        .await
+    }
+}

@@ -1,0 +1,17 @@
+//! The service's RPCs: what came in is parsed and every `Invalid` arises here; rules live in the domain, SQL in the
+//! store.
+
+mod cases;
+mod catalogue;
+mod convert;
+mod desk;
+mod intake;
+mod parse;
+mod register;
+mod route;
+mod tasks;
+mod verification;
+
+pub use self::{
+    cases::Cases, catalogue::Catalogue, desk::Desk, intake::Intake, tasks::Tasks, verification::Verifications,
+};

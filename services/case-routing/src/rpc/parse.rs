@@ -1,0 +1,124 @@
+//! Fields of requests into the words of the domain. Each failure names the field and never repeats the value.
+
+use calendar::{Limit, TimeUnit};
+use chassis::{Error, Result, Timestamp, clock, proto::case_routing::v1 as pb};
+use uuid::Uuid;
+
+/// Longest list of references or codes.
+const MAX_LIST: usize = 50;
+
+/// An id that must be there.
+pub fn id<T: From<Uuid>>(field: &str, text: &str) -> Result<T> {
+    let parsed = Uuid::try_parse(text).ok().filter(|id| !id.is_nil());
+    parsed.map(T::from).ok_or_else(|| Error::invalid(field, "must be an id"))
+}
+
+/// An id that may be left out.
+pub fn optional_id<T: From<Uuid>>(field: &str, text: &str) -> Result<Option<T>> {
+    if text.is_empty() { Ok(None) } else { id(field, text).map(Some) }
+}
+
+/// Ids, each once.
+pub fn ids<T: From<Uuid> + PartialEq>(field: &str, texts: &[String]) -> Result<Vec<T>> {
+    let mut ids = Vec::with_capacity(texts.len().min(MAX_LIST));
+    for (number, text) in bounded(field, texts)?.iter().enumerate() {
+        let parsed = id(&format!("{field}[{number}]"), text)?;
+        if ids.contains(&parsed) {
+            return Err(Error::invalid(format!("{field}[{number}]"), "stands here twice"));
+        }
+        ids.push(parsed);
+    }
+    Ok(ids)
+}
+
+/// A list of bounded length.
+pub fn bounded<'a>(field: &str, texts: &'a [String]) -> Result<&'a [String]> {
+    if texts.len() > MAX_LIST {
+        return Err(Error::invalid(field, "has at most 50 entries"));
+    }
+    Ok(texts)
+}
+
+/// References: short texts without blanks, of whatever store holds the thing.
+pub fn references(field: &str, texts: &[String]) -> Result<Vec<String>> {
+    for (number, text) in bounded(field, texts)?.iter().enumerate() {
+        reference(&format!("{field}[{number}]"), text)?;
+    }
+    Ok(texts.to_vec())
+}
+
+/// One reference.
+pub fn reference(field: &str, text: &str) -> Result<String> {
+    let visible = |c: char| c.is_ascii_graphic();
+    if text.is_empty() || text.len() > 200 || !text.chars().all(visible) {
+        return Err(Error::invalid(field, "must be a reference of 1–200 visible ASCII characters"));
+    }
+    Ok(text.to_owned())
+}
+
+/// A code: `a–z`, `0–9`, `_`, `.`, `-`.
+pub fn code(field: &str, text: &str) -> Result<String> {
+    let safe = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '_' | '.' | '-');
+    if text.is_empty() || text.len() > 64 || !text.chars().all(safe) {
+        return Err(Error::invalid(field, "must be a code of 1–64 characters a–z, 0–9, '_', '.', '-'"));
+    }
+    Ok(text.to_owned())
+}
+
+/// The version a change is based on; empty skips the check.
+pub fn etag(text: &str) -> Result<Option<i64>> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let version = text.parse().ok().filter(|version: &i64| *version > 0);
+    version.map(Some).ok_or_else(|| Error::invalid("etag", "is not an etag of a case"))
+}
+
+/// A word of a wire vocabulary; the default for unspecified.
+pub fn word<W, D>(field: &str, number: i32, from: impl Fn(W) -> Option<D>, default: Option<D>) -> Result<D>
+where
+    W: TryFrom<i32>,
+{
+    let unknown = || Error::invalid(field, "is not a known value");
+    let word = W::try_from(number).map_err(|_| unknown())?;
+    from(word).or(default).ok_or_else(|| Error::invalid(field, "is required"))
+}
+
+/// A word that may be left unspecified.
+pub fn optional_word<W, D>(field: &str, number: i32, from: impl Fn(W) -> Option<D>) -> Result<Option<D>>
+where
+    W: TryFrom<i32>,
+{
+    let word = W::try_from(number).map_err(|_| Error::invalid(field, "is not a known value"))?;
+    Ok(from(word))
+}
+
+/// An instant that may be left out.
+pub fn optional_time(field: &str, at: Option<&prost_types::Timestamp>) -> Result<Option<Timestamp>> {
+    at.map(|at| clock::from_proto(at).ok_or_else(|| Error::invalid(field, "is not an instant"))).transpose()
+}
+
+/// A grade of 1–5.
+pub fn grade(field: &str, number: i32) -> Result<u8> {
+    u8::try_from(number)
+        .ok()
+        .filter(|grade| (1..=5).contains(grade))
+        .ok_or_else(|| Error::invalid(field, "must be between 1 and 5"))
+}
+
+/// A limit.
+pub fn limit(field: &str, limit: Option<&pb::Limit>) -> Result<Limit> {
+    let limit = limit.ok_or_else(|| Error::invalid(field, "is required"))?;
+    let unit = match limit.unit() {
+        pb::LimitUnit::Unspecified => return Err(Error::invalid(format!("{field}.unit"), "is required")),
+        pb::LimitUnit::CalHour => TimeUnit::CalHour,
+        pb::LimitUnit::WorkHour => TimeUnit::WorkHour,
+        pb::LimitUnit::WorkDay => TimeUnit::WorkDay,
+        pb::LimitUnit::CalDay => TimeUnit::CalDay,
+        pb::LimitUnit::Month => TimeUnit::Month,
+    };
+    let amount = u16::try_from(limit.amount).ok().filter(|n| (1..=366).contains(n));
+    let amount =
+        amount.ok_or_else(|| Error::invalid(format!("{field}.amount"), "must be between 1 and 366"))?;
+    Ok(Limit::new(unit, amount))
+}

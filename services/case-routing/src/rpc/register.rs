@@ -1,0 +1,308 @@
+//! Registration and intake: what comes in at the window, parsed, and the command it becomes.
+
+use std::sync::Arc;
+
+use chassis::{
+    Error, Result, Timestamp,
+    auth::{Caller, Role},
+    clock::new_id,
+    command::{Decide, Decision, Executor, Meta, Target},
+    proto::case_routing::v1 as pb,
+    topology::{OrganizationKind, UnitKind},
+};
+use uuid::Uuid;
+
+use super::{
+    desk::{Desk, told},
+    parse,
+};
+use crate::{
+    atlas::World,
+    codes,
+    domain::{
+        self, Case, CaseId, Channel, IntakeCase, Nature, OrgId, Origin, PersonRef, RegisterCase, RouteChoice,
+        TriageCase, UnitId, Urgency,
+    },
+    reach,
+    record::CaseRecord,
+    redact::redact,
+    store::read,
+    verb::{act, decided, party, refused},
+};
+
+/// Purpose under which original texts are sealed.
+pub const TEXT: &str = "case_text";
+
+/// What a request says, checked as far as the request alone tells.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    text: String,
+    place: Uuid,
+    channel: Channel,
+    item_code: Option<String>,
+    anonymous: bool,
+    vulnerable: bool,
+    requester: Option<Uuid>,
+    noticed: bool,
+    urgency: Urgency,
+    agrees_to_society: bool,
+    origin: Origin,
+    subject_org: Option<OrgId>,
+    client_ref: Option<String>,
+}
+
+impl TryFrom<&pb::RegisterCaseRequest> for Entry {
+    type Error = Error;
+
+    fn try_from(request: &pb::RegisterCaseRequest) -> Result<Self> {
+        let length = request.text.chars().count();
+        if !(1..=20_000).contains(&length) || request.text.trim().is_empty() {
+            return Err(Error::invalid("text", "must have 1–20000 characters"));
+        }
+        if request.text.contains('\0') {
+            return Err(Error::invalid("text", "must not contain NUL"));
+        }
+        let client_ref = &request.client_ref;
+        if client_ref.len() > 64 || !client_ref.chars().all(|c| c.is_ascii_graphic()) {
+            return Err(Error::invalid("client_ref", "must have at most 64 visible ASCII characters"));
+        }
+        Ok(Self {
+            text: request.text.clone(),
+            place: parse::id("place_unit_id", &request.place_unit_id)?,
+            channel: parse::word("channel", request.channel, codes::channel_from, Some(Channel::Window))?,
+            item_code: some(&request.item_code),
+            anonymous: request.anonymous,
+            vulnerable: request.vulnerable,
+            requester: parse::optional_id("requester_id", &request.requester_id)?,
+            noticed: match request.notice_version.len() {
+                0 => false,
+                1..=64 => true,
+                _ => return Err(Error::invalid("notice_version", "must have at most 64 characters")),
+            },
+            urgency: parse::word("urgency", request.urgency, codes::urgency_from, Some(Urgency::Normal))?,
+            agrees_to_society: request.agrees_to_society,
+            origin: parse::word("origin", request.origin, codes::origin_from, Some(Origin::BottomUp))?,
+            subject_org: None,
+            client_ref: some(client_ref),
+        })
+    }
+}
+
+impl TryFrom<&pb::IntakeCaseRequest> for Entry {
+    type Error = Error;
+
+    fn try_from(request: &pb::IntakeCaseRequest) -> Result<Self> {
+        let common = pb::RegisterCaseRequest {
+            request_id: String::new(),
+            text: request.text.clone(),
+            place_unit_id: request.place_unit_id.clone(),
+            channel: request.channel,
+            item_code: request.item_code.clone(),
+            anonymous: request.anonymous,
+            vulnerable: request.vulnerable,
+            requester_id: request.requester_id.clone(),
+            notice_version: request.notice_version.clone(),
+            urgency: request.urgency,
+            agrees_to_society: request.agrees_to_society,
+            origin: request.origin,
+            client_ref: request.client_ref.clone(),
+        };
+        if request.item_code.is_empty() {
+            return Err(Error::invalid("item_code", "intake names the item"));
+        }
+        let subject_org = parse::optional_id("subject_org_id", &request.subject_org_id)?;
+        Ok(Self { subject_org, ..Self::try_from(&common)? })
+    }
+}
+
+fn some(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+impl Entry {
+    /// The command, checked against the catalogue, the topology and what the caller may enter.
+    fn command(
+        self,
+        world: &World,
+        caller: &Caller,
+        case_id: CaseId,
+        case_no: String,
+    ) -> Result<RegisterCase> {
+        let item = self.item_code.as_deref().map(|code| {
+            world.items.get(code).ok_or_else(|| Error::invalid("item_code", "no such item in the catalogue"))
+        });
+        let item = item.transpose()?;
+        let path = world.topology.path(self.place);
+        let path = path.ok_or_else(|| Error::invalid("place_unit_id", "no such unit"))?;
+        let own = caller.is_self_only();
+        let line = item.and_then(|item| item.lines.first()).map(String::as_str);
+        if !own && !caller.has(Role::IntegrationClient) && !reach::covers(caller, &path, line) {
+            return Err(Error::Forbidden);
+        }
+        if self.anonymous && item.is_some_and(|item| !item.accepts_anonymous) {
+            return Err(Error::invalid("anonymous", "this item needs a requester"));
+        }
+        if !self.noticed && !self.anonymous && self.urgency != Urgency::Emergency {
+            return Err(Error::invalid("notice_version", "the privacy notice must have been shown"));
+        }
+        if self.anonymous && self.requester.is_some() && !own {
+            return Err(Error::invalid("requester_id", "an anonymous request has no requester"));
+        }
+        let requester = if self.anonymous {
+            None
+        } else if own {
+            Some(caller.person_id)
+        } else {
+            self.requester
+        };
+        let receiver = receiver(world, caller, &path);
+        let receiver =
+            receiver.ok_or_else(|| Error::invalid("place_unit_id", "nobody receives requests there"))?;
+        Ok(RegisterCase {
+            case_id,
+            case_no,
+            channel: self.channel,
+            origin: self.origin,
+            // Until triage, a request of unknown matter is a call for help, or a report when nobody asks.
+            nature: item
+                .map_or(if self.anonymous { Nature::Report } else { Nature::Help }, |item| item.nature),
+            item_code: self.item_code,
+            urgency: self.urgency,
+            anonymous: self.anonymous,
+            vulnerable: self.vulnerable,
+            requester: requester.map(|person| PersonRef(reach::requester_ref(person))),
+            place_unit: UnitId(self.place),
+            receiver,
+            text_redacted: redact(&self.text),
+            text_ref: Some(case_id.0),
+            complained_of: self.subject_org,
+            society_agreed: self.agrees_to_society,
+        })
+    }
+}
+
+/// Who receives a request: the official's own organisation; for residents the nearest window above the place.
+fn receiver(world: &World, caller: &Caller, path: &[Uuid]) -> Option<OrgId> {
+    let known = |org: &Uuid| world.routes.org(OrgId(*org)).is_some_and(|org| org.active);
+    let own = reach::part_orgs(caller);
+    let session = caller.org_id.filter(|org| own.contains(org));
+    if let Some(org) = session.or_else(|| own.first().copied()).filter(known) {
+        return Some(OrgId(org));
+    }
+    let windows =
+        [OrganizationKind::ServiceStation, OrganizationKind::StreetOffice, OrganizationKind::Government];
+    path.iter()
+        .rev()
+        .find_map(|unit| {
+            let at = world.topology.orgs_at(*unit);
+            windows.iter().find_map(|kind| at.iter().find(|org| org.kind == *kind && known(&org.id)))
+        })
+        .map(|org| OrgId(org.id))
+}
+
+/// A case comes into being.
+struct Create {
+    world: Arc<World>,
+    seed: Uuid,
+    command: RegisterCase,
+    /// Triage and routing at once.
+    at_once: Option<TriageCase>,
+    sealed_text: Vec<u8>,
+    client_ref: Option<(Uuid, String)>,
+}
+
+impl Decide<CaseRecord> for Create {
+    fn decide(
+        &self,
+        _current: Option<&CaseRecord>,
+        by: &Caller,
+        now: Timestamp,
+    ) -> Result<Decision<CaseRecord>> {
+        let mut who = party(None, by);
+        if by.is_self_only() {
+            who.actor = PersonRef(reach::requester_ref(by.person_id));
+        }
+        let act = act(&self.world, self.seed, who, now);
+        let register = self.command.clone();
+        let decision: domain::Result<domain::Decision> = match &self.at_once {
+            None => Case::register(register, &act),
+            Some(triage) => {
+                let intake = IntakeCase { register, triage: triage.clone(), route: RouteChoice::Auto };
+                Case::intake(intake, &act)
+            }
+        };
+        let decision = decision.map_err(|error| refused(self.command.case_id, error))?;
+        let mut decided = decided(None, decision, by);
+        decided.aggregate.pending.sealed_text = Some(self.sealed_text.clone());
+        decided.aggregate.pending.client_ref.clone_from(&self.client_ref);
+        Ok(decided)
+    }
+}
+
+impl Desk {
+    /// Registers a case, and with `at_once` takes it in, triages and routes it too. A second one with the same client
+    /// reference is the first.
+    pub async fn create<R>(
+        &self,
+        caller: &Caller,
+        meta: Meta,
+        entry: Entry,
+        at_once: bool,
+        wrap: impl Fn(Option<pb::Case>) -> R + Send + Sync + Clone + 'static,
+    ) -> Result<R>
+    where
+        R: prost::Message + Default + 'static,
+    {
+        let client_ref = entry.client_ref.clone().map(|text| (caller.person_id, text));
+        if let Some(known) = self.known(caller, client_ref.as_ref()).await? {
+            return Ok(wrap(Some(known)));
+        }
+        let world = self.atlas.world();
+        let case_id = CaseId(new_id());
+        let case_no = self.case_no(&world, entry.place).await?;
+        let text = entry.text.clone();
+        let triage = at_once.then(TriageCase::default);
+        let command = entry.command(&world, caller, case_id, case_no)?;
+        let sealed_text = self.crypto.seal(TEXT, text.as_bytes(), case_id.0.as_bytes());
+        let create = Create {
+            world: world.clone(),
+            seed: new_id(),
+            command,
+            at_once: triage,
+            sealed_text,
+            client_ref: client_ref.clone(),
+        };
+        let answer = {
+            let wrap = wrap.clone();
+            move |record: &CaseRecord| wrap(Some(told(record, &world)))
+        };
+        let made =
+            Executor::execute(&self.executor, caller, meta, case_id, Target::New, create, answer).await;
+        match made {
+            // The same case came in twice at the same time.
+            Err(Error::AlreadyExists { kind: "client_ref", id }) => {
+                let known = self.known(caller, client_ref.as_ref()).await?;
+                known.map(|case| wrap(Some(case))).ok_or_else(|| Error::already_exists("client_ref", id))
+            }
+            made => made,
+        }
+    }
+
+    async fn known(&self, caller: &Caller, client_ref: Option<&(Uuid, String)>) -> Result<Option<pb::Case>> {
+        let Some((person, text)) = client_ref else { return Ok(None) };
+        let found = {
+            let mut conn = self.db.conn().await?;
+            read::by_client_ref(&mut conn, *person, text).await?
+        };
+        let Some(id) = found else { return Ok(None) };
+        let record = self.find(caller, id).await?;
+        Ok(Some(told(&record, &self.atlas.world())))
+    }
+
+    async fn case_no(&self, world: &World, place: Uuid) -> Result<String> {
+        let district =
+            world.topology.ancestor(place, UnitKind::District).or_else(|| world.topology.unit(place));
+        let district = district.ok_or_else(|| Error::invalid("place_unit_id", "no such unit"))?;
+        self.numbers.next(&district.code, calendar::local_day(self.clock.now())).await
+    }
+}

@@ -1,0 +1,109 @@
+//! Where a case is to go: a dispatcher's wish, and the explanation of where a matter would go. Both ask the very router
+//! that moves cases.
+
+use chassis::{Error, Result, auth::Caller, clock::from_proto, proto::case_routing::v1 as pb};
+use uuid::Uuid;
+
+use super::{convert, desk::Desk, parse};
+use crate::{
+    domain::{
+        Act, Case, DecisionId, ManualRoute, OrgId, RouteChoice, RouteQuery, RoutingDecision, UnitId, Urgency,
+    },
+    reach,
+};
+
+/// What a dispatcher wants.
+#[derive(Debug, Clone)]
+pub struct Wish {
+    lead: Option<OrgId>,
+    assists: Vec<OrgId>,
+    reason_code: String,
+    skip_society: bool,
+}
+
+impl Wish {
+    /// Of a request's fields; an own choice needs a reason.
+    pub fn of(lead: &str, assists: &[String], reason_code: &str, skip_society: bool) -> Result<Self> {
+        let lead: Option<OrgId> = parse::optional_id("lead_org_id", lead)?;
+        let assists: Vec<OrgId> = parse::ids("assist_org_ids", assists)?;
+        let chosen = lead.is_some() || !assists.is_empty();
+        let reason_code = match (chosen, reason_code) {
+            (false, "") => String::new(),
+            (_, code) => parse::code("reason_code", code)?,
+        };
+        Ok(Self { lead, assists, reason_code, skip_society })
+    }
+
+    /// The choice for this case: organisations that are to assist join the lead that the router would choose.
+    pub fn choice(&self, case: &Case, act: &Act<'_>) -> RouteChoice {
+        let routed = || {
+            let query = case.route_query(act.routes, act.now);
+            act.routes.route(&RouteQuery { may_offer: false, ..query }).lead.map(|choice| choice.org)
+        };
+        let lead = self.lead.or_else(|| if self.assists.is_empty() { None } else { routed() });
+        match lead {
+            Some(lead) => RouteChoice::Manual(ManualRoute {
+                lead,
+                sender: act.by.org,
+                assists: self.assists.iter().map(|org| (*org, true)).collect(),
+                reason_code: self.reason_code.clone(),
+            }),
+            None if self.skip_society => RouteChoice::PublicService,
+            None => RouteChoice::Auto,
+        }
+    }
+}
+
+/// Where a matter at a place would go; nothing is stored.
+pub fn explain(
+    desk: &Desk,
+    caller: &Caller,
+    request: &pb::ExplainRouteRequest,
+) -> Result<pb::RoutingDecision> {
+    let world = desk.atlas.world();
+    let unit: Uuid = parse::id("unit_id", &request.unit_id)?;
+    let path =
+        world.topology.path(unit).filter(|path| reach::covers(caller, path, None) || by_line(caller, path));
+    let path = path.ok_or_else(|| Error::not_found("unit", unit.to_string()))?;
+    let item = world.routes.item(&request.item_code);
+    let item = item.ok_or_else(|| Error::invalid("item_code", "is not in the catalogue"))?;
+    let at = match &request.at_time {
+        Some(at) => from_proto(at).ok_or_else(|| Error::invalid("at_time", "is not an instant"))?,
+        None => desk.clock.now(),
+    };
+    let place: Vec<UnitId> = path.iter().copied().map(UnitId).collect();
+    let receiver = caller.org_id.or_else(|| reach::part_orgs(caller).first().copied());
+    let query = RouteQuery {
+        item: Some(item.as_ref()),
+        place: &place,
+        urgency: Urgency::Normal,
+        first_receiver: OrgId(receiver.unwrap_or_default()),
+        complained_of: parse::optional_id("subject_org_id", &request.subject_org_id)?,
+        excluded: &[],
+        may_offer: request.agrees_to_society,
+        tried: &[],
+        at,
+    };
+    let outcome = world.routes.route(&query);
+    let lead = outcome.partner.as_ref().or(outcome.lead.as_ref());
+    Ok(convert::decision(&RoutingDecision {
+        id: DecisionId(Uuid::nil()),
+        kind: outcome.kind,
+        lead: lead.map(|choice| choice.org),
+        sender: lead.map(|choice| choice.sender),
+        mode: lead.map(|choice| choice.mode),
+        assists: outcome.assists.iter().map(|choice| choice.org).collect(),
+        candidates: outcome.candidates,
+        rule_ids: outcome.rule_ids,
+        reasons: outcome.reasons,
+        confidence: outcome.confidence,
+        by_human: false,
+        list_version: world.routes.version().to_owned(),
+        at,
+    }))
+}
+
+/// Officers of a line may ask about the places of their line.
+fn by_line(caller: &Caller, path: &[Uuid]) -> bool {
+    reach::place_scopes(caller).any(|scope| path.contains(&scope.unit_id))
+}

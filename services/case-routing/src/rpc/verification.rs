@@ -1,0 +1,160 @@
+//! `VerificationService`: the check by a third organisation, the call-back, and the loop of bad ratings.
+
+use chassis::{
+    Error, RpcResult,
+    auth::Caller,
+    page,
+    proto::case_routing::v1::{self as pb, verification_service_server::VerificationService},
+};
+use tonic::{Request, Response};
+use uuid::Uuid;
+
+use super::{
+    convert,
+    desk::{Aim, Desk},
+    intake::verb,
+    parse,
+};
+use crate::{
+    codes,
+    domain::{Act, CallbackOutcome, CallbackReport, Case, OrgId, SupervisionId, VerifyCase, VerifyMethod},
+    store::list::{self, ReachFilter},
+    verb::acting_for,
+};
+
+/// The RPCs.
+#[derive(Clone)]
+pub struct Verifications(pub Desk);
+
+/// Whoever was asked to verify the case.
+fn verifier(case: &Case) -> Option<OrgId> {
+    case.verification.as_ref().map(|verification| verification.verifier)
+}
+
+fn report(message: &pb::VerifyCaseRequest) -> chassis::Result<Option<CallbackReport>> {
+    let outcome = parse::word("callback", message.callback, codes::callback_outcome_from, None)?;
+    Ok(match outcome {
+        CallbackOutcome::NotDue => None,
+        CallbackOutcome::Unreached => {
+            let attempts = u8::try_from(message.callback_attempts).ok().filter(|attempts| *attempts > 0);
+            let attempts =
+                attempts.ok_or_else(|| Error::invalid("callback_attempts", "between 1 and 255"))?;
+            Some(CallbackReport::NoAnswer { attempts })
+        }
+        CallbackOutcome::Reached => Some(CallbackReport::Reached {
+            resolution: parse::word(
+                "callback_resolution",
+                message.callback_resolution,
+                codes::resolution_from,
+                None,
+            )?,
+            grade: match message.callback_grade {
+                0 => None,
+                grade => Some(parse::grade("callback_grade", grade)?),
+            },
+            contact_confirmed: message.contact_confirmed,
+        }),
+    })
+}
+
+#[tonic::async_trait]
+impl VerificationService for Verifications {
+    async fn verify_case(
+        &self,
+        request: Request<pb::VerifyCaseRequest>,
+    ) -> RpcResult<pb::VerifyCaseResponse> {
+        verb!(
+            self,
+            request,
+            "VerifyCase",
+            VerifyCaseResponse,
+            |message| {
+                let method = message.method.parse::<VerifyMethod>();
+                let reason = &message.reason_code;
+                VerifyCase {
+                    method: method.map_err(|_| Error::invalid("method", "`on_site`, `photo` or `phone`"))?,
+                    resolution: parse::word("resolution", message.resolution, codes::resolution_from, None)?,
+                    partly_reason_code: (!reason.is_empty())
+                        .then(|| parse::code("reason_code", reason))
+                        .transpose()?,
+                    callback: report(&message)?,
+                }
+            },
+            |case, act, by, finding| {
+                let act = acting_for(act, by, verifier(&case));
+                case.verify(&finding, &act)
+            }
+        )
+    }
+
+    async fn order_rework(
+        &self,
+        request: Request<pb::OrderReworkRequest>,
+    ) -> RpcResult<pb::OrderReworkResponse> {
+        verb!(
+            self,
+            request,
+            "OrderRework",
+            OrderReworkResponse,
+            |message| parse::code("reason_code", &message.reason_code)?,
+            |case, act, by, reason| {
+                let act = acting_for(act, by, verifier(&case));
+                case.order_rework(&reason, &act)
+            }
+        )
+    }
+
+    async fn judge_rating(
+        &self,
+        request: Request<pb::JudgeRatingRequest>,
+    ) -> RpcResult<pb::JudgeRatingResponse> {
+        verb!(
+            self,
+            request,
+            "JudgeRating",
+            JudgeRatingResponse,
+            |message| {
+                parse::code("reason_code", &message.reason_code)?;
+                message.valid
+            },
+            |case, act, _by, valid| case.judge_rating(valid, &act)
+        )
+    }
+
+    async fn answer_supervision(
+        &self,
+        request: Request<pb::AnswerSupervisionRequest>,
+    ) -> RpcResult<pb::AnswerSupervisionResponse> {
+        verb!(
+            self,
+            request,
+            "AnswerSupervision",
+            AnswerSupervisionResponse,
+            |message| {
+                parse::code("answer_code", &message.answer_code)?;
+                parse::id::<SupervisionId>("supervision_id", &message.supervision_id)?
+            },
+            |case, act, by, supervision| {
+                let act = acting_for(act, by, case.lead_org);
+                case.answer_supervision(supervision, &act)
+            }
+        )
+    }
+
+    async fn list_verifications(
+        &self,
+        request: Request<pb::ListVerificationsRequest>,
+    ) -> RpcResult<pb::ListVerificationsResponse> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let size = page::size(request.page_size, 50, 200)?;
+        let after: Option<Uuid> = page::decode(&request.page_token)?;
+        let awaits = if request.ratings { "judgement" } else { "verification" };
+        let mut conn = self.0.db.conn().await?;
+        let mut found = list::awaiting(&mut conn, awaits, &ReachFilter::of(&caller), after, size + 1).await?;
+        let next_page_token = page::cut(&mut found, size, |record| record.case.id.0);
+        let (world, now) = (self.0.atlas.world(), self.0.clock.now());
+        let cases = found.iter().map(|record| convert::case(record, &world, now)).collect();
+        Ok(Response::new(pb::ListVerificationsResponse { cases, next_page_token }))
+    }
+}

@@ -1,0 +1,380 @@
+//! The shipped catalogue, responsibility list, limits and code lists: their form in the files and in the database, and
+//! what the domain makes of them. Nothing here is law; a deployment replaces it with its own published lists.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::LazyLock;
+
+use calendar::{Limit, TimeUnit};
+use chassis::Timestamp;
+use chrono::NaiveDate;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{
+    Channel, Holder, ListPart, Nature, OrgId, OrgKind, PartnerRule, ResponsibilityEntry, ServiceItem,
+    Silence, SlaProfile, Urgency,
+};
+
+/// A limit as the files write it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeedLimit {
+    /// How many units.
+    pub value: u16,
+    /// Of which unit.
+    pub unit: TimeUnit,
+}
+
+impl From<SeedLimit> for Limit {
+    fn from(limit: SeedLimit) -> Self {
+        Self::new(limit.unit, limit.value)
+    }
+}
+
+/// A catalogue item as the files write it; see `seed/catalogue.toml`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the fields are explained in the file")]
+pub struct Item {
+    pub item_code: String,
+    pub version: u32,
+    pub name_zh: String,
+    pub name_en: String,
+    pub category: String,
+    pub subcategory: String,
+    pub nature: Nature,
+    pub lines: Vec<String>,
+    #[serde(default)]
+    pub department_item: bool,
+    #[serde(default)]
+    pub lead_line_unclear: bool,
+    pub item_kind: String,
+    pub urgency: Urgency,
+    pub statutory_limit: Option<SeedLimit>,
+    pub promised_limit: SeedLimit,
+    pub sla_profile: String,
+    pub self_solvable: bool,
+    #[serde(default)]
+    pub offer_chain: Vec<String>,
+    #[serde(default)]
+    pub emergency_channel: String,
+    #[serde(default)]
+    pub statutory_channel: String,
+    pub accepts_anonymous: bool,
+    pub public_safety: bool,
+    pub silence_accepts: bool,
+    #[serde(default)]
+    pub materials: Vec<String>,
+    #[serde(default)]
+    pub open_condition: String,
+    #[serde(default)]
+    pub close_condition: String,
+    pub channels: Vec<Channel>,
+    #[serde(default)]
+    pub required_skills: Vec<String>,
+}
+
+/// A first-level category.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Category {
+    /// Prefix of its items' codes.
+    pub prefix: String,
+    /// Chinese name; what items carry as `category`.
+    pub name_zh: String,
+    /// English name.
+    pub name_en: String,
+    /// The item for what fits no other.
+    pub default_item: String,
+}
+
+/// The shipped catalogue.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct CatalogueFile {
+    /// Version of the whole.
+    pub catalogue_version: i32,
+    /// In force from.
+    pub valid_from: NaiveDate,
+    /// The fifteen first-level categories.
+    #[serde(rename = "category")]
+    pub categories: Vec<Category>,
+    /// The items.
+    #[serde(rename = "item")]
+    pub items: Vec<Item>,
+}
+
+/// An entry of the responsibility list as the files write it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the fields are explained in the file")]
+pub struct Entry {
+    pub rule_id: String,
+    pub item_code: String,
+    pub part: ListPart,
+    #[serde(default)]
+    pub org_kind: Option<OrgKind>,
+    #[serde(default)]
+    pub line: Option<String>,
+    #[serde(default)]
+    pub org: Option<String>,
+    pub basis_doc: String,
+    pub mandatory: bool,
+    #[serde(default)]
+    pub authority_granted: bool,
+    #[serde(default)]
+    pub transfer_ref: Option<String>,
+}
+
+/// Who takes what nobody is competent for.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Fallback {
+    /// Code of the organisation.
+    pub org: String,
+}
+
+/// The shipped responsibility list.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct ResponsibilityFile {
+    /// Version of the list.
+    pub list_version: i32,
+    /// In force from.
+    pub valid_from: NaiveDate,
+    /// The organisation of last resort.
+    pub fallback: Fallback,
+    /// The entries.
+    #[serde(rename = "entry")]
+    pub entries: Vec<Entry>,
+}
+
+/// The limits of a class of items as the files write them; see `seed/sla_profiles.toml`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the fields are explained in the file")]
+pub struct Profile {
+    pub code: String,
+    pub accept: SeedLimit,
+    pub supplement: SeedLimit,
+    pub dispatch: SeedLimit,
+    pub offer: SeedLimit,
+    pub sign: SeedLimit,
+    pub objection: SeedLimit,
+    pub contact: SeedLimit,
+    pub rework: SeedLimit,
+    pub assist: SeedLimit,
+    pub verify: SeedLimit,
+    pub rating_window: SeedLimit,
+    pub max_extensions: u32,
+    pub callback_attempts: u8,
+    pub reopen_days: u16,
+}
+
+#[derive(Debug, Deserialize)]
+struct ProfilesFile {
+    #[serde(rename = "profile")]
+    profiles: Vec<Profile>,
+}
+
+/// A code of a list, with what it implies.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Code {
+    /// What is stored.
+    pub code: String,
+    /// For suspensions: days at most.
+    #[serde(default)]
+    pub max_days: u32,
+    /// For refusals: `case`, `task`, `offer`.
+    #[serde(default)]
+    pub applies_to: Vec<String>,
+    /// For refusals of a case: the legal channel that the requester is told.
+    #[serde(default)]
+    pub told_channel: String,
+    /// For objections.
+    #[serde(default)]
+    pub needs_evidence: bool,
+    /// For objections.
+    #[serde(default)]
+    pub needs_suggested_org: bool,
+}
+
+#[derive(Debug, Deserialize)]
+struct CodesFile {
+    #[serde(rename = "code")]
+    codes: Vec<Code>,
+}
+
+/// Parses a file that is part of the program; its tests read every one.
+fn shipped<T: serde::de::DeserializeOwned>(name: &str, text: &str) -> T {
+    toml::from_str(text).unwrap_or_else(|error| panic!("the shipped {name} is broken: {error}"))
+}
+
+fn code_list(name: &str, text: &str) -> BTreeMap<String, Code> {
+    let file: CodesFile = shipped(name, text);
+    file.codes.into_iter().map(|code| (code.code.clone(), code)).collect()
+}
+
+/// The shipped catalogue: items and categories.
+pub fn catalogue() -> &'static CatalogueFile {
+    static FILE: LazyLock<CatalogueFile> =
+        LazyLock::new(|| shipped("catalogue", include_str!("../seed/catalogue.toml")));
+    &FILE
+}
+
+/// The shipped responsibility list.
+pub fn responsibility() -> &'static ResponsibilityFile {
+    static FILE: LazyLock<ResponsibilityFile> =
+        LazyLock::new(|| shipped("responsibility list", include_str!("../seed/responsibility.toml")));
+    &FILE
+}
+
+/// The shipped limits.
+pub fn profiles() -> &'static [Profile] {
+    static FILE: LazyLock<ProfilesFile> =
+        LazyLock::new(|| shipped("limits", include_str!("../seed/sla_profiles.toml")));
+    &FILE.profiles
+}
+
+/// Grounds of an objection, by code.
+pub fn objection_grounds() -> &'static BTreeMap<String, Code> {
+    static CODES: LazyLock<BTreeMap<String, Code>> =
+        LazyLock::new(|| code_list("grounds", include_str!("../seed/objection_grounds.toml")));
+    &CODES
+}
+
+/// Reasons of a refusal, by code.
+pub fn decline_reasons() -> &'static BTreeMap<String, Code> {
+    static CODES: LazyLock<BTreeMap<String, Code>> =
+        LazyLock::new(|| code_list("reasons", include_str!("../seed/decline_reasons.toml")));
+    &CODES
+}
+
+/// Causes of a suspension and their longest time in days.
+pub fn suspension_causes() -> BTreeMap<String, u32> {
+    code_list("causes", include_str!("../seed/suspend_causes.toml"))
+        .into_values()
+        .map(|code| (code.code, code.max_days))
+        .collect()
+}
+
+impl Profile {
+    /// As the domain has it.
+    pub fn limits(&self) -> SlaProfile {
+        SlaProfile {
+            accept: self.accept.into(),
+            supplement: self.supplement.into(),
+            dispatch: self.dispatch.into(),
+            offer: self.offer.into(),
+            sign: self.sign.into(),
+            objection: self.objection.into(),
+            contact: self.contact.into(),
+            rework: self.rework.into(),
+            assist: self.assist.into(),
+            verify: self.verify.into(),
+            rating_window: self.rating_window.into(),
+            max_extensions: self.max_extensions,
+            callback_attempts: self.callback_attempts,
+            reopen_days: self.reopen_days,
+        }
+    }
+}
+
+impl Item {
+    /// As the domain has it. Organisations that the topology does not know are left out of the chain; an item
+    /// without a chain is not offered.
+    pub fn service_item(&self, orgs: &HashMap<&str, OrgId>) -> ServiceItem {
+        let step = |text: &String| match text.strip_prefix("kind:") {
+            Some(kind) => kind.parse().ok().map(PartnerRule::Kind),
+            None => orgs.get(text.as_str()).copied().map(PartnerRule::Org),
+        };
+        let society_chain: Vec<PartnerRule> = self.offer_chain.iter().filter_map(step).collect();
+        let some = |text: &String| (!text.is_empty()).then(|| text.clone());
+        ServiceItem {
+            code: self.item_code.clone(),
+            version: self.version,
+            name_zh: self.name_zh.clone(),
+            name_en: self.name_en.clone(),
+            category: self.category.clone(),
+            nature: self.nature,
+            lines: self.lines.clone(),
+            lead_line_unclear: self.lead_line_unclear,
+            statutory_limit: self.statutory_limit.map(Into::into),
+            promised_limit: self.promised_limit.into(),
+            self_solvable: self.self_solvable && !society_chain.is_empty(),
+            society_chain,
+            skill_codes: self.required_skills.clone(),
+            emergency_line: some(&self.emergency_channel),
+            statutory_channel: some(&self.statutory_channel),
+            department_item: self.department_item,
+            silence: if self.silence_accepts { Silence::Accepted } else { Silence::Withdrawn },
+            withdrawal_barred: self.public_safety,
+            sla_profile: some(&self.sla_profile),
+            urgency: self.urgency,
+            retention_days: None,
+        }
+    }
+}
+
+impl Entry {
+    /// As the domain has it; `None` when it names an organisation that the topology does not know.
+    pub fn responsibility(
+        &self,
+        orgs: &HashMap<&str, OrgId>,
+        valid_from: Timestamp,
+        valid_to: Option<Timestamp>,
+    ) -> Option<ResponsibilityEntry> {
+        let holder = match (&self.org, self.org_kind) {
+            (Some(code), _) if !code.is_empty() => Holder::Org(*orgs.get(code.as_str())?),
+            (_, Some(kind)) => Holder::Kind { kind, line: self.line.clone().filter(|line| !line.is_empty()) },
+            _ => return None,
+        };
+        Some(ResponsibilityEntry {
+            rule_id: self.rule_id.clone(),
+            item_code: self.item_code.clone(),
+            holder,
+            part: self.part,
+            mandatory: self.mandatory,
+            transfer_ref: self.transfer_ref.clone(),
+            basis_doc: self.basis_doc.clone(),
+            valid_from,
+            valid_to,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shipped_lists_belong_together() {
+        let items: BTreeMap<&str, &Item> =
+            catalogue().items.iter().map(|item| (item.item_code.as_str(), item)).collect();
+        assert!(items.len() >= 60 && catalogue().categories.len() == 15);
+        for category in &catalogue().categories {
+            assert!(items[category.default_item.as_str()].category == category.name_zh);
+        }
+        let profiles: Vec<&str> = profiles().iter().map(|profile| profile.code.as_str()).collect();
+        for item in items.values() {
+            assert!(profiles.contains(&item.sla_profile.as_str()), "{}", item.item_code);
+            assert!(!item.self_solvable || !item.offer_chain.is_empty(), "{}", item.item_code);
+            let known = |step: &&String| {
+                step.strip_prefix("kind:").is_none_or(|kind| kind.parse::<OrgKind>().is_ok())
+            };
+            assert!(item.offer_chain.iter().all(|step| known(&step)), "{}", item.item_code);
+        }
+        for entry in &responsibility().entries {
+            assert!(items.contains_key(entry.item_code.as_str()), "{}", entry.rule_id);
+            assert!(entry.org.is_some() || entry.org_kind.is_some(), "{}", entry.rule_id);
+        }
+        assert!(suspension_causes().values().all(|days| *days > 0));
+        assert!(!objection_grounds().is_empty());
+        assert!(
+            decline_reasons()
+                .values()
+                .all(|r| !r.applies_to.contains(&"case".to_owned()) || !r.told_channel.is_empty())
+        );
+    }
+
+    #[test]
+    fn every_item_keeps_what_the_domain_asks_of_it() {
+        let rules = crate::domain::Rules::default();
+        let from = calendar::instant(NaiveDate::from_ymd_opt(2026, 1, 4).unwrap(), chrono::NaiveTime::MIN);
+        for item in &catalogue().items {
+            let checked = item.service_item(&HashMap::new()).validate(&rules.calendar, &rules.profile, from);
+            assert_eq!(checked, Ok(()), "{}", item.item_code);
+        }
+    }
+}

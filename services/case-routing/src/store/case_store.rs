@@ -1,0 +1,91 @@
+//! Loads and saves cases for the executor: one lock statement in, at most one statement per table out, whatever the
+//! size of the batch.
+
+use std::collections::HashMap;
+
+use chassis::{
+    Error, Result,
+    auth::Caller,
+    command::{AggregateStore, Change},
+    db::cached,
+};
+use diesel::{
+    QueryableByName,
+    sql_types::{Array, BigInt, Text, Uuid as SqlUuid},
+};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use uuid::Uuid;
+
+use super::write;
+use crate::{
+    domain::{Case, CaseId},
+    reach,
+    record::CaseRecord,
+};
+
+/// Loads and saves [`CaseRecord`]s.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct CaseStore;
+
+#[derive(QueryableByName)]
+pub(super) struct CaseRow {
+    #[diesel(sql_type = BigInt)]
+    pub told_version: i64,
+    #[diesel(sql_type = Text)]
+    pub doc: String,
+}
+
+impl CaseRow {
+    pub fn record(&self) -> Result<CaseRecord> {
+        Ok(CaseRecord::loaded(read_doc(&self.doc)?, self.told_version))
+    }
+}
+
+/// The document of a case. A field that an older program did not write takes the domain's default or is a defect.
+pub fn read_doc(doc: &str) -> Result<Case> {
+    serde_json::from_str(doc).map_err(Error::internal)
+}
+
+/// The case as a document.
+pub fn write_doc(case: &Case) -> Result<String> {
+    serde_json::to_string(case).map_err(Error::internal)
+}
+
+impl AggregateStore for CaseStore {
+    type Id = CaseId;
+    type Aggregate = CaseRecord;
+    const KIND: &'static str = "case";
+
+    fn id_text(id: CaseId) -> String {
+        id.to_string()
+    }
+
+    async fn load(
+        &self,
+        conn: &mut AsyncPgConnection,
+        ids: &[CaseId],
+    ) -> Result<HashMap<CaseId, CaseRecord>> {
+        let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+        let rows: Vec<CaseRow> =
+            cached("SELECT told_version, doc FROM cases WHERE case_id = ANY($1) ORDER BY case_id FOR UPDATE")
+                .bind::<Array<SqlUuid>, _>(ids)
+                .load(conn)
+                .await?;
+        rows.iter().map(|row| row.record().map(|record| (record.case.id, record))).collect()
+    }
+
+    async fn save(&self, conn: &mut AsyncPgConnection, changes: Vec<Change<CaseRecord>>) -> Result<()> {
+        write::cases(conn, &changes).await?;
+        write::tasks(conn, &changes).await?;
+        write::agenda(conn, &changes).await?;
+        write::offers(conn, &changes).await?;
+        write::timeline(conn, &changes).await?;
+        write::decisions(conn, &changes).await?;
+        write::texts(conn, &changes).await?;
+        write::client_refs(conn, &changes).await
+    }
+
+    fn within_reach(&self, record: &CaseRecord, caller: &Caller) -> bool {
+        reach::reaches(&record.case, caller)
+    }
+}

@@ -1,0 +1,104 @@
+//! What the service holds, in the order of keys, for reconcile.
+
+use chassis::{Result, db::cached};
+use chrono::NaiveDate;
+use diesel::{
+    QueryableByName,
+    sql_types::{BigInt, Bool, Date, Nullable, Text, Uuid as SqlUuid},
+};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use uuid::Uuid;
+
+/// A case: state, told version, item, place, delivery mode, closed code.
+#[derive(Debug, QueryableByName)]
+pub struct CaseDigest {
+    #[diesel(sql_type = SqlUuid)]
+    pub case_id: Uuid,
+    #[diesel(sql_type = BigInt)]
+    pub told_version: i64,
+    #[diesel(sql_type = Text)]
+    pub state: String,
+    #[diesel(sql_type = Nullable<Text>)]
+    pub item_code: Option<String>,
+    #[diesel(sql_type = SqlUuid)]
+    pub place_unit_id: Uuid,
+    #[diesel(sql_type = Nullable<Text>)]
+    pub delivery_mode: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    pub closed_code: Option<String>,
+}
+
+/// Cases after `after`.
+pub async fn cases(conn: &mut AsyncPgConnection, after: Uuid, limit: i64) -> Result<Vec<CaseDigest>> {
+    Ok(cached(
+        "SELECT case_id, told_version, state, item_code, place_unit_id, delivery_mode, closed_code FROM cases \
+         WHERE case_id > $1 ORDER BY case_id LIMIT $2",
+    )
+    .bind::<SqlUuid, _>(after)
+    .bind::<BigInt, _>(limit)
+    .load(conn)
+    .await?)
+}
+
+/// A task that staffing made an assignment for.
+#[derive(Debug, QueryableByName)]
+pub struct TaskDigest {
+    #[diesel(sql_type = SqlUuid)]
+    pub task_id: Uuid,
+    #[diesel(sql_type = Bool)]
+    pub active: bool,
+}
+
+/// Tasks that had an assignment, after `after`.
+pub async fn tasks(conn: &mut AsyncPgConnection, after: Uuid, limit: i64) -> Result<Vec<TaskDigest>> {
+    Ok(cached("SELECT task_id, active FROM tasks WHERE assigned AND task_id > $1 ORDER BY task_id LIMIT $2")
+        .bind::<SqlUuid, _>(after)
+        .bind::<BigInt, _>(limit)
+        .load(conn)
+        .await?)
+}
+
+/// An offer and its state.
+#[derive(Debug, QueryableByName)]
+pub struct OfferDigest {
+    #[diesel(sql_type = SqlUuid)]
+    pub offer_id: Uuid,
+    #[diesel(sql_type = Text)]
+    pub state: String,
+}
+
+/// Offers after `after`.
+pub async fn offers(conn: &mut AsyncPgConnection, after: Uuid, limit: i64) -> Result<Vec<OfferDigest>> {
+    Ok(cached("SELECT offer_id, state FROM offers WHERE offer_id > $1 ORDER BY offer_id LIMIT $2")
+        .bind::<SqlUuid, _>(after)
+        .bind::<BigInt, _>(limit)
+        .load(conn)
+        .await?)
+}
+
+/// Cases of a place and item registered on a day in Shanghai, and how many of them are closed.
+#[derive(Debug, QueryableByName)]
+pub struct RollupDigest {
+    #[diesel(sql_type = SqlUuid)]
+    pub place_unit_id: Uuid,
+    #[diesel(sql_type = Text)]
+    pub item_code: String,
+    #[diesel(sql_type = Date)]
+    pub day: NaiveDate,
+    #[diesel(sql_type = BigInt)]
+    pub registered: i64,
+    #[diesel(sql_type = BigInt)]
+    pub closed: i64,
+}
+
+/// Recounts everything from the cases.
+pub async fn recount(conn: &mut AsyncPgConnection) -> Result<Vec<RollupDigest>> {
+    Ok(cached(
+        "SELECT place_unit_id, coalesce(item_code, '') COLLATE \"C\" AS item_code, \
+         (registered_at AT TIME ZONE 'Asia/Shanghai')::date AS day, count(*) AS registered, \
+         count(*) FILTER (WHERE state IN ('closed', 'archived')) AS closed FROM cases \
+         GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
+    )
+    .load(conn)
+    .await?)
+}

@@ -1,0 +1,11 @@
+//! All SQL, in and out in domain types.
+
+pub mod agenda;
+pub mod case_store;
+pub mod catalogue;
+pub mod digests;
+pub mod list;
+pub mod notes;
+pub mod read;
+pub mod rows;
+pub mod write;

@@ -1,0 +1,64 @@
+//! Small things apart from cases: blocks of case numbers, hotspots that analytics found.
+
+use chassis::{Result, Timestamp, db::cached};
+use chrono::NaiveDate;
+use diesel::{
+    QueryableByName,
+    sql_types::{BigInt, Date, Integer, Text, Timestamptz, Uuid as SqlUuid},
+};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use uuid::Uuid;
+
+#[derive(QueryableByName)]
+struct TakenRow {
+    #[diesel(sql_type = Integer)]
+    taken: i32,
+}
+
+/// Takes the next `size` numbers of a district's day; gives the last of them. In a statement of its own, so that
+/// nobody waits for it longer than it takes.
+pub async fn take_numbers(
+    conn: &mut AsyncPgConnection,
+    district: &str,
+    day: NaiveDate,
+    size: i32,
+) -> Result<i32> {
+    let row: TakenRow = cached(
+        "INSERT INTO case_number_blocks AS b (district, day, taken) VALUES ($1, $2, $3) \
+         ON CONFLICT (district, day) DO UPDATE SET taken = b.taken + excluded.taken RETURNING taken",
+    )
+    .bind::<Text, _>(district)
+    .bind::<Date, _>(day)
+    .bind::<Integer, _>(size)
+    .get_result(conn)
+    .await?;
+    Ok(row.taken)
+}
+
+/// A hotspot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hotspot {
+    pub unit_id: Uuid,
+    pub item_code: String,
+    pub start_date: String,
+    pub end_date: String,
+    pub count: i64,
+}
+
+/// Notes a hotspot; news of the same one brings its count up to date.
+pub async fn note_hotspot(conn: &mut AsyncPgConnection, hotspot: &Hotspot, now: Timestamp) -> Result<()> {
+    cached(
+        "INSERT INTO hotspots (unit_id, item_code, start_date, end_date, count, noted_at) \
+         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (unit_id, item_code, start_date, end_date) \
+         DO UPDATE SET count = excluded.count",
+    )
+    .bind::<SqlUuid, _>(hotspot.unit_id)
+    .bind::<Text, _>(&hotspot.item_code)
+    .bind::<Text, _>(&hotspot.start_date)
+    .bind::<Text, _>(&hotspot.end_date)
+    .bind::<BigInt, _>(hotspot.count)
+    .bind::<Timestamptz, _>(now)
+    .execute(conn)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,138 @@
+//! Single cases, as they are read: with their latest decision, timeline, original text.
+
+use chassis::{Error, Result, Timestamp, db::cached};
+use diesel::{
+    QueryableByName,
+    sql_types::{BigInt, Bytea, Nullable, Text, Timestamptz, Uuid as SqlUuid},
+};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use uuid::Uuid;
+
+use super::case_store::read_doc;
+use crate::{
+    domain::{Case, CaseId, RoutingDecision, TimelineEntry},
+    record::CaseRecord,
+};
+
+#[derive(QueryableByName)]
+struct Row {
+    #[diesel(sql_type = BigInt)]
+    told_version: i64,
+    #[diesel(sql_type = Text)]
+    doc: String,
+    #[diesel(sql_type = Nullable<Text>)]
+    decision: Option<String>,
+}
+
+/// One case with its latest decision, candidates included. Reach is the caller's affair.
+pub async fn case(conn: &mut AsyncPgConnection, id: CaseId) -> Result<Option<CaseRecord>> {
+    let rows: Vec<Row> = cached(
+        "SELECT c.told_version, c.doc, d.content AS decision FROM cases c LEFT JOIN LATERAL \
+         (SELECT content FROM routing_decisions r WHERE r.case_id = c.case_id ORDER BY seq DESC LIMIT 1) d \
+         ON true WHERE c.case_id = $1",
+    )
+    .bind::<SqlUuid, _>(id.0)
+    .load(conn)
+    .await?;
+    let Some(row) = rows.into_iter().next() else { return Ok(None) };
+    let mut case: Case = read_doc(&row.doc)?;
+    if let Some(decision) = row.decision {
+        let decision: RoutingDecision = serde_json::from_str(&decision).map_err(Error::internal)?;
+        case.routing = vec![decision];
+    }
+    Ok(Some(CaseRecord::loaded(case, row.told_version)))
+}
+
+#[derive(QueryableByName)]
+struct StepsRow {
+    #[diesel(sql_type = Text)]
+    steps: String,
+}
+
+/// Steps after a version, oldest first. At most `limit` commands are read, each of one step or more.
+pub async fn timeline(
+    conn: &mut AsyncPgConnection,
+    id: CaseId,
+    after: i64,
+    limit: i64,
+) -> Result<Vec<TimelineEntry>> {
+    let rows: Vec<StepsRow> = cached(
+        "SELECT steps FROM timeline WHERE case_id = $1 AND case_version > $2 ORDER BY case_version LIMIT $3",
+    )
+    .bind::<SqlUuid, _>(id.0)
+    .bind::<BigInt, _>(after)
+    .bind::<BigInt, _>(limit)
+    .load(conn)
+    .await?;
+    let mut steps = Vec::new();
+    for row in rows {
+        let entries: Vec<TimelineEntry> = serde_json::from_str(&row.steps).map_err(Error::internal)?;
+        steps.extend(entries.into_iter().filter(|entry| entry.case_version > after));
+    }
+    Ok(steps)
+}
+
+#[derive(QueryableByName)]
+struct SealedRow {
+    #[diesel(sql_type = Bytea)]
+    sealed: Vec<u8>,
+}
+
+/// The original text, sealed.
+pub async fn sealed_text(conn: &mut AsyncPgConnection, id: CaseId) -> Result<Option<Vec<u8>>> {
+    let rows: Vec<SealedRow> = cached("SELECT sealed FROM case_texts WHERE case_id = $1")
+        .bind::<SqlUuid, _>(id.0)
+        .load(conn)
+        .await?;
+    Ok(rows.into_iter().next().map(|row| row.sealed))
+}
+
+/// Who reads an original text.
+#[derive(Debug, Clone)]
+pub struct Access<'a> {
+    pub access_id: Uuid,
+    pub case_id: CaseId,
+    pub person_id: Uuid,
+    pub actor_ref: &'a str,
+    pub org_id: Option<Uuid>,
+    pub purpose: &'a str,
+    pub at: Timestamp,
+}
+
+/// Records that an original text was read.
+pub async fn log_access(conn: &mut AsyncPgConnection, access: &Access<'_>) -> Result<()> {
+    cached(
+        "INSERT INTO access_log (access_id, case_id, person_id, actor_ref, org_id, purpose, at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+    )
+    .bind::<SqlUuid, _>(access.access_id)
+    .bind::<SqlUuid, _>(access.case_id.0)
+    .bind::<SqlUuid, _>(access.person_id)
+    .bind::<Text, _>(access.actor_ref)
+    .bind::<Nullable<SqlUuid>, _>(access.org_id)
+    .bind::<Text, _>(access.purpose)
+    .bind::<Timestamptz, _>(access.at)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+#[derive(QueryableByName)]
+struct IdRow {
+    #[diesel(sql_type = SqlUuid)]
+    case_id: Uuid,
+}
+
+/// The case that a person made under a client's own id.
+pub async fn by_client_ref(
+    conn: &mut AsyncPgConnection,
+    person: Uuid,
+    client_ref: &str,
+) -> Result<Option<CaseId>> {
+    let rows: Vec<IdRow> = cached("SELECT case_id FROM client_refs WHERE person_id = $1 AND client_ref = $2")
+        .bind::<SqlUuid, _>(person)
+        .bind::<Text, _>(client_ref)
+        .load(conn)
+        .await?;
+    Ok(rows.into_iter().next().map(|row| CaseId(row.case_id)))
+}

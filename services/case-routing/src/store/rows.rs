@@ -1,0 +1,81 @@
+//! What of a case stands in rows besides its document, computed from the aggregate alone.
+
+use chassis::Timestamp;
+use chrono::{DateTime, TimeZone, Utc};
+use uuid::Uuid;
+
+use crate::domain::{AssignmentStatus, Case, CaseState, ClockKind, Rating, Task, TaskState};
+
+/// Stands for "never due", so that a list can be ordered by it.
+pub fn never() -> Timestamp {
+    Utc.with_ymd_and_hms(9999, 1, 1, 0, 0, 0).single().unwrap_or(DateTime::<Utc>::MAX_UTC)
+}
+
+/// A task's row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskRow {
+    pub task_id: Uuid,
+    pub org_id: Uuid,
+    pub state: &'static str,
+    pub open: bool,
+    pub due_at: Timestamp,
+    pub assigned: bool,
+    pub active: bool,
+}
+
+impl TaskRow {
+    pub fn of(case: &Case, task: &Task) -> Self {
+        let shown = task.assignment.as_ref();
+        let live = shown.is_some_and(|shown| {
+            matches!(
+                shown.status,
+                AssignmentStatus::Offered
+                    | AssignmentStatus::Accepted
+                    | AssignmentStatus::OnSite
+                    | AssignmentStatus::Done
+            )
+        });
+        let case_ended = case.state.is_finished();
+        let ended = matches!(task.state, TaskState::Approved | TaskState::Cancelled | TaskState::Declined);
+        Self {
+            task_id: task.id.0,
+            org_id: task.org.0,
+            state: task.state.as_str(),
+            open: task.state.is_open() && !case_ended,
+            due_at: task.due_at.unwrap_or_else(never),
+            assigned: shown.is_some_and(|shown| shown.assignment_id.is_some()),
+            active: live && !ended && !case_ended,
+        }
+    }
+}
+
+/// A case's row in the agenda; `None` when nothing is to happen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgendaRow {
+    pub due_at: Option<Timestamp>,
+    pub awaits: Option<&'static str>,
+}
+
+impl AgendaRow {
+    pub fn of(case: &Case) -> Option<Self> {
+        let row = Self { due_at: case.next_timer_at(), awaits: awaits(case) };
+        (row.due_at.is_some() || row.awaits.is_some()).then_some(row)
+    }
+}
+
+/// What a third organisation has to do with the case.
+pub fn awaits(case: &Case) -> Option<&'static str> {
+    match case.state {
+        CaseState::Completed | CaseState::Verifying => Some("verification"),
+        _ if case.rating.as_ref().is_some_and(Rating::awaits_judgement) => Some("judgement"),
+        _ => None,
+    }
+}
+
+/// When the requester's clock is due, while it runs.
+pub fn running_due_at(case: &Case) -> Option<Timestamp> {
+    let running = case.resolve_clock().filter(|clock| clock.is_running() && !case.state.is_finished());
+    running
+        .filter(|clock| matches!(clock.kind, ClockKind::Resolve | ClockKind::Rework))
+        .map(|clock| clock.due_at)
+}

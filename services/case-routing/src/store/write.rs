@@ -1,0 +1,340 @@
+//! The statements that save cases: each writes one table for a whole batch, and none is sent when there is nothing to
+//! write. Arrays are bound column by column and taken apart by `unnest`.
+
+use std::fmt::Write as _;
+
+use chassis::{Error, Result, command::Change, db::cached};
+use diesel::{
+    result::{DatabaseErrorKind, Error as SqlError},
+    sql_types::{Array, BigInt, Bool, Bytea, Nullable, Text, Timestamptz, Uuid as SqlUuid},
+};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use uuid::Uuid;
+
+use super::{
+    case_store::write_doc,
+    rows::{AgendaRow, TaskRow, running_due_at},
+};
+use crate::{
+    domain::Case,
+    record::{CaseRecord, OfferState},
+};
+
+type Changes = [Change<CaseRecord>];
+
+/// Inserts new cases and updates changed ones.
+pub async fn cases(conn: &mut AsyncPgConnection, changes: &Changes) -> Result<()> {
+    let (new, old): (Vec<_>, Vec<_>) = changes.iter().partition(|change| change.before.is_none());
+    if !new.is_empty() {
+        insert(conn, &new).await?;
+    }
+    let changed = |change: &&Change<CaseRecord>| {
+        change.before.as_ref().is_none_or(|before| before.case.version != change.after.case.version)
+    };
+    let old: Vec<_> = old.into_iter().filter(changed).collect();
+    if !old.is_empty() {
+        update(conn, &old).await?;
+    }
+    Ok(())
+}
+
+fn each<'a, T>(changes: &[&'a Change<CaseRecord>], of: impl Fn(&'a Case) -> T) -> Vec<T> {
+    changes.iter().map(|change| of(&change.after.case)).collect()
+}
+
+fn docs(changes: &[&Change<CaseRecord>]) -> Result<Vec<String>> {
+    changes.iter().map(|change| write_doc(&change.after.case)).collect()
+}
+
+fn told(changes: &[&Change<CaseRecord>]) -> Vec<i64> {
+    changes.iter().map(|change| change.after.told_version).collect()
+}
+
+/// `{a,b}`: an array of ids as text, because an array of arrays cannot be taken apart by row.
+fn path(case: &Case) -> String {
+    let mut text = String::with_capacity(2 + case.place.path.len() * 37);
+    text.push('{');
+    for (number, unit) in case.place.path.iter().enumerate() {
+        let comma = if number == 0 { "" } else { "," };
+        let _ = write!(text, "{comma}{unit}"); // writing to a String does not fail
+    }
+    text.push('}');
+    text
+}
+
+fn requester(case: &Case) -> Option<Uuid> {
+    case.requester.as_ref().and_then(|requester| requester.0.parse().ok())
+}
+
+async fn insert(conn: &mut AsyncPgConnection, new: &[&Change<CaseRecord>]) -> Result<()> {
+    cached(
+        "INSERT INTO cases (case_id, case_no, version, told_version, state, open, requester_id, \
+         first_receiver_org_id, place_unit_id, place_path, street_id, line, item_code, delivery_mode, closed_code, \
+         registered_at, running_due_at, updated_at, doc) \
+         SELECT case_id, case_no, version, told_version, state, open, requester_id, first_receiver_org_id, \
+         place_unit_id, place_path::uuid[], street_id, line, item_code, delivery_mode, closed_code, registered_at, \
+         running_due_at, updated_at, doc \
+         FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19) AS t \
+         (case_id, case_no, version, told_version, state, open, requester_id, first_receiver_org_id, place_unit_id, \
+         place_path, street_id, line, item_code, delivery_mode, closed_code, registered_at, running_due_at, \
+         updated_at, doc)",
+    )
+    .bind::<Array<SqlUuid>, _>(each(new, |case| case.id.0))
+    .bind::<Array<Text>, _>(each(new, |case| case.case_no.as_str()))
+    .bind::<Array<BigInt>, _>(each(new, |case| case.version))
+    .bind::<Array<BigInt>, _>(told(new))
+    .bind::<Array<Text>, _>(each(new, |case| case.state.as_str()))
+    .bind::<Array<Bool>, _>(each(new, |case| !case.state.is_finished()))
+    .bind::<Array<Nullable<SqlUuid>>, _>(each(new, requester))
+    .bind::<Array<SqlUuid>, _>(each(new, |case| case.first_receiver.0))
+    .bind::<Array<SqlUuid>, _>(each(new, |case| case.place.unit.0))
+    .bind::<Array<Text>, _>(each(new, path))
+    .bind::<Array<Nullable<SqlUuid>>, _>(each(new, |case| case.place.street.map(|unit| unit.0)))
+    .bind::<Array<Nullable<Text>>, _>(each(new, line))
+    .bind::<Array<Nullable<Text>>, _>(each(new, item_code))
+    .bind::<Array<Nullable<Text>>, _>(each(new, |case| case.delivery_mode.map(|mode| mode.as_str())))
+    .bind::<Array<Nullable<Text>>, _>(each(new, |case| case.closed_code.map(|code| code.as_str())))
+    .bind::<Array<Timestamptz>, _>(each(new, |case| case.registered_at))
+    .bind::<Array<Nullable<Timestamptz>>, _>(each(new, running_due_at))
+    .bind::<Array<Timestamptz>, _>(each(new, |case| case.updated_at))
+    .bind::<Array<Text>, _>(docs(new)?)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+fn line(case: &Case) -> Option<&str> {
+    case.item.as_ref().and_then(|item| item.line.as_deref())
+}
+
+fn item_code(case: &Case) -> Option<&str> {
+    case.item.as_ref().map(|item| item.code.as_str())
+}
+
+async fn update(conn: &mut AsyncPgConnection, old: &[&Change<CaseRecord>]) -> Result<()> {
+    cached(
+        "UPDATE cases AS c SET version = t.version, told_version = t.told_version, state = t.state, open = t.open, \
+         place_unit_id = t.place_unit_id, place_path = t.place_path::uuid[], street_id = t.street_id, line = t.line, \
+         item_code = t.item_code, delivery_mode = t.delivery_mode, closed_code = t.closed_code, \
+         running_due_at = t.running_due_at, updated_at = t.updated_at, doc = t.doc \
+         FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) AS t \
+         (case_id, version, told_version, state, open, place_unit_id, place_path, street_id, line, item_code, \
+         delivery_mode, closed_code, running_due_at, updated_at, doc) WHERE c.case_id = t.case_id",
+    )
+    .bind::<Array<SqlUuid>, _>(each(old, |case| case.id.0))
+    .bind::<Array<BigInt>, _>(each(old, |case| case.version))
+    .bind::<Array<BigInt>, _>(told(old))
+    .bind::<Array<Text>, _>(each(old, |case| case.state.as_str()))
+    .bind::<Array<Bool>, _>(each(old, |case| !case.state.is_finished()))
+    .bind::<Array<SqlUuid>, _>(each(old, |case| case.place.unit.0))
+    .bind::<Array<Text>, _>(each(old, path))
+    .bind::<Array<Nullable<SqlUuid>>, _>(each(old, |case| case.place.street.map(|unit| unit.0)))
+    .bind::<Array<Nullable<Text>>, _>(each(old, line))
+    .bind::<Array<Nullable<Text>>, _>(each(old, item_code))
+    .bind::<Array<Nullable<Text>>, _>(each(old, |case| case.delivery_mode.map(|mode| mode.as_str())))
+    .bind::<Array<Nullable<Text>>, _>(each(old, |case| case.closed_code.map(|code| code.as_str())))
+    .bind::<Array<Nullable<Timestamptz>>, _>(each(old, running_due_at))
+    .bind::<Array<Timestamptz>, _>(each(old, |case| case.updated_at))
+    .bind::<Array<Text>, _>(docs(old)?)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Writes the rows of tasks that are new or changed.
+pub async fn tasks(conn: &mut AsyncPgConnection, changes: &Changes) -> Result<()> {
+    let mut rows: Vec<(Uuid, TaskRow)> = Vec::new();
+    for change in changes {
+        let (after, before) = (&change.after.case, change.before.as_ref().map(|record| &record.case));
+        for task in &after.tasks {
+            let row = TaskRow::of(after, task);
+            let was = before.and_then(|before| Some(TaskRow::of(before, before.task(task.id).ok()?)));
+            if was.as_ref() != Some(&row) {
+                rows.push((after.id.0, row));
+            }
+        }
+    }
+    if rows.is_empty() {
+        return Ok(());
+    }
+    cached(
+        "INSERT INTO tasks (task_id, case_id, org_id, state, open, due_at, assigned, active) \
+         SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8) \
+         ON CONFLICT (task_id) DO UPDATE SET state = excluded.state, open = excluded.open, \
+         due_at = excluded.due_at, assigned = tasks.assigned OR excluded.assigned, active = excluded.active",
+    )
+    .bind::<Array<SqlUuid>, _>(rows.iter().map(|(_, row)| row.task_id).collect::<Vec<_>>())
+    .bind::<Array<SqlUuid>, _>(rows.iter().map(|(case, _)| *case).collect::<Vec<_>>())
+    .bind::<Array<SqlUuid>, _>(rows.iter().map(|(_, row)| row.org_id).collect::<Vec<_>>())
+    .bind::<Array<Text>, _>(rows.iter().map(|(_, row)| row.state).collect::<Vec<_>>())
+    .bind::<Array<Bool>, _>(rows.iter().map(|(_, row)| row.open).collect::<Vec<_>>())
+    .bind::<Array<Timestamptz>, _>(rows.iter().map(|(_, row)| row.due_at).collect::<Vec<_>>())
+    .bind::<Array<Bool>, _>(rows.iter().map(|(_, row)| row.assigned).collect::<Vec<_>>())
+    .bind::<Array<Bool>, _>(rows.iter().map(|(_, row)| row.active).collect::<Vec<_>>())
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Writes what is to happen by itself with the cases.
+pub async fn agenda(conn: &mut AsyncPgConnection, changes: &Changes) -> Result<()> {
+    let mut set: Vec<(Uuid, AgendaRow)> = Vec::new();
+    let mut unset: Vec<Uuid> = Vec::new();
+    for change in changes {
+        let row = AgendaRow::of(&change.after.case);
+        let was = change.before.as_ref().and_then(|before| AgendaRow::of(&before.case));
+        match row {
+            row if row == was => {}
+            Some(row) => set.push((change.after.case.id.0, row)),
+            None => unset.push(change.after.case.id.0),
+        }
+    }
+    if !set.is_empty() {
+        cached(
+            "INSERT INTO agenda (case_id, due_at, awaits) SELECT * FROM unnest($1, $2, $3) \
+             ON CONFLICT (case_id) DO UPDATE SET due_at = excluded.due_at, awaits = excluded.awaits",
+        )
+        .bind::<Array<SqlUuid>, _>(set.iter().map(|(case, _)| *case).collect::<Vec<_>>())
+        .bind::<Array<Nullable<Timestamptz>>, _>(set.iter().map(|(_, row)| row.due_at).collect::<Vec<_>>())
+        .bind::<Array<Nullable<Text>>, _>(set.iter().map(|(_, row)| row.awaits).collect::<Vec<_>>())
+        .execute(conn)
+        .await?;
+    }
+    if !unset.is_empty() {
+        cached("DELETE FROM agenda WHERE case_id = ANY($1)")
+            .bind::<Array<SqlUuid>, _>(unset)
+            .execute(conn)
+            .await?;
+    }
+    Ok(())
+}
+
+/// Writes the offers whose state changed.
+pub async fn offers(conn: &mut AsyncPgConnection, changes: &Changes) -> Result<()> {
+    let all = || {
+        changes.iter().flat_map(|change| {
+            let case = change.after.case.id.0;
+            change
+                .after
+                .pending
+                .offers
+                .iter()
+                .map(move |(id, (partner, state))| (id.0, case, *partner, *state))
+        })
+    };
+    let (known, only_state): (Vec<_>, Vec<_>) = all().partition(|(_, _, partner, _)| partner.is_some());
+    if !known.is_empty() {
+        cached(
+            "INSERT INTO offers (offer_id, case_id, partner_org_id, state) SELECT * FROM unnest($1, $2, $3, $4) \
+             ON CONFLICT (offer_id) DO UPDATE SET state = excluded.state",
+        )
+        .bind::<Array<SqlUuid>, _>(known.iter().map(|offer| offer.0).collect::<Vec<_>>())
+        .bind::<Array<SqlUuid>, _>(known.iter().map(|offer| offer.1).collect::<Vec<_>>())
+        .bind::<Array<SqlUuid>, _>(known.iter().filter_map(|offer| offer.2).map(|org| org.0).collect::<Vec<_>>())
+        .bind::<Array<Text>, _>(known.iter().map(|offer| OfferState::as_str(offer.3)).collect::<Vec<_>>())
+        .execute(conn)
+        .await?;
+    }
+    if !only_state.is_empty() {
+        cached(
+            "UPDATE offers AS o SET state = t.state FROM unnest($1, $2) AS t (offer_id, state) \
+             WHERE o.offer_id = t.offer_id",
+        )
+        .bind::<Array<SqlUuid>, _>(only_state.iter().map(|offer| offer.0).collect::<Vec<_>>())
+        .bind::<Array<Text>, _>(
+            only_state.iter().map(|offer| OfferState::as_str(offer.3)).collect::<Vec<_>>(),
+        )
+        .execute(conn)
+        .await?;
+    }
+    Ok(())
+}
+
+/// Appends the steps of each command.
+pub async fn timeline(conn: &mut AsyncPgConnection, changes: &Changes) -> Result<()> {
+    let (mut cases, mut versions, mut steps) = (Vec::new(), Vec::new(), Vec::new());
+    for change in changes {
+        for entries in &change.after.pending.timeline {
+            let Some(last) = entries.last() else { continue };
+            cases.push(change.after.case.id.0);
+            versions.push(last.case_version);
+            steps.push(serde_json::to_string(entries).map_err(Error::internal)?);
+        }
+    }
+    if cases.is_empty() {
+        return Ok(());
+    }
+    cached("INSERT INTO timeline (case_id, case_version, steps) SELECT * FROM unnest($1, $2, $3)")
+        .bind::<Array<SqlUuid>, _>(cases)
+        .bind::<Array<BigInt>, _>(versions)
+        .bind::<Array<Text>, _>(steps)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Appends routing decisions.
+pub async fn decisions(conn: &mut AsyncPgConnection, changes: &Changes) -> Result<()> {
+    let (mut cases, mut contents) = (Vec::new(), Vec::new());
+    for change in changes {
+        for decision in &change.after.pending.decisions {
+            cases.push(change.after.case.id.0);
+            contents.push(serde_json::to_string(decision).map_err(Error::internal)?);
+        }
+    }
+    if cases.is_empty() {
+        return Ok(());
+    }
+    cached("INSERT INTO routing_decisions (case_id, content) SELECT * FROM unnest($1, $2)")
+        .bind::<Array<SqlUuid>, _>(cases)
+        .bind::<Array<Text>, _>(contents)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Stores original texts, sealed.
+pub async fn texts(conn: &mut AsyncPgConnection, changes: &Changes) -> Result<()> {
+    let sealed = changes.iter().filter_map(|change| {
+        let text = change.after.pending.sealed_text.as_deref()?;
+        Some((change.after.case.id.0, text))
+    });
+    let (cases, texts): (Vec<Uuid>, Vec<&[u8]>) = sealed.unzip();
+    if cases.is_empty() {
+        return Ok(());
+    }
+    cached("INSERT INTO case_texts (case_id, sealed) SELECT * FROM unnest($1, $2)")
+        .bind::<Array<SqlUuid>, _>(cases)
+        .bind::<Array<Bytea>, _>(texts)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Stores the ids that clients gave their cases; the second one with the same id is `AlreadyExists`.
+pub async fn client_refs(conn: &mut AsyncPgConnection, changes: &Changes) -> Result<()> {
+    let refs: Vec<(Uuid, &Uuid, &str)> = changes
+        .iter()
+        .filter_map(|change| {
+            let (person, client_ref) = change.after.pending.client_ref.as_ref()?;
+            Some((change.after.case.id.0, person, client_ref.as_str()))
+        })
+        .collect();
+    if refs.is_empty() {
+        return Ok(());
+    }
+    let done =
+        cached("INSERT INTO client_refs (case_id, person_id, client_ref) SELECT * FROM unnest($1, $2, $3)")
+            .bind::<Array<SqlUuid>, _>(refs.iter().map(|row| row.0).collect::<Vec<_>>())
+            .bind::<Array<SqlUuid>, _>(refs.iter().map(|row| *row.1).collect::<Vec<_>>())
+            .bind::<Array<Text>, _>(refs.iter().map(|row| row.2).collect::<Vec<_>>())
+            .execute(conn)
+            .await;
+    match done {
+        Ok(_) => Ok(()),
+        Err(SqlError::DatabaseError(DatabaseErrorKind::UniqueViolation, _)) => {
+            Err(Error::already_exists("client_ref", refs.as_slice().first().map_or("", |row| row.2)))
+        }
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,146 @@
+//! Durable timers: whatever falls due for a case by itself. The longest due comes first; what another replica works on
+//! is passed over; a case that cannot be moved is put off, so that it keeps nobody waiting. Runs on domain time and
+//! wakes when it jumps.
+
+use std::{sync::Arc, time::Duration};
+
+use chassis::{
+    Clock, Error, Result, Timestamp,
+    auth::Caller,
+    clock::new_id,
+    command::{AggregateStore, Change},
+    db::{Db, Tx},
+};
+use chrono::TimeDelta;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    atlas::Atlas,
+    domain::{CaseId, Party},
+    store::{agenda, case_store::CaseStore},
+    verb::{act, decided},
+};
+
+/// Cases in one transaction.
+const BATCH: i64 = 100;
+/// How long a case that cannot be moved is put off.
+const PUT_OFF: TimeDelta = TimeDelta::hours(1);
+
+/// Moves cases by time.
+#[derive(Clone)]
+pub struct Sweeper {
+    db: Db,
+    atlas: Arc<Atlas>,
+    clock: Clock,
+    by: Caller,
+    /// Real time between looks.
+    pause: Duration,
+}
+
+impl Sweeper {
+    /// Over the service's database.
+    pub fn new(db: Db, atlas: Arc<Atlas>, clock: Clock, service: &str, pause: Duration) -> Self {
+        Self { db, atlas, clock, by: Caller::system(service), pause }
+    }
+
+    /// Sweeps until `stop`. Outages are logged and waited out.
+    ///
+    /// # Errors
+    /// None.
+    pub async fn run(self, stop: CancellationToken) -> Result<()> {
+        let mut jumps = self.clock.jumps();
+        loop {
+            jumps.mark_unchanged();
+            if let Err(error) = self.sweep(&stop).await {
+                tracing::warn!(error = %error.chain(), "the sweep was interrupted");
+            }
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                () = tokio::time::sleep(self.pause) => {}
+                _ = jumps.changed() => {}
+            }
+        }
+    }
+
+    /// Does everything that is due now.
+    async fn sweep(&self, stop: &CancellationToken) -> Result<()> {
+        self.atlas.refresh(&self.db).await?;
+        while !stop.is_cancelled() {
+            let moved = match self.batch(BATCH).await {
+                Err(error) if !error.retryable() => {
+                    tracing::warn!(error = %error.chain(), "timers are tried one by one");
+                    self.singly().await?
+                }
+                moved => moved?,
+            };
+            if moved == 0 {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// One transaction over the longest due cases. Gives how many there were.
+    async fn batch(&self, most: i64) -> Result<usize> {
+        let world = self.atlas.world();
+        self.db
+            .transaction(async |tx: &mut Tx<'_>| {
+                let due = agenda::take_due(tx.conn, tx.now, most).await?;
+                if due.is_empty() {
+                    return Ok(0);
+                }
+                let before = CaseStore.load(tx.conn, &due).await?;
+                let mut changes = Vec::with_capacity(due.len());
+                let mut idle: Vec<CaseId> = Vec::new();
+                for id in &due {
+                    let Some(record) = before.get(id) else { continue };
+                    let act = act(&world, new_id(), Party::system(), tx.now);
+                    let ticked = record.case.clone().tick(&act);
+                    let ticked = ticked.map_err(|error| Error::internal(format!("case {id}: {error}")))?;
+                    let Some(decision) = ticked else {
+                        idle.push(*id);
+                        continue;
+                    };
+                    let next = decided(Some(record), decision, &self.by);
+                    for emit in next.events {
+                        tx.emit(emit);
+                    }
+                    if next.aggregate.case.next_timer_at().is_some_and(|at| at <= tx.now) {
+                        idle.push(*id); // it stood still; it must not come back at once
+                    }
+                    changes.push(Change { before: Some(record.clone()), after: next.aggregate, trace: None });
+                }
+                CaseStore.save(tx.conn, changes).await?;
+                if !idle.is_empty() {
+                    agenda::put_off(tx.conn, &idle, tx.now + PUT_OFF).await?;
+                }
+                Ok(due.len())
+            })
+            .await
+    }
+
+    /// One case at a time; the one that fails is put off.
+    async fn singly(&self) -> Result<usize> {
+        for done in 0..BATCH {
+            match self.batch(1).await {
+                Ok(0) => return Ok(usize::try_from(done).unwrap_or(0)),
+                Ok(_) => {}
+                Err(error) if error.retryable() => return Err(error),
+                Err(error) => {
+                    tracing::error!(error = %error.chain(), "a timer of a case failed; it is put off");
+                    self.put_off_first(self.clock.now()).await?;
+                }
+            }
+        }
+        Ok(usize::try_from(BATCH).unwrap_or(0))
+    }
+
+    async fn put_off_first(&self, now: Timestamp) -> Result<()> {
+        self.db
+            .transaction(async |tx: &mut Tx<'_>| {
+                let first = agenda::take_due(tx.conn, now, 1).await?;
+                agenda::put_off(tx.conn, &first, now + PUT_OFF).await
+            })
+            .await
+    }
+}

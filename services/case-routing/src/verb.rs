@@ -1,0 +1,146 @@
+//! A command: one verb of the domain, with who acts in what standing, as the executor runs it.
+
+use std::sync::Arc;
+
+use chassis::{
+    Error, Result, Timestamp,
+    auth::{Caller, CallerKind},
+    clock::new_id,
+    command::{Decide, Decision},
+};
+use uuid::Uuid;
+
+use crate::{
+    atlas::World,
+    domain::{self, Act, Case, CaseId, DomainError, Ids, OrgId, Party, PersonRef, Standing},
+    reach,
+    record::CaseRecord,
+};
+
+/// A verb on a case that exists. `run` may be called again when a batch is replayed; it then draws the same ids.
+pub struct Verb<F> {
+    pub world: Arc<World>,
+    pub seed: Uuid,
+    /// The version it is based on.
+    pub etag: Option<i64>,
+    /// Whether to ask for reach here, because the executor does not.
+    pub ask_reach: bool,
+    pub id: CaseId,
+    pub run: F,
+}
+
+impl<F> Verb<F>
+where
+    F: Fn(Case, Act<'_>, &Caller) -> domain::Result<domain::Decision> + Send + Sync + 'static,
+{
+    /// On this case, with fresh ids.
+    pub fn new(world: Arc<World>, id: CaseId, etag: Option<i64>, run: F) -> Self {
+        Self { world, seed: new_id(), etag, ask_reach: false, id, run }
+    }
+
+    /// Asks for reach itself.
+    pub fn within_reach(self) -> Self {
+        Self { ask_reach: true, ..self }
+    }
+}
+
+impl<F> Decide<CaseRecord> for Verb<F>
+where
+    F: Fn(Case, Act<'_>, &Caller) -> domain::Result<domain::Decision> + Send + Sync + 'static,
+{
+    fn decide(
+        &self,
+        current: Option<&CaseRecord>,
+        by: &Caller,
+        now: Timestamp,
+    ) -> Result<Decision<CaseRecord>> {
+        let reached = |record: &&CaseRecord| !self.ask_reach || reach::reaches(&record.case, by);
+        let current = current.filter(reached).ok_or_else(|| Error::not_found("case", self.id.to_string()))?;
+        if self.etag.is_some_and(|etag| etag != current.case.version) {
+            return Err(Error::stale("case", self.id.to_string()));
+        }
+        let act = act(&self.world, self.seed, party(Some(&current.case), by), now);
+        let decision = (self.run)(current.case.clone(), act, by).map_err(|error| refused(self.id, error))?;
+        Ok(decided(Some(current), decision, by))
+    }
+}
+
+/// What a decision is made with.
+pub fn act(world: &World, seed: Uuid, by: Party, now: Timestamp) -> Act<'_> {
+    Act { by, now, ids: Ids::new(seed), rules: &world.rules, routes: &world.routes }
+}
+
+/// The record and the events after a decision. The requester acts under the person's id inside, under the pseudonym
+/// wherever it can be read.
+pub fn decided(
+    current: Option<&CaseRecord>,
+    mut decision: domain::Decision,
+    by: &Caller,
+) -> Decision<CaseRecord> {
+    let inner = reach::requester_ref(by.person_id);
+    for entry in decision.timeline.iter_mut().filter(|entry| entry.actor.0 == inner) {
+        entry.actor = PersonRef(by.actor_ref.clone());
+    }
+    let (aggregate, events) = CaseRecord::after(current, decision);
+    Decision { aggregate, events }
+}
+
+/// Who acts: the requester in their own case, an official for the organisation the grant is held for, or the system.
+pub fn party(case: Option<&Case>, by: &Caller) -> Party {
+    if by.kind != CallerKind::Person {
+        return Party::system();
+    }
+    let orgs = reach::part_orgs(by);
+    if case.is_some_and(|case| reach::is_requester(case, by)) && by.is_self_only() {
+        let actor = PersonRef(reach::requester_ref(by.person_id));
+        return Party { actor, org: None, standing: Standing::Requester };
+    }
+    let own = by.org_id.filter(|org| orgs.contains(org));
+    let org = own.or_else(|| orgs.first().copied()).map(OrgId);
+    let standing = if by.is_self_only() { Standing::Requester } else { Standing::Official };
+    Party { actor: PersonRef(by.actor_ref.clone()), org, standing }
+}
+
+/// Lets the caller act for an organisation that one of the grants is held for, where it is not the first one.
+pub fn acting_for<'a>(mut act: Act<'a>, by: &Caller, org: Option<OrgId>) -> Act<'a> {
+    if let Some(org) = org.filter(|org| reach::part_orgs(by).contains(&org.0)) {
+        act.by.org = Some(org);
+    }
+    act
+}
+
+/// Lets a leader act over the organisation that has the case: the own one, or one that the own one leads.
+pub fn leading<'a>(mut act: Act<'a>, by: &Caller, case: &Case) -> Act<'a> {
+    use crate::domain::EdgeKind;
+    let Some(lead) = case.lead_org else { return act };
+    let line = case.item.as_ref().and_then(|item| item.line.as_deref());
+    let leads = |org: Uuid| {
+        org == lead.0 || act.routes.edge(OrgId(org), lead, line, act.now) == Some(EdgeKind::Leads)
+    };
+    if reach::part_orgs(by).into_iter().any(leads) {
+        act.by.org = Some(lead);
+    }
+    act
+}
+
+/// What the domain refuses, as callers hear it.
+pub fn refused(id: CaseId, error: DomainError) -> Error {
+    match error {
+        DomainError::Invalid { field, message } => Error::invalid(wire_name(field), message),
+        DomainError::NotEntitled { .. } => Error::Forbidden,
+        wrong @ (DomainError::WrongState { .. } | DomainError::Guard { .. }) => {
+            Error::wrong_state("case", id.to_string(), wrong.to_string())
+        }
+    }
+}
+
+/// The field of the request that the domain's field is read from.
+fn wire_name(field: &'static str) -> &'static str {
+    match field {
+        "requester" => "requester_id",
+        "explanation_ref" => "answer_ref",
+        "basis_ref" | "evidence" => "evidence_refs",
+        "partly_reason_code" => "reason_code",
+        other => other,
+    }
+}
