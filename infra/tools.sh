@@ -42,7 +42,8 @@ python() { "$tools/venv/bin/python" "$@"; }
 need_browser() {
     local missing=()
     have chromium || missing+=(chromium)
+    have chromedriver || missing+=(chromium-driver)
     # Without a Chinese font the browser draws boxes, and a screenshot proves nothing.
     [ -n "$(fc-list :lang=zh 2>/dev/null | head -n 1)" ] || missing+=(fonts-wqy-microhei fontconfig)
-    [ ${#missing[@]} -eq 0 ] || apt_install "ask an administrator for the packages chromium and fonts-wqy-microhei: the board is checked in a real browser." "${missing[@]}"
+    [ ${#missing[@]} -eq 0 ] || apt_install "ask an administrator for the packages chromium, chromium-driver and fonts-wqy-microhei: the board is checked in a real browser." "${missing[@]}"
 }

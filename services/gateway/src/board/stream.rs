@@ -150,7 +150,7 @@ fn sse(events: impl Stream<Item = Event> + Send + 'static) -> Response {
 }
 
 fn expired() -> Event {
-    Event::default().event("expired").data("")
+    Event::default().event("expired").data("-") // browsers drop events without data
 }
 
 /// One window.

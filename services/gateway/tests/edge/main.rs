@@ -1,5 +1,9 @@
 //! The edge alone: real HTTP in front, services that answer as the tests say behind.
 
+mod browser;
+mod canned;
 mod fakes;
 mod inputs;
+mod pages;
 mod rest;
+mod webdriver;

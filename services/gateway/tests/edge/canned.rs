@@ -1,0 +1,246 @@
+//! A district's figures, cases and names for the pages to show.
+
+use chassis::clock::Clock;
+use prost_types::Timestamp;
+use proto::{
+    analytics::v1::{Count, GetBoardResponse, IndicatorValue, StreetSummary},
+    case_routing::v1::{
+        AssignmentStatus, Case, CaseState, Clock as Limit, ClockKind, DeliveryMode, DispatchMode,
+        GetCaseResponse, GetTimelineResponse, ListCasesResponse, Rating, Reason, RoutingCandidate,
+        RoutingDecision, Task, TaskPart, TaskState, TimelineEntry,
+    },
+    identity::v1::{
+        ListOrganizationsResponse, ListUnitsResponse, Organization, SignInResponse, SignOutResponse, Unit,
+    },
+};
+
+use crate::fakes::Edge;
+
+pub const STREET: &str = "0197a000-0000-7000-8000-000000000001";
+pub const CASE: &str = "0197c000-0000-7000-8000-000000000001";
+const OFFICE: &str = "0197b000-0000-7000-8000-000000000001";
+const BUREAU: &str = "0197b000-0000-7000-8000-000000000002";
+/// What a resident wrote; shown as text whatever is in it.
+pub const TEXT: &str = "楼下路灯坏了三天 <script>alert(1)</script>，老人夜里不敢出门，请尽快修复。";
+
+fn at(minutes: i64) -> Option<Timestamp> {
+    Some(Timestamp { seconds: 1_772_413_200 + minutes * 60, nanos: 0 })
+}
+
+fn rate(code: &str, numerator: i64, denominator: i64) -> IndicatorValue {
+    IndicatorValue {
+        code: code.into(),
+        numerator,
+        denominator,
+        value: (denominator > 0).then(|| numerator as f64 / denominator as f64),
+        small_sample: denominator < 30,
+        ..Default::default()
+    }
+}
+
+fn counts(pairs: &[(&str, i64)]) -> Vec<Count> {
+    pairs.iter().map(|(key, count)| Count { key: (*key).into(), count: *count }).collect()
+}
+
+pub fn board(registered: i64) -> GetBoardResponse {
+    let streets = [
+        ("满春街道", "Manchun Street", 58, 12, 2, 46),
+        ("前进街道", "Qianjin Street", 81, 20, 0, 61),
+        ("花楼水塔街道", "Hualou Shuita Street", 112, 31, 5, 81),
+        ("唐家墩街道", "Tangjiadun Street", 49, 9, 0, 40),
+    ];
+    let streets =
+        streets.iter().enumerate().map(|(n, (zh, en, registered, open, overdue, closed))| StreetSummary {
+            unit_id: if n == 0 { STREET.into() } else { format!("0197a000-0000-7000-8000-00000000001{n}") },
+            name_zh: (*zh).into(),
+            name_en: (*en).into(),
+            registered: *registered,
+            open: *open,
+            overdue: *overdue,
+            closed: *closed,
+            on_time_rate: Some(rate("I-07", *closed - 2, *closed)),
+            satisfaction_rate: Some(rate("I-18", *closed - 1, *closed)),
+            ..Default::default()
+        });
+    GetBoardResponse {
+        by_state: counts(&[("in_progress", 41), ("dispatched", 20), ("verifying", 11), ("closed", 228)]),
+        by_delivery_mode: counts(&[
+            ("gov_direct", 180),
+            ("gov_purchased", 24),
+            ("volunteer", 16),
+            ("self_governance", 6),
+            ("market", 2),
+        ]),
+        streets: streets.collect(),
+        registered,
+        open: 72,
+        overdue: 7,
+        closed: 228,
+        rates: vec![rate("I-16", 226, 228), rate("I-17", 209, 228), rate("I-18", 27, 29), rate("I-07", 0, 0)],
+        domain_time: at(0),
+        revision: registered,
+        start_date: "2026-03-01".into(),
+        end_date: "2026-04-01".into(),
+        unit_name_zh: "江汉区".into(),
+        unit_name_en: "Jianghan District".into(),
+        ..Default::default()
+    }
+}
+
+pub fn case() -> Case {
+    let task = |n: u8, org: &str, part: TaskPart, state: TaskState| Task {
+        task_id: format!("t-{n}"),
+        task_no: format!("420103-20260302-000001-{n}"),
+        org_id: org.into(),
+        part: part.into(),
+        mode: DispatchMode::Order.into(),
+        state: state.into(),
+        assignment: AssignmentStatus::OnSite.into(),
+        due_time: at(2_880),
+        ..Default::default()
+    };
+    let limit = |kind: ClockKind, from: i64, due: i64, stop: Option<i64>, breach: Option<i64>| Limit {
+        kind: kind.into(),
+        start_time: at(from),
+        due_time: at(due),
+        stop_time: stop.and_then(at),
+        breach_time: breach.and_then(at),
+        provisional: kind == ClockKind::Resolve,
+        ..Default::default()
+    };
+    Case {
+        case_id: CASE.into(),
+        case_no: "420103-20260302-000001".into(),
+        state: CaseState::InProgress.into(),
+        item_code: "CJ-0108".into(),
+        item_name_zh: "路灯不亮".into(),
+        item_name_en: "Street lamp out".into(),
+        place_unit_id: STREET.into(),
+        text_redacted: TEXT.into(),
+        first_receiver_org_id: OFFICE.into(),
+        lead_org_id: BUREAU.into(),
+        delivery_mode: DeliveryMode::GovDirect.into(),
+        registered_time: at(0),
+        resolve_due_time: at(2_880),
+        overdue: true,
+        rating: Some(Rating { grade: 4, ..Default::default() }),
+        tasks: vec![
+            task(1, BUREAU, TaskPart::Lead, TaskState::Working),
+            task(2, OFFICE, TaskPart::Assist, TaskState::Submitted),
+        ],
+        clocks: vec![
+            limit(ClockKind::Accept, 0, 60, Some(10), None),
+            limit(ClockKind::Sign, 30, 90, Some(120), Some(90)),
+            limit(ClockKind::Resolve, 10, 2_880, None, None),
+        ],
+        routing: Some(RoutingDecision {
+            kind: "dispatched".into(),
+            lead_org_id: BUREAU.into(),
+            rule_ids: vec!["R-3".into(), "R-7".into()],
+            candidates: vec![
+                RoutingCandidate {
+                    org_id: OFFICE.into(),
+                    rule_id: "R-1".into(),
+                    rejected: Some(reason("no_competence", "本级无此职权", "no competence at this level")),
+                    ..Default::default()
+                },
+                RoutingCandidate {
+                    org_id: BUREAU.into(),
+                    rule_id: "R-3".into(),
+                    chosen: true,
+                    ..Default::default()
+                },
+            ],
+            reasons: vec![reason("lowest_competent", "最低有权层级办理", "the lowest competent level")],
+            decided_time: at(12),
+            list_version: "2026.1".into(),
+            ..Default::default()
+        }),
+        ..Default::default()
+    }
+}
+
+fn reason(code: &str, zh: &str, en: &str) -> Reason {
+    Reason { code: code.into(), text_zh: zh.into(), text_en: en.into(), ..Default::default() }
+}
+
+fn timeline() -> Vec<TimelineEntry> {
+    let steps = [
+        (0, "CaseRegistered", CaseState::Registered, OFFICE, ""),
+        (10, "CaseAccepted", CaseState::Accepted, OFFICE, ""),
+        (12, "CaseDispatched", CaseState::Dispatched, OFFICE, "t-1"),
+        (120, "TaskSigned", CaseState::Signed, BUREAU, "t-1"),
+        (180, "CaseContacted", CaseState::InProgress, BUREAU, ""),
+    ];
+    let entry = |(minutes, event, state, org, task): (i64, &str, CaseState, &str, &str)| TimelineEntry {
+        event: event.into(),
+        state: state.into(),
+        org_id: org.into(),
+        task_id: task.into(),
+        event_time: at(minutes),
+        reason: (event == "CaseDispatched")
+            .then(|| reason("lowest_competent", "最低有权层级办理", "the lowest competent level")),
+        ..Default::default()
+    };
+    steps.into_iter().map(entry).collect()
+}
+
+/// Tokens that run out in so many seconds.
+pub fn tokens(seconds: i64) -> SignInResponse {
+    let until = Clock::system().real_now().timestamp() + seconds;
+    SignInResponse {
+        access_token: format!("access-{seconds}"),
+        access_expire_time: Some(Timestamp { seconds: until, nanos: 0 }),
+        refresh_token: "refresh-1".into(),
+        ..Default::default()
+    }
+}
+
+/// An edge before services that know the district and sign anybody in whose password is `secret`.
+pub async fn district(public_url: Option<&str>) -> Edge {
+    let edge = Edge::reached_at(public_url).await;
+    let services = &edge.services;
+    services.answer_by("SignIn", |call| {
+        let asked: proto::identity::v1::SignInRequest = call.decode();
+        if asked.password == "secret" {
+            Ok(prost::Message::encode_to_vec(&tokens(600)))
+        } else {
+            Err(tonic::Status::unauthenticated("sign in first"))
+        }
+    });
+    services.answer("SignOut", &SignOutResponse {});
+    services.answer("GetBoard", &board(300));
+    let others = ["井盖松动", "楼道堆物", "广场舞噪音扰民"];
+    let mut cases = vec![case()];
+    cases.extend(others.iter().enumerate().map(|(n, item)| Case {
+        case_id: format!("0197c000-0000-7000-8000-00000000010{n}"),
+        case_no: format!("420103-20260302-00001{n}"),
+        item_name_zh: (*item).into(),
+        overdue: false,
+        state: CaseState::Dispatched.into(),
+        ..case()
+    }));
+    services.answer("ListCases", &ListCasesResponse { cases, next_page_token: "a+b".into() });
+    services.answer("GetCase", &GetCaseResponse { case: Some(case()) });
+    services
+        .answer("GetTimeline", &GetTimelineResponse { entries: timeline(), next_page_token: String::new() });
+    let unit = Unit {
+        unit_id: STREET.into(),
+        name_zh: "满春街道".into(),
+        name_en: "Manchun Street".into(),
+        ..Default::default()
+    };
+    services.answer("ListUnits", &ListUnitsResponse { units: vec![unit], ..Default::default() });
+    let org = |id: &str, zh: &str, en: &str| Organization {
+        org_id: id.into(),
+        name_zh: zh.into(),
+        name_en: en.into(),
+        ..Default::default()
+    };
+    let organizations = vec![
+        org(OFFICE, "满春街道办事处", "Manchun Street Office"),
+        org(BUREAU, "区城管执法局", "Urban Management Bureau"),
+    ];
+    services.answer("ListOrganizations", &ListOrganizationsResponse { organizations, ..Default::default() });
+    edge
+}

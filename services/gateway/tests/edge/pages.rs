@@ -1,0 +1,354 @@
+//! The board over plain HTTP: pages, sessions, cookies, and what is refused.
+
+use std::time::Duration;
+
+use proto::{
+    analytics::v1::GetBoardResponse,
+    case_routing::v1::{CaseState, GetCaseRequest, ListCasesRequest},
+    identity::v1::{RefreshTokenRequest, RefreshTokenResponse},
+};
+use reqwest::Response;
+use tonic::Status;
+
+use crate::{
+    canned::{self, CASE, STREET, board, district, tokens},
+    fakes::Edge,
+};
+
+/// `Set-Cookie`s of an answer.
+fn cookies(response: &Response) -> Vec<String> {
+    let headers = response.headers().get_all("set-cookie").iter();
+    headers.map(|value| value.to_str().expect("text").to_owned()).collect()
+}
+
+/// What the browser sends back of them.
+fn kept(cookies: &[String]) -> String {
+    let pairs = cookies.iter().map(|cookie| cookie.split(';').next().unwrap_or_default());
+    pairs.collect::<Vec<_>>().join("; ")
+}
+
+async fn post(edge: &Edge, path: &str, form: &'static str) -> Response {
+    let request = edge.post(path).header("origin", &edge.url).body(form);
+    request.header("content-type", "application/x-www-form-urlencoded").send().await.expect("an answer")
+}
+
+/// Signs in; the cookies of the session.
+async fn sign_in(edge: &Edge) -> String {
+    let response = post(edge, "/login", "login=li&password=secret").await;
+    assert_eq!(
+        (response.status().as_u16(), &response.headers()["location"]),
+        (303, &"/".parse().expect("a value"))
+    );
+    kept(&cookies(&response))
+}
+
+async fn page(edge: &Edge, path: &str, cookie: &str) -> (u16, String) {
+    let response = edge.get(path).header("cookie", cookie).send().await.expect("an answer");
+    (response.status().as_u16(), response.text().await.expect("text"))
+}
+
+#[tokio::test]
+async fn the_pages_show_what_the_services_answer_to_this_person() {
+    let edge = district(None).await;
+    let session = sign_in(&edge).await;
+    let (status, html) = page(&edge, "/", &session).await;
+    assert_eq!(status, 200);
+    for shown in
+        ["lang=\"zh-CN\"", "300", "满春街道", "99.12 %", "—", "小样本", "政府购买服务", "办理中", "江汉区"]
+    {
+        assert!(html.contains(shown), "{shown}");
+    }
+    assert_eq!(
+        edge.services.calls("GetBoard")[0].header("authorization").as_deref(),
+        Some("Bearer access-600")
+    );
+
+    let (status, html) = page(&edge, &format!("/cases/{CASE}"), &session).await;
+    assert_eq!(status, 200);
+    for shown in
+        ["路灯不亮", "最低有权层级办理", "本级无此职权", "选中", "区城管执法局", "超期", "2026-03-02 09:12"]
+    {
+        assert!(html.contains(shown), "{shown}");
+    }
+    assert!(html.contains("&#60;script&#62;") && !html.contains("<script>alert"), "texts are escaped");
+    assert_eq!(edge.services.calls("GetCase")[0].decode::<GetCaseRequest>().case_id, CASE);
+
+    let (status, html) = page(&edge, &format!("/cases?state=closed&unit={STREET}"), &session).await;
+    assert_eq!(status, 200);
+    assert!(html.contains("已结案") && html.contains("满春街道") && html.contains("page=a%2Bb"), "{html}");
+    let asked: ListCasesRequest = edge.services.calls("ListCases")[0].decode();
+    assert_eq!((asked.states, asked.unit_id.as_str()), (vec![CaseState::Closed as i32], STREET));
+
+    let english = format!("{session}; jh_lang=en");
+    let (_, html) = page(&edge, "/", &english).await;
+    for shown in
+        ["lang=\"en\"", "Manchun Street", "Purchased by government", "small sample", "Jianghan District"]
+    {
+        assert!(html.contains(shown), "{shown}");
+    }
+    let (_, html) = page(&edge, &format!("/cases/{CASE}"), &english).await;
+    assert!(html.contains("Street lamp out") && html.contains("the lowest competent level"));
+}
+
+#[tokio::test]
+async fn nobody_sees_a_page_without_a_session() {
+    let edge = district(None).await;
+    for (path, cookie) in
+        [("/", ""), ("/cases", ""), ("/cases/x", "jh_session=1-forged"), ("/", "jh_session=9-x")]
+    {
+        let response = edge.get(path).header("cookie", cookie).send().await.expect("an answer");
+        assert_eq!(
+            (response.status().as_u16(), response.headers()["location"].to_str().expect("text")),
+            (303, "/login")
+        );
+    }
+    // Sealed by another key.
+    let other = district(None).await;
+    let session = sign_in(&other).await;
+    assert_eq!(page(&edge, "/", &session).await.0, 303);
+    let (status, html) = page(&edge, "/login", "").await;
+    assert_eq!(status, 200);
+    assert!(html.contains("登录"));
+    let refused = post(&edge, "/login", "login=li&password=wrong").await;
+    assert_eq!(refused.status(), 401);
+    assert!(cookies(&refused).is_empty());
+    assert!(refused.text().await.expect("text").contains("用户名或密码不对"));
+}
+
+#[tokio::test]
+async fn cookies_are_out_of_reach_of_scripts_and_other_sites() {
+    let edge = district(None).await;
+    let plain = cookies(&post(&edge, "/login", "login=li&password=secret").await);
+    assert_eq!(plain.len(), 1);
+    assert!(plain[0].starts_with("jh_session=") && !plain[0].contains("Secure"), "{plain:?}");
+    let edge = district(Some("https://board.example")).await;
+    let secure = cookies(&post(&edge, "/login", "login=li&password=secret").await);
+    assert!(secure[0].starts_with("__Host-jh_session="), "{secure:?}");
+    assert!(secure[0].contains("; Secure"), "{secure:?}");
+    let language = cookies(&post(&edge, "/language", "lang=en&back=/").await);
+    for cookie in plain.iter().chain(&secure).chain(&language) {
+        assert!(cookie.contains("; HttpOnly") && cookie.contains("; SameSite=Strict"), "{cookie}");
+        assert!(cookie.contains("; Path=/;") && !cookie.contains("Domain"), "{cookie}");
+        assert!(!cookie.contains("access-600") && !cookie.contains("refresh"), "sealed: {cookie}");
+    }
+}
+
+#[tokio::test]
+async fn posts_of_other_sites_are_refused() {
+    let edge = district(None).await;
+    let session = sign_in(&edge).await;
+    let signed_in = edge.services.calls("SignIn").len();
+    for path in ["/login", "/logout", "/language"] {
+        let foreign = [
+            vec![("origin", "https://evil.example")],
+            vec![("origin", "null")],
+            vec![("sec-fetch-site", "cross-site")],
+            vec![("sec-fetch-site", "same-site"), ("origin", edge.url.as_str())],
+            vec![],
+        ];
+        for headers in foreign {
+            let mut request =
+                edge.post(path).header("cookie", &session).body("login=li&password=secret&lang=en");
+            request = request.header("content-type", "application/x-www-form-urlencoded");
+            for (name, value) in headers {
+                request = request.header(name, value);
+            }
+            let response = request.send().await.expect("an answer");
+            assert_eq!(response.status(), 403, "{path}");
+            assert!(cookies(&response).is_empty());
+        }
+    }
+    assert_eq!(edge.services.calls("SignIn").len(), signed_in);
+    assert!(edge.services.calls("SignOut").is_empty());
+}
+
+#[tokio::test]
+async fn the_language_form_leads_back_to_this_site_only() {
+    let edge = district(None).await;
+    let cases = [
+        ("lang=en&back=/cases?state=closed", "/cases?state=closed"),
+        ("lang=en&back=//evil.example", "/"),
+        ("lang=en&back=https://evil.example", "/"),
+        ("lang=en&back=/%09/evil.example", "/"),
+        ("lang=en&back=/%5Cevil.example", "/"),
+        ("lang=en&back=/%0d%0aset-cookie:a=b", "/"),
+        ("lang=en", "/"),
+    ];
+    for (form, expected) in cases {
+        let response = post(&edge, "/language", form).await;
+        assert_eq!(
+            (response.status().as_u16(), response.headers()["location"].to_str().expect("text")),
+            (303, expected)
+        );
+        assert!(cookies(&response)[0].starts_with("jh_lang=en;"));
+    }
+}
+
+#[tokio::test]
+async fn signing_out_ends_the_session_at_identity_and_here() {
+    let edge = district(None).await;
+    let session = sign_in(&edge).await;
+    let request = edge.post("/logout").header("cookie", &session).header("sec-fetch-site", "same-origin");
+    let response = request.send().await.expect("an answer");
+    assert_eq!(response.headers()["location"], "/login");
+    assert!(cookies(&response).iter().all(|cookie| cookie.contains("Max-Age=0")));
+    assert_eq!(edge.services.calls("SignOut").len(), 1);
+}
+
+#[tokio::test]
+async fn a_session_is_renewed_before_its_token_runs_out() {
+    let edge = district(None).await;
+    edge.services.answer("SignIn", &tokens(60));
+    let session = sign_in(&edge).await;
+    let new = tokens(600);
+    let renewed = RefreshTokenResponse {
+        access_token: new.access_token,
+        access_expire_time: new.access_expire_time,
+        refresh_token: "refresh-2".into(),
+        refresh_expire_time: None,
+    };
+    edge.services.answer("RefreshToken", &renewed);
+    let response = edge.get("/").header("cookie", &session).send().await.expect("an answer");
+    assert_eq!(response.status(), 200);
+    let asked: RefreshTokenRequest = edge.services.calls("RefreshToken")[0].decode();
+    assert_eq!(asked.refresh_token, "refresh-1");
+    assert_eq!(
+        edge.services.calls("GetBoard")[0].header("authorization").as_deref(),
+        Some("Bearer access-600")
+    );
+    let session = kept(&cookies(&response));
+    assert_eq!(page(&edge, "/", &session).await.0, 200);
+    assert_eq!(edge.services.calls("RefreshToken").len(), 1, "the new tokens are in the cookie");
+
+    // Refused: signed out. Identity away: the old token goes on while it lasts.
+    edge.services.refuse("RefreshToken", Status::unavailable("later"));
+    edge.services.answer("SignIn", &tokens(61));
+    let session = sign_in(&edge).await;
+    assert_eq!(page(&edge, "/", &session).await.0, 200);
+    edge.services.answer("SignIn", &tokens(-5));
+    let old = sign_in(&edge).await;
+    assert_eq!(page(&edge, "/", &old).await.0, 503, "not signed out because identity restarts");
+    edge.services.refuse("RefreshToken", Status::unauthenticated("used before"));
+    assert_eq!(page(&edge, "/", &session).await.0, 303);
+}
+
+#[tokio::test]
+async fn a_token_with_many_grants_is_spread_over_cookies() {
+    let edge = district(None).await;
+    let long = "x".repeat(6_000);
+    edge.services
+        .answer("SignIn", &proto::identity::v1::SignInResponse { access_token: long.clone(), ..tokens(600) });
+    let response = post(&edge, "/login", "login=li&password=secret").await;
+    let set = cookies(&response);
+    assert!(set.len() > 1 && set.iter().all(|cookie| cookie.len() < 4_096), "{} cookies", set.len());
+    assert_eq!(page(&edge, "/", &kept(&set)).await.0, 200);
+    assert_eq!(edge.services.calls("GetBoard")[0].header("authorization"), Some(format!("Bearer {long}")));
+    assert_eq!(page(&edge, "/", &kept(&set[..1])).await.0, 303, "not with a part of them");
+}
+
+#[tokio::test]
+async fn refusals_are_pages_that_tell_no_internals() {
+    let edge = district(None).await;
+    let session = sign_in(&edge).await;
+    let secret = "SELECT * FROM cases at 10.0.0.7";
+    for (status, expected) in [
+        (Status::not_found(secret), 404),
+        (Status::permission_denied(secret), 403),
+        (Status::invalid_argument(secret), 400),
+        (Status::internal(secret), 503),
+        (Status::unavailable(secret), 503),
+    ] {
+        edge.services.refuse("GetCase", status);
+        let (status, html) = page(&edge, "/cases/x", &session).await;
+        assert_eq!(status, expected);
+        assert!(html.contains("<h1>") && !html.contains("SELECT"), "{html}");
+    }
+    // Who may not see the figures gets to the own cases.
+    edge.services.refuse("GetBoard", Status::permission_denied(secret));
+    let response = edge.get("/").header("cookie", &session).send().await.expect("an answer");
+    assert_eq!(
+        (response.status().as_u16(), response.headers()["location"].to_str().expect("text")),
+        (303, "/cases")
+    );
+    // A page is not refused for want of names.
+    let edge = district(None).await;
+    edge.services.refuse("ListUnits", Status::unavailable("later"));
+    let session = sign_in(&edge).await;
+    assert_eq!(page(&edge, &format!("/cases/{CASE}"), &session).await.0, 200);
+}
+
+/// Reads a stream until it has said this, or ended.
+async fn heard(response: &mut Response, wanted: &str) -> String {
+    let listening = async {
+        let mut text = String::new();
+        while !text.contains(wanted) {
+            match response.chunk().await.expect("a chunk") {
+                Some(chunk) => text.push_str(&String::from_utf8_lossy(&chunk)),
+                None => break,
+            }
+        }
+        text
+    };
+    tokio::time::timeout(Duration::from_secs(20), listening).await.expect("heard in time")
+}
+
+#[tokio::test]
+async fn the_stream_tells_the_board_again_when_it_changes() {
+    let edge = district(None).await;
+    let session = sign_in(&edge).await;
+    let stream = async |lang: &str| {
+        let cookie = format!("{session}; jh_lang={lang}");
+        edge.get("/events").header("cookie", cookie).send().await.expect("an answer")
+    };
+    let (mut zh, mut en) = (stream("zh").await, stream("en").await);
+    assert_eq!(zh.headers()["content-type"], "text/event-stream");
+    assert!(heard(&mut zh, "300").await.contains("event: board"));
+    assert!(heard(&mut en, "300").await.contains("event: board"));
+    edge.services.answer("GetBoard", &board(301));
+    assert!(heard(&mut zh, "301").await.contains("满春街道"));
+    assert!(heard(&mut en, "301").await.contains("Manchun Street"));
+    // What is not shown does not make a board again: the next thing said is the next change.
+    let quiet = GetBoardResponse { watermark: canned::case().registered_time, revision: 9, ..board(301) };
+    edge.services.answer("GetBoard", &quiet);
+    let asked = edge.services.calls("GetBoard").len();
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    while edge.services.calls("GetBoard").len() < asked + 2 {
+        assert!(tokio::time::Instant::now() < deadline, "asked again in time");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    edge.services.answer("GetBoard", &board(302));
+    let said = heard(&mut zh, "302").await;
+    assert_eq!(said.matches("event: board").count(), 1, "{said}");
+
+    edge.services.refuse("GetBoard", Status::unauthenticated("revoked"));
+    assert!(heard(&mut zh, "expired").await.contains("event: expired"));
+    assert_eq!(heard(&mut zh, "nothing more").await.matches("event: board").count(), 0, "and it ends");
+}
+
+#[tokio::test]
+async fn a_stream_without_a_session_says_so_and_ends() {
+    let edge = district(None).await;
+    let mut response = edge.get("/events").send().await.expect("an answer");
+    assert!(heard(&mut response, "never").await.contains("event: expired"));
+}
+
+#[tokio::test]
+async fn one_feed_asks_for_all_windows_of_a_session() {
+    let edge = district(None).await;
+    let session = sign_in(&edge).await;
+    let mut windows = Vec::new();
+    for _ in 0..5 {
+        let mut window = edge.get("/events").header("cookie", &session).send().await.expect("an answer");
+        heard(&mut window, "event: board").await;
+        windows.push(window);
+    }
+    let started = tokio::time::Instant::now();
+    let asked = edge.services.calls("GetBoard").len();
+    edge.services.answer("GetBoard", &board(333));
+    for window in &mut windows {
+        heard(window, "333").await;
+    }
+    let since = edge.services.calls("GetBoard").len() - asked;
+    let seconds = usize::try_from(started.elapsed().as_secs()).unwrap_or_default();
+    assert!(since <= seconds + 2, "{since} questions in {seconds} s");
+}
