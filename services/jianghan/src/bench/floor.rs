@@ -39,7 +39,8 @@ async fn pgbench(server: &Postgres, script: &Path, clients: usize, seconds: u64)
         .await
         .context("pgbench cannot be run")?;
     let text = String::from_utf8_lossy(&output.stdout);
-    let tps = text.lines().find_map(|line| line.strip_prefix("tps = ")?.split_whitespace().next()?.parse().ok());
+    let tps =
+        text.lines().find_map(|line| line.strip_prefix("tps = ")?.split_whitespace().next()?.parse().ok());
     match tps {
         Some(tps) => Ok(tps),
         None => bail!("pgbench gave no figure: {}", String::from_utf8_lossy(&output.stderr)),

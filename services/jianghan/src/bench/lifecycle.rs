@@ -341,19 +341,31 @@ impl Bench {
             method: "phone".into(),
             ..Default::default()
         };
-        again!(self, "contact", self.suite.tasks().contact_requester(handler.request(contact.clone()).await?).await);
+        again!(
+            self,
+            "contact",
+            self.suite.tasks().contact_requester(handler.request(contact.clone()).await?).await
+        );
         let complete = CompleteCaseRequest {
             case_id: case_id.clone(),
             request_id: request_id(),
             evidence_refs: vec!["photo:after".into()],
             ..Default::default()
         };
-        again!(self, "complete", self.suite.tasks().complete_case(handler.request(complete.clone()).await?).await);
+        again!(
+            self,
+            "complete",
+            self.suite.tasks().complete_case(handler.request(complete.clone()).await?).await
+        );
         let resolved = began.elapsed();
 
         let began = Instant::now();
         let search = ListCasesRequest { page_size: 20, mine: true, ..Default::default() };
-        let found = again!(self, "search", self.suite.cases().list_cases(cast.resident.request(search.clone()).await?).await);
+        let found = again!(
+            self,
+            "search",
+            self.suite.cases().list_cases(cast.resident.request(search.clone()).await?).await
+        );
         // Users share residents, so the new case is among the newest, not always the first.
         match found.cases.iter().find(|case| case.case_id == case_id) {
             Some(case) if case.state() >= CaseState::Completed => {}
@@ -376,9 +388,13 @@ impl Bench {
             urgency: Urgency::Normal.into(),
             ..Default::default()
         };
-        let case = again!(self, "create", self.suite.cases().intake_case(cast.window.request(request.clone()).await?).await)
-            .case
-            .context("create answered without a case")?;
+        let case = again!(
+            self,
+            "create",
+            self.suite.cases().intake_case(cast.window.request(request.clone()).await?).await
+        )
+        .case
+        .context("create answered without a case")?;
         let lead = simulate::lead_task(&case).context("create answered without a lead task")?;
         Ok((case.case_id.clone(), lead.task_id.clone(), lead.org_id.clone()))
     }
@@ -390,9 +406,13 @@ impl Bench {
         loop {
             tokio::time::sleep(pause).await;
             let request = GetCaseRequest { case_id: case_id.to_owned() };
-            let case = again!(self, "get", self.suite.cases().get_case(reader.request(request.clone()).await?).await)
-                .case
-                .context("an answer without a case")?;
+            let case = again!(
+                self,
+                "get",
+                self.suite.cases().get_case(reader.request(request.clone()).await?).await
+            )
+            .case
+            .context("an answer without a case")?;
             let task = case.tasks.iter().find(|task| task.task_id == task_id).context("the task is gone")?;
             match task.assignment() {
                 AssignmentStatus::Accepted => return Ok(()),
@@ -412,4 +432,3 @@ fn advised_wait(status: &Status) -> Option<Duration> {
     }
     status.get_details_retry_info()?.retry_delay
 }
-

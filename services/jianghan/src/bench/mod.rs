@@ -4,6 +4,7 @@
 mod floor;
 mod lifecycle;
 mod report;
+mod spine;
 
 use std::process::ExitCode;
 
@@ -21,11 +22,14 @@ pub struct Args {
 enum What {
     /// Whole lifecycles: create, assign, resolve, search; closed loop of so many users.
     Lifecycle(lifecycle::Args),
+    /// The event spine alone: commands, relay, bus, consumer.
+    Events(spine::Args),
 }
 
 /// Runs a bench; exits 1 when a call failed.
 pub async fn run(args: Args) -> Result<ExitCode> {
     match args.what {
         What::Lifecycle(args) => lifecycle::run(args).await,
+        What::Events(args) => spine::run(args).await,
     }
 }

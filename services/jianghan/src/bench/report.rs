@@ -104,6 +104,56 @@ impl LifecycleReport {
     }
 }
 
+/// The report of `bench events`.
+#[derive(Clone, Debug, Serialize)]
+pub struct EventsReport {
+    /// `in-process` or `rabbitmq`.
+    pub bus: String,
+    /// Users of the closed loop.
+    pub users: usize,
+    /// Commands of the closed loop; as many events were sent again from a full outbox.
+    pub events: u64,
+    /// Commands per second, with relay and consumer at work.
+    pub commands_per_second: f64,
+    /// Events per second from the first command to the last effect.
+    pub flow_events_per_second: f64,
+    /// From an event to the commit of its effect, while commands flow.
+    pub lag_p50_ms: f64,
+    /// The same, 99th percentile.
+    pub lag_p99_ms: f64,
+    /// Events confirmed per second out of a full outbox.
+    pub confirmed_per_second: f64,
+    /// Events consumed per second out of full queues; in process the same as confirmed.
+    pub consumed_per_second: f64,
+    /// Durable single-row commits per second by pgbench, one client.
+    pub floor_1: f64,
+    /// The same with as many clients as users.
+    pub floor_users: f64,
+}
+
+impl EventsReport {
+    /// A table for people.
+    pub fn table(&self) -> String {
+        format!(
+            "{} users on {}, {} events twice\n  {:.0} commands/s, {:.0} events/s through, commit → effect p50 {:.1} \
+             ms, p99 {:.1} ms\n  from a full outbox: {:.0} confirmed/s; from full queues: {:.0} consumed/s\n  floor: \
+             {:.0} commits/s with 1 client, {:.0} with {}\n",
+            self.users,
+            self.bus,
+            self.events,
+            self.commands_per_second,
+            self.flow_events_per_second,
+            self.lag_p50_ms,
+            self.lag_p99_ms,
+            self.confirmed_per_second,
+            self.consumed_per_second,
+            self.floor_1,
+            self.floor_users,
+            self.users,
+        )
+    }
+}
+
 /// Two decimals.
 pub fn round(value: f64) -> f64 {
     (value * 100.0).round() / 100.0
