@@ -1,5 +1,5 @@
 //! How many events per second one consumer connection takes in: whole lives of cases, fifty at a time, in batches of
-//! 200, into a private durable PostgreSQL. `cargo run --release -p analytics --example intake_speed [lives]`.
+//! 200, into a private durable PostgreSQL. `cargo run --release -p analytics --example intake_speed [lives [batch]]`.
 
 #[path = "../tests/support/story.rs"]
 mod story;
@@ -21,13 +21,13 @@ use chrono::TimeDelta;
 use story::{Story, at};
 use uuid::Uuid;
 
-/// Cases in hand at once, events per transaction.
+/// Cases in hand at once.
 const USERS: usize = 50;
-const BATCH: usize = 200;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let lives: usize = std::env::args().nth(1).map_or(Ok(5_000), |n| n.parse())?;
+    let argument = |n, default| std::env::args().nth(n).map_or(Ok(default), |n| n.parse());
+    let (lives, batch_size): (usize, usize) = (argument(1, 5_000)?, argument(2, 200)?);
     let mut server = Postgres::start(Options::throw_away(true)).await?;
     let mut config = ServiceConfig::for_service(App::NAME).database;
     server.create_database("analytics", None).await?;
@@ -43,7 +43,7 @@ async fn main() -> anyhow::Result<()> {
     let mut conn = db.conn().await?;
     let mut latencies = Vec::new();
     let start = Instant::now();
-    for batch in events.chunks(BATCH) {
+    for batch in events.chunks(batch_size) {
         let began = Instant::now();
         db.transaction_on(&mut conn, async |tx: &mut Tx<'_>| intake.handle(tx, batch).await).await?;
         latencies.push(began.elapsed());

@@ -25,6 +25,7 @@ impl Service for App {
         routes.add_service(IndicatorServiceServer::new(Indicators::new(&context)));
         Ok(Built::new(routes)
             .consumer(Intake::default())
+            .bulk()
             .digests(Digests::new(context.db.clone()))
             .background(keeping::run(context.db.clone(), context.clock.clone(), context.stop.clone())))
     }

@@ -57,6 +57,12 @@ impl From<&SpineConfig> for RunnerConfig {
 }
 
 impl RunnerConfig {
+    /// Larger batches, waited for longer. A batch stays within what a bus delivers ahead of acknowledgements (400),
+    /// and the wait in one process short of what would hold the relay back. No wait stays none.
+    pub(crate) fn bulk(self) -> Self {
+        Self { batch: 2 * self.batch, linger: 8 * self.linger, local_linger: 8 * self.local_linger, ..self }
+    }
+
     /// Delay after the given attempt in milliseconds: doubling, with a ceiling.
     pub(super) fn delay_ms(&self, attempts: i32) -> i64 {
         let doublings = u32::try_from(attempts - 1).unwrap_or(0).min(20);

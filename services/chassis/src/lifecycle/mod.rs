@@ -72,6 +72,8 @@ pub struct Built {
     /// Handles its events. The topology is kept fresh without it; it is given every event all the same, and passes
     /// over those it does not know.
     pub consumer: Option<Arc<dyn Consumer>>,
+    /// The consumer rather waits a little for larger batches (see [`bulk`](Self::bulk)).
+    pub bulk: bool,
     /// Timers and the like. Each ends when `Context::stop` is cancelled; one that fails takes the process down.
     pub background: Vec<BoxFuture<'static, Result<(), Error>>>,
     /// For reconcile.
@@ -81,12 +83,19 @@ pub struct Built {
 impl Built {
     /// A service with these gRPC services, without consumer, timers or digests.
     pub fn new(routes: RoutesBuilder) -> Self {
-        Self { routes: routes.routes(), consumer: None, background: Vec::new(), digests: Arc::new(NoDigests) }
+        Self { routes: routes.routes(), consumer: None, bulk: false, background: Vec::new(), digests: Arc::new(NoDigests) }
     }
 
     /// With a consumer.
     pub fn consumer(mut self, consumer: impl Consumer) -> Self {
         self.consumer = Some(Arc::new(consumer));
+        self
+    }
+
+    /// For a consumer that adds up what it is told, to be read by people: larger batches cost it much less per event,
+    /// and a fraction of a second more matters to nobody.
+    pub fn bulk(mut self) -> Self {
+        self.bulk = true;
         self
     }
 

@@ -236,12 +236,9 @@ impl House {
         let stop = &context.stop;
         let feed = Feed::new(context.topology.clone());
         let consumer = WithTopology { feed: feed.clone(), own: built.consumer };
-        let runner = Runner::new(
-            context.db.clone(),
-            bus,
-            Arc::new(consumer),
-            RunnerConfig::from(&context.config.spine),
-        );
+        let config = RunnerConfig::from(&context.config.spine);
+        let config = if built.bulk { config.bulk() } else { config };
+        let runner = Runner::new(context.db.clone(), bus, Arc::new(consumer), config);
         workers.spawn("consumer", Ends::WhenTold, whole(runner.run(stop.clone())));
         let watch = feed.clone().watch(context.db.clone(), context.clock.clone(), stop.clone());
         workers.spawn("topology poll", Ends::WhenTold, whole(watch));
