@@ -67,6 +67,7 @@ impl IntakeService for Intake {
             DeclineCaseResponse,
             |message| {
                 let known = seed::decline_reasons().get(&message.reason_code);
+                let known = known.filter(|code| code.applies_to.iter().any(|what| what == "case"));
                 let reason =
                     known.ok_or_else(|| Error::invalid("reason_code", "is not on the list of reasons"))?;
                 (message.reason_code.clone(), reason.told_channel.clone())
@@ -84,7 +85,7 @@ impl IntakeService for Intake {
             request,
             "RequestSupplement",
             RequestSupplementResponse,
-            |message| parse::bounded("material_codes", &message.material_codes)?.to_vec(),
+            |message| parse::codes("material_codes", &message.material_codes)?,
             |case, act, _by, materials| case.request_supplement(materials.clone(), &act)
         )
     }
@@ -151,8 +152,9 @@ impl IntakeService for Intake {
                     urgency: parse::optional_word("urgency", message.urgency, codes::urgency_from)?,
                     place_unit,
                     complained_of: parse::optional_id::<OrgId>("subject_org_id", &message.subject_org_id)?,
-                    society_agreed: Some(message.agrees_to_society),
-                    vulnerable: Some(message.vulnerable),
+                    // Both can only be added here: what was said at the window stands.
+                    society_agreed: message.agrees_to_society.then_some(true),
+                    vulnerable: message.vulnerable.then_some(true),
                 }
             },
             |case, act, _by, triage| case.triage(&triage, &act)

@@ -39,6 +39,17 @@ pub fn bounded<'a>(field: &str, texts: &'a [String]) -> Result<&'a [String]> {
     Ok(texts)
 }
 
+/// Codes, at least one.
+pub fn codes(field: &str, texts: &[String]) -> Result<Vec<String>> {
+    if texts.is_empty() {
+        return Err(Error::invalid(field, "has at least one entry"));
+    }
+    for (number, text) in bounded(field, texts)?.iter().enumerate() {
+        code(&format!("{field}[{number}]"), text)?;
+    }
+    Ok(texts.to_vec())
+}
+
 /// References: short texts without blanks, of whatever store holds the thing.
 pub fn references(field: &str, texts: &[String]) -> Result<Vec<String>> {
     for (number, text) in bounded(field, texts)?.iter().enumerate() {

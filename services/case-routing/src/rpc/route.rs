@@ -41,10 +41,14 @@ impl Wish {
             act.routes.route(&RouteQuery { may_offer: false, ..query }).lead.map(|choice| choice.org)
         };
         let lead = self.lead.or_else(|| if self.assists.is_empty() { None } else { routed() });
+        let line = case.item.as_ref().and_then(|item| item.line.as_deref());
+        // The dispatcher's own organisation sends, where it has authority; else the nearest superior does.
+        let sends = |from: &OrgId| lead.is_some_and(|to| act.routes.edge(*from, to, line, act.now).is_some());
+        let sender = act.by.org.filter(sends);
         match lead {
             Some(lead) => RouteChoice::Manual(ManualRoute {
                 lead,
-                sender: act.by.org,
+                sender,
                 assists: self.assists.iter().map(|org| (*org, true)).collect(),
                 reason_code: self.reason_code.clone(),
             }),
@@ -86,7 +90,7 @@ pub fn explain(
     };
     let outcome = world.routes.route(&query);
     let lead = outcome.partner.as_ref().or(outcome.lead.as_ref());
-    Ok(convert::decision(&RoutingDecision {
+    let decision = RoutingDecision {
         id: DecisionId(Uuid::nil()),
         kind: outcome.kind,
         lead: lead.map(|choice| choice.org),
@@ -100,7 +104,9 @@ pub fn explain(
         by_human: false,
         list_version: world.routes.version().to_owned(),
         at,
-    }))
+    };
+    // Nothing was decided, so there is no id.
+    Ok(pb::RoutingDecision { decision_id: String::new(), ..convert::decision(&decision) })
 }
 
 /// Officers of a line may ask about the places of their line.

@@ -2,7 +2,7 @@
 
 use chassis::{
     Error, RpcResult,
-    auth::Caller,
+    auth::{Caller, CallerKind, Role},
     page,
     proto::case_routing::v1::{self as pb, task_service_server::TaskService},
 };
@@ -16,9 +16,13 @@ use super::{
     parse, route,
 };
 use crate::{
+    atlas::World,
     codes,
-    domain::{Act, Case, CompleteCase, EvidenceKind, ObjectTask, OrgId, TaskId},
-    reach,
+    domain::{
+        self, Act, Case, ClosedCode, CompleteCase, DomainError, EvidenceKind, ObjectTask, OrgId, OrgKind,
+        TaskId,
+    },
+    reach, seed,
     store::list,
     verb::{acting_for, leading},
 };
@@ -39,9 +43,39 @@ fn evidence(texts: &[String]) -> chassis::Result<Vec<(EvidenceKind, String)>> {
     Ok(texts.into_iter().map(|text| (kind(&text), text)).collect())
 }
 
-/// The organisation that holds a task of the case.
-fn holder(case: &Case, task: TaskId) -> Option<OrgId> {
-    case.task(task).ok().map(|task| task.org)
+/// Lets the caller act for the organisation that holds a task. A committee answers for itself: only its own members do.
+fn for_task<'a>(act: Act<'a>, by: &Caller, case: &Case, task: TaskId) -> domain::Result<Act<'a>> {
+    let org = case.task(task)?.org;
+    let committee = act.routes.org(org).is_some_and(|org| org.kind == OrgKind::Committee);
+    if committee && by.kind == CallerKind::Person && !by.has(Role::CommitteeMember) {
+        return Err(DomainError::NotEntitled { code: "committee_member" });
+    }
+    Ok(acting_for(act, by, Some(org)))
+}
+
+/// The objection is about that task.
+fn about(case: &Case, task: TaskId) -> domain::Result<()> {
+    case.task(task)?;
+    match &case.objection {
+        Some(objection) if objection.task != task => {
+            let message = "the objection is about another task".to_owned();
+            Err(DomainError::Invalid { field: "task_id", message })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The caller's own organisations, and those that sit within the caller's grants.
+fn orgs_within(world: &World, caller: &Caller) -> Vec<Uuid> {
+    let mut orgs = reach::part_orgs(caller);
+    let within = world.topology.orgs().filter(|org| {
+        let path = world.topology.path(org.unit_id);
+        path.is_some_and(|path| reach::covers(caller, &path, org.line.as_deref()))
+    });
+    orgs.extend(within.map(|org| org.id));
+    orgs.sort_unstable();
+    orgs.dedup();
+    orgs
 }
 
 #[tonic::async_trait]
@@ -54,7 +88,7 @@ impl TaskService for Tasks {
             SignTaskResponse,
             |message| parse::id::<TaskId>("task_id", &message.task_id)?,
             |case, act, by, task| {
-                let act = acting_for(act, by, holder(&case, task));
+                let act = for_task(act, by, &case, task)?;
                 case.sign(task, &act)
             }
         )
@@ -74,7 +108,7 @@ impl TaskService for Tasks {
                 parse::code("reason_code", &message.reason_code)?
             ),
             |case, act, by, refusal| {
-                let act = acting_for(act, by, holder(&case, refusal.0));
+                let act = for_task(act, by, &case, refusal.0)?;
                 let out_of_scope = refusal.1 == "out_of_contract";
                 case.decline_task(refusal.0, &refusal.1, out_of_scope, &act)
             }
@@ -92,18 +126,24 @@ impl TaskService for Tasks {
             ObjectTaskResponse,
             |message| {
                 let mut refs = parse::references("evidence_refs", &message.evidence_refs)?;
-                if refs.is_empty() {
+                let ground_code = parse::code("ground_code", &message.ground_code)?;
+                let ground = seed::objection_grounds().get(&ground_code);
+                let ground = ground.ok_or_else(|| Error::invalid("ground_code", "is not a listed ground"))?;
+                if refs.is_empty() && ground.needs_evidence {
                     return Err(Error::invalid("evidence_refs", "name the basis of the objection").into());
                 }
-                ObjectTask {
-                    task_id: parse::id("task_id", &message.task_id)?,
-                    ground_code: parse::code("ground_code", &message.ground_code)?,
-                    basis_ref: refs.swap_remove(0),
-                    suggested: parse::optional_id("suggested_org_id", &message.suggested_org_id)?,
+                let suggested: Option<OrgId> =
+                    parse::optional_id("suggested_org_id", &message.suggested_org_id)?;
+                if suggested.is_none() && ground.needs_suggested_org {
+                    return Err(Error::invalid("suggested_org_id", "say who is meant instead").into());
                 }
+                let task_id = parse::id("task_id", &message.task_id)?;
+                let basis_ref =
+                    if refs.is_empty() { format!("ground:{ground_code}") } else { refs.swap_remove(0) };
+                ObjectTask { task_id, ground_code, basis_ref, suggested }
             },
             |case, act, by, objection| {
-                let act = acting_for(act, by, holder(&case, objection.task_id));
+                let act = for_task(act, by, &case, objection.task_id)?;
                 case.object(objection.clone(), &act)
             }
         )
@@ -119,26 +159,31 @@ impl TaskService for Tasks {
             "ResolveObjection",
             ResolveObjectionResponse,
             |message| {
-                parse::id::<TaskId>("task_id", &message.task_id)?;
+                let task = parse::id::<TaskId>("task_id", &message.task_id)?;
                 let wish = match message.decision.as_str() {
                     "reject" | "arbitrate" => None,
                     "redispatch" => {
                         Some(route::Wish::of(&message.lead_org_id, &[], &message.reason_code, true)?)
                     }
                     _ => {
-                        return Err(Error::invalid("decision", "`reject`, `redispatch` or `arbitrate`").into());
+                        return Err(
+                            Error::invalid("decision", "`reject`, `redispatch` or `arbitrate`").into()
+                        );
                     }
                 };
                 let reason = parse::code("reason_code", &message.reason_code)?;
-                (message.decision.clone(), wish, reason)
+                (message.decision.clone(), wish, reason, task)
             },
-            |case, act, _by, decision| match &decision.1 {
-                Some(wish) => {
-                    let choice = wish.choice(&case, &act);
-                    case.redispatch(&choice, &act)
+            |case, act, _by, decision| {
+                about(&case, decision.3)?;
+                match &decision.1 {
+                    Some(wish) => {
+                        let choice = wish.choice(&case, &act);
+                        case.redispatch(&choice, &act)
+                    }
+                    None if decision.0 == "reject" => case.reject_objection(&decision.2, &act),
+                    None => case.open_arbitration(&[], &act),
                 }
-                None if decision.0 == "reject" => case.reject_objection(&decision.2, &act),
-                None => case.open_arbitration(&[], &act),
             }
         )
     }
@@ -153,11 +198,12 @@ impl TaskService for Tasks {
             "RuleObjection",
             RuleObjectionResponse,
             |message| {
-                parse::id::<TaskId>("task_id", &message.task_id)?;
+                let task = parse::id::<TaskId>("task_id", &message.task_id)?;
                 parse::code("basis_code", &message.basis_code)?;
-                (parse::id::<OrgId>("lead_org_id", &message.lead_org_id)?, message.precedent)
+                (parse::id::<OrgId>("lead_org_id", &message.lead_org_id)?, message.precedent, task)
             },
             |case, act, by, ruling| {
+                about(&case, ruling.2)?;
                 let arbiter = case.objection.as_ref().and_then(|objection| objection.arbiter);
                 let act = acting_for(act, by, arbiter);
                 case.rule_objection(ruling.0, ruling.1, &act)
@@ -195,9 +241,14 @@ impl TaskService for Tasks {
             request,
             "SubmitTask",
             SubmitTaskResponse,
-            |message| (parse::id::<TaskId>("task_id", &message.task_id)?, evidence(&message.evidence_refs)?),
+            |message| {
+                if message.evidence_refs.is_empty() {
+                    return Err(Error::invalid("evidence_refs", "a result comes with evidence").into());
+                }
+                (parse::id::<TaskId>("task_id", &message.task_id)?, evidence(&message.evidence_refs)?)
+            },
             |case, act, by, result| {
-                let act = acting_for(act, by, holder(&case, result.0));
+                let act = for_task(act, by, &case, result.0)?;
                 case.submit_task(result.0, result.1.clone(), &act)
             }
         )
@@ -262,10 +313,16 @@ impl TaskService for Tasks {
             request,
             "CompleteCase",
             CompleteCaseResponse,
-            |message| CompleteCase {
-                evidence: evidence(&message.evidence_refs)?,
-                closed_code: parse::optional_word("outcome", message.outcome, codes::closed_code_from)?,
-                waived: parse::ids("waived_task_ids", &message.waived_task_ids)?,
+            |message| {
+                let closed_code = parse::optional_word("outcome", message.outcome, codes::closed_code_from)?;
+                let evidence = evidence(&message.evidence_refs)?;
+                if evidence.is_empty() && !closed_code.is_some_and(ClosedCode::is_explanation) {
+                    return Err(
+                        Error::invalid("evidence_refs", "at least one, or an outcome that explains").into()
+                    );
+                }
+                let waived = parse::ids("waived_task_ids", &message.waived_task_ids)?;
+                CompleteCase { evidence, closed_code, waived }
             },
             |case, act, by, completion| {
                 let act = acting_for(act, by, case.lead_org);
@@ -279,7 +336,8 @@ impl TaskService for Tasks {
         let request = request.into_inner();
         let size = page::size(request.page_size, 50, 200)?;
         let asked: Option<Uuid> = parse::optional_id("org_id", &request.org_id)?;
-        let mut orgs = reach::part_orgs(&caller);
+        let world = self.0.atlas.world();
+        let mut orgs = orgs_within(&world, &caller);
         if let Some(asked) = asked {
             orgs.retain(|org| *org == asked);
         }
@@ -291,7 +349,6 @@ impl TaskService for Tasks {
         let mut conn = self.0.db.conn().await?;
         let mut found = list::tasks(&mut conn, &orgs, &states, after, size + 1).await?;
         let next_page_token = page::cut(&mut found, size, |task| (task.due_at, task.task_id));
-        let world = self.0.atlas.world();
         let tasks = found.iter().filter_map(|task| convert::listed_task(&task.record, task.task_id, &world));
         Ok(Response::new(pb::ListTasksResponse { tasks: tasks.collect(), next_page_token }))
     }

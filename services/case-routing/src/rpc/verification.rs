@@ -17,7 +17,10 @@ use super::{
 };
 use crate::{
     codes,
-    domain::{Act, CallbackOutcome, CallbackReport, Case, OrgId, SupervisionId, VerifyCase, VerifyMethod},
+    domain::{
+        Act, CallbackOutcome, CallbackReport, Case, CaseState, Decision, OrgId, SupervisionId, VerifyCase,
+        VerifyMethod,
+    },
     store::list::{self, ReachFilter},
     verb::acting_for,
 };
@@ -82,7 +85,15 @@ impl VerificationService for Verifications {
             },
             |case, act, by, finding| {
                 let act = acting_for(act, by, verifier(&case));
-                case.verify(&finding, &act)
+                if case.state != CaseState::Completed {
+                    return case.verify(&finding, &act);
+                }
+                // Nobody was asked: the caller's organisation takes the verification, then finds.
+                let started = case.start_verification(&act)?;
+                let found = started.case.verify(&finding, &act)?;
+                let events = started.events.into_iter().chain(found.events).collect();
+                let timeline = started.timeline.into_iter().chain(found.timeline).collect();
+                Ok(Decision { case: found.case, events, timeline })
             }
         )
     }
@@ -114,7 +125,9 @@ impl VerificationService for Verifications {
             "JudgeRating",
             JudgeRatingResponse,
             |message| {
-                parse::code("reason_code", &message.reason_code)?;
+                if !message.reason_code.is_empty() {
+                    parse::code("reason_code", &message.reason_code)?;
+                }
                 message.valid
             },
             |case, act, _by, valid| case.judge_rating(valid, &act)
@@ -135,7 +148,10 @@ impl VerificationService for Verifications {
                 parse::id::<SupervisionId>("supervision_id", &message.supervision_id)?
             },
             |case, act, by, supervision| {
-                let act = acting_for(act, by, case.lead_org);
+                let supervised = case.supervisions.iter().find(|known| known.id == supervision);
+                let task = supervised.and_then(|known| case.task(known.task?).ok());
+                let org = task.map(|task| task.org).or(case.lead_org).unwrap_or(case.first_receiver);
+                let act = acting_for(act, by, Some(org));
                 case.answer_supervision(supervision, &act)
             }
         )
