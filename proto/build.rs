@@ -13,7 +13,11 @@ fn main() -> anyhow::Result<()> {
     files.sort();
 
     let mut compiler = protox::Compiler::new([&root])?;
-    compiler.include_imports(true).include_source_info(true).open_files(&files).context("the protos do not compile")?;
+    compiler
+        .include_imports(true)
+        .include_source_info(true)
+        .open_files(&files)
+        .context("the protos do not compile")?;
     // `encode_file_descriptor_set` keeps the extension options; `file_descriptor_set().encode_to_vec()` drops them.
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::write(out.join("descriptors.binpb"), compiler.encode_file_descriptor_set())?;

@@ -72,7 +72,8 @@ package!(
 pub const DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.binpb"));
 
 static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {
-    DescriptorPool::decode(DESCRIPTOR_SET).expect("the descriptors were compiled by this crate's build script")
+    DescriptorPool::decode(DESCRIPTOR_SET)
+        .expect("the descriptors were compiled by this crate's build script")
 });
 
 /// The descriptors of all packages, decoded once.

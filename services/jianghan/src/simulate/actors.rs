@@ -14,7 +14,7 @@ pub struct Actors {
     by_ref: HashMap<String, Arc<Session>>,
     /// Organisation by id.
     pub orgs: HashMap<String, Organization>,
-    /// Units that have no children in the tree, and communities: places where things happen.
+    /// Communities, and units without children in the tree, of the streets whose people can sign in.
     pub places: Vec<Unit>,
     parents: HashMap<String, String>,
     unit_codes: HashMap<String, String>,
@@ -24,13 +24,14 @@ pub struct Actors {
 const LEADERS: [&str; 6] =
     ["dept_leader", "street_leader", "station_head", "committee_member", "org_manager", "street_dispatcher"];
 /// Roles that handle a case for an organisation, most fitting first.
-const HANDLERS: [&str; 7] = [
+const HANDLERS: [&str; 8] = [
     "dept_officer",
     "service_worker",
     "dept_leader",
     "street_leader",
     "station_head",
     "committee_member",
+    "org_manager",
     "street_dispatcher",
 ];
 
@@ -59,10 +60,23 @@ impl Actors {
         }
         let parents: HashMap<_, _> =
             units.iter().map(|unit| (unit.unit_id.clone(), unit.parent_id.clone())).collect();
-        let unit_codes = units.iter().map(|unit| (unit.unit_id.clone(), unit.code.clone())).collect();
+        let unit_codes: HashMap<_, _> = units.iter().map(|unit| (unit.unit_id.clone(), unit.code.clone())).collect();
         let has_children: std::collections::HashSet<_> = parents.values().cloned().collect();
+        let covered: std::collections::HashSet<_> =
+            by_role.get("street_leader").into_iter().flatten().map(|s| s.account.unit_code.clone()).collect();
+        let within_reach = |unit: &Unit| {
+            let mut at = Some(unit.unit_id.as_str());
+            while let Some(id) = at {
+                if unit_codes.get(id).is_some_and(|code: &String| covered.contains(code)) {
+                    return true;
+                }
+                at = parents.get(id).map(String::as_str).filter(|parent: &&str| !parent.is_empty());
+            }
+            false
+        };
         let mut places: Vec<_> = units
             .into_iter()
+            .filter(|unit| within_reach(unit))
             .filter(|unit| {
                 unit.kind() == proto::identity::v1::UnitKind::Community || !has_children.contains(&unit.unit_id)
             })
@@ -129,6 +143,21 @@ impl Actors {
     /// Who may object, suspend and extend for an organisation.
     pub fn boss(&self, org_id: &str) -> Option<&Arc<Session>> {
         self.of(org_id, &["dept_leader", "street_leader"]).ok()
+    }
+
+    /// Whoever signs in by a name.
+    pub fn login(&self, login: &str) -> Option<&Arc<Session>> {
+        self.by_role.values().flatten().find(|session| session.account.login == login)
+    }
+
+    /// Code of a unit.
+    pub fn unit_code(&self, unit_id: &str) -> Option<&str> {
+        self.unit_codes.get(unit_id).map(String::as_str)
+    }
+
+    /// Id of the unit with a code.
+    pub fn unit_id(&self, code: &str) -> Option<&str> {
+        self.unit_codes.iter().find(|(_, has)| *has == code).map(|(id, _)| id.as_str())
     }
 
     /// Whose pseudonym it is.
