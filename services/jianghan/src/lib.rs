@@ -4,6 +4,7 @@
 pub mod bench;
 pub mod commands;
 pub mod launch;
+pub mod patience;
 pub mod reconcile;
 pub mod simulate;
 pub mod suite;

@@ -29,6 +29,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 use tonic::{Request, metadata::MetadataValue, transport::Channel};
 
+use crate::patience::Patient;
+
 /// Where the services listen, as `http://host:port`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Addresses {
@@ -121,11 +123,11 @@ impl AccountsFile {
 /// Channels to the five services.
 #[derive(Clone)]
 pub struct Suite {
-    identity: Channel,
-    case_routing: Channel,
-    staffing: Channel,
-    volunteer_matching: Channel,
-    analytics: Channel,
+    identity: Patient,
+    case_routing: Patient,
+    staffing: Patient,
+    volunteer_matching: Patient,
+    analytics: Patient,
 }
 
 /// The services, in the order in which reports list them.
@@ -135,14 +137,21 @@ pub const SERVICES: [&str; 5] = ["identity", "case-routing", "staffing", "volunt
 pub type Rpc<T> = std::result::Result<T, tonic::Status>;
 
 impl Suite {
-    /// Lazy channels: nothing is connected before the first call.
+    /// Lazy channels: nothing is connected before the first call. A failing call fails at once.
     pub fn new(addresses: &Addresses) -> Result<Self> {
-        let channel = |address: &str| -> Result<Channel> {
-            Ok(Channel::from_shared(address.to_owned())
+        Self::patient(addresses, Duration::ZERO)
+    }
+
+    /// Lazy channels that send a call again while a service is away or overloaded, for at most `patience`.
+    pub fn patient(addresses: &Addresses, patience: Duration) -> Result<Self> {
+        let channel = |address: &str| -> Result<Patient> {
+            let channel = Channel::from_shared(address.to_owned())
                 .with_context(|| format!("`{address}` is not an address"))?
                 .tcp_nodelay(true)
+                .connect_timeout(Duration::from_secs(5))
                 .timeout(Duration::from_secs(30))
-                .connect_lazy())
+                .connect_lazy();
+            Ok(Patient::new(channel, patience))
         };
         Ok(Self {
             identity: channel(&addresses.identity)?,
@@ -153,7 +162,7 @@ impl Suite {
         })
     }
 
-    fn channel(&self, service: &str) -> Channel {
+    fn channel(&self, service: &str) -> Patient {
         match service {
             "identity" => &self.identity,
             "case-routing" => &self.case_routing,
@@ -165,51 +174,51 @@ impl Suite {
     }
 
     /// Sign-in and keys.
-    pub fn auth(&self) -> AuthServiceClient<Channel> {
+    pub fn auth(&self) -> AuthServiceClient<Patient> {
         AuthServiceClient::new(self.identity.clone())
     }
     /// Units, organisations and edges.
-    pub fn topology(&self) -> TopologyServiceClient<Channel> {
+    pub fn topology(&self) -> TopologyServiceClient<Patient> {
         TopologyServiceClient::new(self.identity.clone())
     }
     /// Registration, reading, rating.
-    pub fn cases(&self) -> CaseServiceClient<Channel> {
+    pub fn cases(&self) -> CaseServiceClient<Patient> {
         CaseServiceClient::new(self.case_routing.clone())
     }
     /// Acceptance, triage, dispatch.
-    pub fn intake(&self) -> IntakeServiceClient<Channel> {
+    pub fn intake(&self) -> IntakeServiceClient<Patient> {
         IntakeServiceClient::new(self.case_routing.clone())
     }
     /// Signing, handling, completing.
-    pub fn tasks(&self) -> TaskServiceClient<Channel> {
+    pub fn tasks(&self) -> TaskServiceClient<Patient> {
         TaskServiceClient::new(self.case_routing.clone())
     }
     /// Verification and judgement.
-    pub fn verification(&self) -> VerificationServiceClient<Channel> {
+    pub fn verification(&self) -> VerificationServiceClient<Patient> {
         VerificationServiceClient::new(self.case_routing.clone())
     }
     /// Service items.
-    pub fn catalogue(&self) -> CatalogueServiceClient<Channel> {
+    pub fn catalogue(&self) -> CatalogueServiceClient<Patient> {
         CatalogueServiceClient::new(self.case_routing.clone())
     }
     /// Workers' assignments.
-    pub fn assignments(&self) -> AssignmentServiceClient<Channel> {
+    pub fn assignments(&self) -> AssignmentServiceClient<Patient> {
         AssignmentServiceClient::new(self.staffing.clone())
     }
     /// Posts, workers, shifts.
-    pub fn workforce(&self) -> WorkforceServiceClient<Channel> {
+    pub fn workforce(&self) -> WorkforceServiceClient<Patient> {
         WorkforceServiceClient::new(self.staffing.clone())
     }
     /// Offers to partners.
-    pub fn offers(&self) -> OfferServiceClient<Channel> {
+    pub fn offers(&self) -> OfferServiceClient<Patient> {
         OfferServiceClient::new(self.volunteer_matching.clone())
     }
     /// Indicators and the board.
-    pub fn indicators(&self) -> IndicatorServiceClient<Channel> {
+    pub fn indicators(&self) -> IndicatorServiceClient<Patient> {
         IndicatorServiceClient::new(self.analytics.clone())
     }
     /// One service's operations.
-    pub fn ops(&self, service: &str) -> OpsServiceClient<Channel> {
+    pub fn ops(&self, service: &str) -> OpsServiceClient<Patient> {
         OpsServiceClient::new(self.channel(service))
     }
 }

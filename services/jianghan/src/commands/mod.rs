@@ -2,6 +2,7 @@
 
 pub mod events;
 pub mod reconcile;
+pub mod seed;
 pub mod serve;
 pub mod simulate;
 pub mod up;

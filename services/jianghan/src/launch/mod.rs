@@ -25,7 +25,10 @@ use secrecy::SecretString;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-pub use self::{process::Process, seed::SeedScope};
+pub use self::{
+    process::Process,
+    seed::{SeedScope, seed as seed_district},
+};
 use crate::{
     commands::serve,
     suite::{AccountsFile, Addresses, SERVICES, Suite},
@@ -141,7 +144,7 @@ impl Launch {
         };
         let accounts_path = self.dir.join("accounts.json");
         let identity_db = serve::apply("identity", &configs["identity"], &crypto).await?;
-        let fresh = seed::seed(&identity_db, &crypto, &accounts_path, &book, &self.seed).await?;
+        let fresh = seed_district(&identity_db, &crypto, &accounts_path, &book, &self.seed).await?;
         drop(identity_db);
         let accounts = seed::with_addresses(&accounts_path, &book)?;
 

@@ -1,4 +1,5 @@
-//! A service in a process of its own: started with its environment, its output kept in a log, stopped by its pid.
+//! A service in a process of its own: started with its environment, its output kept in a log, stopped by its pid. It
+//! never outlives the process that started it.
 
 use std::{
     fs::File,
@@ -23,6 +24,7 @@ pub struct Process {
     binary: PathBuf,
     environment: Vec<(String, String)>,
     child: Child,
+    guard: Child,
 }
 
 impl Process {
@@ -36,8 +38,8 @@ impl Process {
         environment: Vec<(String, String)>,
         log: PathBuf,
     ) -> Result<Self> {
-        let child = spawn(binary, service, &environment, &log)?;
-        Ok(Self { service, log, binary: binary.to_owned(), environment, child })
+        let (child, guard) = spawn(binary, service, &environment, &log)?;
+        Ok(Self { service, log, binary: binary.to_owned(), environment, child, guard })
     }
 
     /// Pid of the process.
@@ -75,7 +77,8 @@ impl Process {
     pub fn restart(&mut self, more: &[(String, String)]) -> Result<()> {
         let mut environment = self.environment.clone();
         environment.extend(more.iter().cloned());
-        self.child = spawn(&self.binary, self.service, &environment, &self.log)?;
+        self.dismiss_guard();
+        (self.child, self.guard) = spawn(&self.binary, self.service, &environment, &self.log)?;
         Ok(())
     }
 
@@ -98,6 +101,12 @@ impl Process {
         }
     }
 
+    /// The guard's pid may be another process's by now, once the child was reaped: the guard goes first.
+    fn dismiss_guard(&mut self) {
+        let _ = self.guard.kill(); // gone already, or now
+        let _ = self.guard.wait();
+    }
+
     fn signal(&self, signal: Signal) {
         if let Ok(pid) = i32::try_from(self.child.id())
             && let Err(error) = kill(Pid::from_raw(pid), signal)
@@ -109,6 +118,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        self.dismiss_guard();
         if let Ok(None) = self.child.try_wait() {
             self.signal(Signal::SIGKILL);
             let _ = self.child.wait(); // reaped or not, nothing more can be done here
@@ -116,16 +126,38 @@ impl Drop for Process {
     }
 }
 
-fn spawn(binary: &Path, service: &str, environment: &[(String, String)], log: &Path) -> Result<Child> {
+fn spawn(binary: &Path, service: &str, environment: &[(String, String)], log: &Path) -> Result<(Child, Child)> {
     let output = File::options().create(true).append(true).open(log);
     let output = output.with_context(|| format!("cannot write {}", log.display()))?;
     let errors = output.try_clone().context("the log")?;
-    Command::new(binary)
+    let mut child = Command::new(binary)
         .args(["serve", service])
         .envs(environment.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(output)
         .stderr(errors)
         .spawn()
-        .with_context(|| format!("cannot run {}", binary.display()))
+        .with_context(|| format!("cannot run {}", binary.display()))?;
+    match guard(child.id()) {
+        Ok(guard) => Ok((child, guard)),
+        Err(error) => {
+            let _ = child.kill();
+            let _ = child.wait();
+            Err(error)
+        }
+    }
+}
+
+/// A small shell that kills `pid` once we are gone in whatever way: its input ends with us.
+fn guard(pid: u32) -> Result<Child> {
+    use std::os::unix::process::CommandExt;
+    Command::new("sh")
+        .args(["-c", "cat >/dev/null; kill -KILL \"$1\"", "sh", &pid.to_string()])
+        .process_group(0) // a terminal's Ctrl-C must not end it before us
+        .current_dir("/")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .context("cannot run sh")
 }

@@ -37,7 +37,6 @@ pub async fn seed(
         streets: scope.streets.clone(),
         residents: scope.residents,
         keep: Some(Box::new(keep)),
-        ..SeedOptions::default()
     };
     let report = identity::seed::seed(db, crypto, &Clock::system(), options).await.context("seeding the district")?;
     Ok(!report.already)

@@ -177,7 +177,12 @@ impl Life {
                 .wait_for("an assignment", |case| {
                     case.state() != CaseState::Signed
                         || case.tasks.iter().any(|task| {
-                            task.task_id == id && task.assignment() != AssignmentStatus::Unspecified
+                            // Cancelled: the next worker is about to be asked, or nobody is left.
+                            let told = !matches!(
+                                task.assignment(),
+                                AssignmentStatus::Unspecified | AssignmentStatus::Cancelled
+                            );
+                            task.task_id == id && told
                         })
                 })
                 .await?;

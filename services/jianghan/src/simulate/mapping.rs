@@ -33,8 +33,6 @@ struct Columns {
     time: Vec<String>,
     #[serde(default)]
     label: Vec<String>,
-    #[serde(default)]
-    external_no: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -42,7 +42,7 @@ pub struct Options {
     pub seed: u64,
     /// How many lives may be active at once.
     pub concurrency: usize,
-    /// How long, in real time, a life waits for events of other services.
+    /// How long, in real time, a life waits for events of other services, and repeats calls to one that is away.
     pub patience: Duration,
     /// How many resident accounts take part.
     pub residents: u64,
@@ -89,7 +89,7 @@ pub async fn run(
     options: &Options,
     rows: impl FnOnce(chrono::DateTime<chrono::Utc>) -> Result<Vec<Row>>,
 ) -> Result<(Report, Reconciliation)> {
-    let suite = Suite::new(&file.addresses)?;
+    let suite = Suite::patient(&file.addresses, options.patience)?;
     let operator = operator(&suite, file)?;
     let actors = Actors::load(&suite, file).await?;
     let clock = DomainClock::start(&suite, operator.clone(), chrono::Duration::minutes(10)).await?;
