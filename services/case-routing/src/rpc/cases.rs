@@ -89,7 +89,7 @@ impl CaseService for Cases {
             limit: size + 1,
             reach,
         };
-        let mut conn = self.0.db.conn().await.map_err(Error::from)?;
+        let mut conn = self.0.db.conn().await?;
         let mut rows = list::cases(&mut conn, &filter).await?;
         let next_page_token = page::cut(&mut rows, size, |record| record.case.id.0);
         let cases = rows.iter().map(|record| convert::case(record, &world, now)).collect();
@@ -106,7 +106,7 @@ impl CaseService for Cases {
         let size = page::size(request.page_size, 50, 200)?;
         let after: Option<i64> = page::decode(&request.page_token)?;
         self.0.find(&caller, id).await?;
-        let mut conn = self.0.db.conn().await.map_err(Error::from)?;
+        let mut conn = self.0.db.conn().await?;
         let mut steps = read::timeline(&mut conn, id, after.unwrap_or(0), size + 1).await?;
         let next_page_token = page::cut(&mut steps, size, |entry| entry.case_version);
         let entries = steps.iter().map(convert::step).collect();
@@ -120,7 +120,7 @@ impl CaseService for Cases {
         let caller = Caller::of(&request)?;
         let id: CaseId = parse::id("case_id", &request.get_ref().case_id)?;
         self.0.find(&caller, id).await?;
-        let mut conn = self.0.db.conn().await.map_err(Error::from)?;
+        let mut conn = self.0.db.conn().await?;
         // Recorded first: who could read it is known, whatever happens afterwards.
         let access = Access {
             access_id: new_id(),

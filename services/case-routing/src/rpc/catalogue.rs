@@ -39,6 +39,10 @@ impl CatalogueService for Catalogue {
         request: Request<pb::GetServiceItemRequest>,
     ) -> RpcResult<pb::GetServiceItemResponse> {
         let code = request.into_inner().item_code;
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+        if code.is_empty() || code.len() > 64 || !code.chars().all(plain) {
+            return Err(Error::invalid("item_code", "is not the code of an item").into());
+        }
         let world = self.0.atlas.world();
         let item = world.items.get(&code).ok_or_else(|| Error::not_found("service_item", &code))?;
         Ok(Response::new(pb::GetServiceItemResponse { item: Some(convert::item(item)) }))

@@ -136,7 +136,7 @@ impl IntakeService for Intake {
         &self,
         request: Request<pb::TriageCaseRequest>,
     ) -> RpcResult<pb::TriageCaseResponse> {
-        let topology = self.0.atlas.world().topology.clone();
+        let world = self.0.atlas.world();
         verb!(
             self,
             request,
@@ -144,8 +144,11 @@ impl IntakeService for Intake {
             TriageCaseResponse,
             |message| {
                 let place_unit: Option<UnitId> = parse::optional_id("place_unit_id", &message.place_unit_id)?;
-                if place_unit.is_some_and(|unit| topology.unit(unit.0).is_none()) {
+                if place_unit.is_some_and(|unit| world.topology.unit(unit.0).is_none()) {
                     return Err(Error::invalid("place_unit_id", "no such unit").into());
+                }
+                if !message.item_code.is_empty() && !world.items.contains_key(&message.item_code) {
+                    return Err(Error::invalid("item_code", "no such item in the catalogue").into());
                 }
                 TriageCase {
                     item_code: (!message.item_code.is_empty()).then(|| message.item_code.clone()),

@@ -160,6 +160,7 @@ impl TaskService for Tasks {
             ResolveObjectionResponse,
             |message| {
                 let task = parse::id::<TaskId>("task_id", &message.task_id)?;
+                parse::optional_id::<OrgId>("lead_org_id", &message.lead_org_id)?;
                 let wish = match message.decision.as_str() {
                     "reject" | "arbitrate" => None,
                     "redispatch" => {

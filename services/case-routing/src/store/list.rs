@@ -210,7 +210,7 @@ pub async fn tasks(
     limit: i64,
 ) -> Result<Vec<ListedTask>> {
     let finished = |state: &&str| matches!(*state, "submitted" | "approved" | "declined" | "cancelled");
-    let open: Vec<bool> = match (states.iter().any(|s| finished(s)), states.iter().any(|s| !finished(s))) {
+    let open: Vec<bool> = match (states.iter().any(finished), states.iter().any(|s| !finished(s))) {
         (true, true) => vec![true, false],
         (true, false) => vec![false],
         // A live state may belong to a task of a finished case, which is not open: rare, but asked for by name.

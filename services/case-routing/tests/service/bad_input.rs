@@ -1,0 +1,197 @@
+//! Every public RPC of the package, by its descriptor: each field that can be wrong is made wrong once, and the answer
+//! names it; nothing is stored.
+
+use chassis::{auth::Role, clock::new_id, proto, testing::Persona};
+use prost::{
+    Message as _,
+    bytes::{Buf, BufMut},
+};
+use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MethodDescriptor, Value};
+use tonic::{
+    Code, Request, Status,
+    client::Grpc,
+    codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
+    codegen::http::uri::PathAndQuery,
+};
+
+use crate::support::{District, ITEM};
+
+/// Sends and receives bytes as they are.
+#[derive(Default)]
+struct Bytes;
+
+impl Codec for Bytes {
+    type Encode = Vec<u8>;
+    type Decode = Vec<u8>;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        Self
+    }
+
+    fn decoder(&mut self) -> Self {
+        Self
+    }
+}
+
+impl Encoder for Bytes {
+    type Item = Vec<u8>;
+    type Error = Status;
+
+    fn encode(&mut self, item: Vec<u8>, dst: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        dst.put_slice(&item);
+        Ok(())
+    }
+}
+
+impl Decoder for Bytes {
+    type Item = Vec<u8>;
+    type Error = Status;
+
+    fn decode(&mut self, src: &mut DecodeBuf<'_>) -> Result<Option<Vec<u8>>, Status> {
+        Ok(Some(src.copy_to_bytes(src.remaining()).to_vec()))
+    }
+}
+
+async fn call(
+    d: &District,
+    persona: &Persona,
+    method: &MethodDescriptor,
+    message: &DynamicMessage,
+) -> Result<(), Status> {
+    let mut client = Grpc::new(d.service.call_as(persona));
+    client.ready().await.map_err(|_| Status::unavailable("not ready"))?;
+    let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
+    let request = Request::new(message.encode_to_vec());
+    client.unary(request, PathAndQuery::try_from(path).unwrap(), Bytes).await.map(drop)
+}
+
+/// A value that the field takes; the case it is about does not exist.
+fn good(d: &District, method: &str, field: &FieldDescriptor) -> Option<Value> {
+    let text = |text: &str| Some(Value::String(text.to_owned()));
+    let one = |text: &str| Some(Value::List(vec![Value::String(text.to_owned())]));
+    let number = |n| Some(Value::EnumNumber(n));
+    match (method, field.name()) {
+        (_, "place_unit_id" | "unit_id") => text(&d.community.to_string()),
+        (_, "item_code") => text(ITEM),
+        ("DeclineCase", "reason_code") => text("litigation"),
+        (_, "ground_code") => text("duty_unclear"),
+        (_, "cause_code") => text("public_hearing"),
+        (_, "line_code") => text("110"),
+        (_, "reason_code" | "basis_code" | "answer_code") => text("some_code"),
+        (_, "answer_ref") => text("kb:1"),
+        (_, "material_codes") => one("id_card"),
+        (_, "evidence_refs") => one("doc:1"),
+        (_, "method") => text("phone"),
+        (_, "decision") => text("reject"),
+        (_, "text") => text("请帮忙"),
+        (_, "notice_version") => text("1"),
+        ("AnswerCase", "closed_code") => number(3),
+        (_, "callback") => number(3),
+        (_, "resolution") => number(1),
+        (_, "grade") => Some(Value::I32(3)),
+        (_, "extension") => {
+            let mut limit = DynamicMessage::new(field.kind().as_message()?.clone());
+            limit.set_field_by_name("amount", Value::I32(1));
+            limit.set_field_by_name("unit", Value::EnumNumber(3));
+            Some(Value::Message(limit))
+        }
+        ("TriageCase" | "IntakeCase" | "RegisterCase" | "ExplainRoute", "subject_org_id") => None,
+        ("ListCases" | "ListTasks", _) | (_, "etag" | "page_token") => None,
+        (_, name) if name.ends_with("_id") => text(&new_id().to_string()),
+        _ => None,
+    }
+}
+
+/// Values that the field must not take.
+fn bad(method: &str, field: &FieldDescriptor) -> Vec<Value> {
+    let text = |text: &str| Value::String(text.to_owned());
+    match (method, field.name(), field.kind()) {
+        // Filters and notes that take any text.
+        ("ListCases" | "ListServiceItems", "item_code" | "category", _) | (_, "client_ref", _) => vec![],
+        (_, "request_id", _) => vec![text(""), text("x")],
+        (_, "page_token", _) => vec![text("%%%")],
+        (_, "page_size", _) => vec![Value::I32(-1)],
+        (_, "grade" | "callback_grade", _) => vec![Value::I32(9), Value::I32(-1)],
+        (_, "text", _) => vec![text(""), text("  "), text(&"长".repeat(20_001))],
+        (_, "notice_version", _) => vec![text(&"1".repeat(65))],
+        (_, "item_code", _) => vec![text("no such item")],
+        (_, "extension", _) => vec![],
+        (_, name, Kind::String) if field.is_list() => {
+            let wrong = if name.ends_with("codes") { "NOT A CODE" } else { "not a reference or id" };
+            vec![Value::List(vec![text(wrong)])]
+        }
+        (_, name, Kind::String) if name.ends_with("_id") || name == "etag" => vec![text("x")],
+        (_, _, Kind::String) => vec![text("NOT A CODE")],
+        (_, _, Kind::Enum(_)) if field.is_list() => vec![Value::List(vec![Value::EnumNumber(999)])],
+        (_, _, Kind::Enum(_)) => vec![Value::EnumNumber(999)],
+        (_, _, Kind::Message(kind)) if kind.full_name() == "google.protobuf.Timestamp" => {
+            let mut at = DynamicMessage::new(kind.clone());
+            at.set_field_by_name("nanos", Value::I32(-5));
+            vec![Value::Message(at)]
+        }
+        _ => vec![],
+    }
+}
+
+#[tokio::test]
+async fn what_is_wrong_in_a_request_is_named_and_nothing_is_stored() {
+    let d = District::start().await;
+    let resident = Persona::resident(d.district);
+    let everybody = [
+        Role::ServiceWorker,
+        Role::StationHead,
+        Role::StreetDispatcher,
+        Role::StreetLeader,
+        Role::Arbiter,
+        Role::Verifier,
+    ]
+    .into_iter()
+    .fold(Persona::new(Role::DistrictDispatcher, d.district).org(d.office), |persona, role| {
+        persona.also(role, d.district)
+    });
+    let package = "jianghan.case_routing.v1";
+    let services = proto::pool().services().filter(|service| service.parent_file().package_name() == package);
+    let methods: Vec<MethodDescriptor> =
+        services.flat_map(|service| service.methods().collect::<Vec<_>>()).collect();
+    assert!(methods.len() >= 40, "{}", methods.len());
+    let mut tried = 0;
+    let mut failures = Vec::new();
+    for method in &methods {
+        let caller = if method.name() == "RateCase" { &resident } else { &everybody };
+        let mut base = DynamicMessage::new(method.input());
+        for field in method.input().fields() {
+            if let Some(value) = good(&d, method.name(), &field) {
+                base.set_field(&field, value);
+            }
+        }
+        // Callback grades are given when somebody was reached.
+        let reached = method.name() == "VerifyCase";
+        for field in method.input().fields() {
+            for wrong in bad(method.name(), &field) {
+                let mut message = base.clone();
+                if reached && field.name().starts_with("callback_") {
+                    message.set_field_by_name("callback", Value::EnumNumber(1));
+                    message.set_field_by_name("callback_resolution", Value::EnumNumber(1));
+                }
+                message.set_field(&field, wrong.clone());
+                let refused = call(&d, caller, method, &message).await;
+                let what = format!("{} {} = {wrong:?}", method.name(), field.name());
+                let named = refused.as_ref().is_err_and(|status| {
+                    status.code() == Code::InvalidArgument && status.message().starts_with(field.name())
+                });
+                if !named {
+                    failures.push(format!("{what}: {refused:?}"));
+                }
+                tried += 1;
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+    assert!(tried > 150, "{tried}");
+    assert!(d.service.drain_outbox().await.is_empty());
+    let all = d.cases(&d.dispatcher()).list_cases(proto::case_routing::v1::ListCasesRequest::default()).await;
+    assert!(all.unwrap().into_inner().cases.is_empty());
+    d.service.stop().await;
+}

@@ -1,0 +1,212 @@
+//! F1: one case from the window to closed, by commands.
+
+use chassis::proto::{
+    case_routing::v1::{
+        self as pb, case_service_client::CaseServiceClient, intake_service_client::IntakeServiceClient,
+        verification_service_client::VerificationServiceClient,
+    },
+    ops::v1::{ListDigestsRequest, ops_service_client::OpsServiceClient},
+};
+use chassis::{auth::Role, testing::Persona};
+use tonic::Code;
+
+use crate::support::{District, request_id};
+
+#[tokio::test]
+async fn a_case_goes_from_the_window_to_closed() {
+    let d = District::start().await;
+    let resident = Persona::resident(d.district);
+    let case = d.taken_in(&resident).await;
+    assert_eq!(case.state(), pb::CaseState::Dispatched);
+    assert!(case.case_no.starts_with("420103-20260302-0000"), "{}", case.case_no);
+    assert_eq!(case.text_redacted, "楼道堆物，请联系***");
+    assert_eq!(case.lead_org_id, d.office.to_string());
+    assert_eq!(case.first_receiver_org_id, d.station.to_string());
+    assert!(!case.routing.as_ref().unwrap().candidates.is_empty());
+    assert_eq!(
+        d.told().await,
+        ["CaseRegistered", "CaseAccepted", "CaseTriaged", "CaseDispatched", "TaskIssued"]
+    );
+
+    let (case_id, task_id) = (case.case_id.clone(), case.tasks[0].task_id.clone());
+    let leader = d.leader();
+    let mut tasks = d.tasks(&leader);
+    let listed = tasks.list_tasks(pb::ListTasksRequest::default()).await.unwrap().into_inner().tasks;
+    assert_eq!(listed.len(), 1);
+    let sign =
+        pb::SignTaskRequest { case_id: case_id.clone(), request_id: request_id(), etag: case.etag, task_id };
+    let signed = tasks.sign_task(sign.clone()).await.unwrap().into_inner().case.unwrap();
+    assert_eq!(signed.state(), pb::CaseState::Signed);
+    let stale = pb::SignTaskRequest { request_id: request_id(), ..sign };
+    assert_eq!(tasks.sign_task(stale).await.unwrap_err().code(), Code::Aborted);
+
+    let contact = pb::ContactRequesterRequest {
+        case_id: case_id.clone(),
+        request_id: request_id(),
+        method: "phone".into(),
+        ..pb::ContactRequesterRequest::default()
+    };
+    tasks.contact_requester(contact).await.unwrap();
+    let complete = pb::CompleteCaseRequest {
+        case_id: case_id.clone(),
+        request_id: request_id(),
+        evidence_refs: vec!["photo:1".into()],
+        ..pb::CompleteCaseRequest::default()
+    };
+    let done = tasks.complete_case(complete).await.unwrap().into_inner().case.unwrap();
+    assert_eq!(done.state(), pb::CaseState::Verifying);
+    assert_eq!(done.verification.unwrap().verifier_org_id, d.centre.to_string());
+
+    let mut verifications = VerificationServiceClient::new(d.service.call_as(&d.verifier()));
+    let waiting = verifications.list_verifications(pb::ListVerificationsRequest::default()).await.unwrap();
+    assert_eq!(waiting.into_inner().cases.len(), 1);
+    let verify = pb::VerifyCaseRequest {
+        case_id: case_id.clone(),
+        request_id: request_id(),
+        method: "phone".into(),
+        resolution: pb::Resolution::Resolved.into(),
+        callback: pb::CallbackOutcome::Reached.into(),
+        callback_resolution: pb::Resolution::Resolved.into(),
+        callback_grade: 5,
+        callback_attempts: 1,
+        contact_confirmed: true,
+        ..pb::VerifyCaseRequest::default()
+    };
+    let resolved = verifications.verify_case(verify).await.unwrap().into_inner().case.unwrap();
+    assert_eq!(resolved.state(), pb::CaseState::Resolved);
+
+    let rate = pb::RateCaseRequest {
+        case_id: case_id.clone(),
+        request_id: request_id(),
+        grade: 5,
+        ..pb::RateCaseRequest::default()
+    };
+    let mut own = d.cases(&resident);
+    let closed = own.rate_case(rate).await.unwrap().into_inner().case.unwrap();
+    assert_eq!(closed.state(), pb::CaseState::Closed);
+    assert_eq!(closed.closed_code(), pb::ClosedCode::Resolved);
+    assert_eq!(closed.delivery_mode(), pb::DeliveryMode::GovDirect);
+    let told = d.told().await;
+    assert_eq!(told.first().map(String::as_str), Some("TaskSigned"));
+    assert_eq!(told.last().map(String::as_str), Some("CaseClosed"));
+
+    // The requester reads it: own list, timeline under the pseudonym, original text.
+    let mine = own.list_cases(pb::ListCasesRequest { mine: true, ..Default::default() }).await.unwrap();
+    assert_eq!(mine.into_inner().cases.len(), 1);
+    let mut steps: Vec<pb::TimelineEntry> = Vec::new();
+    let mut page_token = String::new();
+    loop {
+        let request = pb::GetTimelineRequest { case_id: case_id.clone(), page_size: 3, page_token };
+        let page = own.get_timeline(request).await.unwrap().into_inner();
+        steps.extend(page.entries);
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    assert!(steps.windows(2).all(|pair| pair[0].case_version < pair[1].case_version));
+    assert_eq!(steps.first().unwrap().event, "CaseRegistered");
+    let rated = steps.iter().find(|step| step.event == "RatingReceived").unwrap();
+    assert_eq!(rated.actor_ref, resident.actor_ref);
+    assert!(steps.iter().all(|step| step.actor_ref != resident.person_id.to_string()));
+    let text =
+        own.reveal_text(pb::RevealTextRequest { case_id: case_id.clone() }).await.unwrap().into_inner();
+    assert_eq!(text.text, "楼道堆物，请联系13812345678");
+
+    // What reconcile compares.
+    let mut ops = OpsServiceClient::new(d.service.call_as(&Persona::new(Role::ItOperator, d.district)));
+    let digest = async |subject: &str, ops: &mut OpsServiceClient<_>| {
+        let request = ListDigestsRequest { subject: subject.into(), ..Default::default() };
+        ops.list_digests(request).await.unwrap().into_inner().digests
+    };
+    let cases = digest("case", &mut ops).await;
+    let value = format!("closed|{}|CJ-0142|{}|gov_direct|resolved", closed.etag, d.community);
+    assert_eq!((cases[0].key.as_str(), cases[0].value.as_str()), (case_id.as_str(), value.as_str()));
+    let rollups = digest("rollup", &mut ops).await;
+    assert_eq!(rollups[0].key, format!("{}|CJ-0142|2026-03-02", d.community));
+    assert_eq!(rollups[0].value, "registered=1;closed=1");
+    d.service.stop().await;
+}
+
+#[tokio::test]
+async fn a_repeated_request_answers_the_same_and_another_body_is_refused() {
+    let d = District::start().await;
+    let resident = Persona::resident(d.district);
+    let window = d.window();
+    let mut cases = d.cases(&window);
+    let request = pb::IntakeCaseRequest { client_ref: "offline-1".into(), ..d.intake_request(&resident) };
+    let first = cases.intake_case(request.clone()).await.unwrap().into_inner();
+    let told = d.told().await.len();
+    assert!(told > 0);
+    assert_eq!(cases.intake_case(request.clone()).await.unwrap().into_inner(), first);
+    let again = pb::IntakeCaseRequest { request_id: request_id(), ..request.clone() };
+    let same = cases.intake_case(again).await.unwrap().into_inner().case.unwrap();
+    assert_eq!(same.case_id, first.case.as_ref().unwrap().case_id, "one case per client reference");
+    assert!(d.told().await.is_empty(), "nothing happened twice");
+
+    let accept = pb::RegisterCaseRequest {
+        request_id: request_id(),
+        text: "路灯".into(),
+        place_unit_id: d.community.to_string(),
+        requester_id: resident.person_id.to_string(),
+        notice_version: "1".into(),
+        ..Default::default()
+    };
+    let registered = cases.register_case(accept.clone()).await.unwrap().into_inner();
+    // Also when the service was started anew meanwhile.
+    let anew = d.another().await;
+    let mut there = CaseServiceClient::new(d.call_at(anew.addr, &window));
+    assert_eq!(there.register_case(accept.clone()).await.unwrap().into_inner(), registered);
+    anew.stop().await.unwrap();
+    let other = pb::RegisterCaseRequest { text: "别的".into(), ..accept };
+    let refused = cases.register_case(other).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    assert!(refused.message().contains("request_id"), "{}", refused.message());
+    d.service.stop().await;
+}
+
+#[tokio::test]
+async fn steps_one_by_one_lead_where_intake_leads_and_the_router_explains_itself() {
+    let d = District::start().await;
+    let window = d.window();
+    let register = pb::RegisterCaseRequest {
+        request_id: request_id(),
+        text: "请帮忙".into(),
+        place_unit_id: d.community.to_string(),
+        notice_version: "1".into(),
+        ..Default::default()
+    };
+    let resident = Persona::resident(d.district);
+    let case = d.cases(&resident).register_case(register).await.unwrap().into_inner().case.unwrap();
+    assert_eq!(case.first_receiver_org_id, d.station.to_string(), "the nearest window receives it");
+    let case_id = case.case_id;
+    let mut intake = IntakeServiceClient::new(d.service.call_as(&window));
+    let common = || (case_id.clone(), request_id());
+    let (id, key) = common();
+    intake
+        .accept_case(pb::AcceptCaseRequest { case_id: id, request_id: key, ..Default::default() })
+        .await
+        .unwrap();
+    let (id, key) = common();
+    let triage = pb::TriageCaseRequest {
+        case_id: id,
+        request_id: key,
+        item_code: "CJ-0142".into(),
+        ..Default::default()
+    };
+    intake.triage_case(triage).await.unwrap();
+    let explain = pb::ExplainRouteRequest {
+        item_code: "CJ-0142".into(),
+        unit_id: d.community.to_string(),
+        ..Default::default()
+    };
+    let explained = intake.explain_route(explain).await.unwrap().into_inner().decision.unwrap();
+    let (id, key) = common();
+    let dispatch = pb::DispatchCaseRequest { case_id: id, request_id: key, ..Default::default() };
+    let dispatched = intake.dispatch_case(dispatch).await.unwrap().into_inner().case.unwrap();
+    let decided = dispatched.routing.unwrap();
+    assert_eq!(explained.lead_org_id, decided.lead_org_id);
+    assert_eq!(explained.reasons, decided.reasons);
+    assert_eq!(explained.candidates, decided.candidates);
+    d.service.stop().await;
+}

@@ -1,0 +1,8 @@
+//! The service alone, over real gRPC and a real database; events of the others are delivered by hand.
+
+mod bad_input;
+mod flow;
+mod news;
+mod reach;
+mod support;
+mod timers;

@@ -1,0 +1,221 @@
+//! A small district, its people, and the steps that most tests take.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use case_routing::App;
+use chassis::{
+    Running, Wiring,
+    auth::Role,
+    bus::InProcess,
+    clock::new_id,
+    event::Event,
+    grpc::{Credential, PeerChannel},
+    proto::case_routing::v1::{
+        self as pb, case_service_client::CaseServiceClient, task_service_client::TaskServiceClient,
+    },
+    testing::{Persona, TestService},
+    topology::{Changes, Edge, EdgeKind, Organization, OrganizationKind, Unit, UnitKind, UnitState},
+};
+use tonic::transport::Endpoint;
+use uuid::Uuid;
+
+/// Help with a shared building, led by the street; volunteers may be asked first.
+pub const ITEM: &str = "CJ-0142";
+
+pub struct District {
+    pub service: TestService<App>,
+    pub district: Uuid,
+    pub street: Uuid,
+    pub other_street: Uuid,
+    pub community: Uuid,
+    pub office: Uuid,
+    pub other_office: Uuid,
+    pub station: Uuid,
+    pub centre: Uuid,
+    pub volunteers: Uuid,
+}
+
+impl District {
+    pub async fn start() -> Self {
+        let ids: Vec<Uuid> = (0..12).map(|_| new_id()).collect();
+        let [
+            city,
+            district,
+            street,
+            other_street,
+            community,
+            gov,
+            office,
+            other_office,
+            station,
+            centre,
+            volunteers,
+            group,
+        ] = ids[..]
+        else {
+            unreachable!("twelve were made")
+        };
+        let unit = |id, parent, code: &str, kind| Unit {
+            id,
+            code: code.into(),
+            code_system: "nbs".into(),
+            code_year: 2023,
+            kind,
+            name_zh: code.into(),
+            name_en: code.into(),
+            parent_id: parent,
+            state: UnitState::Active,
+            valid_from: None,
+            valid_to: None,
+            version: 1,
+            path: [id].into(),
+        };
+        let org = |id, unit_id, code: &str, kind| Organization {
+            id,
+            code: code.into(),
+            kind,
+            name_zh: code.into(),
+            name_en: code.into(),
+            unit_id,
+            line: None,
+            valid_from: None,
+            valid_to: None,
+            version: 1,
+        };
+        let edge = |from_org_id, to_org_id, kind| Edge {
+            id: new_id(),
+            from_org_id,
+            to_org_id,
+            kind,
+            line: None,
+            valid_from: None,
+            valid_to: None,
+            version: 1,
+        };
+        let topology = Changes {
+            units: vec![
+                unit(city, None, "4201", UnitKind::City),
+                unit(district, Some(city), "420103", UnitKind::District),
+                unit(street, Some(district), "420103005", UnitKind::Street),
+                unit(other_street, Some(district), "420103008", UnitKind::Street),
+                unit(community, Some(street), "420103005001", UnitKind::Community),
+            ],
+            orgs: vec![
+                org(gov, district, "gov:420103", OrganizationKind::Government),
+                org(office, street, "street_office:420103005", OrganizationKind::StreetOffice),
+                org(other_office, other_street, "street_office:420103008", OrganizationKind::StreetOffice),
+                org(station, community, "station:420103005001", OrganizationKind::ServiceStation),
+                org(centre, district, "callback:420103", OrganizationKind::CallbackCentre),
+                org(volunteers, district, "social_org:yigong", OrganizationKind::SocialOrg),
+                org(group, community, "group:420103005001", OrganizationKind::SelfGovGroup),
+            ],
+            edges: vec![
+                edge(gov, office, EdgeKind::Leads),
+                edge(gov, other_office, EdgeKind::Leads),
+                edge(office, station, EdgeKind::Leads),
+                edge(gov, volunteers, EdgeKind::Partners),
+            ],
+        };
+        let service = TestService::builder().topology(topology).start().await;
+        Self {
+            service,
+            district,
+            street,
+            other_street,
+            community,
+            office,
+            other_office,
+            station,
+            centre,
+            volunteers,
+        }
+    }
+
+    /// The service once more, over the same database.
+    pub async fn another(&self) -> Running {
+        let wiring = Wiring {
+            relay: false,
+            clock: self.service.clock().clone(),
+            keys: Some(self.service.keys.source()),
+            crypto: Some(self.service.context.crypto.clone()),
+            ..Wiring::new(Arc::new(InProcess::new(&["case-routing"], 1)))
+        };
+        chassis::start::<App>(self.service.context.config.clone(), wiring).await.unwrap()
+    }
+
+    /// A channel to another instance.
+    pub fn call_at(&self, addr: SocketAddr, persona: &Persona) -> PeerChannel {
+        let channel = Endpoint::from_shared(format!("http://{addr}")).unwrap().connect_lazy();
+        let token = format!("Bearer {}", self.service.keys.token(persona));
+        PeerChannel::new(channel, Credential::Bearer(token.parse().unwrap()))
+    }
+
+    pub fn window(&self) -> Persona {
+        Persona::new(Role::ServiceWorker, self.community).org(self.station)
+    }
+
+    pub fn dispatcher(&self) -> Persona {
+        Persona::new(Role::StreetDispatcher, self.street).org(self.office)
+    }
+
+    pub fn leader(&self) -> Persona {
+        Persona::new(Role::StreetLeader, self.street).org(self.office)
+    }
+
+    pub fn verifier(&self) -> Persona {
+        Persona::new(Role::Verifier, self.district).org(self.centre)
+    }
+
+    pub fn cases(&self, persona: &Persona) -> CaseServiceClient<PeerChannel> {
+        CaseServiceClient::new(self.service.call_as(persona))
+    }
+
+    pub fn tasks(&self, persona: &Persona) -> TaskServiceClient<PeerChannel> {
+        TaskServiceClient::new(self.service.call_as(persona))
+    }
+
+    pub fn intake_request(&self, requester: &Persona) -> pb::IntakeCaseRequest {
+        pb::IntakeCaseRequest {
+            request_id: new_id().to_string(),
+            text: "楼道堆物，请联系13812345678".into(),
+            place_unit_id: self.community.to_string(),
+            channel: pb::Channel::Window.into(),
+            item_code: ITEM.into(),
+            requester_id: requester.person_id.to_string(),
+            notice_version: "1".into(),
+            ..pb::IntakeCaseRequest::default()
+        }
+    }
+
+    /// A case taken in at the window and dispatched to the street.
+    pub async fn taken_in(&self, requester: &Persona) -> pb::Case {
+        let request = self.intake_request(requester);
+        self.cases(&self.window()).intake_case(request).await.unwrap().into_inner().case.unwrap()
+    }
+
+    /// A case that volunteers were invited to.
+    pub async fn offered(&self, requester: &Persona) -> pb::Case {
+        let request = pb::IntakeCaseRequest { agrees_to_society: true, ..self.intake_request(requester) };
+        let case = self.cases(&self.window()).intake_case(request).await.unwrap().into_inner().case.unwrap();
+        assert_eq!(case.state(), pb::CaseState::OfferedToSociety);
+        case
+    }
+
+    pub async fn read(&self, case: &pb::Case) -> pb::Case {
+        let request = pb::GetCaseRequest { case_id: case.case_id.clone() };
+        self.cases(&self.dispatcher()).get_case(request).await.unwrap().into_inner().case.unwrap()
+    }
+
+    /// Names of the events in the outbox, which is emptied.
+    pub async fn told(&self) -> Vec<String> {
+        names(&self.service.drain_outbox().await)
+    }
+}
+
+pub fn names(events: &[Event]) -> Vec<String> {
+    events.iter().filter_map(|event| event.r#type.rsplit('.').next()).map(str::to_owned).collect()
+}
+
+pub fn request_id() -> String {
+    new_id().to_string()
+}
