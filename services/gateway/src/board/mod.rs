@@ -9,7 +9,10 @@ mod session;
 mod stream;
 mod view;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use axum::{
     Router,
@@ -27,6 +30,8 @@ pub struct Board {
     cookie_name: &'static str,
     names: names::NameCache,
     feeds: stream::Feeds,
+    /// First day of the period shown, `YYYY-MM-DD`; empty until the first answer.
+    period_start: RwLock<String>,
 }
 
 impl Board {
@@ -43,7 +48,16 @@ impl Board {
             cookie_name: if config.is_https() { "__Host-jh_session" } else { "jh_session" },
             names: names::NameCache::default(),
             feeds: stream::Feeds::default(),
+            period_start: RwLock::default(),
         })
+    }
+
+    fn period_start(&self) -> String {
+        self.period_start.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_period_start(&self, day: String) {
+        *self.period_start.write().unwrap_or_else(PoisonError::into_inner) = day;
     }
 
     fn crypto(&self) -> &Crypto {

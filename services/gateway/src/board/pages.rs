@@ -100,11 +100,29 @@ pub fn board_body(lang: Lang, board: &GetBoardResponse) -> String {
     BoardBody { lang, board }.render().unwrap_or_default()
 }
 
-/// Asks analytics for the board of the reader's reach.
+/// Asks analytics for the board of the reader's reach, over the last thirty days of domain time. What day it is there
+/// comes with the answer, so only the first question of a day is asked twice.
 pub async fn fetch_board(app: &App, session: &Session) -> Result<GetBoardResponse, tonic::Status> {
     let mut indicators = IndicatorServiceClient::new(app.channel("analytics"));
-    let answer = indicators.get_board(session.request(GetBoardRequest::default())?).await?;
-    Ok(answer.into_inner())
+    loop {
+        let start_date = app.board.period_start();
+        let request = GetBoardRequest { start_date: start_date.clone(), ..Default::default() };
+        let board = indicators.get_board(session.request(request)?).await?.into_inner();
+        let start = thirty_days_before(board.domain_time.as_ref());
+        if start.is_empty() || start == start_date {
+            return Ok(board);
+        }
+        app.board.set_period_start(start);
+    }
+}
+
+/// The first of the thirty days that end with the day of `now` in Asia/Shanghai, as `YYYY-MM-DD`.
+fn thirty_days_before(now: Option<&prost_types::Timestamp>) -> String {
+    let zone = chrono::FixedOffset::east_opt(8 * 3600);
+    let now = now.and_then(|now| chrono::DateTime::from_timestamp(now.seconds, 0));
+    let (Some(zone), Some(now)) = (zone, now) else { return String::new() };
+    let day = now.with_timezone(&zone).date_naive() - chrono::Days::new(29);
+    day.format("%Y-%m-%d").to_string()
 }
 
 /// Filters of the list of cases.

@@ -13,7 +13,7 @@ use proto::{
     case_routing::v1::{Case, Reason},
 };
 
-use super::{lang::Lang, session::Closed};
+use super::{lang::Lang, names::Names, session::Closed};
 
 #[derive(Template)]
 #[template(path = "message.html")]
@@ -111,10 +111,22 @@ pub fn local(time: Option<&prost_types::Timestamp>) -> String {
         .unwrap_or_default()
 }
 
-/// A reason in the reader's language; the code where nobody wrote a sentence.
-pub fn reason_text(reason: &Reason, lang: Lang) -> &str {
+/// A reason in the reader's language, with the names of the organisations and modes that its arguments hold; the code
+/// where nobody wrote a sentence.
+pub fn reason_text(reason: &Reason, lang: Lang, names: &Names) -> String {
     let text = lang.t(reason.text_zh.as_str(), reason.text_en.as_str());
-    if text.is_empty() { &reason.code } else { text }
+    if text.is_empty() {
+        return reason.code.clone();
+    }
+    let mut text = text.to_owned();
+    for (argument, value) in &reason.arguments {
+        if uuid::Uuid::try_parse(value).is_ok() {
+            text = text.replace(value.as_str(), &names.of(value, lang));
+        } else if argument == "mode" {
+            text = text.replace(value.as_str(), &lang.name(value));
+        }
+    }
+    text
 }
 
 /// Numbers of tasks by id, for the timeline.

@@ -20,8 +20,6 @@ pub struct DomainClock {
     idle: Notify,
     suite: Suite,
     operator: Arc<Session>,
-    /// Offset of domain time from the machine's clock.
-    quantum: Duration,
 }
 
 struct State {
@@ -33,6 +31,8 @@ struct State {
     awake: usize,
     sleepers: BinaryHeap<Reverse<Sleeper>>,
     sequence: u64,
+    /// How far a step may overshoot the wake-up that it is for.
+    overshoot: Duration,
 }
 
 struct Sleeper {
@@ -60,7 +60,7 @@ impl Ord for Sleeper {
 
 impl DomainClock {
     /// Reads the domain's now from case-routing and brings every service to the latest of their offsets.
-    pub async fn start(suite: &Suite, operator: Arc<Session>, quantum: Duration) -> Result<Arc<Self>> {
+    pub async fn start(suite: &Suite, operator: Arc<Session>) -> Result<Arc<Self>> {
         let mut offset = 0;
         let mut base = DateTime::<Utc>::MIN_UTC;
         for service in SERVICES {
@@ -87,14 +87,19 @@ impl DomainClock {
                 awake: 0,
                 sleepers: BinaryHeap::new(),
                 sequence: 0,
+                overshoot: Duration::minutes(10),
             }),
             idle: Notify::new(),
             suite: suite.clone(),
             operator,
-            quantum,
         });
         clock.advance_services(offset).await?;
         Ok(clock)
+    }
+
+    /// Sets how far a step may overshoot the wake-up that it is for.
+    pub fn step_by(&self, overshoot: Duration) {
+        self.lock().overshoot = overshoot;
     }
 
     /// The domain's now, at least as late as the last wake-up.
@@ -142,7 +147,7 @@ impl DomainClock {
             let target = {
                 let state = self.lock();
                 match (state.awake, state.sleepers.peek()) {
-                    (0, Some(Reverse(next))) => Some(next.at + self.quantum),
+                    (0, Some(Reverse(next))) => Some(next.at + state.overshoot),
                     _ => None,
                 }
             };

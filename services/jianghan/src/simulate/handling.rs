@@ -103,7 +103,7 @@ impl Life {
                 case_id: self.case_id.clone(),
                 request_id: request_id(),
                 task_id: lead.task_id,
-                ground_code: "not_competent".into(),
+                ground_code: "duty_unclear".into(),
                 evidence_refs: vec!["doc:duty-list".into()],
                 ..Default::default()
             };

@@ -92,9 +92,10 @@ pub async fn run(
     let suite = Suite::patient(&file.addresses, options.patience)?;
     let operator = operator(&suite, file)?;
     let actors = Actors::load(&suite, file).await?;
-    let clock = DomainClock::start(&suite, operator.clone(), chrono::Duration::minutes(10)).await?;
+    let clock = DomainClock::start(&suite, operator.clone()).await?;
     let started = clock.now();
     let rows = rows(started)?;
+    clock.step_by(step(&rows));
     let before = Counters::read(&suite, &operator).await?;
     let bar = if options.progress { ProgressBar::new(rows.len() as u64) } else { ProgressBar::hidden() };
     bar.set_style(ProgressStyle::with_template("  {bar:40} {pos}/{len} 件 cases  {elapsed}  {per_sec}")?);
@@ -151,6 +152,16 @@ pub async fn run(
         std::mem::take(&mut *world.acknowledged.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
     let run = Run { acknowledged, ended, stuck, wall, domain: clock.now() - started, before };
     report::make(&suite, &operator, run).await
+}
+
+/// How far the clock may overshoot a wake-up: ten minutes for a day, up to four hours for years, so that a long file takes
+/// no more steps than a short one.
+fn step(rows: &[Row]) -> chrono::Duration {
+    let span = match rows {
+        [first, .., last] => last.arrival - first.arrival,
+        _ => chrono::Duration::zero(),
+    };
+    (span / 5000).clamp(chrono::Duration::minutes(10), chrono::Duration::hours(4))
 }
 
 /// Counts a life as gone however it ends.
