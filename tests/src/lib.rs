@@ -1,1 +1,19 @@
-//! tests
+//! The harness of the journeys: worlds (a whole suite with throw-away servers), the people in them, waiting on
+//! conditions, calls made from descriptors alone, an OTLP receiver and a reader of databases. It drives a suite as its
+//! users do, over gRPC and HTTP; only checks look into databases, and nothing here ever writes to one.
+
+pub mod descriptors;
+pub mod journeys;
+pub mod otlp;
+pub mod people;
+pub mod requests;
+pub mod story;
+pub mod tables;
+pub mod trouble;
+pub mod verbs;
+pub mod wait;
+pub mod world;
+
+pub use people::Person;
+pub use wait::eventually;
+pub use world::{World, run};

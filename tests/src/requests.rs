@@ -1,0 +1,136 @@
+//! Requests made from descriptors: well-formed ones, whose ids exist nowhere but whose codes, units and values are
+//! good, and every way in which one field of such a request can be bad.
+
+use chassis::clock::new_id;
+use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, ReflectMessage, Value};
+
+use crate::{
+    World,
+    descriptors::Rpc,
+    journeys::{COMMUNITY, LAMP},
+};
+
+const OTHER_COMMUNITY: &str = "420103005002";
+
+/// A well-formed request to an RPC.
+pub fn plausible(world: &World, rpc: &Rpc) -> DynamicMessage {
+    message(world, &rpc.method.input())
+}
+
+fn message(world: &World, descriptor: &MessageDescriptor) -> DynamicMessage {
+    let mut message = DynamicMessage::new(descriptor.clone());
+    for field in descriptor.fields() {
+        if let Some(value) = good(world, &field) {
+            message.set_field(&field, value);
+        }
+    }
+    message
+}
+
+/// A good value; `None` leaves the field out.
+fn good(world: &World, field: &FieldDescriptor) -> Option<Value> {
+    let one = match field.kind() {
+        Kind::String => Value::String(good_text(world, field.name())?),
+        Kind::Enum(values) => Value::EnumNumber(values.values().find(|value| value.number() > 0)?.number()),
+        Kind::Int32 => Value::I32(match field.name() {
+            "grade" | "callback_grade" | "callback_attempts" => 3,
+            "code_year" => 2023,
+            _ => 1,
+        }),
+        Kind::Int64 => Value::I64(1),
+        Kind::Message(inner) if inner.full_name() == "google.protobuf.Timestamp" => {
+            let mut time = DynamicMessage::new(inner);
+            let later = i64::from(field.name().starts_with("end")) * 3_600;
+            time.set_field_by_name("seconds", Value::I64(1_800_000_000 + later));
+            Value::Message(time)
+        }
+        Kind::Message(inner) if inner.full_name().starts_with("google.protobuf.") => return None,
+        Kind::Message(inner) => Value::Message(message(world, &inner)),
+        _ => return None,
+    };
+    if field.name() == "from_unit_ids" {
+        return Some(Value::List(vec![one, Value::String(world.unit(OTHER_COMMUNITY))]));
+    }
+    Some(if field.is_list() { Value::List(vec![one]) } else { one })
+}
+
+fn good_text(world: &World, name: &str) -> Option<String> {
+    Some(match name {
+        "request_id" => new_id().to_string(),
+        "unit_id" | "place_unit_id" | "unit_ids" | "from_unit_ids" | "parent_id" | "home_unit_id" => {
+            world.unit(COMMUNITY)
+        }
+        "lead_org_id" | "org_id" | "assist_org_ids" | "suggested_org_id" | "subject_org_id" => {
+            world.org("dept:housing")
+        }
+        "id_no" | "page_token" | "etag" | "client_ref" | "start_date" | "end_date" | "requester_id" => {
+            return None;
+        }
+        "item_code" => LAMP.to_owned(),
+        "codes" => "I-07".to_owned(),
+        "phone" => "19900001234".to_owned(),
+        "login" => "somebody".to_owned(),
+        "volunteer_ref" => "somebody-1".to_owned(),
+        "text" => "路灯不亮".to_owned(),
+        "decision" => "reject".to_owned(),
+        "method" => "phone".to_owned(),
+        "ground_code" => "not_competent".to_owned(),
+        "cause_code" => "expert_review".to_owned(),
+        "line_code" => "110".to_owned(),
+        "notice_version" => "v1".to_owned(),
+        "evidence_refs" => "photo:after".to_owned(),
+        "answer_ref" => "kb:1".to_owned(),
+        "line" => "housing".to_owned(),
+        name if name.ends_with("_id") || name.ends_with("_ids") => new_id().to_string(),
+        name if name.ends_with("_code") || name.ends_with("_codes") => "some_code".to_owned(),
+        _ => "x".to_owned(),
+    })
+}
+
+/// A request that is bad in one field.
+pub struct Bad {
+    /// Name of the field.
+    pub field: String,
+    /// In which way.
+    pub way: &'static str,
+    /// The request.
+    pub request: DynamicMessage,
+}
+
+/// Every way in which one top-level field of a good request can be bad whatever the RPC means: an id that is none, a
+/// value outside its enum, a text without end, a negative page, a token of nobody's, an instant that is none.
+pub fn bad(good: &DynamicMessage) -> Vec<Bad> {
+    let mut all = Vec::new();
+    for field in good.descriptor().fields() {
+        let name = field.name().to_owned();
+        let mut push = |way, value: Value| {
+            let mut request = good.clone();
+            let value = if field.is_list() { Value::List(vec![value]) } else { value };
+            request.set_field(&field, value);
+            all.push(Bad { field: name.clone(), way, request });
+        };
+        match field.kind() {
+            Kind::String => {
+                push("too long", Value::String("x".repeat(30_000)));
+                if field.name().ends_with("_id") || field.name().ends_with("_ids") {
+                    push("not an id", Value::String("not-an-id".to_owned()));
+                }
+                if field.name() == "request_id" {
+                    push("missing", Value::String(String::new()));
+                }
+                if field.name() == "page_token" {
+                    push("of nobody's", Value::String("bm9ib2R5cw".to_owned()));
+                }
+            }
+            Kind::Enum(_) => push("out of range", Value::EnumNumber(9_999)),
+            Kind::Int32 if field.name() == "page_size" => push("negative", Value::I32(-1)),
+            Kind::Message(inner) if inner.full_name() == "google.protobuf.Timestamp" => {
+                let mut time = DynamicMessage::new(inner);
+                time.set_field_by_name("nanos", Value::I32(-1));
+                push("no instant", Value::Message(time));
+            }
+            _ => {}
+        }
+    }
+    all
+}

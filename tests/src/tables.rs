@@ -1,0 +1,110 @@
+//! Looking into the services' databases, for checks only: what was stored, what is under way.
+
+use anyhow::{Context, Result};
+use tokio_postgres::{Client, NoTls, Row, types::ToSql};
+use uuid::Uuid;
+
+use crate::{World, wait::eventually};
+
+/// Services with a database.
+pub const SERVICES: [&str; 5] = jianghan::suite::SERVICES;
+
+/// A reader's connection to one service's database.
+pub struct Tables(Client);
+
+impl Tables {
+    /// Connects.
+    ///
+    /// # Errors
+    /// When the server is away.
+    pub async fn of(world: &World, service: &str) -> Result<Self> {
+        let url = {
+            let launched = world.launched.lock().await;
+            let server = launched.postgres.as_ref().context("the world has its own PostgreSQL")?;
+            server.url(&service.replace('-', "_"))
+        };
+        let (client, connection) = tokio_postgres::connect(&url, NoTls).await?;
+        tokio::spawn(connection);
+        Ok(Self(client))
+    }
+
+    /// Rows of a query.
+    ///
+    /// # Panics
+    /// When the query fails: it is the test's own.
+    pub async fn rows(&self, sql: &str, values: &[&(dyn ToSql + Sync)]) -> Vec<Row> {
+        self.0.query(sql, values).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"))
+    }
+
+    /// One number.
+    pub async fn count(&self, sql: &str, values: &[&(dyn ToSql + Sync)]) -> i64 {
+        self.rows(sql, values).await[0].get(0)
+    }
+
+    /// Writes a row by hand: only for what no API can bring about, such as an event that cannot be decoded.
+    pub async fn forge(&self, sql: &str, values: &[&(dyn ToSql + Sync)]) {
+        self.0.execute(sql, values).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+    }
+}
+
+/// Connections to every database, to follow what a command sets off.
+pub struct Ledger(Vec<(&'static str, Tables)>);
+
+impl Ledger {
+    /// Connects to all.
+    ///
+    /// # Errors
+    /// When the server is away.
+    pub async fn open(world: &World) -> Result<Self> {
+        let mut all = Vec::new();
+        for service in SERVICES {
+            all.push((service, Tables::of(world, service).await?));
+        }
+        Ok(Self(all))
+    }
+
+    /// One service's tables.
+    pub fn of(&self, service: &str) -> &Tables {
+        &self.0.iter().find(|(name, _)| *name == service).expect("a service of the suite").1
+    }
+
+    /// Waits until everything that a command (by its `request_id`) set off has been handled by all its consumers.
+    pub async fn handled(&self, correlation: Uuid) {
+        eventually("the events of a command to be handled everywhere", async || {
+            let before = self.logged(correlation).await;
+            (self.unsent(correlation).await == 0
+                && self.taken_in(&before).await
+                && self.unsent(correlation).await == 0
+                && self.logged(correlation).await.len() == before.len())
+            .then_some(())
+        })
+        .await;
+    }
+
+    async fn logged(&self, correlation: Uuid) -> Vec<(Uuid, String)> {
+        let sql = "SELECT id, type FROM event_log WHERE correlation_id = $1";
+        let rows = self.of("analytics").rows(sql, &[&correlation]).await;
+        rows.iter().map(|row| (row.get(0), row.get(1))).collect()
+    }
+
+    async fn unsent(&self, correlation: Uuid) -> i64 {
+        let mut unsent = 0;
+        for (_, tables) in &self.0 {
+            unsent +=
+                tables.count("SELECT count(*) FROM outbox WHERE correlation_id = $1", &[&correlation]).await;
+        }
+        unsent
+    }
+
+    async fn taken_in(&self, events: &[(Uuid, String)]) -> bool {
+        for (id, event_type) in events {
+            for consumer in chassis::event::catalogue().consumers(event_type) {
+                if self.of(consumer).count("SELECT count(*) FROM inbox WHERE event_id = $1", &[id]).await == 0
+                {
+                    return false;
+                }
+            }
+        }
+        true
+    }
+}

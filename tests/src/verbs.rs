@@ -1,0 +1,276 @@
+//! What people do, as sentences: `resident.registers(…)`, `leader.signs(&case)`. Each is one command with a fresh
+//! `request_id`, noted in the world's diary of the case, and must succeed: a refusal fails the test with the verb's name.
+
+use jianghan::{simulate::lead_task, suite::request_id};
+use proto::{
+    case_routing::v1::{
+        AcceptCaseRequest, AssignmentStatus, CallbackOutcome, Case, CaseState, Channel, CompleteCaseRequest,
+        ContactRequesterRequest, DispatchCaseRequest, GetCaseRequest, IntakeCaseRequest, JudgeRatingRequest,
+        ObjectTaskRequest, OrderReworkRequest, RateCaseRequest, RegisterCaseRequest, Resolution,
+        ResolveObjectionRequest, SignTaskRequest, SubmitTaskRequest, TriageCaseRequest, Urgency,
+        VerifyCaseRequest, WithdrawCaseRequest,
+    },
+    staffing::v1::{AcceptAssignmentRequest, ArriveOnSiteRequest, FinishAssignmentRequest},
+    volunteer_matching::v1::{
+        AcceptOfferRequest, CompleteOfferRequest, DeclineOfferRequest, GetOfferRequest, GiveUpOfferRequest,
+        OfferState,
+    },
+};
+
+use crate::{Person, World, eventually};
+
+/// A command that somebody gave.
+#[derive(Clone, Debug)]
+pub struct Command {
+    /// Role of whoever gave it.
+    pub role: String,
+    /// Name of the RPC.
+    pub rpc: &'static str,
+    /// Its `request_id`: the correlation of everything it sets off.
+    pub request_id: String,
+}
+
+macro_rules! verbs {
+    ($($(#[$doc:meta])* $name:ident($case:ident $(, $arg:ident: $ty:ty)*)
+        = $client:ident.$rpc:ident($rpc_name:literal, $request:ident { $($field:ident: $value:expr),* $(,)? });)*) => {
+        impl Person<'_> {$(
+            $(#[$doc])*
+            pub async fn $name(&self, $case: &Case $(, $arg: $ty)*) -> Case {
+                let message = $request {
+                    case_id: $case.case_id.clone(),
+                    request_id: request_id(),
+                    $($field: $value,)*
+                    ..Default::default()
+                };
+                self.note(&$case.case_id, $rpc_name, &message.request_id);
+                let answer = self.world.patient.$client().$rpc(self.asks(message).await).await;
+                answer
+                    .unwrap_or_else(|status| panic!("{} {}: {status}", self.role(), stringify!($name)))
+                    .into_inner()
+                    .case
+                    .expect("an answer with the case")
+            }
+        )*}
+    };
+}
+
+verbs! {
+    /// Takes the case in.
+    accepts(case) = intake.accept_case("AcceptCase", AcceptCaseRequest {});
+    /// Says what it is about and where.
+    triages(case, item: &str, agrees_to_society: bool) = intake.triage_case("TriageCase", TriageCaseRequest {
+        item_code: item.to_owned(), place_unit_id: case.place_unit_id.clone(), urgency: Urgency::Normal.into(),
+        agrees_to_society: agrees_to_society,
+    });
+    /// Sends the case where the router says.
+    dispatches(case) = intake.dispatch_case("DispatchCase", DispatchCaseRequest {});
+    /// Signs for the lead task.
+    signs(case) = tasks.sign_task("SignTask", SignTaskRequest { task_id: lead(case) });
+    /// Signs for a certain task.
+    signs_for(case, task_id: &str) = tasks.sign_task("SignTask", SignTaskRequest { task_id: task_id.to_owned() });
+    /// Hands in what an assisting organisation found.
+    submits(case, task_id: &str) = tasks.submit_task("SubmitTask", SubmitTaskRequest {
+        task_id: task_id.to_owned(), evidence_refs: vec!["note:done".into()],
+    });
+    /// Speaks with the requester.
+    contacts(case) = tasks.contact_requester("ContactRequester", ContactRequesterRequest { method: "phone".into() });
+    /// Says the work is done.
+    completes(case) = tasks.complete_case("CompleteCase", CompleteCaseRequest {
+        evidence_refs: vec!["photo:after".into()],
+    });
+    /// Says the task is not the organisation's but another's.
+    objects(case, suggested_org_id: &str) = tasks.object_task("ObjectTask", ObjectTaskRequest {
+        task_id: lead(case), ground_code: "not_competent".into(), evidence_refs: vec!["doc:duty-list".into()],
+        suggested_org_id: suggested_org_id.to_owned(),
+    });
+    /// Keeps the task where it is.
+    rejects_objection(case) = tasks.resolve_objection("ResolveObjection", ResolveObjectionRequest {
+        task_id: lead(case), decision: "reject".into(), reason_code: "responsibility_list".into(),
+    });
+    /// Finds the matter solved, and the requester content with a grade.
+    verifies(case, grade: i32) = verification.verify_case("VerifyCase", VerifyCaseRequest {
+        method: "phone".into(), resolution: Resolution::Resolved.into(), callback: CallbackOutcome::Reached.into(),
+        callback_grade: grade, callback_attempts: 1, contact_confirmed: true,
+        callback_resolution: Resolution::Resolved.into(),
+    });
+    /// Sends the work back.
+    orders_rework(case) = verification.order_rework("OrderRework", OrderReworkRequest {
+        reason_code: "not_fixed".into(),
+    });
+    /// Rates the service, 5 very satisfied to 1 very dissatisfied.
+    rates(case, grade: i32) = cases.rate_case("RateCase", RateCaseRequest { grade: grade });
+    /// Judges a bad rating.
+    judges(case, valid: bool) = verification.judge_rating("JudgeRating", JudgeRatingRequest {
+        valid: valid, reason_code: if valid { "complaint_founded" } else { "complaint_unfounded" }.into(),
+    });
+    /// Takes the request back.
+    withdraws(case) = cases.withdraw_case("WithdrawCase", WithdrawCaseRequest { reason_code: "solved_itself".into() });
+}
+
+macro_rules! offer_verbs {
+    ($($(#[$doc:meta])* $name:ident = $rpc:ident($rpc_name:literal, $request:ident { $($field:ident: $value:expr),* $(,)? });)*) => {
+        impl Person<'_> {$(
+            $(#[$doc])*
+            pub async fn $name(&self, case: &Case) {
+                let offer_id = offer(case);
+                let message = $request { offer_id, request_id: request_id(), $($field: $value,)* };
+                self.note(&case.case_id, $rpc_name, &message.request_id);
+                let answer = self.world.patient.offers().$rpc(self.asks(message).await).await;
+                answer.unwrap_or_else(|status| panic!("{} {}: {status}", self.role(), stringify!($name)));
+            }
+        )*}
+    };
+}
+
+offer_verbs! {
+    /// Says yes to the offer.
+    accepts_offer = accept_offer("AcceptOffer", AcceptOfferRequest { volunteer_id: String::new() });
+    /// Says no to the offer.
+    declines_offer = decline_offer("DeclineOffer", DeclineOfferRequest { reason_code: "no_capacity".into() });
+    /// Gives a confirmed offer back.
+    gives_up = give_up_offer("GiveUpOffer", GiveUpOfferRequest { reason_code: "unavailable".into() });
+    /// Says the help was given.
+    helped = complete_offer("CompleteOffer", CompleteOfferRequest {
+        minutes: 90, evidence_refs: vec!["photo:after".into()],
+    });
+}
+
+macro_rules! assignment_verbs {
+    ($($(#[$doc:meta])* $name:ident = $rpc:ident($rpc_name:literal, $request:ident { $($field:ident: $value:expr),* $(,)? });)*) => {
+        impl Person<'_> {$(
+            $(#[$doc])*
+            pub async fn $name(&self, case: &Case) {
+                let assignment_id = lead_task(case).expect("a lead task").assignment_id.clone();
+                let message = $request { assignment_id, request_id: request_id(), $($field: $value,)* };
+                self.note(&case.case_id, $rpc_name, &message.request_id);
+                let answer = self.world.patient.assignments().$rpc(self.asks(message).await).await;
+                answer.unwrap_or_else(|status| panic!("{} {}: {status}", self.role(), stringify!($name)));
+            }
+        )*}
+    };
+}
+
+assignment_verbs! {
+    /// Takes the assignment.
+    accepts_assignment = accept_assignment("AcceptAssignment", AcceptAssignmentRequest {});
+    /// Is there.
+    arrives = arrive_on_site("ArriveOnSite", ArriveOnSiteRequest {});
+    /// Is done.
+    finishes = finish_assignment("FinishAssignment", FinishAssignmentRequest {
+        minutes: 45, evidence_refs: vec!["photo:after".into()],
+    });
+}
+
+impl Person<'_> {
+    /// What a resident sends to register a request at a place.
+    pub fn registration(&self, text: &str, place_unit_id: &str) -> RegisterCaseRequest {
+        RegisterCaseRequest {
+            request_id: request_id(),
+            text: text.to_owned(),
+            place_unit_id: place_unit_id.to_owned(),
+            channel: Channel::App.into(),
+            notice_version: "v1".into(),
+            urgency: Urgency::Normal.into(),
+            ..Default::default()
+        }
+    }
+
+    /// Registers a request for themselves.
+    pub async fn registers(&self, text: &str, place_unit_id: &str) -> Case {
+        let message = self.registration(text, place_unit_id);
+        let id = message.request_id.clone();
+        let answer = self.world.patient.cases().register_case(self.asks(message).await).await;
+        let case =
+            answer.unwrap_or_else(|status| panic!("{} registers: {status}", self.role())).into_inner().case;
+        let case = case.expect("an answer with the case");
+        self.note(&case.case_id, "RegisterCase", &id);
+        case
+    }
+
+    /// Registers for a resident at the window and dispatches at once.
+    pub async fn takes_in(
+        &self,
+        requester: &Person<'_>,
+        text: &str,
+        item: &str,
+        place_unit_id: &str,
+    ) -> Case {
+        let message = IntakeCaseRequest {
+            request_id: request_id(),
+            text: text.to_owned(),
+            place_unit_id: place_unit_id.to_owned(),
+            channel: Channel::Window.into(),
+            item_code: item.to_owned(),
+            requester_id: requester.session.account.person_id.clone(),
+            notice_version: "v1".into(),
+            urgency: Urgency::Normal.into(),
+            ..Default::default()
+        };
+        let id = message.request_id.clone();
+        let answer = self.world.patient.cases().intake_case(self.asks(message).await).await;
+        let case =
+            answer.unwrap_or_else(|status| panic!("{} takes in: {status}", self.role())).into_inner().case;
+        let case = case.expect("an answer with the case");
+        self.note(&case.case_id, "IntakeCase", &id);
+        case
+    }
+
+    fn note(&self, case_id: &str, rpc: &'static str, request_id: &str) {
+        let command = Command { role: self.role().to_owned(), rpc, request_id: request_id.to_owned() };
+        self.world.diary.note(case_id, command);
+    }
+}
+
+impl World {
+    /// The case as the district dispatcher sees it.
+    pub async fn looks_at(&self, case_id: &str) -> Case {
+        let request = self.dispatcher().asks(GetCaseRequest { case_id: case_id.to_owned() }).await;
+        let answer = self.patient.cases().get_case(request).await;
+        answer
+            .unwrap_or_else(|status| panic!("reading the case: {status}"))
+            .into_inner()
+            .case
+            .expect("the case")
+    }
+
+    /// Waits until a case is as described.
+    pub async fn sees(&self, case: &Case, what: &str, done: impl Fn(&Case) -> bool) -> Case {
+        eventually(what, async || {
+            let case = self.looks_at(&case.case_id).await;
+            done(&case).then_some(case)
+        })
+        .await
+    }
+
+    /// Waits until a case is in a state.
+    pub async fn sees_state(&self, case: &Case, state: CaseState) -> Case {
+        self.sees(case, state.as_str_name(), |case| case.state() == state).await
+    }
+
+    /// Waits until the lead task shows how its assignment stands.
+    pub async fn sees_assignment(&self, case: &Case, status: AssignmentStatus) -> Case {
+        self.sees(case, status.as_str_name(), |case| {
+            lead_task(case).is_some_and(|task| task.assignment() == status)
+        })
+        .await
+    }
+
+    /// Waits until the partner of a case sees the offer in a state.
+    pub async fn sees_offer(&self, case: &Case, state: OfferState) {
+        let (partner, offer_id) = (self.partner_of(case), offer(case));
+        eventually(state.as_str_name(), async || {
+            let request = partner.asks(GetOfferRequest { offer_id: offer_id.clone() }).await;
+            let offer = self.patient.offers().get_offer(request).await.ok()?.into_inner().offer?;
+            (offer.state() == state).then_some(())
+        })
+        .await;
+    }
+}
+
+fn lead(case: &Case) -> String {
+    lead_task(case).expect("a lead task").task_id.clone()
+}
+
+fn offer(case: &Case) -> String {
+    case.offer.as_ref().expect("an offer").offer_id.clone()
+}

@@ -1,0 +1,226 @@
+//! A world: the suite in one of its two shapes with servers of its own, seeded with two streets. One world serves all
+//! journeys of a test binary. Journeys that only look after their own cases share it; those that move time, kill
+//! processes or compare everything take it for themselves.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
+
+use anyhow::{Context, Result, ensure};
+use calendar::Calendar;
+use chassis::{config::TelemetryConfig, telemetry};
+use chrono::{Days, NaiveTime};
+use jianghan::{
+    launch::{Launch, Launched, SeedScope, Shape},
+    reconcile,
+    simulate::{self, Options, actors::Actors, clock::DomainClock, input, report::Report},
+    suite::{Session, Suite},
+};
+use tokio::{
+    runtime::Runtime,
+    sync::{Mutex, OnceCell, RwLock, RwLockReadGuard, RwLockWriteGuard},
+};
+use tonic::transport::Channel;
+
+use crate::{otlp::Receiver, story::Diary};
+
+/// Streets whose people can sign in; both have courtyards and doorways.
+pub const STREETS: [&str; 2] = ["420103005", "420103008"];
+const RESIDENTS: u32 = 20;
+
+/// Worlds outlive the runtime that `#[tokio::test]` would make, so all tests of a binary run on this one.
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("the runtime of the tests")
+});
+
+/// Runs a test on the runtime that its world lives on.
+pub fn run(test: impl Future<Output = ()>) {
+    RUNTIME.block_on(test);
+}
+
+/// A running suite and everybody in it.
+pub struct World {
+    /// Clients that fail at once.
+    pub suite: Suite,
+    /// Clients that sit outages out, as real ones do.
+    pub patient: Suite,
+    /// Everybody who can sign in.
+    pub actors: Actors,
+    /// Who may look at statistics and move time.
+    pub operator: Arc<Session>,
+    /// Spans and metrics of the whole suite.
+    pub otlp: Receiver,
+    /// Address of the HTTP edge.
+    pub gateway: String,
+    /// Logs and keys; kept until the next run.
+    pub dir: PathBuf,
+    /// Its processes and servers, for those who kill them.
+    pub launched: Mutex<Launched>,
+    /// Who commanded what.
+    pub diary: Diary,
+    turns: RwLock<()>,
+}
+
+static ALL_IN_ONE: OnceCell<World> = OnceCell::const_new();
+static DISTRIBUTED: OnceCell<World> = OnceCell::const_new();
+
+impl World {
+    /// All services in this process on the in-process bus, which duplicates, delays and reorders deliveries.
+    pub async fn all_in_one() -> &'static Self {
+        let start = || Self::start(Shape::AllInOne, Some(20_260_103));
+        ALL_IN_ONE.get_or_try_init(start).await.expect("the all-in-one world starts")
+    }
+
+    /// A process per service, RabbitMQ between them.
+    pub async fn distributed() -> &'static Self {
+        let start = || Self::start(Shape::Distributed, None);
+        DISTRIBUTED.get_or_try_init(start).await.expect("the distributed world starts")
+    }
+
+    async fn start(shape: Shape, faults: Option<u64>) -> Result<Self> {
+        let (binary, dir) = paths(shape)?;
+        let otlp = Receiver::start()?;
+        // The all-in-one reports from this process; its log is quiet unless asked for.
+        let config = TelemetryConfig {
+            log: std::env::var("JIANGHAN_LOG").unwrap_or_else(|_| "warn".into()),
+            otlp_endpoint: (shape == Shape::AllInOne).then(|| otlp.endpoint.clone()),
+            metric_interval_ms: 500,
+            ..TelemetryConfig::default()
+        };
+        std::mem::forget(telemetry::init("jianghan", &config)?); // flushed by intervals; dropping would end it
+        let own = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let launch = Launch {
+            shape,
+            dir: dir.clone(),
+            port: 0,
+            faults,
+            seed: SeedScope {
+                streets: Some(STREETS.map(str::to_owned).to_vec()),
+                residents: Some(RESIDENTS),
+            },
+            throw_away: true,
+            binary,
+            config: None,
+            environment: vec![
+                own("OTEL_EXPORTER_OTLP_ENDPOINT", &otlp.endpoint),
+                own("JIANGHAN_METRIC_INTERVAL_MS", "500"),
+                own("JIANGHAN_LOG", "info"),
+            ],
+        };
+        let launched = launch.start(|_| ()).await?;
+        let suite = Suite::new(&launched.addresses)?;
+        let patient = Suite::patient(&launched.addresses, Duration::from_secs(60))?;
+        let operator = simulate::operator(&patient, &launched.accounts)?;
+        let actors = Actors::load(&patient, &launched.accounts).await?;
+        let world = Self {
+            suite,
+            patient,
+            actors,
+            operator,
+            otlp,
+            gateway: launched.addresses.gateway.clone(),
+            dir,
+            launched: Mutex::new(launched),
+            diary: Diary::default(),
+            turns: RwLock::new(()),
+        };
+        world.to_the_next_morning().await?;
+        Ok(world)
+    }
+
+    /// Takes part beside others: nobody moves time or kills anything meanwhile.
+    pub async fn shared(&self) -> RwLockReadGuard<'_, ()> {
+        self.turns.read().await
+    }
+
+    /// Has the world for itself.
+    pub async fn alone(&self) -> RwLockWriteGuard<'_, ()> {
+        self.turns.write().await
+    }
+
+    /// Moves domain time to nine o'clock of the next working day in Wuhan, so that limits and rosters do not depend
+    /// on when the tests run.
+    pub async fn to_the_next_morning(&self) -> Result<()> {
+        let clock = self.clock().await?;
+        let mut day = calendar::local_day(clock.now());
+        loop {
+            day = day + Days::new(1);
+            if Calendar::builtin().is_work_day(day) {
+                break;
+            }
+        }
+        let nine = NaiveTime::from_hms_opt(9, 0, 0).context("nine o'clock")?;
+        clock.advance_to(calendar::instant(day, nine)).await
+    }
+
+    /// Moves domain time forward.
+    pub async fn pass(&self, time: chrono::Duration) -> Result<()> {
+        let clock = self.clock().await?;
+        clock.advance_to(clock.now() + time).await
+    }
+
+    /// A plain channel to a service, for calls made from descriptors.
+    pub async fn channel(&self, service: &str) -> Channel {
+        let book = self.launched.lock().await.addresses.clone();
+        let address = match service {
+            "identity" => book.identity,
+            "case-routing" => book.case_routing,
+            "staffing" => book.staffing,
+            "volunteer-matching" => book.volunteer_matching,
+            _ => book.analytics,
+        };
+        Channel::from_shared(address).expect("an address").connect_lazy()
+    }
+
+    async fn clock(&self) -> Result<Arc<DomainClock>> {
+        DomainClock::start(&self.patient, self.operator.clone()).await
+    }
+
+    /// Waits until every event has been handled.
+    pub async fn settles(&self) {
+        reconcile::drain(&self.patient, &self.operator, Duration::from_secs(90))
+            .await
+            .expect("everything is handled");
+    }
+
+    /// All services tell the same story, and nothing happened twice.
+    pub async fn is_consistent(&self) {
+        self.settles().await;
+        let outcome = reconcile::reconcile(&self.patient, &self.operator).await.expect("reconciled");
+        assert!(outcome.differences.is_empty(), "{:#?}", outcome.differences);
+        assert_eq!(outcome.duplicated_effects, 0);
+        assert!(outcome.compared["case"] > 0, "there was nothing to compare");
+    }
+
+    /// Plays made-up requests to their end.
+    pub async fn plays(&self, requests: u64, seed: u64) -> Result<Report> {
+        let accounts = self.launched.lock().await.accounts.clone();
+        let options = Options {
+            seed,
+            concurrency: 8,
+            patience: Duration::from_secs(60),
+            residents: u64::from(RESIDENTS),
+            progress: false,
+        };
+        let rows = |start| Ok(input::synthetic(requests, seed, start));
+        simulate::run(&accounts, &options, rows).await.map(|(report, _)| report)
+    }
+}
+
+/// The binary beside the tests' own, and a fresh folder below `target/`.
+fn paths(shape: Shape) -> Result<(PathBuf, PathBuf)> {
+    let own = std::env::current_exe().context("the path of the tests")?;
+    let debug = own.parent().and_then(Path::parent).context("target/debug")?;
+    let binary = debug.join("jianghan");
+    ensure!(binary.exists(), "{} is missing: run `cargo build --bins` first", binary.display());
+    let dir = debug.join(match shape {
+        Shape::AllInOne => "journeys-all-in-one",
+        Shape::Distributed => "journeys-distributed",
+    });
+    if dir.exists() {
+        std::fs::remove_dir_all(&dir).with_context(|| format!("clearing {}", dir.display()))?;
+    }
+    Ok((binary, dir))
+}

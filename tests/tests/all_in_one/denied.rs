@@ -1,0 +1,207 @@
+//! Nobody reaches what is not theirs, for every RPC and role, generated from the descriptors: without a token nothing
+//! answers, without the role the call is denied, and who has the role elsewhere (another street, another line, another
+//! partner, another resident) gets exactly the answer for a thing that does not exist.
+
+use std::collections::BTreeMap;
+
+use chassis::clock::new_id;
+use prost_reflect::Value;
+use proto::{auth::v1::Role, case_routing::v1::AssignmentStatus};
+use tests::{
+    Person, World,
+    descriptors::{Policy, Rpc, rpcs},
+    journeys::{COMMUNITY, LAMP},
+    requests::plausible,
+    run,
+};
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
+
+fn word(role: Role) -> String {
+    role.as_str_name().trim_start_matches("ROLE_").to_lowercase()
+}
+
+#[test]
+fn without_a_token_nothing_but_the_public_answers() {
+    run(async {
+        let world = World::all_in_one().await;
+        let _turn = world.shared().await;
+        for rpc in rpcs().iter().filter(|rpc| rpc.policy != Policy::Public) {
+            let channel = world.channel(rpc.service).await;
+            for bearer in [None, Some("Bearer of.no.use"), Some("Basic eDp5")] {
+                let status = rpc.call(&channel, rpc.request(), bearer).await.expect_err("refused");
+                assert_eq!(status.code(), Code::Unauthenticated, "{} with {bearer:?}: {status}", rpc.name());
+            }
+        }
+    });
+}
+
+#[test]
+fn every_role_is_denied_whatever_its_policy_does_not_name() {
+    run(async {
+        let world = World::all_in_one().await;
+        let _turn = world.shared().await;
+        let mut bearers = BTreeMap::new();
+        for number in 1..=33 {
+            let role = Role::try_from(number).expect("33 roles");
+            if world.actors.role(&word(role), 0).is_ok() {
+                bearers.insert(number, (role, world.anyone(&word(role), 0).bearer().await));
+            }
+        }
+        assert!(bearers.len() >= 20, "the seed gives accounts to {} roles only", bearers.len());
+        let (mut denied, mut wrong) = (0, Vec::new());
+        for rpc in rpcs() {
+            let channel = world.channel(rpc.service).await;
+            for (role, bearer) in bearers.values() {
+                let allowed = match &rpc.policy {
+                    Policy::Public | Policy::Authenticated => true,
+                    Policy::Service => false,
+                    Policy::Roles(roles) => roles.contains(role),
+                };
+                if allowed {
+                    continue;
+                }
+                denied += 1;
+                match rpc.call(&channel, plausible(world, rpc), Some(bearer)).await {
+                    Err(status) if status.code() == Code::PermissionDenied => {}
+                    other => wrong.push(format!("{} as {role:?}: {:?}", rpc.name(), other.map(drop))),
+                }
+            }
+        }
+        assert!(denied > 1_000, "only {denied} calls were tried");
+        assert!(wrong.is_empty(), "{} of {denied}:\n{}", wrong.len(), wrong.join("\n"));
+    });
+}
+
+/// Calls with the id of a thing that is there and with one that is not, and tells both answers without the ids.
+async fn both(world: &World, rpc: &Rpc, field: &str, there: &str, person: &Person<'_>) -> (String, String) {
+    let bearer = person.bearer().await;
+    let channel = world.channel(rpc.service).await;
+    let mut answers = Vec::new();
+    for id in [there.to_owned(), new_id().to_string()] {
+        let mut request = plausible(world, rpc);
+        request.set_field_by_name(field, Value::String(id.clone()));
+        let told = match rpc.call(&channel, request, Some(&bearer)).await {
+            Ok(_) => "OK".to_owned(),
+            Err(status) => anonymous(&status, &id),
+        };
+        answers.push(told);
+    }
+    (answers.remove(0), answers.remove(0))
+}
+
+/// Everything a caller can tell two refusals apart by.
+fn anonymous(status: &Status, id: &str) -> String {
+    let details = status.get_error_details();
+    let info = details.error_info().map(|info| {
+        let about: BTreeMap<_, _> = info.metadata.iter().collect();
+        format!("{} {} {about:?}", info.reason, info.domain)
+    });
+    let others = details.bad_request().is_some() || details.retry_info().is_some();
+    format!("{:?} {} {info:?} {others}", status.code(), status.message()).replace(id, "<id>")
+}
+
+/// Whoever has a role of the RPC but not for this thing; each must not be able to tell whether it exists.
+async fn strangers_cannot_tell(
+    world: &World,
+    field: &str,
+    there: &str,
+    service: &str,
+    strangers: &[(Role, &str)],
+) -> usize {
+    let (mut tried, mut wrong) = (0, Vec::new());
+    for rpc in rpcs().iter().filter(|rpc| rpc.service == service) {
+        let input = rpc.method.input();
+        // A list narrowed to a foreign id is empty, which tells nothing.
+        if input.get_field_by_name(field).is_none() || input.get_field_by_name("page_size").is_some() {
+            continue;
+        }
+        for (role, login) in strangers {
+            if !matches!(&rpc.policy, Policy::Roles(roles) if roles.contains(role)) {
+                continue;
+            }
+            tried += 1;
+            let (foreign, missing) = both(world, rpc, field, there, &world.login(login)).await;
+            if foreign != missing || !foreign.starts_with("NotFound") {
+                wrong.push(format!("{} as {login}: `{foreign}`, a missing one: `{missing}`", rpc.name()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {tried}:\n{}", wrong.len(), wrong.join("\n"));
+    tried
+}
+
+#[test]
+fn a_case_of_another_street_line_or_resident_looks_like_none() {
+    run(async {
+        let world = World::all_in_one().await;
+        let _turn = world.shared().await;
+        let resident = world.resident(3);
+        let window = world.window(COMMUNITY);
+        let case = window.takes_in(&resident, "路灯不亮", LAMP, &world.unit(COMMUNITY)).await;
+        let strangers = [
+            (Role::Resident, world.resident(4).session.account.login.clone()),
+            (Role::ServiceWorker, "worker1.420103008001".to_owned()),
+            (Role::StationHead, "head.420103008001".to_owned()),
+            (Role::StreetDispatcher, "dispatcher.420103008".to_owned()),
+            (Role::StreetSupervisor, "supervisor.420103008".to_owned()),
+            (Role::StreetLeader, "leader.420103008".to_owned()),
+            (Role::CommitteeMember, "committee.420103008001".to_owned()),
+            (Role::DeptLeader, "leader.housing".to_owned()),
+            (Role::DeptOfficer, "officer1.housing".to_owned()),
+            (Role::OrgManager, "manager.social_org:garden".to_owned()),
+        ];
+        let strangers: Vec<_> = strangers.iter().map(|(role, login)| (*role, login.as_str())).collect();
+        let tried = strangers_cannot_tell(world, "case_id", &case.case_id, "case-routing", &strangers).await;
+        assert!(tried > 100, "only {tried} calls were tried");
+    });
+}
+
+#[test]
+fn an_assignment_of_another_organisation_looks_like_none() {
+    run(async {
+        let world = World::all_in_one().await;
+        let _turn = world.shared().await;
+        let window = world.window(COMMUNITY);
+        let case = window.takes_in(&world.resident(3), "路灯不亮", LAMP, &world.unit(COMMUNITY)).await;
+        let case = world.leader_of(&case.lead_org_id).signs(&case).await;
+        let case = world.sees_assignment(&case, AssignmentStatus::Offered).await;
+        let task = jianghan::simulate::lead_task(&case).expect("a lead task").clone();
+        let strangers = [
+            (Role::ServiceWorker, "worker1.420103008001"),
+            (Role::StationHead, "head.420103008001"),
+            (Role::StreetDispatcher, "dispatcher.420103008"),
+            (Role::StreetLeader, "leader.420103008"),
+            (Role::DeptOfficer, "officer1.housing"),
+            (Role::DeptLeader, "leader.housing"),
+        ];
+        let tried =
+            strangers_cannot_tell(world, "assignment_id", &task.assignment_id, "staffing", &strangers).await;
+        let more = strangers_cannot_tell(world, "task_id", &task.task_id, "staffing", &strangers).await;
+        assert!(tried + more > 10, "only {tried} + {more} calls were tried");
+    });
+}
+
+#[test]
+fn an_offer_to_another_partner_looks_like_none() {
+    run(async {
+        let world = World::all_in_one().await;
+        let _turn = world.shared().await;
+        let resident = world.resident(3);
+        let case = resident.registers("院子里想种点花", &world.unit(COMMUNITY)).await;
+        let window = world.window(COMMUNITY);
+        let case = window.accepts(&case).await;
+        let case = window.triages(&case, "CJ-0145", true).await;
+        let case = window.dispatches(&case).await;
+        let offer = case.offer.clone().expect("offered to a partner");
+        assert_eq!(offer.partner_org_id, world.org("social_org:garden"));
+        world.sees_offer(&case, proto::volunteer_matching::v1::OfferState::Offered).await;
+        let strangers = [
+            (Role::OrgManager, "manager.social_org:yigong"),
+            (Role::Volunteer, "volunteer1.social_org:yigong"),
+        ];
+        let tried =
+            strangers_cannot_tell(world, "offer_id", &offer.offer_id, "volunteer-matching", &strangers).await;
+        assert!(tried >= 5, "only {tried} calls were tried");
+    });
+}

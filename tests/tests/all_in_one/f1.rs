@@ -1,0 +1,21 @@
+//! Flow F1 in one process: from the window to closed, by hand and by simulation.
+
+use tests::{World, run};
+
+#[test]
+fn a_request_goes_from_the_window_to_closed_and_is_counted() {
+    run(async {
+        let world = World::all_in_one().await;
+        let _turn = world.shared().await;
+        tests::journeys::from_the_window_to_closed(world).await;
+    });
+}
+
+#[test]
+fn a_simulated_day_loses_nothing_and_does_nothing_twice() {
+    run(async {
+        let world = World::all_in_one().await;
+        let _turn = world.alone().await;
+        tests::journeys::a_simulated_day(world, 40, 7).await;
+    });
+}

@@ -1,0 +1,9 @@
+//! Journeys through the suite in one process, on the in-process bus in its fault mode: deliveries are duplicated,
+//! delayed and reordered across keys. One world serves them all.
+
+mod bad_input;
+mod denied;
+mod f1;
+mod golden_trace;
+mod idempotency;
+mod traces;

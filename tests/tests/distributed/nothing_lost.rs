@@ -1,0 +1,88 @@
+//! Nothing is lost and nothing happens twice, whatever dies: under a running simulation each service is killed in turn
+//! and started again, RabbitMQ and PostgreSQL are killed, and single services abort at each seam of outbox and inbox.
+//! Clients repeat what met no server, under the same `request_id`.
+
+use chassis::crash::SEAMS;
+use jianghan::suite::SERVICES;
+use tests::{World, eventually, run};
+
+/// Plays requests while `disturb` does its worst, then checks that every acknowledged one came to its end.
+async fn survives(world: &World, requests: u64, seed: u64, disturb: impl AsyncFnOnce(&World)) {
+    let (report, ()) = tokio::join!(world.plays(requests, seed), async {
+        // Load first, so that something is in hand when it happens.
+        let before = world.registered().await;
+        eventually("load", async || (world.registered().await > before + 3).then_some(())).await;
+        disturb(world).await;
+    });
+    let report = report.expect("the requests are played to their ends");
+    assert_eq!(report.registered, requests, "{}", report.table());
+    assert_eq!((report.lost, report.duplicated_effects), (0, 0), "{}", report.table());
+    assert!(report.is_clean(), "{}", report.table());
+    world.is_consistent().await;
+}
+
+#[test]
+fn every_service_is_killed_in_turn_and_nothing_is_lost() {
+    run(async {
+        let world = World::distributed().await;
+        let _turn = world.alone().await;
+        survives(world, 60, 21, async |world| {
+            for service in SERVICES.into_iter().chain(["gateway"]) {
+                world.kills(service).await;
+                world.restarts(service, &[]).await;
+                world.answers(service).await;
+            }
+        })
+        .await;
+    });
+}
+
+#[test]
+fn the_broker_is_killed_and_nothing_is_lost() {
+    run(async {
+        let world = World::distributed().await;
+        let _turn = world.alone().await;
+        survives(world, 40, 22, async |world| {
+            let mut launched = world.launched.lock().await;
+            let rabbit = launched.rabbit.as_mut().expect("the world has its own RabbitMQ");
+            rabbit.kill9().await.expect("killed");
+            rabbit.restart().await.expect("RabbitMQ comes back");
+        })
+        .await;
+    });
+}
+
+#[test]
+fn the_database_server_is_killed_and_nothing_is_lost() {
+    run(async {
+        let world = World::distributed().await;
+        let _turn = world.alone().await;
+        survives(world, 40, 23, async |world| {
+            let mut launched = world.launched.lock().await;
+            let postgres = launched.postgres.as_mut().expect("the world has its own PostgreSQL");
+            postgres.kill9().await.expect("killed");
+            postgres.restart().await.expect("PostgreSQL comes back");
+        })
+        .await;
+    });
+}
+
+#[test]
+fn services_abort_at_every_seam_and_nothing_is_lost() {
+    run(async {
+        let world = World::distributed().await;
+        let _turn = world.alone().await;
+        survives(world, 80, 24, async |world| {
+            for (number, seam) in SEAMS.into_iter().enumerate() {
+                // Each seam in a service that passes it often; the two busiest take turns.
+                let service = if number % 2 == 0 { "case-routing" } else { "staffing" };
+                world.kills(service).await;
+                world.restarts(service, &[("JIANGHAN_CRASH_AT", &format!("{seam}:4"))]).await;
+                world.aborts(service, seam).await;
+                world.restarts(service, &[]).await;
+                world.answers(service).await;
+            }
+        })
+        .await;
+    });
+}
