@@ -35,12 +35,13 @@ fn good(world: &World, field: &FieldDescriptor) -> Option<Value> {
         Kind::Int32 => Value::I32(match field.name() {
             "grade" | "callback_grade" | "callback_attempts" => 3,
             "code_year" => 2023,
+            "birth_year" => 1980,
             _ => 1,
         }),
         Kind::Int64 => Value::I64(1),
         Kind::Message(inner) if inner.full_name() == "google.protobuf.Timestamp" => {
             let mut time = DynamicMessage::new(inner);
-            let later = i64::from(field.name().starts_with("end")) * 3_600;
+            let later = i64::from(field.name().starts_with("end") || field.name().starts_with("to")) * 3_600;
             time.set_field_by_name("seconds", Value::I64(1_800_000_000 + later));
             Value::Message(time)
         }
@@ -68,6 +69,7 @@ fn good_text(world: &World, name: &str) -> Option<String> {
         }
         "item_code" => LAMP.to_owned(),
         "codes" => "I-07".to_owned(),
+        "reason_code" => "out_of_area".to_owned(),
         "phone" => "19900001234".to_owned(),
         "login" => "somebody".to_owned(),
         "volunteer_ref" => "somebody-1".to_owned(),

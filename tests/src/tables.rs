@@ -108,3 +108,28 @@ impl Ledger {
         true
     }
 }
+
+/// How far the events of the case that a message names have come, for the report of a failure.
+pub async fn how_far(world: &World, message: &str) -> String {
+    let id = message.split([' ', ':']).find_map(|word| word.parse::<Uuid>().ok());
+    let (Some(id), Ok(ledger)) = (id, Ledger::open(world).await) else { return String::new() };
+    let mut told = String::new();
+    for (service, tables) in &ledger.0 {
+        let unsent = tables.count("SELECT count(*) FROM outbox WHERE partition_key = $1", &[&id]).await;
+        let parked =
+            tables.count("SELECT count(*) FROM parked_events WHERE partition_key = $1", &[&id]).await;
+        told.push_str(&format!("  {service}: {unsent} unsent, {parked} parked\n"));
+    }
+    let sql = "SELECT id, type, aggregate_version FROM event_log WHERE partition_key = $1 ORDER BY seq";
+    for row in ledger.of("analytics").rows(sql, &[&id]).await {
+        let (event, event_type, version): (Uuid, String, i64) = (row.get(0), row.get(1), row.get(2));
+        told.push_str(&format!("  v{version} {event_type} {event}:"));
+        for consumer in chassis::event::catalogue().consumers(&event_type) {
+            let taken = "SELECT count(*) FROM inbox WHERE event_id = $1";
+            let mark = if ledger.of(consumer).count(taken, &[&event]).await == 0 { "MISSING" } else { "in" };
+            told.push_str(&format!(" {consumer} {mark}"));
+        }
+        told.push('\n');
+    }
+    told
+}

@@ -54,6 +54,8 @@ pub struct World {
     pub otlp: Receiver,
     /// Address of the HTTP edge.
     pub gateway: String,
+    /// The operator's binary.
+    pub binary: PathBuf,
     /// Logs and keys; kept until the next run.
     pub dir: PathBuf,
     /// Its processes and servers, for those who kill them.
@@ -101,12 +103,13 @@ impl World {
                 residents: Some(RESIDENTS),
             },
             throw_away: true,
-            binary,
+            binary: binary.clone(),
             config: None,
             environment: vec![
                 own("OTEL_EXPORTER_OTLP_ENDPOINT", &otlp.endpoint),
                 own("JIANGHAN_METRIC_INTERVAL_MS", "500"),
                 own("JIANGHAN_LOG", "info"),
+                own("JIANGHAN_SPINE_RETRY_FIRST_MS", "20"), // what is poisoned is dead in seconds, not in minutes
             ],
         };
         let launched = launch.start(|_| ()).await?;
@@ -121,6 +124,7 @@ impl World {
             operator,
             otlp,
             gateway: launched.addresses.gateway.clone(),
+            binary,
             dir,
             launched: Mutex::new(launched),
             diary: Diary::default(),

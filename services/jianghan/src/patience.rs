@@ -56,7 +56,11 @@ impl Service<Request<Body>> for Patient {
     }
 }
 
-async fn persist(channel: Channel, patience: Duration, request: Request<Body>) -> Result<Response<Body>, BoxError> {
+async fn persist(
+    channel: Channel,
+    patience: Duration,
+    request: Request<Body>,
+) -> Result<Response<Body>, BoxError> {
     let (parts, body) = request.into_parts();
     let body = body.collect().await?.to_bytes();
     let deadline = Instant::now() + patience;
@@ -88,8 +92,8 @@ async fn attempt(
     let request = Request::from_parts(parts, Body::new(Full::new(body)));
     let (head, body) = channel.ready().await?.call(request).await?.into_parts();
     let body = body.collect().await?;
-    let status = Status::from_header_map(&head.headers)
-        .or_else(|| body.trailers().and_then(Status::from_header_map));
+    let status =
+        Status::from_header_map(&head.headers).or_else(|| body.trailers().and_then(Status::from_header_map));
     Ok((Response::from_parts(head, Body::new(body.map_err(|never| match never {}))), status))
 }
 

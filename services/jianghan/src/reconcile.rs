@@ -204,7 +204,8 @@ mod tests {
 
     #[test]
     fn a_rollup_too_low_or_too_high_counts_by_its_distance() {
-        let low = outcome("rollup", &[("u|i|d", "registered=5;closed=3")], &[("u|i|d", "registered=4;closed=5")]);
+        let low =
+            outcome("rollup", &[("u|i|d", "registered=5;closed=3")], &[("u|i|d", "registered=4;closed=5")]);
         assert_eq!(low.duplicated_effects, 3);
     }
 

@@ -17,7 +17,7 @@ use proto::{
     },
     identity::v1::{
         RefreshTokenRequest, SignInRequest, auth_service_client::AuthServiceClient,
-        topology_service_client::TopologyServiceClient,
+        person_service_client::PersonServiceClient, topology_service_client::TopologyServiceClient,
     },
     ops::v1::ops_service_client::OpsServiceClient,
     staffing::v1::{
@@ -114,7 +114,10 @@ impl AccountsFile {
     /// Reads the file; the error says how to get one.
     pub fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).with_context(|| {
-            format!("cannot read the accounts file {}; `infra/up` writes it, or name it with --accounts", path.display())
+            format!(
+                "cannot read the accounts file {}; `infra/up` writes it, or name it with --accounts",
+                path.display()
+            )
         })?;
         serde_json::from_str(&text).with_context(|| format!("{} is not an accounts file", path.display()))
     }
@@ -176,6 +179,10 @@ impl Suite {
     /// Sign-in and keys.
     pub fn auth(&self) -> AuthServiceClient<Patient> {
         AuthServiceClient::new(self.identity.clone())
+    }
+    /// People and their roles.
+    pub fn people(&self) -> PersonServiceClient<Patient> {
+        PersonServiceClient::new(self.identity.clone())
     }
     /// Units, organisations and edges.
     pub fn topology(&self) -> TopologyServiceClient<Patient> {
@@ -291,13 +298,15 @@ impl Session {
     }
 
     async fn refresh(&self, refresh_token: String) -> Rpc<Tokens> {
-        let answer = self.suite.auth().refresh_token(RefreshTokenRequest { refresh_token }).await?.into_inner();
+        let answer =
+            self.suite.auth().refresh_token(RefreshTokenRequest { refresh_token }).await?.into_inner();
         tokens(&answer.access_token, answer.refresh_token)
     }
 }
 
 fn tokens(access: &str, refresh: String) -> Rpc<Tokens> {
-    let bearer = format!("Bearer {access}").parse().map_err(|_| tonic::Status::internal("the token is not ASCII"))?;
+    let bearer =
+        format!("Bearer {access}").parse().map_err(|_| tonic::Status::internal("the token is not ASCII"))?;
     // Access tokens live ten minutes; renewing after eight leaves room for a slow call.
     Ok(Tokens { bearer, refresh, renew_at: Instant::now() + Duration::from_secs(480) })
 }

@@ -6,4 +6,5 @@ mod denied;
 mod f1;
 mod golden_trace;
 mod idempotency;
+mod poisoned_event;
 mod traces;

@@ -4,4 +4,5 @@
 mod f1;
 mod idempotency;
 mod nothing_lost;
+mod personal_data;
 mod traces;

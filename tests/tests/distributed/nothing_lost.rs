@@ -4,7 +4,7 @@
 
 use chassis::crash::SEAMS;
 use jianghan::suite::SERVICES;
-use tests::{World, eventually, run};
+use tests::{World, eventually, run, tables};
 
 /// Plays requests while `disturb` does its worst, then checks that every acknowledged one came to its end.
 async fn survives(world: &World, requests: u64, seed: u64, disturb: impl AsyncFnOnce(&World)) {
@@ -15,6 +15,11 @@ async fn survives(world: &World, requests: u64, seed: u64, disturb: impl AsyncFn
         disturb(world).await;
     });
     let report = report.expect("the requests are played to their ends");
+    if !report.is_clean() {
+        for stuck in &report.stuck {
+            println!("{stuck}\n{}", tables::how_far(world, stuck).await);
+        }
+    }
     assert_eq!(report.registered, requests, "{}", report.table());
     assert_eq!((report.lost, report.duplicated_effects), (0, 0), "{}", report.table());
     assert!(report.is_clean(), "{}", report.table());

@@ -58,10 +58,7 @@ async fn the_pages_are_legible_on_a_phone_and_in_the_dark_in_both_languages() {
             for (screen, width, height) in [("wide", 1280, 900), ("phone", 390, 844)] {
                 browser.screen(width, height).await;
                 browser.go(&url).await;
-                assert_eq!(
-                    browser.text("return document.documentElement.lang").await.starts_with(lang),
-                    true
-                );
+                assert!(browser.text("return document.documentElement.lang").await.starts_with(lang));
                 let wide = if width < 600 { browser.eval(WIDE).await } else { json!([]) };
                 assert_eq!(wide, json!([]), "{name} in {lang} at {width} px");
                 for dark in [false, true] {

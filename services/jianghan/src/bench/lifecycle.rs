@@ -360,7 +360,7 @@ impl Bench {
         let resolved = began.elapsed();
 
         let began = Instant::now();
-        let search = ListCasesRequest { page_size: 20, mine: true, ..Default::default() };
+        let search = ListCasesRequest { page_size: 10, mine: true, ..Default::default() };
         let found = again!(
             self,
             "search",
@@ -402,7 +402,7 @@ impl Bench {
     /// Waits until the case shows that a worker has accepted.
     async fn accepted(&self, reader: &Session, case_id: &str, task_id: &str) -> Result<()> {
         let deadline = Instant::now() + Duration::from_secs(30);
-        let mut pause = Duration::from_millis(8);
+        let mut pause = Duration::from_millis(20);
         loop {
             tokio::time::sleep(pause).await;
             let request = GetCaseRequest { case_id: case_id.to_owned() };

@@ -145,7 +145,13 @@ fn print(lines: &[Line], json: bool) -> Result<()> {
         let state = if line.dead { "dead" } else { "waiting" };
         println!(
             "{} {state} {} {} key {} after {} attempts: {} {}",
-            line.service, line.event_id, line.r#type, line.partition_key, line.attempts, line.cause, line.detail
+            line.service,
+            line.event_id,
+            line.r#type,
+            line.partition_key,
+            line.attempts,
+            line.cause,
+            line.detail
         );
     }
     println!("{} events", lines.len());

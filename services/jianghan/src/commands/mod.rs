@@ -18,7 +18,13 @@ use crate::suite::AccountsFile;
 #[derive(Args, Clone, Debug)]
 pub struct Target {
     /// Accounts file of the running suite, as `infra/up` writes it.
-    #[arg(long, value_name = "FILE", default_value = ".data/accounts.json", env = "JIANGHAN_ACCOUNTS")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        default_value = ".data/accounts.json",
+        env = "JIANGHAN_ACCOUNTS",
+        global = true
+    )]
     accounts: PathBuf,
 }
 

@@ -49,7 +49,11 @@ pub async fn run(args: Args) -> Result<ExitCode> {
                 difference.found
             );
         }
-        println!("{} differences, {} duplicated effects", outcome.differences.len(), outcome.duplicated_effects);
+        println!(
+            "{} differences, {} duplicated effects",
+            outcome.differences.len(),
+            outcome.duplicated_effects
+        );
     }
     Ok(if outcome.differences.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

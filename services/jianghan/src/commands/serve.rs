@@ -15,7 +15,8 @@ use clap::Args as ClapArgs;
 
 use crate::suite::SERVICES;
 
-const NAMES: [&str; 6] = ["identity", "case-routing", "staffing", "volunteer-matching", "analytics", "gateway"];
+const NAMES: [&str; 6] =
+    ["identity", "case-routing", "staffing", "volunteer-matching", "analytics", "gateway"];
 
 /// Arguments of `serve`.
 #[derive(ClapArgs)]
@@ -69,7 +70,8 @@ pub async fn apply(service: &str, config: &ServiceConfig, crypto: &Crypto) -> Re
         crypto: crypto.clone(),
         gate: GateConfig::from(&config.spine),
     };
-    let db = Db::connect(&config.database, setup).await.with_context(|| format!("the database of {service}"))?;
+    let db =
+        Db::connect(&config.database, setup).await.with_context(|| format!("the database of {service}"))?;
     let migrations = match service {
         "identity" => identity::App::migrations(),
         "case-routing" => case_routing::App::migrations(),

@@ -119,7 +119,8 @@ async fn play_and_wait(
             progress: std::io::stderr().is_terminal(),
             ..Options::default()
         };
-        let (report, _) = simulate::run(accounts, &options, |start| Ok(input::synthetic(DAY, 1, start))).await?;
+        let (report, _) =
+            simulate::run(accounts, &options, |start| Ok(input::synthetic(DAY, 1, start))).await?;
         print!("{}", report.table());
         write_json(&played, &report)?;
         if !report.is_clean() {
@@ -132,7 +133,10 @@ async fn play_and_wait(
     }
     println!("  看板 board     {}/", paths.board);
     println!("  帐号 accounts  {} (sign in as `{}`)", paths.accounts.display(), dispatcher(accounts));
-    println!("  密钥 key       {} — keep a copy: without it the personal data cannot be read", paths.key.display());
+    println!(
+        "  密钥 key       {} — keep a copy: without it the personal data cannot be read",
+        paths.key.display()
+    );
     if args.exit {
         return Ok(code);
     }
@@ -148,4 +152,3 @@ fn dispatcher(accounts: &crate::suite::AccountsFile) -> &str {
 fn absolute(dir: &Path) -> Result<PathBuf> {
     std::path::absolute(dir).with_context(|| format!("{} is not a folder's path", dir.display()))
 }
-

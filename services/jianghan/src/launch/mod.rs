@@ -62,7 +62,7 @@ pub struct Launch {
     pub binary: PathBuf,
     /// A configuration file for the services, instead of the one `JIANGHAN_CONFIG` names.
     pub config: Option<PathBuf>,
-    /// More environment for the services' processes in the distributed shape.
+    /// More environment for the services, over that of this process.
     pub environment: Vec<(String, String)>,
 }
 
@@ -86,7 +86,12 @@ pub struct Launched {
 }
 
 enum Parts {
-    Here { services: Vec<Running>, bus: Arc<dyn EventBus>, gateway: JoinHandle<Result<()>>, stop: CancellationToken },
+    Here {
+        services: Vec<Running>,
+        bus: Arc<dyn EventBus>,
+        gateway: JoinHandle<Result<()>>,
+        stop: CancellationToken,
+    },
     Processes(Vec<Process>),
 }
 
@@ -97,7 +102,8 @@ impl Launch {
     /// # Errors
     /// One sentence that says what to install, which variable to set, or what failed.
     pub async fn start(self, told: impl Fn(&str)) -> Result<Launched> {
-        std::fs::create_dir_all(&self.dir).with_context(|| format!("cannot make the folder {}", self.dir.display()))?;
+        std::fs::create_dir_all(&self.dir)
+            .with_context(|| format!("cannot make the folder {}", self.dir.display()))?;
         told("数据库 database");
         let (postgres, database_url) = self.postgres().await?;
         let (rabbit, amqp_url) = match self.shape {
@@ -119,7 +125,8 @@ impl Launch {
             listeners.insert(service, listener);
         }
         let http = TcpListener::bind((Ipv4Addr::LOCALHOST, self.port)).await;
-        let http = http.with_context(|| format!("port {} is taken; choose another with --port", self.port))?;
+        let http =
+            http.with_context(|| format!("port {} is taken; choose another with --port", self.port))?;
         let gateway_at = http.local_addr().context("the gateway's address")?;
 
         let mut configs = BTreeMap::new();
@@ -151,7 +158,8 @@ impl Launch {
         told("服务 services");
         let gateway = gateway::Config {
             listen: gateway_at,
-            public_url: std::env::var("JIANGHAN_PUBLIC_URL").unwrap_or_else(|_| format!("http://{gateway_at}")),
+            public_url: std::env::var("JIANGHAN_PUBLIC_URL")
+                .unwrap_or_else(|_| format!("http://{gateway_at}")),
             key_file: key_path.display().to_string(),
             addresses: addresses.clone(),
         };
@@ -215,7 +223,7 @@ impl Launch {
         let file = self.config.as_ref().map(|path| path.display().to_string());
         let mut config = ServiceConfig::read(service, |name| match (name, &file) {
             ("JIANGHAN_CONFIG", Some(file)) => Some(file.clone()),
-            _ => std::env::var(name).ok(),
+            _ => self.variable(name).or_else(|| std::env::var(name).ok()),
         })?;
         config.database.url = SecretString::from(database_url.to_owned());
         config.database.url = config.database.for_service(service);
@@ -223,6 +231,10 @@ impl Launch {
         config.allow_time_travel = true; // an evaluation: the simulator moves domain time
         config.addresses = addresses.clone();
         Ok(config)
+    }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        self.environment.iter().find(|(set, _)| set == name).map(|(_, value)| value.clone())
     }
 
     async fn here(

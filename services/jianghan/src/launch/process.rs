@@ -126,7 +126,12 @@ impl Drop for Process {
     }
 }
 
-fn spawn(binary: &Path, service: &str, environment: &[(String, String)], log: &Path) -> Result<(Child, Child)> {
+fn spawn(
+    binary: &Path,
+    service: &str,
+    environment: &[(String, String)],
+    log: &Path,
+) -> Result<(Child, Child)> {
     let output = File::options().create(true).append(true).open(log);
     let output = output.with_context(|| format!("cannot write {}", log.display()))?;
     let errors = output.try_clone().context("the log")?;

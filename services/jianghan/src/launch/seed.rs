@@ -38,7 +38,8 @@ pub async fn seed(
         residents: scope.residents,
         keep: Some(Box::new(keep)),
     };
-    let report = identity::seed::seed(db, crypto, &Clock::system(), options).await.context("seeding the district")?;
+    let report =
+        identity::seed::seed(db, crypto, &Clock::system(), options).await.context("seeding the district")?;
     Ok(!report.already)
 }
 
@@ -62,7 +63,8 @@ fn file(report: &SeedReport, addresses: Addresses) -> AccountsFile {
 
 /// Reads the accounts file and brings its addresses up to date: ports may differ between starts.
 pub fn with_addresses(path: &Path, addresses: &Addresses) -> Result<AccountsFile> {
-    let mut file = AccountsFile::read(path).context("the database is seeded already, but its accounts are missing")?;
+    let mut file =
+        AccountsFile::read(path).context("the database is seeded already, but its accounts are missing")?;
     file.addresses = addresses.clone();
     write(path, &file)?;
     Ok(file)

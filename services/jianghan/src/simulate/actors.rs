@@ -60,7 +60,8 @@ impl Actors {
         }
         let parents: HashMap<_, _> =
             units.iter().map(|unit| (unit.unit_id.clone(), unit.parent_id.clone())).collect();
-        let unit_codes: HashMap<_, _> = units.iter().map(|unit| (unit.unit_id.clone(), unit.code.clone())).collect();
+        let unit_codes: HashMap<_, _> =
+            units.iter().map(|unit| (unit.unit_id.clone(), unit.code.clone())).collect();
         let has_children: std::collections::HashSet<_> = parents.values().cloned().collect();
         let covered: std::collections::HashSet<_> =
             by_role.get("street_leader").into_iter().flatten().map(|s| s.account.unit_code.clone()).collect();
@@ -78,7 +79,8 @@ impl Actors {
             .into_iter()
             .filter(|unit| within_reach(unit))
             .filter(|unit| {
-                unit.kind() == proto::identity::v1::UnitKind::Community || !has_children.contains(&unit.unit_id)
+                unit.kind() == proto::identity::v1::UnitKind::Community
+                    || !has_children.contains(&unit.unit_id)
             })
             .filter(|unit| unit.kind() >= proto::identity::v1::UnitKind::Community)
             .collect();
@@ -196,8 +198,9 @@ async fn organizations(suite: &Suite, reader: &Session) -> Result<Vec<Organizati
     let mut all = Vec::new();
     let mut page_token = String::new();
     loop {
-        let request =
-            reader.request(ListOrganizationsRequest { page_size: 200, page_token, ..Default::default() }).await?;
+        let request = reader
+            .request(ListOrganizationsRequest { page_size: 200, page_token, ..Default::default() })
+            .await?;
         let page = suite.topology().list_organizations(request).await?.into_inner();
         all.extend(page.organizations);
         page_token = page.next_page_token;

@@ -189,7 +189,9 @@ impl DomainClock {
         });
         for (service, result) in SERVICES.iter().zip(futures::future::join_all(calls).await) {
             result.with_context(|| {
-                format!("{service} refused to move its clock; simulations need JIANGHAN_ALLOW_TIME_TRAVEL=true")
+                format!(
+                    "{service} refused to move its clock; simulations need JIANGHAN_ALLOW_TIME_TRAVEL=true"
+                )
             })?;
         }
         Ok(())

@@ -3,8 +3,8 @@
 use anyhow::{Context, Result};
 use chrono::Duration;
 use proto::case_routing::v1::{
-    CallbackOutcome, Case, ClockKind, JudgeRatingRequest, OrderReworkRequest, RateCaseRequest, ReopenCaseRequest,
-    Resolution, VerifyCaseRequest,
+    CallbackOutcome, Case, ClockKind, JudgeRatingRequest, OrderReworkRequest, RateCaseRequest,
+    ReopenCaseRequest, Resolution, VerifyCaseRequest,
 };
 use rand::RngExt;
 
@@ -88,9 +88,10 @@ impl Life {
             return self.look_again().await; // the service closes it
         }
         if case.anonymous || !self.chance(60) {
-            let window = case.clocks.iter().find(|clock| {
-                clock.kind() == ClockKind::RatingWindow && clock.stop_time.is_none()
-            });
+            let window = case
+                .clocks
+                .iter()
+                .find(|clock| clock.kind() == ClockKind::RatingWindow && clock.stop_time.is_none());
             let due = window.and_then(|clock| clock.due_time.as_ref()).and_then(instant);
             let due = due.context("a resolved case without a rating window")?;
             // Sweeping is a moment behind domain time; wait in real time for the close.

@@ -26,13 +26,19 @@ use crate::suite::{Session, request_id};
 
 impl Life {
     /// Waits until volunteer-matching has the offer in a state; false if the offer is no longer open there.
-    pub async fn offer_arrived(&mut self, partner: &Session, offer_id: &str, wanted: OfferState) -> Result<bool> {
+    pub async fn offer_arrived(
+        &mut self,
+        partner: &Session,
+        offer_id: &str,
+        wanted: OfferState,
+    ) -> Result<bool> {
         let deadline = std::time::Instant::now() + self.world.patience;
         loop {
             let request = partner.request(GetOfferRequest { offer_id: offer_id.to_owned() }).await?;
             match self.world.suite.offers().get_offer(request).await {
                 Ok(answer) => {
-                    let state = answer.into_inner().offer.context("GetOffer answered without an offer")?.state();
+                    let state =
+                        answer.into_inner().offer.context("GetOffer answered without an offer")?.state();
                     if state == wanted {
                         return Ok(true);
                     }
@@ -195,7 +201,10 @@ impl Life {
             let assignment_id = task.assignment_id.clone();
             let mut assignments = self.world.suite.assignments();
             if self.chance(92) {
-                let request = AcceptAssignmentRequest { assignment_id: assignment_id.clone(), request_id: request_id() };
+                let request = AcceptAssignmentRequest {
+                    assignment_id: assignment_id.clone(),
+                    request_id: request_id(),
+                };
                 moved_on(assignments.accept_assignment(worker.request(request).await?).await)?;
             } else {
                 let request = DeclineAssignmentRequest {
@@ -341,8 +350,11 @@ impl Life {
         self.pause(Duration::hours(30)).await;
         let lead = lead_task(case).context("a suspended case without a lead task")?;
         let handler = self.world.actors.handler(&lead.org_id)?.clone();
-        let request =
-            ResumeCaseRequest { case_id: self.case_id.clone(), request_id: request_id(), ..Default::default() };
+        let request = ResumeCaseRequest {
+            case_id: self.case_id.clone(),
+            request_id: request_id(),
+            ..Default::default()
+        };
         moved_on(self.world.suite.tasks().resume_case(handler.request(request).await?).await)
     }
 }

@@ -25,7 +25,12 @@ pub struct Row {
 }
 
 /// Reads a CSV. Rows without a time keep their place behind the row before them.
-pub fn read(path: &Path, columns: Option<&Path>, limit: Option<usize>, start: DateTime<Utc>) -> Result<Vec<Row>> {
+pub fn read(
+    path: &Path,
+    columns: Option<&Path>,
+    limit: Option<usize>,
+    start: DateTime<Utc>,
+) -> Result<Vec<Row>> {
     let mut reader = csv::ReaderBuilder::new()
         .delimiter(Mapper::delimiter(columns)?)
         .flexible(true)
@@ -113,8 +118,14 @@ pub fn synthetic(count: u64, seed: u64, start: DateTime<Utc>) -> Vec<Row> {
     rows
 }
 
-const OPENINGS: [&str; 6] =
-    ["您好，想反映一下", "我们楼下一直有人说起", "请问关于", "邻居们商量后想说说", "连续几天了，", "社区门口"];
+const OPENINGS: [&str; 6] = [
+    "您好，想反映一下",
+    "我们楼下一直有人说起",
+    "请问关于",
+    "邻居们商量后想说说",
+    "连续几天了，",
+    "社区门口",
+];
 const WISHES: [&str; 5] =
     ["希望尽快看看。", "请帮忙协调。", "不知道找谁，请告知。", "老人孩子都受影响。", "盼回复，谢谢。"];
 
@@ -127,7 +138,8 @@ mod tests {
     #[test]
     fn arrivals_keep_their_spacing_and_start_at_the_given_time() {
         let mut file = tempfile::NamedTempFile::new().expect("a scratch file");
-        write!(file, "subject,time\n路灯不亮,2020-01-02 00:00:00\n垃圾堆积,2020-01-01 00:00:00\n").expect("written");
+        write!(file, "subject,time\n路灯不亮,2020-01-02 00:00:00\n垃圾堆积,2020-01-01 00:00:00\n")
+            .expect("written");
         let start = DateTime::from_timestamp(1_800_000_000, 0).expect("an instant");
         let rows = read(file.path(), None, None, start).expect("rows");
         assert_eq!(rows[0].arrival, start);

@@ -139,7 +139,11 @@ impl Life {
                 return Ok(case);
             }
             if std::time::Instant::now() > deadline {
-                bail!("waited {:?} for {what}, the case is {}", self.world.patience, case.state().as_str_name());
+                bail!(
+                    "waited {:?} for {what}, the case is {}",
+                    self.world.patience,
+                    case.state().as_str_name()
+                );
             }
             tokio::time::sleep(delay).await;
             delay = (delay * 2).min(Real::from_millis(100));
@@ -296,8 +300,11 @@ impl Life {
             let request = window.request(request).await?;
             return moved_on(intake.triage_case(request).await);
         }
-        let request =
-            DispatchCaseRequest { case_id: self.case_id.clone(), request_id: request_id(), ..Default::default() };
+        let request = DispatchCaseRequest {
+            case_id: self.case_id.clone(),
+            request_id: request_id(),
+            ..Default::default()
+        };
         moved_on(intake.dispatch_case(window.request(request).await?).await)
     }
 

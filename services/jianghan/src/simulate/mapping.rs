@@ -114,13 +114,18 @@ impl Mapper {
                     .with_context(|| format!("cannot read the mapping file {}", path.display()))?;
                 (text, path.display().to_string())
             }
-            None if header.iter().any(|name| name == "complaint_type") => (NYC311.into(), "nyc311.map.toml".into()),
+            None if header.iter().any(|name| name == "complaint_type") => {
+                (NYC311.into(), "nyc311.map.toml".into())
+            }
             None => (MESSAGES.into(), "messages.map.toml".into()),
         };
         let mut mapping: Mapping =
             toml::from_str(&text).with_context(|| format!("{origin} is not a mapping file"))?;
         if !mapping.columns.subject.iter().any(|name| header.iter().any(|column| column == name)) {
-            bail!("the CSV has none of the subject columns {:?} that {origin} names", mapping.columns.subject);
+            bail!(
+                "the CSV has none of the subject columns {:?} that {origin} names",
+                mapping.columns.subject
+            );
         }
         let mut items = BTreeMap::new();
         let mut refine = false;

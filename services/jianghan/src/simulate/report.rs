@@ -98,14 +98,19 @@ pub struct Run {
 }
 
 /// Drains, reconciles and counts.
-pub async fn make(suite: &Suite, operator: &std::sync::Arc<Session>, run: Run) -> Result<(Report, Reconciliation)> {
+pub async fn make(
+    suite: &Suite,
+    operator: &std::sync::Arc<Session>,
+    run: Run,
+) -> Result<(Report, Reconciliation)> {
     reconcile::drain(suite, operator, Duration::from_secs(120)).await?;
     let outcome = reconcile::reconcile(suite, operator).await?;
     let after = Counters::read(suite, operator).await?;
     let cases = reconcile::digests(suite, operator, "case-routing", "case").await?;
     let facts = reconcile::digests(suite, operator, "analytics", "case").await?;
 
-    let (mut by_state, mut by_closed_code, mut by_delivery_mode) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+    let (mut by_state, mut by_closed_code, mut by_delivery_mode) =
+        (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
     let mut lost = 0;
     let mut closed = 0;
     for id in &run.acknowledged {
@@ -202,20 +207,32 @@ impl Report {
         line("按状态", "by state", counts(&self.by_state));
         line("按结案方式", "by closed code", counts(&self.by_closed_code));
         line("按服务方式", "by delivery mode", counts(&self.by_delivery_mode));
-        line("办理时长", "lifecycle p50 / p95", format!(
-            "{} / {} ms active, {} h of domain time",
-            self.lifecycle_p50_ms, self.lifecycle_p95_ms, self.lifecycle_p50_domain_hours
-        ));
+        line(
+            "办理时长",
+            "lifecycle p50 / p95",
+            format!(
+                "{} / {} ms active, {} h of domain time",
+                self.lifecycle_p50_ms, self.lifecycle_p95_ms, self.lifecycle_p50_domain_hours
+            ),
+        );
         line("吞吐", "throughput", format!("{} cases/s", self.cases_per_second));
-        line("事件", "events", format!(
-            "{} published, {} consumed, {} dead",
-            self.events_published, self.events_consumed, self.dead_letters
-        ));
+        line(
+            "事件",
+            "events",
+            format!(
+                "{} published, {} consumed, {} dead",
+                self.events_published, self.events_consumed, self.dead_letters
+            ),
+        );
         line("丢失", "lost", self.lost.to_string());
         line("重复效果", "duplicated effects", self.duplicated_effects.to_string());
         line("差异", "differences", self.differences.to_string());
         line("内存", "memory", format!("{} MB", self.rss_mb));
-        line("时间", "time", format!("{} s of real, {} days of domain time", self.wall_seconds, self.domain_days));
+        line(
+            "时间",
+            "time",
+            format!("{} s of real, {} days of domain time", self.wall_seconds, self.domain_days),
+        );
         for stuck in &self.stuck {
             line("卡住", "stuck", stuck.clone());
         }
