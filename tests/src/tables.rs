@@ -120,6 +120,11 @@ pub async fn how_far(world: &World, message: &str) -> String {
             tables.count("SELECT count(*) FROM parked_events WHERE partition_key = $1", &[&id]).await;
         told.push_str(&format!("  {service}: {unsent} unsent, {parked} parked\n"));
     }
+    let held = "SELECT 'task ' || row_to_json(t)::text FROM tasks t WHERE case_id = $1
+        UNION ALL SELECT 'assignment ' || row_to_json(a)::text FROM assignments a WHERE case_id = $1";
+    for row in ledger.of("staffing").rows(held, &[&id]).await {
+        told.push_str(&format!("  staffing holds {}\n", row.get::<_, String>(0)));
+    }
     let sql = "SELECT id, type, aggregate_version FROM event_log WHERE partition_key = $1 ORDER BY seq";
     for row in ledger.of("analytics").rows(sql, &[&id]).await {
         let (event, event_type, version): (Uuid, String, i64) = (row.get(0), row.get(1), row.get(2));

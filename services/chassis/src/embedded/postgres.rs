@@ -219,6 +219,7 @@ impl Postgres {
         let start = Instant::now();
         loop {
             self.free_folder(start).await?;
+            let told_before = std::fs::metadata(self.log()).map_or(0, |log| log.len());
             let child = self.spawn()?;
             match self.ready(&child, start).await {
                 Ok(()) => {
@@ -229,10 +230,11 @@ impl Postgres {
                     self.child = Some(child);
                     return Ok(());
                 }
-                // Right after a hard kill the old server's shared memory or lock file may linger for a moment.
+                // Right after a hard kill backends of the old server may live on for a moment; PostgreSQL sees that
+                // they hold its shared memory and does not start beside them.
                 Err(error) if child.status().is_some() && start.elapsed() < Duration::from_secs(10) => {
-                    let text = error.to_string();
-                    if !text.contains("already exists") && !text.contains("shared memory") {
+                    let told = child::since(&self.log(), told_before);
+                    if !told.contains("already exists") && !told.contains("shared memory") {
                         return Err(error);
                     }
                     tokio::time::sleep(Duration::from_millis(200)).await;
@@ -281,15 +283,17 @@ impl Postgres {
         }
     }
 
-    /// Makes sure that no other server uses the folder. A lock file whose process is gone, or is no PostgreSQL, is a
-    /// left-over; one of a server that is just stopping goes by itself.
+    /// Makes sure that no other server uses the folder. PostgreSQL knows by itself a lock file whose process is gone,
+    /// and waits for its backends; it only takes the number of a dead server for that server when some other process
+    /// of the same user has it now. A lock file is never removed while the shared memory it names is in use: that is
+    /// how a folder gets two servers.
     async fn free_folder(&self, start: Instant) -> anyhow::Result<()> {
         let lock = self.data().join("postmaster.pid");
         loop {
             let Ok(text) = std::fs::read_to_string(&lock) else { return Ok(()) };
             let pid = text.lines().next().and_then(|line| line.trim().parse::<i32>().ok()).unwrap_or(0);
-            let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-            if !name.trim().starts_with("postgres") {
+            let Ok(name) = std::fs::read_to_string(format!("/proc/{pid}/comm")) else { return Ok(()) };
+            if !name.trim().starts_with("postgres") && !shared_memory_in_use(&text) {
                 std::fs::remove_file(&lock).ok();
                 return Ok(());
             }
@@ -302,6 +306,15 @@ impl Postgres {
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     }
+}
+
+/// Whether a process is attached to the segment that a lock file names (its seventh line: key and id).
+fn shared_memory_in_use(lock: &str) -> bool {
+    let id = lock.lines().nth(6).and_then(|line| line.split_whitespace().nth(1));
+    let segments = std::fs::read_to_string("/proc/sysvipc/shm").unwrap_or_default();
+    // key shmid perms size cpid lpid nattch …
+    let mut segments = segments.lines().skip(1).map(|line| line.split_whitespace().collect::<Vec<_>>());
+    segments.any(|segment| segment.get(1).copied() == id && segment.get(6).is_some_and(|count| *count != "0"))
 }
 
 impl Drop for Postgres {

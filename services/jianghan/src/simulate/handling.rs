@@ -4,9 +4,9 @@ use anyhow::{Context, Result, bail};
 use chrono::Duration;
 use proto::{
     case_routing::v1::{
-        AssignmentStatus, Case, CaseState, CompleteCaseRequest, ContactRequesterRequest, ObjectTaskRequest,
-        ResolveObjectionRequest, ResumeCaseRequest, RuleObjectionRequest, SignTaskRequest, SubmitTaskRequest,
-        SuspendCaseRequest, Task, TaskPart, TaskState,
+        AssignmentStatus, Case, CaseState, CompleteCaseRequest, ContactRequesterRequest, DispatchMode,
+        ObjectTaskRequest, ResolveObjectionRequest, ResumeCaseRequest, RuleObjectionRequest, SignTaskRequest,
+        SubmitTaskRequest, SuspendCaseRequest, Task, TaskPart, TaskState,
     },
     staffing::v1::{
         AcceptAssignmentRequest, ArriveOnSiteRequest, DeclineAssignmentRequest, FinishAssignmentRequest,
@@ -175,8 +175,12 @@ impl Life {
         moved_on(self.world.suite.tasks().contact_requester(handler.request(request).await?).await)
     }
 
-    /// Answers the assignment that staffing offers for a task; several workers may be asked in turn.
+    /// Answers the assignment that staffing offers for a task; several workers may be asked in turn. Who may refuse (a
+    /// residents' committee) does the work with its own people: staffing has no part in it.
     async fn worker_accepts(&mut self, task: &Task) -> Result<()> {
+        if matches!(task.mode(), DispatchMode::AssistRequest | DispatchMode::Invitation) {
+            return Ok(());
+        }
         for _ in 0..8 {
             let id = task.task_id.clone();
             let shown = self
