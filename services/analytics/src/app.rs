@@ -21,6 +21,7 @@ impl Service for App {
     }
 
     async fn build(context: Context) -> anyhow::Result<Built> {
+        keeping::keep(&context.db, &context.clock).await?;
         let mut routes = RoutesBuilder::default();
         routes.add_service(IndicatorServiceServer::new(Indicators::new(&context)));
         Ok(Built::new(routes)

@@ -33,7 +33,8 @@ pub async fn run(db: Db, clock: Clock, stop: CancellationToken) -> Result<(), Er
     }
 }
 
-async fn keep(db: &Db, clock: &Clock) -> Result<()> {
+/// Does it once; also before the first event is taken in, so that it finds its partition.
+pub async fn keep(db: &Db, clock: &Clock) -> Result<()> {
     let mut conn = db.conn().await?;
     let made = partitions::ensure(&mut conn, clock.now()).await?;
     if made > 0 {

@@ -7,7 +7,7 @@ use diesel::{
     QueryableByName,
     sql_types::{Bool, Timestamptz},
 };
-use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 
 /// How many months ahead there are partitions.
 const AHEAD: u32 = 3;
@@ -37,21 +37,30 @@ pub async fn ensure(conn: &mut AsyncPgConnection, now: Timestamp) -> Result<usiz
 async fn make(conn: &mut AsyncPgConnection, from: NaiveDate, to: NaiveDate) -> Result<bool> {
     let name = format!("event_log_{}", from.format("%Y_%m"));
     // Names and bounds are dates made here; nothing comes from outside.
-    let asked: Exists = diesel::sql_query(format!(
+    let taken = format!(
         "SELECT to_regclass('{name}') IS NOT NULL OR EXISTS (SELECT 1 FROM event_log_default \
          WHERE occurred_at >= '{from} 00:00:00+00' AND occurred_at < '{to} 00:00:00+00') AS exists"
-    ))
-    .get_result(conn)
-    .await?;
+    );
+    let asked: Exists = diesel::sql_query(&taken).get_result(conn).await?;
     if asked.exists {
         return Ok(false);
     }
-    conn.batch_execute(&format!(
-        "CREATE TABLE IF NOT EXISTS {name} PARTITION OF event_log \
-         FOR VALUES FROM ('{from} 00:00:00+00') TO ('{to} 00:00:00+00')"
-    ))
-    .await?;
-    Ok(true)
+    conn.transaction(async |conn| {
+        // Nothing may come into the default partition between the look and the making. Whoever reads the log for long
+        // is not waited for: it is tried again later.
+        conn.batch_execute("SET LOCAL lock_timeout = '2s'; LOCK TABLE event_log IN ACCESS EXCLUSIVE MODE")
+            .await?;
+        let asked: Exists = diesel::sql_query(&taken).get_result(conn).await?;
+        if !asked.exists {
+            conn.batch_execute(&format!(
+                "CREATE TABLE {name} PARTITION OF event_log \
+                 FOR VALUES FROM ('{from} 00:00:00+00') TO ('{to} 00:00:00+00')"
+            ))
+            .await?;
+        }
+        Ok(!asked.exists)
+    })
+    .await
 }
 
 /// Throws away hours of the past that hold no due time any more: a case that is late still holds its own.

@@ -7,7 +7,10 @@ pub mod serve;
 pub mod simulate;
 pub mod up;
 
-use std::path::{Path, PathBuf};
+use std::{
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -21,7 +24,7 @@ pub struct Target {
     #[arg(
         long,
         value_name = "FILE",
-        default_value = ".data/accounts.json",
+        default_value_os_t = default_data_dir().join("accounts.json"),
         env = "JIANGHAN_ACCOUNTS",
         global = true
     )]
@@ -35,6 +38,15 @@ impl Target {
         file.addresses = file.addresses.with_environment();
         Ok(file)
     }
+}
+
+/// Where `up` keeps its data unless told otherwise: `.data` here. For root in a folder that other users may not enter,
+/// such as `/root`, it is `/var/lib/jianghan`, because the servers run as a user of their own.
+pub fn default_data_dir() -> PathBuf {
+    let here = std::env::current_dir().unwrap_or_default();
+    let closed = |dir: &Path| std::fs::metadata(dir).is_ok_and(|dir| dir.mode() & 0o001 == 0);
+    let unreachable = nix::unistd::geteuid().is_root() && here.ancestors().any(closed);
+    PathBuf::from(if unreachable { "/var/lib/jianghan" } else { ".data" })
 }
 
 /// Writes a report as JSON.

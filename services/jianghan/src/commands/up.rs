@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use chassis::{config::TelemetryConfig, lifecycle::shutdown_signal, telemetry};
 use clap::Args as ClapArgs;
 
-use super::write_json;
+use super::{default_data_dir, write_json};
 use crate::{
     launch::{Launch, Launched, SeedScope, Shape},
     simulate::{self, Options, input},
@@ -30,7 +30,7 @@ pub struct Args {
     #[arg(long, default_value_t = 8080, value_parser = clap::value_parser!(u16).range(1..=65_000))]
     port: u16,
     /// Where databases, keys and accounts are kept.
-    #[arg(long, value_name = "DIR", default_value = ".data")]
+    #[arg(long, value_name = "DIR", default_value_os_t = default_data_dir())]
     data_dir: PathBuf,
     /// Do not play the day of 300 cases. It is played once, at the first start.
     #[arg(long)]
