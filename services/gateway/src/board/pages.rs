@@ -22,8 +22,8 @@ use super::{
     names::Names,
     session::Session,
     view::{
-        closed, encoded, local, percent, rate, reason_text, refused, render, share, task_numbers, total,
-        with_cookies,
+        closed, encoded, local, outcome, percent, rate, reason_text, refused, render, share, task_numbers,
+        total, with_cookies,
     },
 };
 use crate::App;

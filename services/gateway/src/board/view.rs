@@ -10,7 +10,7 @@ use axum::{
 use chrono::{DateTime, FixedOffset};
 use proto::{
     analytics::v1::{Count, IndicatorValue},
-    case_routing::v1::{Case, Reason},
+    case_routing::v1::{Case, Clock, ClockKind, Reason},
 };
 
 use super::{lang::Lang, names::Names, session::Closed};
@@ -129,6 +129,21 @@ pub fn reason_text(reason: &Reason, lang: Lang, names: &Names) -> String {
     text
 }
 
+/// What came of a clock: its words, and whether somebody is to blame. A window that closes unused is no breach.
+pub fn outcome(clock: &Clock, lang: Lang) -> (&'static str, bool) {
+    let window = matches!(clock.kind(), ClockKind::Objection | ClockKind::Offer | ClockKind::RatingWindow);
+    if clock.breach_time.is_some() {
+        let words = if window { lang.t("期满", "over") } else { lang.t("超期", "breached") };
+        (words, !window)
+    } else if clock.stop_time.is_some() {
+        (lang.t("按时", "in time"), false)
+    } else if clock.paused {
+        (lang.t("暂停", "paused"), false)
+    } else {
+        (lang.t("计时中", "running"), false)
+    }
+}
+
 /// Numbers of tasks by id, for the timeline.
 pub fn task_numbers(case: &Case) -> BTreeMap<&str, &str> {
     case.tasks.iter().map(|task| (task.task_id.as_str(), task.task_no.as_str())).collect()
@@ -157,6 +172,16 @@ mod tests {
         assert_eq!(percent(Some(&value)), "93.72 %");
         assert_eq!(percent(Some(&IndicatorValue::default())), "—");
         assert_eq!(percent(None), "—");
+    }
+
+    #[test]
+    fn a_window_that_closes_unused_is_no_breach() {
+        let at = Some(prost_types::Timestamp { seconds: 1, nanos: 0 });
+        let breached = |kind: ClockKind| Clock { kind: kind.into(), breach_time: at, ..Default::default() };
+        assert_eq!(outcome(&breached(ClockKind::RatingWindow), Lang::Zh), ("期满", false));
+        assert_eq!(outcome(&breached(ClockKind::Resolve), Lang::Zh), ("超期", true));
+        let stopped = Clock { stop_time: at, ..Default::default() };
+        assert_eq!(outcome(&stopped, Lang::En), ("in time", false));
     }
 
     #[test]
