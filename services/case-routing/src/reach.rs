@@ -56,6 +56,15 @@ pub fn part_orgs(caller: &Caller) -> Vec<Uuid> {
     orgs
 }
 
+/// Whether the caller is another system that may send requests from a place: within the granted unit, and on the granted
+/// line where the matter has one already.
+pub fn sends_from(caller: &Caller, path: &[Uuid], line: Option<&str>) -> bool {
+    caller.scopes.iter().any(|scope| {
+        let on_line = line.is_none() || on_line(scope.line.as_deref(), line);
+        scope.role == Role::IntegrationClient && path.contains(&scope.unit_id) && on_line
+    })
+}
+
 /// Whether the caller's grants cover a place and a line, as for entering a case there.
 pub fn covers(caller: &Caller, path: &[Uuid], line: Option<&str>) -> bool {
     place_scopes(caller).any(|scope| path.contains(&scope.unit_id) && on_line(scope.line.as_deref(), line))

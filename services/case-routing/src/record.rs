@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 
 use chassis::event::Emit;
-use uuid::Uuid;
 
 use crate::{
     domain::{Case, Decision, DomainEvent, OfferId, OrgId, RoutingDecision, TimelineEntry},
@@ -33,8 +32,8 @@ pub struct Pending {
     pub offers: BTreeMap<OfferId, (Option<OrgId>, OfferState)>,
     /// The original text, sealed.
     pub sealed_text: Option<Vec<u8>>,
-    /// Who made the case under which id of their own.
-    pub client_ref: Option<(Uuid, String)>,
+    /// Index of the person and the id of their own under which they made the case.
+    pub client_key: Option<Vec<u8>>,
 }
 
 /// What an offer's partner knows of it; equal to what volunteer-matching holds.

@@ -86,12 +86,12 @@ CREATE TABLE case_texts (
     sealed  bytea NOT NULL
 );
 
--- Cases that a client made offline under an id of its own.
+-- Cases that a client made offline under an id of its own. The key is a keyed index of the person and that id: the
+-- person must not stand beside a case that may be anonymous.
 CREATE TABLE client_refs (
-    person_id  uuid NOT NULL,
-    client_ref text NOT NULL,
-    case_id    uuid NOT NULL,
-    CONSTRAINT client_refs_once PRIMARY KEY (person_id, client_ref)
+    client_key bytea NOT NULL,
+    case_id    uuid  NOT NULL,
+    CONSTRAINT client_refs_once PRIMARY KEY (client_key)
 );
 
 -- Who read an original text, when, and for what purpose.

@@ -63,7 +63,8 @@ ids! {
     AssignmentId,
 }
 
-/// A person's pseudonym (the envelope's `actorref`); `system` for timers. Never a name.
+/// A person's pseudonym (the envelope's `actorref`); `system` for timers, `anonymous` for whoever
+/// makes an anonymous request. Never a name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PersonRef(pub String);
@@ -73,6 +74,12 @@ impl PersonRef {
     #[must_use]
     pub fn system() -> Self {
         Self("system".into())
+    }
+
+    /// What stands for whoever makes an anonymous request: the same for everybody, so that it leads to nobody.
+    #[must_use]
+    pub fn anonymous() -> Self {
+        Self("anonymous".into())
     }
 }
 

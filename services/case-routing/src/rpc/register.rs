@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use chassis::{
     Error, Result, Timestamp,
-    auth::{Caller, Role},
+    auth::Caller,
     clock::new_id,
-    command::{Decide, Decision, Executor, Meta, Target},
+    command::{Decide, Decision, Executor, Meta, Target, once},
+    db::{Origin as Cause, Tx},
     proto::case_routing::v1 as pb,
     topology::{OrganizationKind, UnitKind},
 };
@@ -32,6 +33,10 @@ use crate::{
 
 /// Purpose under which original texts are sealed.
 pub const TEXT: &str = "case_text";
+/// Purpose of the index by which a client's own reference is found again.
+const CLIENT_REF: &str = "client_ref";
+/// Purpose of the index that stands for a caller who asks anonymously.
+const HIDDEN: &str = "anonymous_caller";
 
 /// What a request says, checked as far as the request alone tells.
 #[derive(Debug, Clone)]
@@ -136,7 +141,7 @@ impl Entry {
         let path = path.ok_or_else(|| Error::invalid("place_unit_id", "no such unit"))?;
         let own = caller.is_self_only();
         let line = item.and_then(|item| item.lines.first()).map(String::as_str);
-        if !own && !caller.has(Role::IntegrationClient) && !reach::covers(caller, &path, line) {
+        if !own && !reach::covers(caller, &path, line) && !reach::sends_from(caller, &path, line) {
             return Err(Error::Forbidden);
         }
         if self.anonymous && item.is_some_and(|item| !item.accepts_anonymous) {
@@ -208,7 +213,14 @@ struct Create {
     /// Triage and routing at once.
     at_once: Option<TriageCase>,
     sealed_text: Vec<u8>,
-    client_ref: Option<(Uuid, String)>,
+    client_key: Option<Vec<u8>>,
+}
+
+impl Create {
+    /// A resident asks without giving a name: nothing that is stored or told may lead back to them.
+    fn is_hidden(&self, by: &Caller) -> bool {
+        self.command.anonymous && by.is_self_only()
+    }
 }
 
 impl Decide<CaseRecord> for Create {
@@ -222,6 +234,9 @@ impl Decide<CaseRecord> for Create {
         if by.is_self_only() {
             who.actor = PersonRef(reach::requester_ref(by.person_id));
         }
+        if self.is_hidden(by) {
+            who.actor = PersonRef::anonymous();
+        }
         let act = act(&self.world, self.seed, who, now);
         let register = self.command.clone();
         let decision: domain::Result<domain::Decision> = match &self.at_once {
@@ -234,7 +249,13 @@ impl Decide<CaseRecord> for Create {
         let decision = decision.map_err(|error| refused(self.command.case_id, error))?;
         let mut decided = decided(None, decision, by);
         decided.aggregate.pending.sealed_text = Some(self.sealed_text.clone());
-        decided.aggregate.pending.client_ref.clone_from(&self.client_ref);
+        decided.aggregate.pending.client_key.clone_from(&self.client_key);
+        if self.is_hidden(by) {
+            // No actor, and neither the request id nor the trace: both begin where the caller signed in.
+            let cause = Arc::new(Cause { traceparent: None, ..Cause::new(None) });
+            let events = decided.events.into_iter();
+            decided.events = events.map(|emit| emit.with_origin(cause.clone())).collect();
+        }
         Ok(decided)
     }
 }
@@ -253,9 +274,11 @@ impl Desk {
     where
         R: prost::Message + Default + 'static,
     {
-        let client_ref = entry.client_ref.clone().map(|text| (caller.person_id, text));
-        if let Some(known) = self.known(caller, client_ref.as_ref()).await? {
-            return Ok(wrap(Some(known)));
+        let hidden = (entry.anonymous && caller.is_self_only()).then(|| self.hidden(caller));
+        let caller = hidden.as_ref().unwrap_or(caller);
+        let client_key = entry.client_ref.as_deref().map(|text| self.client_key(caller, text));
+        if let Some(known) = self.known(client_key.as_deref()).await? {
+            return self.again(caller, meta, wrap(Some(known))).await;
         }
         let world = self.atlas.world();
         let case_id = CaseId(new_id());
@@ -270,7 +293,7 @@ impl Desk {
             command,
             at_once: triage,
             sealed_text,
-            client_ref: client_ref.clone(),
+            client_key: client_key.clone(),
         };
         let answer = {
             let wrap = wrap.clone();
@@ -280,23 +303,48 @@ impl Desk {
             Executor::execute(&self.executor, caller, meta, case_id, Target::New, create, answer).await;
         match made {
             // The same case came in twice at the same time.
-            Err(Error::AlreadyExists { kind: "client_ref", id }) => {
-                let known = self.known(caller, client_ref.as_ref()).await?;
-                known.map(|case| wrap(Some(case))).ok_or_else(|| Error::already_exists("client_ref", id))
+            Err(error @ Error::AlreadyExists { kind: CLIENT_REF, .. }) => {
+                match self.known(client_key.as_deref()).await? {
+                    Some(known) => self.again(caller, meta, wrap(Some(known))).await,
+                    None => Err(error),
+                }
             }
             made => made,
         }
     }
 
-    async fn known(&self, caller: &Caller, client_ref: Option<&(Uuid, String)>) -> Result<Option<pb::Case>> {
-        let Some((person, text)) = client_ref else { return Ok(None) };
-        let found = {
-            let mut conn = self.db.conn().await?;
-            read::by_client_ref(&mut conn, *person, text).await?
-        };
-        let Some(id) = found else { return Ok(None) };
-        let record = self.find(caller, id).await?;
-        Ok(Some(told(&record, &self.atlas.world())))
+    /// A caller as the store knows them who asks anonymously: repeats are told by a keyed index, because the stored answer
+    /// stands beside the case in time.
+    fn hidden(&self, caller: &Caller) -> Caller {
+        let index = self.crypto.blind_index(HIDDEN, caller.person_id.as_bytes());
+        let mut id = [0; 16];
+        id.copy_from_slice(&index[..16]);
+        let actor_ref = PersonRef::anonymous().0;
+        Caller { person_id: Uuid::from_bytes(id), actor_ref, ..caller.clone() }
+    }
+
+    /// By what a client's own reference is found again: neither the person nor the reference can be read from it.
+    fn client_key(&self, caller: &Caller, client_ref: &str) -> Vec<u8> {
+        let value = [caller.person_id.as_bytes(), client_ref.as_bytes()].concat();
+        self.crypto.blind_index(CLIENT_REF, value).to_vec()
+    }
+
+    /// The case that was made under a client's own reference. Knowing the reference is proof enough: who asked
+    /// anonymously does not reach the case otherwise.
+    async fn known(&self, client_key: Option<&[u8]>) -> Result<Option<pb::Case>> {
+        let Some(key) = client_key else { return Ok(None) };
+        let mut conn = self.db.conn().await?;
+        let Some(id) = read::by_client_key(&mut conn, key).await? else { return Ok(None) };
+        let record = read::case(&mut conn, id).await?;
+        Ok(record.map(|record| told(&record, &self.atlas.world())))
+    }
+
+    /// Answers with a case that is there already: a repeat of a request with the answer of then.
+    async fn again<R>(&self, caller: &Caller, meta: Meta, answer: R) -> Result<R>
+    where
+        R: prost::Message + Default + 'static,
+    {
+        once(&self.db, caller, meta, async move |_: &mut Tx<'_>| Ok(answer)).await
     }
 
     async fn case_no(&self, world: &World, place: Uuid) -> Result<String> {

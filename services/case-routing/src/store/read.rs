@@ -123,15 +123,10 @@ struct IdRow {
     case_id: Uuid,
 }
 
-/// The case that a person made under a client's own id.
-pub async fn by_client_ref(
-    conn: &mut AsyncPgConnection,
-    person: Uuid,
-    client_ref: &str,
-) -> Result<Option<CaseId>> {
-    let rows: Vec<IdRow> = cached("SELECT case_id FROM client_refs WHERE person_id = $1 AND client_ref = $2")
-        .bind::<SqlUuid, _>(person)
-        .bind::<Text, _>(client_ref)
+/// The case that a person made under a client's own id, by the index of both.
+pub async fn by_client_key(conn: &mut AsyncPgConnection, key: &[u8]) -> Result<Option<CaseId>> {
+    let rows: Vec<IdRow> = cached("SELECT case_id FROM client_refs WHERE client_key = $1")
+        .bind::<Bytea, _>(key)
         .load(conn)
         .await?;
     Ok(rows.into_iter().next().map(|row| CaseId(row.case_id)))

@@ -311,29 +311,25 @@ pub async fn texts(conn: &mut AsyncPgConnection, changes: &Changes) -> Result<()
     Ok(())
 }
 
-/// Stores the ids that clients gave their cases; the second one with the same id is `AlreadyExists`.
+/// Stores under which id of a client a case was made; the second one with the same id is `AlreadyExists`.
 pub async fn client_refs(conn: &mut AsyncPgConnection, changes: &Changes) -> Result<()> {
-    let refs: Vec<(Uuid, &Uuid, &str)> = changes
-        .iter()
-        .filter_map(|change| {
-            let (person, client_ref) = change.after.pending.client_ref.as_ref()?;
-            Some((change.after.case.id.0, person, client_ref.as_str()))
-        })
-        .collect();
-    if refs.is_empty() {
+    let keys = changes.iter().filter_map(|change| {
+        let key = change.after.pending.client_key.as_deref()?;
+        Some((change.after.case.id.0, key))
+    });
+    let (cases, keys): (Vec<Uuid>, Vec<&[u8]>) = keys.unzip();
+    if cases.is_empty() {
         return Ok(());
     }
-    let done =
-        cached("INSERT INTO client_refs (case_id, person_id, client_ref) SELECT * FROM unnest($1, $2, $3)")
-            .bind::<Array<SqlUuid>, _>(refs.iter().map(|row| row.0).collect::<Vec<_>>())
-            .bind::<Array<SqlUuid>, _>(refs.iter().map(|row| *row.1).collect::<Vec<_>>())
-            .bind::<Array<Text>, _>(refs.iter().map(|row| row.2).collect::<Vec<_>>())
-            .execute(conn)
-            .await;
+    let done = cached("INSERT INTO client_refs (case_id, client_key) SELECT * FROM unnest($1, $2)")
+        .bind::<Array<SqlUuid>, _>(cases)
+        .bind::<Array<Bytea>, _>(keys)
+        .execute(conn)
+        .await;
     match done {
         Ok(_) => Ok(()),
         Err(SqlError::DatabaseError(DatabaseErrorKind::UniqueViolation, _)) => {
-            Err(Error::already_exists("client_ref", refs.as_slice().first().map_or("", |row| row.2)))
+            Err(Error::already_exists("client_ref", "of this client"))
         }
         Err(error) => Err(error.into()),
     }

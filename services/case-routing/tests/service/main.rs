@@ -1,5 +1,6 @@
 //! The service alone, over real gRPC and a real database; events of the others are delivered by hand.
 
+mod anonymous;
 mod bad_input;
 mod flow;
 mod news;

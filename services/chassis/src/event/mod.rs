@@ -76,6 +76,12 @@ impl Emit {
         self
     }
 
+    /// With a cause of its own, where the default (see `Tx::emit`) would say more than may be said.
+    pub fn with_origin(mut self, origin: Arc<Origin>) -> Self {
+        self.origin = Some(origin);
+        self
+    }
+
     /// Full proto name of the message.
     pub fn type_name(&self) -> &str {
         &self.r#type
