@@ -91,14 +91,15 @@ impl Sweeper {
                 }
                 let before = CaseStore.load(tx.conn, &due).await?;
                 let mut changes = Vec::with_capacity(due.len());
-                let mut idle: Vec<CaseId> = Vec::new();
+                let mut again: Vec<(CaseId, Option<Timestamp>)> = Vec::new();
                 for id in &due {
                     let Some(record) = before.get(id) else { continue };
                     let act = act(&world, new_id(), Party::system(), tx.now);
                     let ticked = record.case.clone().tick(&act);
                     let ticked = ticked.map_err(|error| Error::internal(format!("case {id}: {error}")))?;
                     let Some(decision) = ticked else {
-                        idle.push(*id);
+                        // A command moved it between the look and the lock: what it says now holds.
+                        again.push((*id, record.case.next_timer_at()));
                         continue;
                     };
                     let next = decided(Some(record), decision, &self.by);
@@ -106,14 +107,12 @@ impl Sweeper {
                         tx.emit(emit);
                     }
                     if next.aggregate.case.next_timer_at().is_some_and(|at| at <= tx.now) {
-                        idle.push(*id); // it stood still; it must not come back at once
+                        again.push((*id, Some(tx.now + PUT_OFF))); // it stood still; it must not come back at once
                     }
                     changes.push(Change { before: Some(record.clone()), after: next.aggregate, trace: None });
                 }
                 CaseStore.save(tx.conn, changes).await?;
-                if !idle.is_empty() {
-                    agenda::put_off(tx.conn, &idle, tx.now + PUT_OFF).await?;
-                }
+                agenda::set_due(tx.conn, &again).await?;
                 Ok(due.len())
             })
             .await
@@ -139,7 +138,15 @@ impl Sweeper {
         self.db
             .transaction(async |tx: &mut Tx<'_>| {
                 let first = agenda::take_due(tx.conn, now, 1).await?;
-                agenda::put_off(tx.conn, &first, now + PUT_OFF).await
+                let known = match CaseStore.load(tx.conn, &first).await {
+                    Err(error) if error.retryable() => return Err(error),
+                    // A case that cannot be read stands still too.
+                    known => known.unwrap_or_default(),
+                };
+                let ahead = |id: &CaseId| known.get(id)?.case.next_timer_at().filter(|at| *at > now);
+                let due: Vec<_> =
+                    first.iter().map(|id| (*id, Some(ahead(id).unwrap_or(now + PUT_OFF)))).collect();
+                agenda::set_due(tx.conn, &due).await
             })
             .await
     }

@@ -3,7 +3,7 @@
 use chassis::{Result, Timestamp, db::cached};
 use diesel::{
     QueryableByName,
-    sql_types::{Array, BigInt, Timestamptz, Uuid as SqlUuid},
+    sql_types::{Array, BigInt, Nullable, Timestamptz, Uuid as SqlUuid},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
@@ -17,7 +17,8 @@ struct IdRow {
 }
 
 /// Locks the cases that have been due longest, passing over those that somebody else works on. The case's row is
-/// locked first, as commands do, so that no two wait for each other.
+/// locked first, as commands do, so that no two wait for each other. A case that a command moved between the look and the
+/// lock is among them although it is not due any more.
 pub async fn take_due(conn: &mut AsyncPgConnection, now: Timestamp, most: i64) -> Result<Vec<CaseId>> {
     let rows: Vec<IdRow> = cached(
         "SELECT c.case_id FROM agenda a JOIN cases c ON c.case_id = a.case_id WHERE a.due_at <= $1 \
@@ -32,12 +33,18 @@ pub async fn take_due(conn: &mut AsyncPgConnection, now: Timestamp, most: i64) -
     Ok(ids)
 }
 
-/// Puts cases off, so that one that cannot be moved does not keep the others waiting.
-pub async fn put_off(conn: &mut AsyncPgConnection, cases: &[CaseId], until: Timestamp) -> Result<()> {
-    cached("UPDATE agenda SET due_at = $2 WHERE case_id = ANY($1)")
-        .bind::<Array<SqlUuid>, _>(cases.iter().map(|case| case.0).collect::<Vec<_>>())
-        .bind::<Timestamptz, _>(until)
-        .execute(conn)
-        .await?;
+/// Writes when cases are due next. The caller holds their rows, so that no command's writing is overwritten.
+pub async fn set_due(conn: &mut AsyncPgConnection, due: &[(CaseId, Option<Timestamp>)]) -> Result<()> {
+    if due.is_empty() {
+        return Ok(());
+    }
+    cached(
+        "UPDATE agenda AS a SET due_at = t.due_at FROM unnest($1, $2) AS t (case_id, due_at) \
+         WHERE a.case_id = t.case_id",
+    )
+    .bind::<Array<SqlUuid>, _>(due.iter().map(|(case, _)| case.0).collect::<Vec<_>>())
+    .bind::<Array<Nullable<Timestamptz>>, _>(due.iter().map(|(_, at)| *at).collect::<Vec<_>>())
+    .execute(conn)
+    .await?;
     Ok(())
 }
