@@ -103,15 +103,23 @@ impl Case {
         Ok(work.finish())
     }
 
-    /// Another case was merged into this one, or taken out again; counts are kept.
-    #[must_use]
-    pub fn absorb(self, other: CaseId, present: bool, act: &Act<'_>) -> Decision {
+    /// Another case was merged into this one, or taken out again; counts are kept. Only a case that somebody still
+    /// handles takes another in: a merged one would pass it on or, in a ring, lose it, and what came after the end of
+    /// any other, a closed one included, would never be looked at. A closed case is reopened first, which has its own
+    /// conditions, or the repeat stands for itself.
+    ///
+    /// # Errors
+    /// `WrongState` when another case would come into a finished one.
+    pub fn absorb(self, other: CaseId, present: bool, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
+        if present && work.case.state.is_finished() {
+            return Err(work.wrong_state(Trigger::Merge));
+        }
         work.case.merged.retain(|id| *id != other);
         if present {
             work.case.merged.push(other);
         }
-        work.finish()
+        Ok(work.finish())
     }
 
     /// Answers a consultation from the knowledge base, or tells another legal channel.

@@ -15,9 +15,9 @@ use super::{
 };
 use crate::{
     codes,
-    domain::{Act, AnswerCase, Case, CaseId, OrgId, RouteChoice, TriageCase, UnitId},
-    seed,
-    store::case_store::CaseStore,
+    domain::{Act, AnswerCase, Case, CaseId, DomainError, OrgId, RouteChoice, TriageCase, Trigger, UnitId},
+    reach, seed,
+    store::{case_store::CaseStore, read},
     verb::{Verb, acting_for},
 };
 
@@ -105,14 +105,14 @@ impl IntakeService for Intake {
     }
 
     async fn merge_case(&self, request: Request<pb::MergeCaseRequest>) -> RpcResult<pb::MergeCaseResponse> {
-        self.join(request).await
+        Ok(Response::new(self.join(request).await?))
     }
 
     async fn unmerge_case(
         &self,
         request: Request<pb::UnmergeCaseRequest>,
     ) -> RpcResult<pb::UnmergeCaseResponse> {
-        self.part(request).await
+        Ok(Response::new(self.part(request).await?))
     }
 
     async fn answer_case(
@@ -213,56 +213,68 @@ impl IntakeService for Intake {
 
 impl Intake {
     /// Joins a duplicate to its original: two cases change in one commit.
-    async fn join(&self, request: Request<pb::MergeCaseRequest>) -> RpcResult<pb::MergeCaseResponse> {
+    async fn join(&self, request: Request<pb::MergeCaseRequest>) -> chassis::Result<pb::MergeCaseResponse> {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
         let meta = Meta::new("MergeCase", &request.request_id, &request)?;
         let (id, etag) = (parse::id::<CaseId>("case_id", &request.case_id)?, parse::etag(&request.etag)?);
         let into: CaseId = parse::id("into_case_id", &request.into_case_id)?;
         if id == into {
-            return Err(Error::invalid("into_case_id", "is the case itself").into());
+            return Err(Error::invalid("into_case_id", "is the case itself"));
         }
-        let case = self.both(&caller, meta, id, etag, into, true).await?;
-        Ok(Response::new(case))
+        let joined = once(&self.0.db, &caller, meta, async |tx: &mut Tx<'_>| {
+            let case = self.both(tx, &caller, (id, etag), into, true).await?;
+            Ok(pb::MergeCaseResponse { case })
+        });
+        joined.await
     }
 
     /// Undoes a merge in both cases.
-    async fn part(&self, request: Request<pb::UnmergeCaseRequest>) -> RpcResult<pb::UnmergeCaseResponse> {
+    async fn part(
+        &self,
+        request: Request<pb::UnmergeCaseRequest>,
+    ) -> chassis::Result<pb::UnmergeCaseResponse> {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
         let meta = Meta::new("UnmergeCase", &request.request_id, &request)?;
         let (id, etag) = (parse::id::<CaseId>("case_id", &request.case_id)?, parse::etag(&request.etag)?);
-        let merged = self.0.find(&caller, id).await?.case.merged_into;
-        let Some(into) = merged else {
-            return Err(Error::wrong_state("case", id.to_string(), "the case is not merged").into());
-        };
-        let joined = self.both(&caller, meta, id, etag, into, false).await?;
-        Ok(Response::new(pb::UnmergeCaseResponse { case: joined.case }))
+        // Looked up inside, where a repeat does not come: it would find the case parted already.
+        let parted = once(&self.0.db, &caller, meta, async |tx: &mut Tx<'_>| {
+            let found = read::case(tx.conn, id).await?;
+            let found = found.filter(|record| reach::reaches(&record.case, &caller));
+            let record = found.ok_or_else(|| Error::not_found("case", id.to_string()))?;
+            let into = record.case.merged_into;
+            let into =
+                into.ok_or_else(|| Error::wrong_state("case", id.to_string(), "the case is not merged"))?;
+            let case = self.both(tx, &caller, (id, etag), into, false).await?;
+            Ok(pb::UnmergeCaseResponse { case })
+        });
+        parted.await
     }
 
+    /// One case joins the other or parts from it; gives the first.
     async fn both(
         &self,
+        tx: &mut Tx<'_>,
         caller: &Caller,
-        meta: Meta,
-        id: CaseId,
-        etag: Option<i64>,
+        (id, etag): (CaseId, Option<i64>),
         into: CaseId,
         join: bool,
-    ) -> chassis::Result<pb::MergeCaseResponse> {
+    ) -> chassis::Result<Option<pb::Case>> {
         let world = self.0.atlas.world();
-        let executor = &self.0.executor;
-        once(&self.0.db, caller, meta, async |tx: &mut Tx<'_>| {
-            let move_it = move |case: Case, act: Act<'_>, _: &Caller| {
-                if join { case.merge(into, &act) } else { case.unmerge(&act) }
-            };
-            let tell_original = move |case: Case, act: Act<'_>, _: &Caller| Ok(case.absorb(id, join, &act));
-            let first = Verb::new(world.clone(), id, etag, move_it).within_reach();
-            let second = Verb::new(world.clone(), into, None, tell_original).within_reach();
-            let commands: Commands<CaseStore> = vec![(id, Box::new(first)), (into, Box::new(second))];
-            let records = executor.apply(tx, caller, commands).await?;
-            let case = records.first().map(|record| told(record, &world));
-            Ok(pb::MergeCaseResponse { case })
-        })
-        .await
+        let move_it = move |case: Case, act: Act<'_>, _: &Caller| match join {
+            true => case.merge(into, &act),
+            // It was found before it was locked.
+            false if case.merged_into != Some(into) => {
+                Err(DomainError::WrongState { state: case.state, verb: Trigger::Unmerge })
+            }
+            false => case.unmerge(&act),
+        };
+        let tell_original = move |case: Case, act: Act<'_>, _: &Caller| case.absorb(id, join, &act);
+        let first = Verb::new(world.clone(), id, etag, move_it).within_reach();
+        let second = Verb::new(world.clone(), into, None, tell_original).within_reach();
+        let commands: Commands<CaseStore> = vec![(id, Box::new(first)), (into, Box::new(second))];
+        let records = self.0.executor.apply(tx, caller, commands).await?;
+        Ok(records.first().map(|record| told(record, &world)))
     }
 }

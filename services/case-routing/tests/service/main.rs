@@ -3,6 +3,7 @@
 mod anonymous;
 mod bad_input;
 mod flow;
+mod joined;
 mod news;
 mod reach;
 mod support;

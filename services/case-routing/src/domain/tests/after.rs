@@ -4,6 +4,7 @@
 use chrono::TimeDelta;
 
 use super::super::*;
+use super::table::in_state;
 use super::world::*;
 
 #[test]
@@ -118,11 +119,21 @@ fn an_unmerged_case_runs_on_as_if_never_stopped() {
     assert!(case.resolve_clock().unwrap().is_running());
     let target = world.accepted();
     let act = world.official(STATION);
-    let absorbed = target.absorb(other, true, &act).case;
-    assert_eq!(
-        (absorbed.facts().merged_count, absorbed.clone().absorb(other, false, &act).case.merged.len()),
-        (1, 0)
-    );
+    let absorbed = target.absorb(other, true, &act).unwrap().case;
+    let parted = absorbed.clone().absorb(other, false, &act).unwrap().case;
+    assert_eq!((absorbed.facts().merged_count, parted.merged.len()), (1, 0));
+}
+
+#[test]
+fn nothing_is_merged_into_a_case_that_nobody_handles_any_more() {
+    let mut world = World::new();
+    let other = CaseId(world.fresh());
+    for state in CaseState::ALL.iter().filter(|state| state.is_finished()) {
+        let case = in_state(&mut world, *state);
+        let refused = case.clone().absorb(other, true, &world.official(STATION));
+        assert_eq!(refused, Err(DomainError::WrongState { state: *state, verb: Trigger::Merge }));
+        assert!(case.absorb(other, false, &world.official(STATION)).is_ok(), "taking out is always possible");
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ use super::super::*;
 use super::world::*;
 
 /// A case in each state, made by the verbs themselves.
-fn in_state(world: &mut World, state: CaseState) -> Case {
+pub(super) fn in_state(world: &mut World, state: CaseState) -> Case {
     let case = match state {
         CaseState::Registered => world.registered(),
         CaseState::NeedSupplement => {
