@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::case::{AssignmentView, Case};
+use super::case::{AssignmentView, Case, Offer};
 use super::codes::*;
 use super::endings::AnswerCase;
 use super::error::{DomainError, Result};
@@ -60,7 +60,13 @@ impl Case {
             work.case.left_society = true;
         }
         work.route(choice)?;
-        if work.case.state == CaseState::Triaged {
+        // Nobody was found: a case that is back from society without an offer would wait for nothing.
+        let stranded = match work.case.state {
+            CaseState::Triaged => true,
+            CaseState::OfferedToSociety => !work.case.offer.as_ref().is_some_and(Offer::is_open),
+            _ => false,
+        };
+        if stranded {
             return Err(DomainError::guard("no_route", "no organisation can take the case; choose one"));
         }
         Ok(work.finish())

@@ -137,6 +137,18 @@ fn nothing_is_merged_into_a_case_that_nobody_handles_any_more() {
 }
 
 #[test]
+fn a_dispatch_out_of_an_offer_that_finds_nobody_leaves_the_offer_open() {
+    let mut nobody = parts();
+    nobody.entries.retain(|entry| entry.item_code != "shopping_help");
+    let mut world = World::of(TableParts { fallback: None, ..nobody });
+    let case = world.dispatched("shopping_help");
+    assert_eq!(case.state, CaseState::OfferedToSociety);
+    for choice in [RouteChoice::Auto, RouteChoice::PublicService] {
+        assert_eq!(guard(case.clone().dispatch(&choice, &world.official(STREET_OFFICE))), "no_route");
+    }
+}
+
+#[test]
 fn a_supplement_is_asked_for_once_and_stops_the_clock_meanwhile() {
     let mut world = World::new();
     let case = world.registered();
