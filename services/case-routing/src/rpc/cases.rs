@@ -79,7 +79,7 @@ impl CaseService for Cases {
             states: states.collect::<Result<_, Error>>()?,
             unit,
             street: street(&world.topology, unit, &reach),
-            item_code: (!request.item_code.is_empty()).then_some(request.item_code),
+            item_code: parse::filter("item_code", &request.item_code)?,
             overdue_at: request.overdue.then_some(now),
             org: parse::optional_id("org_id", &request.org_id)?,
             registered_after: parse::optional_time("registered_after", request.registered_after.as_ref())?,

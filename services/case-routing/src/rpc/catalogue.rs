@@ -6,7 +6,7 @@ use chassis::{
 };
 use tonic::{Request, Response};
 
-use super::{convert, desk::Desk};
+use super::{convert, desk::Desk, parse};
 
 /// The RPCs.
 #[derive(Clone)]
@@ -21,12 +21,13 @@ impl CatalogueService for Catalogue {
         let request = request.into_inner();
         let size = page::size(request.page_size, 50, 200)?;
         let after: Option<String> = page::decode(&request.page_token)?;
+        let category = parse::filter("category", &request.category)?;
         let world = self.0.atlas.world();
         let mut items: Vec<_> = world
             .items
             .values()
             .filter(|item| after.as_ref().is_none_or(|after| item.item_code > *after))
-            .filter(|item| request.category.is_empty() || item.category == request.category)
+            .filter(|item| category.as_ref().is_none_or(|category| item.category == *category))
             .take(usize::try_from(size + 1).unwrap_or(usize::MAX))
             .collect();
         let next_page_token = page::cut(&mut items, size, |item| item.item_code.clone());

@@ -2,6 +2,7 @@
 
 use calendar::{Limit, TimeUnit};
 use chassis::{Error, Result, Timestamp, clock, proto::case_routing::v1 as pb};
+use chrono::Datelike;
 use uuid::Uuid;
 
 /// Longest list of references or codes.
@@ -76,6 +77,14 @@ pub fn code(field: &str, text: &str) -> Result<String> {
     Ok(text.to_owned())
 }
 
+/// A code or name by which a list is narrowed, as it is stored; empty: not narrowed.
+pub fn filter(field: &str, text: &str) -> Result<Option<String>> {
+    if text.chars().count() > 40 || text.chars().any(char::is_control) {
+        return Err(Error::invalid(field, "has at most 40 characters, none of them a control character"));
+    }
+    Ok((!text.is_empty()).then(|| text.to_owned()))
+}
+
 /// The version a change is based on; empty skips the check.
 pub fn etag(text: &str) -> Result<Option<i64>> {
     if text.is_empty() {
@@ -106,7 +115,10 @@ where
 
 /// An instant that may be left out.
 pub fn optional_time(field: &str, at: Option<&prost_types::Timestamp>) -> Result<Option<Timestamp>> {
-    at.map(|at| clock::from_proto(at).ok_or_else(|| Error::invalid(field, "is not an instant"))).transpose()
+    // The years that the message's own definition allows; the database has no others.
+    let known = |at: &Timestamp| (1..=9999).contains(&at.year());
+    let instant = |at| clock::from_proto(at).filter(known);
+    at.map(|at| instant(at).ok_or_else(|| Error::invalid(field, "is not an instant"))).transpose()
 }
 
 /// A grade of 1–5.

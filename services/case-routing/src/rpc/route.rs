@@ -1,7 +1,7 @@
 //! Where a case is to go: a dispatcher's wish, and the explanation of where a matter would go. Both ask the very router
 //! that moves cases.
 
-use chassis::{Error, Result, auth::Caller, clock::from_proto, proto::case_routing::v1 as pb};
+use chassis::{Error, Result, auth::Caller, proto::case_routing::v1 as pb};
 use uuid::Uuid;
 
 use super::{convert, desk::Desk, parse};
@@ -71,10 +71,8 @@ pub fn explain(
     let path = path.ok_or_else(|| Error::not_found("unit", unit.to_string()))?;
     let item = world.routes.item(&request.item_code);
     let item = item.ok_or_else(|| Error::invalid("item_code", "is not in the catalogue"))?;
-    let at = match &request.at_time {
-        Some(at) => from_proto(at).ok_or_else(|| Error::invalid("at_time", "is not an instant"))?,
-        None => desk.clock.now(),
-    };
+    let at = parse::optional_time("at_time", request.at_time.as_ref())?;
+    let at = at.unwrap_or_else(|| desk.clock.now());
     let place: Vec<UnitId> = path.iter().copied().map(UnitId).collect();
     let receiver = caller.org_id.or_else(|| reach::part_orgs(caller).first().copied());
     let query = RouteQuery {

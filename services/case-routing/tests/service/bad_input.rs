@@ -108,8 +108,11 @@ fn good(d: &District, method: &str, field: &FieldDescriptor) -> Option<Value> {
 fn bad(method: &str, field: &FieldDescriptor) -> Vec<Value> {
     let text = |text: &str| Value::String(text.to_owned());
     match (method, field.name(), field.kind()) {
-        // Filters and notes that take any text.
-        ("ListCases" | "ListServiceItems", "item_code" | "category", _) | (_, "client_ref", _) => vec![],
+        // Filters may name what does not exist; a client's reference may be of many kinds.
+        ("ListCases" | "ListServiceItems", "item_code" | "category", _) => {
+            vec![text("CJ\0-0142"), text(&"x".repeat(41)), text("a\nb")]
+        }
+        (_, "client_ref", _) => vec![text("a b"), text("参考"), text(&"x".repeat(65))],
         (_, "request_id", _) => vec![text(""), text("x")],
         (_, "page_token", _) => vec![text("%%%")],
         (_, "page_size", _) => vec![Value::I32(-1)],
@@ -127,9 +130,14 @@ fn bad(method: &str, field: &FieldDescriptor) -> Vec<Value> {
         (_, _, Kind::Enum(_)) if field.is_list() => vec![Value::List(vec![Value::EnumNumber(999)])],
         (_, _, Kind::Enum(_)) => vec![Value::EnumNumber(999)],
         (_, _, Kind::Message(kind)) if kind.full_name() == "google.protobuf.Timestamp" => {
-            let mut at = DynamicMessage::new(kind.clone());
-            at.set_field_by_name("nanos", Value::I32(-5));
-            vec![Value::Message(at)]
+            let at = |seconds, nanos| {
+                let mut at = DynamicMessage::new(kind.clone());
+                at.set_field_by_name("seconds", Value::I64(seconds));
+                at.set_field_by_name("nanos", Value::I32(nanos));
+                Value::Message(at)
+            };
+            // Before the first and after the last year there are instants that the database does not have.
+            vec![at(0, -5), at(-8_000_000_000_000, 0), at(8_000_000_000_000, 0)]
         }
         _ => vec![],
     }
