@@ -37,7 +37,7 @@ impl Service for App {
 
     async fn build(ctx: Context) -> anyhow::Result<Built> {
         let config: Config = ctx.config.section()?;
-        let atlas = Atlas::open(&ctx.db, ctx.topology.clone(), ctx.clock.clone()).await?;
+        let atlas = Atlas::open(&ctx.db, ctx.topology.clone()).await?;
         let executor = ExecutorConfig::from(&ctx.config.spine);
         let desk =
             Desk::new(ctx.db.clone(), executor, Arc::clone(&atlas), ctx.crypto.clone(), ctx.clock.clone());
@@ -50,8 +50,10 @@ impl Service for App {
             .add_service(CatalogueServiceServer::new(Catalogue(desk)));
         let pause = Duration::from_millis(config.sweep_ms.max(10));
         let sweeper = Sweeper::new(ctx.db.clone(), atlas.clone(), ctx.clock.clone(), Self::NAME, pause);
+        let count = Duration::from_millis(config.load_ms.max(10));
         Ok(Built::new(routes)
-            .consumer(Events::new(atlas, Self::NAME))
+            .consumer(Events::new(atlas.clone(), Self::NAME))
+            .background(atlas.keep_counting(ctx.db.clone(), count, ctx.stop.clone()))
             .background(sweeper.run(ctx.stop.clone()))
             .digests(Digests::new(ctx.db)))
     }

@@ -1,25 +1,32 @@
 //! What decisions are made with: the routing table and the house rules, built from the lists in the database and the
-//! topology, replaced whole when either changes. A command holds one world for its whole life.
+//! topology, replaced whole when either changes, and given fresh counts of open work now and then. A command holds one
+//! world for its whole life.
 
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use arc_swap::ArcSwap;
 use chassis::{
-    Clock, Result, Timestamp,
+    Result, Timestamp,
     db::Db,
     topology::{self, Organization, OrganizationKind, Shared, Topology},
 };
 use chrono::{NaiveDate, NaiveTime};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     domain::{
-        Edge, EdgeKind, OrgId, OrgKind, OrgNode, RoutingTable, Rules, TableParts, UnitId, UnitKind, UnitNode,
+        Edge, EdgeKind, Load, OrgId, OrgKind, OrgNode, RoutingTable, Rules, TableParts, UnitId, UnitKind,
+        UnitNode,
     },
     seed,
-    store::catalogue::{self, Lists},
+    store::{
+        catalogue::{self, Lists},
+        notes,
+    },
 };
 
 /// One state of the lists and the topology.
@@ -28,12 +35,13 @@ pub struct World {
     /// Decides where cases go.
     pub routes: RoutingTable,
     /// Limits and counts.
-    pub rules: Rules,
+    pub rules: Arc<Rules>,
     /// The topology it was built from.
     pub topology: Arc<Topology>,
     /// The newest version of each item, by code.
-    pub items: BTreeMap<String, seed::Item>,
+    pub items: Arc<BTreeMap<String, seed::Item>>,
     lists: Arc<Lists>,
+    load: Arc<Load>,
 }
 
 impl World {
@@ -42,7 +50,7 @@ impl World {
         self.items.get(code).map_or(("", ""), |item| (&item.name_zh, &item.name_en))
     }
 
-    fn build(lists: Arc<Lists>, topology: Arc<Topology>, now: Timestamp) -> Self {
+    fn build(lists: Arc<Lists>, topology: Arc<Topology>) -> Self {
         let orgs: Vec<Arc<Organization>> = topology.orgs().cloned().collect();
         let by_code: HashMap<&str, OrgId> =
             orgs.iter().map(|org| (org.code.as_str(), OrgId(org.id))).collect();
@@ -53,8 +61,8 @@ impl World {
                 kind: org_kind(org.kind)?,
                 unit: UnitId(org.unit_id),
                 line: org.line.clone(),
-                active: org.in_force(now),
-                load: 0,
+                valid_from: org.valid_from.unwrap_or(Timestamp::MIN_UTC),
+                valid_to: org.valid_to,
             })
         });
         let edges = orgs.iter().flat_map(|org| topology.edges_to(org.id)).filter_map(|edge| {
@@ -103,7 +111,26 @@ impl World {
                 *newest = item.clone();
             }
         }
-        Self { routes: RoutingTable::new(parts), rules, topology, items, lists }
+        Self {
+            routes: RoutingTable::new(parts),
+            rules: Arc::new(rules),
+            topology,
+            items: Arc::new(items),
+            lists,
+            load: Arc::default(),
+        }
+    }
+
+    /// The same world with other loads; shares everything else.
+    fn with_load(&self, load: Arc<Load>) -> Self {
+        Self {
+            routes: self.routes.with_load(load.clone()),
+            rules: self.rules.clone(),
+            topology: self.topology.clone(),
+            items: self.items.clone(),
+            lists: self.lists.clone(),
+            load,
+        }
     }
 }
 
@@ -112,9 +139,9 @@ impl World {
 pub struct Atlas {
     topology: Arc<Shared>,
     lists: ArcSwap<Lists>,
+    load: ArcSwap<Load>,
     world: ArcSwap<World>,
     building: Mutex<()>,
-    clock: Clock,
 }
 
 impl Atlas {
@@ -122,13 +149,13 @@ impl Atlas {
     ///
     /// # Errors
     /// From the database.
-    pub async fn open(db: &Db, topology: Arc<Shared>, clock: Clock) -> Result<Arc<Self>> {
+    pub async fn open(db: &Db, topology: Arc<Shared>) -> Result<Arc<Self>> {
         db.transaction(async |tx: &mut chassis::db::Tx<'_>| catalogue::fill(tx.conn).await).await?;
         let mut conn = db.conn().await?;
         let lists = Arc::new(catalogue::load(&mut conn).await?);
-        let world = World::build(lists.clone(), topology.load(), clock.now());
+        let world = World::build(lists.clone(), topology.load());
         let (lists, world) = (ArcSwap::new(lists), ArcSwap::from_pointee(world));
-        Ok(Arc::new(Self { topology, lists, world, building: Mutex::new(()), clock }))
+        Ok(Arc::new(Self { topology, lists, load: ArcSwap::default(), world, building: Mutex::new(()) }))
     }
 
     /// The world as it is now; built anew first if the topology or the lists have changed since.
@@ -144,7 +171,10 @@ impl Atlas {
             return world;
         }
         let (lists, topology) = (self.lists.load_full(), self.topology.load());
-        let world = Arc::new(World::build(lists, topology, self.clock.now()));
+        // New counts alone leave the table as it is.
+        let same = Arc::ptr_eq(&world.topology, &topology) && Arc::ptr_eq(&world.lists, &lists);
+        let world = if same { world } else { Arc::new(World::build(lists, topology)) };
+        let world = Arc::new(world.with_load(self.load.load_full()));
         self.world.store(world.clone());
         world
     }
@@ -161,9 +191,42 @@ impl Atlas {
         Ok(())
     }
 
+    /// Counts the open work of every organisation now and then, until `stop`. Commands only read the last count: a tie is
+    /// broken by what was so some seconds ago. Outages are logged and waited out.
+    ///
+    /// # Errors
+    /// None.
+    pub async fn keep_counting(
+        self: Arc<Self>,
+        db: Db,
+        pause: Duration,
+        stop: CancellationToken,
+    ) -> Result<()> {
+        loop {
+            if let Err(error) = self.count(&db).await {
+                tracing::warn!(error = %error.chain(), "open work could not be counted");
+            }
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    async fn count(&self, db: &Db) -> Result<()> {
+        let orgs: Vec<OrgId> = self.topology.load().orgs().map(|org| OrgId(org.id)).collect();
+        let mut conn = db.conn().await?;
+        let load = notes::open_tasks(&mut conn, &orgs).await?;
+        if load != **self.load.load() {
+            self.load.store(Arc::new(load));
+        }
+        Ok(())
+    }
+
     fn is_current(&self, world: &World) -> bool {
         Arc::ptr_eq(&world.topology, &self.topology.load())
             && Arc::ptr_eq(&world.lists, &self.lists.load_full())
+            && Arc::ptr_eq(&world.load, &self.load.load_full())
     }
 }
 

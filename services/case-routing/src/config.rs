@@ -8,10 +8,12 @@ use serde::Deserialize;
 pub struct Config {
     /// Real time between two looks for due timers, in milliseconds. A jump of domain time is noticed at once.
     pub sweep_ms: u64,
+    /// Real time between two counts of the open work of each organisation, in milliseconds.
+    pub load_ms: u64,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { sweep_ms: 1_000 }
+        Self { sweep_ms: 1_000, load_ms: 10_000 }
     }
 }

@@ -95,7 +95,7 @@ impl Work<'_> {
     /// Completed: the verify clock starts, and a third organisation is asked if there is one.
     pub(super) fn begin_verification(&mut self) -> Result<()> {
         self.start_clock(ClockKind::Verify, None, self.sla().verify);
-        match self.routes.verifier_for(&self.case.handling_orgs()) {
+        match self.routes.verifier_for(&self.case.handling_orgs(), self.now) {
             Some(verifier) => self.verify_by(verifier),
             None => Ok(()),
         }
@@ -249,7 +249,8 @@ impl Work<'_> {
         self.case.rework_count += 1;
         let bad_rating = self.case.state == CaseState::Resolved;
         self.begin_again();
-        let lead = self.case.lead().filter(|task| self.routes.org(task.org).is_some_and(|org| org.active));
+        let works = |org| self.routes.org(org).is_some_and(|org| org.in_force(self.now));
+        let lead = self.case.lead().filter(|task| works(task.org));
         let lead = lead.map(|task| (task.id, task.mode));
         let offer_id = self.case.confirmed_offer().map(|offer| offer.id);
         let rework_due_at = self.start_clock(ClockKind::Rework, None, self.sla().rework);

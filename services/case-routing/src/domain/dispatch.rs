@@ -276,7 +276,7 @@ impl Work<'_> {
         sender: Option<OrgId>,
         mandatory: bool,
     ) -> Result<Choice> {
-        let org = self.routes.org(id).filter(|org| org.active);
+        let org = self.routes.org(id).filter(|org| org.in_force(self.now));
         let org = org.ok_or_else(|| DomainError::invalid(field, "no such organisation"))?;
         if self.case.complained_of == Some(id) {
             return Err(DomainError::guard("recused", "the organisation complained of steps aside"));

@@ -52,5 +52,5 @@ pub use reason::{Language, Reason};
 pub use router::{Candidate, Choice, RouteQuery, RoutingOutcome};
 pub use rules::{Rules, SlaProfile};
 pub use state::{TASK_TRANSITIONS, TRANSITIONS, Trigger};
-pub use table::{Edge, OrgNode, RoutingTable, TableParts, UnitNode};
+pub use table::{Edge, Load, OrgNode, RoutingTable, TableParts, UnitNode};
 pub use work::{Act, Decision, Party, Standing};

@@ -151,7 +151,7 @@ impl Case {
                 parties.push(*org);
             }
         }
-        let arbiter = work.routes.common_superior(&parties);
+        let arbiter = work.routes.common_superior(&parties, work.now);
         let arbiter =
             arbiter.ok_or_else(|| DomainError::guard("no_arbiter", "the parties have no common superior"))?;
         work.end_dispatch();

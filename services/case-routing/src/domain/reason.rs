@@ -72,6 +72,11 @@ pub const TEXTS: &[(&str, &str, &str)] = &[
         "several of that level and line; the one with less open work",
     ),
     (
+        "equal_load",
+        "同级同条线且在办同为 {load} 件，按固定次序选定",
+        "several of that level and line with {load} open each: by a fixed order",
+    ),
+    (
         "first_receiver_leads",
         "涉及多个条线且主办不明，首接负责",
         "several lines and no clear lead: the first receiver leads",
@@ -105,6 +110,7 @@ pub const TEXTS: &[(&str, &str, &str)] = &[
     ("not_deepest", "有层级更低的有权单位", "a lower level is competent"),
     ("not_line_owner", "同级中另有主管条线单位", "another at that level owns the line"),
     ("higher_load", "同级中另有在办较少的单位", "another at that level has less open work"),
+    ("later_in_order", "同级同条线且在办相同，次序在后", "as much open work at that level, later in order"),
     ("assist_only", "清单规定只能协办", "may only assist, by the list"),
     ("negative_list", "列入负面清单", "on the negative list"),
     ("not_statutory_duty", "社区只能主办法定职责事项", "a community leads only its statutory duties"),

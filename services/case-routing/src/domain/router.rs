@@ -125,7 +125,7 @@ impl RoutingTable {
                 PartnerRule::Org(id) => org.id == *id,
             };
             for unit in query.place.iter().rev() {
-                for org in self.orgs_at(*unit).filter(asked) {
+                for org in self.orgs_at(*unit, query.at).filter(asked) {
                     let sender = self.sender_to(org.id, query.place, item.line(), query.at);
                     let partner = sender.filter(|(_, mode)| {
                         matches!(mode, DispatchMode::Invitation | DispatchMode::WorkOrder)
@@ -175,7 +175,7 @@ impl RoutingTable {
                         ranked.push((
                             std::cmp::Reverse(depth),
                             other_line,
-                            org.load,
+                            self.load(org.id),
                             org.id,
                             org,
                             entry,
@@ -199,12 +199,15 @@ impl RoutingTable {
         });
         outcome.reasons.push(Reason::new("deepest_competent").with("rule", &entry.rule_id));
         let mut same_level = None;
-        for (other_depth, other_is_other_line, _, _, other, other_entry, _) in ranked {
+        for (other_depth, other_is_other_line, other_load, _, other, other_entry, _) in ranked {
             let why = if other_depth != depth {
                 "not_deepest"
             } else if other_is_other_line != other_line {
                 same_level = Some(Reason::new("line_owner").with("line", line.unwrap_or_default()));
                 "not_line_owner"
+            } else if other_load == load {
+                same_level.get_or_insert_with(|| Reason::new("equal_load").with("load", load));
+                "later_in_order"
             } else {
                 same_level.get_or_insert_with(|| Reason::new("lower_load").with("load", load));
                 "higher_load"
@@ -221,7 +224,7 @@ impl RoutingTable {
     fn lead_without_entry(&self, query: &RouteQuery<'_>, unclear: bool, outcome: &mut RoutingOutcome) {
         let line = query.item.and_then(ServiceItem::line);
         let reachable = |id: OrgId| {
-            let org = self.org(id).filter(|org| org.active)?;
+            let org = self.org(id).filter(|org| org.in_force(query.at))?;
             let barred = query.complained_of == Some(id) || query.excluded.contains(&id);
             let (sender, mode) = self.sender_to(id, query.place, line, query.at).filter(|_| !barred)?;
             Some(choice(org, sender, mode, true, None))
@@ -232,7 +235,7 @@ impl RoutingTable {
             Some(lead) => (Some(lead), "first_receiver_leads", BY_FIRST_RECEIVER),
             None => {
                 outcome.kind = RoutingKind::Fallback;
-                (self.fallback.and_then(reachable), "district_fallback", BY_FALLBACK)
+                (self.fixed.fallback.and_then(reachable), "district_fallback", BY_FALLBACK)
             }
         };
         outcome.reasons.push(Reason::new(code));
@@ -285,20 +288,22 @@ impl RoutingTable {
         place: &'t [UnitId],
         at: Timestamp,
     ) -> impl Iterator<Item = (usize, &'t ResponsibilityEntry, &'t OrgNode)> {
-        let index = self.index.get(&item.code);
+        let index = self.fixed.index.get(&item.code);
         let levels = place.iter().enumerate().rev();
         levels.flat_map(move |(depth, unit)| {
             let named = index.and_then(|index| index.by_unit.get(unit)).into_iter().flatten();
             let named = named.filter_map(move |number| {
-                let entry = &self.entries[*number];
+                let entry = &self.fixed.entries[*number];
                 match &entry.holder {
-                    Holder::Org(id) => self.org(*id).filter(|org| org.active).map(|org| (depth, entry, org)),
+                    Holder::Org(id) => {
+                        self.org(*id).filter(|org| org.in_force(at)).map(|org| (depth, entry, org))
+                    }
                     Holder::Kind { .. } => None,
                 }
             });
             let by_kind = index.map_or(&[][..], |index| &index.by_kind).iter().flat_map(move |number| {
-                let entry = &self.entries[*number];
-                self.orgs_at(*unit)
+                let entry = &self.fixed.entries[*number];
+                self.orgs_at(*unit, at)
                     .filter(|org| means(&entry.holder, org))
                     .map(move |org| (depth, entry, org))
             });
@@ -338,10 +343,10 @@ impl RoutingTable {
     pub fn bars_lead(&self, item: &ServiceItem, org: OrgId, at: Timestamp) -> Option<&'static str> {
         let org = self.org(org)?;
         let own = || {
-            let index = self.index.get(&item.code);
+            let index = self.fixed.index.get(&item.code);
             let named = index.and_then(|index| index.by_unit.get(&org.unit)).into_iter().flatten();
             let by_kind = index.map_or(&[][..], |index| &index.by_kind).iter();
-            let entries = named.chain(by_kind).map(|number| &self.entries[*number]);
+            let entries = named.chain(by_kind).map(|number| &self.fixed.entries[*number]);
             entries.filter(|entry| entry.in_force(at) && means(&entry.holder, org))
         };
         let transferred = || own().any(|entry| entry.transfer_ref.is_some());
@@ -361,9 +366,9 @@ impl RoutingTable {
     }
 
     fn is_negative(&self, item: &ServiceItem, org: &OrgNode, query: &RouteQuery<'_>) -> bool {
-        let Some(index) = self.index.get(&item.code) else { return false };
+        let Some(index) = self.fixed.index.get(&item.code) else { return false };
         let named = index.by_unit.get(&org.unit).into_iter().flatten().chain(&index.by_kind);
-        named.map(|number| &self.entries[*number]).any(|entry| {
+        named.map(|number| &self.fixed.entries[*number]).any(|entry| {
             entry.part == ListPart::Negative && entry.in_force(query.at) && means(&entry.holder, org)
         })
     }

@@ -25,10 +25,20 @@ pub struct OrgNode {
     pub kind: OrgKind,
     pub unit: UnitId,
     pub line: Option<String>,
-    pub active: bool,
-    /// Open tasks when the table was built; breaks ties.
-    pub load: u32,
+    pub valid_from: Timestamp,
+    pub valid_to: Option<Timestamp>,
 }
+
+impl OrgNode {
+    /// Whether it can take part at an instant. A table outlives instants: what begins or ends is asked, not remembered.
+    #[must_use]
+    pub fn in_force(&self, at: Timestamp) -> bool {
+        self.valid_from <= at && self.valid_to.is_none_or(|to| at < to)
+    }
+}
+
+/// Open tasks by organisation; breaks ties. Organisations without any may be left out.
+pub type Load = HashMap<OrgId, u32>;
 
 /// An authority edge between two organisations.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,9 +83,16 @@ pub struct TableParts {
     pub verifiers: Vec<OrgId>,
 }
 
-/// Everything the router decides from.
-#[derive(Debug, Default)]
+/// Everything the router decides from. Cheap to clone.
+#[derive(Debug, Default, Clone)]
 pub struct RoutingTable {
+    pub(super) fixed: Arc<Fixed>,
+    load: Arc<Load>,
+}
+
+/// What changes only with the lists and the topology.
+#[derive(Debug, Default)]
+pub(super) struct Fixed {
     pub(super) version: String,
     /// Newest version of each item, and every version by code and number.
     items: HashMap<String, Arc<ServiceItem>>,
@@ -131,7 +148,7 @@ impl RoutingTable {
         for edge in parts.edges.into_iter().filter(|edge| !ordered(edge)) {
             edges_to.entry(edge.to).or_default().push(edge);
         }
-        Self {
+        let fixed = Fixed {
             version: parts.version,
             items,
             versions,
@@ -143,37 +160,50 @@ impl RoutingTable {
             edges_to,
             fallback: parts.fallback,
             verifiers: parts.verifiers,
-        }
+        };
+        Self { fixed: Arc::new(fixed), load: Arc::default() }
+    }
+
+    /// The same lists with other loads.
+    #[must_use]
+    pub fn with_load(&self, load: Arc<Load>) -> Self {
+        Self { fixed: self.fixed.clone(), load }
+    }
+
+    /// Open tasks of an organisation when they were counted last.
+    #[must_use]
+    pub fn load(&self, org: OrgId) -> u32 {
+        self.load.get(&org).copied().unwrap_or_default()
     }
 
     /// Version of the lists.
     #[must_use]
     pub fn version(&self) -> &str {
-        &self.version
+        &self.fixed.version
     }
 
     /// The newest version of an item.
     #[must_use]
     pub fn item(&self, code: &str) -> Option<&Arc<ServiceItem>> {
-        self.items.get(code)
+        self.fixed.items.get(code)
     }
 
     /// One version of an item, or the newest if that one is not kept.
     #[must_use]
     pub fn item_version(&self, code: &str, version: u32) -> Option<&Arc<ServiceItem>> {
-        self.versions.get(&(code.to_owned(), version)).or_else(|| self.item(code))
+        self.fixed.versions.get(&(code.to_owned(), version)).or_else(|| self.item(code))
     }
 
     /// An organisation.
     #[must_use]
     pub fn org(&self, id: OrgId) -> Option<&OrgNode> {
-        self.orgs.get(&id)
+        self.fixed.orgs.get(&id)
     }
 
     /// A unit.
     #[must_use]
     pub fn unit(&self, id: UnitId) -> Option<&UnitNode> {
-        self.units.get(&id)
+        self.fixed.units.get(&id)
     }
 
     /// The nearest unit of a kind on a path root → leaf.
@@ -182,15 +212,16 @@ impl RoutingTable {
         path.iter().rev().copied().find(|id| self.unit(*id).is_some_and(|unit| unit.kind == kind))
     }
 
-    /// Active organisations that sit at a unit, in a fixed order.
-    pub fn orgs_at(&self, unit: UnitId) -> impl Iterator<Item = &OrgNode> {
-        self.by_unit.get(&unit).into_iter().flatten().filter_map(|id| self.org(*id)).filter(|org| org.active)
+    /// Organisations that sit at a unit at an instant, in a fixed order.
+    pub fn orgs_at(&self, unit: UnitId, at: Timestamp) -> impl Iterator<Item = &OrgNode> {
+        let known = self.fixed.by_unit.get(&unit).into_iter().flatten().filter_map(|id| self.org(*id));
+        known.filter(move |org| org.in_force(at))
     }
 
     /// The kind of the edge between two organisations for a line; the strongest if there are several.
     #[must_use]
     pub fn edge(&self, from: OrgId, to: OrgId, line: Option<&str>, at: Timestamp) -> Option<EdgeKind> {
-        let edges = self.edges_to.get(&to)?;
+        let edges = self.fixed.edges_to.get(&to)?;
         edges.iter().filter(|edge| edge.from == from && edge.carries(line, at)).map(|edge| edge.kind).min()
     }
 
@@ -206,35 +237,35 @@ impl RoutingTable {
         at: Timestamp,
     ) -> Option<(OrgId, DispatchMode)> {
         let own = self.unit(self.org(receiver)?.unit).map(|unit| unit.path.clone()).unwrap_or_default();
-        let edges = self.edges_to.get(&receiver).map_or(&[][..], Vec::as_slice);
+        let edges = self.fixed.edges_to.get(&receiver).map_or(&[][..], Vec::as_slice);
         let nearest = |path: &[UnitId]| {
             let ranked = edges.iter().filter(|edge| edge.carries(line, at)).filter_map(|edge| {
-                let sender = self.org(edge.from).filter(|org| org.active)?;
+                let sender = self.org(edge.from).filter(|org| org.in_force(at))?;
                 let depth = path.iter().position(|unit| *unit == sender.unit)?;
                 Some((std::cmp::Reverse(depth), edge.kind, edge.from))
             });
             ranked.min().map(|(_, kind, from)| (from, kind.mode()))
         };
         let found = nearest(&own).or_else(|| nearest(place));
-        found.or_else(|| (self.fallback == Some(receiver)).then_some((receiver, DispatchMode::Order)))
+        found.or_else(|| (self.fixed.fallback == Some(receiver)).then_some((receiver, DispatchMode::Order)))
     }
 
     /// Who verifies a case that these organisations handled: the first verifier that is none of them (C-4).
     #[must_use]
-    pub fn verifier_for(&self, handling: &[OrgId]) -> Option<OrgId> {
-        let mut verifiers = self.verifiers.iter().copied();
-        verifiers.find(|id| !handling.contains(id) && self.org(*id).is_some_and(|org| org.active))
+    pub fn verifier_for(&self, handling: &[OrgId], at: Timestamp) -> Option<OrgId> {
+        let mut verifiers = self.fixed.verifiers.iter().copied();
+        verifiers.find(|id| !handling.contains(id) && self.org(*id).is_some_and(|org| org.in_force(at)))
     }
 
     /// Whether an organisation is one of those that verify.
     #[must_use]
     pub fn is_verifier(&self, org: OrgId) -> bool {
-        self.verifiers.contains(&org)
+        self.fixed.verifiers.contains(&org)
     }
 
     /// The lowest common superior of parties, itself none of them (C-7); without one, the fallback.
     #[must_use]
-    pub fn common_superior(&self, parties: &[OrgId]) -> Option<OrgId> {
+    pub fn common_superior(&self, parties: &[OrgId], at: Timestamp) -> Option<OrgId> {
         let mut paths = parties.iter().filter_map(|id| self.unit(self.org(*id)?.unit)).map(|unit| &unit.path);
         let mut common: Vec<UnitId> = paths.next()?.to_vec();
         for path in paths {
@@ -245,7 +276,7 @@ impl RoutingTable {
             matches!(org.kind, OrgKind::Government | OrgKind::StreetOffice) && !parties.contains(&org.id)
         };
         let superior =
-            common.iter().rev().find_map(|unit| self.orgs_at(*unit).find(governs)).map(|org| org.id);
-        superior.or(self.fallback.filter(|fallback| !parties.contains(fallback)))
+            common.iter().rev().find_map(|unit| self.orgs_at(*unit, at).find(governs)).map(|org| org.id);
+        superior.or(self.fixed.fallback.filter(|fallback| !parties.contains(fallback)))
     }
 }

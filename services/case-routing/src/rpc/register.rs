@@ -132,6 +132,7 @@ impl Entry {
         caller: &Caller,
         case_id: CaseId,
         case_no: String,
+        now: Timestamp,
     ) -> Result<RegisterCase> {
         let item = self.item_code.as_deref().map(|code| {
             world.items.get(code).ok_or_else(|| Error::invalid("item_code", "no such item in the catalogue"))
@@ -160,7 +161,7 @@ impl Entry {
         } else {
             self.requester
         };
-        let receiver = receiver(world, caller, &path);
+        let receiver = receiver(world, caller, &path, now);
         let receiver =
             receiver.ok_or_else(|| Error::invalid("place_unit_id", "nobody receives requests there"))?;
         Ok(RegisterCase {
@@ -187,8 +188,8 @@ impl Entry {
 }
 
 /// Who receives a request: the official's own organisation; for residents the nearest window above the place.
-fn receiver(world: &World, caller: &Caller, path: &[Uuid]) -> Option<OrgId> {
-    let known = |org: &Uuid| world.routes.org(OrgId(*org)).is_some_and(|org| org.active);
+fn receiver(world: &World, caller: &Caller, path: &[Uuid], now: Timestamp) -> Option<OrgId> {
+    let known = |org: &Uuid| world.routes.org(OrgId(*org)).is_some_and(|org| org.in_force(now));
     let own = reach::part_orgs(caller);
     let session = caller.org_id.filter(|org| own.contains(org));
     if let Some(org) = session.or_else(|| own.first().copied()).filter(known) {
@@ -285,7 +286,7 @@ impl Desk {
         let case_no = self.case_no(&world, entry.place).await?;
         let text = entry.text.clone();
         let triage = at_once.then(TriageCase::default);
-        let command = entry.command(&world, caller, case_id, case_no)?;
+        let command = entry.command(&world, caller, case_id, case_no, self.clock.now())?;
         let sealed_text = self.crypto.seal(TEXT, text.as_bytes(), case_id.0.as_bytes());
         let create = Create {
             world: world.clone(),

@@ -1,13 +1,15 @@
-//! Small things apart from cases: blocks of case numbers, hotspots that analytics found.
+//! Small things apart from cases: blocks of case numbers, hotspots that analytics found, counts of open work.
 
 use chassis::{Result, Timestamp, db::cached};
 use chrono::NaiveDate;
 use diesel::{
     QueryableByName,
-    sql_types::{BigInt, Date, Integer, Text, Timestamptz, Uuid as SqlUuid},
+    sql_types::{Array, BigInt, Date, Integer, Text, Timestamptz, Uuid as SqlUuid},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
+
+use crate::domain::{Load, OrgId};
 
 #[derive(QueryableByName)]
 struct TakenRow {
@@ -61,4 +63,26 @@ pub async fn note_hotspot(conn: &mut AsyncPgConnection, hotspot: &Hotspot, now: 
     .execute(conn)
     .await?;
     Ok(())
+}
+
+#[derive(QueryableByName)]
+struct LoadRow {
+    #[diesel(sql_type = SqlUuid)]
+    org_id: Uuid,
+    #[diesel(sql_type = BigInt)]
+    open: i64,
+}
+
+/// Open tasks of each organisation that has any; reads the open ones in an index, nothing else.
+pub async fn open_tasks(conn: &mut AsyncPgConnection, orgs: &[OrgId]) -> Result<Load> {
+    let rows: Vec<LoadRow> = cached(
+        "SELECT o.org_id, n.open FROM unnest($1) AS o (org_id) \
+         CROSS JOIN LATERAL (SELECT count(*) AS open FROM tasks t WHERE t.org_id = o.org_id AND t.open) n \
+         WHERE n.open > 0",
+    )
+    .bind::<Array<SqlUuid>, _>(orgs.iter().map(|org| org.0).collect::<Vec<_>>())
+    .load(conn)
+    .await?;
+    let count = |n: i64| u32::try_from(n).unwrap_or(u32::MAX);
+    Ok(rows.into_iter().map(|row| (OrgId(row.org_id), count(row.open))).collect())
 }

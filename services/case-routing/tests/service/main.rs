@@ -6,5 +6,6 @@ mod flow;
 mod joined;
 mod news;
 mod reach;
+mod routing;
 mod support;
 mod timers;

@@ -4,10 +4,11 @@ use std::{net::SocketAddr, sync::Arc};
 
 use case_routing::App;
 use chassis::{
-    Running, Wiring,
+    Running, Service as _, Wiring,
     auth::Role,
     bus::InProcess,
     clock::new_id,
+    config::ServiceConfig,
     event::Event,
     grpc::{Credential, PeerChannel},
     proto::case_routing::v1::{
@@ -37,6 +38,11 @@ pub struct District {
 
 impl District {
     pub async fn start() -> Self {
+        Self::start_with(|_| {}, "sweep_ms", 1_000).await
+    }
+
+    /// With another topology, and a setting of the service.
+    pub async fn start_with(change: impl FnOnce(&mut Changes), setting: &str, value: i64) -> Self {
         let ids: Vec<Uuid> = (0..12).map(|_| new_id()).collect();
         let [
             city,
@@ -92,7 +98,7 @@ impl District {
             valid_to: None,
             version: 1,
         };
-        let topology = Changes {
+        let mut topology = Changes {
             units: vec![
                 unit(city, None, "4201", UnitKind::City),
                 unit(district, Some(city), "420103", UnitKind::District),
@@ -116,7 +122,11 @@ impl District {
                 edge(gov, volunteers, EdgeKind::Partners),
             ],
         };
-        let service = TestService::builder().topology(topology).start().await;
+        change(&mut topology);
+        let own = toml::Table::from_iter([(setting.to_owned(), value.into())]);
+        let configure =
+            move |config: &mut ServiceConfig| drop(config.services.insert(App::NAME.to_owned(), own));
+        let service = TestService::builder().topology(topology).configure(configure).start().await;
         Self {
             service,
             district,

@@ -275,7 +275,7 @@ fn a_reworked_case_whose_lead_is_gone_is_routed_afresh() {
     let case = world.with_partner();
     let case = world.complete(case);
     let mut gone = parts();
-    gone.orgs.iter_mut().filter(|org| org.id == GROUP).for_each(|org| org.active = false);
+    gone.orgs.iter_mut().filter(|org| org.id == GROUP).for_each(|org| org.valid_to = Some(world.now));
     world.routes = RoutingTable::new(gone);
     let reworked = case.order_rework("not_done", &world.official(VERIFIER)).unwrap();
     assert_eq!(names(&reworked), ["CaseReworkOrdered", "TaskCancelled", "CaseDispatched", "TaskIssued"]);

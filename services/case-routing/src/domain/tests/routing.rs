@@ -34,6 +34,10 @@ fn rejected(outcome: &RoutingOutcome, org: OrgId) -> Vec<&str> {
     candidates.filter_map(|candidate| Some(candidate.rejected_because.as_ref()?.code.as_str())).collect()
 }
 
+fn codes(outcome: &RoutingOutcome) -> Vec<&str> {
+    outcome.reasons.iter().map(|reason| reason.code.as_str()).collect()
+}
+
 #[test]
 fn the_deepest_competent_unit_leads_and_the_others_are_explained() {
     let world = World::new();
@@ -124,10 +128,33 @@ fn at_one_level_the_owner_of_the_line_leads_and_then_the_one_with_less_work() {
     let mut changed = parts();
     changed.entries.push(entry("r-a", "nobodys", URBAN, ListPart::Lead));
     changed.entries.push(entry("r-b", "nobodys", HOUSING, ListPart::Lead));
-    changed.orgs.iter_mut().filter(|org| org.id == HOUSING).for_each(|org| org.load = 9);
-    let world = World::of(changed);
+    let mut world = World::of(changed);
+    for (busy, free) in [(HOUSING, URBAN), (URBAN, HOUSING)] {
+        world.routes = world.routes.with_load(Arc::new([(busy, 9), (free, 2)].into()));
+        let outcome = world.routes.route(&query(&world, "nobodys", &PLACE));
+        assert_eq!((lead(&outcome), rejected(&outcome, busy)), (free, vec!["higher_load"]));
+        assert!(codes(&outcome).contains(&"lower_load"));
+    }
+    // Nobody is called less busy who is not.
+    world.routes = world.routes.with_load(Arc::new([(HOUSING, 2), (URBAN, 2)].into()));
     let outcome = world.routes.route(&query(&world, "nobodys", &PLACE));
-    assert_eq!((lead(&outcome), rejected(&outcome, HOUSING)), (URBAN, vec!["higher_load"]));
+    assert_eq!((lead(&outcome), rejected(&outcome, URBAN)), (HOUSING, vec!["later_in_order"]));
+    assert!(codes(&outcome).contains(&"equal_load") && !codes(&outcome).contains(&"lower_load"));
+}
+
+#[test]
+fn an_organisation_takes_part_from_its_first_instant_until_its_last() {
+    let mut changed = parts();
+    let (from, to) = (at("2026-06-08T12:00:00"), at("2026-06-09T12:00:00"));
+    changed.orgs.iter_mut().filter(|org| org.id == STREET_OFFICE).for_each(|org| {
+        org.valid_from = from;
+        org.valid_to = Some(to);
+    });
+    let world = World::of(changed);
+    let lead_at = |at| lead(&world.routes.route(&RouteQuery { at, ..query(&world, "street_light", &PLACE) }));
+    let second = chrono::TimeDelta::seconds(1);
+    assert_eq!((lead_at(from - second), lead_at(from)), (URBAN, STREET_OFFICE));
+    assert_eq!((lead_at(to - second), lead_at(to)), (STREET_OFFICE, URBAN));
 }
 
 #[test]
@@ -198,10 +225,10 @@ fn emergencies_and_statutory_channels_are_told_apart() {
 #[test]
 fn the_arbiter_is_the_lowest_common_superior_and_no_party() {
     let world = World::new();
-    assert_eq!(world.routes.common_superior(&[STATION, COMMITTEE]), Some(STREET_OFFICE));
-    assert_eq!(world.routes.common_superior(&[STREET_OFFICE, URBAN]), Some(GOVERNMENT));
-    assert_eq!(world.routes.common_superior(&[STREET_OFFICE, STATION]), Some(GOVERNMENT));
-    assert_eq!(world.routes.common_superior(&[GOVERNMENT, URBAN]), None);
+    assert_eq!(world.routes.common_superior(&[STATION, COMMITTEE], world.now), Some(STREET_OFFICE));
+    assert_eq!(world.routes.common_superior(&[STREET_OFFICE, URBAN], world.now), Some(GOVERNMENT));
+    assert_eq!(world.routes.common_superior(&[STREET_OFFICE, STATION], world.now), Some(GOVERNMENT));
+    assert_eq!(world.routes.common_superior(&[GOVERNMENT, URBAN], world.now), None);
 }
 
 #[test]
@@ -240,8 +267,8 @@ fn a_decision_costs_the_same_with_a_hundred_thousand_entries() {
                 kind: OrgKind::StreetOffice,
                 unit: id,
                 line: None,
-                active: true,
-                load: 0,
+                valid_from: at("2020-01-01T00:00:00"),
+                valid_to: None,
             });
         }
         grown.items.extend((0..60).map(|number| item(&format!("item-{number}"), "urban")));

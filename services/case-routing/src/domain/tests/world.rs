@@ -87,8 +87,8 @@ pub fn parts() -> TableParts {
         kind,
         unit,
         line: line.map(str::to_owned),
-        active: true,
-        load: 0,
+        valid_from: at("2020-01-01T00:00:00"),
+        valid_to: None,
     };
     let path = [CITY, DISTRICT, STREET, COMMUNITY, COURTYARD, DOORWAY];
     let kinds = [
