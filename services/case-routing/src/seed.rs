@@ -377,4 +377,80 @@ mod tests {
             assert_eq!(checked, Ok(()), "{}", item.item_code);
         }
     }
+
+    /// A district with every department that the catalogue names, and one street, community, station, committee.
+    fn district() -> crate::domain::TableParts {
+        use crate::domain::{Edge, EdgeKind, OrgNode, TableParts, UnitId, UnitKind, UnitNode};
+        let day = |day: NaiveDate| calendar::instant(day, chrono::NaiveTime::MIN);
+        let from = day(responsibility().valid_from);
+        let id = |n: usize| uuid::Uuid::from_u128(n as u128 + 1);
+        let units: Vec<UnitId> = (0..3).map(|n| UnitId(id(n))).collect();
+        let kinds = [UnitKind::District, UnitKind::Street, UnitKind::Community];
+        let mut orgs: Vec<(OrgKind, usize, Option<&str>)> = vec![
+            (OrgKind::Government, 0, None),
+            (OrgKind::StreetOffice, 1, None),
+            (OrgKind::ServiceStation, 2, None),
+            (OrgKind::Committee, 2, None),
+        ];
+        let named = catalogue().items.iter().flat_map(|item| item.lines.iter().map(String::as_str));
+        let listed = responsibility().entries.iter().filter_map(|entry| entry.line.as_deref());
+        let lines: std::collections::BTreeSet<&str> = named.chain(listed).collect();
+        orgs.extend(lines.iter().map(|line| (OrgKind::Department, 0, Some(*line))));
+        let org = |n: usize| OrgId(id(100 + n));
+        let edge = |from_org, to: usize, kind| Edge {
+            from: org(from_org),
+            to: org(to),
+            kind,
+            line: None,
+            valid_from: from,
+            valid_to: None,
+        };
+        let mut edges = vec![edge(1, 2, EdgeKind::Leads), edge(1, 3, EdgeKind::Guides)];
+        edges.extend((1..orgs.len()).filter(|n| !(2..4).contains(n)).map(|n| edge(0, n, EdgeKind::Leads)));
+        let unit = |n: usize| UnitNode { id: units[n], kind: kinds[n], path: units[..=n].into() };
+        let node = |(n, (kind, unit, line)): (usize, &(OrgKind, usize, Option<&str>))| OrgNode {
+            id: org(n),
+            kind: *kind,
+            unit: units[*unit],
+            line: line.map(str::to_owned),
+            valid_from: from,
+            valid_to: None,
+        };
+        let entries = responsibility().entries.iter();
+        TableParts {
+            version: "1".to_owned(),
+            items: catalogue().items.iter().map(|item| item.service_item(&HashMap::new())).collect(),
+            entries: entries.filter_map(|entry| entry.responsibility(&HashMap::new(), from, None)).collect(),
+            units: (0..3).map(unit).collect(),
+            orgs: orgs.iter().enumerate().map(node).collect(),
+            edges,
+            fallback: Some(org(0)),
+            verifiers: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn every_shipped_item_finds_its_way_without_a_human() {
+        use crate::domain::{RouteQuery, RoutingKind, RoutingTable, Urgency};
+        let parts = district();
+        let place: Vec<_> = parts.units.iter().map(|unit| unit.id).collect();
+        let (receiver, at) = (parts.orgs[2].id, parts.orgs[0].valid_from);
+        let table = RoutingTable::new(parts);
+        let rules = crate::domain::Rules::default();
+        for item in &catalogue().items {
+            let query = RouteQuery {
+                item: table.item(&item.item_code).map(std::convert::AsRef::as_ref),
+                place: &place,
+                urgency: Urgency::Normal,
+                first_receiver: receiver,
+                complained_of: None,
+                excluded: &[],
+                may_offer: false,
+                tried: &[],
+                at,
+            };
+            let outcome = table.route(&query).held_to(rules.min_confidence);
+            assert_ne!(outcome.kind, RoutingKind::Proposed, "{}: {:?}", item.item_code, outcome.reasons);
+        }
+    }
 }

@@ -325,6 +325,8 @@ codes! {
         HandedOff = "handed_off",
         /// Nobody else was competent: the district government.
         Fallback = "fallback",
+        /// Not sure enough: waits for a human to confirm it or to choose.
+        Proposed = "proposed",
         /// Chosen by a dispatcher or an arbiter.
         Manual = "manual",
         /// Ended at intake: declined, merged, withdrawn.

@@ -21,6 +21,8 @@ pub enum RouteChoice {
     Auto,
     /// Where the router says, without asking society.
     PublicService,
+    /// Where the router proposed to send it; a human confirms.
+    Confirmed(DecisionId),
     /// Where a dispatcher says.
     Manual(ManualRoute),
 }
@@ -48,10 +50,12 @@ pub struct AssignmentChanged {
 }
 
 impl Case {
-    /// Sends the case to an organisation; an open offer ends. The router may still choose to offer it first.
+    /// Sends the case to an organisation; an open offer ends. The router may still choose to offer it first. A triaged case
+    /// of whose lead it is not sure enough stays so, with the proposal on record, until a human confirms or chooses.
     ///
     /// # Errors
-    /// `WrongState`; `Guard` `no_route`, `no_authority_edge` or a hard exclusion of the router.
+    /// `WrongState`; `NotEntitled` when a machine confirms; `Guard` `no_route`, `no_authority_edge` or a hard exclusion of
+    /// the router, `needs_human` out of an offer, `not_proposed` and `proposal_changed` for a confirmation.
     pub fn dispatch(self, choice: &RouteChoice, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.permit(Trigger::Dispatch)?;
@@ -59,10 +63,11 @@ impl Case {
             work.end_open_offer("case_moved_on");
             work.case.left_society = true;
         }
+        let decisions = work.case.routing.len();
         work.route(choice)?;
         // Nobody was found: a case that is back from society without an offer would wait for nothing.
         let stranded = match work.case.state {
-            CaseState::Triaged => true,
+            CaseState::Triaged => work.case.routing.len() == decisions,
             CaseState::OfferedToSociety => !work.case.offer.as_ref().is_some_and(Offer::is_open),
             _ => false,
         };
@@ -207,7 +212,11 @@ impl Work<'_> {
         match choice {
             RouteChoice::Auto | RouteChoice::PublicService => {
                 let outcome = self.routes.route(&self.case.route_query(self.routes, self.now));
-                self.follow(&outcome, false)
+                self.follow(&outcome.held_to(self.rules.min_confidence), false)
+            }
+            RouteChoice::Confirmed(proposal) => {
+                let outcome = self.confirmed(*proposal)?;
+                self.follow(&outcome, true)
             }
             RouteChoice::Manual(manual) => {
                 let outcome = self.manual(manual, "chosen_by_dispatcher")?;
@@ -233,9 +242,35 @@ impl Work<'_> {
                 self.answer(AnswerCase { explanation_ref: format!("channel:{channel}"), closed_code }, reason)
             }
             RoutingKind::Offered => self.offer_to(outcome),
+            RoutingKind::Proposed => self.propose(outcome),
             _ if outcome.lead.is_some() => self.dispatch_to(outcome, by_human),
             _ => Ok(()),
         }
+    }
+
+    /// Records where the router would send a triaged case; it waits there for a human.
+    pub(super) fn propose(&mut self, outcome: &RoutingOutcome) -> Result<()> {
+        if self.case.state != CaseState::Triaged {
+            return Err(DomainError::guard("needs_human", "the router is not sure enough; choose the lead"));
+        }
+        self.record_routing(outcome, false);
+        Ok(())
+    }
+
+    /// The proposal that waits, decided anew: what is confirmed is what was seen, or nothing.
+    fn confirmed(&self, proposal: DecisionId) -> Result<RoutingOutcome> {
+        self.human_official()?;
+        let latest = self.case.routing.last();
+        let waiting = latest.filter(|known| known.id == proposal && known.kind == RoutingKind::Proposed);
+        let waiting = waiting.ok_or_else(|| {
+            DomainError::guard("not_proposed", "no such decision waits for confirmation; read the case again")
+        })?;
+        let mut outcome = self.routes.route(&self.case.route_query(self.routes, self.now));
+        if outcome.lead.as_ref().map(|lead| lead.org) != waiting.lead {
+            return Err(DomainError::guard("proposal_changed", "the router would decide otherwise now"));
+        }
+        outcome.reasons.push(Reason::new("confirmed_by_human"));
+        Ok(outcome)
     }
 
     /// A human's choice of lead and assists, held to edges and hard exclusions.

@@ -113,7 +113,7 @@ impl Case {
     /// The dispatcher agrees and sends the case elsewhere.
     ///
     /// # Errors
-    /// `WrongState`; `NotEntitled` for the objector; `Guard` `in_arbitration`, `no_route`.
+    /// `WrongState`; `NotEntitled` for the objector; `Guard` `in_arbitration`, `no_route`, `needs_human`.
     pub fn redispatch(self, choice: &RouteChoice, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.permit(Trigger::Redispatch)?;
@@ -123,7 +123,16 @@ impl Case {
         work.case.left_society = true;
         let (outcome, by_human) = match choice {
             RouteChoice::Auto | RouteChoice::PublicService => {
-                (work.routes.route(&work.case.route_query(work.routes, work.now)), false)
+                let outcome = work.routes.route(&work.case.route_query(work.routes, work.now));
+                let outcome = outcome.held_to(work.rules.min_confidence);
+                if outcome.kind == RoutingKind::Proposed {
+                    let message = "the router is not sure enough; name the new lead";
+                    return Err(DomainError::guard("needs_human", message));
+                }
+                (outcome, false)
+            }
+            RouteChoice::Confirmed(_) => {
+                return Err(DomainError::guard("not_proposed", "a case that is objected to has no proposal"));
             }
             RouteChoice::Manual(manual) => (work.manual(manual, "chosen_by_dispatcher")?, true),
         };

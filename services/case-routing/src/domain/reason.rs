@@ -77,6 +77,12 @@ pub const TEXTS: &[(&str, &str, &str)] = &[
         "several of that level and line with {load} open each: by a fixed order",
     ),
     (
+        "needs_human",
+        "把握度 {confidence}% 低于 {threshold}%，由人工确认或另行指定",
+        "{confidence} % sure, less than {threshold} %: a human confirms or chooses",
+    ),
+    ("confirmed_by_human", "经人工确认", "confirmed by a human"),
+    (
         "first_receiver_leads",
         "涉及多个条线且主办不明，首接负责",
         "several lines and no clear lead: the first receiver leads",

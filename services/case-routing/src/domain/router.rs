@@ -59,7 +59,7 @@ pub struct Candidate {
 /// Where a case goes, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoutingOutcome {
-    /// `offered`, `dispatched`, `fallback`; `handed_off` and `answered_at_window` when the item says so.
+    /// `offered`, `dispatched`, `fallback`, `proposed`; `handed_off` and `answered_at_window` when the item says so.
     pub kind: RoutingKind,
     /// Unset when the case is not for any organisation here, or nobody at all can take it.
     pub lead: Option<Choice>,
@@ -73,6 +73,19 @@ pub struct RoutingOutcome {
     pub confidence: u8,
     /// Emergency line or statutory channel.
     pub channel_code: Option<String>,
+}
+
+impl RoutingOutcome {
+    /// A lead that the router is less sure of than the cell asks for is only proposed: a human decides (step 7).
+    #[must_use]
+    pub fn held_to(mut self, min_confidence: u8) -> Self {
+        if self.lead.is_some() && self.confidence < min_confidence {
+            let why = Reason::new("needs_human").with("confidence", self.confidence);
+            self.kind = RoutingKind::Proposed;
+            self.reasons.push(why.with("threshold", min_confidence));
+        }
+        self
+    }
 }
 
 impl RoutingTable {

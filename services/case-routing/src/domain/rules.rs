@@ -49,6 +49,10 @@ pub struct Rules {
     pub suspension_causes: BTreeMap<String, u32>,
     /// A partner gives the case back to the public service when this part of the time left has run.
     pub partner_share_percent: u8,
+    /// Percent of confidence below which the router only proposes and a human decides (domain.md §2.2.3 step 7). Entries of
+    /// the list and the first receiver's duty are rules that name somebody and pass; that nobody is competent, so that
+    /// the district would take it, is a finding about the lists that somebody should look at first.
+    pub min_confidence: u8,
     /// Calendar days between closing and archiving where the item does not say.
     pub retention_days: u32,
 }
@@ -95,6 +99,7 @@ impl Default for Rules {
             supervision_answer: Limit::new(TimeUnit::WorkDay, 1),
             suspension_causes: causes.map(|(code, days)| (code.to_owned(), days)).into(),
             partner_share_percent: 70,
+            min_confidence: 65,
             retention_days: 3 * 365,
         }
     }

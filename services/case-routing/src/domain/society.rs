@@ -195,14 +195,18 @@ impl Work<'_> {
     pub(super) fn lapse_offer(&mut self, reason_code: &str) -> Result<()> {
         self.end_open_offer(reason_code);
         let outcome = self.routes.route(&self.case.route_query(self.routes, self.now));
+        let outcome = outcome.held_to(self.rules.min_confidence);
         if outcome.kind == RoutingKind::Offered {
             return self.offer_to(&outcome);
         }
         self.case.left_society = true;
-        if outcome.lead.is_some() {
+        if outcome.lead.is_some() && outcome.kind != RoutingKind::Proposed {
             return self.dispatch_to(&outcome, false);
         }
         self.enter(CaseState::Triaged, Trigger::LapseOffer)?;
+        if outcome.lead.is_some() {
+            self.propose(&outcome)?;
+        }
         self.start_clock(ClockKind::Dispatch, None, self.sla().dispatch);
         self.emit(DomainEvent::CaseTriaged {}, Some(Reason::new(reason_code)), None);
         Ok(())

@@ -6,8 +6,8 @@
 //!   that accepts would leave the case Dispatched for ever. Invitations never sign; confirming the offer does.
 //! - `NeedSupplement → NotAccepted` does not exist: silence ends in Accepted or Withdrawn, as listed.
 //! - `InProgress → InProgress` on a first contact: a partner's or reworked case is in progress before it.
-//! - `OfferedToSociety → Triaged` when an offer lapses and no organisation at all can be found: a dispatcher
-//!   decides then.
+//! - `OfferedToSociety → Triaged` when an offer lapses and no organisation at all can be found, or none that the
+//!   router is sure enough of: a dispatcher decides then.
 //! - Suspended cases can be returned from society (a partner may give up while the case waits).
 //! - `Objected → Objected` when an arbitration opens; extensions, call-backs, ratings and assist tasks are
 //!   listed with the states in which they are possible, though they do not move the case.

@@ -178,7 +178,8 @@ impl IntakeService for Intake {
                 &message.assist_org_ids,
                 &message.reason_code,
                 message.skip_society
-            )?,
+            )?
+            .confirming(&message.confirm_decision_id)?,
             |case, act, by, wish| {
                 let act = acting_for(act, by, by.org_id.map(OrgId));
                 let choice: RouteChoice = wish.choice(&case, &act);

@@ -7,7 +7,8 @@ use uuid::Uuid;
 use super::{convert, desk::Desk, parse};
 use crate::{
     domain::{
-        Act, Case, DecisionId, ManualRoute, OrgId, RouteChoice, RouteQuery, RoutingDecision, UnitId, Urgency,
+        Act, Case, DecisionId, ManualRoute, OrgId, RouteChoice, RouteQuery, RoutingDecision, RoutingKind,
+        UnitId, Urgency,
     },
     reach,
 };
@@ -19,6 +20,7 @@ pub struct Wish {
     assists: Vec<OrgId>,
     reason_code: String,
     skip_society: bool,
+    confirmed: Option<DecisionId>,
 }
 
 impl Wish {
@@ -31,14 +33,32 @@ impl Wish {
             (false, "") => String::new(),
             (_, code) => parse::code("reason_code", code)?,
         };
-        Ok(Self { lead, assists, reason_code, skip_society })
+        Ok(Self { lead, assists, reason_code, skip_society, confirmed: None })
+    }
+
+    /// What the router proposed, instead of a choice of one's own.
+    pub fn confirming(self, decision: &str) -> Result<Self> {
+        let confirmed = parse::optional_id("confirm_decision_id", decision)?;
+        if confirmed.is_some() && (self.lead.is_some() || !self.assists.is_empty()) {
+            return Err(Error::invalid(
+                "confirm_decision_id",
+                "stands alone: a choice of one's own is no proposal",
+            ));
+        }
+        Ok(Self { confirmed, ..self })
     }
 
     /// The choice for this case: organisations that are to assist join the lead that the router would choose.
     pub fn choice(&self, case: &Case, act: &Act<'_>) -> RouteChoice {
+        if let Some(decision) = self.confirmed {
+            return RouteChoice::Confirmed(decision);
+        }
         let routed = || {
             let query = case.route_query(act.routes, act.now);
-            act.routes.route(&RouteQuery { may_offer: false, ..query }).lead.map(|choice| choice.org)
+            let outcome = act.routes.route(&RouteQuery { may_offer: false, ..query });
+            let outcome = outcome.held_to(act.rules.min_confidence);
+            // What is only proposed is confirmed first; who is to assist is said then or by one's own choice.
+            outcome.lead.filter(|_| outcome.kind != RoutingKind::Proposed).map(|choice| choice.org)
         };
         let lead = self.lead.or_else(|| if self.assists.is_empty() { None } else { routed() });
         let line = case.item.as_ref().and_then(|item| item.line.as_deref());
@@ -86,7 +106,7 @@ pub fn explain(
         tried: &[],
         at,
     };
-    let outcome = world.routes.route(&query);
+    let outcome = world.routes.route(&query).held_to(world.rules.min_confidence);
     let lead = outcome.partner.as_ref().or(outcome.lead.as_ref());
     let decision = RoutingDecision {
         id: DecisionId(Uuid::nil()),

@@ -98,6 +98,8 @@ fn good(d: &District, method: &str, field: &FieldDescriptor) -> Option<Value> {
             Some(Value::Message(limit))
         }
         ("TriageCase" | "IntakeCase" | "RegisterCase" | "ExplainRoute", "subject_org_id") => None,
+        // Beside a choice of one's own there is nothing to confirm.
+        ("DispatchCase", "confirm_decision_id") => None,
         ("ListCases" | "ListTasks", _) | (_, "etag" | "page_token") => None,
         (_, name) if name.ends_with("_id") => text(&new_id().to_string()),
         _ => None,

@@ -1,4 +1,4 @@
-//! Where cases go, as it depends on what the service sees while it runs: open work and the time.
+//! Where cases go, as it depends on what the service sees while it runs: open work, the time, and how sure it is.
 
 use chassis::{
     grpc::PeerChannel,
@@ -7,8 +7,12 @@ use chassis::{
     topology::{Changes, Organization},
 };
 use chrono::TimeDelta;
+use tonic::Code;
 
-use crate::support::{District, ITEM};
+use crate::support::{District, ITEM, request_id};
+
+/// Led by a department that the district of these tests does not have.
+const NOBODYS: &str = "CJ-0101";
 
 fn intake(d: &District) -> IntakeServiceClient<PeerChannel> {
     IntakeServiceClient::new(d.service.call_as(&d.window()))
@@ -68,5 +72,48 @@ async fn an_office_founded_ahead_of_the_clock_takes_cases_from_its_first_instant
     d.service.clock().advance(TimeDelta::hours(1).to_std().unwrap());
     assert_eq!(explained(&d, ITEM).await.lead_org_id, d.office.to_string());
     assert_eq!(d.taken_in(&Persona::resident(d.district)).await.lead_org_id, d.office.to_string());
+    d.service.stop().await;
+}
+
+#[tokio::test]
+async fn what_nobody_is_competent_for_waits_until_a_human_confirms_the_proposal() {
+    let d = District::start().await;
+    let request = pb::IntakeCaseRequest {
+        item_code: NOBODYS.into(),
+        ..d.intake_request(&Persona::resident(d.district))
+    };
+    let case = d.cases(&d.window()).intake_case(request).await.unwrap().into_inner().case.unwrap();
+    let proposal = case.routing.clone().unwrap();
+    assert_eq!((case.state(), case.lead_org_id.as_str()), (pb::CaseState::Triaged, ""));
+    assert_eq!((proposal.kind.as_str(), proposal.decided_by.as_str()), ("proposed", "system"));
+    assert!(codes(&proposal).contains(&"needs_human"), "{:?}", codes(&proposal));
+    assert_eq!(d.told().await, ["CaseRegistered", "CaseAccepted", "CaseTriaged"]);
+    let explained = explained(&d, NOBODYS).await;
+    assert_eq!((explained.kind, explained.reasons), (proposal.kind.clone(), proposal.reasons.clone()));
+    assert_eq!(d.read(&case).await.routing.unwrap(), proposal, "a reader sees what to confirm");
+
+    let dispatch = async |confirm: &str, lead: &str| {
+        let request = pb::DispatchCaseRequest {
+            case_id: case.case_id.clone(),
+            request_id: request_id(),
+            confirm_decision_id: confirm.into(),
+            lead_org_id: lead.into(),
+            reason_code: if lead.is_empty() { String::new() } else { "dispatcher_knows".into() },
+            ..Default::default()
+        };
+        intake(&d).dispatch_case(request).await.map(|answer| answer.into_inner().case.unwrap())
+    };
+    let both = dispatch(&proposal.decision_id, &proposal.lead_org_id).await.unwrap_err();
+    assert_eq!(both.code(), Code::InvalidArgument);
+    assert!(both.message().starts_with("confirm_decision_id"), "{}", both.message());
+    let unknown = dispatch(&request_id(), "").await.unwrap_err();
+    assert_eq!(unknown.code(), Code::FailedPrecondition);
+
+    let sent = dispatch(&proposal.decision_id, "").await.unwrap();
+    let decided = sent.routing.clone().unwrap();
+    assert_eq!((sent.state(), &sent.lead_org_id), (pb::CaseState::Dispatched, &proposal.lead_org_id));
+    assert_eq!((decided.kind.as_str(), decided.decided_by.as_str()), ("fallback", "human"));
+    assert!(codes(&decided).contains(&"confirmed_by_human"));
+    assert_eq!(d.told().await.first().map(String::as_str), Some("CaseDispatched"));
     d.service.stop().await;
 }

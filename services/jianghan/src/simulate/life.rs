@@ -300,9 +300,12 @@ impl Life {
             let request = window.request(request).await?;
             return moved_on(intake.triage_case(request).await);
         }
+        // What the router only proposes, the window confirms.
+        let proposed = case.routing.as_ref().filter(|decision| decision.kind == "proposed");
         let request = DispatchCaseRequest {
             case_id: self.case_id.clone(),
             request_id: request_id(),
+            confirm_decision_id: proposed.map(|decision| decision.decision_id.clone()).unwrap_or_default(),
             ..Default::default()
         };
         moved_on(intake.dispatch_case(window.request(request).await?).await)

@@ -291,3 +291,79 @@ fn the_whole_aggregate_can_be_stored_and_read_back() {
         assert_eq!(serde_json::from_str::<Case>(&text).unwrap(), case);
     }
 }
+
+#[test]
+fn what_the_router_is_not_sure_of_waits_for_a_human_who_confirms_or_chooses() {
+    let mut world = World::new();
+    let intake = world.intake("nobodys");
+    assert_eq!(names(&intake), ["CaseRegistered", "CaseAccepted", "CaseTriaged"]);
+    let case = intake.case;
+    let proposal = case.routing.last().unwrap().clone();
+    assert_eq!((case.state, case.lead_org), (CaseState::Triaged, None));
+    assert_eq!(
+        (proposal.kind, proposal.lead, proposal.by_human),
+        (RoutingKind::Proposed, Some(GOVERNMENT), false)
+    );
+    assert_eq!(proposal.reasons.last().unwrap().code, "needs_human");
+    assert!(case.clock(ClockKind::Dispatch, None).unwrap().is_running(), "somebody is reminded");
+    assert_eq!(violations(&case), Vec::<&str>::new());
+
+    // Asking the router again decides nothing.
+    let asked = case.clone().dispatch(&RouteChoice::Auto, &world.official(STREET_OFFICE)).unwrap();
+    assert_eq!((asked.case.state, asked.events.len()), (CaseState::Triaged, 0));
+    assert!(asked.case.version > case.version);
+    let newer = asked.case.routing.last().unwrap().id;
+
+    let confirm = |case: &Case, id, act: &Act<'_>| case.clone().dispatch(&RouteChoice::Confirmed(id), act);
+    assert_eq!(guard(confirm(&asked.case, proposal.id, &world.official(STREET_OFFICE))), "not_proposed");
+    assert_eq!(guard(confirm(&asked.case, newer, &world.system())), "human_official");
+    let sent = confirm(&asked.case, newer, &world.official(STREET_OFFICE)).unwrap();
+    assert_eq!(names(&sent), ["CaseDispatched", "TaskIssued"]);
+    let decision = sent.case.routing.last().unwrap();
+    assert_eq!((decision.kind, decision.by_human), (RoutingKind::Fallback, true));
+    assert_eq!(sent.case.lead_org, Some(GOVERNMENT));
+    let chosen = case.clone().dispatch(&manual(URBAN), &world.official(GOVERNMENT)).unwrap();
+    assert_eq!(chosen.case.lead_org, Some(URBAN));
+
+    // What was seen is what is confirmed: the lists know somebody now.
+    let mut changed = parts();
+    changed.entries.push(entry("r-new", "nobodys", URBAN, ListPart::Lead));
+    world.routes = RoutingTable::new(changed);
+    assert_eq!(guard(confirm(&case, proposal.id, &world.official(STREET_OFFICE))), "proposal_changed");
+    let case = case.dispatch(&RouteChoice::Auto, &world.official(STREET_OFFICE)).unwrap().case;
+    assert_eq!(case.lead_org, Some(URBAN));
+}
+
+#[test]
+fn time_and_partners_do_not_decide_what_the_router_is_not_sure_of() {
+    let mut unsure = parts();
+    unsure.entries.retain(|entry| entry.item_code != "shopping_help");
+    let mut world = World::of(unsure);
+    let mut case = world.dispatched("shopping_help");
+    assert_eq!(
+        guard(case.clone().dispatch(&RouteChoice::Auto, &world.official(STREET_OFFICE))),
+        "needs_human"
+    );
+    for partner in [GROUP, TEAM, CONTRACTOR] {
+        let offer = case.offer.clone().unwrap();
+        case = case.decline_offer(offer.id, &world.official(partner)).unwrap().case;
+    }
+    assert_eq!(case.state, CaseState::Triaged);
+    let proposal = case.routing.last().unwrap().clone();
+    assert_eq!((proposal.kind, proposal.lead), (RoutingKind::Proposed, Some(GOVERNMENT)));
+    assert!(case.clock(ClockKind::Dispatch, None).unwrap().is_running());
+    assert_eq!(violations(&case), Vec::<&str>::new());
+    let sent = case.dispatch(&RouteChoice::Confirmed(proposal.id), &world.official(STREET_OFFICE)).unwrap();
+    assert_eq!(sent.case.lead_org, Some(GOVERNMENT));
+
+    let mut world = World::new();
+    let objected = world.objected("street_light");
+    let mut changed = parts();
+    changed.entries.retain(|entry| entry.item_code != "street_light");
+    world.routes = RoutingTable::new(changed);
+    assert_eq!(
+        guard(objected.clone().redispatch(&RouteChoice::Auto, &world.official(GOVERNMENT))),
+        "needs_human"
+    );
+    assert!(objected.redispatch(&manual(URBAN), &world.official(GOVERNMENT)).is_ok());
+}

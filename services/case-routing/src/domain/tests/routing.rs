@@ -158,6 +158,19 @@ fn an_organisation_takes_part_from_its_first_instant_until_its_last() {
 }
 
 #[test]
+fn only_that_nobody_is_competent_needs_a_human() {
+    let world = World::new();
+    let needs_human = |item: &str| {
+        let outcome = world.routes.route(&query(&world, item, &PLACE)).held_to(world.rules.min_confidence);
+        (outcome.kind == RoutingKind::Proposed, codes(&outcome).contains(&"needs_human"))
+    };
+    for item in ["street_light", "stairs", "shopping_help", "tangled_cables", "fire", "court_matter"] {
+        assert_eq!(needs_human(item), (false, false), "{item}");
+    }
+    assert_eq!(needs_human("nobodys"), (true, true));
+}
+
+#[test]
 fn an_entry_for_a_kind_means_every_organisation_of_it() {
     let mut changed = parts();
     let kind = Holder::Kind { kind: OrgKind::StreetOffice, line: None };
