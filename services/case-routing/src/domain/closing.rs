@@ -54,7 +54,7 @@ impl Case {
     /// `Invalid` grade.
     pub fn record_callback(self, report: &CallbackReport, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
-        work.permit(Trigger::RecordCallback)?;
+        work.stay(Trigger::RecordCallback)?;
         work.verifier()?;
         work.record_callback(report)?;
         Ok(work.finish())

@@ -98,6 +98,8 @@ impl Case {
         if task.part == TaskPart::Lead {
             work.enter(CaseState::Signed, Trigger::Sign)?;
             work.start_clock(ClockKind::Contact, Some(task_id), work.sla().contact);
+        } else {
+            work.stay(Trigger::SignAssist)?;
         }
         let event = DomainEvent::TaskSigned {
             task_id,
@@ -148,6 +150,7 @@ impl Case {
         let told =
             DomainEvent::TaskDeclined { task_id, org_id: task.org, reason_code: reason_code.to_owned() };
         if task.part == TaskPart::Assist {
+            work.stay(Trigger::DeclineAssist)?;
             work.emit(told, Some(Reason::new(reason_code)), Some(task_id));
             return Ok(work.finish());
         }

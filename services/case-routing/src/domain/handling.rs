@@ -40,6 +40,7 @@ impl Case {
             return Err(DomainError::guard("contacted_before", "the first contact is on record"));
         } else {
             // A partner's case has no contact limit; the clock only records the contact.
+            work.stay(Trigger::Contact)?;
             work.start_clock(ClockKind::Contact, Some(id), work.sla().contact);
         }
         let in_time = work.stop_clock(ClockKind::Contact, Some(id)).unwrap_or(true);
@@ -95,7 +96,7 @@ impl Case {
     /// `WrongState`; `NotEntitled`; `Guard` `extension_too_late`, `extensions_used_up`; `Invalid` units.
     pub fn extend(self, extra: Limit, reason_code: &str, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
-        work.permit(Trigger::Extend)?;
+        work.stay(Trigger::Extend)?;
         let (id, org) = work.lead()?;
         work.acts_for(org, "lead_org")?;
         check_code("reason_code", reason_code)?;
@@ -139,7 +140,7 @@ impl Case {
         act: &Act<'_>,
     ) -> Result<Decision> {
         let mut work = Work::begin(self, act);
-        work.permit(Trigger::SubmitTask)?;
+        work.stay(Trigger::SubmitTask)?;
         let task = work.case.task(task_id)?.clone();
         work.acts_for(task.org, "task_org")?;
         if task.part == TaskPart::Lead {
@@ -158,7 +159,7 @@ impl Case {
     /// `WrongState`; `NotEntitled` unless the lead; `Guard(task_state)`.
     pub fn return_task(self, task_id: TaskId, reason_code: &str, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
-        work.permit(Trigger::ReturnTask)?;
+        work.stay(Trigger::ReturnTask)?;
         check_code("reason_code", reason_code)?;
         let (lead, org) = work.lead()?;
         work.acts_for(org, "lead_org")?;

@@ -176,6 +176,7 @@ fn registered<'a>(command: RegisterCase, act: &Act<'a>) -> Result<Work<'a>> {
     }
     let item_code = command.item_code.clone();
     let mut work = Work::begin(new_case(command, place, act.now), act);
+    work.come_in(CaseState::Registered, Trigger::Register)?;
     if let Some(code) = item_code {
         work.set_item(&code)?;
         if work.case.anonymous && !work.case.nature.may_be_anonymous() {

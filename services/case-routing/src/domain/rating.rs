@@ -19,7 +19,7 @@ impl Case {
     /// `Invalid` grade.
     pub fn rate(self, grade: u8, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
-        work.permit(Trigger::Rate)?;
+        work.stay(Trigger::Rate)?;
         work.rate(grade)?;
         Ok(work.finish())
     }
@@ -30,7 +30,7 @@ impl Case {
     /// `WrongState`; `NotEntitled` for a handler or a machine; `Guard(no_bad_rating)`.
     pub fn judge_rating(self, valid: bool, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
-        work.permit(Trigger::JudgeRating)?;
+        work.stay(Trigger::JudgeRating)?;
         work.judge(valid)?;
         match (work.case.state, valid) {
             (CaseState::Resolved, true) => work.rework("bad_rating")?,

@@ -197,10 +197,12 @@ impl Work<'_> {
         let outcome = self.routes.route(&self.case.route_query(self.routes, self.now));
         let outcome = outcome.held_to(self.rules.min_confidence);
         if outcome.kind == RoutingKind::Offered {
+            self.stay(Trigger::LapseOffer)?;
             return self.offer_to(&outcome);
         }
         self.case.left_society = true;
         if outcome.lead.is_some() && outcome.kind != RoutingKind::Proposed {
+            self.stay(Trigger::LapseOffer)?;
             return self.dispatch_to(&outcome, false);
         }
         self.enter(CaseState::Triaged, Trigger::LapseOffer)?;

@@ -11,6 +11,9 @@
 //! - Suspended cases can be returned from society (a partner may give up while the case waits).
 //! - `Objected → Objected` when an arbitration opens; extensions, call-backs, ratings and assist tasks are
 //!   listed with the states in which they are possible, though they do not move the case.
+//! - A task's `any → Cancelled` means any that still stands. What was approved stays so: the work was done and found
+//!   good, and is paid, counted and appraised by it. A reopened case gets a new task, a reworked one takes the approved
+//!   task back as returned, which can be cancelled. Declined and cancelled tasks have ended already.
 
 use std::fmt;
 
@@ -201,6 +204,31 @@ pub fn allows(from: Option<S>, trigger: Trigger) -> bool {
 #[must_use]
 pub fn allows_move(from: Option<S>, to: S, trigger: Trigger) -> bool {
     TRANSITIONS.contains(&(from, to, trigger))
+}
+
+/// The rows that decisions took, for the tests to compare with the table.
+#[cfg(test)]
+pub(super) mod trail {
+    use std::{cell::RefCell, collections::HashSet, mem};
+
+    use super::{S, Trigger};
+
+    /// A row of the table: from, to, by.
+    pub type Row = (Option<S>, S, Trigger);
+
+    thread_local! {
+        static TAKEN: RefCell<HashSet<Row>> = RefCell::default();
+    }
+
+    /// A decision that was made took these rows.
+    pub fn note(rows: Vec<Row>) {
+        TAKEN.with_borrow_mut(|taken| taken.extend(rows));
+    }
+
+    /// The rows taken on this thread since the last call.
+    pub fn take() -> HashSet<Row> {
+        TAKEN.with_borrow_mut(mem::take)
+    }
 }
 
 /// Every allowed move of a task: from, to. A cancelled or declined task stays so.

@@ -73,6 +73,8 @@ pub(super) struct Work<'a> {
     pub routes: &'a RoutingTable,
     events: Vec<Emitted>,
     timeline: Vec<TimelineEntry>,
+    #[cfg(test)]
+    rows: Vec<super::state::trail::Row>,
 }
 
 impl<'a> Work<'a> {
@@ -87,6 +89,8 @@ impl<'a> Work<'a> {
             routes: act.routes,
             events: Vec::new(),
             timeline: Vec::new(),
+            #[cfg(test)]
+            rows: Vec::new(),
         }
     }
 
@@ -95,6 +99,8 @@ impl<'a> Work<'a> {
             self.case.version += 1;
         }
         self.case.updated_at = self.now;
+        #[cfg(test)]
+        super::state::trail::note(self.rows);
         Decision { case: self.case, events: self.events, timeline: self.timeline }
     }
 
@@ -108,11 +114,26 @@ impl<'a> Work<'a> {
 
     /// Moves the case along a row of the table.
     pub fn enter(&mut self, to: CaseState, verb: Trigger) -> Result<()> {
-        let state = self.case.state;
-        if !allows_move(Some(state), to, verb) {
-            return Err(DomainError::WrongState { state, verb });
+        self.follow_row(Some(self.case.state), to, verb)
+    }
+
+    /// The case stays where it is, along a row of the table that says so.
+    pub fn stay(&mut self, verb: Trigger) -> Result<()> {
+        self.enter(self.case.state, verb)
+    }
+
+    /// A new case comes into the table.
+    pub fn come_in(&mut self, to: CaseState, verb: Trigger) -> Result<()> {
+        self.follow_row(None, to, verb)
+    }
+
+    fn follow_row(&mut self, from: Option<CaseState>, to: CaseState, verb: Trigger) -> Result<()> {
+        if !allows_move(from, to, verb) {
+            return Err(DomainError::WrongState { state: self.case.state, verb });
         }
         self.case.state = to;
+        #[cfg(test)]
+        self.rows.push((from, to, verb));
         Ok(())
     }
 
