@@ -264,8 +264,9 @@ impl From<diesel::result::Error> for Error {
     }
 }
 
-/// Failures that pass: lost connections, restarts, deadlocks and serialization failures. diesel names only some of
-/// them; the server's fixed English messages (`lc_messages` is `C`) tell the rest.
+/// Failures that pass: lost connections, restarts, deadlocks, serialization failures, and statements that took too
+/// long. diesel names only some of them and keeps the SQLSTATE to itself; the server's fixed English messages
+/// (`lc_messages` is `C`) tell the rest.
 fn passing(error: &diesel::result::Error) -> bool {
     match error {
         diesel::result::Error::DatabaseError(kind, info) => match kind {
@@ -280,7 +281,9 @@ fn passing(error: &diesel::result::Error) -> bool {
                     "terminating connection",
                     "the database system is",
                     "too many clients",
-                    "canceling statement due to lock timeout",
+                    "remaining connection slots are reserved",
+                    "canceling statement due to", // a timeout (57014, 55P03), an administrator, a standby's recovery
+                    "could not obtain lock on",   // 55P03, asked for with NOWAIT
                 ]
                 .iter()
                 .any(|text| message.contains(text))

@@ -88,4 +88,9 @@ fn a_missing_row_is_a_defect_and_a_lost_connection_passes() {
         Box::new("deadlock detected".to_owned()),
     );
     assert!(Error::from(deadlock).retryable());
+    let timeout = diesel::result::Error::DatabaseError(
+        DatabaseErrorKind::Unknown,
+        Box::new("canceling statement due to statement timeout".to_owned()),
+    );
+    assert!(Error::from(timeout).retryable());
 }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use chassis::{
-    Clock, Error, Result,
+    Clock, Result,
     db::{Db, Tx},
 };
 use tokio_util::sync::CancellationToken;
@@ -16,7 +16,11 @@ use crate::{
     store::tasks,
 };
 
-/// Sweeps until it is told to stop. A database that is away is waited for.
+/// Sweeps until it is told to stop. Whatever fails is logged and tried again at the next turn: an offer that runs out
+/// late is no reason to end the service.
+///
+/// # Errors
+/// None.
 pub async fn run(db: Db, clock: Clock, setup: Setup, config: Config, stop: CancellationToken) -> Result<()> {
     let mut jumps = clock.jumps();
     loop {
@@ -24,10 +28,7 @@ pub async fn run(db: Db, clock: Clock, setup: Setup, config: Config, stop: Cance
         match sweep(&db, &clock, &setup, config.sweep_batch).await {
             Ok(swept) if swept == config.sweep_batch && !stop.is_cancelled() => continue, // there may be more
             Ok(_) => {}
-            Err(error @ (Error::Unavailable { .. } | Error::Stale { .. })) => {
-                tracing::warn!(error = %error, "offers could not be swept, again soon");
-            }
-            Err(error) => return Err(error),
+            Err(error) => tracing::warn!(error = %error.chain(), "offers could not be swept, again soon"),
         }
         tokio::select! {
             () = stop.cancelled() => return Ok(()),

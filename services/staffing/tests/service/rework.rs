@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chassis::{auth::Role, ops::DigestSource, testing::Persona};
+use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 use proto::{
     case_routing::v1::{CaseReworkOrdered, Nature, TaskApproved, TaskReturned},
     staffing::v1::{
@@ -66,6 +67,34 @@ async fn an_offer_that_nobody_answers_goes_to_the_next() {
     world.service.clock().advance(Duration::from_secs(86_400));
     world.service.wait_for("the end", async || world.states(case.task).await == [TimedOut, TimedOut]).await;
     assert_eq!(world.sent().await, ["AssignmentDeclined", "AssignmentUnfilled"]);
+}
+
+#[tokio::test]
+async fn a_sweep_that_fails_is_made_again_and_ends_nothing() {
+    #[derive(diesel::QueryableByName)]
+    struct Failures {
+        #[diesel(sql_type = diesel::sql_types::BigInt)]
+        n: i64,
+    }
+    let (world, _, case) = station(2).await;
+    let mut conn = world.service.db().conn().await.unwrap();
+    let failures = "SELECT xact_rollback AS n FROM pg_stat_database WHERE datname = current_database()";
+    let before: Failures = diesel::sql_query(failures).get_result(&mut *conn).await.unwrap();
+    // A defect, not an outage.
+    conn.batch_execute("ALTER TABLE assignments RENAME TO hidden").await.unwrap();
+    world.service.clock().advance(Duration::from_secs(2 * 3600 + 1));
+    world
+        .service
+        .wait_for("the sweep fails", async || {
+            let mut conn = world.service.db().conn().await.unwrap();
+            let now: Failures = diesel::sql_query(failures).get_result(&mut *conn).await.unwrap();
+            now.n > before.n
+        })
+        .await;
+    conn.batch_execute("ALTER TABLE hidden RENAME TO assignments").await.unwrap();
+    world.service.wait_for("the next offer", async || world.of_task(case.task).await.len() == 2).await;
+    assert_eq!(world.states(case.task).await, [Offered, TimedOut]);
+    world.service.stop().await;
 }
 
 #[tokio::test]
