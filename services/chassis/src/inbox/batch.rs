@@ -2,6 +2,8 @@
 
 use std::{any::Any, collections::HashSet, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
+use bytes::Bytes;
+use chrono::DateTime;
 use futures::FutureExt;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span};
@@ -16,6 +18,13 @@ use crate::{
     event::{Catalogue, Event},
     telemetry,
 };
+
+/// How often an event may fail alone, in a way that passes, until it no longer looks as if the database were away: it
+/// is then set aside. If the database is away, that fails too and changes nothing.
+const PATIENCE: u32 = 5;
+
+/// The pause after the first such failure; it doubles.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
 
 /// A panic of a handler, as an error.
 #[derive(Debug, thiserror::Error)]
@@ -43,38 +52,49 @@ impl Intake {
     /// `Unavailable` when `stop` came while it had to wait for the database.
     pub(super) async fn take_in(&self, batch: &[Delivery], stop: &CancellationToken) -> Result<()> {
         let mut ranges = vec![batch];
-        let mut stale = 0;
-        let mut pause = Duration::from_millis(20);
+        let (mut failures, mut pause) = (0, FIRST_PAUSE);
         while let Some(range) = ranges.pop() {
             let error = match self.attempt(range).await {
                 Ok(counted) => {
                     self.count(&counted);
-                    pause = Duration::from_millis(20);
+                    (failures, pause) = (0, FIRST_PAUSE);
                     continue;
                 }
                 Err(error) => error,
             };
-            stale += usize::from(matches!(error, Error::Stale { .. }));
-            if error.retryable() && stale < 10 {
+            let passes = error.retryable();
+            if passes {
                 tracing::warn!(error = %error.chain(), service = %self.db.service(), "a batch waits");
-                if tokio::time::timeout(pause, stop.cancelled()).await.is_ok() {
-                    return Err(Error::unavailable("the service is stopping"));
+            }
+            let [delivery] = range else {
+                // Something in it is to blame, or it is too much at once; if the database is away, it costs little.
+                if passes {
+                    rest(&mut pause, stop).await?;
                 }
-                pause = (pause * 2).min(Duration::from_secs(2));
-                ranges.push(range);
-            } else if let [delivery] = range {
-                match self.park(delivery, &error).await {
-                    Ok(()) => tracing::warn!(
-                        event.id = %delivery.event.id, event.r#type = %delivery.event.r#type,
-                        error = %error.chain(), "an event is parked"
-                    ),
-                    Err(again) if again.retryable() => ranges.push(range),
-                    Err(defect) => return Err(defect),
-                }
-            } else {
                 let (left, right) = range.split_at(range.len() / 2);
                 ranges.push(right);
                 ranges.push(left);
+                continue;
+            };
+            failures += 1;
+            if passes && failures < PATIENCE {
+                rest(&mut pause, stop).await?;
+                ranges.push(range);
+                continue;
+            }
+            match self.park(delivery, &error).await {
+                Ok(()) => {
+                    failures = 0;
+                    tracing::warn!(
+                        event.id = %delivery.event.id, event.r#type = %delivery.event.r#type,
+                        error = %error.chain(), "an event is parked"
+                    );
+                }
+                Err(again) if again.retryable() => {
+                    rest(&mut pause, stop).await?;
+                    ranges.push(range);
+                }
+                Err(defect) => return Err(defect),
             }
         }
         Ok(())
@@ -111,36 +131,50 @@ impl Intake {
         let keys: Vec<Uuid> = keys.into_iter().collect();
         let mut blocked = store::parked_keys(tx.conn, &keys).await?;
         let (mut parked, mut good) = (Vec::new(), Vec::with_capacity(fresh.len()));
+        let mut waiting = Vec::new();
         for delivery in fresh {
             let event = &delivery.event;
-            if blocked.contains(&event.partition_key) {
-                parked.push((event, Cause::behind()));
-            } else if let Some(cause) = self.defect(delivery) {
+            if let Some(cause) = self.defect_of(delivery) {
                 blocked.insert(event.partition_key);
-                parked.push((event, cause));
+                parked.push((event, cause)); // behind another or not: what is wrong with it must stay known
+            } else if blocked.contains(&event.partition_key) {
+                waiting.push(event.clone());
+                parked.push((event, Cause::behind()));
             } else {
                 good.push(event.clone());
             }
         }
         store::park(tx.conn, &parked).await?;
         let counted = Counted { consumed: good.len(), duplicates, parked: parked.len() };
+        self.waiting(tx, &waiting).await?;
         self.handle(tx, good).await?;
         crash::seam("inbox.before_commit");
         Ok(counted)
     }
 
-    /// What can be seen to be wrong without asking the handler.
-    fn defect(&self, delivery: &Delivery) -> Option<Cause> {
-        let (code, detail) = if let Some(defect) = &delivery.defect {
-            ("malformed", defect.clone())
-        } else if self.catalogue.get(&delivery.event.r#type).is_none() {
+    fn defect_of(&self, delivery: &Delivery) -> Option<Cause> {
+        self.defect(&delivery.event.r#type, &delivery.event.data, delivery.defect.as_deref(), 1)
+    }
+
+    /// What can be seen to be wrong without asking the handler, which must never get such an event: consumers pass
+    /// over types they do not know, and a broken envelope is filled with attributes that nobody has sent.
+    pub(super) fn defect(
+        &self,
+        event_type: &str,
+        data: &[u8],
+        malformed: Option<&str>,
+        attempts: i32,
+    ) -> Option<Cause> {
+        let (code, detail) = if let Some(defect) = malformed {
+            (store::MALFORMED, storable(defect))
+        } else if self.catalogue.get(event_type).is_none() {
             ("unknown_type", "no such event type is known here".to_owned())
-        } else if let Err(error) = <() as prost::Message>::decode(delivery.event.data.clone()) {
+        } else if let Err(error) = <() as prost::Message>::decode(data) {
             ("undecodable", error.to_string())
         } else {
             return None;
         };
-        Some(Cause { code, detail, attempts: 1, delay_ms: self.config.delay_ms(1) })
+        Some(Cause { code, detail, attempts, delay_ms: self.config.delay_ms(attempts) })
     }
 
     /// Gives new events to the handler, each within its own trace; a panic becomes an error.
@@ -157,22 +191,56 @@ impl Intake {
         handled.unwrap_or_else(|panic| Err(Error::internal(Panicked(panic_text(panic.as_ref())))))
     }
 
-    /// Parks the one event that is to blame, together with its inbox record.
+    /// Shows the handler what has to wait.
+    async fn waiting(&self, tx: &mut Tx<'_>, events: &[Event]) -> Result<()> {
+        if events.is_empty() {
+            return Ok(());
+        }
+        let seen = AssertUnwindSafe(self.consumer.waiting(tx, events)).catch_unwind().await;
+        seen.unwrap_or_else(|panic| Err(Error::internal(Panicked(panic_text(panic.as_ref())))))
+    }
+
+    /// Parks the one event that is to blame, together with its inbox record: whole; if that cannot be, without
+    /// showing it to the handler; if that cannot be either, a bare row, because nothing a sender puts into an
+    /// event may end the service.
     async fn park(&self, delivery: &Delivery, error: &Error) -> Result<()> {
-        let event = &delivery.event;
-        let cause = self.cause(error, 1);
+        let defect = self.defect_of(delivery);
+        let sound = defect.is_none();
+        let attempts = i32::from(!error.retryable()); // what passes costs none
+        let cause = defect.unwrap_or_else(|| self.cause(error, attempts));
+        let mut parked = self.park_as(&delivery.event, &cause, sound, sound).await;
+        if sound && parked.as_ref().is_err_and(|error| !error.retryable()) {
+            parked = self.park_as(&delivery.event, &cause, true, false).await;
+        }
+        if let Err(error) = &parked
+            && !error.retryable()
+        {
+            let detail =
+                format!("it could not be stored: {}; {}: {}", error.chain(), cause.code, cause.detail);
+            let cause = Cause { code: store::MALFORMED, detail: storable(&detail), ..cause };
+            parked = self.park_as(&bare(&delivery.event), &cause, false, false).await;
+        }
+        parked?;
+        self.count(&Counted { consumed: 0, duplicates: 0, parked: 1 });
+        Ok(())
+    }
+
+    /// `sound`: it may only be waiting for an earlier event of its key; `shown`: to the handler.
+    async fn park_as(&self, event: &Event, cause: &Cause, sound: bool, shown: bool) -> Result<()> {
         self.db
             .transaction(async |tx: &mut Tx<'_>| {
                 if store::claim(tx.conn, &[event.id]).await?.is_empty() {
                     return Ok(()); // somebody else took it in meanwhile
                 }
-                let behind = !store::parked_keys(tx.conn, &[event.partition_key]).await?.is_empty();
-                let cause = if behind { Cause::behind() } else { cause };
-                store::park(tx.conn, &[(event, cause)]).await
+                let behind = sound && !store::parked_keys(tx.conn, &[event.partition_key]).await?.is_empty();
+                let cause = if behind { Cause::behind() } else { cause.clone() };
+                store::park(tx.conn, &[(event, cause)]).await?;
+                if shown {
+                    self.waiting(tx, std::slice::from_ref(event)).await?;
+                }
+                Ok(())
             })
-            .await?;
-        self.count(&Counted { consumed: 0, duplicates: 0, parked: 1 });
-        Ok(())
+            .await
     }
 
     /// The cause of a failure at the given attempt.
@@ -182,9 +250,18 @@ impl Intake {
             Error::Internal(source) if source.is::<prost::DecodeError>() => "undecodable",
             other => other.code(),
         };
-        let detail = error.chain().chars().take(500).collect();
+        let detail = storable(&error.chain());
         Cause { code, detail, attempts, delay_ms: self.config.delay_ms(attempts) }
     }
+}
+
+/// Waits a little, longer each time; `Unavailable` when `stop` comes meanwhile.
+async fn rest(pause: &mut Duration, stop: &CancellationToken) -> Result<()> {
+    if tokio::time::timeout(*pause, stop.cancelled()).await.is_ok() {
+        return Err(Error::unavailable("the service is stopping"));
+    }
+    *pause = (*pause * 2).min(Duration::from_secs(2));
+    Ok(())
 }
 
 /// A span for the handling of one event, within the event's trace; the event then carries the span's own context, so
@@ -207,6 +284,31 @@ fn enter_trace(event: &mut Event, service: &str) -> Span {
         event.traceparent = Some(own);
     }
     span
+}
+
+/// A text as the database takes it, and not longer than an operator reads.
+fn storable(text: &str) -> String {
+    text.chars().filter(|c| *c != '\0').take(500).collect()
+}
+
+/// What is left of an event that cannot be stored: its id and its key.
+fn bare(event: &Event) -> Event {
+    Event {
+        id: event.id,
+        r#type: "".into(),
+        source: String::new(),
+        subject: String::new(),
+        time: DateTime::UNIX_EPOCH,
+        partition_key: event.partition_key,
+        aggregate_version: 0,
+        unit_id: None,
+        line: None,
+        correlation_id: event.id,
+        causation_id: None,
+        actor_ref: None,
+        traceparent: None,
+        data: Bytes::new(),
+    }
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> String {

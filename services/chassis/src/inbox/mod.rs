@@ -21,10 +21,17 @@ pub use self::{
 use crate::{Result, db::Tx, event::Event};
 
 /// Handles the events of one service. An error (or a panic) undoes the whole batch; the runner then narrows down
-/// which event is to blame and parks that one. `Unavailable`, `Exhausted` and `Stale` are never parked but tried
-/// again.
+/// which event is to blame and parks that one. `Unavailable`, `Exhausted` and `Stale` are tried again and cost no
+/// attempt, however often; an event that fails so all alone, again and again, waits among the parked ones, so that
+/// other keys flow.
 #[async_trait]
 pub trait Consumer: Send + Sync + 'static {
     /// Handles new events, those of one key in order. What it emits is caused by these events (`Tx::emit`).
     async fn handle(&self, tx: &mut Tx<'_>, events: &[Event]) -> Result<()>;
+
+    /// Sees new events that are parked, because an earlier one of their key is or because `handle` failed. They come
+    /// to `handle` later; this is only for what must not wait and may be done twice and out of order: bars on tokens.
+    async fn waiting(&self, _tx: &mut Tx<'_>, _events: &[Event]) -> Result<()> {
+        Ok(())
+    }
 }

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     batch::Intake,
-    store::{self, Row},
+    store::{self, Cause, Row},
 };
 use crate::{Error, Result, db::Tx};
 
@@ -31,11 +31,11 @@ pub(super) async fn run(intake: Intake, stop: CancellationToken) -> Result<()> {
                 Ok(0) => break,
                 Ok(_) if stop.is_cancelled() => return Ok(()),
                 Ok(_) => {}
-                Err(error) if error.retryable() => {
+                // Nothing is lost by waiting, and new events flow meanwhile: no reason to end the service.
+                Err(error) => {
                     tracing::warn!(error = %error.chain(), "parked events wait for the database");
                     break;
                 }
-                Err(error) => return Err(error),
             }
         }
     }
@@ -47,27 +47,36 @@ async fn pass(intake: &Intake) -> Result<usize> {
         let mut conn = intake.db.conn().await?;
         store::due_heads(&mut conn, TOGETHER).await?
     };
-    if heads.is_empty() {
+    let (mut sound, mut handled) = (Vec::with_capacity(heads.len()), 0);
+    for head in heads {
+        match defect(intake, &head) {
+            Some(cause) => failed(intake, &head, &cause).await?,
+            None => sound.push(head),
+        }
+    }
+    if sound.is_empty() {
         return Ok(0);
     }
-    match attempt(intake, &heads).await {
-        Ok(handled) => Ok(handled),
-        Err(_) if heads.len() > 1 => {
-            let mut handled = 0;
-            for head in &heads {
-                handled += single(intake, head).await?;
+    match attempt(intake, &sound).await {
+        Ok(done) => handled += done,
+        Err(_) if sound.len() > 1 => {
+            for head in &sound {
+                match attempt(intake, std::slice::from_ref(head)).await {
+                    Ok(done) => handled += done,
+                    Err(error) => failed(intake, head, &cause(intake, head, &error)).await?,
+                }
             }
-            Ok(handled)
         }
-        Err(error) => failed(intake, &heads[0], error).await,
+        Err(error) => failed(intake, &sound[0], &cause(intake, &sound[0], &error)).await?,
     }
+    Ok(handled)
 }
 
-async fn single(intake: &Intake, head: &Row) -> Result<usize> {
-    match attempt(intake, std::slice::from_ref(head)).await {
-        Ok(handled) => Ok(handled),
-        Err(error) => failed(intake, head, error).await,
-    }
+/// Why a head must not reach the handler, whatever it was parked for: an event behind another may be of a type that
+/// is not known here either, and an envelope that could not be read does not heal.
+fn defect(intake: &Intake, head: &Row) -> Option<Cause> {
+    let malformed = (head.cause == store::MALFORMED).then_some(head.detail.as_str());
+    intake.defect(&head.r#type, &head.data, malformed, head.attempts.saturating_add(1))
 }
 
 /// Handles heads of different keys in one transaction.
@@ -78,13 +87,6 @@ async fn attempt(intake: &Intake, heads: &[Row]) -> Result<usize> {
             let seqs: Vec<i64> = heads.iter().map(|head| head.seq).collect();
             let ours: HashSet<i64> = store::lock(tx.conn, &seqs).await?;
             let ours: Vec<&Row> = heads.iter().filter(|head| ours.contains(&head.seq)).collect();
-            for head in &ours {
-                if matches!(head.cause.as_str(), "malformed" | "unknown_type")
-                    && intake.catalogue.get(&head.r#type).is_none()
-                {
-                    return Err(Error::internal(format!("event type {} is not known here", head.r#type)));
-                }
-            }
             intake.handle(tx, ours.iter().map(|head| head.event()).collect()).await?;
             let done: Vec<i64> = ours.iter().map(|head| head.seq).collect();
             store::unpark(tx.conn, &done).await?;
@@ -95,23 +97,24 @@ async fn attempt(intake: &Intake, heads: &[Row]) -> Result<usize> {
     Ok(handled)
 }
 
-/// Notes the failure of one head.
-async fn failed(intake: &Intake, head: &Row, error: Error) -> Result<usize> {
-    let mut conn = intake.db.conn().await?;
+/// What a failed attempt at a head means: what passes costs no attempt.
+fn cause(intake: &Intake, head: &Row, error: &Error) -> Cause {
     if error.retryable() {
-        let mut cause = intake.cause(&error, head.attempts);
-        cause.delay_ms = 1_000;
-        store::failed(&mut conn, head.seq, &cause, false).await?;
-        return Ok(0);
+        return Cause { delay_ms: 1_000, ..intake.cause(error, head.attempts) };
     }
-    let cause = intake.cause(&error, head.attempts.saturating_add(1));
-    let dead = cause.attempts >= intake.config.max_attempts;
-    store::failed(&mut conn, head.seq, &cause, dead).await?;
+    intake.cause(error, head.attempts.saturating_add(1))
+}
+
+/// Notes the failure of one head.
+async fn failed(intake: &Intake, head: &Row, cause: &Cause) -> Result<()> {
+    let dead = cause.attempts > head.attempts && cause.attempts >= intake.config.max_attempts;
+    let mut conn = intake.db.conn().await?;
+    store::failed(&mut conn, head.seq, cause, dead).await?;
     if dead {
         tracing::error!(
             event.id = %head.event_id, event.r#type = %head.r#type, attempts = cause.attempts,
-            error = %error.chain(), "an event is dead"
+            cause = cause.code, error = %cause.detail, "an event is dead"
         );
     }
-    Ok(0)
+    Ok(())
 }

@@ -1,6 +1,6 @@
 //! SQL of the inbox and of parked events.
 
-use std::collections::HashSet;
+use std::{borrow::Cow, collections::HashSet};
 
 use bytes::Bytes;
 use diesel::{
@@ -70,12 +70,37 @@ impl Cause {
     }
 }
 
+/// Code of an event whose envelope could not be read or stored. It is never handed to a handler.
+pub(super) const MALFORMED: &str = "malformed";
+
+/// The event as the database takes it: PostgreSQL knows no NUL in a text.
+fn storable(event: &Event) -> Cow<'_, Event> {
+    let optional = [&event.line, &event.actor_ref, &event.traceparent];
+    let mut texts = [&*event.r#type, &event.source, &event.subject]
+        .into_iter()
+        .chain(optional.into_iter().filter_map(Option::as_deref));
+    if !texts.any(|text| text.contains('\0')) {
+        return Cow::Borrowed(event);
+    }
+    let without = |text: &str| text.replace('\0', "");
+    Cow::Owned(Event {
+        r#type: without(&event.r#type).into(),
+        source: without(&event.source),
+        subject: without(&event.subject),
+        line: event.line.as_deref().map(without),
+        actor_ref: event.actor_ref.as_deref().map(without),
+        traceparent: event.traceparent.as_deref().map(without),
+        ..event.clone()
+    })
+}
+
 /// Appends parked events in their order.
 pub(super) async fn park(conn: &mut AsyncPgConnection, parked: &[(&Event, Cause)]) -> Result<()> {
     if parked.is_empty() {
         return Ok(());
     }
-    let column = Columns::of(parked.iter().map(|(event, _)| *event));
+    let events: Vec<Cow<'_, Event>> = parked.iter().map(|(event, _)| storable(event)).collect();
+    let column = Columns::of(events.iter().map(AsRef::as_ref));
     cached(
         "INSERT INTO parked_events (event_id, type, source, subject, occurred_at, partition_key, aggregate_version, \
          unit_id, line, correlation_id, causation_id, actor_ref, traceparent, data, cause, detail, attempts, \

@@ -13,6 +13,7 @@ use chassis::{
     bus::{EventBus, Faults, InProcess, RabbitConfig, RabbitMq},
     embedded::rabbitmq,
     event::{Catalogue, Event},
+    inbox::ops,
     outbox::RelayConfig,
 };
 use tokio::sync::{Mutex, OnceCell, mpsc};
@@ -241,4 +242,34 @@ async fn replicas_share_the_groups_and_order_survives_their_coming_and_going() {
         running.stop().await;
     }
     relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_header_that_the_database_refuses_parks_its_event_and_no_more() {
+    let url = amqp().await;
+    let ledger = world(LEDGER).await;
+    let bus = Arc::new(rabbit(&url, LEDGER));
+    let running = run_ledger(&ledger.db, bus.clone(), Arc::default());
+    let nul = || "a\0b".to_owned();
+    let bad = [
+        Event { subject: nul(), ..event(id(), 1, 1) },
+        Event { source: nul(), ..event(id(), 1, 1) },
+        Event { line: Some(nul()), ..event(id(), 1, 1) },
+        Event { actor_ref: Some(nul()), ..event(id(), 1, 1) },
+        Event { traceparent: Some(nul()), ..event(id(), 1, 1) },
+    ];
+    let sound = event(id(), 1, 1);
+    let (sender, _confirmed) = mpsc::unbounded_channel();
+    let all = bad.iter().cloned().chain([sound.clone()]);
+    bus.publish((0..).zip(all).collect(), &sender).await.unwrap();
+    until("the sound one arrives", async || effects(&ledger.db).await.contains_key(&sound.partition_key))
+        .await;
+    until("the others are dead", async || ops::list(&ledger.db, true, 0, 10).await.unwrap().len() == 5).await;
+    for event in &bad {
+        let parked = ops::get(&ledger.db, event.id).await.unwrap();
+        assert_eq!((parked.cause.as_str(), parked.partition_key), ("malformed", event.partition_key));
+    }
+    assert_eq!(effects(&ledger.db).await.len(), 1, "no malformed event is handed over, on no attempt");
+    running.stop().await;
+    bus.close().await;
 }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, str::FromStr};
 
 use bytes::Bytes;
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, FixedOffset, SecondsFormat, Utc};
 use lapin::{
     BasicProperties,
     types::{AMQPValue, FieldTable, ShortString},
@@ -57,73 +57,81 @@ pub(super) fn properties(event: &Event) -> BasicProperties {
         .with_headers(FieldTable::from(headers))
 }
 
-/// The event of a message, and what is wrong with its envelope. A broken message gets an id made from its content,
-/// so that a redelivery is known again.
+/// The event of a message, and what is wrong with its envelope: an attribute that must be there is not, or one that
+/// is there cannot be read. A broken message gets an id made from its content, so that a redelivery is known again.
 pub(super) fn event(properties: &BasicProperties, body: Vec<u8>) -> (Event, Option<String>) {
     let empty = FieldTable::default();
-    let headers = Headers(properties.headers().as_ref().unwrap_or(&empty).inner());
-    let mut defects = Vec::new();
-    let mut need = |name: &'static str| {
-        let value = headers.get(name);
-        if value.is_none() {
-            defects.push(format!("attribute {name} is missing or malformed"));
-        }
-        value.unwrap_or_default()
-    };
-    let (id, event_type, source) = (need("id"), need("type"), need("source"));
-    let (key, version, time) = (need("partitionkey"), need("aggregateversion"), need("time"));
-    let correlation = headers.parse::<Uuid>("correlationid");
-    let mut parsed = |name: &'static str, ok: bool| {
-        if !ok {
-            defects.push(format!("attribute {name} is missing or malformed"));
-        }
-    };
-    let (id, key) = (Uuid::try_parse(&id).ok(), Uuid::try_parse(&key).ok());
-    let time = DateTime::parse_from_rfc3339(&time).ok().map(|t| to_micros(t.with_timezone(&Utc)));
-    let version = version.parse::<i64>().ok();
-    parsed("id", id.is_some());
-    parsed("partitionkey", key.is_some());
-    parsed("time", time.is_some());
-    parsed("aggregateversion", version.is_some());
-    let id = id.unwrap_or_else(|| Uuid::new_v5(&Uuid::NAMESPACE_OID, &body));
+    let headers = properties.headers().as_ref().unwrap_or(&empty).inner();
+    let mut headers = Headers { headers, defects: Vec::new() };
+    let id = headers.needed("id").unwrap_or_else(|| Uuid::new_v5(&Uuid::NAMESPACE_OID, &body));
+    let event_type: String = headers.needed("type").unwrap_or_default();
+    let time: Option<DateTime<FixedOffset>> =
+        headers.needed_by("time", |text| DateTime::parse_from_rfc3339(text).ok());
     let event = Event {
         id,
         r#type: catalogue().intern(&event_type),
-        source,
-        subject: headers.get("subject").unwrap_or_default(),
-        time: time.unwrap_or(DateTime::UNIX_EPOCH),
-        partition_key: key.unwrap_or(Uuid::nil()),
-        aggregate_version: version.unwrap_or_default(),
-        unit_id: headers.parse("unitid"),
-        line: headers.get("linecode"),
-        correlation_id: correlation.unwrap_or(id),
-        causation_id: headers.parse("causationid"),
-        actor_ref: headers.get("actorref"),
-        traceparent: headers.get("traceparent"),
+        source: headers.needed("source").unwrap_or_default(),
+        subject: headers.optional("subject").unwrap_or_default(),
+        time: time.map_or(DateTime::UNIX_EPOCH, |time| to_micros(time.with_timezone(&Utc))),
+        partition_key: headers.needed("partitionkey").unwrap_or(Uuid::nil()),
+        aggregate_version: headers.needed("aggregateversion").unwrap_or_default(),
+        unit_id: headers.optional("unitid"),
+        line: headers.optional("linecode"),
+        correlation_id: headers.optional("correlationid").unwrap_or(id),
+        causation_id: headers.optional("causationid"),
+        actor_ref: headers.optional("actorref"),
+        traceparent: headers.optional("traceparent"),
         data: Bytes::from(body),
     };
-    defects.dedup();
+    let defects = headers.defects;
     (event, (!defects.is_empty()).then(|| defects.join("; ")))
 }
 
-struct Headers<'a>(&'a BTreeMap<ShortString, AMQPValue>);
+/// The headers of a message, and what was found wrong with them so far.
+struct Headers<'a> {
+    headers: &'a BTreeMap<ShortString, AMQPValue>,
+    defects: Vec<String>,
+}
 
 impl Headers<'_> {
-    fn get(&self, name: &str) -> Option<String> {
-        let value =
-            [PREFIX, PREFIX_READ].iter().find_map(|prefix| self.0.get(format!("{prefix}{name}").as_str()))?;
-        match value {
-            AMQPValue::LongString(text) => String::from_utf8(text.as_bytes().to_vec()).ok(),
-            AMQPValue::ShortString(text) => Some(text.to_string()),
-            AMQPValue::LongInt(n) => Some(n.to_string()),
-            AMQPValue::LongLongInt(n) => Some(n.to_string()),
-            _ => None,
-        }
+    /// An attribute that must be there.
+    fn needed<T: FromStr>(&mut self, name: &str) -> Option<T> {
+        self.needed_by(name, |text| text.parse().ok())
     }
 
-    fn parse<T: FromStr>(&self, name: &str) -> Option<T> {
-        self.get(name)?.parse().ok()
+    fn needed_by<T>(&mut self, name: &str, parse: impl FnOnce(&str) -> Option<T>) -> Option<T> {
+        let value = self.value(name).and_then(text).and_then(|text| parse(&text));
+        if value.is_none() {
+            self.defects.push(format!("attribute {name} is missing or malformed"));
+        }
+        value
     }
+
+    /// An attribute that may be missing.
+    fn optional<T: FromStr>(&mut self, name: &str) -> Option<T> {
+        let value = self.value(name)?;
+        let value = text(value).and_then(|text| text.parse().ok());
+        if value.is_none() {
+            self.defects.push(format!("attribute {name} is malformed"));
+        }
+        value
+    }
+
+    fn value(&self, name: &str) -> Option<&AMQPValue> {
+        [PREFIX, PREFIX_READ].iter().find_map(|prefix| self.headers.get(format!("{prefix}{name}").as_str()))
+    }
+}
+
+/// A header as text. NUL is refused: no text of ours holds one and PostgreSQL takes none.
+fn text(value: &AMQPValue) -> Option<String> {
+    let text = match value {
+        AMQPValue::LongString(text) => String::from_utf8(text.as_bytes().to_vec()).ok()?,
+        AMQPValue::ShortString(text) => text.to_string(),
+        AMQPValue::LongInt(n) => n.to_string(),
+        AMQPValue::LongLongInt(n) => n.to_string(),
+        _ => return None,
+    };
+    (!text.contains('\0')).then_some(text)
 }
 
 #[cfg(test)]
@@ -173,8 +181,34 @@ mod tests {
         let (second, _) = event(&BasicProperties::default(), b"junk".to_vec());
         assert_eq!(first.id, second.id);
         let defect = defect.unwrap();
+        assert!(!defect.contains("unitid"), "{defect}");
         for name in ["id", "type", "source", "partitionkey", "aggregateversion", "time"] {
             assert!(defect.contains(&format!("attribute {name} ")), "{defect}");
         }
+    }
+
+    #[test]
+    fn an_attribute_that_the_database_would_refuse_or_nobody_can_read_is_a_defect() {
+        let sent = full();
+        let with = |name: &str, value: AMQPValue| {
+            let properties = properties(&sent);
+            let mut headers = properties.headers().clone().unwrap();
+            headers.insert(short(&format!("{PREFIX}{name}")), value);
+            event(&properties.with_headers(headers), sent.data.to_vec())
+        };
+        let long = |bytes: &[u8]| AMQPValue::LongString(bytes.into());
+        for name in ["type", "source", "subject", "linecode", "actorref", "traceparent"] {
+            for value in [long(b"a\0b"), long(b"\xff"), AMQPValue::ShortString("a\0b".into())] {
+                let (read, defect) = with(name, value);
+                assert!(defect.unwrap().contains(&format!("attribute {name} ")));
+                assert_eq!((read.id, read.partition_key), (sent.id, sent.partition_key));
+                let texts =
+                    [Some(read.source), Some(read.subject), read.line, read.actor_ref, read.traceparent];
+                assert!(texts.into_iter().flatten().all(|text| !text.contains('\0')));
+                assert!(!read.r#type.contains('\0'));
+            }
+        }
+        let (_, defect) = with("unitid", long(b"not an id"));
+        assert_eq!(defect.as_deref(), Some("attribute unitid is malformed"));
     }
 }
