@@ -116,6 +116,7 @@ async fn bad_questions_name_their_field() {
         (QueryIndicatorsRequest { start_date: "yesterday".into(), ..good.clone() }, "start_date"),
         (QueryIndicatorsRequest { end_date: "2026-01-01".into(), ..good.clone() }, "end_date"),
         (QueryIndicatorsRequest { item_code: "x".repeat(129), ..good.clone() }, "item_code"),
+        (QueryIndicatorsRequest { item_code: "x\0".into(), ..good.clone() }, "item_code"),
     ];
     for (request, field) in cases {
         let status = client(&service, &analyst()).query_indicators(request).await.unwrap_err();

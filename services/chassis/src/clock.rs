@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, TimeDelta, Utc};
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -134,10 +134,17 @@ pub fn to_proto(at: Timestamp) -> prost_types::Timestamp {
     }
 }
 
-/// An instant of a protobuf timestamp, cut to microseconds; `None` when it is out of range.
+/// An instant of a protobuf timestamp, cut to microseconds; `None` when it is out of the range that the wire format
+/// has (years 1 to 9999).
 pub fn from_proto(at: &prost_types::Timestamp) -> Option<Timestamp> {
     let nanos = u32::try_from(at.nanos).ok().filter(|n| *n < 1_000_000_000)?;
-    DateTime::from_timestamp(at.seconds, nanos).map(to_micros)
+    DateTime::from_timestamp(at.seconds, nanos).map(to_micros).filter(in_range)
+}
+
+/// Whether an instant lies in the years 1 to 9999: what the wire may carry. PostgreSQL takes all of that, but not all
+/// of what [`Timestamp`] can hold.
+pub fn in_range(at: &Timestamp) -> bool {
+    (1..=9999).contains(&at.year())
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the one place")]
@@ -210,5 +217,10 @@ mod tests {
         assert_eq!(from_proto(&to_proto(to_micros(noon()))), Some(to_micros(noon())));
         assert_eq!(from_proto(&prost_types::Timestamp { seconds: 0, nanos: -1 }), None);
         assert_eq!(from_proto(&prost_types::Timestamp { seconds: i64::MAX, nanos: 0 }), None);
+        let (first, last) = (-62_135_596_800, 253_402_300_799); // of the wire: years 1 to 9999
+        for (seconds, taken) in [(first - 1, false), (first, true), (last, true), (last + 1, false)] {
+            let at = from_proto(&prost_types::Timestamp { seconds, nanos: 999_999_999 });
+            assert_eq!(at.is_some(), taken, "{seconds}");
+        }
     }
 }

@@ -3,8 +3,12 @@
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
 
-use crate::error::{Error, Result};
+use crate::{
+    clock::{Timestamp, in_range},
+    error::{Error, Result},
+};
 
 /// The longest token taken, in characters.
 const MAX_TOKEN: usize = 2048;
@@ -26,7 +30,23 @@ pub fn decode<T: DeserializeOwned>(token: &str) -> Result<Option<T>> {
         return Err(invalid());
     }
     let json = BASE64_URL_SAFE_NO_PAD.decode(token).map_err(|_| invalid())?;
-    serde_json::from_slice(&json).map(Some).map_err(|_| invalid())
+    let key: Value = serde_json::from_slice(&json).map_err(|_| invalid())?;
+    if !storable(&key) {
+        return Err(invalid());
+    }
+    serde_json::from_value(key).map(Some).map_err(|_| invalid())
+}
+
+/// Whether the database takes every text in a key: no NUL, and no instant before or after all that it knows.
+fn storable(key: &Value) -> bool {
+    match key {
+        Value::String(text) => {
+            !text.contains('\0') && text.parse::<Timestamp>().ok().is_none_or(|at| in_range(&at))
+        }
+        Value::Array(parts) => parts.iter().all(storable),
+        Value::Object(parts) => parts.values().all(storable),
+        Value::Null | Value::Bool(_) | Value::Number(_) => true,
+    }
 }
 
 /// How many rows to give: `default` for 0, at most `max`; a negative one is `Invalid { page_size }`.
@@ -66,6 +86,17 @@ mod tests {
             let error = decode::<(i64, i64)>(token).unwrap_err();
             assert!(matches!(error, Error::Invalid { field, .. } if field == "page_token"));
         }
+    }
+
+    #[test]
+    fn a_token_holds_nothing_that_the_database_refuses() {
+        let id = uuid::Uuid::nil();
+        let far = Timestamp::MIN_UTC;
+        assert!(decode::<(String, uuid::Uuid)>(&encode(&("a\0", id))).is_err());
+        assert!(decode::<Option<String>>(&encode(&Some("\0"))).is_err());
+        assert!(decode::<(Timestamp, uuid::Uuid)>(&encode(&(far, id))).is_err());
+        let near = Timestamp::UNIX_EPOCH;
+        assert_eq!(decode::<(Timestamp, uuid::Uuid)>(&encode(&(near, id))).unwrap(), Some((near, id)));
     }
 
     #[test]

@@ -32,6 +32,9 @@ impl Indicators {
         if request.item_code.len() > 128 {
             return Err(Error::invalid("item_code", "is longer than 128 bytes"));
         }
+        if request.item_code.contains('\0') {
+            return Err(Error::invalid("item_code", "holds a NUL"));
+        }
         let item = Some(request.item_code).filter(|code| !code.is_empty());
         let topology = self.topology.load();
         let units = units(caller, &topology, &request.unit_ids)?;
