@@ -3,7 +3,7 @@
 //! without a confirmation. Whatever a relay publishes late is a duplicate of what its successor published before,
 //! because a successor begins with the oldest row; inboxes drop duplicates, so order holds across takeovers.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use diesel::{
     QueryableByName,
@@ -122,9 +122,8 @@ struct Session<'a> {
     listener: Option<tokio::task::JoinHandle<()>>,
     /// Until when the lease is ours for sure; `None` when it is not.
     held_until: Option<Instant>,
-    in_flight: BTreeSet<i64>,
-    /// When the oldest of those in flight may have been handed over.
-    since: Instant,
+    /// Rows handed over and not confirmed yet, each with when that began: others' confirmations say nothing of it.
+    in_flight: BTreeMap<i64, Instant>,
     confirmations: (mpsc::UnboundedSender<Confirmation>, mpsc::UnboundedReceiver<Confirmation>),
     last_confirmed: Instant,
     /// The bus is away; not worth asking before.
@@ -153,8 +152,7 @@ impl<'a> Session<'a> {
             conn,
             listener,
             held_until: None,
-            in_flight: BTreeSet::new(),
-            since: now,
+            in_flight: BTreeMap::new(),
             confirmations: mpsc::unbounded_channel(),
             last_confirmed: now,
             away_until: now,
@@ -253,7 +251,7 @@ impl<'a> Session<'a> {
     /// Publishes the next rows. Tells whether there may be more.
     async fn publish_next(&mut self) -> Result<bool> {
         let limit = self.relay.config.batch;
-        let in_flight: Vec<i64> = self.in_flight.iter().copied().collect();
+        let in_flight: Vec<i64> = self.in_flight.keys().copied().collect();
         let batch = store::read(&mut self.conn, self.relay.db.service(), &in_flight, limit as i64).await?;
         if batch.is_empty() {
             return Ok(false);
@@ -262,15 +260,13 @@ impl<'a> Session<'a> {
             return Ok(true); // the process was held up while reading
         }
         crash::seam("relay.before_publish");
-        if self.in_flight.is_empty() {
-            self.since = Instant::now();
-        }
+        let since = Instant::now();
         let full = batch.len() == limit;
         let seqs: Vec<i64> = batch.iter().map(|(seq, _)| *seq).collect();
         match self.relay.bus.publish(batch, &self.confirmations.0).await {
             Ok(()) => {
                 crash::seam("relay.after_publish");
-                self.in_flight.extend(seqs);
+                self.in_flight.extend(seqs.into_iter().map(|seq| (seq, since)));
                 Ok(full)
             }
             Err(error) => {
@@ -288,7 +284,7 @@ impl<'a> Session<'a> {
         let mut taken = Vec::with_capacity(confirmed.len());
         let mut refused = false;
         for confirmation in confirmed.drain(..) {
-            if self.in_flight.contains(&confirmation.seq) {
+            if self.in_flight.contains_key(&confirmation.seq) {
                 if confirmation.taken {
                     taken.push(confirmation.seq);
                 } else {
@@ -303,8 +299,7 @@ impl<'a> Session<'a> {
                 self.in_flight.remove(seq);
             }
             crash::seam("relay.after_delete");
-            self.since = Instant::now();
-            self.last_confirmed = self.since;
+            self.last_confirmed = Instant::now();
             self.state.set_flowing(true);
             self.state.removed(taken.len());
         }
@@ -319,10 +314,8 @@ impl<'a> Session<'a> {
     /// On a shared bus a confirmation that does not come means a dead connection. In one process it only means that
     /// a consumer waits for its database, and publishing again would pile up duplicates.
     async fn check_deadline(&mut self) {
-        if self.relay.bus.shared()
-            && !self.in_flight.is_empty()
-            && self.since.elapsed() > self.relay.config.confirm_deadline
-        {
+        let overdue = |since: &Instant| since.elapsed() > self.relay.config.confirm_deadline;
+        if self.relay.bus.shared() && self.in_flight.values().any(overdue) {
             tracing::warn!(in_flight = self.in_flight.len(), "confirmations are overdue; publishing again");
             self.state.set_flowing(false);
             self.forget_flight();

@@ -26,6 +26,8 @@ use crate::common::*;
 struct Recorder {
     published: Mutex<Vec<(Uuid, Uuid, i64)>>,
     away: AtomicBool,
+    /// The confirmation of the next event of this key gets lost.
+    swallow: Mutex<Option<Uuid>>,
 }
 
 impl Recorder {
@@ -54,9 +56,12 @@ impl EventBus for Recorder {
         let mut seqs = Vec::new();
         {
             let mut published = self.published.lock().unwrap();
+            let mut swallow = self.swallow.lock().unwrap();
             for (seq, event) in events {
                 published.push((event.id, event.partition_key, event.aggregate_version));
-                seqs.push(seq);
+                if swallow.take_if(|key| *key == event.partition_key).is_none() {
+                    seqs.push(seq);
+                }
             }
         }
         let confirmations = confirmations.clone();
@@ -148,6 +153,29 @@ async fn commands_go_on_while_the_bus_is_away_and_everything_follows() {
     until("the backlog drains", async || world.number("SELECT count(*) FROM outbox").await == 0).await;
     assert!(bus.first_seen().values().all(|versions| *versions == (1..=10).collect::<Vec<_>>()));
     relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_confirmation_that_never_comes_is_overdue_though_others_flow() {
+    let world = world(PRODUCER).await;
+    let (bus, key) = (Arc::new(Recorder::default()), id());
+    *bus.swallow.lock().unwrap() = Some(key);
+    let config = RelayConfig { confirm_deadline: Duration::from_millis(500), ..RelayConfig::default() };
+    let relay = run_relay(&world.db, bus.clone(), config);
+    emit(&world.db, &[key], 1..=1).await;
+    let stuck = format!("SELECT count(*) FROM outbox WHERE partition_key = '{key}'");
+    until("it is handed over", async || bus.count() == 1).await;
+    assert_eq!(world.number(&stuck).await, 1, "its confirmation is lost");
+    let (other, mut version) = (id(), 0);
+    until("it is published again and confirmed", async || {
+        version += 1;
+        emit(&world.db, &[other], version..=version).await; // confirmations go on and on
+        world.number(&stuck).await == 0
+    })
+    .await;
+    assert!(version > 5, "others flowed meanwhile");
+    relay.stop().await;
+    assert_eq!(bus.first_seen()[&other], (1..=version).collect::<Vec<_>>());
 }
 
 #[tokio::test(flavor = "multi_thread")]
