@@ -47,9 +47,11 @@ CREATE TABLE revocations (
     PRIMARY KEY (kind, id)
 );
 
--- Counts changes of the four tables above, so that other replicas notice them.
+-- Counts changes of the four tables above, so that other replicas notice them; and whether identity's snapshot is in:
+-- events alone, however many, say nothing of what was there before them.
 CREATE TABLE topology_version (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
-    version  bigint NOT NULL DEFAULT 0
+    version  bigint NOT NULL DEFAULT 0,
+    snapshot boolean NOT NULL DEFAULT false
 );
 INSERT INTO topology_version DEFAULT VALUES;

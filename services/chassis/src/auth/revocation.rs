@@ -31,8 +31,7 @@ impl Revocations {
     pub fn bar_session(&self, session_id: Uuid, until: Timestamp) {
         self.0.rcu(|revoked| {
             let mut next = Revoked::clone(revoked);
-            let at = next.sessions.entry(session_id).or_insert(until);
-            *at = until.max(*at);
+            later(&mut next.sessions, session_id, until);
             next
         });
     }
@@ -41,15 +40,27 @@ impl Revocations {
     pub fn bar_person(&self, person_id: Uuid, before: Timestamp) {
         self.0.rcu(|revoked| {
             let mut next = Revoked::clone(revoked);
-            let at = next.persons.entry(person_id).or_insert(before);
-            *at = before.max(*at);
+            later(&mut next.persons, person_id, before);
             next
         });
     }
 
-    /// Puts what the database holds in place of what was known.
-    pub fn replace(&self, revoked: Revoked) {
-        self.0.store(revoked.into());
+    /// Adds bars to those that are known; of two for one session or person the later holds. Bars leave by
+    /// [`prune`](Self::prune) only.
+    pub fn merge(&self, revoked: &Revoked) {
+        if revoked.sessions.is_empty() && revoked.persons.is_empty() {
+            return;
+        }
+        self.0.rcu(|known| {
+            let mut next = Revoked::clone(known);
+            for (session, until) in &revoked.sessions {
+                later(&mut next.sessions, *session, *until);
+            }
+            for (person, before) in &revoked.persons {
+                later(&mut next.persons, *person, *before);
+            }
+            next
+        });
     }
 
     /// Forgets what bars nothing any more at `now` (real time).
@@ -74,6 +85,11 @@ impl Revocations {
     pub fn load(&self) -> std::sync::Arc<Revoked> {
         self.0.load_full()
     }
+}
+
+fn later(bars: &mut HashMap<Uuid, Timestamp>, id: Uuid, at: Timestamp) {
+    let known = bars.entry(id).or_insert(at);
+    *known = at.max(*known);
 }
 
 #[cfg(test)]

@@ -226,6 +226,39 @@ async fn a_service_that_starts_empty_takes_the_topology_from_identity() {
     assert_eq!(*restarted.load().path(ids[2]).unwrap(), ids);
 }
 
+#[tokio::test]
+async fn events_that_come_before_the_snapshot_do_not_stand_for_it() {
+    let wire =
+        |id: uuid::Uuid, version| wire::Unit { unit_id: id.to_string(), version, ..wire::Unit::default() };
+    let (early, old) = (new_id(), new_id());
+    let (identity, addresses, _stop) = Identity::start(vec![wire(early, 1), wire(old, 1)]).await;
+    let test_db = crate::testing::TestDb::migrated("topology", no_migrations).await.unwrap();
+    let db = test_db.connect("staffing", Clock::system()).await.unwrap();
+    let (shared, peers) = (Arc::new(Shared::default()), Identity::peers(&addresses, SECRET));
+    let feed = Feed::new(shared.clone());
+    // An event is quicker than identity's answer.
+    let renamed = wire::Unit { name_zh: "新".to_owned(), ..wire(early, 2) };
+    let changed = wire::UnitChanged { unit_id: early.to_string(), unit: Some(renamed) };
+    let event = crate::event::Event::of("identity", Clock::system().now(), early, 2, &changed);
+    let handled = async |tx: &mut crate::db::Tx<'_>| feed.handle(tx, &[event]).await;
+    db.transaction(handled).await.unwrap();
+    let fill = async |shared: &Arc<Shared>| {
+        let filling = Feed::new(shared.clone()).fill(db.clone(), peers.clone(), CancellationToken::new());
+        tokio::time::timeout(Duration::from_secs(20), filling).await.unwrap().unwrap();
+    };
+    fill(&shared).await;
+    let known = shared.load();
+    assert!(known.unit(old).is_some(), "what was there before the event is known");
+    assert_eq!(known.unit(early).unwrap().name_zh, "新", "and the event's version holds");
+
+    // It is taken once, however often the service starts.
+    let asked = identity.callers.lock().unwrap().len();
+    let restarted = Arc::new(Shared::default());
+    restarted.reload(&db).await.unwrap();
+    fill(&restarted).await;
+    assert_eq!(identity.callers.lock().unwrap().len(), asked);
+}
+
 fn no_migrations() -> diesel_migrations::EmbeddedMigrations {
     diesel_migrations::embed_migrations!("src/testing/no_migrations")
 }

@@ -337,4 +337,12 @@ impl Consumer for WithTopology {
             None => Ok(()),
         }
     }
+
+    async fn waiting(&self, tx: &mut Tx<'_>, events: &[Event]) -> Result<()> {
+        self.feed.bar(tx, events).await?;
+        match &self.own {
+            Some(own) => own.waiting(tx, events).await,
+            None => Ok(()),
+        }
+    }
 }

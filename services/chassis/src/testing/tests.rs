@@ -49,9 +49,17 @@ impl Service for Echo {
 
 struct Answering;
 
+/// A grant with this id is more than the consumer can take.
+const POISON: &str = "poison";
+
 #[async_trait]
 impl Consumer for Answering {
     async fn handle(&self, tx: &mut Tx<'_>, events: &[Event]) -> Result<()> {
+        for event in events.iter().filter(|event| event.is::<wire::RoleRevoked>()) {
+            if event.decode::<wire::RoleRevoked>()?.grant_id == POISON {
+                return Err(crate::Error::internal("poisoned by the test"));
+            }
+        }
         for event in events.iter().filter(|event| event.is::<wire::UnitChanged>()) {
             let merged =
                 wire::UnitMerged { unit_id: event.partition_key.to_string(), ..wire::UnitMerged::default() };
@@ -165,6 +173,53 @@ async fn a_revocation_bars_a_session_at_once_and_after_a_restart() {
         restarted.revocations().load().sessions.get(&operator.session_id),
         Some(&clock::to_micros(until))
     );
+}
+
+#[tokio::test]
+async fn a_revocation_waits_for_no_poisoned_event_of_its_person_nor_for_itself() {
+    let service = TestService::<Echo>::start().await;
+    let now = service.clock().now();
+    let until = Some(clock::to_proto(service.clock().real_now() + chrono::TimeDelta::minutes(10)));
+    let refused = async |persona: &Persona| {
+        let mut client = OpsServiceClient::new(service.call_as(persona));
+        client.get_clock(ops::GetClockRequest {}).await.map(drop).map_err(|status| status.code())
+    };
+    let role_revoked = |persona: &Persona, grant_id: &str| wire::RoleRevoked {
+        person_id: persona.person_id.to_string(),
+        grant_id: grant_id.to_owned(),
+        tokens_before_time: until,
+        ..wire::RoleRevoked::default()
+    };
+    let (signed_out, demoted, poisonous) = (operator(), operator(), operator());
+    for (persona, version) in [(&signed_out, 1), (&demoted, 1)] {
+        assert_eq!(refused(persona).await, Ok(()));
+        // Anything of this key that cannot be handled.
+        let broken = wire::UnitChanged::default();
+        service.deliver(Event::of("identity", now, persona.person_id, version, &broken)).await;
+        assert_eq!(refused(persona).await, Ok(()));
+    }
+    let ended = wire::SessionRevoked {
+        person_id: signed_out.person_id.to_string(),
+        session_id: signed_out.session_id.to_string(),
+        expire_time: until,
+    };
+    service.deliver(Event::of("identity", now, signed_out.person_id, 2, &ended)).await;
+    assert_eq!(refused(&signed_out).await, Err(Code::Unauthenticated));
+    service.deliver(Event::of("identity", now, demoted.person_id, 2, &role_revoked(&demoted, "g"))).await;
+    assert_eq!(refused(&demoted).await, Err(Code::Unauthenticated));
+    // A bar that cannot be read harms nobody else's.
+    let unreadable = wire::SessionRevoked::default();
+    service.deliver(Event::of("identity", now, demoted.person_id, 3, &unreadable)).await;
+
+    let own = Event::of("identity", now, poisonous.person_id, 1, &role_revoked(&poisonous, POISON));
+    service.deliver(own).await;
+    assert_eq!(refused(&poisonous).await, Err(Code::Unauthenticated));
+    let parked = crate::inbox::ops::list(service.db(), false, 0, 10).await.unwrap();
+    assert_eq!(parked.len(), 6, "everything still waits to be handled in its order");
+    let restarted = crate::topology::Shared::default();
+    restarted.reload(service.db()).await.unwrap();
+    assert_eq!(restarted.revocations().load().persons.len(), 2);
+    assert_eq!(restarted.revocations().load().sessions.len(), 1);
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
 //! How the copy is kept fresh: the consumer part for identity's events, the poll for what other replicas have
-//! consumed, and the snapshot for a service that starts empty.
+//! consumed, and the snapshot of what was there before the events.
 
 use std::{sync::Arc, time::Duration};
 
@@ -50,6 +50,25 @@ impl Feed {
         for event in events {
             read(event, &mut changes, &mut revoked)?;
         }
+        self.save(tx, changes, revoked).await
+    }
+
+    /// Takes the bars on tokens, and nothing else, from events that have to wait. A bar is the latest of all instants
+    /// said, so it may come early and twice; a token must not live on because an event before it cannot be handled.
+    ///
+    /// # Errors
+    /// Database errors. What cannot be read is passed over: it comes to [`handle`](Self::handle) later.
+    pub async fn bar(&self, tx: &mut Tx<'_>, events: &[Event]) -> Result<()> {
+        let mut revoked = Revoked::default();
+        for event in events.iter().filter(|event| event.is::<SessionRevoked>() || event.is::<RoleRevoked>()) {
+            if let Err(error) = read(event, &mut Changes::default(), &mut revoked) {
+                tracing::warn!(event.id = %event.id, error = %error.chain(), "a bar cannot be read");
+            }
+        }
+        self.save(tx, Changes::default(), revoked).await
+    }
+
+    async fn save(&self, tx: &mut Tx<'_>, changes: Changes, revoked: Revoked) -> Result<()> {
         let barred = !revoked.sessions.is_empty() || !revoked.persons.is_empty();
         if changes.is_empty() && !barred {
             return Ok(());
@@ -60,12 +79,7 @@ impl Feed {
         let version = store::bump(tx.conn).await?;
         let shared = self.shared.clone();
         tx.after_commit(Box::new(move || {
-            for (session, until) in &revoked.sessions {
-                shared.revocations.bar_session(*session, *until);
-            }
-            for (person, before) in &revoked.persons {
-                shared.revocations.bar_person(*person, *before);
-            }
+            shared.revocations.merge(&revoked);
             shared.apply(changes, version);
         }));
         Ok(())
@@ -96,23 +110,25 @@ impl Feed {
         Ok(())
     }
 
-    /// Asks identity for a snapshot while nothing is known, again and again until it answers or events have come.
+    /// Asks identity for a snapshot, again and again, until one is in the database, whoever has put it there. Events
+    /// that come first do not stand for it. An identity that knows nothing yet is asked again too.
     pub async fn fill(self, db: Db, peers: Peers, stop: CancellationToken) -> Result<()> {
-        while self.shared.load().is_empty() && !stop.is_cancelled() {
+        while !stop.is_cancelled() {
             match self.fill_once(&db, &peers).await {
-                Ok(0) => {}
-                Ok(things) => tracing::info!(things, "the topology was taken from identity"),
+                Ok(true) => return Ok(()),
+                Ok(false) => {}
                 Err(error) => tracing::debug!(error = %error.chain(), "identity gave no topology yet"),
             }
-            if self.shared.load().is_empty() {
-                stop.run_until_cancelled(tokio::time::sleep(ASK_AGAIN)).await;
-            }
+            stop.run_until_cancelled(tokio::time::sleep(ASK_AGAIN)).await;
         }
         Ok(())
     }
 
-    /// Takes one snapshot; gives how many things it held.
-    async fn fill_once(&self, db: &Db, peers: &Peers) -> Result<usize> {
+    /// Takes one snapshot if there is none yet; tells whether there is one now.
+    async fn fill_once(&self, db: &Db, peers: &Peers) -> Result<bool> {
+        if store::has_snapshot(&mut *db.conn().await?).await? {
+            return Ok(true);
+        }
         let mut client = TopologyServiceClient::new(peers.channel("identity")?);
         let mut all = Changes::default();
         let mut page_token = String::new();
@@ -137,8 +153,9 @@ impl Feed {
         let things = all.units.len() + all.orgs.len() + all.edges.len();
         if things > 0 {
             self.shared.install(db, all).await?;
+            tracing::info!(things, "the topology was taken from identity");
         }
-        Ok(things)
+        Ok(things > 0)
     }
 }
 

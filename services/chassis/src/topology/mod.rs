@@ -36,7 +36,8 @@ impl Shared {
         &self.revocations
     }
 
-    /// Reads everything from the database.
+    /// Reads everything from the database and adds it to what is in memory: a consumer may have committed more since
+    /// the rows were read, and neither things nor bars on tokens ever leave by a change.
     ///
     /// # Errors
     /// `Unavailable` or `Internal` from the database.
@@ -45,12 +46,13 @@ impl Shared {
         // The version first: a change in between is read again at the next poll, never missed.
         let version = store::version(&mut conn).await?;
         let (all, revoked) = store::load(&mut conn).await?;
-        self.topology.store(Arc::new(Topology::build(all, version)));
-        self.revocations.replace(revoked);
+        self.topology.rcu(|topology| topology.with(all.clone(), topology.version().max(version)));
+        self.revocations.merge(&revoked);
         Ok(())
     }
 
-    /// Writes changes to the database and to memory in a transaction of their own: the first snapshot, seeds, tests.
+    /// Writes the snapshot (or in tests what stands for it) to the database and to memory in a transaction of its own,
+    /// and that it is in.
     ///
     /// # Errors
     /// `Unavailable` or `Internal` from the database.
@@ -59,6 +61,7 @@ impl Shared {
         let shared = self.clone();
         db.transaction(async move |tx: &mut crate::db::Tx<'_>| {
             store::save(tx.conn, &changes).await?;
+            store::note_snapshot(tx.conn).await?;
             let version = store::bump(tx.conn).await?;
             tx.after_commit(Box::new(move || shared.apply(changes, version)));
             Ok(())
@@ -73,5 +76,38 @@ impl Shared {
             let next = if topology.version() + 1 == version { version } else { topology.version() };
             topology.with(changes.clone(), next)
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{Clock, new_id};
+
+    fn none() -> diesel_migrations::EmbeddedMigrations {
+        diesel_migrations::embed_migrations!("src/testing/no_migrations")
+    }
+
+    #[tokio::test]
+    async fn a_reload_takes_nothing_away_that_was_committed_while_it_read() {
+        let test_db = crate::testing::TestDb::migrated("topology", none).await.unwrap();
+        let db = test_db.connect("staffing", Clock::system()).await.unwrap();
+        let (shared, now) = (Shared::default(), Clock::system().real_now());
+        let (session, person, unit) = (new_id(), new_id(), new_id());
+        // In memory, and not among the rows that a reload has read.
+        shared.revocations().bar_session(session, now);
+        shared.revocations().bar_person(person, now);
+        let unit = Unit::try_from(proto::identity::v1::Unit {
+            unit_id: unit.to_string(),
+            version: 1,
+            ..Default::default()
+        });
+        let unit = unit.unwrap();
+        shared.apply(Changes { units: vec![unit.clone()], ..Changes::default() }, 1);
+        shared.reload(&db).await.unwrap();
+        let revoked = shared.revocations().load();
+        assert_eq!((revoked.sessions.get(&session), revoked.persons.get(&person)), (Some(&now), Some(&now)));
+        assert!(shared.load().unit(unit.id).is_some());
+        assert_eq!(shared.load().version(), 1);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use diesel::{
     QueryableByName,
-    sql_types::{Array, BigInt, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid},
+    sql_types::{Array, BigInt, Bool, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
@@ -113,6 +113,23 @@ pub(super) async fn bump(conn: &mut AsyncPgConnection) -> Result<i64> {
         .get_result(conn)
         .await?;
     Ok(row.version)
+}
+
+/// Whether identity's snapshot is in.
+pub(super) async fn has_snapshot(conn: &mut AsyncPgConnection) -> Result<bool> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Bool)]
+        snapshot: bool,
+    }
+    let row: Row = cached("SELECT snapshot FROM topology_version").get_result(conn).await?;
+    Ok(row.snapshot)
+}
+
+/// Notes that the snapshot is in.
+pub(super) async fn note_snapshot(conn: &mut AsyncPgConnection) -> Result<()> {
+    cached("UPDATE topology_version SET snapshot = true").execute(conn).await?;
+    Ok(())
 }
 
 /// Everything.
