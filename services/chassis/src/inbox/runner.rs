@@ -4,7 +4,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio::{task::JoinSet, time::Instant};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{Consumer, batch::Intake, lease::Leases, retrier};
 use crate::{
@@ -111,7 +111,7 @@ impl Runner {
 /// Consumes the groups this replica holds leases for.
 async fn leased(intake: Intake, bus: Arc<dyn EventBus>, stop: CancellationToken) -> Result<()> {
     let mut leases = Leases::new(intake.db.clone(), bus.groups(), intake.config.lease);
-    let mut running: HashMap<u8, (CancellationToken, tokio::task::JoinHandle<Result<()>>)> = HashMap::new();
+    let mut running: HashMap<u8, (CancellationToken, AbortOnDropHandle<Result<()>>)> = HashMap::new();
     let mut tick = tokio::time::interval(intake.config.lease / 3);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -139,7 +139,8 @@ async fn leased(intake: Intake, bus: Arc<dyn EventBus>, stop: CancellationToken)
         for group in mine {
             let entry = running.entry(group).or_insert_with(|| {
                 let cancel = stop.child_token();
-                (cancel.clone(), tokio::spawn(consume(intake.clone(), bus.clone(), group, cancel)))
+                let consuming = consume(intake.clone(), bus.clone(), group, cancel.clone());
+                (cancel, AbortOnDropHandle::new(tokio::spawn(consuming)))
             });
             if entry.1.is_finished() {
                 let (_, task) = running.remove(&group).ok_or_else(|| Error::internal("a group vanished"))?;

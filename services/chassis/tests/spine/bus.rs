@@ -11,11 +11,13 @@ use std::{
 
 use chassis::{
     bus::{EventBus, Faults, InProcess, RabbitConfig, RabbitMq},
+    db::Tx,
     embedded::rabbitmq,
     event::{Catalogue, Event},
     inbox::ops,
     outbox::RelayConfig,
 };
+use diesel_async::SimpleAsyncConnection;
 use tokio::sync::{Mutex, OnceCell, mpsc};
 use uuid::Uuid;
 
@@ -232,16 +234,106 @@ async fn replicas_share_the_groups_and_order_survives_their_coming_and_going() {
     })
     .await;
     emit(&producer.db, &keys, 6..=15).await;
-    let (first, _) = replicas.lock().await.remove(0);
+    let (first, handled) = replicas.lock().await.remove(0);
     first.abort().await; // as a crash: its leases run out, its deliveries come again
+    until("the other holds both", async || {
+        let holders = "SELECT count(DISTINCT holder) * 10 + count(*) FROM consumer_lease";
+        ledger.number(&format!("{holders} WHERE expires_at > clock_timestamp()")).await == 12
+    })
+    .await;
+    let gone_at = handled.batches.load(Ordering::Relaxed);
     emit(&producer.db, &keys, 16..=20).await;
     until("all arrive", async || effects(&ledger.db).await.values().map(Vec::len).sum::<usize>() == 60 * 20)
         .await;
     assert!(effects(&ledger.db).await.values().all(|versions| *versions == (1..=20).collect::<Vec<_>>()));
+    assert_eq!(handled.batches.load(Ordering::Relaxed), gone_at, "nothing of what is gone works on");
     for (running, _) in replicas.into_inner() {
         running.stop().await;
     }
     relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn order_per_key_survives_relays_replicas_and_poison_at_once() {
+    let url = amqp().await;
+    let (producer, ledger) = (world(PRODUCER).await, world(LEDGER).await);
+    let config =
+        RelayConfig { lease: Duration::from_millis(300), batch: 20, window: 60, ..RelayConfig::default() };
+    let relays = [
+        run_relay(&producer.db, Arc::new(rabbit(&url, PRODUCER)), config.clone()),
+        run_relay(&producer.again().await, Arc::new(rabbit(&url, PRODUCER)), config),
+    ];
+    let book = Arc::new(Ledger::default());
+    book.broken.store(true, Ordering::Relaxed);
+    let mut replicas = Vec::new();
+    for _ in 0..3 {
+        let bus = Arc::new(rabbit(&url, LEDGER));
+        replicas.push((run_ledger(&ledger.again().await, bus.clone(), book.clone()), bus));
+    }
+    let holders = "SELECT count(DISTINCT holder) FROM consumer_lease WHERE expires_at > clock_timestamp()";
+    until("two of three hold a group", async || ledger.number(holders).await == 2).await;
+
+    let keys: Vec<Uuid> = (0..40).map(|_| id()).collect();
+    let (poisoned, sound) = keys.split_first().unwrap();
+    let usurper = producer.again().await;
+    let (fatal, mut version) = (4, 0);
+    while version < 30 || producer.number("SELECT coalesce(max(epoch), 0) FROM relay_lease").await < 6 {
+        version += 1;
+        emit(&producer.db, sound, version..=version).await;
+        let value = if version == fatal { -1 } else { version };
+        let tell = async |tx: &mut Tx<'_>| {
+            tx.emit(counted(*poisoned, version, value));
+            Ok(())
+        };
+        producer.db.transaction(tell).await.unwrap();
+        if version % 4 == 0 {
+            let steal = "UPDATE relay_lease SET expires_at = '-infinity', holder = gen_random_uuid()";
+            usurper.conn().await.unwrap().batch_execute(steal).await.unwrap();
+        }
+        if version == 10 {
+            // Without a word: it is cut off with deliveries in hand, and its leases run out.
+            let (running, bus) = replicas.remove(0);
+            running.abort().await;
+            bus.close().await;
+        }
+        assert!(version < 2_000, "no takeover happens");
+    }
+    let all: Vec<i64> = (1..=version).collect();
+    let arrived = async || effects(&ledger.db).await;
+    until("the sound ones arrive", async || {
+        let done = arrived().await;
+        sound.iter().all(|key| done.get(key).is_some_and(|versions| versions.len() == all.len()))
+    })
+    .await;
+    until("the poison is dead and the rest of its key behind it", async || {
+        let parked = ops::list(&ledger.db, false, 0, 5_000).await.unwrap();
+        parked.len() == all.len() - 3 && parked[0].dead
+    })
+    .await;
+    let done = arrived().await;
+    assert_eq!(done[poisoned], [1, 2, 3]);
+    assert!(sound.iter().all(|key| done[key] == all), "in order, nothing lost or doubled");
+
+    book.broken.store(false, Ordering::Relaxed);
+    assert_eq!(ops::redrive(&ledger.db, None).await.unwrap(), 1);
+    until("what was parked is done", async || ledger.number("SELECT count(*) FROM parked_events").await == 0)
+        .await;
+    emit(&producer.db, &keys, version + 1..=version + 1).await; // and the key flows again
+    until("the outbox is empty", async || producer.number("SELECT count(*) FROM outbox").await == 0).await;
+    let all: Vec<i64> = (1..=version + 1).collect();
+    until("the last arrive", async || arrived().await.values().all(|versions| versions.len() == all.len()))
+        .await;
+    let done = arrived().await;
+    assert!(
+        keys.iter().all(|key| done[key] == all),
+        "in order, nothing lost or doubled, behind the poison too"
+    );
+    for (running, _) in replicas {
+        running.stop().await;
+    }
+    for relay in relays {
+        relay.stop().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
