@@ -121,6 +121,54 @@ async fn a_grant_never_exceeds_the_grantors_own() {
 }
 
 #[tokio::test]
+async fn a_role_is_given_only_for_an_organisation_within_the_grantors_own_grant() {
+    let mut world = World::start().await;
+    world.add_person("secadmin_street", Role::SecurityAdmin, "street1", None, None).await;
+    let for_org = |login: &str, role, org: &str| RoleGrant {
+        org_id: world.org(org),
+        ..wanted(&world, login, role, "community1")
+    };
+    let mut leader = world.persons("leader1").await;
+    // A department and the government of the district, and another street's office: as if they did not exist.
+    for org in ["civil", "gov", "office2"] {
+        let hidden = grant(&mut leader, for_org("resident", Role::StationHead, org)).await.unwrap_err();
+        let nothing =
+            RoleGrant { org_id: nobody(), ..wanted(&world, "resident", Role::StationHead, "community1") };
+        let missing = grant(&mut leader, nothing).await.unwrap_err();
+        assert_eq!((hidden.code(), missing.code()), (Code::NotFound, Code::NotFound), "{org}");
+        assert_eq!(
+            hidden.message().replace(&world.org(org), "ID"),
+            missing.message().replace(&nobody(), "ID")
+        );
+    }
+    for org in ["station1", "office1"] {
+        grant(&mut leader, for_org("resident", Role::StationHead, org)).await.unwrap();
+    }
+    // Whoever governs the district gives roles for its departments; the second approver must reach them as well.
+    let (mut first, mut second) = (world.persons("secadmin1").await, world.persons("secadmin2").await);
+    grant(&mut first, for_org("resident", Role::DeptOfficer, "civil")).await.unwrap();
+    let asked = grant(&mut first, for_org("resident", Role::DeptLeader, "civil")).await.unwrap();
+    let mut street = world.persons("secadmin_street").await;
+    assert_eq!(refusal(approve(&mut street, &asked.grant_id).await), Code::NotFound);
+    approve(&mut second, &asked.grant_id).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_role_is_revoked_only_by_a_grant_that_reaches_it() {
+    let mut world = World::start().await;
+    // Leader of one street, and by another role responsible for access in a community of the other.
+    world.add_person("both", Role::StreetLeader, "street1", None, None).await;
+    let mut admin = world.persons("secadmin1").await;
+    let asked = grant(&mut admin, wanted(&world, "both", Role::SecurityAdmin, "community2")).await.unwrap();
+    approve(&mut world.persons("secadmin2").await, &asked.grant_id).await.unwrap();
+    let analyst = grant(&mut admin, wanted(&world, "resident", Role::Analyst, "street1")).await.unwrap();
+    let worker = grant(&mut admin, wanted(&world, "resident", Role::ServiceWorker, "street1")).await.unwrap();
+    let mut both = world.persons("both").await;
+    assert_eq!(refusal(revoke(&mut both, &analyst.grant_id).await), Code::PermissionDenied);
+    revoke(&mut both, &worker.grant_id).await.unwrap();
+}
+
+#[tokio::test]
 async fn system_security_and_audit_administrator_exclude_each_other() {
     let world = World::start().await;
     let mut admin = world.persons("secadmin1").await;

@@ -101,8 +101,7 @@ pub fn street_leader_may_grant(role: Role) -> bool {
 
 /// Whether `inner` lies within `outer` in unit, line, purpose and end.
 pub fn within(inner: &Extent<'_>, outer: &Extent<'_>) -> bool {
-    let unit = outer.path.last().is_some_and(|root| inner.path.contains(root));
-    let line = outer.line.is_none() || outer.line == inner.line;
+    let place = reaches(outer, inner.path, inner.line);
     let purposes = match (outer.purposes, inner.purposes) {
         (None, _) => true,
         (Some(outer), Some(inner)) => inner.is_subset(outer),
@@ -113,7 +112,14 @@ pub fn within(inner: &Extent<'_>, outer: &Extent<'_>) -> bool {
         (Some(outer), Some(inner)) => inner <= outer,
         (Some(_), None) => false,
     };
-    unit && line && purposes && end
+    place && purposes && end
+}
+
+/// Whether `outer` reaches something that has a unit, by its path, and a line: an organisation, or a grant to be ended.
+/// Whoever holds a role for an organisation acts for it wherever it works, so a grantor gives roles only for
+/// organisations within the own grant (I-3).
+pub fn reaches(outer: &Extent<'_>, path: &[Uuid], line: Option<&str>) -> bool {
+    outer.path.last().is_some_and(|root| path.contains(root)) && (outer.line.is_none() || outer.line == line)
 }
 
 impl RoleGrant {

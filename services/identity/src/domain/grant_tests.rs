@@ -102,6 +102,18 @@ fn a_street_leader_grants_nothing_sensitive() {
     }
 }
 
+#[test]
+fn an_organisation_is_reached_by_its_unit_and_its_line() {
+    let ids = |ids: &[u128]| -> Vec<Uuid> { ids.iter().map(|id| Uuid::from_u128(*id)).collect() };
+    let (street, station, district) = (ids(&[1, 2]), ids(&[1, 2, 3]), ids(&[1]));
+    let all = Extent { path: &street, line: None, purposes: None, valid_to: None };
+    assert!(reaches(&all, &station, None) && reaches(&all, &street, Some("housing")));
+    assert!(!reaches(&all, &district, None) && !reaches(&all, &ids(&[1, 9]), None));
+    let housing = Extent { line: Some("housing"), ..all };
+    assert!(reaches(&housing, &station, Some("housing")));
+    assert!(!reaches(&housing, &station, Some("water")) && !reaches(&housing, &station, None));
+}
+
 type Parts = (Vec<Uuid>, Option<String>, Option<BTreeSet<String>>, Option<Timestamp>);
 
 fn parts() -> impl Strategy<Value = Parts> {

@@ -48,10 +48,6 @@ impl Identity {
             let missing = || Error::not_found(personal::KIND, person);
             let row = people::lock_within(tx.conn, person, &units).await?.ok_or_else(missing)?;
             let path = unit_within(tx, caller, wanted.unit_id).await?;
-            if let Some(org) = wanted.org_id {
-                let held = organizations::get(tx.conn, org).await?.filter(|o| o.valid_to.is_none());
-                held.ok_or_else(|| Error::not_found(organization::KIND, org))?;
-            }
             may_govern(tx, caller, &wanted, &path).await?;
             let held: Vec<Role> = grants::held(tx.conn, person).await?.iter().map(|g| g.role).collect();
             grant::check_exclusive(person, wanted.role, &held)?;
@@ -99,10 +95,7 @@ impl Identity {
         let units = reach(caller);
         once(&self.db, caller, meta, async move |tx: &mut Tx<'_>| {
             let grant = within(tx, id, &units).await?;
-            let own = held_to_govern(tx, caller).await?;
-            if !own.iter().any(|held| may_grant(held.role, grant.role)) {
-                return Err(Error::Forbidden);
-            }
+            may_end(tx, caller, &grant).await?;
             let was = grant.state;
             let grant = grant.revoke(tx.now)?;
             grants::update(tx.conn, &grant).await?;
@@ -165,23 +158,48 @@ async fn within(tx: &mut Tx<'_>, id: GrantId, units: &[Uuid]) -> Result<RoleGran
     grants::lock_within(tx.conn, id, units).await?.ok_or_else(|| Error::not_found(KIND, id))
 }
 
-/// The caller's own grants, as they are now, of the roles by which this RPC was permitted.
-async fn held_to_govern(tx: &mut Tx<'_>, caller: &Caller) -> Result<Vec<RoleGrant>> {
-    let held = grants::in_force(tx.conn, PersonId(caller.person_id), tx.now).await?;
-    Ok(held.into_iter().filter(|grant| caller.has(grant.role)).collect())
+/// The caller's own grants, as they are now, by which this RPC was permitted: of its roles and for its purpose, each
+/// with the path of its unit.
+async fn held_to_govern(tx: &mut Tx<'_>, caller: &Caller) -> Result<Vec<(RoleGrant, Vec<Uuid>)>> {
+    let mut held = Vec::new();
+    for grant in grants::in_force(tx.conn, PersonId(caller.person_id), tx.now).await? {
+        let serves = grant.purposes.as_ref().is_none_or(|all| all.contains(&caller.purpose));
+        if caller.has(grant.role) && serves {
+            let path = units::path(tx.conn, grant.unit_id).await?.unwrap_or_default();
+            held.push((grant, path));
+        }
+    }
+    Ok(held)
 }
 
 /// Whether one of the caller's own grants covers the wanted one in unit, line, purpose and end (I-3), and its role may
-/// give the wanted role.
+/// give the wanted role. The same one must reach the organisation, too; otherwise there is no such organisation.
 async fn may_govern(tx: &mut Tx<'_>, caller: &Caller, wanted: &RoleGrant, path: &[Uuid]) -> Result<()> {
     let inner = extent(wanted, path);
-    for own in held_to_govern(tx, caller).await? {
-        let own_path = units::path(tx.conn, own.unit_id).await?.unwrap_or_default();
-        if may_grant(own.role, wanted.role) && grant::within(&inner, &extent(&own, &own_path)) {
-            return Ok(());
-        }
+    let mut covering = held_to_govern(tx, caller).await?;
+    covering
+        .retain(|(own, path)| may_grant(own.role, wanted.role) && grant::within(&inner, &extent(own, path)));
+    if covering.is_empty() {
+        return Err(Error::Forbidden);
     }
-    Err(Error::Forbidden)
+    let Some(id) = wanted.org_id else { return Ok(()) };
+    let missing = || Error::not_found(organization::KIND, id);
+    let org =
+        organizations::get(tx.conn, id).await?.filter(|org| org.valid_to.is_none()).ok_or_else(missing)?;
+    let seat = units::path(tx.conn, org.unit_id).await?.unwrap_or_default();
+    let reached =
+        covering.iter().any(|(own, path)| grant::reaches(&extent(own, path), &seat, org.line.as_deref()));
+    if reached { Ok(()) } else { Err(missing()) }
+}
+
+/// Whether one of the caller's own grants reaches the grant to be ended, and its role may give that role.
+async fn may_end(tx: &mut Tx<'_>, caller: &Caller, ending: &RoleGrant) -> Result<()> {
+    let place = units::path(tx.conn, ending.unit_id).await?.unwrap_or_default();
+    let held = held_to_govern(tx, caller).await?;
+    let may = held.iter().any(|(own, path)| {
+        may_grant(own.role, ending.role) && grant::reaches(&extent(own, path), &place, ending.line.as_deref())
+    });
+    if may { Ok(()) } else { Err(Error::Forbidden) }
 }
 
 fn may_grant(by: Role, wanted: Role) -> bool {

@@ -75,6 +75,7 @@ impl World {
             ("gov", O::Government, "district", None),
             ("civil", O::Department, "district", Some("civil_affairs")),
             ("office1", O::StreetOffice, "street1", None),
+            ("office2", O::StreetOffice, "street2", None),
             ("station1", O::ServiceStation, "community1", None),
             ("committee1", O::Committee, "community1", None),
             ("garden", O::SocialOrg, "street1", None),
