@@ -75,7 +75,7 @@ impl Service for App {
             .add_service(PersonServiceServer::new(identity.clone()));
         Ok(Built::new(routes)
             .background(keep_house(identity.clone(), context.stop.clone()))
-            .background(expire(identity, context.clock, context.stop))
+            .background(follow_time(identity, context.clock, context.stop))
             .digests(Digests::new(db)))
     }
 }
@@ -98,18 +98,18 @@ async fn tidy(db: &Db, clock: &Clock, keys: &KeyRing) -> Result<()> {
     accounts::forget_failures(&mut conn, now - FORGET_FAILURES).await
 }
 
-/// Ends grants whose time is over, in domain time: also when it jumps.
-async fn expire(identity: Identity, clock: Clock, stop: CancellationToken) -> Result<(), Error> {
+/// Begins and ends grants as their time comes, in domain time: also when it jumps.
+async fn follow_time(identity: Identity, clock: Clock, stop: CancellationToken) -> Result<(), Error> {
     let mut jumps = clock.jumps();
     loop {
         jumps.mark_unchanged();
-        match identity.expire_grants().await {
-            Ok(ended) if ended > 0 => {
-                tracing::info!(grants = ended, "grants have run out");
+        match turn_grants(&identity).await {
+            Ok((0, 0)) => {}
+            Ok((begun, ended)) => {
+                tracing::info!(begun, ended, "grants have begun or run out");
                 continue; // there may be more
             }
-            Ok(_) => {}
-            Err(error) => tracing::warn!(error = %error.chain(), "grants could not be ended"),
+            Err(error) => tracing::warn!(error = %error.chain(), "grants could not be begun or ended"),
         }
         let wake = async {
             tokio::select! {
@@ -121,4 +121,9 @@ async fn expire(identity: Identity, clock: Clock, stop: CancellationToken) -> Re
             return Ok(());
         }
     }
+}
+
+/// How many grants began and ended.
+async fn turn_grants(identity: &Identity) -> Result<(usize, usize)> {
+    Ok((identity.begin_grants().await?, identity.expire_grants().await?))
 }

@@ -173,6 +173,7 @@ async fn store_person(
         valid_to: None,
         state: RoleGrantState::Active,
         approved_by: Vec::new(), // the first grants of a new suite: there is nobody yet to approve them
+        told: true,
         version: 1,
     };
     grants::insert(tx.conn, &grant).await?;

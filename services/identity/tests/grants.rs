@@ -244,6 +244,60 @@ async fn a_grant_ends_by_itself_when_domain_time_passes_it() {
 }
 
 #[tokio::test]
+async fn a_grant_that_begins_later_is_told_when_it_begins() {
+    let world = World::start().await;
+    let service = &world.service;
+    let mut leader = world.persons("leader1").await;
+    let begin = service.clock().now() + chrono::TimeDelta::days(1);
+    let later = RoleGrant {
+        valid_from: Some(to_proto(begin)),
+        ..wanted(&world, "resident", Role::ServiceWorker, "community1")
+    };
+    let over = RoleGrant { valid_to: Some(to_proto(begin + chrono::TimeDelta::hours(1))), ..later.clone() };
+    let given = grant(&mut leader, later.clone()).await.unwrap();
+    assert_eq!(given.state, RoleGrantState::Active as i32);
+    let dropped = grant(&mut leader, later).await.unwrap();
+    revoke(&mut leader, &dropped.grant_id).await.unwrap();
+    grant(&mut leader, over).await.unwrap();
+    assert!(service.drain_outbox().await.is_empty(), "nobody is appointed or barred before");
+
+    service.clock().advance(Duration::from_secs(86_400 + 7_200));
+    let mut told: Vec<RoleGranted> = Vec::new();
+    let ended = || ListRoleGrantsRequest { person_id: world.person("resident"), ..Default::default() };
+    service
+        .wait_for("the beginning is told and what is over has ended", async || {
+            told.extend(service.drain_outbox().await.iter().map(|e| e.decode::<RoleGranted>().unwrap()));
+            let grants = leader.list_role_grants(ended()).await.unwrap().into_inner().grants;
+            let expired = grants.iter().any(|g| g.state == RoleGrantState::Expired as i32);
+            expired && !told.is_empty()
+        })
+        .await;
+    assert_eq!(told.iter().map(|t| t.grant_id.as_str()).collect::<Vec<_>>(), [given.grant_id.as_str()]);
+}
+
+#[tokio::test]
+async fn a_request_that_nobody_approved_in_time_ends_and_is_told_to_nobody() {
+    let world = World::start().await;
+    let service = &world.service;
+    let (mut first, mut second) = (world.persons("secadmin1").await, world.persons("secadmin2").await);
+    let end = service.clock().now() + chrono::TimeDelta::days(1);
+    let short = RoleGrant {
+        valid_to: Some(to_proto(end)),
+        ..wanted(&world, "analyst", Role::SystemAdmin, "district")
+    };
+    let asked = grant(&mut first, short).await.unwrap();
+    service.clock().advance(Duration::from_secs(86_400));
+    assert_eq!(refusal(approve(&mut second, &asked.grant_id).await), Code::FailedPrecondition);
+    // It no longer stands in the way of another administrator's role.
+    service
+        .wait_for("the request ends", async || {
+            grant(&mut first, wanted(&world, "analyst", Role::AuditAdmin, "district")).await.is_ok()
+        })
+        .await;
+    assert!(service.drain_outbox().await.is_empty());
+}
+
+#[tokio::test]
 async fn a_grant_for_another_purpose_does_not_count() {
     let world = World::start().await;
     let mut admin = world.persons("secadmin1").await;

@@ -34,13 +34,16 @@ CREATE TABLE role_grants (
     valid_to     timestamptz,
     state        smallint    NOT NULL CHECK (state BETWEEN 1 AND 4),
     approved_by  uuid[]      NOT NULL,
+    -- whether RoleGranted has told of it: once it is in force
+    told         boolean     NOT NULL,
     version      bigint      NOT NULL DEFAULT 1,
     CHECK (valid_to IS NULL OR valid_to > valid_from),
     -- the grantee never approves (the seed's first grants have no approver)
     CHECK (NOT person_id = ANY (approved_by))
 );
 CREATE INDEX role_grants_person ON role_grants (person_id, grant_id);
-CREATE INDEX role_grants_expiry ON role_grants (valid_to) WHERE state = 2 AND valid_to IS NOT NULL;
+CREATE INDEX role_grants_beginning ON role_grants (valid_from) WHERE state = 2 AND NOT told;
+CREATE INDEX role_grants_expiry ON role_grants (valid_to) WHERE state IN (1, 2) AND valid_to IS NOT NULL;
 -- I-4: of system (29), security (30) and audit (31) administrator a person holds at most one.
 CREATE UNIQUE INDEX role_grants_one_administrator ON role_grants (person_id)
     WHERE role IN (29, 30, 31) AND state IN (1, 2);

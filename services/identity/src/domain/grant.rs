@@ -37,6 +37,8 @@ pub struct RoleGrant {
     pub state: RoleGrantState,
     /// Who approved, the grantor first.
     pub approved_by: Vec<PersonId>,
+    /// Whether others have been told of it, as they are once it is in force.
+    pub told: bool,
     /// Grows with every change.
     pub version: i64,
 }
@@ -159,21 +161,26 @@ impl RoleGrant {
             valid_to,
             state: RoleGrantState::Requested,
             approved_by: Vec::new(),
+            told: false,
             version: 1,
         })
     }
 
-    /// Approves the grant: in force at the first approval, or at the second of a sensitive role.
+    /// Approves the grant: active at the first approval, or at the second of a sensitive role. One that is in force
+    /// then is told at once, one that begins later when it [begins](Self::begin).
     ///
     /// # Errors
-    /// `Invalid` when the approver is the grantee, `WrongState` when the grant waits for nobody or the approver has
-    /// approved already.
-    pub fn approve(mut self, by: PersonId) -> Result<Self> {
+    /// `Invalid` when the approver is the grantee, `WrongState` when the grant waits for nobody, has run out while it
+    /// waited, or the approver has approved already.
+    pub fn approve(mut self, by: PersonId, now: Timestamp) -> Result<Self> {
         if by == self.person_id {
             return Err(Error::invalid("grant_id", "nobody approves a grant to oneself"));
         }
         if self.state != RoleGrantState::Requested {
             return Err(Error::wrong_state(KIND, self.id, "does not wait for an approval"));
+        }
+        if self.valid_to.is_some_and(|to| to <= now) {
+            return Err(Error::wrong_state(KIND, self.id, "has run out"));
         }
         if self.approved_by.contains(&by) {
             return Err(Error::wrong_state(KIND, self.id, "needs the approval of a second person"));
@@ -185,8 +192,20 @@ impl RoleGrant {
         let needed = if is_sensitive(self.role) { 2 } else { 1 };
         if self.approved_by.len() >= needed {
             self.state = RoleGrantState::Active;
+            self.told = self.in_force(now);
         }
         Ok(self)
+    }
+
+    /// Comes into force.
+    ///
+    /// # Errors
+    /// `WrongState` when it is not in force at `now` or was told already.
+    pub fn begin(self, now: Timestamp) -> Result<Self> {
+        if self.told || !self.in_force(now) {
+            return Err(Error::wrong_state(KIND, self.id, "does not begin now"));
+        }
+        Ok(Self { told: true, version: self.version + 1, ..self })
     }
 
     /// Revokes the grant.
@@ -217,6 +236,11 @@ impl RoleGrant {
         let first = self.valid_from + chrono::TimeDelta::microseconds(1);
         let valid_to = Some(self.valid_to.map_or(now, |to| to.min(now)).max(first));
         Ok(Self { state, valid_to, version: self.version + 1, ..self })
+    }
+
+    /// Whether it was in force at some time up to `now`, so that tokens may carry it.
+    pub fn has_begun(&self, now: Timestamp) -> bool {
+        self.state == RoleGrantState::Active && self.valid_from <= now
     }
 
     /// Whether it is in force at `now`.

@@ -26,29 +26,50 @@ fn grant(role: Role) -> RoleGrant {
 
 #[test]
 fn an_ordinary_role_needs_one_approver_and_a_sensitive_one_two() {
-    let active = grant(Role::ServiceWorker).approve(person(2)).unwrap();
+    let active = grant(Role::ServiceWorker).approve(person(2), at(0)).unwrap();
     assert_eq!((active.state, active.version), (RoleGrantState::Active, 1));
-    let waiting = grant(Role::Arbiter).approve(person(2)).unwrap();
+    let waiting = grant(Role::Arbiter).approve(person(2), at(0)).unwrap();
     assert_eq!(waiting.state, RoleGrantState::Requested);
     assert!(
-        matches!(waiting.clone().approve(person(2)), Err(Error::WrongState { .. })),
+        matches!(waiting.clone().approve(person(2), at(0)), Err(Error::WrongState { .. })),
         "the same person again"
     );
-    let active = waiting.approve(person(3)).unwrap();
+    let active = waiting.approve(person(3), at(0)).unwrap();
     assert_eq!((active.state, active.version), (RoleGrantState::Active, 2));
-    assert!(matches!(active.approve(person(4)), Err(Error::WrongState { .. })), "nothing waits");
+    assert!(matches!(active.approve(person(4), at(0)), Err(Error::WrongState { .. })), "nothing waits");
+}
+
+#[test]
+fn a_grant_is_told_when_it_is_in_force() {
+    assert!(grant(Role::ServiceWorker).approve(person(2), at(0)).unwrap().told, "at once");
+    let later = RoleGrant { valid_from: at(10), ..grant(Role::ServiceWorker) };
+    let later = later.approve(person(2), at(0)).unwrap();
+    assert_eq!((later.state, later.told), (RoleGrantState::Active, false));
+    assert!(!later.has_begun(at(9)) && later.has_begun(at(10)));
+    assert!(matches!(later.clone().begin(at(9)), Err(Error::WrongState { .. })));
+    let begun = later.begin(at(10)).unwrap();
+    assert_eq!((begun.told, begun.version), (true, 2));
+    assert!(matches!(begun.begin(at(11)), Err(Error::WrongState { .. })), "once");
+}
+
+#[test]
+fn a_request_that_has_run_out_is_approved_by_nobody() {
+    let asked = grant(Role::Arbiter).approve(person(2), at(0)).unwrap();
+    let asked = RoleGrant { valid_to: Some(at(10)), ..asked };
+    assert!(matches!(asked.clone().approve(person(3), at(10)), Err(Error::WrongState { .. })));
+    assert_eq!(asked.expire(at(10)).unwrap().state, RoleGrantState::Expired);
 }
 
 #[test]
 fn the_grantee_never_approves() {
     for role in [Role::ServiceWorker, Role::Arbiter] {
-        assert!(matches!(grant(role).approve(person(1)), Err(Error::Invalid { .. })));
+        assert!(matches!(grant(role).approve(person(1), at(0)), Err(Error::Invalid { .. })));
     }
 }
 
 #[test]
 fn grants_end_once() {
-    let active = grant(Role::ServiceWorker).approve(person(2)).unwrap();
+    let active = grant(Role::ServiceWorker).approve(person(2), at(0)).unwrap();
     let revoked = active.clone().revoke(at(5)).unwrap();
     assert_eq!((revoked.state, revoked.valid_to), (RoleGrantState::Revoked, Some(at(5))));
     assert!(!revoked.in_force(at(5)) && active.in_force(at(5)));

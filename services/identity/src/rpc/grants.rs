@@ -23,11 +23,14 @@ use super::{
 use crate::{
     domain::{
         GrantId, PersonId, facts,
-        grant::{self, Extent, KIND, RoleGrant, RoleGrantState},
+        grant::{self, Extent, KIND, RoleGrant},
         organization, personal,
     },
     store::{grants, organizations, people, units},
 };
+
+/// The most grants that begin or end in one transaction.
+const AT_ONCE: i64 = 500;
 
 impl Identity {
     pub(super) async fn role_grant(
@@ -51,9 +54,9 @@ impl Identity {
             may_govern(tx, caller, &wanted, &path).await?;
             let held: Vec<Role> = grants::held(tx.conn, person).await?.iter().map(|g| g.role).collect();
             grant::check_exclusive(person, wanted.role, &held)?;
-            let granted = wanted.approve(by)?;
+            let granted = wanted.approve(by, tx.now)?;
             grants::insert(tx.conn, &granted).await?;
-            if granted.state == RoleGrantState::Active {
+            if granted.told {
                 tx.emit(facts::role_granted(&granted, &row.pseudonym));
             }
             Ok(GrantRoleResponse { grant: Some((&granted).into()) })
@@ -73,12 +76,10 @@ impl Identity {
             let grant = within(tx, id, &units).await?;
             let path = unit_within(tx, caller, grant.unit_id).await?;
             may_govern(tx, caller, &grant, &path).await?;
-            let grant = grant.approve(PersonId(caller.person_id))?;
+            let grant = grant.approve(PersonId(caller.person_id), tx.now)?;
             grants::update(tx.conn, &grant).await?;
-            if grant.state == RoleGrantState::Active {
-                let missing = || Error::not_found(personal::KIND, grant.person_id);
-                let row = people::get(tx.conn, grant.person_id).await?.ok_or_else(missing)?;
-                tx.emit(facts::role_granted(&grant, &row.pseudonym));
+            if grant.told {
+                tell_granted(tx, &grant).await?;
             }
             Ok(ApproveGrantResponse { grant: Some((&grant).into()) })
         })
@@ -96,10 +97,10 @@ impl Identity {
         once(&self.db, caller, meta, async move |tx: &mut Tx<'_>| {
             let grant = within(tx, id, &units).await?;
             may_end(tx, caller, &grant).await?;
-            let was = grant.state;
+            let begun = grant.has_begun(tx.now);
             let grant = grant.revoke(tx.now)?;
             grants::update(tx.conn, &grant).await?;
-            if was == RoleGrantState::Active {
+            if begun {
                 self.bar_tokens(tx, &grant).await?;
             }
             Ok(RevokeRoleResponse { grant: Some((&grant).into()) })
@@ -132,25 +133,54 @@ impl Identity {
         Ok(())
     }
 
-    /// Ends grants whose time is over; gives how many. Tokens never outlive the grants they carry, so none is barred
-    /// before its time.
+    /// Tells of grants that have come into force; gives how many.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn begin_grants(&self) -> Result<usize> {
+        self.db
+            .transaction(async |tx: &mut Tx<'_>| {
+                let due = grants::lock_beginning(tx.conn, tx.now, AT_ONCE).await?;
+                let count = due.len();
+                for grant in due {
+                    let grant = grant.begin(tx.now)?;
+                    grants::update(tx.conn, &grant).await?;
+                    tell_granted(tx, &grant).await?;
+                }
+                Ok(count)
+            })
+            .await
+    }
+
+    /// Ends grants whose time is over, also those that still waited for an approval; gives how many. Tokens never
+    /// outlive the grants they carry, so none is barred before its time.
     ///
     /// # Errors
     /// Database errors.
     pub async fn expire_grants(&self) -> Result<usize> {
         self.db
             .transaction(async |tx: &mut Tx<'_>| {
-                let due = grants::lock_expired(tx.conn, tx.now, 500).await?;
+                let due = grants::lock_expired(tx.conn, tx.now, AT_ONCE).await?;
                 let count = due.len();
                 for grant in due {
                     let grant = grant.expire(tx.now)?;
                     grants::update(tx.conn, &grant).await?;
-                    self.bar_tokens(tx, &grant).await?;
+                    if grant.told {
+                        self.bar_tokens(tx, &grant).await?;
+                    }
                 }
                 Ok(count)
             })
             .await
     }
+}
+
+/// Tells every service of a grant that is in force.
+async fn tell_granted(tx: &mut Tx<'_>, grant: &RoleGrant) -> Result<()> {
+    let missing = || Error::not_found(personal::KIND, grant.person_id);
+    let row = people::get(tx.conn, grant.person_id).await?.ok_or_else(missing)?;
+    tx.emit(facts::role_granted(grant, &row.pseudonym));
+    Ok(())
 }
 
 /// A grant within reach; otherwise there is none.

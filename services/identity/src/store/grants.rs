@@ -3,7 +3,7 @@
 use chassis::{Error, Result, Timestamp, auth::Role, db::cached};
 use diesel::{
     OptionalExtension, QueryableByName,
-    sql_types::{Array, BigInt, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid},
+    sql_types::{Array, BigInt, Bool, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
@@ -39,6 +39,8 @@ struct Row {
     state: i16,
     #[diesel(sql_type = Array<SqlUuid>)]
     approved_by: Vec<Uuid>,
+    #[diesel(sql_type = Bool)]
+    told: bool,
     #[diesel(sql_type = BigInt)]
     version: i64,
 }
@@ -59,6 +61,7 @@ impl TryFrom<Row> for RoleGrant {
             valid_to: row.valid_to,
             state: RoleGrantState::try_from(i32::from(row.state)).map_err(|_| corrupt("state of a grant"))?,
             approved_by: row.approved_by.into_iter().map(PersonId).collect(),
+            told: row.told,
             version: row.version,
         })
     }
@@ -135,7 +138,26 @@ pub async fn list(
     all(rows)
 }
 
-/// Active grants whose end has passed at `now`, held until the transaction ends; those another replica holds are left
+/// Grants that have come into force by `now` and were not told, held until the transaction ends; those another replica
+/// holds are left to it.
+pub async fn lock_beginning(
+    conn: &mut AsyncPgConnection,
+    now: Timestamp,
+    limit: Limit,
+) -> Result<Vec<RoleGrant>> {
+    let rows = cached(
+        "SELECT * FROM role_grants
+          WHERE state = 2 AND NOT told AND valid_from <= $1 AND (valid_to IS NULL OR valid_to > $1)
+          ORDER BY valid_from LIMIT $2 FOR UPDATE SKIP LOCKED",
+    )
+    .bind::<Timestamptz, _>(now)
+    .bind::<BigInt, _>(limit)
+    .load(conn)
+    .await?;
+    all(rows)
+}
+
+/// Requested and active grants whose end has passed at `now`, held until the transaction ends; those another replica holds are left
 /// to it.
 pub async fn lock_expired(
     conn: &mut AsyncPgConnection,
@@ -143,7 +165,8 @@ pub async fn lock_expired(
     limit: Limit,
 ) -> Result<Vec<RoleGrant>> {
     let rows = cached(
-        "SELECT * FROM role_grants WHERE state = 2 AND valid_to <= $1 ORDER BY valid_to LIMIT $2 FOR UPDATE SKIP LOCKED",
+        "SELECT * FROM role_grants WHERE state IN (1, 2) AND valid_to <= $1
+          ORDER BY valid_to LIMIT $2 FOR UPDATE SKIP LOCKED",
     )
     .bind::<Timestamptz, _>(now)
     .bind::<BigInt, _>(limit)
@@ -157,8 +180,8 @@ pub async fn insert(conn: &mut AsyncPgConnection, grant: &RoleGrant) -> Result<(
     let purposes: Option<Vec<&String>> = grant.purposes.as_ref().map(|p| p.iter().collect());
     let approved_by: Vec<Uuid> = grant.approved_by.iter().map(|id| id.0).collect();
     cached(
-        "INSERT INTO role_grants (grant_id, person_id, role, unit_id, line, org_id, purposes, valid_from, valid_to, state, approved_by, version)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+        "INSERT INTO role_grants (grant_id, person_id, role, unit_id, line, org_id, purposes, valid_from, valid_to, state, approved_by, told, version)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
     )
     .bind::<SqlUuid, _>(grant.id.0)
     .bind::<SqlUuid, _>(grant.person_id.0)
@@ -171,6 +194,7 @@ pub async fn insert(conn: &mut AsyncPgConnection, grant: &RoleGrant) -> Result<(
     .bind::<Nullable<Timestamptz>, _>(grant.valid_to)
     .bind::<SmallInt, _>(grant.state as i16)
     .bind::<Array<SqlUuid>, _>(approved_by)
+    .bind::<Bool, _>(grant.told)
     .bind::<BigInt, _>(grant.version)
     .execute(conn)
     .await
@@ -186,13 +210,14 @@ pub async fn insert(conn: &mut AsyncPgConnection, grant: &RoleGrant) -> Result<(
 pub async fn update(conn: &mut AsyncPgConnection, grant: &RoleGrant) -> Result<()> {
     let approved_by: Vec<Uuid> = grant.approved_by.iter().map(|id| id.0).collect();
     let changed = cached(
-        "UPDATE role_grants SET state = $2, valid_to = $3, approved_by = $4, version = $5
-          WHERE grant_id = $1 AND version = $5 - 1",
+        "UPDATE role_grants SET state = $2, valid_to = $3, approved_by = $4, told = $5, version = $6
+          WHERE grant_id = $1 AND version = $6 - 1",
     )
     .bind::<SqlUuid, _>(grant.id.0)
     .bind::<SmallInt, _>(grant.state as i16)
     .bind::<Nullable<Timestamptz>, _>(grant.valid_to)
     .bind::<Array<SqlUuid>, _>(approved_by)
+    .bind::<Bool, _>(grant.told)
     .bind::<BigInt, _>(grant.version)
     .execute(conn)
     .await?;

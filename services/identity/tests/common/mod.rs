@@ -180,6 +180,7 @@ impl World {
             valid_to,
             state: RoleGrantState::Active,
             approved_by: vec![],
+            told: true,
             version: 1,
         };
         let pseudonym = format!("p-{}", id.0.simple());
