@@ -2,14 +2,18 @@
 
 mod common;
 
-use chassis::clock::to_proto;
+use std::collections::HashSet;
+
+use chassis::{auth::Role, clock::to_proto};
 use common::{World, nobody, refusal, request_id};
 use proto::identity::v1::{
-    AuthorityEdge, AuthorityEdgeChanged, CreateAuthorityEdgeRequest, CreateOrganizationRequest,
-    CreateUnitRequest, EdgeKind, EndAuthorityEdgeRequest, GetOrganizationRequest, GetTopologySnapshotRequest,
-    GetUnitRequest, ListAuthorityEdgesRequest, ListOrganizationsRequest, ListUnitsRequest, MergeUnitsRequest,
-    Organization, OrganizationChanged, OrganizationKind, Unit, UnitChanged, UnitKind, UnitMerged, UnitState,
-    UpdateUnitRequest, topology_service_client::TopologyServiceClient,
+    ApproveGrantRequest, AuthorityEdge, AuthorityEdgeChanged, CreateAuthorityEdgeRequest,
+    CreateOrganizationRequest, CreatePersonRequest, CreateUnitRequest, EdgeKind, EndAuthorityEdgeRequest,
+    GetOrganizationRequest, GetPersonRequest, GetSelfRequest, GetTopologySnapshotRequest, GetUnitRequest,
+    GrantRoleRequest, ListAuthorityEdgesRequest, ListOrganizationsRequest, ListRoleGrantsRequest,
+    ListUnitsRequest, MergeUnitsRequest, Organization, OrganizationChanged, OrganizationKind, RoleGrant,
+    RoleGranted, RoleRevoked, Unit, UnitChanged, UnitKind, UnitMerged, UnitState, UpdateUnitRequest,
+    person_service_client::PersonServiceClient, topology_service_client::TopologyServiceClient,
 };
 use tonic::Code;
 
@@ -127,6 +131,110 @@ async fn merged_units_hand_everything_on_and_the_old_boundaries_stay_readable() 
 }
 
 #[tokio::test]
+async fn grants_over_merged_units_go_on_at_the_successor() {
+    let world = World::start().await;
+    let mut admin = world.topology("sysadmin").await;
+    let other = admin.create_unit(community(&world, "c-other")).await.unwrap().into_inner().unit.unwrap();
+    // One in force (the world's), one that begins later, and one that waits for its second approver.
+    let (mut first, mut second) = (world.persons("secadmin1").await, world.persons("secadmin2").await);
+    let later = world.service.clock().now() + chrono::TimeDelta::days(30);
+    let mut ask = async |role: Role, from: Option<_>| {
+        let grant = RoleGrant {
+            person_id: world.person("worker1"),
+            role: role as i32,
+            unit_id: world.unit("community1"),
+            valid_from: from,
+            ..Default::default()
+        };
+        let request = GrantRoleRequest { request_id: request_id(), grant: Some(grant) };
+        first.grant_role(request).await.unwrap().into_inner().grant.unwrap().grant_id
+    };
+    let moved = [ask(Role::GridWorker, Some(to_proto(later))).await, ask(Role::Arbiter, None).await];
+    let worker = world.sign_in("worker1").await;
+    world.service.drain_outbox().await;
+
+    let request = MergeUnitsRequest {
+        request_id: request_id(),
+        from_unit_ids: vec![world.unit("community1"), other.unit_id],
+        successor: Some(Unit { code: "c-new".to_owned(), ..community(&world, "").unit.unwrap() }),
+        effective_time: None,
+    };
+    let successor = admin.merge_units(request).await.unwrap().into_inner().successor.unwrap();
+
+    // Who works elsewhere hears of the grant that goes on before it hears of the end of the old one.
+    let events = world.service.drain_outbox().await;
+    let of = |p: &String| *p == world.person("worker1");
+    let granted = |e: &chassis::event::Event| e.decode().ok().filter(|g: &RoleGranted| of(&g.person_id));
+    let revoked = |e: &chassis::event::Event| e.decode().ok().filter(|r: &RoleRevoked| of(&r.person_id));
+    let begins = events.iter().position(|e| granted(e).is_some()).expect("what goes on is told");
+    let ends = events.iter().position(|e| revoked(e).is_some()).expect("what has ended is told");
+    assert!(begins < ends);
+    let (begun, ended) = (granted(&events[begins]).unwrap(), revoked(&events[ends]).unwrap());
+    assert_eq!((begun.unit_id.clone(), begun.role), (successor.unit_id.clone(), Role::ServiceWorker as i32));
+    assert_ne!(begun.grant_id, ended.grant_id);
+    let times: HashSet<_> = events
+        .iter()
+        .filter_map(|e| e.decode::<RoleRevoked>().ok()?.tokens_before_time)
+        .map(|at| (at.seconds, at.nanos))
+        .collect();
+    assert_eq!(times.len(), 1, "holders are barred once");
+    for event in &events {
+        let told = event.decode().map_or(String::new(), |g: RoleGranted| g.grant_id);
+        assert!(!moved.contains(&told), "what is not in force is moved and told to nobody");
+    }
+
+    // A token that names the old unit is refused; the next one names the successor.
+    let get = || GetSelfRequest {};
+    let answer = world.auth_with(&worker.access_token).get_self(get()).await;
+    assert_eq!(refusal(answer), Code::Unauthenticated);
+    let token = world.sign_in("worker1").await.access_token;
+    let held = world.auth_with(&token).get_self(get()).await.unwrap().into_inner().grants;
+    assert_eq!(held.iter().map(|g| g.unit_id.as_str()).collect::<Vec<_>>(), [successor.unit_id.as_str()]);
+    let person = GetPersonRequest { person_id: world.person("head1") };
+    PersonServiceClient::new(world.service.call_with(&token)).get_person(person).await.unwrap();
+    let list = ListRoleGrantsRequest { person_id: world.person("worker1"), ..Default::default() };
+    let all = second.list_role_grants(list).await.unwrap().into_inner().grants;
+    for id in &moved {
+        let grant = all.iter().find(|g| g.grant_id == *id).unwrap();
+        assert_eq!(grant.unit_id, successor.unit_id);
+    }
+    let approve = ApproveGrantRequest { request_id: request_id(), grant_id: moved[1].clone() };
+    second.approve_grant(approve).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_unit_that_has_ended_takes_neither_grants_nor_people() {
+    let world = World::start().await;
+    let mut admin = world.topology("sysadmin").await;
+    let other = admin.create_unit(community(&world, "c-other")).await.unwrap().into_inner().unit.unwrap();
+    let request = MergeUnitsRequest {
+        request_id: request_id(),
+        from_unit_ids: vec![world.unit("community1"), other.unit_id],
+        successor: Some(Unit { code: "c-new".to_owned(), ..community(&world, "").unit.unwrap() }),
+        effective_time: None,
+    };
+    admin.merge_units(request).await.unwrap();
+    let grant = RoleGrant {
+        person_id: world.person("resident"),
+        role: Role::ServiceWorker as i32,
+        unit_id: world.unit("community1"),
+        ..Default::default()
+    };
+    let request = GrantRoleRequest { request_id: request_id(), grant: Some(grant) };
+    let answer = world.persons("secadmin1").await.grant_role(request).await;
+    assert_eq!(refusal(answer), Code::FailedPrecondition);
+    let person = CreatePersonRequest {
+        request_id: request_id(),
+        name: "王二".to_owned(),
+        home_unit_id: world.unit("community1"),
+        notice_version: "2026-01".to_owned(),
+        ..Default::default()
+    };
+    let answer = world.persons("dispatcher").await.create_person(person).await;
+    assert_eq!(refusal(answer), Code::FailedPrecondition);
+}
+
+#[tokio::test]
 async fn nobody_who_governs_themselves_can_be_led() {
     let world = World::start().await;
     let mut admin = world.topology("sysadmin").await;
@@ -209,7 +317,7 @@ async fn only_the_system_administrator_changes_the_topology_and_only_within_reac
     }
     let mut anonymous = TopologyServiceClient::new(world.service.call_anonymously());
     assert_eq!(refusal(anonymous.create_unit(community(&world, "x")).await), Code::Unauthenticated);
-    world.add_person("sysadmin2", chassis::auth::Role::SystemAdmin, "street2", None, None).await;
+    world.add_person("sysadmin2", Role::SystemAdmin, "street2", None, None).await;
     let mut elsewhere = world.topology("sysadmin2").await;
     assert_eq!(refusal(elsewhere.create_unit(community(&world, "x")).await), Code::NotFound);
 }

@@ -42,6 +42,7 @@ CREATE TABLE role_grants (
     CHECK (NOT person_id = ANY (approved_by))
 );
 CREATE INDEX role_grants_person ON role_grants (person_id, grant_id);
+CREATE INDEX role_grants_unit ON role_grants (unit_id) WHERE state IN (1, 2);
 CREATE INDEX role_grants_beginning ON role_grants (valid_from) WHERE state = 2 AND NOT told;
 CREATE INDEX role_grants_expiry ON role_grants (valid_to) WHERE state IN (1, 2) AND valid_to IS NOT NULL;
 -- I-4: of system (29), security (30) and audit (31) administrator a person holds at most one.

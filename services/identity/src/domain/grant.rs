@@ -56,6 +56,20 @@ pub struct Extent<'a> {
     pub valid_to: Option<Timestamp>,
 }
 
+/// What becomes of a grant whose unit was merged.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Rehomed {
+    /// Nobody has acted on it yet: the same grant, at the successor.
+    Moved(RoleGrant),
+    /// It ends, and another goes on in its place at the successor.
+    Followed {
+        /// The old one.
+        ended: RoleGrant,
+        /// The one that goes on.
+        next: RoleGrant,
+    },
+}
+
 /// Roles that need a second approver: those who decide, pay, rule, or govern access.
 pub fn is_sensitive(role: Role) -> bool {
     is_administrator(role)
@@ -214,6 +228,19 @@ impl RoleGrant {
     /// `WrongState` when it has ended already.
     pub fn revoke(self, now: Timestamp) -> Result<Self> {
         self.end(RoleGrantState::Revoked, now)
+    }
+
+    /// Moves the grant to the unit that its own was merged into; `id` is that of the grant that goes on, if it has
+    /// begun: others know a grant by its id and take its unit for fixed.
+    ///
+    /// # Errors
+    /// `WrongState` when it has ended already.
+    pub fn rehome(self, id: GrantId, unit_id: UnitId, now: Timestamp) -> Result<Rehomed> {
+        if !self.has_begun(now) {
+            return Ok(Rehomed::Moved(Self { unit_id, version: self.version + 1, ..self }));
+        }
+        let next = Self { id, unit_id, valid_from: now, told: true, version: 1, ..self.clone() };
+        Ok(Rehomed::Followed { ended: self.revoke(now)?, next })
     }
 
     /// Ends the grant when its time is over.

@@ -61,6 +61,25 @@ fn a_request_that_has_run_out_is_approved_by_nobody() {
 }
 
 #[test]
+fn a_grant_goes_on_where_its_unit_was_merged_into() {
+    let (id, unit) = (GrantId(Uuid::from_u128(77)), UnitId(Uuid::from_u128(78)));
+    let asked = grant(Role::Arbiter).approve(person(2), at(0)).unwrap();
+    let Rehomed::Moved(moved) = asked.clone().rehome(id, unit, at(5)).unwrap() else { panic!("it waits") };
+    assert_eq!((moved.id, moved.unit_id, moved.version), (asked.id, unit, 2));
+    let active = grant(Role::ServiceWorker).approve(person(2), at(0)).unwrap();
+    let Rehomed::Followed { ended, next } = active.clone().rehome(id, unit, at(5)).unwrap() else {
+        panic!("it is in force")
+    };
+    assert_eq!(
+        (ended.state, ended.unit_id, ended.valid_to),
+        (RoleGrantState::Revoked, active.unit_id, Some(at(5)))
+    );
+    assert_eq!((next.id, next.unit_id, next.valid_from, next.version), (id, unit, at(5), 1));
+    assert!(next.in_force(at(5)) && next.told && !ended.in_force(at(5)));
+    assert_eq!(next.approved_by, active.approved_by);
+}
+
+#[test]
 fn the_grantee_never_approves() {
     for role in [Role::ServiceWorker, Role::Arbiter] {
         assert!(matches!(grant(role).approve(person(1), at(0)), Err(Error::Invalid { .. })));

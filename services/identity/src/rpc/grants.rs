@@ -1,6 +1,8 @@
 //! Grants: requesting, approving, revoking, listing. Never beyond the grantor's own grants, which are read anew here and
 //! not taken from the token.
 
+use std::collections::BTreeSet;
+
 use chassis::{
     Error, Result,
     auth::{Caller, Role},
@@ -18,12 +20,12 @@ use uuid::Uuid;
 use super::{
     Identity, reach,
     topology::{PAGE_DEFAULT, PAGE_MAX},
-    unit_within,
+    unit_in_force, unit_within,
 };
 use crate::{
     domain::{
-        GrantId, PersonId, facts,
-        grant::{self, Extent, KIND, RoleGrant},
+        GrantId, PersonId, UnitId, facts,
+        grant::{self, Extent, KIND, Rehomed, RoleGrant},
         organization, personal,
     },
     store::{grants, organizations, people, units},
@@ -47,10 +49,11 @@ impl Identity {
         }
         let units = reach(caller);
         once(&self.db, caller, meta, async move |tx: &mut Tx<'_>| {
+            units::hold(tx.conn).await?;
             let person = wanted.person_id;
             let missing = || Error::not_found(personal::KIND, person);
             let row = people::lock_within(tx.conn, person, &units).await?.ok_or_else(missing)?;
-            let path = unit_within(tx, caller, wanted.unit_id).await?;
+            let path = unit_in_force(tx, caller, wanted.unit_id).await?;
             may_govern(tx, caller, &wanted, &path).await?;
             let held: Vec<Role> = grants::held(tx.conn, person).await?.iter().map(|g| g.role).collect();
             grant::check_exclusive(person, wanted.role, &held)?;
@@ -73,6 +76,7 @@ impl Identity {
         let id = GrantId::parse("grant_id", &request.grant_id)?;
         let units = reach(caller);
         once(&self.db, caller, meta, async move |tx: &mut Tx<'_>| {
+            units::hold(tx.conn).await?;
             let grant = within(tx, id, &units).await?;
             let path = unit_within(tx, caller, grant.unit_id).await?;
             may_govern(tx, caller, &grant, &path).await?;
@@ -95,15 +99,17 @@ impl Identity {
         let id = GrantId::parse("grant_id", &request.grant_id)?;
         let units = reach(caller);
         once(&self.db, caller, meta, async move |tx: &mut Tx<'_>| {
+            units::hold(tx.conn).await?;
             let grant = within(tx, id, &units).await?;
             may_end(tx, caller, &grant).await?;
             let begun = grant.has_begun(tx.now);
             let grant = grant.revoke(tx.now)?;
             grants::update(tx.conn, &grant).await?;
+            let answer = RevokeRoleResponse { grant: Some((&grant).into()) };
             if begun {
-                self.bar_tokens(tx, &grant).await?;
+                self.bar_tokens(tx, &[grant]).await?;
             }
-            Ok(RevokeRoleResponse { grant: Some((&grant).into()) })
+            Ok(answer)
         })
         .await
     }
@@ -122,15 +128,38 @@ impl Identity {
         Ok(ListRoleGrantsResponse { grants: rows.iter().map(Into::into).collect(), next_page_token })
     }
 
-    /// Tells every service that tokens issued until now are refused, and refuses them here at once. The person's row is
-    /// held, so a token that is being issued is either barred or knows of the end already.
-    async fn bar_tokens(&self, tx: &mut Tx<'_>, grant: &RoleGrant) -> Result<()> {
-        people::lock(tx.conn, grant.person_id).await?;
+    /// Tells every service of grants that have ended and that tokens issued until now are refused, and refuses them here
+    /// at once. The holders' rows are held, so a token that is being issued is either barred or knows of the end already.
+    async fn bar_tokens(&self, tx: &mut Tx<'_>, ended: &[RoleGrant]) -> Result<()> {
+        let persons: BTreeSet<PersonId> = ended.iter().map(|grant| grant.person_id).collect();
+        people::lock(tx.conn, &persons).await?;
         let before = self.clock.real_now();
-        tx.emit(facts::role_revoked(grant, before));
-        let (revocations, person) = (self.revocations.clone(), grant.person_id.0);
-        tx.after_commit(Box::new(move || revocations.bar_person(person, before)));
+        for grant in ended {
+            tx.emit(facts::role_revoked(grant, before));
+        }
+        let revocations = self.revocations.clone();
+        tx.after_commit(Box::new(move || {
+            persons.iter().for_each(|person| revocations.bar_person(person.0, before));
+        }));
         Ok(())
+    }
+
+    /// Grants over merged units go on at the successor, and tokens that name the old units are refused. What goes on is
+    /// told before what has ended: who works under a grant is then in place to take over from themselves.
+    pub(super) async fn rehome_grants(&self, tx: &mut Tx<'_>, from: &[UnitId], to: UnitId) -> Result<()> {
+        let mut over = Vec::new();
+        for grant in grants::lock_at(tx.conn, from, tx.now).await? {
+            match grant.rehome(GrantId(new_id()), to, tx.now)? {
+                Rehomed::Moved(grant) => grants::update(tx.conn, &grant).await?,
+                Rehomed::Followed { ended, next } => {
+                    grants::update(tx.conn, &ended).await?; // first: nobody has two grants as an administrator
+                    grants::insert(tx.conn, &next).await?;
+                    tell_granted(tx, &next).await?;
+                    over.push(ended);
+                }
+            }
+        }
+        self.bar_tokens(tx, &over).await
     }
 
     /// Tells of grants that have come into force; gives how many.
@@ -161,14 +190,13 @@ impl Identity {
         self.db
             .transaction(async |tx: &mut Tx<'_>| {
                 let due = grants::lock_expired(tx.conn, tx.now, AT_ONCE).await?;
-                let count = due.len();
+                let (count, mut over) = (due.len(), Vec::new());
                 for grant in due {
                     let grant = grant.expire(tx.now)?;
                     grants::update(tx.conn, &grant).await?;
-                    if grant.told {
-                        self.bar_tokens(tx, &grant).await?;
-                    }
+                    over.extend(grant.told.then_some(grant));
                 }
+                self.bar_tokens(tx, &over).await?;
                 Ok(count)
             })
             .await

@@ -20,7 +20,10 @@ use chassis::{
 use uuid::Uuid;
 
 use crate::{
-    domain::{UnitId, unit},
+    domain::{
+        UnitId,
+        unit::{self, UnitState},
+    },
     keyring::KeyRing,
     password::Passwords,
     sign_in::SignIns,
@@ -79,6 +82,15 @@ async fn unit_within(tx: &mut Tx<'_>, caller: &Caller, id: UnitId) -> Result<Vec
     match store::units::path(tx.conn, id).await? {
         Some(path) if caller.reaches(&path, None) => Ok(path),
         _ => Err(Error::not_found(unit::KIND, id)),
+    }
+}
+
+/// As [`unit_within`], for what is to be placed there: a unit that has ended takes nothing new.
+async fn unit_in_force(tx: &mut Tx<'_>, caller: &Caller, id: UnitId) -> Result<Vec<Uuid>> {
+    let path = unit_within(tx, caller, id).await?;
+    match store::units::get(tx.conn, id).await? {
+        Some(unit) if unit.state == UnitState::Active => Ok(path),
+        _ => Err(Error::wrong_state(unit::KIND, id, "is not in force")),
     }
 }
 

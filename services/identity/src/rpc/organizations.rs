@@ -17,13 +17,12 @@ use uuid::Uuid;
 use super::{
     Identity,
     topology::{PAGE_DEFAULT, PAGE_MAX},
-    unit_within,
+    unit_in_force,
 };
 use crate::{
     domain::{
         OrgId, UnitId, facts,
         organization::{KIND, Organization, OrganizationKind},
-        unit::{self, UnitState},
     },
     store::{organizations, units},
 };
@@ -71,11 +70,7 @@ impl Identity {
         let org = Organization::create(OrgId(new_id()), from, self.clock.now())?;
         once(&self.db, caller, meta, async move |tx: &mut Tx<'_>| {
             units::lock(tx.conn).await?;
-            unit_within(tx, caller, org.unit_id).await?;
-            let unit = units::get(tx.conn, org.unit_id).await?;
-            if unit.is_none_or(|u| u.state != UnitState::Active) {
-                return Err(Error::wrong_state(unit::KIND, org.unit_id, "is not in force"));
-            }
+            unit_in_force(tx, caller, org.unit_id).await?;
             organizations::insert(tx.conn, &org).await?;
             tx.emit(facts::organization_changed(&org));
             Ok(CreateOrganizationResponse { organization: Some((&org).into()) })

@@ -17,7 +17,7 @@ use proto::identity::v1::{
 };
 use tonic::{Request, Response};
 
-use super::{Identity, pseudonym, reach, unit_within};
+use super::{Identity, pseudonym, reach, unit_in_force};
 use crate::{
     domain::{
         PersonId,
@@ -30,6 +30,7 @@ use crate::{
     store::{
         accounts, audit,
         people::{self, Key, PersonRow},
+        units,
     },
 };
 
@@ -102,7 +103,8 @@ impl Identity {
         let person = NewPerson::new(&request, self.clock.now())?;
         let id = PersonId(new_id());
         once(&self.db, caller, meta, async move |tx: &mut Tx<'_>| {
-            unit_within(tx, caller, person.home_unit_id).await?;
+            units::hold(tx.conn).await?;
+            unit_in_force(tx, caller, person.home_unit_id).await?;
             self.people.insert(tx.conn, id, &person, None, &pseudonym(), tx.now).await?;
             let row = people::get(tx.conn, id).await?.ok_or_else(|| Error::not_found(KIND, id))?;
             Ok(CreatePersonResponse { person: Some(self.masked(&row)?) })

@@ -157,6 +157,8 @@ impl Identity {
                 organizations::update_unit(tx.conn, &org).await?;
                 tx.emit(facts::organization_changed(&org));
             }
+            // Grants before homes: whoever holds a grant may wait for its person, never the other way round.
+            self.rehome_grants(tx, &ids, id).await?;
             people::rehome(tx.conn, &ids, id).await?;
             tx.emit(facts::unit_merged(&merger.successor, &merger.merged));
             Ok(MergeUnitsResponse { successor: Some((&merger.successor).into()) })

@@ -116,6 +116,25 @@ pub async fn held(conn: &mut AsyncPgConnection, person: PersonId) -> Result<Vec<
     all(rows)
 }
 
+/// Requested and active grants over any of the units whose end has not passed at `now`, held until the transaction ends.
+pub async fn lock_at(
+    conn: &mut AsyncPgConnection,
+    units: &[UnitId],
+    now: Timestamp,
+) -> Result<Vec<RoleGrant>> {
+    let units: Vec<Uuid> = units.iter().map(|id| id.0).collect();
+    let rows = cached(
+        "SELECT * FROM role_grants
+          WHERE unit_id = ANY($1) AND state IN (1, 2) AND (valid_to IS NULL OR valid_to > $2)
+          ORDER BY grant_id FOR UPDATE",
+    )
+    .bind::<Array<SqlUuid>, _>(units)
+    .bind::<Timestamptz, _>(now)
+    .load(conn)
+    .await?;
+    all(rows)
+}
+
 /// Grants below `units`, of one person or all, by id, after `after`.
 pub async fn list(
     conn: &mut AsyncPgConnection,
@@ -210,10 +229,11 @@ pub async fn insert(conn: &mut AsyncPgConnection, grant: &RoleGrant) -> Result<(
 pub async fn update(conn: &mut AsyncPgConnection, grant: &RoleGrant) -> Result<()> {
     let approved_by: Vec<Uuid> = grant.approved_by.iter().map(|id| id.0).collect();
     let changed = cached(
-        "UPDATE role_grants SET state = $2, valid_to = $3, approved_by = $4, told = $5, version = $6
-          WHERE grant_id = $1 AND version = $6 - 1",
+        "UPDATE role_grants SET unit_id = $2, state = $3, valid_to = $4, approved_by = $5, told = $6, version = $7
+          WHERE grant_id = $1 AND version = $7 - 1",
     )
     .bind::<SqlUuid, _>(grant.id.0)
+    .bind::<SqlUuid, _>(grant.unit_id.0)
     .bind::<SmallInt, _>(grant.state as i16)
     .bind::<Nullable<Timestamptz>, _>(grant.valid_to)
     .bind::<Array<SqlUuid>, _>(approved_by)

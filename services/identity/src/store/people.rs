@@ -1,6 +1,8 @@
 //! People. Personal fields leave and enter this file sealed; only [`People`] holds the keys' handle. Found by blind
 //! index, never by value.
 
+use std::collections::BTreeSet;
+
 use chassis::{Error, Result, Timestamp, crypto::Crypto, db::cached};
 use diesel::{
     OptionalExtension, QueryableByName,
@@ -197,14 +199,15 @@ pub async fn get_for_share(conn: &mut AsyncPgConnection, id: PersonId) -> Result
     Ok(row)
 }
 
-/// Waits for tokens that are being issued to the person, and holds new ones back until the transaction ends.
-pub async fn lock(conn: &mut AsyncPgConnection, id: PersonId) -> Result<Option<PersonRow>> {
-    let row = cached("SELECT * FROM persons WHERE person_id = $1 FOR UPDATE")
-        .bind::<SqlUuid, _>(id.0)
-        .get_result(conn)
-        .await
-        .optional()?;
-    Ok(row)
+/// Waits for tokens that are being issued to these people, and holds new ones back until the transaction ends. In the
+/// order of their ids, so that two who hold several people never wait for each other.
+pub async fn lock(conn: &mut AsyncPgConnection, ids: &BTreeSet<PersonId>) -> Result<()> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+    cached("SELECT 1 FROM persons WHERE person_id = ANY($1) ORDER BY person_id FOR UPDATE")
+        .bind::<Array<SqlUuid>, _>(ids)
+        .execute(conn)
+        .await?;
+    Ok(())
 }
 
 /// One person whose home lies below one of `units`; out of reach is as if there were none.

@@ -83,6 +83,13 @@ pub async fn lock(conn: &mut AsyncPgConnection) -> Result<()> {
     Ok(())
 }
 
+/// Keeps the tree as it is until the transaction ends, beside others who do so: for what is placed at a unit. Taken
+/// before anything else is looked at, so that whoever waited for a merger sees it.
+pub async fn hold(conn: &mut AsyncPgConnection) -> Result<()> {
+    cached("SELECT pg_advisory_xact_lock_shared($1)").bind::<BigInt, _>(TOPOLOGY_LOCK).execute(conn).await?;
+    Ok(())
+}
+
 /// One unit.
 pub async fn get(conn: &mut AsyncPgConnection, id: UnitId) -> Result<Option<Unit>> {
     let row: Option<Row> = cached("SELECT * FROM units WHERE unit_id = $1")
