@@ -20,7 +20,7 @@ use crate::{
     config::Config,
     digest::Digests,
     domain::{login::FORGET_FAILURES, session::GRACE},
-    keyring::KeyRing,
+    keyring::{self, KeyRing},
     password::Passwords,
     rpc::{Identity, Parts},
     sign_in::SignIns,
@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// How often keys are read again and what has run out is put away, in real time.
-const HOUSEKEEPING: Duration = Duration::from_secs(15);
+const HOUSEKEEPING: Duration = keyring::RELOAD;
 
 /// How long ended sessions are kept.
 const KEEP_SESSIONS: chrono::TimeDelta = chrono::TimeDelta::days(30);
@@ -91,7 +91,7 @@ async fn keep_house(identity: Identity, stop: CancellationToken) -> Result<(), E
 }
 
 async fn tidy(db: &Db, clock: &Clock, keys: &KeyRing) -> Result<()> {
-    keys.reload(db).await?;
+    keys.reload().await?;
     let now = clock.real_now();
     let mut conn = db.conn().await?;
     sessions::clean(&mut conn, now - GRACE, now - KEEP_SESSIONS).await?;

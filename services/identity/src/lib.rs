@@ -6,7 +6,7 @@ mod app;
 pub mod config;
 mod digest;
 pub mod domain;
-mod keyring;
+pub mod keyring;
 mod password;
 mod rpc;
 pub mod seed;

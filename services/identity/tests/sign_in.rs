@@ -2,8 +2,12 @@
 
 mod common;
 
-use chassis::auth::{Claims, GrantClaim, Signer, TokenKind};
+use chassis::{
+    auth::{Claims, GrantClaim, KeySource, Signer, TokenKind},
+    db::Tx,
+};
 use common::{PASSWORD, World, refusal};
+use identity::keyring::{KeyRing, PUBLISHED_FIRST, RELOAD};
 use proto::identity::v1::{
     GetJwksRequest, GetSelfRequest, GetTopologySnapshotRequest, IssueServiceTokenRequest,
     RefreshTokenRequest, RefreshTokenResponse, RotateKeysRequest, SessionRevoked, SignOutRequest,
@@ -191,6 +195,72 @@ async fn keys_rotate_while_old_tokens_go_on() {
     assert!(self_with(&world, &before.access_token).await.is_ok());
     let after = world.sign_in("worker1").await;
     assert!(self_with(&world, &after.access_token).await.is_ok());
+}
+
+/// The key a token was signed by.
+fn key_of(token: &str) -> String {
+    use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+    let header = BASE64_URL_SAFE_NO_PAD.decode(token.split('.').next().unwrap()).unwrap();
+    serde_json::from_slice::<serde_json::Value>(&header).unwrap()["kid"].as_str().unwrap().to_owned()
+}
+
+/// Another replica over the same database.
+async fn replica(world: &World) -> KeyRing {
+    let context = &world.service.context;
+    KeyRing::open(&context.db, context.crypto.clone(), context.clock.clone(), KeySource::local())
+        .await
+        .unwrap()
+}
+
+/// Rotates as a replica does, and lets the time pass after which the new key signs.
+async fn rotate_and_wait(world: &World, ring: &KeyRing) -> String {
+    let key = world.service.db().transaction(async |tx: &mut Tx<'_>| ring.rotate(tx).await).await.unwrap();
+    let passed = "UPDATE signing_keys SET signs_from = signs_from - interval '31 seconds',
+                         retired_at = retired_at - interval '31 seconds'";
+    world.sql(passed).await.unwrap();
+    key
+}
+
+#[tokio::test]
+async fn a_new_key_signs_only_when_every_replica_has_had_the_time_to_read_it() {
+    let world = World::start().await;
+    let before = key_of(&world.sign_in("worker1").await.access_token);
+    let admin = world.sign_in("secadmin1").await;
+    let request = RotateKeysRequest { request_id: common::request_id() };
+    let rotated =
+        world.auth_with(&admin.access_token).rotate_keys(request).await.unwrap().into_inner().key_id;
+    assert_eq!(key_of(&world.sign_in("worker1").await.access_token), before, "published, not signing");
+    assert!(PUBLISHED_FIRST >= chrono::TimeDelta::from_std(2 * RELOAD).unwrap());
+    world.sql("UPDATE signing_keys SET signs_from = signs_from - interval '31 seconds'").await.unwrap();
+    world.auth_anonymously().get_jwks(GetJwksRequest {}).await.unwrap();
+    let after = world.sign_in("worker1").await.access_token;
+    assert_eq!(key_of(&after), rotated);
+    assert!(self_with(&world, &after).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_token_of_a_key_that_another_replica_made_is_taken_at_once() {
+    let world = World::start().await;
+    let other = replica(&world).await;
+    let key = rotate_and_wait(&world, &other).await;
+    other.reload().await.unwrap();
+    let claims = Claims {
+        sub: world.people["worker1"].0,
+        sid: chassis::clock::new_id(),
+        kind: TokenKind::Person,
+        ..Claims::service("", "jianghan", "jianghan")
+    };
+    let token = other.sign(&claims.valid_for(world.service.clock().real_now(), 600)).unwrap();
+    assert_eq!(key_of(&token), key);
+    assert!(self_with(&world, &token).await.is_ok(), "it is looked for in the database");
+}
+
+#[tokio::test]
+async fn published_keys_are_those_of_the_database() {
+    let world = World::start().await;
+    let key = rotate_and_wait(&world, &replica(&world).await).await;
+    let jwks = world.auth_anonymously().get_jwks(GetJwksRequest {}).await.unwrap().into_inner().jwks_json;
+    assert!(jwks.contains(&key), "whichever replica is asked");
 }
 
 #[tokio::test]

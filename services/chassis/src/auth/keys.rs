@@ -1,9 +1,10 @@
 //! Signing keys and the public keys that verify. Identity signs and publishes a JWK set; every other service fetches
-//! it by RPC and asks again, at most once a second, when a token names a key it does not know. Only Ed25519.
+//! it by RPC. It asks again, at most once a second, when a token names a key it does not know, and every few minutes in
+//! any case: what is no longer published verifies nothing. Only Ed25519.
 
 use std::{
     collections::HashMap,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
@@ -15,12 +16,16 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
 
 use super::Claims;
 use crate::error::{Error, Result};
 
 /// At most one question to identity in this time, whatever tokens say.
 const REFRESH_EVERY: Duration = Duration::from_secs(1);
+
+/// How often the whole set is taken anew.
+pub(crate) const RENEW_EVERY: Duration = Duration::from_secs(300);
 
 /// Where a JWK set comes from.
 #[async_trait]
@@ -35,7 +40,7 @@ pub struct KeySource(Arc<Inner>);
 
 struct Inner {
     keys: ArcSwap<HashMap<String, Arc<DecodingKey>>>,
-    remote: Option<Remote>,
+    remote: OnceLock<Remote>,
 }
 
 struct Remote {
@@ -48,7 +53,7 @@ impl std::fmt::Debug for KeySource {
         let keys = self.0.keys.load();
         f.debug_struct("KeySource")
             .field("kids", &keys.keys())
-            .field("remote", &self.0.remote.is_some())
+            .field("remote", &self.0.remote.get().is_some())
             .finish()
     }
 }
@@ -56,13 +61,32 @@ impl std::fmt::Debug for KeySource {
 impl KeySource {
     /// Keys given by [`replace`](Self::replace): identity itself, and tests.
     pub fn local() -> Self {
-        Self(Arc::new(Inner { keys: ArcSwap::default(), remote: None }))
+        Self(Arc::new(Inner { keys: ArcSwap::default(), remote: OnceLock::new() }))
     }
 
     /// Keys fetched from identity.
     pub fn remote(fetch: impl FetchKeys) -> Self {
-        let remote = Remote { fetch: Box::new(fetch), asked: Mutex::new(None) };
-        Self(Arc::new(Inner { keys: ArcSwap::default(), remote: Some(remote) }))
+        let source = Self::local();
+        source.ask(fetch);
+        source
+    }
+
+    /// From now on asks `fetch` for keys it does not know. The first to be named stays.
+    pub fn ask(&self, fetch: impl FetchKeys) {
+        let _ = self.0.remote.set(Remote { fetch: Box::new(fetch), asked: Mutex::new(None) });
+    }
+
+    /// Takes the whole set anew every so often, so that a key that is no longer published is forgotten. While nobody
+    /// answers, what is known stays.
+    pub(crate) async fn renew(self, every: Duration, stop: CancellationToken) -> Result<()> {
+        while stop.run_until_cancelled(tokio::time::sleep(every)).await.is_some() {
+            let Some(remote) = self.0.remote.get() else { continue };
+            let outcome = remote.fetch.fetch().await.and_then(|jwks| self.replace(&jwks));
+            if let Err(error) = outcome {
+                tracing::warn!(error = %error.chain(), "the keys of access tokens could not be renewed");
+            }
+        }
+        Ok(())
     }
 
     /// Puts a JWK set (JSON) in place. Keys that are not Ed25519 for signatures, or have no `kid`, are left out.
@@ -88,7 +112,7 @@ impl KeySource {
         if let Some(key) = self.known(kid) {
             return Ok(Some(key));
         }
-        let Some(remote) = &self.0.remote else { return Ok(None) };
+        let Some(remote) = self.0.remote.get() else { return Ok(None) };
         let mut asked = remote.asked.lock().await;
         if let Some(key) = self.known(kid) {
             return Ok(Some(key)); // whoever held the lock has fetched it

@@ -168,7 +168,9 @@ impl Verifier {
             return Err(Error::Unauthenticated);
         }
         let hash: [u8; 32] = Sha256::digest(token.as_bytes()).into();
-        if let Some(verified) = self.cache.get(&hash) {
+        // The key of a remembered token may have been withdrawn meanwhile.
+        let remembered = self.cache.get(&hash).filter(|entry| self.keys.known(&entry.kid).is_some());
+        if let Some(Remembered { verified, .. }) = remembered {
             let late = verified.expires + chrono::TimeDelta::seconds(LEEWAY as i64) <= self.clock.real_now();
             return if late { Err(Error::Unauthenticated) } else { Ok(verified) };
         }
@@ -180,7 +182,7 @@ impl Verifier {
         let key = self.keys.key(&kid).await?.ok_or(Error::Unauthenticated)?;
         let claims = jsonwebtoken::decode::<Claims>(token, &key, &self.rules).map_err(refused)?.claims;
         let verified = Arc::new(Verified::try_from(claims)?);
-        self.cache.put(hash, verified.clone());
+        self.cache.put(hash, Remembered { kid: kid.into(), verified: verified.clone() });
         Ok(verified)
     }
 }
@@ -221,7 +223,15 @@ struct Cache {
     per_shard: usize,
 }
 
-type Entries = HashMap<[u8; 32], Arc<Verified>>;
+/// A token that was good.
+#[derive(Clone, Debug)]
+struct Remembered {
+    /// The key it was signed by.
+    kid: Arc<str>,
+    verified: Arc<Verified>,
+}
+
+type Entries = HashMap<[u8; 32], Remembered>;
 
 #[derive(Debug, Default)]
 struct Generations {
@@ -241,7 +251,7 @@ impl Cache {
         self.shards[usize::from(hash[0]) % SHARDS].lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn get(&self, hash: &[u8; 32]) -> Option<Arc<Verified>> {
+    fn get(&self, hash: &[u8; 32]) -> Option<Remembered> {
         let mut shard = self.shard(hash);
         if let Some(found) = shard.young.get(hash) {
             return Some(found.clone());
@@ -251,16 +261,16 @@ impl Cache {
         Some(found)
     }
 
-    fn put(&self, hash: [u8; 32], verified: Arc<Verified>) {
+    fn put(&self, hash: [u8; 32], entry: Remembered) {
         let mut shard = self.shard(&hash);
-        self.insert(&mut shard, hash, verified);
+        self.insert(&mut shard, hash, entry);
     }
 
-    fn insert(&self, shard: &mut Generations, hash: [u8; 32], verified: Arc<Verified>) {
+    fn insert(&self, shard: &mut Generations, hash: [u8; 32], entry: Remembered) {
         if shard.young.len() >= self.per_shard {
             shard.old = std::mem::take(&mut shard.young);
         }
-        shard.young.insert(hash, verified);
+        shard.young.insert(hash, entry);
     }
 }
 

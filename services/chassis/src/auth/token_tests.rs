@@ -126,7 +126,8 @@ async fn a_remembered_token_runs_out_too() {
     let verified = verifier.verify(&token).await.unwrap();
     let hash: [u8; 32] = Sha256::digest(token.as_bytes()).into();
     let late = Clock::system().real_now() - chrono::TimeDelta::seconds(LEEWAY as i64 + 1);
-    verifier.cache.put(hash, Arc::new(Verified { expires: late, ..(*verified).clone() }));
+    let verified = Arc::new(Verified { expires: late, ..(*verified).clone() });
+    verifier.cache.put(hash, Remembered { kid: signer(1).kid().into(), verified });
     assert!(matches!(verifier.verify(&token).await, Err(Error::Unauthenticated)));
 }
 
@@ -162,6 +163,62 @@ async fn unknown_keys_ask_identity_once_in_a_while_only() {
     assert_eq!(source.0.load(Ordering::SeqCst), 1);
 }
 
+/// Identity whose published keys change.
+struct Publishing(Mutex<Result<String>>, AtomicUsize);
+
+#[async_trait]
+impl FetchKeys for Arc<Publishing> {
+    async fn fetch(&self) -> Result<String> {
+        self.1.fetch_add(1, Ordering::SeqCst);
+        match &*self.0.lock().unwrap() {
+            Ok(jwks) => Ok(jwks.clone()),
+            Err(error) => Err(Error::unavailable(error.to_string())),
+        }
+    }
+}
+
+impl Publishing {
+    fn set(&self, answer: Result<String>) {
+        *self.0.lock().unwrap() = answer;
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_is_no_longer_published_verifies_nothing_not_even_what_was_remembered() {
+    let identity =
+        Arc::new(Publishing(Mutex::new(Ok(jwks([&signer(1).jwk(), &signer(2).jwk()]))), AtomicUsize::new(0)));
+    let keys = KeySource::remote(identity.clone());
+    let verifier = Verifier::new(keys.clone(), Clock::system(), &AuthConfig::default());
+    let (old, new) = (signer(1).sign(&claims()).unwrap(), signer(2).sign(&claims()).unwrap());
+    for token in [&old, &new] {
+        verifier.verify(token).await.unwrap();
+    }
+    let stop = tokio_util::sync::CancellationToken::new();
+    let renewing = tokio::spawn(keys.renew(std::time::Duration::from_millis(5), stop.clone()));
+    identity.set(Ok(jwks([&signer(2).jwk()])));
+    let forgotten = async {
+        while verifier.verify(&old).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), forgotten).await.unwrap();
+    assert!(matches!(verifier.verify(&old).await, Err(Error::Unauthenticated)));
+    verifier.verify(&new).await.unwrap();
+
+    // While identity is away, what is known goes on.
+    identity.set(Err(Error::unavailable("away")));
+    let asked = identity.1.load(Ordering::SeqCst);
+    let asked_again = async {
+        while identity.1.load(Ordering::SeqCst) < asked + 2 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), asked_again).await.unwrap();
+    verifier.verify(&new).await.unwrap();
+    stop.cancel();
+    renewing.await.unwrap().unwrap();
+}
+
 #[tokio::test]
 async fn while_identity_is_away_a_token_is_not_called_false() {
     let source = Arc::new(Counting(AtomicUsize::new(0), None));
@@ -191,7 +248,7 @@ fn keys_of_other_kinds_are_left_out() {
 #[test]
 fn the_memory_is_bounded_and_keeps_what_is_used() {
     let cache = Cache::new(64);
-    let entry = Arc::new(Verified::try_from(claims()).unwrap());
+    let entry = Remembered { kid: "k".into(), verified: Arc::new(Verified::try_from(claims()).unwrap()) };
     let key = |n: u32| -> [u8; 32] { Sha256::digest(n.to_be_bytes()).into() };
     cache.put(key(0), entry.clone());
     for n in 1..10_000 {

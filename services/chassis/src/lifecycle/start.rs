@@ -15,7 +15,7 @@ use super::{
     tasks::{Crew, Ends},
 };
 use crate::{
-    auth::{Gate, KeySource, Verifier},
+    auth::{Gate, KeySource, RENEW_EVERY, Verifier},
     bus::EventBus,
     clock::Clock,
     config::ServiceConfig,
@@ -250,6 +250,8 @@ impl House {
             let follow = follow_clock(context.db.clone(), context.clock.clone(), stop.clone());
             workers.spawn("clock poll", Ends::WhenTold, whole(follow));
         }
+        let renew = context.keys.clone().renew(RENEW_EVERY, stop.clone());
+        workers.spawn("keys of tokens", Ends::WhenTold, whole(renew));
         let purge = db::purge::run(context.db.clone(), context.config.spine.keep_days, stop.clone());
         workers.spawn("purge", Ends::Freely, whole(purge));
         for task in built.background {

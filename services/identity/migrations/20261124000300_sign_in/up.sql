@@ -47,9 +47,12 @@ CREATE TABLE signing_keys (
     seed_sealed bytea       NOT NULL,
     public_key  bytea       NOT NULL CHECK (length(public_key) = 32),
     created_at  timestamptz NOT NULL,
-    -- signs until then; verifies until verify_until
+    -- published since created_at, signs from here on: every replica knows it by then
+    signs_from  timestamptz NOT NULL,
+    -- signs until then, which may lie ahead; verifies until verify_until
     retired_at  timestamptz,
     verify_until timestamptz,
     CHECK ((retired_at IS NULL) = (verify_until IS NULL))
 );
+-- the latest: it signs, or is about to
 CREATE UNIQUE INDEX signing_keys_one_signs ON signing_keys ((true)) WHERE retired_at IS NULL;

@@ -51,7 +51,7 @@ impl AuthService for Identity {
     }
 
     async fn get_jwks(&self, _: Request<GetJwksRequest>) -> RpcResult<GetJwksResponse> {
-        Ok(Response::new(GetJwksResponse { jwks_json: self.keys.jwks() }))
+        Ok(Response::new(GetJwksResponse { jwks_json: self.keys.jwks().await }))
     }
 
     async fn issue_service_token(
@@ -87,7 +87,7 @@ impl AuthService for Identity {
             Ok(RotateKeysResponse { key_id: self.keys.rotate(tx).await? })
         })
         .await?;
-        self.keys.reload(&self.db).await?;
+        self.keys.reload().await?;
         Ok(Response::new(answer))
     }
 }

@@ -1,4 +1,5 @@
-//! Signing keys of access tokens, sealed. One signs; retired ones verify until their last token has run out. Real time.
+//! Signing keys of access tokens, sealed. A new one is published before it signs; retired ones verify until their last
+//! token has run out. Real time.
 
 use chassis::{Result, Timestamp, db::cached};
 use diesel::{
@@ -22,9 +23,12 @@ pub struct KeyRow {
     /// The public half.
     #[diesel(sql_type = Bytea)]
     pub public_key: Vec<u8>,
-    /// Whether it signs.
+    /// Whether it signs, or will.
     #[diesel(sql_type = Bool)]
     pub signs: bool,
+    /// Since when.
+    #[diesel(sql_type = Timestamptz)]
+    pub signs_from: Timestamp,
 }
 
 /// One rotation at a time.
@@ -33,11 +37,11 @@ pub async fn lock(conn: &mut AsyncPgConnection) -> Result<()> {
     Ok(())
 }
 
-/// Keys that sign or still verify at `now`, newest first.
+/// Keys that are published at `now`, the latest first: those that sign or will, and those that still verify.
 pub async fn load(conn: &mut AsyncPgConnection, now: Timestamp) -> Result<Vec<KeyRow>> {
     let rows = cached(
-        "SELECT key_id, seed_sealed, public_key, retired_at IS NULL AS signs FROM signing_keys
-          WHERE retired_at IS NULL OR verify_until > $1 ORDER BY created_at DESC, key_id",
+        "SELECT key_id, seed_sealed, public_key, coalesce(retired_at > $1, true) AS signs, signs_from FROM signing_keys
+          WHERE retired_at IS NULL OR verify_until > $1 ORDER BY signs_from DESC, created_at DESC, key_id",
     )
     .bind::<Timestamptz, _>(now)
     .load(conn)
@@ -45,29 +49,31 @@ pub async fn load(conn: &mut AsyncPgConnection, now: Timestamp) -> Result<Vec<Ke
     Ok(rows)
 }
 
-/// Retires the signing key; it verifies until `verify_until`.
-pub async fn retire(conn: &mut AsyncPgConnection, now: Timestamp, verify_until: Timestamp) -> Result<()> {
+/// Retires the latest key at `at`; it verifies until `verify_until`.
+pub async fn retire(conn: &mut AsyncPgConnection, at: Timestamp, verify_until: Timestamp) -> Result<()> {
     cached("UPDATE signing_keys SET retired_at = $1, verify_until = $2 WHERE retired_at IS NULL")
-        .bind::<Timestamptz, _>(now)
+        .bind::<Timestamptz, _>(at)
         .bind::<Timestamptz, _>(verify_until)
         .execute(conn)
         .await?;
     Ok(())
 }
 
-/// Adds the key that signs from now on.
+/// Adds the key that signs from `signs_from` on.
 pub async fn insert(
     conn: &mut AsyncPgConnection,
     key_id: &str,
     seed_sealed: &[u8],
     public_key: &[u8],
     now: Timestamp,
+    signs_from: Timestamp,
 ) -> Result<()> {
-    cached("INSERT INTO signing_keys (key_id, seed_sealed, public_key, created_at) VALUES ($1, $2, $3, $4)")
+    cached("INSERT INTO signing_keys (key_id, seed_sealed, public_key, created_at, signs_from) VALUES ($1, $2, $3, $4, $5)")
         .bind::<Text, _>(key_id)
         .bind::<Bytea, _>(seed_sealed)
         .bind::<Bytea, _>(public_key)
         .bind::<Timestamptz, _>(now)
+        .bind::<Timestamptz, _>(signs_from)
         .execute(conn)
         .await?;
     Ok(())
