@@ -86,6 +86,21 @@ async fn one_identity_number_is_one_person() {
     let error = worker.create_person(canary(&world)).await.unwrap_err();
     assert_eq!(error.code(), Code::AlreadyExists);
     assert!(!error.message().contains(ID_NO));
+    // Being told that somebody is known leaves a record, wherever that person lives.
+    let elsewhere = CreatePersonRequest { home_unit_id: world.unit("community2"), ..canary(&world) };
+    let error = world.persons("worker2").await.create_person(elsewhere).await.unwrap_err();
+    assert_eq!(error.code(), Code::AlreadyExists);
+    let mut conn = world.service.db().conn().await.unwrap();
+    let entries = audit::entries(&mut conn).await.unwrap();
+    assert_eq!(entries.len(), 2);
+    for entry in &entries {
+        let told = (entry.access.action.as_str(), entry.access.decision, entry.access.object_id);
+        assert_eq!(told, ("CreatePerson", Decision::Deny, None));
+        assert_eq!(entry.access.purpose, "handle_appeal");
+    }
+    assert_ne!(entries[0].access.actor_ref, entries[1].access.actor_ref);
+    let crypto = &world.service.context.crypto;
+    assert_eq!(audit::check(&mut conn, crypto, None).await.unwrap(), Ok(()));
 }
 
 #[tokio::test]

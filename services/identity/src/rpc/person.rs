@@ -1,5 +1,5 @@
 //! People: adding, masked reading, finding by blind index, revealing with a record. Every reveal and search leaves an
-//! audit entry, also when it is refused (I-5).
+//! audit entry, also when it is refused (I-5), and so does an addition that is refused because the person is known.
 
 use chassis::{
     Error, Result, RpcResult,
@@ -102,14 +102,25 @@ impl Identity {
         let meta = Meta::new("CreatePerson", &request.request_id, &self.for_fingerprint(&request))?;
         let person = NewPerson::new(&request, self.clock.now())?;
         let id = PersonId(new_id());
-        once(&self.db, caller, meta, async move |tx: &mut Tx<'_>| {
+        let outcome = once(&self.db, caller, meta, async move |tx: &mut Tx<'_>| {
             units::hold(tx.conn).await?;
             unit_in_force(tx, caller, person.home_unit_id).await?;
             self.people.insert(tx.conn, id, &person, None, &pseudonym(), tx.now).await?;
             let row = people::get(tx.conn, id).await?.ok_or_else(|| Error::not_found(KIND, id))?;
             Ok(CreatePersonResponse { person: Some(self.masked(&row)?) })
         })
-        .await
+        .await;
+        if let Err(Error::AlreadyExists { .. }) = outcome {
+            // This tells that somebody of the identity number is known, as a search would, and is recorded as one. The
+            // command is rolled back, so the entry has a transaction of its own; without it nothing is told.
+            self.db
+                .transaction(async |tx: &mut Tx<'_>| {
+                    let access = access(tx, caller, "CreatePerson", None, "", Decision::Deny);
+                    audit::append(tx.conn, &self.crypto, access).await
+                })
+                .await?;
+        }
+        outcome
     }
 
     async fn person_find(&self, caller: &Caller, request: &FindPersonRequest) -> Result<FindPersonResponse> {
