@@ -211,6 +211,9 @@ impl SignIns {
     }
 
     async fn open_session(&self, tx: &mut Tx<'_>, person: PersonId) -> Result<Pair> {
+        // One sign-in of a person after another, so that of two administrators' sessions the later sees the earlier; who
+        // becomes an administrator meanwhile is no exception. They are rare and short: the password is checked already.
+        people::lock_sign_in(tx.conn, person).await?;
         let session = SessionId(new_id());
         let token = RefreshToken::new();
         let (access_token, access_expires, grants) =

@@ -174,6 +174,43 @@ async fn an_administrator_has_one_session_at_a_time() {
 }
 
 #[tokio::test]
+async fn of_an_administrators_sign_ins_at_once_one_session_survives() {
+    use diesel_async::RunQueryDsl;
+    let world = World::start().await;
+    // Sessions wait for a lock when they commit, so that none is seen by another before all have been opened.
+    world
+        .sql(
+            "CREATE FUNCTION wait_at_commit() RETURNS trigger LANGUAGE plpgsql AS
+             'BEGIN PERFORM pg_advisory_xact_lock_shared(77); RETURN NULL; END'",
+        )
+        .await
+        .unwrap();
+    world
+        .sql(
+            "CREATE CONSTRAINT TRIGGER wait_at_commit AFTER INSERT ON sessions DEFERRABLE INITIALLY DEFERRED
+             FOR EACH ROW EXECUTE FUNCTION wait_at_commit()",
+        )
+        .await
+        .unwrap();
+    let mut gate = world.service.db().conn().await.unwrap();
+    diesel::sql_query("SELECT pg_advisory_lock(77)").execute(&mut *gate).await.unwrap();
+    let waiting =
+        "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let release = async {
+        world.service.wait_for("both sign-ins wait", async || world.sql(waiting).await.unwrap() == 2).await;
+        diesel::sql_query("SELECT pg_advisory_unlock(77)").execute(&mut *gate).await.unwrap();
+    };
+    let (first, second, ()) = tokio::join!(world.sign_in("secadmin1"), world.sign_in("secadmin1"), release);
+    let mut alive = 0;
+    for pair in [first, second] {
+        let access = self_with(&world, &pair.access_token).await.is_ok();
+        assert_eq!(access, refresh(&world, &pair.refresh_token).await.is_ok());
+        alive += usize::from(access);
+    }
+    assert_eq!(alive, 1);
+}
+
+#[tokio::test]
 async fn keys_rotate_while_old_tokens_go_on() {
     let world = World::start().await;
     let before = world.sign_in("worker1").await;

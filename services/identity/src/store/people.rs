@@ -199,6 +199,15 @@ pub async fn get_for_share(conn: &mut AsyncPgConnection, id: PersonId) -> Result
     Ok(row)
 }
 
+/// Waits for another sign-in of the person, and holds the next one back until the transaction ends. Refreshes go on.
+pub async fn lock_sign_in(conn: &mut AsyncPgConnection, id: PersonId) -> Result<()> {
+    cached("SELECT 1 FROM persons WHERE person_id = $1 FOR NO KEY UPDATE")
+        .bind::<SqlUuid, _>(id.0)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
 /// Waits for tokens that are being issued to these people, and holds new ones back until the transaction ends. In the
 /// order of their ids, so that two who hold several people never wait for each other.
 pub async fn lock(conn: &mut AsyncPgConnection, ids: &BTreeSet<PersonId>) -> Result<()> {
