@@ -87,7 +87,7 @@ pub struct GrpcConfig {
     pub stop_timeout_ms: u64,
 }
 
-/// Tokens and the service's own credential.
+/// Access tokens. What a service shows to identity for its own is derived from the key file, which all of them share.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AuthConfig {
@@ -95,8 +95,6 @@ pub struct AuthConfig {
     pub issuer: String,
     /// `aud` of access tokens.
     pub audience: String,
-    /// Secret shown to identity for a service token; derived from the master key unless set.
-    pub service_secret: Option<SecretString>,
     /// Verified tokens kept in memory.
     pub cache_size: usize,
 }
@@ -207,12 +205,7 @@ impl Default for GrpcConfig {
 
 impl Default for AuthConfig {
     fn default() -> Self {
-        Self {
-            issuer: "jianghan".to_owned(),
-            audience: "jianghan".to_owned(),
-            service_secret: None,
-            cache_size: 20_000,
-        }
+        Self { issuer: "jianghan".to_owned(), audience: "jianghan".to_owned(), cache_size: 20_000 }
     }
 }
 
@@ -376,7 +369,6 @@ const VARIABLES: &[(&str, &str, Form)] = &[
     ("JIANGHAN_GRPC_MAX_IN_FLIGHT", "grpc.max_in_flight", Form::Whole),
     ("JIANGHAN_GRPC_STOP_TIMEOUT_MS", "grpc.stop_timeout_ms", Form::Whole),
     ("JIANGHAN_AUTH_ISSUER", "auth.issuer", Form::Text),
-    ("JIANGHAN_SERVICE_SECRET", "auth.service_secret", Form::Secret),
     ("JIANGHAN_LOG", "telemetry.log", Form::Text),
     ("JIANGHAN_LOG_FORMAT", "telemetry.log_format", Form::Text),
     ("OTEL_EXPORTER_OTLP_ENDPOINT", "telemetry.otlp_endpoint", Form::Text),

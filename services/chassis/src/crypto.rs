@@ -191,8 +191,8 @@ impl Crypto {
         hmac(key.as_slice(), value.as_ref())
     }
 
-    /// The secret by which a service proves to identity who it is, unless one is configured: hex, from the oldest
-    /// key, so that replicas restarted one by one in a rotation agree.
+    /// The secret by which a service proves to identity who it is: hex, from the oldest key, so that replicas restarted
+    /// one by one in a rotation agree.
     pub fn service_secret(&self, service: &str) -> String {
         let oldest = &self.0.keys[self.0.keys.len() - 1].key;
         let secret = hmac(oldest.as_slice(), format!("service:{service}").as_bytes());

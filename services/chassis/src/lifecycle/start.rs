@@ -146,8 +146,7 @@ pub async fn start<S: Service>(config: ServiceConfig, wiring: Wiring) -> anyhow:
     db.migrate(S::migrations()).await.with_context(|| format!("migrating the database of {name}"))?;
     clock.set_offset(domain_clock::load(&mut *db.conn().await?).await?);
 
-    let secret = config.auth.service_secret.clone();
-    let secret = secret.unwrap_or_else(|| SecretString::from(crypto.service_secret(name)));
+    let secret = SecretString::from(crypto.service_secret(name));
     let peers = Peers::new(name, &config.addresses, secret, clock.clone())?;
     let keys = match wiring.keys {
         Some(keys) => keys,
