@@ -312,6 +312,18 @@ impl SignIns {
         Ok((self.keys.sign(&claims)?, expires, held))
     }
 
+    /// Ends every session of a person who becomes an administrator: whoever had several would keep them (S-02).
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn end_all(&self, tx: &mut Tx<'_>, person: PersonId) -> Result<()> {
+        people::lock_sign_in(tx.conn, person).await?;
+        for ended in sessions::end_all(tx.conn, person, self.clock.real_now()).await? {
+            self.tell_ended(tx, &ended);
+        }
+        Ok(())
+    }
+
     /// Tells every service, and bars the session here at once.
     fn tell_ended(&self, tx: &mut Tx<'_>, ended: &Ended) {
         let (person, session, until) = (ended.person_id(), ended.session_id(), ended.tokens_until);

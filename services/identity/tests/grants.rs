@@ -8,9 +8,9 @@ use std::time::Duration;
 use chassis::{auth::Role, clock::to_proto, grpc::PeerChannel};
 use common::{World, nobody, refusal, request_id};
 use proto::identity::v1::{
-    ApproveGrantRequest, GetPersonRequest, GrantRoleRequest, GrantRoleResponse, ListRoleGrantsRequest,
-    RevokeRoleRequest, RoleGrant, RoleGrantState, RoleGranted, RoleRevoked,
-    person_service_client::PersonServiceClient,
+    ApproveGrantRequest, GetPersonRequest, GetSelfRequest, GrantRoleRequest, GrantRoleResponse,
+    ListRoleGrantsRequest, RefreshTokenRequest, RevokeRoleRequest, RoleGrant, RoleGrantState, RoleGranted,
+    RoleRevoked, person_service_client::PersonServiceClient,
 };
 use tonic::{Code, Status};
 
@@ -295,6 +295,25 @@ async fn a_request_that_nobody_approved_in_time_ends_and_is_told_to_nobody() {
         })
         .await;
     assert!(service.drain_outbox().await.is_empty());
+}
+
+#[tokio::test]
+async fn who_becomes_an_administrator_signs_in_anew() {
+    let world = World::start().await;
+    let (here, there) = (world.sign_in("analyst").await, world.sign_in("analyst").await);
+    let (mut first, mut second) = (world.persons("secadmin1").await, world.persons("secadmin2").await);
+    let asked = grant(&mut first, wanted(&world, "analyst", Role::AuditAdmin, "district")).await.unwrap();
+    let look = async |token: &str| world.auth_with(token).get_self(GetSelfRequest {}).await;
+    assert!(look(&here.access_token).await.is_ok(), "nothing is granted yet");
+    approve(&mut second, &asked.grant_id).await.unwrap();
+    for pair in [here, there] {
+        assert_eq!(refusal(look(&pair.access_token).await), Code::Unauthenticated);
+        let request = RefreshTokenRequest { refresh_token: pair.refresh_token };
+        let answer = world.auth_anonymously().refresh_token(request).await;
+        assert_eq!(refusal(answer), Code::Unauthenticated);
+    }
+    let again = world.sign_in("analyst").await;
+    assert_eq!(look(&again.access_token).await.unwrap().into_inner().grants.len(), 2);
 }
 
 #[tokio::test]

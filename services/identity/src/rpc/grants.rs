@@ -83,7 +83,7 @@ impl Identity {
             let grant = grant.approve(PersonId(caller.person_id), tx.now)?;
             grants::update(tx.conn, &grant).await?;
             if grant.told {
-                tell_granted(tx, &grant).await?;
+                self.begin_grant(tx, &grant).await?;
             }
             Ok(ApproveGrantResponse { grant: Some((&grant).into()) })
         })
@@ -162,6 +162,14 @@ impl Identity {
         self.bar_tokens(tx, &over).await
     }
 
+    /// A grant comes into force: it is told, and a new administrator signs in anew.
+    async fn begin_grant(&self, tx: &mut Tx<'_>, grant: &RoleGrant) -> Result<()> {
+        if grant::is_administrator(grant.role) {
+            self.sign_ins.end_all(tx, grant.person_id).await?;
+        }
+        tell_granted(tx, grant).await
+    }
+
     /// Tells of grants that have come into force; gives how many.
     ///
     /// # Errors
@@ -174,7 +182,7 @@ impl Identity {
                 for grant in due {
                     let grant = grant.begin(tx.now)?;
                     grants::update(tx.conn, &grant).await?;
-                    tell_granted(tx, &grant).await?;
+                    self.begin_grant(tx, &grant).await?;
                 }
                 Ok(count)
             })

@@ -176,6 +176,11 @@ pub async fn end_others(
     Ok(rows)
 }
 
+/// Ends every open session of a person.
+pub async fn end_all(conn: &mut AsyncPgConnection, person: PersonId, now: Timestamp) -> Result<Vec<Ended>> {
+    end_others(conn, person, SessionId(Uuid::nil()), now).await
+}
+
 /// A refresh token by its hash, with its session; both held until the transaction ends.
 pub async fn lock_refresh(conn: &mut AsyncPgConnection, hash: &[u8]) -> Result<Option<RefreshRow>> {
     let row = cached(
