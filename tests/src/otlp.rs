@@ -47,11 +47,13 @@ pub struct Receiver {
     kept: Arc<Kept>,
 }
 
+/// Process, metric name, and the labels of one of its points.
+type Point = (String, String, Vec<(String, String)>);
+
 #[derive(Debug, Default)]
 struct Kept {
     spans: Mutex<Vec<Span>>,
-    /// Process, metric name, and the labels of one of its points.
-    metrics: Mutex<Vec<(String, String, Vec<(String, String)>)>>,
+    metrics: Mutex<Vec<Point>>,
 }
 
 impl Receiver {
