@@ -176,7 +176,8 @@ impl Events {
 }
 
 async fn on_role_granted(tx: &mut Tx<'_>, granted: &RoleGranted) -> Result<()> {
-    if granted.role() != Role::Volunteer {
+    // Whoever volunteers for no organisation yet cannot be chosen by one.
+    if granted.role() != Role::Volunteer || granted.org_id.is_empty() {
         return Ok(());
     }
     let volunteer = Volunteer {

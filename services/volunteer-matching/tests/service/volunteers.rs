@@ -6,7 +6,7 @@ use chassis::{
     clock::new_id,
     proto::{
         auth::v1 as auth,
-        identity::v1::{OrganizationChanged, RoleRevoked},
+        identity::v1::{OrganizationChanged, RoleGranted, RoleRevoked},
         volunteer_matching::v1::{
             AcceptOfferRequest, CreateVolunteerRequest, ListVolunteersRequest, PauseVolunteerRequest,
             Volunteer, VolunteerState,
@@ -68,6 +68,29 @@ async fn a_grant_makes_a_volunteer_with_the_organisations_skills_and_its_end_mak
     assert_eq!(listed(&world).await[0].state(), VolunteerState::Left);
     let (_, offer_id) = world.offer().await;
     assert!(world.get(offer_id).await.candidates.is_empty());
+}
+
+#[tokio::test]
+async fn a_grant_without_an_organisation_makes_no_volunteer_and_holds_nothing_up() {
+    let world = World::start().await;
+    let persona = Persona::new(Role::Volunteer, world.street);
+    let granted = |org_id: String| RoleGranted {
+        person_id: persona.person_id.to_string(),
+        grant_id: new_id().to_string(),
+        role: auth::Role::Volunteer.into(),
+        unit_id: world.street.to_string(),
+        line: String::new(),
+        org_id,
+        person_ref: persona.actor_ref.clone(),
+    };
+    let without = world.told("identity", persona.person_id, &granted(String::new()));
+    let with = world.told("identity", persona.person_id, &granted(world.org.to_string()));
+    world.service.deliver(without).await;
+    assert!(listed(&world).await.is_empty());
+    world.service.deliver(with).await;
+    assert_eq!(listed(&world).await.len(), 1, "later events of the same person are not held up");
+    let parked = chassis::inbox::ops::list(world.service.db(), false, 0, 10).await.unwrap();
+    assert!(parked.is_empty(), "{parked:?}");
 }
 
 #[tokio::test]
