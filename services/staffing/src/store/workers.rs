@@ -219,24 +219,43 @@ pub async fn hold(conn: &mut AsyncPgConnection, workers: &[WorkerId]) -> Result<
     Ok(())
 }
 
-/// Ends appointments; the seats become vacant.
+/// Ends appointments; the seats become vacant. The workers are held already and have nothing in hand any more: `Stale`
+/// when one was given something after it was read what there is to hand over, or has left meanwhile.
 pub async fn end(conn: &mut AsyncPgConnection, workers: &[WorkerId], now: Timestamp) -> Result<()> {
     if workers.is_empty() {
         return Ok(());
     }
-    cached(
-        "WITH held AS (SELECT worker_id FROM workers WHERE worker_id = ANY($1) ORDER BY worker_id FOR UPDATE),
-              ended AS (UPDATE workers w SET active = false, ended_at = $2 FROM held
-                         WHERE w.worker_id = held.worker_id AND w.active RETURNING w.worker_id, w.post_id),
+    #[derive(QueryableByName)]
+    struct Ended {
+        #[diesel(sql_type = BigInt)]
+        count: i64,
+    }
+    let ended: Ended = cached(
+        "WITH ended AS (UPDATE workers w SET active = false, ended_at = $2
+                         WHERE w.worker_id = ANY($1) AND w.active
+                           AND NOT EXISTS (SELECT 1 FROM assignments a
+                                            WHERE a.worker_id = w.worker_id AND a.state IN (1, 2, 3))
+                        RETURNING w.worker_id, w.post_id),
               off AS (UPDATE shifts s SET cancelled = true FROM ended
-                       WHERE s.worker_id = ended.worker_id AND s.starts_at > $2)
-         UPDATE posts p SET state = 'vacant' FROM ended WHERE p.post_id = ended.post_id AND p.state = 'filled'",
+                       WHERE s.worker_id = ended.worker_id AND s.starts_at > $2),
+              vacant AS (UPDATE posts p SET state = 'vacant' FROM ended
+                          WHERE p.post_id = ended.post_id AND p.state = 'filled')
+         SELECT count(*) AS count FROM ended",
     )
     .bind::<Array<SqlUuid>, _>(workers.iter().map(|id| id.0).collect::<Vec<_>>())
     .bind::<Timestamptz, _>(now)
-    .execute(conn)
+    .get_result(conn)
     .await?;
-    Ok(())
+    if usize::try_from(ended.count) == Ok(workers.len()) {
+        Ok(())
+    } else {
+        Err(stale(workers.iter().copied()))
+    }
+}
+
+/// Another transaction came first: the batch is tried again with what is true now.
+fn stale(workers: impl Iterator<Item = WorkerId>) -> Error {
+    Error::stale(KIND, workers.map(|id| id.to_string()).collect::<Vec<_>>().join(","))
 }
 
 /// What a transaction adds to a worker's load.
@@ -250,21 +269,22 @@ pub struct Load {
     pub offered_at: Option<Timestamp>,
 }
 
-/// Adds to loads. Workers are locked last, by id.
+/// Adds to loads. Workers are locked last, by id. `Stale` when somebody who is offered work has left since the roster
+/// was read.
 pub async fn apply_loads(conn: &mut AsyncPgConnection, loads: &HashMap<WorkerId, Load>) -> Result<()> {
     if loads.is_empty() {
         return Ok(());
     }
     let mut loads: Vec<_> = loads.iter().collect();
     loads.sort_unstable_by_key(|(id, _)| **id);
-    cached(
+    let counted = cached(
         "WITH held AS (SELECT worker_id FROM workers WHERE worker_id = ANY($1) ORDER BY worker_id FOR UPDATE)
          UPDATE workers w
             SET open_count = w.open_count + d.count, open_minutes = w.open_minutes + d.minutes,
                 last_offered_at = greatest(w.last_offered_at, d.offered_at)
            FROM unnest($1::uuid[], $2::integer[], $3::bigint[], $4::timestamptz[]) AS d (id, count, minutes, offered_at)
            JOIN held ON held.worker_id = d.id
-          WHERE w.worker_id = d.id",
+          WHERE w.worker_id = d.id AND (w.active OR d.offered_at IS NULL)",
     )
     .bind::<Array<SqlUuid>, _>(loads.iter().map(|(id, _)| id.0).collect::<Vec<_>>())
     .bind::<Array<Integer>, _>(loads.iter().map(|(_, load)| load.count).collect::<Vec<_>>())
@@ -272,5 +292,5 @@ pub async fn apply_loads(conn: &mut AsyncPgConnection, loads: &HashMap<WorkerId,
     .bind::<Array<Nullable<Timestamptz>>, _>(loads.iter().map(|(_, load)| load.offered_at).collect::<Vec<_>>())
     .execute(conn)
     .await?;
-    Ok(())
+    if counted == loads.len() { Ok(()) } else { Err(stale(loads.iter().map(|(id, _)| **id))) }
 }

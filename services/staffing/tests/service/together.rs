@@ -3,7 +3,7 @@
 
 use chassis::{auth::Role, testing::Persona};
 use diesel::{QueryableByName, sql_types::BigInt};
-use diesel_async::RunQueryDsl;
+use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use proto::{
     case_routing::v1::{TaskApproved, TaskCancelled},
     staffing::v1::{AssignmentState::*, ListAssignmentsRequest},
@@ -102,4 +102,86 @@ async fn loads_stay_true_while_events_and_commands_meet() {
     assert!(
         world.assignments(&gone).list_assignments(request).await.unwrap().into_inner().assignments.is_empty()
     );
+}
+
+/// Waits until some other transaction of the service waits for a lock.
+async fn somebody_waits(world: &World) {
+    world
+        .service
+        .wait_for("a transaction that waits", async || {
+            let mut conn = world.service.db().conn().await.unwrap();
+            let waiting: Wrong = diesel::sql_query(
+                "SELECT count(*) AS workers FROM pg_stat_activity
+                  WHERE datname = current_database() AND wait_event_type = 'Lock'",
+            )
+            .get_result(&mut *conn)
+            .await
+            .unwrap();
+            waiting.workers > 0
+        })
+        .await;
+}
+
+/// Two workers, a task with the first; and a transaction that holds the second.
+async fn one_at_work() -> (World, Vec<Hired>, Hired, Case) {
+    let world = World::start().await;
+    let mut staff = Vec::new();
+    for _ in 0..2 {
+        staff.push(world.hire(Role::ServiceWorker, COMMUNITY, STATION, "").await);
+    }
+    let case = Case::new();
+    world.tell(case.id, &case.signed(STATION, COMMUNITY, &["patrol"])).await;
+    let (holder, _) = world.holder(case.task, &staff).await;
+    let free = staff.iter().find(|h| h.grant_id != holder.grant_id).unwrap().clone();
+    (world, staff, free, case)
+}
+
+async fn hold(conn: &mut AsyncPgConnection, worker: &Hired) {
+    let grant = worker.grant_id;
+    let sql = format!("BEGIN; SELECT 1 FROM workers WHERE grant_id = '{grant}' FOR UPDATE");
+    conn.batch_execute(&sql).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_leaves_while_a_task_is_being_offered_does_not_get_it() {
+    let (world, staff, free, _) = one_at_work().await;
+    let mut conn = world.service.db().conn().await.unwrap();
+    hold(&mut conn, &free).await;
+    let case = Case::new();
+    let signed = world.event(case.id, &case.signed(STATION, COMMUNITY, &["patrol"]));
+    tokio::join!(world.service.deliver(signed), async {
+        // The roster was read; now the appointment ends, as a revocation in another group does it.
+        somebody_waits(&world).await;
+        let grant = free.grant_id;
+        let sql =
+            format!("UPDATE workers SET active = false, ended_at = now() WHERE grant_id = '{grant}'; COMMIT");
+        conn.batch_execute(&sql).await.unwrap();
+    });
+    let (holder, _) = world.holder(case.task, &staff).await;
+    assert_ne!(holder.grant_id, free.grant_id, "the task went to somebody who had left");
+    assert_eq!(world.states(case.task).await, [Offered]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_given_a_task_while_leaving_hands_it_over() {
+    let (world, staff, free, case) = one_at_work().await;
+    let mut conn = world.service.db().conn().await.unwrap();
+    hold(&mut conn, &free).await;
+    tokio::join!(world.revoke(&free), async {
+        // What there is to hand over was read: nothing. Now the first worker's task goes to the one who leaves.
+        somebody_waits(&world).await;
+        let (grant, task) = (free.grant_id, case.task);
+        let sql = format!(
+            "WITH a AS (SELECT worker_id, weight FROM assignments WHERE task_id = '{task}')
+             UPDATE workers w SET open_count = CASE WHEN w.worker_id = a.worker_id THEN 0 ELSE 1 END,
+                    open_minutes = CASE WHEN w.worker_id = a.worker_id THEN 0 ELSE a.weight END FROM a;
+             UPDATE assignments a SET worker_id = w.worker_id, person_id = w.person_id, worker_ref = w.worker_ref
+               FROM workers w WHERE w.grant_id = '{grant}' AND a.task_id = '{task}';
+             COMMIT"
+        );
+        conn.batch_execute(&sql).await.unwrap();
+    });
+    let (holder, _) = world.holder(case.task, &staff).await;
+    assert_ne!(holder.grant_id, free.grant_id, "somebody left with work in hand");
+    assert_eq!(world.states(case.task).await, [Offered, Cancelled]);
 }
