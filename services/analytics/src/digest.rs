@@ -1,4 +1,4 @@
-//! What analytics holds, for `jianghan reconcile`: cases and rollups.
+//! What analytics holds, for `jianghan reconcile`: cases, rollups, and what the board is made of.
 
 use async_trait::async_trait;
 use chassis::{
@@ -40,7 +40,10 @@ impl DigestSource for Digests {
                 let rollups = digest::rollups(&mut conn, after, limit).await?;
                 Ok(rollups.into_iter().map(|(key, value)| Digest::new(text(&key), value)).collect())
             }
-            _ => Ok(Vec::new()),
+            _ => {
+                let listed = digest::listed(&mut conn, subject, after, limit).await?;
+                Ok(listed.into_iter().map(|(key, value)| Digest::new(key, value)).collect())
+            }
         }
     }
 }

@@ -181,6 +181,20 @@ async fn digests_say_what_is_held_of_cases_and_of_days() {
         assert_eq!(digests(&service, "rollup", page_size).await, rollups);
     }
     assert_eq!(digests(&service, "offer", 10).await, []);
+    let listed = |rows: Vec<(String, &str)>| -> Vec<(String, String)> {
+        rows.into_iter().map(|(key, value)| (key, value.to_owned())).collect()
+    };
+    for page_size in [1, 100] {
+        let outcomes = listed(vec![(format!("{a}|roof"), "ended_resolved=2;mode_gov_direct=2")]);
+        assert_eq!(digests(&service, "outcome", page_size).await, outcomes);
+        let states =
+            listed(vec![(format!("{a}|housing|closed"), "count=2"), (format!("{c}||accepted"), "count=1")]);
+        assert_eq!(digests(&service, "state", page_size).await, states);
+        let due = listed(vec![(open.case_id.to_string(), "2026-02-10T01:00:00.000000Z")]);
+        assert_eq!(digests(&service, "due", page_size).await, due);
+        let hours = listed(vec![(format!("{c}||2026-02-10T01Z"), "count=1")]);
+        assert_eq!(digests(&service, "open_due", page_size).await, hours);
+    }
     service.stop().await;
 }
 

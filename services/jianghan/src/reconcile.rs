@@ -12,7 +12,7 @@ use crate::suite::{SERVICES, Session, Suite};
 /// One thing on which two services disagree.
 #[derive(Clone, Debug, Serialize)]
 pub struct Difference {
-    /// `case`, `task`, `offer` or `rollup`.
+    /// `case`, `task`, `offer`; `due` and the recounts `rollup`, `outcome`, `state`, `open_due`.
     pub subject: &'static str,
     /// The service that was compared with case-routing.
     pub service: &'static str,
@@ -38,8 +38,19 @@ pub struct Reconciliation {
 }
 
 /// Who is compared with case-routing on what.
-const COMPARISONS: [(&str, &str); 4] =
-    [("case", "analytics"), ("rollup", "analytics"), ("task", "staffing"), ("offer", "volunteer-matching")];
+const COMPARISONS: [(&str, &str); 8] = [
+    ("case", "analytics"),
+    ("rollup", "analytics"),
+    ("outcome", "analytics"),
+    ("state", "analytics"),
+    ("due", "analytics"),
+    ("open_due", "analytics"),
+    ("task", "staffing"),
+    ("offer", "volunteer-matching"),
+];
+
+/// Subjects that count: any distance from the recount is a wrong effect.
+const COUNTED: [&str; 4] = ["rollup", "outcome", "state", "open_due"];
 
 /// Waits until no service has events in its outbox or waiting in `parked_events` (dead ones stay).
 /// Gives up after `patience` and says what is left.
@@ -128,17 +139,17 @@ fn duplicated(subject: &str, expected: &str, found: &str) -> u64 {
             .filter_map(|(name, number)| Some((name.to_owned(), number.parse().ok()?)))
             .collect()
     };
-    let (want, have) = (numbers(expected), numbers(found));
+    let (mut want, have) = (numbers(expected), numbers(found));
+    if COUNTED.contains(&subject) {
+        let over: u64 =
+            have.iter().map(|(name, n)| (n - want.remove(name).unwrap_or(0)).unsigned_abs()).sum();
+        return over + want.values().map(|n| n.unsigned_abs()).sum::<u64>();
+    }
     if have.is_empty() {
         return u64::from(expected.is_empty() && !found.is_empty());
     }
-    have.iter()
-        .map(|(name, number)| {
-            let difference = number - want.get(name).copied().unwrap_or(0);
-            // A rollup that differs either way is a wrong effect; elsewhere only what is too much.
-            if subject == "rollup" { difference.unsigned_abs() } else { difference.max(0).unsigned_abs() }
-        })
-        .sum()
+    // Only what is too much.
+    have.iter().map(|(name, n)| (n - want.get(name).copied().unwrap_or(0)).max(0).unsigned_abs()).sum()
 }
 
 /// Everything a service holds about a subject.
@@ -190,7 +201,7 @@ mod tests {
 
     #[test]
     fn a_second_active_assignment_is_a_duplicated_effect() {
-        let two = outcome("task", &[("t", "active=1")], &[("t", "active=2")]);
+        let two = outcome("task", &[("t", "known;active=1")], &[("t", "known;active=2")]);
         assert_eq!(two.duplicated_effects, 1);
         assert_eq!(two.differences[0].kind, "differing");
     }
@@ -203,6 +214,15 @@ mod tests {
     }
 
     #[test]
+    fn a_task_that_was_signed_and_is_absent_in_staffing_is_missing() {
+        let lost = outcome("task", &[("t", "known;active=0")], &[]);
+        assert_eq!(lost.differences[0].kind, "missing");
+        assert_eq!(lost.duplicated_effects, 0);
+        let unheard = outcome("task", &[], &[("t", "known;active=0")]);
+        assert_eq!(unheard.differences[0].kind, "extra");
+    }
+
+    #[test]
     fn a_rollup_too_low_or_too_high_counts_by_its_distance() {
         let low =
             outcome("rollup", &[("u|i|d", "registered=5;closed=3")], &[("u|i|d", "registered=4;closed=5")]);
@@ -210,8 +230,23 @@ mod tests {
     }
 
     #[test]
+    fn outcomes_states_and_due_times_count_by_their_distance_too() {
+        let ended = outcome(
+            "outcome",
+            &[("u|i", "ended_resolved=2;mode_volunteer=2")],
+            &[("u|i", "ended_resolved=3;mode_gov_direct=2")],
+        );
+        assert_eq!(ended.duplicated_effects, 5);
+        let moved = outcome("state", &[("u|l|closed", "count=2")], &[("u|l|signed", "count=2")]);
+        assert_eq!(moved.differences.iter().map(|d| d.kind).collect::<Vec<_>>(), ["missing", "extra"]);
+        assert_eq!(moved.duplicated_effects, 4);
+        let due = outcome("due", &[("c", "2026-03-02T09:00:00.000000Z")], &[]);
+        assert_eq!((due.differences[0].kind, due.duplicated_effects), ("missing", 0));
+    }
+
+    #[test]
     fn nothing_and_zero_are_the_same() {
-        assert!(outcome("task", &[("t", "active=0")], &[]).differences.is_empty());
-        assert!(outcome("task", &[], &[("t", "active=0")]).differences.is_empty());
+        assert!(outcome("rollup", &[("u|i|d", "registered=0")], &[]).differences.is_empty());
+        assert!(outcome("rollup", &[], &[("u|i|d", "registered=0")]).differences.is_empty());
     }
 }

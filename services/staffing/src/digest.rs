@@ -1,4 +1,4 @@
-//! What staffing holds, for reconcile: how many active assignments each task has.
+//! What staffing holds, for reconcile: the tasks it was told of, and how many active assignments each has.
 
 use async_trait::async_trait;
 use chassis::{
@@ -10,7 +10,8 @@ use uuid::Uuid;
 
 use crate::store::lists;
 
-/// Digests of subject `task`: `active={n}`, for every task that ever had an assignment.
+/// Digests of subject `task`: `known;active={n}`, for every task that was signed for. One that nobody was found for is
+/// `known;active=0`, so that it differs from one that was never heard of.
 #[derive(Debug, Clone)]
 pub struct TaskDigests {
     db: Db,
@@ -32,6 +33,9 @@ impl DigestSource for TaskDigests {
         let after = after.and_then(|key| Uuid::try_parse(&key).ok());
         let mut conn = self.db.conn().await?;
         let rows = lists::active_by_task(&mut conn, after, limit).await?;
-        Ok(rows.into_iter().map(|(task, active)| Digest::new(task, format!("active={active}"))).collect())
+        Ok(rows
+            .into_iter()
+            .map(|(task, active)| Digest::new(task, format!("known;active={active}")))
+            .collect())
     }
 }

@@ -208,6 +208,86 @@ async fn next_unit(conn: &mut AsyncPgConnection, after: Option<Uuid>) -> Result<
     Ok(row.unit_id)
 }
 
+/// Lists by a textual key, `(key, value)`. Each is grouped anew for every page.
+static LISTS: LazyLock<[(&str, String); 4]> = LazyLock::new(|| {
+    let unit = |column: &str| format!("coalesce(nullif({column}, '{}')::text, '')", Uuid::nil());
+    let mut ends: Vec<&str> = Counter::ALL.iter().map(|c| c.name()).collect();
+    ends.retain(|name| name.starts_with("ended_") || name.starts_with("mode_"));
+    ends.sort_unstable();
+    let sums: Vec<String> =
+        ends.iter().map(|c| format!("CASE WHEN SUM({c}) <> 0 THEN '{c}=' || SUM({c}) END")).collect();
+    let states: Vec<String> = (1..)
+        .map(|number| (number, vocabulary::state_name(number)))
+        .take_while(|(_, name)| !name.is_empty())
+        .map(|(number, name)| format!("({number}, '{name}')"))
+        .collect();
+    [
+        (
+            "outcome",
+            format!(
+                "SELECT {} || '|' || item_code AS key, concat_ws(';', {}) AS value FROM rollups WHERE line <> '*' \
+                 GROUP BY unit_id, item_code",
+                unit("unit_id"),
+                sums.join(", "),
+            ),
+        ),
+        (
+            "state",
+            format!(
+                "SELECT {} || '|' || line || '|' || name AS key, 'count=' || count AS value \
+                 FROM state_counts JOIN (VALUES {}) AS names (state, name) USING (state) WHERE count <> 0",
+                unit("unit_id"),
+                states.join(", "),
+            ),
+        ),
+        (
+            "open_due",
+            format!(
+                "SELECT {} || '|' || line || '|' || to_char(hour AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24\"Z\"') AS key, \
+                 'count=' || count AS value FROM open_due WHERE count <> 0",
+                unit("unit_id"),
+            ),
+        ),
+        (
+            "due",
+            "SELECT case_id::text AS key, \
+             to_char(open_due_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') AS value \
+             FROM case_facts WHERE open_due_at IS NOT NULL"
+                .to_owned(),
+        ),
+    ]
+    .map(|(subject, rows)| {
+        let page = format!(
+            "SELECT key, value FROM ({rows}) AS list WHERE value <> '' AND ($1 IS NULL OR key COLLATE \"C\" > $1) \
+             ORDER BY key COLLATE \"C\" LIMIT $2"
+        );
+        (subject, page)
+    })
+});
+
+#[derive(QueryableByName)]
+struct Pair {
+    #[diesel(sql_type = Text)]
+    key: String,
+    #[diesel(sql_type = Text)]
+    value: String,
+}
+
+/// A list of what the board is made of, after the key `after`: `outcome` (place, item: ended cases by closed code and
+/// closed ones by delivery mode), `state` (place, line, state: cases), `due` (case: its due time that can still be
+/// missed), `open_due` (place, line, full hour in UTC: such due times). Another subject gives none.
+pub async fn listed(
+    conn: &mut AsyncPgConnection,
+    subject: &str,
+    after: Option<String>,
+    limit: i64,
+) -> Result<Vec<(String, String)>> {
+    let Some((_, sql)) = LISTS.iter().find(|(name, _)| *name == subject) else { return Ok(Vec::new()) };
+    let rows: Vec<Pair> =
+        cached(sql.as_str()).bind::<Nullable<Text>, _>(after).bind::<BigInt, _>(limit).load(conn).await?;
+    Ok(rows.into_iter().map(|row| (row.key, row.value)).collect())
+}
+
 /// Lets this transaction wait for a long work elsewhere.
 pub async fn wait_long(conn: &mut AsyncPgConnection) -> Result<()> {
     conn.batch_execute("SET LOCAL idle_in_transaction_session_timeout = 0").await?;

@@ -40,8 +40,8 @@ CREATE TABLE tasks (
     -- The organisation still has something to do.
     open     boolean     NOT NULL,
     due_at   timestamptz NOT NULL,
-    -- Staffing told of an assignment once; and one is live now.
-    assigned boolean     NOT NULL,
+    -- It was signed for once, and staffing was told to find somebody; one is at it now, as staffing told.
+    signed   boolean     NOT NULL,
     active   boolean     NOT NULL
 ) WITH (fillfactor = 80);
 CREATE INDEX tasks_org_due ON tasks (org_id, open, due_at, task_id);

@@ -9,6 +9,9 @@ use diesel::{
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
+use super::case_store::read_doc;
+use crate::domain::Case;
+
 /// A case: state, told version, item, place, delivery mode, closed code.
 #[derive(Debug, QueryableByName)]
 pub struct CaseDigest {
@@ -40,7 +43,7 @@ pub async fn cases(conn: &mut AsyncPgConnection, after: Uuid, limit: i64) -> Res
     .await?)
 }
 
-/// A task that staffing made an assignment for.
+/// A task that staffing was told of.
 #[derive(Debug, QueryableByName)]
 pub struct TaskDigest {
     #[diesel(sql_type = SqlUuid)]
@@ -49,9 +52,9 @@ pub struct TaskDigest {
     pub active: bool,
 }
 
-/// Tasks that had an assignment, after `after`.
+/// Tasks that were signed for and are staffed by staffing, after `after`.
 pub async fn tasks(conn: &mut AsyncPgConnection, after: Uuid, limit: i64) -> Result<Vec<TaskDigest>> {
-    Ok(cached("SELECT task_id, active FROM tasks WHERE assigned AND task_id > $1 ORDER BY task_id LIMIT $2")
+    Ok(cached("SELECT task_id, active FROM tasks WHERE signed AND task_id > $1 ORDER BY task_id LIMIT $2")
         .bind::<SqlUuid, _>(after)
         .bind::<BigInt, _>(limit)
         .load(conn)
@@ -101,4 +104,56 @@ pub async fn recount(conn: &mut AsyncPgConnection) -> Result<Vec<RollupDigest>> 
     )
     .load(conn)
     .await?)
+}
+
+/// A recount with its key, as the digests show them.
+#[derive(Debug, QueryableByName)]
+pub struct Counted {
+    #[diesel(sql_type = Text)]
+    pub key: String,
+    #[diesel(sql_type = Text)]
+    pub value: String,
+}
+
+/// How cases of a place and item ended, and who did the work of the closed ones: `ended_resolved=2;mode_volunteer=1`.
+pub async fn outcomes(conn: &mut AsyncPgConnection) -> Result<Vec<Counted>> {
+    Ok(cached(
+        "SELECT key, string_agg(what || '=' || n, ';' ORDER BY what COLLATE \"C\") AS value FROM ( \
+             SELECT key, what, count(*) AS n FROM ( \
+                 SELECT place_unit_id || '|' || coalesce(item_code, '') AS key, 'ended_' || closed_code AS what \
+                 FROM cases WHERE NOT open AND closed_code IS NOT NULL \
+                 UNION ALL \
+                 SELECT place_unit_id || '|' || coalesce(item_code, ''), 'mode_' || delivery_mode \
+                 FROM cases WHERE state IN ('closed', 'archived') AND delivery_mode IS NOT NULL \
+             ) AS ends GROUP BY key, what \
+         ) AS counts GROUP BY key",
+    )
+    .load(conn)
+    .await?)
+}
+
+/// How many cases of a place and line stand in which state.
+pub async fn states(conn: &mut AsyncPgConnection) -> Result<Vec<Counted>> {
+    Ok(cached(
+        "SELECT place_unit_id || '|' || coalesce(line, '') || '|' || state AS key, 'count=' || count(*) AS value \
+         FROM cases GROUP BY place_unit_id, line, state",
+    )
+    .load(conn)
+    .await?)
+}
+
+/// Open cases after `after`.
+pub async fn open_cases(conn: &mut AsyncPgConnection, after: Uuid, limit: i64) -> Result<Vec<Case>> {
+    #[derive(QueryableByName)]
+    struct Doc {
+        #[diesel(sql_type = Text)]
+        doc: String,
+    }
+    let rows: Vec<Doc> =
+        cached("SELECT doc FROM cases WHERE open AND case_id > $1 ORDER BY case_id LIMIT $2")
+            .bind::<SqlUuid, _>(after)
+            .bind::<BigInt, _>(limit)
+            .load(conn)
+            .await?;
+    rows.iter().map(|row| read_doc(&row.doc)).collect()
 }

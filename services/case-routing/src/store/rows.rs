@@ -1,10 +1,12 @@
 //! What of a case stands in rows besides its document, computed from the aggregate alone.
 
-use chassis::Timestamp;
+use chassis::{Timestamp, clock::to_micros};
 use chrono::{DateTime, TimeZone, Utc};
 use uuid::Uuid;
 
-use crate::domain::{AssignmentStatus, Case, CaseState, ClockKind, Rating, Task, TaskState};
+use crate::domain::{
+    AssignmentStatus, Case, CaseState, Clock, ClockKind, DispatchMode, Rating, Task, TaskState,
+};
 
 /// Stands for "never due", so that a list can be ordered by it.
 pub fn never() -> Timestamp {
@@ -19,7 +21,7 @@ pub struct TaskRow {
     pub state: &'static str,
     pub open: bool,
     pub due_at: Timestamp,
-    pub assigned: bool,
+    pub signed: bool,
     pub active: bool,
 }
 
@@ -43,10 +45,18 @@ impl TaskRow {
             state: task.state.as_str(),
             open: task.state.is_open() && !case_ended,
             due_at: task.due_at.unwrap_or_else(never),
-            assigned: shown.is_some_and(|shown| shown.assignment_id.is_some()),
+            signed: staffed(case, task),
             active: live && !ended && !case_ended,
         }
     }
+}
+
+/// Whether the organisation has signed for a task for which staffing is to find somebody: who may refuse staffs it
+/// itself, and a partner's task came by an offer, without a limit for signing.
+fn staffed(case: &Case, task: &Task) -> bool {
+    let ordered = matches!(task.mode, DispatchMode::Order | DispatchMode::Whistle | DispatchMode::WorkOrder);
+    let to_sign = |clock: &Clock| clock.kind == ClockKind::Sign && clock.task_id == Some(task.id);
+    ordered && task.signed_at.is_some() && case.clocks.iter().any(to_sign)
 }
 
 /// A case's row in the agenda; `None` when nothing is to happen.
@@ -78,4 +88,20 @@ pub fn running_due_at(case: &Case) -> Option<Timestamp> {
     running
         .filter(|clock| matches!(clock.kind, ClockKind::Resolve | ClockKind::Rework))
         .map(|clock| clock.due_at)
+}
+
+/// The due time that can still be missed, by the reading of analytics: the case is open and not completed; while it is
+/// suspended, only one that had passed before. What is overdue at an instant is what lies before it.
+pub fn open_due_at(case: &Case) -> Option<Timestamp> {
+    use CaseState::{Completed, Resolved, Suspended, Verifying};
+    if case.state.is_finished() || matches!(case.state, Completed | Verifying | Resolved) {
+        return None;
+    }
+    let due = case.resolve_clock().map(|clock| clock.due_at);
+    match &case.suspension {
+        Some(pause) if case.state == Suspended => {
+            pause.due_before.or(due).filter(|due| to_micros(*due) <= to_micros(pause.since))
+        }
+        _ => due,
+    }
 }

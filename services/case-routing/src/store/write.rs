@@ -158,10 +158,10 @@ pub async fn tasks(conn: &mut AsyncPgConnection, changes: &Changes) -> Result<()
         return Ok(());
     }
     cached(
-        "INSERT INTO tasks (task_id, case_id, org_id, state, open, due_at, assigned, active) \
+        "INSERT INTO tasks (task_id, case_id, org_id, state, open, due_at, signed, active) \
          SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8) \
          ON CONFLICT (task_id) DO UPDATE SET state = excluded.state, open = excluded.open, \
-         due_at = excluded.due_at, assigned = tasks.assigned OR excluded.assigned, active = excluded.active",
+         due_at = excluded.due_at, signed = tasks.signed OR excluded.signed, active = excluded.active",
     )
     .bind::<Array<SqlUuid>, _>(rows.iter().map(|(_, row)| row.task_id).collect::<Vec<_>>())
     .bind::<Array<SqlUuid>, _>(rows.iter().map(|(case, _)| *case).collect::<Vec<_>>())
@@ -169,7 +169,7 @@ pub async fn tasks(conn: &mut AsyncPgConnection, changes: &Changes) -> Result<()
     .bind::<Array<Text>, _>(rows.iter().map(|(_, row)| row.state).collect::<Vec<_>>())
     .bind::<Array<Bool>, _>(rows.iter().map(|(_, row)| row.open).collect::<Vec<_>>())
     .bind::<Array<Timestamptz>, _>(rows.iter().map(|(_, row)| row.due_at).collect::<Vec<_>>())
-    .bind::<Array<Bool>, _>(rows.iter().map(|(_, row)| row.assigned).collect::<Vec<_>>())
+    .bind::<Array<Bool>, _>(rows.iter().map(|(_, row)| row.signed).collect::<Vec<_>>())
     .bind::<Array<Bool>, _>(rows.iter().map(|(_, row)| row.active).collect::<Vec<_>>())
     .execute(conn)
     .await?;

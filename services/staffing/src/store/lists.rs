@@ -116,7 +116,7 @@ pub async fn workers(
     rows.into_iter().map(Worker::try_from).collect()
 }
 
-/// For every task that ever had an assignment: how many are active now, ordered by the task's id as text.
+/// For every known task: how many active assignments it has, ordered by the task's id as text.
 pub async fn active_by_task(
     conn: &mut AsyncPgConnection,
     after: Option<Uuid>,
@@ -129,10 +129,11 @@ pub async fn active_by_task(
         #[diesel(sql_type = BigInt)]
         active: i64,
     }
-    // UUIDs order like their text. The walk from task to task needs the index only.
+    // UUIDs order like their text.
     let rows: Vec<Row> = cached(
-        "SELECT task_id, count(*) FILTER (WHERE state IN (1, 2, 3, 4)) AS active FROM assignments
-          WHERE task_id > $1 GROUP BY task_id ORDER BY task_id LIMIT $2",
+        "SELECT t.task_id, (SELECT count(*) FROM assignments a
+                             WHERE a.task_id = t.task_id AND a.state IN (1, 2, 3, 4)) AS active
+           FROM tasks t WHERE t.task_id > $1 ORDER BY t.task_id LIMIT $2",
     )
     .bind::<SqlUuid, _>(after.unwrap_or(Uuid::nil()))
     .bind::<BigInt, _>(limit)

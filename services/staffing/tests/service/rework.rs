@@ -43,12 +43,12 @@ async fn a_declined_task_goes_round_until_nobody_is_left() {
     assert_eq!(world.sent().await, ["AssignmentDeclined", "AssignmentOffered"]);
     let (second, offer) = world.holder(case.task, &staff).await;
     assert_ne!(second.persona.actor_ref, first.persona.actor_ref);
-    assert_eq!(active(&world, case.task).await, "active=1");
+    assert_eq!(active(&world, case.task).await, "known;active=1");
     world.decline(second, &offer.assignment_id).await.unwrap();
     let events = world.service.drain_outbox().await;
     let unfilled: AssignmentUnfilled = events[1].decode().unwrap();
     assert_eq!(unfilled.reason_code, "nobody_left");
-    assert_eq!(active(&world, case.task).await, "active=0");
+    assert_eq!(active(&world, case.task).await, "known;active=0");
 }
 
 #[tokio::test]
@@ -124,10 +124,17 @@ async fn rework_goes_first_to_who_did_it_told_once_or_twice() {
             &TaskApproved { case_id: case_id.clone(), task_id: task_id.clone(), ..Default::default() },
         )
         .await;
-    assert_eq!(active(&world, case.task).await, "active=0");
+    assert_eq!(active(&world, case.task).await, "known;active=0");
     world.tell(case.id, &CaseReworkOrdered { case_id, task_id, ..Default::default() }).await;
     assert_eq!(world.states(case.task).await, [Offered, Confirmed, Cancelled]);
-    assert_eq!(active(&world, case.task).await, "active=1");
+    assert_eq!(active(&world, case.task).await, "known;active=1");
+}
+
+#[tokio::test]
+async fn a_signed_task_that_nobody_was_found_for_is_known_all_the_same() {
+    let (world, _, case) = station(0).await;
+    assert_eq!(active(&world, case.task).await, "known;active=0");
+    assert_eq!(active(&world, Case::new().task).await, "", "a signature that was lost shows");
 }
 
 #[tokio::test]
