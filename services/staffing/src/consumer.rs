@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use chassis::{Result, clock::from_proto, db::Tx, event::Event, inbox::Consumer};
 use proto::{
     case_routing::v1::{
-        CaseClosed, CaseCompleted, CaseReworkOrdered, CaseWithdrawn, DispatchMode, Nature, TaskApproved,
-        TaskCancelled, TaskObjected, TaskPart, TaskReturned, TaskSigned, Urgency,
+        CaseClosed, CaseCompleted, CaseWithdrawn, DispatchMode, Nature, TaskApproved, TaskCancelled,
+        TaskObjected, TaskPart, TaskReturned, TaskSigned, Urgency,
     },
     identity::v1::{RoleGranted, RoleRevoked},
 };
@@ -167,14 +167,6 @@ impl News {
             let id = task(&returned.task_id)?;
             touch.offers = true;
             Self::Returned(id, returned.due_time)
-        } else if event.is::<CaseReworkOrdered>() {
-            let ordered: CaseReworkOrdered = event.decode()?;
-            if ordered.task_id.is_empty() {
-                return Ok(None); // routed afresh: another task will be signed
-            }
-            let id = task(&ordered.task_id)?;
-            touch.offers = true;
-            Self::Returned(id, ordered.rework_due_time)
         } else if event.is::<TaskApproved>() {
             Self::Approved(task(&event.decode::<TaskApproved>()?.task_id)?)
         } else if event.is::<CaseCompleted>() {

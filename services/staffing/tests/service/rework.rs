@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use chassis::{auth::Role, ops::DigestSource, testing::Persona};
+use chassis::{auth::Role, event::catalogue, ops::DigestSource, testing::Persona};
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 use proto::{
-    case_routing::v1::{CaseReworkOrdered, Nature, TaskApproved, TaskReturned},
+    case_routing::v1::{CaseCompleted, CaseReworkOrdered, Nature, TaskApproved, TaskReturned},
     staffing::v1::{
         AssignTaskRequest, AssignmentDeclined, AssignmentState::*, AssignmentUnfilled, ListWorkersRequest,
     },
@@ -98,7 +98,7 @@ async fn a_sweep_that_fails_is_made_again_and_ends_nothing() {
 }
 
 #[tokio::test]
-async fn rework_goes_first_to_who_did_it_told_once_or_twice() {
+async fn rework_goes_first_to_who_did_it() {
     let (world, staff, case) = station(2).await;
     let (holder, offer) = world.holder(case.task, &staff).await;
     world.work(holder, &offer.assignment_id).await;
@@ -106,10 +106,6 @@ async fn rework_goes_first_to_who_did_it_told_once_or_twice() {
     let (case_id, task_id) = (case.id.to_string(), case.task.to_string());
     let returned = TaskReturned { case_id: case_id.clone(), task_id: task_id.clone(), ..Default::default() };
     let event = world.tell(case.id, &returned).await;
-    world.service.deliver(event).await;
-    let ordered =
-        CaseReworkOrdered { case_id: case_id.clone(), task_id: task_id.clone(), ..Default::default() };
-    let event = world.tell(case.id, &ordered).await;
     world.service.deliver(event).await;
     assert_eq!(world.sent().await, ["AssignmentCancelled", "AssignmentOffered"]);
     let (again, offer) = world.holder(case.task, &staff).await;
@@ -125,9 +121,27 @@ async fn rework_goes_first_to_who_did_it_told_once_or_twice() {
         )
         .await;
     assert_eq!(active(&world, case.task).await, "known;active=0");
-    world.tell(case.id, &CaseReworkOrdered { case_id, task_id, ..Default::default() }).await;
+    world.tell(case.id, &returned).await;
     assert_eq!(world.states(case.task).await, [Offered, Confirmed, Cancelled]);
     assert_eq!(active(&world, case.task).await, "known;active=1");
+}
+
+#[tokio::test]
+async fn rework_that_nobody_can_do_is_told_once() {
+    let (world, _, case) = station(0).await;
+    let (case_id, task_id) = (case.id.to_string(), case.task.to_string());
+    let completed =
+        CaseCompleted { case_id: case_id.clone(), task_id: task_id.clone(), ..Default::default() };
+    world.tell(case.id, &completed).await;
+    assert!(world.sent().await.is_empty());
+    // One order of rework as case-routing tells it, and of it what the bus brings here.
+    let ordered =
+        CaseReworkOrdered { case_id: case_id.clone(), task_id: task_id.clone(), ..Default::default() };
+    let returned = TaskReturned { case_id, task_id, ..Default::default() };
+    let mut told = vec![world.event(case.id, &ordered), world.event(case.id, &returned)];
+    told.retain(|event| catalogue().consumers(&event.r#type).iter().any(|service| service == "staffing"));
+    world.service.deliver_all(told).await;
+    assert_eq!(world.sent().await, ["AssignmentUnfilled"]);
 }
 
 #[tokio::test]
