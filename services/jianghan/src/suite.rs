@@ -23,7 +23,9 @@ use proto::{
     staffing::v1::{
         assignment_service_client::AssignmentServiceClient, workforce_service_client::WorkforceServiceClient,
     },
-    volunteer_matching::v1::offer_service_client::OfferServiceClient,
+    volunteer_matching::v1::{
+        offer_service_client::OfferServiceClient, volunteer_service_client::VolunteerServiceClient,
+    },
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
@@ -219,6 +221,10 @@ impl Suite {
     /// Offers to partners.
     pub fn offers(&self) -> OfferServiceClient<Patient> {
         OfferServiceClient::new(self.volunteer_matching.clone())
+    }
+    /// Partners' volunteers.
+    pub fn volunteers(&self) -> VolunteerServiceClient<Patient> {
+        VolunteerServiceClient::new(self.volunteer_matching.clone())
     }
     /// Indicators and the board.
     pub fn indicators(&self) -> IndicatorServiceClient<Patient> {

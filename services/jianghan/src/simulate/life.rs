@@ -323,11 +323,10 @@ impl Life {
         }
         let delay = self.minutes(5, 120);
         self.pause_until((self.world.clock.now() + delay).min(due - Duration::seconds(30))).await;
-        if !self.offer_arrived(&partner, &offer.offer_id, OfferState::Offered).await? {
-            return Ok(());
-        }
+        let arrived = self.offer_arrived(&partner, &offer.offer_id, OfferState::Offered).await?;
+        let Some(arrived) = arrived else { return Ok(()) };
         if answer < 75 {
-            self.accept_offer(&partner, &offer.offer_id).await
+            self.accept_offer(&partner, &arrived).await
         } else {
             self.decline_offer(&partner, &offer.offer_id).await
         }
