@@ -32,6 +32,8 @@ enum Command {
     Reconcile(commands::reconcile::Args),
     /// Look at events whose handling failed, try them again or give them up.
     Events(commands::events::Args),
+    /// Make analytics' figures anew from its event log, or print their digest.
+    Analytics(commands::analytics::Args),
     /// Measure the running shapes; `infra/bench` calls it.
     Bench(bench::Args),
 }
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
             Command::Simulate(args) => commands::simulate::run(args).await,
             Command::Reconcile(args) => commands::reconcile::run(args).await,
             Command::Events(args) => commands::events::run(args).await,
+            Command::Analytics(args) => commands::analytics::run(args).await,
             Command::Bench(args) => bench::run(args).await,
         }
     });
