@@ -1,6 +1,8 @@
 //! The days in Asia/Shanghai on which facts count (domain.md §4.0).
 
-use calendar::local_day;
+use std::sync::LazyLock;
+
+use calendar::{Calendar, local_day};
 use chassis::Timestamp;
 use chrono::{DurationRound, NaiveDate, TimeDelta};
 
@@ -40,8 +42,50 @@ pub fn late_days(case: &CaseFact) -> Option<(NaiveDate, Option<NaiveDate>)> {
     }
 }
 
+/// First day that is numbered, and how many are.
+const FIRST_DAY: (i32, u32, u32) = (2000, 1, 1);
+const NUMBERED_DAYS: usize = 36_525;
+
+static WORK_DAYS: LazyLock<Vec<i64>> = LazyLock::new(|| {
+    let first = NaiveDate::from_ymd_opt(FIRST_DAY.0, FIRST_DAY.1, FIRST_DAY.2).unwrap_or_default();
+    let calendar = Calendar::builtin();
+    let numbered = first.iter_days().take(NUMBERED_DAYS).scan(0, |number, day| {
+        *number += i64::from(calendar.is_work_day(day));
+        Some(*number)
+    });
+    numbered.collect()
+});
+
+/// The number of the last working day up to a day, counted from 2000: the difference of two is the working days in
+/// between. Days before 2000 count nothing, those after 2099 as the last.
+pub fn work_day_number(day: NaiveDate) -> i64 {
+    let first = NaiveDate::from_ymd_opt(FIRST_DAY.0, FIRST_DAY.1, FIRST_DAY.2).unwrap_or_default();
+    let Ok(index) = usize::try_from((day - first).num_days()) else { return 0 };
+    WORK_DAYS.get(index).or(WORK_DAYS.last()).copied().unwrap_or_default()
+}
+
 /// The full hour before or at an instant: the bucket of due times.
 pub fn hour(at: Timestamp) -> Timestamp {
     // Truncation to hours fails only for instants outside the years 1678–2262.
     at.duration_trunc(TimeDelta::hours(1)).unwrap_or(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn differences_of_day_numbers_are_working_days() {
+        let number = |day: &str| work_day_number(day.parse().unwrap());
+        // Friday to Monday, and over the holidays of early October 2025 with their working Saturday.
+        assert_eq!(number("2026-06-08") - number("2026-06-05"), 1);
+        let calendar = Calendar::builtin();
+        let (from, to): (NaiveDate, NaiveDate) =
+            ("2025-09-26".parse().unwrap(), "2025-10-13".parse().unwrap());
+        let worked =
+            from.iter_days().skip(1).take_while(|day| *day <= to).filter(|day| calendar.is_work_day(*day));
+        assert_eq!(work_day_number(to) - work_day_number(from), worked.count() as i64);
+        assert_eq!(number("1999-12-31"), 0);
+        assert_eq!(number("2500-01-01"), number("2099-12-31"));
+    }
 }

@@ -67,6 +67,10 @@ counters! {
     OverdueIn = "overdue_in",
     /// Late cases that were completed or ended.
     OverdueOut = "overdue_out",
+    /// Sum of the working-day numbers of the days on which cases became late.
+    OverdueInDays = "overdue_in_days",
+    /// The same sum, of those that are late no more, on the day that ended.
+    OverdueOutDays = "overdue_out_days",
     // --- by the day of closing
     /// Cases closed.
     Closed = "closed",
@@ -137,6 +141,8 @@ counters! {
     CallbackPartly = "callback_partly",
     /// Valid ones with a grade.
     CallbackGraded = "callback_graded",
+    /// Sum of these grades.
+    CallbackGrades = "callback_grades",
     /// Of these, grade 3 or better.
     CallbackSatisfied = "callback_satisfied",
     /// Of these, grade 4 or better.
@@ -157,9 +163,7 @@ counters! {
     // --- tasks, by the day of issue
     /// Tasks issued.
     TasksIssued = "tasks_issued",
-    /// Of these, to be signed for within a limit.
-    TasksSignDue = "tasks_sign_due",
-    /// Of these, signed in time.
+    /// Of these, signed in time; a partner's task comes signed, by the offer it accepted.
     TasksSignedInTime = "tasks_signed_in_time",
     /// Tasks objected to.
     TasksObjected = "tasks_objected",

@@ -92,15 +92,14 @@ impl Deltas {
     /// Adds or takes away what a task counts.
     pub fn task(&mut self, task: &TaskFact, sign: i64) {
         use Counter::{
-            TasksIssued, TasksObjected, TasksReturned, TasksRuled, TasksSignDue, TasksSignedInTime,
-            TasksSubmitted, TasksUpheld,
+            TasksIssued, TasksObjected, TasksReturned, TasksRuled, TasksSignedInTime, TasksSubmitted,
+            TasksUpheld,
         };
         let unit_id = task.place_unit_id.unwrap_or_default();
         let mut entry = Entry { unit_id, line: &task.line, item_code: &task.item_code, counts: Vec::new() };
         if let Some(day) = task.issued_at.map(local_day) {
             entry.add(day, TasksIssued, 1);
-            entry.add(day, TasksSignDue, i64::from(task.sign_due));
-            entry.add(day, TasksSignedInTime, i64::from(task.sign_due && task.signed_in_time == Some(true)));
+            entry.add(day, TasksSignedInTime, i64::from(!task.sign_due || task.signed_in_time == Some(true)));
             entry.add(day, TasksObjected, i64::from(task.objected));
             entry.add(day, TasksRuled, i64::from(task.upheld.is_some()));
             entry.add(day, TasksUpheld, i64::from(task.upheld == Some(true)));
@@ -167,9 +166,12 @@ fn due(case: &CaseFact, entry: &mut Entry<'_>) {
         entry.add(day, Counter::SupervisionsInTime, i64::from(case.supervision_in_time_count));
     }
     if let Some((since, until)) = cohort::late_days(case) {
+        let number = cohort::work_day_number(since);
         entry.add(since, Counter::OverdueIn, 1);
+        entry.add(since, Counter::OverdueInDays, number);
         if let Some(until) = until {
             entry.add(until, Counter::OverdueOut, 1);
+            entry.add(until, Counter::OverdueOutDays, number);
         }
     }
 }
@@ -226,6 +228,7 @@ fn callback(case: &CaseFact, entry: &mut Entry<'_>) {
     }
     if case.callback_grade > 0 {
         entry.add(day, Counter::CallbackGraded, 1);
+        entry.add(day, Counter::CallbackGrades, i64::from(case.callback_grade));
         entry.add(day, Counter::CallbackSatisfied, i64::from(case.callback_grade >= 3));
         entry.add(day, Counter::CallbackWellSatisfied, i64::from(case.callback_grade >= 4));
     }

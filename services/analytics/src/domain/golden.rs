@@ -5,7 +5,7 @@ use proto::case_routing::v1::{CallbackOutcome, ClosedCode, DeliveryMode};
 use uuid::Uuid;
 
 use super::{
-    CaseEvent, Counters, Deltas, History,
+    CaseEvent, Counters, Deltas, History, cohort,
     delta::ALL,
     indicator::Catalogue,
     story::{Story, Verdict, at},
@@ -33,6 +33,7 @@ fn totals(deltas: &Deltas, item: &str, start: &str, end: &str) -> Totals {
     };
     add(|t| &mut t.period, start);
     add(|t| &mut t.until_end, NaiveDate::MIN);
+    totals.last_work_day = cohort::work_day_number(end.pred_opt().unwrap());
     totals.durations = deltas
         .durations
         .iter()
@@ -293,4 +294,72 @@ fn tasks_dispatch_and_the_share_of_social_action() {
         let v = value(&june, code);
         assert_eq!((v.numerator, v.denominator), expected, "{code}");
     }
+}
+
+#[test]
+fn a_task_that_nobody_has_to_sign_is_among_those_issued_and_one_never_signed_is_late() {
+    let start = at("2026-06-01", 9);
+    let mut partner = Story::register(start, Uuid::from_u128(1));
+    partner.accept(start, at("2026-06-10", 9), true).triage(start, "help", "civil").confirm_offer(start);
+    let mut unsigned = Story::register(start, Uuid::from_u128(1));
+    unsigned.accept(start, at("2026-06-10", 9), true).triage(start, "help", "civil");
+    unsigned.dispatch(start, DeliveryMode::GovDirect, true, true);
+    let june = totals(&applied(&[partner, unsigned]), ALL, "2026-06-01", "2026-07-01");
+    let signed = value(&june, "I-04");
+    assert_eq!((signed.numerator, signed.denominator), (1, 2));
+}
+
+#[test]
+fn working_days_over_are_those_of_the_cases_still_open_at_the_end() {
+    let start = at("2026-06-01", 9);
+    let late = |due: &str, done: Option<&str>| {
+        let mut story = Story::register(start, Uuid::from_u128(1));
+        story.accept(start, at(due, 18), true).triage(start, "roof", "housing");
+        let task = story.dispatch(start, DeliveryMode::GovDirect, true, true);
+        if let Some(done) = done {
+            story.complete(at(done, 9), task, false, 3600);
+        }
+        story
+    };
+    // Due on a Friday and on the Monday after; the third was late, too, until the Thursday; the fourth is due later.
+    let stories = [
+        late("2026-06-05", None),
+        late("2026-06-08", None),
+        late("2026-06-08", Some("2026-06-11")),
+        late("2026-06-30", None),
+    ];
+    let deltas = applied(&stories);
+    let days = |end: &str| value(&totals(&deltas, ALL, "2026-06-01", end), "I-12-days").value;
+    assert_eq!(days("2026-06-06"), Some(0.0), "the day itself was not over");
+    assert_eq!(days("2026-06-09"), Some(1.0), "a weekend is no working day");
+    assert_eq!(days("2026-06-11"), Some(3.0 + 2.0 + 2.0));
+    assert_eq!(days("2026-06-13"), Some(5.0 + 4.0), "what is done is over no more");
+    assert_eq!(value(&totals(&deltas, ALL, "2026-06-01", "2026-06-13"), "I-12").value, Some(2.0));
+}
+
+#[test]
+fn the_change_of_satisfaction_is_against_the_same_days_a_year_before() {
+    let graded = |day: &str, grade: i32| {
+        let mut story = Story::register(at(day, 9), Uuid::from_u128(1));
+        story.accept(at(day, 9), at(day, 18), true).triage(at(day, 9), "roof", "housing");
+        let task = story.dispatch(at(day, 9), DeliveryMode::GovDirect, true, true);
+        story
+            .complete(at(day, 10), task, true, 3600)
+            .verify(at(day, 11), Verdict { grade, ..Verdict::good() });
+        story
+    };
+    let deltas = applied(&[
+        graded("2025-06-02", 5),
+        graded("2025-06-03", 4),
+        graded("2025-07-01", 1),
+        graded("2026-06-02", 3),
+        graded("2026-06-03", 4),
+        graded("2026-06-04", 4),
+    ]);
+    let mut june = totals(&deltas, ALL, "2026-06-01", "2026-07-01");
+    assert_eq!(value(&june, "I-22").value, None, "nothing to compare with");
+    june.year_before = totals(&deltas, ALL, "2025-06-01", "2025-07-01").period;
+    let change = value(&june, "I-22");
+    assert_eq!((change.numerator, change.denominator, change.value), (-5, 6, Some(-0.8333)));
+    assert!(change.small_sample);
 }

@@ -66,6 +66,15 @@ pub enum Formula {
     Ratio(Sum, Sum),
     /// A number of cases.
     Count(Sum),
+    /// A mean, less the same mean a year before.
+    YearChange(Sum, Sum),
+    /// Working days from the days of which the numbers are summed to the end of the period, for so many cases.
+    WorkDays {
+        /// The cases.
+        cases: Sum,
+        /// Sum of the working-day numbers of their days.
+        numbers: Sum,
+    },
     /// A quantile of the resolve clock, in seconds.
     Quantile(f64),
     /// Weighted mean of other indicators, Σ w = 1.
@@ -129,6 +138,10 @@ struct Raw {
     denominator: Option<Vec<String>>,
     quantile: Option<f64>,
     #[serde(default)]
+    work_day_numbers: Vec<String>,
+    #[serde(default)]
+    year_change: bool,
+    #[serde(default)]
     weights: BTreeMap<String, f64>,
     #[serde(default)]
     deferred: Vec<String>,
@@ -183,7 +196,8 @@ impl TryFrom<Raw> for Definition {
     type Error = String;
 
     fn try_from(raw: Raw) -> Result<Self, String> {
-        let formula = match (raw.numerator, raw.denominator, raw.quantile, raw.weights.is_empty()) {
+        let numbers = Sum::parse(&raw.work_day_numbers)?;
+        let mut formula = match (raw.numerator, raw.denominator, raw.quantile, raw.weights.is_empty()) {
             (Some(n), Some(d), None, true) => Formula::Ratio(Sum::parse(&n)?, Sum::parse(&d)?),
             (Some(n), None, None, true) => Formula::Count(Sum::parse(&n)?),
             (None, None, Some(q), true) if (0.0..=1.0).contains(&q) => Formula::Quantile(q),
@@ -194,6 +208,18 @@ impl TryFrom<Raw> for Definition {
                 );
             }
         };
+        if raw.year_change {
+            let Formula::Ratio(n, d) = formula else {
+                return Err("a change against last year needs numerator and denominator".into());
+            };
+            formula = Formula::YearChange(n, d);
+        }
+        if !numbers.0.is_empty() {
+            let (Formula::Count(cases), Cohort::Stock) = (formula, raw.cohort) else {
+                return Err("working days are those of a numerator of the stock".into());
+            };
+            formula = Formula::WorkDays { cases, numbers };
+        }
         Ok(Self {
             code: raw.code,
             version: raw.version,
@@ -215,6 +241,12 @@ impl Definition {
         match &self.formula {
             Formula::Ratio(n, d) => (n.to_string(), d.to_string()),
             Formula::Count(n) => (n.to_string(), "1".to_owned()),
+            Formula::YearChange(n, d) => {
+                (format!("({n}) / ({d}) - the same a year before"), format!("({d}) * the same a year before"))
+            }
+            Formula::WorkDays { cases, numbers } => {
+                (format!("({cases}) * number of the last working day - ({numbers})"), "1".to_owned())
+            }
             Formula::Quantile(q) => {
                 (format!("quantile {q} of the resolve clock, s"), "elapsed_count".to_owned())
             }
@@ -293,8 +325,30 @@ mod tests {
     fn the_embedded_definitions_can_be_read() {
         let catalogue = Catalogue::from_toml(include_str!("../../data/indicators.toml")).unwrap();
         for code in [
-            "I-01", "I-02", "I-03", "I-04", "I-05", "I-06", "I-07", "I-08", "I-09", "I-10", "I-11", "I-12",
-            "I-13", "I-14", "I-15", "I-16", "I-17", "I-18", "I-19", "I-20", "I-21", "I-34",
+            "I-01",
+            "I-02",
+            "I-03",
+            "I-04",
+            "I-05",
+            "I-06",
+            "I-07",
+            "I-08",
+            "I-09",
+            "I-10",
+            "I-11",
+            "I-12",
+            "I-13",
+            "I-14",
+            "I-15",
+            "I-16",
+            "I-17",
+            "I-18",
+            "I-19",
+            "I-20",
+            "I-21",
+            "I-22",
+            "I-34",
+            "I-12-days",
         ] {
             assert!(catalogue.get(code).is_some(), "{code} is missing");
         }
@@ -312,6 +366,8 @@ mod tests {
         for (body, problem) in [
             ("numerator=['due']\ndenominator=['nonsense']", "X-1: nonsense is no counter"),
             ("quantile=0.5\nnumerator=['due']", "X-1: needs numerator"),
+            ("numerator=['due']\nyear_change=true", "X-1: a change against last year"),
+            ("numerator=['due']\nwork_day_numbers=['overdue_in_days']", "X-1: working days are those"),
             ("weights={'I-16'=0.5}", "X-1: its weights add up to 0.5"),
             ("weights={'I-16'=1.0}", "X-1: I-16 is not defined before it"),
         ] {

@@ -15,6 +15,10 @@ pub struct Totals {
     pub period: Counters,
     /// Counters of all days before the end of the period.
     pub until_end: Counters,
+    /// Counters of the same days a year before.
+    pub year_before: Counters,
+    /// Number of the last working day before the end of the period.
+    pub last_work_day: i64,
     /// Resolve clocks of cases closed in the period, by bucket, in order.
     pub durations: Vec<(i16, i64)>,
 }
@@ -56,6 +60,17 @@ impl Catalogue {
             }
             Formula::Count(sum) => {
                 let n = sum.of(counters);
+                Value { small_sample: false, ..made(n, 1, Some(n as f64)) }
+            }
+            Formula::YearChange(numerator, denominator) => {
+                let of = |counters: &Counters| (numerator.of(counters), denominator.of(counters));
+                let ((n, d), (n0, d0)) = (of(counters), of(&totals.year_before));
+                let (change, both) = (n * d0 - n0 * d, d * d0);
+                let small_sample = d.min(d0) < SMALL_SAMPLE;
+                Value { small_sample, ..made(change, both, ratio(change, both)) }
+            }
+            Formula::WorkDays { cases, numbers } => {
+                let n = cases.of(counters) * totals.last_work_day - numbers.of(counters);
                 Value { small_sample: false, ..made(n, 1, Some(n as f64)) }
             }
             Formula::Quantile(q) => {

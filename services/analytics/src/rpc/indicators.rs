@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     domain::{
-        Counters,
+        Counters, cohort,
         indicator::{Catalogue, Cohort, Definition, Formula},
         value::Totals,
     },
@@ -106,6 +106,11 @@ async fn totals(
     if definitions.iter().any(|d| d.cohort == Cohort::Stock) {
         let since_ever = chrono::NaiveDate::default();
         totals.until_end = sum(query::sums(tx.conn, selection, since_ever, period.stock_end()).await?);
+        totals.last_work_day = period.stock_end().pred_opt().map_or(0, cohort::work_day_number);
+    }
+    if definitions.iter().any(|d| matches!(d.formula, Formula::YearChange(..))) {
+        let (start, end) = period.year_before();
+        totals.year_before = sum(query::sums(tx.conn, selection, start, end).await?);
     }
     if definitions.iter().any(|d| matches!(d.formula, Formula::Quantile(_))) {
         totals.durations = query::durations(tx.conn, selection, period.start, period.end).await?;

@@ -2,7 +2,7 @@
 
 use calendar::local_day;
 use chassis::{Error, Result, Timestamp};
-use chrono::{Datelike, Days, NaiveDate};
+use chrono::{Datelike, Days, Months, NaiveDate};
 
 /// The longest period answered, in days.
 const MAX_DAYS: i64 = 3660;
@@ -35,6 +35,12 @@ impl Period {
             return Err(Error::invalid("end_date", format!("the period is longer than {MAX_DAYS} days")));
         }
         Ok(Self { start, end, today })
+    }
+
+    /// The same days a year before, `[start, end)`.
+    pub fn year_before(&self) -> (NaiveDate, NaiveDate) {
+        let before = |day: NaiveDate| day.checked_sub_months(Months::new(12)).unwrap_or(day);
+        (before(self.start), before(self.end))
     }
 
     /// Up to where the stock is known: no further than the last day that has ended.
@@ -71,6 +77,8 @@ mod tests {
         assert_eq!(period("2026-01-05", ""), ("2026-01-05".into(), "2026-11-26".into()));
         assert_eq!(period("", "2026-03-01"), ("2026-02-01".into(), "2026-03-01".into()));
         assert_eq!(Period::parse("", "", now()).unwrap().stock_end().to_string(), "2026-11-25");
+        let (start, end) = Period::parse("2024-02-01", "2024-03-01", now()).unwrap().year_before();
+        assert_eq!((start.to_string(), end.to_string()), ("2023-02-01".into(), "2023-03-01".into()));
     }
 
     #[test]

@@ -129,6 +129,16 @@ impl Story {
         task
     }
 
+    /// A partner's task, which the accepted offer stands for: nobody has to sign.
+    pub fn confirm_offer(&mut self, at: Timestamp) -> Uuid {
+        let task = new_id();
+        self.facts.set_state(CaseState::InProgress);
+        self.facts.set_delivery_mode(DeliveryMode::Volunteer);
+        let (facts, task_id) = (self.sent(), task.to_string());
+        self.send(at, |case_id| TaskIssued { case_id, task_id, facts, ..Default::default() });
+        task
+    }
+
     pub fn sign(&mut self, at: Timestamp, task: Uuid, in_time: bool) -> &mut Self {
         self.facts.set_state(CaseState::Signed);
         let (facts, task_id) = (self.sent(), task.to_string());
