@@ -2,10 +2,25 @@
 
 mod support;
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
-use chassis::{auth::Role, testing::Persona};
-use chrono::TimeDelta;
+use analytics::{
+    App,
+    store::query::{self, Selection},
+};
+use chassis::{
+    auth::Role,
+    testing::{Persona, TestService},
+};
+use chrono::{NaiveDate, TimeDelta};
+use diesel::{
+    QueryableByName,
+    sql_types::{BigInt, Text},
+};
+use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use proto::{
     analytics::v1::{Count, GetBoardRequest, GetBoardResponse},
     case_routing::v1::{ClosedCode, DeliveryMode},
@@ -166,5 +181,99 @@ async fn a_case_that_moves_takes_its_counts_along() {
     service.deliver_all(story.events[before..].to_vec()).await;
     let board = board(&service, &analyst(), None).await;
     assert_eq!(board.streets.iter().map(|s| (s.registered, s.open)).collect::<Vec<_>>(), [(0, 0), (1, 1)]);
+    service.stop().await;
+}
+
+#[derive(QueryableByName)]
+struct Table {
+    #[diesel(sql_type = Text)]
+    name: String,
+    #[diesel(sql_type = BigInt)]
+    rows: i64,
+}
+
+type Rows = BTreeMap<String, i64>;
+
+/// Rows that the connection has read from each table since its figures were last collected, which is between
+/// transactions.
+async fn rows_read(conn: &mut AsyncPgConnection) -> Rows {
+    let tables: Vec<Table> = diesel::sql_query(
+        "SELECT relname::text AS name, (COALESCE(seq_tup_read, 0) + COALESCE(idx_tup_fetch, 0))::bigint AS rows \
+         FROM pg_stat_xact_user_tables WHERE schemaname = 'public'",
+    )
+    .load(conn)
+    .await
+    .unwrap();
+    tables.into_iter().map(|table| (table.name, table.rows)).collect()
+}
+
+/// How many rows the tables hold from which answers are made, and which of all tables a board and indicators of each
+/// kind read how many rows of.
+async fn cost(service: &TestService<App>) -> (Rows, Rows) {
+    let mut conn = service.db().conn().await.unwrap();
+    let mut held = Rows::new();
+    for name in ["rollups", "duration_rollups", "state_counts", "open_due", "items"] {
+        let count = format!("SELECT '{name}' AS name, count(*) AS rows FROM {name}");
+        let table: Table = diesel::sql_query(count).get_result(&mut conn).await.unwrap();
+        held.insert(table.name, table.rows);
+    }
+    let now = service.clock().now();
+    let (start, end): (NaiveDate, NaiveDate) = ("2026-02-01".parse().unwrap(), "2026-03-03".parse().unwrap());
+    let all = Selection { units: COMMUNITIES.to_vec(), lines: None, item_code: None };
+    let one = Selection { item_code: Some("roof".to_owned()), ..all.clone() };
+    // A table of a few pages is read whole whatever is asked of it; here it is as if it were large.
+    conn.batch_execute("BEGIN; SET LOCAL enable_seqscan = off").await.unwrap();
+    let before = rows_read(&mut conn).await;
+    let states = query::states(&mut conn, &all).await.unwrap();
+    let overdue = query::overdue(&mut conn, &all, now).await.unwrap();
+    assert!(!states.is_empty() && !overdue.is_empty(), "there is something to see");
+    for selection in [&all, &one] {
+        query::sums(&mut conn, selection, start, end).await.unwrap();
+        query::sums(&mut conn, selection, NaiveDate::default(), end).await.unwrap();
+        query::durations(&mut conn, selection, start, end).await.unwrap();
+    }
+    let mut read = rows_read(&mut conn).await;
+    conn.batch_execute("COMMIT").await.unwrap();
+    for (table, rows) in before {
+        *read.entry(table).or_default() -= rows;
+    }
+    read.retain(|_, rows| *rows != 0);
+    (held, read)
+}
+
+#[tokio::test]
+async fn what_an_answer_reads_does_not_grow_with_the_number_of_cases() {
+    let service = start().await;
+    // Whole lives, open cases that are late, and open ones with time left, in the same units and on the same days.
+    let stories = |times: usize| -> Vec<Story> {
+        (0..times)
+            .flat_map(|_| {
+                COMMUNITIES.into_iter().flat_map(|place| {
+                    let open = |due: &str| {
+                        let mut story = Story::register(at("2026-02-03", 9), place);
+                        story.accept(at("2026-02-03", 9), at(due, 9), true);
+                        story.triage(at("2026-02-03", 9), "roof", "housing");
+                        story
+                    };
+                    let whole = Story::whole(at("2026-02-02", 9), place, "roof", "housing");
+                    [whole, open("2026-02-20"), open("2026-03-20")]
+                })
+            })
+            .collect()
+    };
+    // One by one, so that every cell a case passes through is there from the start; batches skip some.
+    for event in in_turn(&stories(1)) {
+        service.deliver(event).await;
+    }
+    let (held, _) = cost(&service).await;
+    service.deliver_all(in_turn(&stories(19))).await;
+    let (held_later, read) = cost(&service).await;
+    assert_eq!(board(&service, &analyst(), None).await.overdue, 60, "the cases are counted");
+    assert_eq!(held, held_later, "20 times the cases, and no row more to read");
+    // Nothing but those rows is read, and none of them more often than there are questions.
+    for (table, rows) in read {
+        let most = held.get(&table).copied().unwrap_or_default();
+        assert!(rows <= 6 * most, "{rows} rows of {table} were read, where {most} answer");
+    }
     service.stop().await;
 }
