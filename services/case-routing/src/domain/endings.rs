@@ -30,6 +30,7 @@ impl Case {
         work.human_official()?;
         check_code("reason_code", reason_code)?;
         check_code("channel_told", channel_told)?;
+        work.nobody_else_waits()?;
         let in_time = work.end_accept();
         work.enter(CaseState::NotAccepted, Trigger::Decline)?;
         let reason = Reason::new(reason_code).with("channel", channel_told);
@@ -137,11 +138,13 @@ impl Case {
     /// The requester withdraws; every open task is cancelled.
     ///
     /// # Errors
-    /// `WrongState`; `Guard(withdrawal_barred)` for public safety or third-party rights.
+    /// `WrongState`; `Guard(withdrawal_barred)` for public safety or third-party rights, `Guard(others_joined)` while
+    /// other requests are merged into it.
     pub fn withdraw(self, reason_code: &str, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.permit(Trigger::Withdraw)?;
         check_code("reason_code", reason_code)?;
+        work.nobody_else_waits()?;
         if work.item().is_some_and(|item| item.withdrawal_barred) || work.case.urgency == Urgency::Emergency {
             let message = "public safety or the rights of others are concerned";
             return Err(DomainError::guard("withdrawal_barred", message));
@@ -152,6 +155,15 @@ impl Case {
 }
 
 impl Work<'_> {
+    /// Whoever was merged into this case waits for it: it does not end while they are in it.
+    fn nobody_else_waits(&self) -> Result<()> {
+        if self.case.merged.is_empty() {
+            return Ok(());
+        }
+        let message = "other requests were merged into this one: take them out first";
+        Err(DomainError::guard("others_joined", message))
+    }
+
     pub(super) fn hand_off(&mut self, line_code: &str) -> Result<()> {
         let in_time = self.end_accept();
         self.enter(CaseState::HandedOff, Trigger::HandOff)?;

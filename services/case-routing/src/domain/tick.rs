@@ -160,7 +160,10 @@ impl Work<'_> {
     }
 
     fn supplement_expired(&mut self) -> Result<()> {
-        let silence = self.item().map_or(Silence::Withdrawn, |item| item.silence);
+        let mut silence = self.item().map_or(Silence::Withdrawn, |item| item.silence);
+        if !self.case.merged.is_empty() {
+            silence = Silence::Accepted; // others wait for this case
+        }
         self.resume_clocks();
         match silence {
             Silence::Accepted => {

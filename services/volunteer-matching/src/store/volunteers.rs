@@ -134,7 +134,8 @@ pub async fn insert(conn: &mut AsyncPgConnection, volunteer: &Volunteer, now: Ti
     }
 }
 
-/// Adds or brings back a volunteer learnt from a grant; a second time changes nothing.
+/// Adds or brings back a volunteer learnt from a grant; a second time changes nothing. A home learnt from the grant before
+/// follows to the new one's unit (units merge); one that the organisation named stays.
 pub async fn learn(
     conn: &mut AsyncPgConnection,
     volunteer: &Volunteer,
@@ -145,6 +146,8 @@ pub async fn learn(
         "INSERT INTO volunteers (volunteer_id, person_id, volunteer_ref, org_id, home_unit_id, skill_codes, state, \
          grant_id, created_at) VALUES ($1, $2, $3, $4, $5, $6, 'active', $7, $8) \
          ON CONFLICT (org_id, person_id) DO UPDATE SET grant_id = excluded.grant_id, \
+         home_unit_id = CASE WHEN volunteers.grant_id IS NULL THEN volunteers.home_unit_id \
+         ELSE coalesce(excluded.home_unit_id, volunteers.home_unit_id) END, \
          state = CASE volunteers.state WHEN 'left' THEN 'active' ELSE volunteers.state END, \
          version = volunteers.version + 1 \
          WHERE volunteers.grant_id IS DISTINCT FROM excluded.grant_id",

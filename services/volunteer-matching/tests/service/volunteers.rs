@@ -94,6 +94,27 @@ async fn a_grant_without_an_organisation_makes_no_volunteer_and_holds_nothing_up
 }
 
 #[tokio::test]
+async fn a_volunteer_whose_unit_was_merged_is_at_home_where_the_new_grant_says() {
+    let world = World::start().await;
+    let persona = Persona::new(Role::Volunteer, world.street);
+    let granted = |unit: Uuid| RoleGranted {
+        person_id: persona.person_id.to_string(),
+        grant_id: new_id().to_string(),
+        role: auth::Role::Volunteer.into(),
+        unit_id: unit.to_string(),
+        line: String::new(),
+        org_id: world.org.to_string(),
+        person_ref: persona.actor_ref.clone(),
+    };
+    let successor = new_id();
+    for unit in [world.street, successor] {
+        world.service.deliver(world.told("identity", persona.person_id, &granted(unit))).await;
+    }
+    let found = listed(&world).await;
+    assert_eq!((found.len(), found[0].home_unit_id.as_str()), (1, successor.to_string().as_str()));
+}
+
+#[tokio::test]
 async fn skills_stand_in_even_when_the_organisation_is_heard_of_after_its_volunteer() {
     let mut world = World::start().await;
     let home = new_id();

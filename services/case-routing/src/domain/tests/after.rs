@@ -125,6 +125,20 @@ fn an_unmerged_case_runs_on_as_if_never_stopped() {
 }
 
 #[test]
+fn a_case_that_others_were_merged_into_does_not_end_before_they_are_taken_out() {
+    let mut world = World::new();
+    let other = CaseId(world.fresh());
+    let case = world.registered().absorb(other, true, &world.official(STATION)).unwrap().case;
+    assert_eq!(
+        guard(case.clone().decline("out_of_scope", "petition", &world.official(STATION))),
+        "others_joined"
+    );
+    assert_eq!(guard(case.clone().withdraw("solved_itself", &world.resident())), "others_joined");
+    let case = case.absorb(other, false, &world.official(STATION)).unwrap().case;
+    assert!(case.withdraw("solved_itself", &world.resident()).is_ok());
+}
+
+#[test]
 fn nothing_is_merged_into_a_case_that_nobody_handles_any_more() {
     let mut world = World::new();
     let other = CaseId(world.fresh());
