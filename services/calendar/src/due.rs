@@ -1,10 +1,10 @@
 //! Due times of limits: adding units of time to an instant, with pauses and recomputation.
 
-use chrono::{DateTime, Datelike, Months, NaiveDate, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, Days, Months, NaiveDate, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::profile::end_of_day;
-use crate::{Calendar, Limit, Profile, TimeUnit, local_day};
+use crate::{Calendar, DayKind, Limit, Profile, TimeUnit, local_day};
 
 /// When a limit ends, and what it was computed with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,6 +95,32 @@ impl Calendar {
     ) -> Due {
         let due = self.add_paused(limit, from, pauses, profile);
         Due { at: due.at.max(promised.at), ..due }
+    }
+
+    /// The rest days that did not count towards a limit, with what they are: those between, for units that run on
+    /// working days only; those that the last day was moved past, for days and months of the calendar.
+    #[must_use]
+    pub fn skipped(
+        &self,
+        limit: Limit,
+        from: DateTime<Utc>,
+        due: DateTime<Utc>,
+        profile: &Profile,
+    ) -> Vec<(NaiveDate, DayKind)> {
+        let start = local_day(from);
+        let first = match limit.unit {
+            _ if limit.n == 0 => None,
+            TimeUnit::CalHour => None,
+            TimeUnit::WorkHour => Some(start),
+            TimeUnit::WorkDay => start.succ_opt(),
+            TimeUnit::CalDay => start.checked_add_days(Days::new(u64::from(limit.n))),
+            TimeUnit::Month => start.checked_add_months(Months::new(u32::from(limit.n))),
+        };
+        let days = first.into_iter().flat_map(|first| first.iter_days());
+        days.take_while(|day| *day < local_day(due))
+            .filter(|day| !profile.is_work_day(self, *day))
+            .map(|day| (day, self.day_kind(day)))
+            .collect()
     }
 
     /// A last day that is a rest day gives way to the next working day.

@@ -7,13 +7,15 @@
 
 mod due;
 mod elapsed;
+mod notice;
 mod profile;
 mod table;
 mod unit;
 
 pub use due::{Due, Interval};
+pub use notice::{Notice, NoticeError};
 pub use profile::{Closure, Profile, ProfileError, Season};
-pub use table::{Calendar, CalendarError, HolidayGroup, YearNotice};
+pub use table::{Calendar, CalendarError, DayKind, HolidayGroup, YearNotice};
 pub use unit::{Limit, TimeUnit, UnknownTimeUnit};
 
 use chrono::{DateTime, FixedOffset, NaiveDate, NaiveDateTime, NaiveTime, Utc};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use chrono::{Datelike, NaiveDate, Weekday};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 const FACTS: &str = include_str!("../data/holidays.toml");
 
@@ -51,12 +51,42 @@ pub enum CalendarError {
     Twice { year: i32 },
 }
 
+/// What a day is for those who work by the calendar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DayKind {
+    /// An ordinary working day.
+    Work,
+    /// A Saturday or Sunday that is worked.
+    MakeUp,
+    /// A Saturday or Sunday that no notice names.
+    Weekend,
+    /// A rest day that a notice names, weekends among them.
+    Holiday,
+}
+
+impl DayKind {
+    /// Whether people work on it.
+    #[must_use]
+    pub const fn is_work(self) -> bool {
+        matches!(self, Self::Work | Self::MakeUp)
+    }
+}
+
+/// What the notices of one title year say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Year {
+    /// The day and whether it is a working day.
+    days: BTreeMap<NaiveDate, bool>,
+    papers: Vec<String>,
+}
+
 /// The versioned table of published rest days and make-up working days. Cheap to keep, never changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Calendar {
     version: u32,
-    /// Per title year: the day and whether it is a working day.
-    years: BTreeMap<i32, BTreeMap<NaiveDate, bool>>,
+    /// By title year.
+    years: BTreeMap<i32, Year>,
 }
 
 impl Calendar {
@@ -81,7 +111,7 @@ impl Calendar {
         let facts: Facts = toml::from_str(text).map_err(Box::new)?;
         let mut calendar = Self { version: facts.version, years: BTreeMap::new() };
         for notice in &facts.year {
-            if calendar.years.insert(notice.title_year, days(notice)?).is_some() {
+            if calendar.years.insert(notice.title_year, Year::of(notice)?).is_some() {
                 return Err(CalendarError::Twice { year: notice.title_year });
             }
         }
@@ -95,7 +125,7 @@ impl Calendar {
     /// Any [`CalendarError`] of the notice.
     pub fn amended(&self, notice: &YearNotice) -> Result<Self, CalendarError> {
         let mut next = self.clone();
-        next.years.insert(notice.title_year, days(notice)?);
+        next.years.insert(notice.title_year, Year::of(notice)?);
         next.version += 1;
         Ok(next)
     }
@@ -109,17 +139,41 @@ impl Calendar {
     /// Whether the notice for a year is known; an entry without days is not.
     #[must_use]
     pub fn is_published(&self, year: i32) -> bool {
-        self.years.get(&year).is_some_and(|days| !days.is_empty())
+        self.years.get(&year).is_some_and(|year| !year.days.is_empty())
     }
 
-    /// Whether people work on that day: the notices decide (that of the day's year and that of the
-    /// year after, which may rearrange December), else Monday to Friday.
+    /// Addresses of the papers that a title year is known from, in order of issue.
+    #[must_use]
+    pub fn papers(&self, year: i32) -> &[String] {
+        self.years.get(&year).map_or(&[], |year| &year.papers)
+    }
+
+    /// Whether people work on that day.
     #[must_use]
     pub fn is_work_day(&self, day: NaiveDate) -> bool {
-        let listed = |title_year: i32| self.years.get(&title_year).and_then(|days| days.get(&day)).copied();
-        listed(day.year())
-            .or_else(|| listed(day.year() + 1))
-            .unwrap_or_else(|| !matches!(day.weekday(), Weekday::Sat | Weekday::Sun))
+        self.day_kind(day).is_work()
+    }
+
+    /// What the day is: the notices decide (that of the day's year and that of the year after, which may rearrange
+    /// December), else Monday to Friday are worked.
+    #[must_use]
+    pub fn day_kind(&self, day: NaiveDate) -> DayKind {
+        let listed =
+            |title_year: i32| self.years.get(&title_year).and_then(|year| year.days.get(&day)).copied();
+        let weekend = matches!(day.weekday(), Weekday::Sat | Weekday::Sun);
+        match (listed(day.year()).or_else(|| listed(day.year() + 1)), weekend) {
+            (Some(false), _) => DayKind::Holiday,
+            (Some(true), true) => DayKind::MakeUp,
+            (None, true) => DayKind::Weekend,
+            (Some(true) | None, false) => DayKind::Work,
+        }
+    }
+
+    /// Every day of a calendar year with what it is.
+    pub fn days_of(&self, year: i32) -> impl Iterator<Item = (NaiveDate, DayKind)> + '_ {
+        let first = NaiveDate::from_ymd_opt(year, 1, 1);
+        let days = first.into_iter().flat_map(|first| first.iter_days());
+        days.take_while(move |day| day.year() == year).map(|day| (day, self.day_kind(day)))
     }
 
     /// Whether a notice that is still to come may change what is known of that day.
@@ -132,16 +186,17 @@ impl Calendar {
     /// The working days of a year.
     #[must_use]
     pub fn work_days_in_year(&self, year: i32) -> usize {
-        let days = NaiveDate::from_ymd_opt(year, 1, 1).map(|first| first.iter_days());
-        days.into_iter()
-            .flatten()
-            .take_while(|day| day.year() == year)
-            .filter(|day| self.is_work_day(*day))
-            .count()
+        self.days_of(year).filter(|(_, kind)| kind.is_work()).count()
     }
 }
 
-fn days(notice: &YearNotice) -> Result<BTreeMap<NaiveDate, bool>, CalendarError> {
+impl Year {
+    fn of(notice: &YearNotice) -> Result<Self, CalendarError> {
+        Ok(Self { days: days(notice)?, papers: notice.papers.clone() })
+    }
+}
+
+pub(crate) fn days(notice: &YearNotice) -> Result<BTreeMap<NaiveDate, bool>, CalendarError> {
     let year = notice.title_year;
     let mut days = BTreeMap::new();
     for holiday in &notice.holidays {
@@ -215,7 +270,7 @@ mod tests {
     fn holidays_for_a_part_of_the_people_are_working_days() {
         for half_day in ["2026-03-08", "2026-05-04", "2025-05-04"] {
             let calendar = Calendar::builtin();
-            let listed = calendar.years[&day(half_day).year()].get(&day(half_day));
+            let listed = calendar.years[&day(half_day).year()].days.get(&day(half_day));
             assert!(listed.is_none_or(|works| !works), "{half_day} is never listed for its own sake");
         }
         assert!(Calendar::builtin().is_work_day(day("2024-03-08")));

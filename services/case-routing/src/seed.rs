@@ -162,8 +162,15 @@ pub struct Profile {
     pub reopen_days: u16,
 }
 
+/// Working hours as the files write them: each window is its opening and closing time, `HH:MM`.
+#[derive(Debug, Deserialize)]
+struct Hours {
+    windows: Vec<(String, String)>,
+}
+
 #[derive(Debug, Deserialize)]
 struct ProfilesFile {
+    working_hours: BTreeMap<String, Hours>,
     #[serde(rename = "profile")]
     profiles: Vec<Profile>,
 }
@@ -220,11 +227,43 @@ pub fn responsibility() -> &'static ResponsibilityFile {
     &FILE
 }
 
-/// The shipped limits.
-pub fn profiles() -> &'static [Profile] {
+fn profiles_file() -> &'static ProfilesFile {
     static FILE: LazyLock<ProfilesFile> =
         LazyLock::new(|| shipped("limits", include_str!("../seed/sla_profiles.toml")));
-    &FILE.profiles
+    &FILE
+}
+
+/// The shipped limits.
+pub fn profiles() -> &'static [Profile] {
+    &profiles_file().profiles
+}
+
+/// The shipped working hours, by code.
+pub fn working_hours() -> &'static BTreeMap<String, calendar::Profile> {
+    static HOURS: LazyLock<BTreeMap<String, calendar::Profile>> = LazyLock::new(|| {
+        profiles_file()
+            .working_hours
+            .iter()
+            .map(|(code, hours)| (code.clone(), hours.profile(code)))
+            .collect()
+    });
+    &HOURS
+}
+
+impl Hours {
+    /// The same hours all year.
+    fn profile(&self, code: &str) -> calendar::Profile {
+        let time = |text: &str| {
+            let time = chrono::NaiveTime::parse_from_str(text, "%H:%M");
+            time.unwrap_or_else(|error| {
+                panic!("the shipped working hours {code} are broken: {text:?}: {error}")
+            })
+        };
+        let spans = self.windows.iter().map(|(open, close)| (time(open), time(close))).collect();
+        let year = calendar::Season { from: (1, 1), spans };
+        calendar::Profile::new(1, vec![year])
+            .unwrap_or_else(|error| panic!("the shipped working hours {code} are broken: {error}"))
+    }
 }
 
 /// Grounds of an objection, by code.
@@ -366,6 +405,11 @@ mod tests {
                 .values()
                 .all(|r| !r.applies_to.contains(&"case".to_owned()) || !r.told_channel.is_empty())
         );
+    }
+
+    #[test]
+    fn the_shipped_working_hours_are_those_that_clocks_run_by() {
+        assert_eq!(working_hours()["default"], crate::domain::Rules::default().profile);
     }
 
     #[test]

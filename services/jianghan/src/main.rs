@@ -34,6 +34,8 @@ enum Command {
     Events(commands::events::Args),
     /// Make analytics' figures anew from its event log, or print their digest.
     Analytics(commands::analytics::Args),
+    /// Due times by the working calendar, the days of a year, and the yearly notice: sign it, import it.
+    Calendar(commands::calendar::Args),
     /// Measure the running shapes; `infra/bench` calls it.
     Bench(bench::Args),
 }
@@ -60,6 +62,7 @@ fn main() -> ExitCode {
             Command::Reconcile(args) => commands::reconcile::run(args).await,
             Command::Events(args) => commands::events::run(args).await,
             Command::Analytics(args) => commands::analytics::run(args).await,
+            Command::Calendar(args) => commands::calendar::run(args).await,
             Command::Bench(args) => bench::run(args).await,
         }
     });

@@ -1,6 +1,7 @@
 //! One file per command: arguments, help and what it prints. Exit codes: 0 done, 1 failed or found something, 2 usage.
 
 pub mod analytics;
+pub mod calendar;
 pub mod events;
 pub mod reconcile;
 pub mod seed;

@@ -1,0 +1,94 @@
+//! `jianghan calendar`: what the working calendar makes of a limit, what it knows of a year, and the yearly notice. `due`
+//! and `show` are pure: they ask no service and read no file but a notice that is named.
+
+mod due;
+mod show;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::{Context, Result};
+use calendar::{Calendar, DayKind, Notice};
+use chrono::NaiveDate;
+use clap::{Args as ClapArgs, Subcommand};
+use serde::Serialize;
+
+/// Arguments of `calendar`.
+#[derive(ClapArgs)]
+pub struct Args {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// When a limit that begins at an instant ends.
+    Due(due::Args),
+    /// What is known of a year: working days, rest days, make-up days, papers.
+    Show(show::Args),
+}
+
+/// Runs one of them.
+pub async fn run(args: Args) -> Result<ExitCode> {
+    match args.action {
+        Action::Due(args) => due::run(&args),
+        Action::Show(args) => show::run(&args),
+    }
+}
+
+/// The calendar to count with: the shipped one, with notices laid over it.
+#[derive(ClapArgs)]
+struct Facts {
+    /// Count as if this notice were in force; may be repeated. Without it the calendar of the release is used.
+    #[arg(long, value_name = "FILE.toml")]
+    notice: Vec<PathBuf>,
+}
+
+impl Facts {
+    fn calendar(&self) -> Result<Calendar> {
+        let mut calendar = Calendar::builtin().clone();
+        for path in &self.notice {
+            let text = std::fs::read_to_string(path)
+                .with_context(|| format!("--notice: cannot read {}", path.display()))?;
+            let notice = Notice::from_toml(&text)
+                .with_context(|| format!("--notice: {} is no notice", path.display()))?;
+            calendar = calendar.amended(&notice.year)?;
+        }
+        Ok(calendar)
+    }
+}
+
+/// A run of days of one kind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Days {
+    from: NaiveDate,
+    /// Included.
+    to: NaiveDate,
+    kind: DayKind,
+}
+
+impl Days {
+    /// Joins days that follow each other and are of one kind.
+    fn runs(days: impl IntoIterator<Item = (NaiveDate, DayKind)>) -> Vec<Self> {
+        let mut runs: Vec<Self> = Vec::new();
+        for (day, kind) in days {
+            match runs.last_mut() {
+                Some(run) if run.kind == kind && run.to.succ_opt() == Some(day) => run.to = day,
+                _ => runs.push(Self { from: day, to: day, kind }),
+            }
+        }
+        runs
+    }
+
+    fn text(&self) -> String {
+        if self.from == self.to { self.from.to_string() } else { format!("{} – {}", self.from, self.to) }
+    }
+}
+
+const fn kind_text(kind: DayKind) -> &'static str {
+    match kind {
+        DayKind::Work => "工作日 working day",
+        DayKind::MakeUp => "调休上班 make-up day",
+        DayKind::Weekend => "周末 weekend",
+        DayKind::Holiday => "节假日 holiday",
+    }
+}
