@@ -36,6 +36,7 @@ fn good(world: &World, field: &FieldDescriptor) -> Option<Value> {
             "grade" | "callback_grade" | "callback_attempts" => 3,
             "code_year" => 2023,
             "birth_year" => 1980,
+            "year" => 2027,
             _ => 1,
         }),
         Kind::Int64 => Value::I64(1),

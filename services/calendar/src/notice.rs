@@ -7,7 +7,7 @@ use serde::Deserialize;
 use crate::{Calendar, CalendarError, HolidayGroup, YearNotice};
 
 /// A file of a year holds some fifty lines.
-const MOST_BYTES: usize = 64 * 1024;
+const MOST_BYTES: usize = 16 * 1024;
 /// Title years that have a notice of this form.
 const YEARS: std::ops::RangeInclusive<i32> = 2008..=2100;
 
@@ -56,7 +56,7 @@ impl Notice {
     /// [`NoticeError`]: no TOML of this form, a year, version, paper or day that cannot be, no rest day at all.
     pub fn from_toml(text: &str) -> Result<Self, NoticeError> {
         if text.len() > MOST_BYTES {
-            return Err(wrong("notice", "has more than 64 KiB"));
+            return Err(wrong("notice", "has more than 16 KiB"));
         }
         let file: File = toml::from_str(text).map_err(|error| wrong("notice", error.message()))?;
         let (year, version) = (file.title_year, file.version);

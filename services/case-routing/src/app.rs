@@ -2,13 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
+use anyhow::Context as _;
 use chassis::{
     Built, Context, Service,
     command::ExecutorConfig,
     proto::case_routing::v1::{
-        case_service_server::CaseServiceServer, catalogue_service_server::CatalogueServiceServer,
-        intake_service_server::IntakeServiceServer, task_service_server::TaskServiceServer,
-        verification_service_server::VerificationServiceServer,
+        calendar_service_server::CalendarServiceServer, case_service_server::CaseServiceServer,
+        catalogue_service_server::CatalogueServiceServer, intake_service_server::IntakeServiceServer,
+        task_service_server::TaskServiceServer, verification_service_server::VerificationServiceServer,
     },
 };
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
@@ -19,7 +20,9 @@ use crate::{
     config::Config,
     consumer::Events,
     digest::Digests,
-    rpc::{Cases, Catalogue, Desk, Intake, Tasks, Verifications},
+    notice::TrustedKey,
+    recount::Recounter,
+    rpc::{Calendars, Cases, Catalogue, Desk, Intake, Tasks, Verifications},
     sweeper::Sweeper,
 };
 
@@ -37,6 +40,10 @@ impl Service for App {
 
     async fn build(ctx: Context) -> anyhow::Result<Built> {
         let config: Config = ctx.config.section()?;
+        let trusted = match config.calendar_key.as_str() {
+            "" => None,
+            key => Some(TrustedKey::parse(key).context("services.case-routing.calendar_key")?),
+        };
         let atlas = Atlas::open(&ctx.db, ctx.topology.clone()).await?;
         let executor = ExecutorConfig::from(&ctx.config.spine);
         let desk =
@@ -47,14 +54,17 @@ impl Service for App {
             .add_service(IntakeServiceServer::new(Intake(desk.clone())))
             .add_service(TaskServiceServer::new(Tasks(desk.clone())))
             .add_service(VerificationServiceServer::new(Verifications(desk.clone())))
-            .add_service(CatalogueServiceServer::new(Catalogue(desk)));
+            .add_service(CatalogueServiceServer::new(Catalogue(desk.clone())))
+            .add_service(CalendarServiceServer::new(Calendars::new(desk, trusted)));
         let pause = Duration::from_millis(config.sweep_ms.max(10));
         let sweeper = Sweeper::new(ctx.db.clone(), atlas.clone(), ctx.clock.clone(), Self::NAME, pause);
         let count = Duration::from_millis(config.load_ms.max(10));
+        let recounter = Recounter::new(ctx.db.clone(), atlas.clone(), Self::NAME, pause);
         Ok(Built::new(routes)
             .consumer(Events::new(atlas.clone(), Self::NAME))
             .background(atlas.keep_counting(ctx.db.clone(), count, ctx.stop.clone()))
             .background(sweeper.run(ctx.stop.clone()))
+            .background(recounter.run(ctx.stop.clone()))
             .digests(Digests::new(ctx.db)))
     }
 }

@@ -18,12 +18,14 @@ use chrono::{NaiveDate, NaiveTime};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    calendars::InForce,
     domain::{
         Edge, EdgeKind, Load, OrgId, OrgKind, OrgNode, RoutingTable, Rules, TableParts, UnitId, UnitKind,
         UnitNode,
     },
     seed,
     store::{
+        self,
         catalogue::{self, Lists},
         notes,
     },
@@ -42,6 +44,8 @@ pub struct World {
     pub items: Arc<BTreeMap<String, seed::Item>>,
     lists: Arc<Lists>,
     load: Arc<Load>,
+    /// The calendar it was built with, and its notices.
+    pub in_force: Arc<InForce>,
 }
 
 impl World {
@@ -50,7 +54,7 @@ impl World {
         self.items.get(code).map_or(("", ""), |item| (&item.name_zh, &item.name_en))
     }
 
-    fn build(lists: Arc<Lists>, topology: Arc<Topology>) -> Self {
+    fn build(lists: Arc<Lists>, topology: Arc<Topology>, in_force: Arc<InForce>) -> Self {
         let orgs: Vec<Arc<Organization>> = topology.orgs().cloned().collect();
         let by_code: HashMap<&str, OrgId> =
             orgs.iter().map(|org| (org.code.as_str(), OrgId(org.id))).collect();
@@ -99,6 +103,7 @@ impl World {
             lists.profiles.iter().map(|profile| (profile.code.clone(), profile.limits())).collect();
         let defaults = Rules::default();
         let rules = Rules {
+            calendar: in_force.calendar.clone(),
             standard: sla.get("standard").cloned().unwrap_or(defaults.standard.clone()),
             sla,
             suspension_causes: seed::suspension_causes(),
@@ -118,6 +123,7 @@ impl World {
             items: Arc::new(items),
             lists,
             load: Arc::default(),
+            in_force,
         }
     }
 
@@ -130,6 +136,7 @@ impl World {
             items: self.items.clone(),
             lists: self.lists.clone(),
             load,
+            in_force: self.in_force.clone(),
         }
     }
 }
@@ -140,6 +147,7 @@ pub struct Atlas {
     topology: Arc<Shared>,
     lists: ArcSwap<Lists>,
     load: ArcSwap<Load>,
+    in_force: ArcSwap<InForce>,
     world: ArcSwap<World>,
     building: Mutex<()>,
 }
@@ -153,9 +161,11 @@ impl Atlas {
         db.transaction(async |tx: &mut chassis::db::Tx<'_>| catalogue::fill(tx.conn).await).await?;
         let mut conn = db.conn().await?;
         let lists = Arc::new(catalogue::load(&mut conn).await?);
-        let world = World::build(lists.clone(), topology.load());
+        let in_force = Arc::new(InForce::of(store::calendar::load(&mut conn).await?));
+        let world = World::build(lists.clone(), topology.load(), in_force.clone());
         let (lists, world) = (ArcSwap::new(lists), ArcSwap::from_pointee(world));
-        Ok(Arc::new(Self { topology, lists, load: ArcSwap::default(), world, building: Mutex::new(()) }))
+        let (load, in_force) = (ArcSwap::default(), ArcSwap::new(in_force));
+        Ok(Arc::new(Self { topology, lists, load, in_force, world, building: Mutex::new(()) }))
     }
 
     /// The world as it is now; built anew first if the topology or the lists have changed since.
@@ -171,15 +181,24 @@ impl Atlas {
             return world;
         }
         let (lists, topology) = (self.lists.load_full(), self.topology.load());
+        let in_force = self.in_force.load_full();
         // New counts alone leave the table as it is.
-        let same = Arc::ptr_eq(&world.topology, &topology) && Arc::ptr_eq(&world.lists, &lists);
-        let world = if same { world } else { Arc::new(World::build(lists, topology)) };
+        let same = Arc::ptr_eq(&world.topology, &topology)
+            && Arc::ptr_eq(&world.lists, &lists)
+            && Arc::ptr_eq(&world.in_force, &in_force);
+        let world = if same { world } else { Arc::new(World::build(lists, topology, in_force)) };
         let world = Arc::new(world.with_load(self.load.load_full()));
         self.world.store(world.clone());
         world
     }
 
-    /// Reads the lists again if their revision has grown.
+    /// The version that clocks are counted with now.
+    pub fn calendar_version(&self) -> u32 {
+        let rules = &self.world().rules;
+        rules.calendar.version_with(&rules.profile)
+    }
+
+    /// Reads the lists and the notices again if there are newer ones.
     ///
     /// # Errors
     /// From the database.
@@ -187,6 +206,9 @@ impl Atlas {
         let mut conn = db.conn().await?;
         if catalogue::revision(&mut conn).await? != self.lists.load().revision {
             self.lists.store(Arc::new(catalogue::load(&mut conn).await?));
+        }
+        if store::calendar::newest(&mut conn).await? != self.in_force.load().newest() {
+            self.in_force.store(Arc::new(InForce::of(store::calendar::load(&mut conn).await?)));
         }
         Ok(())
     }
@@ -227,6 +249,7 @@ impl Atlas {
         Arc::ptr_eq(&world.topology, &self.topology.load())
             && Arc::ptr_eq(&world.lists, &self.lists.load_full())
             && Arc::ptr_eq(&world.load, &self.load.load_full())
+            && Arc::ptr_eq(&world.in_force, &self.in_force.load_full())
     }
 }
 

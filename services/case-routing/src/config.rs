@@ -10,10 +10,12 @@ pub struct Config {
     pub sweep_ms: u64,
     /// Real time between two counts of the open work of each organisation, in milliseconds.
     pub load_ms: u64,
+    /// Public key, base64, whose signature makes a yearly notice count. Empty: no notice is taken.
+    pub calendar_key: String,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { sweep_ms: 1_000, load_ms: 10_000 }
+        Self { sweep_ms: 1_000, load_ms: 10_000, calendar_key: String::new() }
     }
 }

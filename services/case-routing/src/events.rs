@@ -251,6 +251,19 @@ fn message(to: Addressed<'_>, case_id: String, facts: Option<pb::CaseFacts>) -> 
             let (clock, task_id, due_time) = (clock_kind(*clock).into(), text(*task_id), at(*due_at));
             to.send(&pb::ClockBreached { case_id, facts, clock, task_id, due_time })
         }
+        E::ClockMoved { clock, task_id, offer_id, due_before_at, due_at, calendar_version } => {
+            let message = pb::ClockMoved {
+                case_id,
+                facts,
+                clock: clock_kind(*clock).into(),
+                task_id: text(*task_id),
+                offer_id: text(*offer_id),
+                due_before_time: at(*due_before_at),
+                due_time: at(*due_at),
+                calendar_version: i32::try_from(*calendar_version).unwrap_or(i32::MAX),
+            };
+            to.send(&message)
+        }
         E::RatingReceived { grade, org_id, anonymous } => {
             let (grade, org_id, anonymous) = (i32::from(*grade), text(*org_id), *anonymous);
             to.send(&pb::RatingReceived { case_id, facts, grade, org_id, anonymous })

@@ -3,15 +3,18 @@
 
 mod app;
 mod atlas;
+mod calendars;
 mod codes;
 mod config;
 mod consumer;
 mod digest;
 pub mod domain;
 mod events;
+pub mod notice;
 mod numbers;
 mod reach;
 mod record;
+mod recount;
 mod redact;
 mod rpc;
 pub mod seed;

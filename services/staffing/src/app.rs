@@ -17,6 +17,7 @@ use crate::{
     digest::TaskDigests,
     rpc::{AssignmentRpc, WorkforceRpc},
     seed, store, sweeper,
+    working_days::WorkingDays,
 };
 
 /// The staffing service.
@@ -36,6 +37,7 @@ impl Service for App {
         let setup = Setup {
             topology: context.topology.clone(),
             terms: config.terms(),
+            days: WorkingDays::open(&context.db).await?,
             auto_accept: config.auto_accept,
         };
         let executor = Executor::new(

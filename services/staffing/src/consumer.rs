@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use chassis::{Result, clock::from_proto, db::Tx, event::Event, inbox::Consumer};
 use proto::{
     case_routing::v1::{
-        CaseClosed, CaseCompleted, CaseWithdrawn, DispatchMode, Nature, TaskApproved, TaskCancelled,
-        TaskObjected, TaskPart, TaskReturned, TaskSigned, Urgency,
+        CalendarAmended, CaseClosed, CaseCompleted, CaseWithdrawn, DispatchMode, Nature, TaskApproved,
+        TaskCancelled, TaskObjected, TaskPart, TaskReturned, TaskSigned, Urgency,
     },
     identity::v1::{RoleGranted, RoleRevoked},
 };
@@ -17,8 +17,9 @@ use crate::{
     desk::{Desk, Setup, Touch},
     domain::{CaseId, OrgId, Task, TaskId, TaskState, UnitId},
     seed::templates,
-    store::workers,
+    store::{notices, workers},
     workforce::{self, uuid},
+    working_days,
 };
 
 /// The consumer of staffing.
@@ -56,6 +57,8 @@ impl Consumer for StaffingConsumer {
                 granted.push(event.decode::<RoleGranted>()?);
             } else if event.is::<RoleRevoked>() {
                 revoked.push((event, uuid("grant_id", &event.decode::<RoleRevoked>()?.grant_id)?));
+            } else if event.is::<CalendarAmended>() {
+                on_calendar_amended(tx, &self.setup, event).await?;
             } else if let Some(read) = News::read(event, &mut touch)? {
                 news.push((event, read));
             }
@@ -88,6 +91,16 @@ impl Consumer for StaffingConsumer {
         }
         desk.save(tx).await
     }
+}
+
+/// A year's working days are known, or others than before.
+async fn on_calendar_amended(tx: &mut Tx<'_>, setup: &Setup, event: &Event) -> Result<()> {
+    let (version, notice) = working_days::notice_of(event.decode()?)?;
+    if notices::learn(tx.conn, version, &notice).await? {
+        let days = setup.days.clone();
+        tx.after_commit(Box::new(move || days.lay(&notice)));
+    }
+    Ok(())
 }
 
 /// The appointment ends; what the worker has in hand goes to somebody else.

@@ -14,5 +14,6 @@ pub mod seed;
 pub mod store;
 pub mod sweeper;
 pub mod workforce;
+pub mod working_days;
 
 pub use self::app::App;

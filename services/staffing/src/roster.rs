@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use calendar::Calendar;
 use chassis::{Result, Timestamp, clock::new_id};
 use diesel_async::AsyncPgConnection;
 use uuid::Uuid;
@@ -24,14 +25,20 @@ pub async fn workers_of(
     conn: &mut AsyncPgConnection,
     orgs: &[Uuid],
     now: Timestamp,
+    calendar: &Calendar,
 ) -> Result<Vec<OnRoster>> {
     let mut found = workers::of_orgs(conn, orgs, week_of(now), now).await?;
-    make_week(conn, &mut found, now).await?;
+    make_week(conn, &mut found, now, calendar).await?;
     Ok(found)
 }
 
 /// `found` holds every active worker of its organisations, in order of id: the rotation counts on it.
-async fn make_week(conn: &mut AsyncPgConnection, found: &mut [OnRoster], now: Timestamp) -> Result<()> {
+async fn make_week(
+    conn: &mut AsyncPgConnection,
+    found: &mut [OnRoster],
+    now: Timestamp,
+    calendar: &Calendar,
+) -> Result<()> {
     let missing: Vec<Uuid> =
         found.iter().filter(|w| !w.rostered && !w.worker.roster.is_empty()).map(|w| w.worker.id.0).collect();
     if missing.is_empty() {
@@ -49,7 +56,8 @@ async fn make_week(conn: &mut AsyncPgConnection, found: &mut [OnRoster], now: Ti
         let worker = &on_roster.worker;
         let Some(turn) = seats.get(&(worker.org_id, worker.roster.clone())) else { continue };
         let index = turn.iter().position(|id| *id == worker.id).unwrap_or_default();
-        for span in week(monday, &templates().shifts, &worker.roster, Seat { index, of: turn.len() }) {
+        let seat = Seat { index, of: turn.len() };
+        for span in week(monday, &templates().shifts, &worker.roster, seat, calendar) {
             on_roster.on_shift |= span.starts_at <= now && now < span.ends_at;
             made.push(Shift {
                 id: ShiftId(new_id()),

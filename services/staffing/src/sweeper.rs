@@ -1,4 +1,4 @@
-//! Offers that nobody answered in time go to the next best. Runs on domain time and wakes when it jumps. Several replicas
+//! Offers that nobody answered in time go to the next best, by the calendar that is in force. Runs on domain time and wakes when it jumps. Several replicas
 //! may sweep: each looks again under the task's lock.
 
 use std::time::Duration;
@@ -25,7 +25,11 @@ pub async fn run(db: Db, clock: Clock, setup: Setup, config: Config, stop: Cance
     let mut jumps = clock.jumps();
     loop {
         jumps.mark_unchanged();
-        match sweep(&db, &clock, &setup, config.sweep_batch).await {
+        let swept = match setup.days.refresh(&db).await {
+            Ok(()) => sweep(&db, &clock, &setup, config.sweep_batch).await,
+            Err(error) => Err(error),
+        };
+        match swept {
             Ok(swept) if swept == config.sweep_batch && !stop.is_cancelled() => continue, // there may be more
             Ok(_) => {}
             Err(error) => tracing::warn!(error = %error.chain(), "offers could not be swept, again soon"),

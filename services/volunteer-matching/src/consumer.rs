@@ -17,7 +17,7 @@ use chassis::{
         auth::v1::Role,
         case_routing::v1::{
             CaseClosed, CaseOfferConfirmed, CaseOfferWithdrawn, CaseOffered, CaseReturnedFromSociety,
-            CaseReworkOrdered, CaseWithdrawn,
+            CaseReworkOrdered, CaseWithdrawn, ClockMoved,
         },
         identity::v1::{RoleGranted, RoleRevoked},
         volunteer_matching::v1::ServiceRecordLocked,
@@ -89,6 +89,8 @@ fn offer_of(event: &Event) -> Result<Option<OfferId>> {
         event.decode::<CaseReturnedFromSociety>()?.offer_id
     } else if event.is::<CaseReworkOrdered>() {
         event.decode::<CaseReworkOrdered>()?.offer_id
+    } else if event.is::<ClockMoved>() {
+        event.decode::<ClockMoved>()?.offer_id
     } else if event.is::<CaseClosed>() {
         event.decode::<CaseClosed>()?.offer_id
     } else if event.is::<CaseWithdrawn>() {
@@ -116,6 +118,11 @@ impl Events {
         let now = tx.now;
         if event.is::<CaseOfferConfirmed>() {
             turn(offer, Verb::Confirm, now);
+        } else if event.is::<ClockMoved>() {
+            let due = event.decode::<ClockMoved>()?.due_time.as_ref().and_then(chassis::clock::from_proto);
+            if let Some(deferred) = due.and_then(|due| offer.deferred(due, now)) {
+                *offer = deferred;
+            }
         } else if event.is::<CaseOfferWithdrawn>() {
             let late = event.decode::<CaseOfferWithdrawn>()?.reason_code == "timed_out";
             turn(offer, if late { Verb::Expire } else { Verb::Withdraw }, now);

@@ -51,7 +51,10 @@ CREATE INDEX tasks_org_case ON tasks (org_id, case_id);
 CREATE TABLE agenda (
     case_id uuid        PRIMARY KEY,
     due_at  timestamptz,
-    awaits  text        CHECK (awaits IN ('verification', 'judgement'))
+    awaits  text        CHECK (awaits IN ('verification', 'judgement')),
+    -- Lowest version of the calendar that a running clock was counted with; not indexed, for it is read in one pass when
+    -- the calendar changes and written with every change of the row.
+    calendar_version integer
 ) WITH (fillfactor = 80);
 CREATE INDEX agenda_due ON agenda (due_at, case_id) WHERE due_at IS NOT NULL;
 CREATE INDEX agenda_awaits ON agenda (awaits, case_id) WHERE awaits IS NOT NULL;

@@ -92,7 +92,8 @@ impl Clock {
     pub(super) fn resume(&mut self, at: Timestamp, rules: &Rules) {
         if let Some(from) = self.paused_at.take() {
             self.pauses.push(Interval { from, to: at.max(from) });
-            self.settle(rules);
+            // Pauses only add time; a calendar that changed meanwhile takes none away.
+            self.count_again(rules);
         }
     }
 
@@ -105,24 +106,43 @@ impl Clock {
     }
 
     /// Another limit, counted from the same start: triage named the item, or an extension was approved.
+    /// More time never ends earlier, whatever became of the calendar; a shorter limit is a new promise.
     pub(super) fn change_limit(&mut self, limit: Limit, rules: &Rules) {
+        let more = limit.unit == self.limit.unit && limit.n >= self.limit.n;
         self.limit = limit;
         self.warned = 0;
-        self.settle(rules);
+        if more {
+            self.count_again(rules);
+        } else {
+            self.settle(rules);
+        }
     }
 
-    /// Recomputes the due time with another calendar or profile; never earlier than promised.
-    pub fn recompute(&mut self, rules: &Rules) {
-        if self.is_running() && self.breached_at.is_none() {
-            let promised = Due {
-                at: self.due_at,
-                provisional: self.provisional,
-                calendar_version: self.calendar_version,
-            };
-            let due =
-                rules.calendar.recompute(promised, self.limit, self.started_at, &self.pauses, &rules.profile);
-            self.take(due, rules);
+    /// Whether it runs and was counted with an older calendar or profile than these.
+    #[must_use]
+    pub fn is_behind(&self, rules: &Rules) -> bool {
+        self.is_running()
+            && self.breached_at.is_none()
+            && self.calendar_version < rules.calendar.version_with(&rules.profile)
+    }
+
+    /// Recomputes the due time of a clock that [is behind](Self::is_behind); never earlier than promised.
+    /// Gives the due time before, if it moved.
+    pub fn recompute(&mut self, rules: &Rules) -> Option<Timestamp> {
+        if !self.is_behind(rules) {
+            return None;
         }
+        let before = self.due_at;
+        self.count_again(rules);
+        (self.due_at > before).then_some(before)
+    }
+
+    fn count_again(&mut self, rules: &Rules) {
+        let promised =
+            Due { at: self.due_at, provisional: self.provisional, calendar_version: self.calendar_version };
+        let due =
+            rules.calendar.recompute(promised, self.limit, self.started_at, &self.pauses, &rules.profile);
+        self.take(due, rules);
     }
 
     /// Seconds that ran until `at`, pauses left out, in the clock's own kind of time.
@@ -239,8 +259,78 @@ mod tests {
             }],
         };
         let published = Rules { calendar: rules.calendar.amended(&notice).unwrap(), ..rules };
-        clock.recompute(&published);
+        assert_eq!(clock.recompute(&published), Some(before));
         assert_eq!(clock.due_at, before + TimeDelta::days(1));
         assert!(!clock.provisional);
+        let (counted, once) = (clock.clone(), clock.recompute(&published));
+        assert_eq!((once, &clock), (None, &counted), "a second time nothing changes");
+        assert_eq!(clock.recompute(&Rules::default()), None, "an older calendar takes nothing back");
+        assert_eq!(clock, counted);
+    }
+
+    /// Rules in which 1–3 January 2027 are worked, the weekend among them: every due time after comes out earlier.
+    fn more_work(rules: &Rules) -> Rules {
+        let notice = calendar::YearNotice {
+            title_year: 2027,
+            papers: vec![],
+            holidays: vec![calendar::HolidayGroup {
+                name: "元旦".into(),
+                off: vec!["2027-01-29".into()],
+                work: vec!["2027-01-02/2027-01-03".into()],
+            }],
+        };
+        Rules { calendar: rules.calendar.amended(&notice).unwrap(), ..rules.clone() }
+    }
+
+    #[test]
+    fn a_pause_or_an_extension_under_another_calendar_takes_nothing_back() {
+        let rules = Rules::default();
+        let (limit, start) = (Limit::new(TimeUnit::WorkDay, 5), at("2026-12-28T10:00:00"));
+        let begun = Clock::start(ClockKind::Resolve, None, limit, start, &rules);
+        let fresh = Clock::start(ClockKind::Resolve, None, limit, start, &more_work(&rules));
+        assert!(fresh.due_at < begun.due_at, "the premise");
+        let mut paused = begun.clone();
+        paused.pause(at("2026-12-28T11:00:00"));
+        assert!(!paused.is_behind(&more_work(&rules)), "it is counted again when it runs");
+        paused.resume(at("2026-12-28T12:00:00"), &more_work(&rules));
+        assert_eq!(paused.due_at, begun.due_at);
+        let mut extended = begun.clone();
+        extended.change_limit(Limit::new(TimeUnit::WorkDay, 6), &more_work(&rules));
+        assert_eq!(extended.due_at, begun.due_at);
+        extended.change_limit(Limit::new(TimeUnit::WorkDay, 1), &more_work(&rules));
+        assert_eq!(extended.due_at, at("2026-12-29T17:00:00"), "a shorter limit is a new promise");
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig { failure_persistence: None, ..Default::default() })]
+
+        #[test]
+        fn a_recount_never_moves_a_clock_earlier_and_is_done_once(
+            unit in proptest::sample::select(TimeUnit::ALL.to_vec()), n in 0_u16..60, hours in 0_i64..1_000,
+            off in 0_u64..60, length in 0_u64..12, work in 0_u64..60,
+        ) {
+            let rules = Rules::default();
+            let start = at("2026-12-01T10:00:00") + TimeDelta::hours(hours);
+            let mut clock = Clock::start(ClockKind::Resolve, None, Limit::new(unit, n), start, &rules);
+            let day = |number: u64| chrono::NaiveDate::from_ymd_opt(2027, 1, 1).unwrap() + chrono::Days::new(number);
+            let notice = calendar::YearNotice {
+                title_year: 2027,
+                papers: vec![],
+                holidays: vec![calendar::HolidayGroup {
+                    name: "x".into(),
+                    off: vec![format!("{}/{}", day(off), day(off + length))],
+                    work: (work < off || work > off + length).then(|| day(work).to_string()).into_iter().collect(),
+                }],
+            };
+            let published = Rules { calendar: rules.calendar.amended(&notice).unwrap(), ..rules };
+            let before = clock.clone();
+            let moved = clock.recompute(&published);
+            proptest::prop_assert!(clock.due_at >= before.due_at);
+            proptest::prop_assert_eq!(moved, (clock.due_at > before.due_at).then_some(before.due_at));
+            proptest::prop_assert!(!clock.is_behind(&published));
+            let counted = clock.clone();
+            proptest::prop_assert_eq!(clock.recompute(&published), None);
+            proptest::prop_assert_eq!(clock, counted);
+        }
     }
 }

@@ -168,6 +168,11 @@ events! {
     SupervisionCleared { supervision_id: SupervisionId }
     ClockWarned { clock: ClockKind, task_id: Option<TaskId>, percent: u8, due_at: Timestamp }
     ClockBreached { clock: ClockKind, task_id: Option<TaskId>, due_at: Timestamp }
+    /// Another calendar came into force, under which a promise ends later.
+    ClockMoved {
+        clock: ClockKind, task_id: Option<TaskId>, offer_id: Option<OfferId>, due_before_at: Timestamp,
+        due_at: Timestamp, calendar_version: u32,
+    }
     RatingReceived { grade: u8, org_id: Option<OrgId>, anonymous: bool }
     RatingJudged { grade: u8, valid: bool }
 }

@@ -10,6 +10,7 @@ mod dispatch;
 mod endings;
 mod error;
 mod event;
+mod follow;
 mod handling;
 mod ids;
 mod intake;

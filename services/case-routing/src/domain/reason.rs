@@ -141,6 +141,11 @@ pub const TEXTS: &[(&str, &str, &str)] = &[
     // Clocks, supervision.
     ("clock_warned", "{clock} 时限已过 {percent}%", "{percent} % of the {clock} limit has run"),
     ("clock_breached", "{clock} 超过时限", "the {clock} limit has passed"),
+    (
+        "calendar_amended",
+        "节假日安排公布或调整，{clock} 时限由 {from} 顺延至 {to}",
+        "the calendar changed: the {clock} limit moves from {from} to {to}",
+    ),
     ("accepted_by_silence", "逾期未作决定，视为受理", "no decision in time: taken as accepted"),
     ("supplement_expired", "逾期未补正", "the supplement did not come in time"),
     ("assignment_unfilled", "无人可派", "no worker could be found"),

@@ -44,7 +44,9 @@ impl Case {
         let started = self.updated_at;
         let mut work = Work::begin(self, act);
         work.by = Party::system();
-        work.now = started;
+        if !work.has_told() {
+            work.now = started;
+        }
         for _ in 0..MOST_STEPS {
             match work.case.next_timer().filter(|(at, _)| *at <= act.now) {
                 Some((at, timer)) => {

@@ -78,8 +78,9 @@ pub(super) struct Work<'a> {
 }
 
 impl<'a> Work<'a> {
+    /// The case as it stands, counted by the calendar that is in force.
     pub fn begin(case: Case, act: &Act<'a>) -> Self {
-        Self {
+        let mut work = Self {
             // Instants of a case never run backwards, whatever the callers' clocks do.
             now: act.now.max(case.updated_at),
             case,
@@ -91,7 +92,14 @@ impl<'a> Work<'a> {
             timeline: Vec::new(),
             #[cfg(test)]
             rows: Vec::new(),
-        }
+        };
+        work.follow_calendar();
+        work
+    }
+
+    /// Whether something was told already.
+    pub fn has_told(&self) -> bool {
+        !self.events.is_empty()
     }
 
     pub fn finish(mut self) -> Decision {

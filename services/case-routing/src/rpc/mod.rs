@@ -1,6 +1,7 @@
 //! The service's RPCs: what came in is parsed and every `Invalid` arises here; rules live in the domain, SQL in the
 //! store.
 
+mod calendar;
 mod cases;
 mod catalogue;
 mod convert;
@@ -13,5 +14,6 @@ mod tasks;
 mod verification;
 
 pub use self::{
-    cases::Cases, catalogue::Catalogue, desk::Desk, intake::Intake, tasks::Tasks, verification::Verifications,
+    calendar::Calendars, cases::Cases, catalogue::Catalogue, desk::Desk, intake::Intake, tasks::Tasks,
+    verification::Verifications,
 };

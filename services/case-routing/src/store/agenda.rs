@@ -3,7 +3,7 @@
 use chassis::{Result, Timestamp, db::cached};
 use diesel::{
     QueryableByName,
-    sql_types::{Array, BigInt, Nullable, Timestamptz, Uuid as SqlUuid},
+    sql_types::{Array, BigInt, Integer, Nullable, Timestamptz, Uuid as SqlUuid},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
@@ -47,4 +47,22 @@ pub async fn set_due(conn: &mut AsyncPgConnection, due: &[(CaseId, Option<Timest
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// Cases after `after` whose clocks were counted with an older calendar, by id. They are not locked.
+pub async fn behind(
+    conn: &mut AsyncPgConnection,
+    version: u32,
+    after: CaseId,
+    most: i64,
+) -> Result<Vec<CaseId>> {
+    let rows: Vec<IdRow> = cached(
+        "SELECT case_id FROM agenda WHERE calendar_version < $1 AND case_id > $2 ORDER BY case_id LIMIT $3",
+    )
+    .bind::<Integer, _>(i32::try_from(version).unwrap_or(i32::MAX))
+    .bind::<SqlUuid, _>(after.0)
+    .bind::<BigInt, _>(most)
+    .load(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| CaseId(row.case_id)).collect())
 }

@@ -64,11 +64,14 @@ fn staffed(case: &Case, task: &Task) -> bool {
 pub struct AgendaRow {
     pub due_at: Option<Timestamp>,
     pub awaits: Option<&'static str>,
+    /// Lowest version of the calendar that a running clock was counted with.
+    pub calendar_version: Option<i32>,
 }
 
 impl AgendaRow {
     pub fn of(case: &Case) -> Option<Self> {
-        let row = Self { due_at: case.next_timer_at(), awaits: awaits(case) };
+        let calendar_version = case.counted_with().and_then(|version| i32::try_from(version).ok());
+        let row = Self { due_at: case.next_timer_at(), awaits: awaits(case), calendar_version };
         (row.due_at.is_some() || row.awaits.is_some()).then_some(row)
     }
 }

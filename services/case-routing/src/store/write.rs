@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use chassis::{Error, Result, command::Change, db::cached};
 use diesel::{
     result::{DatabaseErrorKind, Error as SqlError},
-    sql_types::{Array, BigInt, Bool, Bytea, Nullable, Text, Timestamptz, Uuid as SqlUuid},
+    sql_types::{Array, BigInt, Bool, Bytea, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
@@ -191,12 +191,16 @@ pub async fn agenda(conn: &mut AsyncPgConnection, changes: &Changes) -> Result<(
     }
     if !set.is_empty() {
         cached(
-            "INSERT INTO agenda (case_id, due_at, awaits) SELECT * FROM unnest($1, $2, $3) \
-             ON CONFLICT (case_id) DO UPDATE SET due_at = excluded.due_at, awaits = excluded.awaits",
+            "INSERT INTO agenda (case_id, due_at, awaits, calendar_version) SELECT * FROM unnest($1, $2, $3, $4) \
+             ON CONFLICT (case_id) DO UPDATE SET due_at = excluded.due_at, awaits = excluded.awaits, \
+             calendar_version = excluded.calendar_version",
         )
         .bind::<Array<SqlUuid>, _>(set.iter().map(|(case, _)| *case).collect::<Vec<_>>())
         .bind::<Array<Nullable<Timestamptz>>, _>(set.iter().map(|(_, row)| row.due_at).collect::<Vec<_>>())
         .bind::<Array<Nullable<Text>>, _>(set.iter().map(|(_, row)| row.awaits).collect::<Vec<_>>())
+        .bind::<Array<Nullable<Integer>>, _>(
+            set.iter().map(|(_, row)| row.calendar_version).collect::<Vec<_>>(),
+        )
         .execute(conn)
         .await?;
     }

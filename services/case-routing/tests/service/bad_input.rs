@@ -1,6 +1,7 @@
 //! Every public RPC of the package, by its descriptor: each field that can be wrong is made wrong once, and the answer
 //! names it; nothing is stored.
 
+use case_routing::notice::NoticeKey;
 use chassis::{auth::Role, clock::new_id, proto, testing::Persona};
 use prost::{
     Message as _,
@@ -87,6 +88,8 @@ fn good(d: &District, method: &str, field: &FieldDescriptor) -> Option<Value> {
         (_, "decision") => text("reject"),
         (_, "text") => text("请帮忙"),
         (_, "notice_version") => text("1"),
+        ("ImportNotice", "notice") => text("title_year = 2027"),
+        ("ImportNotice", "signature") => text(&NoticeKey::from_seed(&[1; 32]).sign("title_year = 2027")),
         ("AnswerCase", "closed_code") => number(3),
         (_, "callback") => number(3),
         (_, "resolution") => number(1),
@@ -121,6 +124,9 @@ fn bad(method: &str, field: &FieldDescriptor) -> Vec<Value> {
         (_, "grade" | "callback_grade", _) => vec![Value::I32(9), Value::I32(-1)],
         (_, "text", _) => vec![text(""), text("  "), text(&"长".repeat(20_001))],
         (_, "notice_version", _) => vec![text(&"1".repeat(65))],
+        ("ImportNotice", "notice", _) => vec![text(""), text(&"x".repeat(16_385))],
+        ("ImportNotice", "signature", _) => vec![text(""), text("x"), text(&"A".repeat(30_000))],
+        ("GetCalendar", "year", _) => vec![Value::I32(0), Value::I32(-1), Value::I32(10_000)],
         (_, "item_code", _) => vec![text("no such item")],
         (_, "extension", _) => vec![],
         (_, name, Kind::String) if field.is_list() => {
@@ -156,6 +162,7 @@ async fn what_is_wrong_in_a_request_is_named_and_nothing_is_stored() {
         Role::StreetLeader,
         Role::Arbiter,
         Role::Verifier,
+        Role::ItOperator,
     ]
     .into_iter()
     .fold(Persona::new(Role::DistrictDispatcher, d.district).org(d.office), |persona, role| {

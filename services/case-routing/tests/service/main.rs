@@ -2,6 +2,7 @@
 
 mod anonymous;
 mod bad_input;
+mod calendar;
 mod flow;
 mod joined;
 mod news;

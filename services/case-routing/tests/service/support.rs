@@ -2,9 +2,9 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use case_routing::App;
+use case_routing::{App, notice::NoticeKey};
 use chassis::{
-    Running, Service as _, Wiring,
+    Clock, Running, Service as _, Timestamp, Wiring,
     auth::Role,
     bus::InProcess,
     clock::new_id,
@@ -41,8 +41,18 @@ impl District {
         Self::start_with(|_| {}, "sweep_ms", 1_000).await
     }
 
+    /// At an instant.
+    pub async fn at(clock: Clock) -> Self {
+        Self::start_at(clock, |_| {}, "sweep_ms", 1_000).await
+    }
+
     /// With another topology, and a setting of the service.
     pub async fn start_with(change: impl FnOnce(&mut Changes), setting: &str, value: i64) -> Self {
+        Self::start_at(Clock::fixed(monday()), change, setting, value).await
+    }
+
+    /// All of it. Notices signed by the key of [`signer`] count.
+    async fn start_at(clock: Clock, change: impl FnOnce(&mut Changes), setting: &str, value: i64) -> Self {
         let ids: Vec<Uuid> = (0..12).map(|_| new_id()).collect();
         let [
             city,
@@ -123,10 +133,15 @@ impl District {
             ],
         };
         change(&mut topology);
-        let own = toml::Table::from_iter([(setting.to_owned(), value.into())]);
+        let key = signer().public().to_string();
+        let own = toml::Table::from_iter([
+            (setting.to_owned(), value.into()),
+            ("calendar_key".to_owned(), key.into()),
+        ]);
         let configure =
             move |config: &mut ServiceConfig| drop(config.services.insert(App::NAME.to_owned(), own));
-        let service = TestService::builder().topology(topology).configure(configure).start().await;
+        let service =
+            TestService::builder().topology(topology).clock(clock).configure(configure).start().await;
         Self {
             service,
             district,
@@ -220,6 +235,16 @@ impl District {
     pub async fn told(&self) -> Vec<String> {
         names(&self.service.drain_outbox().await)
     }
+}
+
+/// Monday 2026-03-02, 09:00 in Wuhan.
+fn monday() -> Timestamp {
+    "2026-03-02T01:00:00Z".parse().unwrap()
+}
+
+/// Whose notices count.
+pub fn signer() -> NoticeKey {
+    NoticeKey::from_seed(&[7; 32])
 }
 
 pub fn names(events: &[Event]) -> Vec<String> {

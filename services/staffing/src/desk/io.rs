@@ -22,9 +22,15 @@ impl Desk {
             if ids.is_empty() { Vec::new() } else { assignments::lock_of_tasks(tx.conn, &ids).await? };
         let orgs: HashSet<Uuid> = touch.orgs.into_iter().chain(locked.iter().map(|t| t.org_id.0)).collect();
         let orgs: Vec<Uuid> = orgs.into_iter().collect();
-        let staff = if touch.offers { roster::workers_of(tx.conn, &orgs, tx.now).await? } else { Vec::new() };
+        let calendar = setup.days.calendar();
+        let staff = if touch.offers {
+            roster::workers_of(tx.conn, &orgs, tx.now, &calendar).await?
+        } else {
+            Vec::new()
+        };
         let mut desk = Self {
             terms: setup.terms,
+            calendar,
             topology: setup.topology.load(),
             now: tx.now,
             tasks: locked.into_iter().map(|task| (task.id, (task, false))).collect(),

@@ -9,6 +9,7 @@ use std::{
     sync::Arc,
 };
 
+use calendar::Calendar;
 use chassis::{
     Result, Timestamp,
     clock::new_id,
@@ -27,6 +28,7 @@ use crate::{
     },
     emit,
     store::workers::OnRoster,
+    working_days::WorkingDays,
 };
 
 /// What the desk works with, the same for every transaction.
@@ -36,6 +38,8 @@ pub struct Setup {
     pub topology: Arc<Shared>,
     /// Time to answer an offer.
     pub terms: OfferTerms,
+    /// Working days.
+    pub days: WorkingDays,
     /// Workers made by grants accept at once.
     pub auto_accept: bool,
 }
@@ -58,6 +62,7 @@ pub struct Touch {
 /// See the module.
 pub struct Desk {
     terms: OfferTerms,
+    calendar: Arc<Calendar>,
     topology: Arc<Topology>,
     now: Timestamp,
     tasks: BTreeMap<TaskId, (Task, bool)>,
@@ -289,7 +294,7 @@ impl Desk {
     fn give(&mut self, task: &Task, worker: WorkerId, reasons: &[Reason]) -> Result<Option<Assignment>> {
         let Some(worker) = self.worker(worker).cloned() else { return Ok(None) };
         let id = AssignmentId(new_id());
-        let due = self.terms.due(task.urgent, self.now);
+        let due = self.terms.due(task.urgent, self.now, &self.calendar);
         let reasons = reasons.iter().map(ToString::to_string).collect();
         let step = Assignment::offer(id, task, &worker, reasons, self.now, due);
         let offered = step.0.clone();

@@ -49,8 +49,14 @@ pub fn week_of(now: Timestamp) -> NaiveDate {
 }
 
 /// The shifts of one worker in the week that begins on a Monday.
-pub fn week(monday: NaiveDate, templates: &[ShiftTemplate], per: &str, seat: Seat) -> Vec<Span> {
-    let (calendar, profile) = (Calendar::builtin(), Profile::office());
+pub fn week(
+    monday: NaiveDate,
+    templates: &[ShiftTemplate],
+    per: &str,
+    seat: Seat,
+    calendar: &Calendar,
+) -> Vec<Span> {
+    let profile = Profile::office();
     let mut spans = Vec::new();
     for day in monday.iter_days().take(7) {
         let works = profile.is_work_day(calendar, day);
@@ -80,8 +86,11 @@ mod tests {
     fn a_week_has_its_working_days_and_one_seat_on_duty_on_rest_days() {
         let shifts = &templates().shifts;
         // 2026-02-09 … 15: Saturday 14 is worked, Sunday 15 is the first day of the holiday.
-        let weeks: Vec<_> =
-            (0..3).map(|index| week(day("2026-02-09"), shifts, "community", Seat { index, of: 3 })).collect();
+        let weeks: Vec<_> = (0..3)
+            .map(|index| {
+                week(day("2026-02-09"), shifts, "community", Seat { index, of: 3 }, Calendar::builtin())
+            })
+            .collect();
         let duties: Vec<usize> =
             weeks.iter().map(|w| w.iter().filter(|s| s.template == "duty").count()).collect();
         assert_eq!(duties.iter().sum::<usize>(), 1, "one rest day, one seat: {duties:?}");
@@ -91,10 +100,31 @@ mod tests {
     }
 
     #[test]
+    fn a_notice_that_is_published_later_makes_its_holidays_rest_days() {
+        let notice = calendar::YearNotice {
+            title_year: 2027,
+            papers: vec![],
+            holidays: vec![calendar::HolidayGroup {
+                name: String::new(),
+                off: vec!["2027-01-01/2027-01-03".into()],
+                work: vec![],
+            }],
+        };
+        let published = Calendar::builtin().amended(&notice).unwrap();
+        let duties = |calendar: &Calendar| {
+            let seat = Seat { index: 0, of: 1 };
+            let week = week(day("2026-12-28"), &templates().shifts, "community", seat, calendar);
+            week.iter().filter(|span| span.template == "duty").count()
+        };
+        assert_eq!((duties(Calendar::builtin()), duties(&published)), (2, 3));
+    }
+
+    #[test]
     fn shifts_of_a_week_never_overlap() {
         for offset in 0..60 {
             let monday = day("2026-01-05") + Days::new(7 * offset);
-            let mut spans = week(monday, &templates().shifts, "street", Seat { index: 0, of: 2 });
+            let mut spans =
+                week(monday, &templates().shifts, "street", Seat { index: 0, of: 2 }, Calendar::builtin());
             spans.sort_by_key(|span| span.starts_at);
             assert!(spans.windows(2).all(|pair| pair[0].ends_at <= pair[1].starts_at));
             assert!(spans.iter().all(|span| span.starts_at < span.ends_at));
@@ -103,7 +133,10 @@ mod tests {
 
     #[test]
     fn organisations_without_templates_have_no_roster() {
-        assert!(week(day("2026-02-09"), &templates().shifts, "", Seat { index: 0, of: 1 }).is_empty());
+        assert!(
+            week(day("2026-02-09"), &templates().shifts, "", Seat { index: 0, of: 1 }, Calendar::builtin())
+                .is_empty()
+        );
     }
 
     #[test]

@@ -20,13 +20,13 @@ impl Default for OfferTerms {
 
 impl OfferTerms {
     /// The last instant at which an offer made now may be accepted.
-    pub fn due(self, urgent: bool, now: Timestamp) -> Timestamp {
+    pub fn due(self, urgent: bool, now: Timestamp, calendar: &Calendar) -> Timestamp {
         let (unit, hours) = if urgent {
             (TimeUnit::CalHour, self.urgent_hours)
         } else {
             (TimeUnit::WorkHour, self.work_hours)
         };
-        Calendar::builtin().add(unit, hours, now, &Profile::office()).at
+        calendar.add(unit, hours, now, &Profile::office()).at
     }
 }
 
@@ -43,7 +43,8 @@ mod tests {
         let terms = OfferTerms::default();
         // Friday 2026-02-13 16:30 in Wuhan; the Saturday after is worked.
         let friday = at("2026-02-13T08:30:00Z");
-        assert_eq!(terms.due(false, friday), at("2026-02-14T02:00:00Z"));
-        assert_eq!(terms.due(true, friday), at("2026-02-13T09:30:00Z"));
+        let calendar = Calendar::builtin();
+        assert_eq!(terms.due(false, friday, calendar), at("2026-02-14T02:00:00Z"));
+        assert_eq!(terms.due(true, friday, calendar), at("2026-02-13T09:30:00Z"));
     }
 }

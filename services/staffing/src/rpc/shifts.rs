@@ -112,7 +112,7 @@ impl WorkforceRpc {
                 }
                 None => orgs.clone(),
             };
-            roster::workers_of(tx.conn, &of, tx.now).await?;
+            roster::workers_of(tx.conn, &of, tx.now, &self.setup.days.calendar()).await?;
             let filter = Filter { orgs: of, worker, from, to, after, limit: size + 1 };
             shifts::list(tx.conn, &filter).await
         });

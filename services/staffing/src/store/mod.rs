@@ -5,6 +5,7 @@
 
 pub mod assignments;
 pub mod lists;
+pub mod notices;
 pub mod posts;
 pub mod shifts;
 pub mod tasks;

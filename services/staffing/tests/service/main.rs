@@ -1,5 +1,6 @@
 //! Staffing alone: real gRPC, a real database, events delivered by hand.
 
+mod calendar;
 mod commands;
 mod events;
 mod rework;

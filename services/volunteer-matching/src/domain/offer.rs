@@ -155,6 +155,13 @@ impl Offer {
         Ok(Self { state, version: self.version + 1, updated_at: now, ..self.clone() })
     }
 
+    /// The deadline moved later; `None` when that changes nothing.
+    #[must_use]
+    pub fn deferred(&self, due_at: Timestamp, now: Timestamp) -> Option<Self> {
+        let later = self.state == OfferState::Offered && due_at > self.due_at;
+        later.then(|| Self { due_at, version: self.version + 1, updated_at: now, ..self.clone() })
+    }
+
     /// The partner accepts before the deadline.
     ///
     /// # Errors
@@ -296,6 +303,17 @@ mod tests {
         let offer = offer(OfferState::Offered);
         assert!(offer.accept(offer.due_at).is_ok());
         assert!(offer.accept(offer.due_at + chrono::Duration::seconds(1)).is_err());
+    }
+
+    #[test]
+    fn only_an_open_offer_is_deferred_and_only_to_later() {
+        let open = offer(OfferState::Offered);
+        let later = open.due_at + chrono::Duration::days(3);
+        let deferred = open.deferred(later, open.created_at).unwrap();
+        assert_eq!((deferred.due_at, deferred.version), (later, open.version + 1));
+        assert!(deferred.accept(later).is_ok());
+        assert!(deferred.deferred(open.due_at, open.created_at).is_none());
+        assert!(offer(OfferState::Accepted).deferred(later, open.created_at).is_none());
     }
 
     #[test]

@@ -231,7 +231,7 @@ async fn write(conn: &mut AsyncPgConnection, offers: &[&Offer]) -> Result<()> {
          SELECT * FROM jsonb_to_recordset($1) AS t (offer_id uuid, case_id uuid, org_id uuid, mode text, state text, \
          item_code text, place_unit_id uuid, skill_codes text[], due_at timestamptz, candidates jsonb, \
          volunteer_id uuid, version bigint, created_at timestamptz, updated_at timestamptz) \
-         ON CONFLICT (offer_id) DO UPDATE SET state = excluded.state, volunteer_id = excluded.volunteer_id, \
+         ON CONFLICT (offer_id) DO UPDATE SET state = excluded.state, due_at = excluded.due_at, volunteer_id = excluded.volunteer_id, \
          version = excluded.version, updated_at = excluded.updated_at",
     )
     .bind::<Jsonb, _>(serde_json::to_value(rows).map_err(Error::internal)?)

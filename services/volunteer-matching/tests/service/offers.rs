@@ -6,6 +6,7 @@ use chassis::{
     proto::{
         case_routing::v1::{
             CaseClosed, CaseOfferWithdrawn, CaseReturnedFromSociety, CaseReworkOrdered, CaseWithdrawn,
+            ClockMoved,
         },
         ops::v1::{ListDigestsRequest, ops_service_client::OpsServiceClient},
         volunteer_matching::v1::{
@@ -175,6 +176,30 @@ async fn a_decline_and_a_give_up_are_told_and_end_the_offer() {
     let told = world.service.drain_outbox().await;
     assert_eq!(told[0].decode::<SocialGaveUp>().expect("SocialGaveUp").offer_id, offer_id.to_string());
     assert_eq!(world.get(offer_id).await.state(), OfferState::GivenUp);
+}
+
+#[tokio::test]
+async fn an_offer_waits_longer_when_the_calendar_moves_its_clock() {
+    let world = World::start().await;
+    let (case_id, offer_id) = world.offer().await;
+    let before = world.get(offer_id).await.due_time.and_then(|at| chassis::clock::from_proto(&at)).unwrap();
+    let later = before + chrono::Duration::days(3);
+    let moved = |due| ClockMoved {
+        case_id: case_id.to_string(),
+        offer_id: offer_id.to_string(),
+        due_time: Some(chassis::clock::to_proto(due)),
+        ..Default::default()
+    };
+    let event = world.told("case-routing", case_id, &moved(later));
+    world.service.deliver(event.clone()).await;
+    world.service.deliver(event).await;
+    let due = world.get(offer_id).await.due_time.and_then(|at| chassis::clock::from_proto(&at));
+    assert_eq!(due, Some(later));
+    world.service.deliver(world.told("case-routing", case_id, &moved(before))).await;
+    let due = world.get(offer_id).await.due_time.and_then(|at| chassis::clock::from_proto(&at));
+    assert_eq!(due, Some(later), "never earlier");
+    world.service.clock().advance(std::time::Duration::from_secs(2 * 86_400));
+    world.offers(&world.manager).accept_offer(accept(offer_id)).await.expect("still in time");
 }
 
 #[tokio::test]

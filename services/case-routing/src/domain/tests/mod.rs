@@ -3,6 +3,7 @@
 
 mod after;
 mod flows;
+mod follow;
 mod history;
 mod routing;
 mod table;

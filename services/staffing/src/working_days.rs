@@ -1,0 +1,73 @@
+//! The calendar that shifts and offers follow: the facts of the release, and over them the notices that case-routing told
+//! of. Every replica reads them at start and polls for newer ones.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use calendar::{Calendar, HolidayGroup, YearNotice};
+use chassis::{Error, Result, db::Db};
+use proto::case_routing::v1::CalendarAmended;
+
+use crate::store::notices;
+
+/// Cheap to clone; all clones see the same calendar.
+#[derive(Clone, Debug)]
+pub struct WorkingDays(Arc<ArcSwap<(i64, Arc<Calendar>)>>);
+
+impl WorkingDays {
+    /// Reads the notices.
+    ///
+    /// # Errors
+    /// From the database.
+    pub async fn open(db: &Db) -> Result<Self> {
+        let shipped = (0, Arc::new(Calendar::builtin().clone()));
+        let days = Self(Arc::new(ArcSwap::from_pointee(shipped)));
+        days.refresh(db).await?;
+        Ok(days)
+    }
+
+    /// The calendar as it is now.
+    pub fn calendar(&self) -> Arc<Calendar> {
+        self.0.load().1.clone()
+    }
+
+    /// Lays a notice that was kept just now over the others; other replicas read it soon.
+    pub fn lay(&self, notice: &YearNotice) {
+        self.0.rcu(|held| {
+            let (count, calendar) = held.as_ref();
+            let next = calendar.amended(notice).map_or_else(|_| calendar.clone(), Arc::new);
+            (count + 1, next)
+        });
+    }
+
+    /// Reads the notices again if there are more.
+    ///
+    /// # Errors
+    /// From the database.
+    pub async fn refresh(&self, db: &Db) -> Result<()> {
+        let mut conn = db.conn().await?;
+        let count = notices::count(&mut conn).await?;
+        if count == self.0.load().0 {
+            return Ok(());
+        }
+        let mut calendar = Calendar::builtin().clone();
+        for notice in notices::load(&mut conn).await? {
+            calendar = calendar.amended(&notice).map_err(Error::internal)?;
+        }
+        self.0.store(Arc::new((count, Arc::new(calendar))));
+        Ok(())
+    }
+}
+
+/// A notice as the event tells it.
+///
+/// # Errors
+/// `Invalid` when its days are none: a defect of the sender.
+pub fn notice_of(event: CalendarAmended) -> Result<(i32, YearNotice)> {
+    let CalendarAmended { title_year, notice_version, off_days, work_days, .. } = event;
+    let days = HolidayGroup { name: String::new(), off: off_days, work: work_days };
+    let notice = YearNotice { title_year, papers: Vec::new(), holidays: vec![days] };
+    let checked = Calendar::builtin().amended(&notice);
+    checked.map_err(|error| Error::invalid("off_days", error.to_string()))?;
+    Ok((notice_version, notice))
+}
