@@ -11,9 +11,9 @@ use anyhow::{Context, Result};
 use proto::{
     analytics::v1::indicator_service_client::IndicatorServiceClient,
     case_routing::v1::{
-        case_service_client::CaseServiceClient, catalogue_service_client::CatalogueServiceClient,
-        intake_service_client::IntakeServiceClient, task_service_client::TaskServiceClient,
-        verification_service_client::VerificationServiceClient,
+        calendar_service_client::CalendarServiceClient, case_service_client::CaseServiceClient,
+        catalogue_service_client::CatalogueServiceClient, intake_service_client::IntakeServiceClient,
+        task_service_client::TaskServiceClient, verification_service_client::VerificationServiceClient,
     },
     identity::v1::{
         RefreshTokenRequest, SignInRequest, auth_service_client::AuthServiceClient,
@@ -209,6 +209,10 @@ impl Suite {
     /// Service items.
     pub fn catalogue(&self) -> CatalogueServiceClient<Patient> {
         CatalogueServiceClient::new(self.case_routing.clone())
+    }
+    /// Working days and notices.
+    pub fn calendar(&self) -> CalendarServiceClient<Patient> {
+        CalendarServiceClient::new(self.case_routing.clone())
     }
     /// Workers' assignments.
     pub fn assignments(&self) -> AssignmentServiceClient<Patient> {

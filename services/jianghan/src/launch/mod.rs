@@ -30,9 +30,12 @@ pub use self::{
     seed::{SeedScope, seed as seed_district},
 };
 use crate::{
-    commands::serve,
+    commands::{calendar, serve},
     suite::{AccountsFile, Addresses, SERVICES, Suite},
 };
+
+/// Whose yearly notices count, in case-routing's section.
+const CALENDAR_KEY: &str = "calendar_key";
 
 /// How the parts of the suite run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -130,8 +133,17 @@ impl Launch {
         let gateway_at = http.local_addr().context("the gateway's address")?;
 
         let mut configs = BTreeMap::new();
+        let mut calendar_key = String::new();
         for service in SERVICES {
-            configs.insert(service, self.config(service, &database_url, &key_path, &addresses)?);
+            let mut config = self.config(service, &database_url, &key_path, &addresses)?;
+            let section = config.services.entry("case-routing".to_owned()).or_default();
+            if !section.contains_key(CALENDAR_KEY) {
+                // Nobody's is configured: the pair of the folder signs, and is made when it is missing.
+                let key = calendar::load_or_create(&self.dir.join("calendar.pem"))?;
+                section.insert(CALENDAR_KEY.to_owned(), key.to_string().into());
+            }
+            calendar_key = section[CALENDAR_KEY].as_str().unwrap_or_default().to_owned();
+            configs.insert(service, config);
         }
         told("表结构和种子数据 schema and seed");
         for service in SERVICES {
@@ -168,7 +180,7 @@ impl Launch {
             Shape::Distributed => {
                 drop((listeners, http)); // the processes bind the same ports themselves
                 let amqp = amqp_url.context("the distributed shape needs a broker")?;
-                self.processes(&book, &database_url, &amqp, &key_path).await?
+                self.processes(&book, &database_url, &amqp, &key_path, &calendar_key).await?
             }
         };
         let launched =
@@ -269,12 +281,20 @@ impl Launch {
         Ok(Parts::Here { services, bus, gateway, stop })
     }
 
-    async fn processes(&self, book: &Addresses, database: &str, amqp: &str, key: &Path) -> Result<Parts> {
+    async fn processes(
+        &self,
+        book: &Addresses,
+        database: &str,
+        amqp: &str,
+        key: &Path,
+        calendar_key: &str,
+    ) -> Result<Parts> {
         let at = |address: &str| address.trim_start_matches("http://").to_owned();
         let mut common = vec![
             ("JIANGHAN_DATABASE_URL".to_owned(), database.to_owned()),
             ("JIANGHAN_AMQP_URL".to_owned(), amqp.to_owned()),
             ("JIANGHAN_KEY_FILE".to_owned(), key.display().to_string()),
+            ("JIANGHAN_CALENDAR_KEY".to_owned(), calendar_key.to_owned()),
             ("JIANGHAN_ALLOW_TIME_TRAVEL".to_owned(), "true".to_owned()),
             ("JIANGHAN_ADDR_IDENTITY".to_owned(), book.identity.clone()),
             ("JIANGHAN_ADDR_CASE_ROUTING".to_owned(), book.case_routing.clone()),

@@ -2,6 +2,7 @@
 //! and `show` are pure: they ask no service and read no file but a notice that is named.
 
 mod due;
+mod notice;
 mod show;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -11,6 +12,8 @@ use calendar::{Calendar, DayKind, Notice};
 use chrono::NaiveDate;
 use clap::{Args as ClapArgs, Subcommand};
 use serde::Serialize;
+
+pub use self::notice::load_or_create;
 
 /// Arguments of `calendar`.
 #[derive(ClapArgs)]
@@ -25,6 +28,12 @@ enum Action {
     Due(due::Args),
     /// What is known of a year: working days, rest days, make-up days, papers.
     Show(show::Args),
+    /// Make the key pair that signs notices, and print the public key that the services are to trust.
+    Key(notice::KeyArgs),
+    /// Check a year's notice and sign it.
+    Sign(notice::SignArgs),
+    /// Bring a signed notice to a running suite.
+    Import(notice::ImportArgs),
 }
 
 /// Runs one of them.
@@ -32,6 +41,9 @@ pub async fn run(args: Args) -> Result<ExitCode> {
     match args.action {
         Action::Due(args) => due::run(&args),
         Action::Show(args) => show::run(&args),
+        Action::Key(args) => notice::key(&args),
+        Action::Sign(args) => notice::sign(&args),
+        Action::Import(args) => notice::import(args).await,
     }
 }
 
