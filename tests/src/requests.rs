@@ -65,7 +65,13 @@ fn good_text(world: &World, name: &str) -> Option<String> {
         "lead_org_id" | "org_id" | "assist_org_ids" | "suggested_org_id" | "subject_org_id" => {
             world.org("dept:housing")
         }
-        "id_no" | "page_token" | "etag" | "client_ref" | "start_date" | "end_date" | "requester_id"
+        "id_no"
+        | "page_token"
+        | "etag"
+        | "client_ref"
+        | "start_date"
+        | "end_date"
+        | "requester_id"
         | "confirm_decision_id" => return None,
         "item_code" => LAMP.to_owned(),
         "codes" => "I-07".to_owned(),
