@@ -31,6 +31,14 @@ CREATE INDEX cases_street ON cases (street_id, case_id);
 CREATE INDEX cases_line ON cases (line, case_id) WHERE line IS NOT NULL;
 CREATE INDEX cases_open ON cases (case_id) WHERE open;
 
+-- By what a case is found by text: the pairs of neighbouring characters of its redacted copy (src/domain/words.rs). Apart
+-- from `cases`, because it is written once, with the text.
+CREATE TABLE case_words (
+    case_id uuid      PRIMARY KEY,
+    pairs   integer[] NOT NULL
+);
+CREATE INDEX case_words_pairs ON case_words USING gin (pairs) WITH (fastupdate = off);
+
 -- Which organisation holds which task; everything else about a task stands in its case.
 CREATE TABLE tasks (
     task_id  uuid        PRIMARY KEY,

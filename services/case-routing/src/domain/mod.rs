@@ -27,6 +27,7 @@ mod state;
 mod supervision;
 mod table;
 mod tick;
+mod words;
 mod work;
 
 #[cfg(test)]
@@ -54,4 +55,5 @@ pub use router::{Candidate, Choice, RouteQuery, RoutingOutcome};
 pub use rules::{Rules, SlaProfile};
 pub use state::{TASK_TRANSITIONS, TRANSITIONS, Trigger};
 pub use table::{Edge, Load, OrgNode, RoutingTable, TableParts, UnitNode};
+pub use words::pairs;
 pub use work::{Act, Decision, Party, Standing};

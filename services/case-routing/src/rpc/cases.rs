@@ -5,10 +5,13 @@ use chassis::{
     auth::Caller,
     clock::new_id,
     command::Meta,
+    crypto::Crypto,
     page,
     proto::case_routing::v1::{self as pb, case_service_server::CaseService},
     topology::{Topology, UnitKind},
 };
+use chrono::DateTime;
+use prost::Message as _;
 use tonic::{Request, Response};
 use uuid::Uuid;
 
@@ -22,7 +25,7 @@ use crate::{
     codes,
     domain::CaseId,
     store::{
-        list::{self, CaseFilter, ReachFilter},
+        list::{self, CaseFilter, CaseKey, Order, ReachFilter},
         read::{self, Access},
     },
 };
@@ -75,6 +78,8 @@ impl CaseService for Cases {
         let world = self.0.atlas.world();
         let unit: Option<Uuid> = parse::optional_id("unit_id", &request.unit_id)?;
         let reach = ReachFilter::of(&caller);
+        let order = order("order_by", &request.order_by)?;
+        let place = Place::of(&self.0.crypto, &request);
         let filter = CaseFilter {
             states: states.collect::<Result<_, Error>>()?,
             unit,
@@ -85,13 +90,15 @@ impl CaseService for Cases {
             registered_after: parse::optional_time("registered_after", request.registered_after.as_ref())?,
             registered_before: parse::optional_time("registered_before", request.registered_before.as_ref())?,
             mine: request.mine.then_some(caller.person_id),
-            before: page::decode(&request.page_token)?,
+            pairs: parse::query("query", &request.query)?,
+            order,
+            after: place.after(&request.page_token)?,
             limit: size + 1,
             reach,
         };
         let mut conn = self.0.db.conn().await?;
         let mut rows = list::cases(&mut conn, &filter).await?;
-        let next_page_token = page::cut(&mut rows, size, |record| record.case.id.0);
+        let next_page_token = page::cut(&mut rows, size, |record| place.token(order.key(&record.case)));
         let cases = rows.iter().map(|record| convert::case(record, &world, now)).collect();
         Ok(Response::new(pb::ListCasesResponse { cases, next_page_token }))
     }
@@ -184,6 +191,40 @@ impl CaseService for Cases {
         let reason = parse::code("reason_code", &request.reason_code)?;
         let wrap = |case| pb::ReopenCaseResponse { case };
         self.0.run(&caller, aim, move |case, act, _| case.reopen(&reason, &act), wrap).await
+    }
+}
+
+/// How a list is ordered, in words.
+fn order(field: &str, text: &str) -> chassis::Result<Order> {
+    match text {
+        "" | "registered_time desc" => Ok(Order::Newest),
+        "registered_time" => Ok(Order::Oldest),
+        "resolve_due_time" => Ok(Order::DueFirst),
+        "resolve_due_time desc" => Ok(Order::DueLast),
+        _ => Err(Error::invalid(field, "must be registered_time or resolve_due_time, perhaps with desc")),
+    }
+}
+
+/// Tokens of one list: what is asked for and in which order stands in them as a keyed digest, because they stand in
+/// URLs and the question may hold personal data.
+struct Place(String);
+
+impl Place {
+    fn of(crypto: &Crypto, request: &pb::ListCasesRequest) -> Self {
+        let asked = pb::ListCasesRequest { page_size: 0, page_token: String::new(), ..request.clone() };
+        let digest = crypto.blind_index("case_list", asked.encode_to_vec());
+        Self(digest[..8].iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    fn token(&self, (due, id): CaseKey) -> (&str, i64, Uuid) {
+        (&self.0, due.timestamp_micros(), id)
+    }
+
+    fn after(&self, token: &str) -> chassis::Result<Option<CaseKey>> {
+        let other = || Error::invalid("page_token", "is not a token of this list");
+        let Some((list, due, id)) = page::decode::<(String, i64, Uuid)>(token)? else { return Ok(None) };
+        let due = DateTime::from_timestamp_micros(due).filter(|_| list == self.0);
+        due.map(|due| Some((due, id))).ok_or_else(other)
     }
 }
 

@@ -5,6 +5,8 @@ use chassis::{Error, Result, Timestamp, clock, proto::case_routing::v1 as pb};
 use chrono::Datelike;
 use uuid::Uuid;
 
+use crate::domain::pairs;
+
 /// Longest list of references or codes.
 const MAX_LIST: usize = 50;
 
@@ -83,6 +85,21 @@ pub fn filter(field: &str, text: &str) -> Result<Option<String>> {
         return Err(Error::invalid(field, "has at most 40 characters, none of them a control character"));
     }
     Ok((!text.is_empty()).then(|| text.to_owned()))
+}
+
+/// Words that a text must have, as their pairs of characters; empty: not searched.
+pub fn query(field: &str, text: &str) -> Result<Vec<i32>> {
+    if text.is_empty() {
+        return Ok(Vec::new());
+    }
+    if !(2..=60).contains(&text.chars().count()) || text.chars().any(char::is_control) {
+        return Err(Error::invalid(field, "has 2–60 characters, none of them a control character"));
+    }
+    let pairs = pairs(text);
+    if pairs.is_empty() {
+        return Err(Error::invalid(field, "must have a word of at least two letters or characters"));
+    }
+    Ok(pairs)
 }
 
 /// The version a change is based on; empty skips the check.

@@ -16,7 +16,7 @@ use diesel::{
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
-use super::write;
+use super::{words, write};
 use crate::{
     domain::{Case, CaseId},
     reach,
@@ -82,6 +82,7 @@ impl AggregateStore for CaseStore {
         write::timeline(conn, &changes).await?;
         write::decisions(conn, &changes).await?;
         write::texts(conn, &changes).await?;
+        words::save(conn, &changes).await?;
         write::client_refs(conn, &changes).await
     }
 

@@ -8,13 +8,21 @@ use chassis::{
 };
 use diesel::{
     QueryableByName,
-    sql_types::{Array, BigInt, Bool, Nullable, Text, Timestamptz, Uuid as SqlUuid},
+    sql_types::{Array, BigInt, Bool, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid},
 };
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::{AnsiTransactionManager, AsyncPgConnection, RunQueryDsl, TransactionManager};
 use uuid::Uuid;
 
-use super::case_store::CaseRow;
-use crate::{domain::CaseState, reach, record::CaseRecord};
+use super::{
+    case_store::CaseRow,
+    rows::{never, running_due_at},
+    words,
+};
+use crate::{
+    domain::{Case, CaseState},
+    reach,
+    record::CaseRecord,
+};
 
 /// What a caller reaches, as the queries ask it.
 #[derive(Debug, Clone, Default)]
@@ -60,10 +68,57 @@ pub struct CaseFilter {
     pub registered_before: Option<Timestamp>,
     /// Only this requester's.
     pub mine: Option<Uuid>,
-    /// Only cases before this one.
-    pub before: Option<Uuid>,
+    /// Pairs of characters that the text must have ([`crate::domain::pairs`]); empty: any text.
+    pub pairs: Vec<i32>,
+    pub order: Order,
+    /// Only cases behind this one.
+    pub after: Option<CaseKey>,
     pub limit: i64,
 }
+
+/// In which order cases are listed. Ids are made in the order of registration.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Order {
+    #[default]
+    Newest,
+    Oldest,
+    /// Next due first.
+    DueFirst,
+    /// Due last first.
+    DueLast,
+}
+
+/// What a list of cases is ordered by.
+pub type CaseKey = (Timestamp, Uuid);
+
+impl Order {
+    /// Where the list stands after a case.
+    pub fn key(self, case: &Case) -> CaseKey {
+        let due = match self {
+            Self::Newest | Self::Oldest => None,
+            Self::DueFirst | Self::DueLast => running_due_at(case),
+        };
+        (due.unwrap_or_else(|| self.without()), case.id.0)
+    }
+
+    /// Stands for the due time of a case whose clock does not run: behind all others.
+    fn without(self) -> Timestamp {
+        if self == Self::DueFirst { never() } else { Timestamp::UNIX_EPOCH }
+    }
+
+    /// Before the first.
+    fn start(self) -> CaseKey {
+        match self {
+            Self::Newest => (Timestamp::UNIX_EPOCH, Uuid::max()),
+            Self::Oldest | Self::DueFirst => (Timestamp::UNIX_EPOCH, Uuid::nil()),
+            Self::DueLast => (never(), Uuid::max()),
+        }
+    }
+}
+
+/// Cases that the index of words gives at most; of a word that more cases have, the newest ones are looked through
+/// instead, which then finds a page soon.
+const MOST_FOUND: i64 = 5_000;
 
 macro_rules! reached {
     () => {
@@ -75,40 +130,83 @@ macro_rules! reached {
 }
 
 macro_rules! list {
-    ($from:literal, $where:literal) => {
+    ($from:expr, $where:expr, $after:literal, $order:literal) => {
         concat!(
             "SELECT c.told_version, c.doc FROM ",
             $from,
             " WHERE ",
             $where,
-            " AND c.case_id < $1 AND (cardinality($3) = 0 OR c.state = ANY ($3)) \
+            " AND ",
+            $after,
+            " AND (cardinality($3) = 0 OR c.state = ANY ($3)) \
              AND ($4 IS NULL OR $4 = ANY (c.place_path)) AND ($5 IS NULL OR c.item_code = $5) \
              AND ($6 IS NULL OR (c.open AND c.running_due_at < $6)) \
              AND ($7 IS NULL OR c.registered_at >= $7) AND ($8 IS NULL OR c.registered_at < $8) \
-             AND ($15 IS NULL OR EXISTS (SELECT 1 FROM tasks o WHERE o.org_id = $15 AND o.case_id = c.case_id)) AND ",
+             AND ($15 IS NULL OR EXISTS (SELECT 1 FROM tasks o WHERE o.org_id = $15 AND o.case_id = c.case_id)) \
+             AND (cardinality($17) = 0 OR EXISTS \
+             (SELECT 1 FROM case_words w WHERE w.case_id = c.case_id AND w.pairs @> $17)) AND ",
             reached!(),
-            " ORDER BY c.case_id DESC LIMIT $2"
+            " ORDER BY ",
+            $order,
+            " LIMIT $2"
         )
     };
 }
 
-const BY_REQUESTER: &str = list!("cases c", "c.requester_id = $9::uuid");
-const BY_ORG: &str = list!(
+/// The texts of one index, by [`Order`].
+macro_rules! ordered {
+    ($from:expr, $where:expr) => {
+        ordered!($from, $from, $from, $where)
+    };
+    ($newest:expr, $oldest:expr, $due:expr, $where:expr) => {
+        [
+            list!($newest, $where, "c.case_id < $1 AND $16 IS NOT NULL", "c.case_id DESC"),
+            list!($oldest, $where, "c.case_id > $1 AND $16 IS NOT NULL", "c.case_id"),
+            list!(
+                $due,
+                $where,
+                "(COALESCE(c.running_due_at, '9999-01-01Z'), c.case_id) > ($16, $1)",
+                "COALESCE(c.running_due_at, '9999-01-01Z'), c.case_id"
+            ),
+            list!(
+                $due,
+                $where,
+                "(COALESCE(c.running_due_at, '1970-01-01Z'), c.case_id) < ($16, $1)",
+                "COALESCE(c.running_due_at, '1970-01-01Z') DESC, c.case_id DESC"
+            ),
+        ]
+    };
+}
+
+type Texts = [&'static str; 4];
+
+const BY_REQUESTER: Texts = ordered!("cases c", "c.requester_id = $9::uuid");
+const BY_ORG: Texts = ordered!(
     "(SELECT DISTINCT ON (case_id) case_id AS held FROM tasks WHERE org_id = $9::uuid AND case_id < $1 \
      ORDER BY case_id DESC) t JOIN cases c ON c.case_id = t.held",
+    "(SELECT DISTINCT ON (case_id) case_id AS held FROM tasks WHERE org_id = $9::uuid AND case_id > $1 \
+     ORDER BY case_id) t JOIN cases c ON c.case_id = t.held",
+    "(SELECT DISTINCT case_id AS held FROM tasks WHERE org_id = $9::uuid) t JOIN cases c ON c.case_id = t.held",
     "true"
 );
-const BY_STREET: &str = list!("cases c", "c.street_id = $9::uuid");
-const BY_LINE: &str = list!("cases c", "c.line = $9");
-const OPEN: &str = list!("cases c", "c.open AND $9 IS NULL");
-const ALL: &str = list!("cases c", "$9 IS NULL");
+const BY_STREET: Texts = ordered!("cases c", "c.street_id = $9::uuid");
+const BY_LINE: Texts = ordered!("cases c", "c.line = $9");
+const BY_WORDS: Texts = ordered!("cases c", "c.case_id = ANY ($9::uuid[])");
+const OPEN: Texts = ordered!("cases c", "c.open AND $9 IS NULL");
+const ALL: Texts = ordered!("cases c", "$9 IS NULL");
 
 impl CaseFilter {
-    /// The text of the best index, and what it is looked up by.
-    fn driver(&self) -> (&'static str, Option<String>) {
+    /// Whose own cases these are, if nobody else's can be among them.
+    fn requester(&self) -> Option<Uuid> {
         let reach = &self.reach;
         let own = reach.requester.filter(|_| !reach.all && reach.units.is_empty() && reach.orgs.is_empty());
-        if let Some(requester) = self.mine.or(own) {
+        self.mine.or(own)
+    }
+
+    /// The texts of the best index, and what it is looked up by.
+    fn driver(&self) -> (Texts, Option<String>) {
+        let reach = &self.reach;
+        if let Some(requester) = self.requester() {
             return (BY_REQUESTER, Some(requester.to_string()));
         }
         let part = (!reach.all && reach.units.is_empty() && reach.requester.is_none()).then_some(&reach.orgs);
@@ -130,13 +228,30 @@ impl CaseFilter {
     }
 }
 
-/// Cases within reach, newest first.
+/// A page is read in the order of its index and the reading stops when the page is full. What is filtered row by row
+/// cannot be estimated, so the planner would rather read everything of a street and sort it.
+const IN_ORDER: &str = "BEGIN READ ONLY; SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off";
+
+/// Cases within reach, in order.
 pub async fn cases(conn: &mut AsyncPgConnection, filter: &CaseFilter) -> Result<Vec<CaseRecord>> {
-    let (text, key) = filter.driver();
+    let found = if filter.pairs.is_empty() || filter.requester().is_some() {
+        None
+    } else {
+        words::having(conn, &filter.pairs, MOST_FOUND).await?
+    };
+    let (texts, key) = match found {
+        Some(found) if found.is_empty() => return Ok(Vec::new()),
+        Some(found) => (BY_WORDS, Some(array(&found))),
+        None => filter.driver(),
+    };
+    let text = texts[filter.order as usize];
+    let after = filter.after.unwrap_or_else(|| filter.order.start());
     let states: Vec<&str> = filter.states.iter().map(|state| state.as_str()).collect();
     let reach = &filter.reach;
-    let rows: Vec<CaseRow> = cached(text)
-        .bind::<SqlUuid, _>(filter.before.unwrap_or(Uuid::max()))
+    // If it fails or is given up half-way, the pool drops the connection.
+    AnsiTransactionManager::begin_transaction_sql(&mut *conn, IN_ORDER).await?;
+    let rows: Result<Vec<CaseRow>, diesel::result::Error> = cached(text)
+        .bind::<SqlUuid, _>(after.1)
         .bind::<BigInt, _>(filter.limit)
         .bind::<Array<Text>, _>(states)
         .bind::<Nullable<SqlUuid>, _>(filter.unit)
@@ -151,9 +266,19 @@ pub async fn cases(conn: &mut AsyncPgConnection, filter: &CaseFilter) -> Result<
         .bind::<Array<Nullable<Text>>, _>(&reach.lines)
         .bind::<Array<SqlUuid>, _>(&reach.orgs)
         .bind::<Nullable<SqlUuid>, _>(filter.org)
+        .bind::<Timestamptz, _>(after.0)
+        .bind::<Array<Integer>, _>(&filter.pairs)
         .load(conn)
-        .await?;
+        .await;
+    AnsiTransactionManager::rollback_transaction(&mut *conn).await?;
+    let rows = rows?;
     rows.iter().map(CaseRow::record).collect()
+}
+
+/// `{a,b}`: ids as text, in which every index is looked up.
+fn array(ids: &[Uuid]) -> String {
+    let ids: Vec<String> = ids.iter().map(Uuid::to_string).collect();
+    format!("{{{}}}", ids.join(","))
 }
 
 /// Cases that wait for a third organisation, oldest first.

@@ -9,4 +9,5 @@ pub mod list;
 pub mod notes;
 pub mod read;
 pub mod rows;
+pub mod words;
 pub mod write;

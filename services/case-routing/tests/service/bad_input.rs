@@ -117,6 +117,7 @@ fn bad(method: &str, field: &FieldDescriptor) -> Vec<Value> {
         ("ListCases" | "ListServiceItems", "item_code" | "category", _) => {
             vec![text("CJ\0-0142"), text(&"x".repeat(41)), text("a\nb")]
         }
+        (_, "query", _) => vec![text("灯"), text(&"长".repeat(61)), text("路\n灯"), text("路，灯")],
         (_, "client_ref", _) => vec![text("a b"), text("参考"), text(&"x".repeat(65))],
         (_, "request_id", _) => vec![text(""), text("x")],
         (_, "page_token", _) => vec![text("%%%")],

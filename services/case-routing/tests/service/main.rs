@@ -8,5 +8,6 @@ mod joined;
 mod news;
 mod reach;
 mod routing;
+mod search;
 mod support;
 mod timers;

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use http::{Method, uri::PathAndQuery};
-use prost_reflect::{DynamicMessage, MethodDescriptor, ReflectMessage, Value};
+use prost_reflect::{DynamicMessage, FieldDescriptor, MethodDescriptor, ReflectMessage, Value};
 
 /// One way to reach an RPC over HTTP.
 #[derive(Clone, Debug)]
@@ -65,6 +65,11 @@ impl Bindings {
                 let rule = options.get_extension(&extension);
                 let rule = rule.as_message().ok_or("google.api.http is not a message")?;
                 bindings.push(Binding::new(rule, &method, name)?);
+                let more = rule.get_field_by_name("additional_bindings");
+                let more = more.as_deref().and_then(Value::as_list).unwrap_or_default();
+                for rule in more.iter().filter_map(Value::as_message) {
+                    bindings.push(Binding::new(rule, &method, name)?);
+                }
             }
         }
         Ok(Self(bindings))
@@ -176,6 +181,12 @@ impl Binding {
     }
 }
 
+/// Whether a field may hold personal data, so that it is never taken from a URL.
+pub fn is_private(field: &FieldDescriptor) -> bool {
+    let extension = proto::pool().get_extension_by_name("jianghan.auth.v1.private");
+    extension.is_some_and(|extension| field.options().get_extension(&extension).as_bool() == Some(true))
+}
+
 /// Decodes `%xx`; `None` for a broken sequence or text that is not UTF-8.
 pub fn percent_decode(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
@@ -207,6 +218,8 @@ mod tests {
     #[test]
     fn paths_reach_their_rpcs() {
         assert_eq!(found(Method::POST, "/v1/cases").expect("bound").0, "RegisterCase");
+        assert_eq!(found(Method::GET, "/v1/cases").expect("bound").0, "ListCases");
+        assert_eq!(found(Method::POST, "/v1/cases:search").expect("bound").0, "ListCases");
         assert_eq!(found(Method::POST, "/v1/cases:intake").expect("bound").0, "IntakeCase");
         let (method, variables) = found(Method::GET, "/v1/cases/abc").expect("bound");
         assert_eq!((method.as_str(), variables["case_id"].as_str()), ("GetCase", "abc"));

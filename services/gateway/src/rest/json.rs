@@ -9,7 +9,7 @@ use prost_reflect::{
 };
 use serde_json::{Map, Number, Value};
 
-use super::binding::percent_decode;
+use super::binding::{is_private, percent_decode};
 use crate::problem::Problem;
 
 /// Builds the request message from path variables and either the body or the query.
@@ -94,6 +94,9 @@ fn from_query(
         };
         let field = message.get_field_by_json_name(&name).or_else(|| message.get_field_by_name(&name));
         let field = field.ok_or_else(|| Problem::invalid(&name, "no such parameter"))?;
+        if is_private(&field) {
+            return Err(Problem::invalid(field.json_name(), "may hold personal data; send it in a body"));
+        }
         let value = scalar(&field, value);
         let key = field.json_name().to_owned();
         let name = key.clone();
@@ -160,6 +163,13 @@ mod tests {
         assert_eq!(refused(request(&rate, BTreeMap::new(), Some(b"{\"colour\":1}"), "")), ["colour"]);
         assert_eq!(refused(request(&rate, BTreeMap::new(), Some(b"[1]"), "")), ["body"]);
         assert_eq!(refused(request(&rate, BTreeMap::new(), Some(b"{"), "")), ["body"]);
+    }
+
+    #[test]
+    fn what_may_hold_personal_data_is_taken_from_a_body_only() {
+        let list = message("ListCasesRequest");
+        assert_eq!(refused(request(&list, BTreeMap::new(), None, "query=13812345678")), ["query"]);
+        request(&list, BTreeMap::new(), Some("{\"query\":\"路灯\"}".as_bytes()), "").expect("accepted");
     }
 
     #[test]

@@ -7,14 +7,19 @@ use prost_reflect::{
 };
 use serde_json::{Map, Value, json};
 
-use super::binding::{Binding, Bindings};
+use super::binding::{Binding, Bindings, is_private};
 
 /// The document, for a server reached at `public_url`.
 pub fn document(bindings: &Bindings, public_url: &str) -> Value {
     let mut schemas = Schemas::default();
+    let mut names = BTreeSet::new();
     let mut paths: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
     for binding in bindings.iter() {
-        let operation = operation(binding, &mut schemas);
+        let mut operation = operation(binding, &mut schemas);
+        // A second way to the same RPC has a name of its own.
+        if !names.insert(binding.method.full_name().to_owned()) {
+            operation["operationId"] = json!(format!("{}By{}", binding.method.name(), binding.verb));
+        }
         let verb = binding.verb.as_str().to_ascii_lowercase();
         paths.entry(binding.template.clone()).or_default().insert(verb, operation);
     }
@@ -53,7 +58,7 @@ fn operation(binding: &Binding, schemas: &mut Schemas) -> Value {
         parameters.extend(
             input
                 .fields()
-                .filter(|field| !variables.contains(&field.name()))
+                .filter(|field| !variables.contains(&field.name()) && !is_private(field))
                 .map(|field| parameter(&field, "query", field.json_name(), schemas)),
         );
     }
