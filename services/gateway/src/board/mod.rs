@@ -82,7 +82,7 @@ pub fn routes() -> Router<Arc<App>> {
     Router::new()
         .route("/", get(pages::board))
         .route("/events", get(stream::events))
-        .route("/cases", get(pages::cases))
+        .route("/cases", get(pages::cases).post(pages::find))
         .route("/cases/{case_id}", get(pages::case))
         .route("/login", get(account::login).post(account::sign_in))
         .route("/logout", post(account::sign_out))

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::{
-    extract::{OriginalUri, Path, Query, State},
-    http::HeaderMap,
+    extract::{Form, OriginalUri, Path, Query, State},
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse, Redirect, Response},
 };
 use proto::{
@@ -20,7 +20,7 @@ use serde::Deserialize;
 use super::{
     lang::{Lang, bare},
     names::Names,
-    session::Session,
+    session::{self, Session},
     view::{
         closed, encoded, local, outcome, percent, rate, reason_text, refused, render, share, task_numbers,
         total, with_cookies,
@@ -59,10 +59,14 @@ struct CasesPage<'a> {
     path: &'a str,
     cases: &'a [Case],
     names: &'a Names,
+    /// Link to the next page; after a search, which is sent as a form, the token alone.
     next: Option<String>,
+    next_token: Option<String>,
     state: String,
     overdue: bool,
     unit: String,
+    unit_id: &'a str,
+    query: &'a str,
 }
 
 #[derive(Template)]
@@ -136,6 +140,18 @@ pub struct Filter {
     page: String,
     #[serde(default)]
     unit: String,
+    /// Words looked for. What people write stands in no URL, so it is taken from a form only.
+    #[serde(default)]
+    query: String,
+}
+
+/// Cases that have the words of the form, within the reader's reach.
+pub async fn find(State(app): State<Arc<App>>, headers: HeaderMap, Form(filter): Form<Filter>) -> Response {
+    let lang = Lang::of(&headers);
+    if !session::is_same_site(&headers, &app.config.public_url) {
+        return StatusCode::FORBIDDEN.into_response();
+    }
+    listed(&app, &headers, &filter, lang, "/cases").await
 }
 
 /// Cases within the reader's reach.
@@ -147,11 +163,18 @@ pub async fn cases(
 ) -> Response {
     let lang = Lang::of(&headers);
     let path = uri.path_and_query().map_or("/cases", |path| path.as_str());
-    let open = match Session::of(&app, &headers).await {
+    if !filter.query.is_empty() {
+        return StatusCode::BAD_REQUEST.into_response();
+    }
+    listed(&app, &headers, &filter, lang, path).await
+}
+
+async fn listed(app: &App, headers: &HeaderMap, filter: &Filter, lang: Lang, path: &str) -> Response {
+    let open = match Session::of(app, headers).await {
         Ok(open) => open,
         Err(why) => return closed(lang, path, why),
     };
-    let page = list(&app, &open.session, &filter, lang, path).await;
+    let page = list(app, &open.session, filter, lang, path).await;
     with_cookies(page.unwrap_or_else(|status| refused(lang, path, &status)), open.cookies)
 }
 
@@ -171,18 +194,34 @@ async fn list(
         states: state.into_iter().map(Into::into).collect(),
         overdue,
         unit_id: filter.unit.clone(),
+        query: filter.query.trim().to_owned(),
         ..Default::default()
     };
     let mut cases = CaseServiceClient::new(app.channel("case-routing"));
     let answer = cases.list_cases(session.request(request)?).await?.into_inner();
     let names = app.board.names.get(app, session).await;
     let state = state.map(|state| bare(state.as_str_name(), "CASE_STATE_")).unwrap_or_default();
-    let next = (!answer.next_page_token.is_empty()).then(|| {
-        let (unit, page) = (encoded(&filter.unit), encoded(&answer.next_page_token));
+    let query = filter.query.trim();
+    let token = (!answer.next_page_token.is_empty()).then(|| answer.next_page_token.clone());
+    let (next, next_token) = if query.is_empty() { (token, None) } else { (None, token) };
+    let next = next.map(|token| {
+        let (unit, page) = (encoded(&filter.unit), encoded(&token));
         format!("/cases?state={state}&overdue={overdue}&unit={unit}&page={page}")
     });
     let unit = if filter.unit.is_empty() { String::new() } else { names.of(&filter.unit, lang) };
-    Ok(render(&CasesPage { lang, path, cases: &answer.cases, names: &names, next, state, overdue, unit }))
+    Ok(render(&CasesPage {
+        lang,
+        path,
+        cases: &answer.cases,
+        names: &names,
+        next,
+        next_token,
+        state,
+        overdue,
+        unit,
+        unit_id: &filter.unit,
+        query,
+    }))
 }
 
 /// One case with its timeline and the reasons of its routing.

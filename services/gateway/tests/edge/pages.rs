@@ -91,6 +91,39 @@ async fn the_pages_show_what_the_services_answer_to_this_person() {
 }
 
 #[tokio::test]
+async fn a_search_is_sent_as_a_form_and_what_it_looks_for_stands_in_no_url() {
+    let edge = district(None).await;
+    let session = sign_in(&edge).await;
+    let (_, html) = page(&edge, "/cases?state=closed", &session).await;
+    let form = r#"role="search" method="post" action="/cases""#;
+    assert!(html.contains(form) && html.contains("按内容查找"), "{html}");
+    assert!(html.contains(r#"type="hidden" name="state" value="closed""#), "the filters stay");
+    let english = format!("{session}; jh_lang=en");
+    assert!(page(&edge, "/cases", &english).await.1.contains("Find by text"));
+
+    // 路灯&"不亮
+    let body = "query=%E8%B7%AF%E7%81%AF%26%22%E4%B8%8D%E4%BA%AE+&state=closed&page=t";
+    let send = |origin: String| {
+        let request = edge.post("/cases").header("origin", origin).header("cookie", &session).body(body);
+        request.header("content-type", "application/x-www-form-urlencoded").send()
+    };
+    let response = send(edge.url.clone()).await.expect("an answer");
+    assert_eq!(response.status(), 200);
+    let html = response.text().await.expect("text");
+    let asked: ListCasesRequest = edge.services.calls("ListCases").last().expect("a call").decode();
+    assert_eq!((asked.query.as_str(), asked.page_token.as_str()), ("路灯&\"不亮", "t"));
+    assert_eq!(asked.states, [CaseState::Closed as i32]);
+    assert!(html.contains(r#"value="路灯&#38;&#34;不亮""#), "kept and escaped: {html}");
+    assert!(html.contains(r#"name="page" value="a+b""#), "the next page is a form too: {html}");
+    assert!(!html.contains("/cases?") && !html.contains("%E8"), "no link holds it: {html}");
+
+    let calls = edge.services.calls("ListCases").len();
+    assert_eq!(send("http://evil.example".to_owned()).await.expect("an answer").status(), 403);
+    assert_eq!(page(&edge, "/cases?query=x", &session).await.0, 400);
+    assert_eq!(edge.services.calls("ListCases").len(), calls, "and no service was asked");
+}
+
+#[tokio::test]
 async fn nobody_sees_a_page_without_a_session() {
     let edge = district(None).await;
     for (path, cookie) in
