@@ -48,6 +48,7 @@ impl Service for App {
         let executor = ExecutorConfig::from(&ctx.config.spine);
         let desk =
             Desk::new(ctx.db.clone(), executor, Arc::clone(&atlas), ctx.crypto.clone(), ctx.clock.clone());
+        let desk = Desk { duplicate_days: config.duplicate_days, ..desk };
         let mut routes = RoutesBuilder::default();
         routes
             .add_service(CaseServiceServer::new(Cases(desk.clone())))

@@ -12,10 +12,12 @@ pub struct Config {
     pub load_ms: u64,
     /// Public key, base64, whose signature makes a yearly notice count. Empty: no notice is taken.
     pub calendar_key: String,
+    /// Days before a case within which its duplicates are looked for.
+    pub duplicate_days: u16,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { sweep_ms: 1_000, load_ms: 10_000, calendar_key: String::new() }
+        Self { sweep_ms: 1_000, load_ms: 10_000, calendar_key: String::new(), duplicate_days: 90 }
     }
 }

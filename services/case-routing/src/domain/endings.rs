@@ -94,6 +94,8 @@ impl Case {
         work.enter(CaseState::Accepted, Trigger::Unmerge)?;
         work.case.merged_into = None;
         work.case.closed_code = None;
+        // What was said of the other case's result does not count for the own one.
+        work.case.rating = None;
         if work.case.accepted_at.is_none() {
             let since = merged_at.unwrap_or(work.now);
             work.start_service(since);

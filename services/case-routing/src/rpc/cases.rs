@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     codes,
-    domain::CaseId,
+    domain::{Act, Case, CaseId},
     store::{
         list::{self, CaseFilter, CaseKey, Order, ReachFilter},
         read::{self, Access},
@@ -64,8 +64,9 @@ impl CaseService for Cases {
         let caller = Caller::of(&request)?;
         let id: CaseId = parse::id("case_id", &request.get_ref().case_id)?;
         let record = self.0.find(&caller, id).await?;
-        let case = Some(convert::case(&record, &self.0.atlas.world(), self.0.clock.now()));
-        Ok(Response::new(pb::GetCaseResponse { case }))
+        let mut case = convert::case(&record, &self.0.atlas.world(), self.0.clock.now());
+        case.original = self.0.original_of(&record.case).await?.map(|record| convert::original(&record.case));
+        Ok(Response::new(pb::GetCaseResponse { case: Some(case) }))
     }
 
     async fn list_cases(&self, request: Request<pb::ListCasesRequest>) -> RpcResult<pb::ListCasesResponse> {
@@ -178,7 +179,12 @@ impl CaseService for Cases {
         let aim = aim!("RateCase", request);
         let grade = parse::grade("grade", request.grade)?;
         let wrap = |case| pb::RateCaseResponse { case };
-        self.0.run(&caller, aim, move |case, act, _| case.rate(grade, &act), wrap).await
+        let original = self.0.original(&caller, aim.id).await?;
+        let rate = move |case: Case, act: Act<'_>, _: &Caller| match &original {
+            Some(original) if case.merged_into.is_some() => case.rate_merged(grade, original, &act),
+            _ => case.rate(grade, &act),
+        };
+        self.0.run(&caller, aim, rate, wrap).await
     }
 
     async fn reopen_case(

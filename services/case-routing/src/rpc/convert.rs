@@ -73,6 +73,18 @@ pub fn case(record: &CaseRecord, world: &World, now: Timestamp) -> pb::Case {
         overdue: case.is_overdue(now),
         objection: case.objection.as_ref().map(objection),
         street_unit_id: text(case.place.street),
+        original: None,
+    }
+}
+
+/// How the case stands that another was merged into; nothing of what its requester said.
+pub fn original(case: &Case) -> pb::OriginalCase {
+    pb::OriginalCase {
+        state: case_state(case.state).into(),
+        lead_org_id: text(case.lead_org),
+        resolve_due_time: case.resolve_clock().and_then(|clock| at(clock.due_at)),
+        closed_time: case.closed_at.and_then(at),
+        closed_code: case.closed_code.map_or(0, |code| closed_code(code).into()),
     }
 }
 

@@ -15,7 +15,8 @@ use tonic::Response;
 use super::{convert, parse};
 use crate::{
     atlas::{Atlas, World},
-    domain::{self, Act, Case, CaseId},
+    config::Config,
+    domain::{self, Act, Case, CaseId, Original},
     numbers::Numbers,
     reach,
     record::CaseRecord,
@@ -32,6 +33,8 @@ pub struct Desk {
     pub numbers: Arc<Numbers>,
     pub crypto: Crypto,
     pub clock: Clock,
+    /// Days within which duplicates are looked for.
+    pub duplicate_days: u16,
 }
 
 /// What every command on a case names.
@@ -75,7 +78,8 @@ impl Desk {
     pub fn new(db: Db, config: ExecutorConfig, atlas: Arc<Atlas>, crypto: Crypto, clock: Clock) -> Self {
         let executor = Executor::new(db.clone(), CaseStore, config);
         let numbers = Arc::new(Numbers::new(db.clone()));
-        Self { db, executor, atlas, numbers, crypto, clock }
+        let duplicate_days = Config::default().duplicate_days;
+        Self { db, executor, atlas, numbers, crypto, clock, duplicate_days }
     }
 
     /// Runs a verb on a case and answers with the case.
@@ -97,6 +101,22 @@ impl Desk {
             Executor::execute(&self.executor, caller, aim.meta, aim.id, Target::Existing, verb, answer)
                 .await?;
         Ok(Response::new(answer))
+    }
+
+    /// The case that another was merged into, which the reader of the other need not reach.
+    pub async fn original_of(&self, case: &Case) -> Result<Option<CaseRecord>> {
+        let Some(into) = case.merged_into else { return Ok(None) };
+        let mut conn = self.db.conn().await?;
+        read::case(&mut conn, into).await
+    }
+
+    /// What the verbs of a merged case ask of the other; nothing where the caller does not reach the merged one.
+    pub async fn original(&self, caller: &Caller, id: CaseId) -> Result<Option<Original>> {
+        let mut conn = self.db.conn().await?;
+        let found = read::case(&mut conn, id).await?.filter(|record| reach::reaches(&record.case, caller));
+        let Some(record) = found else { return Ok(None) };
+        drop(conn);
+        Ok(self.original_of(&record.case).await?.map(|record| Original::of(&record.case)))
     }
 
     /// A case within the caller's reach.

@@ -11,7 +11,7 @@ use tonic::{Request, Response};
 
 use super::{
     desk::{Aim, Desk, told},
-    parse, route,
+    duplicates, parse, route,
 };
 use crate::{
     codes,
@@ -113,6 +113,15 @@ impl IntakeService for Intake {
         request: Request<pb::UnmergeCaseRequest>,
     ) -> RpcResult<pb::UnmergeCaseResponse> {
         Ok(Response::new(self.part(request).await?))
+    }
+
+    async fn find_duplicates(
+        &self,
+        request: Request<pb::FindDuplicatesRequest>,
+    ) -> RpcResult<pb::FindDuplicatesResponse> {
+        let caller = Caller::of(&request)?;
+        let candidates = duplicates::find(&self.0, &caller, &request.into_inner()).await?;
+        Ok(Response::new(pb::FindDuplicatesResponse { candidates }))
     }
 
     async fn answer_case(

@@ -6,6 +6,7 @@ mod cases;
 mod catalogue;
 mod convert;
 mod desk;
+mod duplicates;
 mod intake;
 mod parse;
 mod register;

@@ -18,8 +18,8 @@ use super::{
 use crate::{
     codes,
     domain::{
-        Act, CallbackOutcome, CallbackReport, Case, CaseState, Decision, OrgId, SupervisionId, VerifyCase,
-        VerifyMethod,
+        Act, CallbackOutcome, CallbackReport, Case, CaseId, CaseState, Decision, OrgId, SupervisionId,
+        VerifyCase, VerifyMethod,
     },
     store::list::{self, ReachFilter},
     verb::acting_for,
@@ -119,6 +119,10 @@ impl VerificationService for Verifications {
         &self,
         request: Request<pb::JudgeRatingRequest>,
     ) -> RpcResult<pb::JudgeRatingResponse> {
+        let original = match request.get_ref().case_id.parse().map(CaseId) {
+            Ok(id) => self.0.original(&Caller::of(&request)?, id).await?,
+            Err(_) => None, // named below
+        };
         verb!(
             self,
             request,
@@ -130,7 +134,10 @@ impl VerificationService for Verifications {
                 }
                 message.valid
             },
-            |case, act, _by, valid| case.judge_rating(valid, &act)
+            |case, act, _by, valid| match &original {
+                Some(original) if case.merged_into.is_some() => case.judge_merged(valid, original, &act),
+                _ => case.judge_rating(valid, &act),
+            }
         )
     }
 

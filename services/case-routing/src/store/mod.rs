@@ -1,6 +1,7 @@
 //! All SQL, in and out in domain types.
 
 pub mod agenda;
+pub mod alike;
 pub mod calendar;
 pub mod case_store;
 pub mod catalogue;

@@ -1,24 +1,32 @@
 //! Two cases of one matter: joined, parted, and never into one that nobody handles.
 
 use chassis::{
+    auth::Role,
     grpc::PeerChannel,
-    proto::case_routing::v1::{self as pb, intake_service_client::IntakeServiceClient},
+    proto::case_routing::v1::{
+        self as pb, intake_service_client::IntakeServiceClient,
+        verification_service_client::VerificationServiceClient,
+    },
     testing::Persona,
 };
 use tonic::{Code, Status};
+use uuid::Uuid;
 
 use crate::support::{District, request_id};
 
 async fn registered(d: &District) -> pb::Case {
+    said(d, &Persona::resident(d.district), "路灯不亮", d.community).await
+}
+
+async fn said(d: &District, resident: &Persona, text: &str, place: Uuid) -> pb::Case {
     let request = pb::RegisterCaseRequest {
         request_id: request_id(),
-        text: "路灯不亮".into(),
-        place_unit_id: d.community.to_string(),
+        text: text.into(),
+        place_unit_id: place.to_string(),
         notice_version: "1".into(),
         ..Default::default()
     };
-    let resident = Persona::resident(d.district);
-    d.cases(&resident).register_case(request).await.unwrap().into_inner().case.unwrap()
+    d.cases(resident).register_case(request).await.unwrap().into_inner().case.unwrap()
 }
 
 fn intake(d: &District) -> IntakeServiceClient<PeerChannel> {
@@ -74,5 +82,115 @@ async fn a_repeated_unmerge_answers_the_same() {
     assert!(d.told().await.is_empty(), "nothing happened twice");
     let anew = pb::UnmergeCaseRequest { request_id: request_id(), ..request };
     assert_eq!(intake.unmerge_case(anew).await.unwrap_err().code(), Code::FailedPrecondition);
+    d.service.stop().await;
+}
+
+async fn found(d: &District, by: &Persona, case: &pb::Case) -> Result<Vec<pb::DuplicateCandidate>, Status> {
+    let request = pb::FindDuplicatesRequest { case_id: case.case_id.clone(), ..Default::default() };
+    let mut intake = IntakeServiceClient::new(d.service.call_as(by));
+    intake.find_duplicates(request).await.map(|answer| answer.into_inner().candidates)
+}
+
+#[tokio::test]
+async fn duplicates_come_ranked_with_reasons_and_only_those_within_reach() {
+    let d = District::start().await;
+    let (one, other) = (Persona::resident(d.district), Persona::resident(d.district));
+    let case = said(&d, &one, "北门路灯不亮，晚上很黑", d.community).await;
+    let same = said(&d, &one, "北门路灯不亮，晚上很黑！", d.community).await;
+    let alike = said(&d, &other, "北门路灯坏了，晚上很黑", d.street).await;
+    said(&d, &other, "广场舞噪音扰民", d.community).await;
+    said(&d, &other, "北门路灯不亮，晚上很黑", d.other_street).await;
+    let ids = |found: &[pb::DuplicateCandidate]| -> Vec<String> {
+        found
+            .iter()
+            .filter_map(|candidate| candidate.case.as_ref())
+            .map(|case| case.case_id.clone())
+            .collect()
+    };
+    let by_street = found(&d, &d.dispatcher(), &case).await.unwrap();
+    assert_eq!(ids(&by_street), [same.case_id.clone(), alike.case_id.clone()]);
+    assert!(by_street[0].score > by_street[1].score && by_street[0].score <= 1.0);
+    assert!(by_street.iter().all(|candidate| candidate.takes_others));
+    let codes: Vec<&str> = by_street[0].reasons.iter().map(|reason| reason.code.as_str()).collect();
+    assert_eq!(codes, ["similar_text", "days_apart", "same_place", "same_requester"]);
+    assert_eq!(by_street[0].reasons[0].text_zh, "内容相似 100%");
+    assert_eq!(by_street[1].reasons[2].arguments["unit"], d.street.to_string());
+    // The window of the community does not reach what lies elsewhere in the street.
+    let by_window = found(&d, &d.window(), &case).await.unwrap();
+    assert_eq!(ids(&by_window), std::slice::from_ref(&same.case_id));
+    let far = Persona::new(Role::StreetDispatcher, d.other_street).org(d.other_office);
+    assert_eq!(found(&d, &far, &case).await.unwrap_err().code(), Code::NotFound);
+    // What is merged already is no candidate.
+    merge(&d, &same, &case).await.unwrap();
+    assert_eq!(ids(&found(&d, &d.dispatcher(), &case).await.unwrap()), [alike.case_id]);
+    d.service.stop().await;
+}
+
+#[tokio::test]
+async fn the_requester_of_a_merged_case_keeps_receipt_news_and_a_rating_of_their_own() {
+    let d = District::start().await;
+    let (one, other) = (Persona::resident(d.district), Persona::resident(d.district));
+    let repeat = said(&d, &other, "楼道堆物", d.community).await;
+    let case = d.taken_in(&one).await;
+    merge(&d, &repeat, &case).await.unwrap();
+    let read = async |by: &Persona| {
+        let request = pb::GetCaseRequest { case_id: repeat.case_id.clone() };
+        d.cases(by).get_case(request).await.unwrap().into_inner().case.unwrap()
+    };
+    // Their own number, words and place in their list; how the other case stands, and no word of its requester.
+    let own = read(&other).await;
+    assert_eq!((own.case_no.as_str(), own.text_redacted.as_str()), (repeat.case_no.as_str(), "楼道堆物"));
+    let news = own.original.unwrap();
+    assert_eq!(
+        (news.state(), news.lead_org_id.as_str()),
+        (pb::CaseState::Dispatched, case.lead_org_id.as_str())
+    );
+    let hidden = pb::GetCaseRequest { case_id: case.case_id.clone() };
+    assert_eq!(d.cases(&other).get_case(hidden).await.unwrap_err().code(), Code::NotFound);
+    let mine = d.cases(&other).list_cases(pb::ListCasesRequest { mine: true, ..Default::default() }).await;
+    assert_eq!(mine.unwrap().into_inner().cases.len(), 1);
+
+    let rate = async |by: &Persona, case: &pb::Case, grade| {
+        let request = pb::RateCaseRequest {
+            case_id: case.case_id.clone(),
+            request_id: request_id(),
+            grade,
+            ..Default::default()
+        };
+        d.cases(by).rate_case(request).await.map(|answer| answer.into_inner().case.unwrap())
+    };
+    let early = rate(&other, &repeat, 5).await.unwrap_err();
+    assert_eq!(early.code(), Code::FailedPrecondition);
+    d.resolve(&case).await;
+    assert_eq!(read(&other).await.original.unwrap().state(), pb::CaseState::Resolved);
+    // Each rates their own: the bad word of the one does not touch the good one of the other.
+    d.told().await;
+    assert_eq!(rate(&one, &case, 5).await.unwrap().state(), pb::CaseState::Closed);
+    let rated = rate(&other, &repeat, 1).await.unwrap();
+    assert_eq!((rated.state(), rated.rating.unwrap().grade), (pb::CaseState::Merged, 1));
+    assert_eq!(d.told().await, ["RatingReceived", "CaseClosed", "RatingReceived"]);
+    assert_eq!(rate(&other, &repeat, 2).await.unwrap_err().code(), Code::FailedPrecondition);
+    assert_eq!(rate(&one, &repeat, 5).await.unwrap_err().code(), Code::NotFound);
+    // A third organisation judges it; what is valid is taken out again and goes its own way.
+    let judge = async |by: &Persona| {
+        let request = pb::JudgeRatingRequest {
+            case_id: repeat.case_id.clone(),
+            request_id: request_id(),
+            valid: true,
+            ..Default::default()
+        };
+        VerificationServiceClient::new(d.service.call_as(by)).judge_rating(request).await
+    };
+    let handler = Persona::new(Role::StreetSupervisor, d.street).org(d.office);
+    assert_eq!(judge(&handler).await.unwrap_err().code(), Code::PermissionDenied);
+    judge(&Persona::new(Role::CallbackAgent, d.district).org(d.centre)).await.unwrap();
+    let request = pb::UnmergeCaseRequest {
+        case_id: repeat.case_id.clone(),
+        request_id: request_id(),
+        ..Default::default()
+    };
+    let parted = intake(&d).unmerge_case(request).await.unwrap().into_inner().case.unwrap();
+    assert_eq!((parted.state(), parted.rating), (pb::CaseState::Accepted, None));
+    assert!(read(&other).await.original.is_none());
     d.service.stop().await;
 }

@@ -13,6 +13,7 @@ use chassis::{
     grpc::{Credential, PeerChannel},
     proto::case_routing::v1::{
         self as pb, case_service_client::CaseServiceClient, task_service_client::TaskServiceClient,
+        verification_service_client::VerificationServiceClient,
     },
     testing::{Persona, TestService},
     topology::{Changes, Edge, EdgeKind, Organization, OrganizationKind, Unit, UnitKind, UnitState},
@@ -224,6 +225,48 @@ impl District {
         let case = self.cases(&self.window()).intake_case(request).await.unwrap().into_inner().case.unwrap();
         assert_eq!(case.state(), pb::CaseState::OfferedToSociety);
         case
+    }
+
+    /// The street does it, and the centre confirms it: waiting to be rated.
+    pub async fn resolve(&self, case: &pb::Case) {
+        let case_id = case.case_id.clone();
+        let mut tasks = self.tasks(&self.leader());
+        let task_id = case.tasks[0].task_id.clone();
+        let sign = pb::SignTaskRequest {
+            case_id: case_id.clone(),
+            request_id: request_id(),
+            task_id,
+            ..Default::default()
+        };
+        tasks.sign_task(sign).await.unwrap();
+        let contact = pb::ContactRequesterRequest {
+            case_id: case_id.clone(),
+            request_id: request_id(),
+            method: "phone".into(),
+            ..Default::default()
+        };
+        tasks.contact_requester(contact).await.unwrap();
+        let complete = pb::CompleteCaseRequest {
+            case_id: case_id.clone(),
+            request_id: request_id(),
+            evidence_refs: vec!["photo:1".into()],
+            ..Default::default()
+        };
+        tasks.complete_case(complete).await.unwrap();
+        let verify = pb::VerifyCaseRequest {
+            case_id,
+            request_id: request_id(),
+            method: "phone".into(),
+            resolution: pb::Resolution::Resolved.into(),
+            callback: pb::CallbackOutcome::Reached.into(),
+            callback_resolution: pb::Resolution::Resolved.into(),
+            callback_attempts: 1,
+            ..Default::default()
+        };
+        VerificationServiceClient::new(self.service.call_as(&self.verifier()))
+            .verify_case(verify)
+            .await
+            .unwrap();
     }
 
     pub async fn read(&self, case: &pb::Case) -> pb::Case {

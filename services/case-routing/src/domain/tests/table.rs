@@ -103,6 +103,11 @@ fn prepared(world: &mut World, state: CaseState, verb: Trigger) -> Case {
             let case = closed_unrated(world, resolved);
             case.rate(1, &world.resident()).unwrap().case
         }
+        (CaseState::Merged, Trigger::JudgeMerged) => {
+            let case = in_state(world, state);
+            let original = resolved_original(case.merged_into.unwrap());
+            case.rate_merged(1, &original, &world.resident()).unwrap().case
+        }
         (CaseState::Closed, Trigger::Rate) => {
             let resolved = world.resolved("stairs");
             closed_unrated(world, resolved)
@@ -119,6 +124,10 @@ fn prepared(world: &mut World, state: CaseState, verb: Trigger) -> Case {
         }
         _ => in_state(world, state),
     }
+}
+
+fn resolved_original(id: CaseId) -> Original {
+    Original { id, state: CaseState::Resolved, lead: Some(STATION), handlers: vec![STATION] }
 }
 
 fn closed_unrated(world: &mut World, resolved: Case) -> Case {
@@ -151,6 +160,7 @@ fn attempt(world: &mut World, case: Case, verb: Trigger) -> Result<Decision> {
     let offer = case.offer.as_ref().map_or(OfferId(nothing.0), |offer| offer.id);
     let partner = case.offer.as_ref().map_or(GROUP, |offer| offer.partner);
     let evidence = vec![(EvidenceKind::Document, "d-1".to_owned())];
+    let merged_into = case.merged_into.unwrap_or(CaseId(nothing.0));
     let wrong_state = |state| DomainError::WrongState { state, verb };
     let state = case.state;
     match verb {
@@ -225,6 +235,10 @@ fn attempt(world: &mut World, case: Case, verb: Trigger) -> Result<Decision> {
         Trigger::RecordCallback => case.record_callback(&reached(4), &world.official(VERIFIER)),
         Trigger::Verify => case.verify(&found_good(), &world.official(VERIFIER)),
         Trigger::OrderRework => case.order_rework("not_done", &world.official(VERIFIER)),
+        Trigger::RateMerged => case.rate_merged(2, &resolved_original(merged_into), &world.resident()),
+        Trigger::JudgeMerged => {
+            case.judge_merged(true, &resolved_original(merged_into), &world.official(VERIFIER))
+        }
         Trigger::Rate => case.rate(2, &world.resident()),
         Trigger::JudgeRating => case.judge_rating(true, &world.official(VERIFIER)),
         Trigger::Close if state == CaseState::Resolved => {

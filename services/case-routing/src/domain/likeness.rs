@@ -1,0 +1,218 @@
+//! How alike two cases are: by meaning, place and time, and whether the same person asks about the same item. It only
+//! ranks candidates with reasons; that two cases are one matter is decided by a human (MergeCase).
+
+use std::collections::HashMap;
+
+use super::event::Timestamp;
+use super::ids::{PersonRef, UnitId};
+use super::reason::Reason;
+
+/// What of a case is compared.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Matter {
+    /// Pairs of characters of the redacted text, sorted, each once ([`super::pairs`]).
+    pub pairs: Vec<i32>,
+    /// Root → leaf.
+    pub path: Vec<UnitId>,
+    pub at: Timestamp,
+    pub requester: Option<PersonRef>,
+    pub item_code: Option<String>,
+}
+
+/// How alike two cases are, 0 to 1, and why.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Likeness {
+    pub score: f64,
+    pub reasons: Vec<Reason>,
+}
+
+// What each likeness counts; together 1. Without a likeness of meaning nothing counts: neighbours have many matters.
+const MEANING: f64 = 0.6;
+const PLACE: f64 = 0.2;
+const TIME: f64 = 0.1;
+const REQUESTER: f64 = 0.05;
+const ITEM: f64 = 0.05;
+/// Likeness of meaning from which the rest counts in full.
+const MEANT: f64 = 0.2;
+/// Days after which the likeness of time is half.
+const HALF_DAYS: f64 = 14.0;
+
+/// How much each pair of characters tells: what most texts have tells little.
+#[derive(Debug, Clone, Default)]
+pub struct Weights {
+    texts: f64,
+    having: HashMap<i32, f64>,
+}
+
+impl Weights {
+    /// Of the texts that are compared.
+    pub fn of<'a>(texts: impl IntoIterator<Item = &'a [i32]>) -> Self {
+        let mut weights = Self::default();
+        for text in texts {
+            weights.texts += 1.0;
+            for pair in text {
+                *weights.having.entry(*pair).or_default() += 1.0;
+            }
+        }
+        weights
+    }
+
+    fn of_pair(&self, pair: i32) -> f64 {
+        let having = self.having.get(&pair).copied().unwrap_or(0.0).max(1.0);
+        (1.0 + self.texts.max(1.0) / having).ln()
+    }
+
+    /// What both texts have, of what either has; 0 where one has nothing.
+    fn meaning(&self, one: &[i32], other: &[i32]) -> f64 {
+        let weight = |pairs: &mut dyn Iterator<Item = i32>| pairs.map(|pair| self.of_pair(pair)).sum::<f64>();
+        let common = weight(&mut one.iter().copied().filter(|pair| other.binary_search(pair).is_ok()));
+        let all = weight(&mut one.iter().copied()) + weight(&mut other.iter().copied()) - common;
+        if all > 0.0 { (common / all).clamp(0.0, 1.0) } else { 0.0 }
+    }
+}
+
+impl Matter {
+    /// How alike the two are; the same whichever comes first.
+    #[must_use]
+    pub fn likeness(&self, other: &Self, weights: &Weights) -> Likeness {
+        let meaning = weights.meaning(&self.pairs, &other.pairs);
+        let (steps, same_place) = self.steps_to(other);
+        let place = 1.0 / (1.0 + steps);
+        let seconds = (self.at - other.at).num_seconds().unsigned_abs();
+        let days = seconds / 86_400;
+        let time = 1.0 / (1.0 + seconds as f64 / 86_400.0 / HALF_DAYS);
+        let same_requester = self.requester.is_some() && self.requester == other.requester;
+        let same_item = self.item_code.is_some() && self.item_code == other.item_code;
+        let yes = |is: bool| f64::from(u8::from(is));
+        let rest = PLACE * place + TIME * time + REQUESTER * yes(same_requester) + ITEM * yes(same_item);
+        let score = MEANING * meaning + rest * (meaning / MEANT).min(1.0);
+        let mut reasons = vec![
+            Reason::new("similar_text").with("percent", (meaning * 100.0).round()),
+            Reason::new("days_apart").with("days", days),
+        ];
+        reasons.extend(same_place);
+        if same_requester {
+            reasons.push(Reason::new("same_requester"));
+        }
+        if same_item {
+            let code = self.item_code.as_deref().unwrap_or_default();
+            reasons.push(Reason::new("same_item").with("item", code));
+        }
+        Likeness { score: score.clamp(0.0, 1.0), reasons }
+    }
+
+    /// Steps through the tree of units from one place to the other, and what they share.
+    fn steps_to(&self, other: &Self) -> (f64, Option<Reason>) {
+        let shared = self.path.iter().zip(&other.path).take_while(|(one, other)| one == other).count();
+        let steps = (self.path.len() - shared) + (other.path.len() - shared);
+        let unit = shared.checked_sub(1).and_then(|last| self.path.get(last));
+        let code = if steps == 0 { "same_place" } else { "near_place" };
+        (steps as f64, unit.map(|unit| Reason::new(code).with("unit", unit)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::{DateTime, TimeDelta};
+    use proptest::prelude::*;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::pairs;
+
+    fn matter(text: &str, path: &[u128], day: i64) -> Matter {
+        Matter {
+            pairs: pairs(text),
+            path: path.iter().map(|unit| UnitId(Uuid::from_u128(*unit))).collect(),
+            at: DateTime::UNIX_EPOCH + TimeDelta::days(20_000 + day),
+            requester: None,
+            item_code: None,
+        }
+    }
+
+    fn weights(matters: &[Matter]) -> Weights {
+        Weights::of(matters.iter().map(|matter| matter.pairs.as_slice()))
+    }
+
+    #[test]
+    fn the_same_text_at_the_same_place_now_is_most_alike_and_another_matter_least() {
+        let case = matter("小区北门路灯不亮已经三天", &[1, 2, 3, 4], 0);
+        let others = [
+            matter("小区北门路灯不亮已经三天", &[1, 2, 3, 4], 0),
+            matter("北门的路灯坏了三天不亮", &[1, 2, 3, 4], 1),
+            matter("小区北门路灯不亮已经三天", &[1, 2, 3, 4], 60),
+            matter("北门的路灯坏了三天不亮", &[1, 2, 9, 8], 60),
+            matter("小区里广场舞噪音扰民", &[1, 2, 3, 4], 0),
+        ];
+        let weights = weights(&others);
+        let scores: Vec<f64> = others.iter().map(|other| case.likeness(other, &weights).score).collect();
+        assert!(scores[0] >= 0.9, "{scores:?}");
+        assert!(scores[0] > scores[2] && scores[2] > scores[1] && scores[1] > scores[3], "{scores:?}");
+        assert!(scores[3] > scores[4] && scores[4] < 0.15, "{scores:?}");
+    }
+
+    #[test]
+    fn what_every_text_has_tells_less_than_what_few_have() {
+        let case = matter("请帮忙处理井盖", &[1], 0);
+        let same_rare = matter("井盖松动危险", &[1], 0);
+        let same_common = matter("请帮忙处理噪音", &[1], 0);
+        let mut all = vec![same_rare.clone(), same_common.clone()];
+        all.extend((0..200).map(|n| matter(&format!("请帮忙处理某事{n}"), &[1], 0)));
+        let damped = weights(&all);
+        let by = |other: &Matter, weights: &Weights| case.likeness(other, weights).score;
+        let plain = Weights::default();
+        assert!(by(&same_common, &plain) > by(&same_rare, &plain));
+        assert!(by(&same_rare, &damped) > by(&same_common, &damped));
+    }
+
+    #[test]
+    fn the_reasons_say_what_is_alike_in_both_languages() {
+        use crate::domain::Language::{Chinese, English};
+        let same = Matter {
+            requester: Some(PersonRef("p".into())),
+            item_code: Some("CJ-0142".into()),
+            ..matter("路灯不亮", &[1, 2], 0)
+        };
+        let likeness = same.likeness(&same, &Weights::default());
+        assert!((likeness.score - 1.0).abs() < 1e-9);
+        let codes: Vec<&str> = likeness.reasons.iter().map(|reason| reason.code.as_str()).collect();
+        assert_eq!(codes, ["similar_text", "days_apart", "same_place", "same_requester", "same_item"]);
+        for reason in &likeness.reasons {
+            assert_ne!(reason.render(Chinese), reason.render(English), "{}", reason.code);
+            assert!(!reason.render(English).contains('{'), "{}", reason.render(English));
+        }
+        let far = same.likeness(&matter("路灯不亮", &[1, 3], 5), &Weights::default());
+        assert_eq!(far.reasons[1].args["days"], "5");
+        assert_eq!(far.reasons[2].code, "near_place");
+        // Nobody knows who asks anonymously, so they are not the same.
+        let hidden = matter("路灯不亮", &[1], 0);
+        assert!(
+            hidden.likeness(&hidden, &Weights::default()).reasons.iter().all(|r| r.code != "same_requester")
+        );
+    }
+
+    prop_compose! {
+        fn any_matter()(
+            text in "[路灯不亮井盖噪音请帮忙]{0,12}",
+            path in proptest::collection::vec(0_u128..3, 0..5),
+            day in 0_i64..400,
+            requester in proptest::option::of("[ab]"),
+            item_code in proptest::option::of("[AB]"),
+        ) -> Matter {
+            Matter { requester: requester.map(PersonRef), item_code, ..matter(&text, &path, day) }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn likeness_is_symmetric_bounded_and_greatest_with_itself(
+            one in any_matter(), other in any_matter(), rest in proptest::collection::vec(any_matter(), 0..5),
+        ) {
+            let weights = weights(&rest);
+            let (there, back) = (one.likeness(&other, &weights), other.likeness(&one, &weights));
+            prop_assert!((there.score - back.score).abs() < 1e-9);
+            prop_assert!((0.0..=1.0).contains(&there.score));
+            prop_assert!(there.score <= one.likeness(&one, &weights).score + 1e-9 || one.pairs.is_empty());
+        }
+    }
+}

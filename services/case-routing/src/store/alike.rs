@@ -1,0 +1,87 @@
+//! Cases that may be of the same matter as another: recent ones of the neighbourhood that share words with it.
+
+use chassis::{Result, Timestamp, db::cached};
+use diesel::{
+    QueryableByName,
+    sql_types::{Array, BigInt, Bool, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid},
+};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use uuid::Uuid;
+
+use super::list::ReachFilter;
+use crate::{
+    domain::{CaseId, Matter, PersonRef, UnitId},
+    reach::requester_ref,
+};
+
+#[derive(QueryableByName)]
+struct Row {
+    #[diesel(sql_type = SqlUuid)]
+    case_id: Uuid,
+    #[diesel(sql_type = Array<Integer>)]
+    pairs: Vec<i32>,
+    #[diesel(sql_type = Array<SqlUuid>)]
+    place_path: Vec<Uuid>,
+    #[diesel(sql_type = Timestamptz)]
+    registered_at: Timestamp,
+    #[diesel(sql_type = Nullable<SqlUuid>)]
+    requester_id: Option<Uuid>,
+    #[diesel(sql_type = Nullable<Text>)]
+    item_code: Option<String>,
+}
+
+/// Where to look.
+#[derive(Debug, Clone)]
+pub struct Around<'a> {
+    /// The case itself, which is not among them.
+    pub case: CaseId,
+    pub street: Uuid,
+    /// Its words.
+    pub pairs: &'a [i32],
+    pub since: Timestamp,
+    pub limit: i64,
+}
+
+/// The newest cases of a street that the caller reaches, that share words with one and are not merged already.
+pub async fn around(
+    conn: &mut AsyncPgConnection,
+    around: &Around<'_>,
+    reach: &ReachFilter,
+) -> Result<Vec<(CaseId, Matter)>> {
+    let rows: Vec<Row> = cached(
+        "SELECT c.case_id, w.pairs, c.place_path, c.registered_at, c.requester_id, c.item_code \
+         FROM cases c JOIN case_words w ON w.case_id = c.case_id \
+         WHERE c.street_id = $1 AND c.case_id <> $2 AND c.registered_at >= $3 AND c.state <> 'merged' \
+         AND w.pairs && $4 AND ($6 OR c.requester_id = $7 OR c.first_receiver_org_id = ANY ($10) \
+         OR EXISTS (SELECT 1 FROM unnest($8, $9) AS s (unit, line) \
+         WHERE s.unit = ANY (c.place_path) AND (s.line IS NULL OR s.line = c.line)) \
+         OR EXISTS (SELECT 1 FROM tasks r WHERE r.org_id = ANY ($10) AND r.case_id = c.case_id)) \
+         ORDER BY c.case_id DESC LIMIT $5",
+    )
+    .bind::<SqlUuid, _>(around.street)
+    .bind::<SqlUuid, _>(around.case.0)
+    .bind::<Timestamptz, _>(around.since)
+    .bind::<Array<Integer>, _>(around.pairs)
+    .bind::<BigInt, _>(around.limit)
+    .bind::<Bool, _>(reach.all)
+    .bind::<Nullable<SqlUuid>, _>(reach.requester)
+    .bind::<Array<SqlUuid>, _>(&reach.units)
+    .bind::<Array<Nullable<Text>>, _>(&reach.lines)
+    .bind::<Array<SqlUuid>, _>(&reach.orgs)
+    .load(conn)
+    .await?;
+    Ok(rows.into_iter().map(Row::matter).collect())
+}
+
+impl Row {
+    fn matter(self) -> (CaseId, Matter) {
+        let matter = Matter {
+            pairs: self.pairs,
+            path: self.place_path.into_iter().map(UnitId).collect(),
+            at: self.registered_at,
+            requester: self.requester_id.map(|person| PersonRef(requester_ref(person))),
+            item_code: self.item_code,
+        };
+        (CaseId(self.case_id), matter)
+    }
+}
