@@ -3,6 +3,7 @@
 
 pub mod board;
 pub mod config;
+pub mod export;
 mod headers;
 pub mod problem;
 mod process;

@@ -8,3 +8,4 @@ pub mod patience;
 pub mod reconcile;
 pub mod simulate;
 pub mod suite;
+pub mod table;

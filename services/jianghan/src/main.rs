@@ -30,6 +30,8 @@ enum Command {
     Simulate(commands::simulate::Args),
     /// Compare what the services hold with one another; exit 1 if anything differs.
     Reconcile(commands::reconcile::Args),
+    /// Write lists of a running suite as CSV or XLSX, of any length.
+    Export(commands::export::Args),
     /// Look at events whose handling failed, try them again or give them up.
     Events(commands::events::Args),
     /// Make analytics' figures anew from its event log, or print their digest.
@@ -60,6 +62,7 @@ fn main() -> ExitCode {
             Command::Seed(args) => commands::seed::run(args).await,
             Command::Simulate(args) => commands::simulate::run(args).await,
             Command::Reconcile(args) => commands::reconcile::run(args).await,
+            Command::Export(args) => commands::export::run(args).await,
             Command::Events(args) => commands::events::run(args).await,
             Command::Analytics(args) => commands::analytics::run(args).await,
             Command::Calendar(args) => commands::calendar::run(args).await,

@@ -2,6 +2,7 @@
 //! signed-in person may see, because it asks the services with that person's token.
 
 mod account;
+mod csv;
 mod lang;
 mod names;
 mod pages;
@@ -21,6 +22,10 @@ use axum::{
 };
 use chassis::{clock::Clock, crypto::Crypto};
 
+pub(crate) use self::{
+    lang::{Lang, bare},
+    view::local,
+};
 use crate::{App, Config};
 
 /// What the board needs besides the services.
@@ -83,6 +88,7 @@ pub fn routes() -> Router<Arc<App>> {
         .route("/", get(pages::board))
         .route("/events", get(stream::events))
         .route("/cases", get(pages::cases).post(pages::find))
+        .route("/cases.csv", post(csv::cases))
         .route("/cases/{case_id}", get(pages::case))
         .route("/login", get(account::login).post(account::sign_in))
         .route("/logout", post(account::sign_out))

@@ -11,8 +11,8 @@ use axum::{
 use proto::{
     analytics::v1::{GetBoardRequest, GetBoardResponse, indicator_service_client::IndicatorServiceClient},
     case_routing::v1::{
-        Case, CaseState, GetCaseRequest, GetTimelineRequest, ListCasesRequest, TimelineEntry,
-        case_service_client::CaseServiceClient,
+        Case, CaseState, GetCaseRequest, GetTimelineRequest, ListCasesRequest, ListCasesResponse,
+        TimelineEntry, case_service_client::CaseServiceClient,
     },
 };
 use serde::Deserialize;
@@ -145,6 +145,36 @@ pub struct Filter {
     query: String,
 }
 
+impl Filter {
+    fn state(&self) -> Option<CaseState> {
+        let state = CaseState::from_str_name(&format!("CASE_STATE_{}", self.state.to_ascii_uppercase()));
+        state.filter(|state| *state != CaseState::Unspecified)
+    }
+
+    /// The question, for one page.
+    pub fn request(&self) -> ListCasesRequest {
+        ListCasesRequest {
+            page_size: 50,
+            page_token: self.page.clone(),
+            states: self.state().into_iter().map(Into::into).collect(),
+            overdue: self.overdue == "true",
+            unit_id: self.unit.clone(),
+            query: self.query.trim().to_owned(),
+            ..Default::default()
+        }
+    }
+}
+
+/// Asks for a page of cases.
+pub async fn ask(
+    app: &App,
+    session: &Session,
+    request: ListCasesRequest,
+) -> Result<ListCasesResponse, tonic::Status> {
+    let mut cases = CaseServiceClient::new(app.channel("case-routing"));
+    Ok(cases.list_cases(session.request(request)?).await?.into_inner())
+}
+
 /// Cases that have the words of the form, within the reader's reach.
 pub async fn find(State(app): State<Arc<App>>, headers: HeaderMap, Form(filter): Form<Filter>) -> Response {
     let lang = Lang::of(&headers);
@@ -185,20 +215,8 @@ async fn list(
     lang: Lang,
     path: &str,
 ) -> Result<Response, tonic::Status> {
-    let state = CaseState::from_str_name(&format!("CASE_STATE_{}", filter.state.to_ascii_uppercase()));
-    let state = state.filter(|state| *state != CaseState::Unspecified);
-    let overdue = filter.overdue == "true";
-    let request = ListCasesRequest {
-        page_size: 50,
-        page_token: filter.page.clone(),
-        states: state.into_iter().map(Into::into).collect(),
-        overdue,
-        unit_id: filter.unit.clone(),
-        query: filter.query.trim().to_owned(),
-        ..Default::default()
-    };
-    let mut cases = CaseServiceClient::new(app.channel("case-routing"));
-    let answer = cases.list_cases(session.request(request)?).await?.into_inner();
+    let (state, overdue) = (filter.state(), filter.overdue == "true");
+    let answer = ask(app, session, filter.request()).await?;
     let names = app.board.names.get(app, session).await;
     let state = state.map(|state| bare(state.as_str_name(), "CASE_STATE_")).unwrap_or_default();
     let query = filter.query.trim();

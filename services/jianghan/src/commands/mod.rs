@@ -3,6 +3,7 @@
 pub mod analytics;
 pub mod calendar;
 pub mod events;
+pub mod export;
 pub mod reconcile;
 pub mod seed;
 pub mod serve;

@@ -179,7 +179,8 @@ impl Actors {
     }
 }
 
-async fn units(suite: &Suite, reader: &Session) -> Result<Vec<Unit>> {
+/// Every unit.
+pub async fn units(suite: &Suite, reader: &Session) -> Result<Vec<Unit>> {
     let mut all = Vec::new();
     let mut page_token = String::new();
     loop {
@@ -194,7 +195,8 @@ async fn units(suite: &Suite, reader: &Session) -> Result<Vec<Unit>> {
     }
 }
 
-async fn organizations(suite: &Suite, reader: &Session) -> Result<Vec<Organization>> {
+/// Every organisation.
+pub async fn organizations(suite: &Suite, reader: &Session) -> Result<Vec<Organization>> {
     let mut all = Vec::new();
     let mut page_token = String::new();
     loop {

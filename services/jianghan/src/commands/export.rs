@@ -1,0 +1,170 @@
+//! `jianghan export`: lists of a running suite as files. Read page by page with a token that is renewed on the way, so a
+//! list may be of any length; the file appears under its name when it is whole, and not before.
+
+use std::{collections::HashMap, fs, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+
+use anyhow::{Context, Result, bail};
+use chassis::lifecycle::shutdown_signal;
+use chrono::{NaiveDate, NaiveTime};
+use clap::{Args as ClapArgs, Subcommand};
+use gateway::export;
+use indicatif::{ProgressBar, ProgressStyle};
+use proto::case_routing::v1::{CaseState, ListCasesRequest};
+use serde::Serialize;
+
+use super::Target;
+use crate::{
+    simulate::actors::{organizations, units},
+    suite::{Session, Suite},
+    table::Table,
+};
+
+/// Arguments of `export`.
+#[derive(ClapArgs)]
+pub struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Cases within the account's reach, newest first, with their redacted texts.
+    Cases(Box<Cases>),
+}
+
+/// Which cases, and where to.
+#[derive(ClapArgs)]
+struct Cases {
+    /// The file: .csv or .xlsx. An older one is replaced once the new one is whole.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Sign-in name of the account whose reach applies; a district dispatcher without it.
+    #[arg(long = "as", value_name = "LOGIN")]
+    login: Option<String>,
+    /// Only this state, such as in_progress; may be given again.
+    #[arg(long, value_name = "STATE", value_parser = state)]
+    state: Vec<CaseState>,
+    /// Only this unit's subtree, by id.
+    #[arg(long, value_name = "ID")]
+    unit: Option<String>,
+    /// Only this organisation's, by id.
+    #[arg(long, value_name = "ID")]
+    org: Option<String>,
+    /// Only this item of the catalogue.
+    #[arg(long, value_name = "CODE")]
+    item: Option<String>,
+    /// Only cases whose redacted text has all these words.
+    #[arg(long, value_name = "WORDS")]
+    query: Option<String>,
+    /// Registered on this day or later, YYYY-MM-DD.
+    #[arg(long, value_name = "DAY")]
+    since: Option<NaiveDate>,
+    /// Registered before this day, YYYY-MM-DD.
+    #[arg(long, value_name = "DAY")]
+    until: Option<NaiveDate>,
+    /// Only overdue ones.
+    #[arg(long)]
+    overdue: bool,
+    /// Columns and codes in English.
+    #[arg(long)]
+    english: bool,
+    /// Print the result as JSON, and no progress.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(Serialize)]
+struct Done {
+    file: PathBuf,
+    cases: u64,
+    bytes: u64,
+}
+
+fn state(text: &str) -> Result<CaseState, String> {
+    CaseState::from_str_name(&format!("CASE_STATE_{}", text.to_ascii_uppercase()))
+        .filter(|state| *state != CaseState::Unspecified)
+        .ok_or_else(|| "is not a state such as in_progress".to_owned())
+}
+
+/// The first instant of a day in Asia/Shanghai.
+fn midnight(day: NaiveDate) -> Option<prost_types::Timestamp> {
+    let at = day.and_time(NaiveTime::MIN).and_local_timezone(chrono_tz::Asia::Shanghai).earliest()?;
+    Some(prost_types::Timestamp { seconds: at.timestamp(), nanos: 0 })
+}
+
+impl Cases {
+    fn request(&self) -> ListCasesRequest {
+        ListCasesRequest {
+            page_size: 200,
+            states: self.state.iter().map(|state| (*state).into()).collect(),
+            unit_id: self.unit.clone().unwrap_or_default(),
+            org_id: self.org.clone().unwrap_or_default(),
+            item_code: self.item.clone().unwrap_or_default(),
+            query: self.query.clone().unwrap_or_default(),
+            registered_after: self.since.and_then(midnight),
+            registered_before: self.until.and_then(midnight),
+            overdue: self.overdue,
+            ..Default::default()
+        }
+    }
+}
+
+/// Writes the file. Stopped or failed, it leaves nothing behind and exits 1.
+pub async fn run(args: Args) -> Result<ExitCode> {
+    let What::Cases(cases) = args.what;
+    let done = tokio::select! {
+        done = write(&cases) => done?,
+        () = shutdown_signal() => bail!("stopped; {} was not written", cases.out.display()),
+    };
+    if cases.json {
+        println!("{}", serde_json::to_string_pretty(&done)?);
+    } else {
+        println!("{}: {} cases, {} bytes", done.file.display(), done.cases, done.bytes);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn write(args: &Cases) -> Result<Done> {
+    let mut table = Table::create(&args.out)?;
+    let file = args.target.read()?;
+    let suite = Suite::patient(&file.addresses, Duration::from_secs(60))?;
+    let account = file.accounts.iter().find(|account| match &args.login {
+        Some(login) => account.login == *login,
+        None => account.role == "district_dispatcher",
+    });
+    let session = Session::new(&suite, account.context("the accounts file holds no such account")?.clone());
+    let names = names(&suite, &session, args.english).await?;
+    let bar = if args.json { ProgressBar::hidden() } else { ProgressBar::new_spinner() };
+    bar.set_style(ProgressStyle::with_template("  {spinner} {pos} 件 cases  {elapsed}  {per_sec}")?);
+    table.write(&export::header(args.english))?;
+    let mut request = args.request();
+    loop {
+        let page = suite.cases().list_cases(session.request(request.clone()).await?).await?.into_inner();
+        for case in &page.cases {
+            let name = |id: &str| names.get(id).cloned().unwrap_or_else(|| id.to_owned());
+            table.write(&export::row(case, args.english, name))?;
+        }
+        bar.inc(page.cases.len() as u64);
+        request.page_token = page.next_page_token;
+        if request.page_token.is_empty() {
+            break;
+        }
+    }
+    bar.finish_and_clear();
+    let cases = bar.position();
+    table.finish()?;
+    Ok(Done { file: args.out.clone(), cases, bytes: fs::metadata(&args.out)?.len() })
+}
+
+/// Names of units and organisations by id.
+async fn names(suite: &Suite, session: &Arc<Session>, english: bool) -> Result<HashMap<String, String>> {
+    let pick = |zh: String, en: String| if english && !en.is_empty() { en } else { zh };
+    let units = units(suite, session).await?.into_iter();
+    let mut names: HashMap<_, _> =
+        units.map(|unit| (unit.unit_id, pick(unit.name_zh, unit.name_en))).collect();
+    let orgs = organizations(suite, session).await?.into_iter();
+    names.extend(orgs.map(|org| (org.org_id, pick(org.name_zh, org.name_en))));
+    Ok(names)
+}
