@@ -30,6 +30,8 @@ CREATE INDEX cases_requester ON cases (requester_id, case_id) WHERE requester_id
 CREATE INDEX cases_street ON cases (street_id, case_id);
 CREATE INDEX cases_line ON cases (line, case_id) WHERE line IS NOT NULL;
 CREATE INDEX cases_open ON cases (case_id) WHERE open;
+-- Work lists, next due first. A clock starts and stops a few times in a case's life, so most updates stay heap-only.
+CREATE INDEX cases_due ON cases (COALESCE(running_due_at, '9999-01-01Z'), case_id) WHERE open;
 
 -- By what a case is found by text: the pairs of neighbouring characters of its redacted copy (src/domain/words.rs). Apart
 -- from `cases`, because it is written once, with the text.

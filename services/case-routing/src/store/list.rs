@@ -209,6 +209,12 @@ impl CaseFilter {
         if let Some(requester) = self.requester() {
             return (BY_REQUESTER, Some(requester.to_string()));
         }
+        let finished = |state: &CaseState| state.is_finished();
+        let open = self.overdue_at.is_some() || !(self.states.is_empty() || self.states.iter().any(finished));
+        // What is open stands in this order already, and is not much.
+        if open && self.order == Order::DueFirst {
+            return (OPEN, None);
+        }
         let part = (!reach.all && reach.units.is_empty() && reach.requester.is_none()).then_some(&reach.orgs);
         let only = part.and_then(|orgs| if let [org] = orgs[..] { Some(org) } else { None });
         if let Some(org) = self.org.or(only) {
@@ -222,15 +228,14 @@ impl CaseFilter {
         if let Some(line) = line.filter(|_| same && reach.orgs.is_empty() && reach.requester.is_none()) {
             return (BY_LINE, Some(line));
         }
-        let finished = |state: &CaseState| state.is_finished();
-        let open = self.overdue_at.is_some() || !(self.states.is_empty() || self.states.iter().any(finished));
         (if open { OPEN } else { ALL }, None)
     }
 }
 
 /// A page is read in the order of its index and the reading stops when the page is full. What is filtered row by row
 /// cannot be estimated, so the planner would rather read everything of a street and sort it.
-const IN_ORDER: &str = "BEGIN READ ONLY; SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off";
+const IN_ORDER: &str = "BEGIN READ ONLY; SET LOCAL enable_seqscan = off; \
+    SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off";
 
 /// Cases within reach, in order.
 pub async fn cases(conn: &mut AsyncPgConnection, filter: &CaseFilter) -> Result<Vec<CaseRecord>> {

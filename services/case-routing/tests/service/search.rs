@@ -104,6 +104,12 @@ async fn lists_come_in_the_order_asked_for_and_a_token_belongs_to_its_list() {
         assert_eq!(all(&d, &by, listed("registered_time")).await, up);
         assert_eq!(all(&d, &by, listed("resolve_due_time")).await, up);
         assert_eq!(all(&d, &by, listed("resolve_due_time desc")).await, due_last);
+        let open = pb::ListCasesRequest {
+            states: vec![pb::CaseState::Dispatched.into(), pb::CaseState::Registered.into()],
+            ..listed("resolve_due_time")
+        };
+        assert_eq!(all(&d, &by, open.clone()).await, up);
+        assert_eq!(all(&d, &by, pb::ListCasesRequest { query: String::new(), ..open }).await, up);
         let all_of_org = pb::ListCasesRequest { org_id: d.office.to_string(), ..listed("registered_time") };
         assert_eq!(all(&d, &by, all_of_org).await, up[..5]);
     }
