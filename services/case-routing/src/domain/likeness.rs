@@ -37,6 +37,9 @@ const MEANT: f64 = 0.2;
 /// Days after which the likeness of time is half.
 const HALF_DAYS: f64 = 14.0;
 
+/// Texts of which it can be told what is common; where there are fewer, each pair tells as much as among so many.
+const FEW: f64 = 50.0;
+
 /// How much each pair of characters tells: what most texts have tells little.
 #[derive(Debug, Clone, Default)]
 pub struct Weights {
@@ -59,7 +62,8 @@ impl Weights {
 
     fn of_pair(&self, pair: i32) -> f64 {
         let having = self.having.get(&pair).copied().unwrap_or(0.0).max(1.0);
-        (1.0 + self.texts.max(1.0) / having).ln()
+        let told = (1.0 + self.texts.max(FEW) / having).ln();
+        told * told
     }
 
     /// What both texts have, of what either has; 0 where one has nothing.
@@ -163,6 +167,20 @@ mod tests {
         let plain = Weights::default();
         assert!(by(&same_common, &plain) > by(&same_rare, &plain));
         assert!(by(&same_rare, &damped) > by(&same_common, &damped));
+    }
+
+    #[test]
+    fn a_turn_of_phrase_that_many_use_does_not_make_another_matter_alike() {
+        let said =
+            |what: &str| matter(&format!("我们楼下一直有人说起{what}，老人孩子都受影响"), &[1, 2, 3], 0);
+        let whats = ["物业不作为", "行驶证", "噪音", "代买", "路灯", "井盖", "漏水", "低保", "停车", "电梯"];
+        let mut all: Vec<Matter> = whats.iter().map(|what| said(what)).collect();
+        all.extend((0..90).map(|n| matter(&format!("门口第{n}棵树倒了，老人孩子走不了"), &[1, 2, 3], 0)));
+        let weights = weights(&all);
+        let by = |other: &Matter| all[0].likeness(other, &weights).score;
+        assert!(by(&said("物业不作为")) > 0.85);
+        let again = matter("物业不作为，楼下一直没人管", &[1, 2, 3], 0);
+        assert!(by(&again) > by(&said("行驶证")), "{} {}", by(&again), by(&said("行驶证")));
     }
 
     #[test]

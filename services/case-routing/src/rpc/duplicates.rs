@@ -16,7 +16,7 @@ use crate::{
 /// Cases that are compared at most, the newest.
 const COMPARED: i64 = 2_000;
 /// What is less alike is no candidate.
-const LEAST: f64 = 0.3;
+const LEAST: f64 = 0.35;
 
 /// Cases that may be of the same matter, the most alike first.
 pub async fn find(
