@@ -32,6 +32,8 @@ enum Command {
     Reconcile(commands::reconcile::Args),
     /// Write lists of a running suite as CSV or XLSX, of any length.
     Export(commands::export::Args),
+    /// Ask the router of a running suite: where a matter would go, and why.
+    Route(commands::route::Args),
     /// Look at events whose handling failed, try them again or give them up.
     Events(commands::events::Args),
     /// Make analytics' figures anew from its event log, or print their digest.
@@ -63,6 +65,7 @@ fn main() -> ExitCode {
             Command::Simulate(args) => commands::simulate::run(args).await,
             Command::Reconcile(args) => commands::reconcile::run(args).await,
             Command::Export(args) => commands::export::run(args).await,
+            Command::Route(args) => commands::route::run(args).await,
             Command::Events(args) => commands::events::run(args).await,
             Command::Analytics(args) => commands::analytics::run(args).await,
             Command::Calendar(args) => commands::calendar::run(args).await,

@@ -5,6 +5,7 @@ pub mod calendar;
 pub mod events;
 pub mod export;
 pub mod reconcile;
+pub mod route;
 pub mod seed;
 pub mod serve;
 pub mod simulate;

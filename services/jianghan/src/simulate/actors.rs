@@ -179,7 +179,7 @@ impl Actors {
     }
 }
 
-/// Every unit.
+/// Every unit in force.
 pub async fn units(suite: &Suite, reader: &Session) -> Result<Vec<Unit>> {
     let mut all = Vec::new();
     let mut page_token = String::new();
@@ -195,7 +195,7 @@ pub async fn units(suite: &Suite, reader: &Session) -> Result<Vec<Unit>> {
     }
 }
 
-/// Every organisation.
+/// Every organisation in force.
 pub async fn organizations(suite: &Suite, reader: &Session) -> Result<Vec<Organization>> {
     let mut all = Vec::new();
     let mut page_token = String::new();
