@@ -21,7 +21,7 @@ const WITHOUT_REQUEST_ID: [&str; 7] = [
 ];
 
 /// First words of RPCs that only read.
-const READS: [&str; 5] = ["Get", "List", "Find", "Query", "Explain"];
+const READS: [&str; 8] = ["Get", "List", "Find", "Query", "Explain", "Compare", "DryRun", "Replay"];
 
 fn methods() -> Vec<MethodDescriptor> {
     let mut methods: Vec<_> =

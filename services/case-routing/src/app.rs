@@ -9,7 +9,8 @@ use chassis::{
     proto::case_routing::v1::{
         calendar_service_server::CalendarServiceServer, case_service_server::CaseServiceServer,
         catalogue_service_server::CatalogueServiceServer, intake_service_server::IntakeServiceServer,
-        task_service_server::TaskServiceServer, verification_service_server::VerificationServiceServer,
+        responsibility_service_server::ResponsibilityServiceServer, task_service_server::TaskServiceServer,
+        verification_service_server::VerificationServiceServer,
     },
 };
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
@@ -22,7 +23,7 @@ use crate::{
     digest::Digests,
     notice::TrustedKey,
     recount::Recounter,
-    rpc::{Calendars, Cases, Catalogue, Desk, Intake, Tasks, Verifications},
+    rpc::{Calendars, Cases, Catalogue, Desk, Intake, Responsibilities, Tasks, Verifications},
     sweeper::Sweeper,
 };
 
@@ -44,7 +45,7 @@ impl Service for App {
             "" => None,
             key => Some(TrustedKey::parse(key).context("services.case-routing.calendar_key")?),
         };
-        let atlas = Atlas::open(&ctx.db, ctx.topology.clone()).await?;
+        let atlas = Atlas::open(&ctx.db, ctx.topology.clone(), ctx.clock.clone()).await?;
         let executor = ExecutorConfig::from(&ctx.config.spine);
         let desk =
             Desk::new(ctx.db.clone(), executor, Arc::clone(&atlas), ctx.crypto.clone(), ctx.clock.clone());
@@ -56,7 +57,8 @@ impl Service for App {
             .add_service(TaskServiceServer::new(Tasks(desk.clone())))
             .add_service(VerificationServiceServer::new(Verifications(desk.clone())))
             .add_service(CatalogueServiceServer::new(Catalogue(desk.clone())))
-            .add_service(CalendarServiceServer::new(Calendars::new(desk, trusted)));
+            .add_service(CalendarServiceServer::new(Calendars::new(desk.clone(), trusted)))
+            .add_service(ResponsibilityServiceServer::new(Responsibilities(desk)));
         let pause = Duration::from_millis(config.sweep_ms.max(10));
         let sweeper = Sweeper::new(ctx.db.clone(), atlas.clone(), ctx.clock.clone(), Self::NAME, pause);
         let count = Duration::from_millis(config.load_ms.max(10));

@@ -10,7 +10,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use chassis::{
-    Result, Timestamp,
+    Clock, Result, Timestamp,
     db::Db,
     topology::{self, Organization, OrganizationKind, Shared, Topology},
 };
@@ -20,9 +20,10 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     calendars::InForce,
     domain::{
-        Edge, EdgeKind, Load, OrgId, OrgKind, OrgNode, RoutingTable, Rules, TableParts, UnitId, UnitKind,
-        UnitNode,
+        Edge, EdgeKind, Load, OrgId, OrgKind, OrgNode, ResponsibilityEntry, RoutingTable, Rules, Schedule,
+        TableParts, UnitId, UnitKind, UnitNode, version_at,
     },
+    listing::Entries,
     seed,
     store::{
         self,
@@ -58,7 +59,6 @@ impl World {
         let orgs: Vec<Arc<Organization>> = topology.orgs().cloned().collect();
         let by_code: HashMap<&str, OrgId> =
             orgs.iter().map(|org| (org.code.as_str(), OrgId(org.id))).collect();
-        let day = |day: NaiveDate| calendar::instant(day, NaiveTime::MIN);
         let nodes = orgs.iter().filter_map(|org| {
             Some(OrgNode {
                 id: OrgId(org.id),
@@ -86,19 +86,21 @@ impl World {
         let mut verifiers: Vec<&Arc<Organization>> =
             orgs.iter().filter(|org| org.kind == OrganizationKind::CallbackCentre).collect();
         verifiers.sort_by(|a, b| a.code.cmp(&b.code));
-        let entries = lists.entries.iter();
         let parts = TableParts {
-            version: lists.version.clone(),
+            topology_version: topology.version(),
             items: lists.items.iter().map(|item| item.service_item(&by_code)).collect(),
-            entries: entries
-                .filter_map(|(entry, from, to)| entry.responsibility(&by_code, day(*from), to.map(day)))
-                .collect(),
             units: units.collect(),
             orgs: nodes.collect(),
             edges: edges.collect(),
             fallback: by_code.get(lists.fallback_org.as_str()).copied(),
             verifiers: verifiers.iter().map(|org| OrgId(org.id)).collect(),
+            ..TableParts::default()
         };
+        let bare = RoutingTable::new(parts);
+        let listed = lists.entries.iter().map(|(version, entries)| {
+            (*version, bare.index(&lists.cited(*version), responsibilities(entries, &by_code)))
+        });
+        let schedule = Schedule::new(lists.periods.clone(), listed.collect());
         let sla: BTreeMap<_, _> =
             lists.profiles.iter().map(|profile| (profile.code.clone(), profile.limits())).collect();
         let defaults = Rules::default();
@@ -117,7 +119,7 @@ impl World {
             }
         }
         Self {
-            routes: RoutingTable::new(parts),
+            routes: bare.with_schedule(schedule),
             rules: Arc::new(rules),
             topology,
             items: Arc::new(items),
@@ -125,6 +127,31 @@ impl World {
             load: Arc::default(),
             in_force,
         }
+    }
+
+    /// The unit that the lists are of: where the organisation of last resort sits.
+    pub fn district(&self) -> Option<Arc<[uuid::Uuid]>> {
+        let fallback = self.topology.org_by_code(&self.lists.fallback_org)?;
+        self.topology.path(fallback.unit_id)
+    }
+
+    /// The version of the list that decides about a place (root → leaf) at an instant; ended ones too.
+    pub fn list_version(&self, place: &[UnitId], at: Timestamp) -> Option<i32> {
+        version_at(&self.lists.periods, place, at)
+    }
+
+    /// A version of the list as decisions cite it.
+    pub fn cited(&self, list_version: i32) -> String {
+        self.lists.cited(list_version)
+    }
+
+    /// The table with one version of the list in force everywhere and always, and without loads.
+    pub fn under(&self, list_version: i32, entries: &Entries) -> RoutingTable {
+        let by_code: HashMap<&str, OrgId> =
+            self.topology.orgs().map(|org| (org.code.as_str(), OrgId(org.id))).collect();
+        let entries = responsibilities(entries, &by_code);
+        let list = self.routes.index(&self.lists.cited(list_version), entries);
+        self.routes.under(list).with_load(Arc::default())
     }
 
     /// The same world with other loads; shares everything else.
@@ -141,10 +168,20 @@ impl World {
     }
 }
 
+/// The entries as the domain has them; those that name an organisation which the topology does not know are left out.
+fn responsibilities(entries: &Entries, by_code: &HashMap<&str, OrgId>) -> Vec<ResponsibilityEntry> {
+    let day = |day: NaiveDate| calendar::instant(day, NaiveTime::MIN);
+    let known = entries
+        .values()
+        .filter_map(|listed| listed.entry.responsibility(by_code, day(listed.from), listed.to.map(day)));
+    known.collect()
+}
+
 /// Keeps the present [`World`].
 #[derive(Debug)]
 pub struct Atlas {
     topology: Arc<Shared>,
+    clock: Clock,
     lists: ArcSwap<Lists>,
     load: ArcSwap<Load>,
     in_force: ArcSwap<InForce>,
@@ -157,15 +194,21 @@ impl Atlas {
     ///
     /// # Errors
     /// From the database.
-    pub async fn open(db: &Db, topology: Arc<Shared>) -> Result<Arc<Self>> {
-        db.transaction(async |tx: &mut chassis::db::Tx<'_>| catalogue::fill(tx.conn).await).await?;
+    pub async fn open(db: &Db, topology: Arc<Shared>, clock: Clock) -> Result<Arc<Self>> {
+        db.transaction(async |tx: &mut chassis::db::Tx<'_>| catalogue::fill(tx.conn, tx.now).await).await?;
         let mut conn = db.conn().await?;
-        let lists = Arc::new(catalogue::load(&mut conn).await?);
+        let lists = Arc::new(catalogue::load(&mut conn, clock.now()).await?);
         let in_force = Arc::new(InForce::of(store::calendar::load(&mut conn).await?));
         let world = World::build(lists.clone(), topology.load(), in_force.clone());
-        let (lists, world) = (ArcSwap::new(lists), ArcSwap::from_pointee(world));
-        let (load, in_force) = (ArcSwap::default(), ArcSwap::new(in_force));
-        Ok(Arc::new(Self { topology, lists, load, in_force, world, building: Mutex::new(()) }))
+        Ok(Arc::new(Self {
+            topology,
+            clock,
+            lists: ArcSwap::new(lists),
+            load: ArcSwap::default(),
+            in_force: ArcSwap::new(in_force),
+            world: ArcSwap::from_pointee(world),
+            building: Mutex::new(()),
+        }))
     }
 
     /// The world as it is now; built anew first if the topology or the lists have changed since.
@@ -205,7 +248,7 @@ impl Atlas {
     pub async fn refresh(&self, db: &Db) -> Result<()> {
         let mut conn = db.conn().await?;
         if catalogue::revision(&mut conn).await? != self.lists.load().revision {
-            self.lists.store(Arc::new(catalogue::load(&mut conn).await?));
+            self.lists.store(Arc::new(catalogue::load(&mut conn, self.clock.now()).await?));
         }
         if store::calendar::newest(&mut conn).await? != self.in_force.load().newest() {
             self.in_force.store(Arc::new(InForce::of(store::calendar::load(&mut conn).await?)));
@@ -253,7 +296,8 @@ impl Atlas {
     }
 }
 
-fn org_kind(kind: OrganizationKind) -> Option<OrgKind> {
+/// A kind as the domain has it.
+pub fn org_kind(kind: OrganizationKind) -> Option<OrgKind> {
     Some(match kind {
         OrganizationKind::Unspecified => return None,
         OrganizationKind::Government => OrgKind::Government,

@@ -13,7 +13,7 @@ use crate::{
 /// A case under change.
 #[derive(Debug, Clone)]
 pub struct CaseRecord {
-    /// The case. Of its routing decisions it holds the latest, without the candidates.
+    /// The case. Of its routing decisions it holds the latest, without what was looked at.
     pub case: Case,
     /// Version of the last event that told of the case; changes that nobody is told of lie above it.
     pub told_version: i64,
@@ -99,7 +99,7 @@ impl CaseRecord {
 }
 
 fn light(decision: &RoutingDecision) -> RoutingDecision {
-    RoutingDecision { candidates: Vec::new(), ..decision.clone() }
+    RoutingDecision { candidates: Vec::new(), inputs: None, ..decision.clone() }
 }
 
 /// Follows the offer's events as its partner does.

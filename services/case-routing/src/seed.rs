@@ -463,6 +463,7 @@ mod tests {
         let entries = responsibility().entries.iter();
         TableParts {
             version: "1".to_owned(),
+            topology_version: 1,
             items: catalogue().items.iter().map(|item| item.service_item(&HashMap::new())).collect(),
             entries: entries.filter_map(|entry| entry.responsibility(&HashMap::new(), from, None)).collect(),
             units: (0..3).map(unit).collect(),

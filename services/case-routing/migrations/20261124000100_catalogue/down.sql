@@ -1,1 +1,1 @@
-DROP TABLE catalogue_state, sla_profiles, responsibility_entries, service_items;
+DROP TABLE service_items, list_periods, responsibility_entries, list_versions, sla_profiles, catalogue_state;

@@ -9,14 +9,41 @@ CREATE TABLE service_items (
     PRIMARY KEY (item_code, version)
 );
 
+-- A version of the responsibility list: a set of entries that never changes. Where it stands follows from its periods.
+CREATE TABLE list_versions (
+    list_version     integer     PRIMARY KEY,
+    base_version     integer     REFERENCES list_versions,
+    entry_count      integer     NOT NULL,
+    reason_code      text        NOT NULL,
+    -- Pseudonyms. Who drafted a version never puts it in force.
+    drafted_by       text        NOT NULL,
+    drafted_at       timestamptz NOT NULL,
+    approved_by      text        CHECK (approved_by <> drafted_by OR approved_by = 'system'),
+    approved_at      timestamptz,
+    withdrawn_by     text,
+    withdrawn_at     timestamptz,
+    withdrawn_reason text
+);
+
 CREATE TABLE responsibility_entries (
-    rule_id      text    NOT NULL,
-    list_version integer NOT NULL,
+    list_version integer NOT NULL REFERENCES list_versions,
+    rule_id      text    COLLATE "C" NOT NULL,
+    item_code    text    NOT NULL,
     valid_from   date    NOT NULL,
     valid_to     date,
     -- As in seed/responsibility.toml.
     content      jsonb   NOT NULL,
-    PRIMARY KEY (rule_id, list_version)
+    PRIMARY KEY (list_version, rule_id)
+);
+
+-- Where and when a version is in force; numbered in the order they were made, and ended, never removed.
+CREATE TABLE list_periods (
+    seq          integer     PRIMARY KEY,
+    list_version integer     NOT NULL REFERENCES list_versions,
+    -- The unit of a canary; unset: everywhere.
+    unit_id      uuid,
+    valid_from   timestamptz NOT NULL,
+    valid_to     timestamptz CHECK (valid_to >= valid_from)
 );
 
 CREATE TABLE sla_profiles (
@@ -24,12 +51,11 @@ CREATE TABLE sla_profiles (
     content jsonb NOT NULL
 );
 
--- One row. The revision grows with each change of the three tables; replicas poll it.
+-- One row. The revision grows with each change of these tables; replicas poll it.
 CREATE TABLE catalogue_state (
     only_row          boolean PRIMARY KEY DEFAULT true CHECK (only_row),
     revision          bigint  NOT NULL,
     catalogue_version integer NOT NULL,
-    list_version      integer NOT NULL,
     -- Code of the organisation that takes what nobody is competent for.
     fallback_org      text    NOT NULL
 );

@@ -10,6 +10,7 @@ use super::error::{DomainError, Result};
 use super::event::{CaseFacts, Timestamp};
 use super::ids::*;
 use super::reason::Reason;
+use super::replay::RoutingInputs;
 use super::router::{Candidate, RouteQuery};
 use super::table::RoutingTable;
 
@@ -104,6 +105,9 @@ pub struct RoutingDecision {
     /// A human chose, or confirmed.
     pub by_human: bool,
     pub list_version: String,
+    /// What the router looked at; unset where it was not asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inputs: Option<Box<RoutingInputs>>,
     pub at: Timestamp,
 }
 

@@ -310,6 +310,21 @@ codes! {
         Negative = "negative",
     }
 
+    /// Where a version of the responsibility list stands.
+    ListState {
+        /// Decides nowhere yet.
+        Draft = "draft",
+        /// In force in one unit.
+        Canary = "canary",
+        /// Approved, waits for its day.
+        Scheduled = "scheduled",
+        InForce = "in_force",
+        /// Another one followed it.
+        Superseded = "superseded",
+        /// Taken back; never in force again.
+        Withdrawn = "withdrawn",
+    }
+
     /// What becomes of a case whose requester does not send what was asked for.
     Silence {
         /// Taken as accepted (licences).

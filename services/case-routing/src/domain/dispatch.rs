@@ -214,7 +214,7 @@ impl Work<'_> {
         self.case.left_society |= matches!(choice, RouteChoice::PublicService);
         match choice {
             RouteChoice::Auto | RouteChoice::PublicService => {
-                let outcome = self.routes.route(&self.case.route_query(self.routes, self.now));
+                let outcome = self.ask_router();
                 self.follow(&outcome.held_to(self.rules.min_confidence), false)
             }
             RouteChoice::Confirmed(proposal) => {
@@ -268,7 +268,7 @@ impl Work<'_> {
         let waiting = waiting.ok_or_else(|| {
             DomainError::guard("not_proposed", "no such decision waits for confirmation; read the case again")
         })?;
-        let mut outcome = self.routes.route(&self.case.route_query(self.routes, self.now));
+        let mut outcome = self.ask_router();
         if outcome.lead.as_ref().map(|lead| lead.org) != waiting.lead {
             return Err(DomainError::guard("proposal_changed", "the router would decide otherwise now"));
         }
@@ -280,7 +280,10 @@ impl Work<'_> {
     pub(super) fn manual(&self, manual: &ManualRoute, why: &str) -> Result<RoutingOutcome> {
         check_code("reason_code", &manual.reason_code)?;
         let lead = self.chosen("lead_org_id", manual.lead, manual.sender, true)?;
-        if let Some(bar) = self.item().and_then(|item| self.routes.bars_lead(item, manual.lead, self.now)) {
+        let place = &self.case.place.path;
+        if let Some(bar) =
+            self.item().and_then(|item| self.routes.bars_lead(item, manual.lead, place, self.now))
+        {
             return Err(DomainError::guard(bar, "the organisation may not lead this item"));
         }
         let mut assists = Vec::with_capacity(manual.assists.len());
@@ -292,16 +295,13 @@ impl Work<'_> {
         }
         let candidate =
             Candidate { org: lead.org, unit: Some(lead.unit), rule_id: None, rejected_because: None };
+        let list = self.routes.list_at(place, self.now);
         Ok(RoutingOutcome {
-            kind: RoutingKind::Manual,
             lead: Some(lead),
             assists,
-            partner: None,
             candidates: vec![candidate],
-            rule_ids: Vec::new(),
             reasons: vec![Reason::new(why), Reason::new(&manual.reason_code)],
-            confidence: 100,
-            channel_code: None,
+            ..RoutingOutcome::of(RoutingKind::Manual, list)
         })
     }
 

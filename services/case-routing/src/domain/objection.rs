@@ -123,7 +123,7 @@ impl Case {
         work.case.left_society = true;
         let (outcome, by_human) = match choice {
             RouteChoice::Auto | RouteChoice::PublicService => {
-                let outcome = work.routes.route(&work.case.route_query(work.routes, work.now));
+                let outcome = work.ask_router();
                 let outcome = outcome.held_to(work.rules.min_confidence);
                 if outcome.kind == RoutingKind::Proposed {
                     let message = "the router is not sure enough; name the new lead";

@@ -1,13 +1,17 @@
 //! The router: which organisation a case goes to, and why (domain.md §2.2.3). A pure function of the
 //! routing table and the case; it never refuses a case and never decides on merit.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::codes::{DispatchMode, ListPart, OrgKind, RoutingKind, Urgency};
 use super::event::Timestamp;
 use super::ids::{OrgId, UnitId};
 use super::item::{Holder, PartnerRule, ResponsibilityEntry, ServiceItem};
+use super::lists::EntryList;
 use super::reason::Reason;
+use super::replay::RoutingInputs;
 use super::table::{OrgNode, RoutingTable};
 
 /// Confidence, in percent, of a choice by a list entry.
@@ -73,12 +77,40 @@ pub struct RoutingOutcome {
     pub confidence: u8,
     /// Emergency line or statutory channel.
     pub channel_code: Option<String>,
+    /// The version of the list that decided.
+    pub list_version: Arc<str>,
+    /// Open work that the choice of the lead looked at, without zeros.
+    pub loads: Vec<(OrgId, u32)>,
+    /// All that was looked at, where it is to be kept.
+    pub inputs: Option<Box<RoutingInputs>>,
 }
 
 impl RoutingOutcome {
+    /// No organisation, for no reason yet.
+    #[must_use]
+    pub fn of(kind: RoutingKind, list: &EntryList) -> Self {
+        Self {
+            kind,
+            lead: None,
+            assists: Vec::new(),
+            partner: None,
+            candidates: Vec::new(),
+            rule_ids: Vec::new(),
+            reasons: Vec::new(),
+            confidence: 100,
+            channel_code: None,
+            list_version: list.version().clone(),
+            loads: Vec::new(),
+            inputs: None,
+        }
+    }
+
     /// A lead that the router is less sure of than the cell asks for is only proposed: a human decides (step 7).
     #[must_use]
     pub fn held_to(mut self, min_confidence: u8) -> Self {
+        if let Some(inputs) = &mut self.inputs {
+            inputs.threshold = Some(min_confidence);
+        }
         if self.lead.is_some() && self.confidence < min_confidence {
             let why = Reason::new("needs_human").with("confidence", self.confidence);
             self.kind = RoutingKind::Proposed;
@@ -92,17 +124,8 @@ impl RoutingTable {
     /// Decides where a case goes. Steps 1, 3–7 of domain.md §2.2.3; duplicates (step 2) are a human's.
     #[must_use]
     pub fn route(&self, query: &RouteQuery<'_>) -> RoutingOutcome {
-        let mut outcome = RoutingOutcome {
-            kind: RoutingKind::Dispatched,
-            lead: None,
-            assists: Vec::new(),
-            partner: None,
-            candidates: Vec::new(),
-            rule_ids: Vec::new(),
-            reasons: Vec::new(),
-            confidence: 100,
-            channel_code: None,
-        };
+        let list = &**self.list_at(query.place, query.at);
+        let mut outcome = RoutingOutcome::of(RoutingKind::Dispatched, list);
         if let Some(line) = query.item.and_then(|item| item.emergency_line.as_ref()) {
             outcome.kind = RoutingKind::HandedOff;
             outcome.reasons.push(Reason::new("emergency_line").with("line", line));
@@ -117,8 +140,8 @@ impl RoutingTable {
         }
         self.choose_partner(query, &mut outcome);
         if outcome.partner.is_none() {
-            self.choose_lead(query, &mut outcome);
-            self.choose_assists(query, &mut outcome);
+            self.choose_lead(list, query, &mut outcome);
+            self.choose_assists(list, query, &mut outcome);
         }
         outcome
     }
@@ -170,17 +193,17 @@ impl RoutingTable {
     }
 
     /// Steps 4–6: the deepest competent organisation on the way from the place to the root.
-    fn choose_lead(&self, query: &RouteQuery<'_>, outcome: &mut RoutingOutcome) {
+    fn choose_lead(&self, list: &EntryList, query: &RouteQuery<'_>, outcome: &mut RoutingOutcome) {
         let line = query.item.and_then(ServiceItem::line);
         let unclear = query.item.is_some_and(|item| item.lead_line_unclear);
         let mut ranked = Vec::new();
         if let Some(item) = query.item.filter(|_| !unclear) {
-            for (depth, entry, org) in self.concerned(item, query.place, query.at) {
+            for (depth, entry, org) in self.concerned(list, item, query.place, query.at) {
                 if !matches!(entry.part, ListPart::Lead | ListPart::StatutoryDuty) && !names_no_part(entry) {
                     continue;
                 }
                 let sender = self.sender_to(org.id, query.place, line, query.at);
-                match self.rejection(item, entry, org, query, sender.is_some()) {
+                match self.rejection(list, item, entry, org, query, sender.is_some()) {
                     Some(reason) => outcome.candidates.push(rejected(org, entry, Reason::new(reason))),
                     None => {
                         let Some(sender) = sender else { continue };
@@ -197,6 +220,12 @@ impl RoutingTable {
                     }
                 }
             }
+        }
+        if ranked.len() > 1 {
+            let known = ranked.iter().map(|(_, _, load, id, ..)| (*id, *load)).filter(|(_, load)| *load > 0);
+            outcome.loads.extend(known);
+            outcome.loads.sort_unstable();
+            outcome.loads.dedup();
         }
         ranked.sort_by_key(|(depth, other_line, load, id, ..)| (*depth, *other_line, *load, *id));
         ranked.dedup_by_key(|(_, _, _, id, ..)| *id);
@@ -271,10 +300,10 @@ impl RoutingTable {
     }
 
     /// Organisations that the lists name to assist, each by the edge that reaches it.
-    fn choose_assists(&self, query: &RouteQuery<'_>, outcome: &mut RoutingOutcome) {
+    fn choose_assists(&self, list: &EntryList, query: &RouteQuery<'_>, outcome: &mut RoutingOutcome) {
         let Some(item) = query.item else { return };
         let lead = outcome.lead.as_ref().map(|lead| lead.org);
-        for (_, entry, org) in self.concerned(item, query.place, query.at) {
+        for (_, entry, org) in self.concerned(list, item, query.place, query.at) {
             if !matches!(entry.part, ListPart::Assist | ListPart::AssistDuty)
                 || Some(org.id) == lead
                 || outcome.assists.iter().any(|assist| assist.org == org.id)
@@ -282,7 +311,7 @@ impl RoutingTable {
                 continue;
             }
             let sender = self.sender_to(org.id, query.place, item.line(), query.at);
-            let negative = self.is_negative(item, org, query);
+            let negative = self.is_negative(list, item, org, query);
             let barred = query.complained_of == Some(org.id) || query.excluded.contains(&org.id) || negative;
             if let Some((sender, mode)) = sender.filter(|_| !barred) {
                 outcome.rule_ids.push(entry.rule_id.clone());
@@ -297,16 +326,17 @@ impl RoutingTable {
     /// The entries for an item that name an organisation on the path, deepest first.
     fn concerned<'t>(
         &'t self,
+        list: &'t EntryList,
         item: &ServiceItem,
         place: &'t [UnitId],
         at: Timestamp,
     ) -> impl Iterator<Item = (usize, &'t ResponsibilityEntry, &'t OrgNode)> {
-        let index = self.fixed.index.get(&item.code);
+        let index = list.item(&item.code);
         let levels = place.iter().enumerate().rev();
         levels.flat_map(move |(depth, unit)| {
-            let named = index.and_then(|index| index.by_unit.get(unit)).into_iter().flatten();
+            let named = index.into_iter().flat_map(|index| index.named_at(*unit));
             let named = named.filter_map(move |number| {
-                let entry = &self.fixed.entries[*number];
+                let entry = list.entry(*number);
                 match &entry.holder {
                     Holder::Org(id) => {
                         self.org(*id).filter(|org| org.in_force(at)).map(|org| (depth, entry, org))
@@ -314,8 +344,8 @@ impl RoutingTable {
                     Holder::Kind { .. } => None,
                 }
             });
-            let by_kind = index.map_or(&[][..], |index| &index.by_kind).iter().flat_map(move |number| {
-                let entry = &self.fixed.entries[*number];
+            let by_kind = index.into_iter().flat_map(|index| index.by_kind()).flat_map(move |number| {
+                let entry = list.entry(*number);
                 self.orgs_at(*unit, at)
                     .filter(|org| means(&entry.holder, org))
                     .map(move |org| (depth, entry, org))
@@ -327,6 +357,7 @@ impl RoutingTable {
     /// Step 5: what bars an organisation from leading, whatever its entry says.
     fn rejection(
         &self,
+        list: &EntryList,
         item: &ServiceItem,
         entry: &ResponsibilityEntry,
         org: &OrgNode,
@@ -337,7 +368,7 @@ impl RoutingTable {
         let checks = [
             (query.complained_of == Some(org.id), "recused"),
             (query.excluded.contains(&org.id), "excluded"),
-            (self.is_negative(item, org, query), "negative_list"),
+            (self.is_negative(list, item, org, query), "negative_list"),
             (matches!(entry.part, ListPart::Assist | ListPart::AssistDuty), "assist_only"),
             (
                 org.kind.is_community_level()
@@ -353,13 +384,17 @@ impl RoutingTable {
 
     /// Step 5 for a choice made by hand: what bars an organisation from leading an item, if anything.
     #[must_use]
-    pub fn bars_lead(&self, item: &ServiceItem, org: OrgId, at: Timestamp) -> Option<&'static str> {
+    pub fn bars_lead(
+        &self,
+        item: &ServiceItem,
+        org: OrgId,
+        place: &[UnitId],
+        at: Timestamp,
+    ) -> Option<&'static str> {
+        let list = self.list_at(place, at);
         let org = self.org(org)?;
         let own = || {
-            let index = self.fixed.index.get(&item.code);
-            let named = index.and_then(|index| index.by_unit.get(&org.unit)).into_iter().flatten();
-            let by_kind = index.map_or(&[][..], |index| &index.by_kind).iter();
-            let entries = named.chain(by_kind).map(|number| &self.fixed.entries[*number]);
+            let entries = list.about(&item.code, org.unit);
             entries.filter(|entry| entry.in_force(at) && means(&entry.holder, org))
         };
         let transferred = || own().any(|entry| entry.transfer_ref.is_some());
@@ -378,10 +413,14 @@ impl RoutingTable {
         }
     }
 
-    fn is_negative(&self, item: &ServiceItem, org: &OrgNode, query: &RouteQuery<'_>) -> bool {
-        let Some(index) = self.fixed.index.get(&item.code) else { return false };
-        let named = index.by_unit.get(&org.unit).into_iter().flatten().chain(&index.by_kind);
-        named.map(|number| &self.fixed.entries[*number]).any(|entry| {
+    fn is_negative(
+        &self,
+        list: &EntryList,
+        item: &ServiceItem,
+        org: &OrgNode,
+        query: &RouteQuery<'_>,
+    ) -> bool {
+        list.about(&item.code, org.unit).any(|entry| {
             entry.part == ListPart::Negative && entry.in_force(query.at) && means(&entry.holder, org)
         })
     }
@@ -392,7 +431,7 @@ const fn names_no_part(entry: &ResponsibilityEntry) -> bool {
     matches!(entry.part, ListPart::Assist | ListPart::AssistDuty | ListPart::Negative)
 }
 
-fn means(holder: &Holder, org: &OrgNode) -> bool {
+pub(super) fn means(holder: &Holder, org: &OrgNode) -> bool {
     match holder {
         Holder::Org(id) => *id == org.id,
         Holder::Kind { kind, line } => *kind == org.kind && (line.is_none() || *line == org.line),

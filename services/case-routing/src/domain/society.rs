@@ -19,7 +19,7 @@ impl Case {
     pub fn offer(self, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.permit(Trigger::Offer)?;
-        let outcome = work.routes.route(&work.case.route_query(work.routes, work.now));
+        let outcome = work.ask_router();
         if outcome.kind != RoutingKind::Offered {
             return Err(DomainError::guard("no_partner", "there is no partner to ask"));
         }
@@ -194,7 +194,7 @@ impl Work<'_> {
     /// Declined or timed out: the next partner, else the public service, else a dispatcher.
     pub(super) fn lapse_offer(&mut self, reason_code: &str) -> Result<()> {
         self.end_open_offer(reason_code);
-        let outcome = self.routes.route(&self.case.route_query(self.routes, self.now));
+        let outcome = self.ask_router();
         let outcome = outcome.held_to(self.rules.min_confidence);
         if outcome.kind == RoutingKind::Offered {
             self.stay(Trigger::LapseOffer)?;

@@ -1,5 +1,5 @@
-//! What the router knows: catalogue, responsibility lists, units, organisations and authority edges,
-//! indexed so that a decision looks only at the units above the place.
+//! What the router knows: catalogue, responsibility lists ([`super::lists`]), units, organisations and
+//! authority edges, indexed so that a decision looks only at the units above the place.
 //! A table never changes; a new one is built when something in it does.
 
 use std::collections::HashMap;
@@ -8,7 +8,8 @@ use std::sync::Arc;
 use super::codes::{DispatchMode, EdgeKind, OrgKind, UnitKind};
 use super::event::Timestamp;
 use super::ids::{OrgId, UnitId};
-use super::item::{Holder, ResponsibilityEntry, ServiceItem};
+use super::item::{ResponsibilityEntry, ServiceItem};
+use super::lists::{EntryList, Schedule};
 
 /// A unit with its path root → leaf, itself included.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,19 +60,13 @@ impl Edge {
     }
 }
 
-#[derive(Debug, Default)]
-pub(super) struct ItemIndex {
-    /// Entries that name an organisation, by the organisation's unit.
-    pub by_unit: HashMap<UnitId, Vec<usize>>,
-    /// Entries that name a kind.
-    pub by_kind: Vec<usize>,
-}
-
 /// The parts a table is built from.
 #[derive(Debug, Default)]
 pub struct TableParts {
-    /// Version of the lists, stored with each decision.
+    /// Version of the list, stored with each decision.
     pub version: String,
+    /// Version of the units, organisations and edges, stored with each decision.
+    pub topology_version: i64,
     pub items: Vec<ServiceItem>,
     pub entries: Vec<ResponsibilityEntry>,
     pub units: Vec<UnitNode>,
@@ -87,18 +82,17 @@ pub struct TableParts {
 #[derive(Debug, Default, Clone)]
 pub struct RoutingTable {
     pub(super) fixed: Arc<Fixed>,
+    lists: Arc<Schedule>,
     load: Arc<Load>,
 }
 
-/// What changes only with the lists and the topology.
+/// What changes only with the catalogue and the topology.
 #[derive(Debug, Default)]
 pub(super) struct Fixed {
-    pub(super) version: String,
+    topology_version: i64,
     /// Newest version of each item, and every version by code and number.
     items: HashMap<String, Arc<ServiceItem>>,
     versions: HashMap<(String, u32), Arc<ServiceItem>>,
-    pub(super) entries: Vec<ResponsibilityEntry>,
-    pub(super) index: HashMap<String, ItemIndex>,
     units: HashMap<UnitId, UnitNode>,
     orgs: HashMap<OrgId, OrgNode>,
     by_unit: HashMap<UnitId, Vec<OrgId>>,
@@ -108,7 +102,7 @@ pub(super) struct Fixed {
 }
 
 impl RoutingTable {
-    /// Builds the indexes.
+    /// Builds the indexes. The entries are in force everywhere, until another schedule is set.
     #[must_use]
     pub fn new(parts: TableParts) -> Self {
         let orgs: HashMap<OrgId, OrgNode> = parts.orgs.into_iter().map(|org| (org.id, org)).collect();
@@ -117,18 +111,6 @@ impl RoutingTable {
             by_unit.entry(org.unit).or_default().push(org.id);
         }
         by_unit.values_mut().for_each(|orgs| orgs.sort_unstable());
-        let mut index: HashMap<String, ItemIndex> = HashMap::new();
-        for (number, entry) in parts.entries.iter().enumerate() {
-            let item = index.entry(entry.item_code.clone()).or_default();
-            match &entry.holder {
-                Holder::Org(id) => {
-                    if let Some(org) = orgs.get(id) {
-                        item.by_unit.entry(org.unit).or_default().push(number);
-                    }
-                }
-                Holder::Kind { .. } => item.by_kind.push(number),
-            }
-        }
         let mut items: HashMap<String, Arc<ServiceItem>> = HashMap::new();
         let mut versions = HashMap::new();
         for item in parts.items {
@@ -149,11 +131,9 @@ impl RoutingTable {
             edges_to.entry(edge.to).or_default().push(edge);
         }
         let fixed = Fixed {
-            version: parts.version,
+            topology_version: parts.topology_version,
             items,
             versions,
-            entries: parts.entries,
-            index,
             units: parts.units.into_iter().map(|unit| (unit.id, unit)).collect(),
             orgs,
             by_unit,
@@ -161,25 +141,51 @@ impl RoutingTable {
             fallback: parts.fallback,
             verifiers: parts.verifiers,
         };
-        Self { fixed: Arc::new(fixed), load: Arc::default() }
+        let table = Self { fixed: Arc::new(fixed), ..Self::default() };
+        let list = table.index(&parts.version, parts.entries);
+        table.under(list)
     }
 
-    /// The same lists with other loads.
+    /// A version of the list as this table's topology places its entries.
+    #[must_use]
+    pub fn index(&self, version: &str, entries: Vec<ResponsibilityEntry>) -> Arc<EntryList> {
+        Arc::new(EntryList::new(version, entries, |org| self.org(org).map(|org| org.unit)))
+    }
+
+    /// The same table with one version of the list in force everywhere and always.
+    #[must_use]
+    pub fn under(&self, list: Arc<EntryList>) -> Self {
+        self.with_schedule(Schedule::always(list))
+    }
+
+    /// The same table with other versions of the list in force.
+    #[must_use]
+    pub fn with_schedule(&self, schedule: Schedule) -> Self {
+        Self { lists: Arc::new(schedule), ..self.clone() }
+    }
+
+    /// The same table with other loads.
     #[must_use]
     pub fn with_load(&self, load: Arc<Load>) -> Self {
-        Self { fixed: self.fixed.clone(), load }
+        Self { load, ..self.clone() }
+    }
+
+    /// The version of the list that decides about a place (root → leaf) at an instant.
+    #[must_use]
+    pub fn list_at(&self, place: &[UnitId], at: Timestamp) -> &Arc<EntryList> {
+        self.lists.at(place, at)
+    }
+
+    /// Version of the units, organisations and edges.
+    #[must_use]
+    pub fn topology_version(&self) -> i64 {
+        self.fixed.topology_version
     }
 
     /// Open tasks of an organisation when they were counted last.
     #[must_use]
     pub fn load(&self, org: OrgId) -> u32 {
         self.load.get(&org).copied().unwrap_or_default()
-    }
-
-    /// Version of the lists.
-    #[must_use]
-    pub fn version(&self) -> &str {
-        &self.fixed.version
     }
 
     /// The newest version of an item.
@@ -236,7 +242,7 @@ impl RoutingTable {
         line: Option<&str>,
         at: Timestamp,
     ) -> Option<(OrgId, DispatchMode)> {
-        let own = self.unit(self.org(receiver)?.unit).map(|unit| unit.path.clone()).unwrap_or_default();
+        let own = self.unit(self.org(receiver)?.unit).map_or(&[][..], |unit| &unit.path);
         let edges = self.fixed.edges_to.get(&receiver).map_or(&[][..], Vec::as_slice);
         let nearest = |path: &[UnitId]| {
             let ranked = edges.iter().filter(|edge| edge.carries(line, at)).filter_map(|edge| {
@@ -246,7 +252,7 @@ impl RoutingTable {
             });
             ranked.min().map(|(_, kind, from)| (from, kind.mode()))
         };
-        let found = nearest(&own).or_else(|| nearest(place));
+        let found = nearest(own).or_else(|| nearest(place));
         found.or_else(|| (self.fixed.fallback == Some(receiver)).then_some((receiver, DispatchMode::Order)))
     }
 

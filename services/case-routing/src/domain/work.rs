@@ -11,6 +11,7 @@ use super::event::{DomainEvent, Emitted, TimelineEntry, Timestamp};
 use super::ids::*;
 use super::item::ServiceItem;
 use super::reason::Reason;
+use super::replay::RoutingInputs;
 use super::router::{Choice, RoutingOutcome};
 use super::rules::{Rules, SlaProfile};
 use super::state::{TASK_TRANSITIONS, Trigger, allows, allows_move};
@@ -339,39 +340,23 @@ impl<'a> Work<'a> {
 
     // --- routing
 
+    /// What the router says of the case as it is now, with all that it looked at.
+    pub fn ask_router(&self) -> RoutingOutcome {
+        let query = self.case.route_query(self.routes, self.now);
+        let mut outcome = self.routes.route(&query);
+        outcome.inputs = Some(Box::new(RoutingInputs::of(&query, &outcome, self.routes)));
+        outcome
+    }
+
     pub fn record_routing(&mut self, outcome: &RoutingOutcome, by_human: bool) {
-        let chosen = outcome.lead.as_ref().or(outcome.partner.as_ref());
-        let decision = RoutingDecision {
-            id: self.ids.draw(),
-            kind: outcome.kind,
-            lead: chosen.map(|choice| choice.org),
-            sender: chosen.map(|choice| choice.sender),
-            mode: chosen.map(|choice| choice.mode),
-            assists: outcome.assists.iter().map(|choice| choice.org).collect(),
-            candidates: outcome.candidates.clone(),
-            rule_ids: outcome.rule_ids.clone(),
-            reasons: outcome.reasons.clone(),
-            confidence: outcome.confidence,
-            by_human,
-            list_version: self.routes.version().to_owned(),
-            at: self.now,
-        };
+        let decision = RoutingDecision::of(outcome, self.ids.draw(), by_human, self.now);
         self.case.routing.push(decision);
     }
 
     /// A decision that chose no organisation, such as an answer at the window.
     pub fn record_plain_routing(&mut self, kind: RoutingKind, reason: Reason) {
-        let outcome = RoutingOutcome {
-            kind,
-            lead: None,
-            assists: Vec::new(),
-            partner: None,
-            candidates: Vec::new(),
-            rule_ids: Vec::new(),
-            reasons: vec![reason],
-            confidence: 100,
-            channel_code: None,
-        };
+        let mut outcome = RoutingOutcome::of(kind, self.routes.list_at(&self.case.place.path, self.now));
+        outcome.reasons.push(reason);
         self.record_routing(&outcome, self.by.standing == Standing::Official);
     }
 

@@ -216,7 +216,7 @@ impl IntakeService for Intake {
         request: Request<pb::ExplainRouteRequest>,
     ) -> RpcResult<pb::ExplainRouteResponse> {
         let caller = Caller::of(&request)?;
-        let decision = route::explain(&self.0, &caller, &request.into_inner())?;
+        let decision = route::explain(&self.0, &caller, &request.into_inner()).await?;
         Ok(Response::new(pb::ExplainRouteResponse { decision: Some(decision) }))
     }
 }

@@ -8,13 +8,16 @@ mod convert;
 mod desk;
 mod duplicates;
 mod intake;
+mod lists;
 mod parse;
 mod register;
 mod route;
 mod tasks;
+mod trial;
 mod verification;
 
 pub use self::{
-    calendar::Calendars, cases::Cases, catalogue::Catalogue, desk::Desk, intake::Intake, tasks::Tasks,
+    calendar::Calendars, cases::Cases, catalogue::Catalogue, desk::Desk, intake::Intake,
+    lists::Responsibilities, tasks::Tasks,
     verification::Verifications,
 };

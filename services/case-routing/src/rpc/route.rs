@@ -11,6 +11,7 @@ use crate::{
         UnitId, Urgency,
     },
     reach,
+    store::lists,
 };
 
 /// What a dispatcher wants.
@@ -79,7 +80,7 @@ impl Wish {
 }
 
 /// Where a matter at a place would go; nothing is stored.
-pub fn explain(
+pub async fn explain(
     desk: &Desk,
     caller: &Caller,
     request: &pb::ExplainRouteRequest,
@@ -106,23 +107,17 @@ pub fn explain(
         tried: &[],
         at,
     };
-    let outcome = world.routes.route(&query).held_to(world.rules.min_confidence);
-    let lead = outcome.partner.as_ref().or(outcome.lead.as_ref());
-    let decision = RoutingDecision {
-        id: DecisionId(Uuid::nil()),
-        kind: outcome.kind,
-        lead: lead.map(|choice| choice.org),
-        sender: lead.map(|choice| choice.sender),
-        mode: lead.map(|choice| choice.mode),
-        assists: outcome.assists.iter().map(|choice| choice.org).collect(),
-        candidates: outcome.candidates,
-        rule_ids: outcome.rule_ids,
-        reasons: outcome.reasons,
-        confidence: outcome.confidence,
-        by_human: false,
-        list_version: world.routes.version().to_owned(),
-        at,
+    // What was in force long ago is not at hand.
+    let version = world.list_version(&place, at);
+    let table = match version {
+        Some(version) if **world.routes.list_at(&place, at).version() != *world.cited(version) => {
+            let entries = lists::entries(&mut *desk.db.conn().await?, version).await?;
+            &world.under(version, &entries)
+        }
+        _ => &world.routes,
     };
+    let outcome = table.route(&query).held_to(world.rules.min_confidence);
+    let decision = RoutingDecision::of(&outcome, DecisionId(Uuid::nil()), false, at);
     // Nothing was decided, so there is no id.
     Ok(pb::RoutingDecision { decision_id: String::new(), ..convert::decision(&decision) })
 }

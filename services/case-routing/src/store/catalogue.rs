@@ -1,31 +1,47 @@
-//! The catalogue, the responsibility list and the limits in the database. They are small and read whole.
+//! The catalogue, the limits, and what of the responsibility list is in force or will be. They are small and read whole.
 
-use chassis::{Error, Result, db::cached};
-use chrono::NaiveDate;
+use std::collections::btree_map::{BTreeMap, Entry};
+
+use chassis::{Error, Result, Timestamp, db::cached};
 use diesel::{
     QueryableByName,
-    sql_types::{Array, BigInt, Date, Integer, Jsonb, Nullable, Text},
+    sql_types::{Array, BigInt, Date, Integer, Jsonb, Text},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::seed;
+use super::lists;
+use crate::{domain::Period, listing::Entries, seed};
 
 /// Everything that routing decides from, except the topology.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Lists {
     /// Grows with each change.
     pub revision: i64,
-    /// Version of the lists, as decisions cite it.
-    pub version: String,
+    /// Version of the catalogue.
+    pub catalogue_version: i32,
     /// Code of the organisation of last resort.
     pub fallback_org: String,
     /// Every version of every item.
     pub items: Vec<seed::Item>,
-    /// Entries with the days from and until which they are in force.
-    pub entries: Vec<(seed::Entry, NaiveDate, Option<NaiveDate>)>,
+    /// Where and when which version of the list is in force, ever.
+    pub periods: Vec<Period>,
+    /// Entries of the versions that decide now or later.
+    pub entries: BTreeMap<i32, Entries>,
     /// Limits.
     pub profiles: Vec<seed::Profile>,
+}
+
+impl Lists {
+    /// A version of the list as decisions cite it.
+    pub fn cited(&self, list_version: i32) -> String {
+        format!("catalogue-{}.list-{list_version}", self.catalogue_version)
+    }
+
+    /// The version of the list that a decision cites.
+    pub fn of_citation(cited: &str) -> Option<i32> {
+        cited.rsplit_once(".list-").and_then(|(_, version)| version.parse().ok())
+    }
 }
 
 #[derive(QueryableByName)]
@@ -34,8 +50,6 @@ struct StateRow {
     revision: i64,
     #[diesel(sql_type = Integer)]
     catalogue_version: i32,
-    #[diesel(sql_type = Integer)]
-    list_version: i32,
     #[diesel(sql_type = Text)]
     fallback_org: String,
 }
@@ -44,16 +58,6 @@ struct StateRow {
 struct ContentRow {
     #[diesel(sql_type = Jsonb)]
     content: serde_json::Value,
-}
-
-#[derive(QueryableByName)]
-struct EntryRow {
-    #[diesel(sql_type = Jsonb)]
-    content: serde_json::Value,
-    #[diesel(sql_type = Date)]
-    valid_from: NaiveDate,
-    #[diesel(sql_type = Nullable<Date>)]
-    valid_to: Option<NaiveDate>,
 }
 
 #[derive(QueryableByName)]
@@ -69,44 +73,41 @@ pub async fn revision(conn: &mut AsyncPgConnection) -> Result<i64> {
     Ok(row.revision)
 }
 
-/// Reads the lists; empty when nothing was loaded yet.
-pub async fn load(conn: &mut AsyncPgConnection) -> Result<Lists> {
+/// Reads the lists, and the entries of every version that decides at `now` or later; empty when nothing was loaded yet.
+pub async fn load(conn: &mut AsyncPgConnection, now: Timestamp) -> Result<Lists> {
     let states: Vec<StateRow> =
-        cached("SELECT revision, catalogue_version, list_version, fallback_org FROM catalogue_state")
-            .load(conn)
-            .await?;
+        cached("SELECT revision, catalogue_version, fallback_org FROM catalogue_state").load(conn).await?;
     let Some(state) = states.into_iter().next() else { return Ok(Lists::default()) };
     let items: Vec<ContentRow> =
         cached("SELECT content FROM service_items ORDER BY item_code, version").load(conn).await?;
-    let entries: Vec<EntryRow> = cached(
-        "SELECT content, valid_from, valid_to FROM responsibility_entries ORDER BY rule_id, list_version",
-    )
-    .load(conn)
-    .await?;
+    let periods = lists::periods(conn).await?;
+    let mut entries = BTreeMap::new();
+    for period in periods.iter().filter(|period| period.to.is_none_or(|to| now < to)) {
+        if let Entry::Vacant(new) = entries.entry(period.version) {
+            new.insert(lists::entries(conn, period.version).await?);
+        }
+    }
     let profiles: Vec<ContentRow> =
         cached("SELECT content FROM sla_profiles ORDER BY code").load(conn).await?;
     Ok(Lists {
         revision: state.revision,
-        version: format!("catalogue-{}.list-{}", state.catalogue_version, state.list_version),
+        catalogue_version: state.catalogue_version,
         fallback_org: state.fallback_org,
         items: items.into_iter().map(|row| read(row.content)).collect::<Result<_>>()?,
-        entries: entries
-            .into_iter()
-            .map(|row| Ok((read(row.content)?, row.valid_from, row.valid_to)))
-            .collect::<Result<_>>()?,
+        periods,
+        entries,
         profiles: profiles.into_iter().map(|row| read(row.content)).collect::<Result<_>>()?,
     })
 }
 
 /// Fills empty tables with the shipped lists. Gives whether it did.
-pub async fn fill(conn: &mut AsyncPgConnection) -> Result<bool> {
+pub async fn fill(conn: &mut AsyncPgConnection, now: Timestamp) -> Result<bool> {
     let (catalogue, list) = (seed::catalogue(), seed::responsibility());
     let first = cached(
-        "INSERT INTO catalogue_state (revision, catalogue_version, list_version, fallback_org) \
-         VALUES (1, $1, $2, $3) ON CONFLICT DO NOTHING",
+        "INSERT INTO catalogue_state (revision, catalogue_version, fallback_org) \
+         VALUES (1, $1, $2) ON CONFLICT DO NOTHING",
     )
     .bind::<Integer, _>(catalogue.catalogue_version)
-    .bind::<Integer, _>(list.list_version)
     .bind::<Text, _>(&list.fallback.org)
     .execute(conn)
     .await?;
@@ -124,16 +125,7 @@ pub async fn fill(conn: &mut AsyncPgConnection) -> Result<bool> {
     .bind::<Array<Jsonb>, _>(items.iter().map(write).collect::<Result<Vec<_>>>()?)
     .execute(conn)
     .await?;
-    cached(
-        "INSERT INTO responsibility_entries (rule_id, list_version, valid_from, content) \
-         SELECT rule_id, $2, $3, content FROM unnest($1, $4) AS t (rule_id, content)",
-    )
-    .bind::<Array<Text>, _>(list.entries.iter().map(|entry| entry.rule_id.as_str()).collect::<Vec<_>>())
-    .bind::<Integer, _>(list.list_version)
-    .bind::<Date, _>(list.valid_from)
-    .bind::<Array<Jsonb>, _>(list.entries.iter().map(write).collect::<Result<Vec<_>>>()?)
-    .execute(conn)
-    .await?;
+    lists::insert_shipped(conn, list, now).await?;
     let profiles = seed::profiles();
     cached("INSERT INTO sla_profiles (code, content) SELECT * FROM unnest($1, $2)")
         .bind::<Array<Text>, _>(profiles.iter().map(|profile| profile.code.as_str()).collect::<Vec<_>>())
@@ -143,10 +135,10 @@ pub async fn fill(conn: &mut AsyncPgConnection) -> Result<bool> {
     Ok(true)
 }
 
-fn read<T: DeserializeOwned>(content: serde_json::Value) -> Result<T> {
+pub(super) fn read<T: DeserializeOwned>(content: serde_json::Value) -> Result<T> {
     serde_json::from_value(content).map_err(Error::internal)
 }
 
-fn write<T: Serialize>(content: &T) -> Result<serde_json::Value> {
+pub(super) fn write<T: Serialize>(content: &T) -> Result<serde_json::Value> {
     serde_json::to_value(content).map_err(Error::internal)
 }

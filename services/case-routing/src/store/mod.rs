@@ -7,6 +7,7 @@ pub mod case_store;
 pub mod catalogue;
 pub mod digests;
 pub mod list;
+pub mod lists;
 pub mod notes;
 pub mod read;
 pub mod rows;

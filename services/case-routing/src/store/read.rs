@@ -44,6 +44,22 @@ pub async fn case(conn: &mut AsyncPgConnection, id: CaseId) -> Result<Option<Cas
 }
 
 #[derive(QueryableByName)]
+struct DecisionRow {
+    #[diesel(sql_type = Text)]
+    content: String,
+}
+
+/// Every decision about a case, oldest first, with what was looked at.
+pub async fn decisions(conn: &mut AsyncPgConnection, id: CaseId) -> Result<Vec<RoutingDecision>> {
+    let rows: Vec<DecisionRow> =
+        cached("SELECT content FROM routing_decisions WHERE case_id = $1 ORDER BY seq")
+            .bind::<SqlUuid, _>(id.0)
+            .load(conn)
+            .await?;
+    rows.iter().map(|row| serde_json::from_str(&row.content).map_err(Error::internal)).collect()
+}
+
+#[derive(QueryableByName)]
 struct StepsRow {
     #[diesel(sql_type = Text)]
     steps: String,

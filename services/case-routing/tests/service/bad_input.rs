@@ -94,6 +94,7 @@ fn good(d: &District, method: &str, field: &FieldDescriptor) -> Option<Value> {
         (_, "callback") => number(3),
         (_, "resolution") => number(1),
         (_, "grade") => Some(Value::I32(3)),
+        (_, "list_version") => Some(Value::I32(1)),
         (_, "extension") => {
             let mut limit = DynamicMessage::new(field.kind().as_message()?.clone());
             limit.set_field_by_name("amount", Value::I32(1));
@@ -114,14 +115,14 @@ fn bad(method: &str, field: &FieldDescriptor) -> Vec<Value> {
     let text = |text: &str| Value::String(text.to_owned());
     match (method, field.name(), field.kind()) {
         // Filters may name what does not exist; a client's reference may be of many kinds.
-        ("ListCases" | "ListServiceItems", "item_code" | "category", _) => {
+        ("ListCases" | "ListServiceItems" | "ListListEntries", "item_code" | "category", _) => {
             vec![text("CJ\0-0142"), text(&"x".repeat(41)), text("a\nb")]
         }
         (_, "query", _) => vec![text("灯"), text(&"长".repeat(61)), text("路\n灯"), text("路，灯")],
         (_, "client_ref", _) => vec![text("a b"), text("参考"), text(&"x".repeat(65))],
         (_, "request_id", _) => vec![text(""), text("x")],
         (_, "page_token", _) => vec![text("%%%")],
-        (_, "page_size", _) => vec![Value::I32(-1)],
+        (_, "page_size" | "list_version" | "base_version" | "with_version", _) => vec![Value::I32(-1)],
         (_, "grade" | "callback_grade", _) => vec![Value::I32(9), Value::I32(-1)],
         (_, "text", _) => vec![text(""), text("  "), text(&"长".repeat(20_001))],
         (_, "notice_version", _) => vec![text(&"1".repeat(65))],

@@ -5,6 +5,7 @@ mod bad_input;
 mod calendar;
 mod flow;
 mod joined;
+mod lists;
 mod news;
 mod reach;
 mod routing;

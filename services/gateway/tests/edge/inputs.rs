@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 use crate::fakes::{self, Edge};
 
-/// The binding's path with something in each variable.
+/// The binding's path with something in each variable that texts and numbers take.
 fn path(binding: &Binding) -> String {
-    let named = binding.variables().map(|name| (format!("{{{name}}}"), "x".to_owned()));
+    let named = binding.variables().map(|name| (format!("{{{name}}}"), "1".to_owned()));
     named.fold(binding.template.clone(), |path, (variable, value)| path.replace(&variable, &value))
 }
 

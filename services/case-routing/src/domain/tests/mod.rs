@@ -5,6 +5,7 @@ mod after;
 mod flows;
 mod follow;
 mod history;
+mod lists;
 mod routing;
 mod table;
 mod time;

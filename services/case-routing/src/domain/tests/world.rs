@@ -111,6 +111,7 @@ pub fn parts() -> TableParts {
     };
     TableParts {
         version: "2026.1".into(),
+        topology_version: 1,
         items: vec![
             item("street_light", "urban"),
             item("stairs", "housing"),

@@ -1,0 +1,76 @@
+//! A version of the list tried on past cases: where they would go otherwise. Pure, and a sum: parts may be added.
+
+use std::collections::BTreeMap;
+
+use super::case::Case;
+use super::codes::RoutingKind;
+use super::event::Timestamp;
+use super::ids::{CaseId, OrgId, UnitId};
+use super::router::{RouteQuery, RoutingOutcome};
+use super::table::RoutingTable;
+
+/// Most examples.
+const EXAMPLES: usize = 20;
+
+/// Cases that would move alike: street and item, from where, to where.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Shift {
+    pub street: Option<UnitId>,
+    pub item: String,
+    /// Lead or first partner.
+    pub from: Option<OrgId>,
+    pub to: Option<OrgId>,
+}
+
+/// What would be otherwise.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DryRun {
+    pub compared: u32,
+    /// Another destination, kind of decision, or other assists.
+    pub changed: u32,
+    /// Changed destinations.
+    pub shifts: BTreeMap<Shift, u32>,
+    /// Changed cases, the first ones.
+    pub examples: Vec<CaseId>,
+    /// Nobody would lead any more.
+    pub lost_lead: u32,
+    /// Nobody would be competent any more.
+    pub to_fallback: u32,
+}
+
+impl DryRun {
+    /// Routes a case as it was first asked about, by both tables at one instant.
+    pub fn add(&mut self, case: &Case, before: &RoutingTable, after: &RoutingTable, at: Timestamp) {
+        let routed = |table: &RoutingTable| {
+            let query = case.route_query(table, at);
+            // What came later in its life — refusals, objections, society's turn — is no fact of the matter.
+            table.route(&RouteQuery { excluded: &[], tried: &[], may_offer: case.society_agreed, ..query })
+        };
+        let (old, new) = (routed(before), routed(after));
+        self.compared += 1;
+        let (from, to) = (destination(&old), destination(&new));
+        let assists = |outcome: &RoutingOutcome| {
+            let mut orgs: Vec<_> = outcome.assists.iter().map(|own| (own.org, own.mandatory)).collect();
+            orgs.sort_unstable();
+            orgs
+        };
+        if from == to && old.kind == new.kind && assists(&old) == assists(&new) {
+            return;
+        }
+        self.changed += 1;
+        if self.examples.len() < EXAMPLES {
+            self.examples.push(case.id);
+        }
+        if from != to {
+            let item = case.item.as_ref().map(|item| item.code.clone()).unwrap_or_default();
+            *self.shifts.entry(Shift { street: case.place.street, item, from, to }).or_default() += 1;
+        }
+        self.lost_lead += u32::from(from.is_some() && to.is_none());
+        let fallback = |outcome: &RoutingOutcome| outcome.kind == RoutingKind::Fallback;
+        self.to_fallback += u32::from(fallback(&new) && !fallback(&old));
+    }
+}
+
+fn destination(outcome: &RoutingOutcome) -> Option<OrgId> {
+    outcome.partner.as_ref().or(outcome.lead.as_ref()).map(|choice| choice.org)
+}

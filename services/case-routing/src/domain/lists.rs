@@ -1,0 +1,313 @@
+//! Versions of the responsibility list: which one decides about a place at an instant, and the entries of one, indexed.
+//! A version never changes. What changes is where and when it is in force: everywhere, or in one street before the
+//! others (a canary).
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::codes::ListState;
+use super::error::{DomainError, Result};
+use super::event::Timestamp;
+use super::ids::{OrgId, UnitId};
+use super::item::{Holder, ResponsibilityEntry};
+
+/// The entries of one version.
+#[derive(Debug, Default)]
+pub struct EntryList {
+    version: Arc<str>,
+    entries: Vec<ResponsibilityEntry>,
+    index: HashMap<String, ItemIndex>,
+}
+
+/// Numbers of the entries for one item.
+#[derive(Debug, Default)]
+pub(super) struct ItemIndex {
+    /// Entries that name an organisation, by the organisation's unit.
+    by_unit: HashMap<UnitId, Vec<usize>>,
+    /// Entries that name a kind.
+    by_kind: Vec<usize>,
+}
+
+impl ItemIndex {
+    pub fn named_at(&self, unit: UnitId) -> &[usize] {
+        self.by_unit.get(&unit).map_or(&[], Vec::as_slice)
+    }
+
+    pub fn by_kind(&self) -> &[usize] {
+        &self.by_kind
+    }
+}
+
+impl EntryList {
+    /// Indexes the entries; those that name an organisation which sits nowhere are never found.
+    pub fn new(
+        version: &str,
+        entries: Vec<ResponsibilityEntry>,
+        unit_of: impl Fn(OrgId) -> Option<UnitId>,
+    ) -> Self {
+        let mut index: HashMap<String, ItemIndex> = HashMap::new();
+        for (number, entry) in entries.iter().enumerate() {
+            let item = index.entry(entry.item_code.clone()).or_default();
+            match &entry.holder {
+                Holder::Org(id) => {
+                    if let Some(unit) = unit_of(*id) {
+                        item.by_unit.entry(unit).or_default().push(number);
+                    }
+                }
+                Holder::Kind { .. } => item.by_kind.push(number),
+            }
+        }
+        Self { version: version.into(), entries, index }
+    }
+
+    /// The name that decisions cite.
+    #[must_use]
+    pub const fn version(&self) -> &Arc<str> {
+        &self.version
+    }
+
+    pub(super) fn item(&self, code: &str) -> Option<&ItemIndex> {
+        self.index.get(code)
+    }
+
+    pub(super) fn entry(&self, number: usize) -> &ResponsibilityEntry {
+        &self.entries[number]
+    }
+
+    /// Entries for an item that may mean an organisation of the unit.
+    pub(super) fn about(&self, item: &str, unit: UnitId) -> impl Iterator<Item = &ResponsibilityEntry> {
+        let numbers = self
+            .index
+            .get(item)
+            .into_iter()
+            .flat_map(move |index| index.named_at(unit).iter().chain(&index.by_kind));
+        numbers.map(|number| &self.entries[*number])
+    }
+}
+
+/// Where and when a version is in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Period {
+    pub version: i32,
+    /// A canary's unit; unset: everywhere.
+    pub unit: Option<UnitId>,
+    pub from: Timestamp,
+    pub to: Option<Timestamp>,
+}
+
+impl Period {
+    /// Whether it covers an instant.
+    #[must_use]
+    pub fn covers(&self, at: Timestamp) -> bool {
+        self.from <= at && self.to.is_none_or(|to| at < to)
+    }
+
+    /// Whether it ever covered an instant.
+    fn is_empty(&self) -> bool {
+        self.to.is_some_and(|to| to <= self.from)
+    }
+}
+
+/// The version that is in force for a place (root → leaf) at an instant: a canary's where there is one.
+#[must_use]
+pub fn version_at(periods: &[Period], place: &[UnitId], at: Timestamp) -> Option<i32> {
+    let covering = || periods.iter().filter(|period| period.covers(at));
+    let canary = covering().find(|period| period.unit.is_some_and(|unit| place.contains(&unit)));
+    canary.or_else(|| covering().find(|period| period.unit.is_none())).map(|period| period.version)
+}
+
+/// The versions that commands may decide with.
+#[derive(Debug, Default)]
+pub struct Schedule {
+    periods: Vec<Period>,
+    lists: HashMap<i32, Arc<EntryList>>,
+    /// Decides where and when no period covers: before the first list, and where a list is not at hand.
+    otherwise: Arc<EntryList>,
+}
+
+impl Schedule {
+    /// One version everywhere.
+    #[must_use]
+    pub fn always(list: Arc<EntryList>) -> Self {
+        Self { otherwise: list, ..Self::default() }
+    }
+
+    /// Periods, and the entries of the versions that they name as far as they are at hand.
+    #[must_use]
+    pub fn new(periods: Vec<Period>, lists: HashMap<i32, Arc<EntryList>>) -> Self {
+        let everywhere = periods.iter().filter(|period| period.unit.is_none() && !period.is_empty());
+        let first =
+            everywhere.filter(|period| lists.contains_key(&period.version)).min_by_key(|period| period.from);
+        let otherwise = first.and_then(|period| lists.get(&period.version).cloned()).unwrap_or_default();
+        Self { periods, lists, otherwise }
+    }
+
+    /// The list that decides about a place at an instant.
+    #[must_use]
+    pub fn at(&self, place: &[UnitId], at: Timestamp) -> &Arc<EntryList> {
+        let version = version_at(&self.periods, place, at);
+        version.and_then(|version| self.lists.get(&version)).unwrap_or(&self.otherwise)
+    }
+}
+
+/// What a version's life is judged by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListVersion {
+    pub version: i32,
+    /// Pseudonym of who drafted it.
+    pub drafted_by: String,
+    pub withdrawn: bool,
+    /// Its own periods.
+    pub periods: Vec<Period>,
+}
+
+impl ListVersion {
+    /// Where it stands at an instant.
+    #[must_use]
+    pub fn state(&self, at: Timestamp) -> ListState {
+        let real = || self.periods.iter().filter(|period| !period.is_empty());
+        let everywhere = || real().filter(|period| period.unit.is_none());
+        if self.withdrawn {
+            ListState::Withdrawn
+        } else if everywhere().any(|period| period.covers(at)) {
+            ListState::InForce
+        } else if real().any(|period| period.unit.is_some() && period.covers(at)) {
+            ListState::Canary
+        } else if everywhere().any(|period| at < period.from) {
+            ListState::Scheduled
+        } else if everywhere().next().is_some() {
+            ListState::Superseded
+        } else {
+            ListState::Draft
+        }
+    }
+
+    /// The canary's unit, while it runs.
+    #[must_use]
+    pub fn canary_unit(&self, at: Timestamp) -> Option<UnitId> {
+        self.periods
+            .iter()
+            .find(|period| period.unit.is_some() && period.covers(at))
+            .and_then(|period| period.unit)
+    }
+
+    /// The instant from which it is in force everywhere, or will be.
+    #[must_use]
+    pub fn effective_from(&self) -> Option<Timestamp> {
+        let everywhere = self.periods.iter().filter(|period| period.unit.is_none() && !period.is_empty());
+        everywhere.map(|period| period.from).max()
+    }
+
+    /// Whoever drafted it approves it not (two persons).
+    fn approved_by(&self, by: &str) -> Result<()> {
+        if self.drafted_by == by {
+            return Err(DomainError::guard(
+                "two_persons",
+                "who drafted the version does not put it in force",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Puts a version in force in one unit before the others. Gives the periods to store.
+///
+/// # Errors
+/// `Guard` `list_state`, `two_persons`, `canary_runs` (one at a time), `list_scheduled` (another version waits).
+pub fn start_canary(
+    list: &ListVersion,
+    all: &[Period],
+    unit: UnitId,
+    by: &str,
+    now: Timestamp,
+) -> Result<Vec<Period>> {
+    require(list, &[ListState::Draft], now)?;
+    list.approved_by(by)?;
+    undisturbed(list, all, now)?;
+    let mut periods = all.to_vec();
+    periods.push(Period { version: list.version, unit: Some(unit), from: now, to: None });
+    Ok(periods)
+}
+
+/// Puts a version in force everywhere from an instant on; its own canary ends there. Gives the periods to store.
+///
+/// # Errors
+/// `Guard` `list_state`, `two_persons`, `canary_runs` (of another version), `list_scheduled`; `Invalid(effective_on)` for the
+/// past.
+pub fn activate(
+    list: &ListVersion,
+    all: &[Period],
+    from: Timestamp,
+    by: &str,
+    now: Timestamp,
+) -> Result<Vec<Period>> {
+    require(list, &[ListState::Draft, ListState::Canary], now)?;
+    list.approved_by(by)?;
+    undisturbed(list, all, now)?;
+    if from < now {
+        return Err(DomainError::invalid("effective_on", "must not lie in the past"));
+    }
+    let mut periods = all.to_vec();
+    // Whatever is open ends there: the version in force, and the canary of this one.
+    periods.iter_mut().filter(|period| period.to.is_none()).for_each(|period| period.to = Some(from));
+    periods.push(Period { version: list.version, unit: None, from, to: None });
+    Ok(periods)
+}
+
+/// Takes a version back at once: its canary ends, or the version that was in force before it is in force again. Decisions
+/// made meanwhile stay and keep citing it. Gives the periods to store.
+///
+/// # Errors
+/// `Guard` `list_state` unless it is a canary, scheduled or in force, `no_earlier_list` for the first one.
+pub fn roll_back(list: &ListVersion, all: &[Period], now: Timestamp) -> Result<Vec<Period>> {
+    require(list, &[ListState::Canary, ListState::Scheduled, ListState::InForce], now)?;
+    let mut periods = all.to_vec();
+    let everywhere = |period: &Period| period.unit.is_none() && !period.is_empty();
+    // What it replaced when it came, however often it came back since.
+    if let Some(own) = periods.iter().find(|period| period.version == list.version && everywhere(period)) {
+        let started = own.from;
+        let before = periods.iter().rposition(|period| {
+            period.version != list.version && everywhere(period) && period.to == Some(started)
+        });
+        let Some(before) = before else {
+            return Err(DomainError::guard("no_earlier_list", "there is no version to go back to"));
+        };
+        if now < started {
+            periods[before].to = None;
+        } else {
+            let again = Period { version: periods[before].version, unit: None, from: now, to: None };
+            periods.push(again);
+        }
+    }
+    for period in periods.iter_mut().filter(|period| period.version == list.version) {
+        if period.to.is_none_or(|to| now < to) {
+            period.to = Some(now.max(period.from));
+        }
+    }
+    Ok(periods)
+}
+
+fn require(list: &ListVersion, states: &[ListState], now: Timestamp) -> Result<()> {
+    if states.contains(&list.state(now)) {
+        return Ok(());
+    }
+    Err(DomainError::guard("list_state", format!("the version is {}", list.state(now))))
+}
+
+/// No other version is on its way.
+fn undisturbed(list: &ListVersion, all: &[Period], now: Timestamp) -> Result<()> {
+    let others = || all.iter().filter(|period| period.version != list.version && !period.is_empty());
+    if others().any(|period| period.unit.is_some() && period.covers(now)) {
+        return Err(DomainError::guard(
+            "canary_runs",
+            "another version runs as a canary; roll it back first",
+        ));
+    }
+    if others().any(|period| period.unit.is_none() && now < period.from) {
+        return Err(DomainError::guard(
+            "list_scheduled",
+            "another version waits for its day; roll it back first",
+        ));
+    }
+    Ok(())
+}

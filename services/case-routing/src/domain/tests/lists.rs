@@ -1,0 +1,221 @@
+//! Versions of the list: where and when each decides, canary and rollback, two persons; and decisions made anew.
+
+use std::collections::HashMap;
+
+use chrono::TimeDelta;
+use proptest::prelude::*;
+
+use super::super::*;
+use super::world::*;
+
+const DRAFTER: &str = "drafter";
+const APPROVER: &str = "approver";
+
+fn first(world: &World) -> Vec<Period> {
+    vec![Period { version: 1, unit: None, from: world.now - TimeDelta::days(100), to: None }]
+}
+
+fn draft(version: i32, periods: &[Period]) -> ListVersion {
+    let periods = periods.iter().filter(|period| period.version == version).cloned().collect();
+    ListVersion { version, drafted_by: DRAFTER.into(), withdrawn: false, periods }
+}
+
+fn code(refused: crate::domain::Result<Vec<Period>>) -> &'static str {
+    match refused.unwrap_err() {
+        DomainError::Guard { code, .. } => code,
+        DomainError::Invalid { field, .. } => field,
+        other => panic!("{other}"),
+    }
+}
+
+const HERE: [UnitId; 4] = [CITY, DISTRICT, STREET, COMMUNITY];
+const ELSEWHERE: [UnitId; 2] = [CITY, DISTRICT];
+
+#[test]
+fn a_canary_decides_in_its_street_only_and_ends_with_its_activation() {
+    let world = World::new();
+    let (now, later) = (world.now, world.now + TimeDelta::days(2));
+    let periods = start_canary(&draft(2, &[]), &first(&world), STREET, APPROVER, now).unwrap();
+    assert_eq!(draft(2, &periods).state(now), ListState::Canary);
+    assert_eq!(draft(2, &periods).canary_unit(now), Some(STREET));
+    assert_eq!((version_at(&periods, &HERE, now), version_at(&periods, &ELSEWHERE, now)), (Some(2), Some(1)));
+    assert_eq!(version_at(&periods, &HERE, now - TimeDelta::days(1)), Some(1));
+
+    let periods = activate(&draft(2, &periods), &periods, later, APPROVER, now).unwrap();
+    assert_eq!((version_at(&periods, &HERE, now), version_at(&periods, &ELSEWHERE, now)), (Some(2), Some(1)));
+    assert_eq!(version_at(&periods, &ELSEWHERE, later), Some(2));
+    assert_eq!(draft(2, &periods).state(later), ListState::InForce);
+    assert_eq!(draft(1, &periods).state(later), ListState::Superseded);
+    assert_eq!(draft(2, &periods).canary_unit(later), None);
+}
+
+#[test]
+fn a_rollback_brings_back_what_was_in_force_and_leaves_the_past_as_it_was() {
+    let world = World::new();
+    let (now, later) = (world.now, world.now + TimeDelta::days(2));
+    let active = activate(&draft(2, &[]), &first(&world), now, APPROVER, now).unwrap();
+    let back = roll_back(&draft(2, &active), &active, later).unwrap();
+    let day = TimeDelta::days(1);
+    let found: Vec<_> = [now - day, now + day, later].map(|at| version_at(&back, &HERE, at)).into();
+    assert_eq!(found, [Some(1), Some(2), Some(1)]);
+    assert_eq!(draft(1, &back).state(later), ListState::InForce);
+    assert_eq!(code(roll_back(&draft(1, &back), &back, later + day)), "no_earlier_list");
+
+    let again = activate(&draft(3, &[]), &back, later + day, APPROVER, later + day).unwrap();
+    let back = roll_back(&draft(3, &again), &again, later + day * 2).unwrap();
+    assert_eq!(version_at(&back, &HERE, later + day * 3), Some(1), "the last one before, not the oldest");
+}
+
+#[test]
+fn a_scheduled_version_and_a_canary_are_taken_back_without_a_trace_elsewhere() {
+    let world = World::new();
+    let (now, day) = (world.now, TimeDelta::days(1));
+    let scheduled = activate(&draft(2, &[]), &first(&world), now + day, APPROVER, now).unwrap();
+    assert_eq!(draft(2, &scheduled).state(now), ListState::Scheduled);
+    assert_eq!(code(start_canary(&draft(3, &[]), &scheduled, STREET, APPROVER, now)), "list_scheduled");
+    let back = roll_back(&draft(2, &scheduled), &scheduled, now).unwrap();
+    assert_eq!(version_at(&back, &HERE, now + day * 2), Some(1));
+    assert_eq!(back.iter().filter(|period| period.to.is_none()).count(), 1);
+
+    // Another one takes the same day, and is taken back after it came.
+    let same_day = activate(&draft(5, &[]), &back, now + day, APPROVER, now).unwrap();
+    let gone = roll_back(&draft(5, &same_day), &same_day, now + day * 2).unwrap();
+    assert_eq!(version_at(&gone, &HERE, now + day * 2), Some(1));
+
+    let canary = start_canary(&draft(3, &[]), &back, STREET, APPROVER, now).unwrap();
+    assert_eq!(code(activate(&draft(4, &[]), &canary, now, APPROVER, now)), "canary_runs");
+    let back = roll_back(&draft(3, &canary), &canary, now + day).unwrap();
+    assert_eq!(version_at(&back, &HERE, now + day), Some(1));
+    assert_eq!(version_at(&back, &HERE, now), Some(3), "what the canary decided was decided by it");
+}
+
+#[test]
+fn two_persons_put_a_version_in_force_and_only_a_new_one() {
+    let world = World::new();
+    let (now, periods) = (world.now, first(&world));
+    assert_eq!(code(start_canary(&draft(2, &[]), &periods, STREET, DRAFTER, now)), "two_persons");
+    assert_eq!(code(activate(&draft(2, &[]), &periods, now, DRAFTER, now)), "two_persons");
+    let past = now - TimeDelta::days(1);
+    assert_eq!(code(activate(&draft(2, &[]), &periods, past, APPROVER, now)), "effective_on");
+    assert_eq!(code(roll_back(&draft(2, &[]), &periods, now)), "list_state");
+    assert_eq!(code(activate(&draft(1, &periods), &periods, now, APPROVER, now)), "list_state");
+    let withdrawn = ListVersion { withdrawn: true, ..draft(2, &[]) };
+    assert_eq!(code(activate(&withdrawn, &periods, now, APPROVER, now)), "list_state");
+}
+
+/// The world with a second version in which the district's department leads street lights.
+fn with_canary() -> World {
+    let mut world = World::new();
+    let entries: Vec<_> =
+        parts().entries.into_iter().filter(|entry| entry.rule_id != "r-light-street").collect();
+    let lists = HashMap::from([
+        (1, world.routes.index("list-1", parts().entries)),
+        (2, world.routes.index("list-2", entries)),
+    ]);
+    let periods = start_canary(&draft(2, &[]), &first(&world), STREET, APPROVER, world.now).unwrap();
+    world.routes = world.routes.with_schedule(Schedule::new(periods, lists));
+    world
+}
+
+#[test]
+fn a_case_is_routed_by_the_list_of_its_street_and_cites_it() {
+    let world = with_canary();
+    let query = |place| RouteQuery {
+        item: world.routes.item("street_light").map(AsRef::as_ref),
+        place,
+        urgency: Urgency::Normal,
+        first_receiver: STATION,
+        complained_of: None,
+        excluded: &[],
+        may_offer: false,
+        tried: &[],
+        at: world.now,
+    };
+    let outcome = world.routes.route(&query(&HERE));
+    assert_eq!((outcome.lead.unwrap().org, &*outcome.list_version), (URBAN, "list-2"));
+    assert_eq!(&*world.routes.route(&query(&ELSEWHERE)).list_version, "list-1");
+    let before = RouteQuery { at: world.now - TimeDelta::days(1), ..query(&HERE) };
+    let outcome = world.routes.route(&before);
+    assert_eq!((outcome.lead.unwrap().org, &*outcome.list_version), (STREET_OFFICE, "list-1"));
+}
+
+#[test]
+fn a_decision_comes_out_the_same_from_what_it_was_made_from() {
+    let mut world = with_canary();
+    let load = HashMap::from([(URBAN, 7), (HOUSING, 3)]);
+    world.routes = world.routes.with_load(load.into());
+    for item in ["street_light", "stairs", "shopping_help", "demolition", "tangled_cables", "nobodys"] {
+        let case = world.triaged(item);
+        let case = case.dispatch(&RouteChoice::Auto, &world.official(STREET_OFFICE)).unwrap().case;
+        let decision = case.routing.last().unwrap();
+        let stored: RoutingDecision =
+            serde_json::from_str(&serde_json::to_string(decision).unwrap()).unwrap();
+        assert_eq!(&stored, decision);
+        // Loads, and what is in force, have changed since; the cited version decides.
+        let entries: Vec<_> =
+            parts().entries.into_iter().filter(|entry| entry.rule_id != "r-light-street").collect();
+        let cited = world.routes.index("list-2", entries);
+        let table = RoutingTable::new(parts()).under(cited);
+        assert_eq!(stored.replay(&table), Replay::Identical, "{item}");
+    }
+}
+
+#[test]
+fn a_replay_says_what_differs_and_what_no_router_decided() {
+    let mut world = World::new();
+    let case = world.triaged("street_light");
+    let case = case.dispatch(&RouteChoice::Auto, &world.official(STREET_OFFICE)).unwrap().case;
+    let mut decision = case.routing.last().unwrap().clone();
+    decision.rule_ids = vec!["r-forged".into()];
+    let Replay::Differs(found) = decision.replay(&RoutingTable::new(parts())) else { panic!("it differs") };
+    let fields: Vec<_> = found.iter().map(|difference| difference.field).collect();
+    assert_eq!(fields, ["rule_ids"]);
+    assert!(found[0].stored.contains("r-forged") && found[0].replayed.contains("r-light-street"));
+
+    let case = world.triaged("street_light");
+    let case = case.dispatch(&manual(URBAN), &world.official(GOVERNMENT)).unwrap().case;
+    assert_eq!(case.routing.last().unwrap().replay(&world.routes), Replay::NotRouted);
+}
+
+proptest! {
+    #[test]
+    fn equal_versions_give_no_difference_and_a_sum_is_that_of_its_parts(
+        items in proptest::collection::vec(0..7_usize, 1..12),
+        dropped in 0..13_usize,
+    ) {
+        const ITEMS: [&str; 7] =
+            ["street_light", "stairs", "shopping_help", "demolition", "licence", "gas_smell", "nobodys"];
+        let mut world = World::new();
+        let cases: Vec<Case> = items.iter().map(|item| world.triaged(ITEMS[*item])).collect();
+        let same = RoutingTable::new(parts());
+        let mut run = DryRun::default();
+        cases.iter().for_each(|case| run.add(case, &world.routes, &same, world.now));
+        prop_assert_eq!(run, DryRun { compared: u32::try_from(cases.len()).unwrap(), ..DryRun::default() });
+
+        let mut changed = parts();
+        let gone = changed.entries.remove(dropped);
+        let changed = RoutingTable::new(changed);
+        let mut run = DryRun::default();
+        cases.iter().for_each(|case| run.add(case, &same, &changed, world.now));
+        let about = cases.iter().filter(|case| case.item.as_ref().unwrap().code == gone.item_code).count();
+        prop_assert!(run.changed <= u32::try_from(about).unwrap());
+        prop_assert!(run.shifts.values().sum::<u32>() <= run.changed);
+        prop_assert!(run.shifts.keys().all(|shift| shift.item == gone.item_code && shift.from != shift.to));
+    }
+}
+
+#[test]
+fn a_dry_run_tells_who_would_lead_instead_and_what_would_fall_to_the_district() {
+    let mut world = World::new();
+    let mut without = parts();
+    without.entries.retain(|entry| !["r-light-street", "r-gas"].contains(&entry.rule_id.as_str()));
+    let (before, after) = (RoutingTable::new(parts()), RoutingTable::new(without));
+    let mut run = DryRun::default();
+    let cases: Vec<Case> = ["street_light", "gas_smell", "stairs"].map(|item| world.triaged(item)).into();
+    cases.iter().for_each(|case| run.add(case, &before, &after, world.now));
+    assert_eq!((run.compared, run.changed, run.to_fallback, run.lost_lead), (3, 2, 1, 0));
+    assert_eq!(run.examples, [cases[0].id, cases[1].id]);
+    let moved: Vec<_> = run.shifts.keys().map(|shift| (shift.item.as_str(), shift.from, shift.to)).collect();
+    let (street, urban, government) = (Some(STREET_OFFICE), Some(URBAN), Some(GOVERNMENT));
+    assert_eq!(moved, [("gas_smell", street, government), ("street_light", street, urban)]);
+}

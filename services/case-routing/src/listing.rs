@@ -1,0 +1,246 @@
+//! Entries of the responsibility list as they are maintained: checked row by row, put together into a version, compared.
+//! Pure; the database and the wire are others' affair.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chassis::{Error, Result};
+use chrono::NaiveDate;
+
+use crate::{
+    domain::{ListPart, OrgKind},
+    seed,
+};
+
+/// An entry with the days from and until which it holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListEntry {
+    /// As the files write it.
+    pub entry: seed::Entry,
+    /// First day.
+    pub from: NaiveDate,
+    /// Day from which it holds no more.
+    pub to: Option<NaiveDate>,
+}
+
+/// The entries of a version, by rule id.
+pub type Entries = BTreeMap<String, ListEntry>;
+
+/// What a draft changes of its base.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Draft {
+    /// Added, or in place of the base's.
+    pub upserts: Vec<ListEntry>,
+    /// Rule ids that fall away.
+    pub removed: Vec<String>,
+    /// Nothing of the base is taken over.
+    pub whole: bool,
+}
+
+/// What entries are checked against.
+pub struct Known<'a> {
+    /// The catalogue, by code.
+    pub items: &'a BTreeMap<String, seed::Item>,
+    /// Kind of an organisation, by its code.
+    pub org_kind: &'a dyn Fn(&str) -> Option<OrgKind>,
+    /// The day from which an entry that has ended counts no more.
+    pub today: NaiveDate,
+}
+
+impl Draft {
+    /// The complete set that the draft makes of its base.
+    ///
+    /// # Errors
+    /// `Invalid`, naming the row and the field.
+    pub fn apply(&self, base: &Entries, known: &Known<'_>) -> Result<Entries> {
+        let mut entries = if self.whole { Entries::new() } else { base.clone() };
+        let mut named = BTreeSet::new();
+        for (number, rule) in self.removed.iter().enumerate() {
+            let field = || format!("removed_rule_ids[{number}]");
+            if !named.insert(rule) {
+                return Err(Error::invalid(field(), "stands here twice"));
+            }
+            if entries.remove(rule).is_none() {
+                return Err(Error::invalid(field(), "is no rule of the base"));
+            }
+        }
+        for (number, upsert) in self.upserts.iter().enumerate() {
+            let row = format!("upserts[{number}]");
+            if !named.insert(&upsert.entry.rule_id) {
+                return Err(Error::invalid(format!("{row}.rule_id"), "stands here twice"));
+            }
+            known.check(&row, upsert)?;
+            entries.insert(upsert.entry.rule_id.clone(), upsert.clone());
+        }
+        known.check_leads(&entries)?;
+        Ok(entries)
+    }
+}
+
+impl Known<'_> {
+    fn check(&self, row: &str, upsert: &ListEntry) -> Result<()> {
+        let entry = &upsert.entry;
+        let invalid = |field: &str, message: &str| Err(Error::invalid(format!("{row}.{field}"), message));
+        if !self.items.contains_key(&entry.item_code) {
+            return invalid("item_code", "is not in the catalogue");
+        }
+        let kind = match (&entry.org, entry.org_kind) {
+            (Some(code), named) => match (self.org_kind)(code) {
+                Some(kind) if named.is_none_or(|named| named == kind) => kind,
+                Some(_) => return invalid("org_kind", "is not the kind of the organisation"),
+                None => return invalid("org_code", "no organisation has this code"),
+            },
+            (None, Some(kind)) => kind,
+            (None, None) => return invalid("org_kind", "an entry names an organisation or a kind"),
+        };
+        if entry.org.is_some() && entry.line.is_some() {
+            return invalid("line", "narrows a kind, not one organisation");
+        }
+        if entry.part == ListPart::Lead && kind.is_community_level() && entry.transfer_ref.is_none() {
+            return invalid("part", "a community leads its statutory duties only, or by a transfer");
+        }
+        if upsert.to.is_some_and(|to| to <= upsert.from) {
+            return invalid("valid_to", "must lie after valid_from");
+        }
+        Ok(())
+    }
+
+    /// Every item that organisations handle has somebody who may lead it.
+    fn check_leads(&self, entries: &Entries) -> Result<()> {
+        let leads = entries.values().filter(|listed| {
+            let may = matches!(listed.entry.part, ListPart::Lead | ListPart::StatutoryDuty);
+            may && listed.to.is_none_or(|to| self.today < to)
+        });
+        let led: BTreeSet<&str> = leads.map(|listed| listed.entry.item_code.as_str()).collect();
+        let handled = |item: &&seed::Item| {
+            item.emergency_channel.is_empty() && item.statutory_channel.is_empty() && !item.lead_line_unclear
+        };
+        let bare = self.items.values().filter(handled).find(|item| !led.contains(item.item_code.as_str()));
+        match bare {
+            None => Ok(()),
+            Some(item) => {
+                let message = format!("item {} would be left without any lead", item.item_code);
+                Err(Error::invalid("upserts.item_code", message))
+            }
+        }
+    }
+}
+
+/// A rule that two versions have differently.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EntryDifference {
+    /// Unset: added.
+    pub before: Option<ListEntry>,
+    /// Unset: removed.
+    pub after: Option<ListEntry>,
+}
+
+/// What `after` has otherwise than `before`, by rule id.
+pub fn compare(before: &Entries, after: &Entries) -> BTreeMap<String, EntryDifference> {
+    let rules: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    let differing = rules.into_iter().filter(|rule| before.get(*rule) != after.get(*rule));
+    let difference = |rule: &String| EntryDifference {
+        before: before.get(rule).cloned(),
+        after: after.get(rule).cloned(),
+    };
+    differing.map(|rule| (rule.clone(), difference(rule))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shipped() -> Entries {
+        let list = seed::responsibility();
+        let entry = |entry: &seed::Entry| ListEntry { entry: entry.clone(), from: list.valid_from, to: None };
+        list.entries.iter().map(|own| (own.rule_id.clone(), entry(own))).collect()
+    }
+
+    fn items() -> BTreeMap<String, seed::Item> {
+        seed::catalogue().items.iter().map(|item| (item.item_code.clone(), item.clone())).collect()
+    }
+
+    fn applied(draft: &Draft) -> Result<Entries> {
+        let org_kind = |code: &str| code.split_once(':').and_then(|(kind, _)| kind.parse::<OrgKind>().ok());
+        let today = NaiveDate::from_ymd_opt(2026, 3, 2).unwrap();
+        draft.apply(&shipped(), &Known { items: &items(), org_kind: &org_kind, today })
+    }
+
+    fn refused(change: impl FnOnce(&mut ListEntry)) -> String {
+        let mut row = shipped()["R-0001"].clone();
+        row.entry.rule_id = "R-NEW".into();
+        change(&mut row);
+        applied(&Draft { upserts: vec![row], ..Draft::default() }).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_shipped_list_passes_its_own_checks() {
+        let whole = Draft { upserts: shipped().into_values().collect(), whole: true, ..Draft::default() };
+        assert_eq!(applied(&whole).unwrap(), shipped());
+    }
+
+    #[test]
+    fn a_wrong_row_is_named_with_its_field() {
+        type Change = fn(&mut ListEntry);
+        let cases: [(&str, Change); 7] = [
+            ("upserts[0].org_kind", |row| row.entry.org = Some("committee:1".into())),
+            ("upserts[0].item_code", |row| row.entry.item_code = "XX-1".into()),
+            ("upserts[0].org_kind", |row| row.entry.org_kind = None),
+            ("upserts[0].org_code", |row| {
+                (row.entry.org, row.entry.org_kind) = (Some("gov:atlantis".into()), None);
+            }),
+            ("upserts[0].line", |row| {
+                (row.entry.org, row.entry.org_kind) = (Some("committee:1".into()), None)
+            }),
+            ("upserts[0].part", |row| {
+                (row.entry.org, row.entry.org_kind, row.entry.line) =
+                    (Some("committee:1".into()), None, None);
+            }),
+            ("upserts[0].valid_to", |row| row.to = Some(row.from)),
+        ];
+        for (field, change) in cases {
+            let message = refused(change);
+            assert!(message.contains(field), "{field}: {message}");
+        }
+    }
+
+    #[test]
+    fn a_community_leads_by_transfer_and_rules_stand_once() {
+        let mut row = shipped()["R-0001"].clone();
+        (row.entry.org, row.entry.org_kind, row.entry.line) = (Some("committee:1".into()), None, None);
+        row.entry.transfer_ref = Some("transfer-1".into());
+        let twice = Draft { upserts: vec![row.clone(), row.clone()], ..Draft::default() };
+        assert!(applied(&Draft { upserts: vec![row], ..Draft::default() }).is_ok());
+        assert!(applied(&twice).unwrap_err().to_string().contains("upserts[1].rule_id"));
+        let gone = Draft { removed: vec!["R-NONE".into()], ..Draft::default() };
+        assert!(applied(&gone).unwrap_err().to_string().contains("removed_rule_ids[0]"));
+    }
+
+    #[test]
+    fn no_item_is_left_without_a_lead() {
+        let leads = shipped().into_values().filter(|listed| {
+            listed.entry.item_code == "CJ-0101"
+                && matches!(listed.entry.part, ListPart::Lead | ListPart::StatutoryDuty)
+        });
+        let leads: Vec<ListEntry> = leads.collect();
+        let removed = leads.iter().map(|listed| listed.entry.rule_id.clone()).collect();
+        let message = applied(&Draft { removed, ..Draft::default() }).unwrap_err().to_string();
+        assert!(message.contains("CJ-0101"), "{message}");
+        let ended = leads.into_iter().map(|lead| ListEntry { to: lead.from.succ_opt(), ..lead });
+        let ended = Draft { upserts: ended.collect(), ..Draft::default() };
+        assert!(applied(&ended).unwrap_err().to_string().contains("CJ-0101"));
+    }
+
+    #[test]
+    fn a_comparison_tells_added_removed_and_changed_rules_only() {
+        let (before, mut after) = (shipped(), shipped());
+        assert!(compare(&before, &after).is_empty());
+        let mut new = after.remove("R-0002").unwrap();
+        new.entry.rule_id = "R-NEW".into();
+        after.insert("R-NEW".into(), new);
+        after.get_mut("R-0003").unwrap().entry.mandatory ^= true;
+        let found = compare(&before, &after);
+        let kinds: Vec<_> =
+            found.iter().map(|(rule, d)| (rule.as_str(), d.before.is_some(), d.after.is_some())).collect();
+        assert_eq!(kinds, [("R-0002", true, false), ("R-0003", true, true), ("R-NEW", false, true)]);
+    }
+}

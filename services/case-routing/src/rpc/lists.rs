@@ -1,0 +1,460 @@
+//! `ResponsibilityService`: the responsibility list, drafted, compared, put in force and taken back version by version.
+
+use std::sync::Arc;
+
+use chassis::{
+    Error, Result, RpcResult, Timestamp,
+    auth::Caller,
+    clock::to_proto,
+    command::{Meta, once},
+    db::Tx,
+    page,
+    proto::case_routing::v1::{self as pb, responsibility_service_server::ResponsibilityService},
+    topology::UnitKind,
+};
+use chrono::{NaiveDate, NaiveTime};
+use diesel_async::AsyncPgConnection;
+use tonic::{Request, Response};
+use uuid::Uuid;
+
+use super::{desk::Desk, parse, trial};
+use crate::{
+    atlas::{World, org_kind},
+    domain::{DomainError, ListPart, ListState, OrgKind, Period, UnitId, activate, roll_back, start_canary},
+    listing::{self, Draft, Known, ListEntry},
+    reach, seed,
+    store::lists::{self, VersionRow},
+};
+
+/// Most rows of a draft.
+const MAX_ROWS: usize = 5000;
+
+/// The RPCs.
+#[derive(Clone)]
+pub struct Responsibilities(pub Desk);
+
+impl Responsibilities {
+    /// The world, if the caller's grant covers the district that the list is of, on every line.
+    fn of_district(&self, caller: &Caller) -> Result<Arc<World>> {
+        let world = self.0.atlas.world();
+        let district = world.district();
+        let covers = |path: &Arc<[Uuid]>| {
+            let mut scopes = reach::place_scopes(caller);
+            scopes.any(|scope| scope.line.is_none() && path.contains(&scope.unit_id))
+        };
+        if district.as_ref().is_some_and(covers) { Ok(world) } else { Err(Error::Forbidden) }
+    }
+
+    /// The version in force everywhere; 0 before the first.
+    fn in_force(&self, periods: &[Period], at: Timestamp) -> i32 {
+        crate::domain::version_at(periods, &[], at).unwrap_or_default()
+    }
+
+    /// Lets every later decision of this replica follow the change; the others hear of it in a moment.
+    async fn changed(&self) {
+        if let Err(error) = self.0.atlas.refresh(&self.0.db).await {
+            tracing::warn!(error = %error.chain(), "the lists are read again later");
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl ResponsibilityService for Responsibilities {
+    async fn create_list_version(
+        &self,
+        request: Request<pb::CreateListVersionRequest>,
+    ) -> RpcResult<pb::CreateListVersionResponse> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let meta = Meta::new("CreateListVersion", &request.request_id, &request)?;
+        let reason_code = parse::code("reason_code", &request.reason_code)?;
+        let draft = draft(&request)?;
+        let world = self.of_district(&caller)?;
+        let wanted = request.base_version;
+        let by = caller.actor_ref.clone();
+        let answer = once(&self.0.db, &caller, meta, async move |tx: &mut Tx<'_>| {
+            let number = lists::lock(tx.conn).await?;
+            let periods = lists::periods(tx.conn).await?;
+            let base =
+                if wanted == 0 { crate::domain::version_at(&periods, &[], tx.now) } else { Some(wanted) };
+            if let Some(base) = base {
+                found(tx.conn, base).await?;
+            }
+            let entries = match base {
+                Some(base) => lists::entries(tx.conn, base).await?,
+                None => listing::Entries::new(),
+            };
+            let whole = {
+                let kind = |code: &str| world.topology.org_by_code(code).and_then(|org| org_kind(org.kind));
+                let today = calendar::local_day(tx.now);
+                draft.apply(&entries, &Known { items: &world.items, org_kind: &kind, today })?
+            };
+            let row = VersionRow {
+                list_version: number,
+                base_version: base,
+                entry_count: i32::try_from(whole.len()).map_err(Error::internal)?,
+                reason_code: reason_code.clone(),
+                drafted_by: by.clone(),
+                drafted_at: tx.now,
+                approved_by: None,
+                approved_at: None,
+                withdrawn_by: None,
+                withdrawn_at: None,
+                withdrawn_reason: None,
+            };
+            lists::insert_draft(tx.conn, &row, &draft).await?;
+            Ok(pb::CreateListVersionResponse { version: Some(told(&row, &periods, &world, tx.now)) })
+        })
+        .await?;
+        self.changed().await;
+        Ok(Response::new(answer))
+    }
+
+    async fn list_list_versions(
+        &self,
+        request: Request<pb::ListListVersionsRequest>,
+    ) -> RpcResult<pb::ListListVersionsResponse> {
+        let request = request.into_inner();
+        let size = page::size(request.page_size, 50, 200)?;
+        let below: i32 = page::decode(&request.page_token)?.unwrap_or(i32::MAX);
+        let mut conn = self.0.db.conn().await?;
+        let mut rows = lists::versions(&mut conn, below, size + 1).await?;
+        let periods = lists::periods(&mut conn).await?;
+        let next_page_token = page::cut(&mut rows, size, |row| row.list_version);
+        let (world, now) = (self.0.atlas.world(), self.0.clock.now());
+        let versions = rows.iter().map(|row| told(row, &periods, &world, now)).collect();
+        Ok(Response::new(pb::ListListVersionsResponse { versions, next_page_token }))
+    }
+
+    async fn get_list_version(
+        &self,
+        request: Request<pb::GetListVersionRequest>,
+    ) -> RpcResult<pb::GetListVersionResponse> {
+        let number = number("list_version", request.into_inner().list_version)?;
+        let mut conn = self.0.db.conn().await?;
+        let row = found(&mut conn, number).await?;
+        let periods = lists::periods(&mut conn).await?;
+        let version = told(&row, &periods, &self.0.atlas.world(), self.0.clock.now());
+        Ok(Response::new(pb::GetListVersionResponse { version: Some(version) }))
+    }
+
+    async fn list_list_entries(
+        &self,
+        request: Request<pb::ListListEntriesRequest>,
+    ) -> RpcResult<pb::ListListEntriesResponse> {
+        let request = request.into_inner();
+        let number = number("list_version", request.list_version)?;
+        let size = page::size(request.page_size, 200, 1000)?;
+        let after: String = page::decode(&request.page_token)?.unwrap_or_default();
+        let item = parse::filter("item_code", &request.item_code)?;
+        let mut conn = self.0.db.conn().await?;
+        found(&mut conn, number).await?;
+        let mut entries = lists::page(&mut conn, number, item.as_deref(), &after, size + 1).await?;
+        let next_page_token = page::cut(&mut entries, size, |listed| listed.entry.rule_id.clone());
+        let entries = entries.iter().map(entry).collect();
+        Ok(Response::new(pb::ListListEntriesResponse { entries, next_page_token }))
+    }
+
+    async fn compare_list_versions(
+        &self,
+        request: Request<pb::CompareListVersionsRequest>,
+    ) -> RpcResult<pb::CompareListVersionsResponse> {
+        let request = request.into_inner();
+        let after = number("list_version", request.list_version)?;
+        let size = page::size(request.page_size, 200, 1000)?;
+        let from: String = page::decode(&request.page_token)?.unwrap_or_default();
+        let mut conn = self.0.db.conn().await?;
+        let row = found(&mut conn, after).await?;
+        let before = match request.with_version {
+            0 => row.base_version.unwrap_or_default(),
+            with => found(&mut conn, number("with_version", with)?).await?.list_version,
+        };
+        let before = lists::entries(&mut conn, before).await?;
+        let differences = listing::compare(&before, &lists::entries(&mut conn, after).await?);
+        let count = |of: fn(&listing::EntryDifference) -> bool| {
+            i32::try_from(differences.values().filter(|found| of(found)).count()).unwrap_or(i32::MAX)
+        };
+        let added = count(|found| found.before.is_none());
+        let removed = count(|found| found.after.is_none());
+        let changed = count(|found| found.before.is_some() && found.after.is_some());
+        let later = differences.into_iter().filter(|(rule, _)| *rule > from);
+        let mut rows: Vec<_> = later.take(usize::try_from(size + 1).unwrap_or(usize::MAX)).collect();
+        let next_page_token = page::cut(&mut rows, size, |(rule, _)| rule.clone());
+        let difference = |(rule_id, found): (String, listing::EntryDifference)| pb::ListDifference {
+            rule_id,
+            before: found.before.as_ref().map(entry),
+            after: found.after.as_ref().map(entry),
+        };
+        let differences = rows.into_iter().map(difference).collect();
+        Ok(Response::new(pb::CompareListVersionsResponse {
+            added,
+            removed,
+            changed,
+            differences,
+            next_page_token,
+        }))
+    }
+
+    async fn dry_run_list_version(
+        &self,
+        request: Request<pb::DryRunListVersionRequest>,
+    ) -> RpcResult<pb::DryRunListVersionResponse> {
+        let caller = Caller::of(&request)?;
+        Ok(Response::new(trial::dry_run(&self.0, &caller, &request.into_inner()).await?))
+    }
+
+    async fn replay_decision(
+        &self,
+        request: Request<pb::ReplayDecisionRequest>,
+    ) -> RpcResult<pb::ReplayDecisionResponse> {
+        let caller = Caller::of(&request)?;
+        Ok(Response::new(trial::replay(&self.0, &caller, &request.into_inner()).await?))
+    }
+
+    async fn start_canary(
+        &self,
+        request: Request<pb::StartCanaryRequest>,
+    ) -> RpcResult<pb::StartCanaryResponse> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let meta = Meta::new("StartCanary", &request.request_id, &request)?;
+        let number = number("list_version", request.list_version)?;
+        let unit: Uuid = parse::id("unit_id", &request.unit_id)?;
+        let world = self.of_district(&caller)?;
+        let district = world.district().and_then(|path| path.last().copied());
+        let street = world.topology.unit(unit).filter(|found| found.kind == UnitKind::Street);
+        let within = street.is_some() && district.is_some_and(|root| world.topology.is_within(unit, root));
+        if !within {
+            return Err(Error::invalid("unit_id", "is not a street of the district").into());
+        }
+        let by = caller.actor_ref.clone();
+        let answer = once(&self.0.db, &caller, meta, async move |tx: &mut Tx<'_>| {
+            lists::lock(tx.conn).await?;
+            let (row, periods) = with_periods(tx.conn, number).await?;
+            let started = start_canary(&row.version(&periods), &periods, UnitId(unit), &by, tx.now)
+                .map_err(|error| refused(number, error))?;
+            lists::save_periods(tx.conn, &periods, &started).await?;
+            lists::approve(tx.conn, number, &by, tx.now).await?;
+            let row = found(tx.conn, number).await?;
+            Ok(pb::StartCanaryResponse { version: Some(told(&row, &started, &world, tx.now)) })
+        })
+        .await?;
+        self.changed().await;
+        Ok(Response::new(answer))
+    }
+
+    async fn activate_list_version(
+        &self,
+        request: Request<pb::ActivateListVersionRequest>,
+    ) -> RpcResult<pb::ActivateListVersionResponse> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let meta = Meta::new("ActivateListVersion", &request.request_id, &request)?;
+        let number = number("list_version", request.list_version)?;
+        let from = day("effective_on", &request.effective_on)?;
+        let world = self.of_district(&caller)?;
+        let by = caller.actor_ref.clone();
+        let answer = once(&self.0.db, &caller, meta, async move |tx: &mut Tx<'_>| {
+            lists::lock(tx.conn).await?;
+            let (row, periods) = with_periods(tx.conn, number).await?;
+            let from = from.map_or(tx.now, |day| calendar::instant(day, NaiveTime::MIN));
+            let active = activate(&row.version(&periods), &periods, from, &by, tx.now)
+                .map_err(|error| refused(number, error))?;
+            lists::save_periods(tx.conn, &periods, &active).await?;
+            lists::approve(tx.conn, number, &by, tx.now).await?;
+            let row = found(tx.conn, number).await?;
+            Ok(pb::ActivateListVersionResponse { version: Some(told(&row, &active, &world, tx.now)) })
+        })
+        .await?;
+        self.changed().await;
+        Ok(Response::new(answer))
+    }
+
+    async fn roll_back_list_version(
+        &self,
+        request: Request<pb::RollBackListVersionRequest>,
+    ) -> RpcResult<pb::RollBackListVersionResponse> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let meta = Meta::new("RollBackListVersion", &request.request_id, &request)?;
+        let number = number("list_version", request.list_version)?;
+        let reason_code = parse::code("reason_code", &request.reason_code)?;
+        let world = self.of_district(&caller)?;
+        let (this, by) = (self.clone(), caller.actor_ref.clone());
+        let answer = once(&self.0.db, &caller, meta, async move |tx: &mut Tx<'_>| {
+            lists::lock(tx.conn).await?;
+            let (row, periods) = with_periods(tx.conn, number).await?;
+            let back = roll_back(&row.version(&periods), &periods, tx.now)
+                .map_err(|error| refused(number, error))?;
+            lists::save_periods(tx.conn, &periods, &back).await?;
+            lists::withdraw(tx.conn, number, &by, &reason_code, tx.now).await?;
+            let row = found(tx.conn, number).await?;
+            Ok(pb::RollBackListVersionResponse {
+                version: Some(told(&row, &back, &world, tx.now)),
+                in_force_version: this.in_force(&back, tx.now),
+            })
+        })
+        .await?;
+        self.changed().await;
+        Ok(Response::new(answer))
+    }
+}
+
+pub(super) async fn found(conn: &mut AsyncPgConnection, number: i32) -> Result<VersionRow> {
+    let row = lists::version(conn, number).await?;
+    row.ok_or_else(|| Error::not_found("list_version", number))
+}
+
+async fn with_periods(conn: &mut AsyncPgConnection, number: i32) -> Result<(VersionRow, Vec<Period>)> {
+    Ok((found(conn, number).await?, lists::periods(conn).await?))
+}
+
+fn refused(number: i32, error: DomainError) -> Error {
+    match error {
+        DomainError::Invalid { field, message } => Error::invalid(field, message),
+        wrong => Error::wrong_state("list_version", number, wrong.to_string()),
+    }
+}
+
+pub(super) fn number(field: &str, number: i32) -> Result<i32> {
+    if number > 0 { Ok(number) } else { Err(Error::invalid(field, "is not the number of a version")) }
+}
+
+/// A day that may be left out.
+fn day(field: impl Into<String>, text: &str) -> Result<Option<NaiveDate>> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let known = |day: &NaiveDate| (1..=9999).contains(&chrono::Datelike::year(day));
+    let day = text.parse().ok().filter(known);
+    day.map(Some).ok_or_else(|| Error::invalid(field, "is not a day such as 2026-03-01"))
+}
+
+fn draft(request: &pb::CreateListVersionRequest) -> Result<Draft> {
+    for (field, rows) in
+        [("upserts", request.upserts.len()), ("removed_rule_ids", request.removed_rule_ids.len())]
+    {
+        if rows > MAX_ROWS {
+            return Err(Error::invalid(field, format!("has at most {MAX_ROWS} rows")));
+        }
+    }
+    if request.base_version < 0 {
+        return Err(Error::invalid("base_version", "is not the number of a version"));
+    }
+    if request.whole && !request.removed_rule_ids.is_empty() {
+        return Err(Error::invalid(
+            "removed_rule_ids",
+            "a whole list takes nothing over that could fall away",
+        ));
+    }
+    let upserts = request.upserts.iter().enumerate();
+    Ok(Draft {
+        upserts: upserts.map(|(number, entry)| upsert(number, entry)).collect::<Result<_>>()?,
+        removed: request.removed_rule_ids.clone(),
+        whole: request.whole,
+    })
+}
+
+/// One row, as far as it can be judged alone.
+fn upsert(number: usize, entry: &pb::ListEntry) -> Result<ListEntry> {
+    let field = |name: &str| format!("upserts[{number}].{name}");
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
+    let rule = &entry.rule_id;
+    if rule.is_empty() || rule.len() > 64 || !rule.chars().all(plain) {
+        return Err(Error::invalid(field("rule_id"), "must be 1–64 characters A–Z, a–z, 0–9, '_', '.', '-'"));
+    }
+    let basis = &entry.basis_doc;
+    if basis.is_empty() || basis.chars().count() > 200 || basis.chars().any(char::is_control) {
+        return Err(Error::invalid(
+            field("basis_doc"),
+            "must be 1–200 characters, none of them a control character",
+        ));
+    }
+    let some = |name: &str, text: &String| match text.is_empty() {
+        true => Ok(None),
+        false => parse::reference(&field(name), text).map(Some),
+    };
+    let kind = some("org_kind", &entry.org_kind)?;
+    let kind = kind.map(|kind| kind.parse::<OrgKind>()).transpose();
+    Ok(ListEntry {
+        entry: seed::Entry {
+            rule_id: rule.clone(),
+            item_code: entry.item_code.clone(),
+            part: parse::word(&field("part"), entry.part, list_part, None)?,
+            org_kind: kind.map_err(|_| Error::invalid(field("org_kind"), "is not a kind of organisation"))?,
+            line: some("line", &entry.line)?,
+            org: some("org_code", &entry.org_code)?,
+            basis_doc: basis.clone(),
+            mandatory: entry.mandatory,
+            authority_granted: false,
+            transfer_ref: some("transfer_ref", &entry.transfer_ref)?,
+        },
+        from: day(field("valid_from"), &entry.valid_from)?.unwrap_or(NaiveDate::default()),
+        to: day(field("valid_to"), &entry.valid_to)?,
+    })
+}
+
+fn list_part(part: pb::ListPart) -> Option<ListPart> {
+    Some(match part {
+        pb::ListPart::Unspecified => return None,
+        pb::ListPart::Lead => ListPart::Lead,
+        pb::ListPart::Assist => ListPart::Assist,
+        pb::ListPart::StatutoryDuty => ListPart::StatutoryDuty,
+        pb::ListPart::AssistDuty => ListPart::AssistDuty,
+        pb::ListPart::Negative => ListPart::Negative,
+    })
+}
+
+fn entry(listed: &ListEntry) -> pb::ListEntry {
+    let entry = &listed.entry;
+    let part = match entry.part {
+        ListPart::Lead => pb::ListPart::Lead,
+        ListPart::Assist => pb::ListPart::Assist,
+        ListPart::StatutoryDuty => pb::ListPart::StatutoryDuty,
+        ListPart::AssistDuty => pb::ListPart::AssistDuty,
+        ListPart::Negative => pb::ListPart::Negative,
+    };
+    pb::ListEntry {
+        rule_id: entry.rule_id.clone(),
+        item_code: entry.item_code.clone(),
+        part: part.into(),
+        org_code: entry.org.clone().unwrap_or_default(),
+        org_kind: entry.org_kind.map(|kind| kind.to_string()).unwrap_or_default(),
+        line: entry.line.clone().unwrap_or_default(),
+        mandatory: entry.mandatory,
+        transfer_ref: entry.transfer_ref.clone().unwrap_or_default(),
+        basis_doc: entry.basis_doc.clone(),
+        valid_from: listed.from.to_string(),
+        valid_to: listed.to.map(|day| day.to_string()).unwrap_or_default(),
+    }
+}
+
+/// A version as it stands at an instant.
+fn told(row: &VersionRow, periods: &[Period], world: &World, at: Timestamp) -> pb::ListVersion {
+    let version = row.version(periods);
+    let state = match version.state(at) {
+        ListState::Draft => pb::ListState::Draft,
+        ListState::Canary => pb::ListState::Canary,
+        ListState::Scheduled => pb::ListState::Scheduled,
+        ListState::InForce => pb::ListState::InForce,
+        ListState::Superseded => pb::ListState::Superseded,
+        ListState::Withdrawn => pb::ListState::Withdrawn,
+    };
+    pb::ListVersion {
+        list_version: row.list_version,
+        state: state.into(),
+        base_version: row.base_version.unwrap_or_default(),
+        entry_count: row.entry_count,
+        effective_time: version.effective_from().map(to_proto),
+        canary_unit_id: version.canary_unit(at).map(|unit| unit.to_string()).unwrap_or_default(),
+        reason_code: row.reason_code.clone(),
+        drafted_by: row.drafted_by.clone(),
+        drafted_time: Some(to_proto(row.drafted_at)),
+        approved_by: row.approved_by.clone().unwrap_or_default(),
+        approved_time: row.approved_at.map(to_proto),
+        withdrawn_by: row.withdrawn_by.clone().unwrap_or_default(),
+        withdrawn_time: row.withdrawn_at.map(to_proto),
+        withdrawn_reason_code: row.withdrawn_reason.clone().unwrap_or_default(),
+        cited_as: world.cited(row.list_version),
+    }
+}

@@ -1,0 +1,310 @@
+//! Versions of the responsibility list. Whoever changes one locks the state row first, so that changes follow one another,
+//! and raises the revision, so that every replica sees it.
+
+use chassis::{Result, Timestamp, db::cached};
+use chrono::{NaiveDate, NaiveTime};
+use diesel::{
+    QueryableByName,
+    sql_types::{Array, BigInt, Date, Integer, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid},
+};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use uuid::Uuid;
+
+use super::catalogue::{read, write};
+use crate::{
+    domain::{ListVersion, Period, UnitId},
+    listing::{Draft, Entries, ListEntry},
+    seed,
+};
+
+/// A version with who made it what it is.
+#[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
+pub struct VersionRow {
+    #[diesel(sql_type = Integer)]
+    pub list_version: i32,
+    #[diesel(sql_type = Nullable<Integer>)]
+    pub base_version: Option<i32>,
+    #[diesel(sql_type = Integer)]
+    pub entry_count: i32,
+    #[diesel(sql_type = Text)]
+    pub reason_code: String,
+    #[diesel(sql_type = Text)]
+    pub drafted_by: String,
+    #[diesel(sql_type = Timestamptz)]
+    pub drafted_at: Timestamp,
+    #[diesel(sql_type = Nullable<Text>)]
+    pub approved_by: Option<String>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    pub approved_at: Option<Timestamp>,
+    #[diesel(sql_type = Nullable<Text>)]
+    pub withdrawn_by: Option<String>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    pub withdrawn_at: Option<Timestamp>,
+    #[diesel(sql_type = Nullable<Text>)]
+    pub withdrawn_reason: Option<String>,
+}
+
+impl VersionRow {
+    /// As the domain judges it.
+    pub fn version(&self, all: &[Period]) -> ListVersion {
+        ListVersion {
+            version: self.list_version,
+            drafted_by: self.drafted_by.clone(),
+            withdrawn: self.withdrawn_at.is_some(),
+            periods: all.iter().filter(|period| period.version == self.list_version).cloned().collect(),
+        }
+    }
+}
+
+macro_rules! versions {
+    ($rest:literal) => {
+        concat!(
+            "SELECT list_version, base_version, entry_count, reason_code, drafted_by, drafted_at, approved_by, \
+             approved_at, withdrawn_by, withdrawn_at, withdrawn_reason FROM list_versions ",
+            $rest
+        )
+    };
+}
+
+/// One version.
+pub async fn version(conn: &mut AsyncPgConnection, number: i32) -> Result<Option<VersionRow>> {
+    let rows: Vec<VersionRow> =
+        cached(versions!("WHERE list_version = $1")).bind::<Integer, _>(number).load(conn).await?;
+    Ok(rows.into_iter().next())
+}
+
+/// Versions below a number, newest first.
+pub async fn versions(conn: &mut AsyncPgConnection, below: i32, limit: i64) -> Result<Vec<VersionRow>> {
+    Ok(cached(versions!("WHERE list_version < $1 ORDER BY list_version DESC LIMIT $2"))
+        .bind::<Integer, _>(below)
+        .bind::<BigInt, _>(limit)
+        .load(conn)
+        .await?)
+}
+
+#[derive(QueryableByName)]
+struct EntryRow {
+    #[diesel(sql_type = Jsonb)]
+    content: serde_json::Value,
+    #[diesel(sql_type = Date)]
+    valid_from: NaiveDate,
+    #[diesel(sql_type = Nullable<Date>)]
+    valid_to: Option<NaiveDate>,
+}
+
+impl EntryRow {
+    fn entry(self) -> Result<ListEntry> {
+        Ok(ListEntry { entry: read(self.content)?, from: self.valid_from, to: self.valid_to })
+    }
+}
+
+/// All entries of a version; none when there is no such version.
+pub async fn entries(conn: &mut AsyncPgConnection, number: i32) -> Result<Entries> {
+    let rows: Vec<EntryRow> =
+        cached("SELECT content, valid_from, valid_to FROM responsibility_entries WHERE list_version = $1")
+            .bind::<Integer, _>(number)
+            .load(conn)
+            .await?;
+    let entries =
+        rows.into_iter().map(|row| row.entry().map(|listed| (listed.entry.rule_id.clone(), listed)));
+    entries.collect()
+}
+
+/// Entries after a rule id, by rule id.
+pub async fn page(
+    conn: &mut AsyncPgConnection,
+    number: i32,
+    item: Option<&str>,
+    after: &str,
+    limit: i64,
+) -> Result<Vec<ListEntry>> {
+    let rows: Vec<EntryRow> = cached(
+        "SELECT content, valid_from, valid_to FROM responsibility_entries WHERE list_version = $1 AND rule_id > $2 \
+         AND ($3 IS NULL OR item_code = $3) ORDER BY rule_id LIMIT $4",
+    )
+    .bind::<Integer, _>(number)
+    .bind::<Text, _>(after)
+    .bind::<Nullable<Text>, _>(item)
+    .bind::<BigInt, _>(limit)
+    .load(conn)
+    .await?;
+    rows.into_iter().map(EntryRow::entry).collect()
+}
+
+#[derive(QueryableByName)]
+struct PeriodRow {
+    #[diesel(sql_type = Integer)]
+    list_version: i32,
+    #[diesel(sql_type = Nullable<SqlUuid>)]
+    unit_id: Option<Uuid>,
+    #[diesel(sql_type = Timestamptz)]
+    valid_from: Timestamp,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    valid_to: Option<Timestamp>,
+}
+
+/// All periods, in the order they were made.
+pub async fn periods(conn: &mut AsyncPgConnection) -> Result<Vec<Period>> {
+    let rows: Vec<PeriodRow> =
+        cached("SELECT list_version, unit_id, valid_from, valid_to FROM list_periods ORDER BY seq")
+            .load(conn)
+            .await?;
+    let period = |row: PeriodRow| Period {
+        version: row.list_version,
+        unit: row.unit_id.map(UnitId),
+        from: row.valid_from,
+        to: row.valid_to,
+    };
+    Ok(rows.into_iter().map(period).collect())
+}
+
+#[derive(QueryableByName)]
+struct NextRow {
+    #[diesel(sql_type = Integer)]
+    next: i32,
+}
+
+/// Lets no other change of the lists happen before the commit, tells every replica of this one, and gives the number of the
+/// next version.
+pub async fn lock(conn: &mut AsyncPgConnection) -> Result<i32> {
+    cached("UPDATE catalogue_state SET revision = revision + 1").execute(conn).await?;
+    let row: NextRow = cached("SELECT coalesce(max(list_version), 0) + 1 AS next FROM list_versions")
+        .get_result(conn)
+        .await?;
+    Ok(row.next)
+}
+
+/// Stores a draft: what it takes over from its base, and its own entries.
+pub async fn insert_draft(conn: &mut AsyncPgConnection, row: &VersionRow, draft: &Draft) -> Result<()> {
+    insert_version(conn, row).await?;
+    if let Some(base) = row.base_version.filter(|_| !draft.whole) {
+        let own = draft.upserts.iter().map(|upsert| upsert.entry.rule_id.as_str());
+        let not: Vec<&str> = draft.removed.iter().map(String::as_str).chain(own).collect();
+        cached(
+            "INSERT INTO responsibility_entries (list_version, rule_id, item_code, valid_from, valid_to, content) \
+             SELECT $1, rule_id, item_code, valid_from, valid_to, content FROM responsibility_entries \
+             WHERE list_version = $2 AND rule_id <> ALL ($3)",
+        )
+        .bind::<Integer, _>(row.list_version)
+        .bind::<Integer, _>(base)
+        .bind::<Array<Text>, _>(not)
+        .execute(conn)
+        .await?;
+    }
+    insert_entries(conn, row.list_version, &draft.upserts).await
+}
+
+async fn insert_version(conn: &mut AsyncPgConnection, row: &VersionRow) -> Result<()> {
+    cached(
+        "INSERT INTO list_versions (list_version, base_version, entry_count, reason_code, drafted_by, drafted_at, \
+         approved_by, approved_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+    )
+    .bind::<Integer, _>(row.list_version)
+    .bind::<Nullable<Integer>, _>(row.base_version)
+    .bind::<Integer, _>(row.entry_count)
+    .bind::<Text, _>(&row.reason_code)
+    .bind::<Text, _>(&row.drafted_by)
+    .bind::<Timestamptz, _>(row.drafted_at)
+    .bind::<Nullable<Text>, _>(row.approved_by.as_deref())
+    .bind::<Nullable<Timestamptz>, _>(row.approved_at)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+async fn insert_entries(conn: &mut AsyncPgConnection, number: i32, entries: &[ListEntry]) -> Result<()> {
+    let content = entries.iter().map(|listed| write(&listed.entry)).collect::<Result<Vec<_>>>()?;
+    cached(
+        "INSERT INTO responsibility_entries (list_version, rule_id, item_code, valid_from, valid_to, content) \
+         SELECT $1, rule_id, item_code, valid_from, valid_to, content \
+         FROM unnest($2, $3, $4, $5, $6) AS t (rule_id, item_code, valid_from, valid_to, content)",
+    )
+    .bind::<Integer, _>(number)
+    .bind::<Array<Text>, _>(entries.iter().map(|e| e.entry.rule_id.as_str()).collect::<Vec<_>>())
+    .bind::<Array<Text>, _>(entries.iter().map(|e| e.entry.item_code.as_str()).collect::<Vec<_>>())
+    .bind::<Array<Date>, _>(entries.iter().map(|e| e.from).collect::<Vec<_>>())
+    .bind::<Array<Nullable<Date>>, _>(entries.iter().map(|e| e.to).collect::<Vec<_>>())
+    .bind::<Array<Jsonb>, _>(content)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Stores the shipped list as the first version, in force everywhere from its day on.
+pub async fn insert_shipped(
+    conn: &mut AsyncPgConnection,
+    list: &seed::ResponsibilityFile,
+    now: Timestamp,
+) -> Result<()> {
+    let row = VersionRow {
+        list_version: list.list_version,
+        base_version: None,
+        entry_count: i32::try_from(list.entries.len()).unwrap_or(i32::MAX),
+        reason_code: "shipped".to_owned(),
+        drafted_by: "system".to_owned(),
+        drafted_at: now,
+        approved_by: Some("system".to_owned()),
+        approved_at: Some(now),
+        withdrawn_by: None,
+        withdrawn_at: None,
+        withdrawn_reason: None,
+    };
+    insert_version(conn, &row).await?;
+    let listed = |entry: &seed::Entry| ListEntry { entry: entry.clone(), from: list.valid_from, to: None };
+    let entries: Vec<ListEntry> = list.entries.iter().map(listed).collect();
+    insert_entries(conn, list.list_version, &entries).await?;
+    let from = calendar::instant(list.valid_from, NaiveTime::MIN);
+    save_periods(conn, &[], &[Period { version: list.list_version, unit: None, from, to: None }]).await
+}
+
+/// Stores what became of the periods: those that were there may have ended, new ones stand behind them.
+pub async fn save_periods(conn: &mut AsyncPgConnection, before: &[Period], after: &[Period]) -> Result<()> {
+    for (seq, period) in (0_i32..).zip(after) {
+        if before.get(usize::try_from(seq).unwrap_or(usize::MAX)) == Some(period) {
+            continue;
+        }
+        cached(
+            "INSERT INTO list_periods (seq, list_version, unit_id, valid_from, valid_to) VALUES ($1, $2, $3, $4, $5) \
+             ON CONFLICT (seq) DO UPDATE SET valid_to = excluded.valid_to",
+        )
+        .bind::<Integer, _>(seq)
+        .bind::<Integer, _>(period.version)
+        .bind::<Nullable<SqlUuid>, _>(period.unit.map(|unit| unit.0))
+        .bind::<Timestamptz, _>(period.from)
+        .bind::<Nullable<Timestamptz>, _>(period.to)
+        .execute(conn)
+        .await?;
+    }
+    Ok(())
+}
+
+/// Notes who put a version in force, the first time.
+pub async fn approve(conn: &mut AsyncPgConnection, number: i32, by: &str, at: Timestamp) -> Result<()> {
+    cached("UPDATE list_versions SET approved_by = $2, approved_at = $3 WHERE list_version = $1")
+        .bind::<Integer, _>(number)
+        .bind::<Text, _>(by)
+        .bind::<Timestamptz, _>(at)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Notes who took a version back, and why.
+pub async fn withdraw(
+    conn: &mut AsyncPgConnection,
+    number: i32,
+    by: &str,
+    reason_code: &str,
+    at: Timestamp,
+) -> Result<()> {
+    cached(
+        "UPDATE list_versions SET withdrawn_by = $2, withdrawn_reason = $3, withdrawn_at = $4 WHERE list_version = $1",
+    )
+    .bind::<Integer, _>(number)
+    .bind::<Text, _>(by)
+    .bind::<Text, _>(reason_code)
+    .bind::<Timestamptz, _>(at)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
