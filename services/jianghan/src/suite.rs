@@ -13,7 +13,8 @@ use proto::{
     case_routing::v1::{
         calendar_service_client::CalendarServiceClient, case_service_client::CaseServiceClient,
         catalogue_service_client::CatalogueServiceClient, intake_service_client::IntakeServiceClient,
-        task_service_client::TaskServiceClient, verification_service_client::VerificationServiceClient,
+        responsibility_service_client::ResponsibilityServiceClient, task_service_client::TaskServiceClient,
+        verification_service_client::VerificationServiceClient,
     },
     identity::v1::{
         RefreshTokenRequest, SignInRequest, auth_service_client::AuthServiceClient,
@@ -233,6 +234,10 @@ impl Suite {
     /// Indicators and the board.
     pub fn indicators(&self) -> IndicatorServiceClient<Patient> {
         IndicatorServiceClient::new(self.analytics.clone())
+    }
+    /// Responsibility lists, and decisions made anew.
+    pub fn responsibilities(&self) -> ResponsibilityServiceClient<Patient> {
+        ResponsibilityServiceClient::new(self.case_routing.clone())
     }
     /// One service's operations.
     pub fn ops(&self, service: &str) -> OpsServiceClient<Patient> {

@@ -1,4 +1,5 @@
-//! `jianghan route`: where a matter would go, in the words of the router of a running suite.
+//! `jianghan route`: where a matter would go, in the words of the router of a running suite, and whether what it decided
+//! comes out the same again.
 
 use std::{collections::HashMap, fmt::Write as _, process::ExitCode, sync::Arc};
 
@@ -6,7 +7,10 @@ use anyhow::{Context, Result};
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use clap::{Args as ClapArgs, Subcommand};
 use proto::{
-    case_routing::v1::{DispatchMode, ExplainRouteRequest, Reason, RoutingDecision},
+    case_routing::v1::{
+        DecisionDifference, DecisionReplay, DispatchMode, DryRunListVersionRequest,
+        DryRunListVersionResponse, ExplainRouteRequest, Reason, ReplayDecisionRequest, RoutingDecision,
+    },
     identity::v1::{Organization, Unit},
 };
 use serde::Serialize;
@@ -47,6 +51,27 @@ enum Action {
         #[arg(long)]
         agrees_to_society: bool,
     },
+    /// Decide anew what was decided about a case, from the list version that each decision cites; exit 1 if anything differs.
+    Replay {
+        /// Id of the case.
+        #[arg(long, value_name = "CASE")]
+        case: String,
+    },
+    /// Where past cases would go by another version of the responsibility list, by street and item.
+    DryRun {
+        /// Number of the version.
+        #[arg(long, value_name = "N")]
+        version: i32,
+        /// Code or id of the unit whose cases are looked at; without it the whole district.
+        #[arg(long, value_name = "UNIT")]
+        unit: Option<String>,
+        /// Cases registered since this day or instant.
+        #[arg(long, value_name = "DATE", value_parser = instant)]
+        since: Option<DateTime<Utc>>,
+        /// Cases registered before this day or instant.
+        #[arg(long, value_name = "DATE", value_parser = instant)]
+        until: Option<DateTime<Utc>>,
+    },
 }
 
 /// Asks as the district's dispatcher and prints what the router says.
@@ -72,9 +97,164 @@ pub async fn run(args: Args) -> Result<ExitCode> {
             } else {
                 print!("{}", told.text());
             }
+            Ok(ExitCode::SUCCESS)
+        }
+        Action::Replay { case } => {
+            let request = ReplayDecisionRequest { case_id: case, ..Default::default() };
+            let request = session.request(request).await?;
+            let answer = suite.responsibilities().replay_decision(request).await?.into_inner();
+            let replays: Vec<_> = answer.replays.iter().map(|replay| Replayed::of(replay, &names)).collect();
+            if args.json {
+                println!("{}", serde_json::to_string_pretty(&replays)?);
+            } else {
+                replays.iter().for_each(|replay| print!("{}", replay.text()));
+            }
+            let differs = replays.iter().any(|replay| !replay.differences.is_empty());
+            Ok(if differs { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+        }
+        Action::DryRun { version, unit, since, until } => {
+            let mut trial = Trial::default();
+            let unit_id = unit.map(|unit| names.unit_id(&unit)).transpose()?.unwrap_or_default();
+            let mut page_token = String::new();
+            loop {
+                let request = DryRunListVersionRequest {
+                    list_version: version,
+                    registered_after: since.map(chassis::clock::to_proto),
+                    registered_before: until.map(chassis::clock::to_proto),
+                    unit_id: unit_id.clone(),
+                    page_token,
+                    ..Default::default()
+                };
+                let request = session.request(request).await?;
+                let page = suite.responsibilities().dry_run_list_version(request).await?.into_inner();
+                trial.add(&page, &names);
+                page_token = page.next_page_token;
+                if page_token.is_empty() {
+                    break;
+                }
+            }
+            if args.json {
+                println!("{}", serde_json::to_string_pretty(&trial)?);
+            } else {
+                print!("{}", trial.text());
+            }
+            Ok(ExitCode::SUCCESS)
         }
     }
-    Ok(ExitCode::SUCCESS)
+}
+
+/// A decision that was made anew.
+#[derive(Debug, Serialize)]
+struct Replayed {
+    decision_id: String,
+    list_version: String,
+    kind: String,
+    lead: Option<String>,
+    outcome: String,
+    /// Field, as stored, as it came out.
+    differences: Vec<(String, String, String)>,
+    topology_changed: bool,
+}
+
+impl Replayed {
+    fn of(replay: &DecisionReplay, names: &Names) -> Self {
+        let decision = replay.decision.clone().unwrap_or_default();
+        let part =
+            |part: &DecisionDifference| (part.field.clone(), part.stored.clone(), part.replayed.clone());
+        Self {
+            lead: (!decision.lead_org_id.is_empty()).then(|| names.org(&decision.lead_org_id)),
+            decision_id: decision.decision_id,
+            list_version: decision.list_version,
+            kind: decision.kind,
+            outcome: replay.outcome.clone(),
+            differences: replay.differences.iter().map(part).collect(),
+            topology_changed: replay.topology_changed,
+        }
+    }
+
+    fn text(&self) -> String {
+        let lead = self.lead.as_deref().unwrap_or("—");
+        let mut text = format!(
+            "{:<10} {} {} {} by {}\n",
+            self.outcome, self.decision_id, self.kind, lead, self.list_version
+        );
+        for (field, stored, replayed) in &self.differences {
+            let _ = writeln!(text, "  {field}: stored {stored}, now {replayed}");
+        }
+        if self.topology_changed && !self.differences.is_empty() {
+            text.push_str("  units, organisations or edges have changed since\n");
+        }
+        text
+    }
+}
+
+/// The pages of a dry run together.
+#[derive(Debug, Default, Serialize)]
+struct Trial {
+    compared: i64,
+    changed: i64,
+    lost_lead: i64,
+    to_fallback: i64,
+    shifts: Vec<Shifted>,
+    example_case_ids: Vec<String>,
+}
+
+#[derive(Debug, PartialEq, Serialize)]
+struct Shifted {
+    street: String,
+    item: String,
+    from: String,
+    to: String,
+    count: i64,
+}
+
+impl Trial {
+    fn add(&mut self, page: &DryRunListVersionResponse, names: &Names) {
+        self.compared += i64::from(page.compared);
+        self.changed += i64::from(page.changed);
+        self.lost_lead += i64::from(page.lost_lead);
+        self.to_fallback += i64::from(page.to_fallback);
+        let room = 20_usize.saturating_sub(self.example_case_ids.len());
+        self.example_case_ids.extend(page.example_case_ids.iter().take(room).cloned());
+        for shift in &page.shifts {
+            let org = |id: &str| if id.is_empty() { "—".to_owned() } else { names.org(id) };
+            let street = names.units.get(&shift.street_unit_id);
+            let new = Shifted {
+                street: street
+                    .map_or_else(|| "—".to_owned(), |unit| format!("{} {}", unit.code, unit.name_zh)),
+                item: shift.item_code.clone(),
+                from: org(&shift.from_org_id),
+                to: org(&shift.to_org_id),
+                count: i64::from(shift.count),
+            };
+            let same = |known: &&mut Shifted| {
+                (&known.street, &known.item, &known.from, &known.to)
+                    == (&new.street, &new.item, &new.from, &new.to)
+            };
+            match self.shifts.iter_mut().find(same) {
+                Some(known) => known.count += new.count,
+                None => self.shifts.push(new),
+            }
+        }
+    }
+
+    fn text(&self) -> String {
+        let mut text = format!(
+            "{} compared, {} changed, {} without a lead, {} to the district\n",
+            self.compared, self.changed, self.lost_lead, self.to_fallback
+        );
+        for shift in &self.shifts {
+            let _ = writeln!(
+                text,
+                "{:>6} {} {}: {} → {}",
+                shift.count, shift.street, shift.item, shift.from, shift.to
+            );
+        }
+        for case in &self.example_case_ids {
+            let _ = writeln!(text, "  case {case}");
+        }
+        text
+    }
 }
 
 fn dispatcher(suite: &Suite, file: &AccountsFile) -> Result<Arc<Session>> {
@@ -274,6 +454,58 @@ mod tests {
             "candidate    street_office:420103005 满春街道办事处 [R-7] chosen",
             "candidate    o-3 [R-7] 负面清单 / barred",
         ] {
+            assert!(text.contains(part), "`{part}` is missing in\n{text}");
+        }
+    }
+
+    #[test]
+    fn the_pages_of_a_dry_run_add_up() {
+        use proto::case_routing::v1::RouteShift;
+        let shift = |to: &str, count| RouteShift {
+            street_unit_id: "u-1".into(),
+            item_code: "CJ-0142".into(),
+            from_org_id: "o-1".into(),
+            to_org_id: to.into(),
+            count,
+        };
+        let page = |shifts: Vec<RouteShift>| DryRunListVersionResponse {
+            compared: 500,
+            changed: shifts.iter().map(|shift| shift.count).sum(),
+            shifts,
+            example_case_ids: (0..20).map(|number| format!("case-{number}")).collect(),
+            lost_lead: 1,
+            ..Default::default()
+        };
+        let mut trial = Trial::default();
+        trial.add(&page(vec![shift("o-2", 3), shift("", 1)]), &names());
+        trial.add(&page(vec![shift("o-2", 4)]), &names());
+        let text = trial.text();
+        assert!(
+            text.starts_with("1000 compared, 8 changed, 2 without a lead, 0 to the district\n"),
+            "{text}"
+        );
+        let moved = "420103005 : street_office:420103005 满春街道办事处 → gov:420103 区政府";
+        assert!(text.contains(&moved.replace(" : ", "  CJ-0142: ")), "{text}");
+        let counts: Vec<_> = trial.shifts.iter().map(|shift| shift.count).collect();
+        assert_eq!((counts, trial.example_case_ids.len()), (vec![7, 1], 20));
+    }
+
+    #[test]
+    fn a_replay_says_what_came_out_otherwise() {
+        let replay = DecisionReplay {
+            decision: Some(RoutingDecision { lead_org_id: "o-1".into(), ..Default::default() }),
+            outcome: "differs".into(),
+            differences: vec![DecisionDifference {
+                field: "kind".into(),
+                stored: "\"dispatched\"".into(),
+                replayed: "\"fallback\"".into(),
+            }],
+            topology_changed: true,
+        };
+        let text = Replayed::of(&replay, &names()).text();
+        assert!(text.starts_with("differs"), "{text}");
+        for part in ["满春街道办事处", "kind: stored \"dispatched\", now \"fallback\"", "have changed since"]
+        {
             assert!(text.contains(part), "`{part}` is missing in\n{text}");
         }
     }
