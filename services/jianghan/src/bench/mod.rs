@@ -4,6 +4,7 @@
 mod floor;
 mod lifecycle;
 mod report;
+mod routes;
 mod spine;
 
 use std::process::ExitCode;
@@ -24,6 +25,8 @@ enum What {
     Lifecycle(lifecycle::Args),
     /// The event spine alone: commands, relay, bus, consumer.
     Events(spine::Args),
+    /// One decision of the router, in process, with a long responsibility list.
+    Routes(routes::Args),
 }
 
 /// Runs a bench; exits 1 when a call failed.
@@ -31,5 +34,6 @@ pub async fn run(args: Args) -> Result<ExitCode> {
     match args.what {
         What::Lifecycle(args) => lifecycle::run(args).await,
         What::Events(args) => spine::run(args).await,
+        What::Routes(args) => routes::run(&args),
     }
 }
