@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::codes::ListState;
+use super::codes::{ListPart, ListState};
 use super::error::{DomainError, Result};
 use super::event::Timestamp;
 use super::ids::{OrgId, UnitId};
@@ -26,6 +26,9 @@ pub(super) struct ItemIndex {
     by_unit: HashMap<UnitId, Vec<usize>>,
     /// Entries that name a kind.
     by_kind: Vec<usize>,
+    /// Entries of the negative list, asked for every candidate: by organisation, and by kind.
+    never: HashMap<OrgId, Vec<usize>>,
+    never_kind: Vec<usize>,
 }
 
 impl ItemIndex {
@@ -48,6 +51,11 @@ impl EntryList {
         let mut index: HashMap<String, ItemIndex> = HashMap::new();
         for (number, entry) in entries.iter().enumerate() {
             let item = index.entry(entry.item_code.clone()).or_default();
+            match &entry.holder {
+                _ if entry.part != ListPart::Negative => {}
+                Holder::Org(id) => item.never.entry(*id).or_default().push(number),
+                Holder::Kind { .. } => item.never_kind.push(number),
+            }
             match &entry.holder {
                 Holder::Org(id) => {
                     if let Some(unit) = unit_of(*id) {
@@ -72,6 +80,16 @@ impl EntryList {
 
     pub(super) fn entry(&self, number: usize) -> &ResponsibilityEntry {
         &self.entries[number]
+    }
+
+    /// Entries of the negative list for an item that may mean the organisation.
+    pub(super) fn negative(&self, item: &str, org: OrgId) -> impl Iterator<Item = &ResponsibilityEntry> {
+        let numbers = self
+            .index
+            .get(item)
+            .into_iter()
+            .flat_map(move |index| index.never.get(&org).into_iter().flatten().chain(&index.never_kind));
+        numbers.map(|number| &self.entries[*number])
     }
 
     /// Entries for an item that may mean an organisation of the unit.

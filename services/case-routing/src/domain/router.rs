@@ -420,9 +420,8 @@ impl RoutingTable {
         org: &OrgNode,
         query: &RouteQuery<'_>,
     ) -> bool {
-        list.about(&item.code, org.unit).any(|entry| {
-            entry.part == ListPart::Negative && entry.in_force(query.at) && means(&entry.holder, org)
-        })
+        let mut entries = list.negative(&item.code, org.id);
+        entries.any(|entry| entry.in_force(query.at) && means(&entry.holder, org))
     }
 }
 
