@@ -18,6 +18,5 @@ mod verification;
 
 pub use self::{
     calendar::Calendars, cases::Cases, catalogue::Catalogue, desk::Desk, intake::Intake,
-    lists::Responsibilities, tasks::Tasks,
-    verification::Verifications,
+    lists::Responsibilities, tasks::Tasks, verification::Verifications,
 };

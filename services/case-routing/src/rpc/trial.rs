@@ -10,7 +10,7 @@ use crate::{
     domain::{CaseId, DecisionId, Difference, DryRun, Replay},
     store::{
         catalogue::Lists,
-        list::{self, CaseFilter, ReachFilter},
+        list::{self, CaseFilter, CaseKey, Order, ReachFilter},
         lists, read,
     },
 };
@@ -23,7 +23,7 @@ pub async fn dry_run(
 ) -> Result<pb::DryRunListVersionResponse> {
     let version = number("list_version", request.list_version)?;
     let size = page::size(request.page_size, 500, 2000)?;
-    let before: Option<Uuid> = page::decode(&request.page_token)?;
+    let after: Option<CaseKey> = page::decode(&request.page_token)?;
     let at = parse::optional_time("at_time", request.at_time.as_ref())?;
     let at = at.unwrap_or_else(|| desk.clock.now());
     let filter = CaseFilter {
@@ -31,7 +31,7 @@ pub async fn dry_run(
         unit: parse::optional_id("unit_id", &request.unit_id)?,
         registered_after: parse::optional_time("registered_after", request.registered_after.as_ref())?,
         registered_before: parse::optional_time("registered_before", request.registered_before.as_ref())?,
-        before,
+        after,
         limit: size + 1,
         ..CaseFilter::default()
     };
@@ -43,7 +43,7 @@ pub async fn dry_run(
     let current = world.under(current, &lists::entries(&mut conn, current).await?);
     let mut records = list::cases(&mut conn, &filter).await?;
     drop(conn);
-    let next_page_token = page::cut(&mut records, size, |record| record.case.id.0);
+    let next_page_token = page::cut(&mut records, size, |record| Order::Newest.key(&record.case));
     let mut run = DryRun::default();
     for record in records.iter().filter(|record| record.case.item.is_some()) {
         run.add(&record.case, &current, &candidate, at);
