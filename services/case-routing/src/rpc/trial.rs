@@ -3,7 +3,6 @@
 use std::collections::hash_map::{Entry, HashMap};
 
 use chassis::{Error, Result, auth::Caller, page, proto::case_routing::v1 as pb};
-use uuid::Uuid;
 
 use super::{convert, desk::Desk, lists::found, lists::number, parse};
 use crate::{
