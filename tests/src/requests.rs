@@ -72,7 +72,13 @@ fn good_text(world: &World, name: &str) -> Option<String> {
         | "start_date"
         | "end_date"
         | "requester_id"
-        | "confirm_decision_id" => return None,
+        | "confirm_decision_id"
+        | "org_code"
+        | "valid_from"
+        | "valid_to" => return None,
+        "order_by" => "registered_time desc".to_owned(),
+        "query" => "路灯".to_owned(),
+        "org_kind" => "department".to_owned(),
         "item_code" => LAMP.to_owned(),
         "codes" => "I-07".to_owned(),
         "reason_code" => "out_of_area".to_owned(),
