@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Lead of the right label over the next, in units of the planes' margin.
-const LEAD: f32 = 0.5;
+const LEAD: f32 = 1.0;
 /// Passes over all corrections: they may pull against one another.
 const PASSES: usize = 50;
 

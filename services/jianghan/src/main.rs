@@ -40,6 +40,8 @@ enum Command {
     Analytics(commands::analytics::Args),
     /// Due times by the working calendar, the days of a year, and the yearly notice: sign it, import it.
     Calendar(commands::calendar::Args),
+    /// Train a classifier of messages on the district's own history, measure it, ask it.
+    Classify(commands::classify::Args),
     /// Measure the running shapes; `infra/bench` calls it.
     Bench(bench::Args),
 }
@@ -48,6 +50,9 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     if let Command::Serve(args) = cli.command {
         return commands::serve::run(&args); // a service brings its own runtime
+    }
+    if let Command::Classify(args) = cli.command {
+        return exit(commands::classify::run(&args)); // works on files alone
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -69,9 +74,14 @@ fn main() -> ExitCode {
             Command::Events(args) => commands::events::run(args).await,
             Command::Analytics(args) => commands::analytics::run(args).await,
             Command::Calendar(args) => commands::calendar::run(args).await,
+            Command::Classify(args) => commands::classify::run(&args),
             Command::Bench(args) => bench::run(args).await,
         }
     });
+    exit(result)
+}
+
+fn exit(result: anyhow::Result<ExitCode>) -> ExitCode {
     match result {
         Ok(code) => code,
         Err(error) => {

@@ -1,6 +1,7 @@
 //! `jianghan bench`: measures a shape it launches itself on throw-away but durable data, with the load generator and
 //! the servers sharing the machine. Figures of one run only; machines are noisy, so ratios to the floor are printed.
 
+mod classify;
 mod floor;
 mod lifecycle;
 mod report;
@@ -27,13 +28,16 @@ enum What {
     Events(spine::Args),
     /// One decision of the router, in process, with a long responsibility list.
     Routes(routes::Args),
+    /// The classifier against character n-grams with a linear support vector machine, on the same folds.
+    Classify(classify::Args),
 }
 
-/// Runs a bench; exits 1 when a call failed.
+/// Runs a bench; exits 1 when a call failed or a mark was missed.
 pub async fn run(args: Args) -> Result<ExitCode> {
     match args.what {
         What::Lifecycle(args) => lifecycle::run(args).await,
         What::Events(args) => spine::run(args).await,
         What::Routes(args) => routes::run(&args),
+        What::Classify(args) => classify::run(&args),
     }
 }

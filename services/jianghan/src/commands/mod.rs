@@ -2,6 +2,7 @@
 
 pub mod analytics;
 pub mod calendar;
+pub mod classify;
 pub mod events;
 pub mod export;
 pub mod reconcile;

@@ -167,6 +167,18 @@ impl Mapper {
         }
     }
 
+    /// The column of the header that holds labels, if there is one.
+    pub fn label_column<'a>(&self, header: &'a csv::StringRecord) -> Option<&'a str> {
+        let names = &self.mapping.columns.label;
+        names.iter().find_map(|name| header.iter().find(|column| column == name))
+    }
+
+    /// The first column of the header that holds subjects.
+    pub fn subject_column<'a>(&self, header: &'a csv::StringRecord) -> Option<&'a str> {
+        let names = &self.mapping.columns.subject;
+        names.iter().find_map(|name| header.iter().find(|column| column == name))
+    }
+
     /// Reads one line. `None` where the mapping says to skip it.
     pub fn record(&self, header: &csv::StringRecord, line: &csv::StringRecord) -> Option<Record> {
         let columns = &self.mapping.columns;

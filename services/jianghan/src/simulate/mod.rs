@@ -8,7 +8,7 @@ mod handling;
 pub mod input;
 mod keywords;
 pub mod life;
-mod mapping;
+pub(crate) mod mapping;
 pub mod report;
 
 pub use handling::lead_task;
