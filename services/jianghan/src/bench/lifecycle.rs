@@ -81,14 +81,14 @@ pub async fn run(args: Args) -> Result<ExitCode> {
         environment: vec![("JIANGHAN_LOG".into(), "warn".into())],
     };
     let quiet = args.json;
-    let launched = launch
+    let mut launched = launch
         .start(|what| {
             if !quiet {
                 eprintln!("  … {what}");
             }
         })
         .await?;
-    let outcome = measure(&args, &launched).await;
+    let outcome = measure(&args, &mut launched).await;
     launched.stop().await?;
     let report = outcome?;
     if args.json {
@@ -99,12 +99,11 @@ pub async fn run(args: Args) -> Result<ExitCode> {
     Ok(if report.errors == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-async fn measure(args: &Args, launched: &Launched) -> Result<LifecycleReport> {
+async fn measure(args: &Args, launched: &mut Launched) -> Result<LifecycleReport> {
     let users = usize::from(args.users);
     let suite = launched.suite()?;
     let operator = simulate::operator(&suite, &launched.accounts)?;
     let actors = Arc::new(Actors::load(&suite, &launched.accounts).await?);
-    let server = launched.postgres.as_ref().context("the bench runs its own PostgreSQL")?;
     let bench = Arc::new(Bench {
         suite: launched.suite()?,
         actors,
@@ -117,6 +116,7 @@ async fn measure(args: &Args, launched: &Launched) -> Result<LifecycleReport> {
         first_errors: Mutex::default(),
     });
     bench.preload(args.preload, users, args.json).await?;
+    let server = launched.postgres.as_ref().context("the bench runs its own PostgreSQL")?;
     let (floor_1, floor_users) = floor::measure(server, users, 5).await?;
 
     let mut tasks = Vec::new();
@@ -154,6 +154,10 @@ async fn measure(args: &Args, launched: &Launched) -> Result<LifecycleReport> {
             rss_mb.insert(name.to_owned(), round(statistics.rss_bytes as f64 / 1e6));
         }
     }
+    // The gateway tells no statistics; in the all-in-one it is in the one process.
+    for process in launched.processes().iter().filter(|process| process.service == "gateway") {
+        rss_mb.insert(process.service.to_owned(), round(resident_bytes(process.pid()) as f64 / 1e6));
+    }
     let published = |sum: &BTreeMap<String, GetStatisticsResponse>| -> i64 {
         sum.values().map(|statistics| statistics.published).sum()
     };
@@ -178,6 +182,14 @@ async fn measure(args: &Args, launched: &Launched) -> Result<LifecycleReport> {
         floor_users: round(floor_users),
         ratio_to_floor: (per_second / floor_users * 1e4).round() / 1e4,
     })
+}
+
+/// Resident memory of a process, as the kernel tells it.
+fn resident_bytes(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|rest| rest.trim().trim_end_matches("kB").trim().parse::<u64>().ok());
+    kib.unwrap_or(0) * 1024
 }
 
 async fn statistics(suite: &Suite, operator: &Session) -> Result<BTreeMap<String, GetStatisticsResponse>> {
