@@ -10,7 +10,7 @@ use crate::simulate::mapping::Mapper;
 /// Errors shown before the rest is only counted.
 const SHOWN: usize = 10;
 
-/// Reads a CSV with the columns subject[,detail][,label], or those that the mapping names. Rows are counted from 1,
+/// Reads a CSV with the columns `subject[,detail][,label]`, or those that the mapping names. Rows are counted from 1,
 /// without the header.
 pub fn read(path: &Path, columns: Option<&Path>, needs_label: bool) -> Result<Vec<Record>> {
     let file = std::fs::File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
