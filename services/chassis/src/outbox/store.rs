@@ -125,11 +125,13 @@ pub(crate) async fn read(
     in_flight: &[i64],
     limit: i64,
 ) -> Result<Vec<(i64, Event)>> {
-    let rows: Vec<Row> = cached("SELECT * FROM outbox WHERE seq <> ALL($1) ORDER BY seq LIMIT $2")
-        .bind::<Array<BigInt>, _>(in_flight)
-        .bind::<BigInt, _>(limit)
-        .load(conn)
-        .await?;
+    // A set, which is hashed: `<> ALL ($1)` of a generic plan compares every row with every number.
+    let rows: Vec<Row> =
+        cached("SELECT * FROM outbox WHERE seq NOT IN (SELECT unnest($1::bigint[])) ORDER BY seq LIMIT $2")
+            .bind::<Array<BigInt>, _>(in_flight)
+            .bind::<BigInt, _>(limit)
+            .load(conn)
+            .await?;
     let catalogue = catalogue();
     Ok(rows
         .into_iter()
