@@ -1,21 +1,22 @@
 //! `jianghan route`: where a matter would go, in the words of the router of a running suite, and whether what it decided
 //! comes out the same again.
 
-use std::{collections::HashMap, fmt::Write as _, process::ExitCode, sync::Arc};
+mod explain;
+mod replay;
+mod trial;
+
+use std::{collections::HashMap, process::ExitCode, sync::Arc};
 
 use anyhow::{Context, Result};
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use clap::{Args as ClapArgs, Subcommand};
 use proto::{
-    case_routing::v1::{
-        DecisionDifference, DecisionReplay, DispatchMode, DryRunListVersionRequest,
-        DryRunListVersionResponse, ExplainRouteRequest, Reason, ReplayDecisionRequest, RoutingDecision,
-    },
+    case_routing::v1::{DryRunListVersionRequest, ExplainRouteRequest, ReplayDecisionRequest},
     identity::v1::{Organization, Unit},
 };
-use serde::Serialize;
 use uuid::Uuid;
 
+use self::{explain::Explanation, replay::Replayed, trial::Trial};
 use super::Target;
 use crate::{
     simulate::actors,
@@ -143,120 +144,6 @@ pub async fn run(args: Args) -> Result<ExitCode> {
     }
 }
 
-/// A decision that was made anew.
-#[derive(Debug, Serialize)]
-struct Replayed {
-    decision_id: String,
-    list_version: String,
-    kind: String,
-    lead: Option<String>,
-    outcome: String,
-    /// Field, as stored, as it came out.
-    differences: Vec<(String, String, String)>,
-    topology_changed: bool,
-}
-
-impl Replayed {
-    fn of(replay: &DecisionReplay, names: &Names) -> Self {
-        let decision = replay.decision.clone().unwrap_or_default();
-        let part =
-            |part: &DecisionDifference| (part.field.clone(), part.stored.clone(), part.replayed.clone());
-        Self {
-            lead: (!decision.lead_org_id.is_empty()).then(|| names.org(&decision.lead_org_id)),
-            decision_id: decision.decision_id,
-            list_version: decision.list_version,
-            kind: decision.kind,
-            outcome: replay.outcome.clone(),
-            differences: replay.differences.iter().map(part).collect(),
-            topology_changed: replay.topology_changed,
-        }
-    }
-
-    fn text(&self) -> String {
-        let lead = self.lead.as_deref().unwrap_or("—");
-        let mut text = format!(
-            "{:<10} {} {} {} by {}\n",
-            self.outcome, self.decision_id, self.kind, lead, self.list_version
-        );
-        for (field, stored, replayed) in &self.differences {
-            let _ = writeln!(text, "  {field}: stored {stored}, now {replayed}");
-        }
-        if self.topology_changed && !self.differences.is_empty() {
-            text.push_str("  units, organisations or edges have changed since\n");
-        }
-        text
-    }
-}
-
-/// The pages of a dry run together.
-#[derive(Debug, Default, Serialize)]
-struct Trial {
-    compared: i64,
-    changed: i64,
-    lost_lead: i64,
-    to_fallback: i64,
-    shifts: Vec<Shifted>,
-    example_case_ids: Vec<String>,
-}
-
-#[derive(Debug, PartialEq, Serialize)]
-struct Shifted {
-    street: String,
-    item: String,
-    from: String,
-    to: String,
-    count: i64,
-}
-
-impl Trial {
-    fn add(&mut self, page: &DryRunListVersionResponse, names: &Names) {
-        self.compared += i64::from(page.compared);
-        self.changed += i64::from(page.changed);
-        self.lost_lead += i64::from(page.lost_lead);
-        self.to_fallback += i64::from(page.to_fallback);
-        let room = 20_usize.saturating_sub(self.example_case_ids.len());
-        self.example_case_ids.extend(page.example_case_ids.iter().take(room).cloned());
-        for shift in &page.shifts {
-            let org = |id: &str| if id.is_empty() { "—".to_owned() } else { names.org(id) };
-            let street = names.units.get(&shift.street_unit_id);
-            let new = Shifted {
-                street: street
-                    .map_or_else(|| "—".to_owned(), |unit| format!("{} {}", unit.code, unit.name_zh)),
-                item: shift.item_code.clone(),
-                from: org(&shift.from_org_id),
-                to: org(&shift.to_org_id),
-                count: i64::from(shift.count),
-            };
-            let same = |known: &&mut Shifted| {
-                (&known.street, &known.item, &known.from, &known.to)
-                    == (&new.street, &new.item, &new.from, &new.to)
-            };
-            match self.shifts.iter_mut().find(same) {
-                Some(known) => known.count += new.count,
-                None => self.shifts.push(new),
-            }
-        }
-    }
-
-    fn text(&self) -> String {
-        let mut text = format!(
-            "{} compared, {} changed, {} without a lead, {} to the district\n",
-            self.compared, self.changed, self.lost_lead, self.to_fallback
-        );
-        for shift in &self.shifts {
-            let _ = writeln!(
-                text,
-                "{:>6} {} {}: {} → {}",
-                shift.count, shift.street, shift.item, shift.from, shift.to
-            );
-        }
-        for case in &self.example_case_ids {
-            let _ = writeln!(text, "  case {case}");
-        }
-        text
-    }
-}
-
 fn dispatcher(suite: &Suite, file: &AccountsFile) -> Result<Arc<Session>> {
     let account = file.accounts.iter().find(|account| account.role == "district_dispatcher");
     Ok(Session::new(suite, account.context("the accounts file holds no district_dispatcher")?.clone()))
@@ -304,99 +191,12 @@ impl Names {
     }
 }
 
-/// What the router says, with names instead of ids.
-#[derive(Debug, Serialize)]
-struct Explanation {
-    kind: String,
-    /// Unset when the matter is for no organisation here.
-    lead: Option<String>,
-    sender: Option<String>,
-    mode: Option<String>,
-    assists: Vec<String>,
-    rule_ids: Vec<String>,
-    list_version: String,
-    reasons: Vec<Why>,
-    candidates: Vec<Considered>,
-}
-
-#[derive(Debug, Serialize)]
-struct Why {
-    code: String,
-    zh: String,
-    en: String,
-}
-
-#[derive(Debug, Serialize)]
-struct Considered {
-    org: String,
-    rule_id: String,
-    chosen: bool,
-    rejected: Option<Why>,
-}
-
-impl Explanation {
-    fn of(decision: &RoutingDecision, names: &Names) -> Self {
-        let org = |id: &String| (!id.is_empty()).then(|| names.org(id));
-        let mode = decision.mode();
-        let candidates = decision.candidates.iter().map(|candidate| Considered {
-            org: names.org(&candidate.org_id),
-            rule_id: candidate.rule_id.clone(),
-            chosen: candidate.chosen,
-            rejected: candidate.rejected.as_ref().map(|reason| why(reason, names)),
-        });
-        Self {
-            kind: decision.kind.clone(),
-            lead: org(&decision.lead_org_id),
-            sender: org(&decision.sender_org_id),
-            mode: (mode != DispatchMode::Unspecified)
-                .then(|| mode.as_str_name().trim_start_matches("DISPATCH_MODE_").to_lowercase()),
-            assists: decision.assist_org_ids.iter().map(|id| names.org(id)).collect(),
-            rule_ids: decision.rule_ids.clone(),
-            list_version: decision.list_version.clone(),
-            reasons: decision.reasons.iter().map(|reason| why(reason, names)).collect(),
-            candidates: candidates.collect(),
-        }
-    }
-
-    fn text(&self) -> String {
-        let mut text = String::new();
-        let none = "—".to_owned();
-        let mut line = |name: &str, value: &str| {
-            let _ = writeln!(text, "{name:<12} {value}"); // writing to a String does not fail
-        };
-        line("kind", &self.kind);
-        line("lead", self.lead.as_ref().unwrap_or(&none));
-        if let (Some(sender), Some(mode)) = (&self.sender, &self.mode) {
-            line("sent by", &format!("{sender} ({mode})"));
-        }
-        self.assists.iter().for_each(|org| line("assisting", org));
-        line("rules", if self.rule_ids.is_empty() { none.clone() } else { self.rule_ids.join(" ") }.as_str());
-        line("list", &self.list_version);
-        self.reasons.iter().for_each(|why| line("because", &format!("{} / {}", why.zh, why.en)));
-        for candidate in &self.candidates {
-            let rule = if candidate.rule_id.is_empty() { &none } else { &candidate.rule_id };
-            let verdict = match &candidate.rejected {
-                None => "chosen".to_owned(),
-                Some(why) => format!("{} / {}", why.zh, why.en),
-            };
-            line("candidate", &format!("{} [{rule}] {verdict}", candidate.org));
-        }
-        text
-    }
-}
-
-/// Both texts, with organisations by name where the router gave their ids.
-fn why(reason: &Reason, names: &Names) -> Why {
-    let named = |text: &str| {
-        let ids = reason.arguments.values().filter(|value| names.orgs.contains_key(*value));
-        ids.fold(text.to_owned(), |text, id| text.replace(id.as_str(), &names.org(id)))
-    };
-    Why { code: reason.code.clone(), zh: named(&reason.text_zh), en: named(&reason.text_en) }
-}
-
 #[cfg(test)]
 mod tests {
-    use proto::case_routing::v1::RoutingCandidate;
+    use proto::case_routing::v1::{
+        DecisionDifference, DecisionReplay, DispatchMode, DryRunListVersionResponse, Reason,
+        RoutingCandidate, RoutingDecision,
+    };
 
     use super::*;
 
