@@ -8,7 +8,7 @@ impl World {
     /// Kills a service's process as `kill -9` does.
     pub async fn kills(&self, service: &str) {
         let mut launched = self.launched.lock().await;
-        let process = launched.processes().iter_mut().find(|process| process.service == service);
+        let process = launched.processes_mut().iter_mut().find(|process| process.service == service);
         process.expect("a process of the world").kill9().expect("it can be killed");
     }
 
@@ -17,7 +17,7 @@ impl World {
         let more: Vec<_> =
             more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let mut launched = self.launched.lock().await;
-        let process = launched.processes().iter_mut().find(|process| process.service == service);
+        let process = launched.processes_mut().iter_mut().find(|process| process.service == service);
         process.expect("a process of the world").restart(&more).expect("it can be started");
     }
 
@@ -25,7 +25,7 @@ impl World {
     pub async fn aborts(&self, service: &str, why: &str) {
         eventually(&format!("{service} to abort at {why}"), async || {
             let mut launched = self.launched.lock().await;
-            let process = launched.processes().iter_mut().find(|process| process.service == service)?;
+            let process = launched.processes_mut().iter_mut().find(|process| process.service == service)?;
             process.ended().expect("the system tells").map(|status| assert!(!status.success(), "{status}"))
         })
         .await;

@@ -103,6 +103,7 @@ impl World {
                 residents: Some(RESIDENTS),
             },
             throw_away: true,
+            statistics: false,
             binary: binary.clone(),
             config: None,
             environment: vec![

@@ -27,18 +27,25 @@ pub struct Options {
     pub throw_away: bool,
     /// Whether commits are durable. Off only together with `throw_away`, and not in tests that kill the server.
     pub durable: bool,
+    /// Whether the server counts its statements (`pg_stat_statements`).
+    pub statistics: bool,
 }
 
 impl Options {
     /// A lasting, durable cluster in a folder.
     pub fn lasting(dir: impl Into<PathBuf>) -> Self {
-        Self { dir: dir.into(), throw_away: false, durable: true }
+        Self { dir: dir.into(), throw_away: false, durable: true, statistics: false }
     }
 
     /// A throw-away cluster under /tmp. `durable` for tests that kill the server.
     pub fn throw_away(durable: bool) -> Self {
         let name: u64 = rand::random();
-        Self { dir: PathBuf::from(format!("/tmp/jh-pg-{name:016x}")), throw_away: true, durable }
+        Self {
+            dir: PathBuf::from(format!("/tmp/jh-pg-{name:016x}")),
+            throw_away: true,
+            durable,
+            statistics: false,
+        }
     }
 }
 
@@ -178,6 +185,11 @@ impl Postgres {
     fn configure(&self) -> anyhow::Result<()> {
         let durable = if self.options.durable { "on" } else { "off" };
         let (buffers, connections) = if self.options.throw_away { ("128MB", 400) } else { ("256MB", 200) };
+        let preload = if self.options.statistics {
+            "shared_preload_libraries = 'pg_stat_statements'\npg_stat_statements.track_planning = on\n"
+        } else {
+            ""
+        };
         let text = format!(
             "# Written by jianghan at every start.\n\
              listen_addresses = ''\n\
@@ -203,7 +215,7 @@ impl Postgres {
              log_timezone = 'UTC'\n\
              lc_messages = 'C'\n\
              log_min_messages = warning\n\
-             logging_collector = off\n",
+             logging_collector = off\n{preload}",
             self.socket_dir.display()
         );
         let path = self.data().join("jianghan.conf");

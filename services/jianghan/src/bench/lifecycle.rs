@@ -27,7 +27,8 @@ use tonic::{Code, Status};
 
 use super::{
     floor,
-    report::{LifecycleReport, Step, bucket_quantile, round},
+    report::{LifecycleReport, MemoryMb, Step, bucket_quantile, round},
+    usage,
 };
 use crate::{
     launch::{Launch, Launched, SeedScope, Shape},
@@ -58,6 +59,9 @@ pub struct Args {
     /// Catalogue item of every case.
     #[arg(long, default_value = "CJ-0112")]
     item: String,
+    /// Show this many of the dearest statements; counting them costs some speed.
+    #[arg(long, default_value_t = 0)]
+    statements: u16,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -76,6 +80,7 @@ pub async fn run(args: Args) -> Result<ExitCode> {
         faults: None,
         seed: SeedScope { streets: Some(STREETS.map(str::to_owned).to_vec()), residents: Some(50) },
         throw_away: true,
+        statistics: args.statements > 0,
         binary: std::env::current_exe().context("the path of this binary")?,
         config: Some(settings),
         environment: vec![("JIANGHAN_LOG".into(), "warn".into())],
@@ -125,11 +130,16 @@ async fn measure(args: &Args, launched: &mut Launched) -> Result<LifecycleReport
     }
     tokio::time::sleep(Duration::from_secs(5)).await; // sign-ins, caches, plans
     let before = statistics(&suite, &operator).await?;
+    if args.statements > 0 {
+        usage::reset_statements(server).await?;
+    }
+    let used_before = processor_seconds(launched);
     bench.measuring.store(true, Ordering::Relaxed);
     let began = Instant::now();
     tokio::time::sleep(Duration::from_secs(args.seconds)).await;
     bench.measuring.store(false, Ordering::Relaxed);
     let seconds = began.elapsed().as_secs_f64();
+    let used = processor_seconds(launched);
     let after = statistics(&suite, &operator).await?;
     bench.stopping.store(true, Ordering::Relaxed);
     let mut histograms = fresh_histograms()?;
@@ -146,18 +156,11 @@ async fn measure(args: &Args, launched: &mut Launched) -> Result<LifecycleReport
         .zip(&before["analytics"].lag_buckets)
         .map(|(after, before)| after - before)
         .collect();
-    let mut rss_mb = BTreeMap::new();
-    let mut processes = std::collections::BTreeSet::new();
-    for (service, statistics) in &after {
-        if processes.insert(statistics.process_id) {
-            let name = if args.shape == Shape::AllInOne { "jianghan" } else { service.as_str() };
-            rss_mb.insert(name.to_owned(), round(statistics.rss_bytes as f64 / 1e6));
-        }
-    }
-    // The gateway tells no statistics; in the all-in-one it is in the one process.
-    for process in launched.processes().iter().filter(|process| process.service == "gateway") {
-        rss_mb.insert(process.service.to_owned(), round(resident_bytes(process.pid()) as f64 / 1e6));
-    }
+    let memory_mb = memory(launched);
+    let statements = match args.statements {
+        0 => Vec::new(),
+        limit => usage::statements(server, limit).await?,
+    };
     let published = |sum: &BTreeMap<String, GetStatisticsResponse>| -> i64 {
         sum.values().map(|statistics| statistics.published).sum()
     };
@@ -173,23 +176,47 @@ async fn measure(args: &Args, launched: &mut Launched) -> Result<LifecycleReport
         errors: bench.errors.load(Ordering::Relaxed),
         first_errors,
         retries: bench.retries.load(Ordering::Relaxed),
-        rss_total_mb: round(rss_mb.values().sum()),
-        rss_mb,
+        memory_total_mb: MemoryMb::sum(memory_mb.values()),
+        memory_mb,
+        processor_ms: used
+            .iter()
+            .map(|(who, seconds)| {
+                (*who, round((seconds - used_before[who]) * 1e3 / lifecycles.max(1) as f64))
+            })
+            .collect(),
         events_per_second: round((published(&after) - published(&before)) as f64 / seconds),
         analytics_lag_p50_ms: bucket_quantile(&lags, 0.5),
         analytics_lag_p99_ms: bucket_quantile(&lags, 0.99),
         floor_1: round(floor_1),
         floor_users: round(floor_users),
         ratio_to_floor: (per_second / floor_users * 1e4).round() / 1e4,
+        statements,
     })
 }
 
-/// Resident memory of a process, as the kernel tells it.
-fn resident_bytes(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = line.and_then(|rest| rest.trim().trim_end_matches("kB").trim().parse::<u64>().ok());
-    kib.unwrap_or(0) * 1024
+/// Processor seconds so far by who used them. In the all-in-one the load generator is in the one process.
+fn processor_seconds(launched: &Launched) -> BTreeMap<&'static str, f64> {
+    let mut used = BTreeMap::from([("this process", usage::seconds(std::process::id()))]);
+    if let Some(server) = &launched.postgres {
+        used.insert("postgresql", usage::tree_seconds(server.pid().unsigned_abs()));
+    }
+    if let Some(broker) = &launched.rabbit {
+        used.insert("rabbitmq", usage::tree_seconds(broker.pid().unsigned_abs()));
+    }
+    let services = launched.processes();
+    if !services.is_empty() {
+        used.insert("services", services.iter().map(|process| usage::seconds(process.pid())).sum());
+    }
+    used
+}
+
+/// Memory of the services, the gateway among them.
+fn memory(launched: &Launched) -> BTreeMap<String, MemoryMb> {
+    let of = |pid| MemoryMb::of(usage::memory(pid));
+    match launched.processes() {
+        [] => BTreeMap::from([("jianghan".to_owned(), of(std::process::id()))]),
+        all => all.iter().map(|process| (process.service.to_owned(), of(process.pid()))).collect(),
+    }
 }
 
 async fn statistics(suite: &Suite, operator: &Session) -> Result<BTreeMap<String, GetStatisticsResponse>> {

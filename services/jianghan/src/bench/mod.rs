@@ -7,6 +7,7 @@ mod lifecycle;
 mod report;
 mod routes;
 mod spine;
+mod usage;
 
 use std::process::ExitCode;
 

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
+use super::usage::{Memory, Statement};
+
 /// Latency of a step, in milliseconds.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Step {
@@ -21,6 +23,33 @@ impl Step {
     pub fn of(histogram: &Histogram<u64>) -> Self {
         let at = |quantile| round(histogram.value_at_quantile(quantile) as f64 / 1000.0);
         Self { p50_ms: at(0.5), p95_ms: at(0.95), p99_ms: at(0.99) }
+    }
+}
+
+/// Memory in MB.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct MemoryMb {
+    /// Resident set: shared pages count in every process.
+    pub resident: f64,
+    /// Proportional set: a page that n processes map counts as 1/n in each.
+    pub proportional: f64,
+}
+
+impl MemoryMb {
+    /// From bytes.
+    pub fn of(memory: Memory) -> Self {
+        Self {
+            resident: round(memory.resident as f64 / 1e6),
+            proportional: round(memory.proportional as f64 / 1e6),
+        }
+    }
+
+    /// The sum.
+    pub fn sum<'a>(all: impl IntoIterator<Item = &'a Self>) -> Self {
+        all.into_iter().fold(Self::default(), |sum, one| Self {
+            resident: round(sum.resident + one.resident),
+            proportional: round(sum.proportional + one.proportional),
+        })
     }
 }
 
@@ -47,10 +76,12 @@ pub struct LifecycleReport {
     pub first_errors: Vec<String>,
     /// Calls that were told to come back later, and did.
     pub retries: u64,
-    /// Resident memory by service, MB; one figure in the all-in-one.
-    pub rss_mb: BTreeMap<String, f64>,
+    /// Memory by service, MB; one figure in the all-in-one.
+    pub memory_mb: BTreeMap<String, MemoryMb>,
     /// All services together.
-    pub rss_total_mb: f64,
+    pub memory_total_mb: MemoryMb,
+    /// Processor time of one lifecycle by who used it, ms: less noisy than lifecycles per second.
+    pub processor_ms: BTreeMap<&'static str, f64>,
     /// Events confirmed per second.
     pub events_per_second: f64,
     /// From an event to the commit of its handling in analytics.
@@ -63,6 +94,8 @@ pub struct LifecycleReport {
     pub floor_users: f64,
     /// Lifecycles per second ÷ floor with as many clients as users: compare runs by this.
     pub ratio_to_floor: f64,
+    /// The dearest statements, when asked for.
+    pub statements: Vec<Statement>,
 }
 
 impl LifecycleReport {
@@ -86,17 +119,37 @@ impl LifecycleReport {
             ));
         }
         out.push_str(&format!(
-            "  {:.0} events/s, commit → analytics p50 {:.1} ms, p99 {:.1} ms\n  {:.0} MB resident",
-            self.events_per_second, self.analytics_lag_p50_ms, self.analytics_lag_p99_ms, self.rss_total_mb
+            "  {:.0} events/s, commit → analytics p50 {:.1} ms, p99 {:.1} ms\n  {:.0} MB resident, {:.0} MB with \
+             shared pages counted once",
+            self.events_per_second,
+            self.analytics_lag_p50_ms,
+            self.analytics_lag_p99_ms,
+            self.memory_total_mb.resident,
+            self.memory_total_mb.proportional
         ));
-        if self.rss_mb.len() > 1 {
-            let each: Vec<_> = self.rss_mb.iter().map(|(name, mb)| format!("{name} {mb:.0}")).collect();
+        if self.memory_mb.len() > 1 {
+            let each: Vec<_> =
+                self.memory_mb.iter().map(|(name, mb)| format!("{name} {:.0}", mb.proportional)).collect();
             out.push_str(&format!(" ({})", each.join(", ")));
         }
+        let used: Vec<_> = self.processor_ms.iter().map(|(who, ms)| format!("{who} {ms:.2}")).collect();
+        out.push_str(&format!("\n  processor ms a lifecycle: {}", used.join(", ")));
         out.push_str(&format!(
             "\n  floor: {:.0} commits/s with 1 client, {:.0} with {}; ratio {:.4}\n",
             self.floor_1, self.floor_users, self.users, self.ratio_to_floor
         ));
+        for statement in &self.statements {
+            let each = self.lifecycles.max(1) as f64;
+            out.push_str(&format!(
+                "  {:>6.3} ms {:>6.2} calls {:>7.1} rows {:>8.0} B log  {}: {}\n",
+                statement.total_ms / each,
+                statement.calls as f64 / each,
+                statement.rows as f64 / each,
+                statement.wal_bytes as f64 / each,
+                statement.database,
+                statement.text
+            ));
+        }
         for error in &self.first_errors {
             out.push_str(&format!("  error: {error}\n"));
         }

@@ -66,6 +66,7 @@ async fn with_suite(args: &Args) -> Result<ExitCode> {
         faults: None,
         seed: SeedScope::default(),
         throw_away: false,
+        statistics: false,
         binary: std::env::current_exe().context("the path of this binary")?,
         config: None,
         environment: Vec::new(),

@@ -61,6 +61,8 @@ pub struct Launch {
     pub seed: SeedScope,
     /// Whether the servers' data may be thrown away (tests); the folder then only holds keys and accounts.
     pub throw_away: bool,
+    /// Whether the private PostgreSQL counts its statements.
+    pub statistics: bool,
     /// The binary that runs single services in the distributed shape.
     pub binary: PathBuf,
     /// A configuration file for the services, instead of the one `JIANGHAN_CONFIG` names.
@@ -204,6 +206,7 @@ impl Launch {
         } else {
             postgres::Options::lasting(self.dir.join("postgres"))
         };
+        let options = postgres::Options { statistics: self.statistics, ..options };
         let server = Postgres::start(options).await?;
         let url = server.url_template();
         Ok((Some(server), url))
@@ -379,7 +382,15 @@ impl Launched {
     }
 
     /// The processes of the distributed shape; none in the all-in-one.
-    pub fn processes(&mut self) -> &mut [Process] {
+    pub fn processes(&self) -> &[Process] {
+        match &self.parts {
+            Parts::Here { .. } => &[],
+            Parts::Processes(processes) => processes,
+        }
+    }
+
+    /// The same, to stop and start them.
+    pub fn processes_mut(&mut self) -> &mut [Process] {
         match &mut self.parts {
             Parts::Here { .. } => &mut [],
             Parts::Processes(processes) => processes,

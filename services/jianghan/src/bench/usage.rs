@@ -1,0 +1,143 @@
+//! What the measured parts use: processor time and memory by process, as the kernel tells it, and the dearest
+//! statements, as PostgreSQL tells it.
+
+use anyhow::{Context, Result};
+use chassis::embedded::Postgres;
+use serde::Serialize;
+
+use super::report::round;
+
+/// Ticks per second of the times in `/proc/PID/stat`: the kernel's USER_HZ, 100 on every architecture we run on.
+const TICKS: f64 = 100.0;
+
+/// Memory of a process in bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Memory {
+    /// Resident set: pages that several processes map count in each of them.
+    pub resident: u64,
+    /// Proportional set: a page that n processes map counts as 1/n in each.
+    pub proportional: u64,
+}
+
+/// Memory of the process `pid`; zeros when it is gone.
+pub fn memory(pid: u32) -> Memory {
+    let rollup = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
+    let bytes = |name: &str| {
+        let line = rollup.lines().find_map(|line| line.strip_prefix(name));
+        line.and_then(|rest| rest.trim().trim_end_matches("kB").trim().parse::<u64>().ok()).unwrap_or(0)
+            * 1024
+    };
+    Memory { resident: bytes("Rss:"), proportional: bytes("Pss:") }
+}
+
+/// Parent and processor seconds of a process, without and with its ended children.
+fn stat(pid: u32) -> Option<(u32, f64, f64)> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name may hold blanks and brackets; what follows its last bracket does not.
+    let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
+    let ticks = |index: usize| fields.get(index)?.parse::<f64>().ok();
+    let own = (ticks(11)? + ticks(12)?) / TICKS;
+    let children = (ticks(13)? + ticks(14)?) / TICKS;
+    Some((fields.get(1)?.parse().ok()?, own, children))
+}
+
+/// Processor seconds that the process `pid` has used.
+pub fn seconds(pid: u32) -> f64 {
+    stat(pid).map_or(0.0, |(_, own, _)| own)
+}
+
+/// Processor seconds that `pid` and everything below it have used.
+pub fn tree_seconds(pid: u32) -> f64 {
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let processes: Vec<(u32, u32, f64, f64)> = processes
+        .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
+        .filter_map(|pid| stat(pid).map(|(parent, own, children)| (pid, parent, own, children)))
+        .collect();
+    let (mut total, mut open) = (0.0, vec![pid]);
+    while let Some(next) = open.pop() {
+        for (pid, parent, own, children) in &processes {
+            if *pid == next {
+                total += own + children;
+            }
+            if *parent == next {
+                open.push(*pid);
+            }
+        }
+    }
+    total
+}
+
+/// One statement of one database over the measured time.
+#[derive(Clone, Debug, Serialize)]
+pub struct Statement {
+    /// The database.
+    pub database: String,
+    /// Times it ran.
+    pub calls: i64,
+    /// Rows it gave or changed.
+    pub rows: i64,
+    /// Time at work in all, ms.
+    pub total_ms: f64,
+    /// Bytes of write-ahead log.
+    pub wal_bytes: i64,
+    /// Its text, shortened.
+    pub text: String,
+}
+
+/// Begins to count anew.
+pub async fn reset_statements(server: &Postgres) -> Result<()> {
+    query(server, "SELECT pg_stat_statements_reset()").await.map(drop)
+}
+
+/// The `limit` statements that took longest since the last reset.
+pub async fn statements(server: &Postgres, limit: u16) -> Result<Vec<Statement>> {
+    let rows = query(
+        server,
+        &format!(
+            "SELECT datname::text, calls, rows, total_exec_time + total_plan_time, wal_bytes::bigint, \
+             left(regexp_replace(query, '\\s+', ' ', 'g'), 160) FROM pg_stat_statements \
+             JOIN pg_database ON oid = dbid ORDER BY 4 DESC LIMIT {limit}"
+        ),
+    )
+    .await?;
+    Ok(rows
+        .iter()
+        .map(|row| Statement {
+            database: row.get(0),
+            calls: row.get(1),
+            rows: row.get(2),
+            total_ms: round(row.get(3)),
+            wal_bytes: row.get(4),
+            text: row.get(5),
+        })
+        .collect())
+}
+
+async fn query(server: &Postgres, sql: &str) -> Result<Vec<tokio_postgres::Row>> {
+    let (client, connection) =
+        tokio_postgres::connect(&server.url("postgres"), tokio_postgres::NoTls).await?;
+    let connection = tokio::spawn(connection);
+    client.batch_execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements").await?;
+    let rows = client.query(sql, &[]).await.context("asking PostgreSQL for its statements")?;
+    drop(client);
+    connection.await??;
+    Ok(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_uses_memory_and_processor_time() {
+        let until = std::time::Instant::now() + std::time::Duration::from_millis(60);
+        while std::time::Instant::now() < until {
+            std::hint::spin_loop();
+        }
+        let pid = std::process::id();
+        assert!(seconds(pid) > 0.0);
+        assert!(tree_seconds(pid) >= seconds(pid));
+        let memory = memory(pid);
+        assert!(memory.resident >= memory.proportional && memory.proportional > 0);
+    }
+}
