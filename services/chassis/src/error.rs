@@ -284,6 +284,8 @@ fn passing(error: &diesel::result::Error) -> bool {
                     "remaining connection slots are reserved",
                     "canceling statement due to", // a timeout (57014, 55P03), an administrator, a standby's recovery
                     "could not obtain lock on",   // 55P03, asked for with NOWAIT
+                    // Told of a statement that another joined with it made fail; tried again, that one tells.
+                    "current transaction is aborted",
                 ]
                 .iter()
                 .any(|text| message.contains(text))

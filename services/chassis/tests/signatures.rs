@@ -29,13 +29,13 @@ impl AggregateStore for Things {
         id.to_string()
     }
 
-    async fn load(&self, conn: &mut AsyncPgConnection, ids: &[Uuid]) -> Result<HashMap<Uuid, Thing>> {
-        cached("SELECT $1").bind::<Array<SqlUuid>, _>(ids).execute(conn).await?;
+    async fn load(&self, mut conn: &AsyncPgConnection, ids: &[Uuid]) -> Result<HashMap<Uuid, Thing>> {
+        cached("SELECT $1").bind::<Array<SqlUuid>, _>(ids).execute(&mut conn).await?;
         Ok(ids.iter().map(|id| (*id, Thing)).collect())
     }
 
-    async fn save(&self, conn: &mut AsyncPgConnection, changes: Vec<Change<Thing>>) -> Result<()> {
-        cached("SELECT 1").execute(conn).await?;
+    async fn save(&self, mut conn: &AsyncPgConnection, changes: Vec<Change<Thing>>) -> Result<()> {
+        cached("SELECT 1").execute(&mut conn).await?;
         drop(changes);
         Ok(())
     }

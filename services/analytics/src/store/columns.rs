@@ -46,21 +46,24 @@ macro_rules! fact_table {
 
         /// The stored facts of these ids, locked in the order of the ids.
         pub async fn lock(
-            conn: &mut diesel_async::AsyncPgConnection,
+            mut conn: &diesel_async::AsyncPgConnection,
             ids: &std::collections::BTreeSet<uuid::Uuid>,
         ) -> chassis::Result<Vec<$fact>> {
             use diesel_async::RunQueryDsl;
+            if ids.is_empty() {
+                return Ok(Vec::new());
+            }
             let ids: Vec<uuid::Uuid> = ids.iter().copied().collect();
             let rows: Vec<Row> = chassis::db::cached(LOCK.as_str())
                 .bind::<diesel::sql_types::Array<diesel::sql_types::Uuid>, _>(ids)
-                .load(conn)
+                .load(&mut conn)
                 .await?;
             Ok(rows.into_iter().map(Into::into).collect())
         }
 
         /// Writes facts, new and known, in one statement. They come in the order of their ids.
         pub async fn save(
-            conn: &mut diesel_async::AsyncPgConnection,
+            mut conn: &diesel_async::AsyncPgConnection,
             facts: &[$fact],
         ) -> chassis::Result<()> {
             use diesel_async::RunQueryDsl;
@@ -71,7 +74,7 @@ macro_rules! fact_table {
                 $(.bind::<diesel::sql_types::Array<$sql>, _>(
                     facts.iter().map(|fact| fact.$field.clone()).collect::<Vec<$ty>>(),
                 ))+
-                .execute(conn)
+                .execute(&mut conn)
                 .await?;
             Ok(())
         }

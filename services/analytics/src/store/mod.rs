@@ -33,16 +33,18 @@ pub async fn apply(conn: &mut AsyncPgConnection, events: &[CaseEvent]) -> Result
             _ => None,
         })
         .collect();
-    let cases = case_facts::lock(conn, &cases).await?;
-    let tasks = if tasks.is_empty() { Vec::new() } else { task_facts::lock(conn, &tasks).await? };
+    let conn = &*conn;
+    let (cases, tasks) = futures::try_join!(case_facts::lock(conn, &cases), task_facts::lock(conn, &tasks))?;
 
     let mut history = History::new(cases, tasks);
     events.iter().for_each(|event| history.apply(event));
     let changes = history.finish();
 
-    case_facts::save(conn, &changes.cases).await?;
-    task_facts::save(conn, &changes.tasks).await?;
-    rollups::add(conn, &changes.deltas).await?;
+    futures::try_join!(
+        case_facts::save(conn, &changes.cases),
+        task_facts::save(conn, &changes.tasks),
+        rollups::add(conn, &changes.deltas),
+    )?;
     Ok(changes)
 }
 

@@ -7,7 +7,8 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 
 /// Settings of a connection that rebuilds: its tables first, no limit of time, no wait for the disk (a crash throws
 /// the work away anyway; the commit that counts is the last one, which is made durable).
-pub const OPTIONS: &str = "-c search_path=rebuild,public -c statement_timeout=0 -c synchronous_commit=off";
+pub const OPTIONS: &str =
+    "-c search_path=rebuild,public -c statement_timeout=0 -c synchronous_commit=off -c enable_seqscan=off";
 
 /// Key of the advisory lock that lets one rebuild run at a time (`rebuild` in ASCII).
 const LOCK: i64 = 0x72_6562_7569_6c64;

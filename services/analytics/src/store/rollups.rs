@@ -53,48 +53,59 @@ impl<'a> Cells<'a> {
 }
 
 /// Adds the differences.
-pub async fn add(conn: &mut AsyncPgConnection, deltas: &Deltas) -> Result<()> {
-    if !deltas.cells.is_empty() {
-        let cells = Cells::of(deltas.cells.keys());
-        let seconds: Vec<i64> = deltas.cells.values().map(|c| c[Counter::ElapsedSeconds]).collect();
-        let counters: Vec<i32> = deltas
-            .cells
-            .values()
-            .flat_map(|c| c.values())
-            // Only seconds grow large within a batch, and they go apart.
-            .map(|n| i32::try_from(*n).unwrap_or(0))
-            .collect();
-        cached(ADD.as_str())
-            .bind::<Array<SqlUuid>, _>(cells.units)
-            .bind::<Array<Text>, _>(cells.lines)
-            .bind::<Array<Date>, _>(cells.days)
-            .bind::<Array<Text>, _>(cells.items)
-            .bind::<Array<BigInt>, _>(seconds)
-            .bind::<Array<Integer>, _>(counters)
-            .execute(conn)
-            .await?;
+pub async fn add(conn: &AsyncPgConnection, deltas: &Deltas) -> Result<()> {
+    futures::try_join!(counters(conn, deltas), durations(conn, deltas), standing(conn, deltas))?;
+    Ok(())
+}
+
+async fn counters(mut conn: &AsyncPgConnection, deltas: &Deltas) -> Result<()> {
+    if deltas.cells.is_empty() {
+        return Ok(());
     }
-    if !deltas.durations.is_empty() {
-        let cells = Cells::of(deltas.durations.keys().map(|(cell, _)| cell));
-        cached(
-            "INSERT INTO duration_rollups AS r (unit_id, line, day, item_code, bucket, count) \
-             SELECT * FROM unnest($1, $2, $3, $4, $5, $6) \
-             ON CONFLICT (unit_id, line, day, item_code, bucket) DO UPDATE SET count = r.count + excluded.count",
-        )
+    let cells = Cells::of(deltas.cells.keys());
+    let seconds: Vec<i64> = deltas.cells.values().map(|c| c[Counter::ElapsedSeconds]).collect();
+    let counters: Vec<i32> = deltas
+        .cells
+        .values()
+        .flat_map(|c| c.values())
+        // Only seconds grow large within a batch, and they go apart.
+        .map(|n| i32::try_from(*n).unwrap_or(0))
+        .collect();
+    cached(ADD.as_str())
         .bind::<Array<SqlUuid>, _>(cells.units)
         .bind::<Array<Text>, _>(cells.lines)
         .bind::<Array<Date>, _>(cells.days)
         .bind::<Array<Text>, _>(cells.items)
-        .bind::<Array<SmallInt>, _>(deltas.durations.keys().map(|(_, bucket)| *bucket).collect::<Vec<i16>>())
-        .bind::<Array<BigInt>, _>(deltas.durations.values().copied().collect::<Vec<i64>>())
-        .execute(conn)
+        .bind::<Array<BigInt>, _>(seconds)
+        .bind::<Array<Integer>, _>(counters)
+        .execute(&mut conn)
         .await?;
+    Ok(())
+}
+
+async fn durations(mut conn: &AsyncPgConnection, deltas: &Deltas) -> Result<()> {
+    if deltas.durations.is_empty() {
+        return Ok(());
     }
-    standing(conn, deltas).await
+    let cells = Cells::of(deltas.durations.keys().map(|(cell, _)| cell));
+    cached(
+        "INSERT INTO duration_rollups AS r (unit_id, line, day, item_code, bucket, count) \
+         SELECT * FROM unnest($1, $2, $3, $4, $5, $6) \
+         ON CONFLICT (unit_id, line, day, item_code, bucket) DO UPDATE SET count = r.count + excluded.count",
+    )
+    .bind::<Array<SqlUuid>, _>(cells.units)
+    .bind::<Array<Text>, _>(cells.lines)
+    .bind::<Array<Date>, _>(cells.days)
+    .bind::<Array<Text>, _>(cells.items)
+    .bind::<Array<SmallInt>, _>(deltas.durations.keys().map(|(_, bucket)| *bucket).collect::<Vec<i16>>())
+    .bind::<Array<BigInt>, _>(deltas.durations.values().copied().collect::<Vec<i64>>())
+    .execute(&mut conn)
+    .await?;
+    Ok(())
 }
 
 /// States and open due times, in one statement.
-async fn standing(conn: &mut AsyncPgConnection, deltas: &Deltas) -> Result<()> {
+async fn standing(mut conn: &AsyncPgConnection, deltas: &Deltas) -> Result<()> {
     if deltas.states.is_empty() && deltas.open_due.is_empty() {
         return Ok(());
     }
@@ -114,7 +125,7 @@ async fn standing(conn: &mut AsyncPgConnection, deltas: &Deltas) -> Result<()> {
     .bind::<Array<Text>, _>(open.keys().map(|(_, line, _)| line.as_str()).collect::<Vec<&str>>())
     .bind::<Array<Timestamptz>, _>(open.keys().map(|(.., hour)| *hour).collect::<Vec<Timestamp>>())
     .bind::<Array<BigInt>, _>(open.values().copied().collect::<Vec<i64>>())
-    .execute(conn)
+    .execute(&mut conn)
     .await?;
     Ok(())
 }

@@ -30,8 +30,6 @@ CREATE INDEX cases_requester ON cases (requester_id, case_id) WHERE requester_id
 CREATE INDEX cases_street ON cases (street_id, case_id);
 CREATE INDEX cases_line ON cases (line, case_id) WHERE line IS NOT NULL;
 CREATE INDEX cases_open ON cases (case_id) WHERE open;
--- Work lists, next due first. A clock starts and stops a few times in a case's life, so most updates stay heap-only.
-CREATE INDEX cases_due ON cases (COALESCE(running_due_at, '9999-01-01Z'), case_id) WHERE open;
 
 -- By what a case is found by text: the pairs of neighbouring characters of its redacted copy (src/domain/words.rs). Apart
 -- from `cases`, because it is written once, with the text.
@@ -57,15 +55,20 @@ CREATE TABLE tasks (
 CREATE INDEX tasks_org_due ON tasks (org_id, open, due_at, task_id);
 CREATE INDEX tasks_org_case ON tasks (org_id, case_id);
 
--- What is to happen with a case by itself, and what it waits for. Apart from `cases`, to keep their updates heap-only.
+-- What is to happen with a case by itself, and what it waits for; every open case is here. Apart from `cases`, to keep
+-- their updates heap-only.
 CREATE TABLE agenda (
     case_id uuid        PRIMARY KEY,
     due_at  timestamptz,
     awaits  text        CHECK (awaits IN ('verification', 'judgement')),
     -- Lowest version of the calendar that a running clock was counted with; not indexed, for it is read in one pass when
     -- the calendar changes and written with every change of the row.
-    calendar_version integer
+    calendar_version integer,
+    -- As in `cases`.
+    running_due_at timestamptz
 ) WITH (fillfactor = 80);
+-- Work lists, next due first.
+CREATE INDEX agenda_running ON agenda (COALESCE(running_due_at, '9999-01-01Z'), case_id);
 CREATE INDEX agenda_due ON agenda (due_at, case_id) WHERE due_at IS NOT NULL;
 CREATE INDEX agenda_awaits ON agenda (awaits, case_id) WHERE awaits IS NOT NULL;
 

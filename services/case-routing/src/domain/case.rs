@@ -25,7 +25,7 @@ pub struct Place {
 }
 
 /// The version of the catalogue item that triage set.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ItemRef {
     pub code: String,
     pub version: u32,
@@ -264,6 +264,36 @@ pub struct Case {
     pub updated_at: Timestamp,
 }
 
+fn newest(clocks: &[Clock], kind: ClockKind, task: Option<TaskId>) -> Option<&Clock> {
+    clocks.iter().rev().find(|clock| clock.kind == kind && clock.task_id == task)
+}
+
+/// The clock the requester is promised: rework while it is open, else resolve.
+#[must_use]
+pub fn promised(clocks: &[Clock]) -> Option<&Clock> {
+    let rework = newest(clocks, ClockKind::Rework, None);
+    rework.filter(|clock| clock.is_open()).or_else(|| {
+        match (newest(clocks, ClockKind::Resolve, None), rework) {
+            (Some(resolve), Some(rework)) if rework.started_at > resolve.started_at => Some(rework),
+            (resolve, _) => resolve,
+        }
+    })
+}
+
+/// Whether the promised time of a case in this state has passed without completion.
+#[must_use]
+pub fn is_overdue(state: CaseState, clocks: &[Clock], at: Timestamp) -> bool {
+    !state.is_finished()
+        && promised(clocks)
+            .is_some_and(|clock| clock.is_open() && clock.paused_at.is_none() && at > clock.due_at)
+}
+
+/// When the requester's clock of a case in this state is due, while it runs.
+#[must_use]
+pub fn running_due_at(state: CaseState, clocks: &[Clock]) -> Option<Timestamp> {
+    promised(clocks).filter(|clock| clock.is_running() && !state.is_finished()).map(|clock| clock.due_at)
+}
+
 impl Case {
     /// The task that leads now, or led last.
     #[must_use]
@@ -283,30 +313,19 @@ impl Case {
     /// The newest clock of a kind (and task).
     #[must_use]
     pub fn clock(&self, kind: ClockKind, task: Option<TaskId>) -> Option<&Clock> {
-        self.clocks.iter().rev().find(|clock| clock.kind == kind && clock.task_id == task)
+        newest(&self.clocks, kind, task)
     }
 
     /// The clock the requester is promised: rework while it is open, else resolve.
     #[must_use]
     pub fn resolve_clock(&self) -> Option<&Clock> {
-        let rework = self.clock(ClockKind::Rework, None).filter(|clock| clock.is_open());
-        rework.or_else(|| {
-            let resolve = self.clock(ClockKind::Resolve, None);
-            let rework = self.clock(ClockKind::Rework, None);
-            match (resolve, rework) {
-                (Some(resolve), Some(rework)) if rework.started_at > resolve.started_at => Some(rework),
-                (resolve, _) => resolve,
-            }
-        })
+        promised(&self.clocks)
     }
 
     /// Whether the promised time has passed without completion.
     #[must_use]
     pub fn is_overdue(&self, at: Timestamp) -> bool {
-        !self.state.is_finished()
-            && self
-                .resolve_clock()
-                .is_some_and(|clock| clock.is_open() && clock.paused_at.is_none() && at > clock.due_at)
+        is_overdue(self.state, &self.clocks, at)
     }
 
     /// Organisations that handle or handled the case: none of them may verify it (C-4).

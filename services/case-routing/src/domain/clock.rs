@@ -2,6 +2,7 @@
 //! Due times are computed by the crate `calendar`; a clock keeps the result and what it came from.
 
 use calendar::{Due, Interval, Limit};
+use chrono::serde::{ts_microseconds, ts_microseconds_option};
 use serde::{Deserialize, Serialize};
 
 use super::codes::ClockKind;
@@ -12,28 +13,43 @@ use super::rules::Rules;
 /// The parts of a limit, in percent, at which a reminder is due (domain.md F4).
 pub const WARNINGS: [u8; 2] = [50, 80];
 
-/// A limit that runs, stands still or has stopped.
+/// A limit that runs, stands still or has stopped. Half of a stored case are clocks, so they are written briefly: what is
+/// not set is left out, and instants are microseconds since 1970.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Clock {
     pub kind: ClockKind,
     /// Set for the clocks of a task: sign, objection, contact, assist.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task_id: Option<TaskId>,
     pub limit: Limit,
+    #[serde(with = "ts_microseconds")]
     pub started_at: Timestamp,
     /// Periods it stood still, closed ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pauses: Vec<Interval>,
     /// Set while it stands still.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "ts_microseconds_option")]
     pub paused_at: Option<Timestamp>,
     /// While it stands still: what was due before the pause.
+    #[serde(with = "ts_microseconds")]
     pub due_at: Timestamp,
     pub calendar_version: u32,
+    #[serde(default, skip_serializing_if = "is_default")]
     pub provisional: bool,
     /// When [`WARNINGS`] fall; none for kinds that are not warned of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warn_at: Option<[Timestamp; 2]>,
     /// The highest warning that was given, in percent; 0 if none.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub warned: u8,
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "ts_microseconds_option")]
     pub breached_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "ts_microseconds_option")]
     pub stopped_at: Option<Timestamp>,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl Clock {

@@ -40,7 +40,7 @@ mod tests;
 
 pub use case::{
     AssignmentView, Callback, Case, Evidence, ItemRef, Objection, Offer, Place, Rating, RoutingDecision,
-    Supervision, Suspension, Task, Verification,
+    Supervision, Suspension, Task, Verification, is_overdue, promised, running_due_at,
 };
 pub use clock::{Clock, WARNINGS};
 pub use closing::{CallbackReport, VerifyCase};

@@ -25,6 +25,7 @@ use crate::{
     codes,
     domain::{Act, Case, CaseId},
     store::{
+        Listed,
         list::{self, CaseFilter, CaseKey, Order, ReachFilter},
         read::{self, Access},
     },
@@ -97,10 +98,12 @@ impl CaseService for Cases {
             limit: size + 1,
             reach,
         };
-        let mut conn = self.0.db.conn().await?;
-        let mut rows = list::cases(&mut conn, &filter).await?;
-        let next_page_token = page::cut(&mut rows, size, |record| place.token(order.key(&record.case)));
-        let cases = rows.iter().map(|record| convert::case(record, &world, now)).collect();
+        let mut conn = self.0.db.list_conn().await?;
+        let mut rows: Vec<Listed> = list::cases(&mut conn, &filter).await?;
+        drop(conn);
+        let next_page_token =
+            page::cut(&mut rows, size, |case| place.token(order.key(case.id, case.running_due_at())));
+        let cases = rows.into_iter().map(|case| convert::listed(case, &world, now)).collect();
         Ok(Response::new(pb::ListCasesResponse { cases, next_page_token }))
     }
 

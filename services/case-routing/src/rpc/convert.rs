@@ -15,6 +15,7 @@ use crate::{
     },
     record::CaseRecord,
     seed,
+    store::Listed,
 };
 
 fn text<T: ToString>(id: Option<T>) -> String {
@@ -73,6 +74,56 @@ pub fn case(record: &CaseRecord, world: &World, now: Timestamp) -> pb::Case {
         overdue: case.is_overdue(now),
         objection: case.objection.as_ref().map(objection),
         street_unit_id: text(case.place.street),
+        original: None,
+    }
+}
+
+/// What a list shows of a case at an instant.
+pub fn listed(case: Listed, world: &World, now: Timestamp) -> pb::Case {
+    let resolve_due_time = case.resolve_clock().and_then(|clock| at(clock.due_at));
+    let overdue = case.is_overdue(now);
+    let item = case.item.unwrap_or_default();
+    let (name_zh, name_en) = world.item_names(&item.code);
+    pb::Case {
+        case_id: case.id.to_string(),
+        case_no: case.case_no,
+        etag: case.version.to_string(),
+        state: case_state(case.state).into(),
+        item_name_zh: name_zh.to_owned(),
+        item_name_en: name_en.to_owned(),
+        item_code: item.code,
+        category: item.category,
+        nature: nature(case.nature).into(),
+        line: item.line.unwrap_or_default(),
+        urgency: urgency(case.urgency).into(),
+        channel: channel(case.channel).into(),
+        origin: origin(case.origin).into(),
+        anonymous: case.anonymous,
+        vulnerable: case.vulnerable,
+        place_unit_id: case.place.unit.to_string(),
+        street_unit_id: text(case.place.street),
+        text_redacted: case.text_redacted,
+        first_receiver_org_id: case.first_receiver.to_string(),
+        lead_org_id: text(case.lead_org),
+        lead_unit_id: text(case.lead_unit),
+        delivery_mode: case.delivery_mode.map_or(0, |mode| delivery_mode(mode).into()),
+        closed_code: case.closed_code.map_or(0, |code| closed_code(code).into()),
+        rating: case.rating.as_ref().map(rating),
+        merged_into_case_id: text(case.merged_into),
+        rework_count: count(case.rework_count),
+        reopen_count: count(case.reopen_count),
+        registered_time: at(case.registered_at),
+        update_time: at(case.updated_at),
+        closed_time: case.closed_at.and_then(at),
+        resolve_due_time,
+        overdue,
+        // GetCase has these.
+        tasks: Vec::new(),
+        clocks: Vec::new(),
+        offer: None,
+        routing: None,
+        verification: None,
+        objection: None,
         original: None,
     }
 }

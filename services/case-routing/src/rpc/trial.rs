@@ -6,7 +6,7 @@ use chassis::{Error, Result, auth::Caller, page, proto::case_routing::v1 as pb};
 
 use super::{convert, desk::Desk, lists::found, lists::number, parse};
 use crate::{
-    domain::{CaseId, DecisionId, Difference, DryRun, Replay},
+    domain::{Case, CaseId, DecisionId, Difference, DryRun, Replay},
     store::{
         catalogue::Lists,
         list::{self, CaseFilter, CaseKey, Order, ReachFilter},
@@ -35,17 +35,17 @@ pub async fn dry_run(
         ..CaseFilter::default()
     };
     let world = desk.atlas.world();
-    let mut conn = desk.db.conn().await?;
+    let mut conn = desk.db.list_conn().await?;
     found(&mut conn, version).await?;
     let candidate = world.under(version, &lists::entries(&mut conn, version).await?);
     let current = world.list_version(&[], at).unwrap_or_default();
     let current = world.under(current, &lists::entries(&mut conn, current).await?);
-    let mut records = list::cases(&mut conn, &filter).await?;
+    let mut cases: Vec<Case> = list::cases(&mut conn, &filter).await?;
     drop(conn);
-    let next_page_token = page::cut(&mut records, size, |record| Order::Newest.key(&record.case));
+    let next_page_token = page::cut(&mut cases, size, |case| Order::Newest.key(case.id, None));
     let mut run = DryRun::default();
-    for record in records.iter().filter(|record| record.case.item.is_some()) {
-        run.add(&record.case, &current, &candidate, at);
+    for case in cases.iter().filter(|case| case.item.is_some()) {
+        run.add(case, &current, &candidate, at);
     }
     let count = |n: u32| i32::try_from(n).unwrap_or(i32::MAX);
     let shifts = run.shifts.iter().map(|(shift, cases)| pb::RouteShift {

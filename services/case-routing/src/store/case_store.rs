@@ -62,28 +62,31 @@ impl AggregateStore for CaseStore {
 
     async fn load(
         &self,
-        conn: &mut AsyncPgConnection,
+        mut conn: &AsyncPgConnection,
         ids: &[CaseId],
     ) -> Result<HashMap<CaseId, CaseRecord>> {
         let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
         let rows: Vec<CaseRow> =
             cached("SELECT told_version, doc FROM cases WHERE case_id = ANY($1) ORDER BY case_id FOR UPDATE")
                 .bind::<Array<SqlUuid>, _>(ids)
-                .load(conn)
+                .load(&mut conn)
                 .await?;
         rows.iter().map(|row| row.record().map(|record| (record.case.id, record))).collect()
     }
 
-    async fn save(&self, conn: &mut AsyncPgConnection, changes: Vec<Change<CaseRecord>>) -> Result<()> {
-        write::cases(conn, &changes).await?;
-        write::tasks(conn, &changes).await?;
-        write::agenda(conn, &changes).await?;
-        write::offers(conn, &changes).await?;
-        write::timeline(conn, &changes).await?;
-        write::decisions(conn, &changes).await?;
-        write::texts(conn, &changes).await?;
-        words::save(conn, &changes).await?;
-        write::client_refs(conn, &changes).await
+    async fn save(&self, conn: &AsyncPgConnection, changes: Vec<Change<CaseRecord>>) -> Result<()> {
+        futures::try_join!(
+            write::cases(conn, &changes),
+            write::tasks(conn, &changes),
+            write::agenda(conn, &changes),
+            write::offers(conn, &changes),
+            write::timeline(conn, &changes),
+            write::decisions(conn, &changes),
+            write::texts(conn, &changes),
+            words::save(conn, &changes),
+            write::client_refs(conn, &changes),
+        )?;
+        Ok(())
     }
 
     fn within_reach(&self, record: &CaseRecord, caller: &Caller) -> bool {

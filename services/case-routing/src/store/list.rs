@@ -10,16 +10,13 @@ use diesel::{
     QueryableByName,
     sql_types::{Array, BigInt, Bool, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid},
 };
-use diesel_async::{AnsiTransactionManager, AsyncPgConnection, RunQueryDsl, TransactionManager};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use super::{
-    case_store::CaseRow,
-    rows::{never, running_due_at},
-    words,
-};
+use super::{case_store::CaseRow, rows::never, words};
 use crate::{
-    domain::{Case, CaseState},
+    domain::{CaseId, CaseState},
     reach,
     record::CaseRecord,
 };
@@ -93,12 +90,12 @@ pub type CaseKey = (Timestamp, Uuid);
 
 impl Order {
     /// Where the list stands after a case.
-    pub fn key(self, case: &Case) -> CaseKey {
+    pub fn key(self, id: CaseId, running_due_at: Option<Timestamp>) -> CaseKey {
         let due = match self {
             Self::Newest | Self::Oldest => None,
-            Self::DueFirst | Self::DueLast => running_due_at(case),
+            Self::DueFirst | Self::DueLast => running_due_at,
         };
-        (due.unwrap_or_else(|| self.without()), case.id.0)
+        (due.unwrap_or_else(|| self.without()), id.0)
     }
 
     /// Stands for the due time of a case whose clock does not run: behind all others.
@@ -132,7 +129,7 @@ macro_rules! reached {
 macro_rules! list {
     ($from:expr, $where:expr, $after:literal, $order:literal) => {
         concat!(
-            "SELECT c.told_version, c.doc FROM ",
+            "SELECT c.doc FROM ",
             $from,
             " WHERE ",
             $where,
@@ -192,7 +189,16 @@ const BY_ORG: Texts = ordered!(
 const BY_STREET: Texts = ordered!("cases c", "c.street_id = $9::uuid");
 const BY_LINE: Texts = ordered!("cases c", "c.line = $9");
 const BY_WORDS: Texts = ordered!("cases c", "c.case_id = ANY ($9::uuid[])");
-const OPEN: Texts = ordered!("cases c", "c.open AND $9 IS NULL");
+const OPEN: Texts = {
+    let [newest, oldest, _, due_last] = ordered!("cases c", "c.open AND $9 IS NULL");
+    let due_first = list!(
+        "agenda a JOIN cases c ON c.case_id = a.case_id",
+        "c.open AND $9 IS NULL",
+        "(COALESCE(a.running_due_at, '9999-01-01Z'), a.case_id) > ($16, $1)",
+        "COALESCE(a.running_due_at, '9999-01-01Z'), a.case_id"
+    );
+    [newest, oldest, due_first, due_last]
+};
 const ALL: Texts = ordered!("cases c", "$9 IS NULL");
 
 impl CaseFilter {
@@ -232,13 +238,9 @@ impl CaseFilter {
     }
 }
 
-/// A page is read in the order of its index and the reading stops when the page is full. What is filtered row by row
-/// cannot be estimated, so the planner would rather read everything of a street and sort it.
-const IN_ORDER: &str = "BEGIN READ ONLY; SET LOCAL enable_seqscan = off; \
-    SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off";
-
-/// Cases within reach, in order.
-pub async fn cases(conn: &mut AsyncPgConnection, filter: &CaseFilter) -> Result<Vec<CaseRecord>> {
+/// Cases within reach, in order: whole ones ([`crate::domain::Case`]) or what a list shows of them ([`super::Listed`]). `conn` is
+/// one for lists ([`chassis::db::Db::list_conn`]).
+pub async fn cases<D: DeserializeOwned>(conn: &mut AsyncPgConnection, filter: &CaseFilter) -> Result<Vec<D>> {
     let found = if filter.pairs.is_empty() || filter.requester().is_some() {
         None
     } else {
@@ -253,9 +255,7 @@ pub async fn cases(conn: &mut AsyncPgConnection, filter: &CaseFilter) -> Result<
     let after = filter.after.unwrap_or_else(|| filter.order.start());
     let states: Vec<&str> = filter.states.iter().map(|state| state.as_str()).collect();
     let reach = &filter.reach;
-    // If it fails or is given up half-way, the pool drops the connection.
-    AnsiTransactionManager::begin_transaction_sql(&mut *conn, IN_ORDER).await?;
-    let rows: Result<Vec<CaseRow>, diesel::result::Error> = cached(text)
+    let rows: Vec<DocRow> = cached(text)
         .bind::<SqlUuid, _>(after.1)
         .bind::<BigInt, _>(filter.limit)
         .bind::<Array<Text>, _>(states)
@@ -274,10 +274,14 @@ pub async fn cases(conn: &mut AsyncPgConnection, filter: &CaseFilter) -> Result<
         .bind::<Timestamptz, _>(after.0)
         .bind::<Array<Integer>, _>(&filter.pairs)
         .load(conn)
-        .await;
-    AnsiTransactionManager::rollback_transaction(&mut *conn).await?;
-    let rows = rows?;
-    rows.iter().map(CaseRow::record).collect()
+        .await?;
+    rows.iter().map(|row| serde_json::from_str(&row.doc).map_err(Error::internal)).collect()
+}
+
+#[derive(QueryableByName)]
+struct DocRow {
+    #[diesel(sql_type = Text)]
+    doc: String,
 }
 
 /// `{a,b}`: ids as text, in which every index is looked up.

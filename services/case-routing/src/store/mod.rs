@@ -7,9 +7,12 @@ pub mod case_store;
 pub mod catalogue;
 pub mod digests;
 pub mod list;
+pub mod listed;
 pub mod lists;
 pub mod notes;
 pub mod read;
 pub mod rows;
 pub mod words;
 pub mod write;
+
+pub use listed::Listed;

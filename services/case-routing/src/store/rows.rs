@@ -59,20 +59,26 @@ fn staffed(case: &Case, task: &Task) -> bool {
     ordered && task.signed_at.is_some() && case.clocks.iter().any(to_sign)
 }
 
-/// A case's row in the agenda; `None` when nothing is to happen.
+/// A case's row in the agenda; `None` when it has ended and nothing is to happen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AgendaRow {
     pub due_at: Option<Timestamp>,
     pub awaits: Option<&'static str>,
     /// Lowest version of the calendar that a running clock was counted with.
     pub calendar_version: Option<i32>,
+    pub running_due_at: Option<Timestamp>,
 }
 
 impl AgendaRow {
     pub fn of(case: &Case) -> Option<Self> {
         let calendar_version = case.counted_with().and_then(|version| i32::try_from(version).ok());
-        let row = Self { due_at: case.next_timer_at(), awaits: awaits(case), calendar_version };
-        (row.due_at.is_some() || row.awaits.is_some()).then_some(row)
+        let row = Self {
+            due_at: case.next_timer_at(),
+            awaits: awaits(case),
+            calendar_version,
+            running_due_at: running_due_at(case),
+        };
+        (!case.state.is_finished() || row.due_at.is_some() || row.awaits.is_some()).then_some(row)
     }
 }
 
@@ -87,10 +93,7 @@ pub fn awaits(case: &Case) -> Option<&'static str> {
 
 /// When the requester's clock is due, while it runs.
 pub fn running_due_at(case: &Case) -> Option<Timestamp> {
-    let running = case.resolve_clock().filter(|clock| clock.is_running() && !case.state.is_finished());
-    running
-        .filter(|clock| matches!(clock.kind, ClockKind::Resolve | ClockKind::Rework))
-        .map(|clock| clock.due_at)
+    crate::domain::running_due_at(case.state, &case.clocks)
 }
 
 /// The due time that can still be missed, by the reading of analytics: the case is open and not completed; while it is

@@ -29,7 +29,7 @@ fn entry(before: &str, text: &str) -> Entry {
 }
 
 /// Follows the texts: new ones, changed ones and those that are no longer there.
-pub async fn save(conn: &mut AsyncPgConnection, changes: &[Change<CaseRecord>]) -> Result<()> {
+pub async fn save(mut conn: &AsyncPgConnection, changes: &[Change<CaseRecord>]) -> Result<()> {
     let (mut cases, mut lists, mut gone) = (Vec::new(), Vec::new(), Vec::new());
     for change in changes {
         let before = change.before.as_ref().map_or("", |record| record.case.text_redacted.as_str());
@@ -50,13 +50,13 @@ pub async fn save(conn: &mut AsyncPgConnection, changes: &[Change<CaseRecord>]) 
         )
         .bind::<Array<SqlUuid>, _>(cases)
         .bind::<Array<Text>, _>(lists)
-        .execute(conn)
+        .execute(&mut conn)
         .await?;
     }
     if !gone.is_empty() {
         cached("DELETE FROM case_words WHERE case_id = ANY($1)")
             .bind::<Array<SqlUuid>, _>(gone)
-            .execute(conn)
+            .execute(&mut conn)
             .await?;
     }
     Ok(())

@@ -23,7 +23,7 @@ use crate::{
 type Changes = [Change<CaseRecord>];
 
 /// Inserts new cases and updates changed ones.
-pub async fn cases(conn: &mut AsyncPgConnection, changes: &Changes) -> Result<()> {
+pub async fn cases(conn: &AsyncPgConnection, changes: &Changes) -> Result<()> {
     let (new, old): (Vec<_>, Vec<_>) = changes.iter().partition(|change| change.before.is_none());
     if !new.is_empty() {
         insert(conn, &new).await?;
@@ -66,7 +66,7 @@ fn requester(case: &Case) -> Option<Uuid> {
     case.requester.as_ref().and_then(|requester| requester.0.parse().ok())
 }
 
-async fn insert(conn: &mut AsyncPgConnection, new: &[&Change<CaseRecord>]) -> Result<()> {
+async fn insert(mut conn: &AsyncPgConnection, new: &[&Change<CaseRecord>]) -> Result<()> {
     cached(
         "INSERT INTO cases (case_id, case_no, version, told_version, state, open, requester_id, \
          first_receiver_org_id, place_unit_id, place_path, street_id, line, item_code, delivery_mode, closed_code, \
@@ -98,7 +98,7 @@ async fn insert(conn: &mut AsyncPgConnection, new: &[&Change<CaseRecord>]) -> Re
     .bind::<Array<Nullable<Timestamptz>>, _>(each(new, running_due_at))
     .bind::<Array<Timestamptz>, _>(each(new, |case| case.updated_at))
     .bind::<Array<Text>, _>(docs(new)?)
-    .execute(conn)
+    .execute(&mut conn)
     .await?;
     Ok(())
 }
@@ -111,7 +111,7 @@ fn item_code(case: &Case) -> Option<&str> {
     case.item.as_ref().map(|item| item.code.as_str())
 }
 
-async fn update(conn: &mut AsyncPgConnection, old: &[&Change<CaseRecord>]) -> Result<()> {
+async fn update(mut conn: &AsyncPgConnection, old: &[&Change<CaseRecord>]) -> Result<()> {
     cached(
         "UPDATE cases AS c SET version = t.version, told_version = t.told_version, state = t.state, open = t.open, \
          place_unit_id = t.place_unit_id, place_path = t.place_path::uuid[], street_id = t.street_id, line = t.line, \
@@ -136,13 +136,13 @@ async fn update(conn: &mut AsyncPgConnection, old: &[&Change<CaseRecord>]) -> Re
     .bind::<Array<Nullable<Timestamptz>>, _>(each(old, running_due_at))
     .bind::<Array<Timestamptz>, _>(each(old, |case| case.updated_at))
     .bind::<Array<Text>, _>(docs(old)?)
-    .execute(conn)
+    .execute(&mut conn)
     .await?;
     Ok(())
 }
 
 /// Writes the rows of tasks that are new or changed.
-pub async fn tasks(conn: &mut AsyncPgConnection, changes: &Changes) -> Result<()> {
+pub async fn tasks(mut conn: &AsyncPgConnection, changes: &Changes) -> Result<()> {
     let mut rows: Vec<(Uuid, TaskRow)> = Vec::new();
     for change in changes {
         let (after, before) = (&change.after.case, change.before.as_ref().map(|record| &record.case));
@@ -171,13 +171,13 @@ pub async fn tasks(conn: &mut AsyncPgConnection, changes: &Changes) -> Result<()
     .bind::<Array<Timestamptz>, _>(rows.iter().map(|(_, row)| row.due_at).collect::<Vec<_>>())
     .bind::<Array<Bool>, _>(rows.iter().map(|(_, row)| row.signed).collect::<Vec<_>>())
     .bind::<Array<Bool>, _>(rows.iter().map(|(_, row)| row.active).collect::<Vec<_>>())
-    .execute(conn)
+    .execute(&mut conn)
     .await?;
     Ok(())
 }
 
 /// Writes what is to happen by itself with the cases.
-pub async fn agenda(conn: &mut AsyncPgConnection, changes: &Changes) -> Result<()> {
+pub async fn agenda(mut conn: &AsyncPgConnection, changes: &Changes) -> Result<()> {
     let mut set: Vec<(Uuid, AgendaRow)> = Vec::new();
     let mut unset: Vec<Uuid> = Vec::new();
     for change in changes {
@@ -191,9 +191,10 @@ pub async fn agenda(conn: &mut AsyncPgConnection, changes: &Changes) -> Result<(
     }
     if !set.is_empty() {
         cached(
-            "INSERT INTO agenda (case_id, due_at, awaits, calendar_version) SELECT * FROM unnest($1, $2, $3, $4) \
+            "INSERT INTO agenda (case_id, due_at, awaits, calendar_version, running_due_at) \
+             SELECT * FROM unnest($1, $2, $3, $4, $5) \
              ON CONFLICT (case_id) DO UPDATE SET due_at = excluded.due_at, awaits = excluded.awaits, \
-             calendar_version = excluded.calendar_version",
+             calendar_version = excluded.calendar_version, running_due_at = excluded.running_due_at",
         )
         .bind::<Array<SqlUuid>, _>(set.iter().map(|(case, _)| *case).collect::<Vec<_>>())
         .bind::<Array<Nullable<Timestamptz>>, _>(set.iter().map(|(_, row)| row.due_at).collect::<Vec<_>>())
@@ -201,20 +202,23 @@ pub async fn agenda(conn: &mut AsyncPgConnection, changes: &Changes) -> Result<(
         .bind::<Array<Nullable<Integer>>, _>(
             set.iter().map(|(_, row)| row.calendar_version).collect::<Vec<_>>(),
         )
-        .execute(conn)
+        .bind::<Array<Nullable<Timestamptz>>, _>(
+            set.iter().map(|(_, row)| row.running_due_at).collect::<Vec<_>>(),
+        )
+        .execute(&mut conn)
         .await?;
     }
     if !unset.is_empty() {
         cached("DELETE FROM agenda WHERE case_id = ANY($1)")
             .bind::<Array<SqlUuid>, _>(unset)
-            .execute(conn)
+            .execute(&mut conn)
             .await?;
     }
     Ok(())
 }
 
 /// Writes the offers whose state changed.
-pub async fn offers(conn: &mut AsyncPgConnection, changes: &Changes) -> Result<()> {
+pub async fn offers(mut conn: &AsyncPgConnection, changes: &Changes) -> Result<()> {
     let all = || {
         changes.iter().flat_map(|change| {
             let case = change.after.case.id.0;
@@ -236,7 +240,7 @@ pub async fn offers(conn: &mut AsyncPgConnection, changes: &Changes) -> Result<(
         .bind::<Array<SqlUuid>, _>(known.iter().map(|offer| offer.1).collect::<Vec<_>>())
         .bind::<Array<SqlUuid>, _>(known.iter().filter_map(|offer| offer.2).map(|org| org.0).collect::<Vec<_>>())
         .bind::<Array<Text>, _>(known.iter().map(|offer| OfferState::as_str(offer.3)).collect::<Vec<_>>())
-        .execute(conn)
+        .execute(&mut conn)
         .await?;
     }
     if !only_state.is_empty() {
@@ -248,14 +252,14 @@ pub async fn offers(conn: &mut AsyncPgConnection, changes: &Changes) -> Result<(
         .bind::<Array<Text>, _>(
             only_state.iter().map(|offer| OfferState::as_str(offer.3)).collect::<Vec<_>>(),
         )
-        .execute(conn)
+        .execute(&mut conn)
         .await?;
     }
     Ok(())
 }
 
 /// Appends the steps of each command.
-pub async fn timeline(conn: &mut AsyncPgConnection, changes: &Changes) -> Result<()> {
+pub async fn timeline(mut conn: &AsyncPgConnection, changes: &Changes) -> Result<()> {
     let (mut cases, mut versions, mut steps) = (Vec::new(), Vec::new(), Vec::new());
     for change in changes {
         for entries in &change.after.pending.timeline {
@@ -272,13 +276,13 @@ pub async fn timeline(conn: &mut AsyncPgConnection, changes: &Changes) -> Result
         .bind::<Array<SqlUuid>, _>(cases)
         .bind::<Array<BigInt>, _>(versions)
         .bind::<Array<Text>, _>(steps)
-        .execute(conn)
+        .execute(&mut conn)
         .await?;
     Ok(())
 }
 
 /// Appends routing decisions.
-pub async fn decisions(conn: &mut AsyncPgConnection, changes: &Changes) -> Result<()> {
+pub async fn decisions(mut conn: &AsyncPgConnection, changes: &Changes) -> Result<()> {
     let (mut cases, mut contents) = (Vec::new(), Vec::new());
     for change in changes {
         for decision in &change.after.pending.decisions {
@@ -292,13 +296,13 @@ pub async fn decisions(conn: &mut AsyncPgConnection, changes: &Changes) -> Resul
     cached("INSERT INTO routing_decisions (case_id, content) SELECT * FROM unnest($1, $2)")
         .bind::<Array<SqlUuid>, _>(cases)
         .bind::<Array<Text>, _>(contents)
-        .execute(conn)
+        .execute(&mut conn)
         .await?;
     Ok(())
 }
 
 /// Stores original texts, sealed.
-pub async fn texts(conn: &mut AsyncPgConnection, changes: &Changes) -> Result<()> {
+pub async fn texts(mut conn: &AsyncPgConnection, changes: &Changes) -> Result<()> {
     let sealed = changes.iter().filter_map(|change| {
         let text = change.after.pending.sealed_text.as_deref()?;
         Some((change.after.case.id.0, text))
@@ -310,13 +314,13 @@ pub async fn texts(conn: &mut AsyncPgConnection, changes: &Changes) -> Result<()
     cached("INSERT INTO case_texts (case_id, sealed) SELECT * FROM unnest($1, $2)")
         .bind::<Array<SqlUuid>, _>(cases)
         .bind::<Array<Bytea>, _>(texts)
-        .execute(conn)
+        .execute(&mut conn)
         .await?;
     Ok(())
 }
 
 /// Stores under which id of a client a case was made; the second one with the same id is `AlreadyExists`.
-pub async fn client_refs(conn: &mut AsyncPgConnection, changes: &Changes) -> Result<()> {
+pub async fn client_refs(mut conn: &AsyncPgConnection, changes: &Changes) -> Result<()> {
     let keys = changes.iter().filter_map(|change| {
         let key = change.after.pending.client_key.as_deref()?;
         Some((change.after.case.id.0, key))
@@ -328,7 +332,7 @@ pub async fn client_refs(conn: &mut AsyncPgConnection, changes: &Changes) -> Res
     let done = cached("INSERT INTO client_refs (case_id, client_key) SELECT * FROM unnest($1, $2)")
         .bind::<Array<SqlUuid>, _>(cases)
         .bind::<Array<Bytea>, _>(keys)
-        .execute(conn)
+        .execute(&mut conn)
         .await;
     match done {
         Ok(_) => Ok(()),

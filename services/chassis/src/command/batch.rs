@@ -7,6 +7,7 @@ use std::{
     sync::Arc,
 };
 
+use diesel_async::AsyncPgConnection;
 use futures::FutureExt;
 
 use super::{
@@ -18,6 +19,7 @@ use crate::{
     Error, Result,
     auth::Caller,
     db::{Db, Origin, Tx},
+    outbox,
 };
 
 /// Runs jobs and answers each. Gives how many were committed.
@@ -87,18 +89,18 @@ async fn in_transaction<S: AggregateStore>(
     jobs: &mut [Job<S>],
 ) -> Result<Vec<Outcome>> {
     let keys: Vec<Key> = jobs.iter().map(|job| Key::new(job.caller.person_id, &job.meta)).collect();
-    let stored = idempotency::find(tx.conn, &keys).await?;
     let single = jobs.len() == 1;
     let mut ids: Vec<S::Id> = jobs
         .iter()
-        .zip(&keys)
         // A creation is only looked up when it runs alone; in a batch a clash fails the insert and comes back here.
-        .filter(|(job, key)| !stored.contains_key(*key) && (single || job.target == Target::Existing))
-        .map(|(job, _)| job.id)
+        .filter(|job| single || job.target == Target::Existing)
+        .map(|job| job.id)
         .collect();
     ids.sort_unstable();
     ids.dedup();
-    let mut work = Working::load(store, tx, &ids).await?;
+    let conn = &*tx.conn;
+    let (stored, mut work) =
+        futures::try_join!(idempotency::find(conn, &keys), Working::load(store, conn, &ids))?;
 
     let mut outcomes = Vec::with_capacity(jobs.len());
     let mut answers = Vec::with_capacity(jobs.len());
@@ -136,7 +138,8 @@ async fn in_transaction<S: AggregateStore>(
         .map(|(i, _)| i)
         .collect();
     if !failed.is_empty() {
-        let again = idempotency::find(tx.conn, &failed.iter().map(|i| keys[*i]).collect::<Vec<_>>()).await?;
+        let again =
+            idempotency::find(&*tx.conn, &failed.iter().map(|i| keys[*i]).collect::<Vec<_>>()).await?;
         for index in failed {
             if !stored.contains_key(&keys[index])
                 && let Some(found) = again.get(&keys[index])
@@ -145,8 +148,12 @@ async fn in_transaction<S: AggregateStore>(
             }
         }
     }
-    work.save(store, tx).await?;
-    idempotency::insert(tx.conn, db.crypto(), &answers).await?;
+    let (conn, events) = tx.last_statements();
+    futures::try_join!(
+        work.save(store, conn),
+        idempotency::insert(conn, db.crypto(), &answers),
+        outbox::store::insert(conn, &events),
+    )?;
     Ok(outcomes)
 }
 
@@ -173,14 +180,14 @@ pub(super) async fn apply<S: AggregateStore>(
     let mut ids: Vec<S::Id> = commands.iter().map(|(id, _)| *id).collect();
     ids.sort_unstable();
     ids.dedup();
-    let mut work = Working::load(store, tx, &ids).await?;
+    let mut work = Working::load(store, &*tx.conn, &ids).await?;
     let mut after = Vec::with_capacity(commands.len());
     for (id, command) in commands {
         let decision = command.decide(work.current(id), by, tx.now)?;
         after.push(decision.aggregate.clone());
         work.accept(tx, id, decision, None);
     }
-    work.save(store, tx).await?;
+    work.save(store, &*tx.conn).await?;
     Ok(after)
 }
 
@@ -191,8 +198,8 @@ struct Working<S: AggregateStore> {
 }
 
 impl<S: AggregateStore> Working<S> {
-    async fn load(store: &S, tx: &mut Tx<'_>, ids: &[S::Id]) -> Result<Self> {
-        let loaded = if ids.is_empty() { HashMap::new() } else { store.load(tx.conn, ids).await? };
+    async fn load(store: &S, conn: &AsyncPgConnection, ids: &[S::Id]) -> Result<Self> {
+        let loaded = if ids.is_empty() { HashMap::new() } else { store.load(conn, ids).await? };
         Ok(Self { loaded, changed: BTreeMap::new() })
     }
 
@@ -226,7 +233,7 @@ impl<S: AggregateStore> Working<S> {
         self.changed.insert(id, (decision.aggregate, trace));
     }
 
-    async fn save(mut self, store: &S, tx: &mut Tx<'_>) -> Result<()> {
+    async fn save(mut self, store: &S, conn: &AsyncPgConnection) -> Result<()> {
         if self.changed.is_empty() {
             return Ok(());
         }
@@ -235,6 +242,6 @@ impl<S: AggregateStore> Working<S> {
             .into_iter()
             .map(|(id, (after, trace))| Change { before: self.loaded.remove(&id), after, trace })
             .collect();
-        store.save(tx.conn, changes).await
+        store.save(conn, changes).await
     }
 }

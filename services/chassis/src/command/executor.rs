@@ -35,7 +35,7 @@ pub struct ExecutorConfig {
 
 impl Default for ExecutorConfig {
     fn default() -> Self {
-        Self { writers: 2, batch: 64, queue: 1_024 }
+        Self { writers: 1, batch: 64, queue: 1_024 }
     }
 }
 

@@ -1,5 +1,5 @@
-//! Stored answers: the same request, repeated, gets the same answer and does nothing twice. Answers are sealed,
-//! because they hold what the caller may see; failures are not stored. Kept for 30 days, then purged.
+//! Stored answers: the same request, repeated, gets the same answer and does nothing twice. Answers are compressed and
+//! sealed, because they hold what the caller may see; failures are not stored. Kept for 30 days, then purged.
 
 use std::collections::HashMap;
 
@@ -52,7 +52,8 @@ impl Stored {
         if self.answer.is_empty() {
             return Ok(Vec::new());
         }
-        crypto.open(PURPOSE, &self.answer, &key.aad())
+        let packed = crypto.open(PURPOSE, &self.answer, &key.aad())?;
+        lz4_flex::decompress_size_prepended(&packed).map_err(Error::internal)
     }
 }
 
@@ -71,13 +72,13 @@ struct Row {
 }
 
 /// The stored answers among these keys.
-pub(super) async fn find(conn: &mut AsyncPgConnection, keys: &[Key]) -> Result<HashMap<Key, Stored>> {
+pub(super) async fn find(mut conn: &AsyncPgConnection, keys: &[Key]) -> Result<HashMap<Key, Stored>> {
     let ids: Vec<Uuid> = keys.iter().map(|k| k.request_id).collect();
     let rows: Vec<Row> = cached(
         "SELECT caller, method, request_id, fingerprint, answer FROM idempotency WHERE request_id = ANY($1)",
     )
     .bind::<Array<SqlUuid>, _>(&ids)
-    .load(conn)
+    .load(&mut conn)
     .await?;
     // Request ids hardly ever coincide between callers or methods, so the rest of the key is compared here.
     Ok(rows
@@ -100,17 +101,15 @@ pub(super) struct Answer {
 
 /// Stores answers in one statement. A key that is there already is `Stale`: another replica has carried the same
 /// request out meanwhile, and its answer can be read once this transaction is undone.
-pub(super) async fn insert(conn: &mut AsyncPgConnection, crypto: &Crypto, answers: &[Answer]) -> Result<()> {
+pub(super) async fn insert(mut conn: &AsyncPgConnection, crypto: &Crypto, answers: &[Answer]) -> Result<()> {
     if answers.is_empty() {
         return Ok(());
     }
-    let sealed: Vec<Vec<u8>> =
-        answers
-            .iter()
-            .map(|a| {
-                if a.encoded.is_empty() { Vec::new() } else { crypto.seal(PURPOSE, &a.encoded, &a.key.aad()) }
-            })
-            .collect();
+    let seal = |answer: &Answer| match &*answer.encoded {
+        [] => Vec::new(),
+        encoded => crypto.seal(PURPOSE, &lz4_flex::compress_prepend_size(encoded), &answer.key.aad()),
+    };
+    let sealed: Vec<Vec<u8>> = answers.iter().map(seal).collect();
     cached(
         "INSERT INTO idempotency (caller, method, request_id, fingerprint, answer) \
          SELECT * FROM unnest($1, $2, $3, $4, $5)",
@@ -120,7 +119,7 @@ pub(super) async fn insert(conn: &mut AsyncPgConnection, crypto: &Crypto, answer
     .bind::<Array<SqlUuid>, _>(answers.iter().map(|a| a.key.request_id).collect::<Vec<_>>())
     .bind::<Array<Bytea>, _>(answers.iter().map(|a| a.fingerprint.as_slice()).collect::<Vec<_>>())
     .bind::<Array<Bytea>, _>(sealed)
-    .execute(conn)
+    .execute(&mut conn)
     .await
     .map_err(|error| match error {
         diesel::result::Error::DatabaseError(DatabaseErrorKind::UniqueViolation, _) => {

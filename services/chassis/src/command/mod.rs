@@ -35,14 +35,15 @@ pub trait AggregateStore: Send + Sync + 'static {
     /// Loads and locks: `WHERE id = ANY($1) ORDER BY id FOR UPDATE`. What does not exist is left out.
     fn load(
         &self,
-        conn: &mut AsyncPgConnection,
+        conn: &AsyncPgConnection,
         ids: &[Self::Id],
     ) -> impl Future<Output = Result<HashMap<Self::Id, Self::Aggregate>>> + Send;
 
-    /// Writes all changes with multi-row statements. One change per aggregate, ordered by id.
+    /// Writes all changes with multi-row statements, which had best be joined: statements that wait for no other's answer
+    /// share the way to the server and back. One change per aggregate, ordered by id.
     fn save(
         &self,
-        conn: &mut AsyncPgConnection,
+        conn: &AsyncPgConnection,
         changes: Vec<Change<Self::Aggregate>>,
     ) -> impl Future<Output = Result<()>> + Send;
 

@@ -36,7 +36,7 @@ where
             tx.set_origin(Some(Arc::new(origin)));
             let answer = work(tx).await?;
             let row = Answer { key, fingerprint: meta.fingerprint, encoded: answer.encode_to_vec() };
-            idempotency::insert(tx.conn, db.crypto(), &[row]).await?;
+            idempotency::insert(&*tx.conn, db.crypto(), &[row]).await?;
             Ok(answer)
         })
         .await;
@@ -57,8 +57,8 @@ where
 }
 
 async fn answered<R: prost::Message + Default>(db: &Db, key: &Key, meta: &Meta) -> Result<Option<R>> {
-    let mut conn = db.conn().await?;
-    let found = idempotency::find(&mut conn, &[*key]).await?;
+    let conn = db.conn().await?;
+    let found = idempotency::find(&conn, &[*key]).await?;
     let Some(stored) = found.get(key) else { return Ok(None) };
     let encoded = stored.open(db.crypto(), key, meta)?;
     Ok(Some(R::decode(encoded.as_slice()).map_err(Error::internal)?))

@@ -48,7 +48,10 @@ pub type Conn = PooledConnection<'static, AsyncPgConnection>;
 pub struct Db(Arc<Inner>);
 
 struct Inner {
-    pool: Pool<AsyncPgConnection>,
+    /// For transactions; `reads` and `lists` beside it, so that neither waits for the other.
+    writes: Pool<AsyncPgConnection>,
+    reads: Pool<AsyncPgConnection>,
+    lists: Pool<AsyncPgConnection>,
     config: DbConfig,
     service: Arc<str>,
     clock: Clock,
@@ -72,9 +75,14 @@ pub struct Setup {
     pub gate: GateConfig,
 }
 
-/// Transactions here find rows by key. Without this, a plan made while a table was nearly empty would scan it for
-/// the first minutes of its growth. In one message, so it costs no round trip. `SET LOCAL enable_seqscan = on` undoes it.
-const BEGIN: &str = "BEGIN; SET LOCAL enable_seqscan = off";
+/// Settings of connections for transactions, which find rows by key. Without the first, a plan made while a table was
+/// nearly empty would scan it for the first minutes of its growth (`SET LOCAL enable_seqscan = on` undoes it). Without
+/// the second, the server plans many statements anew at every execution: measured, that was a seventh of its work.
+pub const BY_KEY: &str = "-c enable_seqscan=off -c plan_cache_mode=force_generic_plan";
+
+/// Settings of connections for pages of long lists: the page is read in the order of an index, and the reading stops when
+/// it is full. What is filtered row by row cannot be estimated, so the planner would rather read everything and sort it.
+const IN_ORDER: &str = "-c enable_bitmapscan=off -c enable_sort=off";
 
 impl std::fmt::Debug for Db {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -100,27 +108,17 @@ where
 impl Db {
     /// Opens the pool and checks that the server answers.
     pub async fn connect(config: &DbConfig, setup: Setup) -> Result<Self> {
-        let mut manager = ManagerConfig::default();
-        manager.recycling_method = RecyclingMethod::Fast; // a ping per checkout costs a round trip
-        let config_of_pool = config.clone();
-        manager.custom_setup = Box::new(move |_| {
-            let config = config_of_pool.clone();
-            async move { establish(&config, "").await }.boxed()
-        });
-        let pool = Pool::builder()
-            .max_size(config.max_connections.max(1))
-            .min_idle(Some(1))
-            .connection_timeout(Duration::from_millis(config.connect_timeout_ms.max(1)))
-            .max_lifetime(None)
-            .idle_timeout(Some(Duration::from_secs(600)))
-            .test_on_check_out(false) // see `conn`
-            .build(AsyncDieselConnectionManager::<AsyncPgConnection>::new_with_config("", manager))
-            .await?;
-        drop(pool.get().await?);
+        let [writes, reads, lists] = shares(config.max_connections);
+        let writes = pool(config, writes, BY_KEY.to_owned()).await?;
+        drop(writes.get().await?);
+        let reads = pool(config, reads, String::new()).await?;
+        let lists = pool(config, lists, format!("{BY_KEY} {IN_ORDER}")).await?;
         let outbox = Arc::new(OutboxState::default());
         let gate = Gate::new(outbox.clone(), setup.gate);
         Ok(Self(Arc::new(Inner {
-            pool,
+            writes,
+            reads,
+            lists,
             config: config.clone(),
             service: setup.service.into(),
             clock: setup.clock,
@@ -132,11 +130,21 @@ impl Db {
         })))
     }
 
-    /// A connection of the pool, outside any transaction.
+    /// A connection for reading, outside any transaction.
     pub async fn conn(&self) -> Result<Conn> {
+        self.take(&self.0.reads).await
+    }
+
+    /// A connection for pages of long lists: it reads in the order of an index wherever there is one. Only for statements
+    /// whose plan does not depend on their values.
+    pub async fn list_conn(&self) -> Result<Conn> {
+        self.take(&self.0.lists).await
+    }
+
+    async fn take(&self, pool: &Pool<AsyncPgConnection>) -> Result<Conn> {
         let mut broken = 0;
         loop {
-            let mut conn = self.0.pool.get_owned().await?;
+            let mut conn = pool.get_owned().await?;
             // bb8 hands out idle connections unseen (no ping); one that the server has closed is thrown away here.
             if !diesel_async::pooled_connection::PoolableConnection::is_broken(&mut *conn)
                 || broken > self.0.config.max_connections
@@ -165,21 +173,22 @@ impl Db {
             AsyncFnOnce(&'r mut Tx<'c>) -> Result<T> + Work<&'r mut Tx<'c>, Result<T>, Fut: Send> + Send,
         T: Send,
     {
-        let mut conn = self.conn().await?;
+        let mut conn = self.take(&self.0.writes).await?;
         self.transaction_on(&mut conn, work).await
     }
 
-    /// As [`transaction`](Self::transaction), on a connection the caller keeps.
+    /// As [`transaction`](Self::transaction), on a connection the caller keeps ([`dedicated`](Self::dedicated) with
+    /// [`BY_KEY`]).
     pub async fn transaction_on<T, F>(&self, conn: &mut AsyncPgConnection, work: F) -> Result<T>
     where
         for<'r, 'c> F:
             AsyncFnOnce(&'r mut Tx<'c>) -> Result<T> + Work<&'r mut Tx<'c>, Result<T>, Fut: Send> + Send,
         T: Send,
     {
-        AnsiTransactionManager::begin_transaction_sql(&mut *conn, BEGIN).await?;
+        AnsiTransactionManager::begin_transaction_sql(&mut *conn, "BEGIN").await?;
         let mut effects = Effects::new(self.0.service.clone());
         let outcome = match work(&mut Tx::new(&mut *conn, self.0.clock.now(), &mut effects)).await {
-            Ok(value) => effects.write(&mut *conn).await.map(|()| value),
+            Ok(value) => effects.write(&*conn).await.map(|()| value),
             Err(error) => Err(error),
         };
         match outcome {
@@ -233,6 +242,30 @@ impl Db {
     pub(crate) fn crypto(&self) -> &Crypto {
         &self.0.crypto
     }
+}
+
+/// How many connections transactions, reads and lists may have out of so many; at least one each.
+fn shares(max: u32) -> [u32; 3] {
+    let (reads, lists) = ((max / 4).max(1), (max / 8).max(1));
+    [max.saturating_sub(reads + lists).max(1), reads, lists]
+}
+
+async fn pool(config: &DbConfig, size: u32, options: String) -> Result<Pool<AsyncPgConnection>> {
+    let mut manager = ManagerConfig::default();
+    manager.recycling_method = RecyclingMethod::Fast; // a ping per checkout costs a round trip
+    let config_of_pool = config.clone();
+    manager.custom_setup = Box::new(move |_| {
+        let (config, options) = (config_of_pool.clone(), options.clone());
+        async move { establish(&config, &options).await }.boxed()
+    });
+    Ok(Pool::builder()
+        .max_size(size)
+        .connection_timeout(Duration::from_millis(config.connect_timeout_ms.max(1)))
+        .max_lifetime(None)
+        .idle_timeout(Some(Duration::from_secs(600)))
+        .test_on_check_out(false) // see `take`
+        .build(AsyncDieselConnectionManager::<AsyncPgConnection>::new_with_config("", manager))
+        .await?)
 }
 
 /// Opens one connection with the configured limits.

@@ -78,6 +78,12 @@ impl<'c> Tx<'c> {
         self.effects.consume(events);
     }
 
+    /// For what is written last before the commit: the connection, and the events so far, which the caller writes to the
+    /// outbox in the same go.
+    pub(crate) fn last_statements(&mut self) -> (&AsyncPgConnection, Vec<Event>) {
+        (&*self.conn, self.effects.take())
+    }
+
     /// Runs `act` once the transaction is committed; not at all when it is rolled back.
     pub fn after_commit(&mut self, act: Box<dyn FnOnce() + Send>) {
         self.effects.after.push(act);
@@ -91,6 +97,8 @@ pub(crate) struct Effects {
     by_key: HashMap<Uuid, Arc<Origin>>,
     first: Option<Arc<Origin>>,
     events: Vec<Event>,
+    /// How many were written already.
+    written: usize,
     after: Vec<Box<dyn FnOnce() + Send>>,
 }
 
@@ -102,6 +110,7 @@ impl Effects {
             by_key: HashMap::new(),
             first: None,
             events: Vec::new(),
+            written: 0,
             after: Vec::new(),
         }
     }
@@ -125,16 +134,21 @@ impl Effects {
         }
     }
 
+    fn take(&mut self) -> Vec<Event> {
+        self.written += self.events.len();
+        std::mem::take(&mut self.events)
+    }
+
     /// Writes the outbox. The caller commits next.
-    pub(crate) async fn write(&mut self, conn: &mut AsyncPgConnection) -> Result<()> {
-        store::insert(conn, &self.events).await
+    pub(crate) async fn write(&mut self, conn: &AsyncPgConnection) -> Result<()> {
+        store::insert(conn, &self.take()).await
     }
 
     /// To be called right after the commit.
     pub(crate) fn committed(self, outbox: &OutboxState) {
-        if !self.events.is_empty() {
+        if self.written > 0 {
             crate::crash::seam("outbox.after_commit");
-            outbox.added(self.events.len());
+            outbox.added(self.written);
         }
         for act in self.after {
             act();

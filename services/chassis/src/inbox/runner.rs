@@ -60,7 +60,7 @@ impl RunnerConfig {
     /// Larger batches, waited for longer. A batch stays within what a bus delivers ahead of acknowledgements (400),
     /// and the wait in one process short of what would hold the relay back. No wait stays none.
     pub(crate) fn bulk(self) -> Self {
-        Self { batch: 2 * self.batch, linger: 8 * self.linger, local_linger: 8 * self.local_linger, ..self }
+        Self { batch: 2 * self.batch, linger: 8 * self.linger, local_linger: 16 * self.local_linger, ..self }
     }
 
     /// Delay after the given attempt in milliseconds: doubling, with a ceiling.

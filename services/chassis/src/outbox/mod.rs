@@ -2,6 +2,7 @@
 //! publishes them in order and removes a row only when the bus has confirmed it.
 
 mod gate;
+mod reading;
 mod relay;
 mod state;
 pub(crate) mod store;

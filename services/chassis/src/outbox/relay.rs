@@ -15,14 +15,14 @@ use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{OutboxState, store};
+use super::{OutboxState, reading::Reading, store};
 use crate::{
     Result,
     bus::{Confirmation, EventBus},
     clock::new_id,
     config::SpineConfig,
     crash,
-    db::{Db, cached},
+    db::{BY_KEY, Db, cached},
 };
 
 /// How the relay works.
@@ -127,6 +127,8 @@ struct Session<'a> {
     held_until: Option<Instant>,
     /// Rows handed over and not confirmed yet, each with when that began: others' confirmations say nothing of it.
     in_flight: BTreeMap<i64, Instant>,
+    /// Below which number nothing has to be looked for.
+    reading: Reading,
     /// Rows removed since the table was last vacuumed.
     dead: usize,
     confirmations: (mpsc::UnboundedSender<Confirmation>, mpsc::UnboundedReceiver<Confirmation>),
@@ -148,7 +150,7 @@ impl<'a> Session<'a> {
     async fn open(relay: &'a Relay, state: Arc<OutboxState>) -> Result<Self> {
         // Losing a removal in a crash of the server only repeats an event; waiting for the disk would cost one
         // more flush for every batch.
-        let conn = relay.db.dedicated("-c synchronous_commit=off -c enable_seqscan=off").await?;
+        let conn = relay.db.dedicated(&format!("-c synchronous_commit=off {BY_KEY}")).await?;
         let listener = if relay.bus.shared() { Some(listen(&relay.db, state.clone()).await?) } else { None };
         let now = Instant::now();
         Ok(Self {
@@ -158,6 +160,7 @@ impl<'a> Session<'a> {
             listener,
             held_until: None,
             in_flight: BTreeMap::new(),
+            reading: Reading::default(),
             dead: 0,
             confirmations: mpsc::unbounded_channel(),
             last_confirmed: now,
@@ -257,9 +260,12 @@ impl<'a> Session<'a> {
     /// Publishes the next rows. Tells whether there may be more.
     async fn publish_next(&mut self) -> Result<bool> {
         let limit = self.relay.config.batch;
-        let in_flight: Vec<i64> = self.in_flight.keys().copied().collect();
-        let batch = store::read(&mut self.conn, self.relay.db.service(), &in_flight, limit as i64).await?;
+        let floor = self.reading.floor();
+        let in_flight: Vec<i64> = self.in_flight.range(floor + 1..).map(|(seq, _)| *seq).collect();
+        let source = self.relay.db.service();
+        let (batch, next) = store::read(&mut self.conn, source, floor, &in_flight, limit as i64).await?;
         if batch.is_empty() {
+            self.reading.saw([], true, next, Instant::now());
             return Ok(false);
         }
         if !self.leading() {
@@ -272,6 +278,7 @@ impl<'a> Session<'a> {
         match self.relay.bus.publish(batch, &self.confirmations.0).await {
             Ok(()) => {
                 crash::seam("relay.after_publish");
+                self.reading.saw(seqs.iter().copied(), !full, next, since);
                 self.in_flight.extend(seqs.into_iter().map(|seq| (seq, since)));
                 Ok(full)
             }
@@ -333,6 +340,7 @@ impl<'a> Session<'a> {
     /// Late confirmations of what is forgotten go to a closed channel; their rows are published again.
     fn forget_flight(&mut self) {
         self.in_flight.clear();
+        self.reading = Reading::default();
         self.confirmations = mpsc::unbounded_channel();
     }
 
@@ -343,7 +351,15 @@ impl<'a> Session<'a> {
             self.conn.batch_execute("VACUUM (TRUNCATE off) outbox").await?;
             self.dead = 0;
         }
-        let (count, oldest) = store::count(&mut self.conn).await?;
+        let (count, oldest, ended) = store::count(&mut self.conn).await?;
+        self.reading.all_ended_below(ended, Instant::now());
+        if oldest
+            .is_some_and(|oldest| oldest <= self.reading.floor() && !self.in_flight.contains_key(&oldest))
+        {
+            // Against the rule that the floor rests on; nothing may be left lying for it.
+            tracing::warn!(oldest, floor = self.reading.floor(), "an event lies below the relay's floor");
+            self.reading = Reading::default();
+        }
         self.state.set_backlog(count);
         let moving = count == 0 || oldest != self.oldest;
         self.oldest = oldest;

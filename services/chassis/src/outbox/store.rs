@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Appends events, numbered in their order, in one statement.
-pub(crate) async fn insert(conn: &mut AsyncPgConnection, events: &[Event]) -> Result<()> {
+pub(crate) async fn insert(mut conn: &AsyncPgConnection, events: &[Event]) -> Result<()> {
     if events.is_empty() {
         return Ok(());
     }
@@ -39,7 +39,7 @@ pub(crate) async fn insert(conn: &mut AsyncPgConnection, events: &[Event]) -> Re
     .bind::<Array<Nullable<Text>>, _>(column.actor_ref)
     .bind::<Array<Nullable<Text>>, _>(column.traceparent)
     .bind::<Array<Bytea>, _>(column.data)
-    .execute(conn)
+    .execute(&mut conn)
     .await?;
     Ok(())
 }
@@ -90,6 +90,8 @@ impl<'a> Columns<'a> {
 struct Row {
     #[diesel(sql_type = BigInt)]
     seq: i64,
+    #[diesel(sql_type = BigInt)]
+    next: i64,
     #[diesel(sql_type = SqlUuid)]
     id: Uuid,
     #[diesel(sql_type = Text)]
@@ -118,22 +120,27 @@ struct Row {
     data: Vec<u8>,
 }
 
-/// The next unsent events by number, without those in flight.
+/// The next unsent events by number, without those in flight, above `floor`; and the transaction that began next.
 pub(crate) async fn read(
     conn: &mut AsyncPgConnection,
     source: &str,
+    floor: i64,
     in_flight: &[i64],
     limit: i64,
-) -> Result<Vec<(i64, Event)>> {
+) -> Result<(Vec<(i64, Event)>, i64)> {
     // A set, which is hashed: `<> ALL ($1)` of a generic plan compares every row with every number.
-    let rows: Vec<Row> =
-        cached("SELECT * FROM outbox WHERE seq NOT IN (SELECT unnest($1::bigint[])) ORDER BY seq LIMIT $2")
-            .bind::<Array<BigInt>, _>(in_flight)
-            .bind::<BigInt, _>(limit)
-            .load(conn)
-            .await?;
+    let rows: Vec<Row> = cached(
+        "SELECT outbox.*, pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS next FROM outbox \
+         WHERE seq > $3 AND seq NOT IN (SELECT unnest($1::bigint[])) ORDER BY seq LIMIT $2",
+    )
+    .bind::<Array<BigInt>, _>(in_flight)
+    .bind::<BigInt, _>(limit)
+    .bind::<BigInt, _>(floor)
+    .load(conn)
+    .await?;
+    let next = rows.as_slice().first().map_or(0, |row| row.next);
     let catalogue = catalogue();
-    Ok(rows
+    let events = rows
         .into_iter()
         .map(|row| {
             let event = Event {
@@ -154,7 +161,8 @@ pub(crate) async fn read(
             };
             (row.seq, event)
         })
-        .collect())
+        .collect();
+    Ok((events, next))
 }
 
 /// Removes confirmed rows.
@@ -169,11 +177,17 @@ struct Count {
     count: i64,
     #[diesel(sql_type = Nullable<BigInt>)]
     oldest: Option<i64>,
+    #[diesel(sql_type = BigInt)]
+    ended: i64,
 }
 
-/// How many rows wait, and the number of the oldest.
-pub(crate) async fn count(conn: &mut AsyncPgConnection) -> Result<(i64, Option<i64>)> {
-    let row: Count =
-        cached("SELECT count(*) AS count, min(seq) AS oldest FROM outbox").get_result(conn).await?;
-    Ok((row.count, row.oldest))
+/// How many rows wait, the number of the oldest, and the transaction below which all have ended.
+pub(crate) async fn count(conn: &mut AsyncPgConnection) -> Result<(i64, Option<i64>, i64)> {
+    let row: Count = cached(
+        "SELECT count(*) AS count, min(seq) AS oldest, \
+         pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS ended FROM outbox",
+    )
+    .get_result(conn)
+    .await?;
+    Ok((row.count, row.oldest, row.ended))
 }

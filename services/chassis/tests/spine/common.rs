@@ -140,7 +140,7 @@ impl AggregateStore for Counters {
         id.to_string()
     }
 
-    async fn load(&self, conn: &mut AsyncPgConnection, ids: &[Uuid]) -> Result<HashMap<Uuid, Counter>> {
+    async fn load(&self, mut conn: &AsyncPgConnection, ids: &[Uuid]) -> Result<HashMap<Uuid, Counter>> {
         #[derive(QueryableByName)]
         struct Row {
             #[diesel(sql_type = SqlUuid)]
@@ -153,7 +153,7 @@ impl AggregateStore for Counters {
         let rows: Vec<Row> =
             cached("SELECT id, value, version FROM counter WHERE id = ANY($1) ORDER BY id FOR UPDATE")
                 .bind::<Array<SqlUuid>, _>(ids)
-                .load(conn)
+                .load(&mut conn)
                 .await?;
         Ok(rows
             .into_iter()
@@ -161,7 +161,7 @@ impl AggregateStore for Counters {
             .collect())
     }
 
-    async fn save(&self, conn: &mut AsyncPgConnection, changes: Vec<Change<Counter>>) -> Result<()> {
+    async fn save(&self, mut conn: &AsyncPgConnection, changes: Vec<Change<Counter>>) -> Result<()> {
         cached(
             "INSERT INTO counter (id, value, version) SELECT * FROM unnest($1, $2, $3) \
              ON CONFLICT (id) DO UPDATE SET value = excluded.value, version = excluded.version",
@@ -169,7 +169,7 @@ impl AggregateStore for Counters {
         .bind::<Array<SqlUuid>, _>(changes.iter().map(|c| c.after.id).collect::<Vec<_>>())
         .bind::<Array<BigInt>, _>(changes.iter().map(|c| c.after.value).collect::<Vec<_>>())
         .bind::<Array<BigInt>, _>(changes.iter().map(|c| c.after.version).collect::<Vec<_>>())
-        .execute(conn)
+        .execute(&mut conn)
         .await?;
         Ok(())
     }

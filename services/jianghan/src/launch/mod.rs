@@ -259,7 +259,8 @@ impl Launch {
         gateway: gateway::Config,
         http: TcpListener,
     ) -> Result<Parts> {
-        const GROUPS: u8 = 2;
+        // One group takes what has queued in one go; more of them only make the batches smaller.
+        const GROUPS: u8 = 1;
         let bus: Arc<dyn EventBus> = match self.faults {
             Some(seed) => Arc::new(InProcess::faulty(&SERVICES, GROUPS, Faults::seeded(seed))),
             None => Arc::new(InProcess::new(&SERVICES, GROUPS)),

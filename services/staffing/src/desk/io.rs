@@ -62,7 +62,6 @@ impl Desk {
     pub async fn save(self, tx: &mut Tx<'_>) -> Result<()> {
         let changed: Vec<&Task> =
             self.tasks.values().filter(|(_, changed)| *changed).map(|(task, _)| task).collect();
-        tasks::write(tx.conn, &changed).await?;
         let changes: Vec<(Option<&Assignment>, &Assignment)> = self
             .assignments
             .values()
@@ -74,7 +73,8 @@ impl Desk {
             let all = changes.iter().map(|(_, a)| a.worker_id).chain(self.leaving.iter().copied());
             workers::hold(tx.conn, &all.collect::<Vec<_>>()).await?;
         }
-        assignments::write(tx.conn, &changes).await?;
+        let conn = &*tx.conn;
+        futures::try_join!(tasks::write(conn, &changed), assignments::write(conn, &changes))?;
         workers::end(tx.conn, &self.leaving, tx.now).await?;
         for emit in self.emits {
             tx.emit(emit);

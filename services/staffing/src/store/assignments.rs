@@ -124,20 +124,17 @@ pub async fn lock_of_tasks(conn: &mut AsyncPgConnection, tasks: &[Uuid]) -> Resu
 }
 
 /// Assignments as they were loaded and as they are to be: the loads of their workers follow.
-pub async fn write(
-    conn: &mut AsyncPgConnection,
-    changes: &[(Option<&Assignment>, &Assignment)],
-) -> Result<()> {
+pub async fn write(conn: &AsyncPgConnection, changes: &[(Option<&Assignment>, &Assignment)]) -> Result<()> {
     let (inserted, updated): (Vec<_>, Vec<_>) =
         changes.iter().copied().partition(|(before, _)| before.is_none());
     // Updates first: an ended assignment makes room for the next one of its task.
     if !updated.is_empty() {
         update(conn, &updated.iter().map(|(_, after)| *after).collect::<Vec<_>>()).await?;
     }
-    if !inserted.is_empty() {
-        insert(conn, &inserted.iter().map(|(_, after)| *after).collect::<Vec<_>>()).await?;
-    }
-    workers::apply_loads(conn, &loads(changes)).await
+    let inserted: Vec<&Assignment> = inserted.iter().map(|(_, after)| *after).collect();
+    let loads = loads(changes);
+    futures::try_join!(insert(conn, &inserted), workers::apply_loads(conn, &loads))?;
+    Ok(())
 }
 
 /// What changes do to the loads of workers.
@@ -159,7 +156,7 @@ fn loads(changes: &[(Option<&Assignment>, &Assignment)]) -> HashMap<WorkerId, wo
     loads
 }
 
-async fn update(conn: &mut AsyncPgConnection, rows: &[&Assignment]) -> Result<()> {
+async fn update(mut conn: &AsyncPgConnection, rows: &[&Assignment]) -> Result<()> {
     let changed = cached(
         r"UPDATE assignments a
              SET state = d.state, accepted_at = d.accepted_at, on_site_at = d.on_site_at, done_at = d.done_at,
@@ -180,7 +177,7 @@ async fn update(conn: &mut AsyncPgConnection, rows: &[&Assignment]) -> Result<()
     .bind::<Array<Text>, _>(rows.iter().map(|a| joined(&a.evidence)).collect::<Vec<_>>())
     .bind::<Array<Text>, _>(rows.iter().map(|a| a.end_reason.as_str()).collect::<Vec<_>>())
     .bind::<Array<BigInt>, _>(rows.iter().map(|a| a.version).collect::<Vec<_>>())
-    .execute(conn)
+    .execute(&mut conn)
     .await?;
     if changed == rows.len() {
         Ok(())
@@ -189,7 +186,10 @@ async fn update(conn: &mut AsyncPgConnection, rows: &[&Assignment]) -> Result<()
     }
 }
 
-async fn insert(conn: &mut AsyncPgConnection, rows: &[&Assignment]) -> Result<()> {
+async fn insert(mut conn: &AsyncPgConnection, rows: &[&Assignment]) -> Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
     cached(
         r"INSERT INTO assignments (assignment_id, task_id, case_id, org_id, unit_id, line, worker_id, person_id,
                  worker_ref, item_code, place_unit_id, weight, round, state, offered_at, offer_due_at, due_at,
@@ -224,7 +224,7 @@ async fn insert(conn: &mut AsyncPgConnection, rows: &[&Assignment]) -> Result<()
     .bind::<Array<Text>, _>(rows.iter().map(|a| joined(&a.reasons)).collect::<Vec<_>>())
     .bind::<Array<Text>, _>(rows.iter().map(|a| a.end_reason.as_str()).collect::<Vec<_>>())
     .bind::<Array<BigInt>, _>(rows.iter().map(|a| a.version).collect::<Vec<_>>())
-    .execute(conn)
+    .execute(&mut conn)
     .await?;
     Ok(())
 }
@@ -244,7 +244,7 @@ impl AggregateStore for AssignmentStore {
 
     async fn load(
         &self,
-        conn: &mut AsyncPgConnection,
+        mut conn: &AsyncPgConnection,
         ids: &[AssignmentId],
     ) -> Result<HashMap<AssignmentId, Assignment>> {
         let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
@@ -252,12 +252,12 @@ impl AggregateStore for AssignmentStore {
             "SELECT * FROM assignments WHERE assignment_id = ANY($1) ORDER BY assignment_id FOR UPDATE",
         )
         .bind::<Array<SqlUuid>, _>(ids)
-        .load(conn)
+        .load(&mut conn)
         .await?;
         rows.into_iter().map(|row| Assignment::try_from(row).map(|a| (a.id, a))).collect()
     }
 
-    async fn save(&self, conn: &mut AsyncPgConnection, changes: Vec<Change<Assignment>>) -> Result<()> {
+    async fn save(&self, conn: &AsyncPgConnection, changes: Vec<Change<Assignment>>) -> Result<()> {
         let changes: Vec<_> = changes.iter().map(|change| (change.before.as_ref(), &change.after)).collect();
         write(conn, &changes).await
     }

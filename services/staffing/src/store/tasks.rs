@@ -81,12 +81,13 @@ pub async fn lock(
     workers: &[Uuid],
 ) -> Result<Vec<Task>> {
     let rows: Vec<Row> = cached(
-        "SELECT t.* FROM tasks t
-          WHERE t.task_id IN (
-                SELECT unnest($1::uuid[])
+        // Row by row: how many ids there are cannot be estimated, and a plan for many would read the whole table.
+        "SELECT t.* FROM (
+                SELECT unnest($1::uuid[]) AS id
                 UNION SELECT task_id FROM tasks WHERE case_id = ANY($2)
-                UNION SELECT task_id FROM assignments WHERE worker_id = ANY($3) AND state IN (1, 2, 3))
-          ORDER BY t.task_id FOR UPDATE",
+                UNION SELECT task_id FROM assignments WHERE worker_id = ANY($3) AND state IN (1, 2, 3)
+                ORDER BY 1) AS wanted
+          CROSS JOIN LATERAL (SELECT * FROM tasks WHERE task_id = wanted.id FOR UPDATE) AS t",
     )
     .bind::<Array<SqlUuid>, _>(ids)
     .bind::<Array<SqlUuid>, _>(cases)
@@ -128,7 +129,7 @@ pub async fn with_overdue_offers(
 }
 
 /// Writes new and changed tasks.
-pub async fn write(conn: &mut AsyncPgConnection, tasks: &[&Task]) -> Result<()> {
+pub async fn write(mut conn: &AsyncPgConnection, tasks: &[&Task]) -> Result<()> {
     if tasks.is_empty() {
         return Ok(());
     }
@@ -161,7 +162,7 @@ pub async fn write(conn: &mut AsyncPgConnection, tasks: &[&Task]) -> Result<()> 
     .bind::<Array<SmallInt>, _>(tasks.iter().map(|t| t.state as i16).collect::<Vec<_>>())
     .bind::<Array<Integer>, _>(tasks.iter().map(|t| t.round).collect::<Vec<_>>())
     .bind::<Array<BigInt>, _>(tasks.iter().map(|t| t.version).collect::<Vec<_>>())
-    .execute(conn)
+    .execute(&mut conn)
     .await?;
     Ok(())
 }

@@ -271,7 +271,7 @@ pub struct Load {
 
 /// Adds to loads. Workers are locked last, by id. `Stale` when somebody who is offered work has left since the roster
 /// was read.
-pub async fn apply_loads(conn: &mut AsyncPgConnection, loads: &HashMap<WorkerId, Load>) -> Result<()> {
+pub async fn apply_loads(mut conn: &AsyncPgConnection, loads: &HashMap<WorkerId, Load>) -> Result<()> {
     if loads.is_empty() {
         return Ok(());
     }
@@ -290,7 +290,7 @@ pub async fn apply_loads(conn: &mut AsyncPgConnection, loads: &HashMap<WorkerId,
     .bind::<Array<Integer>, _>(loads.iter().map(|(_, load)| load.count).collect::<Vec<_>>())
     .bind::<Array<BigInt>, _>(loads.iter().map(|(_, load)| load.minutes).collect::<Vec<_>>())
     .bind::<Array<Nullable<Timestamptz>>, _>(loads.iter().map(|(_, load)| load.offered_at).collect::<Vec<_>>())
-    .execute(conn)
+    .execute(&mut conn)
     .await?;
     if counted == loads.len() { Ok(()) } else { Err(stale(loads.iter().map(|(id, _)| **id))) }
 }

@@ -125,16 +125,16 @@ impl AggregateStore for OfferStore {
         id.to_string()
     }
 
-    async fn load(&self, conn: &mut AsyncPgConnection, ids: &[OfferId]) -> Result<HashMap<OfferId, Offer>> {
+    async fn load(&self, mut conn: &AsyncPgConnection, ids: &[OfferId]) -> Result<HashMap<OfferId, Offer>> {
         let ids: Vec<_> = ids.iter().map(|id| id.0).collect();
         let rows = cached(select!("WHERE o.offer_id = ANY($1) ORDER BY o.offer_id FOR UPDATE OF o"))
             .bind::<Array<SqlUuid>, _>(ids)
-            .load::<Row>(conn)
+            .load::<Row>(&mut conn)
             .await?;
         rows.into_iter().map(|row| row.into_offer().map(|offer| (offer.id, offer))).collect()
     }
 
-    async fn save(&self, conn: &mut AsyncPgConnection, changes: Vec<Change<Offer>>) -> Result<()> {
+    async fn save(&self, conn: &AsyncPgConnection, changes: Vec<Change<Offer>>) -> Result<()> {
         let changed = changes.iter().filter(|change| change.before.as_ref() != Some(&change.after));
         let changed: Vec<_> = changed.map(|change| &change.after).collect();
         if changed.is_empty() { Ok(()) } else { write(conn, &changed).await }
@@ -223,7 +223,7 @@ fn record_row(offer: &Offer) -> Option<RecordRow<'_>> {
     })
 }
 
-async fn write(conn: &mut AsyncPgConnection, offers: &[&Offer]) -> Result<()> {
+async fn write(mut conn: &AsyncPgConnection, offers: &[&Offer]) -> Result<()> {
     let rows: Vec<_> = offers.iter().map(|offer| offer_row(offer)).collect();
     cached(
         "INSERT INTO offers (offer_id, case_id, org_id, mode, state, item_code, place_unit_id, skill_codes, due_at, \
@@ -235,7 +235,7 @@ async fn write(conn: &mut AsyncPgConnection, offers: &[&Offer]) -> Result<()> {
          version = excluded.version, updated_at = excluded.updated_at",
     )
     .bind::<Jsonb, _>(serde_json::to_value(rows).map_err(Error::internal)?)
-    .execute(conn)
+    .execute(&mut conn)
     .await?;
     let rows: Vec<_> = offers.iter().filter_map(|offer| record_row(offer)).collect();
     if rows.is_empty() {
@@ -248,7 +248,7 @@ async fn write(conn: &mut AsyncPgConnection, offers: &[&Offer]) -> Result<()> {
          ON CONFLICT (record_id) DO UPDATE SET state = excluded.state",
     )
     .bind::<Jsonb, _>(serde_json::to_value(rows).map_err(Error::internal)?)
-    .execute(conn)
+    .execute(&mut conn)
     .await?;
     Ok(())
 }

@@ -107,16 +107,16 @@ impl AggregateStore for Counters {
         id.to_string()
     }
 
-    async fn load(&self, conn: &mut AsyncPgConnection, ids: &[Uuid]) -> Result<HashMap<Uuid, Counter>> {
+    async fn load(&self, mut conn: &AsyncPgConnection, ids: &[Uuid]) -> Result<HashMap<Uuid, Counter>> {
         let rows: Vec<Row> =
             cached("SELECT id, value, version FROM counter WHERE id = ANY($1) ORDER BY id FOR UPDATE")
                 .bind::<Array<SqlUuid>, _>(ids)
-                .load(conn)
+                .load(&mut conn)
                 .await?;
         Ok(rows.into_iter().map(|Row { id, value, version }| (id, Counter { id, value, version })).collect())
     }
 
-    async fn save(&self, conn: &mut AsyncPgConnection, changes: Vec<Change<Counter>>) -> Result<()> {
+    async fn save(&self, mut conn: &AsyncPgConnection, changes: Vec<Change<Counter>>) -> Result<()> {
         cached(
             "INSERT INTO counter (id, value, version) SELECT * FROM unnest($1, $2, $3) \
              ON CONFLICT (id) DO UPDATE SET value = excluded.value, version = excluded.version",
@@ -124,7 +124,7 @@ impl AggregateStore for Counters {
         .bind::<Array<SqlUuid>, _>(changes.iter().map(|c| c.after.id).collect::<Vec<_>>())
         .bind::<Array<BigInt>, _>(changes.iter().map(|c| c.after.value).collect::<Vec<_>>())
         .bind::<Array<BigInt>, _>(changes.iter().map(|c| c.after.version).collect::<Vec<_>>())
-        .execute(conn)
+        .execute(&mut conn)
         .await?;
         Ok(())
     }

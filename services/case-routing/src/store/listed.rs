@@ -1,0 +1,65 @@
+//! What a list shows of a case: read from its document, past the tasks, decisions and whatever else a page of fifty cases
+//! would be read for in vain.
+
+use chassis::Timestamp;
+use serde::Deserialize;
+
+use crate::domain::{
+    self, CaseId, CaseState, Channel, Clock, ClosedCode, DeliveryMode, ItemRef, Nature, OrgId, Origin,
+    Rating, UnitId, Urgency,
+};
+
+/// See the module. Fields as in [`domain::Case`].
+#[derive(Debug, Clone, Deserialize)]
+pub struct Listed {
+    pub id: CaseId,
+    pub case_no: String,
+    pub version: i64,
+    pub state: CaseState,
+    pub channel: Channel,
+    pub origin: Origin,
+    pub nature: Nature,
+    pub urgency: Urgency,
+    pub vulnerable: bool,
+    pub anonymous: bool,
+    pub place: Place,
+    pub text_redacted: String,
+    pub item: Option<ItemRef>,
+    pub first_receiver: OrgId,
+    pub lead_org: Option<OrgId>,
+    pub lead_unit: Option<UnitId>,
+    pub clocks: Vec<Clock>,
+    pub rating: Option<Rating>,
+    pub delivery_mode: Option<DeliveryMode>,
+    pub closed_code: Option<ClosedCode>,
+    pub merged_into: Option<CaseId>,
+    pub rework_count: u32,
+    pub reopen_count: u32,
+    pub registered_at: Timestamp,
+    pub closed_at: Option<Timestamp>,
+    pub updated_at: Timestamp,
+}
+
+/// Where it is.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub struct Place {
+    pub unit: UnitId,
+    pub street: Option<UnitId>,
+}
+
+impl Listed {
+    /// The clock the requester is promised.
+    pub fn resolve_clock(&self) -> Option<&Clock> {
+        domain::promised(&self.clocks)
+    }
+
+    /// When that clock is due, while it runs.
+    pub fn running_due_at(&self) -> Option<Timestamp> {
+        domain::running_due_at(self.state, &self.clocks)
+    }
+
+    /// Whether the promised time has passed without completion.
+    pub fn is_overdue(&self, at: Timestamp) -> bool {
+        domain::is_overdue(self.state, &self.clocks, at)
+    }
+}
