@@ -2,6 +2,7 @@
 
 pub mod agenda;
 pub mod alike;
+pub mod applications;
 pub mod calendar;
 pub mod case_store;
 pub mod catalogue;
@@ -9,6 +10,7 @@ pub mod digests;
 pub mod list;
 pub mod lists;
 pub mod notes;
+pub mod notices;
 pub mod read;
 pub mod rows;
 pub mod words;
