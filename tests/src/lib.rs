@@ -2,6 +2,7 @@
 //! conditions, calls made from descriptors alone, an OTLP receiver and a reader of databases. It drives a suite as its
 //! users do, over gRPC and HTTP; only checks look into databases, and nothing here ever writes to one.
 
+pub mod applications;
 pub mod descriptors;
 pub mod journeys;
 pub mod otlp;

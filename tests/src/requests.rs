@@ -95,6 +95,13 @@ fn good_text(world: &World, name: &str) -> Option<String> {
         "evidence_refs" => "photo:after".to_owned(),
         "answer_ref" => "kb:1".to_owned(),
         "line" => "housing".to_owned(),
+        // May be left out.
+        "authorisation_ref" | "note" | "opinion" => return None,
+        "material_refs" => "doc:1".to_owned(),
+        "written_reason" => "不属于本区受理范围，见所附说明。".to_owned(),
+        "reconsideration_body" => "江汉区人民政府".to_owned(),
+        "court" => "江汉区人民法院".to_owned(),
+        "applicant_name" => "张三".to_owned(),
         name if name.ends_with("_id") || name.ends_with("_ids") => new_id().to_string(),
         name if name.ends_with("_code") || name.ends_with("_codes") => "some_code".to_owned(),
         _ => "x".to_owned(),

@@ -7,8 +7,9 @@ use chassis::{
     Built, Context, Service,
     command::ExecutorConfig,
     proto::case_routing::v1::{
-        calendar_service_server::CalendarServiceServer, case_service_server::CaseServiceServer,
-        catalogue_service_server::CatalogueServiceServer, intake_service_server::IntakeServiceServer,
+        application_service_server::ApplicationServiceServer, calendar_service_server::CalendarServiceServer,
+        case_service_server::CaseServiceServer, catalogue_service_server::CatalogueServiceServer,
+        intake_service_server::IntakeServiceServer,
         responsibility_service_server::ResponsibilityServiceServer, task_service_server::TaskServiceServer,
         verification_service_server::VerificationServiceServer,
     },
@@ -23,7 +24,7 @@ use crate::{
     digest::Digests,
     notice::TrustedKey,
     recount::Recounter,
-    rpc::{Calendars, Cases, Catalogue, Desk, Intake, Responsibilities, Tasks, Verifications},
+    rpc::{Applications, Calendars, Cases, Catalogue, Desk, Intake, Responsibilities, Tasks, Verifications},
     sweeper::Sweeper,
 };
 
@@ -47,8 +48,13 @@ impl Service for App {
         };
         let atlas = Atlas::open(&ctx.db, ctx.topology.clone(), ctx.clock.clone()).await?;
         let executor = ExecutorConfig::from(&ctx.config.spine);
-        let desk =
-            Desk::new(ctx.db.clone(), executor, Arc::clone(&atlas), ctx.crypto.clone(), ctx.clock.clone());
+        let desk = Desk::new(
+            ctx.db.clone(),
+            executor.clone(),
+            Arc::clone(&atlas),
+            ctx.crypto.clone(),
+            ctx.clock.clone(),
+        );
         let desk = Desk { duplicate_days: config.duplicate_days, ..desk };
         let mut routes = RoutesBuilder::default();
         routes
@@ -56,6 +62,7 @@ impl Service for App {
             .add_service(IntakeServiceServer::new(Intake(desk.clone())))
             .add_service(TaskServiceServer::new(Tasks(desk.clone())))
             .add_service(VerificationServiceServer::new(Verifications(desk.clone())))
+            .add_service(ApplicationServiceServer::new(Applications::new(desk.clone(), executor)))
             .add_service(CatalogueServiceServer::new(Catalogue(desk.clone())))
             .add_service(CalendarServiceServer::new(Calendars::new(desk.clone(), trusted)))
             .add_service(ResponsibilityServiceServer::new(Responsibilities(desk)));

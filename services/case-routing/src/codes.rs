@@ -40,5 +40,9 @@ vocabularies! {
     clock_kind: ClockKind { Accept, Supplement, Dispatch, Offer, Sign, Objection, Contact, Resolve, Rework, Assist, Verify, RatingWindow }
     resolution resolution_from: Resolution { Resolved, PartlyResolved, NotResolved }
     callback_outcome callback_outcome_from: CallbackOutcome { Reached, Unreached, NotDue }
+    application_state: ApplicationState { Submitted, NeedSupplement, Accepted, Investigating, Reviewed, PublicNotice, Reinvestigating, Approved, Delivered, Denied, NotAccepted, Withdrawn }
+    application_outcome: ApplicationOutcome { Granted, Denied, NotAccepted }
+    investigation_kind investigation_kind_from: InvestigationKind { HomeVisit, NeighbourVisit, Letter, Panel, DataCheck }
+    remedy_kind: RemedyKind { Reconsideration, Litigation }
     assignment_status: AssignmentStatus { Offered, Accepted, OnSite, Done, Unfilled, Cancelled }
 }

@@ -1,6 +1,8 @@
 //! The one place where what the domain tells becomes what the other services hear. The envelope's unit is the place,
 //! its line the item's, its subject the task for task events.
 
+mod application;
+
 use chassis::{
     clock::to_proto,
     event::Emit,
@@ -128,6 +130,7 @@ fn message(to: Addressed<'_>, case_id: String, facts: Option<pb::CaseFacts>) -> 
             let in_time = *in_time;
             to.send(&pb::CaseAnswered { case_id, facts, in_time })
         }
+        E::Application { news } => application::message(to, news, case_id, facts),
         E::CaseTriaged {} => to.send(&pb::CaseTriaged { case_id, facts }),
         E::CaseDispatched { task_id, lead_org_id, sender_org_id, mode, first, in_time } => {
             let message = pb::CaseDispatched {

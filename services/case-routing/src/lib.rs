@@ -10,6 +10,7 @@ mod consumer;
 mod digest;
 pub mod domain;
 mod events;
+mod filing;
 mod listing;
 pub mod notice;
 mod numbers;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use chassis::event::Emit;
 
 use crate::{
-    domain::{Case, Decision, DomainEvent, OfferId, OrgId, RoutingDecision, TimelineEntry},
+    domain::{Case, Decision, DomainEvent, NewNotice, OfferId, OrgId, RoutingDecision, TimelineEntry},
     events,
 };
 
@@ -34,6 +34,8 @@ pub struct Pending {
     pub sealed_text: Option<Vec<u8>>,
     /// Index of the person and the id of their own under which they made the case.
     pub client_key: Option<Vec<u8>>,
+    /// The public copy of an application's notice that begins.
+    pub notice: Option<NewNotice>,
 }
 
 /// What an offer's partner knows of it; equal to what volunteer-matching holds.

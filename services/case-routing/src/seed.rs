@@ -61,6 +61,14 @@ pub struct Item {
     pub public_safety: bool,
     pub silence_accepts: bool,
     #[serde(default)]
+    pub public_notice_days: u16,
+    #[serde(default)]
+    pub field_checkers: u8,
+    #[serde(default)]
+    pub urgent_max_fen: i64,
+    #[serde(default)]
+    pub papers_days: u16,
+    #[serde(default)]
     pub materials: Vec<String>,
     #[serde(default)]
     pub open_condition: String,
@@ -183,7 +191,7 @@ pub struct Code {
     /// For suspensions: days at most.
     #[serde(default)]
     pub max_days: u32,
-    /// For refusals: `case`, `task`, `offer`.
+    /// For refusals: `case`, `task`, `offer`; of applications: `not_accepted`, `denied`.
     #[serde(default)]
     pub applies_to: Vec<String>,
     /// For refusals of a case: the legal channel that the requester is told.
@@ -280,6 +288,13 @@ pub fn decline_reasons() -> &'static BTreeMap<String, Code> {
     &CODES
 }
 
+/// Reasons for which an application is refused, by code.
+pub fn refusal_reasons() -> &'static BTreeMap<String, Code> {
+    static CODES: LazyLock<BTreeMap<String, Code>> =
+        LazyLock::new(|| code_list("refusals", include_str!("../seed/refusal_reasons.toml")));
+    &CODES
+}
+
 /// Causes of a suspension and their longest time in days.
 pub fn suspension_causes() -> BTreeMap<String, u32> {
     code_list("causes", include_str!("../seed/suspend_causes.toml"))
@@ -342,6 +357,12 @@ impl Item {
             sla_profile: some(&self.sla_profile),
             urgency: self.urgency,
             retention_days: None,
+            application: crate::domain::ApplicationRules {
+                public_notice_days: self.public_notice_days,
+                field_checkers: self.field_checkers,
+                urgent_max_fen: self.urgent_max_fen,
+                papers_days: self.papers_days,
+            },
         }
     }
 }

@@ -11,8 +11,9 @@ use anyhow::{Context, Result};
 use proto::{
     analytics::v1::indicator_service_client::IndicatorServiceClient,
     case_routing::v1::{
-        calendar_service_client::CalendarServiceClient, case_service_client::CaseServiceClient,
-        catalogue_service_client::CatalogueServiceClient, intake_service_client::IntakeServiceClient,
+        application_service_client::ApplicationServiceClient, calendar_service_client::CalendarServiceClient,
+        case_service_client::CaseServiceClient, catalogue_service_client::CatalogueServiceClient,
+        intake_service_client::IntakeServiceClient,
         responsibility_service_client::ResponsibilityServiceClient, task_service_client::TaskServiceClient,
         verification_service_client::VerificationServiceClient,
     },
@@ -194,6 +195,10 @@ impl Suite {
     /// Registration, reading, rating.
     pub fn cases(&self) -> CaseServiceClient<Patient> {
         CaseServiceClient::new(self.case_routing.clone())
+    }
+    /// Service applications and public notices.
+    pub fn applications(&self) -> ApplicationServiceClient<Patient> {
+        ApplicationServiceClient::new(self.case_routing.clone())
     }
     /// Acceptance, triage, dispatch.
     pub fn intake(&self) -> IntakeServiceClient<Patient> {

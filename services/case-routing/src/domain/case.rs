@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::application::ApplicationFace;
 use super::clock::Clock;
 use super::codes::*;
 use super::error::{DomainError, Result};
@@ -262,6 +263,9 @@ pub struct Case {
     pub closed_at: Option<Timestamp>,
     pub archive_at: Option<Timestamp>,
     pub updated_at: Timestamp,
+    /// Where the service application stands whose case this is; its papers are kept apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub application: Option<ApplicationFace>,
 }
 
 fn newest(clocks: &[Clock], kind: ClockKind, task: Option<TaskId>) -> Option<&Clock> {

@@ -83,39 +83,7 @@ impl Case {
     /// `WrongState`; `NotEntitled` for another organisation; `Guard(task_state)`.
     pub fn sign(self, task_id: TaskId, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
-        work.permit(Trigger::SignAssist).map_err(|_| work.wrong_state(Trigger::Sign))?;
-        let task = work.case.task(task_id)?.clone();
-        work.acts_for(task.org, "task_org")?;
-        if task.part == TaskPart::Lead {
-            work.permit(Trigger::Sign)?;
-        }
-        work.move_task(task_id, TaskState::Signed)?;
-        work.task_mut(task_id)?.signed_at = Some(work.now);
-        let in_time = work.stop_clock(ClockKind::Sign, Some(task_id)).unwrap_or(true);
-        work.clear_supervisions(|supervision| {
-            supervision.task == Some(task_id) && supervision.clock == Some(ClockKind::Sign)
-        });
-        if task.part == TaskPart::Lead {
-            work.enter(CaseState::Signed, Trigger::Sign)?;
-            work.start_clock(ClockKind::Contact, Some(task_id), work.sla().contact);
-        } else {
-            work.stay(Trigger::SignAssist)?;
-        }
-        let event = DomainEvent::TaskSigned {
-            task_id,
-            part: task.part,
-            mode: task.mode,
-            org_id: task.org,
-            unit_id: task.unit,
-            skill_codes: work.skill_codes(),
-            due_at: task.due_at,
-            in_time,
-            urgency: work.case.urgency,
-        };
-        work.emit(event, None, Some(task_id));
-        if task.part == TaskPart::Lead {
-            work.comply_with_ruling(task_id);
-        }
+        work.sign(task_id)?;
         Ok(work.finish())
     }
 
@@ -207,6 +175,44 @@ impl Case {
 impl Work<'_> {
     pub(super) const fn wrong_state(&self, verb: Trigger) -> DomainError {
         DomainError::WrongState { state: self.case.state, verb }
+    }
+
+    /// The organisation signs for its task.
+    pub(super) fn sign(&mut self, task_id: TaskId) -> Result<()> {
+        self.permit(Trigger::SignAssist).map_err(|_| self.wrong_state(Trigger::Sign))?;
+        let task = self.case.task(task_id)?.clone();
+        self.acts_for(task.org, "task_org")?;
+        if task.part == TaskPart::Lead {
+            self.permit(Trigger::Sign)?;
+        }
+        self.move_task(task_id, TaskState::Signed)?;
+        self.task_mut(task_id)?.signed_at = Some(self.now);
+        let in_time = self.stop_clock(ClockKind::Sign, Some(task_id)).unwrap_or(true);
+        self.clear_supervisions(|supervision| {
+            supervision.task == Some(task_id) && supervision.clock == Some(ClockKind::Sign)
+        });
+        if task.part == TaskPart::Lead {
+            self.enter(CaseState::Signed, Trigger::Sign)?;
+            self.start_clock(ClockKind::Contact, Some(task_id), self.sla().contact);
+        } else {
+            self.stay(Trigger::SignAssist)?;
+        }
+        let event = DomainEvent::TaskSigned {
+            task_id,
+            part: task.part,
+            mode: task.mode,
+            org_id: task.org,
+            unit_id: task.unit,
+            skill_codes: self.skill_codes(),
+            due_at: task.due_at,
+            in_time,
+            urgency: self.case.urgency,
+        };
+        self.emit(event, None, Some(task_id));
+        if task.part == TaskPart::Lead {
+            self.comply_with_ruling(task_id);
+        }
+        Ok(())
     }
 
     /// Sends the case where the choice says; stays where it is if the router finds nobody.

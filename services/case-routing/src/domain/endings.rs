@@ -26,21 +26,7 @@ impl Case {
     /// `WrongState`; `NotEntitled` for a machine; `Invalid` codes.
     pub fn decline(self, reason_code: &str, channel_told: &str, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
-        work.permit(Trigger::Decline)?;
-        work.human_official()?;
-        check_code("reason_code", reason_code)?;
-        check_code("channel_told", channel_told)?;
-        work.nobody_else_waits()?;
-        let in_time = work.end_accept();
-        work.enter(CaseState::NotAccepted, Trigger::Decline)?;
-        let reason = Reason::new(reason_code).with("channel", channel_told);
-        work.record_plain_routing(RoutingKind::Ended, reason.clone());
-        work.end(ClosedCode::Declined);
-        work.emit(
-            DomainEvent::CaseDeclined { reason_code: reason_code.to_owned(), in_time },
-            Some(reason),
-            None,
-        );
+        work.decline(reason_code, channel_told)?;
         Ok(work.finish())
     }
 
@@ -144,19 +130,41 @@ impl Case {
     /// other requests are merged into it.
     pub fn withdraw(self, reason_code: &str, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
-        work.permit(Trigger::Withdraw)?;
-        check_code("reason_code", reason_code)?;
-        work.nobody_else_waits()?;
-        if work.item().is_some_and(|item| item.withdrawal_barred) || work.case.urgency == Urgency::Emergency {
-            let message = "public safety or the rights of others are concerned";
-            return Err(DomainError::guard("withdrawal_barred", message));
-        }
-        work.withdraw(reason_code, Trigger::Withdraw)?;
+        work.withdraw_by_will(reason_code)?;
         Ok(work.finish())
     }
 }
 
 impl Work<'_> {
+    /// A human does not take the case in.
+    pub(super) fn decline(&mut self, reason_code: &str, channel_told: &str) -> Result<()> {
+        self.permit(Trigger::Decline)?;
+        self.human_official()?;
+        check_code("reason_code", reason_code)?;
+        check_code("channel_told", channel_told)?;
+        self.nobody_else_waits()?;
+        let in_time = self.end_accept();
+        self.enter(CaseState::NotAccepted, Trigger::Decline)?;
+        let reason = Reason::new(reason_code).with("channel", channel_told);
+        self.record_plain_routing(RoutingKind::Ended, reason.clone());
+        self.end(ClosedCode::Declined);
+        let event = DomainEvent::CaseDeclined { reason_code: reason_code.to_owned(), in_time };
+        self.emit(event, Some(reason), None);
+        Ok(())
+    }
+
+    /// The requester does not want it any more.
+    pub(super) fn withdraw_by_will(&mut self, reason_code: &str) -> Result<()> {
+        self.permit(Trigger::Withdraw)?;
+        check_code("reason_code", reason_code)?;
+        self.nobody_else_waits()?;
+        if self.item().is_some_and(|item| item.withdrawal_barred) || self.case.urgency == Urgency::Emergency {
+            let message = "public safety or the rights of others are concerned";
+            return Err(DomainError::guard("withdrawal_barred", message));
+        }
+        self.withdraw(reason_code, Trigger::Withdraw)
+    }
+
     /// Whoever was merged into this case waits for it: it does not end while they are in it.
     fn nobody_else_waits(&self) -> Result<()> {
         if self.case.merged.is_empty() {
@@ -220,6 +228,7 @@ impl Work<'_> {
         self.end(ClosedCode::Withdrawn);
         let reason = Reason::new(reason_code);
         let reason_code = reason_code.to_owned();
+        self.application_withdrawn(trigger)?;
         self.emit(DomainEvent::CaseWithdrawn { reason_code, offer_id }, Some(reason), None);
         Ok(())
     }

@@ -5,6 +5,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::application_news::ApplicationNews;
 use super::codes::*;
 use super::ids::*;
 use super::reason::Reason;
@@ -75,6 +76,8 @@ macro_rules! events {
         /// A fact about a case, past tense. Field meanings are those of the messages of the same name.
         #[derive(Debug, Clone, PartialEq, Eq)]
         pub enum DomainEvent {
+            /// Of a service application.
+            Application { news: ApplicationNews },
             $($(#[$doc])* $name { $($field: $kind),* },)+
         }
 
@@ -82,7 +85,10 @@ macro_rules! events {
             /// The message's name.
             #[must_use]
             pub const fn name(&self) -> &'static str {
-                match self { $(Self::$name { .. } => stringify!($name),)+ }
+                match self {
+                    Self::Application { news } => news.name(),
+                    $(Self::$name { .. } => stringify!($name),)+
+                }
             }
         }
     };

@@ -30,21 +30,7 @@ impl Case {
     /// `WrongState`; `NotEntitled` unless the lead; `Guard(contacted_before)`.
     pub fn contact(self, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
-        work.permit(Trigger::Contact)?;
-        let (id, org) = work.lead()?;
-        work.acts_for(org, "lead_org")?;
-        if work.case.state == CaseState::Signed {
-            work.move_task(id, TaskState::Working)?;
-            work.enter(CaseState::InProgress, Trigger::Contact)?;
-        } else if work.case.clock(ClockKind::Contact, Some(id)).is_some() {
-            return Err(DomainError::guard("contacted_before", "the first contact is on record"));
-        } else {
-            // A partner's case has no contact limit; the clock only records the contact.
-            work.stay(Trigger::Contact)?;
-            work.start_clock(ClockKind::Contact, Some(id), work.sla().contact);
-        }
-        let in_time = work.stop_clock(ClockKind::Contact, Some(id)).unwrap_or(true);
-        work.emit(DomainEvent::CaseContacted { in_time }, None, Some(id));
+        work.contact()?;
         Ok(work.finish())
     }
 
@@ -54,26 +40,7 @@ impl Case {
     /// `WrongState`; `NotEntitled` unless the lead's leader; `Invalid` cause or date.
     pub fn suspend(self, cause_code: &str, resume_at: Option<Timestamp>, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
-        work.permit(Trigger::Suspend)?;
-        let (id, org) = work.lead()?;
-        work.acts_for(org, "lead_org")?;
-        let days = work.rules.suspension_causes.get(cause_code);
-        let days = *days.ok_or_else(|| DomainError::invalid("cause_code", "not a listed cause"))?;
-        let latest = work.now + TimeDelta::days(i64::from(days));
-        if resume_at.is_some_and(|at| at <= work.now || at > latest) {
-            let message = format!("must lie ahead, at most {days} days for this cause");
-            return Err(DomainError::invalid("resume_time", message));
-        }
-        // Without a date the case goes on by itself when the cause's longest time is over.
-        let resume_at = Some(resume_at.unwrap_or(latest));
-        let due_before = work.case.resolve_clock().map(|clock| clock.due_at);
-        work.pause_clocks(&[ClockKind::Resolve, ClockKind::Rework]);
-        let since = work.now;
-        work.case.suspension =
-            Some(Suspension { cause_code: cause_code.to_owned(), since, resume_at, due_before });
-        work.enter(CaseState::Suspended, Trigger::Suspend)?;
-        let event = DomainEvent::CaseSuspended { cause_code: cause_code.to_owned(), resume_at };
-        work.emit(event, Some(Reason::new(cause_code)), Some(id));
+        work.suspend(cause_code, resume_at)?;
         Ok(work.finish())
     }
 
@@ -179,41 +146,92 @@ impl Case {
     /// `WrongState`; `NotEntitled` unless the lead; `Guard(assist_outstanding)`; `Invalid` evidence or code.
     pub fn complete(self, command: CompleteCase, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
-        work.permit(Trigger::Complete)?;
-        let (id, org) = work.lead()?;
-        work.acts_for(org, "lead_org")?;
-        let code = work.ending(command.closed_code)?;
-        let mut evidence = command.evidence;
-        if evidence.is_empty() && code.is_explanation() {
-            evidence.push((EvidenceKind::Explanation, format!("outcome:{code}")));
-        }
-        work.add_evidence(evidence)?;
-        work.end_assists(&command.waived)?;
-        let elapsed_seconds =
-            work.case.resolve_clock().map_or(0, |clock| clock.elapsed_seconds(work.now, work.rules));
-        let rework = work.stop_clock(ClockKind::Rework, None);
-        let in_time = rework.or(work.stop_clock(ClockKind::Resolve, None)).unwrap_or(true);
-        work.stop_task_clocks(id);
-        work.submit(id, in_time)?;
-        work.clear_supervisions(|_| true);
-        work.case.closed_code = Some(code);
-        work.case.completed_at = Some(work.now);
-        work.enter(CaseState::Completed, Trigger::Complete)?;
-        let event = DomainEvent::CaseCompleted {
-            task_id: id,
-            offer_id: work.case.confirmed_offer().map(|offer| offer.id),
-            in_time,
-            completed_at: work.now,
-            elapsed_seconds,
-            callback_due: work.case.callback_due(),
-        };
-        work.emit(event, None, Some(id));
-        work.begin_verification()?;
+        work.complete(command)?;
         Ok(work.finish())
     }
 }
 
 impl Work<'_> {
+    /// The handler's first contact with the requester.
+    pub(super) fn contact(&mut self) -> Result<()> {
+        self.permit(Trigger::Contact)?;
+        let (id, org) = self.lead()?;
+        self.acts_for(org, "lead_org")?;
+        if self.case.state == CaseState::Signed {
+            self.move_task(id, TaskState::Working)?;
+            self.enter(CaseState::InProgress, Trigger::Contact)?;
+        } else if self.case.clock(ClockKind::Contact, Some(id)).is_some() {
+            return Err(DomainError::guard("contacted_before", "the first contact is on record"));
+        } else {
+            // A partner's case has no contact limit; the clock only records the contact.
+            self.stay(Trigger::Contact)?;
+            self.start_clock(ClockKind::Contact, Some(id), self.sla().contact);
+        }
+        let in_time = self.stop_clock(ClockKind::Contact, Some(id)).unwrap_or(true);
+        self.emit(DomainEvent::CaseContacted { in_time }, None, Some(id));
+        Ok(())
+    }
+
+    /// The case waits for a listed cause.
+    pub(super) fn suspend(&mut self, cause_code: &str, resume_at: Option<Timestamp>) -> Result<()> {
+        self.permit(Trigger::Suspend)?;
+        let (id, org) = self.lead()?;
+        self.acts_for(org, "lead_org")?;
+        let days = self.rules.suspension_causes.get(cause_code);
+        let days = *days.ok_or_else(|| DomainError::invalid("cause_code", "not a listed cause"))?;
+        let latest = self.now + TimeDelta::days(i64::from(days));
+        if resume_at.is_some_and(|at| at <= self.now || at > latest) {
+            let message = format!("must lie ahead, at most {days} days for this cause");
+            return Err(DomainError::invalid("resume_time", message));
+        }
+        // Without a date the case goes on by itself when the cause's longest time is over.
+        let resume_at = Some(resume_at.unwrap_or(latest));
+        let due_before = self.case.resolve_clock().map(|clock| clock.due_at);
+        self.pause_clocks(&[ClockKind::Resolve, ClockKind::Rework]);
+        let since = self.now;
+        self.case.suspension =
+            Some(Suspension { cause_code: cause_code.to_owned(), since, resume_at, due_before });
+        self.enter(CaseState::Suspended, Trigger::Suspend)?;
+        let event = DomainEvent::CaseSuspended { cause_code: cause_code.to_owned(), resume_at };
+        self.emit(event, Some(Reason::new(cause_code)), Some(id));
+        Ok(())
+    }
+
+    /// The lead's work is done.
+    pub(super) fn complete(&mut self, command: CompleteCase) -> Result<()> {
+        self.permit(Trigger::Complete)?;
+        let (id, org) = self.lead()?;
+        self.acts_for(org, "lead_org")?;
+        let code = self.ending(command.closed_code)?;
+        let mut evidence = command.evidence;
+        if evidence.is_empty() && code.is_explanation() {
+            evidence.push((EvidenceKind::Explanation, format!("outcome:{code}")));
+        }
+        self.add_evidence(evidence)?;
+        self.end_assists(&command.waived)?;
+        let elapsed_seconds =
+            self.case.resolve_clock().map_or(0, |clock| clock.elapsed_seconds(self.now, self.rules));
+        let rework = self.stop_clock(ClockKind::Rework, None);
+        let in_time = rework.or(self.stop_clock(ClockKind::Resolve, None)).unwrap_or(true);
+        self.stop_task_clocks(id);
+        self.submit(id, in_time)?;
+        self.clear_supervisions(|_| true);
+        self.case.closed_code = Some(code);
+        self.case.completed_at = Some(self.now);
+        self.enter(CaseState::Completed, Trigger::Complete)?;
+        let event = DomainEvent::CaseCompleted {
+            task_id: id,
+            offer_id: self.case.confirmed_offer().map(|offer| offer.id),
+            in_time,
+            completed_at: self.now,
+            elapsed_seconds,
+            callback_due: self.case.callback_due(),
+        };
+        self.emit(event, None, Some(id));
+        self.begin_verification()?;
+        Ok(())
+    }
+
     /// The lead task that stands, and its organisation.
     pub(super) fn lead(&self) -> Result<(TaskId, OrgId)> {
         let lead = self.case.lead().filter(|task| task.state.is_live());

@@ -61,6 +61,10 @@ ids! {
     SupervisionId,
     /// An assignment of a worker in staffing.
     AssignmentId,
+    /// A check of the facts of an application.
+    InvestigationId,
+    /// A public notice of an application.
+    NoticeId,
 }
 
 /// A person's pseudonym (the envelope's `actorref`); `system` for timers, `anonymous` for whoever

@@ -100,23 +100,7 @@ impl Case {
     /// `WrongState`; `Guard(supplement_asked_before)`; `Invalid` for an empty list or wrong codes.
     pub fn request_supplement(self, material_codes: Vec<String>, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
-        work.permit(Trigger::RequestSupplement)?;
-        if material_codes.is_empty() {
-            return Err(DomainError::invalid("material_codes", "the complete list of what is missing"));
-        }
-        material_codes.iter().try_for_each(|code| check_code("material_codes", code))?;
-        if work.case.clock(ClockKind::Supplement, None).is_some() {
-            return Err(DomainError::guard("supplement_asked_before", "a supplement is asked for once only"));
-        }
-        let in_time = work.case.clock(ClockKind::Accept, None).is_some_and(|clock| clock.in_time(work.now));
-        work.pause_clocks(&[ClockKind::Accept, ClockKind::Resolve]);
-        let supplement_due_at = work.start_clock(ClockKind::Supplement, None, work.sla().supplement);
-        work.enter(CaseState::NeedSupplement, Trigger::RequestSupplement)?;
-        work.emit(
-            DomainEvent::CaseSupplementRequested { material_codes, supplement_due_at, in_time },
-            None,
-            None,
-        );
+        work.request_supplement(material_codes)?;
         Ok(work.finish())
     }
 
@@ -126,13 +110,7 @@ impl Case {
     /// `WrongState`.
     pub fn supplement(self, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
-        work.permit(Trigger::Supplement)?;
-        work.stop_clock(ClockKind::Supplement, None);
-        work.resume_clocks();
-        let in_time = work.end_accept();
-        work.enter(CaseState::Accepted, Trigger::Supplement)?;
-        work.emit(DomainEvent::CaseSupplemented {}, None, None);
-        work.accepted(in_time, false);
+        work.supplement()?;
         Ok(work.finish())
     }
 
@@ -157,7 +135,7 @@ pub(super) fn place_of(unit: UnitId, work_routes: &super::table::RoutingTable) -
     Ok(Place { unit, path, street, community })
 }
 
-fn registered<'a>(command: RegisterCase, act: &Act<'a>) -> Result<Work<'a>> {
+pub(super) fn registered<'a>(command: RegisterCase, act: &Act<'a>) -> Result<Work<'a>> {
     let place = place_of(command.place_unit, act.routes)?;
     if command.case_no.is_empty() {
         return Err(DomainError::invalid("case_no", "must not be empty"));
@@ -239,6 +217,7 @@ fn new_case(command: RegisterCase, place: Place, now: Timestamp) -> Case {
         closed_at: None,
         archive_at: None,
         updated_at: now,
+        application: None,
     }
 }
 
@@ -251,12 +230,11 @@ impl Work<'_> {
         stopped.unwrap_or_else(earlier)
     }
 
-    fn accept(&mut self, by_silence: bool) -> Result<()> {
+    pub(super) fn accept(&mut self, by_silence: bool) -> Result<()> {
         let trigger = if by_silence { Trigger::AcceptBySilence } else { Trigger::Accept };
         let in_time = self.end_accept() && !by_silence;
         self.enter(CaseState::Accepted, trigger)?;
-        self.accepted(in_time, by_silence);
-        Ok(())
+        self.accepted(in_time, by_silence)
     }
 
     /// The intake limit passed without a decision.
@@ -265,10 +243,41 @@ impl Work<'_> {
     }
 
     /// What entering Accepted means, whichever way it came.
-    pub(super) fn accepted(&mut self, in_time: bool, by_silence: bool) {
+    pub(super) fn accepted(&mut self, in_time: bool, by_silence: bool) -> Result<()> {
         self.start_service(self.now);
         let reason = by_silence.then(|| Reason::new("accepted_by_silence"));
         self.emit(DomainEvent::CaseAccepted { in_time, by_silence }, reason, None);
+        self.application_accepted(in_time, by_silence)
+    }
+
+    /// One complete list of what is missing; the accept clock stands still.
+    pub(super) fn request_supplement(&mut self, material_codes: Vec<String>) -> Result<()> {
+        self.permit(Trigger::RequestSupplement)?;
+        if material_codes.is_empty() {
+            return Err(DomainError::invalid("material_codes", "the complete list of what is missing"));
+        }
+        material_codes.iter().try_for_each(|code| check_code("material_codes", code))?;
+        if self.case.clock(ClockKind::Supplement, None).is_some() {
+            return Err(DomainError::guard("supplement_asked_before", "a supplement is asked for once only"));
+        }
+        let in_time = self.case.clock(ClockKind::Accept, None).is_some_and(|clock| clock.in_time(self.now));
+        self.pause_clocks(&[ClockKind::Accept, ClockKind::Resolve]);
+        let supplement_due_at = self.start_clock(ClockKind::Supplement, None, self.sla().supplement);
+        self.enter(CaseState::NeedSupplement, Trigger::RequestSupplement)?;
+        let event = DomainEvent::CaseSupplementRequested { material_codes, supplement_due_at, in_time };
+        self.emit(event, None, None);
+        Ok(())
+    }
+
+    /// What was missing came in.
+    pub(super) fn supplement(&mut self) -> Result<()> {
+        self.permit(Trigger::Supplement)?;
+        self.stop_clock(ClockKind::Supplement, None);
+        self.resume_clocks();
+        let in_time = self.end_accept();
+        self.enter(CaseState::Accepted, Trigger::Supplement)?;
+        self.emit(DomainEvent::CaseSupplemented {}, None, None);
+        self.accepted(in_time, false)
     }
 
     /// The requester's clock and the dispatcher's start.
@@ -280,9 +289,12 @@ impl Work<'_> {
         self.now = now;
     }
 
-    fn triage(&mut self, command: &TriageCase) -> Result<()> {
+    pub(super) fn triage(&mut self, command: &TriageCase) -> Result<()> {
         match (&command.item_code, &self.case.item) {
-            (Some(code), _) => self.set_item(code)?,
+            (Some(code), _) => {
+                self.keeps_to_application(code)?;
+                self.set_item(code)?;
+            }
             (None, Some(_)) => {}
             (None, None) => return Err(DomainError::invalid("item_code", "triage names the item")),
         }

@@ -59,6 +59,22 @@ pub struct ServiceItem {
     /// Calendar days between closing and archiving; the cell's rule where unset.
     #[serde(default)]
     pub retention_days: Option<u32>,
+    /// For items of the nature application.
+    #[serde(default)]
+    pub application: ApplicationRules,
+}
+
+/// What an item asks of its applications.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApplicationRules {
+    /// Calendar days of the public notice before it is granted; 0: none.
+    pub public_notice_days: u16,
+    /// How many people make a field check together; 0 or 1: one is enough.
+    pub field_checkers: u8,
+    /// Up to this sum, in fen, the street decides an urgent application at once; 0: it does not.
+    pub urgent_max_fen: i64,
+    /// Working days after an urgent grant in which its papers are due.
+    pub papers_days: u16,
 }
 
 const fn normal() -> Urgency {

@@ -2,10 +2,19 @@
 //! the case, a command, the acting party, the routing table, the rules and the instant; it yields the new case,
 //! its events and timeline, or a refusal. No I/O, no clock, no randomness here.
 
+#[macro_use]
+mod codes;
+
+mod application;
+mod application_codes;
+mod application_decision;
+mod application_inquiry;
+mod application_intake;
+mod application_news;
+mod application_state;
 mod case;
 mod clock;
 mod closing;
-mod codes;
 mod dispatch;
 mod dry_run;
 mod endings;
@@ -38,6 +47,16 @@ mod work;
 #[cfg(test)]
 mod tests;
 
+pub use application::{
+    Application, ApplicationFace, CurrentNotice, Filed, Investigation, NewNotice, Notice, NoticeObjection,
+    Papers, Refusal, Remedy, Review, Ruling, UncountedPeriod, masked_name,
+};
+pub use application_codes::*;
+pub use application_decision::MOST_FEN;
+pub use application_inquiry::{RecordInvestigation, ReviewApplication};
+pub use application_intake::SubmitApplication;
+pub use application_news::ApplicationNews;
+pub use application_state::APPLICATION_TRANSITIONS;
 pub use case::{
     AssignmentView, Callback, Case, Evidence, ItemRef, Objection, Offer, Place, Rating, RoutingDecision,
     Supervision, Suspension, Task, Verification, is_overdue, promised, running_due_at,
@@ -54,7 +73,7 @@ pub use handling::CompleteCase;
 pub use ids::*;
 pub use intake::{IntakeCase, RegisterCase, TriageCase};
 pub use invariants::violations;
-pub use item::{Holder, PartnerRule, ResponsibilityEntry, ServiceItem};
+pub use item::{ApplicationRules, Holder, PartnerRule, ResponsibilityEntry, ServiceItem};
 pub use joined::Original;
 pub use likeness::{Likeness, Matter, Weights};
 pub use lists::{EntryList, ListVersion, Period, Schedule, activate, roll_back, start_canary, version_at};

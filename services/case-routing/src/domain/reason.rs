@@ -179,6 +179,23 @@ pub const TEXTS: &[(&str, &str, &str)] = &[
     ("late_bad_rating", "结案后差评核实成立", "a late bad rating was found valid"),
     ("reworked", "返工", "rework"),
     ("resume_date_reached", "到达恢复日期", "the date to resume was reached"),
+    // Applications.
+    ("papers_overdue", "先行救助后材料逾期未补", "the papers of an urgent grant are overdue"),
+    (
+        "remedy_reconsideration",
+        "可在 {until} 前申请行政复议",
+        "reconsideration can be asked for until {until}",
+    ),
+    ("remedy_litigation", "可在 {until} 前提起行政诉讼", "a suit can be brought until {until}"),
+    ("other_authority", "应当向其他机关申请", "belongs to another authority"),
+    ("nothing_to_apply_for", "该事项依法不需要申请", "the matter needs no application"),
+    ("decided_before", "同一事项已有生效决定且无新情况", "decided before, and nothing is new"),
+    ("income_above_standard", "家庭人均收入高于标准", "income per head above the standard"),
+    ("assets_above_standard", "家庭财产超过规定", "assets above the standard"),
+    ("household_not_covered", "申请人或家庭成员不符合条件", "the applicant or household is not covered"),
+    ("no_hardship_found", "经核实不存在所述困难", "the hardship was not found"),
+    ("false_statement", "提供的材料不真实", "the papers are not true"),
+    ("condition_not_met", "不符合该事项规定的条件", "a condition of the item is not met"),
     ("retention_reached", "达到归档期限", "the time to archive was reached"),
 ];
 

@@ -21,6 +21,10 @@ enum Timer {
     Resume,
     Escalate(SupervisionId),
     Archive,
+    /// The last day of an application's public notice is over.
+    NoticeOver,
+    /// The papers of an urgent grant did not come.
+    PapersOverdue,
 }
 
 /// More than one case can ever have due at once; a guard against a loop, not a limit.
@@ -71,6 +75,10 @@ impl Case {
             self.partner_due_at().map(|at| (at, Timer::PartnerOverdue)),
             self.suspension.as_ref().and_then(|suspension| Some((suspension.resume_at?, Timer::Resume))),
             self.archive_at.filter(|_| !self.rating_awaits_judgement()).map(|at| (at, Timer::Archive)),
+            self.application
+                .as_ref()
+                .and_then(|face| Some((face.notice.as_ref()?.over_at, Timer::NoticeOver))),
+            self.application.as_ref().and_then(|face| Some((face.papers_due_at?, Timer::PapersOverdue))),
         ];
         clocks.chain(supervisions).chain(others.into_iter().flatten()).min_by_key(|(at, _)| *at)
     }
@@ -99,6 +107,8 @@ impl Work<'_> {
             Timer::Resume => self.resume(Some(Reason::new("resume_date_reached")))?,
             Timer::Escalate(id) => self.escalate(id),
             Timer::Archive => self.archive()?,
+            Timer::NoticeOver => self.end_notice(),
+            Timer::PapersOverdue => self.papers_overdue(),
         }
         Ok(())
     }
@@ -171,8 +181,7 @@ impl Work<'_> {
             Silence::Accepted => {
                 self.end_accept();
                 self.enter(CaseState::Accepted, Trigger::SupplementExpired)?;
-                self.accepted(false, true);
-                Ok(())
+                self.accepted(false, true)
             }
             Silence::Withdrawn => self.withdraw("supplement_not_sent", Trigger::SupplementExpired),
         }

@@ -72,6 +72,8 @@ pub(super) struct Work<'a> {
     pub ids: Ids,
     pub rules: &'a Rules,
     pub routes: &'a RoutingTable,
+    /// The application itself acts; otherwise its case does nothing past it.
+    pub by_application: bool,
     events: Vec<Emitted>,
     timeline: Vec<TimelineEntry>,
     #[cfg(test)]
@@ -89,6 +91,7 @@ impl<'a> Work<'a> {
             ids: act.ids.clone(),
             rules: act.rules,
             routes: act.routes,
+            by_application: false,
             events: Vec::new(),
             timeline: Vec::new(),
             #[cfg(test)]
@@ -118,7 +121,10 @@ impl<'a> Work<'a> {
     /// The state allows the verb at all.
     pub fn permit(&self, verb: Trigger) -> Result<()> {
         let state = self.case.state;
-        if allows(Some(state), verb) { Ok(()) } else { Err(DomainError::WrongState { state, verb }) }
+        if !allows(Some(state), verb) {
+            return Err(DomainError::WrongState { state, verb });
+        }
+        self.not_past_application(verb)
     }
 
     /// Moves the case along a row of the table.
@@ -140,6 +146,7 @@ impl<'a> Work<'a> {
         if !allows_move(from, to, verb) {
             return Err(DomainError::WrongState { state: self.case.state, verb });
         }
+        self.not_past_application(verb)?;
         self.case.state = to;
         #[cfg(test)]
         self.rows.push((from, to, verb));

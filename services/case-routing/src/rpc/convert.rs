@@ -6,8 +6,8 @@ use chassis::{Timestamp, clock::to_proto, proto::case_routing::v1 as pb};
 use crate::{
     atlas::World,
     codes::{
-        assignment_status, callback_outcome, case_state, channel, clock_kind, closed_code, delivery_mode,
-        dispatch_mode, nature, origin, resolution, task_part, task_state, urgency,
+        application_state, assignment_status, callback_outcome, case_state, channel, clock_kind, closed_code,
+        delivery_mode, dispatch_mode, nature, origin, resolution, task_part, task_state, urgency,
     },
     domain::{
         Candidate, Case, Clock, Language, Objection, ObjectionState, Offer, Rating, Reason, RoutingDecision,
@@ -18,11 +18,11 @@ use crate::{
     store::Listed,
 };
 
-fn text<T: ToString>(id: Option<T>) -> String {
+pub(super) fn text<T: ToString>(id: Option<T>) -> String {
     id.map(|id| id.to_string()).unwrap_or_default()
 }
 
-fn at(instant: Timestamp) -> Option<prost_types::Timestamp> {
+pub(super) fn at(instant: Timestamp) -> Option<prost_types::Timestamp> {
     Some(to_proto(instant))
 }
 
@@ -75,6 +75,7 @@ pub fn case(record: &CaseRecord, world: &World, now: Timestamp) -> pb::Case {
         objection: case.objection.as_ref().map(objection),
         street_unit_id: text(case.place.street),
         original: None,
+        application_state: case.application.as_ref().map_or(0, |face| application_state(face.state).into()),
     }
 }
 
@@ -117,6 +118,7 @@ pub fn listed(case: Listed, world: &World, now: Timestamp) -> pb::Case {
         closed_time: case.closed_at.and_then(at),
         resolve_due_time,
         overdue,
+        application_state: case.application.as_ref().map_or(0, |face| application_state(face.state).into()),
         // GetCase has these.
         tasks: Vec::new(),
         clocks: Vec::new(),
@@ -334,5 +336,8 @@ pub fn item(item: &seed::Item) -> pb::ServiceItem {
         accepts_anonymous: item.accepts_anonymous,
         channels: item.channels.iter().map(|way| channel(*way).into()).collect(),
         guide_zh: item.open_condition.clone(),
+        public_notice_days: i32::from(item.public_notice_days),
+        field_checkers: i32::from(item.field_checkers),
+        urgent_max_fen: item.urgent_max_fen,
     }
 }

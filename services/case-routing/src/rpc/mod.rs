@@ -1,6 +1,9 @@
 //! The service's RPCs: what came in is parsed and every `Invalid` arises here; rules live in the domain, SQL in the
 //! store.
 
+mod application_convert;
+mod application_desk;
+mod applications;
 mod calendar;
 mod cases;
 mod catalogue;
@@ -9,6 +12,7 @@ mod desk;
 mod duplicates;
 mod intake;
 mod lists;
+mod notices;
 mod parse;
 mod register;
 mod route;
@@ -17,6 +21,6 @@ mod trial;
 mod verification;
 
 pub use self::{
-    calendar::Calendars, cases::Cases, catalogue::Catalogue, desk::Desk, intake::Intake,
-    lists::Responsibilities, tasks::Tasks, verification::Verifications,
+    application_desk::Applications, calendar::Calendars, cases::Cases, catalogue::Catalogue, desk::Desk,
+    intake::Intake, lists::Responsibilities, tasks::Tasks, verification::Verifications,
 };

@@ -5,7 +5,7 @@ use chassis::{Error, Result, Timestamp, clock, proto::case_routing::v1 as pb};
 use chrono::Datelike;
 use uuid::Uuid;
 
-use crate::domain::pairs;
+use crate::domain::{MOST_FEN, pairs};
 
 /// Longest list of references or codes.
 const MAX_LIST: usize = 50;
@@ -68,6 +68,26 @@ pub fn reference(field: &str, text: &str) -> Result<String> {
         return Err(Error::invalid(field, "must be a reference of 1–200 visible ASCII characters"));
     }
     Ok(text.to_owned())
+}
+
+/// Words that somebody wrote: from `least` to `most` characters, not blank where there must be some.
+pub fn words(field: &str, text: &str, least: usize, most: usize) -> Result<String> {
+    let text = text.trim();
+    let unseen = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t');
+    if !(least..=most).contains(&text.chars().count()) || text.chars().any(unseen) {
+        return Err(Error::invalid(field, format!("must have {least}–{most} characters")));
+    }
+    Ok(text.to_owned())
+}
+
+/// A sum in fen.
+pub fn fen(field: &str, amount: i64, least: i64) -> Result<i64> {
+    let fits = (least..=MOST_FEN).contains(&amount);
+    if fits {
+        Ok(amount)
+    } else {
+        Err(Error::invalid(field, format!("must be between {least} and {MOST_FEN}")))
+    }
 }
 
 /// A code: `a–z`, `0–9`, `_`, `.`, `-`.

@@ -282,12 +282,9 @@ impl Desk {
             return self.again(caller, meta, wrap(Some(known))).await;
         }
         let world = self.atlas.world();
-        let case_id = CaseId(new_id());
-        let case_no = self.case_no(&world, entry.place).await?;
-        let text = entry.text.clone();
         let triage = at_once.then(TriageCase::default);
-        let command = entry.command(&world, caller, case_id, case_no, self.clock.now())?;
-        let sealed_text = self.crypto.seal(TEXT, text.as_bytes(), case_id.0.as_bytes());
+        let (command, sealed_text) = self.entered(&world, caller, entry).await?;
+        let case_id = command.case_id;
         let create = Create {
             world: world.clone(),
             seed: new_id(),
@@ -314,9 +311,23 @@ impl Desk {
         }
     }
 
+    /// What an entry becomes: the command, with a fresh id and number, and its original text sealed.
+    pub async fn entered(
+        &self,
+        world: &World,
+        caller: &Caller,
+        entry: Entry,
+    ) -> Result<(RegisterCase, Vec<u8>)> {
+        let case_id = CaseId(new_id());
+        let case_no = self.case_no(world, entry.place).await?;
+        let text = entry.text.clone();
+        let command = entry.command(world, caller, case_id, case_no, self.clock.now())?;
+        Ok((command, self.crypto.seal(TEXT, text.as_bytes(), case_id.0.as_bytes())))
+    }
+
     /// A caller as the store knows them who asks anonymously: repeats are told by a keyed index, because the stored answer
     /// stands beside the case in time.
-    fn hidden(&self, caller: &Caller) -> Caller {
+    pub fn hidden(&self, caller: &Caller) -> Caller {
         let index = self.crypto.blind_index(HIDDEN, caller.person_id.as_bytes());
         let mut id = [0; 16];
         id.copy_from_slice(&index[..16]);

@@ -16,7 +16,7 @@ use diesel::{
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
-use super::{words, write};
+use super::{notices, words, write};
 use crate::{
     domain::{Case, CaseId},
     reach,
@@ -85,6 +85,7 @@ impl AggregateStore for CaseStore {
             write::texts(conn, &changes),
             words::save(conn, &changes),
             write::client_refs(conn, &changes),
+            notices::save(conn, &changes),
         )?;
         Ok(())
     }

@@ -5,8 +5,8 @@ use chassis::Timestamp;
 use serde::Deserialize;
 
 use crate::domain::{
-    self, CaseId, CaseState, Channel, Clock, ClosedCode, DeliveryMode, ItemRef, Nature, OrgId, Origin,
-    Rating, UnitId, Urgency,
+    self, ApplicationFace, CaseId, CaseState, Channel, Clock, ClosedCode, DeliveryMode, ItemRef, Nature,
+    OrgId, Origin, Rating, UnitId, Urgency,
 };
 
 /// See the module. Fields as in [`domain::Case`].
@@ -38,6 +38,8 @@ pub struct Listed {
     pub registered_at: Timestamp,
     pub closed_at: Option<Timestamp>,
     pub updated_at: Timestamp,
+    #[serde(default)]
+    pub application: Option<ApplicationFace>,
 }
 
 /// Where it is.

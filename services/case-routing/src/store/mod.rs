@@ -2,6 +2,7 @@
 
 pub mod agenda;
 pub mod alike;
+pub mod applications;
 pub mod calendar;
 pub mod case_store;
 pub mod catalogue;
@@ -10,6 +11,7 @@ pub mod list;
 pub mod listed;
 pub mod lists;
 pub mod notes;
+pub mod notices;
 pub mod read;
 pub mod rows;
 pub mod words;

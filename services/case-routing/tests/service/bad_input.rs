@@ -77,6 +77,15 @@ fn good(d: &District, method: &str, field: &FieldDescriptor) -> Option<Value> {
         (_, "place_unit_id" | "unit_id") => text(&d.community.to_string()),
         (_, "item_code") => text(ITEM),
         ("DeclineCase", "reason_code") => text("litigation"),
+        ("DeclineApplication" | "DenyApplication", "reason_code") => text("out_of_area"),
+        (_, "written_reason") => text("不属于本区受理范围，见说明。"),
+        (_, "reconsideration_body" | "court") => text("江汉区人民法院"),
+        (_, "applicant_name") => text("张三"),
+        (_, "material_refs") => one("doc:1"),
+        (_, "delivery_ref" | "told_ref" | "authorisation_ref") => text("doc:1"),
+        (_, "finding_code") => text("as_stated"),
+        (_, "kind") => number(1),
+        (_, "amount_fen") => Some(Value::I64(1)),
         (_, "ground_code") => text("duty_unclear"),
         (_, "cause_code") => text("public_hearing"),
         (_, "line_code") => text("110"),
@@ -119,6 +128,14 @@ fn bad(method: &str, field: &FieldDescriptor) -> Vec<Value> {
             vec![text("CJ\0-0142"), text(&"x".repeat(41)), text("a\nb")]
         }
         (_, "query", _) => vec![text("灯"), text(&"长".repeat(61)), text("路\n灯"), text("路，灯")],
+        ("ObjectToNotice", "text", _) => vec![text(""), text("  "), text(&"长".repeat(4_001))],
+        (_, "written_reason", _) => {
+            vec![text(""), text("太短"), text(&"长".repeat(4_001)), text("十个字以上的\0原因说明")]
+        }
+        (_, "reconsideration_body" | "court", _) => vec![text(""), text(" "), text(&"长".repeat(101))],
+        (_, "applicant_name", _) => vec![text(""), text("张"), text("13812345678"), text(&"长".repeat(51))],
+        (_, "note" | "opinion", _) => vec![text(&"长".repeat(4_001)), text("a\0b")],
+        (_, "amount_fen", _) => vec![Value::I64(-1), Value::I64(i64::MAX)],
         (_, "client_ref", _) => vec![text("a b"), text("参考"), text(&"x".repeat(65))],
         (_, "request_id", _) => vec![text(""), text("x")],
         (_, "page_token", _) => vec![text("%%%")],

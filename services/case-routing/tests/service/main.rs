@@ -1,6 +1,7 @@
 //! The service alone, over real gRPC and a real database; events of the others are delivered by hand.
 
 mod anonymous;
+mod application;
 mod bad_input;
 mod calendar;
 mod flow;

@@ -75,6 +75,15 @@ const NAMES: &[(&str, &str, &str)] = &[
     ("closed", "已结案", "Closed"),
     ("archived", "已归档", "Archived"),
     ("withdrawn", "撤回", "Withdrawn"),
+    // Of applications, where the word means something else than of cases and tasks.
+    ("application_state_submitted", "已申请", "Submitted"),
+    ("application_state_approved", "准予", "Granted"),
+    ("investigating", "调查核实中", "Investigating"),
+    ("reviewed", "已审核", "Reviewed"),
+    ("public_notice", "公示中", "Public notice"),
+    ("reinvestigating", "异议复查中", "Looked into again"),
+    ("delivered", "已兑现", "Delivered"),
+    ("denied", "不予批准", "Denied"),
     ("issued", "已下达", "Issued"),
     ("working", "办理中", "Working"),
     ("submitted", "已提交", "Submitted"),
@@ -143,6 +152,7 @@ mod tests {
             ("AssignmentStatus", "ASSIGNMENT_STATUS_"),
             ("ClockKind", "CLOCK_KIND_"),
             ("ClosedCode", ""),
+            ("ApplicationState", ""),
         ];
         for (name, prefix) in shown {
             let found = proto::pool().get_enum_by_name(&format!("jianghan.case_routing.v1.{name}"));

@@ -5,6 +5,7 @@ mod account;
 mod csv;
 mod lang;
 mod names;
+mod notices;
 mod pages;
 mod session;
 mod stream;
@@ -90,6 +91,7 @@ pub fn routes() -> Router<Arc<App>> {
         .route("/cases", get(pages::cases).post(pages::find))
         .route("/cases.csv", post(csv::cases))
         .route("/cases/{case_id}", get(pages::case))
+        .route("/notices", get(notices::notices))
         .route("/login", get(account::login).post(account::sign_in))
         .route("/logout", post(account::sign_out))
         .route("/language", post(account::language))

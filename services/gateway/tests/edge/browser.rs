@@ -44,8 +44,13 @@ for (const e of document.querySelectorAll('main *, header *')) {
 }
 return wide;";
 
-const PATHS: [(&str, &str); 4] =
-    [("board", "/"), ("cases", "/cases"), ("case", "/cases/{}"), ("login", "/login")];
+const PATHS: [(&str, &str); 5] = [
+    ("board", "/"),
+    ("cases", "/cases"),
+    ("case", "/cases/{}"),
+    ("notices", "/notices"),
+    ("login", "/login"),
+];
 
 #[tokio::test]
 async fn the_pages_are_legible_on_a_phone_and_in_the_dark_in_both_languages() {

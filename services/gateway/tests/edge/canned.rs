@@ -5,9 +5,10 @@ use prost_types::Timestamp;
 use proto::{
     analytics::v1::{Count, GetBoardResponse, IndicatorValue, StreetSummary},
     case_routing::v1::{
-        AssignmentStatus, Case, CaseState, Clock as Limit, ClockKind, DeliveryMode, DispatchMode,
-        GetCaseResponse, GetTimelineResponse, ListCasesResponse, Rating, Reason, RoutingCandidate,
-        RoutingDecision, Task, TaskPart, TaskState, TimelineEntry,
+        ApplicationState, AssignmentStatus, Case, CaseState, Clock as Limit, ClockKind, DeliveryMode,
+        DispatchMode, GetCaseResponse, GetTimelineResponse, ListCasesResponse, ListPublicNoticesResponse,
+        PublicNotice, Rating, Reason, RoutingCandidate, RoutingDecision, Task, TaskPart, TaskState,
+        TimelineEntry,
     },
     identity::v1::{
         ListOrganizationsResponse, ListUnitsResponse, Organization, SignInResponse, SignOutResponse, Unit,
@@ -216,11 +217,24 @@ pub async fn district(public_url: Option<&str>) -> Edge {
         case_id: format!("0197c000-0000-7000-8000-00000000010{n}"),
         case_no: format!("420103-20260302-00001{n}"),
         item_name_zh: (*item).into(),
+        application_state: ApplicationState::PublicNotice.into(),
         overdue: false,
         state: CaseState::Dispatched.into(),
         ..case()
     }));
     services.answer("ListCases", &ListCasesResponse { cases, next_page_token: "a+b".into() });
+    let notice = PublicNotice {
+        name_masked: "欧**".into(),
+        unit_name_zh: "大夹社区".into(),
+        unit_name_en: "Dajia Community".into(),
+        item_name_zh: "临时救助申请".into(),
+        item_name_en: "Temporary relief".into(),
+        first_day: "2026-03-02".into(),
+        last_day: "2026-03-09".into(),
+        ..Default::default()
+    };
+    let notices = ListPublicNoticesResponse { notices: vec![notice], next_page_token: "a+b".into() };
+    services.answer("ListPublicNotices", &notices);
     services.answer("GetCase", &GetCaseResponse { case: Some(case()) });
     services
         .answer("GetTimeline", &GetTimelineResponse { entries: timeline(), next_page_token: String::new() });

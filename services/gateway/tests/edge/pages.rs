@@ -10,7 +10,9 @@ use std::{
 
 use proto::{
     analytics::v1::GetBoardResponse,
-    case_routing::v1::{Case, CaseState, GetCaseRequest, ListCasesRequest, ListCasesResponse},
+    case_routing::v1::{
+        Case, CaseState, GetCaseRequest, ListCasesRequest, ListCasesResponse, ListPublicNoticesRequest,
+    },
     identity::v1::{RefreshTokenRequest, RefreshTokenResponse},
 };
 use reqwest::Response;
@@ -94,6 +96,31 @@ async fn the_pages_show_what_the_services_answer_to_this_person() {
     }
     let (_, html) = page(&edge, &format!("/cases/{CASE}"), &english).await;
     assert!(html.contains("Street lamp out") && html.contains("the lowest competent level"));
+}
+
+#[tokio::test]
+async fn public_notices_are_read_by_everybody_and_asked_for_with_nobodys_token() {
+    let edge = district(None).await;
+    let session = sign_in(&edge).await;
+    for cookie in ["", &session] {
+        let (status, html) = page(&edge, &format!("/notices?unit={STREET}"), cookie).await;
+        assert_eq!(status, 200);
+        for shown in ["欧**", "大夹社区", "临时救助申请", "2026-03-02 – 2026-03-09", "page=a%2Bb", "noindex"]
+        {
+            assert!(html.contains(shown), "{shown}: {html}");
+        }
+    }
+    for call in edge.services.calls("ListPublicNotices") {
+        assert_eq!(call.header("authorization"), None);
+        assert_eq!(call.decode::<ListPublicNoticesRequest>().unit_id, STREET);
+    }
+    let (_, html) = page(&edge, "/notices", "jh_lang=en").await;
+    assert!(html.contains("Temporary relief") && html.contains("Dajia Community"), "{html}");
+    edge.services.refuse("ListPublicNotices", Status::invalid_argument("unit_id: must be an id"));
+    assert_eq!(page(&edge, "/notices?unit=x", "").await.0, 400);
+    // Where an application stands is seen in lists and on its case.
+    let (_, html) = page(&edge, "/cases", &session).await;
+    assert!(html.contains("申请: 公示中"), "{html}");
 }
 
 #[tokio::test]

@@ -2,6 +2,9 @@
 //! router, and random histories.
 
 mod after;
+mod application;
+mod application_history;
+mod application_world;
 mod flows;
 mod follow;
 mod history;

@@ -64,6 +64,7 @@ pub fn item(code: &str, line: &str) -> ServiceItem {
         sla_profile: None,
         urgency: Urgency::Normal,
         retention_days: Some(100),
+        application: ApplicationRules::default(),
     }
 }
 

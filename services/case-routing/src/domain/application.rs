@@ -1,0 +1,398 @@
+//! The Application aggregate: what a service application has beside its case. Its state and what it waits for stand in the
+//! case ([`ApplicationFace`]), so that the case's timers move both; the papers are kept apart, sealed, because they say much
+//! about a person. Only the verbs in the `application_*` modules change either.
+
+use calendar::{Limit, TimeUnit};
+use chrono::{NaiveDate, TimeDelta};
+use serde::{Deserialize, Serialize};
+
+use super::application_codes::{
+    ApplicationOutcome, ApplicationState, ApplicationVerb, InvestigationKind, RemedyKind,
+};
+use super::application_news::ApplicationNews;
+use super::application_state::{allows, allows_move};
+use super::case::Case;
+use super::error::{DomainError, Result};
+use super::event::{DomainEvent, Timestamp};
+use super::ids::*;
+use super::item::ApplicationRules;
+use super::reason::Reason;
+use super::state::Trigger;
+use super::work::{Act, Decision, Work, check_code};
+
+/// What a case shows of its application.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApplicationFace {
+    pub state: ApplicationState,
+    /// The notice that is shown now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notice: Option<CurrentNotice>,
+    /// When the papers of an urgent grant are due, while that waits for them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub papers_due_at: Option<Timestamp>,
+}
+
+/// A notice while it is shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CurrentNotice {
+    pub id: NoticeId,
+    /// The first instant at which it is gone: midnight after the last day.
+    pub over_at: Timestamp,
+}
+
+/// A check of the facts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Investigation {
+    pub id: InvestigationId,
+    pub kind: InvestigationKind,
+    /// Pseudonyms of those who made and signed it.
+    pub people: Vec<PersonRef>,
+    pub finding_code: String,
+    pub evidence_refs: Vec<String>,
+    pub note: String,
+    pub at: Timestamp,
+}
+
+/// The sum of what was found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Review {
+    pub by: PersonRef,
+    pub org: OrgId,
+    pub recommends_grant: bool,
+    pub reason_code: String,
+    pub opinion: String,
+    pub at: Timestamp,
+}
+
+/// A public notice, as the file remembers it; what it showed is kept by nobody once it is over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notice {
+    pub id: NoticeId,
+    pub first_day: NaiveDate,
+    pub over_at: Timestamp,
+}
+
+/// An objection to a notice; who made it is not known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NoticeObjection {
+    pub ground_code: String,
+    pub text: String,
+    pub at: Timestamp,
+}
+
+/// What a human decided.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ruling {
+    pub outcome: ApplicationOutcome,
+    pub by: PersonRef,
+    pub org: OrgId,
+    /// Of a refusal, or of an urgent grant.
+    pub reason_code: String,
+    /// Of a refusal.
+    pub written_reason: String,
+    /// Of a refusal; never empty then.
+    pub remedies: Vec<Remedy>,
+    pub amount_fen: i64,
+    pub urgent: bool,
+    pub at: Timestamp,
+}
+
+/// What can be done against a refusal, and until when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remedy {
+    pub kind: RemedyKind,
+    /// The authority or court.
+    pub body: String,
+    /// The last instant in time.
+    pub due_at: Timestamp,
+}
+
+/// Papers of an urgent grant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Papers {
+    pub due_at: Timestamp,
+    pub submitted_at: Option<Timestamp>,
+}
+
+/// A period that does not count (C-3), told in writing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UncountedPeriod {
+    pub cause_code: String,
+    pub told_ref: String,
+    pub since: Timestamp,
+}
+
+/// A refusal as the one who refuses writes it.
+#[derive(Debug, Clone)]
+pub struct Refusal {
+    pub reason_code: String,
+    pub written_reason: String,
+    pub reconsideration_body: String,
+    pub court: String,
+}
+
+/// The papers of a service application.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Application {
+    /// Of its case.
+    pub id: CaseId,
+    pub submitted_at: Timestamp,
+    /// The residents' committee that applied by proxy.
+    pub proxy: Option<OrgId>,
+    pub material_refs: Vec<String>,
+    /// The signed paper by which the family lets other departments be asked.
+    pub authorisation_ref: Option<String>,
+    /// The one complete list of what was missing.
+    pub missing: Vec<String>,
+    pub supplement_due_at: Option<Timestamp>,
+    /// When the facts began to be looked into, last; checks before are of an earlier round.
+    pub round_since: Option<Timestamp>,
+    pub investigations: Vec<Investigation>,
+    pub review: Option<Review>,
+    pub notices: Vec<Notice>,
+    pub objections: Vec<NoticeObjection>,
+    pub ruling: Option<Ruling>,
+    pub delivery: Option<(String, Timestamp)>,
+    pub papers: Option<Papers>,
+    pub uncounted: Vec<UncountedPeriod>,
+}
+
+impl Application {
+    /// Whether somebody looked into the facts: then they neither review nor decide.
+    #[must_use]
+    pub fn was_investigated_by(&self, person: &PersonRef) -> bool {
+        self.investigations.iter().any(|check| check.people.contains(person))
+    }
+}
+
+/// The public copy of a notice that begins: what everybody sees besides item, place and period.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewNotice {
+    pub id: NoticeId,
+    pub name_masked: String,
+    pub first_day: NaiveDate,
+    pub over_at: Timestamp,
+}
+
+/// A decided command: the new papers, what becomes of the case, and a notice that begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Filed {
+    pub application: Application,
+    pub decision: Decision,
+    pub notice: Option<NewNotice>,
+}
+
+/// The first character of a name and two asterisks, whatever its length.
+///
+/// # Errors
+/// `Invalid` for what is no name: its length, or anything but letters and what joins them.
+pub fn masked_name(name: &str) -> Result<String> {
+    let name = name.trim();
+    let joins = |c: char| matches!(c, ' ' | '·' | '•' | '-' | '\'' | '’' | '.');
+    let fits = (2..=50).contains(&name.chars().count());
+    let first = name.chars().next().filter(|c| c.is_alphabetic());
+    match first {
+        Some(first) if fits && name.chars().all(|c| c.is_alphabetic() || joins(c)) => {
+            Ok(format!("{first}**"))
+        }
+        _ => Err(DomainError::invalid("applicant_name", "must be a name of 2–50 letters")),
+    }
+}
+
+/// One decision about an application being made: its papers and its case.
+pub(super) struct Filing<'a> {
+    pub application: Application,
+    pub work: Work<'a>,
+    pub notice: Option<NewNotice>,
+}
+
+impl<'a> Filing<'a> {
+    /// The application as it stands; its state allows the verb.
+    pub fn begin(application: Application, case: Case, verb: ApplicationVerb, act: &Act<'a>) -> Result<Self> {
+        let mut work = Work::begin(case, act);
+        work.by_application = true;
+        work.permit_application(verb)?;
+        Ok(Self { application, work, notice: None })
+    }
+
+    pub fn finish(self) -> Filed {
+        Filed { application: self.application, decision: self.work.finish(), notice: self.notice }
+    }
+
+    /// What the item asks of its applications.
+    pub fn rules(&self) -> ApplicationRules {
+        self.work.item().map(|item| item.application).unwrap_or_default()
+    }
+
+    /// Somebody, not a machine, who did not look into the facts (C-5).
+    pub fn not_an_investigator(&self) -> Result<OrgId> {
+        let org = self.work.human_official()?;
+        if self.application.was_investigated_by(&self.work.by.actor) {
+            return Err(DomainError::NotEntitled { code: "investigator" });
+        }
+        Ok(org)
+    }
+
+    /// Nothing is decided in a period that does not count.
+    pub fn not_paused(&self) -> Result<()> {
+        if self.work.case.suspension.is_some() {
+            return Err(DomainError::guard(
+                "paused",
+                "the application waits in a period that does not count",
+            ));
+        }
+        Ok(())
+    }
+
+    /// A refusal, in writing, with what can be done against it (行政复议法 art. 20: 60 days; 行政诉讼法 art. 46: six months).
+    pub fn refusal(&self, outcome: ApplicationOutcome, refusal: &Refusal) -> Result<Ruling> {
+        let org = self.not_an_investigator()?;
+        check_code("reason_code", &refusal.reason_code)?;
+        let length = |text: &str| text.trim().chars().count();
+        if !(10..=4_000).contains(&length(&refusal.written_reason)) {
+            return Err(DomainError::invalid("written_reason", "the reasons in writing, 10–4000 characters"));
+        }
+        let remedy = |kind, field, body: &str, limit: Limit| {
+            if !(2..=100).contains(&length(body)) {
+                return Err(DomainError::invalid(field, "who hears the applicant, 2–100 characters"));
+            }
+            let rules = self.work.rules;
+            let due = rules.calendar.add(limit.unit, limit.n, self.work.now, &rules.profile);
+            Ok(Remedy { kind, body: body.trim().to_owned(), due_at: due.at })
+        };
+        let days = Limit::new(TimeUnit::CalDay, 60);
+        let months = Limit::new(TimeUnit::Month, 6);
+        let body = &refusal.reconsideration_body;
+        Ok(Ruling {
+            outcome,
+            by: self.work.by.actor.clone(),
+            org,
+            reason_code: refusal.reason_code.clone(),
+            written_reason: refusal.written_reason.trim().to_owned(),
+            remedies: vec![
+                remedy(RemedyKind::Reconsideration, "reconsideration_body", body, days)?,
+                remedy(RemedyKind::Litigation, "court", &refusal.court, months)?,
+            ],
+            amount_fen: 0,
+            urgent: false,
+            at: self.work.now,
+        })
+    }
+
+    /// Puts a ruling on record and tells it.
+    pub fn rule(&mut self, ruling: Ruling, papers_due_at: Option<Timestamp>) {
+        let reason_code = ruling.reason_code.clone();
+        let reason = (!reason_code.is_empty()).then(|| Reason::new(&reason_code));
+        let (outcome, urgent) = (ruling.outcome, ruling.urgent);
+        // The timer may not have come by yet.
+        self.work.end_notice();
+        self.application.ruling = Some(ruling);
+        self.work.tell(ApplicationNews::Decided { outcome, reason_code, urgent, papers_due_at }, reason);
+    }
+}
+
+impl Work<'_> {
+    /// Verbs of a case that would decide something past its application.
+    pub(super) fn not_past_application(&self, verb: Trigger) -> Result<()> {
+        let Some(face) = self.case.application.as_ref().filter(|_| !self.by_application) else {
+            return Ok(());
+        };
+        let governed = match verb {
+            Trigger::Accept
+            | Trigger::RequestSupplement
+            | Trigger::Supplement
+            | Trigger::Decline
+            | Trigger::HandOff
+            | Trigger::Merge
+            | Trigger::Answer
+            | Trigger::Offer
+            | Trigger::Suspend
+            | Trigger::Withdraw => true,
+            // What is decided may be worked on again, such as a payment that did not arrive.
+            Trigger::Complete => !face.state.is_end(),
+            _ => false,
+        };
+        if governed {
+            let message = "the case follows its application; decide there";
+            return Err(DomainError::guard("application", message));
+        }
+        Ok(())
+    }
+
+    /// The state of the application allows the verb at all.
+    pub(super) fn permit_application(&self, verb: ApplicationVerb) -> Result<()> {
+        let state = self.case.application.as_ref().map(|face| face.state);
+        if allows(state, verb) { Ok(()) } else { Err(cannot(state, verb)) }
+    }
+
+    /// Moves the application along a row of its table.
+    pub(super) fn move_application(&mut self, to: ApplicationState, verb: ApplicationVerb) -> Result<()> {
+        match &mut self.case.application {
+            Some(face) if allows_move(Some(face.state), to, verb) => {
+                face.state = to;
+                Ok(())
+            }
+            face => Err(cannot(face.as_ref().map(|face| face.state), verb)),
+        }
+    }
+
+    pub(super) fn tell(&mut self, news: ApplicationNews, reason: Option<Reason>) {
+        self.emit(DomainEvent::Application { news }, reason, None);
+    }
+
+    /// The matter is what was applied for, and stays it.
+    pub(super) fn keeps_to_application(&self, item_code: &str) -> Result<()> {
+        let other = self.case.item.as_ref().is_some_and(|item| item.code != item_code);
+        if other && self.case.application.is_some() {
+            return Err(DomainError::guard("application", "another matter is applied for anew"));
+        }
+        Ok(())
+    }
+
+    /// The notice is shown no longer: it is over, or was taken down.
+    pub(super) fn take_notice_down(&mut self) {
+        if let Some(face) = &mut self.case.application {
+            face.notice = None;
+        }
+    }
+
+    /// The last day of a notice is over.
+    pub(super) fn end_notice(&mut self) {
+        let ended = self.case.application.as_mut().and_then(|face| face.notice.take());
+        if let Some(CurrentNotice { id, .. }) = ended {
+            self.tell(ApplicationNews::NoticeEnded { notice_id: id }, None);
+        }
+    }
+
+    /// The papers of an urgent grant did not come in time: whoever granted it is supervised.
+    pub(super) fn papers_overdue(&mut self) {
+        if let Some(face) = &mut self.case.application {
+            face.papers_due_at = None;
+        }
+        self.supervise(1, PAPERS_OVERDUE, None, None);
+    }
+}
+
+/// Reason of the supervision of an urgent grant without papers.
+pub(super) const PAPERS_OVERDUE: &str = "papers_overdue";
+
+fn cannot(state: Option<ApplicationState>, verb: ApplicationVerb) -> DomainError {
+    let message = match state {
+        Some(state) => format!("an application that is {state} cannot {verb}"),
+        None => format!("without an application nobody can {verb}"),
+    };
+    DomainError::guard("application_state", message)
+}
+
+/// The last local day before an instant.
+pub(super) fn day_before(over_at: Timestamp) -> NaiveDate {
+    calendar::local_day(over_at - TimeDelta::microseconds(1))
+}
+
+impl Notice {
+    /// The last day on which it is shown.
+    #[must_use]
+    pub fn last_day(&self) -> NaiveDate {
+        day_before(self.over_at)
+    }
+}

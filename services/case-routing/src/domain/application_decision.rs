@@ -1,0 +1,196 @@
+//! What becomes of an application: granted or refused by a human who did not look into the facts, delivered; the urgent way
+//! of small sums; and the periods that do not count.
+
+use calendar::{Limit, TimeUnit};
+
+use super::application::{
+    Application, Filed, Filing, PAPERS_OVERDUE, Papers, Refusal, Ruling, UncountedPeriod,
+};
+use super::application_codes::{ApplicationOutcome, ApplicationState, ApplicationVerb};
+use super::application_intake::add_papers;
+use super::application_news::ApplicationNews;
+use super::case::Case;
+use super::codes::*;
+use super::error::{DomainError, Result};
+use super::event::Timestamp;
+use super::handling::CompleteCase;
+use super::work::{Act, check_code};
+
+/// The periods that do not count (行政许可法 art. 45), of the causes for which a case may wait.
+const UNCOUNTED: [&str; 3] = ["public_hearing", "inspection_testing", "expert_review"];
+
+impl Application {
+    /// The organisation in charge grants it: after the notice, where the item has one.
+    ///
+    /// # Errors
+    /// `Guard` `application_state`, `paused`, `notice_needed`, `notice_runs`; `NotEntitled` unless a human of the lead who did
+    /// not investigate; `Invalid` sum.
+    pub fn approve(self, amount_fen: i64, case: Case, act: &Act<'_>) -> Result<Filed> {
+        let mut filing = Filing::begin(self, case, ApplicationVerb::Approve, act)?;
+        filing.may_decide()?;
+        if !(0..=MOST_FEN).contains(&amount_fen) {
+            return Err(DomainError::invalid("amount_fen", "between 0 and 10,000,000,000"));
+        }
+        let state = filing.work.case.application.as_ref().map(|face| face.state);
+        if state == Some(ApplicationState::Reviewed) && filing.rules().public_notice_days > 0 {
+            return Err(DomainError::guard("notice_needed", "it is shown publicly before it is granted"));
+        }
+        filing.work.move_application(ApplicationState::Approved, ApplicationVerb::Approve)?;
+        let ruling = filing.granted(amount_fen, String::new(), false)?;
+        filing.rule(ruling, None);
+        Ok(filing.finish())
+    }
+
+    /// The organisation in charge refuses it: in writing, with reasons and remedies. The case ends as explained.
+    ///
+    /// # Errors
+    /// As for [`approve`](Self::approve), without `notice_needed`; `Invalid` reasons or remedies; `Guard(assist_outstanding)`.
+    pub fn deny(self, refusal: &Refusal, case: Case, act: &Act<'_>) -> Result<Filed> {
+        let mut filing = Filing::begin(self, case, ApplicationVerb::Deny, act)?;
+        filing.may_decide()?;
+        let ruling = filing.refusal(ApplicationOutcome::Denied, refusal)?;
+        filing.work.take_up()?;
+        filing.work.move_application(ApplicationState::Denied, ApplicationVerb::Deny)?;
+        filing.rule(ruling, None);
+        let evidence = vec![(EvidenceKind::Explanation, "decision:denied".to_owned())];
+        let closed_code = Some(ClosedCode::Explained);
+        filing.work.complete(CompleteCase { evidence, closed_code, waived: Vec::new() })?;
+        Ok(filing.finish())
+    }
+
+    /// The street in charge grants a small sum at once; the papers follow.
+    ///
+    /// # Errors
+    /// `Guard` `application_state`, `paused`, `no_urgent_way`, `street_decides`; `NotEntitled` unless a human of the lead who did
+    /// not investigate; `Invalid` sum or code.
+    pub fn grant_urgently(
+        self,
+        amount_fen: i64,
+        reason_code: &str,
+        case: Case,
+        act: &Act<'_>,
+    ) -> Result<Filed> {
+        let mut filing = Filing::begin(self, case, ApplicationVerb::GrantUrgently, act)?;
+        let rules = filing.rules();
+        if rules.urgent_max_fen == 0 {
+            return Err(DomainError::guard("no_urgent_way", "this item is not granted urgently"));
+        }
+        let lead = filing.work.case.lead_org.and_then(|org| filing.work.routes.org(org));
+        if lead.is_none_or(|org| org.kind != OrgKind::StreetOffice) {
+            return Err(DomainError::guard("street_decides", "only a street in charge grants urgently"));
+        }
+        filing.may_decide()?;
+        check_code("reason_code", reason_code)?;
+        if !(1..=rules.urgent_max_fen).contains(&amount_fen) {
+            let message = format!("between 1 and {} for this item", rules.urgent_max_fen);
+            return Err(DomainError::invalid("amount_fen", message));
+        }
+        filing.work.take_up()?;
+        filing.work.move_application(ApplicationState::Approved, ApplicationVerb::GrantUrgently)?;
+        let limit = Limit::new(TimeUnit::WorkDay, rules.papers_days.max(1));
+        let house = filing.work.rules;
+        let due_at = house.calendar.add(limit.unit, limit.n, filing.work.now, &house.profile).at;
+        filing.application.papers = Some(Papers { due_at, submitted_at: None });
+        if let Some(face) = &mut filing.work.case.application {
+            face.papers_due_at = Some(due_at);
+        }
+        let ruling = filing.granted(amount_fen, reason_code.to_owned(), true)?;
+        filing.rule(ruling, Some(due_at));
+        Ok(filing.finish())
+    }
+
+    /// What was granted reached the applicant; the case is completed and goes to verification.
+    ///
+    /// # Errors
+    /// `Guard` `application_state`, `paused`, `assist_outstanding`; `NotEntitled` unless a human of the lead; `Invalid`
+    /// reference.
+    pub fn deliver(self, delivery_ref: &str, case: Case, act: &Act<'_>) -> Result<Filed> {
+        let mut filing = Filing::begin(self, case, ApplicationVerb::Deliver, act)?;
+        filing.not_paused()?;
+        filing.work.take_up()?;
+        filing.work.move_application(ApplicationState::Delivered, ApplicationVerb::Deliver)?;
+        filing.application.delivery = Some((delivery_ref.to_owned(), filing.work.now));
+        filing.work.tell(ApplicationNews::Delivered, None);
+        let evidence = vec![(EvidenceKind::Document, delivery_ref.to_owned())];
+        let closed_code = Some(ClosedCode::Resolved);
+        filing.work.complete(CompleteCase { evidence, closed_code, waived: Vec::new() })?;
+        Ok(filing.finish())
+    }
+
+    /// The papers of an urgent grant come in.
+    ///
+    /// # Errors
+    /// `Guard` `application_state`, `no_papers_due`; `Invalid` without papers.
+    pub fn submit_papers(self, material_refs: Vec<String>, case: Case, act: &Act<'_>) -> Result<Filed> {
+        let mut filing = Filing::begin(self, case, ApplicationVerb::SubmitPapers, act)?;
+        let now = filing.work.now;
+        let due = filing.application.papers.as_mut().filter(|papers| papers.submitted_at.is_none());
+        let due = due.ok_or_else(|| DomainError::guard("no_papers_due", "no papers are outstanding"))?;
+        due.submitted_at = Some(now);
+        let in_time = now <= due.due_at;
+        add_papers(&mut filing.application, material_refs)?;
+        if let Some(face) = &mut filing.work.case.application {
+            face.papers_due_at = None;
+        }
+        filing.work.tell(ApplicationNews::PapersSubmitted { in_time }, None);
+        filing.work.clear_supervisions(|supervision| supervision.reason_code == PAPERS_OVERDUE);
+        Ok(filing.finish())
+    }
+
+    /// The limit stands still for a listed period that does not count, told to the applicant in writing (C-3).
+    ///
+    /// # Errors
+    /// `Guard(application_state)`; `WrongState` of the case; `NotEntitled` unless the lead's leader; `Invalid` cause or date.
+    pub fn pause(
+        self,
+        (cause_code, told_ref): (&str, &str),
+        resume_at: Option<Timestamp>,
+        case: Case,
+        act: &Act<'_>,
+    ) -> Result<Filed> {
+        let mut filing = Filing::begin(self, case, ApplicationVerb::Pause, act)?;
+        filing.work.human_official()?;
+        if !UNCOUNTED.contains(&cause_code) {
+            return Err(DomainError::invalid("cause_code", "not a period that does not count"));
+        }
+        let period = UncountedPeriod {
+            cause_code: cause_code.to_owned(),
+            told_ref: told_ref.to_owned(),
+            since: filing.work.now,
+        };
+        filing.work.suspend(cause_code, resume_at)?;
+        filing.application.uncounted.push(period);
+        Ok(filing.finish())
+    }
+}
+
+/// More than any benefit, in fen; guards against a slip of the keyboard.
+pub const MOST_FEN: i64 = 10_000_000_000;
+
+impl Filing<'_> {
+    /// Whoever decides: a human of the organisation in charge who did not look into the facts, when no notice is shown.
+    fn may_decide(&self) -> Result<()> {
+        self.not_an_investigator()?;
+        let (_, lead) = self.work.lead()?;
+        self.work.acts_for(lead, "lead_org")?;
+        self.not_paused()?;
+        if self.work.notice_is_shown() {
+            return Err(DomainError::guard("notice_runs", "the notice is shown until its last day is over"));
+        }
+        Ok(())
+    }
+
+    fn granted(&self, amount_fen: i64, reason_code: String, urgent: bool) -> Result<Ruling> {
+        Ok(Ruling {
+            outcome: ApplicationOutcome::Granted,
+            by: self.work.by.actor.clone(),
+            org: self.work.human_official()?,
+            reason_code,
+            written_reason: String::new(),
+            remedies: Vec::new(),
+            amount_fen,
+            urgent,
+            at: self.work.now,
+        })
+    }
+}

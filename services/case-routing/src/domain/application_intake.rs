@@ -1,0 +1,185 @@
+//! From the window to an accepted application, and the applicant's change of mind. The case follows by its own verbs.
+
+use super::application::{Application, ApplicationFace, Filed, Filing, Refusal};
+use super::application_codes::{ApplicationOutcome, ApplicationState, ApplicationVerb};
+use super::application_news::ApplicationNews;
+use super::application_state::allows_move;
+use super::case::Case;
+use super::codes::*;
+use super::dispatch::RouteChoice;
+use super::error::{DomainError, Result};
+use super::ids::OrgId;
+use super::intake::{RegisterCase, TriageCase, registered};
+use super::state::Trigger;
+use super::work::{Act, Party, Work};
+
+/// Somebody applies.
+#[derive(Debug, Clone)]
+pub struct SubmitApplication {
+    pub register: RegisterCase,
+    pub material_refs: Vec<String>,
+    /// The signed paper by which the family lets other departments be asked.
+    pub authorisation_ref: Option<String>,
+}
+
+impl Application {
+    /// A new application with its case. A committee that enters it does so by proxy.
+    ///
+    /// # Errors
+    /// As for [`Case::register`]; `Invalid` for an item that is none of applications or belongs to a channel of its own, and
+    /// without an applicant.
+    pub fn submit(command: SubmitApplication, act: &Act<'_>) -> Result<Filed> {
+        let SubmitApplication { register, material_refs, authorisation_ref } = command;
+        if register.requester.is_none() {
+            return Err(DomainError::invalid("requester_id", "an application has an applicant"));
+        }
+        let mut work = registered(register, act)?;
+        work.by_application = true;
+        let item = work.item().filter(|item| item.nature == Nature::Application);
+        let item =
+            item.ok_or_else(|| DomainError::invalid("item_code", "not an item that is applied for"))?;
+        if item.statutory_channel.is_some() || item.emergency_line.is_some() {
+            return Err(DomainError::invalid("item_code", "belongs to a channel of its own"));
+        }
+        let state = ApplicationState::Submitted;
+        debug_assert!(allows_move(None, state, ApplicationVerb::Submit));
+        work.case.application = Some(ApplicationFace { state, notice: None, papers_due_at: None });
+        let committee = |org: &OrgId| work.routes.org(*org).is_some_and(|org| org.kind == OrgKind::Committee);
+        let application = Self {
+            id: work.case.id,
+            submitted_at: work.now,
+            proxy: work.by.org.filter(committee),
+            material_refs,
+            authorisation_ref,
+            missing: Vec::new(),
+            supplement_due_at: None,
+            round_since: None,
+            investigations: Vec::new(),
+            review: None,
+            notices: Vec::new(),
+            objections: Vec::new(),
+            ruling: None,
+            delivery: None,
+            papers: None,
+            uncounted: Vec::new(),
+        };
+        Ok(Filing { application, work, notice: None }.finish())
+    }
+
+    /// Takes the application in; its case goes to the organisation in charge at once.
+    ///
+    /// # Errors
+    /// `Guard(application_state)`; `NotEntitled` for a machine.
+    pub fn accept(self, case: Case, act: &Act<'_>) -> Result<Filed> {
+        let mut filing = Filing::begin(self, case, ApplicationVerb::Accept, act)?;
+        filing.work.human_official()?;
+        filing.work.accept(false)?;
+        filing.work.send_to_lead()?;
+        Ok(filing.finish())
+    }
+
+    /// Asks, once, for the complete list of what is missing.
+    ///
+    /// # Errors
+    /// `Guard` `application_state`, `supplement_asked_before`; `NotEntitled` for a machine; `Invalid` for an empty list or
+    /// wrong codes.
+    pub fn request_supplement(self, material_codes: Vec<String>, case: Case, act: &Act<'_>) -> Result<Filed> {
+        let mut filing = Filing::begin(self, case, ApplicationVerb::RequestSupplement, act)?;
+        filing.work.human_official()?;
+        filing.work.move_application(ApplicationState::NeedSupplement, ApplicationVerb::RequestSupplement)?;
+        filing.application.missing.clone_from(&material_codes);
+        filing.work.request_supplement(material_codes)?;
+        let due = filing.work.case.clock(ClockKind::Supplement, None).map(|clock| clock.due_at);
+        filing.application.supplement_due_at = due;
+        Ok(filing.finish())
+    }
+
+    /// The missing papers come in: the application is accepted, and goes to the organisation in charge.
+    ///
+    /// # Errors
+    /// `Guard(application_state)`; `Invalid` without papers.
+    pub fn supplement(self, material_refs: Vec<String>, case: Case, act: &Act<'_>) -> Result<Filed> {
+        let mut filing = Filing::begin(self, case, ApplicationVerb::Supplement, act)?;
+        add_papers(&mut filing.application, material_refs)?;
+        filing.work.supplement()?;
+        filing.work.send_to_lead()?;
+        Ok(filing.finish())
+    }
+
+    /// A human does not take it in, in writing with reasons and remedies (C-5).
+    ///
+    /// # Errors
+    /// `Guard(application_state)`; `NotEntitled` for a machine; `Invalid` reasons or remedies.
+    pub fn decline(self, refusal: &Refusal, case: Case, act: &Act<'_>) -> Result<Filed> {
+        let mut filing = Filing::begin(self, case, ApplicationVerb::Decline, act)?;
+        let ruling = filing.refusal(ApplicationOutcome::NotAccepted, refusal)?;
+        filing.work.move_application(ApplicationState::NotAccepted, ApplicationVerb::Decline)?;
+        filing.rule(ruling, None);
+        filing.work.decline(&refusal.reason_code, "reconsideration")?;
+        Ok(filing.finish())
+    }
+
+    /// The applicant withdraws; a notice is gone at once.
+    ///
+    /// # Errors
+    /// `Guard` `application_state`, `withdrawal_barred`; `Invalid` code.
+    pub fn withdraw(self, reason_code: &str, case: Case, act: &Act<'_>) -> Result<Filed> {
+        let mut filing = Filing::begin(self, case, ApplicationVerb::Withdraw, act)?;
+        filing.work.withdraw_by_will(reason_code)?;
+        Ok(filing.finish())
+    }
+}
+
+/// Most papers of one application.
+const MOST_PAPERS: usize = 200;
+
+pub(super) fn add_papers(application: &mut Application, material_refs: Vec<String>) -> Result<()> {
+    if material_refs.is_empty() {
+        return Err(DomainError::invalid("material_refs", "the papers that come in"));
+    }
+    application.material_refs.extend(material_refs);
+    if application.material_refs.len() > MOST_PAPERS {
+        return Err(DomainError::invalid("material_refs", "an application has at most 200 papers"));
+    }
+    Ok(())
+}
+
+impl Work<'_> {
+    /// The item is known and the list says who is in charge: nobody need triage. Where the router is not sure enough the case
+    /// waits for a dispatcher, as every other.
+    fn send_to_lead(&mut self) -> Result<()> {
+        let by = std::mem::replace(&mut self.by, Party::system());
+        self.triage(&TriageCase::default())?;
+        self.route(&RouteChoice::PublicService)?;
+        self.by = by;
+        Ok(())
+    }
+
+    /// The case was accepted, whichever way it came; so was its application.
+    pub(super) fn application_accepted(&mut self, in_time: bool, by_silence: bool) -> Result<()> {
+        let Some(face) = &self.case.application else { return Ok(()) };
+        let verb = match (face.state, by_silence) {
+            (ApplicationState::NeedSupplement, true) => ApplicationVerb::SupplementExpired,
+            (ApplicationState::NeedSupplement, false) => ApplicationVerb::Supplement,
+            (_, true) => ApplicationVerb::AcceptBySilence,
+            (_, false) => ApplicationVerb::Accept,
+        };
+        self.move_application(ApplicationState::Accepted, verb)?;
+        self.tell(ApplicationNews::Accepted { in_time, by_silence }, None);
+        Ok(())
+    }
+
+    /// The case is withdrawn, by its requester or because a supplement did not come; so is its application.
+    pub(super) fn application_withdrawn(&mut self, trigger: Trigger) -> Result<()> {
+        if self.case.application.is_none() {
+            return Ok(());
+        }
+        self.take_notice_down();
+        if let Some(face) = &mut self.case.application {
+            face.papers_due_at = None;
+        }
+        let expired = trigger == Trigger::SupplementExpired;
+        let verb = if expired { ApplicationVerb::SupplementExpired } else { ApplicationVerb::Withdraw };
+        self.move_application(ApplicationState::Withdrawn, verb)
+    }
+}

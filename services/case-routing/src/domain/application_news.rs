@@ -1,0 +1,62 @@
+//! The facts that are told of a service application, one variant per message `Application…` of the events of
+//! `jianghan.case_routing.v1`. No names, sums or words: ids, codes and times only.
+
+use super::application_codes::{ApplicationOutcome, InvestigationKind};
+use super::event::Timestamp;
+use super::ids::NoticeId;
+
+/// A fact about an application, past tense.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ApplicationNews {
+    Accepted {
+        in_time: bool,
+        by_silence: bool,
+    },
+    InvestigationStarted,
+    Investigated {
+        kind: InvestigationKind,
+        people: u32,
+    },
+    Reviewed {
+        recommends_grant: bool,
+    },
+    Noticed {
+        notice_id: NoticeId,
+        over_at: Timestamp,
+    },
+    Objected {
+        ground_code: String,
+    },
+    NoticeEnded {
+        notice_id: NoticeId,
+    },
+    Decided {
+        outcome: ApplicationOutcome,
+        reason_code: String,
+        urgent: bool,
+        papers_due_at: Option<Timestamp>,
+    },
+    Delivered,
+    PapersSubmitted {
+        in_time: bool,
+    },
+}
+
+impl ApplicationNews {
+    /// The message's name.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Accepted { .. } => "ApplicationAccepted",
+            Self::InvestigationStarted => "ApplicationInvestigationStarted",
+            Self::Investigated { .. } => "ApplicationInvestigated",
+            Self::Reviewed { .. } => "ApplicationReviewed",
+            Self::Noticed { .. } => "ApplicationNoticed",
+            Self::Objected { .. } => "ApplicationObjected",
+            Self::NoticeEnded { .. } => "ApplicationNoticeEnded",
+            Self::Decided { .. } => "ApplicationDecided",
+            Self::Delivered => "ApplicationDelivered",
+            Self::PapersSubmitted { .. } => "ApplicationPapersSubmitted",
+        }
+    }
+}

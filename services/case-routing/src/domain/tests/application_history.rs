@@ -1,0 +1,110 @@
+//! Random histories of applications: whoever does whatever in whatever order, what must hold holds.
+
+use chrono::TimeDelta;
+use proptest::prelude::*;
+
+use super::super::ApplicationState as S;
+use super::super::*;
+use super::application_world::*;
+use super::world::*;
+
+/// One thing that somebody tries; most attempts are refused.
+fn step(world: &mut World, way: &Way, verb: u8, who: u8, days: i64) -> Option<Way> {
+    let people = [
+        person("anna", STATION),
+        person("ben", STATION),
+        person("anna", STREET_OFFICE),
+        person("dora", STREET_OFFICE),
+        person("dora", HOUSING),
+        Party::system(),
+        Party { actor: requester(), org: None, standing: Standing::Requester },
+    ];
+    let by = people[usize::from(who) % people.len()].clone();
+    let Way { papers, case } = way.clone();
+    let last = papers.investigations.last().map(|check| check.id);
+    let act = world.act(by);
+    let filed = match verb % 17 {
+        0 => papers.accept(case, &act),
+        1 => papers.request_supplement(vec!["id".into()], case, &act),
+        2 => papers.supplement(refs(), case, &act),
+        3 => papers.decline(&refusal(), case, &act),
+        4 => papers.start_investigation(case, &act),
+        5 => papers.record_investigation(check(InvestigationKind::HomeVisit), case, &act),
+        6 => papers.countersign_investigation(last?, case, &act),
+        7 => papers.review(summed_up(days % 2 == 0), case, &act),
+        8 => papers.publish_notice("王**".into(), case, &act),
+        9 => papers.object("income", "x".into(), case, &act),
+        10 => papers.approve(1, case, &act),
+        11 => papers.deny(&refusal(), case, &act),
+        12 => papers.grant_urgently(1, "sudden_illness", case, &act),
+        13 => papers.deliver("pay:1", case, &act),
+        14 => papers.submit_papers(refs(), case, &act),
+        15 => papers.pause(("public_hearing", "doc:told"), None, case, &act),
+        _ => {
+            drop(act);
+            world.wait(TimeDelta::days(days));
+            let ticked = case.tick(&world.system()).unwrap()?;
+            let was = way.state();
+            let now = ticked.case.application.as_ref().unwrap().state;
+            // C-5: time refuses nothing.
+            assert!(was == now || matches!(now, S::Accepted | S::Withdrawn), "time led from {was} to {now}");
+            return Some(Way { papers, case: ticked.case });
+        }
+    };
+    filed.ok().map(Way::of)
+}
+
+fn check_way(way: &Way, lists_asked: usize) {
+    let (papers, face) = (&way.papers, way.case.application.as_ref().unwrap());
+    assert_eq!(violations(&way.case), Vec::<String>::new());
+    if matches!(face.state, S::Denied | S::NotAccepted) {
+        let ruling = papers.ruling.as_ref().expect("a refusal is on record");
+        assert!(ruling.written_reason.chars().count() >= 10 && !ruling.reason_code.is_empty());
+        assert!(ruling.remedies.iter().any(|remedy| remedy.kind == RemedyKind::Reconsideration));
+        assert!(ruling.remedies.iter().any(|remedy| remedy.kind == RemedyKind::Litigation));
+        assert_ne!(ruling.by, PersonRef::system());
+    }
+    if let Some(ruling) = &papers.ruling {
+        assert!(!papers.was_investigated_by(&ruling.by), "who looked into it decided");
+    }
+    if face.state == S::Approved && papers.ruling.as_ref().is_some_and(|ruling| !ruling.urgent) {
+        let field = papers.investigations.iter().filter(|check| check.kind.is_field_check());
+        assert!(field.map(|check| check.people.len()).max() >= Some(2));
+        assert!(!papers.notices.is_empty(), "relief is shown publicly first");
+    }
+    assert!(face.notice.is_none() || face.state == S::PublicNotice, "shown in {}", face.state);
+    assert!(lists_asked <= 1, "one complete list");
+    let open = matches!(
+        way.case.state,
+        CaseState::Registered
+            | CaseState::NeedSupplement
+            | CaseState::Accepted
+            | CaseState::Triaged
+            | CaseState::Dispatched
+            | CaseState::Signed
+            | CaseState::InProgress
+            | CaseState::Suspended
+    );
+    assert!(!(face.state.is_end() && open), "{} while the case is {}", face.state, way.case.state);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: 400, ..Default::default() })]
+
+    #[test]
+    fn no_history_leads_to_what_must_not_be(start in 0_usize..7, steps in proptest::collection::vec((0_u8..20, 0_u8..7, 0_i64..9), 1..120)) {
+        let mut world = world();
+        let starts = [
+            S::Submitted, S::NeedSupplement, S::Accepted, S::Investigating, S::Reviewed, S::PublicNotice,
+            S::Reinvestigating,
+        ];
+        let mut way = world.way(RELIEF, starts[start]);
+        let mut lists_asked = usize::from(way.state() == S::NeedSupplement);
+        for (verb, who, days) in steps {
+            let Some(after) = step(&mut world, &way, verb, who, days) else { continue };
+            lists_asked += usize::from(after.state() == S::NeedSupplement && way.state() != S::NeedSupplement);
+            way = after;
+            check_way(&way, lists_asked);
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Applications and public notices as callers see them.
+
+use chassis::{Timestamp, proto::case_routing::v1 as pb};
+use chrono::{NaiveDate, TimeDelta};
+
+use super::convert::{at, reason, text};
+use crate::{
+    atlas::World,
+    codes::{application_outcome, application_state, case_state, investigation_kind, remedy_kind},
+    domain::{
+        Application, Case, Investigation, Notice, NoticeObjection, PersonRef, Reason, Remedy, RemedyKind,
+        Review, Ruling, UncountedPeriod,
+    },
+    store::notices,
+};
+
+fn day(day: NaiveDate) -> String {
+    day.format("%Y-%m-%d").to_string()
+}
+
+/// An application at an instant. Objections to its notice are not for the applicant: who objects may live next door.
+pub fn application(
+    application: &Application,
+    case: &Case,
+    world: &World,
+    now: Timestamp,
+    for_applicant: bool,
+) -> pb::Application {
+    let item_code = case.item.as_ref().map(|item| item.code.clone()).unwrap_or_default();
+    let (name_zh, name_en) = world.item_names(&item_code);
+    let objections = application.objections.iter().filter(|_| !for_applicant).map(objection);
+    pb::Application {
+        case_id: case.id.to_string(),
+        case_no: case.case_no.clone(),
+        etag: case.version.to_string(),
+        state: case.application.as_ref().map_or(0, |face| application_state(face.state).into()),
+        case_state: case_state(case.state).into(),
+        item_name_zh: name_zh.to_owned(),
+        item_name_en: name_en.to_owned(),
+        item_code,
+        place_unit_id: case.place.unit.to_string(),
+        proxy_org_id: text(application.proxy),
+        material_refs: application.material_refs.clone(),
+        missing_material_codes: application.missing.clone(),
+        supplement_due_time: application.supplement_due_at.and_then(at),
+        data_check_authorised: application.authorisation_ref.is_some(),
+        investigations: application.investigations.iter().map(investigation).collect(),
+        review: application.review.as_ref().map(review),
+        notice: application.notices.last().map(|last| notice(last, case, now)),
+        objections: objections.collect(),
+        decision: application.ruling.as_ref().map(ruling),
+        delivery_ref: application.delivery.as_ref().map(|(what, _)| what.clone()).unwrap_or_default(),
+        delivered_time: application.delivery.as_ref().and_then(|(_, when)| at(*when)),
+        papers_due_time: application.papers.as_ref().and_then(|papers| at(papers.due_at)),
+        papers_time: application.papers.as_ref().and_then(|papers| at(papers.submitted_at?)),
+        uncounted: application.uncounted.iter().map(uncounted).collect(),
+        resolve_due_time: case.resolve_clock().and_then(|clock| at(clock.due_at)),
+        submitted_time: at(application.submitted_at),
+    }
+}
+
+fn investigation(check: &Investigation) -> pb::Investigation {
+    pb::Investigation {
+        investigation_id: check.id.to_string(),
+        kind: investigation_kind(check.kind).into(),
+        investigator_refs: check.people.iter().map(PersonRef::to_string).collect(),
+        finding_code: check.finding_code.clone(),
+        evidence_refs: check.evidence_refs.clone(),
+        note: check.note.clone(),
+        investigated_time: at(check.at),
+    }
+}
+
+fn review(review: &Review) -> pb::ApplicationReview {
+    pb::ApplicationReview {
+        reviewer_ref: review.by.to_string(),
+        org_id: review.org.to_string(),
+        recommends_grant: review.recommends_grant,
+        reason_code: review.reason_code.clone(),
+        opinion: review.opinion.clone(),
+        reviewed_time: at(review.at),
+    }
+}
+
+fn notice(notice: &Notice, case: &Case, now: Timestamp) -> pb::NoticePeriod {
+    let shown = case.application.as_ref().and_then(|face| face.notice.as_ref());
+    pb::NoticePeriod {
+        notice_id: notice.id.to_string(),
+        first_day: day(notice.first_day),
+        last_day: day(notice.last_day().max(notice.first_day)),
+        current: shown.is_some_and(|shown| shown.id == notice.id && now < shown.over_at),
+    }
+}
+
+fn objection(objection: &NoticeObjection) -> pb::NoticeObjection {
+    pb::NoticeObjection {
+        ground_code: objection.ground_code.clone(),
+        text: objection.text.clone(),
+        objected_time: at(objection.at),
+    }
+}
+
+fn ruling(ruling: &Ruling) -> pb::ApplicationDecision {
+    pb::ApplicationDecision {
+        outcome: application_outcome(ruling.outcome).into(),
+        decider_ref: ruling.by.to_string(),
+        org_id: ruling.org.to_string(),
+        reason_code: ruling.reason_code.clone(),
+        written_reason: ruling.written_reason.clone(),
+        remedies: ruling.remedies.iter().map(remedy).collect(),
+        amount_fen: ruling.amount_fen,
+        urgent: ruling.urgent,
+        decided_time: at(ruling.at),
+    }
+}
+
+fn remedy(remedy: &Remedy) -> pb::Remedy {
+    let code = match remedy.kind {
+        RemedyKind::Reconsideration => "remedy_reconsideration",
+        RemedyKind::Litigation => "remedy_litigation",
+    };
+    let until = Reason::new(code).with("until", day(calendar::local_day(remedy.due_at)));
+    pb::Remedy {
+        kind: remedy_kind(remedy.kind).into(),
+        body: remedy.body.clone(),
+        due_time: at(remedy.due_at),
+        reason: Some(reason(&until)),
+    }
+}
+
+fn uncounted(period: &UncountedPeriod) -> pb::UncountedPeriod {
+    pb::UncountedPeriod {
+        cause_code: period.cause_code.clone(),
+        told_ref: period.told_ref.clone(),
+        start_time: at(period.since),
+    }
+}
+
+/// What everybody may see: this list is the whitelist (C-9).
+pub fn public_notice(notice: notices::PublicNotice, world: &World) -> pb::PublicNotice {
+    let (item_zh, item_en) = world.item_names(&notice.item_code);
+    let unit = notice.unit_path.last().and_then(|unit| world.topology.unit(*unit));
+    let last_day = calendar::local_day(notice.over_at - TimeDelta::microseconds(1));
+    pb::PublicNotice {
+        notice_id: notice.notice_id.to_string(),
+        name_masked: notice.name_masked,
+        unit_id: text(notice.unit_path.last()),
+        unit_name_zh: unit.as_ref().map(|unit| unit.name_zh.clone()).unwrap_or_default(),
+        unit_name_en: unit.as_ref().map(|unit| unit.name_en.clone()).unwrap_or_default(),
+        item_name_zh: item_zh.to_owned(),
+        item_name_en: item_en.to_owned(),
+        item_code: notice.item_code,
+        first_day: day(notice.first_day),
+        last_day: day(last_day),
+    }
+}

@@ -1,0 +1,120 @@
+//! The public copies of notices: written when one begins, removed when it is over or taken down.
+
+use chassis::{Result, Timestamp, command::Change, db::cached};
+use chrono::NaiveDate;
+use diesel::{
+    QueryableByName,
+    sql_types::{Array, BigInt, Date, Nullable, Text, Timestamptz, Uuid as SqlUuid},
+};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use uuid::Uuid;
+
+use crate::{
+    domain::{Case, CaseId, NoticeId, UnitId},
+    record::CaseRecord,
+};
+
+/// Writes what began and removes what ended; no statement where neither did.
+pub async fn save(mut conn: &AsyncPgConnection, changes: &[Change<CaseRecord>]) -> Result<()> {
+    let gone: Vec<Uuid> = changes
+        .iter()
+        .filter_map(|change| {
+            let was = shown(&change.before.as_ref()?.case)?;
+            (shown(&change.after.case) != Some(was)).then_some(was.0)
+        })
+        .collect();
+    if !gone.is_empty() {
+        cached("DELETE FROM public_notices WHERE notice_id = ANY($1)")
+            .bind::<Array<SqlUuid>, _>(gone)
+            .execute(&mut conn)
+            .await?;
+    }
+    for change in changes {
+        let case = &change.after.case;
+        let begun = change.after.pending.notice.as_ref();
+        // One that ended in the same commit was never shown.
+        let Some(notice) = begun.filter(|notice| shown(case) == Some(notice.id)) else { continue };
+        cached(
+            "INSERT INTO public_notices (notice_id, case_id, unit_path, item_code, name_masked, first_day, over_at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        )
+        .bind::<SqlUuid, _>(notice.id.0)
+        .bind::<SqlUuid, _>(case.id.0)
+        .bind::<Array<SqlUuid>, _>(public_path(case))
+        .bind::<Text, _>(case.item.as_ref().map_or("", |item| item.code.as_str()))
+        .bind::<Text, _>(&notice.name_masked)
+        .bind::<Date, _>(notice.first_day)
+        .bind::<Timestamptz, _>(notice.over_at)
+        .execute(&mut conn)
+        .await?;
+    }
+    Ok(())
+}
+
+fn shown(case: &Case) -> Option<NoticeId> {
+    case.application.as_ref().and_then(|face| face.notice.as_ref()).map(|notice| notice.id)
+}
+
+/// Down to the community; of a place above all communities, the whole. Courtyards and doorways are for nobody to see.
+fn public_path(case: &Case) -> Vec<Uuid> {
+    let lowest =
+        case.place.community.and_then(|unit| case.place.path.iter().position(|other| *other == unit));
+    let path = case.place.path.iter().take(lowest.map_or(usize::MAX, |at| at + 1));
+    path.map(|unit| unit.0).collect()
+}
+
+/// A notice as everybody may see it.
+#[derive(Debug, Clone, QueryableByName)]
+pub struct PublicNotice {
+    #[diesel(sql_type = SqlUuid)]
+    pub notice_id: Uuid,
+    #[diesel(sql_type = Array<SqlUuid>)]
+    pub unit_path: Vec<Uuid>,
+    #[diesel(sql_type = Text)]
+    pub item_code: String,
+    #[diesel(sql_type = Text)]
+    pub name_masked: String,
+    #[diesel(sql_type = Date)]
+    pub first_day: NaiveDate,
+    #[diesel(sql_type = Timestamptz)]
+    pub over_at: Timestamp,
+}
+
+/// Notices that are shown at an instant, in the order they began, after one of them.
+pub async fn current(
+    conn: &mut AsyncPgConnection,
+    unit: Option<UnitId>,
+    now: Timestamp,
+    after: Option<Uuid>,
+    limit: i64,
+) -> Result<Vec<PublicNotice>> {
+    let rows = cached(
+        "SELECT notice_id, unit_path, item_code, name_masked, first_day, over_at FROM public_notices \
+         WHERE over_at > $1 AND ($2 IS NULL OR unit_path @> ARRAY[$2]) AND ($3 IS NULL OR notice_id > $3) \
+         ORDER BY notice_id LIMIT $4",
+    )
+    .bind::<Timestamptz, _>(now)
+    .bind::<Nullable<SqlUuid>, _>(unit.map(|unit| unit.0))
+    .bind::<Nullable<SqlUuid>, _>(after)
+    .bind::<BigInt, _>(limit)
+    .load(conn)
+    .await?;
+    Ok(rows)
+}
+
+#[derive(QueryableByName)]
+struct CaseRow {
+    #[diesel(sql_type = SqlUuid)]
+    case_id: Uuid,
+}
+
+/// The application of a notice that is shown at an instant.
+pub async fn case_of(conn: &mut AsyncPgConnection, id: NoticeId, now: Timestamp) -> Result<Option<CaseId>> {
+    let rows: Vec<CaseRow> =
+        cached("SELECT case_id FROM public_notices WHERE notice_id = $1 AND over_at > $2")
+            .bind::<SqlUuid, _>(id.0)
+            .bind::<Timestamptz, _>(now)
+            .load(conn)
+            .await?;
+    Ok(rows.into_iter().next().map(|row| CaseId(row.case_id)))
+}
