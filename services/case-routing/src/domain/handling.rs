@@ -51,11 +51,12 @@ impl Case {
     /// The case waits for a listed cause, with approval; the requester's clock stands still.
     ///
     /// # Errors
-    /// `WrongState`; `NotEntitled` unless the lead's leader; `Invalid` cause or date.
+    /// `WrongState`; `NotEntitled` unless the lead's leader, never a machine; `Invalid` cause or date.
     pub fn suspend(self, cause_code: &str, resume_at: Option<Timestamp>, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.permit(Trigger::Suspend)?;
         let (id, org) = work.lead()?;
+        work.human_official()?;
         work.acts_for(org, "lead_org")?;
         let days = work.rules.suspension_causes.get(cause_code);
         let days = *days.ok_or_else(|| DomainError::invalid("cause_code", "not a listed cause"))?;
@@ -93,11 +94,13 @@ impl Case {
     /// More time, approved before the clock is due, a limited number of times (C-2).
     ///
     /// # Errors
-    /// `WrongState`; `NotEntitled`; `Guard` `extension_too_late`, `extensions_used_up`; `Invalid` units.
+    /// `WrongState`; `NotEntitled` unless the lead's, never a machine; `Guard` `extension_too_late`, `extensions_used_up`;
+    /// `Invalid` units.
     pub fn extend(self, extra: Limit, reason_code: &str, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.stay(Trigger::Extend)?;
         let (id, org) = work.lead()?;
+        work.human_official()?;
         work.acts_for(org, "lead_org")?;
         check_code("reason_code", reason_code)?;
         if extra.n == 0 || extra.n > 366 {
@@ -161,9 +164,10 @@ impl Case {
         let mut work = Work::begin(self, act);
         work.stay(Trigger::ReturnTask)?;
         check_code("reason_code", reason_code)?;
-        let (lead, org) = work.lead()?;
+        let (_, org) = work.lead()?;
         work.acts_for(org, "lead_org")?;
-        if lead == task_id {
+        // Also one that led before the case was opened again: what was approved of it stays so.
+        if work.case.task(task_id)?.part == TaskPart::Lead {
             return Err(DomainError::guard("lead_completes", "a lead's result is sent back by its verifier"));
         }
         work.move_task(task_id, TaskState::Returned)?;

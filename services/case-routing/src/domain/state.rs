@@ -215,18 +215,28 @@ pub fn allows_move(from: Option<S>, to: S, trigger: Trigger) -> bool {
 pub(super) mod trail {
     use std::{cell::RefCell, collections::HashSet, mem};
 
-    use super::{S, Trigger};
+    use super::{S, TaskState, Trigger};
 
     /// A row of the table: from, to, by.
     pub type Row = (Option<S>, S, Trigger);
 
+    /// A row of the table of tasks: from, to.
+    pub type TaskRow = (TaskState, TaskState);
+
     thread_local! {
         static TAKEN: RefCell<HashSet<Row>> = RefCell::default();
+        static TASKS: RefCell<HashSet<TaskRow>> = RefCell::default();
     }
 
     /// A decision that was made took these rows.
-    pub fn note(rows: Vec<Row>) {
+    pub fn note(rows: Vec<Row>, tasks: Vec<TaskRow>) {
         TAKEN.with_borrow_mut(|taken| taken.extend(rows));
+        TASKS.with_borrow_mut(|taken| taken.extend(tasks));
+    }
+
+    /// The rows of tasks taken on this thread since the last call.
+    pub fn take_tasks() -> HashSet<TaskRow> {
+        TASKS.with_borrow_mut(mem::take)
     }
 
     /// The rows taken on this thread since the last call.

@@ -76,6 +76,8 @@ pub(super) struct Work<'a> {
     timeline: Vec<TimelineEntry>,
     #[cfg(test)]
     rows: Vec<super::state::trail::Row>,
+    #[cfg(test)]
+    task_rows: Vec<super::state::trail::TaskRow>,
 }
 
 impl<'a> Work<'a> {
@@ -93,6 +95,8 @@ impl<'a> Work<'a> {
             timeline: Vec::new(),
             #[cfg(test)]
             rows: Vec::new(),
+            #[cfg(test)]
+            task_rows: Vec::new(),
         };
         work.follow_calendar();
         work
@@ -109,7 +113,7 @@ impl<'a> Work<'a> {
         }
         self.case.updated_at = self.now;
         #[cfg(test)]
-        super::state::trail::note(self.rows);
+        super::state::trail::note(self.rows, self.task_rows);
         Decision { case: self.case, events: self.events, timeline: self.timeline }
     }
 
@@ -153,7 +157,11 @@ impl<'a> Work<'a> {
             let message = format!("a task that is {} cannot become {to}", task.state);
             return Err(DomainError::guard("task_state", message));
         }
+        #[cfg(test)]
+        let from = task.state;
         task.state = to;
+        #[cfg(test)]
+        self.task_rows.push((from, to));
         Ok(())
     }
 

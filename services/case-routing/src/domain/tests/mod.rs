@@ -2,6 +2,7 @@
 //! router, and random histories.
 
 mod after;
+mod attempts;
 mod flows;
 mod follow;
 mod history;
