@@ -3,6 +3,7 @@
 mod anonymous;
 mod bad_input;
 mod calendar;
+mod defects;
 mod flow;
 mod joined;
 mod lists;
