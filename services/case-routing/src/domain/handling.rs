@@ -150,6 +150,7 @@ impl Case {
             return Err(DomainError::guard("lead_completes", "the lead completes the case instead"));
         }
         work.add_evidence(evidence)?;
+        work.reported(task_id)?;
         let in_time = work.stop_clock(ClockKind::Assist, Some(task_id)).unwrap_or(true);
         work.submit(task_id, in_time)?;
         work.clear_supervisions(|supervision| supervision.task == Some(task_id));

@@ -2,6 +2,7 @@
 //! the case, a command, the acting party, the routing table, the rules and the instant; it yields the new case,
 //! its events and timeline, or a refusal. No I/O, no clock, no randomness here.
 
+mod arbitration;
 mod case;
 mod clock;
 mod closing;
@@ -32,12 +33,14 @@ mod state;
 mod supervision;
 mod table;
 mod tick;
+mod whistle;
 mod words;
 mod work;
 
 #[cfg(test)]
 mod tests;
 
+pub use arbitration::{Position, RuleObjection, Ruling};
 pub use case::{
     AssignmentView, Callback, Case, Evidence, ItemRef, Objection, Offer, Place, Rating, RoutingDecision,
     Supervision, Suspension, Task, Verification,
@@ -65,5 +68,6 @@ pub use router::{Candidate, Choice, RouteQuery, RoutingOutcome};
 pub use rules::{Rules, SlaProfile};
 pub use state::{TASK_TRANSITIONS, TRANSITIONS, Trigger};
 pub use table::{Edge, Load, OrgNode, RoutingTable, TableParts, UnitNode};
+pub use whistle::{WhistleCase, WhistleScore};
 pub use words::pairs;
 pub use work::{Act, Decision, Party, Standing};

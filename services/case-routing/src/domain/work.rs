@@ -286,6 +286,7 @@ impl<'a> Work<'a> {
             objected: false,
             returned_count: 0,
             assignment: None,
+            whistle: None,
         });
         if part == TaskPart::Lead {
             self.take_lead(id, choice);

@@ -1,6 +1,7 @@
 //! The service's RPCs: what came in is parsed and every `Invalid` arises here; rules live in the domain, SQL in the
 //! store.
 
+mod arbitration;
 mod calendar;
 mod cases;
 mod catalogue;
@@ -10,8 +11,10 @@ mod duplicates;
 mod intake;
 mod lists;
 mod parse;
+mod precedents;
 mod register;
 mod route;
+mod supervision;
 mod tasks;
 mod trial;
 mod verification;

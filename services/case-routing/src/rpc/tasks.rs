@@ -10,7 +10,7 @@ use tonic::{Request, Response};
 use uuid::Uuid;
 
 use super::{
-    convert,
+    arbitration, convert,
     desk::{Aim, Desk},
     intake::verb,
     parse, route,
@@ -19,8 +19,8 @@ use crate::{
     atlas::World,
     codes,
     domain::{
-        self, Act, Case, ClosedCode, CompleteCase, DomainError, EvidenceKind, ObjectTask, OrgId, OrgKind,
-        TaskId,
+        self, Act, Case, ClosedCode, CompleteCase, DomainError, EvidenceKind, ObjectTask, ObjectionState,
+        OrgId, OrgKind, TaskId, WhistleCase,
     },
     reach, seed,
     store::list,
@@ -57,7 +57,7 @@ fn for_task<'a>(act: Act<'a>, by: &Caller, case: &Case, task: TaskId) -> domain:
 fn about(case: &Case, task: TaskId) -> domain::Result<()> {
     case.task(task)?;
     match &case.objection {
-        Some(objection) if objection.task != task => {
+        Some(objection) if objection.task != task && case.lead_task != Some(task) => {
             let message = "the objection is about another task".to_owned();
             Err(DomainError::Invalid { field: "task_id", message })
         }
@@ -173,7 +173,12 @@ impl TaskService for Tasks {
                     }
                 };
                 let reason = parse::code("reason_code", &message.reason_code)?;
-                (message.decision.clone(), wish, reason, task)
+                let parties: Vec<OrgId> = parse::ids("party_org_ids", &message.party_org_ids)?;
+                if message.decision != "arbitrate" && !parties.is_empty() {
+                    let error = Error::invalid("party_org_ids", "only an arbitration has parties");
+                    return Err(error.into());
+                }
+                (message.decision.clone(), wish, reason, task, parties)
             },
             |case, act, _by, decision| {
                 about(&case, decision.3)?;
@@ -183,7 +188,7 @@ impl TaskService for Tasks {
                         case.redispatch(&choice, &act)
                     }
                     None if decision.0 == "reject" => case.reject_objection(&decision.2, &act),
-                    None => case.open_arbitration(&[], &act),
+                    None => case.open_arbitration(&decision.4, &act),
                 }
             }
         )
@@ -200,14 +205,123 @@ impl TaskService for Tasks {
             RuleObjectionResponse,
             |message| {
                 let task = parse::id::<TaskId>("task_id", &message.task_id)?;
-                parse::code("basis_code", &message.basis_code)?;
-                (parse::id::<OrgId>("lead_org_id", &message.lead_org_id)?, message.precedent, task)
+                (arbitration::ruling(&message, self.0.clock.now())?, task)
             },
             |case, act, by, ruling| {
-                about(&case, ruling.2)?;
-                let arbiter = case.objection.as_ref().and_then(|objection| objection.arbiter);
-                let act = acting_for(act, by, arbiter);
-                case.rule_objection(ruling.0, ruling.1, &act)
+                about(&case, ruling.1)?;
+                let act = arbitration::impartial(act, by, &case)?;
+                let in_review =
+                    case.objection.as_ref().is_some_and(|known| known.state == ObjectionState::InReview);
+                if in_review {
+                    case.rule_review(&ruling.0, &act)
+                } else {
+                    case.rule_objection(&ruling.0, &act)
+                }
+            }
+        )
+    }
+
+    async fn take_position(
+        &self,
+        request: Request<pb::TakePositionRequest>,
+    ) -> RpcResult<pb::TakePositionResponse> {
+        verb!(
+            self,
+            request,
+            "TakePosition",
+            TakePositionResponse,
+            |message| {
+                let task = parse::id::<TaskId>("task_id", &message.task_id)?;
+                (parse::id::<OrgId>("lead_org_id", &message.lead_org_id)?, task)
+            },
+            |case, act, by, position| {
+                about(&case, position.1)?;
+                let act = acting_for(act, by, arbitration::party_of(&case, by));
+                case.take_position(position.0, &act)
+            }
+        )
+    }
+
+    async fn request_review(
+        &self,
+        request: Request<pb::RequestReviewRequest>,
+    ) -> RpcResult<pb::RequestReviewResponse> {
+        verb!(
+            self,
+            request,
+            "RequestReview",
+            RequestReviewResponse,
+            |message| {
+                let ground_code = parse::code("ground_code", &message.ground_code)?;
+                let known = seed::objection_grounds().get(&ground_code);
+                known.ok_or_else(|| Error::invalid("ground_code", "is not a listed ground"))?;
+                (ground_code, parse::id::<TaskId>("task_id", &message.task_id)?)
+            },
+            |case, act, by, review| {
+                about(&case, review.1)?;
+                let act = acting_for(act, by, case.lead_org);
+                case.request_review(&review.0, &act)
+            }
+        )
+    }
+
+    async fn whistle_case(
+        &self,
+        request: Request<pb::WhistleCaseRequest>,
+    ) -> RpcResult<pb::WhistleCaseResponse> {
+        verb!(
+            self,
+            request,
+            "WhistleCase",
+            WhistleCaseResponse,
+            |message| {
+                let orgs: Vec<OrgId> = parse::ids("org_ids", &message.org_ids)?;
+                if orgs.is_empty() {
+                    return Err(Error::invalid("org_ids", "names at least one department").into());
+                }
+                let report_within = message.report_within.as_ref();
+                WhistleCase {
+                    orgs,
+                    report_within: report_within
+                        .map(|within| parse::limit("report_within", Some(within)))
+                        .transpose()?,
+                    reason_code: parse::code("reason_code", &message.reason_code)?,
+                }
+            },
+            |case, act, _by, call| case.whistle(&call, &act)
+        )
+    }
+
+    async fn report_in(&self, request: Request<pb::ReportInRequest>) -> RpcResult<pb::ReportInResponse> {
+        verb!(
+            self,
+            request,
+            "ReportIn",
+            ReportInResponse,
+            |message| parse::id::<TaskId>("task_id", &message.task_id)?,
+            |case, act, by, task| {
+                let act = for_task(act, by, &case, task)?;
+                case.report_in(task, &act)
+            }
+        )
+    }
+
+    async fn appraise_whistle(
+        &self,
+        request: Request<pb::AppraiseWhistleRequest>,
+    ) -> RpcResult<pb::AppraiseWhistleResponse> {
+        verb!(
+            self,
+            request,
+            "AppraiseWhistle",
+            AppraiseWhistleResponse,
+            |message| (parse::id::<TaskId>("task_id", &message.task_id)?, message.positive),
+            |case, act, by, verdict| {
+                let task = case.task(verdict.0)?;
+                let sides = [task.sender, task.org];
+                let own = reach::part_orgs(by).into_iter().map(OrgId).find(|org| sides.contains(org));
+                let act = acting_for(act, by, own);
+                case.appraise_whistle(verdict.0, verdict.1, &act)
             }
         )
     }

@@ -16,7 +16,7 @@ use diesel::{
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
-use super::{words, write};
+use super::{precedents, words, write};
 use crate::{
     domain::{Case, CaseId},
     reach,
@@ -83,7 +83,8 @@ impl AggregateStore for CaseStore {
         write::decisions(conn, &changes).await?;
         write::texts(conn, &changes).await?;
         words::save(conn, &changes).await?;
-        write::client_refs(conn, &changes).await
+        write::client_refs(conn, &changes).await?;
+        precedents::save(conn, &changes).await
     }
 
     fn within_reach(&self, record: &CaseRecord, caller: &Caller) -> bool {

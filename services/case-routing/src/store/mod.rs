@@ -9,6 +9,7 @@ pub mod digests;
 pub mod list;
 pub mod lists;
 pub mod notes;
+pub mod precedents;
 pub mod read;
 pub mod rows;
 pub mod words;

@@ -24,13 +24,24 @@ pub enum Verb {
     Of(Trigger),
     Supervise,
     AnswerSupervision,
+    AcknowledgeSupervision,
+    EscalateSupervision,
     ClearSupervision,
+    AppraiseWhistle,
     Absorb,
     News,
 }
 
-const BESIDE: [Verb; 5] =
-    [Verb::Supervise, Verb::AnswerSupervision, Verb::ClearSupervision, Verb::Absorb, Verb::News];
+const BESIDE: [Verb; 8] = [
+    Verb::Supervise,
+    Verb::AnswerSupervision,
+    Verb::AcknowledgeSupervision,
+    Verb::EscalateSupervision,
+    Verb::ClearSupervision,
+    Verb::AppraiseWhistle,
+    Verb::Absorb,
+    Verb::News,
+];
 
 pub const ITEMS: [&str; 8] = [
     "stairs",
@@ -58,8 +69,10 @@ impl Attempt {
         let fitting: Vec<Trigger> =
             if self.fitting { Trigger::ALL.iter().filter(fits).copied().collect() } else { Vec::new() };
         let of_table = if fitting.is_empty() { Trigger::ALL } else { &fitting };
-        let number = self.verb % (of_table.len() + BESIDE.len());
-        of_table.get(number).map_or_else(|| BESIDE[number - of_table.len()], |trigger| Verb::Of(*trigger))
+        if self.verb.is_multiple_of(6) {
+            return BESIDE[self.verb / 6 % BESIDE.len()];
+        }
+        Verb::Of(of_table[self.verb / 6 % of_table.len()])
     }
 
     /// Five times out of six the right party acts.
@@ -75,6 +88,11 @@ impl Attempt {
 
 fn resident() -> Party {
     Party { actor: requester(), org: None, standing: Standing::Requester }
+}
+
+fn ruling(lead: OrgId, pick: usize) -> RuleObjection {
+    let precedent = (pick > 5).then(|| chrono::NaiveDate::from_ymd_opt(2030, 1, 1).unwrap());
+    RuleObjection { lead, assists: vec![], basis_code: "responsibility_list".into(), precedent }
 }
 
 /// How the case stands that this one was merged into.
@@ -120,6 +138,11 @@ pub fn attempt(world: &mut World, case: Case, attempt: &Attempt) -> Result<Optio
             one(case.supervise(level, "leader", about, &world.act(at_street)))
         }
         Verb::AnswerSupervision => one(case.answer_supervision(supervision, &world.act(as_lead))),
+        Verb::AcknowledgeSupervision => one(case.acknowledge_supervision(supervision, &world.act(as_lead))),
+        Verb::EscalateSupervision => {
+            one(case.escalate_supervision(supervision, "no_progress", &world.act(at_street)))
+        }
+        Verb::AppraiseWhistle => one(case.appraise_whistle(assist, pick > 3, &world.act(at_street))),
         Verb::ClearSupervision => one(case.clear_supervision(supervision, &world.act(at_street))),
         Verb::Absorb => {
             let other = CaseId(DISTRICT.0);
@@ -170,11 +193,25 @@ pub fn attempt(world: &mut World, case: Case, attempt: &Attempt) -> Result<Optio
             Trigger::RejectObjection => one(case.reject_objection("duty_is_clear", &world.act(at_district))),
             Trigger::Redispatch => one(case.redispatch(&choice, &world.act(at_district))),
             Trigger::OpenArbitration => one(case.open_arbitration(&[org], &world.act(at_district))),
-            Trigger::AgreeArbitration => {
-                let agreed = case.objection.as_ref().and_then(|objection| objection.parties.last().copied());
-                one(case.agree_arbitration(agreed.unwrap_or(org), &world.act(as_arbiter)))
+            Trigger::TakePosition | Trigger::AgreeArbitration => {
+                let parties = case.objection.as_ref().map_or(vec![], |objection| objection.parties.clone());
+                let heard = case.objection.as_ref().map_or(0, |objection| objection.positions.len());
+                let next = parties.get(heard).copied().unwrap_or(lead);
+                let named = if pick > 5 { org } else { parties.last().copied().unwrap_or(org) };
+                one(case.take_position(named, &world.act(by(next))))
             }
-            Trigger::RuleArbitration => one(case.rule_objection(org, pick > 3, &world.act(as_arbiter))),
+            Trigger::RuleArbitration => one(case.rule_objection(&ruling(org, pick), &world.act(as_arbiter))),
+            Trigger::RequestReview => one(case.request_review("wrong_item", &world.act(as_lead))),
+            Trigger::RuleReview => {
+                let reviewer = Party { actor: PersonRef("o-review".into()), ..as_arbiter };
+                one(case.rule_review(&ruling(org, pick), &world.act(reviewer)))
+            }
+            Trigger::Whistle => {
+                let orgs = if pick > 5 { vec![org] } else { vec![URBAN] };
+                let command = WhistleCase { orgs, report_within: None, reason_code: "joint_work".into() };
+                one(case.whistle(&command, &world.act(at_street)))
+            }
+            Trigger::ReportIn => one(case.report_in(assist, &world.act(as_assist))),
             Trigger::DeclineTask => {
                 one(case.decline_task(lead_task, "not_admitted", pick > 3, &world.act(as_lead)))
             }

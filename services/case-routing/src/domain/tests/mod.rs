@@ -2,6 +2,7 @@
 //! router, and random histories.
 
 mod after;
+mod arbitration;
 mod attempts;
 mod flows;
 mod follow;
@@ -10,4 +11,5 @@ mod lists;
 mod routing;
 mod table;
 mod time;
+mod whistle;
 mod world;
