@@ -3,6 +3,7 @@
 //! users do, over gRPC and HTTP; only checks look into databases, and nothing here ever writes to one.
 
 pub mod descriptors;
+pub mod disputes;
 pub mod journeys;
 pub mod otlp;
 pub mod people;
