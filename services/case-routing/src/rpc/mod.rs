@@ -11,6 +11,7 @@ mod duplicates;
 mod intake;
 mod lists;
 mod parse;
+mod parts;
 mod precedents;
 mod register;
 mod route;
