@@ -62,7 +62,8 @@ fn good_text(world: &World, name: &str) -> Option<String> {
         "unit_id" | "place_unit_id" | "unit_ids" | "from_unit_ids" | "parent_id" | "home_unit_id" => {
             world.unit(COMMUNITY)
         }
-        "lead_org_id" | "org_id" | "assist_org_ids" | "suggested_org_id" | "subject_org_id" => {
+        "party_org_ids" | "precedent_ids" | "effective_on" => return None,
+        "lead_org_id" | "org_id" | "org_ids" | "assist_org_ids" | "suggested_org_id" | "subject_org_id" => {
             world.org("dept:housing")
         }
         "id_no"

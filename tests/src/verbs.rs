@@ -4,11 +4,13 @@
 use jianghan::{simulate::lead_task, suite::request_id};
 use proto::{
     case_routing::v1::{
-        AcceptCaseRequest, AssignmentStatus, CallbackOutcome, Case, CaseState, Channel, CompleteCaseRequest,
+        AcceptCaseRequest, AnswerSupervisionRequest, AppraiseWhistleRequest, AssignmentStatus,
+        CallbackOutcome, Case, CaseState, Channel, ClearSupervisionRequest, CompleteCaseRequest,
         ContactRequesterRequest, DispatchCaseRequest, GetCaseRequest, IntakeCaseRequest, JudgeRatingRequest,
-        ObjectTaskRequest, OrderReworkRequest, RateCaseRequest, RegisterCaseRequest, Resolution,
-        ResolveObjectionRequest, SignTaskRequest, SubmitTaskRequest, TriageCaseRequest, Urgency,
-        VerifyCaseRequest, WithdrawCaseRequest,
+        ObjectTaskRequest, OrderReworkRequest, RateCaseRequest, RegisterCaseRequest, ReportInRequest,
+        Resolution, ResolveObjectionRequest, RuleObjectionRequest, SignTaskRequest, SubmitTaskRequest,
+        SuperviseCaseRequest, TakePositionRequest, TriageCaseRequest, Urgency, VerifyCaseRequest,
+        WhistleCaseRequest, WithdrawCaseRequest,
     },
     staffing::v1::{AcceptAssignmentRequest, ArriveOnSiteRequest, FinishAssignmentRequest},
     volunteer_matching::v1::{
@@ -86,6 +88,41 @@ verbs! {
     /// Keeps the task where it is.
     rejects_objection(case) = tasks.resolve_objection("ResolveObjection", ResolveObjectionRequest {
         task_id: lead(case), decision: "reject".into(), reason_code: "responsibility_list".into(),
+    });
+    /// Has the superior of the objector and others rule.
+    arbitrates(case) = tasks.resolve_objection("ResolveObjection", ResolveObjectionRequest {
+        task_id: lead(case), decision: "arbitrate".into(), reason_code: "duty_unclear".into(),
+    });
+    /// Says which of the parties leads.
+    takes_position(case, lead_org_id: &str) = tasks.take_position("TakePosition", TakePositionRequest {
+        task_id: lead(case), lead_org_id: lead_org_id.to_owned(),
+    });
+    /// Rules who leads; other cases are to follow it from tomorrow on.
+    rules(case, lead_org_id: &str) = tasks.rule_objection("RuleObjection", RuleObjectionRequest {
+        task_id: lead(case), lead_org_id: lead_org_id.to_owned(), basis_code: "responsibility_list".into(),
+        precedent: true,
+    });
+    /// Calls departments to the case.
+    whistles(case, org_ids: &[String]) = tasks.whistle_case("WhistleCase", WhistleCaseRequest {
+        org_ids: org_ids.to_vec(), reason_code: "joint_work".into(),
+    });
+    /// Is there.
+    reports_in(case, task_id: &str) = tasks.report_in("ReportIn", ReportInRequest { task_id: task_id.to_owned() });
+    /// Judges the other side of a whistle.
+    appraises(case, task_id: &str, positive: bool) = tasks.appraise_whistle("AppraiseWhistle", AppraiseWhistleRequest {
+        task_id: task_id.to_owned(), positive: positive,
+    });
+    /// Supervises whoever has the case.
+    supervises(case, level: i32) = verification.supervise_case("SuperviseCase", SuperviseCaseRequest {
+        level: level, reason_code: "leader".into(),
+    });
+    /// Answers the first supervision.
+    answers(case) = verification.answer_supervision("AnswerSupervision", AnswerSupervisionRequest {
+        supervision_id: case.supervisions[0].supervision_id.clone(), answer_code: "under_way".into(),
+    });
+    /// Is content with the answer.
+    clears(case) = verification.clear_supervision("ClearSupervision", ClearSupervisionRequest {
+        supervision_id: case.supervisions[0].supervision_id.clone(),
     });
     /// Finds the matter solved, and the requester content with a grade.
     verifies(case, grade: i32) = verification.verify_case("VerifyCase", VerifyCaseRequest {

@@ -46,7 +46,8 @@ impl Service for App {
             "" => None,
             key => Some(TrustedKey::parse(key).context("services.case-routing.calendar_key")?),
         };
-        let atlas = Atlas::open(&ctx.db, ctx.topology.clone(), ctx.clock.clone()).await?;
+        let atlas =
+            Atlas::open(&ctx.db, ctx.topology.clone(), ctx.clock.clone(), config.joint_body.clone()).await?;
         let executor = ExecutorConfig::from(&ctx.config.spine);
         let desk = Desk::new(
             ctx.db.clone(),

@@ -55,7 +55,7 @@ impl World {
         self.items.get(code).map_or(("", ""), |item| (&item.name_zh, &item.name_en))
     }
 
-    fn build(lists: Arc<Lists>, topology: Arc<Topology>, in_force: Arc<InForce>) -> Self {
+    fn build(lists: Arc<Lists>, topology: Arc<Topology>, in_force: Arc<InForce>, joint_body: &str) -> Self {
         let orgs: Vec<Arc<Organization>> = topology.orgs().cloned().collect();
         let by_code: HashMap<&str, OrgId> =
             orgs.iter().map(|org| (org.code.as_str(), OrgId(org.id))).collect();
@@ -94,6 +94,7 @@ impl World {
             edges: edges.collect(),
             fallback: by_code.get(lists.fallback_org.as_str()).copied(),
             verifiers: verifiers.iter().map(|org| OrgId(org.id)).collect(),
+            joint_body: by_code.get(joint_body).copied(),
             ..TableParts::default()
         };
         let bare = RoutingTable::new(parts);
@@ -187,6 +188,8 @@ pub struct Atlas {
     in_force: ArcSwap<InForce>,
     world: ArcSwap<World>,
     building: Mutex<()>,
+    /// Code of the organisation that rules where nobody stands above the parties; may be empty.
+    joint_body: String,
 }
 
 impl Atlas {
@@ -194,12 +197,12 @@ impl Atlas {
     ///
     /// # Errors
     /// From the database.
-    pub async fn open(db: &Db, topology: Arc<Shared>, clock: Clock) -> Result<Arc<Self>> {
+    pub async fn open(db: &Db, topology: Arc<Shared>, clock: Clock, joint_body: String) -> Result<Arc<Self>> {
         db.transaction(async |tx: &mut chassis::db::Tx<'_>| catalogue::fill(tx.conn, tx.now).await).await?;
         let mut conn = db.conn().await?;
         let lists = Arc::new(catalogue::load(&mut conn, clock.now()).await?);
         let in_force = Arc::new(InForce::of(store::calendar::load(&mut conn).await?));
-        let world = World::build(lists.clone(), topology.load(), in_force.clone());
+        let world = World::build(lists.clone(), topology.load(), in_force.clone(), &joint_body);
         Ok(Arc::new(Self {
             topology,
             clock,
@@ -208,6 +211,7 @@ impl Atlas {
             in_force: ArcSwap::new(in_force),
             world: ArcSwap::from_pointee(world),
             building: Mutex::new(()),
+            joint_body,
         }))
     }
 
@@ -229,7 +233,8 @@ impl Atlas {
         let same = Arc::ptr_eq(&world.topology, &topology)
             && Arc::ptr_eq(&world.lists, &lists)
             && Arc::ptr_eq(&world.in_force, &in_force);
-        let world = if same { world } else { Arc::new(World::build(lists, topology, in_force)) };
+        let world =
+            if same { world } else { Arc::new(World::build(lists, topology, in_force, &self.joint_body)) };
         let world = Arc::new(world.with_load(self.load.load_full()));
         self.world.store(world.clone());
         world

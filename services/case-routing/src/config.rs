@@ -14,10 +14,18 @@ pub struct Config {
     pub calendar_key: String,
     /// Days before a case within which its duplicates are looked for.
     pub duplicate_days: u16,
+    /// Code of the organisation that rules and reviews where nobody stands above the parties. Empty: the one of last resort.
+    pub joint_body: String,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { sweep_ms: 1_000, load_ms: 10_000, calendar_key: String::new(), duplicate_days: 90 }
+        Self {
+            sweep_ms: 1_000,
+            load_ms: 10_000,
+            calendar_key: String::new(),
+            duplicate_days: 90,
+            joint_body: String::new(),
+        }
     }
 }

@@ -53,6 +53,7 @@ pub fn facts(facts: &CaseFacts) -> pb::CaseFacts {
         rework_count: count(facts.rework_count),
         reopen_count: count(facts.reopen_count),
         lead_change_count: count(facts.lead_change_count),
+        objection_count: count(facts.objection_count),
         extension_count: count(facts.extension_count),
         anonymous: facts.anonymous,
         due_before_pause_time: facts.due_before_pause_at.and_then(at),
@@ -331,6 +332,10 @@ fn message(to: Addressed<'_>, case_id: String, facts: Option<pb::CaseFacts>) -> 
             };
             to.send(&message)
         }
+        E::SupervisionAcknowledged { supervision_id } => {
+            let supervision_id = supervision_id.to_string();
+            to.send(&pb::SupervisionAcknowledged { case_id, facts, supervision_id })
+        }
         E::SupervisionAnswered { supervision_id, in_time } => {
             let (supervision_id, in_time) = (supervision_id.to_string(), *in_time);
             to.send(&pb::SupervisionAnswered { case_id, facts, supervision_id, in_time })
@@ -427,7 +432,50 @@ fn message(to: Addressed<'_>, case_id: String, facts: Option<pb::CaseFacts>) -> 
             let task_id = task.to_string();
             to.task(task).send(&pb::TaskApproved { case_id, task_id, facts, org_id })
         }
-        E::ArbitrationOpened { task_id, arbitration_id, arbiter_org_id, party_org_ids, ground_code } => {
+        E::TaskReported { task_id: task, org_id, in_time } => {
+            let (task_id, org_id, in_time) = (task.to_string(), org_id.to_string(), *in_time);
+            to.task(*task).send(&pb::TaskReported { case_id, task_id, facts, org_id, in_time })
+        }
+        E::TaskAppraised { task_id: task, org_id, by_sender, positive } => {
+            let (task_id, org_id) = (task.to_string(), org_id.to_string());
+            let (by_sender, positive) = (*by_sender, *positive);
+            to.task(*task).send(&pb::TaskAppraised { case_id, task_id, facts, org_id, by_sender, positive })
+        }
+        E::ArbitrationPositionTaken { task_id: task, arbitration_id, org_id, lead_org_id } => {
+            let (task_id, arbitration_id) = (task.to_string(), arbitration_id.to_string());
+            let (org_id, lead_org_id) = (org_id.to_string(), lead_org_id.to_string());
+            let message =
+                pb::ArbitrationPositionTaken { case_id, task_id, facts, arbitration_id, org_id, lead_org_id };
+            to.task(*task).send(&message)
+        }
+        E::ArbitrationReviewRequested {
+            task_id,
+            arbitration_id,
+            org_id,
+            reviewer_org_id,
+            ground_code,
+            review_due_at,
+        } => {
+            let message = pb::ArbitrationReviewRequested {
+                case_id,
+                task_id: task_id.to_string(),
+                facts,
+                arbitration_id: arbitration_id.to_string(),
+                org_id: org_id.to_string(),
+                reviewer_org_id: reviewer_org_id.to_string(),
+                ground_code: ground_code.clone(),
+                review_due_time: at(*review_due_at),
+            };
+            to.task(*task_id).send(&message)
+        }
+        E::ArbitrationOpened {
+            task_id,
+            arbitration_id,
+            arbiter_org_id,
+            party_org_ids,
+            ground_code,
+            consult_due_at,
+        } => {
             let message = pb::ArbitrationOpened {
                 case_id,
                 task_id: task_id.to_string(),
@@ -436,6 +484,7 @@ fn message(to: Addressed<'_>, case_id: String, facts: Option<pb::CaseFacts>) -> 
                 arbiter_org_id: arbiter_org_id.to_string(),
                 party_org_ids: party_org_ids.iter().map(ToString::to_string).collect(),
                 ground_code: ground_code.clone(),
+                consult_due_time: at(*consult_due_at),
             };
             let task = *task_id;
             to.task(task).send(&message)

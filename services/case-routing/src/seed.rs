@@ -126,6 +126,9 @@ pub struct Entry {
     pub authority_granted: bool,
     #[serde(default)]
     pub transfer_ref: Option<String>,
+    /// The arbitration whose precedent it is; unset: the catalogue is its source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub precedent_id: Option<uuid::Uuid>,
 }
 
 /// Who takes what nobody is competent for.
@@ -490,6 +493,7 @@ mod tests {
             units: (0..3).map(unit).collect(),
             orgs: orgs.iter().enumerate().map(node).collect(),
             edges,
+            joint_body: None,
             fallback: Some(org(0)),
             verifiers: Vec::new(),
         }

@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod denied;
+mod disputes;
 mod f1;
 mod f2;
 mod golden_trace;

@@ -1,6 +1,7 @@
 //! Journeys through the suite as it runs in a district: a process per service, RabbitMQ and PostgreSQL, each of which
 //! may be killed at any time. One world serves them all.
 
+mod disputes;
 mod f1;
 mod f2;
 mod idempotency;

@@ -82,7 +82,7 @@ pub struct NoticeObjection {
 
 /// What a human decided.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Ruling {
+pub struct Determination {
     pub outcome: ApplicationOutcome,
     pub by: PersonRef,
     pub org: OrgId,
@@ -151,7 +151,7 @@ pub struct Application {
     pub review: Option<Review>,
     pub notices: Vec<Notice>,
     pub objections: Vec<NoticeObjection>,
-    pub ruling: Option<Ruling>,
+    pub ruling: Option<Determination>,
     pub delivery: Option<(String, Timestamp)>,
     pub papers: Option<Papers>,
     pub uncounted: Vec<UncountedPeriod>,
@@ -245,7 +245,7 @@ impl<'a> Filing<'a> {
     }
 
     /// A refusal, in writing, with what can be done against it (行政复议法 art. 20: 60 days; 行政诉讼法 art. 46: six months).
-    pub fn refusal(&self, outcome: ApplicationOutcome, refusal: &Refusal) -> Result<Ruling> {
+    pub fn refusal(&self, outcome: ApplicationOutcome, refusal: &Refusal) -> Result<Determination> {
         let org = self.not_an_investigator()?;
         check_code("reason_code", &refusal.reason_code)?;
         let length = |text: &str| text.trim().chars().count();
@@ -263,7 +263,7 @@ impl<'a> Filing<'a> {
         let days = Limit::new(TimeUnit::CalDay, 60);
         let months = Limit::new(TimeUnit::Month, 6);
         let body = &refusal.reconsideration_body;
-        Ok(Ruling {
+        Ok(Determination {
             outcome,
             by: self.work.by.actor.clone(),
             org,
@@ -280,7 +280,7 @@ impl<'a> Filing<'a> {
     }
 
     /// Puts a ruling on record and tells it.
-    pub fn rule(&mut self, ruling: Ruling, papers_due_at: Option<Timestamp>) {
+    pub fn rule(&mut self, ruling: Determination, papers_due_at: Option<Timestamp>) {
         let reason_code = ruling.reason_code.clone();
         let reason = (!reason_code.is_empty()).then(|| Reason::new(&reason_code));
         let (outcome, urgent) = (ruling.outcome, ruling.urgent);

@@ -4,7 +4,7 @@
 use calendar::{Limit, TimeUnit};
 
 use super::application::{
-    Application, Filed, Filing, PAPERS_OVERDUE, Papers, Refusal, Ruling, UncountedPeriod,
+    Application, Determination, Filed, Filing, PAPERS_OVERDUE, Papers, Refusal, UncountedPeriod,
 };
 use super::application_codes::{ApplicationOutcome, ApplicationState, ApplicationVerb};
 use super::application_intake::add_papers;
@@ -180,8 +180,8 @@ impl Filing<'_> {
         Ok(())
     }
 
-    fn granted(&self, amount_fen: i64, reason_code: String, urgent: bool) -> Result<Ruling> {
-        Ok(Ruling {
+    fn granted(&self, amount_fen: i64, reason_code: String, urgent: bool) -> Result<Determination> {
+        Ok(Determination {
             outcome: ApplicationOutcome::Granted,
             by: self.work.by.actor.clone(),
             org: self.work.human_official()?,

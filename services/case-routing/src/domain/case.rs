@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::application::ApplicationFace;
+use super::arbitration::{Position, Ruling};
 use super::clock::Clock;
 use super::codes::*;
 use super::error::{DomainError, Result};
@@ -14,6 +15,7 @@ use super::reason::Reason;
 use super::replay::RoutingInputs;
 use super::router::{Candidate, RouteQuery};
 use super::table::RoutingTable;
+use super::whistle::WhistleScore;
 
 /// Where the matter is: the deepest unit known, and the units above it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,6 +68,9 @@ pub struct Task {
     /// How often the result was sent back.
     pub returned_count: u32,
     pub assignment: Option<AssignmentView>,
+    /// Set for who was called by a whistle.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub whistle: Option<WhistleScore>,
 }
 
 /// An invitation to a partner, open or confirmed.
@@ -122,8 +127,15 @@ pub struct Objection {
     pub raised_at: Timestamp,
     pub state: ObjectionState,
     pub arbitration_id: Option<ArbitrationId>,
+    /// Who rules, or reviews the ruling.
     pub arbiter: Option<OrgId>,
     pub parties: Vec<OrgId>,
+    /// What the parties said.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub positions: Vec<Position>,
+    /// The ruling, or what the review made of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ruling: Option<Ruling>,
 }
 
 /// A reminder (level 0, 催办) or supervision (levels 1–3, 督办).
@@ -254,6 +266,9 @@ pub struct Case {
     pub rework_count: u32,
     pub reopen_count: u32,
     pub lead_change_count: u32,
+    /// How often a lead objected; with the changes of lead it tells how far the case was passed on.
+    #[serde(default)]
+    pub objection_count: u32,
     pub extension_count: u32,
     pub registered_at: Timestamp,
     pub accepted_at: Option<Timestamp>,
@@ -351,7 +366,10 @@ impl Case {
         self.first_receiver == org
             || self.tasks.iter().any(|task| task.org == org)
             || self.verification.as_ref().is_some_and(|verification| verification.verifier == org)
-            || self.objection.as_ref().is_some_and(|objection| objection.arbiter == Some(org))
+            || self
+                .objection
+                .as_ref()
+                .is_some_and(|objection| objection.arbiter == Some(org) || objection.parties.contains(&org))
     }
 
     /// Whether a call-back is due on completion.
@@ -405,6 +423,7 @@ impl Case {
             rework_count: self.rework_count,
             reopen_count: self.reopen_count,
             lead_change_count: self.lead_change_count,
+            objection_count: self.objection_count,
             extension_count: self.extension_count,
             anonymous: self.anonymous,
             due_before_pause_at: self.suspension.as_ref().and_then(|suspension| suspension.due_before),

@@ -25,7 +25,7 @@ pub struct VerifyCase {
     pub method: VerifyMethod,
     /// `Resolved` or `PartlyResolved`; what is not resolved goes back as rework.
     pub resolution: Resolution,
-    /// Needed when partly resolved.
+    /// Needed when partly resolved, or when the requester says that nothing is.
     pub partly_reason_code: Option<String>,
     /// A call made together with the finding.
     pub callback: Option<CallbackReport>,
@@ -197,6 +197,11 @@ impl Work<'_> {
             (_, Some(code)) => check_code("partly_reason_code", code)?,
             (_, None) => {}
         }
+        let said = self.case.verification.as_ref().and_then(|found| found.callback.as_ref()?.resolution);
+        if said == Some(Resolution::NotResolved) && command.partly_reason_code.is_none() {
+            let message = "the requester says that it is not resolved: say why it counts as such";
+            return Err(DomainError::invalid("partly_reason_code", message));
+        }
         let now = self.now;
         let outstanding =
             || DomainError::guard("callback_outstanding", "the requester was not called back yet");
@@ -289,6 +294,7 @@ impl Work<'_> {
     pub(super) fn begin_again(&mut self) {
         self.stop_clock(ClockKind::Verify, None);
         self.stop_clock(ClockKind::RatingWindow, None);
+        self.stop_clock(ClockKind::Judge, None);
         self.clear_supervisions(|_| true);
         self.case.verification = None;
         self.case.rating = None;

@@ -239,6 +239,14 @@ codes! {
         Assist = "assist",
         Verify = "verify",
         RatingWindow = "rating_window",
+        /// The parties of an arbitration take positions.
+        Consult = "consult",
+        /// The arbiter rules, or the reviewer.
+        Ruling = "ruling",
+        /// Who was called by a whistle reports in.
+        Report = "report",
+        /// Somebody judges a bad rating.
+        Judge = "judge",
     }
 
     /// Whether the matter was solved, as the verifier or the requester found it.
@@ -357,12 +365,16 @@ codes! {
         InArbitration = "in_arbitration",
         Agreed = "agreed",
         Ruled = "ruled",
+        /// The lead asked for the one review of the ruling.
+        InReview = "in_review",
         Final = "final",
     }
 
     /// Where a supervision stands.
     SupervisionState {
         Issued = "issued",
+        /// The supervised organisation has seen it; its time to answer runs on.
+        Acknowledged = "acknowledged",
         Answered = "answered",
         Cleared = "cleared",
     }

@@ -70,7 +70,11 @@ impl Case {
     pub fn unmerge(self, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.permit(Trigger::Unmerge)?;
-        let merged_at = work.case.clocks.iter().filter_map(|clock| clock.stopped_at).max();
+        work.stop_clock(ClockKind::Judge, None);
+        work.clear_supervisions(|supervision| supervision.clock == Some(ClockKind::Judge));
+        // The check of a rating came after the merge.
+        let before = work.case.clocks.iter().filter(|clock| clock.kind != ClockKind::Judge);
+        let merged_at = before.filter_map(|clock| clock.stopped_at).max();
         let counted = |kind| matches!(kind, ClockKind::Resolve | ClockKind::Rework | ClockKind::Dispatch);
         for clock in work.case.clocks.iter_mut().filter(|clock| clock.stopped_at == merged_at) {
             if counted(clock.kind) {

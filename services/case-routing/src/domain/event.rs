@@ -40,6 +40,7 @@ pub struct CaseFacts {
     pub rework_count: u32,
     pub reopen_count: u32,
     pub lead_change_count: u32,
+    pub objection_count: u32,
     pub extension_count: u32,
     pub anonymous: bool,
     /// Set while suspended.
@@ -156,9 +157,20 @@ events! {
     TaskSubmitted { task_id: TaskId, part: TaskPart, org_id: OrgId, in_time: bool }
     TaskReturned { task_id: TaskId, org_id: OrgId, reason_code: String, due_at: Option<Timestamp> }
     TaskApproved { task_id: TaskId, org_id: OrgId }
+    /// Who was called by a whistle is there.
+    TaskReported { task_id: TaskId, org_id: OrgId, in_time: bool }
+    /// One side of a whistle judged the other.
+    TaskAppraised { task_id: TaskId, org_id: OrgId, by_sender: bool, positive: bool }
     ArbitrationOpened {
         task_id: TaskId, arbitration_id: ArbitrationId, arbiter_org_id: OrgId, party_org_ids: Vec<OrgId>,
-        ground_code: String,
+        ground_code: String, consult_due_at: Timestamp,
+    }
+    ArbitrationPositionTaken {
+        task_id: TaskId, arbitration_id: ArbitrationId, org_id: OrgId, lead_org_id: OrgId,
+    }
+    ArbitrationReviewRequested {
+        task_id: TaskId, arbitration_id: ArbitrationId, org_id: OrgId, reviewer_org_id: OrgId, ground_code: String,
+        review_due_at: Timestamp,
     }
     ArbitrationAgreed { task_id: TaskId, arbitration_id: ArbitrationId, lead_org_id: OrgId }
     ArbitrationRuled {
@@ -169,6 +181,7 @@ events! {
         supervision_id: SupervisionId, task_id: Option<TaskId>, level: u8, reason_code: String,
         due_at: Timestamp,
     }
+    SupervisionAcknowledged { supervision_id: SupervisionId }
     SupervisionAnswered { supervision_id: SupervisionId, in_time: bool }
     SupervisionEscalated { supervision_id: SupervisionId, level: u8 }
     SupervisionCleared { supervision_id: SupervisionId }

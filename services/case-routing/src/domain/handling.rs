@@ -37,7 +37,7 @@ impl Case {
     /// The case waits for a listed cause, with approval; the requester's clock stands still.
     ///
     /// # Errors
-    /// `WrongState`; `NotEntitled` unless the lead's leader; `Invalid` cause or date.
+    /// `WrongState`; `NotEntitled` unless the lead's leader, never a machine; `Invalid` cause or date.
     pub fn suspend(self, cause_code: &str, resume_at: Option<Timestamp>, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.suspend(cause_code, resume_at)?;
@@ -60,11 +60,13 @@ impl Case {
     /// More time, approved before the clock is due, a limited number of times (C-2).
     ///
     /// # Errors
-    /// `WrongState`; `NotEntitled`; `Guard` `extension_too_late`, `extensions_used_up`; `Invalid` units.
+    /// `WrongState`; `NotEntitled` unless the lead's, never a machine; `Guard` `extension_too_late`, `extensions_used_up`;
+    /// `Invalid` units.
     pub fn extend(self, extra: Limit, reason_code: &str, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.stay(Trigger::Extend)?;
         let (id, org) = work.lead()?;
+        work.human_official()?;
         work.acts_for(org, "lead_org")?;
         check_code("reason_code", reason_code)?;
         if extra.n == 0 || extra.n > 366 {
@@ -114,6 +116,7 @@ impl Case {
             return Err(DomainError::guard("lead_completes", "the lead completes the case instead"));
         }
         work.add_evidence(evidence)?;
+        work.reported(task_id)?;
         let in_time = work.stop_clock(ClockKind::Assist, Some(task_id)).unwrap_or(true);
         work.submit(task_id, in_time)?;
         work.clear_supervisions(|supervision| supervision.task == Some(task_id));
@@ -128,9 +131,10 @@ impl Case {
         let mut work = Work::begin(self, act);
         work.stay(Trigger::ReturnTask)?;
         check_code("reason_code", reason_code)?;
-        let (lead, org) = work.lead()?;
+        let (_, org) = work.lead()?;
         work.acts_for(org, "lead_org")?;
-        if lead == task_id {
+        // Also one that led before the case was opened again: what was approved of it stays so.
+        if work.case.task(task_id)?.part == TaskPart::Lead {
             return Err(DomainError::guard("lead_completes", "a lead's result is sent back by its verifier"));
         }
         work.move_task(task_id, TaskState::Returned)?;
@@ -176,6 +180,7 @@ impl Work<'_> {
     pub(super) fn suspend(&mut self, cause_code: &str, resume_at: Option<Timestamp>) -> Result<()> {
         self.permit(Trigger::Suspend)?;
         let (id, org) = self.lead()?;
+        self.human_official()?;
         self.acts_for(org, "lead_org")?;
         let days = self.rules.suspension_causes.get(cause_code);
         let days = *days.ok_or_else(|| DomainError::invalid("cause_code", "not a listed cause"))?;

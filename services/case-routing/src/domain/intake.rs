@@ -209,6 +209,7 @@ fn new_case(command: RegisterCase, place: Place, now: Timestamp) -> Case {
         rework_count: 0,
         reopen_count: 0,
         lead_change_count: 0,
+        objection_count: 0,
         extension_count: 0,
         registered_at: now,
         accepted_at: None,

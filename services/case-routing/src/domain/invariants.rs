@@ -16,6 +16,9 @@ pub fn violations(case: &Case) -> Vec<&'static str> {
         (closed_record_is_complete(case), "C-6: a closed case has decision, evidence and delivery mode"),
         (finished_cases_rest(case), "nothing runs in a finished case"),
         (ended_with_a_code(case), "a finished case says how it ended"),
+        (arbiter_is_no_party(case), "C-7: the arbiter belongs to no party"),
+        (arbitration_is_watched(case), "an arbitration runs against a clock, and nothing else does"),
+        (bad_ratings_are_watched(case), "a bad rating is checked against a clock, and nothing else is"),
         (one_open_clock_per_kind(case), "one open clock per kind and task"),
     ];
     checks.into_iter().filter_map(|(holds, name)| (!holds).then_some(name)).collect()
@@ -63,7 +66,9 @@ fn closed_record_is_complete(case: &Case) -> bool {
 }
 
 fn finished_cases_rest(case: &Case) -> bool {
-    let resting = case.clocks.iter().all(|clock| !clock.is_open())
+    // A late bad rating is checked within a limit, though the case has ended.
+    let rests = |clock: &super::clock::Clock| !clock.is_open() || clock.kind == ClockKind::Judge;
+    let resting = case.clocks.iter().all(rests)
         && case.tasks.iter().all(|task| !task.state.is_open())
         && !case.offer.as_ref().is_some_and(super::case::Offer::is_open);
     !case.state.is_finished() || resting
@@ -71,6 +76,30 @@ fn finished_cases_rest(case: &Case) -> bool {
 
 fn ended_with_a_code(case: &Case) -> bool {
     !case.state.is_finished() || case.closed_code.is_some()
+}
+
+fn arbiter_is_no_party(case: &Case) -> bool {
+    case.objection
+        .as_ref()
+        .is_none_or(|objection| objection.arbiter.is_none_or(|arbiter| !objection.parties.contains(&arbiter)))
+}
+
+fn arbitration_is_watched(case: &Case) -> bool {
+    let open = |kind| case.clocks.iter().any(|clock| clock.kind == kind && clock.is_open());
+    let state = case.objection.as_ref().map(|objection| objection.state);
+    let state = state.filter(|_| case.state == CaseState::Objected);
+    match state {
+        Some(ObjectionState::InArbitration) => open(ClockKind::Consult) != open(ClockKind::Ruling),
+        Some(ObjectionState::InReview) => open(ClockKind::Ruling) && !open(ClockKind::Consult),
+        _ => !open(ClockKind::Ruling) && !open(ClockKind::Consult),
+    }
+}
+
+fn bad_ratings_are_watched(case: &Case) -> bool {
+    let open = case.clocks.iter().any(|clock| clock.kind == ClockKind::Judge && clock.is_open());
+    let awaited = case.rating.as_ref().is_some_and(super::case::Rating::awaits_judgement);
+    // Whoever withdraws ends the check with the case.
+    open == (awaited && case.state != CaseState::Withdrawn)
 }
 
 fn one_open_clock_per_kind(case: &Case) -> bool {

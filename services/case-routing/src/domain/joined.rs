@@ -58,6 +58,7 @@ impl Case {
         work.case.rating = Some(Rating { grade, at: work.now, late, valid: None });
         let (org_id, anonymous) = (original.lead.or(Some(work.case.first_receiver)), work.case.anonymous);
         work.emit(DomainEvent::RatingReceived { grade, org_id, anonymous }, None, None);
+        work.await_judgement();
         Ok(work.finish())
     }
 

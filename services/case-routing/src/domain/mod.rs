@@ -12,6 +12,7 @@ mod application_inquiry;
 mod application_intake;
 mod application_news;
 mod application_state;
+mod arbitration;
 mod case;
 mod clock;
 mod closing;
@@ -41,6 +42,7 @@ mod state;
 mod supervision;
 mod table;
 mod tick;
+mod whistle;
 mod words;
 mod work;
 
@@ -48,8 +50,8 @@ mod work;
 mod tests;
 
 pub use application::{
-    Application, ApplicationFace, CurrentNotice, Filed, Investigation, NewNotice, Notice, NoticeObjection,
-    Papers, Refusal, Remedy, Review, Ruling, UncountedPeriod, masked_name,
+    Application, ApplicationFace, CurrentNotice, Determination, Filed, Investigation, NewNotice, Notice,
+    NoticeObjection, Papers, Refusal, Remedy, Review, UncountedPeriod, masked_name,
 };
 pub use application_codes::*;
 pub use application_decision::MOST_FEN;
@@ -57,6 +59,7 @@ pub use application_inquiry::{RecordInvestigation, ReviewApplication};
 pub use application_intake::SubmitApplication;
 pub use application_news::ApplicationNews;
 pub use application_state::APPLICATION_TRANSITIONS;
+pub use arbitration::{Position, RuleObjection, Ruling};
 pub use case::{
     AssignmentView, Callback, Case, Evidence, ItemRef, Objection, Offer, Place, Rating, RoutingDecision,
     Supervision, Suspension, Task, Verification, is_overdue, promised, running_due_at,
@@ -84,5 +87,6 @@ pub use router::{Candidate, Choice, RouteQuery, RoutingOutcome};
 pub use rules::{Rules, SlaProfile};
 pub use state::{TASK_TRANSITIONS, TRANSITIONS, Trigger};
 pub use table::{Edge, Load, OrgNode, RoutingTable, TableParts, UnitNode};
+pub use whistle::{WhistleCase, WhistleScore};
 pub use words::pairs;
 pub use work::{Act, Decision, Party, Standing};

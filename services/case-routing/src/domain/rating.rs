@@ -115,7 +115,15 @@ impl Work<'_> {
         self.case.rating = Some(Rating { grade, at: self.now, late, valid: None });
         let org_id = self.case.lead_org.or(Some(self.case.first_receiver));
         self.emit(DomainEvent::RatingReceived { grade, org_id, anonymous: self.case.anonymous }, None, None);
+        self.await_judgement();
         if grade >= 3 && !late { self.close("rated_good") } else { Ok(()) }
+    }
+
+    /// A bad rating is checked within a limit.
+    pub(super) fn await_judgement(&mut self) {
+        if self.case.rating.as_ref().is_some_and(Rating::awaits_judgement) {
+            self.start_clock(ClockKind::Judge, None, self.rules.judge);
+        }
     }
 
     pub(super) fn judge(&mut self, valid: bool) -> Result<()> {
@@ -128,6 +136,8 @@ impl Work<'_> {
             bad.ok_or_else(|| DomainError::guard("no_bad_rating", "no bad rating awaits judgement"))?;
         rating.valid = Some(valid);
         let grade = rating.grade;
+        self.stop_clock(ClockKind::Judge, None);
+        self.clear_supervisions(|supervision| supervision.clock == Some(ClockKind::Judge));
         self.emit(DomainEvent::RatingJudged { grade, valid }, None, None);
         Ok(())
     }

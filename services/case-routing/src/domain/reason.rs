@@ -149,6 +149,7 @@ pub const TEXTS: &[(&str, &str, &str)] = &[
     ("accepted_by_silence", "逾期未作决定，视为受理", "no decision in time: taken as accepted"),
     ("supplement_expired", "逾期未补正", "the supplement did not come in time"),
     ("assignment_unfilled", "无人可派", "no worker could be found"),
+    ("did_not_report", "吹哨后未按时报到", "did not report in after the whistle"),
     ("bad_rating", "差评核实成立", "a bad rating was found valid"),
     ("no_answer", "督办逾期未答复", "the supervision was not answered in time"),
     ("leader", "领导批示", "a leader's instruction"),

@@ -44,6 +44,14 @@ pub struct Rules {
     pub resolve: Limit,
     /// How long a supervised organisation has to answer before it goes one level up.
     pub supervision_answer: Limit,
+    /// How long the parties of an arbitration have to take positions.
+    pub consult: Limit,
+    /// How long the arbiter has to rule after that, and a reviewer to review.
+    pub ruling: Limit,
+    /// How long a department has to report in after a whistle that names no time.
+    pub report_in: Limit,
+    /// How long the check of a bad rating may take.
+    pub judge: Limit,
     /// The causes for which a case may wait, and for how many days at most; no others stop the
     /// requester's clock (C-3).
     pub suspension_causes: BTreeMap<String, u32>,
@@ -97,6 +105,10 @@ impl Default for Rules {
             standard: SlaProfile::default(),
             resolve: Limit::new(TimeUnit::WorkDay, 10),
             supervision_answer: Limit::new(TimeUnit::WorkDay, 1),
+            consult: Limit::new(TimeUnit::WorkDay, 1),
+            ruling: Limit::new(TimeUnit::WorkDay, 2),
+            report_in: Limit::new(TimeUnit::WorkHour, 2),
+            judge: Limit::new(TimeUnit::WorkDay, 3),
             suspension_causes: causes.map(|(code, days)| (code.to_owned(), days)).into(),
             partner_share_percent: 70,
             min_confidence: 65,

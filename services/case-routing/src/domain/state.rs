@@ -11,6 +11,9 @@
 //! - Suspended cases can be returned from society (a partner may give up while the case waits).
 //! - `Objected → Objected` when an arbitration opens; extensions, call-backs, ratings and assist tasks are
 //!   listed with the states in which they are possible, though they do not move the case.
+//! - Objection and arbitration: parties take positions while the case is Objected; the one review of a ruling takes a
+//!   dispatched case back to Objected, before the lead has signed.
+//! - A whistle calls further departments without moving the case, and so does their reporting in.
 //! - A task's `any → Cancelled` means any that still stands. What was approved stays so: the work was done and found
 //!   good, and is paid, counted and appraised by it. A reopened case gets a new task, a reworked one takes the approved
 //!   task back as returned, which can be cancelled. Declined and cancelled tasks have ended already.
@@ -66,8 +69,12 @@ triggers! {
     RejectObjection = "reject_objection",
     Redispatch = "redispatch",
     OpenArbitration = "open_arbitration",
+    TakePosition = "take_position",
+    /// The parties' positions are the same: what follows from the last one.
     AgreeArbitration = "agree_arbitration",
     RuleArbitration = "rule_arbitration",
+    RequestReview = "request_review",
+    RuleReview = "rule_review",
     DeclineTask = "decline_task",
     /// An assist task: declined without moving the case.
     DeclineAssist = "decline_assist",
@@ -78,6 +85,8 @@ triggers! {
     Extend = "extend",
     SubmitTask = "submit_task",
     ReturnTask = "return_task",
+    Whistle = "whistle",
+    ReportIn = "report_in",
     Complete = "complete",
     ReturnFromSociety = "return_from_society",
     StartVerification = "start_verification",
@@ -143,7 +152,10 @@ pub const TRANSITIONS: &[(Option<S>, S, Trigger)] = &[
     (Some(Objected), Dispatched, T::Redispatch),
     (Some(Objected), Objected, T::OpenArbitration),
     (Some(Objected), Dispatched, T::AgreeArbitration),
+    (Some(Objected), Objected, T::TakePosition),
     (Some(Objected), Dispatched, T::RuleArbitration),
+    (Some(Dispatched), Objected, T::RequestReview),
+    (Some(Objected), Dispatched, T::RuleReview),
     (Some(Dispatched), Triaged, T::DeclineTask),
     (Some(Dispatched), Dispatched, T::DeclineAssist),
     (Some(Objected), Objected, T::DeclineAssist),
@@ -166,6 +178,14 @@ pub const TRANSITIONS: &[(Option<S>, S, Trigger)] = &[
     (Some(Suspended), Suspended, T::SubmitTask),
     (Some(Signed), Signed, T::ReturnTask),
     (Some(InProgress), InProgress, T::ReturnTask),
+    (Some(Dispatched), Dispatched, T::Whistle),
+    (Some(Signed), Signed, T::Whistle),
+    (Some(InProgress), InProgress, T::Whistle),
+    (Some(Dispatched), Dispatched, T::ReportIn),
+    (Some(Objected), Objected, T::ReportIn),
+    (Some(Signed), Signed, T::ReportIn),
+    (Some(InProgress), InProgress, T::ReportIn),
+    (Some(Suspended), Suspended, T::ReportIn),
     (Some(InProgress), Completed, T::Complete),
     (Some(InProgress), Triaged, T::ReturnFromSociety),
     (Some(Suspended), Triaged, T::ReturnFromSociety),
@@ -215,18 +235,28 @@ pub fn allows_move(from: Option<S>, to: S, trigger: Trigger) -> bool {
 pub(super) mod trail {
     use std::{cell::RefCell, collections::HashSet, mem};
 
-    use super::{S, Trigger};
+    use super::{S, TaskState, Trigger};
 
     /// A row of the table: from, to, by.
     pub type Row = (Option<S>, S, Trigger);
 
+    /// A row of the table of tasks: from, to.
+    pub type TaskRow = (TaskState, TaskState);
+
     thread_local! {
         static TAKEN: RefCell<HashSet<Row>> = RefCell::default();
+        static TASKS: RefCell<HashSet<TaskRow>> = RefCell::default();
     }
 
     /// A decision that was made took these rows.
-    pub fn note(rows: Vec<Row>) {
+    pub fn note(rows: Vec<Row>, tasks: Vec<TaskRow>) {
         TAKEN.with_borrow_mut(|taken| taken.extend(rows));
+        TASKS.with_borrow_mut(|taken| taken.extend(tasks));
+    }
+
+    /// The rows of tasks taken on this thread since the last call.
+    pub fn take_tasks() -> HashSet<TaskRow> {
+        TASKS.with_borrow_mut(mem::take)
     }
 
     /// The rows taken on this thread since the last call.

@@ -2,7 +2,7 @@
 //! organisation, escalated when it does not answer.
 
 use super::case::{Case, Supervision};
-use super::codes::SupervisionState;
+use super::codes::{ClockKind, SupervisionState};
 use super::error::{DomainError, Result};
 use super::event::DomainEvent;
 use super::ids::*;
@@ -47,12 +47,8 @@ impl Case {
     pub fn answer_supervision(self, id: SupervisionId, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         let supervision = work.case.supervision(id)?.clone();
-        let answers = match supervision.task {
-            Some(task) => work.case.task(task)?.org,
-            None => work.case.lead_org.unwrap_or(work.case.first_receiver),
-        };
-        work.acts_for(answers, "supervised_org")?;
-        if supervision.state != SupervisionState::Issued {
+        work.acts_for(work.case.supervised(&supervision), "supervised_org")?;
+        if matches!(supervision.state, SupervisionState::Answered | SupervisionState::Cleared) {
             return Err(DomainError::guard("supervision_settled", "it was answered or cleared already"));
         }
         let (now, in_time) = (work.now, work.now <= supervision.due_at);
@@ -63,6 +59,66 @@ impl Case {
         });
         work.emit(DomainEvent::SupervisionAnswered { supervision_id: id, in_time }, None, supervision.task);
         Ok(work.finish())
+    }
+
+    /// The supervised organisation has seen it. Its time to answer runs on.
+    ///
+    /// # Errors
+    /// `Invalid` id; `NotEntitled` for another organisation; `Guard(supervision_settled)`.
+    pub fn acknowledge_supervision(self, id: SupervisionId, act: &Act<'_>) -> Result<Decision> {
+        let mut work = Work::begin(self, act);
+        let supervision = work.case.supervision(id)?.clone();
+        work.acts_for(work.case.supervised(&supervision), "supervised_org")?;
+        if supervision.state != SupervisionState::Issued {
+            return Err(DomainError::guard("supervision_settled", "it was acknowledged already"));
+        }
+        work.set_supervision(id, SupervisionState::Acknowledged);
+        let event = DomainEvent::SupervisionAcknowledged { supervision_id: id };
+        work.emit(event, None, supervision.task);
+        Ok(work.finish())
+    }
+
+    /// Somebody reports it one level up before its time: the answer does not do, or the organisation refuses.
+    ///
+    /// # Errors
+    /// `Invalid` id or code; `NotEntitled` for a machine or the supervised organisation; `Guard` `supervision_settled`,
+    /// `top_level`.
+    pub fn escalate_supervision(
+        self,
+        id: SupervisionId,
+        reason_code: &str,
+        act: &Act<'_>,
+    ) -> Result<Decision> {
+        let mut work = Work::begin(self, act);
+        let by = work.human_official()?;
+        check_code("reason_code", reason_code)?;
+        let supervision = work.case.supervision(id)?.clone();
+        if work.case.supervised(&supervision) == by {
+            return Err(DomainError::NotEntitled { code: "supervised_org" });
+        }
+        if supervision.state == SupervisionState::Cleared {
+            return Err(DomainError::guard("supervision_settled", "it was cleared already"));
+        }
+        if supervision.level >= TOP_LEVEL {
+            return Err(DomainError::guard("top_level", "there is no level above"));
+        }
+        work.set_supervision(id, SupervisionState::Issued);
+        work.escalate(id, reason_code);
+        Ok(work.finish())
+    }
+
+    /// Who has to answer a supervision: whose task it is about, or whoever the clock runs for, else who leads.
+    #[must_use]
+    pub fn supervised(&self, supervision: &Supervision) -> OrgId {
+        let of_task = supervision.task.and_then(|task| self.task(task).ok()).map(|task| task.org);
+        let of_clock = match supervision.clock {
+            Some(ClockKind::Verify | ClockKind::Judge) => {
+                self.verification.as_ref().map(|verification| verification.verifier)
+            }
+            Some(ClockKind::Ruling) => self.objection.as_ref().and_then(|objection| objection.arbiter),
+            _ => None,
+        };
+        of_task.or(of_clock).or(self.lead_org).unwrap_or(self.first_receiver)
     }
 
     /// The supervisor is content.
@@ -86,8 +142,13 @@ impl Case {
 }
 
 impl Work<'_> {
-    /// Not answered in time: one level up, with a new time to answer.
-    pub(super) fn escalate(&mut self, id: SupervisionId) {
+    fn set_supervision(&mut self, id: SupervisionId, state: SupervisionState) {
+        let found = self.case.supervisions.iter_mut().filter(|supervision| supervision.id == id);
+        found.for_each(|supervision| supervision.state = state);
+    }
+
+    /// One level up, with a new time to answer.
+    pub(super) fn escalate(&mut self, id: SupervisionId, why: &str) {
         let limit = self.rules.supervision_answer;
         let due_at = self.rules.calendar.add(limit.unit, limit.n, self.now, &self.rules.profile).at;
         let mut told = None;
@@ -98,7 +159,7 @@ impl Work<'_> {
         }
         if let Some((level, task)) = told {
             let event = DomainEvent::SupervisionEscalated { supervision_id: id, level };
-            self.emit(event, Some(Reason::new("no_answer")), task);
+            self.emit(event, Some(Reason::new(why)), task);
         }
     }
 }

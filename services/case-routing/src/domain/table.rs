@@ -76,6 +76,8 @@ pub struct TableParts {
     pub fallback: Option<OrgId>,
     /// Organisations that verify and call back, in the order they are asked.
     pub verifiers: Vec<OrgId>,
+    /// Rules where the parties have no common superior but themselves (C-7).
+    pub joint_body: Option<OrgId>,
 }
 
 /// Everything the router decides from. Cheap to clone.
@@ -99,6 +101,7 @@ pub(super) struct Fixed {
     edges_to: HashMap<OrgId, Vec<Edge>>,
     pub(super) fallback: Option<OrgId>,
     verifiers: Vec<OrgId>,
+    joint_body: Option<OrgId>,
 }
 
 impl RoutingTable {
@@ -140,6 +143,7 @@ impl RoutingTable {
             edges_to,
             fallback: parts.fallback,
             verifiers: parts.verifiers,
+            joint_body: parts.joint_body,
         };
         let table = Self { fixed: Arc::new(fixed), ..Self::default() };
         let list = table.index(&parts.version, parts.entries);
@@ -269,7 +273,8 @@ impl RoutingTable {
         self.fixed.verifiers.contains(&org)
     }
 
-    /// The lowest common superior of parties, itself none of them (C-7); without one, the fallback.
+    /// The lowest common superior of parties, itself none of them (C-7); without one, the designated joint body, else the
+    /// fallback, where that is no party.
     #[must_use]
     pub fn common_superior(&self, parties: &[OrgId], at: Timestamp) -> Option<OrgId> {
         let mut paths = parties.iter().filter_map(|id| self.unit(self.org(*id)?.unit)).map(|unit| &unit.path);
@@ -283,6 +288,7 @@ impl RoutingTable {
         };
         let superior =
             common.iter().rev().find_map(|unit| self.orgs_at(*unit, at).find(governs)).map(|org| org.id);
-        superior.or(self.fixed.fallback.filter(|fallback| !parties.contains(fallback)))
+        let apart = |id: &OrgId| !parties.contains(id) && self.org(*id).is_some_and(|org| org.in_force(at));
+        superior.or(self.fixed.joint_body.filter(apart)).or(self.fixed.fallback.filter(apart))
     }
 }

@@ -67,7 +67,9 @@ impl Case {
         let clocks = self.clocks.iter().enumerate();
         let clocks = clocks.filter_map(|(number, clock)| Some((clock.next_at()?, Timer::Clock(number))));
         let supervisions = self.supervisions.iter().filter(|supervision| {
-            supervision.state == SupervisionState::Issued && (1..TOP_LEVEL).contains(&supervision.level)
+            let waits =
+                matches!(supervision.state, SupervisionState::Issued | SupervisionState::Acknowledged);
+            waits && (1..TOP_LEVEL).contains(&supervision.level)
         });
         let supervisions =
             supervisions.map(|supervision| (supervision.due_at, Timer::Escalate(supervision.id)));
@@ -105,7 +107,7 @@ impl Work<'_> {
             }
             Timer::PartnerOverdue => self.return_from_society("overdue")?,
             Timer::Resume => self.resume(Some(Reason::new("resume_date_reached")))?,
-            Timer::Escalate(id) => self.escalate(id),
+            Timer::Escalate(id) => self.escalate(id, "no_answer"),
             Timer::Archive => self.archive()?,
             Timer::NoticeOver => self.end_notice(),
             Timer::PapersOverdue => self.papers_overdue(),
@@ -128,7 +130,11 @@ impl Work<'_> {
         let (kind, task_id, due_at) = (clock.kind, clock.task_id, clock.due_at);
         let ends_a_window = matches!(
             kind,
-            ClockKind::Supplement | ClockKind::Offer | ClockKind::Objection | ClockKind::RatingWindow
+            ClockKind::Supplement
+                | ClockKind::Offer
+                | ClockKind::Objection
+                | ClockKind::RatingWindow
+                | ClockKind::Consult
         );
         if ends_a_window {
             self.stop_clock(kind, task_id);
@@ -147,12 +153,25 @@ impl Work<'_> {
                 self.overdue(1, kind, task_id);
                 self.return_from_society("overdue")
             }
-            ClockKind::Dispatch | ClockKind::Sign | ClockKind::Resolve | ClockKind::Verify => {
+            ClockKind::Consult => {
+                self.end_consultation();
+                Ok(())
+            }
+            ClockKind::Dispatch
+            | ClockKind::Sign
+            | ClockKind::Resolve
+            | ClockKind::Verify
+            | ClockKind::Judge => {
                 self.overdue(1, kind, task_id);
                 Ok(())
             }
-            ClockKind::Rework => {
+            ClockKind::Rework | ClockKind::Ruling => {
                 self.overdue(2, kind, task_id);
+                Ok(())
+            }
+            // Who does not come is reported to the district.
+            ClockKind::Report => {
+                self.supervise(2, "did_not_report", Some(kind), task_id);
                 Ok(())
             }
             ClockKind::Assist => {

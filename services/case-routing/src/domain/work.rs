@@ -78,6 +78,8 @@ pub(super) struct Work<'a> {
     timeline: Vec<TimelineEntry>,
     #[cfg(test)]
     rows: Vec<super::state::trail::Row>,
+    #[cfg(test)]
+    task_rows: Vec<super::state::trail::TaskRow>,
 }
 
 impl<'a> Work<'a> {
@@ -96,6 +98,8 @@ impl<'a> Work<'a> {
             timeline: Vec::new(),
             #[cfg(test)]
             rows: Vec::new(),
+            #[cfg(test)]
+            task_rows: Vec::new(),
         };
         work.follow_calendar();
         work
@@ -112,7 +116,7 @@ impl<'a> Work<'a> {
         }
         self.case.updated_at = self.now;
         #[cfg(test)]
-        super::state::trail::note(self.rows);
+        super::state::trail::note(self.rows, self.task_rows);
         Decision { case: self.case, events: self.events, timeline: self.timeline }
     }
 
@@ -160,7 +164,11 @@ impl<'a> Work<'a> {
             let message = format!("a task that is {} cannot become {to}", task.state);
             return Err(DomainError::guard("task_state", message));
         }
+        #[cfg(test)]
+        let from = task.state;
         task.state = to;
+        #[cfg(test)]
+        self.task_rows.push((from, to));
         Ok(())
     }
 
@@ -285,6 +293,7 @@ impl<'a> Work<'a> {
             objected: false,
             returned_count: 0,
             assignment: None,
+            whistle: None,
         });
         if part == TaskPart::Lead {
             self.take_lead(id, choice);

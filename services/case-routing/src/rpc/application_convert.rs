@@ -8,8 +8,8 @@ use crate::{
     atlas::World,
     codes::{application_outcome, application_state, case_state, investigation_kind, remedy_kind},
     domain::{
-        Application, Case, Investigation, Notice, NoticeObjection, PersonRef, Reason, Remedy, RemedyKind,
-        Review, Ruling, UncountedPeriod,
+        Application, Case, Determination, Investigation, Notice, NoticeObjection, PersonRef, Reason, Remedy,
+        RemedyKind, Review, UncountedPeriod,
     },
     store::notices,
 };
@@ -100,7 +100,7 @@ fn objection(objection: &NoticeObjection) -> pb::NoticeObjection {
     }
 }
 
-fn ruling(ruling: &Ruling) -> pb::ApplicationDecision {
+fn ruling(ruling: &Determination) -> pb::ApplicationDecision {
     pb::ApplicationDecision {
         outcome: application_outcome(ruling.outcome).into(),
         decider_ref: ruling.by.to_string(),

@@ -10,8 +10,8 @@ use crate::{
         delivery_mode, dispatch_mode, nature, origin, resolution, task_part, task_state, urgency,
     },
     domain::{
-        Candidate, Case, Clock, Language, Objection, ObjectionState, Offer, Rating, Reason, RoutingDecision,
-        Task, TimelineEntry, Verification,
+        Candidate, Case, Clock, Language, Objection, ObjectionState, Offer, Position, Rating, Reason,
+        RoutingDecision, Supervision, Task, TimelineEntry, Verification, WhistleScore,
     },
     record::CaseRecord,
     seed,
@@ -76,6 +76,9 @@ pub fn case(record: &CaseRecord, world: &World, now: Timestamp) -> pb::Case {
         street_unit_id: text(case.place.street),
         original: None,
         application_state: case.application.as_ref().map_or(0, |face| application_state(face.state).into()),
+        supervisions: case.supervisions.iter().map(|known| supervision(case, known)).collect(),
+        lead_change_count: count(case.lead_change_count),
+        objection_count: count(case.objection_count),
     }
 }
 
@@ -127,6 +130,9 @@ pub fn listed(case: Listed, world: &World, now: Timestamp) -> pb::Case {
         verification: None,
         objection: None,
         original: None,
+        supervisions: Vec::new(),
+        lead_change_count: count(case.lead_change_count),
+        objection_count: count(case.objection_count),
     }
 }
 
@@ -168,6 +174,33 @@ pub fn task(task: &Task) -> pb::Task {
         issued_time: at(task.issued_at),
         signed_time: task.signed_at.and_then(at),
         submitted_time: task.submitted_at.and_then(at),
+        whistle: task.whistle.map(whistle),
+    }
+}
+
+fn whistle(score: WhistleScore) -> pb::WhistleScore {
+    pb::WhistleScore {
+        reported: score.reported_in_time.is_some(),
+        reported_in_time: score.reported_in_time.unwrap_or_default(),
+        solved_judged: score.solved.is_some(),
+        solved: score.solved.unwrap_or_default(),
+        needed_judged: score.needed.is_some(),
+        needed: score.needed.unwrap_or_default(),
+    }
+}
+
+fn supervision(case: &Case, supervision: &Supervision) -> pb::Supervision {
+    pb::Supervision {
+        supervision_id: supervision.id.to_string(),
+        level: i32::from(supervision.level),
+        reason_code: supervision.reason_code.clone(),
+        state: supervision.state.to_string(),
+        org_id: case.supervised(supervision).to_string(),
+        task_id: text(supervision.task),
+        clock: supervision.clock.map_or(0, |kind| clock_kind(kind).into()),
+        issued_time: at(supervision.issued_at),
+        due_time: at(supervision.due_at),
+        answered_time: supervision.answered_at.and_then(at),
     }
 }
 
@@ -272,7 +305,14 @@ fn objection(objection: &Objection) -> pb::Objection {
         ObjectionState::Rejected => "rejected",
         ObjectionState::InArbitration => "in_arbitration",
         ObjectionState::Accepted | ObjectionState::Agreed => "agreed",
-        ObjectionState::Ruled | ObjectionState::Final => "ruled",
+        ObjectionState::Ruled => "ruled",
+        ObjectionState::InReview => "in_review",
+        ObjectionState::Final => "final",
+    };
+    let ruling = objection.ruling.as_ref();
+    let position = |known: &Position| pb::Position {
+        party_org_id: known.party.to_string(),
+        lead_org_id: known.lead.to_string(),
     };
     pb::Objection {
         task_id: objection.task.to_string(),
@@ -282,6 +322,11 @@ fn objection(objection: &Objection) -> pb::Objection {
         objected_time: at(objection.raised_at),
         state: state.to_owned(),
         arbiter_org_id: text(objection.arbiter),
+        party_org_ids: objection.parties.iter().map(ToString::to_string).collect(),
+        positions: objection.positions.iter().map(position).collect(),
+        ruled_lead_org_id: text(ruling.map(|ruling| ruling.lead)),
+        basis_code: ruling.map(|ruling| ruling.basis_code.clone()).unwrap_or_default(),
+        precedent_from: text(ruling.and_then(|ruling| ruling.precedent)),
     }
 }
 

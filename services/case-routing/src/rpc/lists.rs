@@ -17,13 +17,16 @@ use diesel_async::AsyncPgConnection;
 use tonic::{Request, Response};
 use uuid::Uuid;
 
-use super::{desk::Desk, parse, trial};
+use super::{desk::Desk, parse, precedents, trial};
 use crate::{
     atlas::{World, org_kind},
     domain::{DomainError, ListPart, ListState, OrgKind, Period, UnitId, activate, roll_back, start_canary},
     listing::{self, Draft, Known, ListEntry},
     reach, seed,
-    store::lists::{self, VersionRow},
+    store::{
+        self,
+        lists::{self, VersionRow},
+    },
 };
 
 /// Most rows of a draft.
@@ -69,6 +72,7 @@ impl ResponsibilityService for Responsibilities {
         let meta = Meta::new("CreateListVersion", &request.request_id, &request)?;
         let reason_code = parse::code("reason_code", &request.reason_code)?;
         let draft = draft(&request)?;
+        let precedent_ids: Vec<Uuid> = parse::ids("precedent_ids", &request.precedent_ids)?;
         let world = self.of_district(&caller)?;
         let wanted = request.base_version;
         let by = caller.actor_ref.clone();
@@ -84,6 +88,8 @@ impl ResponsibilityService for Responsibilities {
                 Some(base) => lists::entries(tx.conn, base).await?,
                 None => listing::Entries::new(),
             };
+            let mut draft = draft.clone();
+            draft.upserts.extend(precedents::entries(tx.conn, &precedent_ids, &world).await?);
             let whole = {
                 let kind = |code: &str| world.topology.org_by_code(code).and_then(|org| org_kind(org.kind));
                 let today = calendar::local_day(tx.now);
@@ -103,11 +109,21 @@ impl ResponsibilityService for Responsibilities {
                 withdrawn_reason: None,
             };
             lists::insert_draft(tx.conn, &row, &draft).await?;
+            store::precedents::drafted(tx.conn, &precedent_ids, number).await?;
             Ok(pb::CreateListVersionResponse { version: Some(told(&row, &periods, &world, tx.now)) })
         })
         .await?;
         self.changed().await;
         Ok(Response::new(answer))
+    }
+
+    async fn list_precedents(
+        &self,
+        request: Request<pb::ListPrecedentsRequest>,
+    ) -> RpcResult<pb::ListPrecedentsResponse> {
+        let caller = Caller::of(&request)?;
+        self.of_district(&caller)?;
+        Ok(Response::new(precedents::list(&self.0, &request.into_inner()).await?))
     }
 
     async fn list_list_versions(
@@ -321,7 +337,7 @@ pub(super) fn number(field: &str, number: i32) -> Result<i32> {
 }
 
 /// A day that may be left out.
-fn day(field: impl Into<String>, text: &str) -> Result<Option<NaiveDate>> {
+pub(super) fn day(field: impl Into<String>, text: &str) -> Result<Option<NaiveDate>> {
     if text.is_empty() {
         return Ok(None);
     }
@@ -388,6 +404,7 @@ fn upsert(number: usize, entry: &pb::ListEntry) -> Result<ListEntry> {
             mandatory: entry.mandatory,
             authority_granted: false,
             transfer_ref: some("transfer_ref", &entry.transfer_ref)?,
+            precedent_id: None,
         },
         from: day(field("valid_from"), &entry.valid_from)?.unwrap_or(NaiveDate::default()),
         to: day(field("valid_to"), &entry.valid_to)?,
@@ -426,6 +443,7 @@ fn entry(listed: &ListEntry) -> pb::ListEntry {
         basis_doc: entry.basis_doc.clone(),
         valid_from: listed.from.to_string(),
         valid_to: listed.to.map(|day| day.to_string()).unwrap_or_default(),
+        precedent_id: entry.precedent_id.map(|id| id.to_string()).unwrap_or_default(),
     }
 }
 

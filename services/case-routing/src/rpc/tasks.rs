@@ -2,7 +2,7 @@
 
 use chassis::{
     Error, RpcResult,
-    auth::{Caller, CallerKind, Role},
+    auth::Caller,
     page,
     proto::case_routing::v1::{self as pb, task_service_server::TaskService},
 };
@@ -10,18 +10,16 @@ use tonic::{Request, Response};
 use uuid::Uuid;
 
 use super::{
-    convert,
+    arbitration, convert,
     desk::{Aim, Desk},
     intake::verb,
-    parse, route,
+    parse,
+    parts::{about, evidence, for_task, orgs_within},
+    route,
 };
 use crate::{
-    atlas::World,
     codes,
-    domain::{
-        self, Act, Case, ClosedCode, CompleteCase, DomainError, EvidenceKind, ObjectTask, OrgId, OrgKind,
-        TaskId,
-    },
+    domain::{Act, Case, ClosedCode, CompleteCase, ObjectTask, ObjectionState, OrgId, TaskId, WhistleCase},
     reach, seed,
     store::list,
     verb::{acting_for, leading},
@@ -30,53 +28,6 @@ use crate::{
 /// The RPCs.
 #[derive(Clone)]
 pub struct Tasks(pub Desk);
-
-/// Evidence by reference; its kind is what stands before the colon.
-fn evidence(texts: &[String]) -> chassis::Result<Vec<(EvidenceKind, String)>> {
-    let texts = parse::references("evidence_refs", texts)?;
-    let kind = |text: &str| match text.split(':').next() {
-        Some("photo") => EvidenceKind::Photo,
-        Some("doc" | "document") => EvidenceKind::Document,
-        Some("record") => EvidenceKind::ServiceRecord,
-        _ => EvidenceKind::WorkReport,
-    };
-    Ok(texts.into_iter().map(|text| (kind(&text), text)).collect())
-}
-
-/// Lets the caller act for the organisation that holds a task. A committee answers for itself: only its own members do.
-fn for_task<'a>(act: Act<'a>, by: &Caller, case: &Case, task: TaskId) -> domain::Result<Act<'a>> {
-    let org = case.task(task)?.org;
-    let committee = act.routes.org(org).is_some_and(|org| org.kind == OrgKind::Committee);
-    if committee && by.kind == CallerKind::Person && !by.has(Role::CommitteeMember) {
-        return Err(DomainError::NotEntitled { code: "committee_member" });
-    }
-    Ok(acting_for(act, by, Some(org)))
-}
-
-/// The objection is about that task.
-fn about(case: &Case, task: TaskId) -> domain::Result<()> {
-    case.task(task)?;
-    match &case.objection {
-        Some(objection) if objection.task != task => {
-            let message = "the objection is about another task".to_owned();
-            Err(DomainError::Invalid { field: "task_id", message })
-        }
-        _ => Ok(()),
-    }
-}
-
-/// The caller's own organisations, and those that sit within the caller's grants.
-fn orgs_within(world: &World, caller: &Caller) -> Vec<Uuid> {
-    let mut orgs = reach::part_orgs(caller);
-    let within = world.topology.orgs().filter(|org| {
-        let path = world.topology.path(org.unit_id);
-        path.is_some_and(|path| reach::covers(caller, &path, org.line.as_deref()))
-    });
-    orgs.extend(within.map(|org| org.id));
-    orgs.sort_unstable();
-    orgs.dedup();
-    orgs
-}
 
 #[tonic::async_trait]
 impl TaskService for Tasks {
@@ -173,7 +124,12 @@ impl TaskService for Tasks {
                     }
                 };
                 let reason = parse::code("reason_code", &message.reason_code)?;
-                (message.decision.clone(), wish, reason, task)
+                let parties: Vec<OrgId> = parse::ids("party_org_ids", &message.party_org_ids)?;
+                if message.decision != "arbitrate" && !parties.is_empty() {
+                    let error = Error::invalid("party_org_ids", "only an arbitration has parties");
+                    return Err(error.into());
+                }
+                (message.decision.clone(), wish, reason, task, parties)
             },
             |case, act, _by, decision| {
                 about(&case, decision.3)?;
@@ -183,7 +139,7 @@ impl TaskService for Tasks {
                         case.redispatch(&choice, &act)
                     }
                     None if decision.0 == "reject" => case.reject_objection(&decision.2, &act),
-                    None => case.open_arbitration(&[], &act),
+                    None => case.open_arbitration(&decision.4, &act),
                 }
             }
         )
@@ -200,14 +156,123 @@ impl TaskService for Tasks {
             RuleObjectionResponse,
             |message| {
                 let task = parse::id::<TaskId>("task_id", &message.task_id)?;
-                parse::code("basis_code", &message.basis_code)?;
-                (parse::id::<OrgId>("lead_org_id", &message.lead_org_id)?, message.precedent, task)
+                (arbitration::ruling(&message, self.0.clock.now())?, task)
             },
             |case, act, by, ruling| {
-                about(&case, ruling.2)?;
-                let arbiter = case.objection.as_ref().and_then(|objection| objection.arbiter);
-                let act = acting_for(act, by, arbiter);
-                case.rule_objection(ruling.0, ruling.1, &act)
+                about(&case, ruling.1)?;
+                let act = arbitration::impartial(act, by, &case)?;
+                let in_review =
+                    case.objection.as_ref().is_some_and(|known| known.state == ObjectionState::InReview);
+                if in_review {
+                    case.rule_review(&ruling.0, &act)
+                } else {
+                    case.rule_objection(&ruling.0, &act)
+                }
+            }
+        )
+    }
+
+    async fn take_position(
+        &self,
+        request: Request<pb::TakePositionRequest>,
+    ) -> RpcResult<pb::TakePositionResponse> {
+        verb!(
+            self,
+            request,
+            "TakePosition",
+            TakePositionResponse,
+            |message| {
+                let task = parse::id::<TaskId>("task_id", &message.task_id)?;
+                (parse::id::<OrgId>("lead_org_id", &message.lead_org_id)?, task)
+            },
+            |case, act, by, position| {
+                about(&case, position.1)?;
+                let act = acting_for(act, by, arbitration::party_of(&case, by));
+                case.take_position(position.0, &act)
+            }
+        )
+    }
+
+    async fn request_review(
+        &self,
+        request: Request<pb::RequestReviewRequest>,
+    ) -> RpcResult<pb::RequestReviewResponse> {
+        verb!(
+            self,
+            request,
+            "RequestReview",
+            RequestReviewResponse,
+            |message| {
+                let ground_code = parse::code("ground_code", &message.ground_code)?;
+                let known = seed::objection_grounds().get(&ground_code);
+                known.ok_or_else(|| Error::invalid("ground_code", "is not a listed ground"))?;
+                (ground_code, parse::id::<TaskId>("task_id", &message.task_id)?)
+            },
+            |case, act, by, review| {
+                about(&case, review.1)?;
+                let act = acting_for(act, by, case.lead_org);
+                case.request_review(&review.0, &act)
+            }
+        )
+    }
+
+    async fn whistle_case(
+        &self,
+        request: Request<pb::WhistleCaseRequest>,
+    ) -> RpcResult<pb::WhistleCaseResponse> {
+        verb!(
+            self,
+            request,
+            "WhistleCase",
+            WhistleCaseResponse,
+            |message| {
+                let orgs: Vec<OrgId> = parse::ids("org_ids", &message.org_ids)?;
+                if orgs.is_empty() {
+                    return Err(Error::invalid("org_ids", "names at least one department").into());
+                }
+                let report_within = message.report_within.as_ref();
+                WhistleCase {
+                    orgs,
+                    report_within: report_within
+                        .map(|within| parse::limit("report_within", Some(within)))
+                        .transpose()?,
+                    reason_code: parse::code("reason_code", &message.reason_code)?,
+                }
+            },
+            |case, act, _by, call| case.whistle(&call, &act)
+        )
+    }
+
+    async fn report_in(&self, request: Request<pb::ReportInRequest>) -> RpcResult<pb::ReportInResponse> {
+        verb!(
+            self,
+            request,
+            "ReportIn",
+            ReportInResponse,
+            |message| parse::id::<TaskId>("task_id", &message.task_id)?,
+            |case, act, by, task| {
+                let act = for_task(act, by, &case, task)?;
+                case.report_in(task, &act)
+            }
+        )
+    }
+
+    async fn appraise_whistle(
+        &self,
+        request: Request<pb::AppraiseWhistleRequest>,
+    ) -> RpcResult<pb::AppraiseWhistleResponse> {
+        verb!(
+            self,
+            request,
+            "AppraiseWhistle",
+            AppraiseWhistleResponse,
+            |message| (parse::id::<TaskId>("task_id", &message.task_id)?, message.positive),
+            |case, act, by, verdict| {
+                let task = case.task(verdict.0)?;
+                let sides = [task.sender, task.org];
+                let own = reach::part_orgs(by).into_iter().map(OrgId).find(|org| sides.contains(org));
+                let act = acting_for(act, by, own);
+                case.appraise_whistle(verdict.0, verdict.1, &act)
             }
         )
     }

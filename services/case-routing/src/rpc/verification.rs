@@ -13,13 +13,13 @@ use super::{
     convert,
     desk::{Aim, Desk},
     intake::verb,
-    parse,
+    parse, supervision,
 };
 use crate::{
     codes,
     domain::{
         Act, CallbackOutcome, CallbackReport, Case, CaseId, CaseState, Decision, OrgId, SupervisionId,
-        VerifyCase, VerifyMethod,
+        TaskId, VerifyCase, VerifyMethod,
     },
     store::list::{self, ReachFilter},
     verb::acting_for,
@@ -32,6 +32,11 @@ pub struct Verifications(pub Desk);
 /// Whoever was asked to verify the case.
 fn verifier(case: &Case) -> Option<OrgId> {
     case.verification.as_ref().map(|verification| verification.verifier)
+}
+
+/// Who has to answer a supervision.
+fn supervised(case: &Case, id: SupervisionId) -> Option<OrgId> {
+    case.supervisions.iter().find(|known| known.id == id).map(|known| case.supervised(known))
 }
 
 fn report(message: &pb::VerifyCaseRequest) -> chassis::Result<Option<CallbackReport>> {
@@ -155,12 +160,80 @@ impl VerificationService for Verifications {
                 parse::id::<SupervisionId>("supervision_id", &message.supervision_id)?
             },
             |case, act, by, supervision| {
-                let supervised = case.supervisions.iter().find(|known| known.id == supervision);
-                let task = supervised.and_then(|known| case.task(known.task?).ok());
-                let org = task.map(|task| task.org).or(case.lead_org).unwrap_or(case.first_receiver);
-                let act = acting_for(act, by, Some(org));
+                let act = acting_for(act, by, supervised(&case, supervision));
                 case.answer_supervision(supervision, &act)
             }
+        )
+    }
+
+    async fn supervise_case(
+        &self,
+        request: Request<pb::SuperviseCaseRequest>,
+    ) -> RpcResult<pb::SuperviseCaseResponse> {
+        let highest = supervision::highest_level(&Caller::of(&request)?, &self.0.atlas.world());
+        verb!(
+            self,
+            request,
+            "SuperviseCase",
+            SuperviseCaseResponse,
+            |message| {
+                let level = u8::try_from(message.level).ok().filter(|level| *level <= 3);
+                let level = level.ok_or_else(|| Error::invalid("level", "between 0 and 3"))?;
+                if level > highest {
+                    return Err(Error::Forbidden.into());
+                }
+                let task: Option<TaskId> = parse::optional_id("task_id", &message.task_id)?;
+                (level, parse::code("reason_code", &message.reason_code)?, task)
+            },
+            |case, act, _by, wish| case.supervise(wish.0, &wish.1, wish.2, &act)
+        )
+    }
+
+    async fn acknowledge_supervision(
+        &self,
+        request: Request<pb::AcknowledgeSupervisionRequest>,
+    ) -> RpcResult<pb::AcknowledgeSupervisionResponse> {
+        verb!(
+            self,
+            request,
+            "AcknowledgeSupervision",
+            AcknowledgeSupervisionResponse,
+            |message| parse::id::<SupervisionId>("supervision_id", &message.supervision_id)?,
+            |case, act, by, supervision| {
+                let act = acting_for(act, by, supervised(&case, supervision));
+                case.acknowledge_supervision(supervision, &act)
+            }
+        )
+    }
+
+    async fn escalate_supervision(
+        &self,
+        request: Request<pb::EscalateSupervisionRequest>,
+    ) -> RpcResult<pb::EscalateSupervisionResponse> {
+        verb!(
+            self,
+            request,
+            "EscalateSupervision",
+            EscalateSupervisionResponse,
+            |message| (
+                parse::id::<SupervisionId>("supervision_id", &message.supervision_id)?,
+                parse::code("reason_code", &message.reason_code)?
+            ),
+            |case, act, _by, report| case.escalate_supervision(report.0, &report.1, &act)
+        )
+    }
+
+    async fn clear_supervision(
+        &self,
+        request: Request<pb::ClearSupervisionRequest>,
+    ) -> RpcResult<pb::ClearSupervisionResponse> {
+        verb!(
+            self,
+            request,
+            "ClearSupervision",
+            ClearSupervisionResponse,
+            |message| parse::id::<SupervisionId>("supervision_id", &message.supervision_id)?,
+            |case, act, _by, supervision| case.clear_supervision(supervision, &act)
         )
     }
 

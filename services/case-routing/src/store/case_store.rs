@@ -16,7 +16,7 @@ use diesel::{
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
-use super::{notices, words, write};
+use super::{notices, precedents, words, write};
 use crate::{
     domain::{Case, CaseId},
     reach,
@@ -86,6 +86,7 @@ impl AggregateStore for CaseStore {
             words::save(conn, &changes),
             write::client_refs(conn, &changes),
             notices::save(conn, &changes),
+            precedents::save(conn, &changes),
         )?;
         Ok(())
     }

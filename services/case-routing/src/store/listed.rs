@@ -35,6 +35,9 @@ pub struct Listed {
     pub merged_into: Option<CaseId>,
     pub rework_count: u32,
     pub reopen_count: u32,
+    pub lead_change_count: u32,
+    #[serde(default)]
+    pub objection_count: u32,
     pub registered_at: Timestamp,
     pub closed_at: Option<Timestamp>,
     pub updated_at: Timestamp,

@@ -12,6 +12,7 @@ pub mod listed;
 pub mod lists;
 pub mod notes;
 pub mod notices;
+pub mod precedents;
 pub mod read;
 pub mod rows;
 pub mod words;

@@ -131,7 +131,8 @@ pub fn reason_text(reason: &Reason, lang: Lang, names: &Names) -> String {
 
 /// What came of a clock: its words, and whether somebody is to blame. A window that closes unused is no breach.
 pub fn outcome(clock: &Clock, lang: Lang) -> (&'static str, bool) {
-    let window = matches!(clock.kind(), ClockKind::Objection | ClockKind::Offer | ClockKind::RatingWindow);
+    use ClockKind::{Consult, Objection, Offer, RatingWindow};
+    let window = matches!(clock.kind(), Objection | Offer | RatingWindow | Consult);
     if clock.breach_time.is_some() {
         let words = if window { lang.t("期满", "over") } else { lang.t("超期", "breached") };
         (words, !window)

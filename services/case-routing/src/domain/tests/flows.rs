@@ -3,6 +3,7 @@
 use chrono::TimeDelta;
 
 use super::super::*;
+use super::table::ruling;
 use super::world::*;
 
 #[test]
@@ -171,17 +172,23 @@ fn f3_an_objection_is_rejected_redispatched_or_ruled_on_while_the_clock_runs() {
         (*arbiter_org_id, party_org_ids.as_slice()),
         (GOVERNMENT, &[STREET_OFFICE, URBAN, HOUSING][..])
     );
-    assert_eq!(guard(opened.case.clone().rule_objection(URBAN, false, &world.official(HOUSING))), "arbiter");
+    assert_eq!(
+        guard(opened.case.clone().rule_objection(&ruling(URBAN), &world.official(HOUSING))),
+        "arbiter"
+    );
     assert_eq!(
         guard(opened.case.clone().redispatch(&RouteChoice::Auto, &world.official(GOVERNMENT))),
         "in_arbitration"
     );
+    assert_eq!(guard(opened.case.clone().take_position(STATION, &world.official(HOUSING))), "lead_org_id");
     assert_eq!(
-        guard(opened.case.clone().agree_arbitration(STATION, &world.official(GOVERNMENT))),
-        "lead_org_id"
+        guard(opened.case.clone().rule_objection(&ruling(HOUSING), &world.official(GOVERNMENT))),
+        "consultation_open"
     );
 
-    let ruled = opened.case.rule_objection(HOUSING, true, &world.official(GOVERNMENT)).unwrap();
+    world.wait(TimeDelta::days(2));
+    let heard = world.tick(opened.case).case;
+    let ruled = heard.rule_objection(&ruling(HOUSING), &world.official(GOVERNMENT)).unwrap();
     assert_eq!(names(&ruled), ["ArbitrationRuled", "TaskCancelled", "CaseRedispatched", "TaskIssued"]);
     let task = ruled.case.lead().unwrap().clone();
     let mut command = objection(&ruled.case);
@@ -196,7 +203,9 @@ fn a_ruling_for_the_objector_keeps_the_task() {
     let mut world = World::new();
     let case = world.objected("street_light");
     let opened = case.open_arbitration(&[], &world.official(GOVERNMENT)).unwrap().case;
-    let ruled = opened.rule_objection(STREET_OFFICE, false, &world.official(GOVERNMENT)).unwrap();
+    world.wait(TimeDelta::days(2));
+    let heard = world.tick(opened).case;
+    let ruled = heard.rule_objection(&ruling(STREET_OFFICE), &world.official(GOVERNMENT)).unwrap();
     let DomainEvent::ArbitrationRuled { objection_upheld: false, .. } = ruled.events[0].event else {
         panic!()
     };

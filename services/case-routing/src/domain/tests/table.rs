@@ -90,10 +90,22 @@ fn prepared(world: &mut World, state: CaseState, verb: Trigger) -> Case {
             let evidence = vec![(EvidenceKind::Document, "d-1".to_owned())];
             case.submit_task(assist.id, evidence, &world.official(assist.org)).unwrap().case
         }
-        (CaseState::Objected, Trigger::AgreeArbitration | Trigger::RuleArbitration) => {
-            let case = in_state(world, state);
-            case.open_arbitration(&[], &world.official(GOVERNMENT)).unwrap().case
+        (CaseState::Objected, Trigger::TakePosition) => in_arbitration(world),
+        (CaseState::Objected, Trigger::AgreeArbitration) => {
+            let case = in_arbitration(world);
+            case.take_position(URBAN, &world.official(STREET_OFFICE)).unwrap().case
         }
+        (CaseState::Objected, Trigger::RuleArbitration) => {
+            let case = in_arbitration(world);
+            world.wait(TimeDelta::days(3));
+            world.tick(case).case
+        }
+        (CaseState::Dispatched, Trigger::RequestReview) => ruled(world),
+        (CaseState::Objected, Trigger::RuleReview) => {
+            let case = ruled(world);
+            case.request_review("wrong_item", &world.official(HOUSING)).unwrap().case
+        }
+        (_, Trigger::ReportIn) => with_whistle(world, state),
         (CaseState::Resolved | CaseState::Closed, Trigger::JudgeRating)
         | (CaseState::Resolved, Trigger::OrderRework) => {
             let resolved = world.resolved("stairs");
@@ -123,6 +135,50 @@ fn prepared(world: &mut World, state: CaseState, verb: Trigger) -> Case {
             case
         }
         _ => in_state(world, state),
+    }
+}
+
+/// Between the street, which objected, and the department it named.
+pub(super) fn in_arbitration(world: &mut World) -> Case {
+    let case = in_state(world, CaseState::Objected);
+    case.open_arbitration(&[], &world.official(GOVERNMENT)).unwrap().case
+}
+
+pub(super) fn ruling(lead: OrgId) -> RuleObjection {
+    RuleObjection { lead, assists: vec![], basis_code: "responsibility_list".into(), precedent: None }
+}
+
+/// For a department that was no party.
+pub(super) fn ruled(world: &mut World) -> Case {
+    let case = in_arbitration(world);
+    world.wait(TimeDelta::days(3));
+    let case = world.tick(case).case;
+    case.rule_objection(&ruling(HOUSING), &world.official(GOVERNMENT)).unwrap().case
+}
+
+/// A case in the state, to which a department was called that has signed.
+pub(super) fn with_whistle(world: &mut World, state: CaseState) -> Case {
+    let whistled = matches!(state, CaseState::Dispatched | CaseState::Signed | CaseState::InProgress);
+    let case = match state {
+        CaseState::Dispatched => world.dispatched("stairs"),
+        CaseState::Signed => world.signed("stairs"),
+        CaseState::InProgress | CaseState::Suspended => world.in_progress("stairs"),
+        CaseState::Objected => world.dispatched("stairs"),
+        _ => return in_state(world, state),
+    };
+    let command = WhistleCase { orgs: vec![URBAN], report_within: None, reason_code: "joint_work".into() };
+    let case = case.whistle(&command, &world.official(STREET_OFFICE)).unwrap().case;
+    let called = case.tasks.iter().find(|task| task.mode == DispatchMode::Whistle).unwrap().id;
+    let case = case.sign(called, &world.official(URBAN)).unwrap().case;
+    match state {
+        _ if whistled => case,
+        CaseState::Suspended => {
+            case.suspend("season_condition", None, &world.official(STATION)).unwrap().case
+        }
+        _ => {
+            let command = objection(&case);
+            case.object(command, &world.official(STATION)).unwrap().case
+        }
     }
 }
 
@@ -212,8 +268,30 @@ fn attempt(world: &mut World, case: Case, verb: Trigger) -> Result<Decision> {
         Trigger::RejectObjection => case.reject_objection("duty_is_clear", &world.official(GOVERNMENT)),
         Trigger::Redispatch => case.redispatch(&RouteChoice::Auto, &world.official(GOVERNMENT)),
         Trigger::OpenArbitration => case.open_arbitration(&[], &world.official(GOVERNMENT)),
-        Trigger::AgreeArbitration => case.agree_arbitration(URBAN, &world.official(GOVERNMENT)),
-        Trigger::RuleArbitration => case.rule_objection(URBAN, false, &world.official(GOVERNMENT)),
+        Trigger::TakePosition => case.take_position(STREET_OFFICE, &world.official(STREET_OFFICE)),
+        Trigger::AgreeArbitration => case
+            .take_position(URBAN, &world.official(URBAN))
+            // The trigger follows from the last position; where that is not possible, it is not either.
+            .map_err(|error| match error {
+                DomainError::WrongState { state, .. } => wrong_state(state),
+                other => other,
+            }),
+        Trigger::RuleArbitration => case.rule_objection(&ruling(URBAN), &world.official(GOVERNMENT)),
+        Trigger::RequestReview => case.request_review("wrong_item", &world.official(lead_org)),
+        Trigger::RuleReview => {
+            let by = Party { actor: PersonRef("o-review".into()), ..official(GOVERNMENT) };
+            case.rule_review(&ruling(URBAN), &world.act(by))
+        }
+        Trigger::Whistle => {
+            let orgs = vec![if case.tasks.iter().any(|task| task.org == URBAN) { COURTS } else { URBAN }];
+            let command = WhistleCase { orgs, report_within: None, reason_code: "joint_work".into() };
+            case.whistle(&command, &world.official(STREET_OFFICE))
+        }
+        Trigger::ReportIn => {
+            let called = case.tasks.iter().find(|task| task.mode == DispatchMode::Whistle);
+            let called = called.map_or(nothing, |task| task.id);
+            case.report_in(called, &world.official(URBAN))
+        }
         Trigger::DeclineTask => case.decline_task(lead, "not_admitted", false, &world.official(lead_org)),
         Trigger::DeclineAssist => {
             case.decline_task(assist_id, "not_admitted", false, &world.official(assist_org))

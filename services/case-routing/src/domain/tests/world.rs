@@ -25,6 +25,8 @@ pub const GROUP: OrgId = org(7);
 pub const TEAM: OrgId = org(8);
 pub const CONTRACTOR: OrgId = org(9);
 pub const VERIFIER: OrgId = org(10);
+/// A department that no item of the lists is about; the street may call it.
+pub const COURTS: OrgId = org(11);
 
 pub const ALL_ORGS: [OrgId; 10] =
     [GOVERNMENT, HOUSING, URBAN, STREET_OFFICE, STATION, COMMITTEE, GROUP, TEAM, CONTRACTOR, VERIFIER];
@@ -165,6 +167,7 @@ pub fn parts() -> TableParts {
             node(TEAM, OrgKind::SocialOrg, COMMUNITY, None),
             node(CONTRACTOR, OrgKind::Enterprise, STREET, None),
             node(VERIFIER, OrgKind::CallbackCentre, DISTRICT, None),
+            node(COURTS, OrgKind::Department, DISTRICT, Some("justice")),
         ],
         edges: vec![
             edge(GOVERNMENT, HOUSING, EdgeKind::Leads),
@@ -172,6 +175,8 @@ pub fn parts() -> TableParts {
             edge(GOVERNMENT, STREET_OFFICE, EdgeKind::Leads),
             edge(STREET_OFFICE, STATION, EdgeKind::Leads),
             edge(STREET_OFFICE, URBAN, EdgeKind::Coordinates),
+            edge(GOVERNMENT, COURTS, EdgeKind::Leads),
+            edge(STREET_OFFICE, COURTS, EdgeKind::Coordinates),
             edge(STREET_OFFICE, COMMITTEE, EdgeKind::Guides),
             edge(COMMITTEE, GROUP, EdgeKind::Partners),
             edge(STREET_OFFICE, TEAM, EdgeKind::Partners),
@@ -179,6 +184,7 @@ pub fn parts() -> TableParts {
         ],
         fallback: Some(GOVERNMENT),
         verifiers: vec![VERIFIER],
+        joint_body: None,
     }
 }
 

@@ -1,0 +1,361 @@
+//! Arbitration (职责裁定; domain.md F3): the parties are heard within a limit and may agree; else the lowest common superior
+//! rules, never one of the parties. The ruling is reviewed once if the lead asks for it before it signs, then it is final,
+//! and may bind later cases as a precedent. The requester's clock runs on all the while.
+
+use chrono::NaiveDate;
+use serde::{Deserialize, Serialize};
+
+use super::case::{Case, Objection};
+use super::codes::*;
+use super::dispatch::ManualRoute;
+use super::error::{DomainError, Result};
+use super::event::{DomainEvent, Timestamp};
+use super::ids::*;
+use super::reason::Reason;
+use super::state::Trigger;
+use super::work::{Act, Decision, Work, check_code};
+
+/// What an arbiter rules.
+#[derive(Debug, Clone)]
+pub struct RuleObjection {
+    /// A party, or another organisation that the lists allow to lead.
+    pub lead: OrgId,
+    /// Further organisations that are to help.
+    pub assists: Vec<OrgId>,
+    pub basis_code: String,
+    /// The first day from which the ruling binds other cases, by a later version of the lists; unset: it binds none.
+    pub precedent: Option<NaiveDate>,
+}
+
+/// A ruling as it stands with the case.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ruling {
+    pub lead: OrgId,
+    pub basis_code: String,
+    pub precedent: Option<NaiveDate>,
+    pub by: PersonRef,
+    pub at: Timestamp,
+}
+
+/// What a party of an arbitration said: who, in its view, leads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    pub party: OrgId,
+    pub lead: OrgId,
+}
+
+impl Case {
+    /// The dispatcher opens an arbitration between the organisations that may be meant; each is to take a position within
+    /// the limit of the consultation.
+    ///
+    /// # Errors
+    /// `WrongState`; `NotEntitled` for the objector; `Guard` `in_arbitration`, `no_arbiter`; `Invalid` party.
+    pub fn open_arbitration(self, claimed: &[OrgId], act: &Act<'_>) -> Result<Decision> {
+        let mut work = Work::begin(self, act);
+        work.permit(Trigger::OpenArbitration)?;
+        let mut objection = work.objection(ObjectionState::Open)?;
+        work.decides_over(&objection)?;
+        let mut parties: Vec<OrgId> = vec![objection.objector];
+        for org in objection.suggested.iter().chain(claimed) {
+            if !work.routes.org(*org).is_some_and(|org| org.in_force(work.now)) {
+                return Err(DomainError::invalid("party_org_ids", "no such organisation"));
+            }
+            if !parties.contains(org) {
+                parties.push(*org);
+            }
+        }
+        let arbiter = work.routes.common_superior(&parties, work.now);
+        let arbiter =
+            arbiter.ok_or_else(|| DomainError::guard("no_arbiter", "the parties have no common superior"))?;
+        work.end_dispatch();
+        let arbitration_id: ArbitrationId = work.ids.draw();
+        objection.state = ObjectionState::InArbitration;
+        objection.arbitration_id = Some(arbitration_id);
+        objection.arbiter = Some(arbiter);
+        objection.parties.clone_from(&parties);
+        work.case.objection = Some(objection.clone());
+        work.enter(CaseState::Objected, Trigger::OpenArbitration)?;
+        let consult_due_at = work.start_clock(ClockKind::Consult, None, work.rules.consult);
+        let event = DomainEvent::ArbitrationOpened {
+            task_id: objection.task,
+            arbitration_id,
+            arbiter_org_id: arbiter,
+            party_org_ids: parties,
+            ground_code: objection.ground_code,
+            consult_due_at,
+        };
+        work.emit(event, None, Some(objection.task));
+        Ok(work.finish())
+    }
+
+    /// A party says which of them leads, once. If all say the same, that is agreed and binds.
+    ///
+    /// # Errors
+    /// `WrongState`; `NotEntitled` unless a party's; `Guard` `not_in_arbitration`, `position_taken`, `consultation_over`;
+    /// `Invalid` lead.
+    pub fn take_position(self, lead: OrgId, act: &Act<'_>) -> Result<Decision> {
+        let mut work = Work::begin(self, act);
+        work.permit(Trigger::TakePosition)?;
+        let (mut objection, arbitration_id) = work.arbitration(ObjectionState::InArbitration)?;
+        let party = work.human_official()?;
+        if !objection.parties.contains(&party) {
+            return Err(DomainError::NotEntitled { code: "party" });
+        }
+        if !objection.parties.contains(&lead) {
+            return Err(DomainError::invalid("lead_org_id", "the lead is one of the parties"));
+        }
+        if objection.positions.iter().any(|known| known.party == party) {
+            return Err(DomainError::guard("position_taken", "each party speaks once"));
+        }
+        if !work.consults() {
+            return Err(DomainError::guard("consultation_over", "the time for the parties is over"));
+        }
+        objection.positions.push(Position { party, lead });
+        work.case.objection = Some(objection.clone());
+        let task_id = objection.task;
+        let event = DomainEvent::ArbitrationPositionTaken {
+            task_id,
+            arbitration_id,
+            org_id: party,
+            lead_org_id: lead,
+        };
+        work.emit(event, None, Some(task_id));
+        let all = objection.positions.len() == objection.parties.len();
+        if all && objection.positions.iter().all(|known| known.lead == lead) {
+            work.settle(ObjectionState::Agreed);
+            work.end_arbitration();
+            let event = DomainEvent::ArbitrationAgreed { task_id, arbitration_id, lead_org_id: lead };
+            work.emit(event, None, Some(task_id));
+            work.follow_ruling(&objection, task_id, lead, &[], Trigger::AgreeArbitration)?;
+            return Ok(work.finish());
+        }
+        work.stay(Trigger::TakePosition)?;
+        if all {
+            work.end_consultation();
+        }
+        Ok(work.finish())
+    }
+
+    /// The arbiter rules which organisation leads and which help, once the parties were heard or their time is over; at once
+    /// where the case is urgent. As a precedent if other cases are to follow it, from a day that lies ahead.
+    ///
+    /// # Errors
+    /// `WrongState`; `NotEntitled` unless the arbiter (C-7); `Guard` `not_in_arbitration`, `consultation_open`,
+    /// `item_unknown` and the router's exclusions; `Invalid` lead, assists, code or day.
+    pub fn rule_objection(self, ruling: &RuleObjection, act: &Act<'_>) -> Result<Decision> {
+        let mut work = Work::begin(self, act);
+        work.permit(Trigger::RuleArbitration)?;
+        let (objection, arbitration_id) = work.arbitration(ObjectionState::InArbitration)?;
+        work.arbiter(&objection)?;
+        if work.consults() && work.case.urgency == Urgency::Normal {
+            let message = "the parties were not heard yet, and their time is not over";
+            return Err(DomainError::guard("consultation_open", message));
+        }
+        work.rule(&objection, arbitration_id, ruling, ObjectionState::Ruled)?;
+        work.follow_ruling(
+            &objection,
+            objection.task,
+            ruling.lead,
+            &ruling.assists,
+            Trigger::RuleArbitration,
+        )?;
+        Ok(work.finish())
+    }
+
+    /// The lead named by a ruling asks for the one review of it, in the time to object and before it signs.
+    ///
+    /// # Errors
+    /// `WrongState`; `NotEntitled` unless the lead's; `Guard` `not_ruled`, `review_too_late`, `no_arbiter`; `Invalid` code.
+    pub fn request_review(self, ground_code: &str, act: &Act<'_>) -> Result<Decision> {
+        let mut work = Work::begin(self, act);
+        work.permit(Trigger::RequestReview)?;
+        check_code("ground_code", ground_code)?;
+        let not_ruled = || DomainError::guard("not_ruled", "there is no ruling that can still be reviewed");
+        let ruled = |objection: &&Objection| objection.state == ObjectionState::Ruled;
+        let objection = work.case.objection.as_ref().filter(ruled).cloned().ok_or_else(not_ruled)?;
+        let (Some(arbitration_id), Some(arbiter)) = (objection.arbitration_id, objection.arbiter) else {
+            return Err(not_ruled());
+        };
+        let (task_id, org) = work.lead()?;
+        work.human_official()?;
+        work.acts_for(org, "lead_org")?;
+        let window = work.case.clock(ClockKind::Objection, Some(task_id));
+        if !window.is_some_and(|clock| clock.is_open() && clock.in_time(work.now)) {
+            return Err(DomainError::guard("review_too_late", "the time to ask for a review is over"));
+        }
+        let mut above: Vec<OrgId> = objection.parties.clone();
+        above.extend([org, arbiter]);
+        above.dedup();
+        let own_ruling_again = || Some(arbiter).filter(|arbiter| *arbiter != org);
+        let reviewer = work.routes.common_superior(&above, work.now).or_else(own_ruling_again);
+        let reviewer = reviewer.ok_or_else(|| DomainError::guard("no_arbiter", "nobody stands above"))?;
+        work.move_task(task_id, TaskState::Objected)?;
+        work.stop_task_clocks(task_id);
+        work.clear_supervisions(|supervision| supervision.task == Some(task_id));
+        if let Some(objection) = &mut work.case.objection {
+            objection.state = ObjectionState::InReview;
+            objection.arbiter = Some(reviewer);
+        }
+        work.enter(CaseState::Objected, Trigger::RequestReview)?;
+        let review_due_at = work.start_clock(ClockKind::Ruling, None, work.rules.ruling);
+        let event = DomainEvent::ArbitrationReviewRequested {
+            task_id: objection.task,
+            arbitration_id,
+            org_id: org,
+            reviewer_org_id: reviewer,
+            ground_code: ground_code.to_owned(),
+            review_due_at,
+        };
+        work.emit(event, Some(Reason::new(ground_code)), Some(task_id));
+        Ok(work.finish())
+    }
+
+    /// The reviewer confirms the ruling or gives another; that is final. Never the person who ruled first.
+    ///
+    /// # Errors
+    /// As [`Case::rule_objection`]; `NotEntitled` also for whoever ruled first.
+    pub fn rule_review(self, ruling: &RuleObjection, act: &Act<'_>) -> Result<Decision> {
+        let mut work = Work::begin(self, act);
+        work.permit(Trigger::RuleReview)?;
+        let (objection, arbitration_id) = work.arbitration(ObjectionState::InReview)?;
+        work.arbiter(&objection)?;
+        if objection.ruling.as_ref().is_some_and(|first| first.by == work.by.actor) {
+            return Err(DomainError::NotEntitled { code: "own_ruling" });
+        }
+        let (lead_task, _) = work.lead()?;
+        work.rule(&objection, arbitration_id, ruling, ObjectionState::Final)?;
+        work.follow_ruling(&objection, lead_task, ruling.lead, &ruling.assists, Trigger::RuleReview)?;
+        let task_id = objection.task;
+        work.emit(DomainEvent::ArbitrationFinal { task_id, arbitration_id }, None, Some(task_id));
+        Ok(work.finish())
+    }
+}
+
+impl Work<'_> {
+    fn arbitration(&self, state: ObjectionState) -> Result<(Objection, ArbitrationId)> {
+        let none = || DomainError::guard("not_in_arbitration", "no arbitration is open on this case");
+        let found = self.case.objection.clone().filter(|objection| objection.state == state);
+        let objection = found.ok_or_else(none)?;
+        let id = objection.arbitration_id.ok_or_else(none)?;
+        Ok((objection, id))
+    }
+
+    /// A human of the arbiter's, which is none of the parties (C-7).
+    fn arbiter(&self, objection: &Objection) -> Result<()> {
+        let org = self.human_official()?;
+        let entitled = objection.arbiter == Some(org) && !objection.parties.contains(&org);
+        if entitled { Ok(()) } else { Err(DomainError::NotEntitled { code: "arbiter" }) }
+    }
+
+    /// Whether the parties may still speak.
+    fn consults(&self) -> bool {
+        let clock = self.case.clock(ClockKind::Consult, None);
+        clock.is_some_and(|clock| clock.is_open() && clock.in_time(self.now))
+    }
+
+    /// The parties were heard, or did not speak in time: the arbiter has to rule.
+    pub(super) fn end_consultation(&mut self) {
+        self.stop_clock(ClockKind::Consult, None);
+        self.start_clock(ClockKind::Ruling, None, self.rules.ruling);
+    }
+
+    fn end_arbitration(&mut self) {
+        self.stop_clock(ClockKind::Consult, None);
+        self.stop_clock(ClockKind::Ruling, None);
+        self.clear_supervisions(|supervision| supervision.clock == Some(ClockKind::Ruling));
+    }
+
+    fn rule(
+        &mut self,
+        objection: &Objection,
+        arbitration_id: ArbitrationId,
+        ruling: &RuleObjection,
+        state: ObjectionState,
+    ) -> Result<()> {
+        check_code("basis_code", &ruling.basis_code)?;
+        if let Some(day) = ruling.precedent {
+            if day <= calendar::local_day(self.now) {
+                return Err(DomainError::invalid("effective_on", "a precedent holds from a later day on"));
+            }
+            if self.case.item.is_none() {
+                return Err(DomainError::guard("item_unknown", "a precedent is about an item"));
+            }
+        }
+        self.settle(state);
+        if let Some(own) = &mut self.case.objection {
+            own.ruling = Some(Ruling {
+                lead: ruling.lead,
+                basis_code: ruling.basis_code.clone(),
+                precedent: ruling.precedent,
+                by: self.by.actor.clone(),
+                at: self.now,
+            });
+        }
+        self.end_arbitration();
+        let event = DomainEvent::ArbitrationRuled {
+            task_id: objection.task,
+            arbitration_id,
+            lead_org_id: ruling.lead,
+            objection_upheld: ruling.lead != objection.objector,
+            precedent: ruling.precedent.is_some(),
+        };
+        self.emit(event, Some(Reason::new(&ruling.basis_code)), Some(objection.task));
+        Ok(())
+    }
+
+    /// The task of whoever leads so far stays where it is, or another organisation gets one.
+    fn follow_ruling(
+        &mut self,
+        objection: &Objection,
+        task: TaskId,
+        lead: OrgId,
+        assists: &[OrgId],
+        trigger: Trigger,
+    ) -> Result<()> {
+        let why =
+            if trigger == Trigger::AgreeArbitration { "chosen_by_agreement" } else { "chosen_by_arbiter" };
+        let before = self.case.task(task)?.org;
+        let manual = ManualRoute {
+            lead,
+            sender: None,
+            assists: assists.iter().map(|org| (*org, true)).collect(),
+            reason_code: objection.ground_code.clone(),
+        };
+        if lead == before {
+            let helping = if assists.is_empty() { Vec::new() } else { self.manual(&manual, why)?.assists };
+            self.keep_lead(task)?;
+            self.enter(CaseState::Dispatched, trigger)?;
+            if trigger == Trigger::RuleArbitration {
+                // In which the lead may ask for the review.
+                self.start_clock(ClockKind::Objection, Some(task), self.sla().objection);
+            }
+            let kept = self.case.task(task)?;
+            let event = DomainEvent::CaseRedispatched {
+                task_id: kept.id,
+                lead_org_id: kept.org,
+                sender_org_id: kept.sender,
+                mode: kept.mode,
+                lead_changed: false,
+            };
+            self.emit(event, Some(Reason::new(why)), Some(task));
+            self.issue_assists(&helping);
+            return Ok(());
+        }
+        self.exclude(before);
+        let outcome = self.manual(&manual, why)?;
+        self.replace_lead(task, &outcome, true, trigger)
+    }
+
+    /// The lead signs after a ruling or agreement: it complies, and the matter is final.
+    pub(super) fn comply_with_ruling(&mut self, task_id: TaskId) {
+        let settled =
+            self.case.objection.as_mut().filter(|objection| {
+                matches!(objection.state, ObjectionState::Ruled | ObjectionState::Agreed)
+            });
+        let Some(objection) = settled else { return };
+        objection.state = ObjectionState::Final;
+        if let Some(arbitration_id) = objection.arbitration_id {
+            self.emit(DomainEvent::ArbitrationFinal { task_id, arbitration_id }, None, Some(task_id));
+        }
+    }
+}

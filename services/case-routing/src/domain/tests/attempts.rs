@@ -1,0 +1,271 @@
+//! What anybody may try in a random history: every verb of the table and those beside it, by whoever is right or wrong
+//! for it, with whatever is at hand.
+
+use calendar::{Limit, TimeUnit};
+
+use super::super::*;
+use super::world::*;
+
+/// One attempt: which verb, by whom, with which of the things at hand, after how many minutes.
+#[derive(Debug, Clone)]
+pub struct Attempt {
+    /// A number for the verb; see [`Attempt::verb`].
+    pub verb: usize,
+    /// Whether the verb is one that the state allows, or any.
+    pub fitting: bool,
+    pub by: usize,
+    pub pick: usize,
+    pub wait: i64,
+}
+
+/// What is tried: a verb of the table, or one that is possible in any state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verb {
+    Of(Trigger),
+    Supervise,
+    AnswerSupervision,
+    AcknowledgeSupervision,
+    EscalateSupervision,
+    ClearSupervision,
+    AppraiseWhistle,
+    Absorb,
+    News,
+}
+
+const BESIDE: [Verb; 8] = [
+    Verb::Supervise,
+    Verb::AnswerSupervision,
+    Verb::AcknowledgeSupervision,
+    Verb::EscalateSupervision,
+    Verb::ClearSupervision,
+    Verb::AppraiseWhistle,
+    Verb::Absorb,
+    Verb::News,
+];
+
+pub const ITEMS: [&str; 8] = [
+    "stairs",
+    "street_light",
+    "shopping_help",
+    "committee_matter",
+    "licence",
+    "demolition",
+    "nobodys",
+    "tangled_cables",
+];
+
+impl Attempt {
+    /// Most attempts fit the state, so that histories get far; the others try the table's edges.
+    pub fn verb(&self, state: CaseState) -> Verb {
+        let fits = |trigger: &&Trigger| {
+            // Withdrawing and merging end a history: they are tried, but not as often as the others.
+            let ends = matches!(
+                trigger,
+                Trigger::Withdraw | Trigger::Merge | Trigger::HandOff | Trigger::Decline | Trigger::Archive
+            );
+            TRANSITIONS.iter().any(|(from, _, by)| *from == Some(state) && by == *trigger)
+                && (!ends || self.pick == 0)
+        };
+        let fitting: Vec<Trigger> =
+            if self.fitting { Trigger::ALL.iter().filter(fits).copied().collect() } else { Vec::new() };
+        let of_table = if fitting.is_empty() { Trigger::ALL } else { &fitting };
+        if self.verb.is_multiple_of(6) {
+            return BESIDE[self.verb / 6 % BESIDE.len()];
+        }
+        Verb::Of(of_table[self.verb / 6 % of_table.len()])
+    }
+
+    /// Five times out of six the right party acts.
+    fn party(&self, right: OrgId) -> Party {
+        match self.by {
+            0 => resident(),
+            1 => Party::system(),
+            2 => official(ALL_ORGS[(self.by + self.pick) % ALL_ORGS.len()]),
+            _ => official(right),
+        }
+    }
+}
+
+fn resident() -> Party {
+    Party { actor: requester(), org: None, standing: Standing::Requester }
+}
+
+fn ruling(lead: OrgId, pick: usize) -> RuleObjection {
+    let precedent = (pick > 5).then(|| chrono::NaiveDate::from_ymd_opt(2030, 1, 1).unwrap());
+    RuleObjection { lead, assists: vec![], basis_code: "responsibility_list".into(), precedent }
+}
+
+/// How the case stands that this one was merged into.
+fn original(case: &Case, pick: usize) -> Original {
+    let state = if pick == 0 { CaseState::InProgress } else { CaseState::Resolved };
+    let id = case.merged_into.unwrap_or(CaseId(CITY.0));
+    Original { id, state, lead: Some(STATION), handlers: vec![STATION] }
+}
+
+/// Tries it. `None`: the verb has nothing to do.
+pub fn attempt(world: &mut World, case: Case, attempt: &Attempt) -> Result<Option<Decision>> {
+    let pick = attempt.pick;
+    let tasks = case.tasks.len().max(1);
+    let task = case.tasks.iter().rev().nth(pick % tasks).map(|task| (task.id, task.org));
+    let (task, task_org) = task.unwrap_or((TaskId(CITY.0), STATION));
+    let assists = case.tasks.iter().rev().filter(|task| task.part == TaskPart::Assist);
+    let (assist, assist_org) =
+        assists.map(|task| (task.id, task.org)).nth(pick % 2).unwrap_or((task, task_org));
+    let lead_task = case.lead_task.unwrap_or(task);
+    let lead = case.lead_org.unwrap_or(case.first_receiver);
+    let verifier = case.verification.as_ref().map_or(VERIFIER, |verification| verification.verifier);
+    let offer = case.offer.as_ref().map_or(OfferId(CITY.0), |offer| offer.id);
+    let partner = case.offer.as_ref().map_or(GROUP, |offer| offer.partner);
+    let arbiter = case.objection.as_ref().and_then(|objection| objection.arbiter).unwrap_or(GOVERNMENT);
+    let evidence = || vec![(EvidenceKind::Document, "d-1".to_owned())];
+    let org = ALL_ORGS[pick];
+    let supervision = case.supervisions.get(pick).map_or(SupervisionId(CITY.0), |supervision| supervision.id);
+    let one = |result: Result<Decision>| result.map(Some);
+    let choice = match pick {
+        0 | 1 => manual(org),
+        2 => RouteChoice::PublicService,
+        3 => case.routing.last().map_or(RouteChoice::Auto, |latest| RouteChoice::Confirmed(latest.id)),
+        _ => RouteChoice::Auto,
+    };
+    let by = |right: OrgId| attempt.party(right);
+    let (at_station, at_street, at_district) = (by(STATION), by(STREET_OFFICE), by(GOVERNMENT));
+    let (as_lead, as_assist) = (by(lead), by(assist_org));
+    let (as_verifier, as_partner, as_arbiter) = (by(verifier), by(partner), by(arbiter));
+    match attempt.verb(case.state) {
+        Verb::Supervise => {
+            let level = u8::try_from(pick % 5).unwrap();
+            let about = (pick > 4).then_some(task);
+            one(case.supervise(level, "leader", about, &world.act(at_street)))
+        }
+        Verb::AnswerSupervision => one(case.answer_supervision(supervision, &world.act(as_lead))),
+        Verb::AcknowledgeSupervision => one(case.acknowledge_supervision(supervision, &world.act(as_lead))),
+        Verb::EscalateSupervision => {
+            one(case.escalate_supervision(supervision, "no_progress", &world.act(at_street)))
+        }
+        Verb::AppraiseWhistle => one(case.appraise_whistle(assist, pick > 3, &world.act(at_street))),
+        Verb::ClearSupervision => one(case.clear_supervision(supervision, &world.act(at_street))),
+        Verb::Absorb => {
+            let other = CaseId(DISTRICT.0);
+            one(case.absorb(other, pick > 6, &world.act(at_station)))
+        }
+        Verb::News => {
+            let status = AssignmentStatus::ALL[pick % AssignmentStatus::ALL.len()];
+            let at = world.now;
+            let news = AssignmentChanged { task_id: task, assignment_id: None, status, worker: None, at };
+            one(case.assignment_changed(news, &world.system()))
+        }
+        Verb::Of(trigger) => match trigger {
+            // Cases come into being before their history; what only time does is the sweeper's.
+            Trigger::Register | Trigger::AcceptBySilence | Trigger::SupplementExpired => {
+                case.tick(&world.system())
+            }
+            Trigger::Accept => one(case.accept(&world.act(at_station))),
+            Trigger::RequestSupplement => {
+                one(case.request_supplement(vec!["id_copy".into()], &world.act(at_station)))
+            }
+            Trigger::Supplement => one(case.supplement(&world.act(resident()))),
+            Trigger::Decline => one(case.decline("out_of_scope", "petition", &world.act(at_station))),
+            Trigger::HandOff => one(case.hand_off("119", &world.act(at_station))),
+            Trigger::Merge => one(case.merge(CaseId(CITY.0), &world.act(at_station))),
+            Trigger::Unmerge => one(case.unmerge(&world.act(at_station))),
+            Trigger::Answer => {
+                let command = AnswerCase { explanation_ref: "kb".into(), closed_code: ClosedCode::Explained };
+                one(case.answer(command, &world.act(at_station)))
+            }
+            Trigger::Triage => one(case.triage(&triage(ITEMS[pick]), &world.act(at_station))),
+            Trigger::Offer => one(case.offer(&world.act(at_street))),
+            Trigger::ConfirmOffer if pick > 3 => one(case.confirm_offer(offer, &world.act(as_partner))),
+            Trigger::ConfirmOffer => case.social_accepted(offer, &world.system()),
+            Trigger::LapseOffer if pick > 3 => one(case.decline_offer(offer, &world.act(as_partner))),
+            Trigger::LapseOffer => case.social_declined(offer, &world.system()),
+            Trigger::Dispatch => one(case.dispatch(&choice, &world.act(at_street))),
+            Trigger::Sign => one(case.sign(lead_task, &world.act(as_lead))),
+            Trigger::SignAssist => one(case.sign(assist, &world.act(as_assist))),
+            Trigger::Object => {
+                let command = ObjectTask {
+                    task_id: lead_task,
+                    ground_code: "not_my_duty".into(),
+                    basis_ref: "art. 3".into(),
+                    suggested: (pick > 4).then_some(org),
+                };
+                one(case.object(command, &world.act(as_lead)))
+            }
+            Trigger::RejectObjection => one(case.reject_objection("duty_is_clear", &world.act(at_district))),
+            Trigger::Redispatch => one(case.redispatch(&choice, &world.act(at_district))),
+            Trigger::OpenArbitration => one(case.open_arbitration(&[org], &world.act(at_district))),
+            Trigger::TakePosition | Trigger::AgreeArbitration => {
+                let parties = case.objection.as_ref().map_or(vec![], |objection| objection.parties.clone());
+                let heard = case.objection.as_ref().map_or(0, |objection| objection.positions.len());
+                let next = parties.get(heard).copied().unwrap_or(lead);
+                let named = if pick > 5 { org } else { parties.last().copied().unwrap_or(org) };
+                one(case.take_position(named, &world.act(by(next))))
+            }
+            Trigger::RuleArbitration => one(case.rule_objection(&ruling(org, pick), &world.act(as_arbiter))),
+            Trigger::RequestReview => one(case.request_review("wrong_item", &world.act(as_lead))),
+            Trigger::RuleReview => {
+                let reviewer = Party { actor: PersonRef("o-review".into()), ..as_arbiter };
+                one(case.rule_review(&ruling(org, pick), &world.act(reviewer)))
+            }
+            Trigger::Whistle => {
+                let orgs = if pick > 5 { vec![org] } else { vec![URBAN] };
+                let command = WhistleCase { orgs, report_within: None, reason_code: "joint_work".into() };
+                one(case.whistle(&command, &world.act(at_street)))
+            }
+            Trigger::ReportIn => one(case.report_in(assist, &world.act(as_assist))),
+            Trigger::DeclineTask => {
+                one(case.decline_task(lead_task, "not_admitted", pick > 3, &world.act(as_lead)))
+            }
+            Trigger::DeclineAssist => {
+                one(case.decline_task(assist, "not_admitted", pick > 3, &world.act(as_assist)))
+            }
+            Trigger::Recall => one(case.recall("mis_dispatch", &world.act(at_street))),
+            Trigger::Contact => one(case.contact(&world.act(as_lead))),
+            Trigger::Suspend => one(case.suspend("expert_review", None, &world.act(as_lead))),
+            Trigger::Resume => one(case.resume(&world.act(as_lead))),
+            Trigger::Extend => {
+                let extra = Limit::new(TimeUnit::WorkDay, u16::try_from(pick).unwrap());
+                one(case.extend(extra, "complex", &world.act(as_lead)))
+            }
+            Trigger::SubmitTask => one(case.submit_task(assist, evidence(), &world.act(as_assist))),
+            Trigger::ReturnTask => one(case.return_task(assist, "unclear", &world.act(as_lead))),
+            Trigger::Complete => {
+                let open = case.tasks.iter().filter(|task| task.part == TaskPart::Assist);
+                let open = open.filter(|task| task.state.is_open()).map(|task| task.id);
+                let waived = open.filter(|_| pick > 2).collect();
+                one(case.complete(CompleteCase { waived, ..done() }, &world.act(as_lead)))
+            }
+            Trigger::ReturnFromSociety => one(case.return_from_society("gave_up", &world.act(as_partner))),
+            Trigger::StartVerification => one(case.start_verification(&world.act(as_verifier))),
+            Trigger::RecordCallback => {
+                let report = if pick > 4 { reached(4) } else { CallbackReport::NoAnswer { attempts: 2 } };
+                one(case.record_callback(&report, &world.act(as_verifier)))
+            }
+            Trigger::Verify => {
+                let partly = VerifyCase {
+                    resolution: Resolution::PartlyResolved,
+                    partly_reason_code: Some("season".into()),
+                    callback: None,
+                    ..found_good()
+                };
+                let finding = if pick == 0 { partly } else { found_good() };
+                one(case.verify(&finding, &world.act(as_verifier)))
+            }
+            Trigger::OrderRework => one(case.order_rework("not_done", &world.act(as_verifier))),
+            Trigger::Rate => one(case.rate(u8::try_from(pick % 6).unwrap(), &world.act(resident()))),
+            Trigger::JudgeRating => one(case.judge_rating(pick > 3, &world.act(as_verifier))),
+            Trigger::RateMerged => {
+                let original = original(&case, pick);
+                let grade = u8::try_from(pick % 6).unwrap();
+                one(case.rate_merged(grade, &original, &world.act(resident())))
+            }
+            Trigger::JudgeMerged => {
+                let original = original(&case, pick);
+                one(case.judge_merged(pick > 3, &original, &world.act(as_verifier)))
+            }
+            Trigger::Close => one(case.close(&world.system())),
+            Trigger::Reopen => one(case.reopen("new_facts", &world.act(resident()))),
+            Trigger::Withdraw => one(case.withdraw("solved_itself", &world.act(resident()))),
+            Trigger::Archive => one(case.archive(&world.system())),
+        },
+    }
+}

@@ -1,0 +1,197 @@
+//! F4: several departments called to one case, reminders, supervision through its levels, and both sides judged.
+
+use calendar::{Limit, TimeUnit};
+use chrono::TimeDelta;
+
+use super::super::*;
+use super::world::*;
+
+fn call(orgs: &[OrgId]) -> WhistleCase {
+    WhistleCase { orgs: orgs.to_vec(), report_within: None, reason_code: "joint_work".into() }
+}
+
+fn whistled(world: &mut World) -> Case {
+    let case = world.in_progress("stairs");
+    case.whistle(&call(&[URBAN, COURTS]), &world.official(STREET_OFFICE)).unwrap().case
+}
+
+fn task_of(case: &Case, org: OrgId) -> Task {
+    case.tasks.iter().find(|task| task.org == org).unwrap().clone()
+}
+
+#[test]
+fn each_called_department_has_a_task_a_clock_and_a_sign_off_of_its_own() {
+    let mut world = World::new();
+    let case = whistled(&mut world);
+    for org in [URBAN, COURTS] {
+        let task = task_of(&case, org);
+        assert_eq!(
+            (task.sender, task.mode, task.part, task.mandatory),
+            (STREET_OFFICE, DispatchMode::Whistle, TaskPart::Assist, true)
+        );
+        for kind in [ClockKind::Sign, ClockKind::Report, ClockKind::Assist] {
+            assert!(case.clock(kind, Some(task.id)).unwrap().is_running(), "{kind}");
+        }
+        assert_eq!(guard(case.clone().report_in(task.id, &world.official(org))), "task_state");
+        assert_eq!(
+            guard(case.clone().decline_task(task.id, "no_capacity", true, &world.official(org))),
+            "may_not_decline"
+        );
+    }
+    let (first, second) = (task_of(&case, URBAN).id, task_of(&case, COURTS).id);
+    let case = case.sign(first, &world.official(URBAN)).unwrap().case;
+    let reported = case.report_in(first, &world.official(URBAN)).unwrap();
+    assert_eq!(names(&reported), ["TaskReported"]);
+    let DomainEvent::TaskReported { in_time: true, .. } = reported.events[0].event else { panic!() };
+    let case = reported.case;
+    assert!(!case.clock(ClockKind::Report, Some(first)).unwrap().is_open());
+    assert!(case.clock(ClockKind::Report, Some(second)).unwrap().is_running(), "the other's runs on");
+    let evidence = || vec![(EvidenceKind::Document, "d-1".to_owned())];
+    let case = case.submit_task(first, evidence(), &world.official(URBAN)).unwrap().case;
+    assert_eq!(guard(case.clone().complete(done(), &world.official(STATION))), "assist_outstanding");
+    let case = case.sign(second, &world.official(COURTS)).unwrap().case;
+    // Whoever hands in was there.
+    let handed_in = case.submit_task(second, evidence(), &world.official(COURTS)).unwrap();
+    assert_eq!(names(&handed_in), ["TaskReported", "TaskSubmitted"]);
+    assert!(
+        handed_in.case.complete(done(), &world.official(STATION)).is_ok(),
+        "one outcome for the requester"
+    );
+}
+
+#[test]
+fn a_whistle_calls_those_whom_the_street_coordinates_and_nobody_twice() {
+    let mut world = World::new();
+    let case = world.in_progress("stairs");
+    let by = |orgs: &[OrgId], org, world: &mut World| {
+        guard(case.clone().whistle(&call(orgs), &world.official(org)))
+    };
+    assert_eq!(by(&[HOUSING], STREET_OFFICE, &mut world), "no_authority_edge");
+    assert_eq!(by(&[URBAN], STATION, &mut world), "no_authority_edge");
+    assert_eq!(by(&[COMMITTEE], STREET_OFFICE, &mut world), "takes_part");
+    assert_eq!(by(&[URBAN, URBAN], STREET_OFFICE, &mut world), "takes_part");
+    assert_eq!(by(&[], STREET_OFFICE, &mut world), "org_ids");
+    let never = WhistleCase { report_within: Some(Limit::new(TimeUnit::CalHour, 0)), ..call(&[URBAN]) };
+    assert_eq!(guard(case.clone().whistle(&never, &world.official(STREET_OFFICE))), "report_within");
+    assert_eq!(guard(case.whistle(&call(&[URBAN]), &world.system())), "human_official");
+}
+
+#[test]
+fn who_does_not_come_is_reported_to_the_district_and_coming_clears_it() {
+    let mut world = World::new();
+    let case = world.in_progress("stairs");
+    let soon = WhistleCase { report_within: Some(Limit::new(TimeUnit::CalHour, 1)), ..call(&[URBAN]) };
+    let case = case.whistle(&soon, &world.official(STREET_OFFICE)).unwrap().case;
+    let task = task_of(&case, URBAN).id;
+    world.now = case.clock(ClockKind::Report, Some(task)).unwrap().due_at;
+    let late = world.tick(case);
+    assert_eq!(names(&late), ["ClockBreached", "SupervisionIssued"]);
+    let DomainEvent::SupervisionIssued { level: 2, task_id, .. } = late.events[1].event else { panic!() };
+    assert_eq!(task_id, Some(task));
+    let known = late.case.supervisions.last().unwrap().clone();
+    assert_eq!((late.case.supervised(&known), known.reason_code.as_str()), (URBAN, "did_not_report"));
+    let case = late.case.sign(task, &world.official(URBAN)).unwrap().case;
+    let came = case.report_in(task, &world.official(URBAN)).unwrap();
+    assert_eq!(names(&came), ["SupervisionCleared", "TaskReported"]);
+    assert_eq!(task_of(&came.case, URBAN).whistle.unwrap().reported_in_time, Some(false));
+}
+
+#[test]
+fn both_sides_judge_each_other_once_after_the_work() {
+    let mut world = World::new();
+    let case = whistled(&mut world);
+    let task = task_of(&case, URBAN).id;
+    assert_eq!(
+        guard(case.clone().appraise_whistle(task, true, &world.official(STREET_OFFICE))),
+        "not_submitted"
+    );
+    let case = case.sign(task, &world.official(URBAN)).unwrap().case;
+    let evidence = vec![(EvidenceKind::Document, "d-1".to_owned())];
+    let case = case.submit_task(task, evidence, &world.official(URBAN)).unwrap().case;
+    assert_eq!(guard(case.clone().appraise_whistle(task, true, &world.official(HOUSING))), "whistle_side");
+    let other = task_of(&case, STATION).id;
+    assert_eq!(guard(case.clone().appraise_whistle(other, true, &world.official(STATION))), "not_whistled");
+    let solved = case.appraise_whistle(task, true, &world.official(STREET_OFFICE)).unwrap();
+    let DomainEvent::TaskAppraised { by_sender: true, positive: true, org_id: URBAN, .. } =
+        solved.events[0].event
+    else {
+        panic!("{solved:?}")
+    };
+    let case = solved.case;
+    assert_eq!(
+        guard(case.clone().appraise_whistle(task, false, &world.official(STREET_OFFICE))),
+        "appraised_before"
+    );
+    let case = case.appraise_whistle(task, false, &world.official(URBAN)).unwrap().case;
+    let score = task_of(&case, URBAN).whistle.unwrap();
+    assert_eq!(score, WhistleScore { reported_in_time: Some(true), solved: Some(true), needed: Some(false) });
+}
+
+#[test]
+fn a_supervision_is_seen_answered_found_wanting_and_reported_up_to_the_top() {
+    let mut world = World::new();
+    let case = world.in_progress("stairs");
+    let case = case.supervise(1, "leader", None, &world.official(STREET_OFFICE)).unwrap().case;
+    let id = case.supervisions[0].id;
+    assert_eq!(guard(case.clone().acknowledge_supervision(id, &world.official(HOUSING))), "supervised_org");
+    let seen = case.acknowledge_supervision(id, &world.official(STATION)).unwrap();
+    assert_eq!(names(&seen), ["SupervisionAcknowledged"]);
+    // To have seen it is no answer: its time runs on.
+    world.now = seen.case.supervisions[0].due_at;
+    let overdue = world.tick(seen.case.clone()).case;
+    assert_eq!(overdue.supervisions[0].level, 2);
+    let answered = seen.case.answer_supervision(id, &world.official(STATION)).unwrap().case;
+    assert_eq!(
+        guard(answered.clone().escalate_supervision(id, "no_progress", &world.official(STATION))),
+        "supervised_org"
+    );
+    let up = answered.escalate_supervision(id, "no_progress", &world.official(STREET_OFFICE)).unwrap();
+    assert_eq!((names(&up), up.case.supervisions[0].level), (vec!["SupervisionEscalated"], 2));
+    let top = up.case.escalate_supervision(id, "no_progress", &world.official(GOVERNMENT)).unwrap().case;
+    assert_eq!(top.supervisions[0].level, 3);
+    assert_eq!(
+        guard(top.clone().escalate_supervision(id, "no_progress", &world.official(GOVERNMENT))),
+        "top_level"
+    );
+    let cleared = top.clear_supervision(id, &world.official(GOVERNMENT)).unwrap().case;
+    assert_eq!(
+        guard(cleared.escalate_supervision(id, "no_progress", &world.official(GOVERNMENT))),
+        "supervision_settled"
+    );
+}
+
+#[test]
+fn a_bad_rating_is_checked_within_a_limit_and_the_late_one_too() {
+    let mut world = World::new();
+    let bad = world.resolved("stairs").rate(2, &world.resident()).unwrap().case;
+    let check = bad.clock(ClockKind::Judge, None).unwrap().clone();
+    world.now = check.due_at;
+    let late = world.tick(bad);
+    assert!(names(&late).starts_with(&["ClockBreached", "SupervisionIssued"]), "{:?}", names(&late));
+    let known = late.case.supervisions.last().unwrap().clone();
+    assert_eq!((known.level, late.case.supervised(&known)), (1, VERIFIER));
+    let judged = late.case.judge_rating(true, &world.official(VERIFIER)).unwrap();
+    assert!(names(&judged).contains(&"SupervisionCleared"));
+    let rework = judged.case.clock(ClockKind::Rework, None).unwrap();
+    assert!(rework.is_running(), "put right within a limit");
+    // The call-back is due again, whoever was reached before.
+    let again = world.complete(judged.case);
+    let unasked = VerifyCase { callback: None, ..found_good() };
+    assert_eq!(guard(again.clone().verify(&unasked, &world.official(VERIFIER))), "callback_outstanding");
+    let against = CallbackReport::Reached {
+        resolution: Resolution::NotResolved,
+        grade: Some(1),
+        contact_confirmed: true,
+    };
+    let against = VerifyCase { callback: Some(against), ..found_good() };
+    assert_eq!(guard(again.verify(&against, &world.official(VERIFIER))), "partly_reason_code");
+
+    let closed = world.resolved("stairs");
+    world.wait(TimeDelta::days(12));
+    let closed = world.tick(closed).case;
+    let rated = closed.rate(1, &world.resident()).unwrap().case;
+    assert!(rated.clock(ClockKind::Judge, None).unwrap().is_running());
+    assert_eq!(violations(&rated), Vec::<&str>::new());
+    let settled = rated.judge_rating(false, &world.official(VERIFIER)).unwrap().case;
+    assert!(!settled.clock(ClockKind::Judge, None).unwrap().is_open());
+}

@@ -1,0 +1,45 @@
+//! What rulings need of a request and of its caller: the words of the ruling, and that whoever rules belongs to no party.
+
+use chassis::{Error, Result, Timestamp, auth::Caller, proto::case_routing::v1 as pb};
+use chrono::Days;
+
+use super::{lists, parse};
+use crate::{
+    domain::{self, Act, Case, DomainError, OrgId, RuleObjection},
+    reach,
+    verb::acting_for,
+};
+
+/// The ruling that a request gives.
+pub fn ruling(message: &pb::RuleObjectionRequest, now: Timestamp) -> Result<RuleObjection> {
+    let day = lists::day("effective_on", &message.effective_on)?;
+    if day.is_some() && !message.precedent {
+        return Err(Error::invalid("effective_on", "is the day of a precedent"));
+    }
+    let tomorrow = calendar::local_day(now) + Days::new(1);
+    Ok(RuleObjection {
+        lead: parse::id("lead_org_id", &message.lead_org_id)?,
+        assists: parse::ids("assist_org_ids", &message.assist_org_ids)?,
+        basis_code: parse::code("basis_code", &message.basis_code)?,
+        precedent: message.precedent.then(|| day.unwrap_or(tomorrow)),
+    })
+}
+
+/// Lets the caller act for the arbiter; nobody who belongs to a party, or acts for one, does (C-7).
+pub fn impartial<'a>(act: Act<'a>, by: &Caller, case: &Case) -> domain::Result<Act<'a>> {
+    let Some(objection) = &case.objection else { return Ok(act) };
+    let mut own = reach::part_orgs(by);
+    own.extend(by.org_id);
+    let lead = case.lead_org.filter(|lead| objection.arbiter != Some(*lead));
+    if objection.parties.iter().chain(lead.iter()).any(|party| own.contains(&party.0)) {
+        return Err(DomainError::NotEntitled { code: "party" });
+    }
+    Ok(acting_for(act, by, objection.arbiter))
+}
+
+/// The party that the caller speaks for.
+pub fn party_of(case: &Case, by: &Caller) -> Option<OrgId> {
+    let own = reach::part_orgs(by);
+    let parties = case.objection.as_ref()?.parties.iter();
+    parties.copied().find(|party| own.contains(&party.0))
+}

@@ -1,0 +1,17 @@
+//! How far a caller supervises.
+
+use chassis::{auth::Caller, topology::UnitKind};
+
+use crate::{atlas::World, reach};
+
+/// The highest level of supervision that the caller's grants reach: a street's 1, a district's 2, a city's 3.
+pub fn highest_level(caller: &Caller, world: &World) -> u8 {
+    let level = |kind| match kind {
+        UnitKind::City => 3,
+        UnitKind::District => 2,
+        UnitKind::Street => 1,
+        _ => 0,
+    };
+    let units = reach::place_scopes(caller).filter_map(|scope| world.topology.unit(scope.unit_id));
+    units.map(|unit| level(unit.kind)).max().unwrap_or_default()
+}

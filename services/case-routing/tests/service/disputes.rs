@@ -1,0 +1,282 @@
+//! F3: a lead says that a task is not its duty; the parties are heard, the superior rules, the ruling binds later cases.
+
+use std::time::Duration;
+
+use chassis::{
+    auth::Role,
+    grpc::PeerChannel,
+    proto::case_routing::v1::{
+        self as pb, responsibility_service_client::ResponsibilityServiceClient,
+        task_service_client::TaskServiceClient,
+    },
+    testing::Persona,
+    topology::{Changes, Edge, EdgeKind, Organization, OrganizationKind},
+};
+use tonic::Code;
+use uuid::Uuid;
+
+use crate::support::{District, ITEM, request_id};
+
+const HOUSING: Uuid = Uuid::from_u128(0x0193_9f5e_7a00_7000_8000_0000_0000_0a01);
+const LIGHTS: Uuid = Uuid::from_u128(0x0193_9f5e_7a00_7000_8000_0000_0000_0a02);
+
+/// Two departments of the district, which the street coordinates.
+pub fn departments(topology: &mut Changes) {
+    let find = |code: &str| topology.orgs.iter().find(|org| org.code == code).unwrap().clone();
+    let (gov, office) = (find("gov:420103"), find("street_office:420103005"));
+    for (id, code) in [(HOUSING, "dept:housing"), (LIGHTS, "dept:urban_management")] {
+        topology.orgs.push(Organization {
+            id,
+            code: code.into(),
+            kind: OrganizationKind::Department,
+            name_zh: code.into(),
+            name_en: code.into(),
+            ..gov.clone()
+        });
+        for (from, kind) in [(gov.id, EdgeKind::Leads), (office.id, EdgeKind::Coordinates)] {
+            topology.edges.push(Edge {
+                id: chassis::clock::new_id(),
+                from_org_id: from,
+                to_org_id: id,
+                kind,
+                ..topology.edges[0].clone()
+            });
+        }
+    }
+}
+
+pub async fn district() -> District {
+    District::start_with(departments, "sweep_ms", 1_000).await
+}
+
+/// The head of a department.
+pub fn head(d: &District, org: Uuid) -> Persona {
+    Persona::new(Role::DeptLeader, d.district).org(org)
+}
+
+pub const DEPARTMENTS: [Uuid; 2] = [HOUSING, LIGHTS];
+
+fn tasks(d: &District, persona: &Persona) -> TaskServiceClient<PeerChannel> {
+    TaskServiceClient::new(d.service.call_as(persona))
+}
+
+fn arbiter(d: &District) -> Persona {
+    Persona::new(Role::Arbiter, d.district).org(d.gov)
+}
+
+async fn objected(d: &District, case: &pb::Case) -> pb::Case {
+    let object = pb::ObjectTaskRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        task_id: case.tasks[0].task_id.clone(),
+        ground_code: "not_competent".into(),
+        suggested_org_id: HOUSING.to_string(),
+        evidence_refs: vec!["doc:duty-list".into()],
+        ..Default::default()
+    };
+    let objected = tasks(d, &d.leader()).object_task(object).await.unwrap().into_inner().case.unwrap();
+    let dispatcher = Persona::new(Role::DistrictDispatcher, d.district).org(d.gov);
+    let arbitrate = pb::ResolveObjectionRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        task_id: objected.objection.unwrap().task_id,
+        decision: "arbitrate".into(),
+        reason_code: "duty_unclear".into(),
+        party_org_ids: vec![LIGHTS.to_string()],
+        ..Default::default()
+    };
+    tasks(d, &dispatcher).resolve_objection(arbitrate).await.unwrap().into_inner().case.unwrap()
+}
+
+fn position(case: &pb::Case, lead: Uuid) -> pb::TakePositionRequest {
+    pb::TakePositionRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        task_id: case.objection.as_ref().unwrap().task_id.clone(),
+        lead_org_id: lead.to_string(),
+        ..Default::default()
+    }
+}
+
+fn ruling(case: &pb::Case, lead: Uuid) -> pb::RuleObjectionRequest {
+    pb::RuleObjectionRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        task_id: case.objection.as_ref().unwrap().task_id.clone(),
+        lead_org_id: lead.to_string(),
+        basis_code: "responsibility_list".into(),
+        ..Default::default()
+    }
+}
+
+#[tokio::test]
+async fn a_ruling_becomes_a_rule_of_the_next_list_and_changes_nothing_that_was() {
+    let d = district().await;
+    let resident = Persona::resident(d.district);
+    let before = d.taken_in(&resident).await;
+    let case = objected(&d, &d.taken_in(&resident).await).await;
+    let objection = case.objection.clone().unwrap();
+    assert_eq!((objection.state.as_str(), objection.party_org_ids.len()), ("in_arbitration", 3));
+    assert_eq!(objection.arbiter_org_id, d.gov.to_string());
+    let early = tasks(&d, &arbiter(&d)).rule_objection(ruling(&case, HOUSING)).await.unwrap_err();
+    assert_eq!(early.code(), Code::FailedPrecondition);
+    assert!(early.message().contains("consultation_open"), "{early}");
+    // A party that holds no task yet reaches the case, says its word, and does not rule.
+    tasks(&d, &head(&d, HOUSING)).take_position(position(&case, LIGHTS)).await.unwrap();
+    tasks(&d, &head(&d, LIGHTS)).take_position(position(&case, HOUSING)).await.unwrap();
+    let heard = tasks(&d, &d.leader()).take_position(position(&case, HOUSING)).await.unwrap();
+    let heard = heard.into_inner().case.unwrap();
+    assert_eq!(heard.objection.as_ref().unwrap().positions.len(), 3);
+    // Who belongs to a party does not rule, whoever the grant is held for.
+    let torn = Persona { org_id: Some(HOUSING), ..arbiter(&d) };
+    let refused = tasks(&d, &torn).rule_objection(ruling(&case, HOUSING)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::PermissionDenied);
+    for (day, field) in [("2026-03-02", "effective_on"), ("soon", "effective_on")] {
+        let past =
+            pb::RuleObjectionRequest { precedent: true, effective_on: day.into(), ..ruling(&case, HOUSING) };
+        let refused = tasks(&d, &arbiter(&d)).rule_objection(past).await.unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument);
+        assert!(refused.message().contains(field), "{refused}");
+    }
+    let binding = pb::RuleObjectionRequest { precedent: true, ..ruling(&case, HOUSING) };
+    let ruled = tasks(&d, &arbiter(&d)).rule_objection(binding).await.unwrap().into_inner().case.unwrap();
+    assert_eq!((ruled.lead_change_count, ruled.objection_count), (1, 1));
+    assert_eq!(ruled.resolve_due_time, case.resolve_due_time);
+    assert_eq!(ruled.objection.as_ref().unwrap().precedent_from, "2026-03-03");
+
+    // It is a precedent once it is final: the new lead signs.
+    let mut drafter = ResponsibilityServiceClient::new(
+        d.service.call_as(&Persona::new(Role::DistrictDispatcher, d.district)),
+    );
+    let none = drafter.list_precedents(pb::ListPrecedentsRequest::default()).await.unwrap().into_inner();
+    assert!(none.precedents.is_empty());
+    let sign = pb::SignTaskRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        task_id: ruled.tasks.last().unwrap().task_id.clone(),
+        ..Default::default()
+    };
+    tasks(&d, &head(&d, HOUSING)).sign_task(sign).await.unwrap();
+    let found = drafter.list_precedents(pb::ListPrecedentsRequest::default()).await.unwrap().into_inner();
+    let [precedent] = &found.precedents[..] else { panic!("{found:?}") };
+    assert_eq!(precedent.lead_org_id, HOUSING.to_string());
+    assert_eq!(precedent.relieved_org_id, d.office.to_string());
+    assert_eq!((precedent.item_code.as_str(), precedent.list_version), (ITEM, 0));
+
+    let draft = |id: &str| pb::CreateListVersionRequest {
+        request_id: request_id(),
+        reason_code: "precedent".into(),
+        precedent_ids: vec![id.to_owned()],
+        ..Default::default()
+    };
+    let unknown = drafter.create_list_version(draft(&request_id())).await.unwrap_err();
+    assert!(unknown.message().contains("precedent_ids[0]"), "{unknown}");
+    let drafted = drafter.create_list_version(draft(&precedent.precedent_id)).await.unwrap();
+    let version = drafted.into_inner().version.unwrap();
+    let mut entries = Vec::new();
+    let mut page_token = String::new();
+    loop {
+        let request = pb::ListListEntriesRequest {
+            list_version: version.list_version,
+            item_code: ITEM.into(),
+            page_token,
+            ..Default::default()
+        };
+        let page = drafter.list_list_entries(request).await.unwrap().into_inner();
+        entries.extend(page.entries);
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+    }
+    let from_arbitration: Vec<_> = entries
+        .iter()
+        .filter(|entry| entry.precedent_id == precedent.precedent_id)
+        .map(|entry| (entry.org_code.as_str(), entry.part(), entry.valid_from.as_str()))
+        .collect();
+    assert_eq!(
+        from_arbitration,
+        [
+            ("dept:housing", pb::ListPart::Lead, "2026-03-03"),
+            ("street_office:420103005", pb::ListPart::Negative, "2026-03-03")
+        ]
+    );
+
+    let was = d.read(&before).await;
+    let mut approver =
+        ResponsibilityServiceClient::new(d.service.call_as(&Persona::new(Role::Arbiter, d.district)));
+    let activate = pb::ActivateListVersionRequest {
+        list_version: version.list_version,
+        request_id: request_id(),
+        ..Default::default()
+    };
+    approver.activate_list_version(activate).await.unwrap();
+    // In force, but its day has not come.
+    assert_eq!(d.taken_in(&resident).await.lead_org_id, d.office.to_string());
+    d.service.clock().advance(Duration::from_secs(16 * 3_600));
+    let next = d.taken_in(&resident).await;
+    assert_eq!(next.lead_org_id, HOUSING.to_string());
+    assert!(next.routing.unwrap().rule_ids.iter().any(|rule| rule.starts_with("P-")));
+    // C-8: what was decided before stays decided, by the list of its day.
+    let is = d.read(&before).await;
+    assert_eq!(
+        (is.lead_org_id, is.routing, is.resolve_due_time),
+        (was.lead_org_id, was.routing, was.resolve_due_time)
+    );
+    d.service.stop().await;
+}
+
+#[tokio::test]
+async fn parties_that_agree_need_no_ruling_and_a_ruling_is_reviewed_once() {
+    let d = district().await;
+    let resident = Persona::resident(d.district);
+    let case = objected(&d, &d.taken_in(&resident).await).await;
+    let stranger = Persona::new(Role::StreetLeader, d.other_street).org(d.other_office);
+    let refused = tasks(&d, &stranger).take_position(position(&case, HOUSING)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::NotFound);
+    for persona in [d.leader(), head(&d, LIGHTS), head(&d, HOUSING)] {
+        tasks(&d, &persona).take_position(position(&case, HOUSING)).await.unwrap();
+    }
+    let agreed = d.read(&case).await;
+    assert_eq!(
+        (agreed.state(), agreed.lead_org_id.as_str()),
+        (pb::CaseState::Dispatched, HOUSING.to_string().as_str())
+    );
+
+    let case = objected(&d, &d.taken_in(&resident).await).await;
+    d.told().await;
+    d.service.clock().advance(Duration::from_secs(2 * 86_400));
+    let over = async || {
+        let clocks = d.read(&case).await.clocks;
+        clocks.iter().any(|clock| clock.kind() == pb::ClockKind::Ruling)
+    };
+    d.service.wait_for("the end of the consultation", over).await;
+    let first = arbiter(&d);
+    let ruled = tasks(&d, &first).rule_objection(ruling(&case, LIGHTS)).await.unwrap().into_inner();
+    let review = pb::RequestReviewRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        task_id: ruled.case.unwrap().tasks.last().unwrap().task_id.clone(),
+        ground_code: "wrong_item".into(),
+        ..Default::default()
+    };
+    let refused = tasks(&d, &head(&d, HOUSING)).request_review(review.clone()).await.unwrap_err();
+    assert_eq!(refused.code(), Code::PermissionDenied);
+    let under = tasks(&d, &head(&d, LIGHTS)).request_review(review).await.unwrap().into_inner().case.unwrap();
+    assert_eq!(under.objection.as_ref().unwrap().state, "in_review");
+    let refused = tasks(&d, &first).rule_objection(ruling(&case, HOUSING)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::PermissionDenied, "never the own ruling");
+    let fin = tasks(&d, &arbiter(&d))
+        .rule_objection(ruling(&case, HOUSING))
+        .await
+        .unwrap()
+        .into_inner()
+        .case
+        .unwrap();
+    assert_eq!((fin.lead_org_id, fin.objection.unwrap().state), (HOUSING.to_string(), "final".to_owned()));
+    let told = d.told().await;
+    for name in ["ArbitrationRuled", "ArbitrationReviewRequested", "ArbitrationFinal"] {
+        assert!(told.iter().any(|known| known == name), "{name}: {told:?}");
+    }
+    d.service.stop().await;
+}

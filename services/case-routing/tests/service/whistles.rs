@@ -1,0 +1,324 @@
+//! F4: a street calls departments, who come or are reported; supervision and its levels; both sides judged. And the ends
+//! of cases that are told apart.
+
+use std::time::Duration;
+
+use chassis::{
+    auth::Role,
+    grpc::PeerChannel,
+    proto::case_routing::v1::{
+        self as pb, task_service_client::TaskServiceClient,
+        verification_service_client::VerificationServiceClient,
+    },
+    testing::Persona,
+};
+use tonic::Code;
+
+use crate::{
+    disputes::{DEPARTMENTS, district, head},
+    support::{District, request_id},
+};
+
+fn tasks(d: &District, persona: &Persona) -> TaskServiceClient<PeerChannel> {
+    TaskServiceClient::new(d.service.call_as(persona))
+}
+
+fn desk(d: &District, persona: &Persona) -> VerificationServiceClient<PeerChannel> {
+    VerificationServiceClient::new(d.service.call_as(persona))
+}
+
+async fn in_progress(d: &District) -> pb::Case {
+    let case = d.taken_in(&Persona::resident(d.district)).await;
+    let sign = pb::SignTaskRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        task_id: case.tasks[0].task_id.clone(),
+        ..Default::default()
+    };
+    tasks(d, &d.leader()).sign_task(sign).await.unwrap();
+    let contact = pb::ContactRequesterRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        method: "phone".into(),
+        ..Default::default()
+    };
+    tasks(d, &d.leader()).contact_requester(contact).await.unwrap().into_inner().case.unwrap()
+}
+
+fn task_of(case: &pb::Case, org: impl ToString) -> pb::Task {
+    case.tasks.iter().find(|task| task.org_id == org.to_string()).unwrap().clone()
+}
+
+#[tokio::test]
+async fn departments_come_when_the_street_whistles_or_are_reported_to_the_district() {
+    let d = district().await;
+    let [quick, slow] = DEPARTMENTS;
+    let case = in_progress(&d).await;
+    let id = || case.case_id.clone();
+    let whistle = pb::WhistleCaseRequest {
+        case_id: id(),
+        request_id: request_id(),
+        org_ids: vec![quick.to_string(), slow.to_string()],
+        report_within: Some(pb::Limit { amount: 2, unit: pb::LimitUnit::CalHour.into() }),
+        reason_code: "joint_work".into(),
+        ..Default::default()
+    };
+    let elsewhere = Persona::new(Role::StreetDispatcher, d.other_street).org(d.other_office);
+    assert_eq!(tasks(&d, &elsewhere).whistle_case(whistle.clone()).await.unwrap_err().code(), Code::NotFound);
+    let nobody = pb::WhistleCaseRequest { org_ids: vec![], request_id: request_id(), ..whistle.clone() };
+    let refused = tasks(&d, &d.dispatcher()).whistle_case(nobody).await.unwrap_err();
+    assert!(refused.code() == Code::InvalidArgument && refused.message().contains("org_ids"), "{refused}");
+    let called = tasks(&d, &d.dispatcher()).whistle_case(whistle).await.unwrap().into_inner().case.unwrap();
+    let (first, second) = (task_of(&called, quick), task_of(&called, slow));
+    assert_eq!(
+        (first.mode(), first.sender_org_id.as_str()),
+        (pb::DispatchMode::Whistle, d.office.to_string().as_str())
+    );
+
+    let sign = |task: &pb::Task| pb::SignTaskRequest {
+        case_id: id(),
+        request_id: request_id(),
+        task_id: task.task_id.clone(),
+        ..Default::default()
+    };
+    let report = |task: &pb::Task| pb::ReportInRequest {
+        case_id: id(),
+        request_id: request_id(),
+        task_id: task.task_id.clone(),
+        ..Default::default()
+    };
+    tasks(&d, &head(&d, quick)).sign_task(sign(&first)).await.unwrap();
+    let others = tasks(&d, &head(&d, slow)).report_in(report(&first)).await.unwrap_err();
+    assert_eq!(others.code(), Code::PermissionDenied);
+    tasks(&d, &head(&d, quick)).report_in(report(&first)).await.unwrap();
+
+    d.told().await;
+    d.service.clock().advance(Duration::from_secs(3 * 3_600));
+    d.service
+        .wait_for("the report to the district", async || !d.read(&case).await.supervisions.is_empty())
+        .await;
+    let told = d.told().await;
+    assert!(told.contains(&"SupervisionIssued".to_owned()), "{told:?}");
+    let known = d.read(&case).await.supervisions[0].clone();
+    assert_eq!(
+        (known.level, known.org_id.as_str(), known.reason_code.as_str(), known.clock()),
+        (2, slow.to_string().as_str(), "did_not_report", pb::ClockKind::Report)
+    );
+    let seen = pb::AcknowledgeSupervisionRequest {
+        case_id: id(),
+        request_id: request_id(),
+        supervision_id: known.supervision_id.clone(),
+        ..Default::default()
+    };
+    desk(&d, &head(&d, slow)).acknowledge_supervision(seen.clone()).await.unwrap();
+    let answer = pb::AnswerSupervisionRequest {
+        case_id: id(),
+        request_id: request_id(),
+        supervision_id: known.supervision_id.clone(),
+        answer_code: "no_capacity".into(),
+        ..Default::default()
+    };
+    desk(&d, &head(&d, slow)).answer_supervision(answer).await.unwrap();
+    let up = pb::EscalateSupervisionRequest {
+        case_id: id(),
+        request_id: request_id(),
+        supervision_id: known.supervision_id.clone(),
+        reason_code: "answer_does_not_do".into(),
+        ..Default::default()
+    };
+    let up = desk(&d, &d.leader()).escalate_supervision(up).await.unwrap().into_inner().case.unwrap();
+    assert_eq!((up.supervisions[0].level, up.supervisions[0].state.as_str()), (3, "issued"));
+
+    tasks(&d, &head(&d, slow)).sign_task(sign(&second)).await.unwrap();
+    let came =
+        tasks(&d, &head(&d, slow)).report_in(report(&second)).await.unwrap().into_inner().case.unwrap();
+    assert_eq!(came.supervisions[0].state, "cleared");
+    let complete = pb::CompleteCaseRequest {
+        case_id: id(),
+        request_id: request_id(),
+        evidence_refs: vec!["photo:1".into()],
+        ..Default::default()
+    };
+    let early = tasks(&d, &d.leader()).complete_case(complete.clone()).await.unwrap_err();
+    assert!(early.message().contains("assist_outstanding"), "{early}");
+    for (org, task) in [(quick, &first), (slow, &second)] {
+        let submit = pb::SubmitTaskRequest {
+            case_id: id(),
+            request_id: request_id(),
+            task_id: task.task_id.clone(),
+            evidence_refs: vec!["photo:2".into()],
+            ..Default::default()
+        };
+        tasks(&d, &head(&d, org)).submit_task(submit).await.unwrap();
+    }
+    // Both sides judge each other, once each.
+    let verdict = |task: &pb::Task, positive| pb::AppraiseWhistleRequest {
+        case_id: id(),
+        request_id: request_id(),
+        task_id: task.task_id.clone(),
+        positive,
+        ..Default::default()
+    };
+    tasks(&d, &d.leader()).appraise_whistle(verdict(&second, false)).await.unwrap();
+    let twice = tasks(&d, &d.leader()).appraise_whistle(verdict(&second, true)).await.unwrap_err();
+    assert_eq!(twice.code(), Code::FailedPrecondition);
+    let judged =
+        tasks(&d, &head(&d, slow)).appraise_whistle(verdict(&second, true)).await.unwrap().into_inner();
+    let score = task_of(&judged.case.unwrap(), slow).whistle.unwrap();
+    assert_eq!(
+        score,
+        pb::WhistleScore {
+            reported: true,
+            reported_in_time: false,
+            solved_judged: true,
+            solved: false,
+            needed_judged: true,
+            needed: true
+        }
+    );
+    let other = tasks(&d, &head(&d, quick)).appraise_whistle(verdict(&second, true)).await.unwrap_err();
+    assert_eq!(other.code(), Code::PermissionDenied);
+    let done = tasks(&d, &d.leader()).complete_case(complete).await.unwrap().into_inner().case.unwrap();
+    assert_eq!(done.state(), pb::CaseState::Verifying, "one outcome for the requester");
+    d.service.stop().await;
+}
+
+#[tokio::test]
+async fn a_grant_supervises_up_to_its_level_and_clears_what_it_issued() {
+    let d = district().await;
+    let case = in_progress(&d).await;
+    let supervise = |level| pb::SuperviseCaseRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        level,
+        reason_code: "leader".into(),
+        ..Default::default()
+    };
+    let street = Persona::new(Role::StreetSupervisor, d.street).org(d.office);
+    let district = Persona::new(Role::DistrictDispatcher, d.district).org(d.gov);
+    for (persona, level, code) in [
+        (&street, 2, Code::PermissionDenied),
+        (&street, 4, Code::InvalidArgument),
+        (&district, 3, Code::PermissionDenied),
+    ] {
+        assert_eq!(desk(&d, persona).supervise_case(supervise(level)).await.unwrap_err().code(), code);
+    }
+    desk(&d, &street).supervise_case(supervise(1)).await.unwrap();
+    let both = desk(&d, &district).supervise_case(supervise(2)).await.unwrap().into_inner().case.unwrap();
+    assert_eq!(both.supervisions.iter().map(|known| known.level).collect::<Vec<_>>(), [1, 2]);
+    assert!(both.supervisions.iter().all(|known| known.org_id == d.office.to_string()));
+    let clear = pb::ClearSupervisionRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        supervision_id: both.supervisions[0].supervision_id.clone(),
+        ..Default::default()
+    };
+    let cleared = desk(&d, &street).clear_supervision(clear).await.unwrap().into_inner().case.unwrap();
+    assert_eq!(cleared.supervisions[0].state, "cleared");
+    d.service.stop().await;
+}
+
+/// What ended without being put right, or only in part, or whose requester was not reached, stays apart from what was.
+#[tokio::test]
+async fn ends_are_told_apart_and_a_bad_rating_goes_all_the_way_round() {
+    let d = district().await;
+    let complete = |case: &pb::Case, outcome: pb::ClosedCode| pb::CompleteCaseRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        evidence_refs: vec!["photo:1".into()],
+        outcome: outcome.into(),
+        ..Default::default()
+    };
+    let verify = |case: &pb::Case| pb::VerifyCaseRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        method: "phone".into(),
+        resolution: pb::Resolution::Resolved.into(),
+        callback: pb::CallbackOutcome::Reached.into(),
+        callback_resolution: pb::Resolution::Resolved.into(),
+        callback_attempts: 1,
+        callback_grade: 4,
+        ..Default::default()
+    };
+    let partly = |case: &pb::Case| pb::VerifyCaseRequest {
+        resolution: pb::Resolution::PartlyResolved.into(),
+        reason_code: "season".into(),
+        ..verify(case)
+    };
+    let unreached = |case: &pb::Case| pb::VerifyCaseRequest {
+        callback: pb::CallbackOutcome::Unreached.into(),
+        callback_resolution: 0,
+        callback_attempts: 3,
+        callback_grade: 0,
+        ..verify(case)
+    };
+    let mut ends = Vec::new();
+    for (outcome, way) in [
+        (pb::ClosedCode::Resolved, 0),
+        (pb::ClosedCode::Resolved, 1),
+        (pb::ClosedCode::Resolved, 2),
+        (pb::ClosedCode::Unfounded, 0),
+    ] {
+        let case = in_progress(&d).await;
+        tasks(&d, &d.leader()).complete_case(complete(&case, outcome)).await.unwrap();
+        let request = [verify(&case), partly(&case), unreached(&case)][way].clone();
+        desk(&d, &d.verifier()).verify_case(request).await.unwrap();
+        ends.push(case);
+    }
+    d.service.clock().advance(Duration::from_secs(12 * 86_400));
+    let mut told = Vec::new();
+    for case in &ends {
+        d.service.wait_for("closing", async || d.read(case).await.state() == pb::CaseState::Closed).await;
+        let closed = d.read(case).await;
+        let checked = closed.verification.clone().unwrap();
+        assert!(closed.rating.is_none(), "silence is no satisfaction");
+        told.push((closed.closed_code(), checked.callback(), checked.callback_grade));
+    }
+    use pb::{CallbackOutcome as Call, ClosedCode as End};
+    assert_eq!(
+        told,
+        [
+            (End::Resolved, Call::Reached, 4),
+            (End::PartlyResolved, Call::Reached, 4),
+            (End::Resolved, Call::Unreached, 0),
+            (End::Unfounded, Call::Reached, 4)
+        ]
+    );
+
+    // The loop of a bad rating: checked within a limit, put right within a limit, called back whatever was said before.
+    let case = in_progress(&d).await;
+    let requester = Persona::new(Role::CallbackAgent, d.district).org(d.centre);
+    tasks(&d, &d.leader()).complete_case(complete(&case, pb::ClosedCode::Resolved)).await.unwrap();
+    desk(&d, &d.verifier()).verify_case(verify(&case)).await.unwrap();
+    let rate = pb::RateCaseRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        grade: 2,
+        ..Default::default()
+    };
+    let rated = d.cases(&requester).rate_case(rate).await.unwrap().into_inner().case.unwrap();
+    let runs = |case: &pb::Case, kind| {
+        case.clocks.iter().any(|clock| clock.kind() == kind && clock.stop_time.is_none())
+    };
+    assert!(runs(&rated, pb::ClockKind::Judge));
+    let judge = pb::JudgeRatingRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        valid: true,
+        reason_code: "complaint_founded".into(),
+        ..Default::default()
+    };
+    let judged = desk(&d, &requester).judge_rating(judge).await.unwrap().into_inner().case.unwrap();
+    assert_eq!((judged.state(), judged.rework_count), (pb::CaseState::InProgress, 1));
+    assert!(runs(&judged, pb::ClockKind::Rework) && !runs(&judged, pb::ClockKind::Judge));
+    tasks(&d, &d.leader()).complete_case(complete(&case, pb::ClosedCode::Resolved)).await.unwrap();
+    let unasked = pb::VerifyCaseRequest { callback: pb::CallbackOutcome::NotDue.into(), ..verify(&case) };
+    let refused = desk(&d, &d.verifier()).verify_case(unasked).await.unwrap_err();
+    assert!(refused.message().contains("callback_outstanding"), "{refused}");
+    let against =
+        pb::VerifyCaseRequest { callback_resolution: pb::Resolution::NotResolved.into(), ..verify(&case) };
+    let refused = desk(&d, &d.verifier()).verify_case(against).await.unwrap_err();
+    assert!(refused.message().contains("reason_code"), "{refused}");
+    desk(&d, &d.verifier()).verify_case(verify(&case)).await.unwrap();
+    d.service.stop().await;
+}
