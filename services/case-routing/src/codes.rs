@@ -40,5 +40,10 @@ vocabularies! {
     clock_kind: ClockKind { Accept, Supplement, Dispatch, Offer, Sign, Objection, Contact, Resolve, Rework, Assist, Verify, RatingWindow }
     resolution resolution_from: Resolution { Resolved, PartlyResolved, NotResolved }
     callback_outcome callback_outcome_from: CallbackOutcome { Reached, Unreached, NotDue }
+    mediation_state mediation_state_from: MediationState { Applied, Initiated, Consented, InSession, Agreed, Effective, Performed, Breached, ToldOfCourt, Refused, Failed, ToldOfChannels, TerminatedByParty }
+    mediation_origin mediation_origin_from: MediationOrigin { Application, Committee, Court, Police }
+    party_kind party_kind_from: PartyKind { Person, Organization }
+    agreement_kind agreement_kind_from: AgreementKind { Oral, Written }
+    confirmation_state: ConfirmationState { Requested, Accepted, NotAccepted, Confirmed, NotConfirmed }
     assignment_status: AssignmentStatus { Offered, Accepted, OnSite, Done, Unfilled, Cancelled }
 }

@@ -53,6 +53,8 @@ macro_rules! codes {
     )+};
 }
 
+pub(super) use codes;
+
 codes! {
     /// The 19 states of a case (domain.md §2.2.2).
     CaseState {

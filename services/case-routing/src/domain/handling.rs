@@ -10,7 +10,7 @@ use super::event::{DomainEvent, Timestamp};
 use super::ids::*;
 use super::reason::Reason;
 use super::state::Trigger;
-use super::work::{Act, Decision, Work, check_code};
+use super::work::{Act, Decision, Standing, Work, check_code};
 
 /// The lead's side is done.
 #[derive(Debug, Clone, Default)]
@@ -176,44 +176,55 @@ impl Case {
     /// to verify at once, if there is one.
     ///
     /// # Errors
-    /// `WrongState`; `NotEntitled` unless the lead; `Guard(assist_outstanding)`; `Invalid` evidence or code.
+    /// `WrongState`; `NotEntitled` unless the lead; `Guard` `assist_outstanding`, `mediation_open`; `Invalid` evidence or
+    /// code.
     pub fn complete(self, command: CompleteCase, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.permit(Trigger::Complete)?;
-        let (id, org) = work.lead()?;
+        let (_, org) = work.lead()?;
         work.acts_for(org, "lead_org")?;
-        let code = work.ending(command.closed_code)?;
-        let mut evidence = command.evidence;
-        if evidence.is_empty() && code.is_explanation() {
-            evidence.push((EvidenceKind::Explanation, format!("outcome:{code}")));
+        // What a partner did is done; an official waits for the parties.
+        if work.by.standing == Standing::Official && work.case.mediation.is_some_and(|link| link.open) {
+            return Err(DomainError::guard("mediation_open", "the parties are still talking"));
         }
-        work.add_evidence(evidence)?;
-        work.end_assists(&command.waived)?;
-        let elapsed_seconds =
-            work.case.resolve_clock().map_or(0, |clock| clock.elapsed_seconds(work.now, work.rules));
-        let rework = work.stop_clock(ClockKind::Rework, None);
-        let in_time = rework.or(work.stop_clock(ClockKind::Resolve, None)).unwrap_or(true);
-        work.stop_task_clocks(id);
-        work.submit(id, in_time)?;
-        work.clear_supervisions(|_| true);
-        work.case.closed_code = Some(code);
-        work.case.completed_at = Some(work.now);
-        work.enter(CaseState::Completed, Trigger::Complete)?;
-        let event = DomainEvent::CaseCompleted {
-            task_id: id,
-            offer_id: work.case.confirmed_offer().map(|offer| offer.id),
-            in_time,
-            completed_at: work.now,
-            elapsed_seconds,
-            callback_due: work.case.callback_due(),
-        };
-        work.emit(event, None, Some(id));
-        work.begin_verification()?;
+        work.complete(command)?;
         Ok(work.finish())
     }
 }
 
 impl Work<'_> {
+    /// The lead's side is done.
+    pub(super) fn complete(&mut self, command: CompleteCase) -> Result<()> {
+        let (id, _) = self.lead()?;
+        let code = self.ending(command.closed_code)?;
+        let mut evidence = command.evidence;
+        if evidence.is_empty() && code.is_explanation() {
+            evidence.push((EvidenceKind::Explanation, format!("outcome:{code}")));
+        }
+        self.add_evidence(evidence)?;
+        self.end_assists(&command.waived)?;
+        let elapsed_seconds =
+            self.case.resolve_clock().map_or(0, |clock| clock.elapsed_seconds(self.now, self.rules));
+        let rework = self.stop_clock(ClockKind::Rework, None);
+        let in_time = rework.or(self.stop_clock(ClockKind::Resolve, None)).unwrap_or(true);
+        self.stop_task_clocks(id);
+        self.submit(id, in_time)?;
+        self.clear_supervisions(|_| true);
+        self.case.closed_code = Some(code);
+        self.case.completed_at = Some(self.now);
+        self.enter(CaseState::Completed, Trigger::Complete)?;
+        let event = DomainEvent::CaseCompleted {
+            task_id: id,
+            offer_id: self.case.confirmed_offer().map(|offer| offer.id),
+            in_time,
+            completed_at: self.now,
+            elapsed_seconds,
+            callback_due: self.case.callback_due(),
+        };
+        self.emit(event, None, Some(id));
+        self.begin_verification()
+    }
+
     /// The lead task that stands, and its organisation.
     pub(super) fn lead(&self) -> Result<(TaskId, OrgId)> {
         let lead = self.case.lead().filter(|task| task.state.is_live());

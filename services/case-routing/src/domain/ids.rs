@@ -61,6 +61,8 @@ ids! {
     SupervisionId,
     /// An assignment of a worker in staffing.
     AssignmentId,
+    /// A mediation of a dispute.
+    MediationId,
 }
 
 /// A person's pseudonym (the envelope's `actorref`); `system` for timers, `anonymous` for whoever

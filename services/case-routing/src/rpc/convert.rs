@@ -75,6 +75,7 @@ pub fn case(record: &CaseRecord, world: &World, now: Timestamp) -> pb::Case {
         objection: case.objection.as_ref().map(objection),
         street_unit_id: text(case.place.street),
         original: None,
+        mediation: None,
     }
 }
 

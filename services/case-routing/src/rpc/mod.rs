@@ -9,6 +9,8 @@ mod desk;
 mod duplicates;
 mod intake;
 mod lists;
+mod mediation;
+mod mediation_view;
 mod parse;
 mod register;
 mod route;
@@ -18,5 +20,5 @@ mod verification;
 
 pub use self::{
     calendar::Calendars, cases::Cases, catalogue::Catalogue, desk::Desk, intake::Intake,
-    lists::Responsibilities, tasks::Tasks, verification::Verifications,
+    lists::Responsibilities, mediation::Mediations, tasks::Tasks, verification::Verifications,
 };

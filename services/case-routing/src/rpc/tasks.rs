@@ -32,7 +32,7 @@ use crate::{
 pub struct Tasks(pub Desk);
 
 /// Evidence by reference; its kind is what stands before the colon.
-fn evidence(texts: &[String]) -> chassis::Result<Vec<(EvidenceKind, String)>> {
+pub(super) fn evidence(texts: &[String]) -> chassis::Result<Vec<(EvidenceKind, String)>> {
     let texts = parse::references("evidence_refs", texts)?;
     let kind = |text: &str| match text.split(':').next() {
         Some("photo") => EvidenceKind::Photo,
