@@ -57,8 +57,10 @@ impl Docket {
     pub fn after(&self, decision: MediationDecision, act: &Act<'_>, by: &Caller) -> Result<Decision<Self>> {
         let MediationDecision { mediation, events, case_move } = decision;
         let (id, case) = (mediation.id, &self.case.case);
-        let mut told: Vec<_> =
-            events.iter().map(|(version, event)| mediation_events::emit(&mediation, case, *version, event)).collect();
+        let mut told: Vec<_> = events
+            .iter()
+            .map(|(version, event)| mediation_events::emit(&mediation, case, *version, event))
+            .collect();
         let mut next = self.clone();
         if let Some(case_move) = case_move {
             let moved = case.clone().follow_mediation(id, case_move, act);
@@ -92,10 +94,19 @@ pub struct MediationCommand<F> {
 
 impl<F> MediationCommand<F>
 where
-    F: Fn(Option<Mediation>, &Case, Act<'_>, &Caller) -> domain::Result<MediationDecision> + Send + Sync + 'static,
+    F: Fn(Option<Mediation>, &Case, Act<'_>, &Caller) -> domain::Result<MediationDecision>
+        + Send
+        + Sync
+        + 'static,
 {
     /// On a mediation that exists.
-    pub fn new(world: Arc<World>, id: MediationId, etag: Option<i64>, texts: Vec<SealedText>, run: F) -> Self {
+    pub fn new(
+        world: Arc<World>,
+        id: MediationId,
+        etag: Option<i64>,
+        texts: Vec<SealedText>,
+        run: F,
+    ) -> Self {
         Self { world, seed: new_id(), etag, id, new: false, texts, run }
     }
 
@@ -107,7 +118,10 @@ where
 
 impl<F> Decide<Docket> for MediationCommand<F>
 where
-    F: Fn(Option<Mediation>, &Case, Act<'_>, &Caller) -> domain::Result<MediationDecision> + Send + Sync + 'static,
+    F: Fn(Option<Mediation>, &Case, Act<'_>, &Caller) -> domain::Result<MediationDecision>
+        + Send
+        + Sync
+        + 'static,
 {
     fn decide(&self, current: Option<&Docket>, by: &Caller, now: Timestamp) -> Result<Decision<Docket>> {
         let missing = || Error::not_found("mediation", self.id.to_string());

@@ -4,9 +4,7 @@ use chassis::{Timestamp, clock::to_proto, proto::case_routing::v1 as pb};
 
 use super::convert;
 use crate::{
-    codes::{
-        agreement_kind, case_state, confirmation_state, mediation_origin, mediation_state, party_kind,
-    },
+    codes::{agreement_kind, case_state, confirmation_state, mediation_origin, mediation_state, party_kind},
     domain::{
         Agreement, CaseState, Confirmation, Deadline, DeadlineKind, Mediation, MediationParty, MediationStep,
     },

@@ -10,6 +10,7 @@ mod duplicates;
 mod intake;
 mod lists;
 mod mediation;
+mod mediation_desk;
 mod mediation_view;
 mod parse;
 mod register;
@@ -20,5 +21,5 @@ mod verification;
 
 pub use self::{
     calendar::Calendars, cases::Cases, catalogue::Catalogue, desk::Desk, intake::Intake,
-    lists::Responsibilities, mediation::Mediations, tasks::Tasks, verification::Verifications,
+    lists::Responsibilities, mediation_desk::Mediations, tasks::Tasks, verification::Verifications,
 };

@@ -8,9 +8,7 @@ use super::super::reason::Reason;
 use super::super::work::{Act, Party, check_code};
 use super::case::CaseMove;
 use super::codes::{ConfirmationState as C, DeadlineKind as D, MediationState as S, MediationVerb as V, *};
-use super::deadline::{
-    COURT_ACCEPTS, COURT_DECIDES, COURT_DECIDES_EXTENDED, Deadline, REQUEST_CONFIRMATION,
-};
+use super::deadline::{COURT_ACCEPTS, COURT_DECIDES, COURT_DECIDES_EXTENDED, Deadline, REQUEST_CONFIRMATION};
 use super::work::{MediationDecision, MediationEvent, Work};
 use super::{Confirmation, Mediation, remedy};
 
@@ -83,11 +81,7 @@ impl Mediation {
     ///
     /// # Errors
     /// `Guard` `mediation_state`, `confirmation_state`, `confirmation_too_late`; `NotEntitled`.
-    pub fn request_confirmation(
-        self,
-        court_ref: Option<String>,
-        act: &Act<'_>,
-    ) -> Result<MediationDecision> {
+    pub fn request_confirmation(self, court_ref: Option<String>, act: &Act<'_>) -> Result<MediationDecision> {
         let mut work = Work::begin(self, act);
         work.permit(V::RequestConfirmation)?;
         work.mediator()?;

@@ -78,11 +78,8 @@ impl Deadline {
         if self.calendar_version == rules.calendar.version_with(&rules.profile) {
             return;
         }
-        let promised = Due {
-            at: self.due_at,
-            provisional: self.provisional,
-            calendar_version: self.calendar_version,
-        };
+        let promised =
+            Due { at: self.due_at, provisional: self.provisional, calendar_version: self.calendar_version };
         self.take(rules.calendar.recompute(promised, limit, self.started_at, &[], &rules.profile));
     }
 

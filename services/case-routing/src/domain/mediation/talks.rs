@@ -121,9 +121,8 @@ impl Mediation {
         let (Standing::Official, Some(org)) = (work.by.standing, work.by.org) else {
             return Err(DomainError::NotEntitled { code: "mediator" });
         };
-        let concerned = |party: &MediationParty| {
-            (person.is_some() && party.person == person) || party.org == Some(org)
-        };
+        let concerned =
+            |party: &MediationParty| (person.is_some() && party.person == person) || party.org == Some(org);
         if work.mediation.parties.iter().any(concerned) {
             return Err(DomainError::NotEntitled { code: "is_party" });
         }
@@ -251,9 +250,9 @@ impl Mediation {
         }
         let now = work.now;
         for number in &command.parties {
-            let party = work.party(*number, None).map_err(|_| {
-                DomainError::invalid("party_numbers", "no such party")
-            })?;
+            let party = work
+                .party(*number, None)
+                .map_err(|_| DomainError::invalid("party_numbers", "no such party"))?;
             if party.signed_at.is_some() {
                 return Err(DomainError::guard("signed_before", "the signature is on record"));
             }

@@ -19,7 +19,11 @@ const MOST_STEPS: usize = 500;
 /// A fact about a mediation, past tense. Field meanings are those of the messages of the same name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MediationEvent {
-    MediationOpened { origin: MediationOrigin, party_count: u32, round: u32 },
+    MediationOpened {
+        origin: MediationOrigin,
+        party_count: u32,
+        round: u32,
+    },
     MediationAgreed {
         kind: AgreementKind,
         mediator_org: OrgId,
@@ -30,10 +34,25 @@ pub enum MediationEvent {
         session_count: u32,
         round: u32,
     },
-    MediationPerformed { in_time: bool, days: u32 },
-    MediationBreached { reason_code: String, confirmed: bool, days: u32 },
-    MediationFailed { outcome: MediationState, reason_code: String, days: u32, session_count: u32 },
-    MediationEscalationReported { ground_code: String, state: MediationState },
+    MediationPerformed {
+        in_time: bool,
+        days: u32,
+    },
+    MediationBreached {
+        reason_code: String,
+        confirmed: bool,
+        days: u32,
+    },
+    MediationFailed {
+        outcome: MediationState,
+        reason_code: String,
+        days: u32,
+        session_count: u32,
+    },
+    MediationEscalationReported {
+        ground_code: String,
+        state: MediationState,
+    },
 }
 
 /// A decided command.
@@ -101,7 +120,10 @@ impl<'a> Work<'a> {
             return Err(self.wrong_state(verb));
         }
         if self.mediation.steps.len() >= MOST_STEPS {
-            return Err(DomainError::guard("too_many_steps", "this mediation has gone on for too many steps"));
+            return Err(DomainError::guard(
+                "too_many_steps",
+                "this mediation has gone on for too many steps",
+            ));
         }
         self.mediation.state = to;
         if to.is_end() && self.mediation.closed_at.is_none() {

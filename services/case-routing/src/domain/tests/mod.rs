@@ -9,4 +9,4 @@ mod lists;
 mod routing;
 mod table;
 mod time;
-mod world;
+pub(super) mod world;
