@@ -6,6 +6,7 @@ mod calendar;
 mod flow;
 mod joined;
 mod lists;
+mod mediation;
 mod news;
 mod reach;
 mod routing;
