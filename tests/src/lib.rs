@@ -4,6 +4,7 @@
 
 pub mod descriptors;
 pub mod journeys;
+pub mod mediation;
 pub mod otlp;
 pub mod people;
 pub mod requests;

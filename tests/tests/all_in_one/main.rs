@@ -4,6 +4,7 @@
 mod bad_input;
 mod denied;
 mod f1;
+mod f5;
 mod golden_trace;
 mod idempotency;
 mod poisoned_event;

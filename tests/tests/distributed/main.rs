@@ -2,6 +2,7 @@
 //! may be killed at any time. One world serves them all.
 
 mod f1;
+mod f5;
 mod idempotency;
 mod nothing_lost;
 mod personal_data;
