@@ -3,6 +3,7 @@
 
 use chassis::clock::{from_proto, to_proto};
 use jianghan::{reconcile, suite::request_id};
+use prost_types::Timestamp;
 use proto::case_routing::v1::{
     AgreementKind, Case, CaseState, ClosedCode, CourtAnswer, DeliveryMode, HoldSessionRequest, Mediation,
     MediationOrigin, MediationState, OpenMediationRequest, PartyEntry, PartyKind, RecordAgreementRequest,
@@ -50,11 +51,9 @@ verbs! {
     });
     /// Sits with the parties.
     holds_session() = hold_session(HoldSessionRequest { notes: "双方陈述意见".into() });
-    /// Writes down what they agreed on, to be done in so many days.
-    writes_agreement(days: i64) = record_agreement(RecordAgreementRequest {
-        kind: AgreementKind::Written.into(), terms: "每晚十点后不再弹琴".into(),
-        performance_due_time: mediation.update_time.as_ref().and_then(from_proto)
-            .map(|now| to_proto(now + chrono::Duration::days(days))),
+    /// Writes down what they agreed on, to be done by a day.
+    writes_agreement(due: Option<Timestamp>) = record_agreement(RecordAgreementRequest {
+        kind: AgreementKind::Written.into(), terms: "每晚十点后不再弹琴".into(), performance_due_time: due,
     });
     /// Everybody signs, and it is sealed.
     takes_signatures() = sign_agreement(SignAgreementRequest { party_numbers: vec![1, 2], sealed: true });
@@ -125,7 +124,9 @@ async fn told(world: &World, case: &Case, count: usize) -> Vec<String> {
 pub async fn a_dispute_is_mediated(world: &World) {
     let (case, mediation) = in_session(world, [6, 8]).await;
     let mediator = world.login(&format!("mediator.{COMMUNITY}"));
-    let agreed = mediator.writes_agreement(&mediation, 14).await;
+    let now = mediation.update_time.as_ref().and_then(from_proto).expect("an instant");
+    let agreed =
+        mediator.writes_agreement(&mediation, Some(to_proto(now + chrono::Duration::days(14)))).await;
     assert_eq!((agreed.state(), agreed.case_state()), (MediationState::Agreed, CaseState::InProgress));
     let effective = mediator.takes_signatures(&mediation).await;
     assert_eq!(effective.state(), MediationState::Effective);
