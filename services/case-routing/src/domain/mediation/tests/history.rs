@@ -35,7 +35,7 @@ fn attempt(world: &mut World, mediation: Mediation, attempt: &Attempt) -> Result
         _ => mediator(),
     };
     let kind = if attempt.pick > 3 { AgreementKind::Oral } else { AgreementKind::Written };
-    let due_at = (attempt.pick % 2 == 0).then_some(world.now + TimeDelta::days(10));
+    let due_at = attempt.pick.is_multiple_of(2).then_some(world.now + TimeDelta::days(10));
     let answer = CourtAnswer::ALL[attempt.pick % CourtAnswer::ALL.len()];
     let missing = |mediation: &Mediation| {
         let unset = |party: &&MediationParty| party.consented_at.is_none();
