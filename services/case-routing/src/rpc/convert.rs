@@ -126,6 +126,7 @@ pub fn listed(case: Listed, world: &World, now: Timestamp) -> pb::Case {
         verification: None,
         objection: None,
         original: None,
+        mediation: None,
     }
 }
 

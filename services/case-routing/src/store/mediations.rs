@@ -44,13 +44,13 @@ impl AggregateStore for DocketStore {
         id.to_string()
     }
 
-    async fn load(&self, conn: &mut AsyncPgConnection, ids: &[CaseId]) -> Result<HashMap<CaseId, Docket>> {
+    async fn load(&self, mut conn: &AsyncPgConnection, ids: &[CaseId]) -> Result<HashMap<CaseId, Docket>> {
         let cases = AggregateStore::load(&CaseStore, conn, ids).await?;
         let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
         let rows: Vec<DocRow> =
             cached("SELECT doc FROM mediations WHERE case_id = ANY($1) ORDER BY mediation_id")
                 .bind::<Array<SqlUuid>, _>(ids)
-                .load(conn)
+                .load(&mut conn)
                 .await?;
         let docket = |(id, case)| (id, Docket { case, mediations: Vec::new(), texts: Vec::new() });
         let mut dockets: HashMap<_, _> = cases.into_iter().map(docket).collect();
@@ -63,7 +63,7 @@ impl AggregateStore for DocketStore {
         Ok(dockets)
     }
 
-    async fn save(&self, conn: &mut AsyncPgConnection, changes: Vec<Change<Docket>>) -> Result<()> {
+    async fn save(&self, conn: &AsyncPgConnection, changes: Vec<Change<Docket>>) -> Result<()> {
         let (mut cases, mut mediations, mut texts) = (Vec::new(), Vec::new(), Vec::new());
         for Change { before, after, trace } in changes {
             let known = |id| before.as_ref().and_then(|docket: &Docket| docket.mediation(id));
@@ -86,7 +86,7 @@ impl AggregateStore for DocketStore {
     }
 }
 
-async fn upsert(conn: &mut AsyncPgConnection, rows: &[Mediation]) -> Result<()> {
+async fn upsert(mut conn: &AsyncPgConnection, rows: &[Mediation]) -> Result<()> {
     if rows.is_empty() {
         return Ok(());
     }
@@ -105,12 +105,12 @@ async fn upsert(conn: &mut AsyncPgConnection, rows: &[Mediation]) -> Result<()> 
     .bind::<Array<Bool>, _>(rows.iter().map(|row| row.state.is_open()).collect::<Vec<_>>())
     .bind::<Array<Nullable<Timestamptz>>, _>(rows.iter().map(Mediation::next_timer_at).collect::<Vec<_>>())
     .bind::<Array<Text>, _>(docs)
-    .execute(conn)
+    .execute(&mut conn)
     .await?;
     Ok(())
 }
 
-async fn insert_texts(conn: &mut AsyncPgConnection, texts: &[SealedText]) -> Result<()> {
+async fn insert_texts(mut conn: &AsyncPgConnection, texts: &[SealedText]) -> Result<()> {
     if texts.is_empty() {
         return Ok(());
     }
@@ -118,7 +118,7 @@ async fn insert_texts(conn: &mut AsyncPgConnection, texts: &[SealedText]) -> Res
         .bind::<Array<SqlUuid>, _>(texts.iter().map(|text| text.text_id).collect::<Vec<_>>())
         .bind::<Array<SqlUuid>, _>(texts.iter().map(|text| text.mediation_id.0).collect::<Vec<_>>())
         .bind::<Array<Bytea>, _>(texts.iter().map(|text| text.sealed.as_slice()).collect::<Vec<_>>())
-        .execute(conn)
+        .execute(&mut conn)
         .await?;
     Ok(())
 }
