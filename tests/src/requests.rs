@@ -48,12 +48,24 @@ fn good(world: &World, field: &FieldDescriptor) -> Option<Value> {
         }
         Kind::Message(inner) if inner.full_name().starts_with("google.protobuf.") => return None,
         Kind::Message(inner) => Value::Message(message(world, &inner)),
+        Kind::Bool if matches!(field.name(), "rights_told" | "joint") => Value::Bool(true),
         _ => return None,
     };
+    if field.name() == "parties" {
+        return Some(Value::List(vec![party(&one, "org_id"), party(&one, "org_id")]));
+    }
     if field.name() == "from_unit_ids" {
         return Some(Value::List(vec![one, Value::String(world.unit(OTHER_COMMUNITY))]));
     }
     Some(if field.is_list() { Value::List(vec![one]) } else { one })
+}
+
+/// A party to a dispute: a person, so no organisation, and nobody else.
+fn party(one: &Value, without: &str) -> Value {
+    let Value::Message(mut party) = one.clone() else { return one.clone() };
+    party.clear_field_by_name(without);
+    party.set_field_by_name("person_id", Value::String(new_id().to_string()));
+    Value::Message(party)
 }
 
 fn good_text(world: &World, name: &str) -> Option<String> {

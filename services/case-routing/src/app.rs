@@ -9,7 +9,7 @@ use chassis::{
     proto::case_routing::v1::{
         application_service_server::ApplicationServiceServer, calendar_service_server::CalendarServiceServer,
         case_service_server::CaseServiceServer, catalogue_service_server::CatalogueServiceServer,
-        intake_service_server::IntakeServiceServer,
+        intake_service_server::IntakeServiceServer, mediation_service_server::MediationServiceServer,
         responsibility_service_server::ResponsibilityServiceServer, task_service_server::TaskServiceServer,
         verification_service_server::VerificationServiceServer,
     },
@@ -22,9 +22,13 @@ use crate::{
     config::Config,
     consumer::Events,
     digest::Digests,
+    mediation_sweeper::MediationSweeper,
     notice::TrustedKey,
     recount::Recounter,
-    rpc::{Applications, Calendars, Cases, Catalogue, Desk, Intake, Responsibilities, Tasks, Verifications},
+    rpc::{
+        Applications, Calendars, Cases, Catalogue, Desk, Intake, Mediations, Responsibilities, Tasks,
+        Verifications,
+    },
     sweeper::Sweeper,
 };
 
@@ -64,17 +68,20 @@ impl Service for App {
             .add_service(TaskServiceServer::new(Tasks(desk.clone())))
             .add_service(VerificationServiceServer::new(Verifications(desk.clone())))
             .add_service(ApplicationServiceServer::new(Applications::new(desk.clone(), executor)))
+            .add_service(MediationServiceServer::new(Mediations::new(desk.clone())))
             .add_service(CatalogueServiceServer::new(Catalogue(desk.clone())))
             .add_service(CalendarServiceServer::new(Calendars::new(desk.clone(), trusted)))
             .add_service(ResponsibilityServiceServer::new(Responsibilities(desk)));
         let pause = Duration::from_millis(config.sweep_ms.max(10));
         let sweeper = Sweeper::new(ctx.db.clone(), atlas.clone(), ctx.clock.clone(), Self::NAME, pause);
+        let days = MediationSweeper::new(ctx.db.clone(), atlas.clone(), ctx.clock.clone(), Self::NAME, pause);
         let count = Duration::from_millis(config.load_ms.max(10));
         let recounter = Recounter::new(ctx.db.clone(), atlas.clone(), Self::NAME, pause);
         Ok(Built::new(routes)
             .consumer(Events::new(atlas.clone(), Self::NAME))
             .background(atlas.keep_counting(ctx.db.clone(), count, ctx.stop.clone()))
             .background(sweeper.run(ctx.stop.clone()))
+            .background(days.run(ctx.stop.clone()))
             .background(recounter.run(ctx.stop.clone()))
             .digests(Digests::new(ctx.db)))
     }

@@ -44,5 +44,10 @@ vocabularies! {
     application_outcome: ApplicationOutcome { Granted, Denied, NotAccepted }
     investigation_kind investigation_kind_from: InvestigationKind { HomeVisit, NeighbourVisit, Letter, Panel, DataCheck }
     remedy_kind: RemedyKind { Reconsideration, Litigation }
+    mediation_state mediation_state_from: MediationState { Applied, Initiated, Consented, InSession, Agreed, Effective, Performed, Breached, ToldOfCourt, Refused, Failed, ToldOfChannels, TerminatedByParty }
+    mediation_origin mediation_origin_from: MediationOrigin { Application, Committee, Court, Police }
+    party_kind party_kind_from: PartyKind { Person, Organization }
+    agreement_kind agreement_kind_from: AgreementKind { Oral, Written }
+    confirmation_state: ConfirmationState { Requested, Accepted, NotAccepted, Confirmed, NotConfirmed }
     assignment_status: AssignmentStatus { Offered, Accepted, OnSite, Done, Unfilled, Cancelled }
 }

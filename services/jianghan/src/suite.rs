@@ -13,7 +13,7 @@ use proto::{
     case_routing::v1::{
         application_service_client::ApplicationServiceClient, calendar_service_client::CalendarServiceClient,
         case_service_client::CaseServiceClient, catalogue_service_client::CatalogueServiceClient,
-        intake_service_client::IntakeServiceClient,
+        intake_service_client::IntakeServiceClient, mediation_service_client::MediationServiceClient,
         responsibility_service_client::ResponsibilityServiceClient, task_service_client::TaskServiceClient,
         verification_service_client::VerificationServiceClient,
     },
@@ -211,6 +211,10 @@ impl Suite {
     /// Verification and judgement.
     pub fn verification(&self) -> VerificationServiceClient<Patient> {
         VerificationServiceClient::new(self.case_routing.clone())
+    }
+    /// Mediation of disputes.
+    pub fn mediations(&self) -> MediationServiceClient<Patient> {
+        MediationServiceClient::new(self.case_routing.clone())
     }
     /// Service items.
     pub fn catalogue(&self) -> CatalogueServiceClient<Patient> {

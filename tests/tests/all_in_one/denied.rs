@@ -150,6 +150,7 @@ fn a_case_of_another_street_line_or_resident_looks_like_none() {
             (Role::DeptLeader, "leader.housing".to_owned()),
             (Role::DeptOfficer, "officer1.housing".to_owned()),
             (Role::OrgManager, "manager.social_org:garden".to_owned()),
+            (Role::Mediator, "mediator.420103008001".to_owned()),
         ];
         let strangers: Vec<_> = strangers.iter().map(|(role, login)| (*role, login.as_str())).collect();
         let tried = strangers_cannot_tell(world, "case_id", &case.case_id, "case-routing", &strangers).await;

@@ -6,6 +6,7 @@ mod denied;
 mod disputes;
 mod f1;
 mod f2;
+mod f5;
 mod golden_trace;
 mod idempotency;
 mod poisoned_event;

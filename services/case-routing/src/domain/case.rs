@@ -11,6 +11,7 @@ use super::codes::*;
 use super::error::{DomainError, Result};
 use super::event::{CaseFacts, Timestamp};
 use super::ids::*;
+use super::mediation::MediationLink;
 use super::reason::Reason;
 use super::replay::RoutingInputs;
 use super::router::{Candidate, RouteQuery};
@@ -261,6 +262,9 @@ pub struct Case {
     pub delivery_mode: Option<DeliveryMode>,
     pub closed_code: Option<ClosedCode>,
     pub merged_into: Option<CaseId>,
+    /// Of a dispute: its latest mediation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mediation: Option<MediationLink>,
     /// Cases merged into this one.
     pub merged: Vec<CaseId>,
     pub rework_count: u32,

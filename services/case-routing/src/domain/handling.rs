@@ -10,7 +10,7 @@ use super::event::{DomainEvent, Timestamp};
 use super::ids::*;
 use super::reason::Reason;
 use super::state::Trigger;
-use super::work::{Act, Decision, Work, check_code};
+use super::work::{Act, Decision, Standing, Work, check_code};
 
 /// The lead's side is done.
 #[derive(Debug, Clone, Default)]
@@ -147,7 +147,8 @@ impl Case {
     /// to verify at once, if there is one.
     ///
     /// # Errors
-    /// `WrongState`; `NotEntitled` unless the lead; `Guard(assist_outstanding)`; `Invalid` evidence or code.
+    /// `WrongState`; `NotEntitled` unless the lead; `Guard` `assist_outstanding`, `mediation_open`; `Invalid` evidence or
+    /// code.
     pub fn complete(self, command: CompleteCase, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.complete(command)?;
@@ -202,11 +203,21 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// The lead's work is done.
+    /// The lead says that its work is done.
     pub(super) fn complete(&mut self, command: CompleteCase) -> Result<()> {
         self.permit(Trigger::Complete)?;
-        let (id, org) = self.lead()?;
+        let (_, org) = self.lead()?;
         self.acts_for(org, "lead_org")?;
+        // What a partner did is done; an official waits for the parties.
+        if self.by.standing == Standing::Official && self.case.mediation.is_some_and(|link| link.open) {
+            return Err(DomainError::guard("mediation_open", "the parties are still talking"));
+        }
+        self.completed(command)
+    }
+
+    /// The lead's side is done.
+    pub(super) fn completed(&mut self, command: CompleteCase) -> Result<()> {
+        let (id, _) = self.lead()?;
         let code = self.ending(command.closed_code)?;
         let mut evidence = command.evidence;
         if evidence.is_empty() && code.is_explanation() {
@@ -233,8 +244,7 @@ impl Work<'_> {
             callback_due: self.case.callback_due(),
         };
         self.emit(event, None, Some(id));
-        self.begin_verification()?;
-        Ok(())
+        self.begin_verification()
     }
 
     /// The lead task that stands, and its organisation.

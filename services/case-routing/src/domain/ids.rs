@@ -65,6 +65,8 @@ ids! {
     InvestigationId,
     /// A public notice of an application.
     NoticeId,
+    /// A mediation of a dispute.
+    MediationId,
 }
 
 /// A person's pseudonym (the envelope's `actorref`); `system` for timers, `anonymous` for whoever

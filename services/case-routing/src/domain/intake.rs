@@ -205,6 +205,7 @@ fn new_case(command: RegisterCase, place: Place, now: Timestamp) -> Case {
         delivery_mode: None,
         closed_code: None,
         merged_into: None,
+        mediation: None,
         merged: Vec::new(),
         rework_count: 0,
         reopen_count: 0,

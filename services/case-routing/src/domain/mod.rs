@@ -31,6 +31,7 @@ mod joined;
 mod likeness;
 mod lists;
 mod meanings;
+mod mediation;
 mod objection;
 mod rating;
 mod reason;
@@ -80,6 +81,7 @@ pub use item::{ApplicationRules, Holder, PartnerRule, ResponsibilityEntry, Servi
 pub use joined::Original;
 pub use likeness::{Likeness, Matter, Weights};
 pub use lists::{EntryList, ListVersion, Period, Schedule, activate, roll_back, start_canary, version_at};
+pub use mediation::*;
 pub use objection::ObjectTask;
 pub use reason::{Language, Reason};
 pub use replay::{Difference, Replay, RoutingInputs};

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::mediation::TEXTS as MEDIATION_TEXTS;
+
 /// Why something was done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reason {
@@ -37,7 +39,7 @@ impl Reason {
     /// The text in a language. A code without a text is shown as it is, with its arguments.
     #[must_use]
     pub fn render(&self, language: Language) -> String {
-        let found = TEXTS.iter().find(|(code, _, _)| *code == self.code);
+        let found = TEXTS.iter().chain(MEDIATION_TEXTS).find(|(code, _, _)| *code == self.code);
         let template = found.map(|(_, zh, en)| if language == Language::Chinese { zh } else { en });
         let Some(template) = template else {
             let args: Vec<String> = self.args.iter().map(|(name, value)| format!("{name}={value}")).collect();
@@ -179,6 +181,8 @@ pub const TEXTS: &[(&str, &str, &str)] = &[
     ("new_facts", "有新的事实或理由", "new facts or reasons"),
     ("late_bad_rating", "结案后差评核实成立", "a late bad rating was found valid"),
     ("reworked", "返工", "rework"),
+    ("mediated", "调解达成协议", "the parties agreed in a mediation"),
+    ("mediation_failed", "调解未成，由公共服务办理", "no agreement: the public service takes over"),
     ("resume_date_reached", "到达恢复日期", "the date to resume was reached"),
     // Applications.
     ("papers_overdue", "先行救助后材料逾期未补", "the papers of an urgent grant are overdue"),
@@ -225,7 +229,7 @@ mod tests {
             names
         };
         let mut codes = std::collections::HashSet::new();
-        for (code, zh, en) in TEXTS {
+        for (code, zh, en) in TEXTS.iter().chain(MEDIATION_TEXTS) {
             assert_eq!(arguments(zh), arguments(en), "{code}");
             assert!(codes.insert(code), "{code}");
         }

@@ -8,6 +8,7 @@
 //! - `InProgress → InProgress` on a first contact: a partner's or reworked case is in progress before it.
 //! - `OfferedToSociety → Triaged` when an offer lapses and no organisation at all can be found, or none that the
 //!   router is sure enough of: a dispatcher decides then.
+//! - `InProgress → Triaged` when a mediation comes to nothing: the public service takes over, as after a partner.
 //! - Suspended cases can be returned from society (a partner may give up while the case waits).
 //! - `Objected → Objected` when an arbitration opens; extensions, call-backs, ratings and assist tasks are
 //!   listed with the states in which they are possible, though they do not move the case.
@@ -89,6 +90,8 @@ triggers! {
     ReportIn = "report_in",
     Complete = "complete",
     ReturnFromSociety = "return_from_society",
+    /// The parties of a dispute did not agree.
+    ReturnFromMediation = "return_from_mediation",
     StartVerification = "start_verification",
     RecordCallback = "record_callback",
     Verify = "verify",
@@ -189,6 +192,8 @@ pub const TRANSITIONS: &[(Option<S>, S, Trigger)] = &[
     (Some(InProgress), Completed, T::Complete),
     (Some(InProgress), Triaged, T::ReturnFromSociety),
     (Some(Suspended), Triaged, T::ReturnFromSociety),
+    (Some(InProgress), Triaged, T::ReturnFromMediation),
+    (Some(Suspended), Triaged, T::ReturnFromMediation),
     (Some(Completed), Verifying, T::StartVerification),
     (Some(Verifying), Verifying, T::RecordCallback),
     (Some(Verifying), Resolved, T::Verify),

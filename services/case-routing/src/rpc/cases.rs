@@ -18,7 +18,7 @@ use uuid::Uuid;
 use super::{
     convert,
     desk::{Desk, aim},
-    parse,
+    mediation_view, parse,
     register::{Entry, TEXT},
 };
 use crate::{
@@ -67,6 +67,7 @@ impl CaseService for Cases {
         let record = self.0.find(&caller, id).await?;
         let mut case = convert::case(&record, &self.0.atlas.world(), self.0.clock.now());
         case.original = self.0.original_of(&record.case).await?.map(|record| convert::original(&record.case));
+        case.mediation = self.0.mediation_of(&record.case).await?.as_ref().map(mediation_view::summary);
         Ok(Response::new(pb::GetCaseResponse { case: Some(case) }))
     }
 

@@ -79,6 +79,7 @@ pub fn case(record: &CaseRecord, world: &World, now: Timestamp) -> pb::Case {
         supervisions: case.supervisions.iter().map(|known| supervision(case, known)).collect(),
         lead_change_count: count(case.lead_change_count),
         objection_count: count(case.objection_count),
+        mediation: None,
     }
 }
 
@@ -133,6 +134,7 @@ pub fn listed(case: Listed, world: &World, now: Timestamp) -> pb::Case {
         supervisions: Vec::new(),
         lead_change_count: count(case.lead_change_count),
         objection_count: count(case.objection_count),
+        mediation: None,
     }
 }
 

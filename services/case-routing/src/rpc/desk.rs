@@ -16,11 +16,11 @@ use super::{convert, parse};
 use crate::{
     atlas::{Atlas, World},
     config::Config,
-    domain::{self, Act, Case, CaseId, Original},
+    domain::{self, Act, Case, CaseId, Mediation, Original},
     numbers::Numbers,
     reach,
     record::CaseRecord,
-    store::{case_store::CaseStore, read},
+    store::{case_store::CaseStore, mediations, read},
     verb::Verb,
 };
 
@@ -108,6 +108,14 @@ impl Desk {
         let Some(into) = case.merged_into else { return Ok(None) };
         let mut conn = self.db.conn().await?;
         read::case(&mut conn, into).await
+    }
+
+    /// The latest mediation of a dispute.
+    pub async fn mediation_of(&self, case: &Case) -> Result<Option<Mediation>> {
+        let Some(link) = case.mediation else { return Ok(None) };
+        let mut conn = self.db.conn().await?;
+        let known = mediations::of_case(&mut conn, case.id).await?;
+        Ok(known.into_iter().find(|mediation| mediation.id == link.id))
     }
 
     /// What the verbs of a merged case ask of the other; nothing where the caller does not reach the merged one.

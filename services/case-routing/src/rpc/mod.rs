@@ -13,6 +13,9 @@ mod desk;
 mod duplicates;
 mod intake;
 mod lists;
+mod mediation;
+mod mediation_desk;
+mod mediation_view;
 mod notices;
 mod parse;
 mod parts;
@@ -26,5 +29,6 @@ mod verification;
 
 pub use self::{
     application_desk::Applications, calendar::Calendars, cases::Cases, catalogue::Catalogue, desk::Desk,
-    intake::Intake, lists::Responsibilities, tasks::Tasks, verification::Verifications,
+    intake::Intake, lists::Responsibilities, mediation_desk::Mediations, tasks::Tasks,
+    verification::Verifications,
 };

@@ -10,6 +10,7 @@ pub mod digests;
 pub mod list;
 pub mod listed;
 pub mod lists;
+pub mod mediations;
 pub mod notes;
 pub mod notices;
 pub mod precedents;

@@ -104,7 +104,17 @@ fn good(d: &District, method: &str, field: &FieldDescriptor) -> Option<Value> {
         (_, "callback") => number(3),
         (_, "resolution") => number(1),
         (_, "grade") => Some(Value::I32(3)),
-        (_, "list_version") => Some(Value::I32(1)),
+        (_, "list_version" | "party_number") => Some(Value::I32(1)),
+        (_, "origin" | "kind" | "answer") if !matches!(method, "RegisterCase" | "IntakeCase") => number(1),
+        (_, "rights_told" | "joint") => Some(Value::Bool(true)),
+        (_, "terms") => text("每晚十点后不弹琴"),
+        (_, "party_numbers") => Some(Value::List(vec![Value::I32(1)])),
+        (_, "parties") => {
+            let mut party = DynamicMessage::new(field.kind().as_message()?.clone());
+            party.set_field_by_name("kind", Value::EnumNumber(1));
+            party.set_field_by_name("name", Value::String("邻居".to_owned()));
+            Some(Value::List(vec![Value::Message(party.clone()), Value::Message(party)]))
+        }
         (_, "extension") => {
             let mut limit = DynamicMessage::new(field.kind().as_message()?.clone());
             limit.set_field_by_name("amount", Value::I32(1));
@@ -142,6 +152,14 @@ fn bad(method: &str, field: &FieldDescriptor) -> Vec<Value> {
         (_, "page_token", _) => vec![text("%%%")],
         (_, "page_size" | "list_version" | "base_version" | "with_version", _) => vec![Value::I32(-1)],
         (_, "level", _) => vec![Value::I32(4), Value::I32(-1)],
+        (_, "party_number", _) => vec![Value::I32(0), Value::I32(-1)],
+        (_, "party_numbers", _) => {
+            vec![Value::List(vec![Value::I32(0)]), Value::List(vec![Value::I32(1); 21])]
+        }
+        (_, "parties", _) => vec![Value::List(vec![])],
+        (_, "rights_told" | "joint", _) => vec![Value::Bool(false)],
+        (_, "notes", _) => vec![text(&"长".repeat(20_001)), text("a\0b")],
+        (_, "terms", _) => vec![text(""), text("  "), text(&"长".repeat(20_001))],
         (_, "grade" | "callback_grade", _) => vec![Value::I32(9), Value::I32(-1)],
         (_, "text", _) => vec![text(""), text("  "), text(&"长".repeat(20_001))],
         (_, "notice_version", _) => vec![text(&"1".repeat(65))],
@@ -185,6 +203,7 @@ async fn what_is_wrong_in_a_request_is_named_and_nothing_is_stored() {
         Role::Arbiter,
         Role::Verifier,
         Role::ItOperator,
+        Role::Mediator,
     ]
     .into_iter()
     .fold(Persona::new(Role::DistrictDispatcher, d.district).org(d.office), |persona, role| {

@@ -9,6 +9,7 @@ mod disputes;
 mod flow;
 mod joined;
 mod lists;
+mod mediation;
 mod news;
 mod reach;
 mod routing;

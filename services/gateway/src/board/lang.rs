@@ -133,6 +133,22 @@ const NAMES: &[(&str, &str, &str)] = &[
     ("on_site", "已到场", "On site"),
     ("done", "已完成", "Done"),
     ("unfilled", "无人可派", "Unfilled"),
+    ("applied", "已申请", "Applied for"),
+    ("initiated", "已提议", "Offered by the committee"),
+    ("consented", "各方同意", "All parties consent"),
+    ("in_session", "调解中", "In session"),
+    ("agreed", "达成协议，待签署", "Agreed, to be signed"),
+    ("effective", "协议生效", "Agreement in effect"),
+    ("performed", "已履行", "Performed"),
+    ("breached", "未履行", "Not performed"),
+    ("told_of_court", "未履行，已告知诉讼", "Not performed, told of the court"),
+    ("refused", "当事人拒绝", "Refused by a party"),
+    ("failed", "调解不成", "Failed"),
+    ("told_of_channels", "调解不成，已告知其他途径", "Failed, told of other channels"),
+    ("terminated_by_party", "当事人终止", "Ended by a party"),
+    ("requested", "已申请", "Requested"),
+    ("confirmed", "已确认", "Confirmed"),
+    ("not_confirmed", "不予确认", "Not confirmed"),
 ];
 
 /// `CASE_STATE_IN_PROGRESS` → `in_progress`, for any enum of the suite.
@@ -157,6 +173,8 @@ mod tests {
             ("ClockKind", "CLOCK_KIND_"),
             ("ClosedCode", ""),
             ("ApplicationState", ""),
+            ("MediationState", "MEDIATION_STATE_"),
+            ("ConfirmationState", "CONFIRMATION_STATE_"),
         ];
         for (name, prefix) in shown {
             let found = proto::pool().get_enum_by_name(&format!("jianghan.case_routing.v1.{name}"));

@@ -7,8 +7,8 @@ use proto::{
     case_routing::v1::{
         ApplicationState, AssignmentStatus, Case, CaseState, Clock as Limit, ClockKind, DeliveryMode,
         DispatchMode, GetCaseResponse, GetTimelineResponse, ListCasesResponse, ListPublicNoticesResponse,
-        PublicNotice, Rating, Reason, RoutingCandidate, RoutingDecision, Task, TaskPart, TaskState,
-        TimelineEntry,
+        MediationState, MediationSummary, PublicNotice, Rating, Reason, RoutingCandidate, RoutingDecision,
+        Task, TaskPart, TaskState, TimelineEntry,
     },
     identity::v1::{
         ListOrganizationsResponse, ListUnitsResponse, Organization, SignInResponse, SignOutResponse, Unit,
@@ -109,7 +109,15 @@ pub fn case() -> Case {
         provisional: kind == ClockKind::Resolve,
         ..Default::default()
     };
+    let mediation = MediationSummary {
+        state: MediationState::Effective.into(),
+        opened_time: at(0),
+        effective_time: at(2 * 1440),
+        performance_due_time: at(16 * 1440),
+        ..Default::default()
+    };
     Case {
+        mediation: Some(mediation),
         case_id: CASE.into(),
         case_no: "420103-20260302-000001".into(),
         state: CaseState::InProgress.into(),

@@ -73,9 +73,18 @@ async fn the_pages_show_what_the_services_answer_to_this_person() {
 
     let (status, html) = page(&edge, &format!("/cases/{CASE}"), &session).await;
     assert_eq!(status, 200);
-    for shown in
-        ["路灯不亮", "最低有权层级办理", "本级无此职权", "选中", "区城管执法局", "超期", "2026-03-02 09:12"]
-    {
+    for shown in [
+        "路灯不亮",
+        "最低有权层级办理",
+        "本级无此职权",
+        "选中",
+        "区城管执法局",
+        "超期",
+        "2026-03-02 09:12",
+        "人民调解",
+        "协议生效",
+        "2026-03-18 09:00",
+    ] {
         assert!(html.contains(shown), "{shown}");
     }
     assert!(html.contains("&#60;script&#62;") && !html.contains("<script>alert"), "texts are escaped");

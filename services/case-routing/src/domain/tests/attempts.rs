@@ -235,6 +235,7 @@ pub fn attempt(world: &mut World, case: Case, attempt: &Attempt) -> Result<Optio
                 one(case.complete(CompleteCase { waived, ..done() }, &world.act(as_lead)))
             }
             Trigger::ReturnFromSociety => one(case.return_from_society("gave_up", &world.act(as_partner))),
+            Trigger::ReturnFromMediation => one(case.return_from_mediation(&world.system())),
             Trigger::StartVerification => one(case.start_verification(&world.act(as_verifier))),
             Trigger::RecordCallback => {
                 let report = if pick > 4 { reached(4) } else { CallbackReport::NoAnswer { attempts: 2 } };

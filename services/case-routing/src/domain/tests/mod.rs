@@ -15,4 +15,4 @@ mod routing;
 mod table;
 mod time;
 mod whistle;
-mod world;
+pub(super) mod world;

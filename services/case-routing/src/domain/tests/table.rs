@@ -309,6 +309,7 @@ fn attempt(world: &mut World, case: Case, verb: Trigger) -> Result<Decision> {
         Trigger::ReturnTask => case.return_task(assist_id, "unclear", &world.official(lead_org)),
         Trigger::Complete => case.complete(done(), &world.official(lead_org)),
         Trigger::ReturnFromSociety => case.return_from_society("gave_up", &world.official(partner)),
+        Trigger::ReturnFromMediation => case.return_from_mediation(&world.system()),
         Trigger::StartVerification => case.start_verification(&world.official(VERIFIER)),
         Trigger::RecordCallback => case.record_callback(&reached(4), &world.official(VERIFIER)),
         Trigger::Verify => case.verify(&found_good(), &world.official(VERIFIER)),

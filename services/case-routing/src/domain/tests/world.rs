@@ -138,6 +138,7 @@ pub fn parts() -> TableParts {
             },
             ServiceItem { withdrawal_barred: true, ..item("gas_smell", "safety") },
             item("nobodys", "none"),
+            ServiceItem { nature: Nature::Dispute, ..item("quarrel", "justice") },
             item("committee_matter", "civil_affairs"),
         ],
         entries: vec![
@@ -153,6 +154,8 @@ pub fn parts() -> TableParts {
             entry("r-committee", "committee_matter", COMMITTEE, ListPart::StatutoryDuty),
             entry("r-committee-street", "committee_matter", STREET_OFFICE, ListPart::Lead),
             entry("r-licence", "licence", STREET_OFFICE, ListPart::Lead),
+            entry("r-quarrel-committee", "quarrel", COMMITTEE, ListPart::StatutoryDuty),
+            entry("r-quarrel-street", "quarrel", STREET_OFFICE, ListPart::Lead),
             entry("r-gas", "gas_smell", STREET_OFFICE, ListPart::Lead),
         ],
         units: (0..path.len()).map(unit).collect(),

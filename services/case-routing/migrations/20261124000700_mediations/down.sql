@@ -1,0 +1,2 @@
+DROP TABLE mediation_texts;
+DROP TABLE mediations;

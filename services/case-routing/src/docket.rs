@@ -1,0 +1,168 @@
+//! A case with its mediations: what a mediation's command decides on, so that both change in one commit.
+
+use std::sync::Arc;
+
+use chassis::{
+    Error, Result, Timestamp,
+    auth::{Caller, CallerKind},
+    clock::new_id,
+    command::{Decide, Decision},
+};
+use uuid::Uuid;
+
+use crate::{
+    atlas::World,
+    domain::{
+        self, Act, Case, DomainError, Mediation, MediationDecision, MediationId, OrgId, Party, PersonRef,
+        Standing,
+    },
+    mediation_events, reach,
+    record::CaseRecord,
+    verb::{act, acting_for, decided},
+};
+
+/// A sealed text of a mediation, to be written.
+#[derive(Debug, Clone)]
+pub struct SealedText {
+    pub text_id: Uuid,
+    pub mediation_id: MediationId,
+    pub sealed: Vec<u8>,
+}
+
+/// A case, its mediations, oldest first, and texts that are still to be written.
+#[derive(Debug, Clone)]
+pub struct Docket {
+    pub case: CaseRecord,
+    pub mediations: Vec<Mediation>,
+    pub texts: Vec<SealedText>,
+}
+
+impl Docket {
+    /// One of its mediations.
+    pub fn mediation(&self, id: MediationId) -> Option<&Mediation> {
+        self.mediations.iter().find(|mediation| mediation.id == id)
+    }
+
+    /// Whether the caller may know of the case, or is a party to one of its mediations.
+    pub fn reached(&self, caller: &Caller) -> bool {
+        let party = |mediation: &Mediation| mediation.has_party(caller.person_id);
+        reach::reaches(&self.case.case, caller)
+            || (caller.kind == CallerKind::Person && self.mediations.iter().any(party))
+    }
+
+    /// The docket and what is told after a decision about one of its mediations.
+    ///
+    /// # Errors
+    /// What the case refuses.
+    pub fn after(&self, decision: MediationDecision, act: &Act<'_>, by: &Caller) -> Result<Decision<Self>> {
+        let MediationDecision { mediation, events, case_move } = decision;
+        let (id, case) = (mediation.id, &self.case.case);
+        let mut told: Vec<_> = events
+            .iter()
+            .map(|(version, event)| mediation_events::emit(&mediation, case, *version, event))
+            .collect();
+        let mut next = self.clone();
+        if let Some(case_move) = case_move {
+            let moved = case.clone().follow_mediation(id, case_move, act);
+            if let Some(decision) = moved.map_err(|error| refused(id, error))? {
+                let decision = decided(Some(&self.case), decision, by);
+                next.case = decision.aggregate;
+                told.extend(decision.events);
+            }
+        }
+        match next.mediations.iter_mut().find(|known| known.id == id) {
+            Some(known) => *known = mediation,
+            None => next.mediations.push(mediation),
+        }
+        Ok(Decision { aggregate: next, events: told })
+    }
+}
+
+/// A verb on a mediation. `run` may be called again when a batch is replayed.
+pub struct MediationCommand<F> {
+    pub world: Arc<World>,
+    seed: Uuid,
+    /// The version it is based on.
+    etag: Option<i64>,
+    id: MediationId,
+    /// It comes into being by this command.
+    new: bool,
+    /// Texts that come with it.
+    texts: Vec<SealedText>,
+    run: F,
+}
+
+impl<F> MediationCommand<F>
+where
+    F: Fn(Option<Mediation>, &Case, Act<'_>, &Caller) -> domain::Result<MediationDecision>
+        + Send
+        + Sync
+        + 'static,
+{
+    /// On a mediation that exists.
+    pub fn new(
+        world: Arc<World>,
+        id: MediationId,
+        etag: Option<i64>,
+        texts: Vec<SealedText>,
+        run: F,
+    ) -> Self {
+        Self { world, seed: new_id(), etag, id, new: false, texts, run }
+    }
+
+    /// On one that comes into being.
+    pub fn opening(world: Arc<World>, id: MediationId, texts: Vec<SealedText>, run: F) -> Self {
+        Self { new: true, ..Self::new(world, id, None, texts, run) }
+    }
+}
+
+impl<F> Decide<Docket> for MediationCommand<F>
+where
+    F: Fn(Option<Mediation>, &Case, Act<'_>, &Caller) -> domain::Result<MediationDecision>
+        + Send
+        + Sync
+        + 'static,
+{
+    fn decide(&self, current: Option<&Docket>, by: &Caller, now: Timestamp) -> Result<Decision<Docket>> {
+        let missing = || Error::not_found("mediation", self.id.to_string());
+        let docket = current.ok_or_else(missing)?;
+        let known = docket.mediation(self.id).cloned();
+        if known.is_none() && !self.new {
+            return Err(missing());
+        }
+        if self.etag.is_some_and(|etag| known.as_ref().is_none_or(|known| known.version != etag)) {
+            return Err(Error::stale("mediation", self.id.to_string()));
+        }
+        let mediates = known.as_ref().and_then(|known| known.mediator.as_ref()).map(|mediator| mediator.org);
+        let act = acting_for(act(&self.world, self.seed, who(by), now), by, mediates);
+        let decision = (self.run)(known, &docket.case.case, act.clone(), by);
+        let mut decision = docket.after(decision.map_err(|error| refused(self.id, error))?, &act, by)?;
+        decision.aggregate.texts.extend(self.texts.iter().cloned());
+        Ok(decision)
+    }
+}
+
+/// Who acts: a resident for themselves, or an official for the organisation the grant is held for; always under the
+/// pseudonym.
+pub fn who(by: &Caller) -> Party {
+    if by.kind != CallerKind::Person {
+        return Party::system();
+    }
+    let actor = PersonRef(by.actor_ref.clone());
+    if by.is_self_only() {
+        return Party { actor, org: None, standing: Standing::Requester };
+    }
+    let orgs = reach::part_orgs(by);
+    let own = by.org_id.filter(|org| orgs.contains(org));
+    Party { actor, org: own.or_else(|| orgs.first().copied()).map(OrgId), standing: Standing::Official }
+}
+
+fn refused(id: MediationId, error: DomainError) -> Error {
+    match error {
+        DomainError::Invalid { field, message } => Error::invalid(field, message),
+        DomainError::NotEntitled { .. } => Error::Forbidden,
+        wrong @ (DomainError::WrongState { .. } | DomainError::Guard { .. }) => {
+            Error::wrong_state("mediation", id.to_string(), wrong.to_string())
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! What a mediation makes of its case. An agreement in effect completes it, the end of the talks gives it back to the
+//! public service; a case that is not in progress stays where it is, for somebody handles it already.
+
+use serde::{Deserialize, Serialize};
+
+use super::super::case::Case;
+use super::super::codes::{CaseState, ClosedCode, DeliveryMode, EvidenceKind, Nature};
+use super::super::error::{DomainError, Result};
+use super::super::event::DomainEvent;
+use super::super::handling::CompleteCase;
+use super::super::ids::*;
+use super::super::reason::Reason;
+use super::super::state::Trigger;
+use super::super::work::{Act, Decision, Work};
+
+/// The code under which a case leaves a mediation that came to nothing.
+const FAILED: &str = "mediation_failed";
+
+/// The latest mediation of a case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MediationLink {
+    pub id: MediationId,
+    /// The parties are still to agree: the lead does not complete the case over their heads.
+    pub open: bool,
+}
+
+/// What becomes of the case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CaseMove {
+    /// The talks begin, for the first time or anew.
+    Open,
+    /// An agreement is in effect.
+    Settle { delivery_mode: Option<DeliveryMode> },
+    /// The talks ended without one.
+    Return,
+}
+
+impl Case {
+    /// Whether a mediation of this case may begin.
+    ///
+    /// # Errors
+    /// `Guard` `not_a_dispute`, `case_state`, `mediation_open`.
+    pub fn admits_mediation(&self) -> Result<()> {
+        use CaseState::{Dispatched, InProgress, Objected, OfferedToSociety, Signed, Suspended, Triaged};
+        if self.nature != Nature::Dispute {
+            return Err(DomainError::guard("not_a_dispute", "only disputes are mediated"));
+        }
+        let handled = matches!(
+            self.state,
+            Triaged | OfferedToSociety | Dispatched | Objected | Signed | InProgress | Suspended
+        );
+        if !handled {
+            let message = format!("a case that is {} is not mediated", self.state);
+            return Err(DomainError::guard("case_state", message));
+        }
+        if self.mediation.is_some_and(|link| link.open) {
+            return Err(DomainError::guard("mediation_open", "the parties are still talking in another one"));
+        }
+        Ok(())
+    }
+
+    /// Whether whoever leads the case has it in hand.
+    #[must_use]
+    pub const fn is_taken_up(&self) -> bool {
+        matches!(self.state, CaseState::InProgress | CaseState::Suspended)
+    }
+
+    /// Follows a mediation. `None`: the case stays as it is.
+    ///
+    /// # Errors
+    /// `Guard(mediation_open)` while another one is open.
+    pub fn follow_mediation(
+        self,
+        id: MediationId,
+        case_move: CaseMove,
+        act: &Act<'_>,
+    ) -> Result<Option<Decision>> {
+        let other = self.mediation.is_some_and(|link| link.open && link.id != id);
+        let own = self.mediation.is_some_and(|link| link.open && link.id == id);
+        match case_move {
+            CaseMove::Open if other => Err(DomainError::guard("mediation_open", "another one is open")),
+            CaseMove::Open => {
+                let mut work = Work::begin(self, act);
+                // A case whose handling is over is not held up by what its parties still talk about.
+                let open = work.case.admits_mediation().is_ok();
+                work.case.mediation = Some(MediationLink { id, open });
+                Ok(Some(work.finish()))
+            }
+            CaseMove::Settle { .. } | CaseMove::Return if !own => Ok(None),
+            CaseMove::Settle { delivery_mode } => {
+                let mut work = Work::begin(self, act);
+                work.case.mediation = Some(MediationLink { id, open: false });
+                if work.case.is_taken_up() {
+                    work.settle_dispute(id, delivery_mode)?;
+                }
+                Ok(Some(work.finish()))
+            }
+            CaseMove::Return => {
+                let mut work = Work::begin(self, act);
+                work.case.mediation = Some(MediationLink { id, open: false });
+                if work.case.is_taken_up() {
+                    work.return_from_mediation()?;
+                }
+                Ok(Some(work.finish()))
+            }
+        }
+    }
+
+    /// The public service has it again.
+    ///
+    /// # Errors
+    /// `WrongState`.
+    #[cfg(test)]
+    pub(in super::super) fn return_from_mediation(self, act: &Act<'_>) -> Result<Decision> {
+        let mut work = Work::begin(self, act);
+        work.permit(Trigger::ReturnFromMediation)?;
+        work.return_from_mediation()?;
+        Ok(work.finish())
+    }
+}
+
+impl Work<'_> {
+    /// The agreement is what was done about the matter, and its evidence; whatever else was asked for is not needed.
+    fn settle_dispute(&mut self, id: MediationId, delivery_mode: Option<DeliveryMode>) -> Result<()> {
+        if self.case.state == CaseState::Suspended {
+            self.resume(Some(Reason::new("mediated")))?;
+        }
+        if delivery_mode.is_some() {
+            self.case.delivery_mode = delivery_mode;
+        }
+        let assists = self.case.tasks.iter().filter(|task| task.state.is_open());
+        let waived = assists.map(|task| task.id).filter(|id| Some(*id) != self.case.lead_task).collect();
+        let evidence = vec![(EvidenceKind::Document, format!("mediation:{id}"))];
+        self.completed(CompleteCase { evidence, closed_code: Some(ClosedCode::Mediated), waived })
+    }
+
+    /// Nobody is left in a queue: the case is routed afresh. What society could do was tried.
+    fn return_from_mediation(&mut self) -> Result<()> {
+        if self.case.confirmed_offer().is_some() {
+            return self.return_from_society(FAILED);
+        }
+        self.end_suspension();
+        self.enter(CaseState::Triaged, Trigger::ReturnFromMediation)?;
+        self.cancel_live_tasks(FAILED)?;
+        let lead = self.case.lead_org.and_then(|org| self.routes.org(org));
+        if let Some(lead) = lead.filter(|lead| lead.kind.is_society()) {
+            self.exclude(lead.id);
+        }
+        self.release_lead();
+        self.case.left_society = true;
+        self.emit(DomainEvent::CaseTriaged {}, Some(Reason::new(FAILED)), None);
+        self.reroute()
+    }
+}

@@ -1,0 +1,152 @@
+//! What becomes of the case: settled by an agreement, given back when the talks end, left alone when nobody has it in
+//! hand.
+
+use super::*;
+
+fn open(world: &mut World, case: Case) -> (Case, MediationId) {
+    let id = MediationId(world.fresh());
+    (follow(world, case, id, CaseMove::Open).unwrap().case, id)
+}
+
+fn follow(world: &mut World, case: Case, id: MediationId, case_move: CaseMove) -> Option<Decision> {
+    let decision = case.follow_mediation(id, case_move, &world.act(mediator())).unwrap();
+    if let Some(decision) = &decision {
+        assert_eq!(violations(&decision.case), Vec::<&str>::new());
+    }
+    decision
+}
+
+const SETTLED: CaseMove = CaseMove::Settle { delivery_mode: Some(DeliveryMode::SelfGovernance) };
+
+#[test]
+fn an_agreement_completes_a_case_in_progress_as_mediated() {
+    let mut world = World::new();
+    let case = world.in_progress("quarrel");
+    assert_eq!(case.lead_org, Some(COMMITTEE));
+    let (case, id) = open(&mut world, case);
+    let waits = case.clone().complete(done(), &world.official(COMMITTEE));
+    assert_eq!(guard(waits), "mediation_open");
+    let other = case.clone().admits_mediation().unwrap_err();
+    assert!(matches!(other, DomainError::Guard { code: "mediation_open", .. }));
+    let settled = follow(&mut world, case, id, SETTLED).unwrap();
+    assert!(names(&settled).starts_with(&["TaskSubmitted", "CaseCompleted", "VerificationStarted"]));
+    let case = settled.case;
+    assert_eq!(case.closed_code, Some(ClosedCode::Mediated));
+    assert_eq!(case.delivery_mode, Some(DeliveryMode::SelfGovernance));
+    assert_eq!(case.evidence.last().unwrap().reference, format!("mediation:{id}"));
+    assert_eq!(case.mediation, Some(MediationLink { id, open: false }));
+    assert!(follow(&mut world, case.clone(), id, CaseMove::Return).is_none(), "it is over for the case");
+    // The third organisation verifies it like any other.
+    let verified = case.verify(&found_good(), &world.official(VERIFIER)).unwrap().case;
+    let closed = verified.rate(5, &world.resident()).unwrap().case;
+    assert_eq!((closed.state, closed.closed_code), (CaseState::Closed, Some(ClosedCode::Mediated)));
+}
+
+#[test]
+fn a_suspended_case_goes_on_before_it_is_settled() {
+    let mut world = World::new();
+    let case = world.in_progress("quarrel");
+    let (case, id) = open(&mut world, case);
+    let case = case.suspend("await_requester", None, &world.official(COMMITTEE)).unwrap().case;
+    let settled = follow(&mut world, case, id, CaseMove::Settle { delivery_mode: None }).unwrap();
+    assert_eq!(names(&settled)[0], "CaseResumed");
+    assert_eq!(settled.case.state, CaseState::Verifying);
+}
+
+#[test]
+fn a_case_whose_talks_ended_goes_back_to_the_public_service() {
+    let mut world = World::new();
+    let case = world.in_progress("quarrel");
+    let (case, id) = open(&mut world, case);
+    let back = follow(&mut world, case, id, CaseMove::Return).unwrap();
+    assert_eq!(names(&back)[..2], ["TaskCancelled", "CaseTriaged"]);
+    assert_eq!(back.events[1].facts.state, CaseState::Triaged);
+    assert_eq!((back.case.state, back.case.lead_org), (CaseState::Dispatched, Some(STREET_OFFICE)));
+    assert!(back.case.left_society && back.case.excluded_orgs.contains(&COMMITTEE));
+    assert_eq!(back.timeline[1].reason.as_ref().unwrap().code, "mediation_failed");
+
+    // Nobody is competent: it waits, triaged, for a human, with a clock that runs.
+    let mut nobody = parts();
+    nobody.entries.retain(|entry| entry.rule_id != "r-quarrel-street");
+    let mut world = World::of(TableParts { fallback: None, ..nobody });
+    let case = world.in_progress("quarrel");
+    let (case, id) = open(&mut world, case);
+    let back = follow(&mut world, case, id, CaseMove::Return).unwrap().case;
+    assert_eq!(back.state, CaseState::Triaged);
+    assert!(back.clock(ClockKind::Dispatch, None).is_some_and(Clock::is_running));
+}
+
+#[test]
+fn a_partner_is_told_when_the_talks_it_led_came_to_nothing() {
+    let mut world = World::new();
+    let mut case = world.with_partner();
+    case.nature = Nature::Dispute;
+    let (case, id) = open(&mut world, case);
+    let back = follow(&mut world, case, id, CaseMove::Return).unwrap();
+    assert!(names(&back).contains(&"CaseReturnedFromSociety"));
+    assert_eq!(back.case.state, CaseState::Dispatched);
+}
+
+#[test]
+fn a_case_that_nobody_has_in_hand_stays_where_it_is() {
+    for case_move in [SETTLED, CaseMove::Return] {
+        let mut world = World::new();
+        let case = world.dispatched("quarrel");
+        let (case, id) = open(&mut world, case);
+        let followed = follow(&mut world, case, id, case_move).unwrap();
+        assert!(followed.events.is_empty());
+        assert_eq!(followed.case.state, CaseState::Dispatched);
+        assert_eq!(followed.case.mediation, Some(MediationLink { id, open: false }));
+    }
+}
+
+#[test]
+fn only_a_dispute_that_is_handled_is_mediated() {
+    let mut world = World::new();
+    let code = |case: &Case| match case.admits_mediation() {
+        Err(DomainError::Guard { code, .. }) => code,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(code(&world.in_progress("stairs")), "not_a_dispute");
+    assert_eq!(code(&world.resolved("quarrel")), "case_state");
+    for case in [world.triaged("quarrel"), world.dispatched("quarrel"), world.signed("quarrel")] {
+        case.admits_mediation().unwrap();
+    }
+    // Talks that begin anew do not hold up a case whose handling is over.
+    let resolved = world.resolved("quarrel");
+    let (resolved, id) = open(&mut world, resolved);
+    assert_eq!(resolved.mediation, Some(MediationLink { id, open: false }));
+}
+
+#[test]
+fn the_first_session_waits_until_the_lead_has_taken_the_case_up() {
+    let mut world = World::new();
+    let mediation = consented(&mut world);
+    let early = mediation.clone().hold_session(false, None, &world.act(mediator()));
+    assert_eq!(refusal(early), "case_not_taken_up");
+    let other = mediation.hold_session(true, None, &world.official(STREET_OFFICE));
+    assert_eq!(refusal(other), "mediator");
+}
+
+#[test]
+fn who_is_a_party_does_not_mediate() {
+    let mut world = World::new();
+    let mediation = opened(&mut world, MediationOrigin::Application);
+    let concerned = mediation.clone().take(Some(NEIGHBOUR), &world.act(mediator()));
+    assert_eq!(refusal(concerned), "is_party");
+    assert_eq!(refusal(mediation.clone().take(None, &world.official(CONTRACTOR))), "is_party");
+    assert_eq!(refusal(mediation.consent(1, Some(NEIGHBOUR), &world.resident())), "no_mediator");
+}
+
+#[test]
+fn an_oral_agreement_is_in_effect_at_once_and_says_where_it_was_reached() {
+    let mut world = World::new();
+    let mediation = in_session(&mut world);
+    let reached = mediation.agree(terms(AgreementKind::Oral, None), &world.act(mediator())).unwrap();
+    assert_eq!(reached.mediation.state, MediationState::Effective);
+    let MediationEvent::MediationAgreed { within_community, mediator_unit, .. } = &reached.events[0].1 else {
+        panic!("{:?}", reached.events)
+    };
+    assert_eq!((*within_community, *mediator_unit), (true, Some(COMMUNITY)));
+    assert_eq!(reached.case_move, Some(SETTLED));
+}

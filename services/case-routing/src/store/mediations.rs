@@ -1,0 +1,247 @@
+//! Mediations, loaded and saved with their cases: whoever holds the case's row holds its mediations.
+
+use std::collections::HashMap;
+
+use chassis::{
+    Error, Result, Timestamp,
+    auth::Caller,
+    command::{AggregateStore, Change},
+    db::cached,
+};
+use diesel::{
+    QueryableByName,
+    sql_types::{Array, BigInt, Bool, Bytea, Nullable, Text, Timestamptz, Uuid as SqlUuid},
+};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use uuid::Uuid;
+
+use super::{case_store::CaseStore, list::ReachFilter};
+use crate::{
+    docket::{Docket, SealedText},
+    domain::{CaseId, CaseState, Mediation, MediationId, MediationState},
+};
+
+/// Loads and saves [`Docket`]s by the case's id.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct DocketStore;
+
+#[derive(QueryableByName)]
+struct DocRow {
+    #[diesel(sql_type = Text)]
+    doc: String,
+}
+
+fn read_doc(doc: &str) -> Result<Mediation> {
+    serde_json::from_str(doc).map_err(Error::internal)
+}
+
+impl AggregateStore for DocketStore {
+    type Id = CaseId;
+    type Aggregate = Docket;
+    const KIND: &'static str = "case";
+
+    fn id_text(id: CaseId) -> String {
+        id.to_string()
+    }
+
+    async fn load(&self, mut conn: &AsyncPgConnection, ids: &[CaseId]) -> Result<HashMap<CaseId, Docket>> {
+        let cases = AggregateStore::load(&CaseStore, conn, ids).await?;
+        let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+        let rows: Vec<DocRow> =
+            cached("SELECT doc FROM mediations WHERE case_id = ANY($1) ORDER BY mediation_id")
+                .bind::<Array<SqlUuid>, _>(ids)
+                .load(&mut conn)
+                .await?;
+        let docket = |(id, case)| (id, Docket { case, mediations: Vec::new(), texts: Vec::new() });
+        let mut dockets: HashMap<_, _> = cases.into_iter().map(docket).collect();
+        for row in rows {
+            let mediation = read_doc(&row.doc)?;
+            if let Some(docket) = dockets.get_mut(&mediation.case_id) {
+                docket.mediations.push(mediation);
+            }
+        }
+        Ok(dockets)
+    }
+
+    async fn save(&self, conn: &AsyncPgConnection, changes: Vec<Change<Docket>>) -> Result<()> {
+        let (mut cases, mut mediations, mut texts) = (Vec::new(), Vec::new(), Vec::new());
+        for Change { before, after, trace } in changes {
+            let known = |id| before.as_ref().and_then(|docket: &Docket| docket.mediation(id));
+            mediations.extend(after.mediations.iter().filter(|now| known(now.id) != Some(*now)).cloned());
+            texts.extend(after.texts);
+            let before = before.map(|docket| docket.case);
+            if before.as_ref().is_none_or(|before| before.case.version != after.case.case.version) {
+                cases.push(Change { before, after: after.case, trace });
+            }
+        }
+        if !cases.is_empty() {
+            CaseStore.save(conn, cases).await?;
+        }
+        upsert(conn, &mediations).await?;
+        insert_texts(conn, &texts).await
+    }
+
+    fn within_reach(&self, docket: &Docket, caller: &Caller) -> bool {
+        docket.reached(caller)
+    }
+}
+
+async fn upsert(mut conn: &AsyncPgConnection, rows: &[Mediation]) -> Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let docs = rows.iter().map(|row| serde_json::to_string(row).map_err(Error::internal));
+    let docs: Vec<String> = docs.collect::<Result<_>>()?;
+    cached(
+        "INSERT INTO mediations (mediation_id, case_id, version, state, open, due_at, doc) \
+         SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (mediation_id) DO UPDATE SET \
+         version = excluded.version, state = excluded.state, open = excluded.open, due_at = excluded.due_at, \
+         doc = excluded.doc",
+    )
+    .bind::<Array<SqlUuid>, _>(rows.iter().map(|row| row.id.0).collect::<Vec<_>>())
+    .bind::<Array<SqlUuid>, _>(rows.iter().map(|row| row.case_id.0).collect::<Vec<_>>())
+    .bind::<Array<BigInt>, _>(rows.iter().map(|row| row.version).collect::<Vec<_>>())
+    .bind::<Array<Text>, _>(rows.iter().map(|row| row.state.as_str()).collect::<Vec<_>>())
+    .bind::<Array<Bool>, _>(rows.iter().map(|row| row.state.is_open()).collect::<Vec<_>>())
+    .bind::<Array<Nullable<Timestamptz>>, _>(rows.iter().map(Mediation::next_timer_at).collect::<Vec<_>>())
+    .bind::<Array<Text>, _>(docs)
+    .execute(&mut conn)
+    .await?;
+    Ok(())
+}
+
+async fn insert_texts(mut conn: &AsyncPgConnection, texts: &[SealedText]) -> Result<()> {
+    if texts.is_empty() {
+        return Ok(());
+    }
+    cached("INSERT INTO mediation_texts (text_id, mediation_id, sealed) SELECT * FROM unnest($1, $2, $3)")
+        .bind::<Array<SqlUuid>, _>(texts.iter().map(|text| text.text_id).collect::<Vec<_>>())
+        .bind::<Array<SqlUuid>, _>(texts.iter().map(|text| text.mediation_id.0).collect::<Vec<_>>())
+        .bind::<Array<Bytea>, _>(texts.iter().map(|text| text.sealed.as_slice()).collect::<Vec<_>>())
+        .execute(&mut conn)
+        .await?;
+    Ok(())
+}
+
+/// The mediations of a case, oldest first. Nothing is locked; reach is the caller's affair.
+pub async fn of_case(conn: &mut AsyncPgConnection, id: CaseId) -> Result<Vec<Mediation>> {
+    let rows: Vec<DocRow> = cached("SELECT doc FROM mediations WHERE case_id = $1 ORDER BY mediation_id")
+        .bind::<SqlUuid, _>(id.0)
+        .load(conn)
+        .await?;
+    rows.iter().map(|row| read_doc(&row.doc)).collect()
+}
+
+#[derive(QueryableByName)]
+struct TextRow {
+    #[diesel(sql_type = SqlUuid)]
+    text_id: Uuid,
+    #[diesel(sql_type = Bytea)]
+    sealed: Vec<u8>,
+}
+
+/// The sealed texts of a mediation, by their ids.
+pub async fn texts(conn: &mut AsyncPgConnection, id: MediationId) -> Result<HashMap<Uuid, Vec<u8>>> {
+    let rows: Vec<TextRow> = cached("SELECT text_id, sealed FROM mediation_texts WHERE mediation_id = $1")
+        .bind::<SqlUuid, _>(id.0)
+        .load(conn)
+        .await?;
+    Ok(rows.into_iter().map(|row| (row.text_id, row.sealed)).collect())
+}
+
+/// Which mediations to list.
+#[derive(Debug, Clone, Default)]
+pub struct MediationFilter {
+    pub reach: ReachFilter,
+    /// Empty: all.
+    pub states: Vec<MediationState>,
+    pub case: Option<Uuid>,
+    /// Only older ones.
+    pub before: Option<Uuid>,
+    pub limit: i64,
+}
+
+/// A mediation with how its case stands.
+pub struct Listed {
+    pub mediation: Mediation,
+    pub case_state: CaseState,
+    pub case_no: String,
+}
+
+#[derive(QueryableByName)]
+struct ListedRow {
+    #[diesel(sql_type = Text)]
+    doc: String,
+    #[diesel(sql_type = Text)]
+    case_state: String,
+    #[diesel(sql_type = Text)]
+    case_no: String,
+}
+
+/// Mediations of cases within reach, newest first.
+pub async fn list(conn: &mut AsyncPgConnection, filter: &MediationFilter) -> Result<Vec<Listed>> {
+    let rows: Vec<ListedRow> = cached(
+        "SELECT m.doc, c.state AS case_state, c.case_no FROM mediations m JOIN cases c ON c.case_id = m.case_id \
+         WHERE m.mediation_id < $1 AND (cardinality($2) = 0 OR m.state = ANY ($2)) \
+         AND ($3 IS NULL OR m.case_id = $3) \
+         AND ($4 OR c.requester_id = $5 OR c.first_receiver_org_id = ANY ($8) \
+         OR EXISTS (SELECT 1 FROM unnest($6, $7) AS s (unit, line) \
+         WHERE s.unit = ANY (c.place_path) AND (s.line IS NULL OR s.line = c.line)) \
+         OR EXISTS (SELECT 1 FROM tasks r WHERE r.org_id = ANY ($8) AND r.case_id = c.case_id)) \
+         ORDER BY m.mediation_id DESC LIMIT $9",
+    )
+    .bind::<SqlUuid, _>(filter.before.unwrap_or(Uuid::max()))
+    .bind::<Array<Text>, _>(filter.states.iter().map(|state| state.as_str()).collect::<Vec<_>>())
+    .bind::<Nullable<SqlUuid>, _>(filter.case)
+    .bind::<Bool, _>(filter.reach.all)
+    .bind::<Nullable<SqlUuid>, _>(filter.reach.requester)
+    .bind::<Array<SqlUuid>, _>(&filter.reach.units)
+    .bind::<Array<Nullable<Text>>, _>(&filter.reach.lines)
+    .bind::<Array<SqlUuid>, _>(&filter.reach.orgs)
+    .bind::<BigInt, _>(filter.limit)
+    .load(conn)
+    .await?;
+    let listed = |row: ListedRow| {
+        let case_state = row.case_state.parse().map_err(Error::internal)?;
+        Ok(Listed { mediation: read_doc(&row.doc)?, case_state, case_no: row.case_no })
+    };
+    rows.into_iter().map(listed).collect()
+}
+
+#[derive(QueryableByName)]
+struct DueRow {
+    #[diesel(sql_type = SqlUuid)]
+    case_id: Uuid,
+}
+
+/// Locks the cases whose mediations have been due longest, passing over those that somebody else works on.
+pub async fn take_due(conn: &mut AsyncPgConnection, now: Timestamp, most: i64) -> Result<Vec<CaseId>> {
+    let rows: Vec<DueRow> = cached(
+        "SELECT c.case_id FROM mediations m JOIN cases c ON c.case_id = m.case_id WHERE m.due_at <= $1 \
+         ORDER BY m.due_at, m.mediation_id LIMIT $2 FOR UPDATE OF c SKIP LOCKED",
+    )
+    .bind::<Timestamptz, _>(now)
+    .bind::<BigInt, _>(most)
+    .load(conn)
+    .await?;
+    let mut ids: Vec<CaseId> = rows.into_iter().map(|row| CaseId(row.case_id)).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    Ok(ids)
+}
+
+/// Puts off what is due in these cases. The caller holds their rows.
+pub async fn put_off(
+    conn: &mut AsyncPgConnection,
+    cases: &[CaseId],
+    now: Timestamp,
+    until: Timestamp,
+) -> Result<()> {
+    cached("UPDATE mediations SET due_at = $3 WHERE case_id = ANY ($1) AND due_at <= $2")
+        .bind::<Array<SqlUuid>, _>(cases.iter().map(|case| case.0).collect::<Vec<_>>())
+        .bind::<Timestamptz, _>(now)
+        .bind::<Timestamptz, _>(until)
+        .execute(conn)
+        .await?;
+    Ok(())
+}

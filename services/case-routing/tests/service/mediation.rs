@@ -1,0 +1,429 @@
+//! F5: a dispute is mediated over gRPC. What the parties are called and say is found nowhere but where it is revealed.
+
+use std::time::Duration;
+
+use chassis::{
+    auth::Role,
+    clock::{from_proto, new_id, to_proto},
+    db::cached,
+    grpc::PeerChannel,
+    proto::case_routing::v1::{
+        self as pb, case_service_client::CaseServiceClient, mediation_service_client::MediationServiceClient,
+    },
+    testing::Persona,
+    topology::{Changes, Edge, EdgeKind, Organization, OrganizationKind},
+};
+use chrono::TimeDelta;
+use diesel::sql_types::{Nullable, Text};
+use diesel_async::RunQueryDsl;
+use tonic::Code;
+use uuid::Uuid;
+
+use crate::support::{District, names, request_id};
+
+/// Quarrels between neighbours.
+const QUARREL: &str = "ZF-0120";
+const NAME: &str = "金丝雀";
+const TERMS: &str = "金丝雀每晚十点后不再弹琴";
+
+/// The district with a residents' committee, its mediator and two neighbours.
+struct Dispute {
+    d: District,
+    committee: Uuid,
+    asking: Persona,
+    other: Persona,
+    mediator: Persona,
+}
+
+impl Dispute {
+    async fn start() -> Self {
+        let committee = new_id();
+        let d = District::start_with(|changes| with_committee(changes, committee), "sweep_ms", 50).await;
+        let (asking, other) = (Persona::resident(d.district), Persona::resident(d.district));
+        let mediator = Persona::new(Role::Mediator, d.community).org(committee);
+        Self { d, committee, asking, other, mediator }
+    }
+
+    fn as_(&self, persona: &Persona) -> MediationServiceClient<PeerChannel> {
+        MediationServiceClient::new(self.d.service.call_as(persona))
+    }
+
+    /// Taken in and led by the committee.
+    async fn dispatched(&self) -> pb::Case {
+        let request =
+            pb::IntakeCaseRequest { item_code: QUARREL.into(), ..self.d.intake_request(&self.asking) };
+        let case = self.d.cases(&self.d.window()).intake_case(request).await.unwrap().into_inner().case;
+        let case = case.unwrap();
+        assert_eq!(case.lead_org_id, self.committee.to_string());
+        case
+    }
+
+    /// The committee has it in hand.
+    async fn in_progress(&self) -> pb::Case {
+        let case = self.dispatched().await;
+        let member = Persona::new(Role::CommitteeMember, self.d.community).org(self.committee);
+        let mut tasks = self.d.tasks(&member);
+        let (case_id, task_id) = (case.case_id.clone(), case.tasks[0].task_id.clone());
+        let sign = pb::SignTaskRequest { case_id, request_id: request_id(), task_id, ..Default::default() };
+        tasks.sign_task(sign).await.unwrap();
+        let contact = pb::ContactRequesterRequest {
+            case_id: case.case_id.clone(),
+            request_id: request_id(),
+            method: "phone".into(),
+            ..Default::default()
+        };
+        tasks.contact_requester(contact).await.unwrap().into_inner().case.unwrap()
+    }
+
+    fn application(&self, case: &pb::Case) -> pb::OpenMediationRequest {
+        let party = |person_id: String, name: &str| pb::PartyEntry {
+            kind: pb::PartyKind::Person.into(),
+            person_id,
+            name: name.into(),
+            contact: "13912345678".into(),
+            ..Default::default()
+        };
+        pb::OpenMediationRequest {
+            case_id: case.case_id.clone(),
+            request_id: request_id(),
+            origin: pb::MediationOrigin::Application.into(),
+            parties: vec![party(String::new(), ""), party(self.other.person_id.to_string(), NAME)],
+        }
+    }
+
+    /// Opened by the requester and taken by the mediator.
+    async fn taken(&self, case: &pb::Case) -> pb::Mediation {
+        let opened = self.as_(&self.asking).open_mediation(self.application(case)).await.unwrap();
+        let opened = opened.into_inner().mediation.unwrap();
+        assert_eq!(opened.state(), pb::MediationState::Applied);
+        let (case_id, mediation_id) = ids(&opened);
+        let take =
+            pb::TakeMediationRequest { case_id, mediation_id, request_id: request_id(), etag: opened.etag };
+        self.as_(&self.mediator).take_mediation(take).await.unwrap().into_inner().mediation.unwrap()
+    }
+
+    /// Both neighbours consent, one by herself and one before the mediator; a session is held.
+    async fn in_session(&self, case: &pb::Case) -> pb::Mediation {
+        let taken = self.taken(case).await;
+        let consent = |party_number| {
+            let (case_id, mediation_id) = ids(&taken);
+            pb::RecordConsentRequest {
+                case_id,
+                mediation_id,
+                request_id: request_id(),
+                party_number,
+                rights_told: true,
+                ..Default::default()
+            }
+        };
+        self.as_(&self.other).record_consent(consent(2)).await.unwrap();
+        self.as_(&self.mediator).record_consent(consent(1)).await.unwrap();
+        let (case_id, mediation_id) = ids(&taken);
+        let hold = pb::HoldSessionRequest {
+            case_id,
+            mediation_id,
+            request_id: request_id(),
+            notes: format!("{NAME}承认弹琴"),
+            ..Default::default()
+        };
+        self.as_(&self.mediator).hold_session(hold).await.unwrap().into_inner().mediation.unwrap()
+    }
+
+    fn refusal(&self, of: &pb::Mediation, party_number: i32) -> pb::RefuseMediationRequest {
+        let (case_id, mediation_id) = ids(of);
+        pb::RefuseMediationRequest {
+            case_id,
+            mediation_id,
+            request_id: request_id(),
+            party_number,
+            reason_code: "refused".into(),
+            ..Default::default()
+        }
+    }
+
+    async fn read(&self, persona: &Persona, of: &pb::Mediation) -> Result<pb::Mediation, tonic::Status> {
+        let (case_id, mediation_id) = ids(of);
+        let get = pb::GetMediationRequest { case_id, mediation_id };
+        Ok(self.as_(persona).get_mediation(get).await?.into_inner().mediation.unwrap())
+    }
+}
+
+fn with_committee(changes: &mut Changes, committee: Uuid) {
+    let community = changes.units.iter().find(|unit| unit.code == "420103005001").unwrap().id;
+    let office = changes.orgs.iter().find(|org| org.code == "street_office:420103005").unwrap().id;
+    changes.orgs.push(Organization {
+        id: committee,
+        code: "committee:420103005001".into(),
+        kind: OrganizationKind::Committee,
+        name_zh: "居委会".into(),
+        name_en: "committee".into(),
+        unit_id: community,
+        line: None,
+        valid_from: None,
+        valid_to: None,
+        version: 1,
+    });
+    changes.edges.push(Edge {
+        id: new_id(),
+        from_org_id: office,
+        to_org_id: committee,
+        kind: EdgeKind::Guides,
+        line: None,
+        valid_from: None,
+        valid_to: None,
+        version: 1,
+    });
+}
+
+fn ids(mediation: &pb::Mediation) -> (String, String) {
+    (mediation.case_id.clone(), mediation.mediation_id.clone())
+}
+
+#[derive(diesel::QueryableByName)]
+struct Dump {
+    #[diesel(sql_type = Nullable<Text>)]
+    dump: Option<String>,
+}
+
+async fn dump(d: &District, query: &str) -> String {
+    let mut conn = d.service.db().conn().await.unwrap();
+    let row: Dump = diesel::sql_query(query).get_result(&mut conn).await.unwrap();
+    row.dump.unwrap_or_default()
+}
+
+#[tokio::test]
+async fn a_dispute_ends_in_an_agreement_that_is_performed() {
+    let m = Dispute::start().await;
+    let case = m.in_progress().await;
+    m.d.told().await;
+    let held = m.in_session(&case).await;
+    assert_eq!((held.state(), held.sessions.len()), (pb::MediationState::InSession, 1));
+
+    let (case_id, mediation_id) = ids(&held);
+    let due = m.d.service.clock().now() + TimeDelta::days(10);
+    let agree = pb::RecordAgreementRequest {
+        case_id: case_id.clone(),
+        mediation_id: mediation_id.clone(),
+        request_id: request_id(),
+        kind: pb::AgreementKind::Written.into(),
+        terms: TERMS.into(),
+        performance_due_time: Some(to_proto(due)),
+        ..Default::default()
+    };
+    let agreed = m.as_(&m.mediator).record_agreement(agree).await.unwrap().into_inner().mediation.unwrap();
+    assert_eq!(
+        (agreed.state(), agreed.case_state()),
+        (pb::MediationState::Agreed, pb::CaseState::InProgress)
+    );
+    let sign = pb::SignAgreementRequest {
+        case_id: case_id.clone(),
+        mediation_id: mediation_id.clone(),
+        request_id: request_id(),
+        party_numbers: vec![1, 2],
+        sealed: true,
+        ..Default::default()
+    };
+    let signed = m.as_(&m.mediator).sign_agreement(sign.clone()).await.unwrap().into_inner();
+    let effective = signed.mediation.clone().unwrap();
+    assert_eq!(effective.state(), pb::MediationState::Effective);
+    assert_eq!(effective.case_state(), pb::CaseState::Verifying);
+    assert_eq!(m.as_(&m.mediator).sign_agreement(sign).await.unwrap().into_inner(), signed, "once");
+    let known = m.d.read(&case).await;
+    assert_eq!(known.closed_code(), pb::ClosedCode::Mediated);
+    assert_eq!(known.delivery_mode(), pb::DeliveryMode::SelfGovernance);
+    let summary = known.mediation.unwrap();
+    assert_eq!(summary.state(), pb::MediationState::Effective);
+    assert_eq!(from_proto(&summary.performance_due_time.unwrap()).unwrap(), due);
+
+    let perform = pb::RecordPerformanceRequest {
+        case_id: case_id.clone(),
+        mediation_id: mediation_id.clone(),
+        request_id: request_id(),
+        evidence_refs: vec!["doc:visit-1".into()],
+        ..Default::default()
+    };
+    let performed = m.as_(&m.mediator).record_performance(perform).await.unwrap().into_inner();
+    let performed = performed.mediation.unwrap();
+    assert_eq!(performed.state(), pb::MediationState::Performed);
+    assert_eq!(performed.evidence_refs, ["doc:visit-1"]);
+    let events = m.d.service.drain_outbox().await;
+    assert_eq!(
+        names(&events),
+        [
+            "MediationOpened",
+            "MediationAgreed",
+            "TaskSubmitted",
+            "CaseCompleted",
+            "VerificationStarted",
+            "MediationPerformed"
+        ]
+    );
+    for event in &events {
+        assert_eq!(event.partition_key.to_string(), case_id, "in order with the case");
+    }
+    let opened: pb::MediationOpened = events[0].decode().unwrap();
+    assert_eq!((opened.party_count, opened.item_code.as_str()), (2, QUARREL));
+    let agreed: pb::MediationAgreed = events[1].decode().unwrap();
+    assert!(agreed.within_community && agreed.session_count == 1, "{agreed:?}");
+
+    // What was said stands nowhere in the clear.
+    for table in ["mediations", "mediation_texts", "cases", "timeline", "idempotency", "outbox"] {
+        let dump = dump(&m.d, &format!("SELECT string_agg(t::text, ' ') AS dump FROM {table} t")).await;
+        let hex: String = NAME.bytes().map(|byte| format!("{byte:02x}")).collect();
+        assert!(!dump.contains(NAME) && !dump.contains(&hex) && !dump.contains("13912345678"), "{table}");
+    }
+    let reveal = pb::RevealMediationRequest { case_id, mediation_id };
+    let revealed = m.as_(&m.mediator).reveal_mediation(reveal.clone()).await.unwrap().into_inner();
+    assert_eq!(revealed.parties[1].name, NAME);
+    assert_eq!((revealed.terms.as_str(), revealed.notes.len()), (TERMS, 1));
+    let foreign = Persona::new(Role::Mediator, m.d.street).org(m.d.office);
+    let refused = m.as_(&foreign).reveal_mediation(reveal).await.unwrap_err();
+    assert_eq!(refused.code(), Code::PermissionDenied);
+    assert_eq!(dump(&m.d, "SELECT count(*)::text AS dump FROM access_log").await, "1");
+    m.d.service.stop().await;
+}
+
+#[tokio::test]
+async fn a_party_who_refuses_ends_it_and_the_public_service_takes_over() {
+    let m = Dispute::start().await;
+    let case = m.in_progress().await;
+    let held = m.in_session(&case).await;
+    m.d.told().await;
+    // Nobody speaks for another party, and who is none sees nothing.
+    let wrong = m.as_(&m.other).refuse_mediation(m.refusal(&held, 1)).await.unwrap_err();
+    assert_eq!(wrong.code(), Code::PermissionDenied);
+    let stranger = Persona::resident(m.d.district);
+    let unseen = m.as_(&stranger).refuse_mediation(m.refusal(&held, 2)).await.unwrap_err();
+    assert_eq!(unseen.code(), Code::NotFound);
+    assert_eq!(m.read(&stranger, &held).await.unwrap_err().code(), Code::NotFound);
+
+    let request = m.refusal(&held, 2);
+    let ended = m.as_(&m.other).refuse_mediation(request.clone()).await.unwrap().into_inner();
+    let again = m.as_(&m.other).refuse_mediation(request).await.unwrap().into_inner();
+    assert_eq!(ended, again, "once");
+    let ended = ended.mediation.unwrap();
+    assert_eq!(ended.state(), pb::MediationState::TerminatedByParty);
+    let remedy = ended.remedy.unwrap();
+    assert!(remedy.text_zh.contains("人民法院") && remedy.text_en.contains("court"), "{remedy:?}");
+    let told = m.d.told().await;
+    assert_eq!(told[..3], ["MediationFailed", "TaskCancelled", "CaseTriaged"]);
+    assert_eq!(told[3..], ["CaseDispatched", "TaskIssued"]);
+    let case = m.d.read(&case).await;
+    assert_eq!(
+        (case.state(), case.lead_org_id.as_str()),
+        (pb::CaseState::Dispatched, m.d.office.to_string().as_str())
+    );
+    // It is over; only the police may still be told, and another one may be tried.
+    let closed = m.as_(&m.mediator).refuse_mediation(m.refusal(&held, 1)).await.unwrap_err();
+    assert_eq!(closed.code(), Code::FailedPrecondition);
+    let (case_id, mediation_id) = ids(&held);
+    let report = pb::ReportEscalationRequest {
+        case_id,
+        mediation_id,
+        request_id: request_id(),
+        ground_code: "violence".into(),
+        ..Default::default()
+    };
+    m.as_(&m.mediator).report_escalation(report).await.unwrap();
+    assert_eq!(m.d.told().await, ["MediationEscalationReported"]);
+    m.as_(&m.asking).open_mediation(m.application(&case)).await.unwrap();
+    let list = pb::ListMediationsRequest { page_size: 1, ..Default::default() };
+    let page = m.as_(&m.mediator).list_mediations(list.clone()).await.unwrap().into_inner();
+    assert_eq!(page.mediations[0].state(), pb::MediationState::Applied);
+    let next = pb::ListMediationsRequest { page_token: page.next_page_token, ..list };
+    let page = m.as_(&m.mediator).list_mediations(next).await.unwrap().into_inner();
+    assert_eq!(page.mediations[0].mediation_id, held.mediation_id);
+    m.d.service.stop().await;
+}
+
+#[tokio::test]
+async fn one_mediation_at_a_time_and_no_session_before_the_lead_has_the_case() {
+    let m = Dispute::start().await;
+    let case = m.dispatched().await;
+    m.taken(&case).await;
+    let second = m.as_(&m.asking).open_mediation(m.application(&case)).await.unwrap_err();
+    assert_eq!(second.code(), Code::FailedPrecondition);
+    assert!(second.message().contains("mediation_open"), "{second}");
+    let field = async |request: pb::OpenMediationRequest| {
+        let status = m.as_(&m.asking).open_mediation(request).await.unwrap_err();
+        assert_eq!(status.code(), Code::InvalidArgument, "{status}");
+        status.message().split([':', ' ']).next().unwrap_or_default().to_owned()
+    };
+    let good = m.application(&case);
+    let with = |change: fn(&mut pb::OpenMediationRequest)| {
+        let mut request = pb::OpenMediationRequest { request_id: request_id(), ..good.clone() };
+        change(&mut request);
+        request
+    };
+    assert_eq!(field(with(|r| r.origin = 0)).await, "origin");
+    assert_eq!(field(with(|r| r.origin = pb::MediationOrigin::Court.into())).await, "origin");
+    assert_eq!(field(with(|r| r.parties.truncate(1))).await, "parties");
+    assert_eq!(field(with(|r| r.parties[1].kind = 0)).await, "parties[1].kind");
+    assert_eq!(field(with(|r| r.parties[1].name.clear())).await, "parties[1].name");
+    assert_eq!(field(with(|r| r.parties[1].contact = "长".repeat(201))).await, "parties[1].contact");
+    assert_eq!(field(with(|r| r.parties[1].org_id = new_id().to_string())).await, "parties[1].org_id");
+    // A lamp is no quarrel.
+    let lamp = m.d.taken_in(&m.asking).await;
+    let lamp = m.as_(&m.asking).open_mediation(m.application(&lamp)).await.unwrap_err();
+    assert!(lamp.message().contains("not_a_dispute"), "{lamp}");
+    m.d.service.stop().await;
+}
+
+#[tokio::test]
+async fn days_that_go_by_are_noted_once_and_one_that_cannot_be_read_keeps_nobody_waiting() {
+    let m = Dispute::start().await;
+    let mut effective = Vec::new();
+    for _ in 0..2 {
+        let case = m.in_progress().await;
+        let held = m.in_session(&case).await;
+        let (case_id, mediation_id) = ids(&held);
+        let agree = pb::RecordAgreementRequest {
+            case_id,
+            mediation_id,
+            request_id: request_id(),
+            kind: pb::AgreementKind::Oral.into(),
+            terms: TERMS.into(),
+            performance_due_time: Some(to_proto(m.d.service.clock().now() + TimeDelta::days(5))),
+            ..Default::default()
+        };
+        let agreed = m.as_(&m.mediator).record_agreement(agree).await.unwrap().into_inner();
+        effective.push(agreed.mediation.unwrap());
+    }
+    let broken: Uuid = effective[0].mediation_id.parse().unwrap();
+    {
+        let mut conn = m.d.service.db().conn().await.unwrap();
+        cached("UPDATE mediations SET doc = '{}' WHERE mediation_id = $1")
+            .bind::<diesel::sql_types::Uuid, _>(broken)
+            .execute(&mut conn)
+            .await
+            .unwrap();
+    }
+    m.d.service.clock().advance(Duration::from_secs(6 * 86_400));
+    let passed = async || {
+        let now = m.read(&m.mediator, &effective[1]).await.unwrap();
+        now.steps.iter().filter(|step| step.step == "deadline_passed").count()
+    };
+    m.d.service.wait_for("the day to go by", async || passed().await == 1).await;
+    let put_off = format!("SELECT due_at::text AS dump FROM mediations WHERE mediation_id = '{broken}'");
+    let first = dump(&m.d, &put_off).await;
+    let later: chrono::DateTime<chrono::Utc> =
+        chrono::DateTime::parse_from_str(&first, "%Y-%m-%d %H:%M:%S%.f%#z").unwrap().into();
+    assert!(later > m.d.service.clock().now(), "it is put off: {first}");
+    assert_eq!(passed().await, 1);
+    let (case_id, mediation_id) = ids(&effective[1]);
+    let breach = pb::RecordBreachRequest {
+        case_id,
+        mediation_id,
+        request_id: request_id(),
+        reason_code: "not_paid".into(),
+        ..Default::default()
+    };
+    let told = m.as_(&m.mediator).record_breach(breach).await.unwrap().into_inner().mediation.unwrap();
+    assert_eq!(told.state(), pb::MediationState::ToldOfCourt);
+    assert_eq!(told.remedy.unwrap().code, "mediation_court");
+    let get = pb::GetCaseRequest { case_id: told.case_id };
+    let mut cases = CaseServiceClient::new(m.d.service.call_as(&m.d.dispatcher()));
+    let case = cases.get_case(get).await.unwrap().into_inner().case.unwrap();
+    assert_eq!(case.mediation.unwrap().state(), pb::MediationState::ToldOfCourt);
+    m.d.service.stop().await;
+}
