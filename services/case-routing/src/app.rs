@@ -5,10 +5,12 @@ use std::{sync::Arc, time::Duration};
 use anyhow::Context as _;
 use chassis::{
     Built, Context, Service,
-    command::ExecutorConfig,
+    auth::Caller,
+    command::{Executor, ExecutorConfig},
     proto::case_routing::v1::{
         application_service_server::ApplicationServiceServer, calendar_service_server::CalendarServiceServer,
         case_service_server::CaseServiceServer, catalogue_service_server::CatalogueServiceServer,
+        duty_service_server::DutyServiceServer,
         intake_service_server::IntakeServiceServer,
         responsibility_service_server::ResponsibilityServiceServer, task_service_server::TaskServiceServer,
         verification_service_server::VerificationServiceServer,
@@ -22,9 +24,11 @@ use crate::{
     config::Config,
     consumer::Events,
     digest::Digests,
+    duty_sweeper::DutySweeper,
     notice::TrustedKey,
     recount::Recounter,
-    rpc::{Applications, Calendars, Cases, Catalogue, Desk, Intake, Responsibilities, Tasks, Verifications},
+    rpc::{Applications, Calendars, Cases, Catalogue, Desk, DutyRpc, Intake, Responsibilities, Tasks, Verifications},
+    store::duties::DutyStore,
     sweeper::Sweeper,
 };
 
@@ -56,6 +60,8 @@ impl Service for App {
             ctx.clock.clone(),
         );
         let desk = Desk { duplicate_days: config.duplicate_days, ..desk };
+        let store = DutyStore { topology: ctx.topology.clone() };
+        let duties = Executor::new(ctx.db.clone(), store, ExecutorConfig { writers: 1, ..executor_config });
         let mut routes = RoutesBuilder::default();
         routes
             .add_service(CaseServiceServer::new(Cases(desk.clone())))
@@ -65,15 +71,24 @@ impl Service for App {
             .add_service(ApplicationServiceServer::new(Applications::new(desk.clone(), executor)))
             .add_service(CatalogueServiceServer::new(Catalogue(desk.clone())))
             .add_service(CalendarServiceServer::new(Calendars::new(desk.clone(), trusted)))
+            .add_service(DutyServiceServer::new(DutyRpc { desk: desk.clone(), duties: duties.clone() }))
             .add_service(ResponsibilityServiceServer::new(Responsibilities(desk)));
         let pause = Duration::from_millis(config.sweep_ms.max(10));
         let sweeper = Sweeper::new(ctx.db.clone(), atlas.clone(), ctx.clock.clone(), Self::NAME, pause);
+        let due = DutySweeper {
+            db: ctx.db.clone(),
+            duties: duties.clone(),
+            clock: ctx.clock.clone(),
+            by: Caller::system(Self::NAME),
+            pause,
+        };
         let count = Duration::from_millis(config.load_ms.max(10));
         let recounter = Recounter::new(ctx.db.clone(), atlas.clone(), Self::NAME, pause);
         Ok(Built::new(routes)
-            .consumer(Events::new(atlas.clone(), Self::NAME))
+            .consumer(Events::new(atlas.clone(), duties, Self::NAME))
             .background(atlas.keep_counting(ctx.db.clone(), count, ctx.stop.clone()))
             .background(sweeper.run(ctx.stop.clone()))
+            .background(due.run(ctx.stop.clone()))
             .background(recounter.run(ctx.stop.clone()))
             .digests(Digests::new(ctx.db)))
     }

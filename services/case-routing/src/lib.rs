@@ -9,6 +9,8 @@ mod config;
 mod consumer;
 mod digest;
 pub mod domain;
+mod duty;
+mod duty_sweeper;
 mod events;
 mod filing;
 mod listing;

@@ -126,6 +126,8 @@ pub struct Entry {
     pub authority_granted: bool,
     #[serde(default)]
     pub transfer_ref: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fund_line: Option<String>,
 }
 
 /// Who takes what nobody is competent for.

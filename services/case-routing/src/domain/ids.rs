@@ -65,6 +65,10 @@ ids! {
     InvestigationId,
     /// A public notice of an application.
     NoticeId,
+    /// A transfer of a department's duty.
+    DutyTransferId,
+    /// An admission of a department's item.
+    AdmissionId,
 }
 
 /// A person's pseudonym (the envelope's `actorref`); `system` for timers, `anonymous` for whoever

@@ -12,11 +12,13 @@ mod application_inquiry;
 mod application_intake;
 mod application_news;
 mod application_state;
+mod amend;
 mod case;
 mod clock;
 mod closing;
 mod dispatch;
 mod dry_run;
+pub mod duty;
 mod endings;
 mod error;
 mod event;
@@ -33,6 +35,7 @@ mod meanings;
 mod objection;
 mod rating;
 mod reason;
+mod refusal;
 mod replay;
 mod router;
 mod rules;
@@ -57,6 +60,7 @@ pub use application_inquiry::{RecordInvestigation, ReviewApplication};
 pub use application_intake::SubmitApplication;
 pub use application_news::ApplicationNews;
 pub use application_state::APPLICATION_TRANSITIONS;
+pub use amend::{Successor, amend};
 pub use case::{
     AssignmentView, Callback, Case, Evidence, ItemRef, Objection, Offer, Place, Rating, RoutingDecision,
     Supervision, Suspension, Task, Verification, is_overdue, promised, running_due_at,

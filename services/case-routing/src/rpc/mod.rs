@@ -10,6 +10,8 @@ mod catalogue;
 mod convert;
 mod desk;
 mod duplicates;
+mod duty;
+mod duty_forms;
 mod intake;
 mod lists;
 mod notices;
@@ -23,4 +25,6 @@ mod verification;
 pub use self::{
     application_desk::Applications, calendar::Calendars, cases::Cases, catalogue::Catalogue, desk::Desk,
     intake::Intake, lists::Responsibilities, tasks::Tasks, verification::Verifications,
+    calendar::Calendars, cases::Cases, catalogue::Catalogue, desk::Desk, duty::DutyRpc, intake::Intake,
+    lists::Responsibilities, tasks::Tasks, verification::Verifications,
 };

@@ -44,7 +44,7 @@ fn evidence(texts: &[String]) -> chassis::Result<Vec<(EvidenceKind, String)>> {
 }
 
 /// Lets the caller act for the organisation that holds a task. A committee answers for itself: only its own members do.
-fn for_task<'a>(act: Act<'a>, by: &Caller, case: &Case, task: TaskId) -> domain::Result<Act<'a>> {
+pub(super) fn for_task<'a>(act: Act<'a>, by: &Caller, case: &Case, task: TaskId) -> domain::Result<Act<'a>> {
     let org = case.task(task)?.org;
     let committee = act.routes.org(org).is_some_and(|org| org.kind == OrgKind::Committee);
     if committee && by.kind == CallerKind::Person && !by.has(Role::CommitteeMember) {

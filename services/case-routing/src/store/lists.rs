@@ -1,7 +1,7 @@
 //! Versions of the responsibility list. Whoever changes one locks the state row first, so that changes follow one another,
 //! and raises the revision, so that every replica sees it.
 
-use chassis::{Result, Timestamp, db::cached};
+use chassis::{Error, Result, Timestamp, db::cached};
 use chrono::{NaiveDate, NaiveTime};
 use diesel::{
     QueryableByName,
@@ -172,6 +172,81 @@ pub async fn lock(conn: &mut AsyncPgConnection) -> Result<i32> {
         .get_result(conn)
         .await?;
     Ok(row.next)
+}
+
+#[derive(QueryableByName)]
+struct SameRow {
+    #[diesel(sql_type = diesel::sql_types::Bool)]
+    same: bool,
+}
+
+/// Whether two versions have the same entries of transfers and admissions.
+pub async fn same_duties(conn: &mut AsyncPgConnection, one: i32, other: i32) -> Result<bool> {
+    if one == other {
+        return Ok(true);
+    }
+    let row: SameRow = cached(
+        "SELECT NOT EXISTS (SELECT FROM \
+         (SELECT rule_id FROM responsibility_entries WHERE list_version = $1 AND content ->> 'transfer_ref' <> '') a \
+         FULL JOIN \
+         (SELECT rule_id FROM responsibility_entries WHERE list_version = $2 AND content ->> 'transfer_ref' <> '') b \
+         ON a.rule_id = b.rule_id WHERE a.rule_id IS NULL OR b.rule_id IS NULL) AS same",
+    )
+    .bind::<Integer, _>(one)
+    .bind::<Integer, _>(other)
+    .get_result(conn)
+    .await?;
+    Ok(row.same)
+}
+
+/// Entries that come and go in every version that is in force or on its way.
+#[derive(Debug, Clone)]
+pub struct Amendment {
+    pub come: Vec<ListEntry>,
+    pub gone: Vec<String>,
+    pub reason_code: &'static str,
+    /// Pseudonyms of who stands behind it.
+    pub drafted_by: String,
+    pub approved_by: String,
+}
+
+/// Makes a version after each that is in force or on its way, with the entries that come and without those that go. What
+/// runs as a canary or waits for its day goes on doing so, under the names of those who made it.
+pub async fn amend(conn: &mut AsyncPgConnection, amendment: Amendment, at: Timestamp) -> Result<()> {
+    let next = lock(conn).await?;
+    let before = periods(conn).await?;
+    let (after, successors) = crate::domain::amend(&before, next, at);
+    let draft = Draft { upserts: amendment.come, removed: amendment.gone, whole: false };
+    for successor in successors {
+        let old = version(conn, successor.of).await?;
+        let old = old.ok_or_else(|| Error::internal("a version that is in force does not exist"))?;
+        let in_force = crate::domain::version_at(&after, &[], at) == Some(successor.version);
+        let row = VersionRow {
+            list_version: successor.version,
+            base_version: Some(successor.of),
+            entry_count: 0,
+            reason_code: amendment.reason_code.to_owned(),
+            drafted_by: if in_force { amendment.drafted_by.clone() } else { old.drafted_by },
+            drafted_at: at,
+            approved_by: if in_force { Some(amendment.approved_by.clone()) } else { old.approved_by },
+            approved_at: Some(at),
+            withdrawn_by: None,
+            withdrawn_at: None,
+            withdrawn_reason: None,
+        };
+        insert_draft(conn, &row, &draft).await?;
+        cached(
+            "UPDATE list_versions SET entry_count = \
+             (SELECT count(*) FROM responsibility_entries e WHERE e.list_version = $1) WHERE list_version = $1",
+        )
+        .bind::<Integer, _>(successor.version)
+        .execute(conn)
+        .await?;
+        if successor.retires {
+            withdraw(conn, successor.of, &amendment.approved_by, "amended", at).await?;
+        }
+    }
+    save_periods(conn, &before, &after).await
 }
 
 /// Stores a draft: what it takes over from its base, and its own entries.
