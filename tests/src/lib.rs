@@ -4,6 +4,7 @@
 
 pub mod applications;
 pub mod descriptors;
+pub mod duty;
 pub mod journeys;
 pub mod otlp;
 pub mod people;

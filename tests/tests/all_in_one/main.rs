@@ -5,6 +5,7 @@ mod bad_input;
 mod denied;
 mod f1;
 mod f2;
+mod f8;
 mod golden_trace;
 mod idempotency;
 mod poisoned_event;

@@ -3,6 +3,7 @@
 
 mod f1;
 mod f2;
+mod f8;
 mod idempotency;
 mod nothing_lost;
 mod personal_data;

@@ -166,6 +166,13 @@ pub fn between(
         if item.is_none() {
             return Err(Error::invalid(field, "is not an item of this department"));
         }
+        let place: Vec<UnitId> =
+            topology.path(to.unit_id).unwrap_or_default().iter().copied().map(UnitId).collect();
+        let barred =
+            world.routes.item(code).and_then(|item| world.routes.bars_lead(item, to.id.into(), &place, now));
+        if barred == Some("negative_list") {
+            return Err(Error::invalid(field, "is on the negative list of that organisation"));
+        }
     }
     let to_kind = org_kind(to.kind).ok_or_else(|| Error::internal("a kind was known a moment ago"))?;
     let to_unit = UnitId(to.unit_id);
