@@ -145,9 +145,9 @@ async fn posts_are_named_filled_and_free_and_a_leaver_ends_the_promise() {
     assert_eq!(nobody.code(), Code::NotFound);
     let twice = assign(&mut head, first, &[post.clone(), post.clone()]).await.unwrap_err();
     assert_eq!((twice.code(), fields(&twice)), (Code::InvalidArgument, vec!["post_ids".to_owned()]));
-    let met = assign(&mut head, first, &[post.clone()]).await.unwrap();
+    let met = assign(&mut head, first, std::slice::from_ref(&post)).await.unwrap();
     assert_eq!((met.staff(), met.post_ids.clone()), (DemandState::Met, vec![post.clone()]));
-    let taken = assign(&mut head, second, &[post.clone()]).await.unwrap_err();
+    let taken = assign(&mut head, second, std::slice::from_ref(&post)).await.unwrap_err();
     assert_eq!(taken.code(), Code::FailedPrecondition, "{taken}");
     assert_eq!(world.sent().await, ["StaffAssigned"]);
 
@@ -158,11 +158,11 @@ async fn posts_are_named_filled_and_free_and_a_leaver_ends_the_promise() {
     let sent = world.sent().await;
     let about: Vec<_> = sent.iter().filter(|name| name.starts_with("Staff")).collect();
     assert_eq!(about, ["StaffReleased", "StaffUnavailable"], "{sent:?}");
-    let vacant = assign(&mut head, second, &[post.clone()]).await.unwrap_err();
+    let vacant = assign(&mut head, second, std::slice::from_ref(&post)).await.unwrap_err();
     assert_eq!(vacant.code(), Code::FailedPrecondition, "nobody is on it: {vacant}");
 
     world.hire(Role::ServiceWorker, COMMUNITY, STATION, "").await;
-    assign(&mut head, second, &[post.clone()]).await.unwrap();
+    assign(&mut head, second, std::slice::from_ref(&post)).await.unwrap();
     world.sent().await;
     for _ in 0..2 {
         world.tell(second, &over(second)).await;

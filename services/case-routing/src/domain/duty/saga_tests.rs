@@ -102,7 +102,8 @@ fn code(error: DomainError) -> String {
 fn every_verb_in_every_state_of_a_transfer_does_what_the_table_says() {
     use TransferState as S;
     type Verb = fn(DutyTransfer) -> Result<DutyTransfer>;
-    let table: [(&str, Verb, &[(S, S)]); 7] = [
+    type Row<'a> = (&'a str, Verb, &'a [(S, S)]);
+    let table: [Row<'_>; 7] = [
         (
             "opine",
             |t| t.opine(Heard::Street, opinion(), at(4)).map(|c| c.transfer),
@@ -279,9 +280,10 @@ fn admission_in(state: AdmissionState) -> TaskAdmission {
 fn every_verb_in_every_state_of_an_admission_does_what_the_table_says() {
     use AdmissionState as S;
     type Verb = fn(TaskAdmission) -> Result<Admission>;
+    type Row<'a> = (&'a str, Verb, &'a [(S, S)]);
     let open = [S::Applied, S::Assessed, S::Approved, S::InForce];
     let withdrawn: Vec<(S, S)> = open.iter().map(|state| (*state, S::Withdrawn)).collect();
-    let table: [(&str, Verb, &[(S, S)]); 6] = [
+    let table: [Row<'_>; 6] = [
         ("opine", |a| a.opine(Heard::Street, opinion(), at(3)), &[(S::Applied, S::Applied)]),
         ("assess", |a| a.assess(&dispatcher(), found(), at(3)), &[(S::Applied, S::Assessed)]),
         ("approve", |a| a.approve(&arbiter(), at(3)), &[(S::Assessed, S::Approved)]),
