@@ -10,8 +10,7 @@ use chassis::{
     proto::case_routing::v1::{
         application_service_server::ApplicationServiceServer, calendar_service_server::CalendarServiceServer,
         case_service_server::CaseServiceServer, catalogue_service_server::CatalogueServiceServer,
-        duty_service_server::DutyServiceServer,
-        intake_service_server::IntakeServiceServer,
+        duty_service_server::DutyServiceServer, intake_service_server::IntakeServiceServer,
         responsibility_service_server::ResponsibilityServiceServer, task_service_server::TaskServiceServer,
         verification_service_server::VerificationServiceServer,
     },
@@ -27,7 +26,10 @@ use crate::{
     duty_sweeper::DutySweeper,
     notice::TrustedKey,
     recount::Recounter,
-    rpc::{Applications, Calendars, Cases, Catalogue, Desk, DutyRpc, Intake, Responsibilities, Tasks, Verifications},
+    rpc::{
+        Applications, Calendars, Cases, Catalogue, Desk, DutyRpc, Intake, Responsibilities, Tasks,
+        Verifications,
+    },
     store::duties::DutyStore,
     sweeper::Sweeper,
 };
@@ -61,7 +63,7 @@ impl Service for App {
         );
         let desk = Desk { duplicate_days: config.duplicate_days, ..desk };
         let store = DutyStore { topology: ctx.topology.clone() };
-        let duties = Executor::new(ctx.db.clone(), store, ExecutorConfig { writers: 1, ..executor_config });
+        let duties = Executor::new(ctx.db.clone(), store, ExecutorConfig { writers: 1, ..executor.clone() });
         let mut routes = RoutesBuilder::default();
         routes
             .add_service(CaseServiceServer::new(Cases(desk.clone())))

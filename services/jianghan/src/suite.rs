@@ -13,9 +13,7 @@ use proto::{
     case_routing::v1::{
         application_service_client::ApplicationServiceClient, calendar_service_client::CalendarServiceClient,
         case_service_client::CaseServiceClient, catalogue_service_client::CatalogueServiceClient,
-        calendar_service_client::CalendarServiceClient, case_service_client::CaseServiceClient,
-        catalogue_service_client::CatalogueServiceClient, duty_service_client::DutyServiceClient,
-        intake_service_client::IntakeServiceClient,
+        duty_service_client::DutyServiceClient, intake_service_client::IntakeServiceClient,
         responsibility_service_client::ResponsibilityServiceClient, task_service_client::TaskServiceClient,
         verification_service_client::VerificationServiceClient,
     },

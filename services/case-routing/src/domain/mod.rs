@@ -5,6 +5,7 @@
 #[macro_use]
 mod codes;
 
+mod amend;
 mod application;
 mod application_codes;
 mod application_decision;
@@ -12,7 +13,6 @@ mod application_inquiry;
 mod application_intake;
 mod application_news;
 mod application_state;
-mod amend;
 mod case;
 mod clock;
 mod closing;
@@ -50,6 +50,7 @@ mod work;
 #[cfg(test)]
 mod tests;
 
+pub use amend::{Successor, amend};
 pub use application::{
     Application, ApplicationFace, CurrentNotice, Filed, Investigation, NewNotice, Notice, NoticeObjection,
     Papers, Refusal, Remedy, Review, Ruling, UncountedPeriod, masked_name,
@@ -60,7 +61,6 @@ pub use application_inquiry::{RecordInvestigation, ReviewApplication};
 pub use application_intake::SubmitApplication;
 pub use application_news::ApplicationNews;
 pub use application_state::APPLICATION_TRANSITIONS;
-pub use amend::{Successor, amend};
 pub use case::{
     AssignmentView, Callback, Case, Evidence, ItemRef, Objection, Offer, Place, Rating, RoutingDecision,
     Supervision, Suspension, Task, Verification, is_overdue, promised, running_due_at,

@@ -24,7 +24,5 @@ mod verification;
 
 pub use self::{
     application_desk::Applications, calendar::Calendars, cases::Cases, catalogue::Catalogue, desk::Desk,
-    intake::Intake, lists::Responsibilities, tasks::Tasks, verification::Verifications,
-    calendar::Calendars, cases::Cases, catalogue::Catalogue, desk::Desk, duty::DutyRpc, intake::Intake,
-    lists::Responsibilities, tasks::Tasks, verification::Verifications,
+    duty::DutyRpc, intake::Intake, lists::Responsibilities, tasks::Tasks, verification::Verifications,
 };

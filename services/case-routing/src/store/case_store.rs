@@ -16,8 +16,7 @@ use diesel::{
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
-use super::{notices, words, write};
-use super::{refusals, words, write};
+use super::{notices, refusals, words, write};
 use crate::{
     domain::{Case, CaseId},
     reach,
@@ -87,19 +86,9 @@ impl AggregateStore for CaseStore {
             words::save(conn, &changes),
             write::client_refs(conn, &changes),
             notices::save(conn, &changes),
+            refusals::save(conn, &changes),
         )?;
         Ok(())
-    async fn save(&self, conn: &mut AsyncPgConnection, changes: Vec<Change<CaseRecord>>) -> Result<()> {
-        write::cases(conn, &changes).await?;
-        write::tasks(conn, &changes).await?;
-        write::agenda(conn, &changes).await?;
-        write::offers(conn, &changes).await?;
-        write::timeline(conn, &changes).await?;
-        write::decisions(conn, &changes).await?;
-        write::texts(conn, &changes).await?;
-        words::save(conn, &changes).await?;
-        refusals::save(conn, &changes).await?;
-        write::client_refs(conn, &changes).await
     }
 
     fn within_reach(&self, record: &CaseRecord, caller: &Caller) -> bool {

@@ -53,16 +53,16 @@ impl AggregateStore for DutyStore {
         id.to_string()
     }
 
-    async fn load(&self, conn: &mut AsyncPgConnection, ids: &[Uuid]) -> Result<HashMap<Uuid, Duty>> {
+    async fn load(&self, mut conn: &AsyncPgConnection, ids: &[Uuid]) -> Result<HashMap<Uuid, Duty>> {
         let rows: Vec<DocRow> =
             cached("SELECT doc FROM duties WHERE duty_id = ANY($1) ORDER BY duty_id FOR UPDATE")
                 .bind::<Array<SqlUuid>, _>(ids)
-                .load(conn)
+                .load(&mut conn)
                 .await?;
         rows.iter().map(|row| row.duty().map(|duty| (duty.id(), duty))).collect()
     }
 
-    async fn save(&self, conn: &mut AsyncPgConnection, changes: Vec<Change<Duty>>) -> Result<()> {
+    async fn save(&self, conn: &AsyncPgConnection, changes: Vec<Change<Duty>>) -> Result<()> {
         for change in changes {
             write(conn, &change.after).await?;
             let before = change.before.as_ref();
@@ -79,7 +79,7 @@ impl AggregateStore for DutyStore {
     }
 }
 
-async fn write(conn: &mut AsyncPgConnection, duty: &Duty) -> Result<()> {
+async fn write(mut conn: &AsyncPgConnection, duty: &Duty) -> Result<()> {
     let [from, to] = duty.orgs();
     cached(
         "INSERT INTO duties (duty_id, kind, from_org_id, to_org_id, state, version, due_at, doc) \
@@ -94,18 +94,18 @@ async fn write(conn: &mut AsyncPgConnection, duty: &Duty) -> Result<()> {
     .bind::<BigInt, _>(duty.version())
     .bind::<Nullable<Timestamptz>, _>(duty.next_due())
     .bind::<Text, _>(serde_json::to_string(duty).map_err(Error::internal)?)
-    .execute(conn)
+    .execute(&mut conn)
     .await?;
     Ok(())
 }
 
 /// Claims its items for its holder while it is not over. Another one's claim is `AlreadyExists`.
-async fn claim(conn: &mut AsyncPgConnection, duty: &Duty) -> Result<()> {
+async fn claim(mut conn: &AsyncPgConnection, duty: &Duty) -> Result<()> {
     let claims = duty.claims();
     if claims.is_empty() {
         cached("DELETE FROM duty_items WHERE duty_id = $1")
             .bind::<SqlUuid, _>(duty.id())
-            .execute(conn)
+            .execute(&mut conn)
             .await?;
         return Ok(());
     }
@@ -116,7 +116,7 @@ async fn claim(conn: &mut AsyncPgConnection, duty: &Duty) -> Result<()> {
     .bind::<Array<Text>, _>(claims)
     .bind::<SqlUuid, _>(to.0)
     .bind::<SqlUuid, _>(duty.id())
-    .execute(conn)
+    .execute(&mut conn)
     .await;
     match done {
         Ok(_) => Ok(()),
@@ -128,7 +128,7 @@ async fn claim(conn: &mut AsyncPgConnection, duty: &Duty) -> Result<()> {
 }
 
 /// The list follows what has come into force or gone out of it.
-async fn follow(conn: &mut AsyncPgConnection, before: Option<Listed>, duty: &Duty) -> Result<()> {
+async fn follow(conn: &AsyncPgConnection, before: Option<Listed>, duty: &Duty) -> Result<()> {
     let (at, transfer) = (duty.updated_at(), matches!(duty, Duty::Transfer(_)));
     let amendment = match (before, duty.standing()) {
         (None, Some(listed)) => Amendment {

@@ -32,7 +32,7 @@ pub struct Refusal {
 }
 
 /// Appends the refusals among the changes; no statement where there is none.
-pub async fn save(conn: &mut AsyncPgConnection, changes: &[Change<CaseRecord>]) -> Result<()> {
+pub async fn save(mut conn: &AsyncPgConnection, changes: &[Change<CaseRecord>]) -> Result<()> {
     let mut refused = Vec::new();
     for change in changes {
         for entry in change.after.pending.timeline.iter().flatten() {
@@ -54,7 +54,7 @@ pub async fn save(conn: &mut AsyncPgConnection, changes: &[Change<CaseRecord>]) 
         .bind::<Text, _>(case.item.as_ref().map(|item| item.code.as_str()).unwrap_or_default())
         .bind::<Text, _>(entry.reason.as_ref().map(|reason| reason.code.as_str()).unwrap_or_default())
         .bind::<Timestamptz, _>(entry.at)
-        .execute(conn)
+        .execute(&mut conn)
         .await?;
     }
     Ok(())
