@@ -5,6 +5,7 @@
 pub mod applications;
 pub mod descriptors;
 pub mod disputes;
+pub mod duty;
 pub mod journeys;
 pub mod mediation;
 pub mod otlp;

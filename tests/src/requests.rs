@@ -74,7 +74,7 @@ fn good_text(world: &World, name: &str) -> Option<String> {
         "unit_id" | "place_unit_id" | "unit_ids" | "from_unit_ids" | "parent_id" | "home_unit_id" => {
             world.unit(COMMUNITY)
         }
-        "party_org_ids" | "precedent_ids" | "effective_on" => return None,
+        "party_org_ids" | "precedent_ids" => return None,
         "lead_org_id" | "org_id" | "org_ids" | "assist_org_ids" | "suggested_org_id" | "subject_org_id" => {
             world.org("dept:housing")
         }
@@ -92,7 +92,10 @@ fn good_text(world: &World, name: &str) -> Option<String> {
         "order_by" => "registered_time desc".to_owned(),
         "query" => "路灯".to_owned(),
         "org_kind" => "department".to_owned(),
-        "item_code" => LAMP.to_owned(),
+        "item_code" | "item_codes" => LAMP.to_owned(),
+        "effective_on" => "2035-03-05".to_owned(),
+        "ends_on" => "2035-06-01".to_owned(),
+        "basis_ref" => "doc:1".to_owned(),
         "codes" => "I-07".to_owned(),
         "reason_code" => "out_of_area".to_owned(),
         "phone" => "19900001234".to_owned(),

@@ -179,6 +179,11 @@ impl World {
         Channel::from_shared(address).expect("an address").connect_lazy()
     }
 
+    /// Domain time.
+    pub async fn now(&self) -> Result<chassis::Timestamp> {
+        Ok(self.clock().await?.now())
+    }
+
     async fn clock(&self) -> Result<Arc<DomainClock>> {
         DomainClock::start(&self.patient, self.operator.clone()).await
     }

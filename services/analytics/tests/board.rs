@@ -162,6 +162,13 @@ async fn everyone_sees_only_the_part_within_reach() {
     assert_eq!((line.registered, line.open, line.closed), (2, 1, 1));
     assert_eq!(counts(&line.by_state), HashMap::from([("closed", 1), ("dispatched", 1)]));
 
+    // C-11: but no scoreboard of communities, neither one by one nor side by side.
+    let [community, ..] = COMMUNITIES;
+    assert_eq!(ask(&housing, community).await.unwrap_err().code(), Code::NotFound);
+    let street = board(&service, &housing, Some(MANCHUN)).await;
+    assert!(street.registered > 0 && street.streets.is_empty(), "{street:?}");
+    assert_eq!(ask(&leader, community).await.unwrap(), 1, "their own street compares them");
+
     // A resident may not ask at all, and nobody without a token.
     let resident = ask(&Persona::resident(MANCHUN), MANCHUN).await.unwrap_err();
     assert_eq!(resident.code(), Code::PermissionDenied);

@@ -5,11 +5,13 @@ use std::{sync::Arc, time::Duration};
 use anyhow::Context as _;
 use chassis::{
     Built, Context, Service,
-    command::ExecutorConfig,
+    auth::Caller,
+    command::{Executor, ExecutorConfig},
     proto::case_routing::v1::{
         application_service_server::ApplicationServiceServer, calendar_service_server::CalendarServiceServer,
         case_service_server::CaseServiceServer, catalogue_service_server::CatalogueServiceServer,
-        intake_service_server::IntakeServiceServer, mediation_service_server::MediationServiceServer,
+        duty_service_server::DutyServiceServer, intake_service_server::IntakeServiceServer,
+        mediation_service_server::MediationServiceServer,
         responsibility_service_server::ResponsibilityServiceServer, task_service_server::TaskServiceServer,
         verification_service_server::VerificationServiceServer,
     },
@@ -22,13 +24,15 @@ use crate::{
     config::Config,
     consumer::Events,
     digest::Digests,
+    duty_sweeper::DutySweeper,
     mediation_sweeper::MediationSweeper,
     notice::TrustedKey,
     recount::Recounter,
     rpc::{
-        Applications, Calendars, Cases, Catalogue, Desk, Intake, Mediations, Responsibilities, Tasks,
-        Verifications,
+        Applications, Calendars, Cases, Catalogue, Desk, DutyRpc, Intake, Mediations, Responsibilities,
+        Tasks, Verifications,
     },
+    store::duties::DutyStore,
     sweeper::Sweeper,
 };
 
@@ -61,6 +65,8 @@ impl Service for App {
             ctx.clock.clone(),
         );
         let desk = Desk { duplicate_days: config.duplicate_days, ..desk };
+        let store = DutyStore { topology: ctx.topology.clone() };
+        let duties = Executor::new(ctx.db.clone(), store, ExecutorConfig { writers: 1, ..executor.clone() });
         let mut routes = RoutesBuilder::default();
         routes
             .add_service(CaseServiceServer::new(Cases(desk.clone())))
@@ -71,17 +77,26 @@ impl Service for App {
             .add_service(MediationServiceServer::new(Mediations::new(desk.clone())))
             .add_service(CatalogueServiceServer::new(Catalogue(desk.clone())))
             .add_service(CalendarServiceServer::new(Calendars::new(desk.clone(), trusted)))
+            .add_service(DutyServiceServer::new(DutyRpc { desk: desk.clone(), duties: duties.clone() }))
             .add_service(ResponsibilityServiceServer::new(Responsibilities(desk)));
         let pause = Duration::from_millis(config.sweep_ms.max(10));
         let sweeper = Sweeper::new(ctx.db.clone(), atlas.clone(), ctx.clock.clone(), Self::NAME, pause);
         let days = MediationSweeper::new(ctx.db.clone(), atlas.clone(), ctx.clock.clone(), Self::NAME, pause);
+        let due = DutySweeper {
+            db: ctx.db.clone(),
+            duties: duties.clone(),
+            clock: ctx.clock.clone(),
+            by: Caller::system(Self::NAME),
+            pause,
+        };
         let count = Duration::from_millis(config.load_ms.max(10));
         let recounter = Recounter::new(ctx.db.clone(), atlas.clone(), Self::NAME, pause);
         Ok(Built::new(routes)
-            .consumer(Events::new(atlas.clone(), Self::NAME))
+            .consumer(Events::new(atlas.clone(), duties, Self::NAME))
             .background(atlas.keep_counting(ctx.db.clone(), count, ctx.stop.clone()))
             .background(sweeper.run(ctx.stop.clone()))
             .background(days.run(ctx.stop.clone()))
+            .background(due.run(ctx.stop.clone()))
             .background(recounter.run(ctx.stop.clone()))
             .digests(Digests::new(ctx.db)))
     }

@@ -17,9 +17,11 @@ use chassis::{
     inbox::Consumer,
     proto::{
         analytics::v1::HotspotDetected,
+        identity::v1::{AuthorityGranted, AuthorityRefused},
         staffing::v1::{
             AssignmentAccepted, AssignmentCancelled, AssignmentDeclined, AssignmentDone, AssignmentOffered,
-            AssignmentOnSite, AssignmentUnfilled,
+            AssignmentOnSite, AssignmentUnfilled, FundsAllotted, FundsRefused, StaffAssigned,
+            StaffUnavailable,
         },
         volunteer_matching::v1::{SocialAccepted, SocialCompleted, SocialDeclined, SocialGaveUp},
     },
@@ -31,10 +33,13 @@ use crate::{
     domain::{
         self, AssignmentChanged, AssignmentStatus, Case, CaseId, CaseState, CompleteCase, Decision,
         DomainEvent, Emitted, EvidenceKind, OfferId, OrgId, Party, PersonRef, TaskId,
+        duty::{LegKind, LegNews},
     },
+    duty::{Answer, Duties, boxed},
     record::CaseRecord,
     store::{
         case_store::CaseStore,
+        duties,
         notes::{self, Hotspot},
     },
     verb::{act, decided},
@@ -43,13 +48,14 @@ use crate::{
 /// Consumes staffing's, volunteer-matching's and analytics' events.
 pub struct Events {
     atlas: Arc<Atlas>,
+    duties: Duties,
     by: Caller,
 }
 
 impl Events {
     /// Decides with the world of the atlas, as this service.
-    pub fn new(atlas: Arc<Atlas>, service: &str) -> Self {
-        Self { atlas, by: Caller::system(service) }
+    pub fn new(atlas: Arc<Atlas>, duties: Duties, service: &str) -> Self {
+        Self { atlas, duties, by: Caller::system(service) }
     }
 }
 
@@ -65,13 +71,18 @@ enum News {
 #[async_trait]
 impl Consumer for Events {
     async fn handle(&self, tx: &mut Tx<'_>, events: &[Event]) -> Result<()> {
-        let mut told = Vec::with_capacity(events.len());
+        let (mut told, mut answers) = (Vec::with_capacity(events.len()), Vec::new());
         for event in events {
             if event.is::<HotspotDetected>() {
                 on_hotspot_detected(tx, &event.decode()?).await?;
+            } else if let Some(answer) = duty_answer(event)? {
+                answers.push((event.partition_key, answer));
             } else if let Some((case, news)) = news(event)? {
                 told.push((event, case, news));
             }
+        }
+        if !answers.is_empty() {
+            self.on_duty_answers(tx, answers).await?;
         }
         if told.is_empty() {
             return Ok(());
@@ -99,6 +110,42 @@ impl Consumer for Events {
         }
         save(tx, &mut before, after).await
     }
+}
+
+impl Events {
+    /// Identity and staffing answer what transfers asked for. What caused each change follows from its key.
+    async fn on_duty_answers(&self, tx: &mut Tx<'_>, answers: Vec<(Uuid, Answer)>) -> Result<()> {
+        let ids: Vec<Uuid> = answers.iter().map(|(id, _)| *id).collect();
+        let known = duties::known(tx.conn, &ids).await?;
+        let (here, elsewhere): (Vec<_>, Vec<_>) = answers.into_iter().partition(|(id, _)| known.contains(id));
+        for (id, _) in elsewhere {
+            tracing::warn!(duty.id = %id, "an answer to an unknown transfer is passed over");
+        }
+        let commands = here.into_iter().map(|(id, answer)| (id, boxed(answer))).collect();
+        self.duties.apply(tx, &self.by, commands).await?;
+        Ok(())
+    }
+}
+
+/// What an event says about a leg of a transfer.
+fn duty_answer(event: &Event) -> Result<Option<Answer>> {
+    let confirmed = |leg, reference| Some(Answer { leg, news: LegNews::Confirmed { reference } });
+    let refused = |leg, reason_code| Some(Answer { leg, news: LegNews::Refused { reason_code } });
+    Ok(if event.is::<AuthorityGranted>() {
+        confirmed(LegKind::Authority, event.decode::<AuthorityGranted>()?.basis_ref)
+    } else if event.is::<AuthorityRefused>() {
+        refused(LegKind::Authority, event.decode::<AuthorityRefused>()?.reason_code)
+    } else if event.is::<FundsAllotted>() {
+        confirmed(LegKind::Funds, event.decode::<FundsAllotted>()?.fund_line_code)
+    } else if event.is::<FundsRefused>() {
+        refused(LegKind::Funds, event.decode::<FundsRefused>()?.reason_code)
+    } else if event.is::<StaffAssigned>() {
+        confirmed(LegKind::Staff, String::new())
+    } else if event.is::<StaffUnavailable>() {
+        refused(LegKind::Staff, event.decode::<StaffUnavailable>()?.reason_code)
+    } else {
+        None
+    })
 }
 
 async fn save(

@@ -412,6 +412,18 @@ fn message(to: Addressed<'_>, case_id: String, facts: Option<pb::CaseFacts>) -> 
             let task_id = task.to_string();
             to.task(task).send(&pb::TaskCancelled { case_id, task_id, facts, org_id, reason_code })
         }
+        E::AdmissionRefusedByCommunity { task_id: task, org_id, sender_org_id, part, reason_code } => {
+            let message = pb::AdmissionRefusedByCommunity {
+                case_id,
+                facts,
+                task_id: task.to_string(),
+                org_id: org_id.to_string(),
+                sender_org_id: sender_org_id.to_string(),
+                part: task_part(*part).into(),
+                reason_code: reason_code.clone(),
+            };
+            to.task(*task).send(&message)
+        }
         E::TaskDeclined { task_id: task, org_id, reason_code } => {
             let (task, org_id, reason_code) = (*task, org_id.to_string(), reason_code.clone());
             let task_id = task.to_string();

@@ -10,6 +10,8 @@ mod consumer;
 mod digest;
 mod docket;
 pub mod domain;
+mod duty;
+mod duty_sweeper;
 mod events;
 mod filing;
 mod listing;

@@ -59,8 +59,12 @@ impl Draft {
             if !named.insert(rule) {
                 return Err(Error::invalid(field(), "stands here twice"));
             }
-            if entries.remove(rule).is_none() {
-                return Err(Error::invalid(field(), "is no rule of the base"));
+            match entries.remove(rule) {
+                None => return Err(Error::invalid(field(), "is no rule of the base")),
+                Some(gone) if gone.entry.transfer_ref.is_some() => {
+                    return Err(Error::invalid(field(), "goes with its transfer or admission"));
+                }
+                Some(_) => {}
             }
         }
         for (number, upsert) in self.upserts.iter().enumerate() {
@@ -69,11 +73,30 @@ impl Draft {
                 return Err(Error::invalid(format!("{row}.rule_id"), "stands here twice"));
             }
             known.check(&row, upsert)?;
+            let (own, based) = (&upsert.entry, base.get(&upsert.entry.rule_id));
+            let brought = |entry: &seed::Entry| entry.transfer_ref.is_some();
+            if (brought(own) || based.is_some_and(|based| brought(&based.entry)))
+                && based.is_none_or(|based| !same_duty(&based.entry, own))
+            {
+                let message = "an entry of a transfer or admission comes, changes and goes with it";
+                return Err(Error::invalid(format!("{row}.transfer_ref"), message));
+            }
             entries.insert(upsert.entry.rule_id.clone(), upsert.clone());
         }
         known.check_leads(&entries)?;
         Ok(entries)
     }
+}
+
+/// Whether a draft leaves an entry of a transfer or admission what it is. What a draft cannot say does not count.
+fn same_duty(based: &seed::Entry, own: &seed::Entry) -> bool {
+    let said = |entry: &seed::Entry| seed::Entry {
+        authority_granted: false,
+        fund_line: None,
+        org_kind: None,
+        ..entry.clone()
+    };
+    said(based) == said(own)
 }
 
 impl Known<'_> {
@@ -208,9 +231,28 @@ mod tests {
         let mut row = shipped()["R-0001"].clone();
         (row.entry.org, row.entry.org_kind, row.entry.line) = (Some("committee:1".into()), None, None);
         row.entry.transfer_ref = Some("transfer-1".into());
+        // It comes with its transfer: a draft neither adds, changes nor removes it.
+        let mut with_duty = shipped();
+        with_duty.insert(row.entry.rule_id.clone(), row.clone());
+        let drafted = |base: &Entries, draft: &Draft| {
+            let org_kind =
+                |code: &str| code.split_once(':').and_then(|(kind, _)| kind.parse::<OrgKind>().ok());
+            let today = NaiveDate::from_ymd_opt(2026, 3, 2).unwrap();
+            draft.apply(base, &Known { items: &items(), org_kind: &org_kind, today })
+        };
+        let alone = |row: &ListEntry| Draft { upserts: vec![row.clone()], ..Draft::default() };
+        let added = drafted(&shipped(), &alone(&row)).unwrap_err().to_string();
+        assert!(added.contains("upserts[0].transfer_ref"), "{added}");
+        assert!(drafted(&with_duty, &alone(&row)).is_ok(), "left as it is");
+        let mut changed = row.clone();
+        changed.entry.org = Some("committee:2".into());
+        let changed = drafted(&with_duty, &alone(&changed)).unwrap_err().to_string();
+        assert!(changed.contains("upserts[0].transfer_ref"), "{changed}");
+        let removed = Draft { removed: vec![row.entry.rule_id.clone()], ..Draft::default() };
+        let removed = drafted(&with_duty, &removed).unwrap_err().to_string();
+        assert!(removed.contains("removed_rule_ids[0]"), "{removed}");
         let twice = Draft { upserts: vec![row.clone(), row.clone()], ..Draft::default() };
-        assert!(applied(&Draft { upserts: vec![row], ..Draft::default() }).is_ok());
-        assert!(applied(&twice).unwrap_err().to_string().contains("upserts[1].rule_id"));
+        assert!(drafted(&with_duty, &twice).unwrap_err().to_string().contains("upserts[1].rule_id"));
         let gone = Draft { removed: vec!["R-NONE".into()], ..Draft::default() };
         assert!(applied(&gone).unwrap_err().to_string().contains("removed_rule_ids[0]"));
     }

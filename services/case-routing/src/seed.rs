@@ -129,6 +129,8 @@ pub struct Entry {
     /// The arbitration whose precedent it is; unset: the catalogue is its source.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub precedent_id: Option<uuid::Uuid>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fund_line: Option<String>,
 }
 
 /// Who takes what nobody is competent for.

@@ -10,14 +10,15 @@ use chassis::{
 };
 use diesel_migrations::EmbeddedMigrations;
 use proto::identity::v1::{
-    auth_service_server::AuthServiceServer, person_service_server::PersonServiceServer,
-    topology_service_server::TopologyServiceServer,
+    auth_service_server::AuthServiceServer, duty_authority_service_server::DutyAuthorityServiceServer,
+    person_service_server::PersonServiceServer, topology_service_server::TopologyServiceServer,
 };
 use tokio_util::sync::CancellationToken;
 use tonic::service::RoutesBuilder;
 
 use crate::{
     config::Config,
+    consumer::IdentityConsumer,
     digest::Digests,
     domain::{login::FORGET_FAILURES, session::GRACE},
     keyring::{self, KeyRing},
@@ -72,8 +73,10 @@ impl Service for App {
         routes
             .add_service(AuthServiceServer::new(identity.clone()))
             .add_service(TopologyServiceServer::new(identity.clone()))
-            .add_service(PersonServiceServer::new(identity.clone()));
+            .add_service(PersonServiceServer::new(identity.clone()))
+            .add_service(DutyAuthorityServiceServer::new(identity.clone()));
         Ok(Built::new(routes)
+            .consumer(IdentityConsumer)
             .background(keep_house(identity.clone(), context.stop.clone()))
             .background(follow_time(identity, context.clock, context.stop))
             .digests(Digests::new(db)))

@@ -4,6 +4,7 @@
 
 mod app;
 pub mod config;
+mod consumer;
 mod digest;
 pub mod domain;
 pub mod keyring;

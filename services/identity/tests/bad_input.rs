@@ -12,9 +12,10 @@ use proto::{
         ApproveGrantRequest, AuthorityEdge, CreateAccountRequest, CreateAuthorityEdgeRequest,
         CreateOrganizationRequest, CreatePersonRequest, CreateUnitRequest, EdgeKind, EndAuthorityEdgeRequest,
         FindPersonRequest, GetOrganizationRequest, GetPersonRequest, GetTopologySnapshotRequest,
-        GetUnitRequest, GrantRoleRequest, IssueServiceTokenRequest, ListAuthorityEdgesRequest,
-        ListOrganizationsRequest, ListRoleGrantsRequest, ListUnitsRequest, MergeUnitsRequest, Organization,
-        OrganizationKind, RefreshTokenRequest, RevealPersonRequest, RevokeRoleRequest, RoleGrant,
+        GetUnitRequest, GrantDutyAuthorityRequest, GrantRoleRequest, IssueServiceTokenRequest,
+        ListAuthorityEdgesRequest, ListDutyAuthoritiesRequest, ListOrganizationsRequest,
+        ListRoleGrantsRequest, ListUnitsRequest, MergeUnitsRequest, Organization, OrganizationKind,
+        RefreshTokenRequest, RefuseDutyAuthorityRequest, RevealPersonRequest, RevokeRoleRequest, RoleGrant,
         RotateKeysRequest, SignInRequest, Unit, UnitKind, UpdateUnitRequest,
         topology_service_client::TopologyServiceClient,
     },
@@ -66,6 +67,7 @@ async fn every_rpc_names_the_field_and_stores_nothing() {
     let request = IssueServiceTokenRequest { service: "staffing".to_owned(), secret };
     let token = anyone.issue_service_token(request).await.unwrap().into_inner().access_token;
     let mut service = TopologyServiceClient::new(world.service.call_with(&token));
+    let mut arbiter = world.authorities("arbiter").await;
     let before = common::dump(&world).await;
 
     refused!(
@@ -322,6 +324,38 @@ async fn every_rpc_names_the_field_and_stores_nothing() {
         "person_id" <= |r| r.person_id.clear(),
         "login" <= |r| r.login = "x".to_owned(),
         "password" <= |r| r.password = "short".to_owned(),
+    );
+
+    refused!(
+        seen,
+        arbiter.list_duty_authorities(ListDutyAuthoritiesRequest::default()),
+        "page_size" <= |r| r.page_size = -1,
+        "page_token" <= |r| r.page_token = "%".to_owned(),
+    );
+    let grant = || GrantDutyAuthorityRequest {
+        duty_transfer_id: nobody(),
+        request_id: request_id(),
+        basis_ref: "doc:1".to_owned(),
+    };
+    refused!(
+        seen,
+        arbiter.grant_duty_authority(grant()),
+        "request_id" <= |r| r.request_id.clear(),
+        "duty_transfer_id" <= |r| r.duty_transfer_id = "x".to_owned(),
+        "basis_ref" <= |r| r.basis_ref.clear(),
+        "basis_ref" <= |r| r.basis_ref = "not a reference".to_owned(),
+    );
+    let refuse = || RefuseDutyAuthorityRequest {
+        duty_transfer_id: nobody(),
+        request_id: request_id(),
+        reason_code: "no_competence".to_owned(),
+    };
+    refused!(
+        seen,
+        arbiter.refuse_duty_authority(refuse()),
+        "request_id" <= |r| r.request_id.clear(),
+        "duty_transfer_id" <= |r| r.duty_transfer_id.clear(),
+        "reason_code" <= |r| r.reason_code = "because I say so".to_owned(),
     );
 
     assert_eq!(common::dump(&world).await, before, "nothing was stored, told or answered for a repeat");

@@ -13,17 +13,21 @@ use proto::{
     case_routing::v1::{
         application_service_client::ApplicationServiceClient, calendar_service_client::CalendarServiceClient,
         case_service_client::CaseServiceClient, catalogue_service_client::CatalogueServiceClient,
-        intake_service_client::IntakeServiceClient, mediation_service_client::MediationServiceClient,
+        duty_service_client::DutyServiceClient, intake_service_client::IntakeServiceClient,
+        mediation_service_client::MediationServiceClient,
         responsibility_service_client::ResponsibilityServiceClient, task_service_client::TaskServiceClient,
         verification_service_client::VerificationServiceClient,
     },
     identity::v1::{
         RefreshTokenRequest, SignInRequest, auth_service_client::AuthServiceClient,
+        duty_authority_service_client::DutyAuthorityServiceClient,
         person_service_client::PersonServiceClient, topology_service_client::TopologyServiceClient,
     },
     ops::v1::ops_service_client::OpsServiceClient,
     staffing::v1::{
-        assignment_service_client::AssignmentServiceClient, workforce_service_client::WorkforceServiceClient,
+        assignment_service_client::AssignmentServiceClient,
+        duty_resource_service_client::DutyResourceServiceClient,
+        workforce_service_client::WorkforceServiceClient,
     },
     volunteer_matching::v1::{
         offer_service_client::OfferServiceClient, volunteer_service_client::VolunteerServiceClient,
@@ -247,6 +251,18 @@ impl Suite {
     /// Responsibility lists, and decisions made anew.
     pub fn responsibilities(&self) -> ResponsibilityServiceClient<Patient> {
         ResponsibilityServiceClient::new(self.case_routing.clone())
+    }
+    /// Transfers of duties, admissions, and what communities refuse.
+    pub fn duties(&self) -> DutyServiceClient<Patient> {
+        DutyServiceClient::new(self.case_routing.clone())
+    }
+    /// Authority that duties ask for.
+    pub fn duty_authorities(&self) -> DutyAuthorityServiceClient<Patient> {
+        DutyAuthorityServiceClient::new(self.identity.clone())
+    }
+    /// Money and posts that duties ask for.
+    pub fn duty_resources(&self) -> DutyResourceServiceClient<Patient> {
+        DutyResourceServiceClient::new(self.staffing.clone())
     }
     /// One service's operations.
     pub fn ops(&self, service: &str) -> OpsServiceClient<Patient> {

@@ -6,7 +6,9 @@ use chassis::{
 };
 use diesel_migrations::EmbeddedMigrations;
 use proto::staffing::v1::{
-    assignment_service_server::AssignmentServiceServer, workforce_service_server::WorkforceServiceServer,
+    assignment_service_server::AssignmentServiceServer,
+    duty_resource_service_server::DutyResourceServiceServer,
+    workforce_service_server::WorkforceServiceServer,
 };
 use tonic::service::Routes;
 
@@ -15,7 +17,7 @@ use crate::{
     consumer::StaffingConsumer,
     desk::Setup,
     digest::TaskDigests,
-    rpc::{AssignmentRpc, WorkforceRpc},
+    rpc::{AssignmentRpc, DutyRpc, WorkforceRpc},
     seed, store, sweeper,
     working_days::WorkingDays,
 };
@@ -50,7 +52,8 @@ impl Service for App {
         let mut routes = Routes::builder();
         routes
             .add_service(AssignmentServiceServer::new(assignments))
-            .add_service(WorkforceServiceServer::new(workforce));
+            .add_service(WorkforceServiceServer::new(workforce))
+            .add_service(DutyResourceServiceServer::new(DutyRpc::new(context.db.clone(), setup.clone())));
         let sweeping = sweeper::run(
             context.db.clone(),
             context.clock.clone(),

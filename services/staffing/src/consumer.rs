@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use chassis::{Result, clock::from_proto, db::Tx, event::Event, inbox::Consumer};
 use proto::{
     case_routing::v1::{
-        CalendarAmended, CaseClosed, CaseCompleted, CaseWithdrawn, DispatchMode, Nature, TaskApproved,
-        TaskCancelled, TaskObjected, TaskPart, TaskReturned, TaskSigned, Urgency,
+        AdmissionRefusedByCommunity, CalendarAmended, CaseClosed, CaseCompleted, CaseWithdrawn, DispatchMode,
+        Nature, TaskApproved, TaskCancelled, TaskObjected, TaskPart, TaskReturned, TaskSigned, Urgency,
     },
     identity::v1::{RoleGranted, RoleRevoked},
 };
@@ -16,6 +16,7 @@ use uuid::Uuid;
 use crate::{
     desk::{Desk, Setup, Touch},
     domain::{CaseId, OrgId, Task, TaskId, TaskState, UnitId},
+    duty,
     seed::templates,
     store::{notices, workers},
     workforce::{self, uuid},
@@ -40,6 +41,7 @@ enum News {
     Signed(Box<Task>),
     Objected(TaskId),
     Cancelled(TaskId),
+    Refused(TaskId),
     Returned(TaskId, Option<prost_types::Timestamp>),
     Approved(TaskId),
     Completed(TaskId),
@@ -59,6 +61,8 @@ impl Consumer for StaffingConsumer {
                 revoked.push((event, uuid("grant_id", &event.decode::<RoleRevoked>()?.grant_id)?));
             } else if event.is::<CalendarAmended>() {
                 on_calendar_amended(tx, &self.setup, event).await?;
+            } else if duty::handle(tx, event).await? {
+                // Money and posts of transfers: nothing of it is about tasks.
             } else if let Some(read) = News::read(event, &mut touch)? {
                 news.push((event, read));
             }
@@ -72,6 +76,7 @@ impl Consumer for StaffingConsumer {
         if news.is_empty() && touch.leaving.is_empty() {
             return Ok(());
         }
+        let leaving = touch.leaving.clone();
         let mut desk = Desk::open(tx, &self.setup, touch).await?;
         if let Some((event, _)) = revoked.first() {
             on_role_revoked(&mut desk, event)?;
@@ -82,6 +87,7 @@ impl Consumer for StaffingConsumer {
                 News::Signed(task) => on_task_signed(&mut desk, *task)?,
                 News::Objected(id) => on_task_objected(&mut desk, id)?,
                 News::Cancelled(id) => on_task_cancelled(&mut desk, id)?,
+                News::Refused(id) => on_admission_refused_by_community(&mut desk, id)?,
                 News::Returned(id, due) => on_task_returned(&mut desk, id, due)?,
                 News::Approved(id) => on_task_approved(&mut desk, id)?,
                 News::Completed(id) => on_case_completed(&mut desk, id)?,
@@ -89,7 +95,11 @@ impl Consumer for StaffingConsumer {
                 News::Closed(case) => on_case_closed(&mut desk, case)?,
             }
         }
-        desk.save(tx).await
+        desk.save(tx).await?;
+        match revoked.first() {
+            Some((event, _)) => duty::left(tx, event, &leaving).await,
+            None => Ok(()),
+        }
     }
 }
 
@@ -122,6 +132,11 @@ fn on_task_objected(desk: &mut Desk, id: TaskId) -> Result<()> {
 /// The task ended without a result, also while a worker is on site.
 fn on_task_cancelled(desk: &mut Desk, id: TaskId) -> Result<()> {
     desk.ended(id, "task_cancelled")
+}
+
+/// The community sent the work back, perhaps after it had signed for it.
+fn on_admission_refused_by_community(desk: &mut Desk, id: TaskId) -> Result<()> {
+    desk.ended(id, "not_admitted")
 }
 
 /// Rework: whoever did it is asked first.
@@ -175,6 +190,8 @@ impl News {
             Self::Objected(task(&event.decode::<TaskObjected>()?.task_id)?)
         } else if event.is::<TaskCancelled>() {
             Self::Cancelled(task(&event.decode::<TaskCancelled>()?.task_id)?)
+        } else if event.is::<AdmissionRefusedByCommunity>() {
+            Self::Refused(task(&event.decode::<AdmissionRefusedByCommunity>()?.task_id)?)
         } else if event.is::<TaskReturned>() {
             let returned: TaskReturned = event.decode()?;
             let id = task(&returned.task_id)?;

@@ -7,6 +7,7 @@ pub mod consumer;
 pub mod desk;
 pub mod digest;
 pub mod domain;
+pub mod duty;
 pub mod emit;
 pub mod roster;
 pub mod rpc;

@@ -7,6 +7,7 @@ mod disputes;
 mod f1;
 mod f2;
 mod f5;
+mod f8;
 mod golden_trace;
 mod idempotency;
 mod poisoned_event;

@@ -5,6 +5,7 @@ mod disputes;
 mod f1;
 mod f2;
 mod f5;
+mod f8;
 mod idempotency;
 mod nothing_lost;
 mod personal_data;

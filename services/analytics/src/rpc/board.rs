@@ -59,7 +59,7 @@ impl Indicators {
         let read =
             self.db.transaction(async move |tx: &mut Tx<'_>| read(tx, &selection, period, now).await).await?;
 
-        let streets = reach::below(&topology, &reached.unit);
+        let streets = reach::below(&topology, &reached);
         let mut all = Tally::default();
         let mut by_street: HashMap<Uuid, Tally> = streets.iter().map(|s| (s.id, Tally::default())).collect();
         // A leaf counts for the asked unit and for the street on its path.

@@ -1,4 +1,7 @@
 //! What a caller may see: whole subtrees, or only some lines of them. A unit out of reach is the same as none.
+//!
+//! C-11: a department does not appraise communities by its own figures. Who reaches by line only asks about streets and what
+//! lies above them; there is no board of communities, and no indicator of one, for such a caller.
 
 use chassis::{
     Error, Result,
@@ -44,6 +47,9 @@ fn lines(caller: &Caller, unit: &Unit) -> Option<Option<Vec<String>>> {
     if caller.reaches(&unit.path, None) {
         return Some(None);
     }
+    if is_communitys(unit.kind) {
+        return None;
+    }
     let lines: BTreeSet<&String> = caller
         .scopes
         .iter()
@@ -51,6 +57,11 @@ fn lines(caller: &Caller, unit: &Unit) -> Option<Option<Vec<String>>> {
         .filter(|line| caller.reaches(&unit.path, Some(line.as_str())))
         .collect();
     if lines.is_empty() { None } else { Some(Some(lines.into_iter().cloned().collect())) }
+}
+
+/// A community, or part of one.
+const fn is_communitys(kind: UnitKind) -> bool {
+    matches!(kind, UnitKind::Community | UnitKind::Courtyard | UnitKind::Doorway)
 }
 
 /// The caller's own unit, for a request that names none: the highest one granted; for a city with one district, that.
@@ -72,8 +83,10 @@ pub fn home(caller: &Caller, topology: &Topology) -> Result<Reached> {
     Ok(Reached { unit, lines })
 }
 
-/// The units a board lists below one: its streets, or what is right below a street.
-pub fn below(topology: &Topology, root: &Unit) -> Vec<Arc<Unit>> {
+/// The units a board lists below one: its streets, or what is right below a street, unless that is nobody's to compare who
+/// reaches by line only.
+pub fn below(topology: &Topology, reached: &Reached) -> Vec<Arc<Unit>> {
+    let root = &reached.unit;
     let mut streets: Vec<Arc<Unit>> = topology
         .units()
         .filter(|unit| unit.kind == UnitKind::Street && unit.id != root.id && unit.path.contains(&root.id))
@@ -81,6 +94,7 @@ pub fn below(topology: &Topology, root: &Unit) -> Vec<Arc<Unit>> {
         .collect();
     if streets.is_empty() {
         streets = topology.children(root.id).to_vec();
+        streets.retain(|unit| reached.lines.is_none() || !is_communitys(unit.kind));
     }
     streets.sort_by(|a, b| a.code.cmp(&b.code));
     streets

@@ -154,6 +154,9 @@ events! {
     TaskObjectionRejected { task_id: TaskId, org_id: OrgId, reason_code: String }
     TaskCancelled { task_id: TaskId, org_id: OrgId, reason_code: String }
     TaskDeclined { task_id: TaskId, org_id: OrgId, reason_code: String }
+    AdmissionRefusedByCommunity {
+        task_id: TaskId, org_id: OrgId, sender_org_id: OrgId, part: TaskPart, reason_code: String,
+    }
     TaskSubmitted { task_id: TaskId, part: TaskPart, org_id: OrgId, in_time: bool }
     TaskReturned { task_id: TaskId, org_id: OrgId, reason_code: String, due_at: Option<Timestamp> }
     TaskApproved { task_id: TaskId, org_id: OrgId }

@@ -67,6 +67,10 @@ ids! {
     NoticeId,
     /// A mediation of a dispute.
     MediationId,
+    /// A transfer of a department's duty.
+    DutyTransferId,
+    /// An admission of a department's item.
+    AdmissionId,
 }
 
 /// A person's pseudonym (the envelope's `actorref`); `system` for timers, `anonymous` for whoever

@@ -5,6 +5,7 @@
 #[macro_use]
 mod codes;
 
+mod amend;
 mod application;
 mod application_codes;
 mod application_decision;
@@ -18,6 +19,7 @@ mod clock;
 mod closing;
 mod dispatch;
 mod dry_run;
+pub mod duty;
 mod endings;
 mod error;
 mod event;
@@ -35,6 +37,7 @@ mod mediation;
 mod objection;
 mod rating;
 mod reason;
+mod refusal;
 mod replay;
 mod router;
 mod rules;
@@ -50,6 +53,7 @@ mod work;
 #[cfg(test)]
 mod tests;
 
+pub use amend::{Successor, amend};
 pub use application::{
     Application, ApplicationFace, CurrentNotice, Determination, Filed, Investigation, NewNotice, Notice,
     NoticeObjection, Papers, Refusal, Remedy, Review, UncountedPeriod, masked_name,

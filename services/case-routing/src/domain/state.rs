@@ -15,6 +15,8 @@
 //! - Objection and arbitration: parties take positions while the case is Objected; the one review of a ruling takes a
 //!   dispatched case back to Objected, before the lead has signed.
 //! - A whistle calls further departments without moving the case, and so does their reporting in.
+//! - A community may refuse what was not admitted (F8) also when it has signed already, until work begins; the lead's
+//!   case is Triaged again and routed without it.
 //! - A task's `any → Cancelled` means any that still stands. What was approved stays so: the work was done and found
 //!   good, and is paid, counted and appraised by it. A reopened case gets a new task, a reworked one takes the approved
 //!   task back as returned, which can be cancelled. Declined and cancelled tasks have ended already.
@@ -79,6 +81,10 @@ triggers! {
     DeclineTask = "decline_task",
     /// An assist task: declined without moving the case.
     DeclineAssist = "decline_assist",
+    /// A community sends back what was not admitted.
+    RefuseUnadmitted = "refuse_unadmitted",
+    /// An assist task: refused without moving the case.
+    RefuseUnadmittedAssist = "refuse_unadmitted_assist",
     Recall = "recall",
     Contact = "contact",
     Suspend = "suspend",
@@ -165,6 +171,13 @@ pub const TRANSITIONS: &[(Option<S>, S, Trigger)] = &[
     (Some(Signed), Signed, T::DeclineAssist),
     (Some(InProgress), InProgress, T::DeclineAssist),
     (Some(Suspended), Suspended, T::DeclineAssist),
+    (Some(Dispatched), Triaged, T::RefuseUnadmitted),
+    (Some(Signed), Triaged, T::RefuseUnadmitted),
+    (Some(Dispatched), Dispatched, T::RefuseUnadmittedAssist),
+    (Some(Objected), Objected, T::RefuseUnadmittedAssist),
+    (Some(Signed), Signed, T::RefuseUnadmittedAssist),
+    (Some(InProgress), InProgress, T::RefuseUnadmittedAssist),
+    (Some(Suspended), Suspended, T::RefuseUnadmittedAssist),
     (Some(Dispatched), Triaged, T::Recall),
     (Some(Signed), Triaged, T::Recall),
     (Some(Signed), InProgress, T::Contact),
@@ -285,6 +298,7 @@ pub const TASK_TRANSITIONS: &[(TaskState, TaskState)] = {
         (Signed, Objected),
         (Objected, Issued),
         (Issued, Declined),
+        (Signed, Declined),
         (Issued, Cancelled),
         (Signed, Cancelled),
         (Working, Cancelled),

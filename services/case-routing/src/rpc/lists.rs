@@ -20,7 +20,10 @@ use uuid::Uuid;
 use super::{desk::Desk, parse, precedents, trial};
 use crate::{
     atlas::{World, org_kind},
-    domain::{DomainError, ListPart, ListState, OrgKind, Period, UnitId, activate, roll_back, start_canary},
+    domain::{
+        DomainError, ListPart, ListState, OrgKind, Period, UnitId, activate, roll_back, start_canary,
+        version_at,
+    },
     listing::{self, Draft, Known, ListEntry},
     reach, seed,
     store::{
@@ -50,7 +53,7 @@ impl Responsibilities {
 
     /// The version in force everywhere; 0 before the first.
     fn in_force(&self, periods: &[Period], at: Timestamp) -> i32 {
-        crate::domain::version_at(periods, &[], at).unwrap_or_default()
+        version_at(periods, &[], at).unwrap_or_default()
     }
 
     /// Lets every later decision of this replica follow the change; the others hear of it in a moment.
@@ -79,8 +82,7 @@ impl ResponsibilityService for Responsibilities {
         let answer = once(&self.0.db, &caller, meta, async move |tx: &mut Tx<'_>| {
             let number = lists::lock(tx.conn).await?;
             let periods = lists::periods(tx.conn).await?;
-            let base =
-                if wanted == 0 { crate::domain::version_at(&periods, &[], tx.now) } else { Some(wanted) };
+            let base = if wanted == 0 { version_at(&periods, &[], tx.now) } else { Some(wanted) };
             if let Some(base) = base {
                 found(tx.conn, base).await?;
             }
@@ -247,6 +249,7 @@ impl ResponsibilityService for Responsibilities {
         let answer = once(&self.0.db, &caller, meta, async move |tx: &mut Tx<'_>| {
             lists::lock(tx.conn).await?;
             let (row, periods) = with_periods(tx.conn, number).await?;
+            duties_stand(tx.conn, number, &periods, tx.now).await?;
             let started = start_canary(&row.version(&periods), &periods, UnitId(unit), &by, tx.now)
                 .map_err(|error| refused(number, error))?;
             lists::save_periods(tx.conn, &periods, &started).await?;
@@ -274,6 +277,7 @@ impl ResponsibilityService for Responsibilities {
             lists::lock(tx.conn).await?;
             let (row, periods) = with_periods(tx.conn, number).await?;
             let from = from.map_or(tx.now, |day| calendar::instant(day, NaiveTime::MIN));
+            duties_stand(tx.conn, number, &periods, tx.now).await?;
             let active = activate(&row.version(&periods), &periods, from, &by, tx.now)
                 .map_err(|error| refused(number, error))?;
             lists::save_periods(tx.conn, &periods, &active).await?;
@@ -302,6 +306,8 @@ impl ResponsibilityService for Responsibilities {
             let (row, periods) = with_periods(tx.conn, number).await?;
             let back = roll_back(&row.version(&periods), &periods, tx.now)
                 .map_err(|error| refused(number, error))?;
+            let again = version_at(&back, &[], tx.now).unwrap_or_default();
+            duties_stand(tx.conn, again, &periods, tx.now).await?;
             lists::save_periods(tx.conn, &periods, &back).await?;
             lists::withdraw(tx.conn, number, &by, &reason_code, tx.now).await?;
             let row = found(tx.conn, number).await?;
@@ -314,6 +320,21 @@ impl ResponsibilityService for Responsibilities {
         self.changed().await;
         Ok(Response::new(answer))
     }
+}
+
+/// What transfers and admissions brought stands in a version as in the one in force: one drafted before they came, or taken
+/// back to such a one, would undo them behind their back.
+async fn duties_stand(
+    conn: &mut AsyncPgConnection,
+    number: i32,
+    periods: &[Period],
+    now: Timestamp,
+) -> Result<()> {
+    let in_force = version_at(periods, &[], now).unwrap_or_default();
+    if lists::same_duties(conn, number, in_force).await? {
+        return Ok(());
+    }
+    Err(Error::wrong_state("list_version", number, "duties have moved since it was drafted; draft it anew"))
 }
 
 pub(super) async fn found(conn: &mut AsyncPgConnection, number: i32) -> Result<VersionRow> {
@@ -405,6 +426,7 @@ fn upsert(number: usize, entry: &pb::ListEntry) -> Result<ListEntry> {
             authority_granted: false,
             transfer_ref: some("transfer_ref", &entry.transfer_ref)?,
             precedent_id: None,
+            fund_line: None,
         },
         from: day(field("valid_from"), &entry.valid_from)?.unwrap_or(NaiveDate::default()),
         to: day(field("valid_to"), &entry.valid_to)?,
@@ -444,6 +466,8 @@ fn entry(listed: &ListEntry) -> pb::ListEntry {
         valid_from: listed.from.to_string(),
         valid_to: listed.to.map(|day| day.to_string()).unwrap_or_default(),
         precedent_id: entry.precedent_id.map(|id| id.to_string()).unwrap_or_default(),
+        authority_granted: entry.authority_granted,
+        fund_line: entry.fund_line.clone().unwrap_or_default(),
     }
 }
 

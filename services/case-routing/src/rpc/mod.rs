@@ -11,6 +11,8 @@ mod catalogue;
 mod convert;
 mod desk;
 mod duplicates;
+mod duty;
+mod duty_forms;
 mod intake;
 mod lists;
 mod mediation;
@@ -29,6 +31,6 @@ mod verification;
 
 pub use self::{
     application_desk::Applications, calendar::Calendars, cases::Cases, catalogue::Catalogue, desk::Desk,
-    intake::Intake, lists::Responsibilities, mediation_desk::Mediations, tasks::Tasks,
+    duty::DutyRpc, intake::Intake, lists::Responsibilities, mediation_desk::Mediations, tasks::Tasks,
     verification::Verifications,
 };

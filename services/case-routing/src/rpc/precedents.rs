@@ -67,6 +67,7 @@ pub async fn entries(conn: &mut AsyncPgConnection, ids: &[Uuid], world: &World) 
                     authority_granted: false,
                     transfer_ref: None,
                     precedent_id: Some(*id),
+                    fund_line: None,
                 },
                 from: row.effective_on,
                 to: None,

@@ -16,7 +16,7 @@ use diesel::{
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
-use super::{notices, precedents, words, write};
+use super::{notices, precedents, refusals, words, write};
 use crate::{
     domain::{Case, CaseId},
     reach,
@@ -87,6 +87,7 @@ impl AggregateStore for CaseStore {
             write::client_refs(conn, &changes),
             notices::save(conn, &changes),
             precedents::save(conn, &changes),
+            refusals::save(conn, &changes),
         )?;
         Ok(())
     }

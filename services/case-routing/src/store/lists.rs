@@ -1,7 +1,7 @@
 //! Versions of the responsibility list. Whoever changes one locks the state row first, so that changes follow one another,
 //! and raises the revision, so that every replica sees it.
 
-use chassis::{Result, Timestamp, db::cached};
+use chassis::{Error, Result, Timestamp, db::cached};
 use chrono::{NaiveDate, NaiveTime};
 use diesel::{
     QueryableByName,
@@ -67,9 +67,9 @@ macro_rules! versions {
 }
 
 /// One version.
-pub async fn version(conn: &mut AsyncPgConnection, number: i32) -> Result<Option<VersionRow>> {
+pub async fn version(mut conn: &AsyncPgConnection, number: i32) -> Result<Option<VersionRow>> {
     let rows: Vec<VersionRow> =
-        cached(versions!("WHERE list_version = $1")).bind::<Integer, _>(number).load(conn).await?;
+        cached(versions!("WHERE list_version = $1")).bind::<Integer, _>(number).load(&mut conn).await?;
     Ok(rows.into_iter().next())
 }
 
@@ -144,10 +144,10 @@ struct PeriodRow {
 }
 
 /// All periods, in the order they were made.
-pub async fn periods(conn: &mut AsyncPgConnection) -> Result<Vec<Period>> {
+pub async fn periods(mut conn: &AsyncPgConnection) -> Result<Vec<Period>> {
     let rows: Vec<PeriodRow> =
         cached("SELECT list_version, unit_id, valid_from, valid_to FROM list_periods ORDER BY seq")
-            .load(conn)
+            .load(&mut conn)
             .await?;
     let period = |row: PeriodRow| Period {
         version: row.list_version,
@@ -166,16 +166,91 @@ struct NextRow {
 
 /// Lets no other change of the lists happen before the commit, tells every replica of this one, and gives the number of the
 /// next version.
-pub async fn lock(conn: &mut AsyncPgConnection) -> Result<i32> {
-    cached("UPDATE catalogue_state SET revision = revision + 1").execute(conn).await?;
+pub async fn lock(mut conn: &AsyncPgConnection) -> Result<i32> {
+    cached("UPDATE catalogue_state SET revision = revision + 1").execute(&mut conn).await?;
     let row: NextRow = cached("SELECT coalesce(max(list_version), 0) + 1 AS next FROM list_versions")
-        .get_result(conn)
+        .get_result(&mut conn)
         .await?;
     Ok(row.next)
 }
 
+#[derive(QueryableByName)]
+struct SameRow {
+    #[diesel(sql_type = diesel::sql_types::Bool)]
+    same: bool,
+}
+
+/// Whether two versions have the same entries of transfers and admissions.
+pub async fn same_duties(conn: &mut AsyncPgConnection, one: i32, other: i32) -> Result<bool> {
+    if one == other {
+        return Ok(true);
+    }
+    let row: SameRow = cached(
+        "SELECT NOT EXISTS (SELECT FROM \
+         (SELECT rule_id FROM responsibility_entries WHERE list_version = $1 AND content ->> 'transfer_ref' <> '') a \
+         FULL JOIN \
+         (SELECT rule_id FROM responsibility_entries WHERE list_version = $2 AND content ->> 'transfer_ref' <> '') b \
+         ON a.rule_id = b.rule_id WHERE a.rule_id IS NULL OR b.rule_id IS NULL) AS same",
+    )
+    .bind::<Integer, _>(one)
+    .bind::<Integer, _>(other)
+    .get_result(conn)
+    .await?;
+    Ok(row.same)
+}
+
+/// Entries that come and go in every version that is in force or on its way.
+#[derive(Debug, Clone)]
+pub struct Amendment {
+    pub come: Vec<ListEntry>,
+    pub gone: Vec<String>,
+    pub reason_code: &'static str,
+    /// Pseudonyms of who stands behind it.
+    pub drafted_by: String,
+    pub approved_by: String,
+}
+
+/// Makes a version after each that is in force or on its way, with the entries that come and without those that go. What
+/// runs as a canary or waits for its day goes on doing so, under the names of those who made it.
+pub async fn amend(mut conn: &AsyncPgConnection, amendment: Amendment, at: Timestamp) -> Result<()> {
+    let next = lock(conn).await?;
+    let before = periods(conn).await?;
+    let (after, successors) = crate::domain::amend(&before, next, at);
+    let draft = Draft { upserts: amendment.come, removed: amendment.gone, whole: false };
+    for successor in successors {
+        let old = version(conn, successor.of).await?;
+        let old = old.ok_or_else(|| Error::internal("a version that is in force does not exist"))?;
+        let in_force = crate::domain::version_at(&after, &[], at) == Some(successor.version);
+        let row = VersionRow {
+            list_version: successor.version,
+            base_version: Some(successor.of),
+            entry_count: 0,
+            reason_code: amendment.reason_code.to_owned(),
+            drafted_by: if in_force { amendment.drafted_by.clone() } else { old.drafted_by },
+            drafted_at: at,
+            approved_by: if in_force { Some(amendment.approved_by.clone()) } else { old.approved_by },
+            approved_at: Some(at),
+            withdrawn_by: None,
+            withdrawn_at: None,
+            withdrawn_reason: None,
+        };
+        insert_draft(conn, &row, &draft).await?;
+        cached(
+            "UPDATE list_versions SET entry_count = \
+             (SELECT count(*) FROM responsibility_entries e WHERE e.list_version = $1) WHERE list_version = $1",
+        )
+        .bind::<Integer, _>(successor.version)
+        .execute(&mut conn)
+        .await?;
+        if successor.retires {
+            withdraw(conn, successor.of, &amendment.approved_by, "amended", at).await?;
+        }
+    }
+    save_periods(conn, &before, &after).await
+}
+
 /// Stores a draft: what it takes over from its base, and its own entries.
-pub async fn insert_draft(conn: &mut AsyncPgConnection, row: &VersionRow, draft: &Draft) -> Result<()> {
+pub async fn insert_draft(mut conn: &AsyncPgConnection, row: &VersionRow, draft: &Draft) -> Result<()> {
     insert_version(conn, row).await?;
     if let Some(base) = row.base_version.filter(|_| !draft.whole) {
         let own = draft.upserts.iter().map(|upsert| upsert.entry.rule_id.as_str());
@@ -188,13 +263,13 @@ pub async fn insert_draft(conn: &mut AsyncPgConnection, row: &VersionRow, draft:
         .bind::<Integer, _>(row.list_version)
         .bind::<Integer, _>(base)
         .bind::<Array<Text>, _>(not)
-        .execute(conn)
+        .execute(&mut conn)
         .await?;
     }
     insert_entries(conn, row.list_version, &draft.upserts).await
 }
 
-async fn insert_version(conn: &mut AsyncPgConnection, row: &VersionRow) -> Result<()> {
+async fn insert_version(mut conn: &AsyncPgConnection, row: &VersionRow) -> Result<()> {
     cached(
         "INSERT INTO list_versions (list_version, base_version, entry_count, reason_code, drafted_by, drafted_at, \
          approved_by, approved_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
@@ -207,12 +282,12 @@ async fn insert_version(conn: &mut AsyncPgConnection, row: &VersionRow) -> Resul
     .bind::<Timestamptz, _>(row.drafted_at)
     .bind::<Nullable<Text>, _>(row.approved_by.as_deref())
     .bind::<Nullable<Timestamptz>, _>(row.approved_at)
-    .execute(conn)
+    .execute(&mut conn)
     .await?;
     Ok(())
 }
 
-async fn insert_entries(conn: &mut AsyncPgConnection, number: i32, entries: &[ListEntry]) -> Result<()> {
+async fn insert_entries(mut conn: &AsyncPgConnection, number: i32, entries: &[ListEntry]) -> Result<()> {
     let content = entries.iter().map(|listed| write(&listed.entry)).collect::<Result<Vec<_>>>()?;
     cached(
         "INSERT INTO responsibility_entries (list_version, rule_id, item_code, valid_from, valid_to, content) \
@@ -225,7 +300,7 @@ async fn insert_entries(conn: &mut AsyncPgConnection, number: i32, entries: &[Li
     .bind::<Array<Date>, _>(entries.iter().map(|e| e.from).collect::<Vec<_>>())
     .bind::<Array<Nullable<Date>>, _>(entries.iter().map(|e| e.to).collect::<Vec<_>>())
     .bind::<Array<Jsonb>, _>(content)
-    .execute(conn)
+    .execute(&mut conn)
     .await?;
     Ok(())
 }
@@ -258,7 +333,7 @@ pub async fn insert_shipped(
 }
 
 /// Stores what became of the periods: those that were there may have ended, new ones stand behind them.
-pub async fn save_periods(conn: &mut AsyncPgConnection, before: &[Period], after: &[Period]) -> Result<()> {
+pub async fn save_periods(mut conn: &AsyncPgConnection, before: &[Period], after: &[Period]) -> Result<()> {
     for (seq, period) in (0_i32..).zip(after) {
         if before.get(usize::try_from(seq).unwrap_or(usize::MAX)) == Some(period) {
             continue;
@@ -272,7 +347,7 @@ pub async fn save_periods(conn: &mut AsyncPgConnection, before: &[Period], after
         .bind::<Nullable<SqlUuid>, _>(period.unit.map(|unit| unit.0))
         .bind::<Timestamptz, _>(period.from)
         .bind::<Nullable<Timestamptz>, _>(period.to)
-        .execute(conn)
+        .execute(&mut conn)
         .await?;
     }
     Ok(())
@@ -291,7 +366,7 @@ pub async fn approve(conn: &mut AsyncPgConnection, number: i32, by: &str, at: Ti
 
 /// Notes who took a version back, and why.
 pub async fn withdraw(
-    conn: &mut AsyncPgConnection,
+    mut conn: &AsyncPgConnection,
     number: i32,
     by: &str,
     reason_code: &str,
@@ -304,7 +379,7 @@ pub async fn withdraw(
     .bind::<Text, _>(by)
     .bind::<Text, _>(reason_code)
     .bind::<Timestamptz, _>(at)
-    .execute(conn)
+    .execute(&mut conn)
     .await?;
     Ok(())
 }

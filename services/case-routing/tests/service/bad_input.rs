@@ -93,6 +93,20 @@ fn good(d: &District, method: &str, field: &FieldDescriptor) -> Option<Value> {
         (_, "answer_ref") => text("kb:1"),
         (_, "material_codes") => one("id_card"),
         (_, "evidence_refs") => one("doc:1"),
+        (_, "item_codes") => one("CJ-0103"),
+        (_, "training_codes") => one("course_1"),
+        (_, "basis_ref") => text("doc:1"),
+        ("ProposeDutyTransfer" | "ApplyAdmission", "effective_on") => text("2026-03-09"),
+        (_, "ends_on") => text("2026-06-01"),
+        (_, "fund_fen") => Some(Value::I64(1)),
+        (_, "view") => number(1),
+        (_, "law_code" | "need_code" | "load_code" | "alternative_code") => text("some_code"),
+        (_, "posts") => {
+            let mut need = DynamicMessage::new(field.kind().as_message()?.clone());
+            need.set_field_by_name("kind", Value::EnumNumber(1));
+            need.set_field_by_name("count", Value::I32(1));
+            Some(Value::List(vec![Value::Message(need)]))
+        }
         (_, "method") => text("phone"),
         (_, "decision") => text("reject"),
         (_, "text") => text("请帮忙"),
@@ -105,7 +119,7 @@ fn good(d: &District, method: &str, field: &FieldDescriptor) -> Option<Value> {
         (_, "resolution") => number(1),
         (_, "grade") => Some(Value::I32(3)),
         (_, "list_version" | "party_number") => Some(Value::I32(1)),
-        (_, "origin" | "kind" | "answer") if !matches!(method, "RegisterCase" | "IntakeCase") => number(1),
+        (_, "origin" | "answer") if !matches!(method, "RegisterCase" | "IntakeCase") => number(1),
         (_, "rights_told" | "joint") => Some(Value::Bool(true)),
         (_, "terms") => text("每晚十点后不弹琴"),
         (_, "party_numbers") => Some(Value::List(vec![Value::I32(1)])),
@@ -204,6 +218,8 @@ async fn what_is_wrong_in_a_request_is_named_and_nothing_is_stored() {
         Role::Verifier,
         Role::ItOperator,
         Role::Mediator,
+        Role::DeptLeader,
+        Role::CommitteeMember,
     ]
     .into_iter()
     .fold(Persona::new(Role::DistrictDispatcher, d.district).org(d.office), |persona, role| {

@@ -6,6 +6,7 @@ mod bad_input;
 mod calendar;
 mod defects;
 mod disputes;
+mod duty;
 mod flow;
 mod joined;
 mod lists;

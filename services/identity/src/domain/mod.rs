@@ -2,6 +2,7 @@
 //! grants, sessions and the audit chain. `now` and ids are parameters. It must never know a database or a transport.
 
 pub mod audit;
+pub mod duty_authority;
 pub mod edge;
 pub mod facts;
 pub mod grant;

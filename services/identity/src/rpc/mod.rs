@@ -2,6 +2,7 @@
 //! authentication and permission are the layer's. Reach is asked here and answered in the query.
 
 mod auth;
+mod duty_authority;
 mod edges;
 mod grants;
 mod organizations;

@@ -3,6 +3,7 @@
 
 pub mod accounts;
 pub mod audit;
+pub mod duty_authorities;
 pub mod edges;
 pub mod grants;
 pub mod keys;

@@ -22,7 +22,8 @@ use identity::{
 };
 use proto::identity::v1::{
     SignInRequest, SignInResponse, auth_service_client::AuthServiceClient,
-    person_service_client::PersonServiceClient, topology_service_client::TopologyServiceClient,
+    duty_authority_service_client::DutyAuthorityServiceClient, person_service_client::PersonServiceClient,
+    topology_service_client::TopologyServiceClient,
 };
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
@@ -92,6 +93,9 @@ impl World {
             ("lineworker", Role::ServiceWorker, "community1", Some("civil_affairs")),
             ("resident", Role::Resident, "community1", None),
             ("analyst", Role::Analyst, "district", None),
+            ("arbiter", Role::Arbiter, "district", None),
+            ("civilleader", Role::DeptLeader, "district", Some("civil_affairs")),
+            ("otherleader", Role::DeptLeader, "district", Some("housing")),
             ("operator", Role::ItOperator, "district", None),
             ("sysadmin", Role::SystemAdmin, "district", None),
             ("secadmin1", Role::SecurityAdmin, "district", None),
@@ -229,6 +233,11 @@ impl World {
     /// Topology client as somebody.
     pub async fn topology(&self, login: &str) -> TopologyServiceClient<PeerChannel> {
         TopologyServiceClient::new(self.channel(login).await)
+    }
+
+    /// Authority of duties, as somebody.
+    pub async fn authorities(&self, login: &str) -> DutyAuthorityServiceClient<PeerChannel> {
+        DutyAuthorityServiceClient::new(self.channel(login).await)
     }
 
     /// Text of a unit's id.

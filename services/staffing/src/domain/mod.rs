@@ -1,6 +1,7 @@
 //! The rules of staffing: who is asked, and what may become of it. No I/O, no clock, no randomness.
 
 pub mod assignment;
+pub mod duty;
 mod ids;
 pub mod picker;
 pub mod roster;

@@ -3,9 +3,10 @@
 mod assign;
 mod assignment;
 mod convert;
+mod duty;
 mod reach;
 mod shifts;
 mod verbs;
 mod workforce;
 
-pub use self::{assignment::AssignmentRpc, workforce::WorkforceRpc};
+pub use self::{assignment::AssignmentRpc, duty::DutyRpc, workforce::WorkforceRpc};

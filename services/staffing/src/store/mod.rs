@@ -4,6 +4,7 @@
 //! timers and commands never wait for each other in a circle.
 
 pub mod assignments;
+pub mod demands;
 pub mod lists;
 pub mod notices;
 pub mod posts;

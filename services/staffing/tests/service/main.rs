@@ -2,6 +2,7 @@
 
 mod calendar;
 mod commands;
+mod duty;
 mod events;
 mod rework;
 mod together;

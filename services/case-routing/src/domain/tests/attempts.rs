@@ -218,6 +218,12 @@ pub fn attempt(world: &mut World, case: Case, attempt: &Attempt) -> Result<Optio
             Trigger::DeclineAssist => {
                 one(case.decline_task(assist, "not_admitted", pick > 3, &world.act(as_assist)))
             }
+            Trigger::RefuseUnadmitted => {
+                one(case.refuse_unadmitted(lead_task, "not_admitted", &world.act(as_lead)))
+            }
+            Trigger::RefuseUnadmittedAssist => {
+                one(case.refuse_unadmitted(assist, "not_admitted", &world.act(as_assist)))
+            }
             Trigger::Recall => one(case.recall("mis_dispatch", &world.act(at_street))),
             Trigger::Contact => one(case.contact(&world.act(as_lead))),
             Trigger::Suspend => one(case.suspend("expert_review", None, &world.act(as_lead))),

@@ -230,6 +230,9 @@ fn nobody_competent() -> TableParts {
 /// Deterministic histories, enough of them to take every row.
 #[test]
 fn random_histories_reach_every_state_and_take_every_row_of_both_tables() {
+    // What a list made unadmitted after it was dispatched is for `table` to take: no list changes under these histories.
+    let unadmitted = [Trigger::RefuseUnadmitted, Trigger::RefuseUnadmittedAssist];
+    let wanted: Vec<_> = TRANSITIONS.iter().filter(|(_, _, by)| !unadmitted.contains(by)).collect();
     let mut runner = TestRunner::deterministic();
     let (mut states, mut rows, mut moves) = (HashSet::new(), HashSet::new(), HashSet::new());
     trail::take();
@@ -261,7 +264,7 @@ fn random_histories_reach_every_state_and_take_every_row_of_both_tables() {
         rows.extend(trail::take());
         moves.extend(trail::take_tasks());
         if states.len() == CaseState::ALL.len()
-            && rows.len() == TRANSITIONS.len()
+            && wanted.iter().all(|row| rows.contains(*row))
             && moves.len() == TASK_TRANSITIONS.len()
         {
             break;
@@ -269,7 +272,7 @@ fn random_histories_reach_every_state_and_take_every_row_of_both_tables() {
     }
     let missing: Vec<_> = CaseState::ALL.iter().filter(|state| !states.contains(state)).collect();
     assert!(missing.is_empty(), "never ended in {missing:?}");
-    let untaken: BTreeSet<_> = TRANSITIONS.iter().filter(|row| !rows.contains(row)).collect();
+    let untaken: BTreeSet<_> = wanted.into_iter().filter(|row| !rows.contains(*row)).collect();
     assert!(untaken.is_empty(), "no history takes {untaken:?}");
     let unmoved: Vec<_> = TASK_TRANSITIONS.iter().filter(|row| !moves.contains(row)).collect();
     assert!(unmoved.is_empty(), "no task moves {unmoved:?}");

@@ -79,6 +79,8 @@ fn prepared(world: &mut World, state: CaseState, verb: Trigger) -> Case {
             case.dispatch(&manual(COMMITTEE), &world.official(STREET_OFFICE)).unwrap().case
         }
         (_, Trigger::DeclineAssist) => with_committee_assisting(in_state(world, state)),
+        (_, Trigger::RefuseUnadmitted) => unadmitted(in_state(world, state), TaskPart::Lead),
+        (_, Trigger::RefuseUnadmittedAssist) => unadmitted(in_state(world, state), TaskPart::Assist),
         (_, Trigger::SubmitTask | Trigger::ReturnTask) => {
             let case = in_state(world, state);
             let Some(assist) = assist_of(&case) else { return case };
@@ -206,6 +208,16 @@ fn with_committee_assisting(mut case: Case) -> Case {
     case
 }
 
+/// The station got a part in a department's item that no list gives it.
+fn unadmitted(mut case: Case, part: TaskPart) -> Case {
+    let demolition = ItemRef { code: "demolition".into(), ..case.item.clone().unwrap() };
+    case.item = Some(demolition);
+    if let Some(task) = case.tasks.iter_mut().find(|task| task.part == part && task.state.is_live()) {
+        task.org = STATION;
+    }
+    case
+}
+
 fn attempt(world: &mut World, case: Case, verb: Trigger) -> Result<Decision> {
     let nothing = TaskId(world.fresh());
     let lead = case.lead_task.unwrap_or(nothing);
@@ -295,6 +307,13 @@ fn attempt(world: &mut World, case: Case, verb: Trigger) -> Result<Decision> {
         Trigger::DeclineTask => case.decline_task(lead, "not_admitted", false, &world.official(lead_org)),
         Trigger::DeclineAssist => {
             case.decline_task(assist_id, "not_admitted", false, &world.official(assist_org))
+        }
+        Trigger::RefuseUnadmitted => {
+            let org = case.task(lead).map_or(STATION, |task| task.org);
+            case.refuse_unadmitted(lead, "not_admitted", &world.official(org))
+        }
+        Trigger::RefuseUnadmittedAssist => {
+            case.refuse_unadmitted(assist_id, "not_admitted", &world.official(assist_org))
         }
         Trigger::Recall => case.recall("mis_dispatch", &world.official(STREET_OFFICE)),
         Trigger::Contact => case.contact(&world.official(lead_org)),
@@ -394,6 +413,7 @@ fn every_verb_in_every_state_does_what_the_table_says() {
                 let twin = match verb {
                     Trigger::SignAssist => Trigger::Sign,
                     Trigger::DeclineAssist => Trigger::DeclineTask,
+                    Trigger::RefuseUnadmittedAssist => Trigger::RefuseUnadmitted,
                     verb => *verb,
                 };
                 let other = DomainError::WrongState { state: *state, verb: twin };

@@ -1,0 +1,505 @@
+//! `DutyService`: a department's duty is proposed, heard, approved and put in force; an item is admitted; a community sends
+//! back what was not.
+
+use std::sync::Arc;
+
+use chassis::{
+    Error, Result, RpcResult, Timestamp,
+    auth::{Caller, Role},
+    clock::{new_id, to_proto},
+    command::{Executor, Meta, Target},
+    page,
+    proto::case_routing::v1::{self as pb, duty_service_server::DutyService},
+};
+use tonic::{Request, Response};
+use uuid::Uuid;
+
+use super::{
+    desk::{Aim as CaseAim, Desk},
+    duty_forms as forms, parse,
+    parts::for_task,
+};
+use crate::{
+    atlas::World,
+    domain::{
+        self, Act, AdmissionId, Case, DutyTransferId, PersonRef, TaskId,
+        duty::{
+            Admission, AdmissionState, Assessment, Change, DutyTransfer, Legs, Opinion, Opinions,
+            TaskAdmission, TransferState,
+        },
+    },
+    duty::{AdmissionVerb, Begin, Duties, Duty, TransferVerb, missing, within_reach},
+    reach,
+    store::{duties, refusals},
+};
+
+/// The RPCs.
+#[derive(Clone)]
+pub struct DutyRpc {
+    pub desk: Desk,
+    pub duties: Duties,
+}
+
+/// The fields that every verb on a duty has; the rest is parsed in between.
+macro_rules! aim {
+    ($method:literal, $id:ident, $message:ident) => {{
+        let id: Uuid = parse::id(stringify!($id), &$message.$id)?;
+        let meta = Meta::new($method, &$message.request_id, &$message)?;
+        (meta, id, parse::etag(&$message.etag)?)
+    }};
+}
+
+type Aim = (Meta, Uuid, Option<i64>);
+
+impl DutyRpc {
+    /// Lets every later decision of this replica follow the lists; the others hear of it in a moment.
+    async fn changed(&self) {
+        if let Err(error) = self.desk.atlas.refresh(&self.desk.db).await {
+            tracing::warn!(error = %error.chain(), "the lists are read again later");
+        }
+    }
+
+    async fn on_transfer<R: prost::Message + Default + 'static>(
+        &self,
+        caller: &Caller,
+        (meta, id, etag): Aim,
+        run: impl Fn(DutyTransfer, &Caller, Timestamp) -> domain::Result<Change> + Send + Sync + 'static,
+        wrap: impl Fn(Option<pb::DutyTransfer>) -> R + Send + 'static,
+    ) -> RpcResult<R> {
+        let answer = move |duty: &Duty| match duty {
+            Duty::Transfer(transfer) => wrap(Some(forms::transfer(transfer))),
+            Duty::Admission(_) => wrap(None),
+        };
+        let verb = TransferVerb { id, etag, run };
+        let answer =
+            Executor::execute(&self.duties, caller, meta, id, Target::Existing, verb, answer).await?;
+        self.changed().await;
+        Ok(Response::new(answer))
+    }
+
+    async fn on_admission<R: prost::Message + Default + 'static>(
+        &self,
+        caller: &Caller,
+        (meta, id, etag): Aim,
+        run: impl Fn(TaskAdmission, &Caller, Timestamp) -> domain::Result<Admission> + Send + Sync + 'static,
+        wrap: impl Fn(Option<pb::TaskAdmission>) -> R + Send + 'static,
+    ) -> RpcResult<R> {
+        let answer = move |duty: &Duty| match duty {
+            Duty::Admission(admission) => wrap(Some(forms::admission(admission))),
+            Duty::Transfer(_) => wrap(None),
+        };
+        let verb = AdmissionVerb { id, etag, run };
+        let answer =
+            Executor::execute(&self.duties, caller, meta, id, Target::Existing, verb, answer).await?;
+        self.changed().await;
+        Ok(Response::new(answer))
+    }
+
+    async fn find(&self, caller: &Caller, id: Uuid) -> Result<Duty> {
+        let mut conn = self.desk.db.conn().await?;
+        let topology = self.desk.atlas.world().topology.clone();
+        let found = duties::get(&mut conn, id).await?.filter(|duty| within_reach(duty, caller, &topology));
+        found.ok_or_else(|| missing(id))
+    }
+
+    async fn list(
+        &self,
+        caller: &Caller,
+        kind: &str,
+        state: Option<&str>,
+        (page_size, page_token): (i32, &str),
+    ) -> Result<(Vec<Duty>, String)> {
+        let size = page::size(page_size, 50, 200)?;
+        let below: Uuid = page::decode(page_token)?.unwrap_or(Uuid::max());
+        let orgs = orgs_within(&self.desk.atlas.world(), caller);
+        let mut conn = self.desk.db.conn().await?;
+        let mut rows = duties::list(&mut conn, kind, &orgs, state, below, size + 1).await?;
+        let next = page::cut(&mut rows, size, Duty::id);
+        Ok((rows, next))
+    }
+}
+
+/// Organisations by which the caller reaches duties.
+fn orgs_within(world: &World, caller: &Caller) -> Vec<Uuid> {
+    let within = world.topology.orgs().filter(|org| {
+        let path = world.topology.path(org.unit_id);
+        path.is_some_and(|path| caller.reaches(&path, org.line.as_deref()))
+    });
+    within.map(|org| org.id).collect()
+}
+
+fn opinion(by: &Caller, (supports, reason_code): &(bool, String), at: Timestamp) -> Opinion {
+    let by = PersonRef(by.actor_ref.clone());
+    Opinion { supports: *supports, reason_code: reason_code.clone(), by, at }
+}
+
+#[tonic::async_trait]
+impl DutyService for DutyRpc {
+    async fn propose_duty_transfer(
+        &self,
+        request: Request<pb::ProposeDutyTransferRequest>,
+    ) -> RpcResult<pb::ProposeDutyTransferResponse> {
+        let caller = Caller::of(&request)?;
+        let m = request.into_inner();
+        let meta = Meta::new("ProposeDutyTransfer", &m.request_id, &m)?;
+        let orgs = (parse::id("from_org_id", &m.from_org_id)?, parse::id("to_org_id", &m.to_org_id)?);
+        let items = forms::items("item_codes", &m.item_codes)?;
+        let basis_ref = parse::reference("basis_ref", &m.basis_ref)?;
+        let fund_fen = forms::fen("fund_fen", m.fund_fen, 1)?;
+        let posts = forms::needs("posts", &m.posts, 1)?;
+        let day = forms::required_day("effective_on", &m.effective_on)?;
+        let deadline = parse::optional_time("deadline_time", m.deadline_time.as_ref())?;
+        let effective_at = forms::morning(day);
+        let deadline = deadline.unwrap_or(effective_at);
+        let (world, by, id) = (self.desk.atlas.world(), caller.clone(), new_id());
+        let begin = Begin(move |now| {
+            forms::ahead("effective_on", day, now)?;
+            if deadline <= now || effective_at < deadline {
+                return Err(Error::invalid(
+                    "deadline_time",
+                    "must lie ahead, and not after the first day begins",
+                ));
+            }
+            let named = items.iter().enumerate().map(|(n, code)| (format!("item_codes[{n}]"), code.clone()));
+            let two = forms::between(&world, &by, orgs, &named.collect::<Vec<_>>(), now)?;
+            Ok(Duty::Transfer(DutyTransfer {
+                id: DutyTransferId(id),
+                version: 1,
+                state: TransferState::Proposed,
+                from: two.from.id.into(),
+                to: two.to.id.into(),
+                to_kind: two.to_kind,
+                to_code: two.to.code.clone(),
+                to_unit: two.to_unit,
+                line: two.from.line.clone(),
+                items: items.clone(),
+                basis_ref: basis_ref.clone(),
+                fund_fen,
+                posts: posts.clone(),
+                effective_at,
+                deadline,
+                legs: Legs::default(),
+                opinions: Opinions::new(),
+                proposed_by: PersonRef(by.actor_ref.clone()),
+                proposed_at: now,
+                approved_by: None,
+                approved_at: None,
+                reason_code: None,
+                updated_at: now,
+            }))
+        });
+        let answer = |duty: &Duty| match duty {
+            Duty::Transfer(made) => pb::ProposeDutyTransferResponse { transfer: Some(forms::transfer(made)) },
+            Duty::Admission(_) => pb::ProposeDutyTransferResponse::default(),
+        };
+        let answer = Executor::execute(&self.duties, &caller, meta, id, Target::New, begin, answer).await?;
+        Ok(Response::new(answer))
+    }
+
+    async fn get_duty_transfer(
+        &self,
+        request: Request<pb::GetDutyTransferRequest>,
+    ) -> RpcResult<pb::GetDutyTransferResponse> {
+        let caller = Caller::of(&request)?;
+        let id = parse::id("duty_transfer_id", &request.into_inner().duty_transfer_id)?;
+        let Duty::Transfer(found) = self.find(&caller, id).await? else { return Err(missing(id).into()) };
+        Ok(Response::new(pb::GetDutyTransferResponse { transfer: Some(forms::transfer(&found)) }))
+    }
+
+    async fn list_duty_transfers(
+        &self,
+        request: Request<pb::ListDutyTransfersRequest>,
+    ) -> RpcResult<pb::ListDutyTransfersResponse> {
+        let caller = Caller::of(&request)?;
+        let m = request.into_inner();
+        let state = forms::transfer_state("state", m.state)?;
+        let (rows, next_page_token) =
+            self.list(&caller, "transfer", state, (m.page_size, &m.page_token)).await?;
+        let transfers = rows.iter().filter_map(|row| match row {
+            Duty::Transfer(transfer) => Some(forms::transfer(transfer)),
+            Duty::Admission(_) => None,
+        });
+        Ok(Response::new(pb::ListDutyTransfersResponse { transfers: transfers.collect(), next_page_token }))
+    }
+
+    async fn give_duty_opinion(
+        &self,
+        request: Request<pb::GiveDutyOpinionRequest>,
+    ) -> RpcResult<pb::GiveDutyOpinionResponse> {
+        let caller = Caller::of(&request)?;
+        let m = request.into_inner();
+        let aim = aim!("GiveDutyOpinion", duty_transfer_id, m);
+        let said = (forms::view("view", m.view)?, parse::code("reason_code", &m.reason_code)?);
+        let world = self.desk.atlas.world();
+        let run = move |duty: DutyTransfer, by: &Caller, now| {
+            let who = forms::heard_as(&world, by, duty.to_unit);
+            duty.opine(who, opinion(by, &said, now), now)
+        };
+        self.on_transfer(&caller, aim, run, |transfer| pb::GiveDutyOpinionResponse { transfer }).await
+    }
+
+    async fn approve_duty_transfer(
+        &self,
+        request: Request<pb::ApproveDutyTransferRequest>,
+    ) -> RpcResult<pb::ApproveDutyTransferResponse> {
+        let caller = Caller::of(&request)?;
+        let m = request.into_inner();
+        let aim = aim!("ApproveDutyTransfer", duty_transfer_id, m);
+        let run = |duty: DutyTransfer, by: &Caller, now| duty.approve(&forms::signer(by), now);
+        self.on_transfer(&caller, aim, run, |transfer| pb::ApproveDutyTransferResponse { transfer }).await
+    }
+
+    async fn withdraw_duty_transfer(
+        &self,
+        request: Request<pb::WithdrawDutyTransferRequest>,
+    ) -> RpcResult<pb::WithdrawDutyTransferResponse> {
+        let caller = Caller::of(&request)?;
+        let m = request.into_inner();
+        let aim = aim!("WithdrawDutyTransfer", duty_transfer_id, m);
+        let reason = parse::code("reason_code", &m.reason_code)?;
+        let run = move |duty: DutyTransfer, _: &Caller, now| duty.withdraw(&reason, now);
+        self.on_transfer(&caller, aim, run, |transfer| pb::WithdrawDutyTransferResponse { transfer }).await
+    }
+
+    async fn suspend_duty_transfer(
+        &self,
+        request: Request<pb::SuspendDutyTransferRequest>,
+    ) -> RpcResult<pb::SuspendDutyTransferResponse> {
+        let caller = Caller::of(&request)?;
+        let m = request.into_inner();
+        let aim = aim!("SuspendDutyTransfer", duty_transfer_id, m);
+        let reason = parse::code("reason_code", &m.reason_code)?;
+        let run = move |duty: DutyTransfer, _: &Caller, now| duty.suspend(&reason, now);
+        self.on_transfer(&caller, aim, run, |transfer| pb::SuspendDutyTransferResponse { transfer }).await
+    }
+
+    async fn resume_duty_transfer(
+        &self,
+        request: Request<pb::ResumeDutyTransferRequest>,
+    ) -> RpcResult<pb::ResumeDutyTransferResponse> {
+        let caller = Caller::of(&request)?;
+        let m = request.into_inner();
+        let aim = aim!("ResumeDutyTransfer", duty_transfer_id, m);
+        let run = |duty: DutyTransfer, by: &Caller, now| duty.resume(&forms::signer(by), now);
+        self.on_transfer(&caller, aim, run, |transfer| pb::ResumeDutyTransferResponse { transfer }).await
+    }
+
+    async fn end_duty_transfer(
+        &self,
+        request: Request<pb::EndDutyTransferRequest>,
+    ) -> RpcResult<pb::EndDutyTransferResponse> {
+        let caller = Caller::of(&request)?;
+        let m = request.into_inner();
+        let aim = aim!("EndDutyTransfer", duty_transfer_id, m);
+        let reason = parse::code("reason_code", &m.reason_code)?;
+        let run = move |duty: DutyTransfer, _: &Caller, now| duty.end(&reason, now);
+        self.on_transfer(&caller, aim, run, |transfer| pb::EndDutyTransferResponse { transfer }).await
+    }
+
+    async fn apply_admission(
+        &self,
+        request: Request<pb::ApplyAdmissionRequest>,
+    ) -> RpcResult<pb::ApplyAdmissionResponse> {
+        let caller = Caller::of(&request)?;
+        let m = request.into_inner();
+        let meta = Meta::new("ApplyAdmission", &m.request_id, &m)?;
+        let orgs = (parse::id("from_org_id", &m.from_org_id)?, parse::id("to_org_id", &m.to_org_id)?);
+        let item = forms::item("item_code", &m.item_code)?;
+        let basis_ref = parse::reference("basis_ref", &m.basis_ref)?;
+        let fund_fen = forms::fen("fund_fen", m.fund_fen, 0)?;
+        let posts = forms::needs("posts", &m.posts, 0)?;
+        for (number, code) in parse::bounded("training_codes", &m.training_codes)?.iter().enumerate() {
+            parse::code(&format!("training_codes[{number}]"), code)?;
+        }
+        let first = forms::required_day("effective_on", &m.effective_on)?;
+        let last = forms::required_day("ends_on", &m.ends_on)?;
+        let (world, by, id) = (self.desk.atlas.world(), caller.clone(), new_id());
+        let begin = Begin(move |now| {
+            forms::ahead("effective_on", first, now)?;
+            forms::last("ends_on", first, last)?;
+            let named = [("item_code".to_owned(), item.clone())];
+            let two = forms::between(&world, &by, orgs, &named, now)?;
+            Ok(Duty::Admission(TaskAdmission {
+                id: AdmissionId(id),
+                version: 1,
+                state: AdmissionState::Applied,
+                from: two.from.id.into(),
+                to: two.to.id.into(),
+                to_kind: two.to_kind,
+                to_code: two.to.code.clone(),
+                to_unit: two.to_unit,
+                line: two.from.line.clone(),
+                item: item.clone(),
+                basis_ref: basis_ref.clone(),
+                fund_fen,
+                posts: posts.clone(),
+                training_codes: m.training_codes.clone(),
+                valid_from: forms::morning(first),
+                valid_to: forms::morning(last),
+                opinions: Opinions::new(),
+                assessment: None,
+                applied_by: PersonRef(by.actor_ref.clone()),
+                applied_at: now,
+                approved_by: None,
+                approved_at: None,
+                reason_code: None,
+                updated_at: now,
+            }))
+        });
+        let answer = |duty: &Duty| match duty {
+            Duty::Admission(made) => pb::ApplyAdmissionResponse { admission: Some(forms::admission(made)) },
+            Duty::Transfer(_) => pb::ApplyAdmissionResponse::default(),
+        };
+        let answer = Executor::execute(&self.duties, &caller, meta, id, Target::New, begin, answer).await?;
+        Ok(Response::new(answer))
+    }
+
+    async fn get_admission(
+        &self,
+        request: Request<pb::GetAdmissionRequest>,
+    ) -> RpcResult<pb::GetAdmissionResponse> {
+        let caller = Caller::of(&request)?;
+        let id = parse::id("admission_id", &request.into_inner().admission_id)?;
+        let Duty::Admission(found) = self.find(&caller, id).await? else { return Err(missing(id).into()) };
+        Ok(Response::new(pb::GetAdmissionResponse { admission: Some(forms::admission(&found)) }))
+    }
+
+    async fn list_admissions(
+        &self,
+        request: Request<pb::ListAdmissionsRequest>,
+    ) -> RpcResult<pb::ListAdmissionsResponse> {
+        let caller = Caller::of(&request)?;
+        let m = request.into_inner();
+        let state = forms::admission_state("state", m.state)?;
+        let (rows, next_page_token) =
+            self.list(&caller, "admission", state, (m.page_size, &m.page_token)).await?;
+        let admissions = rows.iter().filter_map(|row| match row {
+            Duty::Admission(admission) => Some(forms::admission(admission)),
+            Duty::Transfer(_) => None,
+        });
+        Ok(Response::new(pb::ListAdmissionsResponse { admissions: admissions.collect(), next_page_token }))
+    }
+
+    async fn give_admission_opinion(
+        &self,
+        request: Request<pb::GiveAdmissionOpinionRequest>,
+    ) -> RpcResult<pb::GiveAdmissionOpinionResponse> {
+        let caller = Caller::of(&request)?;
+        let m = request.into_inner();
+        let aim = aim!("GiveAdmissionOpinion", admission_id, m);
+        let said = (forms::view("view", m.view)?, parse::code("reason_code", &m.reason_code)?);
+        let world = self.desk.atlas.world();
+        let run = move |duty: TaskAdmission, by: &Caller, now| {
+            let who = forms::heard_as(&world, by, duty.to_unit);
+            duty.opine(who, opinion(by, &said, now), now)
+        };
+        self.on_admission(&caller, aim, run, |admission| pb::GiveAdmissionOpinionResponse { admission }).await
+    }
+
+    async fn assess_admission(
+        &self,
+        request: Request<pb::AssessAdmissionRequest>,
+    ) -> RpcResult<pb::AssessAdmissionResponse> {
+        let caller = Caller::of(&request)?;
+        let m = request.into_inner();
+        let aim = aim!("AssessAdmission", admission_id, m);
+        let law = parse::code("law_code", &m.law_code)?;
+        let need = parse::code("need_code", &m.need_code)?;
+        let load = parse::code("load_code", &m.load_code)?;
+        let alternative = parse::code("alternative_code", &m.alternative_code)?;
+        let run = move |duty: TaskAdmission, by: &Caller, now| {
+            let found = Assessment {
+                law: law.clone(),
+                need: need.clone(),
+                load: load.clone(),
+                alternative: alternative.clone(),
+                by: PersonRef(by.actor_ref.clone()),
+                at: now,
+            };
+            duty.assess(&forms::signer(by), found, now)
+        };
+        self.on_admission(&caller, aim, run, |admission| pb::AssessAdmissionResponse { admission }).await
+    }
+
+    async fn approve_admission(
+        &self,
+        request: Request<pb::ApproveAdmissionRequest>,
+    ) -> RpcResult<pb::ApproveAdmissionResponse> {
+        let caller = Caller::of(&request)?;
+        let m = request.into_inner();
+        let aim = aim!("ApproveAdmission", admission_id, m);
+        let run = |duty: TaskAdmission, by: &Caller, now| duty.approve(&forms::signer(by), now);
+        self.on_admission(&caller, aim, run, |admission| pb::ApproveAdmissionResponse { admission }).await
+    }
+
+    async fn deny_admission(
+        &self,
+        request: Request<pb::DenyAdmissionRequest>,
+    ) -> RpcResult<pb::DenyAdmissionResponse> {
+        let caller = Caller::of(&request)?;
+        let m = request.into_inner();
+        let aim = aim!("DenyAdmission", admission_id, m);
+        let reason = parse::code("reason_code", &m.reason_code)?;
+        let run = move |duty: TaskAdmission, by: &Caller, now| duty.deny(&forms::signer(by), &reason, now);
+        self.on_admission(&caller, aim, run, |admission| pb::DenyAdmissionResponse { admission }).await
+    }
+
+    async fn withdraw_admission(
+        &self,
+        request: Request<pb::WithdrawAdmissionRequest>,
+    ) -> RpcResult<pb::WithdrawAdmissionResponse> {
+        let caller = Caller::of(&request)?;
+        let m = request.into_inner();
+        let aim = aim!("WithdrawAdmission", admission_id, m);
+        let reason = parse::code("reason_code", &m.reason_code)?;
+        let run = move |duty: TaskAdmission, _: &Caller, now| duty.withdraw(&reason, now);
+        self.on_admission(&caller, aim, run, |admission| pb::WithdrawAdmissionResponse { admission }).await
+    }
+
+    async fn refuse_unadmitted(
+        &self,
+        request: Request<pb::RefuseUnadmittedRequest>,
+    ) -> RpcResult<pb::RefuseUnadmittedResponse> {
+        let caller = Caller::of(&request)?;
+        let m = request.into_inner();
+        let aim = CaseAim::new("RefuseUnadmitted", &m, &m.case_id, &m.request_id, &m.etag)?;
+        let task: TaskId = parse::id("task_id", &m.task_id)?;
+        let reason = parse::code("reason_code", &m.reason_code)?;
+        let run = move |case: Case, act: Act<'_>, by: &Caller| {
+            let act = for_task(act, by, &case, task)?;
+            case.refuse_unadmitted(task, &reason, &act)
+        };
+        self.desk.run(&caller, aim, run, |case| pb::RefuseUnadmittedResponse { case }).await
+    }
+
+    async fn list_admission_refusals(
+        &self,
+        request: Request<pb::ListAdmissionRefusalsRequest>,
+    ) -> RpcResult<pb::ListAdmissionRefusalsResponse> {
+        let caller = Caller::of(&request)?;
+        let m = request.into_inner();
+        let size = page::size(m.page_size, 50, 200)?;
+        let below: i64 = page::decode(&m.page_token)?.unwrap_or(i64::MAX);
+        let world: Arc<World> = self.desk.atlas.world();
+        let district = [Role::DistrictDispatcher, Role::Arbiter].into_iter().any(|role| caller.has(role));
+        let orgs = if district && reach::covers(&caller, &world.district().unwrap_or_default(), None) {
+            None
+        } else {
+            Some(orgs_within(&world, &caller))
+        };
+        let mut conn = self.desk.db.conn().await?;
+        let mut rows = refusals::list(&mut conn, orgs.as_deref(), below, size + 1).await?;
+        let next_page_token = page::cut(&mut rows, size, |row| row.seq);
+        let refusal = |row: refusals::Refusal| pb::AdmissionRefusal {
+            case_id: row.case_id.to_string(),
+            task_id: row.task_id.to_string(),
+            org_id: row.org_id.to_string(),
+            sender_org_id: row.sender_org_id.to_string(),
+            item_code: row.item_code,
+            reason_code: row.reason_code,
+            refused_time: Some(to_proto(row.refused_at)),
+        };
+        let refusals = rows.into_iter().map(refusal).collect();
+        Ok(Response::new(pb::ListAdmissionRefusalsResponse { refusals, next_page_token }))
+    }
+}

@@ -1,0 +1,202 @@
+//! Money and posts that transfers of duties ask for: allotted against a line, named and filled, given back.
+
+use chassis::{auth::Role, clock::new_id, grpc::PeerChannel, testing::Persona};
+use proto::{
+    case_routing::v1::{DutyEffective, DutyRolledBack, DutyTransferProposed, PostNeed},
+    staffing::v1::{
+        AllotFundsRequest, AssignDutyStaffRequest, CreateFundLineRequest, DemandState, DutyDemand, FundLine,
+        ListDutyDemandsRequest, ListFundLinesRequest, ListPostsRequest, PostKind, RefuseDutyStaffRequest,
+        RefuseFundsRequest, duty_resource_service_client::DutyResourceServiceClient,
+    },
+};
+use tonic::{Code, Status};
+use uuid::Uuid;
+
+use crate::world::{COMMUNITY, DISTRICT, HOUSING, OTHER_STREET, STATION, STREET, World, fields, request_id};
+
+type Client = DutyResourceServiceClient<PeerChannel>;
+
+fn client(world: &World, persona: &Persona) -> Client {
+    DutyResourceServiceClient::new(world.service.call_as(persona))
+}
+
+fn finance() -> Persona {
+    Persona::new(Role::FinanceOfficer, DISTRICT)
+}
+
+fn head() -> Persona {
+    Persona::new(Role::StationHead, COMMUNITY).org(STATION)
+}
+
+fn proposed(id: Uuid) -> DutyTransferProposed {
+    DutyTransferProposed {
+        duty_transfer_id: id.to_string(),
+        from_org_id: HOUSING.to_string(),
+        to_org_id: STATION.to_string(),
+        item_codes: vec!["CJ-0108".into()],
+        line: "housing".into(),
+        fund_fen: 60,
+        posts: vec![PostNeed { kind: PostKind::ServiceWorker.into(), count: 1 }],
+        effective_time: None,
+        deadline_time: None,
+        proposed_by: "p-leader".into(),
+    }
+}
+
+fn over(id: Uuid) -> DutyRolledBack {
+    DutyRolledBack { duty_transfer_id: id.to_string(), reason_code: "deadline".into(), ..Default::default() }
+}
+
+async fn line(client: &mut Client, budget_fen: i64) -> FundLine {
+    let request = CreateFundLineRequest {
+        request_id: request_id(),
+        code: format!("line-{}", new_id().simple()),
+        org_id: HOUSING.to_string(),
+        budget_fen,
+    };
+    client.create_fund_line(request).await.unwrap().into_inner().fund_line.unwrap()
+}
+
+async fn allot(client: &mut Client, id: Uuid, line: &FundLine) -> Result<DutyDemand, Status> {
+    let request = AllotFundsRequest {
+        duty_transfer_id: id.to_string(),
+        request_id: request_id(),
+        fund_line_id: line.fund_line_id.clone(),
+    };
+    client.allot_funds(request).await.map(|answer| answer.into_inner().demand.unwrap())
+}
+
+async fn assign(client: &mut Client, id: Uuid, posts: &[String]) -> Result<DutyDemand, Status> {
+    let request = AssignDutyStaffRequest {
+        duty_transfer_id: id.to_string(),
+        request_id: request_id(),
+        post_ids: posts.to_vec(),
+    };
+    client.assign_duty_staff(request).await.map(|answer| answer.into_inner().demand.unwrap())
+}
+
+async fn allotted(client: &mut Client) -> i64 {
+    let lines =
+        client.list_fund_lines(ListFundLinesRequest::default()).await.unwrap().into_inner().fund_lines;
+    lines.iter().map(|line| line.allotted_fen).sum()
+}
+
+async fn demand(client: &mut Client, id: Uuid) -> DutyDemand {
+    let all = client.list_duty_demands(ListDutyDemandsRequest::default()).await.unwrap().into_inner().demands;
+    all.into_iter().find(|demand| demand.duty_transfer_id == id.to_string()).expect("the demand")
+}
+
+async fn post_of(world: &World) -> String {
+    let request = ListPostsRequest { org_id: STATION.to_string(), ..Default::default() };
+    let posts = world.workforce(&head()).list_posts(request).await.unwrap().into_inner().posts;
+    posts.into_iter().find(|post| post.kind() == PostKind::ServiceWorker).unwrap().post_id
+}
+
+#[tokio::test]
+async fn money_comes_from_a_line_that_is_never_overspent_and_goes_back_once() {
+    let world = World::start().await;
+    let mut finance = client(&world, &finance());
+    let line = line(&mut finance, 100).await;
+    let (first, second) = (new_id(), new_id());
+    for id in [first, second] {
+        let event = world.tell(id, &proposed(id)).await;
+        world.service.deliver(event).await; // asked for once
+    }
+    let met = allot(&mut finance, first, &line).await.unwrap();
+    assert_eq!((met.funds(), allotted(&mut finance).await), (DemandState::Met, 60));
+    let refused = allot(&mut finance, second, &line).await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition, "40 are left: {refused}");
+    assert_eq!(world.sent().await, ["FundsAllotted"]);
+
+    for _ in 0..2 {
+        world.tell(first, &over(first)).await;
+        assert_eq!(allotted(&mut finance).await, 0);
+    }
+    assert_eq!(world.sent().await, ["FundsReturned"], "given back once");
+    let late = allot(&mut finance, first, &line).await.unwrap_err();
+    assert_eq!(late.code(), Code::FailedPrecondition, "it is over");
+    allot(&mut finance, second, &line).await.unwrap();
+    world.tell(first, &proposed(first)).await;
+    assert!(demand(&mut finance, first).await.closed, "a late repetition opens nothing");
+
+    let refuse = |id: Uuid| RefuseFundsRequest {
+        duty_transfer_id: id.to_string(),
+        request_id: request_id(),
+        reason_code: "no_money".into(),
+    };
+    world.tell(second, &DutyEffective { duty_transfer_id: second.to_string(), ..Default::default() }).await;
+    let effective = finance.refuse_funds(refuse(second)).await.unwrap_err();
+    assert_eq!(effective.code(), Code::FailedPrecondition, "{effective}");
+    assert_eq!(allotted(&mut finance).await, 60);
+    world.service.stop().await;
+}
+
+#[tokio::test]
+async fn posts_are_named_filled_and_free_and_a_leaver_ends_the_promise() {
+    let world = World::start().await;
+    let worker = world.hire(Role::ServiceWorker, COMMUNITY, STATION, "").await;
+    let post = post_of(&world).await;
+    let (first, second) = (new_id(), new_id());
+    for id in [first, second] {
+        world.tell(id, &proposed(id)).await;
+    }
+    let mut head = client(&world, &head());
+    let nobody = assign(&mut head, first, &[new_id().to_string()]).await.unwrap_err();
+    assert_eq!(nobody.code(), Code::NotFound);
+    let twice = assign(&mut head, first, &[post.clone(), post.clone()]).await.unwrap_err();
+    assert_eq!((twice.code(), fields(&twice)), (Code::InvalidArgument, vec!["post_ids".to_owned()]));
+    let met = assign(&mut head, first, std::slice::from_ref(&post)).await.unwrap();
+    assert_eq!((met.staff(), met.post_ids.clone()), (DemandState::Met, vec![post.clone()]));
+    let taken = assign(&mut head, second, std::slice::from_ref(&post)).await.unwrap_err();
+    assert_eq!(taken.code(), Code::FailedPrecondition, "{taken}");
+    assert_eq!(world.sent().await, ["StaffAssigned"]);
+
+    // Whoever is on the post leaves before the transfer takes effect.
+    let event = world.revoke(&worker).await;
+    world.service.deliver(event).await;
+    assert_eq!(demand(&mut head, first).await.staff(), DemandState::Refused);
+    let sent = world.sent().await;
+    let about: Vec<_> = sent.iter().filter(|name| name.starts_with("Staff")).collect();
+    assert_eq!(about, ["StaffReleased", "StaffUnavailable"], "{sent:?}");
+    let vacant = assign(&mut head, second, std::slice::from_ref(&post)).await.unwrap_err();
+    assert_eq!(vacant.code(), Code::FailedPrecondition, "nobody is on it: {vacant}");
+
+    world.hire(Role::ServiceWorker, COMMUNITY, STATION, "").await;
+    assign(&mut head, second, std::slice::from_ref(&post)).await.unwrap();
+    world.sent().await;
+    for _ in 0..2 {
+        world.tell(second, &over(second)).await;
+    }
+    assert_eq!(world.sent().await, ["StaffReleased"], "given back once");
+    world.service.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_out_of_reach_is_not_there() {
+    let world = World::start().await;
+    let id = new_id();
+    world.tell(id, &proposed(id)).await;
+    let elsewhere = Persona::new(Role::StreetLeader, OTHER_STREET);
+    let mut stranger = client(&world, &elsewhere);
+    let refuse = |id: Uuid| RefuseDutyStaffRequest {
+        duty_transfer_id: id.to_string(),
+        request_id: request_id(),
+        reason_code: "nobody".into(),
+    };
+    for id in [id, new_id()] {
+        assert_eq!(stranger.refuse_duty_staff(refuse(id)).await.unwrap_err().code(), Code::NotFound);
+    }
+    assert!(
+        stranger
+            .list_duty_demands(ListDutyDemandsRequest::default())
+            .await
+            .unwrap()
+            .into_inner()
+            .demands
+            .is_empty()
+    );
+    let mut leader = client(&world, &Persona::new(Role::StreetLeader, STREET));
+    leader.refuse_duty_staff(refuse(id)).await.unwrap();
+    assert_eq!(world.sent().await, ["StaffUnavailable"]);
+    world.service.stop().await;
+}

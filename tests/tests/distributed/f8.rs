@@ -1,0 +1,12 @@
+//! Flow F8 with a process per service: a duty moves to the community with authority, funds and staff, or not at all.
+
+use tests::{World, run};
+
+#[test]
+fn a_duty_moves_down_with_all_three_or_leaves_nothing_behind() {
+    run(async {
+        let world = World::distributed().await;
+        let _turn = world.alone().await;
+        tests::duty::moves_down(world).await;
+    });
+}
