@@ -55,7 +55,7 @@ pub struct ServiceConfig {
 pub struct DbConfig {
     /// `postgres://…`; `{service}` stands for the service's name with `-` as `_`.
     pub url: SecretString,
-    /// Connections of the pool.
+    /// Connections of the service's three pools together.
     pub max_connections: u32,
     /// How long to wait for a connection before the call is refused, in milliseconds.
     pub connect_timeout_ms: u64,
@@ -126,7 +126,7 @@ pub enum LogFormat {
     Json,
 }
 
-/// Command executor, outbox relay and consumers (`spine.md` §"Paths that won" gave the figures).
+/// Command executor, outbox relay and consumers.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SpineConfig {

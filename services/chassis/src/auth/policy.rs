@@ -155,6 +155,7 @@ mod tests {
             table.iter().filter(|(_, p)| p.access == Access::Public).map(|(path, _)| path).collect();
         public.sort_unstable();
         insta::assert_snapshot!(public.join("\n"), @r"
+        /jianghan.case_routing.v1.ApplicationService/ListPublicNotices
         /jianghan.case_routing.v1.CalendarService/GetCalendar
         /jianghan.case_routing.v1.CatalogueService/GetServiceItem
         /jianghan.case_routing.v1.CatalogueService/ListServiceItems

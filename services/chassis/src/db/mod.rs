@@ -1,4 +1,4 @@
-//! The service's database: a pool of connections, transactions that carry events, migrations, and a helper for
+//! The service's database: three pools of connections, transactions that carry events, migrations, and a helper for
 //! statement-cached SQL. It knows the spine's tables and no other; every other table belongs to a store.
 
 mod cached;

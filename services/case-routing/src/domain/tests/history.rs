@@ -246,7 +246,7 @@ fn random_histories_reach_every_state_and_take_every_row_of_both_tables() {
         };
         // Some begin where few histories get by themselves; what led there does not count.
         let case = match round % 8 {
-            2 => in_state(&mut World::new(), CaseState::ALL[round / 8 % CaseState::ALL.len()]),
+            2 => in_state(&mut world, CaseState::ALL[round / 8 % CaseState::ALL.len()]),
             4 => in_arbitration(&mut world),
             5 => ruled(&mut world),
             6 => with_whistle(&mut world, CaseState::Objected),
