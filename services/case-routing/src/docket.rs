@@ -50,13 +50,31 @@ impl Docket {
             || (caller.kind == CallerKind::Person && self.mediations.iter().any(party))
     }
 
+    /// Ends what is still open after a case that ended without being handled. `None`: nothing is.
+    ///
+    /// # Errors
+    /// What the mediation refuses.
+    pub fn ended_with_case(&self, act: &Act<'_>, by: &Caller) -> Result<Option<Decision<Self>>> {
+        let open = self.mediations.iter().find(|mediation| mediation.state.is_open());
+        let Some(open) = open.filter(|_| self.case.case.state.leaves_nothing_to_mediate()) else {
+            return Ok(None);
+        };
+        let decision = open.clone().end_with_case(act).map_err(|error| refused(open.id, error))?;
+        self.after(decision, act, by).map(Some)
+    }
+
     /// The docket and what is told after a decision about one of its mediations.
     ///
     /// # Errors
-    /// What the case refuses.
+    /// What the case refuses, and a second mediation that would be open.
     pub fn after(&self, decision: MediationDecision, act: &Act<'_>, by: &Caller) -> Result<Decision<Self>> {
         let MediationDecision { mediation, events, case_move } = decision;
         let (id, case) = (mediation.id, &self.case.case);
+        let another = |other: &Mediation| other.id != id && other.state.is_open();
+        if mediation.state.is_open() && self.mediations.iter().any(another) {
+            let message = "the parties are still talking in another one".into();
+            return Err(refused(id, DomainError::Guard { code: "mediation_open", message }));
+        }
         let mut told: Vec<_> = events
             .iter()
             .map(|(version, event)| mediation_events::emit(&mediation, case, *version, event))

@@ -1,5 +1,6 @@
 //! The days of mediations that go by: noted, so that somebody looks after them. As for cases, the longest due comes first,
-//! what another replica works on is passed over, and what cannot be read is put off.
+//! what another replica works on is passed over, and what cannot be read is put off. Then mediations that are open still,
+//! though their cases were withdrawn, merged or ended, are ended with them.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,14 +9,20 @@ use chassis::{
     auth::Caller,
     clock::new_id,
     command::{AggregateStore, Change},
-    db::{Db, Tx},
+    db::{Db, Tx, cached},
 };
 use chrono::TimeDelta;
+use diesel::{
+    QueryableByName,
+    sql_types::{Array, BigInt, Text, Uuid as SqlUuid},
+};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::{
     atlas::Atlas,
-    domain::Party,
+    domain::{CaseId, CaseState, Party},
     store::mediations::{self, DocketStore},
     verb::act,
 };
@@ -65,7 +72,7 @@ impl MediationSweeper {
         let mut most = BATCH;
         while !stop.is_cancelled() {
             match self.batch(most).await {
-                Ok(0) => return Ok(()),
+                Ok(0) => return self.end_with_cases().await,
                 Ok(_) => {}
                 Err(error) if error.retryable() => return Err(error),
                 Err(error) if most > 1 => {
@@ -113,6 +120,42 @@ impl MediationSweeper {
             .await
     }
 
+    /// One case after the other; one that fails keeps no other waiting.
+    async fn end_with_cases(&self) -> Result<()> {
+        let ended = {
+            let mut conn = self.db.conn().await?;
+            of_ended_cases(&mut conn).await?
+        };
+        for case in ended {
+            match self.end_with_case(case).await {
+                Ok(()) => {}
+                Err(error) if error.retryable() => return Err(error),
+                Err(error) => {
+                    tracing::error!(%case, error = %error.chain(), "the mediation of an ended case stays open");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn end_with_case(&self, case: CaseId) -> Result<()> {
+        let world = self.atlas.world();
+        self.db
+            .transaction(async |tx: &mut Tx<'_>| {
+                let act = act(&world, new_id(), Party::system(), tx.now);
+                for (_, before) in AggregateStore::load(&DocketStore, tx.conn, &[case]).await? {
+                    let Some(decision) = before.ended_with_case(&act, &self.by)? else { continue };
+                    for emit in decision.events {
+                        tx.emit(emit);
+                    }
+                    let change = Change { before: Some(before), after: decision.aggregate, trace: None };
+                    DocketStore.save(tx.conn, vec![change]).await?;
+                }
+                Ok(())
+            })
+            .await
+    }
+
     async fn put_off_first(&self) -> Result<()> {
         let until = self.clock.now() + PUT_OFF;
         self.db
@@ -122,4 +165,24 @@ impl MediationSweeper {
             })
             .await
     }
+}
+
+#[derive(QueryableByName)]
+struct EndedRow {
+    #[diesel(sql_type = SqlUuid)]
+    case_id: Uuid,
+}
+
+/// Cases that ended without being handled, with a mediation that is open still.
+async fn of_ended_cases(conn: &mut AsyncPgConnection) -> Result<Vec<CaseId>> {
+    let ended = CaseState::ALL.iter().filter(|state| state.leaves_nothing_to_mediate());
+    let rows: Vec<EndedRow> = cached(
+        "SELECT m.case_id FROM mediations m JOIN cases c ON c.case_id = m.case_id \
+         WHERE m.open AND c.state = ANY ($1) ORDER BY m.mediation_id LIMIT $2",
+    )
+    .bind::<Array<Text>, _>(ended.map(|state| state.as_str()).collect::<Vec<_>>())
+    .bind::<BigInt, _>(BATCH)
+    .load(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| CaseId(row.case_id)).collect())
 }

@@ -44,7 +44,7 @@ impl Application {
     /// The organisation in charge refuses it: in writing, with reasons and remedies. The case ends as explained.
     ///
     /// # Errors
-    /// As for [`approve`](Self::approve), without `notice_needed`; `Invalid` reasons or remedies; `Guard(assist_outstanding)`.
+    /// As for [`approve`](Self::approve), without `notice_needed`; `Invalid` reasons or remedies.
     pub fn deny(self, refusal: &Refusal, case: Case, act: &Act<'_>) -> Result<Filed> {
         let mut filing = Filing::begin(self, case, ApplicationVerb::Deny, act)?;
         filing.may_decide()?;
@@ -54,7 +54,8 @@ impl Application {
         filing.rule(ruling, None);
         let evidence = vec![(EvidenceKind::Explanation, "decision:denied".to_owned())];
         let closed_code = Some(ClosedCode::Explained);
-        filing.work.complete(CompleteCase { evidence, closed_code, waived: Vec::new() })?;
+        let waived = filing.work.outstanding_assists();
+        filing.work.complete(CompleteCase { evidence, closed_code, waived })?;
         Ok(filing.finish())
     }
 
@@ -102,7 +103,7 @@ impl Application {
     /// What was granted reached the applicant; the case is completed and goes to verification.
     ///
     /// # Errors
-    /// `Guard` `application_state`, `paused`, `assist_outstanding`; `NotEntitled` unless a human of the lead; `Invalid`
+    /// `Guard` `application_state`, `paused`; `NotEntitled` unless a human of the lead; `Invalid`
     /// reference.
     pub fn deliver(self, delivery_ref: &str, case: Case, act: &Act<'_>) -> Result<Filed> {
         let mut filing = Filing::begin(self, case, ApplicationVerb::Deliver, act)?;
@@ -113,7 +114,8 @@ impl Application {
         filing.work.tell(ApplicationNews::Delivered, None);
         let evidence = vec![(EvidenceKind::Document, delivery_ref.to_owned())];
         let closed_code = Some(ClosedCode::Resolved);
-        filing.work.complete(CompleteCase { evidence, closed_code, waived: Vec::new() })?;
+        let waived = filing.work.outstanding_assists();
+        filing.work.complete(CompleteCase { evidence, closed_code, waived })?;
         Ok(filing.finish())
     }
 

@@ -1,6 +1,7 @@
 //! After the work: verification by a third organisation, call-back, rework, rating, closure, reopening.
 //! Silence is never counted as satisfaction.
 
+use super::application::PAPERS_OVERDUE;
 use super::case::{Callback, Case, Verification};
 use super::codes::*;
 use super::error::{DomainError, Result};
@@ -215,7 +216,7 @@ impl Work<'_> {
             self.case.closed_code = Some(ClosedCode::PartlyResolved);
         }
         self.stop_clock(ClockKind::Verify, None);
-        self.clear_supervisions(|_| true);
+        self.clear_supervisions(|supervision| supervision.reason_code != PAPERS_OVERDUE);
         self.enter(CaseState::Resolved, Trigger::Verify)?;
         self.approve_tasks()?;
         let rating_due_at = if self.case.callback_due() {
@@ -295,7 +296,7 @@ impl Work<'_> {
         self.stop_clock(ClockKind::Verify, None);
         self.stop_clock(ClockKind::RatingWindow, None);
         self.stop_clock(ClockKind::Judge, None);
-        self.clear_supervisions(|_| true);
+        self.clear_supervisions(|supervision| supervision.reason_code != PAPERS_OVERDUE);
         self.case.verification = None;
         self.case.rating = None;
         self.case.completed_at = None;

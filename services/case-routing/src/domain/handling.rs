@@ -3,6 +3,7 @@
 use calendar::Limit;
 use chrono::TimeDelta;
 
+use super::application::PAPERS_OVERDUE;
 use super::case::{Case, Evidence, Suspension};
 use super::codes::*;
 use super::error::{DomainError, Result};
@@ -231,7 +232,7 @@ impl Work<'_> {
         let in_time = rework.or(self.stop_clock(ClockKind::Resolve, None)).unwrap_or(true);
         self.stop_task_clocks(id);
         self.submit(id, in_time)?;
-        self.clear_supervisions(|_| true);
+        self.clear_supervisions(|supervision| supervision.reason_code != PAPERS_OVERDUE);
         self.case.closed_code = Some(code);
         self.case.completed_at = Some(self.now);
         self.enter(CaseState::Completed, Trigger::Complete)?;
@@ -245,6 +246,12 @@ impl Work<'_> {
         };
         self.emit(event, None, Some(id));
         self.begin_verification()
+    }
+
+    /// Assists that are not done: what is decided without them needs them no more.
+    pub(super) fn outstanding_assists(&self) -> Vec<TaskId> {
+        let assists = self.case.tasks.iter().filter(|task| task.part == TaskPart::Assist);
+        assists.filter(|task| task.state.is_open()).map(|task| task.id).collect()
     }
 
     /// The lead task that stands, and its organisation.

@@ -124,11 +124,17 @@ impl Case {
     /// The supervisor is content.
     ///
     /// # Errors
-    /// `Invalid` id; `NotEntitled` for a machine; `Guard(supervision_settled)`.
+    /// `Invalid` id; `NotEntitled` for a machine, and above level 1 for whoever is supervised;
+    /// `Guard(supervision_settled)`.
     pub fn clear_supervision(self, id: SupervisionId, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
-        work.human_official()?;
-        if work.case.supervision(id)?.state == SupervisionState::Cleared {
+        let by = work.human_official()?;
+        let supervision = work.case.supervision(id)?.clone();
+        // Its own supervisor may be content with what it issued; what was raised above is for those above.
+        if supervision.level > 1 && work.case.supervised(&supervision) == by {
+            return Err(DomainError::NotEntitled { code: "supervised_org" });
+        }
+        if supervision.state == SupervisionState::Cleared {
             return Err(DomainError::guard("supervision_settled", "it was cleared already"));
         }
         work.clear_supervisions(|supervision| supervision.id == id);

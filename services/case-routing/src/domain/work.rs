@@ -3,7 +3,7 @@
 
 use calendar::Limit;
 
-use super::case::{Case, RoutingDecision, Supervision, Task};
+use super::case::{Case, Objection, RoutingDecision, Supervision, Task};
 use super::clock::Clock;
 use super::codes::*;
 use super::error::{DomainError, Result};
@@ -342,6 +342,12 @@ impl<'a> Work<'a> {
 
     /// Nobody leads for the moment; the first receiver still owns the case.
     pub fn release_lead(&mut self) {
+        // A ruling that nobody has followed yet was about a lead that is gone: whoever leads next is not bound by it, and no
+        // precedent comes of it.
+        let unfollowed = |objection: &mut Objection| {
+            matches!(objection.state, ObjectionState::Ruled | ObjectionState::Agreed)
+        };
+        let _ = self.case.objection.take_if(unfollowed);
         self.case.lead_task = None;
         self.case.lead_org = None;
         self.case.lead_unit = None;

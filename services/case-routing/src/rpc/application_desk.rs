@@ -66,9 +66,10 @@ impl Applications {
         caller: &Caller,
         wrap: impl Fn(Option<pb::Application>) -> R + Send + Sync + 'static,
     ) -> impl Fn(&ApplicationRecord) -> R + Send + Sync + 'static {
-        let (world, own) = (self.desk.atlas.world(), caller.is_self_only());
+        let (world, caller) = (self.desk.atlas.world(), caller.clone());
         move |record| {
             let (papers, case) = (&record.application, &record.case.case);
+            let own = for_applicant(case, &caller);
             wrap(Some(application_convert::application(papers, case, &world, case.updated_at, own)))
         }
     }
@@ -118,11 +119,17 @@ impl Applications {
         let found = read::case(&mut conn, id).await?.filter(|record| reach::reaches(&record.case, caller));
         let case = found.map(|record| record.case).filter(|case| case.application.is_some());
         let case = case.ok_or_else(missing)?;
-        let papers = self.store.read(&mut conn, id).await?.ok_or_else(missing)?;
+        let papers = self.store.read(&conn, id).await?.ok_or_else(missing)?;
         let (world, now) = (self.desk.atlas.world(), self.desk.clock.now());
-        let shown = application_convert::application(&papers, &case, &world, now, caller.is_self_only());
+        let shown =
+            application_convert::application(&papers, &case, &world, now, for_applicant(&case, caller));
         Ok(pb::GetApplicationResponse { application: Some(shown) })
     }
+}
+
+/// Applicants see no objections to their own notice, whatever else they are here.
+fn for_applicant(case: &Case, caller: &Caller) -> bool {
+    caller.is_self_only() || reach::is_requester(case, caller)
 }
 
 /// A refusal as it must be written; its reason is on the list for this kind of refusal.

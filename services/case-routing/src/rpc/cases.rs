@@ -83,7 +83,7 @@ impl CaseService for Cases {
         let reach = ReachFilter::of(&caller);
         let order = order("order_by", &request.order_by)?;
         let place = Place::of(&self.0.crypto, &request);
-        let filter = CaseFilter {
+        let mut filter = CaseFilter {
             states: states.collect::<Result<_, Error>>()?,
             unit,
             street: street(&world.topology, unit, &reach),
@@ -98,7 +98,9 @@ impl CaseService for Cases {
             after: place.after(&request.page_token)?,
             limit: size + 1,
             reach,
+            found: None,
         };
+        filter.found = list::find(&mut *self.0.db.conn().await?, &filter).await?;
         let mut conn = self.0.db.list_conn().await?;
         let mut rows: Vec<Listed> = list::cases(&mut conn, &filter).await?;
         drop(conn);

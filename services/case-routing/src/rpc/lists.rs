@@ -137,7 +137,7 @@ impl ResponsibilityService for Responsibilities {
         let below: i32 = page::decode(&request.page_token)?.unwrap_or(i32::MAX);
         let mut conn = self.0.db.conn().await?;
         let mut rows = lists::versions(&mut conn, below, size + 1).await?;
-        let periods = lists::periods(&mut conn).await?;
+        let periods = lists::periods(&conn).await?;
         let next_page_token = page::cut(&mut rows, size, |row| row.list_version);
         let (world, now) = (self.0.atlas.world(), self.0.clock.now());
         let versions = rows.iter().map(|row| told(row, &periods, &world, now)).collect();
@@ -151,7 +151,7 @@ impl ResponsibilityService for Responsibilities {
         let number = number("list_version", request.into_inner().list_version)?;
         let mut conn = self.0.db.conn().await?;
         let row = found(&mut conn, number).await?;
-        let periods = lists::periods(&mut conn).await?;
+        let periods = lists::periods(&conn).await?;
         let version = told(&row, &periods, &self.0.atlas.world(), self.0.clock.now());
         Ok(Response::new(pb::GetListVersionResponse { version: Some(version) }))
     }

@@ -12,7 +12,9 @@ use prost::Message;
 use tonic::{Request, Response};
 
 use super::{
-    mediation_desk::{Mediations, aim, court_answer_from, court_ref, own, party_number, text, told},
+    mediation_desk::{
+        Mediations, aim, court_answer_from, court_ref, of_place, own, party_number, text, told,
+    },
     mediation_view as view, parse, parts,
 };
 use crate::{
@@ -28,6 +30,7 @@ use crate::{
         mediations::{self, MediationFilter},
         read::{self, Access},
     },
+    verb::acting_for,
 };
 
 /// Runs a verb: the common fields, what is parsed from the rest, and the verb itself.
@@ -42,7 +45,7 @@ macro_rules! verb {
                 &caller,
                 aim,
                 Vec::new(),
-                move |$mediation: Mediation, _taken_up: bool, $act: &Act<'_>, $by: &Caller| $run,
+                move |$mediation: Mediation, _case: &domain::Case, $act: &Act<'_>, $by: &Caller| $run,
                 |mediation| pb::$response { mediation },
             )
             .await
@@ -112,7 +115,10 @@ impl MediationService for Mediations {
                 }
                 party_number(message.party_number)?
             },
-            |mediation, act, by, number| mediation.consent(number, own(by), act)
+            |mediation, act, by, number| {
+                let own = own(by, &mediation);
+                mediation.consent(number, own, act)
+            }
         )
     }
 
@@ -120,17 +126,20 @@ impl MediationService for Mediations {
         &self,
         request: Request<pb::RefuseMediationRequest>,
     ) -> RpcResult<pb::RefuseMediationResponse> {
-        verb!(
-            self,
-            request,
-            "RefuseMediation",
-            RefuseMediationResponse,
-            |message| (
-                party_number(message.party_number)?,
-                parse::code("reason_code", &message.reason_code)?
-            ),
-            |mediation, act, by, refusal| mediation.refuse(refusal.0, own(by), &refusal.1, act)
-        )
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let aim = aim!("RefuseMediation", request);
+        let number = party_number(request.party_number)?;
+        let reason = parse::code("reason_code", &request.reason_code)?;
+        let run = move |mediation: Mediation, case: &domain::Case, act: &Act<'_>, by: &Caller| {
+            let party = usize::try_from(number - 1).ok().and_then(|index| mediation.parties.get(index));
+            // An organisation that is the party is spoken for by whoever acts for it.
+            let act = acting_for(act.clone(), by, party.and_then(|party| party.org));
+            let (own, of_place) = (own(by, &mediation), of_place(by, case, &mediation));
+            mediation.refuse(number, own, of_place, &reason, &act)
+        };
+        let wrap = |mediation| pb::RefuseMediationResponse { mediation };
+        self.run(&caller, aim, Vec::new(), run, wrap).await
     }
 
     async fn hold_session(
@@ -143,8 +152,8 @@ impl MediationService for Mediations {
         text("notes", &request.notes, false)?;
         let notes = (!request.notes.is_empty()).then(|| self.seal(aim.id, request.notes.as_bytes()));
         let text_id = notes.as_ref().map(|notes| notes.text_id);
-        let run = move |mediation: Mediation, taken_up: bool, act: &Act<'_>, _: &Caller| {
-            mediation.hold_session(taken_up, text_id, act)
+        let run = move |mediation: Mediation, case: &domain::Case, act: &Act<'_>, _: &Caller| {
+            mediation.hold_session(case.is_taken_up(), text_id, act)
         };
         let wrap = |mediation| pb::HoldSessionResponse { mediation };
         self.run(&caller, aim, notes.into_iter().collect(), run, wrap).await
@@ -163,7 +172,7 @@ impl MediationService for Mediations {
         let performance_due_at: Option<Timestamp> = parse::optional_time("performance_due_time", due)?;
         let terms = self.seal(aim.id, request.terms.as_bytes());
         let reached = AgreementReached { kind, text_id: terms.text_id, performance_due_at };
-        let run = move |mediation: Mediation, _taken_up: bool, act: &Act<'_>, _: &Caller| {
+        let run = move |mediation: Mediation, _: &domain::Case, act: &Act<'_>, _: &Caller| {
             mediation.agree(reached.clone(), act)
         };
         let wrap = |mediation| pb::RecordAgreementResponse { mediation };

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use chassis::{
     Error, Result, RpcResult,
-    auth::Caller,
+    auth::{Caller, Role},
     clock::new_id,
     command::{Executor, ExecutorConfig, Meta, Target},
     proto::case_routing::v1 as pb,
@@ -18,9 +18,10 @@ use crate::{
     codes,
     docket::{Docket, MediationCommand, SealedText},
     domain::{
-        self, Act, CaseId, CourtAnswer, DomainError, Mediation, MediationDecision, MediationId, OrgId,
-        PartyKind, PartyNamed,
+        self, Act, CaseId, CourtAnswer, DomainError, Mediation, MediationDecision, MediationId,
+        MediationParty, OrgId, PartyKind, PartyNamed,
     },
+    reach,
     store::{
         mediations::{self, DocketStore},
         read,
@@ -61,9 +62,20 @@ macro_rules! aim {
 
 pub(super) use aim;
 
-/// The resident who acts for themselves.
-pub(super) fn own(by: &Caller) -> Option<Uuid> {
-    by.is_self_only().then_some(by.person_id)
+/// The person who acts for themselves: a resident, and whoever is a party, whatever office they hold besides.
+pub(super) fn own(by: &Caller, mediation: &Mediation) -> Option<Uuid> {
+    (by.is_self_only() || mediation.has_party(by.person_id)).then_some(by.person_id)
+}
+
+/// Whether the caller is a mediator or of the committee of the case's place, and no organisation of theirs is a party.
+pub(super) fn of_place(by: &Caller, case: &domain::Case, mediation: &Mediation) -> bool {
+    let here = by.scopes.iter().any(|scope| {
+        matches!(scope.role, Role::Mediator | Role::CommitteeMember)
+            && case.place.path.iter().any(|unit| unit.0 == scope.unit_id)
+    });
+    let orgs = reach::part_orgs(by);
+    let concerned = |party: &MediationParty| party.org.is_some_and(|org| orgs.contains(&org.0));
+    here && !mediation.parties.iter().any(concerned)
 }
 
 /// A party of a request.
@@ -104,7 +116,7 @@ impl Mediations {
         wrap: impl Fn(Option<pb::Mediation>) -> R + Send + Sync + 'static,
     ) -> RpcResult<R>
     where
-        F: Fn(Mediation, bool, &Act<'_>, &Caller) -> domain::Result<MediationDecision>
+        F: Fn(Mediation, &domain::Case, &Act<'_>, &Caller) -> domain::Result<MediationDecision>
             + Send
             + Sync
             + 'static,
@@ -113,7 +125,7 @@ impl Mediations {
         let id = aim.id;
         let missing = || DomainError::Invalid { field: "mediation_id", message: "no such mediation".into() };
         let run = move |known: Option<Mediation>, case: &domain::Case, act: Act<'_>, by: &Caller| {
-            run(known.ok_or_else(missing)?, case.is_taken_up(), &act, by)
+            run(known.ok_or_else(missing)?, case, &act, by)
         };
         let command = MediationCommand::new(self.desk.atlas.world(), id, aim.etag, texts, run);
         let answer = move |docket: &Docket| wrap(told(docket, id));

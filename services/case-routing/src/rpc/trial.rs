@@ -35,13 +35,13 @@ pub async fn dry_run(
         ..CaseFilter::default()
     };
     let world = desk.atlas.world();
-    let mut conn = desk.db.list_conn().await?;
+    let mut conn = desk.db.conn().await?;
     found(&mut conn, version).await?;
     let candidate = world.under(version, &lists::entries(&mut conn, version).await?);
     let current = world.list_version(&[], at).unwrap_or_default();
     let current = world.under(current, &lists::entries(&mut conn, current).await?);
-    let mut cases: Vec<Case> = list::cases(&mut conn, &filter).await?;
     drop(conn);
+    let mut cases: Vec<Case> = list::cases(&mut *desk.db.list_conn().await?, &filter).await?;
     let next_page_token = page::cut(&mut cases, size, |case| Order::Newest.key(case.id, None));
     let mut run = DryRun::default();
     for case in cases.iter().filter(|case| case.item.is_some()) {

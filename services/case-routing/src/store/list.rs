@@ -67,6 +67,8 @@ pub struct CaseFilter {
     pub mine: Option<Uuid>,
     /// Pairs of characters that the text must have ([`crate::domain::pairs`]); empty: any text.
     pub pairs: Vec<i32>,
+    /// The cases that have them, where they are few ([`find`]).
+    pub found: Option<Vec<Uuid>>,
     pub order: Order,
     /// Only cases behind this one.
     pub after: Option<CaseKey>,
@@ -193,7 +195,7 @@ const OPEN: Texts = {
     let [newest, oldest, _, due_last] = ordered!("cases c", "c.open AND $9 IS NULL");
     let due_first = list!(
         "agenda a JOIN cases c ON c.case_id = a.case_id",
-        "c.open AND $9 IS NULL",
+        "c.open AND $9 IS NULL AND COALESCE(a.running_due_at, '9999-01-01Z') < COALESCE($6, 'infinity')",
         "(COALESCE(a.running_due_at, '9999-01-01Z'), a.case_id) > ($16, $1)",
         "COALESCE(a.running_due_at, '9999-01-01Z'), a.case_id"
     );
@@ -217,14 +219,14 @@ impl CaseFilter {
         }
         let finished = |state: &CaseState| state.is_finished();
         let open = self.overdue_at.is_some() || !(self.states.is_empty() || self.states.iter().any(finished));
-        // What is open stands in this order already, and is not much.
-        if open && self.order == Order::DueFirst {
-            return (OPEN, None);
-        }
         let part = (!reach.all && reach.units.is_empty() && reach.requester.is_none()).then_some(&reach.orgs);
         let only = part.and_then(|orgs| if let [org] = orgs[..] { Some(org) } else { None });
         if let Some(org) = self.org.or(only) {
             return (BY_ORG, Some(org.to_string()));
+        }
+        // What is open stands in this order already, and is not much.
+        if open && self.order == Order::DueFirst {
+            return (OPEN, None);
         }
         if let Some(street) = self.street {
             return (BY_STREET, Some(street.to_string()));
@@ -238,17 +240,21 @@ impl CaseFilter {
     }
 }
 
+/// Asks the index of words for the cases that have the filter's pairs; `None` where that is no help. On a connection for reads: that
+/// index can only be read as a bitmap, which those for lists avoid.
+pub async fn find(conn: &mut AsyncPgConnection, filter: &CaseFilter) -> Result<Option<Vec<Uuid>>> {
+    if filter.pairs.is_empty() || filter.requester().is_some() {
+        return Ok(None);
+    }
+    words::having(conn, &filter.pairs, MOST_FOUND).await
+}
+
 /// Cases within reach, in order: whole ones ([`crate::domain::Case`]) or what a list shows of them ([`super::Listed`]). `conn` is
 /// one for lists ([`chassis::db::Db::list_conn`]).
 pub async fn cases<D: DeserializeOwned>(conn: &mut AsyncPgConnection, filter: &CaseFilter) -> Result<Vec<D>> {
-    let found = if filter.pairs.is_empty() || filter.requester().is_some() {
-        None
-    } else {
-        words::having(conn, &filter.pairs, MOST_FOUND).await?
-    };
-    let (texts, key) = match found {
+    let (texts, key) = match &filter.found {
         Some(found) if found.is_empty() => return Ok(Vec::new()),
-        Some(found) => (BY_WORDS, Some(array(&found))),
+        Some(found) => (BY_WORDS, Some(array(found))),
         None => filter.driver(),
     };
     let text = texts[filter.order as usize];

@@ -9,6 +9,7 @@ use chassis::{
     grpc::PeerChannel,
     proto::case_routing::v1::{
         self as pb, case_service_client::CaseServiceClient, mediation_service_client::MediationServiceClient,
+        verification_service_client::VerificationServiceClient,
     },
     testing::Persona,
     topology::{Changes, Edge, EdgeKind, Organization, OrganizationKind},
@@ -366,6 +367,105 @@ async fn one_mediation_at_a_time_and_no_session_before_the_lead_has_the_case() {
     let lamp = m.d.taken_in(&m.asking).await;
     let lamp = m.as_(&m.asking).open_mediation(m.application(&lamp)).await.unwrap_err();
     assert!(lamp.message().contains("not_a_dispute"), "{lamp}");
+    m.d.service.stop().await;
+}
+
+#[tokio::test]
+async fn a_mediation_begun_anew_leaves_no_room_for_another_one() {
+    let m = Dispute::start().await;
+    let case = m.in_progress().await;
+    let held = m.in_session(&case).await;
+    let (case_id, mediation_id) = ids(&held);
+    let agree = pb::RecordAgreementRequest {
+        case_id: case_id.clone(),
+        mediation_id: mediation_id.clone(),
+        request_id: request_id(),
+        kind: pb::AgreementKind::Oral.into(),
+        terms: TERMS.into(),
+        ..Default::default()
+    };
+    let mut mediations = m.as_(&m.mediator);
+    mediations.record_agreement(agree).await.unwrap();
+    let ask = pb::RequestConfirmationRequest {
+        case_id: case_id.clone(),
+        mediation_id: mediation_id.clone(),
+        request_id: request_id(),
+        joint: true,
+        ..Default::default()
+    };
+    mediations.request_confirmation(ask).await.unwrap();
+    for answer in [pb::CourtAnswer::Accepted, pb::CourtAnswer::NotConfirmed] {
+        let answered = pb::RecordConfirmationRequest {
+            case_id: case_id.clone(),
+            mediation_id: mediation_id.clone(),
+            request_id: request_id(),
+            answer: answer.into(),
+            ..Default::default()
+        };
+        mediations.record_confirmation(answered).await.unwrap();
+    }
+    let anew = pb::RemediateMediationRequest {
+        case_id: case_id.clone(),
+        mediation_id,
+        request_id: request_id(),
+        ..Default::default()
+    };
+    let anew = mediations.remediate_mediation(anew).await.unwrap().into_inner().mediation.unwrap();
+    assert_eq!((anew.state(), anew.case_state()), (pb::MediationState::Applied, pb::CaseState::Verifying));
+    let rework = pb::OrderReworkRequest {
+        case_id,
+        request_id: request_id(),
+        reason_code: "not_done".into(),
+        ..Default::default()
+    };
+    let mut verifications = VerificationServiceClient::new(m.d.service.call_as(&m.d.verifier()));
+    let case = verifications.order_rework(rework).await.unwrap().into_inner().case.unwrap();
+    assert_eq!(case.state(), pb::CaseState::InProgress);
+    let second = m.as_(&m.asking).open_mediation(m.application(&case)).await.unwrap_err();
+    assert_eq!(second.code(), Code::FailedPrecondition, "{second}");
+    assert!(second.message().contains("mediation_open"), "{second}");
+    m.d.service.stop().await;
+}
+
+#[tokio::test]
+async fn nobody_with_an_office_refuses_in_the_name_of_the_other_side() {
+    let m = Dispute::start().await;
+    let case = m.dispatched().await;
+    let taken = m.taken(&case).await;
+    // Neither an official who is a party, nor the committee once somebody else mediates.
+    let mut party = Persona::new(Role::CommitteeMember, m.d.community).org(m.committee);
+    party.person_id = m.other.person_id;
+    let foreign = m.as_(&party).refuse_mediation(m.refusal(&taken, 1)).await.unwrap_err();
+    assert_eq!(foreign.code(), Code::PermissionDenied);
+    let elsewhere = Persona::new(Role::Mediator, m.d.street).org(m.d.office);
+    let foreign = m.as_(&elsewhere).refuse_mediation(m.refusal(&taken, 2)).await.unwrap_err();
+    assert_eq!(foreign.code(), Code::PermissionDenied);
+    let ended = m.as_(&party).refuse_mediation(m.refusal(&taken, 2)).await.unwrap().into_inner();
+    assert_eq!(ended.mediation.unwrap().state(), pb::MediationState::Refused);
+    m.d.service.stop().await;
+}
+
+#[tokio::test]
+async fn a_mediation_ends_with_the_case_that_is_withdrawn() {
+    let m = Dispute::start().await;
+    let case = m.dispatched().await;
+    let taken = m.taken(&case).await;
+    let withdraw = pb::WithdrawCaseRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        reason_code: "solved_itself".into(),
+        ..Default::default()
+    };
+    m.d.cases(&m.asking).withdraw_case(withdraw).await.unwrap();
+    let ended = async || {
+        let now = m.read(&m.mediator, &taken).await.unwrap();
+        now.state() == pb::MediationState::ToldOfChannels
+    };
+    m.d.service.wait_for("the mediation to end with its case", ended).await;
+    let events = m.d.service.drain_outbox().await;
+    let failed = names(&events).iter().position(|name| name == "MediationFailed").expect("it is told");
+    let failed: pb::MediationFailed = events[failed].decode().unwrap();
+    assert_eq!(failed.reason_code, "case_ended");
     m.d.service.stop().await;
 }
 

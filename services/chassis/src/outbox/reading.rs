@@ -12,6 +12,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use tokio::time::Instant;
 
+use super::store::Horizon;
+
 /// See the module.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -31,8 +33,6 @@ struct Gap {
 pub(super) struct Reading {
     /// The highest number seen.
     highest: i64,
-    /// The next transaction, as of the last read.
-    next: i64,
     /// By first number; they do not overlap.
     gaps: BTreeMap<i64, Gap>,
 }
@@ -44,9 +44,7 @@ impl Reading {
     }
 
     /// Rows were read, in order of their numbers: all there are above the floor, or if not `all`, up to the last of them.
-    /// `next` is the transaction that began next.
-    pub(super) fn saw(&mut self, seqs: impl IntoIterator<Item = i64>, all: bool, next: i64, now: Instant) {
-        self.next = self.next.max(next);
+    pub(super) fn saw(&mut self, seqs: impl IntoIterator<Item = i64>, all: bool, now: Instant) {
         let mut last = 0;
         for seq in seqs {
             last = seq;
@@ -80,12 +78,12 @@ impl Reading {
         }
     }
 
-    /// All transactions below `ended` have ended. What they wrote shows in the next read.
-    pub(super) fn all_ended_below(&mut self, ended: i64, now: Instant) {
+    /// So far are transactions now. What those that have ended wrote shows in the next read.
+    pub(super) fn all_ended_below(&mut self, horizon: Horizon, now: Instant) {
         for gap in self.gaps.values_mut() {
             match gap.awaits {
-                Some(awaits) => gap.ended |= awaits <= ended,
-                None if now.duration_since(gap.found) >= PATIENCE => gap.awaits = Some(self.next.max(ended)),
+                Some(awaits) => gap.ended |= awaits <= horizon.ended,
+                None if now.duration_since(gap.found) >= PATIENCE => gap.awaits = Some(horizon.next),
                 None => {}
             }
         }
@@ -102,13 +100,13 @@ mod tests {
     fn the_floor_stands_below_the_oldest_gap() {
         let now = Instant::now();
         let mut reading = Reading::default();
-        reading.saw([1, 2, 5, 6, 9], true, 100, now);
+        reading.saw([1, 2, 5, 6, 9], true, now);
         assert_eq!(reading.floor(), 2);
-        reading.saw([4], true, 101, now);
+        reading.saw([4], true, now);
         assert_eq!(reading.floor(), 2);
-        reading.saw([3], true, 101, now);
+        reading.saw([3], true, now);
         assert_eq!(reading.floor(), 6);
-        reading.saw([7, 8], true, 102, now);
+        reading.saw([7, 8], true, now);
         assert_eq!(reading.floor(), 9);
     }
 
@@ -116,22 +114,23 @@ mod tests {
     fn a_gap_closes_when_whatever_could_fill_it_has_ended_and_a_read_did_not_fill_it() {
         let begun = Instant::now();
         let later = begun + PATIENCE;
+        let at = |ended| Horizon { ended, next: 100 };
         let mut reading = Reading::default();
-        reading.saw([1, 4, 8], true, 100, begun);
-        reading.all_ended_below(1_000, begun);
-        reading.saw([], true, 100, begun);
+        reading.saw([1, 4, 8], true, begun);
+        reading.all_ended_below(at(1_000), begun);
+        reading.saw([], true, begun);
         assert_eq!(reading.floor(), 1, "too early to know which transactions may fill it");
-        reading.all_ended_below(90, later);
-        reading.all_ended_below(99, later);
-        reading.saw([], true, 100, later);
+        reading.all_ended_below(at(90), later);
+        reading.all_ended_below(at(99), later);
+        reading.saw([], true, later);
         assert_eq!(reading.floor(), 1, "one that had begun is still open");
-        reading.all_ended_below(100, later);
+        reading.all_ended_below(at(100), later);
         assert_eq!(reading.floor(), 1, "it may just have been committed");
-        reading.saw([2], false, 100, later);
+        reading.saw([2], false, later);
         assert_eq!(reading.floor(), 2, "the read did not come to the rest of it");
-        reading.saw([3], false, 100, later);
+        reading.saw([3], false, later);
         assert_eq!(reading.floor(), 4);
-        reading.saw([9], true, 100, later);
+        reading.saw([9], true, later);
         assert_eq!(reading.floor(), 9);
     }
 
@@ -150,7 +149,7 @@ mod tests {
                 let read: Vec<i64> = visible.iter().copied().filter(|seq| *seq > floor && !seen.contains(seq)).collect();
                 prop_assert_eq!(read.len(), visible.len() - seen.len(), "a row below the floor was passed over");
                 seen.extend(read.iter().copied());
-                reading.saw(read, true, 1, now);
+                reading.saw(read, true, now);
                 prop_assert!((1..=reading.floor()).all(|seq| seen.contains(&seq)));
             }
         }

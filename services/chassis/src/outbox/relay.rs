@@ -263,9 +263,9 @@ impl<'a> Session<'a> {
         let floor = self.reading.floor();
         let in_flight: Vec<i64> = self.in_flight.range(floor + 1..).map(|(seq, _)| *seq).collect();
         let source = self.relay.db.service();
-        let (batch, next) = store::read(&mut self.conn, source, floor, &in_flight, limit as i64).await?;
+        let batch = store::read(&mut self.conn, source, floor, &in_flight, limit as i64).await?;
         if batch.is_empty() {
-            self.reading.saw([], true, next, Instant::now());
+            self.reading.saw([], true, Instant::now());
             return Ok(false);
         }
         if !self.leading() {
@@ -278,7 +278,7 @@ impl<'a> Session<'a> {
         match self.relay.bus.publish(batch, &self.confirmations.0).await {
             Ok(()) => {
                 crash::seam("relay.after_publish");
-                self.reading.saw(seqs.iter().copied(), !full, next, since);
+                self.reading.saw(seqs.iter().copied(), !full, since);
                 self.in_flight.extend(seqs.into_iter().map(|seq| (seq, since)));
                 Ok(full)
             }
@@ -351,8 +351,8 @@ impl<'a> Session<'a> {
             self.conn.batch_execute("VACUUM (TRUNCATE off) outbox").await?;
             self.dead = 0;
         }
-        let (count, oldest, ended) = store::count(&mut self.conn).await?;
-        self.reading.all_ended_below(ended, Instant::now());
+        let (count, oldest, horizon) = store::count(&mut self.conn).await?;
+        self.reading.all_ended_below(horizon, Instant::now());
         if oldest
             .is_some_and(|oldest| oldest <= self.reading.floor() && !self.in_flight.contains_key(&oldest))
         {

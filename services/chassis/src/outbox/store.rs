@@ -90,8 +90,6 @@ impl<'a> Columns<'a> {
 struct Row {
     #[diesel(sql_type = BigInt)]
     seq: i64,
-    #[diesel(sql_type = BigInt)]
-    next: i64,
     #[diesel(sql_type = SqlUuid)]
     id: Uuid,
     #[diesel(sql_type = Text)]
@@ -120,25 +118,23 @@ struct Row {
     data: Vec<u8>,
 }
 
-/// The next unsent events by number, without those in flight, above `floor`; and the transaction that began next.
+/// The next unsent events by number, without those in flight, above `floor`.
 pub(crate) async fn read(
     conn: &mut AsyncPgConnection,
     source: &str,
     floor: i64,
     in_flight: &[i64],
     limit: i64,
-) -> Result<(Vec<(i64, Event)>, i64)> {
+) -> Result<Vec<(i64, Event)>> {
     // A set, which is hashed: `<> ALL ($1)` of a generic plan compares every row with every number.
     let rows: Vec<Row> = cached(
-        "SELECT outbox.*, pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS next FROM outbox \
-         WHERE seq > $3 AND seq NOT IN (SELECT unnest($1::bigint[])) ORDER BY seq LIMIT $2",
+        "SELECT * FROM outbox WHERE seq > $3 AND seq NOT IN (SELECT unnest($1::bigint[])) ORDER BY seq LIMIT $2",
     )
     .bind::<Array<BigInt>, _>(in_flight)
     .bind::<BigInt, _>(limit)
     .bind::<BigInt, _>(floor)
     .load(conn)
     .await?;
-    let next = rows.as_slice().first().map_or(0, |row| row.next);
     let catalogue = catalogue();
     let events = rows
         .into_iter()
@@ -162,7 +158,7 @@ pub(crate) async fn read(
             (row.seq, event)
         })
         .collect();
-    Ok((events, next))
+    Ok(events)
 }
 
 /// Removes confirmed rows.
@@ -179,15 +175,27 @@ struct Count {
     oldest: Option<i64>,
     #[diesel(sql_type = BigInt)]
     ended: i64,
+    #[diesel(sql_type = BigInt)]
+    next: i64,
 }
 
-/// How many rows wait, the number of the oldest, and the transaction below which all have ended.
-pub(crate) async fn count(conn: &mut AsyncPgConnection) -> Result<(i64, Option<i64>, i64)> {
+/// How far the transactions of the server are.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Horizon {
+    /// All below this one have ended.
+    pub ended: i64,
+    /// The one that begins next.
+    pub next: i64,
+}
+
+/// How many rows wait, the number of the oldest, and how far transactions are.
+pub(crate) async fn count(conn: &mut AsyncPgConnection) -> Result<(i64, Option<i64>, Horizon)> {
     let row: Count = cached(
         "SELECT count(*) AS count, min(seq) AS oldest, \
-         pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS ended FROM outbox",
+         pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS ended, \
+         pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS next FROM outbox",
     )
     .get_result(conn)
     .await?;
-    Ok((row.count, row.oldest, row.ended))
+    Ok((row.count, row.oldest, Horizon { ended: row.ended, next: row.next }))
 }

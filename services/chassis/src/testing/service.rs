@@ -114,7 +114,7 @@ impl<S: Service> TestService<S> {
     pub async fn drain_outbox(&self) -> Vec<Event> {
         let mut conn = self.db().conn().await.expect("a connection");
         let rows = store::read(&mut conn, self.context.config.service.as_str(), 0, &[], i64::MAX).await;
-        let (seqs, events): (Vec<i64>, Vec<Event>) = rows.expect("the outbox is read").0.into_iter().unzip();
+        let (seqs, events): (Vec<i64>, Vec<Event>) = rows.expect("the outbox is read").into_iter().unzip();
         store::delete(&mut conn, &seqs).await.expect("the outbox is emptied");
         events
     }

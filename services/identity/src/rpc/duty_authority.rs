@@ -78,7 +78,10 @@ impl DutyAuthorityService for Identity {
         let request = request.into_inner();
         let size = page::size(request.page_size, 50, 200)?;
         let below = page::decode::<Uuid>(&request.page_token)?.unwrap_or(Uuid::max());
-        let scopes: Vec<_> = caller.scopes.iter().map(|scope| (scope.unit_id, scope.line.clone())).collect();
+        // Residents and volunteers reach nothing of others.
+        let official = |role: Role| !matches!(role, Role::Resident | Role::Volunteer);
+        let scopes = caller.scopes.iter().filter(|scope| official(scope.role));
+        let scopes: Vec<_> = scopes.map(|scope| (scope.unit_id, scope.line.clone())).collect();
         let mut conn = self.db.conn().await?;
         let mut rows = duty_authorities::list(&mut conn, &scopes, below, size + 1).await?;
         let next_page_token = page::cut(&mut rows, size, |one| one.transfer_id);

@@ -1,5 +1,6 @@
-//! What a mediation makes of its case. An agreement in effect completes it, the end of the talks gives it back to the
-//! public service; a case that is not in progress stays where it is, for somebody handles it already.
+//! What a mediation makes of its case. An agreement in effect completes it; talks that failed, and any mediation that
+//! society led, give it back to the public service. A case that is not in progress, or that a department works on while
+//! nobody has talked yet, stays where it is: somebody handles it already.
 
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +21,8 @@ const FAILED: &str = "mediation_failed";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MediationLink {
     pub id: MediationId,
-    /// The parties are still to agree: the lead does not complete the case over their heads.
+    /// The parties are still to agree: the lead does not complete the case over their heads. Also of a mediation begun
+    /// anew while the case is verified: it may come back into the lead's hands.
     pub open: bool,
 }
 
@@ -31,8 +33,20 @@ pub enum CaseMove {
     Open,
     /// An agreement is in effect.
     Settle { delivery_mode: Option<DeliveryMode> },
-    /// The talks ended without one.
-    Return,
+    /// It ended without one.
+    Return {
+        /// A session was held: talks have failed.
+        talked: bool,
+    },
+}
+
+impl CaseState {
+    /// Whether a case ended otherwise than by being handled: there is nothing left to mediate. What is closed can be
+    /// mediated anew when the court does not confirm the agreement.
+    #[must_use]
+    pub const fn leaves_nothing_to_mediate(self) -> bool {
+        matches!(self, Self::NotAccepted | Self::HandedOff | Self::Merged | Self::Withdrawn)
+    }
 }
 
 impl Case {
@@ -81,12 +95,10 @@ impl Case {
             CaseMove::Open if other => Err(DomainError::guard("mediation_open", "another one is open")),
             CaseMove::Open => {
                 let mut work = Work::begin(self, act);
-                // A case whose handling is over is not held up by what its parties still talk about.
-                let open = work.case.admits_mediation().is_ok();
-                work.case.mediation = Some(MediationLink { id, open });
+                work.case.mediation = Some(MediationLink { id, open: true });
                 Ok(Some(work.finish()))
             }
-            CaseMove::Settle { .. } | CaseMove::Return if !own => Ok(None),
+            CaseMove::Settle { .. } | CaseMove::Return { .. } if !own => Ok(None),
             CaseMove::Settle { delivery_mode } => {
                 let mut work = Work::begin(self, act);
                 work.case.mediation = Some(MediationLink { id, open: false });
@@ -95,10 +107,10 @@ impl Case {
                 }
                 Ok(Some(work.finish()))
             }
-            CaseMove::Return => {
+            CaseMove::Return { talked } => {
                 let mut work = Work::begin(self, act);
                 work.case.mediation = Some(MediationLink { id, open: false });
-                if work.case.is_taken_up() {
+                if work.case.is_taken_up() && (talked || work.led_by_society()) {
                     work.return_from_mediation()?;
                 }
                 Ok(Some(work.finish()))
@@ -132,6 +144,11 @@ impl Work<'_> {
         let waived = assists.map(|task| task.id).filter(|id| Some(*id) != self.case.lead_task).collect();
         let evidence = vec![(EvidenceKind::Document, format!("mediation:{id}"))];
         self.completed(CompleteCase { evidence, closed_code: Some(ClosedCode::Mediated), waived })
+    }
+
+    fn led_by_society(&self) -> bool {
+        let lead = self.case.lead_org.and_then(|org| self.routes.org(org));
+        self.case.confirmed_offer().is_some() || lead.is_some_and(|lead| lead.kind.is_society())
     }
 
     /// Nobody is left in a queue: the case is routed afresh. What society could do was tried.

@@ -59,5 +59,6 @@ pub const TEXTS: &[(&str, &str, &str)] = &[
     ("refused_to_perform", "当事人明确表示不履行", "a party says that it will not perform"),
     ("no_agreement", "未能达成协议", "no agreement was reached"),
     ("not_mediable", "不属于可调解范围", "the matter cannot be mediated"),
+    ("case_ended", "案件已撤回、并入他案或终止", "its case was withdrawn, merged or ended"),
     ("party_absent", "当事人不到场或无法联系", "a party does not come or cannot be reached"),
 ];

@@ -6,7 +6,7 @@ use super::super::error::{DomainError, Result};
 use super::super::event::Timestamp;
 use super::super::ids::*;
 use super::super::reason::Reason;
-use super::super::work::{Act, Standing, check_code};
+use super::super::work::{Act, Party, Standing, check_code};
 use super::case::CaseMove;
 use super::codes::{MediationState as S, MediationVerb as V, *};
 use super::work::{MediationDecision, MediationEvent, Work};
@@ -15,6 +15,9 @@ use super::{Agreement, Mediation, MediationParty, Mediator, Session, remedy};
 /// Most parties, and most sessions.
 const MOST_PARTIES: usize = 20;
 const MOST_SESSIONS: usize = 50;
+
+/// The code under which a mediation ends with its case.
+const CASE_ENDED: &str = "case_ended";
 
 /// A party as it is entered.
 #[derive(Debug, Clone)]
@@ -162,7 +165,8 @@ impl Mediation {
         Ok(work.finish())
     }
 
-    /// A party does not want it, or not any more: it ends, at once and for good.
+    /// A party does not want it, or not any more: it ends, at once and for good. `own` is the registered party who acts
+    /// for themselves; `of_place`: a mediator or the committee of the place, who is no party.
     ///
     /// # Errors
     /// `Guard(mediation_state)` once an agreement is in effect or it has ended; `NotEntitled`; `Invalid`.
@@ -170,6 +174,7 @@ impl Mediation {
         self,
         number: u32,
         own: Option<Uuid>,
+        of_place: bool,
         reason_code: &str,
         act: &Act<'_>,
     ) -> Result<MediationDecision> {
@@ -178,7 +183,10 @@ impl Mediation {
         let (to, verb) = if begun { (S::TerminatedByParty, V::Terminate) } else { (S::Refused, V::Refuse) };
         work.permit(verb)?;
         check_code("reason_code", reason_code)?;
-        work.party(number, own)?;
+        let org = work.party(number, own)?.org;
+        if own.is_none() {
+            work.speaks_for(org, of_place)?;
+        }
         work.enter(to, verb, Some(number), Some(Reason::new(reason_code)))?;
         work.ended_without_agreement(to, reason_code);
         Ok(work.finish())
@@ -289,10 +297,21 @@ impl Mediation {
         if work.mediation.state == S::Effective {
             work.not_confirmed()?;
         }
-        work.enter(S::Failed, V::Fail, None, Some(Reason::new(reason_code)))?;
-        work.ended_without_agreement(S::Failed, reason_code);
-        let told = work.mediation.remedy.clone();
-        work.enter(S::ToldOfChannels, V::TellChannels, None, told)?;
+        work.come_to_nothing(reason_code)?;
+        Ok(work.finish())
+    }
+
+    /// Its case ended without being handled: nothing is left to talk about.
+    ///
+    /// # Errors
+    /// `Guard` `mediation_state` unless the parties are still to agree, `too_many_steps`.
+    pub fn end_with_case(self, act: &Act<'_>) -> Result<MediationDecision> {
+        let mut work = Work::begin(self, act);
+        work.by = Party::system();
+        if !work.mediation.state.is_open() {
+            return Err(work.wrong_state(V::Fail));
+        }
+        work.come_to_nothing(CASE_ENDED)?;
         Ok(work.finish())
     }
 
@@ -351,13 +370,21 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Why, and which way is open now: stored and told; the case goes back to the public service.
+    /// Failed, and the parties are told of the other channels.
+    fn come_to_nothing(&mut self, reason_code: &str) -> Result<()> {
+        self.enter(S::Failed, V::Fail, None, Some(Reason::new(reason_code)))?;
+        self.ended_without_agreement(S::Failed, reason_code);
+        let told = self.mediation.remedy.clone();
+        self.enter(S::ToldOfChannels, V::TellChannels, None, told)
+    }
+
+    /// Why, and which way is open now: stored and told; what becomes of the case depends on who has it.
     fn ended_without_agreement(&mut self, outcome: S, reason_code: &str) {
         self.meet_all();
         self.mediation.remedy = Some(remedy::channels(reason_code));
         let days = self.days_since(self.mediation.opened_at);
         let (reason_code, session_count) = (reason_code.to_owned(), self.session_count());
         self.tell(MediationEvent::MediationFailed { outcome, reason_code, days, session_count });
-        self.case_move = Some(CaseMove::Return);
+        self.case_move = Some(CaseMove::Return { talked: session_count > 0 });
     }
 }

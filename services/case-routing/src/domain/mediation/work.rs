@@ -177,6 +177,21 @@ impl<'a> Work<'a> {
         if entitled { Ok(mediator.org) } else { Err(DomainError::NotEntitled { code: "mediator" }) }
     }
 
+    /// Whether an official may take down that a party wants no mediation: of the party's own organisation (`party`), of
+    /// the one that mediates, or `of_place` while nobody mediates. The other party's organisation never does.
+    pub fn speaks_for(&self, party: Option<OrgId>, of_place: bool) -> Result<()> {
+        let own = self.by.org.filter(|_| self.by.standing == Standing::Official);
+        let Some(own) = own else { return Err(DomainError::NotEntitled { code: "own_party" }) };
+        if party == Some(own) {
+            return Ok(());
+        }
+        if self.mediation.mediator.is_some() {
+            return self.mediator().map(drop);
+        }
+        let concerned = self.mediation.parties.iter().any(|party| party.org == Some(own));
+        if of_place && !concerned { Ok(()) } else { Err(DomainError::NotEntitled { code: "own_party" }) }
+    }
+
     /// A party by number; residents act for themselves only.
     pub fn party(&mut self, number: u32, own: Option<uuid::Uuid>) -> Result<&mut MediationParty> {
         let index = usize::try_from(number).ok().and_then(|number| number.checked_sub(1));

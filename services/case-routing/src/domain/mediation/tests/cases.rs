@@ -17,6 +17,7 @@ fn follow(world: &mut World, case: Case, id: MediationId, case_move: CaseMove) -
 }
 
 const SETTLED: CaseMove = CaseMove::Settle { delivery_mode: Some(DeliveryMode::SelfGovernance) };
+const FAILED: CaseMove = CaseMove::Return { talked: true };
 
 #[test]
 fn an_agreement_completes_a_case_in_progress_as_mediated() {
@@ -35,7 +36,7 @@ fn an_agreement_completes_a_case_in_progress_as_mediated() {
     assert_eq!(case.delivery_mode, Some(DeliveryMode::SelfGovernance));
     assert_eq!(case.evidence.last().unwrap().reference, format!("mediation:{id}"));
     assert_eq!(case.mediation, Some(MediationLink { id, open: false }));
-    assert!(follow(&mut world, case.clone(), id, CaseMove::Return).is_none(), "it is over for the case");
+    assert!(follow(&mut world, case.clone(), id, FAILED).is_none(), "it is over for the case");
     // The third organisation verifies it like any other.
     let verified = case.verify(&found_good(), &world.official(VERIFIER)).unwrap().case;
     let closed = verified.rate(5, &world.resident()).unwrap().case;
@@ -58,7 +59,7 @@ fn a_case_whose_talks_ended_goes_back_to_the_public_service() {
     let mut world = World::new();
     let case = world.in_progress("quarrel");
     let (case, id) = open(&mut world, case);
-    let back = follow(&mut world, case, id, CaseMove::Return).unwrap();
+    let back = follow(&mut world, case, id, FAILED).unwrap();
     assert_eq!(names(&back)[..2], ["TaskCancelled", "CaseTriaged"]);
     assert_eq!(back.events[1].facts.state, CaseState::Triaged);
     assert_eq!((back.case.state, back.case.lead_org), (CaseState::Dispatched, Some(STREET_OFFICE)));
@@ -71,7 +72,7 @@ fn a_case_whose_talks_ended_goes_back_to_the_public_service() {
     let mut world = World::of(TableParts { fallback: None, ..nobody });
     let case = world.in_progress("quarrel");
     let (case, id) = open(&mut world, case);
-    let back = follow(&mut world, case, id, CaseMove::Return).unwrap().case;
+    let back = follow(&mut world, case, id, FAILED).unwrap().case;
     assert_eq!(back.state, CaseState::Triaged);
     assert!(back.clock(ClockKind::Dispatch, None).is_some_and(Clock::is_running));
 }
@@ -82,14 +83,14 @@ fn a_partner_is_told_when_the_talks_it_led_came_to_nothing() {
     let mut case = world.with_partner();
     case.nature = Nature::Dispute;
     let (case, id) = open(&mut world, case);
-    let back = follow(&mut world, case, id, CaseMove::Return).unwrap();
+    let back = follow(&mut world, case, id, FAILED).unwrap();
     assert!(names(&back).contains(&"CaseReturnedFromSociety"));
     assert_eq!(back.case.state, CaseState::Dispatched);
 }
 
 #[test]
 fn a_case_that_nobody_has_in_hand_stays_where_it_is() {
-    for case_move in [SETTLED, CaseMove::Return] {
+    for case_move in [SETTLED, FAILED] {
         let mut world = World::new();
         let case = world.dispatched("quarrel");
         let (case, id) = open(&mut world, case);
@@ -112,10 +113,85 @@ fn only_a_dispute_that_is_handled_is_mediated() {
     for case in [world.triaged("quarrel"), world.dispatched("quarrel"), world.signed("quarrel")] {
         case.admits_mediation().unwrap();
     }
-    // Talks that begin anew do not hold up a case whose handling is over.
-    let resolved = world.resolved("quarrel");
-    let (resolved, id) = open(&mut world, resolved);
-    assert_eq!(resolved.mediation, Some(MediationLink { id, open: false }));
+}
+
+#[test]
+fn talks_begun_anew_hold_the_case_once_it_is_back_in_hand() {
+    let mut world = World::new();
+    let case = world.completed("quarrel");
+    let (case, id) = open(&mut world, case);
+    assert_eq!(case.mediation, Some(MediationLink { id, open: true }));
+    let case = case.order_rework("not_done", &world.official(VERIFIER)).unwrap().case;
+    assert_eq!(case.state, CaseState::InProgress);
+    assert_eq!(guard(case.clone().complete(done(), &world.official(COMMITTEE))), "mediation_open");
+    let second = case.admits_mediation().unwrap_err();
+    assert!(matches!(second, DomainError::Guard { code: "mediation_open", .. }));
+    let settled = follow(&mut world, case, id, SETTLED).unwrap().case;
+    assert_eq!((settled.state, settled.closed_code), (CaseState::Verifying, Some(ClosedCode::Mediated)));
+}
+
+#[test]
+fn a_department_works_on_when_nobody_has_talked_yet() {
+    let mut world = World::new();
+    let mut case = world.in_progress("stairs");
+    case.nature = Nature::Dispute;
+    let (case, id) = open(&mut world, case);
+    let refused = follow(&mut world, case.clone(), id, CaseMove::Return { talked: false }).unwrap();
+    assert!(refused.events.is_empty());
+    assert_eq!((refused.case.state, &refused.case.tasks), (CaseState::InProgress, &case.tasks));
+    assert_eq!(refused.case.mediation, Some(MediationLink { id, open: false }));
+    let failed = follow(&mut world, case, id, FAILED).unwrap();
+    assert!(names(&failed).contains(&"CaseTriaged"));
+    // Society is relieved of it either way.
+    let case = world.in_progress("quarrel");
+    let (case, id) = open(&mut world, case);
+    let back = follow(&mut world, case, id, CaseMove::Return { talked: false }).unwrap().case;
+    assert_eq!(back.lead_org, Some(STREET_OFFICE));
+}
+
+#[test]
+fn nobody_refuses_for_the_other_side() {
+    let mut world = World::new();
+    let new = opened(&mut world, MediationOrigin::Application);
+    let taken = taken(&mut world);
+    let mut refuse = |mediation: &Mediation, number, own, of_place, org| {
+        mediation.clone().refuse(number, own, of_place, "refused", &world.official(org))
+    };
+    // The place's committee takes it down while nobody mediates, afterwards only who does.
+    refuse(&new, 2, None, true, COMMITTEE).unwrap();
+    assert_eq!(refusal(refuse(&new, 2, None, false, COMMITTEE)), "own_party");
+    assert_eq!(refusal(refuse(&taken, 2, None, true, STREET_OFFICE)), "mediator");
+    refuse(&taken, 2, None, false, COMMITTEE).unwrap();
+    // A party speaks for itself, whatever office it holds.
+    for mediation in [&new, &taken] {
+        refuse(mediation, 3, None, false, CONTRACTOR).unwrap();
+        refusal(refuse(mediation, 2, None, true, CONTRACTOR));
+        refuse(mediation, 1, Some(NEIGHBOUR), true, COMMITTEE).unwrap();
+        assert_eq!(refusal(refuse(mediation, 2, Some(NEIGHBOUR), true, COMMITTEE)), "own_party");
+    }
+}
+
+#[test]
+fn what_is_open_ends_with_a_case_that_is_not_handled() {
+    let mut world = World::new();
+    let mediation = in_session(&mut world);
+    let ended = mediation.end_with_case(&world.system()).unwrap();
+    assert_eq!(ended.mediation.state, MediationState::ToldOfChannels);
+    assert!(ended.mediation.remedy.is_some());
+    let [(_, MediationEvent::MediationFailed { outcome, reason_code, .. })] = ended.events.as_slice() else {
+        panic!("{:?}", ended.events)
+    };
+    assert_eq!((*outcome, reason_code.as_str()), (MediationState::Failed, "case_ended"));
+    let stands = effective(&mut world);
+    assert_eq!(refusal(stands.end_with_case(&world.system())), "mediation_state");
+
+    let case = world.in_progress("quarrel");
+    let (case, id) = open(&mut world, case);
+    let case = case.withdraw("not_needed", &world.resident()).unwrap().case;
+    assert!(case.state.leaves_nothing_to_mediate());
+    let followed = follow(&mut world, case, id, FAILED).unwrap();
+    assert!(followed.events.is_empty());
+    assert_eq!(followed.case.mediation, Some(MediationLink { id, open: false }));
 }
 
 #[test]

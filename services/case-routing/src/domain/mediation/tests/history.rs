@@ -48,7 +48,7 @@ fn attempt(world: &mut World, mediation: Mediation, attempt: &Attempt) -> Result
         0 | 1 => mediation.take(own.or(Some(MEDIATOR)), act),
         2 => mediation.consent(number, own, act),
         3..=6 => mediation.consent(next, own, act),
-        7 => mediation.refuse(number, own, "refused", act),
+        7 => mediation.refuse(number, own, attempt.pick > 3, "refused", act),
         8..=10 => mediation.hold_session(attempt.pick > 0, None, act),
         11 => mediation.agree(terms(kind, due_at), act),
         12 => mediation.sign(&Signatures { parties: vec![number], sealed: attempt.pick > 3 }, act),
@@ -95,7 +95,9 @@ fn check(before: &Mediation, decision: &MediationDecision) {
     let settled = new.iter().any(|step| step.step == "take_effect");
     assert_eq!(matches!(decision.case_move, Some(CaseMove::Settle { .. })), settled);
     let over = matches!(after.state, S::Refused | S::TerminatedByParty | S::ToldOfChannels);
-    assert_eq!(decision.case_move == Some(CaseMove::Return), over && after.state != before.state);
+    let talked = !before.sessions.is_empty();
+    let returned = (over && after.state != before.state).then_some(CaseMove::Return { talked });
+    assert_eq!(decision.case_move.filter(|it| matches!(it, CaseMove::Return { .. })), returned);
     for (earlier, later) in before.deadlines.iter().zip(&after.deadlines) {
         assert!(later.due_at >= earlier.due_at, "{} moved to an earlier day", later.kind);
     }
@@ -131,14 +133,16 @@ fn any_party_can_stop_it(world: &mut World, mediation: &Mediation) {
         let own = (number == 1).then_some(NEIGHBOUR);
         let by = match own {
             Some(_) => Party { actor: PersonRef("n-1".into()), org: None, standing: Standing::Requester },
-            None => mediator(),
+            None if number == 3 => official(CONTRACTOR),
+            None => mediation.mediator.as_ref().map_or_else(mediator, |mediator| official(mediator.org)),
         };
-        let stopped = mediation.clone().refuse(number, own, "refused", &world.act(by)).unwrap().mediation;
+        let stopped =
+            mediation.clone().refuse(number, own, true, "refused", &world.act(by)).unwrap().mediation;
         assert!(stopped.state.is_end() && stopped.remedy.is_some());
         assert_eq!(stopped.next_timer_at(), None, "nothing is waited for any more");
     }
     let act = world.act(Party { actor: PersonRef("x".into()), org: None, standing: Standing::Requester });
-    let foreign = mediation.clone().refuse(2, Some(NEIGHBOUR), "refused", &act);
+    let foreign = mediation.clone().refuse(2, Some(NEIGHBOUR), true, "refused", &act);
     assert_eq!(refusal(foreign), "own_party", "nobody speaks for another");
 }
 

@@ -28,7 +28,7 @@ fn in_state(world: &mut World, state: MediationState) -> Option<Mediation> {
         }
         S::Refused => {
             let mediation = taken(world);
-            step(world, mediation, |mediation, act| mediation.refuse(2, None, "refused", act))
+            step(world, mediation, |mediation, act| mediation.refuse(2, None, false, "refused", act))
         }
         S::ToldOfChannels => {
             let mediation = in_session(world);
@@ -36,7 +36,7 @@ fn in_state(world: &mut World, state: MediationState) -> Option<Mediation> {
         }
         S::TerminatedByParty => {
             let mediation = in_session(world);
-            step(world, mediation, |mediation, act| mediation.refuse(1, None, "refused", act))
+            step(world, mediation, |mediation, act| mediation.refuse(1, None, false, "refused", act))
         }
         // Passed through in one step.
         S::Breached | S::Failed => return None,
@@ -77,7 +77,7 @@ fn attempt(world: &mut World, mediation: Mediation, verb: MediationVerb) -> Resu
         V::Take => mediation.take(Some(MEDIATOR), &Act { by: official(STREET_OFFICE), ..act.clone() }),
         V::Consent => mediation.consent(1, None, act),
         V::Refuse | V::Terminate => {
-            let decision = mediation.refuse(1, None, "refused", act)?;
+            let decision = mediation.refuse(1, None, false, "refused", act)?;
             match decision.mediation.steps.last() {
                 Some(step) if step.step == verb.as_str() => Ok(decision),
                 _ => Err(DomainError::guard("mediation_state", "the other word for it")),
