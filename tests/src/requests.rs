@@ -30,6 +30,12 @@ fn message(world: &World, descriptor: &MessageDescriptor) -> DynamicMessage {
 /// A good value; `None` leaves the field out.
 fn good(world: &World, field: &FieldDescriptor) -> Option<Value> {
     let one = match field.kind() {
+        // Only together with a precedent.
+        Kind::String
+            if field.name() == "effective_on" && field.parent_message().name() == "RuleObjectionRequest" =>
+        {
+            return None;
+        }
         Kind::String => Value::String(good_text(world, field.name())?),
         Kind::Enum(values) => Value::EnumNumber(values.values().find(|value| value.number() > 0)?.number()),
         Kind::Int32 => Value::I32(match field.name() {
