@@ -9,20 +9,14 @@ use chassis::{
     auth::Caller,
     clock::new_id,
     command::{AggregateStore, Change},
-    db::{Db, Tx, cached},
+    db::{Db, Tx},
 };
 use chrono::TimeDelta;
-use diesel::{
-    QueryableByName,
-    sql_types::{Array, BigInt, Text, Uuid as SqlUuid},
-};
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 use crate::{
     atlas::Atlas,
-    domain::{CaseId, CaseState, Party},
+    domain::{CaseId, Party},
     store::mediations::{self, DocketStore},
     verb::act,
 };
@@ -124,7 +118,7 @@ impl MediationSweeper {
     async fn end_with_cases(&self) -> Result<()> {
         let ended = {
             let mut conn = self.db.conn().await?;
-            of_ended_cases(&mut conn).await?
+            mediations::of_ended_cases(&mut conn, BATCH).await?
         };
         for case in ended {
             match self.end_with_case(case).await {
@@ -165,24 +159,4 @@ impl MediationSweeper {
             })
             .await
     }
-}
-
-#[derive(QueryableByName)]
-struct EndedRow {
-    #[diesel(sql_type = SqlUuid)]
-    case_id: Uuid,
-}
-
-/// Cases that ended without being handled, with a mediation that is open still.
-async fn of_ended_cases(conn: &mut AsyncPgConnection) -> Result<Vec<CaseId>> {
-    let ended = CaseState::ALL.iter().filter(|state| state.leaves_nothing_to_mediate());
-    let rows: Vec<EndedRow> = cached(
-        "SELECT m.case_id FROM mediations m JOIN cases c ON c.case_id = m.case_id \
-         WHERE m.open AND c.state = ANY ($1) ORDER BY m.mediation_id LIMIT $2",
-    )
-    .bind::<Array<Text>, _>(ended.map(|state| state.as_str()).collect::<Vec<_>>())
-    .bind::<BigInt, _>(BATCH)
-    .load(conn)
-    .await?;
-    Ok(rows.into_iter().map(|row| CaseId(row.case_id)).collect())
 }

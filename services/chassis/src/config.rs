@@ -55,7 +55,7 @@ pub struct ServiceConfig {
 pub struct DbConfig {
     /// `postgres://…`; `{service}` stands for the service's name with `-` as `_`.
     pub url: SecretString,
-    /// Connections of the service's three pools together.
+    /// Connections of the service's three pools together; at least one each.
     pub max_connections: u32,
     /// How long to wait for a connection before the call is refused, in milliseconds.
     pub connect_timeout_ms: u64,

@@ -264,8 +264,8 @@ impl From<diesel::result::Error> for Error {
     }
 }
 
-/// Failures that pass: lost connections, restarts, deadlocks, serialization failures, and statements that took too
-/// long. diesel names only some of them and keeps the SQLSTATE to itself; the server's fixed English messages
+/// Failures that pass: lost connections, restarts, deadlocks, serialization failures, a full disk, and statements that
+/// took too long. diesel names only some of them and keeps the SQLSTATE to itself; the server's fixed English messages
 /// (`lc_messages` is `C`) tell the rest.
 fn passing(error: &diesel::result::Error) -> bool {
     match error {
@@ -284,6 +284,7 @@ fn passing(error: &diesel::result::Error) -> bool {
                     "remaining connection slots are reserved",
                     "canceling statement due to", // a timeout (57014, 55P03), an administrator, a standby's recovery
                     "could not obtain lock on",   // 55P03, asked for with NOWAIT
+                    "No space left on device",    // 53100: until somebody makes room
                     // Told of a statement that another joined with it made fail; tried again, that one tells.
                     "current transaction is aborted",
                 ]

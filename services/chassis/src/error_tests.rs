@@ -93,4 +93,9 @@ fn a_missing_row_is_a_defect_and_a_lost_connection_passes() {
         Box::new("canceling statement due to statement timeout".to_owned()),
     );
     assert!(Error::from(timeout).retryable());
+    let full = diesel::result::Error::DatabaseError(
+        DatabaseErrorKind::Unknown,
+        Box::new("could not extend file \"base/1/2\": No space left on device".to_owned()),
+    );
+    assert!(Error::from(full).retryable());
 }

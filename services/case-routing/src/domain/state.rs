@@ -8,7 +8,7 @@
 //! - `InProgress → InProgress` on a first contact: a partner's or reworked case is in progress before it.
 //! - `OfferedToSociety → Triaged` when an offer lapses and no organisation at all can be found, or none that the
 //!   router is sure enough of: a dispatcher decides then.
-//! - `InProgress → Triaged` when a mediation comes to nothing: the public service takes over, as after a partner.
+//! - `InProgress → Triaged` when talks of a mediation fail, or society leads: the public service takes over, as after a partner.
 //! - Suspended cases can be returned from society (a partner may give up while the case waits).
 //! - `Objected → Objected` when an arbitration opens; extensions, call-backs, ratings and assist tasks are
 //!   listed with the states in which they are possible, though they do not move the case.

@@ -214,6 +214,20 @@ struct DueRow {
     case_id: Uuid,
 }
 
+/// Cases that ended without being handled, with a mediation that is open still, the oldest mediation first.
+pub async fn of_ended_cases(conn: &mut AsyncPgConnection, most: i64) -> Result<Vec<CaseId>> {
+    let ended = CaseState::ALL.iter().filter(|state| state.leaves_nothing_to_mediate());
+    let rows: Vec<DueRow> = cached(
+        "SELECT m.case_id FROM mediations m JOIN cases c ON c.case_id = m.case_id \
+         WHERE m.open AND c.state = ANY ($1) ORDER BY m.mediation_id LIMIT $2",
+    )
+    .bind::<Array<Text>, _>(ended.map(|state| state.as_str()).collect::<Vec<_>>())
+    .bind::<BigInt, _>(most)
+    .load(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| CaseId(row.case_id)).collect())
+}
+
 /// Locks the cases whose mediations have been due longest, passing over those that somebody else works on.
 pub async fn take_due(conn: &mut AsyncPgConnection, now: Timestamp, most: i64) -> Result<Vec<CaseId>> {
     let rows: Vec<DueRow> = cached(
