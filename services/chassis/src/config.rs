@@ -64,11 +64,21 @@ pub struct DbConfig {
 }
 
 /// Which event bus.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BusConfig {
     /// `amqp://…` of RabbitMQ. Without one the bus is in process, which only `jianghan up` can offer.
     pub amqp_url: Option<SecretString>,
+    /// Queues into which the partitions of each service are split: as many replicas of a service can consume at once.
+    /// Fewer make larger batches. One number for all services of a broker, for as long as the broker lives: a process
+    /// with another one does not publish or consume.
+    pub groups: u8,
+}
+
+impl Default for BusConfig {
+    fn default() -> Self {
+        Self { amqp_url: None, groups: 4 }
+    }
 }
 
 /// Limits of the gRPC server.
@@ -318,6 +328,7 @@ impl ServiceConfig {
 
     fn check(&self) -> anyhow::Result<()> {
         let limits = [
+            ("bus.groups", u64::from(self.bus.groups)),
             ("database.max_connections", u64::from(self.database.max_connections)),
             ("grpc.request_timeout_ms", self.grpc.request_timeout_ms),
             ("grpc.max_in_flight", self.grpc.max_in_flight as u64),
@@ -329,6 +340,9 @@ impl ServiceConfig {
             if value == 0 {
                 bail!("{key} must be at least 1");
             }
+        }
+        if self.bus.groups > crate::event::PARTITIONS {
+            bail!("bus.groups must be at most {}", crate::event::PARTITIONS);
         }
         if !(0.0..=1.0).contains(&self.telemetry.sample) {
             bail!("telemetry.sample must be between 0 and 1");
@@ -367,6 +381,7 @@ const VARIABLES: &[(&str, &str, Form)] = &[
     ("JIANGHAN_DATABASE_URL", "database.url", Form::Secret),
     ("JIANGHAN_DATABASE_MAX_CONNECTIONS", "database.max_connections", Form::Whole),
     ("JIANGHAN_AMQP_URL", "bus.amqp_url", Form::Secret),
+    ("JIANGHAN_BUS_GROUPS", "bus.groups", Form::Whole),
     ("JIANGHAN_GRPC_REQUEST_TIMEOUT_MS", "grpc.request_timeout_ms", Form::Whole),
     ("JIANGHAN_GRPC_MAX_IN_FLIGHT", "grpc.max_in_flight", Form::Whole),
     ("JIANGHAN_GRPC_STOP_TIMEOUT_MS", "grpc.stop_timeout_ms", Form::Whole),

@@ -45,8 +45,8 @@ async fn serve<S: Service>(config: ServiceConfig) -> anyhow::Result<()> {
     let url = config.bus.amqp_url.clone().context(
         "JIANGHAN_AMQP_URL is not set: a service in a process of its own needs RabbitMQ (`jianghan up` does not)",
     )?;
-    let bus: Arc<dyn EventBus> =
-        Arc::new(RabbitMq::new(url.expose_secret(), S::NAME, RabbitConfig::default())?);
+    let rabbit = RabbitConfig { groups: config.bus.groups, ..RabbitConfig::default() };
+    let bus: Arc<dyn EventBus> = Arc::new(RabbitMq::new(url.expose_secret(), S::NAME, rabbit)?);
     let mut running = start::<S>(config, Wiring::new(bus.clone())).await?;
     let ended = tokio::select! {
         ended = running.ended() => ended,

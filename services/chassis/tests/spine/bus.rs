@@ -147,6 +147,34 @@ async fn a_message_no_queue_takes_is_not_confirmed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn another_number_of_groups_is_refused_before_it_changes_anything() {
+    let url = amqp().await;
+    let first = rabbit(&url, "first");
+    first.check().await.unwrap();
+    let other = RabbitMq::with_catalogue(
+        &url,
+        "other",
+        RabbitConfig { groups: 1, ..RabbitConfig::default() },
+        CATALOGUE.clone(),
+    )
+    .unwrap();
+    assert!(other.check().await.is_err());
+    let (sender, mut confirmed) = mpsc::unbounded_channel();
+    assert!(other.publish(vec![(1, event(id(), 1, 1))], &sender).await.is_err());
+    assert!(other.subscribe(LEDGER, 0).await.is_err());
+
+    first.publish(vec![(2, event(id(), 1, 1))], &sender).await.unwrap();
+    let one =
+        tokio::time::timeout(Duration::from_secs(10), confirmed.recv()).await.expect("in time").unwrap();
+    assert!(one.taken && one.seq == 2);
+    let again = rabbit(&url, "again");
+    again.check().await.unwrap();
+    for bus in [first, other, again] {
+        bus.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_event_of_the_catalogue_finds_its_queues() {
     let url = amqp().await;
     let _logs = world(PRODUCER).await;

@@ -34,6 +34,10 @@ use crate::{
     suite::{AccountsFile, Addresses, SERVICES, Suite},
 };
 
+/// Consumer groups of each service: one process takes what has queued in one go; more groups only make the batches
+/// smaller.
+const GROUPS: u8 = 1;
+
 /// Whose yearly notices count, in case-routing's section.
 const CALENDAR_KEY: &str = "calendar_key";
 
@@ -259,8 +263,6 @@ impl Launch {
         gateway: gateway::Config,
         http: TcpListener,
     ) -> Result<Parts> {
-        // One group takes what has queued in one go; more of them only make the batches smaller.
-        const GROUPS: u8 = 1;
         let bus: Arc<dyn EventBus> = match self.faults {
             Some(seed) => Arc::new(InProcess::faulty(&SERVICES, GROUPS, Faults::seeded(seed))),
             None => Arc::new(InProcess::new(&SERVICES, GROUPS)),
@@ -297,6 +299,7 @@ impl Launch {
         let mut common = vec![
             ("JIANGHAN_DATABASE_URL".to_owned(), database.to_owned()),
             ("JIANGHAN_AMQP_URL".to_owned(), amqp.to_owned()),
+            ("JIANGHAN_BUS_GROUPS".to_owned(), GROUPS.to_string()),
             ("JIANGHAN_KEY_FILE".to_owned(), key.display().to_string()),
             ("JIANGHAN_CALENDAR_KEY".to_owned(), calendar_key.to_owned()),
             ("JIANGHAN_ALLOW_TIME_TRAVEL".to_owned(), "true".to_owned()),

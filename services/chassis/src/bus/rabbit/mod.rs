@@ -140,7 +140,15 @@ impl RabbitMq {
         let properties = ConnectionProperties::default().with_connection_name(self.0.name.as_str().into());
         let connection = Connection::connect_uri(self.0.uri.clone(), properties).await?;
         let declaring = connection.create_channel().await?;
-        topology::declare(&declaring, &self.0.catalogue, self.0.config.groups).await?;
+        topology::declare(&declaring, &self.0.catalogue, self.0.config.groups).await.inspect_err(|error| {
+            if topology::refused(error) {
+                tracing::error!(
+                    groups = self.0.config.groups,
+                    "this broker is in use with another number of consumer groups (bus.groups): set that number, or \
+                     let the queues run empty and delete them with the exchange jianghan.groups"
+                );
+            }
+        })?;
         declaring.close(200, short("declared")).await?;
         let publishing = connection.create_channel().await?;
         publishing.confirm_select(ConfirmSelectOptions::default()).await?;

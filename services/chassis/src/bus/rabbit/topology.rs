@@ -5,8 +5,9 @@
 //! event is confirmed before its consumers have a queue. Nothing here was removed in RabbitMQ 4.
 
 use lapin::{
-    Channel, ExchangeKind,
+    Channel, ErrorKind, ExchangeKind,
     options::{ExchangeBindOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions},
+    protocol::{AMQPErrorKind, AMQPSoftError},
     types::{AMQPValue, FieldTable, ShortString},
 };
 
@@ -15,6 +16,9 @@ use uuid::Uuid;
 
 /// The exchange all events go through.
 pub(super) const EXCHANGE: &str = "jianghan.events";
+
+/// Stands for the number of groups; nothing is ever published to it.
+const GROUPS: &str = "jianghan.groups";
 
 /// Far beyond what can happen. Without a limit a quorum queue may put a returned message at its end, which would
 /// break the order; with RabbitMQ 4's default of 20 it would drop it.
@@ -78,9 +82,14 @@ fn bindings(catalogue: &Catalogue, groups: u8) -> Vec<Binding> {
     all
 }
 
-/// Declares everything. Repeating it changes nothing.
+/// Declares everything. Repeating it changes nothing. With another number of groups than the broker was first used with
+/// it fails before it changes anything: the queues of the other number would go on filling, and nobody reads them.
 pub(super) async fn declare(channel: &Channel, catalogue: &Catalogue, groups: u8) -> lapin::Result<()> {
     let exchange = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
+    // The broker compares this argument with what the exchange was made with, for the first and for all others at once.
+    let mut marker = FieldTable::default();
+    marker.insert(short("alternate-exchange"), AMQPValue::LongString(format!("{GROUPS}.{groups}").into()));
+    channel.exchange_declare(short(GROUPS), ExchangeKind::Fanout, exchange, marker).await?;
     channel.exchange_declare(short(EXCHANGE), ExchangeKind::Topic, exchange, FieldTable::default()).await?;
     for service in catalogue.services() {
         channel
@@ -105,6 +114,12 @@ pub(super) async fn declare(channel: &Channel, catalogue: &Catalogue, groups: u8
         }
     }
     Ok(())
+}
+
+/// Whether the broker holds something of the same name that was declared otherwise.
+pub(super) fn refused(error: &lapin::Error) -> bool {
+    matches!(error.kind(), ErrorKind::ProtocolError(error)
+        if *error.kind() == AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED))
 }
 
 fn queue_arguments() -> FieldTable {
