@@ -13,6 +13,7 @@ use chassis::{
 };
 use chrono::TimeDelta;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::{
     atlas::Atlas,
@@ -66,7 +67,7 @@ impl MediationSweeper {
         let mut most = BATCH;
         while !stop.is_cancelled() {
             match self.batch(most).await {
-                Ok(0) => return self.end_with_cases().await,
+                Ok(0) => return self.end_with_cases(stop).await,
                 Ok(_) => {}
                 Err(error) if error.retryable() => return Err(error),
                 Err(error) if most > 1 => {
@@ -114,18 +115,23 @@ impl MediationSweeper {
             .await
     }
 
-    /// One case after the other; one that fails keeps no other waiting.
-    async fn end_with_cases(&self) -> Result<()> {
-        let ended = {
-            let mut conn = self.db.conn().await?;
-            mediations::of_ended_cases(&mut conn, BATCH).await?
-        };
-        for case in ended {
-            match self.end_with_case(case).await {
-                Ok(()) => {}
-                Err(error) if error.retryable() => return Err(error),
-                Err(error) => {
-                    tracing::error!(%case, error = %error.chain(), "the mediation of an ended case stays open");
+    /// One case after the other; those that fail keep no other waiting, however many they are.
+    async fn end_with_cases(&self, stop: &CancellationToken) -> Result<()> {
+        let mut after = Uuid::nil();
+        while !stop.is_cancelled() {
+            let ended = {
+                let mut conn = self.db.conn().await?;
+                mediations::of_ended_cases(&mut conn, after, BATCH).await?
+            };
+            let Some((last, _)) = ended.last() else { break };
+            after = *last;
+            for (_, case) in ended {
+                match self.end_with_case(case).await {
+                    Ok(()) => {}
+                    Err(error) if error.retryable() => return Err(error),
+                    Err(error) => {
+                        tracing::error!(%case, error = %error.chain(), "the mediation of an ended case stays open");
+                    }
                 }
             }
         }

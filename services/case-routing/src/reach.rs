@@ -4,14 +4,14 @@
 use chassis::auth::{Caller, CallerKind, Role, Scope};
 use uuid::Uuid;
 
-use crate::domain::{Case, OrgId};
+use crate::domain::{Case, Nature, OrgId};
 
 /// Whether the caller may know of the case.
 pub fn reaches(case: &Case, caller: &Caller) -> bool {
     if caller.kind != CallerKind::Person {
         return true;
     }
-    is_requester(case, caller) || by_place(case, caller) || by_part(case, caller)
+    is_requester(case, caller) || by_place(case, caller) || by_dispute(case, caller) || by_part(case, caller)
 }
 
 /// Whether it is the caller's own request.
@@ -31,6 +31,14 @@ fn by_place(case: &Case, caller: &Caller) -> bool {
     })
 }
 
+/// Mediators know of the disputes where they mediate, and of nothing else by that role.
+fn by_dispute(case: &Case, caller: &Caller) -> bool {
+    case.nature == Nature::Dispute
+        && caller.scopes.iter().any(|scope| {
+            scope.role == Role::Mediator && case.place.path.iter().any(|unit| unit.0 == scope.unit_id)
+        })
+}
+
 fn by_part(case: &Case, caller: &Caller) -> bool {
     part_orgs(caller).into_iter().any(|org| case.is_party(OrgId(org)))
 }
@@ -40,15 +48,17 @@ fn on_line(granted: Option<&str>, line: Option<&str>) -> bool {
 }
 
 /// The scopes that reach by place. A partner's manager reaches what the organisation takes part in, not its
-/// neighbourhood.
+/// neighbourhood; a mediator, its disputes only.
 pub fn place_scopes(caller: &Caller) -> impl Iterator<Item = &Scope> {
-    let by_place = |role| !matches!(role, Role::Resident | Role::Volunteer | Role::OrgManager);
+    let by_place =
+        |role| !matches!(role, Role::Resident | Role::Volunteer | Role::OrgManager | Role::Mediator);
     caller.scopes.iter().filter(move |scope| by_place(scope.role))
 }
 
-/// The organisations whose cases the caller reaches: those for which a role other than a resident's is held.
+/// The organisations whose cases the caller reaches: those for which a role other than a resident's or a mediator's is
+/// held.
 pub fn part_orgs(caller: &Caller) -> Vec<Uuid> {
-    let official = |scope: &&Scope| !matches!(scope.role, Role::Resident | Role::Volunteer);
+    let official = |scope: &&Scope| !matches!(scope.role, Role::Resident | Role::Volunteer | Role::Mediator);
     let mut orgs: Vec<Uuid> =
         caller.scopes.iter().filter(official).filter_map(|scope| scope.org_id.or(caller.org_id)).collect();
     orgs.sort_unstable();

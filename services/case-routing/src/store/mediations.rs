@@ -214,18 +214,32 @@ struct DueRow {
     case_id: Uuid,
 }
 
-/// Cases that ended without being handled, with a mediation that is open still, the oldest mediation first.
-pub async fn of_ended_cases(conn: &mut AsyncPgConnection, most: i64) -> Result<Vec<CaseId>> {
+#[derive(QueryableByName)]
+struct OpenRow {
+    #[diesel(sql_type = SqlUuid)]
+    mediation_id: Uuid,
+    #[diesel(sql_type = SqlUuid)]
+    case_id: Uuid,
+}
+
+/// Mediations that are open still though their cases ended without being handled, with these cases, the oldest first:
+/// those after the given one.
+pub async fn of_ended_cases(
+    conn: &mut AsyncPgConnection,
+    after: Uuid,
+    most: i64,
+) -> Result<Vec<(Uuid, CaseId)>> {
     let ended = CaseState::ALL.iter().filter(|state| state.leaves_nothing_to_mediate());
-    let rows: Vec<DueRow> = cached(
-        "SELECT m.case_id FROM mediations m JOIN cases c ON c.case_id = m.case_id \
-         WHERE m.open AND c.state = ANY ($1) ORDER BY m.mediation_id LIMIT $2",
+    let rows: Vec<OpenRow> = cached(
+        "SELECT m.mediation_id, m.case_id FROM mediations m JOIN cases c ON c.case_id = m.case_id \
+         WHERE m.open AND m.mediation_id > $1 AND c.state = ANY ($2) ORDER BY m.mediation_id LIMIT $3",
     )
+    .bind::<SqlUuid, _>(after)
     .bind::<Array<Text>, _>(ended.map(|state| state.as_str()).collect::<Vec<_>>())
     .bind::<BigInt, _>(most)
     .load(conn)
     .await?;
-    Ok(rows.into_iter().map(|row| CaseId(row.case_id)).collect())
+    Ok(rows.into_iter().map(|row| (row.mediation_id, CaseId(row.case_id))).collect())
 }
 
 /// Locks the cases whose mediations have been due longest, passing over those that somebody else works on.

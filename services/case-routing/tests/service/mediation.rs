@@ -192,6 +192,26 @@ async fn dump(d: &District, query: &str) -> String {
     row.dump.unwrap_or_default()
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mediator_reads_the_disputes_of_the_place_and_no_other_case() {
+    let m = Dispute::start().await;
+    let dispute = m.dispatched().await;
+    let other = m.d.taken_in(&m.asking).await;
+    let elsewhere = Persona::new(Role::Mediator, new_id()).org(m.committee);
+    for (reader, case, seen) in
+        [(&m.mediator, &dispute, true), (&m.mediator, &other, false), (&elsewhere, &dispute, false)]
+    {
+        let get = pb::GetCaseRequest { case_id: case.case_id.clone() };
+        let timeline = pb::GetTimelineRequest { case_id: case.case_id.clone(), ..Default::default() };
+        let mut cases = m.d.cases(reader);
+        let codes = [
+            cases.get_case(get).await.err().map(|status| status.code()),
+            cases.get_timeline(timeline).await.err().map(|status| status.code()),
+        ];
+        assert_eq!(codes, [(!seen).then_some(Code::NotFound); 2]);
+    }
+}
+
 #[tokio::test]
 async fn a_dispute_ends_in_an_agreement_that_is_performed() {
     let m = Dispute::start().await;

@@ -61,7 +61,7 @@ CREATE TABLE idempotency (
     caller      uuid        NOT NULL,
     method      text        NOT NULL,
     request_id  uuid        NOT NULL,
-    fingerprint bytea       NOT NULL,
+    -- Sealed: the fingerprint of the request, and the answer.
     answer      bytea       NOT NULL,
     created_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (request_id, caller, method)

@@ -1,5 +1,6 @@
-//! Stored answers: the same request, repeated, gets the same answer and does nothing twice. Answers are compressed and
-//! sealed, because they hold what the caller may see; failures are not stored. Kept for 30 days, then purged.
+//! Stored answers: the same request, repeated, gets the same answer and does nothing twice. Each is sealed together with
+//! the fingerprint of its request: the answer holds what the caller may see, and the bare hash of a request would let
+//! whoever reads the table try out telephone numbers. Failures are not stored. Kept for 30 days, then purged.
 
 use std::collections::HashMap;
 
@@ -36,24 +37,24 @@ impl Key {
     }
 }
 
-/// An answer as stored.
+/// An answer as stored: sealed, the fingerprint of the request and after it the compressed answer, or nothing.
 #[derive(Debug, Clone)]
-pub(super) struct Stored {
-    fingerprint: Vec<u8>,
-    answer: Vec<u8>,
-}
+pub(super) struct Stored(Vec<u8>);
 
 impl Stored {
     /// The encoded answer, if the body is the same.
     pub(super) fn open(&self, crypto: &Crypto, key: &Key, meta: &Meta) -> Result<Vec<u8>> {
-        if self.fingerprint != meta.fingerprint {
+        let opened = crypto.open(PURPOSE, &self.0, &key.aad())?;
+        let (fingerprint, packed) = opened
+            .split_first_chunk::<32>()
+            .ok_or_else(|| Error::internal("a stored answer is shorter than its fingerprint"))?;
+        if *fingerprint != meta.fingerprint {
             return Err(Error::invalid("request_id", "was used before with another request"));
         }
-        if self.answer.is_empty() {
+        if packed.is_empty() {
             return Ok(Vec::new());
         }
-        let packed = crypto.open(PURPOSE, &self.answer, &key.aad())?;
-        lz4_flex::decompress_size_prepended(&packed).map_err(Error::internal)
+        lz4_flex::decompress_size_prepended(packed).map_err(Error::internal)
     }
 }
 
@@ -66,20 +67,17 @@ struct Row {
     #[diesel(sql_type = SqlUuid)]
     request_id: Uuid,
     #[diesel(sql_type = Bytea)]
-    fingerprint: Vec<u8>,
-    #[diesel(sql_type = Bytea)]
     answer: Vec<u8>,
 }
 
 /// The stored answers among these keys.
 pub(super) async fn find(mut conn: &AsyncPgConnection, keys: &[Key]) -> Result<HashMap<Key, Stored>> {
     let ids: Vec<Uuid> = keys.iter().map(|k| k.request_id).collect();
-    let rows: Vec<Row> = cached(
-        "SELECT caller, method, request_id, fingerprint, answer FROM idempotency WHERE request_id = ANY($1)",
-    )
-    .bind::<Array<SqlUuid>, _>(&ids)
-    .load(&mut conn)
-    .await?;
+    let rows: Vec<Row> =
+        cached("SELECT caller, method, request_id, answer FROM idempotency WHERE request_id = ANY($1)")
+            .bind::<Array<SqlUuid>, _>(&ids)
+            .load(&mut conn)
+            .await?;
     // Request ids hardly ever coincide between callers or methods, so the rest of the key is compared here.
     Ok(rows
         .into_iter()
@@ -87,7 +85,7 @@ pub(super) async fn find(mut conn: &AsyncPgConnection, keys: &[Key]) -> Result<H
             let key = keys.iter().find(|k| {
                 k.request_id == row.request_id && k.caller == row.caller && k.method == row.method
             })?;
-            Some((*key, Stored { fingerprint: row.fingerprint, answer: row.answer }))
+            Some((*key, Stored(row.answer)))
         })
         .collect())
 }
@@ -105,19 +103,20 @@ pub(super) async fn insert(mut conn: &AsyncPgConnection, crypto: &Crypto, answer
     if answers.is_empty() {
         return Ok(());
     }
-    let seal = |answer: &Answer| match &*answer.encoded {
-        [] => Vec::new(),
-        encoded => crypto.seal(PURPOSE, &lz4_flex::compress_prepend_size(encoded), &answer.key.aad()),
+    let seal = |answer: &Answer| {
+        let mut plain = answer.fingerprint.to_vec();
+        if !answer.encoded.is_empty() {
+            plain.extend(lz4_flex::compress_prepend_size(&answer.encoded));
+        }
+        crypto.seal(PURPOSE, &plain, &answer.key.aad())
     };
     let sealed: Vec<Vec<u8>> = answers.iter().map(seal).collect();
     cached(
-        "INSERT INTO idempotency (caller, method, request_id, fingerprint, answer) \
-         SELECT * FROM unnest($1, $2, $3, $4, $5)",
+        "INSERT INTO idempotency (caller, method, request_id, answer) SELECT * FROM unnest($1, $2, $3, $4)",
     )
     .bind::<Array<SqlUuid>, _>(answers.iter().map(|a| a.key.caller).collect::<Vec<_>>())
     .bind::<Array<Text>, _>(answers.iter().map(|a| a.key.method).collect::<Vec<_>>())
     .bind::<Array<SqlUuid>, _>(answers.iter().map(|a| a.key.request_id).collect::<Vec<_>>())
-    .bind::<Array<Bytea>, _>(answers.iter().map(|a| a.fingerprint.as_slice()).collect::<Vec<_>>())
     .bind::<Array<Bytea>, _>(sealed)
     .execute(&mut conn)
     .await

@@ -99,7 +99,7 @@ impl Identity {
         caller: &Caller,
         request: CreatePersonRequest,
     ) -> Result<CreatePersonResponse> {
-        let meta = Meta::new("CreatePerson", &request.request_id, &self.for_fingerprint(&request))?;
+        let meta = Meta::new("CreatePerson", &request.request_id, &request)?;
         let person = NewPerson::new(&request, self.clock.now())?;
         let id = PersonId(new_id());
         let outcome = once(&self.db, caller, meta, async move |tx: &mut Tx<'_>| {
@@ -190,10 +190,7 @@ impl Identity {
         caller: &Caller,
         request: CreateAccountRequest,
     ) -> Result<CreateAccountResponse> {
-        // The fingerprint is kept: it must not be a fast hash of a password.
-        let mut shape = request.clone();
-        shape.password = hex(&self.crypto.blind_index("fingerprint", &request.password));
-        let meta = Meta::new("CreateAccount", &request.request_id, &shape)?;
+        let meta = Meta::new("CreateAccount", &request.request_id, &request)?;
         let id = PersonId::parse("person_id", &request.person_id)?;
         let login = login::login(&request.login)?;
         login::check_password(&request.password, &login)?;
@@ -220,18 +217,6 @@ impl Identity {
             home_unit_id: row.home_unit_id().to_string(),
             org_id: row.org_id().map(|id| id.to_string()).unwrap_or_default(),
         })
-    }
-
-    /// The request with its personal fields replaced by blind indexes: what is kept of it is no fast hash of a phone
-    /// or an identity number.
-    fn for_fingerprint(&self, request: &CreatePersonRequest) -> CreatePersonRequest {
-        let blind = |value: &str| hex(&self.crypto.blind_index("fingerprint", value));
-        CreatePersonRequest {
-            name: blind(&request.name),
-            id_no: blind(&request.id_no),
-            phone: blind(&request.phone),
-            ..request.clone()
-        }
     }
 }
 
@@ -266,8 +251,4 @@ fn access(
         reason_code: reason.to_owned(),
         decision,
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
