@@ -157,6 +157,14 @@ const NAMES: &[(&str, &str, &str)] = &[
     ("objection_state_ruled", "已裁定", "Ruled"),
     ("objection_state_in_review", "复核中", "In review"),
     ("objection_state_final", "已生效", "Final"),
+    // Reasons that people give by code, the common ones.
+    ("not_competent", "不属本单位职责", "Not its duty"),
+    ("responsibility_list", "责任清单", "Responsibility list"),
+    ("as_stated", "与申报一致", "As stated"),
+    ("staff_unavailable", "人员不到位", "No staff"),
+    ("nobody_free", "无人可派", "Nobody is free"),
+    ("pilot_over", "试点结束", "The pilot is over"),
+    ("not_admitted", "未准入", "Not admitted"),
     // Of supervisions, by level and state.
     ("supervision_level_0", "催办", "Reminder"),
     ("supervision_level_1", "一级督办", "Supervision, level 1"),
