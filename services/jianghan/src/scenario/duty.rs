@@ -28,7 +28,7 @@ use crate::{simulate::lead_task, suite::request_id};
 
 /// A community of the second street, where no other scenario is.
 const COMMUNITY: &str = "420103008001";
-/// Help with housing: the department's, and on no negative list.
+/// Heating and hot water: the department of housing's, and on no negative list.
 const ITEM: &str = "CJ-0108";
 
 /// Everybody who takes part.
@@ -66,7 +66,7 @@ async fn rolled_back(story: &mut Story<'_>, cast: &Cast<'_>, line: &FundLine) ->
     let failed = story
         .step(
             &cast.department,
-            "提出把“房屋维修求助”下移到社区服务站，申请权、费、人",
+            "提出把“供热与热水保障”下移到社区服务站，申请权、费、人",
             "proposes that the station leads an item of the department; asks for authority, funds and staff",
             cast.proposes(),
         )
@@ -130,7 +130,7 @@ async fn takes_effect(story: &mut Story<'_>, cast: &Cast<'_>, line: &FundLine) -
             &window,
             "生效日之前的工单仍由部门主办",
             "takes in a case before the day: the department still leads",
-            window.takes_in(&resident, "房屋维修咨询", ITEM, &place),
+            window.takes_in(&resident, "热水时有时无，想咨询一下。", ITEM, &place),
         )
         .await?;
     expect(before.lead_org_id == housing, "not before its day")?;
@@ -143,7 +143,7 @@ async fn takes_effect(story: &mut Story<'_>, cast: &Cast<'_>, line: &FundLine) -
     let led = story
         .step(&window, "新工单由社区服务站主办", "takes in a case that the station leads", async {
             let asked = async || {
-                let case = window.takes_in(&resident, "房屋维修求助", ITEM, &place).await?;
+                let case = window.takes_in(&resident, "热水时有时无，请帮忙解决。", ITEM, &place).await?;
                 Ok((case.lead_org_id == station).then_some(case))
             };
             stage.until("the station to lead", asked).await
@@ -285,7 +285,7 @@ impl Cast<'_> {
             basis_ref: "doc:district-2026-9".into(),
             fund_fen: 20_000,
             posts: vec![PostNeed { kind: PostKind::ServiceWorker.into(), count: 1 }],
-            training_codes: vec!["housing_basics".into()],
+            training_codes: vec!["heating_basics".into()],
             effective_on: (today + Days::new(7)).to_string(),
             ends_on: (today + Days::new(97)).to_string(),
         };
@@ -360,7 +360,7 @@ impl Cast<'_> {
         let id = request_id();
         let message = CreateFundLineRequest {
             request_id: id.clone(),
-            code: format!("housing-help-{}", &id[id.len() - 12..]),
+            code: format!("heating-{}", &id[id.len() - 12..]),
             org_id: self.stage.org("gov:420103")?,
             budget_fen: 100_000,
         };

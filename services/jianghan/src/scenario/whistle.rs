@@ -9,15 +9,15 @@ use super::{
     story::{Story, expect, expect_state},
 };
 
-/// Help with a shared building: led by the street.
+/// Leaks and fittings of houses: led by the street.
 const STAIRS: &str = "CJ-0142";
 
 pub(super) async fn play(story: &mut Story<'_>) -> Result<()> {
     let stage = story.stage;
-    let text = "楼道堆物，几家单位都说不归自己管。";
+    let text = "楼道墙面渗水，几家单位都说不归自己管。";
     let about = (
-        "登记诉求：楼道堆物，要几家单位一起管",
-        "registers a request: a staircase full of things, a matter for several",
+        "登记诉求：楼道墙面渗水，要几家单位一起管",
+        "registers a request: a wet wall in the staircase, a matter for several",
     );
     let case = dispatched(story, STAIRS, text, about).await?;
     story.shows_case(
