@@ -1,67 +1,26 @@
 //! Journeys that both shapes must make in the same way.
 
-use jianghan::reconcile;
-use proto::{
-    analytics::v1::GetBoardRequest,
-    case_routing::v1::{AssignmentStatus, CaseState, ClosedCode, DeliveryMode},
-};
+use jianghan::{reconcile, scenario::Scenario};
 
 use crate::World;
 
-/// A community in the first street.
-pub const COMMUNITY: &str = "420103005001";
-/// Street lamps: led by the department of urban management.
-pub const LAMP: &str = "CJ-0103";
+pub use jianghan::scenario::{COMMUNITY, LAMP};
 
 /// F1 by hand: registered, accepted, triaged, dispatched, signed, assigned, done, completed, verified, rated, closed,
 /// and counted by analytics.
 pub async fn from_the_window_to_closed(world: &World) {
-    let resident = world.resident(0);
-    let place = world.unit(COMMUNITY);
-    let case = resident.registers("路灯不亮，晚上看不清路，请派人来看看。", &place).await;
-    assert_eq!(case.state(), CaseState::Registered);
-    let window = world.window(COMMUNITY);
-    let case = window.accepts(&case).await;
-    let case = window.triages(&case, LAMP, false).await;
-    let case = window.dispatches(&case).await;
-    assert_eq!(case.state(), CaseState::Dispatched);
-    let lead = case.lead_org_id.clone();
+    let played = world.performs(Scenario::OneWindow).await;
+    let case = played.case(0).expect("the case");
+    let lead = world.looks_at(case).await.lead_org_id;
     assert_eq!(lead, world.org("dept:urban_management"));
-    let routing = case.routing.clone().expect("the reasons of the routing are kept");
-    assert!(!routing.rule_ids.is_empty() && routing.reasons.iter().all(|reason| !reason.text_zh.is_empty()));
-
-    world.leader_of(&lead).signs(&case).await;
-    let case = world.sees_assignment(&case, AssignmentStatus::Offered).await;
-    let worker = world.worker_of(&case);
-    worker.accepts_assignment(&case).await;
-    let case = world.sees_assignment(&case, AssignmentStatus::Accepted).await;
-    let handler = world.handler_of(&lead);
-    let case = handler.contacts(&case).await;
-    assert_eq!(case.state(), CaseState::InProgress);
-    worker.arrives(&case).await;
-    let case = world.sees_assignment(&case, AssignmentStatus::OnSite).await;
-    worker.finishes(&case).await;
-    let case = world.sees_assignment(&case, AssignmentStatus::Done).await;
-    let case = handler.completes(&case).await;
-    let case = world.verifier().verifies(&case, 5).await;
-    assert_eq!(case.state(), CaseState::Resolved);
-    let case = resident.rates(&case, 5).await;
-    let case = world.sees_state(&case, CaseState::Closed).await;
-    assert_eq!(case.closed_code(), ClosedCode::Resolved);
-    assert_eq!(case.delivery_mode(), DeliveryMode::GovDirect);
-    assert!(!case.overdue);
-
     let facts = crate::eventually("the closed case in analytics", async || {
         let facts = reconcile::digests(&world.patient, &world.operator, "analytics", "case").await.ok()?;
-        facts.get(&case.case_id).filter(|digest| digest.starts_with("closed|")).cloned()
+        facts.get(case).filter(|digest| digest.starts_with("closed|")).cloned()
     })
     .await;
     let cases =
         reconcile::digests(&world.patient, &world.operator, "case-routing", "case").await.expect("digests");
-    assert_eq!(cases[&case.case_id], facts);
-    let board = world.dispatcher().asks(GetBoardRequest::default()).await;
-    let board = world.patient.indicators().get_board(board).await.expect("the board").into_inner();
-    assert!(board.registered > 0 && board.closed > 0, "{board:?}");
+    assert_eq!(cases[case], facts);
 }
 
 /// Made-up requests played to their ends: nothing lost, nothing twice, no two services disagree.

@@ -1,10 +1,7 @@
 //! The story of a case for a snapshot: each command with who gave it, the events it set off in the order of their
 //! causes, who took each in, and how the case then stood in every service. Ids become names, times are left out.
 
-use std::{
-    collections::{BTreeMap, HashMap, HashSet},
-    sync::{Mutex, PoisonError},
-};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use anyhow::Result;
 use chassis::event::catalogue;
@@ -18,28 +15,7 @@ use serde_json::{Map, Value};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use crate::{World, tables::Ledger, verbs::Command};
-
-/// Who commanded what, by case.
-#[derive(Debug, Default)]
-pub struct Diary(Mutex<HashMap<String, Vec<Command>>>);
-
-impl Diary {
-    /// Notes a command.
-    pub fn note(&self, case_id: &str, command: Command) {
-        self.lock().entry(case_id.to_owned()).or_default().push(command);
-    }
-
-    /// The latest command on a case.
-    fn latest(&self, case_id: &str) -> Command {
-        let all = self.lock();
-        all.get(case_id).and_then(|commands| commands.last()).expect("a command on the case").clone()
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Vec<Command>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
+use crate::{World, tables::Ledger};
 
 /// One command and what came of it.
 #[derive(Debug, Serialize)]
@@ -111,7 +87,7 @@ impl<'w> Story<'w> {
     /// Waits until everything that the latest command on the case set off is handled, writes it down, and gives the
     /// case as it then is.
     pub async fn after(&mut self, case: Case) -> Case {
-        let command = self.world.diary.latest(&case.case_id);
+        let command = self.world.stage.diary.latest(&case.case_id).expect("a command on the case");
         let correlation: Uuid = command.request_id.parse().expect("request ids are UUIDs");
         self.ledger.handled(correlation).await;
         let case = self.world.looks_at(&case.case_id).await;

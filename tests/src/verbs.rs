@@ -1,227 +1,77 @@
-//! What people do, as sentences: `resident.registers(…)`, `leader.signs(&case)`. Each is one command with a fresh
-//! `request_id`, noted in the world's diary of the case, and must succeed: a refusal fails the test with the verb's name.
+//! What people do, as sentences: `resident.registers(…)`, `leader.signs(&case)`. They are those of the scenarios
+//! (`jianghan::scenario::verbs`); here each must succeed: a refusal fails the test with the person and the RPC.
 
-use jianghan::{simulate::lead_task, suite::request_id};
+use jianghan::scenario;
 use proto::{
-    case_routing::v1::{
-        AcceptCaseRequest, AnswerSupervisionRequest, AppraiseWhistleRequest, AssignmentStatus,
-        CallbackOutcome, Case, CaseState, Channel, ClearSupervisionRequest, CompleteCaseRequest,
-        ContactRequesterRequest, DispatchCaseRequest, GetCaseRequest, IntakeCaseRequest, JudgeRatingRequest,
-        ObjectTaskRequest, OrderReworkRequest, RateCaseRequest, RegisterCaseRequest, ReportInRequest,
-        Resolution, ResolveObjectionRequest, RuleObjectionRequest, SignTaskRequest, SubmitTaskRequest,
-        SuperviseCaseRequest, TakePositionRequest, TriageCaseRequest, Urgency, VerifyCaseRequest,
-        WhistleCaseRequest, WithdrawCaseRequest,
-    },
-    staffing::v1::{AcceptAssignmentRequest, ArriveOnSiteRequest, FinishAssignmentRequest},
-    volunteer_matching::v1::{
-        AcceptOfferRequest, CompleteOfferRequest, DeclineOfferRequest, GetOfferRequest, GiveUpOfferRequest,
-        OfferState,
-    },
+    case_routing::v1::{AssignmentStatus, Case, CaseState, RegisterCaseRequest},
+    volunteer_matching::v1::{GetOfferRequest, OfferState},
 };
 
 use crate::{Person, World, eventually};
 
-/// A command that somebody gave.
-#[derive(Clone, Debug)]
-pub struct Command {
-    /// Role of whoever gave it.
-    pub role: String,
-    /// Name of the RPC.
-    pub rpc: &'static str,
-    /// Its `request_id`: the correlation of everything it sets off.
-    pub request_id: String,
+fn must<T>(outcome: anyhow::Result<T>) -> T {
+    outcome.unwrap_or_else(|error| panic!("{error:#}"))
 }
 
 macro_rules! verbs {
-    ($($(#[$doc:meta])* $name:ident($case:ident $(, $arg:ident: $ty:ty)*)
-        = $client:ident.$rpc:ident($rpc_name:literal, $request:ident { $($field:ident: $value:expr),* $(,)? });)*) => {
+    ($($name:ident(case $(, $arg:ident: $ty:ty)*) -> $out:ty;)*) => {
         impl Person<'_> {$(
-            $(#[$doc])*
-            pub async fn $name(&self, $case: &Case $(, $arg: $ty)*) -> Case {
-                let message = $request {
-                    case_id: $case.case_id.clone(),
-                    request_id: request_id(),
-                    $($field: $value,)*
-                    ..Default::default()
-                };
-                self.note(&$case.case_id, $rpc_name, &message.request_id);
-                let answer = self.world.patient.$client().$rpc(self.asks(message).await).await;
-                answer
-                    .unwrap_or_else(|status| panic!("{} {}: {status}", self.role(), stringify!($name)))
-                    .into_inner()
-                    .case
-                    .expect("an answer with the case")
+            #[doc = concat!("`", stringify!($name), "` of the scenarios.")]
+            pub async fn $name(&self, case: &Case $(, $arg: $ty)*) -> $out {
+                must(self.acts().$name(case $(, $arg)*).await)
             }
         )*}
     };
 }
 
 verbs! {
-    /// Takes the case in.
-    accepts(case) = intake.accept_case("AcceptCase", AcceptCaseRequest {});
-    /// Says what it is about and where.
-    triages(case, item: &str, agrees_to_society: bool) = intake.triage_case("TriageCase", TriageCaseRequest {
-        item_code: item.to_owned(), place_unit_id: case.place_unit_id.clone(), urgency: Urgency::Normal.into(),
-        agrees_to_society: agrees_to_society,
-    });
-    /// Sends the case where the router says.
-    dispatches(case) = intake.dispatch_case("DispatchCase", DispatchCaseRequest {});
-    /// Signs for the lead task.
-    signs(case) = tasks.sign_task("SignTask", SignTaskRequest { task_id: lead(case) });
-    /// Signs for a certain task.
-    signs_for(case, task_id: &str) = tasks.sign_task("SignTask", SignTaskRequest { task_id: task_id.to_owned() });
-    /// Hands in what an assisting organisation found.
-    submits(case, task_id: &str) = tasks.submit_task("SubmitTask", SubmitTaskRequest {
-        task_id: task_id.to_owned(), evidence_refs: vec!["note:done".into()],
-    });
-    /// Speaks with the requester.
-    contacts(case) = tasks.contact_requester("ContactRequester", ContactRequesterRequest { method: "phone".into() });
-    /// Says the work is done.
-    completes(case) = tasks.complete_case("CompleteCase", CompleteCaseRequest {
-        evidence_refs: vec!["photo:after".into()],
-    });
-    /// Says the task is not the organisation's but another's.
-    objects(case, suggested_org_id: &str) = tasks.object_task("ObjectTask", ObjectTaskRequest {
-        task_id: lead(case), ground_code: "not_competent".into(), evidence_refs: vec!["doc:duty-list".into()],
-        suggested_org_id: suggested_org_id.to_owned(),
-    });
-    /// Keeps the task where it is.
-    rejects_objection(case) = tasks.resolve_objection("ResolveObjection", ResolveObjectionRequest {
-        task_id: lead(case), decision: "reject".into(), reason_code: "responsibility_list".into(),
-    });
-    /// Has the superior of the objector and others rule.
-    arbitrates(case) = tasks.resolve_objection("ResolveObjection", ResolveObjectionRequest {
-        task_id: lead(case), decision: "arbitrate".into(), reason_code: "duty_unclear".into(),
-    });
-    /// Says which of the parties leads.
-    takes_position(case, lead_org_id: &str) = tasks.take_position("TakePosition", TakePositionRequest {
-        task_id: lead(case), lead_org_id: lead_org_id.to_owned(),
-    });
-    /// Rules who leads; other cases are to follow it from tomorrow on.
-    rules(case, lead_org_id: &str) = tasks.rule_objection("RuleObjection", RuleObjectionRequest {
-        task_id: lead(case), lead_org_id: lead_org_id.to_owned(), basis_code: "responsibility_list".into(),
-        precedent: true,
-    });
-    /// Calls departments to the case.
-    whistles(case, org_ids: &[String]) = tasks.whistle_case("WhistleCase", WhistleCaseRequest {
-        org_ids: org_ids.to_vec(), reason_code: "joint_work".into(),
-    });
-    /// Is there.
-    reports_in(case, task_id: &str) = tasks.report_in("ReportIn", ReportInRequest { task_id: task_id.to_owned() });
-    /// Judges the other side of a whistle.
-    appraises(case, task_id: &str, positive: bool) = tasks.appraise_whistle("AppraiseWhistle", AppraiseWhistleRequest {
-        task_id: task_id.to_owned(), positive: positive,
-    });
-    /// Supervises whoever has the case.
-    supervises(case, level: i32) = verification.supervise_case("SuperviseCase", SuperviseCaseRequest {
-        level: level, reason_code: "leader".into(),
-    });
-    /// Answers the first supervision.
-    answers(case) = verification.answer_supervision("AnswerSupervision", AnswerSupervisionRequest {
-        supervision_id: case.supervisions[0].supervision_id.clone(), answer_code: "under_way".into(),
-    });
-    /// Is content with the answer.
-    clears(case) = verification.clear_supervision("ClearSupervision", ClearSupervisionRequest {
-        supervision_id: case.supervisions[0].supervision_id.clone(),
-    });
-    /// Finds the matter solved, and the requester content with a grade.
-    verifies(case, grade: i32) = verification.verify_case("VerifyCase", VerifyCaseRequest {
-        method: "phone".into(), resolution: Resolution::Resolved.into(), callback: CallbackOutcome::Reached.into(),
-        callback_grade: grade, callback_attempts: 1, contact_confirmed: true,
-        callback_resolution: Resolution::Resolved.into(),
-    });
-    /// Sends the work back.
-    orders_rework(case) = verification.order_rework("OrderRework", OrderReworkRequest {
-        reason_code: "not_fixed".into(),
-    });
-    /// Rates the service, 5 very satisfied to 1 very dissatisfied.
-    rates(case, grade: i32) = cases.rate_case("RateCase", RateCaseRequest { grade: grade });
-    /// Judges a bad rating.
-    judges(case, valid: bool) = verification.judge_rating("JudgeRating", JudgeRatingRequest {
-        valid: valid, reason_code: if valid { "complaint_founded" } else { "complaint_unfounded" }.into(),
-    });
-    /// Takes the request back.
-    withdraws(case) = cases.withdraw_case("WithdrawCase", WithdrawCaseRequest { reason_code: "solved_itself".into() });
-}
-
-macro_rules! offer_verbs {
-    ($($(#[$doc:meta])* $name:ident = $rpc:ident($rpc_name:literal, $request:ident { $($field:ident: $value:expr),* $(,)? });)*) => {
-        impl Person<'_> {$(
-            $(#[$doc])*
-            pub async fn $name(&self, case: &Case) {
-                let offer_id = offer(case);
-                let message = $request { offer_id, request_id: request_id(), $($field: $value,)* };
-                self.note(&case.case_id, $rpc_name, &message.request_id);
-                let answer = self.world.patient.offers().$rpc(self.asks(message).await).await;
-                answer.unwrap_or_else(|status| panic!("{} {}: {status}", self.role(), stringify!($name)));
-            }
-        )*}
-    };
-}
-
-offer_verbs! {
-    /// Says yes to the offer.
-    accepts_offer = accept_offer("AcceptOffer", AcceptOfferRequest { volunteer_id: String::new() });
-    /// Says no to the offer.
-    declines_offer = decline_offer("DeclineOffer", DeclineOfferRequest { reason_code: "no_capacity".into() });
-    /// Gives a confirmed offer back.
-    gives_up = give_up_offer("GiveUpOffer", GiveUpOfferRequest { reason_code: "unavailable".into() });
-    /// Says the help was given.
-    helped = complete_offer("CompleteOffer", CompleteOfferRequest {
-        minutes: 90, evidence_refs: vec!["photo:after".into()],
-    });
-}
-
-macro_rules! assignment_verbs {
-    ($($(#[$doc:meta])* $name:ident = $rpc:ident($rpc_name:literal, $request:ident { $($field:ident: $value:expr),* $(,)? });)*) => {
-        impl Person<'_> {$(
-            $(#[$doc])*
-            pub async fn $name(&self, case: &Case) {
-                let assignment_id = lead_task(case).expect("a lead task").assignment_id.clone();
-                let message = $request { assignment_id, request_id: request_id(), $($field: $value,)* };
-                self.note(&case.case_id, $rpc_name, &message.request_id);
-                let answer = self.world.patient.assignments().$rpc(self.asks(message).await).await;
-                answer.unwrap_or_else(|status| panic!("{} {}: {status}", self.role(), stringify!($name)));
-            }
-        )*}
-    };
-}
-
-assignment_verbs! {
-    /// Takes the assignment.
-    accepts_assignment = accept_assignment("AcceptAssignment", AcceptAssignmentRequest {});
-    /// Is there.
-    arrives = arrive_on_site("ArriveOnSite", ArriveOnSiteRequest {});
-    /// Is done.
-    finishes = finish_assignment("FinishAssignment", FinishAssignmentRequest {
-        minutes: 45, evidence_refs: vec!["photo:after".into()],
-    });
+    accepts(case) -> Case;
+    triages(case, item: &str, agrees_to_society: bool) -> Case;
+    dispatches(case) -> Case;
+    signs(case) -> Case;
+    signs_for(case, task_id: &str) -> Case;
+    submits(case, task_id: &str) -> Case;
+    contacts(case) -> Case;
+    completes(case) -> Case;
+    objects(case, suggested_org_id: &str) -> Case;
+    rejects_objection(case) -> Case;
+    arbitrates(case) -> Case;
+    takes_position(case, lead_org_id: &str) -> Case;
+    rules(case, lead_org_id: &str) -> Case;
+    whistles(case, org_ids: &[String]) -> Case;
+    reports_in(case, task_id: &str) -> Case;
+    appraises(case, task_id: &str, positive: bool) -> Case;
+    supervises(case, level: i32) -> Case;
+    answers(case) -> Case;
+    clears(case) -> Case;
+    verifies(case, grade: i32) -> Case;
+    orders_rework(case) -> Case;
+    rates(case, grade: i32) -> Case;
+    judges(case, valid: bool) -> Case;
+    withdraws(case) -> Case;
+    accepts_offer(case) -> ();
+    declines_offer(case) -> ();
+    gives_up(case) -> ();
+    helped(case) -> ();
+    accepts_assignment(case) -> ();
+    arrives(case) -> ();
+    finishes(case) -> ();
 }
 
 impl Person<'_> {
+    /// The same person on the stage of the scenarios.
+    pub fn acts(&self) -> scenario::Person<'_> {
+        scenario::Person { stage: &self.world.stage, session: self.session.clone() }
+    }
+
     /// What a resident sends to register a request at a place.
     pub fn registration(&self, text: &str, place_unit_id: &str) -> RegisterCaseRequest {
-        RegisterCaseRequest {
-            request_id: request_id(),
-            text: text.to_owned(),
-            place_unit_id: place_unit_id.to_owned(),
-            channel: Channel::App.into(),
-            notice_version: "v1".into(),
-            urgency: Urgency::Normal.into(),
-            ..Default::default()
-        }
+        self.acts().registration(text, place_unit_id)
     }
 
     /// Registers a request for themselves.
     pub async fn registers(&self, text: &str, place_unit_id: &str) -> Case {
-        let message = self.registration(text, place_unit_id);
-        let id = message.request_id.clone();
-        let answer = self.world.patient.cases().register_case(self.asks(message).await).await;
-        let case =
-            answer.unwrap_or_else(|status| panic!("{} registers: {status}", self.role())).into_inner().case;
-        let case = case.expect("an answer with the case");
-        self.note(&case.case_id, "RegisterCase", &id);
-        case
+        must(self.acts().registers(text, place_unit_id).await)
     }
 
     /// Registers for a resident at the window and dispatches at once.
@@ -232,69 +82,35 @@ impl Person<'_> {
         item: &str,
         place_unit_id: &str,
     ) -> Case {
-        let message = IntakeCaseRequest {
-            request_id: request_id(),
-            text: text.to_owned(),
-            place_unit_id: place_unit_id.to_owned(),
-            channel: Channel::Window.into(),
-            item_code: item.to_owned(),
-            requester_id: requester.session.account.person_id.clone(),
-            notice_version: "v1".into(),
-            urgency: Urgency::Normal.into(),
-            ..Default::default()
-        };
-        let id = message.request_id.clone();
-        let answer = self.world.patient.cases().intake_case(self.asks(message).await).await;
-        let case =
-            answer.unwrap_or_else(|status| panic!("{} takes in: {status}", self.role())).into_inner().case;
-        let case = case.expect("an answer with the case");
-        self.note(&case.case_id, "IntakeCase", &id);
-        case
-    }
-
-    fn note(&self, case_id: &str, rpc: &'static str, request_id: &str) {
-        let command = Command { role: self.role().to_owned(), rpc, request_id: request_id.to_owned() };
-        self.world.diary.note(case_id, command);
+        must(self.acts().takes_in(&requester.acts(), text, item, place_unit_id).await)
     }
 }
 
 impl World {
     /// The case as the district dispatcher sees it.
     pub async fn looks_at(&self, case_id: &str) -> Case {
-        let request = self.dispatcher().asks(GetCaseRequest { case_id: case_id.to_owned() }).await;
-        let answer = self.patient.cases().get_case(request).await;
-        answer
-            .unwrap_or_else(|status| panic!("reading the case: {status}"))
-            .into_inner()
-            .case
-            .expect("the case")
+        must(self.stage.looks_at(case_id).await)
     }
 
     /// Waits until a case is as described.
     pub async fn sees(&self, case: &Case, what: &str, done: impl Fn(&Case) -> bool) -> Case {
-        eventually(what, async || {
-            let case = self.looks_at(&case.case_id).await;
-            done(&case).then_some(case)
-        })
-        .await
+        must(self.stage.sees(case, what, done).await)
     }
 
     /// Waits until a case is in a state.
     pub async fn sees_state(&self, case: &Case, state: CaseState) -> Case {
-        self.sees(case, state.as_str_name(), |case| case.state() == state).await
+        must(self.stage.sees_state(case, state).await)
     }
 
     /// Waits until the lead task shows how its assignment stands.
     pub async fn sees_assignment(&self, case: &Case, status: AssignmentStatus) -> Case {
-        self.sees(case, status.as_str_name(), |case| {
-            lead_task(case).is_some_and(|task| task.assignment() == status)
-        })
-        .await
+        must(self.stage.sees_assignment(case, status).await)
     }
 
     /// Waits until the partner of a case sees the offer in a state.
     pub async fn sees_offer(&self, case: &Case, state: OfferState) {
-        let (partner, offer_id) = (self.partner_of(case), offer(case));
+        let offer_id = case.offer.as_ref().expect("an offer").offer_id.clone();
+        let partner = self.partner_of(case);
         eventually(state.as_str_name(), async || {
             let request = partner.asks(GetOfferRequest { offer_id: offer_id.clone() }).await;
             let offer = self.patient.offers().get_offer(request).await.ok()?.into_inner().offer?;
@@ -302,12 +118,4 @@ impl World {
         })
         .await;
     }
-}
-
-fn lead(case: &Case) -> String {
-    lead_task(case).expect("a lead task").task_id.clone()
-}
-
-fn offer(case: &Case) -> String {
-    case.offer.as_ref().expect("an offer").offer_id.clone()
 }

@@ -9,13 +9,12 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use calendar::Calendar;
 use chassis::{config::TelemetryConfig, telemetry};
-use chrono::{Days, NaiveTime};
 use jianghan::{
     launch::{Launch, Launched, SeedScope, Shape},
     reconcile,
-    simulate::{self, Options, actors::Actors, clock::DomainClock, input, report::Report},
+    scenario::{Played, Scenario, Stage},
+    simulate::{self, Options, actors::Actors, input, report::Report},
     suite::{Session, Suite},
 };
 use tokio::{
@@ -24,7 +23,7 @@ use tokio::{
 };
 use tonic::transport::Channel;
 
-use crate::{otlp::Receiver, story::Diary};
+use crate::{otlp::Receiver, wait::PATIENCE};
 
 /// Streets whose people can sign in; both have courtyards and doorways.
 pub const STREETS: [&str; 2] = ["420103005", "420103008"];
@@ -47,7 +46,7 @@ pub struct World {
     /// Clients that sit outages out, as real ones do.
     pub patient: Suite,
     /// Everybody who can sign in.
-    pub actors: Actors,
+    pub actors: Arc<Actors>,
     /// Who may look at statistics and move time.
     pub operator: Arc<Session>,
     /// Spans and metrics of the whole suite.
@@ -60,8 +59,8 @@ pub struct World {
     pub dir: PathBuf,
     /// Its processes and servers, for those who kill them.
     pub launched: Mutex<Launched>,
-    /// Who commanded what.
-    pub diary: Diary,
+    /// The same suite as the scenarios see it; holds who commanded what.
+    pub stage: Stage,
     turns: RwLock<()>,
 }
 
@@ -115,20 +114,18 @@ impl World {
         };
         let launched = launch.start(|_| ()).await?;
         let suite = Suite::new(&launched.addresses)?;
-        let patient = Suite::patient(&launched.addresses, Duration::from_secs(60))?;
-        let operator = simulate::operator(&patient, &launched.accounts)?;
-        let actors = Actors::load(&patient, &launched.accounts).await?;
+        let stage = Stage::open(&launched.accounts, PATIENCE).await?;
         let world = Self {
             suite,
-            patient,
-            actors,
-            operator,
+            patient: stage.suite.clone(),
+            actors: stage.actors.clone(),
+            operator: stage.operator.clone(),
             otlp,
             gateway: launched.addresses.gateway.clone(),
             binary,
             dir,
             launched: Mutex::new(launched),
-            diary: Diary::default(),
+            stage,
             turns: RwLock::new(()),
         };
         world.to_the_next_morning().await?;
@@ -148,22 +145,21 @@ impl World {
     /// Moves domain time to nine o'clock of the next working day in Wuhan, so that limits and rosters do not depend
     /// on when the tests run.
     pub async fn to_the_next_morning(&self) -> Result<()> {
-        let clock = self.clock().await?;
-        let mut day = calendar::local_day(clock.now());
-        loop {
-            day = day + Days::new(1);
-            if Calendar::builtin().is_work_day(day) {
-                break;
-            }
-        }
-        let nine = NaiveTime::from_hms_opt(9, 0, 0).context("nine o'clock")?;
-        clock.advance_to(calendar::instant(day, nine)).await
+        self.stage.to_the_next_morning().await
     }
 
     /// Moves domain time forward.
     pub async fn pass(&self, time: chrono::Duration) -> Result<()> {
-        let clock = self.clock().await?;
-        clock.advance_to(clock.now() + time).await
+        self.stage.pass(time).await
+    }
+
+    /// Plays a scenario; it must come to its end. One that moves time wants the world for itself.
+    pub async fn performs(&self, scenario: Scenario) -> Played {
+        let played = scenario.play(&self.stage, |step| tracing::debug!("{}", step.line())).await;
+        assert!(played.failed.is_none(), "{}: {}", played.scenario, played.failed.unwrap_or_default());
+        assert!(played.steps.len() > 5 && played.steps.iter().all(|step| step.ok), "{played:#?}");
+        assert!(!played.shown.is_empty(), "{} shows nothing on the board", played.scenario);
+        played
     }
 
     /// A plain channel to a service, for calls made from descriptors.
@@ -181,11 +177,7 @@ impl World {
 
     /// Domain time.
     pub async fn now(&self) -> Result<chassis::Timestamp> {
-        Ok(self.clock().await?.now())
-    }
-
-    async fn clock(&self) -> Result<Arc<DomainClock>> {
-        DomainClock::start(&self.patient, self.operator.clone()).await
+        self.stage.now().await
     }
 
     /// Waits until every event has been handled.

@@ -16,6 +16,7 @@ use chassis::{
     event::Event,
     inbox::Consumer,
     outbox::GateConfig,
+    pressure::PressureConfig,
 };
 use chrono::TimeDelta;
 use story::{Story, at};
@@ -35,7 +36,9 @@ async fn main() -> anyhow::Result<()> {
     let clock = Clock::system();
     let crypto = Crypto::from_keys(vec![[7; 32]]);
     let gate = GateConfig::from(&ServiceConfig::for_service(App::NAME).spine);
-    let db = Db::connect(&config, Setup { service: App::NAME.to_owned(), clock, crypto, gate }).await?;
+    let pressure = PressureConfig::default();
+    let db =
+        Db::connect(&config, Setup { service: App::NAME.to_owned(), clock, crypto, gate, pressure }).await?;
     db.migrate(App::migrations()).await?;
 
     let events = events(lives);

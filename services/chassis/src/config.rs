@@ -89,6 +89,11 @@ pub struct GrpcConfig {
     pub request_timeout_ms: u64,
     /// Calls in hand at once; more are refused with `RESOURCE_EXHAUSTED`.
     pub max_in_flight: usize,
+    /// How long commands may wait before calls that begin new work are refused (`RESOURCE_EXHAUSTED` with the time to come
+    /// again), in milliseconds.
+    pub delay_target_ms: u64,
+    /// With at most so many calls in hand none is refused for that.
+    pub shed_above: usize,
     /// Streams per connection.
     pub max_streams: u32,
     /// Connections are told to leave after this many seconds, so that clients spread over new replicas.
@@ -207,6 +212,8 @@ impl Default for GrpcConfig {
         Self {
             request_timeout_ms: 10_000,
             max_in_flight: 1_024,
+            delay_target_ms: 50,
+            shed_above: 16,
             max_streams: 256,
             max_connection_age_s: 600,
             stop_timeout_ms: 10_000,
@@ -332,6 +339,7 @@ impl ServiceConfig {
             ("database.max_connections", u64::from(self.database.max_connections)),
             ("grpc.request_timeout_ms", self.grpc.request_timeout_ms),
             ("grpc.max_in_flight", self.grpc.max_in_flight as u64),
+            ("grpc.delay_target_ms", self.grpc.delay_target_ms),
             ("spine.writers", self.spine.writers as u64),
             ("spine.batch", self.spine.batch as u64),
             ("spine.consume_batch", self.spine.consume_batch as u64),

@@ -19,6 +19,7 @@ pub mod lifecycle;
 pub mod ops;
 pub mod outbox;
 pub mod page;
+pub mod pressure;
 pub mod telemetry;
 pub mod testing;
 pub mod topology;

@@ -6,6 +6,7 @@ pub mod commands;
 pub mod launch;
 pub mod patience;
 pub mod reconcile;
+pub mod scenario;
 pub mod simulate;
 pub mod suite;
 pub mod table;

@@ -1,6 +1,6 @@
 //! A channel that outlives outages: a call that met no server, a broken connection, `UNAVAILABLE`, or
 //! `RESOURCE_EXHAUSTED` with its RetryInfo is sent again, byte for byte, so under the same `request_id`, until it is
-//! answered or the patience ends. It must never repeat a call that the service has answered otherwise.
+//! answered or the patience ends; the header that gRPC has for it tells how often it was sent before. It must never repeat a call that the service has answered otherwise.
 
 use std::{
     error::Error,
@@ -11,6 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use chassis::pressure::ATTEMPTS_HEADER;
 use http::{Request, Response, request};
 use http_body_util::{BodyExt, Full};
 use tonic::{Code, Status, body::Body, transport::Channel};
@@ -65,8 +66,14 @@ async fn persist(
     let body = body.collect().await?.to_bytes();
     let deadline = Instant::now() + patience;
     let mut delay = FIRST;
+    let mut before = 0_u32;
     loop {
-        let outcome = attempt(channel.clone(), parts.clone(), body.clone()).await;
+        let mut parts = parts.clone();
+        if before > 0 {
+            parts.headers.insert(ATTEMPTS_HEADER, before.into());
+        }
+        before += 1;
+        let outcome = attempt(channel.clone(), parts, body.clone()).await;
         let advised = match &outcome {
             Ok((_, status)) => match wait_after(status.as_ref()) {
                 Some(advised) => advised,

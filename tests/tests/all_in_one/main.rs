@@ -11,4 +11,5 @@ mod f8;
 mod golden_trace;
 mod idempotency;
 mod poisoned_event;
+mod scenarios;
 mod traces;

@@ -25,6 +25,8 @@ pub struct Policy {
     pub access: Access,
     /// Processing purpose; empty when the access needs none.
     pub purpose: String,
+    /// Begins something new: refused first when the service is overloaded.
+    pub begins_work: bool,
 }
 
 /// Who may call an RPC.
@@ -104,7 +106,7 @@ fn read(method: &MethodDescriptor, option: &ExtensionDescriptor) -> Option<Polic
     if matches!(access, Access::Roles(_)) && policy.purpose.is_empty() {
         return None; // grants are for a purpose; a policy by role must name it
     }
-    Some(Policy { access, purpose: policy.purpose })
+    Some(Policy { access, purpose: policy.purpose, begins_work: policy.begins_work })
 }
 
 #[cfg(test)]
@@ -146,6 +148,18 @@ mod tests {
         }
         assert!(PolicyTable::is_open("/grpc.health.v1.Health/Check"));
         assert!(!PolicyTable::is_open("/grpc.health.v1.HealthX/Check"));
+    }
+
+    #[test]
+    fn what_may_be_refused_under_load_is_known() {
+        let table = PolicyTable::of_suite();
+        let mut first: Vec<&str> =
+            table.iter().filter(|(_, p)| p.begins_work).map(|(path, _)| path).collect();
+        first.sort_unstable();
+        insta::assert_snapshot!(first.join("\n"), @r"
+        /jianghan.case_routing.v1.ApplicationService/SubmitApplication
+        /jianghan.case_routing.v1.CaseService/RegisterCase
+        ");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::sync::{mpsc, oneshot};
@@ -77,6 +77,8 @@ pub(super) struct Job<S: AggregateStore> {
     pub caller: Caller,
     pub meta: Meta,
     pub traceparent: Option<String>,
+    /// Since when it waits.
+    pub since: Instant,
     pub act: Box<dyn Act<S::Aggregate>>,
 }
 
@@ -180,7 +182,15 @@ impl<S: AggregateStore> Executor<S> {
         self.0.db.gate().admit().await?;
         let (reply, answer) = oneshot::channel();
         let act = Box::new(Command { command, respond, answer: None, reply: Some(reply) });
-        let job = Job { id, target, caller: caller.clone(), meta, traceparent: current_traceparent(), act };
+        let job = Job {
+            id,
+            target,
+            caller: caller.clone(),
+            meta,
+            traceparent: current_traceparent(),
+            since: Instant::now(),
+            act,
+        };
         let mut hasher = DefaultHasher::new();
         id.hash(&mut hasher);
         let queue = (hasher.finish() % self.0.queues.len() as u64) as usize; // below the length
@@ -223,6 +233,9 @@ async fn write<S: AggregateStore>(
 ) {
     let mut jobs = Vec::with_capacity(most);
     while queue.recv_many(&mut jobs, most).await > 0 {
+        if let Some(oldest) = jobs.first() {
+            db.pressure().queued(oldest.since.elapsed());
+        }
         let done = batch::run(&db, &*store, std::mem::take(&mut jobs)).await;
         committed.fetch_add(done, Ordering::Relaxed);
         db.count_commands(done);

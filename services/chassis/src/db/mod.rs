@@ -38,6 +38,7 @@ use crate::{
     crypto::Crypto,
     inbox::InboxState,
     outbox::{Gate, GateConfig, OutboxState},
+    pressure::{Pressure, PressureConfig},
 };
 
 /// A pooled connection that may outlive the borrow of its [`Db`].
@@ -59,6 +60,7 @@ struct Inner {
     outbox: Arc<OutboxState>,
     inbox: Arc<InboxState>,
     gate: Gate,
+    pressure: Arc<Pressure>,
     commands: AtomicU64,
 }
 
@@ -73,6 +75,8 @@ pub struct Setup {
     pub crypto: Crypto,
     /// Limits of admission.
     pub gate: GateConfig,
+    /// When new work is refused.
+    pub pressure: PressureConfig,
 }
 
 /// Settings of connections for transactions, which find rows by key. Without the first, a plan made while a table was
@@ -126,6 +130,7 @@ impl Db {
             outbox,
             inbox: Arc::default(),
             gate,
+            pressure: Arc::new(Pressure::new(setup.pressure)),
             commands: AtomicU64::new(0),
         })))
     }
@@ -228,6 +233,11 @@ impl Db {
     /// Admission of commands.
     pub fn gate(&self) -> &Gate {
         &self.0.gate
+    }
+
+    /// How long commands wait, and who may still begin something new.
+    pub fn pressure(&self) -> &Arc<Pressure> {
+        &self.0.pressure
     }
 
     /// Commands committed since the process started.

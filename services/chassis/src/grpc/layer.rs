@@ -1,4 +1,4 @@
-//! The one layer in front of every RPC: load limit, deadline, admission, span, metric, and the last stand against a
+//! The one layer in front of every RPC: load limits, deadline, admission, span, metric, and the last stand against a
 //! panic. It must stay cheap: with telemetry off a call pays for a table lookup, a remembered token and a timer.
 
 use std::{
@@ -25,6 +25,7 @@ use crate::{
     auth::Gate,
     config::ServiceConfig,
     error::Error,
+    pressure::{ATTEMPTS_HEADER, Pressure},
     telemetry::{self, SPAN},
 };
 
@@ -44,6 +45,7 @@ struct Shared {
     limit: Duration,
     max_in_flight: usize,
     in_flight: AtomicUsize,
+    pressure: Arc<Pressure>,
     duration: Option<Histogram<f64>>,
 }
 
@@ -55,7 +57,7 @@ impl std::fmt::Debug for GuardLayer {
 
 impl GuardLayer {
     /// For a service, behind a gate. Metrics are recorded when an OTLP endpoint is configured.
-    pub fn new(config: &ServiceConfig, gate: Gate) -> Self {
+    pub fn new(config: &ServiceConfig, gate: Gate, pressure: Arc<Pressure>) -> Self {
         let duration = config.telemetry.otlp_endpoint.as_ref().map(|_| {
             opentelemetry::global::meter("jianghan")
                 .f64_histogram("rpc.server.call.duration")
@@ -70,6 +72,7 @@ impl GuardLayer {
             limit: Duration::from_millis(config.grpc.request_timeout_ms),
             max_in_flight: config.grpc.max_in_flight,
             in_flight: AtomicUsize::new(0),
+            pressure,
             duration,
         }))
     }
@@ -144,6 +147,11 @@ impl Shared {
         let work = async {
             if in_hand.number > shared.max_in_flight {
                 return Err(Error::Exhausted { retry_after: RETRY_AFTER }.into());
+            }
+            if shared.gate.policies().get(&path).is_some_and(|policy| policy.begins_work) {
+                // Before the token is looked at: a refusal must cost next to nothing.
+                let back = request.headers().contains_key(ATTEMPTS_HEADER);
+                shared.pressure.admit(in_hand.number, back).map_err(Status::from)?;
             }
             if let Some(caller) = shared.gate.admit(&path, request.headers()).await.map_err(Status::from)? {
                 request.extensions_mut().insert(caller);

@@ -18,7 +18,7 @@ fn layer(change: impl FnOnce(&mut ServiceConfig)) -> (GuardLayer, Signer) {
     let mut config = ServiceConfig::for_service("test");
     change(&mut config);
     let verifier = Verifier::new(keys, Clock::system(), &config.auth);
-    (GuardLayer::new(&config, Gate::new(verifier, Arc::default())), signer)
+    (GuardLayer::new(&config, Gate::new(verifier, Arc::default()), Arc::default()), signer)
 }
 
 fn request(path: &str, headers: &[(&str, &str)]) -> Request<Body> {

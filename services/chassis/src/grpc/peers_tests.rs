@@ -54,7 +54,7 @@ impl Identity {
         let (routes, _health) = with_health_and_reflection(routes.routes()).await.unwrap();
         let (listener, addr) = bind(([127, 0, 0, 1], 0).into()).await.unwrap();
         let stop = CancellationToken::new();
-        let layer = GuardLayer::new(&config, gate);
+        let layer = GuardLayer::new(&config, gate, Arc::default());
         tokio::spawn({
             let stop = stop.clone();
             async move { serve(listener, routes, layer, &config.grpc, stop).await }

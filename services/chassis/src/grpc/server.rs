@@ -119,7 +119,7 @@ mod tests {
         let mut config = ServiceConfig::for_service("test");
         config.grpc.stop_timeout_ms = stop_timeout_ms;
         let verifier = Verifier::new(KeySource::local(), Clock::system(), &config.auth);
-        let layer = GuardLayer::new(&config, Gate::new(verifier, Arc::default()));
+        let layer = GuardLayer::new(&config, Gate::new(verifier, Arc::default()), Arc::default());
         let (listener, addr) = bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
         let (routes, health) = with_health_and_reflection(Routes::default()).await.unwrap();
         let stop = CancellationToken::new();

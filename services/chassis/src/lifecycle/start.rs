@@ -173,7 +173,8 @@ pub async fn start<S: Service>(config: ServiceConfig, wiring: Wiring) -> anyhow:
     let built = S::build(context.clone()).await.with_context(|| format!("building {name}"))?;
 
     let verifier = Verifier::new(keys, clock, &config.auth);
-    let layer = GuardLayer::new(&config, Gate::new(verifier, topology.revocations().clone()));
+    let gate = Gate::new(verifier, topology.revocations().clone());
+    let layer = GuardLayer::new(&config, gate, context.db.pressure().clone());
     let ops = Ops::new(context.db.clone(), built.digests.clone(), config.allow_time_travel);
     let routes = built.routes.clone().add_service(OpsServiceServer::new(ops));
     let (routes, health) = grpc::with_health_and_reflection(routes).await?;
@@ -199,6 +200,7 @@ async fn connect(config: &ServiceConfig, clock: &Clock, crypto: &Crypto) -> anyh
             clock: clock.clone(),
             crypto: crypto.clone(),
             gate: (&config.spine).into(),
+            pressure: (&config.grpc).into(),
         };
         match Db::connect(&config.database, setup).await {
             Ok(db) => return Ok(db),
@@ -251,6 +253,8 @@ impl House {
         }
         let renew = context.keys.clone().renew(RENEW_EVERY, stop.clone());
         workers.spawn("keys of tokens", Ends::WhenTold, whole(renew));
+        let pressure = context.db.pressure().clone().watch(stop.clone());
+        workers.spawn("pressure", Ends::WhenTold, whole(pressure));
         let purge = db::purge::run(context.db.clone(), context.config.spine.keep_days, stop.clone());
         workers.spawn("purge", Ends::Freely, whole(purge));
         for task in built.background {

@@ -1,6 +1,7 @@
 //! The outbox: events are rows written in the same transaction as the change they tell of. One relay per database
 //! publishes them in order and removes a row only when the bus has confirmed it.
 
+mod flight;
 mod gate;
 mod reading;
 mod relay;

@@ -3,7 +3,7 @@
 //! without a confirmation. Whatever a relay publishes late is a duplicate of what its successor published before,
 //! because a successor begins with the oldest row; inboxes drop duplicates, so order holds across takeovers.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use diesel::{
     QueryableByName,
@@ -15,7 +15,7 @@ use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{OutboxState, reading::Reading, store};
+use super::{OutboxState, flight::Flight, reading::Reading, store};
 use crate::{
     Result,
     bus::{Confirmation, EventBus},
@@ -23,6 +23,7 @@ use crate::{
     config::SpineConfig,
     crash,
     db::{BY_KEY, Db, cached},
+    event::Event,
 };
 
 /// How the relay works.
@@ -125,8 +126,8 @@ struct Session<'a> {
     listener: Option<tokio::task::JoinHandle<()>>,
     /// Until when the lease is ours for sure; `None` when it is not.
     held_until: Option<Instant>,
-    /// Rows handed over and not confirmed yet, each with when that began: others' confirmations say nothing of it.
-    in_flight: BTreeMap<i64, Instant>,
+    /// Rows read and not removed yet.
+    flight: Flight,
     /// Below which number nothing has to be looked for.
     reading: Reading,
     /// Rows removed since the table was last vacuumed.
@@ -159,7 +160,7 @@ impl<'a> Session<'a> {
             conn,
             listener,
             held_until: None,
-            in_flight: BTreeMap::new(),
+            flight: Flight::new(relay.bus.shared()),
             reading: Reading::default(),
             dead: 0,
             confirmations: mpsc::unbounded_channel(),
@@ -216,8 +217,7 @@ impl<'a> Session<'a> {
     }
 
     fn has_room(&self) -> bool {
-        self.in_flight.len() + self.relay.config.batch
-            <= self.relay.config.window.max(self.relay.config.batch)
+        self.flight.has_room(self.relay.config.batch, self.relay.config.window)
     }
 
     /// Takes or renews the lease.
@@ -261,7 +261,7 @@ impl<'a> Session<'a> {
     async fn publish_next(&mut self) -> Result<bool> {
         let limit = self.relay.config.batch;
         let floor = self.reading.floor();
-        let in_flight: Vec<i64> = self.in_flight.range(floor + 1..).map(|(seq, _)| *seq).collect();
+        let in_flight = self.flight.above(floor);
         let source = self.relay.db.service();
         let batch = store::read(&mut self.conn, source, floor, &in_flight, limit as i64).await?;
         if batch.is_empty() {
@@ -271,22 +271,31 @@ impl<'a> Session<'a> {
         if !self.leading() {
             return Ok(true); // the process was held up while reading
         }
-        crash::seam("relay.before_publish");
         let since = Instant::now();
         let full = batch.len() == limit;
         let seqs: Vec<i64> = batch.iter().map(|(seq, _)| *seq).collect();
-        match self.relay.bus.publish(batch, &self.confirmations.0).await {
+        let go = self.flight.take_in(batch, since);
+        self.reading.saw(seqs, !full, since);
+        Ok(self.hand_over(go).await && full)
+    }
+
+    /// Publishes what is under way from now on. Tells whether the bus took it; else everything is read again.
+    async fn hand_over(&mut self, events: Vec<(i64, Event)>) -> bool {
+        if events.is_empty() {
+            return true;
+        }
+        crash::seam("relay.before_publish");
+        match self.relay.bus.publish(events, &self.confirmations.0).await {
             Ok(()) => {
                 crash::seam("relay.after_publish");
-                self.reading.saw(seqs.iter().copied(), !full, since);
-                self.in_flight.extend(seqs.into_iter().map(|seq| (seq, since)));
-                Ok(full)
+                true
             }
             Err(error) => {
                 tracing::debug!(error = %error, "the bus did not take a batch");
                 self.state.set_flowing(false);
                 self.away_until = Instant::now() + self.relay.config.poll / 2;
-                Ok(false) // the next poll tries again
+                self.forget_flight(); // the next poll tries again
+                false
             }
         }
     }
@@ -297,20 +306,15 @@ impl<'a> Session<'a> {
         let mut taken = Vec::with_capacity(confirmed.len());
         let mut refused = false;
         for confirmation in confirmed.drain(..) {
-            if self.in_flight.contains_key(&confirmation.seq) {
-                if confirmation.taken {
-                    taken.push(confirmation.seq);
-                } else {
-                    refused = true;
-                    self.in_flight.remove(&confirmation.seq);
+            if self.flight.holds(confirmation.seq) {
+                match confirmation.taken {
+                    true => taken.push(confirmation.seq),
+                    false => refused = true,
                 }
             }
         }
         if !taken.is_empty() {
             store::delete(&mut self.conn, &taken).await?;
-            for seq in &taken {
-                self.in_flight.remove(seq);
-            }
             crash::seam("relay.after_delete");
             self.last_confirmed = Instant::now();
             self.state.set_flowing(true);
@@ -318,19 +322,24 @@ impl<'a> Session<'a> {
             self.dead += taken.len();
         }
         if refused {
-            // Later events of the same key may be on their way: begin again with the oldest row.
+            // Nothing of the same key is on its way: begin again with the oldest row.
             self.forget_flight();
             self.state.set_flowing(false);
+            return Ok(false);
         }
-        Ok(!refused && !taken.is_empty())
+        if !self.leading() {
+            self.forget_flight(); // whoever leads next begins with the oldest row
+            return Ok(true);
+        }
+        let next = self.flight.confirmed(&taken, Instant::now());
+        Ok(self.hand_over(next).await && !taken.is_empty())
     }
 
     /// On a shared bus a confirmation that does not come means a dead connection. In one process it only means that
     /// a consumer waits for its database, and publishing again would pile up duplicates.
     async fn check_deadline(&mut self) {
-        let overdue = |since: &Instant| since.elapsed() > self.relay.config.confirm_deadline;
-        if self.relay.bus.shared() && self.in_flight.values().any(overdue) {
-            tracing::warn!(in_flight = self.in_flight.len(), "confirmations are overdue; publishing again");
+        if self.relay.bus.shared() && self.flight.is_overdue(self.relay.config.confirm_deadline) {
+            tracing::warn!(in_flight = self.flight.len(), "confirmations are overdue; publishing again");
             self.state.set_flowing(false);
             self.forget_flight();
             self.relay.bus.reset().await;
@@ -339,7 +348,7 @@ impl<'a> Session<'a> {
 
     /// Late confirmations of what is forgotten go to a closed channel; their rows are published again.
     fn forget_flight(&mut self) {
-        self.in_flight.clear();
+        self.flight.clear();
         self.reading = Reading::default();
         self.confirmations = mpsc::unbounded_channel();
     }
@@ -353,9 +362,7 @@ impl<'a> Session<'a> {
         }
         let (count, oldest, horizon) = store::count(&mut self.conn).await?;
         self.reading.all_ended_below(horizon, Instant::now());
-        if oldest
-            .is_some_and(|oldest| oldest <= self.reading.floor() && !self.in_flight.contains_key(&oldest))
-        {
+        if oldest.is_some_and(|oldest| oldest <= self.reading.floor() && !self.flight.holds(oldest)) {
             // Against the rule that the floor rests on; nothing may be left lying for it.
             tracing::warn!(oldest, floor = self.reading.floor(), "an event lies below the relay's floor");
             self.reading = Reading::default();
@@ -379,7 +386,7 @@ impl<'a> Session<'a> {
             if more && self.has_room() {
                 more = self.publish_next().await?;
             }
-            if self.in_flight.is_empty() && !more || !self.relay.bus.shared() {
+            if self.flight.is_empty() && !more || !self.relay.bus.shared() {
                 break;
             }
             let received = self.confirmations.1.recv_many(&mut confirmed, 2 * self.relay.config.batch);

@@ -20,6 +20,7 @@ use crate::{
     db::{Db, Setup},
     embedded::postgres::{self, Options, Postgres},
     outbox::GateConfig,
+    pressure::PressureConfig,
 };
 
 /// The server of this test process. A static, because tests share nothing else; the reaper ends it with the process.
@@ -167,6 +168,7 @@ async fn open(config: &DbConfig, service: &str, clock: Clock) -> anyhow::Result<
         clock,
         crypto: Crypto::from_keys(vec![[7; 32]]),
         gate: GateConfig::default(),
+        pressure: PressureConfig::default(),
     };
     Ok(Db::connect(config, setup).await?)
 }

@@ -21,6 +21,7 @@ use chassis::{
     db::{Db, Setup},
     embedded::postgres::{self, Postgres},
     outbox::{GateConfig, RelayConfig},
+    pressure::PressureConfig,
 };
 use diesel_async::SimpleAsyncConnection;
 use secrecy::SecretString;
@@ -37,6 +38,7 @@ async fn connect(url: &str, service: &str) -> Db {
         clock: Clock::system(),
         crypto: Crypto::from_keys(vec![[7; 32]]),
         gate: GateConfig::default(),
+        pressure: PressureConfig::default(),
     };
     Db::connect(&config, setup).await.unwrap()
 }

@@ -28,6 +28,8 @@ struct Recorder {
     away: AtomicBool,
     /// The confirmation of the next event of this key gets lost.
     swallow: Mutex<Option<Uuid>>,
+    /// The next event of this key is refused, and the bus does not have it.
+    refuse: Mutex<Option<Uuid>>,
 }
 
 impl Recorder {
@@ -57,18 +59,23 @@ impl EventBus for Recorder {
         {
             let mut published = self.published.lock().unwrap();
             let mut swallow = self.swallow.lock().unwrap();
+            let mut refuse = self.refuse.lock().unwrap();
             for (seq, event) in events {
+                if refuse.take_if(|key| *key == event.partition_key).is_some() {
+                    seqs.push((seq, false));
+                    continue;
+                }
                 published.push((event.id, event.partition_key, event.aggregate_version));
                 if swallow.take_if(|key| *key == event.partition_key).is_none() {
-                    seqs.push(seq);
+                    seqs.push((seq, true));
                 }
             }
         }
         let confirmations = confirmations.clone();
         tokio::spawn(async move {
             tokio::time::sleep(Duration::from_millis(3)).await; // a broker's latency
-            for seq in seqs {
-                let _ = confirmations.send(Confirmation { seq, taken: true });
+            for (seq, taken) in seqs {
+                let _ = confirmations.send(Confirmation { seq, taken });
             }
         });
         Ok(())
@@ -176,6 +183,25 @@ async fn a_confirmation_that_never_comes_is_overdue_though_others_flow() {
     assert!(version > 5, "others flowed meanwhile");
     relay.stop().await;
     assert_eq!(bus.first_seen()[&other], (1..=version).collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_event_is_not_overtaken_by_later_ones_of_its_key() {
+    let world = world(PRODUCER).await;
+    let bus = Arc::new(Recorder::default());
+    let keys: Vec<Uuid> = (0..20).map(|_| id()).collect();
+    let relay = run_relay(&world.db, bus.clone(), RelayConfig { batch: 50, ..RelayConfig::default() });
+    for (round, key) in (0..10_i64).zip(&keys) {
+        *bus.refuse.lock().unwrap() = Some(*key);
+        emit(&world.db, &keys, 5 * round + 1..=5 * round + 5).await; // later ones of the key in the same batch
+        until("it was refused", async || bus.refuse.lock().unwrap().is_none()).await;
+    }
+    until("the outbox is empty", async || world.number("SELECT count(*) FROM outbox").await == 0).await;
+    relay.stop().await;
+    assert_eq!(bus.first_seen().len(), keys.len());
+    for versions in bus.first_seen().values() {
+        assert_eq!(*versions, (1..=50).collect::<Vec<_>>());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -149,6 +149,73 @@ const NAMES: &[(&str, &str, &str)] = &[
     ("requested", "已申请", "Requested"),
     ("confirmed", "已确认", "Confirmed"),
     ("not_confirmed", "不予确认", "Not confirmed"),
+    // Of objections and rulings.
+    ("objection_state_open", "待处理", "Open"),
+    ("objection_state_rejected", "异议不成立", "Rejected"),
+    ("objection_state_in_arbitration", "裁定中", "In arbitration"),
+    ("objection_state_agreed", "协商一致", "Agreed"),
+    ("objection_state_ruled", "已裁定", "Ruled"),
+    ("objection_state_in_review", "复核中", "In review"),
+    ("objection_state_final", "已生效", "Final"),
+    // Reasons that people give by code, the common ones.
+    ("not_competent", "不属本单位职责", "Not its duty"),
+    ("responsibility_list", "责任清单", "Responsibility list"),
+    ("as_stated", "与申报一致", "As stated"),
+    ("staff_unavailable", "人员不到位", "No staff"),
+    ("nobody_free", "无人可派", "Nobody is free"),
+    ("pilot_over", "试点结束", "The pilot is over"),
+    ("not_admitted", "未准入", "Not admitted"),
+    // Of supervisions, by level and state.
+    ("supervision_level_0", "催办", "Reminder"),
+    ("supervision_level_1", "一级督办", "Supervision, level 1"),
+    ("supervision_level_2", "二级督办", "Supervision, level 2"),
+    ("supervision_level_3", "三级督办", "Supervision, level 3"),
+    ("supervision_state_issued", "已发出", "Issued"),
+    ("supervision_state_acknowledged", "已签收", "Acknowledged"),
+    ("supervision_state_answered", "已答复", "Answered"),
+    ("supervision_state_cleared", "已销号", "Cleared"),
+    // Of duties that move.
+    ("duty_transfer_state_proposed", "已提出", "Proposed"),
+    ("duty_transfer_state_effective", "生效", "In force"),
+    ("duty_transfer_state_suspended", "中止", "Suspended"),
+    ("duty_transfer_state_ended", "终止", "Ended"),
+    ("duty_transfer_state_rolled_back", "回滚", "Rolled back"),
+    ("leg_state_open", "待确认", "Open"),
+    ("leg_state_confirmed", "已确认", "Confirmed"),
+    ("leg_state_refused", "已拒绝", "Refused"),
+    ("task_admission_state_applied", "已申请", "Applied for"),
+    ("task_admission_state_assessed", "已评估", "Assessed"),
+    ("task_admission_state_approved", "已批准", "Approved"),
+    ("task_admission_state_in_force", "施行", "In force"),
+    ("task_admission_state_expired", "期满", "Expired"),
+    ("task_admission_state_denied", "不予准入", "Denied"),
+    ("opinion_view_supports", "支持", "Supports"),
+    ("opinion_view_objects", "反对", "Objects"),
+    ("street", "街道", "Street"),
+    ("community", "社区", "Community"),
+    ("post_kind_service_worker", "社区服务员", "Service worker"),
+    ("post_kind_auxiliary_worker", "协管员", "Auxiliary worker"),
+    ("post_kind_grid_worker", "网格员", "Grid worker"),
+    ("post_kind_station_head", "站长", "Station head"),
+    ("post_kind_social_worker", "社工", "Social worker"),
+    ("post_kind_officer", "部门承办人", "Department officer"),
+    // Of applications and mediations in detail.
+    ("investigation_kind_home_visit", "入户调查", "Home visit"),
+    ("investigation_kind_neighbour_visit", "邻里访问", "Neighbours asked"),
+    ("investigation_kind_letter", "信函索证", "Letter"),
+    ("investigation_kind_panel", "民主评议", "Panel"),
+    ("investigation_kind_data_check", "信息核对", "Data check"),
+    ("application_outcome_granted", "准予", "Granted"),
+    ("application_outcome_denied", "不予批准", "Refused"),
+    ("application_outcome_not_accepted", "不予受理", "Not accepted"),
+    ("remedy_kind_reconsideration", "行政复议", "Reconsideration"),
+    ("remedy_kind_litigation", "行政诉讼", "Litigation"),
+    ("party_kind_person", "个人", "Person"),
+    ("party_kind_organization", "单位", "Organisation"),
+    ("mediation_deadline_kind_request_confirmation", "申请司法确认", "Ask the court"),
+    ("mediation_deadline_kind_court_accepts", "法院受理", "The court takes it"),
+    ("mediation_deadline_kind_court_decides", "法院裁定", "The court decides"),
+    ("mediation_deadline_kind_performance", "履行协议", "Perform the agreement"),
 ];
 
 /// `CASE_STATE_IN_PROGRESS` → `in_progress`, for any enum of the suite.
@@ -183,6 +250,29 @@ mod tests {
                 for lang in [Lang::Zh, Lang::En] {
                     assert_ne!(lang.name(&code), code, "{} has no name", value.name());
                 }
+            }
+        }
+    }
+
+    /// The same of the enums that are shown by their full names.
+    #[test]
+    fn so_has_every_full_code() {
+        let shown = [
+            "case_routing.v1.DutyTransferState",
+            "case_routing.v1.LegState",
+            "case_routing.v1.TaskAdmissionState",
+            "case_routing.v1.OpinionView",
+            "case_routing.v1.InvestigationKind",
+            "case_routing.v1.ApplicationOutcome",
+            "case_routing.v1.RemedyKind",
+            "case_routing.v1.PartyKind",
+            "case_routing.v1.MediationDeadlineKind",
+            "staffing.v1.PostKind",
+        ];
+        for name in shown {
+            let found = proto::pool().get_enum_by_name(&format!("jianghan.{name}"));
+            for value in found.expect("an enum of the suite").values().filter(|value| value.number() != 0) {
+                assert_ne!(Lang::En.name(value.name()), value.name(), "{} has no name", value.name());
             }
         }
     }

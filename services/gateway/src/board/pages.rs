@@ -11,8 +11,10 @@ use axum::{
 use proto::{
     analytics::v1::{GetBoardRequest, GetBoardResponse, indicator_service_client::IndicatorServiceClient},
     case_routing::v1::{
-        Case, CaseState, GetCaseRequest, GetTimelineRequest, ListCasesRequest, ListCasesResponse,
-        TimelineEntry, case_service_client::CaseServiceClient,
+        Application, Case, CaseState, GetApplicationRequest, GetCaseRequest, GetMediationRequest,
+        GetTimelineRequest, ListCasesRequest, ListCasesResponse, Mediation, TimelineEntry,
+        application_service_client::ApplicationServiceClient, case_service_client::CaseServiceClient,
+        mediation_service_client::MediationServiceClient,
     },
 };
 use serde::Deserialize;
@@ -22,8 +24,8 @@ use super::{
     names::Names,
     session::{self, Session},
     view::{
-        closed, encoded, local, outcome, percent, rate, reason_text, refused, render, share, task_numbers,
-        total, with_cookies,
+        closed, day, encoded, judged, local, outcome, percent, permitted, rate, reason_text, refused, render,
+        share, task_numbers, total, whistled, with_cookies, word, yuan,
     },
 };
 use crate::App;
@@ -76,6 +78,8 @@ struct CasePage<'a> {
     path: &'a str,
     case: &'a Case,
     timeline: &'a [TimelineEntry],
+    application: Option<Application>,
+    mediation: Option<Mediation>,
     names: &'a Names,
 }
 
@@ -279,6 +283,39 @@ async fn one(
             break;
         }
     }
+    let application = application(app, session, &case).await?;
+    let mediation = mediation(app, session, &case).await?;
     let names = app.board.names.get(app, session).await;
-    Ok(render(&CasePage { lang, path, case: &case, timeline: &timeline, names: &names }))
+    Ok(render(&CasePage {
+        lang,
+        path,
+        case: &case,
+        timeline: &timeline,
+        application,
+        mediation,
+        names: &names,
+    }))
+}
+
+/// The papers of a service application, where the reader may see them.
+async fn application(
+    app: &App,
+    session: &Session,
+    case: &Case,
+) -> Result<Option<Application>, tonic::Status> {
+    if case.application_state == 0 {
+        return Ok(None);
+    }
+    let request = session.request(GetApplicationRequest { case_id: case.case_id.clone() })?;
+    let mut client = ApplicationServiceClient::new(app.channel("case-routing"));
+    Ok(permitted(client.get_application(request).await)?.and_then(|answer| answer.application))
+}
+
+/// The mediation of a dispute in full, where the reader may see it.
+async fn mediation(app: &App, session: &Session, case: &Case) -> Result<Option<Mediation>, tonic::Status> {
+    let Some(known) = &case.mediation else { return Ok(None) };
+    let request =
+        GetMediationRequest { case_id: case.case_id.clone(), mediation_id: known.mediation_id.clone() };
+    let mut client = MediationServiceClient::new(app.channel("case-routing"));
+    Ok(permitted(client.get_mediation(session.request(request)?).await)?.and_then(|answer| answer.mediation))
 }

@@ -145,6 +145,49 @@ pub fn outcome(clock: &Clock, lang: Lang) -> (&'static str, bool) {
     }
 }
 
+/// What a service answers, or nothing where the reader may not see it or there is none: a page is not refused for a part.
+///
+/// # Errors
+/// Any other failure.
+pub fn permitted<T>(answer: Result<tonic::Response<T>, tonic::Status>) -> Result<Option<T>, tonic::Status> {
+    match answer {
+        Ok(answer) => Ok(Some(answer.into_inner())),
+        Err(status) if matches!(status.code(), tonic::Code::PermissionDenied | tonic::Code::NotFound) => {
+            Ok(None)
+        }
+        Err(status) => Err(status),
+    }
+}
+
+/// Yuan of an amount in fen.
+pub fn yuan(fen: &i64) -> String {
+    format!("{}.{:02}", fen / 100, fen.abs() % 100)
+}
+
+/// Whether anybody was called to a case by a whistle.
+pub fn whistled(case: &Case) -> bool {
+    case.tasks.iter().any(|task| task.whistle.is_some())
+}
+
+/// One side's judgement of a whistle; a dash until it is given.
+pub fn judged(given: &bool, positive: &bool, lang: Lang) -> &'static str {
+    match (given, positive) {
+        (false, _) => "—",
+        (true, true) => lang.t("是", "yes"),
+        (true, false) => lang.t("否", "no"),
+    }
+}
+
+/// The name of a code that is a word of its kind: the state of an objection, the level of a supervision.
+pub fn word(kind: &str, code: impl std::fmt::Display, lang: Lang) -> String {
+    lang.name(format!("{kind}_{code}"))
+}
+
+/// The day in Asia/Shanghai.
+pub fn day(time: Option<&prost_types::Timestamp>) -> String {
+    local(time).split(' ').next().unwrap_or_default().to_owned()
+}
+
 /// Numbers of tasks by id, for the timeline.
 pub fn task_numbers(case: &Case) -> BTreeMap<&str, &str> {
     case.tasks.iter().map(|task| (task.task_id.as_str(), task.task_no.as_str())).collect()
@@ -196,6 +239,21 @@ mod tests {
         let time = prost_types::Timestamp { seconds: 1_772_413_200, nanos: 0 };
         assert_eq!(local(Some(&time)), "2026-03-02 09:00");
         assert_eq!(local(None), "");
+    }
+
+    #[test]
+    fn amounts_are_told_in_yuan_and_unknown_words_as_they_are() {
+        assert_eq!((yuan(&80_005), yuan(&7)), ("800.05".to_owned(), "0.07".to_owned()));
+        assert_eq!(word("supervision_level", 2, Lang::Zh), "二级督办");
+        assert_eq!(word("objection_state", "new", Lang::En), "objection_state_new");
+    }
+
+    #[test]
+    fn only_what_a_reader_may_not_see_is_left_out() {
+        let answer = |status: tonic::Status| permitted::<()>(Err(status));
+        assert!(matches!(answer(tonic::Status::permission_denied("")), Ok(None)));
+        assert!(matches!(answer(tonic::Status::not_found("")), Ok(None)));
+        assert!(answer(tonic::Status::unavailable("")).is_err());
     }
 
     #[test]

@@ -44,11 +44,13 @@ for (const e of document.querySelectorAll('main *, header *')) {
 }
 return wide;";
 
-const PATHS: [(&str, &str); 5] = [
+const PATHS: [(&str, &str); 7] = [
     ("board", "/"),
     ("cases", "/cases"),
     ("case", "/cases/{}"),
     ("notices", "/notices"),
+    ("duties", "/duties"),
+    ("duty", "/duties/0197d000-0000-7000-8000-000000000001"),
     ("login", "/login"),
 ];
 
@@ -93,7 +95,7 @@ async fn tab_reaches_everything_in_order_and_shows_where_it_is() {
     let edge = district(None).await;
     let browser = Browser::start().await;
     sign_in(&browser, &edge).await;
-    for path in ["/", "/cases", "/cases/{}"] {
+    for path in ["/", "/cases", "/cases/{}", "/duties"] {
         browser.go(&format!("{}{}", edge.url, path.replace("{}", CASE))).await;
         let all = "a[href], button, input:not([type=hidden]), [tabindex='0']";
         let expected = browser.eval(&format!("return document.querySelectorAll(\"{all}\").length")).await;
@@ -145,7 +147,7 @@ async fn the_board_is_live_keeps_the_focus_and_loads_nothing_from_elsewhere() {
     assert_eq!(browser.eval("return window.stayed").await, true, "without a reload");
     assert_eq!(browser.text("return document.activeElement.id").await, "f-closed");
 
-    for path in ["/", "/cases", "/cases/{}"] {
+    for path in ["/", "/cases", "/cases/{}", "/duties"] {
         browser.go(&format!("{}{}", edge.url, path.replace("{}", CASE))).await;
         let loaded = browser.eval("return performance.getEntriesByType('resource').map((e) => e.name)").await;
         let loaded = loaded.as_array().expect("a list").clone();

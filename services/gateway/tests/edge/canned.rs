@@ -15,12 +15,12 @@ use proto::{
     },
 };
 
-use crate::fakes::Edge;
+use crate::{fakes::Edge, papers};
 
 pub const STREET: &str = "0197a000-0000-7000-8000-000000000001";
 pub const CASE: &str = "0197c000-0000-7000-8000-000000000001";
-const OFFICE: &str = "0197b000-0000-7000-8000-000000000001";
-const BUREAU: &str = "0197b000-0000-7000-8000-000000000002";
+pub const OFFICE: &str = "0197b000-0000-7000-8000-000000000001";
+pub const BUREAU: &str = "0197b000-0000-7000-8000-000000000002";
 /// What a resident wrote; shown as text whatever is in it.
 pub const TEXT: &str = "楼下路灯坏了三天 <script>alert(1)</script>，老人夜里不敢出门，请尽快修复。";
 
@@ -243,7 +243,8 @@ pub async fn district(public_url: Option<&str>) -> Edge {
     };
     let notices = ListPublicNoticesResponse { notices: vec![notice], next_page_token: "a+b".into() };
     services.answer("ListPublicNotices", &notices);
-    services.answer("GetCase", &GetCaseResponse { case: Some(case()) });
+    services.answer("GetCase", &GetCaseResponse { case: Some(papers::disputed(case())) });
+    papers::filed(services);
     services
         .answer("GetTimeline", &GetTimelineResponse { entries: timeline(), next_page_token: String::new() });
     let unit = Unit {

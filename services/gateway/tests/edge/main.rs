@@ -5,5 +5,7 @@ mod canned;
 mod fakes;
 mod inputs;
 mod pages;
+mod papers;
+mod papers_pages;
 mod rest;
 mod webdriver;

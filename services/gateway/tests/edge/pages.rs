@@ -41,7 +41,7 @@ async fn post(edge: &Edge, path: &str, form: &'static str) -> Response {
 }
 
 /// Signs in; the cookies of the session.
-async fn sign_in(edge: &Edge) -> String {
+pub async fn sign_in(edge: &Edge) -> String {
     let response = post(edge, "/login", "login=li&password=secret").await;
     assert_eq!(
         (response.status().as_u16(), &response.headers()["location"]),
@@ -50,7 +50,7 @@ async fn sign_in(edge: &Edge) -> String {
     kept(&cookies(&response))
 }
 
-async fn page(edge: &Edge, path: &str, cookie: &str) -> (u16, String) {
+pub async fn page(edge: &Edge, path: &str, cookie: &str) -> (u16, String) {
     let response = edge.get(path).header("cookie", cookie).send().await.expect("an answer");
     (response.status().as_u16(), response.text().await.expect("text"))
 }

@@ -37,7 +37,7 @@ use crate::{
 };
 
 /// Streets whose people are seeded: enough organisations to spread over, few enough to sign in quickly.
-const STREETS: [&str; 2] = ["420103005", "420103008"];
+pub(super) const STREETS: [&str; 2] = ["420103005", "420103008"];
 /// The steps of a lifecycle, in order.
 const STEPS: [&str; 4] = ["create", "assign", "resolve", "search"];
 
@@ -109,17 +109,7 @@ async fn measure(args: &Args, launched: &mut Launched) -> Result<LifecycleReport
     let suite = launched.suite()?;
     let operator = simulate::operator(&suite, &launched.accounts)?;
     let actors = Arc::new(Actors::load(&suite, &launched.accounts).await?);
-    let bench = Arc::new(Bench {
-        suite: launched.suite()?,
-        actors,
-        item: args.item.clone(),
-        measuring: AtomicBool::new(false),
-        stopping: AtomicBool::new(false),
-        finished: AtomicU64::new(0),
-        retries: AtomicU64::new(0),
-        errors: AtomicU64::new(0),
-        first_errors: Mutex::default(),
-    });
+    let bench = Arc::new(Bench::new(launched.suite()?, actors, args.item.clone()));
     bench.preload(args.preload, users, args.json).await?;
     let server = launched.postgres.as_ref().context("the bench runs its own PostgreSQL")?;
     let (floor_1, floor_users) = floor::measure(server, users, 5).await?;
@@ -232,21 +222,22 @@ fn fresh_histograms() -> Result<Vec<Histogram<u64>>> {
     STEPS.iter().map(|_| Ok(Histogram::new(3)?)).collect()
 }
 
-struct Bench {
+/// Users who play lifecycles, and what became of them. `bench spike` has them beside its arrivals.
+pub(super) struct Bench {
     suite: Suite,
     actors: Arc<Actors>,
     item: String,
     measuring: AtomicBool,
-    stopping: AtomicBool,
+    pub(super) stopping: AtomicBool,
     finished: AtomicU64,
-    retries: AtomicU64,
-    errors: AtomicU64,
-    first_errors: Mutex<Vec<String>>,
+    pub(super) retries: AtomicU64,
+    pub(super) errors: AtomicU64,
+    pub(super) first_errors: Mutex<Vec<String>>,
 }
 
 /// What one user needs: the place, and who acts there.
-struct Cast {
-    place: String,
+pub(super) struct Cast {
+    pub(super) place: String,
     window: Arc<Session>,
     resident: Arc<Session>,
 }
@@ -265,6 +256,21 @@ macro_rules! again {
 }
 
 impl Bench {
+    /// Nobody plays yet.
+    pub(super) fn new(suite: Suite, actors: Arc<Actors>, item: String) -> Self {
+        Self {
+            suite,
+            actors,
+            item,
+            measuring: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
+            finished: AtomicU64::new(0),
+            retries: AtomicU64::new(0),
+            errors: AtomicU64::new(0),
+            first_errors: Mutex::default(),
+        }
+    }
+
     /// Waits as long as the answer advises; any other failure ends the lifecycle.
     async fn wait_as_advised(&self, step: &'static str, status: Status) -> Result<()> {
         match advised_wait(&status) {
@@ -278,7 +284,7 @@ impl Bench {
     }
 
     /// Counts an error and keeps the first ten.
-    fn note(&self, error: &anyhow::Error) {
+    pub(super) fn note(&self, error: &anyhow::Error) {
         self.errors.fetch_add(1, Ordering::Relaxed);
         let mut first = self.first_errors.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if first.len() < 10 {
@@ -286,7 +292,7 @@ impl Bench {
         }
     }
 
-    fn cast(&self, user: u64) -> Result<Cast> {
+    pub(super) fn cast(&self, user: u64) -> Result<Cast> {
         // Only places that somebody of the seeded streets serves.
         let served: Vec<_> = self
             .actors
@@ -355,7 +361,7 @@ impl Bench {
         Ok(histograms)
     }
 
-    async fn lifecycle(&self, cast: &Cast) -> Result<[Duration; 4]> {
+    pub(super) async fn lifecycle(&self, cast: &Cast) -> Result<[Duration; 4]> {
         let began = Instant::now();
         let (case_id, task_id, org_id) = self.create(cast).await?;
         let created = began.elapsed();
@@ -464,7 +470,7 @@ impl Bench {
 }
 
 /// How long a `RESOURCE_EXHAUSTED` answer asks to wait.
-fn advised_wait(status: &Status) -> Option<Duration> {
+pub(super) fn advised_wait(status: &Status) -> Option<Duration> {
     use tonic_types::StatusExt;
     if status.code() != Code::ResourceExhausted {
         return None;

@@ -6,6 +6,7 @@ mod floor;
 mod lifecycle;
 mod report;
 mod routes;
+mod spike;
 mod spine;
 mod usage;
 
@@ -25,6 +26,8 @@ pub struct Args {
 enum What {
     /// Whole lifecycles: create, assign, resolve, search; closed loop of so many users.
     Lifecycle(lifecycle::Args),
+    /// Bursts of registrations beside users who play lifecycles: who is refused, and how soon all is as before.
+    Spike(spike::Args),
     /// The event spine alone: commands, relay, bus, consumer.
     Events(spine::Args),
     /// One decision of the router, in process, with a long responsibility list.
@@ -33,10 +36,11 @@ enum What {
     Classify(classify::Args),
 }
 
-/// Runs a bench; exits 1 when a call failed, and `classify` also when a mark was missed.
+/// Runs a bench; exits 1 when a call failed, and `classify` and `spike` also when a mark was missed.
 pub async fn run(args: Args) -> Result<ExitCode> {
     match args.what {
         What::Lifecycle(args) => lifecycle::run(args).await,
+        What::Spike(args) => spike::run(args).await,
         What::Events(args) => spine::run(args).await,
         What::Routes(args) => routes::run(&args),
         What::Classify(args) => classify::run(&args),

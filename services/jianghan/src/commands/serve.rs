@@ -10,6 +10,7 @@ use chassis::{
     crypto::Crypto,
     db::{Db, Setup},
     outbox::GateConfig,
+    pressure::PressureConfig,
 };
 use clap::Args as ClapArgs;
 
@@ -69,6 +70,7 @@ pub async fn apply(service: &str, config: &ServiceConfig, crypto: &Crypto) -> Re
         clock: Clock::system(),
         crypto: crypto.clone(),
         gate: GateConfig::from(&config.spine),
+        pressure: PressureConfig::from(&config.grpc),
     };
     let db =
         Db::connect(&config.database, setup).await.with_context(|| format!("the database of {service}"))?;

@@ -1,4 +1,4 @@
-//! `jianghan up`: the whole suite on embedded defaults, a day of requests, the board, until Ctrl-C.
+//! `jianghan up`: the whole suite on embedded defaults, a day of requests, scenarios, the board, until Ctrl-C.
 
 use std::{
     io::IsTerminal,
@@ -9,12 +9,15 @@ use std::{
 
 use anyhow::{Context, Result};
 use chassis::{config::TelemetryConfig, lifecycle::shutdown_signal, telemetry};
-use clap::Args as ClapArgs;
+use clap::{Args as ClapArgs, ValueEnum};
+use serde_json::{Value, json};
 
 use super::{default_data_dir, write_json};
 use crate::{
     launch::{Launch, Launched, SeedScope, Shape},
-    simulate::{self, Options, input},
+    scenario::{Played, Scenario, Stage, Step},
+    simulate::{self, Options, input, report::Report},
+    suite::AccountsFile,
 };
 
 /// Requests of the first day.
@@ -35,16 +38,42 @@ pub struct Args {
     /// Do not play the day of 300 cases. It is played once, at the first start.
     #[arg(long)]
     no_demo: bool,
-    /// Stop when everything is up and the day is played.
+    /// Play these scenarios step by step, and say where the board shows them; `list` names them. May be given several times,
+    /// or several names with commas. Exit 1 at the step that goes wrong.
+    #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = choice)]
+    scenario: Vec<Choice>,
+    /// Stop when everything is up and played.
     #[arg(long)]
     exit: bool,
-    /// Write the figures of the day as JSON.
+    /// Write the figures of the day, and the scenarios with their steps, as JSON.
     #[arg(long, value_name = "FILE.json")]
     report: Option<PathBuf>,
+    /// Print what was played, and the addresses, as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What `--scenario` takes.
+#[derive(Clone, Copy, Debug)]
+enum Choice {
+    List,
+    One(Scenario),
+}
+
+fn choice(text: &str) -> Result<Choice, String> {
+    if text == "list" {
+        return Ok(Choice::List);
+    }
+    let known = <Scenario as ValueEnum>::from_str(text, true);
+    known.map(Choice::One).map_err(|_| format!("there is no scenario `{text}`; `--scenario list` names them"))
 }
 
 /// Starts, plays, shows, waits.
 pub async fn run(args: Args) -> Result<ExitCode> {
+    if args.scenario.iter().any(|choice| matches!(choice, Choice::List)) {
+        print!("{}", Scenario::list());
+        return Ok(ExitCode::SUCCESS);
+    }
     let config = TelemetryConfig {
         log: std::env::var("JIANGHAN_LOG").unwrap_or_else(|_| "warn".into()),
         otlp_endpoint: std::env::var("OTEL_EXPORTER_OTLP_ENDPOINT").ok(),
@@ -73,17 +102,17 @@ async fn with_suite(args: &Args) -> Result<ExitCode> {
     };
     // A signal while starting must not leave servers behind: what was started is stopped by its owner's drop.
     let mut launched = tokio::select! {
-        launched = launch.start(|what| println!("  … {what}")) => launched?,
+        launched = launch.start(|what| args.say(&format!("  … {what}"))) => launched?,
         () = shutdown_signal() => return Ok(ExitCode::FAILURE),
     };
-    println!("  就绪 ready in {:.1} s", started.elapsed().as_secs_f64());
+    args.say(&format!("  就绪 ready in {:.1} s", started.elapsed().as_secs_f64()));
     let (accounts, paths) = (launched.accounts.clone(), launched_paths(&launched));
     let outcome = tokio::select! {
         outcome = play_and_wait(args, &accounts, &dir, &paths) => outcome,
         failed = launched.failed() => failed.map(|()| ExitCode::FAILURE),
         () = shutdown_signal() => Ok(ExitCode::SUCCESS),
     };
-    println!("  停止 stopping …");
+    args.say("  停止 stopping …");
     tokio::select! {
         stopped = launched.stop() => stopped?,
         () = shutdown_signal() => anyhow::bail!("stopped at once by a second signal"),
@@ -105,47 +134,113 @@ fn launched_paths(launched: &Launched) -> Paths {
     }
 }
 
-async fn play_and_wait(
-    args: &Args,
-    accounts: &crate::suite::AccountsFile,
-    dir: &Path,
-    paths: &Paths,
-) -> Result<ExitCode> {
+impl Args {
+    /// Tells people how far it is; where the output is for machines, beside it.
+    fn say(&self, line: &str) {
+        if self.json {
+            eprintln!("{line}");
+        } else {
+            println!("{line}");
+        }
+    }
+}
+
+async fn play_and_wait(args: &Args, accounts: &AccountsFile, dir: &Path, paths: &Paths) -> Result<ExitCode> {
     let mut code = ExitCode::SUCCESS;
     let played = dir.join("demo.json");
     if !args.no_demo && !played.exists() {
-        println!("  演示：{DAY} 件诉求的一天 playing a day of {DAY} requests");
-        let options = Options {
-            patience: Duration::from_secs(60),
-            progress: std::io::stderr().is_terminal(),
-            ..Options::default()
-        };
-        let (report, _) =
-            simulate::run(accounts, &options, |start| Ok(input::synthetic(DAY, 1, start))).await?;
-        print!("{}", report.table());
+        let report = play_the_day(args, accounts).await?;
         write_json(&played, &report)?;
         if !report.is_clean() {
             code = ExitCode::FAILURE;
         }
     }
-    if let Some(path) = &args.report {
-        let text = std::fs::read_to_string(&played).context("--report: no day has been played here")?;
-        std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    let scenarios = play_scenarios(args, accounts).await?;
+    let failed = scenarios.iter().any(|one| one.failed.is_some());
+    if failed {
+        code = ExitCode::FAILURE;
     }
-    println!("  看板 board     {}/", paths.board);
-    println!("  帐号 accounts  {} (sign in as `{}`)", paths.accounts.display(), dispatcher(accounts));
-    println!(
-        "  密钥 key       {} — keep a copy: without it the personal data cannot be read",
-        paths.key.display()
-    );
-    if args.exit {
+    let told = report(&played, &scenarios)?;
+    if let Some(path) = &args.report {
+        anyhow::ensure!(told != json!({}), "--report: no day has been played here");
+        write_json(path, &told)?;
+    }
+    show(args, accounts, paths, &scenarios);
+    if args.json {
+        let board = format!("{}/", paths.board);
+        let places = json!({ "board": board, "accounts": paths.accounts, "key": paths.key, "played": told });
+        println!("{}", serde_json::to_string_pretty(&places)?);
+    }
+    if args.exit || failed {
         return Ok(code);
     }
-    println!("  Ctrl-C 停止 stops");
+    args.say("  Ctrl-C 停止 stops");
     std::future::pending().await
 }
 
-fn dispatcher(accounts: &crate::suite::AccountsFile) -> &str {
+async fn play_the_day(args: &Args, accounts: &AccountsFile) -> Result<Report> {
+    args.say(&format!("  演示：{DAY} 件诉求的一天 playing a day of {DAY} requests"));
+    let options = Options {
+        patience: Duration::from_secs(60),
+        progress: std::io::stderr().is_terminal(),
+        ..Options::default()
+    };
+    let (report, _) = simulate::run(accounts, &options, |start| Ok(input::synthetic(DAY, 1, start))).await?;
+    args.say(report.table().trim_end());
+    Ok(report)
+}
+
+/// Plays what was asked for, until one goes wrong.
+async fn play_scenarios(args: &Args, accounts: &AccountsFile) -> Result<Vec<Played>> {
+    let mut all = Vec::new();
+    if args.scenario.is_empty() {
+        return Ok(all);
+    }
+    let stage = Stage::open(accounts, Duration::from_secs(60)).await?;
+    for choice in &args.scenario {
+        let Choice::One(scenario) = choice else { continue };
+        args.say(&format!("  情景 scenario {}: {}", scenario.name(), scenario.about()));
+        stage.to_work_hours().await?;
+        let played = scenario.play(&stage, |step: &Step| args.say(&step.line())).await;
+        let failed = played.failed.clone();
+        all.push(played);
+        if let Some(failed) = failed {
+            args.say(&format!("  失败 failed at step {failed}"));
+            break;
+        }
+    }
+    Ok(all)
+}
+
+/// The figures of the day, if it was played here, and the scenarios of this start.
+fn report(day: &Path, scenarios: &[Played]) -> Result<Value> {
+    let mut told = match std::fs::read_to_string(day) {
+        Ok(text) => {
+            serde_json::from_str(&text).with_context(|| format!("{} is not a report", day.display()))?
+        }
+        Err(_) => json!({}),
+    };
+    if !scenarios.is_empty() {
+        told["scenarios"] = serde_json::to_value(scenarios)?;
+    }
+    Ok(told)
+}
+
+fn show(args: &Args, accounts: &AccountsFile, paths: &Paths, scenarios: &[Played]) {
+    for played in scenarios {
+        args.say(&format!("  看板上 on the board: {}", played.scenario));
+        for shown in &played.shown {
+            args.say(&format!("    {}\n      {} · {}", shown.url, shown.zh, shown.en));
+        }
+    }
+    args.say(&format!("  看板 board     {}/", paths.board));
+    let (file, login) = (paths.accounts.display(), dispatcher(accounts));
+    args.say(&format!("  帐号 accounts  {file} (sign in as `{login}`)"));
+    let key = paths.key.display();
+    args.say(&format!("  密钥 key       {key} — keep a copy: without it the personal data cannot be read"));
+}
+
+fn dispatcher(accounts: &AccountsFile) -> &str {
     let found = accounts.accounts.iter().find(|account| account.role == "district_dispatcher");
     found.map_or("", |account| &account.login)
 }

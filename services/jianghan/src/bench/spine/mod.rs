@@ -26,6 +26,7 @@ use chassis::{
     embedded::{self, Postgres, postgres, rabbitmq},
     inbox::{Runner, RunnerConfig},
     outbox::{GateConfig, Relay, RelayConfig},
+    pressure::PressureConfig,
 };
 use clap::{Args as ClapArgs, ValueEnum};
 use diesel_async::SimpleAsyncConnection;
@@ -174,6 +175,7 @@ async fn database(server: &Postgres, service: &str, tables: &str) -> Result<Db> 
         clock: Clock::system(),
         crypto: Crypto::ephemeral(),
         gate: GateConfig::default(),
+        pressure: PressureConfig::default(),
     };
     let db = Db::connect(&config, setup).await?;
     db.migrate(CHASSIS_MIGRATIONS).await?;

@@ -1,0 +1,153 @@
+//! The pages of duties on their way down: transfers with their authority, funds and staff, admissions, and what communities
+//! sent back. Each part is asked for with the reader's token.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::{
+    extract::{OriginalUri, Path, Query, State},
+    http::HeaderMap,
+    response::Response,
+};
+use proto::case_routing::v1::{
+    AdmissionRefusal, DutyLeg, DutyTransfer, GetDutyTransferRequest, ListAdmissionRefusalsRequest,
+    ListAdmissionsRequest, ListDutyTransfersRequest, TaskAdmission, duty_service_client::DutyServiceClient,
+};
+use serde::Deserialize;
+
+use super::{
+    lang::Lang,
+    names::Names,
+    session::Session,
+    view::{closed, day, encoded, local, permitted, refused, render, with_cookies, yuan},
+};
+use crate::App;
+
+const PAGE: i32 = 50;
+
+#[derive(Template)]
+#[template(path = "duties.html")]
+struct DutiesPage<'a> {
+    lang: Lang,
+    path: &'a str,
+    names: &'a Names,
+    transfers: &'a [DutyTransfer],
+    admissions: &'a [TaskAdmission],
+    /// Nothing where the reader may not see them.
+    refusals: Option<&'a [AdmissionRefusal]>,
+    next_transfers: Option<String>,
+    next_admissions: Option<String>,
+    next_refusals: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "duty.html")]
+struct DutyPage<'a> {
+    lang: Lang,
+    path: &'a str,
+    names: &'a Names,
+    transfer: &'a DutyTransfer,
+}
+
+impl DutyPage<'_> {
+    /// Authority, funds and staff, as far as they are.
+    fn legs(&self) -> Vec<(&'static str, DutyLeg)> {
+        let (lang, transfer) = (self.lang, self.transfer);
+        [
+            (lang.t("权（授权）", "Authority"), &transfer.authority),
+            (lang.t("费（经费）", "Funds"), &transfer.funds),
+            (lang.t("人（人员）", "Staff"), &transfer.staff),
+        ]
+        .into_iter()
+        .filter_map(|(name, leg)| Some((name, leg.clone()?)))
+        .collect()
+    }
+}
+
+/// Which page of each list.
+#[derive(Deserialize)]
+pub struct Pages {
+    #[serde(default)]
+    transfers: String,
+    #[serde(default)]
+    admissions: String,
+    #[serde(default)]
+    refusals: String,
+}
+
+/// All of them within reach, newest first.
+pub async fn duties(
+    State(app): State<Arc<App>>,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+    Query(pages): Query<Pages>,
+) -> Response {
+    let lang = Lang::of(&headers);
+    let path = uri.path_and_query().map_or("/duties", |path| path.as_str());
+    let open = match Session::of(&app, &headers).await {
+        Ok(open) => open,
+        Err(why) => return closed(lang, path, why),
+    };
+    let page = list(&app, &open.session, pages, lang, path).await;
+    with_cookies(page.unwrap_or_else(|status| refused(lang, path, &status)), open.cookies)
+}
+
+async fn list(
+    app: &App,
+    session: &Session,
+    pages: Pages,
+    lang: Lang,
+    path: &str,
+) -> Result<Response, tonic::Status> {
+    let mut client = DutyServiceClient::new(app.channel("case-routing"));
+    let request =
+        ListDutyTransfersRequest { page_size: PAGE, page_token: pages.transfers, ..Default::default() };
+    let transfers = client.list_duty_transfers(session.request(request)?).await?.into_inner();
+    let request =
+        ListAdmissionsRequest { page_size: PAGE, page_token: pages.admissions, ..Default::default() };
+    let admissions = client.list_admissions(session.request(request)?).await?.into_inner();
+    let request = ListAdmissionRefusalsRequest { page_size: PAGE, page_token: pages.refusals };
+    let refusals = permitted(client.list_admission_refusals(session.request(request)?).await)?;
+    let names = app.board.names.get(app, session).await;
+    let next =
+        |list: &str, token: &str| (!token.is_empty()).then(|| format!("/duties?{list}={}", encoded(token)));
+    let next_refusals = refusals.as_ref().and_then(|page| next("refusals", &page.next_page_token));
+    Ok(render(&DutiesPage {
+        lang,
+        path,
+        names: &names,
+        transfers: &transfers.transfers,
+        admissions: &admissions.admissions,
+        refusals: refusals.as_ref().map(|page| page.refusals.as_slice()),
+        next_transfers: next("transfers", &transfers.next_page_token),
+        next_admissions: next("admissions", &admissions.next_page_token),
+        next_refusals,
+    }))
+}
+
+/// One transfer.
+pub async fn duty(State(app): State<Arc<App>>, headers: HeaderMap, Path(id): Path<String>) -> Response {
+    let lang = Lang::of(&headers);
+    let path = format!("/duties/{}", encoded(&id));
+    let open = match Session::of(&app, &headers).await {
+        Ok(open) => open,
+        Err(why) => return closed(lang, &path, why),
+    };
+    let page = one(&app, &open.session, id, lang, &path).await;
+    with_cookies(page.unwrap_or_else(|status| refused(lang, &path, &status)), open.cookies)
+}
+
+async fn one(
+    app: &App,
+    session: &Session,
+    id: String,
+    lang: Lang,
+    path: &str,
+) -> Result<Response, tonic::Status> {
+    let mut client = DutyServiceClient::new(app.channel("case-routing"));
+    let request = session.request(GetDutyTransferRequest { duty_transfer_id: id })?;
+    let transfer = client.get_duty_transfer(request).await?.into_inner().transfer;
+    let transfer = transfer.ok_or_else(|| tonic::Status::not_found("no such transfer"))?;
+    let names = app.board.names.get(app, session).await;
+    Ok(render(&DutyPage { lang, path, names: &names, transfer: &transfer }))
+}

@@ -1,0 +1,103 @@
+//! The parts of a case that tell of applications, mediations, rulings and whistles, and the pages of duties.
+
+use proto::case_routing::v1::{GetApplicationRequest, GetDutyTransferRequest, GetMediationRequest};
+use tonic::Status;
+
+use crate::{
+    canned::{CASE, district},
+    pages::{page, sign_in},
+    papers::TRANSFER,
+};
+
+fn shows(html: &str, all: &[&str]) {
+    for shown in all {
+        assert!(html.contains(shown), "{shown}: {html}");
+    }
+}
+
+#[tokio::test]
+async fn a_case_tells_of_its_application_mediation_ruling_whistle_and_supervision() {
+    let edge = district(None).await;
+    let session = sign_in(&edge).await;
+    let (status, html) = page(&edge, &format!("/cases/{CASE}"), &session).await;
+    assert_eq!(status, 200);
+    let application = [
+        "服务申请",
+        "入户调查",
+        "2026-03-03 – 2026-03-10",
+        "正在公示",
+        "不予批准",
+        "行政复议",
+        "江汉区人民法院",
+    ];
+    shows(&html, &application);
+    shows(&html, &["人民调解", "当事人", "申请司法确认", "可以向人民法院提起诉讼"]);
+    shows(
+        &html,
+        &["职责异议与裁定", "已生效", "裁定主办", "2026-03-04", "吹哨报到", "迟到", "二级督办", "已答复"],
+    );
+    assert!(html.contains("&#60;b&#62;见报告"), "texts are escaped");
+    assert!(!html.contains("买了车"), "what somebody said of a neighbour is not shown");
+    assert_eq!(edge.services.calls("GetApplication")[0].decode::<GetApplicationRequest>().case_id, CASE);
+    assert_eq!(edge.services.calls("GetMediation")[0].decode::<GetMediationRequest>().case_id, CASE);
+
+    let (_, html) = page(&edge, &format!("/cases/{CASE}"), &format!("{session}; jh_lang=en")).await;
+    shows(
+        &html,
+        &["Supervision, level 2", "Home visit", "The court is open", "Objection and ruling", "late", "Final"],
+    );
+}
+
+#[tokio::test]
+async fn what_a_reader_may_not_see_is_left_out_and_the_rest_of_the_case_is_shown() {
+    let edge = district(None).await;
+    let session = sign_in(&edge).await;
+    edge.services.refuse("GetApplication", Status::permission_denied("role"));
+    edge.services.refuse("GetMediation", Status::not_found("mediation"));
+    let (status, html) = page(&edge, &format!("/cases/{CASE}"), &session).await;
+    assert_eq!(status, 200);
+    shows(&html, &["人民调解", "协议生效", "职责异议与裁定"]);
+    assert!(!html.contains("服务申请") && !html.contains("申请司法确认"), "{html}");
+    edge.services.refuse("GetApplication", Status::unavailable("away"));
+    assert_eq!(page(&edge, &format!("/cases/{CASE}"), &session).await.0, 503);
+}
+
+#[tokio::test]
+async fn duties_show_their_authority_funds_and_staff_and_what_was_sent_back() {
+    let edge = district(None).await;
+    let session = sign_in(&edge).await;
+    let (status, html) = page(&edge, "/duties?transfers=x", &session).await;
+    assert_eq!(status, 200);
+    shows(
+        &html,
+        &[
+            "CJ-0108",
+            "已提出",
+            "已确认",
+            "已拒绝",
+            "施行",
+            "200.50",
+            "网格员 × 2",
+            "CJ-0111",
+            "transfers=a%2Bb",
+        ],
+    );
+    let path = format!("/duties/{TRANSFER}");
+    let (status, html) = page(&edge, &path, &session).await;
+    assert_eq!(status, 200);
+    shows(&html, &["权（授权）", "doc:district-grant-8", "800.00", "社区服务员 × 1", "支持", "2026-03-06"]);
+    let asked: GetDutyTransferRequest = edge.services.calls("GetDutyTransfer")[0].decode();
+    assert_eq!(asked.duty_transfer_id, TRANSFER);
+    let (_, html) = page(&edge, &path, &format!("{session}; jh_lang=en")).await;
+    shows(&html, &["Authority", "Confirmed", "Refused", "Supports"]);
+
+    // Who may not see what was sent back sees the rest; who may see nothing is told so.
+    edge.services.refuse("ListAdmissionRefusals", Status::permission_denied("role"));
+    let (status, html) = page(&edge, "/duties", &session).await;
+    assert!(status == 200 && !html.contains("CJ-0111") && html.contains("CJ-0110"), "{html}");
+    edge.services.refuse("ListDutyTransfers", Status::permission_denied("role"));
+    assert_eq!(page(&edge, "/duties", &session).await.0, 403);
+    edge.services.refuse("GetDutyTransfer", Status::not_found("duty_transfer"));
+    assert_eq!(page(&edge, &path, &session).await.0, 404);
+    assert_eq!(page(&edge, "/duties", "").await.0, 303, "nobody sees them without a session");
+}

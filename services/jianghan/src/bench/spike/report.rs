@@ -1,0 +1,314 @@
+//! What came of the spike, second by second, and whether the marks are met.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use hdrhistogram::Histogram;
+use serde::Serialize;
+
+use super::histogram;
+use crate::bench::report::round;
+
+/// Seconds that are looked at together, because one alone holds few answers.
+const WINDOW: usize = 3;
+/// How soon after a burst all must be as before, in seconds.
+const SOON: u64 = 5;
+/// As before: at most this times the base …
+const AS_BEFORE: f64 = 1.5;
+/// … or so many milliseconds more, where the base is very small.
+const OR_SO: f64 = 25.0;
+
+/// Latencies of what was answered in each second, in microseconds.
+pub struct Seconds(Vec<Histogram<u64>>);
+
+impl Seconds {
+    /// So many seconds.
+    pub fn new(count: u64) -> Result<Self> {
+        Ok(Self((0..count).map(|_| histogram()).collect::<Result<_>>()?))
+    }
+
+    /// An answer in a second; later ones are not looked at.
+    pub fn record(&mut self, second: u64, took: Duration) {
+        let at = usize::try_from(second).ok().and_then(|second| self.0.get_mut(second));
+        if let Some(histogram) = at {
+            histogram.saturating_record(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+        }
+    }
+
+    /// 95th percentile of the seconds from one on, in milliseconds; 0 where nothing was answered.
+    fn p95(&self, from: u64, count: u64) -> Result<f64> {
+        let mut all = histogram()?;
+        for histogram in self.0.iter().skip(from as usize).take(count as usize) {
+            all.add(histogram)?;
+        }
+        Ok(if all.is_empty() { 0.0 } else { round(all.value_at_quantile(0.95) as f64 / 1e3) })
+    }
+}
+
+/// What became of the registrations.
+pub struct Registrations {
+    /// By step.
+    pub offered: Vec<u64>,
+    /// Taken when they came first, by step.
+    pub at_once: Vec<u64>,
+    /// Refused with a time to come again, by step.
+    pub refused: Vec<u64>,
+    /// Taken when they came again at that time.
+    pub on_retry: u64,
+    /// Refused again.
+    pub refused_again: u64,
+    /// Answered otherwise.
+    pub errors: u64,
+    /// Still waiting when the patience of the bench ended.
+    pub never_came: u64,
+    longest_wait: Duration,
+    refusals: Histogram<u64>,
+}
+
+impl Registrations {
+    /// None yet.
+    pub fn new(steps: usize) -> Result<Self> {
+        let none = || vec![0; steps];
+        Ok(Self {
+            offered: none(),
+            at_once: none(),
+            refused: none(),
+            on_retry: 0,
+            refused_again: 0,
+            errors: 0,
+            never_came: 0,
+            longest_wait: Duration::ZERO,
+            refusals: histogram()?,
+        })
+    }
+
+    /// One was refused after so long, and told to come again after `wait`.
+    pub fn refused(&mut self, step: usize, took: Duration, wait: Duration) {
+        self.refused[step] += 1;
+        self.longest_wait = self.longest_wait.max(wait);
+        self.refusals.saturating_record(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
+    }
+
+    /// Those of whom nothing has been heard.
+    pub fn outstanding(&self) -> u64 {
+        let heard = self.at_once.iter().sum::<u64>() + self.on_retry + self.refused_again + self.errors;
+        self.offered.iter().sum::<u64>().saturating_sub(heard)
+    }
+}
+
+/// One step of the profile.
+#[derive(Clone, Debug, Serialize)]
+pub struct StepReport {
+    /// Registrations per second.
+    pub rate: f64,
+    /// Registrations that arrived.
+    pub offered: u64,
+    /// Taken at once.
+    pub taken_at_once: u64,
+    /// Refused with a time to come again.
+    pub refused: u64,
+    /// Of all that was answered in the step, refusals apart.
+    pub p95_ms: f64,
+    /// For a burst: seconds from its end until the 95th percentile was back; none if it was not.
+    pub back_after_s: Option<u64>,
+    /// Whether it is a burst.
+    pub burst: bool,
+}
+
+/// The report of `bench spike`.
+#[derive(Clone, Debug, Serialize)]
+pub struct SpikeReport {
+    /// `all-in-one` or `distributed`.
+    pub shape: String,
+    /// All rates times this.
+    pub scale: f64,
+    /// Users of the closed loop.
+    pub users: usize,
+    /// Length of a step.
+    pub seconds_per_step: u64,
+    /// Before the first burst.
+    pub base_p95_ms: f64,
+    /// What counts as back.
+    pub limit_ms: f64,
+    /// Step by step.
+    pub steps: Vec<StepReport>,
+    /// Refused registrations that were taken at the time that they were told.
+    pub taken_on_retry: u64,
+    /// Refused again, though they came when they were told to.
+    pub refused_again: u64,
+    /// Told to come so late that they had not come when the bench ended.
+    pub never_came: u64,
+    /// Longest time to come again that was told.
+    pub longest_wait_s: f64,
+    /// How long a refusal took.
+    pub refusal_p95_ms: f64,
+    /// Lifecycles that the users played.
+    pub lifecycles: u64,
+    /// Calls of users that were told to come again.
+    pub user_retries: u64,
+    /// Everything else that was answered by an error, of users and registrations.
+    pub errors: u64,
+    /// The first of them.
+    pub first_errors: Vec<String>,
+    /// 95th percentile of each second.
+    pub p95_by_second_ms: Vec<f64>,
+    /// Whether all marks are met.
+    pub passed: bool,
+}
+
+impl SpikeReport {
+    /// From what was noted.
+    pub fn of(seconds: &Seconds, registrations: &Registrations, rates: &[f64], length: u64) -> Result<Self> {
+        let base = seconds.p95(0, length)?;
+        let limit = round((base * AS_BEFORE).max(base + OR_SO));
+        let mut steps = Vec::new();
+        for (n, rate) in rates.iter().enumerate() {
+            let burst = n > 0 && *rate > rates[n - 1];
+            let (from, end) = (n as u64 * length, (n as u64 + 1) * length);
+            steps.push(StepReport {
+                rate: *rate,
+                offered: registrations.offered[n],
+                taken_at_once: registrations.at_once[n],
+                refused: registrations.refused[n],
+                p95_ms: seconds.p95(from, length)?,
+                back_after_s: if burst { back(seconds, end, limit)? } else { None },
+                burst,
+            });
+        }
+        let wait = round(registrations.longest_wait.as_secs_f64());
+        let refusals = &registrations.refusals;
+        let by_second =
+            (0..seconds.0.len() as u64).map(|second| seconds.p95(second, 1)).collect::<Result<_>>()?;
+        Ok(Self {
+            shape: String::new(),
+            scale: 1.0,
+            users: 0,
+            seconds_per_step: length,
+            base_p95_ms: base,
+            limit_ms: limit,
+            steps,
+            taken_on_retry: registrations.on_retry,
+            refused_again: registrations.refused_again,
+            never_came: registrations.never_came,
+            longest_wait_s: wait,
+            refusal_p95_ms: round(refusals.value_at_quantile(0.95) as f64 / 1e3),
+            lifecycles: 0,
+            user_retries: 0,
+            errors: 0,
+            first_errors: Vec::new(),
+            p95_by_second_ms: by_second,
+            passed: false,
+        })
+    }
+
+    /// Whether the marks are met: no error, whoever was refused taken when told, and soon all as before.
+    pub fn judge(&mut self) {
+        let soon =
+            |step: &StepReport| !step.burst || step.back_after_s.is_some_and(|seconds| seconds <= SOON);
+        self.passed = self.errors == 0
+            && self.refused_again == 0
+            && self.never_came == 0
+            && self.steps.iter().all(soon);
+    }
+
+    /// A table for people.
+    pub fn table(&self) -> String {
+        let mut out = format!(
+            "{} users on {}, rates × {}, {} s a step\n  p95 before the first burst {:.0} ms; back is ≤ {:.0} ms\n",
+            self.users, self.shape, self.scale, self.seconds_per_step, self.base_p95_ms, self.limit_ms
+        );
+        for step in &self.steps {
+            out.push_str(&format!(
+                "  {:>6.1}/s  {:>6} offered  {:>6} at once  {:>6} told to come again  p95 {:>6.0} ms",
+                step.rate, step.offered, step.taken_at_once, step.refused, step.p95_ms
+            ));
+            out.push_str(&match (step.burst, step.back_after_s) {
+                (false, _) => "\n".to_owned(),
+                (true, Some(seconds)) => format!("  back after {seconds} s (mark {SOON} s)\n"),
+                (true, None) => format!("  not back (mark {SOON} s): missed\n"),
+            });
+        }
+        out.push_str(&format!(
+            "  come again: {} taken, {} refused again, {} not come; told to wait {:.1} s at most; a refusal p95 {:.1} ms\n  \
+             {} lifecycles, {} of their calls told to come again; {} errors\n  {}\n",
+            self.taken_on_retry,
+            self.refused_again,
+            self.never_came,
+            self.longest_wait_s,
+            self.refusal_p95_ms,
+            self.lifecycles,
+            self.user_retries,
+            self.errors,
+            if self.passed { "all marks met" } else { "a mark is missed" }
+        ));
+        for error in &self.first_errors {
+            out.push_str(&format!("  error: {error}\n"));
+        }
+        out
+    }
+}
+
+/// Seconds from the end of a burst until the seconds that follow are at most at the limit.
+fn back(seconds: &Seconds, end: u64, limit: f64) -> Result<Option<u64>> {
+    for from in end..(seconds.0.len().saturating_sub(WINDOW) as u64) {
+        if seconds.p95(from, WINDOW as u64)? <= limit {
+            return Ok(Some(from - end));
+        }
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Steps of ten seconds whose answers took so many milliseconds, second by second.
+    fn report(took: impl Fn(u64) -> u64, change: impl FnOnce(&mut SpikeReport)) -> SpikeReport {
+        let mut seconds = Seconds::new(30).expect("histograms");
+        for second in 0..30 {
+            for _ in 0..20 {
+                seconds.record(second, Duration::from_millis(took(second)));
+            }
+        }
+        let registrations = Registrations::new(3).expect("none yet");
+        let mut report =
+            SpikeReport::of(&seconds, &registrations, &[10.0, 100.0, 10.0], 10).expect("a report");
+        change(&mut report);
+        report.judge();
+        report
+    }
+
+    fn burst(slow_until: u64) -> impl Fn(u64) -> u64 {
+        move |second| if (10..slow_until).contains(&second) { 900 } else { 100 }
+    }
+
+    #[test]
+    fn back_is_counted_from_the_end_of_the_burst() {
+        let met = report(burst(23), |_| ());
+        assert_eq!((met.base_p95_ms.round(), met.steps[1].back_after_s), (100.0, Some(3)));
+        assert!(met.passed && met.steps[1].burst && !met.steps[2].burst, "{}", met.table());
+        let late = report(burst(26), |_| ());
+        assert_eq!(late.steps[1].back_after_s, Some(6));
+        assert!(!late.passed);
+        assert!(!report(burst(30), |_| ()).passed, "never back");
+    }
+
+    #[test]
+    fn an_error_or_a_second_refusal_misses_the_mark() {
+        assert!(!report(burst(20), |report| report.errors = 1).passed);
+        assert!(!report(burst(20), |report| report.refused_again = 1).passed);
+        assert!(!report(burst(20), |report| report.never_came = 1).passed);
+    }
+
+    #[test]
+    fn who_has_not_been_heard_of_is_counted() {
+        let mut all = Registrations::new(1).expect("none yet");
+        all.offered[0] = 10;
+        all.at_once[0] = 6;
+        for _ in 0..4 {
+            all.refused(0, Duration::from_millis(1), Duration::from_secs(9));
+        }
+        all.on_retry = 3;
+        assert_eq!((all.outstanding(), all.longest_wait), (1, Duration::from_secs(9)));
+    }
+}

@@ -1,0 +1,123 @@
+//! F3: two departments say that it is the other's. Their lowest common superior rules; the requester's day stands, and the
+//! ruling waits for the next responsibility list.
+
+use anyhow::{Context, Result};
+use proto::case_routing::v1::{Case, CaseState, ListPrecedentsRequest};
+
+use super::{
+    one_window::{COMMUNITY, LAMP},
+    story::{Story, Who, expect, expect_state},
+};
+
+/// Who might have to look after street lamps.
+const DEPARTMENTS: [&str; 2] = ["dept:urban_management", "dept:construction"];
+
+/// Registered by a resident, taken in and dispatched by the window.
+pub(super) async fn dispatched(
+    story: &mut Story<'_>,
+    item: &str,
+    text: &str,
+    about: (&str, &str),
+) -> Result<Case> {
+    let stage = story.stage;
+    let (resident, window) = (stage.resident(3)?, stage.window(COMMUNITY)?);
+    let place = stage.unit(COMMUNITY)?;
+    let case = story.step(&resident, about.0, about.1, resident.registers(text, &place)).await?;
+    let case = story
+        .step(&window, "受理、研判、派单", "takes it in, says what it is, dispatches it", async {
+            let case = window.accepts(&case).await?;
+            let case = window.triages(&case, item, false).await?;
+            window.dispatches(&case).await
+        })
+        .await?;
+    expect_state(&case, CaseState::Dispatched)?;
+    Ok(case)
+}
+
+pub(super) async fn play(story: &mut Story<'_>) -> Result<()> {
+    let stage = story.stage;
+    let text = "路灯杆歪了，几家单位都说不归自己管。";
+    let about = (
+        "登记诉求：路灯杆歪了，几家单位都说不归自己管",
+        "registers a request: a lamp post that nobody looks after",
+    );
+    let case = dispatched(story, LAMP, text, about).await?;
+    story.shows_case(
+        &case.case_id,
+        "职责裁定：异议、各方意见、裁定和依据",
+        "arbitration: the objection, the positions of the parties, the ruling and its basis",
+    );
+    let objector = case.lead_org_id.clone();
+    let mut named = None;
+    for code in DEPARTMENTS {
+        named = Some(stage.org(code)?).filter(|org| *org != objector).or(named);
+    }
+    let named = named.context("another department")?;
+    let promised = case.resolve_due_time;
+
+    let leader = stage.leader_of(&objector)?;
+    let case = story
+        .step(
+            &leader,
+            "提出异议：不属本单位职责，建议另一部门",
+            "objects: not its duty, names another department",
+            leader.objects(&case, &named),
+        )
+        .await?;
+    let dispatcher = stage.dispatcher()?;
+    let case = story
+        .step(
+            &dispatcher,
+            "送交职责裁定：由双方最低的共同上级裁定",
+            "sends it to arbitration by the lowest superior that both have",
+            dispatcher.arbitrates(&case),
+        )
+        .await?;
+    let objection = case.objection.clone().context("the case shows the objection")?;
+    expect(objection.party_org_ids == [objector.clone(), named.clone()], "both are parties")?;
+    expect(objection.arbiter_org_id == stage.org("gov:420103")?, "the lowest that stands above both")?;
+    let case = story
+        .step(
+            &leader,
+            "陈述意见：应由对方主办",
+            "says that the other leads",
+            leader.takes_position(&case, &named),
+        )
+        .await?;
+    let other = stage.leader_of(&named)?;
+    let case = story
+        .step(
+            &other,
+            "陈述意见：应由对方主办",
+            "says that the other leads",
+            other.takes_position(&case, &objector),
+        )
+        .await?;
+    let arbiter = stage.anyone("arbiter", 0)?;
+    let case = story
+        .step(
+            &arbiter,
+            "裁定由被指名部门主办，并作为先例",
+            "rules that the department named leads, as a precedent",
+            arbiter.rules(&case, &named),
+        )
+        .await?;
+    expect_state(&case, CaseState::Dispatched)?;
+    expect(case.lead_org_id == named, "the department named leads")?;
+    expect(case.resolve_due_time == promised, "the requester's day stands")?;
+    expect(case.lead_change_count == 1, "one change of lead is counted")?;
+    let case = story.step(&other, "服从裁定，签收", "obeys and signs for it", other.signs(&case)).await?;
+    let state = case.objection.as_ref().map(|known| known.state.clone());
+    expect(state.as_deref() == Some("final"), "the ruling is final")?;
+    story
+        .step(Who::Services, "先例写入清单修订建议", "the precedent waits for the next list", async {
+            let request =
+                dispatcher.asks(ListPrecedentsRequest { page_size: 200, ..Default::default() }).await?;
+            let answer = stage.suite.responsibilities().list_precedents(request).await;
+            let all = dispatcher.heard("ListPrecedents", answer)?.precedents;
+            let own = all.iter().find(|known| known.case_id == case.case_id);
+            let own = own.context("the precedent of this case")?;
+            expect(own.lead_org_id == named && own.relieved_org_id == objector, "who leads and who does not")
+        })
+        .await
+}

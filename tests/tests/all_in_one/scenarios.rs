@@ -1,0 +1,75 @@
+//! Every scenario of `infra/up --scenario`, played on data on which it was played before, and what the board then shows of it
+//! to the district's dispatcher at the addresses that the scenario tells.
+
+use jianghan::scenario::{Played, Scenario};
+use reqwest::{Client, header, redirect::Policy};
+use tests::{World, run};
+
+/// What must stand on the board of each scenario.
+const BOARD: [(Scenario, &[&str]); 6] = [
+    (Scenario::OneWindow, &["已结案", "为什么由它办"]),
+    (Scenario::Application, &["服务申请", "公示", "行政复议", "王**"]),
+    (Scenario::Arbitration, &["职责异议与裁定", "裁定主办", "作为先例自"]),
+    (Scenario::Whistle, &["吹哨报到", "按时", "二级督办", "已销号"]),
+    (Scenario::Mediation, &["人民调解", "已履行", "当事人终止"]),
+    (Scenario::Duty, &["回滚", "终止", "权（授权）", "社区退回的未准入工作"]),
+];
+
+#[test]
+fn every_scenario_can_be_played_again_and_is_seen_on_the_board() {
+    run(async {
+        let world = World::all_in_one().await;
+        let _turn = world.alone().await; // some let days pass
+        let reader = Reader::signs_in(world).await;
+        assert_eq!(BOARD.len(), Scenario::all().len());
+        for (scenario, words) in BOARD {
+            let mut pages = String::new();
+            for _ in 0..2 {
+                world.stage.to_work_hours().await.expect("time passes");
+                let played = world.performs(scenario).await;
+                assert!(played.steps.iter().any(|step| !step.commands.is_empty()), "{played:#?}");
+                pages = reader.reads(&played).await;
+            }
+            for word in words {
+                assert!(pages.contains(word), "{}: {word}", scenario.name());
+            }
+        }
+        world.is_consistent().await;
+        world.to_the_next_morning().await.expect("time passes");
+    });
+}
+
+/// The dispatcher before a browser.
+struct Reader {
+    http: Client,
+    cookies: String,
+}
+
+impl Reader {
+    async fn signs_in(world: &World) -> Self {
+        let http = Client::builder().redirect(Policy::none()).build().expect("a client");
+        let account = world.dispatcher().session.account.clone();
+        let form = [("login", &account.login), ("password", &account.password)];
+        let answer = http.post(format!("{}/login", world.gateway)).header(header::ORIGIN, &world.gateway);
+        let answer = answer.form(&form).send().await.expect("the board answers");
+        assert_eq!(answer.status(), 303);
+        let set = answer.headers().get_all(header::SET_COOKIE).iter();
+        let kept = set.filter_map(|value| value.to_str().ok()?.split(';').next().map(ToOwned::to_owned));
+        Self { http, cookies: kept.collect::<Vec<_>>().join("; ") }
+    }
+
+    /// Every page that a scenario tells of, one after the other.
+    async fn reads(&self, played: &Played) -> String {
+        let mut all = String::new();
+        for shown in &played.shown {
+            let answer = self.http.get(&shown.url).header(header::COOKIE, &self.cookies).send().await;
+            let answer = answer.expect("the board answers");
+            assert_eq!(answer.status(), 200, "{}", shown.url);
+            let page = answer.text().await.expect("a page");
+            let named = shown.kind == "notice" || page.contains(&shown.id) || shown.url.ends_with(&shown.id);
+            assert!(named, "{} does not show {}", shown.url, shown.id);
+            all.push_str(&page);
+        }
+        all
+    }
+}
