@@ -10,5 +10,6 @@ mod f5;
 mod f8;
 mod golden_trace;
 mod idempotency;
+mod imports;
 mod poisoned_event;
 mod traces;
