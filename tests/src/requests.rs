@@ -113,6 +113,7 @@ fn good_text(world: &World, name: &str) -> Option<String> {
         "ground_code" => "not_competent".to_owned(),
         "cause_code" => "expert_review".to_owned(),
         "line_code" => "110".to_owned(),
+        "source" => "old_hotline".to_owned(),
         "notice_version" => "v1".to_owned(),
         "evidence_refs" => "photo:after".to_owned(),
         "answer_ref" => "kb:1".to_owned(),

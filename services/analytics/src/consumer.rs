@@ -9,10 +9,7 @@ use std::{
 use async_trait::async_trait;
 use chassis::{Result, db::Tx, event::Event, inbox::Consumer};
 
-use crate::{
-    domain::{CaseEvent, CaseFact},
-    store,
-};
+use crate::store;
 
 /// The consumer of analytics.
 #[derive(Default)]
@@ -24,17 +21,16 @@ pub struct Intake {
 #[async_trait]
 impl Consumer for Intake {
     async fn handle(&self, tx: &mut Tx<'_>, events: &[Event]) -> Result<()> {
-        let decoded: Vec<CaseEvent> =
-            events.iter().filter_map(|event| CaseEvent::of(event).transpose()).collect::<Result<_>>()?;
         store::event_log::append(tx.conn, events).await?;
-        let changes = store::apply(tx.conn, &decoded).await?;
-        self.note_items(tx, &changes.cases).await
+        let items = store::take_in(tx.conn, events).await?;
+        self.note_items(tx, items).await
     }
 }
 
 impl Intake {
-    async fn note_items(&self, tx: &mut Tx<'_>, cases: &[CaseFact]) -> Result<()> {
-        let new = unseen(cases, |key| self.items.read().is_ok_and(|known| known.contains(key)));
+    async fn note_items(&self, tx: &mut Tx<'_>, items: BTreeSet<(String, String)>) -> Result<()> {
+        let known = |key: &(String, String)| self.items.read().is_ok_and(|known| known.contains(key));
+        let new: Vec<_> = items.into_iter().filter(|key| !known(key)).collect();
         if new.is_empty() {
             return Ok(());
         }
@@ -47,15 +43,4 @@ impl Intake {
         }));
         Ok(())
     }
-}
-
-/// Items with their lines among these cases that are not known, in order.
-pub(crate) fn unseen(cases: &[CaseFact], known: impl Fn(&(String, String)) -> bool) -> Vec<(String, String)> {
-    let keys: BTreeSet<(String, String)> = cases
-        .iter()
-        .filter(|case| !case.item_code.is_empty())
-        .map(|case| (case.item_code.clone(), case.line.clone()))
-        .filter(|key| !known(key))
-        .collect();
-    keys.into_iter().collect()
 }

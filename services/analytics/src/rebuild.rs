@@ -16,11 +16,7 @@ use chassis::{
 };
 use diesel_async::AsyncPgConnection;
 
-use crate::{
-    consumer::unseen,
-    domain::CaseEvent,
-    store::{self, event_log, rebuild as tables},
-};
+use crate::store::{self, event_log, rebuild as tables};
 
 /// Events replayed in one commit.
 const CHUNK: i64 = 4000;
@@ -81,11 +77,13 @@ impl Replay<'_> {
                 rebuild.target = horizon,
                 "replaying the event log"
             );
-            if horizon - self.position <= REST {
-                break;
-            }
+            let near = horizon - self.position <= REST;
+            // Also when little is left: one event may be an import of thousands of cases.
             while self.position < horizon {
                 self.chunk(horizon).await?;
+            }
+            if near {
+                break;
             }
         }
         self.finish().await?;
@@ -156,13 +154,11 @@ struct Replayed {
 impl Replayed {
     /// Replays up to [`CHUNK`] events up to `until`.
     async fn step(&mut self, conn: &mut AsyncPgConnection, until: i64) -> Result<()> {
-        let page = event_log::page(conn, self.position, until, CHUNK).await?;
-        self.position = page.last().map_or(until, |(seq, _)| *seq);
+        let (last, page) = event_log::page(conn, self.position, until, CHUNK).await?;
+        self.position = last.unwrap_or(until);
         self.events += page.len() as i64;
-        let decoded: Vec<CaseEvent> =
-            page.iter().filter_map(|(_, event)| CaseEvent::of(event).transpose()).collect::<Result<_>>()?;
-        let changes = store::apply(conn, &decoded).await?;
-        let new = unseen(&changes.cases, |key| self.items.contains(key));
+        let items = store::take_in(conn, &page).await?;
+        let new: Vec<_> = items.into_iter().filter(|key| !self.items.contains(key)).collect();
         store::note_items(conn, &new).await?;
         self.items.extend(new);
         Ok(())

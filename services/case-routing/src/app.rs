@@ -10,8 +10,8 @@ use chassis::{
     proto::case_routing::v1::{
         application_service_server::ApplicationServiceServer, calendar_service_server::CalendarServiceServer,
         case_service_server::CaseServiceServer, catalogue_service_server::CatalogueServiceServer,
-        duty_service_server::DutyServiceServer, intake_service_server::IntakeServiceServer,
-        mediation_service_server::MediationServiceServer,
+        duty_service_server::DutyServiceServer, import_service_server::ImportServiceServer,
+        intake_service_server::IntakeServiceServer, mediation_service_server::MediationServiceServer,
         responsibility_service_server::ResponsibilityServiceServer, task_service_server::TaskServiceServer,
         verification_service_server::VerificationServiceServer,
     },
@@ -25,12 +25,13 @@ use crate::{
     consumer::Events,
     digest::Digests,
     duty_sweeper::DutySweeper,
+    indexer::Indexer,
     mediation_sweeper::MediationSweeper,
     notice::TrustedKey,
     recount::Recounter,
     rpc::{
-        Applications, Calendars, Cases, Catalogue, Desk, DutyRpc, Intake, Mediations, Responsibilities,
-        Tasks, Verifications,
+        Applications, Calendars, Cases, Catalogue, Desk, DutyRpc, Imports, Intake, Mediations,
+        Responsibilities, Tasks, Verifications,
     },
     store::duties::DutyStore,
     sweeper::Sweeper,
@@ -78,6 +79,7 @@ impl Service for App {
             .add_service(CatalogueServiceServer::new(Catalogue(desk.clone())))
             .add_service(CalendarServiceServer::new(Calendars::new(desk.clone(), trusted)))
             .add_service(DutyServiceServer::new(DutyRpc { desk: desk.clone(), duties: duties.clone() }))
+            .add_service(ImportServiceServer::new(Imports(desk.clone())))
             .add_service(ResponsibilityServiceServer::new(Responsibilities(desk)));
         let pause = Duration::from_millis(config.sweep_ms.max(10));
         let sweeper = Sweeper::new(ctx.db.clone(), atlas.clone(), ctx.clock.clone(), Self::NAME, pause);
@@ -91,6 +93,7 @@ impl Service for App {
         };
         let count = Duration::from_millis(config.load_ms.max(10));
         let recounter = Recounter::new(ctx.db.clone(), atlas.clone(), Self::NAME, pause);
+        let indexer = Indexer::new(ctx.db.clone(), pause);
         Ok(Built::new(routes)
             .consumer(Events::new(atlas.clone(), duties, Self::NAME))
             .background(atlas.keep_counting(ctx.db.clone(), count, ctx.stop.clone()))
@@ -98,6 +101,7 @@ impl Service for App {
             .background(days.run(ctx.stop.clone()))
             .background(due.run(ctx.stop.clone()))
             .background(recounter.run(ctx.stop.clone()))
+            .background(indexer.run(ctx.stop.clone()))
             .digests(Digests::new(ctx.db)))
     }
 }

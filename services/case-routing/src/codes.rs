@@ -30,7 +30,7 @@ vocabularies! {
     case_state case_state_from: CaseState { Registered, NeedSupplement, NotAccepted, HandedOff, Merged, Accepted, Triaged, OfferedToSociety, Dispatched, Objected, Signed, InProgress, Suspended, Completed, Verifying, Resolved, Closed, Archived, Withdrawn }
     task_state task_state_from: TaskState { Issued, Signed, Working, Submitted, Approved, Returned, Objected, Declined, Cancelled }
     dispatch_mode: DispatchMode { Order, Whistle, AssistRequest, WorkOrder, Invitation }
-    delivery_mode: DeliveryMode { GovDirect, GovPurchased, Volunteer, SelfGovernance, Market }
+    delivery_mode delivery_mode_from: DeliveryMode { GovDirect, GovPurchased, Volunteer, SelfGovernance, Market }
     task_part: TaskPart { Lead, Assist }
     nature: Nature { Consultation, Help, Complaint, Report, Suggestion, Application, Component, CityEvent, Dispute, MutualHelp, SelfGovernance }
     urgency urgency_from: Urgency { Normal, Urgent, Emergency }

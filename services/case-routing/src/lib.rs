@@ -14,6 +14,8 @@ mod duty;
 mod duty_sweeper;
 mod events;
 mod filing;
+mod importing;
+mod indexer;
 mod listing;
 mod mediation_events;
 mod mediation_sweeper;

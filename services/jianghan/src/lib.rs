@@ -3,7 +3,9 @@
 
 pub mod bench;
 pub mod commands;
+pub mod import;
 pub mod launch;
+pub mod part;
 pub mod patience;
 pub mod reconcile;
 pub mod scenario;

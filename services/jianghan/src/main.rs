@@ -30,6 +30,8 @@ enum Command {
     Simulate(commands::simulate::Args),
     /// Compare what the services hold with one another; exit 1 if anything differs.
     Reconcile(commands::reconcile::Args),
+    /// Bring a district's history into a running suite: a file of cases, stopped and resumed at will.
+    Import(commands::import::Args),
     /// Write lists of a running suite as CSV or XLSX, of any length.
     Export(commands::export::Args),
     /// Ask the router of a running suite: where a matter would go, and why.
@@ -72,6 +74,7 @@ fn main() -> ExitCode {
             Command::Seed(args) => commands::seed::run(args).await,
             Command::Simulate(args) => commands::simulate::run(args).await,
             Command::Reconcile(args) => commands::reconcile::run(args).await,
+            Command::Import(args) => commands::import::run(args).await,
             Command::Export(args) => commands::export::run(args).await,
             Command::Route(args) => commands::route::run(args).await,
             Command::Events(args) => commands::events::run(args).await,

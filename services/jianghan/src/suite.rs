@@ -13,8 +13,8 @@ use proto::{
     case_routing::v1::{
         application_service_client::ApplicationServiceClient, calendar_service_client::CalendarServiceClient,
         case_service_client::CaseServiceClient, catalogue_service_client::CatalogueServiceClient,
-        duty_service_client::DutyServiceClient, intake_service_client::IntakeServiceClient,
-        mediation_service_client::MediationServiceClient,
+        duty_service_client::DutyServiceClient, import_service_client::ImportServiceClient,
+        intake_service_client::IntakeServiceClient, mediation_service_client::MediationServiceClient,
         responsibility_service_client::ResponsibilityServiceClient, task_service_client::TaskServiceClient,
         verification_service_client::VerificationServiceClient,
     },
@@ -223,6 +223,10 @@ impl Suite {
     /// Service items.
     pub fn catalogue(&self) -> CatalogueServiceClient<Patient> {
         CatalogueServiceClient::new(self.case_routing.clone())
+    }
+    /// Cases of other systems.
+    pub fn imports(&self) -> ImportServiceClient<Patient> {
+        ImportServiceClient::new(self.case_routing.clone())
     }
     /// Working days and notices.
     pub fn calendar(&self) -> CalendarServiceClient<Patient> {

@@ -10,6 +10,7 @@ mod f5;
 mod f8;
 mod golden_trace;
 mod idempotency;
+mod imports;
 mod poisoned_event;
 mod scenarios;
 mod traces;

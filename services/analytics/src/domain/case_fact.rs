@@ -7,7 +7,7 @@ use proto::case_routing::v1::{CallbackOutcome, CaseFacts, CaseState};
 use uuid::Uuid;
 
 use super::{
-    change::{CaseEvent, Change, instant},
+    change::{CaseEvent, Change, Taken, instant},
     vocabulary::{self, small},
 };
 
@@ -109,6 +109,9 @@ impl CaseFact {
             ..Self::default()
         });
         if before_state.is_some() && event.version <= fact.version {
+            if let Change::Imported(taken) = event.change {
+                fact.learn(taken);
+            }
             return fact;
         }
         fact.version = event.version;
@@ -216,6 +219,28 @@ impl CaseFact {
             Change::SupervisionAnswered { in_time } => {
                 self.supervision_in_time_count += i32::from(in_time);
             }
+            Change::Imported(taken) => self.take_over(taken),
+        }
+    }
+
+    /// An import that was overtaken by a later event of the case still tells what only it can.
+    fn learn(&mut self, taken: Taken) {
+        self.intake_in_time.get_or_insert(taken.intake_in_time);
+        self.dispatched |= taken.dispatched;
+    }
+
+    /// Takes over what another system says.
+    fn take_over(&mut self, taken: Taken) {
+        self.learn(taken);
+        if let Some(ended_at) = taken.ended_at {
+            (self.state_since, self.ended_at) = (ended_at, Some(ended_at));
+            self.closed_at = vocabulary::closed(self.case_state()).then_some(ended_at);
+        }
+        self.elapsed_seconds = self.completed_at.is_some().then_some(taken.elapsed_seconds);
+        match taken.rated {
+            Some((grade, at)) if grade >= 3 => self.good_rated_at = Some(at),
+            Some((_, at)) => self.bad_rated_at = Some(at),
+            None => {}
         }
     }
 

@@ -13,6 +13,8 @@ use proto::{
 };
 use uuid::Uuid;
 
+use super::imported;
+
 /// Events of this package change facts.
 const PACKAGE: &str = "jianghan.case_routing.v1.";
 
@@ -104,6 +106,8 @@ pub enum Change {
         /// Within the limit.
         in_time: bool,
     },
+    /// It was taken over from another system, as it stands.
+    Imported(Taken),
     /// Something about one task.
     Task {
         /// The task.
@@ -111,6 +115,22 @@ pub enum Change {
         /// What.
         change: TaskChange,
     },
+}
+
+/// What an import tells of a case besides its standing. What it cannot tell (routing, contact, call-back, what was reworked)
+/// is no member of the populations that ask for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Taken {
+    /// The intake decision came within its limit.
+    pub intake_in_time: bool,
+    /// Resolve clock of a completed case.
+    pub elapsed_seconds: i64,
+    /// When it ended, if it has.
+    pub ended_at: Option<Timestamp>,
+    /// Grade and when it was given, if one was.
+    pub rated: Option<(i16, Timestamp)>,
+    /// It has a lead that is to sign for it.
+    pub dispatched: bool,
 }
 
 /// What happened to a task.
@@ -147,6 +167,14 @@ impl CaseEvent {
     pub fn of(event: &Event) -> Result<Option<Self>> {
         let Some(name) = event.r#type.strip_prefix(PACKAGE) else { return Ok(None) };
         decode(name, event)
+    }
+
+    /// Hands every case event that an event stands for to `take`: one, none, or those of a whole import.
+    pub fn each(event: &Event, mut take: impl FnMut(Self) -> Result<()>) -> Result<()> {
+        if event.is::<wire::CasesImported>() {
+            return imported::each(event, take);
+        }
+        Self::of(event)?.map_or(Ok(()), |one| take(one))
     }
 }
 
@@ -242,6 +270,8 @@ fn decode(name: &str, event: &Event) -> Result<Option<CaseEvent>> {
             task_id: id(&m.task_id)?,
             change: TaskChange::Ruled { upheld: m.objection_upheld },
         }),
+        // Many cases: see `CaseEvent::each`.
+        "CasesImported" => Ok(None),
         _ if name.starts_with("Task") || name.starts_with("Arbitration") => {
             let m: AboutTask = AboutTask::decode(event.data.clone()).map_err(Error::internal)?;
             let change = match m.task_id.is_empty() {

@@ -9,6 +9,7 @@ pub mod counter;
 pub mod delta;
 pub mod histogram;
 pub mod history;
+mod imported;
 pub mod indicator;
 pub mod task_fact;
 pub mod value;
@@ -23,7 +24,7 @@ mod properties;
 mod story;
 
 pub use case_fact::CaseFact;
-pub use change::{CaseEvent, Change, TaskChange};
+pub use change::{CaseEvent, Change, Taken, TaskChange};
 pub use counter::{Counter, Counters};
 pub use delta::Deltas;
 pub use history::History;

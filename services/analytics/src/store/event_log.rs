@@ -70,24 +70,33 @@ struct Row {
     data: Vec<u8>,
 }
 
-/// Events after `after` up to and including `until`, in their order, at most `limit`; with the last number read.
-/// Only what facts are made of is filled in.
+/// Bytes of messages in a page, but for its last event: an import's is large.
+const MOST_BYTES: i64 = 4 << 20;
+
+/// Events after `after` up to and including `until`, in their order, at most `limit` and not much more than
+/// [`MOST_BYTES`]; with the last number read. Only what facts are made of is filled in.
 pub async fn page(
     conn: &mut AsyncPgConnection,
     after: i64,
     until: i64,
     limit: i64,
-) -> Result<Vec<(i64, Event)>> {
+) -> Result<(Option<i64>, Vec<Event>)> {
     let rows: Vec<Row> = cached(
-        "SELECT seq, id, type, source, subject, occurred_at, partition_key, aggregate_version, data \
-         FROM event_log WHERE seq > $1 AND seq <= $2 ORDER BY seq LIMIT $3",
+        "SELECT seq, id, type, source, subject, occurred_at, partition_key, aggregate_version, data FROM ( \
+             SELECT *, sum(octet_length(data)) OVER (ORDER BY seq ROWS BETWEEN UNBOUNDED PRECEDING \
+             AND 1 PRECEDING) AS before FROM ( \
+                 SELECT seq, id, type, source, subject, occurred_at, partition_key, aggregate_version, data \
+                 FROM event_log WHERE seq > $1 AND seq <= $2 ORDER BY seq LIMIT $3) AS page) AS summed \
+         WHERE before IS NULL OR before < $4 ORDER BY seq",
     )
     .bind::<BigInt, _>(after)
     .bind::<BigInt, _>(until)
     .bind::<BigInt, _>(limit)
+    .bind::<BigInt, _>(MOST_BYTES)
     .load(conn)
     .await?;
-    Ok(rows.into_iter().map(|row| (row.seq, Event::from(row))).collect())
+    let last = rows.last().map(|row| row.seq);
+    Ok((last, rows.into_iter().map(Event::from).collect()))
 }
 
 impl From<Row> for Event {

@@ -13,7 +13,7 @@ mod task_facts;
 
 use std::collections::BTreeSet;
 
-use chassis::Result;
+use chassis::{Result, event::Event};
 use diesel_async::AsyncPgConnection;
 use uuid::Uuid;
 
@@ -46,6 +46,37 @@ pub async fn apply(conn: &mut AsyncPgConnection, events: &[CaseEvent]) -> Result
         rollups::add(conn, &changes.deltas),
     )?;
     Ok(changes)
+}
+
+/// Most case events applied at once: an import is one event of thousands of cases.
+const MOST: usize = 4_000;
+
+/// Applies events in their order. Gives the items of the cases that changed, with their lines.
+pub async fn take_in(conn: &mut AsyncPgConnection, events: &[Event]) -> Result<BTreeSet<(String, String)>> {
+    let (mut waiting, mut items) = (Vec::new(), BTreeSet::new());
+    for event in events {
+        CaseEvent::each(event, |one| {
+            waiting.push(one);
+            Ok(())
+        })?;
+        if waiting.len() >= MOST {
+            take_in_some(conn, &mut waiting, &mut items).await?;
+        }
+    }
+    take_in_some(conn, &mut waiting, &mut items).await?;
+    Ok(items)
+}
+
+async fn take_in_some(
+    conn: &mut AsyncPgConnection,
+    waiting: &mut Vec<CaseEvent>,
+    items: &mut BTreeSet<(String, String)>,
+) -> Result<()> {
+    let changes = apply(conn, waiting).await?;
+    waiting.clear();
+    let known = changes.cases.into_iter().filter(|case| !case.item_code.is_empty());
+    items.extend(known.map(|case| (case.item_code, case.line)));
+    Ok(())
 }
 
 /// Notes lines under which items were seen.

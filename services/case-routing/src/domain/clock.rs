@@ -81,6 +81,44 @@ impl Clock {
         clock
     }
 
+    /// A clock that ran elsewhere and has stopped; due when it was due there, or by its limit.
+    pub(super) fn past(
+        kind: ClockKind,
+        limit: Limit,
+        (started_at, stopped_at): (Timestamp, Timestamp),
+        due_at: Option<Timestamp>,
+        rules: &Rules,
+    ) -> Self {
+        let due = rules.calendar.add_paused(limit, started_at, &[], &rules.profile);
+        Self {
+            kind,
+            task_id: None,
+            limit,
+            started_at,
+            pauses: Vec::new(),
+            paused_at: None,
+            due_at: due_at.unwrap_or(due.at),
+            calendar_version: due.calendar_version,
+            provisional: false,
+            warn_at: None,
+            warned: 0,
+            breached_at: None,
+            stopped_at: Some(stopped_at),
+        }
+    }
+
+    /// What was promised elsewhere holds.
+    pub(super) fn promise(&mut self, due_at: Timestamp, rules: &Rules) {
+        let due = Due { at: due_at, provisional: false, calendar_version: self.calendar_version };
+        self.take(due, rules);
+    }
+
+    /// Warnings that were due before count as given.
+    pub(super) fn forgo_warnings(&mut self, before: Timestamp) {
+        let passed = self.warn_at.into_iter().flatten().zip(WARNINGS).filter(|(at, _)| *at <= before);
+        self.warned = passed.map(|(_, percent)| percent).max().unwrap_or(0).max(self.warned);
+    }
+
     /// Neither stopped nor standing still.
     #[must_use]
     pub const fn is_running(&self) -> bool {

@@ -166,7 +166,7 @@ pub(super) fn registered<'a>(command: RegisterCase, act: &Act<'a>) -> Result<Wor
     Ok(work)
 }
 
-fn new_case(command: RegisterCase, place: Place, now: Timestamp) -> Case {
+pub(super) fn new_case(command: RegisterCase, place: Place, now: Timestamp) -> Case {
     Case {
         id: command.case_id,
         case_no: command.case_no,
@@ -322,7 +322,7 @@ impl Work<'_> {
         self.item().map_or(self.rules.resolve, |item| item.promised_limit)
     }
 
-    fn set_item(&mut self, code: &str) -> Result<()> {
+    pub(super) fn set_item(&mut self, code: &str) -> Result<()> {
         let item = self.routes.item(code);
         let item = item.ok_or_else(|| DomainError::invalid("item_code", "no such item in the catalogue"))?;
         self.case.item = Some(ItemRef {

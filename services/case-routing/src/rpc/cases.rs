@@ -25,7 +25,7 @@ use crate::{
     codes,
     domain::{Act, Case, CaseId},
     store::{
-        Listed,
+        Listed, imports,
         list::{self, CaseFilter, CaseKey, Order, ReachFilter},
         read::{self, Access},
     },
@@ -92,6 +92,7 @@ impl CaseService for Cases {
             org: parse::optional_id("org_id", &request.org_id)?,
             registered_after: parse::optional_time("registered_after", request.registered_after.as_ref())?,
             registered_before: parse::optional_time("registered_before", request.registered_before.as_ref())?,
+            ids: None,
             mine: request.mine.then_some(caller.person_id),
             pairs: parse::query("query", &request.query)?,
             order,
@@ -100,14 +101,12 @@ impl CaseService for Cases {
             reach,
             found: None,
         };
-        filter.found = list::find(&mut *self.0.db.conn().await?, &filter).await?;
-        let mut conn = self.0.db.list_conn().await?;
-        let mut rows: Vec<Listed> = list::cases(&mut conn, &filter).await?;
-        drop(conn);
+        filter.ids = list::ids_within(filter.registered_after, filter.registered_before, &self.0.clock);
+        let (mut rows, unindexed_count) = self.listed(&mut filter).await?;
         let next_page_token =
             page::cut(&mut rows, size, |case| place.token(order.key(case.id, case.running_due_at())));
         let cases = rows.into_iter().map(|case| convert::listed(case, &world, now)).collect();
-        Ok(Response::new(pb::ListCasesResponse { cases, next_page_token }))
+        Ok(Response::new(pb::ListCasesResponse { cases, next_page_token, unindexed_count }))
     }
 
     async fn get_timeline(
@@ -203,6 +202,22 @@ impl CaseService for Cases {
         let reason = parse::code("reason_code", &request.reason_code)?;
         let wrap = |case| pb::ReopenCaseResponse { case };
         self.0.run(&caller, aim, move |case, act, _| case.reopen(&reason, &act), wrap).await
+    }
+}
+
+impl Cases {
+    /// The cases of a page, and how many cannot be found by their words yet.
+    async fn listed(&self, filter: &mut CaseFilter) -> chassis::Result<(Vec<Listed>, i64)> {
+        let db = &self.0.db;
+        if filter.pairs.is_empty() {
+            return Ok((list::cases(&mut *db.list_conn().await?, filter).await?, 0));
+        }
+        let unindexed = imports::unindexed(&mut *db.conn().await?).await?;
+        if let Some(page) = list::look_through(&mut *db.list_conn().await?, filter).await? {
+            return Ok((page, unindexed));
+        }
+        filter.found = list::find(&mut *db.conn().await?, filter).await?;
+        Ok((list::cases(&mut *db.list_conn().await?, filter).await?, unindexed))
     }
 }
 

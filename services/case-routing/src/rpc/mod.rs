@@ -13,13 +13,14 @@ mod desk;
 mod duplicates;
 mod duty;
 mod duty_forms;
+mod imports;
 mod intake;
 mod lists;
 mod mediation;
 mod mediation_desk;
 mod mediation_view;
 mod notices;
-mod parse;
+pub(crate) mod parse;
 mod parts;
 mod precedents;
 mod register;
@@ -29,8 +30,9 @@ mod tasks;
 mod trial;
 mod verification;
 
+pub(crate) use self::register::{TEXT, client_key, window_above};
 pub use self::{
     application_desk::Applications, calendar::Calendars, cases::Cases, catalogue::Catalogue, desk::Desk,
-    duty::DutyRpc, intake::Intake, lists::Responsibilities, mediation_desk::Mediations, tasks::Tasks,
-    verification::Verifications,
+    duty::DutyRpc, imports::Imports, intake::Intake, lists::Responsibilities, mediation_desk::Mediations,
+    tasks::Tasks, verification::Verifications,
 };

@@ -7,6 +7,7 @@ use chassis::{
     auth::Caller,
     clock::new_id,
     command::{Decide, Decision, Executor, Meta, Target, once},
+    crypto::Crypto,
     db::{Origin as Cause, Tx},
     proto::case_routing::v1 as pb,
     topology::{OrganizationKind, UnitKind},
@@ -195,6 +196,12 @@ fn receiver(world: &World, caller: &Caller, path: &[Uuid], now: Timestamp) -> Op
     if let Some(org) = session.or_else(|| own.first().copied()).filter(known) {
         return Some(OrgId(org));
     }
+    window_above(world, path, now)
+}
+
+/// The nearest window above a place.
+pub fn window_above(world: &World, path: &[Uuid], now: Timestamp) -> Option<OrgId> {
+    let known = |org: &Uuid| world.routes.org(OrgId(*org)).is_some_and(|org| org.in_force(now));
     let windows =
         [OrganizationKind::ServiceStation, OrganizationKind::StreetOffice, OrganizationKind::Government];
     path.iter()
@@ -204,6 +211,12 @@ fn receiver(world: &World, caller: &Caller, path: &[Uuid], now: Timestamp) -> Op
             windows.iter().find_map(|kind| at.iter().find(|org| org.kind == *kind && known(&org.id)))
         })
         .map(|org| OrgId(org.id))
+}
+
+/// By what a client's own reference is found again: neither the person, nor whoever else it is one of, nor the reference can
+/// be read from it.
+pub fn client_key(crypto: &Crypto, owner: Uuid, client_ref: &str) -> Vec<u8> {
+    crypto.blind_index(CLIENT_REF, [owner.as_bytes(), client_ref.as_bytes()].concat()).to_vec()
 }
 
 /// A case comes into being.
@@ -277,7 +290,8 @@ impl Desk {
     {
         let hidden = (entry.anonymous && caller.is_self_only()).then(|| self.hidden(caller));
         let caller = hidden.as_ref().unwrap_or(caller);
-        let client_key = entry.client_ref.as_deref().map(|text| self.client_key(caller, text));
+        let client_key =
+            entry.client_ref.as_deref().map(|text| client_key(&self.crypto, caller.person_id, text));
         if let Some(known) = self.known(client_key.as_deref()).await? {
             return self.again(caller, meta, wrap(Some(known))).await;
         }
@@ -333,12 +347,6 @@ impl Desk {
         id.copy_from_slice(&index[..16]);
         let actor_ref = PersonRef::anonymous().0;
         Caller { person_id: Uuid::from_bytes(id), actor_ref, ..caller.clone() }
-    }
-
-    /// By what a client's own reference is found again: neither the person nor the reference can be read from it.
-    fn client_key(&self, caller: &Caller, client_ref: &str) -> Vec<u8> {
-        let value = [caller.person_id.as_bytes(), client_ref.as_bytes()].concat();
-        self.crypto.blind_index(CLIENT_REF, value).to_vec()
     }
 
     /// The case that was made under a client's own reference. Knowing the reference is proof enough: who asked

@@ -6,13 +6,14 @@ use chassis::{
     auth::{Caller, CallerKind, Role},
     db::cached,
 };
+use chrono::TimeDelta;
 use diesel::{
     QueryableByName,
     sql_types::{Array, BigInt, Bool, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::de::DeserializeOwned;
-use uuid::Uuid;
+use uuid::{Builder, Uuid};
 
 use super::{case_store::CaseRow, rows::never, words};
 use crate::{
@@ -63,6 +64,8 @@ pub struct CaseFilter {
     pub org: Option<Uuid>,
     pub registered_after: Option<Timestamp>,
     pub registered_before: Option<Timestamp>,
+    /// The ids that cases registered within that span have: they are made of the time ([`ids_within`]).
+    pub ids: Option<(Uuid, Uuid)>,
     /// Only this requester's.
     pub mine: Option<Uuid>,
     /// Pairs of characters that the text must have ([`crate::domain::pairs`]); empty: any text.
@@ -115,9 +118,32 @@ impl Order {
     }
 }
 
+/// The ids of cases registered at or after the first instant and before the second, with what is between the domain's time,
+/// by which cases are registered, and the machine's, by which ids are made; and a day to spare.
+pub fn ids_within(
+    after: Option<Timestamp>,
+    before: Option<Timestamp>,
+    clock: &chassis::Clock,
+) -> Option<(Uuid, Uuid)> {
+    if after.is_none() && before.is_none() {
+        return None;
+    }
+    let ahead = clock.now() - clock.real_now();
+    let spare = TimeDelta::days(1);
+    let id = |at: Timestamp| {
+        let millis = u64::try_from(at.timestamp_millis()).unwrap_or_default();
+        Builder::from_unix_timestamp_millis(millis, &[0; 10]).into_uuid()
+    };
+    let first = after.map_or(Uuid::nil(), |at| id(at - ahead.max(TimeDelta::zero()) - spare));
+    let last = before.map_or(Uuid::max(), |at| id(at + (-ahead).max(TimeDelta::zero()) + spare));
+    Some((first, last))
+}
+
 /// Cases that the index of words gives at most; of a word that more cases have, the newest ones are looked through
 /// instead, which then finds a page soon.
-const MOST_FOUND: i64 = 5_000;
+const MOST_FOUND: i64 = 20_000;
+/// Of the cases that it gives, so many are looked at at a time.
+const FOUND_AT_ONCE: usize = 500;
 
 macro_rules! reached {
     () => {
@@ -137,7 +163,7 @@ macro_rules! list {
             $where,
             " AND ",
             $after,
-            " AND (cardinality($3) = 0 OR c.state = ANY ($3)) \
+            " AND c.case_id BETWEEN $18 AND $19 AND (cardinality($3) = 0 OR c.state = ANY ($3)) \
              AND ($4 IS NULL OR $4 = ANY (c.place_path)) AND ($5 IS NULL OR c.item_code = $5) \
              AND ($6 IS NULL OR (c.open AND c.running_due_at < $6)) \
              AND ($7 IS NULL OR c.registered_at >= $7) AND ($8 IS NULL OR c.registered_at < $8) \
@@ -152,7 +178,28 @@ macro_rules! list {
     };
 }
 
-/// The texts of one index, by [`Order`].
+/// The newest of an index, looked through for words before the index of words is asked: a common word fills a page soon.
+macro_rules! looked_through {
+    ($from:expr, $where:expr) => {
+        list!(
+            concat!(
+                "(SELECT c.* FROM ",
+                $from,
+                " WHERE ",
+                $where,
+                " AND c.case_id < $1 AND c.case_id BETWEEN $18 AND $19 ORDER BY c.case_id DESC LIMIT 1000) c"
+            ),
+            "true",
+            "c.case_id < $1 AND $16 IS NOT NULL",
+            "c.case_id DESC"
+        )
+    };
+}
+
+/// Which of the texts of an index looks through the newest; those before are by [`Order`].
+const LOOK_THROUGH: usize = 4;
+
+/// The texts of one index.
 macro_rules! ordered {
     ($from:expr, $where:expr) => {
         ordered!($from, $from, $from, $where)
@@ -173,33 +220,37 @@ macro_rules! ordered {
                 "(COALESCE(c.running_due_at, '1970-01-01Z'), c.case_id) < ($16, $1)",
                 "COALESCE(c.running_due_at, '1970-01-01Z') DESC, c.case_id DESC"
             ),
+            looked_through!($newest, $where),
         ]
     };
 }
 
-type Texts = [&'static str; 4];
+type Texts = [&'static str; 5];
 
 const BY_REQUESTER: Texts = ordered!("cases c", "c.requester_id = $9::uuid");
 const BY_ORG: Texts = ordered!(
     "(SELECT DISTINCT ON (case_id) case_id AS held FROM tasks WHERE org_id = $9::uuid AND case_id < $1 \
+     AND case_id BETWEEN $18 AND $19 \
      ORDER BY case_id DESC) t JOIN cases c ON c.case_id = t.held",
     "(SELECT DISTINCT ON (case_id) case_id AS held FROM tasks WHERE org_id = $9::uuid AND case_id > $1 \
+     AND case_id BETWEEN $18 AND $19 \
      ORDER BY case_id) t JOIN cases c ON c.case_id = t.held",
     "(SELECT DISTINCT case_id AS held FROM tasks WHERE org_id = $9::uuid) t JOIN cases c ON c.case_id = t.held",
     "true"
 );
 const BY_STREET: Texts = ordered!("cases c", "c.street_id = $9::uuid");
 const BY_LINE: Texts = ordered!("cases c", "c.line = $9");
+const BY_ITEM: Texts = ordered!("cases c", "c.item_code = $9");
 const BY_WORDS: Texts = ordered!("cases c", "c.case_id = ANY ($9::uuid[])");
 const OPEN: Texts = {
-    let [newest, oldest, _, due_last] = ordered!("cases c", "c.open AND $9 IS NULL");
+    let [newest, oldest, _, due_last, look_through] = ordered!("cases c", "c.open AND $9 IS NULL");
     let due_first = list!(
         "agenda a JOIN cases c ON c.case_id = a.case_id",
         "c.open AND $9 IS NULL AND COALESCE(a.running_due_at, '9999-01-01Z') < COALESCE($6, 'infinity')",
         "(COALESCE(a.running_due_at, '9999-01-01Z'), a.case_id) > ($16, $1)",
         "COALESCE(a.running_due_at, '9999-01-01Z'), a.case_id"
     );
-    [newest, oldest, due_first, due_last]
+    [newest, oldest, due_first, due_last, look_through]
 };
 const ALL: Texts = ordered!("cases c", "$9 IS NULL");
 
@@ -228,6 +279,9 @@ impl CaseFilter {
         if open && self.order == Order::DueFirst {
             return (OPEN, None);
         }
+        if let Some(item) = &self.item_code {
+            return (BY_ITEM, Some(item.clone()));
+        }
         if let Some(street) = self.street {
             return (BY_STREET, Some(street.to_string()));
         }
@@ -252,12 +306,56 @@ pub async fn find(conn: &mut AsyncPgConnection, filter: &CaseFilter) -> Result<O
 /// Cases within reach, in order: whole ones ([`crate::domain::Case`]) or what a list shows of them ([`super::Listed`]). `conn` is
 /// one for lists ([`chassis::db::Db::list_conn`]).
 pub async fn cases<D: DeserializeOwned>(conn: &mut AsyncPgConnection, filter: &CaseFilter) -> Result<Vec<D>> {
-    let (texts, key) = match &filter.found {
-        Some(found) if found.is_empty() => return Ok(Vec::new()),
-        Some(found) => (BY_WORDS, Some(array(found))),
-        None => filter.driver(),
+    let Some(found) = &filter.found else {
+        let (texts, key) = filter.driver();
+        return page(conn, texts[filter.order as usize], key, filter).await;
     };
-    let text = texts[filter.order as usize];
+    let text = BY_WORDS[filter.order as usize];
+    let (mut ids, after) = (found.clone(), filter.after.map(|key| key.1));
+    match filter.order {
+        Order::Newest => {
+            ids.retain(|id| after.is_none_or(|after| *id < after));
+            ids.sort_unstable_by(|a, b| b.cmp(a));
+        }
+        Order::Oldest => {
+            ids.retain(|id| after.is_none_or(|after| *id > after));
+            ids.sort_unstable();
+        }
+        Order::DueFirst | Order::DueLast => return page(conn, text, Some(array(&ids)), filter).await,
+    }
+    let (mut rows, limit) = (Vec::new(), usize::try_from(filter.limit).unwrap_or(0));
+    for some in ids.chunks(FOUND_AT_ONCE) {
+        rows.extend(page(conn, text, Some(array(some)), filter).await?);
+        if rows.len() >= limit {
+            rows.truncate(limit);
+            break;
+        }
+    }
+    Ok(rows)
+}
+
+/// The newest cases that have the filter's pairs, if the newest thousand of all that may be looked at fill a page: then nobody
+/// needs to know how many have them. `conn` as for [`cases`].
+pub async fn look_through<D: DeserializeOwned>(
+    conn: &mut AsyncPgConnection,
+    filter: &CaseFilter,
+) -> Result<Option<Vec<D>>> {
+    if filter.pairs.is_empty() || filter.order != Order::Newest || filter.requester().is_some() {
+        return Ok(None);
+    }
+    let (texts, key) = filter.driver();
+    let rows = page(conn, texts[LOOK_THROUGH], key, filter).await?;
+    let full = i64::try_from(rows.len()).is_ok_and(|rows| rows >= filter.limit);
+    Ok(full.then_some(rows))
+}
+
+async fn page<D: DeserializeOwned>(
+    conn: &mut AsyncPgConnection,
+    text: &'static str,
+    key: Option<String>,
+    filter: &CaseFilter,
+) -> Result<Vec<D>> {
+    let (first, last) = filter.ids.unwrap_or((Uuid::nil(), Uuid::max()));
     let after = filter.after.unwrap_or_else(|| filter.order.start());
     let states: Vec<&str> = filter.states.iter().map(|state| state.as_str()).collect();
     let reach = &filter.reach;
@@ -279,6 +377,8 @@ pub async fn cases<D: DeserializeOwned>(conn: &mut AsyncPgConnection, filter: &C
         .bind::<Nullable<SqlUuid>, _>(filter.org)
         .bind::<Timestamptz, _>(after.0)
         .bind::<Array<Integer>, _>(&filter.pairs)
+        .bind::<SqlUuid, _>(first)
+        .bind::<SqlUuid, _>(last)
         .load(conn)
         .await?;
     rows.iter().map(|row| serde_json::from_str(&row.doc).map_err(Error::internal)).collect()

@@ -8,6 +8,7 @@ pub mod case_store;
 pub mod catalogue;
 pub mod digests;
 pub mod duties;
+pub mod imports;
 pub mod list;
 pub mod listed;
 pub mod lists;

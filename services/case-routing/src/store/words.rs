@@ -62,6 +62,23 @@ pub async fn save(mut conn: &AsyncPgConnection, changes: &[Change<CaseRecord>]) 
     Ok(())
 }
 
+/// Notes the words of cases that have none noted.
+pub async fn note(conn: &mut AsyncPgConnection, cases: &[(Uuid, Vec<i32>)]) -> Result<()> {
+    let with: Vec<_> = cases.iter().filter(|(_, pairs)| !pairs.is_empty()).collect();
+    if with.is_empty() {
+        return Ok(());
+    }
+    cached(
+        "INSERT INTO case_words (case_id, pairs) \
+         SELECT case_id, pairs::integer[] FROM unnest($1, $2) AS t (case_id, pairs) ON CONFLICT DO NOTHING",
+    )
+    .bind::<Array<SqlUuid>, _>(with.iter().map(|(case, _)| *case).collect::<Vec<_>>())
+    .bind::<Array<Text>, _>(with.iter().map(|(_, pairs)| list(pairs)).collect::<Vec<_>>())
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
 /// `{1,2}`: an array as text, because an array of arrays cannot be taken apart by row.
 fn list(pairs: &[i32]) -> String {
     let mut text = String::with_capacity(2 + pairs.len() * 12);

@@ -101,6 +101,11 @@ fn good(d: &District, method: &str, field: &FieldDescriptor) -> Option<Value> {
         (_, "fund_fen") => Some(Value::I64(1)),
         (_, "view") => number(1),
         (_, "law_code" | "need_code" | "load_code" | "alternative_code") => text("some_code"),
+        ("ImportCases", "source") => text("old_hotline"),
+        ("ImportCases", "cases") => {
+            let case = DynamicMessage::new(field.kind().as_message()?.clone());
+            Some(Value::List(vec![Value::Message(case)]))
+        }
         (_, "posts") => {
             let mut need = DynamicMessage::new(field.kind().as_message()?.clone());
             need.set_field_by_name("kind", Value::EnumNumber(1));

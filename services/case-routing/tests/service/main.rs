@@ -8,6 +8,7 @@ mod defects;
 mod disputes;
 mod duty;
 mod flow;
+mod imports;
 mod joined;
 mod lists;
 mod mediation;

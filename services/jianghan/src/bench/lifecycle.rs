@@ -26,7 +26,7 @@ use proto::{
 use tonic::{Code, Status};
 
 use super::{
-    floor,
+    floor, history,
     report::{LifecycleReport, MemoryMb, Step, bucket_quantile, round},
     usage,
 };
@@ -56,6 +56,9 @@ pub struct Args {
     /// Cases that are there before.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=10_000_000))]
     preload: u64,
+    /// Cases of a made-up history that are imported before: much faster than `--preload`, and as large a table.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=10_000_000))]
+    history: u64,
     /// Catalogue item of every case.
     #[arg(long, default_value = "CJ-0112")]
     item: String,
@@ -111,6 +114,10 @@ async fn measure(args: &Args, launched: &mut Launched) -> Result<LifecycleReport
     let actors = Arc::new(Actors::load(&suite, &launched.accounts).await?);
     let bench = Arc::new(Bench::new(launched.suite()?, actors, args.item.clone()));
     bench.preload(args.preload, users, args.json).await?;
+    let scratch = tempfile::tempdir().context("a scratch folder")?;
+    let patient = Suite::patient(&launched.addresses, Duration::from_secs(60))?;
+    let importer = simulate::operator(&patient, &launched.accounts)?;
+    history::preload(&patient, &importer, scratch.path(), args.history, args.json).await?;
     let server = launched.postgres.as_ref().context("the bench runs its own PostgreSQL")?;
     let (floor_1, floor_users) = floor::measure(server, users, 5).await?;
 
@@ -158,7 +165,7 @@ async fn measure(args: &Args, launched: &mut Launched) -> Result<LifecycleReport
     Ok(LifecycleReport {
         shape: if args.shape == Shape::AllInOne { "all-in-one" } else { "distributed" }.to_owned(),
         users,
-        preloaded: args.preload,
+        preloaded: args.preload + args.history,
         seconds: round(seconds),
         lifecycles,
         lifecycles_per_second: round(per_second),

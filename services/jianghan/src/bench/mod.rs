@@ -3,11 +3,15 @@
 
 mod classify;
 mod floor;
+mod history;
+mod import;
 mod lifecycle;
 mod report;
 mod routes;
+mod search;
 mod spike;
 mod spine;
+mod sweep;
 mod usage;
 
 use std::process::ExitCode;
@@ -30,18 +34,27 @@ enum What {
     Spike(spike::Args),
     /// The event spine alone: commands, relay, bus, consumer.
     Events(spine::Args),
+    /// A history of cases through `jianghan import`'s own way: does it slow as the tables grow?
+    Import(import::Args),
+    /// Every kind of list and search over a history of cases.
+    Search(search::Args),
+    /// A burst of limits that pass among very many open ones: how late, and in which order.
+    Sweep(sweep::Args),
     /// One decision of the router, in process, with a long responsibility list.
     Routes(routes::Args),
     /// The classifier against character n-grams with a linear support vector machine, on the same folds.
     Classify(classify::Args),
 }
 
-/// Runs a bench; exits 1 when a call failed, and `classify` and `spike` also when a mark was missed.
+/// Runs a bench; exits 1 when a call failed, and `classify`, `search`, `spike` and `sweep` also when a mark was missed.
 pub async fn run(args: Args) -> Result<ExitCode> {
     match args.what {
         What::Lifecycle(args) => lifecycle::run(args).await,
         What::Spike(args) => spike::run(args).await,
         What::Events(args) => spine::run(args).await,
+        What::Import(args) => import::run(args).await,
+        What::Search(args) => search::run(args).await,
+        What::Sweep(args) => sweep::run(args).await,
         What::Routes(args) => routes::run(&args),
         What::Classify(args) => classify::run(&args),
     }

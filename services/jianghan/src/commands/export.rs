@@ -7,13 +7,15 @@ use anyhow::{Context, Result, bail};
 use chassis::lifecycle::shutdown_signal;
 use chrono::{NaiveDate, NaiveTime};
 use clap::{Args as ClapArgs, Subcommand};
-use gateway::export;
+use gateway::export::{self, Row};
 use indicatif::{ProgressBar, ProgressStyle};
 use proto::case_routing::v1::{CaseState, ListCasesRequest};
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 
 use super::Target;
 use crate::{
+    part::{Mark, Part},
     simulate::actors::{organizations, units},
     suite::{Session, Suite},
     table::Table,
@@ -62,6 +64,9 @@ struct Cases {
     /// Registered before this day, YYYY-MM-DD.
     #[arg(long, value_name = "DAY")]
     until: Option<NaiveDate>,
+    /// Write a .csv in parts: what is there stays when it is interrupted, and the same command goes on from its last row.
+    #[arg(long)]
+    resume: bool,
     /// Only overdue ones.
     #[arg(long)]
     overdue: bool,
@@ -111,12 +116,15 @@ impl Cases {
     }
 }
 
-/// Writes the file. Stopped or failed, it leaves nothing behind and exits 1.
+/// Writes the file. Stopped or failed, it exits 1 and leaves nothing behind but, with `--resume`, what it goes on from.
 pub async fn run(args: Args) -> Result<ExitCode> {
     let What::Cases(cases) = args.what;
     let done = tokio::select! {
         done = write(&cases) => done?,
-        () = shutdown_signal() => bail!("stopped; {} was not written", cases.out.display()),
+        () = shutdown_signal() => match cases.resume {
+            true => bail!("stopped; the same command goes on from here"),
+            false => bail!("stopped; {} was not written", cases.out.display()),
+        },
     };
     if cases.json {
         println!("{}", serde_json::to_string_pretty(&done)?);
@@ -127,7 +135,8 @@ pub async fn run(args: Args) -> Result<ExitCode> {
 }
 
 async fn write(args: &Cases) -> Result<Done> {
-    let mut table = Table::create(&args.out)?;
+    let mut request = args.request();
+    let (mut out, mut mark) = Out::open(args, &request)?;
     let file = args.target.read()?;
     let suite = Suite::patient(&file.addresses, Duration::from_secs(60))?;
     let account = file.accounts.iter().find(|account| match &args.login {
@@ -138,24 +147,71 @@ async fn write(args: &Cases) -> Result<Done> {
     let names = names(&suite, &session, args.english).await?;
     let bar = if args.json { ProgressBar::hidden() } else { ProgressBar::new_spinner() };
     bar.set_style(ProgressStyle::with_template("  {spinner} {pos} 件 cases  {elapsed}  {per_sec}")?);
-    table.write(&export::header(args.english))?;
-    let mut request = args.request();
+    bar.set_position(mark.rows);
+    if mark.rows == 0 {
+        out.write(&export::header(args.english))?;
+    }
+    request.page_token.clone_from(&mark.page_token);
     loop {
         let page = suite.cases().list_cases(session.request(request.clone()).await?).await?.into_inner();
         for case in &page.cases {
             let name = |id: &str| names.get(id).cloned().unwrap_or_else(|| id.to_owned());
-            table.write(&export::row(case, args.english, name))?;
+            out.write(&export::row(case, args.english, name))?;
         }
         bar.inc(page.cases.len() as u64);
         request.page_token = page.next_page_token;
+        mark.rows += page.cases.len() as u64;
+        if !request.page_token.is_empty() {
+            mark.page_token.clone_from(&request.page_token);
+            out.mark(&mut mark)?;
+        }
         if request.page_token.is_empty() {
             break;
         }
     }
     bar.finish_and_clear();
     let cases = bar.position();
-    table.finish()?;
+    out.finish()?;
     Ok(Done { file: args.out.clone(), cases, bytes: fs::metadata(&args.out)?.len() })
+}
+
+/// Where rows go: a file that appears when it is whole, or one in parts.
+enum Out {
+    Table(Box<Table>),
+    Part(Part),
+}
+
+impl Out {
+    fn open(args: &Cases, request: &ListCasesRequest) -> Result<(Self, Mark)> {
+        if !args.resume {
+            return Ok((Self::Table(Box::new(Table::create(&args.out)?)), Mark::default()));
+        }
+        let question = format!("{:?} {:?} {}", request, args.login, args.english);
+        let asked: String = Sha256::digest(question).iter().map(|byte| format!("{byte:02x}")).collect();
+        let (part, mark) = Part::open(&args.out, &asked)?;
+        Ok((Self::Part(part), mark))
+    }
+
+    fn write(&mut self, row: &Row) -> Result<()> {
+        match self {
+            Self::Table(table) => table.write(row),
+            Self::Part(part) => part.write(row),
+        }
+    }
+
+    fn mark(&mut self, mark: &mut Mark) -> Result<()> {
+        match self {
+            Self::Table(_) => Ok(()),
+            Self::Part(part) => part.mark(mark),
+        }
+    }
+
+    fn finish(self) -> Result<()> {
+        match self {
+            Self::Table(table) => table.finish(),
+            Self::Part(part) => part.finish(),
+        }
+    }
 }
 
 /// Names of units and organisations by id.

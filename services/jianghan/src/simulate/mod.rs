@@ -6,7 +6,7 @@ pub mod clock;
 mod closing;
 mod handling;
 pub mod input;
-mod keywords;
+pub(crate) mod keywords;
 pub mod life;
 pub(crate) mod mapping;
 pub mod report;

@@ -10,6 +10,7 @@ mod attempts;
 mod flows;
 mod follow;
 mod history;
+mod import;
 mod lists;
 mod routing;
 mod table;

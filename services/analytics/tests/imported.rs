@@ -1,0 +1,169 @@
+//! An import is one event of many cases: counted like their lives, never over what is known better, the same after a rebuild.
+
+mod support;
+
+use chassis::{clock::new_id, clock::to_proto, event::Event, testing::TestService};
+use chrono::TimeDelta;
+use diesel::{QueryableByName, sql_query, sql_types::BigInt};
+use proto::case_routing::v1::*;
+use support::{
+    COMMUNITIES, DISTRICT, analyst, board, digest, digests, rebuild, start,
+    story::{Story, at},
+};
+use uuid::Uuid;
+
+#[derive(QueryableByName)]
+struct Number {
+    #[diesel(sql_type = BigInt)]
+    n: i64,
+}
+
+async fn number(service: &TestService<analytics::App>, sql: &str) -> i64 {
+    let mut conn = service.db().conn().await.unwrap();
+    let row: Number =
+        diesel_async::RunQueryDsl::get_result(sql_query(sql.to_owned()), &mut *conn).await.unwrap();
+    row.n
+}
+
+/// A case closed in time, of the first community.
+fn closed(case_id: Uuid, version: i64, hour: i64) -> ImportedFact {
+    let hours = |n| Some(to_proto(at("2026-01-05", 9) + TimeDelta::hours(hour + n)));
+    ImportedFact {
+        case_id: case_id.as_bytes().to_vec(),
+        version,
+        state: CaseState::Closed.into(),
+        place_unit: 1,
+        item: 1,
+        first_receiver_org: 1,
+        delivery_mode: DeliveryMode::GovDirect.into(),
+        closed_code: ClosedCode::Resolved.into(),
+        registered_time: hours(0),
+        accepted_time: hours(1),
+        resolve_due_time: hours(100),
+        completed_time: hours(30),
+        closed_time: hours(40),
+        intake_in_time: true,
+        elapsed_seconds: 29 * 3_600,
+        ..Default::default()
+    }
+}
+
+fn event(cases: Vec<ImportedFact>) -> Event {
+    let batch = new_id();
+    let message = CasesImported {
+        batch_id: batch.to_string(),
+        import_id: new_id().to_string(),
+        unit_ids: COMMUNITIES.map(|unit| unit.to_string()).to_vec(),
+        org_ids: vec![new_id().to_string()],
+        items: vec![ImportedItem { item_code: "roof".into(), line: "housing".into(), ..Default::default() }],
+        cases,
+    };
+    Event::of("case-routing", at("2026-02-20", 9), batch, 1, &message)
+}
+
+#[tokio::test]
+async fn imported_cases_count_on_their_own_days_and_come_out_the_same_after_a_rebuild() {
+    let service = start().await;
+    let (first, bad, open, task) = (new_id(), new_id(), new_id(), new_id());
+    let rated = |fact: ImportedFact, grade| ImportedFact { grade, rated_time: fact.closed_time, ..fact };
+    let dispatched = ImportedFact {
+        state: CaseState::Dispatched.into(),
+        closed_code: 0,
+        completed_time: None,
+        closed_time: None,
+        resolve_due_time: Some(to_proto(at("2026-04-05", 9))),
+        lead_task_id: task.as_bytes().to_vec(),
+        ..closed(open, 4, 0)
+    };
+    let import = event(vec![rated(closed(first, 5, 0), 5), rated(closed(bad, 5, 24), 1), dispatched]);
+    service.deliver(import.clone()).await;
+    service.deliver(import).await;
+    assert_eq!(number(&service, "SELECT count(*) AS n FROM event_log").await, 1);
+    assert_eq!(number(&service, "SELECT count(*) AS n FROM parked_events").await, 0);
+    let place = COMMUNITIES[0];
+    let mut expected = vec![
+        (first.to_string(), format!("closed|5|roof|{place}|gov_direct|resolved")),
+        (bad.to_string(), format!("closed|5|roof|{place}|gov_direct|resolved")),
+        (open.to_string(), format!("dispatched|4|roof|{place}|gov_direct|")),
+    ];
+    expected.sort();
+    assert_eq!(digests(&service, "case", 10).await, expected);
+    let days = [("2026-01-05", "registered=2;closed=1"), ("2026-01-06", "registered=1;closed=1")];
+    let days: Vec<_> =
+        days.iter().map(|(day, value)| (format!("{place}|roof|{day}"), (*value).to_owned())).collect();
+    assert_eq!(digests(&service, "rollup", 10).await, days);
+    assert_eq!(
+        digests(&service, "outcome", 10).await,
+        [(format!("{place}|roof"), "ended_resolved=2;mode_gov_direct=2".to_owned())]
+    );
+    assert_eq!(
+        digests(&service, "due", 10).await,
+        [(open.to_string(), "2026-04-05T01:00:00.000000Z".to_owned())]
+    );
+    let sum = async |what: &str| {
+        number(&service, &format!("SELECT sum({what})::bigint AS n FROM rollups WHERE line = '*'")).await
+    };
+    for (what, n) in [
+        ("registered", 3),
+        ("intake_in_time", 3),
+        ("due_on_time", 2),
+        ("closed", 2),
+        ("elapsed_seconds", 2 * 29 * 3_600),
+        ("rated_good", 1),
+        ("rated_bad", 1),
+        ("tasks_issued", 1),
+        // What an import cannot tell is no member of the populations that ask for it.
+        ("first_closed", 0),
+        ("callback_due", 0),
+        ("routed", 0),
+        ("closed_dispatched", 0),
+    ] {
+        assert_eq!(sum(what).await, n, "{what}");
+    }
+    assert_eq!(board(&service, &analyst(), Some(DISTRICT)).await.by_state.len(), 2);
+
+    // Many at once, and life goes on.
+    let many = (0..9_000).map(|n| closed(new_id(), 3, n % 500)).collect();
+    service.deliver(event(many)).await;
+    let story = Story::whole(at("2026-02-25", 9), place, "roof", "housing");
+    service.deliver_all(story.events).await;
+    let before = digest(&service).await;
+    assert_eq!(number(&service, "SELECT count(*) AS n FROM case_facts").await, 9_004);
+    assert_eq!(rebuild(&service, new_id()).await.digest, before.digest);
+    assert_eq!(digest(&service).await, before);
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn an_import_never_overwrites_what_is_known_by_a_higher_version() {
+    let service = start().await;
+    let mut story = Story::register(at("2026-02-02", 9), COMMUNITIES[2]);
+    story.accept(at("2026-02-02", 10), at("2026-02-10", 9), true);
+    story.triage(at("2026-02-02", 11), "noise", "urban");
+    // The last event overtook the import: they have different keys.
+    service.deliver(story.events[2].clone()).await;
+    let before = digests(&service, "case", 10).await;
+    let newer = new_id();
+    service
+        .deliver(event(vec![closed(story.case_id, 2, 0), closed(story.case_id, 3, 0), closed(newer, 1, 0)]))
+        .await;
+    let mut expected = before;
+    expected.push((newer.to_string(), format!("closed|1|roof|{}|gov_direct|resolved", COMMUNITIES[0])));
+    expected.sort();
+    assert_eq!(digests(&service, "case", 10).await, expected);
+    // What only the import knows is learnt all the same.
+    assert_eq!(number(&service, "SELECT count(*) AS n FROM case_facts WHERE intake_in_time").await, 2);
+    let held = digest(&service).await;
+    assert_eq!(rebuild(&service, new_id()).await.digest, held.digest);
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn an_import_that_names_what_it_does_not_list_is_parked_whole() {
+    let service = start().await;
+    let broken = ImportedFact { item: 7, ..closed(new_id(), 1, 0) };
+    service.deliver(event(vec![closed(new_id(), 1, 0), broken])).await;
+    assert_eq!(number(&service, "SELECT count(*) AS n FROM parked_events").await, 1);
+    assert_eq!(number(&service, "SELECT count(*) AS n FROM case_facts").await, 0);
+    service.stop().await;
+}

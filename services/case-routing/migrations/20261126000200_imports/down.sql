@@ -1,0 +1,2 @@
+DROP INDEX cases_item;
+DROP TABLE import_batches;

@@ -1,0 +1,199 @@
+//! Cases of another system: open ones are what the verbs would have made of them, ended ones are complete records, and both
+//! go on like any other.
+
+use chrono::TimeDelta;
+
+use super::super::*;
+use super::world::*;
+
+const OPEN: [CaseState; 4] =
+    [CaseState::Registered, CaseState::Accepted, CaseState::Triaged, CaseState::Dispatched];
+const ENDED: [CaseState; 5] = [
+    CaseState::Closed,
+    CaseState::Archived,
+    CaseState::Withdrawn,
+    CaseState::NotAccepted,
+    CaseState::HandedOff,
+];
+
+fn command(world: &mut World, state: CaseState) -> ImportCase {
+    let ended = state.is_finished();
+    let closed = matches!(state, CaseState::Closed | CaseState::Archived);
+    let register = RegisterCase { item_code: Some("street_light".into()), ..world.register() };
+    ImportCase {
+        register,
+        source: "old_hotline".into(),
+        record: "import:old_hotline:77".into(),
+        state,
+        registered_at: world.now - TimeDelta::days(6),
+        accepted_at: (state != CaseState::Registered).then_some(world.now - TimeDelta::days(5)),
+        resolve_due_at: None,
+        completed_at: closed.then_some(world.now - TimeDelta::days(3)),
+        closed_at: ended.then_some(world.now - TimeDelta::days(2)),
+        lead: (closed || state == CaseState::Dispatched).then_some(STREET_OFFICE),
+        delivery_mode: None,
+        closed_code: None,
+        grade: None,
+        rated_at: None,
+    }
+}
+
+fn operator(world: &mut World) -> Act<'_> {
+    world.act(Party { actor: PersonRef("p-op".into()), org: None, standing: Standing::Official })
+}
+
+fn import(world: &mut World, command: ImportCase) -> Result<Imported> {
+    Case::import(command, &operator(world))
+}
+
+#[test]
+fn every_state_is_taken_over_complete_and_no_other_is() {
+    for state in CaseState::ALL {
+        let mut world = World::new();
+        let command = command(&mut world, *state);
+        let imported = import(&mut world, command);
+        if !OPEN.contains(state) && !ENDED.contains(state) {
+            assert!(matches!(imported, Err(DomainError::Invalid { field: "state", .. })), "{state}");
+            continue;
+        }
+        let Imported { case, timeline, .. } = imported.unwrap();
+        assert_eq!((case.state, violations(&case)), (*state, Vec::<&str>::new()));
+        assert_eq!(case.version, timeline.last().unwrap().case_version);
+        assert!(timeline.windows(2).all(|pair| pair[0].at <= pair[1].at), "{timeline:?}");
+        let first = &timeline[0];
+        assert_eq!((first.event.as_str(), first.actor.0.as_str()), ("CaseRegistered", "p-op"));
+        assert_eq!(first.reason.as_ref().unwrap().args["source"], "old_hotline");
+        assert!(timeline[1..].iter().all(|entry| entry.actor == PersonRef::system()));
+        assert_eq!(case.registered_at, first.at);
+    }
+}
+
+#[test]
+fn an_open_case_has_the_clocks_it_would_have_had_here() {
+    let mut world = World::new();
+    let now = world.now;
+    let ours = {
+        world.now = now - TimeDelta::days(6);
+        let register = RegisterCase { item_code: Some("street_light".into()), ..world.register() };
+        let case = Case::register(register, &world.official(STATION)).unwrap().case;
+        world.now = now - TimeDelta::days(5);
+        let case = case.accept(&world.official(STATION)).unwrap().case;
+        case.triage(&triage("street_light"), &world.official(STATION)).unwrap().case
+    };
+    world.now = now;
+    let command = command(&mut world, CaseState::Triaged);
+    let theirs = import(&mut world, command).unwrap();
+    assert!(theirs.intake_in_time);
+    let due = |case: &Case| case.clocks.iter().map(|clock| (clock.kind, clock.due_at)).collect::<Vec<_>>();
+    assert_eq!(due(&theirs.case), due(&ours));
+    // Reminders of what lies behind are not given any more, those ahead are.
+    let resolve = theirs.case.resolve_clock().unwrap();
+    let passed = resolve.warn_at.unwrap().iter().filter(|at| **at <= now).count();
+    assert_eq!(resolve.warned, [0, 50, 80][passed]);
+}
+
+#[test]
+fn what_was_late_when_it_came_is_late_by_its_own_times() {
+    let mut world = World::new();
+    let mut command = command(&mut world, CaseState::Registered);
+    command.registered_at = world.now - TimeDelta::days(30);
+    let case = import(&mut world, command).unwrap().case;
+    let due = case.clock(ClockKind::Accept, None).unwrap().due_at;
+    assert!(due < world.now);
+    let decision = world.tick(case);
+    assert_eq!(decision.case.accepted_at, Some(due), "accepted by silence when the limit was over");
+    assert!(decision.case.is_overdue(world.now));
+}
+
+#[test]
+fn a_dispatched_case_is_to_be_signed_for_here_and_goes_on() {
+    let mut world = World::new();
+    let command = ImportCase {
+        resolve_due_at: Some(world.now + TimeDelta::days(9)),
+        ..command(&mut world, CaseState::Dispatched)
+    };
+    let due = command.resolve_due_at;
+    let case = import(&mut world, command).unwrap().case;
+    assert_eq!(case.resolve_clock().map(|clock| clock.due_at), due, "what was promised holds");
+    let sign = case.clock(ClockKind::Sign, case.lead_task).unwrap();
+    assert_eq!(sign.started_at, world.now);
+    let (task, org) = (case.lead_task.unwrap(), case.lead_org.unwrap());
+    assert_eq!(org, STREET_OFFICE);
+    let case = case.sign(task, &world.official(org)).unwrap().case;
+    let case = case.contact(&world.official(org)).unwrap().case;
+    let case = world.complete(case);
+    assert_eq!(case.state, CaseState::Verifying);
+    assert_eq!(violations(&case), Vec::<&str>::new());
+}
+
+#[test]
+fn a_closed_case_can_be_opened_again_and_a_kept_one_is_archived_in_its_time() {
+    let mut world = World::new();
+    let closed = command(&mut world, CaseState::Closed);
+    let Imported { case, elapsed_seconds, .. } = import(&mut world, closed.clone()).unwrap();
+    assert!(elapsed_seconds > 0);
+    assert_eq!(case.handling_orgs(), [STREET_OFFICE], "who handled it does not verify it");
+    let again = case.clone().reopen("new_facts", &world.official(STREET_OFFICE)).unwrap().case;
+    assert_eq!((again.state, violations(&again)), (CaseState::Dispatched, Vec::<&str>::new()));
+    assert_eq!(case.next_timer_at(), closed.closed_at.map(|at| at + TimeDelta::days(100)));
+    // Older than its item is kept: nothing is due for it.
+    let old = |at: Option<Timestamp>| at.map(|at| at - TimeDelta::days(100));
+    let older = ImportCase {
+        registered_at: closed.registered_at - TimeDelta::days(100),
+        accepted_at: old(closed.accepted_at),
+        completed_at: old(closed.completed_at),
+        closed_at: old(closed.closed_at),
+        grade: Some(1),
+        ..closed
+    };
+    let case = import(&mut world, older).unwrap().case;
+    assert_eq!((case.state, case.next_timer_at()), (CaseState::Archived, None));
+    assert!(!case.rating.as_ref().unwrap().awaits_judgement());
+    assert_eq!(violations(&case), Vec::<&str>::new());
+}
+
+#[test]
+fn what_does_not_fit_together_is_refused_by_its_field() {
+    use CaseState::{Accepted, Closed, Dispatched, Registered, Triaged, Withdrawn};
+    type Change = fn(&mut ImportCase, Timestamp);
+    let cases: [(CaseState, Change, &str); 18] = [
+        (Closed, |c, _| c.closed_at = None, "closed_time"),
+        (Accepted, |c, now| c.closed_at = Some(now), "closed_time"),
+        (Closed, |c, now| c.closed_at = Some(now + TimeDelta::hours(1)), "closed_time"),
+        (Closed, |c, _| c.completed_at = c.accepted_at.map(|at| at - TimeDelta::hours(1)), "completed_time"),
+        (Triaged, |c, now| c.completed_at = Some(now), "completed_time"),
+        (Accepted, |c, _| c.accepted_at = Some(c.registered_at - TimeDelta::hours(1)), "accepted_time"),
+        (Registered, |c, now| c.registered_at = now + TimeDelta::hours(1), "registered_time"),
+        (Registered, |c, _| c.registered_at = at("1900-01-01T00:00:00"), "registered_time"),
+        (
+            Registered,
+            |c, _| c.resolve_due_at = Some(c.registered_at - TimeDelta::hours(1)),
+            "resolve_due_time",
+        ),
+        (Withdrawn, |c, _| c.closed_code = Some(ClosedCode::Resolved), "closed_code"),
+        (Closed, |c, _| c.closed_code = Some(ClosedCode::Withdrawn), "closed_code"),
+        (Accepted, |c, _| c.grade = Some(5), "grade"),
+        (Closed, |c, now| c.rated_at = Some(now), "rated_time"),
+        (Closed, |c, _| c.register.item_code = None, "item_code"),
+        (Triaged, |c, _| c.register.item_code = Some("no_such".into()), "item_code"),
+        (Accepted, |c, _| c.register.item_code = Some("licence".into()), "item_code"),
+        (Dispatched, |c, _| c.lead = None, "lead_org_id"),
+        (Accepted, |c, _| c.lead = Some(STREET_OFFICE), "lead_org_id"),
+    ];
+    for (number, (state, change, field)) in cases.into_iter().enumerate() {
+        let mut world = World::new();
+        let mut command = command(&mut world, state);
+        change(&mut command, world.now);
+        let refused = import(&mut world, command).map(|imported| imported.case.state);
+        assert!(
+            matches!(&refused, Err(DomainError::Invalid { field: named, .. }) if *named == field),
+            "{number} {refused:?}"
+        );
+    }
+    // The lead is held to the lists like any other.
+    let mut world = World::new();
+    let command = ImportCase { lead: Some(COURTS), ..command(&mut world, Dispatched) };
+    let register = RegisterCase { item_code: Some("demolition".into()), ..command.register.clone() };
+    let demolition = ImportCase { register, lead: Some(STATION), ..command };
+    assert!(matches!(import(&mut world, demolition), Err(DomainError::Guard { .. })));
+}

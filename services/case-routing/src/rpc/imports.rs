@@ -1,0 +1,189 @@
+//! `ImportService`: cases of other systems, a batch at a time.
+
+use chassis::{
+    Error, Result, RpcResult,
+    auth::Caller,
+    clock::{new_id, to_proto},
+    command::{Meta, once},
+    db::Tx,
+    proto::case_routing::v1::{self as pb, import_service_server::ImportService},
+};
+use tonic::{Request, Response};
+use uuid::Uuid;
+
+use super::{desk::Desk, parse};
+use crate::{
+    atlas::World,
+    importing::{self, Reader, Ready, Sorted},
+    store::{imports, write},
+};
+
+/// Cases of one call.
+const MOST: usize = 2_000;
+
+/// The RPCs.
+#[derive(Clone)]
+pub struct Imports(pub Desk);
+
+/// A batch before it is stored.
+struct Batch {
+    import_id: Uuid,
+    source: String,
+    ready: Vec<Ready>,
+    duplicates: Vec<usize>,
+    problems: Vec<pb::ImportProblem>,
+}
+
+#[tonic::async_trait]
+impl ImportService for Imports {
+    async fn import_cases(
+        &self,
+        request: Request<pb::ImportCasesRequest>,
+    ) -> RpcResult<pb::ImportCasesResponse> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let meta = Meta::of("ImportCases", &request, |request| &request.request_id)?;
+        let import_id = parse::id("import_id", &request.import_id)?;
+        let source = parse::code("source", &request.source)?;
+        if request.cases.is_empty() || request.cases.len() > MOST {
+            return Err(Error::invalid("cases", "has 1–2000 entries").into());
+        }
+        let validate_only = request.validate_only;
+        let batch = self.prepare(&caller, request, import_id, source).await?;
+        if validate_only {
+            return Ok(Response::new(batch.answer()));
+        }
+        let answer = once(&self.0.db, &caller, meta, async move |tx: &mut Tx<'_>| store(tx, batch).await);
+        Ok(Response::new(answer.await?))
+    }
+
+    async fn get_import(&self, request: Request<pb::GetImportRequest>) -> RpcResult<pb::GetImportResponse> {
+        let import_id: Uuid = parse::id("import_id", &request.get_ref().import_id)?;
+        let sum = imports::sum(&mut *self.0.db.conn().await?, import_id).await?;
+        let sum = sum.ok_or_else(|| Error::not_found("import", import_id))?;
+        let import = pb::Import {
+            import_id: import_id.to_string(),
+            source: sum.source,
+            batch_count: i32::try_from(sum.batches).unwrap_or(i32::MAX),
+            imported_count: sum.imported,
+            duplicate_count: sum.duplicates,
+            problem_count: sum.problems,
+            unindexed_count: sum.unindexed,
+            first_time: Some(to_proto(sum.first)),
+            last_time: Some(to_proto(sum.last)),
+        };
+        Ok(Response::new(pb::GetImportResponse { import: Some(import) }))
+    }
+}
+
+impl Imports {
+    /// Everything that can be said before the transaction: most of the work, on threads of its own.
+    async fn prepare(
+        &self,
+        caller: &Caller,
+        request: pb::ImportCasesRequest,
+        import_id: Uuid,
+        source: String,
+    ) -> Result<Batch> {
+        let (desk, world) = (self.0.clone(), self.0.atlas.world());
+        let Sorted { mut rows, mut duplicates, mut problems } =
+            on_own_thread(desk, world, caller.clone(), source.clone(), move |reader| {
+                reader.read(&request.cases)
+            })
+            .await?;
+        let mut conn = self.0.db.conn().await?;
+        let keys: Vec<&[u8]> = rows.iter().map(|row| row.key.as_slice()).collect();
+        let known = imports::known(&mut conn, &keys).await?;
+        rows.retain(|row| {
+            let again = known.contains(&row.key);
+            if again {
+                duplicates.push(row.index);
+            }
+            !again
+        });
+        let days = importing::numbers_of(&rows);
+        let last = match days.is_empty() {
+            true => Vec::new(),
+            false => imports::take_numbers(&mut conn, &days).await?,
+        };
+        drop(conn);
+        let (desk, world) = (self.0.clone(), self.0.atlas.world());
+        let (ready, problems) = on_own_thread(desk, world, caller.clone(), source.clone(), move |reader| {
+            let ready = reader.make(rows, last, &mut problems);
+            (ready, problems)
+        })
+        .await?;
+        Ok(Batch { import_id, source, ready, duplicates, problems })
+    }
+}
+
+async fn on_own_thread<T: Send + 'static>(
+    desk: Desk,
+    world: std::sync::Arc<World>,
+    caller: Caller,
+    source: String,
+    work: impl FnOnce(&Reader<'_>) -> T + Send + 'static,
+) -> Result<T> {
+    let run = move || {
+        let now = desk.clock.now();
+        work(&Reader { world: &world, crypto: &desk.crypto, caller: &caller, source: &source, now })
+    };
+    tokio::task::spawn_blocking(run).await.map_err(Error::internal)
+}
+
+impl Batch {
+    fn answer(mut self) -> pb::ImportCasesResponse {
+        self.duplicates.sort_unstable();
+        self.problems.sort_by_key(|problem| problem.index);
+        let count = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
+        pb::ImportCasesResponse {
+            imported_count: count(self.ready.len()),
+            duplicates: self.duplicates.into_iter().map(count).collect(),
+            problems: self.problems,
+        }
+    }
+}
+
+/// Cases, their rows, the ledger and the event. Words are noted later ([`crate::indexer`]).
+async fn store(tx: &mut Tx<'_>, mut batch: Batch) -> Result<pb::ImportCasesResponse> {
+    let keys = batch.ready.iter().map(|ready| (ready.key.as_slice(), ready.case().id)).collect();
+    let free: std::collections::HashSet<Vec<u8>> = imports::claim(tx.conn, keys).await?.into_iter().collect();
+    // Somebody else brought the others meanwhile.
+    let (ready, late): (Vec<_>, Vec<_>) =
+        batch.ready.into_iter().partition(|ready| free.contains(&ready.key));
+    batch.duplicates.extend(late.iter().map(|late| late.index));
+    let batch_id = new_id();
+    let emit = (!ready.is_empty()).then(|| importing::event(batch_id, batch.import_id, &ready));
+    let entry = imports::Batch {
+        batch_id,
+        import_id: batch.import_id,
+        source: &batch.source,
+        imported: ready.len(),
+        duplicates: batch.duplicates.len(),
+        problems: batch.problems.len(),
+        unindexed: ready
+            .iter()
+            .map(Ready::case)
+            .filter(|case| case.text_ref.is_some())
+            .map(|case| case.id.0)
+            .collect(),
+    };
+    imports::enter(tx.conn, &entry).await?;
+    let imported = ready.len();
+    let changes: Vec<_> = ready.into_iter().map(|ready| ready.change).collect();
+    let conn = &*tx.conn;
+    futures::try_join!(
+        write::cases(conn, &changes),
+        write::tasks(conn, &changes),
+        write::agenda(conn, &changes),
+        write::timeline(conn, &changes),
+        write::decisions(conn, &changes),
+        write::texts(conn, &changes),
+    )?;
+    if let Some(emit) = emit {
+        tx.emit(emit);
+    }
+    batch.ready = Vec::new();
+    let answer = batch.answer();
+    Ok(pb::ImportCasesResponse { imported_count: i32::try_from(imported).unwrap_or(i32::MAX), ..answer })
+}

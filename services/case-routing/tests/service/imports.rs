@@ -1,0 +1,290 @@
+//! Cases of another system: each row for itself, each once, with one event a batch; found by their words a little later.
+
+use case_routing::App;
+use chassis::{
+    Timestamp,
+    auth::Role,
+    clock::{new_id, to_proto},
+    db::cached,
+    proto::case_routing::v1::{self as pb, import_service_client::ImportServiceClient},
+    testing::{Persona, TestService},
+};
+use chrono::TimeDelta;
+use diesel::{QueryableByName, sql_types::BigInt};
+use diesel_async::RunQueryDsl;
+use tonic::{Code, Status};
+
+use crate::support::{District, ITEM, names, request_id};
+
+#[derive(QueryableByName)]
+struct Number {
+    #[diesel(sql_type = BigInt)]
+    n: i64,
+}
+
+async fn number(service: &TestService<App>, sql: &'static str) -> i64 {
+    let mut conn = service.db().conn().await.unwrap();
+    let row: Number = cached(sql).get_result(&mut conn).await.unwrap();
+    row.n
+}
+
+fn operator(d: &District) -> Persona {
+    Persona::new(Role::ItOperator, d.district)
+}
+
+fn time(at: Timestamp) -> Option<prost_types::Timestamp> {
+    Some(to_proto(at))
+}
+
+/// A case closed some days ago.
+fn closed(d: &District, number: i64) -> pb::ImportedCase {
+    let day = |days: i64| time(d.service.clock().now() - TimeDelta::days(days) + TimeDelta::minutes(number));
+    pb::ImportedCase {
+        client_ref: format!("old-{number}"),
+        text: format!("第{number}号旧件，楼道灯不亮，电话13812345678"),
+        place_unit_id: d.community.to_string(),
+        item_code: ITEM.into(),
+        state: pb::CaseState::Closed.into(),
+        registered_time: day(20),
+        accepted_time: day(19),
+        completed_time: day(12),
+        closed_time: day(10),
+        lead_org_id: d.office.to_string(),
+        grade: 5,
+        ..Default::default()
+    }
+}
+
+fn open(d: &District, state: pb::CaseState, client_ref: &str) -> pb::ImportedCase {
+    pb::ImportedCase {
+        client_ref: client_ref.into(),
+        state: state.into(),
+        completed_time: None,
+        closed_time: None,
+        grade: 0,
+        lead_org_id: if state == pb::CaseState::Dispatched { d.office.to_string() } else { String::new() },
+        ..closed(d, 0)
+    }
+}
+
+fn batch(cases: Vec<pb::ImportedCase>) -> pb::ImportCasesRequest {
+    pb::ImportCasesRequest {
+        request_id: request_id(),
+        import_id: new_id().to_string(),
+        source: "old_hotline".into(),
+        cases,
+        validate_only: false,
+    }
+}
+
+async fn import(
+    d: &District,
+    by: &Persona,
+    request: &pb::ImportCasesRequest,
+) -> Result<pb::ImportCasesResponse, Status> {
+    let mut client = ImportServiceClient::new(d.service.call_as(by));
+    client.import_cases(request.clone()).await.map(tonic::Response::into_inner)
+}
+
+async fn listed(d: &District, by: &Persona, request: pb::ListCasesRequest) -> pb::ListCasesResponse {
+    d.cases(by).list_cases(request).await.unwrap().into_inner()
+}
+
+#[tokio::test]
+async fn a_batch_is_stored_at_once_with_one_event_and_a_repeat_does_nothing() {
+    let d = District::start().await;
+    let by = operator(&d);
+    let mut cases: Vec<_> = (1..=30).map(|number| closed(&d, number)).collect();
+    cases.push(open(&d, pb::CaseState::Registered, "o-1"));
+    cases.push(open(&d, pb::CaseState::Dispatched, "o-2"));
+    let request = batch(cases);
+    let answer = import(&d, &by, &request).await.unwrap();
+    assert_eq!(
+        (answer.imported_count, answer.duplicates.len(), answer.problems.len()),
+        (32, 0, 0),
+        "{answer:?}"
+    );
+    let events = d.service.drain_outbox().await;
+    assert_eq!(names(&events), ["CasesImported"]);
+    let told: pb::CasesImported = events[0].decode().unwrap();
+    assert_eq!((told.cases.len(), told.unit_ids.len(), told.items.len()), (32, 1, 1));
+    assert_eq!(told.import_id, request.import_id);
+    assert!(events[0].data.len() < 32 * 200 + 1_000, "{} bytes", events[0].data.len());
+    let signed_for = told.cases.iter().filter(|fact| !fact.lead_task_id.is_empty()).count();
+    assert_eq!(signed_for, 1);
+
+    assert_eq!(import(&d, &by, &request).await.unwrap(), answer, "the same request");
+    // The same cases under another request are known.
+    let again = pb::ImportCasesRequest { request_id: request_id(), ..request.clone() };
+    let known = import(&d, &by, &again).await.unwrap();
+    assert_eq!((known.imported_count, known.duplicates.len()), (0, 32));
+    // Another source has ids of its own.
+    let other = pb::ImportCasesRequest { source: "paper".into(), ..batch(request.cases[..2].to_vec()) };
+    assert_eq!(import(&d, &by, &other).await.unwrap().imported_count, 2);
+    assert_eq!(names(&d.service.drain_outbox().await), ["CasesImported"]);
+    assert_eq!(number(&d.service, "SELECT count(*) AS n FROM cases").await, 34);
+    assert_eq!(number(&d.service, "SELECT count(*) AS n FROM timeline").await, 34);
+    assert_eq!(number(&d.service, "SELECT count(DISTINCT case_no) AS n FROM cases").await, 34);
+    let unseen = "SELECT count(*) AS n FROM cases WHERE doc LIKE '%13812345678%'";
+    assert_eq!(number(&d.service, unseen).await, 0, "redacted on arrival");
+
+    let mut client = ImportServiceClient::new(d.service.call_as(&by));
+    let get = pb::GetImportRequest { import_id: request.import_id.clone() };
+    let sum = client.get_import(get).await.unwrap().into_inner().import.unwrap();
+    assert_eq!((sum.batch_count, sum.imported_count, sum.duplicate_count, sum.problem_count), (2, 32, 32, 0));
+    let unknown = pb::GetImportRequest { import_id: new_id().to_string() };
+    assert_eq!(client.get_import(unknown).await.unwrap_err().code(), Code::NotFound);
+    d.service.stop().await;
+}
+
+#[tokio::test]
+async fn each_row_is_refused_for_itself_by_number_and_field() {
+    let d = District::start().await;
+    let good = closed(&d, 1);
+    let wrong = |change: fn(&mut pb::ImportedCase), number| {
+        let mut case = closed(&d, number);
+        change(&mut case);
+        case
+    };
+    let elsewhere = new_id();
+    let mut out_of_reach = closed(&d, 9);
+    out_of_reach.place_unit_id = elsewhere.to_string();
+    let cases = vec![
+        good.clone(),
+        wrong(|case| case.client_ref = "有 空格".into(), 2),
+        wrong(|case| case.item_code = "NO-SUCH".into(), 3),
+        wrong(|case| case.registered_time = None, 4),
+        wrong(|case| case.state = pb::CaseState::Signed.into(), 5),
+        wrong(|case| case.state = 999, 6),
+        wrong(|case| case.grade = 6, 7),
+        wrong(
+            |case| {
+                case.closed_time =
+                    case.registered_time.map(|at| prost_types::Timestamp { seconds: at.seconds - 9, ..at })
+            },
+            8,
+        ),
+        out_of_reach,
+        good.clone(),
+        closed(&d, 10),
+    ];
+    let request = batch(cases);
+    let checked = pb::ImportCasesRequest { validate_only: true, ..request.clone() };
+    let only_checked = import(&d, &operator(&d), &checked).await.unwrap();
+    assert_eq!(number(&d.service, "SELECT count(*) AS n FROM cases").await, 0);
+    let answer = import(&d, &operator(&d), &request).await.unwrap();
+    assert_eq!(only_checked, answer);
+    assert_eq!((answer.imported_count, &answer.duplicates[..]), (2, &[9][..]));
+    let named: Vec<_> =
+        answer.problems.iter().map(|problem| (problem.index, problem.field.as_str())).collect();
+    let expected = [
+        (1, "client_ref"),
+        (2, "item_code"),
+        (3, "registered_time"),
+        (4, "state"),
+        (5, "state"),
+        (6, "grade"),
+        (7, "closed_time"),
+        (8, "place_unit_id"),
+    ];
+    assert_eq!(named, expected, "{:?}", answer.problems);
+    // Nothing is done for who reaches another street only, and nothing by who is no operator.
+    let far = Persona::new(Role::ItOperator, d.other_street);
+    let answer = import(&d, &far, &batch(vec![closed(&d, 20)])).await.unwrap();
+    assert_eq!((answer.imported_count, answer.problems[0].field.as_str()), (0, "place_unit_id"));
+    let refused = import(&d, &d.leader(), &batch(vec![closed(&d, 21)])).await.unwrap_err();
+    assert_eq!(refused.code(), Code::PermissionDenied);
+    for request in [batch(vec![]), batch(vec![good; 2_001])] {
+        let refused = import(&d, &operator(&d), &request).await.unwrap_err();
+        assert_eq!((refused.code(), refused.message().starts_with("cases")), (Code::InvalidArgument, true));
+    }
+    d.service.stop().await;
+}
+
+#[tokio::test]
+async fn what_somebody_made_offline_and_sent_is_not_imported_a_second_time() {
+    let d = District::start().await;
+    let window = d.window();
+    let register = pb::RegisterCaseRequest {
+        request_id: request_id(),
+        text: "停电时记在纸上".into(),
+        place_unit_id: d.community.to_string(),
+        requester_id: new_id().to_string(),
+        notice_version: "1".into(),
+        client_ref: "paper-7".into(),
+        ..Default::default()
+    };
+    let made = d.cases(&window).register_case(register.clone()).await.unwrap().into_inner().case.unwrap();
+    let offline = |client_ref: &str| pb::ImportedCase {
+        entered_by_person_id: window.person_id.to_string(),
+        ..open(&d, pb::CaseState::Registered, client_ref)
+    };
+    let answer =
+        import(&d, &operator(&d), &batch(vec![offline("paper-7"), offline("paper-8")])).await.unwrap();
+    assert_eq!((answer.imported_count, &answer.duplicates[..]), (1, &[0][..]));
+    // The other way round: what was imported is found again by who made it.
+    let late = pb::RegisterCaseRequest { request_id: request_id(), client_ref: "paper-8".into(), ..register };
+    let found = d.cases(&window).register_case(late).await.unwrap().into_inner().case.unwrap();
+    assert_ne!(found.case_id, made.case_id);
+    assert_eq!(number(&d.service, "SELECT count(*) AS n FROM cases").await, 2);
+    d.service.stop().await;
+}
+
+#[tokio::test]
+async fn words_are_noted_behind_the_load_and_until_then_a_search_says_what_it_lacks() {
+    let d = District::start_with(|_| {}, "sweep_ms", 50).await;
+    let cases: Vec<_> = (1..=300).map(|number| closed(&d, number)).collect();
+    import(&d, &operator(&d), &batch(cases)).await.unwrap();
+    let words = pb::ListCasesRequest { query: "楼道灯".into(), page_size: 200, ..Default::default() };
+    let before = listed(&d, &d.dispatcher(), words.clone()).await;
+    assert_eq!((before.cases.len(), before.unindexed_count), (0, 300));
+    let without = listed(&d, &d.dispatcher(), pb::ListCasesRequest::default()).await;
+    assert_eq!((without.cases.len(), without.unindexed_count), (50, 0), "lists need no words");
+    d.service
+        .wait_for("the words", async || listed(&d, &d.dispatcher(), words.clone()).await.unindexed_count == 0)
+        .await;
+    assert_eq!(listed(&d, &d.dispatcher(), words).await.cases.len(), 200);
+    let one = pb::ListCasesRequest { query: "第17号旧件".into(), ..Default::default() };
+    // 17, 117 and 217: by pairs of characters.
+    assert_eq!(listed(&d, &d.dispatcher(), one).await.cases.len(), 3);
+    d.service.stop().await;
+}
+
+#[tokio::test]
+async fn history_is_listed_by_its_own_days_and_goes_on_like_any_other_case() {
+    let d = District::start().await;
+    let now = d.taken_in(&Persona::resident(d.district)).await;
+    let cases = vec![closed(&d, 1), open(&d, pb::CaseState::Dispatched, "o-1")];
+    import(&d, &operator(&d), &batch(cases)).await.unwrap();
+    d.told().await;
+    let all = listed(&d, &d.dispatcher(), pb::ListCasesRequest::default()).await.cases;
+    assert_eq!((all.len(), &all[0].case_id), (3, &now.case_id), "history lies behind");
+    let old = all.iter().find(|case| case.state() == pb::CaseState::Closed).unwrap();
+    assert_eq!(old.closed_code(), pb::ClosedCode::Resolved);
+    let timeline = pb::GetTimelineRequest { case_id: old.case_id.clone(), ..Default::default() };
+    let steps = d.cases(&d.dispatcher()).get_timeline(timeline).await.unwrap().into_inner().entries;
+    assert!(steps.len() >= 4 && steps[0].reason.as_ref().is_some_and(|reason| reason.code == "imported"));
+    let reopen = pb::ReopenCaseRequest {
+        case_id: old.case_id.clone(),
+        request_id: request_id(),
+        etag: old.etag.clone(),
+        reason_code: "new_facts".into(),
+    };
+    let district = Persona::new(Role::DistrictDispatcher, d.district).org(d.gov);
+    let again = d.cases(&district).reopen_case(reopen).await.unwrap().into_inner().case.unwrap();
+    assert_eq!(again.reopen_count, 1);
+    assert!(d.told().await.contains(&"CaseReopened".to_owned()));
+    // The open one is on the work list of its lead, to be signed for.
+    let open =
+        all.iter().find(|case| case.state() == pb::CaseState::Dispatched && case.case_id != now.case_id);
+    let case = d.read(open.unwrap()).await;
+    let sign = pb::SignTaskRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        task_id: case.tasks[0].task_id.clone(),
+        ..Default::default()
+    };
+    d.tasks(&d.leader()).sign_task(sign).await.unwrap();
+    assert_eq!(d.told().await, ["TaskSigned"]);
+    d.service.stop().await;
+}

@@ -1,0 +1,162 @@
+//! How far an import of a file is, beside the file: by it, a stopped import goes on where it was. It holds numbers only.
+
+use std::{
+    fs,
+    io::Read,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+/// Bytes at the head of a file by which it is told from another of the same length.
+const HEAD: u64 = 1 << 20;
+
+/// An import of one file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    /// Of the whole import.
+    pub import_id: Uuid,
+    /// Code of the system the cases come from.
+    pub source: String,
+    /// Rows of a batch: batches of a resumed import must be those of before.
+    pub batch: usize,
+    /// Length of the file and digest of its head.
+    pub file: (u64, String),
+    /// Where the next row begins: byte, line.
+    pub next: (u64, u64),
+    /// Rows behind that.
+    pub counts: Counts,
+    /// Length of the list of problems then.
+    pub problems_bytes: u64,
+    /// Nothing is left.
+    pub done: bool,
+}
+
+/// What became of rows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Rows of the file.
+    pub rows: u64,
+    /// Stored.
+    pub imported: u64,
+    /// There already, or twice in the file.
+    pub duplicates: u64,
+    /// Refused.
+    pub problems: u64,
+}
+
+/// `FILE.csv.import.json`.
+pub fn path_of(file: &Path) -> PathBuf {
+    beside(file, "import.json")
+}
+
+/// `FILE.csv.ending`.
+pub fn beside(file: &Path, ending: &str) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(".");
+    name.push(ending);
+    name.into()
+}
+
+impl State {
+    /// A new import of a file.
+    ///
+    /// # Errors
+    /// When the file cannot be read; when an import of it was stopped and is not to be resumed.
+    pub fn begin(file: &Path, import_id: Uuid, source: &str, batch: usize) -> Result<Self> {
+        if let Some(known) = Self::read(file)?.filter(|known| !known.done) {
+            bail!(
+                "an import of this file stopped at line {}; --resume goes on, or remove {} to begin again",
+                known.next.1,
+                path_of(file).display()
+            );
+        }
+        Ok(Self {
+            import_id,
+            source: source.to_owned(),
+            batch,
+            file: print(file)?,
+            next: (0, 1),
+            counts: Counts::default(),
+            problems_bytes: 0,
+            done: false,
+        })
+    }
+
+    /// The import of a file that was stopped.
+    ///
+    /// # Errors
+    /// When there is none, the file is another by now, or the source is.
+    pub fn resume(file: &Path, source: &str) -> Result<Self> {
+        let known = Self::read(file)?;
+        let known =
+            known.with_context(|| format!("{} is not there: nothing to resume", path_of(file).display()))?;
+        if known.file != print(file)? {
+            bail!("{} is not the file whose import was stopped", file.display());
+        }
+        if known.source != source {
+            bail!("--source: that import's is `{}`", known.source);
+        }
+        Ok(known)
+    }
+
+    /// Keeps it: written aside and put in place, so that there is always a whole one.
+    ///
+    /// # Errors
+    /// When the disk is full, and the like.
+    pub fn keep(&self, file: &Path) -> Result<()> {
+        let path = path_of(file);
+        let aside = beside(file, "import.json.new");
+        fs::write(&aside, serde_json::to_vec_pretty(self)?)
+            .and_then(|()| fs::rename(&aside, &path))
+            .with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    fn read(file: &Path) -> Result<Option<Self>> {
+        let path = path_of(file);
+        match fs::read(&path) {
+            Ok(bytes) => {
+                let state = serde_json::from_slice(&bytes);
+                Ok(Some(state.with_context(|| format!("{} is no state of an import", path.display()))?))
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+        }
+    }
+}
+
+fn print(file: &Path) -> Result<(u64, String)> {
+    let cannot = || format!("cannot read {}", file.display());
+    let length = fs::metadata(file).with_context(cannot)?.len();
+    let mut head = Vec::new();
+    fs::File::open(file).with_context(cannot)?.take(HEAD).read_to_end(&mut head).with_context(cannot)?;
+    let digest = Sha256::digest(&head);
+    Ok((length, digest.iter().map(|byte| format!("{byte:02x}")).collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stopped_import_is_resumed_by_itself_only_and_never_begun_again_unasked() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("cases.csv");
+        fs::write(&file, "id,place\n1,2\n").unwrap();
+        assert!(State::resume(&file, "old").is_err());
+        let mut state = State::begin(&file, Uuid::nil(), "old", 1_000).unwrap();
+        state.next = (9, 2);
+        state.keep(&file).unwrap();
+        assert!(State::begin(&file, Uuid::nil(), "old", 1_000).is_err());
+        assert_eq!(State::resume(&file, "old").unwrap(), state);
+        assert!(State::resume(&file, "other").is_err());
+        fs::write(&file, "id,place\n1,3\n").unwrap();
+        assert!(State::resume(&file, "old").is_err(), "another file");
+        state.done = true;
+        state.keep(&file).unwrap();
+        assert!(State::begin(&file, Uuid::nil(), "old", 1_000).is_ok());
+    }
+}
