@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use chassis::{Result, db::Tx, event::Event, inbox::Consumer};
 
 use crate::{
-    domain::{CaseEvent, CaseFact},
+    domain::{CaseEvent, CaseFact, Worked},
     store,
 };
 
@@ -26,8 +26,10 @@ impl Consumer for Intake {
     async fn handle(&self, tx: &mut Tx<'_>, events: &[Event]) -> Result<()> {
         let decoded: Vec<CaseEvent> =
             events.iter().filter_map(|event| CaseEvent::of(event).transpose()).collect::<Result<_>>()?;
+        let work: Vec<Worked> =
+            events.iter().filter_map(|event| Worked::of(event).transpose()).collect::<Result<_>>()?;
         store::event_log::append(tx.conn, events).await?;
-        let changes = store::apply(tx.conn, &decoded).await?;
+        let changes = store::apply(tx.conn, &decoded, &work).await?;
         self.note_items(tx, &changes.cases).await
     }
 }

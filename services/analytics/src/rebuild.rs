@@ -18,7 +18,7 @@ use diesel_async::AsyncPgConnection;
 
 use crate::{
     consumer::unseen,
-    domain::CaseEvent,
+    domain::{CaseEvent, Worked},
     store::{self, event_log, rebuild as tables},
 };
 
@@ -161,7 +161,9 @@ impl Replayed {
         self.events += page.len() as i64;
         let decoded: Vec<CaseEvent> =
             page.iter().filter_map(|(_, event)| CaseEvent::of(event).transpose()).collect::<Result<_>>()?;
-        let changes = store::apply(conn, &decoded).await?;
+        let work: Vec<Worked> =
+            page.iter().filter_map(|(_, event)| Worked::of(event).transpose()).collect::<Result<_>>()?;
+        let changes = store::apply(conn, &decoded, &work).await?;
         let new = unseen(&changes.cases, |key| self.items.contains(key));
         store::note_items(conn, &new).await?;
         self.items.extend(new);

@@ -13,6 +13,8 @@ use proto::{
 };
 use uuid::Uuid;
 
+use super::process::Step;
+
 /// Events of this package change facts.
 const PACKAGE: &str = "jianghan.case_routing.v1.";
 
@@ -29,6 +31,8 @@ pub struct CaseEvent {
     pub facts: CaseFacts,
     /// What happened.
     pub change: Change,
+    /// What it adds to the process of the case.
+    pub step: Step,
 }
 
 /// What happened, as far as an indicator asks for it.
@@ -146,7 +150,9 @@ impl CaseEvent {
     /// which parks the event.
     pub fn of(event: &Event) -> Result<Option<Self>> {
         let Some(name) = event.r#type.strip_prefix(PACKAGE) else { return Ok(None) };
-        decode(name, event)
+        let Some(mut read) = decode(name, event)? else { return Ok(None) };
+        read.step = Step::of(name, event)?;
+        Ok(Some(read))
     }
 }
 
@@ -296,6 +302,7 @@ fn stand(event: &Event, facts: Option<CaseFacts>, change: Change) -> Result<Case
         at: event.time,
         facts,
         change,
+        step: Step::default(),
     })
 }
 

@@ -8,6 +8,7 @@ mod arbitration;
 mod calendar;
 mod cases;
 mod catalogue;
+mod classify;
 mod convert;
 mod desk;
 mod duplicates;
@@ -30,7 +31,7 @@ mod trial;
 mod verification;
 
 pub use self::{
-    application_desk::Applications, calendar::Calendars, cases::Cases, catalogue::Catalogue, desk::Desk,
-    duty::DutyRpc, intake::Intake, lists::Responsibilities, mediation_desk::Mediations, tasks::Tasks,
-    verification::Verifications,
+    application_desk::Applications, calendar::Calendars, cases::Cases, catalogue::Catalogue,
+    classify::Classify, desk::Desk, duty::DutyRpc, intake::Intake, lists::Responsibilities,
+    mediation_desk::Mediations, tasks::Tasks, verification::Verifications,
 };

@@ -12,7 +12,9 @@ use proto::{
     analytics::v1::{GetBoardRequest, GetBoardResponse, indicator_service_client::IndicatorServiceClient},
     case_routing::v1::{
         Case, CaseState, GetCaseRequest, GetTimelineRequest, ListCasesRequest, ListCasesResponse,
-        TimelineEntry, case_service_client::CaseServiceClient,
+        SuggestItemsRequest, SuggestItemsResponse, SuggestionState, TimelineEntry,
+        case_service_client::CaseServiceClient, classify_service_client::ClassifyServiceClient,
+        suggest_items_request::About,
     },
 };
 use serde::Deserialize;
@@ -22,8 +24,8 @@ use super::{
     names::Names,
     session::{self, Session},
     view::{
-        closed, encoded, local, outcome, percent, rate, reason_text, refused, render, share, task_numbers,
-        total, with_cookies,
+        closed, encoded, local, outcome, percent, probability, rate, reason_text, refused, render, share,
+        task_numbers, total, with_cookies,
     },
 };
 use crate::App;
@@ -77,6 +79,8 @@ struct CasePage<'a> {
     case: &'a Case,
     timeline: &'a [TimelineEntry],
     names: &'a Names,
+    /// What the case may be about, while that can still be settled.
+    suggested: Option<SuggestItemsResponse>,
 }
 
 /// The board. Who may not see figures is shown the own cases instead.
@@ -279,6 +283,29 @@ async fn one(
             break;
         }
     }
+    let suggested = suggestions(app, session, &case).await;
     let names = app.board.names.get(app, session).await;
-    Ok(render(&CasePage { lang, path, case: &case, timeline: &timeline, names: &names }))
+    Ok(render(&CasePage { lang, path, case: &case, timeline: &timeline, names: &names, suggested }))
+}
+
+/// What a case may be about, for those who triage: before it has an item, and while one that was suggested can be changed.
+/// Whoever may not ask sees none, and a page is not refused for want of it.
+async fn suggestions(app: &App, session: &Session, case: &Case) -> Option<SuggestItemsResponse> {
+    let open = matches!(case.state(), CaseState::Registered | CaseState::Accepted | CaseState::Triaged);
+    if !open || (!case.item_code.is_empty() && case.triage.is_none()) {
+        return None;
+    }
+    let request = SuggestItemsRequest { about: Some(About::CaseId(case.case_id.clone())) };
+    let mut client = ClassifyServiceClient::new(app.channel("case-routing"));
+    match client.suggest_items(session.request(request).ok()?).await {
+        Ok(answer) => {
+            Some(answer.into_inner()).filter(|answer| answer.state() != SuggestionState::Unspecified)
+        }
+        Err(status) => {
+            if status.code() != tonic::Code::PermissionDenied {
+                tracing::warn!(code = ?status.code(), "suggestions are not to be had just now");
+            }
+            None
+        }
+    }
 }

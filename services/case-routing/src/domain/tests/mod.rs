@@ -12,6 +12,7 @@ mod follow;
 mod history;
 mod lists;
 mod routing;
+mod suggestion;
 mod table;
 mod time;
 mod whistle;
