@@ -54,6 +54,7 @@ fn good(world: &World, field: &FieldDescriptor) -> Option<Value> {
         }
         Kind::Message(inner) if inner.full_name().starts_with("google.protobuf.") => return None,
         Kind::Message(inner) => Value::Message(message(world, &inner)),
+        Kind::Bytes => Value::Bytes("x".into()),
         Kind::Bool if matches!(field.name(), "rights_told" | "joint") => Value::Bool(true),
         _ => return None,
     };
@@ -98,6 +99,7 @@ fn good_text(world: &World, name: &str) -> Option<String> {
         "order_by" => "registered_time desc".to_owned(),
         "query" => "路灯".to_owned(),
         "org_kind" => "department".to_owned(),
+        "sha256" => "0".repeat(64),
         "item_code" | "item_codes" => LAMP.to_owned(),
         "effective_on" => "2035-03-05".to_owned(),
         "ends_on" => "2035-06-01".to_owned(),

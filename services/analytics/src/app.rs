@@ -2,10 +2,17 @@
 
 use chassis::{Built, Context, Service};
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
-use proto::analytics::v1::indicator_service_server::IndicatorServiceServer;
+use proto::analytics::v1::{
+    indicator_service_server::IndicatorServiceServer, process_service_server::ProcessServiceServer,
+};
 use tonic::service::RoutesBuilder;
 
-use crate::{consumer::Intake, digest::Digests, keeping, rpc::Indicators};
+use crate::{
+    consumer::Intake,
+    digest::Digests,
+    keeping,
+    rpc::{Indicators, Processes},
+};
 
 /// The analytics service.
 #[derive(Debug)]
@@ -23,7 +30,9 @@ impl Service for App {
     async fn build(context: Context) -> anyhow::Result<Built> {
         keeping::keep(&context.db, &context.clock).await?;
         let mut routes = RoutesBuilder::default();
-        routes.add_service(IndicatorServiceServer::new(Indicators::new(&context)));
+        routes
+            .add_service(IndicatorServiceServer::new(Indicators::new(&context)))
+            .add_service(ProcessServiceServer::new(Processes::new(&context)));
         Ok(Built::new(routes)
             .consumer(Intake::default())
             .bulk()

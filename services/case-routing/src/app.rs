@@ -10,8 +10,9 @@ use chassis::{
     proto::case_routing::v1::{
         application_service_server::ApplicationServiceServer, calendar_service_server::CalendarServiceServer,
         case_service_server::CaseServiceServer, catalogue_service_server::CatalogueServiceServer,
-        duty_service_server::DutyServiceServer, import_service_server::ImportServiceServer,
-        intake_service_server::IntakeServiceServer, mediation_service_server::MediationServiceServer,
+        classify_service_server::ClassifyServiceServer, duty_service_server::DutyServiceServer,
+        import_service_server::ImportServiceServer, intake_service_server::IntakeServiceServer,
+        mediation_service_server::MediationServiceServer,
         responsibility_service_server::ResponsibilityServiceServer, task_service_server::TaskServiceServer,
         verification_service_server::VerificationServiceServer,
     },
@@ -27,10 +28,11 @@ use crate::{
     duty_sweeper::DutySweeper,
     indexer::Indexer,
     mediation_sweeper::MediationSweeper,
+    models::Models,
     notice::TrustedKey,
     recount::Recounter,
     rpc::{
-        Applications, Calendars, Cases, Catalogue, Desk, DutyRpc, Imports, Intake, Mediations,
+        Applications, Calendars, Cases, Catalogue, Classify, Desk, DutyRpc, Imports, Intake, Mediations,
         Responsibilities, Tasks, Verifications,
     },
     store::duties::DutyStore,
@@ -65,7 +67,8 @@ impl Service for App {
             ctx.crypto.clone(),
             ctx.clock.clone(),
         );
-        let desk = Desk { duplicate_days: config.duplicate_days, ..desk };
+        let models = Models::open(&ctx.db, config.classify_threshold).await?;
+        let desk = Desk { duplicate_days: config.duplicate_days, models: models.clone(), ..desk };
         let store = DutyStore { topology: ctx.topology.clone() };
         let duties = Executor::new(ctx.db.clone(), store, ExecutorConfig { writers: 1, ..executor.clone() });
         let mut routes = RoutesBuilder::default();
@@ -77,6 +80,7 @@ impl Service for App {
             .add_service(ApplicationServiceServer::new(Applications::new(desk.clone(), executor)))
             .add_service(MediationServiceServer::new(Mediations::new(desk.clone())))
             .add_service(CatalogueServiceServer::new(Catalogue(desk.clone())))
+            .add_service(ClassifyServiceServer::new(Classify(desk.clone())))
             .add_service(CalendarServiceServer::new(Calendars::new(desk.clone(), trusted)))
             .add_service(DutyServiceServer::new(DutyRpc { desk: desk.clone(), duties: duties.clone() }))
             .add_service(ImportServiceServer::new(Imports(desk.clone())))
@@ -97,6 +101,7 @@ impl Service for App {
         Ok(Built::new(routes)
             .consumer(Events::new(atlas.clone(), duties, Self::NAME))
             .background(atlas.keep_counting(ctx.db.clone(), count, ctx.stop.clone()))
+            .background(models.keep_current(ctx.db.clone(), pause, ctx.stop.clone()))
             .background(sweeper.run(ctx.stop.clone()))
             .background(days.run(ctx.stop.clone()))
             .background(due.run(ctx.stop.clone()))

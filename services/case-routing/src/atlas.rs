@@ -24,7 +24,7 @@ use crate::{
         TableParts, UnitId, UnitKind, UnitNode, version_at,
     },
     listing::Entries,
-    seed,
+    process, seed,
     store::{
         self,
         catalogue::{self, Lists},
@@ -112,6 +112,7 @@ impl World {
             suspension_causes: seed::suspension_causes(),
             ..defaults
         };
+        let rules = Rules { version: process::rules_version(&lists.profiles, &rules), ..rules };
         let mut items: BTreeMap<String, seed::Item> = BTreeMap::new();
         for item in &lists.items {
             let newest = items.entry(item.item_code.clone()).or_insert_with(|| item.clone());

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 /// What can be set besides what every service has.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Real time between two looks for due timers, in milliseconds. A jump of domain time is noticed at once.
@@ -16,6 +16,9 @@ pub struct Config {
     pub duplicate_days: u16,
     /// Code of the organisation that rules and reviews where nobody stands above the parties. Empty: the one of last resort.
     pub joint_body: String,
+    /// Probability from which a suggested item triages a case that came without one, above 0 and at most 1. Unset: a human
+    /// always does.
+    pub classify_threshold: Option<f64>,
 }
 
 impl Default for Config {
@@ -26,6 +29,7 @@ impl Default for Config {
             calendar_key: String::new(),
             duplicate_days: 90,
             joint_body: String::new(),
+            classify_threshold: None,
         }
     }
 }

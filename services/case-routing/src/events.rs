@@ -15,7 +15,7 @@ use crate::{
         callback_outcome, case_state, channel, clock_kind, closed_code, delivery_mode, dispatch_mode, nature,
         origin, resolution, task_part, urgency,
     },
-    domain::{CaseFacts, DomainEvent as E, Emitted, TaskId, Timestamp},
+    domain::{CaseFacts, DomainEvent as E, Emitted, Suggestion, TaskId, Timestamp},
 };
 
 /// The event to be sent.
@@ -127,13 +127,24 @@ fn message(to: Addressed<'_>, case_id: String, facts: Option<pb::CaseFacts>) -> 
             let (line_code, in_time) = (line_code.clone(), *in_time);
             to.send(&pb::CaseHandedOff { case_id, facts, line_code, in_time })
         }
-        E::CaseAnswered { in_time } => {
-            let in_time = *in_time;
-            to.send(&pb::CaseAnswered { case_id, facts, in_time })
+        E::CaseAnswered { in_time, process } => {
+            let (in_time, process_version) = (*in_time, process.clone());
+            to.send(&pb::CaseAnswered { case_id, facts, in_time, process_version })
         }
         E::Application { news } => application::message(to, news, case_id, facts),
-        E::CaseTriaged {} => to.send(&pb::CaseTriaged { case_id, facts }),
-        E::CaseDispatched { task_id, lead_org_id, sender_org_id, mode, first, in_time } => {
+        E::CaseTriaged { decision } => {
+            let suggestion = decision.as_ref().map(|decision| &decision.suggestion);
+            let message = pb::CaseTriaged {
+                case_id,
+                facts,
+                model_version: suggestion.map_or(0, |suggestion| suggestion.model),
+                suggested_item_code: text(suggestion.map(Suggestion::first)),
+                suggestion_permille: suggestion.map_or(0, |suggestion| suggestion.permille.into()),
+                by_machine: decision.as_ref().is_some_and(|decision| !decision.by_human),
+            };
+            to.send(&message)
+        }
+        E::CaseDispatched { task_id, lead_org_id, sender_org_id, mode, first, in_time, process } => {
             let message = pb::CaseDispatched {
                 case_id,
                 facts,
@@ -143,6 +154,7 @@ fn message(to: Addressed<'_>, case_id: String, facts: Option<pb::CaseFacts>) -> 
                 mode: dispatch_mode(*mode).into(),
                 first: *first,
                 in_time: *in_time,
+                process_version: process.clone(),
             };
             to.send(&message)
         }
@@ -276,7 +288,7 @@ fn message(to: Addressed<'_>, case_id: String, facts: Option<pb::CaseFacts>) -> 
             let (grade, valid) = (i32::from(*grade), *valid);
             to.send(&pb::RatingJudged { case_id, facts, grade, valid })
         }
-        E::CaseOffered { offer_id, partner_org_id, mode, offer_due_at, skill_codes, in_time } => {
+        E::CaseOffered { offer_id, partner_org_id, mode, offer_due_at, skill_codes, in_time, process } => {
             let message = pb::CaseOffered {
                 case_id,
                 facts,
@@ -286,6 +298,7 @@ fn message(to: Addressed<'_>, case_id: String, facts: Option<pb::CaseFacts>) -> 
                 offer_due_time: at(*offer_due_at),
                 skill_codes: skill_codes.clone(),
                 in_time: *in_time,
+                process_version: process.clone(),
             };
             to.send(&message)
         }

@@ -386,6 +386,7 @@ const VARIABLES: &[(&str, &str, Form)] = &[
     ("JIANGHAN_KEY_FILE", "key_file", Form::Text),
     ("JIANGHAN_ALLOW_TIME_TRAVEL", "allow_time_travel", Form::Flag),
     ("JIANGHAN_CALENDAR_KEY", "services.case-routing.calendar_key", Form::Text),
+    ("JIANGHAN_CLASSIFY_THRESHOLD", "services.case-routing.classify_threshold", Form::Number),
     ("JIANGHAN_DATABASE_URL", "database.url", Form::Secret),
     ("JIANGHAN_DATABASE_MAX_CONNECTIONS", "database.max_connections", Form::Whole),
     ("JIANGHAN_AMQP_URL", "bus.amqp_url", Form::Secret),

@@ -121,6 +121,11 @@ pub enum Field {
 }
 
 impl Scratch {
+    /// Whether the last text had no n-gram that the model knows: what it answered is the same for every such text.
+    pub fn knew_nothing(&self) -> bool {
+        self.row.is_empty()
+    }
+
     /// The row of the last text.
     pub(crate) fn row(&self) -> &[(u32, f32)] {
         &self.row
@@ -177,6 +182,18 @@ impl Model {
                 },
             })
             .collect()
+    }
+
+    /// At most `words` pieces of a text that spoke for one class, strongest first.
+    pub fn words(
+        &self,
+        subject: &str,
+        detail: &str,
+        class: usize,
+        words: usize,
+        scratch: &mut Scratch,
+    ) -> Vec<Evidence> {
+        self.evidence(subject, detail, class, words, scratch)
     }
 
     /// Raw scores, before temperature.

@@ -54,6 +54,24 @@ pub fn group_key(subject: &str) -> String {
     if bare.is_empty() { all } else { bare }
 }
 
+/// Characters of a text in one piece up to which all of it is its subject.
+const SUBJECT: usize = 60;
+
+/// Parts a text that came in one piece into what a model looks at: its first line and the rest; of a long text in one line its
+/// first sentence and the whole. Records to train with are parted the same way.
+pub fn parts(text: &str) -> (&str, &str) {
+    let text = text.trim();
+    if let Some((first, rest)) = text.split_once('\n') {
+        return (first.trim_end(), rest.trim_start());
+    }
+    if text.chars().nth(SUBJECT).is_none() {
+        return (text, "");
+    }
+    let end = text.find(['。', '！', '？', '；', '!', '?', ';']);
+    let cut = text.char_indices().nth(SUBJECT).map_or(text.len(), |(offset, _)| offset);
+    (&text[..end.unwrap_or(cut).min(cut)], text)
+}
+
 /// A 64-bit hash (FNV-1a, then mixed) that is the same on every machine and in every release.
 pub fn stable_hash(seed: u64, text: &str) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325 ^ seed;
@@ -73,6 +91,17 @@ pub fn mix(mut value: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_in_one_piece_is_parted_by_its_lines_or_sentences() {
+        assert_eq!(parts(" 路灯不亮\n\n三天了 "), ("路灯不亮", "三天了"));
+        assert_eq!(parts("路灯不亮"), ("路灯不亮", ""));
+        assert_eq!(parts(""), ("", ""));
+        let long = format!("路灯不亮。{}", "夜里很黑，".repeat(20));
+        assert_eq!(parts(&long), ("路灯不亮", long.as_str()));
+        let endless = "黑".repeat(100);
+        assert_eq!(parts(&endless), (&endless[..180], endless.as_str()));
+    }
 
     #[test]
     fn width_case_spaces_and_punctuation_do_not_make_another_subject() {

@@ -42,7 +42,9 @@ enum Command {
     Analytics(commands::analytics::Args),
     /// Due times by the working calendar, the days of a year, and the yearly notice: sign it, import it.
     Calendar(commands::calendar::Args),
-    /// Train a classifier of messages on the district's own history, measure it, ask it.
+    /// Compare process versions, streets under trial with their controls, or a street before and after a day.
+    Process(commands::process::Args),
+    /// Train a classifier of messages on the district's own history, measure it, ask it, bring it to a running suite.
     Classify(commands::classify::Args),
     /// Measure the running shapes; `infra/bench` calls it.
     Bench(bench::Args),
@@ -57,7 +59,7 @@ fn main() -> ExitCode {
         return commands::serve::run(&args); // a service brings its own runtime
     }
     if let Command::Classify(args) = cli.command {
-        return exit(commands::classify::run(&args)); // works on files alone
+        return exit(commands::classify::run(&args)); // mostly on files alone; what is not brings a runtime
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -79,6 +81,7 @@ fn main() -> ExitCode {
             Command::Route(args) => commands::route::run(args).await,
             Command::Events(args) => commands::events::run(args).await,
             Command::Analytics(args) => commands::analytics::run(args).await,
+            Command::Process(args) => commands::process::run(args).await,
             Command::Calendar(args) => commands::calendar::run(args).await,
             Command::Classify(args) => commands::classify::run(&args),
             Command::Bench(args) => bench::run(args).await,

@@ -9,12 +9,15 @@ use std::{
 
 use anyhow::{Context, Result};
 use proto::{
-    analytics::v1::indicator_service_client::IndicatorServiceClient,
+    analytics::v1::{
+        indicator_service_client::IndicatorServiceClient, process_service_client::ProcessServiceClient,
+    },
     case_routing::v1::{
         application_service_client::ApplicationServiceClient, calendar_service_client::CalendarServiceClient,
         case_service_client::CaseServiceClient, catalogue_service_client::CatalogueServiceClient,
-        duty_service_client::DutyServiceClient, import_service_client::ImportServiceClient,
-        intake_service_client::IntakeServiceClient, mediation_service_client::MediationServiceClient,
+        classify_service_client::ClassifyServiceClient, duty_service_client::DutyServiceClient,
+        import_service_client::ImportServiceClient, intake_service_client::IntakeServiceClient,
+        mediation_service_client::MediationServiceClient,
         responsibility_service_client::ResponsibilityServiceClient, task_service_client::TaskServiceClient,
         verification_service_client::VerificationServiceClient,
     },
@@ -228,6 +231,11 @@ impl Suite {
     pub fn imports(&self) -> ImportServiceClient<Patient> {
         ImportServiceClient::new(self.case_routing.clone())
     }
+
+    /// The classifier in force.
+    pub fn classifier(&self) -> ClassifyServiceClient<Patient> {
+        ClassifyServiceClient::new(self.case_routing.clone())
+    }
     /// Working days and notices.
     pub fn calendar(&self) -> CalendarServiceClient<Patient> {
         CalendarServiceClient::new(self.case_routing.clone())
@@ -251,6 +259,10 @@ impl Suite {
     /// Indicators and the board.
     pub fn indicators(&self) -> IndicatorServiceClient<Patient> {
         IndicatorServiceClient::new(self.analytics.clone())
+    }
+    /// Process versions, and how they compare.
+    pub fn processes(&self) -> ProcessServiceClient<Patient> {
+        ProcessServiceClient::new(self.analytics.clone())
     }
     /// Responsibility lists, and decisions made anew.
     pub fn responsibilities(&self) -> ResponsibilityServiceClient<Patient> {

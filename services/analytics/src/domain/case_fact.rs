@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::{
     change::{CaseEvent, Change, Taken, instant},
+    process::Process,
     vocabulary::{self, small},
 };
 
@@ -97,6 +98,10 @@ pub struct CaseFact {
     pub bad_rectified: Option<bool>,
     /// The requester was called back and reached after the bad rating.
     pub bad_called_back: bool,
+    /// How it went so far, as text.
+    pub process: String,
+    /// The process that it was first decided with; empty before.
+    pub process_version: String,
 }
 
 impl CaseFact {
@@ -115,10 +120,30 @@ impl CaseFact {
             return fact;
         }
         fact.version = event.version;
+        fact.proceed(event, before_state);
         fact.stand(&event.facts, event.at, before_state);
         fact.happen(event);
         fact.open_due_at = fact.open_due();
         fact
+    }
+
+    /// One more step of the process; to be called while the fact still says since when the case was in its state.
+    fn proceed(&mut self, event: &CaseEvent, before: Option<CaseState>) {
+        let left = before.filter(|state| *state != event.facts.state());
+        let left = left.map(|state| (state as i16, (event.at - self.state_since).num_seconds()));
+        let mut process = Process::read(&self.process);
+        process.step(event.step.kind, left);
+        self.process = process.write();
+        if self.process_version.is_empty() {
+            event.step.process_version.clone_into(&mut self.process_version);
+        }
+    }
+
+    /// Minutes of work on the case were confirmed.
+    pub fn work(&mut self, minutes: i64) {
+        let mut process = Process::read(&self.process);
+        process.work(minutes);
+        self.process = process.write();
     }
 
     /// Takes over the case's standing.

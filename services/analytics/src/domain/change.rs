@@ -13,7 +13,7 @@ use proto::{
 };
 use uuid::Uuid;
 
-use super::imported;
+use super::{imported, process::Step};
 
 /// Events of this package change facts.
 const PACKAGE: &str = "jianghan.case_routing.v1.";
@@ -31,6 +31,8 @@ pub struct CaseEvent {
     pub facts: CaseFacts,
     /// What happened.
     pub change: Change,
+    /// What it adds to the process of the case.
+    pub step: Step,
 }
 
 /// What happened, as far as an indicator asks for it.
@@ -166,7 +168,9 @@ impl CaseEvent {
     /// which parks the event.
     pub fn of(event: &Event) -> Result<Option<Self>> {
         let Some(name) = event.r#type.strip_prefix(PACKAGE) else { return Ok(None) };
-        decode(name, event)
+        let Some(mut read) = decode(name, event)? else { return Ok(None) };
+        read.step = Step::of(name, event)?;
+        Ok(Some(read))
     }
 
     /// Hands every case event that an event stands for to `take`: one, none, or those of a whole import.
@@ -326,6 +330,7 @@ fn stand(event: &Event, facts: Option<CaseFacts>, change: Change) -> Result<Case
         at: event.time,
         facts,
         change,
+        step: Step::default(),
     })
 }
 

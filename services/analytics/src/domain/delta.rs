@@ -9,7 +9,11 @@ use chrono::NaiveDate;
 use proto::case_routing::v1::{CallbackOutcome, CaseState, ClosedCode, DeliveryMode, Resolution};
 use uuid::Uuid;
 
-use super::{CaseFact, Counter, Counters, TaskFact, cohort, histogram, vocabulary};
+use super::{
+    CaseFact, Counter, Counters, TaskFact, cohort, histogram,
+    process::{self, Measures, ProcessCell},
+    vocabulary,
+};
 
 /// Line and item of the cells that hold all lines and items of a unit.
 pub const ALL: &str = "*";
@@ -38,6 +42,8 @@ pub struct Deltas {
     pub states: BTreeMap<(Uuid, String, i16), i64>,
     /// Due times that can still be missed, by unit, line and hour.
     pub open_due: BTreeMap<(Uuid, String, Timestamp), i64>,
+    /// How cases went, by process version.
+    pub processes: BTreeMap<ProcessCell, Measures>,
 }
 
 /// Where a fact is counted, and the counters by day, before they are entered.
@@ -84,6 +90,9 @@ impl Deltas {
             }
         }
         *self.states.entry((unit_id, case.line.clone(), case.state)).or_default() += sign;
+        for (cell, measures) in process::counts(case) {
+            self.processes.entry(cell).or_default().add(&measures, sign);
+        }
         if let Some(due) = case.open_due_at {
             *self.open_due.entry((unit_id, case.line.clone(), cohort::hour(due))).or_default() += sign;
         }
@@ -117,6 +126,7 @@ impl Deltas {
         self.durations.retain(|_, n| *n != 0);
         self.states.retain(|_, n| *n != 0);
         self.open_due.retain(|_, n| *n != 0);
+        self.processes.retain(|_, measures| !measures.is_zero());
         self
     }
 

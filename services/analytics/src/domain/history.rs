@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
-use super::{CaseEvent, CaseFact, Change, Deltas, TaskFact};
+use super::{CaseEvent, CaseFact, Change, Deltas, TaskFact, Worked};
 
 /// Facts under change.
 #[derive(Debug, Default)]
@@ -54,6 +54,14 @@ impl History {
         if let Change::Task { task_id, change } = event.change {
             let task = self.tasks.entry(task_id).or_default();
             task.after = Some(TaskFact::apply(task.after.take(), task_id, change, event));
+        }
+    }
+
+    /// Adds confirmed work to a case that is known.
+    pub fn work(&mut self, worked: &Worked) {
+        let case = self.cases.get_mut(&worked.case_id).and_then(|held| held.after.as_mut());
+        if let Some(case) = case {
+            case.work(worked.minutes);
         }
     }
 

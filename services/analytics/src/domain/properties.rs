@@ -73,6 +73,10 @@ impl Stored {
             *sum.cells.entry(cell).or_default() += &counters;
         }
         deltas.durations.into_iter().for_each(|(k, n)| *sum.durations.entry(k).or_default() += n);
+        deltas
+            .processes
+            .into_iter()
+            .for_each(|(k, measures)| sum.processes.entry(k).or_default().add(&measures, 1));
         deltas.states.into_iter().for_each(|(k, n)| *sum.states.entry(k).or_default() += n);
         deltas.open_due.into_iter().for_each(|(k, n)| *sum.open_due.entry(k).or_default() += n);
     }

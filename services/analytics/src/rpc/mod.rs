@@ -7,6 +7,7 @@ mod definitions;
 mod indicators;
 mod maintenance;
 mod period;
+mod processes;
 mod reach;
 
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use proto::analytics::v1::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{Request, Response, async_trait};
 
+pub use self::processes::Processes;
 use crate::rebuild::Progress;
 
 /// Serves `jianghan.analytics.v1.IndicatorService`.

@@ -50,5 +50,7 @@ fact_table! {
         bad_valid: Option<bool> => Nullable<Bool>,
         bad_rectified: Option<bool> => Nullable<Bool>,
         bad_called_back: bool => Bool,
+        process: String => Text,
+        process_version: String => Text,
     }
 }

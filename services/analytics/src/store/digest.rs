@@ -14,7 +14,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::domain::{Counter, vocabulary};
+use crate::domain::{Counter, process::Measure, vocabulary};
 
 /// Rows fetched at once.
 const FETCH: &str = "FETCH 2000 FROM digest";
@@ -33,6 +33,7 @@ pub struct Whole {
 /// Table, order, and whether its rows are facts, in the order in which they are hashed.
 static TABLES: LazyLock<Vec<(String, bool)>> = LazyLock::new(|| {
     let counted: Vec<&str> = Counter::ALL.iter().map(|c| c.name()).collect();
+    let measured: Vec<&str> = Measure::ALL.iter().map(|measure| measure.name()).collect();
     vec![
         ("SELECT t::text AS row FROM case_facts t ORDER BY case_id".to_owned(), true),
         ("SELECT t::text AS row FROM task_facts t ORDER BY task_id".to_owned(), true),
@@ -59,6 +60,14 @@ static TABLES: LazyLock<Vec<(String, bool)>> = LazyLock::new(|| {
         (
             "SELECT t::text AS row FROM open_due t WHERE count <> 0 ORDER BY unit_id, line COLLATE \"C\", hour"
                 .to_owned(),
+            false,
+        ),
+        (
+            format!(
+                "SELECT t::text AS row FROM process_rollups t WHERE ({}) <> 0 \
+                 ORDER BY unit_id, day, process_version COLLATE \"C\", line COLLATE \"C\", item_code COLLATE \"C\"",
+                measured.join(" | ")
+            ),
             false,
         ),
     ]

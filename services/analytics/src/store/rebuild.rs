@@ -14,7 +14,7 @@ pub const OPTIONS: &str =
 const LOCK: i64 = 0x72_6562_7569_6c64;
 
 /// The tables made anew, with the storage settings that `LIKE` does not copy.
-const TABLES: [(&str, u8); 7] = [
+const TABLES: [(&str, u8); 8] = [
     ("case_facts", 70),
     ("task_facts", 80),
     ("rollups", 70),
@@ -22,6 +22,7 @@ const TABLES: [(&str, u8); 7] = [
     ("state_counts", 50),
     ("open_due", 80),
     ("items", 100),
+    ("process_rollups", 70),
 ];
 
 #[derive(QueryableByName)]

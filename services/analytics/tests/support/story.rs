@@ -15,6 +15,8 @@ pub struct Story {
     pub version: i64,
     pub facts: CaseFacts,
     pub events: Vec<Event>,
+    /// What the next dispatch is decided with.
+    pub process: String,
 }
 
 /// What verifier and requester say.
@@ -51,6 +53,7 @@ impl Story {
             version: 0,
             facts: CaseFacts { place_unit_id: place.to_string(), ..CaseFacts::default() },
             events: Vec::new(),
+            process: "catalogue-1.list-1.sla-aa.rules-bb".to_owned(),
         };
         story.facts.registered_time = Some(to_proto(at));
         story.facts.set_state(CaseState::Registered);
@@ -78,7 +81,7 @@ impl Story {
         self.facts.set_delivery_mode(DeliveryMode::GovDirect);
         self.facts.completed_time = Some(to_proto(at));
         let facts = self.sent();
-        self.send(at, |case_id| CaseAnswered { case_id, facts, in_time: true })
+        self.send(at, |case_id| CaseAnswered { case_id, facts, in_time: true, ..Default::default() })
     }
 
     pub fn merge(&mut self, at: Timestamp, into: Uuid) -> &mut Self {
@@ -92,7 +95,7 @@ impl Story {
         item.clone_into(&mut self.facts.item_code);
         line.clone_into(&mut self.facts.line);
         let facts = self.sent();
-        self.send(at, |case_id| CaseTriaged { case_id, facts })
+        self.send(at, |case_id| CaseTriaged { case_id, facts, ..Default::default() })
     }
 
     pub fn move_to(&mut self, at: Timestamp, place: Uuid) -> &mut Self {
@@ -109,13 +112,14 @@ impl Story {
         if !first {
             self.facts.lead_change_count += 1;
         }
-        let (facts, task_id) = (self.sent(), task.to_string());
+        let (facts, task_id, process_version) = (self.sent(), task.to_string(), self.process.clone());
         self.send(at, |case_id| CaseDispatched {
             case_id,
             facts,
             task_id,
             first,
             in_time,
+            process_version,
             ..Default::default()
         });
         let (facts, task_id) = (self.sent(), task.to_string());

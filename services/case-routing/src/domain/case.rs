@@ -15,6 +15,7 @@ use super::mediation::MediationLink;
 use super::reason::Reason;
 use super::replay::RoutingInputs;
 use super::router::{Candidate, RouteQuery};
+use super::suggestion::TriageDecision;
 use super::table::RoutingTable;
 use super::whistle::WhistleScore;
 
@@ -112,6 +113,9 @@ pub struct RoutingDecision {
     /// A human chose, or confirmed.
     pub by_human: bool,
     pub list_version: String,
+    /// Limits and rules that it was made under.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub rules_version: String,
     /// What the router looked at; unset where it was not asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inputs: Option<Box<RoutingInputs>>,
@@ -285,6 +289,9 @@ pub struct Case {
     /// Where the service application stands whose case this is; its papers are kept apart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub application: Option<ApplicationFace>,
+    /// Of a case that came without an item: what was suggested, and who decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub triage: Option<TriageDecision>,
 }
 
 fn newest(clocks: &[Clock], kind: ClockKind, task: Option<TaskId>) -> Option<&Clock> {

@@ -351,7 +351,16 @@ impl Work<'_> {
         let (task_id, issued) = self.make_task(TaskPart::Lead, lead, false);
         self.case.dispatched_at.get_or_insert(self.now);
         let (lead_org_id, sender_org_id, mode) = (lead.org, lead.sender, lead.mode);
-        let event = DomainEvent::CaseDispatched { task_id, lead_org_id, sender_org_id, mode, first, in_time };
+        let process = self.process();
+        let event = DomainEvent::CaseDispatched {
+            task_id,
+            lead_org_id,
+            sender_org_id,
+            mode,
+            first,
+            in_time,
+            process,
+        };
         self.emit(event, outcome.reasons.first().cloned(), Some(task_id));
         self.emit(issued, None, Some(task_id));
         self.issue_assists(&outcome.assists);

@@ -215,7 +215,8 @@ impl Work<'_> {
         self.case.closed_code = Some(command.closed_code);
         self.case.completed_at = Some(self.now);
         self.enter(CaseState::Completed, Trigger::Answer)?;
-        self.emit(DomainEvent::CaseAnswered { in_time }, Some(reason), None);
+        let process = self.process();
+        self.emit(DomainEvent::CaseAnswered { in_time, process }, Some(reason), None);
         self.begin_verification()
     }
 

@@ -9,6 +9,7 @@ use super::application_news::ApplicationNews;
 use super::codes::*;
 use super::ids::*;
 use super::reason::Reason;
+use super::suggestion::TriageDecision;
 
 /// An instant; always given, never read from a clock here.
 pub type Timestamp = DateTime<Utc>;
@@ -104,17 +105,18 @@ events! {
     CaseMerged { into_case_id: CaseId, in_time: bool }
     CaseUnmerged {}
     CaseHandedOff { line_code: String, in_time: bool }
-    CaseAnswered { in_time: bool }
-    CaseTriaged {}
+    CaseAnswered { in_time: bool, process: String }
+    CaseTriaged { decision: Option<TriageDecision> }
     CaseOffered {
         offer_id: OfferId, partner_org_id: OrgId, mode: DispatchMode, offer_due_at: Timestamp,
-        skill_codes: Vec<String>, in_time: bool,
+        skill_codes: Vec<String>, in_time: bool, process: String,
     }
     CaseOfferConfirmed { offer_id: OfferId, task_id: TaskId, partner_org_id: OrgId, mode: DispatchMode }
     CaseOfferWithdrawn { offer_id: OfferId, partner_org_id: OrgId, reason_code: String }
     CaseReturnedFromSociety { offer_id: OfferId, partner_org_id: OrgId, reason_code: String }
     CaseDispatched {
         task_id: TaskId, lead_org_id: OrgId, sender_org_id: OrgId, mode: DispatchMode, first: bool, in_time: bool,
+        process: String,
     }
     CaseRedispatched {
         task_id: TaskId, lead_org_id: OrgId, sender_org_id: OrgId, mode: DispatchMode, lead_changed: bool,

@@ -12,6 +12,7 @@ use super::event::{DomainEvent, Timestamp};
 use super::ids::*;
 use super::reason::Reason;
 use super::state::Trigger;
+use super::suggestion::Suggestion;
 use super::work::{Act, Decision, Standing, Work, check_code};
 
 /// A request comes in.
@@ -51,6 +52,9 @@ pub struct TriageCase {
     /// Whether the requester agrees to be helped by society first; unchanged where unset.
     pub society_agreed: Option<bool>,
     pub vulnerable: Option<bool>,
+    /// What the classifier suggests for a case that has no item yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suggestion: Option<Suggestion>,
 }
 
 /// What a window worker does with an ordinary case, in one go: register, accept, triage, and offer or dispatch.
@@ -114,7 +118,8 @@ impl Case {
         Ok(work.finish())
     }
 
-    /// Sets item, place and urgency; the resolve clock takes the item's promised limit.
+    /// Sets item, place and urgency; the resolve clock takes the item's promised limit. Until it is dispatched, what was set
+    /// can be set otherwise.
     ///
     /// # Errors
     /// `WrongState`; `Invalid` item or place.
@@ -220,6 +225,7 @@ pub(super) fn new_case(command: RegisterCase, place: Place, now: Timestamp) -> C
         archive_at: None,
         updated_at: now,
         application: None,
+        triage: None,
     }
 }
 
@@ -292,6 +298,7 @@ impl Work<'_> {
     }
 
     pub(super) fn triage(&mut self, command: &TriageCase) -> Result<()> {
+        let had_item = self.case.item.is_some();
         match (&command.item_code, &self.case.item) {
             (Some(code), _) => {
                 self.keeps_to_application(code)?;
@@ -308,12 +315,19 @@ impl Work<'_> {
         self.case.vulnerable = command.vulnerable.unwrap_or(self.case.vulnerable);
         self.case.complained_of = command.complained_of.or(self.case.complained_of);
         let (rules, limit) = (self.rules, self.resolve_limit());
+        let promised = self.case.state == CaseState::Triaged;
         let clocks = self.case.clocks.iter_mut();
         for clock in clocks.filter(|clock| clock.kind == ClockKind::Resolve && clock.is_open()) {
-            clock.change_limit(limit, rules);
+            let mut changed = clock.clone();
+            changed.change_limit(limit, rules);
+            // What an item promised already does not end earlier because it is another one.
+            if !promised || changed.due_at >= clock.due_at {
+                *clock = changed;
+            }
         }
         self.enter(CaseState::Triaged, Trigger::Triage)?;
-        self.emit(DomainEvent::CaseTriaged {}, None, None);
+        let reason = self.note_suggestion(had_item, command.suggestion.as_ref());
+        self.emit(DomainEvent::CaseTriaged { decision: self.case.triage.clone() }, reason, None);
         Ok(())
     }
 

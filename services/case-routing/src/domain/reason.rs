@@ -133,6 +133,22 @@ pub const TEXTS: &[(&str, &str, &str)] = &[
     ("not_in_force", "条目未生效或已失效", "the entry is not in force"),
     ("org_not_active", "单位已停用", "the organisation is not active"),
     ("not_a_partner", "不是合作伙伴", "is not a partner"),
+    // Triage.
+    (
+        "triaged_by_machine",
+        "系统按文字研判为 {item}，把握度 {percent}%（模型 {model}）",
+        "the machine triaged it as {item}, {percent} % sure (model {model})",
+    ),
+    (
+        "suggestion_taken",
+        "人工采纳系统建议 {item}（{percent}%，模型 {model}）",
+        "a human took the suggestion {item} ({percent} %, model {model})",
+    ),
+    (
+        "suggestion_corrected",
+        "系统建议 {item}（{percent}%，模型 {model}），人工改定",
+        "the machine suggested {item} ({percent} %, model {model}); a human decided otherwise",
+    ),
     // Offers.
     ("declined", "伙伴婉拒", "the partner declined"),
     ("timed_out", "超过邀请时限未回应", "no answer in time"),

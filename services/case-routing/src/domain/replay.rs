@@ -109,6 +109,7 @@ impl RoutingDecision {
             confidence: outcome.confidence,
             by_human,
             list_version: outcome.list_version.to_string(),
+            rules_version: String::new(),
             inputs: outcome.inputs.clone(),
             at,
         }

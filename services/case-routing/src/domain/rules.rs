@@ -1,7 +1,7 @@
 //! The house rules of a cell: intake and handling limits, windows and counts. Data, not law: what the
 //! law fixes stands in the catalogue items. The defaults are sample values a deployment replaces.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use calendar::{Calendar, Limit, Profile, TimeUnit};
 use serde::{Deserialize, Serialize};
@@ -63,6 +63,8 @@ pub struct Rules {
     pub min_confidence: u8,
     /// Calendar days between closing and archiving where the item does not say.
     pub retention_days: u32,
+    /// Limits and rules as decisions cite them.
+    pub version: Arc<str>,
 }
 
 impl Default for SlaProfile {
@@ -113,6 +115,7 @@ impl Default for Rules {
             partner_share_percent: 70,
             min_confidence: 65,
             retention_days: 3 * 365,
+            version: "sla-0.rules-0".into(),
         }
     }
 }

@@ -144,6 +144,7 @@ impl Work<'_> {
             offer_due_at: due_at,
             skill_codes: self.skill_codes(),
             in_time,
+            process: self.process(),
         };
         self.emit(event, outcome.reasons.first().cloned(), None);
         Ok(())
@@ -210,7 +211,7 @@ impl Work<'_> {
             self.propose(&outcome)?;
         }
         self.start_clock(ClockKind::Dispatch, None, self.sla().dispatch);
-        self.emit(DomainEvent::CaseTriaged {}, Some(Reason::new(reason_code)), None);
+        self.emit(DomainEvent::CaseTriaged { decision: None }, Some(Reason::new(reason_code)), None);
         Ok(())
     }
 

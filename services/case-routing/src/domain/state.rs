@@ -142,6 +142,7 @@ pub const TRANSITIONS: &[(Option<S>, S, Trigger)] = &[
     (Some(Accepted), Completed, T::Answer),
     (Some(Triaged), Completed, T::Answer),
     (Some(Accepted), Triaged, T::Triage),
+    (Some(Triaged), Triaged, T::Triage),
     (Some(Triaged), OfferedToSociety, T::Offer),
     (Some(OfferedToSociety), OfferedToSociety, T::Offer),
     (Some(OfferedToSociety), OfferedToSociety, T::LapseOffer),

@@ -371,8 +371,17 @@ impl<'a> Work<'a> {
     }
 
     pub fn record_routing(&mut self, outcome: &RoutingOutcome, by_human: bool) {
-        let decision = RoutingDecision::of(outcome, self.ids.draw(), by_human, self.now);
+        let decision = RoutingDecision {
+            rules_version: self.rules.version.to_string(),
+            ..RoutingDecision::of(outcome, self.ids.draw(), by_human, self.now)
+        };
         self.case.routing.push(decision);
+    }
+
+    /// The process that the latest decision was made in, as events tell it.
+    pub fn process(&self) -> String {
+        let list_version = self.case.routing.last().map_or("", |decision| &decision.list_version);
+        format!("{list_version}.{}", self.rules.version)
     }
 
     /// A decision that chose no organisation, such as an answer at the window.

@@ -11,7 +11,8 @@ use crate::{
     },
     domain::{
         Candidate, Case, Clock, Language, Objection, ObjectionState, Offer, Position, Rating, Reason,
-        RoutingDecision, Supervision, Task, TimelineEntry, Verification, WhistleScore,
+        RoutingDecision, Suggestion, Supervision, Task, TimelineEntry, TriageDecision, Verification,
+        WhistleScore,
     },
     record::CaseRecord,
     seed,
@@ -80,6 +81,19 @@ pub fn case(record: &CaseRecord, world: &World, now: Timestamp) -> pb::Case {
         lead_change_count: count(case.lead_change_count),
         objection_count: count(case.objection_count),
         mediation: None,
+        triage: case.triage.as_ref().map(triage),
+    }
+}
+
+/// How an item was settled.
+fn triage(decision: &TriageDecision) -> pb::TriageDecision {
+    let Suggestion { model, items, permille } = &decision.suggestion;
+    pb::TriageDecision {
+        decided_by: if decision.by_human { "human" } else { "system" }.to_owned(),
+        suggested_item_codes: items.clone(),
+        probability: f64::from(*permille) / 1_000.0,
+        model_version: *model,
+        decided_time: at(decision.at),
     }
 }
 
@@ -135,6 +149,7 @@ pub fn listed(case: Listed, world: &World, now: Timestamp) -> pb::Case {
         lead_change_count: count(case.lead_change_count),
         objection_count: count(case.objection_count),
         mediation: None,
+        triage: None,
     }
 }
 
@@ -256,6 +271,7 @@ pub fn decision(decision: &RoutingDecision) -> pb::RoutingDecision {
         decided_by: if decision.by_human { "human" } else { "system" }.to_owned(),
         decided_time: at(decision.at),
         list_version: decision.list_version.clone(),
+        rules_version: decision.rules_version.clone(),
         assist_org_ids: decision.assists.iter().map(ToString::to_string).collect(),
     }
 }

@@ -17,6 +17,7 @@ use crate::{
     atlas::{Atlas, World},
     config::Config,
     domain::{self, Act, Case, CaseId, Mediation, Original},
+    models::Models,
     numbers::Numbers,
     reach,
     record::CaseRecord,
@@ -35,6 +36,8 @@ pub struct Desk {
     pub clock: Clock,
     /// Days within which duplicates are looked for.
     pub duplicate_days: u16,
+    /// The classifier in force.
+    pub models: Arc<Models>,
 }
 
 /// What every command on a case names.
@@ -79,7 +82,7 @@ impl Desk {
         let executor = Executor::new(db.clone(), CaseStore, config);
         let numbers = Arc::new(Numbers::new(db.clone()));
         let duplicate_days = Config::default().duplicate_days;
-        Self { db, executor, atlas, numbers, crypto, clock, duplicate_days }
+        Self { db, executor, atlas, numbers, crypto, clock, duplicate_days, models: Arc::default() }
     }
 
     /// Runs a verb on a case and answers with the case.

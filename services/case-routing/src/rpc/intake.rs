@@ -146,6 +146,7 @@ impl IntakeService for Intake {
         request: Request<pb::TriageCaseRequest>,
     ) -> RpcResult<pb::TriageCaseResponse> {
         let world = self.0.atlas.world();
+        let models = self.0.models.clone();
         verb!(
             self,
             request,
@@ -167,9 +168,13 @@ impl IntakeService for Intake {
                     // Both can only be added here: what was said at the window stands.
                     society_agreed: message.agrees_to_society.then_some(true),
                     vulnerable: message.vulnerable.then_some(true),
+                    suggestion: None,
                 }
             },
-            |case, act, _by, triage| case.triage(&triage, &act)
+            |case, act, _by, triage| {
+                let suggestion = models.beside(&world, &case);
+                case.triage(&TriageCase { suggestion, ..triage.clone() }, &act)
+            }
         )
     }
 

@@ -8,6 +8,7 @@ mod arbitration;
 mod calendar;
 mod cases;
 mod catalogue;
+mod classify;
 mod convert;
 mod desk;
 mod duplicates;
@@ -32,7 +33,7 @@ mod verification;
 
 pub(crate) use self::register::{TEXT, client_key, window_above};
 pub use self::{
-    application_desk::Applications, calendar::Calendars, cases::Cases, catalogue::Catalogue, desk::Desk,
-    duty::DutyRpc, imports::Imports, intake::Intake, lists::Responsibilities, mediation_desk::Mediations,
-    tasks::Tasks, verification::Verifications,
+    application_desk::Applications, calendar::Calendars, cases::Cases, catalogue::Catalogue,
+    classify::Classify, desk::Desk, duty::DutyRpc, imports::Imports, intake::Intake, lists::Responsibilities,
+    mediation_desk::Mediations, tasks::Tasks, verification::Verifications,
 };

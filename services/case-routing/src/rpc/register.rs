@@ -23,7 +23,7 @@ use crate::{
     codes,
     domain::{
         self, Case, CaseId, Channel, IntakeCase, Nature, OrgId, Origin, PersonRef, RegisterCase, RouteChoice,
-        TriageCase, UnitId, Urgency,
+        Suggestion, TriageCase, UnitId, Urgency,
     },
     reach,
     record::CaseRecord,
@@ -226,6 +226,8 @@ struct Create {
     command: RegisterCase,
     /// Triage and routing at once.
     at_once: Option<TriageCase>,
+    /// By which the machine triages it, unless a human has to look first.
+    suggestion: Option<Suggestion>,
     sealed_text: Vec<u8>,
     client_key: Option<Vec<u8>>,
 }
@@ -254,7 +256,11 @@ impl Decide<CaseRecord> for Create {
         let act = act(&self.world, self.seed, who, now);
         let register = self.command.clone();
         let decision: domain::Result<domain::Decision> = match &self.at_once {
-            None => Case::register(register, &act),
+            None => match &self.suggestion {
+                None => Case::register(register, &act),
+                Some(suggestion) => Case::register_triaged(register.clone(), suggestion.clone(), &act)
+                    .or_else(|_| Case::register(register, &act)),
+            },
             Some(triage) => {
                 let intake = IntakeCase { register, triage: triage.clone(), route: RouteChoice::Auto };
                 Case::intake(intake, &act)
@@ -299,11 +305,17 @@ impl Desk {
         let triage = at_once.then(TriageCase::default);
         let (command, sealed_text) = self.entered(&world, caller, entry).await?;
         let case_id = command.case_id;
+        let without_item = !at_once && command.item_code.is_none();
+        let suggestion =
+            without_item.then(|| self.models.by_itself(&world, &command.text_redacted)).flatten();
+        let takes = |code: &str| world.items.get(code).is_some_and(|item| item.accepts_anonymous);
+        let suggestion = suggestion.filter(|known| !command.anonymous || takes(known.first()));
         let create = Create {
             world: world.clone(),
             seed: new_id(),
             command,
             at_once: triage,
+            suggestion,
             sealed_text,
             client_key: client_key.clone(),
         };

@@ -16,7 +16,7 @@ use diesel::{
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
-use super::{notices, precedents, refusals, words, write};
+use super::{notices, precedents, refusals, suggestions, words, write};
 use crate::{
     domain::{Case, CaseId},
     reach,
@@ -88,6 +88,7 @@ impl AggregateStore for CaseStore {
             notices::save(conn, &changes),
             precedents::save(conn, &changes),
             refusals::save(conn, &changes),
+            suggestions::save(conn, &changes),
         )?;
         Ok(())
     }

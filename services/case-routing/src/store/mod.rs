@@ -13,12 +13,14 @@ pub mod list;
 pub mod listed;
 pub mod lists;
 pub mod mediations;
+pub mod models;
 pub mod notes;
 pub mod notices;
 pub mod precedents;
 pub mod read;
 pub mod refusals;
 pub mod rows;
+pub mod suggestions;
 pub mod words;
 pub mod write;
 

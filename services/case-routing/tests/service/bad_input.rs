@@ -115,6 +115,10 @@ fn good(d: &District, method: &str, field: &FieldDescriptor) -> Option<Value> {
         (_, "method") => text("phone"),
         (_, "decision") => text("reject"),
         (_, "text") => text("请帮忙"),
+        (_, "sha256") => text(&"0".repeat(64)),
+        (_, "data") => Some(Value::Bytes("x".into())),
+        // Only one of the two is given.
+        ("SuggestItems", "case_id") => None,
         (_, "notice_version") => text("1"),
         ("ImportNotice", "notice") => text("title_year = 2027"),
         ("ImportNotice", "signature") => text(&NoticeKey::from_seed(&[1; 32]).sign("title_year = 2027")),
@@ -170,6 +174,12 @@ fn bad(method: &str, field: &FieldDescriptor) -> Vec<Value> {
         (_, "request_id", _) => vec![text(""), text("x")],
         (_, "page_token", _) => vec![text("%%%")],
         (_, "page_size" | "list_version" | "base_version" | "with_version", _) => vec![Value::I32(-1)],
+        ("PutModelPart", "part", _) => vec![Value::I32(-1), Value::I32(40)],
+        ("PutModelPart", "data", _) => {
+            vec![Value::Bytes(Vec::new().into()), Value::Bytes(vec![0; (1 << 20) + 1].into())]
+        }
+        (_, "sha256", _) => vec![text(""), text("x"), text(&"G".repeat(64))],
+        ("RollBackModel" | "ListCorrections", "model_version", _) => vec![Value::I32(-1)],
         (_, "level", _) => vec![Value::I32(4), Value::I32(-1)],
         (_, "party_number", _) => vec![Value::I32(0), Value::I32(-1)],
         (_, "party_numbers", _) => {

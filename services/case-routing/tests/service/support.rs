@@ -45,16 +45,26 @@ impl District {
 
     /// At an instant.
     pub async fn at(clock: Clock) -> Self {
-        Self::start_at(clock, |_| {}, "sweep_ms", 1_000).await
+        Self::start_at(clock, |_| {}, "sweep_ms", 1_000.into()).await
+    }
+
+    /// With a setting of the service.
+    pub async fn with(setting: &str, value: impl Into<toml::Value>) -> Self {
+        Self::start_at(Clock::fixed(monday()), |_| {}, setting, value.into()).await
     }
 
     /// With another topology, and a setting of the service.
     pub async fn start_with(change: impl FnOnce(&mut Changes), setting: &str, value: i64) -> Self {
-        Self::start_at(Clock::fixed(monday()), change, setting, value).await
+        Self::start_at(Clock::fixed(monday()), change, setting, value.into()).await
     }
 
     /// All of it. Notices signed by the key of [`signer`] count.
-    async fn start_at(clock: Clock, change: impl FnOnce(&mut Changes), setting: &str, value: i64) -> Self {
+    async fn start_at(
+        clock: Clock,
+        change: impl FnOnce(&mut Changes),
+        setting: &str,
+        value: toml::Value,
+    ) -> Self {
         let ids: Vec<Uuid> = (0..12).map(|_| new_id()).collect();
         let [
             city,
@@ -136,10 +146,8 @@ impl District {
         };
         change(&mut topology);
         let key = signer().public().to_string();
-        let own = toml::Table::from_iter([
-            (setting.to_owned(), value.into()),
-            ("calendar_key".to_owned(), key.into()),
-        ]);
+        let own =
+            toml::Table::from_iter([(setting.to_owned(), value), ("calendar_key".to_owned(), key.into())]);
         let configure =
             move |config: &mut ServiceConfig| drop(config.services.insert(App::NAME.to_owned(), own));
         let service =

@@ -12,9 +12,11 @@ use proto::{
     analytics::v1::{GetBoardRequest, GetBoardResponse, indicator_service_client::IndicatorServiceClient},
     case_routing::v1::{
         Application, Case, CaseState, GetApplicationRequest, GetCaseRequest, GetMediationRequest,
-        GetTimelineRequest, ListCasesRequest, ListCasesResponse, Mediation, TimelineEntry,
+        GetTimelineRequest, ListCasesRequest, ListCasesResponse, Mediation, SuggestItemsRequest,
+        SuggestItemsResponse, SuggestionState, TimelineEntry,
         application_service_client::ApplicationServiceClient, case_service_client::CaseServiceClient,
-        mediation_service_client::MediationServiceClient,
+        classify_service_client::ClassifyServiceClient, mediation_service_client::MediationServiceClient,
+        suggest_items_request::About,
     },
 };
 use serde::Deserialize;
@@ -24,8 +26,8 @@ use super::{
     names::Names,
     session::{self, Session},
     view::{
-        closed, day, encoded, judged, local, outcome, percent, permitted, rate, reason_text, refused, render,
-        share, task_numbers, total, whistled, with_cookies, word, yuan,
+        closed, day, encoded, judged, local, outcome, percent, permitted, probability, rate, reason_text,
+        refused, render, share, task_numbers, total, whistled, with_cookies, word, yuan,
     },
 };
 use crate::App;
@@ -81,6 +83,8 @@ struct CasePage<'a> {
     application: Option<Application>,
     mediation: Option<Mediation>,
     names: &'a Names,
+    /// What the case may be about, while that can still be settled.
+    suggested: Option<SuggestItemsResponse>,
 }
 
 /// The board. Who may not see figures is shown the own cases instead.
@@ -285,6 +289,7 @@ async fn one(
     }
     let application = application(app, session, &case).await?;
     let mediation = mediation(app, session, &case).await?;
+    let suggested = suggestions(app, session, &case).await;
     let names = app.board.names.get(app, session).await;
     Ok(render(&CasePage {
         lang,
@@ -294,6 +299,7 @@ async fn one(
         application,
         mediation,
         names: &names,
+        suggested,
     }))
 }
 
@@ -318,4 +324,26 @@ async fn mediation(app: &App, session: &Session, case: &Case) -> Result<Option<M
         GetMediationRequest { case_id: case.case_id.clone(), mediation_id: known.mediation_id.clone() };
     let mut client = MediationServiceClient::new(app.channel("case-routing"));
     Ok(permitted(client.get_mediation(session.request(request)?).await)?.and_then(|answer| answer.mediation))
+}
+
+/// What a case may be about, for those who triage: before it has an item, and while one that was suggested can be changed.
+/// Whoever may not ask sees none, and a page is not refused for want of it.
+async fn suggestions(app: &App, session: &Session, case: &Case) -> Option<SuggestItemsResponse> {
+    let open = matches!(case.state(), CaseState::Registered | CaseState::Accepted | CaseState::Triaged);
+    if !open || (!case.item_code.is_empty() && case.triage.is_none()) {
+        return None;
+    }
+    let request = SuggestItemsRequest { about: Some(About::CaseId(case.case_id.clone())) };
+    let mut client = ClassifyServiceClient::new(app.channel("case-routing"));
+    match client.suggest_items(session.request(request).ok()?).await {
+        Ok(answer) => {
+            Some(answer.into_inner()).filter(|answer| answer.state() != SuggestionState::Unspecified)
+        }
+        Err(status) => {
+            if status.code() != tonic::Code::PermissionDenied {
+                tracing::warn!(code = ?status.code(), "suggestions are not to be had just now");
+            }
+            None
+        }
+    }
 }

@@ -86,6 +86,11 @@ pub fn percent(value: Option<&IndicatorValue>) -> String {
     }
 }
 
+/// `97.1 %`: how sure a classifier is.
+pub fn probability(value: f64) -> String {
+    format!("{:.1} %", value * 100.0)
+}
+
 /// A bar's share in steps of five, as a class of the style sheet.
 pub fn share(count: i64, total: i64) -> i64 {
     if total <= 0 { 0 } else { ((count * 20 + total - 1) / total).clamp(0, 20) * 5 }

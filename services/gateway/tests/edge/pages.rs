@@ -11,7 +11,8 @@ use std::{
 use proto::{
     analytics::v1::GetBoardResponse,
     case_routing::v1::{
-        Case, CaseState, GetCaseRequest, ListCasesRequest, ListCasesResponse, ListPublicNoticesRequest,
+        Case, CaseState, GetCaseRequest, GetCaseResponse, ItemSuggestion, ListCasesRequest,
+        ListCasesResponse, ListPublicNoticesRequest, SuggestItemsResponse, SuggestionState, TriageDecision,
     },
     identity::v1::{RefreshTokenRequest, RefreshTokenResponse},
 };
@@ -105,6 +106,65 @@ async fn the_pages_show_what_the_services_answer_to_this_person() {
     }
     let (_, html) = page(&edge, &format!("/cases/{CASE}"), &english).await;
     assert!(html.contains("Street lamp out") && html.contains("the lowest competent level"));
+}
+
+#[tokio::test]
+async fn a_case_without_an_item_shows_what_it_may_be_about_and_by_which_words() {
+    let edge = district(None).await;
+    let session = sign_in(&edge).await;
+    let open = Case { item_code: String::new(), state: CaseState::Accepted.into(), ..canned::case() };
+    edge.services.answer("GetCase", &GetCaseResponse { case: Some(open.clone()) });
+    let suggestion = ItemSuggestion {
+        item_code: "CJ-0108".into(),
+        name_zh: "路灯不亮".into(),
+        name_en: "Street lamp out".into(),
+        probability: 0.9714,
+        words: vec!["路灯".into(), "<b>".into()],
+    };
+    let mut answer = SuggestItemsResponse {
+        state: SuggestionState::Suggested.into(),
+        suggestions: vec![suggestion],
+        model_version: 3,
+        ..Default::default()
+    };
+    edge.services.answer("SuggestItems", &answer);
+    let path = format!("/cases/{CASE}");
+    let (_, html) = page(&edge, &path, &session).await;
+    for shown in ["可能的事项", "CJ-0108 路灯不亮", "97.1 %", "<mark>路灯</mark>", "由人工决定", "模型 3"]
+    {
+        assert!(html.contains(shown), "{shown}: {html}");
+    }
+    assert!(!html.contains("<mark><b>"), "words are a resident's: they are escaped");
+    answer.threshold_met = true;
+    edge.services.answer("SuggestItems", &answer);
+    let english = format!("{session}; jh_lang=en");
+    let (_, html) = page(&edge, &path, &english).await;
+    for shown in ["Words that spoke for it", "Street lamp out", "reaches the threshold"] {
+        assert!(html.contains(shown), "{shown}: {html}");
+    }
+    // Without a model it says so; who may not ask, and whoever gets no answer, sees the case all the same.
+    let none = SuggestItemsResponse { state: SuggestionState::NoModel.into(), ..Default::default() };
+    edge.services.answer("SuggestItems", &none);
+    assert!(page(&edge, &path, &session).await.1.contains("没有启用的分类模型"));
+    for refusal in [Status::permission_denied("no"), Status::unavailable("later")] {
+        edge.services.refuse("SuggestItems", refusal);
+        let (status, html) = page(&edge, &path, &session).await;
+        assert!(status == 200 && !html.contains("可能的事项"), "{html}");
+    }
+    // What was settled is shown with who did it; nobody asks for a case that has long been dispatched.
+    let asked = edge.services.calls("SuggestItems").len();
+    let triage = TriageDecision {
+        decided_by: "system".into(),
+        suggested_item_codes: vec!["CJ-0108".into()],
+        probability: 0.98,
+        model_version: 3,
+        decided_time: None,
+    };
+    let done = Case { triage: Some(triage), ..canned::case() };
+    edge.services.answer("GetCase", &GetCaseResponse { case: Some(done) });
+    let (_, html) = page(&edge, &path, &session).await;
+    assert!(html.contains("事项由谁研判") && html.contains("98.0 %"), "{html}");
+    assert_eq!(edge.services.calls("SuggestItems").len(), asked);
 }
 
 #[tokio::test]

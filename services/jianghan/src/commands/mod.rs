@@ -6,6 +6,7 @@ pub mod classify;
 pub mod events;
 pub mod export;
 pub mod import;
+pub mod process;
 pub mod reconcile;
 pub mod route;
 pub mod seed;

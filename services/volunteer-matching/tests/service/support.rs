@@ -115,6 +115,7 @@ impl World {
             offer_due_time: Some(to_proto(self.service.clock().now() + chrono::Duration::hours(4))),
             skill_codes: vec!["greening".into()],
             in_time: true,
+            ..Default::default()
         }
     }
 

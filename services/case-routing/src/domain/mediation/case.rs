@@ -165,7 +165,7 @@ impl Work<'_> {
         }
         self.release_lead();
         self.case.left_society = true;
-        self.emit(DomainEvent::CaseTriaged {}, Some(Reason::new(FAILED)), None);
+        self.emit(DomainEvent::CaseTriaged { decision: None }, Some(Reason::new(FAILED)), None);
         self.reroute()
     }
 }

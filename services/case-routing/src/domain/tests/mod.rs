@@ -13,6 +13,7 @@ mod history;
 mod import;
 mod lists;
 mod routing;
+mod suggestion;
 mod table;
 mod time;
 mod whistle;

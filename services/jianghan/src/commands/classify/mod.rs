@@ -1,6 +1,9 @@
 //! `jianghan classify`: trains, measures and asks a classifier of messages. Files in, files and figures out; nothing
-//! of a message is written anywhere except as the answer to `predict`.
+//! of a message is written anywhere except as the answer to `predict`. What works on a running suite stands in `online` and
+//! `learnt`.
 
+mod learnt;
+mod online;
 pub mod table;
 
 use std::{
@@ -36,6 +39,18 @@ enum What {
     Evaluate(EvaluateArgs),
     /// Ask for the label of a text, or of every row of a file.
     Predict(PredictArgs),
+    /// Bring a model to the running suite and put it in force.
+    Install(online::InstallArgs),
+    /// The versions that were brought to the running suite, and which one is in force.
+    Models(online::ModelsArgs),
+    /// Put a former version in force again, or none.
+    RollBack(online::RollBackArgs),
+    /// Ask the running suite what a case or a text is about.
+    Suggest(online::SuggestArgs),
+    /// Write where people decided otherwise than was suggested, as labelled CSV to train with.
+    Corrections(learnt::CorrectionsArgs),
+    /// How often people chose what was suggested, by version.
+    Accuracy(learnt::AccuracyArgs),
 }
 
 #[derive(ClapArgs)]
@@ -156,8 +171,20 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         What::Update(args) => update(args),
         What::Evaluate(args) => evaluate(args),
         What::Predict(args) => predict(args),
+        What::Install(args) => return online(online::install(args)),
+        What::Models(args) => return online(online::models(args)),
+        What::RollBack(args) => return online(online::roll_back(args)),
+        What::Suggest(args) => return online(online::suggest(args)),
+        What::Corrections(args) => return online(learnt::corrections(args)),
+        What::Accuracy(args) => return online(learnt::accuracy(args)),
     }?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Runs what talks to a suite; what works on files alone needs no runtime.
+fn online(work: impl Future<Output = Result<ExitCode>>) -> Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(work)
 }
 
 #[derive(Serialize)]

@@ -1,0 +1,1 @@
+DROP TABLE suggestions, model_changes, models, model_parts;
