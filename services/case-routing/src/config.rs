@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+use crate::webhook::WebhookConfig;
+
 /// What can be set besides what every service has.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -16,6 +18,8 @@ pub struct Config {
     pub duplicate_days: u16,
     /// Code of the organisation that rules and reviews where nobody stands above the parties. Empty: the one of last resort.
     pub joint_body: String,
+    /// Posting to other systems.
+    pub webhook: WebhookConfig,
 }
 
 impl Default for Config {
@@ -26,6 +30,7 @@ impl Default for Config {
             calendar_key: String::new(),
             duplicate_days: 90,
             joint_body: String::new(),
+            webhook: WebhookConfig::default(),
         }
     }
 }

@@ -13,6 +13,7 @@ pub mod domain;
 mod duty;
 mod duty_sweeper;
 mod events;
+mod exchange;
 mod filing;
 mod listing;
 mod mediation_events;
@@ -28,5 +29,6 @@ pub mod seed;
 mod store;
 mod sweeper;
 mod verb;
+mod webhook;
 
 pub use app::App;

@@ -220,6 +220,7 @@ fn new_case(command: RegisterCase, place: Place, now: Timestamp) -> Case {
         archive_at: None,
         updated_at: now,
         application: None,
+        external: Vec::new(),
     }
 }
 

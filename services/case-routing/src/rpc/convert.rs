@@ -80,6 +80,7 @@ pub fn case(record: &CaseRecord, world: &World, now: Timestamp) -> pb::Case {
         lead_change_count: count(case.lead_change_count),
         objection_count: count(case.objection_count),
         mediation: None,
+        external_tickets: Vec::new(),
     }
 }
 
@@ -135,6 +136,7 @@ pub fn listed(case: Listed, world: &World, now: Timestamp) -> pb::Case {
         lead_change_count: count(case.lead_change_count),
         objection_count: count(case.objection_count),
         mediation: None,
+        external_tickets: Vec::new(),
     }
 }
 

@@ -13,6 +13,9 @@ mod desk;
 mod duplicates;
 mod duty;
 mod duty_forms;
+mod exchange;
+mod exchange_forms;
+mod exchange_systems;
 mod intake;
 mod lists;
 mod mediation;
@@ -30,7 +33,17 @@ mod trial;
 mod verification;
 
 pub use self::{
-    application_desk::Applications, calendar::Calendars, cases::Cases, catalogue::Catalogue, desk::Desk,
-    duty::DutyRpc, intake::Intake, lists::Responsibilities, mediation_desk::Mediations, tasks::Tasks,
+    application_desk::Applications,
+    calendar::Calendars,
+    cases::Cases,
+    catalogue::Catalogue,
+    desk::Desk,
+    duty::DutyRpc,
+    exchange::Exchange,
+    intake::Intake,
+    lists::Responsibilities,
+    mediation_desk::Mediations,
+    register::{TEXT, receiver},
+    tasks::Tasks,
     verification::Verifications,
 };

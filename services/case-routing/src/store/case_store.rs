@@ -16,7 +16,7 @@ use diesel::{
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
-use super::{notices, precedents, refusals, words, write};
+use super::{exchange::changes, notices, precedents, refusals, words, write};
 use crate::{
     domain::{Case, CaseId},
     reach,
@@ -89,7 +89,8 @@ impl AggregateStore for CaseStore {
             precedents::save(conn, &changes),
             refusals::save(conn, &changes),
         )?;
-        Ok(())
+        // After the rest: its tickets are locked behind their cases, and refer to them.
+        changes::save(conn, &changes).await
     }
 
     fn within_reach(&self, record: &CaseRecord, caller: &Caller) -> bool {

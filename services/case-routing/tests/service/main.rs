@@ -7,6 +7,8 @@ mod calendar;
 mod defects;
 mod disputes;
 mod duty;
+mod exchange;
+mod exchange_delivery;
 mod flow;
 mod joined;
 mod lists;
