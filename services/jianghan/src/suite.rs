@@ -13,8 +13,8 @@ use proto::{
     case_routing::v1::{
         application_service_client::ApplicationServiceClient, calendar_service_client::CalendarServiceClient,
         case_service_client::CaseServiceClient, catalogue_service_client::CatalogueServiceClient,
-        duty_service_client::DutyServiceClient, intake_service_client::IntakeServiceClient,
-        mediation_service_client::MediationServiceClient,
+        duty_service_client::DutyServiceClient, exchange_service_client::ExchangeServiceClient,
+        intake_service_client::IntakeServiceClient, mediation_service_client::MediationServiceClient,
         responsibility_service_client::ResponsibilityServiceClient, task_service_client::TaskServiceClient,
         verification_service_client::VerificationServiceClient,
     },
@@ -255,6 +255,10 @@ impl Suite {
     /// Transfers of duties, admissions, and what communities refuse.
     pub fn duties(&self) -> DutyServiceClient<Patient> {
         DutyServiceClient::new(self.case_routing.clone())
+    }
+    /// Other systems, their tickets, and what they hear.
+    pub fn exchange(&self) -> ExchangeServiceClient<Patient> {
+        ExchangeServiceClient::new(self.case_routing.clone())
     }
     /// Authority that duties ask for.
     pub fn duty_authorities(&self) -> DutyAuthorityServiceClient<Patient> {

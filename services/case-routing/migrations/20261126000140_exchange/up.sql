@@ -68,7 +68,7 @@ CREATE TABLE external_tickets (
     last_error      text        NOT NULL,
     -- Of the delivery in hand.
     lease           uuid,
-    CONSTRAINT external_tickets_number UNIQUE (system_code, ext_no)
+    CONSTRAINT external_tickets_number UNIQUE (ext_no, system_code)
 ) WITH (fillfactor = 80);
 CREATE INDEX external_tickets_case ON external_tickets (case_id);
 CREATE INDEX external_tickets_due ON external_tickets (system_code, due_at) WHERE due_at IS NOT NULL;

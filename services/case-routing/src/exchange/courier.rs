@@ -42,6 +42,8 @@ const AT_ONCE: usize = 16;
 const EACH: usize = 4;
 /// Looks for what is due between two counts of what waits.
 const COUNT_EVERY: u32 = 10;
+/// How long deliveries in hand may still take when the service stops.
+const GRACE: Duration = Duration::from_secs(2);
 /// Delivered changes that are forgotten in one go.
 const FORGET: i64 = 5_000;
 
@@ -86,7 +88,7 @@ impl Default for Meters {
 type InHand = HashMap<String, usize>;
 
 impl Courier {
-    /// Sends until `stop`, then finishes what is in hand. Outages are logged and waited out.
+    /// Sends until `stop`, then finishes what is in hand and does not take long. Outages are logged and waited out.
     ///
     /// # Errors
     /// None.
@@ -109,11 +111,6 @@ impl Courier {
                 }
                 Err(error) => tracing::warn!(error = %error.chain(), "nothing can be sent just now"),
             }
-            if looks.is_multiple_of(COUNT_EVERY) {
-                if let Err(error) = self.look_after(&mut counted).await {
-                    tracing::warn!(error = %error.chain(), "what waits could not be counted");
-                }
-            }
             tokio::select! {
                 () = stop.cancelled() => break,
                 Some(done) = sending.join_next(), if !sending.is_empty() => {
@@ -121,10 +118,19 @@ impl Courier {
                     let system = done.map_err(Error::internal)?;
                     release(&mut in_hand, &system);
                 }
-                () = tokio::time::sleep(pause) => looks = looks.wrapping_add(1),
+                () = tokio::time::sleep(pause) => {
+                    if looks.is_multiple_of(COUNT_EVERY)
+                        && let Err(error) = self.look_after(&mut counted).await
+                    {
+                        tracing::warn!(error = %error.chain(), "what waits could not be counted");
+                    }
+                    looks = looks.wrapping_add(1);
+                }
             }
         }
-        while sending.join_next().await.is_some() {}
+        // What takes longer is left to its lease.
+        let done = async { while sending.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(GRACE, done).await;
         Ok(())
     }
 

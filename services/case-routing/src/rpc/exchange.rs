@@ -68,10 +68,22 @@ impl Exchange {
         ids: &[Uuid],
         numbers: &[(Uuid, String)],
     ) -> Result<pb::AckTicketChangesResponse> {
+        let named = changes::named(tx.conn, &system.system_code, ids).await?;
+        let mut numbered = Vec::new();
         for (place, (change, number)) in numbers.iter().enumerate() {
-            let Some(ticket) = changes::ticket_of(tx.conn, &system.system_code, *change).await? else {
-                continue;
-            };
+            if let Some(ticket) = changes::ticket_of(tx.conn, &system.system_code, *change).await? {
+                numbered.push((place, ticket, number));
+            }
+        }
+        let waiting: Vec<Uuid> = named.iter().map(|(change, _)| *change).collect();
+        let of =
+            named.iter().map(|(_, ticket)| ticket.0).chain(numbered.iter().map(|(_, ticket, _)| ticket.0));
+        let mut of: Vec<Uuid> = of.collect();
+        of.sort_unstable();
+        of.dedup();
+        // Locked first: a delivery of the same change waits, and finds it done.
+        let locked = tickets::lock(&*tx.conn, &of, None).await?;
+        for (place, ticket, number) in numbered {
             tickets::number(tx.conn, ticket, number).await.map_err(|error| match error {
                 Error::AlreadyExists { .. } => {
                     Error::invalid(format!("numbers[{place}].ext_no"), "is another ticket's")
@@ -79,13 +91,6 @@ impl Exchange {
                 error => error,
             })?;
         }
-        let named = changes::named(tx.conn, &system.system_code, ids).await?;
-        let (waiting, mut of): (Vec<Uuid>, Vec<Uuid>) =
-            named.iter().map(|(change, ticket)| (*change, ticket.0)).unzip();
-        of.sort_unstable();
-        of.dedup();
-        // Locked first: a delivery of the same change waits, and finds it done.
-        let locked = tickets::lock(&*tx.conn, &of, None).await?;
         let real = self.desk.clock.real_now();
         let mut arrived: HashMap<TicketId, i32> = HashMap::new();
         for ticket in changes::delivered(tx.conn, &waiting, real).await? {

@@ -23,7 +23,7 @@ use super::{
     session::{self, Session},
     view::{
         closed, encoded, local, outcome, percent, rate, reason_text, refused, render, share, task_numbers,
-        total, with_cookies,
+        total, unsynced, with_cookies,
     },
 };
 use crate::App;

@@ -117,6 +117,11 @@ pub async fn list(
     limit: i64,
 ) -> Result<Vec<Ticket>> {
     let text = match filter.sync_state {
+        _ if filter.ext_no.is_some() => select!(
+            "t.ext_no = $2 AND ($1 IS NULL OR t.system_code = $1) AND ($3 IS NULL OR $3 = CASE WHEN s.state = 'paused' \
+             AND t.sync_state IN ('pending', 'retrying') THEN 'paused' ELSE t.sync_state END) \
+             AND t.ticket_id < $4 ORDER BY t.ticket_id DESC LIMIT $5"
+        ),
         None | Some("synced") => select!(
             "($1 IS NULL OR t.system_code = $1) AND ($2 IS NULL OR t.ext_no = $2) AND ($3 IS NULL OR t.sync_state = $3) \
              AND t.ticket_id < $4 ORDER BY t.ticket_id DESC LIMIT $5"
