@@ -10,7 +10,7 @@ const SERVICES: [&str; 5] = ["identity", "case-routing", "staffing", "volunteer-
 
 /// Mutations that need no request id: signing in and out repeat harmlessly (refresh has its grace), and revealing and
 /// finding change nothing but the audit trail, where a second look must show.
-const WITHOUT_REQUEST_ID: [&str; 8] = [
+const WITHOUT_REQUEST_ID: [&str; 9] = [
     "jianghan.identity.v1.AuthService.SignIn",
     "jianghan.identity.v1.AuthService.RefreshToken",
     "jianghan.identity.v1.AuthService.SignOut",
@@ -19,6 +19,7 @@ const WITHOUT_REQUEST_ID: [&str; 8] = [
     "jianghan.identity.v1.PersonService.FindPerson",
     "jianghan.case_routing.v1.CaseService.RevealText",
     "jianghan.case_routing.v1.MediationService.RevealMediation",
+    "jianghan.case_routing.v1.ExchangeService.RevealTicket",
 ];
 
 /// First words of RPCs that only read.

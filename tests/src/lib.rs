@@ -6,6 +6,7 @@ pub mod applications;
 pub mod descriptors;
 pub mod disputes;
 pub mod duty;
+pub mod exchange;
 pub mod journeys;
 pub mod mediation;
 pub mod otlp;

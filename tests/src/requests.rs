@@ -107,6 +107,8 @@ fn good_text(world: &World, name: &str) -> Option<String> {
         "codes" => "I-07".to_owned(),
         "reason_code" => "out_of_area".to_owned(),
         "phone" => "19900001234".to_owned(),
+        "endpoint" => "https://example.com/hook".to_owned(),
+        "class_code" | "area_code" | "ext_no" => "WH-1".to_owned(),
         "login" => "somebody".to_owned(),
         "volunteer_ref" => "somebody-1".to_owned(),
         "text" => "路灯不亮".to_owned(),

@@ -110,6 +110,8 @@ impl World {
                 own("JIANGHAN_METRIC_INTERVAL_MS", "500"),
                 own("JIANGHAN_LOG", "info"),
                 own("JIANGHAN_SPINE_RETRY_FIRST_MS", "20"), // what is poisoned is dead in seconds, not in minutes
+                own("JIANGHAN_WEBHOOK_LOOPBACK", "true"),   // other systems listen on this machine
+                own("JIANGHAN_WEBHOOK_RETRY_FIRST_MS", "50"),
             ],
         };
         let launched = launch.start(|_| ()).await?;

@@ -11,8 +11,8 @@ use chassis::{
         application_service_server::ApplicationServiceServer, calendar_service_server::CalendarServiceServer,
         case_service_server::CaseServiceServer, catalogue_service_server::CatalogueServiceServer,
         classify_service_server::ClassifyServiceServer, duty_service_server::DutyServiceServer,
-        import_service_server::ImportServiceServer, intake_service_server::IntakeServiceServer,
-        mediation_service_server::MediationServiceServer,
+        exchange_service_server::ExchangeServiceServer, import_service_server::ImportServiceServer,
+        intake_service_server::IntakeServiceServer, mediation_service_server::MediationServiceServer,
         responsibility_service_server::ResponsibilityServiceServer, task_service_server::TaskServiceServer,
         verification_service_server::VerificationServiceServer,
     },
@@ -26,17 +26,22 @@ use crate::{
     consumer::Events,
     digest::Digests,
     duty_sweeper::DutySweeper,
+    exchange::{
+        courier::{Courier, Meters},
+        telling::Teller,
+    },
     indexer::Indexer,
     mediation_sweeper::MediationSweeper,
     models::Models,
     notice::TrustedKey,
     recount::Recounter,
     rpc::{
-        Applications, Calendars, Cases, Catalogue, Classify, Desk, DutyRpc, Imports, Intake, Mediations,
-        Responsibilities, Tasks, Verifications,
+        Applications, Calendars, Cases, Catalogue, Classify, Desk, DutyRpc, Exchange, Imports, Intake,
+        Mediations, Responsibilities, Tasks, Verifications,
     },
     store::duties::DutyStore,
     sweeper::Sweeper,
+    webhook::{Networks, Poster},
 };
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
@@ -71,6 +76,20 @@ impl Service for App {
         let desk = Desk { duplicate_days: config.duplicate_days, models: models.clone(), ..desk };
         let store = DutyStore { topology: ctx.topology.clone() };
         let duties = Executor::new(ctx.db.clone(), store, ExecutorConfig { writers: 1, ..executor.clone() });
+        let networks =
+            Arc::new(Networks::of(&config.webhook).context("services.case-routing.webhook.networks")?);
+        let teller = Teller::default();
+        let courier = Courier {
+            db: ctx.db.clone(),
+            atlas: atlas.clone(),
+            clock: ctx.clock.clone(),
+            crypto: ctx.crypto.clone(),
+            poster: Poster::new(&config.webhook, networks.clone())?,
+            teller: teller.clone(),
+            backoff: config.webhook.backoff(),
+            config: config.webhook.clone(),
+            meters: Meters::default(),
+        };
         let mut routes = RoutesBuilder::default();
         routes
             .add_service(CaseServiceServer::new(Cases(desk.clone())))
@@ -84,6 +103,7 @@ impl Service for App {
             .add_service(CalendarServiceServer::new(Calendars::new(desk.clone(), trusted)))
             .add_service(DutyServiceServer::new(DutyRpc { desk: desk.clone(), duties: duties.clone() }))
             .add_service(ImportServiceServer::new(Imports(desk.clone())))
+            .add_service(ExchangeServiceServer::new(Exchange::new(desk.clone(), teller, networks)))
             .add_service(ResponsibilityServiceServer::new(Responsibilities(desk)));
         let pause = Duration::from_millis(config.sweep_ms.max(10));
         let sweeper = Sweeper::new(ctx.db.clone(), atlas.clone(), ctx.clock.clone(), Self::NAME, pause);
@@ -107,6 +127,7 @@ impl Service for App {
             .background(due.run(ctx.stop.clone()))
             .background(recounter.run(ctx.stop.clone()))
             .background(indexer.run(ctx.stop.clone()))
+            .background(courier.run(ctx.stop.clone()))
             .digests(Digests::new(ctx.db)))
     }
 }

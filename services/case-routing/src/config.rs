@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+use crate::webhook::WebhookConfig;
+
 /// What can be set besides what every service has.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -19,6 +21,8 @@ pub struct Config {
     /// Probability from which a suggested item triages a case that came without one, above 0 and at most 1. Unset: a human
     /// always does.
     pub classify_threshold: Option<f64>,
+    /// Posting to other systems.
+    pub webhook: WebhookConfig,
 }
 
 impl Default for Config {
@@ -30,6 +34,7 @@ impl Default for Config {
             duplicate_days: 90,
             joint_body: String::new(),
             classify_threshold: None,
+            webhook: WebhookConfig::default(),
         }
     }
 }

@@ -13,6 +13,7 @@ pub mod domain;
 mod duty;
 mod duty_sweeper;
 mod events;
+mod exchange;
 mod filing;
 mod importing;
 mod indexer;
@@ -32,5 +33,6 @@ pub mod seed;
 mod store;
 mod sweeper;
 mod verb;
+mod webhook;
 
 pub use app::App;

@@ -6,7 +6,11 @@ use std::collections::BTreeMap;
 use chassis::event::Emit;
 
 use crate::{
-    domain::{Case, Decision, DomainEvent, NewNotice, OfferId, OrgId, RoutingDecision, TimelineEntry},
+    domain::{
+        Case, Decision, DomainEvent, NewNotice, OfferId, OrgId, RoutingDecision, TicketId, TimelineEntry,
+        Timestamp,
+        exchange::{Report, reports},
+    },
     events,
 };
 
@@ -36,6 +40,27 @@ pub struct Pending {
     pub client_key: Option<Vec<u8>>,
     /// The public copy of an application's notice that begins.
     pub notice: Option<NewNotice>,
+    /// The ticket of another system that a new case comes from.
+    pub ticket: Option<NewTicket>,
+    /// What the systems that know the case have to hear.
+    pub reports: Vec<Report>,
+    /// The line that it was handed off by; a system that takes the line gets a referral.
+    pub handed_off: Option<String>,
+}
+
+/// A ticket as it is taken.
+#[derive(Debug, Clone)]
+pub struct NewTicket {
+    pub id: TicketId,
+    pub system_code: String,
+    pub ext_no: String,
+    pub mapping_version: i32,
+    pub class_code: String,
+    pub class_name: String,
+    pub area_code: String,
+    pub reported_at: Option<Timestamp>,
+    /// What was pushed, encrypted.
+    pub sealed: Vec<u8>,
 }
 
 /// What an offer's partner knows of it; equal to what volunteer-matching holds.
@@ -88,7 +113,11 @@ impl CaseRecord {
         case.routing.extend(latest);
         for told in &events {
             note_offer(&mut pending.offers, &told.event);
+            if let DomainEvent::CaseHandedOff { line_code, .. } = &told.event {
+                pending.handed_off = Some(line_code.clone());
+            }
         }
+        pending.reports.extend(reports(&mut case, current.map(|record| record.case.state), &events));
         let told_version = events.last().map_or(told_before, |event| event.version);
         let emits = events.iter().map(events::emit).collect();
         (Self { case, told_version, pending }, emits)

@@ -38,6 +38,8 @@ enum Command {
     Route(commands::route::Args),
     /// Look at events whose handling failed, try them again or give them up.
     Events(commands::events::Args),
+    /// Look after the exchange with other systems: who they are, how their codes are mapped, which tickets do not arrive.
+    Exchange(commands::exchange::Args),
     /// Make analytics' figures anew from its event log, or print their digest.
     Analytics(commands::analytics::Args),
     /// Due times by the working calendar, the days of a year, and the yearly notice: sign it, import it.
@@ -80,6 +82,7 @@ fn main() -> ExitCode {
             Command::Export(args) => commands::export::run(args).await,
             Command::Route(args) => commands::route::run(args).await,
             Command::Events(args) => commands::events::run(args).await,
+            Command::Exchange(args) => commands::exchange::run(args).await,
             Command::Analytics(args) => commands::analytics::run(args).await,
             Command::Process(args) => commands::process::run(args).await,
             Command::Calendar(args) => commands::calendar::run(args).await,

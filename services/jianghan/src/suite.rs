@@ -16,8 +16,8 @@ use proto::{
         application_service_client::ApplicationServiceClient, calendar_service_client::CalendarServiceClient,
         case_service_client::CaseServiceClient, catalogue_service_client::CatalogueServiceClient,
         classify_service_client::ClassifyServiceClient, duty_service_client::DutyServiceClient,
-        import_service_client::ImportServiceClient, intake_service_client::IntakeServiceClient,
-        mediation_service_client::MediationServiceClient,
+        exchange_service_client::ExchangeServiceClient, import_service_client::ImportServiceClient,
+        intake_service_client::IntakeServiceClient, mediation_service_client::MediationServiceClient,
         responsibility_service_client::ResponsibilityServiceClient, task_service_client::TaskServiceClient,
         verification_service_client::VerificationServiceClient,
     },
@@ -271,6 +271,10 @@ impl Suite {
     /// Transfers of duties, admissions, and what communities refuse.
     pub fn duties(&self) -> DutyServiceClient<Patient> {
         DutyServiceClient::new(self.case_routing.clone())
+    }
+    /// Other systems, their tickets, and what they hear.
+    pub fn exchange(&self) -> ExchangeServiceClient<Patient> {
+        ExchangeServiceClient::new(self.case_routing.clone())
     }
     /// Authority that duties ask for.
     pub fn duty_authorities(&self) -> DutyAuthorityServiceClient<Patient> {

@@ -4,6 +4,7 @@
 mod bad_input;
 mod denied;
 mod disputes;
+mod exchange;
 mod f1;
 mod f2;
 mod f5;

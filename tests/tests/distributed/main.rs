@@ -2,6 +2,7 @@
 //! may be killed at any time. One world serves them all.
 
 mod disputes;
+mod exchange;
 mod f1;
 mod f2;
 mod f5;

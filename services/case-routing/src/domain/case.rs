@@ -10,6 +10,7 @@ use super::clock::Clock;
 use super::codes::*;
 use super::error::{DomainError, Result};
 use super::event::{CaseFacts, Timestamp};
+use super::exchange::ExternalLink;
 use super::ids::*;
 use super::mediation::MediationLink;
 use super::reason::Reason;
@@ -292,6 +293,9 @@ pub struct Case {
     /// Of a case that came without an item: what was suggested, and who decided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub triage: Option<TriageDecision>,
+    /// Other systems that hear what becomes of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub external: Vec<ExternalLink>,
 }
 
 fn newest(clocks: &[Clock], kind: ClockKind, task: Option<TaskId>) -> Option<&Clock> {

@@ -71,6 +71,8 @@ ids! {
     DutyTransferId,
     /// An admission of a department's item.
     AdmissionId,
+    /// A case that another system knows.
+    TicketId,
 }
 
 /// A person's pseudonym (the envelope's `actorref`); `system` for timers, `anonymous` for whoever

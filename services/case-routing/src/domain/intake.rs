@@ -226,6 +226,7 @@ pub(super) fn new_case(command: RegisterCase, place: Place, now: Timestamp) -> C
         updated_at: now,
         application: None,
         triage: None,
+        external: Vec::new(),
     }
 }
 

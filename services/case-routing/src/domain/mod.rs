@@ -23,6 +23,7 @@ pub mod duty;
 mod endings;
 mod error;
 mod event;
+pub mod exchange;
 mod follow;
 mod handling;
 mod ids;

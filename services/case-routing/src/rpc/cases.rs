@@ -18,7 +18,7 @@ use uuid::Uuid;
 use super::{
     convert,
     desk::{Desk, aim},
-    mediation_view, parse,
+    exchange_forms, mediation_view, parse,
     register::{Entry, TEXT},
 };
 use crate::{
@@ -68,6 +68,8 @@ impl CaseService for Cases {
         let mut case = convert::case(&record, &self.0.atlas.world(), self.0.clock.now());
         case.original = self.0.original_of(&record.case).await?.map(|record| convert::original(&record.case));
         case.mediation = self.0.mediation_of(&record.case).await?.as_ref().map(mediation_view::summary);
+        case.external_tickets =
+            self.0.tickets_of(&record.case).await?.iter().map(exchange_forms::ticket).collect();
         Ok(Response::new(pb::GetCaseResponse { case: Some(case) }))
     }
 

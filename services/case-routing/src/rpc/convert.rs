@@ -82,6 +82,7 @@ pub fn case(record: &CaseRecord, world: &World, now: Timestamp) -> pb::Case {
         objection_count: count(case.objection_count),
         mediation: None,
         triage: case.triage.as_ref().map(triage),
+        external_tickets: Vec::new(),
     }
 }
 
@@ -150,6 +151,7 @@ pub fn listed(case: Listed, world: &World, now: Timestamp) -> pb::Case {
         objection_count: count(case.objection_count),
         mediation: None,
         triage: None,
+        external_tickets: Vec::new(),
     }
 }
 

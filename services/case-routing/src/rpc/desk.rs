@@ -16,12 +16,16 @@ use super::{convert, parse};
 use crate::{
     atlas::{Atlas, World},
     config::Config,
-    domain::{self, Act, Case, CaseId, Mediation, Original},
+    domain::{self, Act, Case, CaseId, CaseState, Mediation, Original},
     models::Models,
     numbers::Numbers,
     reach,
     record::CaseRecord,
-    store::{case_store::CaseStore, mediations, read},
+    store::{
+        case_store::CaseStore,
+        exchange::tickets::{self, Ticket},
+        mediations, read,
+    },
     verb::Verb,
 };
 
@@ -119,6 +123,15 @@ impl Desk {
         let mut conn = self.db.conn().await?;
         let known = mediations::of_case(&mut conn, case.id).await?;
         Ok(known.into_iter().find(|mediation| mediation.id == link.id))
+    }
+
+    /// Where other systems know the case. Most cases have none, and are not asked for.
+    pub async fn tickets_of(&self, case: &Case) -> Result<Vec<Ticket>> {
+        if case.external.is_empty() && case.state != CaseState::HandedOff {
+            return Ok(Vec::new());
+        }
+        let mut conn = self.db.conn().await?;
+        tickets::of_case(&mut conn, case.id).await
     }
 
     /// What the verbs of a merged case ask of the other; nothing where the caller does not reach the merged one.

@@ -14,6 +14,9 @@ mod desk;
 mod duplicates;
 mod duty;
 mod duty_forms;
+mod exchange;
+mod exchange_forms;
+mod exchange_systems;
 mod imports;
 mod intake;
 mod lists;
@@ -33,7 +36,19 @@ mod verification;
 
 pub(crate) use self::register::{TEXT, client_key, window_above};
 pub use self::{
-    application_desk::Applications, calendar::Calendars, cases::Cases, catalogue::Catalogue,
-    classify::Classify, desk::Desk, duty::DutyRpc, imports::Imports, intake::Intake, lists::Responsibilities,
-    mediation_desk::Mediations, tasks::Tasks, verification::Verifications,
+    application_desk::Applications,
+    calendar::Calendars,
+    cases::Cases,
+    catalogue::Catalogue,
+    classify::Classify,
+    desk::Desk,
+    duty::DutyRpc,
+    exchange::Exchange,
+    imports::Imports,
+    intake::Intake,
+    lists::Responsibilities,
+    mediation_desk::Mediations,
+    register::{TEXT, receiver},
+    tasks::Tasks,
+    verification::Verifications,
 };

@@ -189,7 +189,7 @@ impl Entry {
 }
 
 /// Who receives a request: the official's own organisation; for residents the nearest window above the place.
-fn receiver(world: &World, caller: &Caller, path: &[Uuid], now: Timestamp) -> Option<OrgId> {
+pub fn receiver(world: &World, caller: &Caller, path: &[Uuid], now: Timestamp) -> Option<OrgId> {
     let known = |org: &Uuid| world.routes.org(OrgId(*org)).is_some_and(|org| org.in_force(now));
     let own = reach::part_orgs(caller);
     let session = caller.org_id.filter(|org| own.contains(org));

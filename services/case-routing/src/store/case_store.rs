@@ -16,7 +16,7 @@ use diesel::{
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
-use super::{notices, precedents, refusals, suggestions, words, write};
+use super::{exchange::changes, notices, precedents, refusals, suggestions, words, write};
 use crate::{
     domain::{Case, CaseId},
     reach,
@@ -90,7 +90,8 @@ impl AggregateStore for CaseStore {
             refusals::save(conn, &changes),
             suggestions::save(conn, &changes),
         )?;
-        Ok(())
+        // After the rest: its tickets are locked behind their cases, and refer to them.
+        changes::save(conn, &changes).await
     }
 
     fn within_reach(&self, record: &CaseRecord, caller: &Caller) -> bool {

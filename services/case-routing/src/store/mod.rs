@@ -8,6 +8,7 @@ pub mod case_store;
 pub mod catalogue;
 pub mod digests;
 pub mod duties;
+pub mod exchange;
 pub mod imports;
 pub mod list;
 pub mod listed;

@@ -112,6 +112,14 @@ fn good(d: &District, method: &str, field: &FieldDescriptor) -> Option<Value> {
             need.set_field_by_name("count", Value::I32(1));
             Some(Value::List(vec![Value::Message(need)]))
         }
+        (_, "system_code") => text("hotline"),
+        (_, "name_zh" | "name_en") => text("热线"),
+        (_, "endpoint") => text("https://example.com/hook"),
+        (_, "direction" | "state") => number(1),
+        (_, "ext_no") => text("WH-1"),
+        (_, "class_code" | "area_code") => text("0201"),
+        (_, "mapping_version") => Some(Value::I32(1)),
+        (_, "change_ids") => one(&new_id().to_string()),
         (_, "method") => text("phone"),
         (_, "decision") => text("reject"),
         (_, "text") => text("请帮忙"),
@@ -170,6 +178,17 @@ fn bad(method: &str, field: &FieldDescriptor) -> Vec<Value> {
         (_, "applicant_name", _) => vec![text(""), text("张"), text("13812345678"), text(&"长".repeat(51))],
         (_, "note" | "opinion", _) => vec![text(&"长".repeat(4_001)), text("a\0b")],
         (_, "amount_fen", _) => vec![Value::I64(-1), Value::I64(i64::MAX)],
+        // Another system's codes are whatever it uses; a ticket that is known may be pushed without a text.
+        (_, "class_code" | "area_code", _) => vec![text(&"x".repeat(65)), text("a\nb")],
+        ("ListTickets", "ext_no", _) => vec![text(&"x".repeat(65)), text("a\nb")],
+        (_, "class_name", _) => vec![text(&"长".repeat(101)), text("a\0b")],
+        (_, "name_zh" | "name_en", _) => vec![text(""), text(&"长".repeat(101)), text("a\nb")],
+        ("ListTickets", "system_code", _) => vec![text(&"x".repeat(65)), text("a\nb")],
+        ("PushTicket", "text", _) => vec![text(&"长".repeat(20_001)), text("a\0b")],
+        (_, "mapping_version", _) => vec![Value::I32(0), Value::I32(-1)],
+        (_, "endpoint", _) => {
+            vec![text("x"), text("https://127.0.0.1.nip.example@10.0.0.1/"), text("https://10.0.0.1/")]
+        }
         (_, "client_ref", _) => vec![text("a b"), text("参考"), text(&"x".repeat(65))],
         (_, "request_id", _) => vec![text(""), text("x")],
         (_, "page_token", _) => vec![text("%%%")],
@@ -235,6 +254,7 @@ async fn what_is_wrong_in_a_request_is_named_and_nothing_is_stored() {
         Role::Mediator,
         Role::DeptLeader,
         Role::CommitteeMember,
+        Role::IntegrationClient,
     ]
     .into_iter()
     .fold(Persona::new(Role::DistrictDispatcher, d.district).org(d.office), |persona, role| {

@@ -8,6 +8,8 @@ mod classify;
 mod defects;
 mod disputes;
 mod duty;
+mod exchange;
+mod exchange_delivery;
 mod flow;
 mod imports;
 mod joined;

@@ -146,8 +146,22 @@ impl District {
         };
         change(&mut topology);
         let key = signer().public().to_string();
-        let own =
-            toml::Table::from_iter([(setting.to_owned(), value), ("calendar_key".to_owned(), key.into())]);
+        let own = toml::Table::from_iter([
+            (setting.to_owned(), value),
+            ("calendar_key".to_owned(), key.into()),
+            (
+                "webhook".to_owned(),
+                toml::toml! {
+                    loopback = true
+                    poll_ms = 20
+                    timeout_ms = 400
+                    retry_first_ms = 20
+                    retry_max_ms = 100
+                    attempts = 4
+                }
+                .into(),
+            ),
+        ]);
         let configure =
             move |config: &mut ServiceConfig| drop(config.services.insert(App::NAME.to_owned(), own));
         let service =

@@ -2,11 +2,13 @@
 //! that stands still. Nothing here is reached from a service path.
 
 mod database;
+mod http;
 mod keys;
 mod service;
 
 pub use self::{
     database::TestDb,
+    http::{Received, Reply, TestHttp},
     keys::{Persona, TestKeys},
     service::{Builder, TestService},
 };

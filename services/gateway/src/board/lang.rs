@@ -57,6 +57,13 @@ impl Lang {
 /// Code, Chinese, English (domain §5, §2.2.2).
 const NAMES: &[(&str, &str, &str)] = &[
     ("registered", "已登记", "Registered"),
+    ("sync_state_pending", "待发送", "Waiting"),
+    ("sync_state_synced", "已同步", "Synced"),
+    ("sync_state_retrying", "重试中", "Tried again"),
+    ("sync_state_failed", "已放弃", "Given up"),
+    ("sync_state_paused", "已暂停", "Paused"),
+    ("exchange_direction_in", "转入", "In"),
+    ("exchange_direction_out", "转出", "Out"),
     ("need_supplement", "待补正", "Supplement needed"),
     ("not_accepted", "不予受理", "Not accepted"),
     ("handed_off", "转专线", "Handed off"),

@@ -27,7 +27,7 @@ use super::{
     session::{self, Session},
     view::{
         closed, day, encoded, judged, local, outcome, percent, permitted, probability, rate, reason_text,
-        refused, render, share, task_numbers, total, whistled, with_cookies, word, yuan,
+        refused, render, share, task_numbers, total, unsynced, whistled, with_cookies, word, yuan,
     },
 };
 use crate::App;

@@ -10,7 +10,7 @@ use axum::{
 use chrono::{DateTime, FixedOffset};
 use proto::{
     analytics::v1::{Count, IndicatorValue},
-    case_routing::v1::{Case, Clock, ClockKind, Reason},
+    case_routing::v1::{Case, Clock, ClockKind, ExternalTicket, Reason, SyncState},
 };
 
 use super::{lang::Lang, names::Names, session::Closed};
@@ -32,6 +32,11 @@ pub fn render(page: &impl Template) -> Response {
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
     }
+}
+
+/// Whether somebody should look at how a ticket stands.
+pub fn unsynced(ticket: &ExternalTicket) -> bool {
+    matches!(ticket.sync_state(), SyncState::Failed | SyncState::Retrying)
 }
 
 /// The page that says why there is none; never the service's own words.

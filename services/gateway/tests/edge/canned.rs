@@ -6,9 +6,9 @@ use proto::{
     analytics::v1::{Count, GetBoardResponse, IndicatorValue, StreetSummary},
     case_routing::v1::{
         ApplicationState, AssignmentStatus, Case, CaseState, Clock as Limit, ClockKind, DeliveryMode,
-        DispatchMode, GetCaseResponse, GetTimelineResponse, ListCasesResponse, ListPublicNoticesResponse,
-        MediationState, MediationSummary, PublicNotice, Rating, Reason, RoutingCandidate, RoutingDecision,
-        Task, TaskPart, TaskState, TimelineEntry,
+        DispatchMode, ExchangeDirection, ExternalTicket, GetCaseResponse, GetTimelineResponse,
+        ListCasesResponse, ListPublicNoticesResponse, MediationState, MediationSummary, PublicNotice, Rating,
+        Reason, RoutingCandidate, RoutingDecision, SyncState, Task, TaskPart, TaskState, TimelineEntry,
     },
     identity::v1::{
         ListOrganizationsResponse, ListUnitsResponse, Organization, SignInResponse, SignOutResponse, Unit,
@@ -116,8 +116,20 @@ pub fn case() -> Case {
         performance_due_time: at(16 * 1440),
         ..Default::default()
     };
+    let ticket = ExternalTicket {
+        system_name_zh: "市民热线".into(),
+        system_name_en: "Citizens' hotline".into(),
+        ext_no: "WH20260302001".into(),
+        direction: ExchangeDirection::In.into(),
+        class_code: "0201".into(),
+        sync_state: SyncState::Failed.into(),
+        last_error_code: "http_503".into(),
+        remark_count: 1,
+        ..Default::default()
+    };
     Case {
         mediation: Some(mediation),
+        external_tickets: vec![ticket],
         case_id: CASE.into(),
         case_no: "420103-20260302-000001".into(),
         state: CaseState::InProgress.into(),

@@ -4,6 +4,7 @@ pub mod analytics;
 pub mod calendar;
 pub mod classify;
 pub mod events;
+pub mod exchange;
 pub mod export;
 pub mod import;
 pub mod process;

@@ -1,0 +1,98 @@
+//! Exchange with other systems: what they have to hear of a case, what a push adds to what is known, how their codes are
+//! ours, and when a delivery is tried again. Pure, like the rest of the domain.
+
+mod mapping;
+mod paper;
+mod sync;
+#[cfg(test)]
+mod sync_tests;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    case::Case,
+    codes::{CaseState, ClosedCode},
+    error::Result,
+    event::{Emitted, TimelineEntry, Timestamp},
+    ids::TicketId,
+    work::{Act, Decision, Work},
+};
+
+pub use self::{
+    mapping::{Known, Mapping, Problem, Row},
+    paper::{MOST_REMARKS, Paper, Pushed, Pushing, Remark, is_masked},
+    sync::{Backoff, Failure, Sync, SyncState},
+};
+
+/// Another system hears what becomes of a case.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExternalLink {
+    pub ticket: TicketId,
+    /// Changes told so far; numbers the next one.
+    pub told: u32,
+}
+
+/// One change that it hears.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    pub ticket: TicketId,
+    /// From 1, without gaps.
+    pub number: u32,
+    pub state: CaseState,
+    pub closed_code: Option<ClosedCode>,
+    pub at: Timestamp,
+}
+
+/// What the other systems have to hear of a decision: every state that the case came to, in order, also those it only passed.
+pub fn reports(case: &mut Case, before: Option<CaseState>, events: &[Emitted]) -> Vec<Report> {
+    if case.external.is_empty() {
+        return Vec::new();
+    }
+    let (mut reports, mut last, at) = (Vec::new(), before, case.updated_at);
+    for told in events {
+        if last == Some(told.facts.state) {
+            continue;
+        }
+        last = Some(told.facts.state);
+        for link in &mut case.external {
+            link.told += 1;
+            reports.push(Report {
+                ticket: link.ticket,
+                number: link.told,
+                state: told.facts.state,
+                closed_code: told.facts.closed_code,
+                at,
+            });
+        }
+    }
+    reports
+}
+
+impl Case {
+    /// Another system said more about a ticket. Where a supplement was asked for, this is it; else the case stays where it is,
+    /// and the step tells its people to look.
+    ///
+    /// # Errors
+    /// As for the supplement.
+    pub fn remark(self, act: &Act<'_>) -> Result<Decision> {
+        let mut work = Work::begin(self, act);
+        if work.case.state == CaseState::NeedSupplement {
+            work.supplement()?;
+        }
+        // A step that is told to nobody takes the version that the decision ends with.
+        let silent = i64::from(!work.has_told());
+        let step = TimelineEntry {
+            case_version: work.case.version + silent,
+            event: "TicketRemarked".to_owned(),
+            state: work.case.state,
+            actor: work.by.actor.clone(),
+            org: work.by.org,
+            at: work.now,
+            reason: None,
+            task_id: None,
+        };
+        let mut decision = work.finish();
+        decision.timeline.push(step);
+        Ok(decision)
+    }
+}

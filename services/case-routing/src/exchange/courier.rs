@@ -1,0 +1,321 @@
+//! Sends what other systems have to hear. A ticket is taken up for the time of a lease, its first change is posted outside any
+//! transaction, and the outcome is noted only if the lease still stands: whoever dies in between leaves the ticket to the next
+//! sender, which posts the same change under the same id. One slow system never holds up another.
+
+use std::{
+    collections::HashMap,
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+    time::Duration,
+};
+
+use chassis::{
+    Clock, Error, Result,
+    clock::new_id,
+    crypto::Crypto,
+    db::{Db, Tx},
+};
+use chrono::TimeDelta;
+use opentelemetry::{
+    KeyValue,
+    metrics::{Counter, Gauge},
+};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::{SECRETS, telling};
+use crate::{
+    atlas::Atlas,
+    domain::{
+        TicketId,
+        exchange::{Backoff, Failure, SyncState},
+    },
+    store::exchange::{
+        changes::{self, Claim, Claimed, Waiting},
+        systems, tickets,
+    },
+    webhook::{Poster, Secret, WebhookConfig, signature},
+};
+
+/// Deliveries at once, and of these to one system.
+const AT_ONCE: usize = 16;
+const EACH: usize = 4;
+/// Looks for what is due between two counts of what waits.
+const COUNT_EVERY: u32 = 10;
+/// How long deliveries in hand may still take when the service stops.
+const GRACE: Duration = Duration::from_secs(2);
+/// Delivered changes that are forgotten in one go.
+const FORGET: i64 = 5_000;
+
+/// Sends.
+#[derive(Clone)]
+pub struct Courier {
+    pub db: Db,
+    pub atlas: Arc<Atlas>,
+    pub clock: Clock,
+    pub crypto: Crypto,
+    pub poster: Poster,
+    pub teller: telling::Teller,
+    pub backoff: Backoff,
+    pub config: WebhookConfig,
+    pub meters: Meters,
+}
+
+/// What is measured.
+#[derive(Clone)]
+pub struct Meters {
+    deliveries: Counter<u64>,
+    waiting: Gauge<i64>,
+}
+
+impl Default for Meters {
+    fn default() -> Self {
+        let meter = opentelemetry::global::meter("jianghan");
+        Self {
+            deliveries: meter
+                .u64_counter("jianghan.exchange.deliveries")
+                .with_description("Deliveries to other systems, by outcome")
+                .build(),
+            waiting: meter
+                .i64_gauge("jianghan.exchange.unsynced")
+                .with_description("Tickets whose system does not know everything yet")
+                .build(),
+        }
+    }
+}
+
+/// Deliveries in hand, by system.
+type InHand = HashMap<String, usize>;
+
+impl Courier {
+    /// Sends until `stop`, then finishes what is in hand and does not take long. Outages are logged and waited out.
+    ///
+    /// # Errors
+    /// None.
+    pub async fn run(self, stop: CancellationToken) -> Result<()> {
+        let pause = Duration::from_millis(self.config.poll_ms.max(10));
+        let mut sending: JoinSet<String> = JoinSet::new();
+        let (mut in_hand, mut looks) = (InHand::new(), 0u32);
+        let mut counted: Vec<(String, String)> = Vec::new();
+        while !stop.is_cancelled() {
+            match self.take_up(&in_hand, AT_ONCE - sending.len()).await {
+                Ok(claimed) => {
+                    for (ticket, lease) in claimed {
+                        *in_hand.entry(ticket.system_code.clone()).or_default() += 1;
+                        let courier = self.clone();
+                        sending.spawn(async move {
+                            courier.deliver(TicketId(ticket.ticket_id), lease).await;
+                            ticket.system_code
+                        });
+                    }
+                }
+                Err(error) => tracing::warn!(error = %error.chain(), "nothing can be sent just now"),
+            }
+            tokio::select! {
+                () = stop.cancelled() => break,
+                Some(done) = sending.join_next(), if !sending.is_empty() => {
+                    // What else that system has to hear is looked for at once.
+                    let system = done.map_err(Error::internal)?;
+                    release(&mut in_hand, &system);
+                }
+                () = tokio::time::sleep(pause) => {
+                    if looks.is_multiple_of(COUNT_EVERY)
+                        && let Err(error) = self.look_after(&mut counted).await
+                    {
+                        tracing::warn!(error = %error.chain(), "what waits could not be counted");
+                    }
+                    looks = looks.wrapping_add(1);
+                }
+            }
+        }
+        // What takes longer is left to its lease.
+        let done = async { while sending.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(GRACE, done).await;
+        Ok(())
+    }
+
+    async fn take_up(&self, in_hand: &InHand, free: usize) -> Result<Vec<(Claimed, uuid::Uuid)>> {
+        if free == 0 {
+            return Ok(Vec::new());
+        }
+        let without: Vec<String> =
+            in_hand.iter().filter(|(_, count)| **count >= EACH).map(|(system, _)| system.clone()).collect();
+        let token = new_id();
+        // Long enough for a delivery that takes all its time, and for noting its outcome.
+        let lease = TimeDelta::milliseconds(i64::try_from(self.config.timeout_ms).unwrap_or(60_000) + 20_000);
+        let now = self.clock.real_now();
+        let claimed = self
+            .db
+            .transaction(async |tx: &mut Tx<'_>| {
+                let claim = Claim {
+                    now,
+                    lease,
+                    token,
+                    most: i64::try_from(free).unwrap_or(1),
+                    without: &without,
+                    each: i64::try_from(EACH).unwrap_or(1),
+                };
+                changes::claim(tx.conn, &claim).await
+            })
+            .await?;
+        Ok(claimed.into_iter().map(|ticket| (ticket, token)).collect())
+    }
+
+    /// Posts the first change of a ticket and notes what came of it.
+    async fn deliver(&self, ticket: TicketId, lease: uuid::Uuid) {
+        match self.try_deliver(ticket, lease).await {
+            Ok(()) => {}
+            // The lease runs out and it is tried again.
+            Err(error) => {
+                tracing::warn!(ticket.id = %ticket, error = %error.chain(), "a delivery was not noted")
+            }
+        }
+    }
+
+    async fn try_deliver(&self, ticket: TicketId, lease: uuid::Uuid) -> Result<()> {
+        let mut conn = self.db.conn().await?;
+        let Some(waiting) = changes::first(&mut conn, ticket).await? else {
+            // Fetched meanwhile.
+            drop(conn);
+            return self.note(ticket, lease, None, Ok(None)).await;
+        };
+        let system = systems::get(&mut conn, &waiting.system_code).await?;
+        let system = system.ok_or_else(|| Error::internal("a ticket of no system"))?;
+        let change = self.teller.tell(&mut conn, &self.atlas.world(), &waiting).await?;
+        drop(conn);
+        let body = telling::event(&change)?;
+        let secrets = match &system.sealed_secrets {
+            Some(sealed) => open_secrets(&self.crypto, &system.system_code, sealed)?,
+            None => Vec::new(),
+        };
+        let timestamp = self.clock.real_now().timestamp();
+        let mut headers = vec![
+            ("content-type", "application/cloudevents+json; charset=utf-8".to_owned()),
+            ("webhook-id", change.change_id.clone()),
+            ("webhook-timestamp", timestamp.to_string()),
+        ];
+        if !secrets.is_empty() {
+            headers.push(("webhook-signature", signature(&secrets, &change.change_id, timestamp, &body)?));
+        }
+        let answer = self.poster.post(&system.endpoint, &headers, body).await;
+        let outcome = answer
+            .map(|answer| (waiting.kind == "referral").then(|| telling::number_in(&answer.body)).flatten());
+        self.note(ticket, lease, Some(waiting), outcome).await
+    }
+
+    async fn note(
+        &self,
+        ticket: TicketId,
+        lease: uuid::Uuid,
+        waiting: Option<Waiting>,
+        outcome: Result<Option<String>, Failure>,
+    ) -> Result<()> {
+        let (real, backoff) = (self.clock.real_now(), self.backoff);
+        let noted = self
+            .db
+            .transaction(async |tx: &mut Tx<'_>| {
+                let locked = tickets::lock(&*tx.conn, &[ticket.0], Some(lease)).await?;
+                let Some((_, sync)) = locked.into_iter().next() else { return Ok(None) };
+                let attempts = sync.attempts;
+                let sync = match &outcome {
+                    Ok(_) => {
+                        let ids: Vec<_> = waiting.iter().map(|waiting| waiting.change_id).collect();
+                        changes::delivered(tx.conn, &ids, real).await?;
+                        // Counted, for it may have been fetched meanwhile.
+                        let left = i32::try_from(changes::count(tx.conn, ticket).await?).unwrap_or(i32::MAX);
+                        let new = sync.waiting.saturating_sub(left);
+                        sync.delivered(new, real)
+                    }
+                    Err(failure) => {
+                        let mut hasher = DefaultHasher::new();
+                        (lease, ticket, attempts).hash(&mut hasher);
+                        sync.failed(failure, real, &backoff, hasher.finish())
+                    }
+                };
+                tickets::set_sync(&*tx.conn, &[(ticket, sync.clone())]).await?;
+                Ok(Some(sync))
+            })
+            .await?;
+        let Some(sync) = noted else { return Ok(()) };
+        if let Ok(Some(number)) = &outcome {
+            self.number(ticket, number).await?;
+        }
+        let outcome = match (&outcome, sync.state) {
+            (Ok(_), _) => "delivered",
+            (Err(_), SyncState::Failed) => "given_up",
+            (Err(_), _) => "retried",
+        };
+        if let Some(waiting) = waiting {
+            let system = KeyValue::new("system", waiting.system_code.clone());
+            self.meters.deliveries.add(1, &[system, KeyValue::new("outcome", outcome)]);
+            if sync.state == SyncState::Failed {
+                tracing::error!(
+                    ticket.id = %ticket, system = %waiting.system_code, cause = %sync.last_error,
+                    "a ticket is given up until an operator retries it"
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// The number that a referral got. One that another ticket has is the other side's mistake and changes nothing.
+    async fn number(&self, ticket: TicketId, number: &str) -> Result<()> {
+        let done =
+            self.db.transaction(async |tx: &mut Tx<'_>| tickets::number(tx.conn, ticket, number).await).await;
+        match done {
+            Err(Error::AlreadyExists { .. }) => {
+                tracing::warn!(ticket.id = %ticket, "the number given to a referral is another ticket's");
+                Ok(())
+            }
+            done => done,
+        }
+    }
+
+    /// Counts what waits, and forgets what was delivered long ago.
+    async fn look_after(&self, counted: &mut Vec<(String, String)>) -> Result<()> {
+        let mut conn = self.db.conn().await?;
+        let standing = changes::standing(&mut conn).await?;
+        let labels = |system: &str, state: &str| {
+            [KeyValue::new("system", system.to_owned()), KeyValue::new("state", state.to_owned())]
+        };
+        // What was counted before and waits no more is none now.
+        for (system, state) in counted.drain(..) {
+            let still = |known: &changes::Standing| known.system_code == system && known.sync_state == state;
+            if !standing.iter().any(still) {
+                self.meters.waiting.record(0, &labels(&system, &state));
+            }
+        }
+        for known in standing {
+            self.meters.waiting.record(known.tickets, &labels(&known.system_code, &known.sync_state));
+            counted.push((known.system_code, known.sync_state));
+        }
+        let before = self.clock.real_now() - TimeDelta::days(i64::from(self.config.keep_days));
+        changes::forget(&mut conn, before, FORGET).await?;
+        Ok(())
+    }
+}
+
+fn release(in_hand: &mut InHand, system: &str) {
+    if let Some(count) = in_hand.get_mut(system) {
+        *count = count.saturating_sub(1);
+    }
+    in_hand.retain(|_, count| *count > 0);
+}
+
+/// The secrets of a system, newest first.
+///
+/// # Errors
+/// When they were sealed by a key that is gone.
+pub fn open_secrets(crypto: &Crypto, system: &str, sealed: &[u8]) -> Result<Vec<Secret>> {
+    let opened = crypto.open(SECRETS, sealed, system.as_bytes())?;
+    serde_json::from_slice(&opened).map_err(Error::internal)
+}
+
+/// The secrets of a system, to be stored.
+///
+/// # Errors
+/// None that can be brought about.
+pub fn seal_secrets(crypto: &Crypto, system: &str, secrets: &[Secret]) -> Result<Vec<u8>> {
+    let text = serde_json::to_vec(secrets).map_err(Error::internal)?;
+    Ok(crypto.seal(SECRETS, &text, system.as_bytes()))
+}

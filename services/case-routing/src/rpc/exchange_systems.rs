@@ -1,0 +1,281 @@
+//! `ExchangeService`: who the other systems are, and the versions of their mappings.
+
+use chassis::{
+    Error, Result,
+    auth::Caller,
+    command::{Meta, once},
+    db::Tx,
+    page,
+    proto::case_routing::v1 as pb,
+};
+use uuid::Uuid;
+
+use super::{exchange::Exchange, exchange_forms as forms, parse};
+use crate::{
+    domain::{
+        Nature,
+        exchange::{Known, Mapping, Problem},
+    },
+    exchange::courier::{open_secrets, seal_secrets},
+    store::exchange::{
+        mappings::{self, Version},
+        systems::{self, System},
+    },
+    webhook::{Secret, secret_text},
+};
+
+/// Secrets that sign beside each other.
+const SECRETS: usize = 2;
+
+/// What an operator sets of a system.
+struct Settings {
+    name_zh: String,
+    name_en: String,
+    direction: &'static str,
+    client_id: Option<Uuid>,
+    endpoint: String,
+    line_codes: Vec<String>,
+}
+
+impl Exchange {
+    fn settings(
+        &self,
+        names: (&str, &str),
+        direction: i32,
+        client_id: &str,
+        endpoint: &str,
+        line_codes: &[String],
+    ) -> Result<Settings> {
+        if !endpoint.is_empty() {
+            self.networks.endpoint(endpoint).map_err(|message| Error::invalid("endpoint", message))?;
+        }
+        for (place, line) in parse::bounded("line_codes", line_codes)?.iter().enumerate() {
+            parse::code(&format!("line_codes[{place}]"), line)?;
+        }
+        Ok(Settings {
+            name_zh: name("name_zh", names.0)?,
+            name_en: name("name_en", names.1)?,
+            direction: forms::direction("direction", direction)?,
+            client_id: parse::optional_id("client_id", client_id)?,
+            endpoint: endpoint.to_owned(),
+            line_codes: line_codes.to_vec(),
+        })
+    }
+
+    pub(super) async fn create_system(
+        &self,
+        caller: &Caller,
+        m: pb::CreateExternalSystemRequest,
+    ) -> Result<pb::CreateExternalSystemResponse> {
+        let meta = Meta::new("CreateExternalSystem", &m.request_id, &m)?;
+        let code = parse::code("system_code", &m.system_code)?;
+        let names = (m.name_zh.as_str(), m.name_en.as_str());
+        let set = self.settings(names, m.direction, &m.client_id, &m.endpoint, &m.line_codes)?;
+        once(&self.desk.db, caller, meta, async |tx: &mut Tx<'_>| {
+            let system = System {
+                system_code: code,
+                name_zh: set.name_zh,
+                name_en: set.name_en,
+                direction: set.direction.to_owned(),
+                state: "on".to_owned(),
+                client_id: set.client_id,
+                endpoint: set.endpoint,
+                line_codes: set.line_codes,
+                sealed_secrets: None,
+                version: 1,
+                updated_at: tx.now,
+                mapping_version: 0,
+            };
+            systems::put(tx.conn, &system, true).await?;
+            Ok(pb::CreateExternalSystemResponse { system: Some(forms::system(&system)) })
+        })
+        .await
+    }
+
+    pub(super) async fn update_system(
+        &self,
+        caller: &Caller,
+        m: pb::UpdateExternalSystemRequest,
+    ) -> Result<pb::UpdateExternalSystemResponse> {
+        let meta = Meta::new("UpdateExternalSystem", &m.request_id, &m)?;
+        let code = parse::code("system_code", &m.system_code)?;
+        let etag = parse::etag(&m.etag)?;
+        let state = forms::system_state("state", m.state)?;
+        let names = (m.name_zh.as_str(), m.name_en.as_str());
+        let set = self.settings(names, m.direction, &m.client_id, &m.endpoint, &m.line_codes)?;
+        once(&self.desk.db, caller, meta, async |tx: &mut Tx<'_>| {
+            let known = systems::lock(tx.conn, &code).await?;
+            if etag.is_some_and(|etag| etag != known.version) {
+                return Err(Error::stale(systems::KIND, &code));
+            }
+            let system = System {
+                name_zh: set.name_zh,
+                name_en: set.name_en,
+                direction: set.direction.to_owned(),
+                state: state.to_owned(),
+                client_id: set.client_id,
+                endpoint: set.endpoint,
+                line_codes: set.line_codes,
+                version: known.version + 1,
+                updated_at: tx.now,
+                ..known
+            };
+            systems::put(tx.conn, &system, false).await?;
+            Ok(pb::UpdateExternalSystemResponse { system: Some(forms::system(&system)) })
+        })
+        .await
+    }
+
+    pub(super) async fn rotate_secret(
+        &self,
+        caller: &Caller,
+        m: pb::RotateWebhookSecretRequest,
+    ) -> Result<pb::RotateWebhookSecretResponse> {
+        let meta = Meta::new("RotateWebhookSecret", &m.request_id, &m)?;
+        let code = parse::code("system_code", &m.system_code)?;
+        let fresh: [u8; 32] = rand::random();
+        let crypto = &self.desk.crypto;
+        once(&self.desk.db, caller, meta, async |tx: &mut Tx<'_>| {
+            let known = systems::lock(tx.conn, &code).await?;
+            let mut secrets: Vec<Secret> = vec![fresh.to_vec()];
+            if let Some(sealed) = &known.sealed_secrets {
+                secrets.extend(open_secrets(crypto, &code, sealed)?);
+                secrets.truncate(SECRETS);
+            }
+            systems::set_secrets(tx.conn, &code, &seal_secrets(crypto, &code, &secrets)?, tx.now).await?;
+            let system = systems::lock(tx.conn, &code).await?;
+            let secret = secret_text(&fresh);
+            Ok(pb::RotateWebhookSecretResponse { system: Some(forms::system(&system)), secret })
+        })
+        .await
+    }
+
+    /// What is wrong with a mapping today.
+    fn problems(&self, mapping: &Mapping) -> Vec<Problem> {
+        let world = self.desk.atlas.world();
+        let known = Known {
+            item: &|code| world.items.get(code).map(|item| item.nature == Nature::Application),
+            unit: &|code| world.topology.unit_by_code(code).is_some(),
+        };
+        mapping.problems(&known)
+    }
+
+    pub(super) async fn draft(
+        &self,
+        caller: &Caller,
+        m: pb::DraftMappingRequest,
+    ) -> Result<pb::DraftMappingResponse> {
+        let meta = Meta::new("DraftMapping", &m.request_id, &m)?;
+        let code = parse::code("system_code", &m.system_code)?;
+        let mapping = forms::mapping(&m)?;
+        let problems = self.problems(&mapping);
+        let by = caller.actor_ref.clone();
+        once(&self.desk.db, caller, meta, async |tx: &mut Tx<'_>| {
+            systems::lock(tx.conn, &code).await?;
+            if !problems.is_empty() {
+                let told = |problem: Problem| pb::MappingProblem {
+                    field: problem.field,
+                    code: problem.code.to_owned(),
+                };
+                let problems = problems.into_iter().map(told).collect();
+                return Ok(pb::DraftMappingResponse { mapping: None, problems });
+            }
+            let made = mappings::draft(tx.conn, &code, &mapping, &by, tx.now).await?;
+            let mapping = Some(forms::version(&made)?);
+            Ok(pb::DraftMappingResponse { mapping, problems: Vec::new() })
+        })
+        .await
+    }
+
+    pub(super) async fn one_mapping(&self, m: pb::GetMappingRequest) -> Result<pb::Mapping> {
+        let code = parse::code("system_code", &m.system_code)?;
+        let version = version("mapping_version", m.mapping_version)?;
+        let mut conn = self.desk.db.conn().await?;
+        let found = mappings::get(&mut conn, &code, version).await?;
+        forms::version(&found.ok_or_else(|| Error::not_found(mappings::KIND, version))?)
+    }
+
+    pub(super) async fn mappings(&self, m: pb::ListMappingsRequest) -> Result<pb::ListMappingsResponse> {
+        let code = parse::code("system_code", &m.system_code)?;
+        let size = page::size(m.page_size, 50, 200)?;
+        let below: Option<i32> = page::decode(&m.page_token)?;
+        let mut conn = self.desk.db.conn().await?;
+        let known = systems::get(&mut conn, &code).await?;
+        known.ok_or_else(|| Error::not_found(systems::KIND, &code))?;
+        let mut rows = mappings::list(&mut conn, &code, below.unwrap_or(i32::MAX), size + 1).await?;
+        let next_page_token = page::cut(&mut rows, size, |row| row.mapping_version);
+        let mappings = rows.iter().map(forms::version).collect::<Result<_>>()?;
+        Ok(pb::ListMappingsResponse { mappings, next_page_token })
+    }
+
+    pub(super) async fn activate(
+        &self,
+        caller: &Caller,
+        m: pb::ActivateMappingRequest,
+    ) -> Result<pb::ActivateMappingResponse> {
+        let meta = Meta::new("ActivateMapping", &m.request_id, &m)?;
+        let code = parse::code("system_code", &m.system_code)?;
+        let number = version("mapping_version", m.mapping_version)?;
+        let by = caller.actor_ref.clone();
+        once(&self.desk.db, caller, meta, async |tx: &mut Tx<'_>| {
+            let draft = locked(tx, &code, number).await?;
+            let wrong = |message: String| Err(Error::wrong_state(mappings::KIND, number, message));
+            if draft.state != "draft" {
+                return wrong("it is not a draft".to_owned());
+            }
+            if draft.drafted_by == by {
+                return wrong("somebody else than its drafter puts it in force".to_owned());
+            }
+            if let Some(problem) = self.problems(&draft.mapping()?).first() {
+                return wrong(format!("it no longer fits: {} {}", problem.field, problem.code));
+            }
+            mappings::put_in_force(tx.conn, &code, number, &by, tx.now).await?;
+            let mapping = Some(forms::version(&found(tx, &code, number).await?)?);
+            Ok(pb::ActivateMappingResponse { mapping })
+        })
+        .await
+    }
+
+    pub(super) async fn roll_back(
+        &self,
+        caller: &Caller,
+        m: pb::RollBackMappingRequest,
+    ) -> Result<pb::RollBackMappingResponse> {
+        let meta = Meta::new("RollBackMapping", &m.request_id, &m)?;
+        let code = parse::code("system_code", &m.system_code)?;
+        let number = version("mapping_version", m.mapping_version)?;
+        once(&self.desk.db, caller, meta, async |tx: &mut Tx<'_>| {
+            let known = locked(tx, &code, number).await?;
+            if known.state != "in_force" {
+                return Err(Error::wrong_state(mappings::KIND, number, "it is not in force"));
+            }
+            mappings::set_state(tx.conn, &code, number, "withdrawn").await?;
+            if let Some(before) = known.replaced {
+                mappings::set_state(tx.conn, &code, before, "in_force").await?;
+            }
+            let mapping = Some(forms::version(&found(tx, &code, number).await?)?);
+            Ok(pb::RollBackMappingResponse { mapping })
+        })
+        .await
+    }
+}
+
+/// A version, its system's row locked.
+async fn locked(tx: &mut Tx<'_>, system: &str, number: i32) -> Result<Version> {
+    systems::lock(tx.conn, system).await?;
+    found(tx, system, number).await
+}
+
+async fn found(tx: &mut Tx<'_>, system: &str, number: i32) -> Result<Version> {
+    let found = mappings::get(tx.conn, system, number).await?;
+    found.ok_or_else(|| Error::not_found(mappings::KIND, number))
+}
+
+fn version(field: &str, number: i32) -> Result<i32> {
+    if number > 0 { Ok(number) } else { Err(Error::invalid(field, "must be at least 1")) }
+}
+
+fn name(field: &str, text: &str) -> Result<String> {
+    let name = forms::code(field, text, 100)?;
+    if name.is_empty() { Err(Error::invalid(field, "has 1–100 characters")) } else { Ok(name) }
+}

@@ -1,0 +1,375 @@
+//! What other systems have to hear: written with the change of the case it is about, taken up by one sender at a time, in order
+//! per ticket.
+
+use chassis::{
+    Error, Result, Timestamp,
+    clock::{Clock, new_id},
+    command::Change,
+    db::cached,
+};
+use chrono::TimeDelta;
+use diesel::{
+    OptionalExtension, QueryableByName,
+    result::{DatabaseErrorKind, Error as SqlError},
+    sql_types::{Array, BigInt, Bytea, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid},
+};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use uuid::Uuid;
+
+use super::tickets;
+use crate::{
+    domain::{
+        TicketId,
+        exchange::{Report, Sync},
+    },
+    record::{CaseRecord, NewTicket},
+};
+
+/// Tickets that come with new cases, what their systems have to hear, and referrals. No statement for other cases.
+pub async fn save(conn: &AsyncPgConnection, changes: &[Change<CaseRecord>]) -> Result<()> {
+    let now = Clock::system().real_now();
+    for change in changes {
+        let record = &change.after;
+        if let Some(ticket) = &record.pending.ticket {
+            insert(conn, record, ticket).await?;
+        }
+        if let Some(line) = &record.pending.handed_off {
+            refer(conn, record, line, now).await?;
+        }
+    }
+    let reports: Vec<&Report> = changes.iter().flat_map(|change| &change.after.pending.reports).collect();
+    if reports.is_empty() { Ok(()) } else { tell(conn, &reports, now).await }
+}
+
+async fn insert(mut conn: &AsyncPgConnection, record: &CaseRecord, ticket: &NewTicket) -> Result<()> {
+    let done = cached(
+        "INSERT INTO external_tickets (ticket_id, system_code, ext_no, case_id, case_no, direction, mapping_version, \
+         class_code, class_name, area_code, sealed, remark_count, reported_at, taken_at, sync_state, waiting, attempts, \
+         last_error) VALUES ($1, $2, $3, $4, $5, 'in', $6, $7, $8, $9, $10, 0, $11, $12, 'synced', 0, 0, '')",
+    )
+    .bind::<SqlUuid, _>(ticket.id.0)
+    .bind::<Text, _>(&ticket.system_code)
+    .bind::<Text, _>(&ticket.ext_no)
+    .bind::<SqlUuid, _>(record.case.id.0)
+    .bind::<Text, _>(&record.case.case_no)
+    .bind::<Integer, _>(ticket.mapping_version)
+    .bind::<Text, _>(&ticket.class_code)
+    .bind::<Text, _>(&ticket.class_name)
+    .bind::<Text, _>(&ticket.area_code)
+    .bind::<Bytea, _>(&ticket.sealed)
+    .bind::<Nullable<Timestamptz>, _>(ticket.reported_at)
+    .bind::<Timestamptz, _>(record.case.registered_at)
+    .execute(&mut conn)
+    .await;
+    match done {
+        Ok(_) => Ok(()),
+        Err(SqlError::DatabaseError(DatabaseErrorKind::UniqueViolation, _)) => {
+            Err(Error::already_exists(tickets::KIND, "of this number"))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[derive(QueryableByName)]
+struct TakerRow {
+    #[diesel(sql_type = Text)]
+    system_code: String,
+    #[diesel(sql_type = Integer)]
+    mapping_version: i32,
+}
+
+/// The systems that take the line get the case, unless it came from them.
+async fn refer(mut conn: &AsyncPgConnection, record: &CaseRecord, line: &str, now: Timestamp) -> Result<()> {
+    let takers: Vec<TakerRow> = cached(
+        "SELECT s.system_code, COALESCE((SELECT m.mapping_version FROM external_mappings m \
+         WHERE m.system_code = s.system_code AND m.state = 'in_force'), 0) AS mapping_version \
+         FROM external_systems s WHERE $2 = ANY (s.line_codes) AND s.direction <> 'in' \
+         AND NOT EXISTS (SELECT 1 FROM external_tickets t WHERE t.case_id = $1 AND t.system_code = s.system_code)",
+    )
+    .bind::<SqlUuid, _>(record.case.id.0)
+    .bind::<Text, _>(line)
+    .load(&mut conn)
+    .await?;
+    for taker in takers {
+        let ticket = new_id();
+        cached(
+            "INSERT INTO external_tickets (ticket_id, system_code, case_id, case_no, direction, mapping_version, class_code, \
+             class_name, area_code, remark_count, taken_at, sync_state, waiting, attempts, due_at, last_error) \
+             VALUES ($1, $2, $3, $4, 'out', $5, '', '', '', 0, $6, 'pending', 1, 0, $7, '')",
+        )
+        .bind::<SqlUuid, _>(ticket)
+        .bind::<Text, _>(&taker.system_code)
+        .bind::<SqlUuid, _>(record.case.id.0)
+        .bind::<Text, _>(&record.case.case_no)
+        .bind::<Integer, _>(taker.mapping_version)
+        .bind::<Timestamptz, _>(record.case.updated_at)
+        .bind::<Timestamptz, _>(now)
+        .execute(&mut conn)
+        .await?;
+        cached(
+            "INSERT INTO ticket_changes (change_id, ticket_id, number, kind, state, closed_code, at) \
+             VALUES ($1, $2, 1, 'referral', $3, $4, $5)",
+        )
+        .bind::<SqlUuid, _>(new_id())
+        .bind::<SqlUuid, _>(ticket)
+        .bind::<Text, _>(record.case.state.as_str())
+        .bind::<Nullable<Text>, _>(record.case.closed_code.map(|code| code.as_str()))
+        .bind::<Timestamptz, _>(record.case.updated_at)
+        .execute(&mut conn)
+        .await?;
+    }
+    Ok(())
+}
+
+#[derive(QueryableByName)]
+struct TicketRow {
+    #[diesel(sql_type = SqlUuid)]
+    ticket_id: Uuid,
+}
+
+async fn tell(mut conn: &AsyncPgConnection, reports: &[&Report], now: Timestamp) -> Result<()> {
+    cached(
+        "INSERT INTO ticket_changes (change_id, ticket_id, number, kind, state, closed_code, at) \
+         SELECT change_id, ticket_id, number, 'state', state, closed_code, at \
+         FROM unnest($1, $2, $3, $4, $5, $6) AS t (change_id, ticket_id, number, state, closed_code, at) \
+         ORDER BY ticket_id, number",
+    )
+    .bind::<Array<SqlUuid>, _>(reports.iter().map(|_| new_id()).collect::<Vec<_>>())
+    .bind::<Array<SqlUuid>, _>(reports.iter().map(|report| report.ticket.0).collect::<Vec<_>>())
+    .bind::<Array<Integer>, _>(reports.iter().map(|report| whole(report.number)).collect::<Vec<_>>())
+    .bind::<Array<Text>, _>(reports.iter().map(|report| report.state.as_str()).collect::<Vec<_>>())
+    .bind::<Array<Nullable<Text>>, _>(
+        reports.iter().map(|report| report.closed_code.map(|code| code.as_str())).collect::<Vec<_>>(),
+    )
+    .bind::<Array<Timestamptz>, _>(reports.iter().map(|report| report.at).collect::<Vec<_>>())
+    .execute(&mut conn)
+    .await?;
+    let mut ids: Vec<Uuid> = reports.iter().map(|report| report.ticket.0).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let locked = tickets::lock(conn, &ids, None).await?;
+    let told = locked.into_iter().map(|(id, sync)| {
+        let more = reports.iter().filter(|report| report.ticket == id).count();
+        (id, sync.told(i32::try_from(more).unwrap_or(i32::MAX), now))
+    });
+    tickets::set_sync(conn, &told.collect::<Vec<(TicketId, Sync)>>()).await
+}
+
+fn whole(number: u32) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
+}
+
+/// A change with what is needed to tell it.
+#[derive(Debug, Clone, QueryableByName)]
+pub struct Waiting {
+    #[diesel(sql_type = BigInt)]
+    pub seq: i64,
+    #[diesel(sql_type = SqlUuid)]
+    pub change_id: Uuid,
+    #[diesel(sql_type = SqlUuid)]
+    pub ticket_id: Uuid,
+    #[diesel(sql_type = SqlUuid)]
+    pub case_id: Uuid,
+    #[diesel(sql_type = Text)]
+    pub system_code: String,
+    #[diesel(sql_type = Nullable<Text>)]
+    pub ext_no: Option<String>,
+    #[diesel(sql_type = Text)]
+    pub case_no: String,
+    #[diesel(sql_type = Integer)]
+    pub mapping_version: i32,
+    #[diesel(sql_type = Integer)]
+    pub number: i32,
+    /// state, referral
+    #[diesel(sql_type = Text)]
+    pub kind: String,
+    #[diesel(sql_type = Text)]
+    pub state: String,
+    #[diesel(sql_type = Nullable<Text>)]
+    pub closed_code: Option<String>,
+    #[diesel(sql_type = Timestamptz)]
+    pub at: Timestamp,
+}
+
+macro_rules! waiting {
+    ($rest:literal) => {
+        concat!(
+            "SELECT c.seq, c.change_id, c.ticket_id, t.case_id, t.system_code, t.ext_no, t.case_no, t.mapping_version, \
+             c.number, c.kind, c.state, c.closed_code, c.at \
+             FROM ticket_changes c JOIN external_tickets t ON t.ticket_id = c.ticket_id WHERE c.delivered_at IS NULL AND ",
+            $rest
+        )
+    };
+}
+
+/// The first change of a ticket that its system does not have.
+pub async fn first(conn: &mut AsyncPgConnection, ticket: TicketId) -> Result<Option<Waiting>> {
+    let found = cached(waiting!("c.ticket_id = $1 ORDER BY c.number LIMIT 1"))
+        .bind::<SqlUuid, _>(ticket.0)
+        .get_result(conn)
+        .await;
+    Ok(found.optional()?)
+}
+
+/// What a system does not have, behind a place of the list.
+pub async fn list(
+    conn: &mut AsyncPgConnection,
+    system: &str,
+    after: i64,
+    limit: i64,
+) -> Result<Vec<Waiting>> {
+    let found = cached(waiting!("t.system_code = $1 AND c.seq > $2 ORDER BY c.seq LIMIT $3"))
+        .bind::<Text, _>(system)
+        .bind::<BigInt, _>(after)
+        .bind::<BigInt, _>(limit)
+        .load(conn)
+        .await?;
+    Ok(found)
+}
+
+#[derive(QueryableByName)]
+struct NamedRow {
+    #[diesel(sql_type = SqlUuid)]
+    change_id: Uuid,
+    #[diesel(sql_type = SqlUuid)]
+    ticket_id: Uuid,
+}
+
+/// Of these, the ones that a system does not have, each with its ticket.
+pub async fn named(
+    conn: &mut AsyncPgConnection,
+    system: &str,
+    changes: &[Uuid],
+) -> Result<Vec<(Uuid, TicketId)>> {
+    let rows: Vec<NamedRow> = cached(
+        "SELECT c.change_id, c.ticket_id FROM ticket_changes c JOIN external_tickets t ON t.ticket_id = c.ticket_id \
+         WHERE c.change_id = ANY ($2) AND t.system_code = $1 AND c.delivered_at IS NULL",
+    )
+    .bind::<Text, _>(system)
+    .bind::<Array<SqlUuid>, _>(changes)
+    .load(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.change_id, TicketId(row.ticket_id))).collect())
+}
+
+#[derive(QueryableByName)]
+struct CountRow {
+    #[diesel(sql_type = BigInt)]
+    waiting: i64,
+}
+
+/// How many changes of a ticket its system does not have; the ticket is locked.
+pub async fn count(conn: &mut AsyncPgConnection, ticket: TicketId) -> Result<i64> {
+    let row: CountRow = cached(
+        "SELECT count(*) AS waiting FROM ticket_changes WHERE ticket_id = $1 AND delivered_at IS NULL",
+    )
+    .bind::<SqlUuid, _>(ticket.0)
+    .get_result(conn)
+    .await?;
+    Ok(row.waiting)
+}
+
+/// The ticket of a system's change, delivered or not.
+pub async fn ticket_of(conn: &mut AsyncPgConnection, system: &str, change: Uuid) -> Result<Option<TicketId>> {
+    let row: Option<TicketRow> = cached(
+        "SELECT c.ticket_id FROM ticket_changes c JOIN external_tickets t ON t.ticket_id = c.ticket_id \
+         WHERE c.change_id = $2 AND t.system_code = $1",
+    )
+    .bind::<Text, _>(system)
+    .bind::<SqlUuid, _>(change)
+    .get_result(conn)
+    .await
+    .optional()?;
+    Ok(row.map(|row| TicketId(row.ticket_id)))
+}
+
+/// Notes that changes have arrived; gives those that were not noted before. Their tickets are locked.
+pub async fn delivered(
+    conn: &mut AsyncPgConnection,
+    changes: &[Uuid],
+    at: Timestamp,
+) -> Result<Vec<TicketId>> {
+    let rows: Vec<TicketRow> = cached(
+        "UPDATE ticket_changes SET delivered_at = $2 WHERE change_id = ANY ($1) AND delivered_at IS NULL RETURNING ticket_id",
+    )
+    .bind::<Array<SqlUuid>, _>(changes)
+    .bind::<Timestamptz, _>(at)
+    .load(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| TicketId(row.ticket_id)).collect())
+}
+
+/// A ticket that a sender has taken up.
+#[derive(Debug, Clone, QueryableByName)]
+pub struct Claimed {
+    #[diesel(sql_type = SqlUuid)]
+    pub ticket_id: Uuid,
+    #[diesel(sql_type = Text)]
+    pub system_code: String,
+}
+
+/// Who may take up how much.
+#[derive(Debug, Clone)]
+pub struct Claim<'a> {
+    pub now: Timestamp,
+    /// Until when nobody else takes them up.
+    pub lease: TimeDelta,
+    pub token: Uuid,
+    pub most: i64,
+    /// Systems that have enough in hand.
+    pub without: &'a [String],
+    /// Most tickets of one system.
+    pub each: i64,
+}
+
+/// Takes up tickets that are due, of systems that are on and have an endpoint, passing over what somebody else works on.
+pub async fn claim(conn: &mut AsyncPgConnection, claim: &Claim<'_>) -> Result<Vec<Claimed>> {
+    let found = cached(
+        "WITH due AS (SELECT d.ticket_id FROM external_systems s CROSS JOIN LATERAL (SELECT t.ticket_id FROM external_tickets t \
+         WHERE t.system_code = s.system_code AND t.due_at <= $1 ORDER BY t.due_at LIMIT $6 FOR UPDATE SKIP LOCKED) d \
+         WHERE s.state = 'on' AND s.endpoint <> '' AND NOT (s.system_code = ANY ($5)) LIMIT $4) \
+         UPDATE external_tickets t SET due_at = $2, lease = $3 FROM due WHERE t.ticket_id = due.ticket_id \
+         RETURNING t.ticket_id, t.system_code",
+    )
+    .bind::<Timestamptz, _>(claim.now)
+    .bind::<Timestamptz, _>(claim.now + claim.lease)
+    .bind::<SqlUuid, _>(claim.token)
+    .bind::<BigInt, _>(claim.most)
+    .bind::<Array<Text>, _>(claim.without)
+    .bind::<BigInt, _>(claim.each)
+    .load(conn)
+    .await?;
+    Ok(found)
+}
+
+/// How many tickets of each system stand where.
+#[derive(Debug, Clone, QueryableByName)]
+pub struct Standing {
+    #[diesel(sql_type = Text)]
+    pub system_code: String,
+    #[diesel(sql_type = Text)]
+    pub sync_state: String,
+    #[diesel(sql_type = BigInt)]
+    pub tickets: i64,
+}
+
+/// The tickets that are not synced, counted.
+pub async fn standing(conn: &mut AsyncPgConnection) -> Result<Vec<Standing>> {
+    let found = cached(
+        "SELECT system_code, sync_state, count(*) AS tickets FROM external_tickets WHERE sync_state <> 'synced' \
+         GROUP BY system_code, sync_state",
+    );
+    Ok(found.load(conn).await?)
+}
+
+/// Forgets what arrived before an instant, so many rows at a time; gives how many there were.
+pub async fn forget(conn: &mut AsyncPgConnection, before: Timestamp, most: i64) -> Result<usize> {
+    let gone = cached(
+        "DELETE FROM ticket_changes WHERE seq IN (SELECT seq FROM ticket_changes WHERE delivered_at < $1 LIMIT $2)",
+    )
+    .bind::<Timestamptz, _>(before)
+    .bind::<BigInt, _>(most)
+    .execute(conn)
+    .await?;
+    Ok(gone)
+}

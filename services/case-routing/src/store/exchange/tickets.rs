@@ -1,0 +1,272 @@
+//! Tickets: taken and told of with their cases, found by number, shown to operators. A ticket's row is only ever locked after its
+//! case's, so that commands on the case and pushes never wait for each other in a ring; a delivery locks the ticket alone.
+
+use chassis::{Error, Result, Timestamp, db::cached};
+use diesel::{
+    OptionalExtension, QueryableByName,
+    sql_types::{BigInt, Bytea, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid},
+};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use uuid::Uuid;
+
+use crate::domain::{
+    CaseId, TicketId,
+    exchange::{Paper, Sync, SyncState},
+};
+
+/// Kind in errors.
+pub const KIND: &str = "ticket";
+
+/// A ticket as people and systems see it.
+#[derive(Debug, Clone, QueryableByName)]
+pub struct Ticket {
+    #[diesel(sql_type = SqlUuid)]
+    pub ticket_id: Uuid,
+    #[diesel(sql_type = Text)]
+    pub system_code: String,
+    #[diesel(sql_type = Text)]
+    pub name_zh: String,
+    #[diesel(sql_type = Text)]
+    pub name_en: String,
+    #[diesel(sql_type = Nullable<Text>)]
+    pub ext_no: Option<String>,
+    #[diesel(sql_type = SqlUuid)]
+    pub case_id: Uuid,
+    #[diesel(sql_type = Text)]
+    pub case_no: String,
+    /// in, out
+    #[diesel(sql_type = Text)]
+    pub direction: String,
+    #[diesel(sql_type = Integer)]
+    pub mapping_version: i32,
+    #[diesel(sql_type = Text)]
+    pub class_code: String,
+    #[diesel(sql_type = Text)]
+    pub class_name: String,
+    #[diesel(sql_type = Text)]
+    pub area_code: String,
+    #[diesel(sql_type = Integer)]
+    pub remark_count: i32,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    pub remarked_at: Option<Timestamp>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    pub reported_at: Option<Timestamp>,
+    #[diesel(sql_type = Timestamptz)]
+    pub taken_at: Timestamp,
+    /// Also `paused`, where the system is and something waits.
+    #[diesel(sql_type = Text)]
+    pub sync_state: String,
+    #[diesel(sql_type = Integer)]
+    pub waiting: i32,
+    #[diesel(sql_type = Integer)]
+    pub attempts: i32,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    pub due_at: Option<Timestamp>,
+    #[diesel(sql_type = Text)]
+    pub last_error: String,
+}
+
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT t.ticket_id, t.system_code, s.name_zh, s.name_en, t.ext_no, t.case_id, t.case_no, t.direction, \
+             t.mapping_version, t.class_code, t.class_name, t.area_code, t.remark_count, t.remarked_at, t.reported_at, t.taken_at, \
+             CASE WHEN s.state = 'paused' AND t.sync_state IN ('pending', 'retrying') THEN 'paused' ELSE t.sync_state END \
+             AS sync_state, t.waiting, t.attempts, t.due_at, t.last_error \
+             FROM external_tickets t JOIN external_systems s ON s.system_code = t.system_code WHERE ",
+            $rest
+        )
+    };
+}
+
+/// One ticket.
+pub async fn get(conn: &mut AsyncPgConnection, id: TicketId) -> Result<Option<Ticket>> {
+    let found = cached(select!("t.ticket_id = $1")).bind::<SqlUuid, _>(id.0).get_result(conn).await;
+    Ok(found.optional()?)
+}
+
+/// A system's ticket by its number.
+pub async fn by_number(conn: &mut AsyncPgConnection, system: &str, ext_no: &str) -> Result<Option<Ticket>> {
+    let found = cached(select!("t.system_code = $1 AND t.ext_no = $2"))
+        .bind::<Text, _>(system)
+        .bind::<Text, _>(ext_no)
+        .get_result(conn)
+        .await;
+    Ok(found.optional()?)
+}
+
+/// The tickets of a case, oldest first.
+pub async fn of_case(conn: &mut AsyncPgConnection, case: CaseId) -> Result<Vec<Ticket>> {
+    let found = cached(select!("t.case_id = $1 ORDER BY t.ticket_id"));
+    Ok(found.bind::<SqlUuid, _>(case.0).load(conn).await?)
+}
+
+/// What a list of tickets is narrowed to.
+#[derive(Debug, Clone, Default)]
+pub struct Filter<'a> {
+    pub system: Option<&'a str>,
+    pub ext_no: Option<&'a str>,
+    pub sync_state: Option<&'a str>,
+}
+
+/// Tickets below one, newest first. Those that are not synced, which operators look for, are found by an index of their own.
+pub async fn list(
+    conn: &mut AsyncPgConnection,
+    filter: &Filter<'_>,
+    below: Uuid,
+    limit: i64,
+) -> Result<Vec<Ticket>> {
+    let text = match filter.sync_state {
+        _ if filter.ext_no.is_some() => select!(
+            "t.ext_no = $2 AND ($1 IS NULL OR t.system_code = $1) AND ($3 IS NULL OR $3 = CASE WHEN s.state = 'paused' \
+             AND t.sync_state IN ('pending', 'retrying') THEN 'paused' ELSE t.sync_state END) \
+             AND t.ticket_id < $4 ORDER BY t.ticket_id DESC LIMIT $5"
+        ),
+        None | Some("synced") => select!(
+            "($1 IS NULL OR t.system_code = $1) AND ($2 IS NULL OR t.ext_no = $2) AND ($3 IS NULL OR t.sync_state = $3) \
+             AND t.ticket_id < $4 ORDER BY t.ticket_id DESC LIMIT $5"
+        ),
+        Some("paused") => select!(
+            "($1 IS NULL OR t.system_code = $1) AND ($2 IS NULL OR t.ext_no = $2) AND t.sync_state <> 'synced' \
+             AND $3 IS NOT NULL AND s.state = 'paused' AND t.sync_state <> 'failed' \
+             AND t.ticket_id < $4 ORDER BY t.ticket_id DESC LIMIT $5"
+        ),
+        Some("failed") => select!(
+            "($1 IS NULL OR t.system_code = $1) AND ($2 IS NULL OR t.ext_no = $2) AND t.sync_state <> 'synced' \
+             AND t.sync_state = $3 AND t.ticket_id < $4 ORDER BY t.ticket_id DESC LIMIT $5"
+        ),
+        Some(_) => select!(
+            "($1 IS NULL OR t.system_code = $1) AND ($2 IS NULL OR t.ext_no = $2) AND t.sync_state <> 'synced' \
+             AND t.sync_state = $3 AND s.state = 'on' AND t.ticket_id < $4 ORDER BY t.ticket_id DESC LIMIT $5"
+        ),
+    };
+    let found = cached(text)
+        .bind::<Nullable<Text>, _>(filter.system)
+        .bind::<Nullable<Text>, _>(filter.ext_no)
+        .bind::<Nullable<Text>, _>(filter.sync_state)
+        .bind::<SqlUuid, _>(below)
+        .bind::<BigInt, _>(limit)
+        .load(conn)
+        .await?;
+    Ok(found)
+}
+
+#[derive(QueryableByName)]
+struct SealedRow {
+    #[diesel(sql_type = Nullable<Bytea>)]
+    sealed: Option<Vec<u8>>,
+}
+
+/// What was pushed, encrypted; nothing of a referral.
+pub async fn sealed(conn: &mut AsyncPgConnection, id: TicketId) -> Result<Option<Vec<u8>>> {
+    let row: Option<SealedRow> = cached("SELECT sealed FROM external_tickets WHERE ticket_id = $1")
+        .bind::<SqlUuid, _>(id.0)
+        .get_result(conn)
+        .await
+        .optional()?;
+    Ok(row.and_then(|row| row.sealed))
+}
+
+/// Keeps what a further push added; the case is locked.
+pub async fn add(
+    conn: &mut AsyncPgConnection,
+    id: TicketId,
+    paper: &Paper,
+    sealed: &[u8],
+    remarked_at: Option<Timestamp>,
+) -> Result<()> {
+    cached(
+        "UPDATE external_tickets SET class_code = $2, class_name = $3, area_code = $4, sealed = $5, remark_count = $6, \
+         remarked_at = COALESCE($7, remarked_at) WHERE ticket_id = $1",
+    )
+    .bind::<SqlUuid, _>(id.0)
+    .bind::<Text, _>(&paper.class_code)
+    .bind::<Text, _>(&paper.class_name)
+    .bind::<Text, _>(&paper.area_code)
+    .bind::<Bytea, _>(sealed)
+    .bind::<Integer, _>(i32::try_from(paper.remarks.len()).unwrap_or(i32::MAX))
+    .bind::<Nullable<Timestamptz>, _>(remarked_at)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+#[derive(QueryableByName)]
+struct SyncRow {
+    #[diesel(sql_type = SqlUuid)]
+    ticket_id: Uuid,
+    #[diesel(sql_type = Text)]
+    sync_state: String,
+    #[diesel(sql_type = Integer)]
+    waiting: i32,
+    #[diesel(sql_type = Integer)]
+    attempts: i32,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    due_at: Option<Timestamp>,
+    #[diesel(sql_type = Text)]
+    last_error: String,
+}
+
+impl SyncRow {
+    fn sync(self) -> Result<(TicketId, Sync)> {
+        let state: SyncState = self.sync_state.parse().map_err(Error::internal)?;
+        let Self { waiting, attempts, due_at, last_error, .. } = self;
+        Ok((TicketId(self.ticket_id), Sync { state, waiting, attempts, due_at, last_error }))
+    }
+}
+
+/// Locks where tickets stand, in the order of their ids. With a lease, only if the delivery in hand is still the one.
+pub async fn lock(
+    mut conn: &AsyncPgConnection,
+    ids: &[Uuid],
+    lease: Option<Uuid>,
+) -> Result<Vec<(TicketId, Sync)>> {
+    use diesel::sql_types::Array;
+    let rows: Vec<SyncRow> = cached(
+        "SELECT ticket_id, sync_state, waiting, attempts, due_at, last_error FROM external_tickets \
+         WHERE ticket_id = ANY ($1) AND ($2 IS NULL OR lease = $2) ORDER BY ticket_id FOR UPDATE",
+    )
+    .bind::<Array<SqlUuid>, _>(ids)
+    .bind::<Nullable<SqlUuid>, _>(lease)
+    .load(&mut conn)
+    .await?;
+    rows.into_iter().map(SyncRow::sync).collect()
+}
+
+/// Writes where tickets stand that are locked.
+pub async fn set_sync(mut conn: &AsyncPgConnection, all: &[(TicketId, Sync)]) -> Result<()> {
+    use diesel::sql_types::Array;
+    if all.is_empty() {
+        return Ok(());
+    }
+    cached(
+        "UPDATE external_tickets AS t SET sync_state = u.sync_state, waiting = u.waiting, attempts = u.attempts, \
+         due_at = u.due_at, last_error = u.last_error FROM unnest($1, $2, $3, $4, $5, $6) \
+         AS u (ticket_id, sync_state, waiting, attempts, due_at, last_error) WHERE t.ticket_id = u.ticket_id",
+    )
+    .bind::<Array<SqlUuid>, _>(all.iter().map(|(id, _)| id.0).collect::<Vec<_>>())
+    .bind::<Array<Text>, _>(all.iter().map(|(_, sync)| sync.state.as_str()).collect::<Vec<_>>())
+    .bind::<Array<Integer>, _>(all.iter().map(|(_, sync)| sync.waiting).collect::<Vec<_>>())
+    .bind::<Array<Integer>, _>(all.iter().map(|(_, sync)| sync.attempts).collect::<Vec<_>>())
+    .bind::<Array<Nullable<Timestamptz>>, _>(all.iter().map(|(_, sync)| sync.due_at).collect::<Vec<_>>())
+    .bind::<Array<Text>, _>(all.iter().map(|(_, sync)| sync.last_error.as_str()).collect::<Vec<_>>())
+    .execute(&mut conn)
+    .await?;
+    Ok(())
+}
+
+/// Gives a referral the number that the other system has for it; another one stays.
+pub async fn number(conn: &mut AsyncPgConnection, id: TicketId, ext_no: &str) -> Result<()> {
+    let done = cached("UPDATE external_tickets SET ext_no = $2 WHERE ticket_id = $1 AND ext_no IS NULL")
+        .bind::<SqlUuid, _>(id.0)
+        .bind::<Text, _>(ext_no)
+        .execute(conn)
+        .await;
+    match done {
+        Ok(_) => Ok(()),
+        Err(diesel::result::Error::DatabaseError(diesel::result::DatabaseErrorKind::UniqueViolation, _)) => {
+            Err(Error::already_exists(KIND, ext_no))
+        }
+        Err(error) => Err(error.into()),
+    }
+}

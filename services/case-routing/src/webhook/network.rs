@@ -1,0 +1,252 @@
+//! Which addresses may be called. What is not known to be public is not, unless the deployment names its network.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use anyhow::{Context, bail};
+use url::{Host, Url};
+
+use super::WebhookConfig;
+
+/// Addresses that may be called.
+#[derive(Debug, Clone, Default)]
+pub struct Networks {
+    loopback: bool,
+    named: Vec<(IpAddr, u8)>,
+}
+
+impl Networks {
+    /// As configured.
+    ///
+    /// # Errors
+    /// For what is no network.
+    pub fn of(config: &WebhookConfig) -> anyhow::Result<Self> {
+        let network = |text: &String| -> anyhow::Result<(IpAddr, u8)> {
+            let (address, bits) =
+                text.split_once('/').with_context(|| format!("{text} has no prefix length"))?;
+            let address: IpAddr = address.parse().with_context(|| format!("{text} is not a network"))?;
+            let bits: u8 = bits.parse().with_context(|| format!("{text} is not a network"))?;
+            if bits > if address.is_ipv4() { 32 } else { 128 } {
+                bail!("{text} is not a network");
+            }
+            Ok((address, bits))
+        };
+        let named = config.networks.iter().map(network).collect::<Result<_, _>>()?;
+        Ok(Self { loopback: config.loopback, named })
+    }
+
+    /// Whether an address may be called.
+    pub fn permit(&self, address: IpAddr) -> bool {
+        let address = plain(address);
+        is_public(address)
+            || (self.loopback && address.is_loopback())
+            || self.named.iter().any(|(network, bits)| within(address, plain(*network), *bits))
+    }
+
+    /// An endpoint as an operator may set it: https, or http where it is this machine and that is allowed; a name or a permitted
+    /// address; no credentials, no fragment. What a name stands for is asked at each delivery.
+    ///
+    /// # Errors
+    /// What is wrong, in words for the field.
+    pub fn endpoint(&self, text: &str) -> Result<Url, &'static str> {
+        if text.len() > 500 {
+            return Err("has at most 500 characters");
+        }
+        let url = Url::parse(text).map_err(|_| "must be a URL")?;
+        if !url.username().is_empty() || url.password().is_some() || url.fragment().is_some() {
+            return Err("must hold neither credentials nor a fragment");
+        }
+        let here = match url.host() {
+            None => return Err("must name a host"),
+            Some(Host::Domain(name)) => {
+                let name = name.trim_end_matches('.').to_ascii_lowercase();
+                name == "localhost" || name.ends_with(".localhost")
+            }
+            Some(Host::Ipv4(address)) => self.literal(address.into())?,
+            Some(Host::Ipv6(address)) => self.literal(address.into())?,
+        };
+        if here && !self.loopback {
+            return Err("must not be an address inside");
+        }
+        match url.scheme() {
+            "https" => Ok(url),
+            "http" if here => Ok(url),
+            _ => Err("must be https"),
+        }
+    }
+
+    /// Whether a permitted literal is this machine.
+    fn literal(&self, address: IpAddr) -> Result<bool, &'static str> {
+        if self.permit(address) {
+            Ok(plain(address).is_loopback())
+        } else {
+            Err("must not be an address inside")
+        }
+    }
+}
+
+/// A version 4 address that is written as version 6 is what it is.
+fn plain(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V6(v6) => v6.to_ipv4_mapped().map_or(address, IpAddr::V4),
+        IpAddr::V4(_) => address,
+    }
+}
+
+fn within(address: IpAddr, network: IpAddr, bits: u8) -> bool {
+    match (address, network) {
+        (IpAddr::V4(a), IpAddr::V4(n)) => within_v4(a, n, bits),
+        (IpAddr::V6(a), IpAddr::V6(n)) => within_v6(a, n, bits),
+        _ => false,
+    }
+}
+
+fn within_v4(address: Ipv4Addr, network: Ipv4Addr, bits: u8) -> bool {
+    let mask = u32::MAX.checked_shl(32 - u32::from(bits)).unwrap_or(0);
+    address.to_bits() & mask == network.to_bits() & mask
+}
+
+fn within_v6(address: Ipv6Addr, network: Ipv6Addr, bits: u8) -> bool {
+    let mask = u128::MAX.checked_shl(128 - u32::from(bits)).unwrap_or(0);
+    address.to_bits() & mask == network.to_bits() & mask
+}
+
+/// IANA's special-purpose registries: what is not globally reachable.
+const SPECIAL_V4: [(Ipv4Addr, u8); 16] = [
+    (Ipv4Addr::new(0, 0, 0, 0), 8),
+    (Ipv4Addr::new(10, 0, 0, 0), 8),
+    (Ipv4Addr::new(100, 64, 0, 0), 10),
+    (Ipv4Addr::new(127, 0, 0, 0), 8),
+    (Ipv4Addr::new(169, 254, 0, 0), 16),
+    (Ipv4Addr::new(172, 16, 0, 0), 12),
+    (Ipv4Addr::new(192, 0, 0, 0), 24),
+    (Ipv4Addr::new(192, 0, 2, 0), 24),
+    (Ipv4Addr::new(192, 88, 99, 0), 24),
+    (Ipv4Addr::new(192, 168, 0, 0), 16),
+    (Ipv4Addr::new(198, 18, 0, 0), 15),
+    (Ipv4Addr::new(198, 51, 100, 0), 24),
+    (Ipv4Addr::new(203, 0, 113, 0), 24),
+    (Ipv4Addr::new(224, 0, 0, 0), 4),
+    (Ipv4Addr::new(240, 0, 0, 0), 4),
+    (Ipv4Addr::new(100, 100, 100, 200), 32), // a cloud's metadata, in no registry
+];
+
+/// Of the global unicast range: protocol assignments (Teredo among them), documentation, 6to4.
+const SPECIAL_V6: [(Ipv6Addr, u8); 4] = [
+    (Ipv6Addr::new(0x2001, 0, 0, 0, 0, 0, 0, 0), 23),
+    (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32),
+    (Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16),
+    (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20),
+];
+
+fn is_public(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => !SPECIAL_V4.iter().any(|(network, bits)| within_v4(v4, *network, *bits)),
+        IpAddr::V6(v6) => {
+            within_v6(v6, Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3)
+                && !SPECIAL_V6.iter().any(|(network, bits)| within_v6(v6, *network, *bits))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn networks(loopback: bool, named: &[&str]) -> Networks {
+        let named = named.iter().map(|text| (*text).to_owned()).collect();
+        Networks::of(&WebhookConfig { loopback, networks: named, ..WebhookConfig::default() }).unwrap()
+    }
+
+    #[test]
+    fn nothing_inside_is_an_endpoint_however_it_is_written() {
+        let inside = [
+            "https://127.0.0.1/",
+            "https://127.1/",
+            "https://0x7f000001/",
+            "https://2130706433/",
+            "https://017700000001/",
+            "https://0/",
+            "https://0.0.0.0/",
+            "https://localhost/",
+            "https://LOCALHOST./",
+            "https://a.localhost/",
+            "https://10.0.0.1/",
+            "https://172.16.0.1/",
+            "https://172.31.255.255/",
+            "https://192.168.1.1/",
+            "https://169.254.169.254/latest/meta-data",
+            "https://100.100.100.200/",
+            "https://100.64.0.1/",
+            "https://192.0.0.192/",
+            "https://198.18.0.1/",
+            "https://224.0.0.1/",
+            "https://255.255.255.255/",
+            "https://240.0.0.1/",
+            "https://192.0.2.1/",
+            "https://198.51.100.7/",
+            "https://203.0.113.9/",
+            "https://[::1]/",
+            "https://[::]/",
+            "https://[::ffff:127.0.0.1]/",
+            "https://[::ffff:10.0.0.1]/",
+            "https://[::ffff:a9fe:a9fe]/",
+            "https://[fe80::1]/",
+            "https://[fc00::1]/",
+            "https://[fd12:3456::1]/",
+            "https://[64:ff9b::a00:1]/",
+            "https://[2002:a00:1::]/",
+            "https://[2001:db8::1]/",
+            "https://[2001::1]/",
+            "https://[ff02::1]/",
+            "https://[::127.0.0.1]/",
+            "https://[100::1]/",
+            "https://[3fff::1]/",
+        ];
+        for text in inside {
+            assert!(networks(false, &[]).endpoint(text).is_err(), "{text}");
+        }
+        let wrong = [
+            "",
+            "x",
+            "http://example.com/",
+            "ftp://example.com/",
+            "file:///etc/passwd",
+            "gopher://example.com/",
+            "https://user@example.com/",
+            "https://user:secret@example.com/",
+            "https://example.com/#part",
+            "https:///",
+            "http://8.8.8.8/",
+            "javascript:alert(1)",
+            "data:text/plain,x",
+        ];
+        for text in wrong {
+            assert!(networks(true, &[]).endpoint(text).is_err(), "{text}");
+        }
+        for text in ["https://example.com/hook", "https://8.8.8.8:8443/a?b=c", "https://[2606:4700::1]/"] {
+            assert!(networks(false, &[]).endpoint(text).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn this_machine_and_named_networks_are_for_the_deployment_to_allow() {
+        let here = networks(true, &[]);
+        for text in
+            ["http://127.0.0.1:8000/", "http://localhost/", "http://[::1]/", "https://[::ffff:127.0.0.1]/"]
+        {
+            assert!(here.endpoint(text).is_ok(), "{text}");
+        }
+        assert!(here.endpoint("https://10.0.0.1/").is_err() && here.endpoint("http://10.0.0.1/").is_err());
+        let named = networks(false, &["10.20.0.0/16", "fd00:1::/32"]);
+        assert!(
+            named.endpoint("https://10.20.3.4/").is_ok() && named.endpoint("https://[fd00:1::5]/").is_ok()
+        );
+        assert!(
+            named.endpoint("https://10.21.3.4/").is_err() && named.endpoint("http://10.20.3.4/").is_err()
+        );
+        for wrong in ["10.0.0.0", "10.0.0.0/33", "x/8", "::/129"] {
+            let config = WebhookConfig { networks: vec![wrong.into()], ..WebhookConfig::default() };
+            assert!(Networks::of(&config).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! Versions of mappings, as files and as they stand.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use proto::case_routing::v1::{
+    ActivateMappingRequest, AreaRule, CaseState, ClassRule, ClosedCode, ClosedRule, DraftMappingRequest,
+    GetMappingRequest, ListMappingsRequest, Mapping, RollBackMappingRequest, StatusRule,
+};
+use serde::{Deserialize, Serialize};
+
+use super::{Desk, MappingAction, systems::word};
+use crate::suite::request_id;
+
+/// A mapping as a file writes it and as it is shown.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct File {
+    classes: Vec<Class>,
+    areas: Vec<Area>,
+    statuses: Vec<Status>,
+    closed_codes: Vec<Closed>,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Class {
+    class: String,
+    item: String,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Area {
+    area: String,
+    unit: String,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Status {
+    /// In lower case, such as `handed_off`.
+    state: String,
+    status: String,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Closed {
+    /// In lower case, such as `resolved`.
+    closed_code: String,
+    code: String,
+}
+
+impl File {
+    fn request(self, system_code: String) -> Result<DraftMappingRequest> {
+        let statuses = self.statuses.into_iter().map(|row| {
+            let state = CaseState::from_str_name(&format!("CASE_STATE_{}", row.state.to_ascii_uppercase()));
+            let state = state.with_context(|| format!("`{}` is no state of a case", row.state))?;
+            Ok(StatusRule { state: state.into(), external_status: row.status })
+        });
+        let closed = self.closed_codes.into_iter().map(|row| {
+            let code =
+                ClosedCode::from_str_name(&format!("CLOSED_CODE_{}", row.closed_code.to_ascii_uppercase()));
+            let code = code.with_context(|| format!("`{}` is no way of closing", row.closed_code))?;
+            Ok(ClosedRule { closed_code: code.into(), external_code: row.code })
+        });
+        Ok(DraftMappingRequest {
+            system_code,
+            request_id: request_id(),
+            classes: self
+                .classes
+                .into_iter()
+                .map(|row| ClassRule { class_code: row.class, item_code: row.item })
+                .collect(),
+            areas: self
+                .areas
+                .into_iter()
+                .map(|row| AreaRule { area_code: row.area, unit_code: row.unit })
+                .collect(),
+            statuses: statuses.collect::<Result<_>>()?,
+            closed_codes: closed.collect::<Result<_>>()?,
+        })
+    }
+
+    fn of(mapping: &Mapping) -> Self {
+        let class = |row: &ClassRule| Class { class: row.class_code.clone(), item: row.item_code.clone() };
+        let area = |row: &AreaRule| Area { area: row.area_code.clone(), unit: row.unit_code.clone() };
+        let status = |row: &StatusRule| Status {
+            state: word(row.state().as_str_name(), "CASE_STATE_"),
+            status: row.external_status.clone(),
+        };
+        let closed = |row: &ClosedRule| Closed {
+            closed_code: word(row.closed_code().as_str_name(), "CLOSED_CODE_"),
+            code: row.external_code.clone(),
+        };
+        Self {
+            classes: mapping.classes.iter().map(class).collect(),
+            areas: mapping.areas.iter().map(area).collect(),
+            statuses: mapping.statuses.iter().map(status).collect(),
+            closed_codes: mapping.closed_codes.iter().map(closed).collect(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Line {
+    system_code: String,
+    mapping_version: i32,
+    state: String,
+    drafted_by: String,
+    approved_by: String,
+}
+
+fn print(mappings: &[Mapping], json: bool) -> Result<ExitCode> {
+    let line = |mapping: &Mapping| Line {
+        system_code: mapping.system_code.clone(),
+        mapping_version: mapping.mapping_version,
+        state: word(mapping.state().as_str_name(), "MAPPING_STATE_"),
+        drafted_by: mapping.drafted_by.clone(),
+        approved_by: mapping.approved_by.clone(),
+    };
+    let lines: Vec<Line> = mappings.iter().map(line).collect();
+    if json {
+        println!("{}", serde_json::to_string_pretty(&lines)?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    for line in lines {
+        let approved = if line.approved_by.is_empty() {
+            String::new()
+        } else {
+            format!(", approved by {}", line.approved_by)
+        };
+        println!(
+            "{} {} {}, drafted by {}{approved}",
+            line.system_code, line.mapping_version, line.state, line.drafted_by
+        );
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Lists, shows, drafts, puts in force, takes back.
+pub(super) async fn run(desk: &Desk, system_code: String, action: Option<MappingAction>) -> Result<ExitCode> {
+    let dispatcher = desk.as_role("district_dispatcher")?;
+    let mut exchange = desk.suite.exchange();
+    match action {
+        None => {
+            let (mut all, mut page_token) = (Vec::new(), String::new());
+            loop {
+                let system_code = system_code.clone();
+                let request = ListMappingsRequest { system_code, page_size: 200, page_token };
+                let page = exchange.list_mappings(dispatcher.request(request).await?).await?.into_inner();
+                all.extend(page.mappings);
+                page_token = page.next_page_token;
+                if page_token.is_empty() {
+                    return print(&all, desk.json);
+                }
+            }
+        }
+        Some(MappingAction::Show { version }) => {
+            let request = GetMappingRequest { system_code, mapping_version: version };
+            let found = exchange.get_mapping(dispatcher.request(request).await?).await?.into_inner().mapping;
+            let file = File::of(&found.context("an answer without a mapping")?);
+            let text = if desk.json { serde_json::to_string_pretty(&file)? } else { toml::to_string(&file)? };
+            println!("{}", text.trim_end());
+            Ok(ExitCode::SUCCESS)
+        }
+        Some(MappingAction::Draft { file }) => {
+            let text =
+                std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+            let read: File =
+                toml::from_str(&text).with_context(|| format!("{} is not a mapping", file.display()))?;
+            let request = dispatcher.request(read.request(system_code)?).await?;
+            let drafted = exchange.draft_mapping(request).await?.into_inner();
+            if let Some(mapping) = drafted.mapping {
+                return print(&[mapping], desk.json);
+            }
+            for problem in &drafted.problems {
+                eprintln!("{}: {}", problem.field, problem.code);
+            }
+            eprintln!("{} problems; nothing is stored", drafted.problems.len());
+            Ok(ExitCode::FAILURE)
+        }
+        Some(MappingAction::Activate { version }) => {
+            let request =
+                ActivateMappingRequest { system_code, mapping_version: version, request_id: request_id() };
+            let request = desk.as_role("arbiter")?.request(request).await?;
+            let mapping = exchange.activate_mapping(request).await?.into_inner().mapping;
+            print(&mapping.into_iter().collect::<Vec<_>>(), desk.json)
+        }
+        Some(MappingAction::RollBack { version }) => {
+            let request =
+                RollBackMappingRequest { system_code, mapping_version: version, request_id: request_id() };
+            let mapping =
+                exchange.roll_back_mapping(dispatcher.request(request).await?).await?.into_inner().mapping;
+            print(&mapping.into_iter().collect::<Vec<_>>(), desk.json)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = r#"
+        [[classes]]
+        class = "0201"
+        item = "CJ-0142"
+        [[areas]]
+        area = "x1"
+        unit = "420103005001"
+        [[statuses]]
+        state = "handed_off"
+        status = "转办"
+        [[closed_codes]]
+        closed_code = "resolved"
+        code = "01"
+    "#;
+
+    #[test]
+    fn a_file_comes_back_as_it_was_written() {
+        let file: File = toml::from_str(TEXT).unwrap();
+        let request = toml::from_str::<File>(TEXT).unwrap().request("hotline".into()).unwrap();
+        assert_eq!(request.statuses[0].state(), CaseState::HandedOff);
+        let mapping = Mapping {
+            classes: request.classes,
+            areas: request.areas,
+            statuses: request.statuses,
+            closed_codes: request.closed_codes,
+            ..Default::default()
+        };
+        assert_eq!(File::of(&mapping), file);
+        assert_eq!(toml::from_str::<File>(&toml::to_string(&file).unwrap()).unwrap(), file);
+    }
+
+    #[test]
+    fn a_wrong_word_is_named() {
+        let wrong = TEXT.replace("handed_off", "elsewhere");
+        let error = toml::from_str::<File>(&wrong).unwrap().request("hotline".into()).unwrap_err();
+        assert!(error.to_string().contains("`elsewhere`"));
+        assert!(toml::from_str::<File>("[[classes]]\nclass = \"1\"\n").is_err(), "a row lacks its item");
+        assert!(toml::from_str::<File>("[[klasses]]\n").is_err());
+    }
+}
