@@ -171,11 +171,35 @@ counters! {
     TasksRuled = "tasks_ruled",
     /// Of these, the objector was right.
     TasksUpheld = "tasks_upheld",
+    /// Whistles: departments called together by a street.
+    Whistles = "whistles",
+    /// Of these, the department reported in within the limit.
+    WhistlesReported = "whistles_reported",
+    /// Whistles of which the street judged whether the matter was solved.
+    WhistlesAppraised = "whistles_appraised",
+    /// Of these, solved.
+    WhistlesSolved = "whistles_solved",
+    /// Whistles of which the department judged whether they were needed.
+    WhistlesWeighed = "whistles_weighed",
+    /// Of these, needed.
+    WhistlesNeeded = "whistles_needed",
     // --- tasks, by the day of the first submission
     /// Tasks submitted.
     TasksSubmitted = "tasks_submitted",
     /// Of these, sent back at least once.
     TasksReturned = "tasks_returned",
+    // --- mediations, by the day they were opened
+    /// Disputes opened for mediation.
+    DisputesOpened = "disputes_opened",
+    /// Of these, settled by an agreement in effect.
+    DisputesSettled = "disputes_settled",
+    /// Of these, by a mediator of the community or below.
+    DisputesSettledWithin = "disputes_settled_within",
+    // --- mediations, by the day agreed on
+    /// Agreements to be performed by then.
+    AgreementsDue = "agreements_due",
+    /// Of these, found performed.
+    AgreementsPerformed = "agreements_performed",
 }
 
 impl Counter {
