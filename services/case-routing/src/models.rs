@@ -1,7 +1,14 @@
 //! The classifier in force, held in memory by every replica and read again when another one is: what it suggests for a text.
 //! Only redacted texts come here; nothing of a text is kept.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicI32, Ordering},
+    },
+    time::Duration,
+};
 
 use anyhow::ensure;
 use arc_swap::ArcSwapOption;
@@ -134,6 +141,9 @@ pub fn label_of<'a>(label_items: &'a BTreeMap<String, Option<String>>, item: &'a
 #[derive(Debug, Default)]
 pub struct Models {
     held: ArcSwapOption<Installed>,
+    /// A version that this program cannot read, such as one of another form after an upgrade; 0: none. It is not tried again
+    /// and again, and the service goes on without suggestions.
+    unreadable: AtomicI32,
     /// Thousandths from which the machine triages by itself.
     threshold: Option<u16>,
 }
@@ -193,7 +203,8 @@ impl Models {
     pub async fn refresh(&self, db: &Db) -> Result<()> {
         let mut conn = db.conn().await?;
         let wanted = store::in_force(&mut conn).await?;
-        if wanted == self.held.load().as_ref().map(|installed| installed.version) {
+        let known = self.held.load().as_ref().map(|installed| installed.version);
+        if wanted == known || wanted == Some(self.unreadable.load(Ordering::Relaxed)) {
             return Ok(());
         }
         let Some(wanted) = wanted else {
@@ -204,7 +215,15 @@ impl Models {
         let row = row.ok_or_else(|| Error::internal("the model in force is not there"))?;
         let file = store::file(&mut conn, &row.sha256).await?;
         drop(conn);
-        let model = read(file).await?.map_err(Error::internal)?;
+        let model = match read(file).await? {
+            Ok(model) => model,
+            Err(error) => {
+                tracing::error!(model.version = wanted, %error, "the model in force cannot be read: nothing is suggested");
+                self.unreadable.store(wanted, Ordering::Relaxed);
+                self.held.store(None);
+                return Ok(());
+            }
+        };
         let label_items = serde_json::from_value(row.label_items).map_err(Error::internal)?;
         self.held.store(Some(Arc::new(Installed::new(wanted, model, &label_items))));
         Ok(())
