@@ -9,9 +9,10 @@ use chassis::{
     command::{Executor, ExecutorConfig},
     proto::case_routing::v1::{
         application_service_server::ApplicationServiceServer, calendar_service_server::CalendarServiceServer,
-        case_service_server::CaseServiceServer, catalogue_service_server::CatalogueServiceServer,
-        duty_service_server::DutyServiceServer, intake_service_server::IntakeServiceServer,
-        mediation_service_server::MediationServiceServer,
+        case_service_server::CaseServiceServer,
+        catalogue_maintenance_service_server::CatalogueMaintenanceServiceServer,
+        catalogue_service_server::CatalogueServiceServer, duty_service_server::DutyServiceServer,
+        intake_service_server::IntakeServiceServer, mediation_service_server::MediationServiceServer,
         responsibility_service_server::ResponsibilityServiceServer, task_service_server::TaskServiceServer,
         verification_service_server::VerificationServiceServer,
     },
@@ -29,8 +30,8 @@ use crate::{
     notice::TrustedKey,
     recount::Recounter,
     rpc::{
-        Applications, Calendars, Cases, Catalogue, Desk, DutyRpc, Intake, Mediations, Responsibilities,
-        Tasks, Verifications,
+        Applications, Calendars, Cases, Catalogue, CatalogueVersions, Desk, DutyRpc, Intake, Mediations,
+        Responsibilities, Tasks, Verifications,
     },
     store::duties::DutyStore,
     sweeper::Sweeper,
@@ -76,6 +77,9 @@ impl Service for App {
             .add_service(ApplicationServiceServer::new(Applications::new(desk.clone(), executor)))
             .add_service(MediationServiceServer::new(Mediations::new(desk.clone())))
             .add_service(CatalogueServiceServer::new(Catalogue(desk.clone())))
+            .add_service(CatalogueMaintenanceServiceServer::new(CatalogueVersions(Responsibilities(
+                desk.clone(),
+            ))))
             .add_service(CalendarServiceServer::new(Calendars::new(desk.clone(), trusted)))
             .add_service(DutyServiceServer::new(DutyRpc { desk: desk.clone(), duties: duties.clone() }))
             .add_service(ResponsibilityServiceServer::new(Responsibilities(desk)));

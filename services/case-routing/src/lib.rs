@@ -4,6 +4,7 @@
 mod app;
 mod atlas;
 mod calendars;
+mod cataloguing;
 mod codes;
 mod config;
 mod consumer;
@@ -12,6 +13,7 @@ mod docket;
 pub mod domain;
 mod duty;
 mod duty_sweeper;
+mod editions;
 mod events;
 mod filing;
 mod listing;
@@ -27,6 +29,7 @@ mod rpc;
 pub mod seed;
 mod store;
 mod sweeper;
+pub mod tables;
 mod verb;
 
 pub use app::App;

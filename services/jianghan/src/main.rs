@@ -32,7 +32,9 @@ enum Command {
     Reconcile(commands::reconcile::Args),
     /// Write lists of a running suite as CSV or XLSX, of any length.
     Export(commands::export::Args),
-    /// Ask the router of a running suite: where a matter would go, and why.
+    /// The catalogue of service items as a file: check, import, export, put in force.
+    Catalogue(commands::catalogue::Args),
+    /// Ask the router of a running suite: where a matter would go, and why; the responsibility list as a file.
     Route(commands::route::Args),
     /// Look at events whose handling failed, try them again or give them up.
     Events(commands::events::Args),
@@ -70,6 +72,7 @@ fn main() -> ExitCode {
             Command::Simulate(args) => commands::simulate::run(args).await,
             Command::Reconcile(args) => commands::reconcile::run(args).await,
             Command::Export(args) => commands::export::run(args).await,
+            Command::Catalogue(args) => commands::catalogue::run(args).await,
             Command::Route(args) => commands::route::run(args).await,
             Command::Events(args) => commands::events::run(args).await,
             Command::Analytics(args) => commands::analytics::run(args).await,

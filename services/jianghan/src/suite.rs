@@ -12,9 +12,10 @@ use proto::{
     analytics::v1::indicator_service_client::IndicatorServiceClient,
     case_routing::v1::{
         application_service_client::ApplicationServiceClient, calendar_service_client::CalendarServiceClient,
-        case_service_client::CaseServiceClient, catalogue_service_client::CatalogueServiceClient,
-        duty_service_client::DutyServiceClient, intake_service_client::IntakeServiceClient,
-        mediation_service_client::MediationServiceClient,
+        case_service_client::CaseServiceClient,
+        catalogue_maintenance_service_client::CatalogueMaintenanceServiceClient,
+        catalogue_service_client::CatalogueServiceClient, duty_service_client::DutyServiceClient,
+        intake_service_client::IntakeServiceClient, mediation_service_client::MediationServiceClient,
         responsibility_service_client::ResponsibilityServiceClient, task_service_client::TaskServiceClient,
         verification_service_client::VerificationServiceClient,
     },
@@ -223,6 +224,10 @@ impl Suite {
     /// Service items.
     pub fn catalogue(&self) -> CatalogueServiceClient<Patient> {
         CatalogueServiceClient::new(self.case_routing.clone())
+    }
+    /// The catalogue's versions.
+    pub fn catalogue_versions(&self) -> CatalogueMaintenanceServiceClient<Patient> {
+        CatalogueMaintenanceServiceClient::new(self.case_routing.clone())
     }
     /// Working days and notices.
     pub fn calendar(&self) -> CalendarServiceClient<Patient> {

@@ -8,12 +8,14 @@ mod arbitration;
 mod calendar;
 mod cases;
 mod catalogue;
+mod catalogue_versions;
 mod convert;
 mod desk;
 mod duplicates;
 mod duty;
 mod duty_forms;
 mod intake;
+mod list_files;
 mod lists;
 mod mediation;
 mod mediation_desk;
@@ -25,12 +27,13 @@ mod precedents;
 mod register;
 mod route;
 mod supervision;
+mod table_files;
 mod tasks;
 mod trial;
 mod verification;
 
 pub use self::{
-    application_desk::Applications, calendar::Calendars, cases::Cases, catalogue::Catalogue, desk::Desk,
-    duty::DutyRpc, intake::Intake, lists::Responsibilities, mediation_desk::Mediations, tasks::Tasks,
-    verification::Verifications,
+    application_desk::Applications, calendar::Calendars, cases::Cases, catalogue::Catalogue,
+    catalogue_versions::CatalogueVersions, desk::Desk, duty::DutyRpc, intake::Intake,
+    lists::Responsibilities, mediation_desk::Mediations, tasks::Tasks, verification::Verifications,
 };

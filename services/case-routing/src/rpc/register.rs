@@ -135,7 +135,8 @@ impl Entry {
         now: Timestamp,
     ) -> Result<RegisterCase> {
         let item = self.item_code.as_deref().map(|code| {
-            world.items.get(code).ok_or_else(|| Error::invalid("item_code", "no such item in the catalogue"))
+            let known = world.item(code, now);
+            known.ok_or_else(|| Error::invalid("item_code", "no such item in the catalogue"))
         });
         let item = item.transpose()?;
         let path = world.topology.path(self.place);

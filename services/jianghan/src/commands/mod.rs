@@ -2,9 +2,11 @@
 
 pub mod analytics;
 pub mod calendar;
+pub mod catalogue;
 pub mod classify;
 pub mod events;
 pub mod export;
+mod list_files;
 pub mod reconcile;
 pub mod route;
 pub mod seed;
