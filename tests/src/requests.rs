@@ -45,6 +45,8 @@ fn good(world: &World, field: &FieldDescriptor) -> Option<Value> {
             "year" => 2027,
             _ => 1,
         }),
+        // A table with a header that both catalogue and list have.
+        Kind::Bytes => Value::Bytes(format!("item_code\n{LAMP}\n").into()),
         Kind::Int64 => Value::I64(1),
         Kind::Message(inner) if inner.full_name() == "google.protobuf.Timestamp" => {
             let mut time = DynamicMessage::new(inner);
@@ -96,6 +98,8 @@ fn good_text(world: &World, name: &str) -> Option<String> {
         | "org_code"
         | "valid_from"
         | "valid_to" => return None,
+        "stage_code" => "secure".to_owned(),
+        "condition" => "time=off".to_owned(),
         "order_by" => "registered_time desc".to_owned(),
         "query" => "路灯".to_owned(),
         "org_kind" => "department".to_owned(),

@@ -9,10 +9,12 @@ use chassis::{
     command::{Executor, ExecutorConfig},
     proto::case_routing::v1::{
         application_service_server::ApplicationServiceServer, calendar_service_server::CalendarServiceServer,
-        case_service_server::CaseServiceServer, catalogue_service_server::CatalogueServiceServer,
-        classify_service_server::ClassifyServiceServer, duty_service_server::DutyServiceServer,
-        exchange_service_server::ExchangeServiceServer, import_service_server::ImportServiceServer,
-        intake_service_server::IntakeServiceServer, mediation_service_server::MediationServiceServer,
+        case_service_server::CaseServiceServer,
+        catalogue_maintenance_service_server::CatalogueMaintenanceServiceServer,
+        catalogue_service_server::CatalogueServiceServer, classify_service_server::ClassifyServiceServer,
+        duty_service_server::DutyServiceServer, exchange_service_server::ExchangeServiceServer,
+        import_service_server::ImportServiceServer, intake_service_server::IntakeServiceServer,
+        mediation_service_server::MediationServiceServer,
         responsibility_service_server::ResponsibilityServiceServer, task_service_server::TaskServiceServer,
         verification_service_server::VerificationServiceServer,
     },
@@ -36,8 +38,8 @@ use crate::{
     notice::TrustedKey,
     recount::Recounter,
     rpc::{
-        Applications, Calendars, Cases, Catalogue, Classify, Desk, DutyRpc, Exchange, Imports, Intake,
-        Mediations, Responsibilities, Tasks, Verifications,
+        Applications, Calendars, Cases, Catalogue, CatalogueVersions, Classify, Desk, DutyRpc, Exchange,
+        Imports, Intake, Mediations, Responsibilities, Tasks, Verifications,
     },
     store::duties::DutyStore,
     sweeper::Sweeper,
@@ -100,6 +102,9 @@ impl Service for App {
             .add_service(MediationServiceServer::new(Mediations::new(desk.clone())))
             .add_service(CatalogueServiceServer::new(Catalogue(desk.clone())))
             .add_service(ClassifyServiceServer::new(Classify(desk.clone())))
+            .add_service(CatalogueMaintenanceServiceServer::new(CatalogueVersions(Responsibilities(
+                desk.clone(),
+            ))))
             .add_service(CalendarServiceServer::new(Calendars::new(desk.clone(), trusted)))
             .add_service(DutyServiceServer::new(DutyRpc { desk: desk.clone(), duties: duties.clone() }))
             .add_service(ImportServiceServer::new(Imports(desk.clone())))

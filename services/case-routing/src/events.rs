@@ -457,6 +457,18 @@ fn message(to: Addressed<'_>, case_id: String, facts: Option<pb::CaseFacts>) -> 
             let task_id = task.to_string();
             to.task(task).send(&pb::TaskApproved { case_id, task_id, facts, org_id })
         }
+        E::CaseStageCompleted { task_id: task, stage_code, in_time, next_stage_code, next_due_at } => {
+            let message = pb::CaseStageCompleted {
+                case_id,
+                facts,
+                task_id: task.to_string(),
+                stage_code: stage_code.clone(),
+                in_time: *in_time,
+                next_stage_code: next_stage_code.clone().unwrap_or_default(),
+                next_due_time: next_due_at.and_then(at),
+            };
+            to.task(*task).send(&message)
+        }
         E::TaskReported { task_id: task, org_id, in_time } => {
             let (task_id, org_id, in_time) = (task.to_string(), org_id.to_string(), *in_time);
             to.task(*task).send(&pb::TaskReported { case_id, task_id, facts, org_id, in_time })

@@ -4,6 +4,7 @@
 mod app;
 mod atlas;
 mod calendars;
+mod cataloguing;
 mod codes;
 mod config;
 mod consumer;
@@ -12,6 +13,7 @@ mod docket;
 pub mod domain;
 mod duty;
 mod duty_sweeper;
+mod editions;
 mod events;
 mod exchange;
 mod filing;
@@ -32,6 +34,7 @@ mod rpc;
 pub mod seed;
 mod store;
 mod sweeper;
+pub mod tables;
 mod verb;
 mod webhook;
 

@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::ensure;
 use arc_swap::ArcSwapOption;
-use chassis::{Error, Result, db::Db};
+use chassis::{Error, Result, Timestamp, db::Db};
 use classifier::{Model, Scratch, text::parts};
 use tokio_util::sync::CancellationToken;
 
@@ -66,6 +66,7 @@ impl Installed {
     fn likely<'a>(
         &'a self,
         world: &World,
+        now: Timestamp,
         subject: &str,
         detail: &str,
         scratch: &mut Scratch,
@@ -77,7 +78,7 @@ impl Installed {
         }
         for (class, (item, one)) in self.items.iter().zip(&probabilities).enumerate() {
             // What has left the catalogue since is no suggestion.
-            let Some(code) = item.as_deref().filter(|code| world.items.contains_key(*code)) else { continue };
+            let Some(code) = item.as_deref().filter(|code| world.item(code, now).is_some()) else { continue };
             let known = by_item.entry(code).or_insert(Likely { code, probability: 0.0, class });
             if *one > probabilities[known.class] {
                 known.class = class;
@@ -91,10 +92,10 @@ impl Installed {
     }
 
     /// What a redacted text may be about, with the words that spoke for it.
-    pub fn shown(&self, world: &World, text: &str) -> Vec<Shown> {
+    pub fn shown(&self, world: &World, now: Timestamp, text: &str) -> Vec<Shown> {
         let (subject, detail) = parts(beginning(text));
         let mut scratch = Scratch::default();
-        let likely = self.likely(world, subject, detail, &mut scratch);
+        let likely = self.likely(world, now, subject, detail, &mut scratch);
         let with_words = likely.into_iter().map(|likely| {
             let words = self.model.words(subject, detail, likely.class, WORDS, &mut scratch);
             Shown {
@@ -107,9 +108,9 @@ impl Installed {
     }
 
     /// The same, as it is kept beside a case.
-    fn suggestion(&self, world: &World, text: &str) -> Option<Suggestion> {
+    fn suggestion(&self, world: &World, now: Timestamp, text: &str) -> Option<Suggestion> {
         let (subject, detail) = parts(beginning(text));
-        let likely = self.likely(world, subject, detail, &mut Scratch::default());
+        let likely = self.likely(world, now, subject, detail, &mut Scratch::default());
         let first = likely.first()?;
         Some(Suggestion {
             model: self.version,
@@ -181,18 +182,18 @@ impl Models {
     }
 
     /// What is suggested beside a human's triage of a case that has no item yet.
-    pub fn beside(&self, world: &World, case: &Case) -> Option<Suggestion> {
+    pub fn beside(&self, world: &World, now: Timestamp, case: &Case) -> Option<Suggestion> {
         if case.item.is_some() {
             return None;
         }
-        self.held.load().as_ref()?.suggestion(world, &case.text_redacted)
+        self.held.load().as_ref()?.suggestion(world, now, &case.text_redacted)
     }
 
     /// What the machine would triage a new case by, from its redacted text: only where the cell lets it, and it is sure
     /// enough.
-    pub fn by_itself(&self, world: &World, text: &str) -> Option<Suggestion> {
+    pub fn by_itself(&self, world: &World, now: Timestamp, text: &str) -> Option<Suggestion> {
         let threshold = self.threshold?;
-        let suggestion = self.held.load().as_ref()?.suggestion(world, text)?;
+        let suggestion = self.held.load().as_ref()?.suggestion(world, now, text)?;
         (suggestion.permille >= threshold).then_some(suggestion)
     }
 

@@ -14,10 +14,12 @@ use proto::{
     },
     case_routing::v1::{
         application_service_client::ApplicationServiceClient, calendar_service_client::CalendarServiceClient,
-        case_service_client::CaseServiceClient, catalogue_service_client::CatalogueServiceClient,
-        classify_service_client::ClassifyServiceClient, duty_service_client::DutyServiceClient,
-        exchange_service_client::ExchangeServiceClient, import_service_client::ImportServiceClient,
-        intake_service_client::IntakeServiceClient, mediation_service_client::MediationServiceClient,
+        case_service_client::CaseServiceClient,
+        catalogue_maintenance_service_client::CatalogueMaintenanceServiceClient,
+        catalogue_service_client::CatalogueServiceClient, classify_service_client::ClassifyServiceClient,
+        duty_service_client::DutyServiceClient, exchange_service_client::ExchangeServiceClient,
+        import_service_client::ImportServiceClient, intake_service_client::IntakeServiceClient,
+        mediation_service_client::MediationServiceClient,
         responsibility_service_client::ResponsibilityServiceClient, task_service_client::TaskServiceClient,
         verification_service_client::VerificationServiceClient,
     },
@@ -235,6 +237,11 @@ impl Suite {
     /// The classifier in force.
     pub fn classifier(&self) -> ClassifyServiceClient<Patient> {
         ClassifyServiceClient::new(self.case_routing.clone())
+    }
+
+    /// The catalogue's versions.
+    pub fn catalogue_versions(&self) -> CatalogueMaintenanceServiceClient<Patient> {
+        CatalogueMaintenanceServiceClient::new(self.case_routing.clone())
     }
     /// Working days and notices.
     pub fn calendar(&self) -> CalendarServiceClient<Patient> {

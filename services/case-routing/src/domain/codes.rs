@@ -247,6 +247,8 @@ codes! {
         Report = "report",
         /// Somebody judges a bad rating.
         Judge = "judge",
+        /// A stage of the work on an item that has stages.
+        Stage = "stage",
     }
 
     /// Whether the matter was solved, as the verifier or the requester found it.

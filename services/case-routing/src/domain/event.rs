@@ -127,6 +127,11 @@ events! {
     CaseResumed {}
     /// The resolve clock was extended, with approval, before it was due.
     CaseExtended { reason_code: String, resolve_due_at: Timestamp }
+    /// A stage of the work is done; the next one, if there is one, began.
+    CaseStageCompleted {
+        task_id: TaskId, stage_code: String, in_time: bool, next_stage_code: Option<String>,
+        next_due_at: Option<Timestamp>,
+    }
     CaseCompleted {
         task_id: TaskId, offer_id: Option<OfferId>, in_time: bool, completed_at: Timestamp,
         elapsed_seconds: i64, callback_due: bool,

@@ -119,6 +119,11 @@ pub const TEXTS: &[(&str, &str, &str)] = &[
     ("not_line_owner", "同级中另有主管条线单位", "another at that level owns the line"),
     ("higher_load", "同级中另有在办较少的单位", "another at that level has less open work"),
     ("later_in_order", "同级同条线且在办相同，次序在后", "as much open work at that level, later in order"),
+    (
+        "condition_unmet",
+        "条目的适用条件 {condition} 不成立（{found}）",
+        "the entry applies only where {condition} ({found})",
+    ),
     ("assist_only", "清单规定只能协办", "may only assist, by the list"),
     ("negative_list", "列入负面清单", "on the negative list"),
     ("not_statutory_duty", "社区只能主办法定职责事项", "a community leads only its statutory duties"),

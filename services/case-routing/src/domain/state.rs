@@ -15,6 +15,7 @@
 //! - Objection and arbitration: parties take positions while the case is Objected; the one review of a ruling takes a
 //!   dispatched case back to Objected, before the lead has signed.
 //! - A whistle calls further departments without moving the case, and so does their reporting in.
+//! - An item may have stages: the lead reports each done while the case is in progress, which does not move it.
 //! - A community may refuse what was not admitted (F8) also when it has signed already, until work begins; the lead's
 //!   case is Triaged again and routed without it.
 //! - A task's `any → Cancelled` means any that still stands. What was approved stays so: the work was done and found
@@ -94,6 +95,8 @@ triggers! {
     ReturnTask = "return_task",
     Whistle = "whistle",
     ReportIn = "report_in",
+    /// A stage of the work is done; the next one begins.
+    CompleteStage = "complete_stage",
     Complete = "complete",
     ReturnFromSociety = "return_from_society",
     /// The parties of a dispute did not agree.
@@ -203,6 +206,7 @@ pub const TRANSITIONS: &[(Option<S>, S, Trigger)] = &[
     (Some(Signed), Signed, T::ReportIn),
     (Some(InProgress), InProgress, T::ReportIn),
     (Some(Suspended), Suspended, T::ReportIn),
+    (Some(InProgress), InProgress, T::CompleteStage),
     (Some(InProgress), Completed, T::Complete),
     (Some(InProgress), Triaged, T::ReturnFromSociety),
     (Some(Suspended), Triaged, T::ReturnFromSociety),

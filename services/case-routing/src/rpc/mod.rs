@@ -8,6 +8,7 @@ mod arbitration;
 mod calendar;
 mod cases;
 mod catalogue;
+mod catalogue_versions;
 mod classify;
 mod convert;
 mod desk;
@@ -19,6 +20,7 @@ mod exchange_forms;
 mod exchange_systems;
 mod imports;
 mod intake;
+mod list_files;
 mod lists;
 mod mediation;
 mod mediation_desk;
@@ -30,6 +32,7 @@ mod precedents;
 mod register;
 mod route;
 mod supervision;
+mod table_files;
 mod tasks;
 mod trial;
 mod verification;
@@ -40,6 +43,7 @@ pub use self::{
     calendar::Calendars,
     cases::Cases,
     catalogue::Catalogue,
+    catalogue_versions::CatalogueVersions,
     classify::Classify,
     desk::Desk,
     duty::DutyRpc,

@@ -6,6 +6,7 @@ pub mod applications;
 pub mod calendar;
 pub mod case_store;
 pub mod catalogue;
+pub mod catalogue_versions;
 pub mod digests;
 pub mod duties;
 pub mod exchange;

@@ -4,6 +4,7 @@ mod anonymous;
 mod application;
 mod bad_input;
 mod calendar;
+mod catalogue;
 mod classify;
 mod defects;
 mod disputes;

@@ -73,6 +73,7 @@ fn prepared(world: &mut World, state: CaseState, verb: Trigger) -> Case {
             case.suspend("season_condition", None, &world.official(GROUP)).unwrap().case
         }
         (CaseState::InProgress, Trigger::Complete) => world.in_progress("stairs"),
+        (CaseState::InProgress, Trigger::CompleteStage) => world.in_progress("burst_pipe"),
         (CaseState::Triaged, Trigger::Dispatch) => world.triaged("street_light"),
         (CaseState::Dispatched, Trigger::DeclineTask) => {
             let case = world.triaged("committee_matter");
@@ -326,6 +327,7 @@ fn attempt(world: &mut World, case: Case, verb: Trigger) -> Result<Decision> {
         ),
         Trigger::SubmitTask => case.submit_task(assist_id, evidence, &world.official(assist_org)),
         Trigger::ReturnTask => case.return_task(assist_id, "unclear", &world.official(lead_org)),
+        Trigger::CompleteStage => case.complete_stage("secure", evidence, &world.official(lead_org)),
         Trigger::Complete => case.complete(done(), &world.official(lead_org)),
         Trigger::ReturnFromSociety => case.return_from_society("gave_up", &world.official(partner)),
         Trigger::ReturnFromMediation => case.return_from_mediation(&world.system()),
