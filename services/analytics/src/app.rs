@@ -2,10 +2,17 @@
 
 use chassis::{Built, Context, Service};
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
-use proto::analytics::v1::indicator_service_server::IndicatorServiceServer;
+use proto::analytics::v1::{
+    hotspot_service_server::HotspotServiceServer, indicator_service_server::IndicatorServiceServer,
+};
 use tonic::service::RoutesBuilder;
 
-use crate::{consumer::Intake, digest::Digests, keeping, rpc::Indicators};
+use crate::{
+    consumer::Intake,
+    digest::Digests,
+    hotspots, keeping,
+    rpc::{Hotspots, Indicators},
+};
 
 /// The analytics service.
 #[derive(Debug)]
@@ -23,11 +30,14 @@ impl Service for App {
     async fn build(context: Context) -> anyhow::Result<Built> {
         keeping::keep(&context.db, &context.clock).await?;
         let mut routes = RoutesBuilder::default();
-        routes.add_service(IndicatorServiceServer::new(Indicators::new(&context)));
+        routes
+            .add_service(IndicatorServiceServer::new(Indicators::new(&context)))
+            .add_service(HotspotServiceServer::new(Hotspots::new(&context)));
         Ok(Built::new(routes)
             .consumer(Intake::default())
             .bulk()
             .digests(Digests::new(context.db.clone()))
-            .background(keeping::run(context.db.clone(), context.clock.clone(), context.stop.clone())))
+            .background(keeping::run(context.db.clone(), context.clock.clone(), context.stop.clone()))
+            .background(hotspots::run(context.db, context.clock, context.topology, context.stop)))
     }
 }

@@ -7,7 +7,9 @@ use std::{
 };
 
 use async_trait::async_trait;
-use chassis::{Result, db::Tx, event::Event, inbox::Consumer};
+use chassis::{Error, Result, db::Tx, event::Event, inbox::Consumer};
+use proto::case_routing::v1::HotspotAnswered;
+use uuid::Uuid;
 
 use crate::{
     domain::{CaseEvent, CaseFact},
@@ -27,6 +29,9 @@ impl Consumer for Intake {
         let decoded: Vec<CaseEvent> =
             events.iter().filter_map(|event| CaseEvent::of(event).transpose()).collect::<Result<_>>()?;
         store::event_log::append(tx.conn, events).await?;
+        for event in events.iter().filter(|event| event.is::<HotspotAnswered>()) {
+            note_answer(tx, &event.decode()?).await?;
+        }
         let changes = store::apply(tx.conn, &decoded).await?;
         self.note_items(tx, &changes.cases).await
     }
@@ -47,6 +52,17 @@ impl Intake {
         }));
         Ok(())
     }
+}
+
+/// Somebody answered a hot spot. It is no sum: a rebuild leaves it alone.
+async fn note_answer(tx: &mut Tx<'_>, told: &HotspotAnswered) -> Result<()> {
+    let id = Uuid::try_parse(&told.hotspot_id).map_err(Error::internal)?;
+    let topic = match told.topic_case_id.as_str() {
+        "" => None,
+        topic => Some(Uuid::try_parse(topic).map_err(Error::internal)?),
+    };
+    let reason = Some(told.reason_code.as_str()).filter(|reason| !reason.is_empty());
+    store::hotspots::note_answer(tx.conn, id, topic, reason).await
 }
 
 /// Items with their lines among these cases that are not known, in order.

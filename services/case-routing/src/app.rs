@@ -10,8 +10,9 @@ use chassis::{
     proto::case_routing::v1::{
         application_service_server::ApplicationServiceServer, calendar_service_server::CalendarServiceServer,
         case_service_server::CaseServiceServer, catalogue_service_server::CatalogueServiceServer,
-        duty_service_server::DutyServiceServer, intake_service_server::IntakeServiceServer,
-        mediation_service_server::MediationServiceServer,
+        duty_service_server::DutyServiceServer, hotspot_service_server::HotspotServiceServer,
+        intake_service_server::IntakeServiceServer, mediation_service_server::MediationServiceServer,
+        patrol_service_server::PatrolServiceServer,
         responsibility_service_server::ResponsibilityServiceServer, task_service_server::TaskServiceServer,
         verification_service_server::VerificationServiceServer,
     },
@@ -29,8 +30,8 @@ use crate::{
     notice::TrustedKey,
     recount::Recounter,
     rpc::{
-        Applications, Calendars, Cases, Catalogue, Desk, DutyRpc, Intake, Mediations, Responsibilities,
-        Tasks, Verifications,
+        Applications, Calendars, Cases, Catalogue, Desk, DutyRpc, Hotspots, Intake, Mediations, Patrols,
+        Responsibilities, Tasks, Verifications,
     },
     store::duties::DutyStore,
     sweeper::Sweeper,
@@ -77,6 +78,11 @@ impl Service for App {
             .add_service(MediationServiceServer::new(Mediations::new(desk.clone())))
             .add_service(CatalogueServiceServer::new(Catalogue(desk.clone())))
             .add_service(CalendarServiceServer::new(Calendars::new(desk.clone(), trusted)))
+            .add_service(PatrolServiceServer::new(Patrols {
+                desk: desk.clone(),
+                sample_percent: config.sample_percent.min(100),
+            }))
+            .add_service(HotspotServiceServer::new(Hotspots(desk.clone())))
             .add_service(DutyServiceServer::new(DutyRpc { desk: desk.clone(), duties: duties.clone() }))
             .add_service(ResponsibilityServiceServer::new(Responsibilities(desk)));
         let pause = Duration::from_millis(config.sweep_ms.max(10));

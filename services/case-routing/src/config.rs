@@ -16,6 +16,8 @@ pub struct Config {
     pub duplicate_days: u16,
     /// Code of the organisation that rules and reviews where nobody stands above the parties. Empty: the one of last resort.
     pub joint_body: String,
+    /// How many of a hundred findings that were put right on the spot are drawn for a check by another organisation.
+    pub sample_percent: u8,
 }
 
 impl Default for Config {
@@ -26,6 +28,7 @@ impl Default for Config {
             calendar_key: String::new(),
             duplicate_days: 90,
             joint_body: String::new(),
+            sample_percent: 20,
         }
     }
 }

@@ -9,7 +9,9 @@ use std::{
 
 use anyhow::{Context, Result};
 use proto::{
-    analytics::v1::indicator_service_client::IndicatorServiceClient,
+    analytics::v1::{
+        hotspot_service_client::HotspotServiceClient, indicator_service_client::IndicatorServiceClient,
+    },
     case_routing::v1::{
         application_service_client::ApplicationServiceClient, calendar_service_client::CalendarServiceClient,
         case_service_client::CaseServiceClient, catalogue_service_client::CatalogueServiceClient,
@@ -247,6 +249,10 @@ impl Suite {
     /// Indicators and the board.
     pub fn indicators(&self) -> IndicatorServiceClient<Patient> {
         IndicatorServiceClient::new(self.analytics.clone())
+    }
+    /// What was found to be more than usual.
+    pub fn hotspots(&self) -> HotspotServiceClient<Patient> {
+        HotspotServiceClient::new(self.analytics.clone())
     }
     /// Responsibility lists, and decisions made anew.
     pub fn responsibilities(&self) -> ResponsibilityServiceClient<Patient> {

@@ -9,6 +9,7 @@ pub mod counter;
 pub mod delta;
 pub mod histogram;
 pub mod history;
+pub mod hotspot;
 pub mod indicator;
 pub mod task_fact;
 pub mod value;

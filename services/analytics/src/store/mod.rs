@@ -5,6 +5,7 @@ mod case_facts;
 mod columns;
 pub mod digest;
 pub mod event_log;
+pub mod hotspots;
 pub mod partitions;
 pub mod query;
 pub mod rebuild;

@@ -46,6 +46,7 @@ pub struct CaseFacts {
     /// Set while suspended.
     pub due_before_pause_at: Option<Timestamp>,
     pub merged_count: u32,
+    pub solved_on_spot: bool,
 }
 
 /// One event of a decision, numbered by the version of the case after it.
@@ -106,6 +107,9 @@ events! {
     CaseHandedOff { line_code: String, in_time: bool }
     CaseAnswered { in_time: bool }
     CaseTriaged {}
+    /// Its finder put it right on the spot.
+    CaseSolvedOnSpot { in_time: bool, sampled: bool }
+    CaseLinkedToTopic { topic_case_id: CaseId }
     CaseOffered {
         offer_id: OfferId, partner_org_id: OrgId, mode: DispatchMode, offer_due_at: Timestamp,
         skill_codes: Vec<String>, in_time: bool,

@@ -207,6 +207,8 @@ fn new_case(command: RegisterCase, place: Place, now: Timestamp) -> Case {
         merged_into: None,
         mediation: None,
         merged: Vec::new(),
+        parent_case: None,
+        solved_on_spot: false,
         rework_count: 0,
         reopen_count: 0,
         lead_change_count: 0,

@@ -80,6 +80,8 @@ pub fn case(record: &CaseRecord, world: &World, now: Timestamp) -> pb::Case {
         lead_change_count: count(case.lead_change_count),
         objection_count: count(case.objection_count),
         mediation: None,
+        parent_case_id: text(case.parent_case),
+        solved_on_spot: case.solved_on_spot,
     }
 }
 
@@ -135,6 +137,8 @@ pub fn listed(case: Listed, world: &World, now: Timestamp) -> pb::Case {
         lead_change_count: count(case.lead_change_count),
         objection_count: count(case.objection_count),
         mediation: None,
+        parent_case_id: text(case.parent_case),
+        solved_on_spot: case.solved_on_spot,
     }
 }
 

@@ -13,6 +13,9 @@ mod desk;
 mod duplicates;
 mod duty;
 mod duty_forms;
+mod findings;
+mod founding;
+mod hotspots;
 mod intake;
 mod lists;
 mod mediation;
@@ -21,8 +24,10 @@ mod mediation_view;
 mod notices;
 mod parse;
 mod parts;
+mod patrols;
 mod precedents;
 mod register;
+mod registers;
 mod route;
 mod supervision;
 mod tasks;
@@ -31,6 +36,6 @@ mod verification;
 
 pub use self::{
     application_desk::Applications, calendar::Calendars, cases::Cases, catalogue::Catalogue, desk::Desk,
-    duty::DutyRpc, intake::Intake, lists::Responsibilities, mediation_desk::Mediations, tasks::Tasks,
-    verification::Verifications,
+    duty::DutyRpc, hotspots::Hotspots, intake::Intake, lists::Responsibilities, mediation_desk::Mediations,
+    patrols::Patrols, tasks::Tasks, verification::Verifications,
 };

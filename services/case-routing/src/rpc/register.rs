@@ -188,7 +188,7 @@ impl Entry {
 }
 
 /// Who receives a request: the official's own organisation; for residents the nearest window above the place.
-fn receiver(world: &World, caller: &Caller, path: &[Uuid], now: Timestamp) -> Option<OrgId> {
+pub(super) fn receiver(world: &World, caller: &Caller, path: &[Uuid], now: Timestamp) -> Option<OrgId> {
     let known = |org: &Uuid| world.routes.org(OrgId(*org)).is_some_and(|org| org.in_force(now));
     let own = reach::part_orgs(caller);
     let session = caller.org_id.filter(|org| own.contains(org));
@@ -336,7 +336,7 @@ impl Desk {
     }
 
     /// By what a client's own reference is found again: neither the person nor the reference can be read from it.
-    fn client_key(&self, caller: &Caller, client_ref: &str) -> Vec<u8> {
+    pub(super) fn client_key(&self, caller: &Caller, client_ref: &str) -> Vec<u8> {
         let value = [caller.person_id.as_bytes(), client_ref.as_bytes()].concat();
         self.crypto.blind_index(CLIENT_REF, value).to_vec()
     }
@@ -359,7 +359,8 @@ impl Desk {
         once(&self.db, caller, meta, async move |_: &mut Tx<'_>| Ok(answer)).await
     }
 
-    async fn case_no(&self, world: &World, place: Uuid) -> Result<String> {
+    /// A fresh number in the district of a place.
+    pub(super) async fn case_no(&self, world: &World, place: Uuid) -> Result<String> {
         let district =
             world.topology.ancestor(place, UnitKind::District).or_else(|| world.topology.unit(place));
         let district = district.ok_or_else(|| Error::invalid("place_unit_id", "no such unit"))?;

@@ -3,6 +3,7 @@
 
 mod account;
 mod csv;
+mod hotspots;
 mod lang;
 mod names;
 mod notices;
@@ -91,6 +92,7 @@ pub fn routes() -> Router<Arc<App>> {
         .route("/cases", get(pages::cases).post(pages::find))
         .route("/cases.csv", post(csv::cases))
         .route("/cases/{case_id}", get(pages::case))
+        .route("/hotspots", get(hotspots::hotspots).post(hotspots::answer))
         .route("/notices", get(notices::notices))
         .route("/login", get(account::login).post(account::sign_in))
         .route("/logout", post(account::sign_out))

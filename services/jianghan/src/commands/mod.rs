@@ -5,6 +5,7 @@ pub mod calendar;
 pub mod classify;
 pub mod events;
 pub mod export;
+pub mod hotspots;
 pub mod reconcile;
 pub mod route;
 pub mod seed;
