@@ -13,8 +13,9 @@ use chassis::{
         catalogue_maintenance_service_server::CatalogueMaintenanceServiceServer,
         catalogue_service_server::CatalogueServiceServer, classify_service_server::ClassifyServiceServer,
         duty_service_server::DutyServiceServer, exchange_service_server::ExchangeServiceServer,
-        import_service_server::ImportServiceServer, intake_service_server::IntakeServiceServer,
-        mediation_service_server::MediationServiceServer,
+        hotspot_service_server::HotspotServiceServer, import_service_server::ImportServiceServer,
+        intake_service_server::IntakeServiceServer, mediation_service_server::MediationServiceServer,
+        patrol_service_server::PatrolServiceServer,
         responsibility_service_server::ResponsibilityServiceServer, task_service_server::TaskServiceServer,
         verification_service_server::VerificationServiceServer,
     },
@@ -39,7 +40,7 @@ use crate::{
     recount::Recounter,
     rpc::{
         Applications, Calendars, Cases, Catalogue, CatalogueVersions, Classify, Desk, DutyRpc, Exchange,
-        Imports, Intake, Mediations, Responsibilities, Tasks, Verifications,
+        Hotspots, Imports, Intake, Mediations, Patrols, Responsibilities, Tasks, Verifications,
     },
     store::duties::DutyStore,
     sweeper::Sweeper,
@@ -106,6 +107,11 @@ impl Service for App {
                 desk.clone(),
             ))))
             .add_service(CalendarServiceServer::new(Calendars::new(desk.clone(), trusted)))
+            .add_service(PatrolServiceServer::new(Patrols {
+                desk: desk.clone(),
+                sample_percent: config.sample_percent.min(100),
+            }))
+            .add_service(HotspotServiceServer::new(Hotspots(desk.clone())))
             .add_service(DutyServiceServer::new(DutyRpc { desk: desk.clone(), duties: duties.clone() }))
             .add_service(ImportServiceServer::new(Imports(desk.clone())))
             .add_service(ExchangeServiceServer::new(Exchange::new(desk.clone(), teller, networks)))

@@ -58,6 +58,7 @@ pub fn facts(facts: &CaseFacts) -> pb::CaseFacts {
         anonymous: facts.anonymous,
         due_before_pause_time: facts.due_before_pause_at.and_then(at),
         merged_count: count(facts.merged_count),
+        solved_on_spot: facts.solved_on_spot,
     }
 }
 
@@ -132,6 +133,14 @@ fn message(to: Addressed<'_>, case_id: String, facts: Option<pb::CaseFacts>) -> 
             to.send(&pb::CaseAnswered { case_id, facts, in_time, process_version })
         }
         E::Application { news } => application::message(to, news, case_id, facts),
+        E::CaseSolvedOnSpot { in_time, sampled } => {
+            let (in_time, sampled) = (*in_time, *sampled);
+            to.send(&pb::CaseSolvedOnSpot { case_id, facts, in_time, sampled })
+        }
+        E::CaseLinkedToTopic { topic_case_id } => {
+            let topic_case_id = topic_case_id.to_string();
+            to.send(&pb::CaseLinkedToTopic { case_id, facts, topic_case_id })
+        }
         E::CaseTriaged { decision } => {
             let suggestion = decision.as_ref().map(|decision| &decision.suggestion);
             let message = pb::CaseTriaged {

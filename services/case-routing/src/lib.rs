@@ -30,6 +30,7 @@ mod reach;
 mod record;
 mod recount;
 mod redact;
+mod registers;
 mod rpc;
 pub mod seed;
 mod store;

@@ -10,7 +10,8 @@ use std::{
 use anyhow::{Context, Result};
 use proto::{
     analytics::v1::{
-        indicator_service_client::IndicatorServiceClient, process_service_client::ProcessServiceClient,
+        hotspot_service_client::HotspotServiceClient, indicator_service_client::IndicatorServiceClient,
+        process_service_client::ProcessServiceClient,
     },
     case_routing::v1::{
         application_service_client::ApplicationServiceClient, calendar_service_client::CalendarServiceClient,
@@ -270,6 +271,11 @@ impl Suite {
     /// Process versions, and how they compare.
     pub fn processes(&self) -> ProcessServiceClient<Patient> {
         ProcessServiceClient::new(self.analytics.clone())
+    }
+
+    /// What was found to be more than usual.
+    pub fn hotspots(&self) -> HotspotServiceClient<Patient> {
+        HotspotServiceClient::new(self.analytics.clone())
     }
     /// Responsibility lists, and decisions made anew.
     pub fn responsibilities(&self) -> ResponsibilityServiceClient<Patient> {

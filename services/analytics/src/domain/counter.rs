@@ -40,6 +40,14 @@ counters! {
     Accepted = "accepted",
     /// Of these, found by intake to repeat another case.
     Merged = "merged",
+    /// Of these, started from above, such as a topic case: nobody asked.
+    RegisteredAbove = "registered_above",
+    /// Of these, about a component or an event (部件, 事件), not started from above.
+    RegisteredField = "registered_field",
+    /// Of the latter, found on patrol.
+    FieldPatrol = "field_patrol",
+    /// Of these, put right on the spot by the finder.
+    FieldSolved = "field_solved",
     // --- by the day of the first dispatch or offer
     /// Cases dispatched or offered for the first time.
     Routed = "routed",

@@ -179,6 +179,14 @@ fn intake(case: &CaseFact, entry: &mut Entry<'_>) {
     entry.add(day, Counter::IntakeInTime, i64::from(case.intake_in_time == Some(true)));
     entry.add(day, Counter::Accepted, i64::from(case.accepted_at.is_some()));
     entry.add(day, Counter::Merged, i64::from(case.case_state() == CaseState::Merged));
+    let above = vocabulary::from_above(case.origin);
+    entry.add(day, Counter::RegisteredAbove, i64::from(above));
+    if !above && vocabulary::of_field(case.nature) {
+        let patrol = vocabulary::from_patrol(case.origin);
+        entry.add(day, Counter::RegisteredField, 1);
+        entry.add(day, Counter::FieldPatrol, i64::from(patrol));
+        entry.add(day, Counter::FieldSolved, i64::from(patrol && case.solved_on_spot));
+    }
     if let Some(day) = case.routed_at.map(local_day) {
         entry.add(day, Counter::Routed, 1);
         entry.add(day, Counter::RoutedInTime, i64::from(case.routed_in_time));
@@ -236,7 +244,8 @@ fn closing(case: &CaseFact, entry: &mut Entry<'_>) {
     if let (Some(day), Some(counter)) = (case.ended_at.map(local_day), code_counter(case.closed_code)) {
         entry.add(day, counter, 1);
     }
-    if let Some(day) = case.first_closed_at.map(local_day) {
+    // What its finder put right is no case that was handled well.
+    if let Some(day) = case.first_closed_at.filter(|_| !case.solved_on_spot).map(local_day) {
         entry.add(day, Counter::FirstClosed, 1);
         entry.add(day, Counter::OnceResolved, i64::from(case.once_resolved));
     }

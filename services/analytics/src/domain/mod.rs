@@ -9,6 +9,7 @@ pub mod counter;
 pub mod delta;
 pub mod histogram;
 pub mod history;
+pub mod hotspot;
 mod imported;
 pub mod indicator;
 pub mod mediation_fact;

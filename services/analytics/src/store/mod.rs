@@ -5,6 +5,7 @@ mod case_facts;
 mod columns;
 pub mod digest;
 pub mod event_log;
+pub mod hotspots;
 mod mediation_facts;
 pub mod partitions;
 pub mod processes;

@@ -277,6 +277,12 @@ pub struct Case {
     pub mediation: Option<MediationLink>,
     /// Cases merged into this one.
     pub merged: Vec<CaseId>,
+    /// The topic case that stands for this one and others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent_case: Option<CaseId>,
+    /// Found on patrol and put right on the spot by the finder; no longer once it was sent back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub solved_on_spot: bool,
     pub rework_count: u32,
     pub reopen_count: u32,
     pub lead_change_count: u32,
@@ -462,6 +468,7 @@ impl Case {
             anonymous: self.anonymous,
             due_before_pause_at: self.suspension.as_ref().and_then(|suspension| suspension.due_before),
             merged_count: count(self.merged.len()),
+            solved_on_spot: self.solved_on_spot,
         }
     }
 }

@@ -347,6 +347,8 @@ codes! {
         Dispatched = "dispatched",
         Offered = "offered",
         AnsweredAtWindow = "answered_at_window",
+        /// Put right on the spot by who found it on patrol.
+        SolvedOnSpot = "solved_on_spot",
         HandedOff = "handed_off",
         /// Nobody else was competent: the district government.
         Fallback = "fallback",

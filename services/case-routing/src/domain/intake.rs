@@ -213,6 +213,8 @@ pub(super) fn new_case(command: RegisterCase, place: Place, now: Timestamp) -> C
         merged_into: None,
         mediation: None,
         merged: Vec::new(),
+        parent_case: None,
+        solved_on_spot: false,
         rework_count: 0,
         reopen_count: 0,
         lead_change_count: 0,

@@ -28,7 +28,8 @@ pub fn violations(case: &Case) -> Vec<&'static str> {
 fn one_live_lead(case: &Case) -> bool {
     use CaseState::{Completed, Dispatched, InProgress, Objected, Resolved, Signed, Suspended, Verifying};
     let live = case.tasks.iter().filter(|task| task.part == TaskPart::Lead && task.state.is_live()).count();
-    let answered = case.routing.last().is_some_and(|decision| decision.kind == RoutingKind::AnsweredAtWindow);
+    let alone = [RoutingKind::AnsweredAtWindow, RoutingKind::SolvedOnSpot];
+    let answered = case.routing.last().is_some_and(|decision| alone.contains(&decision.kind));
     match case.state {
         Dispatched | Objected | Signed | InProgress | Suspended => live == 1,
         Completed | Verifying => live == usize::from(!answered),

@@ -114,6 +114,13 @@ pub const TEXTS: &[(&str, &str, &str)] = &[
         "belongs to a statutory channel, {channel}; told so",
     ),
     ("answered_at_window", "窗口当场答复", "answered at the window"),
+    ("solved_on_spot", "巡查人员现场处置", "put right on the spot by who found it"),
+    ("not_sampled", "未抽中核查，结案", "not drawn for a check: closed"),
+    (
+        "linked_to_topic",
+        "已纳入专题统一研究，本件照常办理",
+        "taken up by a topic case with others; this one goes its own way",
+    ),
     // Routing: rejections of candidates.
     ("not_deepest", "有层级更低的有权单位", "a lower level is competent"),
     ("not_line_owner", "同级中另有主管条线单位", "another at that level owns the line"),

@@ -14,6 +14,7 @@
 //!   listed with the states in which they are possible, though they do not move the case.
 //! - Objection and arbitration: parties take positions while the case is Objected; the one review of a ruling takes a
 //!   dispatched case back to Objected, before the lead has signed.
+//! - What a finder put right on the spot was found and done in one: drawn for a check it is Completed, else Resolved and closed.
 //! - A whistle calls further departments without moving the case, and so does their reporting in.
 //! - An item may have stages: the lead reports each done while the case is in progress, which does not move it.
 //! - A community may refuse what was not admitted (F8) also when it has signed already, until work begins; the lead's
@@ -61,6 +62,8 @@ triggers! {
     Unmerge = "unmerge",
     Answer = "answer",
     Triage = "triage",
+    /// Found on patrol, and put right by the finder.
+    SolveOnSpot = "solve_on_spot",
     Offer = "offer",
     ConfirmOffer = "confirm_offer",
     /// The partner declined or its time ran out; the next offer or a dispatch follows.
@@ -146,6 +149,8 @@ pub const TRANSITIONS: &[(Option<S>, S, Trigger)] = &[
     (Some(Triaged), Completed, T::Answer),
     (Some(Accepted), Triaged, T::Triage),
     (Some(Triaged), Triaged, T::Triage),
+    (Some(Triaged), Completed, T::SolveOnSpot),
+    (Some(Triaged), Resolved, T::SolveOnSpot),
     (Some(Triaged), OfferedToSociety, T::Offer),
     (Some(OfferedToSociety), OfferedToSociety, T::Offer),
     (Some(OfferedToSociety), OfferedToSociety, T::LapseOffer),

@@ -85,6 +85,8 @@ pub fn case(record: &CaseRecord, world: &World, now: Timestamp) -> pb::Case {
         stages: stages(case, world),
         triage: case.triage.as_ref().map(triage),
         external_tickets: Vec::new(),
+        parent_case_id: text(case.parent_case),
+        solved_on_spot: case.solved_on_spot,
     }
 }
 
@@ -174,6 +176,8 @@ pub fn listed(case: Listed, world: &World, now: Timestamp) -> pb::Case {
         stages: Vec::new(),
         triage: None,
         external_tickets: Vec::new(),
+        parent_case_id: text(case.parent_case),
+        solved_on_spot: case.solved_on_spot,
     }
 }
 

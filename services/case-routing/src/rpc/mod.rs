@@ -18,6 +18,9 @@ mod duty_forms;
 mod exchange;
 mod exchange_forms;
 mod exchange_systems;
+mod findings;
+mod founding;
+mod hotspots;
 mod imports;
 mod intake;
 mod list_files;
@@ -28,8 +31,10 @@ mod mediation_view;
 mod notices;
 pub(crate) mod parse;
 mod parts;
+mod patrols;
 mod precedents;
 mod register;
+mod registers;
 mod route;
 mod supervision;
 mod table_files;
@@ -48,10 +53,12 @@ pub use self::{
     desk::Desk,
     duty::DutyRpc,
     exchange::Exchange,
+    hotspots::Hotspots,
     imports::Imports,
     intake::Intake,
     lists::Responsibilities,
     mediation_desk::Mediations,
+    patrols::Patrols,
     register::{TEXT, receiver},
     tasks::Tasks,
     verification::Verifications,

@@ -257,8 +257,14 @@ async fn what_was_blanked_for_reading_never_replaces_what_was_written() {
         .filter(|message| message.fields().any(|field| field.name().starts_with("text")))
         .map(|message| message.name().to_owned())
         .collect();
-    let makers =
-        ["RegisterCaseRequest", "IntakeCaseRequest", "SubmitApplicationRequest", "ObjectToNoticeRequest"];
+    let makers = [
+        "RegisterCaseRequest",
+        "IntakeCaseRequest",
+        "SubmitApplicationRequest",
+        "ObjectToNoticeRequest",
+        "OpenTopicCaseRequest",
+        "ReportFindingRequest",
+    ];
     assert_eq!(written.iter().map(String::as_str).collect::<HashSet<_>>(), HashSet::from(makers));
     let d = District::start().await;
     let resident = Persona::resident(d.district);

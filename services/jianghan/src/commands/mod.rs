@@ -7,6 +7,7 @@ pub mod classify;
 pub mod events;
 pub mod exchange;
 pub mod export;
+pub mod hotspots;
 pub mod import;
 mod list_files;
 pub mod process;

@@ -176,6 +176,10 @@ pub fn attempt(world: &mut World, case: Case, attempt: &Attempt) -> Result<Optio
             Trigger::Triage => {
                 one(case.triage(&triage(ITEMS[(pick + attempt.by) % ITEMS.len()]), &world.act(at_station)))
             }
+            Trigger::SolveOnSpot => {
+                let found = Case { origin: Origin::Patrol, ..case };
+                one(found.solve_on_spot(&on_the_spot(pick > 3), &world.act(at_station)))
+            }
             Trigger::Offer => one(case.offer(&world.act(at_street))),
             Trigger::ConfirmOffer if pick > 3 => one(case.confirm_offer(offer, &world.act(as_partner))),
             Trigger::ConfirmOffer => case.social_accepted(offer, &world.system()),

@@ -8,6 +8,7 @@ mod application_world;
 mod arbitration;
 mod attempts;
 mod conditions;
+mod field;
 mod flows;
 mod follow;
 mod history;

@@ -391,6 +391,11 @@ pub fn done() -> CompleteCase {
     CompleteCase { evidence: vec![(EvidenceKind::Photo, "photo-1".into())], ..CompleteCase::default() }
 }
 
+pub fn on_the_spot(sampled: bool) -> OnTheSpot {
+    let evidence = ["photo:before", "photo:after"].map(|text| (EvidenceKind::Photo, text.to_owned()));
+    OnTheSpot { evidence: evidence.to_vec(), sampled }
+}
+
 pub fn found_good() -> VerifyCase {
     VerifyCase {
         method: VerifyMethod::Phone,
