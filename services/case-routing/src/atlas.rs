@@ -20,8 +20,8 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     calendars::InForce,
     domain::{
-        Edge, EdgeKind, Load, OrgId, OrgKind, OrgNode, ResponsibilityEntry, RoutingTable, Rules, Schedule,
-        TableParts, UnitId, UnitKind, UnitNode, version_at,
+        Edge, EdgeKind, ItemRef, Load, OrgId, OrgKind, OrgNode, ResponsibilityEntry, RoutingTable, Rules,
+        Schedule, TableParts, UnitId, UnitKind, UnitNode, version_at,
     },
     editions::Editions,
     listing::Entries,
@@ -52,6 +52,16 @@ impl World {
     /// Chinese and English name of an item; empty for none.
     pub fn item_names(&self, code: &str) -> (&str, &str) {
         self.lists.items.newest(code).map_or(("", ""), |item| (&item.name_zh, &item.name_en))
+    }
+
+    /// Chinese and English name of a case's item, in the version that the case was opened with; empty for none.
+    pub fn names_of(&self, item: Option<&ItemRef>) -> (&str, &str) {
+        let Some(item) = item else { return ("", "") };
+        let known = self.lists.items.version(&item.code, item.version);
+        known.map_or_else(
+            || self.item_names(&item.code),
+            |item| (item.name_zh.as_str(), item.name_en.as_str()),
+        )
     }
 
     fn build(lists: Arc<Lists>, topology: Arc<Topology>, in_force: Arc<InForce>, joint_body: &str) -> Self {

@@ -93,6 +93,12 @@ impl Editions {
         self.0.get(code)?.last().map(|edition| &edition.item)
     }
 
+    /// One version of an item, whether or not it is in force.
+    pub fn version(&self, code: &str, version: u32) -> Option<&seed::Item> {
+        let mut known = self.0.get(code)?.iter().rev().map(|edition| &edition.item);
+        known.find(|item| item.version == version)
+    }
+
     /// Every version with its time.
     pub fn all(&self) -> impl Iterator<Item = &Edition> {
         self.0.values().flatten()

@@ -36,7 +36,7 @@ pub(super) fn count(n: u32) -> i32 {
 pub fn case(record: &CaseRecord, world: &World, now: Timestamp) -> pb::Case {
     let case = &record.case;
     let item_code = case.item.as_ref().map(|item| item.code.clone()).unwrap_or_default();
-    let (name_zh, name_en) = world.item_names(&item_code);
+    let (name_zh, name_en) = world.names_of(case.item.as_ref());
     pb::Case {
         case_id: case.id.to_string(),
         case_no: case.case_no.clone(),
@@ -125,8 +125,8 @@ fn stages(case: &Case, world: &World) -> Vec<pb::CaseStage> {
 pub fn listed(case: Listed, world: &World, now: Timestamp) -> pb::Case {
     let resolve_due_time = case.resolve_clock().and_then(|clock| at(clock.due_at));
     let overdue = case.is_overdue(now);
+    let (name_zh, name_en) = world.names_of(case.item.as_ref());
     let item = case.item.unwrap_or_default();
-    let (name_zh, name_en) = world.item_names(&item.code);
     pb::Case {
         case_id: case.id.to_string(),
         case_no: case.case_no,
@@ -394,8 +394,7 @@ pub fn step(entry: &TimelineEntry) -> pb::TimelineEntry {
 pub fn listed_task(record: &CaseRecord, task_id: uuid::Uuid, world: &World) -> Option<pb::TaskListItem> {
     let case = &record.case;
     let found = case.tasks.iter().find(|task| task.id.0 == task_id)?;
-    let code = case.item.as_ref().map_or("", |item| item.code.as_str());
-    let (name_zh, name_en) = world.item_names(code);
+    let (name_zh, name_en) = world.names_of(case.item.as_ref());
     Some(pb::TaskListItem {
         task: Some(task(found)),
         case_id: case.id.to_string(),
@@ -439,6 +438,6 @@ pub fn item(edition: &Edition) -> pb::ServiceItem {
         urgent_max_fen: item.urgent_max_fen,
         close_condition_zh: item.close_condition.clone(),
         stages: item.stages.iter().map(stage).collect(),
-        valid_from: at(edition.from),
+        valid_from_time: at(edition.from),
     }
 }

@@ -157,9 +157,7 @@ impl IntakeService for Intake {
                 if place_unit.is_some_and(|unit| world.topology.unit(unit.0).is_none()) {
                     return Err(Error::invalid("place_unit_id", "no such unit").into());
                 }
-                if !message.item_code.is_empty()
-                    && world.item(&message.item_code, self.0.clock.now()).is_none()
-                {
+                if !message.item_code.is_empty() && world.items().newest(&message.item_code).is_none() {
                     return Err(Error::invalid("item_code", "no such item in the catalogue").into());
                 }
                 TriageCase {
