@@ -46,7 +46,7 @@ fn good(world: &World, field: &FieldDescriptor) -> Option<Value> {
             _ => 1,
         }),
         // A table with a header that both catalogue and list have.
-        Kind::Bytes => Value::Bytes(format!("item_code\n{LAMP}\n").into()),
+        Kind::Bytes if field.name() == "file" => Value::Bytes(format!("item_code\n{LAMP}\n").into()),
         Kind::Int64 => Value::I64(1),
         Kind::Message(inner) if inner.full_name() == "google.protobuf.Timestamp" => {
             let mut time = DynamicMessage::new(inner);

@@ -1,11 +1,13 @@
 //! Overload: how long commands wait here, and who may still begin something new. What is measured is delay, not load: how
-//! long a command lay in the writer's queue, and how late a timer of this process fires when its processors are busy.
+//! long a command lay in its writer's queue, and how late a timer of this process fires when its processors are busy.
 //! As long as the *shortest* wait of an interval is above the target there is a standing queue (the idea of CoDel), and
-//! less and less new work is let in, until there is none; work already begun goes on. Who is refused is told when to
-//! come again: each gets a place of their own in time, at half of what could be taken in lately, so that they do not
-//! all come back at once, and who comes back at that time is let in before those who come for the first time.
+//! less and less new work is let in, until there is none; work already begun goes on. Each queue is looked at for itself,
+//! the longest counts, and one of which nothing was taken counts by the age of what waits in it. Who is refused is told
+//! when to come again: each gets a place of their own in time, at half of what could be taken in lately, so that they do
+//! not all come back at once; who comes back at that time, and not before, is let in before those who come first.
 
 use std::{
+    collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -27,6 +29,8 @@ const SOONEST: Duration = Duration::from_millis(200);
 const FURTHEST: Duration = Duration::from_secs(120);
 /// Places are promised for so long after their time.
 const KEPT: Duration = Duration::from_secs(10);
+/// So much before its time a place may be taken: waits are told in whole milliseconds, and timers differ.
+const EARLY: Duration = Duration::from_millis(20);
 /// By this the share of new work shrinks in each interval with a standing queue …
 const SHRINK: f64 = 0.7;
 /// … and by this it grows in each without one.
@@ -68,8 +72,8 @@ pub struct Pressure {
 struct State {
     /// When the interval began.
     since: Instant,
-    /// Shortest wait in the queue of writers in this interval.
-    queue: Option<Duration>,
+    /// The queues of the writers.
+    lanes: Vec<Lane>,
     /// Least lateness of a timer in it.
     lag: Option<Duration>,
     /// New work let in, in it.
@@ -82,8 +86,73 @@ struct State {
     rate: f64,
     /// The last place in time that was given away.
     last_place: Instant,
-    /// Places given away and not taken yet.
-    owed: u64,
+    /// Places given away and not taken yet, in time.
+    places: VecDeque<Instant>,
+}
+
+/// One queue of commands.
+#[derive(Debug, Default)]
+struct Lane {
+    /// Shortest wait of what was taken in this interval.
+    least: Option<Duration>,
+    /// How many wait, and since when at least one does.
+    waiting: usize,
+    oldest: Option<Instant>,
+}
+
+impl Lane {
+    /// The wait of this interval, which ends; `None` where nothing waits and nothing came.
+    fn close(&mut self, now: Instant) -> Option<Duration> {
+        let waits = self.oldest.map(|since| now.saturating_duration_since(since));
+        self.least.take().or(waits)
+    }
+}
+
+/// What one writer tells of its queue.
+#[derive(Debug, Clone)]
+pub struct Queue {
+    pressure: Arc<Pressure>,
+    lane: usize,
+}
+
+impl Queue {
+    /// A command is put in.
+    pub fn put(&self) {
+        let now = Instant::now();
+        self.change(now, |lane| {
+            lane.waiting += 1;
+            lane.oldest.get_or_insert(now);
+        });
+    }
+
+    /// A command that was put in did not fit.
+    pub fn refused(&self) {
+        self.change(Instant::now(), |lane| lane.left(1, Instant::now()));
+    }
+
+    /// So many were taken out, of which the oldest had waited so long.
+    pub fn taken(&self, count: usize, waited: Duration) {
+        let now = Instant::now();
+        self.change(now, |lane| {
+            lane.least = Some(lane.least.map_or(waited, |least| least.min(waited)));
+            lane.left(count, now);
+        });
+    }
+
+    fn change(&self, now: Instant, change: impl FnOnce(&mut Lane)) {
+        let mut state = self.pressure.at(now);
+        if let Some(lane) = state.lanes.get_mut(self.lane) {
+            change(lane);
+        }
+    }
+}
+
+impl Lane {
+    fn left(&mut self, count: usize, now: Instant) {
+        self.waiting = self.waiting.saturating_sub(count);
+        // Of what is left nobody knows since when: since now at the latest.
+        self.oldest = (self.waiting > 0).then_some(now);
+    }
 }
 
 impl Default for Pressure {
@@ -98,22 +167,23 @@ impl Pressure {
         let now = Instant::now();
         let state = State {
             since: now,
-            queue: None,
+            lanes: Vec::new(),
             lag: None,
             taken: 0,
             share: 1.0,
             credit: 1.0,
             rate: 0.0,
             last_place: now,
-            owed: 0,
+            places: VecDeque::new(),
         };
         Self { config, state: Mutex::new(state) }
     }
 
-    /// A writer took commands, of which the oldest had waited so long.
-    pub fn queued(&self, waited: Duration) {
+    /// One more queue that is looked at.
+    pub fn queue(self: &Arc<Self>) -> Queue {
         let mut state = self.at(Instant::now());
-        state.queue = Some(state.queue.map_or(waited, |least| least.min(waited)));
+        state.lanes.push(Lane::default());
+        Queue { pressure: self.clone(), lane: state.lanes.len() - 1 }
     }
 
     /// Whether a call that begins something new may go on; `back` if it was refused before.
@@ -150,8 +220,7 @@ impl Pressure {
 
     fn admit_at(&self, now: Instant, in_hand: usize, back: bool) -> Result<()> {
         let mut state = self.at(now);
-        if back && state.owed > 0 {
-            state.owed -= 1;
+        if back && state.takes_a_place(now) {
             state.taken += 1;
             return Ok(());
         }
@@ -178,7 +247,8 @@ impl State {
     fn close(&mut self, now: Instant, target: Duration) {
         let lasted = now.saturating_duration_since(self.since).as_secs_f64();
         let taken = f64::from(self.taken) / lasted;
-        let delay = self.queue.max(self.lag).unwrap_or_default();
+        let queued = self.lanes.iter_mut().filter_map(|lane| lane.close(now)).max();
+        let delay = queued.max(self.lag).unwrap_or_default();
         if delay > target {
             self.share = (self.share * SHRINK).max(LEAST);
         } else {
@@ -187,10 +257,20 @@ impl State {
         let latest = self.rate + (taken - self.rate) * WEIGHT;
         // Without pressure what comes in says nothing of what could.
         self.rate = if self.share < 1.0 { latest } else { latest.max(self.rate) };
-        if now.saturating_duration_since(self.last_place) > KEPT {
-            self.owed = 0; // whoever has not come by now does not come
+        // Whoever has not come by now does not come.
+        while self.places.front().is_some_and(|place| now.saturating_duration_since(*place) > KEPT) {
+            self.places.pop_front();
         }
-        (self.since, self.queue, self.lag, self.taken) = (now, None, None, 0);
+        (self.since, self.lag, self.taken) = (now, None, 0);
+    }
+
+    /// Takes a place whose time has come, if there is one.
+    fn takes_a_place(&mut self, now: Instant) -> bool {
+        let due = self.places.front().is_some_and(|place| *place <= now + EARLY);
+        if due {
+            self.places.pop_front();
+        }
+        due
     }
 
     /// The next place in time, from now.
@@ -202,7 +282,7 @@ impl State {
             return FURTHEST;
         }
         self.last_place = place;
-        self.owed += 1;
+        self.places.push_back(place);
         wait
     }
 }
@@ -213,15 +293,17 @@ mod tests {
 
     const MANY: usize = 100;
 
-    fn pressure() -> (Pressure, Instant) {
-        let pressure = Pressure::default();
+    /// With one queue.
+    fn pressure() -> (Arc<Pressure>, Instant) {
+        let pressure = Arc::new(Pressure::default());
+        pressure.queue();
         let now = pressure.state.lock().unwrap().since;
         (pressure, now)
     }
 
-    /// One interval in which the shortest wait was this; gives the end of it.
+    /// One interval in which the shortest wait in the first queue was this; gives the end of it.
     fn interval(pressure: &Pressure, now: Instant, waited: u64) -> Instant {
-        pressure.at(now).queue = Some(Duration::from_millis(waited));
+        pressure.at(now).lanes[0].least = Some(Duration::from_millis(waited));
         let end = now + INTERVAL;
         drop(pressure.at(end));
         end
@@ -239,7 +321,6 @@ mod tests {
     fn a_queue_that_only_shows_up_now_and_then_refuses_nobody() {
         let (pressure, mut now) = pressure();
         for _ in 0..50 {
-            pressure.at(now).queue = Some(Duration::from_millis(400));
             pressure.at(now).lag = Some(Duration::from_millis(1));
             now = interval(&pressure, now, 10);
             assert_eq!(refused(&pressure, now), None);
@@ -259,6 +340,28 @@ mod tests {
             now = interval(&pressure, now, 5);
         }
         assert!((0..1_000).all(|_| refused(&pressure, now).is_none()), "all are let in two seconds later");
+    }
+
+    #[test]
+    fn a_queue_of_which_nothing_is_taken_counts_by_what_waits_in_it() {
+        let (pressure, mut now) = pressure();
+        pressure.at(now).lanes[0] = Lane { least: None, waiting: 1, oldest: Some(now) };
+        for _ in 0..20 {
+            now += INTERVAL;
+            drop(pressure.at(now));
+        }
+        assert!(pressure.at(now).share < 0.1, "a writer that hangs lets nobody in");
+    }
+
+    #[test]
+    fn a_queue_that_stands_is_not_hidden_by_one_that_does_not() {
+        let (pressure, mut now) = pressure();
+        let other = pressure.queue();
+        for _ in 0..20 {
+            pressure.at(now).lanes[other.lane].least = Some(Duration::ZERO);
+            now = interval(&pressure, now, 400);
+        }
+        assert!(pressure.at(now).share < 0.1);
     }
 
     #[test]
@@ -287,10 +390,11 @@ mod tests {
         let seconds = (last - first).as_secs_f64();
         assert!((2.5..3.5).contains(&seconds), "a hundred come back per second: {seconds}");
         // Under the same pressure those who come back are let in, and no more than were promised a place.
-        assert!(told.iter().all(|wait| pressure.admit_at(now + *wait, MANY, true).is_ok()));
         pressure.at(now).share = 0.0;
         pressure.at(now).credit = 0.0;
-        assert!(pressure.admit_at(now, MANY, true).is_err(), "who only says so is not let in");
+        assert!(pressure.admit_at(now, MANY, true).is_err(), "who comes back at once is not let in");
+        assert!(told.iter().all(|wait| pressure.admit_at(now + *wait, MANY, true).is_ok()));
+        assert!(pressure.admit_at(now, MANY, true).is_err(), "nor who only says so");
     }
 
     #[test]
@@ -302,10 +406,10 @@ mod tests {
         pressure.at(now).share = 0.0;
         let told: Vec<Duration> = (0..1_000).filter_map(|_| refused(&pressure, now)).collect();
         assert!(told.iter().all(|wait| *wait <= FURTHEST));
-        let owed = pressure.at(now).owed;
-        assert!(owed <= FURTHEST.as_secs(), "one per second at least: {owed}");
+        let places = pressure.at(now).places.len();
+        assert!(places as u64 <= FURTHEST.as_secs(), "one per second at least: {places}");
         let later = now + FURTHEST + KEPT + 2 * INTERVAL;
-        assert_eq!(pressure.at(later).owed, 0);
+        assert!(pressure.at(later).places.is_empty());
     }
 
     #[tokio::test]

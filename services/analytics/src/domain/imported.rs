@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::{
     change::{CaseEvent, Change, Taken, TaskChange, instant},
+    process::Step,
     vocabulary::small,
 };
 
@@ -32,6 +33,7 @@ pub fn each(event: &Event, mut take: impl FnMut(CaseEvent) -> Result<()>) -> Res
             at: since(fact, event.time),
             facts,
             change: Change::Imported(taken),
+            step: Step::default(),
         };
         if fact.lead_task_id.is_empty() {
             take(one)?;

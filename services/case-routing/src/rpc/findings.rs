@@ -98,8 +98,8 @@ impl TryFrom<&pb::ReportFindingRequest> for Report {
 
 impl Report {
     /// The item, if it can be found on patrol, and what else depends on it.
-    fn checked<'w>(&self, world: &'w World) -> Result<&'w Item> {
-        let item = world.items.get(&self.item_code);
+    fn checked<'w>(&self, world: &'w World, now: Timestamp) -> Result<&'w Item> {
+        let item = world.item(&self.item_code, now);
         let item = item.ok_or_else(|| Error::invalid("item_code", "no such item in the catalogue"))?;
         if !is_of_field(item.nature) || !item.channels.contains(&Channel::Patrol) {
             return Err(Error::invalid("item_code", "is nothing that is found on patrol"));
@@ -170,8 +170,11 @@ pub(super) async fn report(
     let meta = Meta::of("ReportFinding", &request, |request| &request.request_id)?;
     let report = Report::try_from(&request)?;
     let world = desk.atlas.world();
-    let item = report.checked(&world)?;
-    let key = report.client_ref.as_deref().map(|text| desk.client_key(caller, &format!("finding {text}")));
+    let item = report.checked(&world, desk.clock.now())?;
+    let key = report
+        .client_ref
+        .as_deref()
+        .map(|text| client_key(&desk.crypto, caller.person_id, &format!("finding {text}")));
     let patrol = {
         let mut conn = desk.db.conn().await?;
         if let Some(key) = &key

@@ -51,7 +51,7 @@ pub struct Founding {
 impl Desk {
     /// The command for a matter, with a fresh id and number, and its original text sealed.
     pub async fn founding(&self, world: &Arc<World>, caller: &Caller, matter: Matter) -> Result<Founding> {
-        let item = world.items.get(&matter.item_code);
+        let item = world.item(&matter.item_code, self.clock.now());
         let item = item.ok_or_else(|| Error::invalid("item_code", "no such item in the catalogue"))?;
         let path = world.topology.path(matter.place);
         let path = path.ok_or_else(|| Error::invalid("place_unit_id", "no such unit"))?;

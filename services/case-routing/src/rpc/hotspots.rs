@@ -105,7 +105,7 @@ impl Hotspots {
         // What the topic is of does not change; whether it is open is asked again under the lock.
         let found = hotspots::get(&mut *self.0.db.conn().await?, id).await?;
         let hotspot = found.filter(|hotspot| reaches(hotspot, caller)).ok_or_else(|| missing(id))?;
-        fit_for_topic(&hotspot, world.items.get(&hotspot.item_code))?;
+        fit_for_topic(&hotspot, world.item(&hotspot.item_code, self.0.clock.now()))?;
         let matter = Matter {
             item_code: hotspot.item_code.clone(),
             place: hotspot.unit_id,

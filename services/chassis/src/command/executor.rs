@@ -19,6 +19,7 @@ use crate::{
     auth::Caller,
     config::SpineConfig,
     db::{Db, Tx},
+    pressure::Queue,
     telemetry::current_traceparent,
 };
 
@@ -60,7 +61,7 @@ pub struct Executor<S: AggregateStore>(Arc<Inner<S>>);
 struct Inner<S: AggregateStore> {
     db: Db,
     store: Arc<S>,
-    queues: Vec<mpsc::Sender<Job<S>>>,
+    queues: Vec<(mpsc::Sender<Job<S>>, Queue)>,
     committed: Arc<AtomicU64>,
 }
 
@@ -146,14 +147,12 @@ impl<S: AggregateStore> Executor<S> {
         let queues = (0..config.writers.max(1))
             .map(|_| {
                 let (sender, receiver) = mpsc::channel(config.queue.max(1));
-                tokio::spawn(write(
-                    db.clone(),
-                    store.clone(),
-                    receiver,
-                    config.batch.max(1),
-                    committed.clone(),
-                ));
-                sender
+                let gauge = db.pressure().queue();
+                let most = config.batch.max(1);
+                let writer =
+                    write(db.clone(), store.clone(), receiver, gauge.clone(), most, committed.clone());
+                tokio::spawn(writer);
+                (sender, gauge)
             })
             .collect();
         Self(Arc::new(Inner { db, store, queues, committed }))
@@ -194,9 +193,16 @@ impl<S: AggregateStore> Executor<S> {
         let mut hasher = DefaultHasher::new();
         id.hash(&mut hasher);
         let queue = (hasher.finish() % self.0.queues.len() as u64) as usize; // below the length
-        self.0.queues[queue].try_send(job).map_err(|refused| match refused {
-            mpsc::error::TrySendError::Full(_) => Error::Exhausted { retry_after: Duration::from_secs(1) },
-            mpsc::error::TrySendError::Closed(_) => Error::unavailable("the service is stopping"),
+        let (queue, gauge) = &self.0.queues[queue];
+        gauge.put(); // before a writer can take it
+        queue.try_send(job).map_err(|refused| {
+            gauge.refused();
+            match refused {
+                mpsc::error::TrySendError::Full(_) => {
+                    Error::Exhausted { retry_after: Duration::from_secs(1) }
+                }
+                mpsc::error::TrySendError::Closed(_) => Error::unavailable("the service is stopping"),
+            }
         })?;
         answer.await.unwrap_or_else(|_| Err(Error::unavailable("the service is stopping")))
     }
@@ -228,13 +234,14 @@ async fn write<S: AggregateStore>(
     db: Db,
     store: Arc<S>,
     mut queue: mpsc::Receiver<Job<S>>,
+    gauge: Queue,
     most: usize,
     committed: Arc<AtomicU64>,
 ) {
     let mut jobs = Vec::with_capacity(most);
     while queue.recv_many(&mut jobs, most).await > 0 {
         if let Some(oldest) = jobs.first() {
-            db.pressure().queued(oldest.since.elapsed());
+            gauge.taken(jobs.len(), oldest.since.elapsed());
         }
         let done = batch::run(&db, &*store, std::mem::take(&mut jobs)).await;
         committed.fetch_add(done, Ordering::Relaxed);

@@ -75,6 +75,10 @@ async fn unary(
     if let Some(value) = headers.get(header::AUTHORIZATION) {
         metadata.insert(header::AUTHORIZATION, value.clone());
     }
+    // Who was refused before and comes back when told to is let in first.
+    if let Some(value) = headers.get(ATTEMPTS_HEADER) {
+        metadata.insert(HeaderName::from_static(ATTEMPTS_HEADER), value.clone());
+    }
     // Without a collector here the caller's trace goes on as it came.
     let own = chassis::telemetry::current_traceparent().and_then(|text| HeaderValue::from_str(&text).ok());
     if let Some(value) = own.or_else(|| headers.get(&TRACEPARENT).cloned()) {
