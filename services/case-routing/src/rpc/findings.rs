@@ -16,6 +16,7 @@ use super::{
     parse,
     parts::evidence,
     patrols::{finding_shown, mine},
+    register::client_key,
     registers::component_at,
 };
 use crate::{
@@ -171,7 +172,10 @@ pub(super) async fn report(
     let report = Report::try_from(&request)?;
     let world = desk.atlas.world();
     let item = report.checked(&world)?;
-    let key = report.client_ref.as_deref().map(|text| desk.client_key(caller, &format!("finding {text}")));
+    let key = report
+        .client_ref
+        .as_deref()
+        .map(|text| client_key(&desk.crypto, caller.person_id, &format!("finding {text}")));
     let patrol = {
         let mut conn = desk.db.conn().await?;
         if let Some(key) = &key

@@ -18,6 +18,7 @@ use super::{
     desk::Desk,
     findings::{again, client_ref, report},
     parse,
+    register::client_key,
     registers::{self, communities, day, grid_filter, within},
 };
 use crate::{
@@ -61,7 +62,7 @@ impl Patrols {
         if !is_grid_code(&request.grid_code) {
             return Err(Error::invalid("grid_code", "must have 15 digits"));
         }
-        let key = key.map(|text| self.desk.client_key(caller, &format!("patrol {text}")));
+        let key = key.map(|text| client_key(&self.desk.crypto, caller.person_id, &format!("patrol {text}")));
         if let Some(key) = &key
             && let Some(known) = store::by_client_key(&mut *self.desk.db.conn().await?, key).await?
         {

@@ -98,9 +98,9 @@ impl Tally {
         matches!(done, Ok(Step::Add | Step::Follow | Step::Correct))
     }
 
-    fn told(mut self) -> (Self, Vec<pb::ImportProblem>) {
+    fn told(mut self) -> (Self, Vec<pb::RegisterProblem>) {
         self.problems.sort_by_key(|problem| problem.row);
-        let told = self.problems.iter().take(MOST_PROBLEMS).map(|problem| pb::ImportProblem {
+        let told = self.problems.iter().take(MOST_PROBLEMS).map(|problem| pb::RegisterProblem {
             row: number(problem.row),
             column: problem.column.to_owned(),
             message: problem.message.clone(),
