@@ -18,6 +18,7 @@ use super::{
     desk::Desk,
     findings::{again, client_ref, report},
     parse,
+    register::client_key,
     registers::{self, communities, day, grid_filter, within},
 };
 use crate::{

@@ -141,7 +141,8 @@ pub async fn run(args: &Args, json: bool, suite: &Suite, file: &AccountsFile) ->
     } else {
         None
     };
-    let names = units(suite, &session).await?.into_iter().map(|unit| (unit.unit_id, unit.name_zh)).collect();
+    let units = units(suite, &session).await?.into_iter();
+    let names: HashMap<String, String> = units.map(|unit| (unit.unit_id, unit.name_zh)).collect();
     let mut hotspots = Vec::new();
     let mut page_token = String::new();
     loop {
