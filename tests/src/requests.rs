@@ -45,6 +45,8 @@ fn good(world: &World, field: &FieldDescriptor) -> Option<Value> {
             "year" => 2027,
             _ => 1,
         }),
+        // A table with a header that both catalogue and list have.
+        Kind::Bytes => Value::Bytes(format!("item_code\n{LAMP}\n").into()),
         Kind::Int64 => Value::I64(1),
         Kind::Message(inner) if inner.full_name() == "google.protobuf.Timestamp" => {
             let mut time = DynamicMessage::new(inner);
@@ -55,7 +57,7 @@ fn good(world: &World, field: &FieldDescriptor) -> Option<Value> {
         Kind::Message(inner) if inner.full_name().starts_with("google.protobuf.") => return None,
         Kind::Message(inner) => Value::Message(message(world, &inner)),
         Kind::Bytes => Value::Bytes("x".into()),
-        Kind::Bool if matches!(field.name(), "rights_told" | "joint") => Value::Bool(true),
+        Kind::Bool if matches!(field.name(), "rights_told" | "joint" | "condition_met") => Value::Bool(true),
         _ => return None,
     };
     if field.name() == "parties" {
@@ -96,6 +98,17 @@ fn good_text(world: &World, name: &str) -> Option<String> {
         | "org_code"
         | "valid_from"
         | "valid_to" => return None,
+        "stage_code" => "secure".to_owned(),
+        "condition" => "time=off".to_owned(),
+        "grid_code" => "420103005001001".to_owned(),
+        "component_code" => "4201030102000001".to_owned(),
+        "csv" => {
+            "grid_code,community_code,name,valid_from,valid_to\n420103005001001,420103005001,x,2026-01-01,\n"
+                .to_owned()
+        }
+        "day" => "2026-03-02".to_owned(),
+        "before_refs" => "photo:before".to_owned(),
+        "after_refs" => return None,
         "order_by" => "registered_time desc".to_owned(),
         "query" => "路灯".to_owned(),
         "org_kind" => "department".to_owned(),

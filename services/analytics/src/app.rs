@@ -3,15 +3,16 @@
 use chassis::{Built, Context, Service};
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use proto::analytics::v1::{
-    indicator_service_server::IndicatorServiceServer, process_service_server::ProcessServiceServer,
+    hotspot_service_server::HotspotServiceServer, indicator_service_server::IndicatorServiceServer,
+    process_service_server::ProcessServiceServer,
 };
 use tonic::service::RoutesBuilder;
 
 use crate::{
     consumer::Intake,
     digest::Digests,
-    keeping,
-    rpc::{Indicators, Processes},
+    hotspots, keeping,
+    rpc::{Hotspots, Indicators, Processes},
 };
 
 /// The analytics service.
@@ -32,11 +33,13 @@ impl Service for App {
         let mut routes = RoutesBuilder::default();
         routes
             .add_service(IndicatorServiceServer::new(Indicators::new(&context)))
+            .add_service(HotspotServiceServer::new(Hotspots::new(&context)))
             .add_service(ProcessServiceServer::new(Processes::new(&context)));
         Ok(Built::new(routes)
             .consumer(Intake::default())
             .bulk()
             .digests(Digests::new(context.db.clone()))
-            .background(keeping::run(context.db.clone(), context.clock.clone(), context.stop.clone())))
+            .background(keeping::run(context.db.clone(), context.clock.clone(), context.stop.clone()))
+            .background(hotspots::run(context.db, context.clock, context.topology, context.stop)))
     }
 }

@@ -7,7 +7,9 @@ use std::{
 };
 
 use async_trait::async_trait;
-use chassis::{Result, db::Tx, event::Event, inbox::Consumer};
+use chassis::{Error, Result, db::Tx, event::Event, inbox::Consumer};
+use proto::case_routing::v1::HotspotAnswered;
+use uuid::Uuid;
 
 use crate::store;
 
@@ -22,6 +24,9 @@ pub struct Intake {
 impl Consumer for Intake {
     async fn handle(&self, tx: &mut Tx<'_>, events: &[Event]) -> Result<()> {
         store::event_log::append(tx.conn, events).await?;
+        for event in events.iter().filter(|event| event.is::<HotspotAnswered>()) {
+            note_answer(tx, &event.decode()?).await?;
+        }
         let items = store::take_in(tx.conn, events).await?;
         self.note_items(tx, items).await
     }
@@ -43,4 +48,15 @@ impl Intake {
         }));
         Ok(())
     }
+}
+
+/// Somebody answered a hot spot. It is no sum: a rebuild leaves it alone.
+async fn note_answer(tx: &mut Tx<'_>, told: &HotspotAnswered) -> Result<()> {
+    let id = Uuid::try_parse(&told.hotspot_id).map_err(Error::internal)?;
+    let topic = match told.topic_case_id.as_str() {
+        "" => None,
+        topic => Some(Uuid::try_parse(topic).map_err(Error::internal)?),
+    };
+    let reason = Some(told.reason_code.as_str()).filter(|reason| !reason.is_empty());
+    store::hotspots::note_answer(tx.conn, id, topic, reason).await
 }

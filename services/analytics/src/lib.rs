@@ -5,6 +5,7 @@ mod app;
 pub mod consumer;
 mod digest;
 pub mod domain;
+mod hotspots;
 mod keeping;
 pub mod rebuild;
 mod rpc;

@@ -9,7 +9,7 @@ use proto::analytics::v1::{
     RebuildRollupsRequest,
 };
 use support::{
-    COMMUNITIES, DISTRICT, MANCHUN, WANSONG, analyst, client, in_turn, start,
+    COMMUNITIES, DISTRICT, MANCHUN, WANSONG, analyst, client, digest, in_turn, rebuild, start,
     story::{Story, at},
 };
 use tonic::Code;
@@ -81,6 +81,49 @@ async fn values_are_those_of_the_unit_the_item_and_the_line() {
     // Every definition has a value or none, but never fails.
     let every = ask(&analyst(), question(&[], &[], "")).await;
     assert_eq!(every.values.len(), analytics::domain::indicator::Catalogue::builtin().definitions().len());
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn both_sides_of_a_whistle_and_what_comes_of_disputes_are_measured() {
+    let service = start().await;
+    let mut story = Story::register(at("2026-02-02", 9), COMMUNITIES[0]);
+    story.triage(at("2026-02-02", 10), "quarrel", "justice");
+    let (came, late, silent) = (
+        story.whistle(at("2026-02-03", 9)),
+        story.whistle(at("2026-02-03", 9)),
+        story.whistle(at("2026-02-03", 9)),
+    );
+    story.report(at("2026-02-03", 10), came, true).report(at("2026-02-05", 10), late, false);
+    story.appraise(at("2026-02-06", 9), came, true, true).appraise(at("2026-02-06", 9), late, true, false);
+    story.appraise(at("2026-02-06", 9), silent, false, true);
+    let [within, above, open] = [1, 2, 3].map(Uuid::from_u128);
+    for mediation in [within, above, open] {
+        story.open_mediation(at("2026-02-04", 9), mediation);
+    }
+    story.settle(at("2026-02-10", 9), within, true, at("2026-02-20", 18));
+    story.settle(at("2026-02-11", 9), above, false, at("2026-03-20", 18)); // to be performed after the period
+    story.perform(at("2026-02-19", 9), within);
+    service.deliver_all(story.events.clone()).await;
+
+    let codes = ["I-13-reported", "I-13-solved", "I-13-needed", "I-56", "I-56-performed"];
+    let ask = async |item: &str| {
+        let request = question(&codes, &[MANCHUN], item);
+        client(&service, &analyst()).query_indicators(request).await.unwrap().into_inner()
+    };
+    let expected = [
+        ("I-13-reported", 1, 3, Some(1.0 / 3.0)),
+        ("I-13-solved", 1, 2, Some(0.5)),
+        ("I-13-needed", 1, 1, Some(1.0)),
+        ("I-56", 1, 3, Some(1.0 / 3.0)),
+        ("I-56-performed", 1, 1, Some(1.0)),
+    ];
+    assert_eq!(of(&ask("").await), expected);
+    assert_eq!(of(&ask("quarrel").await), expected);
+    let before = digest(&service).await;
+    rebuild(&service, chassis::clock::new_id()).await;
+    assert_eq!(of(&ask("").await), expected, "the same from the log");
+    assert_eq!(digest(&service).await, before);
     service.stop().await;
 }
 

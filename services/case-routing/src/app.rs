@@ -9,10 +9,13 @@ use chassis::{
     command::{Executor, ExecutorConfig},
     proto::case_routing::v1::{
         application_service_server::ApplicationServiceServer, calendar_service_server::CalendarServiceServer,
-        case_service_server::CaseServiceServer, catalogue_service_server::CatalogueServiceServer,
-        classify_service_server::ClassifyServiceServer, duty_service_server::DutyServiceServer,
-        exchange_service_server::ExchangeServiceServer, import_service_server::ImportServiceServer,
+        case_service_server::CaseServiceServer,
+        catalogue_maintenance_service_server::CatalogueMaintenanceServiceServer,
+        catalogue_service_server::CatalogueServiceServer, classify_service_server::ClassifyServiceServer,
+        duty_service_server::DutyServiceServer, exchange_service_server::ExchangeServiceServer,
+        hotspot_service_server::HotspotServiceServer, import_service_server::ImportServiceServer,
         intake_service_server::IntakeServiceServer, mediation_service_server::MediationServiceServer,
+        patrol_service_server::PatrolServiceServer,
         responsibility_service_server::ResponsibilityServiceServer, task_service_server::TaskServiceServer,
         verification_service_server::VerificationServiceServer,
     },
@@ -36,8 +39,8 @@ use crate::{
     notice::TrustedKey,
     recount::Recounter,
     rpc::{
-        Applications, Calendars, Cases, Catalogue, Classify, Desk, DutyRpc, Exchange, Imports, Intake,
-        Mediations, Responsibilities, Tasks, Verifications,
+        Applications, Calendars, Cases, Catalogue, CatalogueVersions, Classify, Desk, DutyRpc, Exchange,
+        Hotspots, Imports, Intake, Mediations, Patrols, Responsibilities, Tasks, Verifications,
     },
     store::duties::DutyStore,
     sweeper::Sweeper,
@@ -100,7 +103,15 @@ impl Service for App {
             .add_service(MediationServiceServer::new(Mediations::new(desk.clone())))
             .add_service(CatalogueServiceServer::new(Catalogue(desk.clone())))
             .add_service(ClassifyServiceServer::new(Classify(desk.clone())))
+            .add_service(CatalogueMaintenanceServiceServer::new(CatalogueVersions(Responsibilities(
+                desk.clone(),
+            ))))
             .add_service(CalendarServiceServer::new(Calendars::new(desk.clone(), trusted)))
+            .add_service(PatrolServiceServer::new(Patrols {
+                desk: desk.clone(),
+                sample_percent: config.sample_percent.min(100),
+            }))
+            .add_service(HotspotServiceServer::new(Hotspots(desk.clone())))
             .add_service(DutyServiceServer::new(DutyRpc { desk: desk.clone(), duties: duties.clone() }))
             .add_service(ImportServiceServer::new(Imports(desk.clone())))
             .add_service(ExchangeServiceServer::new(Exchange::new(desk.clone(), teller, networks)))

@@ -20,9 +20,10 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     calendars::InForce,
     domain::{
-        Edge, EdgeKind, Load, OrgId, OrgKind, OrgNode, ResponsibilityEntry, RoutingTable, Rules, Schedule,
-        TableParts, UnitId, UnitKind, UnitNode, version_at,
+        Edge, EdgeKind, ItemRef, Load, OrgId, OrgKind, OrgNode, ResponsibilityEntry, RoutingTable, Rules,
+        Schedule, TableParts, UnitId, UnitKind, UnitNode, version_at,
     },
+    editions::Editions,
     listing::Entries,
     process, seed,
     store::{
@@ -41,8 +42,6 @@ pub struct World {
     pub rules: Arc<Rules>,
     /// The topology it was built from.
     pub topology: Arc<Topology>,
-    /// The newest version of each item, by code.
-    pub items: Arc<BTreeMap<String, seed::Item>>,
     lists: Arc<Lists>,
     load: Arc<Load>,
     /// The calendar it was built with, and its notices.
@@ -52,7 +51,17 @@ pub struct World {
 impl World {
     /// Chinese and English name of an item; empty for none.
     pub fn item_names(&self, code: &str) -> (&str, &str) {
-        self.items.get(code).map_or(("", ""), |item| (&item.name_zh, &item.name_en))
+        self.lists.items.newest(code).map_or(("", ""), |item| (&item.name_zh, &item.name_en))
+    }
+
+    /// Chinese and English name of a case's item, in the version that the case was opened with; empty for none.
+    pub fn names_of(&self, item: Option<&ItemRef>) -> (&str, &str) {
+        let Some(item) = item else { return ("", "") };
+        let known = self.lists.items.version(&item.code, item.version);
+        known.map_or_else(
+            || self.item_names(&item.code),
+            |item| (item.name_zh.as_str(), item.name_en.as_str()),
+        )
     }
 
     fn build(lists: Arc<Lists>, topology: Arc<Topology>, in_force: Arc<InForce>, joint_body: &str) -> Self {
@@ -88,13 +97,14 @@ impl World {
         verifiers.sort_by(|a, b| a.code.cmp(&b.code));
         let parts = TableParts {
             topology_version: topology.version(),
-            items: lists.items.iter().map(|item| item.service_item(&by_code)).collect(),
+            items: lists.items.all().map(|edition| edition.service_item(&by_code)).collect(),
             units: units.collect(),
             orgs: nodes.collect(),
             edges: edges.collect(),
             fallback: by_code.get(lists.fallback_org.as_str()).copied(),
             verifiers: verifiers.iter().map(|org| OrgId(org.id)).collect(),
             joint_body: by_code.get(joint_body).copied(),
+            hours: Some((in_force.calendar.clone(), Rules::default().profile)),
             ..TableParts::default()
         };
         let bare = RoutingTable::new(parts);
@@ -113,22 +123,29 @@ impl World {
             ..defaults
         };
         let rules = Rules { version: process::rules_version(&lists.profiles, &rules), ..rules };
-        let mut items: BTreeMap<String, seed::Item> = BTreeMap::new();
-        for item in &lists.items {
-            let newest = items.entry(item.item_code.clone()).or_insert_with(|| item.clone());
-            if newest.version < item.version {
-                *newest = item.clone();
-            }
-        }
         Self {
             routes: bare.with_schedule(schedule),
             rules: Arc::new(rules),
             topology,
-            items: Arc::new(items),
             lists,
             load: Arc::default(),
             in_force,
         }
+    }
+
+    /// The versions of the catalogue's items.
+    pub fn items(&self) -> &Editions {
+        &self.lists.items
+    }
+
+    /// The version of an item that new cases are of at an instant.
+    pub fn item(&self, code: &str, at: Timestamp) -> Option<&seed::Item> {
+        self.lists.items.at(code, at)
+    }
+
+    /// Whether there are limits of that name.
+    pub fn has_profile(&self, code: &str) -> bool {
+        self.lists.profiles.iter().any(|profile| profile.code == code)
     }
 
     /// The unit that the lists are of: where the organisation of last resort sits.
@@ -162,7 +179,6 @@ impl World {
             routes: self.routes.with_load(load.clone()),
             rules: self.rules.clone(),
             topology: self.topology.clone(),
-            items: self.items.clone(),
             lists: self.lists.clone(),
             load,
             in_force: self.in_force.clone(),

@@ -37,7 +37,7 @@ vocabularies! {
     channel channel_from: Channel { Window, Phone, App, Web, Worker, External, Patrol }
     origin origin_from: Origin { BottomUp, TopDown, Patrol, Sensor }
     closed_code closed_code_from: ClosedCode { Resolved, PartlyResolved, Explained, Unfounded, BeyondAuthority, SelfGoverned, Mediated, Withdrawn, Merged, Declined, HandedOff }
-    clock_kind: ClockKind { Accept, Supplement, Dispatch, Offer, Sign, Objection, Contact, Resolve, Rework, Assist, Verify, RatingWindow, Consult, Ruling, Report, Judge }
+    clock_kind: ClockKind { Accept, Supplement, Dispatch, Offer, Sign, Objection, Contact, Resolve, Rework, Assist, Verify, RatingWindow, Consult, Ruling, Report, Judge, Stage }
     resolution resolution_from: Resolution { Resolved, PartlyResolved, NotResolved }
     callback_outcome callback_outcome_from: CallbackOutcome { Reached, Unreached, NotDue }
     application_state: ApplicationState { Submitted, NeedSupplement, Accepted, Investigating, Reviewed, PublicNotice, Reinvestigating, Approved, Delivered, Denied, NotAccepted, Withdrawn }

@@ -23,6 +23,8 @@ pub struct Config {
     pub classify_threshold: Option<f64>,
     /// Posting to other systems.
     pub webhook: WebhookConfig,
+    /// How many of a hundred findings that were put right on the spot are drawn for a check by another organisation.
+    pub sample_percent: u8,
 }
 
 impl Default for Config {
@@ -35,6 +37,7 @@ impl Default for Config {
             joint_body: String::new(),
             classify_threshold: None,
             webhook: WebhookConfig::default(),
+            sample_percent: 20,
         }
     }
 }

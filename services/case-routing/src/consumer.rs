@@ -16,7 +16,7 @@ use chassis::{
     event::Event,
     inbox::Consumer,
     proto::{
-        analytics::v1::HotspotDetected,
+        analytics::v1::{HotspotDetected, HotspotEnded},
         identity::v1::{AuthorityGranted, AuthorityRefused},
         staffing::v1::{
             AssignmentAccepted, AssignmentCancelled, AssignmentDeclined, AssignmentDone, AssignmentOffered,
@@ -26,6 +26,7 @@ use chassis::{
         volunteer_matching::v1::{SocialAccepted, SocialCompleted, SocialDeclined, SocialGaveUp},
     },
 };
+use chrono::NaiveDate;
 use uuid::Uuid;
 
 use crate::{
@@ -37,11 +38,7 @@ use crate::{
     },
     duty::{Answer, Duties, boxed},
     record::CaseRecord,
-    store::{
-        case_store::CaseStore,
-        duties,
-        notes::{self, Hotspot},
-    },
+    store::{case_store::CaseStore, duties, hotspots},
     verb::{act, decided},
 };
 
@@ -74,7 +71,9 @@ impl Consumer for Events {
         let (mut told, mut answers) = (Vec::with_capacity(events.len()), Vec::new());
         for event in events {
             if event.is::<HotspotDetected>() {
-                on_hotspot_detected(tx, &event.decode()?).await?;
+                on_hotspot_detected(tx, &self.atlas.world(), &event.decode()?).await?;
+            } else if event.is::<HotspotEnded>() {
+                on_hotspot_ended(tx, &event.decode()?).await?;
             } else if let Some(answer) = duty_answer(event)? {
                 answers.push((event.partition_key, answer));
             } else if let Some((case, news)) = news(event)? {
@@ -336,14 +335,32 @@ fn withdrawn(mut case: Case, offer_id: OfferId, partner_org_id: OrgId, now: Time
     Decision { case, events: vec![told], timeline: Vec::new() }
 }
 
-/// Analytics found more cases than a place's own history explains.
-async fn on_hotspot_detected(tx: &mut Tx<'_>, told: &HotspotDetected) -> Result<()> {
-    let hotspot = Hotspot {
-        unit_id: id("unit_id", &told.unit_id)?,
+/// Analytics found more cases than a place's own history explains, or that this is over.
+async fn on_hotspot_detected(tx: &mut Tx<'_>, world: &World, told: &HotspotDetected) -> Result<()> {
+    let unit_id: Uuid = id("unit_id", &told.unit_id)?;
+    let path = world.topology.path(unit_id);
+    let news = hotspots::News {
+        hotspot_id: id("hotspot_id", &told.hotspot_id)?,
+        unit_id,
+        place_path: path.map_or_else(|| vec![unit_id], |path| path.to_vec()),
         item_code: told.item_code.clone(),
-        start_date: told.start_date.clone(),
-        end_date: told.end_date.clone(),
+        line: told.line.clone(),
+        start_date: day("start_date", &told.start_date)?,
+        end_date: day("end_date", &told.end_date)?,
         count: told.count,
+        expected: told.expected,
+        p_value: told.p_value,
+        definition_version: told.definition_version,
     };
-    notes::note_hotspot(tx.conn, &hotspot, tx.now).await
+    hotspots::note(tx.conn, &news, tx.now).await
+}
+
+async fn on_hotspot_ended(tx: &mut Tx<'_>, told: &HotspotEnded) -> Result<()> {
+    let hotspot: Uuid = id("hotspot_id", &told.hotspot_id)?;
+    hotspots::note_end(tx.conn, hotspot, day("end_date", &told.end_date)?).await
+}
+
+/// A day that the event must carry; without it the event is a defect and is parked.
+fn day(field: &str, text: &str) -> Result<NaiveDate> {
+    text.parse().map_err(|_| Error::invalid(field, "is not a day"))
 }

@@ -58,6 +58,7 @@ pub fn facts(facts: &CaseFacts) -> pb::CaseFacts {
         anonymous: facts.anonymous,
         due_before_pause_time: facts.due_before_pause_at.and_then(at),
         merged_count: count(facts.merged_count),
+        solved_on_spot: facts.solved_on_spot,
     }
 }
 
@@ -132,6 +133,14 @@ fn message(to: Addressed<'_>, case_id: String, facts: Option<pb::CaseFacts>) -> 
             to.send(&pb::CaseAnswered { case_id, facts, in_time, process_version })
         }
         E::Application { news } => application::message(to, news, case_id, facts),
+        E::CaseSolvedOnSpot { in_time, sampled } => {
+            let (in_time, sampled) = (*in_time, *sampled);
+            to.send(&pb::CaseSolvedOnSpot { case_id, facts, in_time, sampled })
+        }
+        E::CaseLinkedToTopic { topic_case_id } => {
+            let topic_case_id = topic_case_id.to_string();
+            to.send(&pb::CaseLinkedToTopic { case_id, facts, topic_case_id })
+        }
         E::CaseTriaged { decision } => {
             let suggestion = decision.as_ref().map(|decision| &decision.suggestion);
             let message = pb::CaseTriaged {
@@ -456,6 +465,18 @@ fn message(to: Addressed<'_>, case_id: String, facts: Option<pb::CaseFacts>) -> 
             let (task, org_id) = (*task, org_id.to_string());
             let task_id = task.to_string();
             to.task(task).send(&pb::TaskApproved { case_id, task_id, facts, org_id })
+        }
+        E::CaseStageCompleted { task_id: task, stage_code, in_time, next_stage_code, next_due_at } => {
+            let message = pb::CaseStageCompleted {
+                case_id,
+                facts,
+                task_id: task.to_string(),
+                stage_code: stage_code.clone(),
+                in_time: *in_time,
+                next_stage_code: next_stage_code.clone().unwrap_or_default(),
+                next_due_time: next_due_at.and_then(at),
+            };
+            to.task(*task).send(&message)
         }
         E::TaskReported { task_id: task, org_id, in_time } => {
             let (task_id, org_id, in_time) = (task.to_string(), org_id.to_string(), *in_time);

@@ -4,6 +4,7 @@
 mod app;
 mod atlas;
 mod calendars;
+mod cataloguing;
 mod codes;
 mod config;
 mod consumer;
@@ -12,6 +13,7 @@ mod docket;
 pub mod domain;
 mod duty;
 mod duty_sweeper;
+mod editions;
 mod events;
 mod exchange;
 mod filing;
@@ -28,10 +30,12 @@ mod reach;
 mod record;
 mod recount;
 mod redact;
+mod registers;
 mod rpc;
 pub mod seed;
 mod store;
 mod sweeper;
+pub mod tables;
 mod verb;
 mod webhook;
 

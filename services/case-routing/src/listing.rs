@@ -9,6 +9,7 @@ use chrono::NaiveDate;
 use crate::{
     domain::{ListPart, OrgKind},
     seed,
+    tables::text,
 };
 
 /// An entry with the days from and until which it holds.
@@ -72,18 +73,18 @@ impl Draft {
             if !named.insert(&upsert.entry.rule_id) {
                 return Err(Error::invalid(format!("{row}.rule_id"), "stands here twice"));
             }
-            known.check(&row, upsert)?;
-            let (own, based) = (&upsert.entry, base.get(&upsert.entry.rule_id));
-            let brought = |entry: &seed::Entry| entry.transfer_ref.is_some();
-            if (brought(own) || based.is_some_and(|based| brought(&based.entry)))
-                && based.is_none_or(|based| !same_duty(&based.entry, own))
-            {
-                let message = "an entry of a transfer or admission comes, changes and goes with it";
-                return Err(Error::invalid(format!("{row}.transfer_ref"), message));
+            if let Some((field, code)) = known.check(upsert).first() {
+                return Err(Error::invalid(format!("{row}.{field}"), text(code).1));
+            }
+            if !known.leaves_duty(base.get(&upsert.entry.rule_id), upsert) {
+                return Err(Error::invalid(format!("{row}.transfer_ref"), text("duty_entry").1));
             }
             entries.insert(upsert.entry.rule_id.clone(), upsert.clone());
         }
-        known.check_leads(&entries)?;
+        if let Some(item) = known.without_lead(&entries).first() {
+            let message = text("no_lead").1.replace("{}", item);
+            return Err(Error::invalid("upserts.item_code", message));
+        }
         Ok(entries)
     }
 }
@@ -100,51 +101,60 @@ fn same_duty(based: &seed::Entry, own: &seed::Entry) -> bool {
 }
 
 impl Known<'_> {
-    fn check(&self, row: &str, upsert: &ListEntry) -> Result<()> {
+    /// What is wrong with an entry: fields, and codes of `tables::text`.
+    pub fn check(&self, upsert: &ListEntry) -> Vec<(&'static str, &'static str)> {
         let entry = &upsert.entry;
-        let invalid = |field: &str, message: &str| Err(Error::invalid(format!("{row}.{field}"), message));
+        let mut wrong = Vec::new();
         if !self.items.contains_key(&entry.item_code) {
-            return invalid("item_code", "is not in the catalogue");
+            wrong.push(("item_code", "unknown_item"));
         }
         let kind = match (&entry.org, entry.org_kind) {
             (Some(code), named) => match (self.org_kind)(code) {
-                Some(kind) if named.is_none_or(|named| named == kind) => kind,
-                Some(_) => return invalid("org_kind", "is not the kind of the organisation"),
-                None => return invalid("org_code", "no organisation has this code"),
+                Some(kind) if named.is_none_or(|named| named == kind) => Ok(kind),
+                Some(_) => Err(("org_kind", "other_kind")),
+                None => Err(("org_code", "unknown_org")),
             },
-            (None, Some(kind)) => kind,
-            (None, None) => return invalid("org_kind", "an entry names an organisation or a kind"),
+            (None, Some(kind)) => Ok(kind),
+            (None, None) => Err(("org_kind", "no_holder")),
         };
-        if entry.org.is_some() && entry.line.is_some() {
-            return invalid("line", "narrows a kind, not one organisation");
+        match kind {
+            Err(problem) => wrong.push(problem),
+            Ok(kind) => {
+                let community = kind.is_community_level() && entry.transfer_ref.is_none();
+                if entry.part == ListPart::Lead && community {
+                    wrong.push(("part", "community_leads"));
+                }
+            }
         }
-        if entry.part == ListPart::Lead && kind.is_community_level() && entry.transfer_ref.is_none() {
-            return invalid("part", "a community leads its statutory duties only, or by a transfer");
+        if entry.org.is_some() && entry.line.is_some() {
+            wrong.push(("line", "line_of_org"));
         }
         if upsert.to.is_some_and(|to| to <= upsert.from) {
-            return invalid("valid_to", "must lie after valid_from");
+            wrong.push(("valid_to", "ends_before"));
         }
-        Ok(())
+        wrong
     }
 
-    /// Every item that organisations handle has somebody who may lead it.
-    fn check_leads(&self, entries: &Entries) -> Result<()> {
+    /// Whether a draft leaves what transfers and admissions brought as it is.
+    pub fn leaves_duty(&self, based: Option<&ListEntry>, own: &ListEntry) -> bool {
+        let brought = |listed: &ListEntry| listed.entry.transfer_ref.is_some();
+        let concerned = brought(own) || based.is_some_and(brought);
+        !concerned || based.is_some_and(|based| same_duty(&based.entry, &own.entry))
+    }
+
+    /// Items that organisations handle and nobody may lead in every case.
+    pub fn without_lead<'e>(&'e self, entries: &Entries) -> Vec<&'e str> {
         let leads = entries.values().filter(|listed| {
             let may = matches!(listed.entry.part, ListPart::Lead | ListPart::StatutoryDuty);
-            may && listed.to.is_none_or(|to| self.today < to)
+            let always = listed.entry.condition.is_none();
+            may && always && listed.to.is_none_or(|to| self.today < to)
         });
         let led: BTreeSet<&str> = leads.map(|listed| listed.entry.item_code.as_str()).collect();
         let handled = |item: &&seed::Item| {
             item.emergency_channel.is_empty() && item.statutory_channel.is_empty() && !item.lead_line_unclear
         };
-        let bare = self.items.values().filter(handled).find(|item| !led.contains(item.item_code.as_str()));
-        match bare {
-            None => Ok(()),
-            Some(item) => {
-                let message = format!("item {} would be left without any lead", item.item_code);
-                Err(Error::invalid("upserts.item_code", message))
-            }
-        }
+        let bare = self.items.values().filter(handled).map(|item| item.item_code.as_str());
+        bare.filter(|code| !led.contains(code)).collect()
     }
 }
 

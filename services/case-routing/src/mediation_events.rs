@@ -25,6 +25,7 @@ pub fn emit(mediation: &Mediation, case: &Case, version: i64, event: &E) -> Emit
             item_code: case.item.as_ref().map(|item| item.code.clone()).unwrap_or_default(),
             party_count: count(*party_count),
             round: count(*round),
+            line: case.item.as_ref().and_then(|item| item.line.clone()).unwrap_or_default(),
         }),
         E::MediationAgreed {
             kind,

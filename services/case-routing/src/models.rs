@@ -1,11 +1,18 @@
 //! The classifier in force, held in memory by every replica and read again when another one is: what it suggests for a text.
 //! Only redacted texts come here; nothing of a text is kept.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicI32, Ordering},
+    },
+    time::Duration,
+};
 
 use anyhow::ensure;
 use arc_swap::ArcSwapOption;
-use chassis::{Error, Result, db::Db};
+use chassis::{Error, Result, Timestamp, db::Db};
 use classifier::{Model, Scratch, text::parts};
 use tokio_util::sync::CancellationToken;
 
@@ -59,6 +66,7 @@ impl Installed {
     fn likely<'a>(
         &'a self,
         world: &World,
+        now: Timestamp,
         subject: &str,
         detail: &str,
         scratch: &mut Scratch,
@@ -70,7 +78,7 @@ impl Installed {
         }
         for (class, (item, one)) in self.items.iter().zip(&probabilities).enumerate() {
             // What has left the catalogue since is no suggestion.
-            let Some(code) = item.as_deref().filter(|code| world.items.contains_key(*code)) else { continue };
+            let Some(code) = item.as_deref().filter(|code| world.item(code, now).is_some()) else { continue };
             let known = by_item.entry(code).or_insert(Likely { code, probability: 0.0, class });
             if *one > probabilities[known.class] {
                 known.class = class;
@@ -84,10 +92,10 @@ impl Installed {
     }
 
     /// What a redacted text may be about, with the words that spoke for it.
-    pub fn shown(&self, world: &World, text: &str) -> Vec<Shown> {
+    pub fn shown(&self, world: &World, now: Timestamp, text: &str) -> Vec<Shown> {
         let (subject, detail) = parts(beginning(text));
         let mut scratch = Scratch::default();
-        let likely = self.likely(world, subject, detail, &mut scratch);
+        let likely = self.likely(world, now, subject, detail, &mut scratch);
         let with_words = likely.into_iter().map(|likely| {
             let words = self.model.words(subject, detail, likely.class, WORDS, &mut scratch);
             Shown {
@@ -100,9 +108,9 @@ impl Installed {
     }
 
     /// The same, as it is kept beside a case.
-    fn suggestion(&self, world: &World, text: &str) -> Option<Suggestion> {
+    fn suggestion(&self, world: &World, now: Timestamp, text: &str) -> Option<Suggestion> {
         let (subject, detail) = parts(beginning(text));
-        let likely = self.likely(world, subject, detail, &mut Scratch::default());
+        let likely = self.likely(world, now, subject, detail, &mut Scratch::default());
         let first = likely.first()?;
         Some(Suggestion {
             model: self.version,
@@ -134,6 +142,9 @@ pub fn label_of<'a>(label_items: &'a BTreeMap<String, Option<String>>, item: &'a
 #[derive(Debug, Default)]
 pub struct Models {
     held: ArcSwapOption<Installed>,
+    /// A version that this program cannot read, such as one of another form after an upgrade; 0: none. It is not tried again
+    /// and again, and the service goes on without suggestions.
+    unreadable: AtomicI32,
     /// Thousandths from which the machine triages by itself.
     threshold: Option<u16>,
 }
@@ -171,18 +182,18 @@ impl Models {
     }
 
     /// What is suggested beside a human's triage of a case that has no item yet.
-    pub fn beside(&self, world: &World, case: &Case) -> Option<Suggestion> {
+    pub fn beside(&self, world: &World, now: Timestamp, case: &Case) -> Option<Suggestion> {
         if case.item.is_some() {
             return None;
         }
-        self.held.load().as_ref()?.suggestion(world, &case.text_redacted)
+        self.held.load().as_ref()?.suggestion(world, now, &case.text_redacted)
     }
 
     /// What the machine would triage a new case by, from its redacted text: only where the cell lets it, and it is sure
     /// enough.
-    pub fn by_itself(&self, world: &World, text: &str) -> Option<Suggestion> {
+    pub fn by_itself(&self, world: &World, now: Timestamp, text: &str) -> Option<Suggestion> {
         let threshold = self.threshold?;
-        let suggestion = self.held.load().as_ref()?.suggestion(world, text)?;
+        let suggestion = self.held.load().as_ref()?.suggestion(world, now, text)?;
         (suggestion.permille >= threshold).then_some(suggestion)
     }
 
@@ -193,7 +204,8 @@ impl Models {
     pub async fn refresh(&self, db: &Db) -> Result<()> {
         let mut conn = db.conn().await?;
         let wanted = store::in_force(&mut conn).await?;
-        if wanted == self.held.load().as_ref().map(|installed| installed.version) {
+        let known = self.held.load().as_ref().map(|installed| installed.version);
+        if wanted == known || wanted == Some(self.unreadable.load(Ordering::Relaxed)) {
             return Ok(());
         }
         let Some(wanted) = wanted else {
@@ -204,7 +216,15 @@ impl Models {
         let row = row.ok_or_else(|| Error::internal("the model in force is not there"))?;
         let file = store::file(&mut conn, &row.sha256).await?;
         drop(conn);
-        let model = read(file).await?.map_err(Error::internal)?;
+        let model = match read(file).await? {
+            Ok(model) => model,
+            Err(error) => {
+                tracing::error!(model.version = wanted, %error, "the model in force cannot be read: nothing is suggested");
+                self.unreadable.store(wanted, Ordering::Relaxed);
+                self.held.store(None);
+                return Ok(());
+            }
+        };
         let label_items = serde_json::from_value(row.label_items).map_err(Error::internal)?;
         self.held.store(Some(Arc::new(Installed::new(wanted, model, &label_items))));
         Ok(())

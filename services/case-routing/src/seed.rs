@@ -7,11 +7,11 @@ use std::sync::LazyLock;
 use calendar::{Limit, TimeUnit};
 use chassis::Timestamp;
 use chrono::NaiveDate;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 use crate::domain::{
-    Channel, Holder, ListPart, Nature, OrgId, OrgKind, PartnerRule, ResponsibilityEntry, ServiceItem,
-    Silence, SlaProfile, Urgency,
+    Channel, Condition, Holder, ListPart, Nature, OrgId, OrgKind, PartnerRule, ResponsibilityEntry,
+    ServiceItem, Silence, SlaProfile, Stage, Urgency,
 };
 
 /// A limit as the files write it.
@@ -27,6 +27,16 @@ impl From<SeedLimit> for Limit {
     fn from(limit: SeedLimit) -> Self {
         Self::new(limit.unit, limit.value)
     }
+}
+
+/// A stage of the work on an item as the files write it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the fields are explained in the file")]
+pub struct SeedStage {
+    pub code: String,
+    pub name_zh: String,
+    pub name_en: String,
+    pub limit: SeedLimit,
 }
 
 /// A catalogue item as the files write it; see `seed/catalogue.toml`.
@@ -49,6 +59,8 @@ pub struct Item {
     pub urgency: Urgency,
     pub statutory_limit: Option<SeedLimit>,
     pub promised_limit: SeedLimit,
+    #[serde(default)]
+    pub stages: Vec<SeedStage>,
     pub sla_profile: String,
     pub self_solvable: bool,
     #[serde(default)]
@@ -120,6 +132,9 @@ pub struct Entry {
     pub line: Option<String>,
     #[serde(default)]
     pub org: Option<String>,
+    /// It applies only where this holds.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "condition")]
+    pub condition: Option<Condition>,
     pub basis_doc: String,
     pub mandatory: bool,
     #[serde(default)]
@@ -131,6 +146,12 @@ pub struct Entry {
     pub precedent_id: Option<uuid::Uuid>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fund_line: Option<String>,
+}
+
+/// A condition; none where the text is empty.
+fn condition<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Condition>, D::Error> {
+    let text = String::deserialize(from)?;
+    if text.is_empty() { Ok(None) } else { text.parse().map(Some).map_err(D::Error::custom) }
 }
 
 /// Who takes what nobody is competent for.
@@ -368,6 +389,22 @@ impl Item {
                 urgent_max_fen: self.urgent_max_fen,
                 papers_days: self.papers_days,
             },
+            stages: self.stages.iter().map(SeedStage::stage).collect(),
+            // Known beside the item; see `editions`.
+            valid_from: Timestamp::MIN_UTC,
+            valid_to: None,
+        }
+    }
+}
+
+impl SeedStage {
+    /// As the domain has it.
+    pub fn stage(&self) -> Stage {
+        Stage {
+            code: self.code.clone(),
+            name_zh: self.name_zh.clone(),
+            name_en: self.name_en.clone(),
+            limit: self.limit.into(),
         }
     }
 }
@@ -393,6 +430,7 @@ impl Entry {
             mandatory: self.mandatory,
             transfer_ref: self.transfer_ref.clone(),
             basis_doc: self.basis_doc.clone(),
+            condition: self.condition.clone().map(Box::new),
             valid_from,
             valid_to,
         })
@@ -407,7 +445,7 @@ mod tests {
     fn the_shipped_lists_belong_together() {
         let items: BTreeMap<&str, &Item> =
             catalogue().items.iter().map(|item| (item.item_code.as_str(), item)).collect();
-        assert!(items.len() >= 60 && catalogue().categories.len() == 15);
+        assert!(items.len() >= 150 && catalogue().categories.len() == 15);
         for category in &catalogue().categories {
             assert!(items[category.default_item.as_str()].category == category.name_zh);
         }
@@ -496,6 +534,7 @@ mod tests {
             orgs: orgs.iter().enumerate().map(node).collect(),
             edges,
             joint_body: None,
+            hours: None,
             fallback: Some(org(0)),
             verifiers: Vec::new(),
         }
@@ -511,7 +550,7 @@ mod tests {
         let rules = crate::domain::Rules::default();
         for item in &catalogue().items {
             let query = RouteQuery {
-                item: table.item(&item.item_code).map(std::convert::AsRef::as_ref),
+                item: table.item(&item.item_code, at).map(std::convert::AsRef::as_ref),
                 place: &place,
                 urgency: Urgency::Normal,
                 first_receiver: receiver,
@@ -519,6 +558,8 @@ mod tests {
                 excluded: &[],
                 may_offer: false,
                 tried: &[],
+                facts: crate::domain::Facts::unknown(),
+                kept: None,
                 at,
             };
             let outcome = table.route(&query).held_to(rules.min_confidence);

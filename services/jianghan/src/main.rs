@@ -34,7 +34,9 @@ enum Command {
     Import(commands::import::Args),
     /// Write lists of a running suite as CSV or XLSX, of any length.
     Export(commands::export::Args),
-    /// Ask the router of a running suite: where a matter would go, and why.
+    /// The catalogue of service items as a file: check, import, export, put in force.
+    Catalogue(commands::catalogue::Args),
+    /// Ask the router of a running suite: where a matter would go, and why; the responsibility list as a file.
     Route(commands::route::Args),
     /// Look at events whose handling failed, try them again or give them up.
     Events(commands::events::Args),
@@ -80,6 +82,7 @@ fn main() -> ExitCode {
             Command::Reconcile(args) => commands::reconcile::run(args).await,
             Command::Import(args) => commands::import::run(args).await,
             Command::Export(args) => commands::export::run(args).await,
+            Command::Catalogue(args) => commands::catalogue::run(args).await,
             Command::Route(args) => commands::route::run(args).await,
             Command::Events(args) => commands::events::run(args).await,
             Command::Exchange(args) => commands::exchange::run(args).await,

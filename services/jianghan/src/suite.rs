@@ -10,14 +10,17 @@ use std::{
 use anyhow::{Context, Result};
 use proto::{
     analytics::v1::{
-        indicator_service_client::IndicatorServiceClient, process_service_client::ProcessServiceClient,
+        hotspot_service_client::HotspotServiceClient, indicator_service_client::IndicatorServiceClient,
+        process_service_client::ProcessServiceClient,
     },
     case_routing::v1::{
         application_service_client::ApplicationServiceClient, calendar_service_client::CalendarServiceClient,
-        case_service_client::CaseServiceClient, catalogue_service_client::CatalogueServiceClient,
-        classify_service_client::ClassifyServiceClient, duty_service_client::DutyServiceClient,
-        exchange_service_client::ExchangeServiceClient, import_service_client::ImportServiceClient,
-        intake_service_client::IntakeServiceClient, mediation_service_client::MediationServiceClient,
+        case_service_client::CaseServiceClient,
+        catalogue_maintenance_service_client::CatalogueMaintenanceServiceClient,
+        catalogue_service_client::CatalogueServiceClient, classify_service_client::ClassifyServiceClient,
+        duty_service_client::DutyServiceClient, exchange_service_client::ExchangeServiceClient,
+        import_service_client::ImportServiceClient, intake_service_client::IntakeServiceClient,
+        mediation_service_client::MediationServiceClient,
         responsibility_service_client::ResponsibilityServiceClient, task_service_client::TaskServiceClient,
         verification_service_client::VerificationServiceClient,
     },
@@ -236,6 +239,11 @@ impl Suite {
     pub fn classifier(&self) -> ClassifyServiceClient<Patient> {
         ClassifyServiceClient::new(self.case_routing.clone())
     }
+
+    /// The catalogue's versions.
+    pub fn catalogue_versions(&self) -> CatalogueMaintenanceServiceClient<Patient> {
+        CatalogueMaintenanceServiceClient::new(self.case_routing.clone())
+    }
     /// Working days and notices.
     pub fn calendar(&self) -> CalendarServiceClient<Patient> {
         CalendarServiceClient::new(self.case_routing.clone())
@@ -263,6 +271,11 @@ impl Suite {
     /// Process versions, and how they compare.
     pub fn processes(&self) -> ProcessServiceClient<Patient> {
         ProcessServiceClient::new(self.analytics.clone())
+    }
+
+    /// What was found to be more than usual.
+    pub fn hotspots(&self) -> HotspotServiceClient<Patient> {
+        HotspotServiceClient::new(self.analytics.clone())
     }
     /// Responsibility lists, and decisions made anew.
     pub fn responsibilities(&self) -> ResponsibilityServiceClient<Patient> {

@@ -4,5 +4,6 @@ DROP TABLE open_due;
 DROP TABLE state_counts;
 DROP TABLE duration_rollups;
 DROP TABLE rollups;
+DROP TABLE mediation_facts;
 DROP TABLE task_facts;
 DROP TABLE case_facts;

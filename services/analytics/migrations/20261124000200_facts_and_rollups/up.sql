@@ -10,6 +10,9 @@ CREATE TABLE case_facts (
     line                      text        NOT NULL,
     delivery_mode             smallint    NOT NULL,
     closed_code               smallint    NOT NULL,
+    origin                    smallint    NOT NULL,
+    nature                    smallint    NOT NULL,
+    solved_on_spot            boolean     NOT NULL,
     registered_at             timestamptz NOT NULL,
     accepted_at               timestamptz,
     intake_in_time            boolean,
@@ -58,7 +61,25 @@ CREATE TABLE task_facts (
     objected       boolean     NOT NULL,
     upheld         boolean,
     submitted_at   timestamptz,
-    returned       boolean     NOT NULL
+    returned       boolean     NOT NULL,
+    whistle          boolean   NOT NULL,
+    reported_in_time boolean,
+    solved           boolean,
+    needed           boolean
+) WITH (fillfactor = 80);
+
+CREATE TABLE mediation_facts (
+    mediation_id       uuid PRIMARY KEY,
+    case_id            uuid        NOT NULL,
+    version            bigint      NOT NULL,
+    place_unit_id      uuid,
+    item_code          text        NOT NULL,
+    line               text        NOT NULL,
+    opened_at          timestamptz,
+    agreed             boolean     NOT NULL,
+    within_community   boolean     NOT NULL,
+    performance_due_at timestamptz,
+    performed          boolean     NOT NULL
 ) WITH (fillfactor = 80);
 
 -- Counters per leaf unit × line × day in Asia/Shanghai × item. Line and item '*' hold all of the unit and day.
@@ -72,6 +93,10 @@ CREATE TABLE rollups (
     intake_in_time          integer NOT NULL DEFAULT 0,
     accepted                integer NOT NULL DEFAULT 0,
     merged                  integer NOT NULL DEFAULT 0,
+    registered_above        integer NOT NULL DEFAULT 0,
+    registered_field        integer NOT NULL DEFAULT 0,
+    field_patrol            integer NOT NULL DEFAULT 0,
+    field_solved            integer NOT NULL DEFAULT 0,
     routed                  integer NOT NULL DEFAULT 0,
     routed_in_time          integer NOT NULL DEFAULT 0,
     due                     integer NOT NULL DEFAULT 0,
@@ -135,6 +160,17 @@ CREATE TABLE rollups (
     tasks_upheld            integer NOT NULL DEFAULT 0,
     tasks_submitted         integer NOT NULL DEFAULT 0,
     tasks_returned          integer NOT NULL DEFAULT 0,
+    whistles                integer NOT NULL DEFAULT 0,
+    whistles_reported       integer NOT NULL DEFAULT 0,
+    whistles_appraised      integer NOT NULL DEFAULT 0,
+    whistles_solved         integer NOT NULL DEFAULT 0,
+    whistles_weighed        integer NOT NULL DEFAULT 0,
+    whistles_needed         integer NOT NULL DEFAULT 0,
+    disputes_opened         integer NOT NULL DEFAULT 0,
+    disputes_settled        integer NOT NULL DEFAULT 0,
+    disputes_settled_within integer NOT NULL DEFAULT 0,
+    agreements_due          integer NOT NULL DEFAULT 0,
+    agreements_performed    integer NOT NULL DEFAULT 0,
     PRIMARY KEY (unit_id, line, day, item_code)
 ) WITH (fillfactor = 70);
 

@@ -36,6 +36,12 @@ pub struct CaseFact {
     pub delivery_mode: i16,
     /// `ClosedCode`.
     pub closed_code: i16,
+    /// `Origin`.
+    pub origin: i16,
+    /// `Nature`.
+    pub nature: i16,
+    /// Found on patrol and put right on the spot by the finder: counted apart.
+    pub solved_on_spot: bool,
     /// When it was registered.
     pub registered_at: Timestamp,
     /// When it was accepted.
@@ -166,6 +172,9 @@ impl CaseFact {
         facts.line.clone_into(&mut self.line);
         self.delivery_mode = small(facts.delivery_mode);
         self.closed_code = small(facts.closed_code);
+        self.origin = small(facts.origin);
+        self.nature = small(facts.nature);
+        self.solved_on_spot = facts.solved_on_spot;
         self.registered_at = instant(facts.registered_time.as_ref()).unwrap_or(self.registered_at);
         self.accepted_at = instant(facts.accepted_time.as_ref());
         self.due_at = instant(facts.resolve_due_time.as_ref());

@@ -142,6 +142,8 @@ pub enum TaskChange {
     Issued {
         /// It has to be signed for within a limit.
         sign_due: bool,
+        /// A street calls a department together with others.
+        whistle: bool,
     },
     /// Signed for.
     Signed {
@@ -158,6 +160,18 @@ pub enum TaskChange {
     Ruled {
         /// The objector was right.
         upheld: bool,
+    },
+    /// Who was called by a whistle reported in.
+    Reported {
+        /// Within the limit.
+        in_time: bool,
+    },
+    /// One side of a whistle judged the other.
+    Appraised {
+        /// The street, whether it was solved; else the department, whether it was needed.
+        by_sender: bool,
+        /// It was.
+        positive: bool,
     },
     /// Nothing an indicator asks for.
     Other,
@@ -252,7 +266,10 @@ fn decode(name: &str, event: &Event) -> Result<Option<CaseEvent>> {
         }
         "TaskIssued" => case_event!(event, TaskIssued, |m| Task {
             task_id: id(&m.task_id)?,
-            change: TaskChange::Issued { sign_due: m.sign_due_time.is_some() },
+            change: TaskChange::Issued {
+                sign_due: m.sign_due_time.is_some(),
+                whistle: m.mode() == wire::DispatchMode::Whistle,
+            },
         }),
         "TaskSigned" => case_event!(event, TaskSigned, |m| Task {
             task_id: id(&m.task_id)?,
@@ -273,6 +290,14 @@ fn decode(name: &str, event: &Event) -> Result<Option<CaseEvent>> {
         "ArbitrationRuled" => case_event!(event, ArbitrationRuled, |m| Task {
             task_id: id(&m.task_id)?,
             change: TaskChange::Ruled { upheld: m.objection_upheld },
+        }),
+        "TaskReported" => case_event!(event, TaskReported, |m| Task {
+            task_id: id(&m.task_id)?,
+            change: TaskChange::Reported { in_time: m.in_time },
+        }),
+        "TaskAppraised" => case_event!(event, TaskAppraised, |m| Task {
+            task_id: id(&m.task_id)?,
+            change: TaskChange::Appraised { by_sender: m.by_sender, positive: m.positive },
         }),
         // Many cases: see `CaseEvent::each`.
         "CasesImported" => Ok(None),

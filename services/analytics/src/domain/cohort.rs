@@ -9,9 +9,10 @@ use chrono::{DurationRound, NaiveDate, TimeDelta};
 use super::{CaseFact, vocabulary};
 
 /// The attribution day of the due cohort: the earlier of the effective due day and the completion day. `None` for
-/// cases that are no member: without a limit so far, merged, handed off, withdrawn or not accepted.
+/// cases that are no member: without a limit so far, merged, handed off, withdrawn or not accepted, and what was put
+/// right on the spot by who found it.
 pub fn due_day(case: &CaseFact) -> Option<NaiveDate> {
-    if vocabulary::never_due(case.case_state()) {
+    if vocabulary::never_due(case.case_state()) || case.solved_on_spot {
         return None;
     }
     match (case.effective_due(), case.completed_at) {

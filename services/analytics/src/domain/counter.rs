@@ -40,6 +40,14 @@ counters! {
     Accepted = "accepted",
     /// Of these, found by intake to repeat another case.
     Merged = "merged",
+    /// Of these, started from above, such as a topic case: nobody asked.
+    RegisteredAbove = "registered_above",
+    /// Of these, about a component or an event (部件, 事件), not started from above.
+    RegisteredField = "registered_field",
+    /// Of the latter, found on patrol.
+    FieldPatrol = "field_patrol",
+    /// Of these, put right on the spot by the finder.
+    FieldSolved = "field_solved",
     // --- by the day of the first dispatch or offer
     /// Cases dispatched or offered for the first time.
     Routed = "routed",
@@ -171,11 +179,35 @@ counters! {
     TasksRuled = "tasks_ruled",
     /// Of these, the objector was right.
     TasksUpheld = "tasks_upheld",
+    /// Whistles: departments called together by a street.
+    Whistles = "whistles",
+    /// Of these, the department reported in within the limit.
+    WhistlesReported = "whistles_reported",
+    /// Whistles of which the street judged whether the matter was solved.
+    WhistlesAppraised = "whistles_appraised",
+    /// Of these, solved.
+    WhistlesSolved = "whistles_solved",
+    /// Whistles of which the department judged whether they were needed.
+    WhistlesWeighed = "whistles_weighed",
+    /// Of these, needed.
+    WhistlesNeeded = "whistles_needed",
     // --- tasks, by the day of the first submission
     /// Tasks submitted.
     TasksSubmitted = "tasks_submitted",
     /// Of these, sent back at least once.
     TasksReturned = "tasks_returned",
+    // --- mediations, by the day they were opened
+    /// Disputes opened for mediation.
+    DisputesOpened = "disputes_opened",
+    /// Of these, settled by an agreement in effect.
+    DisputesSettled = "disputes_settled",
+    /// Of these, by a mediator of the community or below.
+    DisputesSettledWithin = "disputes_settled_within",
+    // --- mediations, by the day agreed on
+    /// Agreements to be performed by then.
+    AgreementsDue = "agreements_due",
+    /// Of these, found performed.
+    AgreementsPerformed = "agreements_performed",
 }
 
 impl Counter {

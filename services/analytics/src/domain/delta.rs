@@ -10,7 +10,7 @@ use proto::case_routing::v1::{CallbackOutcome, CaseState, ClosedCode, DeliveryMo
 use uuid::Uuid;
 
 use super::{
-    CaseFact, Counter, Counters, TaskFact, cohort, histogram,
+    CaseFact, Counter, Counters, MediationFact, TaskFact, cohort, histogram,
     process::{self, Measures, ProcessCell},
     vocabulary,
 };
@@ -102,7 +102,8 @@ impl Deltas {
     pub fn task(&mut self, task: &TaskFact, sign: i64) {
         use Counter::{
             TasksIssued, TasksObjected, TasksReturned, TasksRuled, TasksSignedInTime, TasksSubmitted,
-            TasksUpheld,
+            TasksUpheld, Whistles, WhistlesAppraised, WhistlesNeeded, WhistlesReported, WhistlesSolved,
+            WhistlesWeighed,
         };
         let unit_id = task.place_unit_id.unwrap_or_default();
         let mut entry = Entry { unit_id, line: &task.line, item_code: &task.item_code, counts: Vec::new() };
@@ -112,10 +113,37 @@ impl Deltas {
             entry.add(day, TasksObjected, i64::from(task.objected));
             entry.add(day, TasksRuled, i64::from(task.upheld.is_some()));
             entry.add(day, TasksUpheld, i64::from(task.upheld == Some(true)));
+            if task.whistle {
+                entry.add(day, Whistles, 1);
+                entry.add(day, WhistlesReported, i64::from(task.reported_in_time == Some(true)));
+                entry.add(day, WhistlesAppraised, i64::from(task.solved.is_some()));
+                entry.add(day, WhistlesSolved, i64::from(task.solved == Some(true)));
+                entry.add(day, WhistlesWeighed, i64::from(task.needed.is_some()));
+                entry.add(day, WhistlesNeeded, i64::from(task.needed == Some(true)));
+            }
         }
         if let Some(day) = task.submitted_at.map(local_day) {
             entry.add(day, TasksSubmitted, 1);
             entry.add(day, TasksReturned, i64::from(task.returned));
+        }
+        self.enter(&mut entry, sign);
+    }
+
+    /// Adds or takes away what a mediation counts.
+    pub fn mediation(&mut self, fact: &MediationFact, sign: i64) {
+        use Counter::{
+            AgreementsDue, AgreementsPerformed, DisputesOpened, DisputesSettled, DisputesSettledWithin,
+        };
+        let unit_id = fact.place_unit_id.unwrap_or_default();
+        let mut entry = Entry { unit_id, line: &fact.line, item_code: &fact.item_code, counts: Vec::new() };
+        if let Some(day) = fact.opened_day() {
+            entry.add(day, DisputesOpened, 1);
+            entry.add(day, DisputesSettled, i64::from(fact.agreed));
+            entry.add(day, DisputesSettledWithin, i64::from(fact.agreed && fact.within_community));
+        }
+        if let Some(day) = fact.due_day() {
+            entry.add(day, AgreementsDue, 1);
+            entry.add(day, AgreementsPerformed, i64::from(fact.performed));
         }
         self.enter(&mut entry, sign);
     }
@@ -151,6 +179,14 @@ fn intake(case: &CaseFact, entry: &mut Entry<'_>) {
     entry.add(day, Counter::IntakeInTime, i64::from(case.intake_in_time == Some(true)));
     entry.add(day, Counter::Accepted, i64::from(case.accepted_at.is_some()));
     entry.add(day, Counter::Merged, i64::from(case.case_state() == CaseState::Merged));
+    let above = vocabulary::from_above(case.origin);
+    entry.add(day, Counter::RegisteredAbove, i64::from(above));
+    if !above && vocabulary::of_field(case.nature) {
+        let patrol = vocabulary::from_patrol(case.origin);
+        entry.add(day, Counter::RegisteredField, 1);
+        entry.add(day, Counter::FieldPatrol, i64::from(patrol));
+        entry.add(day, Counter::FieldSolved, i64::from(patrol && case.solved_on_spot));
+    }
     if let Some(day) = case.routed_at.map(local_day) {
         entry.add(day, Counter::Routed, 1);
         entry.add(day, Counter::RoutedInTime, i64::from(case.routed_in_time));
@@ -208,7 +244,8 @@ fn closing(case: &CaseFact, entry: &mut Entry<'_>) {
     if let (Some(day), Some(counter)) = (case.ended_at.map(local_day), code_counter(case.closed_code)) {
         entry.add(day, counter, 1);
     }
-    if let Some(day) = case.first_closed_at.map(local_day) {
+    // What its finder put right is no case that was handled well.
+    if let Some(day) = case.first_closed_at.filter(|_| !case.solved_on_spot).map(local_day) {
         entry.add(day, Counter::FirstClosed, 1);
         entry.add(day, Counter::OnceResolved, i64::from(case.once_resolved));
     }

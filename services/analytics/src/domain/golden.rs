@@ -363,3 +363,36 @@ fn the_change_of_satisfaction_is_against_the_same_days_a_year_before() {
     assert_eq!((change.numerator, change.denominator, change.value), (-5, 6, Some(-0.8333)));
     assert!(change.small_sample);
 }
+
+#[test]
+fn what_is_found_on_patrol_and_put_right_on_the_spot_is_counted_apart() {
+    use proto::case_routing::v1::{CaseState, Nature, Origin};
+    let start = at("2026-06-01", 9);
+    let found = |origin: Origin, nature: Nature, solved: bool| {
+        let mut story = Story::register(start, Uuid::from_u128(1));
+        story.facts.set_origin(origin);
+        story.facts.set_nature(nature);
+        story.accept(start, at("2026-06-10", 9), true).triage(start, "lamp", "urban");
+        if solved {
+            story.facts.solved_on_spot = true;
+            story.facts.set_state(CaseState::Resolved);
+            story.close(start, ClosedCode::Resolved);
+        }
+        story
+    };
+    let stories = [
+        found(Origin::Patrol, Nature::Component, true),
+        found(Origin::Patrol, Nature::CityEvent, false),
+        found(Origin::BottomUp, Nature::Component, false),
+        found(Origin::BottomUp, Nature::Complaint, false),
+        // A topic case: nobody asked, and nobody found it.
+        found(Origin::TopDown, Nature::Component, false),
+    ];
+    let june = totals(&applied(&stories), ALL, "2026-06-01", "2026-07-01");
+    for (code, expected) in [("I-24d", (2, 3)), ("I-24e", (1, 2)), ("I-08", (0, 0))] {
+        let v = value(&june, code);
+        assert_eq!((v.numerator, v.denominator), expected, "{code}");
+    }
+    // Closed it is, but no case that was due and handled well.
+    assert_eq!((value(&june, "I-05").numerator, june.period[crate::domain::Counter::Closed]), (4, 1));
+}

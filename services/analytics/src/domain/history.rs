@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
-use super::{CaseEvent, CaseFact, Change, Deltas, TaskFact, Worked};
+use super::{CaseEvent, CaseFact, Change, Deltas, MediationEvent, MediationFact, TaskFact, Worked};
 
 /// Facts under change.
 #[derive(Debug, Default)]
 pub struct History {
     cases: BTreeMap<Uuid, Held<CaseFact>>,
     tasks: BTreeMap<Uuid, Held<TaskFact>>,
+    mediations: BTreeMap<Uuid, Held<MediationFact>>,
 }
 
 #[derive(Debug)]
@@ -32,6 +33,8 @@ pub struct Changes {
     pub cases: Vec<CaseFact>,
     /// Tasks to write.
     pub tasks: Vec<TaskFact>,
+    /// Mediations to write.
+    pub mediations: Vec<MediationFact>,
     /// Differences to add to the rollups.
     pub deltas: Deltas,
 }
@@ -44,7 +47,21 @@ impl History {
         Self {
             cases: cases.into_iter().map(held_case).collect(),
             tasks: tasks.into_iter().map(held_task).collect(),
+            mediations: BTreeMap::new(),
         }
+    }
+
+    /// With mediations that are stored.
+    pub fn with_mediations(mut self, mediations: Vec<MediationFact>) -> Self {
+        let held = |f: MediationFact| (f.mediation_id, Held { after: Some(f.clone()), before: Some(f) });
+        self.mediations = mediations.into_iter().map(held).collect();
+        self
+    }
+
+    /// Applies one event about a mediation.
+    pub fn mediate(&mut self, event: &MediationEvent) {
+        let held = self.mediations.entry(event.mediation_id).or_default();
+        held.after = Some(MediationFact::apply(held.after.take(), event));
     }
 
     /// Applies one event.
@@ -90,6 +107,18 @@ impl History {
             if let Some(fact) = after {
                 changes.deltas.task(&fact, 1);
                 changes.tasks.push(fact);
+            }
+        }
+        for Held { before, after } in self.mediations.into_values() {
+            if before == after {
+                continue;
+            }
+            if let Some(fact) = &before {
+                changes.deltas.mediation(fact, -1);
+            }
+            if let Some(fact) = after {
+                changes.deltas.mediation(&fact, 1);
+                changes.mediations.push(fact);
             }
         }
         changes.deltas = changes.deltas.without_zeros();

@@ -39,7 +39,7 @@ pub fn each(event: &Event, mut take: impl FnMut(CaseEvent) -> Result<()>) -> Res
         }
         let change = Change::Task {
             task_id: uuid(&fact.lead_task_id)?,
-            change: TaskChange::Issued { sign_due: true },
+            change: TaskChange::Issued { sign_due: true, whistle: false },
         };
         let task = CaseEvent { at: event.time, change, ..one.clone() };
         take(one)?;

@@ -103,6 +103,8 @@ pub enum Cohort {
     Callback,
     /// Rated in the period.
     Rating,
+    /// Opened for mediation in the period, or agreed to be performed in it.
+    Mediation,
     /// As things stand at the end of the period, whenever they began.
     Stock,
 }
@@ -301,6 +303,7 @@ impl Cohort {
             Self::Task => "task",
             Self::Callback => "callback",
             Self::Rating => "rating",
+            Self::Mediation => "mediation",
             Self::Stock => "stock",
         }
     }
@@ -349,6 +352,11 @@ mod tests {
             "I-22",
             "I-34",
             "I-12-days",
+            "I-13-reported",
+            "I-13-solved",
+            "I-13-needed",
+            "I-56",
+            "I-56-performed",
         ] {
             assert!(catalogue.get(code).is_some(), "{code} is missing");
         }

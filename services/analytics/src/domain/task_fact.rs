@@ -35,6 +35,14 @@ pub struct TaskFact {
     pub submitted_at: Option<Timestamp>,
     /// Sent back at least once after a submission.
     pub returned: bool,
+    /// A street called the department together with others.
+    pub whistle: bool,
+    /// Whether it reported in by then; unset before.
+    pub reported_in_time: Option<bool>,
+    /// Whether the street found the matter solved; unset before it judged.
+    pub solved: Option<bool>,
+    /// Whether the department found the whistle needed; unset before it judged.
+    pub needed: Option<bool>,
 }
 
 impl TaskFact {
@@ -51,9 +59,10 @@ impl TaskFact {
         event.facts.item_code.clone_into(&mut fact.item_code);
         event.facts.line.clone_into(&mut fact.line);
         match change {
-            TaskChange::Issued { sign_due } => {
+            TaskChange::Issued { sign_due, whistle } => {
                 fact.issued_at.get_or_insert(event.at);
                 fact.sign_due |= sign_due;
+                fact.whistle |= whistle;
             }
             TaskChange::Signed { in_time } => {
                 fact.signed_in_time.get_or_insert(in_time);
@@ -64,6 +73,11 @@ impl TaskFact {
             }
             TaskChange::Returned => fact.returned = true,
             TaskChange::Ruled { upheld } => fact.upheld = Some(upheld),
+            TaskChange::Reported { in_time } => {
+                fact.reported_in_time.get_or_insert(in_time);
+            }
+            TaskChange::Appraised { by_sender: true, positive } => fact.solved = Some(positive),
+            TaskChange::Appraised { by_sender: false, positive } => fact.needed = Some(positive),
             TaskChange::Other => {}
         }
         fact

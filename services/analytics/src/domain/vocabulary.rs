@@ -1,6 +1,6 @@
 //! The enums of the events as they are kept here: their proto numbers, and their snake_case names for reports.
 
-use proto::case_routing::v1::{CaseState, ClosedCode, DeliveryMode};
+use proto::case_routing::v1::{CaseState, ClosedCode, DeliveryMode, Nature, Origin};
 
 /// The number of an enum value as facts keep it; numbers of the protos are small.
 pub fn small(value: i32) -> i16 {
@@ -34,6 +34,22 @@ fn short(name: &str, prefix: &str) -> String {
         Some("UNSPECIFIED") | None => String::new(),
         Some(rest) => rest.to_ascii_lowercase(),
     }
+}
+
+/// Whether it was started from above, such as a topic case: nobody asked.
+pub fn from_above(origin: i16) -> bool {
+    i32::from(origin) == Origin::TopDown as i32
+}
+
+/// Whether it was found on patrol.
+pub fn from_patrol(origin: i16) -> bool {
+    i32::from(origin) == Origin::Patrol as i32
+}
+
+/// Whether it is about a component or an event (部件, 事件).
+pub fn of_field(nature: i16) -> bool {
+    let nature = i32::from(nature);
+    nature == Nature::Component as i32 || nature == Nature::CityEvent as i32
 }
 
 /// Whether a case in this state has ended (domain.md §2.2.2; Closed can reopen, Merged can be undone).

@@ -1,9 +1,10 @@
-//! The gRPC surface: definitions, indicators, the board, rebuild and digest. Handlers are short; what they answer is
+//! The gRPC surface: definitions, indicators, the board, hot spots, rebuild and digest. Handlers are short; what they answer is
 //! computed in the domain from sums the store reads.
 
 mod board;
 mod convert;
 mod definitions;
+mod hotspots;
 mod indicators;
 mod maintenance;
 mod period;
@@ -22,6 +23,7 @@ use proto::analytics::v1::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic::{Request, Response, async_trait};
 
+pub use self::hotspots::Hotspots;
 pub use self::processes::Processes;
 use crate::rebuild::Progress;
 

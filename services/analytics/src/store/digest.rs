@@ -37,6 +37,7 @@ static TABLES: LazyLock<Vec<(String, bool)>> = LazyLock::new(|| {
     vec![
         ("SELECT t::text AS row FROM case_facts t ORDER BY case_id".to_owned(), true),
         ("SELECT t::text AS row FROM task_facts t ORDER BY task_id".to_owned(), true),
+        ("SELECT t::text AS row FROM mediation_facts t ORDER BY mediation_id".to_owned(), true),
         (
             format!(
                 "SELECT t::text AS row FROM rollups t WHERE ({}) <> 0 \

@@ -5,6 +5,8 @@ mod case_facts;
 mod columns;
 pub mod digest;
 pub mod event_log;
+pub mod hotspots;
+mod mediation_facts;
 pub mod partitions;
 pub mod processes;
 pub mod query;
@@ -18,12 +20,24 @@ use chassis::{Result, event::Event};
 use diesel_async::AsyncPgConnection;
 use uuid::Uuid;
 
-use crate::domain::{CaseEvent, Change, History, Worked, history::Changes};
+use crate::domain::{CaseEvent, Change, History, MediationEvent, Worked, history::Changes};
+
+/// What events change facts by.
+#[derive(Debug, Default)]
+struct Decoded {
+    /// Of cases and their tasks.
+    cases: Vec<CaseEvent>,
+    /// Work on cases that was confirmed.
+    work: Vec<Worked>,
+    /// Of mediations.
+    mediations: Vec<MediationEvent>,
+}
 
 /// Applies decoded events to the stored facts and rollups, within the caller's transaction. Every statement writes in
 /// the order of the keys, and the rollups come last, because consumers meet there.
-pub async fn apply(conn: &mut AsyncPgConnection, events: &[CaseEvent], work: &[Worked]) -> Result<Changes> {
-    if events.is_empty() && work.is_empty() {
+async fn apply(conn: &mut AsyncPgConnection, events: &Decoded) -> Result<Changes> {
+    let Decoded { cases: events, work, mediations } = events;
+    if events.is_empty() && work.is_empty() && mediations.is_empty() {
         return Ok(Changes::default());
     }
     let worked_on = work.iter().map(|worked| worked.case_id);
@@ -35,17 +49,24 @@ pub async fn apply(conn: &mut AsyncPgConnection, events: &[CaseEvent], work: &[W
             _ => None,
         })
         .collect();
+    let mediated: BTreeSet<Uuid> = mediations.iter().map(|event| event.mediation_id).collect();
     let conn = &*conn;
-    let (cases, tasks) = futures::try_join!(case_facts::lock(conn, &cases), task_facts::lock(conn, &tasks))?;
+    let (cases, tasks, mediated) = futures::try_join!(
+        case_facts::lock(conn, &cases),
+        task_facts::lock(conn, &tasks),
+        mediation_facts::lock(conn, &mediated),
+    )?;
 
-    let mut history = History::new(cases, tasks);
+    let mut history = History::new(cases, tasks).with_mediations(mediated);
     events.iter().for_each(|event| history.apply(event));
     work.iter().for_each(|worked| history.work(worked));
+    mediations.iter().for_each(|event| history.mediate(event));
     let changes = history.finish();
 
     futures::try_join!(
         case_facts::save(conn, &changes.cases),
         task_facts::save(conn, &changes.tasks),
+        mediation_facts::save(conn, &changes.mediations),
         rollups::add(conn, &changes.deltas),
         processes::add(conn, &changes.deltas),
     )?;
@@ -57,30 +78,28 @@ const MOST: usize = 4_000;
 
 /// Applies events in their order. Gives the items of the cases that changed, with their lines.
 pub async fn take_in(conn: &mut AsyncPgConnection, events: &[Event]) -> Result<BTreeSet<(String, String)>> {
-    let (mut waiting, mut work, mut items) = (Vec::new(), Vec::new(), BTreeSet::new());
+    let (mut waiting, mut items) = (Decoded::default(), BTreeSet::new());
     for event in events {
         CaseEvent::each(event, |one| {
-            waiting.push(one);
+            waiting.cases.push(one);
             Ok(())
         })?;
-        work.extend(Worked::of(event)?);
-        if waiting.len() >= MOST {
-            take_in_some(conn, &mut waiting, &mut work, &mut items).await?;
+        waiting.work.extend(Worked::of(event)?);
+        waiting.mediations.extend(MediationEvent::of(event)?);
+        if waiting.cases.len() >= MOST {
+            take_in_some(conn, std::mem::take(&mut waiting), &mut items).await?;
         }
     }
-    take_in_some(conn, &mut waiting, &mut work, &mut items).await?;
+    take_in_some(conn, waiting, &mut items).await?;
     Ok(items)
 }
 
 async fn take_in_some(
     conn: &mut AsyncPgConnection,
-    waiting: &mut Vec<CaseEvent>,
-    work: &mut Vec<Worked>,
+    waiting: Decoded,
     items: &mut BTreeSet<(String, String)>,
 ) -> Result<()> {
-    let changes = apply(conn, waiting, work).await?;
-    waiting.clear();
-    work.clear();
+    let changes = apply(conn, &waiting).await?;
     let known = changes.cases.into_iter().filter(|case| !case.item_code.is_empty());
     items.extend(known.map(|case| (case.item_code, case.line)));
     Ok(())

@@ -14,9 +14,10 @@ pub const OPTIONS: &str =
 const LOCK: i64 = 0x72_6562_7569_6c64;
 
 /// The tables made anew, with the storage settings that `LIKE` does not copy.
-const TABLES: [(&str, u8); 8] = [
+const TABLES: [(&str, u8); 9] = [
     ("case_facts", 70),
     ("task_facts", 80),
+    ("mediation_facts", 80),
     ("rollups", 70),
     ("duration_rollups", 80),
     ("state_counts", 50),

@@ -23,5 +23,9 @@ fact_table! {
         upheld: Option<bool> => Nullable<Bool>,
         submitted_at: Option<Timestamp> => Nullable<Timestamptz>,
         returned: bool => Bool,
+        whistle: bool => Bool,
+        reported_in_time: Option<bool> => Nullable<Bool>,
+        solved: Option<bool> => Nullable<Bool>,
+        needed: Option<bool> => Nullable<Bool>,
     }
 }

@@ -133,6 +133,75 @@ impl Story {
         task
     }
 
+    /// A street calls a department; gives its task.
+    pub fn whistle(&mut self, at: Timestamp) -> Uuid {
+        let task = new_id();
+        let (facts, task_id) = (self.sent(), task.to_string());
+        self.send(at, |case_id| TaskIssued {
+            case_id,
+            task_id,
+            facts,
+            mode: DispatchMode::Whistle.into(),
+            ..Default::default()
+        });
+        task
+    }
+
+    /// The department comes.
+    pub fn report(&mut self, at: Timestamp, task: Uuid, in_time: bool) -> &mut Self {
+        let (facts, task_id) = (self.sent(), task.to_string());
+        self.send(at, |case_id| TaskReported { case_id, task_id, facts, in_time, ..Default::default() })
+    }
+
+    /// The street says whether it was solved, the department whether it was needed.
+    pub fn appraise(&mut self, at: Timestamp, task: Uuid, by_sender: bool, positive: bool) -> &mut Self {
+        let (facts, task_id) = (self.sent(), task.to_string());
+        self.send(at, |case_id| TaskAppraised {
+            case_id,
+            task_id,
+            facts,
+            by_sender,
+            positive,
+            ..Default::default()
+        })
+    }
+
+    /// A dispute is opened for mediation.
+    pub fn open_mediation(&mut self, at: Timestamp, mediation: Uuid) -> &mut Self {
+        let facts = self.facts.clone();
+        self.send(at, |case_id| MediationOpened {
+            case_id,
+            mediation_id: mediation.to_string(),
+            place_unit_id: facts.place_unit_id,
+            item_code: facts.item_code,
+            line: facts.line,
+            party_count: 2,
+            round: 1,
+            ..Default::default()
+        })
+    }
+
+    /// It is settled.
+    pub fn settle(&mut self, at: Timestamp, mediation: Uuid, within: bool, due: Timestamp) -> &mut Self {
+        self.send(at, |case_id| MediationAgreed {
+            case_id,
+            mediation_id: mediation.to_string(),
+            within_community: within,
+            performance_due_time: Some(to_proto(due)),
+            ..Default::default()
+        })
+    }
+
+    /// The parties did what they agreed on.
+    pub fn perform(&mut self, at: Timestamp, mediation: Uuid) -> &mut Self {
+        self.send(at, |case_id| MediationPerformed {
+            case_id,
+            mediation_id: mediation.to_string(),
+            in_time: true,
+            ..Default::default()
+        })
+    }
+
     /// A partner's task, which the accepted offer stands for: nobody has to sign.
     pub fn confirm_offer(&mut self, at: Timestamp) -> Uuid {
         let task = new_id();

@@ -1,1 +1,1 @@
-DROP TABLE service_items, list_periods, responsibility_entries, list_versions, sla_profiles, catalogue_state;
+DROP TABLE service_items, catalogue_versions, list_periods, responsibility_entries, list_versions, sla_profiles, catalogue_state;

@@ -129,14 +129,3 @@ CREATE TABLE case_number_blocks (
     taken    integer NOT NULL,
     PRIMARY KEY (district, day)
 );
-
--- Hotspots that analytics found.
-CREATE TABLE hotspots (
-    unit_id    uuid        NOT NULL,
-    item_code  text        NOT NULL,
-    start_date text        NOT NULL,
-    end_date   text        NOT NULL,
-    count      bigint      NOT NULL,
-    noted_at   timestamptz NOT NULL,
-    PRIMARY KEY (unit_id, item_code, start_date, end_date)
-);

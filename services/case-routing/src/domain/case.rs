@@ -8,6 +8,7 @@ use super::application::ApplicationFace;
 use super::arbitration::{Position, Ruling};
 use super::clock::Clock;
 use super::codes::*;
+use super::condition::Facts;
 use super::error::{DomainError, Result};
 use super::event::{CaseFacts, Timestamp};
 use super::exchange::ExternalLink;
@@ -16,6 +17,7 @@ use super::mediation::MediationLink;
 use super::reason::Reason;
 use super::replay::RoutingInputs;
 use super::router::{Candidate, RouteQuery};
+use super::stages::StageRun;
 use super::suggestion::TriageDecision;
 use super::table::RoutingTable;
 use super::whistle::WhistleScore;
@@ -264,6 +266,9 @@ pub struct Case {
     pub verification: Option<Verification>,
     pub rating: Option<Rating>,
     pub evidence: Vec<Evidence>,
+    /// Of an item with stages: those that were done, and the one in hand.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stages: Vec<StageRun>,
     pub delivery_mode: Option<DeliveryMode>,
     pub closed_code: Option<ClosedCode>,
     pub merged_into: Option<CaseId>,
@@ -272,6 +277,12 @@ pub struct Case {
     pub mediation: Option<MediationLink>,
     /// Cases merged into this one.
     pub merged: Vec<CaseId>,
+    /// The topic case that stands for this one and others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent_case: Option<CaseId>,
+    /// Found on patrol and put right on the spot by the finder; no longer once it was sent back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub solved_on_spot: bool,
     pub rework_count: u32,
     pub reopen_count: u32,
     pub lead_change_count: u32,
@@ -406,7 +417,21 @@ impl Case {
             excluded: &self.excluded_orgs,
             may_offer: self.society_agreed && !self.left_society,
             tried: &self.tried_partners,
+            facts: self.condition_facts(),
+            kept: None,
             at,
+        }
+    }
+
+    /// What conditions of the lists ask of it.
+    #[must_use]
+    pub const fn condition_facts(&self) -> Facts {
+        Facts {
+            nature: self.nature,
+            origin: self.origin,
+            channel: self.channel,
+            vulnerable: self.vulnerable,
+            anonymous: self.anonymous,
         }
     }
 
@@ -443,6 +468,7 @@ impl Case {
             anonymous: self.anonymous,
             due_before_pause_at: self.suspension.as_ref().and_then(|suspension| suspension.due_before),
             merged_count: count(self.merged.len()),
+            solved_on_spot: self.solved_on_spot,
         }
     }
 }

@@ -238,7 +238,7 @@ impl Clock {
         self.calendar_version = due.calendar_version;
         let warned_of = matches!(
             self.kind,
-            ClockKind::Resolve | ClockKind::Rework | ClockKind::Assist | ClockKind::Verify
+            ClockKind::Resolve | ClockKind::Rework | ClockKind::Assist | ClockKind::Verify | ClockKind::Stage
         );
         self.warn_at = warned_of.then(|| {
             WARNINGS.map(|percent| {

@@ -301,5 +301,6 @@ impl Work<'_> {
         self.case.rating = None;
         self.case.completed_at = None;
         self.case.closed_code = None;
+        self.case.solved_on_spot = false;
     }
 }

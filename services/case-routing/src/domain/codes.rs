@@ -247,6 +247,8 @@ codes! {
         Report = "report",
         /// Somebody judges a bad rating.
         Judge = "judge",
+        /// A stage of the work on an item that has stages.
+        Stage = "stage",
     }
 
     /// Whether the matter was solved, as the verifier or the requester found it.
@@ -345,6 +347,8 @@ codes! {
         Dispatched = "dispatched",
         Offered = "offered",
         AnsweredAtWindow = "answered_at_window",
+        /// Put right on the spot by who found it on patrol.
+        SolvedOnSpot = "solved_on_spot",
         HandedOff = "handed_off",
         /// Nobody else was competent: the district government.
         Fallback = "fallback",

@@ -287,9 +287,9 @@ impl Work<'_> {
         check_code("reason_code", &manual.reason_code)?;
         let lead = self.chosen("lead_org_id", manual.lead, manual.sender, true)?;
         let place = &self.case.place.path;
-        if let Some(bar) =
-            self.item().and_then(|item| self.routes.bars_lead(item, manual.lead, place, self.now))
-        {
+        let about = Some((self.case.urgency, self.case.condition_facts()));
+        let barred = |item| self.routes.bars_lead(item, manual.lead, place, about, self.now);
+        if let Some(bar) = self.item().and_then(barred) {
             return Err(DomainError::guard(bar, "the organisation may not lead this item"));
         }
         let mut assists = Vec::with_capacity(manual.assists.len());

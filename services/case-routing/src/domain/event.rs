@@ -47,6 +47,7 @@ pub struct CaseFacts {
     /// Set while suspended.
     pub due_before_pause_at: Option<Timestamp>,
     pub merged_count: u32,
+    pub solved_on_spot: bool,
 }
 
 /// One event of a decision, numbered by the version of the case after it.
@@ -107,6 +108,9 @@ events! {
     CaseHandedOff { line_code: String, in_time: bool }
     CaseAnswered { in_time: bool, process: String }
     CaseTriaged { decision: Option<TriageDecision> }
+    /// Its finder put it right on the spot.
+    CaseSolvedOnSpot { in_time: bool, sampled: bool }
+    CaseLinkedToTopic { topic_case_id: CaseId }
     CaseOffered {
         offer_id: OfferId, partner_org_id: OrgId, mode: DispatchMode, offer_due_at: Timestamp,
         skill_codes: Vec<String>, in_time: bool, process: String,
@@ -127,6 +131,11 @@ events! {
     CaseResumed {}
     /// The resolve clock was extended, with approval, before it was due.
     CaseExtended { reason_code: String, resolve_due_at: Timestamp }
+    /// A stage of the work is done; the next one, if there is one, began.
+    CaseStageCompleted {
+        task_id: TaskId, stage_code: String, in_time: bool, next_stage_code: Option<String>,
+        next_due_at: Option<Timestamp>,
+    }
     CaseCompleted {
         task_id: TaskId, offer_id: Option<OfferId>, in_time: bool, completed_at: Timestamp,
         elapsed_seconds: i64, callback_due: bool,

@@ -148,8 +148,8 @@ impl Case {
     /// to verify at once, if there is one.
     ///
     /// # Errors
-    /// `WrongState`; `NotEntitled` unless the lead; `Guard` `assist_outstanding`, `mediation_open`; `Invalid` evidence or
-    /// code.
+    /// `WrongState`; `NotEntitled` unless the lead; `Guard` `assist_outstanding`, `mediation_open`, `stage_outstanding` unless
+    /// the ending only explains; `Invalid` evidence or code.
     pub fn complete(self, command: CompleteCase, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.complete(command)?;
@@ -194,7 +194,7 @@ impl Work<'_> {
         // Without a date the case goes on by itself when the cause's longest time is over.
         let resume_at = Some(resume_at.unwrap_or(latest));
         let due_before = self.case.resolve_clock().map(|clock| clock.due_at);
-        self.pause_clocks(&[ClockKind::Resolve, ClockKind::Rework]);
+        self.pause_clocks(&[ClockKind::Resolve, ClockKind::Rework, ClockKind::Stage]);
         let since = self.now;
         self.case.suspension =
             Some(Suspension { cause_code: cause_code.to_owned(), since, resume_at, due_before });
@@ -212,6 +212,9 @@ impl Work<'_> {
         // What a partner did is done; an official waits for the parties.
         if self.by.standing == Standing::Official && self.case.mediation.is_some_and(|link| link.open) {
             return Err(DomainError::guard("mediation_open", "the parties are still talking"));
+        }
+        if !self.ending(command.closed_code)?.is_explanation() && self.case.stage_in_hand().is_some() {
+            return Err(DomainError::guard("stage_outstanding", "a stage of the work is not done"));
         }
         self.completed(command)
     }

@@ -2,6 +2,8 @@
 //! those it would have had here, as far as triage or its lead; what was done beyond that elsewhere is not made up. One that
 //! has ended is written down as it stands, complete by the rules of a closed record (C-6).
 
+use std::sync::Arc;
+
 use chrono::{DateTime, TimeDelta};
 
 use super::case::{Case, Evidence, ItemRef, Place, Rating, RoutingDecision, Task};
@@ -169,7 +171,7 @@ impl ImportCase {
             let required = || DomainError::invalid("item_code", "is required in this state");
             return if needless { Ok(()) } else { Err(required()) };
         };
-        let item = act.routes.item(code);
+        let item = item_of(code, ended, act);
         let item = item.ok_or_else(|| DomainError::invalid("item_code", "no such item in the catalogue"))?;
         if !ended && item.nature == Nature::Application {
             let message = "an application that is open is filed as one, with its papers";
@@ -177,6 +179,12 @@ impl ImportCase {
         }
         Ok(())
     }
+}
+
+/// The item that new cases are of; what has ended may be about one that is no more.
+fn item_of<'a>(code: &str, ended: bool, act: &Act<'a>) -> Option<&'a Arc<ServiceItem>> {
+    let newest = || act.routes.item_version(code, u32::MAX).filter(|_| ended);
+    act.routes.item(code, act.now).or_else(newest)
 }
 
 /// The only way in which a case of this state can have ended.
@@ -199,7 +207,10 @@ fn open(command: ImportCase, act: &Act<'_>) -> Result<Imported> {
     work.now = registered_at;
     work.come_in(CaseState::Registered, Trigger::Register)?;
     if let Some(code) = &item_code {
+        // Of the version that cases are of today: the one of its own time may be unknown here.
+        work.now = act.now;
         work.set_item(code)?;
+        work.now = registered_at;
     }
     let accept_due_at = work.start_clock(ClockKind::Accept, None, work.sla().accept);
     work.emit(DomainEvent::CaseRegistered { accept_due_at }, None, None);
@@ -232,7 +243,7 @@ fn open(command: ImportCase, act: &Act<'_>) -> Result<Imported> {
 
 fn ended(command: ImportCase, act: &Act<'_>) -> Result<Imported> {
     let place = place_of(command.register.place_unit, act.routes)?;
-    let item = command.register.item_code.as_deref().and_then(|code| act.routes.item(code));
+    let item = command.register.item_code.as_deref().and_then(|code| item_of(code, true, act));
     let closed_at = command.closed_at.unwrap_or(command.registered_at);
     let mut past = Past::begin(&command, place, item.map(std::convert::AsRef::as_ref), act);
     let (accepted_at, done) = (past.case.accepted_at, past.case.completed_at);

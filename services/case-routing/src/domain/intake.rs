@@ -207,11 +207,14 @@ pub(super) fn new_case(command: RegisterCase, place: Place, now: Timestamp) -> C
         verification: None,
         rating: None,
         evidence: Vec::new(),
+        stages: Vec::new(),
         delivery_mode: None,
         closed_code: None,
         merged_into: None,
         mediation: None,
         merged: Vec::new(),
+        parent_case: None,
+        solved_on_spot: false,
         rework_count: 0,
         reopen_count: 0,
         lead_change_count: 0,
@@ -338,8 +341,15 @@ impl Work<'_> {
     }
 
     pub(super) fn set_item(&mut self, code: &str) -> Result<()> {
-        let item = self.routes.item(code);
+        // A case keeps the version of the item that it was opened with.
+        let kept = self.case.item.as_ref().filter(|known| known.code == code);
+        let kept = kept.and_then(|known| self.routes.item_version(code, known.version));
+        let item = kept.or_else(|| self.routes.item(code, self.now));
         let item = item.ok_or_else(|| DomainError::invalid("item_code", "no such item in the catalogue"))?;
+        if self.case.item.as_ref().is_none_or(|known| known.code != item.code) {
+            // What was done of another matter is nothing of this one.
+            self.case.stages.clear();
+        }
         self.case.item = Some(ItemRef {
             code: item.code.clone(),
             version: item.version,

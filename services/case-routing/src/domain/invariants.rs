@@ -19,6 +19,7 @@ pub fn violations(case: &Case) -> Vec<&'static str> {
         (arbiter_is_no_party(case), "C-7: the arbiter belongs to no party"),
         (arbitration_is_watched(case), "an arbitration runs against a clock, and nothing else does"),
         (bad_ratings_are_watched(case), "a bad rating is checked against a clock, and nothing else is"),
+        (stages_are_watched(case), "a stage is in hand, against its clock, only while work goes on"),
         (one_open_clock_per_kind(case), "one open clock per kind and task"),
     ];
     checks.into_iter().filter_map(|(holds, name)| (!holds).then_some(name)).collect()
@@ -27,7 +28,8 @@ pub fn violations(case: &Case) -> Vec<&'static str> {
 fn one_live_lead(case: &Case) -> bool {
     use CaseState::{Completed, Dispatched, InProgress, Objected, Resolved, Signed, Suspended, Verifying};
     let live = case.tasks.iter().filter(|task| task.part == TaskPart::Lead && task.state.is_live()).count();
-    let answered = case.routing.last().is_some_and(|decision| decision.kind == RoutingKind::AnsweredAtWindow);
+    let alone = [RoutingKind::AnsweredAtWindow, RoutingKind::SolvedOnSpot];
+    let answered = case.routing.last().is_some_and(|decision| alone.contains(&decision.kind));
     match case.state {
         Dispatched | Objected | Signed | InProgress | Suspended => live == 1,
         Completed | Verifying => live == usize::from(!answered),
@@ -45,7 +47,10 @@ fn lead_is_consistent(case: &Case) -> bool {
 fn clocks_pause_where_listed(case: &Case) -> bool {
     let waits = matches!(case.state, CaseState::NeedSupplement | CaseState::Suspended);
     case.clocks.iter().all(|clock| {
-        let pausable = matches!(clock.kind, ClockKind::Accept | ClockKind::Resolve | ClockKind::Rework);
+        let pausable = matches!(
+            clock.kind,
+            ClockKind::Accept | ClockKind::Resolve | ClockKind::Rework | ClockKind::Stage
+        );
         clock.paused_at.is_none() || (waits && pausable)
     })
 }
@@ -100,6 +105,13 @@ fn bad_ratings_are_watched(case: &Case) -> bool {
     let awaited = case.rating.as_ref().is_some_and(super::case::Rating::awaits_judgement);
     // Whoever withdraws ends the check with the case.
     open == (awaited && case.state != CaseState::Withdrawn)
+}
+
+fn stages_are_watched(case: &Case) -> bool {
+    let in_hand = case.stages.iter().filter(|run| run.done_at.is_none()).count();
+    let open = case.clocks.iter().any(|clock| clock.kind == ClockKind::Stage && clock.is_open());
+    let works = matches!(case.state, CaseState::InProgress | CaseState::Suspended);
+    in_hand == usize::from(open) && (works || !open)
 }
 
 fn one_open_clock_per_kind(case: &Case) -> bool {

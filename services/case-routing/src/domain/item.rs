@@ -5,9 +5,12 @@ use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
 use super::codes::{ListPart, Nature, OrgKind, Silence, Urgency};
+use super::condition::Condition;
 use super::error::{DomainError, Result};
 use super::event::Timestamp;
 use super::ids::OrgId;
+use super::stages::{MOST_STAGES, Stage};
+use super::work::check_code;
 
 /// A matter of the catalogue (事项), one version of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,6 +65,14 @@ pub struct ServiceItem {
     /// For items of the nature application.
     #[serde(default)]
     pub application: ApplicationRules,
+    /// Stages of the work, in order; most items have none.
+    #[serde(default)]
+    pub stages: Vec<Stage>,
+    /// New cases can be of this version from here on, unless a newer one is in force …
+    pub valid_from: Timestamp,
+    /// … and until before here; the version was taken back, or the item ends.
+    #[serde(default)]
+    pub valid_to: Option<Timestamp>,
 }
 
 /// What an item asks of its applications.
@@ -113,16 +124,52 @@ impl ServiceItem {
                 "a self-solvable item names kinds of partners",
             ));
         }
-        if let Some(statutory) = self.statutory_limit {
-            let later = (0..60).map(|step| from + TimeDelta::days(6 * step)).find(|start| {
-                let due = |limit: Limit| calendar.add(limit.unit, limit.n, *start, profile).at;
-                due(self.promised_limit) > due(statutory)
-            });
-            if later.is_some() {
-                return Err(DomainError::invalid(
-                    "promised_limit",
-                    "must not be longer than the statutory limit",
-                ));
+        self.validate_stages()?;
+        let starts = || (0..60).map(|step| from + TimeDelta::days(6 * step));
+        let due = |limit: Limit, start| calendar.add(limit.unit, limit.n, start, profile).at;
+        let all = |start| self.stages.iter().fold(start, |begun, stage| due(stage.limit, begun));
+        if !self.stages.is_empty() && starts().any(|start| all(start) > due(self.promised_limit, start)) {
+            let message = "together must not take longer than the promised limit";
+            return Err(DomainError::invalid("stages", message));
+        }
+        if let Some(statutory) = self.statutory_limit
+            && starts().any(|start| due(self.promised_limit, start) > due(statutory, start))
+        {
+            let message = "must not be longer than the statutory limit";
+            return Err(DomainError::invalid("promised_limit", message));
+        }
+        Ok(())
+    }
+}
+
+impl ServiceItem {
+    /// Whether new cases can be of this version at an instant, as far as it alone is concerned.
+    #[must_use]
+    pub fn in_force(&self, at: Timestamp) -> bool {
+        self.valid_from <= at && self.valid_to.is_none_or(|to| at < to)
+    }
+
+    fn validate_stages(&self) -> Result<()> {
+        let invalid = |message: &str| Err(DomainError::invalid("stages", message));
+        if self.stages.is_empty() {
+            return Ok(());
+        }
+        if self.stages.len() > MOST_STAGES {
+            return invalid("an item has at most 12 stages");
+        }
+        // An application has states of its own, the parties of a dispute decide themselves, a partner is never ordered; and
+        // on what goes elsewhere nobody works.
+        let elsewhere = self.emergency_line.is_some() || self.statutory_channel.is_some();
+        if self.self_solvable || elsewhere || matches!(self.nature, Nature::Application | Nature::Dispute) {
+            return invalid("only work that organisations are ordered to do has stages");
+        }
+        for (number, stage) in self.stages.iter().enumerate() {
+            check_code("stages", &stage.code)?;
+            if stage.name_zh.is_empty() || stage.limit.n == 0 {
+                return invalid("a stage has a name and a positive limit");
+            }
+            if self.stages[..number].iter().any(|known| known.code == stage.code) {
+                return invalid("a stage stands here twice");
             }
         }
         Ok(())
@@ -161,6 +208,8 @@ pub struct ResponsibilityEntry {
     /// The admission or effective duty transfer that brought a department's item here.
     pub transfer_ref: Option<String>,
     pub basis_doc: String,
+    /// It applies only where this holds.
+    pub condition: Option<Box<Condition>>,
     pub valid_from: Timestamp,
     pub valid_to: Option<Timestamp>,
 }

@@ -181,6 +181,7 @@ impl Work<'_> {
         self.case.archive_at = None;
         self.case.objection = None;
         self.case.left_society = true;
+        self.case.stages.clear();
         if let Some(offer) = &mut self.case.offer {
             offer.ended_at.get_or_insert(self.now);
         }

@@ -114,11 +114,23 @@ pub const TEXTS: &[(&str, &str, &str)] = &[
         "belongs to a statutory channel, {channel}; told so",
     ),
     ("answered_at_window", "窗口当场答复", "answered at the window"),
+    ("solved_on_spot", "巡查人员现场处置", "put right on the spot by who found it"),
+    ("not_sampled", "未抽中核查，结案", "not drawn for a check: closed"),
+    (
+        "linked_to_topic",
+        "已纳入专题统一研究，本件照常办理",
+        "taken up by a topic case with others; this one goes its own way",
+    ),
     // Routing: rejections of candidates.
     ("not_deepest", "有层级更低的有权单位", "a lower level is competent"),
     ("not_line_owner", "同级中另有主管条线单位", "another at that level owns the line"),
     ("higher_load", "同级中另有在办较少的单位", "another at that level has less open work"),
     ("later_in_order", "同级同条线且在办相同，次序在后", "as much open work at that level, later in order"),
+    (
+        "condition_unmet",
+        "条目的适用条件 {condition} 不成立（{found}）",
+        "the entry applies only where {condition} ({found})",
+    ),
     ("assist_only", "清单规定只能协办", "may only assist, by the list"),
     ("negative_list", "列入负面清单", "on the negative list"),
     ("not_statutory_duty", "社区只能主办法定职责事项", "a community leads only its statutory duties"),

@@ -2,7 +2,8 @@
 //! admission in force nor the lists themselves give it a part.
 
 use super::case::Case;
-use super::codes::{CaseState, ListPart, TaskPart, TaskState};
+use super::codes::{CaseState, ListPart, TaskPart, TaskState, Urgency};
+use super::condition::Facts;
 use super::error::{DomainError, Result};
 use super::event::{DomainEvent, Timestamp};
 use super::ids::{OrgId, TaskId, UnitId};
@@ -23,6 +24,7 @@ impl RoutingTable {
         org: OrgId,
         part: TaskPart,
         place: &[UnitId],
+        about: (Urgency, Facts),
         at: Timestamp,
     ) -> bool {
         let Some(org) = self.org(org).filter(|org| item.department_item && org.kind.is_community_level())
@@ -32,7 +34,8 @@ impl RoutingTable {
         let mut own = self
             .list_at(place, at)
             .about(&item.code, org.unit)
-            .filter(|entry| entry.in_force(at) && means(&entry.holder, org));
+            .filter(|entry| entry.in_force(at) && means(&entry.holder, org))
+            .filter(|entry| self.applies(entry, place, Some(about), at));
         own.any(|entry| match (part, entry.part) {
             (_, ListPart::StatutoryDuty) => true,
             (TaskPart::Lead, ListPart::Lead) => entry.transfer_ref.is_some(),
@@ -60,8 +63,10 @@ impl Case {
             work.permit(Trigger::RefuseUnadmitted)?;
         }
         let place = &work.case.place.path;
-        let admitted =
-            work.item().is_none_or(|item| work.routes.admits(item, task.org, task.part, place, work.now));
+        let about = (work.case.urgency, work.case.condition_facts());
+        let admitted = work
+            .item()
+            .is_none_or(|item| work.routes.admits(item, task.org, task.part, place, about, work.now));
         if admitted {
             return Err(DomainError::guard("admitted", "the work is the community's, by the lists in force"));
         }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::case::RoutingDecision;
 use super::codes::{RoutingKind, Urgency};
+use super::condition::{Circumstances, Facts};
 use super::event::Timestamp;
 use super::ids::{DecisionId, OrgId, UnitId};
 use super::reason::Reason;
@@ -23,6 +24,9 @@ pub struct RoutingInputs {
     pub may_offer: bool,
     pub tried: Vec<OrgId>,
     pub at: Timestamp,
+    /// What conditions of entries were judged by; unset where no entry that was looked at has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub circumstances: Option<Circumstances>,
     /// Open work that was looked at, without zeros.
     pub load: Vec<(OrgId, u32)>,
     /// The confidence that the decision was held to, if it was.
@@ -45,6 +49,7 @@ impl RoutingInputs {
             may_offer: query.may_offer,
             tried: query.tried.to_vec(),
             at: query.at,
+            circumstances: outcome.circumstances,
             load: outcome.loads.clone(),
             threshold: None,
             topology: routes.topology_version(),
@@ -64,6 +69,9 @@ impl RoutingInputs {
             excluded: &self.excluded,
             may_offer: self.may_offer,
             tried: &self.tried,
+            // Not asked: of no matter, for no entry that is looked at has a condition.
+            facts: Facts::unknown(),
+            kept: self.circumstances.as_ref(),
             at: self.at,
         });
         match self.threshold {

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::codes::{DispatchMode, ListPart, OrgKind, RoutingKind, Urgency};
+use super::condition::{Circumstances, Facts};
 use super::event::Timestamp;
 use super::ids::{OrgId, UnitId};
 use super::item::{Holder, PartnerRule, ResponsibilityEntry, ServiceItem};
+use super::judge::Judge;
 use super::lists::EntryList;
 use super::reason::Reason;
 use super::replay::RoutingInputs;
@@ -35,6 +37,10 @@ pub struct RouteQuery<'a> {
     pub may_offer: bool,
     /// Partners already asked.
     pub tried: &'a [OrgId],
+    /// What conditions of entries ask besides.
+    pub facts: Facts,
+    /// What they were judged by when this was asked before; taken as it is then.
+    pub kept: Option<&'a Circumstances>,
     pub at: Timestamp,
 }
 
@@ -81,6 +87,8 @@ pub struct RoutingOutcome {
     pub list_version: Arc<str>,
     /// Open work that the choice of the lead looked at, without zeros.
     pub loads: Vec<(OrgId, u32)>,
+    /// What conditions were judged by, if an entry that was looked at has one.
+    pub circumstances: Option<Circumstances>,
     /// All that was looked at, where it is to be kept.
     pub inputs: Option<Box<RoutingInputs>>,
 }
@@ -101,6 +109,7 @@ impl RoutingOutcome {
             channel_code: None,
             list_version: list.version().clone(),
             loads: Vec::new(),
+            circumstances: None,
             inputs: None,
         }
     }
@@ -126,6 +135,7 @@ impl RoutingTable {
     pub fn route(&self, query: &RouteQuery<'_>) -> RoutingOutcome {
         let list = &**self.list_at(query.place, query.at);
         let mut outcome = RoutingOutcome::of(RoutingKind::Dispatched, list);
+        let judge = Judge::new(self, query);
         if let Some(line) = query.item.and_then(|item| item.emergency_line.as_ref()) {
             outcome.kind = RoutingKind::HandedOff;
             outcome.reasons.push(Reason::new("emergency_line").with("line", line));
@@ -140,9 +150,10 @@ impl RoutingTable {
         }
         self.choose_partner(query, &mut outcome);
         if outcome.partner.is_none() {
-            self.choose_lead(list, query, &mut outcome);
-            self.choose_assists(list, query, &mut outcome);
+            self.choose_lead(list, query, &judge, &mut outcome);
+            self.choose_assists(list, query, &judge, &mut outcome);
         }
+        outcome.circumstances = judge.found();
         outcome
     }
 
@@ -193,7 +204,13 @@ impl RoutingTable {
     }
 
     /// Steps 4–6: the deepest competent organisation on the way from the place to the root.
-    fn choose_lead(&self, list: &EntryList, query: &RouteQuery<'_>, outcome: &mut RoutingOutcome) {
+    fn choose_lead(
+        &self,
+        list: &EntryList,
+        query: &RouteQuery<'_>,
+        judge: &Judge<'_>,
+        outcome: &mut RoutingOutcome,
+    ) {
         let line = query.item.and_then(ServiceItem::line);
         let unclear = query.item.is_some_and(|item| item.lead_line_unclear);
         let mut ranked = Vec::new();
@@ -202,8 +219,12 @@ impl RoutingTable {
                 if !matches!(entry.part, ListPart::Lead | ListPart::StatutoryDuty) && !names_no_part(entry) {
                     continue;
                 }
+                if let Some(reason) = judge.unmet(entry) {
+                    outcome.candidates.push(rejected(org, entry, reason));
+                    continue;
+                }
                 let sender = self.sender_to(org.id, query.place, line, query.at);
-                match self.rejection(list, item, entry, org, query, sender.is_some()) {
+                match self.rejection(list, item, entry, org, judge, sender.is_some()) {
                     Some(reason) => outcome.candidates.push(rejected(org, entry, Reason::new(reason))),
                     None => {
                         let Some(sender) = sender else { continue };
@@ -300,18 +321,25 @@ impl RoutingTable {
     }
 
     /// Organisations that the lists name to assist, each by the edge that reaches it.
-    fn choose_assists(&self, list: &EntryList, query: &RouteQuery<'_>, outcome: &mut RoutingOutcome) {
+    fn choose_assists(
+        &self,
+        list: &EntryList,
+        query: &RouteQuery<'_>,
+        judge: &Judge<'_>,
+        outcome: &mut RoutingOutcome,
+    ) {
         let Some(item) = query.item else { return };
         let lead = outcome.lead.as_ref().map(|lead| lead.org);
         for (_, entry, org) in self.concerned(list, item, query.place, query.at) {
             if !matches!(entry.part, ListPart::Assist | ListPart::AssistDuty)
                 || Some(org.id) == lead
                 || outcome.assists.iter().any(|assist| assist.org == org.id)
+                || !judge.applies(entry)
             {
                 continue;
             }
             let sender = self.sender_to(org.id, query.place, item.line(), query.at);
-            let negative = self.is_negative(list, item, org, query);
+            let negative = Self::is_negative(list, item, org, judge);
             let barred = query.complained_of == Some(org.id) || query.excluded.contains(&org.id) || negative;
             if let Some((sender, mode)) = sender.filter(|_| !barred) {
                 outcome.rule_ids.push(entry.rule_id.clone());
@@ -361,14 +389,15 @@ impl RoutingTable {
         item: &ServiceItem,
         entry: &ResponsibilityEntry,
         org: &OrgNode,
-        query: &RouteQuery<'_>,
+        judge: &Judge<'_>,
         has_sender: bool,
     ) -> Option<&'static str> {
+        let query = judge.query;
         let low = org.kind.is_community_level() || org.kind == OrgKind::StreetOffice;
         let checks = [
             (query.complained_of == Some(org.id), "recused"),
             (query.excluded.contains(&org.id), "excluded"),
-            (self.is_negative(list, item, org, query), "negative_list"),
+            (Self::is_negative(list, item, org, judge), "negative_list"),
             (matches!(entry.part, ListPart::Assist | ListPart::AssistDuty), "assist_only"),
             (
                 org.kind.is_community_level()
@@ -382,20 +411,24 @@ impl RoutingTable {
         checks.into_iter().find_map(|(barred, code)| barred.then_some(code))
     }
 
-    /// Step 5 for a choice made by hand: what bars an organisation from leading an item, if anything.
+    /// Step 5 for a choice made by hand: what bars an organisation from leading an item, if anything. Entries with a condition
+    /// count where it holds; where nothing is known of a case, they do not.
     #[must_use]
     pub fn bars_lead(
         &self,
         item: &ServiceItem,
         org: OrgId,
         place: &[UnitId],
+        about: Option<(Urgency, Facts)>,
         at: Timestamp,
     ) -> Option<&'static str> {
         let list = self.list_at(place, at);
         let org = self.org(org)?;
         let own = || {
             let entries = list.about(&item.code, org.unit);
-            entries.filter(|entry| entry.in_force(at) && means(&entry.holder, org))
+            entries.filter(|entry| {
+                entry.in_force(at) && means(&entry.holder, org) && self.applies(entry, place, about, at)
+            })
         };
         let transferred = || own().any(|entry| entry.transfer_ref.is_some());
         let low = org.kind.is_community_level() || org.kind == OrgKind::StreetOffice;
@@ -413,15 +446,10 @@ impl RoutingTable {
         }
     }
 
-    fn is_negative(
-        &self,
-        list: &EntryList,
-        item: &ServiceItem,
-        org: &OrgNode,
-        query: &RouteQuery<'_>,
-    ) -> bool {
+    fn is_negative(list: &EntryList, item: &ServiceItem, org: &OrgNode, judge: &Judge<'_>) -> bool {
+        let at = judge.query.at;
         let mut entries = list.negative(&item.code, org.id);
-        entries.any(|entry| entry.in_force(query.at) && means(&entry.holder, org))
+        entries.any(|entry| entry.in_force(at) && means(&entry.holder, org) && judge.applies(entry))
     }
 }
 

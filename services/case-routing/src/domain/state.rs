@@ -14,7 +14,9 @@
 //!   listed with the states in which they are possible, though they do not move the case.
 //! - Objection and arbitration: parties take positions while the case is Objected; the one review of a ruling takes a
 //!   dispatched case back to Objected, before the lead has signed.
+//! - What a finder put right on the spot was found and done in one: drawn for a check it is Completed, else Resolved and closed.
 //! - A whistle calls further departments without moving the case, and so does their reporting in.
+//! - An item may have stages: the lead reports each done while the case is in progress, which does not move it.
 //! - A community may refuse what was not admitted (F8) also when it has signed already, until work begins; the lead's
 //!   case is Triaged again and routed without it.
 //! - A task's `any → Cancelled` means any that still stands. What was approved stays so: the work was done and found
@@ -60,6 +62,8 @@ triggers! {
     Unmerge = "unmerge",
     Answer = "answer",
     Triage = "triage",
+    /// Found on patrol, and put right by the finder.
+    SolveOnSpot = "solve_on_spot",
     Offer = "offer",
     ConfirmOffer = "confirm_offer",
     /// The partner declined or its time ran out; the next offer or a dispatch follows.
@@ -94,6 +98,8 @@ triggers! {
     ReturnTask = "return_task",
     Whistle = "whistle",
     ReportIn = "report_in",
+    /// A stage of the work is done; the next one begins.
+    CompleteStage = "complete_stage",
     Complete = "complete",
     ReturnFromSociety = "return_from_society",
     /// The parties of a dispute did not agree.
@@ -143,6 +149,8 @@ pub const TRANSITIONS: &[(Option<S>, S, Trigger)] = &[
     (Some(Triaged), Completed, T::Answer),
     (Some(Accepted), Triaged, T::Triage),
     (Some(Triaged), Triaged, T::Triage),
+    (Some(Triaged), Completed, T::SolveOnSpot),
+    (Some(Triaged), Resolved, T::SolveOnSpot),
     (Some(Triaged), OfferedToSociety, T::Offer),
     (Some(OfferedToSociety), OfferedToSociety, T::Offer),
     (Some(OfferedToSociety), OfferedToSociety, T::LapseOffer),
@@ -203,6 +211,7 @@ pub const TRANSITIONS: &[(Option<S>, S, Trigger)] = &[
     (Some(Signed), Signed, T::ReportIn),
     (Some(InProgress), InProgress, T::ReportIn),
     (Some(Suspended), Suspended, T::ReportIn),
+    (Some(InProgress), InProgress, T::CompleteStage),
     (Some(InProgress), Completed, T::Complete),
     (Some(InProgress), Triaged, T::ReturnFromSociety),
     (Some(Suspended), Triaged, T::ReturnFromSociety),

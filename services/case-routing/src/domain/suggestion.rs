@@ -53,7 +53,7 @@ impl Case {
         act: &Act<'_>,
     ) -> Result<Decision> {
         let mut work = registered(command, act)?;
-        let item = work.routes.item(suggestion.first());
+        let item = work.routes.item(suggestion.first(), work.now);
         if !item.is_some_and(|item| may_triage(&work.case, item)) {
             return Err(DomainError::guard("needs_human", "a human has to look at the matter first"));
         }

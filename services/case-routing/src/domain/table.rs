@@ -5,6 +5,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use calendar::{Calendar, Profile};
+
 use super::codes::{DispatchMode, EdgeKind, OrgKind, UnitKind};
 use super::event::Timestamp;
 use super::ids::{OrgId, UnitId};
@@ -78,6 +80,8 @@ pub struct TableParts {
     pub verifiers: Vec<OrgId>,
     /// Rules where the parties have no common superior but themselves (C-7).
     pub joint_body: Option<OrgId>,
+    /// What conditions take for working time; the calendar of the release and usual office hours where unset.
+    pub hours: Option<(Calendar, Profile)>,
 }
 
 /// Everything the router decides from. Cheap to clone.
@@ -92,8 +96,8 @@ pub struct RoutingTable {
 #[derive(Debug, Default)]
 pub(super) struct Fixed {
     topology_version: i64,
-    /// Newest version of each item, and every version by code and number.
-    items: HashMap<String, Arc<ServiceItem>>,
+    /// The versions of each item in the order in which they come into force, and every version by code and number.
+    items: HashMap<String, Vec<Arc<ServiceItem>>>,
     versions: HashMap<(String, u32), Arc<ServiceItem>>,
     units: HashMap<UnitId, UnitNode>,
     orgs: HashMap<OrgId, OrgNode>,
@@ -102,6 +106,7 @@ pub(super) struct Fixed {
     pub(super) fallback: Option<OrgId>,
     verifiers: Vec<OrgId>,
     joint_body: Option<OrgId>,
+    hours: Option<(Calendar, Profile)>,
 }
 
 impl RoutingTable {
@@ -114,16 +119,14 @@ impl RoutingTable {
             by_unit.entry(org.unit).or_default().push(org.id);
         }
         by_unit.values_mut().for_each(|orgs| orgs.sort_unstable());
-        let mut items: HashMap<String, Arc<ServiceItem>> = HashMap::new();
+        let mut items: HashMap<String, Vec<Arc<ServiceItem>>> = HashMap::new();
         let mut versions = HashMap::new();
         for item in parts.items {
             let item = Arc::new(item);
             versions.insert((item.code.clone(), item.version), item.clone());
-            let newest = items.entry(item.code.clone()).or_insert_with(|| item.clone());
-            if newest.version < item.version {
-                *newest = item;
-            }
+            items.entry(item.code.clone()).or_default().push(item);
         }
+        items.values_mut().for_each(|known| known.sort_by_key(|item| (item.valid_from, item.version)));
         let mut edges_to: HashMap<OrgId, Vec<Edge>> = HashMap::new();
         // Society is never ordered, even if the data say so.
         let ordered = |edge: &Edge| {
@@ -144,6 +147,7 @@ impl RoutingTable {
             fallback: parts.fallback,
             verifiers: parts.verifiers,
             joint_body: parts.joint_body,
+            hours: parts.hours,
         };
         let table = Self { fixed: Arc::new(fixed), ..Self::default() };
         let list = table.index(&parts.version, parts.entries);
@@ -192,16 +196,16 @@ impl RoutingTable {
         self.load.get(&org).copied().unwrap_or_default()
     }
 
-    /// The newest version of an item.
+    /// The version of an item that new cases are of at an instant; none before its first day and after its last.
     #[must_use]
-    pub fn item(&self, code: &str) -> Option<&Arc<ServiceItem>> {
-        self.fixed.items.get(code)
+    pub fn item(&self, code: &str, at: Timestamp) -> Option<&Arc<ServiceItem>> {
+        self.fixed.items.get(code)?.iter().rev().find(|item| item.in_force(at))
     }
 
-    /// One version of an item, or the newest if that one is not kept.
+    /// One version of an item, whether or not it is in force, or the newest if that one is not kept.
     #[must_use]
     pub fn item_version(&self, code: &str, version: u32) -> Option<&Arc<ServiceItem>> {
-        self.fixed.versions.get(&(code.to_owned(), version)).or_else(|| self.item(code))
+        self.fixed.versions.get(&(code.to_owned(), version)).or_else(|| self.fixed.items.get(code)?.last())
     }
 
     /// An organisation.
@@ -226,6 +230,21 @@ impl RoutingTable {
     pub fn orgs_at(&self, unit: UnitId, at: Timestamp) -> impl Iterator<Item = &OrgNode> {
         let known = self.fixed.by_unit.get(&unit).into_iter().flatten().filter_map(|id| self.org(*id));
         known.filter(move |org| org.in_force(at))
+    }
+
+    /// Whether an instant is within the office's working time.
+    #[must_use]
+    pub fn is_working_time(&self, at: Timestamp) -> bool {
+        let usual;
+        let (calendar, profile) = match &self.fixed.hours {
+            Some((calendar, profile)) => (calendar, profile),
+            None => {
+                usual = Profile::office();
+                (Calendar::builtin(), &usual)
+            }
+        };
+        let next = at + chrono::TimeDelta::seconds(1);
+        calendar.elapsed(calendar::TimeUnit::WorkHour, at, next, &[], profile) > chrono::TimeDelta::zero()
     }
 
     /// The kind of the edge between two organisations for a line; the strongest if there are several.

@@ -161,7 +161,8 @@ impl Work<'_> {
             | ClockKind::Sign
             | ClockKind::Resolve
             | ClockKind::Verify
-            | ClockKind::Judge => {
+            | ClockKind::Judge
+            | ClockKind::Stage => {
                 self.overdue(1, kind, task_id);
                 Ok(())
             }

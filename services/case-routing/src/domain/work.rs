@@ -154,6 +154,7 @@ impl<'a> Work<'a> {
         self.case.state = to;
         #[cfg(test)]
         self.rows.push((from, to, verb));
+        self.keep_stages(from, to);
         Ok(())
     }
 

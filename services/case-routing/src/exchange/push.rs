@@ -124,7 +124,7 @@ impl Pusher {
         drop(conn);
         let world = self.desk.atlas.world();
         let (ticket, case_id) = (TicketId(new_id()), CaseId(new_id()));
-        let matter = Matter::of(&world, &mapping, push)?;
+        let matter = Matter::of(&world, &mapping, push, self.desk.clock.now())?;
         let day = calendar::local_day(self.desk.clock.now());
         let district = world.topology.ancestor(matter.place, UnitKind::District);
         let district = district.or_else(|| world.topology.unit(matter.place));
@@ -247,8 +247,8 @@ struct Matter {
 }
 
 impl Matter {
-    fn of(world: &World, mapping: &Mapping, push: &Push) -> Result<Self> {
-        let item = mapping.item(&push.pushed.class_code).and_then(|code| world.items.get(code));
+    fn of(world: &World, mapping: &Mapping, push: &Push, now: Timestamp) -> Result<Self> {
+        let item = mapping.item(&push.pushed.class_code).and_then(|code| world.item(code, now));
         // Whoever does not want to be known gets a human's look, not a refusal, where the matter needs somebody who asks.
         let item =
             item.filter(|item| !push.anonymous || (item.accepts_anonymous && item.nature.may_be_anonymous()));

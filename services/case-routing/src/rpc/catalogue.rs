@@ -24,13 +24,13 @@ impl CatalogueService for Catalogue {
         let category = parse::filter("category", &request.category)?;
         let world = self.0.atlas.world();
         let mut items: Vec<_> = world
-            .items
-            .values()
-            .filter(|item| after.as_ref().is_none_or(|after| item.item_code > *after))
-            .filter(|item| category.as_ref().is_none_or(|category| item.category == *category))
+            .items()
+            .all_at(self.0.clock.now())
+            .filter(|found| after.as_ref().is_none_or(|after| found.item.item_code > *after))
+            .filter(|found| category.as_ref().is_none_or(|category| found.item.category == *category))
             .take(usize::try_from(size + 1).unwrap_or(usize::MAX))
             .collect();
-        let next_page_token = page::cut(&mut items, size, |item| item.item_code.clone());
+        let next_page_token = page::cut(&mut items, size, |found| found.item.item_code.clone());
         let items = items.into_iter().map(convert::item).collect();
         Ok(Response::new(pb::ListServiceItemsResponse { items, next_page_token }))
     }
@@ -45,7 +45,8 @@ impl CatalogueService for Catalogue {
             return Err(Error::invalid("item_code", "is not the code of an item").into());
         }
         let world = self.0.atlas.world();
-        let item = world.items.get(&code).ok_or_else(|| Error::not_found("service_item", &code))?;
+        let item = world.items().edition(&code, self.0.clock.now());
+        let item = item.ok_or_else(|| Error::not_found("service_item", &code))?;
         Ok(Response::new(pb::GetServiceItemResponse { item: Some(convert::item(item)) }))
     }
 }

@@ -259,7 +259,7 @@ fn suggested(
         let state = pb::SuggestionState::NoModel.into();
         return pb::SuggestItemsResponse { state, threshold, ..Default::default() };
     };
-    let shown = installed.shown(world, text);
+    let shown = installed.shown(world, desk.clock.now(), text);
     let state =
         if shown.is_empty() { pb::SuggestionState::NothingKnown } else { pb::SuggestionState::Suggested };
     let threshold_met = shown.first().is_some_and(|first| desk.models.is_met(first.probability));
@@ -307,7 +307,7 @@ fn label_items(given: &[pb::LabelItem], world: &World) -> Result<LabelItems> {
             return Err(Error::invalid(field("label"), "must have 1–200 characters"));
         }
         let item = Some(item_code).filter(|code| !code.is_empty());
-        if item.is_some_and(|code| !world.items.contains_key(code)) {
+        if item.is_some_and(|code| world.items().newest(code).is_none()) {
             return Err(Error::invalid(field("item_code"), "no such item in the catalogue"));
         }
         if map.insert(label.clone(), item.cloned()).is_some() {
@@ -327,7 +327,7 @@ fn settled(classes: &[String], given: &LabelItems, world: &World) -> Result<(Lab
                 map.insert(class.clone(), item.clone());
                 item.as_ref()
             }
-            None if world.items.contains_key(class) => Some(class),
+            None if world.items().newest(class).is_some() => Some(class),
             None => {
                 let message = format!("label `{class}` is neither mapped nor the code of an item");
                 return Err(Error::invalid("label_items", message));

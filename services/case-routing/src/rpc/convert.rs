@@ -11,9 +11,10 @@ use crate::{
     },
     domain::{
         Candidate, Case, Clock, Language, Objection, ObjectionState, Offer, Position, Rating, Reason,
-        RoutingDecision, Suggestion, Supervision, Task, TimelineEntry, TriageDecision, Verification,
+        RoutingDecision, Stage, Suggestion, Supervision, Task, TimelineEntry, TriageDecision, Verification,
         WhistleScore,
     },
+    editions::Edition,
     record::CaseRecord,
     seed,
     store::Listed,
@@ -27,7 +28,7 @@ pub(super) fn at(instant: Timestamp) -> Option<prost_types::Timestamp> {
     Some(to_proto(instant))
 }
 
-fn count(n: u32) -> i32 {
+pub(super) fn count(n: u32) -> i32 {
     i32::try_from(n).unwrap_or(i32::MAX)
 }
 
@@ -35,7 +36,7 @@ fn count(n: u32) -> i32 {
 pub fn case(record: &CaseRecord, world: &World, now: Timestamp) -> pb::Case {
     let case = &record.case;
     let item_code = case.item.as_ref().map(|item| item.code.clone()).unwrap_or_default();
-    let (name_zh, name_en) = world.item_names(&item_code);
+    let (name_zh, name_en) = world.names_of(case.item.as_ref());
     pb::Case {
         case_id: case.id.to_string(),
         case_no: case.case_no.clone(),
@@ -81,8 +82,11 @@ pub fn case(record: &CaseRecord, world: &World, now: Timestamp) -> pb::Case {
         lead_change_count: count(case.lead_change_count),
         objection_count: count(case.objection_count),
         mediation: None,
+        stages: stages(case, world),
         triage: case.triage.as_ref().map(triage),
         external_tickets: Vec::new(),
+        parent_case_id: text(case.parent_case),
+        solved_on_spot: case.solved_on_spot,
     }
 }
 
@@ -98,12 +102,31 @@ fn triage(decision: &TriageDecision) -> pb::TriageDecision {
     }
 }
 
+/// The stages of the work, those to come included.
+fn stages(case: &Case, world: &World) -> Vec<pb::CaseStage> {
+    let Some(item) = &case.item else { return Vec::new() };
+    let Some(item) = world.routes.item_version(&item.code, item.version) else { return Vec::new() };
+    let stage = |stage: &Stage| {
+        let run = case.stages.iter().find(|run| run.code == stage.code);
+        pb::CaseStage {
+            stage_code: stage.code.clone(),
+            name_zh: stage.name_zh.clone(),
+            name_en: stage.name_en.clone(),
+            limit: Some(limit(stage.limit)),
+            start_time: run.and_then(|run| at(run.started_at)),
+            done_time: run.and_then(|run| run.done_at).and_then(at),
+            in_time: run.is_some_and(|run| run.in_time),
+        }
+    };
+    item.stages.iter().map(stage).collect()
+}
+
 /// What a list shows of a case at an instant.
 pub fn listed(case: Listed, world: &World, now: Timestamp) -> pb::Case {
     let resolve_due_time = case.resolve_clock().and_then(|clock| at(clock.due_at));
     let overdue = case.is_overdue(now);
+    let (name_zh, name_en) = world.names_of(case.item.as_ref());
     let item = case.item.unwrap_or_default();
-    let (name_zh, name_en) = world.item_names(&item.code);
     pb::Case {
         case_id: case.id.to_string(),
         case_no: case.case_no,
@@ -150,8 +173,11 @@ pub fn listed(case: Listed, world: &World, now: Timestamp) -> pb::Case {
         lead_change_count: count(case.lead_change_count),
         objection_count: count(case.objection_count),
         mediation: None,
+        stages: Vec::new(),
         triage: None,
         external_tickets: Vec::new(),
+        parent_case_id: text(case.parent_case),
+        solved_on_spot: case.solved_on_spot,
     }
 }
 
@@ -368,8 +394,7 @@ pub fn step(entry: &TimelineEntry) -> pb::TimelineEntry {
 pub fn listed_task(record: &CaseRecord, task_id: uuid::Uuid, world: &World) -> Option<pb::TaskListItem> {
     let case = &record.case;
     let found = case.tasks.iter().find(|task| task.id.0 == task_id)?;
-    let code = case.item.as_ref().map_or("", |item| item.code.as_str());
-    let (name_zh, name_en) = world.item_names(code);
+    let (name_zh, name_en) = world.names_of(case.item.as_ref());
     Some(pb::TaskListItem {
         task: Some(task(found)),
         case_id: case.id.to_string(),
@@ -383,7 +408,14 @@ pub fn listed_task(record: &CaseRecord, task_id: uuid::Uuid, world: &World) -> O
 }
 
 /// An item of the catalogue.
-pub fn item(item: &seed::Item) -> pb::ServiceItem {
+pub fn item(edition: &Edition) -> pb::ServiceItem {
+    let item = &edition.item;
+    let stage = |stage: &seed::SeedStage| pb::ItemStage {
+        stage_code: stage.code.clone(),
+        name_zh: stage.name_zh.clone(),
+        name_en: stage.name_en.clone(),
+        limit: Some(limit(stage.limit.into())),
+    };
     pb::ServiceItem {
         item_code: item.item_code.clone(),
         version: count(item.version),
@@ -404,5 +436,8 @@ pub fn item(item: &seed::Item) -> pb::ServiceItem {
         public_notice_days: i32::from(item.public_notice_days),
         field_checkers: i32::from(item.field_checkers),
         urgent_max_fen: item.urgent_max_fen,
+        close_condition_zh: item.close_condition.clone(),
+        stages: item.stages.iter().map(stage).collect(),
+        valid_from_time: at(edition.from),
     }
 }

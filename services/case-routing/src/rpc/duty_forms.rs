@@ -158,7 +158,7 @@ pub fn between(
         Error::invalid("to_org_id", what)
     })?;
     for (field, code) in items {
-        let item = world.items.get(code).filter(|item| {
+        let item = world.item(code, now).filter(|item| {
             let own = from.line.as_ref().is_none_or(|line| item.lines.contains(line));
             let handled = item.emergency_channel.is_empty() && item.statutory_channel.is_empty();
             item.department_item && own && handled
@@ -168,8 +168,11 @@ pub fn between(
         }
         let place: Vec<UnitId> =
             topology.path(to.unit_id).unwrap_or_default().iter().copied().map(UnitId).collect();
-        let barred =
-            world.routes.item(code).and_then(|item| world.routes.bars_lead(item, to.id.into(), &place, now));
+        // In general: what holds for some cases only bars no transfer.
+        let barred = world
+            .routes
+            .item(code, now)
+            .and_then(|item| world.routes.bars_lead(item, to.id.into(), &place, None, now));
         if barred == Some("negative_list") {
             return Err(Error::invalid(field, "is on the negative list of that organisation"));
         }

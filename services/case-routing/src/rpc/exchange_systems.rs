@@ -154,7 +154,7 @@ impl Exchange {
     fn problems(&self, mapping: &Mapping) -> Vec<Problem> {
         let world = self.desk.atlas.world();
         let known = Known {
-            item: &|code| world.items.get(code).map(|item| item.nature == Nature::Application),
+            item: &|code| world.items().newest(code).map(|item| item.nature == Nature::Application),
             unit: &|code| world.topology.unit_by_code(code).is_some(),
         };
         mapping.problems(&known)

@@ -157,7 +157,7 @@ impl IntakeService for Intake {
                 if place_unit.is_some_and(|unit| world.topology.unit(unit.0).is_none()) {
                     return Err(Error::invalid("place_unit_id", "no such unit").into());
                 }
-                if !message.item_code.is_empty() && !world.items.contains_key(&message.item_code) {
+                if !message.item_code.is_empty() && world.items().newest(&message.item_code).is_none() {
                     return Err(Error::invalid("item_code", "no such item in the catalogue").into());
                 }
                 TriageCase {
@@ -172,7 +172,7 @@ impl IntakeService for Intake {
                 }
             },
             |case, act, _by, triage| {
-                let suggestion = models.beside(&world, &case);
+                let suggestion = models.beside(&world, act.now, &case);
                 case.triage(&TriageCase { suggestion, ..triage.clone() }, &act)
             }
         )

@@ -17,12 +17,12 @@ use diesel_async::AsyncPgConnection;
 use tonic::{Request, Response};
 use uuid::Uuid;
 
-use super::{desk::Desk, parse, precedents, trial};
+use super::{desk::Desk, list_files, parse, precedents, trial};
 use crate::{
     atlas::{World, org_kind},
     domain::{
-        DomainError, ListPart, ListState, OrgKind, Period, UnitId, activate, replaced, roll_back,
-        start_canary, version_at,
+        Condition, DomainError, ListPart, ListState, NoCondition, OrgKind, Period, UnitId, activate,
+        replaced, roll_back, start_canary, version_at,
     },
     listing::{self, Draft, Known, ListEntry},
     reach, seed,
@@ -41,7 +41,7 @@ pub struct Responsibilities(pub Desk);
 
 impl Responsibilities {
     /// The world, if the caller's grant covers the district that the list is of, on every line.
-    fn of_district(&self, caller: &Caller) -> Result<Arc<World>> {
+    pub(super) fn of_district(&self, caller: &Caller) -> Result<Arc<World>> {
         let world = self.0.atlas.world();
         let district = world.district();
         let covers = |path: &Arc<[Uuid]>| {
@@ -52,12 +52,12 @@ impl Responsibilities {
     }
 
     /// The version in force everywhere; 0 before the first.
-    fn in_force(&self, periods: &[Period], at: Timestamp) -> i32 {
+    pub(super) fn in_force(&self, periods: &[Period], at: Timestamp) -> i32 {
         version_at(periods, &[], at).unwrap_or_default()
     }
 
     /// Lets every later decision of this replica follow the change; the others hear of it in a moment.
-    async fn changed(&self) {
+    pub(super) async fn changed(&self) {
         if let Err(error) = self.0.atlas.refresh(&self.0.db).await {
             tracing::warn!(error = %error.chain(), "the lists are read again later");
         }
@@ -95,7 +95,7 @@ impl ResponsibilityService for Responsibilities {
             let whole = {
                 let kind = |code: &str| world.topology.org_by_code(code).and_then(|org| org_kind(org.kind));
                 let today = calendar::local_day(tx.now);
-                draft.apply(&entries, &Known { items: &world.items, org_kind: &kind, today })?
+                draft.apply(&entries, &Known { items: &world.items().coming(), org_kind: &kind, today })?
             };
             let row = VersionRow {
                 list_version: number,
@@ -117,6 +117,21 @@ impl ResponsibilityService for Responsibilities {
         .await?;
         self.changed().await;
         Ok(Response::new(answer))
+    }
+
+    async fn import_list_version(
+        &self,
+        request: Request<pb::ImportListVersionRequest>,
+    ) -> RpcResult<pb::ImportListVersionResponse> {
+        let caller = Caller::of(&request)?;
+        Ok(Response::new(list_files::import(self, &caller, request.into_inner()).await?))
+    }
+
+    async fn export_list_version(
+        &self,
+        request: Request<pb::ExportListVersionRequest>,
+    ) -> RpcResult<pb::ExportListVersionResponse> {
+        Ok(Response::new(list_files::export(self, &request.into_inner()).await?))
     }
 
     async fn list_precedents(
@@ -198,11 +213,6 @@ impl ResponsibilityService for Responsibilities {
         let later = differences.into_iter().filter(|(rule, _)| *rule > from);
         let mut rows: Vec<_> = later.take(usize::try_from(size + 1).unwrap_or(usize::MAX)).collect();
         let next_page_token = page::cut(&mut rows, size, |(rule, _)| rule.clone());
-        let difference = |(rule_id, found): (String, listing::EntryDifference)| pb::ListDifference {
-            rule_id,
-            before: found.before.as_ref().map(entry),
-            after: found.after.as_ref().map(entry),
-        };
         let differences = rows.into_iter().map(difference).collect();
         Ok(Response::new(pb::CompareListVersionsResponse {
             added,
@@ -355,6 +365,12 @@ async fn duties_stand(
     Err(Error::wrong_state("list_version", number, "duties have moved since it was drafted; draft it anew"))
 }
 
+/// A rule that two versions have differently.
+pub(super) fn difference((rule_id, found): (String, listing::EntryDifference)) -> pb::ListDifference {
+    let (before, after) = (found.before.as_ref().map(entry), found.after.as_ref().map(entry));
+    pb::ListDifference { rule_id, before, after }
+}
+
 pub(super) async fn found(conn: &mut AsyncPgConnection, number: i32) -> Result<VersionRow> {
     let row = lists::version(conn, number).await?;
     row.ok_or_else(|| Error::not_found("list_version", number))
@@ -439,6 +455,7 @@ fn upsert(number: usize, entry: &pb::ListEntry) -> Result<ListEntry> {
             org_kind: kind.map_err(|_| Error::invalid(field("org_kind"), "is not a kind of organisation"))?,
             line: some("line", &entry.line)?,
             org: some("org_code", &entry.org_code)?,
+            condition: condition(&field("condition"), &entry.condition)?,
             basis_doc: basis.clone(),
             mandatory: entry.mandatory,
             authority_granted: false,
@@ -449,6 +466,15 @@ fn upsert(number: usize, entry: &pb::ListEntry) -> Result<ListEntry> {
         from: day(field("valid_from"), &entry.valid_from)?.unwrap_or(NaiveDate::default()),
         to: day(field("valid_to"), &entry.valid_to)?,
     })
+}
+
+/// A condition that may be left out.
+fn condition(field: &str, text: &str) -> Result<Option<Condition>> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let parsed = text.parse().map(Some);
+    parsed.map_err(|error: NoCondition| Error::invalid(field, error.to_string()))
 }
 
 fn list_part(part: pb::ListPart) -> Option<ListPart> {
@@ -462,7 +488,7 @@ fn list_part(part: pb::ListPart) -> Option<ListPart> {
     })
 }
 
-fn entry(listed: &ListEntry) -> pb::ListEntry {
+pub(super) fn entry(listed: &ListEntry) -> pb::ListEntry {
     let entry = &listed.entry;
     let part = match entry.part {
         ListPart::Lead => pb::ListPart::Lead,
@@ -486,11 +512,12 @@ fn entry(listed: &ListEntry) -> pb::ListEntry {
         precedent_id: entry.precedent_id.map(|id| id.to_string()).unwrap_or_default(),
         authority_granted: entry.authority_granted,
         fund_line: entry.fund_line.clone().unwrap_or_default(),
+        condition: entry.condition.as_ref().map(ToString::to_string).unwrap_or_default(),
     }
 }
 
 /// A version as it stands at an instant.
-fn told(row: &VersionRow, periods: &[Period], world: &World, at: Timestamp) -> pb::ListVersion {
+pub(super) fn told(row: &VersionRow, periods: &[Period], world: &World, at: Timestamp) -> pb::ListVersion {
     let version = row.version(periods);
     let state = match version.state(at) {
         ListState::Draft => pb::ListState::Draft,

@@ -8,6 +8,7 @@ mod arbitration;
 mod calendar;
 mod cases;
 mod catalogue;
+mod catalogue_versions;
 mod classify;
 mod convert;
 mod desk;
@@ -17,8 +18,12 @@ mod duty_forms;
 mod exchange;
 mod exchange_forms;
 mod exchange_systems;
+mod findings;
+mod founding;
+mod hotspots;
 mod imports;
 mod intake;
+mod list_files;
 mod lists;
 mod mediation;
 mod mediation_desk;
@@ -26,10 +31,13 @@ mod mediation_view;
 mod notices;
 pub(crate) mod parse;
 mod parts;
+mod patrols;
 mod precedents;
 mod register;
+mod registers;
 mod route;
 mod supervision;
+mod table_files;
 mod tasks;
 mod trial;
 mod verification;
@@ -40,14 +48,17 @@ pub use self::{
     calendar::Calendars,
     cases::Cases,
     catalogue::Catalogue,
+    catalogue_versions::CatalogueVersions,
     classify::Classify,
     desk::Desk,
     duty::DutyRpc,
     exchange::Exchange,
+    hotspots::Hotspots,
     imports::Imports,
     intake::Intake,
     lists::Responsibilities,
     mediation_desk::Mediations,
+    patrols::Patrols,
     register::{TEXT, receiver},
     tasks::Tasks,
     verification::Verifications,

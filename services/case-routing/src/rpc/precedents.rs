@@ -62,6 +62,7 @@ pub async fn entries(conn: &mut AsyncPgConnection, ids: &[Uuid], world: &World) 
                     org_kind: None,
                     line: None,
                     org: Some(org.code.clone()),
+                    condition: None,
                     basis_doc: format!("arbitration {id} ({})", row.basis_code),
                     mandatory: false,
                     authority_granted: false,

@@ -136,7 +136,8 @@ impl Entry {
         now: Timestamp,
     ) -> Result<RegisterCase> {
         let item = self.item_code.as_deref().map(|code| {
-            world.items.get(code).ok_or_else(|| Error::invalid("item_code", "no such item in the catalogue"))
+            let known = world.item(code, now);
+            known.ok_or_else(|| Error::invalid("item_code", "no such item in the catalogue"))
         });
         let item = item.transpose()?;
         let path = world.topology.path(self.place);
@@ -306,9 +307,10 @@ impl Desk {
         let (command, sealed_text) = self.entered(&world, caller, entry).await?;
         let case_id = command.case_id;
         let without_item = !at_once && command.item_code.is_none();
+        let now = self.clock.now();
         let suggestion =
-            without_item.then(|| self.models.by_itself(&world, &command.text_redacted)).flatten();
-        let takes = |code: &str| world.items.get(code).is_some_and(|item| item.accepts_anonymous);
+            without_item.then(|| self.models.by_itself(&world, now, &command.text_redacted)).flatten();
+        let takes = |code: &str| world.item(code, now).is_some_and(|item| item.accepts_anonymous);
         let suggestion = suggestion.filter(|known| !command.anonymous || takes(known.first()));
         let create = Create {
             world: world.clone(),
@@ -379,7 +381,8 @@ impl Desk {
         once(&self.db, caller, meta, async move |_: &mut Tx<'_>| Ok(answer)).await
     }
 
-    async fn case_no(&self, world: &World, place: Uuid) -> Result<String> {
+    /// A fresh number in the district of a place.
+    pub(super) async fn case_no(&self, world: &World, place: Uuid) -> Result<String> {
         let district =
             world.topology.ancestor(place, UnitKind::District).or_else(|| world.topology.unit(place));
         let district = district.ok_or_else(|| Error::invalid("place_unit_id", "no such unit"))?;

@@ -6,9 +6,10 @@ use uuid::Uuid;
 
 use super::{convert, desk::Desk, parse};
 use crate::{
+    codes,
     domain::{
-        Act, Case, DecisionId, ManualRoute, OrgId, RouteChoice, RouteQuery, RoutingDecision, RoutingKind,
-        UnitId, Urgency,
+        Act, Case, Channel, DecisionId, Facts, ManualRoute, OrgId, Origin, RouteChoice, RouteQuery,
+        RoutingDecision, RoutingKind, UnitId, Urgency,
     },
     reach,
     store::lists,
@@ -90,21 +91,31 @@ pub async fn explain(
     let path =
         world.topology.path(unit).filter(|path| reach::covers(caller, path, None) || by_line(caller, path));
     let path = path.ok_or_else(|| Error::not_found("unit", unit.to_string()))?;
-    let item = world.routes.item(&request.item_code);
-    let item = item.ok_or_else(|| Error::invalid("item_code", "is not in the catalogue"))?;
     let at = parse::optional_time("at_time", request.at_time.as_ref())?;
     let at = at.unwrap_or_else(|| desk.clock.now());
+    let item = world.routes.item(&request.item_code, at);
+    let item = item.ok_or_else(|| Error::invalid("item_code", "is not in the catalogue"))?;
+    let urgency = parse::optional_word("urgency", request.urgency, codes::urgency_from)?;
+    let facts = Facts {
+        nature: item.nature,
+        origin: parse::word("origin", request.origin, codes::origin_from, Some(Origin::BottomUp))?,
+        channel: parse::word("channel", request.channel, codes::channel_from, Some(Channel::Window))?,
+        vulnerable: request.vulnerable,
+        anonymous: request.anonymous,
+    };
     let place: Vec<UnitId> = path.iter().copied().map(UnitId).collect();
     let receiver = caller.org_id.or_else(|| reach::part_orgs(caller).first().copied());
     let query = RouteQuery {
         item: Some(item.as_ref()),
         place: &place,
-        urgency: Urgency::Normal,
+        urgency: urgency.unwrap_or(Urgency::Normal).max(item.urgency),
         first_receiver: OrgId(receiver.unwrap_or_default()),
         complained_of: parse::optional_id("subject_org_id", &request.subject_org_id)?,
         excluded: &[],
         may_offer: request.agrees_to_society,
         tried: &[],
+        facts,
+        kept: None,
         at,
     };
     // What was in force long ago is not at hand.

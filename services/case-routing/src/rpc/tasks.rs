@@ -370,6 +370,23 @@ impl TaskService for Tasks {
         )
     }
 
+    async fn complete_stage(
+        &self,
+        request: Request<pb::CompleteStageRequest>,
+    ) -> RpcResult<pb::CompleteStageResponse> {
+        verb!(
+            self,
+            request,
+            "CompleteStage",
+            CompleteStageResponse,
+            |message| (parse::code("stage_code", &message.stage_code)?, evidence(&message.evidence_refs)?),
+            |case, act, by, stage| {
+                let act = acting_for(act, by, case.lead_org);
+                case.complete_stage(&stage.0, stage.1.clone(), &act)
+            }
+        )
+    }
+
     async fn complete_case(
         &self,
         request: Request<pb::CompleteCaseRequest>,

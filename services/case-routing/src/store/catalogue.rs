@@ -5,13 +5,18 @@ use std::collections::btree_map::{BTreeMap, Entry};
 use chassis::{Error, Result, Timestamp, db::cached};
 use diesel::{
     QueryableByName,
-    sql_types::{Array, BigInt, Date, Integer, Jsonb, Text},
+    sql_types::{Array, BigInt, Integer, Jsonb, Nullable, Text, Timestamptz},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::lists;
-use crate::{domain::Period, listing::Entries, seed};
+use super::{catalogue_versions, lists};
+use crate::{
+    domain::Period,
+    editions::{Editions, ItemRow},
+    listing::Entries,
+    seed,
+};
 
 /// Everything that routing decides from, except the topology.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,8 +27,8 @@ pub struct Lists {
     pub catalogue_version: i32,
     /// Code of the organisation of last resort.
     pub fallback_org: String,
-    /// Every version of every item.
-    pub items: Vec<seed::Item>,
+    /// Every version of every item that was put in force.
+    pub items: Editions,
     /// Where and when which version of the list is in force, ever.
     pub periods: Vec<Period>,
     /// Entries of the versions that decide now or later.
@@ -55,6 +60,32 @@ struct StateRow {
 }
 
 #[derive(QueryableByName)]
+struct EditionRow {
+    #[diesel(sql_type = Text)]
+    item_code: String,
+    #[diesel(sql_type = Integer)]
+    version: i32,
+    #[diesel(sql_type = Timestamptz)]
+    valid_from: Timestamp,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    withdrawn_at: Option<Timestamp>,
+    #[diesel(sql_type = Nullable<Jsonb>)]
+    content: Option<serde_json::Value>,
+}
+
+impl EditionRow {
+    fn row(self) -> Result<ItemRow> {
+        Ok(ItemRow {
+            item_code: self.item_code,
+            version: u32::try_from(self.version).map_err(Error::internal)?,
+            from: self.valid_from,
+            withdrawn_at: self.withdrawn_at,
+            item: self.content.map(read).transpose()?,
+        })
+    }
+}
+
+#[derive(QueryableByName)]
 struct ContentRow {
     #[diesel(sql_type = Jsonb)]
     content: serde_json::Value,
@@ -78,8 +109,6 @@ pub async fn load(conn: &mut AsyncPgConnection, now: Timestamp) -> Result<Lists>
     let states: Vec<StateRow> =
         cached("SELECT revision, catalogue_version, fallback_org FROM catalogue_state").load(conn).await?;
     let Some(state) = states.into_iter().next() else { return Ok(Lists::default()) };
-    let items: Vec<ContentRow> =
-        cached("SELECT content FROM service_items ORDER BY item_code, version").load(conn).await?;
     let periods = lists::periods(conn).await?;
     let mut entries = BTreeMap::new();
     for period in periods.iter().filter(|period| period.to.is_none_or(|to| now < to)) {
@@ -93,11 +122,23 @@ pub async fn load(conn: &mut AsyncPgConnection, now: Timestamp) -> Result<Lists>
         revision: state.revision,
         catalogue_version: state.catalogue_version,
         fallback_org: state.fallback_org,
-        items: items.into_iter().map(|row| read(row.content)).collect::<Result<_>>()?,
+        items: editions(conn).await?,
         periods,
         entries,
         profiles: profiles.into_iter().map(|row| read(row.content)).collect::<Result<_>>()?,
     })
+}
+
+/// Every version of every item that was put in force.
+pub async fn editions(mut conn: &AsyncPgConnection) -> Result<Editions> {
+    let rows: Vec<EditionRow> = cached(
+        "SELECT i.item_code, i.version, v.valid_from, v.withdrawn_at, i.content \
+         FROM service_items i JOIN catalogue_versions v USING (catalogue_version) WHERE v.valid_from IS NOT NULL",
+    )
+    .load(&mut conn)
+    .await?;
+    let rows = rows.into_iter().map(EditionRow::row).collect::<Result<Vec<_>>>()?;
+    Ok(Editions::of(&rows))
 }
 
 /// Fills empty tables with the shipped lists. Gives whether it did.
@@ -114,17 +155,7 @@ pub async fn fill(conn: &mut AsyncPgConnection, now: Timestamp) -> Result<bool> 
     if first == 0 {
         return Ok(false);
     }
-    let items = &catalogue.items;
-    cached(
-        "INSERT INTO service_items (item_code, version, valid_from, content) \
-         SELECT code, version, $3, content FROM unnest($1, $2, $4) AS t (code, version, content)",
-    )
-    .bind::<Array<Text>, _>(items.iter().map(|item| item.item_code.as_str()).collect::<Vec<_>>())
-    .bind::<Array<Integer>, _>(items.iter().map(|item| item.version as i32).collect::<Vec<_>>())
-    .bind::<Date, _>(catalogue.valid_from)
-    .bind::<Array<Jsonb>, _>(items.iter().map(write).collect::<Result<Vec<_>>>()?)
-    .execute(conn)
-    .await?;
+    catalogue_versions::insert_shipped(conn, catalogue, now).await?;
     lists::insert_shipped(conn, list, now).await?;
     let profiles = seed::profiles();
     cached("INSERT INTO sla_profiles (code, content) SELECT * FROM unnest($1, $2)")

@@ -159,6 +159,7 @@ fn entries(listed: &Listed, at: Timestamp) -> Result<Vec<ListEntry>> {
             org_kind: None,
             line: None,
             org: Some(listed.to_code.clone()),
+            condition: None,
             basis_doc: listed.basis_ref.clone(),
             mandatory: false,
             authority_granted: listed.authority_granted,

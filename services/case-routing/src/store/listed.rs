@@ -42,6 +42,10 @@ pub struct Listed {
     pub closed_at: Option<Timestamp>,
     pub updated_at: Timestamp,
     #[serde(default)]
+    pub parent_case: Option<CaseId>,
+    #[serde(default)]
+    pub solved_on_spot: bool,
+    #[serde(default)]
     pub application: Option<ApplicationFace>,
 }
 

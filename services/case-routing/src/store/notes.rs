@@ -1,10 +1,10 @@
-//! Small things apart from cases: blocks of case numbers, hotspots that analytics found, counts of open work.
+//! Small things apart from cases: blocks of case numbers, counts of open work.
 
-use chassis::{Result, Timestamp, db::cached};
+use chassis::{Result, db::cached};
 use chrono::NaiveDate;
 use diesel::{
     QueryableByName,
-    sql_types::{Array, BigInt, Date, Integer, Text, Timestamptz, Uuid as SqlUuid},
+    sql_types::{Array, BigInt, Date, Integer, Text, Uuid as SqlUuid},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
@@ -35,34 +35,6 @@ pub async fn take_numbers(
     .get_result(conn)
     .await?;
     Ok(row.taken)
-}
-
-/// A hotspot.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hotspot {
-    pub unit_id: Uuid,
-    pub item_code: String,
-    pub start_date: String,
-    pub end_date: String,
-    pub count: i64,
-}
-
-/// Notes a hotspot; news of the same one brings its count up to date.
-pub async fn note_hotspot(conn: &mut AsyncPgConnection, hotspot: &Hotspot, now: Timestamp) -> Result<()> {
-    cached(
-        "INSERT INTO hotspots (unit_id, item_code, start_date, end_date, count, noted_at) \
-         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (unit_id, item_code, start_date, end_date) \
-         DO UPDATE SET count = excluded.count",
-    )
-    .bind::<SqlUuid, _>(hotspot.unit_id)
-    .bind::<Text, _>(&hotspot.item_code)
-    .bind::<Text, _>(&hotspot.start_date)
-    .bind::<Text, _>(&hotspot.end_date)
-    .bind::<BigInt, _>(hotspot.count)
-    .bind::<Timestamptz, _>(now)
-    .execute(conn)
-    .await?;
-    Ok(())
 }
 
 #[derive(QueryableByName)]

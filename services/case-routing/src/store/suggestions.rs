@@ -16,8 +16,8 @@ pub async fn save(mut conn: &AsyncPgConnection, changes: &[Change<CaseRecord>]) 
     let decided = changes.iter().filter_map(|change| {
         let after = &change.after.case;
         let decision = after.triage.as_ref()?;
-        let before = change.before.as_ref().and_then(|before| before.case.triage.as_ref());
-        (before != Some(decision)).then_some((after, decision))
+        let before = change.before.as_ref().map(|before| (&before.case.triage, &before.case.item));
+        (before != Some((&after.triage, &after.item))).then_some((after, decision))
     });
     let decided: Vec<_> = decided.collect();
     if decided.is_empty() {

@@ -137,7 +137,9 @@ fn good(d: &District, method: &str, field: &FieldDescriptor) -> Option<Value> {
         (_, "grade") => Some(Value::I32(3)),
         (_, "list_version" | "party_number") => Some(Value::I32(1)),
         (_, "origin" | "answer") if !matches!(method, "RegisterCase" | "IntakeCase") => number(1),
-        (_, "rights_told" | "joint") => Some(Value::Bool(true)),
+        (_, "rights_told" | "joint" | "condition_met") => Some(Value::Bool(true)),
+        (_, "grid_code") => text("420103005001001"),
+        (_, "before_refs") => one("photo:1"),
         (_, "terms") => text("每晚十点后不弹琴"),
         (_, "party_numbers") => Some(Value::List(vec![Value::I32(1)])),
         (_, "parties") => {

@@ -5,7 +5,6 @@ use chassis::{
     event::Event,
     proto::{
         EventMessage,
-        analytics::v1::HotspotDetected,
         case_routing::v1::{self as pb, CaseOfferWithdrawn},
         staffing::v1 as staffing,
         volunteer_matching::v1 as social,
@@ -18,7 +17,7 @@ use crate::support::{District, names};
 
 impl District {
     /// Delivers an event twice; gives what it brought about the first time.
-    async fn hears<M: EventMessage>(&self, source: &str, key: &str, message: &M) -> Vec<Event> {
+    pub async fn hears<M: EventMessage>(&self, source: &str, key: &str, message: &M) -> Vec<Event> {
         let key: Uuid = key.parse().unwrap();
         let event = Event::of(source, self.service.clock().now(), key, 1, message);
         self.service.deliver(event.clone()).await;
@@ -150,19 +149,5 @@ async fn partners_decline_or_give_up_and_the_public_service_takes_over() {
     let told = names(&d.hears("volunteer-matching", &case_id, &gave_up).await);
     assert!(told.contains(&"CaseReturnedFromSociety".to_owned()), "{told:?}");
     assert_eq!(d.read(&case).await.state(), pb::CaseState::Dispatched);
-    d.service.stop().await;
-}
-
-#[tokio::test]
-async fn hotspots_are_noted() {
-    let d = District::start().await;
-    let hotspot = HotspotDetected {
-        unit_id: d.community.to_string(),
-        item_code: "CJ-0142".into(),
-        start_date: "2026-02-01".into(),
-        end_date: "2026-02-28".into(),
-        count: 12,
-    };
-    assert!(d.hears("analytics", &hotspot.unit_id, &hotspot).await.is_empty());
     d.service.stop().await;
 }

@@ -133,6 +133,7 @@ const NAMES: &[(&str, &str, &str)] = &[
     ("ruling", "裁定", "Ruling"),
     ("report", "报到", "Report in"),
     ("judge", "差评核实", "Check of a bad rating"),
+    ("stage", "分段处置", "Stage of the work"),
     ("normal", "一般", "Normal"),
     ("urgent", "紧急", "Urgent"),
     ("emergency", "突发", "Emergency"),

@@ -4,6 +4,7 @@
 mod account;
 mod csv;
 mod duties;
+mod hotspots;
 mod lang;
 mod names;
 mod notices;
@@ -94,6 +95,7 @@ pub fn routes() -> Router<Arc<App>> {
         .route("/cases/{case_id}", get(pages::case))
         .route("/duties", get(duties::duties))
         .route("/duties/{duty_transfer_id}", get(duties::duty))
+        .route("/hotspots", get(hotspots::hotspots).post(hotspots::answer))
         .route("/notices", get(notices::notices))
         .route("/login", get(account::login).post(account::sign_in))
         .route("/logout", post(account::sign_out))

@@ -53,6 +53,13 @@ pub fn refused(lang: Lang, path: &str, status: &tonic::Status) -> Response {
         tonic::Code::InvalidArgument => {
             (StatusCode::BAD_REQUEST, lang.t("请求有误。", "The request is not valid."))
         }
+        tonic::Code::FailedPrecondition | tonic::Code::Aborted => (
+            StatusCode::CONFLICT,
+            lang.t(
+                "情况已经变化，请返回重新查看。",
+                "Things have changed meanwhile: go back and look again.",
+            ),
+        ),
         _ => away(lang),
     };
     (code, render(&MessagePage { lang, path, message })).into_response()

@@ -1,10 +1,11 @@
 //! The board in a real headless Chromium: both languages, a phone, the dark, the keyboard, live, and nothing from
 //! elsewhere. The screenshots in `target/screenshots` are for looking at.
 
+use proto::case_routing::v1::{OpenTopicCaseRequest, OpenTopicCaseResponse};
 use serde_json::{Value, json};
 
 use crate::{
-    canned::{CASE, board, district},
+    canned::{self, CASE, board, district},
     fakes::Edge,
     webdriver::{Browser, ENTER, TAB},
 };
@@ -44,10 +45,11 @@ for (const e of document.querySelectorAll('main *, header *')) {
 }
 return wide;";
 
-const PATHS: [(&str, &str); 7] = [
+const PATHS: [(&str, &str); 8] = [
     ("board", "/"),
     ("cases", "/cases"),
     ("case", "/cases/{}"),
+    ("hotspots", "/hotspots"),
     ("notices", "/notices"),
     ("duties", "/duties"),
     ("duty", "/duties/0197d000-0000-7000-8000-000000000001"),
@@ -132,6 +134,29 @@ async fn tab_reaches_everything_in_order_and_shows_where_it_is() {
     );
     browser.press(ENTER).await;
     browser.until("the case", &format!("location.pathname === '/cases/{CASE}'")).await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn a_hot_spot_is_answered_by_the_keyboard_alone() {
+    let edge = district(None).await;
+    let case = Some(canned::case());
+    edge.services.answer("OpenTopicCase", &OpenTopicCaseResponse { hotspot: None, case });
+    let browser = Browser::start().await;
+    sign_in(&browser, &edge).await;
+    browser.go(&format!("{}/hotspots", edge.url)).await;
+    for _ in 0..30 {
+        if browser.text("return document.activeElement.tagName").await == "SUMMARY" {
+            break;
+        }
+        browser.press(TAB).await;
+    }
+    browser.press(ENTER).await;
+    browser.until("the forms", "document.querySelector('details').open").await;
+    browser.press(&format!("{TAB}lamps{TAB}{ENTER}")).await;
+    browser.until("the topic case", &format!("location.pathname === '/cases/{CASE}'")).await;
+    let asked: OpenTopicCaseRequest = edge.services.calls("OpenTopicCase")[0].decode();
+    assert_eq!(asked.text, "lamps");
     browser.close().await;
 }
 

@@ -15,10 +15,16 @@ use proto::{
     },
 };
 
-use crate::{fakes::Edge, papers};
+use prost::Message;
+
+use crate::{
+    fakes::{Edge, Services},
+    papers,
+};
 
 pub const STREET: &str = "0197a000-0000-7000-8000-000000000001";
 pub const CASE: &str = "0197c000-0000-7000-8000-000000000001";
+const HOTSPOT: &str = "0197d000-0000-7000-8000-000000000001";
 pub const OFFICE: &str = "0197b000-0000-7000-8000-000000000001";
 pub const BUREAU: &str = "0197b000-0000-7000-8000-000000000002";
 /// What a resident wrote; shown as text whatever is in it.
@@ -255,6 +261,7 @@ pub async fn district(public_url: Option<&str>) -> Edge {
     };
     let notices = ListPublicNoticesResponse { notices: vec![notice], next_page_token: "a+b".into() };
     services.answer("ListPublicNotices", &notices);
+    hotspots(services);
     services.answer("GetCase", &GetCaseResponse { case: Some(papers::disputed(case())) });
     papers::filed(services);
     services
@@ -278,4 +285,53 @@ pub async fn district(public_url: Option<&str>) -> Edge {
     ];
     services.answer("ListOrganizations", &ListOrganizationsResponse { organizations, ..Default::default() });
     edge
+}
+
+/// A hot spot that waits for an answer, one with a topic case that helped, and one that was dismissed.
+fn hotspots(services: &Services) {
+    use proto::{analytics::v1 as figures, case_routing::v1 as cases};
+    let open = cases::Hotspot {
+        hotspot_id: HOTSPOT.into(),
+        unit_id: STREET.into(),
+        item_code: "CJ-0103".into(),
+        item_name_zh: "路灯不亮".into(),
+        item_name_en: "Street light out".into(),
+        start_date: "2026-02-24".into(),
+        end_date: "2026-03-02".into(),
+        count: 12,
+        expected: 2.0625,
+        answer: cases::HotspotAnswer::Open.into(),
+        ..Default::default()
+    };
+    let topic = cases::Hotspot {
+        hotspot_id: format!("{}2", &HOTSPOT[..35]),
+        answer: cases::HotspotAnswer::Topic.into(),
+        topic_case_id: CASE.into(),
+        linked_count: 9,
+        ended: true,
+        ..open.clone()
+    };
+    let dismissed = cases::Hotspot {
+        hotspot_id: format!("{}3", &HOTSPOT[..35]),
+        answer: cases::HotspotAnswer::Dismissed.into(),
+        reason_code: "seasonal".into(),
+        ..open.clone()
+    };
+    let seen = figures::Hotspot {
+        hotspot_id: topic.hotspot_id.clone(),
+        effect: figures::HotspotEffect::Fell.into(),
+        count_before: 12,
+        days_before: 10,
+        count_after: 4,
+        days_after: 28,
+        ..Default::default()
+    };
+    let found =
+        cases::ListHotspotsResponse { hotspots: vec![open, topic, dismissed], next_page_token: "a+b".into() };
+    let figures = figures::ListHotspotsResponse { hotspots: vec![seen], ..Default::default() };
+    // Two services have a method of this name.
+    services.answer_by("ListHotspots", move |call| {
+        let of_figures = call.method.starts_with("jianghan.analytics");
+        Ok(if of_figures { figures.encode_to_vec() } else { found.encode_to_vec() })
+    });
 }

@@ -12,7 +12,8 @@ use proto::{
     analytics::v1::GetBoardResponse,
     case_routing::v1::{
         Case, CaseState, GetCaseRequest, GetCaseResponse, ItemSuggestion, ListCasesRequest,
-        ListCasesResponse, ListPublicNoticesRequest, SuggestItemsResponse, SuggestionState, TriageDecision,
+        ListCasesResponse, ListPublicNoticesRequest, OpenTopicCaseRequest, OpenTopicCaseResponse,
+        SuggestItemsResponse, SuggestionState, TriageDecision,
     },
     identity::v1::{RefreshTokenRequest, RefreshTokenResponse},
 };
@@ -193,6 +194,58 @@ async fn public_notices_are_read_by_everybody_and_asked_for_with_nobodys_token()
     // Where an application stands is seen in lists and on its case.
     let (_, html) = page(&edge, "/cases", &session).await;
     assert!(html.contains("申请: 公示中"), "{html}");
+}
+
+#[tokio::test]
+async fn hot_spots_are_shown_with_what_came_of_them_and_answered_by_forms_of_this_site() {
+    let edge = district(None).await;
+    let session = sign_in(&edge).await;
+    let (status, html) = page(&edge, "/hotspots?answer=open", &session).await;
+    assert_eq!(status, 200);
+    for shown in [
+        "满春街道",
+        "路灯不亮",
+        "按历史约 2.1",
+        "结案后下降: 前 12 件 / 10 天, 后 4 件 / 28 天",
+        "季节性，属正常",
+        "answer=open&#38;page=a%2Bb",
+    ] {
+        assert!(html.contains(shown), "{shown}: {html}");
+    }
+    assert_eq!(html.matches("<details>").count(), 1, "only what is not answered yet can be");
+    let english = format!("{session}; jh_lang=en");
+    let (_, html) = page(&edge, "/hotspots", &english).await;
+    assert!(html.contains("fewer cases since it was closed") && html.contains("Street light out"), "{html}");
+
+    let send = |form: &'static str, origin: String| {
+        let request = edge.post("/hotspots").header("origin", origin).header("cookie", &session).body(form);
+        request.header("content-type", "application/x-www-form-urlencoded").send()
+    };
+    let topic = "hotspot_id=h&request_id=r&action=topic&text=%E8%B7%AF%E7%81%AF";
+    assert_eq!(send(topic, "https://elsewhere.example".into()).await.expect("an answer").status(), 403);
+    assert!(edge.services.calls("OpenTopicCase").is_empty());
+    let case = Some(canned::case());
+    edge.services.answer("OpenTopicCase", &OpenTopicCaseResponse { hotspot: None, case });
+    let opened = send(topic, edge.url.clone()).await.expect("an answer");
+    assert_eq!(
+        (opened.status().as_u16(), opened.headers()["location"].to_str().expect("text")),
+        (303, format!("/cases/{CASE}").as_str())
+    );
+    let asked: OpenTopicCaseRequest = edge.services.calls("OpenTopicCase")[0].decode();
+    assert_eq!(
+        (asked.hotspot_id.as_str(), asked.request_id.as_str(), asked.text.as_str()),
+        ("h", "r", "路灯")
+    );
+    edge.services.refuse("DismissHotspot", Status::failed_precondition("answered already"));
+    let dismiss = "hotspot_id=h&request_id=r&action=dismiss&reason_code=seasonal";
+    assert_eq!(send(dismiss, edge.url.clone()).await.expect("an answer").status(), 409);
+    assert_eq!(
+        send("hotspot_id=h&request_id=r&action=x", edge.url.clone()).await.expect("one").status(),
+        400
+    );
+    // Who may not see them is told so.
+    edge.services.refuse("ListHotspots", Status::permission_denied("no"));
+    assert_eq!(page(&edge, "/hotspots", &session).await.0, 403);
 }
 
 #[tokio::test]

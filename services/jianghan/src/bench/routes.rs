@@ -6,7 +6,7 @@ use std::{collections::HashMap, process::ExitCode, sync::Arc, time::Instant};
 use anyhow::{Context, Result, ensure};
 use case_routing::{
     domain::{
-        DispatchMode, Edge, EdgeKind, Holder, ListPart, OrgId, OrgKind, OrgNode, ResponsibilityEntry,
+        DispatchMode, Edge, EdgeKind, Facts, Holder, ListPart, OrgId, OrgKind, OrgNode, ResponsibilityEntry,
         RouteQuery, RoutingTable, ServiceItem, TableParts, Timestamp, UnitId, UnitKind, UnitNode, Urgency,
     },
     seed,
@@ -66,7 +66,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     let mut times = Histogram::<u64>::new(3)?;
     let (mut candidates, mut led) = (0_usize, 0);
     for number in 0..args.decisions + args.decisions / 10 {
-        let item = table.item(&codes[rng.random_range(0..codes.len())]).map(Arc::as_ref);
+        let item = table.item(&codes[rng.random_range(0..codes.len())], at).map(Arc::as_ref);
         let query = RouteQuery {
             item,
             place: &places[rng.random_range(0..places.len())],
@@ -76,6 +76,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             excluded: &[],
             may_offer: false,
             tried: &[],
+            facts: Facts::unknown(),
+            kept: None,
             at,
         };
         let began = Instant::now();
@@ -202,6 +204,7 @@ impl District {
                         mandatory: false,
                         transfer_ref: None,
                         basis_doc: String::new(),
+                        condition: None,
                         valid_from: from,
                         valid_to: None,
                     });

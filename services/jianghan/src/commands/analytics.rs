@@ -8,7 +8,7 @@ use proto::analytics::v1::{GetRollupDigestRequest, RebuildRollupsRequest};
 use serde::Serialize;
 use tonic::{Code, Status};
 
-use super::Target;
+use super::{Target, hotspots};
 use crate::{
     simulate,
     suite::{Session, Suite, request_id},
@@ -34,6 +34,8 @@ enum Action {
         #[arg(long, value_name = "UUID")]
         request_id: Option<uuid::Uuid>,
     },
+    /// Hot spots: more cases of one item at one place than its own history explains, and what became of them.
+    Hotspots(hotspots::Args),
     /// Print the digest of all facts and rollups, and how far a running rebuild is.
     Digest,
 }
@@ -75,6 +77,7 @@ pub async fn run(args: Args) -> Result<ExitCode> {
             }
             Ok(ExitCode::SUCCESS)
         }
+        Action::Hotspots(asked) => hotspots::run(&asked, args.json, &suite, &file).await,
         Action::Digest => {
             let now = digest(&suite, &operator).await?;
             if args.json {

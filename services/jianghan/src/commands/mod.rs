@@ -2,11 +2,14 @@
 
 pub mod analytics;
 pub mod calendar;
+pub mod catalogue;
 pub mod classify;
 pub mod events;
 pub mod exchange;
 pub mod export;
+pub mod hotspots;
 pub mod import;
+mod list_files;
 pub mod process;
 pub mod reconcile;
 pub mod route;

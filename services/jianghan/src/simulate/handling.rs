@@ -4,9 +4,10 @@ use anyhow::{Context, Result, bail};
 use chrono::Duration;
 use proto::{
     case_routing::v1::{
-        AssignmentStatus, Case, CaseState, CompleteCaseRequest, ContactRequesterRequest, DispatchMode,
-        ObjectTaskRequest, ResolveObjectionRequest, ResumeCaseRequest, RuleObjectionRequest, SignTaskRequest,
-        SubmitTaskRequest, SuspendCaseRequest, Task, TaskPart, TaskState,
+        AssignmentStatus, Case, CaseState, CompleteCaseRequest, CompleteStageRequest,
+        ContactRequesterRequest, DispatchMode, ObjectTaskRequest, ResolveObjectionRequest, ResumeCaseRequest,
+        RuleObjectionRequest, SignTaskRequest, SubmitTaskRequest, SuspendCaseRequest, Task, TaskPart,
+        TaskState,
     },
     staffing::v1::{
         AcceptAssignmentRequest, ArriveOnSiteRequest, DeclineAssignmentRequest, FinishAssignmentRequest,
@@ -279,6 +280,18 @@ impl Life {
             self.pause_until(due + over).await;
         }
         let handler = self.world.actors.handler(&lead.org_id)?.clone();
+        for stage in case.stages.iter().filter(|stage| stage.done_time.is_none()) {
+            let request = CompleteStageRequest {
+                case_id: self.case_id.clone(),
+                request_id: request_id(),
+                stage_code: stage.stage_code.clone(),
+                evidence_refs: vec![format!("photo:{}", stage.stage_code)],
+                ..Default::default()
+            };
+            moved_on(self.world.suite.tasks().complete_stage(handler.request(request).await?).await)?;
+            let rest = self.minutes(5, 60);
+            self.pause(rest).await;
+        }
         let request = CompleteCaseRequest {
             case_id: self.case_id.clone(),
             request_id: request_id(),

@@ -43,7 +43,7 @@ const BESIDE: [Verb; 8] = [
     Verb::News,
 ];
 
-pub const ITEMS: [&str; 8] = [
+pub const ITEMS: [&str; 9] = [
     "stairs",
     "street_light",
     "shopping_help",
@@ -52,6 +52,7 @@ pub const ITEMS: [&str; 8] = [
     "demolition",
     "nobodys",
     "tangled_cables",
+    "burst_pipe",
 ];
 
 impl Attempt {
@@ -172,7 +173,13 @@ pub fn attempt(world: &mut World, case: Case, attempt: &Attempt) -> Result<Optio
                 let command = AnswerCase { explanation_ref: "kb".into(), closed_code: ClosedCode::Explained };
                 one(case.answer(command, &world.act(at_station)))
             }
-            Trigger::Triage => one(case.triage(&triage(ITEMS[pick]), &world.act(at_station))),
+            Trigger::Triage => {
+                one(case.triage(&triage(ITEMS[(pick + attempt.by) % ITEMS.len()]), &world.act(at_station)))
+            }
+            Trigger::SolveOnSpot => {
+                let found = Case { origin: Origin::Patrol, ..case };
+                one(found.solve_on_spot(&on_the_spot(pick > 3), &world.act(at_station)))
+            }
             Trigger::Offer => one(case.offer(&world.act(at_street))),
             Trigger::ConfirmOffer if pick > 3 => one(case.confirm_offer(offer, &world.act(as_partner))),
             Trigger::ConfirmOffer => case.social_accepted(offer, &world.system()),
@@ -234,6 +241,11 @@ pub fn attempt(world: &mut World, case: Case, attempt: &Attempt) -> Result<Optio
             }
             Trigger::SubmitTask => one(case.submit_task(assist, evidence(), &world.act(as_assist))),
             Trigger::ReturnTask => one(case.return_task(assist, "unclear", &world.act(as_lead))),
+            Trigger::CompleteStage => {
+                let code = case.stage_in_hand().map_or_else(|| "secure".to_owned(), |run| run.code.clone());
+                let code = if pick == 0 { "other".to_owned() } else { code };
+                one(case.complete_stage(&code, evidence(), &world.act(as_lead)))
+            }
             Trigger::Complete => {
                 let open = case.tasks.iter().filter(|task| task.part == TaskPart::Assist);
                 let open = open.filter(|task| task.state.is_open()).map(|task| task.id);

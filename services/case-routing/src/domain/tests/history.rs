@@ -165,7 +165,11 @@ fn live(world: &mut World, mut case: Case, history: &[Attempt]) -> Case {
 }
 
 fn born(world: &mut World, history: &[Attempt]) -> Case {
-    if history[0].pick > 3 { world.dispatched(ITEMS[history[0].by % 8]) } else { world.registered() }
+    if history[0].pick > 3 {
+        world.dispatched(ITEMS[history[0].by % ITEMS.len()])
+    } else {
+        world.registered()
+    }
 }
 
 proptest! {
@@ -249,7 +253,8 @@ fn random_histories_reach_every_state_and_take_every_row_of_both_tables() {
             2 => in_state(&mut world, CaseState::ALL[round / 8 % CaseState::ALL.len()]),
             4 => in_arbitration(&mut world),
             5 => ruled(&mut world),
-            6 => with_whistle(&mut world, CaseState::Objected),
+            6 if round % 16 == 6 => with_whistle(&mut world, CaseState::Objected),
+            6 => with_whistle(&mut world, CaseState::Suspended),
             7 => {
                 let register = RegisterCase { item_code: Some("licence".into()), ..world.register() };
                 Case::register(register, &world.official(STATION)).unwrap().case

@@ -121,7 +121,7 @@ fn with_canary() -> World {
 fn a_case_is_routed_by_the_list_of_its_street_and_cites_it() {
     let world = with_canary();
     let query = |place| RouteQuery {
-        item: world.routes.item("street_light").map(AsRef::as_ref),
+        item: world.routes.item("street_light", world.now).map(AsRef::as_ref),
         place,
         urgency: Urgency::Normal,
         first_receiver: STATION,
@@ -129,6 +129,8 @@ fn a_case_is_routed_by_the_list_of_its_street_and_cites_it() {
         excluded: &[],
         may_offer: false,
         tried: &[],
+        facts: Facts::unknown(),
+        kept: None,
         at: world.now,
     };
     let outcome = world.routes.route(&query(&HERE));

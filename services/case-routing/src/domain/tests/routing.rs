@@ -11,7 +11,7 @@ use super::world::*;
 
 fn query<'a>(world: &'a World, item: &str, place: &'a [UnitId]) -> RouteQuery<'a> {
     RouteQuery {
-        item: world.routes.item(item).map(Arc::as_ref),
+        item: world.routes.item(item, world.now).map(Arc::as_ref),
         place,
         urgency: Urgency::Normal,
         first_receiver: STATION,
@@ -19,6 +19,8 @@ fn query<'a>(world: &'a World, item: &str, place: &'a [UnitId]) -> RouteQuery<'a
         excluded: &[],
         may_offer: true,
         tried: &[],
+        facts: Facts::unknown(),
+        kept: None,
         at: world.now,
     }
 }

@@ -73,6 +73,10 @@ fn prepared(world: &mut World, state: CaseState, verb: Trigger) -> Case {
             case.suspend("season_condition", None, &world.official(GROUP)).unwrap().case
         }
         (CaseState::InProgress, Trigger::Complete) => world.in_progress("stairs"),
+        (CaseState::InProgress, Trigger::CompleteStage) => world.in_progress("burst_pipe"),
+        (CaseState::Triaged, Trigger::SolveOnSpot) => {
+            Case { origin: Origin::Patrol, ..world.triaged("street_light") }
+        }
         (CaseState::Triaged, Trigger::Dispatch) => world.triaged("street_light"),
         (CaseState::Dispatched, Trigger::DeclineTask) => {
             let case = world.triaged("committee_matter");
@@ -262,6 +266,7 @@ fn attempt(world: &mut World, case: Case, verb: Trigger) -> Result<Decision> {
             case.answer(command, &world.official(STATION))
         }
         Trigger::Triage => case.triage(&triage("street_light"), &world.official(STATION)),
+        Trigger::SolveOnSpot => case.solve_on_spot(&on_the_spot(true), &world.official(STATION)),
         Trigger::Offer => case.offer(&world.official(STREET_OFFICE)),
         Trigger::ConfirmOffer => case.confirm_offer(offer, &world.official(partner)),
         Trigger::LapseOffer => case.decline_offer(offer, &world.official(partner)),
@@ -326,6 +331,7 @@ fn attempt(world: &mut World, case: Case, verb: Trigger) -> Result<Decision> {
         ),
         Trigger::SubmitTask => case.submit_task(assist_id, evidence, &world.official(assist_org)),
         Trigger::ReturnTask => case.return_task(assist_id, "unclear", &world.official(lead_org)),
+        Trigger::CompleteStage => case.complete_stage("secure", evidence, &world.official(lead_org)),
         Trigger::Complete => case.complete(done(), &world.official(lead_org)),
         Trigger::ReturnFromSociety => case.return_from_society("gave_up", &world.official(partner)),
         Trigger::ReturnFromMediation => case.return_from_mediation(&world.system()),
@@ -359,6 +365,11 @@ fn other_outcomes() {
     let case = case.request_supplement(vec!["id_copy".into()], &world.official(STATION)).unwrap().case;
     world.wait(TimeDelta::days(30));
     world.tick(case);
+
+    // What was put right on the spot is not drawn for a check.
+    let mut world = World::new();
+    let case = Case { origin: Origin::Patrol, ..world.triaged("street_light") };
+    case.solve_on_spot(&on_the_spot(false), &world.official(STATION)).unwrap();
 
     // The last partner declines, and nobody else is there.
     let mut nobody = parts();

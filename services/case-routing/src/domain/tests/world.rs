@@ -67,6 +67,9 @@ pub fn item(code: &str, line: &str) -> ServiceItem {
         urgency: Urgency::Normal,
         retention_days: Some(100),
         application: ApplicationRules::default(),
+        stages: vec![],
+        valid_from: at("2020-01-01T00:00:00"),
+        valid_to: None,
     }
 }
 
@@ -79,6 +82,7 @@ pub fn entry(rule: &str, item: &str, holder: OrgId, part: ListPart) -> Responsib
         mandatory: part == ListPart::Assist,
         transfer_ref: None,
         basis_doc: "list 2026".into(),
+        condition: None,
         valid_from: at("2020-01-01T00:00:00"),
         valid_to: None,
     }
@@ -140,6 +144,7 @@ pub fn parts() -> TableParts {
             item("nobodys", "none"),
             ServiceItem { nature: Nature::Dispute, ..item("quarrel", "justice") },
             item("committee_matter", "civil_affairs"),
+            ServiceItem { stages: pipe_stages(), ..item("burst_pipe", "urban") },
         ],
         entries: vec![
             entry("r-light-street", "street_light", STREET_OFFICE, ListPart::Lead),
@@ -156,6 +161,7 @@ pub fn parts() -> TableParts {
             entry("r-licence", "licence", STREET_OFFICE, ListPart::Lead),
             entry("r-quarrel-committee", "quarrel", COMMITTEE, ListPart::StatutoryDuty),
             entry("r-quarrel-street", "quarrel", STREET_OFFICE, ListPart::Lead),
+            entry("r-pipe", "burst_pipe", STREET_OFFICE, ListPart::Lead),
             entry("r-gas", "gas_smell", STREET_OFFICE, ListPart::Lead),
         ],
         units: (0..path.len()).map(unit).collect(),
@@ -188,7 +194,23 @@ pub fn parts() -> TableParts {
         fallback: Some(GOVERNMENT),
         verifiers: vec![VERIFIER],
         joint_body: None,
+        hours: None,
     }
+}
+
+/// Fenced off, repaired, the surface restored.
+pub fn pipe_stages() -> Vec<Stage> {
+    let stage = |code: &str, unit, n| Stage {
+        code: code.into(),
+        name_zh: code.into(),
+        name_en: code.into(),
+        limit: Limit::new(unit, n),
+    };
+    vec![
+        stage("secure", TimeUnit::CalHour, 2),
+        stage("repair", TimeUnit::CalHour, 24),
+        stage("restore", TimeUnit::WorkDay, 2),
+    ]
 }
 
 /// The world, with a running number for fresh ids.
@@ -313,6 +335,15 @@ impl World {
         self.complete(case)
     }
 
+    /// Every stage of the work that is not done yet.
+    pub fn stages_done(&mut self, mut case: Case) -> Case {
+        while let Some(run) = case.stage_in_hand().cloned() {
+            let org = case.lead_org.unwrap();
+            case = case.complete_stage(&run.code, vec![], &self.official(org)).unwrap().case;
+        }
+        case
+    }
+
     pub fn complete(&mut self, case: Case) -> Case {
         let org = case.lead_org.unwrap();
         case.complete(done(), &self.official(org)).unwrap().case
@@ -358,6 +389,11 @@ pub fn triage(item: &str) -> TriageCase {
 
 pub fn done() -> CompleteCase {
     CompleteCase { evidence: vec![(EvidenceKind::Photo, "photo-1".into())], ..CompleteCase::default() }
+}
+
+pub fn on_the_spot(sampled: bool) -> OnTheSpot {
+    let evidence = ["photo:before", "photo:after"].map(|text| (EvidenceKind::Photo, text.to_owned()));
+    OnTheSpot { evidence: evidence.to_vec(), sampled }
 }
 
 pub fn found_good() -> VerifyCase {

@@ -215,21 +215,20 @@ impl Compare {
             page_size: 500,
             page_token: String::new(),
         };
-        let (mut overall, mut rows, mut periods) = (None, Vec::new(), Value::Null);
-        loop {
+        let mut rows = Vec::new();
+        let (overall, periods) = loop {
             let page = suite.processes().compare_processes(session.request(request.clone()).await?).await?;
             let page = page.into_inner();
-            periods = json!({
-                "base": [page.base_start_date, page.base_end_date],
-                "other": [page.other_start_date, page.other_end_date],
-            });
-            overall = page.overall;
             rows.extend(page.rows);
-            request.page_token = page.next_page_token;
-            if request.page_token.is_empty() {
-                break;
+            if page.next_page_token.is_empty() {
+                let periods = json!({
+                    "base": [page.base_start_date, page.base_end_date],
+                    "other": [page.other_start_date, page.other_end_date],
+                });
+                break (page.overall, periods);
             }
-        }
+            request.page_token = page.next_page_token;
+        };
         let overall = overall.context("an answer without the comparison")?;
         if json {
             let rows: Vec<Value> = rows.iter().map(|row| as_json(row, units)).collect();

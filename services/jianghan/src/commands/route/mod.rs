@@ -2,6 +2,7 @@
 //! comes out the same again.
 
 mod explain;
+mod list;
 mod replay;
 mod trial;
 
@@ -11,7 +12,9 @@ use anyhow::{Context, Result};
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use clap::{Args as ClapArgs, Subcommand};
 use proto::{
-    case_routing::v1::{DryRunListVersionRequest, ExplainRouteRequest, ReplayDecisionRequest},
+    case_routing::v1::{
+        Channel, DryRunListVersionRequest, ExplainRouteRequest, Origin, ReplayDecisionRequest, Urgency,
+    },
     identity::v1::{Organization, Unit},
 };
 use uuid::Uuid;
@@ -51,6 +54,26 @@ enum Action {
         /// The requester agrees that society is asked first.
         #[arg(long)]
         agrees_to_society: bool,
+        /// What conditions of entries ask for: normal, urgent, emergency; at least the item's own.
+        #[arg(long, value_name = "URGENCY", value_parser = word(Urgency::from_str_name, "URGENCY_"))]
+        urgency: Option<Urgency>,
+        /// How it came in: window, phone, app, web, worker, external, patrol.
+        #[arg(long, value_name = "CHANNEL", value_parser = word(Channel::from_str_name, "CHANNEL_"))]
+        channel: Option<Channel>,
+        /// Who started it: bottom_up, top_down, patrol, sensor.
+        #[arg(long, value_name = "ORIGIN", value_parser = word(Origin::from_str_name, "ORIGIN_"))]
+        origin: Option<Origin>,
+        /// The requester is vulnerable.
+        #[arg(long)]
+        vulnerable: bool,
+        /// Nobody is named.
+        #[arg(long)]
+        anonymous: bool,
+    },
+    /// The responsibility list as a file: check, import, export, put in force.
+    List {
+        #[command(subcommand)]
+        action: list::Action,
     },
     /// Decide anew what was decided about a case, from the list version that each decision cites; exit 1 if anything differs.
     Replay {
@@ -82,12 +105,27 @@ pub async fn run(args: Args) -> Result<ExitCode> {
     let session = dispatcher(&suite, &file)?;
     let names = Names::read(&suite, &session).await?;
     match args.action {
-        Action::Explain { item, unit, at, agrees_to_society } => {
+        Action::Explain {
+            item,
+            unit,
+            at,
+            agrees_to_society,
+            urgency,
+            channel,
+            origin,
+            vulnerable,
+            anonymous,
+        } => {
             let request = ExplainRouteRequest {
                 item_code: item,
                 unit_id: names.unit_id(&unit)?,
                 at_time: at.map(chassis::clock::to_proto),
                 agrees_to_society,
+                urgency: urgency.unwrap_or_default().into(),
+                channel: channel.unwrap_or_default().into(),
+                origin: origin.unwrap_or_default().into(),
+                vulnerable,
+                anonymous,
                 ..Default::default()
             };
             let answer = suite.intake().explain_route(session.request(request).await?).await?.into_inner();
@@ -100,6 +138,7 @@ pub async fn run(args: Args) -> Result<ExitCode> {
             }
             Ok(ExitCode::SUCCESS)
         }
+        Action::List { action } => list::run(action, args.json, &suite, &file).await,
         Action::Replay { case } => {
             let request = ReplayDecisionRequest { case_id: case, ..Default::default() };
             let request = session.request(request).await?;
@@ -147,6 +186,17 @@ pub async fn run(args: Args) -> Result<ExitCode> {
 fn dispatcher(suite: &Suite, file: &AccountsFile) -> Result<Arc<Session>> {
     let account = file.accounts.iter().find(|account| account.role == "district_dispatcher");
     Ok(Session::new(suite, account.context("the accounts file holds no district_dispatcher")?.clone()))
+}
+
+/// Reads a word of an enum by its short name.
+fn word<T: 'static>(
+    of: fn(&str) -> Option<T>,
+    prefix: &'static str,
+) -> impl Fn(&str) -> Result<T, String> + Clone {
+    move |text| {
+        let named = of(&format!("{prefix}{}", text.to_ascii_uppercase()));
+        named.filter(|_| text != "unspecified").ok_or_else(|| "is no such value".to_owned())
+    }
 }
 
 /// A day or an instant.
@@ -308,6 +358,13 @@ mod tests {
         {
             assert!(text.contains(part), "`{part}` is missing in\n{text}");
         }
+    }
+
+    #[test]
+    fn a_word_is_read_by_its_short_name() {
+        let urgency = word(Urgency::from_str_name, "URGENCY_");
+        assert_eq!(urgency("urgent"), Ok(Urgency::Urgent));
+        assert!(urgency("unspecified").is_err() && urgency("soon").is_err());
     }
 
     #[test]

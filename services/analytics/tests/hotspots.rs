@@ -1,0 +1,184 @@
+//! Hot spots over gRPC and a real database: found once, told once, over when they are over, and compared after their topic
+//! case was closed.
+
+mod support;
+
+use std::time::Duration;
+
+use analytics::App;
+use chassis::{
+    auth::Role,
+    clock::new_id,
+    event::Event,
+    testing::{Persona, TestService},
+};
+use chrono::TimeDelta;
+use proto::{
+    EventMessage,
+    analytics::v1::{
+        DetectHotspotsRequest, DetectHotspotsResponse, GetHotspotDefinitionRequest, Hotspot, HotspotDetected,
+        HotspotEffect, HotspotEnded, HotspotState, ListHotspotsRequest,
+        hotspot_service_client::HotspotServiceClient,
+    },
+    case_routing::v1::{ClosedCode, HotspotAnswered, Origin},
+};
+use support::{
+    COMMUNITIES, DISTRICT, MANCHUN, analyst, in_turn, rebuild, start,
+    story::{Story, at},
+};
+use tonic::Code;
+use uuid::Uuid;
+
+const ITEM: &str = "CJ-0103";
+
+fn case(day: chrono::NaiveDate, place: Uuid, origin: Origin) -> Story {
+    let at = at(&day.to_string(), 9);
+    let mut story = Story::register(at, place);
+    story.facts.set_origin(origin);
+    story.accept(at, at + TimeDelta::days(5), true).triage(at, ITEM, "construction");
+    story
+}
+
+/// Nine weeks with two cases each, then one with twelve, up to 2026-03-01; and topic cases, which nobody asked for.
+fn outbreak() -> Vec<Event> {
+    let last: chrono::NaiveDate = "2026-03-01".parse().unwrap();
+    let before = (7..70)
+        .filter(|n| n % 7 < 2)
+        .map(|n| case(last - TimeDelta::days(n), COMMUNITIES[0], Origin::BottomUp));
+    let now = (0..12).map(|n| case(last - TimeDelta::days(n % 6), COMMUNITIES[0], Origin::BottomUp));
+    let above = (0..20).map(|n| case(last - TimeDelta::days(n % 6), COMMUNITIES[2], Origin::TopDown));
+    in_turn(&before.chain(now).chain(above).collect::<Vec<_>>())
+}
+
+async fn detect(service: &TestService<App>, request_id: Uuid) -> DetectHotspotsResponse {
+    detect_as(service, &analyst(), request_id).await
+}
+
+async fn detect_as(service: &TestService<App>, by: &Persona, request_id: Uuid) -> DetectHotspotsResponse {
+    let request = DetectHotspotsRequest { request_id: request_id.to_string() };
+    let mut client = HotspotServiceClient::new(service.call_as(by));
+    client.detect_hotspots(request).await.expect("a look").into_inner()
+}
+
+async fn list(service: &TestService<App>, persona: &Persona, request: ListHotspotsRequest) -> Vec<Hotspot> {
+    let mut client = HotspotServiceClient::new(service.call_as(persona));
+    client.list_hotspots(request).await.expect("hot spots").into_inner().hotspots
+}
+
+async fn all(service: &TestService<App>) -> Vec<Hotspot> {
+    list(service, &analyst(), ListHotspotsRequest::default()).await
+}
+
+fn of<M: EventMessage>(events: &[Event]) -> Vec<M> {
+    events.iter().filter(|event| event.is::<M>()).map(|event| event.decode().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn an_outbreak_is_found_and_told_once() {
+    let service = start().await;
+    let empty = detect(&service, new_id()).await;
+    assert!(empty.too_little_history && empty.tested == 0, "{empty:?}");
+    service.deliver_all(outbreak()).await;
+
+    let (by, request_id) = (analyst(), new_id());
+    let found = detect_as(&service, &by, request_id).await;
+    assert_eq!((found.day.as_str(), found.detected, found.too_little_history), ("2026-03-01", 1, false));
+    assert!(found.tested >= 3 && found.rejected >= 1, "{found:?}");
+    let told = of::<HotspotDetected>(&service.drain_outbox().await);
+    let [told] = &told[..] else { panic!("told once: {told:?}") };
+    assert_eq!((told.unit_id.clone(), told.item_code.as_str()), (COMMUNITIES[0].to_string(), ITEM));
+    assert_eq!(
+        (told.start_date.as_str(), told.end_date.as_str(), told.count),
+        ("2026-02-23", "2026-03-01", 12)
+    );
+    assert_eq!(told.line, "construction");
+    assert!((told.expected - 16.5 / 8.0).abs() < 1e-9 && told.p_value < 0.001, "{told:?}");
+
+    // The same request answers the same; another look at the same day finds nothing new and tells nothing.
+    assert_eq!(detect_as(&service, &by, request_id).await, found);
+    let again = detect(&service, new_id()).await;
+    assert_eq!((again.detected, again.continued, again.ended), (0, 1, 0));
+    assert!(service.drain_outbox().await.is_empty());
+
+    let listed = all(&service).await;
+    assert_eq!((listed.len(), listed[0].hotspot_id.as_str()), (1, told.hotspot_id.as_str()));
+    assert_eq!((listed[0].state(), listed[0].effect()), (HotspotState::Active, HotspotEffect::Pending));
+    // Findings are no sums: a rebuild leaves them.
+    rebuild(&service, new_id()).await;
+    assert_eq!(all(&service).await, listed);
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn who_does_not_reach_a_place_sees_none_of_its_hot_spots() {
+    let service = start().await;
+    service.deliver_all(outbreak()).await;
+    detect(&service, new_id()).await;
+    let here = Persona::new(Role::StreetLeader, MANCHUN);
+    let elsewhere = Persona::new(Role::StationHead, COMMUNITIES[2]);
+    // By line only: communities are not compared by a department.
+    let by_line = Persona::new(Role::Analyst, DISTRICT).line("construction");
+    for (persona, number) in [(&here, 1), (&elsewhere, 0), (&by_line, 0)] {
+        assert_eq!(
+            list(&service, persona, ListHotspotsRequest::default()).await.len(),
+            number,
+            "{persona:?}"
+        );
+    }
+    let mut client = HotspotServiceClient::new(service.call_as(&elsewhere));
+    let foreign = ListHotspotsRequest { unit_id: COMMUNITIES[0].to_string(), ..Default::default() };
+    assert_eq!(client.list_hotspots(foreign).await.unwrap_err().code(), Code::NotFound);
+    let denied = DetectHotspotsRequest { request_id: new_id().to_string() };
+    assert_eq!(client.detect_hotspots(denied).await.unwrap_err().code(), Code::PermissionDenied);
+    let ended = ListHotspotsRequest { state: HotspotState::Ended.into(), ..Default::default() };
+    assert!(list(&service, &here, ended).await.is_empty());
+    let method = client.get_hotspot_definition(GetHotspotDefinitionRequest {}).await.unwrap().into_inner();
+    assert_eq!((method.version, method.window_days, method.baseline_windows), (1, 7, 8));
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn a_hot_spot_ends_by_itself_and_its_topic_case_is_judged_by_what_came_after() {
+    let service = start().await;
+    service.deliver_all(outbreak()).await;
+    detect(&service, new_id()).await;
+    service.drain_outbox().await;
+    let hotspot = all(&service).await.remove(0);
+
+    // A topic case is opened and, two days later, closed.
+    let mut topic = case("2026-03-02".parse().unwrap(), COMMUNITIES[0], Origin::TopDown);
+    let answered = HotspotAnswered {
+        hotspot_id: hotspot.hotspot_id.clone(),
+        unit_id: hotspot.unit_id.clone(),
+        item_code: ITEM.to_owned(),
+        topic_case_id: topic.case_id.to_string(),
+        ..Default::default()
+    };
+    let answered = Event::of("case-routing", service.clock().now(), COMMUNITIES[0], 1, &answered);
+    service.deliver(answered.clone()).await;
+    service.deliver(answered).await;
+    topic.close(at("2026-03-04", 17), ClosedCode::Resolved);
+    service.deliver_all(topic.events.clone()).await;
+    let after = all(&service).await.remove(0);
+    assert_eq!(
+        (after.topic_case_id.clone(), after.effect()),
+        (topic.case_id.to_string(), HotspotEffect::TooEarly)
+    );
+
+    // Domain time goes on by itself: the nights' looks find that it is over. Then four weeks with one case each.
+    let quiet = (0..4).map(|n| {
+        case(chrono::NaiveDate::from_ymd_opt(2026, 3, 8 + 7 * n).unwrap(), COMMUNITIES[0], Origin::BottomUp)
+    });
+    service.deliver_all(in_turn(&quiet.collect::<Vec<_>>())).await;
+    service.clock().advance(Duration::from_secs(12 * 86_400));
+    let is_over = async || all(&service).await[0].state() == HotspotState::Ended;
+    service.wait_for("the hot spot to end", is_over).await;
+    let told = service.drain_outbox().await;
+    assert_eq!(of::<HotspotEnded>(&told).len(), 1);
+    assert!(of::<HotspotDetected>(&told).is_empty());
+    service.clock().advance(Duration::from_secs(25 * 86_400));
+    let seen = all(&service).await.remove(0);
+    assert_eq!((seen.count_before, seen.days_before, seen.count_after, seen.days_after), (12, 10, 4, 28));
+    assert_eq!(seen.effect(), HotspotEffect::Fell);
+    service.stop().await;
+}

@@ -1,0 +1,1 @@
+DROP TABLE findings, patrols, component_cases, components, grids;

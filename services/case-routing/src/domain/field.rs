@@ -1,0 +1,95 @@
+//! What begins in the field: a matter that its finder put right on the spot, and cases that a topic case stands for.
+
+use super::case::Case;
+use super::codes::*;
+use super::error::{DomainError, Result};
+use super::event::DomainEvent;
+use super::ids::*;
+use super::intake::{IntakeCase, registered};
+use super::reason::Reason;
+use super::state::Trigger;
+use super::work::{Act, Decision, Work};
+
+/// What was done on the spot.
+#[derive(Debug, Clone)]
+pub struct OnTheSpot {
+    /// How it was and how it is now: kind and reference.
+    pub evidence: Vec<(EvidenceKind, String)>,
+    /// Drawn for a check by another organisation.
+    pub sampled: bool,
+}
+
+impl Case {
+    /// Registers, accepts and triages what was found, and closes it as put right by its finder, or has it checked by a
+    /// third organisation where it was drawn for that.
+    ///
+    /// # Errors
+    /// As for the single steps.
+    pub fn intake_solved(command: IntakeCase, done: &OnTheSpot, act: &Act<'_>) -> Result<Decision> {
+        let mut work = registered(command.register, act)?;
+        work.accept(false)?;
+        work.triage(&command.triage)?;
+        work.solve_on_spot(done)?;
+        Ok(work.finish())
+    }
+
+    /// Its finder put it right on the spot. Nobody verifies himself: by sampling, another organisation does.
+    ///
+    /// # Errors
+    /// `WrongState`; `NotEntitled` for a machine or a requester; `Guard(not_found_on_patrol)`; `Invalid` evidence.
+    pub fn solve_on_spot(self, done: &OnTheSpot, act: &Act<'_>) -> Result<Decision> {
+        let mut work = Work::begin(self, act);
+        work.solve_on_spot(done)?;
+        Ok(work.finish())
+    }
+
+    /// A topic case stands for this one and others from now on. Its state is no matter, and it goes its own way; one that
+    /// has a topic keeps it.
+    ///
+    /// # Errors
+    /// `Invalid` when it is the topic case itself.
+    pub fn link_to_topic(self, topic: CaseId, act: &Act<'_>) -> Result<Decision> {
+        if topic == self.id {
+            return Err(DomainError::invalid("topic_case_id", "a case is not its own topic"));
+        }
+        if self.parent_case.is_some() {
+            return Ok(Decision { case: self, events: Vec::new(), timeline: Vec::new() });
+        }
+        let mut work = Work::begin(self, act);
+        work.case.parent_case = Some(topic);
+        let reason = Reason::new("linked_to_topic");
+        work.emit(DomainEvent::CaseLinkedToTopic { topic_case_id: topic }, Some(reason), None);
+        Ok(work.finish())
+    }
+}
+
+impl Work<'_> {
+    pub(super) fn solve_on_spot(&mut self, done: &OnTheSpot) -> Result<()> {
+        self.permit(Trigger::SolveOnSpot)?;
+        let finder = self.human_official()?;
+        if self.case.origin != Origin::Patrol {
+            let message = "only what was found on patrol is put right by its finder";
+            return Err(DomainError::guard("not_found_on_patrol", message));
+        }
+        let in_time = self.end_accept();
+        for kind in [ClockKind::Dispatch, ClockKind::Resolve, ClockKind::Rework] {
+            self.stop_clock(kind, None);
+        }
+        self.clear_supervisions(|_| true);
+        let reason = Reason::new("solved_on_spot");
+        self.record_plain_routing(RoutingKind::SolvedOnSpot, reason.clone());
+        self.add_evidence(done.evidence.clone())?;
+        let own = self.routes.org(finder).map(|org| org.kind);
+        let by_residents = matches!(own, Some(OrgKind::Committee | OrgKind::SelfGovGroup));
+        self.case.delivery_mode =
+            Some(if by_residents { DeliveryMode::SelfGovernance } else { DeliveryMode::GovDirect });
+        self.case.closed_code = Some(ClosedCode::Resolved);
+        self.case.completed_at = Some(self.now);
+        self.case.solved_on_spot = true;
+        let to = if done.sampled { CaseState::Completed } else { CaseState::Resolved };
+        self.enter(to, Trigger::SolveOnSpot)?;
+        let event = DomainEvent::CaseSolvedOnSpot { in_time, sampled: done.sampled };
+        self.emit(event, Some(reason), None);
+        if done.sampled { self.begin_verification() } else { self.close("not_sampled") }
+    }
+}

@@ -1,0 +1,302 @@
+//! `HotspotService`: hot spots are listed, answered by a topic case, or dismissed.
+
+use std::sync::Arc;
+
+use chassis::{
+    Error, Result, RpcResult, Timestamp,
+    auth::Caller,
+    clock::to_proto,
+    command::{Commands, Executor, Meta, once},
+    db::Tx,
+    event::Emit,
+    page,
+    proto::case_routing::v1::{self as pb, hotspot_service_server::HotspotService},
+    topology::{Topology, UnitKind},
+};
+use chrono::{Days, NaiveDate, NaiveTime};
+use tonic::{Request, Response};
+use uuid::Uuid;
+
+use super::{
+    desk::{Desk, told},
+    founding::Matter,
+    parse,
+};
+use crate::{
+    atlas::World,
+    domain::{Act, Case, CaseId, Channel, Nature, Origin, Urgency},
+    reach,
+    seed::Item,
+    store::{
+        case_store::CaseStore,
+        hotspots::{self, Answer, Hotspot, Wanted},
+    },
+    verb::Verb,
+};
+
+/// Cases that one topic case is linked to, at most.
+const MOST_LINKED: i64 = 500;
+
+/// The RPCs.
+#[derive(Clone)]
+pub struct Hotspots(pub Desk);
+
+fn missing(id: Uuid) -> Error {
+    Error::not_found("hotspot", id)
+}
+
+fn reaches(hotspot: &Hotspot, caller: &Caller) -> bool {
+    let line = Some(hotspot.line.as_str()).filter(|line| !line.is_empty());
+    reach::covers(caller, &hotspot.place_path, line)
+}
+
+/// The hot spot, if the caller reaches it and nobody has answered it yet.
+fn unanswered(found: Option<Hotspot>, id: Uuid, caller: &Caller) -> Result<Hotspot> {
+    let hotspot = found.filter(|hotspot| reaches(hotspot, caller)).ok_or_else(|| missing(id))?;
+    if hotspot.answer != "open" {
+        return Err(Error::wrong_state("hotspot", id.to_string(), "it is answered already"));
+    }
+    Ok(hotspot)
+}
+
+/// A topic is nothing that somebody has to apply for, an emergency service handles, or a court decides.
+fn fit_for_topic(hotspot: &Hotspot, item: Option<&Item>) -> Result<()> {
+    let fits = item.is_some_and(|item| {
+        item.nature != Nature::Application
+            && item.emergency_channel.is_empty()
+            && item.statutory_channel.is_empty()
+    });
+    if fits {
+        Ok(())
+    } else {
+        let why = "its item has a channel of its own: no topic case is opened for it";
+        Err(Error::wrong_state("hotspot", hotspot.hotspot_id.to_string(), why))
+    }
+}
+
+/// The streets at or below a unit, or the one above it.
+fn streets(topology: &Topology, unit: Uuid) -> Vec<Uuid> {
+    if let Some(street) = topology.ancestor(unit, UnitKind::Street) {
+        return vec![street.id];
+    }
+    let below =
+        topology.units().filter(|street| street.kind == UnitKind::Street && street.path.contains(&unit));
+    let mut streets: Vec<Uuid> = below.map(|street| street.id).collect();
+    streets.sort_unstable();
+    streets
+}
+
+/// From the first instant of the first day to the last of the last.
+fn instants(first: NaiveDate, last: NaiveDate) -> (Timestamp, Timestamp) {
+    let next = last.checked_add_days(Days::new(1)).unwrap_or(last);
+    (calendar::instant(first, NaiveTime::MIN), calendar::instant(next, NaiveTime::MIN))
+}
+
+impl Hotspots {
+    async fn open(
+        &self,
+        caller: &Caller,
+        request: pb::OpenTopicCaseRequest,
+    ) -> Result<pb::OpenTopicCaseResponse> {
+        let meta = Meta::of("OpenTopicCase", &request, |request| &request.request_id)?;
+        let id: Uuid = parse::id("hotspot_id", &request.hotspot_id)?;
+        let text = parse::words("text", &request.text, 1, 4_000)?;
+        let world = self.0.atlas.world();
+        // What the topic is of does not change; whether it is open is asked again under the lock.
+        let found = hotspots::get(&mut *self.0.db.conn().await?, id).await?;
+        let hotspot = found.filter(|hotspot| reaches(hotspot, caller)).ok_or_else(|| missing(id))?;
+        fit_for_topic(&hotspot, world.items.get(&hotspot.item_code))?;
+        let matter = Matter {
+            item_code: hotspot.item_code.clone(),
+            place: hotspot.unit_id,
+            text,
+            channel: Channel::Worker,
+            origin: Origin::TopDown,
+            urgency: Urgency::Normal,
+        };
+        let founding = self.0.founding(&world, caller, matter).await?;
+        let topic = founding.case_id;
+        let org = caller.org_id.or_else(|| reach::part_orgs(caller).first().copied());
+        once(&self.0.db, caller, meta, async |tx: &mut Tx<'_>| {
+            let hotspot = unanswered(hotspots::lock(tx.conn, id).await?, id, caller)?;
+            let days = instants(hotspot.start_date, hotspot.end_date);
+            let streets = streets(&world.topology, hotspot.unit_id);
+            let members = hotspots::members(tx.conn, &hotspot, &streets, days, MOST_LINKED).await?;
+            let mut commands: Commands<CaseStore> = vec![(topic, Box::new(founding))];
+            commands.extend(members.iter().map(|member| {
+                let run = move |case: Case, act: Act<'_>, _: &Caller| case.link_to_topic(topic, &act);
+                let verb = Verb::new(Arc::clone(&world), CaseId(*member), None, run);
+                (CaseId(*member), Box::new(verb) as Box<dyn chassis::command::Decide<_>>)
+            }));
+            let made = Executor::apply(&self.0.executor, tx, caller, commands).await?;
+            // One that has a topic already keeps it.
+            let linked = made.iter().filter(|record| record.case.parent_case == Some(topic)).count();
+            let linked_count = i32::try_from(linked).unwrap_or(i32::MAX);
+            let answer = Answer {
+                topic_case_id: Some(topic.0),
+                reason_code: None,
+                linked_count,
+                by: &caller.actor_ref,
+                org,
+            };
+            let hotspot = hotspots::answer(tx.conn, id, &answer, tx.now).await?;
+            tell(tx, &hotspot);
+            let case = made.first().map(|record| told(record, &world));
+            Ok(pb::OpenTopicCaseResponse { hotspot: Some(shown(&hotspot, &world)), case })
+        })
+        .await
+    }
+
+    async fn dismiss(
+        &self,
+        caller: &Caller,
+        request: pb::DismissHotspotRequest,
+    ) -> Result<pb::DismissHotspotResponse> {
+        let meta = Meta::of("DismissHotspot", &request, |request| &request.request_id)?;
+        let id: Uuid = parse::id("hotspot_id", &request.hotspot_id)?;
+        let reason = parse::code("reason_code", &request.reason_code)?;
+        let world = self.0.atlas.world();
+        let org = caller.org_id.or_else(|| reach::part_orgs(caller).first().copied());
+        once(&self.0.db, caller, meta, async |tx: &mut Tx<'_>| {
+            unanswered(hotspots::lock(tx.conn, id).await?, id, caller)?;
+            let answer = Answer {
+                topic_case_id: None,
+                reason_code: Some(&reason),
+                linked_count: 0,
+                by: &caller.actor_ref,
+                org,
+            };
+            let hotspot = hotspots::answer(tx.conn, id, &answer, tx.now).await?;
+            tell(tx, &hotspot);
+            Ok(pb::DismissHotspotResponse { hotspot: Some(shown(&hotspot, &world)) })
+        })
+        .await
+    }
+
+    async fn list(
+        &self,
+        caller: &Caller,
+        request: pb::ListHotspotsRequest,
+    ) -> Result<pb::ListHotspotsResponse> {
+        let size = page::size(request.page_size, 50, 200)?;
+        let below: Uuid = page::decode(&request.page_token)?.unwrap_or(Uuid::max());
+        let within = parse::optional_id("unit_id", &request.unit_id)?;
+        let answer = match pb::HotspotAnswer::try_from(request.answer) {
+            Ok(pb::HotspotAnswer::Unspecified) => None,
+            Ok(pb::HotspotAnswer::Open) => Some("open"),
+            Ok(pb::HotspotAnswer::Topic) => Some("topic"),
+            Ok(pb::HotspotAnswer::Dismissed) => Some("dismissed"),
+            Err(_) => return Err(Error::invalid("answer", "is not a known value")),
+        };
+        let (mut units, mut line_units, mut lines) = (Vec::new(), Vec::new(), Vec::new());
+        for scope in reach::place_scopes(caller) {
+            match &scope.line {
+                None => units.push(scope.unit_id),
+                Some(line) => {
+                    line_units.push(scope.unit_id);
+                    lines.push(line.clone());
+                }
+            }
+        }
+        let wanted = Wanted {
+            units: &units,
+            line_units: &line_units,
+            lines: &lines,
+            within,
+            answer,
+            below,
+            limit: size + 1,
+        };
+        let mut rows = hotspots::list(&mut *self.0.db.conn().await?, &wanted).await?;
+        let next_page_token = page::cut(&mut rows, size, |row| row.hotspot_id);
+        let world = self.0.atlas.world();
+        let hotspots = rows.iter().map(|row| shown(row, &world)).collect();
+        Ok(pb::ListHotspotsResponse { hotspots, next_page_token })
+    }
+}
+
+/// Tells analytics what became of it.
+fn tell(tx: &mut Tx<'_>, hotspot: &Hotspot) {
+    let told = pb::HotspotAnswered {
+        hotspot_id: hotspot.hotspot_id.to_string(),
+        unit_id: hotspot.unit_id.to_string(),
+        item_code: hotspot.item_code.clone(),
+        topic_case_id: hotspot.topic_case_id.map(|id| id.to_string()).unwrap_or_default(),
+        reason_code: hotspot.reason_code.clone().unwrap_or_default(),
+        linked_count: hotspot.linked_count,
+    };
+    let line = Some(hotspot.line.as_str()).filter(|line| !line.is_empty());
+    // A hot spot is answered once: that is its first and only version here.
+    let emit =
+        Emit::new(hotspot.unit_id, 1, &told).unit(hotspot.unit_id).line(line).subject(hotspot.hotspot_id);
+    tx.emit(emit);
+}
+
+fn shown(hotspot: &Hotspot, world: &World) -> pb::Hotspot {
+    let (name_zh, name_en) = world.item_names(&hotspot.item_code);
+    let answer = match hotspot.answer.as_str() {
+        "topic" => pb::HotspotAnswer::Topic,
+        "dismissed" => pb::HotspotAnswer::Dismissed,
+        _ => pb::HotspotAnswer::Open,
+    };
+    let text = |id: Option<Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
+    pb::Hotspot {
+        hotspot_id: hotspot.hotspot_id.to_string(),
+        unit_id: hotspot.unit_id.to_string(),
+        item_code: hotspot.item_code.clone(),
+        item_name_zh: name_zh.to_owned(),
+        item_name_en: name_en.to_owned(),
+        start_date: hotspot.start_date.to_string(),
+        end_date: hotspot.end_date.to_string(),
+        count: hotspot.count,
+        expected: hotspot.expected,
+        p_value: hotspot.p_value,
+        ended: hotspot.ended,
+        answer: answer.into(),
+        topic_case_id: text(hotspot.topic_case_id),
+        reason_code: hotspot.reason_code.clone().unwrap_or_default(),
+        linked_count: hotspot.linked_count,
+        answered_org_id: text(hotspot.answered_org_id),
+        answered_time: hotspot.answered_at.map(to_proto),
+        noted_time: Some(to_proto(hotspot.noted_at)),
+    }
+}
+
+#[tonic::async_trait]
+impl HotspotService for Hotspots {
+    async fn list_hotspots(
+        &self,
+        request: Request<pb::ListHotspotsRequest>,
+    ) -> RpcResult<pb::ListHotspotsResponse> {
+        let caller = Caller::of(&request)?;
+        Ok(Response::new(self.list(&caller, request.into_inner()).await?))
+    }
+
+    async fn get_hotspot(
+        &self,
+        request: Request<pb::GetHotspotRequest>,
+    ) -> RpcResult<pb::GetHotspotResponse> {
+        let caller = Caller::of(&request)?;
+        let id: Uuid = parse::id("hotspot_id", &request.into_inner().hotspot_id)?;
+        let found = hotspots::get(&mut *self.0.db.conn().await?, id).await?;
+        let hotspot = found.filter(|hotspot| reaches(hotspot, &caller)).ok_or_else(|| missing(id))?;
+        let hotspot = Some(shown(&hotspot, &self.0.atlas.world()));
+        Ok(Response::new(pb::GetHotspotResponse { hotspot }))
+    }
+
+    async fn open_topic_case(
+        &self,
+        request: Request<pb::OpenTopicCaseRequest>,
+    ) -> RpcResult<pb::OpenTopicCaseResponse> {
+        let caller = Caller::of(&request)?;
+        Ok(Response::new(self.open(&caller, request.into_inner()).await?))
+    }
+
+    async fn dismiss_hotspot(
+        &self,
+        request: Request<pb::DismissHotspotRequest>,
+    ) -> RpcResult<pb::DismissHotspotResponse> {
+        let caller = Caller::of(&request)?;
+        Ok(Response::new(self.dismiss(&caller, request.into_inner()).await?))
+    }
+}

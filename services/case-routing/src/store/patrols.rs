@@ -1,0 +1,356 @@
+//! Patrols and what was found on them.
+
+use chassis::{Error, Result, Timestamp, db::cached};
+use chrono::NaiveDate;
+use diesel::{
+    OptionalExtension, QueryableByName,
+    result::{DatabaseErrorKind, Error as SqlError},
+    sql_types::{
+        Array, BigInt, Bool, Bytea, Date, Double, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid,
+    },
+};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use uuid::Uuid;
+
+/// A patrol.
+#[derive(Debug, Clone, PartialEq, QueryableByName)]
+pub struct Patrol {
+    #[diesel(sql_type = SqlUuid)]
+    pub patrol_id: Uuid,
+    #[diesel(sql_type = Text)]
+    pub grid_code: String,
+    #[diesel(sql_type = SqlUuid)]
+    pub unit_id: Uuid,
+    #[diesel(sql_type = Array<SqlUuid>)]
+    pub place_path: Vec<Uuid>,
+    #[diesel(sql_type = SqlUuid)]
+    pub person_id: Uuid,
+    #[diesel(sql_type = SqlUuid)]
+    pub org_id: Uuid,
+    #[diesel(sql_type = Bool)]
+    pub walking: bool,
+    #[diesel(sql_type = Timestamptz)]
+    pub started_at: Timestamp,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    pub ended_at: Option<Timestamp>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    pub last_found_at: Option<Timestamp>,
+    #[diesel(sql_type = Bool)]
+    pub forgotten: bool,
+    #[diesel(sql_type = Integer)]
+    pub finding_count: i32,
+    #[diesel(sql_type = Integer)]
+    pub solved_count: i32,
+    #[diesel(sql_type = Integer)]
+    pub duplicate_count: i32,
+}
+
+/// Something found.
+#[derive(Debug, Clone, PartialEq, QueryableByName)]
+pub struct Finding {
+    #[diesel(sql_type = SqlUuid)]
+    pub finding_id: Uuid,
+    #[diesel(sql_type = SqlUuid)]
+    pub patrol_id: Uuid,
+    #[diesel(sql_type = Text)]
+    pub item_code: String,
+    #[diesel(sql_type = Nullable<Text>)]
+    pub component_code: Option<String>,
+    #[diesel(sql_type = Text)]
+    pub outcome: String,
+    #[diesel(sql_type = SqlUuid)]
+    pub case_id: Uuid,
+    #[diesel(sql_type = SqlUuid)]
+    pub place_unit_id: Uuid,
+    #[diesel(sql_type = Nullable<Double>)]
+    pub longitude: Option<f64>,
+    #[diesel(sql_type = Nullable<Double>)]
+    pub latitude: Option<f64>,
+    #[diesel(sql_type = Array<Text>)]
+    pub before_refs: Vec<String>,
+    #[diesel(sql_type = Array<Text>)]
+    pub after_refs: Vec<String>,
+    #[diesel(sql_type = Timestamptz)]
+    pub found_at: Timestamp,
+}
+
+/// The columns that make a [`Patrol`].
+macro_rules! patrols {
+    ($rest:literal) => {
+        concat!(
+            "SELECT patrol_id, grid_code, unit_id, place_path, person_id, org_id, walking, started_at, ended_at, \
+             last_found_at, forgotten, finding_count, solved_count, duplicate_count FROM patrols ",
+            $rest
+        )
+    };
+}
+
+/// One; reach is the caller's affair.
+pub async fn get(conn: &mut AsyncPgConnection, id: Uuid) -> Result<Option<Patrol>> {
+    let found = cached(patrols!("WHERE patrol_id = $1")).bind::<SqlUuid, _>(id).get_result(conn).await;
+    Ok(found.optional()?)
+}
+
+/// One, locked until the end of the transaction: before the cases that are opened on it.
+pub async fn lock(conn: &mut AsyncPgConnection, id: Uuid) -> Result<Option<Patrol>> {
+    let found =
+        cached(patrols!("WHERE patrol_id = $1 FOR UPDATE")).bind::<SqlUuid, _>(id).get_result(conn).await;
+    Ok(found.optional()?)
+}
+
+/// The one a person is walking, locked.
+pub async fn walking(conn: &mut AsyncPgConnection, person: Uuid) -> Result<Option<Patrol>> {
+    let found = cached(patrols!("WHERE person_id = $1 AND walking FOR UPDATE"))
+        .bind::<SqlUuid, _>(person)
+        .get_result(conn)
+        .await;
+    Ok(found.optional()?)
+}
+
+/// The one that a client made offline.
+pub async fn by_client_key(conn: &mut AsyncPgConnection, key: &[u8]) -> Result<Option<Patrol>> {
+    let found = cached(patrols!("WHERE client_key = $1")).bind::<Bytea, _>(key).get_result(conn).await;
+    Ok(found.optional()?)
+}
+
+/// What the unique keys say.
+fn once<T>(done: diesel::QueryResult<T>, kind: &'static str) -> Result<T> {
+    done.map_err(|error| match error {
+        SqlError::DatabaseError(DatabaseErrorKind::UniqueViolation, _) => {
+            Error::already_exists(kind, "under way, or under the same client_ref")
+        }
+        error => error.into(),
+    })
+}
+
+/// A new one.
+pub async fn insert(conn: &mut AsyncPgConnection, patrol: &Patrol, client_key: Option<&[u8]>) -> Result<()> {
+    let done = cached(
+        "INSERT INTO patrols (patrol_id, grid_code, unit_id, place_path, person_id, org_id, walking, started_at, \
+         forgotten, finding_count, solved_count, duplicate_count, client_key) \
+         VALUES ($1, $2, $3, $4, $5, $6, true, $7, false, 0, 0, 0, $8)",
+    )
+    .bind::<SqlUuid, _>(patrol.patrol_id)
+    .bind::<Text, _>(&patrol.grid_code)
+    .bind::<SqlUuid, _>(patrol.unit_id)
+    .bind::<Array<SqlUuid>, _>(&patrol.place_path)
+    .bind::<SqlUuid, _>(patrol.person_id)
+    .bind::<SqlUuid, _>(patrol.org_id)
+    .bind::<Timestamptz, _>(patrol.started_at)
+    .bind::<Nullable<Bytea>, _>(client_key)
+    .execute(conn)
+    .await;
+    once(done, "patrol")?;
+    Ok(())
+}
+
+/// How it stands now.
+pub async fn update(conn: &mut AsyncPgConnection, patrol: &Patrol) -> Result<()> {
+    cached(
+        "UPDATE patrols SET walking = $2, ended_at = $3, last_found_at = $4, forgotten = $5, finding_count = $6, \
+         solved_count = $7, duplicate_count = $8 WHERE patrol_id = $1",
+    )
+    .bind::<SqlUuid, _>(patrol.patrol_id)
+    .bind::<Bool, _>(patrol.walking)
+    .bind::<Nullable<Timestamptz>, _>(patrol.ended_at)
+    .bind::<Nullable<Timestamptz>, _>(patrol.last_found_at)
+    .bind::<Bool, _>(patrol.forgotten)
+    .bind::<Integer, _>(patrol.finding_count)
+    .bind::<Integer, _>(patrol.solved_count)
+    .bind::<Integer, _>(patrol.duplicate_count)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Which are listed.
+#[derive(Debug)]
+pub struct Wanted<'a> {
+    /// Granted units; a person's own are listed besides.
+    pub units: &'a [Uuid],
+    pub person: Uuid,
+    pub within: Option<Uuid>,
+    pub grid: Option<&'a str>,
+    pub below: Uuid,
+    pub limit: i64,
+}
+
+/// A page, newest first.
+pub async fn list(conn: &mut AsyncPgConnection, wanted: &Wanted<'_>) -> Result<Vec<Patrol>> {
+    Ok(cached(patrols!(
+        "WHERE (place_path && $1 OR person_id = $2) AND ($3 IS NULL OR $3 = ANY(place_path)) \
+         AND ($4 IS NULL OR grid_code = $4) AND patrol_id < $5 ORDER BY patrol_id DESC LIMIT $6"
+    ))
+    .bind::<Array<SqlUuid>, _>(wanted.units)
+    .bind::<SqlUuid, _>(wanted.person)
+    .bind::<Nullable<SqlUuid>, _>(wanted.within)
+    .bind::<Nullable<Text>, _>(wanted.grid)
+    .bind::<SqlUuid, _>(wanted.below)
+    .bind::<BigInt, _>(wanted.limit)
+    .load(conn)
+    .await?)
+}
+
+const FINDING: &str = "SELECT finding_id, patrol_id, item_code, component_code, outcome, case_id, place_unit_id, \
+                       longitude, latitude, before_refs, after_refs, found_at FROM findings WHERE client_key = $1";
+
+/// The finding that a client made offline.
+pub async fn finding_by_client_key(conn: &mut AsyncPgConnection, key: &[u8]) -> Result<Option<Finding>> {
+    Ok(cached(FINDING).bind::<Bytea, _>(key).get_result(conn).await.optional()?)
+}
+
+/// Findings of a patrol, in their order.
+pub async fn findings(conn: &mut AsyncPgConnection, patrol: Uuid) -> Result<Vec<Finding>> {
+    Ok(cached(
+        "SELECT finding_id, patrol_id, item_code, component_code, outcome, case_id, place_unit_id, longitude, latitude, \
+         before_refs, after_refs, found_at FROM findings WHERE patrol_id = $1 ORDER BY finding_id",
+    )
+    .bind::<SqlUuid, _>(patrol)
+    .load(conn)
+    .await?)
+}
+
+/// A new finding.
+pub async fn insert_finding(
+    conn: &mut AsyncPgConnection,
+    finding: &Finding,
+    client_key: Option<&[u8]>,
+) -> Result<()> {
+    let done = cached(
+        "INSERT INTO findings (finding_id, patrol_id, item_code, component_code, outcome, case_id, place_unit_id, \
+         longitude, latitude, before_refs, after_refs, found_at, client_key) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+    )
+    .bind::<SqlUuid, _>(finding.finding_id)
+    .bind::<SqlUuid, _>(finding.patrol_id)
+    .bind::<Text, _>(&finding.item_code)
+    .bind::<Nullable<Text>, _>(&finding.component_code)
+    .bind::<Text, _>(&finding.outcome)
+    .bind::<SqlUuid, _>(finding.case_id)
+    .bind::<SqlUuid, _>(finding.place_unit_id)
+    .bind::<Nullable<Double>, _>(finding.longitude)
+    .bind::<Nullable<Double>, _>(finding.latitude)
+    .bind::<Array<Text>, _>(&finding.before_refs)
+    .bind::<Array<Text>, _>(&finding.after_refs)
+    .bind::<Timestamptz, _>(finding.found_at)
+    .bind::<Nullable<Bytea>, _>(client_key)
+    .execute(conn)
+    .await;
+    once(done, "finding")?;
+    Ok(())
+}
+
+/// A case as a finder is told of it.
+#[derive(Debug, Clone, QueryableByName)]
+pub struct Told {
+    #[diesel(sql_type = SqlUuid)]
+    pub case_id: Uuid,
+    #[diesel(sql_type = Text)]
+    pub case_no: String,
+    #[diesel(sql_type = Text)]
+    pub state: String,
+}
+
+/// A case by id.
+pub async fn told(conn: &mut AsyncPgConnection, case: Uuid) -> Result<Option<Told>> {
+    Ok(cached("SELECT case_id, case_no, state FROM cases WHERE case_id = $1")
+        .bind::<SqlUuid, _>(case)
+        .get_result(conn)
+        .await
+        .optional()?)
+}
+
+/// The open case of a matter at a component, if there is one. The matter stays locked until the end of the transaction, so
+/// that two finders do not open it twice.
+pub async fn open_case(
+    conn: &mut AsyncPgConnection,
+    component: &str,
+    item_code: &str,
+) -> Result<Option<Told>> {
+    cached("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))")
+        .bind::<Text, _>(format!("component {component} {item_code}"))
+        .execute(conn)
+        .await?;
+    Ok(cached(
+        "SELECT c.case_id, c.case_no, c.state FROM component_cases k JOIN cases c ON c.case_id = k.case_id \
+         WHERE k.component_code = $1 AND k.item_code = $2 AND c.open",
+    )
+    .bind::<Text, _>(component)
+    .bind::<Text, _>(item_code)
+    .get_result(conn)
+    .await
+    .optional()?)
+}
+
+/// The matter's case is this one now.
+pub async fn note_case(
+    conn: &mut AsyncPgConnection,
+    component: &str,
+    item_code: &str,
+    case: Uuid,
+) -> Result<()> {
+    cached(
+        "INSERT INTO component_cases (component_code, item_code, case_id) VALUES ($1, $2, $3) \
+         ON CONFLICT (component_code, item_code) DO UPDATE SET case_id = excluded.case_id",
+    )
+    .bind::<Text, _>(component)
+    .bind::<Text, _>(item_code)
+    .bind::<SqlUuid, _>(case)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// A grid in a period.
+#[derive(Debug, Clone, PartialEq, QueryableByName)]
+pub struct Coverage {
+    #[diesel(sql_type = Text)]
+    pub grid_code: String,
+    #[diesel(sql_type = SqlUuid)]
+    pub unit_id: Uuid,
+    #[diesel(sql_type = BigInt)]
+    pub patrols: i64,
+    #[diesel(sql_type = BigInt)]
+    pub minutes: i64,
+    #[diesel(sql_type = BigInt)]
+    pub findings: i64,
+    #[diesel(sql_type = BigInt)]
+    pub solved: i64,
+    #[diesel(sql_type = BigInt)]
+    pub duplicates: i64,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    pub last_at: Option<Timestamp>,
+}
+
+/// Grids in force in `[start, end)` at these units, with the patrols begun in it; those that nobody walked too. A patrol that
+/// goes on counts to `now`.
+pub async fn coverage(
+    conn: &mut AsyncPgConnection,
+    units: &[Uuid],
+    (start, end): (NaiveDate, NaiveDate),
+    (from, to): (Timestamp, Timestamp),
+    now: Timestamp,
+) -> Result<Vec<Coverage>> {
+    Ok(cached(
+        "SELECT g.grid_code, g.unit_id, COALESCE(p.patrols, 0)::bigint AS patrols, \
+             COALESCE(p.minutes, 0)::bigint AS minutes, COALESCE(p.findings, 0)::bigint AS findings, \
+             COALESCE(p.solved, 0)::bigint AS solved, COALESCE(p.duplicates, 0)::bigint AS duplicates, p.last_at \
+         FROM (SELECT DISTINCT ON (grid_code) grid_code, unit_id FROM grids WHERE unit_id = ANY($1) \
+               AND valid_from < $3 AND (valid_to IS NULL OR valid_to > $2) ORDER BY grid_code, valid_from DESC) g \
+         LEFT JOIN (SELECT grid_code, COUNT(*) AS patrols, \
+                 SUM(FLOOR(EXTRACT(EPOCH FROM GREATEST(COALESCE(ended_at, $6) - started_at, interval '0')) / 60)) \
+                     AS minutes, \
+                 SUM(finding_count) AS findings, SUM(solved_count) AS solved, SUM(duplicate_count) AS duplicates, \
+                 MAX(started_at) AS last_at \
+             FROM patrols WHERE unit_id = ANY($1) AND started_at >= $4 AND started_at < $5 GROUP BY grid_code \
+         ) p ON p.grid_code = g.grid_code ORDER BY g.grid_code",
+    )
+    .bind::<Array<SqlUuid>, _>(units)
+    .bind::<Date, _>(start)
+    .bind::<Date, _>(end)
+    .bind::<Timestamptz, _>(from)
+    .bind::<Timestamptz, _>(to)
+    .bind::<Timestamptz, _>(now)
+    .load(conn)
+    .await?)
+}

@@ -1,0 +1,190 @@
+//! XLSX: the first sheet, cell by cell. What the archive unpacks to is bounded before anything in it is read, by what comes out
+//! and not by what it says; document types and entities of the XML are not expanded.
+
+use std::io::{Cursor, Read};
+
+use calamine::{DataRef, Reader, Xlsx};
+use chassis::{Error, Result};
+use rust_xlsxwriter::{Workbook, XlsxError};
+use zip::ZipArchive;
+
+use super::{MAX_CELL, MAX_COLUMNS, MAX_ROWS, Row, Unreadable};
+
+/// Most that an archive unpacks to, in bytes.
+const MAX_UNPACKED: u64 = 64 << 20;
+/// Most files in an archive; a workbook of one sheet has about ten.
+const MAX_FILES: usize = 200;
+
+pub fn write(header: &[&str], rows: &[Vec<String>]) -> Result<Vec<u8>> {
+    workbook(header, rows).map_err(Error::internal)
+}
+
+fn workbook(header: &[&str], rows: &[Vec<String>]) -> std::result::Result<Vec<u8>, XlsxError> {
+    let mut book = Workbook::new();
+    let sheet = book.add_worksheet();
+    // As text, which no program takes for a formula, a number or a date.
+    for (column, name) in (0_u16..).zip(header) {
+        sheet.write_string(0, column, *name)?;
+    }
+    for (number, row) in (1_u32..).zip(rows) {
+        for (column, cell) in (0_u16..).zip(row).filter(|(_, cell)| !cell.is_empty()) {
+            sheet.write_string(number, column, cell)?;
+        }
+    }
+    sheet.set_freeze_panes(1, 1)?;
+    book.save_to_buffer()
+}
+
+pub fn read(bytes: &[u8]) -> std::result::Result<Vec<Row>, Unreadable> {
+    bounded(bytes)?;
+    let no = |_| Unreadable::NotXlsx;
+    let mut book: Xlsx<_> = Xlsx::new(Cursor::new(bytes)).map_err(no)?;
+    let first = book.sheet_names().into_iter().next().ok_or(Unreadable::NotXlsx)?;
+    let mut sheet = book.worksheet_cells_reader(&first).map_err(no)?;
+    let mut rows: Vec<Row> = Vec::new();
+    while let Some(cell) = sheet.next_cell().map_err(no)? {
+        let (row, column) = cell.get_position();
+        let number = row.saturating_add(1);
+        let text = text(cell.get_value());
+        if text.is_empty() {
+            continue;
+        }
+        let column = usize::try_from(column).unwrap_or(usize::MAX);
+        if column >= MAX_COLUMNS || number > MAX_ROWS + 1 {
+            return Err(Unreadable::TooMany);
+        }
+        if text.len() > MAX_CELL {
+            return Err(Unreadable::LongCell(number));
+        }
+        // Cells come row by row; a sheet that says otherwise is none.
+        match rows.last() {
+            Some(last) if last.number == number => {}
+            Some(last) if last.number > number => return Err(Unreadable::NotXlsx),
+            _ => rows.push(Row { number, cells: Vec::new() }),
+        }
+        if let Some(row) = rows.last_mut() {
+            if row.cells.len() <= column {
+                row.cells.resize(column + 1, String::new());
+            }
+            row.cells[column] = text;
+        }
+    }
+    Ok(rows)
+}
+
+/// Unpacks everything into nothing, and stops at the bound.
+fn bounded(bytes: &[u8]) -> std::result::Result<(), Unreadable> {
+    let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(|_| Unreadable::NotXlsx)?;
+    if archive.len() > MAX_FILES {
+        return Err(Unreadable::TooLarge);
+    }
+    let mut left = MAX_UNPACKED;
+    for number in 0..archive.len() {
+        let file = archive.by_index(number).map_err(|_| Unreadable::NotXlsx)?;
+        let unpacked = std::io::copy(&mut file.take(left + 1), &mut std::io::sink());
+        let unpacked = unpacked.map_err(|_| Unreadable::NotXlsx)?;
+        left = left.checked_sub(unpacked).ok_or(Unreadable::TooLarge)?;
+    }
+    Ok(())
+}
+
+/// A cell as text: whole numbers without a fraction, days as 2026-03-01.
+fn text(value: &DataRef<'_>) -> String {
+    let whole = |number: f64| number.fract() == 0.0 && number.abs() < 1e15;
+    match value {
+        DataRef::Empty => String::new(),
+        DataRef::String(text) | DataRef::DateTimeIso(text) | DataRef::DurationIso(text) => {
+            text.trim().to_owned()
+        }
+        DataRef::SharedString(text) => text.trim().to_owned(),
+        DataRef::Int(number) => number.to_string(),
+        DataRef::Float(number) if whole(*number) => format!("{number:.0}"),
+        DataRef::Float(number) => number.to_string(),
+        DataRef::Bool(yes) => if *yes { "yes" } else { "no" }.to_owned(),
+        DataRef::DateTime(at) => {
+            let (year, month, day, ..) = at.to_ymd_hms_milli();
+            format!("{year:04}-{month:02}-{day:02}")
+        }
+        // What no field takes, so that it is told with its row.
+        DataRef::Error(error) => format!("{error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use zip::{ZipWriter, write::SimpleFileOptions};
+
+    use super::*;
+
+    fn archive(files: &[(&str, &[u8])]) -> Vec<u8> {
+        let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+        for (name, bytes) in files {
+            zip.start_file(*name, SimpleFileOptions::default()).unwrap();
+            zip.write_all(bytes).unwrap();
+        }
+        zip.finish().unwrap().into_inner()
+    }
+
+    #[test]
+    fn a_bomb_is_not_unpacked() {
+        let bomb = archive(&[("xl/workbook.xml", &vec![b'0'; 65 << 20])]);
+        assert!(bomb.len() < 1 << 20, "{}", bomb.len());
+        assert_eq!(read(&bomb), Err(Unreadable::TooLarge));
+        let files: Vec<(String, &[u8])> = (0..=MAX_FILES).map(|n| (format!("f{n}"), &b"x"[..])).collect();
+        let many: Vec<(&str, &[u8])> = files.iter().map(|(name, bytes)| (name.as_str(), *bytes)).collect();
+        assert_eq!(read(&archive(&many)), Err(Unreadable::TooLarge));
+    }
+
+    #[test]
+    fn what_is_no_workbook_is_refused_and_entities_stay_closed() {
+        assert_eq!(read(&archive(&[("a.txt", b"a")])), Err(Unreadable::NotXlsx));
+        let entities = br#"<?xml version="1.0"?><!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/hostname">]>
+            <sst xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><si><t>&e;</t></si></sst>"#;
+        let good = write(&["a"], &[vec!["x".into()]]).unwrap();
+        let mut zip = ZipArchive::new(Cursor::new(good)).unwrap();
+        let mut files: Vec<(String, Vec<u8>)> = Vec::new();
+        for number in 0..zip.len() {
+            let mut file = zip.by_index(number).unwrap();
+            let (name, mut bytes) = (file.name().unwrap().into_owned(), Vec::new());
+            file.read_to_end(&mut bytes).unwrap();
+            if name.ends_with("sharedStrings.xml") {
+                bytes = entities.to_vec();
+            }
+            files.push((name, bytes));
+        }
+        let files: Vec<(&str, &[u8])> =
+            files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect();
+        let host = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
+        match read(&archive(&files)) {
+            Err(Unreadable::NotXlsx) => {}
+            other => {
+                let text = format!("{other:?}");
+                assert!(host.trim().is_empty() || !text.contains(host.trim()), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_days_and_blank_rows_come_as_a_spreadsheet_shows_them() {
+        let mut book = Workbook::new();
+        let sheet = book.add_worksheet();
+        sheet.write_string(0, 0, "a").unwrap();
+        sheet.write_number(3, 1, 5.0).unwrap();
+        sheet.write_number(3, 2, 1.5).unwrap();
+        sheet.write_boolean(3, 3, true).unwrap();
+        let day = rust_xlsxwriter::ExcelDateTime::parse_from_str("2026-03-01").unwrap();
+        let format = rust_xlsxwriter::Format::new().set_num_format("yyyy-mm-dd");
+        sheet.write_datetime_with_format(3, 4, day, &format).unwrap();
+        let rows = read(&book.save_to_buffer().unwrap()).unwrap();
+        let cells: Vec<&str> = rows[1].cells.iter().map(String::as_str).collect();
+        assert_eq!((rows[1].number, cells), (4, vec!["", "5", "1.5", "yes", "2026-03-01"]));
+        let far = {
+            let mut book = Workbook::new();
+            book.add_worksheet().write_string(1_000_000, 16_000, "x").unwrap();
+            book.save_to_buffer().unwrap()
+        };
+        assert_eq!(read(&far), Err(Unreadable::TooMany));
+    }
+}

@@ -1,0 +1,205 @@
+//! Hot spots: what was found, how it was answered, whether that helped, and the two forms by which somebody answers. They
+//! are plain forms, so they work by keyboard and without scripts.
+
+use std::{collections::HashMap, sync::Arc};
+
+use askama::Template;
+use axum::{
+    extract::{Form, OriginalUri, Query, State},
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse, Redirect, Response},
+};
+use chassis::clock::new_id;
+use proto::{
+    analytics::v1::{
+        self as figures, HotspotEffect, hotspot_service_client::HotspotServiceClient as FiguresClient,
+    },
+    case_routing::v1::{
+        DismissHotspotRequest, Hotspot, HotspotAnswer, ListHotspotsRequest, OpenTopicCaseRequest,
+        hotspot_service_client::HotspotServiceClient,
+    },
+};
+use serde::Deserialize;
+
+use super::{
+    lang::{Lang, bare},
+    names::Names,
+    session::{self, Session},
+    view::{closed, encoded, local, refused, render, with_cookies},
+};
+use crate::App;
+
+/// Reasons that the form offers; the service takes any code.
+pub const REASONS: [(&str, &str, &str); 4] = [
+    ("seasonal", "季节性，属正常", "seasonal, as every year"),
+    ("known_cause", "原因已知，已在处理", "cause known and being dealt with"),
+    ("registration_error", "登记差错", "an error of registration"),
+    ("no_common_cause", "各件没有共同原因", "the cases have no common cause"),
+];
+
+#[derive(Template)]
+#[template(path = "hotspots.html")]
+struct HotspotsPage<'a> {
+    lang: Lang,
+    path: &'a str,
+    hotspots: &'a [Hotspot],
+    effects: HashMap<String, figures::Hotspot>,
+    names: &'a Names,
+    next: Option<String>,
+    answer: String,
+}
+
+/// Which hot spots, and which page of them.
+#[derive(Deserialize)]
+pub struct Filter {
+    #[serde(default)]
+    answer: String,
+    #[serde(default)]
+    page: String,
+}
+
+impl Filter {
+    fn answer(&self) -> HotspotAnswer {
+        let name = format!("HOTSPOT_ANSWER_{}", self.answer.to_ascii_uppercase());
+        HotspotAnswer::from_str_name(&name).unwrap_or_default()
+    }
+}
+
+/// How a hot spot is answered.
+#[derive(Deserialize)]
+pub struct Answer {
+    hotspot_id: String,
+    /// Made with the form: sent twice, it is one answer.
+    request_id: String,
+    action: String,
+    #[serde(default)]
+    text: String,
+    #[serde(default)]
+    reason_code: String,
+}
+
+/// Hot spots within the reader's reach.
+pub async fn hotspots(
+    State(app): State<Arc<App>>,
+    OriginalUri(uri): OriginalUri,
+    headers: HeaderMap,
+    Query(filter): Query<Filter>,
+) -> Response {
+    let lang = Lang::of(&headers);
+    let path = uri.path_and_query().map_or("/hotspots", |path| path.as_str());
+    let open = match Session::of(&app, &headers).await {
+        Ok(open) => open,
+        Err(why) => return closed(lang, path, why),
+    };
+    let page = list(&app, &open.session, &filter, lang, path).await;
+    with_cookies(page.unwrap_or_else(|status| refused(lang, path, &status)), open.cookies)
+}
+
+async fn list(
+    app: &App,
+    session: &Session,
+    filter: &Filter,
+    lang: Lang,
+    path: &str,
+) -> Result<Response, tonic::Status> {
+    let request = ListHotspotsRequest {
+        page_size: 50,
+        page_token: filter.page.clone(),
+        answer: filter.answer().into(),
+        ..Default::default()
+    };
+    let mut client = HotspotServiceClient::new(app.channel("case-routing"));
+    let found = client.list_hotspots(session.request(request)?).await?.into_inner();
+    let names = app.board.names.get(app, session).await;
+    let answer = bare(filter.answer().as_str_name(), "HOTSPOT_ANSWER_");
+    let answer = if answer == "unspecified" { String::new() } else { answer };
+    let more = (!found.next_page_token.is_empty()).then_some(found.next_page_token);
+    let next = more.map(|token| format!("/hotspots?answer={answer}&page={}", encoded(&token)));
+    let effects = effects(app, session, &found.hotspots).await;
+    Ok(render(&HotspotsPage { lang, path, hotspots: &found.hotspots, effects, names: &names, next, answer }))
+}
+
+/// What analytics says of those that have a topic case. Who may not see figures, or while they are away, sees the rest.
+async fn effects(app: &App, session: &Session, hotspots: &[Hotspot]) -> HashMap<String, figures::Hotspot> {
+    let mut found = HashMap::new();
+    if hotspots.iter().all(|hotspot| hotspot.topic_case_id.is_empty()) {
+        return found;
+    }
+    let request = figures::ListHotspotsRequest { page_size: 200, ..Default::default() };
+    let Ok(request) = session.request(request) else { return found };
+    if let Ok(page) = FiguresClient::new(app.channel("analytics")).list_hotspots(request).await {
+        found.extend(page.into_inner().hotspots.into_iter().map(|seen| (seen.hotspot_id.clone(), seen)));
+    }
+    found
+}
+
+/// What came of a topic case, in words; empty where there is nothing to say yet.
+fn effect(seen: Option<&figures::Hotspot>, lang: Lang) -> String {
+    let Some(seen) = seen else { return String::new() };
+    let words = match seen.effect() {
+        HotspotEffect::Unspecified | HotspotEffect::Pending => return String::new(),
+        HotspotEffect::TooEarly => lang.t("结案未满观察期", "too early to tell"),
+        HotspotEffect::Fell => lang.t("结案后下降", "fewer cases since it was closed"),
+        HotspotEffect::Unchanged => lang.t("结案后无明显变化", "no clear change since it was closed"),
+        HotspotEffect::Rose => lang.t("结案后上升", "more cases since it was closed"),
+    };
+    let [before, after] = [lang.t("前", "before"), lang.t("后", "after")];
+    let [cases, days] = [lang.t("件", "cases"), lang.t("天", "days")];
+    format!(
+        "{words}: {before} {} {cases} / {} {days}, {after} {} {cases} / {} {days}",
+        seen.count_before, seen.days_before, seen.count_after, seen.days_after
+    )
+}
+
+/// `2.5`: an expectation is no whole number.
+fn tenth(value: f64) -> String {
+    format!("{value:.1}")
+}
+
+/// The id of a form's request.
+fn fresh() -> String {
+    new_id().to_string()
+}
+
+/// A reason in words; the code where nobody named it.
+fn reason(code: &str, lang: Lang) -> String {
+    let known = REASONS.iter().find(|(known, _, _)| *known == code);
+    known.map_or_else(|| code.to_owned(), |(_, zh, en)| lang.t(zh, en).to_owned())
+}
+
+/// Opens a topic case, or dismisses, as the form says.
+pub async fn answer(State(app): State<Arc<App>>, headers: HeaderMap, Form(form): Form<Answer>) -> Response {
+    let lang = Lang::of(&headers);
+    if !session::is_same_site(&headers, &app.config.public_url) {
+        return StatusCode::FORBIDDEN.into_response();
+    }
+    let open = match Session::of(&app, &headers).await {
+        Ok(open) => open,
+        Err(why) => return closed(lang, "/hotspots", why),
+    };
+    let page = match send(&app, &open.session, form).await {
+        Ok(to) => Redirect::to(&to).into_response(),
+        Err(status) => refused(lang, "/hotspots", &status),
+    };
+    with_cookies(page, open.cookies)
+}
+
+/// Sends the answer; where to go next.
+async fn send(app: &App, session: &Session, form: Answer) -> Result<String, tonic::Status> {
+    let Answer { hotspot_id, request_id, action, text, reason_code } = form;
+    let mut client = HotspotServiceClient::new(app.channel("case-routing"));
+    match action.as_str() {
+        "topic" => {
+            let request = OpenTopicCaseRequest { hotspot_id, request_id, text };
+            let opened = client.open_topic_case(session.request(request)?).await?.into_inner();
+            let case = opened.case.map(|case| format!("/cases/{}", encoded(&case.case_id)));
+            Ok(case.unwrap_or_else(|| "/hotspots".to_owned()))
+        }
+        "dismiss" => {
+            let request = DismissHotspotRequest { hotspot_id, request_id, reason_code };
+            client.dismiss_hotspot(session.request(request)?).await?;
+            Ok("/hotspots".to_owned())
+        }
+        _ => Err(tonic::Status::invalid_argument("action")),
+    }
+}
