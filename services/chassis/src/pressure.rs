@@ -243,6 +243,19 @@ impl Pressure {
     }
 }
 
+#[cfg(test)]
+impl Pressure {
+    /// Lets nobody in who comes for the first time, for an interval.
+    pub(crate) fn overloaded() -> Self {
+        let pressure = Self::new(PressureConfig { floor: 0, ..PressureConfig::default() });
+        {
+            let mut state = pressure.at(Instant::now());
+            (state.since, state.share, state.credit) = (Instant::now() + Duration::from_secs(60), 0.0, 0.0);
+        }
+        pressure
+    }
+}
+
 impl State {
     fn close(&mut self, now: Instant, target: Duration) {
         let lasted = now.saturating_duration_since(self.since).as_secs_f64();

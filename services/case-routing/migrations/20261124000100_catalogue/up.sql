@@ -34,6 +34,8 @@ CREATE TABLE service_items (
 CREATE TABLE list_versions (
     list_version     integer     PRIMARY KEY,
     base_version     integer     REFERENCES list_versions,
+    -- Made because a duty came or went, in place of its base: no step of its own to go back to.
+    amends           boolean     NOT NULL DEFAULT false,
     entry_count      integer     NOT NULL,
     reason_code      text        NOT NULL,
     -- Pseudonyms. Who drafted a version never puts it in force.

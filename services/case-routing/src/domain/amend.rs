@@ -48,7 +48,9 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::domain::{ListState, ListVersion, UnitId, activate, roll_back, start_canary, version_at};
+    use crate::domain::{
+        ListState, ListVersion, UnitId, activate, replaced, roll_back, start_canary, version_at,
+    };
 
     const STREET: UnitId = UnitId(Uuid::from_u128(3));
 
@@ -89,6 +91,21 @@ mod tests {
         assert_eq!(version(4, &periods).state(at(5)), ListState::Canary);
         let back = roll_back(&version(4, &periods), &periods, at(6)).unwrap();
         assert_eq!(version_at(&back, &[STREET], at(6)), Some(3));
+    }
+
+    #[test]
+    fn what_an_amended_version_replaced_is_found_behind_its_amendments() {
+        let periods = activate(&version(2, &first()), &first(), at(1), "p-arbiter", at(1)).unwrap();
+        let (periods, _) = amend(&periods, 3, at(5));
+        let (periods, _) = amend(&periods, 4, at(6));
+        assert_eq!(version_at(&periods, &[], at(6)), Some(4));
+        assert_eq!(replaced(&[4, 3, 2], &periods), Some(1));
+        assert_eq!(replaced(&[1], &periods), None, "the first replaced nothing");
+        // A canary that was amended before it was in force everywhere.
+        let canary = start_canary(&version(2, &first()), &first(), STREET, "p-arbiter", at(1)).unwrap();
+        let (canary, _) = amend(&canary, 3, at(5));
+        let everywhere = activate(&version(4, &canary), &canary, at(7), "p-arbiter", at(7)).unwrap();
+        assert_eq!(replaced(&[4, 2], &everywhere), Some(3));
     }
 
     #[test]

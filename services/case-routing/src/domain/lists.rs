@@ -305,6 +305,16 @@ pub fn roll_back(list: &ListVersion, all: &[Period], now: Timestamp) -> Result<V
     Ok(periods)
 }
 
+/// What was in force before a version came that duties have amended since. `chain` holds it and what it amends.
+#[must_use]
+pub fn replaced(chain: &[i32], all: &[Period]) -> Option<i32> {
+    let everywhere = |period: &&Period| period.unit.is_none() && !period.is_empty();
+    let own = |period: &&Period| chain.contains(&period.version);
+    let came = all.iter().filter(everywhere).filter(own).map(|period| period.from).min()?;
+    let before = |period: &&Period| everywhere(period) && !own(period) && period.to == Some(came);
+    all.iter().rfind(before).map(|period| period.version)
+}
+
 fn require(list: &ListVersion, states: &[ListState], now: Timestamp) -> Result<()> {
     if states.contains(&list.state(now)) {
         return Ok(());

@@ -97,7 +97,9 @@ pub use invariants::violations;
 pub use item::{ApplicationRules, Holder, PartnerRule, ResponsibilityEntry, ServiceItem};
 pub use joined::Original;
 pub use likeness::{Likeness, Matter, Weights};
-pub use lists::{EntryList, ListVersion, Period, Schedule, activate, roll_back, start_canary, version_at};
+pub use lists::{
+    EntryList, ListVersion, Period, Schedule, activate, replaced, roll_back, start_canary, version_at,
+};
 pub use mediation::*;
 pub use objection::ObjectTask;
 pub use reason::{Language, Reason};

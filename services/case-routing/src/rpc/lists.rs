@@ -22,7 +22,7 @@ use crate::{
     atlas::{World, org_kind},
     domain::{
         Condition, DomainError, ListPart, ListState, NoCondition, OrgKind, Period, UnitId, activate,
-        roll_back, start_canary, version_at,
+        replaced, roll_back, start_canary, version_at,
     },
     listing::{self, Draft, Known, ListEntry},
     reach, seed,
@@ -312,12 +312,30 @@ impl ResponsibilityService for Responsibilities {
         let world = self.of_district(&caller)?;
         let (this, by) = (self.clone(), caller.actor_ref.clone());
         let answer = once(&self.0.db, &caller, meta, async move |tx: &mut Tx<'_>| {
-            lists::lock(tx.conn).await?;
+            let next = lists::lock(tx.conn).await?;
             let (row, periods) = with_periods(tx.conn, number).await?;
-            let back = roll_back(&row.version(&periods), &periods, tx.now)
+            let mut back = roll_back(&row.version(&periods), &periods, tx.now)
                 .map_err(|error| refused(number, error))?;
-            let again = version_at(&back, &[], tx.now).unwrap_or_default();
-            duties_stand(tx.conn, again, &periods, tx.now).await?;
+            if this.in_force(&periods, tx.now) == number {
+                // What was in force before it came, with what duties have brought since.
+                let chain = lists::chain(tx.conn, number).await?;
+                let earlier = replaced(&chain, &periods).ok_or_else(|| {
+                    Error::wrong_state(
+                        "list_version",
+                        number,
+                        "no_earlier_list: there is no version to go back to",
+                    )
+                })?;
+                if chain.len() > 1 || !lists::same_duties(tx.conn, earlier, number).await? {
+                    let earlier = found(tx.conn, earlier).await?;
+                    lists::restore(tx.conn, next, &earlier, number, &reason_code, tx.now).await?;
+                    for period in
+                        back.iter_mut().filter(|p| p.unit.is_none() && p.from == tx.now && p.to.is_none())
+                    {
+                        period.version = next;
+                    }
+                }
+            }
             lists::save_periods(tx.conn, &periods, &back).await?;
             lists::withdraw(tx.conn, number, &by, &reason_code, tx.now).await?;
             let row = found(tx.conn, number).await?;

@@ -236,7 +236,7 @@ pub async fn amend(mut conn: &AsyncPgConnection, amendment: Amendment, at: Times
         };
         insert_draft(conn, &row, &draft).await?;
         cached(
-            "UPDATE list_versions SET entry_count = \
+            "UPDATE list_versions SET amends = true, entry_count = \
              (SELECT count(*) FROM responsibility_entries e WHERE e.list_version = $1) WHERE list_version = $1",
         )
         .bind::<Integer, _>(successor.version)
@@ -247,6 +247,70 @@ pub async fn amend(mut conn: &AsyncPgConnection, amendment: Amendment, at: Times
         }
     }
     save_periods(conn, &before, &after).await
+}
+
+#[derive(QueryableByName)]
+struct NumberRow {
+    #[diesel(sql_type = Integer)]
+    list_version: i32,
+}
+
+/// A version and, as long as one only amends another, that other.
+pub async fn chain(mut conn: &AsyncPgConnection, number: i32) -> Result<Vec<i32>> {
+    let rows: Vec<NumberRow> = cached(
+        "WITH RECURSIVE chain AS (\
+         SELECT list_version, base_version, amends FROM list_versions WHERE list_version = $1 \
+         UNION ALL SELECT v.list_version, v.base_version, v.amends FROM chain c \
+         JOIN list_versions v ON c.amends AND v.list_version = c.base_version) SELECT list_version FROM chain",
+    )
+    .bind::<Integer, _>(number)
+    .load(&mut conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| row.list_version).collect())
+}
+
+/// Makes an earlier version anew as `number`, with the entries of transfers and admissions as another has them: what duties
+/// brought is not undone by going back. It stands under the names of those who made the earlier one.
+pub async fn restore(
+    mut conn: &AsyncPgConnection,
+    number: i32,
+    earlier: &VersionRow,
+    duties_of: i32,
+    reason_code: &str,
+    at: Timestamp,
+) -> Result<()> {
+    let row = VersionRow {
+        list_version: number,
+        base_version: Some(earlier.list_version),
+        entry_count: 0,
+        reason_code: reason_code.to_owned(),
+        drafted_at: at,
+        approved_at: Some(at),
+        withdrawn_by: None,
+        withdrawn_at: None,
+        withdrawn_reason: None,
+        ..earlier.clone()
+    };
+    insert_version(conn, &row).await?;
+    cached(
+        "INSERT INTO responsibility_entries (list_version, rule_id, item_code, valid_from, valid_to, content) \
+         SELECT $1, rule_id, item_code, valid_from, valid_to, content FROM responsibility_entries \
+         WHERE list_version = $2 AND coalesce(content ->> 'transfer_ref', '') = '' \
+         OR list_version = $3 AND content ->> 'transfer_ref' <> ''",
+    )
+    .bind::<Integer, _>(number)
+    .bind::<Integer, _>(earlier.list_version)
+    .bind::<Integer, _>(duties_of)
+    .execute(&mut conn)
+    .await?;
+    cached(
+        "UPDATE list_versions SET amends = true, entry_count = \
+         (SELECT count(*) FROM responsibility_entries e WHERE e.list_version = $1) WHERE list_version = $1",
+    )
+    .bind::<Integer, _>(number)
+    .execute(&mut conn)
+    .await?;
+    Ok(())
 }
 
 /// Stores a draft: what it takes over from its base, and its own entries.

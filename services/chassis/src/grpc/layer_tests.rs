@@ -12,13 +12,17 @@ const STATISTICS: &str = "/jianghan.ops.v1.OpsService/GetStatistics";
 const SIGN_IN: &str = "/jianghan.identity.v1.AuthService/SignIn";
 
 fn layer(change: impl FnOnce(&mut ServiceConfig)) -> (GuardLayer, Signer) {
+    under(Pressure::default(), change)
+}
+
+fn under(pressure: Pressure, change: impl FnOnce(&mut ServiceConfig)) -> (GuardLayer, Signer) {
     let signer = Signer::from_seed(&[8; 32]).unwrap();
     let keys = KeySource::local();
     keys.replace(&jwks([&signer.jwk()])).unwrap();
     let mut config = ServiceConfig::for_service("test");
     change(&mut config);
     let verifier = Verifier::new(keys, Clock::system(), &config.auth);
-    (GuardLayer::new(&config, Gate::new(verifier, Arc::default()), Arc::default()), signer)
+    (GuardLayer::new(&config, Gate::new(verifier, Arc::default()), Arc::new(pressure)), signer)
 }
 
 fn request(path: &str, headers: &[(&str, &str)]) -> Request<Body> {
@@ -123,6 +127,26 @@ async fn beyond_the_limit_calls_are_refused_with_a_time_to_wait() {
         call(&layer, fine, request(SIGN_IN, &[])).await.code(),
         Code::Ok,
         "a cancelled call makes room"
+    );
+}
+
+#[tokio::test]
+async fn under_pressure_new_work_is_refused_before_its_token_is_looked_at_and_let_in_when_it_comes_again() {
+    use tonic_types::StatusExt;
+    let (layer, _) = under(Pressure::overloaded(), |_| {});
+    let register = "/jianghan.case_routing.v1.CaseService/RegisterCase";
+    let never = |_: Request<Body>| async { unreachable!("it has no token") };
+    let refused = call(&layer, never, request(register, &[])).await;
+    assert_eq!(refused.code(), Code::ResourceExhausted);
+    assert!(refused.get_details_retry_info().and_then(|info| info.retry_delay).is_some());
+    let again = call(&layer, never, request(register, &[(ATTEMPTS_HEADER, "1")])).await;
+    assert_eq!(again.code(), Code::Unauthenticated, "let in as far as the token");
+    let once = call(&layer, never, request(register, &[(ATTEMPTS_HEADER, "1")])).await;
+    assert_eq!(once.code(), Code::ResourceExhausted, "one place, one call");
+    assert_eq!(
+        call(&layer, fine, request(SIGN_IN, &[])).await.code(),
+        Code::Ok,
+        "what begins nothing goes on"
     );
 }
 
