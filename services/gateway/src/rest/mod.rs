@@ -13,6 +13,7 @@ use axum::{
     extract::{Request, State},
     response::{IntoResponse, Response},
 };
+use chassis::pressure::ATTEMPTS_HEADER;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use tonic::{client::Grpc, transport::Channel};
 
