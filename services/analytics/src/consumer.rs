@@ -8,7 +8,7 @@ use std::{
 
 use async_trait::async_trait;
 use chassis::{Error, Result, db::Tx, event::Event, inbox::Consumer};
-use proto::case_routing::v1::HotspotAnswered;
+use proto::case_routing::v1::{CasesImported, HotspotAnswered};
 use uuid::Uuid;
 
 use crate::store;
@@ -23,6 +23,9 @@ pub struct Intake {
 #[async_trait]
 impl Consumer for Intake {
     async fn handle(&self, tx: &mut Tx<'_>, events: &[Event]) -> Result<()> {
+        if events.iter().any(|event| event.is::<CasesImported>()) {
+            store::event_log::alone(tx.conn).await?;
+        }
         store::event_log::append(tx.conn, events).await?;
         for event in events.iter().filter(|event| event.is::<HotspotAnswered>()) {
             note_answer(tx, &event.decode()?).await?;

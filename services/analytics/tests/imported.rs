@@ -167,3 +167,90 @@ async fn an_import_that_names_what_it_does_not_list_is_parked_whole() {
     assert_eq!(number(&service, "SELECT count(*) AS n FROM case_facts").await, 0);
     service.stop().await;
 }
+
+#[tokio::test]
+async fn an_import_that_was_overtaken_tells_the_same_as_one_that_was_not() {
+    let service = start().await;
+    let mut pairs = Vec::new();
+    for import_first in [true, false] {
+        let (done, open, task) = (new_id(), new_id(), new_id());
+        let dispatched = ImportedFact {
+            state: CaseState::Dispatched.into(),
+            closed_code: 0,
+            completed_time: None,
+            closed_time: None,
+            resolve_due_time: Some(to_proto(at("2026-04-05", 9))),
+            lead_task_id: task.as_bytes().to_vec(),
+            ..closed(open, 4, 0)
+        };
+        let import = event(vec![closed(done, 5, 0), dispatched]);
+        let facts = |state: CaseState| {
+            let times = closed(done, 5, 0);
+            let mut facts = CaseFacts {
+                place_unit_id: COMMUNITIES[0].to_string(),
+                item_code: "roof".into(),
+                line: "housing".into(),
+                delivery_mode: DeliveryMode::GovDirect.into(),
+                registered_time: times.registered_time,
+                accepted_time: times.accepted_time,
+                ..Default::default()
+            };
+            facts.set_state(state);
+            match state {
+                CaseState::Closed => {
+                    facts.set_closed_code(ClosedCode::Resolved);
+                    (facts.completed_time, facts.resolve_due_time) =
+                        (times.completed_time, times.resolve_due_time);
+                }
+                _ => facts.resolve_due_time = Some(to_proto(at("2026-04-05", 9))),
+            }
+            Some(facts)
+        };
+        let rating = RatingReceived {
+            case_id: done.to_string(),
+            facts: facts(CaseState::Closed),
+            grade: 5,
+            ..Default::default()
+        };
+        let signed = TaskSigned {
+            case_id: open.to_string(),
+            task_id: task.to_string(),
+            facts: facts(CaseState::Signed),
+            in_time: true,
+            ..Default::default()
+        };
+        let later = [
+            Event::of("case-routing", at("2026-02-21", 9), done, 6, &rating),
+            Event::of("case-routing", at("2026-02-21", 10), open, 5, &signed),
+        ];
+        if import_first {
+            service.deliver(import.clone()).await;
+        }
+        for event in later {
+            service.deliver(event).await;
+        }
+        if !import_first {
+            service.deliver(import).await;
+        }
+        pairs.push((done, open, task));
+    }
+    let among = |ids: [Uuid; 2]| format!("'{}', '{}'", ids[0], ids[1]);
+    let done = among([pairs[0].0, pairs[1].0]);
+    let told = "version, state, state_since, closed_at, ended_at, elapsed_seconds, good_rated_at, intake_in_time";
+    let different = format!("SELECT count(DISTINCT ({told})) AS n FROM case_facts WHERE case_id IN ({done})");
+    assert_eq!(number(&service, &different).await, 1);
+    let complete = format!(
+        "SELECT count(*) AS n FROM case_facts WHERE case_id IN ({done}) AND closed_at IS NOT NULL \
+         AND elapsed_seconds IS NOT NULL AND good_rated_at IS NOT NULL"
+    );
+    assert_eq!(number(&service, &complete).await, 2);
+    let tasks = among([pairs[0].2, pairs[1].2]);
+    let issued = format!(
+        "SELECT count(*) AS n FROM task_facts WHERE task_id IN ({tasks}) AND issued_at IS NOT NULL AND sign_due \
+         AND signed_in_time"
+    );
+    assert_eq!(number(&service, &issued).await, 2);
+    let unknown = "SELECT coalesce(sum(closed), 0)::bigint AS n FROM process_rollups";
+    assert_eq!(number(&service, unknown).await, 0, "nothing is known of the process of another system");
+    service.stop().await;
+}

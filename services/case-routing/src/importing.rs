@@ -31,10 +31,18 @@ pub struct Row {
     pub index: usize,
     /// By what it is known again.
     pub key: Vec<u8>,
+    /// By what it is known besides: residents register what they ask anonymously under another id.
+    also: Option<Vec<u8>>,
     command: ImportCase,
     sealed_text: Option<Vec<u8>>,
-    /// Code of the district that numbers it, and the day.
     numbered: (String, NaiveDate),
+}
+
+impl Row {
+    /// All keys by which it may be known.
+    pub fn keys(&self) -> impl Iterator<Item = &[u8]> {
+        std::iter::once(self.key.as_slice()).chain(self.also.as_deref())
+    }
 }
 
 /// A case that is to be stored, with what the event tells of it.
@@ -42,7 +50,10 @@ pub struct Row {
 pub struct Ready {
     pub index: usize,
     pub key: Vec<u8>,
+    pub also: Option<Vec<u8>>,
     pub change: Change<CaseRecord>,
+    /// Code of the district that numbers it, and the day.
+    numbered: (String, NaiveDate),
     fact: pb::ImportedFact,
     facts: CaseFacts,
 }
@@ -51,7 +62,6 @@ pub struct Ready {
 #[derive(Debug, Default)]
 pub struct Sorted {
     pub rows: Vec<Row>,
-    pub duplicates: Vec<usize>,
     pub problems: Vec<pb::ImportProblem>,
 }
 
@@ -59,21 +69,21 @@ pub struct Sorted {
 pub struct Reader<'a> {
     pub world: &'a World,
     pub crypto: &'a Crypto,
+    /// The id under which a person registers what they ask anonymously.
+    pub hidden: &'a dyn Fn(Uuid) -> Uuid,
     pub caller: &'a Caller,
     pub source: &'a str,
     pub now: Timestamp,
 }
 
 impl Reader<'_> {
-    /// Reads every row; the second of two with the same id is a duplicate.
+    /// Reads every row.
     pub fn read(&self, cases: &[pb::ImportedCase]) -> Sorted {
         let mut sorted = Sorted::default();
-        let mut seen = HashSet::with_capacity(cases.len());
         let mut windows = HashMap::new();
         for (index, case) in cases.iter().enumerate() {
             match self.row(index, case, &mut windows) {
-                Ok(row) if seen.insert(row.key.clone()) => sorted.rows.push(row),
-                Ok(_) => sorted.duplicates.push(index),
+                Ok(row) => sorted.rows.push(row),
                 Err(error) => sorted.problems.push(problem(index, &error)),
             }
         }
@@ -94,6 +104,8 @@ impl Reader<'_> {
         let person: Option<Uuid> = parse::optional_id("entered_by_person_id", &case.entered_by_person_id)?;
         let owner = person.unwrap_or_else(|| Uuid::new_v5(&Uuid::NAMESPACE_OID, self.source.as_bytes()));
         let key = client_key(self.crypto, owner, client_ref);
+        let hidden = person.filter(|_| case.anonymous).map(self.hidden);
+        let also = hidden.map(|owner| client_key(self.crypto, owner, client_ref));
         let text = case.text.as_str();
         if text.chars().count() > 20_000 || text.contains('\0') {
             return Err(Error::invalid("text", "must have at most 20000 characters, and no NUL"));
@@ -114,6 +126,11 @@ impl Reader<'_> {
         if case.anonymous && requester.is_some() {
             return Err(Error::invalid("requester_id", "an anonymous request has no requester"));
         }
+        let state = parse::word("state", case.state, codes::case_state_from, None)?;
+        let item = item_code.as_deref().and_then(|code| self.world.item(code, self.now));
+        if case.anonymous && !state.is_finished() && item.is_some_and(|item| !item.accepts_anonymous) {
+            return Err(Error::invalid("anonymous", "this item needs a requester"));
+        }
         let case_id = CaseId(id_of(registered_at, &key));
         let district = self.world.topology.ancestor(place, UnitKind::District);
         let district = district.or_else(|| self.world.topology.unit(place));
@@ -121,7 +138,8 @@ impl Reader<'_> {
         let record = match person {
             // What a person calls a case of theirs stands nowhere.
             Some(_) => format!("import:{}", self.source),
-            None => format!("import:{}:{client_ref}", self.source),
+            // Somebody's number may be in it, or be it.
+            None => format!("import:{}:{}", self.source, redact(client_ref)),
         };
         let register = RegisterCase {
             case_id,
@@ -149,7 +167,7 @@ impl Reader<'_> {
             register,
             source: self.source.to_owned(),
             record,
-            state: parse::word("state", case.state, codes::case_state_from, None)?,
+            state,
             registered_at,
             accepted_at: time("accepted_time", &case.accepted_time)?,
             resolve_due_at: time("resolve_due_time", &case.resolve_due_time)?,
@@ -168,50 +186,66 @@ impl Reader<'_> {
         let seal = || self.crypto.seal(TEXT, text.as_bytes(), case_id.0.as_bytes());
         let sealed_text = (!text.is_empty()).then(seal);
         let numbered = (district.code.clone(), calendar::local_day(registered_at));
-        Ok(Row { index, key, command, sealed_text, numbered })
+        Ok(Row { index, key, also, command, sealed_text, numbered })
     }
 
-    /// Makes the cases. `last` are the last numbers that were taken of each day.
+    /// Makes the cases, which have no numbers yet. The second of two rows with the same id is a duplicate, unless the first is
+    /// refused.
     pub fn make(
         &self,
         rows: Vec<Row>,
-        last: Vec<((String, NaiveDate), i32)>,
+        duplicates: &mut Vec<usize>,
         problems: &mut Vec<pb::ImportProblem>,
     ) -> Vec<Ready> {
-        let mut next: HashMap<(String, NaiveDate), i32> =
-            last.into_iter().map(|(day, last)| (day, last)).collect();
-        for (district, day, taken) in numbers_of(&rows) {
-            if let Some(last) = next.get_mut(&(district, day)) {
-                *last -= taken;
-            }
-        }
         let who = party(None, self.caller);
         let mut ready = Vec::with_capacity(rows.len());
-        for mut row in rows {
-            let number = next.entry(row.numbered.clone()).or_default();
-            *number += 1;
-            let (district, day) = &row.numbered;
-            row.command.register.case_no = format!("{district}-{}-{number:06}", day.format("%Y%m%d"));
-            let act = act(self.world, row.command.register.case_id.0, who.clone(), self.now);
-            let rated_at = row.command.rated_at.or(row.command.closed_at);
-            match Case::import(row.command, &act) {
+        let mut seen = HashSet::with_capacity(rows.len());
+        for row in rows {
+            if seen.contains(&row.key) {
+                duplicates.push(row.index);
+                continue;
+            }
+            let Row { index, key, also, command, sealed_text, numbered } = row;
+            let act = act(self.world, command.register.case_id.0, who.clone(), self.now);
+            let rated_at = command.rated_at.or(command.closed_at);
+            match Case::import(command, &act) {
                 Ok(imported) => {
-                    ready.push(Ready::of(row.index, row.key, row.sealed_text, imported, rated_at))
+                    seen.insert(key.clone());
+                    ready.push(Ready::of(index, key, also, numbered, sealed_text, imported, rated_at));
                 }
-                Err(error) => problems.push(problem(row.index, &refused(error))),
+                Err(error) => problems.push(problem(index, &refused(error))),
             }
         }
         ready
     }
 }
 
-/// How many numbers rows need of each district's day, in order.
-pub fn numbers_of(rows: &[Row]) -> Vec<(String, NaiveDate, i32)> {
+/// How many numbers cases need of each district's day, in order.
+pub fn numbers_of(ready: &[Ready]) -> Vec<(String, NaiveDate, i32)> {
     let mut days: BTreeMap<&(String, NaiveDate), i32> = BTreeMap::new();
-    for row in rows {
-        *days.entry(&row.numbered).or_default() += 1;
+    for ready in ready {
+        *days.entry(&ready.numbered).or_default() += 1;
     }
     days.into_iter().map(|((district, day), n)| (district.clone(), *day, n)).collect()
+}
+
+/// Numbers the cases. `last` are the last numbers that were taken for them of each day.
+pub fn number(ready: &mut [Ready], last: Vec<((String, NaiveDate), i32)>) {
+    let mut next: HashMap<(String, NaiveDate), i32> = last.into_iter().collect();
+    for (district, day, taken) in numbers_of(ready) {
+        if let Some(last) = next.get_mut(&(district, day)) {
+            *last -= taken;
+        }
+    }
+    for ready in ready {
+        let number = next.entry(ready.numbered.clone()).or_default();
+        *number += 1;
+        let (district, day) = &ready.numbered;
+        let case = &mut ready.change.after.case;
+        case.case_no = format!("{district}-{}-{number:06}", day.format("%Y%m%d"));
+        // Until now their numbers began with none.
+        case.tasks.iter_mut().for_each(|task| task.no.insert_str(0, &case.case_no));
+    }
 }
 
 /// An id of the time of registration, so that lists by id are in that order, and always the same for a key.
@@ -245,6 +279,8 @@ impl Ready {
     fn of(
         index: usize,
         key: Vec<u8>,
+        also: Option<Vec<u8>>,
+        numbered: (String, NaiveDate),
         sealed_text: Option<Vec<u8>>,
         imported: Imported,
         rated_at: Option<Timestamp>,
@@ -270,7 +306,8 @@ impl Ready {
         case.routing.iter_mut().for_each(|decision| decision.candidates.clear());
         let pending = Pending { timeline: vec![timeline], decisions, sealed_text, ..Pending::default() };
         let after = CaseRecord { case, told_version: version, pending };
-        Self { index, key, change: Change { before: None, after, trace: None }, fact, facts }
+        let change = Change { before: None, after, trace: None };
+        Self { index, key, also, change, numbered, fact, facts }
     }
 
     /// The case.

@@ -121,7 +121,7 @@ impl CaseFact {
         });
         if before_state.is_some() && event.version <= fact.version {
             if let Change::Imported(taken) = event.change {
-                fact.learn(taken);
+                fact.learn_late(taken);
             }
             return fact;
         }
@@ -253,27 +253,41 @@ impl CaseFact {
             Change::SupervisionAnswered { in_time } => {
                 self.supervision_in_time_count += i32::from(in_time);
             }
-            Change::Imported(taken) => self.take_over(taken),
+            Change::Imported(taken) => self.learn(taken),
         }
     }
 
-    /// An import that was overtaken by a later event of the case still tells what only it can.
+    /// An import that was overtaken by a later event of the case still tells what only it can, and is a step of it.
+    fn learn_late(&mut self, taken: Taken) {
+        let mut process = Process::read(&self.process);
+        process.step(None, None);
+        self.process = process.write();
+        self.learn(taken);
+        self.open_due_at = self.open_due();
+    }
+
+    /// Takes over what another system says, as far as nothing later is known: the case may have ended otherwise, been rated or
+    /// opened again since.
     fn learn(&mut self, taken: Taken) {
         self.intake_in_time.get_or_insert(taken.intake_in_time);
         self.dispatched |= taken.dispatched;
-    }
-
-    /// Takes over what another system says.
-    fn take_over(&mut self, taken: Taken) {
-        self.learn(taken);
-        if let Some(ended_at) = taken.ended_at {
-            (self.state_since, self.ended_at) = (ended_at, Some(ended_at));
-            self.closed_at = vocabulary::closed(self.case_state()).then_some(ended_at);
+        if let Some(ended_at) = taken.ended_at.filter(|_| vocabulary::ended(self.case_state())) {
+            self.state_since = self.state_since.min(ended_at);
+            self.ended_at = Some(self.ended_at.map_or(ended_at, |at| at.min(ended_at)));
+            if vocabulary::closed(self.case_state()) {
+                self.closed_at.get_or_insert(ended_at);
+            }
         }
-        self.elapsed_seconds = self.completed_at.is_some().then_some(taken.elapsed_seconds);
+        if self.completed_at.is_some() {
+            self.elapsed_seconds.get_or_insert(taken.elapsed_seconds);
+        }
         match taken.rated {
-            Some((grade, at)) if grade >= 3 => self.good_rated_at = Some(at),
-            Some((_, at)) => self.bad_rated_at = Some(at),
+            Some((grade, at)) if grade >= 3 => {
+                self.good_rated_at.get_or_insert(at);
+            }
+            Some((_, at)) => {
+                self.bad_rated_at.get_or_insert(at);
+            }
             None => {}
         }
     }

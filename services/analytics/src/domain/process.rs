@@ -326,7 +326,8 @@ pub fn counts(case: &CaseFact) -> Vec<(ProcessCell, Measures)> {
         decided.set(Some(Measure::Decided), 1);
         counted.push((cell(day), decided));
     }
-    if let Some(day) = case.closed_at.map(local_day) {
+    // An imported end went through another system's process, of which nothing is known here.
+    if let Some(day) = case.closed_at.filter(|_| case.first_closed_at.is_some()).map(local_day) {
         counted.push((cell(day), closed(case)));
     }
     counted

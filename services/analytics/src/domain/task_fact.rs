@@ -51,7 +51,12 @@ impl TaskFact {
         if let Some(fact) = &before
             && event.version <= fact.version
         {
-            return fact.clone();
+            let mut fact = fact.clone();
+            // An import tells of a case and of its task at once, and may be overtaken by what became of the task.
+            if let TaskChange::Issued { sign_due, whistle } = change {
+                fact.issue(event.at, sign_due, whistle);
+            }
+            return fact;
         }
         let mut fact = before.unwrap_or_else(|| Self { task_id, case_id: event.case_id, ..Self::default() });
         fact.version = event.version;
@@ -59,11 +64,7 @@ impl TaskFact {
         event.facts.item_code.clone_into(&mut fact.item_code);
         event.facts.line.clone_into(&mut fact.line);
         match change {
-            TaskChange::Issued { sign_due, whistle } => {
-                fact.issued_at.get_or_insert(event.at);
-                fact.sign_due |= sign_due;
-                fact.whistle |= whistle;
-            }
+            TaskChange::Issued { sign_due, whistle } => fact.issue(event.at, sign_due, whistle),
             TaskChange::Signed { in_time } => {
                 fact.signed_in_time.get_or_insert(in_time);
             }
@@ -81,5 +82,11 @@ impl TaskFact {
             TaskChange::Other => {}
         }
         fact
+    }
+
+    fn issue(&mut self, at: Timestamp, sign_due: bool, whistle: bool) {
+        self.issued_at.get_or_insert(at);
+        self.sign_due |= sign_due;
+        self.whistle |= whistle;
     }
 }

@@ -9,7 +9,7 @@ use diesel::{
     QueryableByName,
     sql_types::{Array, BigInt, Bytea, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid},
 };
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use uuid::Uuid;
 
 /// Appends events in their order and notes how far counting has come, in one statement. It is the first statement of
@@ -68,6 +68,14 @@ struct Row {
     aggregate_version: i64,
     #[diesel(sql_type = Bytea)]
     data: Vec<u8>,
+}
+
+/// Waits until no transaction is appending, and lets none begin until this one ends. All events of a case have one key and are taken
+/// in one after the other, but an import has a key of its own: without this it could meet an event of one of its cases in
+/// another transaction, and the order of the log would not be the one in which facts changed.
+pub async fn alone(conn: &mut AsyncPgConnection) -> Result<()> {
+    conn.batch_execute("LOCK TABLE ONLY event_log IN SHARE ROW EXCLUSIVE MODE").await?;
+    Ok(())
 }
 
 /// Bytes of messages in a page, but for its last event: an import's is large.

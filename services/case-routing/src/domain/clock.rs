@@ -1,7 +1,8 @@
 //! The clocks of a case: what runs, what stands still, when it is due, warned of and breached.
 //! Due times are computed by the crate `calendar`; a clock keeps the result and what it came from.
 
-use calendar::{Due, Interval, Limit};
+use calendar::{Due, Interval, Limit, TimeUnit, local_day};
+use chrono::TimeDelta;
 use chrono::serde::{ts_microseconds, ts_microseconds_option};
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +34,9 @@ pub struct Clock {
     /// While it stands still: what was due before the pause.
     #[serde(with = "ts_microseconds")]
     pub due_at: Timestamp,
+    /// Set where another system promised until when, before any pause: then that counts instead of the limit.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "ts_microseconds_option")]
+    pub promised_at: Option<Timestamp>,
     pub calendar_version: u32,
     #[serde(default, skip_serializing_if = "is_default")]
     pub provisional: bool,
@@ -70,6 +74,7 @@ impl Clock {
             pauses: Vec::new(),
             paused_at: None,
             due_at: at,
+            promised_at: None,
             calendar_version: 0,
             provisional: false,
             warn_at: None,
@@ -98,6 +103,8 @@ impl Clock {
             pauses: Vec::new(),
             paused_at: None,
             due_at: due_at.unwrap_or(due.at),
+            // It has stopped: nobody counts it again.
+            promised_at: None,
             calendar_version: due.calendar_version,
             provisional: false,
             warn_at: None,
@@ -107,10 +114,33 @@ impl Clock {
         }
     }
 
-    /// What was promised elsewhere holds.
+    /// What was promised elsewhere holds, also when it is counted again.
     pub(super) fn promise(&mut self, due_at: Timestamp, rules: &Rules) {
+        self.promised_at = Some(due_at);
         let due = Due { at: due_at, provisional: false, calendar_version: self.calendar_version };
         self.take(due, rules);
+    }
+
+    /// What was promised elsewhere, moved on by the pauses: hours by the paused time, days by the days that the pauses took
+    /// away (as the calendar counts them), to a working day.
+    fn promised(&self, rules: &Rules) -> Option<Timestamp> {
+        let promised = self.promised_at?;
+        if matches!(self.limit.unit, TimeUnit::CalHour | TimeUnit::WorkHour) {
+            let paused: TimeDelta = self.pauses.iter().map(|pause| pause.to - pause.from).sum();
+            return Some(promised + paused);
+        }
+        let works = |day| rules.profile.is_work_day(&rules.calendar, day);
+        let working = self.limit.unit == TimeUnit::WorkDay;
+        let days = self.pauses.iter().flat_map(|pause| {
+            let last = local_day(pause.to);
+            local_day(pause.from).iter_days().skip(1).take_while(move |day| *day <= last)
+        });
+        let lost = days.filter(|day| !working || works(*day)).count();
+        let Some(most) = lost.checked_sub(1) else { return Some(promised) };
+        let last = local_day(promised);
+        let moved = last.iter_days().skip(1).filter(|day| !working || works(*day)).nth(most);
+        let moved = moved.and_then(|day| day.iter_days().find(|day| works(*day)));
+        Some(promised + (moved.unwrap_or(last) - last))
     }
 
     /// Warnings that were due before count as given.
@@ -160,12 +190,21 @@ impl Clock {
     }
 
     /// Another limit, counted from the same start: triage named the item, or an extension was approved.
-    /// More time never ends earlier, whatever became of the calendar; a shorter limit is a new promise.
+    /// More time never ends earlier, whatever became of the calendar; a shorter limit is a new promise, but never ends before
+    /// what was promised elsewhere.
     pub(super) fn change_limit(&mut self, limit: Limit, rules: &Rules) {
         let more = limit.unit == self.limit.unit && limit.n >= self.limit.n;
+        let promised = self.promised(rules).filter(|_| limit != self.limit);
         self.limit = limit;
         self.warned = 0;
-        if more {
+        if let Some(promised) = promised {
+            let due = rules.calendar.add_paused(limit, self.started_at, &self.pauses, &rules.profile);
+            if due.at >= promised {
+                // The limit asks for no less: from now on it counts.
+                self.promised_at = None;
+            }
+        }
+        if more || self.promised_at.is_some() {
             self.count_again(rules);
         } else {
             self.settle(rules);
@@ -192,6 +231,12 @@ impl Clock {
     }
 
     fn count_again(&mut self, rules: &Rules) {
+        if let Some(promised) = self.promised(rules) {
+            let calendar_version = rules.calendar.version_with(&rules.profile);
+            let due = Due { at: promised.max(self.due_at), provisional: false, calendar_version };
+            self.take(due, rules);
+            return;
+        }
         let promised =
             Due { at: self.due_at, provisional: self.provisional, calendar_version: self.calendar_version };
         let due =
@@ -251,9 +296,6 @@ impl Clock {
 
 #[cfg(test)]
 mod tests {
-    use calendar::TimeUnit;
-    use chrono::TimeDelta;
-
     use super::*;
 
     fn at(text: &str) -> Timestamp {
@@ -353,6 +395,52 @@ mod tests {
         assert_eq!(extended.due_at, begun.due_at);
         extended.change_limit(Limit::new(TimeUnit::WorkDay, 1), &more_work(&rules));
         assert_eq!(extended.due_at, at("2026-12-29T17:00:00"), "a shorter limit is a new promise");
+    }
+
+    #[test]
+    fn what_was_promised_elsewhere_holds_through_pauses_recounts_and_other_limits() {
+        let rules = Rules::default();
+        let (limit, start) = (Limit::new(TimeUnit::WorkDay, 5), at("2026-06-08T10:00:00"));
+        let begun = Clock::start(ClockKind::Resolve, None, limit, start, &rules);
+        // Before and after what the limit would give.
+        for promised in [at("2026-06-11T17:00:00"), at("2026-06-24T17:00:00")] {
+            let mut clock = begun.clone();
+            clock.promise(promised, &rules);
+            let mut counted = clock.clone();
+            counted.change_limit(limit, &rules);
+            assert_eq!(counted.due_at, promised, "the same limit changes nothing");
+            assert_eq!(counted.recompute(&more_work(&rules)), None);
+            assert!(!counted.is_behind(&more_work(&rules)));
+            assert_eq!(counted.due_at, promised, "another calendar neither");
+            // Over two nights, Tuesday to Thursday: two working days; then within a day, which costs none.
+            clock.pause(at("2026-06-09T10:00:00"));
+            clock.resume(at("2026-06-11T10:00:00"), &rules);
+            clock.pause(at("2026-06-11T11:00:00"));
+            clock.resume(at("2026-06-11T12:00:00"), &rules);
+            let moved =
+                if promised < begun.due_at { at("2026-06-15T17:00:00") } else { at("2026-06-26T17:00:00") };
+            assert_eq!(clock.due_at, moved);
+            let mut shorter = clock.clone();
+            shorter.change_limit(Limit::new(TimeUnit::WorkDay, 1), &rules);
+            assert_eq!(shorter.due_at, moved, "a shorter limit does not end earlier");
+            let mut longer = clock.clone();
+            longer.change_limit(Limit::new(TimeUnit::WorkDay, 60), &rules);
+            assert!(longer.due_at > moved && longer.promised_at.is_none());
+        }
+        let mut clock = Clock::start(
+            ClockKind::Resolve,
+            None,
+            Limit::new(TimeUnit::CalHour, 10),
+            at("2026-06-08T09:00:00"),
+            &rules,
+        );
+        clock.promise(at("2026-06-09T09:00:00"), &rules);
+        clock.pause(at("2026-06-08T10:00:00"));
+        clock.stop(at("2026-06-08T13:00:00"), &rules);
+        assert_eq!(clock.due_at, at("2026-06-09T12:00:00"), "hours by the paused time");
+        let stored = serde_json::to_string(&clock).unwrap();
+        assert_eq!(serde_json::from_str::<Clock>(&stored).unwrap(), clock);
+        assert!(!serde_json::to_string(&begun).unwrap().contains("promised_at"), "written where it is set");
     }
 
     proptest::proptest! {

@@ -21,6 +21,8 @@ use super::work::{Act, Party, Work};
 
 /// Older than any system a case could come from: 1990-01-01 UTC.
 const OLDEST_SECONDS: i64 = 631_152_000;
+/// Days after its registration when a case can be due at the latest: old systems write the year 9999 for never.
+const MOST_DAYS: i64 = 3_653;
 
 /// A case as another system has it. `register` is what a registration would say; its channel and texts are those of then.
 #[derive(Debug, Clone)]
@@ -115,6 +117,16 @@ impl ImportCase {
         }
         if self.resolve_due_at.is_some_and(|due| due < self.registered_at) {
             return refuse("resolve_due_time", "lies before the registration");
+        }
+        let latest = self.registered_at + TimeDelta::days(MOST_DAYS);
+        if self.resolve_due_at.is_some_and(|due| due > latest) {
+            return refuse("resolve_due_time", "lies more than ten years after the registration");
+        }
+        if state == Registered && self.accepted_at.is_some() {
+            return refuse("accepted_time", "a registered case is not accepted yet");
+        }
+        if state == Registered && self.resolve_due_at.is_some() {
+            return refuse("resolve_due_time", "only of a case that was accepted");
         }
         match (ended, self.closed_at) {
             (true, None) => return refuse("closed_time", "says when it ended; required of a case that has"),
@@ -211,6 +223,9 @@ fn open(command: ImportCase, act: &Act<'_>) -> Result<Imported> {
         work.now = act.now;
         work.set_item(code)?;
         work.now = registered_at;
+    }
+    if work.case.anonymous && !work.case.nature.may_be_anonymous() {
+        return Err(DomainError::invalid("anonymous", "a request of this nature needs a requester"));
     }
     let accept_due_at = work.start_clock(ClockKind::Accept, None, work.sla().accept);
     work.emit(DomainEvent::CaseRegistered { accept_due_at }, None, None);
@@ -391,6 +406,7 @@ impl Past {
             rule_ids: Vec::new(),
             reasons: Vec::new(),
             confidence: 100,
+            rules_version: String::new(),
             // People decided, elsewhere: no machine of ours refused it (C-5).
             by_human: true,
             list_version: act.routes.list_at(&self.case.place.path, act.now).version().to_string(),

@@ -1,6 +1,6 @@
 //! Sends what other systems have to hear. A ticket is taken up for the time of a lease, its first change is posted outside any
 //! transaction, and the outcome is noted only if the lease still stands: whoever dies in between leaves the ticket to the next
-//! sender, which posts the same change under the same id. One slow system never holds up another.
+//! sender, which posts the same change under the same id. Slow systems never hold up the others.
 
 use std::{
     collections::HashMap,
@@ -16,6 +16,7 @@ use chassis::{
     db::{Db, Tx},
 };
 use chrono::TimeDelta;
+use diesel_async::AsyncPgConnection;
 use opentelemetry::{
     KeyValue,
     metrics::{Counter, Gauge},
@@ -39,11 +40,15 @@ use crate::{
 
 /// Deliveries at once, and of these to one system.
 const AT_ONCE: usize = 16;
-const EACH: usize = 4;
+const EACH: i64 = 4;
+/// Of these kept for systems to which nothing is being delivered.
+const KEPT: i64 = 1;
 /// Looks for what is due between two counts of what waits.
 const COUNT_EVERY: u32 = 10;
 /// How long deliveries in hand may still take when the service stops.
 const GRACE: Duration = Duration::from_secs(2);
+/// Why an attempt failed that was not the other side's fault.
+const INTERNAL: &str = "internal";
 /// Delivered changes that are forgotten in one go.
 const FORGET: i64 = 5_000;
 
@@ -84,8 +89,15 @@ impl Default for Meters {
     }
 }
 
+/// What is posted where.
+struct Letter {
+    endpoint: String,
+    headers: Vec<(&'static str, String)>,
+    body: Vec<u8>,
+}
+
 /// Deliveries in hand, by system.
-type InHand = HashMap<String, usize>;
+type InHand = HashMap<String, i64>;
 
 impl Courier {
     /// Sends until `stop`, then finishes what is in hand and does not take long. Outages are logged and waited out.
@@ -138,8 +150,8 @@ impl Courier {
         if free == 0 {
             return Ok(Vec::new());
         }
-        let without: Vec<String> =
-            in_hand.iter().filter(|(_, count)| **count >= EACH).map(|(system, _)| system.clone()).collect();
+        let in_hand: Vec<(String, i64)> =
+            in_hand.iter().map(|(system, count)| (system.clone(), *count)).collect();
         let token = new_id();
         // Long enough for a delivery that takes all its time, and for noting its outcome.
         let lease = TimeDelta::milliseconds(i64::try_from(self.config.timeout_ms).unwrap_or(60_000) + 20_000);
@@ -152,8 +164,9 @@ impl Courier {
                     lease,
                     token,
                     most: i64::try_from(free).unwrap_or(1),
-                    without: &without,
-                    each: i64::try_from(EACH).unwrap_or(1),
+                    kept: KEPT,
+                    in_hand: &in_hand,
+                    each: EACH,
                 };
                 changes::claim(tx.conn, &claim).await
             })
@@ -179,10 +192,30 @@ impl Courier {
             drop(conn);
             return self.note(ticket, lease, None, Ok(None)).await;
         };
-        let system = systems::get(&mut conn, &waiting.system_code).await?;
-        let system = system.ok_or_else(|| Error::internal("a ticket of no system"))?;
-        let change = self.teller.tell(&mut conn, &self.atlas.world(), &waiting).await?;
+        let letter = self.letter(&mut conn, &waiting).await;
         drop(conn);
+        let outcome = match letter {
+            Ok(letter) => {
+                let answer = self.poster.post(&letter.endpoint, &letter.headers, letter.body).await;
+                let refers = waiting.kind == "referral";
+                answer.map(|answer| refers.then(|| telling::number_in(&answer.body)).flatten())
+            }
+            // An outage passes, and the delivery is as if it had not begun.
+            Err(error) if error.retryable() => return Err(error),
+            // A defect counts, or it would be met for ever and nobody would see it.
+            Err(error) => {
+                tracing::error!(ticket.id = %ticket, error = %error.chain(), "a change cannot be told");
+                Err(Failure { code: INTERNAL.to_owned(), gone: false, wait_ms: None })
+            }
+        };
+        self.note(ticket, lease, Some(waiting), outcome).await
+    }
+
+    /// A change as it is posted.
+    async fn letter(&self, conn: &mut AsyncPgConnection, waiting: &Waiting) -> Result<Letter> {
+        let system = systems::get(conn, &waiting.system_code).await?;
+        let system = system.ok_or_else(|| Error::internal("a ticket of no system"))?;
+        let change = self.teller.tell(conn, &self.atlas.world(), waiting).await?;
         let body = telling::event(&change)?;
         let secrets = match &system.sealed_secrets {
             Some(sealed) => open_secrets(&self.crypto, &system.system_code, sealed)?,
@@ -197,10 +230,7 @@ impl Courier {
         if !secrets.is_empty() {
             headers.push(("webhook-signature", signature(&secrets, &change.change_id, timestamp, &body)?));
         }
-        let answer = self.poster.post(&system.endpoint, &headers, body).await;
-        let outcome = answer
-            .map(|answer| (waiting.kind == "referral").then(|| telling::number_in(&answer.body)).flatten());
-        self.note(ticket, lease, Some(waiting), outcome).await
+        Ok(Letter { endpoint: system.endpoint, headers, body })
     }
 
     async fn note(
@@ -218,15 +248,24 @@ impl Courier {
                 let Some((_, sync)) = locked.into_iter().next() else { return Ok(None) };
                 let attempts = sync.attempts;
                 let sync = match &outcome {
-                    Ok(_) => {
+                    Ok(number) => {
                         let ids: Vec<_> = waiting.iter().map(|waiting| waiting.change_id).collect();
                         changes::delivered(tx.conn, &ids, real).await?;
                         // Counted, for it may have been fetched meanwhile.
                         let left = i32::try_from(changes::count(tx.conn, ticket).await?).unwrap_or(i32::MAX);
                         let new = sync.waiting.saturating_sub(left);
+                        if let Some(number) = number {
+                            self.number(tx, ticket, number).await?;
+                        }
                         sync.delivered(new, real)
                     }
                     Err(failure) => {
+                        // Acknowledged meanwhile: what failed is nothing that still waits.
+                        if let Some(waiting) = &waiting
+                            && !changes::waits(tx.conn, waiting.change_id).await?
+                        {
+                            return Ok(None);
+                        }
                         let mut hasher = DefaultHasher::new();
                         (lease, ticket, attempts).hash(&mut hasher);
                         sync.failed(failure, real, &backoff, hasher.finish())
@@ -237,9 +276,6 @@ impl Courier {
             })
             .await?;
         let Some(sync) = noted else { return Ok(()) };
-        if let Ok(Some(number)) = &outcome {
-            self.number(ticket, number).await?;
-        }
         let outcome = match (&outcome, sync.state) {
             (Ok(_), _) => "delivered",
             (Err(_), SyncState::Failed) => "given_up",
@@ -259,16 +295,11 @@ impl Courier {
     }
 
     /// The number that a referral got. One that another ticket has is the other side's mistake and changes nothing.
-    async fn number(&self, ticket: TicketId, number: &str) -> Result<()> {
-        let done =
-            self.db.transaction(async |tx: &mut Tx<'_>| tickets::number(tx.conn, ticket, number).await).await;
-        match done {
-            Err(Error::AlreadyExists { .. }) => {
-                tracing::warn!(ticket.id = %ticket, "the number given to a referral is another ticket's");
-                Ok(())
-            }
-            done => done,
+    async fn number(&self, tx: &mut Tx<'_>, ticket: TicketId, number: &str) -> Result<()> {
+        if !tickets::number_if_free(tx.conn, ticket, number).await? {
+            tracing::warn!(ticket.id = %ticket, "the number given to a referral is another ticket's");
         }
+        Ok(())
     }
 
     /// Counts what waits, and forgets what was delivered long ago.
@@ -297,7 +328,7 @@ impl Courier {
 
 fn release(in_hand: &mut InHand, system: &str) {
     if let Some(count) = in_hand.get_mut(system) {
-        *count = count.saturating_sub(1);
+        *count -= 1;
     }
     in_hand.retain(|_, count| *count > 0);
 }

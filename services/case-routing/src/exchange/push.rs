@@ -24,6 +24,7 @@ use crate::{
         TicketId, TriageCase, UnitId, Urgency,
         exchange::{ExternalLink, MOST_REMARKS, Mapping, Paper, Pushed},
     },
+    reach,
     record::{CaseRecord, NewTicket},
     redact::redact,
     rpc::{Desk, TEXT, receiver},
@@ -45,7 +46,6 @@ const TRIES: usize = 4;
 pub struct Push {
     pub ext_no: String,
     pub pushed: Pushed,
-    pub anonymous: bool,
     pub urgency: Urgency,
     pub reported_at: Option<Timestamp>,
 }
@@ -67,8 +67,8 @@ impl Pusher {
     /// Takes one ticket in. With the meta of a request the answer is kept under its id; the number alone makes it one case.
     ///
     /// # Errors
-    /// `Invalid`; `WrongState` for a system that is paused or does not push, and for too many remarks; `Unavailable` when others
-    /// push the same number again and again.
+    /// `Invalid`; `Forbidden` for what begins outside the places and lines granted to the client; `WrongState` for a system that is
+    /// paused or does not push, and for too many remarks; `Unavailable` when others push the same number again and again.
     pub async fn push(
         &self,
         caller: &Caller,
@@ -125,12 +125,15 @@ impl Pusher {
         let world = self.desk.atlas.world();
         let (ticket, case_id) = (TicketId(new_id()), CaseId(new_id()));
         let matter = Matter::of(&world, &mapping, push, self.desk.clock.now())?;
+        let path = world.topology.path(matter.place).unwrap_or_default();
+        if !reach::sends_from(caller, &path, matter.line.as_deref()) {
+            return Err(Error::Forbidden);
+        }
         let day = calendar::local_day(self.desk.clock.now());
         let district = world.topology.ancestor(matter.place, UnitKind::District);
         let district = district.or_else(|| world.topology.unit(matter.place));
         let district = district.ok_or_else(|| Error::internal("a place without a district"))?;
         let case_no = self.desk.numbers.next(&district.code, day).await?;
-        let path = world.topology.path(matter.place).unwrap_or_default();
         let receiver = receiver(&world, caller, &path, self.desk.clock.now());
         let receiver =
             receiver.ok_or_else(|| Error::invalid("area_code", "nobody receives requests there"))?;
@@ -143,10 +146,10 @@ impl Pusher {
             nature: matter.nature,
             item_code: matter.item.clone(),
             urgency: push.urgency,
-            anonymous: push.anonymous,
+            anonymous: push.pushed.anonymous,
             vulnerable: false,
             // Who asked is known by the ticket, whose contact is revealed to those who call back.
-            requester: (!push.anonymous).then(|| PersonRef(ticket.to_string())),
+            requester: (!push.pushed.anonymous).then(|| PersonRef(ticket.to_string())),
             place_unit: UnitId(matter.place),
             receiver,
             text_redacted: redact(&push.pushed.text),
@@ -215,7 +218,9 @@ impl Pusher {
         // Of what we referred, the text is ours: there is nothing to add to.
         if let Some(sealed) = tickets::sealed(tx.conn, id).await? {
             let paper = open(&self.desk.crypto, id, &sealed)?;
-            let pushing = paper.push(&push.pushed, tx.now);
+            // Of an anonymous case nobody becomes known by a later push.
+            let anonymous = push.pushed.anonymous || record.case.anonymous;
+            let pushing = paper.push(&Pushed { anonymous, ..push.pushed.clone() }, tx.now);
             if pushing.paper.remarks.len() > MOST_REMARKS {
                 return Err(Error::wrong_state(tickets::KIND, id, "it has too many remarks"));
             }
@@ -240,6 +245,7 @@ impl Pusher {
 /// What a push is about, in our words.
 struct Matter {
     item: Option<String>,
+    line: Option<String>,
     nature: Nature,
     place: Uuid,
     /// Item and place are known, so that nobody has to triage it.
@@ -248,17 +254,19 @@ struct Matter {
 
 impl Matter {
     fn of(world: &World, mapping: &Mapping, push: &Push, now: Timestamp) -> Result<Self> {
+        let anonymous = push.pushed.anonymous;
         let item = mapping.item(&push.pushed.class_code).and_then(|code| world.item(code, now));
         // Whoever does not want to be known gets a human's look, not a refusal, where the matter needs somebody who asks.
         let item =
-            item.filter(|item| !push.anonymous || (item.accepts_anonymous && item.nature.may_be_anonymous()));
+            item.filter(|item| !anonymous || (item.accepts_anonymous && item.nature.may_be_anonymous()));
         let unit = mapping.unit(&push.pushed.area_code).and_then(|code| world.topology.unit_by_code(code));
+        let unknown = if anonymous { Nature::Report } else { Nature::Help };
         let district = world.district().and_then(|path| path.last().copied());
         let place = unit.as_ref().map(|unit| unit.id).or(district);
         Ok(Self {
-            nature: item
-                .map_or(if push.anonymous { Nature::Report } else { Nature::Help }, |item| item.nature),
+            nature: item.map_or(unknown, |item| item.nature),
             is_mapped: item.is_some() && unit.is_some(),
+            line: item.and_then(|item| item.lines.first().cloned()),
             item: item.map(|item| item.item_code.clone()),
             place: place.ok_or_else(|| Error::unavailable("the units are not known yet"))?,
         })

@@ -16,6 +16,7 @@ use super::{
     parse,
     parts::evidence,
     patrols::{finding_shown, mine},
+    register::client_key,
     registers::component_at,
 };
 use crate::{

@@ -1,11 +1,13 @@
 //! `ImportService`: cases of other systems, a batch at a time.
 
+use std::collections::HashSet;
+
 use chassis::{
     Error, Result, RpcResult,
     auth::Caller,
     clock::{new_id, to_proto},
     command::{Meta, once},
-    db::Tx,
+    db::{Db, Tx},
     proto::case_routing::v1::{self as pb, import_service_server::ImportService},
 };
 use tonic::{Request, Response};
@@ -14,7 +16,7 @@ use uuid::Uuid;
 use super::{desk::Desk, parse};
 use crate::{
     atlas::World,
-    importing::{self, Reader, Ready, Sorted},
+    importing::{self, Reader, Ready, Row, Sorted},
     store::{imports, write},
 };
 
@@ -53,7 +55,8 @@ impl ImportService for Imports {
         if validate_only {
             return Ok(Response::new(batch.answer()));
         }
-        let answer = once(&self.0.db, &caller, meta, async move |tx: &mut Tx<'_>| store(tx, batch).await);
+        let db = self.0.db.clone();
+        let answer = once(&self.0.db, &caller, meta, async move |tx: &mut Tx<'_>| store(tx, db, batch).await);
         Ok(Response::new(answer.await?))
     }
 
@@ -77,7 +80,8 @@ impl ImportService for Imports {
 }
 
 impl Imports {
-    /// Everything that can be said before the transaction: most of the work, on threads of its own.
+    /// Everything that can be said before the transaction: most of the work, on threads of its own. It takes nothing that a
+    /// batch which is not stored would waste.
     async fn prepare(
         &self,
         caller: &Caller,
@@ -86,33 +90,30 @@ impl Imports {
         source: String,
     ) -> Result<Batch> {
         let (desk, world) = (self.0.clone(), self.0.atlas.world());
-        let Sorted { mut rows, mut duplicates, mut problems } =
+        let Sorted { mut rows, mut problems } =
             on_own_thread(desk, world, caller.clone(), source.clone(), move |reader| {
                 reader.read(&request.cases)
             })
             .await?;
         let mut conn = self.0.db.conn().await?;
-        let keys: Vec<&[u8]> = rows.iter().map(|row| row.key.as_slice()).collect();
-        let known = imports::known(&mut conn, &keys).await?;
+        let keys: Vec<&[u8]> = rows.iter().flat_map(Row::keys).collect();
+        let known: HashSet<Vec<u8>> = imports::known(&mut conn, &keys).await?.into_iter().collect();
+        drop(conn);
+        let mut duplicates = Vec::new();
         rows.retain(|row| {
-            let again = known.contains(&row.key);
+            let again = row.keys().any(|key| known.contains(key));
             if again {
                 duplicates.push(row.index);
             }
             !again
         });
-        let days = importing::numbers_of(&rows);
-        let last = match days.is_empty() {
-            true => Vec::new(),
-            false => imports::take_numbers(&mut conn, &days).await?,
-        };
-        drop(conn);
         let (desk, world) = (self.0.clone(), self.0.atlas.world());
-        let (ready, problems) = on_own_thread(desk, world, caller.clone(), source.clone(), move |reader| {
-            let ready = reader.make(rows, last, &mut problems);
-            (ready, problems)
-        })
-        .await?;
+        let (ready, duplicates, problems) =
+            on_own_thread(desk, world, caller.clone(), source.clone(), move |reader| {
+                let ready = reader.make(rows, &mut duplicates, &mut problems);
+                (ready, duplicates, problems)
+            })
+            .await?;
         Ok(Batch { import_id, source, ready, duplicates, problems })
     }
 }
@@ -126,7 +127,15 @@ async fn on_own_thread<T: Send + 'static>(
 ) -> Result<T> {
     let run = move || {
         let now = desk.clock.now();
-        work(&Reader { world: &world, crypto: &desk.crypto, caller: &caller, source: &source, now })
+        let hidden = |person: Uuid| desk.hidden(&Caller { person_id: person, ..caller.clone() }).person_id;
+        work(&Reader {
+            world: &world,
+            crypto: &desk.crypto,
+            hidden: &hidden,
+            caller: &caller,
+            source: &source,
+            now,
+        })
     };
     tokio::task::spawn_blocking(run).await.map_err(Error::internal)
 }
@@ -144,14 +153,25 @@ impl Batch {
     }
 }
 
-/// Cases, their rows, the ledger and the event. Words are noted later ([`crate::indexer`]).
-async fn store(tx: &mut Tx<'_>, mut batch: Batch) -> Result<pb::ImportCasesResponse> {
+/// Cases, their rows, the ledger and the event. Words are noted later ([`crate::indexer`]). `db` gives the numbers, beside
+/// the transaction: others who take numbers of the same days do not wait for its end.
+async fn store(tx: &mut Tx<'_>, db: Db, mut batch: Batch) -> Result<pb::ImportCasesResponse> {
     let keys = batch.ready.iter().map(|ready| (ready.key.as_slice(), ready.case().id)).collect();
-    let free: std::collections::HashSet<Vec<u8>> = imports::claim(tx.conn, keys).await?.into_iter().collect();
+    let free: HashSet<Vec<u8>> = imports::claim(tx.conn, keys).await?.into_iter().collect();
     // Somebody else brought the others meanwhile.
-    let (ready, late): (Vec<_>, Vec<_>) =
+    let (mut ready, late): (Vec<_>, Vec<_>) =
         batch.ready.into_iter().partition(|ready| free.contains(&ready.key));
     batch.duplicates.extend(late.iter().map(|late| late.index));
+    let besides: Vec<_> =
+        ready.iter().filter_map(|ready| Some((ready.also.as_deref()?, ready.case().id))).collect();
+    if !besides.is_empty() {
+        imports::claim(tx.conn, besides).await?;
+    }
+    let days = importing::numbers_of(&ready);
+    if !days.is_empty() {
+        let mut conn = db.conn().await?;
+        importing::number(&mut ready, imports::take_numbers(&mut conn, &days).await?);
+    }
     let batch_id = new_id();
     let emit = (!ready.is_empty()).then(|| importing::event(batch_id, batch.import_id, &ready));
     let entry = imports::Batch {

@@ -59,7 +59,7 @@ pub use self::{
     lists::Responsibilities,
     mediation_desk::Mediations,
     patrols::Patrols,
-    register::{TEXT, receiver},
+    register::receiver,
     tasks::Tasks,
     verification::Verifications,
 };

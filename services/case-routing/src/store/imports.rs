@@ -194,6 +194,38 @@ pub async fn take_unindexed(conn: &mut AsyncPgConnection) -> Result<Option<(Uuid
     Ok(rows.into_iter().next().map(|row| (row.batch_id, row.unindexed)))
 }
 
+#[derive(QueryableByName)]
+struct First {
+    #[diesel(sql_type = SqlUuid)]
+    batch_id: Uuid,
+    #[diesel(sql_type = SqlUuid)]
+    case_id: Uuid,
+}
+
+/// The first case whose words are to be noted, and its batch; nothing is locked.
+pub async fn first_unindexed(conn: &mut AsyncPgConnection) -> Result<Option<(Uuid, Uuid)>> {
+    let rows: Vec<First> = cached(
+        "SELECT batch_id, unindexed[1] AS case_id FROM import_batches WHERE unindexed_count > 0 \
+         ORDER BY batch_id LIMIT 1",
+    )
+    .load(conn)
+    .await?;
+    Ok(rows.into_iter().next().map(|row| (row.batch_id, row.case_id)))
+}
+
+/// Takes one case out of a batch.
+pub async fn forgo_unindexed(conn: &mut AsyncPgConnection, batch_id: Uuid, case: Uuid) -> Result<()> {
+    cached(
+        "UPDATE import_batches SET unindexed = array_remove(unindexed, $2), \
+         unindexed_count = cardinality(array_remove(unindexed, $2)) WHERE batch_id = $1",
+    )
+    .bind::<SqlUuid, _>(batch_id)
+    .bind::<SqlUuid, _>(case)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
 /// What is left of a batch.
 pub async fn leave_unindexed(conn: &mut AsyncPgConnection, batch_id: Uuid, rest: &[Uuid]) -> Result<()> {
     cached("UPDATE import_batches SET unindexed = $2, unindexed_count = cardinality($2) WHERE batch_id = $1")

@@ -279,7 +279,8 @@ impl CaseFilter {
         if open && self.order == Order::DueFirst {
             return (OPEN, None);
         }
-        if let Some(item) = &self.item_code {
+        // What is open of an item is found among what is open: the district's whole history of the item is longer.
+        if let Some(item) = self.item_code.as_ref().filter(|_| !open) {
             return (BY_ITEM, Some(item.clone()));
         }
         if let Some(street) = self.street {

@@ -301,7 +301,7 @@ async fn an_export_is_the_whole_list_and_one_that_breaks_off_does_not_look_whole
         }
         let next_page_token = if page < 4 { (page + 1).to_string() } else { String::new() };
         let cases = (0..200).map(|n| case(page * 200 + n)).collect();
-        Ok(prost::Message::encode_to_vec(&ListCasesResponse { cases, next_page_token }))
+        Ok(prost::Message::encode_to_vec(&ListCasesResponse { cases, next_page_token, ..Default::default() }))
     });
     let body = "query=%E8%B7%AF%E7%81%AF&state=closed&page=ignored";
     let send = |origin: String| {

@@ -20,6 +20,9 @@ pub struct Paper {
     pub area_code: String,
     pub name: String,
     pub phone: String,
+    /// Who asked does not want to be known. Once said it stays said, whatever is pushed later.
+    #[serde(default)]
+    pub anonymous: bool,
     #[serde(default)]
     pub remarks: Vec<Remark>,
 }
@@ -40,6 +43,7 @@ pub struct Pushed {
     pub area_code: String,
     pub name: String,
     pub phone: String,
+    pub anonymous: bool,
 }
 
 /// What a push came to.
@@ -56,15 +60,17 @@ impl Paper {
     /// The first push.
     #[must_use]
     pub fn first(pushed: &Pushed) -> Self {
-        Self {
+        let paper = Self {
             text: pushed.text.clone(),
             class_code: pushed.class_code.clone(),
             class_name: pushed.class_name.clone(),
             area_code: pushed.area_code.clone(),
             name: pushed.name.clone(),
             phone: pushed.phone.clone(),
+            anonymous: pushed.anonymous,
             remarks: Vec::new(),
-        }
+        };
+        paper.hidden()
     }
 
     /// A further push.
@@ -86,7 +92,18 @@ impl Paper {
         if remarked {
             paper.remarks.push(Remark { text: pushed.text.clone(), at });
         }
+        paper.anonymous |= pushed.anonymous;
+        let paper = paper.hidden();
         Pushing { changed: paper != *self, remarked, paper }
+    }
+
+    /// Without a contact, where who asked does not want to be known: what was known before goes too.
+    fn hidden(mut self) -> Self {
+        if self.anonymous {
+            self.name.clear();
+            self.phone.clear();
+        }
+        self
     }
 
     /// Whether a text says anything that none of those known says.
@@ -201,6 +218,35 @@ mod tests {
         assert_eq!((once.paper.text.as_str(), once.paper.remarks.len()), (known().text.as_str(), 1));
         let twice = once.paper.push(&pushed, at());
         assert!(!twice.changed, "the same once more");
+    }
+
+    #[test]
+    fn who_does_not_want_to_be_known_stays_unknown_whichever_push_says_so() {
+        let named = Pushed { name: "王小明".into(), phone: "13812340000".into(), ..Pushed::default() };
+        let hidden = Pushed { anonymous: true, ..named.clone() };
+        let contact = |paper: &Paper| (paper.name.clone(), paper.phone.clone());
+        let nobody = (String::new(), String::new());
+
+        let first = Paper::first(&hidden);
+        assert_eq!(contact(&first), nobody);
+        let later = first.push(&named, at());
+        assert!(!later.changed, "{later:?}");
+        assert_eq!(contact(&later.paper), nobody);
+
+        let later = known().push(&hidden, at());
+        assert!(later.changed && !later.remarked);
+        assert_eq!(contact(&later.paper), nobody, "what was known goes");
+        assert_eq!(later.paper.text, known().text);
+        let again = later.paper.push(&named, at());
+        assert!(!again.changed, "{again:?}");
+        assert_eq!(contact(&again.paper), nobody);
+    }
+
+    #[test]
+    fn a_paper_of_before_is_read() {
+        let kept = r#"{"text":"x","class_code":"","class_name":"","area_code":"","name":"y","phone":""}"#;
+        let paper: Paper = serde_json::from_str(kept).unwrap();
+        assert!(!paper.anonymous && paper.remarks.is_empty());
     }
 
     proptest! {

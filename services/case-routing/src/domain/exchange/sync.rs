@@ -31,7 +31,7 @@ pub struct Backoff {
 /// Why a delivery failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
-    /// A code such as `timeout` or `http_503`; never what the other side said.
+    /// A code such as `timeout`, `http_503` or, where it is our own fault, `internal`; never what the other side said.
     pub code: String,
     /// The other side does not want to hear of it again.
     pub gone: bool,
@@ -95,9 +95,12 @@ impl Sync {
         self
     }
 
-    /// The first change could not be delivered.
+    /// The first change could not be delivered; nothing where it was acknowledged meanwhile and no other waits.
     #[must_use]
     pub fn failed(mut self, failure: &Failure, now: Timestamp, backoff: &Backoff, jitter: u64) -> Self {
+        if self.waiting == 0 {
+            return self;
+        }
         self.attempts = self.attempts.saturating_add(1);
         failure.code.clone_into(&mut self.last_error);
         if failure.gone || self.attempts >= backoff.attempts {

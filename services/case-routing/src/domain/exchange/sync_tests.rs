@@ -1,5 +1,5 @@
-//! Any interleaving of changes, deliveries that fail, succeed unheard or are cut off, and retries ends with the other system
-//! having seen every change of a ticket in order.
+//! Any interleaving of changes, deliveries that fail, succeed unheard or are cut off, acknowledgements and retries ends with the
+//! other system having seen every change of a ticket in order.
 
 use proptest::prelude::*;
 
@@ -25,6 +25,10 @@ enum Step {
     Cut,
     /// The operator wants it tried again.
     Retry,
+    /// It has fetched so many and acknowledges them, whatever is being delivered or was given up.
+    Ack(u8),
+    /// It acknowledges so many while a delivery is in hand, which then fails.
+    AckThenFail(u8),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -36,6 +40,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Gone),
         1 => Just(Step::Cut),
         1 => Just(Step::Retry),
+        1 => (1u8..4).prop_map(Step::Ack),
+        1 => (0u8..4).prop_map(Step::AckThenFail),
     ]
 }
 
@@ -60,6 +66,9 @@ impl World {
             self.heard.push(first);
         }
         let failure = |code: &str, gone| Failure { code: code.into(), gone, wait_ms: None };
+        if let Step::AckThenFail(most) = step {
+            self.acknowledges(most);
+        }
         let sync = self.sync.clone();
         self.sync = match step {
             Step::Deliver => {
@@ -69,9 +78,24 @@ impl World {
             Step::Unheard => sync.failed(&failure("timeout", false), self.now, &BACKOFF, 7),
             Step::Fail => sync.failed(&failure("http_503", false), self.now, &BACKOFF, 7),
             Step::Gone => sync.failed(&failure("http_410", true), self.now, &BACKOFF, 7),
+            // Noted only of a change that still waits.
+            Step::AckThenFail(_) if self.delivered < first => {
+                sync.failed(&failure("timeout", false), self.now, &BACKOFF, 7)
+            }
             // Its lease runs out and the next sender finds it as it was.
             _ => sync,
         };
+    }
+
+    /// It has fetched so many of those that wait, in order, and says so.
+    fn acknowledges(&mut self, most: u8) {
+        let count = u32::from(most).min(self.told - self.delivered);
+        if count == 0 {
+            return;
+        }
+        self.heard.extend(self.delivered + 1..=self.delivered + count);
+        self.delivered += count;
+        self.sync = self.sync.clone().delivered(i32::try_from(count).unwrap(), self.now);
     }
 
     fn check(&self) {
@@ -99,6 +123,7 @@ proptest! {
                         world.sync = sync;
                     }
                 }
+                Step::Ack(most) => world.acknowledges(most),
                 other => world.attempt(other),
             }
             world.check();
@@ -146,4 +171,13 @@ fn it_is_given_up_after_so_many_attempts_and_not_before() {
     assert_eq!((more.state, more.waiting, more.due_at), (SyncState::Failed, 3, None), "it goes on waiting");
     assert_eq!(more.retried(now).unwrap().state, SyncState::Pending);
     assert_eq!(Sync::new().retried(now), None);
+}
+
+#[test]
+fn a_failure_of_what_was_acknowledged_meanwhile_is_none() {
+    let now: Timestamp = "2026-03-02T01:00:00Z".parse().unwrap();
+    let failure = Failure { code: "http_410".into(), gone: true, wait_ms: None };
+    let sync = Sync::new().told(1, now).delivered(1, now);
+    let after = sync.clone().failed(&failure, now, &BACKOFF, 0);
+    assert_eq!((after.state, &after), (SyncState::Synced, &sync));
 }

@@ -114,7 +114,8 @@ fn a_dispatched_case_is_to_be_signed_for_here_and_goes_on() {
     };
     let due = command.resolve_due_at;
     let case = import(&mut world, command).unwrap().case;
-    assert_eq!(case.resolve_clock().map(|clock| clock.due_at), due, "what was promised holds");
+    let resolve = case.resolve_clock().unwrap();
+    assert_eq!((Some(resolve.due_at), resolve.promised_at), (due, due), "what was promised holds");
     let sign = case.clock(ClockKind::Sign, case.lead_task).unwrap();
     assert_eq!(sign.started_at, world.now);
     let (task, org) = (case.lead_task.unwrap(), case.lead_org.unwrap());
@@ -156,7 +157,7 @@ fn a_closed_case_can_be_opened_again_and_a_kept_one_is_archived_in_its_time() {
 fn what_does_not_fit_together_is_refused_by_its_field() {
     use CaseState::{Accepted, Closed, Dispatched, Registered, Triaged, Withdrawn};
     type Change = fn(&mut ImportCase, Timestamp);
-    let cases: [(CaseState, Change, &str); 18] = [
+    let cases: [(CaseState, Change, &str); 23] = [
         (Closed, |c, _| c.closed_at = None, "closed_time"),
         (Accepted, |c, now| c.closed_at = Some(now), "closed_time"),
         (Closed, |c, now| c.closed_at = Some(now + TimeDelta::hours(1)), "closed_time"),
@@ -170,6 +171,15 @@ fn what_does_not_fit_together_is_refused_by_its_field() {
             |c, _| c.resolve_due_at = Some(c.registered_at - TimeDelta::hours(1)),
             "resolve_due_time",
         ),
+        (Registered, |c, now| c.resolve_due_at = Some(now), "resolve_due_time"),
+        (Registered, |c, _| c.accepted_at = Some(c.registered_at), "accepted_time"),
+        (Triaged, |c, _| c.resolve_due_at = Some(at("9999-12-31T00:00:00")), "resolve_due_time"),
+        (
+            Closed,
+            |c, _| c.resolve_due_at = Some(c.registered_at + TimeDelta::days(3_654)),
+            "resolve_due_time",
+        ),
+        (Triaged, |c, _| (c.register.anonymous, c.register.requester) = (true, None), "anonymous"),
         (Withdrawn, |c, _| c.closed_code = Some(ClosedCode::Resolved), "closed_code"),
         (Closed, |c, _| c.closed_code = Some(ClosedCode::Withdrawn), "closed_code"),
         (Accepted, |c, _| c.grade = Some(5), "grade"),

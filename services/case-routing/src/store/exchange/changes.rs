@@ -11,7 +11,7 @@ use chrono::TimeDelta;
 use diesel::{
     OptionalExtension, QueryableByName,
     result::{DatabaseErrorKind, Error as SqlError},
-    sql_types::{Array, BigInt, Bytea, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid},
+    sql_types::{Array, BigInt, Bool, Bytea, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
@@ -269,6 +269,23 @@ pub async fn count(conn: &mut AsyncPgConnection, ticket: TicketId) -> Result<i64
     Ok(row.waiting)
 }
 
+#[derive(QueryableByName)]
+struct WaitsRow {
+    #[diesel(sql_type = Bool)]
+    waits: bool,
+}
+
+/// Whether its system still does not have a change; the ticket is locked.
+pub async fn waits(conn: &mut AsyncPgConnection, change: Uuid) -> Result<bool> {
+    let row: WaitsRow = cached(
+        "SELECT EXISTS (SELECT 1 FROM ticket_changes WHERE change_id = $1 AND delivered_at IS NULL) AS waits",
+    )
+    .bind::<SqlUuid, _>(change)
+    .get_result(conn)
+    .await?;
+    Ok(row.waits)
+}
+
 /// The ticket of a system's change, delivered or not.
 pub async fn ticket_of(conn: &mut AsyncPgConnection, system: &str, change: Uuid) -> Result<Option<TicketId>> {
     let row: Option<TicketRow> = cached(
@@ -316,27 +333,37 @@ pub struct Claim<'a> {
     pub lease: TimeDelta,
     pub token: Uuid,
     pub most: i64,
-    /// Systems that have enough in hand.
-    pub without: &'a [String],
-    /// Most tickets of one system.
+    /// How many of `most` are only for systems with nothing in hand.
+    pub kept: i64,
+    /// What each system has in hand already; none for those that are not named.
+    pub in_hand: &'a [(String, i64)],
+    /// Most tickets of one system, those in hand included.
     pub each: i64,
 }
 
-/// Takes up tickets that are due, of systems that are on and have an endpoint, passing over what somebody else works on.
+/// Takes up tickets that are due, of systems that are on and have an endpoint, passing over what somebody else works on. Systems
+/// take turns, those with the fewest in hand first, so that some that are slow never take every place.
 pub async fn claim(conn: &mut AsyncPgConnection, claim: &Claim<'_>) -> Result<Vec<Claimed>> {
     let found = cached(
-        "WITH due AS (SELECT d.ticket_id FROM external_systems s CROSS JOIN LATERAL (SELECT t.ticket_id FROM external_tickets t \
-         WHERE t.system_code = s.system_code AND t.due_at <= $1 ORDER BY t.due_at LIMIT $6 FOR UPDATE SKIP LOCKED) d \
-         WHERE s.state = 'on' AND s.endpoint <> '' AND NOT (s.system_code = ANY ($5)) LIMIT $4) \
-         UPDATE external_tickets t SET due_at = $2, lease = $3 FROM due WHERE t.ticket_id = due.ticket_id \
-         RETURNING t.ticket_id, t.system_code",
+        "WITH due AS (SELECT d.ticket_id, d.due_at, COALESCE(h.in_hand, 0) + row_number() OVER (PARTITION BY s.system_code \
+         ORDER BY d.due_at) AS turn FROM external_systems s \
+         LEFT JOIN unnest($5, $6) AS h (system_code, in_hand) ON h.system_code = s.system_code \
+         CROSS JOIN LATERAL (SELECT t.ticket_id, t.due_at FROM external_tickets t \
+         WHERE t.system_code = s.system_code AND t.due_at <= $1 ORDER BY t.due_at \
+         LIMIT GREATEST($7 - COALESCE(h.in_hand, 0), 0) FOR UPDATE SKIP LOCKED) d \
+         WHERE s.state = 'on' AND s.endpoint <> ''), \
+         placed AS (SELECT ticket_id, turn, row_number() OVER (ORDER BY turn, due_at) AS place FROM due) \
+         UPDATE external_tickets t SET due_at = $2, lease = $3 FROM placed p WHERE t.ticket_id = p.ticket_id \
+         AND p.place <= $4 AND (p.turn = 1 OR p.place <= $4 - $8) RETURNING t.ticket_id, t.system_code",
     )
     .bind::<Timestamptz, _>(claim.now)
     .bind::<Timestamptz, _>(claim.now + claim.lease)
     .bind::<SqlUuid, _>(claim.token)
     .bind::<BigInt, _>(claim.most)
-    .bind::<Array<Text>, _>(claim.without)
+    .bind::<Array<Text>, _>(claim.in_hand.iter().map(|(system, _)| system.as_str()).collect::<Vec<_>>())
+    .bind::<Array<BigInt>, _>(claim.in_hand.iter().map(|(_, count)| *count).collect::<Vec<_>>())
     .bind::<BigInt, _>(claim.each)
+    .bind::<BigInt, _>(claim.kept)
     .load(conn)
     .await?;
     Ok(found)

@@ -6,7 +6,7 @@ use diesel::{
     OptionalExtension, QueryableByName,
     sql_types::{BigInt, Bytea, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid},
 };
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
 use crate::domain::{
@@ -268,5 +268,16 @@ pub async fn number(conn: &mut AsyncPgConnection, id: TicketId, ext_no: &str) ->
             Err(Error::already_exists(KIND, ext_no))
         }
         Err(error) => Err(error.into()),
+    }
+}
+
+/// The same beside what else the transaction writes, which stands though another ticket of the system has the number; gives
+/// whether none has.
+pub async fn number_if_free(conn: &mut AsyncPgConnection, id: TicketId, ext_no: &str) -> Result<bool> {
+    // A savepoint: a breach of uniqueness would end the whole transaction.
+    match conn.transaction(async |conn| number(conn, id, ext_no).await).await {
+        Ok(()) => Ok(true),
+        Err(Error::AlreadyExists { .. }) => Ok(false),
+        Err(error) => Err(error),
     }
 }
