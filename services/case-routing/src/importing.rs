@@ -178,8 +178,7 @@ impl Reader<'_> {
         last: Vec<((String, NaiveDate), i32)>,
         problems: &mut Vec<pb::ImportProblem>,
     ) -> Vec<Ready> {
-        let mut next: HashMap<(String, NaiveDate), i32> =
-            last.into_iter().map(|(day, last)| (day, last)).collect();
+        let mut next: HashMap<(String, NaiveDate), i32> = last.into_iter().collect();
         for (district, day, taken) in numbers_of(&rows) {
             if let Some(last) = next.get_mut(&(district, day)) {
                 *last -= taken;
