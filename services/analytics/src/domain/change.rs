@@ -188,11 +188,11 @@ impl CaseEvent {
     }
 
     /// Hands every case event that an event stands for to `take`: one, none, or those of a whole import.
-    pub fn each(event: &Event, mut take: impl FnMut(Self) -> Result<()>) -> Result<()> {
+    pub fn each(event: &Event, take: impl FnMut(Self) -> Result<()>) -> Result<()> {
         if event.is::<wire::CasesImported>() {
             return imported::each(event, take);
         }
-        Self::of(event)?.map_or(Ok(()), |one| take(one))
+        Self::of(event)?.map_or(Ok(()), take)
     }
 }
 

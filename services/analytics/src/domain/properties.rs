@@ -65,7 +65,7 @@ impl Stored {
         let mut history =
             History::new(self.cases.values().cloned().collect(), self.tasks.values().cloned().collect());
         batch.iter().for_each(|event| history.apply(event));
-        let Changes { cases, tasks, deltas } = history.finish();
+        let Changes { cases, tasks, deltas, .. } = history.finish();
         self.cases.extend(cases.into_iter().map(|f| (f.case_id, f)));
         self.tasks.extend(tasks.into_iter().map(|f| (f.task_id, f)));
         let sum = &mut self.rollups;

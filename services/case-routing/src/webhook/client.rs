@@ -12,13 +12,20 @@ use futures_rustls::{
     },
 };
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::{Request, body::Bytes, client::conn::http1};
+use hyper::{
+    Request,
+    body::{Bytes, Incoming},
+    client::conn::http1::{self, SendRequest},
+};
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
 };
-use tokio_util::compat::{FuturesAsyncReadCompatExt, TokioAsyncReadCompatExt};
+use tokio_util::{
+    compat::{FuturesAsyncReadCompatExt, TokioAsyncReadCompatExt},
+    task::AbortOnDropHandle,
+};
 use url::{Host, Url};
 
 use super::{Networks, WebhookConfig};
@@ -26,11 +33,21 @@ use crate::domain::exchange::Failure;
 
 /// Bytes of an answer that are read.
 const MOST_ANSWER: usize = 64 * 1024;
+/// Longest time that an answer is read for, once it says that the delivery was taken.
+const READING: Duration = Duration::from_secs(2);
 
 /// What the other side said to a delivery that it took.
 #[derive(Debug)]
 pub struct Answer {
     pub body: Bytes,
+}
+
+/// A delivery that was taken; its answer is still to be read.
+struct Taken {
+    body: Incoming,
+    /// Both carry the rest of the answer.
+    _sender: SendRequest<Full<Bytes>>,
+    _connection: AbortOnDropHandle<()>,
 }
 
 /// Posts. Cheap to clone.
@@ -73,10 +90,15 @@ impl Poster {
         headers: &[(&str, String)],
         body: Vec<u8>,
     ) -> Result<Answer, Failure> {
-        match tokio::time::timeout(self.timeout, self.try_post(endpoint, headers, body)).await {
-            Ok(answer) => answer,
-            Err(_) => Err(failure("timeout")),
-        }
+        let taken = match tokio::time::timeout(self.timeout, self.try_post(endpoint, headers, body)).await {
+            Ok(taken) => taken?,
+            Err(_) => return Err(failure("timeout")),
+        };
+        // An answer that comes too slowly, or cannot be read, changes nothing about its having been taken.
+        let reading = Limited::new(taken.body, MOST_ANSWER).collect();
+        let body = tokio::time::timeout(READING.min(self.timeout), reading).await;
+        let body = body.ok().and_then(Result::ok).map(|body| body.to_bytes());
+        Ok(Answer { body: body.unwrap_or_default() })
     }
 
     async fn try_post(
@@ -84,7 +106,7 @@ impl Poster {
         endpoint: &str,
         headers: &[(&str, String)],
         body: Vec<u8>,
-    ) -> Result<Answer, Failure> {
+    ) -> Result<Taken, Failure> {
         // Asked again: what the deployment allows may have changed since it was set.
         let url = self.networks.endpoint(endpoint).map_err(|_| failure("endpoint_refused"))?;
         let stream = self.connect(&url).await?;
@@ -116,19 +138,26 @@ impl Poster {
             return Err(failure("address_refused"));
         }
         let mut last = failure("dns");
+        let share = self.share(found.len());
         for address in found {
-            match TcpStream::connect(address).await {
-                Ok(stream) => {
+            match tokio::time::timeout(share, TcpStream::connect(address)).await {
+                Ok(Ok(stream)) => {
                     let _ = stream.set_nodelay(true);
                     return Ok(stream);
                 }
-                Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
+                Ok(Err(error)) if error.kind() == ErrorKind::ConnectionRefused => {
                     last = failure("connect_refused")
                 }
-                Err(_) => last = failure("connect"),
+                Ok(Err(_)) => last = failure("connect"),
+                Err(_) => last = failure("timeout"),
             }
         }
         Err(last)
+    }
+
+    /// How long each of so many addresses is tried: one that never answers leaves time for the others, and for the answer.
+    fn share(&self, addresses: usize) -> Duration {
+        self.timeout / u32::try_from(addresses).unwrap_or(u32::MAX).saturating_add(1)
     }
 }
 
@@ -137,12 +166,12 @@ async fn send(
     url: &Url,
     headers: &[(&str, String)],
     body: Vec<u8>,
-) -> Result<Answer, Failure> {
+) -> Result<Taken, Failure> {
     let (mut sender, connection) =
         http1::handshake(TokioIo::new(stream)).await.map_err(|_| failure("connect"))?;
     // Ends with the sender; what it says is said by the request's own outcome.
     let connection = tokio::spawn(async move { drop(connection.await) });
-    let _ends = tokio_util::task::AbortOnDropHandle::new(connection);
+    let connection = AbortOnDropHandle::new(connection);
     let target = match url.query() {
         Some(query) => format!("{}?{query}", url.path()),
         None => url.path().to_owned(),
@@ -167,9 +196,7 @@ async fn send(
             wait_ms,
         });
     }
-    // It has been taken; an answer that cannot be read changes nothing about that.
-    let body = Limited::new(answer.into_body(), MOST_ANSWER).collect().await;
-    Ok(Answer { body: body.map(|body| body.to_bytes()).unwrap_or_default() })
+    Ok(Taken { body: answer.into_body(), _sender: sender, _connection: connection })
 }
 
 fn authority(url: &Url) -> String {
@@ -179,4 +206,55 @@ fn authority(url: &Url) -> String {
 
 fn failure(code: &str) -> Failure {
     Failure { code: code.to_owned(), gone: false, wait_ms: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+
+    use super::*;
+
+    fn poster(timeout_ms: u64) -> Poster {
+        let config = WebhookConfig { loopback: true, timeout_ms, ..WebhookConfig::default() };
+        let networks = Arc::new(Networks::of(&config).unwrap());
+        Poster::new(&config, networks).unwrap()
+    }
+
+    /// Answers one request with this text, and then keeps the connection open.
+    async fn answers(text: &'static str) -> String {
+        let listener = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = [0; 1024];
+            let _ = stream.read(&mut request).await.unwrap();
+            stream.write_all(text.as_bytes()).await.unwrap();
+            std::future::pending::<()>().await;
+        });
+        url
+    }
+
+    #[tokio::test]
+    async fn a_delivery_that_was_taken_is_taken_though_its_answer_never_ends() {
+        let slow = answers("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf").await;
+        let answer = poster(400).post(&slow, &[], b"x".to_vec()).await.unwrap();
+        assert!(answer.body.is_empty());
+        let whole = answers("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nhalf").await;
+        let answer = poster(10_000).post(&whole, &[], b"x".to_vec()).await.unwrap();
+        assert_eq!(answer.body.as_ref(), b"half");
+        let never = answers("").await;
+        let failure = poster(100).post(&never, &[], b"x".to_vec()).await.unwrap_err();
+        assert_eq!(failure.code, "timeout");
+    }
+
+    #[test]
+    fn no_address_takes_all_the_time() {
+        let poster = poster(9_000);
+        assert_eq!(poster.share(1), Duration::from_millis(4_500));
+        assert_eq!(poster.share(2) * 2, Duration::from_millis(6_000), "the rest is for the answer");
+        assert!(poster.share(usize::MAX) < Duration::from_millis(1));
+    }
 }

@@ -28,7 +28,14 @@ impl Networks {
             if bits > if address.is_ipv4() { 32 } else { 128 } {
                 bail!("{text} is not a network");
             }
-            Ok((address, bits))
+            // Addresses are judged as what they are, so networks are written down so too.
+            match plain(address) {
+                inner if inner == address => Ok((address, bits)),
+                inner => {
+                    let bits = bits.checked_sub(96);
+                    Ok((inner, bits.with_context(|| format!("{text} is not a network of one version"))?))
+                }
+            }
         };
         let named = config.networks.iter().map(network).collect::<Result<_, _>>()?;
         Ok(Self { loopback: config.loopback, named })
@@ -39,7 +46,7 @@ impl Networks {
         let address = plain(address);
         is_public(address)
             || (self.loopback && address.is_loopback())
-            || self.named.iter().any(|(network, bits)| within(address, plain(*network), *bits))
+            || self.named.iter().any(|(network, bits)| within(address, *network, *bits))
     }
 
     /// An endpoint as an operator may set it: https, or http where it is this machine and that is allowed; a name or a permitted
@@ -244,7 +251,14 @@ mod tests {
         assert!(
             named.endpoint("https://10.21.3.4/").is_err() && named.endpoint("http://10.20.3.4/").is_err()
         );
-        for wrong in ["10.0.0.0", "10.0.0.0/33", "x/8", "::/129"] {
+        let mapped = networks(false, &["::ffff:10.0.0.0/104", "::ffff:192.168.7.9/128"]);
+        for text in ["https://10.9.8.7/", "https://[::ffff:10.1.1.1]/", "https://192.168.7.9/"] {
+            assert!(mapped.endpoint(text).is_ok(), "{text}");
+        }
+        for text in ["https://172.16.0.1/", "https://127.0.0.1/", "https://192.168.7.8/", "https://[fd00::1]/"] {
+            assert!(mapped.endpoint(text).is_err(), "{text}");
+        }
+        for wrong in ["10.0.0.0", "10.0.0.0/33", "x/8", "::/129", "::ffff:10.0.0.0/95", "::ffff:10.0.0.0/8"] {
             let config = WebhookConfig { networks: vec![wrong.into()], ..WebhookConfig::default() };
             assert!(Networks::of(&config).is_err(), "{wrong}");
         }
