@@ -74,7 +74,7 @@ impl Indexer {
                     most = (most * 2).min(CHUNK);
                 }
                 Err(error) if most > 1 => {
-                    tracing::warn!(error = %error.chain(), cases = most, "words were not noted; with fewer cases again");
+                    tracing::warn!(error = %error.chain(), cases = most, "noting words failed");
                     most /= 2;
                 }
                 Err(error) => return Err(error),

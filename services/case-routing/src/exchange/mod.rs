@@ -20,9 +20,12 @@ pub const TICKET: &str = "external_ticket";
 /// Purpose under which the secrets of signatures are sealed.
 pub const SECRETS: &str = "webhook_secrets";
 
+/// System and version.
+type Key = (String, i32);
+
 /// The mappings that were read; a version never changes, so it is read once. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub struct Mappings(Arc<RwLock<HashMap<(String, i32), Arc<Mapping>>>>);
+pub struct Mappings(Arc<RwLock<HashMap<Key, Arc<Mapping>>>>);
 
 impl Mappings {
     /// A version of a system; an empty one for 0.

@@ -1,5 +1,5 @@
 //! A change of a ticket in the words of the other system: the same for those that fetch it and, as an event of CloudEvents 1.0 in
-//! structured JSON, for those it is posted to. The same change always comes out the same, so that a repeat can be told.
+//! structured JSON, for those it is posted to. The same change of a state always comes out the same; a referral is told as it stands.
 
 use chassis::{Error, Result, Timestamp, clock::to_proto, proto::case_routing::v1 as pb};
 use diesel_async::AsyncPgConnection;

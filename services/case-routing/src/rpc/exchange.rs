@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use chassis::{
     Error, Result, RpcResult,
-    auth::Caller,
+    auth::{Caller, Role},
     clock::new_id,
     command::{Meta, once},
     db::Tx,
@@ -332,7 +332,8 @@ impl ExchangeService for Exchange {
         let ticket = tickets::get(&mut conn, id).await?.ok_or_else(missing)?;
         let case_id = CaseId(ticket.case_id);
         let record = read::case(&mut conn, case_id).await?;
-        record.filter(|record| reach::reaches(&record.case, &caller)).ok_or_else(missing)?;
+        let record = record.filter(|record| reach::reaches(&record.case, &caller)).ok_or_else(missing)?;
+        let in_full = reach::reaches(&record.case, &without_callers_back(&caller));
         // Recorded first: who could read it is known, whatever happens afterwards.
         let access = Access {
             access_id: new_id(),
@@ -346,6 +347,14 @@ impl ExchangeService for Exchange {
         read::log_access(&mut conn, &access).await?;
         let sealed = tickets::sealed(&mut conn, id).await?.ok_or_else(missing)?;
         let paper = push::open(&self.desk.crypto, id, &sealed)?;
-        Ok(Response::new(forms::revealed(&paper)))
+        Ok(Response::new(forms::revealed(&paper, in_full)))
     }
+}
+
+/// A caller without the roles that call back or verify: they need to know whom to call, and the original text is not opened
+/// to them (`RevealText`).
+fn without_callers_back(caller: &Caller) -> Caller {
+    let calls_back = |role| matches!(role, Role::CallbackAgent | Role::Verifier);
+    let scopes = caller.scopes.iter().filter(|scope| !calls_back(scope.role)).cloned().collect();
+    Caller { scopes, ..caller.clone() }
 }

@@ -137,7 +137,14 @@ pub fn refusal(error: &Error) -> pb::PushRefusal {
         Error::Invalid { field, .. } => field.clone(),
         _ => String::new(),
     };
-    pb::PushRefusal { code: error.code().to_owned(), field, message: error.to_string() }
+    let message = match error {
+        // In whole seconds, rounded up: who comes earlier is refused again.
+        Error::Exhausted { retry_after } => {
+            format!("{error}: in {} s", retry_after.as_millis().div_ceil(1_000).max(1))
+        }
+        _ => error.to_string(),
+    };
+    pb::PushRefusal { code: error.code().to_owned(), field, message }
 }
 
 /// The number of a referral.
@@ -264,15 +271,35 @@ pub fn ticket(ticket: &Ticket) -> pb::ExternalTicket {
     }
 }
 
-/// What was pushed, in full.
-pub fn revealed(paper: &Paper) -> pb::RevealTicketResponse {
+/// What was pushed: in full, or the contact alone for whoever only calls back.
+pub fn revealed(paper: &Paper, in_full: bool) -> pb::RevealTicketResponse {
+    let contact = Some(pb::TicketContact { name: paper.name.clone(), phone: paper.phone.clone() });
+    if !in_full {
+        return pb::RevealTicketResponse { contact, ..Default::default() };
+    }
     let remark = |remark: &crate::domain::exchange::Remark| pb::TicketRemark {
         text: remark.text.clone(),
         remarked_time: Some(to_proto(remark.at)),
     };
     pb::RevealTicketResponse {
-        contact: Some(pb::TicketContact { name: paper.name.clone(), phone: paper.phone.clone() }),
+        contact,
         text: paper.text.clone(),
         remarks: paper.remarks.iter().map(remark).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn who_is_refused_for_now_is_told_when_to_come_again() {
+        let refused = refusal(&Error::Exhausted { retry_after: Duration::from_millis(2_300) });
+        assert_eq!(refused.code, "exhausted");
+        assert_eq!(refused.message, "too much at once, try again later: in 3 s");
+        let refused = refusal(&Error::Forbidden);
+        assert_eq!((refused.code.as_str(), refused.message.as_str()), ("forbidden", "not permitted"));
     }
 }

@@ -44,22 +44,9 @@ mod verification;
 
 pub(crate) use self::register::{TEXT, client_key, window_above};
 pub use self::{
-    application_desk::Applications,
-    calendar::Calendars,
-    cases::Cases,
-    catalogue::Catalogue,
-    catalogue_versions::CatalogueVersions,
-    classify::Classify,
-    desk::Desk,
-    duty::DutyRpc,
-    exchange::Exchange,
-    hotspots::Hotspots,
-    imports::Imports,
-    intake::Intake,
-    lists::Responsibilities,
-    mediation_desk::Mediations,
-    patrols::Patrols,
-    register::receiver,
-    tasks::Tasks,
+    application_desk::Applications, calendar::Calendars, cases::Cases, catalogue::Catalogue,
+    catalogue_versions::CatalogueVersions, classify::Classify, desk::Desk, duty::DutyRpc, exchange::Exchange,
+    hotspots::Hotspots, imports::Imports, intake::Intake, lists::Responsibilities,
+    mediation_desk::Mediations, patrols::Patrols, register::receiver, tasks::Tasks,
     verification::Verifications,
 };

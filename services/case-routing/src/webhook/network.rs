@@ -28,14 +28,10 @@ impl Networks {
             if bits > if address.is_ipv4() { 32 } else { 128 } {
                 bail!("{text} is not a network");
             }
-            // Addresses are judged as what they are, so networks are written down so too.
-            match plain(address) {
-                inner if inner == address => Ok((address, bits)),
-                inner => {
-                    let bits = bits.checked_sub(96);
-                    Ok((inner, bits.with_context(|| format!("{text} is not a network of one version"))?))
-                }
-            }
+            // Addresses are judged as what they are, and so are networks; one of both versions is none.
+            let inner = plain(address);
+            let bits = if inner == address { Some(bits) } else { bits.checked_sub(96) };
+            Ok((inner, bits.with_context(|| format!("{text} is not a network"))?))
         };
         let named = config.networks.iter().map(network).collect::<Result<_, _>>()?;
         Ok(Self { loopback: config.loopback, named })
@@ -255,7 +251,9 @@ mod tests {
         for text in ["https://10.9.8.7/", "https://[::ffff:10.1.1.1]/", "https://192.168.7.9/"] {
             assert!(mapped.endpoint(text).is_ok(), "{text}");
         }
-        for text in ["https://172.16.0.1/", "https://127.0.0.1/", "https://192.168.7.8/", "https://[fd00::1]/"] {
+        for text in
+            ["https://172.16.0.1/", "https://127.0.0.1/", "https://192.168.7.8/", "https://[fd00::1]/"]
+        {
             assert!(mapped.endpoint(text).is_err(), "{text}");
         }
         for wrong in ["10.0.0.0", "10.0.0.0/33", "x/8", "::/129", "::ffff:10.0.0.0/95", "::ffff:10.0.0.0/8"] {

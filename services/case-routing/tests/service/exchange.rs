@@ -367,6 +367,69 @@ async fn what_no_mapping_knows_waits_for_a_human() {
 }
 
 #[tokio::test]
+async fn who_asked_anonymously_stays_unknown_in_whatever_order_it_is_pushed() {
+    let world = World::mapped("", pb::ExchangeDirection::In).await;
+    let hidden = |ext_no: &str| pb::PushTicketRequest { anonymous: true, ..world.ticket(ext_no) };
+    let first = world.pushes(hidden("WH-1")).await.unwrap().ticket_id;
+    assert_eq!(world.pushes(world.ticket("WH-1")).await.unwrap().outcome(), pb::PushOutcome::Unchanged);
+    let later = world.pushes(world.ticket("WH-2")).await.unwrap().ticket_id;
+    assert_eq!(world.pushes(hidden("WH-2")).await.unwrap().outcome(), pb::PushOutcome::Added);
+    assert_eq!(world.pushes(world.ticket("WH-2")).await.unwrap().outcome(), pb::PushOutcome::Unchanged);
+    for ticket in [first, later] {
+        let known = world.reveals(&ticket, &world.drafter()).await.unwrap();
+        assert_eq!(known.contact, Some(pb::TicketContact::default()));
+        assert_eq!(known.text, world.ticket("").text);
+    }
+    world.d.service.stop().await;
+}
+
+#[tokio::test]
+async fn who_only_calls_back_sees_whom_to_call_and_no_text() {
+    let world = World::mapped("", pb::ExchangeDirection::In).await;
+    let ticket = world.pushes(world.ticket("WH-1")).await.unwrap().ticket_id;
+    let more = pb::PushTicketRequest { text: "又堆了两辆车".into(), ..world.ticket("WH-1") };
+    world.pushes(more).await.unwrap();
+    let agent = Persona::new(Role::CallbackAgent, world.d.district).org(world.d.centre);
+    let elsewhere = world.d.verifier().also(Role::StreetDispatcher, world.d.other_street);
+    for caller in [agent, world.d.verifier(), elsewhere] {
+        let known = world.reveals(&ticket, &caller).await.unwrap();
+        let contact = world.ticket("").contact;
+        assert_eq!(known, pb::RevealTicketResponse { contact, ..Default::default() });
+    }
+    let known = world.reveals(&ticket, &world.d.verifier().also(Role::StationHead, world.d.community)).await;
+    let known = known.unwrap();
+    assert_eq!((known.text, known.remarks.len()), (world.ticket("").text, 1));
+    assert_eq!(world.count("SELECT count(*) AS n FROM access_log").await, 4, "every look is recorded");
+    world.d.service.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_hands_in_only_what_lies_where_it_may() {
+    let world = World::mapped("", pb::ExchangeDirection::In).await;
+    let granted = Persona::new(Role::IntegrationClient, world.d.other_street).org(world.d.gov);
+    let elsewhere = Persona { scopes: granted.scopes, ..world.client.clone() };
+    let other_line = world.client.clone().line("sanitation");
+    for caller in [&elsewhere, &other_line] {
+        let refused = world.call(caller).push_ticket(world.ticket("WH-1")).await.unwrap_err();
+        assert_eq!(refused.code(), Code::PermissionDenied);
+        let ticket = pb::Ticket {
+            ext_no: "WH-2".into(),
+            text: "堆物".into(),
+            class_code: "0201".into(),
+            ..Default::default()
+        };
+        let request = pb::PushTicketsRequest { request_id: request_id(), tickets: vec![ticket] };
+        let answers = world.call(caller).push_tickets(request).await.unwrap().into_inner().answers;
+        assert_eq!(answers[0].refusal.as_ref().unwrap().code, "forbidden");
+    }
+    assert_eq!(world.count("SELECT count(*) AS n FROM cases").await, 0);
+    let unknown = pb::PushTicketRequest { class_code: "9999".into(), ..world.ticket("WH-3") };
+    let taken = world.call(&other_line).push_ticket(unknown).await.unwrap().into_inner().receipt.unwrap();
+    assert!(taken.awaits_triage, "of no line yet");
+    world.d.service.stop().await;
+}
+
+#[tokio::test]
 async fn several_tickets_are_answered_one_by_one() {
     let world = World::mapped("", pb::ExchangeDirection::In).await;
     let ticket = |ext_no: &str, text: &str| pb::Ticket {

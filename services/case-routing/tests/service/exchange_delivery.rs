@@ -14,6 +14,7 @@ use chassis::{
     proto::case_routing::v1::{self as pb, intake_service_client::IntakeServiceClient},
     testing::{Persona, Received, Reply, TestHttp},
 };
+use diesel_async::SimpleAsyncConnection;
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::Value;
 use sha2::Sha256;
@@ -176,6 +177,52 @@ async fn a_ticket_is_given_up_and_retried_and_a_pause_holds_everything_back() {
     world.updates(|change| change.state = pb::ExternalSystemState::On.into()).await.unwrap();
     synced(&world).await;
     assert_eq!(heard(&http.received()).last().unwrap().1, "CASE_STATE_RESOLVED");
+    world.d.service.stop().await;
+}
+
+#[tokio::test]
+async fn what_fails_on_our_side_counts_too_until_it_is_given_up() {
+    let http = TestHttp::start(|_| Reply::status(200)).await;
+    let world = World::mapped(&http.url("/"), pb::ExchangeDirection::In).await;
+    let mut conn = world.d.service.db().conn().await.unwrap();
+    // As sealed by a key that is gone.
+    conn.batch_execute("UPDATE external_systems SET sealed_secrets = 'of another time'").await.unwrap();
+    world.pushes(world.ticket("WH-1")).await.unwrap();
+    world
+        .d
+        .service
+        .wait_for("it is given up", async || world.tickets(pb::SyncState::Failed).await.len() == 1)
+        .await;
+    let failed = world.tickets(pb::SyncState::Failed).await.remove(0);
+    assert_eq!((failed.last_error_code.as_str(), failed.attempts, failed.waiting_count), ("internal", 4, 4));
+    assert!(http.received().is_empty());
+    conn.batch_execute("UPDATE external_systems SET sealed_secrets = NULL").await.unwrap();
+    let retry = pb::RetryTicketRequest { ticket_id: failed.ticket_id, request_id: request_id() };
+    world.call(&world.operator).retry_ticket(retry).await.unwrap();
+    synced(&world).await;
+    drop(conn);
+    world.d.service.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_acknowledged_while_it_is_being_delivered_is_not_given_up() {
+    let http = TestHttp::start(|_| Reply::Late(Duration::from_millis(300), 410)).await;
+    let world = World::mapped(&http.url("/"), pb::ExchangeDirection::In).await;
+    world.pushes(world.ticket("WH-1")).await.unwrap();
+    world.d.service.wait_for("it is being sent", async || !http.received().is_empty()).await;
+    let mut call = world.call(&world.client);
+    let listed =
+        call.list_ticket_changes(pb::ListTicketChangesRequest::default()).await.unwrap().into_inner();
+    let ack = pb::AckTicketChangesRequest {
+        request_id: request_id(),
+        change_ids: listed.changes.into_iter().map(|change| change.change_id).collect(),
+        numbers: Vec::new(),
+    };
+    assert_eq!(call.ack_ticket_changes(ack).await.unwrap().into_inner().acknowledged, 4);
+    // Long enough for the refusal to be noted.
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    let ticket = world.tickets(pb::SyncState::Unspecified).await.remove(0);
+    assert_eq!((ticket.sync_state(), ticket.waiting_count, ticket.attempts), (pb::SyncState::Synced, 0, 0));
     world.d.service.stop().await;
 }
 

@@ -56,14 +56,17 @@ fn closed(d: &District, number: i64) -> pb::ImportedCase {
 }
 
 fn open(d: &District, state: pb::CaseState, client_ref: &str) -> pb::ImportedCase {
+    let case = closed(d, 0);
+    let accepted_time = case.accepted_time.filter(|_| state != pb::CaseState::Registered);
     pb::ImportedCase {
         client_ref: client_ref.into(),
         state: state.into(),
+        accepted_time,
         completed_time: None,
         closed_time: None,
         grade: 0,
         lead_org_id: if state == pb::CaseState::Dispatched { d.office.to_string() } else { String::new() },
-        ..closed(d, 0)
+        ..case
     }
 }
 
@@ -140,7 +143,7 @@ async fn a_batch_is_stored_at_once_with_one_event_and_a_repeat_does_nothing() {
 #[tokio::test]
 async fn each_row_is_refused_for_itself_by_number_and_field() {
     let d = District::start().await;
-    let good = closed(&d, 1);
+    let good = pb::ImportedCase { client_ref: "tel-13812345678".into(), ..closed(&d, 1) };
     let wrong = |change: fn(&mut pb::ImportedCase), number| {
         let mut case = closed(&d, number);
         change(&mut case);
@@ -167,14 +170,33 @@ async fn each_row_is_refused_for_itself_by_number_and_field() {
         out_of_reach,
         good.clone(),
         closed(&d, 10),
+        // The row that was refused above, put right.
+        closed(&d, 8),
+        wrong(
+            |case| {
+                (case.state, case.anonymous) = (pb::CaseState::Accepted.into(), true);
+                (case.completed_time, case.closed_time, case.grade) = (None, None, 0);
+                case.lead_org_id.clear();
+            },
+            12,
+        ),
     ];
     let request = batch(cases);
     let checked = pb::ImportCasesRequest { validate_only: true, ..request.clone() };
     let only_checked = import(&d, &operator(&d), &checked).await.unwrap();
     assert_eq!(number(&d.service, "SELECT count(*) AS n FROM cases").await, 0);
+    let taken = "SELECT coalesce(sum(taken), 0)::bigint AS n FROM case_number_blocks";
+    assert_eq!(number(&d.service, taken).await, 0, "a check takes no numbers");
     let answer = import(&d, &operator(&d), &request).await.unwrap();
     assert_eq!(only_checked, answer);
-    assert_eq!((answer.imported_count, &answer.duplicates[..]), (2, &[9][..]));
+    assert_eq!((answer.imported_count, &answer.duplicates[..]), (3, &[9][..]));
+    assert_eq!(import(&d, &operator(&d), &request).await.unwrap(), answer);
+    assert_eq!(number(&d.service, taken).await, 3, "neither do refused rows and repeats");
+    let numbered = "SELECT count(DISTINCT case_no) AS n FROM cases WHERE case_no ~ '^[0-9]+-[0-9]{8}-[0-9]{6}$' \
+                    AND doc LIKE '%' || case_no || '-1%'";
+    assert_eq!(number(&d.service, numbered).await, 3, "cases and their tasks");
+    let unseen = "SELECT count(*) AS n FROM cases WHERE doc LIKE '%13812345678%'";
+    assert_eq!(number(&d.service, unseen).await, 0, "nor in what the record there is called");
     let named: Vec<_> =
         answer.problems.iter().map(|problem| (problem.index, problem.field.as_str())).collect();
     let expected = [
@@ -186,6 +208,7 @@ async fn each_row_is_refused_for_itself_by_number_and_field() {
         (6, "grade"),
         (7, "closed_time"),
         (8, "place_unit_id"),
+        (12, "anonymous"),
     ];
     assert_eq!(named, expected, "{:?}", answer.problems);
     // Nothing is done for who reaches another street only, and nothing by who is no operator.
@@ -227,6 +250,51 @@ async fn what_somebody_made_offline_and_sent_is_not_imported_a_second_time() {
     let found = d.cases(&window).register_case(late).await.unwrap().into_inner().case.unwrap();
     assert_ne!(found.case_id, made.case_id);
     assert_eq!(number(&d.service, "SELECT count(*) AS n FROM cases").await, 2);
+    // What a resident asks anonymously is theirs under another id.
+    let resident = Persona::resident(d.district);
+    let asked = |client_ref: &str| pb::RegisterCaseRequest {
+        request_id: request_id(),
+        text: "有人乱倒垃圾".into(),
+        place_unit_id: d.community.to_string(),
+        anonymous: true,
+        client_ref: client_ref.into(),
+        ..Default::default()
+    };
+    d.cases(&resident).register_case(asked("phone-1")).await.unwrap();
+    let offline = |client_ref: &str| pb::ImportedCase {
+        entered_by_person_id: resident.person_id.to_string(),
+        anonymous: true,
+        item_code: String::new(),
+        ..open(&d, pb::CaseState::Registered, client_ref)
+    };
+    let answer =
+        import(&d, &operator(&d), &batch(vec![offline("phone-1"), offline("phone-2")])).await.unwrap();
+    assert_eq!((answer.imported_count, &answer.duplicates[..]), (1, &[0][..]), "{answer:?}");
+    d.cases(&resident).register_case(asked("phone-2")).await.unwrap();
+    assert_eq!(number(&d.service, "SELECT count(*) AS n FROM cases").await, 4);
+    d.service.stop().await;
+}
+
+#[tokio::test]
+async fn a_case_whose_words_cannot_be_noted_keeps_no_other_waiting() {
+    let d = District::start_with(|_| {}, "sweep_ms", 50).await;
+    let cases: Vec<_> = (1..=20).map(|number| closed(&d, number)).collect();
+    import(&d, &operator(&d), &batch(cases)).await.unwrap();
+    {
+        let mut conn = d.service.db().conn().await.unwrap();
+        cached(
+            "UPDATE cases SET doc = replace(doc, 'text_redacted', 'text_lost') \
+             WHERE case_id = (SELECT unindexed[7] FROM import_batches)",
+        )
+        .execute(&mut conn)
+        .await
+        .unwrap();
+    }
+    let words = pb::ListCasesRequest { query: "楼道灯".into(), page_size: 200, ..Default::default() };
+    d.service
+        .wait_for("the words", async || listed(&d, &d.dispatcher(), words.clone()).await.unindexed_count == 0)
+        .await;
+    assert_eq!(listed(&d, &d.dispatcher(), words).await.cases.len(), 19);
     d.service.stop().await;
 }
 

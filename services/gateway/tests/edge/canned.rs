@@ -248,7 +248,10 @@ pub async fn district(public_url: Option<&str>) -> Edge {
         state: CaseState::Dispatched.into(),
         ..case()
     }));
-    services.answer("ListCases", &ListCasesResponse { cases, next_page_token: "a+b".into(), ..Default::default() });
+    services.answer(
+        "ListCases",
+        &ListCasesResponse { cases, next_page_token: "a+b".into(), ..Default::default() },
+    );
     let notice = PublicNotice {
         name_masked: "欧**".into(),
         unit_name_zh: "大夹社区".into(),

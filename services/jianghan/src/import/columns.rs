@@ -13,6 +13,9 @@ use serde::Deserialize;
 
 const SHIPPED: &str = include_str!("../../data/cases.map.toml");
 
+/// Characters of a text: the services refuse a whole batch that is too large, and a row says so for itself.
+const MOST_TEXT: usize = 20_000;
+
 /// Fields of a case that a column can hold.
 const FIELDS: [&str; 21] = [
     "client_ref",
@@ -148,10 +151,14 @@ impl Columns {
     /// # Errors
     /// The first column that is wrong.
     pub fn case(&self, row: &csv::StringRecord) -> Result<ImportedCase, Wrong> {
+        let text = self.text(row, "text");
+        if text.len() > MOST_TEXT && text.chars().count() > MOST_TEXT {
+            return Err(self.wrong("text", "has more than 20000 characters"));
+        }
         Ok(ImportedCase {
             client_ref: self.text(row, "client_ref"),
             entered_by_person_id: self.text(row, "entered_by"),
-            text: self.text(row, "text"),
+            text,
             place_unit_id: self.id(row, "place", &self.units, "no unit has this code")?,
             item_code: self.text(row, "item"),
             state: self.code(
@@ -350,6 +357,17 @@ mod tests {
         assert_eq!(wrong(["1", "420103005001", "2020-01-01", "closed", "", "x"]), "grade");
         assert_eq!(columns.column_of("place_unit_id"), "地点编码");
         assert_eq!(columns.column_of("closed_time"), "closed_time");
+    }
+
+    #[test]
+    fn a_text_that_is_too_long_is_a_problem_of_its_row() {
+        let columns = columns(&["id", "地点编码", "registered", "内容"]).expect("it fits");
+        let row = |text: String| {
+            let row = ["1".to_owned(), "420103005001".to_owned(), "2020-01-01".to_owned(), text];
+            columns.case(&csv::StringRecord::from(row.to_vec()))
+        };
+        assert!(row("灯".repeat(MOST_TEXT)).is_ok(), "characters, not bytes");
+        assert_eq!(row("灯".repeat(MOST_TEXT + 1)).expect_err("refused").column, "内容");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Bringing a district's history into a running suite: a file of cases, batch by batch over the API, with a few batches on
-//! the way at a time. It may stop at any moment and go on later: batches and their request ids follow from the file alone, so
-//! that what was sent twice is stored once. It must never print what stands in a row.
+//! the way at a time. It may stop at any moment and go on later: batches and their request ids follow from the file and
+//! its columns alone, so that what was sent twice is stored once. It must never print what stands in a row.
 
 pub mod columns;
 pub mod state;
@@ -8,7 +8,7 @@ pub mod state;
 use std::{
     collections::{HashMap, VecDeque},
     fs::{File, OpenOptions},
-    io::{BufReader, Write},
+    io::{self, BufReader, Read, Seek, Write},
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
@@ -19,6 +19,7 @@ use prost::Message;
 use proto::case_routing::v1::{
     GetImportRequest, Import, ImportCasesRequest, ImportCasesResponse, ImportedCase,
 };
+use sha2::{Digest, Sha256};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::Code;
@@ -26,7 +27,7 @@ use uuid::Uuid;
 
 use self::{
     columns::{Columns, Wrong},
-    state::{Counts, State},
+    state::{Behind, Counts, State},
 };
 use crate::{
     simulate::actors::{organizations, units},
@@ -35,6 +36,9 @@ use crate::{
 
 /// Bytes of a batch: the services take 4 MiB.
 const MOST_BYTES: usize = 3 << 20;
+/// Bytes of a row: the longest text has 80,000. Without a limit, a quote that is not closed takes the rest of the file into
+/// memory.
+const MOST_ROW: u64 = 1 << 20;
 /// Batches on the way: one is read, one is prepared, one is written.
 const ON_THE_WAY: usize = 3;
 
@@ -121,14 +125,18 @@ pub async fn run(
     let (began, before) = (Instant::now(), state.counts.rows);
     let mut on_the_way: VecDeque<Sent> = VecDeque::new();
     let mut at_end = false;
+    let mut broken = None;
+    let mut behind = Behind::open(file)?;
     if !options.check {
         state.keep(file)?;
     }
     loop {
-        while on_the_way.len() < ON_THE_WAY && !at_end && !stop.is_cancelled() {
-            match rows.batch(state.batch)? {
-                Some(batch) => on_the_way.push_back(send(suite, session, options, &state, batch)),
-                None => at_end = true,
+        while on_the_way.len() < ON_THE_WAY && !at_end && broken.is_none() && !stop.is_cancelled() {
+            match rows.batch(state.batch) {
+                Ok(Some(batch)) => on_the_way.push_back(send(suite, session, options, &state, batch)),
+                Ok(None) => at_end = true,
+                // What is on the way is waited for and kept first.
+                Err(error) => broken = Some(error),
             }
         }
         let Some(sent) = on_the_way.pop_front() else { break };
@@ -137,9 +145,13 @@ pub async fn run(
         state.next = sent.next;
         if !options.check {
             state.problems_bytes = problems.flush()?;
+            state.behind = behind.up_to(state.next.0)?;
             state.keep(file)?;
         }
         after(&state.counts);
+    }
+    if let Some(error) = broken {
+        return Err(error);
     }
     state.done = at_end && on_the_way.is_empty();
     if !options.check {
@@ -192,8 +204,7 @@ pub async fn indexed(
 }
 
 fn send(suite: &Suite, session: &Arc<Session>, options: &Options, state: &State, batch: Batch) -> Sent {
-    // The same batch of the same import has the same id, whoever sends it again.
-    let request_id = Uuid::new_v5(&state.import_id, format!("{}", batch.begins).as_bytes());
+    let request_id = request_id(state.import_id, batch.begins, &batch.cases);
     let request = ImportCasesRequest {
         request_id: request_id.to_string(),
         import_id: state.import_id.to_string(),
@@ -209,6 +220,18 @@ fn send(suite: &Suite, session: &Arc<Session>, options: &Options, state: &State,
         suite.imports().import_cases(session.request(request).await?).await.map(tonic::Response::into_inner)
     });
     Sent { answer, lines: batch.lines, wrong: batch.wrong, next: batch.next }
+}
+
+/// The same batch of the same import has the same id, whoever sends it again. With other columns or words the rows are other
+/// cases, hence another request.
+fn request_id(import_id: Uuid, begins: u64, cases: &[ImportedCase]) -> Uuid {
+    let mut digest = Sha256::new();
+    for case in cases {
+        digest.update(case.encode_length_delimited_to_vec());
+    }
+    let mut name = begins.to_be_bytes().to_vec();
+    name.extend_from_slice(&digest.finalize());
+    Uuid::new_v5(&import_id, &name)
 }
 
 fn refused(status: tonic::Status, lines: &[u64]) -> anyhow::Error {
@@ -243,9 +266,55 @@ fn take(
     all.into_iter().try_for_each(|problem| problems.note(problem))
 }
 
+/// A file of which so many bytes may be read; then it fails.
+struct Bounded {
+    file: BufReader<File>,
+    left: u64,
+}
+
+impl Read for Bounded {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if self.left == 0 {
+            return Err(io::Error::other("the row is too long"));
+        }
+        let most = into.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        let read = self.file.read(&mut into[..most])?;
+        self.left -= read as u64;
+        Ok(read)
+    }
+}
+
+impl Seek for Bounded {
+    fn seek(&mut self, to: io::SeekFrom) -> io::Result<u64> {
+        self.file.seek(to)
+    }
+}
+
+/// The file behind its header, and the header.
+fn opened(options: &Options) -> Result<(csv::Reader<Bounded>, csv::StringRecord)> {
+    let file = BufReader::with_capacity(1 << 18, File::open(&options.file)?);
+    let mut reader = csv::ReaderBuilder::new()
+        .delimiter(Columns::delimiter(options.columns.as_deref())?)
+        .flexible(true)
+        .from_reader(Bounded { file, left: MOST_ROW });
+    let header = reader.headers().cloned();
+    match header {
+        Ok(header) => Ok((reader, header)),
+        Err(error) => Err(unreadable(&reader, error, 1)),
+    }
+}
+
+/// What is said when a row could not be read.
+fn unreadable(reader: &csv::Reader<Bounded>, error: csv::Error, line: u64) -> anyhow::Error {
+    if reader.get_ref().left == 0 {
+        return anyhow::anyhow!("the row that begins on line {line} does not end: is a quote not closed?");
+    }
+    anyhow::Error::from(error).context("not a CSV file in UTF-8")
+}
+
 /// Rows of the file in turn.
 struct Rows {
-    reader: csv::Reader<BufReader<File>>,
+    reader: csv::Reader<Bounded>,
     columns: Columns,
     row: csv::StringRecord,
     /// A row that was read and did not fit into the batch before.
@@ -263,11 +332,7 @@ struct Batch {
 impl Rows {
     async fn open(suite: &Suite, session: &Session, options: &Options, state: &State) -> Result<Self> {
         let cannot = || format!("cannot read {}", options.file.display());
-        let mut reader = csv::ReaderBuilder::new()
-            .delimiter(Columns::delimiter(options.columns.as_deref())?)
-            .flexible(true)
-            .from_reader(BufReader::with_capacity(1 << 18, File::open(&options.file).with_context(cannot)?));
-        let header = reader.headers().with_context(cannot)?.clone();
+        let (mut reader, header) = opened(options).with_context(cannot)?;
         let codes = units(suite, session).await?.into_iter();
         let unit_ids: HashMap<_, _> = codes.map(|unit| (unit.code, unit.unit_id)).collect();
         let codes = organizations(suite, session).await?.into_iter();
@@ -291,8 +356,11 @@ impl Rows {
                 Some(held) => held,
                 None => {
                     let at = self.reader.position().clone();
-                    if !self.reader.read_record(&mut self.row).context("not a CSV file in UTF-8")? {
-                        break;
+                    self.reader.get_mut().left = MOST_ROW;
+                    match self.reader.read_record(&mut self.row) {
+                        Ok(true) => {}
+                        Ok(false) => break,
+                        Err(error) => return Err(unreadable(&self.reader, error, at.line())),
                     }
                     let line = self.row.position().map_or(at.line(), csv::Position::line);
                     match self.columns.case(&self.row) {
@@ -333,17 +401,18 @@ struct Problems {
 
 impl Problems {
     fn open(options: &Options, state: &State) -> Result<Self> {
-        let (mut out, mut path) = (None, None);
+        let (mut out, mut path, mut bytes) = (None, None, state.problems_bytes);
         if !options.check {
             let name = problems_path(&options.file);
             let file = OpenOptions::new().create(true).write(true).truncate(false).open(&name);
             let mut file = file.with_context(|| format!("cannot write {}", name.display()))?;
-            // What was written after the state was kept is written again.
-            file.set_len(state.problems_bytes)?;
-            std::io::Seek::seek(&mut file, std::io::SeekFrom::End(0))?;
+            // What was written after the state was kept is written again; a list that somebody took away begins anew.
+            bytes = bytes.min(file.metadata()?.len());
+            file.set_len(bytes)?;
+            file.seek(io::SeekFrom::End(0))?;
             (out, path) = (Some(file), Some(name));
         }
-        Ok(Self { out, path, waiting: Vec::new(), bytes: state.problems_bytes, first: Vec::new() })
+        Ok(Self { out, path, waiting: Vec::new(), bytes, first: Vec::new() })
     }
 
     fn note(&mut self, problem: Problem) -> Result<()> {
@@ -394,4 +463,86 @@ pub fn check_options(options: &Options) -> Result<()> {
         bail!("--check begins at the beginning: without --resume");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(file: PathBuf) -> Options {
+        Options { file, columns: None, source: "old".into(), batch: 10, resume: false, check: false }
+    }
+
+    fn rows(options: &Options) -> Rows {
+        let (reader, header) = opened(options).unwrap();
+        let units = HashMap::from([("p".to_owned(), "u-1".to_owned())]);
+        let columns = Columns::load(None, &header, units, HashMap::new()).unwrap();
+        Rows { reader, columns, row: csv::StringRecord::new(), held: None }
+    }
+
+    #[test]
+    fn a_quote_that_is_not_closed_is_told_by_its_line_before_the_file_is_in_memory() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = options(dir.path().join("cases.csv"));
+        let good = "a,p,2020-01-01,short\n";
+        let head = format!("id,place,registered,text\n{good}b,p,2020-01-01,\"two\nlines\"\n");
+        let rest = good.repeat(usize::try_from(MOST_ROW).unwrap() / good.len() + 1_000);
+        std::fs::write(&options.file, format!("{head}c,p,2020-01-01,\"open\n{rest}")).unwrap();
+        let mut all = rows(&options);
+        let first = all.batch(2).unwrap().unwrap();
+        assert_eq!((first.lines, first.next.1), (vec![2, 3], 5));
+        let error = all.batch(2).map(|batch| batch.is_some()).unwrap_err().to_string();
+        assert_eq!(error, "the row that begins on line 5 does not end: is a quote not closed?");
+        // Many rows are no long row.
+        std::fs::write(&options.file, format!("{head}{rest}")).unwrap();
+        let mut all = rows(&options);
+        let mut read = 0;
+        while let Some(batch) = all.batch(10_000).unwrap() {
+            read += batch.lines.len();
+        }
+        assert_eq!(read, 2 + rest.lines().count());
+    }
+
+    #[test]
+    fn a_text_that_is_too_long_is_not_sent() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = options(dir.path().join("cases.csv"));
+        let long = "灯".repeat(20_001);
+        let text = format!("id,place,registered,text\na,p,2020-01-01,{long}\nb,p,2020-01-01,灯\n");
+        std::fs::write(&options.file, text).unwrap();
+        let batch = rows(&options).batch(10).unwrap().unwrap();
+        assert_eq!((batch.lines, batch.wrong[0].line, batch.wrong[0].column.as_str()), (vec![3], 2, "text"));
+    }
+
+    #[test]
+    fn a_request_is_known_again_by_where_it_begins_and_what_it_says() {
+        let case = |text: &str| ImportedCase { text: text.into(), ..ImportedCase::default() };
+        let id = |begins, texts: &[&str]| {
+            request_id(Uuid::nil(), begins, &texts.iter().copied().map(case).collect::<Vec<_>>())
+        };
+        assert_eq!(id(7, &["a", "b"]), id(7, &["a", "b"]));
+        assert_ne!(id(7, &["a", "b"]), id(8, &["a", "b"]));
+        assert_ne!(id(7, &["a", "b"]), id(7, &["a", "c"]), "read with other columns");
+        assert_ne!(id(7, &["ab"]), id(7, &["a", "b"]));
+    }
+
+    #[test]
+    fn a_list_of_problems_that_is_gone_begins_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = options(dir.path().join("cases.csv"));
+        std::fs::write(&options.file, "id\n").unwrap();
+        let mut state = State::begin(&options.file, Uuid::nil(), "old", 10).unwrap();
+        state.problems_bytes = 500;
+        let problem = || Problem { line: 3, column: "text".into(), problem: "is wrong".into() };
+        let mut problems = Problems::open(&options, &state).unwrap();
+        problems.note(problem()).unwrap();
+        state.problems_bytes = problems.flush().unwrap();
+        let written = std::fs::read_to_string(problems_path(&options.file)).unwrap();
+        assert_eq!(written, "line,column,problem\r\n3,\"text\",\"is wrong\"\r\n");
+        // What was written after the state was kept is written again.
+        problems.note(problem()).unwrap();
+        problems.flush().unwrap();
+        Problems::open(&options, &state).unwrap();
+        assert_eq!(std::fs::read_to_string(problems_path(&options.file)).unwrap(), written);
+    }
 }

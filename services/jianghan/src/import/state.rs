@@ -27,6 +27,9 @@ pub struct State {
     pub file: (u64, String),
     /// Where the next row begins: byte, line.
     pub next: (u64, u64),
+    /// Digest of the file up to there; empty in what an older program kept.
+    #[serde(default)]
+    pub behind: String,
     /// Rows behind that.
     pub counts: Counts,
     /// Length of the list of problems then.
@@ -80,6 +83,7 @@ impl State {
             batch,
             file: print(file)?,
             next: (0, 1),
+            behind: String::new(),
             counts: Counts::default(),
             problems_bytes: 0,
             done: false,
@@ -94,7 +98,9 @@ impl State {
         let known = Self::read(file)?;
         let known =
             known.with_context(|| format!("{} is not there: nothing to resume", path_of(file).display()))?;
-        if known.file != print(file)? {
+        let same = known.file == print(file)?
+            && (known.behind.is_empty() || Behind::open(file)?.up_to(known.next.0)? == known.behind);
+        if !same {
             bail!("{} is not the file whose import was stopped", file.display());
         }
         if known.source != source {
@@ -133,8 +139,46 @@ fn print(file: &Path) -> Result<(u64, String)> {
     let length = fs::metadata(file).with_context(cannot)?.len();
     let mut head = Vec::new();
     fs::File::open(file).with_context(cannot)?.take(HEAD).read_to_end(&mut head).with_context(cannot)?;
-    let digest = Sha256::digest(&head);
-    Ok((length, digest.iter().map(|byte| format!("{byte:02x}")).collect()))
+    Ok((length, hex(Sha256::digest(&head))))
+}
+
+fn hex(digest: impl AsRef<[u8]>) -> String {
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Digest of a file up to where its import is: a file that was edited before that is another, and rows of it would be left out.
+pub struct Behind {
+    file: fs::File,
+    digest: Sha256,
+    at: u64,
+}
+
+impl Behind {
+    /// At the beginning of the file.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn open(file: &Path) -> Result<Self> {
+        let opened = fs::File::open(file).with_context(|| format!("cannot read {}", file.display()))?;
+        Ok(Self { file: opened, digest: Sha256::new(), at: 0 })
+    }
+
+    /// The digest up to a byte that lies behind that of the call before.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn up_to(&mut self, byte: u64) -> Result<String> {
+        let mut piece = vec![0; 1 << 16];
+        let mut rest = (&mut self.file).take(byte.saturating_sub(self.at));
+        loop {
+            match rest.read(&mut piece).context("cannot read the file again")? {
+                0 => break,
+                read => self.digest.update(&piece[..read]),
+            }
+        }
+        self.at = self.at.max(byte);
+        Ok(hex(self.digest.clone().finalize()))
+    }
 }
 
 #[cfg(test)]
@@ -149,6 +193,7 @@ mod tests {
         assert!(State::resume(&file, "old").is_err());
         let mut state = State::begin(&file, Uuid::nil(), "old", 1_000).unwrap();
         state.next = (9, 2);
+        state.behind = Behind::open(&file).unwrap().up_to(9).unwrap();
         state.keep(&file).unwrap();
         assert!(State::begin(&file, Uuid::nil(), "old", 1_000).is_err());
         assert_eq!(State::resume(&file, "old").unwrap(), state);
@@ -158,5 +203,28 @@ mod tests {
         state.done = true;
         state.keep(&file).unwrap();
         assert!(State::begin(&file, Uuid::nil(), "old", 1_000).is_ok());
+    }
+
+    #[test]
+    fn a_file_that_was_edited_behind_its_head_is_another() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("cases.csv");
+        let long = vec![b'a'; usize::try_from(HEAD).unwrap() + 200_000];
+        fs::write(&file, &long).unwrap();
+        let mut state = State::begin(&file, Uuid::nil(), "old", 1_000).unwrap();
+        let mut behind = Behind::open(&file).unwrap();
+        behind.up_to(10).unwrap();
+        state.next = (HEAD + 100_000, 7);
+        state.behind = behind.up_to(state.next.0).unwrap();
+        state.keep(&file).unwrap();
+        assert_eq!(State::resume(&file, "old").unwrap(), state);
+        let edited = |at: u64| {
+            let mut edited = long.clone();
+            edited[usize::try_from(at).unwrap()] = b'b';
+            fs::write(&file, edited).unwrap();
+            State::resume(&file, "old").is_ok()
+        };
+        assert!(!edited(HEAD + 50_000), "rows that were read");
+        assert!(edited(HEAD + 150_000), "those ahead may be put right");
     }
 }

@@ -55,10 +55,26 @@ pub(super) async fn play(story: &mut Story<'_>) -> Result<()> {
         approver: stage.login("arbiter1")?,
         grantor: stage.login("arbiter2")?,
     };
-    cast.clears_the_way().await?;
+    let left = cast.in_the_way().await?;
+    if !left.transfers.is_empty() || !left.admissions.is_empty() {
+        let (transfers, admissions) = (left.transfers.len(), left.admissions.len());
+        let zh = format!("先了结该事项在本站未完的移交 {transfers} 件、准入 {admissions} 件，不论由谁发起");
+        let en = format!(
+            "first ends what is still under way of this item at the station, whoever began it: \
+             {transfers} transfers, {admissions} admissions"
+        );
+        story.step(&cast.department, &zh, &en, cast.clears_the_way(&left)).await?;
+    }
     let line = story.step(&cast.finance, "设立经费科目", "opens a fund line", cast.opens_a_line()).await?;
     rolled_back(story, &cast, &line).await?;
     takes_effect(story, &cast, &line).await
+}
+
+/// What is under way of the item at the station: an earlier play that was broken off, or somebody's own.
+struct Left {
+    transfers: Vec<DutyTransfer>,
+    /// By id.
+    admissions: Vec<String>,
 }
 
 /// Two of three are there when the third says no.
@@ -210,42 +226,44 @@ fn shows(story: &mut Story<'_>, transfer: &DutyTransfer, zh: &str, en: &str) {
 }
 
 impl Cast<'_> {
-    /// Takes back what an earlier play that was broken off has left on its way.
-    async fn clears_the_way(&self) -> Result<()> {
+    async fn in_the_way(&self) -> Result<Left> {
         let request = ListDutyTransfersRequest { page_size: 200, ..Default::default() };
         let answer =
             self.stage.suite.duties().list_duty_transfers(self.department.asks(request).await?).await;
         let station = self.stage.org(&format!("station:{COMMUNITY}"))?;
-        let all = self.department.heard("ListDutyTransfers", answer)?.transfers;
-        for left in all
-            .iter()
-            .filter(|one| one.to_org_id == station && one.item_codes.iter().any(|item| item == ITEM))
-        {
-            match left.state() {
-                DutyTransferState::Proposed => self.withdraws(left).await?,
-                DutyTransferState::Effective | DutyTransferState::Suspended => self.ends(left).await?,
-                _ => {}
-            }
-        }
-        self.withdraws_admissions(&station).await
-    }
-
-    async fn withdraws_admissions(&self, station: &str) -> Result<()> {
+        let mut transfers = self.department.heard("ListDutyTransfers", answer)?.transfers;
+        let on_their_way =
+            [DutyTransferState::Proposed, DutyTransferState::Effective, DutyTransferState::Suspended];
+        transfers.retain(|one| {
+            let ours = one.to_org_id == station && one.item_codes.iter().any(|item| item == ITEM);
+            ours && on_their_way.contains(&one.state())
+        });
         let request = ListAdmissionsRequest { page_size: 200, ..Default::default() };
         let answer = self.stage.suite.duties().list_admissions(self.department.asks(request).await?).await;
-        for left in self.department.heard("ListAdmissions", answer)?.admissions {
-            let over =
-                [TaskAdmissionState::Expired, TaskAdmissionState::Withdrawn, TaskAdmissionState::Denied];
-            if left.to_org_id != station || left.item_code != ITEM || over.contains(&left.state()) {
-                continue;
+        let mut admissions = self.department.heard("ListAdmissions", answer)?.admissions;
+        let over = [TaskAdmissionState::Expired, TaskAdmissionState::Withdrawn, TaskAdmissionState::Denied];
+        admissions
+            .retain(|one| one.to_org_id == station && one.item_code == ITEM && !over.contains(&one.state()));
+        let admissions = admissions.into_iter().map(|one| one.admission_id).collect();
+        Ok(Left { transfers, admissions })
+    }
+
+    async fn clears_the_way(&self, left: &Left) -> Result<()> {
+        for transfer in &left.transfers {
+            if transfer.state() == DutyTransferState::Proposed {
+                self.withdraws(transfer).await?;
+            } else {
+                self.ends(transfer).await?;
             }
+        }
+        for admission in &left.admissions {
             let message = WithdrawAdmissionRequest {
-                admission_id: left.admission_id.clone(),
+                admission_id: admission.clone(),
                 request_id: request_id(),
                 reason_code: "replaced".into(),
                 ..Default::default()
             };
-            self.department.notes(&left.admission_id, "WithdrawAdmission", &message.request_id);
+            self.department.notes(admission, "WithdrawAdmission", &message.request_id);
             let request = self.department.asks(message).await?;
             let answer = self.stage.suite.duties().withdraw_admission(request).await;
             self.department.heard("WithdrawAdmission", answer)?;
@@ -373,7 +391,7 @@ impl Cast<'_> {
     async fn allotted(&self, line: &FundLine) -> Result<i64> {
         let mut page_token = String::new();
         loop {
-            let message = ListFundLinesRequest { page_size: 200, page_token, ..Default::default() };
+            let message = ListFundLinesRequest { page_size: 200, page_token };
             let answer =
                 self.stage.suite.duty_resources().list_fund_lines(self.finance.asks(message).await?).await;
             let page = self.finance.heard("ListFundLines", answer)?;
@@ -441,6 +459,7 @@ macro_rules! commands {
         impl Cast<'_> {$(
             async fn $name(&self $(, $arg: $ty)?, transfer: &DutyTransfer) -> Result<()> {
                 let person = commands!(@who self $who $(, $arg)?);
+                #[allow(clippy::needless_update, reason = "some of these requests have no further fields")]
                 let message = $request {
                     duty_transfer_id: transfer.duty_transfer_id.clone(),
                     request_id: request_id(),

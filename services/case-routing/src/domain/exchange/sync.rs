@@ -66,6 +66,12 @@ impl Backoff {
     }
 }
 
+impl Default for Sync {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Sync {
     /// With nothing to say yet.
     #[must_use]

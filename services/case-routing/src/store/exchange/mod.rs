@@ -4,3 +4,6 @@ pub mod changes;
 pub mod mappings;
 pub mod systems;
 pub mod tickets;
+
+#[cfg(test)]
+mod tests;

@@ -58,7 +58,7 @@ enum Action {
         #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
         most: u32,
     },
-    /// Try a ticket again at once; without an id every one that was given up.
+    /// Try a ticket again at once; without an id every one that was given up. Exit 1 if any was refused.
     Retry {
         /// Id of the ticket.
         ticket: Option<String>,
@@ -71,7 +71,7 @@ enum SystemAction {
     Create(Settings),
     /// Change what is named of a system; the rest stays.
     Set(Changes),
-    /// Make a secret for signing deliveries and print it, this once.
+    /// Make a secret for signing deliveries and print it; it cannot be looked up later.
     Secret {
         /// Code of the system.
         code: String,

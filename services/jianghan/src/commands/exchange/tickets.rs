@@ -95,7 +95,7 @@ pub(super) fn print(tickets: &[ExternalTicket], json: bool) -> Result<ExitCode> 
     Ok(ExitCode::SUCCESS)
 }
 
-/// Tries one again, or every one that was given up.
+/// Tries one again, or every one that was given up; a failure if any was refused.
 pub(super) async fn retry(desk: &Desk, ticket: Option<String>) -> Result<ExitCode> {
     let operator = desk.operator()?;
     let tickets = match ticket {
@@ -105,16 +105,24 @@ pub(super) async fn retry(desk: &Desk, ticket: Option<String>) -> Result<ExitCod
             failed.into_iter().map(|ticket| ticket.ticket_id).collect()
         }
     };
-    let mut retried = Vec::new();
+    let (mut retried, mut refused) = (Vec::new(), 0_usize);
     for ticket_id in tickets {
         let request = RetryTicketRequest { ticket_id: ticket_id.clone(), request_id: request_id() };
         match desk.suite.exchange().retry_ticket(operator.request(request).await?).await {
             Ok(answer) => retried.extend(answer.into_inner().ticket),
             // The others are tried all the same.
-            Err(status) => eprintln!("{ticket_id}: {}", status.message()),
+            Err(status) => {
+                eprintln!("{ticket_id}: {}", status.message());
+                refused += 1;
+            }
         }
     }
-    print(&retried, desk.json)
+    Ok(outcome(print(&retried, desk.json)?, refused))
+}
+
+/// How a command ends that was refused so often.
+fn outcome(done: ExitCode, refused: usize) -> ExitCode {
+    if refused == 0 { done } else { ExitCode::FAILURE }
 }
 
 #[cfg(test)]
@@ -122,6 +130,13 @@ mod tests {
     use proto::case_routing::v1::{ExchangeDirection, SyncState};
 
     use super::*;
+
+    #[test]
+    fn whoever_was_refused_hears_of_it() {
+        let ends = |refused| format!("{:?}", outcome(ExitCode::SUCCESS, refused));
+        assert_eq!(ends(0), format!("{:?}", ExitCode::SUCCESS));
+        assert_eq!(ends(1), format!("{:?}", ExitCode::FAILURE));
+    }
 
     #[test]
     fn a_line_says_what_waits_and_why() {
