@@ -326,9 +326,9 @@ mod tests {
 
     #[test]
     fn a_list_is_read_in_any_order_of_its_columns() {
-        let (rows, grids, problems) = grids(&format!(
-            "\u{feff}name,valid_to,grid_code,valid_from,community_code\n甲格,,420103005001001,2026-01-01,420103005001\n"
-        ))
+        let (rows, grids, problems) = grids(
+            "\u{feff}name,valid_to,grid_code,valid_from,community_code\n甲格,,420103005001001,2026-01-01,420103005001\n",
+        )
         .unwrap();
         assert_eq!((rows, problems), (1, vec![]));
         assert_eq!((grids[0].name.as_str(), grids[0].row, grids[0].valid_to), ("甲格", 2, None));

@@ -221,7 +221,7 @@ async fn a_model_is_brought_in_parts_put_in_force_in_every_replica_and_taken_bac
     assert!(answer.suggestions.len() == 3 && answer.threshold.is_none() && !answer.threshold_met);
     assert!(answer.suggestions.windows(2).all(|two| two[0].probability >= two[1].probability));
     assert!(answer.suggestions[0].words.iter().any(|word| word.contains("路灯")), "{answer:?}");
-    assert!(answer.suggestions[0].name_zh != "" && answer.suggestions[0].name_en != "");
+    assert!(!answer.suggestions[0].name_zh.is_empty() && !answer.suggestions[0].name_en.is_empty());
     let window = d.window();
     let mut there = ClassifyServiceClient::new(d.call_at(other.addr, &window));
     let mut elsewhere = async || {

@@ -267,8 +267,8 @@ async fn a_list_is_taken_back_though_a_duty_has_amended_it_and_the_duty_stays() 
     world.becomes(&id, pb::DutyTransferState::Effective).await;
     d.service.wait_for("the station leads", async || world.lead().await == d.station.to_string()).await;
     let versions = lists.list_list_versions(pb::ListListVersionsRequest::default()).await.unwrap();
-    let amended = versions.into_inner().versions.into_iter();
-    let amended = amended.filter(|version| version.base_version == second).next_back().unwrap();
+    let mut versions = versions.into_inner().versions.into_iter();
+    let amended = versions.rfind(|version| version.base_version == second).unwrap();
     assert_eq!(amended.state(), pb::ListState::InForce);
 
     let back = |list_version| pb::RollBackListVersionRequest {

@@ -70,7 +70,7 @@ impl District {
     }
 
     /// Two grids, a lamp and a manhole cover.
-    async fn registers(&self) {
+    async fn with_registers(&self) {
         let rows =
             format!("{GRID},420103005001,甲格,2026-01-01,\n{OTHER_GRID},420103005001,乙格,2026-01-01,\n");
         assert!(self.imports_grids(&rows).await.applied);
@@ -126,7 +126,7 @@ async fn registers_are_taken_whole_or_not_at_all_and_keep_their_history() {
         d.patrols(persona).list_grids(pb::ListGridsRequest::default()).await.unwrap().into_inner().grids
     };
     assert!(list(&d.dispatcher()).await.is_empty(), "nothing of a list with problems is taken");
-    d.registers().await;
+    d.with_registers().await;
     assert_eq!(list(&d.worker()).await.len(), 2);
     assert!(list(&Persona::new(Role::StreetDispatcher, d.other_street).org(d.other_office)).await.is_empty());
 
@@ -169,7 +169,7 @@ async fn registers_are_taken_whole_or_not_at_all_and_keep_their_history() {
 #[tokio::test]
 async fn a_finding_becomes_a_case_and_the_next_one_about_it_repeats_it() {
     let d = district(0).await;
-    d.registers().await;
+    d.with_registers().await;
     let worker = d.worker();
     let patrol = d.starts(&worker).await;
     assert_eq!(
@@ -225,7 +225,7 @@ async fn a_finding_becomes_a_case_and_the_next_one_about_it_repeats_it() {
 #[tokio::test]
 async fn what_is_put_right_on_the_spot_is_closed_and_safety_is_always_checked_by_others() {
     let d = district(0).await;
-    d.registers().await;
+    d.with_registers().await;
     let worker = d.worker();
     let patrol = d.starts(&worker).await;
     d.service.drain_outbox().await;
@@ -273,7 +273,7 @@ async fn what_is_put_right_on_the_spot_is_closed_and_safety_is_always_checked_by
 #[tokio::test]
 async fn a_finding_without_its_conditions_names_the_field() {
     let d = district(100).await;
-    d.registers().await;
+    d.with_registers().await;
     let worker = d.worker();
     let patrol = d.starts(&worker).await;
     let good = || lamp(&patrol);
@@ -310,7 +310,7 @@ async fn a_finding_without_its_conditions_names_the_field() {
 #[tokio::test]
 async fn what_was_written_down_offline_is_taken_once() {
     let d = district(0).await;
-    d.registers().await;
+    d.with_registers().await;
     let worker = d.worker();
     let started = d.service.clock().now() - TimeDelta::hours(5);
     let start = |request_id: String, client_ref: &str| pb::StartPatrolRequest {
@@ -361,7 +361,7 @@ async fn what_was_written_down_offline_is_taken_once() {
 #[tokio::test]
 async fn coverage_shows_grids_that_nobody_walked_and_a_forgotten_walk_ends_with_its_last_finding() {
     let d = district(0).await;
-    d.registers().await;
+    d.with_registers().await;
     let worker = d.worker();
     let patrol = d.starts(&worker).await;
     d.service.clock().advance(Duration::from_secs(30 * 60));

@@ -179,6 +179,7 @@ mod tests {
             area_code: "x1".into(),
             name: "王小明".into(),
             phone: "13812340000".into(),
+            anonymous: false,
         })
     }
 
