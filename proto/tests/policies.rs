@@ -23,7 +23,8 @@ const WITHOUT_REQUEST_ID: [&str; 9] = [
 ];
 
 /// First words of RPCs that only read.
-const READS: [&str; 8] = ["Get", "List", "Find", "Query", "Explain", "Compare", "DryRun", "Replay"];
+const READS: [&str; 10] =
+    ["Get", "List", "Find", "Query", "Explain", "Compare", "DryRun", "Replay", "Export", "Suggest"];
 
 fn methods() -> Vec<MethodDescriptor> {
     let mut methods: Vec<_> =

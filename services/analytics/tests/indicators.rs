@@ -112,10 +112,10 @@ async fn both_sides_of_a_whistle_and_what_comes_of_disputes_are_measured() {
         client(&service, &analyst()).query_indicators(request).await.unwrap().into_inner()
     };
     let expected = [
-        ("I-13-reported", 1, 3, Some(1.0 / 3.0)),
+        ("I-13-reported", 1, 3, Some(0.3333)),
         ("I-13-solved", 1, 2, Some(0.5)),
         ("I-13-needed", 1, 1, Some(1.0)),
-        ("I-56", 1, 3, Some(1.0 / 3.0)),
+        ("I-56", 1, 3, Some(0.3333)),
         ("I-56-performed", 1, 1, Some(1.0)),
     ];
     assert_eq!(of(&ask("").await), expected);

@@ -170,7 +170,7 @@ pub fn who(by: &Caller) -> Party {
     if by.is_self_only() {
         return Party { actor, org: None, standing: Standing::Requester };
     }
-    let orgs = reach::part_orgs(by);
+    let orgs = reach::own_orgs(by);
     let own = by.org_id.filter(|org| orgs.contains(org));
     Party { actor, org: own.or_else(|| orgs.first().copied()).map(OrgId), standing: Standing::Official }
 }

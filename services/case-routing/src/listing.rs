@@ -108,6 +108,9 @@ impl Known<'_> {
         if !self.items.contains_key(&entry.item_code) {
             wrong.push(("item_code", "unknown_item"));
         }
+        if entry.org.is_some() && entry.line.is_some() {
+            wrong.push(("line", "line_of_org"));
+        }
         let kind = match (&entry.org, entry.org_kind) {
             (Some(code), named) => match (self.org_kind)(code) {
                 Some(kind) if named.is_none_or(|named| named == kind) => Ok(kind),
@@ -125,9 +128,6 @@ impl Known<'_> {
                     wrong.push(("part", "community_leads"));
                 }
             }
-        }
-        if entry.org.is_some() && entry.line.is_some() {
-            wrong.push(("line", "line_of_org"));
         }
         if upsert.to.is_some_and(|to| to <= upsert.from) {
             wrong.push(("valid_to", "ends_before"));

@@ -58,9 +58,17 @@ pub fn place_scopes(caller: &Caller) -> impl Iterator<Item = &Scope> {
 /// The organisations whose cases the caller reaches: those for which a role other than a resident's or a mediator's is
 /// held.
 pub fn part_orgs(caller: &Caller) -> Vec<Uuid> {
-    let official = |scope: &&Scope| !matches!(scope.role, Role::Resident | Role::Volunteer | Role::Mediator);
-    let mut orgs: Vec<Uuid> =
-        caller.scopes.iter().filter(official).filter_map(|scope| scope.org_id.or(caller.org_id)).collect();
+    orgs_by(caller, |role| !matches!(role, Role::Resident | Role::Volunteer | Role::Mediator))
+}
+
+/// The organisations for which a role other than a resident's is held.
+pub fn own_orgs(caller: &Caller) -> Vec<Uuid> {
+    orgs_by(caller, |role| !matches!(role, Role::Resident | Role::Volunteer))
+}
+
+fn orgs_by(caller: &Caller, counts: impl Fn(Role) -> bool) -> Vec<Uuid> {
+    let held = caller.scopes.iter().filter(|scope| counts(scope.role));
+    let mut orgs: Vec<Uuid> = held.filter_map(|scope| scope.org_id.or(caller.org_id)).collect();
     orgs.sort_unstable();
     orgs.dedup();
     orgs

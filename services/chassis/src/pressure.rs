@@ -407,6 +407,7 @@ mod tests {
         pressure.at(now).credit = 0.0;
         assert!(pressure.admit_at(now, MANY, true).is_err(), "who comes back at once is not let in");
         assert!(told.iter().all(|wait| pressure.admit_at(now + *wait, MANY, true).is_ok()));
+        (pressure.at(now).share, pressure.at(now).credit) = (0.0, 0.0);
         assert!(pressure.admit_at(now, MANY, true).is_err(), "nor who only says so");
     }
 

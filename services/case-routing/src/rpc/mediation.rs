@@ -360,7 +360,7 @@ impl MediationService for Mediations {
         let docket = self.find(&caller, case_id, id).await?;
         let Some(mediation) = docket.mediation(id) else { return Err(Error::Forbidden.into()) };
         let org = mediation.mediator.as_ref().map(|mediator| mediator.org.0);
-        if !org.is_some_and(|org| reach::part_orgs(&caller).contains(&org)) {
+        if !org.is_some_and(|org| reach::own_orgs(&caller).contains(&org)) {
             return Err(Error::Forbidden.into());
         }
         let mut conn = self.desk.db.conn().await?;

@@ -73,7 +73,7 @@ pub(super) fn of_place(by: &Caller, case: &domain::Case, mediation: &Mediation) 
         matches!(scope.role, Role::Mediator | Role::CommitteeMember)
             && case.place.path.iter().any(|unit| unit.0 == scope.unit_id)
     });
-    let orgs = reach::part_orgs(by);
+    let orgs = reach::own_orgs(by);
     let concerned = |party: &MediationParty| party.org.is_some_and(|org| orgs.contains(&org.0));
     here && !mediation.parties.iter().any(concerned)
 }

@@ -306,7 +306,7 @@ handlers! {
         |this, caller, message| registers::import_components(&this.desk, &caller, message);
     list_components(ListComponentsRequest) -> ListComponentsResponse =
         |this, caller, message| registers::list_components(&this.desk, &caller, message);
-    list_component_classes(ListComponentClassesRequest) -> ListComponentClassesResponse =
+    get_component_classes(GetComponentClassesRequest) -> GetComponentClassesResponse =
         |_this, _caller, _message| async { Ok::<_, Error>(registers::classes()) };
     start_patrol(StartPatrolRequest) -> StartPatrolResponse =
         |this, caller, message| this.start(&caller, message);

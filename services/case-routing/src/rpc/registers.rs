@@ -333,7 +333,7 @@ fn shown(component: Component) -> pb::Component {
 }
 
 /// The shipped classes.
-pub(super) fn classes() -> pb::ListComponentClassesResponse {
+pub(super) fn classes() -> pb::GetComponentClassesResponse {
     let told = registers::classes().iter().flat_map(|class| {
         class.subclasses.iter().map(|subclass| pb::ComponentClass {
             class_code: class.code.clone(),
@@ -345,7 +345,7 @@ pub(super) fn classes() -> pb::ListComponentClassesResponse {
             item_codes: subclass.items.clone(),
         })
     });
-    pb::ListComponentClassesResponse { classes: told.collect() }
+    pb::GetComponentClassesResponse { classes: told.collect() }
 }
 
 /// A component as it is at an instant, if its code can be one.

@@ -106,7 +106,7 @@ fn all_that_is_wrong_is_told_with_row_and_column() {
         ("public_notice_days", "61", "out_of_range"),
         ("public_notice_days", "7", "application_only"),
         ("urgent_max_fen", "-1", "out_of_range"),
-        ("materials", &"x;".repeat(31), "duplicate_value"),
+        ("materials", &"x;".repeat(31), "too_many"),
         ("open_condition", &"x".repeat(501), "too_long"),
         ("channels", "window; pigeon", "unknown_value"),
         ("channels", "app; web", "too_few_channels"),

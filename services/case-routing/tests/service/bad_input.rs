@@ -101,6 +101,9 @@ fn good(d: &District, method: &str, field: &FieldDescriptor) -> Option<Value> {
         (_, "fund_fen") => Some(Value::I64(1)),
         (_, "view") => number(1),
         (_, "law_code" | "need_code" | "load_code" | "alternative_code") => text("some_code"),
+        ("ImportListVersion", "file") => Some(Value::Bytes("rule_id\nR-0001\n".into())),
+        ("ImportCatalogue", "file") => Some(Value::Bytes("item_code\nCJ-0101\n".into())),
+        (_, "format") => number(1),
         ("ImportCases", "source") => text("old_hotline"),
         ("ImportCases", "cases") => {
             let case = DynamicMessage::new(field.kind().as_message()?.clone());

@@ -183,7 +183,8 @@ impl District {
         let (mut all, mut page_token) = (Vec::new(), String::new());
         loop {
             let request = pb::ListCorrectionsRequest { page_size: 1, page_token, ..Default::default() };
-            let page = self.operator().list_corrections(request).await.unwrap().into_inner();
+            let page =
+                self.classify(&self.dispatcher()).list_corrections(request).await.unwrap().into_inner();
             all.extend(page.corrections);
             page_token = page.next_page_token;
             if page_token.is_empty() {
@@ -194,7 +195,7 @@ impl District {
 
     async fn accuracy(&self) -> Vec<pb::ModelAccuracy> {
         let request = pb::GetModelAccuracyRequest::default();
-        self.operator().get_model_accuracy(request).await.unwrap().into_inner().versions
+        self.classify(&self.dispatcher()).get_model_accuracy(request).await.unwrap().into_inner().versions
     }
 }
 

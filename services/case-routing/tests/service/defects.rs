@@ -264,6 +264,7 @@ async fn what_was_blanked_for_reading_never_replaces_what_was_written() {
         "ObjectToNoticeRequest",
         "OpenTopicCaseRequest",
         "ReportFindingRequest",
+        "PushTicketRequest",
     ];
     assert_eq!(written.iter().map(String::as_str).collect::<HashSet<_>>(), HashSet::from(makers));
     let d = District::start().await;

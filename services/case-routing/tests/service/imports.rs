@@ -181,16 +181,17 @@ async fn each_row_is_refused_for_itself_by_number_and_field() {
             12,
         ),
     ];
+    let by = operator(&d);
     let request = batch(cases);
     let checked = pb::ImportCasesRequest { validate_only: true, ..request.clone() };
-    let only_checked = import(&d, &operator(&d), &checked).await.unwrap();
+    let only_checked = import(&d, &by, &checked).await.unwrap();
     assert_eq!(number(&d.service, "SELECT count(*) AS n FROM cases").await, 0);
     let taken = "SELECT coalesce(sum(taken), 0)::bigint AS n FROM case_number_blocks";
     assert_eq!(number(&d.service, taken).await, 0, "a check takes no numbers");
-    let answer = import(&d, &operator(&d), &request).await.unwrap();
+    let answer = import(&d, &by, &request).await.unwrap();
     assert_eq!(only_checked, answer);
     assert_eq!((answer.imported_count, &answer.duplicates[..]), (3, &[9][..]));
-    assert_eq!(import(&d, &operator(&d), &request).await.unwrap(), answer);
+    assert_eq!(import(&d, &by, &request).await.unwrap(), answer);
     assert_eq!(number(&d.service, taken).await, 3, "neither do refused rows and repeats");
     let numbered = "SELECT count(DISTINCT case_no) AS n FROM cases WHERE case_no ~ '^[0-9]+-[0-9]{8}-[0-9]{6}$' \
                     AND doc LIKE '%' || case_no || '-1%'";
@@ -218,7 +219,7 @@ async fn each_row_is_refused_for_itself_by_number_and_field() {
     let refused = import(&d, &d.leader(), &batch(vec![closed(&d, 21)])).await.unwrap_err();
     assert_eq!(refused.code(), Code::PermissionDenied);
     for request in [batch(vec![]), batch(vec![good; 2_001])] {
-        let refused = import(&d, &operator(&d), &request).await.unwrap_err();
+        let refused = import(&d, &by, &request).await.unwrap_err();
         assert_eq!((refused.code(), refused.message().starts_with("cases")), (Code::InvalidArgument, true));
     }
     d.service.stop().await;

@@ -161,7 +161,7 @@ async fn registers_are_taken_whole_or_not_at_all_and_keep_their_history() {
     ] {
         assert_eq!(on(day).await.first().map(pb::Component::state), state, "{day}");
     }
-    let classes = d.patrols(&d.worker()).list_component_classes(pb::ListComponentClassesRequest {}).await;
+    let classes = d.patrols(&d.worker()).get_component_classes(pb::GetComponentClassesRequest {}).await;
     assert!(classes.unwrap().into_inner().classes.iter().any(|class| class.item_codes == [LAMP_OUT]));
     d.service.stop().await;
 }

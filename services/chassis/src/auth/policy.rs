@@ -159,6 +159,8 @@ mod tests {
         insta::assert_snapshot!(first.join("\n"), @r"
         /jianghan.case_routing.v1.ApplicationService/SubmitApplication
         /jianghan.case_routing.v1.CaseService/RegisterCase
+        /jianghan.case_routing.v1.ExchangeService/PushTicket
+        /jianghan.case_routing.v1.ExchangeService/PushTickets
         ");
     }
 

@@ -138,7 +138,10 @@ async fn under_pressure_new_work_is_refused_before_its_token_is_looked_at_and_le
     let never = |_: Request<Body>| async { unreachable!("it has no token") };
     let refused = call(&layer, never, request(register, &[])).await;
     assert_eq!(refused.code(), Code::ResourceExhausted);
-    assert!(refused.get_details_retry_info().and_then(|info| info.retry_delay).is_some());
+    let told = refused.get_details_retry_info().and_then(|info| info.retry_delay).unwrap();
+    let early = call(&layer, never, request(register, &[(ATTEMPTS_HEADER, "1")])).await;
+    assert_eq!(early.code(), Code::ResourceExhausted, "its time has not come");
+    tokio::time::sleep(told).await;
     let again = call(&layer, never, request(register, &[(ATTEMPTS_HEADER, "1")])).await;
     assert_eq!(again.code(), Code::Unauthenticated, "let in as far as the token");
     let once = call(&layer, never, request(register, &[(ATTEMPTS_HEADER, "1")])).await;

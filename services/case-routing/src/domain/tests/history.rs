@@ -265,7 +265,9 @@ fn random_histories_reach_every_state_and_take_every_row_of_both_tables() {
             trail::take();
             trail::take_tasks();
         }
-        states.insert(live(&mut world, case, &history).state);
+        // Most histories are long and end where cases end; every other state is one that a short one stops in.
+        let history = if round % 16 == 2 { &history[..history.len().min(3)] } else { &history[..] };
+        states.insert(live(&mut world, case, history).state);
         rows.extend(trail::take());
         moves.extend(trail::take_tasks());
         if states.len() == CaseState::ALL.len()

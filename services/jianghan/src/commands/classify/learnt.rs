@@ -50,7 +50,7 @@ struct Exported {
 
 /// Writes the corrections, page by page; the file appears when it is whole.
 pub async fn corrections(args: &CorrectionsArgs) -> Result<ExitCode> {
-    let (suite, session) = args.common.operator()?;
+    let (suite, session) = args.common.connect("district_dispatcher")?;
     let folder = args.out.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let context = || format!("cannot write {}", args.out.display());
     let mut file = tempfile::NamedTempFile::new_in(folder).with_context(context)?;
@@ -161,7 +161,7 @@ impl Accuracy {
 
 /// What the versions suggested beside what humans chose.
 pub async fn accuracy(args: &AccuracyArgs) -> Result<ExitCode> {
-    let (suite, session) = args.common.operator()?;
+    let (suite, session) = args.common.connect("district_dispatcher")?;
     let request = GetModelAccuracyRequest {
         since_time: args.since.map(midnight),
         until_time: args.until.map(midnight),
