@@ -121,6 +121,7 @@ fn good_text(world: &World, name: &str) -> Option<String> {
         "reason_code" => "out_of_area".to_owned(),
         "phone" => "19900001234".to_owned(),
         "endpoint" => "https://example.com/hook".to_owned(),
+        "class_code" if field.parent_message().name() == "ListComponentsRequest" => "public".to_owned(),
         "class_code" | "area_code" | "ext_no" => "WH-1".to_owned(),
         "login" => "somebody".to_owned(),
         "volunteer_ref" => "somebody-1".to_owned(),

@@ -153,6 +153,8 @@ impl<'w> Story<'w> {
         let options = SerializeOptions::new().use_proto_field_name(true);
         let value = message.serialize_with_options(serde_json::value::Serializer, &options).expect("JSON");
         let Value::Object(mut fields) = value else { panic!("a message is an object") };
+        // Which limits and rules were in force differs with every amendment of the seed; other tests look at it.
+        fields.remove("process_version");
         if let Some(Value::Object(facts)) = fields.remove("facts") {
             for name in ["state", "delivery_mode", "closed_code", "rework_count"] {
                 if let Some(value) = facts.get(name) {

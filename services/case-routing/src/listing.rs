@@ -108,9 +108,6 @@ impl Known<'_> {
         if !self.items.contains_key(&entry.item_code) {
             wrong.push(("item_code", "unknown_item"));
         }
-        if entry.org.is_some() && entry.line.is_some() {
-            wrong.push(("line", "line_of_org"));
-        }
         let kind = match (&entry.org, entry.org_kind) {
             (Some(code), named) => match (self.org_kind)(code) {
                 Some(kind) if named.is_none_or(|named| named == kind) => Ok(kind),
@@ -120,14 +117,13 @@ impl Known<'_> {
             (None, Some(kind)) => Ok(kind),
             (None, None) => Err(("org_kind", "no_holder")),
         };
-        match kind {
-            Err(problem) => wrong.push(problem),
-            Ok(kind) => {
-                let community = kind.is_community_level() && entry.transfer_ref.is_none();
-                if entry.part == ListPart::Lead && community {
-                    wrong.push(("part", "community_leads"));
-                }
-            }
+        wrong.extend(kind.err());
+        if entry.org.is_some() && entry.line.is_some() {
+            wrong.push(("line", "line_of_org"));
+        }
+        let community = kind.is_ok_and(OrgKind::is_community_level) && entry.transfer_ref.is_none();
+        if entry.part == ListPart::Lead && community {
+            wrong.push(("part", "community_leads"));
         }
         if upsert.to.is_some_and(|to| to <= upsert.from) {
             wrong.push(("valid_to", "ends_before"));

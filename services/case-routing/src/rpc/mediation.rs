@@ -333,7 +333,7 @@ impl MediationService for Mediations {
         let states = request.states.iter();
         let states = states.map(|number| parse::word("states", *number, codes::mediation_state_from, None));
         let filter = MediationFilter {
-            reach: ReachFilter::of(&caller),
+            reach: ReachFilter::of_disputes(&caller),
             states: states.collect::<Result<_>>()?,
             case: parse::optional_id("case_id", &request.case_id)?,
             before: page::decode(&request.page_token)?,

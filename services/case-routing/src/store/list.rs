@@ -47,6 +47,17 @@ impl ReachFilter {
             orgs: reach::part_orgs(caller),
         }
     }
+
+    /// The same for disputes, of which a mediator's grants reach more.
+    pub fn of_disputes(caller: &Caller) -> Self {
+        let mut reach = Self::of(caller);
+        for scope in caller.scopes.iter().filter(|scope| scope.role == Role::Mediator) {
+            reach.units.push(scope.unit_id);
+            reach.lines.push(None);
+        }
+        reach.orgs = reach::own_orgs(caller);
+        reach
+    }
 }
 
 /// Which cases to list.

@@ -104,6 +104,8 @@ fn good(d: &District, method: &str, field: &FieldDescriptor) -> Option<Value> {
         ("ImportListVersion", "file") => Some(Value::Bytes("rule_id\nR-0001\n".into())),
         ("ImportCatalogue", "file") => Some(Value::Bytes("item_code\nCJ-0101\n".into())),
         (_, "format") => number(1),
+        (_, "catalogue_version") => Some(Value::I32(1)),
+        (_, "stage_code") => text("secure"),
         ("ImportCases", "source") => text("old_hotline"),
         ("ImportCases", "cases") => {
             let case = DynamicMessage::new(field.kind().as_message()?.clone());

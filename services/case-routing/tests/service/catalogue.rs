@@ -202,7 +202,9 @@ async fn a_version_takes_effect_on_its_day_and_cases_keep_the_one_they_were_open
     let before = shown().await.unwrap();
     assert_eq!(before.version, 1);
 
-    let draft = desk.import(format!("item_code,promised_limit\n{ITEM},3 work_day\n")).await.unwrap();
+    // Of the shipped partners this district has one.
+    let file = format!("item_code,promised_limit,offer_chain\n{ITEM},3 work_day,social_org:yigong\n");
+    let draft = desk.import(file).await.unwrap();
     assert_eq!((draft.changed, draft.added, draft.ended, draft.changes.len()), (1, 0, 0, 1), "{draft:?}");
     let field = &draft.changes[0].fields[0];
     assert_eq!((field.column.as_str(), field.after.as_str()), ("promised_limit", "3 work_day"));

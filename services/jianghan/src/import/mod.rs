@@ -304,6 +304,14 @@ fn opened(options: &Options) -> Result<(csv::Reader<Bounded>, csv::StringRecord)
     }
 }
 
+/// Whether the first line of a file ends in CR LF.
+fn has_crlf(file: &Path) -> std::io::Result<bool> {
+    let mut head = Vec::new();
+    File::open(file)?.take(1 << 16).read_to_end(&mut head)?;
+    let end = head.iter().position(|byte| *byte == b'\n');
+    Ok(end.is_some_and(|end| end > 0 && head[end - 1] == b'\r'))
+}
+
 /// What is said when a row could not be read.
 fn unreadable(reader: &csv::Reader<Bounded>, error: csv::Error, line: u64) -> anyhow::Error {
     if reader.get_ref().left == 0 {
@@ -319,6 +327,8 @@ struct Rows {
     row: csv::StringRecord,
     /// A row that was read and did not fit into the batch before.
     held: Option<(u64, u64, ImportedCase)>,
+    /// Added to the reader's lines: after CR it stands before the LF, which it counts with the next row only.
+    behind: u64,
 }
 
 struct Batch {
@@ -343,7 +353,8 @@ impl Rows {
             position.set_byte(state.next.0).set_line(state.next.1);
             reader.seek(position).with_context(cannot)?;
         }
-        Ok(Self { reader, columns, row: csv::StringRecord::new(), held: None })
+        let behind = u64::from(has_crlf(&options.file).with_context(cannot)?);
+        Ok(Self { reader, columns, row: csv::StringRecord::new(), held: None, behind })
     }
 
     /// The next rows, at most so many and of bounded size; `None` at the end of the file.
@@ -360,13 +371,13 @@ impl Rows {
                     match self.reader.read_record(&mut self.row) {
                         Ok(true) => {}
                         Ok(false) => break,
-                        Err(error) => return Err(unreadable(&self.reader, error, at.line())),
+                        Err(error) => return Err(unreadable(&self.reader, error, at.line() + self.behind)),
                     }
                     let line = self.row.position().map_or(at.line(), csv::Position::line);
                     match self.columns.case(&self.row) {
                         Ok(case) => (at.byte(), line, case),
                         Err(Wrong { column, problem }) => {
-                            wrong.push(Problem { line, column, problem });
+                            wrong.push(Problem { line: line + self.behind, column, problem });
                             continue;
                         }
                     }
@@ -379,7 +390,7 @@ impl Rows {
                 break;
             }
             cases.push(case);
-            lines.push(line);
+            lines.push(line + self.behind);
         }
         if lines.is_empty() && wrong.is_empty() {
             return Ok(None);
@@ -477,7 +488,7 @@ mod tests {
         let (reader, header) = opened(options).unwrap();
         let units = HashMap::from([("p".to_owned(), "u-1".to_owned())]);
         let columns = Columns::load(None, &header, units, HashMap::new()).unwrap();
-        Rows { reader, columns, row: csv::StringRecord::new(), held: None }
+        Rows { reader, columns, row: csv::StringRecord::new(), held: None, behind: 0 }
     }
 
     #[test]

@@ -82,7 +82,7 @@ pub struct Common {
 }
 
 impl Common {
-    fn connect(&self, role: &str) -> Result<(Suite, Arc<Session>)> {
+    pub fn connect(&self, role: &str) -> Result<(Suite, Arc<Session>)> {
         let file = self.target.read()?;
         let suite = Suite::patient(&file.addresses, PATIENCE)?;
         if role == "it_operator" {
