@@ -13,9 +13,18 @@ use super::binding::{Binding, Bindings, is_private};
 pub fn document(bindings: &Bindings, public_url: &str) -> Value {
     let mut schemas = Schemas::default();
     let mut names = BTreeSet::new();
+    let mut methods: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for method in bindings.iter().map(|binding| &binding.method) {
+        methods.entry(method.name().to_owned()).or_default().insert(method.full_name().to_owned());
+    }
     let mut paths: BTreeMap<String, Map<String, Value>> = BTreeMap::new();
     for binding in bindings.iter() {
         let mut operation = operation(binding, &mut schemas);
+        // Two services may call an RPC the same.
+        let (name, package) = (binding.method.name(), binding.method.full_name().split('.').nth(1));
+        if methods.get(name).is_some_and(|same| same.len() > 1) {
+            operation["operationId"] = json!(format!("{}_{name}", package.unwrap_or_default()));
+        }
         // A second way to the same RPC has a name of its own.
         if !names.insert(binding.method.full_name().to_owned()) {
             operation["operationId"] = json!(format!("{}By{}", binding.method.name(), binding.verb));
@@ -251,9 +260,15 @@ mod tests {
         let bindings = Bindings::from_descriptors().expect("the annotations are usable");
         let document = document(&bindings, "http://127.0.0.1:8080");
         let mut operations = 0;
+        let mut ids = BTreeSet::new();
         for path in document["paths"].as_object().expect("paths").values() {
             for operation in path.as_object().expect("operations").values() {
                 operations += 1;
+                assert!(
+                    ids.insert(operation["operationId"].to_string()),
+                    "{} twice",
+                    operation["operationId"]
+                );
                 assert_ne!(operation["summary"], "", "{} has no comment", operation["operationId"]);
             }
         }
