@@ -82,7 +82,7 @@ pub async fn alone(conn: &mut AsyncPgConnection) -> Result<()> {
 const MOST_BYTES: i64 = 4 << 20;
 
 /// Events after `after` up to and including `until`, in their order, at most `limit` and not much more than
-/// [`MOST_BYTES`]; with the last number read. Only what facts are made of is filled in.
+/// `MOST_BYTES`; with the last number read. Only what facts are made of is filled in.
 pub async fn page(
     conn: &mut AsyncPgConnection,
     after: i64,

@@ -42,6 +42,12 @@ pub trait EventBus: Send + Sync + 'static {
     /// Whether other processes take part: groups are then leased, and confirmations do not depend on this process.
     fn shared(&self) -> bool;
 
+    /// Whether it may refuse an event and let a consumer have a later one of the same key nevertheless. Then only one event of
+    /// a key is under way at a time, which costs a confirmation for each.
+    fn may_overtake(&self) -> bool {
+        self.shared()
+    }
+
     /// Forgets connections that seem broken; the next call makes new ones.
     async fn reset(&self) {}
 

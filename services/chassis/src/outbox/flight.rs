@@ -1,6 +1,6 @@
-//! What a relay has read and not yet removed: events under way to the bus, and events that wait for one of them. A shared bus
-//! may refuse an event and take a later one; so that no consumer sees the later one of the same key first, only one event
-//! of a key is under way at a time, and the next follows its confirmation.
+//! What a relay has read and not yet removed: events under way to the bus, and events that wait for one of them. Where a bus
+//! may refuse an event and take a later one, only one event of a key is under way at a time, so that no consumer sees the later
+//! one first, and the next follows its confirmation.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},

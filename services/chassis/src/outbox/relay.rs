@@ -160,7 +160,7 @@ impl<'a> Session<'a> {
             conn,
             listener,
             held_until: None,
-            flight: Flight::new(relay.bus.shared()),
+            flight: Flight::new(relay.bus.may_overtake()),
             reading: Reading::default(),
             dead: 0,
             confirmations: mpsc::unbounded_channel(),

@@ -234,6 +234,12 @@ impl EventBus for RabbitMq {
         true
     }
 
+    /// A quorum queue takes what comes by one channel in its order and without gaps, and has no length at which it would
+    /// refuse; an event that comes back had no queue at all. So a queue that did not take one has taken none after it.
+    fn may_overtake(&self) -> bool {
+        false
+    }
+
     async fn reset(&self) {
         let link = self.0.link.lock().await.link.take();
         if let Some(link) = link {
