@@ -144,8 +144,8 @@ impl RabbitMq {
             if topology::refused(error) {
                 tracing::error!(
                     groups = self.0.config.groups,
-                    "this broker is in use with another number of consumer groups (bus.groups): set that number, or \
-                     let the queues run empty and delete them with the exchange jianghan.groups"
+                    "this broker holds something of ours that was declared otherwise; if its answer names the exchange \
+                     jianghan.groups, it is in use with another number of consumer groups: set bus.groups to that one"
                 );
             }
         })?;
