@@ -28,8 +28,8 @@ CREATE TABLE cases (
 ALTER TABLE cases ALTER COLUMN doc SET STORAGE MAIN;
 CREATE INDEX cases_requester ON cases (requester_id, case_id) WHERE requester_id IS NOT NULL;
 CREATE INDEX cases_street ON cases (street_id, case_id);
+CREATE INDEX cases_first_receiver ON cases (first_receiver_org_id, case_id);
 CREATE INDEX cases_line ON cases (line, case_id) WHERE line IS NOT NULL;
-CREATE INDEX cases_open ON cases (case_id) WHERE open;
 
 -- By what a case is found by text: the pairs of neighbouring characters of its redacted copy (src/domain/words.rs). Apart
 -- from `cases`, because it is written once, with the text.
@@ -65,10 +65,18 @@ CREATE TABLE agenda (
     -- the calendar changes and written with every change of the row.
     calendar_version integer,
     -- As in `cases`.
-    running_due_at timestamptz
+    running_due_at timestamptz,
+    -- What narrows a list of open cases down before the cases themselves are looked at. The organisations are those with a
+    -- task, and the first receiver.
+    open         boolean NOT NULL,
+    state        text    NOT NULL,
+    street_id    uuid,
+    requester_id uuid,
+    org_ids      uuid[]  NOT NULL
 ) WITH (fillfactor = 80);
 -- Work lists, next due first.
-CREATE INDEX agenda_running ON agenda (COALESCE(running_due_at, '9999-01-01Z'), case_id);
+CREATE INDEX agenda_running ON agenda (running_due_at, case_id) WHERE running_due_at IS NOT NULL;
+CREATE INDEX agenda_open ON agenda (case_id) WHERE open;
 CREATE INDEX agenda_due ON agenda (due_at, case_id) WHERE due_at IS NOT NULL;
 CREATE INDEX agenda_awaits ON agenda (awaits, case_id) WHERE awaits IS NOT NULL;
 

@@ -2,8 +2,10 @@
 //! A version never changes. What changes is where and when it is in force: everywhere, or in one street before the
 //! others (a canary).
 
-use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
 
 use super::codes::{ListPart, ListState};
 use super::error::{DomainError, Result};
@@ -11,33 +13,33 @@ use super::event::Timestamp;
 use super::ids::{OrgId, UnitId};
 use super::item::{Holder, ResponsibilityEntry};
 
-/// The entries of one version.
+/// The entries of one version, those of an item that name organisations of one unit side by side.
 #[derive(Debug, Default)]
 pub struct EntryList {
     version: Arc<str>,
     entries: Vec<ResponsibilityEntry>,
-    index: HashMap<String, ItemIndex>,
+    index: FxHashMap<String, ItemIndex>,
 }
 
-/// Numbers of the entries for one item.
+/// Where the entries for one item stand.
 #[derive(Debug, Default)]
 pub(super) struct ItemIndex {
     /// Entries that name an organisation, by the organisation's unit.
-    by_unit: HashMap<UnitId, Vec<usize>>,
+    by_unit: FxHashMap<UnitId, Range<usize>>,
     /// Entries that name a kind.
-    by_kind: Vec<usize>,
+    by_kind: Range<usize>,
     /// Entries of the negative list, asked for every candidate: by organisation, and by kind.
-    never: HashMap<OrgId, Vec<usize>>,
+    never: FxHashMap<OrgId, Vec<usize>>,
     never_kind: Vec<usize>,
 }
 
 impl ItemIndex {
-    pub fn named_at(&self, unit: UnitId) -> &[usize] {
-        self.by_unit.get(&unit).map_or(&[], Vec::as_slice)
+    pub fn named_at(&self, unit: UnitId) -> Range<usize> {
+        self.by_unit.get(&unit).cloned().unwrap_or_default()
     }
 
-    pub fn by_kind(&self) -> &[usize] {
-        &self.by_kind
+    pub fn by_kind(&self) -> Range<usize> {
+        self.by_kind.clone()
     }
 }
 
@@ -48,22 +50,31 @@ impl EntryList {
         entries: Vec<ResponsibilityEntry>,
         unit_of: impl Fn(OrgId) -> Option<UnitId>,
     ) -> Self {
-        let mut index: HashMap<String, ItemIndex> = HashMap::new();
-        for (number, entry) in entries.iter().enumerate() {
+        // `None`: by kind.
+        let mut placed: Vec<(Option<UnitId>, ResponsibilityEntry)> = entries
+            .into_iter()
+            .filter_map(|entry| match &entry.holder {
+                Holder::Org(id) => unit_of(*id).map(|unit| (Some(unit), entry)),
+                Holder::Kind { .. } => Some((None, entry)),
+            })
+            .collect();
+        // Stable: within a unit in the order of the list.
+        placed.sort_by(|(a, one), (b, other)| one.item_code.cmp(&other.item_code).then_with(|| a.cmp(b)));
+        let mut index: FxHashMap<String, ItemIndex> = FxHashMap::default();
+        let mut entries = Vec::with_capacity(placed.len());
+        for (number, (unit, entry)) in placed.into_iter().enumerate() {
             let item = index.entry(entry.item_code.clone()).or_default();
+            let place = match unit {
+                Some(unit) => item.by_unit.entry(unit).or_default(),
+                None => &mut item.by_kind,
+            };
+            *place = if place.start == place.end { number..number + 1 } else { place.start..number + 1 };
             match &entry.holder {
                 _ if entry.part != ListPart::Negative => {}
                 Holder::Org(id) => item.never.entry(*id).or_default().push(number),
                 Holder::Kind { .. } => item.never_kind.push(number),
             }
-            match &entry.holder {
-                Holder::Org(id) => {
-                    if let Some(unit) = unit_of(*id) {
-                        item.by_unit.entry(unit).or_default().push(number);
-                    }
-                }
-                Holder::Kind { .. } => item.by_kind.push(number),
-            }
+            entries.push(entry);
         }
         Self { version: version.into(), entries, index }
     }
@@ -78,28 +89,27 @@ impl EntryList {
         self.index.get(code)
     }
 
-    pub(super) fn entry(&self, number: usize) -> &ResponsibilityEntry {
-        &self.entries[number]
+    pub(super) fn entries(&self, range: Range<usize>) -> &[ResponsibilityEntry] {
+        &self.entries[range]
     }
 
-    /// Entries of the negative list for an item that may mean the organisation.
-    pub(super) fn negative(&self, item: &str, org: OrgId) -> impl Iterator<Item = &ResponsibilityEntry> {
-        let numbers = self
-            .index
-            .get(item)
-            .into_iter()
-            .flat_map(move |index| index.never.get(&org).into_iter().flatten().chain(&index.never_kind));
+    /// Entries of an item's negative list that may mean the organisation.
+    pub(super) fn negative<'l>(
+        &'l self,
+        item: &'l ItemIndex,
+        org: OrgId,
+    ) -> impl Iterator<Item = &'l ResponsibilityEntry> {
+        let named = if item.never.is_empty() { None } else { item.never.get(&org) };
+        let numbers = named.into_iter().flatten().chain(&item.never_kind);
         numbers.map(|number| &self.entries[*number])
     }
 
     /// Entries for an item that may mean an organisation of the unit.
     pub(super) fn about(&self, item: &str, unit: UnitId) -> impl Iterator<Item = &ResponsibilityEntry> {
-        let numbers = self
-            .index
-            .get(item)
-            .into_iter()
-            .flat_map(move |index| index.named_at(unit).iter().chain(&index.by_kind));
-        numbers.map(|number| &self.entries[*number])
+        let indexed = self.index.get(item).into_iter();
+        indexed.flat_map(move |index| {
+            index.named_at(unit).chain(index.by_kind()).map(|number| &self.entries[number])
+        })
     }
 }
 
@@ -138,7 +148,7 @@ pub fn version_at(periods: &[Period], place: &[UnitId], at: Timestamp) -> Option
 #[derive(Debug, Default)]
 pub struct Schedule {
     periods: Vec<Period>,
-    lists: HashMap<i32, Arc<EntryList>>,
+    lists: FxHashMap<i32, Arc<EntryList>>,
     /// Decides where and when no period covers: before the first list, and where a list is not at hand.
     otherwise: Arc<EntryList>,
 }
@@ -152,7 +162,7 @@ impl Schedule {
 
     /// Periods, and the entries of the versions that they name as far as they are at hand.
     #[must_use]
-    pub fn new(periods: Vec<Period>, lists: HashMap<i32, Arc<EntryList>>) -> Self {
+    pub fn new(periods: Vec<Period>, lists: FxHashMap<i32, Arc<EntryList>>) -> Self {
         let everywhere = periods.iter().filter(|period| period.unit.is_none() && !period.is_empty());
         let first =
             everywhere.filter(|period| lists.contains_key(&period.version)).min_by_key(|period| period.from);

@@ -11,7 +11,7 @@ use super::event::Timestamp;
 use super::ids::{OrgId, UnitId};
 use super::item::{Holder, PartnerRule, ResponsibilityEntry, ServiceItem};
 use super::judge::Judge;
-use super::lists::EntryList;
+use super::lists::{EntryList, ItemIndex};
 use super::reason::Reason;
 use super::replay::RoutingInputs;
 use super::table::{OrgNode, RoutingTable};
@@ -214,8 +214,10 @@ impl RoutingTable {
         let line = query.item.and_then(ServiceItem::line);
         let unclear = query.item.is_some_and(|item| item.lead_line_unclear);
         let mut ranked = Vec::new();
-        if let Some(item) = query.item.filter(|_| !unclear) {
-            for (depth, entry, org) in self.concerned(list, item, query.place, query.at) {
+        let listed = query.item.filter(|_| !unclear).and_then(|item| Some((item, list.item(&item.code)?)));
+        if let Some((item, index)) = listed {
+            outcome.candidates.reserve(32);
+            for (depth, entry, org) in self.concerned(list, index, query.place, query.at) {
                 if !matches!(entry.part, ListPart::Lead | ListPart::StatutoryDuty) && !names_no_part(entry) {
                     continue;
                 }
@@ -223,23 +225,17 @@ impl RoutingTable {
                     outcome.candidates.push(rejected(org, entry, reason));
                     continue;
                 }
-                let sender = self.sender_to(org.id, query.place, line, query.at);
-                match self.rejection(list, item, entry, org, judge, sender.is_some()) {
-                    Some(reason) => outcome.candidates.push(rejected(org, entry, Reason::new(reason))),
-                    None => {
-                        let Some(sender) = sender else { continue };
-                        let other_line = org.line.as_deref() != line;
-                        ranked.push((
-                            std::cmp::Reverse(depth),
-                            other_line,
-                            self.load(org.id),
-                            org.id,
-                            org,
-                            entry,
-                            sender,
-                        ));
-                    }
+                if let Some(reason) = Self::rejection((list, index), item, entry, org, judge) {
+                    outcome.candidates.push(rejected(org, entry, Reason::new(reason)));
+                    continue;
                 }
+                let Some(sender) = self.sender_to(org.id, query.place, line, query.at) else {
+                    outcome.candidates.push(rejected(org, entry, Reason::new("no_authority_edge")));
+                    continue;
+                };
+                let other_line = org.line.as_deref() != line;
+                let load = self.load(org.id);
+                ranked.push((std::cmp::Reverse(depth), other_line, load, org.id, org, entry, sender));
             }
         }
         if ranked.len() > 1 {
@@ -328,9 +324,10 @@ impl RoutingTable {
         judge: &Judge<'_>,
         outcome: &mut RoutingOutcome,
     ) {
-        let Some(item) = query.item else { return };
+        let listed = query.item.and_then(|item| Some((item, list.item(&item.code)?)));
+        let Some((item, index)) = listed else { return };
         let lead = outcome.lead.as_ref().map(|lead| lead.org);
-        for (_, entry, org) in self.concerned(list, item, query.place, query.at) {
+        for (_, entry, org) in self.concerned(list, index, query.place, query.at) {
             if !matches!(entry.part, ListPart::Assist | ListPart::AssistDuty)
                 || Some(org.id) == lead
                 || outcome.assists.iter().any(|assist| assist.org == org.id)
@@ -338,10 +335,11 @@ impl RoutingTable {
             {
                 continue;
             }
-            let sender = self.sender_to(org.id, query.place, item.line(), query.at);
-            let negative = Self::is_negative(list, item, org, judge);
-            let barred = query.complained_of == Some(org.id) || query.excluded.contains(&org.id) || negative;
-            if let Some((sender, mode)) = sender.filter(|_| !barred) {
+            let barred = query.complained_of == Some(org.id) || query.excluded.contains(&org.id);
+            if barred || Self::is_negative(list, index, org, judge) {
+                continue;
+            }
+            if let Some((sender, mode)) = self.sender_to(org.id, query.place, item.line(), query.at) {
                 outcome.rule_ids.push(entry.rule_id.clone());
                 outcome.assists.push(choice(org, sender, mode, entry.mandatory, Some(entry)));
             }
@@ -355,25 +353,20 @@ impl RoutingTable {
     fn concerned<'t>(
         &'t self,
         list: &'t EntryList,
-        item: &ServiceItem,
+        index: &'t ItemIndex,
         place: &'t [UnitId],
         at: Timestamp,
     ) -> impl Iterator<Item = (usize, &'t ResponsibilityEntry, &'t OrgNode)> {
-        let index = list.item(&item.code);
         let levels = place.iter().enumerate().rev();
         levels.flat_map(move |(depth, unit)| {
-            let named = index.into_iter().flat_map(|index| index.named_at(*unit));
-            let named = named.filter_map(move |number| {
-                let entry = list.entry(*number);
-                match &entry.holder {
+            let named =
+                list.entries(index.named_at(*unit)).iter().filter_map(move |entry| match &entry.holder {
                     Holder::Org(id) => {
                         self.org(*id).filter(|org| org.in_force(at)).map(|org| (depth, entry, org))
                     }
                     Holder::Kind { .. } => None,
-                }
-            });
-            let by_kind = index.into_iter().flat_map(|index| index.by_kind()).flat_map(move |number| {
-                let entry = list.entry(*number);
+                });
+            let by_kind = list.entries(index.by_kind()).iter().flat_map(move |entry| {
                 self.orgs_at(*unit, at)
                     .filter(|org| means(&entry.holder, org))
                     .map(move |org| (depth, entry, org))
@@ -384,31 +377,30 @@ impl RoutingTable {
 
     /// Step 5: what bars an organisation from leading, whatever its entry says.
     fn rejection(
-        &self,
-        list: &EntryList,
+        (list, index): (&EntryList, &ItemIndex),
         item: &ServiceItem,
         entry: &ResponsibilityEntry,
         org: &OrgNode,
         judge: &Judge<'_>,
-        has_sender: bool,
     ) -> Option<&'static str> {
         let query = judge.query;
         let low = org.kind.is_community_level() || org.kind == OrgKind::StreetOffice;
-        let checks = [
-            (query.complained_of == Some(org.id), "recused"),
-            (query.excluded.contains(&org.id), "excluded"),
-            (Self::is_negative(list, item, org, judge), "negative_list"),
-            (matches!(entry.part, ListPart::Assist | ListPart::AssistDuty), "assist_only"),
-            (
-                org.kind.is_community_level()
-                    && entry.part != ListPart::StatutoryDuty
-                    && entry.transfer_ref.is_none(),
-                "not_statutory_duty",
-            ),
-            (item.department_item && low && entry.transfer_ref.is_none(), "department_item_not_transferred"),
-            (!has_sender, "no_authority_edge"),
-        ];
-        checks.into_iter().find_map(|(barred, code)| barred.then_some(code))
+        let transferred = entry.transfer_ref.is_some();
+        if query.complained_of == Some(org.id) {
+            Some("recused")
+        } else if query.excluded.contains(&org.id) {
+            Some("excluded")
+        } else if Self::is_negative(list, index, org, judge) {
+            Some("negative_list")
+        } else if matches!(entry.part, ListPart::Assist | ListPart::AssistDuty) {
+            Some("assist_only")
+        } else if org.kind.is_community_level() && entry.part != ListPart::StatutoryDuty && !transferred {
+            Some("not_statutory_duty")
+        } else if item.department_item && low && !transferred {
+            Some("department_item_not_transferred")
+        } else {
+            None
+        }
     }
 
     /// Step 5 for a choice made by hand: what bars an organisation from leading an item, if anything. Entries with a condition
@@ -446,9 +438,9 @@ impl RoutingTable {
         }
     }
 
-    fn is_negative(list: &EntryList, item: &ServiceItem, org: &OrgNode, judge: &Judge<'_>) -> bool {
+    fn is_negative(list: &EntryList, index: &ItemIndex, org: &OrgNode, judge: &Judge<'_>) -> bool {
         let at = judge.query.at;
-        let mut entries = list.negative(&item.code, org.id);
+        let mut entries = list.negative(index, org.id);
         entries.any(|entry| entry.in_force(at) && means(&entry.holder, org) && judge.applies(entry))
     }
 }

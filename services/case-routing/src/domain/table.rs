@@ -2,10 +2,10 @@
 //! authority edges, indexed so that a decision looks only at the units above the place.
 //! A table never changes; a new one is built when something in it does.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use calendar::{Calendar, Profile};
+use rustc_hash::FxHashMap;
 
 use super::codes::{DispatchMode, EdgeKind, OrgKind, UnitKind};
 use super::event::Timestamp;
@@ -41,7 +41,7 @@ impl OrgNode {
 }
 
 /// Open tasks by organisation; breaks ties. Organisations without any may be left out.
-pub type Load = HashMap<OrgId, u32>;
+pub type Load = FxHashMap<OrgId, u32>;
 
 /// An authority edge between two organisations.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,12 +97,12 @@ pub struct RoutingTable {
 pub(super) struct Fixed {
     topology_version: i64,
     /// The versions of each item in the order in which they come into force, and every version by code and number.
-    items: HashMap<String, Vec<Arc<ServiceItem>>>,
-    versions: HashMap<(String, u32), Arc<ServiceItem>>,
-    units: HashMap<UnitId, UnitNode>,
-    orgs: HashMap<OrgId, OrgNode>,
-    by_unit: HashMap<UnitId, Vec<OrgId>>,
-    edges_to: HashMap<OrgId, Vec<Edge>>,
+    items: FxHashMap<String, Vec<Arc<ServiceItem>>>,
+    versions: FxHashMap<(String, u32), Arc<ServiceItem>>,
+    units: FxHashMap<UnitId, UnitNode>,
+    orgs: FxHashMap<OrgId, OrgNode>,
+    by_unit: FxHashMap<UnitId, Vec<OrgId>>,
+    edges_to: FxHashMap<OrgId, Vec<Edge>>,
     pub(super) fallback: Option<OrgId>,
     verifiers: Vec<OrgId>,
     joint_body: Option<OrgId>,
@@ -113,21 +113,21 @@ impl RoutingTable {
     /// Builds the indexes. The entries are in force everywhere, until another schedule is set.
     #[must_use]
     pub fn new(parts: TableParts) -> Self {
-        let orgs: HashMap<OrgId, OrgNode> = parts.orgs.into_iter().map(|org| (org.id, org)).collect();
-        let mut by_unit: HashMap<UnitId, Vec<OrgId>> = HashMap::new();
+        let orgs: FxHashMap<OrgId, OrgNode> = parts.orgs.into_iter().map(|org| (org.id, org)).collect();
+        let mut by_unit: FxHashMap<UnitId, Vec<OrgId>> = FxHashMap::default();
         for org in orgs.values() {
             by_unit.entry(org.unit).or_default().push(org.id);
         }
         by_unit.values_mut().for_each(|orgs| orgs.sort_unstable());
-        let mut items: HashMap<String, Vec<Arc<ServiceItem>>> = HashMap::new();
-        let mut versions = HashMap::new();
+        let mut items: FxHashMap<String, Vec<Arc<ServiceItem>>> = FxHashMap::default();
+        let mut versions = FxHashMap::default();
         for item in parts.items {
             let item = Arc::new(item);
             versions.insert((item.code.clone(), item.version), item.clone());
             items.entry(item.code.clone()).or_default().push(item);
         }
         items.values_mut().for_each(|known| known.sort_by_key(|item| (item.valid_from, item.version)));
-        let mut edges_to: HashMap<OrgId, Vec<Edge>> = HashMap::new();
+        let mut edges_to: FxHashMap<OrgId, Vec<Edge>> = FxHashMap::default();
         // Society is never ordered, even if the data say so.
         let ordered = |edge: &Edge| {
             let society = orgs.get(&edge.to).is_some_and(|org| org.kind.is_society());

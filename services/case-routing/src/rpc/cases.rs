@@ -88,7 +88,9 @@ impl CaseService for Cases {
         let mut filter = CaseFilter {
             states: states.collect::<Result<_, Error>>()?,
             unit,
+            still: false,
             street: street(&world.topology, unit, &reach),
+            near: near(&world.topology, &reach),
             item_code: parse::filter("item_code", &request.item_code)?,
             overdue_at: request.overdue.then_some(now),
             org: parse::optional_id("org_id", &request.org_id)?,
@@ -259,14 +261,17 @@ impl Place {
 
 /// The street in which everything asked for lies, if it is one.
 fn street(topology: &Topology, unit: Option<Uuid>, reach: &ReachFilter) -> Option<Uuid> {
-    let street_of = |unit| topology.ancestor(unit, UnitKind::Street).map(|street| street.id);
     if let Some(unit) = unit {
-        return street_of(unit);
+        return topology.ancestor(unit, UnitKind::Street).map(|street| street.id);
     }
     // Organisations and own requests may lie anywhere.
-    if reach.all || !reach.orgs.is_empty() || reach.requester.is_some() {
-        return None;
-    }
+    let anywhere = reach.all || !reach.orgs.is_empty() || reach.requester.is_some();
+    if anywhere { None } else { near(topology, reach) }
+}
+
+/// The street that all units within reach lie in.
+fn near(topology: &Topology, reach: &ReachFilter) -> Option<Uuid> {
+    let street_of = |unit| topology.ancestor(unit, UnitKind::Street).map(|street| street.id);
     let first = street_of(*reach.units.first()?)?;
     reach.units.iter().all(|unit| street_of(*unit) == Some(first)).then_some(first)
 }

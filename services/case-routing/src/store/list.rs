@@ -69,7 +69,11 @@ pub struct CaseFilter {
     pub unit: Option<Uuid>,
     /// The street that `unit`, or everything within reach, lies in.
     pub street: Option<Uuid>,
+    /// The street that the units within reach lie in, if it is one; organisations and own requests may lie elsewhere.
+    pub near: Option<Uuid>,
     pub item_code: Option<String>,
+    /// Only those whose clock does not run.
+    pub still: bool,
     /// Overdue at this instant.
     pub overdue_at: Option<Timestamp>,
     pub org: Option<Uuid>,
@@ -114,7 +118,7 @@ impl Order {
         (due.unwrap_or_else(|| self.without()), id.0)
     }
 
-    /// Stands for the due time of a case whose clock does not run: behind all others.
+    /// Stands for the due time of a case whose clock does not run: behind all others. Those are ordered by id.
     fn without(self) -> Timestamp {
         if self == Self::DueFirst { never() } else { Timestamp::UNIX_EPOCH }
     }
@@ -175,6 +179,7 @@ macro_rules! list {
             " AND ",
             $after,
             " AND c.case_id BETWEEN $18 AND $19 AND (cardinality($3) = 0 OR c.state = ANY ($3)) \
+             AND NOT ($20 AND c.running_due_at IS NOT NULL) AND ($21 IS NULL OR c.street_id = $21) \
              AND ($4 IS NULL OR $4 = ANY (c.place_path)) AND ($5 IS NULL OR c.item_code = $5) \
              AND ($6 IS NULL OR (c.open AND c.running_due_at < $6)) \
              AND ($7 IS NULL OR c.registered_at >= $7) AND ($8 IS NULL OR c.registered_at < $8) \
@@ -208,35 +213,24 @@ macro_rules! looked_through {
 }
 
 /// Which of the texts of an index looks through the newest; those before are by [`Order`].
-const LOOK_THROUGH: usize = 4;
+const LOOK_THROUGH: usize = 2;
 
 /// The texts of one index.
 macro_rules! ordered {
     ($from:expr, $where:expr) => {
-        ordered!($from, $from, $from, $where)
+        ordered!($from, $from, $where)
     };
-    ($newest:expr, $oldest:expr, $due:expr, $where:expr) => {
+    ($newest:expr, $oldest:expr, $where:expr) => {
         [
             list!($newest, $where, "c.case_id < $1 AND $16 IS NOT NULL", "c.case_id DESC"),
             list!($oldest, $where, "c.case_id > $1 AND $16 IS NOT NULL", "c.case_id"),
-            list!(
-                $due,
-                $where,
-                "(COALESCE(c.running_due_at, '9999-01-01Z'), c.case_id) > ($16, $1)",
-                "COALESCE(c.running_due_at, '9999-01-01Z'), c.case_id"
-            ),
-            list!(
-                $due,
-                $where,
-                "(COALESCE(c.running_due_at, '1970-01-01Z'), c.case_id) < ($16, $1)",
-                "COALESCE(c.running_due_at, '1970-01-01Z') DESC, c.case_id DESC"
-            ),
             looked_through!($newest, $where),
         ]
     };
 }
 
-type Texts = [&'static str; 5];
+/// Newest and oldest first, and [`LOOK_THROUGH`].
+type Texts = [&'static str; 3];
 
 const BY_REQUESTER: Texts = ordered!("cases c", "c.requester_id = $9::uuid");
 const BY_ORG: Texts = ordered!(
@@ -246,24 +240,89 @@ const BY_ORG: Texts = ordered!(
     "(SELECT DISTINCT ON (case_id) case_id AS held FROM tasks WHERE org_id = $9::uuid AND case_id > $1 \
      AND case_id BETWEEN $18 AND $19 \
      ORDER BY case_id) t JOIN cases c ON c.case_id = t.held",
-    "(SELECT DISTINCT case_id AS held FROM tasks WHERE org_id = $9::uuid) t JOIN cases c ON c.case_id = t.held",
     "true"
 );
 const BY_STREET: Texts = ordered!("cases c", "c.street_id = $9::uuid");
 const BY_LINE: Texts = ordered!("cases c", "c.line = $9");
 const BY_ITEM: Texts = ordered!("cases c", "c.item_code = $9");
 const BY_WORDS: Texts = ordered!("cases c", "c.case_id = ANY ($9::uuid[])");
-const OPEN: Texts = {
-    let [newest, oldest, _, due_last, look_through] = ordered!("cases c", "c.open AND $9 IS NULL");
-    let due_first = list!(
-        "agenda a JOIN cases c ON c.case_id = a.case_id",
-        "c.open AND $9 IS NULL AND COALESCE(a.running_due_at, '9999-01-01Z') < COALESCE($6, 'infinity')",
-        "(COALESCE(a.running_due_at, '9999-01-01Z'), a.case_id) > ($16, $1)",
-        "COALESCE(a.running_due_at, '9999-01-01Z'), a.case_id"
-    );
-    [newest, oldest, due_first, due_last, look_through]
-};
 const ALL: Texts = ordered!("cases c", "$9 IS NULL");
+
+/// What has a desk at one street, an organisation and own requests reaches: three indexes, read side by side.
+macro_rules! nearby {
+    ($after:literal, $order:literal) => {
+        concat!(
+            "(SELECT DISTINCT ON (case_id) case_id AS held FROM (\
+             SELECT case_id FROM cases WHERE street_id = $9::uuid \
+             UNION ALL SELECT case_id FROM cases WHERE requester_id = $11 \
+             UNION ALL SELECT case_id FROM cases WHERE first_receiver_org_id = $24 \
+             UNION ALL SELECT case_id FROM tasks WHERE org_id = $24) u \
+             WHERE case_id BETWEEN $18 AND $19 AND ",
+            $after,
+            " ORDER BY ",
+            $order,
+            ") t JOIN cases c ON c.case_id = t.held"
+        )
+    };
+}
+const NEARBY: Texts =
+    ordered!(nearby!("case_id < $1", "case_id DESC"), nearby!("case_id > $1", "case_id"), "true");
+
+/// What the agenda says itself of its cases, asked before they are looked at: never less than the case then says.
+macro_rules! agenda {
+    ($where:literal) => {
+        concat!(
+            $where,
+            " AND (cardinality($3) = 0 OR t.state = ANY ($3)) AND ($21 IS NULL OR t.street_id = $21) \
+             AND ($15 IS NULL OR $15 = ANY (t.org_ids)) \
+             AND ($22 OR t.street_id = $23 OR t.org_ids && $14 OR t.requester_id = $11)"
+        )
+    };
+}
+const OPEN: Texts = [
+    list!(
+        "agenda t JOIN cases c ON c.case_id = t.case_id",
+        agenda!("t.open AND $9 IS NULL"),
+        "t.case_id < $1 AND $16 IS NOT NULL",
+        "t.case_id DESC"
+    ),
+    list!(
+        "agenda t JOIN cases c ON c.case_id = t.case_id",
+        agenda!("t.open AND $9 IS NULL"),
+        "t.case_id > $1 AND $16 IS NOT NULL",
+        "t.case_id"
+    ),
+    looked_through!("agenda t JOIN cases c ON c.case_id = t.case_id", agenda!("t.open AND $9 IS NULL")),
+];
+
+/// The cases whose clock runs, by when they are due: due first, and due last.
+macro_rules! running {
+    ($from:literal, $where:expr) => {
+        [
+            list!($from, $where, "(t.running_due_at, t.case_id) > ($16, $1)", "t.running_due_at, t.case_id"),
+            list!(
+                $from,
+                $where,
+                "(t.running_due_at, t.case_id) < ($16, $1)",
+                "t.running_due_at DESC, t.case_id DESC"
+            ),
+        ]
+    };
+}
+
+// However long the history is, those that run are few, and stand in the agenda in this order; a person's own are few anyway.
+const RUNNING: [&str; 2] = running!(
+    "agenda t JOIN cases c ON c.case_id = t.case_id",
+    agenda!("t.running_due_at IS NOT NULL AND $9 IS NULL")
+);
+const RUNNING_FOUND: [&str; 2] = running!(
+    "agenda t JOIN cases c ON c.case_id = t.case_id",
+    agenda!("t.running_due_at IS NOT NULL AND t.case_id = ANY ($9::uuid[])")
+);
+const RUNNING_OF_REQUESTER: [&str; 2] = running!(
+    "cases c JOIN cases t ON t.case_id = c.case_id",
+    "c.requester_id = $9::uuid AND c.running_due_at IS NOT NULL"
+);
 
 impl CaseFilter {
     /// Whose own cases these are, if nobody else's can be among them.
@@ -280,29 +339,30 @@ impl CaseFilter {
             return (BY_REQUESTER, Some(requester.to_string()));
         }
         let finished = |state: &CaseState| state.is_finished();
-        let open = self.overdue_at.is_some() || !(self.states.is_empty() || self.states.iter().any(finished));
+        // What is open is not much, and the agenda says of it what narrows it down.
+        if self.overdue_at.is_some() || !(self.states.is_empty() || self.states.iter().any(finished)) {
+            return (OPEN, None);
+        }
         let part = (!reach.all && reach.units.is_empty() && reach.requester.is_none()).then_some(&reach.orgs);
         let only = part.and_then(|orgs| if let [org] = orgs[..] { Some(org) } else { None });
         if let Some(org) = self.org.or(only) {
             return (BY_ORG, Some(org.to_string()));
         }
-        // What is open stands in this order already, and is not much.
-        if open && self.order == Order::DueFirst {
-            return (OPEN, None);
-        }
-        // What is open of an item is found among what is open: the district's whole history of the item is longer.
-        if let Some(item) = self.item_code.as_ref().filter(|_| !open) {
+        if let Some(item) = &self.item_code {
             return (BY_ITEM, Some(item.clone()));
         }
         if let Some(street) = self.street {
             return (BY_STREET, Some(street.to_string()));
+        }
+        if let Some(street) = self.near.filter(|_| !reach.all && reach.orgs.len() <= 1) {
+            return (NEARBY, Some(street.to_string()));
         }
         let line = reach.lines.as_slice().first().cloned().flatten();
         let same = reach.lines.iter().all(|other| *other == line);
         if let Some(line) = line.filter(|_| same && reach.orgs.is_empty() && reach.requester.is_none()) {
             return (BY_LINE, Some(line));
         }
-        (if open { OPEN } else { ALL }, None)
+        (ALL, None)
     }
 }
 
@@ -318,26 +378,51 @@ pub async fn find(conn: &mut AsyncPgConnection, filter: &CaseFilter) -> Result<O
 /// Cases within reach, in order: whole ones ([`crate::domain::Case`]) or what a list shows of them ([`super::Listed`]). `conn` is
 /// one for lists ([`chassis::db::Db::list_conn`]).
 pub async fn cases<D: DeserializeOwned>(conn: &mut AsyncPgConnection, filter: &CaseFilter) -> Result<Vec<D>> {
+    match filter.order {
+        Order::DueFirst | Order::DueLast => by_due(conn, filter).await,
+        Order::Newest | Order::Oldest => by_id(conn, filter).await,
+    }
+}
+
+/// Those whose clock runs, then the others by id.
+async fn by_due<D: DeserializeOwned>(conn: &mut AsyncPgConnection, filter: &CaseFilter) -> Result<Vec<D>> {
+    let last = filter.order == Order::DueLast;
+    let behind = filter.after.filter(|(due, _)| *due == filter.order.without());
+    let mut rows = Vec::new();
+    if behind.is_none() {
+        let (texts, key) = match (filter.requester(), &filter.found) {
+            (Some(requester), _) => (RUNNING_OF_REQUESTER, Some(requester.to_string())),
+            (None, Some(found)) => (RUNNING_FOUND, Some(array(found))),
+            (None, None) => (RUNNING, None),
+        };
+        rows = page(conn, texts[usize::from(last)], key, filter).await?;
+    }
+    let left = filter.limit - i64::try_from(rows.len()).unwrap_or(filter.limit);
+    if left > 0 && filter.overdue_at.is_none() {
+        let order = if last { Order::Newest } else { Order::Oldest };
+        let others = CaseFilter { order, still: true, after: behind, limit: left, ..filter.clone() };
+        rows.extend(by_id(conn, &others).await?);
+    }
+    Ok(rows)
+}
+
+async fn by_id<D: DeserializeOwned>(conn: &mut AsyncPgConnection, filter: &CaseFilter) -> Result<Vec<D>> {
+    let oldest = filter.order == Order::Oldest;
     let Some(found) = &filter.found else {
         let (texts, key) = filter.driver();
-        return page(conn, texts[filter.order as usize], key, filter).await;
+        return page(conn, texts[usize::from(oldest)], key, filter).await;
     };
-    let text = BY_WORDS[filter.order as usize];
     let (mut ids, after) = (found.clone(), filter.after.map(|key| key.1));
-    match filter.order {
-        Order::Newest => {
-            ids.retain(|id| after.is_none_or(|after| *id < after));
-            ids.sort_unstable_by(|a, b| b.cmp(a));
-        }
-        Order::Oldest => {
-            ids.retain(|id| after.is_none_or(|after| *id > after));
-            ids.sort_unstable();
-        }
-        Order::DueFirst | Order::DueLast => return page(conn, text, Some(array(&ids)), filter).await,
+    if oldest {
+        ids.retain(|id| after.is_none_or(|after| *id > after));
+        ids.sort_unstable();
+    } else {
+        ids.retain(|id| after.is_none_or(|after| *id < after));
+        ids.sort_unstable_by(|a, b| b.cmp(a));
     }
     let (mut rows, limit) = (Vec::new(), usize::try_from(filter.limit).unwrap_or(0));
     for some in ids.chunks(FOUND_AT_ONCE) {
-        rows.extend(page(conn, text, Some(array(some)), filter).await?);
+        rows.extend(page(conn, BY_WORDS[usize::from(oldest)], Some(array(some)), filter).await?);
         if rows.len() >= limit {
             rows.truncate(limit);
             break;
@@ -371,6 +456,8 @@ async fn page<D: DeserializeOwned>(
     let after = filter.after.unwrap_or_else(|| filter.order.start());
     let states: Vec<&str> = filter.states.iter().map(|state| state.as_str()).collect();
     let reach = &filter.reach;
+    // Those that were found have them.
+    let pairs = if filter.found.is_some() { &[] } else { filter.pairs.as_slice() };
     let rows: Vec<DocRow> = cached(text)
         .bind::<SqlUuid, _>(after.1)
         .bind::<BigInt, _>(filter.limit)
@@ -388,9 +475,14 @@ async fn page<D: DeserializeOwned>(
         .bind::<Array<SqlUuid>, _>(&reach.orgs)
         .bind::<Nullable<SqlUuid>, _>(filter.org)
         .bind::<Timestamptz, _>(after.0)
-        .bind::<Array<Integer>, _>(&filter.pairs)
+        .bind::<Array<Integer>, _>(pairs)
         .bind::<SqlUuid, _>(first)
         .bind::<SqlUuid, _>(last)
+        .bind::<Bool, _>(filter.still)
+        .bind::<Nullable<SqlUuid>, _>(filter.street)
+        .bind::<Bool, _>(reach.all || !(reach.units.is_empty() || filter.near.is_some()))
+        .bind::<Nullable<SqlUuid>, _>(filter.near)
+        .bind::<Nullable<SqlUuid>, _>(reach.orgs.as_slice().first())
         .load(conn)
         .await?;
     rows.iter().map(|row| serde_json::from_str(&row.doc).map_err(Error::internal)).collect()

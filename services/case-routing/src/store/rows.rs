@@ -5,7 +5,7 @@ use chrono::{DateTime, TimeZone, Utc};
 use uuid::Uuid;
 
 use crate::domain::{
-    AssignmentStatus, Case, CaseState, Clock, ClockKind, DispatchMode, Rating, Task, TaskState,
+    AssignmentStatus, Case, CaseState, Clock, ClockKind, DispatchMode, OrgId, Rating, Task, TaskState, UnitId,
 };
 
 /// Stands for "never due", so that a list can be ordered by it.
@@ -67,6 +67,12 @@ pub struct AgendaRow {
     /// Lowest version of the calendar that a running clock was counted with.
     pub calendar_version: Option<i32>,
     pub running_due_at: Option<Timestamp>,
+    pub open: bool,
+    pub state: &'static str,
+    pub street: Option<UnitId>,
+    pub requester: Option<Uuid>,
+    /// The first receiver, and whoever has a task.
+    pub orgs: Vec<OrgId>,
 }
 
 impl AgendaRow {
@@ -77,9 +83,27 @@ impl AgendaRow {
             awaits: awaits(case),
             calendar_version,
             running_due_at: running_due_at(case),
+            open: !case.state.is_finished(),
+            state: case.state.as_str(),
+            street: case.place.street,
+            requester: requester(case),
+            orgs: orgs(case),
         };
         (!case.state.is_finished() || row.due_at.is_some() || row.awaits.is_some()).then_some(row)
     }
+}
+
+/// The id of the requester, unless the case is anonymous.
+pub fn requester(case: &Case) -> Option<Uuid> {
+    case.requester.as_ref().and_then(|requester| requester.0.parse().ok())
+}
+
+fn orgs(case: &Case) -> Vec<OrgId> {
+    let mut orgs: Vec<OrgId> = case.tasks.iter().map(|task| task.org).collect();
+    orgs.push(case.first_receiver);
+    orgs.sort_unstable();
+    orgs.dedup();
+    orgs
 }
 
 /// What a third organisation has to do with the case.

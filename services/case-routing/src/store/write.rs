@@ -1,7 +1,7 @@
 //! The statements that save cases: each writes one table for a whole batch, and none is sent when there is nothing to
 //! write. Arrays are bound column by column and taken apart by `unnest`.
 
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 
 use chassis::{Error, Result, command::Change, db::cached};
 use diesel::{
@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::{
     case_store::write_doc,
-    rows::{AgendaRow, TaskRow, running_due_at},
+    rows::{AgendaRow, TaskRow, requester, running_due_at},
 };
 use crate::{
     domain::Case,
@@ -51,19 +51,19 @@ fn told(changes: &[&Change<CaseRecord>]) -> Vec<i64> {
 }
 
 /// `{a,b}`: an array of ids as text, because an array of arrays cannot be taken apart by row.
-fn path(case: &Case) -> String {
-    let mut text = String::with_capacity(2 + case.place.path.len() * 37);
+fn ids<I: Display>(ids: impl ExactSizeIterator<Item = I>) -> String {
+    let mut text = String::with_capacity(2 + ids.len() * 37);
     text.push('{');
-    for (number, unit) in case.place.path.iter().enumerate() {
+    for (number, id) in ids.enumerate() {
         let comma = if number == 0 { "" } else { "," };
-        let _ = write!(text, "{comma}{unit}"); // writing to a String does not fail
+        let _ = write!(text, "{comma}{id}"); // writing to a String does not fail
     }
     text.push('}');
     text
 }
 
-fn requester(case: &Case) -> Option<Uuid> {
-    case.requester.as_ref().and_then(|requester| requester.0.parse().ok())
+fn path(case: &Case) -> String {
+    ids(case.place.path.iter())
 }
 
 async fn insert(mut conn: &AsyncPgConnection, new: &[&Change<CaseRecord>]) -> Result<()> {
@@ -191,10 +191,15 @@ pub async fn agenda(mut conn: &AsyncPgConnection, changes: &Changes) -> Result<(
     }
     if !set.is_empty() {
         cached(
-            "INSERT INTO agenda (case_id, due_at, awaits, calendar_version, running_due_at) \
-             SELECT * FROM unnest($1, $2, $3, $4, $5) \
+            "INSERT INTO agenda (case_id, due_at, awaits, calendar_version, running_due_at, open, state, street_id, \
+             requester_id, org_ids) \
+             SELECT case_id, due_at, awaits, calendar_version, running_due_at, open, state, street_id, requester_id, \
+             org_ids::uuid[] FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) AS t \
+             (case_id, due_at, awaits, calendar_version, running_due_at, open, state, street_id, requester_id, org_ids) \
              ON CONFLICT (case_id) DO UPDATE SET due_at = excluded.due_at, awaits = excluded.awaits, \
-             calendar_version = excluded.calendar_version, running_due_at = excluded.running_due_at",
+             calendar_version = excluded.calendar_version, running_due_at = excluded.running_due_at, \
+             open = excluded.open, state = excluded.state, street_id = excluded.street_id, \
+             org_ids = excluded.org_ids",
         )
         .bind::<Array<SqlUuid>, _>(set.iter().map(|(case, _)| *case).collect::<Vec<_>>())
         .bind::<Array<Nullable<Timestamptz>>, _>(set.iter().map(|(_, row)| row.due_at).collect::<Vec<_>>())
@@ -205,6 +210,13 @@ pub async fn agenda(mut conn: &AsyncPgConnection, changes: &Changes) -> Result<(
         .bind::<Array<Nullable<Timestamptz>>, _>(
             set.iter().map(|(_, row)| row.running_due_at).collect::<Vec<_>>(),
         )
+        .bind::<Array<Bool>, _>(set.iter().map(|(_, row)| row.open).collect::<Vec<_>>())
+        .bind::<Array<Text>, _>(set.iter().map(|(_, row)| row.state).collect::<Vec<_>>())
+        .bind::<Array<Nullable<SqlUuid>>, _>(
+            set.iter().map(|(_, row)| row.street.map(|unit| unit.0)).collect::<Vec<_>>(),
+        )
+        .bind::<Array<Nullable<SqlUuid>>, _>(set.iter().map(|(_, row)| row.requester).collect::<Vec<_>>())
+        .bind::<Array<Text>, _>(set.iter().map(|(_, row)| ids(row.orgs.iter())).collect::<Vec<_>>())
         .execute(&mut conn)
         .await?;
     }

@@ -108,10 +108,10 @@ fn with_canary() -> World {
     let mut world = World::new();
     let entries: Vec<_> =
         parts().entries.into_iter().filter(|entry| entry.rule_id != "r-light-street").collect();
-    let lists = HashMap::from([
-        (1, world.routes.index("list-1", parts().entries)),
-        (2, world.routes.index("list-2", entries)),
-    ]);
+    let lists =
+        [(1, world.routes.index("list-1", parts().entries)), (2, world.routes.index("list-2", entries))]
+            .into_iter()
+            .collect();
     let periods = start_canary(&draft(2, &[]), &first(&world), STREET, APPROVER, world.now).unwrap();
     world.routes = world.routes.with_schedule(Schedule::new(periods, lists));
     world
