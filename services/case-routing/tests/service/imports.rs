@@ -117,6 +117,10 @@ async fn a_batch_is_stored_at_once_with_one_event_and_a_repeat_does_nothing() {
     assert_eq!(signed_for, 1);
 
     assert_eq!(import(&d, &by, &request).await.unwrap(), answer, "the same request");
+    let changed = pb::ImportCasesRequest { source: "paper".into(), ..request.clone() };
+    let refused = import(&d, &by, &changed).await.unwrap_err();
+    let is_about_the_id = refused.message().starts_with("request_id");
+    assert_eq!((refused.code(), is_about_the_id), (Code::InvalidArgument, true), "{refused:?}");
     // The same cases under another request are known.
     let again = pb::ImportCasesRequest { request_id: request_id(), ..request.clone() };
     let known = import(&d, &by, &again).await.unwrap();
