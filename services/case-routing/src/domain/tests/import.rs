@@ -109,7 +109,8 @@ fn silence_before_it_came_has_accepted_it_as_of_then() {
     assert!(!intake_in_time, "nobody decided in time");
     assert_eq!(case.resolve_clock().unwrap().started_at, due);
     let steps: Vec<_> = timeline.iter().map(|entry| (entry.event.as_str(), entry.at)).collect();
-    assert_eq!(steps, [("CaseRegistered", case.registered_at), ("ClockBreached", due), ("CaseAccepted", due)]);
+    let registered = case.registered_at;
+    assert_eq!(steps, [("CaseRegistered", registered), ("ClockBreached", due), ("CaseAccepted", due)]);
     assert_eq!(timeline[2].reason.as_ref().unwrap().code, "accepted_by_silence");
     assert_eq!((case.version, violations(&case)), (3, Vec::<&str>::new()));
 }
@@ -145,7 +146,8 @@ fn what_passed_before_it_came_is_late_and_told_once_without_warnings_of_then() {
         let case = decision.case;
         assert_eq!(case.resolve_clock().unwrap().breached_at, Some(due), "{state}: late since then");
         assert!(decision.timeline.iter().all(|entry| entry.at == world.now), "{state}: told now");
-        let asked = |one: &Supervision| one.level == 1 && one.issued_at == world.now && one.due_at > world.now;
+        let now = world.now;
+        let asked = |one: &Supervision| one.level == 1 && one.issued_at == now && one.due_at > now;
         assert!(case.supervisions.iter().all(asked), "{state}: {:?}", case.supervisions);
         assert_eq!(case.tick(&world.system()).unwrap(), None, "{state}: once");
     }
