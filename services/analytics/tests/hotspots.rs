@@ -8,11 +8,11 @@ use std::time::Duration;
 use analytics::App;
 use chassis::{
     auth::Role,
-    clock::new_id,
+    clock::{new_id, to_proto},
     event::Event,
     testing::{Persona, TestService},
 };
-use chrono::TimeDelta;
+use chrono::{NaiveDate, TimeDelta};
 use proto::{
     EventMessage,
     analytics::v1::{
@@ -20,7 +20,10 @@ use proto::{
         HotspotEffect, HotspotEnded, HotspotState, ListHotspotsRequest,
         hotspot_service_client::HotspotServiceClient,
     },
-    case_routing::v1::{ClosedCode, HotspotAnswered, Origin},
+    case_routing::v1::{
+        CaseState, CasesImported, ClosedCode, DeliveryMode, HotspotAnswered, ImportedFact, ImportedItem,
+        Origin,
+    },
 };
 use support::{
     COMMUNITIES, DISTRICT, MANCHUN, analyst, in_turn, rebuild, start,
@@ -48,6 +51,41 @@ fn outbreak() -> Vec<Event> {
     let now = (0..12).map(|n| case(last - TimeDelta::days(n % 6), COMMUNITIES[0], Origin::BottomUp));
     let above = (0..20).map(|n| case(last - TimeDelta::days(n % 6), COMMUNITIES[2], Origin::TopDown));
     in_turn(&before.chain(now).chain(above).collect::<Vec<_>>())
+}
+
+/// Cases registered on these days that came from another system on 2026-03-01; they ended the day before.
+fn imported(days: impl Iterator<Item = NaiveDate>) -> Event {
+    let case = |day: NaiveDate| {
+        let registered = || Some(to_proto(at(&day.to_string(), 9)));
+        let ended = || Some(to_proto(at("2026-02-28", 17)));
+        ImportedFact {
+            case_id: new_id().as_bytes().to_vec(),
+            version: 3,
+            state: CaseState::Closed.into(),
+            place_unit: 1,
+            item: 1,
+            first_receiver_org: 1,
+            delivery_mode: DeliveryMode::GovDirect.into(),
+            closed_code: ClosedCode::Resolved.into(),
+            registered_time: registered(),
+            accepted_time: registered(),
+            completed_time: ended(),
+            closed_time: ended(),
+            ..Default::default()
+        }
+    };
+    let batch = new_id();
+    let item =
+        ImportedItem { item_code: ITEM.into(), line: "construction".into(), ..ImportedItem::default() };
+    let message = CasesImported {
+        batch_id: batch.to_string(),
+        import_id: new_id().to_string(),
+        unit_ids: vec![COMMUNITIES[0].to_string()],
+        org_ids: vec![new_id().to_string()],
+        items: vec![item],
+        cases: days.map(case).collect(),
+    };
+    Event::of("case-routing", at("2026-03-01", 18), batch, 1, &message)
 }
 
 async fn detect(service: &TestService<App>, request_id: Uuid) -> DetectHotspotsResponse {
@@ -106,6 +144,46 @@ async fn an_outbreak_is_found_and_told_once() {
     // Findings are no sums: a rebuild leaves them.
     rebuild(&service, new_id()).await;
     assert_eq!(all(&service).await, listed);
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn imported_history_is_what_the_present_is_judged_by() {
+    let last: NaiveDate = "2026-03-01".parse().unwrap();
+    // Nine weeks from another system, with two cases each or with twelve, then one of our own with twelve.
+    for (times, detected) in [(1, 1), (6, 0)] {
+        let service = start().await;
+        let now = (0..12).map(|n| case(last - TimeDelta::days(n % 6), COMMUNITIES[0], Origin::BottomUp));
+        service.deliver_all(in_turn(&now.collect::<Vec<_>>())).await;
+        assert!(detect(&service, new_id()).await.too_little_history, "a week is judged by nothing");
+        let before = (7..70).filter(|n| n % 7 < 2).map(|n| last - TimeDelta::days(n));
+        service.deliver(imported(before.flat_map(|day| (0..times).map(move |_| day)))).await;
+        let found = detect(&service, new_id()).await;
+        assert_eq!((found.too_little_history, found.detected), (false, detected), "{found:?}");
+        let told = of::<HotspotDetected>(&service.drain_outbox().await);
+        assert_eq!(told.len(), usize::try_from(detected).unwrap());
+        for told in told {
+            assert_eq!((told.unit_id.clone(), told.count), (COMMUNITIES[0].to_string(), 12));
+            assert!((told.expected - 16.5 / 8.0).abs() < 1e-9, "{told:?}");
+        }
+        service.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn old_cases_that_come_today_are_no_hot_spot_of_today() {
+    let service = start().await;
+    let last: NaiveDate = "2026-03-01".parse().unwrap();
+    let steady = (0..70)
+        .filter(|n| n % 7 < 2)
+        .map(|n| case(last - TimeDelta::days(n), COMMUNITIES[0], Origin::BottomUp));
+    service.deliver_all(in_turn(&steady.collect::<Vec<_>>())).await;
+    // Of one week, three weeks ago.
+    service.deliver(imported((0..40).map(|n| last - TimeDelta::days(21 + n % 7)))).await;
+    let found = detect(&service, new_id()).await;
+    assert_eq!((found.too_little_history, found.detected, found.continued), (false, 0, 0), "{found:?}");
+    assert!(found.tested > 0, "{found:?}");
+    assert!(service.drain_outbox().await.is_empty() && all(&service).await.is_empty());
     service.stop().await;
 }
 

@@ -159,6 +159,32 @@ async fn an_import_never_overwrites_what_is_known_by_a_higher_version() {
 }
 
 #[tokio::test]
+async fn an_imported_case_that_still_waits_is_in_time_when_it_is_decided_in_time() {
+    let service = start().await;
+    let mut story = Story::register(at("2026-02-20", 8), COMMUNITIES[0]);
+    story.accept(at("2026-02-20", 10), at("2026-03-06", 9), true);
+    let waits = ImportedFact {
+        state: CaseState::Registered.into(),
+        delivery_mode: 0,
+        closed_code: 0,
+        registered_time: Some(to_proto(at("2026-02-20", 8))),
+        accepted_time: None,
+        resolve_due_time: None,
+        completed_time: None,
+        closed_time: None,
+        intake_in_time: false,
+        elapsed_seconds: 0,
+        ..closed(story.case_id, 1, 0)
+    };
+    service.deliver(event(vec![waits])).await;
+    let decided = "SELECT count(*) AS n FROM case_facts WHERE intake_in_time IS NOT NULL";
+    assert_eq!(number(&service, decided).await, 0);
+    service.deliver(story.events.remove(1)).await;
+    assert_eq!(number(&service, "SELECT count(*) AS n FROM case_facts WHERE intake_in_time").await, 1);
+    service.stop().await;
+}
+
+#[tokio::test]
 async fn an_import_that_names_what_it_does_not_list_is_parked_whole() {
     let service = start().await;
     let broken = ImportedFact { item: 7, ..closed(new_id(), 1, 0) };

@@ -269,7 +269,7 @@ impl CaseFact {
     /// Takes over what another system says, as far as nothing later is known: the case may have ended otherwise, been rated or
     /// opened again since.
     fn learn(&mut self, taken: Taken) {
-        self.intake_in_time.get_or_insert(taken.intake_in_time);
+        self.intake_in_time = self.intake_in_time.or(taken.intake_in_time);
         self.dispatched |= taken.dispatched;
         if let Some(ended_at) = taken.ended_at.filter(|_| vocabulary::ended(self.case_state())) {
             self.state_since = self.state_since.min(ended_at);

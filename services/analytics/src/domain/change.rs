@@ -123,8 +123,8 @@ pub enum Change {
 /// is no member of the populations that ask for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Taken {
-    /// The intake decision came within its limit.
-    pub intake_in_time: bool,
+    /// Whether the intake decision came within its limit; unset while it is waited for.
+    pub intake_in_time: Option<bool>,
     /// Resolve clock of a completed case.
     pub elapsed_seconds: i64,
     /// When it ended, if it has.

@@ -1,7 +1,7 @@
 //! An import as the case events it stands for: one per case, and one per task that is to be signed for.
 
 use chassis::{Error, Result, Timestamp, event::Event};
-use proto::case_routing::v1::{CaseFacts, CasesImported, ImportedFact, ImportedItem};
+use proto::case_routing::v1::{CaseFacts, CaseState, CasesImported, ImportedFact, ImportedItem};
 use uuid::Uuid;
 
 use super::{
@@ -19,7 +19,7 @@ pub fn each(event: &Event, mut take: impl FnMut(CaseEvent) -> Result<()>) -> Res
         let item = if fact.item == 0 { &none } else { entry(&message.items, fact.item)? };
         let facts = facts(fact, item, &message)?;
         let taken = Taken {
-            intake_in_time: fact.intake_in_time,
+            intake_in_time: (fact.state() != CaseState::Registered).then_some(fact.intake_in_time),
             elapsed_seconds: fact.elapsed_seconds.max(0),
             ended_at: instant(fact.closed_time.as_ref()),
             rated: instant(fact.rated_time.as_ref())

@@ -43,6 +43,9 @@ pub struct Clock {
     /// When [`WARNINGS`] fall; none for kinds that are not warned of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warn_at: Option<[Timestamp; 2]>,
+    /// Set of a case that came from another system: what was to be warned of before is not warned of here.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "ts_microseconds_option")]
+    pub quiet_until: Option<Timestamp>,
     /// The highest warning that was given, in percent; 0 if none.
     #[serde(default, skip_serializing_if = "is_default")]
     pub warned: u8,
@@ -78,6 +81,7 @@ impl Clock {
             calendar_version: 0,
             provisional: false,
             warn_at: None,
+            quiet_until: None,
             warned: 0,
             breached_at: None,
             stopped_at: None,
@@ -108,6 +112,7 @@ impl Clock {
             calendar_version: due.calendar_version,
             provisional: false,
             warn_at: None,
+            quiet_until: None,
             warned: 0,
             breached_at: None,
             stopped_at: Some(stopped_at),
@@ -143,9 +148,11 @@ impl Clock {
         Some(promised + (moved.unwrap_or(last) - last))
     }
 
-    /// Warnings that were due before count as given.
-    pub(super) fn forgo_warnings(&mut self, before: Timestamp) {
-        let passed = self.warn_at.into_iter().flatten().zip(WARNINGS).filter(|(at, _)| *at <= before);
+    /// Warnings that were due by then count as given, also those of another limit later.
+    pub(super) fn forgo_warnings(&mut self, by: Timestamp) {
+        let Some(warn_at) = self.warn_at.filter(|_| self.is_open()) else { return };
+        self.quiet_until = Some(by);
+        let passed = warn_at.into_iter().zip(WARNINGS).filter(|(at, _)| *at <= by);
         self.warned = passed.map(|(_, percent)| percent).max().unwrap_or(0).max(self.warned);
     }
 
@@ -208,6 +215,9 @@ impl Clock {
             self.count_again(rules);
         } else {
             self.settle(rules);
+        }
+        if let Some(by) = self.quiet_until {
+            self.forgo_warnings(by);
         }
     }
 

@@ -1,6 +1,7 @@
 //! A case of another system becomes one of ours. An open one goes through the verbs at its own times, so that its clocks are
-//! those it would have had here, as far as triage or its lead; what was done beyond that elsewhere is not made up. One that
-//! has ended is written down as it stands, complete by the rules of a closed record (C-6).
+//! those it would have had here, as far as triage or its lead; what was done beyond that elsewhere is not made up. What time
+//! would have brought here before it came is noted with it: silence has accepted, warnings count as given. One that has ended is
+//! written down as it stands, complete by the rules of a closed record (C-6).
 
 use std::sync::Arc;
 
@@ -230,7 +231,13 @@ fn open(command: ImportCase, act: &Act<'_>) -> Result<Imported> {
     let accept_due_at = work.start_clock(ClockKind::Accept, None, work.sla().accept);
     work.emit(DomainEvent::CaseRegistered { accept_due_at }, None, None);
     let mut intake_in_time = false;
-    if state != CaseState::Registered {
+    if state == CaseState::Registered {
+        if accept_due_at <= act.now {
+            // Nobody decided: it was accepted by silence then. The accept clock is its only one yet.
+            work.now = accept_due_at;
+            work.breach(0)?;
+        }
+    } else {
         work.now = accepted_at;
         intake_in_time = accepted_at <= accept_due_at;
         work.accept(false)?;
@@ -250,8 +257,10 @@ fn open(command: ImportCase, act: &Act<'_>) -> Result<Imported> {
             ManualRoute { lead, sender: None, assists: Vec::new(), reason_code: "imported".to_owned() };
         work.route(&RouteChoice::Manual(manual))?;
     }
-    // Reminders of what lies behind would come all at once; that a limit has passed is told all the same.
+    // Reminders of what lies behind would come all at once. That a limit has passed is told all the same, once; who is asked why
+    // is asked now, not in a past in which nobody here could answer.
     work.case.clocks.iter_mut().for_each(|clock| clock.forgo_warnings(act.now));
+    work.now = act.now;
     let decision = work.finish();
     Ok(Imported { case: decision.case, timeline: decision.timeline, intake_in_time, elapsed_seconds: 0 })
 }

@@ -124,7 +124,7 @@ impl Work<'_> {
     }
 
     /// The end of a clock, by the table of domain.md §2.2.2.
-    fn breach(&mut self, number: usize) -> Result<()> {
+    pub(super) fn breach(&mut self, number: usize) -> Result<()> {
         let clock = &mut self.case.clocks[number];
         clock.breached_at = Some(clock.due_at);
         let (kind, task_id, due_at) = (clock.kind, clock.task_id, clock.due_at);

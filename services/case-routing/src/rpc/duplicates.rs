@@ -8,6 +8,7 @@ use crate::{
     domain::{CaseId, Likeness, Matter, Weights, pairs},
     store::{
         alike::{self, Around},
+        imports,
         list::ReachFilter,
         read,
     },
@@ -18,12 +19,12 @@ const COMPARED: i64 = 2_000;
 /// What is less alike is no candidate.
 const LEAST: f64 = 0.35;
 
-/// Cases that may be of the same matter, the most alike first.
+/// Cases that may be of the same matter, the most alike first, and how many cannot be compared by their words yet.
 pub async fn find(
     desk: &Desk,
     caller: &Caller,
     request: &pb::FindDuplicatesRequest,
-) -> Result<Vec<pb::DuplicateCandidate>> {
+) -> Result<pb::FindDuplicatesResponse> {
     let id: CaseId = parse::id("case_id", &request.case_id)?;
     let size = match request.page_size {
         0 => 10,
@@ -41,11 +42,15 @@ pub async fn find(
         requester: case.requester.clone(),
         item_code: case.item.as_ref().map(|item| item.code.clone()),
     };
-    let Some(street) = case.place.street.filter(|_| !own.pairs.is_empty()) else { return Ok(Vec::new()) };
+    let Some(street) = case.place.street.filter(|_| !own.pairs.is_empty()) else {
+        return Ok(pb::FindDuplicatesResponse::default());
+    };
     let now = desk.clock.now();
     let since = case.registered_at.min(now) - TimeDelta::days(i64::from(desk.duplicate_days));
     let around = Around { case: id, street: street.0, pairs: &own.pairs, since, limit: COMPARED };
     let mut conn = desk.db.conn().await?;
+    // Before the cases, so that none is missing from both.
+    let unindexed_count = imports::unindexed(&mut conn).await?;
     let others = alike::around(&mut conn, &around, &ReachFilter::of(caller)).await?;
     let texts = others.iter().map(|(_, matter)| matter.pairs.as_slice());
     let weights = Weights::of(texts.chain([own.pairs.as_slice()]));
@@ -70,5 +75,5 @@ pub async fn find(
             takes_others: !found.case.state.is_finished(),
         });
     }
-    Ok(candidates)
+    Ok(pb::FindDuplicatesResponse { candidates, unindexed_count })
 }

@@ -6,7 +6,7 @@ use chassis::{
     Error, Result, RpcResult,
     auth::Caller,
     clock::{new_id, to_proto},
-    command::{Meta, once},
+    command::{Meta, answered, once},
     db::{Db, Tx},
     proto::case_routing::v1::{self as pb, import_service_server::ImportService},
 };
@@ -51,6 +51,10 @@ impl ImportService for Imports {
             return Err(Error::invalid("cases", "has 1–2000 entries").into());
         }
         let validate_only = request.validate_only;
+        // Reading the rows is most of the work, which a repeat is spared.
+        if !validate_only && let Some(answer) = answered(&self.0.db, &caller, &meta).await? {
+            return Ok(Response::new(answer));
+        }
         let batch = self.prepare(&caller, request, import_id, source).await?;
         if validate_only {
             return Ok(Response::new(batch.answer()));

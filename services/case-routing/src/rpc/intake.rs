@@ -120,8 +120,7 @@ impl IntakeService for Intake {
         request: Request<pb::FindDuplicatesRequest>,
     ) -> RpcResult<pb::FindDuplicatesResponse> {
         let caller = Caller::of(&request)?;
-        let candidates = duplicates::find(&self.0, &caller, &request.into_inner()).await?;
-        Ok(Response::new(pb::FindDuplicatesResponse { candidates }))
+        Ok(Response::new(duplicates::find(&self.0, &caller, &request.into_inner()).await?))
     }
 
     async fn answer_case(

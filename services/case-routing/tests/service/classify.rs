@@ -229,15 +229,11 @@ async fn a_model_is_brought_in_parts_put_in_force_in_every_replica_and_taken_bac
     assert!(!answer.suggestions[0].name_zh.is_empty() && !answer.suggestions[0].name_en.is_empty());
     let window = d.window();
     let mut there = ClassifyServiceClient::new(d.call_at(other.addr, &window));
-    let mut elsewhere = async || {
+    let follows = async || {
         let request = pb::SuggestItemsRequest { about: Some(About::Text("路灯不亮".into())) };
-        there.suggest_items(request).await.unwrap().into_inner().model_version
+        there.suggest_items(request).await.unwrap().into_inner().model_version == 1
     };
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
-    while elsewhere().await != 1 {
-        assert!(std::time::Instant::now() < deadline, "the other replica follows in time");
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+    d.service.wait_for("the other replica follows", follows).await;
 
     // Labels of the district's own, mapped; one of them to nothing.
     let labelled = file(&history("照明", "噪声", "其他"), &[]);

@@ -6,7 +6,9 @@ use chassis::{
     auth::Role,
     clock::{new_id, to_proto},
     db::cached,
-    proto::case_routing::v1::{self as pb, import_service_client::ImportServiceClient},
+    proto::case_routing::v1::{
+        self as pb, import_service_client::ImportServiceClient, intake_service_client::IntakeServiceClient,
+    },
     testing::{Persona, TestService},
 };
 use chrono::TimeDelta;
@@ -117,6 +119,10 @@ async fn a_batch_is_stored_at_once_with_one_event_and_a_repeat_does_nothing() {
     assert_eq!(signed_for, 1);
 
     assert_eq!(import(&d, &by, &request).await.unwrap(), answer, "the same request");
+    let changed = pb::ImportCasesRequest { source: "paper".into(), ..request.clone() };
+    let refused = import(&d, &by, &changed).await.unwrap_err();
+    let is_about_the_id = refused.message().starts_with("request_id");
+    assert_eq!((refused.code(), is_about_the_id), (Code::InvalidArgument, true), "{refused:?}");
     // The same cases under another request are known.
     let again = pb::ImportCasesRequest { request_id: request_id(), ..request.clone() };
     let known = import(&d, &by, &again).await.unwrap();
@@ -316,6 +322,28 @@ async fn words_are_noted_behind_the_load_and_until_then_a_search_says_what_it_la
     let one = pb::ListCasesRequest { query: "第17号旧件".into(), ..Default::default() };
     // 17, 117 and 217: by pairs of characters.
     assert_eq!(listed(&d, &d.dispatcher(), one).await.cases.len(), 3);
+    d.service.stop().await;
+}
+
+#[tokio::test]
+async fn who_looks_for_duplicates_is_told_how_many_cases_cannot_be_compared_yet() {
+    let d = District::start_with(|_| {}, "sweep_ms", 50).await;
+    let cases: Vec<_> = (1..=3).map(|number| closed(&d, number)).collect();
+    let text = cases[0].text.clone();
+    import(&d, &operator(&d), &batch(cases)).await.unwrap();
+    let request = pb::IntakeCaseRequest { text, ..d.intake_request(&Persona::resident(d.district)) };
+    let case = d.cases(&d.window()).intake_case(request).await.unwrap().into_inner().case.unwrap();
+    let look = async || {
+        let request = pb::FindDuplicatesRequest { case_id: case.case_id.clone(), ..Default::default() };
+        let mut intake = IntakeServiceClient::new(d.service.call_as(&d.dispatcher()));
+        intake.find_duplicates(request).await.unwrap().into_inner()
+    };
+    let before = look().await;
+    assert_eq!((before.candidates.len(), before.unindexed_count), (0, 3));
+    d.service.wait_for("the words", async || look().await.unindexed_count == 0).await;
+    let found = look().await.candidates;
+    let best = found.first().and_then(|candidate| candidate.case.as_ref());
+    assert!(best.is_some_and(|case| case.text_redacted.contains("第1号旧件")), "{found:?}");
     d.service.stop().await;
 }
 

@@ -16,7 +16,7 @@ pub(crate) use self::idempotency::purge;
 pub use self::{
     executor::{Executor, ExecutorConfig, Target},
     meta::Meta,
-    once::once,
+    once::{answered, once},
 };
 use crate::{Result, Timestamp, auth::Caller, event::Emit};
 

@@ -22,7 +22,7 @@ where
 {
     db.gate().admit().await?;
     let key = Key::new(caller.person_id, &meta);
-    if let Some(answer) = answered(db, &key, &meta).await? {
+    if let Some(answer) = stored(db, &key, &meta).await? {
         return Ok(answer);
     }
     let origin = Origin {
@@ -47,7 +47,7 @@ where
         }
         // The same request may have been carried out meanwhile, by another replica or in a commit whose
         // confirmation was lost.
-        Err(error) => match answered(db, &key, &meta).await {
+        Err(error) => match stored(db, &key, &meta).await {
             Ok(Some(answer)) => Ok(answer),
             Ok(None) => Err(error),
             Err(invalid @ Error::Invalid { .. }) => Err(invalid),
@@ -56,10 +56,21 @@ where
     }
 }
 
-async fn answered<R: prost::Message + Default>(db: &Db, key: &Key, meta: &Meta) -> Result<Option<R>> {
+/// The answer to a request that was carried out before, for those who have much to do before they call [`once`]; it asks again.
+/// Another body under the id is `Invalid { request_id }` here too.
+pub async fn answered<R: prost::Message + Default>(
+    db: &Db,
+    caller: &Caller,
+    meta: &Meta,
+) -> Result<Option<R>> {
+    db.gate().admit().await?;
+    stored(db, &Key::new(caller.person_id, meta), meta).await
+}
+
+async fn stored<R: prost::Message + Default>(db: &Db, key: &Key, meta: &Meta) -> Result<Option<R>> {
     let conn = db.conn().await?;
     let found = idempotency::find(&conn, &[*key]).await?;
-    let Some(stored) = found.get(key) else { return Ok(None) };
-    let encoded = stored.open(db.crypto(), key, meta)?;
+    let Some(answer) = found.get(key) else { return Ok(None) };
+    let encoded = answer.open(db.crypto(), key, meta)?;
     Ok(Some(R::decode(encoded.as_slice()).map_err(Error::internal)?))
 }

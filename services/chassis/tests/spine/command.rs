@@ -3,7 +3,7 @@
 use chassis::{
     Error,
     auth::Caller,
-    command::{Target, once},
+    command::{Target, answered, once},
     db::{Tx, cached, purge},
 };
 use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
@@ -164,6 +164,8 @@ async fn a_rare_command_over_several_tables_is_repeatable_too() {
     let world = world(PRODUCER).await;
     let (request, key, caller) = (id(), id(), caller());
     let meta = meta(request, Add { id: key, by: 9 });
+    let before: Option<Answer> = answered(&world.db, &caller, &meta).await.unwrap();
+    assert!(before.is_none(), "nobody carried it out yet");
     for _ in 0..2 {
         let answer: Answer = once(&world.db, &caller, meta, async |tx: &mut Tx<'_>| {
             cached("INSERT INTO counter VALUES (gen_random_uuid(), 9, 1)").execute(&mut *tx.conn).await?;
@@ -177,6 +179,10 @@ async fn a_rare_command_over_several_tables_is_repeatable_too() {
     let other = crate::common::meta(request, Add { id: key, by: 10 });
     let refused: Result<Answer, _> =
         once(&world.db, &caller, other, async |_: &mut Tx<'_>| Ok(Answer::default())).await;
+    assert!(matches!(refused, Err(Error::Invalid { field, .. }) if field == "request_id"));
+    let stored: Option<Answer> = answered(&world.db, &caller, &meta).await.unwrap();
+    assert_eq!(stored.map(|answer| answer.value), Some(9), "without carrying it out");
+    let refused: Result<Option<Answer>, _> = answered(&world.db, &caller, &other).await;
     assert!(matches!(refused, Err(Error::Invalid { field, .. }) if field == "request_id"));
     let failed: Result<Answer, _> = once(
         &world.db,

@@ -19,14 +19,17 @@ const ENDED: [CaseState; 5] = [
 fn command(world: &mut World, state: CaseState) -> ImportCase {
     let ended = state.is_finished();
     let closed = matches!(state, CaseState::Closed | CaseState::Archived);
+    // Long enough to be decided on, but for the one that nobody has decided on yet.
+    let waits = state == CaseState::Registered;
+    let age = if waits { TimeDelta::hours(1) } else { TimeDelta::days(6) };
     let register = RegisterCase { item_code: Some("street_light".into()), ..world.register() };
     ImportCase {
         register,
         source: "old_hotline".into(),
         record: "import:old_hotline:77".into(),
         state,
-        registered_at: world.now - TimeDelta::days(6),
-        accepted_at: (state != CaseState::Registered).then_some(world.now - TimeDelta::days(5)),
+        registered_at: world.now - age,
+        accepted_at: (!waits).then_some(world.now - TimeDelta::days(5)),
         resolve_due_at: None,
         completed_at: closed.then_some(world.now - TimeDelta::days(3)),
         closed_at: ended.then_some(world.now - TimeDelta::days(2)),
@@ -93,16 +96,102 @@ fn an_open_case_has_the_clocks_it_would_have_had_here() {
 }
 
 #[test]
-fn what_was_late_when_it_came_is_late_by_its_own_times() {
+fn silence_before_it_came_has_accepted_it_as_of_then() {
     let mut world = World::new();
     let mut command = command(&mut world, CaseState::Registered);
     command.registered_at = world.now - TimeDelta::days(30);
+    let Imported { case, timeline, intake_in_time, .. } = import(&mut world, command).unwrap();
+    let accept = case.clock(ClockKind::Accept, None).unwrap();
+    let due = accept.due_at;
+    assert!(due < world.now);
+    assert_eq!((accept.breached_at, accept.stopped_at), (Some(due), Some(due)));
+    assert_eq!((case.state, case.accepted_at), (CaseState::Accepted, Some(due)));
+    assert!(!intake_in_time, "nobody decided in time");
+    assert_eq!(case.resolve_clock().unwrap().started_at, due);
+    let steps: Vec<_> = timeline.iter().map(|entry| (entry.event.as_str(), entry.at)).collect();
+    let registered = case.registered_at;
+    assert_eq!(steps, [("CaseRegistered", registered), ("ClockBreached", due), ("CaseAccepted", due)]);
+    assert_eq!(timeline[2].reason.as_ref().unwrap().code, "accepted_by_silence");
+    assert_eq!((case.version, violations(&case)), (3, Vec::<&str>::new()));
+}
+
+#[test]
+fn silence_that_is_not_over_accepts_in_its_time() {
+    let mut world = World::new();
+    let command = command(&mut world, CaseState::Registered);
     let case = import(&mut world, command).unwrap().case;
     let due = case.clock(ClockKind::Accept, None).unwrap().due_at;
-    assert!(due < world.now);
-    let decision = world.tick(case);
-    assert_eq!(decision.case.accepted_at, Some(due), "accepted by silence when the limit was over");
-    assert!(decision.case.is_overdue(world.now));
+    assert_eq!((case.state, case.next_timer_at()), (CaseState::Registered, Some(due)));
+    world.now = due;
+    assert_eq!(names(&world.tick(case)), ["ClockBreached", "CaseAccepted"]);
+}
+
+#[test]
+fn what_passed_before_it_came_is_late_and_told_once_without_warnings_of_then() {
+    for state in OPEN {
+        let mut world = World::new();
+        let mut command = command(&mut world, state);
+        command.registered_at = world.now - TimeDelta::days(60);
+        command.accepted_at = command.accepted_at.map(|_| world.now - TimeDelta::days(58));
+        let case = import(&mut world, command).unwrap().case;
+        let due = case.resolve_clock().unwrap().due_at;
+        assert!(due < world.now && case.is_overdue(world.now), "{state}");
+        let decision = world.tick(case);
+        // Whoever leads has been found with the import; before that the dispatch is late too.
+        let mut expected = vec!["ClockBreached", "SupervisionIssued"];
+        if state != CaseState::Dispatched {
+            expected.extend_from_slice(&["ClockBreached", "SupervisionIssued"]);
+        }
+        assert_eq!(names(&decision), expected, "{state}");
+        let case = decision.case;
+        assert_eq!(case.resolve_clock().unwrap().breached_at, Some(due), "{state}: late since then");
+        assert!(decision.timeline.iter().all(|entry| entry.at == world.now), "{state}: told now");
+        let now = world.now;
+        let asked = |one: &Supervision| one.level == 1 && one.issued_at == now && one.due_at > now;
+        assert!(case.supervisions.iter().all(asked), "{state}: {:?}", case.supervisions);
+        assert_eq!(case.tick(&world.system()).unwrap(), None, "{state}: once");
+    }
+}
+
+#[test]
+fn what_is_still_to_come_is_warned_of_in_its_time() {
+    let mut world = World::new();
+    let command = ImportCase {
+        registered_at: world.now - TimeDelta::days(7),
+        accepted_at: Some(world.now - TimeDelta::days(7)),
+        // From Monday to Friday of the next week: now half of it is over, and four fifths are not.
+        resolve_due_at: Some(world.now + TimeDelta::days(4)),
+        ..command(&mut world, CaseState::Dispatched)
+    };
+    let case = import(&mut world, command).unwrap().case;
+    let resolve = case.resolve_clock().unwrap();
+    let [half, most] = resolve.warn_at.unwrap();
+    assert!(half < world.now && world.now < most, "{half} {most}");
+    assert_eq!((resolve.warned, resolve.next_warning()), (50, Some((most, 80))));
+    world.now = most;
+    let warned = world.tick(case).events.into_iter().filter_map(|emitted| match emitted.event {
+        DomainEvent::ClockWarned { percent, clock: ClockKind::Resolve, .. } => Some(percent),
+        _ => None,
+    });
+    assert_eq!(warned.collect::<Vec<_>>(), [80]);
+}
+
+#[test]
+fn another_limit_warns_of_nothing_that_passed_before_it_came_either() {
+    let mut world = World::new();
+    let mut command = command(&mut world, CaseState::Accepted);
+    command.register.item_code = None;
+    command.accepted_at = Some(command.registered_at);
+    let case = import(&mut world, command).unwrap().case;
+    let came = world.now;
+    world.wait(TimeDelta::minutes(5));
+    // Triage names an item that promises less: more of its time is over.
+    let case = case.triage(&triage("street_light"), &world.official(STATION)).unwrap().case;
+    let resolve = case.resolve_clock().unwrap();
+    let passed = resolve.warn_at.unwrap().iter().filter(|at| **at <= came).count();
+    assert!(passed > 0, "{resolve:?}");
+    assert_eq!(resolve.warned, [0, 50, 80][passed]);
+    assert!(!names(&world.tick(case)).contains(&"ClockWarned"));
 }
 
 #[test]
