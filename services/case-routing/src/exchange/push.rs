@@ -198,19 +198,21 @@ impl Pusher {
         known: &Ticket,
     ) -> Result<Matter> {
         let mapping = self.mappings.get(conn, &known.system_code, known.mapping_version).await?;
+        let record = read::case(conn, CaseId(known.case_id)).await?;
+        let case = record.ok_or_else(|| Error::internal("a ticket without its case"))?.case;
         let words = Push {
             pushed: Pushed {
                 class_code: known.class_code.clone(),
                 area_code: known.area_code.clone(),
-                ..push.pushed.clone()
+                // As it was taken: whoever says so only now does not get past the line.
+                anonymous: case.anonymous,
+                ..Pushed::default()
             },
             ..push.clone()
         };
         let mut matter = Matter::of(world, &mapping, &words, self.desk.clock.now())?;
         if known.direction == "out" {
-            let record = read::case(conn, CaseId(known.case_id)).await?;
-            let record = record.ok_or_else(|| Error::internal("a ticket without its case"))?;
-            matter.place = record.case.place.unit.0;
+            matter.place = case.place.unit.0;
         }
         Ok(matter)
     }

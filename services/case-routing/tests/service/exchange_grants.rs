@@ -48,6 +48,8 @@ async fn a_known_number_is_no_way_past_the_grant_and_nobody_is_told_that_it_is_k
         let answers = world.call(caller).push_tickets(request).await.unwrap().into_inner().answers;
         assert_eq!(answers[0].refusal.as_ref().unwrap().code, "forbidden");
     }
+    let hidden = pb::PushTicketRequest { anonymous: true, ..more("WH-1") };
+    assert_eq!(refused(&world, &other_line, hidden).await.0, Code::PermissionDenied);
     let known = refused(&world, &elsewhere, bare("WH-1")).await;
     assert_eq!(known.0, Code::PermissionDenied);
     assert_eq!(known, refused(&world, &elsewhere, bare("WH-9")).await);
