@@ -122,6 +122,8 @@ fn good(d: &District, method: &str, field: &FieldDescriptor) -> Option<Value> {
         (_, "endpoint") => text("https://example.com/hook"),
         (_, "direction" | "state") => number(1),
         (_, "ext_no") => text("WH-1"),
+        (_, "report_ref") => text("R-1"),
+        (_, "external_status") => text("办结"),
         (_, "class_code" | "area_code") => text("0201"),
         (_, "mapping_version") => Some(Value::I32(1)),
         (_, "change_ids") => one(&new_id().to_string()),
@@ -188,6 +190,7 @@ fn bad(method: &str, field: &FieldDescriptor) -> Vec<Value> {
         // Another system's codes are whatever it uses; a ticket that is known may be pushed without a text.
         (_, "class_code" | "area_code", _) => vec![text(&"x".repeat(65)), text("a\nb")],
         ("ListTickets", "ext_no", _) => vec![text(&"x".repeat(65)), text("a\nb")],
+        (_, "external_status", _) => vec![text(""), text(&"长".repeat(65)), text("a\nb")],
         (_, "class_name", _) => vec![text(&"长".repeat(101)), text("a\0b")],
         (_, "name_zh" | "name_en", _) => vec![text(""), text(&"长".repeat(101)), text("a\nb")],
         ("ListTickets", "system_code", _) => vec![text(&"x".repeat(65)), text("a\nb")],

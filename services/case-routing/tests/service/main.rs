@@ -12,6 +12,7 @@ mod duty;
 mod exchange;
 mod exchange_delivery;
 mod exchange_grants;
+mod exchange_reports;
 mod flow;
 mod hotspots;
 mod imports;
