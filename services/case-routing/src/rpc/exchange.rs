@@ -1,5 +1,5 @@
 //! `ExchangeService`: tickets in, changes out, reports on referrals, and what operators see of them. Systems and mappings are
-//! kept in `exchange_systems`.
+//! kept in `exchange_systems`, files of reports are read in `exchange_files`.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -58,7 +58,7 @@ impl Exchange {
     }
 
     /// The system that the caller speaks for.
-    async fn own(&self, caller: &Caller) -> Result<System> {
+    pub(super) async fn own(&self, caller: &Caller) -> Result<System> {
         let mut conn = self.desk.db.conn().await?;
         let own = systems::of_client(&mut conn, caller.person_id).await?;
         own.ok_or_else(|| Error::not_found(systems::KIND, ""))
@@ -300,6 +300,14 @@ impl ExchangeService for Exchange {
         let said = forms::said(m)?;
         let system = self.own(&caller).await?;
         Ok(Response::new(self.reporter.report(&caller, &system, &said, Some(meta)).await?))
+    }
+
+    async fn import_ticket_statuses(
+        &self,
+        request: Request<pb::ImportTicketStatusesRequest>,
+    ) -> RpcResult<pb::ImportTicketStatusesResponse> {
+        let caller = Caller::of(&request)?;
+        Ok(Response::new(self.import_statuses(&caller, request.into_inner()).await?))
     }
 
     async fn list_tickets(

@@ -103,6 +103,7 @@ fn good(d: &District, method: &str, field: &FieldDescriptor) -> Option<Value> {
         (_, "law_code" | "need_code" | "load_code" | "alternative_code") => text("some_code"),
         ("ImportListVersion", "file") => Some(Value::Bytes("rule_id\nR-0001\n".into())),
         ("ImportCatalogue", "file") => Some(Value::Bytes("item_code\nCJ-0101\n".into())),
+        ("ImportTicketStatuses", "file") => Some(Value::Bytes("ext_no,external_status\nWH-1,办结\n".into())),
         (_, "format") => number(1),
         (_, "catalogue_version") => Some(Value::I32(1)),
         (_, "stage_code") => text("secure"),

@@ -11,6 +11,7 @@ mod disputes;
 mod duty;
 mod exchange;
 mod exchange_delivery;
+mod exchange_files;
 mod exchange_grants;
 mod exchange_reports;
 mod flow;
