@@ -229,6 +229,7 @@ pub const TEXTS: &[(&str, &str, &str)] = &[
     ("no_hardship_found", "经核实不存在所述困难", "the hardship was not found"),
     ("false_statement", "提供的材料不真实", "the papers are not true"),
     ("condition_not_met", "不符合该事项规定的条件", "a condition of the item is not met"),
+    ("referral_reported", "对方系统 {system} 反馈：{status}", "system {system} reports: {status}"),
     ("imported", "{on} 由 {source} 迁入", "taken over from {source} on {on}"),
     ("retention_reached", "达到归档期限", "the time to archive was reached"),
 ];

@@ -1,8 +1,9 @@
 //! Exchange with other systems: tickets become cases (`push`), what becomes of them is told in their words (`telling`) and sent
-//! (`courier`).
+//! (`courier`), and what becomes elsewhere of those that were referred is noted (`reports`).
 
 pub mod courier;
 pub mod push;
+pub mod reports;
 pub mod telling;
 
 use std::{

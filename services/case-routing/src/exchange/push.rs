@@ -13,6 +13,7 @@ use chassis::{
     proto::case_routing::v1 as pb,
     topology::UnitKind,
 };
+use diesel_async::AsyncPgConnection;
 use uuid::Uuid;
 
 use super::{Mappings, TICKET};
@@ -22,7 +23,7 @@ use crate::{
     domain::{
         Case, CaseId, CaseState, Channel, IntakeCase, Nature, Origin, PersonRef, RegisterCase, RouteChoice,
         TicketId, TriageCase, UnitId, Urgency,
-        exchange::{ExternalLink, MOST_REMARKS, Mapping, Paper, Pushed},
+        exchange::{ExternalLink, MOST_REMARKS, Mapping, Paper, Pushed, is_masked},
     },
     reach,
     record::{CaseRecord, NewTicket},
@@ -34,6 +35,7 @@ use crate::{
             systems::{self, System},
             tickets::{self, Ticket},
         },
+        read,
     },
     verb::{Verb, act, decided, party, refused},
 };
@@ -67,8 +69,9 @@ impl Pusher {
     /// Takes one ticket in. With the meta of a request the answer is kept under its id; the number alone makes it one case.
     ///
     /// # Errors
-    /// `Invalid`; `Forbidden` for what begins outside the places and lines granted to the client; `WrongState` for a system that is
-    /// paused or does not push, and for too many remarks; `Unavailable` when others push the same number again and again.
+    /// `Invalid`; `Forbidden` for what lies outside the places and lines granted to the client, whether its number is known or
+    /// not; `WrongState` for a system that is paused or does not push, and for too many remarks; `Unavailable` when others push
+    /// the same number again and again.
     pub async fn push(
         &self,
         caller: &Caller,
@@ -114,21 +117,27 @@ impl Pusher {
 
     async fn plan(&self, caller: &Caller, system: &System, push: &Push) -> Result<Plan> {
         let mut conn = self.desk.db.conn().await?;
+        let mapping = self.mappings.get(&mut conn, &system.system_code, system.mapping_version).await?;
+        let world = self.desk.atlas.world();
+        let matter = Matter::of(&world, &mapping, push, self.desk.clock.now())?;
         if let Some(known) = tickets::by_number(&mut conn, &system.system_code, &push.ext_no).await? {
+            let before = self.before(&mut conn, &world, push, &known).await?;
+            let now = before.said(&push.pushed, &matter);
+            if !before.is_granted(caller, &world) || !now.is_granted(caller, &world) {
+                return Err(Error::Forbidden);
+            }
             return Ok(Plan::Add(Box::new(known)));
+        }
+        drop(conn);
+        // First of all, as for a number that is known: what else is wrong tells nobody which of the two it is.
+        if !matter.is_granted(caller, &world) {
+            return Err(Error::Forbidden);
         }
         if push.pushed.text.trim().is_empty() {
             return Err(Error::invalid("text", "must have 1–20000 characters"));
         }
-        let mapping = self.mappings.get(&mut conn, &system.system_code, system.mapping_version).await?;
-        drop(conn);
-        let world = self.desk.atlas.world();
         let (ticket, case_id) = (TicketId(new_id()), CaseId(new_id()));
-        let matter = Matter::of(&world, &mapping, push, self.desk.clock.now())?;
         let path = world.topology.path(matter.place).unwrap_or_default();
-        if !reach::sends_from(caller, &path, matter.line.as_deref()) {
-            return Err(Error::Forbidden);
-        }
         let day = calendar::local_day(self.desk.clock.now());
         let district = world.topology.ancestor(matter.place, UnitKind::District);
         let district = district.or_else(|| world.topology.unit(matter.place));
@@ -176,6 +185,36 @@ impl Pusher {
             seed: new_id(),
             register,
         })))
+    }
+
+    /// What a known ticket was about before this push: by its own words, not by what our triage made of them, or correcting
+    /// line or place here would cut a system off from its own ticket. What we referred has no words of theirs and lies where
+    /// its case does.
+    async fn before(
+        &self,
+        conn: &mut AsyncPgConnection,
+        world: &World,
+        push: &Push,
+        known: &Ticket,
+    ) -> Result<Matter> {
+        let mapping = self.mappings.get(conn, &known.system_code, known.mapping_version).await?;
+        let record = read::case(conn, CaseId(known.case_id)).await?;
+        let case = record.ok_or_else(|| Error::internal("a ticket without its case"))?.case;
+        let words = Push {
+            pushed: Pushed {
+                class_code: known.class_code.clone(),
+                area_code: known.area_code.clone(),
+                // As it was taken: whoever says so only now does not get past the line.
+                anonymous: case.anonymous,
+                ..Pushed::default()
+            },
+            ..push.clone()
+        };
+        let mut matter = Matter::of(world, &mapping, &words, self.desk.clock.now())?;
+        if known.direction == "out" {
+            matter.place = case.place.unit.0;
+        }
+        Ok(matter)
     }
 
     async fn carry_out(
@@ -243,6 +282,7 @@ impl Pusher {
 }
 
 /// What a push is about, in our words.
+#[derive(Clone)]
 struct Matter {
     item: Option<String>,
     line: Option<String>,
@@ -270,6 +310,20 @@ impl Matter {
             item: item.map(|item| item.item_code.clone()),
             place: place.ok_or_else(|| Error::unavailable("the units are not known yet"))?,
         })
+    }
+
+    /// With what a further push says otherwise; what it leaves out or masks stays.
+    fn said(&self, pushed: &Pushed, matter: &Self) -> Self {
+        let says = |code: &str| !code.trim().is_empty() && !is_masked(code);
+        let line = if says(&pushed.class_code) { matter } else { self }.line.clone();
+        let place = if says(&pushed.area_code) { matter } else { self }.place;
+        Self { line, place, ..self.clone() }
+    }
+
+    /// Whether the client may hand it in.
+    fn is_granted(&self, caller: &Caller, world: &World) -> bool {
+        let path = world.topology.path(self.place).unwrap_or_default();
+        reach::sends_from(caller, &path, self.line.as_deref())
     }
 }
 

@@ -68,8 +68,8 @@ impl CaseService for Cases {
         let mut case = convert::case(&record, &self.0.atlas.world(), self.0.clock.now());
         case.original = self.0.original_of(&record.case).await?.map(|record| convert::original(&record.case));
         case.mediation = self.0.mediation_of(&record.case).await?.as_ref().map(mediation_view::summary);
-        case.external_tickets =
-            self.0.tickets_of(&record.case).await?.iter().map(exchange_forms::ticket).collect();
+        let tickets = self.0.tickets_of(&record.case).await?;
+        case.external_tickets = tickets.iter().map(exchange_forms::ticket).collect::<Result<_, Error>>()?;
         Ok(Response::new(pb::GetCaseResponse { case: Some(case) }))
     }
 

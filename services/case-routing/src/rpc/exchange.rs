@@ -1,5 +1,5 @@
-//! `ExchangeService`: tickets in, changes out, and what operators see of both. Systems and mappings are kept in
-//! `exchange_systems`.
+//! `ExchangeService`: tickets in, changes out, reports on referrals, and what operators see of them. Systems and mappings are
+//! kept in `exchange_systems`, files of reports are read in `exchange_files`.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -20,6 +20,7 @@ use crate::{
     domain::{CaseId, TicketId, exchange::Sync},
     exchange::{
         push::{self, Pusher},
+        reports::Reporter,
         telling::Teller,
     },
     reach,
@@ -43,6 +44,7 @@ const MOST_CHANGES: usize = 500;
 pub struct Exchange {
     pub desk: Desk,
     pub pusher: Pusher,
+    pub reporter: Reporter,
     pub teller: Teller,
     pub networks: Arc<Networks>,
 }
@@ -51,11 +53,12 @@ impl Exchange {
     /// Over the desk, with one memory of mappings.
     pub fn new(desk: Desk, teller: Teller, networks: Arc<Networks>) -> Self {
         let pusher = Pusher { desk: desk.clone(), mappings: teller.mappings.clone() };
-        Self { desk, pusher, teller, networks }
+        let reporter = Reporter { desk: desk.clone(), mappings: teller.mappings.clone() };
+        Self { desk, pusher, reporter, teller, networks }
     }
 
     /// The system that the caller speaks for.
-    async fn own(&self, caller: &Caller) -> Result<System> {
+    pub(super) async fn own(&self, caller: &Caller) -> Result<System> {
         let mut conn = self.desk.db.conn().await?;
         let own = systems::of_client(&mut conn, caller.person_id).await?;
         own.ok_or_else(|| Error::not_found(systems::KIND, ""))
@@ -120,7 +123,7 @@ impl Exchange {
         let Some(sync) = sync else { return wrong("its system knows everything") };
         tickets::set_sync(&*tx.conn, &[(id, sync)]).await?;
         let ticket = tickets::get(tx.conn, id).await?.ok_or_else(missing)?;
-        Ok(pb::RetryTicketResponse { ticket: Some(forms::ticket(&ticket)) })
+        Ok(pb::RetryTicketResponse { ticket: Some(forms::ticket(&ticket)?) })
     }
 }
 
@@ -287,6 +290,26 @@ impl ExchangeService for Exchange {
         Ok(Response::new(done.await?))
     }
 
+    async fn report_ticket_status(
+        &self,
+        request: Request<pb::ReportTicketStatusRequest>,
+    ) -> RpcResult<pb::ReportTicketStatusResponse> {
+        let caller = Caller::of(&request)?;
+        let m = request.into_inner();
+        let meta = Meta::new("ReportTicketStatus", &m.request_id, &m)?;
+        let said = forms::said(m)?;
+        let system = self.own(&caller).await?;
+        Ok(Response::new(self.reporter.report(&caller, &system, &said, Some(meta)).await?))
+    }
+
+    async fn import_ticket_statuses(
+        &self,
+        request: Request<pb::ImportTicketStatusesRequest>,
+    ) -> RpcResult<pb::ImportTicketStatusesResponse> {
+        let caller = Caller::of(&request)?;
+        Ok(Response::new(self.import_statuses(&caller, request.into_inner()).await?))
+    }
+
     async fn list_tickets(
         &self,
         request: Request<pb::ListTicketsRequest>,
@@ -304,7 +327,7 @@ impl ExchangeService for Exchange {
         let mut conn = self.desk.db.conn().await?;
         let mut rows = tickets::list(&mut conn, &filter, below.unwrap_or(Uuid::max()), size + 1).await?;
         let next_page_token = page::cut(&mut rows, size, |row| row.ticket_id);
-        let tickets = rows.iter().map(forms::ticket).collect();
+        let tickets = rows.iter().map(forms::ticket).collect::<Result<_>>()?;
         Ok(Response::new(pb::ListTicketsResponse { tickets, next_page_token }))
     }
 

@@ -10,7 +10,7 @@ use crate::{
         Urgency,
         exchange::{Mapping, Paper, Pushed, Row},
     },
-    exchange::{push::Push, telling::is_number},
+    exchange::{push::Push, reports::Said, telling::is_number},
     store::exchange::{mappings::Version, systems::System, tickets::Ticket},
 };
 
@@ -125,6 +125,31 @@ pub fn push(ticket: pb::Ticket) -> Result<Push> {
         urgency: parse::word("urgency", ticket.urgency, codes::urgency_from, Some(Urgency::Normal))?,
         reported_at: parse::optional_time("reported_time", ticket.reported_time.as_ref())?,
         ext_no: ticket.ext_no,
+    })
+}
+
+/// A report on a referral.
+pub fn said(m: pb::ReportTicketStatusRequest) -> Result<Said> {
+    let number = |field: &str, text: &str| {
+        let message = "must have 1–64 visible ASCII characters";
+        if is_number(text) { Ok(text.to_owned()) } else { Err(Error::invalid(field, message)) }
+    };
+    let ticket = parse::optional_id("ticket_id", &m.ticket_id)?;
+    let ext_no = Some(&m.ext_no).filter(|text| !text.is_empty());
+    let ext_no = ext_no.map(|text| number("ext_no", text)).transpose()?;
+    if ticket.is_none() && ext_no.is_none() {
+        return Err(Error::invalid("ext_no", "is required without a ticket_id"));
+    }
+    let status = code("external_status", &m.external_status, 64)?;
+    if status.is_empty() {
+        return Err(Error::invalid("external_status", "is required"));
+    }
+    Ok(Said {
+        ticket,
+        ext_no,
+        report_ref: number("report_ref", &m.report_ref)?,
+        status,
+        at: parse::optional_time("changed_time", m.changed_time.as_ref())?,
     })
 }
 
@@ -245,8 +270,9 @@ pub fn system(system: &System) -> pb::ExternalSystem {
 }
 
 /// A ticket as it is answered.
-pub fn ticket(ticket: &Ticket) -> pb::ExternalTicket {
-    pb::ExternalTicket {
+pub fn ticket(ticket: &Ticket) -> Result<pb::ExternalTicket> {
+    let reported = ticket.reported()?;
+    Ok(pb::ExternalTicket {
         ticket_id: ticket.ticket_id.to_string(),
         system_code: ticket.system_code.clone(),
         system_name_zh: ticket.name_zh.clone(),
@@ -268,7 +294,10 @@ pub fn ticket(ticket: &Ticket) -> pb::ExternalTicket {
         taken_time: Some(to_proto(ticket.taken_at)),
         next_attempt_time: ticket.due_at.map(to_proto),
         reported_time: ticket.reported_at.map(to_proto),
-    }
+        external_state: reported.as_ref().map_or(0, |known| codes::case_state(known.state).into()),
+        external_status_time: reported.as_ref().map(|known| to_proto(known.at)),
+        external_status: reported.map(|known| known.status).unwrap_or_default(),
+    })
 }
 
 /// What was pushed: in full, or the contact alone for whoever only calls back.

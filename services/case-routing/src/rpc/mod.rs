@@ -16,6 +16,7 @@ mod duplicates;
 mod duty;
 mod duty_forms;
 mod exchange;
+mod exchange_files;
 mod exchange_forms;
 mod exchange_systems;
 mod findings;

@@ -6,12 +6,14 @@ mod entries;
 mod fields;
 mod items;
 mod problem;
+mod statuses;
 mod xlsx;
 
 pub use self::{
     entries::{EntryContext, entry_cells, entry_header, read_entries},
     items::{ItemContext, item_cells, item_changes, item_header, read_items},
     problem::{Problem, Problems, text},
+    statuses::{StatusRow, Statuses, read_statuses},
 };
 
 /// Largest file, in bytes.

@@ -137,6 +137,17 @@ const TEXTS: &[(&str, &str, &str)] = &[
     ("duty_gone", "移交或准入的条目 {} 不得缺少", "{} is of a transfer or admission and goes with it"),
     ("not_a_condition", "适用条件不成立：{}", "is no condition: {}"),
     ("no_lead", "事项 {} 将没有主办单位", "item {} would be left without any lead"),
+    // Statuses of referrals.
+    ("not_an_ext_no", "工单号须为 1–64 个可见 ASCII 字符", "must have 1–64 visible ASCII characters"),
+    ("not_a_time", "时间须写作 2026-03-01 14:30", "is not a time such as 2026-03-01 14:30"),
+    ("time_to_come", "时间不得晚于现在", "lies in the future"),
+    (
+        "unknown_ticket",
+        "没有以该工单号转给本系统的事项",
+        "nothing was referred to this system under this number",
+    ),
+    ("not_referred", "该工单由本系统推送，并非转出", "was pushed by this system and not referred to it"),
+    ("unknown_status", "现行对照中没有这一状态", "is no status of the mapping in force"),
 ];
 
 #[cfg(test)]

@@ -131,6 +131,9 @@ pub fn case() -> Case {
         sync_state: SyncState::Failed.into(),
         last_error_code: "http_503".into(),
         remark_count: 1,
+        external_status: "已转区住建局".into(),
+        external_state: CaseState::Dispatched.into(),
+        external_status_time: at(60),
         ..Default::default()
     };
     Case {

@@ -86,6 +86,7 @@ async fn the_pages_show_what_the_services_answer_to_this_person() {
         "市民热线",
         "WH20260302001",
         "已放弃 · http_503",
+        "已转区住建局 · 2026-03-02",
         "人民调解",
         "协议生效",
         "2026-03-18 09:00",

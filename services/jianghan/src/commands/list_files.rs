@@ -66,6 +66,20 @@ pub struct Problem {
     en: String,
 }
 
+impl Problem {
+    /// As it was answered.
+    pub fn of(found: TableProblem) -> Self {
+        Self { row: found.row, column: found.column, code: found.code, zh: found.text_zh, en: found.text_en }
+    }
+
+    /// As people read it.
+    pub fn text(&self) -> String {
+        let row = if self.row == 0 { "—".to_owned() } else { self.row.to_string() };
+        let column = if self.column.is_empty() { "—" } else { &self.column };
+        format!("行 row {row}, {column}: {} / {} [{}]", self.zh, self.en, self.code)
+    }
+}
+
 /// What an import found, or would do.
 #[derive(Debug, Default, Serialize)]
 pub struct Found {
@@ -90,25 +104,13 @@ pub struct Found {
 impl Found {
     /// With the problems of an answer.
     pub fn with_problems(mut self, problems: Vec<TableProblem>) -> Self {
-        let problem = |found: TableProblem| Problem {
-            row: found.row,
-            column: found.column,
-            code: found.code,
-            zh: found.text_zh,
-            en: found.text_en,
-        };
-        self.problems = problems.into_iter().map(problem).collect();
+        self.problems = problems.into_iter().map(Problem::of).collect();
         self
     }
 
     /// As people read it.
     pub fn text(&self) -> String {
-        let mut lines = Vec::new();
-        for problem in &self.problems {
-            let row = if problem.row == 0 { "—".to_owned() } else { problem.row.to_string() };
-            let column = if problem.column.is_empty() { "—" } else { &problem.column };
-            lines.push(format!("行 row {row}, {column}: {} / {} [{}]", problem.zh, problem.en, problem.code));
-        }
+        let mut lines: Vec<String> = self.problems.iter().map(Problem::text).collect();
         if self.problems_left_out > 0 {
             lines.push(format!("… 另有 {0} 处 / and {0} more", self.problems_left_out));
         }

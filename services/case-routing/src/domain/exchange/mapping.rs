@@ -124,6 +124,12 @@ impl Mapping {
         found.map(|(_, theirs)| theirs.as_str())
     }
 
+    /// The first state that they call so.
+    #[must_use]
+    pub fn state(&self, status: &str) -> Option<CaseState> {
+        self.statuses.iter().find(|(_, theirs)| theirs == status).map(|(ours, _)| *ours)
+    }
+
     /// Their code for a way of closing.
     #[must_use]
     pub fn closed(&self, code: ClosedCode) -> Option<&str> {
@@ -195,7 +201,7 @@ mod tests {
         let mapping = Mapping {
             classes: vec![row("A", "CJ-1"), row("B", "CJ-1")],
             areas: vec![row("x", "420103005001")],
-            statuses: vec![(CaseState::Closed, "办结".into())],
+            statuses: vec![(CaseState::Closed, "办结".into()), (CaseState::Archived, "办结".into())],
             closed_codes: vec![(ClosedCode::Resolved, "1".into())],
         };
         assert!(problems(&mapping).is_empty());
@@ -208,6 +214,7 @@ mod tests {
             (mapping.status(CaseState::Closed), mapping.status(CaseState::Signed)),
             (Some("办结"), None)
         );
+        assert_eq!((mapping.state("办结"), mapping.state("转办")), (Some(CaseState::Closed), None));
         assert_eq!(mapping.closed(ClosedCode::Resolved), Some("1"));
     }
 }

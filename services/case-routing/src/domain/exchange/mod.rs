@@ -3,6 +3,7 @@
 
 mod mapping;
 mod paper;
+mod reported;
 mod sync;
 #[cfg(test)]
 mod sync_tests;
@@ -15,12 +16,14 @@ use super::{
     error::Result,
     event::{Emitted, TimelineEntry, Timestamp},
     ids::TicketId,
+    reason::Reason,
     work::{Act, Decision, Work},
 };
 
 pub use self::{
     mapping::{Known, Mapping, Problem, Row},
     paper::{MOST_REMARKS, Paper, Pushed, Pushing, Remark, is_masked},
+    reported::{Reported, Reporting},
     sync::{Backoff, Failure, Sync, SyncState},
 };
 
@@ -79,20 +82,33 @@ impl Case {
         if work.case.state == CaseState::NeedSupplement {
             work.supplement()?;
         }
-        // A step that is told to nobody takes the version that the decision ends with.
-        let silent = i64::from(!work.has_told());
-        let step = TimelineEntry {
-            case_version: work.case.version + silent,
-            event: "TicketRemarked".to_owned(),
-            state: work.case.state,
-            actor: work.by.actor.clone(),
-            org: work.by.org,
-            at: work.now,
-            reason: None,
-            task_id: None,
-        };
-        let mut decision = work.finish();
-        decision.timeline.push(step);
-        Ok(decision)
+        Ok(with_step(work, "TicketRemarked", None))
     }
+
+    /// Another system said how a case that was referred to it stands there. The case stays where it is, over as it is here, and
+    /// its people read it in the timeline.
+    #[must_use]
+    pub fn referral_reported(self, system: &str, reported: &Reported, act: &Act<'_>) -> Decision {
+        let reason = Reason::new("referral_reported").with("system", system).with("status", &reported.status);
+        with_step(Work::begin(self, act), "ReferralReported", Some(reason))
+    }
+}
+
+/// The decision with one step more, which no event tells.
+fn with_step(work: Work<'_>, event: &str, reason: Option<Reason>) -> Decision {
+    // A step that is told to nobody takes the version that the decision ends with.
+    let silent = i64::from(!work.has_told());
+    let step = TimelineEntry {
+        case_version: work.case.version + silent,
+        event: event.to_owned(),
+        state: work.case.state,
+        actor: work.by.actor.clone(),
+        org: work.by.org,
+        at: work.now,
+        reason,
+        task_id: None,
+    };
+    let mut decision = work.finish();
+    decision.timeline.push(step);
+    decision
 }

@@ -316,6 +316,17 @@ pub async fn delivered(
     Ok(rows.into_iter().map(|row| TicketId(row.ticket_id)).collect())
 }
 
+/// Notes that whatever its system did not have of a ticket has arrived; gives how many changes that is. The ticket is locked.
+pub async fn all_delivered(conn: &mut AsyncPgConnection, ticket: TicketId, at: Timestamp) -> Result<usize> {
+    let arrived =
+        cached("UPDATE ticket_changes SET delivered_at = $2 WHERE ticket_id = $1 AND delivered_at IS NULL")
+            .bind::<SqlUuid, _>(ticket.0)
+            .bind::<Timestamptz, _>(at)
+            .execute(conn)
+            .await?;
+    Ok(arrived)
+}
+
 /// A ticket that a sender has taken up.
 #[derive(Debug, Clone, QueryableByName)]
 pub struct Claimed {

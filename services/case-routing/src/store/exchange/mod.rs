@@ -1,7 +1,8 @@
-//! Other systems, their mappings, tickets, and what each has still to hear.
+//! Other systems, their mappings, tickets, what each has still to hear, and what it reported.
 
 pub mod changes;
 pub mod mappings;
+pub mod reports;
 pub mod systems;
 pub mod tickets;
 

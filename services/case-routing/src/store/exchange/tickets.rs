@@ -10,8 +10,8 @@ use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
 use crate::domain::{
-    CaseId, TicketId,
-    exchange::{Paper, Sync, SyncState},
+    CaseId, CaseState, TicketId,
+    exchange::{Paper, Reported, Sync, SyncState},
 };
 
 /// Kind in errors.
@@ -64,6 +64,26 @@ pub struct Ticket {
     pub due_at: Option<Timestamp>,
     #[diesel(sql_type = Text)]
     pub last_error: String,
+    /// How it stands there by the latest report; nothing before the first.
+    #[diesel(sql_type = Nullable<Text>)]
+    external_status: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    external_state: Option<String>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    external_at: Option<Timestamp>,
+}
+
+impl Ticket {
+    /// How the case stands in the other system, as far as it has reported.
+    pub fn reported(&self) -> Result<Option<Reported>> {
+        let (Some(status), Some(state), Some(at)) =
+            (&self.external_status, &self.external_state, self.external_at)
+        else {
+            return Ok(None);
+        };
+        let state: CaseState = state.parse().map_err(Error::internal)?;
+        Ok(Some(Reported { status: status.clone(), state, at }))
+    }
 }
 
 macro_rules! select {
@@ -72,7 +92,7 @@ macro_rules! select {
             "SELECT t.ticket_id, t.system_code, s.name_zh, s.name_en, t.ext_no, t.case_id, t.case_no, t.direction, \
              t.mapping_version, t.class_code, t.class_name, t.area_code, t.remark_count, t.remarked_at, t.reported_at, t.taken_at, \
              CASE WHEN s.state = 'paused' AND t.sync_state IN ('pending', 'retrying') THEN 'paused' ELSE t.sync_state END \
-             AS sync_state, t.waiting, t.attempts, t.due_at, t.last_error \
+             AS sync_state, t.waiting, t.attempts, t.due_at, t.last_error, t.external_status, t.external_state, t.external_at \
              FROM external_tickets t JOIN external_systems s ON s.system_code = t.system_code WHERE ",
             $rest
         )
@@ -251,6 +271,20 @@ pub async fn set_sync(mut conn: &AsyncPgConnection, all: &[(TicketId, Sync)]) ->
     .bind::<Array<Nullable<Timestamptz>>, _>(all.iter().map(|(_, sync)| sync.due_at).collect::<Vec<_>>())
     .bind::<Array<Text>, _>(all.iter().map(|(_, sync)| sync.last_error.as_str()).collect::<Vec<_>>())
     .execute(&mut conn)
+    .await?;
+    Ok(())
+}
+
+/// Notes how a referred case stands in the other system; the case is locked.
+pub async fn set_reported(conn: &mut AsyncPgConnection, id: TicketId, reported: &Reported) -> Result<()> {
+    cached(
+        "UPDATE external_tickets SET external_status = $2, external_state = $3, external_at = $4 WHERE ticket_id = $1",
+    )
+    .bind::<SqlUuid, _>(id.0)
+    .bind::<Text, _>(&reported.status)
+    .bind::<Text, _>(reported.state.as_str())
+    .bind::<Timestamptz, _>(reported.at)
+    .execute(conn)
     .await?;
     Ok(())
 }

@@ -1,6 +1,8 @@
-//! `jianghan exchange`: other systems of a running suite, the versions of their mappings, and tickets that do not arrive.
+//! `jianghan exchange`: other systems of a running suite, the versions of their mappings, tickets that do not arrive, and what is
+//! said of referrals.
 
 mod mapping;
+mod statuses;
 mod systems;
 mod tickets;
 
@@ -57,6 +59,17 @@ enum Action {
         /// At most so many.
         #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
         most: u32,
+    },
+    /// Report how referrals stand in the system that took them, from a CSV file with the columns ext_no 工单号, external_status
+    /// 对方状态 and, where it is known, changed_time 状态时间. Every row is taken for itself; exit 1, with everything that is wrong,
+    /// if anything is.
+    StatusImport {
+        /// The file: .csv, at most 500 rows.
+        #[arg(long, value_name = "FILE")]
+        file: PathBuf,
+        /// Login of the account that speaks for the system; without it the first integration client.
+        #[arg(long, value_name = "LOGIN")]
+        client: Option<String>,
     },
     /// Try a ticket again at once; without an id every one that was given up. Exit 1 if any was refused.
     Retry {
@@ -228,7 +241,7 @@ impl Desk {
     }
 }
 
-/// Acts as the operator, for mappings as the district's dispatcher and the arbiter.
+/// Acts as the operator, for mappings as the district's dispatcher and the arbiter, for statuses as the system's account.
 pub async fn run(args: Args) -> Result<ExitCode> {
     let file = args.target.read()?;
     let desk = Desk { suite: Suite::new(&file.addresses)?, file, json: args.json };
@@ -245,6 +258,7 @@ pub async fn run(args: Args) -> Result<ExitCode> {
             let found = tickets::find(&desk, (&system, &number), state, most).await?;
             tickets::print(&found, desk.json)
         }
+        Action::StatusImport { file, client } => statuses::import(&desk, &file, client.as_deref()).await,
         Action::Retry { ticket } => tickets::retry(&desk, ticket).await,
     }
 }

@@ -21,6 +21,8 @@ struct Line {
     attempts: i32,
     last_error: String,
     remarks: i32,
+    /// How a referral stands there, in the other system's word.
+    external_status: String,
 }
 
 impl Line {
@@ -36,6 +38,7 @@ impl Line {
             attempts: ticket.attempts,
             last_error: ticket.last_error_code.clone(),
             remarks: ticket.remark_count,
+            external_status: ticket.external_status.clone(),
         }
     }
 
@@ -45,6 +48,9 @@ impl Line {
             "{} {} {number} {} {} {}",
             self.ticket_id, self.system_code, self.case_no, self.direction, self.state
         );
+        if !self.external_status.is_empty() {
+            text.push_str(&format!(", there {}", self.external_status));
+        }
         if self.waiting > 0 {
             text.push_str(&format!(", {} waiting", self.waiting));
         }
@@ -166,5 +172,7 @@ mod tests {
             ..ticket
         };
         assert_eq!(Line::of(&referral).text(), "t-1 hotline (no number) 420103-20260302-000001 out synced");
+        let reported = ExternalTicket { external_status: "办结".into(), ..referral };
+        assert!(Line::of(&reported).text().ends_with(" out synced, there 办结"));
     }
 }

@@ -1,0 +1,111 @@
+//! What a client may hand in, also under a number that is known already.
+
+use chassis::{
+    auth::Role,
+    proto::case_routing::v1::{self as pb, intake_service_client::IntakeServiceClient},
+    testing::Persona,
+};
+use tonic::Code;
+
+use crate::{
+    exchange::World,
+    support::{ITEM, request_id},
+};
+
+/// The client with a grant for another street only.
+fn elsewhere(world: &World) -> Persona {
+    let granted = Persona::new(Role::IntegrationClient, world.d.other_street).org(world.d.gov);
+    Persona { scopes: granted.scopes, ..world.client.clone() }
+}
+
+async fn refused(world: &World, by: &Persona, request: pb::PushTicketRequest) -> (Code, String) {
+    let refused = world.call(by).push_ticket(request).await.unwrap_err();
+    (refused.code(), refused.message().to_owned())
+}
+
+#[tokio::test]
+async fn a_known_number_is_no_way_past_the_grant_and_nobody_is_told_that_it_is_known() {
+    let world = World::mapped("", pb::ExchangeDirection::In).await;
+    let first = world.ticket("WH-1");
+    world.pushes(first.clone()).await.unwrap();
+    let (elsewhere, other_line) = (elsewhere(&world), world.client.clone().line("sanitation"));
+    let more =
+        |ext_no: &str| pb::PushTicketRequest { text: "又堆了两辆车".into(), ..world.ticket(ext_no) };
+    let bare = |ext_no: &str| pb::PushTicketRequest {
+        request_id: request_id(),
+        ext_no: ext_no.into(),
+        ..Default::default()
+    };
+    for caller in [&elsewhere, &other_line] {
+        let known = refused(&world, caller, more("WH-1")).await;
+        assert_eq!(known.0, Code::PermissionDenied);
+        assert_eq!(known, refused(&world, caller, more("WH-9")).await);
+        // Nor is a stored answer given again.
+        assert_eq!(known, refused(&world, caller, first.clone()).await);
+        let ticket =
+            pb::Ticket { ext_no: "WH-1".into(), text: "又堆了两辆车".into(), ..Default::default() };
+        let request = pb::PushTicketsRequest { request_id: request_id(), tickets: vec![ticket] };
+        let answers = world.call(caller).push_tickets(request).await.unwrap().into_inner().answers;
+        assert_eq!(answers[0].refusal.as_ref().unwrap().code, "forbidden");
+    }
+    let hidden = pb::PushTicketRequest { anonymous: true, ..more("WH-1") };
+    assert_eq!(refused(&world, &other_line, hidden).await.0, Code::PermissionDenied);
+    let known = refused(&world, &elsewhere, bare("WH-1")).await;
+    assert_eq!(known.0, Code::PermissionDenied);
+    assert_eq!(known, refused(&world, &elsewhere, bare("WH-9")).await);
+    let shown = world.tickets(pb::SyncState::Unspecified).await;
+    assert_eq!((shown.len(), shown[0].remark_count), (1, 0));
+    assert_eq!(world.pushes(more("WH-1")).await.unwrap().outcome(), pb::PushOutcome::Added);
+    world.d.service.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_push_says_now_must_be_granted_too() {
+    let world = World::mapped("", pb::ExchangeDirection::In).await;
+    let mut mapping = world.mapping();
+    mapping.areas.push(pb::AreaRule { area_code: "x8".into(), unit_code: "420103008".into() });
+    let drafted = world.call(&world.drafter()).draft_mapping(mapping).await.unwrap().into_inner();
+    world.activates(drafted.mapping.unwrap().mapping_version).await.unwrap();
+    let granted = Persona::new(Role::IntegrationClient, world.d.street).org(world.d.gov);
+    let here = Persona { scopes: granted.scopes, ..world.client.clone() };
+    let push = |area: &str, text: &str| pb::PushTicketRequest {
+        area_code: area.into(),
+        text: text.into(),
+        ..world.ticket("WH-1")
+    };
+    let mut call = world.call(&here);
+    call.push_ticket(push("x1", "楼道堆物")).await.unwrap();
+    let moved = call.push_ticket(push("x8", "在另一条街")).await.unwrap_err();
+    assert_eq!(moved.code(), Code::PermissionDenied);
+    for (area, text) in [("", "又堆了两辆车"), ("***", "还堵了门"), ("x1", "请快一点")] {
+        let added = call.push_ticket(push(area, text)).await.unwrap().into_inner().receipt.unwrap();
+        assert_eq!(added.outcome(), pb::PushOutcome::Added, "{area}");
+    }
+    world.d.service.stop().await;
+}
+
+#[tokio::test]
+async fn what_triage_makes_of_it_does_not_cut_a_system_off_from_its_ticket() {
+    let world = World::mapped("", pb::ExchangeDirection::In).await;
+    let other_line = world.client.clone().line("sanitation");
+    let unknown = pb::PushTicketRequest { class_code: "9999".into(), ..world.ticket("WH-1") };
+    let mut call = world.call(&other_line);
+    call.push_ticket(unknown.clone()).await.unwrap();
+    let case_id = world.tickets(pb::SyncState::Unspecified).await.remove(0).case_id;
+    let mut intake = IntakeServiceClient::new(world.d.service.call_as(&world.drafter()));
+    let accept =
+        pb::AcceptCaseRequest { case_id: case_id.clone(), request_id: request_id(), ..Default::default() };
+    intake.accept_case(accept).await.unwrap();
+    let triage = pb::TriageCaseRequest {
+        case_id,
+        request_id: request_id(),
+        item_code: ITEM.into(),
+        ..Default::default()
+    };
+    intake.triage_case(triage).await.unwrap();
+    let more =
+        pb::PushTicketRequest { request_id: request_id(), text: "又堆了两辆车".into(), ..unknown };
+    let added = call.push_ticket(more).await.unwrap().into_inner().receipt.unwrap();
+    assert_eq!(added.outcome(), pb::PushOutcome::Added);
+    world.d.service.stop().await;
+}
