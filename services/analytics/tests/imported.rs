@@ -244,8 +244,7 @@ async fn an_import_that_was_overtaken_tells_the_same_as_one_that_was_not() {
     }
     let among = |ids: [Uuid; 2]| format!("'{}', '{}'", ids[0], ids[1]);
     let done = among([pairs[0].0, pairs[1].0]);
-    let told =
-        "version, state, state_since, closed_at, ended_at, elapsed_seconds, elapsed_unit, good_rated_at, \
+    let told = "version, state, state_since, closed_at, ended_at, elapsed_seconds, elapsed_unit, good_rated_at, \
                 intake_in_time";
     let different = format!("SELECT count(DISTINCT ({told})) AS n FROM case_facts WHERE case_id IN ({done})");
     assert_eq!(number(&service, &different).await, 1);

@@ -280,12 +280,12 @@ impl Definition {
                 (format!("({cases}) * number of the last working day - ({numbers})"), "1".to_owned())
             }
             Formula::MeanClock(unit) => {
-                let unit = limit_unit_name(*unit);
-                (format!("sum of the resolve clocks in {unit}, s"), format!("resolve clocks in {unit}"))
+                let clocks = format!("resolve clocks in {}", limit_unit_name(*unit));
+                (format!("sum of the {clocks}, s"), clocks)
             }
             Formula::Quantile(q, unit) => {
-                let unit = limit_unit_name(*unit);
-                (format!("quantile {q} of the resolve clocks in {unit}, s"), format!("resolve clocks in {unit}"))
+                let clocks = format!("resolve clocks in {}", limit_unit_name(*unit));
+                (format!("quantile {q} of the {clocks}, s"), clocks)
             }
             Formula::Composite(parts) => {
                 let terms: Vec<String> = parts.iter().map(|(code, w)| format!("{w} * {code}")).collect();

@@ -134,7 +134,8 @@ pub async fn durations(
     let (lines, item) = selection.cells(conn).await?;
     let rows: Vec<BucketRow> = cached(
         "SELECT clock_unit, bucket, SUM(count)::bigint AS count, SUM(seconds)::bigint AS seconds \
-         FROM duration_rollups WHERE unit_id = ANY($1) AND line = ANY($2) AND ($3 IS NULL OR item_code = $3) AND day >= $4 AND day < $5 \
+         FROM duration_rollups WHERE unit_id = ANY($1) AND line = ANY($2) AND ($3 IS NULL OR item_code = $3) \
+         AND day >= $4 AND day < $5 \
          GROUP BY clock_unit, bucket HAVING SUM(count) <> 0",
     )
     .bind::<Array<SqlUuid>, _>(&selection.units)
