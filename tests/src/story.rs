@@ -164,7 +164,7 @@ impl<'w> Story<'w> {
         }
         let says: Map<String, Value> = fields
             .into_iter()
-            .filter(|(name, _)| !name.ends_with("_time") && name != "elapsed_seconds")
+            .filter(|(name, _)| !name.ends_with("_time") && !name.starts_with("elapsed_"))
             .map(|(name, value)| {
                 let named = self.named(&name, value);
                 (name, named)

@@ -44,6 +44,7 @@ fn closed(case_id: Uuid, version: i64, hour: i64) -> ImportedFact {
         closed_time: hours(40),
         intake_in_time: true,
         elapsed_seconds: 29 * 3_600,
+        elapsed_unit: LimitUnit::WorkDay.into(),
         ..Default::default()
     }
 }
@@ -66,6 +67,7 @@ async fn imported_cases_count_on_their_own_days_and_come_out_the_same_after_a_re
     let service = start().await;
     let (first, bad, open, task) = (new_id(), new_id(), new_id(), new_id());
     let rated = |fact: ImportedFact, grade| ImportedFact { grade, rated_time: fact.closed_time, ..fact };
+    let again = |fact: ImportedFact| ImportedFact { repeats: true, ..fact };
     let dispatched = ImportedFact {
         state: CaseState::Dispatched.into(),
         closed_code: 0,
@@ -75,7 +77,7 @@ async fn imported_cases_count_on_their_own_days_and_come_out_the_same_after_a_re
         lead_task_id: task.as_bytes().to_vec(),
         ..closed(open, 4, 0)
     };
-    let import = event(vec![rated(closed(first, 5, 0), 5), rated(closed(bad, 5, 24), 1), dispatched]);
+    let import = event(vec![rated(closed(first, 5, 0), 5), again(rated(closed(bad, 5, 24), 1)), dispatched]);
     service.deliver(import.clone()).await;
     service.deliver(import).await;
     assert_eq!(number(&service, "SELECT count(*) AS n FROM event_log").await, 1);
@@ -108,7 +110,8 @@ async fn imported_cases_count_on_their_own_days_and_come_out_the_same_after_a_re
         ("intake_in_time", 3),
         ("due_on_time", 2),
         ("closed", 2),
-        ("elapsed_seconds", 2 * 29 * 3_600),
+        ("accepted", 3),
+        ("repeated", 1),
         ("rated_good", 1),
         ("rated_bad", 1),
         ("tasks_issued", 1),
@@ -120,6 +123,11 @@ async fn imported_cases_count_on_their_own_days_and_come_out_the_same_after_a_re
     ] {
         assert_eq!(sum(what).await, n, "{what}");
     }
+    let clocks = |what: &str| {
+        format!("SELECT sum({what})::bigint AS n FROM duration_rollups WHERE line = '*' AND clock_unit = 3")
+    };
+    assert_eq!(number(&service, &clocks("seconds")).await, 2 * 29 * 3_600);
+    assert_eq!(number(&service, &clocks("count")).await, 2);
     assert_eq!(board(&service, &analyst(), Some(DISTRICT)).await.by_state.len(), 2);
 
     // Many at once, and life goes on.
@@ -262,8 +270,8 @@ async fn an_import_that_was_overtaken_tells_the_same_as_one_that_was_not() {
     }
     let among = |ids: [Uuid; 2]| format!("'{}', '{}'", ids[0], ids[1]);
     let done = among([pairs[0].0, pairs[1].0]);
-    let told =
-        "version, state, state_since, closed_at, ended_at, elapsed_seconds, good_rated_at, intake_in_time";
+    let told = "version, state, state_since, closed_at, ended_at, elapsed_seconds, elapsed_unit, good_rated_at, \
+                intake_in_time";
     let different = format!("SELECT count(DISTINCT ({told})) AS n FROM case_facts WHERE case_id IN ({done})");
     assert_eq!(number(&service, &different).await, 1);
     let complete = format!(

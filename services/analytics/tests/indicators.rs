@@ -4,9 +4,12 @@ mod support;
 
 use chassis::{auth::Role, testing::Persona};
 use chrono::TimeDelta;
-use proto::analytics::v1::{
-    GetBoardRequest, ListIndicatorDefinitionsRequest, QueryIndicatorsRequest, QueryIndicatorsResponse,
-    RebuildRollupsRequest,
+use proto::{
+    analytics::v1::{
+        GetBoardRequest, ListIndicatorDefinitionsRequest, QueryIndicatorsRequest, QueryIndicatorsResponse,
+        RebuildRollupsRequest,
+    },
+    case_routing::v1::{ClosedCode, LimitUnit},
 };
 use support::{
     COMMUNITIES, DISTRICT, MANCHUN, WANSONG, analyst, client, digest, in_turn, rebuild, start,
@@ -49,7 +52,7 @@ async fn values_are_those_of_the_unit_the_item_and_the_line() {
     let ask = async |persona: &Persona, request: QueryIndicatorsRequest| {
         client(&service, persona).query_indicators(request).await.expect("values").into_inner()
     };
-    let codes = ["I-01", "I-05", "I-07", "I-11", "I-11-p50", "I-12"];
+    let codes = ["I-01", "I-05", "I-07", "I-11-work_day", "I-11-p50-work_day", "I-12", "I-11-cal_hour"];
     let all = ask(&analyst(), question(&codes, &[DISTRICT], "")).await;
     let hours = 23.0 * 3600.0;
     assert_eq!(
@@ -58,16 +61,17 @@ async fn values_are_those_of_the_unit_the_item_and_the_line() {
             ("I-01", 4, 4, Some(1.0)),
             ("I-05", 4, 1, Some(4.0)),
             ("I-07", 4, 4, Some(1.0)),
-            ("I-11", 4 * 23 * 3600, 4, Some(hours))
+            ("I-11-work_day", 4 * 23 * 3600, 4, Some(hours))
         ]
     );
     assert!((all.values[4].value.unwrap() - hours).abs() < hours / 32.0);
     assert_eq!(all.values[5].value, Some(0.0));
+    assert_eq!((all.values[6].denominator, all.values[6].value), (0, None), "nothing by that clock");
     assert!(all.values[0].watermark.is_some());
 
     let streets = ask(&analyst(), question(&["I-01"], &[MANCHUN, WANSONG], "")).await;
     assert_eq!(streets.values.iter().map(|v| v.denominator).collect::<Vec<_>>(), [3, 1]);
-    let roof = ask(&analyst(), question(&["I-01", "I-11-p90"], &[DISTRICT], "roof")).await;
+    let roof = ask(&analyst(), question(&["I-01", "I-11-p90-work_day"], &[DISTRICT], "roof")).await;
     assert_eq!(roof.values.iter().map(|v| v.denominator).collect::<Vec<_>>(), [3, 3]);
     let unknown = ask(&analyst(), question(&["I-01"], &[DISTRICT], "nothing")).await;
     assert_eq!(of(&unknown), [("I-01", 0, 0, None)]);
@@ -123,6 +127,36 @@ async fn both_sides_of_a_whistle_and_what_comes_of_disputes_are_measured() {
     let before = digest(&service).await;
     rebuild(&service, chassis::clock::new_id()).await;
     assert_eq!(of(&ask("").await), expected, "the same from the log");
+    assert_eq!(digest(&service).await, before);
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn times_by_unit_and_repeats_are_the_same_from_the_log() {
+    let service = start().await;
+    let mut stories = february();
+    for (story, n) in stories.iter_mut().zip(0..) {
+        // Done anew by another clock, and told to repeat what was asked before.
+        story.reopen(at("2026-02-10", 9), at("2026-02-20", 9));
+        story.unit = LimitUnit::CalHour;
+        story.facts.repeats = n > 0;
+        story.complete(at("2026-02-11", 9), Uuid::from_u128(9), true, n * 3600);
+        story.close(at("2026-02-12", 9), ClosedCode::Resolved);
+    }
+    service.deliver_all(in_turn(&stories)).await;
+    let ask = async || {
+        let request = question(&["I-11-work_day", "I-11-cal_hour", "I-15"], &[DISTRICT], "");
+        client(&service, &analyst()).query_indicators(request).await.unwrap().into_inner()
+    };
+    let expected = [
+        ("I-11-work_day", 0, 0, None),
+        ("I-11-cal_hour", 6 * 3600, 4, Some(1.5 * 3600.0)),
+        ("I-15", 3, 4, Some(0.75)),
+    ];
+    assert_eq!(of(&ask().await), expected);
+    let before = digest(&service).await;
+    rebuild(&service, chassis::clock::new_id()).await;
+    assert_eq!(of(&ask().await), expected);
     assert_eq!(digest(&service).await, before);
     service.stop().await;
 }

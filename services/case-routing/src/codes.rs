@@ -1,9 +1,21 @@
 //! The vocabularies of the domain and of the wire, name for name, both ways. A word that one side gains fails to
 //! compile here.
 
+use calendar::TimeUnit;
 use chassis::proto::case_routing::v1 as pb;
 
 use crate::domain;
+
+/// Unit of a limit on the wire.
+pub const fn limit_unit(unit: TimeUnit) -> pb::LimitUnit {
+    match unit {
+        TimeUnit::CalHour => pb::LimitUnit::CalHour,
+        TimeUnit::WorkHour => pb::LimitUnit::WorkHour,
+        TimeUnit::WorkDay => pb::LimitUnit::WorkDay,
+        TimeUnit::CalDay => pb::LimitUnit::CalDay,
+        TimeUnit::Month => pb::LimitUnit::Month,
+    }
+}
 
 macro_rules! vocabularies {
     (@from : $name:ident { $($word:ident),+ }) => {};

@@ -12,8 +12,8 @@ use uuid::Uuid;
 
 use crate::{
     codes::{
-        callback_outcome, case_state, channel, clock_kind, closed_code, delivery_mode, dispatch_mode, nature,
-        origin, resolution, task_part, urgency,
+        callback_outcome, case_state, channel, clock_kind, closed_code, delivery_mode, dispatch_mode,
+        limit_unit, nature, origin, resolution, task_part, urgency,
     },
     domain::{CaseFacts, DomainEvent as E, Emitted, Suggestion, TaskId, Timestamp},
 };
@@ -59,6 +59,7 @@ pub fn facts(facts: &CaseFacts) -> pb::CaseFacts {
         due_before_pause_time: facts.due_before_pause_at.and_then(at),
         merged_count: count(facts.merged_count),
         solved_on_spot: facts.solved_on_spot,
+        repeats: facts.repeats,
     }
 }
 
@@ -196,7 +197,15 @@ fn message(to: Addressed<'_>, case_id: String, facts: Option<pb::CaseFacts>) -> 
             let (reason_code, resolve_due_time) = (reason_code.clone(), at(*resolve_due_at));
             to.send(&pb::CaseExtended { case_id, facts, reason_code, resolve_due_time })
         }
-        E::CaseCompleted { task_id, offer_id, in_time, completed_at, elapsed_seconds, callback_due } => {
+        E::CaseCompleted {
+            task_id,
+            offer_id,
+            in_time,
+            completed_at,
+            elapsed_seconds,
+            elapsed_unit,
+            callback_due,
+        } => {
             let message = pb::CaseCompleted {
                 case_id,
                 facts,
@@ -206,6 +215,7 @@ fn message(to: Addressed<'_>, case_id: String, facts: Option<pb::CaseFacts>) -> 
                 completed_time: at(*completed_at),
                 elapsed_seconds: *elapsed_seconds,
                 callback_due: *callback_due,
+                elapsed_unit: elapsed_unit.map_or(0, |unit| limit_unit(unit).into()),
             };
             to.send(&message)
         }

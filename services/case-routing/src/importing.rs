@@ -45,7 +45,7 @@ impl Row {
     }
 }
 
-/// A case that is to be stored, with what the event tells of it.
+/// A case that is to be stored.
 #[derive(Debug)]
 pub struct Ready {
     pub index: usize,
@@ -54,6 +54,13 @@ pub struct Ready {
     pub change: Change<CaseRecord>,
     /// Code of the district that numbers it, and the day.
     numbered: (String, NaiveDate),
+    told: Told,
+}
+
+/// What the event tells of a case.
+#[derive(Debug)]
+pub struct Told {
+    id: CaseId,
     fact: pb::ImportedFact,
     facts: CaseFacts,
 }
@@ -285,7 +292,7 @@ impl Ready {
         imported: Imported,
         rated_at: Option<Timestamp>,
     ) -> Self {
-        let Imported { mut case, timeline, intake_in_time, elapsed_seconds } = imported;
+        let Imported { mut case, timeline, intake_in_time, elapsed_seconds, elapsed_unit } = imported;
         let version = case.version;
         let lead_task = case.lead_task.filter(|_| !case.state.is_finished());
         let rating = case.rating.as_ref();
@@ -295,34 +302,40 @@ impl Ready {
             closed_time: case.closed_at.map(to_proto),
             intake_in_time,
             elapsed_seconds,
+            elapsed_unit: elapsed_unit.map_or(0, |unit| codes::limit_unit(unit).into()),
             grade: rating.map_or(0, |rating| rating.grade.into()),
             rated_time: rating.and(rated_at).map(to_proto),
             lead_task_id: lead_task.map(|task| task.0.as_bytes().to_vec()).unwrap_or_default(),
             ..pb::ImportedFact::default()
         };
-        let facts = case.facts();
+        let told = Told { id: case.id, fact, facts: case.facts() };
         // Decisions of ours are kept with all that was looked at; what was decided elsewhere stands with the case alone.
         let decisions = if case.state.is_finished() { Vec::new() } else { case.routing.clone() };
         case.routing.iter_mut().for_each(|decision| decision.candidates.clear());
         let pending = Pending { timeline: vec![timeline], decisions, sealed_text, ..Pending::default() };
         let after = CaseRecord { case, told_version: version, pending };
         let change = Change { before: None, after, trace: None };
-        Self { index, key, also, change, numbered, fact, facts }
+        Self { index, key, also, change, numbered, told }
     }
 
     /// The case.
     pub fn case(&self) -> &Case {
         &self.change.after.case
     }
+
+    /// What is stored, and what is told.
+    pub fn split(self) -> (Change<CaseRecord>, Told) {
+        (self.change, self.told)
+    }
 }
 
-/// The one event of a batch.
-pub fn event(batch_id: Uuid, import_id: Uuid, ready: &[Ready]) -> Emit {
+/// The one event of a batch. `repeats` are the cases that repeat what their requesters asked before.
+pub fn event(batch_id: Uuid, import_id: Uuid, all: &[Told], repeats: &HashSet<Uuid>) -> Emit {
     let (mut units, mut orgs) = (Numbered::default(), Numbered::default());
     let mut items: Vec<pb::ImportedItem> = Vec::new();
     let mut item_numbers: HashMap<(String, u32), i32> = HashMap::new();
-    let mut cases = Vec::with_capacity(ready.len());
-    for Ready { fact, facts, .. } in ready {
+    let mut cases = Vec::with_capacity(all.len());
+    for Told { id, fact, facts } in all {
         let told = events::facts(facts);
         let item = match &facts.item_code {
             None => 0,
@@ -353,6 +366,7 @@ pub fn event(batch_id: Uuid, import_id: Uuid, ready: &[Ready]) -> Emit {
             accepted_time: told.accepted_time,
             resolve_due_time: told.resolve_due_time,
             completed_time: told.completed_time,
+            repeats: repeats.contains(&id.0),
             ..fact.clone()
         });
     }

@@ -13,6 +13,7 @@ CREATE TABLE case_facts (
     origin                    smallint    NOT NULL,
     nature                    smallint    NOT NULL,
     solved_on_spot            boolean     NOT NULL,
+    repeats                   boolean     NOT NULL,
     registered_at             timestamptz NOT NULL,
     accepted_at               timestamptz,
     intake_in_time            boolean,
@@ -25,6 +26,7 @@ CREATE TABLE case_facts (
     open_due_at               timestamptz,
     completed_at              timestamptz,
     elapsed_seconds           bigint,
+    elapsed_unit              smallint    NOT NULL,
     callback_due              boolean     NOT NULL,
     callback                  smallint    NOT NULL,
     callback_grade            smallint    NOT NULL,
@@ -92,7 +94,7 @@ CREATE TABLE rollups (
     registered_closed       integer NOT NULL DEFAULT 0,
     intake_in_time          integer NOT NULL DEFAULT 0,
     accepted                integer NOT NULL DEFAULT 0,
-    merged                  integer NOT NULL DEFAULT 0,
+    repeated                integer NOT NULL DEFAULT 0,
     registered_above        integer NOT NULL DEFAULT 0,
     registered_field        integer NOT NULL DEFAULT 0,
     field_patrol            integer NOT NULL DEFAULT 0,
@@ -116,8 +118,6 @@ CREATE TABLE rollups (
     closed_first_lead       integer NOT NULL DEFAULT 0,
     closed_lead_changes     integer NOT NULL DEFAULT 0,
     closed_rated            integer NOT NULL DEFAULT 0,
-    elapsed_count           integer NOT NULL DEFAULT 0,
-    elapsed_seconds         bigint  NOT NULL DEFAULT 0,
     mode_gov_direct         integer NOT NULL DEFAULT 0,
     mode_gov_purchased      integer NOT NULL DEFAULT 0,
     mode_volunteer          integer NOT NULL DEFAULT 0,
@@ -174,15 +174,17 @@ CREATE TABLE rollups (
     PRIMARY KEY (unit_id, line, day, item_code)
 ) WITH (fillfactor = 70);
 
--- Resolve clocks of closed cases, by the same cells and the bucket of a fixed histogram.
+-- Resolve clocks of closed cases, by the same cells, the unit of their limits (LimitUnit) and the bucket of a fixed histogram.
 CREATE TABLE duration_rollups (
-    unit_id   uuid     NOT NULL,
-    line      text     NOT NULL,
-    day       date     NOT NULL,
-    item_code text     NOT NULL,
-    bucket    smallint NOT NULL,
-    count     bigint   NOT NULL,
-    PRIMARY KEY (unit_id, line, day, item_code, bucket)
+    unit_id    uuid     NOT NULL,
+    line       text     NOT NULL,
+    day        date     NOT NULL,
+    item_code  text     NOT NULL,
+    clock_unit smallint NOT NULL,
+    bucket     smallint NOT NULL,
+    count      bigint   NOT NULL,
+    seconds    bigint   NOT NULL,
+    PRIMARY KEY (unit_id, line, day, item_code, clock_unit, bucket)
 ) WITH (fillfactor = 80);
 
 -- How many cases stand in which state.

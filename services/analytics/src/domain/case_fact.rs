@@ -42,6 +42,8 @@ pub struct CaseFact {
     pub nature: i16,
     /// Found on patrol and put right on the spot by the finder: counted apart.
     pub solved_on_spot: bool,
+    /// Its requester asked about the same item at the same place in the 60 days before, as case-routing tells.
+    pub repeats: bool,
     /// When it was registered.
     pub registered_at: Timestamp,
     /// When it was accepted.
@@ -66,6 +68,8 @@ pub struct CaseFact {
     pub completed_at: Option<Timestamp>,
     /// Resolve clock at the last completion, paused time removed.
     pub elapsed_seconds: Option<i64>,
+    /// `LimitUnit` of that clock; 0 when there was none.
+    pub elapsed_unit: i16,
     /// The last completion asks for a call-back.
     pub callback_due: bool,
     /// `CallbackOutcome` of the last verification; 0 before it.
@@ -175,6 +179,7 @@ impl CaseFact {
         self.origin = small(facts.origin);
         self.nature = small(facts.nature);
         self.solved_on_spot = facts.solved_on_spot;
+        self.repeats = facts.repeats;
         self.registered_at = instant(facts.registered_time.as_ref()).unwrap_or(self.registered_at);
         self.accepted_at = instant(facts.accepted_time.as_ref());
         self.due_at = instant(facts.resolve_due_time.as_ref());
@@ -205,9 +210,9 @@ impl CaseFact {
             Change::Contacted { in_time } => {
                 self.contact_in_time.get_or_insert(in_time);
             }
-            Change::Completed { at, elapsed_seconds, callback_due, in_time } => {
+            Change::Completed { at, elapsed_seconds, elapsed_unit, callback_due, in_time } => {
                 self.completed_at.get_or_insert(at);
-                self.elapsed_seconds = Some(elapsed_seconds);
+                (self.elapsed_seconds, self.elapsed_unit) = (Some(elapsed_seconds), elapsed_unit);
                 self.callback_due = callback_due;
                 // A new completion is not verified yet.
                 (self.callback, self.callback_grade, self.callback_resolution) = (0, 0, 0);
@@ -278,8 +283,8 @@ impl CaseFact {
                 self.closed_at.get_or_insert(ended_at);
             }
         }
-        if self.completed_at.is_some() {
-            self.elapsed_seconds.get_or_insert(taken.elapsed_seconds);
+        if self.completed_at.is_some() && self.elapsed_seconds.is_none() {
+            (self.elapsed_seconds, self.elapsed_unit) = (Some(taken.elapsed_seconds), taken.elapsed_unit);
         }
         match taken.rated {
             Some((grade, at)) if grade >= 3 => {

@@ -65,6 +65,8 @@ pub enum Change {
         at: Timestamp,
         /// Resolve clock without paused time.
         elapsed_seconds: i64,
+        /// `LimitUnit` of that clock.
+        elapsed_unit: i16,
         /// A call-back will be made.
         callback_due: bool,
         /// Within the limit that ran.
@@ -127,6 +129,8 @@ pub struct Taken {
     pub intake_in_time: Option<bool>,
     /// Resolve clock of a completed case.
     pub elapsed_seconds: i64,
+    /// `LimitUnit` of that clock.
+    pub elapsed_unit: i16,
     /// When it ended, if it has.
     pub ended_at: Option<Timestamp>,
     /// Grade and when it was given, if one was.
@@ -245,6 +249,7 @@ fn decode(name: &str, event: &Event) -> Result<Option<CaseEvent>> {
         "CaseCompleted" => case_event!(event, CaseCompleted, |m| Completed {
             at: instant(m.completed_time.as_ref()).unwrap_or(event.time),
             elapsed_seconds: m.elapsed_seconds.max(0),
+            elapsed_unit: small(m.elapsed_unit),
             callback_due: m.callback_due,
             in_time: m.in_time,
         }),

@@ -38,8 +38,8 @@ counters! {
     IntakeInTime = "intake_in_time",
     /// Of these, accepted.
     Accepted = "accepted",
-    /// Of these, found by intake to repeat another case.
-    Merged = "merged",
+    /// Of the accepted ones, those that repeat a case of the same requester, item and place.
+    Repeated = "repeated",
     /// Of these, started from above, such as a topic case: nobody asked.
     RegisteredAbove = "registered_above",
     /// Of these, about a component or an event (部件, 事件), not started from above.
@@ -90,10 +90,6 @@ counters! {
     ClosedLeadChanges = "closed_lead_changes",
     /// Closed cases rated by the requester.
     ClosedRated = "closed_rated",
-    /// Closed cases with a resolve clock.
-    ElapsedCount = "elapsed_count",
-    /// Sum of their resolve clocks in seconds.
-    ElapsedSeconds = "elapsed_seconds",
     /// Closed, done by government itself.
     ModeGovDirect = "mode_gov_direct",
     /// Closed, bought by government.

@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 use calendar::local_day;
 use chassis::Timestamp;
 use chrono::NaiveDate;
-use proto::case_routing::v1::{CallbackOutcome, CaseState, ClosedCode, DeliveryMode, Resolution};
+use proto::case_routing::v1::{CallbackOutcome, ClosedCode, DeliveryMode, Resolution};
 use uuid::Uuid;
 
 use super::{
-    CaseFact, Counter, Counters, MediationFact, TaskFact, cohort, histogram,
+    CaseFact, Counter, Counters, MediationFact, TaskFact, cohort,
+    histogram::{self, Clocks},
     process::{self, Measures, ProcessCell},
     vocabulary,
 };
@@ -36,8 +37,8 @@ pub struct Cell {
 pub struct Deltas {
     /// Counters by cell.
     pub cells: BTreeMap<Cell, Counters>,
-    /// Closed cases by cell and bucket of their resolve clock.
-    pub durations: BTreeMap<(Cell, i16), i64>,
+    /// Resolve clocks of closed cases by cell, `LimitUnit` and bucket.
+    pub durations: BTreeMap<(Cell, i16, i16), Clocks>,
     /// Cases by unit, line and state.
     pub states: BTreeMap<(Uuid, String, i16), i64>,
     /// Due times that can still be missed, by unit, line and hour.
@@ -84,9 +85,11 @@ impl Deltas {
         ratings(case, &mut entry);
         self.enter(&mut entry, sign);
 
-        if let (Some(closed), Some(elapsed)) = (case.closed_at, case.elapsed_seconds) {
+        if let (Some(closed), Some(elapsed), 1..) = (case.closed_at, case.elapsed_seconds, case.elapsed_unit) {
             for cell in entry.cells(local_day(closed)) {
-                *self.durations.entry((cell, histogram::bucket(elapsed))).or_default() += sign;
+                let clocks = Clocks { count: sign, seconds: sign * elapsed };
+                let key = (cell, case.elapsed_unit, histogram::bucket(elapsed));
+                *self.durations.entry(key).or_default() += clocks;
             }
         }
         *self.states.entry((unit_id, case.line.clone(), case.state)).or_default() += sign;
@@ -151,7 +154,7 @@ impl Deltas {
     /// Leaves out what has come to nothing.
     pub fn without_zeros(mut self) -> Self {
         self.cells.retain(|_, counters| !counters.is_zero());
-        self.durations.retain(|_, n| *n != 0);
+        self.durations.retain(|_, clocks| *clocks != Clocks::default());
         self.states.retain(|_, n| *n != 0);
         self.open_due.retain(|_, n| *n != 0);
         self.processes.retain(|_, measures| !measures.is_zero());
@@ -178,7 +181,7 @@ fn intake(case: &CaseFact, entry: &mut Entry<'_>) {
     entry.add(day, Counter::RegisteredClosed, i64::from(vocabulary::closed(case.case_state())));
     entry.add(day, Counter::IntakeInTime, i64::from(case.intake_in_time == Some(true)));
     entry.add(day, Counter::Accepted, i64::from(case.accepted_at.is_some()));
-    entry.add(day, Counter::Merged, i64::from(case.case_state() == CaseState::Merged));
+    entry.add(day, Counter::Repeated, i64::from(case.accepted_at.is_some() && case.repeats));
     let above = vocabulary::from_above(case.origin);
     entry.add(day, Counter::RegisteredAbove, i64::from(above));
     if !above && vocabulary::of_field(case.nature) {
@@ -233,10 +236,6 @@ fn closing(case: &CaseFact, entry: &mut Entry<'_>) {
         }
         let rated = case.good_rated_at.is_some() || case.bad_rated_at.is_some();
         entry.add(day, Counter::ClosedRated, i64::from(rated));
-        if let Some(elapsed) = case.elapsed_seconds {
-            entry.add(day, Counter::ElapsedCount, 1);
-            entry.add(day, Counter::ElapsedSeconds, elapsed);
-        }
         if let Some(counter) = mode_counter(case.delivery_mode) {
             entry.add(day, counter, 1);
         }

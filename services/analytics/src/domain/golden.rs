@@ -34,13 +34,11 @@ fn totals(deltas: &Deltas, item: &str, start: &str, end: &str) -> Totals {
     add(|t| &mut t.period, start);
     add(|t| &mut t.until_end, NaiveDate::MIN);
     totals.last_work_day = cohort::work_day_number(end.pred_opt().unwrap());
-    totals.durations = deltas
-        .durations
-        .iter()
-        .filter(|((cell, _), _)| cell.item_code == item && (start..end).contains(&cell.day))
-        .map(|((_, bucket), n)| (*bucket, *n))
-        .collect();
-    totals.durations.sort_unstable();
+    for ((cell, unit, bucket), clocks) in &deltas.durations {
+        if cell.item_code == item && (start..end).contains(&cell.day) {
+            *totals.durations.entry((*unit, *bucket)).or_default() += *clocks;
+        }
+    }
     totals
 }
 
@@ -175,8 +173,99 @@ fn the_three_rates_leave_out_who_was_not_reached_and_what_was_not_theirs_to_solv
     assert_eq!(of("I-18"), (3, 4));
     assert_eq!(of("I-18-strict"), (2, 4));
     assert_eq!(value(&june, "I-19").value, Some(0.705)); // 0.30 * 0.6 + 0.35 * 0.75 * 2
-    assert_eq!(value(&june, "I-11").value, Some(7200.0));
-    assert!((value(&june, "I-11-p50").value.unwrap() - 7200.0).abs() < 7200.0 / 32.0);
+    assert_eq!(value(&june, "I-11-work_day").value, Some(7200.0));
+    assert!((value(&june, "I-11-p50-work_day").value.unwrap() - 7200.0).abs() < 7200.0 / 32.0);
+}
+
+/// Ten cases by the working day, three by the hour around the clock, one by each of the others; nothing is in a figure of
+/// another unit, and a completion without a clock in none.
+#[test]
+fn handling_times_are_told_apart_by_the_unit_of_their_clock() {
+    use proto::case_routing::v1::LimitUnit::{self, CalDay, CalHour, Month, Unspecified, WorkDay, WorkHour};
+    let start = at("2026-06-01", 9);
+    let done = |item: &str, unit: LimitUnit, hours: i64| {
+        let mut story = Story::register(start, Uuid::from_u128(1));
+        story.unit = unit;
+        story.accept(start, at("2026-06-10", 9), true).triage(start, item, "urban");
+        let task = story.dispatch(start, DeliveryMode::GovDirect, true, true);
+        story
+            .complete(at("2026-06-02", 9), task, true, hours * 3600)
+            .verify(at("2026-06-03", 9), Verdict::good())
+            .close(at("2026-06-03", 9), ClosedCode::Resolved);
+        story
+    };
+    let mut stories: Vec<Story> = (1..=10).map(|n| done("lamp", WorkDay, n)).collect();
+    stories.extend([1, 2, 6].map(|n| done("burst", CalHour, n)));
+    stories.extend([done("lamp", WorkHour, 4), done("help", CalDay, 30), done("help", Month, 700)]);
+    stories.push(done("help", Unspecified, 0));
+    // Reworked by another clock: its last completion counts, once.
+    let mut reworked = done("help", Month, 500);
+    let task = Uuid::from_u128(9);
+    reworked.reopen(at("2026-06-04", 9), at("2026-06-08", 9));
+    reworked.unit = CalDay;
+    reworked
+        .complete(at("2026-06-05", 9), task, true, 50 * 3600)
+        .close(at("2026-06-06", 9), ClosedCode::Resolved);
+    stories.push(reworked);
+    let deltas = applied(&stories);
+    let june = totals(&deltas, ALL, "2026-06-01", "2026-07-01");
+    let hours = |code: &str| {
+        let v = value(&june, code);
+        (v.numerator / 3600, v.denominator, v.value.map(|seconds| seconds / 3600.0))
+    };
+    assert_eq!(hours("I-11-work_day"), (55, 10, Some(5.5)));
+    assert_eq!(hours("I-11-cal_hour"), (9, 3, Some(3.0)));
+    assert_eq!(hours("I-11-work_hour"), (4, 1, Some(4.0)));
+    assert_eq!(hours("I-11-cal_day"), (80, 2, Some(40.0)));
+    assert_eq!(hours("I-11-month"), (700, 1, Some(700.0)));
+    for (code, expected, count) in [
+        ("I-11-p50-work_day", 5.0, 10),
+        ("I-11-p90-work_day", 9.0, 10),
+        ("I-11-p50-cal_hour", 2.0, 3),
+        ("I-11-p90-cal_hour", 6.0, 3),
+        ("I-11-p90-month", 700.0, 1),
+    ] {
+        let (_, n, value) = hours(code);
+        assert_eq!(n, count, "{code}");
+        assert!((value.unwrap() - expected).abs() <= expected / 32.0, "{code}: {value:?}");
+    }
+    let burst = totals(&deltas, "burst", "2026-06-01", "2026-07-01");
+    assert_eq!(value(&burst, "I-11-cal_hour").denominator, 3);
+    assert_eq!(value(&burst, "I-11-work_day").value, None, "no value, never 0");
+}
+
+#[test]
+fn repeats_are_those_of_the_accepted_that_case_routing_tells() {
+    let start = at("2026-06-01", 9);
+    let accepted = || {
+        let mut story = Story::register(start, Uuid::from_u128(1));
+        story.accept(start, at("2026-06-10", 9), true).triage(start, "roof", "housing");
+        story
+    };
+    // Told with the first dispatch, as when item and place come with the triage.
+    let told = || {
+        let mut story = accepted();
+        story.facts.repeats = true;
+        story.dispatch(at("2026-07-02", 9), DeliveryMode::GovDirect, true, true);
+        story
+    };
+    // The matter became another one; merged, it repeats all the same; not accepted, it is in neither.
+    let mut another = told();
+    another.facts.repeats = false;
+    another.triage(at("2026-07-03", 9), "noise", "urban");
+    let mut merged = told();
+    merged.merge(at("2026-07-03", 9), Uuid::from_u128(7));
+    let mut not_accepted = Story::register(start, Uuid::from_u128(1));
+    not_accepted.facts.repeats = true;
+    not_accepted.decline(start);
+    let stories = [accepted(), accepted(), told(), told(), another, merged, not_accepted];
+    let deltas = applied(&stories);
+    let rate = value(&totals(&deltas, ALL, "2026-06-01", "2026-07-01"), "I-15");
+    assert_eq!((rate.numerator, rate.denominator, rate.value), (3, 6, Some(0.5)));
+    let noise = value(&totals(&deltas, "noise", "2026-06-01", "2026-07-01"), "I-15");
+    assert_eq!((noise.numerator, noise.denominator), (0, 1));
+    let july = value(&totals(&deltas, ALL, "2026-07-01", "2026-08-01"), "I-15");
+    assert_eq!(july.value, None, "by the day of registration, whenever it is told");
 }
 
 #[test]
@@ -196,7 +285,7 @@ fn a_matter_answered_at_the_window_counts_with_its_call_back() {
         (v.numerator, v.denominator)
     };
     assert_eq!((of("I-16"), of("I-17"), of("I-18")), ((1, 1), (0, 0), (1, 1)));
-    assert_eq!((of("I-07"), of("I-34"), of("I-11")), ((2, 2), (0, 2), (0, 0)));
+    assert_eq!((of("I-07"), of("I-34"), of("I-11-work_day")), ((2, 2), (0, 2), (0, 0)));
 }
 
 #[test]

@@ -1,6 +1,24 @@
 //! One fixed log-linear histogram of durations, so that rollups add up and quantiles can be read from sums of them.
 //! Sixteen buckets for each doubling: a quantile is off by at most 1/32 of its value. The buckets never change.
 
+use std::ops::AddAssign;
+
+/// Resolve clocks of a bucket: how many, and the sum of their seconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Clocks {
+    /// How many.
+    pub count: i64,
+    /// Their seconds, added up.
+    pub seconds: i64,
+}
+
+impl AddAssign for Clocks {
+    fn add_assign(&mut self, other: Self) {
+        self.count += other.count;
+        self.seconds += other.seconds;
+    }
+}
+
 /// Buckets per doubling, as a power of two.
 const SUB_BITS: u32 = 4;
 /// Durations are cut to this many bits (136 years in seconds).

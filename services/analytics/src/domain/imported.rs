@@ -21,6 +21,7 @@ pub fn each(event: &Event, mut take: impl FnMut(CaseEvent) -> Result<()>) -> Res
         let taken = Taken {
             intake_in_time: (fact.state() != CaseState::Registered).then_some(fact.intake_in_time),
             elapsed_seconds: fact.elapsed_seconds.max(0),
+            elapsed_unit: small(fact.elapsed_unit),
             ended_at: instant(fact.closed_time.as_ref()),
             rated: instant(fact.rated_time.as_ref())
                 .filter(|_| fact.grade > 0)
@@ -84,6 +85,7 @@ fn facts(fact: &ImportedFact, item: &ImportedItem, message: &CasesImported) -> R
         resolve_due_time: fact.resolve_due_time,
         completed_time: fact.completed_time,
         anonymous: fact.anonymous,
+        repeats: fact.repeats,
         ..CaseFacts::default()
     })
 }

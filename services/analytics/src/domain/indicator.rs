@@ -3,9 +3,13 @@
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
+use proto::case_routing::v1::LimitUnit;
 use serde::Deserialize;
 
-use super::{Counter, Counters};
+use super::{
+    Counter, Counters,
+    vocabulary::{CLOCK_UNITS, limit_unit_name},
+};
 
 static BUILTIN: LazyLock<Catalogue> = LazyLock::new(|| {
     Catalogue::from_toml(include_str!("../../data/indicators.toml"))
@@ -75,8 +79,10 @@ pub enum Formula {
         /// Sum of the working-day numbers of their days.
         numbers: Sum,
     },
-    /// A quantile of the resolve clock, in seconds.
-    Quantile(f64),
+    /// The mean of the resolve clocks in this unit, in seconds.
+    MeanClock(LimitUnit),
+    /// A quantile of them, in seconds.
+    Quantile(f64, LimitUnit),
     /// Weighted mean of other indicators, Σ w = 1.
     Composite(Vec<(String, f64)>),
 }
@@ -126,7 +132,7 @@ struct File {
     indicator: Vec<Raw>,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Raw {
     code: String,
@@ -139,6 +145,11 @@ struct Raw {
     numerator: Option<Vec<String>>,
     denominator: Option<Vec<String>>,
     quantile: Option<f64>,
+    /// One indicator for each unit of the resolve clock: times of different units are never in one figure.
+    #[serde(default)]
+    by_clock_unit: bool,
+    #[serde(skip)]
+    clock_unit: Option<LimitUnit>,
     #[serde(default)]
     work_day_numbers: Vec<String>,
     #[serde(default)]
@@ -161,7 +172,7 @@ impl Catalogue {
     pub fn from_toml(text: &str) -> Result<Self, DefinitionError> {
         let file: File = toml::from_str(text)?;
         let mut definitions: Vec<Definition> = Vec::new();
-        for raw in file.indicator {
+        for raw in file.indicator.into_iter().flat_map(Raw::variants) {
             let code = raw.code.clone();
             let wrong = |problem: String| DefinitionError::Definition { code: code.clone(), problem };
             let definition = Definition::try_from(raw).map_err(wrong)?;
@@ -194,20 +205,39 @@ impl Catalogue {
     }
 }
 
+impl Raw {
+    /// One for each unit of the resolve clock, where it is asked for.
+    fn variants(self) -> Vec<Self> {
+        if !self.by_clock_unit {
+            return vec![self];
+        }
+        let of = |(unit, name_zh, name_en): (LimitUnit, &str, &str)| Self {
+            code: format!("{}-{}", self.code, limit_unit_name(unit)),
+            name_zh: format!("{}·{name_zh}", self.name_zh),
+            name_en: format!("{}, {name_en}", self.name_en),
+            clock_unit: Some(unit),
+            ..self.clone()
+        };
+        CLOCK_UNITS.into_iter().map(of).collect()
+    }
+}
+
 impl TryFrom<Raw> for Definition {
     type Error = String;
 
     fn try_from(raw: Raw) -> Result<Self, String> {
         let numbers = Sum::parse(&raw.work_day_numbers)?;
-        let mut formula = match (raw.numerator, raw.denominator, raw.quantile, raw.weights.is_empty()) {
-            (Some(n), Some(d), None, true) => Formula::Ratio(Sum::parse(&n)?, Sum::parse(&d)?),
-            (Some(n), None, None, true) => Formula::Count(Sum::parse(&n)?),
-            (None, None, Some(q), true) if (0.0..=1.0).contains(&q) => Formula::Quantile(q),
-            (None, None, None, false) => Formula::Composite(raw.weights.into_iter().collect()),
+        let (plain, unit) = (raw.weights.is_empty(), raw.clock_unit);
+        let mut formula = match (raw.numerator, raw.denominator, raw.quantile, plain, unit) {
+            (Some(n), Some(d), None, true, None) => Formula::Ratio(Sum::parse(&n)?, Sum::parse(&d)?),
+            (Some(n), None, None, true, None) => Formula::Count(Sum::parse(&n)?),
+            (None, None, None, true, Some(unit)) => Formula::MeanClock(unit),
+            (None, None, Some(q), true, Some(unit)) if (0.0..=1.0).contains(&q) => Formula::Quantile(q, unit),
+            (None, None, None, false, None) => Formula::Composite(raw.weights.into_iter().collect()),
             _ => {
-                return Err(
-                    "needs numerator and denominator, a numerator alone, a quantile, or weights".into()
-                );
+                return Err("needs numerator and denominator, a numerator alone, weights, or clock units with \
+                            or without a quantile"
+                    .into());
             }
         };
         if raw.year_change {
@@ -249,8 +279,13 @@ impl Definition {
             Formula::WorkDays { cases, numbers } => {
                 (format!("({cases}) * number of the last working day - ({numbers})"), "1".to_owned())
             }
-            Formula::Quantile(q) => {
-                (format!("quantile {q} of the resolve clock, s"), "elapsed_count".to_owned())
+            Formula::MeanClock(unit) => {
+                let clocks = format!("resolve clocks in {}", limit_unit_name(*unit));
+                (format!("sum of the {clocks}, s"), clocks)
+            }
+            Formula::Quantile(q, unit) => {
+                let clocks = format!("resolve clocks in {}", limit_unit_name(*unit));
+                (format!("quantile {q} of the {clocks}, s"), clocks)
             }
             Formula::Composite(parts) => {
                 let terms: Vec<String> = parts.iter().map(|(code, w)| format!("{w} * {code}")).collect();
@@ -338,7 +373,9 @@ mod tests {
             "I-08",
             "I-09",
             "I-10",
-            "I-11",
+            "I-11-work_day",
+            "I-11-p50-cal_hour",
+            "I-11-p90-month",
             "I-12",
             "I-13",
             "I-14",
@@ -361,6 +398,12 @@ mod tests {
             assert!(catalogue.get(code).is_some(), "{code} is missing");
         }
         assert_eq!(catalogue.get("I-07").unwrap().texts().1, "due - due_deferred");
+        assert!(catalogue.get("I-11").is_none(), "no figure is of more than one unit");
+        let times = catalogue.definitions().iter().filter(|d| d.code.starts_with("I-11-"));
+        assert_eq!(times.count(), 3 * CLOCK_UNITS.len());
+        let days = catalogue.get("I-11-p50-work_day").unwrap();
+        assert_eq!(days.texts().0, "quantile 0.5 of the resolve clocks in work_day, s");
+        assert!(days.name_zh.ends_with("·工作日") && days.name_en.ends_with(", working days"), "{days:?}");
     }
 
     #[test]
@@ -371,9 +414,12 @@ mod tests {
             Catalogue::from_toml(&format!("{head}{body}"))
         };
         assert!(definition("numerator=['due']\ndenominator=['closed']").is_ok());
+        assert!(definition("by_clock_unit=true").is_ok());
         for (body, problem) in [
             ("numerator=['due']\ndenominator=['nonsense']", "X-1: nonsense is no counter"),
             ("quantile=0.5\nnumerator=['due']", "X-1: needs numerator"),
+            ("quantile=0.5", "X-1: needs numerator"),
+            ("by_clock_unit=true\nquantile=1.5", "X-1-cal_hour: needs numerator"),
             ("numerator=['due']\nyear_change=true", "X-1: a change against last year"),
             ("numerator=['due']\nwork_day_numbers=['overdue_in_days']", "X-1: working days are those"),
             ("weights={'I-16'=0.5}", "X-1: its weights add up to 0.5"),

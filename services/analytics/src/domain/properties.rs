@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use chrono::TimeDelta;
 use proptest::prelude::*;
-use proto::case_routing::v1::{CaseState, ClosedCode, DeliveryMode};
+use proto::case_routing::v1::{CaseState, ClosedCode, DeliveryMode, LimitUnit};
 use uuid::Uuid;
 
 use super::{
@@ -34,11 +34,17 @@ fn story(place: u128, steps: &[Step]) -> Story {
             )),
             2 => task = story.dispatch(now, DeliveryMode::GovDirect, *flag, *flag),
             3 => drop(story.sign(now, task, *flag)),
-            4 => drop(story.contact(now, *flag)),
+            4 => {
+                story.facts.repeats = *flag;
+                drop(story.contact(now, *flag));
+            }
             5 => drop(story.suspend(now)),
             6 => drop(story.resume(now, due)),
             7 => drop(story.extend(now, due)),
-            8 => drop(story.complete(now, task, *flag, hours * 3600)),
+            8 => {
+                story.unit = if *flag { LimitUnit::WorkDay } else { LimitUnit::CalHour };
+                drop(story.complete(now, task, *flag, hours * 3600));
+            }
             9 => drop(story.verify(now, Verdict::good())),
             10 => drop(story.rework(now, task, due)),
             11 => drop(story.rate(now, if *flag { 5 } else { 1 }, (!flag).then_some(true))),

@@ -1,7 +1,12 @@
 //! The value of an indicator for what was counted. A denominator of 0 gives no value, never 0 % or 100 %.
 
+use std::collections::BTreeMap;
+
+use proto::case_routing::v1::LimitUnit;
+
 use super::{
-    Counters, histogram,
+    Counters,
+    histogram::{self, Clocks},
     indicator::{Catalogue, Cohort, Definition, Formula},
 };
 
@@ -19,8 +24,17 @@ pub struct Totals {
     pub year_before: Counters,
     /// Number of the last working day before the end of the period.
     pub last_work_day: i64,
-    /// Resolve clocks of cases closed in the period, by bucket, in order.
-    pub durations: Vec<(i16, i64)>,
+    /// Resolve clocks of cases closed in the period, by `LimitUnit` and bucket.
+    pub durations: BTreeMap<(i16, i16), Clocks>,
+}
+
+impl Totals {
+    /// Resolve clocks in one unit, by bucket, in order.
+    fn clocks(&self, unit: LimitUnit) -> impl Iterator<Item = (i16, Clocks)> {
+        let unit = unit as i16; // five of them
+        let range = self.durations.range((unit, i16::MIN)..=(unit, i16::MAX));
+        range.map(|((_, bucket), clocks)| (*bucket, *clocks))
+    }
 }
 
 /// A value with what it was made of.
@@ -73,9 +87,16 @@ impl Catalogue {
                 let n = cases.of(counters) * totals.last_work_day - numbers.of(counters);
                 Value { small_sample: false, ..made(n, 1, Some(n as f64)) }
             }
-            Formula::Quantile(q) => {
-                let count = totals.durations.iter().map(|(_, n)| n).sum();
-                let value = histogram::quantile(&totals.durations, *q);
+            Formula::MeanClock(unit) => {
+                let mut all = Clocks::default();
+                totals.clocks(*unit).for_each(|(_, clocks)| all += clocks);
+                made(all.seconds, all.count, ratio(all.seconds, all.count))
+            }
+            Formula::Quantile(q, unit) => {
+                let counts: Vec<(i16, i64)> =
+                    totals.clocks(*unit).map(|(bucket, clocks)| (bucket, clocks.count)).collect();
+                let count = counts.iter().map(|(_, n)| n).sum();
+                let value = histogram::quantile(&counts, *q);
                 made(value.map_or(0, |v| v.round() as i64), count, value.map(round4))
             }
             Formula::Composite(parts) => {

@@ -1,6 +1,6 @@
 //! The enums of the events as they are kept here: their proto numbers, and their snake_case names for reports.
 
-use proto::case_routing::v1::{CaseState, ClosedCode, DeliveryMode, Nature, Origin};
+use proto::case_routing::v1::{CaseState, ClosedCode, DeliveryMode, LimitUnit, Nature, Origin};
 
 /// The number of an enum value as facts keep it; numbers of the protos are small.
 pub fn small(value: i32) -> i16 {
@@ -27,6 +27,20 @@ pub fn delivery_mode_name(number: i16) -> String {
 pub fn closed_code_name(number: i16) -> String {
     let code = ClosedCode::try_from(i32::from(number)).unwrap_or_default();
     short(code.as_str_name(), "CLOSED_CODE_")
+}
+
+/// Units in which resolve clocks are counted (domain.md §6.1), with their names for readers.
+pub const CLOCK_UNITS: [(LimitUnit, &str, &str); 5] = [
+    (LimitUnit::CalHour, "紧急工作时", "hours around the clock"),
+    (LimitUnit::WorkHour, "工作时", "working hours"),
+    (LimitUnit::WorkDay, "工作日", "working days"),
+    (LimitUnit::CalDay, "自然日", "calendar days"),
+    (LimitUnit::Month, "月", "months"),
+];
+
+/// Name of the unit of a limit, such as `work_day`; empty when unset.
+pub fn limit_unit_name(unit: LimitUnit) -> String {
+    short(unit.as_str_name(), "LIMIT_UNIT_")
 }
 
 fn short(name: &str, prefix: &str) -> String {
@@ -100,6 +114,9 @@ mod tests {
         assert_eq!(state_name(99), "");
         assert_eq!(delivery_mode_name(4), "self_governance");
         assert_eq!(closed_code_name(11), "handed_off");
+        assert_eq!(CLOCK_UNITS.map(|(unit, ..)| unit as i16), [1, 2, 3, 4, 5]);
+        assert_eq!(limit_unit_name(LimitUnit::CalHour), "cal_hour");
+        assert!(LimitUnit::try_from(6).is_err(), "a new unit needs names and indicators");
     }
 
     #[test]

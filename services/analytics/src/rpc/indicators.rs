@@ -112,7 +112,7 @@ async fn totals(
         let (start, end) = period.year_before();
         totals.year_before = sum(query::sums(tx.conn, selection, start, end).await?);
     }
-    if definitions.iter().any(|d| matches!(d.formula, Formula::Quantile(_))) {
+    if definitions.iter().any(|d| matches!(d.formula, Formula::MeanClock(_) | Formula::Quantile(..))) {
         totals.durations = query::durations(tx.conn, selection, period.start, period.end).await?;
     }
     Ok(totals)

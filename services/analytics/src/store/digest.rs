@@ -48,7 +48,7 @@ static TABLES: LazyLock<Vec<(String, bool)>> = LazyLock::new(|| {
         ),
         (
             "SELECT t::text AS row FROM duration_rollups t WHERE count <> 0 \
-             ORDER BY unit_id, line COLLATE \"C\", day, item_code COLLATE \"C\", bucket"
+             ORDER BY unit_id, line COLLATE \"C\", day, item_code COLLATE \"C\", clock_unit, bucket"
                 .to_owned(),
             false,
         ),

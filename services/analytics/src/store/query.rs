@@ -7,10 +7,13 @@ use diesel::{
     sql_types::{Array, BigInt, Date, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
-use std::{collections::HashMap, sync::LazyLock};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::LazyLock,
+};
 use uuid::Uuid;
 
-use crate::domain::{Counter, Counters, cohort, delta::ALL};
+use crate::domain::{Counter, Counters, cohort, delta::ALL, histogram::Clocks};
 
 /// Which cells are summed.
 #[derive(Debug, Clone, PartialEq)]
@@ -112,23 +115,28 @@ pub async fn sums(
 #[derive(QueryableByName)]
 struct BucketRow {
     #[diesel(sql_type = SmallInt)]
+    clock_unit: i16,
+    #[diesel(sql_type = SmallInt)]
     bucket: i16,
     #[diesel(sql_type = BigInt)]
     count: i64,
+    #[diesel(sql_type = BigInt)]
+    seconds: i64,
 }
 
-/// Resolve clocks of cases closed in `[start, end)`, by bucket, in order.
+/// Resolve clocks of cases closed in `[start, end)`, by unit of their limits and bucket.
 pub async fn durations(
     conn: &mut AsyncPgConnection,
     selection: &Selection,
     start: NaiveDate,
     end: NaiveDate,
-) -> Result<Vec<(i16, i64)>> {
+) -> Result<BTreeMap<(i16, i16), Clocks>> {
     let (lines, item) = selection.cells(conn).await?;
     let rows: Vec<BucketRow> = cached(
-        "SELECT bucket, SUM(count)::bigint AS count FROM duration_rollups \
-         WHERE unit_id = ANY($1) AND line = ANY($2) AND ($3 IS NULL OR item_code = $3) AND day >= $4 AND day < $5 \
-         GROUP BY bucket HAVING SUM(count) <> 0 ORDER BY bucket",
+        "SELECT clock_unit, bucket, SUM(count)::bigint AS count, SUM(seconds)::bigint AS seconds \
+         FROM duration_rollups WHERE unit_id = ANY($1) AND line = ANY($2) AND ($3 IS NULL OR item_code = $3) \
+         AND day >= $4 AND day < $5 \
+         GROUP BY clock_unit, bucket HAVING SUM(count) <> 0",
     )
     .bind::<Array<SqlUuid>, _>(&selection.units)
     .bind::<Array<Text>, _>(lines)
@@ -137,7 +145,10 @@ pub async fn durations(
     .bind::<Date, _>(end)
     .load(conn)
     .await?;
-    Ok(rows.into_iter().map(|row| (row.bucket, row.count)).collect())
+    let clocks = |row: BucketRow| {
+        ((row.clock_unit, row.bucket), Clocks { count: row.count, seconds: row.seconds })
+    };
+    Ok(rows.into_iter().map(clocks).collect())
 }
 
 #[derive(QueryableByName)]

@@ -10,19 +10,15 @@ use uuid::Uuid;
 
 use crate::domain::{Counter, Deltas, delta::Cell};
 
-/// One row per cell; the counters come as one flat array of small numbers, row after row, but for the seconds.
+/// One row per cell; the counters come as one flat array of small numbers, row after row.
 static ADD: LazyLock<String> = LazyLock::new(|| {
     let names: Vec<&str> = Counter::ALL.iter().map(|c| c.name()).collect();
     let width = Counter::COUNT;
-    let value = |(n, counter): (usize, &Counter)| match counter {
-        Counter::ElapsedSeconds => "s".to_owned(),
-        _ => format!("($6)[(o - 1) * {width} + {}]", n + 1),
-    };
-    let values: Vec<String> = Counter::ALL.iter().enumerate().map(value).collect();
+    let values: Vec<String> = (1..=width).map(|n| format!("($5)[(o - 1) * {width} + {n}]")).collect();
     let sums: Vec<String> = names.iter().map(|c| format!("{c} = r.{c} + excluded.{c}")).collect();
     format!(
         "INSERT INTO rollups AS r (unit_id, line, day, item_code, {}) \
-         SELECT u, l, d, i, {} FROM unnest($1, $2, $3, $4, $5) WITH ORDINALITY AS t(u, l, d, i, s, o) \
+         SELECT u, l, d, i, {} FROM unnest($1, $2, $3, $4) WITH ORDINALITY AS t(u, l, d, i, o) \
          ON CONFLICT (unit_id, line, day, item_code) DO UPDATE SET {}",
         names.join(", "),
         values.join(", "),
@@ -63,12 +59,11 @@ async fn counters(mut conn: &AsyncPgConnection, deltas: &Deltas) -> Result<()> {
         return Ok(());
     }
     let cells = Cells::of(deltas.cells.keys());
-    let seconds: Vec<i64> = deltas.cells.values().map(|c| c[Counter::ElapsedSeconds]).collect();
     let counters: Vec<i32> = deltas
         .cells
         .values()
         .flat_map(|c| c.values())
-        // Only seconds grow large within a batch, and they go apart.
+        // Within a batch none grows beyond that: the largest are sums of day numbers.
         .map(|n| i32::try_from(*n).unwrap_or(0))
         .collect();
     cached(ADD.as_str())
@@ -76,7 +71,6 @@ async fn counters(mut conn: &AsyncPgConnection, deltas: &Deltas) -> Result<()> {
         .bind::<Array<Text>, _>(cells.lines)
         .bind::<Array<Date>, _>(cells.days)
         .bind::<Array<Text>, _>(cells.items)
-        .bind::<Array<BigInt>, _>(seconds)
         .bind::<Array<Integer>, _>(counters)
         .execute(&mut conn)
         .await?;
@@ -87,18 +81,25 @@ async fn durations(mut conn: &AsyncPgConnection, deltas: &Deltas) -> Result<()> 
     if deltas.durations.is_empty() {
         return Ok(());
     }
-    let cells = Cells::of(deltas.durations.keys().map(|(cell, _)| cell));
+    let cells = Cells::of(deltas.durations.keys().map(|(cell, ..)| cell));
+    let (units, buckets): (Vec<i16>, Vec<i16>) =
+        deltas.durations.keys().map(|(_, unit, bucket)| (*unit, *bucket)).unzip();
+    let (counts, seconds): (Vec<i64>, Vec<i64>) =
+        deltas.durations.values().map(|clocks| (clocks.count, clocks.seconds)).unzip();
     cached(
-        "INSERT INTO duration_rollups AS r (unit_id, line, day, item_code, bucket, count) \
-         SELECT * FROM unnest($1, $2, $3, $4, $5, $6) \
-         ON CONFLICT (unit_id, line, day, item_code, bucket) DO UPDATE SET count = r.count + excluded.count",
+        "INSERT INTO duration_rollups AS r (unit_id, line, day, item_code, clock_unit, bucket, count, seconds) \
+         SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8) \
+         ON CONFLICT (unit_id, line, day, item_code, clock_unit, bucket) \
+         DO UPDATE SET count = r.count + excluded.count, seconds = r.seconds + excluded.seconds",
     )
     .bind::<Array<SqlUuid>, _>(cells.units)
     .bind::<Array<Text>, _>(cells.lines)
     .bind::<Array<Date>, _>(cells.days)
     .bind::<Array<Text>, _>(cells.items)
-    .bind::<Array<SmallInt>, _>(deltas.durations.keys().map(|(_, bucket)| *bucket).collect::<Vec<i16>>())
-    .bind::<Array<BigInt>, _>(deltas.durations.values().copied().collect::<Vec<i64>>())
+    .bind::<Array<SmallInt>, _>(units)
+    .bind::<Array<SmallInt>, _>(buckets)
+    .bind::<Array<BigInt>, _>(counts)
+    .bind::<Array<BigInt>, _>(seconds)
     .execute(&mut conn)
     .await?;
     Ok(())

@@ -17,6 +17,8 @@ pub struct Story {
     pub events: Vec<Event>,
     /// What the next dispatch is decided with.
     pub process: String,
+    /// In which the next completion's clock is counted.
+    pub unit: LimitUnit,
 }
 
 /// What verifier and requester say.
@@ -54,6 +56,7 @@ impl Story {
             facts: CaseFacts { place_unit_id: place.to_string(), ..CaseFacts::default() },
             events: Vec::new(),
             process: "catalogue-1.list-1.sla-aa.rules-bb".to_owned(),
+            unit: LimitUnit::WorkDay,
         };
         story.facts.registered_time = Some(to_proto(at));
         story.facts.set_state(CaseState::Registered);
@@ -279,7 +282,7 @@ impl Story {
         self.send(at, |case_id| TaskSubmitted { case_id, task_id, facts, in_time, ..Default::default() });
         self.facts.set_state(CaseState::Completed);
         self.facts.completed_time = Some(to_proto(at));
-        let (facts, task_id) = (self.sent(), task.to_string());
+        let (facts, task_id, unit) = (self.sent(), task.to_string(), self.unit);
         self.send(at, |case_id| CaseCompleted {
             case_id,
             facts,
@@ -287,6 +290,7 @@ impl Story {
             in_time,
             completed_time: Some(to_proto(at)),
             elapsed_seconds,
+            elapsed_unit: unit.into(),
             callback_due: true,
             ..Default::default()
         })

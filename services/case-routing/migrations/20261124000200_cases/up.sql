@@ -23,6 +23,9 @@ CREATE TABLE cases (
     -- Set while the resolve (or rework) clock runs.
     running_due_at        timestamptz,
     updated_at            timestamptz NOT NULL,
+    -- The same requester asked about the same item at the same place shortly before; null until that was asked
+    -- (src/store/repeats.rs).
+    repeats               boolean,
     doc                   text        COMPRESSION lz4 NOT NULL
 ) WITH (fillfactor = 60, toast_tuple_target = 512);
 ALTER TABLE cases ALTER COLUMN doc SET STORAGE MAIN;

@@ -283,6 +283,10 @@ pub struct Case {
     /// Found on patrol and put right on the spot by the finder; no longer once it was sent back.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub solved_on_spot: bool,
+    /// The same requester asked about the same item at the same place shortly before. Unset while that is not known: the store
+    /// finds it out when it loads the case, and keeps it beside the document.
+    #[serde(skip)]
+    pub repeats: Option<bool>,
     pub rework_count: u32,
     pub reopen_count: u32,
     pub lead_change_count: u32,
@@ -469,6 +473,7 @@ impl Case {
             due_before_pause_at: self.suspension.as_ref().and_then(|suspension| suspension.due_before),
             merged_count: count(self.merged.len()),
             solved_on_spot: self.solved_on_spot,
+            repeats: self.repeats == Some(true),
         }
     }
 }

@@ -2,6 +2,7 @@
 //! `jianghan.case_routing.v1` events, with the same names and fields (`…_at` here is `…_time` there).
 //! Ids, codes, quantities and times only.
 
+use calendar::TimeUnit;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -48,6 +49,8 @@ pub struct CaseFacts {
     pub due_before_pause_at: Option<Timestamp>,
     pub merged_count: u32,
     pub solved_on_spot: bool,
+    /// The same requester asked about the same item at the same place shortly before.
+    pub repeats: bool,
 }
 
 /// One event of a decision, numbered by the version of the case after it.
@@ -138,7 +141,7 @@ events! {
     }
     CaseCompleted {
         task_id: TaskId, offer_id: Option<OfferId>, in_time: bool, completed_at: Timestamp,
-        elapsed_seconds: i64, callback_due: bool,
+        elapsed_seconds: i64, elapsed_unit: Option<TimeUnit>, callback_due: bool,
     }
     VerificationStarted { verifier_org_id: OrgId, verify_due_at: Timestamp }
     CaseVerified {

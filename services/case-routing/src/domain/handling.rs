@@ -229,8 +229,9 @@ impl Work<'_> {
         }
         self.add_evidence(evidence)?;
         self.end_assists(&command.waived)?;
-        let elapsed_seconds =
-            self.case.resolve_clock().map_or(0, |clock| clock.elapsed_seconds(self.now, self.rules));
+        let clock = self.case.resolve_clock();
+        let elapsed_seconds = clock.map_or(0, |clock| clock.elapsed_seconds(self.now, self.rules));
+        let elapsed_unit = clock.map(|clock| clock.limit.unit);
         let rework = self.stop_clock(ClockKind::Rework, None);
         let in_time = rework.or(self.stop_clock(ClockKind::Resolve, None)).unwrap_or(true);
         self.stop_task_clocks(id);
@@ -245,6 +246,7 @@ impl Work<'_> {
             in_time,
             completed_at: self.now,
             elapsed_seconds,
+            elapsed_unit,
             callback_due: self.case.callback_due(),
         };
         self.emit(event, None, Some(id));

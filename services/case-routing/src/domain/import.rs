@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use calendar::TimeUnit;
 use chrono::{DateTime, TimeDelta};
 
 use super::case::{Case, Evidence, ItemRef, Place, Rating, RoutingDecision, Task};
@@ -55,6 +56,8 @@ pub struct Imported {
     pub intake_in_time: bool,
     /// From acceptance to completion, in the kind of time of the limit; 0 of a case that is not completed.
     pub elapsed_seconds: i64,
+    /// The unit of that limit; unset of a case that is not completed.
+    pub elapsed_unit: Option<TimeUnit>,
 }
 
 impl Case {
@@ -262,7 +265,13 @@ fn open(command: ImportCase, act: &Act<'_>) -> Result<Imported> {
     work.case.clocks.iter_mut().for_each(|clock| clock.forgo_warnings(act.now));
     work.now = act.now;
     let decision = work.finish();
-    Ok(Imported { case: decision.case, timeline: decision.timeline, intake_in_time, elapsed_seconds: 0 })
+    Ok(Imported {
+        case: decision.case,
+        timeline: decision.timeline,
+        intake_in_time,
+        elapsed_seconds: 0,
+        elapsed_unit: None,
+    })
 }
 
 fn ended(command: ImportCase, act: &Act<'_>) -> Result<Imported> {
@@ -272,7 +281,7 @@ fn ended(command: ImportCase, act: &Act<'_>) -> Result<Imported> {
     let mut past = Past::begin(&command, place, item.map(std::convert::AsRef::as_ref), act);
     let (accepted_at, done) = (past.case.accepted_at, past.case.completed_at);
     past.note("CaseRegistered", CaseState::Registered, command.registered_at);
-    let mut elapsed_seconds = 0;
+    let (mut elapsed_seconds, mut elapsed_unit) = (0, None);
     if let Some(accepted_at) = accepted_at {
         past.note("CaseAccepted", CaseState::Accepted, accepted_at);
         let limit = item.map_or(act.rules.resolve, |item| item.promised_limit);
@@ -280,6 +289,7 @@ fn ended(command: ImportCase, act: &Act<'_>) -> Result<Imported> {
         let clock = Clock::past(ClockKind::Resolve, limit, span, command.resolve_due_at, act.rules);
         if done.is_some() {
             elapsed_seconds = clock.elapsed_seconds(span.1, act.rules);
+            elapsed_unit = Some(limit.unit);
         }
         past.case.clocks.push(clock);
     }
@@ -302,7 +312,7 @@ fn ended(command: ImportCase, act: &Act<'_>) -> Result<Imported> {
     past.case.updated_at = act.now;
     let decided = accepted_at.is_some() || command.state != CaseState::Withdrawn;
     let intake_in_time = decided && decided_at <= limit.at;
-    Ok(Imported { case: past.case, timeline: past.timeline, intake_in_time, elapsed_seconds })
+    Ok(Imported { case: past.case, timeline: past.timeline, intake_in_time, elapsed_seconds, elapsed_unit })
 }
 
 /// A case that has ended, while it is written down.

@@ -215,6 +215,7 @@ pub(super) fn new_case(command: RegisterCase, place: Place, now: Timestamp) -> C
         merged: Vec::new(),
         parent_case: None,
         solved_on_spot: false,
+        repeats: None,
         rework_count: 0,
         reopen_count: 0,
         lead_change_count: 0,
@@ -311,8 +312,9 @@ impl Work<'_> {
             (None, Some(_)) => {}
             (None, None) => return Err(DomainError::invalid("item_code", "triage names the item")),
         }
-        if let Some(unit) = command.place_unit {
+        if let Some(unit) = command.place_unit.filter(|unit| *unit != self.case.place.unit) {
             self.case.place = place_of(unit, self.routes)?;
+            self.case.repeats = None;
         }
         self.case.urgency = command.urgency.unwrap_or(self.case.urgency);
         self.case.society_agreed = command.society_agreed.unwrap_or(self.case.society_agreed);
@@ -347,8 +349,9 @@ impl Work<'_> {
         let item = kept.or_else(|| self.routes.item(code, self.now));
         let item = item.ok_or_else(|| DomainError::invalid("item_code", "no such item in the catalogue"))?;
         if self.case.item.as_ref().is_none_or(|known| known.code != item.code) {
-            // What was done of another matter is nothing of this one.
+            // What was done of another matter is nothing of this one, nor what was asked of it.
             self.case.stages.clear();
+            self.case.repeats = None;
         }
         self.case.item = Some(ItemRef {
             code: item.code.clone(),

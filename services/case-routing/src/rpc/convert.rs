@@ -1,13 +1,13 @@
 //! Cases and what belongs to them as callers see them. Ids as text; what is not set is empty.
 
-use calendar::{Limit, TimeUnit};
+use calendar::Limit;
 use chassis::{Timestamp, clock::to_proto, proto::case_routing::v1 as pb};
 
 use crate::{
     atlas::World,
     codes::{
         application_state, assignment_status, callback_outcome, case_state, channel, clock_kind, closed_code,
-        delivery_mode, dispatch_mode, nature, origin, resolution, task_part, task_state, urgency,
+        delivery_mode, dispatch_mode, limit_unit, nature, origin, resolution, task_part, task_state, urgency,
     },
     domain::{
         Candidate, Case, Clock, Language, Objection, ObjectionState, Offer, Position, Rating, Reason,
@@ -266,14 +266,7 @@ fn clock(clock: &Clock) -> pb::Clock {
 
 /// A limit.
 pub fn limit(limit: Limit) -> pb::Limit {
-    let unit = match limit.unit {
-        TimeUnit::CalHour => pb::LimitUnit::CalHour,
-        TimeUnit::WorkHour => pb::LimitUnit::WorkHour,
-        TimeUnit::WorkDay => pb::LimitUnit::WorkDay,
-        TimeUnit::CalDay => pb::LimitUnit::CalDay,
-        TimeUnit::Month => pb::LimitUnit::Month,
-    };
-    pb::Limit { amount: i32::from(limit.n), unit: unit.into() }
+    pb::Limit { amount: i32::from(limit.n), unit: limit_unit(limit.unit).into() }
 }
 
 fn offer(offer: &Offer) -> pb::Offer {

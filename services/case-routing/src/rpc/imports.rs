@@ -17,7 +17,7 @@ use super::{desk::Desk, parse};
 use crate::{
     atlas::World,
     importing::{self, Reader, Ready, Row, Sorted},
-    store::{imports, write},
+    store::{imports, repeats, write},
 };
 
 /// Cases of one call.
@@ -177,7 +177,6 @@ async fn store(tx: &mut Tx<'_>, db: Db, mut batch: Batch) -> Result<pb::ImportCa
         importing::number(&mut ready, imports::take_numbers(&mut conn, &days).await?);
     }
     let batch_id = new_id();
-    let emit = (!ready.is_empty()).then(|| importing::event(batch_id, batch.import_id, &ready));
     let entry = imports::Batch {
         batch_id,
         import_id: batch.import_id,
@@ -194,7 +193,7 @@ async fn store(tx: &mut Tx<'_>, db: Db, mut batch: Batch) -> Result<pb::ImportCa
     };
     imports::enter(tx.conn, &entry).await?;
     let imported = ready.len();
-    let changes: Vec<_> = ready.into_iter().map(|ready| ready.change).collect();
+    let (changes, told): (Vec<_>, Vec<_>) = ready.into_iter().map(Ready::split).unzip();
     let conn = &*tx.conn;
     futures::try_join!(
         write::cases(conn, &changes),
@@ -204,8 +203,10 @@ async fn store(tx: &mut Tx<'_>, db: Db, mut batch: Batch) -> Result<pb::ImportCa
         write::decisions(conn, &changes),
         write::texts(conn, &changes),
     )?;
-    if let Some(emit) = emit {
-        tx.emit(emit);
+    // Asked when they are stored, so that one of them may repeat another.
+    let repeats = repeats::among(conn, &changes).await?;
+    if !told.is_empty() {
+        tx.emit(importing::event(batch_id, batch.import_id, &told, &repeats));
     }
     batch.ready = Vec::new();
     let answer = batch.answer();

@@ -11,12 +11,12 @@ use chassis::{
 };
 use diesel::{
     QueryableByName,
-    sql_types::{Array, BigInt, Text, Uuid as SqlUuid},
+    sql_types::{Array, BigInt, Bool, Nullable, Text, Uuid as SqlUuid},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
-use super::{exchange::changes, notices, precedents, refusals, suggestions, words, write};
+use super::{exchange::changes, notices, precedents, refusals, repeats, suggestions, words, write};
 use crate::{
     domain::{Case, CaseId},
     reach,
@@ -38,6 +38,24 @@ pub(super) struct CaseRow {
 impl CaseRow {
     pub fn record(&self) -> Result<CaseRecord> {
         Ok(CaseRecord::loaded(read_doc(&self.doc)?, self.told_version))
+    }
+}
+
+#[derive(QueryableByName)]
+struct LoadedRow {
+    #[diesel(sql_type = BigInt)]
+    told_version: i64,
+    #[diesel(sql_type = Text)]
+    doc: String,
+    #[diesel(sql_type = Nullable<Bool>)]
+    repeats: Option<bool>,
+}
+
+impl LoadedRow {
+    fn record(&self) -> Result<CaseRecord> {
+        let mut case = read_doc(&self.doc)?;
+        case.repeats = self.repeats;
+        Ok(CaseRecord::loaded(case, self.told_version))
     }
 }
 
@@ -66,11 +84,8 @@ impl AggregateStore for CaseStore {
         ids: &[CaseId],
     ) -> Result<HashMap<CaseId, CaseRecord>> {
         let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
-        let rows: Vec<CaseRow> =
-            cached("SELECT told_version, doc FROM cases WHERE case_id = ANY($1) ORDER BY case_id FOR UPDATE")
-                .bind::<Array<SqlUuid>, _>(ids)
-                .load(&mut conn)
-                .await?;
+        let rows: Vec<LoadedRow> =
+            cached(repeats::LOAD).bind::<Array<SqlUuid>, _>(ids).load(&mut conn).await?;
         rows.iter().map(|row| row.record().map(|record| (record.case.id, record))).collect()
     }
 

@@ -116,10 +116,10 @@ async fn update(mut conn: &AsyncPgConnection, old: &[&Change<CaseRecord>]) -> Re
         "UPDATE cases AS c SET version = t.version, told_version = t.told_version, state = t.state, open = t.open, \
          place_unit_id = t.place_unit_id, place_path = t.place_path::uuid[], street_id = t.street_id, line = t.line, \
          item_code = t.item_code, delivery_mode = t.delivery_mode, closed_code = t.closed_code, \
-         running_due_at = t.running_due_at, updated_at = t.updated_at, doc = t.doc \
-         FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) AS t \
+         running_due_at = t.running_due_at, updated_at = t.updated_at, doc = t.doc, repeats = t.repeats \
+         FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) AS t \
          (case_id, version, told_version, state, open, place_unit_id, place_path, street_id, line, item_code, \
-         delivery_mode, closed_code, running_due_at, updated_at, doc) WHERE c.case_id = t.case_id",
+         delivery_mode, closed_code, running_due_at, updated_at, doc, repeats) WHERE c.case_id = t.case_id",
     )
     .bind::<Array<SqlUuid>, _>(each(old, |case| case.id.0))
     .bind::<Array<BigInt>, _>(each(old, |case| case.version))
@@ -136,6 +136,7 @@ async fn update(mut conn: &AsyncPgConnection, old: &[&Change<CaseRecord>]) -> Re
     .bind::<Array<Nullable<Timestamptz>>, _>(each(old, running_due_at))
     .bind::<Array<Timestamptz>, _>(each(old, |case| case.updated_at))
     .bind::<Array<Text>, _>(docs(old)?)
+    .bind::<Array<Nullable<Bool>>, _>(each(old, |case| case.repeats))
     .execute(&mut conn)
     .await?;
     Ok(())

@@ -147,6 +147,26 @@ async fn a_batch_is_stored_at_once_with_one_event_and_a_repeat_does_nothing() {
 }
 
 #[tokio::test]
+async fn an_import_tells_what_repeats_and_in_which_unit_its_times_are() {
+    let d = District::start().await;
+    let (one, other) = (new_id().to_string(), new_id().to_string());
+    let of = |number, requester: &str| pb::ImportedCase {
+        requester_id: requester.to_owned(),
+        ..closed(&d, number)
+    };
+    let told = async |cases: Vec<pb::ImportedCase>| {
+        import(&d, &operator(&d), &batch(cases)).await.unwrap();
+        let told: pb::CasesImported = d.service.drain_outbox().await[0].decode().unwrap();
+        assert!(told.cases.iter().all(|fact| fact.elapsed_unit() == pb::LimitUnit::WorkDay), "{told:?}");
+        told.cases.iter().map(|fact| fact.repeats).collect::<Vec<_>>()
+    };
+    let first = vec![of(1, &one), of(2, &one), of(3, ""), of(4, ""), of(5, &other)];
+    assert_eq!(told(first).await, [false, true, false, false, false]);
+    assert_eq!(told(vec![of(6, &other), of(7, &one)]).await, [true, true], "also of another batch");
+    d.service.stop().await;
+}
+
+#[tokio::test]
 async fn each_row_is_refused_for_itself_by_number_and_field() {
     let d = District::start().await;
     let good = pb::ImportedCase { client_ref: "tel-13812345678".into(), ..closed(&d, 1) };

@@ -23,6 +23,7 @@ mod mediation;
 mod news;
 mod patrol;
 mod reach;
+mod repeats;
 mod routing;
 mod search;
 mod support;

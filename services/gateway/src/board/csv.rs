@@ -15,6 +15,7 @@ use proto::case_routing::v1::{Case, ListCasesRequest, ListCasesResponse};
 
 use super::{
     lang::Lang,
+    links::Links,
     names::Names,
     pages::{Filter, ask},
     session::{self, Session},
@@ -50,7 +51,10 @@ pub async fn cases(State(app): State<Arc<App>>, headers: HeaderMap, Form(filter)
     // The first page comes before the answer begins: what is refused is refused as a page.
     let first = match ask(&app, &open.session, request.clone()).await {
         Ok(first) => first,
-        Err(status) => return with_cookies(refused(lang, "/cases", &status), open.cookies),
+        Err(status) => {
+            let page = refused(lang, "/cases", Links::of(&open.session), &status);
+            return with_cookies(page, open.cookies);
+        }
     };
     let names = app.board.names.get(&app, &open.session).await;
     let reading =

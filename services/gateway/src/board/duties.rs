@@ -17,6 +17,7 @@ use serde::Deserialize;
 
 use super::{
     lang::Lang,
+    links::Links,
     names::Names,
     session::Session,
     view::{closed, day, encoded, local, permitted, refused, render, with_cookies, yuan},
@@ -30,6 +31,7 @@ const PAGE: i32 = 50;
 struct DutiesPage<'a> {
     lang: Lang,
     path: &'a str,
+    links: Links,
     names: &'a Names,
     transfers: &'a [DutyTransfer],
     admissions: &'a [TaskAdmission],
@@ -45,6 +47,7 @@ struct DutiesPage<'a> {
 struct DutyPage<'a> {
     lang: Lang,
     path: &'a str,
+    links: Links,
     names: &'a Names,
     transfer: &'a DutyTransfer,
 }
@@ -89,7 +92,8 @@ pub async fn duties(
         Err(why) => return closed(lang, path, why),
     };
     let page = list(&app, &open.session, pages, lang, path).await;
-    with_cookies(page.unwrap_or_else(|status| refused(lang, path, &status)), open.cookies)
+    let links = Links::of(&open.session);
+    with_cookies(page.unwrap_or_else(|status| refused(lang, path, links, &status)), open.cookies)
 }
 
 async fn list(
@@ -115,6 +119,7 @@ async fn list(
     Ok(render(&DutiesPage {
         lang,
         path,
+        links: Links::of(session),
         names: &names,
         transfers: &transfers.transfers,
         admissions: &admissions.admissions,
@@ -134,7 +139,8 @@ pub async fn duty(State(app): State<Arc<App>>, headers: HeaderMap, Path(id): Pat
         Err(why) => return closed(lang, &path, why),
     };
     let page = one(&app, &open.session, id, lang, &path).await;
-    with_cookies(page.unwrap_or_else(|status| refused(lang, &path, &status)), open.cookies)
+    let links = Links::of(&open.session);
+    with_cookies(page.unwrap_or_else(|status| refused(lang, &path, links, &status)), open.cookies)
 }
 
 async fn one(
@@ -149,5 +155,5 @@ async fn one(
     let transfer = client.get_duty_transfer(request).await?.into_inner().transfer;
     let transfer = transfer.ok_or_else(|| tonic::Status::not_found("no such transfer"))?;
     let names = app.board.names.get(app, session).await;
-    Ok(render(&DutyPage { lang, path, names: &names, transfer: &transfer }))
+    Ok(render(&DutyPage { lang, path, links: Links::of(session), names: &names, transfer: &transfer }))
 }

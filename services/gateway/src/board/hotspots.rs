@@ -23,6 +23,7 @@ use serde::Deserialize;
 
 use super::{
     lang::{Lang, bare},
+    links::Links,
     names::Names,
     session::{self, Session},
     view::{closed, encoded, local, refused, render, with_cookies},
@@ -42,6 +43,7 @@ pub const REASONS: [(&str, &str, &str); 4] = [
 struct HotspotsPage<'a> {
     lang: Lang,
     path: &'a str,
+    links: Links,
     hotspots: &'a [Hotspot],
     effects: HashMap<String, figures::Hotspot>,
     names: &'a Names,
@@ -92,7 +94,8 @@ pub async fn hotspots(
         Err(why) => return closed(lang, path, why),
     };
     let page = list(&app, &open.session, &filter, lang, path).await;
-    with_cookies(page.unwrap_or_else(|status| refused(lang, path, &status)), open.cookies)
+    let links = Links::of(&open.session);
+    with_cookies(page.unwrap_or_else(|status| refused(lang, path, links, &status)), open.cookies)
 }
 
 async fn list(
@@ -116,7 +119,16 @@ async fn list(
     let more = (!found.next_page_token.is_empty()).then_some(found.next_page_token);
     let next = more.map(|token| format!("/hotspots?answer={answer}&page={}", encoded(&token)));
     let effects = effects(app, session, &found.hotspots).await;
-    Ok(render(&HotspotsPage { lang, path, hotspots: &found.hotspots, effects, names: &names, next, answer }))
+    Ok(render(&HotspotsPage {
+        lang,
+        path,
+        links: Links::of(session),
+        hotspots: &found.hotspots,
+        effects,
+        names: &names,
+        next,
+        answer,
+    }))
 }
 
 /// What analytics says of those that have a topic case. Who may not see figures, or while they are away, sees the rest.
@@ -179,7 +191,7 @@ pub async fn answer(State(app): State<Arc<App>>, headers: HeaderMap, Form(form):
     };
     let page = match send(&app, &open.session, form).await {
         Ok(to) => Redirect::to(&to).into_response(),
-        Err(status) => refused(lang, "/hotspots", &status),
+        Err(status) => refused(lang, "/hotspots", Links::of(&open.session), &status),
     };
     with_cookies(page, open.cookies)
 }

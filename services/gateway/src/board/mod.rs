@@ -6,6 +6,7 @@ mod csv;
 mod duties;
 mod hotspots;
 mod lang;
+mod links;
 mod names;
 mod notices;
 mod pages;

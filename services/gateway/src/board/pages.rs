@@ -23,6 +23,7 @@ use serde::Deserialize;
 
 use super::{
     lang::{Lang, bare},
+    links::Links,
     names::Names,
     session::{self, Session},
     view::{
@@ -45,6 +46,7 @@ pub const RATES: [(&str, &str, &str); 4] = [
 struct BoardPage<'a> {
     lang: Lang,
     path: &'a str,
+    links: Links,
     body: String,
     live: &'a str,
 }
@@ -61,6 +63,7 @@ struct BoardBody<'a> {
 struct CasesPage<'a> {
     lang: Lang,
     path: &'a str,
+    links: Links,
     cases: &'a [Case],
     names: &'a Names,
     /// Link to the next page; after a search, which is sent as a form, the token alone.
@@ -78,6 +81,7 @@ struct CasesPage<'a> {
 struct CasePage<'a> {
     lang: Lang,
     path: &'a str,
+    links: Links,
     case: &'a Case,
     timeline: &'a [TimelineEntry],
     application: Option<Application>,
@@ -97,12 +101,12 @@ pub async fn board(State(app): State<Arc<App>>, headers: HeaderMap) -> Response 
     let page = match fetch_board(&app, &open.session).await {
         Ok(board) => {
             let body = board_body(lang, &board);
-            render(&BoardPage { lang, path: "/", body, live: "/events" })
+            render(&BoardPage { lang, path: "/", links: Links::of(&open.session), body, live: "/events" })
         }
         Err(status) if status.code() == tonic::Code::PermissionDenied => {
             Redirect::to("/cases").into_response()
         }
-        Err(status) => refused(lang, "/", &status),
+        Err(status) => refused(lang, "/", Links::of(&open.session), &status),
     };
     with_cookies(page, open.cookies)
 }
@@ -213,7 +217,8 @@ async fn listed(app: &App, headers: &HeaderMap, filter: &Filter, lang: Lang, pat
         Err(why) => return closed(lang, path, why),
     };
     let page = list(app, &open.session, filter, lang, path).await;
-    with_cookies(page.unwrap_or_else(|status| refused(lang, path, &status)), open.cookies)
+    let links = Links::of(&open.session);
+    with_cookies(page.unwrap_or_else(|status| refused(lang, path, links, &status)), open.cookies)
 }
 
 async fn list(
@@ -238,6 +243,7 @@ async fn list(
     Ok(render(&CasesPage {
         lang,
         path,
+        links: Links::of(session),
         cases: &answer.cases,
         names: &names,
         next,
@@ -259,7 +265,8 @@ pub async fn case(State(app): State<Arc<App>>, headers: HeaderMap, Path(case_id)
         Err(why) => return closed(lang, &path, why),
     };
     let page = one(&app, &open.session, case_id, lang, &path).await;
-    with_cookies(page.unwrap_or_else(|status| refused(lang, &path, &status)), open.cookies)
+    let links = Links::of(&open.session);
+    with_cookies(page.unwrap_or_else(|status| refused(lang, &path, links, &status)), open.cookies)
 }
 
 /// Steps shown of one case; a case that has more is read over the API.
@@ -294,6 +301,7 @@ async fn one(
     Ok(render(&CasePage {
         lang,
         path,
+        links: Links::of(session),
         case: &case,
         timeline: &timeline,
         application,

@@ -13,13 +13,14 @@ use proto::{
     case_routing::v1::{Case, Clock, ClockKind, ExternalTicket, Reason, SyncState},
 };
 
-use super::{lang::Lang, names::Names, session::Closed};
+use super::{lang::Lang, links::Links, names::Names, session::Closed};
 
 #[derive(Template)]
 #[template(path = "message.html")]
 struct MessagePage<'a> {
     lang: Lang,
     path: &'a str,
+    links: Links,
     message: &'a str,
 }
 
@@ -40,7 +41,7 @@ pub fn unsynced(ticket: &ExternalTicket) -> bool {
 }
 
 /// The page that says why there is none; never the service's own words.
-pub fn refused(lang: Lang, path: &str, status: &tonic::Status) -> Response {
+pub fn refused(lang: Lang, path: &str, links: Links, status: &tonic::Status) -> Response {
     let (code, message) = match status.code() {
         tonic::Code::Unauthenticated => return Redirect::to("/login").into_response(),
         tonic::Code::NotFound => (
@@ -62,7 +63,7 @@ pub fn refused(lang: Lang, path: &str, status: &tonic::Status) -> Response {
         ),
         _ => away(lang),
     };
-    (code, render(&MessagePage { lang, path, message })).into_response()
+    (code, render(&MessagePage { lang, path, links, message })).into_response()
 }
 
 /// What a page answers to somebody without a session.
@@ -71,7 +72,7 @@ pub fn closed(lang: Lang, path: &str, closed: Closed) -> Response {
         Closed::SignedOut => Redirect::to("/login").into_response(),
         Closed::Away => {
             let (code, message) = away(lang);
-            (code, render(&MessagePage { lang, path, message })).into_response()
+            (code, render(&MessagePage { lang, path, links: Links::default(), message })).into_response()
         }
     }
 }

@@ -1,10 +1,16 @@
 //! The parts of a case that tell of applications, mediations, rulings and whistles, and the pages of duties.
 
-use proto::case_routing::v1::{GetApplicationRequest, GetDutyTransferRequest, GetMediationRequest};
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use proto::{
+    auth::v1::Role,
+    case_routing::v1::{GetApplicationRequest, GetDutyTransferRequest, GetMediationRequest},
+    identity::v1::SignInResponse,
+};
+use serde_json::{Value, json};
 use tonic::Status;
 
 use crate::{
-    canned::{CASE, district},
+    canned::{CASE, district, tokens},
     pages::{page, sign_in},
     papers::TRANSFER,
 };
@@ -100,4 +106,50 @@ async fn duties_show_their_authority_funds_and_staff_and_what_was_sent_back() {
     edge.services.refuse("GetDutyTransfer", Status::not_found("duty_transfer"));
     assert_eq!(page(&edge, &path, &session).await.0, 404);
     assert_eq!(page(&edge, "/duties", "").await.0, 303, "nobody sees them without a session");
+}
+
+/// An access token with these grants; who made it is not looked at here.
+fn token(grants: &[Value]) -> String {
+    let payload = BASE64_URL_SAFE_NO_PAD.encode(json!({ "grants": grants }).to_string());
+    format!("e30.{payload}.c2lnbmVk")
+}
+
+/// A grant as tokens carry it.
+fn grant(role: Role, purposes: &Value) -> Value {
+    json!([role as i32, "0197a000-0000-7000-8000-000000000001", null, null, purposes])
+}
+
+#[tokio::test]
+async fn only_who_may_use_a_page_is_led_to_it() {
+    let edge = district(None).await;
+    let all = Value::Null;
+    let cases = [
+        (vec![grant(Role::Resident, &all)], false, false),
+        (vec![grant(Role::ServiceWorker, &all)], false, false),
+        (vec![grant(Role::FinanceOfficer, &all)], false, true),
+        (vec![grant(Role::StreetSupervisor, &all)], true, false),
+        (vec![grant(Role::StreetLeader, &all)], true, true),
+        (vec![grant(Role::Resident, &all), grant(Role::Arbiter, &all)], false, true),
+        // A grant for one purpose leads nowhere else.
+        (vec![grant(Role::StreetLeader, &json!(["handle_appeal"]))], true, false),
+        (vec![], false, false),
+    ];
+    for (grants, hotspots, duties) in cases {
+        let signed_in = SignInResponse { access_token: token(&grants), ..tokens(600) };
+        edge.services.answer("SignIn", &signed_in);
+        let session = sign_in(&edge).await;
+        edge.services.refuse("GetCase", Status::not_found("case"));
+        for (path, expected) in [("/", 200), ("/cases", 200), ("/duties", 200), ("/cases/x", 404)] {
+            let (status, html) = page(&edge, path, &session).await;
+            assert_eq!(status, expected, "{path}");
+            let led = (html.contains("href=\"/hotspots\""), html.contains("href=\"/duties\""));
+            assert_eq!(led, (hotspots, duties), "{path} for {grants:?}");
+            assert!(html.contains("href=\"/cases\""), "{path}");
+        }
+    }
+    // What is no token of ours leads nowhere, and shows what the services give all the same.
+    edge.services.answer("SignIn", &tokens(600));
+    let session = sign_in(&edge).await;
+    let (status, html) = page(&edge, "/duties", &session).await;
+    assert!(status == 200 && !html.contains("href=\"/duties\"") && html.contains("CJ-0108"), "{html}");
 }

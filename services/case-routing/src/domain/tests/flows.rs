@@ -35,13 +35,13 @@ fn f1_from_the_window_to_closed_and_rated() {
     world.wait(TimeDelta::days(1));
     let completed = contacted.case.complete(done(), &world.official(STATION)).unwrap();
     assert_eq!(names(&completed), ["TaskCancelled", "TaskSubmitted", "CaseCompleted", "VerificationStarted"]);
-    let DomainEvent::CaseCompleted { in_time: true, elapsed_seconds, callback_due: true, .. } =
+    let DomainEvent::CaseCompleted { in_time: true, elapsed_seconds, elapsed_unit, callback_due: true, .. } =
         completed.events[2].event
     else {
         panic!("{completed:?}")
     };
     // A day in office hours: 09:00 on the 8th until 10:30 on the 9th.
-    assert_eq!(elapsed_seconds, (6 * 60 + 30 + 90) * 60);
+    assert_eq!((elapsed_seconds, elapsed_unit), ((6 * 60 + 30 + 90) * 60, Some(calendar::TimeUnit::WorkDay)));
     assert_eq!(completed.case.verification.as_ref().unwrap().verifier, VERIFIER);
 
     world.wait(TimeDelta::hours(2));

@@ -220,8 +220,9 @@ fn a_dispatched_case_is_to_be_signed_for_here_and_goes_on() {
 fn a_closed_case_can_be_opened_again_and_a_kept_one_is_archived_in_its_time() {
     let mut world = World::new();
     let closed = command(&mut world, CaseState::Closed);
-    let Imported { case, elapsed_seconds, .. } = import(&mut world, closed.clone()).unwrap();
+    let Imported { case, elapsed_seconds, elapsed_unit, .. } = import(&mut world, closed.clone()).unwrap();
     assert!(elapsed_seconds > 0);
+    assert_eq!(elapsed_unit, case.resolve_clock().map(|clock| clock.limit.unit));
     assert_eq!(case.handling_orgs(), [STREET_OFFICE], "who handled it does not verify it");
     let again = case.clone().reopen("new_facts", &world.official(STREET_OFFICE)).unwrap().case;
     assert_eq!((again.state, violations(&again)), (CaseState::Dispatched, Vec::<&str>::new()));
