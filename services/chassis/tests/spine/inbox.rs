@@ -33,7 +33,7 @@ fn bus(faults: Option<Faults>) -> InProcess {
 async fn deliver(bus: &InProcess, events: Vec<Event>) {
     let (sender, mut confirmed) = mpsc::unbounded_channel();
     let count = events.len();
-    bus.publish((0..).zip(events).collect(), &sender).await.unwrap();
+    bus.publish((0..).zip(events).collect(), None, &sender).await.unwrap();
     for _ in 0..count {
         let one =
             tokio::time::timeout(Duration::from_secs(30), confirmed.recv()).await.expect("in time").unwrap();
