@@ -200,6 +200,11 @@ impl World {
 
     /// Plays made-up requests to their end.
     pub async fn plays(&self, requests: u64, seed: u64) -> Result<Report> {
+        self.plays_and_waits(requests, seed, Duration::from_secs(120)).await
+    }
+
+    /// The same; waits so long, at the end, for events under way.
+    pub async fn plays_and_waits(&self, requests: u64, seed: u64, drain: Duration) -> Result<Report> {
         let accounts = self.launched.lock().await.accounts.clone();
         let options = Options {
             seed,
@@ -207,6 +212,7 @@ impl World {
             patience: Duration::from_secs(60),
             residents: u64::from(RESIDENTS),
             progress: false,
+            drain,
         };
         let rows = |start| Ok(input::synthetic(requests, seed, start));
         simulate::run(&accounts, &options, rows).await.map(|(report, _)| report)

@@ -1,10 +1,15 @@
 //! Compares what case-routing holds with what the other services learnt from its events, and what analytics
 //! reports with a recount from the cases. Reads the services' `jianghan.ops.v1` only; changes nothing.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result};
-use proto::ops::v1::{GetStatisticsRequest, ListDigestsRequest};
+use proto::ops::v1::{GetStatisticsRequest, GetStatisticsResponse, ListDigestsRequest};
 use serde::Serialize;
 
 use crate::suite::{SERVICES, Session, Suite};
@@ -52,31 +57,102 @@ const COMPARISONS: [(&str, &str); 8] = [
 /// Subjects that count: any distance from the recount is a wrong effect.
 const COUNTED: [&str; 4] = ["rollup", "outcome", "state", "open_due"];
 
-/// Waits until no service has events in its outbox or waiting in `parked_events` (dead ones stay).
-/// Gives up after `patience` and says what is left.
-pub async fn drain(suite: &Suite, operator: &Session, patience: std::time::Duration) -> Result<()> {
-    let deadline = std::time::Instant::now() + patience;
+/// The figures of every service.
+pub async fn statistics(
+    suite: &Suite,
+    operator: &Session,
+) -> Result<BTreeMap<&'static str, GetStatisticsResponse>> {
+    let mut all = BTreeMap::new();
+    for service in SERVICES {
+        let request = operator.request(GetStatisticsRequest {}).await?;
+        all.insert(service, suite.ops(service).get_statistics(request).await?.into_inner());
+    }
+    Ok(all)
+}
+
+/// Events that have not been handled, in all services together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Waiting {
+    /// In outboxes.
+    pub unsent: i64,
+    /// Parked, and tried again by themselves.
+    pub parked: i64,
+    /// Parked behind a dead one of their key: they wait for an operator.
+    pub behind_dead: i64,
+    /// Dead: they do, too.
+    pub dead: i64,
+}
+
+impl Waiting {
+    /// By the services' figures.
+    pub fn of<'a>(figures: impl IntoIterator<Item = &'a GetStatisticsResponse>) -> Self {
+        figures.into_iter().fold(Self::default(), |sum, one| Self {
+            unsent: sum.unsent + one.outbox_backlog,
+            parked: sum.parked + one.parked,
+            behind_dead: sum.behind_dead + one.behind_dead,
+            dead: sum.dead + one.dead,
+        })
+    }
+
+    /// What is parked, and what an operator can do about it; nothing if nothing is.
+    pub fn held_up(&self) -> Option<String> {
+        (self.parked + self.behind_dead + self.dead > 0).then(|| {
+            format!(
+                "{self}: `jianghan events parked` shows them; what is behind a dead one goes on when that is redriven or \
+                 skipped"
+            )
+        })
+    }
+}
+
+impl fmt::Display for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { unsent, parked, behind_dead, dead } = self;
+        write!(
+            f,
+            "{unsent} events unsent, {parked} parked and tried again, {behind_dead} behind dead ones, {dead} dead"
+        )
+    }
+}
+
+/// Waits until no service has events in its outbox or parked ones that go by themselves: dead ones and those behind them
+/// stay. Gives up after `patience` and says what is left.
+pub async fn drain(suite: &Suite, operator: &Session, patience: Duration) -> Result<()> {
+    until_quiet(suite, operator, patience, |waiting| waiting.unsent + waiting.parked).await?;
+    Ok(())
+}
+
+/// Waits until everything has been sent and taken in, be it parked; gives what is. As [`drain`] otherwise.
+pub async fn taken_in(suite: &Suite, operator: &Session, patience: Duration) -> Result<Waiting> {
+    until_quiet(suite, operator, patience, |waiting| waiting.unsent).await
+}
+
+/// Waits until `left` is zero and nothing is done any more.
+async fn until_quiet(
+    suite: &Suite,
+    operator: &Session,
+    patience: Duration,
+    left: impl Fn(&Waiting) -> i64,
+) -> Result<Waiting> {
+    let deadline = Instant::now() + patience;
     let mut quiet = 0;
     let mut last = (-1, -1);
     loop {
-        let (mut waiting, mut published, mut consumed) = (0, 0, 0);
-        for service in SERVICES {
-            let request = operator.request(GetStatisticsRequest {}).await?;
-            let statistics = suite.ops(service).get_statistics(request).await?.into_inner();
-            waiting += statistics.outbox_backlog + statistics.parked;
-            published += statistics.published;
-            consumed += statistics.consumed;
-        }
+        let figures = statistics(suite, operator).await?;
+        let waiting = Waiting::of(figures.values());
+        let done = figures.values().fold((0, 0), |(published, consumed), one| {
+            (published + one.published, consumed + one.consumed)
+        });
         // Confirmed by the broker is not yet handled: wait until nothing is consumed any more.
-        quiet = if waiting == 0 && (published, consumed) == last { quiet + 1 } else { 0 };
-        last = (published, consumed);
+        quiet = if left(&waiting) == 0 && done == last { quiet + 1 } else { 0 };
+        last = done;
         if quiet >= 5 {
-            return Ok(());
+            return Ok(waiting);
         }
-        if std::time::Instant::now() > deadline {
-            anyhow::bail!("{waiting} events are still waiting after {patience:?}");
+        if Instant::now() > deadline {
+            anyhow::bail!("events are still under way after {patience:?}: {waiting}");
         }
-        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }
 
@@ -242,6 +318,22 @@ mod tests {
         assert_eq!(moved.duplicated_effects, 4);
         let due = outcome("due", &[("c", "2026-03-02T09:00:00.000000Z")], &[]);
         assert_eq!((due.differences[0].kind, due.duplicated_effects), ("missing", 0));
+    }
+
+    #[test]
+    fn what_waits_is_added_up_and_only_what_is_parked_is_told_to_an_operator() {
+        let one = |outbox_backlog, parked, behind_dead, dead| GetStatisticsResponse {
+            outbox_backlog,
+            parked,
+            behind_dead,
+            dead,
+            ..Default::default()
+        };
+        let waiting = Waiting::of(&[one(5, 1, 0, 0), one(0, 1, 3, 2)]);
+        assert_eq!(waiting, Waiting { unsent: 5, parked: 2, behind_dead: 3, dead: 2 });
+        let told = waiting.held_up().expect("some are parked");
+        assert!(told.contains("3 behind dead ones") && told.contains("redriven or skipped"), "{told}");
+        assert_eq!(Waiting { unsent: 5, ..Waiting::default() }.held_up(), None);
     }
 
     #[test]

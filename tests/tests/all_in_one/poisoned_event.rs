@@ -1,8 +1,9 @@
-//! An event that cannot be read parks only its own key: later events of the case wait behind it, everybody else's flow.
-//! The operator sees it, tries it again, gives it up, and the case catches up.
+//! An event that cannot be read parks only its own key: later events of the case wait behind it, everybody else's flow, and
+//! nobody else waits for it. The operator sees it, tries it again, gives it up, and the case catches up.
 
-use std::process::Output;
+use std::{process::Output, time::Duration};
 
+use jianghan::reconcile;
 use proto::case_routing::v1::CaseState;
 use serde_json::Value;
 use tests::{
@@ -10,12 +11,18 @@ use tests::{
     journeys::{COMMUNITY, LAMP},
     run,
     tables::Tables,
+    wait::PATIENCE,
 };
 use tokio::process::Command;
 use uuid::Uuid;
 
 const FORGED: &str = "INSERT INTO outbox (id, type, subject, occurred_at, partition_key, aggregate_version, correlation_id, data)
     VALUES ($1, 'jianghan.case_routing.v1.CaseTriaged', 'case', now(), $2, 1000000, $1, '\\xffffff')";
+
+const HELD: &str = "INSERT INTO parked_events (event_id, type, source, subject, occurred_at, partition_key, aggregate_version,
+        correlation_id, data, cause, next_attempt_at)
+    VALUES ($1, 'jianghan.case_routing.v1.CaseTriaged', 'case-routing', 'case', now(), $1, 1, $1, '', 'unavailable',
+        now() + interval '1 day')";
 
 /// `jianghan events …` against the world.
 async fn events(world: &World, arguments: &[&str]) -> Output {
@@ -75,6 +82,16 @@ fn a_poisoned_event_holds_up_its_own_case_only_until_the_operator_gives_it_up() 
         .await;
         assert_eq!(state(&case.case_id).await, Some(dispatched), "later events of the key stay behind");
 
+        // Neither a comparison nor a start waits for what only the operator can let go on.
+        world.settles().await;
+        let told = reconcile::taken_in(&world.patient, &world.operator, PATIENCE).await;
+        let waiting = told.expect("all else is taken in");
+        assert_eq!((waiting.parked, waiting.dead), (0, 1), "{waiting}");
+        assert!(waiting.behind_dead > 0, "{waiting}");
+        let parked = events(world, &["parked", "--service", "analytics"]).await;
+        let parked = String::from_utf8_lossy(&parked.stdout).into_owned();
+        assert!(parked.contains(" behind "), "{parked}");
+
         let shown = events(world, &["show", &id.to_string(), "--service", "analytics"]).await;
         assert!(shown.status.success(), "{shown:?}");
         let tried = events(world, &["redrive", &id.to_string(), "--service", "analytics"]).await;
@@ -91,6 +108,28 @@ fn a_poisoned_event_holds_up_its_own_case_only_until_the_operator_gives_it_up() 
         eventually("the case to catch up", async || state(&case.case_id).await.filter(|s| *s == signed))
             .await;
         assert!(dead(world).await.is_empty());
+        world.is_consistent().await;
+    });
+}
+
+#[test]
+fn an_event_that_still_waits_keeps_no_suite_from_starting_and_no_simulation_from_its_report() {
+    run(async {
+        let world = World::all_in_one().await;
+        let _turn = world.alone().await;
+        let id = chassis::clock::new_id();
+        let analytics = Tables::of(world, "analytics").await.expect("the database");
+        analytics.forge(HELD, &[&id]).await;
+        let waiting = reconcile::taken_in(&world.patient, &world.operator, PATIENCE).await;
+        let report = world.plays_and_waits(3, 77, Duration::from_secs(10)).await;
+        analytics.forge("DELETE FROM parked_events WHERE event_id = $1", &[&id]).await;
+        let (waiting, report) = (waiting.expect("a start waits for none"), report.expect("a report"));
+        assert_eq!((waiting.parked, waiting.behind_dead, waiting.dead), (1, 0, 0), "{waiting}");
+        assert_eq!(report.registered, 3, "{}", report.table());
+        assert!(report.waiting > 0 && !report.is_clean(), "{}", report.table());
+        let told = report.undrained.as_deref().unwrap_or_default();
+        assert!(told.contains("1 parked"), "{told}");
+        world.to_the_next_morning().await.expect("time passes");
         world.is_consistent().await;
     });
 }

@@ -17,7 +17,7 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tokio::{sync::Notify, time::Instant};
 use uuid::Uuid;
 
-use super::{Confirmation, Confirmations, Delivery, DeliveryTag, EventBus, Subscription};
+use super::{Confirmation, Confirmations, Delivery, DeliveryTag, EventBus, LinkNumber, Subscription};
 use crate::{
     Error, Result,
     event::{Catalogue, Event, catalogue, group},
@@ -129,7 +129,12 @@ impl InProcess {
 
 #[async_trait]
 impl EventBus for InProcess {
-    async fn publish(&self, events: Vec<(i64, Event)>, confirmations: &Confirmations) -> Result<()> {
+    async fn publish(
+        &self,
+        events: Vec<(i64, Event)>,
+        _behind: Option<LinkNumber>,
+        confirmations: &Confirmations,
+    ) -> Result<LinkNumber> {
         for (seq, event) in events {
             let group = usize::from(group(event.partition(), self.0.groups));
             let queues: Vec<&Arc<Queue>> = self
@@ -149,7 +154,7 @@ impl EventBus for InProcess {
             }
             pending.acknowledged(); // for the publisher itself, so that an event without consumers is confirmed too
         }
-        Ok(())
+        Ok(0) // nothing is lost between here and there
     }
 
     async fn subscribe(&self, service: &str, group: u8) -> Result<Box<dyn Subscription>> {

@@ -25,12 +25,25 @@ pub struct Confirmation {
 /// Where the bus reports confirmations.
 pub type Confirmations = mpsc::UnboundedSender<Confirmation>;
 
+/// Number of a connection to the bus; the one that is made when it is lost has another.
+pub type LinkNumber = u64;
+
 /// Transport of events between services.
 #[async_trait]
 pub trait EventBus: Send + Sync + 'static {
-    /// Hands events over in order. Every event gets exactly one confirmation later, in any order, unless the
-    /// connection is lost for good: the caller keeps a deadline. An error means that none was handed over.
-    async fn publish(&self, events: Vec<(i64, Event)>, confirmations: &Confirmations) -> Result<()>;
+    /// Hands events over in order, and gives the connection they went by. Every event gets exactly one confirmation
+    /// later, in any order, unless the connection is lost for good: the caller keeps a deadline. An error means that
+    /// none was handed over.
+    ///
+    /// `behind`: the connection by which events went that are not confirmed yet. When it is lost, they may not have
+    /// arrived, and what comes after them must not go by another one: that is an error for as long as the caller does
+    /// not take them for refused and begin again with the oldest (`None`).
+    async fn publish(
+        &self,
+        events: Vec<(i64, Event)>,
+        behind: Option<LinkNumber>,
+        confirmations: &Confirmations,
+    ) -> Result<LinkNumber>;
 
     /// The deliveries of one consumer group of a service. A second subscription to a group gets nothing until the
     /// first is dropped; what the first has not acknowledged comes again.
@@ -42,8 +55,8 @@ pub trait EventBus: Send + Sync + 'static {
     /// Whether other processes take part: groups are then leased, and confirmations do not depend on this process.
     fn shared(&self) -> bool;
 
-    /// Whether it may refuse an event and let a consumer have a later one of the same key nevertheless. Then only one event of
-    /// a key is under way at a time, which costs a confirmation for each.
+    /// Whether it may refuse an event and let a consumer have a later one of the same key nevertheless that went by the same
+    /// connection. Then only one event of a key is under way at a time, which costs a confirmation for each.
     fn may_overtake(&self) -> bool {
         self.shared()
     }

@@ -9,15 +9,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use nix::{
     sys::signal::{Signal, kill},
-    unistd::{Pid, User, geteuid},
+    unistd::{Pid, Uid, User, geteuid},
 };
 use tokio::sync::watch;
-
-/// The unprivileged user that servers run as when we are root: both refuse to run as root, or should.
-pub(super) const SERVER_USER: &str = "postgres";
 
 /// A running child.
 #[derive(Debug)]
@@ -85,15 +82,33 @@ impl Child {
     }
 }
 
-/// The user to become: `None` unless we are root.
-pub(super) fn server_user() -> anyhow::Result<Option<User>> {
+/// The unprivileged user that a server runs as when we are root, because servers refuse to run as root, or should: the
+/// first of `names` that there is. `package` makes it. `None` unless we are root.
+pub(super) fn server_user(names: &[&str], package: &str) -> anyhow::Result<Option<User>> {
     if !geteuid().is_root() {
         return Ok(None);
     }
-    let user = User::from_name(SERVER_USER).context("looking up the server user")?;
-    let user =
-        user.with_context(|| format!("there is no user `{SERVER_USER}`: install the postgresql package"))?;
-    Ok(Some(user))
+    first_user(names, package).map(Some)
+}
+
+fn first_user(names: &[&str], package: &str) -> anyhow::Result<User> {
+    for name in names {
+        if let Some(user) = User::from_name(name).context("looking up the server user")? {
+            return Ok(user);
+        }
+    }
+    bail!("there is no user `{}`: install the {package} package", names.join("` or `"))
+}
+
+/// The unprivileged user whose this folder is, if we are root and it is there: who wrote it goes on with it.
+pub(super) fn owner(dir: &Path) -> anyhow::Result<Option<User>> {
+    use std::os::unix::fs::MetadataExt;
+    let Ok(metadata) = std::fs::metadata(dir) else { return Ok(None) };
+    let owner = Uid::from_raw(metadata.uid());
+    if !geteuid().is_root() || owner.is_root() {
+        return Ok(None);
+    }
+    User::from_uid(owner).context("looking up the server user")
 }
 
 /// A command that drops to the server user when we are root, and gets `death` when we die.
@@ -102,7 +117,7 @@ pub(super) fn command(program: &Path, user: Option<&User>, death: &str) -> Comma
     if let Some(user) = user {
         command
             .arg(format!("--reuid={}", user.name))
-            .arg(format!("--regid={}", user.name))
+            .arg(format!("--regid={}", user.gid.as_raw()))
             .arg("--init-groups");
     }
     command.arg("--pdeathsig").arg(death).arg(program);
@@ -189,4 +204,26 @@ pub(super) fn since(log: &Path, length: u64) -> String {
 pub(super) fn free_port() -> anyhow::Result<u16> {
     let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).context("no free port")?;
     Ok(listener.local_addr().context("no free port")?.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_user_that_there_is_is_taken_and_the_package_is_named_when_there_is_none() {
+        let found = first_user(&["no-such-user", "root", "nobody"], "coreutils").unwrap();
+        assert_eq!(found.name, "root");
+        let error = first_user(&["no-such-user", "nor-this"], "rabbitmq-server").unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "there is no user `no-such-user` or `nor-this`: install the rabbitmq-server package"
+        );
+    }
+
+    #[test]
+    fn a_folder_of_nobody_in_particular_has_no_owner_to_go_on_as() {
+        assert!(owner(Path::new("/no/such/folder")).unwrap().is_none());
+        assert!(owner(Path::new("/")).unwrap().is_none(), "it is root's");
+    }
 }

@@ -12,6 +12,10 @@ use nix::{sys::signal::Signal, unistd::User};
 
 use super::child::{self, Child};
 
+/// Who the server runs as when we are root, and what brings that user.
+const USERS: [&str; 1] = ["postgres"];
+const PACKAGE: &str = "postgresql";
+
 /// How long a start may take; recovery after a hard stop takes a second or so.
 const START: Duration = Duration::from_secs(60);
 
@@ -67,7 +71,7 @@ impl Postgres {
     /// come up (with the end of its log).
     pub async fn start(options: Options) -> anyhow::Result<Self> {
         let bin = find_binaries()?;
-        let user = child::server_user()?;
+        let user = child::server_user(&USERS, PACKAGE)?;
         std::fs::create_dir_all(&options.dir)
             .with_context(|| format!("cannot make the folder {}", options.dir.display()))?;
         sweep(&options.dir);
@@ -430,7 +434,7 @@ fn find_binaries() -> anyhow::Result<PathBuf> {
 /// A sentence that says what to install or set.
 pub fn check_installed() -> anyhow::Result<()> {
     find_binaries().map(drop)?;
-    child::server_user()?;
+    child::server_user(&USERS, PACKAGE)?;
     let setpriv = std::process::Command::new("setpriv").arg("--version").stdout(Stdio::null()).status();
     anyhow::ensure!(
         setpriv.is_ok_and(|s| s.success()),

@@ -1,5 +1,6 @@
 //! A private RabbitMQ broker: one folder, loopback only, its own Erlang port mapper that dies with it. Ready in five to
-//! seven seconds, so one broker serves a whole test binary, with a virtual host per test.
+//! seven seconds, so one broker serves a whole test binary, with a virtual host per test. As root the broker runs as the
+//! unprivileged user `rabbitmq`.
 
 use std::{
     path::{Path, PathBuf},
@@ -11,6 +12,11 @@ use anyhow::{Context, bail};
 use nix::{sys::signal::Signal, unistd::User};
 
 use super::child::{self, Child};
+
+/// Who the broker runs as when we are root: its package's user, else PostgreSQL's, as it did once. The package that brings
+/// the first.
+const USERS: [&str; 2] = ["rabbitmq", "postgres"];
+const PACKAGE: &str = "rabbitmq-server";
 
 /// How long a start may take.
 const START: Duration = Duration::from_secs(90);
@@ -74,7 +80,10 @@ impl RabbitMq {
     /// In one clear sentence: RabbitMQ is not installed, the folder is out of reach, or the broker did not come up.
     pub async fn start(options: Options) -> anyhow::Result<Self> {
         check_installed()?;
-        let user = child::server_user()?;
+        let user = match child::owner(&options.dir.join("mnesia"))? {
+            Some(owner) => Some(owner), // what a broker wrote, another user may not read
+            None => child::server_user(&USERS, PACKAGE)?,
+        };
         for sub in ["", "home", "log", "mnesia", "gen"] {
             child::private_dir(&options.dir.join(sub), user.as_ref())?;
         }

@@ -132,8 +132,10 @@ pub struct Statistics {
     pub consumed: u64,
     /// Second deliveries this process dropped.
     pub duplicates_dropped: u64,
-    /// Parked events that wait.
+    /// Parked events that wait for a retry, or behind one that does.
     pub parked: i64,
+    /// Parked events behind a dead one of their key: nothing but an operator moves them.
+    pub behind_dead: i64,
     /// Parked events that are dead.
     pub dead: i64,
 }
@@ -147,12 +149,17 @@ pub async fn statistics(db: &Db) -> Result<Statistics> {
         #[diesel(sql_type = BigInt)]
         waiting: i64,
         #[diesel(sql_type = BigInt)]
+        behind_dead: i64,
+        #[diesel(sql_type = BigInt)]
         dead: i64,
     }
     let mut conn = db.conn().await?;
     let counts: Counts = cached(
-        "SELECT (SELECT count(*) FROM outbox) AS backlog, count(*) FILTER (WHERE NOT dead) AS waiting, \
-         count(*) FILTER (WHERE dead) AS dead FROM parked_events WHERE skipped_at IS NULL",
+        "SELECT (SELECT count(*) FROM outbox) AS backlog, \
+         count(*) FILTER (WHERE NOT dead AND behind_dead IS NOT TRUE) AS waiting, \
+         count(*) FILTER (WHERE NOT dead AND behind_dead) AS behind_dead, count(*) FILTER (WHERE dead) AS dead FROM ( \
+         SELECT dead, seq > min(seq) FILTER (WHERE dead) OVER (PARTITION BY partition_key) AS behind_dead \
+         FROM parked_events WHERE skipped_at IS NULL) parked",
     )
     .get_result(&mut *conn)
     .await?;
@@ -162,6 +169,7 @@ pub async fn statistics(db: &Db) -> Result<Statistics> {
         consumed: db.inbox().consumed(),
         duplicates_dropped: db.inbox().duplicates_dropped(),
         parked: counts.waiting,
+        behind_dead: counts.behind_dead,
         dead: counts.dead,
     })
 }

@@ -61,6 +61,7 @@ impl OpsService for Ops {
             start_time: Some(clock::to_proto(self.started)),
             process_id: i64::from(std::process::id()),
             lag_buckets: self.db.inbox().lags().into_iter().map(count).collect(),
+            behind_dead: statistics.behind_dead,
         }))
     }
 

@@ -1,6 +1,7 @@
 //! What a relay has read and not yet removed: events under way to the bus, and events that wait for one of them. Where a bus
 //! may refuse an event and take a later one, only one event of a key is under way at a time, so that no consumer sees the later
-//! one first, and the next follows its confirmation.
+//! one first, and the next follows its confirmation. All that is under way goes by one connection: what a lost one had is only
+//! found out later, and until then nothing may follow by another.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
@@ -10,7 +11,7 @@ use std::{
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::event::Event;
+use crate::{bus::LinkNumber, event::Event};
 
 /// How many events may wait for each that may be under way: one key with many of them must not hold up the others.
 const WAITING: usize = 10;
@@ -21,6 +22,8 @@ pub(super) struct Flight {
     one_by_one: bool,
     /// By number: since when, and the key. Others' confirmations say nothing of one that does not come.
     under_way: BTreeMap<i64, (Instant, Uuid)>,
+    /// The connection by which they went, once any has gone.
+    link: Option<LinkNumber>,
     /// By key that has one under way: those after it, in order.
     behind: HashMap<Uuid, VecDeque<(i64, Event)>>,
     waiting: BTreeSet<i64>,
@@ -42,6 +45,16 @@ impl Flight {
         self.under_way.len()
     }
 
+    /// The connection that whatever follows has to go by, too.
+    pub(super) fn link(&self) -> Option<LinkNumber> {
+        self.link
+    }
+
+    /// What was to go has gone by this connection.
+    pub(super) fn went_by(&mut self, link: LinkNumber) {
+        self.link = Some(link);
+    }
+
     /// Whether another batch may be read.
     pub(super) fn has_room(&self, batch: usize, window: usize) -> bool {
         self.under_way.len() + batch <= window.max(batch) && self.waiting.len() <= WAITING * window
@@ -60,6 +73,9 @@ impl Flight {
 
     /// Takes in what was read, and gives what may go at once: it is under way from now on.
     pub(super) fn take_in(&mut self, batch: Vec<(i64, Event)>, now: Instant) -> Vec<(i64, Event)> {
+        if self.is_empty() {
+            self.link = None; // all of it has arrived: the next may go by any
+        }
         let mut go = Vec::with_capacity(batch.len());
         for (seq, event) in batch {
             let key = event.partition_key;
@@ -161,6 +177,24 @@ mod tests {
         let mut flight = Flight::new(false);
         assert_eq!(flight.take_in((1..=3).map(|n| (n, event(key))).collect(), now).len(), 3);
         assert!(flight.confirmed(&[2], now).is_empty() && flight.len() == 2 && !flight.holds(2));
+    }
+
+    #[test]
+    fn what_follows_goes_by_the_same_connection_until_all_before_has_arrived() {
+        let (key, now) = (new_id(), Instant::now());
+        let mut flight = Flight::new(false);
+        flight.take_in(vec![(1, event(key)), (2, event(key))], now);
+        assert_eq!(flight.link(), None, "none has gone yet");
+        flight.went_by(7);
+        flight.confirmed(&[2], now);
+        flight.take_in(vec![(3, event(key))], now);
+        assert_eq!(flight.link(), Some(7), "the first is still under way");
+        flight.confirmed(&[1, 3], now);
+        flight.take_in(vec![(4, event(key))], now);
+        assert_eq!(flight.link(), None);
+        flight.went_by(8);
+        flight.clear();
+        assert_eq!(flight.link(), None, "it begins again");
     }
 
     #[test]

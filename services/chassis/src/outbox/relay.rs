@@ -279,14 +279,16 @@ impl<'a> Session<'a> {
         Ok(self.hand_over(go).await && full)
     }
 
-    /// Publishes what is under way from now on. Tells whether the bus took it; else everything is read again.
+    /// Publishes what is under way from now on. Tells whether the bus took it; else everything is read again, also when
+    /// only the connection is another one than what is under way went by.
     async fn hand_over(&mut self, events: Vec<(i64, Event)>) -> bool {
         if events.is_empty() {
             return true;
         }
         crash::seam("relay.before_publish");
-        match self.relay.bus.publish(events, &self.confirmations.0).await {
-            Ok(()) => {
+        match self.relay.bus.publish(events, self.flight.link(), &self.confirmations.0).await {
+            Ok(link) => {
+                self.flight.went_by(link);
                 crash::seam("relay.after_publish");
                 true
             }
@@ -322,7 +324,7 @@ impl<'a> Session<'a> {
             self.dead += taken.len();
         }
         if refused {
-            // Nothing of the same key is on its way: begin again with the oldest row.
+            // No later one of its key has been taken: begin again with the oldest row.
             self.forget_flight();
             self.state.set_flowing(false);
             return Ok(false);

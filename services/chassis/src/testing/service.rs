@@ -141,7 +141,7 @@ impl<S: Service> TestService<S> {
         let (confirmations, mut confirmed) = mpsc::unbounded_channel();
         let left = events.len();
         let numbered = (1..).zip(events).collect();
-        self.bus.publish(numbered, &confirmations).await.expect("the bus takes events");
+        self.bus.publish(numbered, None, &confirmations).await.expect("the bus takes events");
         let all = async {
             for _ in 0..left {
                 assert!(confirmed.recv().await.is_some_and(|c| c.taken), "the bus loses nothing");

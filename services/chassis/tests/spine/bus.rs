@@ -29,7 +29,7 @@ static VHOST: AtomicUsize = AtomicUsize::new(0);
 
 /// Address of an unused virtual host.
 pub async fn amqp() -> String {
-    let start = || rabbitmq::RabbitMq::start(rabbitmq::Options::throw_away(8));
+    let start = || rabbitmq::RabbitMq::start(rabbitmq::Options::throw_away(10));
     let broker = BROKER.get_or_try_init(start).await.unwrap();
     broker.url(&format!("v{}", VHOST.fetch_add(1, Ordering::Relaxed)))
 }
@@ -53,7 +53,7 @@ async fn keeps_its_promises(bus: Arc<dyn EventBus>) {
     }
     let sent = events.clone();
     let (sender, mut confirmed) = mpsc::unbounded_channel();
-    bus.publish((0..).zip(events).collect(), &sender).await.unwrap();
+    bus.publish((0..).zip(events).collect(), None, &sender).await.unwrap();
 
     // One consumer takes some and goes without acknowledging.
     let mut careless = bus.subscribe(LEDGER, 0).await.unwrap();
@@ -101,7 +101,7 @@ async fn keeps_its_promises(bus: Arc<dyn EventBus>) {
 
     // What comes next is what is sent next, but for acknowledgements that a closing channel may lose.
     let next = event(keys[0], 21, 21);
-    bus.publish(vec![(1_000, next.clone())], &sender).await.unwrap();
+    bus.publish(vec![(1_000, next.clone())], None, &sender).await.unwrap();
     let group = chassis::event::group(next.partition(), bus.groups());
     let mut subscription = bus.subscribe(LEDGER, group).await.unwrap();
     loop {
@@ -139,7 +139,7 @@ async fn a_message_no_queue_takes_is_not_confirmed() {
     let nobody = Arc::new(Catalogue::new(&[LEDGER], Vec::<(String, String, Vec<String>)>::new()));
     let bus = RabbitMq::with_catalogue(&amqp().await, "nobody", RabbitConfig::default(), nobody).unwrap();
     let (sender, mut confirmed) = mpsc::unbounded_channel();
-    bus.publish(vec![(1, event(id(), 1, 1))], &sender).await.unwrap();
+    bus.publish(vec![(1, event(id(), 1, 1))], None, &sender).await.unwrap();
     let one =
         tokio::time::timeout(Duration::from_secs(10), confirmed.recv()).await.expect("in time").unwrap();
     assert!(!one.taken);
@@ -160,10 +160,10 @@ async fn another_number_of_groups_is_refused_before_it_changes_anything() {
     .unwrap();
     assert!(other.check().await.is_err());
     let (sender, mut confirmed) = mpsc::unbounded_channel();
-    assert!(other.publish(vec![(1, event(id(), 1, 1))], &sender).await.is_err());
+    assert!(other.publish(vec![(1, event(id(), 1, 1))], None, &sender).await.is_err());
     assert!(other.subscribe(LEDGER, 0).await.is_err());
 
-    first.publish(vec![(2, event(id(), 1, 1))], &sender).await.unwrap();
+    first.publish(vec![(2, event(id(), 1, 1))], None, &sender).await.unwrap();
     let one =
         tokio::time::timeout(Duration::from_secs(10), confirmed.recv()).await.expect("in time").unwrap();
     assert!(one.taken && one.seq == 2);
@@ -190,7 +190,7 @@ async fn every_event_of_the_catalogue_finds_its_queues() {
         }
         let count = events.len();
         assert!(count > 0, "the protos declare events");
-        bus.publish(events, &sender).await.unwrap();
+        bus.publish(events, None, &sender).await.unwrap();
         for _ in 0..count {
             let one = tokio::time::timeout(Duration::from_secs(10), confirmed.recv())
                 .await
@@ -381,7 +381,7 @@ async fn a_header_that_the_database_refuses_parks_its_event_and_no_more() {
     let sound = event(id(), 1, 1);
     let (sender, _confirmed) = mpsc::unbounded_channel();
     let all = bad.iter().cloned().chain([sound.clone()]);
-    bus.publish((0..).zip(all).collect(), &sender).await.unwrap();
+    bus.publish((0..).zip(all).collect(), None, &sender).await.unwrap();
     until("the sound one arrives", async || effects(&ledger.db).await.contains_key(&sound.partition_key))
         .await;
     until("the others are dead", async || ops::list(&ledger.db, true, 0, 10).await.unwrap().len() == 5).await;

@@ -33,7 +33,7 @@ fn bus(faults: Option<Faults>) -> InProcess {
 async fn deliver(bus: &InProcess, events: Vec<Event>) {
     let (sender, mut confirmed) = mpsc::unbounded_channel();
     let count = events.len();
-    bus.publish((0..).zip(events).collect(), &sender).await.unwrap();
+    bus.publish((0..).zip(events).collect(), None, &sender).await.unwrap();
     for _ in 0..count {
         let one =
             tokio::time::timeout(Duration::from_secs(30), confirmed.recv()).await.expect("in time").unwrap();
@@ -97,6 +97,11 @@ async fn poison_parks_only_its_own_key_and_order_holds_behind_it() {
     assert!(dead.iter().all(|p| p.detail.contains("poisoned by the test") && p.source == PRODUCER));
     let waiting = ops::list(&world.db, false, 0, 100).await.unwrap();
     assert_eq!(waiting.iter().filter(|p| p.cause == "behind").count(), 6 + 8);
+    let figures = async || {
+        let figures = ops::statistics(&world.db).await.unwrap();
+        (figures.parked, figures.behind_dead, figures.dead)
+    };
+    assert_eq!(figures().await, (0, 6 + 8, 2), "nothing of it goes by itself");
 
     // Later events of a blocked key queue up behind it, others flow.
     deliver(&bus, vec![event(keys[3], 11, 11), event(keys[4], 11, 11)]).await;
@@ -115,9 +120,25 @@ async fn poison_parks_only_its_own_key_and_order_holds_behind_it() {
     assert_eq!(done[&keys[7]], [&[1], &all[2..]].concat(), "without the skipped second");
     let gone = ops::redrive(&world.db, Some(poisoned(keys[7]))).await;
     assert!(matches!(gone, Err(chassis::Error::NotFound { .. })));
-    let figures = ops::statistics(&world.db).await.unwrap();
-    assert_eq!((figures.parked, figures.dead), (0, 0));
+    assert_eq!(figures().await, (0, 0, 0));
     running.stop().await;
+}
+
+#[tokio::test]
+async fn what_waits_behind_a_retry_and_what_waits_behind_a_dead_one_are_counted_apart() {
+    let world = world(LEDGER).await;
+    let (tried, dead) = (id(), id());
+    // By hand, and nobody tries them: the third of one key is dead, of the other none is; a skipped one counts nowhere.
+    let fill = format!(
+        "INSERT INTO parked_events (event_id, type, source, subject, occurred_at, partition_key, aggregate_version, \
+         correlation_id, data, cause, dead, skipped_at) \
+         SELECT gen_random_uuid(), 'test.v1.Counted', 'producer', 's', now(), key, n, gen_random_uuid(), '\\x'::bytea, \
+         'internal', key = '{dead}' AND n IN (1, 3), CASE WHEN n = 1 THEN now() END \
+         FROM unnest(ARRAY['{tried}', '{dead}']::uuid[]) key, generate_series(1, 7) n ORDER BY n"
+    );
+    world.db.conn().await.unwrap().batch_execute(&fill).await.unwrap();
+    let figures = ops::statistics(&world.db).await.unwrap();
+    assert_eq!((figures.parked, figures.behind_dead, figures.dead), (6 + 1, 4, 1));
 }
 
 #[tokio::test]

@@ -5,4 +5,5 @@ mod command;
 mod common;
 mod crash;
 mod inbox;
+mod links;
 mod relay;

@@ -4,7 +4,7 @@ use std::{
     collections::{HashMap, HashSet},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -12,7 +12,7 @@ use std::{
 use async_trait::async_trait;
 use chassis::{
     Error, Result,
-    bus::{Confirmation, Confirmations, EventBus, Subscription},
+    bus::{Confirmation, Confirmations, EventBus, LinkNumber, Subscription},
     event::Event,
     outbox::RelayConfig,
 };
@@ -30,6 +30,11 @@ struct Recorder {
     swallow: Mutex<Option<Uuid>>,
     /// The next event of this key is refused, and the bus does not have it.
     refuse: Mutex<Option<Uuid>>,
+    /// Later events of a key may go before earlier ones are confirmed.
+    pipelined: bool,
+    link: AtomicU64,
+    /// The connection dies with the next events, which is told only when more may have come.
+    dies: AtomicBool,
 }
 
 impl Recorder {
@@ -51,9 +56,22 @@ impl Recorder {
 
 #[async_trait]
 impl EventBus for Recorder {
-    async fn publish(&self, events: Vec<(i64, Event)>, confirmations: &Confirmations) -> Result<()> {
+    async fn publish(
+        &self,
+        events: Vec<(i64, Event)>,
+        behind: Option<LinkNumber>,
+        confirmations: &Confirmations,
+    ) -> Result<LinkNumber> {
         if self.away.load(Ordering::Relaxed) {
             return Err(Error::unavailable("away"));
+        }
+        let link = self.link.load(Ordering::Relaxed);
+        if behind.is_some_and(|number| number != link) {
+            return Err(Error::unavailable("another connection"));
+        }
+        let dies = self.dies.swap(false, Ordering::Relaxed);
+        if dies {
+            self.link.store(link + 1, Ordering::Relaxed);
         }
         let mut seqs = Vec::new();
         {
@@ -61,7 +79,7 @@ impl EventBus for Recorder {
             let mut swallow = self.swallow.lock().unwrap();
             let mut refuse = self.refuse.lock().unwrap();
             for (seq, event) in events {
-                if refuse.take_if(|key| *key == event.partition_key).is_some() {
+                if dies || refuse.take_if(|key| *key == event.partition_key).is_some() {
                     seqs.push((seq, false));
                     continue;
                 }
@@ -73,12 +91,13 @@ impl EventBus for Recorder {
         }
         let confirmations = confirmations.clone();
         tokio::spawn(async move {
-            tokio::time::sleep(Duration::from_millis(3)).await; // a broker's latency
+            // A broker's latency, or the time until it is seen that nobody is there any more.
+            tokio::time::sleep(Duration::from_millis(if dies { 100 } else { 3 })).await;
             for (seq, taken) in seqs {
                 let _ = confirmations.send(Confirmation { seq, taken });
             }
         });
-        Ok(())
+        Ok(link)
     }
 
     async fn subscribe(&self, _: &str, _: u8) -> Result<Box<dyn Subscription>> {
@@ -91,6 +110,10 @@ impl EventBus for Recorder {
 
     fn shared(&self) -> bool {
         true
+    }
+
+    fn may_overtake(&self) -> bool {
+        !self.pipelined
     }
 }
 
@@ -195,6 +218,27 @@ async fn a_refused_event_is_not_overtaken_by_later_ones_of_its_key() {
         *bus.refuse.lock().unwrap() = Some(*key);
         emit(&world.db, &keys, 5 * round + 1..=5 * round + 5).await; // later ones of the key in the same batch
         until("it was refused", async || bus.refuse.lock().unwrap().is_none()).await;
+    }
+    until("the outbox is empty", async || world.number("SELECT count(*) FROM outbox").await == 0).await;
+    relay.stop().await;
+    assert_eq!(bus.first_seen().len(), keys.len());
+    for versions in bus.first_seen().values() {
+        assert_eq!(*versions, (1..=50).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_connection_took_along_is_not_overtaken_by_the_next_one() {
+    let world = world(PRODUCER).await;
+    let bus = Arc::new(Recorder { pipelined: true, ..Recorder::default() });
+    let keys: Vec<Uuid> = (0..20).map(|_| id()).collect();
+    let relay = run_relay(&world.db, bus.clone(), RelayConfig::default());
+    for round in 0..10_i64 {
+        bus.dies.store(true, Ordering::Relaxed);
+        emit(&world.db, &keys, 5 * round + 1..=5 * round + 1).await;
+        until("the connection is lost", async || !bus.dies.load(Ordering::Relaxed)).await;
+        // Nobody has been told yet what became of the first.
+        emit(&world.db, &keys, 5 * round + 2..=5 * round + 5).await;
     }
     until("the outbox is empty", async || world.number("SELECT count(*) FROM outbox").await == 0).await;
     relay.stop().await;

@@ -21,7 +21,7 @@ use proto::{
         AssignmentStatus, CaseState, Channel, CompleteCaseRequest, ContactRequesterRequest, GetCaseRequest,
         IntakeCaseRequest, ListCasesRequest, SignTaskRequest, Urgency,
     },
-    ops::v1::{GetStatisticsRequest, GetStatisticsResponse},
+    ops::v1::GetStatisticsResponse,
 };
 use tonic::{Code, Status};
 
@@ -32,8 +32,9 @@ use super::{
 };
 use crate::{
     launch::{Launch, Launched, SeedScope, Shape},
+    reconcile,
     simulate::{self, actors::Actors},
-    suite::{SERVICES, Session, Suite, request_id},
+    suite::{Session, Suite, request_id},
 };
 
 /// Streets whose people are seeded: enough organisations to spread over, few enough to sign in quickly.
@@ -126,7 +127,7 @@ async fn measure(args: &Args, launched: &mut Launched) -> Result<LifecycleReport
         tasks.push(tokio::spawn(bench.clone().user(user as u64)));
     }
     tokio::time::sleep(Duration::from_secs(5)).await; // sign-ins, caches, plans
-    let before = statistics(&suite, &operator).await?;
+    let before = reconcile::statistics(&suite, &operator).await?;
     if args.statements > 0 {
         usage::reset_statements(server).await?;
     }
@@ -137,7 +138,7 @@ async fn measure(args: &Args, launched: &mut Launched) -> Result<LifecycleReport
     bench.measuring.store(false, Ordering::Relaxed);
     let seconds = began.elapsed().as_secs_f64();
     let used = processor_seconds(launched);
-    let after = statistics(&suite, &operator).await?;
+    let after = reconcile::statistics(&suite, &operator).await?;
     bench.stopping.store(true, Ordering::Relaxed);
     let mut histograms = fresh_histograms()?;
     for task in tasks {
@@ -158,7 +159,7 @@ async fn measure(args: &Args, launched: &mut Launched) -> Result<LifecycleReport
         0 => Vec::new(),
         limit => usage::statements(server, limit).await?,
     };
-    let published = |sum: &BTreeMap<String, GetStatisticsResponse>| -> i64 {
+    let published = |sum: &BTreeMap<&'static str, GetStatisticsResponse>| -> i64 {
         sum.values().map(|statistics| statistics.published).sum()
     };
     let first_errors = bench.first_errors.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
@@ -214,15 +215,6 @@ fn memory(launched: &Launched) -> BTreeMap<String, MemoryMb> {
         [] => BTreeMap::from([("jianghan".to_owned(), of(std::process::id()))]),
         all => all.iter().map(|process| (process.service.to_owned(), of(process.pid()))).collect(),
     }
-}
-
-async fn statistics(suite: &Suite, operator: &Session) -> Result<BTreeMap<String, GetStatisticsResponse>> {
-    let mut all = BTreeMap::new();
-    for service in SERVICES {
-        let request = operator.request(GetStatisticsRequest {}).await?;
-        all.insert(service.to_owned(), suite.ops(service).get_statistics(request).await?.into_inner());
-    }
-    Ok(all)
 }
 
 fn fresh_histograms() -> Result<Vec<Histogram<u64>>> {
@@ -342,7 +334,7 @@ impl Bench {
         }
         bar.finish_and_clear();
         let operator = self.actors.role("it_operator", 0)?;
-        crate::reconcile::drain(&self.suite, operator, Duration::from_secs(600)).await
+        reconcile::drain(&self.suite, operator, Duration::from_secs(600)).await
     }
 
     /// One user until told to stop; gives back the latencies of the measured lifecycles.

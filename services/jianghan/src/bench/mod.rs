@@ -12,7 +12,7 @@ mod search;
 mod spike;
 mod spine;
 mod sweep;
-mod usage;
+pub(crate) mod usage;
 
 use std::process::ExitCode;
 

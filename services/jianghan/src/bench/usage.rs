@@ -1,6 +1,8 @@
 //! What the measured parts use: processor time and memory by process, as the kernel tells it, and the dearest
 //! statements, as PostgreSQL tells it.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context, Result};
 use chassis::embedded::Postgres;
 use serde::Serialize;
@@ -65,6 +67,33 @@ pub fn tree_seconds(pid: u32) -> f64 {
         }
     }
     total
+}
+
+/// The process that listens on a TCP port of this machine, if we may see it.
+pub fn listener(port: u16) -> Option<u32> {
+    let mut sockets = BTreeSet::new();
+    for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
+        let table = std::fs::read_to_string(table).unwrap_or_default();
+        sockets.extend(table.lines().filter_map(|line| listening(line, port)));
+    }
+    let holds = |pid: &u32| {
+        let open = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+        open.filter_map(|file| std::fs::read_link(file.path()).ok())
+            .any(|file| file.to_str().is_some_and(|name| sockets.contains(name)))
+    };
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok()).find(holds)
+}
+
+/// The socket of a line of `/proc/net/tcp` that listens on this port, as links to open files name it.
+fn listening(line: &str, port: u16) -> Option<String> {
+    const LISTEN: &str = "0A";
+    // sl local_address rem_address st queues timer retransmits uid timeout inode …
+    let fields: Vec<&str> = line.split_whitespace().collect();
+    let (_, local) = fields.get(1)?.rsplit_once(':')?;
+    let inode = fields.get(9)?;
+    let found = fields[3] == LISTEN && u16::from_str_radix(local, 16) == Ok(port);
+    found.then(|| format!("socket:[{inode}]"))
 }
 
 /// One statement of one database over the measured time.
@@ -139,5 +168,19 @@ mod tests {
         assert!(tree_seconds(pid) >= seconds(pid));
         let memory = memory(pid);
         assert!(memory.resident >= memory.proportional && memory.proportional > 0);
+    }
+
+    #[test]
+    fn who_listens_on_a_port_is_found() {
+        let socket = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+        let port = socket.local_addr().expect("its address").port();
+        assert_eq!(listener(port), Some(std::process::id()));
+        drop(socket);
+        assert_eq!(listener(port), None);
+        let line = "  0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000  0 4711 1 0 100";
+        assert_eq!(listening(line, 8080).as_deref(), Some("socket:[4711]"));
+        assert_eq!(listening(line, 8081), None);
+        assert_eq!(listening(&line.replace(" 0A ", " 01 "), 8080), None, "connected, not listening");
+        assert_eq!(listening("  sl  local_address rem_address   st tx_queue", 8080), None);
     }
 }

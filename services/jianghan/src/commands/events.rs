@@ -34,7 +34,8 @@ pub struct Args {
 enum Action {
     /// Events whose retries have ended.
     Dead,
-    /// Every event that waits: for a retry, or behind another of its key.
+    /// Every event that waits: for a retry, or behind another of its key. Behind a dead one it waits until that is redriven
+    /// or skipped.
     Parked,
     /// One event with its cause and trace.
     Show {

@@ -6,12 +6,17 @@ use anyhow::Result;
 use clap::Args as ClapArgs;
 
 use super::Target;
-use crate::{reconcile, simulate, suite::Suite};
+use crate::{
+    reconcile::{self, Waiting},
+    simulate,
+    suite::Suite,
+};
 
 /// Arguments of `reconcile`.
 #[derive(ClapArgs)]
 pub struct Args {
-    /// How long to wait for events under way, in seconds; 0 compares at once.
+    /// How long to wait for events under way, in seconds; 0 compares at once. What is behind a dead event is not waited
+    /// for.
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     drain: u64,
     /// Print JSON.
@@ -30,6 +35,10 @@ pub async fn run(args: Args) -> Result<ExitCode> {
         && let Err(error) = reconcile::drain(&suite, &operator, Duration::from_secs(args.drain)).await
     {
         eprintln!("jianghan: {error:#}; comparing all the same");
+    }
+    let waiting = Waiting::of(reconcile::statistics(&suite, &operator).await?.values());
+    if let Some(held_up) = waiting.held_up() {
+        eprintln!("jianghan: {held_up}");
     }
     let outcome = reconcile::reconcile(&suite, &operator).await?;
     if args.json {

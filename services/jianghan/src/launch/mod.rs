@@ -31,6 +31,7 @@ pub use self::{
 };
 use crate::{
     commands::{calendar, serve},
+    reconcile::{self, Waiting},
     suite::{AccountsFile, Addresses, SERVICES, Suite},
 };
 
@@ -192,7 +193,9 @@ impl Launch {
         let launched =
             Launched { addresses: book, accounts, accounts_path, key_path, fresh, postgres, rabbit, parts };
         told("等待各服务就绪 waiting for the services to learn the topology");
-        launched.settled().await?;
+        if let Some(held_up) = launched.settled().await?.held_up() {
+            told(&format!("注意 note: {held_up}"));
+        }
         Ok(launched)
     }
 
@@ -341,14 +344,15 @@ impl Launched {
         Suite::new(&self.addresses)
     }
 
-    /// Waits until every service answers and all seeded events have been taken in.
-    async fn settled(&self) -> Result<()> {
+    /// Waits until every service answers and all events have been taken in. What is parked does not keep a suite from
+    /// starting: it is given.
+    async fn settled(&self) -> Result<Waiting> {
         let suite = self.suite()?;
         let operator = crate::simulate::operator(&suite, &self.accounts)?;
         let deadline = std::time::Instant::now() + Duration::from_secs(90);
         loop {
-            match crate::reconcile::drain(&suite, &operator, Duration::from_secs(90)).await {
-                Ok(()) => return Ok(()),
+            match reconcile::taken_in(&suite, &operator, Duration::from_secs(90)).await {
+                Ok(waiting) => return Ok(waiting),
                 Err(error) if std::time::Instant::now() > deadline => {
                     return Err(error.context("the services did not become ready"));
                 }

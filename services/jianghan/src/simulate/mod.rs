@@ -48,11 +48,20 @@ pub struct Options {
     pub residents: u64,
     /// Whether to draw a progress bar.
     pub progress: bool,
+    /// How long to wait, at the end, for events under way.
+    pub drain: Duration,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { seed: 1, concurrency: 16, patience: Duration::from_secs(30), residents: 200, progress: true }
+        Self {
+            seed: 1,
+            concurrency: 16,
+            patience: Duration::from_secs(30),
+            residents: 200,
+            progress: true,
+            drain: Duration::from_secs(120),
+        }
     }
 }
 
@@ -150,7 +159,16 @@ pub async fn run(
     }
     let acknowledged =
         std::mem::take(&mut *world.acknowledged.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
-    let run = Run { acknowledged, ended, stuck, wall, domain: clock.now() - started, before };
+    let run = Run {
+        acknowledged,
+        ended,
+        stuck,
+        wall,
+        domain: clock.now() - started,
+        before,
+        gateway: file.addresses.gateway.clone(),
+        drain: options.drain,
+    };
     report::make(&suite, &operator, run).await
 }
 

@@ -7,13 +7,15 @@ use std::{
 
 use anyhow::Result;
 use hdrhistogram::Histogram;
-use proto::{case_routing::v1::CaseState, ops::v1::GetStatisticsRequest};
+use proto::{case_routing::v1::CaseState, ops::v1::GetStatisticsResponse};
 use serde::Serialize;
+use url::{Host, Url};
 
 use super::life::Ended;
 use crate::{
-    reconcile::{self, Reconciliation},
-    suite::{SERVICES, Session, Suite},
+    bench::usage,
+    reconcile::{self, Reconciliation, Waiting},
+    suite::{Session, Suite},
 };
 
 /// The report of a simulation.
@@ -37,10 +39,17 @@ pub struct Report {
     pub lifecycle_p50_domain_hours: f64,
     /// Ended lives per second of real time.
     pub cases_per_second: f64,
-    /// Events confirmed by the bus during the run.
+    /// Events confirmed by the bus during the run; at least so many if services were started anew meanwhile.
     pub events_published: i64,
-    /// Events handled during the run, all consumers together.
+    /// Events handled during the run, all consumers together; likewise.
     pub events_consumed: i64,
+    /// Services that were started anew during the run: what their earlier processes counted is not known.
+    pub restarted: Vec<String>,
+    /// Why the services were compared before every event had been handled; nothing if all were.
+    pub undrained: Option<String>,
+    /// Events that waited when the services had been compared: to be sent, for a retry, or behind a dead one. After a drain
+    /// they are new ones, or behind a dead one.
+    pub waiting: i64,
     /// Events that are dead now.
     pub dead_letters: i64,
     /// Acknowledged registrations that are neither terminal nor Closed, or absent in analytics.
@@ -49,7 +58,7 @@ pub struct Report {
     pub duplicated_effects: u64,
     /// Things on which two services disagree.
     pub differences: u64,
-    /// Resident memory of all services' processes, MB.
+    /// Resident memory of all services' processes and of the gateway's, MB; the gateway's only if it runs on this machine.
     pub rss_mb: f64,
     /// Real time of the run.
     pub wall_seconds: f64,
@@ -60,31 +69,61 @@ pub struct Report {
 }
 
 /// Counters of the services at one moment.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Counters {
+#[derive(Clone, Debug, Default)]
+pub struct Counters(BTreeMap<&'static str, GetStatisticsResponse>);
+
+/// What was counted between two moments.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Done {
     published: i64,
     consumed: i64,
-    dead: i64,
-    rss: i64,
+    restarted: Vec<String>,
 }
 
 impl Counters {
-    /// Adds up the services' statistics; a process that several services share is counted once.
+    /// Asks every service.
     pub async fn read(suite: &Suite, operator: &Session) -> Result<Self> {
-        let mut sum = Self::default();
-        let mut processes = BTreeSet::new();
-        for service in SERVICES {
-            let request = operator.request(GetStatisticsRequest {}).await?;
-            let statistics = suite.ops(service).get_statistics(request).await?.into_inner();
-            sum.published += statistics.published;
-            sum.consumed += statistics.consumed;
-            sum.dead += statistics.dead;
-            if processes.insert(statistics.process_id) {
-                sum.rss += statistics.rss_bytes;
+        Ok(Self(reconcile::statistics(suite, operator).await?))
+    }
+
+    /// What has been done since `before`. Counters begin at 0 with each process: all that a new one has counted is since.
+    fn since(&self, before: &Self) -> Done {
+        let mut done = Done::default();
+        for (service, now) in &self.0 {
+            let same = |then: &&GetStatisticsResponse| {
+                then.process_id == now.process_id && then.start_time == now.start_time
+            };
+            let then = before.0.get(service).filter(same);
+            done.published += now.published - then.map_or(0, |then| then.published);
+            done.consumed += now.consumed - then.map_or(0, |then| then.consumed);
+            if then.is_none() {
+                done.restarted.push((*service).to_owned());
             }
         }
-        Ok(sum)
+        done
     }
+
+    /// Resident memory in bytes, with the gateway that listens at this address. A process that several share is counted once.
+    fn resident(&self, gateway: &str) -> i64 {
+        let mut processes: BTreeMap<i64, i64> =
+            self.0.values().map(|service| (service.process_id, service.rss_bytes)).collect();
+        if let Some(pid) = local_port(gateway).and_then(usage::listener) {
+            let resident = i64::try_from(usage::memory(pid).resident).unwrap_or(0);
+            processes.entry(i64::from(pid)).or_insert(resident);
+        }
+        processes.values().sum()
+    }
+}
+
+/// The port of an address on this machine.
+fn local_port(address: &str) -> Option<u16> {
+    let url = Url::parse(address).ok()?;
+    let here = match url.host()? {
+        Host::Ipv4(ip) => ip.is_loopback(),
+        Host::Ipv6(ip) => ip.is_loopback(),
+        Host::Domain(name) => name == "localhost",
+    };
+    url.port_or_known_default().filter(|_| here)
 }
 
 /// What a run hands over to its report.
@@ -95,17 +134,24 @@ pub struct Run {
     pub wall: Duration,
     pub domain: chrono::Duration,
     pub before: Counters,
+    /// Address of the gateway.
+    pub gateway: String,
+    /// How long to wait for events under way.
+    pub drain: Duration,
 }
 
-/// Drains, reconciles and counts.
+/// Drains, reconciles and counts. What does not drain is told in the report, which is made all the same: a run may have
+/// taken hours.
 pub async fn make(
     suite: &Suite,
     operator: &std::sync::Arc<Session>,
     run: Run,
 ) -> Result<(Report, Reconciliation)> {
-    reconcile::drain(suite, operator, Duration::from_secs(120)).await?;
+    let undrained = reconcile::drain(suite, operator, run.drain).await.err().map(|error| format!("{error:#}"));
     let outcome = reconcile::reconcile(suite, operator).await?;
     let after = Counters::read(suite, operator).await?;
+    let done = after.since(&run.before);
+    let waiting = Waiting::of(after.0.values());
     let cases = reconcile::digests(suite, operator, "case-routing", "case").await?;
     let facts = reconcile::digests(suite, operator, "analytics", "case").await?;
 
@@ -147,13 +193,16 @@ pub async fn make(
         lifecycle_p95_ms: round(active.value_at_quantile(0.95) as f64 / 1000.0),
         lifecycle_p50_domain_hours: round(domain.value_at_quantile(0.5) as f64 / 60.0),
         cases_per_second: round(run.ended.len() as f64 / wall_seconds.max(0.001)),
-        events_published: after.published - run.before.published,
-        events_consumed: after.consumed - run.before.consumed,
-        dead_letters: after.dead,
+        events_published: done.published,
+        events_consumed: done.consumed,
+        restarted: done.restarted,
+        undrained,
+        waiting: waiting.unsent + waiting.parked + waiting.behind_dead,
+        dead_letters: waiting.dead,
         lost,
         duplicated_effects: outcome.duplicated_effects,
         differences: outcome.differences.len() as u64,
-        rss_mb: round(after.rss as f64 / 1e6),
+        rss_mb: round(after.resident(&run.gateway) as f64 / 1e6),
         wall_seconds: round(wall_seconds),
         domain_days: round(run.domain.num_minutes() as f64 / 1440.0),
         stuck: run.stuck,
@@ -181,11 +230,12 @@ fn round(value: f64) -> f64 {
 }
 
 impl Report {
-    /// Nothing lost, nothing twice, nobody stuck, no service disagrees.
+    /// Nothing lost, nothing twice, nobody stuck, no service disagrees, and every event was handled.
     pub fn is_clean(&self) -> bool {
         self.lost == 0
             && self.duplicated_effects == 0
             && self.differences == 0
+            && self.undrained.is_none()
             && self.dead_letters == 0
             && self.stuck.is_empty()
     }
@@ -220,10 +270,20 @@ impl Report {
             "事件",
             "events",
             format!(
-                "{} published, {} consumed, {} dead",
-                self.events_published, self.events_consumed, self.dead_letters
+                "{}{} published, {} consumed, {} waiting, {} dead",
+                if self.restarted.is_empty() { "" } else { "at least " },
+                self.events_published,
+                self.events_consumed,
+                self.waiting,
+                self.dead_letters
             ),
         );
+        if !self.restarted.is_empty() {
+            line("重启", "started anew", self.restarted.join(", "));
+        }
+        if let Some(undrained) = &self.undrained {
+            line("未办完", "not drained", undrained.clone());
+        }
         line("丢失", "lost", self.lost.to_string());
         line("重复效果", "duplicated effects", self.duplicated_effects.to_string());
         line("差异", "differences", self.differences.to_string());
@@ -237,5 +297,84 @@ impl Report {
             line("卡住", "stuck", stuck.clone());
         }
         out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counters(services: &[(&'static str, i64, i64, i64)]) -> Counters {
+        let of = |(service, started, published, consumed): &(&'static str, i64, i64, i64)| {
+            let figures = GetStatisticsResponse {
+                process_id: 7,
+                start_time: Some(prost_types::Timestamp { seconds: *started, nanos: 0 }),
+                published: *published,
+                consumed: *consumed,
+                rss_bytes: 1 << 20,
+                ..Default::default()
+            };
+            (*service, figures)
+        };
+        Counters(services.iter().map(of).collect())
+    }
+
+    #[test]
+    fn a_service_that_was_started_anew_counts_from_nothing() {
+        let before = counters(&[("identity", 1, 10, 0), ("staffing", 1, 500, 900)]);
+        let after = counters(&[("identity", 1, 15, 1), ("staffing", 2, 40, 30)]);
+        let done = after.since(&before);
+        assert_eq!((done.published, done.consumed), (5 + 40, 1 + 30));
+        assert_eq!(done.restarted, ["staffing"]);
+        assert_eq!(before.since(&before), Done::default());
+    }
+
+    #[test]
+    fn a_process_is_counted_once_and_a_gateway_elsewhere_not_at_all() {
+        let all = counters(&[("identity", 1, 0, 0), ("staffing", 1, 0, 0)]);
+        assert_eq!(all.resident("http://192.0.2.1:80"), 1 << 20);
+        let socket = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+        let address = format!("http://{}", socket.local_addr().expect("its address"));
+        assert!(all.resident(&address) > 2 << 20, "this process listens there");
+        assert_eq!(local_port("http://localhost:8080/"), Some(8080));
+        assert_eq!(local_port("https://[::1]"), Some(443));
+        assert_eq!(local_port("https://example.org"), None);
+    }
+
+    fn report() -> Report {
+        Report {
+            registered: 1,
+            closed: 1,
+            by_state: BTreeMap::new(),
+            by_closed_code: BTreeMap::new(),
+            by_delivery_mode: BTreeMap::new(),
+            lifecycle_p50_ms: 0.0,
+            lifecycle_p95_ms: 0.0,
+            lifecycle_p50_domain_hours: 0.0,
+            cases_per_second: 0.0,
+            events_published: 3,
+            events_consumed: 4,
+            restarted: Vec::new(),
+            undrained: None,
+            waiting: 0,
+            dead_letters: 0,
+            lost: 0,
+            duplicated_effects: 0,
+            differences: 0,
+            rss_mb: 0.0,
+            wall_seconds: 0.0,
+            domain_days: 0.0,
+            stuck: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_was_not_handled_is_told_and_is_a_failure() {
+        assert!(report().is_clean());
+        assert!(report().table().contains(" 3 published, 4 consumed, 0 waiting, 0 dead"));
+        let undrained = Report { undrained: Some("1 events unsent".into()), ..report() };
+        assert!(!undrained.is_clean() && undrained.table().contains("1 events unsent"));
+        let restarted = Report { restarted: vec!["staffing".into()], ..report() };
+        assert!(restarted.is_clean() && restarted.table().contains("at least 3 published"));
     }
 }

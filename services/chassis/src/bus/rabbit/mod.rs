@@ -20,7 +20,7 @@ use lapin::{
 use tokio::{sync::Mutex, time::Instant};
 
 use self::topology::{EXCHANGE, short};
-use super::{Confirmation, Confirmations, Delivery, DeliveryTag, EventBus, Subscription};
+use super::{Confirmation, Confirmations, Delivery, DeliveryTag, EventBus, LinkNumber, Subscription};
 use crate::{
     Error, Result,
     event::{Catalogue, Event, PARTITIONS, catalogue},
@@ -61,12 +61,15 @@ struct Inner {
 #[derive(Default)]
 struct Reconnect {
     link: Option<Arc<Link>>,
+    /// How many connections there have been.
+    made: LinkNumber,
     failures: u32,
     not_before: Option<Instant>,
 }
 
 /// A connection with its publishing channel; the topology has been declared on it.
 struct Link {
+    number: LinkNumber,
     connection: Connection,
     publishing: Channel,
 }
@@ -117,12 +120,13 @@ impl RabbitMq {
         if state.not_before.is_some_and(|at| Instant::now() < at) {
             return Err(Error::unavailable("the event bus is not reachable"));
         }
-        let connecting = tokio::time::timeout(self.0.config.connect_timeout, self.connect()).await;
+        let number = state.made + 1;
+        let connecting = tokio::time::timeout(self.0.config.connect_timeout, self.connect(number)).await;
         match connecting.map_err(|_| "timed out".to_owned()).and_then(|link| link.map_err(|e| e.to_string()))
         {
             Ok(link) => {
                 let link = Arc::new(link);
-                *state = Reconnect { link: Some(link.clone()), ..Reconnect::default() };
+                *state = Reconnect { link: Some(link.clone()), made: number, ..Reconnect::default() };
                 tracing::info!(bus.name = %self.0.name, "connected to the event bus");
                 Ok(link)
             }
@@ -136,7 +140,7 @@ impl RabbitMq {
         }
     }
 
-    async fn connect(&self) -> lapin::Result<Link> {
+    async fn connect(&self, number: LinkNumber) -> lapin::Result<Link> {
         let properties = ConnectionProperties::default().with_connection_name(self.0.name.as_str().into());
         let connection = Connection::connect_uri(self.0.uri.clone(), properties).await?;
         let declaring = connection.create_channel().await?;
@@ -152,7 +156,7 @@ impl RabbitMq {
         declaring.close(200, short("declared")).await?;
         let publishing = connection.create_channel().await?;
         publishing.confirm_select(ConfirmSelectOptions::default()).await?;
-        Ok(Link { connection, publishing })
+        Ok(Link { number, connection, publishing })
     }
 }
 
@@ -161,8 +165,18 @@ type Publish = Pin<Box<dyn Future<Output = lapin::Result<PublisherConfirm>> + Se
 
 #[async_trait]
 impl EventBus for RabbitMq {
-    async fn publish(&self, events: Vec<(i64, Event)>, confirmations: &Confirmations) -> Result<()> {
+    async fn publish(
+        &self,
+        events: Vec<(i64, Event)>,
+        behind: Option<LinkNumber>,
+        confirmations: &Confirmations,
+    ) -> Result<LinkNumber> {
         let link = self.link().await?;
+        if behind.is_some_and(|number| number != link.number) {
+            // What went by that one may have been lost with it, and nobody may have been told yet.
+            return Err(Error::unavailable("the connection that earlier events went by is lost"));
+        }
+        let number = link.number;
         let mut under_way: Vec<(i64, Option<Publish>, Option<PublisherConfirm>)> =
             Vec::with_capacity(events.len());
         for (seq, event) in events {
@@ -198,7 +212,7 @@ impl EventBus for RabbitMq {
                 let _ = confirmations.send(Confirmation { seq, taken }); // a relay that is gone publishes again
             }
         });
-        Ok(())
+        Ok(number)
     }
 
     async fn subscribe(&self, service: &str, group: u8) -> Result<Box<dyn Subscription>> {
@@ -235,7 +249,8 @@ impl EventBus for RabbitMq {
     }
 
     /// A quorum queue takes what comes by one channel in its order and without gaps, and has no length at which it would
-    /// refuse; an event that comes back had no queue at all. So a queue that did not take one has taken none after it.
+    /// refuse; an event that comes back had no queue at all. So a queue that did not take one has taken none after it. What is
+    /// lost with a connection has nothing after it either: `publish` lets nothing follow by the next one.
     fn may_overtake(&self) -> bool {
         false
     }
