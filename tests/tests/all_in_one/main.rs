@@ -15,3 +15,4 @@ mod imports;
 mod poisoned_event;
 mod scenarios;
 mod traces;
+mod up;
