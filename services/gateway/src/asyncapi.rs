@@ -42,8 +42,8 @@ const ATTRIBUTES: [(&str, &str, bool, &str); 14] = [
 const PREFIX: &str = "cloudEvents_";
 
 const ABOUT: &str = "What the services tell one another. Each event is a fact in the past tense as a protobuf message; the schemas \
-    here are of its proto3 JSON mapping. It holds ids, codes, quantities and times, never a name, a phone number, an address or \
-    free text. Delivery is at least once, in the order of the partition key.";
+    here are of its proto3 JSON mapping. It holds ids, codes, quantities and times and what units and organisations are called, \
+    never a person's name, a phone number, an address or free text. Delivery is at least once, in the order of the partition key.";
 
 /// An event type, with what the descriptors say besides.
 struct Event {
