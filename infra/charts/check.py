@@ -2,7 +2,7 @@
 """Checks charts/ with the real Helm engine: lint, rendering, goldens, schema, and rules every manifest must keep.
 
 `infra/charts/check.py` exits 1 on any finding; `--update` rewrites the golden after a wanted change. Needs the packages
-that infra/test puts into target/tools/venv. Talks to no cluster and no network.
+that infra/test puts into target/tools/venv, whose python runs it. Talks to no cluster and no network.
 """
 import argparse
 import copy
@@ -15,10 +15,30 @@ import shutil
 import sys
 import tempfile
 
-import helm_python as helm
-import kubernetes_validate
-import kubernetes_validate.utils
-import yaml
+
+def fail(code, sentence):
+    """Gives up as the other scripts do (infra/lib.sh): one sentence, and their exit codes."""
+    print(f"check.py: {sentence}", file=sys.stderr)
+    sys.exit(code)
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--update", action="store_true", help="rewrite the golden instead of comparing with it")
+    parser.error = lambda message: fail(64, f"{message}; see --help.")
+    return parser.parse_args()
+
+
+# Read before the packages are asked for: --help needs none of them.
+OPTIONS = arguments()
+
+try:
+    import helm_python as helm
+    import kubernetes_validate
+    import kubernetes_validate.utils
+    import yaml
+except ImportError as error:
+    fail(69, f"{error.name} is missing: run infra/test --tools-only once, then target/tools/venv/bin/python infra/charts/check.py.")
 
 from rules import check_manifests
 
@@ -226,9 +246,6 @@ def refusal(charts, chart, values, word):
 
 
 def main():
-    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    arguments.add_argument("--update", action="store_true", help="rewrite the golden instead of comparing with it")
-    options = arguments.parse_args()
     report = Report()
 
     with tempfile.TemporaryDirectory(prefix="jh-charts-") as folder:
@@ -262,13 +279,13 @@ def main():
             report.check(f"{chart} refuses {values}", refusal(charts, chart, values, word))
 
         text, _ = render(charts["jianghan"], district)
-        if options.update:
+        if OPTIONS.update:
             GOLDEN.write_text(text)
             print(f"wrote {GOLDEN.relative_to(ROOT)}")
         golden = GOLDEN.read_text() if GOLDEN.exists() else ""
         difference = list(difflib.unified_diff(golden.splitlines(), text.splitlines(), "golden", "rendered", lineterm="", n=1))
         if difference:
-            difference.append("if this is wanted: infra/charts/check.py --update")
+            difference.append("if this is wanted: target/tools/venv/bin/python infra/charts/check.py --update")
         report.check("the golden of the district example", difference)
 
     print(f"charts with Helm {helm.helm_sdk_version()}: {report.passed} passed, {report.failed} failed")

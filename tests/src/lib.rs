@@ -9,6 +9,7 @@ pub mod duty;
 pub mod exchange;
 pub mod journeys;
 pub mod mediation;
+pub mod operator;
 pub mod otlp;
 pub mod people;
 pub mod requests;

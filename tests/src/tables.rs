@@ -41,7 +41,8 @@ impl Tables {
         self.rows(sql, values).await[0].get(0)
     }
 
-    /// Writes a row by hand: only for what no API can bring about, such as an event that cannot be decoded.
+    /// Writes a row by hand: only for what no API can bring about, such as an event that cannot be decoded, or a row that is lost
+    /// and comes back.
     pub async fn forge(&self, sql: &str, values: &[&(dyn ToSql + Sync)]) {
         self.0.execute(sql, values).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
     }

@@ -1,6 +1,7 @@
-//! The HTTP edge: every public RPC as REST/JSON, the OpenAPI document, and the board. It holds no state and is no
+//! The HTTP edge: every public RPC as REST/JSON, the OpenAPI and the AsyncAPI document, and the board. It holds no state and is no
 //! credential: it carries the caller's token on, and each service checks it for itself.
 
+pub mod asyncapi;
 pub mod board;
 pub mod config;
 pub mod export;
@@ -8,6 +9,7 @@ mod headers;
 pub mod problem;
 mod process;
 pub mod rest;
+mod schema;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -15,7 +17,7 @@ use anyhow::Context;
 use axum::{
     Json, Router,
     extract::State,
-    http::StatusCode,
+    http::{StatusCode, header},
     middleware,
     response::IntoResponse,
     routing::{any, get},
@@ -81,6 +83,10 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/healthz", get(async || "ok"))
         .route("/readyz", get(ready))
         .route("/openapi.json", get(async |State(app): State<Arc<App>>| Json(app.openapi.clone())))
+        .route(
+            "/asyncapi.json",
+            get(async || ([(header::CONTENT_TYPE, "application/json")], asyncapi::text())),
+        )
         .route("/v1/{*path}", any(rest::serve))
         .merge(board::routes())
         .fallback(async || *problem::Problem::no_route())

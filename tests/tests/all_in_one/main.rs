@@ -2,6 +2,7 @@
 //! delayed and reordered across keys. One world serves them all.
 
 mod bad_input;
+mod commands;
 mod denied;
 mod disputes;
 mod exchange;
@@ -15,3 +16,4 @@ mod imports;
 mod poisoned_event;
 mod scenarios;
 mod traces;
+mod up;

@@ -1,4 +1,4 @@
-//! Flow F1 with a process per service: from the window to closed, by hand and by simulation.
+//! Flow F1 with a process per service: from the window to closed, by hand, by simulation, and from a file.
 
 use tests::{World, run};
 
@@ -17,5 +17,14 @@ fn a_simulated_day_loses_nothing_and_does_nothing_twice() {
         let world = World::distributed().await;
         let _turn = world.alone().await;
         tests::journeys::a_simulated_day(world, 30, 11).await;
+    });
+}
+
+#[test]
+fn a_file_of_messages_is_simulated_by_the_operators_binary() {
+    run(async {
+        let world = World::distributed().await;
+        let _turn = world.alone().await;
+        tests::operator::a_file_of_messages_is_played(world).await;
     });
 }

@@ -96,7 +96,7 @@ impl Bindings {
 }
 
 /// Which service of the suite answers for a package; `None` for packages that are not reached over HTTP.
-fn service_of(package: &str) -> Option<&'static str> {
+pub fn service_of(package: &str) -> Option<&'static str> {
     match package {
         "jianghan.identity.v1" => Some("identity"),
         "jianghan.case_routing.v1" => Some("case-routing"),

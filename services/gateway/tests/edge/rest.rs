@@ -152,6 +152,7 @@ async fn every_answer_carries_the_security_headers() {
         "/healthz",
         "/readyz",
         "/openapi.json",
+        "/asyncapi.json",
         "/static/board.css",
         "/v1/cases",
         "/v1/nothing",
@@ -185,7 +186,7 @@ async fn every_answer_carries_the_security_headers() {
 }
 
 #[tokio::test]
-async fn probes_and_the_openapi_document_need_no_service() {
+async fn probes_and_the_documents_need_no_service() {
     let edge = Edge::alone().await;
     for path in ["/healthz", "/readyz"] {
         assert_eq!(edge.get(path).send().await.expect("an answer").status(), 200, "{path}");
@@ -193,4 +194,9 @@ async fn probes_and_the_openapi_document_need_no_service() {
     let document = json(edge.get("/openapi.json").send().await.expect("an answer")).await;
     assert_eq!(document["openapi"], "3.1.0");
     assert!(document["paths"]["/v1/cases/{case_id}"]["get"].is_object());
+    let answer = edge.get("/asyncapi.json").send().await.expect("an answer");
+    assert_eq!(answer.headers()["content-type"], "application/json");
+    let document = json(answer).await;
+    assert_eq!(document["asyncapi"], "3.0.0");
+    assert!(document["channels"]["case_routing.v1.CaseRegistered"].is_object());
 }

@@ -127,11 +127,7 @@ impl LifecycleReport {
             self.memory_total_mb.resident,
             self.memory_total_mb.proportional
         ));
-        if self.memory_mb.len() > 1 {
-            let each: Vec<_> =
-                self.memory_mb.iter().map(|(name, mb)| format!("{name} {:.0}", mb.proportional)).collect();
-            out.push_str(&format!(" ({})", each.join(", ")));
-        }
+        out.push_str(&by_service(&self.memory_mb));
         let used: Vec<_> = self.processor_ms.iter().map(|(who, ms)| format!("{who} {ms:.2}")).collect();
         out.push_str(&format!("\n  processor ms a lifecycle: {}", used.join(", ")));
         out.push_str(&format!(
@@ -155,6 +151,15 @@ impl LifecycleReport {
         }
         out
     }
+}
+
+/// Both figures of every service, where there is more than one process.
+fn by_service(memory: &BTreeMap<String, MemoryMb>) -> String {
+    if memory.len() < 2 {
+        return String::new();
+    }
+    let each = memory.iter().map(|(name, mb)| format!("{name} {:.0} / {:.0}", mb.resident, mb.proportional));
+    format!("\n  by service, resident / shared once: {}", each.collect::<Vec<_>>().join(", "))
 }
 
 /// The report of `bench events`.
@@ -232,6 +237,18 @@ pub fn bucket_quantile(buckets: &[i64], quantile: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn memory_is_told_both_ways_for_every_service_of_more_than_one() {
+        let mut memory = BTreeMap::new();
+        memory.insert("identity".to_owned(), MemoryMb { resident: 61.4, proportional: 48.6 });
+        assert_eq!(by_service(&memory), "", "the total says it already");
+        memory.insert("staffing".to_owned(), MemoryMb { resident: 70.0, proportional: 57.0 });
+        assert_eq!(
+            by_service(&memory),
+            "\n  by service, resident / shared once: identity 61 / 49, staffing 70 / 57"
+        );
+    }
 
     #[test]
     fn a_quantile_is_the_end_of_its_bucket() {

@@ -1,0 +1,65 @@
+//! The operator's own binary at work on a world, as a process of its own: what it prints and how it ends.
+
+use std::process::Output;
+
+use proto::case_routing::v1::ListCasesRequest;
+use serde_json::Value;
+use tokio::process::Command;
+
+use crate::World;
+
+impl World {
+    /// `jianghan …` to its end. It finds the world by the accounts file.
+    pub async fn operates(&self, arguments: &[&str]) -> Output {
+        let accounts = self.launched.lock().await.accounts_path.clone();
+        let mut command = Command::new(&self.binary);
+        command.args(arguments).env("JIANGHAN_ACCOUNTS", accounts).kill_on_drop(true);
+        command.output().await.expect("the operator's binary runs")
+    }
+
+    /// What a command prints for machines, and whether it found nothing wrong.
+    pub async fn is_told(&self, arguments: &[&str]) -> (Value, bool) {
+        let output = self.operates(&[arguments, &["--json"]].concat()).await;
+        let code = output.status.code();
+        assert!(matches!(code, Some(0 | 1)), "{arguments:?}: {output:?}");
+        let told = serde_json::from_slice(&output.stdout);
+        (told.unwrap_or_else(|error| panic!("{arguments:?}: {error}: {output:?}")), code == Some(0))
+    }
+
+    /// The same for a command that must find nothing wrong.
+    pub async fn is_told_well(&self, arguments: &[&str]) -> Value {
+        let (told, well) = self.is_told(arguments).await;
+        assert!(well, "{arguments:?}: {told}");
+        told
+    }
+}
+
+/// A file of messages is played to its end with a mapping of its own: every row is a case, none is lost, nothing happens twice.
+pub async fn a_file_of_messages_is_played(world: &World) {
+    const MESSAGES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data/messages.csv");
+    const COLUMNS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data/messages.map.toml");
+    let path = world.dir.join("simulated.json");
+    let report = path.to_str().expect("a path in UTF-8");
+    let arguments = ["simulate", "--messages", MESSAGES, "--columns", COLUMNS, "--report", report];
+    let told = world.is_told_well(&arguments).await;
+    let written: Value = serde_json::from_slice(&std::fs::read(&path).expect("the report")).expect("JSON");
+    assert_eq!(written, told);
+    assert_eq!(told["registered"], 10, "{told}");
+    assert!(told["closed"].as_u64().is_some_and(|closed| (1..=10).contains(&closed)), "{told}");
+    assert_eq!((&told["lost"], &told["duplicated_effects"]), (&Value::from(0), &Value::from(0)), "{told}");
+    assert_eq!(told["stuck"], Value::Array(Vec::new()), "{told}");
+
+    // The words of the file are those of the cases, and its labels say what they are about; the last row but two has none.
+    let dispatcher = world.dispatcher();
+    let rows =
+        [("忽明忽暗", "CJ-0103"), ("旧沙发", "CJ-0144"), ("水龙头关不上", "CJ-0170"), ("坑洼", "CJ-0101")];
+    for (query, item) in rows {
+        let request = ListCasesRequest { query: query.into(), page_size: 50, ..Default::default() };
+        let request = dispatcher.asks(request).await;
+        let found = world.patient.cases().list_cases(request).await.expect("a list").into_inner().cases;
+        // Few are refused or withdrawn before anybody says what they are about.
+        let fits = |code: &str| code == item || code.is_empty();
+        assert!(found.iter().any(|case| fits(&case.item_code)), "{query}: {} cases", found.len());
+    }
+    world.to_the_next_morning().await.expect("time passes");
+}

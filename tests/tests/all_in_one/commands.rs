@@ -1,0 +1,213 @@
+//! The commands of the operator's binary, each run once as a process of its own against a running suite. What they do in detail is
+//! tested where they are; here: that they reach the suite as whom they should, say one telling thing, and end as they say.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use chrono::{SecondsFormat, TimeDelta};
+use jianghan::{scenario::Scenario, simulate::lead_task};
+use proto::case_routing::v1::AssignmentStatus;
+use serde_json::{Value, json};
+use tests::{
+    World,
+    journeys::{COMMUNITY, LAMP},
+    run,
+    tables::Tables,
+};
+use uuid::Uuid;
+
+/// The street that the community lies in.
+const STREET: &str = "420103005";
+
+fn list(told: &Value) -> &[Value] {
+    told.as_array().unwrap_or_else(|| panic!("no list: {told}"))
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("a path in UTF-8")
+}
+
+/// Whether a number is there and above zero.
+fn some(told: &Value) -> bool {
+    told.as_u64().is_some_and(|number| number > 0)
+}
+
+#[test]
+fn every_command_that_looks_at_a_running_suite_answers() {
+    run(async {
+        let world = World::all_in_one().await;
+        let _turn = world.alone().await;
+        world.to_the_next_morning().await.expect("time passes");
+        let played = world.performs(Scenario::OneWindow).await;
+        let case = played.case(0).expect("a case");
+        world.settles().await;
+        let dir = tempfile::tempdir().expect("a folder");
+
+        routes(world, case, dir.path()).await;
+        catalogue(world, dir.path()).await;
+        exports_and_imports(world, dir.path()).await;
+        classifier(world, dir.path()).await;
+        figures(world).await;
+        exchange(world).await;
+        calendar(world).await;
+
+        for what in ["dead", "parked"] {
+            let told = world.is_told_well(&["events", what]).await;
+            assert_eq!(told, json!([]), "events {what}");
+        }
+    });
+}
+
+/// Where a matter goes, whether the case went as it would again, and the responsibility list as a file.
+async fn routes(world: &World, case: &str, dir: &Path) {
+    let told = world.is_told_well(&["route", "explain", "--item", LAMP, "--unit", COMMUNITY]).await;
+    assert!(told["lead"].as_str().is_some_and(|lead| lead.starts_with("dept:urban_management ")), "{told}");
+    let told = world.is_told_well(&["route", "replay", "--case", case]).await;
+    assert!(!list(&told).is_empty(), "{told}");
+    let told = world.is_told_well(&["route", "dry-run", "--version", "1", "--unit", COMMUNITY]).await;
+    assert!(some(&told["compared"]), "{told}");
+
+    let file = dir.join("list.csv");
+    let out = world.is_told_well(&["route", "list", "export", "--file", text(&file)]).await;
+    let told = world.is_told_well(&["route", "list", "check", "--file", text(&file), "--whole"]).await;
+    assert!(some(&out["rows"]), "{out}");
+    assert_eq!((&told["unchanged"], &told["problems"]), (&out["rows"], &json!([])), "{told}");
+}
+
+/// The catalogue as a file, and its versions.
+async fn catalogue(world: &World, dir: &Path) {
+    let file = dir.join("items.xlsx");
+    let out = world.is_told_well(&["catalogue", "export", "--file", text(&file)]).await;
+    let told = world.is_told_well(&["catalogue", "check", "--file", text(&file), "--whole"]).await;
+    assert!(some(&out["rows"]), "{out}");
+    assert_eq!((&told["unchanged"], &told["problems"]), (&out["rows"], &json!([])), "{told}");
+    let told = world.is_told_well(&["catalogue", "versions"]).await;
+    assert!(list(&told).iter().any(|version| version["version"] == 1), "{told}");
+}
+
+/// Cases out of the suite, and what would come of bringing some in.
+async fn exports_and_imports(world: &World, dir: &Path) {
+    let file = dir.join("cases.csv");
+    let told = world.is_told_well(&["export", "cases", "--out", text(&file), "--item", LAMP]).await;
+    assert!(some(&told["cases"]), "{told}");
+    assert_eq!(told["bytes"], fs::metadata(&file).expect("the file").len());
+
+    let file = dir.join("history.csv");
+    let now = world.now().await.expect("domain time");
+    let at = |hours: i64| (now - TimeDelta::hours(hours)).to_rfc3339_opts(SecondsFormat::Secs, true);
+    let (came, over) = (at(900), at(850));
+    let row = |number: u8, place: &str| {
+        format!("C-{number},路灯不亮,{place},{LAMP},已结案,{came},{over},street_office:{STREET},满意\n")
+    };
+    let header = "编号,内容,地点编码,事项编码,状态,登记时间,结案时间,主办单位编码,满意度\n";
+    fs::write(&file, format!("{header}{}{}", row(1, COMMUNITY), row(2, "999"))).expect("written");
+    let (told, well) = world.is_told(&["import", "--cases", text(&file), "--check"]).await;
+    assert!(!well, "a row that is wrong is a finding: {told}");
+    assert_eq!((&told["imported"], &told["problems"]), (&json!(1), &json!(1)), "{told}");
+    assert_eq!(told["first_problems"][0]["line"], 3, "{told}");
+}
+
+/// Nobody has brought a model here.
+async fn classifier(world: &World, dir: &Path) {
+    let told = world.is_told_well(&["classify", "models"]).await;
+    assert_eq!((&told["in_force"], &told["models"]), (&json!(0), &json!([])), "{told}");
+    let told = world.is_told_well(&["classify", "suggest", "--text", "路灯不亮"]).await;
+    assert_eq!(told["state"], "no_model", "{told}");
+    assert_eq!(world.is_told_well(&["classify", "accuracy"]).await, json!([]));
+    let file = dir.join("corrections.csv");
+    let told = world.is_told_well(&["classify", "corrections", "--out", text(&file)]).await;
+    assert_eq!(told["corrections"], 0, "{told}");
+    assert_eq!(fs::read_to_string(&file).expect("the file"), "subject,detail,label\n");
+}
+
+/// What analytics makes of it all.
+async fn figures(world: &World) {
+    let told = world.is_told_well(&["process", "versions"]).await;
+    assert!(list(&told).iter().any(|one| some(&one["decided"])), "{told}");
+    let told = world.is_told_well(&["process", "compare", "--street", STREET]).await;
+    assert!(some(&told["overall"]["other"]["cases"]), "{told}");
+    let told = world.is_told_well(&["analytics", "digest"]).await;
+    assert!(told["digest"].as_str().is_some_and(|digest| digest.len() == 64), "{told}");
+    assert!(some(&told["facts"]), "{told}");
+    let told = world.is_told_well(&["analytics", "hotspots"]).await;
+    assert!(told["hotspots"].is_array(), "{told}");
+}
+
+/// Another system, entered and looked at.
+async fn exchange(world: &World) {
+    let system = ["create", "commands", "--name-zh", "演示系统", "--name-en", "Demonstration"];
+    let made = world.is_told_well(&[&["exchange", "systems"], &system[..]].concat()).await;
+    assert_eq!((&made[0]["system_code"], &made[0]["state"]), (&json!("commands"), &json!("on")), "{made}");
+    let told = world.is_told_well(&["exchange", "systems"]).await;
+    assert!(list(&told).iter().any(|one| *one == made[0]), "{told}");
+    assert_eq!(world.is_told_well(&["exchange", "mapping", "--system", "commands"]).await, json!([]));
+    assert_eq!(world.is_told_well(&["exchange", "tickets", "--system", "commands"]).await, json!([]));
+}
+
+/// It asks no service.
+async fn calendar(world: &World) {
+    let asked = ["calendar", "due", "--from", "2026-02-13 16:30", "--n", "2", "--unit", "work_hour"];
+    assert_eq!(world.is_told_well(&asked).await["due"], "2026-02-14T10:00:00+08:00");
+    assert_eq!(world.is_told_well(&["calendar", "show", "--year", "2026"]).await["work_days"], 248);
+}
+
+const BACK: &str =
+    "INSERT INTO assignments SELECT (jsonb_populate_record(NULL::assignments, $1::text::jsonb)).*";
+
+/// Takes the only row of a query out of a table, and gives it as JSON.
+async fn takes_out(tables: &Tables, table: &str, which: &str, id: Uuid) -> String {
+    let sql = format!("DELETE FROM {table} AS t WHERE {which} = $1 RETURNING to_jsonb(t)::text");
+    let rows = tables.rows(&sql, &[&id]).await;
+    assert_eq!(rows.len(), 1, "{table} holds one row of {id}");
+    rows[0].get(0)
+}
+
+#[test]
+fn what_is_missing_in_two_services_is_told_by_its_id_until_it_is_there_again() {
+    run(async {
+        let world = World::all_in_one().await;
+        let _turn = world.alone().await;
+        world.to_the_next_morning().await.expect("time passes");
+        let played = world.performs(Scenario::OneWindow).await;
+        let closed = played.case(0).expect("a case").to_owned();
+        // A task that staffing has just asked somebody to do.
+        let place = world.unit(COMMUNITY);
+        let case = world.window(COMMUNITY).takes_in(&world.resident(6), "路灯不亮", LAMP, &place).await;
+        let case = world.leader_of(&case.lead_org_id).signs(&case).await;
+        let case = world.sees_assignment(&case, AssignmentStatus::Offered).await;
+        let task = lead_task(&case).expect("a lead task").task_id.clone();
+        world.settles().await;
+        let told = world.is_told_well(&["reconcile"]).await;
+        assert!(some(&told["compared"]["case"]) && some(&told["compared"]["task"]), "{told}");
+        assert_eq!((&told["differences"], &told["duplicated_effects"]), (&json!([]), &json!(0)), "{told}");
+
+        let analytics = Tables::of(world, "analytics").await.expect("the database");
+        let staffing = Tables::of(world, "staffing").await.expect("the database");
+        let id: Uuid = closed.parse().expect("a case id");
+        takes_out(&analytics, "case_facts", "case_id", id).await;
+        let id: Uuid = task.parse().expect("a task id");
+        let assignment = takes_out(&staffing, "assignments", "task_id", id).await;
+        let (told, well) = world.is_told(&["reconcile"]).await;
+        assert!(!well, "differences are a finding: {told}");
+        let found: BTreeSet<_> = list(&told["differences"])
+            .iter()
+            .map(|one| ["subject", "service", "kind", "key"].map(|part| one[part].as_str().unwrap_or_default()))
+            .collect();
+        let expected = [
+            ["case", "analytics", "missing", closed.as_str()],
+            ["task", "staffing", "differing", task.as_str()],
+        ];
+        assert_eq!(found, BTreeSet::from(expected), "{told}");
+        assert_eq!(told["duplicated_effects"], 0, "what is missing did not happen twice");
+        // As people read it, too.
+        let printed = world.operates(&["reconcile", "--drain", "0"]).await;
+        let printed = String::from_utf8_lossy(&printed.stdout).into_owned();
+        assert!(printed.contains(&closed) && printed.contains(&task), "{printed}");
+
+        // The operator makes the figures anew; what a service owns itself comes from its backup.
+        let rebuilt = world.is_told_well(&["analytics", "rebuild"]).await;
+        assert!(some(&rebuilt["events"]) && rebuilt["same"] == false, "{rebuilt}");
+        staffing.forge(BACK, &[&assignment]).await;
+        let told = world.is_told_well(&["reconcile"]).await;
+        assert_eq!(told["differences"], json!([]), "{told}");
+    });
+}
