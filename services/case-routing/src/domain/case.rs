@@ -208,6 +208,9 @@ impl Rating {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Suspension {
     pub cause_code: String,
+    /// The writing by which the requester was told (C-3); empty in cases of earlier releases.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub told_ref: String,
     pub since: Timestamp,
     pub resume_at: Option<Timestamp>,
     pub due_before: Option<Timestamp>,

@@ -19,7 +19,10 @@ use super::{
 };
 use crate::{
     codes,
-    domain::{Act, Case, ClosedCode, CompleteCase, ObjectTask, ObjectionState, OrgId, TaskId, WhistleCase},
+    domain::{
+        Act, Case, ClosedCode, CompleteCase, ContactMethod, ObjectTask, ObjectionState, OrgId, TaskId,
+        WhistleCase,
+    },
     reach, seed,
     store::list,
     verb::{acting_for, leading},
@@ -287,13 +290,12 @@ impl TaskService for Tasks {
             "ContactRequester",
             ContactRequesterResponse,
             |message| {
-                if !["phone", "visit", "message"].contains(&message.method.as_str()) {
-                    return Err(Error::invalid("method", "`phone`, `visit` or `message`").into());
-                }
+                let method = message.method.parse::<ContactMethod>();
+                method.map_err(|_| Error::invalid("method", "`phone`, `visit` or `message`"))?
             },
-            |case, act, by, _nothing| {
+            |case, act, by, method| {
                 let act = acting_for(act, by, case.lead_org);
-                case.contact(&act)
+                case.contact(method, &act)
             }
         )
     }
@@ -331,11 +333,12 @@ impl TaskService for Tasks {
             SuspendCaseResponse,
             |message| (
                 parse::code("cause_code", &message.cause_code)?,
-                parse::optional_time("resume_time", message.resume_time.as_ref())?
+                parse::optional_time("resume_time", message.resume_time.as_ref())?,
+                parse::reference("told_ref", &message.told_ref)?
             ),
             |case, act, by, pause| {
                 let act = leading(act, by, &case);
-                case.suspend(&pause.0, pause.1, &act)
+                case.suspend(&pause.0, &pause.2, pause.1, &act)
             }
         )
     }

@@ -232,8 +232,8 @@ pub fn attempt(world: &mut World, case: Case, attempt: &Attempt) -> Result<Optio
                 one(case.refuse_unadmitted(assist, "not_admitted", &world.act(as_assist)))
             }
             Trigger::Recall => one(case.recall("mis_dispatch", &world.act(at_street))),
-            Trigger::Contact => one(case.contact(&world.act(as_lead))),
-            Trigger::Suspend => one(case.suspend("expert_review", None, &world.act(as_lead))),
+            Trigger::Contact => one(case.contact(ContactMethod::Phone, &world.act(as_lead))),
+            Trigger::Suspend => one(case.suspend("expert_review", "doc:told", None, &world.act(as_lead))),
             Trigger::Resume => one(case.resume(&world.act(as_lead))),
             Trigger::Extend => {
                 let extra = Limit::new(TimeUnit::WorkDay, u16::try_from(pick).unwrap());

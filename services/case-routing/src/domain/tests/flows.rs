@@ -29,7 +29,7 @@ fn f1_from_the_window_to_closed_and_rated() {
     assert_eq!(*due_at, signed.case.resolve_clock().map(|clock| clock.due_at));
 
     world.wait(TimeDelta::hours(1));
-    let contacted = signed.case.contact(&world.official(STATION)).unwrap();
+    let contacted = signed.case.contact(ContactMethod::Phone, &world.official(STATION)).unwrap();
     assert_eq!(names(&contacted), ["CaseContacted"]);
 
     world.wait(TimeDelta::days(1));
@@ -351,7 +351,7 @@ fn an_anonymous_case_needs_no_call_and_closes_without_a_rating() {
     let case = case.dispatch(&RouteChoice::Auto, &world.official(STATION)).unwrap().case;
     let lead = case.lead_task.unwrap();
     let case = case.sign(lead, &world.official(STATION)).unwrap().case;
-    let case = case.contact(&world.official(STATION)).unwrap().case;
+    let case = case.contact(ContactMethod::Message, &world.official(STATION)).unwrap().case;
     let case = case.complete(done(), &world.official(STATION)).unwrap().case;
     let no_call = VerifyCase { callback: None, ..found_good() };
     let closed = case.verify(&no_call, &world.official(VERIFIER)).unwrap();

@@ -39,7 +39,7 @@ pub(super) fn in_state(world: &mut World, state: CaseState) -> Case {
         CaseState::InProgress => world.in_progress("street_light"),
         CaseState::Suspended => {
             let case = world.in_progress("street_light");
-            case.suspend("season_condition", None, &world.official(STREET_OFFICE)).unwrap().case
+            case.suspend("season_condition", "doc:told", None, &world.official(STREET_OFFICE)).unwrap().case
         }
         CaseState::Completed => World::without_verifier().completed("stairs"),
         CaseState::Verifying => world.completed("stairs"),
@@ -70,7 +70,7 @@ fn prepared(world: &mut World, state: CaseState, verb: Trigger) -> Case {
         (CaseState::InProgress, Trigger::ReturnFromSociety) => world.with_partner(),
         (CaseState::Suspended, Trigger::ReturnFromSociety) => {
             let case = world.with_partner();
-            case.suspend("season_condition", None, &world.official(GROUP)).unwrap().case
+            case.suspend("season_condition", "doc:told", None, &world.official(GROUP)).unwrap().case
         }
         (CaseState::InProgress, Trigger::Complete) => world.in_progress("stairs"),
         (CaseState::InProgress, Trigger::CompleteStage) => world.in_progress("burst_pipe"),
@@ -179,7 +179,7 @@ pub(super) fn with_whistle(world: &mut World, state: CaseState) -> Case {
     match state {
         _ if whistled => case,
         CaseState::Suspended => {
-            case.suspend("season_condition", None, &world.official(STATION)).unwrap().case
+            case.suspend("season_condition", "doc:told", None, &world.official(STATION)).unwrap().case
         }
         _ => {
             let command = objection(&case);
@@ -321,8 +321,8 @@ fn attempt(world: &mut World, case: Case, verb: Trigger) -> Result<Decision> {
             case.refuse_unadmitted(assist_id, "not_admitted", &world.official(assist_org))
         }
         Trigger::Recall => case.recall("mis_dispatch", &world.official(STREET_OFFICE)),
-        Trigger::Contact => case.contact(&world.official(lead_org)),
-        Trigger::Suspend => case.suspend("season_condition", None, &world.official(lead_org)),
+        Trigger::Contact => case.contact(ContactMethod::Visit, &world.official(lead_org)),
+        Trigger::Suspend => case.suspend("season_condition", "doc:told", None, &world.official(lead_org)),
         Trigger::Resume => case.resume(&world.official(lead_org)),
         Trigger::Extend => case.extend(
             calendar::Limit::new(calendar::TimeUnit::WorkDay, 2),

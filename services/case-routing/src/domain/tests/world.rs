@@ -319,7 +319,7 @@ impl World {
     pub fn in_progress(&mut self, item: &str) -> Case {
         let case = self.signed(item);
         let org = case.lead_org.unwrap();
-        case.contact(&self.official(org)).unwrap().case
+        case.contact(ContactMethod::Phone, &self.official(org)).unwrap().case
     }
 
     /// A partner leads.
