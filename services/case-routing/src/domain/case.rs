@@ -19,6 +19,7 @@ use super::replay::RoutingInputs;
 use super::router::{Candidate, RouteQuery};
 use super::stages::StageRun;
 use super::suggestion::TriageDecision;
+use super::supplement::Supplement;
 use super::table::RoutingTable;
 use super::whistle::WhistleScore;
 
@@ -310,6 +311,9 @@ pub struct Case {
     /// Other systems that hear what becomes of it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub external: Vec<ExternalLink>,
+    /// What was missing when it came in, and what came of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub supplement: Option<Supplement>,
 }
 
 fn newest(clocks: &[Clock], kind: ClockKind, task: Option<TaskId>) -> Option<&Clock> {

@@ -177,6 +177,8 @@ pub const TEXTS: &[(&str, &str, &str)] = &[
         "the calendar changed: the {clock} limit moves from {from} to {to}",
     ),
     ("accepted_by_silence", "逾期未作决定，视为受理", "no decision in time: taken as accepted"),
+    ("materials_missing", "一次性告知需补正：{materials}", "missing, told once and completely: {materials}"),
+    ("materials_sent", "已补正：{materials}", "sent: {materials}"),
     ("supplement_expired", "逾期未补正", "the supplement did not come in time"),
     ("contacted_by_phone", "电话联系诉求人", "the requester was phoned"),
     ("contacted_by_visit", "上门联系诉求人", "the requester was visited"),

@@ -15,6 +15,7 @@ use super::{
     error::Result,
     event::{Emitted, TimelineEntry, Timestamp},
     ids::TicketId,
+    supplement::Materials,
     work::{Act, Decision, Work},
 };
 
@@ -77,7 +78,9 @@ impl Case {
     pub fn remark(self, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         if work.case.state == CaseState::NeedSupplement {
-            work.supplement()?;
+            // Words, without codes to compare with the list: the ticket is where they are kept.
+            let refs = work.case.external.iter().map(|link| format!("ticket:{}", link.ticket)).collect();
+            work.supplement(Materials { codes: Vec::new(), refs })?;
         }
         // A step that is told to nobody takes the version that the decision ends with.
         let silent = i64::from(!work.has_told());

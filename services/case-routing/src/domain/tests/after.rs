@@ -170,7 +170,7 @@ fn a_supplement_is_asked_for_once_and_stops_the_clock_meanwhile() {
     let asked = case.request_supplement(vec!["id_copy".into()], &world.official(STATION)).unwrap();
     let DomainEvent::CaseSupplementRequested { in_time: true, .. } = asked.events[0].event else { panic!() };
     world.wait(TimeDelta::days(3));
-    let sent = asked.case.supplement(&world.resident()).unwrap();
+    let sent = asked.case.supplement(materials(&["id_copy"]), &world.resident()).unwrap();
     assert_eq!(names(&sent), ["CaseSupplemented", "CaseAccepted"]);
     let DomainEvent::CaseAccepted { in_time: true, by_silence: false } = sent.events[1].event else {
         panic!()

@@ -96,6 +96,11 @@ fn ruling(lead: OrgId, pick: usize) -> RuleObjection {
     RuleObjection { lead, assists: vec![], basis_code: "responsibility_list".into(), precedent }
 }
 
+/// All of what was asked for, or nothing of it.
+fn sent(pick: usize) -> Materials {
+    if pick == 0 { Materials::default() } else { materials(&["id_copy"]) }
+}
+
 /// How the case stands that this one was merged into.
 fn original(case: &Case, pick: usize) -> Original {
     let state = if pick == 0 { CaseState::InProgress } else { CaseState::Resolved };
@@ -164,7 +169,7 @@ pub fn attempt(world: &mut World, case: Case, attempt: &Attempt) -> Result<Optio
             Trigger::RequestSupplement => {
                 one(case.request_supplement(vec!["id_copy".into()], &world.act(at_station)))
             }
-            Trigger::Supplement => one(case.supplement(&world.act(resident()))),
+            Trigger::Supplement => one(case.supplement(sent(pick), &world.act(resident()))),
             Trigger::Decline => one(case.decline("out_of_scope", "petition", &world.act(at_station))),
             Trigger::HandOff => one(case.hand_off("119", &world.act(at_station))),
             Trigger::Merge => one(case.merge(CaseId(CITY.0), &world.act(at_station))),

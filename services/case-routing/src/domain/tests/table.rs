@@ -256,7 +256,7 @@ fn attempt(world: &mut World, case: Case, verb: Trigger) -> Result<Decision> {
         Trigger::RequestSupplement => {
             case.request_supplement(vec!["id_copy".into()], &world.official(STATION))
         }
-        Trigger::Supplement => case.supplement(&world.resident()),
+        Trigger::Supplement => case.supplement(materials(&["id_copy"]), &world.resident()),
         Trigger::Decline => case.decline("out_of_scope", "petition", &world.official(STATION)),
         Trigger::HandOff => case.hand_off("119", &world.official(STATION)),
         Trigger::Merge => case.merge(CaseId(nothing.0), &world.official(STATION)),

@@ -409,6 +409,10 @@ pub fn reached(grade: u8) -> CallbackReport {
     CallbackReport::Reached { resolution: Resolution::Resolved, grade: Some(grade), contact_confirmed: true }
 }
 
+pub fn materials(codes: &[&str]) -> Materials {
+    Materials { codes: codes.iter().map(|code| (*code).to_owned()).collect(), refs: vec!["doc:1".into()] }
+}
+
 pub fn objection(case: &Case) -> ObjectTask {
     ObjectTask {
         task_id: case.lead_task.unwrap(),
