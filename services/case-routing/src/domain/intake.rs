@@ -66,12 +66,14 @@ pub struct IntakeCase {
 }
 
 impl Case {
-    /// A new case. The accept clock starts.
+    /// A new case. The accept clock starts; what is of an emergency line is handed over at once.
     ///
     /// # Errors
     /// `Invalid` for a wrong place, number, or an anonymous request of a nature that needs a requester.
     pub fn register(command: RegisterCase, act: &Act<'_>) -> Result<Decision> {
-        Ok(registered(command, act)?.finish())
+        let mut work = registered(command, act)?;
+        work.hand_off_emergency()?;
+        Ok(work.finish())
     }
 
     /// Registers, accepts, triages and routes an ordinary case; hands an emergency over at once, and answers
