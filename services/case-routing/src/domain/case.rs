@@ -139,6 +139,9 @@ pub struct Objection {
     /// Who rules, or reviews the ruling.
     pub arbiter: Option<OrgId>,
     pub parties: Vec<OrgId>,
+    /// All that it relies on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evidence_refs: Vec<String>,
     /// What the parties said.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub positions: Vec<Position>,
@@ -160,6 +163,9 @@ pub struct Supervision {
     pub issued_at: Timestamp,
     pub due_at: Timestamp,
     pub answered_at: Option<Timestamp>,
+    /// The latest answer; empty before the first.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub answer_code: String,
 }
 
 /// What the requester said when called back.
@@ -195,6 +201,9 @@ pub struct Rating {
     pub late: bool,
     /// Set once a bad rating was judged.
     pub valid: Option<bool>,
+    /// Why it was judged so, where a reason was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judge_reason: Option<String>,
 }
 
 impl Rating {

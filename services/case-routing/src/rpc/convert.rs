@@ -271,6 +271,7 @@ fn supervision(case: &Case, supervision: &Supervision) -> pb::Supervision {
         issued_time: at(supervision.issued_at),
         due_time: at(supervision.due_at),
         answered_time: supervision.answered_at.and_then(at),
+        answer_code: supervision.answer_code.clone(),
     }
 }
 
@@ -367,6 +368,7 @@ fn rating(rating: &Rating) -> pb::Rating {
         rated_time: at(rating.at),
         judged: rating.valid.is_some(),
         judged_valid: rating.valid.unwrap_or(false),
+        judge_reason_code: rating.judge_reason.clone().unwrap_or_default(),
     }
 }
 
@@ -398,6 +400,7 @@ fn objection(objection: &Objection) -> pb::Objection {
         ruled_lead_org_id: text(ruling.map(|ruling| ruling.lead)),
         basis_code: ruling.map(|ruling| ruling.basis_code.clone()).unwrap_or_default(),
         precedent_from: text(ruling.and_then(|ruling| ruling.precedent)),
+        evidence_refs: objection.evidence_refs.clone(),
     }
 }
 

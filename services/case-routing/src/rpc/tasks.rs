@@ -79,11 +79,11 @@ impl TaskService for Tasks {
             "ObjectTask",
             ObjectTaskResponse,
             |message| {
-                let mut refs = parse::references("evidence_refs", &message.evidence_refs)?;
+                let mut basis_refs = parse::references("evidence_refs", &message.evidence_refs)?;
                 let ground_code = parse::code("ground_code", &message.ground_code)?;
                 let ground = seed::objection_grounds().get(&ground_code);
                 let ground = ground.ok_or_else(|| Error::invalid("ground_code", "is not a listed ground"))?;
-                if refs.is_empty() && ground.needs_evidence {
+                if basis_refs.is_empty() && ground.needs_evidence {
                     return Err(Error::invalid("evidence_refs", "name the basis of the objection").into());
                 }
                 let suggested: Option<OrgId> =
@@ -92,9 +92,10 @@ impl TaskService for Tasks {
                     return Err(Error::invalid("suggested_org_id", "say who is meant instead").into());
                 }
                 let task_id = parse::id("task_id", &message.task_id)?;
-                let basis_ref =
-                    if refs.is_empty() { format!("ground:{ground_code}") } else { refs.swap_remove(0) };
-                ObjectTask { task_id, ground_code, basis_ref, suggested }
+                if basis_refs.is_empty() {
+                    basis_refs.push(format!("ground:{ground_code}"));
+                }
+                ObjectTask { task_id, ground_code, basis_refs, suggested }
             },
             |case, act, by, objection| {
                 let act = for_task(act, by, &case, objection.task_id)?;

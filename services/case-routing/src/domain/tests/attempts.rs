@@ -143,7 +143,9 @@ pub fn attempt(world: &mut World, case: Case, attempt: &Attempt) -> Result<Optio
             let about = (pick > 4).then_some(task);
             one(case.supervise(level, "leader", about, &world.act(at_street)))
         }
-        Verb::AnswerSupervision => one(case.answer_supervision(supervision, &world.act(as_lead))),
+        Verb::AnswerSupervision => {
+            one(case.answer_supervision(supervision, "under_way", &world.act(as_lead)))
+        }
         Verb::AcknowledgeSupervision => one(case.acknowledge_supervision(supervision, &world.act(as_lead))),
         Verb::EscalateSupervision => {
             one(case.escalate_supervision(supervision, "no_progress", &world.act(at_street)))
@@ -197,7 +199,7 @@ pub fn attempt(world: &mut World, case: Case, attempt: &Attempt) -> Result<Optio
                 let command = ObjectTask {
                     task_id: lead_task,
                     ground_code: "not_my_duty".into(),
-                    basis_ref: "art. 3".into(),
+                    basis_refs: vec!["art. 3".into()],
                     suggested: (pick > 4).then_some(org),
                 };
                 one(case.object(command, &world.act(as_lead)))
@@ -276,7 +278,7 @@ pub fn attempt(world: &mut World, case: Case, attempt: &Attempt) -> Result<Optio
             }
             Trigger::OrderRework => one(case.order_rework("not_done", &world.act(as_verifier))),
             Trigger::Rate => one(case.rate(u8::try_from(pick % 6).unwrap(), &world.act(resident()))),
-            Trigger::JudgeRating => one(case.judge_rating(pick > 3, &world.act(as_verifier))),
+            Trigger::JudgeRating => one(case.judge_rating(pick > 3, "", &world.act(as_verifier))),
             Trigger::RateMerged => {
                 let original = original(&case, pick);
                 let grade = u8::try_from(pick % 6).unwrap();
@@ -284,7 +286,7 @@ pub fn attempt(world: &mut World, case: Case, attempt: &Attempt) -> Result<Optio
             }
             Trigger::JudgeMerged => {
                 let original = original(&case, pick);
-                one(case.judge_merged(pick > 3, &original, &world.act(as_verifier)))
+                one(case.judge_merged(pick > 3, "", &original, &world.act(as_verifier)))
             }
             Trigger::Close => one(case.close(&world.system())),
             Trigger::Reopen => one(case.reopen("new_facts", &world.act(resident()))),

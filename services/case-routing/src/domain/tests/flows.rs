@@ -219,8 +219,8 @@ fn objections_come_in_time_from_the_lead_with_a_basis() {
     let case = world.signed("street_light");
     let command = objection(&case);
     assert_eq!(guard(case.clone().object(command.clone(), &world.official(URBAN))), "task_org");
-    let without = ObjectTask { basis_ref: String::new(), ..command.clone() };
-    assert_eq!(guard(case.clone().object(without, &world.official(STREET_OFFICE))), "basis_ref");
+    let without = ObjectTask { basis_refs: vec![], ..command.clone() };
+    assert_eq!(guard(case.clone().object(without, &world.official(STREET_OFFICE))), "basis_refs");
     let assist = case.tasks.iter().find(|task| task.part == TaskPart::Assist).unwrap().id;
     let of_assist = ObjectTask { task_id: assist, ..command.clone() };
     assert_eq!(guard(case.clone().object(of_assist, &world.official(URBAN))), "not_the_lead");
@@ -314,9 +314,9 @@ fn nobody_verifies_calls_back_or_judges_their_own_work() {
     let case = case.verify(&found_good(), &world.official(VERIFIER)).unwrap().case;
     assert_eq!(guard(case.clone().rate(5, &world.official(STATION))), "requester");
     let case = case.rate(1, &world.resident()).unwrap().case;
-    assert_eq!(guard(case.clone().judge_rating(false, &world.official(STATION))), "rating_judge");
+    assert_eq!(guard(case.clone().judge_rating(false, "", &world.official(STATION))), "rating_judge");
     assert_eq!(guard(case.clone().close(&world.system())), "rating_unjudged");
-    assert_eq!(guard(case.judge_rating(true, &world.system())), "human_official");
+    assert_eq!(guard(case.judge_rating(true, "", &world.system())), "human_official");
 }
 
 #[test]

@@ -277,7 +277,7 @@ fn attempt(world: &mut World, case: Case, verb: Trigger) -> Result<Decision> {
             let command = ObjectTask {
                 task_id: lead,
                 ground_code: "not_my_duty".into(),
-                basis_ref: "art. 3".into(),
+                basis_refs: vec!["art. 3".into()],
                 suggested: None,
             };
             case.object(command, &world.official(lead_org))
@@ -341,10 +341,10 @@ fn attempt(world: &mut World, case: Case, verb: Trigger) -> Result<Decision> {
         Trigger::OrderRework => case.order_rework("not_done", &world.official(VERIFIER)),
         Trigger::RateMerged => case.rate_merged(2, &resolved_original(merged_into), &world.resident()),
         Trigger::JudgeMerged => {
-            case.judge_merged(true, &resolved_original(merged_into), &world.official(VERIFIER))
+            case.judge_merged(true, "", &resolved_original(merged_into), &world.official(VERIFIER))
         }
         Trigger::Rate => case.rate(2, &world.resident()),
-        Trigger::JudgeRating => case.judge_rating(true, &world.official(VERIFIER)),
+        Trigger::JudgeRating => case.judge_rating(true, "", &world.official(VERIFIER)),
         Trigger::Close if state == CaseState::Resolved => {
             world.wait(TimeDelta::days(12));
             Ok(world.tick(case))

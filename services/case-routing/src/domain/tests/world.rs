@@ -417,7 +417,7 @@ pub fn objection(case: &Case) -> ObjectTask {
     ObjectTask {
         task_id: case.lead_task.unwrap(),
         ground_code: "not_my_duty".into(),
-        basis_ref: "list 2026, art. 3".into(),
+        basis_refs: vec!["list 2026, art. 3".into()],
         suggested: Some(URBAN),
     }
 }
