@@ -25,3 +25,4 @@ mod search;
 mod support;
 mod timers;
 mod whistles;
+mod window;
