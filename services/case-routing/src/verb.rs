@@ -139,7 +139,7 @@ fn wire_name(field: &'static str) -> &'static str {
     match field {
         "requester" => "requester_id",
         "explanation_ref" => "answer_ref",
-        "basis_ref" | "evidence" => "evidence_refs",
+        "basis_refs" | "evidence" => "evidence_refs",
         "partly_reason_code" => "reason_code",
         other => other,
     }

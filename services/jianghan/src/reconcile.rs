@@ -140,9 +140,9 @@ async fn until_quiet(
     loop {
         let figures = statistics(suite, operator).await?;
         let waiting = Waiting::of(figures.values());
-        let done = figures.values().fold((0, 0), |(published, consumed), one| {
-            (published + one.published, consumed + one.consumed)
-        });
+        let done = figures
+            .values()
+            .fold((0, 0), |(published, consumed), one| (published + one.published, consumed + one.consumed));
         // Confirmed by the broker is not yet handled: wait until nothing is consumed any more.
         quiet = if left(&waiting) == 0 && done == last { quiet + 1 } else { 0 };
         last = done;

@@ -190,7 +190,9 @@ fn what_is_missing_in_two_services_is_told_by_its_id_until_it_is_there_again() {
         assert!(!well, "differences are a finding: {told}");
         let found: BTreeSet<_> = list(&told["differences"])
             .iter()
-            .map(|one| ["subject", "service", "kind", "key"].map(|part| one[part].as_str().unwrap_or_default()))
+            .map(|one| {
+                ["subject", "service", "kind", "key"].map(|part| one[part].as_str().unwrap_or_default())
+            })
             .collect();
         let expected = [
             ["case", "analytics", "missing", closed.as_str()],

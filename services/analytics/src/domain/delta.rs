@@ -85,7 +85,8 @@ impl Deltas {
         ratings(case, &mut entry);
         self.enter(&mut entry, sign);
 
-        if let (Some(closed), Some(elapsed), 1..) = (case.closed_at, case.elapsed_seconds, case.elapsed_unit) {
+        if let (Some(closed), Some(elapsed), 1..) = (case.closed_at, case.elapsed_seconds, case.elapsed_unit)
+        {
             for cell in entry.cells(local_day(closed)) {
                 let clocks = Clocks { count: sign, seconds: sign * elapsed };
                 let key = (cell, case.elapsed_unit, histogram::bucket(elapsed));

@@ -235,9 +235,11 @@ impl TryFrom<Raw> for Definition {
             (None, None, Some(q), true, Some(unit)) if (0.0..=1.0).contains(&q) => Formula::Quantile(q, unit),
             (None, None, None, false, None) => Formula::Composite(raw.weights.into_iter().collect()),
             _ => {
-                return Err("needs numerator and denominator, a numerator alone, weights, or clock units with \
+                return Err(
+                    "needs numerator and denominator, a numerator alone, weights, or clock units with \
                             or without a quantile"
-                    .into());
+                        .into(),
+                );
             }
         };
         if raw.year_change {

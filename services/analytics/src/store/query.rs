@@ -145,9 +145,8 @@ pub async fn durations(
     .bind::<Date, _>(end)
     .load(conn)
     .await?;
-    let clocks = |row: BucketRow| {
-        ((row.clock_unit, row.bucket), Clocks { count: row.count, seconds: row.seconds })
-    };
+    let clocks =
+        |row: BucketRow| ((row.clock_unit, row.bucket), Clocks { count: row.count, seconds: row.seconds });
     Ok(rows.into_iter().map(clocks).collect())
 }
 

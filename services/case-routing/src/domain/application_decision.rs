@@ -160,7 +160,7 @@ impl Application {
             told_ref: told_ref.to_owned(),
             since: filing.work.now,
         };
-        filing.work.suspend(cause_code, resume_at)?;
+        filing.work.suspend(cause_code, told_ref, resume_at)?;
         filing.application.uncounted.push(period);
         Ok(filing.finish())
     }

@@ -214,7 +214,7 @@ impl Work<'_> {
             self.sign(task)?;
         }
         if self.case.state == CaseState::Signed {
-            self.contact()?;
+            self.contact(None)?;
         }
         if self.case.state == CaseState::InProgress {
             Ok(())

@@ -11,6 +11,7 @@ use super::error::{DomainError, Result};
 use super::ids::OrgId;
 use super::intake::{RegisterCase, TriageCase, registered};
 use super::state::Trigger;
+use super::supplement::Materials;
 use super::work::{Act, Party, Work};
 
 /// Somebody applies.
@@ -101,7 +102,8 @@ impl Application {
     pub fn supplement(self, material_refs: Vec<String>, case: Case, act: &Act<'_>) -> Result<Filed> {
         let mut filing = Filing::begin(self, case, ApplicationVerb::Supplement, act)?;
         add_papers(&mut filing.application, material_refs)?;
-        filing.work.supplement()?;
+        // The papers are the application's: nothing of them stands in the case.
+        filing.work.supplement(Materials::default())?;
         filing.work.send_to_lead()?;
         Ok(filing.finish())
     }

@@ -19,6 +19,7 @@ use super::replay::RoutingInputs;
 use super::router::{Candidate, RouteQuery};
 use super::stages::StageRun;
 use super::suggestion::TriageDecision;
+use super::supplement::Supplement;
 use super::table::RoutingTable;
 use super::whistle::WhistleScore;
 
@@ -138,6 +139,9 @@ pub struct Objection {
     /// Who rules, or reviews the ruling.
     pub arbiter: Option<OrgId>,
     pub parties: Vec<OrgId>,
+    /// All that it relies on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evidence_refs: Vec<String>,
     /// What the parties said.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub positions: Vec<Position>,
@@ -159,6 +163,9 @@ pub struct Supervision {
     pub issued_at: Timestamp,
     pub due_at: Timestamp,
     pub answered_at: Option<Timestamp>,
+    /// The latest answer; empty before the first.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub answer_code: String,
 }
 
 /// What the requester said when called back.
@@ -194,6 +201,9 @@ pub struct Rating {
     pub late: bool,
     /// Set once a bad rating was judged.
     pub valid: Option<bool>,
+    /// Why it was judged so, where a reason was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judge_reason: Option<String>,
 }
 
 impl Rating {
@@ -208,6 +218,9 @@ impl Rating {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Suspension {
     pub cause_code: String,
+    /// The writing by which the requester was told (C-3); empty in cases of earlier releases.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub told_ref: String,
     pub since: Timestamp,
     pub resume_at: Option<Timestamp>,
     pub due_before: Option<Timestamp>,
@@ -311,6 +324,9 @@ pub struct Case {
     /// Other systems that hear what becomes of it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub external: Vec<ExternalLink>,
+    /// What was missing when it came in, and what came of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub supplement: Option<Supplement>,
 }
 
 fn newest(clocks: &[Clock], kind: ClockKind, task: Option<TaskId>) -> Option<&Clock> {

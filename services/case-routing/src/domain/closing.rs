@@ -83,7 +83,7 @@ impl Case {
         work.permit(Trigger::OrderRework)?;
         check_code("reason_code", reason_code)?;
         if work.case.state == CaseState::Resolved {
-            work.judge(true)?;
+            work.judge(true, reason_code)?;
         } else {
             work.verifier()?;
         }

@@ -391,6 +391,13 @@ codes! {
         Documents = "documents",
     }
 
+    /// How a handler came in contact with the requester.
+    ContactMethod {
+        Phone = "phone",
+        Visit = "visit",
+        Message = "message",
+    }
+
     /// The kind of an evidence reference.
     EvidenceKind {
         Photo = "photo",

@@ -11,7 +11,7 @@ use super::ids::*;
 use super::reason::Reason;
 use super::router::{Candidate, Choice, RoutingOutcome};
 use super::state::Trigger;
-use super::work::{Act, Decision, Work, check_code};
+use super::work::{Act, Decision, Party, Work, check_code};
 
 /// Where a case is to go.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -238,6 +238,19 @@ impl Work<'_> {
     pub(super) fn reroute(&mut self) -> Result<()> {
         self.start_clock(ClockKind::Dispatch, None, self.sla().dispatch);
         self.route(&RouteChoice::Auto)
+    }
+
+    /// What is of an emergency line goes there at once, by the first step of the router, whoever brought it in and how: time
+    /// must not accept it instead.
+    pub(super) fn hand_off_emergency(&mut self) -> Result<()> {
+        if self.item().is_none_or(|item| item.emergency_line.is_none()) {
+            return Ok(());
+        }
+        let outcome = self.ask_router();
+        let by = std::mem::replace(&mut self.by, Party::system());
+        self.follow(&outcome, false)?;
+        self.by = by;
+        Ok(())
     }
 
     fn follow(&mut self, outcome: &RoutingOutcome, by_human: bool) -> Result<()> {

@@ -29,19 +29,26 @@ impl Case {
     ///
     /// # Errors
     /// `WrongState`; `NotEntitled` unless the lead; `Guard(contacted_before)`.
-    pub fn contact(self, act: &Act<'_>) -> Result<Decision> {
+    pub fn contact(self, method: ContactMethod, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
-        work.contact()?;
+        work.contact(Some(method))?;
         Ok(work.finish())
     }
 
-    /// The case waits for a listed cause, with approval; the requester's clock stands still.
+    /// The case waits for a listed cause, with approval, told to the requester in writing (C-3); the requester's clock stands
+    /// still.
     ///
     /// # Errors
-    /// `WrongState`; `NotEntitled` unless the lead's leader, never a machine; `Invalid` cause or date.
-    pub fn suspend(self, cause_code: &str, resume_at: Option<Timestamp>, act: &Act<'_>) -> Result<Decision> {
+    /// `WrongState`; `NotEntitled` unless the lead's leader, never a machine; `Invalid` cause or date, and without the writing.
+    pub fn suspend(
+        self,
+        cause_code: &str,
+        told_ref: &str,
+        resume_at: Option<Timestamp>,
+        act: &Act<'_>,
+    ) -> Result<Decision> {
         let mut work = Work::begin(self, act);
-        work.suspend(cause_code, resume_at)?;
+        work.suspend(cause_code, told_ref, resume_at)?;
         Ok(work.finish())
     }
 
@@ -158,8 +165,8 @@ impl Case {
 }
 
 impl Work<'_> {
-    /// The handler's first contact with the requester.
-    pub(super) fn contact(&mut self) -> Result<()> {
+    /// The handler's first contact with the requester; without a method where other work implies it.
+    pub(super) fn contact(&mut self, method: Option<ContactMethod>) -> Result<()> {
         self.permit(Trigger::Contact)?;
         let (id, org) = self.lead()?;
         self.acts_for(org, "lead_org")?;
@@ -174,18 +181,27 @@ impl Work<'_> {
             self.start_clock(ClockKind::Contact, Some(id), self.sla().contact);
         }
         let in_time = self.stop_clock(ClockKind::Contact, Some(id)).unwrap_or(true);
-        self.emit(DomainEvent::CaseContacted { in_time }, None, Some(id));
+        let reason = method.map(|method| Reason::new(format!("contacted_by_{method}")));
+        self.emit(DomainEvent::CaseContacted { in_time }, reason, Some(id));
         Ok(())
     }
 
-    /// The case waits for a listed cause.
-    pub(super) fn suspend(&mut self, cause_code: &str, resume_at: Option<Timestamp>) -> Result<()> {
+    /// The case waits for a listed cause, of which the requester was told in writing.
+    pub(super) fn suspend(
+        &mut self,
+        cause_code: &str,
+        told_ref: &str,
+        resume_at: Option<Timestamp>,
+    ) -> Result<()> {
         self.permit(Trigger::Suspend)?;
         let (id, org) = self.lead()?;
         self.human_official()?;
         self.acts_for(org, "lead_org")?;
         let days = self.rules.suspension_causes.get(cause_code);
         let days = *days.ok_or_else(|| DomainError::invalid("cause_code", "not a listed cause"))?;
+        if told_ref.is_empty() {
+            return Err(DomainError::invalid("told_ref", "the writing by which the requester was told"));
+        }
         let latest = self.now + TimeDelta::days(i64::from(days));
         if resume_at.is_some_and(|at| at <= self.now || at > latest) {
             let message = format!("must lie ahead, at most {days} days for this cause");
@@ -195,12 +211,12 @@ impl Work<'_> {
         let resume_at = Some(resume_at.unwrap_or(latest));
         let due_before = self.case.resolve_clock().map(|clock| clock.due_at);
         self.pause_clocks(&[ClockKind::Resolve, ClockKind::Rework, ClockKind::Stage]);
-        let since = self.now;
-        self.case.suspension =
-            Some(Suspension { cause_code: cause_code.to_owned(), since, resume_at, due_before });
+        let (cause_code, told_ref, since) = (cause_code.to_owned(), told_ref.to_owned(), self.now);
+        let reason = Reason::new(&cause_code).with("told_ref", &told_ref);
+        let event = DomainEvent::CaseSuspended { cause_code: cause_code.clone(), resume_at };
+        self.case.suspension = Some(Suspension { cause_code, told_ref, since, resume_at, due_before });
         self.enter(CaseState::Suspended, Trigger::Suspend)?;
-        let event = DomainEvent::CaseSuspended { cause_code: cause_code.to_owned(), resume_at };
-        self.emit(event, Some(Reason::new(cause_code)), Some(id));
+        self.emit(event, Some(reason), Some(id));
         Ok(())
     }
 

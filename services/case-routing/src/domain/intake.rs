@@ -13,7 +13,7 @@ use super::ids::*;
 use super::reason::Reason;
 use super::state::Trigger;
 use super::suggestion::Suggestion;
-use super::work::{Act, Decision, Standing, Work, check_code};
+use super::work::{Act, Decision, Standing, Work};
 
 /// A request comes in.
 #[derive(Debug, Clone)]
@@ -66,12 +66,14 @@ pub struct IntakeCase {
 }
 
 impl Case {
-    /// A new case. The accept clock starts.
+    /// A new case. The accept clock starts; what is of an emergency line is handed over at once.
     ///
     /// # Errors
     /// `Invalid` for a wrong place, number, or an anonymous request of a nature that needs a requester.
     pub fn register(command: RegisterCase, act: &Act<'_>) -> Result<Decision> {
-        Ok(registered(command, act)?.finish())
+        let mut work = registered(command, act)?;
+        work.hand_off_emergency()?;
+        Ok(work.finish())
     }
 
     /// Registers, accepts, triages and routes an ordinary case; hands an emergency over at once, and answers
@@ -95,26 +97,6 @@ impl Case {
         let mut work = Work::begin(self, act);
         work.permit(Trigger::Accept)?;
         work.accept(false)?;
-        Ok(work.finish())
-    }
-
-    /// Asks, once, for a complete list of what is missing. The accept clock stands still meanwhile.
-    ///
-    /// # Errors
-    /// `WrongState`; `Guard(supplement_asked_before)`; `Invalid` for an empty list or wrong codes.
-    pub fn request_supplement(self, material_codes: Vec<String>, act: &Act<'_>) -> Result<Decision> {
-        let mut work = Work::begin(self, act);
-        work.request_supplement(material_codes)?;
-        Ok(work.finish())
-    }
-
-    /// The requester sent what was missing; the case is accepted.
-    ///
-    /// # Errors
-    /// `WrongState`.
-    pub fn supplement(self, act: &Act<'_>) -> Result<Decision> {
-        let mut work = Work::begin(self, act);
-        work.supplement()?;
         Ok(work.finish())
     }
 
@@ -231,6 +213,7 @@ pub(super) fn new_case(command: RegisterCase, place: Place, now: Timestamp) -> C
         application: None,
         triage: None,
         external: Vec::new(),
+        supplement: None,
     }
 }
 
@@ -261,36 +244,6 @@ impl Work<'_> {
         let reason = by_silence.then(|| Reason::new("accepted_by_silence"));
         self.emit(DomainEvent::CaseAccepted { in_time, by_silence }, reason, None);
         self.application_accepted(in_time, by_silence)
-    }
-
-    /// One complete list of what is missing; the accept clock stands still.
-    pub(super) fn request_supplement(&mut self, material_codes: Vec<String>) -> Result<()> {
-        self.permit(Trigger::RequestSupplement)?;
-        if material_codes.is_empty() {
-            return Err(DomainError::invalid("material_codes", "the complete list of what is missing"));
-        }
-        material_codes.iter().try_for_each(|code| check_code("material_codes", code))?;
-        if self.case.clock(ClockKind::Supplement, None).is_some() {
-            return Err(DomainError::guard("supplement_asked_before", "a supplement is asked for once only"));
-        }
-        let in_time = self.case.clock(ClockKind::Accept, None).is_some_and(|clock| clock.in_time(self.now));
-        self.pause_clocks(&[ClockKind::Accept, ClockKind::Resolve]);
-        let supplement_due_at = self.start_clock(ClockKind::Supplement, None, self.sla().supplement);
-        self.enter(CaseState::NeedSupplement, Trigger::RequestSupplement)?;
-        let event = DomainEvent::CaseSupplementRequested { material_codes, supplement_due_at, in_time };
-        self.emit(event, None, None);
-        Ok(())
-    }
-
-    /// What was missing came in.
-    pub(super) fn supplement(&mut self) -> Result<()> {
-        self.permit(Trigger::Supplement)?;
-        self.stop_clock(ClockKind::Supplement, None);
-        self.resume_clocks();
-        let in_time = self.end_accept();
-        self.enter(CaseState::Accepted, Trigger::Supplement)?;
-        self.emit(DomainEvent::CaseSupplemented {}, None, None);
-        self.accepted(in_time, false)
     }
 
     /// The requester's clock and the dispatcher's start.

@@ -55,7 +55,7 @@ impl Case {
             let message = "the case that this one was merged into is not resolved yet";
             return Err(DomainError::guard("original_not_resolved", message));
         }
-        work.case.rating = Some(Rating { grade, at: work.now, late, valid: None });
+        work.case.rating = Some(Rating { grade, at: work.now, late, valid: None, judge_reason: None });
         let (org_id, anonymous) = (original.lead.or(Some(work.case.first_receiver)), work.case.anonymous);
         work.emit(DomainEvent::RatingReceived { grade, org_id, anonymous }, None, None);
         work.await_judgement();
@@ -66,8 +66,14 @@ impl Case {
     /// settled for this requester: intake takes the case out again ([`Case::unmerge`]) and it goes its own way.
     ///
     /// # Errors
-    /// `WrongState`; `NotEntitled` for a handler or a machine; `Guard(no_bad_rating)`.
-    pub fn judge_merged(self, valid: bool, original: &Original, act: &Act<'_>) -> Result<Decision> {
+    /// `WrongState`; `NotEntitled` for a handler or a machine; `Guard(no_bad_rating)`; `Invalid` code.
+    pub fn judge_merged(
+        self,
+        valid: bool,
+        reason_code: &str,
+        original: &Original,
+        act: &Act<'_>,
+    ) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.stay(Trigger::JudgeMerged)?;
         if work.case.merged_into != Some(original.id) {
@@ -76,7 +82,7 @@ impl Case {
         if work.human_official().is_ok_and(|org| original.handlers.contains(&org)) {
             return Err(DomainError::NotEntitled { code: "rating_judge" });
         }
-        work.judge(valid)?;
+        work.judge(valid, reason_code)?;
         Ok(work.finish())
     }
 }

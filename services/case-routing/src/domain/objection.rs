@@ -17,8 +17,8 @@ use super::work::{Act, Decision, Work, check_code};
 pub struct ObjectTask {
     pub task_id: TaskId,
     pub ground_code: String,
-    /// The document it relies on.
-    pub basis_ref: String,
+    /// The documents it relies on; at least one.
+    pub basis_refs: Vec<String>,
     pub suggested: Option<OrgId>,
 }
 
@@ -32,8 +32,8 @@ impl Case {
         let mut work = Work::begin(self, act);
         work.permit(Trigger::Object)?;
         check_code("ground_code", &command.ground_code)?;
-        if command.basis_ref.is_empty() {
-            return Err(DomainError::invalid("basis_ref", "an objection names what it relies on"));
+        if command.basis_refs.is_empty() || command.basis_refs.iter().any(String::is_empty) {
+            return Err(DomainError::invalid("basis_refs", "an objection names what it relies on"));
         }
         if command.suggested.is_some_and(|org| work.routes.org(org).is_none()) {
             return Err(DomainError::invalid("suggested_org_id", "no such organisation"));
@@ -62,8 +62,9 @@ impl Case {
         work.task_mut(id)?.objected = true;
         work.stop_task_clocks(id);
         work.clear_supervisions(|supervision| supervision.task == Some(id));
-        let (kind, reference) = (EvidenceKind::Document, command.basis_ref);
-        work.case.evidence.push(Evidence { kind, reference, at: work.now });
+        let (kind, at) = (EvidenceKind::Document, work.now);
+        let evidence = |reference: &String| Evidence { kind, reference: reference.clone(), at };
+        work.case.evidence.extend(command.basis_refs.iter().map(evidence));
         work.case.objection = Some(Objection {
             task: id,
             objector: task.org,
@@ -74,6 +75,7 @@ impl Case {
             arbitration_id: None,
             arbiter: None,
             parties: Vec::new(),
+            evidence_refs: command.basis_refs,
             positions: Vec::new(),
             ruling: None,
         });

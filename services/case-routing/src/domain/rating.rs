@@ -24,14 +24,15 @@ impl Case {
         Ok(work.finish())
     }
 
-    /// A third organisation judges a bad rating: valid means rework (or reopening), else the case closes.
+    /// A third organisation judges a bad rating: valid means rework (or reopening), else the case closes. The reason may be
+    /// empty.
     ///
     /// # Errors
-    /// `WrongState`; `NotEntitled` for a handler or a machine; `Guard(no_bad_rating)`.
-    pub fn judge_rating(self, valid: bool, act: &Act<'_>) -> Result<Decision> {
+    /// `WrongState`; `NotEntitled` for a handler or a machine; `Guard(no_bad_rating)`; `Invalid` code.
+    pub fn judge_rating(self, valid: bool, reason_code: &str, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.stay(Trigger::JudgeRating)?;
-        work.judge(valid)?;
+        work.judge(valid, reason_code)?;
         match (work.case.state, valid) {
             (CaseState::Resolved, true) => work.rework("bad_rating")?,
             (CaseState::Resolved, false) => work.close("rating_not_valid")?,
@@ -112,7 +113,7 @@ impl Work<'_> {
             return Err(DomainError::guard("rating_too_late", "the time for late ratings is over"));
         }
         self.stop_clock(ClockKind::RatingWindow, None);
-        self.case.rating = Some(Rating { grade, at: self.now, late, valid: None });
+        self.case.rating = Some(Rating { grade, at: self.now, late, valid: None, judge_reason: None });
         let org_id = self.case.lead_org.or(Some(self.case.first_receiver));
         self.emit(DomainEvent::RatingReceived { grade, org_id, anonymous: self.case.anonymous }, None, None);
         self.await_judgement();
@@ -126,19 +127,24 @@ impl Work<'_> {
         }
     }
 
-    pub(super) fn judge(&mut self, valid: bool) -> Result<()> {
+    pub(super) fn judge(&mut self, valid: bool, reason_code: &str) -> Result<()> {
         let org = self.human_official()?;
         if self.case.handling_orgs().contains(&org) {
             return Err(DomainError::NotEntitled { code: "rating_judge" });
+        }
+        let why = (!reason_code.is_empty()).then(|| reason_code.to_owned());
+        if let Some(code) = &why {
+            check_code("reason_code", code)?;
         }
         let bad = self.case.rating.as_mut().filter(|rating| rating.awaits_judgement());
         let rating =
             bad.ok_or_else(|| DomainError::guard("no_bad_rating", "no bad rating awaits judgement"))?;
         rating.valid = Some(valid);
+        rating.judge_reason.clone_from(&why);
         let grade = rating.grade;
         self.stop_clock(ClockKind::Judge, None);
         self.clear_supervisions(|supervision| supervision.clock == Some(ClockKind::Judge));
-        self.emit(DomainEvent::RatingJudged { grade, valid }, None, None);
+        self.emit(DomainEvent::RatingJudged { grade, valid }, why.map(Reason::new), None);
         Ok(())
     }
 

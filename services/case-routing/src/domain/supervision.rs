@@ -43,9 +43,10 @@ impl Case {
     /// The supervised organisation answers.
     ///
     /// # Errors
-    /// `Invalid` id; `NotEntitled` for another organisation; `Guard(supervision_settled)`.
-    pub fn answer_supervision(self, id: SupervisionId, act: &Act<'_>) -> Result<Decision> {
+    /// `Invalid` id or code; `NotEntitled` for another organisation; `Guard(supervision_settled)`.
+    pub fn answer_supervision(self, id: SupervisionId, answer_code: &str, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
+        check_code("answer_code", answer_code)?;
         let supervision = work.case.supervision(id)?.clone();
         work.acts_for(work.case.supervised(&supervision), "supervised_org")?;
         if matches!(supervision.state, SupervisionState::Answered | SupervisionState::Cleared) {
@@ -56,8 +57,10 @@ impl Case {
         found.for_each(|supervision| {
             supervision.state = SupervisionState::Answered;
             supervision.answered_at = Some(now);
+            answer_code.clone_into(&mut supervision.answer_code);
         });
-        work.emit(DomainEvent::SupervisionAnswered { supervision_id: id, in_time }, None, supervision.task);
+        let event = DomainEvent::SupervisionAnswered { supervision_id: id, in_time };
+        work.emit(event, Some(Reason::new(answer_code)), supervision.task);
         Ok(work.finish())
     }
 

@@ -414,6 +414,7 @@ impl<'a> Work<'a> {
             issued_at: self.now,
             due_at,
             answered_at: None,
+            answer_code: String::new(),
         });
         let event = DomainEvent::SupervisionIssued {
             supervision_id: id,

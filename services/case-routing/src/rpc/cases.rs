@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     codes,
-    domain::{Act, Case, CaseId},
+    domain::{Act, Case, CaseId, Materials},
     store::{
         Listed, imports,
         list::{self, CaseFilter, CaseKey, Order, ReachFilter},
@@ -163,11 +163,11 @@ impl CaseService for Cases {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
         let aim = aim!("SupplementCase", request);
-        for code in parse::bounded("material_codes", &request.material_codes)? {
-            parse::code("material_codes", code)?;
-        }
+        let codes = parse::some_codes("material_codes", &request.material_codes)?;
+        let materials =
+            Materials { codes, refs: parse::references("material_refs", &request.material_refs)? };
         let wrap = |case| pb::SupplementCaseResponse { case };
-        self.0.run(&caller, aim, |case, act, _| case.supplement(&act), wrap).await
+        self.0.run(&caller, aim, move |case, act, _| case.supplement(materials.clone(), &act), wrap).await
     }
 
     async fn withdraw_case(

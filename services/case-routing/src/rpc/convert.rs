@@ -10,9 +10,9 @@ use crate::{
         delivery_mode, dispatch_mode, limit_unit, nature, origin, resolution, task_part, task_state, urgency,
     },
     domain::{
-        Candidate, Case, Clock, Language, Objection, ObjectionState, Offer, Position, Rating, Reason,
-        RoutingDecision, Stage, Suggestion, Supervision, Task, TimelineEntry, TriageDecision, Verification,
-        WhistleScore,
+        Candidate, Case, Clock, ClockKind, Language, Objection, ObjectionState, Offer, Position, Rating,
+        Reason, RoutingDecision, Stage, Suggestion, Supervision, Supplement, Suspension, Task, TimelineEntry,
+        TriageDecision, Verification, WhistleScore,
     },
     editions::Edition,
     record::CaseRecord,
@@ -87,6 +87,29 @@ pub fn case(record: &CaseRecord, world: &World, now: Timestamp) -> pb::Case {
         external_tickets: Vec::new(),
         parent_case_id: text(case.parent_case),
         solved_on_spot: case.solved_on_spot,
+        supplement: case.supplement.as_ref().map(|known| supplement(case, known)),
+        suspension: case.suspension.as_ref().map(suspension),
+    }
+}
+
+/// What was missing, and what came in of it.
+fn supplement(case: &Case, known: &Supplement) -> pb::Supplement {
+    pb::Supplement {
+        asked_material_codes: known.asked.clone(),
+        asked_time: at(known.asked_at),
+        due_time: case.clock(ClockKind::Supplement, None).and_then(|clock| at(clock.due_at)),
+        sent_material_codes: known.sent.clone(),
+        material_refs: known.refs.clone(),
+        sent_time: known.sent_at.and_then(at),
+    }
+}
+
+fn suspension(suspension: &Suspension) -> pb::Suspension {
+    pb::Suspension {
+        cause_code: suspension.cause_code.clone(),
+        told_ref: suspension.told_ref.clone(),
+        start_time: at(suspension.since),
+        resume_time: suspension.resume_at.and_then(at),
     }
 }
 
@@ -178,6 +201,8 @@ pub fn listed(case: Listed, world: &World, now: Timestamp) -> pb::Case {
         external_tickets: Vec::new(),
         parent_case_id: text(case.parent_case),
         solved_on_spot: case.solved_on_spot,
+        supplement: None,
+        suspension: None,
     }
 }
 
@@ -246,6 +271,7 @@ fn supervision(case: &Case, supervision: &Supervision) -> pb::Supervision {
         issued_time: at(supervision.issued_at),
         due_time: at(supervision.due_at),
         answered_time: supervision.answered_at.and_then(at),
+        answer_code: supervision.answer_code.clone(),
     }
 }
 
@@ -335,6 +361,7 @@ fn rating(rating: &Rating) -> pb::Rating {
         rated_time: at(rating.at),
         judged: rating.valid.is_some(),
         judged_valid: rating.valid.unwrap_or(false),
+        judge_reason_code: rating.judge_reason.clone().unwrap_or_default(),
     }
 }
 
@@ -366,6 +393,7 @@ fn objection(objection: &Objection) -> pb::Objection {
         ruled_lead_org_id: text(ruling.map(|ruling| ruling.lead)),
         basis_code: ruling.map(|ruling| ruling.basis_code.clone()).unwrap_or_default(),
         precedent_from: text(ruling.and_then(|ruling| ruling.precedent)),
+        evidence_refs: objection.evidence_refs.clone(),
     }
 }
 

@@ -47,6 +47,11 @@ pub fn codes(field: &str, texts: &[String]) -> Result<Vec<String>> {
     if texts.is_empty() {
         return Err(Error::invalid(field, "has at least one entry"));
     }
+    some_codes(field, texts)
+}
+
+/// Codes, or none.
+pub fn some_codes(field: &str, texts: &[String]) -> Result<Vec<String>> {
     for (number, text) in bounded(field, texts)?.iter().enumerate() {
         code(&format!("{field}[{number}]"), text)?;
     }

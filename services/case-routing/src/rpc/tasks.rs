@@ -19,7 +19,10 @@ use super::{
 };
 use crate::{
     codes,
-    domain::{Act, Case, ClosedCode, CompleteCase, ObjectTask, ObjectionState, OrgId, TaskId, WhistleCase},
+    domain::{
+        Act, Case, ClosedCode, CompleteCase, ContactMethod, ObjectTask, ObjectionState, OrgId, TaskId,
+        WhistleCase,
+    },
     reach, seed,
     store::list,
     verb::{acting_for, leading},
@@ -76,11 +79,11 @@ impl TaskService for Tasks {
             "ObjectTask",
             ObjectTaskResponse,
             |message| {
-                let mut refs = parse::references("evidence_refs", &message.evidence_refs)?;
+                let mut basis_refs = parse::references("evidence_refs", &message.evidence_refs)?;
                 let ground_code = parse::code("ground_code", &message.ground_code)?;
                 let ground = seed::objection_grounds().get(&ground_code);
                 let ground = ground.ok_or_else(|| Error::invalid("ground_code", "is not a listed ground"))?;
-                if refs.is_empty() && ground.needs_evidence {
+                if basis_refs.is_empty() && ground.needs_evidence {
                     return Err(Error::invalid("evidence_refs", "name the basis of the objection").into());
                 }
                 let suggested: Option<OrgId> =
@@ -89,9 +92,10 @@ impl TaskService for Tasks {
                     return Err(Error::invalid("suggested_org_id", "say who is meant instead").into());
                 }
                 let task_id = parse::id("task_id", &message.task_id)?;
-                let basis_ref =
-                    if refs.is_empty() { format!("ground:{ground_code}") } else { refs.swap_remove(0) };
-                ObjectTask { task_id, ground_code, basis_ref, suggested }
+                if basis_refs.is_empty() {
+                    basis_refs.push(format!("ground:{ground_code}"));
+                }
+                ObjectTask { task_id, ground_code, basis_refs, suggested }
             },
             |case, act, by, objection| {
                 let act = for_task(act, by, &case, objection.task_id)?;
@@ -287,13 +291,12 @@ impl TaskService for Tasks {
             "ContactRequester",
             ContactRequesterResponse,
             |message| {
-                if !["phone", "visit", "message"].contains(&message.method.as_str()) {
-                    return Err(Error::invalid("method", "`phone`, `visit` or `message`").into());
-                }
+                let method = message.method.parse::<ContactMethod>();
+                method.map_err(|_| Error::invalid("method", "`phone`, `visit` or `message`"))?
             },
-            |case, act, by, _nothing| {
+            |case, act, by, method| {
                 let act = acting_for(act, by, case.lead_org);
-                case.contact(&act)
+                case.contact(method, &act)
             }
         )
     }
@@ -331,11 +334,12 @@ impl TaskService for Tasks {
             SuspendCaseResponse,
             |message| (
                 parse::code("cause_code", &message.cause_code)?,
-                parse::optional_time("resume_time", message.resume_time.as_ref())?
+                parse::optional_time("resume_time", message.resume_time.as_ref())?,
+                parse::reference("told_ref", &message.told_ref)?
             ),
             |case, act, by, pause| {
                 let act = leading(act, by, &case);
-                case.suspend(&pause.0, pause.1, &act)
+                case.suspend(&pause.0, &pause.2, pause.1, &act)
             }
         )
     }

@@ -137,11 +137,13 @@ impl VerificationService for Verifications {
                 if !message.reason_code.is_empty() {
                     parse::code("reason_code", &message.reason_code)?;
                 }
-                message.valid
+                (message.valid, message.reason_code.clone())
             },
-            |case, act, _by, valid| match &original {
-                Some(original) if case.merged_into.is_some() => case.judge_merged(valid, original, &act),
-                _ => case.judge_rating(valid, &act),
+            |case, act, _by, judged| match &original {
+                Some(original) if case.merged_into.is_some() => {
+                    case.judge_merged(judged.0, &judged.1, original, &act)
+                }
+                _ => case.judge_rating(judged.0, &judged.1, &act),
             }
         )
     }
@@ -155,13 +157,13 @@ impl VerificationService for Verifications {
             request,
             "AnswerSupervision",
             AnswerSupervisionResponse,
-            |message| {
-                parse::code("answer_code", &message.answer_code)?;
-                parse::id::<SupervisionId>("supervision_id", &message.supervision_id)?
-            },
-            |case, act, by, supervision| {
-                let act = acting_for(act, by, supervised(&case, supervision));
-                case.answer_supervision(supervision, &act)
+            |message| (
+                parse::id::<SupervisionId>("supervision_id", &message.supervision_id)?,
+                parse::code("answer_code", &message.answer_code)?
+            ),
+            |case, act, by, answer| {
+                let act = acting_for(act, by, supervised(&case, answer.0));
+                case.answer_supervision(answer.0, &answer.1, &act)
             }
         )
     }

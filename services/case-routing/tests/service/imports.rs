@@ -362,7 +362,7 @@ async fn who_looks_for_duplicates_is_told_how_many_cases_cannot_be_compared_yet(
     assert_eq!((before.candidates.len(), before.unindexed_count), (0, 3));
     d.service.wait_for("the words", async || look().await.unindexed_count == 0).await;
     let found = look().await.candidates;
-    let best = found.first().and_then(|candidate| candidate.case.as_ref());
+    let best = found.as_slice().first().and_then(|candidate| candidate.case.as_ref());
     assert!(best.is_some_and(|case| case.text_redacted.contains("第1号旧件")), "{found:?}");
     d.service.stop().await;
 }

@@ -29,3 +29,4 @@ mod search;
 mod support;
 mod timers;
 mod whistles;
+mod window;

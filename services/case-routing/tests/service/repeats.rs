@@ -38,11 +38,8 @@ fn latest<M: chassis::proto::EventMessage>(events: &[Event], case_id: &str) -> M
 
 /// Takes the case in; whether it is told to repeat another.
 async fn accepted(d: &District, case_id: &str) -> bool {
-    let request = pb::AcceptCaseRequest {
-        case_id: case_id.to_owned(),
-        request_id: request_id(),
-        ..Default::default()
-    };
+    let request =
+        pb::AcceptCaseRequest { case_id: case_id.to_owned(), request_id: request_id(), ..Default::default() };
     IntakeServiceClient::new(d.service.call_as(&d.window())).accept_case(request).await.unwrap();
     let events = d.service.drain_outbox().await;
     latest::<pb::CaseAccepted>(&events, case_id).facts.unwrap().repeats
@@ -95,11 +92,8 @@ async fn it_is_asked_anew_when_the_matter_becomes_another() {
     intake.triage_case(triage).await.unwrap();
     let events = d.service.drain_outbox().await;
     assert!(!latest::<pb::CaseTriaged>(&events, &case_id).facts.unwrap().repeats);
-    let dispatch = pb::DispatchCaseRequest {
-        case_id: case_id.clone(),
-        request_id: request_id(),
-        ..Default::default()
-    };
+    let dispatch =
+        pb::DispatchCaseRequest { case_id: case_id.clone(), request_id: request_id(), ..Default::default() };
     intake.dispatch_case(dispatch).await.unwrap();
     let events = d.service.drain_outbox().await;
     assert!(latest::<pb::CaseDispatched>(&events, &case_id).facts.unwrap().repeats);

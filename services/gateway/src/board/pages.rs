@@ -27,8 +27,9 @@ use super::{
     names::Names,
     session::{self, Session},
     view::{
-        closed, day, encoded, judged, local, outcome, percent, permitted, probability, rate, reason_text,
-        refused, render, share, task_numbers, total, unsynced, whistled, with_cookies, word, yuan,
+        closed, day, encoded, judged, local, materials, outcome, percent, permitted, probability, rate,
+        reason_text, refused, render, share, task_numbers, total, unsynced, whistled, with_cookies, word,
+        yuan,
     },
 };
 use crate::App;

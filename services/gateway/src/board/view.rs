@@ -10,7 +10,7 @@ use axum::{
 use chrono::{DateTime, FixedOffset};
 use proto::{
     analytics::v1::{Count, IndicatorValue},
-    case_routing::v1::{Case, Clock, ClockKind, ExternalTicket, Reason, SyncState},
+    case_routing::v1::{Case, Clock, ClockKind, ExternalTicket, Reason, Supplement, SyncState},
 };
 
 use super::{lang::Lang, links::Links, names::Names, session::Closed};
@@ -196,6 +196,25 @@ pub fn judged(given: &bool, positive: &bool, lang: Lang) -> &'static str {
     }
 }
 
+/// Material of a supplement: whether it was asked for, and whether it came in.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Material<'a> {
+    /// Its code.
+    pub code: &'a str,
+    /// It stands on the list.
+    pub asked: bool,
+    /// It was sent.
+    pub sent: bool,
+}
+
+/// The list of a supplement in its order, then what came in besides.
+pub fn materials(supplement: &Supplement) -> Vec<Material<'_>> {
+    let (asked, sent) = (&supplement.asked_material_codes, &supplement.sent_material_codes);
+    let listed = asked.iter().map(|code| Material { code, asked: true, sent: sent.contains(code) });
+    let others = sent.iter().filter(|code| !asked.contains(code));
+    listed.chain(others.map(|code| Material { code, asked: false, sent: true })).collect()
+}
+
 /// The name of a code that is a word of its kind: the state of an objection, the level of a supervision.
 pub fn word(kind: &str, code: impl std::fmt::Display, lang: Lang) -> String {
     lang.name(format!("{kind}_{code}"))
@@ -264,6 +283,23 @@ mod tests {
         assert_eq!((yuan(&80_005), yuan(&7)), ("800.05".to_owned(), "0.07".to_owned()));
         assert_eq!(word("supervision_level", 2, Lang::Zh), "二级督办");
         assert_eq!(word("objection_state", "new", Lang::En), "objection_state_new");
+    }
+
+    #[test]
+    fn the_list_of_a_supplement_says_what_is_missing_still() {
+        let codes = |codes: &[&str]| codes.iter().map(|code| (*code).to_owned()).collect::<Vec<_>>();
+        let mut list =
+            Supplement { asked_material_codes: codes(&["id_card", "photo"]), ..Default::default() };
+        let shown = |list: &Supplement| {
+            materials(list).iter().map(|one| (one.code.to_owned(), one.asked, one.sent)).collect::<Vec<_>>()
+        };
+        let row = |code: &str, asked, sent| (code.to_owned(), asked, sent);
+        assert_eq!(shown(&list), [row("id_card", true, false), row("photo", true, false)]);
+        list.sent_material_codes = codes(&["map", "photo"]);
+        assert_eq!(
+            shown(&list),
+            [row("id_card", true, false), row("photo", true, true), row("map", false, true)]
+        );
     }
 
     #[test]

@@ -10,8 +10,8 @@ use proto::{
         InvestigationKind, LegState, ListAdmissionRefusalsResponse, ListAdmissionsResponse,
         ListDutyTransfersResponse, Mediation, MediationDeadline, MediationDeadlineKind, MediationParty,
         MediationSession, MediationState, NoticeObjection, NoticePeriod, Objection, OpinionView, PartyKind,
-        Position, PostNeed, Reason, Remedy, RemedyKind, Supervision, Task, TaskAdmission, TaskAdmissionState,
-        TaskPart, TaskState, WhistleScore,
+        Position, PostNeed, Rating, Reason, Remedy, RemedyKind, Supervision, Supplement, Suspension, Task,
+        TaskAdmission, TaskAdmissionState, TaskPart, TaskState, WhistleScore,
     },
     staffing::v1::PostKind,
 };
@@ -27,7 +27,8 @@ fn at(minutes: i64) -> Option<Timestamp> {
     Some(Timestamp { seconds: 1_772_413_200 + minutes * 60, nanos: 0 })
 }
 
-/// A case with everything that a dispute about competence, a whistle and a supervision leave on it.
+/// A case with everything that a dispute about competence, a whistle and a supervision leave on it; something was missing when
+/// it came in, it waits now, and a bad rating of it was judged.
 pub fn disputed(case: Case) -> Case {
     let objection = Objection {
         objector_org_id: OFFICE.into(),
@@ -41,6 +42,7 @@ pub fn disputed(case: Case) -> Case {
         ruled_lead_org_id: BUREAU.into(),
         basis_code: "responsibility_list".into(),
         precedent_from: "2026-03-04".into(),
+        evidence_refs: vec!["doc:duty-list".into(), "doc:minutes-3".into()],
         ..Default::default()
     };
     let called = Task {
@@ -70,12 +72,32 @@ pub fn disputed(case: Case) -> Case {
         issued_time: at(500),
         due_time: at(900),
         answered_time: at(600),
+        answer_code: "under_way".into(),
         ..Default::default()
     };
     let mut case = case;
     case.objection = Some(objection);
     case.tasks.push(called);
     case.supervisions = vec![supervision];
+    case.supplement = Some(Supplement {
+        asked_material_codes: vec!["id_card".into(), "income_proof".into()],
+        asked_time: at(15),
+        due_time: at(5 * 1440),
+        ..Default::default()
+    });
+    case.suspension = Some(Suspension {
+        cause_code: "season_condition".into(),
+        told_ref: "doc:told-7".into(),
+        start_time: at(700),
+        resume_time: at(90 * 1440),
+    });
+    case.rating = Some(Rating {
+        grade: 2,
+        judged: true,
+        judged_valid: false,
+        judge_reason_code: "complaint_unfounded".into(),
+        ..Default::default()
+    });
     case.application_state = ApplicationState::Denied.into();
     case
 }
@@ -193,6 +215,16 @@ fn transfer() -> DutyTransfer {
         proposed_time: at(0),
         ..Default::default()
     }
+}
+
+/// What was missing came in: all of it and more, or in words that have no codes.
+pub fn supplemented(mut case: Case, codes: &[&str], reference: &str) -> Case {
+    if let Some(list) = &mut case.supplement {
+        list.sent_material_codes = codes.iter().map(|code| (*code).to_owned()).collect();
+        list.material_refs = vec![reference.to_owned()];
+        list.sent_time = at(1440);
+    }
+    case
 }
 
 /// From now on the services answer with them.

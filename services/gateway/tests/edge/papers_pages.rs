@@ -3,16 +3,16 @@
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use proto::{
     auth::v1::Role,
-    case_routing::v1::{GetApplicationRequest, GetDutyTransferRequest, GetMediationRequest},
+    case_routing::v1::{GetApplicationRequest, GetCaseResponse, GetDutyTransferRequest, GetMediationRequest},
     identity::v1::SignInResponse,
 };
 use serde_json::{Value, json};
 use tonic::Status;
 
 use crate::{
-    canned::{CASE, district, tokens},
+    canned::{self, CASE, district, tokens},
     pages::{page, sign_in},
-    papers::TRANSFER,
+    papers::{self, TRANSFER},
 };
 
 fn shows(html: &str, all: &[&str]) {
@@ -52,6 +52,41 @@ async fn a_case_tells_of_its_application_mediation_ruling_whistle_and_supervisio
         &html,
         &["Supervision, level 2", "Home visit", "The court is open", "Objection and ruling", "late", "Final"],
     );
+}
+
+#[tokio::test]
+async fn a_case_tells_what_is_missing_why_it_waits_and_what_people_said_for_the_record() {
+    let edge = district(None).await;
+    let session = sign_in(&edge).await;
+    let (status, html) = page(&edge, &format!("/cases/{CASE}"), &session).await;
+    assert_eq!(status, 200);
+    let row = |code: &str, state: &str| format!("<th scope=\"row\">{code}</th><td>{state}</td>");
+    for code in ["id_card", "income_proof"] {
+        assert!(html.contains(&row(code, "待补正")), "{html}");
+    }
+    shows(&html, &["2026-03-07 09:00"]);
+    shows(&html, &["受季节或天气限制", "书面告知", "doc:told-7", "2026-05-31 09:00"]);
+    shows(&html, &["2 / 5", "差评不成立", "差评不属实", "正在办理"]);
+    shows(&html, &["所依据的材料", "doc:duty-list", "doc:minutes-3"]);
+
+    let (_, html) = page(&edge, &format!("/cases/{CASE}"), &format!("{session}; jh_lang=en")).await;
+    shows(&html, &["missing", "Told in writing", "found not valid", "Under way", "Relies on"]);
+
+    // It came in, and something besides; or in words, which say where they are.
+    let disputed = papers::disputed(canned::case());
+    let codes = ["income_proof", "id_card", "<i>map"];
+    let sent = papers::supplemented(disputed.clone(), &codes, "doc:scan-1");
+    edge.services.answer("GetCase", &GetCaseResponse { case: Some(sent) });
+    let (_, html) = page(&edge, &format!("/cases/{CASE}"), &session).await;
+    for (code, state) in [("id_card", "已收到"), ("income_proof", "已收到"), ("&#60;i&#62;map", "另行提交")]
+    {
+        assert!(html.contains(&row(code, state)), "{html}");
+    }
+    shows(&html, &["2026-03-03 09:00", "doc:scan-1"]);
+    let told = papers::supplemented(disputed, &[], "ticket:1");
+    edge.services.answer("GetCase", &GetCaseResponse { case: Some(told) });
+    let (_, html) = page(&edge, &format!("/cases/{CASE}"), &session).await;
+    assert!(html.contains(&row("id_card", "另有补正")) && html.contains("ticket:1"), "{html}");
 }
 
 #[tokio::test]

@@ -266,6 +266,7 @@ impl Life {
                 case_id: self.case_id.clone(),
                 request_id: request_id(),
                 cause_code: "expert_review".into(),
+                told_ref: "doc:notice-of-suspension".into(),
                 ..Default::default()
             };
             return moved_on(self.world.suite.tasks().suspend_case(boss.request(request).await?).await);

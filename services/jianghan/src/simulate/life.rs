@@ -202,7 +202,7 @@ impl Life {
     async fn step(&mut self, case: &Case) -> Result<Option<CaseState>> {
         match case.state() {
             CaseState::Registered => self.at_the_window().await?,
-            CaseState::NeedSupplement => self.supplement().await?,
+            CaseState::NeedSupplement => self.supplement(case).await?,
             CaseState::Accepted | CaseState::Triaged => self.dispatch(case).await?,
             CaseState::OfferedToSociety => self.offered(case).await?,
             CaseState::Dispatched => self.dispatched(case).await?,
@@ -267,13 +267,16 @@ impl Life {
         moved_on(done)
     }
 
-    async fn supplement(&mut self) -> Result<()> {
+    /// The resident sends everything that the list asks for.
+    async fn supplement(&mut self, case: &Case) -> Result<()> {
+        let asked = case.supplement.as_ref().context("a supplement without a list")?;
         let delay = self.minutes(60, 1440);
         self.pause(delay).await;
         let request = SupplementCaseRequest {
             case_id: self.case_id.clone(),
             request_id: request_id(),
-            material_codes: vec!["place_detail".into()],
+            material_codes: asked.asked_material_codes.clone(),
+            material_refs: vec!["photo:place".into()],
             ..Default::default()
         };
         let request = self.resident.request(request).await?;

@@ -147,7 +147,8 @@ pub async fn make(
     operator: &std::sync::Arc<Session>,
     run: Run,
 ) -> Result<(Report, Reconciliation)> {
-    let undrained = reconcile::drain(suite, operator, run.drain).await.err().map(|error| format!("{error:#}"));
+    let undrained =
+        reconcile::drain(suite, operator, run.drain).await.err().map(|error| format!("{error:#}"));
     let outcome = reconcile::reconcile(suite, operator).await?;
     let after = Counters::read(suite, operator).await?;
     let done = after.since(&run.before);

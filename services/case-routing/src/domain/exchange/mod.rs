@@ -17,6 +17,7 @@ use super::{
     event::{Emitted, TimelineEntry, Timestamp},
     ids::TicketId,
     reason::Reason,
+    supplement::Materials,
     work::{Act, Decision, Work},
 };
 
@@ -80,7 +81,9 @@ impl Case {
     pub fn remark(self, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         if work.case.state == CaseState::NeedSupplement {
-            work.supplement()?;
+            // Words, without codes to compare with the list: the ticket is where they are kept.
+            let refs = work.case.external.iter().map(|link| format!("ticket:{}", link.ticket)).collect();
+            work.supplement(Materials { codes: Vec::new(), refs })?;
         }
         Ok(with_step(work, "TicketRemarked", None))
     }

@@ -17,7 +17,7 @@ fn a_bad_rating_found_valid_brings_rework_and_supervision() {
     assert_eq!(names(&rated), ["RatingReceived"]);
     assert_eq!(guard(rated.case.clone().rate(5, &world.resident())), "rated_before");
 
-    let reworked = rated.case.clone().judge_rating(true, &world.official(VERIFIER)).unwrap();
+    let reworked = rated.case.clone().judge_rating(true, "", &world.official(VERIFIER)).unwrap();
     assert_eq!(names(&reworked), ["RatingJudged", "CaseReworkOrdered", "TaskReturned", "SupervisionIssued"]);
     assert_eq!((reworked.case.state, reworked.case.rework_count), (CaseState::InProgress, 1));
     let DomainEvent::SupervisionIssued { level: 2, .. } = reworked.events[3].event else { panic!() };
@@ -25,7 +25,7 @@ fn a_bad_rating_found_valid_brings_rework_and_supervision() {
     assert_eq!(again.state, CaseState::Verifying);
     assert!(again.verification.as_ref().unwrap().callback.is_none(), "the call-back is made again");
 
-    let closed = rated.case.judge_rating(false, &world.official(VERIFIER)).unwrap();
+    let closed = rated.case.judge_rating(false, "", &world.official(VERIFIER)).unwrap();
     assert_eq!(names(&closed), ["RatingJudged", "CaseClosed"]);
 }
 
@@ -38,7 +38,7 @@ fn a_late_bad_rating_found_valid_opens_the_case_again() {
     assert_eq!(case.state, CaseState::Closed);
     let case = case.rate(1, &world.resident()).unwrap().case;
     assert_eq!(case.state, CaseState::Closed);
-    let reopened = case.judge_rating(true, &world.official(VERIFIER)).unwrap();
+    let reopened = case.judge_rating(true, "", &world.official(VERIFIER)).unwrap();
     assert_eq!(
         names(&reopened),
         ["RatingJudged", "CaseReopened", "CaseDispatched", "TaskIssued", "TaskIssued", "SupervisionIssued"]
@@ -170,7 +170,7 @@ fn a_supplement_is_asked_for_once_and_stops_the_clock_meanwhile() {
     let asked = case.request_supplement(vec!["id_copy".into()], &world.official(STATION)).unwrap();
     let DomainEvent::CaseSupplementRequested { in_time: true, .. } = asked.events[0].event else { panic!() };
     world.wait(TimeDelta::days(3));
-    let sent = asked.case.supplement(&world.resident()).unwrap();
+    let sent = asked.case.supplement(materials(&["id_copy"]), &world.resident()).unwrap();
     assert_eq!(names(&sent), ["CaseSupplemented", "CaseAccepted"]);
     let DomainEvent::CaseAccepted { in_time: true, by_silence: false } = sent.events[1].event else {
         panic!()
@@ -270,11 +270,14 @@ fn supervision_is_answered_by_the_supervised_and_cleared_by_the_supervisor() {
     assert_eq!(guard(case.clone().supervise(4, "leader", None, &world.official(STREET_OFFICE))), "level");
     let issued = case.supervise(1, "leader", None, &world.official(STREET_OFFICE)).unwrap().case;
     let id = issued.supervisions[0].id;
-    assert_eq!(guard(issued.clone().answer_supervision(id, &world.official(HOUSING))), "supervised_org");
-    let answered = issued.answer_supervision(id, &world.official(STATION)).unwrap();
+    assert_eq!(
+        guard(issued.clone().answer_supervision(id, "under_way", &world.official(HOUSING))),
+        "supervised_org"
+    );
+    let answered = issued.answer_supervision(id, "under_way", &world.official(STATION)).unwrap();
     let DomainEvent::SupervisionAnswered { in_time: true, .. } = answered.events[0].event else { panic!() };
     assert_eq!(
-        guard(answered.case.clone().answer_supervision(id, &world.official(STATION))),
+        guard(answered.case.clone().answer_supervision(id, "under_way", &world.official(STATION))),
         "supervision_settled"
     );
     let cleared = answered.case.clear_supervision(id, &world.official(STREET_OFFICE)).unwrap();

@@ -184,7 +184,8 @@ fn the_case_follows_and_does_nothing_past_its_application() {
     let way = world.way(RELIEF, S::Investigating);
     assert_eq!(way.case.state, CaseState::InProgress);
     assert_eq!(guard(way.case.clone().complete(done(), &world.official(STREET_OFFICE))), "application");
-    let refused = way.case.clone().suspend("season_condition", None, &world.official(STREET_OFFICE));
+    let refused =
+        way.case.clone().suspend("season_condition", "doc:told", None, &world.official(STREET_OFFICE));
     assert_eq!(guard(refused), "application");
 
     let way = world.way(ALLOWANCE, S::Delivered);

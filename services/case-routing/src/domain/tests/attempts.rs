@@ -96,6 +96,11 @@ fn ruling(lead: OrgId, pick: usize) -> RuleObjection {
     RuleObjection { lead, assists: vec![], basis_code: "responsibility_list".into(), precedent }
 }
 
+/// All of what was asked for, or nothing of it.
+fn sent(pick: usize) -> Materials {
+    if pick == 0 { Materials::default() } else { materials(&["id_copy"]) }
+}
+
 /// How the case stands that this one was merged into.
 fn original(case: &Case, pick: usize) -> Original {
     let state = if pick == 0 { CaseState::InProgress } else { CaseState::Resolved };
@@ -138,7 +143,9 @@ pub fn attempt(world: &mut World, case: Case, attempt: &Attempt) -> Result<Optio
             let about = (pick > 4).then_some(task);
             one(case.supervise(level, "leader", about, &world.act(at_street)))
         }
-        Verb::AnswerSupervision => one(case.answer_supervision(supervision, &world.act(as_lead))),
+        Verb::AnswerSupervision => {
+            one(case.answer_supervision(supervision, "under_way", &world.act(as_lead)))
+        }
         Verb::AcknowledgeSupervision => one(case.acknowledge_supervision(supervision, &world.act(as_lead))),
         Verb::EscalateSupervision => {
             one(case.escalate_supervision(supervision, "no_progress", &world.act(at_street)))
@@ -164,7 +171,7 @@ pub fn attempt(world: &mut World, case: Case, attempt: &Attempt) -> Result<Optio
             Trigger::RequestSupplement => {
                 one(case.request_supplement(vec!["id_copy".into()], &world.act(at_station)))
             }
-            Trigger::Supplement => one(case.supplement(&world.act(resident()))),
+            Trigger::Supplement => one(case.supplement(sent(pick), &world.act(resident()))),
             Trigger::Decline => one(case.decline("out_of_scope", "petition", &world.act(at_station))),
             Trigger::HandOff => one(case.hand_off("119", &world.act(at_station))),
             Trigger::Merge => one(case.merge(CaseId(CITY.0), &world.act(at_station))),
@@ -192,7 +199,7 @@ pub fn attempt(world: &mut World, case: Case, attempt: &Attempt) -> Result<Optio
                 let command = ObjectTask {
                     task_id: lead_task,
                     ground_code: "not_my_duty".into(),
-                    basis_ref: "art. 3".into(),
+                    basis_refs: vec!["art. 3".into()],
                     suggested: (pick > 4).then_some(org),
                 };
                 one(case.object(command, &world.act(as_lead)))
@@ -232,8 +239,8 @@ pub fn attempt(world: &mut World, case: Case, attempt: &Attempt) -> Result<Optio
                 one(case.refuse_unadmitted(assist, "not_admitted", &world.act(as_assist)))
             }
             Trigger::Recall => one(case.recall("mis_dispatch", &world.act(at_street))),
-            Trigger::Contact => one(case.contact(&world.act(as_lead))),
-            Trigger::Suspend => one(case.suspend("expert_review", None, &world.act(as_lead))),
+            Trigger::Contact => one(case.contact(ContactMethod::Phone, &world.act(as_lead))),
+            Trigger::Suspend => one(case.suspend("expert_review", "doc:told", None, &world.act(as_lead))),
             Trigger::Resume => one(case.resume(&world.act(as_lead))),
             Trigger::Extend => {
                 let extra = Limit::new(TimeUnit::WorkDay, u16::try_from(pick).unwrap());
@@ -271,7 +278,7 @@ pub fn attempt(world: &mut World, case: Case, attempt: &Attempt) -> Result<Optio
             }
             Trigger::OrderRework => one(case.order_rework("not_done", &world.act(as_verifier))),
             Trigger::Rate => one(case.rate(u8::try_from(pick % 6).unwrap(), &world.act(resident()))),
-            Trigger::JudgeRating => one(case.judge_rating(pick > 3, &world.act(as_verifier))),
+            Trigger::JudgeRating => one(case.judge_rating(pick > 3, "", &world.act(as_verifier))),
             Trigger::RateMerged => {
                 let original = original(&case, pick);
                 let grade = u8::try_from(pick % 6).unwrap();
@@ -279,7 +286,7 @@ pub fn attempt(world: &mut World, case: Case, attempt: &Attempt) -> Result<Optio
             }
             Trigger::JudgeMerged => {
                 let original = original(&case, pick);
-                one(case.judge_merged(pick > 3, &original, &world.act(as_verifier)))
+                one(case.judge_merged(pick > 3, "", &original, &world.act(as_verifier)))
             }
             Trigger::Close => one(case.close(&world.system())),
             Trigger::Reopen => one(case.reopen("new_facts", &world.act(resident()))),

@@ -29,14 +29,15 @@ fn f1_from_the_window_to_closed_and_rated() {
     assert_eq!(*due_at, signed.case.resolve_clock().map(|clock| clock.due_at));
 
     world.wait(TimeDelta::hours(1));
-    let contacted = signed.case.contact(&world.official(STATION)).unwrap();
+    let contacted = signed.case.contact(ContactMethod::Phone, &world.official(STATION)).unwrap();
     assert_eq!(names(&contacted), ["CaseContacted"]);
 
     world.wait(TimeDelta::days(1));
     let completed = contacted.case.complete(done(), &world.official(STATION)).unwrap();
     assert_eq!(names(&completed), ["TaskCancelled", "TaskSubmitted", "CaseCompleted", "VerificationStarted"]);
-    let DomainEvent::CaseCompleted { in_time: true, elapsed_seconds, elapsed_unit, callback_due: true, .. } =
-        completed.events[2].event
+    let DomainEvent::CaseCompleted {
+        in_time: true, elapsed_seconds, elapsed_unit, callback_due: true, ..
+    } = completed.events[2].event
     else {
         panic!("{completed:?}")
     };
@@ -219,8 +220,8 @@ fn objections_come_in_time_from_the_lead_with_a_basis() {
     let case = world.signed("street_light");
     let command = objection(&case);
     assert_eq!(guard(case.clone().object(command.clone(), &world.official(URBAN))), "task_org");
-    let without = ObjectTask { basis_ref: String::new(), ..command.clone() };
-    assert_eq!(guard(case.clone().object(without, &world.official(STREET_OFFICE))), "basis_ref");
+    let without = ObjectTask { basis_refs: vec![], ..command.clone() };
+    assert_eq!(guard(case.clone().object(without, &world.official(STREET_OFFICE))), "basis_refs");
     let assist = case.tasks.iter().find(|task| task.part == TaskPart::Assist).unwrap().id;
     let of_assist = ObjectTask { task_id: assist, ..command.clone() };
     assert_eq!(guard(case.clone().object(of_assist, &world.official(URBAN))), "not_the_lead");
@@ -314,9 +315,9 @@ fn nobody_verifies_calls_back_or_judges_their_own_work() {
     let case = case.verify(&found_good(), &world.official(VERIFIER)).unwrap().case;
     assert_eq!(guard(case.clone().rate(5, &world.official(STATION))), "requester");
     let case = case.rate(1, &world.resident()).unwrap().case;
-    assert_eq!(guard(case.clone().judge_rating(false, &world.official(STATION))), "rating_judge");
+    assert_eq!(guard(case.clone().judge_rating(false, "", &world.official(STATION))), "rating_judge");
     assert_eq!(guard(case.clone().close(&world.system())), "rating_unjudged");
-    assert_eq!(guard(case.judge_rating(true, &world.system())), "human_official");
+    assert_eq!(guard(case.judge_rating(true, "", &world.system())), "human_official");
 }
 
 #[test]
@@ -351,7 +352,7 @@ fn an_anonymous_case_needs_no_call_and_closes_without_a_rating() {
     let case = case.dispatch(&RouteChoice::Auto, &world.official(STATION)).unwrap().case;
     let lead = case.lead_task.unwrap();
     let case = case.sign(lead, &world.official(STATION)).unwrap().case;
-    let case = case.contact(&world.official(STATION)).unwrap().case;
+    let case = case.contact(ContactMethod::Message, &world.official(STATION)).unwrap().case;
     let case = case.complete(done(), &world.official(STATION)).unwrap().case;
     let no_call = VerifyCase { callback: None, ..found_good() };
     let closed = case.verify(&no_call, &world.official(VERIFIER)).unwrap();

@@ -160,7 +160,7 @@ fn what_stands_still_is_counted_when_it_runs_again() {
     let case = world.in_progress("stairs");
     let org = case.lead_org.unwrap();
     let due = resolve_due(&case);
-    let case = case.suspend("public_hearing", None, &world.official(org)).unwrap().case;
+    let case = case.suspend("public_hearing", "doc:told", None, &world.official(org)).unwrap().case;
     world.rules = published(&world.rules, "2027-01-01/2027-01-03", &[]);
     world.wait(TimeDelta::hours(1));
     let followed = case.clone().follow_calendar(&world.system()).unwrap();

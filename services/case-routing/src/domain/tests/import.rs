@@ -210,7 +210,7 @@ fn a_dispatched_case_is_to_be_signed_for_here_and_goes_on() {
     let (task, org) = (case.lead_task.unwrap(), case.lead_org.unwrap());
     assert_eq!(org, STREET_OFFICE);
     let case = case.sign(task, &world.official(org)).unwrap().case;
-    let case = case.contact(&world.official(org)).unwrap().case;
+    let case = case.contact(ContactMethod::Phone, &world.official(org)).unwrap().case;
     let case = world.complete(case);
     assert_eq!(case.state, CaseState::Verifying);
     assert_eq!(violations(&case), Vec::<&str>::new());

@@ -1,6 +1,6 @@
 //! Versions of the list: where and when each decides, canary and rollback, two persons; and decisions made anew.
 
-use std::collections::HashMap;
+use std::sync::Arc;
 
 use chrono::TimeDelta;
 use proptest::prelude::*;
@@ -144,8 +144,8 @@ fn a_case_is_routed_by_the_list_of_its_street_and_cites_it() {
 #[test]
 fn a_decision_comes_out_the_same_from_what_it_was_made_from() {
     let mut world = with_canary();
-    let load = HashMap::from([(URBAN, 7), (HOUSING, 3)]);
-    world.routes = world.routes.with_load(load.into());
+    let load = [(URBAN, 7), (HOUSING, 3)].into_iter().collect();
+    world.routes = world.routes.with_load(Arc::new(load));
     for item in ["street_light", "stairs", "shopping_help", "demolition", "tangled_cables", "nobodys"] {
         let case = world.triaged(item);
         let case = case.dispatch(&RouteChoice::Auto, &world.official(STREET_OFFICE)).unwrap().case;

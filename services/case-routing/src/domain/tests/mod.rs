@@ -20,4 +20,5 @@ mod suggestion;
 mod table;
 mod time;
 mod whistle;
+mod window;
 pub(super) mod world;

@@ -132,13 +132,13 @@ fn at_one_level_the_owner_of_the_line_leads_and_then_the_one_with_less_work() {
     changed.entries.push(entry("r-b", "nobodys", HOUSING, ListPart::Lead));
     let mut world = World::of(changed);
     for (busy, free) in [(HOUSING, URBAN), (URBAN, HOUSING)] {
-        world.routes = world.routes.with_load(Arc::new([(busy, 9), (free, 2)].into()));
+        world.routes = world.routes.with_load(Arc::new([(busy, 9), (free, 2)].into_iter().collect()));
         let outcome = world.routes.route(&query(&world, "nobodys", &PLACE));
         assert_eq!((lead(&outcome), rejected(&outcome, busy)), (free, vec!["higher_load"]));
         assert!(codes(&outcome).contains(&"lower_load"));
     }
     // Nobody is called less busy who is not.
-    world.routes = world.routes.with_load(Arc::new([(HOUSING, 2), (URBAN, 2)].into()));
+    world.routes = world.routes.with_load(Arc::new([(HOUSING, 2), (URBAN, 2)].into_iter().collect()));
     let outcome = world.routes.route(&query(&world, "nobodys", &PLACE));
     assert_eq!((lead(&outcome), rejected(&outcome, URBAN)), (HOUSING, vec!["later_in_order"]));
     assert!(codes(&outcome).contains(&"equal_load") && !codes(&outcome).contains(&"lower_load"));

@@ -21,7 +21,7 @@ fn stages_follow_one_another_against_their_own_clocks() {
     let mut world = World::new();
     let case = world.signed("burst_pipe");
     assert!(case.stages.is_empty() && stage_clocks(&case).is_empty(), "work has not begun");
-    let case = case.contact(&world.official(STREET_OFFICE)).unwrap().case;
+    let case = case.contact(ContactMethod::Phone, &world.official(STREET_OFFICE)).unwrap().case;
     let begun = world.now;
     assert_eq!(stage_clocks(&case), [(begun + TimeDelta::hours(2), true)]);
     world.wait(TimeDelta::minutes(90));
@@ -113,7 +113,7 @@ fn a_stage_waits_with_its_case_and_is_begun_again_by_whoever_takes_over() {
     let mut world = World::new();
     let case = world.in_progress("burst_pipe");
     let due = stage_clocks(&case)[0].0;
-    let case = case.suspend("force_majeure", None, &world.official(STREET_OFFICE)).unwrap().case;
+    let case = case.suspend("force_majeure", "doc:told", None, &world.official(STREET_OFFICE)).unwrap().case;
     assert_eq!(stage_clocks(&case), [(due, false)]);
     world.wait(TimeDelta::hours(5));
     let case = case.resume(&world.official(STREET_OFFICE)).unwrap().case;

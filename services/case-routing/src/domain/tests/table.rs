@@ -39,7 +39,7 @@ pub(super) fn in_state(world: &mut World, state: CaseState) -> Case {
         CaseState::InProgress => world.in_progress("street_light"),
         CaseState::Suspended => {
             let case = world.in_progress("street_light");
-            case.suspend("season_condition", None, &world.official(STREET_OFFICE)).unwrap().case
+            case.suspend("season_condition", "doc:told", None, &world.official(STREET_OFFICE)).unwrap().case
         }
         CaseState::Completed => World::without_verifier().completed("stairs"),
         CaseState::Verifying => world.completed("stairs"),
@@ -70,7 +70,7 @@ fn prepared(world: &mut World, state: CaseState, verb: Trigger) -> Case {
         (CaseState::InProgress, Trigger::ReturnFromSociety) => world.with_partner(),
         (CaseState::Suspended, Trigger::ReturnFromSociety) => {
             let case = world.with_partner();
-            case.suspend("season_condition", None, &world.official(GROUP)).unwrap().case
+            case.suspend("season_condition", "doc:told", None, &world.official(GROUP)).unwrap().case
         }
         (CaseState::InProgress, Trigger::Complete) => world.in_progress("stairs"),
         (CaseState::InProgress, Trigger::CompleteStage) => world.in_progress("burst_pipe"),
@@ -179,7 +179,7 @@ pub(super) fn with_whistle(world: &mut World, state: CaseState) -> Case {
     match state {
         _ if whistled => case,
         CaseState::Suspended => {
-            case.suspend("season_condition", None, &world.official(STATION)).unwrap().case
+            case.suspend("season_condition", "doc:told", None, &world.official(STATION)).unwrap().case
         }
         _ => {
             let command = objection(&case);
@@ -256,7 +256,7 @@ fn attempt(world: &mut World, case: Case, verb: Trigger) -> Result<Decision> {
         Trigger::RequestSupplement => {
             case.request_supplement(vec!["id_copy".into()], &world.official(STATION))
         }
-        Trigger::Supplement => case.supplement(&world.resident()),
+        Trigger::Supplement => case.supplement(materials(&["id_copy"]), &world.resident()),
         Trigger::Decline => case.decline("out_of_scope", "petition", &world.official(STATION)),
         Trigger::HandOff => case.hand_off("119", &world.official(STATION)),
         Trigger::Merge => case.merge(CaseId(nothing.0), &world.official(STATION)),
@@ -277,7 +277,7 @@ fn attempt(world: &mut World, case: Case, verb: Trigger) -> Result<Decision> {
             let command = ObjectTask {
                 task_id: lead,
                 ground_code: "not_my_duty".into(),
-                basis_ref: "art. 3".into(),
+                basis_refs: vec!["art. 3".into()],
                 suggested: None,
             };
             case.object(command, &world.official(lead_org))
@@ -321,8 +321,8 @@ fn attempt(world: &mut World, case: Case, verb: Trigger) -> Result<Decision> {
             case.refuse_unadmitted(assist_id, "not_admitted", &world.official(assist_org))
         }
         Trigger::Recall => case.recall("mis_dispatch", &world.official(STREET_OFFICE)),
-        Trigger::Contact => case.contact(&world.official(lead_org)),
-        Trigger::Suspend => case.suspend("season_condition", None, &world.official(lead_org)),
+        Trigger::Contact => case.contact(ContactMethod::Visit, &world.official(lead_org)),
+        Trigger::Suspend => case.suspend("season_condition", "doc:told", None, &world.official(lead_org)),
         Trigger::Resume => case.resume(&world.official(lead_org)),
         Trigger::Extend => case.extend(
             calendar::Limit::new(calendar::TimeUnit::WorkDay, 2),
@@ -341,10 +341,10 @@ fn attempt(world: &mut World, case: Case, verb: Trigger) -> Result<Decision> {
         Trigger::OrderRework => case.order_rework("not_done", &world.official(VERIFIER)),
         Trigger::RateMerged => case.rate_merged(2, &resolved_original(merged_into), &world.resident()),
         Trigger::JudgeMerged => {
-            case.judge_merged(true, &resolved_original(merged_into), &world.official(VERIFIER))
+            case.judge_merged(true, "", &resolved_original(merged_into), &world.official(VERIFIER))
         }
         Trigger::Rate => case.rate(2, &world.resident()),
-        Trigger::JudgeRating => case.judge_rating(true, &world.official(VERIFIER)),
+        Trigger::JudgeRating => case.judge_rating(true, "", &world.official(VERIFIER)),
         Trigger::Close if state == CaseState::Resolved => {
             world.wait(TimeDelta::days(12));
             Ok(world.tick(case))

@@ -161,12 +161,13 @@ fn a_suspended_case_stands_still_and_resumes_at_its_date() {
     let case = world.in_progress("stairs");
     let due = case.resolve_clock().unwrap().due_at;
     let too_late = world.now + TimeDelta::days(100);
-    let refused = case.clone().suspend("expert_review", Some(too_late), &world.official(STATION));
+    let refused = case.clone().suspend("expert_review", "doc:told", Some(too_late), &world.official(STATION));
     assert!(matches!(refused, Err(DomainError::Invalid { field: "resume_time", .. })));
-    let refused = case.clone().suspend("lunch", None, &world.official(STATION));
+    let refused = case.clone().suspend("lunch", "doc:told", None, &world.official(STATION));
     assert!(matches!(refused, Err(DomainError::Invalid { field: "cause_code", .. })));
     let resume_at = world.now + TimeDelta::days(7);
-    let case = case.suspend("expert_review", Some(resume_at), &world.official(STATION)).unwrap().case;
+    let case =
+        case.suspend("expert_review", "doc:told", Some(resume_at), &world.official(STATION)).unwrap().case;
     assert_eq!(case.facts().due_before_pause_at, Some(due));
     assert_eq!(violations(&case), Vec::<&str>::new());
     let (case, told) = sweep(&mut world, case, resume_at);

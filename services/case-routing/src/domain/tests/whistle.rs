@@ -140,7 +140,7 @@ fn a_supervision_is_seen_answered_found_wanting_and_reported_up_to_the_top() {
     world.now = seen.case.supervisions[0].due_at;
     let overdue = world.tick(seen.case.clone()).case;
     assert_eq!(overdue.supervisions[0].level, 2);
-    let answered = seen.case.answer_supervision(id, &world.official(STATION)).unwrap().case;
+    let answered = seen.case.answer_supervision(id, "under_way", &world.official(STATION)).unwrap().case;
     assert_eq!(
         guard(answered.clone().escalate_supervision(id, "no_progress", &world.official(STATION))),
         "supervised_org"
@@ -170,7 +170,7 @@ fn a_bad_rating_is_checked_within_a_limit_and_the_late_one_too() {
     assert!(names(&late).starts_with(&["ClockBreached", "SupervisionIssued"]), "{:?}", names(&late));
     let known = late.case.supervisions.last().unwrap().clone();
     assert_eq!((known.level, late.case.supervised(&known)), (1, VERIFIER));
-    let judged = late.case.judge_rating(true, &world.official(VERIFIER)).unwrap();
+    let judged = late.case.judge_rating(true, "", &world.official(VERIFIER)).unwrap();
     assert!(names(&judged).contains(&"SupervisionCleared"));
     let rework = judged.case.clock(ClockKind::Rework, None).unwrap();
     assert!(rework.is_running(), "put right within a limit");
@@ -192,6 +192,6 @@ fn a_bad_rating_is_checked_within_a_limit_and_the_late_one_too() {
     let rated = closed.rate(1, &world.resident()).unwrap().case;
     assert!(rated.clock(ClockKind::Judge, None).unwrap().is_running());
     assert_eq!(violations(&rated), Vec::<&str>::new());
-    let settled = rated.judge_rating(false, &world.official(VERIFIER)).unwrap().case;
+    let settled = rated.judge_rating(false, "", &world.official(VERIFIER)).unwrap().case;
     assert!(!settled.clock(ClockKind::Judge, None).unwrap().is_open());
 }

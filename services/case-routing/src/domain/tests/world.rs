@@ -319,7 +319,7 @@ impl World {
     pub fn in_progress(&mut self, item: &str) -> Case {
         let case = self.signed(item);
         let org = case.lead_org.unwrap();
-        case.contact(&self.official(org)).unwrap().case
+        case.contact(ContactMethod::Phone, &self.official(org)).unwrap().case
     }
 
     /// A partner leads.
@@ -409,11 +409,15 @@ pub fn reached(grade: u8) -> CallbackReport {
     CallbackReport::Reached { resolution: Resolution::Resolved, grade: Some(grade), contact_confirmed: true }
 }
 
+pub fn materials(codes: &[&str]) -> Materials {
+    Materials { codes: codes.iter().map(|code| (*code).to_owned()).collect(), refs: vec!["doc:1".into()] }
+}
+
 pub fn objection(case: &Case) -> ObjectTask {
     ObjectTask {
         task_id: case.lead_task.unwrap(),
         ground_code: "not_my_duty".into(),
-        basis_ref: "list 2026, art. 3".into(),
+        basis_refs: vec!["list 2026, art. 3".into()],
         suggested: Some(URBAN),
     }
 }

@@ -1,0 +1,247 @@
+//! At the window: the one list of what is missing, and emergencies that nobody has to look at first. And what officials give
+//! for the record, which stays: the writing that told of a wait, methods, answers, reasons and documents.
+
+use super::super::*;
+use super::world::*;
+
+fn codes(codes: &[&str]) -> Vec<String> {
+    codes.iter().map(|code| (*code).to_owned()).collect()
+}
+
+fn first_reason(decision: &Decision) -> Reason {
+    decision.timeline[0].reason.clone().unwrap()
+}
+
+/// The document of a case as a release wrote it that did not know some fields: the parts that have them, and their names.
+fn of_an_earlier_release(case: &Case, unknown: &[(&str, &str)]) -> Case {
+    let mut document = serde_json::to_value(case).unwrap();
+    for (part, field) in unknown {
+        let part = document.pointer_mut(part).and_then(serde_json::Value::as_object_mut).unwrap();
+        assert!(part.remove(*field).is_some(), "{field} is stored");
+    }
+    serde_json::from_value(document).unwrap()
+}
+
+#[test]
+fn what_is_asked_for_comes_in_whole_or_not_at_all() {
+    let mut world = World::new();
+    let listed = codes(&["id_copy", "place_detail", "id_copy"]);
+    let case = world.registered();
+    let asked = case.request_supplement(listed, &world.official(STATION)).unwrap();
+    let known = asked.case.supplement.clone().unwrap();
+    assert_eq!(known.asked, ["id_copy", "place_detail"], "each once");
+    assert_eq!((known.asked_at, known.sent_at), (world.now, None));
+    let reason = first_reason(&asked);
+    assert_eq!(reason.code, "materials_missing");
+    for language in [Language::Chinese, Language::English] {
+        assert!(reason.render(language).ends_with("id_copy, place_detail"), "{reason:?}");
+    }
+
+    let wrong: [(&[&str], &str); 3] = [
+        (&[], "id_copy, place_detail"),
+        (&["place_detail"], "id_copy"),
+        (&["something_else"], "id_copy, place_detail"),
+    ];
+    for (sent, missing) in wrong {
+        let refused = asked.case.clone().supplement(materials(sent), &world.resident()).unwrap_err();
+        let message = format!("still missing: {missing}");
+        assert_eq!(refused, DomainError::Invalid { field: "material_codes", message });
+    }
+    let no_code = asked.case.clone().supplement(materials(&["Not a code"]), &world.resident());
+    assert_eq!(guard(no_code), "material_codes");
+
+    let all = materials(&["place_detail", "id_copy", "photo"]);
+    let sent = asked.case.clone().supplement(all, &world.resident()).unwrap();
+    assert_eq!(names(&sent), ["CaseSupplemented", "CaseAccepted"]);
+    assert_eq!(first_reason(&sent).args["materials"], "place_detail, id_copy, photo");
+    let known = sent.case.supplement.clone().unwrap();
+    assert_eq!(known.asked, ["id_copy", "place_detail"], "the list stays beside it");
+    assert_eq!(known.sent, ["place_detail", "id_copy", "photo"]);
+    assert_eq!((known.refs, known.sent_at), (codes(&["doc:1"]), Some(world.now)));
+    assert_eq!(violations(&sent.case), Vec::<&str>::new());
+
+    // One list and no other, wherever the case is.
+    let again = Case { state: CaseState::Registered, ..asked.case };
+    let again = again.request_supplement(codes(&["one_more"]), &world.official(STATION));
+    assert_eq!(guard(again), "supplement_asked_before");
+    let verb = Trigger::RequestSupplement;
+    let again = sent.case.request_supplement(codes(&["one_more"]), &world.official(STATION));
+    assert_eq!(again, Err(DomainError::WrongState { state: CaseState::Accepted, verb }));
+}
+
+#[test]
+fn silence_after_the_list_leaves_on_record_that_nothing_came() {
+    let mut world = World::new();
+    let register = RegisterCase { item_code: Some("licence".into()), ..world.register() };
+    let case = Case::register(register, &world.official(STATION)).unwrap().case;
+    let case = case.request_supplement(codes(&["id_copy"]), &world.official(STATION)).unwrap().case;
+    world.now = case.clock(ClockKind::Supplement, None).unwrap().due_at;
+    let case = world.tick(case).case;
+    assert_eq!(case.state, CaseState::Accepted);
+    let known = case.supplement.unwrap();
+    assert_eq!((known.asked, known.sent, known.sent_at), (codes(&["id_copy"]), vec![], None));
+}
+
+#[test]
+fn what_another_system_adds_is_the_supplement_and_its_ticket_says_where() {
+    let mut world = World::new();
+    let case = world.registered();
+    let asked = case.request_supplement(codes(&["place_detail"]), &world.official(STATION)).unwrap().case;
+    let ticket = TicketId(world.fresh());
+    let case = Case { external: vec![exchange::ExternalLink { ticket, told: 0 }], ..asked };
+    let remarked = case.remark(&world.system()).unwrap().case;
+    assert_eq!(remarked.state, CaseState::Accepted);
+    let known = remarked.supplement.unwrap();
+    assert_eq!((known.asked, known.sent), (codes(&["place_detail"]), vec![]));
+    assert_eq!((known.refs, known.sent_at), (vec![format!("ticket:{ticket}")], Some(world.now)));
+}
+
+#[test]
+fn an_emergency_is_handed_over_when_it_is_registered() {
+    let mut world = World::new();
+    let register = RegisterCase { item_code: Some("fire".into()), ..world.register() };
+    let handed = Case::register(register, &world.resident()).unwrap();
+    assert_eq!(names(&handed), ["CaseRegistered", "CaseHandedOff"]);
+    let DomainEvent::CaseHandedOff { line_code, in_time: true } = &handed.events[1].event else {
+        panic!("{handed:?}")
+    };
+    assert_eq!(line_code, "119");
+    let actors: Vec<_> = handed.timeline.iter().map(|entry| entry.actor.clone()).collect();
+    assert_eq!(actors, [requester(), PersonRef::system()], "nobody had to look at it");
+    assert_eq!(handed.timeline[1].reason.as_ref().unwrap().code, "emergency_line");
+    let case = handed.case;
+    assert_eq!((case.state, case.closed_code), (CaseState::HandedOff, Some(ClosedCode::HandedOff)));
+    let decision = case.routing.last().unwrap();
+    assert_eq!((decision.kind, decision.by_human), (RoutingKind::HandedOff, false));
+    assert_eq!(case.next_timer_at(), None, "time does not accept it");
+    assert_eq!(violations(&case), Vec::<&str>::new());
+    // It ends as what the window takes in does.
+    let taken_in = world.intake("fire").case;
+    assert_eq!((case.state, case.closed_code), (taken_in.state, taken_in.closed_code));
+
+    // Whatever else comes with an item waits for a human.
+    for item in ["court_matter", "gas_smell", "stairs"] {
+        let register = RegisterCase { item_code: Some(item.into()), ..world.register() };
+        let registered = Case::register(register, &world.resident()).unwrap();
+        assert_eq!(names(&registered), ["CaseRegistered"], "{item}");
+    }
+}
+
+#[test]
+fn nobody_waits_without_having_been_told_in_writing() {
+    let mut world = World::new();
+    let case = world.in_progress("stairs");
+    let untold = case.clone().suspend("expert_review", "", None, &world.official(STATION));
+    assert_eq!(guard(untold), "told_ref");
+    let waits = case.suspend("expert_review", "doc:told-7", None, &world.official(STATION)).unwrap();
+    assert_eq!(waits.case.suspension.as_ref().unwrap().told_ref, "doc:told-7");
+    // When it goes on the timeline still says by what the requester was told.
+    let reason = first_reason(&waits);
+    assert_eq!((reason.code.as_str(), reason.args["told_ref"].as_str()), ("expert_review", "doc:told-7"));
+    assert!(reason.render(Language::Chinese).contains("doc:told-7"));
+}
+
+#[test]
+fn how_the_requester_was_reached_is_told() {
+    for (method, code) in [
+        (ContactMethod::Phone, "contacted_by_phone"),
+        (ContactMethod::Visit, "contacted_by_visit"),
+        (ContactMethod::Message, "contacted_by_message"),
+    ] {
+        let mut world = World::new();
+        let case = world.signed("stairs");
+        let contacted = case.contact(method, &world.official(STATION)).unwrap();
+        let reason = first_reason(&contacted);
+        assert_eq!(reason.code, code);
+        assert_ne!(reason.render(Language::English), code, "it has a text");
+    }
+    assert_eq!(ContactMethod::ALL.len(), 3);
+}
+
+#[test]
+fn an_answer_to_a_supervision_stays_with_it() {
+    let mut world = World::new();
+    let case = world.in_progress("stairs");
+    let case = case.supervise(1, "leader", None, &world.official(STREET_OFFICE)).unwrap().case;
+    let id = case.supervisions[0].id;
+    assert_eq!(case.supervisions[0].answer_code, "");
+    let wrong = case.clone().answer_supervision(id, "Not a code", &world.official(STATION));
+    assert_eq!(guard(wrong), "answer_code");
+    let answered = case.answer_supervision(id, "no_capacity", &world.official(STATION)).unwrap();
+    assert_eq!(first_reason(&answered).code, "no_capacity");
+    // Found wanting: what was said stays until something else is.
+    let up = answered.case.escalate_supervision(id, "no_progress", &world.official(STREET_OFFICE)).unwrap();
+    assert_eq!(up.case.supervisions[0].answer_code, "no_capacity");
+    let again = up.case.answer_supervision(id, "help_came", &world.official(STATION)).unwrap().case;
+    assert_eq!(again.supervisions[0].answer_code, "help_came");
+}
+
+#[test]
+fn why_a_rating_was_judged_so_is_told() {
+    let mut world = World::new();
+    let rated = world.resolved("stairs").rate(2, &world.resident()).unwrap().case;
+    let wrong = rated.clone().judge_rating(false, "Not a code", &world.official(VERIFIER));
+    assert_eq!(guard(wrong), "reason_code");
+    let judged = rated.clone().judge_rating(false, "complaint_unfounded", &world.official(VERIFIER)).unwrap();
+    assert_eq!(names(&judged), ["RatingJudged", "CaseClosed"]);
+    assert_eq!(first_reason(&judged).code, "complaint_unfounded");
+    assert_eq!(judged.case.rating.unwrap().judge_reason.as_deref(), Some("complaint_unfounded"));
+    // Valid: the rating goes with the result that it was about, the reason stays in the timeline.
+    let judged = rated.clone().judge_rating(true, "complaint_founded", &world.official(VERIFIER)).unwrap();
+    assert_eq!((first_reason(&judged).code.as_str(), judged.case.rating), ("complaint_founded", None));
+    let without = rated.judge_rating(false, "", &world.official(VERIFIER)).unwrap();
+    assert_eq!((&without.timeline[0].reason, without.case.rating.unwrap().judge_reason), (&None, None));
+}
+
+#[test]
+fn an_objection_keeps_all_that_it_relies_on() {
+    let mut world = World::new();
+    let case = world.dispatched("street_light");
+    let basis_refs = codes(&["doc:list-2026", "doc:minutes-3", "photo:1"]);
+    let nameless = ObjectTask { basis_refs: codes(&["doc:list-2026", ""]), ..objection(&case) };
+    assert_eq!(guard(case.clone().object(nameless, &world.official(STREET_OFFICE))), "basis_refs");
+    let command = ObjectTask { basis_refs: basis_refs.clone(), ..objection(&case) };
+    let case = case.object(command, &world.official(STREET_OFFICE)).unwrap().case;
+    assert_eq!(case.objection.as_ref().unwrap().evidence_refs, basis_refs);
+    let kept: Vec<_> = case.evidence.iter().map(|evidence| evidence.reference.clone()).collect();
+    assert_eq!(kept, basis_refs);
+}
+
+#[test]
+fn cases_of_an_earlier_release_are_read_and_go_on() {
+    let mut world = World::new();
+    let case = world.registered();
+    let asked = case.request_supplement(codes(&["id_copy"]), &world.official(STATION)).unwrap().case;
+    let older = of_an_earlier_release(&asked, &[("", "supplement")]);
+    assert_eq!(older.supplement, None);
+    // The list was not kept, so anything will do; nothing will not.
+    assert_eq!(guard(older.clone().supplement(Materials::default(), &world.resident())), "material_codes");
+    let again = Case { state: CaseState::Registered, ..older.clone() };
+    let again = again.request_supplement(codes(&["one_more"]), &world.official(STATION));
+    assert_eq!(guard(again), "supplement_asked_before");
+    let sent = older.supplement(materials(&["id_copy"]), &world.resident()).unwrap().case;
+    let known = sent.supplement.unwrap();
+    assert_eq!((known.asked, known.asked_at, known.sent), (vec![], world.now, codes(&["id_copy"])));
+
+    let case = world.in_progress("stairs");
+    let waits = case.suspend("expert_review", "doc:told", None, &world.official(STATION)).unwrap().case;
+    let older = of_an_earlier_release(&waits, &[("/suspension", "told_ref")]);
+    assert_eq!(older.suspension.as_ref().unwrap().told_ref, "");
+    assert_eq!(older.resume(&world.official(STATION)).unwrap().case.state, CaseState::InProgress);
+
+    let case = world.in_progress("stairs");
+    let case = case.supervise(1, "leader", None, &world.official(STREET_OFFICE)).unwrap().case;
+    let id = case.supervisions[0].id;
+    let answered = case.answer_supervision(id, "under_way", &world.official(STATION)).unwrap().case;
+    let older = of_an_earlier_release(&answered, &[("/supervisions/0", "answer_code")]);
+    assert_eq!(older.supervisions[0].answer_code, "");
+
+    let rated = world.resolved("stairs").rate(1, &world.resident()).unwrap().case;
+    let judged = rated.judge_rating(false, "complaint_unfounded", &world.official(VERIFIER)).unwrap().case;
+    let older = of_an_earlier_release(&judged, &[("/rating", "judge_reason")]);
+    assert_eq!(older.rating.unwrap().judge_reason, None);
+
+    let objected = world.objected("street_light");
+    let older = of_an_earlier_release(&objected, &[("/objection", "evidence_refs")]);
+    assert_eq!(older.objection.unwrap().evidence_refs, Vec::<String>::new());
+}
