@@ -36,14 +36,14 @@ fn story(place: u128, steps: &[Step]) -> Story {
             3 => drop(story.sign(now, task, *flag)),
             4 => {
                 story.facts.repeats = *flag;
-                drop(story.contact(now, *flag));
+                story.contact(now, *flag);
             }
             5 => drop(story.suspend(now)),
             6 => drop(story.resume(now, due)),
             7 => drop(story.extend(now, due)),
             8 => {
                 story.unit = if *flag { LimitUnit::WorkDay } else { LimitUnit::CalHour };
-                drop(story.complete(now, task, *flag, hours * 3600));
+                story.complete(now, task, *flag, hours * 3600);
             }
             9 => drop(story.verify(now, Verdict::good())),
             10 => drop(story.rework(now, task, due)),
