@@ -144,7 +144,10 @@ pub fn attempt(world: &mut World, case: Case, attempt: &Attempt) -> Result<Optio
             one(case.escalate_supervision(supervision, "no_progress", &world.act(at_street)))
         }
         Verb::AppraiseWhistle => one(case.appraise_whistle(assist, pick > 3, &world.act(at_street))),
-        Verb::ClearSupervision => one(case.clear_supervision(supervision, &world.act(at_street))),
+        Verb::ClearSupervision => {
+            let highest = u8::try_from(attempt.by % 4).unwrap();
+            one(case.clear_supervision(supervision, highest, &world.act(at_street)))
+        }
         Verb::Absorb => {
             let other = CaseId(DISTRICT.0);
             one(case.absorb(other, pick > 6, &world.act(at_station)))
