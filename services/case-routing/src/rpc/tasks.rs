@@ -364,7 +364,9 @@ impl TaskService for Tasks {
                 parse::code("reason_code", &message.reason_code)?
             ),
             |case, act, by, extension| {
-                let act = leading(act, by, &case);
+                let approvers = case.extension_approvers(act.routes, act.rules, act.now);
+                let own = reach::part_orgs(by).into_iter().map(OrgId).find(|org| approvers.contains(org));
+                let act = acting_for(act, by, own);
                 case.extend(extension.0, &extension.1, &act)
             }
         )

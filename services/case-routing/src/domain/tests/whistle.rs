@@ -166,7 +166,8 @@ fn what_a_level_issued_is_for_that_level_and_those_above_to_clear() {
     let case = whistled(&mut world);
     let task = task_of(&case, URBAN).id;
     for level in 0..=3_u8 {
-        let case = case.clone().supervise(level, "leader", Some(task), &world.official(GOVERNMENT)).unwrap().case;
+        let issued = case.clone().supervise(level, "leader", Some(task), &world.official(GOVERNMENT));
+        let case = issued.unwrap().case;
         let id = case.supervisions.last().unwrap().id;
         for highest in 0..=3_u8 {
             let cleared = case.clone().clear_supervision(id, highest, &world.official(STREET_OFFICE));
