@@ -342,6 +342,8 @@ impl Work<'_> {
             return Ok(());
         }
         self.exclude(before);
+        // Whatever it was relieved of before: it leads now.
+        self.case.excluded_orgs.retain(|org| *org != lead);
         let outcome = self.manual(&manual, why)?;
         self.replace_lead(task, &outcome, true, trigger)
     }

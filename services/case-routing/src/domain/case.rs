@@ -68,7 +68,7 @@ pub struct Task {
     pub signed_at: Option<Timestamp>,
     pub submitted_at: Option<Timestamp>,
     pub due_at: Option<Timestamp>,
-    /// It was objected to once; not again.
+    /// Its organisation has objected to the matter, by this task or by one before; not again.
     pub objected: bool,
     /// How often the result was sent back.
     pub returned_count: u32,

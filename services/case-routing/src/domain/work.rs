@@ -291,7 +291,7 @@ impl<'a> Work<'a> {
             signed_at: None,
             submitted_at: None,
             due_at,
-            objected: false,
+            objected: part == TaskPart::Lead && self.has_objected(choice.org),
             returned_count: 0,
             assignment: None,
             whistle: None,
@@ -353,6 +353,16 @@ impl<'a> Work<'a> {
         self.case.lead_org = None;
         self.case.lead_unit = None;
         self.case.delivery_mode = None;
+    }
+
+    /// Whether an organisation has objected to this matter: it does so once, whatever tasks it gets.
+    pub fn has_objected(&self, org: OrgId) -> bool {
+        self.case.tasks.iter().any(|task| task.org == org && task.objected)
+    }
+
+    /// The matter is another one, or begins anew: what was objected to before does not count for it.
+    pub fn forget_objections(&mut self) {
+        self.case.tasks.iter_mut().for_each(|task| task.objected = false);
     }
 
     pub fn exclude(&mut self, org: OrgId) {

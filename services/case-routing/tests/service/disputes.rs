@@ -280,3 +280,59 @@ async fn parties_that_agree_need_no_ruling_and_a_ruling_is_reviewed_once() {
     }
     d.service.stop().await;
 }
+
+/// C7: who objected with success gets the case back by a ruling and in no other way; each objects once.
+#[tokio::test]
+async fn a_case_is_not_passed_to_and_fro_between_two_who_both_say_that_it_is_the_others() {
+    let d = district().await;
+    let case = d.taken_in(&Persona::resident(d.district)).await;
+    let dispatcher = Persona::new(Role::DistrictDispatcher, d.district).org(d.gov);
+    let object = |case: &pb::Case, named: Uuid| pb::ObjectTaskRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        task_id: case.tasks.iter().rfind(|task| task.org_id == case.lead_org_id).unwrap().task_id.clone(),
+        ground_code: "not_competent".into(),
+        suggested_org_id: named.to_string(),
+        evidence_refs: vec!["doc:duty-list".into()],
+        ..Default::default()
+    };
+    let resolve = |case: &pb::Case, decision: &str, lead: &str| pb::ResolveObjectionRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        task_id: case.objection.as_ref().unwrap().task_id.clone(),
+        decision: decision.into(),
+        lead_org_id: lead.into(),
+        reason_code: "dispatcher_knows".into(),
+        ..Default::default()
+    };
+    let (office, housing) = (d.office.to_string(), HOUSING.to_string());
+    let first = tasks(&d, &d.leader()).object_task(object(&case, HOUSING)).await.unwrap();
+    let first = first.into_inner().case.unwrap();
+    let own = tasks(&d, &dispatcher).resolve_objection(resolve(&first, "redispatch", &office)).await;
+    let own = own.unwrap_err();
+    assert_eq!(own.code(), Code::FailedPrecondition, "that is rejecting it");
+    assert!(own.message().contains("objected_before"), "{own}");
+    let moved = tasks(&d, &dispatcher).resolve_objection(resolve(&first, "redispatch", &housing)).await;
+    let moved = moved.unwrap().into_inner().case.unwrap();
+    assert_eq!(moved.lead_org_id, housing);
+    let second = tasks(&d, &head(&d, HOUSING)).object_task(object(&moved, d.office)).await.unwrap();
+    let second = second.into_inner().case.unwrap();
+    let back = tasks(&d, &dispatcher).resolve_objection(resolve(&second, "redispatch", &office)).await;
+    let back = back.unwrap_err();
+    assert!(back.message().contains("objected_before"), "{back}");
+
+    let opened = tasks(&d, &dispatcher).resolve_objection(resolve(&second, "arbitrate", "")).await;
+    let opened = opened.unwrap().into_inner().case.unwrap();
+    d.service.clock().advance(Duration::from_secs(2 * 86_400));
+    let over = async || {
+        let clocks = d.read(&opened).await.clocks;
+        clocks.iter().any(|clock| clock.kind() == pb::ClockKind::Ruling)
+    };
+    d.service.wait_for("the end of the consultation", over).await;
+    let ruled = tasks(&d, &arbiter(&d)).rule_objection(ruling(&opened, d.office)).await.unwrap();
+    let ruled = ruled.into_inner().case.unwrap();
+    assert_eq!((ruled.lead_org_id.as_str(), ruled.lead_change_count), (office.as_str(), 2));
+    let again = tasks(&d, &d.leader()).object_task(object(&ruled, HOUSING)).await.unwrap_err();
+    assert!(again.message().contains("objected_before"), "{again}");
+    d.service.stop().await;
+}

@@ -110,6 +110,20 @@ fn event_is_lawful(world: &World, before: &Case, decision: &Decision, event: &Do
                 assert_eq!(by, GOVERNMENT, "C-2: beyond the usual number the level above approves");
             }
         }
+        DomainEvent::TaskObjected { org_id, .. } => {
+            let objected = before.tasks.iter().any(|task| task.org == *org_id && task.objected);
+            assert!(!objected, "C7: an organisation objects to a matter once");
+        }
+        DomainEvent::CaseDispatched { lead_org_id, .. }
+        | DomainEvent::CaseRedispatched { lead_org_id, lead_changed: true, .. } => {
+            let objected = before.tasks.iter().any(|task| task.org == *lead_org_id && task.objected);
+            let relieved = objected && before.excluded_orgs.contains(lead_org_id);
+            assert!(!relieved || by_ruling(decision), "C7: sent back to {lead_org_id} without a ruling");
+        }
+        DomainEvent::CaseRedispatched { lead_org_id, .. } => {
+            let objection = before.objection.as_ref().unwrap();
+            assert!(by_ruling(decision) && *lead_org_id == before.lead_org.unwrap(), "C7: {objection:?}");
+        }
         DomainEvent::VerificationStarted { verifier_org_id, .. } => {
             assert!(!case.handling_orgs().contains(verifier_org_id), "C-4");
         }
@@ -132,6 +146,12 @@ fn event_is_lawful(world: &World, before: &Case, decision: &Decision, event: &Do
         }
         _ => {}
     }
+}
+
+/// Whether it follows from what the arbiter or the parties said.
+fn by_ruling(decision: &Decision) -> bool {
+    let says = |name: &str| matches!(name, "ArbitrationRuled" | "ArbitrationAgreed");
+    decision.events.iter().any(|emitted| says(emitted.event.name()))
 }
 
 /// Step by step up the tree, independent of how the routing table looks for it.
