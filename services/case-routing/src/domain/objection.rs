@@ -76,6 +76,7 @@ impl Case {
             arbiter: None,
             parties: Vec::new(),
             positions: Vec::new(),
+            interim: None,
             ruling: None,
         });
         work.case.objection_count += 1;

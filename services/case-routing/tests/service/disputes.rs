@@ -336,3 +336,56 @@ async fn a_case_is_not_passed_to_and_fro_between_two_who_both_say_that_it_is_the
     assert!(again.message().contains("objected_before"), "{again}");
     d.service.stop().await;
 }
+
+/// F3.4: until the ruling the first receiver stands in; where the duty itself is unclear somebody is asked to define it.
+#[tokio::test]
+async fn an_arbitration_says_who_stands_in_and_a_ruling_may_ask_for_a_definition() {
+    let d = district().await;
+    let case = objected(&d, &d.taken_in(&Persona::resident(d.district)).await).await;
+    let objection = case.objection.clone().unwrap();
+    assert_eq!(
+        (objection.interim_org_id.as_str(), objection.interim_measure_code.as_str()),
+        (d.station.to_string().as_str(), "stop_gap")
+    );
+    let timeline = pb::GetTimelineRequest { case_id: case.case_id.clone(), ..Default::default() };
+    let steps = d.cases(&d.dispatcher()).get_timeline(timeline).await.unwrap().into_inner().entries;
+    let opened = steps.iter().find(|step| step.event == "ArbitrationOpened").unwrap();
+    assert_eq!(opened.reason.as_ref().unwrap().code, "first_receiver_stands_in");
+
+    d.service.clock().advance(Duration::from_secs(2 * 86_400));
+    let over = async || {
+        let clocks = d.read(&case).await.clocks;
+        clocks.iter().any(|clock| clock.kind() == pb::ClockKind::Ruling)
+    };
+    d.service.wait_for("the end of the consultation", over).await;
+    let asking = pb::RuleObjectionRequest {
+        interim_measure_code: "fence_off".into(),
+        definition_org_id: d.centre.to_string(),
+        definition_code: "whose_duty".into(),
+        ..ruling(&case, HOUSING)
+    };
+    let other = |org: &str, code: &str| pb::RuleObjectionRequest {
+        request_id: request_id(),
+        definition_org_id: org.into(),
+        definition_code: code.into(),
+        ..asking.clone()
+    };
+    let (centre, unknown) = (d.centre.to_string(), request_id());
+    for (request, field) in [
+        (other(&centre, ""), "definition_code"),
+        (other("", "whose_duty"), "definition_org_id"),
+        (other(&unknown, "whose_duty"), "definition_org_id"),
+    ] {
+        let refused = tasks(&d, &arbiter(&d)).rule_objection(request).await.unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument);
+        assert!(refused.message().contains(field), "{refused}");
+    }
+    let ruled = tasks(&d, &arbiter(&d)).rule_objection(asking).await.unwrap().into_inner().case.unwrap();
+    let objection = ruled.objection.unwrap();
+    assert_eq!(objection.interim_measure_code, "fence_off");
+    assert_eq!(
+        (objection.definition_org_id.as_str(), objection.definition_code.as_str()),
+        (d.centre.to_string().as_str(), "whose_duty")
+    );
+    d.service.stop().await;
+}

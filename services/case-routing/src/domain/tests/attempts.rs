@@ -93,7 +93,10 @@ fn resident() -> Party {
 
 fn ruling(lead: OrgId, pick: usize) -> RuleObjection {
     let precedent = (pick > 5).then(|| chrono::NaiveDate::from_ymd_opt(2030, 1, 1).unwrap());
-    RuleObjection { lead, assists: vec![], basis_code: "responsibility_list".into(), precedent }
+    let definition = (pick == 4).then(|| DefinitionRequest { org: COURTS, code: "whose_duty".into() });
+    let interim = (pick == 3).then(|| "fence_off".into());
+    let basis_code = "responsibility_list".into();
+    RuleObjection { lead, assists: vec![], basis_code, precedent, interim, definition }
 }
 
 /// How the case stands that this one was merged into.
@@ -202,7 +205,7 @@ pub fn attempt(world: &mut World, case: Case, attempt: &Attempt) -> Result<Optio
             }
             Trigger::RejectObjection => one(case.reject_objection("duty_is_clear", &world.act(at_district))),
             Trigger::Redispatch => one(case.redispatch(&choice, &world.act(at_district))),
-            Trigger::OpenArbitration => one(case.open_arbitration(&[org], &world.act(at_district))),
+            Trigger::OpenArbitration => one(case.open_arbitration(&[org], None, &world.act(at_district))),
             Trigger::TakePosition | Trigger::AgreeArbitration => {
                 let parties = case.objection.as_ref().map_or(vec![], |objection| objection.parties.clone());
                 let heard = case.objection.as_ref().map_or(0, |objection| objection.positions.len());

@@ -164,7 +164,7 @@ fn f3_an_objection_is_rejected_redispatched_or_ruled_on_while_the_clock_runs() {
     assert_eq!((moved.case.lead_org, moved.case.lead_change_count), (Some(URBAN), 1));
     assert_eq!(moved.case.resolve_clock().unwrap().due_at, due);
 
-    let opened = case.open_arbitration(&[HOUSING], &world.official(GOVERNMENT)).unwrap();
+    let opened = case.open_arbitration(&[HOUSING], None, &world.official(GOVERNMENT)).unwrap();
     let DomainEvent::ArbitrationOpened { arbiter_org_id, party_org_ids, .. } = &opened.events[0].event else {
         panic!("{opened:?}")
     };
@@ -221,7 +221,7 @@ fn nobody_gets_back_what_its_objection_relieved_it_of_except_by_a_ruling() {
     }
 
     // The ruling gives it back, and is not objected to, not even when the case is called back and sent again.
-    let opened = back.open_arbitration(&[], &world.official(GOVERNMENT)).unwrap().case;
+    let opened = back.open_arbitration(&[], None, &world.official(GOVERNMENT)).unwrap().case;
     world.wait(TimeDelta::days(2));
     let heard = world.tick(opened).case;
     let ruled = heard.rule_objection(&ruling(STREET_OFFICE), &world.official(GOVERNMENT)).unwrap().case;
@@ -255,7 +255,7 @@ fn an_objection_that_was_rejected_is_not_raised_again_unless_the_matter_is_anoth
 fn a_ruling_for_the_objector_keeps_the_task() {
     let mut world = World::new();
     let case = world.objected("street_light");
-    let opened = case.open_arbitration(&[], &world.official(GOVERNMENT)).unwrap().case;
+    let opened = case.open_arbitration(&[], None, &world.official(GOVERNMENT)).unwrap().case;
     world.wait(TimeDelta::days(2));
     let heard = world.tick(opened).case;
     let ruled = heard.rule_objection(&ruling(STREET_OFFICE), &world.official(GOVERNMENT)).unwrap();
