@@ -277,6 +277,7 @@ impl<'a> Work<'a> {
             }
             TaskPart::Assist => Some(self.start_clock(ClockKind::Assist, Some(id), self.sla().assist)),
         };
+        let objected = part == TaskPart::Lead && self.has_objected(choice.org);
         self.case.tasks.push(Task {
             id,
             no: format!("{}-{}", self.case.case_no, self.case.tasks.len() + 1),
@@ -291,7 +292,7 @@ impl<'a> Work<'a> {
             signed_at: None,
             submitted_at: None,
             due_at,
-            objected: part == TaskPart::Lead && self.has_objected(choice.org),
+            objected,
             returned_count: 0,
             assignment: None,
             whistle: None,
