@@ -1,7 +1,7 @@
 //! F3 and F4 across services: whose duty it is, and who comes when a street calls.
 
 use jianghan::scenario::Scenario;
-use proto::analytics::v1::QueryIndicatorsRequest;
+use proto::{analytics::v1::QueryIndicatorsRequest, case_routing::v1::ClockKind};
 
 use crate::{
     World, eventually,
@@ -25,7 +25,13 @@ pub async fn turf_dispute(world: &World) {
     .await;
 }
 
-/// F4: the street leads and calls two departments, which come; it is supervised and answers.
+/// F4: the street leads and calls two departments, which come; it is supervised and answers. Of two others one stays away, for
+/// so many days that the world is taken alone.
 pub async fn whistle(world: &World) {
-    world.performs(Scenario::Whistle).await;
+    let played = world.performs(Scenario::Whistle).await;
+    let late = world.looks_at(played.case(1).expect("the case that was late")).await;
+    for clock in [ClockKind::Sign, ClockKind::Report, ClockKind::Resolve] {
+        let known = late.supervisions.iter().find(|one| one.clock() == clock).expect("a supervision");
+        assert_eq!((known.level, known.state.as_str()), (3, "cleared"), "{clock:?}");
+    }
 }

@@ -83,7 +83,9 @@ fn good_text(world: &World, name: &str) -> Option<String> {
         "unit_id" | "place_unit_id" | "unit_ids" | "from_unit_ids" | "parent_id" | "home_unit_id" => {
             world.unit(COMMUNITY)
         }
-        "party_org_ids" | "precedent_ids" => return None,
+        // Those of an arbitration, which is not what is decided.
+        "party_org_ids" | "interim_measure_code" => return None,
+        "precedent_ids" => return None,
         "lead_org_id" | "org_id" | "org_ids" | "assist_org_ids" | "suggested_org_id" | "subject_org_id" => {
             world.org("dept:housing")
         }

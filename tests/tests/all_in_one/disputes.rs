@@ -15,7 +15,7 @@ fn a_turf_dispute_is_ruled_on_by_the_lowest_common_superior_and_becomes_a_preced
 fn departments_come_when_the_street_whistles() {
     run(async {
         let world = World::all_in_one().await;
-        let _turn = world.shared().await;
+        let _turn = world.alone().await; // it lets days pass until a department comes
         tests::disputes::whistle(world).await;
     });
 }

@@ -10,8 +10,11 @@ use tests::{World, run};
 const BOARD: [(Scenario, &[&str]); 6] = [
     (Scenario::OneWindow, &["已结案", "为什么由它办"]),
     (Scenario::Application, &["服务申请", "公示", "行政复议", "王**"]),
-    (Scenario::Arbitration, &["职责异议与裁定", "裁定主办", "作为先例自"]),
-    (Scenario::Whistle, &["吹哨报到", "按时", "二级督办", "已销号"]),
+    (Scenario::Arbitration, &["职责异议与裁定", "裁定前先行处置", "裁定主办", "作为先例自"]),
+    (
+        Scenario::Whistle,
+        &["吹哨报到", "按时", "迟到", "二级督办", "三级督办", "已销号", "时限已过 50%", "时限已过 80%"],
+    ),
     (Scenario::Mediation, &["人民调解", "已履行", "当事人终止"]),
     (Scenario::Duty, &["回滚", "终止", "权（授权）", "社区退回的未准入工作"]),
 ];

@@ -15,6 +15,24 @@ use super::reason::Reason;
 use super::state::Trigger;
 use super::work::{Act, Decision, Work, check_code};
 
+/// What is done at once where nobody says another measure: contact is kept, and what cannot wait is dealt with.
+pub const STOP_GAP: &str = "stop_gap";
+
+/// What is done while nobody knows who leads (首接负责): by the first receiver, until somebody leads by a ruling.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Interim {
+    pub org: OrgId,
+    pub measure_code: String,
+}
+
+/// Whoever defines duties (编制, 司法行政) is asked to, where the duty itself is unclear.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DefinitionRequest {
+    pub org: OrgId,
+    /// What is to be defined.
+    pub code: String,
+}
+
 /// What an arbiter rules.
 #[derive(Debug, Clone)]
 pub struct RuleObjection {
@@ -25,6 +43,9 @@ pub struct RuleObjection {
     pub basis_code: String,
     /// The first day from which the ruling binds other cases, by a later version of the lists; unset: it binds none.
     pub precedent: Option<NaiveDate>,
+    /// Another measure until the lead has signed; unset: that of the arbitration stays.
+    pub interim: Option<String>,
+    pub definition: Option<DefinitionRequest>,
 }
 
 /// A ruling as it stands with the case.
@@ -33,6 +54,8 @@ pub struct Ruling {
     pub lead: OrgId,
     pub basis_code: String,
     pub precedent: Option<NaiveDate>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub definition: Option<DefinitionRequest>,
     pub by: PersonRef,
     pub at: Timestamp,
 }
@@ -46,13 +69,21 @@ pub struct Position {
 
 impl Case {
     /// The dispatcher opens an arbitration between the organisations that may be meant; each is to take a position within
-    /// the limit of the consultation.
+    /// the limit of the consultation. Meanwhile the first receiver keeps contact and does what cannot wait, by the measure
+    /// named or else the [usual one](STOP_GAP).
     ///
     /// # Errors
-    /// `WrongState`; `NotEntitled` for the objector; `Guard` `in_arbitration`, `no_arbiter`; `Invalid` party.
-    pub fn open_arbitration(self, claimed: &[OrgId], act: &Act<'_>) -> Result<Decision> {
+    /// `WrongState`; `NotEntitled` for the objector; `Guard` `in_arbitration`, `no_arbiter`; `Invalid` party or measure.
+    pub fn open_arbitration(
+        self,
+        claimed: &[OrgId],
+        interim: Option<&str>,
+        act: &Act<'_>,
+    ) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.permit(Trigger::OpenArbitration)?;
+        let measure_code = interim.unwrap_or(STOP_GAP);
+        check_code("interim_measure_code", measure_code)?;
         let mut objection = work.objection(ObjectionState::Open)?;
         work.decides_over(&objection)?;
         let mut parties: Vec<OrgId> = vec![objection.objector];
@@ -73,6 +104,8 @@ impl Case {
         objection.arbitration_id = Some(arbitration_id);
         objection.arbiter = Some(arbiter);
         objection.parties.clone_from(&parties);
+        let first_receiver = work.case.first_receiver;
+        objection.interim = Some(Interim { org: first_receiver, measure_code: measure_code.to_owned() });
         work.case.objection = Some(objection.clone());
         work.enter(CaseState::Objected, Trigger::OpenArbitration)?;
         let consult_due_at = work.start_clock(ClockKind::Consult, None, work.rules.consult);
@@ -84,7 +117,8 @@ impl Case {
             ground_code: objection.ground_code,
             consult_due_at,
         };
-        work.emit(event, None, Some(objection.task));
+        let reason = Reason::new("first_receiver_stands_in").with("org", first_receiver);
+        work.emit(event, Some(reason.with("measure", measure_code)), Some(objection.task));
         Ok(work.finish())
     }
 
@@ -137,11 +171,12 @@ impl Case {
     }
 
     /// The arbiter rules which organisation leads and which help, once the parties were heard or their time is over; at once
-    /// where the case is urgent. As a precedent if other cases are to follow it, from a day that lies ahead.
+    /// where the case is urgent. As a precedent if other cases are to follow it, from a day that lies ahead. Where the duty itself
+    /// is unclear, whoever defines duties is asked to.
     ///
     /// # Errors
     /// `WrongState`; `NotEntitled` unless the arbiter (C-7); `Guard` `not_in_arbitration`, `consultation_open`,
-    /// `item_unknown` and the router's exclusions; `Invalid` lead, assists, code or day.
+    /// `item_unknown` and the router's exclusions; `Invalid` lead, assists, code, day, measure or definition.
     pub fn rule_objection(self, ruling: &RuleObjection, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.permit(Trigger::RuleArbitration)?;
@@ -281,12 +316,28 @@ impl Work<'_> {
                 return Err(DomainError::guard("item_unknown", "a precedent is about an item"));
             }
         }
+        let mut reason = Reason::new(&ruling.basis_code);
+        if let Some(definition) = &ruling.definition {
+            check_code("definition_code", &definition.code)?;
+            if !self.routes.org(definition.org).is_some_and(|org| org.in_force(self.now)) {
+                return Err(DomainError::invalid("definition_org_id", "no such organisation"));
+            }
+            reason = reason.with("asked", definition.org).with("definition", &definition.code);
+        }
+        if let Some(measure) = &ruling.interim {
+            check_code("interim_measure_code", measure)?;
+        }
         self.settle(state);
+        let org = self.case.first_receiver;
         if let Some(own) = &mut self.case.objection {
+            if let Some(measure) = &ruling.interim {
+                own.interim = Some(Interim { org, measure_code: measure.clone() });
+            }
             own.ruling = Some(Ruling {
                 lead: ruling.lead,
                 basis_code: ruling.basis_code.clone(),
                 precedent: ruling.precedent,
+                definition: ruling.definition.clone(),
                 by: self.by.actor.clone(),
                 at: self.now,
             });
@@ -299,7 +350,7 @@ impl Work<'_> {
             objection_upheld: ruling.lead != objection.objector,
             precedent: ruling.precedent.is_some(),
         };
-        self.emit(event, Some(Reason::new(&ruling.basis_code)), Some(objection.task));
+        self.emit(event, Some(reason), Some(objection.task));
         Ok(())
     }
 
@@ -342,6 +393,8 @@ impl Work<'_> {
             return Ok(());
         }
         self.exclude(before);
+        // Whatever it was relieved of before: it leads now.
+        self.case.excluded_orgs.retain(|org| *org != lead);
         let outcome = self.manual(&manual, why)?;
         self.replace_lead(task, &outcome, true, trigger)
     }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::application::ApplicationFace;
-use super::arbitration::{Position, Ruling};
+use super::arbitration::{Interim, Position, Ruling};
 use super::clock::Clock;
 use super::codes::*;
 use super::condition::Facts;
@@ -69,7 +69,7 @@ pub struct Task {
     pub signed_at: Option<Timestamp>,
     pub submitted_at: Option<Timestamp>,
     pub due_at: Option<Timestamp>,
-    /// It was objected to once; not again.
+    /// Its organisation has objected to the matter, by this task or by one before; not again.
     pub objected: bool,
     /// How often the result was sent back.
     pub returned_count: u32,
@@ -145,6 +145,9 @@ pub struct Objection {
     /// What the parties said.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub positions: Vec<Position>,
+    /// In arbitration: who does what cannot wait for the ruling.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interim: Option<Interim>,
     /// The ruling, or what the review made of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ruling: Option<Ruling>,
@@ -406,16 +409,18 @@ impl Case {
         orgs
     }
 
-    /// Whether an organisation takes part: its caller reaches the case.
+    /// Whether an organisation takes part, or is asked to define the duty: its caller reaches the case.
     #[must_use]
     pub fn is_party(&self, org: OrgId) -> bool {
         self.first_receiver == org
             || self.tasks.iter().any(|task| task.org == org)
             || self.verification.as_ref().is_some_and(|verification| verification.verifier == org)
-            || self
-                .objection
-                .as_ref()
-                .is_some_and(|objection| objection.arbiter == Some(org) || objection.parties.contains(&org))
+            || self.objection.as_ref().is_some_and(|objection| {
+                let asked = objection.ruling.as_ref().and_then(|ruling| ruling.definition.as_ref());
+                objection.arbiter == Some(org)
+                    || objection.parties.contains(&org)
+                    || asked.is_some_and(|asked| asked.org == org)
+            })
     }
 
     /// Whether a call-back is due on completion.

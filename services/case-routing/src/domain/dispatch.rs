@@ -55,7 +55,8 @@ impl Case {
     ///
     /// # Errors
     /// `WrongState`; `NotEntitled` when a machine confirms; `Guard` `no_route`, `no_authority_edge` or a hard exclusion of
-    /// the router, `needs_human` out of an offer, `not_proposed` and `proposal_changed` for a confirmation.
+    /// the router, `objected_before` for who was relieved of the case, `needs_human` out of an offer, `not_proposed` and
+    /// `proposal_changed` for a confirmation.
     pub fn dispatch(self, choice: &RouteChoice, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.permit(Trigger::Dispatch)?;
@@ -228,7 +229,7 @@ impl Work<'_> {
                 self.follow(&outcome, true)
             }
             RouteChoice::Manual(manual) => {
-                let outcome = self.manual(manual, "chosen_by_dispatcher")?;
+                let outcome = self.chosen_by_dispatcher(manual)?;
                 self.dispatch_to(&outcome, true)
             }
         }
@@ -293,6 +294,16 @@ impl Work<'_> {
         }
         outcome.reasons.push(Reason::new("confirmed_by_human"));
         Ok(outcome)
+    }
+
+    /// A dispatcher's choice. Who was relieved of the matter by an objection of its own gets it back by a ruling, or as the
+    /// parties agree, and in no other way: else it would be passed to and fro without end.
+    pub(super) fn chosen_by_dispatcher(&self, manual: &ManualRoute) -> Result<RoutingOutcome> {
+        if self.case.excluded_orgs.contains(&manual.lead) && self.has_objected(manual.lead) {
+            let message = "its objection was accepted: only a ruling gives the case back to it";
+            return Err(DomainError::guard("objected_before", message));
+        }
+        self.manual(manual, "chosen_by_dispatcher")
     }
 
     /// A human's choice of lead and assists, held to edges and hard exclusions.

@@ -10,7 +10,9 @@ use super::error::{DomainError, Result};
 use super::event::{DomainEvent, Timestamp};
 use super::ids::*;
 use super::reason::Reason;
+use super::rules::Rules;
 use super::state::Trigger;
+use super::table::RoutingTable;
 use super::work::{Act, Decision, Standing, Work, check_code};
 
 /// The lead's side is done.
@@ -65,25 +67,22 @@ impl Case {
         Ok(work.finish())
     }
 
-    /// More time, approved before the clock is due, a limited number of times (C-2).
+    /// More time, approved before the clock is due and by whoever may, and never beyond the day that the law sets (C-2).
     ///
     /// # Errors
-    /// `WrongState`; `NotEntitled` unless the lead's, never a machine; `Guard` `extension_too_late`, `extensions_used_up`;
-    /// `Invalid` units.
+    /// `WrongState`; `NotEntitled` unless of an [organisation that approves](Self::extension_approvers), never a machine;
+    /// `Guard` `extension_too_late`, `extensions_used_up`, `beyond_statutory_limit`; `Invalid` units.
     pub fn extend(self, extra: Limit, reason_code: &str, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.stay(Trigger::Extend)?;
-        let (id, org) = work.lead()?;
-        work.human_official()?;
-        work.acts_for(org, "lead_org")?;
+        let (id, _) = work.lead()?;
+        work.approves_extension()?;
         check_code("reason_code", reason_code)?;
         if extra.n == 0 || extra.n > 366 {
             return Err(DomainError::invalid("extension", "between 1 and 366 units"));
         }
-        if work.case.extension_count >= work.sla().max_extensions {
-            return Err(DomainError::guard("extensions_used_up", "no further extension is possible"));
-        }
         let (now, rules) = (work.now, work.rules);
+        let law = work.item().and_then(|item| item.statutory_limit);
         let rework = work.case.clock(ClockKind::Rework, None).is_some_and(|clock| clock.is_open());
         let kind = if rework { ClockKind::Rework } else { ClockKind::Resolve };
         let mut clocks = work.case.clocks.iter_mut().rev();
@@ -97,6 +96,11 @@ impl Case {
         limit.n = limit.n.saturating_add(extra.n);
         clock.change_limit(limit, rules);
         let resolve_due_at = clock.due_at;
+        let lawful = |law| rules.calendar.add_paused(law, clock.started_at, &clock.pauses, &rules.profile).at;
+        if let Some(last) = law.map(lawful).filter(|last| resolve_due_at > *last) {
+            let message = format!("the statutory limit ends on {}", calendar::local_day(last));
+            return Err(DomainError::guard("beyond_statutory_limit", message));
+        }
         work.case.extension_count += 1;
         if work.case.confirmed_offer().is_none() {
             work.task_mut(id)?.due_at = Some(resolve_due_at);
@@ -104,6 +108,31 @@ impl Case {
         let event = DomainEvent::CaseExtended { reason_code: reason_code.to_owned(), resolve_due_at };
         work.emit(event, Some(Reason::new(reason_code)), Some(id));
         Ok(work.finish())
+    }
+
+    /// The organisations whose leader may approve more time now: whoever leads the case (for a community's organisation also
+    /// the one that leads it) the usual number of times, beyond that only the level above them (domain.md §2.0.6).
+    #[must_use]
+    pub fn extension_approvers(&self, routes: &RoutingTable, rules: &Rules, at: Timestamp) -> Vec<OrgId> {
+        let item = self.item.as_ref().and_then(|item| routes.item_version(&item.code, item.version));
+        let usual = rules.sla_for(item.map(std::convert::AsRef::as_ref), self.urgency).max_extensions;
+        let own = self.own_approvers(routes, at);
+        if self.extension_count < usual {
+            return own;
+        }
+        let line = self.item.as_ref().and_then(|item| item.line.as_deref());
+        let above = own.iter().flat_map(|org| routes.leaders_of(*org, line, at));
+        above.filter(|org| !own.contains(org)).collect()
+    }
+
+    fn own_approvers(&self, routes: &RoutingTable, at: Timestamp) -> Vec<OrgId> {
+        let Some(lead) = self.lead_org else { return Vec::new() };
+        let line = self.item.as_ref().and_then(|item| item.line.as_deref());
+        let mut own = vec![lead];
+        if routes.org(lead).is_some_and(|org| org.kind.is_community_level()) {
+            own.extend(routes.leaders_of(lead, line, at));
+        }
+        own
     }
 
     /// An assisting organisation hands its result in.
@@ -165,6 +194,19 @@ impl Case {
 }
 
 impl Work<'_> {
+    /// A human of an organisation that may approve more time now.
+    fn approves_extension(&self) -> Result<()> {
+        let by = self.human_official()?;
+        if self.case.extension_approvers(self.routes, self.rules, self.now).contains(&by) {
+            return Ok(());
+        }
+        if self.case.own_approvers(self.routes, self.now).contains(&by) {
+            let message = "beyond the usual number the level above approves";
+            return Err(DomainError::guard("extensions_used_up", message));
+        }
+        Err(DomainError::NotEntitled { code: "extension_approver" })
+    }
+
     /// The handler's first contact with the requester; without a method where other work implies it.
     pub(super) fn contact(&mut self, method: Option<ContactMethod>) -> Result<()> {
         self.permit(Trigger::Contact)?;

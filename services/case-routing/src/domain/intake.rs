@@ -302,9 +302,10 @@ impl Work<'_> {
         let item = kept.or_else(|| self.routes.item(code, self.now));
         let item = item.ok_or_else(|| DomainError::invalid("item_code", "no such item in the catalogue"))?;
         if self.case.item.as_ref().is_none_or(|known| known.code != item.code) {
-            // What was done of another matter is nothing of this one, nor what was asked of it.
+            // What was done of another matter, or objected to in it, is nothing of this one, nor what was asked of it.
             self.case.stages.clear();
             self.case.repeats = None;
+            self.forget_objections();
         }
         self.case.item = Some(ItemRef {
             code: item.code.clone(),

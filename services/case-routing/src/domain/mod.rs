@@ -74,7 +74,7 @@ pub use application_inquiry::{RecordInvestigation, ReviewApplication};
 pub use application_intake::SubmitApplication;
 pub use application_news::ApplicationNews;
 pub use application_state::APPLICATION_TRANSITIONS;
-pub use arbitration::{Position, RuleObjection, Ruling};
+pub use arbitration::{DefinitionRequest, Interim, Position, RuleObjection, Ruling, STOP_GAP};
 pub use case::{
     AssignmentView, Callback, Case, Evidence, ItemRef, Objection, Offer, Place, Rating, RoutingDecision,
     Supervision, Suspension, Task, Verification, is_overdue, promised, running_due_at,

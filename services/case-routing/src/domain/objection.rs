@@ -23,7 +23,8 @@ pub struct ObjectTask {
 }
 
 impl Case {
-    /// The lead objects, in time, once per task, with grounds and a basis.
+    /// The lead objects, in time, once, with grounds and a basis: a task that it gets later, by a ruling or because its
+    /// objection was rejected, is not objected to again.
     ///
     /// # Errors
     /// `WrongState`; `NotEntitled`; `Guard` `objection_too_late`, `objected_before`, `not_the_lead`,
@@ -45,7 +46,7 @@ impl Case {
             return Err(DomainError::guard("not_the_lead", "only the lead's task is objected to"));
         }
         if task.objected {
-            return Err(DomainError::guard("objected_before", "a task is objected to once"));
+            return Err(DomainError::guard("objected_before", "an organisation objects to a matter once"));
         }
         let ruled = |objection: &Objection| {
             use ObjectionState::{Agreed, Final, InReview, Ruled};
@@ -77,6 +78,7 @@ impl Case {
             parties: Vec::new(),
             evidence_refs: command.basis_refs,
             positions: Vec::new(),
+            interim: None,
             ruling: None,
         });
         work.case.objection_count += 1;
@@ -117,10 +119,11 @@ impl Case {
         Ok(work.finish())
     }
 
-    /// The dispatcher agrees and sends the case elsewhere.
+    /// The dispatcher agrees and sends the case elsewhere, to nobody who was relieved of it: to keep it where it is, the
+    /// objection is rejected.
     ///
     /// # Errors
-    /// `WrongState`; `NotEntitled` for the objector; `Guard` `in_arbitration`, `no_route`, `needs_human`.
+    /// `WrongState`; `NotEntitled` for the objector; `Guard` `in_arbitration`, `no_route`, `needs_human`, `objected_before`.
     pub fn redispatch(self, choice: &RouteChoice, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.permit(Trigger::Redispatch)?;
@@ -141,7 +144,7 @@ impl Case {
             RouteChoice::Confirmed(_) => {
                 return Err(DomainError::guard("not_proposed", "a case that is objected to has no proposal"));
             }
-            RouteChoice::Manual(manual) => (work.manual(manual, "chosen_by_dispatcher")?, true),
+            RouteChoice::Manual(manual) => (work.chosen_by_dispatcher(manual)?, true),
         };
         work.end_dispatch();
         work.settle(ObjectionState::Accepted);

@@ -186,6 +186,7 @@ impl Work<'_> {
         self.case.closed_at = None;
         self.case.archive_at = None;
         self.case.objection = None;
+        self.forget_objections();
         self.case.left_society = true;
         self.case.stages.clear();
         if let Some(offer) = &mut self.case.offer {

@@ -105,6 +105,11 @@ pub const TEXTS: &[(&str, &str, &str)] = &[
     ("requester_prefers_public_service", "诉求人未同意协商自治", "the requester did not agree to an offer"),
     ("emergency_no_offer", "紧急事项不进入协商自治", "an emergency is not offered"),
     ("chosen_by_dispatcher", "派单员人工确定", "chosen by a dispatcher"),
+    (
+        "first_receiver_stands_in",
+        "裁定前由首接单位 {org} 保持联系并先行处置（{measure}）",
+        "until the ruling the first receiver {org} keeps contact and does what cannot wait ({measure})",
+    ),
     ("chosen_by_arbiter", "按职责裁定确定", "by the arbiter's ruling"),
     ("chosen_by_agreement", "各方协商一致确定", "by agreement of the parties"),
     ("emergency_line", "属 {line} 紧急事项，立即转接", "an emergency of line {line}: handed over at once"),

@@ -124,15 +124,19 @@ impl Case {
         of_task.or(of_clock).or(self.lead_org).unwrap_or(self.first_receiver)
     }
 
-    /// The supervisor is content.
+    /// The supervisor is content. What a level issued, or what was raised to it, is for that level and those above to clear;
+    /// `highest` is the one that the acting person's grants reach.
     ///
     /// # Errors
-    /// `Invalid` id; `NotEntitled` for a machine, and above level 1 for whoever is supervised;
-    /// `Guard(supervision_settled)`.
-    pub fn clear_supervision(self, id: SupervisionId, act: &Act<'_>) -> Result<Decision> {
+    /// `Invalid` id; `NotEntitled` for a machine, below the level of the supervision, and above level 1 for whoever is
+    /// supervised; `Guard(supervision_settled)`.
+    pub fn clear_supervision(self, id: SupervisionId, highest: u8, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         let by = work.human_official()?;
         let supervision = work.case.supervision(id)?.clone();
+        if supervision.level > highest {
+            return Err(DomainError::NotEntitled { code: "supervision_level" });
+        }
         // Its own supervisor may be content with what it issued; what was raised above is for those above.
         if supervision.level > 1 && work.case.supervised(&supervision) == by {
             return Err(DomainError::NotEntitled { code: "supervised_org" });

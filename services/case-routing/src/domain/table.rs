@@ -254,6 +254,16 @@ impl RoutingTable {
         edges.iter().filter(|edge| edge.from == from && edge.carries(line, at)).map(|edge| edge.kind).min()
     }
 
+    /// The organisations that lead one (领导), on its own line or the one given.
+    #[must_use]
+    pub fn leaders_of(&self, org: OrgId, line: Option<&str>, at: Timestamp) -> Vec<OrgId> {
+        let own = self.org(org).and_then(|org| org.line.as_deref()).or(line);
+        let edges = self.fixed.edges_to.get(&org).map_or(&[][..], Vec::as_slice);
+        let leads = edges.iter().filter(|edge| edge.kind == EdgeKind::Leads && edge.carries(own, at));
+        let in_force = |from: &OrgId| self.org(*from).is_some_and(|org| org.in_force(at));
+        leads.map(|edge| edge.from).filter(in_force).collect()
+    }
+
     /// The sender of a dispatch: the nearest superior organisation that holds an edge to the receiver
     /// (domain.md §2.0.3) — on the receiver's own path, else on the place's path. The fallback, having
     /// no superior in the cell, takes a case by its own order.

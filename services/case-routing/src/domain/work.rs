@@ -277,6 +277,7 @@ impl<'a> Work<'a> {
             }
             TaskPart::Assist => Some(self.start_clock(ClockKind::Assist, Some(id), self.sla().assist)),
         };
+        let objected = part == TaskPart::Lead && self.has_objected(choice.org);
         self.case.tasks.push(Task {
             id,
             no: format!("{}-{}", self.case.case_no, self.case.tasks.len() + 1),
@@ -291,7 +292,7 @@ impl<'a> Work<'a> {
             signed_at: None,
             submitted_at: None,
             due_at,
-            objected: false,
+            objected,
             returned_count: 0,
             assignment: None,
             whistle: None,
@@ -353,6 +354,16 @@ impl<'a> Work<'a> {
         self.case.lead_org = None;
         self.case.lead_unit = None;
         self.case.delivery_mode = None;
+    }
+
+    /// Whether an organisation has objected to this matter: it does so once, whatever tasks it gets.
+    pub fn has_objected(&self, org: OrgId) -> bool {
+        self.case.tasks.iter().any(|task| task.org == org && task.objected)
+    }
+
+    /// The matter is another one, or begins anew: what was objected to before does not count for it.
+    pub fn forget_objections(&mut self) {
+        self.case.tasks.iter_mut().for_each(|task| task.objected = false);
     }
 
     pub fn exclude(&mut self, org: OrgId) {

@@ -5,7 +5,7 @@ use chrono::Days;
 
 use super::{lists, parse};
 use crate::{
-    domain::{self, Act, Case, DomainError, OrgId, RuleObjection},
+    domain::{self, Act, Case, DefinitionRequest, DomainError, OrgId, RuleObjection},
     reach,
     verb::acting_for,
 };
@@ -17,11 +17,21 @@ pub fn ruling(message: &pb::RuleObjectionRequest, now: Timestamp) -> Result<Rule
         return Err(Error::invalid("effective_on", "is the day of a precedent"));
     }
     let tomorrow = calendar::local_day(now) + Days::new(1);
+    let asked: Option<OrgId> = parse::optional_id("definition_org_id", &message.definition_org_id)?;
+    let definition_code = parse::optional_code("definition_code", &message.definition_code)?;
+    let definition = match (asked, definition_code) {
+        (Some(org), Some(code)) => Some(DefinitionRequest { org, code }),
+        (None, None) => None,
+        (None, Some(_)) => return Err(Error::invalid("definition_org_id", "says who is asked to define it")),
+        (Some(_), None) => return Err(Error::invalid("definition_code", "says what is to be defined")),
+    };
     Ok(RuleObjection {
         lead: parse::id("lead_org_id", &message.lead_org_id)?,
         assists: parse::ids("assist_org_ids", &message.assist_org_ids)?,
         basis_code: parse::code("basis_code", &message.basis_code)?,
         precedent: message.precedent.then(|| day.unwrap_or(tomorrow)),
+        interim: parse::optional_code("interim_measure_code", &message.interim_measure_code)?,
+        definition,
     })
 }
 

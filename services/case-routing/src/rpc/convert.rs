@@ -375,7 +375,8 @@ fn objection(objection: &Objection) -> pb::Objection {
         ObjectionState::InReview => "in_review",
         ObjectionState::Final => "final",
     };
-    let ruling = objection.ruling.as_ref();
+    let (interim, ruling) = (objection.interim.as_ref(), objection.ruling.as_ref());
+    let definition = ruling.and_then(|ruling| ruling.definition.as_ref());
     let position = |known: &Position| pb::Position {
         party_org_id: known.party.to_string(),
         lead_org_id: known.lead.to_string(),
@@ -394,6 +395,10 @@ fn objection(objection: &Objection) -> pb::Objection {
         basis_code: ruling.map(|ruling| ruling.basis_code.clone()).unwrap_or_default(),
         precedent_from: text(ruling.and_then(|ruling| ruling.precedent)),
         evidence_refs: objection.evidence_refs.clone(),
+        interim_org_id: text(interim.map(|interim| interim.org)),
+        interim_measure_code: interim.map(|interim| interim.measure_code.clone()).unwrap_or_default(),
+        definition_org_id: text(definition.map(|definition| definition.org)),
+        definition_code: definition.map(|definition| definition.code.clone()).unwrap_or_default(),
     }
 }
 

@@ -104,6 +104,11 @@ pub fn code(field: &str, text: &str) -> Result<String> {
     Ok(text.to_owned())
 }
 
+/// A code that may be left out.
+pub fn optional_code(field: &str, text: &str) -> Result<Option<String>> {
+    if text.is_empty() { Ok(None) } else { code(field, text).map(Some) }
+}
+
 /// A code or name by which a list is narrowed, as it is stored; empty: not narrowed.
 pub fn filter(field: &str, text: &str) -> Result<Option<String>> {
     if text.chars().count() > 40 || text.chars().any(char::is_control) {

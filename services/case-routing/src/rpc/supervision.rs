@@ -4,7 +4,8 @@ use chassis::{auth::Caller, topology::UnitKind};
 
 use crate::{atlas::World, reach};
 
-/// The highest level of supervision that the caller's grants reach: a street's 1, a district's 2, a city's 3.
+/// The highest level of supervision that the caller's grants reach: a street's 1, a district's 2, a city's 3. The grants are
+/// those that the RPC's policy names: one for something else, whatever it is over, is not among them.
 pub fn highest_level(caller: &Caller, world: &World) -> u8 {
     let level = |kind| match kind {
         UnitKind::City => 3,

@@ -133,7 +133,13 @@ impl TaskService for Tasks {
                     let error = Error::invalid("party_org_ids", "only an arbitration has parties");
                     return Err(error.into());
                 }
-                (message.decision.clone(), wish, reason, task, parties)
+                let measure = &message.interim_measure_code;
+                let interim = parse::optional_code("interim_measure_code", measure)?;
+                if message.decision != "arbitrate" && interim.is_some() {
+                    let error = Error::invalid("interim_measure_code", "only an arbitration has one");
+                    return Err(error.into());
+                }
+                (message.decision.clone(), wish, reason, task, parties, interim)
             },
             |case, act, _by, decision| {
                 about(&case, decision.3)?;
@@ -143,7 +149,7 @@ impl TaskService for Tasks {
                         case.redispatch(&choice, &act)
                     }
                     None if decision.0 == "reject" => case.reject_objection(&decision.2, &act),
-                    None => case.open_arbitration(&decision.4, &act),
+                    None => case.open_arbitration(&decision.4, decision.5.as_deref(), &act),
                 }
             }
         )
@@ -368,7 +374,9 @@ impl TaskService for Tasks {
                 parse::code("reason_code", &message.reason_code)?
             ),
             |case, act, by, extension| {
-                let act = leading(act, by, &case);
+                let approvers = case.extension_approvers(act.routes, act.rules, act.now);
+                let own = reach::part_orgs(by).into_iter().map(OrgId).find(|org| approvers.contains(org));
+                let act = acting_for(act, by, own);
                 case.extend(extension.0, &extension.1, &act)
             }
         )

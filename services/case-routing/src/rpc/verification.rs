@@ -229,13 +229,14 @@ impl VerificationService for Verifications {
         &self,
         request: Request<pb::ClearSupervisionRequest>,
     ) -> RpcResult<pb::ClearSupervisionResponse> {
+        let highest = supervision::highest_level(&Caller::of(&request)?, &self.0.atlas.world());
         verb!(
             self,
             request,
             "ClearSupervision",
             ClearSupervisionResponse,
             |message| parse::id::<SupervisionId>("supervision_id", &message.supervision_id)?,
-            |case, act, _by, supervision| case.clear_supervision(supervision, &act)
+            |case, act, _by, supervision| case.clear_supervision(supervision, highest, &act)
         )
     }
 

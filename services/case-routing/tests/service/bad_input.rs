@@ -89,7 +89,7 @@ fn good(d: &District, method: &str, field: &FieldDescriptor) -> Option<Value> {
         (_, "ground_code") => text("duty_unclear"),
         (_, "cause_code") => text("public_hearing"),
         (_, "line_code") => text("110"),
-        (_, "reason_code" | "basis_code" | "answer_code") => text("some_code"),
+        (_, "reason_code" | "basis_code" | "answer_code" | "definition_code") => text("some_code"),
         (_, "answer_ref") => text("kb:1"),
         (_, "material_codes") => one("id_card"),
         (_, "evidence_refs") => one("doc:1"),

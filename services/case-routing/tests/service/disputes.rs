@@ -280,3 +280,112 @@ async fn parties_that_agree_need_no_ruling_and_a_ruling_is_reviewed_once() {
     }
     d.service.stop().await;
 }
+
+/// C7: who objected with success gets the case back by a ruling and in no other way; each objects once.
+#[tokio::test]
+async fn a_case_is_not_passed_to_and_fro_between_two_who_both_say_that_it_is_the_others() {
+    let d = district().await;
+    let case = d.taken_in(&Persona::resident(d.district)).await;
+    let dispatcher = Persona::new(Role::DistrictDispatcher, d.district).org(d.gov);
+    let object = |case: &pb::Case, named: Uuid| pb::ObjectTaskRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        task_id: case.tasks.iter().rfind(|task| task.org_id == case.lead_org_id).unwrap().task_id.clone(),
+        ground_code: "not_competent".into(),
+        suggested_org_id: named.to_string(),
+        evidence_refs: vec!["doc:duty-list".into()],
+        ..Default::default()
+    };
+    let resolve = |case: &pb::Case, decision: &str, lead: &str| pb::ResolveObjectionRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        task_id: case.objection.as_ref().unwrap().task_id.clone(),
+        decision: decision.into(),
+        lead_org_id: lead.into(),
+        reason_code: "dispatcher_knows".into(),
+        ..Default::default()
+    };
+    let (office, housing) = (d.office.to_string(), HOUSING.to_string());
+    let first = tasks(&d, &d.leader()).object_task(object(&case, HOUSING)).await.unwrap();
+    let first = first.into_inner().case.unwrap();
+    let own = tasks(&d, &dispatcher).resolve_objection(resolve(&first, "redispatch", &office)).await;
+    let own = own.unwrap_err();
+    assert_eq!(own.code(), Code::FailedPrecondition, "that is rejecting it");
+    assert!(own.message().contains("objected_before"), "{own}");
+    let moved = tasks(&d, &dispatcher).resolve_objection(resolve(&first, "redispatch", &housing)).await;
+    let moved = moved.unwrap().into_inner().case.unwrap();
+    assert_eq!(moved.lead_org_id, housing);
+    let second = tasks(&d, &head(&d, HOUSING)).object_task(object(&moved, d.office)).await.unwrap();
+    let second = second.into_inner().case.unwrap();
+    let back = tasks(&d, &dispatcher).resolve_objection(resolve(&second, "redispatch", &office)).await;
+    let back = back.unwrap_err();
+    assert!(back.message().contains("objected_before"), "{back}");
+
+    let opened = tasks(&d, &dispatcher).resolve_objection(resolve(&second, "arbitrate", "")).await;
+    let opened = opened.unwrap().into_inner().case.unwrap();
+    d.service.clock().advance(Duration::from_secs(2 * 86_400));
+    let over = async || {
+        let clocks = d.read(&opened).await.clocks;
+        clocks.iter().any(|clock| clock.kind() == pb::ClockKind::Ruling)
+    };
+    d.service.wait_for("the end of the consultation", over).await;
+    let ruled = tasks(&d, &arbiter(&d)).rule_objection(ruling(&opened, d.office)).await.unwrap();
+    let ruled = ruled.into_inner().case.unwrap();
+    assert_eq!((ruled.lead_org_id.as_str(), ruled.lead_change_count), (office.as_str(), 2));
+    let again = tasks(&d, &d.leader()).object_task(object(&ruled, HOUSING)).await.unwrap_err();
+    assert!(again.message().contains("objected_before"), "{again}");
+    d.service.stop().await;
+}
+
+/// F3.4: until the ruling the first receiver stands in; where the duty itself is unclear somebody is asked to define it.
+#[tokio::test]
+async fn an_arbitration_says_who_stands_in_and_a_ruling_may_ask_for_a_definition() {
+    let d = district().await;
+    let case = objected(&d, &d.taken_in(&Persona::resident(d.district)).await).await;
+    let objection = case.objection.clone().unwrap();
+    assert_eq!(
+        (objection.interim_org_id.as_str(), objection.interim_measure_code.as_str()),
+        (d.station.to_string().as_str(), "stop_gap")
+    );
+    let timeline = pb::GetTimelineRequest { case_id: case.case_id.clone(), ..Default::default() };
+    let steps = d.cases(&d.dispatcher()).get_timeline(timeline).await.unwrap().into_inner().entries;
+    let opened = steps.iter().find(|step| step.event == "ArbitrationOpened").unwrap();
+    assert_eq!(opened.reason.as_ref().unwrap().code, "first_receiver_stands_in");
+
+    d.service.clock().advance(Duration::from_secs(2 * 86_400));
+    let over = async || {
+        let clocks = d.read(&case).await.clocks;
+        clocks.iter().any(|clock| clock.kind() == pb::ClockKind::Ruling)
+    };
+    d.service.wait_for("the end of the consultation", over).await;
+    let asking = pb::RuleObjectionRequest {
+        interim_measure_code: "fence_off".into(),
+        definition_org_id: d.centre.to_string(),
+        definition_code: "whose_duty".into(),
+        ..ruling(&case, HOUSING)
+    };
+    let other = |org: &str, code: &str| pb::RuleObjectionRequest {
+        request_id: request_id(),
+        definition_org_id: org.into(),
+        definition_code: code.into(),
+        ..asking.clone()
+    };
+    let (centre, unknown) = (d.centre.to_string(), request_id());
+    for (request, field) in [
+        (other(&centre, ""), "definition_code"),
+        (other("", "whose_duty"), "definition_org_id"),
+        (other(&unknown, "whose_duty"), "definition_org_id"),
+    ] {
+        let refused = tasks(&d, &arbiter(&d)).rule_objection(request).await.unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument);
+        assert!(refused.message().contains(field), "{refused}");
+    }
+    let ruled = tasks(&d, &arbiter(&d)).rule_objection(asking).await.unwrap().into_inner().case.unwrap();
+    let objection = ruled.objection.unwrap();
+    assert_eq!(objection.interim_measure_code, "fence_off");
+    assert_eq!(
+        (objection.definition_org_id.as_str(), objection.definition_code.as_str()),
+        (d.centre.to_string().as_str(), "whose_duty")
+    );
+    d.service.stop().await;
+}

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use chassis::{db::cached, proto::case_routing::v1 as pb, testing::Persona};
+use chassis::{auth::Role, db::cached, proto::case_routing::v1 as pb, testing::Persona};
 use chrono::TimeDelta;
 use diesel::sql_types::{Timestamptz, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
+use tonic::Code;
 use uuid::Uuid;
 
 use crate::support::{District, request_id};
@@ -79,5 +80,40 @@ async fn a_case_that_is_looked_at_too_early_keeps_its_timer() {
     }
     d.service.wait_for("another look", async || due(&d, &case).await != early).await;
     assert_eq!(due(&d, &case).await, promised);
+    d.service.stop().await;
+}
+
+/// C-2: more time within the law, by whoever leads, and beyond the usual number by the level above.
+#[tokio::test]
+async fn more_time_stays_within_the_law_and_is_for_the_level_above_when_the_usual_number_is_used_up() {
+    let d = District::start().await;
+    let resident = Persona::resident(d.district);
+    // Promised in 5 working days, by law in 10; extended once by the street.
+    let case = d.taken_in(&resident).await;
+    let of = |case: &pb::Case, days| pb::ExtendCaseRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        extension: Some(pb::Limit { amount: days, unit: pb::LimitUnit::WorkDay.into() }),
+        reason_code: "complex".into(),
+        ..Default::default()
+    };
+    let refused = d.tasks(&d.leader()).extend_case(of(&case, 6)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition);
+    assert!(refused.message().contains("beyond_statutory_limit"), "{refused}");
+    let district = Persona::new(Role::DistrictDispatcher, d.district).org(d.gov);
+    let early = d.tasks(&district).extend_case(of(&case, 1)).await.unwrap_err();
+    assert_eq!(early.code(), Code::PermissionDenied, "the street's own case");
+    d.tasks(&d.leader()).extend_case(of(&case, 3)).await.unwrap();
+    let again = d.tasks(&d.leader()).extend_case(of(&case, 1)).await.unwrap_err();
+    assert!(again.message().contains("extensions_used_up"), "{again}");
+    let far = d.tasks(&district).extend_case(of(&case, 3)).await.unwrap_err();
+    assert!(far.message().contains("beyond_statutory_limit"), "{far}");
+    let elsewhere = Persona::new(Role::StreetLeader, d.other_street).org(d.other_office);
+    assert_eq!(d.tasks(&elsewhere).extend_case(of(&case, 1)).await.unwrap_err().code(), Code::NotFound);
+    d.tasks(&district).extend_case(of(&case, 2)).await.unwrap();
+    let longest = d.read(&case).await;
+    // Monday 2 March: ten working days end on Monday the 16th, at the close of business.
+    let last: chassis::Timestamp = "2026-03-16T09:00:00Z".parse().unwrap();
+    assert_eq!(longest.resolve_due_time, Some(chassis::clock::to_proto(last)));
     d.service.stop().await;
 }

@@ -218,6 +218,70 @@ async fn a_grant_supervises_up_to_its_level_and_clears_what_it_issued() {
     d.service.stop().await;
 }
 
+/// A street reports upwards and hears no more of it: what the district or the city issued is not the street's to end.
+#[tokio::test]
+async fn a_street_does_not_clear_what_the_district_or_the_city_issued() {
+    let d = district().await;
+    let [department, _] = DEPARTMENTS;
+    let case = in_progress(&d).await;
+    let id = || case.case_id.clone();
+    let whistle = pb::WhistleCaseRequest {
+        case_id: id(),
+        request_id: request_id(),
+        org_ids: vec![department.to_string()],
+        report_within: Some(pb::Limit { amount: 2, unit: pb::LimitUnit::CalHour.into() }),
+        reason_code: "joint_work".into(),
+        ..Default::default()
+    };
+    tasks(&d, &d.dispatcher()).whistle_case(whistle).await.unwrap();
+    d.service.clock().advance(Duration::from_secs(3 * 3_600));
+    d.service
+        .wait_for("the report to the district", async || !d.read(&case).await.supervisions.is_empty())
+        .await;
+    let known = d.read(&case).await.supervisions[0].clone();
+    assert_eq!((known.level, known.org_id.as_str()), (2, department.to_string().as_str()));
+    let clear = || pb::ClearSupervisionRequest {
+        case_id: id(),
+        request_id: request_id(),
+        supervision_id: known.supervision_id.clone(),
+        ..Default::default()
+    };
+    let district = Persona::new(Role::DistrictDispatcher, d.district).org(d.gov);
+    // A grant for something else, whatever it is over, does not reach higher.
+    let both = d.leader().also(Role::Verifier, d.district);
+    for persona in [d.leader(), Persona::new(Role::StreetSupervisor, d.street).org(d.office), both] {
+        let refused = desk(&d, &persona).clear_supervision(clear()).await.unwrap_err();
+        assert_eq!(refused.code(), Code::PermissionDenied);
+    }
+    let up = pb::EscalateSupervisionRequest {
+        case_id: id(),
+        request_id: request_id(),
+        supervision_id: known.supervision_id.clone(),
+        reason_code: "no_progress".into(),
+        ..Default::default()
+    };
+    desk(&d, &district).escalate_supervision(up).await.unwrap();
+    let refused = desk(&d, &district).clear_supervision(clear()).await.unwrap_err();
+    assert_eq!(refused.code(), Code::PermissionDenied, "level 3 is the city's");
+    let supervise = pb::SuperviseCaseRequest {
+        case_id: id(),
+        request_id: request_id(),
+        level: 2,
+        reason_code: "leader".into(),
+        task_id: known.task_id.clone(),
+        ..Default::default()
+    };
+    let own = desk(&d, &district).supervise_case(supervise).await.unwrap().into_inner().case.unwrap();
+    let clear_own = pb::ClearSupervisionRequest {
+        supervision_id: own.supervisions.last().unwrap().supervision_id.clone(),
+        ..clear()
+    };
+    let cleared = desk(&d, &district).clear_supervision(clear_own).await.unwrap().into_inner().case.unwrap();
+    assert_eq!(cleared.supervisions.last().unwrap().state, "cleared");
+    assert_eq!((cleared.supervisions[0].level, cleared.supervisions[0].state.as_str()), (3, "issued"));
+    d.service.stop().await;
+}
+
 /// What ended without being put right, or only in part, or whose requester was not reached, stays apart from what was.
 #[tokio::test]
 async fn ends_are_told_apart_and_a_bad_rating_goes_all_the_way_round() {

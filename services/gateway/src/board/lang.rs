@@ -168,6 +168,9 @@ const NAMES: &[(&str, &str, &str)] = &[
     // Reasons that people give by code, the common ones.
     ("not_competent", "不属本单位职责", "Not its duty"),
     ("responsibility_list", "责任清单", "Responsibility list"),
+    ("stop_gap", "保持联系，先行应急处置", "Keeps contact, does what cannot wait"),
+    ("fence_off", "先行围挡警示", "Fences it off and warns"),
+    ("whose_duty", "界定职责归属", "Whose duty it is"),
     ("as_stated", "与申报一致", "As stated"),
     ("staff_unavailable", "人员不到位", "No staff"),
     ("nobody_free", "无人可派", "Nobody is free"),

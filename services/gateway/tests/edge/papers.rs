@@ -43,6 +43,10 @@ pub fn disputed(case: Case) -> Case {
         basis_code: "responsibility_list".into(),
         precedent_from: "2026-03-04".into(),
         evidence_refs: vec!["doc:duty-list".into(), "doc:minutes-3".into()],
+        interim_org_id: OFFICE.into(),
+        interim_measure_code: "stop_gap".into(),
+        definition_org_id: BUREAU.into(),
+        definition_code: "whose_duty".into(),
         ..Default::default()
     };
     let called = Task {

@@ -42,6 +42,7 @@ async fn a_case_tells_of_its_application_mediation_ruling_whistle_and_supervisio
         &html,
         &["职责异议与裁定", "已生效", "裁定主办", "2026-03-04", "吹哨报到", "迟到", "二级督办", "已答复"],
     );
+    shows(&html, &["裁定前先行处置", "保持联系，先行应急处置", "提请明确职责", "界定职责归属"]);
     assert!(html.contains("&#60;b&#62;见报告"), "texts are escaped");
     assert!(!html.contains("买了车"), "what somebody said of a neighbour is not shown");
     assert_eq!(edge.services.calls("GetApplication")[0].decode::<GetApplicationRequest>().case_id, CASE);

@@ -76,6 +76,11 @@ pub(super) async fn play(story: &mut Story<'_>) -> Result<()> {
     let objection = case.objection.clone().context("the case shows the objection")?;
     expect(objection.party_org_ids == [objector.clone(), named.clone()], "both are parties")?;
     expect(objection.arbiter_org_id == stage.org("gov:420103")?, "the lowest that stands above both")?;
+    let stands_in = objection.interim_org_id == case.first_receiver_org_id;
+    expect(
+        stands_in && !objection.interim_measure_code.is_empty(),
+        "the first receiver stands in meanwhile",
+    )?;
     let case = story
         .step(
             &leader,

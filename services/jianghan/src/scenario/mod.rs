@@ -33,7 +33,7 @@ pub enum Scenario {
     Application,
     /// 职责不清：异议、各方意见、共同上级裁定 · whose duty: objection, positions, a ruling by the common superior
     Arbitration,
-    /// 街道吹哨、部门报到、双向考核、督办 · a street whistles, departments report in, both judge, supervision
+    /// 街道吹哨、部门报到、双向考核；另一件部门不来：提醒、超期、督办逐级上升 · a street whistles, departments report in, both judge; one that stays away: reminders, supervision up to level 3
     Whistle,
     /// 人民调解：同意、协议、司法确认、履行；另一件当事人终止 · mediation: consent, agreement, court, performed; another ended by a party
     Mediation,

@@ -6,11 +6,11 @@ use proto::{
     case_routing::v1::{
         AcceptCaseRequest, AnswerSupervisionRequest, AppraiseWhistleRequest, AssignmentStatus,
         CallbackOutcome, Case, CaseState, Channel, ClearSupervisionRequest, CompleteCaseRequest,
-        ContactRequesterRequest, DispatchCaseRequest, GetCaseRequest, IntakeCaseRequest, JudgeRatingRequest,
-        ObjectTaskRequest, OrderReworkRequest, RateCaseRequest, RegisterCaseRequest, ReportInRequest,
-        Resolution, ResolveObjectionRequest, RuleObjectionRequest, SignTaskRequest, SubmitTaskRequest,
-        SuperviseCaseRequest, TakePositionRequest, TriageCaseRequest, Urgency, VerifyCaseRequest,
-        WhistleCaseRequest, WithdrawCaseRequest,
+        ContactRequesterRequest, DispatchCaseRequest, GetCaseRequest, GetTimelineRequest, IntakeCaseRequest,
+        JudgeRatingRequest, ObjectTaskRequest, OrderReworkRequest, RateCaseRequest, RegisterCaseRequest,
+        ReportInRequest, Resolution, ResolveObjectionRequest, RuleObjectionRequest, SignTaskRequest,
+        SubmitTaskRequest, SuperviseCaseRequest, TakePositionRequest, TimelineEntry, TriageCaseRequest,
+        Urgency, VerifyCaseRequest, WhistleCaseRequest, WithdrawCaseRequest,
     },
     staffing::v1::{AcceptAssignmentRequest, ArriveOnSiteRequest, FinishAssignmentRequest},
     volunteer_matching::v1::{
@@ -260,6 +260,18 @@ impl Stage {
         let request = dispatcher.asks(GetCaseRequest { case_id: case_id.to_owned() }).await?;
         let answer = self.suite.cases().get_case(request).await;
         dispatcher.heard("GetCase", answer)?.case.context("an answer without the case")
+    }
+
+    /// What happened to a case, oldest first, as the district dispatcher sees it.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn timeline_of(&self, case: &Case) -> Result<Vec<TimelineEntry>> {
+        let dispatcher = self.dispatcher()?;
+        let case_id = case.case_id.clone();
+        let request = GetTimelineRequest { case_id, page_size: 200, ..Default::default() };
+        let answer = self.suite.cases().get_timeline(dispatcher.asks(request).await?).await;
+        Ok(dispatcher.heard("GetTimeline", answer)?.entries)
     }
 
     /// Waits until a case is as described.

@@ -1,18 +1,30 @@
 //! F4: the street leads and calls two departments; each signs, reports in and hands in by itself; both sides judge. The street
-//! is supervised and answers; the requester sees one outcome.
+//! is supervised and answers; the requester sees one outcome. Then a community asks its street, and one of the departments does
+//! not come: the district hears of it, the requester's limit is warned of and passes, and supervision rises to the third level.
 
 use anyhow::{Context, Result};
-use proto::case_routing::v1::{Case, CaseState, DispatchMode, Task, TaskState};
+use proto::case_routing::v1::{
+    Case, CaseState, ClockKind, DispatchMode, Supervision, Task, TaskState, WhistleCaseRequest,
+};
+use tonic::Code;
 
 use super::{
     arbitration::dispatched,
-    story::{Story, expect, expect_state},
+    one_window::COMMUNITY,
+    stage::{Person, Stage},
+    story::{Story, Who, expect, expect_state},
 };
+use crate::suite::request_id;
 
-/// Leaks and fittings of houses: led by the street.
+/// Leaks and fittings of houses: led by the street, promised in five working days.
 const STAIRS: &str = "CJ-0142";
 
 pub(super) async fn play(story: &mut Story<'_>) -> Result<()> {
+    both_come(story).await?;
+    one_stays_away(story).await
+}
+
+async fn both_come(story: &mut Story<'_>) -> Result<()> {
     let stage = story.stage;
     let text = "楼道墙面渗水，几家单位都说不归自己管。";
     let about = (
@@ -106,6 +118,221 @@ pub(super) async fn play(story: &mut Story<'_>) -> Result<()> {
         )
         .await?;
     expect_state(&case, CaseState::Resolved)
+}
+
+/// Begins in the morning of a working day: what then ends with a day is seen in the morning after it.
+async fn one_stays_away(story: &mut Story<'_>) -> Result<()> {
+    let stage = story.stage;
+    let morning = stage.to_the_next_morning();
+    story.step(Who::Time, "次日上午九点", "nine o'clock of the next working day", morning).await?;
+    let (case, [prompt, absent]) = asked_by_a_community(story).await?;
+    let street = case.lead_org_id.clone();
+    let (leader, handler) = (stage.leader_of(&street)?, stage.handler_of(&street)?);
+    let task = called(&case, &prompt)?;
+    let head = stage.leader_of(&prompt)?;
+    story
+        .step(&head, "房管：签收、报到、提交结果", "signs, reports in, hands in what was done", async {
+            head.signs_for(&case, &task.task_id).await?;
+            head.reports_in(&case, &task.task_id).await?;
+            head.submits(&case, &task.task_id).await
+        })
+        .await?;
+    let told = (
+        "建设部门未按时报到：报区里，二级督办",
+        "the other does not come in time: reported to the district, level 2",
+    );
+    let late = later(story, &case, 1, told, |case| level(case, ClockKind::Report) == Some(2)).await?;
+    let reported = about(&late, ClockKind::Report).context("the supervision of who did not come")?;
+    expect(reported.org_id == absent, "the department has to answer")?;
+    let told = (
+        "仍不签收：一级督办；未报到升为三级",
+        "it does not sign either: level 1; not to have come rises to level 3",
+    );
+    later(story, &case, 1, told, |case| {
+        (level(case, ClockKind::Sign), level(case, ClockKind::Report)) == (Some(1), Some(3))
+    })
+    .await?;
+    for (days, percent) in [(2, "50"), (1, "80")] {
+        let zh = format!("办结时限已过 {percent}%，系统催办");
+        let en = format!("{percent} % of the requester's limit has run: a reminder");
+        story
+            .step(Who::Time, &zh, &en, async {
+                mornings(stage, days).await?;
+                stage.until(&en, async || Ok(is_warned(stage, &case, percent).await?.then_some(()))).await
+            })
+            .await?;
+    }
+    let rises = [
+        (1, "时限已过：一级督办街道", "the limit has passed: supervision of the street, level 1"),
+        (2, "一级督办无人答复：升为二级，由区督办", "nobody answers: level 2, the district's"),
+        (3, "二级督办仍无答复：升为三级，由市督办", "still no answer: level 3, the city's"),
+    ];
+    for (reached, zh, en) in rises {
+        let now = later(story, &case, 1, (zh, en), |case| level(case, ClockKind::Resolve) == Some(reached));
+        let now = now.await?;
+        let known = about(&now, ClockKind::Resolve).context("the supervision of who leads")?;
+        expect(now.overdue && known.org_id == street, "overdue, and the street has to answer")?;
+    }
+    comes_at_last(story, &case, &absent).await?;
+    let case = story.step(&handler, "办结", "says it is done", handler.completes(&case)).await?;
+    expect(case.supervisions.iter().all(|one| one.state == "cleared"), "nobody is supervised any more")?;
+    let task = called(&case, &absent)?;
+    let case = story
+        .step(
+            &leader,
+            "评部门：来得太迟，未在期限内解决",
+            "judges the department: too late to solve it in time",
+            leader.appraises(&case, &task.task_id, false),
+        )
+        .await?;
+    let verifier = stage.anyone("verifier", 0)?;
+    let case = story
+        .step(
+            &verifier,
+            "核查：已解决，但已超期",
+            "verifies: solved, but after the limit",
+            verifier.verifies(&case, 3),
+        )
+        .await?;
+    let late = |clock: &ClockKind| {
+        case.clocks.iter().any(|known| known.kind() == *clock && known.breach_time.is_some())
+    };
+    let limits = [ClockKind::Report, ClockKind::Sign, ClockKind::Resolve];
+    expect(limits.iter().all(late), "what was late stays on record")?;
+    expect_state(&case, CaseState::Resolved)
+}
+
+/// Only a street calls departments: a community takes the matter in and hands it to its street.
+async fn asked_by_a_community(story: &mut Story<'_>) -> Result<(Case, [String; 2])> {
+    let stage = story.stage;
+    let (resident, window) = (stage.resident(6)?, stage.window(COMMUNITY)?);
+    let place = stage.unit(COMMUNITY)?;
+    let case = story
+        .step(
+            &window,
+            "受理居民反映的外墙渗水，报请街道牵头",
+            "takes in a wet outer wall and asks the street, which leads",
+            window.takes_in(&resident, "外墙渗水，住户和物业都修不了，请几家单位一起来。", STAIRS, &place),
+        )
+        .await?;
+    story.shows_case(
+        &case.case_id,
+        "吹哨后一个部门不来：提醒、超期、督办逐级升到三级",
+        "a department that does not come: reminders, the limit passed, supervision up to level 3",
+    );
+    let street = case.lead_org_id.clone();
+    expect(street == stage.org("street_office:420103005")?, "the street leads")?;
+    let departments = [stage.org("dept:housing")?, stage.org("dept:construction")?];
+    let head = stage.login(&format!("head.{COMMUNITY}"))?;
+    story
+        .step(
+            &head,
+            "社区自己不能吹哨，只能请街道吹",
+            "cannot whistle itself, only its street can",
+            is_kept_from_whistling(&head, &case, &departments),
+        )
+        .await?;
+    let (leader, handler) = (stage.leader_of(&street)?, stage.handler_of(&street)?);
+    let case = story
+        .step(
+            &leader,
+            "签收，联系居民，吹哨：呼叫房管、建设两部门",
+            "signs, has the requester called, whistles for the departments of housing and of construction",
+            async {
+                let case = leader.signs(&case).await?;
+                let case = handler.contacts(&case).await?;
+                leader.whistles(&case, &departments).await
+            },
+        )
+        .await?;
+    Ok((case, departments))
+}
+
+/// The department, when everybody up to the city has asked.
+async fn comes_at_last(story: &mut Story<'_>, case: &Case, org: &str) -> Result<()> {
+    let head = story.stage.leader_of(org)?;
+    let task = called(case, org)?;
+    let case = story
+        .step(
+            &head,
+            "建设：终于到场，签收、报到（迟到）、提交结果",
+            "comes at last: signs, reports in late, hands in what was done",
+            async {
+                head.signs_for(case, &task.task_id).await?;
+                head.reports_in(case, &task.task_id).await?;
+                head.submits(case, &task.task_id).await
+            },
+        )
+        .await?;
+    let score = called(&case, org)?.whistle.context("the task shows how the whistle went")?;
+    expect(score.reported && !score.reported_in_time, "it came, and late")?;
+    for clock in [ClockKind::Sign, ClockKind::Report] {
+        let known = about(&case, clock).context("the supervision of who did not come")?;
+        expect(known.state == "cleared" && known.level == 3, "coming clears it, at the level it rose to")?;
+    }
+    let led = about(&case, ClockKind::Resolve).context("the supervision of who leads")?;
+    expect(led.state == "issued", "the street's own goes on until it is done")
+}
+
+/// What comes of a whistle by somebody who is not of a street.
+async fn is_kept_from_whistling(person: &Person<'_>, case: &Case, org_ids: &[String]) -> Result<()> {
+    let message = WhistleCaseRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        org_ids: org_ids.to_vec(),
+        reason_code: "joint_work".into(),
+        ..Default::default()
+    };
+    match person.stage.suite.tasks().whistle_case(person.asks(message).await?).await {
+        Err(status) if status.code() == Code::PermissionDenied => Ok(()),
+        Err(status) => person.heard("WhistleCase", Err(status)),
+        Ok(_) => expect(false, "no whistle by a community"),
+    }
+}
+
+/// So many working days later: what time has brought by then.
+async fn later(
+    story: &mut Story<'_>,
+    case: &Case,
+    days: u8,
+    (zh, en): (&str, &str),
+    seen: impl Fn(&Case) -> bool,
+) -> Result<Case> {
+    let stage = story.stage;
+    story
+        .step(Who::Time, zh, en, async {
+            mornings(stage, days).await?;
+            stage.sees(case, en, seen).await
+        })
+        .await
+}
+
+async fn mornings(stage: &Stage, days: u8) -> Result<()> {
+    for _ in 0..days {
+        stage.to_the_next_morning().await?;
+    }
+    Ok(())
+}
+
+/// Whether the requester's limit was warned of at a part of it.
+async fn is_warned(stage: &Stage, case: &Case, percent: &str) -> Result<bool> {
+    let steps = stage.timeline_of(case).await?;
+    Ok(steps.iter().filter(|step| step.event == "ClockWarned").any(|step| {
+        let says = |name: &str, value: &str| {
+            let reason = step.reason.as_ref();
+            reason.and_then(|reason| reason.arguments.get(name)).is_some_and(|found| found == value)
+        };
+        says("clock", "resolve") && says("percent", percent)
+    }))
+}
+
+/// The supervision that follows from a clock.
+fn about(case: &Case, clock: ClockKind) -> Option<&Supervision> {
+    case.supervisions.iter().find(|one| one.clock() == clock)
+}
+
+fn level(case: &Case, clock: ClockKind) -> Option<i32> {
+    about(case, clock).map(|one| one.level)
 }
 
 fn called(case: &Case, org: &str) -> Result<Task> {

@@ -280,7 +280,7 @@ fn supervision_is_answered_by_the_supervised_and_cleared_by_the_supervisor() {
         guard(answered.case.clone().answer_supervision(id, "under_way", &world.official(STATION))),
         "supervision_settled"
     );
-    let cleared = answered.case.clear_supervision(id, &world.official(STREET_OFFICE)).unwrap();
+    let cleared = answered.case.clear_supervision(id, 1, &world.official(STREET_OFFICE)).unwrap();
     assert_eq!(names(&cleared), ["SupervisionCleared"]);
     let closed = world.closed("stairs");
     assert_eq!(guard(closed.supervise(1, "leader", None, &world.official(STREET_OFFICE))), "case_finished");

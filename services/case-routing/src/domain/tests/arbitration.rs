@@ -8,7 +8,7 @@ use super::world::*;
 
 fn opened(world: &mut World) -> Case {
     let case = world.objected("street_light");
-    case.open_arbitration(&[HOUSING], &world.official(GOVERNMENT)).unwrap().case
+    case.open_arbitration(&[HOUSING], None, &world.official(GOVERNMENT)).unwrap().case
 }
 
 fn says(case: Case, world: &mut World, party: OrgId, lead: OrgId) -> Decision {
@@ -160,4 +160,63 @@ fn a_precedent_looks_ahead_and_leaves_the_case_as_any_ruling_does() {
     let DomainEvent::ArbitrationRuled { precedent: true, .. } = binding.events[0].event else { panic!() };
     let facts = |decision: &Decision| decision.events.last().unwrap().facts.clone();
     assert_eq!(facts(&plain), facts(&binding), "C-8: what is counted of this case is the same");
+}
+
+#[test]
+fn the_first_receiver_stands_in_until_somebody_leads_by_a_ruling() {
+    let mut world = World::new();
+    let case = world.objected("street_light");
+    assert_eq!(case.objection.as_ref().unwrap().interim, None, "the dispatcher has not decided yet");
+    let usual = case.clone().open_arbitration(&[], None, &world.official(GOVERNMENT)).unwrap();
+    let interim = |case: &Case| case.objection.as_ref().unwrap().interim.clone().unwrap();
+    let by_station = |measure: &str| Interim { org: STATION, measure_code: measure.into() };
+    assert_eq!(interim(&usual.case), by_station(STOP_GAP));
+    let reason = usual.timeline.last().unwrap().reason.clone().unwrap();
+    assert_eq!(
+        (reason.code.as_str(), &reason.args["org"]),
+        ("first_receiver_stands_in", &STATION.to_string())
+    );
+    let wrong = case.clone().open_arbitration(&[], Some("Fence it off!"), &world.official(GOVERNMENT));
+    assert_eq!(guard(wrong), "interim_measure_code");
+    let case = case.open_arbitration(&[], Some("fence_off"), &world.official(GOVERNMENT)).unwrap().case;
+    assert_eq!(interim(&case), by_station("fence_off"));
+    world.wait(TimeDelta::days(2));
+    let case = world.tick(case).case;
+    let kept = case.clone().rule_objection(&ruling(URBAN), &world.official(GOVERNMENT)).unwrap().case;
+    assert_eq!(interim(&kept), by_station("fence_off"));
+    let other = RuleObjection { interim: Some("pump_out".into()), ..ruling(URBAN) };
+    let other = case.rule_objection(&other, &world.official(GOVERNMENT)).unwrap().case;
+    assert_eq!(interim(&other), by_station("pump_out"));
+}
+
+#[test]
+fn an_unclear_duty_is_put_to_whoever_defines_duties_with_the_ruling() {
+    let mut world = World::new();
+    let case = opened(&mut world);
+    world.wait(TimeDelta::days(2));
+    let case = world.tick(case).case;
+    let asks = |org, code: &str| RuleObjection {
+        definition: Some(DefinitionRequest { org, code: code.into() }),
+        ..ruling(URBAN)
+    };
+    let nobody = case.clone().rule_objection(&asks(OrgId(CITY.0), "whose_duty"), &world.official(GOVERNMENT));
+    assert_eq!(guard(nobody), "definition_org_id");
+    let unclear = case.clone().rule_objection(&asks(COURTS, "Whose?"), &world.official(GOVERNMENT));
+    assert_eq!(guard(unclear), "definition_code");
+    assert!(!case.is_party(COURTS));
+    let ruled = case.rule_objection(&asks(COURTS, "whose_duty"), &world.official(GOVERNMENT)).unwrap();
+    let definition = ruled.case.objection.as_ref().unwrap().ruling.clone().unwrap().definition.unwrap();
+    assert_eq!(definition, DefinitionRequest { org: COURTS, code: "whose_duty".into() });
+    assert!(ruled.case.is_party(COURTS), "who is asked reaches the case");
+    let told = ruled.timeline[0].reason.clone().unwrap();
+    assert_eq!((told.code.as_str(), told.args["definition"].as_str()), ("responsibility_list", "whose_duty"));
+
+    // Cases of before hold neither.
+    let mut stored = serde_json::to_value(&ruled.case).unwrap();
+    let objection = stored["objection"].as_object_mut().unwrap();
+    objection.remove("interim");
+    objection["ruling"].as_object_mut().unwrap().remove("definition");
+    let older: Case = serde_json::from_value(stored).unwrap();
+    let older = older.objection.unwrap();
+    assert_eq!((older.interim, older.ruling.unwrap().definition), (None, None));
 }

@@ -93,7 +93,10 @@ fn resident() -> Party {
 
 fn ruling(lead: OrgId, pick: usize) -> RuleObjection {
     let precedent = (pick > 5).then(|| chrono::NaiveDate::from_ymd_opt(2030, 1, 1).unwrap());
-    RuleObjection { lead, assists: vec![], basis_code: "responsibility_list".into(), precedent }
+    let definition = (pick == 4).then(|| DefinitionRequest { org: COURTS, code: "whose_duty".into() });
+    let interim = (pick == 3).then(|| "fence_off".into());
+    let basis_code = "responsibility_list".into();
+    RuleObjection { lead, assists: vec![], basis_code, precedent, interim, definition }
 }
 
 /// All of what was asked for, or nothing of it.
@@ -151,7 +154,10 @@ pub fn attempt(world: &mut World, case: Case, attempt: &Attempt) -> Result<Optio
             one(case.escalate_supervision(supervision, "no_progress", &world.act(at_street)))
         }
         Verb::AppraiseWhistle => one(case.appraise_whistle(assist, pick > 3, &world.act(at_street))),
-        Verb::ClearSupervision => one(case.clear_supervision(supervision, &world.act(at_street))),
+        Verb::ClearSupervision => {
+            let highest = u8::try_from(attempt.by % 4).unwrap();
+            one(case.clear_supervision(supervision, highest, &world.act(at_street)))
+        }
         Verb::Absorb => {
             let other = CaseId(DISTRICT.0);
             one(case.absorb(other, pick > 6, &world.act(at_station)))
@@ -206,7 +212,7 @@ pub fn attempt(world: &mut World, case: Case, attempt: &Attempt) -> Result<Optio
             }
             Trigger::RejectObjection => one(case.reject_objection("duty_is_clear", &world.act(at_district))),
             Trigger::Redispatch => one(case.redispatch(&choice, &world.act(at_district))),
-            Trigger::OpenArbitration => one(case.open_arbitration(&[org], &world.act(at_district))),
+            Trigger::OpenArbitration => one(case.open_arbitration(&[org], None, &world.act(at_district))),
             Trigger::TakePosition | Trigger::AgreeArbitration => {
                 let parties = case.objection.as_ref().map_or(vec![], |objection| objection.parties.clone());
                 let heard = case.objection.as_ref().map_or(0, |objection| objection.positions.len());
@@ -244,7 +250,9 @@ pub fn attempt(world: &mut World, case: Case, attempt: &Attempt) -> Result<Optio
             Trigger::Resume => one(case.resume(&world.act(as_lead))),
             Trigger::Extend => {
                 let extra = Limit::new(TimeUnit::WorkDay, u16::try_from(pick).unwrap());
-                one(case.extend(extra, "complex", &world.act(as_lead)))
+                let above = case.extension_count >= SlaProfile::default().max_extensions && pick != 1;
+                let approver = if above { at_district } else { as_lead };
+                one(case.extend(extra, "complex", &world.act(approver)))
             }
             Trigger::SubmitTask => one(case.submit_task(assist, evidence(), &world.act(as_assist))),
             Trigger::ReturnTask => one(case.return_task(assist, "unclear", &world.act(as_lead))),

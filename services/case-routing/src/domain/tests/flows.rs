@@ -165,7 +165,7 @@ fn f3_an_objection_is_rejected_redispatched_or_ruled_on_while_the_clock_runs() {
     assert_eq!((moved.case.lead_org, moved.case.lead_change_count), (Some(URBAN), 1));
     assert_eq!(moved.case.resolve_clock().unwrap().due_at, due);
 
-    let opened = case.open_arbitration(&[HOUSING], &world.official(GOVERNMENT)).unwrap();
+    let opened = case.open_arbitration(&[HOUSING], None, &world.official(GOVERNMENT)).unwrap();
     let DomainEvent::ArbitrationOpened { arbiter_org_id, party_org_ids, .. } = &opened.events[0].event else {
         panic!("{opened:?}")
     };
@@ -199,11 +199,64 @@ fn f3_an_objection_is_rejected_redispatched_or_ruled_on_while_the_clock_runs() {
     assert_eq!(names(&signed), ["TaskSigned", "ArbitrationFinal"]);
 }
 
+/// C7: what an organisation was relieved of does not come back to it by a dispatcher's hand, however the case goes on.
+#[test]
+fn nobody_gets_back_what_its_objection_relieved_it_of_except_by_a_ruling() {
+    let mut world = World::new();
+    let case = world.objected("street_light");
+    let to = |case: &Case, org, world: &mut World| {
+        case.clone().redispatch(&manual(org), &world.official(GOVERNMENT))
+    };
+    assert_eq!(guard(to(&case, STREET_OFFICE, &mut world)), "objected_before");
+    let moved = to(&case, URBAN, &mut world).unwrap().case;
+    let again = ObjectTask { suggested: Some(STREET_OFFICE), ..objection(&moved) };
+    let back = moved.object(again, &world.official(URBAN)).unwrap().case;
+    for org in [STREET_OFFICE, URBAN] {
+        assert_eq!(guard(to(&back, org, &mut world)), "objected_before", "{org}");
+    }
+    let third = to(&back, HOUSING, &mut world).unwrap().case;
+    let recalled = third.recall("mis_dispatch", &world.official(GOVERNMENT)).unwrap().case;
+    for org in [STREET_OFFICE, URBAN] {
+        let sent = recalled.clone().dispatch(&manual(org), &world.official(GOVERNMENT));
+        assert_eq!(guard(sent), "objected_before", "{org}");
+    }
+
+    // The ruling gives it back, and is not objected to, not even when the case is called back and sent again.
+    let opened = back.open_arbitration(&[], None, &world.official(GOVERNMENT)).unwrap().case;
+    world.wait(TimeDelta::days(2));
+    let heard = world.tick(opened).case;
+    let ruled = heard.rule_objection(&ruling(STREET_OFFICE), &world.official(GOVERNMENT)).unwrap().case;
+    assert_eq!((ruled.lead_org, ruled.lead_change_count), (Some(STREET_OFFICE), 2));
+    assert!(ruled.lead().unwrap().objected);
+    let against = objection(&ruled);
+    assert_eq!(guard(ruled.clone().object(against, &world.official(STREET_OFFICE))), "objected_before");
+    let recalled = ruled.recall("mis_dispatch", &world.official(GOVERNMENT)).unwrap().case;
+    let sent = recalled.dispatch(&manual(STREET_OFFICE), &world.official(GOVERNMENT)).unwrap().case;
+    let against = objection(&sent);
+    assert_eq!(guard(sent.object(against, &world.official(STREET_OFFICE))), "objected_before");
+}
+
+#[test]
+fn an_objection_that_was_rejected_is_not_raised_again_unless_the_matter_is_another() {
+    let mut world = World::new();
+    let case = world.objected("street_light");
+    let kept = case.reject_objection("duty_is_clear", &world.official(GOVERNMENT)).unwrap().case;
+    let recalled = kept.recall("mis_dispatch", &world.official(GOVERNMENT)).unwrap().case;
+    let same = recalled.clone().dispatch(&manual(STREET_OFFICE), &world.official(GOVERNMENT)).unwrap().case;
+    let again = objection(&same);
+    assert_eq!(guard(same.object(again, &world.official(STREET_OFFICE))), "objected_before");
+    let other = recalled.triage(&triage("burst_pipe"), &world.official(STATION)).unwrap().case;
+    let other = other.dispatch(&RouteChoice::Auto, &world.official(GOVERNMENT)).unwrap().case;
+    let first = objection(&other);
+    assert_eq!(other.lead_org, Some(STREET_OFFICE));
+    assert!(other.object(first, &world.official(STREET_OFFICE)).is_ok());
+}
+
 #[test]
 fn a_ruling_for_the_objector_keeps_the_task() {
     let mut world = World::new();
     let case = world.objected("street_light");
-    let opened = case.open_arbitration(&[], &world.official(GOVERNMENT)).unwrap().case;
+    let opened = case.open_arbitration(&[], None, &world.official(GOVERNMENT)).unwrap().case;
     world.wait(TimeDelta::days(2));
     let heard = world.tick(opened).case;
     let ruled = heard.rule_objection(&ruling(STREET_OFFICE), &world.official(GOVERNMENT)).unwrap();

@@ -34,7 +34,7 @@ fn check(world: &World, before: &Case, decision: &Decision) {
     assert!(case.version > before.version);
     assert!(case.updated_at >= before.updated_at);
     assert!(decision.timeline.windows(2).all(|pair| pair[0].at <= pair[1].at));
-    promises_stand(before, decision);
+    promises_stand(world, before, decision);
     for emitted in &decision.events {
         event_is_lawful(world, before, decision, &emitted.event);
     }
@@ -50,8 +50,8 @@ fn check(world: &World, before: &Case, decision: &Decision) {
     assert_eq!(&serde_json::from_value::<Case>(json).unwrap(), case);
 }
 
-/// C-2, C-3: a promise to the requester moves only by what is listed, and never to an earlier day.
-fn promises_stand(before: &Case, decision: &Decision) {
+/// C-2, C-3: a promise to the requester moves only by what is listed, never to an earlier day, and never past the law's.
+fn promises_stand(world: &World, before: &Case, decision: &Decision) {
     let case = &decision.case;
     let told = |name: &str| decision.events.iter().any(|emitted| emitted.event.name() == name);
     let moves = ["CaseTriaged", "CaseExtended", "CaseResumed", "CaseSupplemented", "CaseReturnedFromSociety"];
@@ -81,7 +81,15 @@ fn promises_stand(before: &Case, decision: &Decision) {
     let disputed = matches!(case.state, CaseState::Dispatched | CaseState::Objected | CaseState::Signed);
     let promised = case.resolve_clock().filter(|_| disputed && case.accepted_at.is_some());
     assert!(promised.is_none_or(Clock::is_running), "C-3: a dispute over duty does not stop the promise");
-    assert!(case.extension_count <= SlaProfile::default().max_extensions, "C-2: extensions are counted");
+    let item = case.item.as_ref().and_then(|item| world.routes.item_version(&item.code, item.version));
+    let Some(law) = item.and_then(|item| item.statutory_limit) else { return };
+    for clock in &case.clocks {
+        if matches!(clock.kind, ClockKind::Resolve | ClockKind::Rework) {
+            let (calendar, profile) = (&world.rules.calendar, &world.rules.profile);
+            let lawful = calendar.add_paused(law, clock.started_at, &clock.pauses, profile).at;
+            assert!(clock.due_at <= lawful, "C-2: {} until {}, by law {lawful}", clock.kind, clock.due_at);
+        }
+    }
 }
 
 fn event_is_lawful(world: &World, before: &Case, decision: &Decision, event: &DomainEvent) {
@@ -93,7 +101,28 @@ fn event_is_lawful(world: &World, before: &Case, decision: &Decision, event: &Do
         DomainEvent::CaseExtended { .. } => {
             let promised = before.resolve_clock().unwrap();
             assert!(decision.case.updated_at <= promised.due_at, "C-2: extended before it was due");
-            assert!(decision.timeline.iter().all(|entry| entry.org.is_some()), "C-2: somebody approved it");
+            let approved = decision.timeline.iter().find(|entry| entry.event == "CaseExtended");
+            let by = approved.and_then(|entry| entry.org).expect("C-2: somebody approved it");
+            if before.extension_count < SlaProfile::default().max_extensions {
+                let street = before.lead_org == Some(STATION) && by == STREET_OFFICE;
+                assert!(before.lead_org == Some(by) || street, "C-2: approved by {by}");
+            } else {
+                assert_eq!(by, GOVERNMENT, "C-2: beyond the usual number the level above approves");
+            }
+        }
+        DomainEvent::TaskObjected { org_id, .. } => {
+            let objected = before.tasks.iter().any(|task| task.org == *org_id && task.objected);
+            assert!(!objected, "C7: an organisation objects to a matter once");
+        }
+        DomainEvent::CaseDispatched { lead_org_id, .. }
+        | DomainEvent::CaseRedispatched { lead_org_id, lead_changed: true, .. } => {
+            let objected = before.tasks.iter().any(|task| task.org == *lead_org_id && task.objected);
+            let relieved = objected && before.excluded_orgs.contains(lead_org_id);
+            assert!(!relieved || by_ruling(decision), "C7: sent back to {lead_org_id} without a ruling");
+        }
+        DomainEvent::CaseRedispatched { lead_org_id, .. } => {
+            let objection = before.objection.as_ref().unwrap();
+            assert!(by_ruling(decision) && *lead_org_id == before.lead_org.unwrap(), "C7: {objection:?}");
         }
         DomainEvent::VerificationStarted { verifier_org_id, .. } => {
             assert!(!case.handling_orgs().contains(verifier_org_id), "C-4");
@@ -117,6 +146,12 @@ fn event_is_lawful(world: &World, before: &Case, decision: &Decision, event: &Do
         }
         _ => {}
     }
+}
+
+/// Whether it follows from what the arbiter or the parties said.
+fn by_ruling(decision: &Decision) -> bool {
+    let says = |name: &str| matches!(name, "ArbitrationRuled" | "ArbitrationAgreed");
+    decision.events.iter().any(|emitted| says(emitted.event.name()))
 }
 
 /// Step by step up the tree, independent of how the routing table looks for it.

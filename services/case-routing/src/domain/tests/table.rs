@@ -147,11 +147,18 @@ fn prepared(world: &mut World, state: CaseState, verb: Trigger) -> Case {
 /// Between the street, which objected, and the department it named.
 pub(super) fn in_arbitration(world: &mut World) -> Case {
     let case = in_state(world, CaseState::Objected);
-    case.open_arbitration(&[], &world.official(GOVERNMENT)).unwrap().case
+    case.open_arbitration(&[], None, &world.official(GOVERNMENT)).unwrap().case
 }
 
 pub(super) fn ruling(lead: OrgId) -> RuleObjection {
-    RuleObjection { lead, assists: vec![], basis_code: "responsibility_list".into(), precedent: None }
+    RuleObjection {
+        lead,
+        assists: vec![],
+        basis_code: "responsibility_list".into(),
+        precedent: None,
+        interim: None,
+        definition: None,
+    }
 }
 
 /// For a department that was no party.
@@ -284,7 +291,7 @@ fn attempt(world: &mut World, case: Case, verb: Trigger) -> Result<Decision> {
         }
         Trigger::RejectObjection => case.reject_objection("duty_is_clear", &world.official(GOVERNMENT)),
         Trigger::Redispatch => case.redispatch(&RouteChoice::Auto, &world.official(GOVERNMENT)),
-        Trigger::OpenArbitration => case.open_arbitration(&[], &world.official(GOVERNMENT)),
+        Trigger::OpenArbitration => case.open_arbitration(&[], None, &world.official(GOVERNMENT)),
         Trigger::TakePosition => case.take_position(STREET_OFFICE, &world.official(STREET_OFFICE)),
         Trigger::AgreeArbitration => case
             .take_position(URBAN, &world.official(URBAN))

@@ -192,10 +192,73 @@ fn more_time_is_given_before_the_limit_has_passed_and_not_for_ever() {
     let twice = extended.case.extend(days(1), "complex", &world.official(STATION)).unwrap().case;
     let thrice = twice.clone().extend(days(1), "complex", &world.official(STATION));
     assert!(matches!(thrice, Err(DomainError::Guard { code: "extensions_used_up", .. })));
+    // The level above decides then: of a community's case not its street, which approves it otherwise.
+    let mut by = |org| twice.clone().extend(days(1), "complex", &world.official(org));
+    assert_eq!(guard(by(STREET_OFFICE)), "extensions_used_up");
+    assert_eq!(guard(by(HOUSING)), "extension_approver");
+    let more = by(GOVERNMENT).unwrap();
+    assert_eq!((more.case.extension_count, more.timeline[0].org), (3, Some(GOVERNMENT)));
     let case = world.in_progress("stairs");
     world.now = case.resolve_clock().unwrap().due_at + TimeDelta::seconds(1);
     let late = case.extend(days(1), "complex", &world.official(STATION));
     assert!(matches!(late, Err(DomainError::Guard { code: "extension_too_late", .. })));
+}
+
+#[test]
+fn more_time_is_approved_by_whoever_leads_and_by_the_level_above_only_beyond_the_usual_number() {
+    let mut world = World::new();
+    let day = Limit::new(TimeUnit::WorkDay, 1);
+    for (item, lead, usual) in [
+        ("stairs", STATION, vec![STATION, STREET_OFFICE]),
+        ("street_light", STREET_OFFICE, vec![STREET_OFFICE]),
+    ] {
+        let case = world.in_progress(item);
+        let approvers = |case: &Case| case.extension_approvers(&world.routes, &world.rules, world.now);
+        assert_eq!((case.lead_org, approvers(&case)), (Some(lead), usual));
+        let used_up = Case { extension_count: 2, ..case.clone() };
+        assert_eq!(approvers(&used_up), [GOVERNMENT]);
+        let early = case.extend(day, "complex", &world.official(GOVERNMENT));
+        assert_eq!(guard(early), "extension_approver");
+    }
+    // Nobody stands above the district here.
+    let case =
+        world.triaged("nobodys").dispatch(&manual(GOVERNMENT), &world.official(GOVERNMENT)).unwrap().case;
+    let case = case.extend(day, "complex", &world.official(GOVERNMENT)).unwrap().case;
+    let case = case.extend(day, "complex", &world.official(GOVERNMENT)).unwrap().case;
+    assert_eq!(guard(case.extend(day, "complex", &world.official(GOVERNMENT))), "extensions_used_up");
+}
+
+#[test]
+fn more_time_never_goes_past_the_day_that_the_law_sets() {
+    let days = |n| Limit::new(TimeUnit::WorkDay, n);
+    let mut world = World::new();
+    let case = world.in_progress("street_light");
+    let start = case.resolve_clock().unwrap().started_at;
+    let lawful = world.rules.calendar.add(TimeUnit::WorkDay, 15, start, &world.rules.profile).at;
+    for n in [11, 366] {
+        let refused = case.clone().extend(days(n), "complex", &world.official(STREET_OFFICE));
+        assert_eq!(guard(refused), "beyond_statutory_limit");
+    }
+    let case = case.extend(days(10), "complex", &world.official(STREET_OFFICE)).unwrap().case;
+    assert_eq!(case.resolve_clock().unwrap().due_at, lawful);
+    let refused = case.clone().extend(days(1), "complex", &world.official(STREET_OFFICE));
+    assert_eq!(guard(refused), "beyond_statutory_limit");
+    // Time that does not count moves the law's day as well.
+    let resume_at = world.now + TimeDelta::days(7);
+    let case = case.suspend("expert_review", Some(resume_at), &world.official(STREET_OFFICE)).unwrap().case;
+    let (case, _) = sweep(&mut world, case, resume_at);
+    assert!(case.resolve_clock().unwrap().due_at > lawful);
+    assert_eq!(
+        guard(case.extend(days(1), "complex", &world.official(STREET_OFFICE))),
+        "beyond_statutory_limit"
+    );
+
+    // Where the law sets none, it is the number of units that bounds it.
+    let mut without = parts();
+    without.items.iter_mut().for_each(|item| item.statutory_limit = None);
+    let mut world = World::of(without);
+    let case = world.in_progress("street_light");
+    assert!(case.extend(days(60), "complex", &world.official(STREET_OFFICE)).is_ok());
 }
 
 #[test]

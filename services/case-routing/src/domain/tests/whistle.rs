@@ -153,11 +153,41 @@ fn a_supervision_is_seen_answered_found_wanting_and_reported_up_to_the_top() {
         guard(top.clone().escalate_supervision(id, "no_progress", &world.official(GOVERNMENT))),
         "top_level"
     );
-    let cleared = top.clear_supervision(id, &world.official(GOVERNMENT)).unwrap().case;
+    let cleared = top.clear_supervision(id, 3, &world.official(GOVERNMENT)).unwrap().case;
     assert_eq!(
         guard(cleared.escalate_supervision(id, "no_progress", &world.official(GOVERNMENT))),
         "supervision_settled"
     );
+}
+
+#[test]
+fn what_a_level_issued_is_for_that_level_and_those_above_to_clear() {
+    let mut world = World::new();
+    let case = whistled(&mut world);
+    let task = task_of(&case, URBAN).id;
+    for level in 0..=3_u8 {
+        let issued = case.clone().supervise(level, "leader", Some(task), &world.official(GOVERNMENT));
+        let case = issued.unwrap().case;
+        let id = case.supervisions.last().unwrap().id;
+        for highest in 0..=3_u8 {
+            let cleared = case.clone().clear_supervision(id, highest, &world.official(STREET_OFFICE));
+            if highest < level {
+                assert_eq!(guard(cleared), "supervision_level", "{level} by {highest}");
+            } else {
+                assert_eq!(names(&cleared.unwrap()), ["SupervisionCleared"], "{level} by {highest}");
+            }
+        }
+        let own = case.clone().clear_supervision(id, 3, &world.official(URBAN));
+        assert_eq!(own.is_ok(), level <= 1, "whoever is supervised");
+    }
+    // What rose by itself is not for the level that issued it any more.
+    let case = case.supervise(1, "leader", Some(task), &world.official(STREET_OFFICE)).unwrap().case;
+    let known = case.supervisions.last().unwrap().clone();
+    world.now = known.due_at;
+    let risen = world.tick(case).case;
+    let refused = risen.clone().clear_supervision(known.id, 1, &world.official(STREET_OFFICE));
+    assert_eq!(guard(refused), "supervision_level");
+    assert!(risen.clear_supervision(known.id, 2, &world.official(GOVERNMENT)).is_ok());
 }
 
 #[test]
