@@ -86,6 +86,8 @@ pub struct Item {
     pub open_condition: String,
     #[serde(default)]
     pub close_condition: String,
+    #[serde(default)]
+    pub retention_days: u32,
     pub channels: Vec<Channel>,
     #[serde(default)]
     pub required_skills: Vec<String>,
@@ -382,7 +384,7 @@ impl Item {
             withdrawal_barred: self.public_safety,
             sla_profile: some(&self.sla_profile),
             urgency: self.urgency,
-            retention_days: None,
+            retention_days: Some(self.retention_days).filter(|days| *days > 0),
             application: crate::domain::ApplicationRules {
                 public_notice_days: self.public_notice_days,
                 field_checkers: self.field_checkers,
