@@ -104,7 +104,7 @@ impl World {
             fallback: by_code.get(lists.fallback_org.as_str()).copied(),
             verifiers: verifiers.iter().map(|org| OrgId(org.id)).collect(),
             joint_body: by_code.get(joint_body).copied(),
-            hours: Some((in_force.calendar.clone(), Rules::default().profile)),
+            hours: Some((in_force.calendar.clone(), seed::usual_hours().clone())),
             ..TableParts::default()
         };
         let bare = RoutingTable::new(parts);
@@ -120,6 +120,9 @@ impl World {
             standard: sla.get("standard").cloned().unwrap_or(defaults.standard.clone()),
             sla,
             suspension_causes: seed::suspension_causes(),
+            supervision_answer: seed::supervision_answer(),
+            warn_percent: seed::warn_percent(),
+            profile: seed::usual_hours().clone(),
             ..defaults
         };
         let rules = Rules { version: process::rules_version(&lists.profiles, &rules), ..rules };

@@ -75,7 +75,7 @@ impl Case {
         objection.parties.clone_from(&parties);
         work.case.objection = Some(objection.clone());
         work.enter(CaseState::Objected, Trigger::OpenArbitration)?;
-        let consult_due_at = work.start_clock(ClockKind::Consult, None, work.rules.consult);
+        let consult_due_at = work.start_clock(ClockKind::Consult, None, work.sla().consult);
         let event = DomainEvent::ArbitrationOpened {
             task_id: objection.task,
             arbitration_id,

@@ -68,7 +68,7 @@ pub use application::{
     NoticeObjection, Papers, Refusal, Remedy, Review, UncountedPeriod, masked_name,
 };
 pub use application_codes::*;
-pub use application_decision::MOST_FEN;
+pub use application_decision::{MOST_FEN, UNCOUNTED};
 pub use application_inquiry::{RecordInvestigation, ReviewApplication};
 pub use application_intake::SubmitApplication;
 pub use application_news::ApplicationNews;

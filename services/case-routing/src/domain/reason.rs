@@ -181,6 +181,7 @@ pub const TEXTS: &[(&str, &str, &str)] = &[
     ("assignment_unfilled", "无人可派", "no worker could be found"),
     ("did_not_report", "吹哨后未按时报到", "did not report in after the whistle"),
     ("bad_rating", "差评核实成立", "a bad rating was found valid"),
+    ("reworked_often", "返工次数超过规定", "sent back more often than the limits allow"),
     ("no_answer", "督办逾期未答复", "the supervision was not answered in time"),
     ("leader", "领导批示", "a leader's instruction"),
     ("media", "媒体反映", "reported in the media"),

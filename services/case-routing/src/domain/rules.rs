@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use calendar::{Calendar, Limit, Profile, TimeUnit};
 use serde::{Deserialize, Serialize};
 
+use super::clock::WARNINGS;
 use super::codes::Urgency;
 use super::item::ServiceItem;
 
@@ -23,9 +24,13 @@ pub struct SlaProfile {
     pub assist: Limit,
     pub verify: Limit,
     pub rating_window: Limit,
+    /// How long the parties of an arbitration have to take positions.
+    pub consult: Limit,
     pub max_extensions: u32,
     /// Unanswered calls after which a requester counts as unreached.
     pub callback_attempts: u8,
+    /// A case that goes back more often is supervised.
+    pub rework_max: u32,
     /// Calendar days in which a closed case may be reopened or rated late.
     pub reopen_days: u16,
 }
@@ -44,9 +49,9 @@ pub struct Rules {
     pub resolve: Limit,
     /// How long a supervised organisation has to answer before it goes one level up.
     pub supervision_answer: Limit,
-    /// How long the parties of an arbitration have to take positions.
-    pub consult: Limit,
-    /// How long the arbiter has to rule after that, and a reviewer to review.
+    /// The parts of a limit, in percent and in order, at which whoever works against it is warned.
+    pub warn_percent: [u8; 2],
+    /// How long the arbiter has to rule after the parties were heard, and a reviewer to review.
     pub ruling: Limit,
     /// How long a department has to report in after a whistle that names no time.
     pub report_in: Limit,
@@ -83,8 +88,10 @@ impl Default for SlaProfile {
             assist: work_day(3),
             verify: work_day(3),
             rating_window: Limit::new(TimeUnit::CalDay, 7),
+            consult: work_day(1),
             max_extensions: 2,
             callback_attempts: 3,
+            rework_max: 2,
             reopen_days: 30,
         }
     }
@@ -107,7 +114,7 @@ impl Default for Rules {
             standard: SlaProfile::default(),
             resolve: Limit::new(TimeUnit::WorkDay, 10),
             supervision_answer: Limit::new(TimeUnit::WorkDay, 1),
-            consult: Limit::new(TimeUnit::WorkDay, 1),
+            warn_percent: WARNINGS,
             ruling: Limit::new(TimeUnit::WorkDay, 2),
             report_in: Limit::new(TimeUnit::WorkHour, 2),
             judge: Limit::new(TimeUnit::WorkDay, 3),
