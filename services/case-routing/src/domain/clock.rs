@@ -236,7 +236,13 @@ impl Clock {
     /// Recomputes the due time of a clock that [is behind](Self::is_behind); never earlier than promised.
     /// Gives the due time before, if it moved.
     pub fn recompute(&mut self, rules: &Rules) -> Option<Timestamp> {
-        if !self.is_behind(rules) {
+        if self.is_behind(rules) { self.recount(rules) } else { None }
+    }
+
+    /// Counts it by the hours of another place, if it runs; never earlier than promised. Gives the due time before, if it
+    /// moved.
+    pub(super) fn recount(&mut self, rules: &Rules) -> Option<Timestamp> {
+        if !self.is_running() || self.breached_at.is_some() {
             return None;
         }
         let before = self.due_at;

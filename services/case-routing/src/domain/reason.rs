@@ -173,8 +173,13 @@ pub const TEXTS: &[(&str, &str, &str)] = &[
     ("clock_breached", "{clock} 超过时限", "the {clock} limit has passed"),
     (
         "calendar_amended",
-        "节假日安排公布或调整，{clock} 时限由 {from} 顺延至 {to}",
-        "the calendar changed: the {clock} limit moves from {from} to {to}",
+        "节假日安排或工作时间公布、调整，{clock} 时限由 {from} 顺延至 {to}",
+        "the calendar or the working hours changed: the {clock} limit moves from {from} to {to}",
+    ),
+    (
+        "place_changed",
+        "地点变更，按该地工作时间计算，{clock} 时限由 {from} 顺延至 {to}",
+        "by the working hours of another place the {clock} limit moves from {from} to {to}",
     ),
     ("accepted_by_silence", "逾期未作决定，视为受理", "no decision in time: taken as accepted"),
     ("supplement_expired", "逾期未补正", "the supplement did not come in time"),

@@ -13,6 +13,7 @@ mod exchange;
 mod exchange_delivery;
 mod flow;
 mod hotspots;
+mod hours;
 mod imports;
 mod joined;
 mod lists;
