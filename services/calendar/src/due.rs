@@ -14,7 +14,7 @@ pub struct Due {
     pub at: DateTime<Utc>,
     /// The computation touched days whose notice is not published; it is to be recomputed when it is.
     pub provisional: bool,
-    /// Version of the calendar (thousands) and of the unit's profile.
+    /// Version of the calendar (thousands) with that of the unit's profile.
     pub calendar_version: u32,
 }
 
@@ -29,7 +29,8 @@ impl Calendar {
     /// The version stored with a clock: the calendar's and the profile's.
     #[must_use]
     pub fn version_with(&self, profile: &Profile) -> u32 {
-        self.version() * 1000 + u32::from(profile.version()) % 1000
+        // Both only grow, so that their sum grows with every change of either, also past a thousand.
+        self.version() * 1000 + u32::from(profile.version())
     }
 
     /// When `n` units that begin at `from` end (domain.md §6.1). Never before `from`; `n = 0` is `from`.
@@ -119,7 +120,10 @@ impl Calendar {
         let days = first.into_iter().flat_map(|first| first.iter_days());
         days.take_while(|day| *day < local_day(due))
             .filter(|day| !profile.is_work_day(self, *day))
-            .map(|day| (day, self.day_kind(day)))
+            .map(|day| {
+                let kind = self.day_kind(day);
+                (day, if kind.is_work() { DayKind::Closed } else { kind })
+            })
             .collect()
     }
 

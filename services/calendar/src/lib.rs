@@ -8,12 +8,14 @@
 mod due;
 mod elapsed;
 mod notice;
+mod order;
 mod profile;
 mod table;
 mod unit;
 
 pub use due::{Due, Interval};
 pub use notice::{Notice, NoticeError};
+pub use order::{HoursOrder, OrderedClosure};
 pub use profile::{Closure, Profile, ProfileError, Season};
 pub use table::{Calendar, CalendarError, DayKind, HolidayGroup, YearNotice};
 pub use unit::{Limit, TimeUnit, UnknownTimeUnit};

@@ -20,11 +20,11 @@ pub struct Notice {
     pub year: YearNotice,
 }
 
-/// Why a text is no notice.
+/// Why a text is no notice, or no order.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {message}")]
 pub struct NoticeError {
-    /// Path of the field, such as `notice.holiday[0].off[1]`; `notice` for the text as a whole.
+    /// Path of the field, such as `notice.holiday[0].off[1]`; `notice` or `order` for the text as a whole.
     pub field: String,
     pub message: String,
 }
@@ -109,7 +109,7 @@ impl Notice {
     }
 }
 
-fn wrong(field: &str, message: &str) -> NoticeError {
+pub(crate) fn wrong(field: &str, message: &str) -> NoticeError {
     NoticeError { field: field.to_owned(), message: message.trim().to_owned() }
 }
 

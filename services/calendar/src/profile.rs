@@ -82,8 +82,36 @@ impl Profile {
         }
         let mut next = self.clone();
         next.closures.push(closure);
-        next.version += 1;
+        next.version = self.version.saturating_add(1);
         Ok(next)
+    }
+
+    /// The next version of the profile, with other hours and the same closures.
+    ///
+    /// # Errors
+    /// [`ProfileError`] as for [`Profile::new`].
+    pub fn with_hours(&self, seasons: Vec<Season>) -> Result<Self, ProfileError> {
+        let hours = Self::new(self.version.saturating_add(1), seasons)?;
+        Ok(Self { closures: self.closures.clone(), ..hours })
+    }
+
+    /// The same hours and closures as of another version: whoever keeps profiles of many units gives all of them one
+    /// version, so that it grows with every change of any.
+    #[must_use]
+    pub fn at_version(self, version: u16) -> Self {
+        Self { version, ..self }
+    }
+
+    /// The seasons, in the order of the year.
+    #[must_use]
+    pub fn seasons(&self) -> &[Season] {
+        &self.seasons
+    }
+
+    /// The closures, as they were laid over the calendar.
+    #[must_use]
+    pub fn closures(&self) -> &[Closure] {
+        &self.closures
     }
 
     /// Grows with every change of hours or closures.

@@ -63,6 +63,8 @@ pub enum DayKind {
     Weekend,
     /// A rest day that a notice names, weekends among them.
     Holiday,
+    /// A day that others work and the unit does not, by order of an authority. The calendar itself knows of none.
+    Closed,
 }
 
 impl DayKind {

@@ -183,6 +183,24 @@ fn a_closure_ordered_for_a_city_is_laid_over_the_calendar() {
 }
 
 #[test]
+fn other_hours_keep_the_closures_and_every_change_is_a_higher_version() {
+    let closure =
+        Closure {
+            from: day("2026-07-06"), to: day("2026-07-08"), authority_ref: "防汛令〔2026〕1号".into()
+        };
+    let (calendar, closed) = (Calendar::builtin(), Profile::office().closed(closure).unwrap());
+    let time = |hour| NaiveTime::from_hms_opt(hour, 0, 0).unwrap();
+    let early = Season { from: (1, 1), spans: vec![(time(8), time(16))] };
+    let other = closed.with_hours(vec![early.clone()]).unwrap();
+    assert_eq!((other.seasons(), other.closures()), (&[early][..], closed.closures()));
+    let due = calendar.add(TimeUnit::WorkDay, 1, at("2026-07-03 10:00"), &other);
+    assert_eq!(local(due.at).to_string(), "2026-07-09 16:00:00");
+    assert!(closed.with_hours(vec![]).is_err());
+    let version = |number| calendar.version_with(&closed.clone().at_version(number));
+    assert!(version(1_000) > version(999) && version(u16::MAX) > version(1_000));
+}
+
+#[test]
 fn a_paused_clock_is_due_later_by_what_it_stood_still() {
     let (calendar, office) = (Calendar::builtin(), Profile::office());
     let due = |unit, n, from: &str, pauses: &[(&str, &str)]| {

@@ -15,6 +15,7 @@ use chassis::{
     topology::{self, Organization, OrganizationKind, Shared, Topology},
 };
 use chrono::{NaiveDate, NaiveTime};
+use diesel_async::AsyncPgConnection;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -44,7 +45,7 @@ pub struct World {
     pub topology: Arc<Topology>,
     lists: Arc<Lists>,
     load: Arc<Load>,
-    /// The calendar it was built with, and its notices.
+    /// The calendar it was built with, its notices, and the orders about working hours.
     pub in_force: Arc<InForce>,
 }
 
@@ -95,6 +96,7 @@ impl World {
         let mut verifiers: Vec<&Arc<Organization>> =
             orgs.iter().filter(|org| org.kind == OrganizationKind::CallbackCentre).collect();
         verifiers.sort_by(|a, b| a.code.cmp(&b.code));
+        let hours = in_force.hours(seed::usual_hours(), &topology);
         let parts = TableParts {
             topology_version: topology.version(),
             items: lists.items.all().map(|edition| edition.service_item(&by_code)).collect(),
@@ -104,7 +106,7 @@ impl World {
             fallback: by_code.get(lists.fallback_org.as_str()).copied(),
             verifiers: verifiers.iter().map(|org| OrgId(org.id)).collect(),
             joint_body: by_code.get(joint_body).copied(),
-            hours: Some((in_force.calendar.clone(), Rules::default().profile)),
+            hours: Some((in_force.calendar.clone(), hours.clone())),
             ..TableParts::default()
         };
         let bare = RoutingTable::new(parts);
@@ -120,9 +122,12 @@ impl World {
             standard: sla.get("standard").cloned().unwrap_or(defaults.standard.clone()),
             sla,
             suspension_causes: seed::suspension_causes(),
+            supervision_answer: seed::supervision_answer(),
+            warn_percent: seed::warn_percent(),
             ..defaults
         };
         let rules = Rules { version: process::rules_version(&lists.profiles, &rules), ..rules };
+        let rules = rules.with_hours(&hours);
         Self {
             routes: bare.with_schedule(schedule),
             rules: Arc::new(rules),
@@ -218,7 +223,7 @@ impl Atlas {
         db.transaction(async |tx: &mut chassis::db::Tx<'_>| catalogue::fill(tx.conn, tx.now).await).await?;
         let mut conn = db.conn().await?;
         let lists = Arc::new(catalogue::load(&mut conn, clock.now()).await?);
-        let in_force = Arc::new(InForce::of(store::calendar::load(&mut conn).await?));
+        let in_force = Arc::new(in_force(&mut conn).await?);
         let world = World::build(lists.clone(), topology.load(), in_force.clone(), &joint_body);
         Ok(Arc::new(Self {
             topology,
@@ -257,13 +262,13 @@ impl Atlas {
         world
     }
 
-    /// The version that clocks are counted with now.
+    /// The version that clocks are counted with now, wherever they run.
     pub fn calendar_version(&self) -> u32 {
         let rules = &self.world().rules;
         rules.calendar.version_with(&rules.profile)
     }
 
-    /// Reads the lists and the notices again if there are newer ones.
+    /// Reads the lists, the notices and the orders about working hours again if there are newer ones.
     ///
     /// # Errors
     /// From the database.
@@ -272,8 +277,9 @@ impl Atlas {
         if catalogue::revision(&mut conn).await? != self.lists.load().revision {
             self.lists.store(Arc::new(catalogue::load(&mut conn, self.clock.now()).await?));
         }
-        if store::calendar::newest(&mut conn).await? != self.in_force.load().newest() {
-            self.in_force.store(Arc::new(InForce::of(store::calendar::load(&mut conn).await?)));
+        let known = self.in_force.load_full();
+        if store::calendar::newest(&mut conn).await? != (known.newest(), known.newest_order()) {
+            self.in_force.store(Arc::new(in_force(&mut conn).await?));
         }
         Ok(())
     }
@@ -316,6 +322,12 @@ impl Atlas {
             && Arc::ptr_eq(&world.load, &self.load.load_full())
             && Arc::ptr_eq(&world.in_force, &self.in_force.load_full())
     }
+}
+
+/// Every notice and every order about working hours.
+async fn in_force(conn: &mut AsyncPgConnection) -> Result<InForce> {
+    let imported = store::calendar::load(conn).await?;
+    Ok(InForce::of(imported, store::hours::load(conn).await?))
 }
 
 /// A kind as the domain has it.

@@ -1,8 +1,14 @@
 //! The calendar in force: the facts of the release, and over them the imported notices, each of which makes the next
-//! version. Every replica with the same release and the same notices counts with the same version.
+//! version; and the working hours in force: the shipped ones, and over them the imported orders about units. Every replica
+//! with the same release, notices and orders counts with the same version.
 
-use calendar::{Calendar, Notice};
-use chassis::Timestamp;
+use std::collections::{BTreeMap, BTreeSet};
+
+use calendar::{Calendar, Closure, HoursOrder, Notice, Profile};
+use chassis::{Timestamp, topology::Topology};
+use uuid::Uuid;
+
+use crate::domain::{Hours, UnitId};
 
 /// A notice that was imported.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,27 +19,62 @@ pub struct Imported {
     pub imported_at: Timestamp,
 }
 
+/// An order that was imported.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ordered {
+    /// From one, in the order of import.
+    pub seq: i64,
+    /// The unit whose code it names; codes change, units stay.
+    pub unit: Uuid,
+    pub order: HoursOrder,
+    pub imported_at: Timestamp,
+}
+
+/// What the orders about one unit say together.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Own<'o> {
+    /// The newest one.
+    pub newest: Option<&'o Ordered>,
+    /// The newest one that states hours.
+    pub hours: Option<&'o HoursOrder>,
+    /// By code, as the newest one that names it has it.
+    pub closures: BTreeMap<&'o str, &'o Closure>,
+}
+
+impl Own<'_> {
+    /// Version of the newest order; 0: there is none.
+    pub fn version(&self) -> u32 {
+        self.newest.map_or(0, |ordered| ordered.order.version)
+    }
+}
+
 /// The calendar with what it was made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InForce {
     pub calendar: Calendar,
     imported: Vec<Imported>,
+    ordered: Vec<Ordered>,
 }
 
 impl InForce {
-    /// Lays notices, in the order of import, over the facts of the release.
-    pub fn of(imported: Vec<Imported>) -> Self {
+    /// Lays notices, in the order of import, over the facts of the release; orders over the shipped hours.
+    pub fn of(imported: Vec<Imported>, ordered: Vec<Ordered>) -> Self {
         let shipped = Calendar::builtin().clone();
         // A notice that is read is one that the calendar takes.
         let laid = |calendar: Calendar, imported: &Imported| {
             calendar.amended(&imported.notice.year).unwrap_or(calendar)
         };
-        Self { calendar: imported.iter().fold(shipped, laid), imported }
+        Self { calendar: imported.iter().fold(shipped, laid), imported, ordered }
     }
 
     /// Number of the newest notice; 0 while there is none.
     pub fn newest(&self) -> i64 {
         self.imported.last().map_or(0, |imported| imported.seq)
+    }
+
+    /// Number of the newest order; 0 while there is none.
+    pub fn newest_order(&self) -> i64 {
+        self.ordered.last().map_or(0, |ordered| ordered.seq)
     }
 
     /// The imported notice of a title year that is in force.
@@ -45,6 +86,140 @@ impl InForce {
     pub fn with(&self, imported: Imported) -> Self {
         let mut all = self.imported.clone();
         all.push(imported);
-        Self::of(all)
+        Self::of(all, self.ordered.clone())
+    }
+
+    /// With one more order.
+    pub fn with_order(&self, ordered: Ordered) -> Self {
+        let mut all = self.ordered.clone();
+        all.push(ordered);
+        Self { ordered: all, ..self.clone() }
+    }
+
+    /// What the orders about a unit itself say.
+    pub fn own(&self, unit: Uuid) -> Own<'_> {
+        let mut own = Own::default();
+        for ordered in self.ordered.iter().filter(|ordered| ordered.unit == unit) {
+            own.newest = Some(ordered);
+            if !ordered.order.seasons.is_empty() {
+                own.hours = Some(&ordered.order);
+            }
+            for named in &ordered.order.closures {
+                match &named.closure {
+                    Some(closure) => own.closures.insert(named.code.as_str(), closure),
+                    None => own.closures.remove(named.code.as_str()),
+                };
+            }
+        }
+        own
+    }
+
+    /// What holds at a place, root → leaf: the hours of the nearest unit for which an order states some, else the usual
+    /// ones; closed on the days of every unit of the path.
+    pub fn profile(&self, usual: &Profile, path: &[Uuid]) -> Profile {
+        let mut profile = usual.clone();
+        for unit in path {
+            let own = self.own(*unit);
+            if let Some(hours) = own.hours {
+                profile = profile.with_hours(hours.seasons.clone()).unwrap_or(profile);
+            }
+            for closure in own.closures.into_values() {
+                profile = profile.closed(closure.clone()).unwrap_or(profile);
+            }
+        }
+        profile.at_version(self.hours_version(usual))
+    }
+
+    /// What holds in every unit that an order is about, and elsewhere. Units that the topology does not know are left out.
+    pub fn hours(&self, usual: &Profile, topology: &Topology) -> Hours {
+        let named: BTreeSet<Uuid> = self.ordered.iter().map(|ordered| ordered.unit).collect();
+        let profiles = named.into_iter().filter_map(|unit| {
+            let path = topology.path(unit)?;
+            Some((UnitId(unit), self.profile(usual, &path)))
+        });
+        let of_units = profiles.collect();
+        Hours { usual: usual.clone().at_version(self.hours_version(usual)), of_units }
+    }
+
+    /// One version for the hours of all units, so that every clock of the cell is counted again when one changes.
+    fn hours_version(&self, usual: &Profile) -> u16 {
+        let orders = u16::try_from(self.newest_order()).unwrap_or(u16::MAX);
+        usual.version().saturating_add(orders)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use calendar::{TimeUnit, instant, local};
+    use chrono::{NaiveDate, NaiveTime};
+
+    use super::*;
+
+    const CITY: Uuid = Uuid::from_u128(1);
+    const STREET: Uuid = Uuid::from_u128(2);
+    const COMMUNITY: Uuid = Uuid::from_u128(3);
+
+    fn ordered(all: &[(Uuid, &str)]) -> InForce {
+        let read = |(seq, (unit, text)): (i64, &(Uuid, &str))| {
+            let text =
+                format!("unit = \"x\"\nversion = {seq}\nauthority_ref = \"令〔2026〕{seq}号\"\n{text}");
+            let order = HoursOrder::from_toml(&text).unwrap();
+            Ordered { seq, unit: *unit, order, imported_at: Timestamp::MIN_UTC }
+        };
+        InForce::of(Vec::new(), (1_i64..).zip(all).map(read).collect())
+    }
+
+    fn hours(close: &str) -> String {
+        format!("[[season]]\nfrom = \"01-01\"\nspans = [\"09:00-{close}\"]\n")
+    }
+
+    fn closure(code: &str, from: &str, to: &str) -> String {
+        format!("[[closure]]\ncode = \"{code}\"\nfrom = \"2026-07-{from}\"\nto = \"2026-07-{to}\"\n")
+    }
+
+    /// When a working day that begins on Friday, 3 July is over.
+    fn due(in_force: &InForce, path: &[Uuid]) -> String {
+        let from = NaiveDate::from_ymd_opt(2026, 7, 3).unwrap();
+        let from = instant(from, NaiveTime::from_hms_opt(10, 0, 0).unwrap());
+        let profile = in_force.profile(&Profile::office(), path);
+        let due = in_force.calendar.add(TimeUnit::WorkDay, 1, from, &profile);
+        local(due.at).format("%m-%d %H:%M").to_string()
+    }
+
+    #[test]
+    fn the_nearest_hours_win_and_closures_add_up() {
+        let (of_city, of_street) = (closure("flood", "06", "06"), closure("flood", "07", "07"));
+        let (wide, narrow) = (hours("16:00"), hours("15:00"));
+        let in_force = ordered(&[
+            (CITY, of_city.as_str()),
+            (STREET, of_street.as_str()),
+            (CITY, wide.as_str()),
+            (COMMUNITY, narrow.as_str()),
+        ]);
+        assert_eq!(due(&in_force, &[]), "07-06 17:00", "nobody ordered anything here");
+        assert_eq!(due(&in_force, &[CITY]), "07-07 16:00");
+        assert_eq!(due(&in_force, &[CITY, STREET]), "07-08 16:00", "the city's hours, the closures of both");
+        assert_eq!(due(&in_force, &[CITY, STREET, COMMUNITY]), "07-08 15:00");
+        assert_eq!(in_force.own(CITY).version(), 3);
+        assert_eq!(in_force.own(CITY).closures.len(), 1, "an order about hours leaves closures as they are");
+    }
+
+    #[test]
+    fn a_later_order_changes_or_lifts_a_closure_and_every_order_is_a_higher_version() {
+        let (flood, shorter) = (closure("flood", "06", "10"), closure("flood", "06", "07"));
+        let lifted = "[[closure]]\ncode = \"flood\"\nlifted = true\n";
+        let usual = Profile::office();
+        let mut versions = Vec::new();
+        let all = [(STREET, flood.as_str()), (STREET, shorter.as_str()), (STREET, lifted)];
+        for (orders, expected) in [(1, "07-13 17:00"), (2, "07-08 17:00"), (3, "07-06 17:00")] {
+            let in_force = ordered(&all[..orders]);
+            assert_eq!(due(&in_force, &[STREET]), expected);
+            let version = |path: &[Uuid]| in_force.calendar.version_with(&in_force.profile(&usual, path));
+            assert_eq!(version(&[STREET]), version(&[CITY]), "one version for all");
+            versions.push(version(&[STREET]));
+        }
+        assert!(
+            versions.is_sorted_by(|a, b| a < b) && versions[0] > ordered(&[]).calendar.version_with(&usual)
+        );
     }
 }

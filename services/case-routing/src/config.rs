@@ -12,7 +12,7 @@ pub struct Config {
     pub sweep_ms: u64,
     /// Real time between two counts of the open work of each organisation, in milliseconds.
     pub load_ms: u64,
-    /// Public key, base64, whose signature makes a yearly notice count. Empty: no notice is taken.
+    /// Public key, base64, whose signature makes a yearly notice or an order about working hours count. Empty: none is taken.
     pub calendar_key: String,
     /// Days before a case within which its duplicates are looked for.
     pub duplicate_days: u16,

@@ -18,7 +18,7 @@ use crate::{
     },
     mediation_events, reach,
     record::CaseRecord,
-    verb::{act, acting_for, decided},
+    verb::{act, acting_for, at_place, decided},
 };
 
 /// A sealed text of a mediation, to be written.
@@ -152,7 +152,8 @@ where
             return Err(Error::stale("mediation", self.id.to_string()));
         }
         let mediates = known.as_ref().and_then(|known| known.mediator.as_ref()).map(|mediator| mediator.org);
-        let act = acting_for(act(&self.world, self.seed, who(by), now), by, mediates);
+        let act = at_place(act(&self.world, self.seed, who(by), now), &docket.case.case);
+        let act = acting_for(act, by, mediates);
         let decision = (self.run)(known, &docket.case.case, act.clone(), by);
         let mut decision = docket.after(decision.map_err(|error| refused(self.id, error))?, &act, by)?;
         decision.aggregate.texts.extend(self.texts.iter().cloned());

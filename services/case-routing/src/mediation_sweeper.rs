@@ -19,7 +19,7 @@ use crate::{
     atlas::Atlas,
     domain::{CaseId, Party},
     store::mediations::{self, DocketStore},
-    verb::act,
+    verb::{act, at_place},
 };
 
 /// Cases in one transaction.
@@ -97,6 +97,7 @@ impl MediationSweeper {
                     let mut after = before.clone();
                     for mediation in &before.mediations {
                         let act = act(&world, new_id(), Party::system(), tx.now);
+                        let act = at_place(act, &before.case.case);
                         let Some(decision) = mediation.clone().tick(&act) else { continue };
                         let next = after.after(decision, &act, &self.by)?;
                         after = next.aggregate;
@@ -144,6 +145,7 @@ impl MediationSweeper {
             .transaction(async |tx: &mut Tx<'_>| {
                 let act = act(&world, new_id(), Party::system(), tx.now);
                 for (_, before) in AggregateStore::load(&DocketStore, tx.conn, &[case]).await? {
+                    let act = at_place(act.clone(), &before.case.case);
                     let Some(decision) = before.ended_with_case(&act, &self.by)? else { continue };
                     for emit in decision.events {
                         tx.emit(emit);

@@ -1,5 +1,5 @@
-//! The signature of a yearly notice: Ed25519 over the exact text of the file, with a prefix that keeps a signature made
-//! for something else from counting. Keys and signatures are base64 of their bytes. Who may sign is decided by which
+//! The signature of a yearly notice or of an order about working hours: Ed25519 over the exact text of the file, with a
+//! prefix that keeps a signature made for something else, one for the other, too, from counting. Keys and signatures are base64 of their bytes. Who may sign is decided by which
 //! public key the service is configured with.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -8,8 +8,24 @@ use ed25519_dalek::{
     pkcs8::{DecodePrivateKey, EncodePrivateKey, spki::der::pem::LineEnding},
 };
 
-/// Before the text.
-const PREFIX: &[u8] = b"jianghan calendar notice v1\n";
+/// What is signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Paper {
+    /// A year's notice.
+    Notice,
+    /// An order about the working hours or closures of a unit.
+    Hours,
+}
+
+impl Paper {
+    /// Before the text.
+    const fn prefix(self) -> &'static [u8] {
+        match self {
+            Self::Notice => b"jianghan calendar notice v1\n",
+            Self::Hours => b"jianghan working hours v1\n",
+        }
+    }
+}
 
 /// The public key whose signature counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,14 +57,22 @@ impl TrustedKey {
         key.map(Self).ok_or_else(form)
     }
 
-    /// Whether the signature was made for this text by the owner of the key.
+    /// Whether the signature was made for this text of a notice by the owner of the key.
     ///
     /// # Errors
     /// [`SignatureError`].
     pub fn verify(&self, text: &str, signature: &str) -> Result<(), SignatureError> {
+        self.verify_as(Paper::Notice, text, signature)
+    }
+
+    /// Whether the signature was made for this text of such a paper by the owner of the key.
+    ///
+    /// # Errors
+    /// [`SignatureError`].
+    pub fn verify_as(&self, paper: Paper, text: &str, signature: &str) -> Result<(), SignatureError> {
         let bytes: [u8; 64] = decode(signature).ok_or(SignatureError::Form("signature"))?;
         let signature = Signature::from_bytes(&bytes);
-        self.0.verify_strict(&signed(text), &signature).map_err(|_| SignatureError::Wrong)
+        self.0.verify_strict(&signed(paper, text), &signature).map_err(|_| SignatureError::Wrong)
     }
 }
 
@@ -99,12 +123,18 @@ impl NoticeKey {
     /// Signs a notice.
     #[must_use]
     pub fn sign(&self, text: &str) -> String {
-        BASE64_STANDARD.encode(self.0.sign(&signed(text)).to_bytes())
+        self.sign_as(Paper::Notice, text)
+    }
+
+    /// Signs a paper.
+    #[must_use]
+    pub fn sign_as(&self, paper: Paper, text: &str) -> String {
+        BASE64_STANDARD.encode(self.0.sign(&signed(paper, text)).to_bytes())
     }
 }
 
-fn signed(text: &str) -> Vec<u8> {
-    [PREFIX, text.as_bytes()].concat()
+fn signed(paper: Paper, text: &str) -> Vec<u8> {
+    [paper.prefix(), text.as_bytes()].concat()
 }
 
 fn decode<const N: usize>(text: &str) -> Option<[u8; N]> {
@@ -125,6 +155,13 @@ mod tests {
         assert_eq!(other.public().verify("title_year = 2027", &signature), Err(SignatureError::Wrong));
         let plain = BASE64_STANDARD.encode(key.0.sign(b"title_year = 2027").to_bytes());
         assert_eq!(trusted.verify("title_year = 2027", &plain), Err(SignatureError::Wrong), "no prefix");
+        let order = key.sign_as(Paper::Hours, "title_year = 2027");
+        assert_eq!(trusted.verify_as(Paper::Hours, "title_year = 2027", &order), Ok(()));
+        assert_eq!(
+            trusted.verify("title_year = 2027", &order),
+            Err(SignatureError::Wrong),
+            "for another paper"
+        );
         for bad in ["", "x", "AAAA", &signature[..40]] {
             assert_eq!(trusted.verify("", bad), Err(SignatureError::Form("signature")), "{bad}");
         }

@@ -18,6 +18,7 @@ const MOST_CHARACTERS: usize = 60;
 
 /// A class of components.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Class {
     /// Two digits.
     pub code: String,
@@ -32,6 +33,7 @@ pub struct Class {
 
 /// A sub-class of components.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Subclass {
     /// Two digits.
     pub code: String,
@@ -44,6 +46,7 @@ pub struct Subclass {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct ClassesFile {
     #[serde(rename = "class")]
     classes: Vec<Class>,

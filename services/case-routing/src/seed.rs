@@ -1,5 +1,10 @@
 //! The shipped catalogue, responsibility list, limits and code lists: their form in the files and in the database, and
 //! what the domain makes of them. Nothing here is law; a deployment replaces it with its own published lists.
+//!
+//! No key of a file goes unread. Forms that stand in files alone refuse others; items, entries and profiles stand in the
+//! database too, where a replica of the release before has to read what this one wrote, so a test sees to their files.
+
+mod limits;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::LazyLock;
@@ -11,8 +16,10 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 use crate::domain::{
     Channel, Condition, Holder, ListPart, Nature, OrgId, OrgKind, PartnerRule, ResponsibilityEntry,
-    ServiceItem, Silence, SlaProfile, Stage, Urgency,
+    ServiceItem, Silence, Stage, Urgency,
 };
+
+pub use self::limits::{Profile, profiles, supervision_answer, usual_hours, warn_percent, working_hours};
 
 /// A limit as the files write it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,6 +93,8 @@ pub struct Item {
     pub open_condition: String,
     #[serde(default)]
     pub close_condition: String,
+    #[serde(default)]
+    pub retention_days: u32,
     pub channels: Vec<Channel>,
     #[serde(default)]
     pub required_skills: Vec<String>,
@@ -93,6 +102,7 @@ pub struct Item {
 
 /// A first-level category.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Category {
     /// Prefix of its items' codes.
     pub prefix: String,
@@ -106,6 +116,7 @@ pub struct Category {
 
 /// The shipped catalogue.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct CatalogueFile {
     /// Version of the whole.
     pub catalogue_version: i32,
@@ -156,6 +167,7 @@ fn condition<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Condition>, D:
 
 /// Who takes what nobody is competent for.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Fallback {
     /// Code of the organisation.
     pub org: String,
@@ -163,6 +175,7 @@ pub struct Fallback {
 
 /// The shipped responsibility list.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ResponsibilityFile {
     /// Version of the list.
     pub list_version: i32,
@@ -175,48 +188,22 @@ pub struct ResponsibilityFile {
     pub entries: Vec<Entry>,
 }
 
-/// The limits of a class of items as the files write them; see `seed/sla_profiles.toml`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the fields are explained in the file")]
-pub struct Profile {
-    pub code: String,
-    pub accept: SeedLimit,
-    pub supplement: SeedLimit,
-    pub dispatch: SeedLimit,
-    pub offer: SeedLimit,
-    pub sign: SeedLimit,
-    pub objection: SeedLimit,
-    pub contact: SeedLimit,
-    pub rework: SeedLimit,
-    pub assist: SeedLimit,
-    pub verify: SeedLimit,
-    pub rating_window: SeedLimit,
-    pub max_extensions: u32,
-    pub callback_attempts: u8,
-    pub reopen_days: u16,
-}
-
-/// Working hours as the files write them: each window is its opening and closing time, `HH:MM`.
-#[derive(Debug, Deserialize)]
-struct Hours {
-    windows: Vec<(String, String)>,
-}
-
-#[derive(Debug, Deserialize)]
-struct ProfilesFile {
-    working_hours: BTreeMap<String, Hours>,
-    #[serde(rename = "profile")]
-    profiles: Vec<Profile>,
-}
-
 /// A code of a list, with what it implies.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Code {
     /// What is stored.
     pub code: String,
+    /// What it means, in Chinese.
+    pub zh: String,
+    /// What it means, in English.
+    pub en: String,
     /// For suspensions: days at most.
     #[serde(default)]
     pub max_days: u32,
+    /// For suspensions: the law does not count the period, so that it stops the limit of an application too.
+    #[serde(default)]
+    pub not_counted: bool,
     /// For refusals: `case`, `task`, `offer`; of applications: `not_accepted`, `denied`.
     #[serde(default)]
     pub applies_to: Vec<String>,
@@ -232,6 +219,7 @@ pub struct Code {
 }
 
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct CodesFile {
     #[serde(rename = "code")]
     codes: Vec<Code>,
@@ -261,45 +249,6 @@ pub fn responsibility() -> &'static ResponsibilityFile {
     &FILE
 }
 
-fn profiles_file() -> &'static ProfilesFile {
-    static FILE: LazyLock<ProfilesFile> =
-        LazyLock::new(|| shipped("limits", include_str!("../seed/sla_profiles.toml")));
-    &FILE
-}
-
-/// The shipped limits.
-pub fn profiles() -> &'static [Profile] {
-    &profiles_file().profiles
-}
-
-/// The shipped working hours, by code.
-pub fn working_hours() -> &'static BTreeMap<String, calendar::Profile> {
-    static HOURS: LazyLock<BTreeMap<String, calendar::Profile>> = LazyLock::new(|| {
-        profiles_file()
-            .working_hours
-            .iter()
-            .map(|(code, hours)| (code.clone(), hours.profile(code)))
-            .collect()
-    });
-    &HOURS
-}
-
-impl Hours {
-    /// The same hours all year.
-    fn profile(&self, code: &str) -> calendar::Profile {
-        let time = |text: &str| {
-            let time = chrono::NaiveTime::parse_from_str(text, "%H:%M");
-            time.unwrap_or_else(|error| {
-                panic!("the shipped working hours {code} are broken: {text:?}: {error}")
-            })
-        };
-        let spans = self.windows.iter().map(|(open, close)| (time(open), time(close))).collect();
-        let year = calendar::Season { from: (1, 1), spans };
-        calendar::Profile::new(1, vec![year])
-            .unwrap_or_else(|error| panic!("the shipped working hours {code} are broken: {error}"))
-    }
-}
-
 /// Grounds of an objection, by code.
 pub fn objection_grounds() -> &'static BTreeMap<String, Code> {
     static CODES: LazyLock<BTreeMap<String, Code>> =
@@ -327,28 +276,6 @@ pub fn suspension_causes() -> BTreeMap<String, u32> {
         .into_values()
         .map(|code| (code.code, code.max_days))
         .collect()
-}
-
-impl Profile {
-    /// As the domain has it.
-    pub fn limits(&self) -> SlaProfile {
-        SlaProfile {
-            accept: self.accept.into(),
-            supplement: self.supplement.into(),
-            dispatch: self.dispatch.into(),
-            offer: self.offer.into(),
-            sign: self.sign.into(),
-            objection: self.objection.into(),
-            contact: self.contact.into(),
-            rework: self.rework.into(),
-            assist: self.assist.into(),
-            verify: self.verify.into(),
-            rating_window: self.rating_window.into(),
-            max_extensions: self.max_extensions,
-            callback_attempts: self.callback_attempts,
-            reopen_days: self.reopen_days,
-        }
-    }
 }
 
 impl Item {
@@ -382,7 +309,7 @@ impl Item {
             withdrawal_barred: self.public_safety,
             sla_profile: some(&self.sla_profile),
             urgency: self.urgency,
-            retention_days: None,
+            retention_days: Some(self.retention_days).filter(|days| *days > 0),
             application: crate::domain::ApplicationRules {
                 public_notice_days: self.public_notice_days,
                 field_checkers: self.field_checkers,
@@ -438,132 +365,4 @@ impl Entry {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_shipped_lists_belong_together() {
-        let items: BTreeMap<&str, &Item> =
-            catalogue().items.iter().map(|item| (item.item_code.as_str(), item)).collect();
-        assert!(items.len() >= 150 && catalogue().categories.len() == 15);
-        for category in &catalogue().categories {
-            assert!(items[category.default_item.as_str()].category == category.name_zh);
-        }
-        let profiles: Vec<&str> = profiles().iter().map(|profile| profile.code.as_str()).collect();
-        for item in items.values() {
-            assert!(profiles.contains(&item.sla_profile.as_str()), "{}", item.item_code);
-            assert!(!item.self_solvable || !item.offer_chain.is_empty(), "{}", item.item_code);
-            let known = |step: &&String| {
-                step.strip_prefix("kind:").is_none_or(|kind| kind.parse::<OrgKind>().is_ok())
-            };
-            assert!(item.offer_chain.iter().all(|step| known(&step)), "{}", item.item_code);
-        }
-        for entry in &responsibility().entries {
-            assert!(items.contains_key(entry.item_code.as_str()), "{}", entry.rule_id);
-            assert!(entry.org.is_some() || entry.org_kind.is_some(), "{}", entry.rule_id);
-        }
-        assert!(suspension_causes().values().all(|days| *days > 0));
-        assert!(!objection_grounds().is_empty());
-        assert!(
-            decline_reasons()
-                .values()
-                .all(|r| !r.applies_to.contains(&"case".to_owned()) || !r.told_channel.is_empty())
-        );
-    }
-
-    #[test]
-    fn the_shipped_working_hours_are_those_that_clocks_run_by() {
-        assert_eq!(working_hours()["default"], crate::domain::Rules::default().profile);
-    }
-
-    #[test]
-    fn every_item_keeps_what_the_domain_asks_of_it() {
-        let rules = crate::domain::Rules::default();
-        let from = calendar::instant(NaiveDate::from_ymd_opt(2026, 1, 4).unwrap(), chrono::NaiveTime::MIN);
-        for item in &catalogue().items {
-            let checked = item.service_item(&HashMap::new()).validate(&rules.calendar, &rules.profile, from);
-            assert_eq!(checked, Ok(()), "{}", item.item_code);
-        }
-    }
-
-    /// A district with every department that the catalogue names, and one street, community, station, committee.
-    fn district() -> crate::domain::TableParts {
-        use crate::domain::{Edge, EdgeKind, OrgNode, TableParts, UnitId, UnitKind, UnitNode};
-        let day = |day: NaiveDate| calendar::instant(day, chrono::NaiveTime::MIN);
-        let from = day(responsibility().valid_from);
-        let id = |n: usize| uuid::Uuid::from_u128(n as u128 + 1);
-        let units: Vec<UnitId> = (0..3).map(|n| UnitId(id(n))).collect();
-        let kinds = [UnitKind::District, UnitKind::Street, UnitKind::Community];
-        let mut orgs: Vec<(OrgKind, usize, Option<&str>)> = vec![
-            (OrgKind::Government, 0, None),
-            (OrgKind::StreetOffice, 1, None),
-            (OrgKind::ServiceStation, 2, None),
-            (OrgKind::Committee, 2, None),
-        ];
-        let named = catalogue().items.iter().flat_map(|item| item.lines.iter().map(String::as_str));
-        let listed = responsibility().entries.iter().filter_map(|entry| entry.line.as_deref());
-        let lines: std::collections::BTreeSet<&str> = named.chain(listed).collect();
-        orgs.extend(lines.iter().map(|line| (OrgKind::Department, 0, Some(*line))));
-        let org = |n: usize| OrgId(id(100 + n));
-        let edge = |from_org, to: usize, kind| Edge {
-            from: org(from_org),
-            to: org(to),
-            kind,
-            line: None,
-            valid_from: from,
-            valid_to: None,
-        };
-        let mut edges = vec![edge(1, 2, EdgeKind::Leads), edge(1, 3, EdgeKind::Guides)];
-        edges.extend((1..orgs.len()).filter(|n| !(2..4).contains(n)).map(|n| edge(0, n, EdgeKind::Leads)));
-        let unit = |n: usize| UnitNode { id: units[n], kind: kinds[n], path: units[..=n].into() };
-        let node = |(n, (kind, unit, line)): (usize, &(OrgKind, usize, Option<&str>))| OrgNode {
-            id: org(n),
-            kind: *kind,
-            unit: units[*unit],
-            line: line.map(str::to_owned),
-            valid_from: from,
-            valid_to: None,
-        };
-        let entries = responsibility().entries.iter();
-        TableParts {
-            version: "1".to_owned(),
-            topology_version: 1,
-            items: catalogue().items.iter().map(|item| item.service_item(&HashMap::new())).collect(),
-            entries: entries.filter_map(|entry| entry.responsibility(&HashMap::new(), from, None)).collect(),
-            units: (0..3).map(unit).collect(),
-            orgs: orgs.iter().enumerate().map(node).collect(),
-            edges,
-            joint_body: None,
-            hours: None,
-            fallback: Some(org(0)),
-            verifiers: Vec::new(),
-        }
-    }
-
-    #[test]
-    fn every_shipped_item_finds_its_way_without_a_human() {
-        use crate::domain::{RouteQuery, RoutingKind, RoutingTable, Urgency};
-        let parts = district();
-        let place: Vec<_> = parts.units.iter().map(|unit| unit.id).collect();
-        let (receiver, at) = (parts.orgs[2].id, parts.orgs[0].valid_from);
-        let table = RoutingTable::new(parts);
-        let rules = crate::domain::Rules::default();
-        for item in &catalogue().items {
-            let query = RouteQuery {
-                item: table.item(&item.item_code, at).map(std::convert::AsRef::as_ref),
-                place: &place,
-                urgency: Urgency::Normal,
-                first_receiver: receiver,
-                complained_of: None,
-                excluded: &[],
-                may_offer: false,
-                tried: &[],
-                facts: crate::domain::Facts::unknown(),
-                kept: None,
-                at,
-            };
-            let outcome = table.route(&query).held_to(rules.min_confidence);
-            assert_ne!(outcome.kind, RoutingKind::Proposed, "{}: {:?}", item.item_code, outcome.reasons);
-        }
-    }
-}
+mod tests;

@@ -70,6 +70,11 @@ pub fn act(world: &World, seed: Uuid, by: Party, now: Timestamp) -> Act<'_> {
     Act { by, now, ids: Ids::new(seed), rules: &world.rules, routes: &world.routes }
 }
 
+/// With the hours of a case's place: what is decided about its mediations is counted by them, too.
+pub fn at_place<'a>(act: Act<'a>, case: &Case) -> Act<'a> {
+    Act { rules: act.rules.at(&case.place.path), ..act }
+}
+
 /// The record and the events after a decision. The requester acts under the person's id inside, under the pseudonym
 /// wherever it can be read.
 pub fn decided(

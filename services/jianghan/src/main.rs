@@ -44,7 +44,7 @@ enum Command {
     Exchange(commands::exchange::Args),
     /// Make analytics' figures anew from its event log, or print their digest.
     Analytics(commands::analytics::Args),
-    /// Due times by the working calendar, the days of a year, and the yearly notice: sign it, import it.
+    /// Due times by the working calendar, the days of a year, the yearly notice and orders about working hours: sign, import.
     Calendar(commands::calendar::Args),
     /// Compare process versions, streets under trial with their controls, or a street before and after a day.
     Process(commands::process::Args),

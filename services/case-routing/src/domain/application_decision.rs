@@ -17,7 +17,7 @@ use super::handling::CompleteCase;
 use super::work::{Act, check_code};
 
 /// The periods that do not count (行政许可法 art. 45), of the causes for which a case may wait.
-const UNCOUNTED: [&str; 3] = ["public_hearing", "inspection_testing", "expert_review"];
+pub const UNCOUNTED: [&str; 3] = ["public_hearing", "inspection_testing", "expert_review"];
 
 impl Application {
     /// The organisation in charge grants it: after the notice, where the item has one.

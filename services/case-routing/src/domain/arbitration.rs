@@ -108,7 +108,7 @@ impl Case {
         objection.interim = Some(Interim { org: first_receiver, measure_code: measure_code.to_owned() });
         work.case.objection = Some(objection.clone());
         work.enter(CaseState::Objected, Trigger::OpenArbitration)?;
-        let consult_due_at = work.start_clock(ClockKind::Consult, None, work.rules.consult);
+        let consult_due_at = work.start_clock(ClockKind::Consult, None, work.sla().consult);
         let event = DomainEvent::ArbitrationOpened {
             task_id: objection.task,
             arbitration_id,

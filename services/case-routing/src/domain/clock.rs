@@ -11,7 +11,7 @@ use super::event::Timestamp;
 use super::ids::TaskId;
 use super::rules::Rules;
 
-/// The parts of a limit, in percent, at which a reminder is due (domain.md F4).
+/// The parts of a limit, in percent, at which a reminder is due where the rules say nothing else (domain.md F4).
 pub const WARNINGS: [u8; 2] = [50, 80];
 
 /// A limit that runs, stands still or has stopped. Half of a stored case are clocks, so they are written briefly: what is
@@ -40,12 +40,15 @@ pub struct Clock {
     pub calendar_version: u32,
     #[serde(default, skip_serializing_if = "is_default")]
     pub provisional: bool,
-    /// When [`WARNINGS`] fall; none for kinds that are not warned of.
+    /// When warnings fall; none for kinds that are not warned of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warn_at: Option<[Timestamp; 2]>,
     /// Set of a case that came from another system: what was to be warned of before is not warned of here.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "ts_microseconds_option")]
     pub quiet_until: Option<Timestamp>,
+    /// Of which parts of the limit, in percent, they warn.
+    #[serde(default = "usual_warnings", skip_serializing_if = "are_usual_warnings")]
+    pub warn_percent: [u8; 2],
     /// The highest warning that was given, in percent; 0 if none.
     #[serde(default, skip_serializing_if = "is_default")]
     pub warned: u8,
@@ -53,6 +56,14 @@ pub struct Clock {
     pub breached_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none", with = "ts_microseconds_option")]
     pub stopped_at: Option<Timestamp>,
+}
+
+const fn usual_warnings() -> [u8; 2] {
+    WARNINGS
+}
+
+fn are_usual_warnings(percent: &[u8; 2]) -> bool {
+    *percent == WARNINGS
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -82,6 +93,7 @@ impl Clock {
             provisional: false,
             warn_at: None,
             quiet_until: None,
+            warn_percent: rules.warn_percent,
             warned: 0,
             breached_at: None,
             stopped_at: None,
@@ -113,6 +125,7 @@ impl Clock {
             provisional: false,
             warn_at: None,
             quiet_until: None,
+            warn_percent: WARNINGS,
             warned: 0,
             breached_at: None,
             stopped_at: Some(stopped_at),
@@ -152,7 +165,7 @@ impl Clock {
     pub(super) fn forgo_warnings(&mut self, by: Timestamp) {
         let Some(warn_at) = self.warn_at.filter(|_| self.is_open()) else { return };
         self.quiet_until = Some(by);
-        let passed = warn_at.into_iter().zip(WARNINGS).filter(|(at, _)| *at <= by);
+        let passed = warn_at.into_iter().zip(self.warn_percent).filter(|(at, _)| *at <= by);
         self.warned = passed.map(|(_, percent)| percent).max().unwrap_or(0).max(self.warned);
     }
 
@@ -232,7 +245,13 @@ impl Clock {
     /// Recomputes the due time of a clock that [is behind](Self::is_behind); never earlier than promised.
     /// Gives the due time before, if it moved.
     pub fn recompute(&mut self, rules: &Rules) -> Option<Timestamp> {
-        if !self.is_behind(rules) {
+        if self.is_behind(rules) { self.recount(rules) } else { None }
+    }
+
+    /// Counts it by the hours of another place, if it runs; never earlier than promised. Gives the due time before, if it
+    /// moved.
+    pub(super) fn recount(&mut self, rules: &Rules) -> Option<Timestamp> {
+        if !self.is_running() || self.breached_at.is_some() {
             return None;
         }
         let before = self.due_at;
@@ -274,12 +293,7 @@ impl Clock {
     /// The next warning that was not given yet.
     #[must_use]
     pub fn next_warning(&self) -> Option<(Timestamp, u8)> {
-        let [half, most] = self.warn_at?;
-        match self.warned {
-            0 => Some((half, WARNINGS[0])),
-            50 => Some((most, WARNINGS[1])),
-            _ => None,
-        }
+        self.warn_at?.into_iter().zip(self.warn_percent).find(|(_, percent)| *percent > self.warned)
     }
 
     fn settle(&mut self, rules: &Rules) {
@@ -295,8 +309,9 @@ impl Clock {
             self.kind,
             ClockKind::Resolve | ClockKind::Rework | ClockKind::Assist | ClockKind::Verify | ClockKind::Stage
         );
+        self.warn_percent = if warned_of { rules.warn_percent } else { WARNINGS };
         self.warn_at = warned_of.then(|| {
-            WARNINGS.map(|percent| {
+            rules.warn_percent.map(|percent| {
                 let span = (self.started_at, self.due_at);
                 rules.calendar.at_percent(self.limit.unit, percent, span, &self.pauses, &rules.profile)
             })
@@ -305,184 +320,5 @@ impl Clock {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(text: &str) -> Timestamp {
-        format!("{text}+08:00").parse().unwrap()
-    }
-
-    fn clock() -> (Clock, Rules) {
-        let rules = Rules::default();
-        let limit = Limit::new(TimeUnit::CalHour, 10);
-        (Clock::start(ClockKind::Resolve, None, limit, at("2026-06-08T09:00:00"), &rules), rules)
-    }
-
-    #[test]
-    fn a_clock_warns_at_half_and_four_fifths_and_then_ends() {
-        let (mut clock, _) = clock();
-        assert_eq!(clock.next_at(), Some(at("2026-06-08T14:00:00")));
-        clock.warned = 50;
-        assert_eq!(clock.next_at(), Some(at("2026-06-08T17:00:00")));
-        clock.warned = 80;
-        assert_eq!(clock.next_at(), Some(at("2026-06-08T19:00:00")));
-        clock.breached_at = Some(clock.due_at);
-        assert_eq!(clock.next_at(), None);
-        assert!(!clock.in_time(clock.started_at));
-    }
-
-    #[test]
-    fn a_pause_moves_what_is_due_and_hides_it_meanwhile() {
-        let (mut clock, rules) = clock();
-        clock.pause(at("2026-06-08T10:00:00"));
-        assert_eq!(clock.next_at(), None);
-        assert_eq!(clock.elapsed_seconds(at("2026-06-08T20:00:00"), &rules), 3600);
-        clock.resume(at("2026-06-09T10:00:00"), &rules);
-        assert_eq!(clock.due_at, at("2026-06-09T19:00:00"));
-        assert_eq!(clock.next_at(), Some(at("2026-06-09T14:00:00")));
-        clock.pause(at("2026-06-09T11:00:00"));
-        clock.stop(at("2026-06-09T12:00:00"), &rules);
-        assert_eq!(clock.due_at, at("2026-06-09T20:00:00"));
-        assert_eq!(clock.elapsed_seconds(at("2026-06-09T12:00:00"), &rules), 2 * 3600);
-        clock.stop(at("2026-06-10T12:00:00"), &rules);
-        assert_eq!(clock.stopped_at, Some(at("2026-06-09T12:00:00")), "a stopped clock stays as it is");
-    }
-
-    #[test]
-    fn a_published_holiday_moves_a_running_clock_later_only() {
-        let rules = Rules::default();
-        let limit = Limit::new(TimeUnit::WorkDay, 5);
-        let mut clock = Clock::start(ClockKind::Resolve, None, limit, at("2026-12-28T10:00:00"), &rules);
-        assert!(clock.provisional);
-        let before = clock.due_at;
-        let notice = calendar::YearNotice {
-            title_year: 2027,
-            papers: vec![],
-            holidays: vec![calendar::HolidayGroup {
-                name: "元旦".into(),
-                off: vec!["2027-01-01/2027-01-03".into()],
-                work: vec![],
-            }],
-        };
-        let published = Rules { calendar: rules.calendar.amended(&notice).unwrap(), ..rules };
-        assert_eq!(clock.recompute(&published), Some(before));
-        assert_eq!(clock.due_at, before + TimeDelta::days(1));
-        assert!(!clock.provisional);
-        let (counted, once) = (clock.clone(), clock.recompute(&published));
-        assert_eq!((once, &clock), (None, &counted), "a second time nothing changes");
-        assert_eq!(clock.recompute(&Rules::default()), None, "an older calendar takes nothing back");
-        assert_eq!(clock, counted);
-    }
-
-    /// Rules in which 1–3 January 2027 are worked, the weekend among them: every due time after comes out earlier.
-    fn more_work(rules: &Rules) -> Rules {
-        let notice = calendar::YearNotice {
-            title_year: 2027,
-            papers: vec![],
-            holidays: vec![calendar::HolidayGroup {
-                name: "元旦".into(),
-                off: vec!["2027-01-29".into()],
-                work: vec!["2027-01-02/2027-01-03".into()],
-            }],
-        };
-        Rules { calendar: rules.calendar.amended(&notice).unwrap(), ..rules.clone() }
-    }
-
-    #[test]
-    fn a_pause_or_an_extension_under_another_calendar_takes_nothing_back() {
-        let rules = Rules::default();
-        let (limit, start) = (Limit::new(TimeUnit::WorkDay, 5), at("2026-12-28T10:00:00"));
-        let begun = Clock::start(ClockKind::Resolve, None, limit, start, &rules);
-        let fresh = Clock::start(ClockKind::Resolve, None, limit, start, &more_work(&rules));
-        assert!(fresh.due_at < begun.due_at, "the premise");
-        let mut paused = begun.clone();
-        paused.pause(at("2026-12-28T11:00:00"));
-        assert!(!paused.is_behind(&more_work(&rules)), "it is counted again when it runs");
-        paused.resume(at("2026-12-28T12:00:00"), &more_work(&rules));
-        assert_eq!(paused.due_at, begun.due_at);
-        let mut extended = begun.clone();
-        extended.change_limit(Limit::new(TimeUnit::WorkDay, 6), &more_work(&rules));
-        assert_eq!(extended.due_at, begun.due_at);
-        extended.change_limit(Limit::new(TimeUnit::WorkDay, 1), &more_work(&rules));
-        assert_eq!(extended.due_at, at("2026-12-29T17:00:00"), "a shorter limit is a new promise");
-    }
-
-    #[test]
-    fn what_was_promised_elsewhere_holds_through_pauses_recounts_and_other_limits() {
-        let rules = Rules::default();
-        let (limit, start) = (Limit::new(TimeUnit::WorkDay, 5), at("2026-06-08T10:00:00"));
-        let begun = Clock::start(ClockKind::Resolve, None, limit, start, &rules);
-        // Before and after what the limit would give.
-        for promised in [at("2026-06-11T17:00:00"), at("2026-06-24T17:00:00")] {
-            let mut clock = begun.clone();
-            clock.promise(promised, &rules);
-            let mut counted = clock.clone();
-            counted.change_limit(limit, &rules);
-            assert_eq!(counted.due_at, promised, "the same limit changes nothing");
-            assert_eq!(counted.recompute(&more_work(&rules)), None);
-            assert!(!counted.is_behind(&more_work(&rules)));
-            assert_eq!(counted.due_at, promised, "another calendar neither");
-            // Over two nights, Tuesday to Thursday: two working days; then within a day, which costs none.
-            clock.pause(at("2026-06-09T10:00:00"));
-            clock.resume(at("2026-06-11T10:00:00"), &rules);
-            clock.pause(at("2026-06-11T11:00:00"));
-            clock.resume(at("2026-06-11T12:00:00"), &rules);
-            let moved =
-                if promised < begun.due_at { at("2026-06-15T17:00:00") } else { at("2026-06-26T17:00:00") };
-            assert_eq!(clock.due_at, moved);
-            let mut shorter = clock.clone();
-            shorter.change_limit(Limit::new(TimeUnit::WorkDay, 1), &rules);
-            assert_eq!(shorter.due_at, moved, "a shorter limit does not end earlier");
-            let mut longer = clock.clone();
-            longer.change_limit(Limit::new(TimeUnit::WorkDay, 60), &rules);
-            assert!(longer.due_at > moved && longer.promised_at.is_none());
-        }
-        let mut clock = Clock::start(
-            ClockKind::Resolve,
-            None,
-            Limit::new(TimeUnit::CalHour, 10),
-            at("2026-06-08T09:00:00"),
-            &rules,
-        );
-        clock.promise(at("2026-06-09T09:00:00"), &rules);
-        clock.pause(at("2026-06-08T10:00:00"));
-        clock.stop(at("2026-06-08T13:00:00"), &rules);
-        assert_eq!(clock.due_at, at("2026-06-09T12:00:00"), "hours by the paused time");
-        let stored = serde_json::to_string(&clock).unwrap();
-        assert_eq!(serde_json::from_str::<Clock>(&stored).unwrap(), clock);
-        assert!(!serde_json::to_string(&begun).unwrap().contains("promised_at"), "written where it is set");
-    }
-
-    proptest::proptest! {
-        #![proptest_config(proptest::prelude::ProptestConfig { failure_persistence: None, ..Default::default() })]
-
-        #[test]
-        fn a_recount_never_moves_a_clock_earlier_and_is_done_once(
-            unit in proptest::sample::select(TimeUnit::ALL.to_vec()), n in 0_u16..60, hours in 0_i64..1_000,
-            off in 0_u64..60, length in 0_u64..12, work in 0_u64..60,
-        ) {
-            let rules = Rules::default();
-            let start = at("2026-12-01T10:00:00") + TimeDelta::hours(hours);
-            let mut clock = Clock::start(ClockKind::Resolve, None, Limit::new(unit, n), start, &rules);
-            let day = |number: u64| chrono::NaiveDate::from_ymd_opt(2027, 1, 1).unwrap() + chrono::Days::new(number);
-            let notice = calendar::YearNotice {
-                title_year: 2027,
-                papers: vec![],
-                holidays: vec![calendar::HolidayGroup {
-                    name: "x".into(),
-                    off: vec![format!("{}/{}", day(off), day(off + length))],
-                    work: (work < off || work > off + length).then(|| day(work).to_string()).into_iter().collect(),
-                }],
-            };
-            let published = Rules { calendar: rules.calendar.amended(&notice).unwrap(), ..rules };
-            let before = clock.clone();
-            let moved = clock.recompute(&published);
-            proptest::prop_assert!(clock.due_at >= before.due_at);
-            proptest::prop_assert_eq!(moved, (clock.due_at > before.due_at).then_some(before.due_at));
-            proptest::prop_assert!(!clock.is_behind(&published));
-            let counted = clock.clone();
-            proptest::prop_assert_eq!(clock.recompute(&published), None);
-            proptest::prop_assert_eq!(clock, counted);
-        }
-    }
-}
+#[path = "clock_tests.rs"]
+mod tests;

@@ -287,6 +287,8 @@ impl Work<'_> {
         }
         if bad_rating {
             self.supervise(2, "bad_rating", Some(ClockKind::Rework), task_id);
+        } else if self.case.rework_count > self.sla().rework_max {
+            self.supervise(2, "reworked_often", Some(ClockKind::Rework), task_id);
         }
         Ok(())
     }

@@ -1,8 +1,10 @@
-//! Following the calendar: when a notice is published or amended, what runs is counted again. A due time that was
+//! Following the calendar: when a notice is published or amended, when the hours of a unit change or it is closed, and when
+//! a case turns out to be somewhere else, what runs is counted again. A due time that was
 //! promised never moves earlier; one that moves later is told. Every command and timer does it first, so that nothing is
 //! judged by a calendar that is no longer in force; a pass over all open cases does it for the rest.
 
 use super::case::Case;
+use super::clock::Clock;
 use super::codes::ClockKind;
 use super::event::{DomainEvent, Timestamp};
 use super::ids::{OfferId, TaskId};
@@ -27,7 +29,7 @@ impl Case {
     /// Counts every running clock with the calendar in force. `None`: they are already.
     #[must_use]
     pub fn follow_calendar(self, act: &Act<'_>) -> Option<Decision> {
-        if !self.is_behind(act.rules) {
+        if !self.is_behind(act.rules.at(&self.place.path)) {
             return None;
         }
         Some(Work::begin(self, act).finish())
@@ -46,12 +48,20 @@ struct Moved {
 
 impl Work<'_> {
     pub(super) fn follow_calendar(&mut self) {
-        if !self.case.is_behind(self.rules) {
-            return;
+        if self.case.is_behind(self.rules) {
+            self.count_again("calendar_amended", Clock::recompute);
         }
+    }
+
+    /// The hours are those of another place now.
+    pub(super) fn follow_place(&mut self) {
+        self.count_again("place_changed", Clock::recount);
+    }
+
+    fn count_again(&mut self, why: &str, count: fn(&mut Clock, &Rules) -> Option<Timestamp>) {
         let rules = self.rules;
         let clocks = self.case.clocks.iter_mut().filter_map(|clock| {
-            let before = clock.recompute(rules)?;
+            let before = count(clock, rules)?;
             let (clock_kind, task, version) = (clock.kind, clock.task_id, clock.calendar_version);
             Some(Moved { clock: clock_kind, task, offer: None, before, due: clock.due_at, version })
         });
@@ -63,7 +73,7 @@ impl Work<'_> {
         let by = std::mem::replace(&mut self.by, Party::system());
         for Moved { clock, task, offer, before, due, version } in moved {
             let told = |at: Timestamp| calendar::local(at).format("%Y-%m-%d %H:%M").to_string();
-            let reason = Reason::new("calendar_amended").with("clock", clock);
+            let reason = Reason::new(why).with("clock", clock);
             let reason = reason.with("from", told(before)).with("to", told(due));
             let event = DomainEvent::ClockMoved {
                 clock,

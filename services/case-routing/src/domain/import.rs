@@ -248,7 +248,7 @@ fn open(command: ImportCase, act: &Act<'_>) -> Result<Imported> {
     if matches!(state, CaseState::Triaged | CaseState::Dispatched) {
         work.triage(&TriageCase::default())?;
     }
-    let rules = act.rules;
+    let rules = work.rules;
     if let Some(due_at) = resolve_due_at {
         let resolve = work.case.clocks.iter_mut().filter(|clock| clock.kind == ClockKind::Resolve);
         resolve.for_each(|clock| clock.promise(due_at, rules));
@@ -276,6 +276,7 @@ fn open(command: ImportCase, act: &Act<'_>) -> Result<Imported> {
 
 fn ended(command: ImportCase, act: &Act<'_>) -> Result<Imported> {
     let place = place_of(command.register.place_unit, act.routes)?;
+    let rules = act.rules.at(&place.path);
     let item = command.register.item_code.as_deref().and_then(|code| item_of(code, true, act));
     let closed_at = command.closed_at.unwrap_or(command.registered_at);
     let mut past = Past::begin(&command, place, item.map(std::convert::AsRef::as_ref), act);
@@ -284,11 +285,11 @@ fn ended(command: ImportCase, act: &Act<'_>) -> Result<Imported> {
     let (mut elapsed_seconds, mut elapsed_unit) = (0, None);
     if let Some(accepted_at) = accepted_at {
         past.note("CaseAccepted", CaseState::Accepted, accepted_at);
-        let limit = item.map_or(act.rules.resolve, |item| item.promised_limit);
+        let limit = item.map_or(rules.resolve, |item| item.promised_limit);
         let span = (accepted_at, done.unwrap_or(closed_at));
-        let clock = Clock::past(ClockKind::Resolve, limit, span, command.resolve_due_at, act.rules);
+        let clock = Clock::past(ClockKind::Resolve, limit, span, command.resolve_due_at, rules);
         if done.is_some() {
-            elapsed_seconds = clock.elapsed_seconds(span.1, act.rules);
+            elapsed_seconds = clock.elapsed_seconds(span.1, rules);
             elapsed_unit = Some(limit.unit);
         }
         past.case.clocks.push(clock);
@@ -306,9 +307,9 @@ fn ended(command: ImportCase, act: &Act<'_>) -> Result<Imported> {
     past.case.closed_at = Some(closed_at);
     let decision = past.decision(act);
     past.case.routing.push(decision);
-    let sla = act.rules.sla_for(item.map(std::convert::AsRef::as_ref), past.case.urgency);
+    let sla = rules.sla_for(item.map(std::convert::AsRef::as_ref), past.case.urgency);
     let decided_at = accepted_at.unwrap_or(closed_at);
-    let limit = act.rules.calendar.add_paused(sla.accept, command.registered_at, &[], &act.rules.profile);
+    let limit = rules.calendar.add_paused(sla.accept, command.registered_at, &[], &rules.profile);
     past.case.updated_at = act.now;
     let decided = accepted_at.is_some() || command.state != CaseState::Withdrawn;
     let intake_in_time = decided && decided_at <= limit.at;

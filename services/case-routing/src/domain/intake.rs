@@ -265,9 +265,10 @@ impl Work<'_> {
             (None, Some(_)) => {}
             (None, None) => return Err(DomainError::invalid("item_code", "triage names the item")),
         }
+        let mut other_hours = false;
         if let Some(unit) = command.place_unit.filter(|unit| *unit != self.case.place.unit) {
-            self.case.place = place_of(unit, self.routes)?;
             self.case.repeats = None;
+            other_hours = self.move_to(place_of(unit, self.routes)?);
         }
         self.case.urgency = command.urgency.unwrap_or(self.case.urgency);
         self.case.society_agreed = command.society_agreed.unwrap_or(self.case.society_agreed);
@@ -287,6 +288,9 @@ impl Work<'_> {
         self.enter(CaseState::Triaged, Trigger::Triage)?;
         let reason = self.note_suggestion(had_item, command.suggestion.as_ref());
         self.emit(DomainEvent::CaseTriaged { decision: self.case.triage.clone() }, reason, None);
+        if other_hours {
+            self.follow_place();
+        }
         Ok(())
     }
 

@@ -69,7 +69,7 @@ impl RoutingTable {
             vulnerable,
             anonymous,
             place: place.last().and_then(|unit| self.unit(*unit)).map(|unit| unit.kind),
-            working: self.is_working_time(at),
+            working: self.is_working_time(place, at),
             minute: u16::try_from(local.hour() * 60 + local.minute()).unwrap_or_default(),
         }
     }

@@ -29,6 +29,7 @@ pub mod exchange;
 mod field;
 mod follow;
 mod handling;
+mod hours;
 mod ids;
 mod import;
 mod intake;
@@ -69,7 +70,7 @@ pub use application::{
     NoticeObjection, Papers, Refusal, Remedy, Review, UncountedPeriod, masked_name,
 };
 pub use application_codes::*;
-pub use application_decision::MOST_FEN;
+pub use application_decision::{MOST_FEN, UNCOUNTED};
 pub use application_inquiry::{RecordInvestigation, ReviewApplication};
 pub use application_intake::SubmitApplication;
 pub use application_news::ApplicationNews;
@@ -91,6 +92,7 @@ pub use error::{DomainError, Result};
 pub use event::{CaseFacts, DomainEvent, Emitted, TimelineEntry, Timestamp};
 pub use field::OnTheSpot;
 pub use handling::CompleteCase;
+pub use hours::Hours;
 pub use ids::*;
 pub use import::{ImportCase, Imported};
 pub use intake::{IntakeCase, RegisterCase, TriageCase};

@@ -178,8 +178,13 @@ pub const TEXTS: &[(&str, &str, &str)] = &[
     ("clock_breached", "{clock} 超过时限", "the {clock} limit has passed"),
     (
         "calendar_amended",
-        "节假日安排公布或调整，{clock} 时限由 {from} 顺延至 {to}",
-        "the calendar changed: the {clock} limit moves from {from} to {to}",
+        "节假日安排或工作时间公布、调整，{clock} 时限由 {from} 顺延至 {to}",
+        "the calendar or the working hours changed: the {clock} limit moves from {from} to {to}",
+    ),
+    (
+        "place_changed",
+        "地点变更，按该地工作时间计算，{clock} 时限由 {from} 顺延至 {to}",
+        "by the working hours of another place the {clock} limit moves from {from} to {to}",
     ),
     ("accepted_by_silence", "逾期未作决定，视为受理", "no decision in time: taken as accepted"),
     ("materials_missing", "一次性告知需补正：{materials}", "missing, told once and completely: {materials}"),
@@ -191,6 +196,7 @@ pub const TEXTS: &[(&str, &str, &str)] = &[
     ("assignment_unfilled", "无人可派", "no worker could be found"),
     ("did_not_report", "吹哨后未按时报到", "did not report in after the whistle"),
     ("bad_rating", "差评核实成立", "a bad rating was found valid"),
+    ("reworked_often", "返工次数超过规定", "sent back more often than the limits allow"),
     ("no_answer", "督办逾期未答复", "the supervision was not answered in time"),
     ("leader", "领导批示", "a leader's instruction"),
     ("media", "媒体反映", "reported in the media"),

@@ -1,12 +1,18 @@
 //! The house rules of a cell: intake and handling limits, windows and counts. Data, not law: what the
 //! law fixes stands in the catalogue items. The defaults are sample values a deployment replaces.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use calendar::{Calendar, Limit, Profile, TimeUnit};
 use serde::{Deserialize, Serialize};
 
+use super::clock::WARNINGS;
 use super::codes::Urgency;
+use super::hours::{Hours, nearest};
+use super::ids::UnitId;
 use super::item::ServiceItem;
 
 /// The limits of every clock except `resolve`, which is the item's promised limit.
@@ -23,9 +29,13 @@ pub struct SlaProfile {
     pub assist: Limit,
     pub verify: Limit,
     pub rating_window: Limit,
+    /// How long the parties of an arbitration have to take positions.
+    pub consult: Limit,
     pub max_extensions: u32,
     /// Unanswered calls after which a requester counts as unreached.
     pub callback_attempts: u8,
+    /// A case that goes back more often is supervised.
+    pub rework_max: u32,
     /// Calendar days in which a closed case may be reopened or rated late.
     pub reopen_days: u16,
 }
@@ -34,8 +44,10 @@ pub struct SlaProfile {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rules {
     pub calendar: Calendar,
-    /// Working hours and closures.
+    /// Working hours and closures: those of the place that they are [for](Self::at), else the usual ones.
     pub profile: Profile,
+    /// The same rules with the hours of units that have their own.
+    pub of_units: HashMap<UnitId, Arc<Self>>,
     /// Profiles by code; `urgent` and `emergency` override an item's own when a case is that urgent.
     pub sla: BTreeMap<String, SlaProfile>,
     /// Where no profile applies, such as before triage.
@@ -44,9 +56,9 @@ pub struct Rules {
     pub resolve: Limit,
     /// How long a supervised organisation has to answer before it goes one level up.
     pub supervision_answer: Limit,
-    /// How long the parties of an arbitration have to take positions.
-    pub consult: Limit,
-    /// How long the arbiter has to rule after that, and a reviewer to review.
+    /// The parts of a limit, in percent and in order, at which whoever works against it is warned.
+    pub warn_percent: [u8; 2],
+    /// How long the arbiter has to rule after the parties were heard, and a reviewer to review.
     pub ruling: Limit,
     /// How long a department has to report in after a whistle that names no time.
     pub report_in: Limit,
@@ -83,8 +95,10 @@ impl Default for SlaProfile {
             assist: work_day(3),
             verify: work_day(3),
             rating_window: Limit::new(TimeUnit::CalDay, 7),
+            consult: work_day(1),
             max_extensions: 2,
             callback_attempts: 3,
+            rework_max: 2,
             reopen_days: 30,
         }
     }
@@ -103,11 +117,12 @@ impl Default for Rules {
         Self {
             calendar: Calendar::builtin().clone(),
             profile: Profile::office(),
+            of_units: HashMap::new(),
             sla: BTreeMap::new(),
             standard: SlaProfile::default(),
             resolve: Limit::new(TimeUnit::WorkDay, 10),
             supervision_answer: Limit::new(TimeUnit::WorkDay, 1),
-            consult: Limit::new(TimeUnit::WorkDay, 1),
+            warn_percent: WARNINGS,
             ruling: Limit::new(TimeUnit::WorkDay, 2),
             report_in: Limit::new(TimeUnit::WorkHour, 2),
             judge: Limit::new(TimeUnit::WorkDay, 3),
@@ -121,6 +136,24 @@ impl Default for Rules {
 }
 
 impl Rules {
+    /// The same rules, counted by these hours.
+    #[must_use]
+    pub fn with_hours(self, hours: &Hours) -> Self {
+        let usual = Self { profile: hours.usual.clone(), of_units: HashMap::new(), ..self };
+        let own = |(unit, profile): (&UnitId, &Profile)| {
+            (*unit, Arc::new(Self { profile: profile.clone(), ..usual.clone() }))
+        };
+        let of_units = hours.of_units.iter().map(own).collect();
+        Self { of_units, ..usual }
+    }
+
+    /// The rules for a place, root → leaf. Those for a place are for it and for what lies in it: asked again, they are
+    /// the same.
+    #[must_use]
+    pub fn at(&self, place: &[UnitId]) -> &Self {
+        nearest(&self.of_units, place).map_or(self, Arc::as_ref)
+    }
+
     /// The profile that holds for a case: by its urgency, else its item's, else the standard one.
     #[must_use]
     pub fn sla_for(&self, item: Option<&ServiceItem>, urgency: Urgency) -> &SlaProfile {

@@ -9,6 +9,7 @@ use rustc_hash::FxHashMap;
 
 use super::codes::{DispatchMode, EdgeKind, OrgKind, UnitKind};
 use super::event::Timestamp;
+use super::hours::Hours;
 use super::ids::{OrgId, UnitId};
 use super::item::{ResponsibilityEntry, ServiceItem};
 use super::lists::{EntryList, Schedule};
@@ -81,7 +82,7 @@ pub struct TableParts {
     /// Rules where the parties have no common superior but themselves (C-7).
     pub joint_body: Option<OrgId>,
     /// What conditions take for working time; the calendar of the release and usual office hours where unset.
-    pub hours: Option<(Calendar, Profile)>,
+    pub hours: Option<(Calendar, Hours)>,
 }
 
 /// Everything the router decides from. Cheap to clone.
@@ -106,7 +107,7 @@ pub(super) struct Fixed {
     pub(super) fallback: Option<OrgId>,
     verifiers: Vec<OrgId>,
     joint_body: Option<OrgId>,
-    hours: Option<(Calendar, Profile)>,
+    hours: Option<(Calendar, Hours)>,
 }
 
 impl RoutingTable {
@@ -232,12 +233,12 @@ impl RoutingTable {
         known.filter(move |org| org.in_force(at))
     }
 
-    /// Whether an instant is within the office's working time.
+    /// Whether an instant is within the working time of a place, root → leaf.
     #[must_use]
-    pub fn is_working_time(&self, at: Timestamp) -> bool {
+    pub fn is_working_time(&self, place: &[UnitId], at: Timestamp) -> bool {
         let usual;
         let (calendar, profile) = match &self.fixed.hours {
-            Some((calendar, profile)) => (calendar, profile),
+            Some((calendar, hours)) => (calendar, hours.at(place)),
             None => {
                 usual = Profile::office();
                 (Calendar::builtin(), &usual)

@@ -3,7 +3,7 @@
 
 use calendar::Limit;
 
-use super::case::{Case, Objection, RoutingDecision, Supervision, Task};
+use super::case::{Case, Objection, Place, RoutingDecision, Supervision, Task};
 use super::clock::Clock;
 use super::codes::*;
 use super::error::{DomainError, Result};
@@ -70,7 +70,10 @@ pub(super) struct Work<'a> {
     pub by: Party,
     pub now: Timestamp,
     pub ids: Ids,
+    /// With the hours of the case's place.
     pub rules: &'a Rules,
+    /// For whatever place.
+    house: &'a Rules,
     pub routes: &'a RoutingTable,
     /// The application itself acts; otherwise its case does nothing past it.
     pub by_application: bool,
@@ -85,13 +88,15 @@ pub(super) struct Work<'a> {
 impl<'a> Work<'a> {
     /// The case as it stands, counted by the calendar that is in force.
     pub fn begin(case: Case, act: &Act<'a>) -> Self {
+        let rules = act.rules.at(&case.place.path);
         let mut work = Self {
             // Instants of a case never run backwards, whatever the callers' clocks do.
             now: act.now.max(case.updated_at),
             case,
             by: act.by.clone(),
             ids: act.ids.clone(),
-            rules: act.rules,
+            rules,
+            house: act.rules,
             routes: act.routes,
             by_application: false,
             events: Vec::new(),
@@ -103,6 +108,14 @@ impl<'a> Work<'a> {
         };
         work.follow_calendar();
         work
+    }
+
+    /// The case is somewhere else from now on. Gives whether that place has other hours.
+    pub fn move_to(&mut self, place: Place) -> bool {
+        let before = self.rules;
+        self.rules = self.house.at(&place.path);
+        self.case.place = place;
+        !std::ptr::eq(before, self.rules)
     }
 
     /// Whether something was told already.

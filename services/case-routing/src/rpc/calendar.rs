@@ -1,6 +1,6 @@
-//! `CalendarService`: which days are worked, and the notices that say so.
+//! `CalendarService`: which days are worked and in which hours, the notices and the orders that say so.
 
-use calendar::{DayKind, Notice};
+use calendar::{DayKind, HoursOrder, Notice};
 use chassis::{
     Error, Result, RpcResult,
     auth::Caller,
@@ -14,43 +14,54 @@ use chrono::{Datelike, NaiveDate};
 use tonic::{Request, Response};
 use uuid::{Uuid, uuid};
 
-use super::desk::Desk;
+use super::{desk::Desk, hours, parse};
 use crate::{
     calendars::{Imported, InForce},
-    notice::{SignatureError, TrustedKey, well_formed},
+    notice::{Paper, SignatureError, TrustedKey, well_formed},
     store::calendar as store,
 };
 
 /// The calendar's key among the events: one calendar for a cell.
 const CALENDAR: Uuid = uuid!("5e1c0a1e-0b3f-5d0c-9a63-7f2f6a0c2027");
-/// As the reader of notices has it.
+/// As the readers of notices and orders have it.
 const MOST_BYTES: usize = 16 * 1024;
 
 /// The RPCs.
 #[derive(Clone)]
 pub struct Calendars {
     desk: Desk,
-    /// Whose notices count; `None`: nobody's.
+    /// Whose notices and orders count; `None`: nobody's.
     trusted: Option<TrustedKey>,
 }
 
 impl Calendars {
-    /// With the key whose signature makes a notice count.
+    /// With the key whose signature makes a notice or an order count.
     pub fn new(desk: Desk, trusted: Option<TrustedKey>) -> Self {
         Self { desk, trusted }
     }
 
     /// The text is looked at only once it is known to be the signer's.
-    fn signed(&self, text: &str, signature: &str) -> Result<TrustedKey> {
+    fn signed(&self, paper: Paper, text: &str, signature: &str) -> Result<TrustedKey> {
+        let field = match paper {
+            Paper::Notice => "notice",
+            Paper::Hours => "order",
+        };
         if text.is_empty() || text.len() > MOST_BYTES {
-            return Err(Error::invalid("notice", "must have at most 16 KiB and not be empty"));
+            return Err(Error::invalid(field, "must have at most 16 KiB and not be empty"));
         }
         let wrong = |error: SignatureError| Error::invalid("signature", error.to_string());
         well_formed(signature).map_err(wrong)?;
         let none = || Error::wrong_state("calendar", "notices", "no key is configured that may sign");
         let key = self.trusted.ok_or_else(none)?;
-        key.verify(text, signature).map_err(wrong)?;
+        key.verify_as(paper, text, signature).map_err(wrong)?;
         Ok(key)
+    }
+
+    /// It is stored; this replica, too, reads it with its next sweep at the latest.
+    async fn changed(&self) {
+        if let Err(error) = self.desk.atlas.refresh(&self.desk.db).await {
+            tracing::warn!(error = %error.chain(), "what was imported is taken up a little later");
+        }
     }
 }
 
@@ -63,7 +74,7 @@ impl CalendarService for Calendars {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
         let meta = Meta::of("ImportNotice", &request, |request| &request.request_id)?;
-        let key = self.signed(&request.notice, &request.signature)?;
+        let key = self.signed(Paper::Notice, &request.notice, &request.signature)?;
         let notice =
             Notice::from_toml(&request.notice).map_err(|error| Error::invalid(error.field, error.message))?;
         let by = caller.actor_ref.clone();
@@ -71,10 +82,7 @@ impl CalendarService for Calendars {
             import(tx, notice, key, &request, &by).await
         })
         .await?;
-        // It is stored; this replica, too, reads it with its next sweep at the latest.
-        if let Err(error) = self.desk.atlas.refresh(&self.desk.db).await {
-            tracing::warn!(error = %error.chain(), "the new notice is taken up a little later");
-        }
+        self.changed().await;
         Ok(Response::new(answer))
     }
 
@@ -88,6 +96,40 @@ impl CalendarService for Calendars {
         }
         let world = self.desk.atlas.world();
         Ok(Response::new(pb::GetCalendarResponse { year: Some(told(&world.in_force, year)) }))
+    }
+
+    async fn import_working_hours(
+        &self,
+        request: Request<pb::ImportWorkingHoursRequest>,
+    ) -> RpcResult<pb::ImportWorkingHoursResponse> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let meta = Meta::of("ImportWorkingHours", &request, |request| &request.request_id)?;
+        let key = self.signed(Paper::Hours, &request.order, &request.signature)?;
+        let order = HoursOrder::from_toml(&request.order)
+            .map_err(|error| Error::invalid(error.field, error.message))?;
+        let topology = self.desk.atlas.world().topology.clone();
+        let now = self.desk.clock.now();
+        let unit = topology.unit_by_code(&order.unit).filter(|unit| unit.in_force(now));
+        let unit = unit.ok_or_else(|| Error::invalid("order.unit", "there is no such unit"))?.id;
+        let by = caller.actor_ref.clone();
+        let answer = once(&self.desk.db, &caller, meta, async move |tx: &mut Tx<'_>| {
+            let signed = hours::Signed { order, unit, key, request: &request, by: &by };
+            hours::import(tx, signed, &topology).await
+        })
+        .await?;
+        self.changed().await;
+        Ok(Response::new(answer))
+    }
+
+    async fn get_working_hours(
+        &self,
+        request: Request<pb::GetWorkingHoursRequest>,
+    ) -> RpcResult<pb::GetWorkingHoursResponse> {
+        let unit: Uuid = parse::id("unit_id", &request.into_inner().unit_id)?;
+        let world = self.desk.atlas.world();
+        let told = hours::told(&world.in_force, &world.topology, unit)?;
+        Ok(Response::new(pb::GetWorkingHoursResponse { hours: Some(told) }))
     }
 }
 
@@ -103,7 +145,7 @@ async fn import(
         return Err(Error::invalid("notice.title_year", "must be the last, this or the next year"));
     }
     store::lock(tx.conn).await?;
-    let before = InForce::of(store::load(tx.conn).await?);
+    let before = InForce::of(store::load(tx.conn).await?, Vec::new());
     let known = before.notice_of(year).map_or(0, |imported| imported.notice.version);
     if notice.version <= known {
         let message = format!("must be higher than {known}, the version in force");

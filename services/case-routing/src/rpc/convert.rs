@@ -465,5 +465,6 @@ pub fn item(edition: &Edition) -> pb::ServiceItem {
         close_condition_zh: item.close_condition.clone(),
         stages: item.stages.iter().map(stage).collect(),
         valid_from_time: at(edition.from),
+        retention_days: count(item.retention_days),
     }
 }

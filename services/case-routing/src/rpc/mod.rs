@@ -22,6 +22,7 @@ mod exchange_systems;
 mod findings;
 mod founding;
 mod hotspots;
+mod hours;
 mod imports;
 mod intake;
 mod list_files;

@@ -1,4 +1,5 @@
-//! The imported notices. They are few and read whole; nothing here changes or removes one.
+//! The imported notices. They are few and read whole; nothing here changes or removes one. Orders about working hours are
+//! kept likewise, see `hours`.
 
 use chassis::{Error, Result, Timestamp, db::cached};
 use diesel::{
@@ -10,9 +11,11 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use crate::calendars::Imported;
 
 #[derive(QueryableByName)]
-struct SeqRow {
+struct NewestRow {
     #[diesel(sql_type = BigInt)]
-    seq: i64,
+    notice: i64,
+    #[diesel(sql_type = BigInt)]
+    hours: i64,
 }
 
 #[derive(QueryableByName)]
@@ -37,11 +40,15 @@ pub struct Kept<'a> {
     pub imported_by: &'a str,
 }
 
-/// Number of the newest notice; 0 while there is none.
-pub async fn newest(conn: &mut AsyncPgConnection) -> Result<i64> {
-    let row: SeqRow =
-        cached("SELECT coalesce(max(seq), 0) AS seq FROM calendar_notices").get_result(conn).await?;
-    Ok(row.seq)
+/// Numbers of the newest notice and of the newest order about working hours; 0 while there is none.
+pub async fn newest(conn: &mut AsyncPgConnection) -> Result<(i64, i64)> {
+    let row: NewestRow = cached(
+        "SELECT (SELECT coalesce(max(seq), 0) FROM calendar_notices) AS notice, \
+         (SELECT coalesce(max(seq), 0) FROM working_hours_orders) AS hours",
+    )
+    .get_result(conn)
+    .await?;
+    Ok((row.notice, row.hours))
 }
 
 /// Every notice, in the order of import.

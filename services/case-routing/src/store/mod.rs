@@ -11,6 +11,7 @@ pub mod digests;
 pub mod duties;
 pub mod exchange;
 pub mod hotspots;
+pub mod hours;
 pub mod imports;
 pub mod list;
 pub mod listed;

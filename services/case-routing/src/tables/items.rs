@@ -45,6 +45,7 @@ const COLUMNS: &[Column] = &[
     Column("materials", "申请材料", false),
     Column("open_condition", "立案条件", false),
     Column("close_condition", "结案条件", false),
+    Column("retention_days", "归档前保存天数", false),
     Column("channels", "受理渠道", true),
     Column("required_skills", "所需技能", false),
 ];
@@ -128,6 +129,7 @@ pub fn item_cells(item: &Item, english: bool) -> Vec<String> {
         item.materials.join("; "),
         item.open_condition.clone(),
         item.close_condition.clone(),
+        some(item.retention_days.into()),
         channels.join("; "),
         item.required_skills.join("; "),
     ]
@@ -210,6 +212,7 @@ fn blank() -> Item {
         materials: Vec::new(),
         open_condition: String::new(),
         close_condition: String::new(),
+        retention_days: 0,
         channels: Vec::new(),
         required_skills: Vec::new(),
     }
@@ -247,6 +250,7 @@ fn fill(cells: &mut Cells<'_>, item: &mut Item) {
     cells.list("materials", 30, &mut item.materials);
     cells.text("open_condition", 500, &mut item.open_condition);
     cells.text("close_condition", 500, &mut item.close_condition);
+    cells.number("retention_days", 1..=36_500, &mut item.retention_days);
     cells.words("channels", &named(Channel::ALL, Channel::as_str), &mut item.channels);
     codes(cells, "required_skills", 20, &mut item.required_skills);
 }

@@ -54,6 +54,26 @@ fn a_column_that_is_left_out_leaves_known_items_as_they_are() {
 }
 
 #[test]
+fn how_long_cases_of_an_item_are_kept_goes_out_and_comes_in() {
+    let kept = Item { retention_days: 3_650, ..base()["CJ-0101"].clone() };
+    for (english, format) in [(true, Format::Csv), (false, Format::Xlsx)] {
+        let rows = [item_cells(&kept, english)];
+        let table = read(&write(&item_header(english), &rows, format).unwrap(), format).unwrap();
+        let reading = taken(&table, false);
+        assert_eq!((told(&reading), reading.draft.counts()), (vec![], (0, 1, 0)), "{english} {format:?}");
+        let change = &reading.draft.0["CJ-0101"];
+        let (before, after) = (change.base.as_ref().unwrap(), change.item.as_ref().unwrap());
+        assert_eq!(
+            item_changes(before, after),
+            [("retention_days", String::new(), "3650".to_owned())],
+            "{english} {format:?}"
+        );
+        assert_eq!(after.service_item(&HashMap::new()).retention_days, Some(3_650));
+        assert_eq!(before.service_item(&HashMap::new()).retention_days, None, "as the cell keeps all");
+    }
+}
+
+#[test]
 fn a_new_item_needs_its_fields_and_a_whole_file_ends_what_is_not_in_it() {
     let reading = taken(&csv("item_code,name_zh\nCJ-0999,新事项\n"), false);
     let wanted =
@@ -108,6 +128,8 @@ fn all_that_is_wrong_is_told_with_row_and_column() {
         ("urgent_max_fen", "-1", "out_of_range"),
         ("materials", &"x;".repeat(31), "too_many"),
         ("open_condition", &"x".repeat(501), "too_long"),
+        ("retention_days", "for ever", "not_a_number"),
+        ("retention_days", "36501", "out_of_range"),
         ("channels", "window; pigeon", "unknown_value"),
         ("channels", "app; web", "too_few_channels"),
         ("channels", "window", "too_few_channels"),

@@ -137,7 +137,10 @@ fn good(d: &District, method: &str, field: &FieldDescriptor) -> Option<Value> {
         ("SuggestItems", "case_id") => None,
         (_, "notice_version") => text("1"),
         ("ImportNotice", "notice") => text("title_year = 2027"),
-        ("ImportNotice", "signature") => text(&NoticeKey::from_seed(&[1; 32]).sign("title_year = 2027")),
+        ("ImportWorkingHours", "order") => text("unit = \"420103\""),
+        ("ImportNotice" | "ImportWorkingHours", "signature") => {
+            text(&NoticeKey::from_seed(&[1; 32]).sign("title_year = 2027"))
+        }
         ("AnswerCase", "closed_code") => number(3),
         ("WhistleCase", "org_ids") => one(&new_id().to_string()),
         (_, "callback") => number(3),
@@ -223,7 +226,10 @@ fn bad(method: &str, field: &FieldDescriptor) -> Vec<Value> {
         (_, "text", _) => vec![text(""), text("  "), text(&"长".repeat(20_001))],
         (_, "notice_version", _) => vec![text(&"1".repeat(65))],
         ("ImportNotice", "notice", _) => vec![text(""), text(&"x".repeat(16_385))],
-        ("ImportNotice", "signature", _) => vec![text(""), text("x"), text(&"A".repeat(30_000))],
+        ("ImportWorkingHours", "order", _) => vec![text(""), text(&"x".repeat(16_385))],
+        ("ImportNotice" | "ImportWorkingHours", "signature", _) => {
+            vec![text(""), text("x"), text(&"A".repeat(30_000))]
+        }
         ("GetCalendar", "year", _) => vec![Value::I32(0), Value::I32(-1), Value::I32(10_000)],
         (_, "item_code", _) => vec![text("no such item")],
         (_, "extension", _) => vec![],

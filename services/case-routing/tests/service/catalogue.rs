@@ -203,7 +203,9 @@ async fn a_version_takes_effect_on_its_day_and_cases_keep_the_one_they_were_open
     assert_eq!(before.version, 1);
 
     // Of the shipped partners this district has one.
-    let file = format!("item_code,promised_limit,offer_chain\n{ITEM},3 work_day,social_org:yigong\n");
+    let file = format!(
+        "item_code,promised_limit,offer_chain,retention_days\n{ITEM},3 work_day,social_org:yigong,30\n"
+    );
     let draft = desk.import(file).await.unwrap();
     assert_eq!((draft.changed, draft.added, draft.ended, draft.changes.len()), (1, 0, 0, 1), "{draft:?}");
     let field = &draft.changes[0].fields[0];
@@ -222,6 +224,7 @@ async fn a_version_takes_effect_on_its_day_and_cases_keep_the_one_they_were_open
     d.service.clock().advance(Duration::from_secs(3 * 86_400));
     let after = shown().await.unwrap();
     assert_eq!((after.version, after.promised_limit.unwrap().amount), (2, 3));
+    assert_eq!((before.retention_days, after.retention_days), (0, 30), "as the cell keeps all; 30 days");
     d.service
         .wait_for("the item on the other replica", async || {
             elsewhere().await.is_some_and(|item| item.version == 2)

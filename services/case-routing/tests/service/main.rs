@@ -16,6 +16,7 @@ mod exchange_grants;
 mod exchange_reports;
 mod flow;
 mod hotspots;
+mod hours;
 mod imports;
 mod joined;
 mod lists;

@@ -173,6 +173,7 @@ mod tests {
         insta::assert_snapshot!(public.join("\n"), @r"
         /jianghan.case_routing.v1.ApplicationService/ListPublicNotices
         /jianghan.case_routing.v1.CalendarService/GetCalendar
+        /jianghan.case_routing.v1.CalendarService/GetWorkingHours
         /jianghan.case_routing.v1.CatalogueService/GetServiceItem
         /jianghan.case_routing.v1.CatalogueService/ListServiceItems
         /jianghan.identity.v1.AuthService/GetJwks

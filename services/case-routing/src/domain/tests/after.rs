@@ -30,6 +30,23 @@ fn a_bad_rating_found_valid_brings_rework_and_supervision() {
 }
 
 #[test]
+fn a_case_that_goes_back_more_often_than_its_limits_allow_is_supervised() {
+    let mut world = World::new();
+    let most = world.rules.standard.rework_max;
+    let mut case = world.completed("stairs");
+    for count in 1..=most + 1 {
+        let reworked = case.order_rework("not_done", &world.official(VERIFIER)).unwrap();
+        let often = |told: &Emitted| match &told.event {
+            DomainEvent::SupervisionIssued { level: 2, reason_code, .. } => reason_code == "reworked_often",
+            _ => false,
+        };
+        assert_eq!(reworked.events.iter().any(often), count > most, "{count}");
+        assert_eq!(violations(&reworked.case), Vec::<&str>::new());
+        case = world.complete(reworked.case);
+    }
+}
+
+#[test]
 fn a_late_bad_rating_found_valid_opens_the_case_again() {
     let mut world = World::new();
     let case = world.resolved("stairs");

@@ -1,5 +1,6 @@
 //! F3 after the objection: hearing, agreement, ruling, compliance, the one review, and what becomes a precedent.
 
+use calendar::{Limit, TimeUnit};
 use chrono::{NaiveDate, TimeDelta};
 
 use super::super::*;
@@ -45,6 +46,15 @@ fn parties_that_all_say_the_same_have_agreed() {
     let lead = agreed.case.lead_task.unwrap();
     let signed = agreed.case.sign(lead, &world.official(URBAN)).unwrap();
     assert_eq!(names(&signed), ["TaskSigned", "ArbitrationFinal"]);
+}
+
+#[test]
+fn the_parties_have_the_time_that_the_limits_of_the_case_give_them() {
+    let mut world = World::new();
+    world.rules.standard.consult = Limit::new(TimeUnit::WorkDay, 3);
+    let case = opened(&mut world);
+    // From Monday, the 8th.
+    assert_eq!(case.clock(ClockKind::Consult, None).unwrap().due_at, at("2026-06-11T17:00:00"));
 }
 
 #[test]

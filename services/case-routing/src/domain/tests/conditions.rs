@@ -90,6 +90,24 @@ fn working_time_and_the_hour_are_those_of_the_instant() {
 }
 
 #[test]
+fn working_time_is_that_of_the_place() {
+    let mut parts = with_condition("r-light-street", "time=working");
+    // Monday, the 8th; one community is closed.
+    let day = at("2026-06-08T09:00:00").date_naive();
+    let closure = calendar::Closure { from: day, to: day, authority_ref: "令〔2026〕1号".into() };
+    let usual = calendar::Profile::office();
+    let of_units = [(COMMUNITY, usual.closed(closure).unwrap())].into();
+    parts.hours = Some((calendar::Calendar::builtin().clone(), Hours { usual, of_units }));
+    let world = World::of(parts);
+    let routed = |place: &[UnitId]| {
+        let query = RouteQuery { place, ..query(&world, "street_light", Facts::unknown()) };
+        lead(&world.routes.route(&query))
+    };
+    assert_eq!(routed(&PLACE), Some(URBAN), "within the community");
+    assert_eq!(routed(&PLACE[..3]), Some(STREET_OFFICE), "the street works");
+}
+
+#[test]
 fn a_decision_keeps_what_conditions_were_judged_by_and_comes_out_the_same_from_it() {
     let parts = || with_condition("r-light-street", "time=working & vulnerable=no & place=doorway");
     let mut world = World::of(parts());
@@ -111,10 +129,10 @@ fn a_decision_keeps_what_conditions_were_judged_by_and_comes_out_the_same_from_i
         }],
     };
     let calendar = calendar::Calendar::builtin().amended(&notice).unwrap();
-    changed.hours = Some((calendar, calendar::Profile::office()));
+    changed.hours = Some((calendar, Hours::everywhere(calendar::Profile::office())));
     changed.units.iter_mut().filter(|unit| unit.id == DOORWAY).for_each(|unit| unit.kind = UnitKind::Grid);
     let table = RoutingTable::new(changed);
-    assert!(!table.is_working_time(world.now), "the premise");
+    assert!(!table.is_working_time(&PLACE, world.now), "the premise");
     assert_eq!(stored.replay(&table), Replay::Identical);
 
     let plain = World::new().dispatched("stairs");

@@ -12,6 +12,7 @@ mod field;
 mod flows;
 mod follow;
 mod history;
+mod hours;
 mod import;
 mod lists;
 mod routing;

@@ -1,9 +1,10 @@
 //! `jianghan calendar due`.
 
-use std::process::ExitCode;
+use std::{path::Path, process::ExitCode};
 
 use anyhow::Result;
-use calendar::{Due, Limit, Profile, TimeUnit, instant, local};
+use calendar::{Due, HoursOrder, Limit, Profile, TimeUnit, instant, local};
+use case_routing::seed::{usual_hours, working_hours};
 use chrono::{DateTime, Datelike, NaiveDateTime, Utc};
 use clap::Args as ClapArgs;
 use serde::Serialize;
@@ -22,14 +23,22 @@ pub struct Args {
     /// Of which unit: work_day, work_hour, cal_hour, cal_day, month.
     #[arg(long, value_name = "UNIT", value_parser = parse_unit)]
     unit: TimeUnit,
-    /// Working hours to count with, by their code in the shipped limits.
-    #[arg(long, value_name = "P", default_value = "default", value_parser = parse_profile)]
-    profile: String,
+    /// Working hours and closures to count with: a file with an order about a unit (TOML, as `calendar sign` takes it), or
+    /// the code of working hours of the release.
+    #[arg(long, value_name = "FILE|CODE", default_value = "default", value_parser = parse_profile)]
+    profile: Hours,
     #[command(flatten)]
     facts: Facts,
     /// Print JSON.
     #[arg(long)]
     json: bool,
+}
+
+/// Working hours and closures, as they were asked for.
+#[derive(Debug, Clone)]
+struct Hours {
+    name: String,
+    profile: Profile,
 }
 
 /// What is told of a limit.
@@ -63,15 +72,14 @@ pub fn run(args: &Args) -> Result<ExitCode> {
 
 fn answer(args: &Args) -> Result<Answer> {
     let calendar = args.facts.calendar()?;
-    let office = Profile::office();
-    let profile = case_routing::seed::working_hours().get(&args.profile).unwrap_or(&office);
+    let Hours { name, profile } = &args.profile;
     let limit = Limit::new(args.unit, args.n);
     let Due { at, provisional, calendar_version } = calendar.add(limit.unit, limit.n, args.from, profile);
     Ok(Answer {
         from: shanghai(args.from),
         n: args.n,
         unit: args.unit,
-        profile: args.profile.clone(),
+        profile: name.clone(),
         due: shanghai(at),
         provisional,
         calendar_version,
@@ -119,14 +127,18 @@ fn parse_unit(text: &str) -> Result<TimeUnit, String> {
     text.parse().map_err(|_| format!("one of {}", TimeUnit::ALL.map(TimeUnit::as_str).join(", ")))
 }
 
-fn parse_profile(text: &str) -> Result<String, String> {
-    let known = case_routing::seed::working_hours();
-    if known.contains_key(text) {
-        Ok(text.to_owned())
-    } else {
-        let codes: Vec<&str> = known.keys().map(String::as_str).collect();
-        Err(format!("no such working hours; there are: {}", codes.join(", ")))
+fn parse_profile(text: &str) -> Result<Hours, String> {
+    let name = text.to_owned();
+    if let Some(profile) = working_hours().get(text) {
+        return Ok(Hours { name, profile: profile.clone() });
     }
+    if !Path::new(text).is_file() {
+        let codes: Vec<&str> = working_hours().keys().map(String::as_str).collect();
+        return Err(format!("no file, and no working hours of the release; these are: {}", codes.join(", ")));
+    }
+    let order = std::fs::read_to_string(text).map_err(|error| format!("cannot be read: {error}"))?;
+    let order = HoursOrder::from_toml(&order).map_err(|error| error.to_string())?;
+    Ok(Hours { name, profile: order.over(usual_hours()) })
 }
 
 #[cfg(test)]
@@ -245,6 +257,34 @@ mod tests {
         std::fs::write(&file, notice.replace("2027-01-01/", "2027-13-01/")).unwrap();
         let error = super::answer(&parse(&line).unwrap()).unwrap_err();
         assert!(format!("{error:#}").contains("notice.holiday[0].off[0]"), "{error:#}");
+    }
+
+    #[test]
+    fn the_hours_and_closures_of_a_unit_are_read_from_a_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("street.toml");
+        let order = "unit = \"420103005\"\nversion = 2\nauthority_ref = \"江防指〔2026〕3号\"\n[[season]]\n\
+                     from = \"01-01\"\nspans = [\"08:30-12:00\", \"14:00-17:00\"]\n[[season]]\nfrom = \"06-01\"\n\
+                     spans = [\"08:00-12:00\", \"15:00-18:00\"]\n[[closure]]\ncode = \"flood\"\n\
+                     from = \"2026-07-09\"\nto = \"2026-07-10\"\n";
+        std::fs::write(&file, order).unwrap();
+        let path = file.display().to_string();
+        let due = |from: &str, unit: &str| {
+            let line = ["--from", from, "--n", "1", "--unit", unit, "--profile", &path];
+            super::answer(&parse(&line).unwrap()).unwrap()
+        };
+        let answer = due("2026-07-08 10:00", "work_day");
+        assert_eq!(answer.due, "2026-07-13T18:00:00+08:00", "closed for two days, then the summer's hours");
+        assert_eq!((answer.profile.as_str(), answer.calendar_version), (path.as_str(), 1002));
+        let kinds: Vec<DayKind> = answer.skipped.iter().map(|days| days.kind).collect();
+        assert_eq!(kinds, [DayKind::Closed, DayKind::Weekend]);
+        assert!(answer.text().contains("停办"));
+        assert_eq!(due("2026-03-02 11:30", "work_hour").due, "2026-03-02T14:30:00+08:00");
+        assert_eq!(due("2026-06-08 11:30", "work_hour").due, "2026-06-08T15:30:00+08:00");
+        std::fs::write(&file, order.replace("2026-07-10", "2026-07-01")).unwrap();
+        let line = ["--from", "2026-07-08 10:00", "--n", "1", "--unit", "work_day", "--profile", &path];
+        let error = parse(&line).err().map(|error| error.to_string()).unwrap();
+        assert!(error.contains("order.closure[0].to"), "{error}");
     }
 
     #[test]

@@ -1,5 +1,6 @@
-//! `jianghan calendar`: what the working calendar makes of a limit, what it knows of a year, and the yearly notice. `due`
-//! and `show` are pure: they ask no service and read no file but a notice that is named.
+//! `jianghan calendar`: what the working calendar makes of a limit, what it knows of a year, the yearly notice, and orders
+//! about the working hours of units. `due` and `show` are pure: they ask no service and read no file but a notice or an
+//! order that is named.
 
 mod due;
 mod notice;
@@ -28,11 +29,11 @@ enum Action {
     Due(due::Args),
     /// What is known of a year: working days, rest days, make-up days, papers.
     Show(show::Args),
-    /// Make the key pair that signs notices, and print the public key that the services are to trust.
+    /// Make the key pair that signs notices and orders, and print the public key that the services are to trust.
     Key(notice::KeyArgs),
-    /// Check a year's notice and sign it.
+    /// Check a year's notice, or an order about working hours, and sign it.
     Sign(notice::SignArgs),
-    /// Bring a signed notice to a running suite.
+    /// Bring a signed notice or order to a running suite.
     Import(notice::ImportArgs),
 }
 
@@ -102,5 +103,6 @@ const fn kind_text(kind: DayKind) -> &'static str {
         DayKind::MakeUp => "调休上班 make-up day",
         DayKind::Weekend => "周末 weekend",
         DayKind::Holiday => "节假日 holiday",
+        DayKind::Closed => "停办 closed by order",
     }
 }

@@ -1,5 +1,6 @@
-//! `jianghan calendar key`, `sign` and `import`: the way of a yearly notice from its file into a running suite. Signing
-//! needs no network: the private key stays with whoever answers for the calendar, the services know the public half.
+//! `jianghan calendar key`, `sign` and `import`: the way of a yearly notice, or of an order about the working hours of a
+//! unit, from its file into a running suite. Signing needs no network: the private key stays with whoever answers for the
+//! calendar, the services know the public half.
 
 use std::{
     ffi::OsString,
@@ -11,10 +12,10 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use calendar::{Calendar, Notice};
-use case_routing::notice::{NoticeKey, TrustedKey};
+use calendar::{Calendar, HoursOrder, Notice};
+use case_routing::notice::{NoticeKey, Paper, TrustedKey};
 use clap::Args as ClapArgs;
-use proto::case_routing::v1::{CalendarYear, ImportNoticeRequest};
+use proto::case_routing::v1::{CalendarYear, ImportNoticeRequest, ImportWorkingHoursRequest, WorkingHours};
 use uuid::Uuid;
 
 use crate::{commands::Target, simulate, suite::Suite};
@@ -30,7 +31,7 @@ pub struct KeyArgs {
 /// Arguments of `calendar sign`.
 #[derive(ClapArgs)]
 pub struct SignArgs {
-    /// The notice.
+    /// The notice, or the order.
     #[arg(value_name = "FILE.toml")]
     file: PathBuf,
     /// Private key, as `calendar key` makes it.
@@ -41,7 +42,7 @@ pub struct SignArgs {
 /// Arguments of `calendar import`.
 #[derive(ClapArgs)]
 pub struct ImportArgs {
-    /// The notice; its signature lies beside it in FILE.toml.sig.
+    /// The notice, or the order; its signature lies beside it in FILE.toml.sig.
     #[arg(value_name = "FILE.toml")]
     file: PathBuf,
     #[command(flatten)]
@@ -56,30 +57,23 @@ pub fn key(args: &KeyArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Signs a notice that can be imported, and no other.
+/// Signs what can be imported, and nothing else.
 pub fn sign(args: &SignArgs) -> Result<ExitCode> {
-    let (text, notice) = read(&args.file)?;
+    let (text, content) = read(&args.file)?;
     let pem = std::fs::read_to_string(&args.key)
         .with_context(|| format!("--key: cannot read {}", args.key.display()))?;
     let key = NoticeKey::from_pem(&pem).with_context(|| format!("--key: {}", args.key.display()))?;
     let signature = signature_path(&args.file);
-    std::fs::write(&signature, key.sign(&text) + "\n")
+    std::fs::write(&signature, key.sign_as(content.paper(), &text) + "\n")
         .with_context(|| format!("cannot write {}", signature.display()))?;
-    let (year, days) = (notice.year.title_year, notice.days());
-    let work_days = Calendar::builtin().amended(&notice.year)?.work_days_in_year(year);
-    let off = days.iter().filter(|(_, works)| !works).count();
-    println!(
-        "{year} version {}: {off} 休 off, {} 班 worked by name, {work_days} 工作日 working days",
-        notice.version,
-        days.len() - off
-    );
+    println!("{}", content.summary()?);
     println!("签名 signature {}", signature.display());
     Ok(ExitCode::SUCCESS)
 }
 
-/// Brings a signed notice to the suite. Given again, the same file answers the same.
+/// Brings a signed notice or order to the suite. Given again, the same file answers the same.
 pub async fn import(args: ImportArgs) -> Result<ExitCode> {
-    let (notice, _) = read(&args.file)?;
+    let (text, content) = read(&args.file)?;
     let beside = signature_path(&args.file);
     let signature = std::fs::read_to_string(&beside).with_context(|| {
         format!("cannot read {}; sign it with `jianghan calendar sign`", beside.display())
@@ -88,12 +82,23 @@ pub async fn import(args: ImportArgs) -> Result<ExitCode> {
     let file = args.target.read()?;
     let suite = Suite::new(&file.addresses)?;
     let operator = simulate::operator(&suite, &file)?;
-    let request_id =
-        Uuid::new_v5(&Uuid::NAMESPACE_OID, format!("{signature}{notice}").as_bytes()).to_string();
-    let request = operator.request(ImportNoticeRequest { request_id, notice, signature }).await?;
-    let answer = suite.calendar().import_notice(request).await.context("the notice was not taken")?;
-    let year = answer.into_inner().year.context("an answer without the year")?;
-    println!("{}", told(&year));
+    let request_id = Uuid::new_v5(&Uuid::NAMESPACE_OID, format!("{signature}{text}").as_bytes()).to_string();
+    let mut calendar = suite.calendar();
+    let said = match content.paper() {
+        Paper::Notice => {
+            let request = ImportNoticeRequest { request_id, notice: text, signature };
+            let request = operator.request(request).await?;
+            let answer = calendar.import_notice(request).await.context("the notice was not taken")?;
+            told(&answer.into_inner().year.context("an answer without the year")?)
+        }
+        Paper::Hours => {
+            let request = ImportWorkingHoursRequest { request_id, order: text, signature };
+            let request = operator.request(request).await?;
+            let answer = calendar.import_working_hours(request).await.context("the order was not taken")?;
+            told_hours(&answer.into_inner().hours.context("an answer without the hours")?)
+        }
+    };
+    println!("{said}");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -118,10 +123,58 @@ fn new_key(path: &Path) -> Result<TrustedKey> {
     Ok(key.public())
 }
 
-fn read(path: &Path) -> Result<(String, Notice)> {
+/// What a file says.
+enum Content {
+    Notice(Notice),
+    Order(HoursOrder),
+}
+
+impl Content {
+    /// An order names its unit, a notice its year.
+    fn of(text: &str) -> Result<Self> {
+        let names_unit = toml::from_str::<toml::Table>(text).is_ok_and(|file| file.contains_key("unit"));
+        if names_unit {
+            HoursOrder::from_toml(text).map(Self::Order).context("is no order")
+        } else {
+            Notice::from_toml(text).map(Self::Notice).context("is no notice")
+        }
+    }
+
+    const fn paper(&self) -> Paper {
+        match self {
+            Self::Notice(_) => Paper::Notice,
+            Self::Order(_) => Paper::Hours,
+        }
+    }
+
+    fn summary(&self) -> Result<String> {
+        match self {
+            Self::Notice(notice) => {
+                let (year, days) = (notice.year.title_year, notice.days());
+                let work_days = Calendar::builtin().amended(&notice.year)?.work_days_in_year(year);
+                let off = days.iter().filter(|(_, works)| !works).count();
+                Ok(format!(
+                    "{year} version {}: {off} 休 off, {} 班 worked by name, {work_days} 工作日 working days",
+                    notice.version,
+                    days.len() - off
+                ))
+            }
+            Self::Order(order) => Ok(format!(
+                "{} version {}: {} 时段 seasons, {} 停办 closures ({})",
+                order.unit,
+                order.version,
+                order.seasons.len(),
+                order.closures.len(),
+                order.authority_ref
+            )),
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<(String, Content)> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let notice = Notice::from_toml(&text).with_context(|| format!("{} is no notice", path.display()))?;
-    Ok((text, notice))
+    let content = Content::of(&text).with_context(|| path.display().to_string())?;
+    Ok((text, content))
 }
 
 /// `FILE.toml.sig`.
@@ -144,12 +197,44 @@ fn told(year: &CalendarYear) -> String {
     )
 }
 
+fn told_hours(hours: &WorkingHours) -> String {
+    let seasons =
+        hours.seasons.iter().map(|season| format!("{} {}", season.starts_on, season.spans.join(" ")));
+    let closures = hours.closures.iter();
+    let closures =
+        closures.map(|closed| format!("{}–{} {}", closed.starts_on, closed.ends_on, closed.authority_ref));
+    let mut text = format!(
+        "第 {} 号令 order {} in force (calendar {})",
+        hours.order_version, hours.order_version, hours.calendar_version
+    );
+    seasons.for_each(|season| text += &format!("\n工作时间 hours {season}"));
+    closures.for_each(|closure| text += &format!("\n停办 closed {closure}"));
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const NOTICE: &str = "title_year = 2027\nversion = 1\npapers = [\"https://www.gov.cn/2027\"]\n[[holiday]]\n\
                           name = \"元旦\"\noff = [\"2027-01-01/2027-01-03\"]\n";
+
+    #[test]
+    fn an_order_is_known_by_its_unit_and_signed_as_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let (key, file) = (dir.path().join("calendar.pem"), dir.path().join("street.toml"));
+        let order = "unit = \"420103005\"\nversion = 1\nauthority_ref = \"江防指〔2026〕3号\"\n[[closure]]\n\
+                     code = \"flood\"\nfrom = \"2026-07-09\"\nto = \"2026-07-10\"\n";
+        let public = load_or_create(&key).unwrap();
+        std::fs::write(&file, order).unwrap();
+        sign(&SignArgs { file: file.clone(), key: key.clone() }).unwrap();
+        let signature = std::fs::read_to_string(dir.path().join("street.toml.sig")).unwrap();
+        assert_eq!(public.verify_as(Paper::Hours, order, &signature), Ok(()));
+        assert!(public.verify(order, &signature).is_err(), "no notice");
+        std::fs::write(&file, order.replace("2026-07-10", "2026-07-01")).unwrap();
+        let error = sign(&SignArgs { file, key }).unwrap_err();
+        assert!(format!("{error:#}").contains("order.closure[0].to"), "{error:#}");
+    }
 
     #[test]
     fn a_notice_is_signed_by_the_key_that_was_made() {

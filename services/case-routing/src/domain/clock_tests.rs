@@ -1,0 +1,194 @@
+use super::*;
+
+fn at(text: &str) -> Timestamp {
+    format!("{text}+08:00").parse().unwrap()
+}
+
+fn clock() -> (Clock, Rules) {
+    let rules = Rules::default();
+    let limit = Limit::new(TimeUnit::CalHour, 10);
+    (Clock::start(ClockKind::Resolve, None, limit, at("2026-06-08T09:00:00"), &rules), rules)
+}
+
+#[test]
+fn a_clock_warns_at_half_and_four_fifths_and_then_ends() {
+    let (mut clock, _) = clock();
+    assert_eq!(clock.next_at(), Some(at("2026-06-08T14:00:00")));
+    clock.warned = 50;
+    assert_eq!(clock.next_at(), Some(at("2026-06-08T17:00:00")));
+    clock.warned = 80;
+    assert_eq!(clock.next_at(), Some(at("2026-06-08T19:00:00")));
+    clock.breached_at = Some(clock.due_at);
+    assert_eq!(clock.next_at(), None);
+    assert!(!clock.in_time(clock.started_at));
+}
+
+#[test]
+fn the_rules_say_when_it_is_warned_and_the_clock_keeps_it() {
+    let rules = Rules { warn_percent: [40, 90], ..Rules::default() };
+    let limit = Limit::new(TimeUnit::CalHour, 10);
+    let mut clock = Clock::start(ClockKind::Resolve, None, limit, at("2026-06-08T09:00:00"), &rules);
+    assert_eq!(clock.next_warning(), Some((at("2026-06-08T13:00:00"), 40)));
+    clock.warned = 40;
+    assert_eq!(clock.next_warning(), Some((at("2026-06-08T18:00:00"), 90)));
+    let stored = serde_json::to_string(&clock).unwrap();
+    assert_eq!(serde_json::from_str::<Clock>(&stored).unwrap(), clock);
+    assert!(!serde_json::to_string(&self::clock().0).unwrap().contains("warn_percent"), "the usual ones");
+    clock.warned = 90;
+    assert_eq!(clock.next_warning(), None);
+}
+
+#[test]
+fn a_pause_moves_what_is_due_and_hides_it_meanwhile() {
+    let (mut clock, rules) = clock();
+    clock.pause(at("2026-06-08T10:00:00"));
+    assert_eq!(clock.next_at(), None);
+    assert_eq!(clock.elapsed_seconds(at("2026-06-08T20:00:00"), &rules), 3600);
+    clock.resume(at("2026-06-09T10:00:00"), &rules);
+    assert_eq!(clock.due_at, at("2026-06-09T19:00:00"));
+    assert_eq!(clock.next_at(), Some(at("2026-06-09T14:00:00")));
+    clock.pause(at("2026-06-09T11:00:00"));
+    clock.stop(at("2026-06-09T12:00:00"), &rules);
+    assert_eq!(clock.due_at, at("2026-06-09T20:00:00"));
+    assert_eq!(clock.elapsed_seconds(at("2026-06-09T12:00:00"), &rules), 2 * 3600);
+    clock.stop(at("2026-06-10T12:00:00"), &rules);
+    assert_eq!(clock.stopped_at, Some(at("2026-06-09T12:00:00")), "a stopped clock stays as it is");
+}
+
+#[test]
+fn a_published_holiday_moves_a_running_clock_later_only() {
+    let rules = Rules::default();
+    let limit = Limit::new(TimeUnit::WorkDay, 5);
+    let mut clock = Clock::start(ClockKind::Resolve, None, limit, at("2026-12-28T10:00:00"), &rules);
+    assert!(clock.provisional);
+    let before = clock.due_at;
+    let notice = calendar::YearNotice {
+        title_year: 2027,
+        papers: vec![],
+        holidays: vec![calendar::HolidayGroup {
+            name: "元旦".into(),
+            off: vec!["2027-01-01/2027-01-03".into()],
+            work: vec![],
+        }],
+    };
+    let published = Rules { calendar: rules.calendar.amended(&notice).unwrap(), ..rules };
+    assert_eq!(clock.recompute(&published), Some(before));
+    assert_eq!(clock.due_at, before + TimeDelta::days(1));
+    assert!(!clock.provisional);
+    let (counted, once) = (clock.clone(), clock.recompute(&published));
+    assert_eq!((once, &clock), (None, &counted), "a second time nothing changes");
+    assert_eq!(clock.recompute(&Rules::default()), None, "an older calendar takes nothing back");
+    assert_eq!(clock, counted);
+}
+
+/// Rules in which 1–3 January 2027 are worked, the weekend among them: every due time after comes out earlier.
+fn more_work(rules: &Rules) -> Rules {
+    let notice = calendar::YearNotice {
+        title_year: 2027,
+        papers: vec![],
+        holidays: vec![calendar::HolidayGroup {
+            name: "元旦".into(),
+            off: vec!["2027-01-29".into()],
+            work: vec!["2027-01-02/2027-01-03".into()],
+        }],
+    };
+    Rules { calendar: rules.calendar.amended(&notice).unwrap(), ..rules.clone() }
+}
+
+#[test]
+fn a_pause_or_an_extension_under_another_calendar_takes_nothing_back() {
+    let rules = Rules::default();
+    let (limit, start) = (Limit::new(TimeUnit::WorkDay, 5), at("2026-12-28T10:00:00"));
+    let begun = Clock::start(ClockKind::Resolve, None, limit, start, &rules);
+    let fresh = Clock::start(ClockKind::Resolve, None, limit, start, &more_work(&rules));
+    assert!(fresh.due_at < begun.due_at, "the premise");
+    let mut paused = begun.clone();
+    paused.pause(at("2026-12-28T11:00:00"));
+    assert!(!paused.is_behind(&more_work(&rules)), "it is counted again when it runs");
+    paused.resume(at("2026-12-28T12:00:00"), &more_work(&rules));
+    assert_eq!(paused.due_at, begun.due_at);
+    let mut extended = begun.clone();
+    extended.change_limit(Limit::new(TimeUnit::WorkDay, 6), &more_work(&rules));
+    assert_eq!(extended.due_at, begun.due_at);
+    extended.change_limit(Limit::new(TimeUnit::WorkDay, 1), &more_work(&rules));
+    assert_eq!(extended.due_at, at("2026-12-29T17:00:00"), "a shorter limit is a new promise");
+}
+
+#[test]
+fn what_was_promised_elsewhere_holds_through_pauses_recounts_and_other_limits() {
+    let rules = Rules::default();
+    let (limit, start) = (Limit::new(TimeUnit::WorkDay, 5), at("2026-06-08T10:00:00"));
+    let begun = Clock::start(ClockKind::Resolve, None, limit, start, &rules);
+    // Before and after what the limit would give.
+    for promised in [at("2026-06-11T17:00:00"), at("2026-06-24T17:00:00")] {
+        let mut clock = begun.clone();
+        clock.promise(promised, &rules);
+        let mut counted = clock.clone();
+        counted.change_limit(limit, &rules);
+        assert_eq!(counted.due_at, promised, "the same limit changes nothing");
+        assert_eq!(counted.recompute(&more_work(&rules)), None);
+        assert!(!counted.is_behind(&more_work(&rules)));
+        assert_eq!(counted.due_at, promised, "another calendar neither");
+        // Over two nights, Tuesday to Thursday: two working days; then within a day, which costs none.
+        clock.pause(at("2026-06-09T10:00:00"));
+        clock.resume(at("2026-06-11T10:00:00"), &rules);
+        clock.pause(at("2026-06-11T11:00:00"));
+        clock.resume(at("2026-06-11T12:00:00"), &rules);
+        let moved =
+            if promised < begun.due_at { at("2026-06-15T17:00:00") } else { at("2026-06-26T17:00:00") };
+        assert_eq!(clock.due_at, moved);
+        let mut shorter = clock.clone();
+        shorter.change_limit(Limit::new(TimeUnit::WorkDay, 1), &rules);
+        assert_eq!(shorter.due_at, moved, "a shorter limit does not end earlier");
+        let mut longer = clock.clone();
+        longer.change_limit(Limit::new(TimeUnit::WorkDay, 60), &rules);
+        assert!(longer.due_at > moved && longer.promised_at.is_none());
+    }
+    let mut clock = Clock::start(
+        ClockKind::Resolve,
+        None,
+        Limit::new(TimeUnit::CalHour, 10),
+        at("2026-06-08T09:00:00"),
+        &rules,
+    );
+    clock.promise(at("2026-06-09T09:00:00"), &rules);
+    clock.pause(at("2026-06-08T10:00:00"));
+    clock.stop(at("2026-06-08T13:00:00"), &rules);
+    assert_eq!(clock.due_at, at("2026-06-09T12:00:00"), "hours by the paused time");
+    let stored = serde_json::to_string(&clock).unwrap();
+    assert_eq!(serde_json::from_str::<Clock>(&stored).unwrap(), clock);
+    assert!(!serde_json::to_string(&begun).unwrap().contains("promised_at"), "written where it is set");
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig { failure_persistence: None, ..Default::default() })]
+
+    #[test]
+    fn a_recount_never_moves_a_clock_earlier_and_is_done_once(
+        unit in proptest::sample::select(TimeUnit::ALL.to_vec()), n in 0_u16..60, hours in 0_i64..1_000,
+        off in 0_u64..60, length in 0_u64..12, work in 0_u64..60,
+    ) {
+        let rules = Rules::default();
+        let start = at("2026-12-01T10:00:00") + TimeDelta::hours(hours);
+        let mut clock = Clock::start(ClockKind::Resolve, None, Limit::new(unit, n), start, &rules);
+        let day = |number: u64| chrono::NaiveDate::from_ymd_opt(2027, 1, 1).unwrap() + chrono::Days::new(number);
+        let notice = calendar::YearNotice {
+            title_year: 2027,
+            papers: vec![],
+            holidays: vec![calendar::HolidayGroup {
+                name: "x".into(),
+                off: vec![format!("{}/{}", day(off), day(off + length))],
+                work: (work < off || work > off + length).then(|| day(work).to_string()).into_iter().collect(),
+            }],
+        };
+        let published = Rules { calendar: rules.calendar.amended(&notice).unwrap(), ..rules };
+        let before = clock.clone();
+        let moved = clock.recompute(&published);
+        proptest::prop_assert!(clock.due_at >= before.due_at);
+        proptest::prop_assert_eq!(moved, (clock.due_at > before.due_at).then_some(before.due_at));
+        proptest::prop_assert!(!clock.is_behind(&published));
+        let counted = clock.clone();
+        proptest::prop_assert_eq!(clock.recompute(&published), None);
+        proptest::prop_assert_eq!(clock, counted);
+    }
+}
