@@ -14,6 +14,7 @@ mod follow;
 mod history;
 mod import;
 mod lists;
+mod precedents;
 mod public_notices;
 mod routing;
 mod stages;
