@@ -87,3 +87,68 @@ pub fn sends_from(caller: &Caller, path: &[Uuid], line: Option<&str>) -> bool {
 pub fn covers(caller: &Caller, path: &[Uuid], line: Option<&str>) -> bool {
     place_scopes(caller).any(|scope| path.contains(&scope.unit_id) && on_line(scope.line.as_deref(), line))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::store::list::ReachFilter;
+
+    const ROLES: [Role; 6] = [
+        Role::DeptOfficer,
+        Role::DeptLeader,
+        Role::StreetDispatcher,
+        Role::Resident,
+        Role::OrgManager,
+        Role::Mediator,
+    ];
+    const LINES: [&str; 3] = ["housing", "urban", "civil_affairs"];
+
+    fn id(n: usize) -> Uuid {
+        Uuid::from_u128(0x100 + n as u128)
+    }
+
+    fn caller(grants: &[(usize, usize, usize)]) -> Caller {
+        let scopes: Vec<Scope> = grants
+            .iter()
+            .map(|(role, unit, line)| Scope {
+                role: ROLES[*role],
+                unit_id: id(*unit),
+                line: Some(LINES[*line].to_owned()),
+                org_id: None,
+            })
+            .collect();
+        let roles = scopes.iter().map(|scope| scope.role).collect();
+        Caller { scopes, roles, kind: CallerKind::Person, ..Caller::system("test") }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(500) })]
+
+        /// C-11: who holds lines only reaches what is of these lines below the granted units, in single cases as in lists, and
+        /// never a place as a whole.
+        #[test]
+        fn who_holds_lines_only_reaches_no_place_as_a_whole(
+            grants in proptest::collection::vec((0..ROLES.len(), 0_usize..8, 0..LINES.len()), 0..6),
+            path in proptest::collection::vec((0_usize..8).prop_map(id), 1..6),
+            line in proptest::option::of(0..LINES.len()),
+        ) {
+            let caller = caller(&grants);
+            let line = line.map(|line| LINES[line]);
+            let granted = grants.iter().any(|(role, unit, granted)| {
+                matches!(ROLES[*role], Role::DeptOfficer | Role::DeptLeader | Role::StreetDispatcher)
+                    && path.contains(&id(*unit))
+                    && Some(LINES[*granted]) == line
+            });
+            prop_assert_eq!(covers(&caller, &path, line), granted);
+            prop_assert!(!covers(&caller, &path, None), "a place as a whole");
+            let filter = ReachFilter::of(&caller);
+            prop_assert!(!filter.all && filter.units.len() == filter.lines.len());
+            let listed = filter.units.iter().zip(&filter.lines).any(|(unit, of)| {
+                path.contains(unit) && (of.is_none() || of.as_deref() == line)
+            });
+            prop_assert_eq!(listed, granted, "a list reaches as far as a single case");
+        }
+    }
+}

@@ -81,7 +81,7 @@ impl Hotspots {
 }
 
 /// The units of which the caller may see hot spots: communities are nobody's to compare who reaches by line only (C-11).
-fn comparable(topology: &Topology, reached: &Reached) -> Vec<Uuid> {
+pub(super) fn comparable(topology: &Topology, reached: &Reached) -> Vec<Uuid> {
     let mut units = reached.selection(topology, None).units;
     if reached.lines.is_some() {
         let coarse = |id: &Uuid| {

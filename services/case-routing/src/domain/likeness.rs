@@ -1,11 +1,13 @@
-//! How alike two cases are: by meaning, place and time, and whether the same person asks about the same item. It only
-//! ranks candidates with reasons; that two cases are one matter is decided by a human (MergeCase).
+//! How alike two cases are: by meaning, place and time, and whether the same person asks about the same item. Of meaning
+//! speak the words in common, other words for the same ([`Told`]), and the item that somebody, or the classifier, found. It
+//! only ranks candidates with reasons; that two cases are one matter is decided by a human (MergeCase).
 
 use std::collections::HashMap;
 
 use super::event::Timestamp;
 use super::ids::{PersonRef, UnitId};
 use super::reason::Reason;
+use super::synonyms::Told;
 
 /// What of a case is compared.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,6 +19,8 @@ pub struct Matter {
     pub at: Timestamp,
     pub requester: Option<PersonRef>,
     pub item_code: Option<String>,
+    /// What the classifier in force takes a case without an item for.
+    pub suggested_item: Option<String>,
 }
 
 /// How alike two cases are, 0 to 1, and why.
@@ -34,6 +38,12 @@ const REQUESTER: f64 = 0.05;
 const ITEM: f64 = 0.05;
 /// Likeness of meaning from which the rest counts in full.
 const MEANT: f64 = 0.2;
+/// What is less alike is no candidate.
+pub const LEAST_ALIKE: f64 = 0.35;
+/// What other words for the same count at most; half where the items are known to be others.
+const OTHER_WORDS: f64 = 0.4;
+/// What the same item counts by itself: together with place and time just enough for neighbours.
+const BY_ITEM: f64 = 0.2;
 /// Days after which the likeness of time is half.
 const HALF_DAYS: f64 = 14.0;
 
@@ -79,21 +89,33 @@ impl Matter {
     /// How alike the two are; the same whichever comes first.
     #[must_use]
     pub fn likeness(&self, other: &Self, weights: &Weights) -> Likeness {
-        let meaning = weights.meaning(&self.pairs, &other.pairs);
+        let words = weights.meaning(&self.pairs, &other.pairs);
+        let (own, others) = (Told::of(&self.pairs), Told::of(&other.pairs));
+        let subject = own.likeness(&others);
+        let other_item = self.item_code.is_some() && other.item_code.is_some() && !self.same_item(other);
+        let other_words = OTHER_WORDS * subject * if other_item { 0.5 } else { 1.0 };
+        // Many things are of one item, such as of the one for everything else.
+        let item = self.item().filter(|item| other.item() == Some(*item) && !own.differs(&others));
+        let meaning = words.max(other_words).max(if item.is_some() { BY_ITEM } else { 0.0 });
         let (steps, same_place) = self.steps_to(other);
         let place = 1.0 / (1.0 + steps);
         let seconds = (self.at - other.at).num_seconds().unsigned_abs();
         let days = seconds / 86_400;
         let time = 1.0 / (1.0 + seconds as f64 / 86_400.0 / HALF_DAYS);
         let same_requester = self.requester.is_some() && self.requester == other.requester;
-        let same_item = self.item_code.is_some() && self.item_code == other.item_code;
+        let same_item = self.same_item(other);
         let yes = |is: bool| f64::from(u8::from(is));
         let rest = PLACE * place + TIME * time + REQUESTER * yes(same_requester) + ITEM * yes(same_item);
         let score = MEANING * meaning + rest * (meaning / MEANT).min(1.0);
-        let mut reasons = vec![
-            Reason::new("similar_text").with("percent", (meaning * 100.0).round()),
-            Reason::new("days_apart").with("days", days),
-        ];
+        let percent = |share: f64| (share * 100.0).round();
+        let mut reasons = Vec::new();
+        if words > 0.0 || meaning <= 0.0 {
+            reasons.push(Reason::new("similar_text").with("percent", percent(words)));
+        }
+        if other_words > words {
+            reasons.push(Reason::new("same_subject").with("percent", percent(subject)));
+        }
+        reasons.push(Reason::new("days_apart").with("days", days));
         reasons.extend(same_place);
         if same_requester {
             reasons.push(Reason::new("same_requester"));
@@ -101,8 +123,20 @@ impl Matter {
         if same_item {
             let code = self.item_code.as_deref().unwrap_or_default();
             reasons.push(Reason::new("same_item").with("item", code));
+        } else if let Some(item) = item {
+            reasons.push(Reason::new("suggested_item").with("item", item));
         }
         Likeness { score: score.clamp(0.0, 1.0), reasons }
+    }
+
+    /// The item it is of, or else may be of.
+    #[must_use]
+    pub fn item(&self) -> Option<&str> {
+        self.item_code.as_deref().or(self.suggested_item.as_deref())
+    }
+
+    fn same_item(&self, other: &Self) -> bool {
+        self.item_code.is_some() && self.item_code == other.item_code
     }
 
     /// Steps through the tree of units from one place to the other, and what they share.
@@ -131,7 +165,16 @@ mod tests {
             at: DateTime::UNIX_EPOCH + TimeDelta::days(20_000 + day),
             requester: None,
             item_code: None,
+            suggested_item: None,
         }
+    }
+
+    fn of_item(item: &str, text: &str, path: &[u128], day: i64) -> Matter {
+        Matter { item_code: Some(item.into()), ..matter(text, path, day) }
+    }
+
+    fn codes(likeness: &Likeness) -> Vec<&str> {
+        likeness.reasons.iter().map(|reason| reason.code.as_str()).collect()
     }
 
     fn weights(matters: &[Matter]) -> Weights {
@@ -184,6 +227,66 @@ mod tests {
     }
 
     #[test]
+    fn the_same_in_other_words_at_the_same_place_is_a_candidate() {
+        let same = [
+            ("路灯坏了", "楼下照明不亮"),
+            ("窨井松动", "井盖有危险"),
+            ("下水道堵了", "门口积水，管子不通"),
+            ("家里没水", "整栋停水"),
+            ("广场舞吵闹", "音响声音大，睡不着"),
+        ];
+        for (one, other) in same {
+            let case = matter(one, &[1, 2, 3], 0);
+            let likeness = case.likeness(&matter(other, &[1, 2, 3], 0), &Weights::default());
+            assert!(likeness.score >= LEAST_ALIKE, "{one}: {}", likeness.score);
+            assert_eq!(codes(&likeness), ["same_subject", "days_apart", "same_place"], "{one}");
+            let far = matter(other, &[1, 8, 9], 50);
+            assert!(case.likeness(&far, &Weights::default()).score < LEAST_ALIKE, "{one}: far and late");
+        }
+    }
+
+    #[test]
+    fn the_same_item_next_door_is_a_candidate_and_another_matter_there_is_none() {
+        let case = of_item("CJ-0143", "上楼看不见路", &[1, 2, 3, 4], 0);
+        let by = |other: &Matter| case.likeness(other, &Weights::default());
+        let same = by(&of_item("CJ-0143", "夜里回家怕摔", &[1, 2, 3, 4], 1));
+        assert!(same.score >= LEAST_ALIKE, "{}", same.score);
+        assert_eq!(codes(&same), ["days_apart", "same_place", "same_item"]);
+        assert!(by(&of_item("CJ-0143", "夜里回家怕摔", &[1, 2, 3], 0)).score >= LEAST_ALIKE);
+        assert!(by(&of_item("CJ-0143", "夜里回家怕摔", &[1, 2, 8, 9], 0)).score < LEAST_ALIKE, "elsewhere");
+        assert!(by(&of_item("CJ-0112", "夜里回家怕摔", &[1, 2, 3, 4], 0)).score < LEAST_ALIKE, "another item");
+        // The item for everything else: what the two are about is known, and not the same.
+        let (one, other) = ("路灯坏了", "电梯困人");
+        let (one, other) = (of_item("CJ-9901", one, &[1, 2], 0), of_item("CJ-9901", other, &[1, 2], 0));
+        assert!(one.likeness(&other, &Weights::default()).score < LEAST_ALIKE);
+    }
+
+    #[test]
+    fn unrelated_texts_of_another_item_at_the_same_place_stay_below_the_threshold() {
+        let case = of_item("CJ-0103", "路灯坏了", &[1, 2, 3], 0);
+        for (item, text) in [
+            ("CJ-0112", "垃圾成堆没人清扫"),
+            ("HB-0102", "广场舞噪音扰民"),
+            ("SM-0108", "电梯停在三楼"),
+            ("CJ-0132", "物业费收得不合理"),
+        ] {
+            let likeness = case.likeness(&of_item(item, text, &[1, 2, 3], 0), &Weights::default());
+            assert!(likeness.score < LEAST_ALIKE, "{text}: {}", likeness.score);
+        }
+    }
+
+    #[test]
+    fn what_the_classifier_takes_a_case_for_counts_as_its_item_and_is_told_apart() {
+        let asked = Matter { suggested_item: Some("CJ-0143".into()), ..matter("上楼看不见路", &[1, 2], 0) };
+        let known = of_item("CJ-0143", "夜里回家怕摔", &[1, 2], 0);
+        let likeness = asked.likeness(&known, &Weights::default());
+        assert!(likeness.score >= LEAST_ALIKE, "{}", likeness.score);
+        assert_eq!(codes(&likeness), ["days_apart", "same_place", "suggested_item"]);
+        let decided = Matter { suggested_item: None, ..asked };
+        assert!(decided.likeness(&known, &Weights::default()).score < LEAST_ALIKE);
+    }
+
+    #[test]
     fn the_reasons_say_what_is_alike_in_both_languages() {
         use crate::domain::Language::{Chinese, English};
         let same = Matter {
@@ -216,8 +319,9 @@ mod tests {
             day in 0_i64..400,
             requester in proptest::option::of("[ab]"),
             item_code in proptest::option::of("[AB]"),
+            suggested_item in proptest::option::of("[AB]"),
         ) -> Matter {
-            Matter { requester: requester.map(PersonRef), item_code, ..matter(&text, &path, day) }
+            Matter { requester: requester.map(PersonRef), item_code, suggested_item, ..matter(&text, &path, day) }
         }
     }
 

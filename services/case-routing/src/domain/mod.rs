@@ -55,6 +55,7 @@ mod state;
 mod suggestion;
 mod supervision;
 mod supplement;
+mod synonyms;
 mod table;
 mod tick;
 mod whistle;
@@ -99,7 +100,7 @@ pub use intake::{IntakeCase, RegisterCase, TriageCase};
 pub use invariants::violations;
 pub use item::{ApplicationRules, Holder, PartnerRule, ResponsibilityEntry, ServiceItem};
 pub use joined::Original;
-pub use likeness::{Likeness, Matter, Weights};
+pub use likeness::{LEAST_ALIKE, Likeness, Matter, Weights};
 pub use lists::{
     EntryList, ListVersion, Period, Schedule, activate, replaced, roll_back, start_canary, version_at,
 };
@@ -113,6 +114,7 @@ pub use stages::{MOST_STAGES, Stage, StageRun};
 pub use state::{TASK_TRANSITIONS, TRANSITIONS, Trigger};
 pub use suggestion::{Suggestion, TriageDecision};
 pub use supplement::{Materials, Supplement};
+pub use synonyms::Told;
 pub use table::{Edge, Load, OrgNode, RoutingTable, TableParts, UnitNode};
 pub use whistle::{WhistleCase, WhistleScore};
 pub use words::pairs;

@@ -203,11 +203,21 @@ pub const TEXTS: &[(&str, &str, &str)] = &[
     ("repeat", "重复诉求", "asked for repeatedly"),
     // Likeness of cases.
     ("similar_text", "内容相似 {percent}%", "{percent} % of the words in common"),
+    (
+        "same_subject",
+        "用词不同，说的是同类事情，相近 {percent}%",
+        "the same kind of matter in other words, {percent} % alike",
+    ),
     ("days_apart", "登记相隔 {days} 天", "registered {days} days apart"),
     ("same_place", "同一地点 {unit}", "the same place {unit}"),
     ("near_place", "同在 {unit}", "both within {unit}"),
     ("same_requester", "同一诉求人", "the same requester"),
     ("same_item", "同一事项 {item}", "the same item {item}"),
+    (
+        "suggested_item",
+        "按分类模型的建议属同一事项 {item}",
+        "the same item {item} as the classifier suggests",
+    ),
     // Endings and changes.
     ("withdrawn", "诉求人撤回", "the requester withdrew"),
     ("supplement_not_sent", "逾期未补正，视为撤回", "not supplemented in time: taken as withdrawn"),

@@ -2,12 +2,14 @@
 
 use chassis::{Error, Result, auth::Caller, proto::case_routing::v1 as pb};
 use chrono::TimeDelta;
+use std::collections::HashSet;
+use uuid::Uuid;
 
 use super::{convert, desk::Desk, parse};
 use crate::{
-    domain::{CaseId, Likeness, Matter, Weights, pairs},
+    domain::{Case, CaseId, LEAST_ALIKE, Likeness, Matter, Told, UnitId, Weights, pairs},
     store::{
-        alike::{self, Around},
+        alike::{self, Around, OfItem},
         imports,
         list::ReachFilter,
         read,
@@ -16,8 +18,10 @@ use crate::{
 
 /// Cases that are compared at most, the newest.
 const COMPARED: i64 = 2_000;
-/// What is less alike is no candidate.
-const LEAST: f64 = 0.35;
+/// Cases of the same item that are looked at on either side of a case, wherever they are.
+const OF_ITEM: i64 = 500;
+/// Thousandths from which the classifier's suggestion stands for the item of a case that has none.
+const LIKELY: u16 = 500;
 
 /// Cases that may be of the same matter, the most alike first, and how many cannot be compared by their words yet.
 pub async fn find(
@@ -35,34 +39,47 @@ pub async fn find(
     };
     let record = desk.find(caller, id).await?;
     let case = &record.case;
+    let (world, now) = (desk.atlas.world(), desk.clock.now());
+    let suggested = desk.models.beside(&world, now, case).filter(|known| known.permille >= LIKELY);
     let own = Matter {
         pairs: pairs(&case.text_redacted),
         path: case.place.path.clone(),
         at: case.registered_at,
         requester: case.requester.clone(),
         item_code: case.item.as_ref().map(|item| item.code.clone()),
+        suggested_item: suggested.map(|known| known.first().to_owned()),
     };
-    let Some(street) = case.place.street.filter(|_| !own.pairs.is_empty()) else {
-        return Ok(pb::FindDuplicatesResponse::default());
-    };
-    let now = desk.clock.now();
+    let Some(street) = case.place.street else { return Ok(pb::FindDuplicatesResponse::default()) };
     let since = case.registered_at.min(now) - TimeDelta::days(i64::from(desk.duplicate_days));
-    let around = Around { case: id, street: street.0, pairs: &own.pairs, since, limit: COMPARED };
+    let reach = ReachFilter::of(caller);
     let mut conn = desk.db.conn().await?;
     // Before the cases, so that none is missing from both.
     let unindexed_count = imports::unindexed(&mut conn).await?;
-    let others = alike::around(&mut conn, &around, &ReachFilter::of(caller)).await?;
+    let mut others = Vec::new();
+    if !own.pairs.is_empty() {
+        let mut words = own.pairs.clone();
+        words.extend(Told::of(&own.pairs).synonyms());
+        let around = Around { case: id, street: street.0, pairs: &words, since, limit: COMPARED };
+        others = alike::around(&mut conn, &around, &reach).await?;
+    }
+    if let Some(item) = own.item() {
+        let path: Vec<Uuid> = case.place.path.iter().map(|unit| unit.0).collect();
+        let near = neighbourhood(case, street).0;
+        let of = OfItem { case: id, street: street.0, item, near, path: &path, since, limit: OF_ITEM };
+        let known: HashSet<CaseId> = others.iter().map(|(other, _)| *other).collect();
+        let close = alike::of_item(&mut conn, &of, &reach).await?;
+        others.extend(close.into_iter().filter(|(other, _)| !known.contains(other)));
+    }
     let texts = others.iter().map(|(_, matter)| matter.pairs.as_slice());
     let weights = Weights::of(texts.chain([own.pairs.as_slice()]));
     let mut ranked: Vec<(CaseId, Likeness)> = others
         .iter()
         .map(|(other, matter)| (*other, own.likeness(matter, &weights)))
-        .filter(|(_, likeness)| likeness.score >= LEAST)
+        .filter(|(_, likeness)| likeness.score >= LEAST_ALIKE)
         .collect();
     // The newer one first where two are equally alike.
     ranked.sort_by(|one, other| other.1.score.total_cmp(&one.1.score).then(other.0.cmp(&one.0)));
     ranked.truncate(size);
-    let world = desk.atlas.world();
     let mut candidates = Vec::with_capacity(ranked.len());
     for (other, likeness) in ranked {
         // What changed hands meanwhile may be out of reach now.
@@ -76,4 +93,11 @@ pub async fn find(
         });
     }
     Ok(pb::FindDuplicatesResponse { candidates, unindexed_count })
+}
+
+/// The unit right above the place of a case, but not above its street.
+fn neighbourhood(case: &Case, street: UnitId) -> UnitId {
+    let place = &case.place;
+    let above = place.path.iter().rev().nth(1).filter(|_| place.unit != street);
+    above.copied().unwrap_or(place.unit)
 }

@@ -1,4 +1,5 @@
-//! Cases that may be of the same matter as another: recent ones of the neighbourhood that share words with it.
+//! Cases that may be of the same matter as another: recent ones of the neighbourhood that share words with it, and those of
+//! its item close by.
 
 use chassis::{Result, Timestamp, db::cached};
 use diesel::{
@@ -36,7 +37,7 @@ pub struct Around<'a> {
     /// The case itself, which is not among them.
     pub case: CaseId,
     pub street: Uuid,
-    /// Its words.
+    /// Its words, and those for the same.
     pub pairs: &'a [i32],
     pub since: Timestamp,
     pub limit: i64,
@@ -73,6 +74,62 @@ pub async fn around(
     Ok(rows.into_iter().map(Row::matter).collect())
 }
 
+/// Where to look for cases of an item.
+#[derive(Debug, Clone)]
+pub struct OfItem<'a> {
+    /// The case itself, which is not among them.
+    pub case: CaseId,
+    pub street: Uuid,
+    pub item: &'a str,
+    /// Below this unit,
+    pub near: Uuid,
+    /// or at one of these, the units on the way to the case.
+    pub path: &'a [Uuid],
+    pub since: Timestamp,
+    /// Cases of the item that are looked at before the case, and as many after it.
+    pub limit: i64,
+}
+
+/// Cases of an item close by, of those that came in next before and after one, whatever their words. Ids are made in the
+/// order of registration, so both ends are read from the index of the item and no further than the limit.
+pub async fn of_item(
+    conn: &mut AsyncPgConnection,
+    of: &OfItem<'_>,
+    reach: &ReachFilter,
+) -> Result<Vec<(CaseId, Matter)>> {
+    let rows: Vec<Row> = cached(
+        "SELECT c.case_id, COALESCE(w.pairs, '{}'::integer[]) AS pairs, c.place_path, c.registered_at, \
+         c.requester_id, c.item_code FROM (\
+         (SELECT case_id, place_path, place_unit_id, street_id, registered_at, requester_id, item_code, state, line, \
+         first_receiver_org_id FROM cases WHERE item_code = $1 AND case_id < $2 ORDER BY case_id DESC LIMIT $3) \
+         UNION ALL \
+         (SELECT case_id, place_path, place_unit_id, street_id, registered_at, requester_id, item_code, state, line, \
+         first_receiver_org_id FROM cases WHERE item_code = $1 AND case_id > $2 ORDER BY case_id LIMIT $3)\
+         ) AS c LEFT JOIN case_words w ON w.case_id = c.case_id \
+         WHERE c.street_id = $4 AND ($5 = ANY (c.place_path) OR c.place_unit_id = ANY ($6)) \
+         AND c.registered_at >= $7 AND c.state <> 'merged' \
+         AND ($8 OR c.requester_id = $9 OR c.first_receiver_org_id = ANY ($12) \
+         OR EXISTS (SELECT 1 FROM unnest($10, $11) AS s (unit, line) \
+         WHERE s.unit = ANY (c.place_path) AND (s.line IS NULL OR s.line = c.line)) \
+         OR EXISTS (SELECT 1 FROM tasks r WHERE r.org_id = ANY ($12) AND r.case_id = c.case_id))",
+    )
+    .bind::<Text, _>(of.item)
+    .bind::<SqlUuid, _>(of.case.0)
+    .bind::<BigInt, _>(of.limit)
+    .bind::<SqlUuid, _>(of.street)
+    .bind::<SqlUuid, _>(of.near)
+    .bind::<Array<SqlUuid>, _>(of.path)
+    .bind::<Timestamptz, _>(of.since)
+    .bind::<Bool, _>(reach.all)
+    .bind::<Nullable<SqlUuid>, _>(reach.requester)
+    .bind::<Array<SqlUuid>, _>(&reach.units)
+    .bind::<Array<Nullable<Text>>, _>(&reach.lines)
+    .bind::<Array<SqlUuid>, _>(&reach.orgs)
+    .load(conn)
+    .await?;
+    Ok(rows.into_iter().map(Row::matter).collect())
+}
+
 impl Row {
     fn matter(self) -> (CaseId, Matter) {
         let matter = Matter {
@@ -81,6 +138,7 @@ impl Row {
             at: self.registered_at,
             requester: self.requester_id.map(|person| PersonRef(requester_ref(person))),
             item_code: self.item_code,
+            suggested_item: None,
         };
         (CaseId(self.case_id), matter)
     }

@@ -10,7 +10,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
 use crate::{
-    domain::{Case, CaseId, NoticeId, UnitId},
+    domain::{Case, CaseId, NoticeId, Place, UnitId},
     record::CaseRecord,
 };
 
@@ -40,7 +40,7 @@ pub async fn save(mut conn: &AsyncPgConnection, changes: &[Change<CaseRecord>]) 
         )
         .bind::<SqlUuid, _>(notice.id.0)
         .bind::<SqlUuid, _>(case.id.0)
-        .bind::<Array<SqlUuid>, _>(public_path(case))
+        .bind::<Array<SqlUuid>, _>(public_path(&case.place))
         .bind::<Text, _>(case.item.as_ref().map_or("", |item| item.code.as_str()))
         .bind::<Text, _>(&notice.name_masked)
         .bind::<Date, _>(notice.first_day)
@@ -56,10 +56,9 @@ fn shown(case: &Case) -> Option<NoticeId> {
 }
 
 /// Down to the community; of a place above all communities, the whole. Courtyards and doorways are for nobody to see.
-fn public_path(case: &Case) -> Vec<Uuid> {
-    let lowest =
-        case.place.community.and_then(|unit| case.place.path.iter().position(|other| *other == unit));
-    let path = case.place.path.iter().take(lowest.map_or(usize::MAX, |at| at + 1));
+fn public_path(place: &Place) -> Vec<Uuid> {
+    let lowest = place.community.and_then(|unit| place.path.iter().position(|other| *other == unit));
+    let path = place.path.iter().take(lowest.map_or(usize::MAX, |at| at + 1));
     path.map(|unit| unit.0).collect()
 }
 
@@ -117,4 +116,33 @@ pub async fn case_of(conn: &mut AsyncPgConnection, id: NoticeId, now: Timestamp)
             .load(conn)
             .await?;
     Ok(rows.into_iter().next().map(|row| CaseId(row.case_id)))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn unit(depth: usize) -> UnitId {
+        UnitId(Uuid::from_u128(1 + depth as u128))
+    }
+
+    proptest! {
+        /// C-9: of a place the notice shows the community and what lies above it, never a courtyard or doorway.
+        #[test]
+        fn a_notice_shows_no_place_below_the_community(depth in 1_usize..7) {
+            // City, district, street, community, courtyard, doorway.
+            let path: Vec<UnitId> = (0..depth).map(unit).collect();
+            let place = Place {
+                unit: unit(depth - 1),
+                street: path.get(2).copied(),
+                community: path.get(3).copied(),
+                path,
+            };
+            let shown = public_path(&place);
+            prop_assert_eq!(shown.len(), depth.min(4));
+            prop_assert!(shown.iter().enumerate().all(|(at, id)| *id == unit(at).0));
+        }
+    }
 }

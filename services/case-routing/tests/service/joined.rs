@@ -127,6 +127,50 @@ async fn duplicates_come_ranked_with_reasons_and_only_those_within_reach() {
 }
 
 #[tokio::test]
+async fn the_same_matter_in_other_words_is_a_candidate_and_another_matter_at_the_place_is_not() {
+    let d = District::start().await;
+    let resident = Persona::resident(d.district);
+    let of_item = async |item: &str, text: &str, place: Uuid| {
+        let request = pb::RegisterCaseRequest {
+            request_id: request_id(),
+            text: text.into(),
+            place_unit_id: place.to_string(),
+            item_code: item.into(),
+            notice_version: "1".into(),
+            ..Default::default()
+        };
+        d.cases(&resident).register_case(request).await.unwrap().into_inner().case.unwrap()
+    };
+    let case = of_item("CJ-0103", "路灯坏了", d.community).await;
+    // Other words for the same, with the item and without; and words that nothing is known of, with the item.
+    let synonyms = of_item("CJ-0103", "楼下照明不亮", d.community).await;
+    let untriaged = said(&d, &resident, "到处漆黑一片", d.community).await;
+    let by_item = of_item("CJ-0103", "夜里回家怕摔", d.street).await;
+    of_item("CJ-0103", "夜里回家怕摔", d.other_street).await;
+    of_item("CJ-0112", "垃圾成堆", d.community).await;
+    let candidates = found(&d, &d.dispatcher(), &case).await.unwrap();
+    let told: Vec<(&str, Vec<&str>)> = candidates
+        .iter()
+        .map(|candidate| {
+            let codes = candidate.reasons.iter().map(|reason| reason.code.as_str()).collect();
+            (candidate.case.as_ref().unwrap().case_id.as_str(), codes)
+        })
+        .collect();
+    let requester = "same_requester";
+    let expected = [
+        (&synonyms, vec!["same_subject", "days_apart", "same_place", requester, "same_item"]),
+        (&untriaged, vec!["same_subject", "days_apart", "same_place", requester]),
+        (&by_item, vec!["days_apart", "near_place", requester, "same_item"]),
+    ];
+    let expected: Vec<(&str, Vec<&str>)> =
+        expected.into_iter().map(|(case, codes)| (case.case_id.as_str(), codes)).collect();
+    assert_eq!(told, expected);
+    let subject = &candidates[0].reasons[0];
+    assert!(subject.text_zh.contains("100%") && subject.text_en.contains("100 %"), "{subject:?}");
+    d.service.stop().await;
+}
+
+#[tokio::test]
 async fn the_requester_of_a_merged_case_keeps_receipt_news_and_a_rating_of_their_own() {
     let d = District::start().await;
     let (one, other) = (Persona::resident(d.district), Persona::resident(d.district));

@@ -8,8 +8,14 @@ use super::super::*;
 use super::application_world::*;
 use super::world::*;
 
-/// One thing that somebody tries; most attempts are refused.
-fn step(world: &mut World, way: &Way, verb: u8, who: u8, days: i64) -> Option<Way> {
+/// One thing that somebody tries, and the notice that begins by it; most attempts are refused.
+pub(super) fn step(
+    world: &mut World,
+    way: &Way,
+    verb: u8,
+    who: u8,
+    days: i64,
+) -> Option<(Way, Option<NewNotice>)> {
     let people = [
         person("anna", STATION),
         person("ben", STATION),
@@ -48,10 +54,12 @@ fn step(world: &mut World, way: &Way, verb: u8, who: u8, days: i64) -> Option<Wa
             let now = ticked.case.application.as_ref().unwrap().state;
             // C-5: time refuses nothing.
             assert!(was == now || matches!(now, S::Accepted | S::Withdrawn), "time led from {was} to {now}");
-            return Some(Way { papers, case: ticked.case });
+            return Some((Way { papers, case: ticked.case }, None));
         }
     };
-    filed.ok().map(Way::of)
+    let filed = filed.ok()?;
+    let notice = filed.notice.clone();
+    Some((Way::of(filed), notice))
 }
 
 fn check_way(way: &Way, lists_asked: usize) {
@@ -101,7 +109,7 @@ proptest! {
         let mut way = world.way(RELIEF, starts[start]);
         let mut lists_asked = usize::from(way.state() == S::NeedSupplement);
         for (verb, who, days) in steps {
-            let Some(after) = step(&mut world, &way, verb, who, days) else { continue };
+            let Some((after, _)) = step(&mut world, &way, verb, who, days) else { continue };
             lists_asked += usize::from(after.state() == S::NeedSupplement && way.state() != S::NeedSupplement);
             way = after;
             check_way(&way, lists_asked);

@@ -15,7 +15,7 @@ use super::attempts::{Attempt, ITEMS, attempt};
 use super::table::{in_arbitration, in_state, ruled, with_whistle};
 use super::world::*;
 
-fn attempts() -> impl Strategy<Value = Vec<Attempt>> {
+pub(super) fn attempts() -> impl Strategy<Value = Vec<Attempt>> {
     let wait = prop_oneof![6 => 0_i64..120, 2 => 120_i64..3_000, 1 => 3_000_i64..40_000];
     let attempt = (0_usize..10_000, prop::bool::weighted(0.8), 0_usize..14, 0_usize..8, wait);
     let attempt =
@@ -199,7 +199,7 @@ fn live(world: &mut World, mut case: Case, history: &[Attempt]) -> Case {
     case
 }
 
-fn born(world: &mut World, history: &[Attempt]) -> Case {
+pub(super) fn born(world: &mut World, history: &[Attempt]) -> Case {
     if history[0].pick > 3 {
         world.dispatched(ITEMS[history[0].by % ITEMS.len()])
     } else {

@@ -15,6 +15,8 @@ mod history;
 mod hours;
 mod import;
 mod lists;
+mod precedents;
+mod public_notices;
 mod routing;
 mod stages;
 mod suggestion;
