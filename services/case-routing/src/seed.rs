@@ -193,6 +193,7 @@ pub struct Profile {
     pub rating_window: SeedLimit,
     pub max_extensions: u32,
     pub callback_attempts: u8,
+    pub callback_gap: SeedLimit,
     pub reopen_days: u16,
 }
 
@@ -346,6 +347,7 @@ impl Profile {
             rating_window: self.rating_window.into(),
             max_extensions: self.max_extensions,
             callback_attempts: self.callback_attempts,
+            callback_gap: self.callback_gap.into(),
             reopen_days: self.reopen_days,
         }
     }

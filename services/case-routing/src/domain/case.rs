@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::application::ApplicationFace;
 use super::arbitration::{Position, Ruling};
 use super::clock::Clock;
+use super::closing::CallbackAttempt;
 use super::codes::*;
 use super::condition::Facts;
 use super::error::{DomainError, Result};
@@ -177,11 +178,17 @@ pub struct Callback {
 pub struct Verification {
     pub verifier: OrgId,
     pub started_at: Timestamp,
+    /// Calls made; of older cases only their number is known.
     pub attempts: u8,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub calls: Vec<CallbackAttempt>,
     /// Unset while the call-back is outstanding.
     pub callback: Option<Callback>,
     pub method: Option<VerifyMethod>,
     pub resolution: Option<Resolution>,
+    /// What the finding rests on; part of the case's evidence too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evidence_refs: Vec<String>,
     pub verified_at: Option<Timestamp>,
 }
 

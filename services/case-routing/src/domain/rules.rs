@@ -26,6 +26,8 @@ pub struct SlaProfile {
     pub max_extensions: u32,
     /// Unanswered calls after which a requester counts as unreached.
     pub callback_attempts: u8,
+    /// How far apart calls are that nobody answers.
+    pub callback_gap: Limit,
     /// Calendar days in which a closed case may be reopened or rated late.
     pub reopen_days: u16,
 }
@@ -85,6 +87,7 @@ impl Default for SlaProfile {
             rating_window: Limit::new(TimeUnit::CalDay, 7),
             max_extensions: 2,
             callback_attempts: 3,
+            callback_gap: Limit::new(TimeUnit::CalHour, 2),
             reopen_days: 30,
         }
     }

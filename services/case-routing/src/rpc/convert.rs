@@ -10,9 +10,9 @@ use crate::{
         delivery_mode, dispatch_mode, nature, origin, resolution, task_part, task_state, urgency,
     },
     domain::{
-        Candidate, Case, Clock, Language, Objection, ObjectionState, Offer, Position, Rating, Reason,
-        RoutingDecision, Stage, Suggestion, Supervision, Task, TimelineEntry, TriageDecision, Verification,
-        WhistleScore,
+        CallbackAttempt, CallbackOutcome, Candidate, Case, Clock, Language, Objection, ObjectionState, Offer,
+        Position, Rating, Reason, RoutingDecision, Stage, Suggestion, Supervision, Task, TimelineEntry,
+        TriageDecision, Verification, WhistleScore,
     },
     editions::Edition,
     record::CaseRecord,
@@ -333,7 +333,15 @@ fn verification(verification: &Verification) -> pb::Verification {
         callback_grade: callback.and_then(|callback| callback.grade).map_or(0, i32::from),
         callback_attempts: i32::from(verification.attempts),
         verified_time: verification.verified_at.and_then(at),
+        attempts: verification.calls.iter().map(attempt).collect(),
+        evidence_refs: verification.evidence_refs.clone(),
+        method: text(verification.method),
     }
+}
+
+fn attempt(call: &CallbackAttempt) -> pb::CallbackAttempt {
+    let outcome = if call.reached { CallbackOutcome::Reached } else { CallbackOutcome::Unreached };
+    pb::CallbackAttempt { attempt_time: at(call.at), outcome: callback_outcome(outcome).into() }
 }
 
 fn rating(rating: &Rating) -> pb::Rating {

@@ -138,6 +138,7 @@ fn good(d: &District, method: &str, field: &FieldDescriptor) -> Option<Value> {
         ("AnswerCase", "closed_code") => number(3),
         ("WhistleCase", "org_ids") => one(&new_id().to_string()),
         (_, "callback") => number(3),
+        ("RecordCallback", "outcome") => number(1),
         (_, "resolution") => number(1),
         (_, "grade") => Some(Value::I32(3)),
         (_, "list_version" | "party_number") => Some(Value::I32(1)),

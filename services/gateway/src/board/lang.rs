@@ -182,6 +182,14 @@ const NAMES: &[(&str, &str, &str)] = &[
     ("supervision_state_acknowledged", "已签收", "Acknowledged"),
     ("supervision_state_answered", "已答复", "Answered"),
     ("supervision_state_cleared", "已销号", "Cleared"),
+    // Of verifications: how it was checked, and what a call came to.
+    ("verify_method_on_site", "现场核查", "On site"),
+    ("verify_method_photo", "照片核查", "By photo"),
+    ("verify_method_phone", "电话核查", "By phone"),
+    ("verify_method_documents", "材料核查", "By documents"),
+    ("callback_outcome_reached", "已联系上", "Reached"),
+    ("callback_outcome_unreached", "未联系上", "Not reached"),
+    ("callback_outcome_not_due", "无需回访", "Not due"),
     // Of duties that move.
     ("duty_transfer_state_proposed", "已提出", "Proposed"),
     ("duty_transfer_state_effective", "生效", "In force"),
