@@ -290,6 +290,12 @@ pub struct Case {
     /// Found on patrol and put right on the spot by the finder; no longer once it was sent back.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub solved_on_spot: bool,
+    /// Words that were added to it; they stand apart.
+    #[serde(default)]
+    pub remark_count: u32,
+    /// When the last came, also of another system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remarked_at: Option<Timestamp>,
     pub rework_count: u32,
     pub reopen_count: u32,
     pub lead_change_count: u32,

@@ -45,6 +45,7 @@ pub mod patrol;
 mod rating;
 mod reason;
 mod refusal;
+mod remark;
 mod replay;
 mod router;
 mod rules;

@@ -23,13 +23,20 @@ use super::{
 };
 use crate::{
     codes,
-    domain::{Act, Case, CaseId},
+    domain::{Act, Case, CaseId, OrgId, RemarkKind},
+    reach,
+    remark::{self, Words},
     store::{
         Listed, imports,
         list::{self, CaseFilter, CaseKey, Order, ReachFilter},
         read::{self, Access},
+        remarks,
     },
+    verb::acting_for,
 };
+
+/// Longest text that is added to a case.
+const MOST_CHARACTERS: usize = 4_000;
 
 /// The RPCs.
 #[derive(Clone)]
@@ -70,6 +77,7 @@ impl CaseService for Cases {
         case.mediation = self.0.mediation_of(&record.case).await?.as_ref().map(mediation_view::summary);
         case.external_tickets =
             self.0.tickets_of(&record.case).await?.iter().map(exchange_forms::ticket).collect();
+        case.remarks = self.0.remarks_of(&record.case).await?.iter().map(convert::remark).collect();
         Ok(Response::new(pb::GetCaseResponse { case: Some(case) }))
     }
 
@@ -151,7 +159,13 @@ impl CaseService for Cases {
         let sealed = sealed.ok_or_else(|| Error::not_found("case", id.to_string()))?;
         let text = self.0.crypto.open(TEXT, &sealed, id.0.as_bytes())?;
         let text = String::from_utf8(text).map_err(Error::internal)?;
-        Ok(Response::new(pb::RevealTextResponse { text }))
+        let said = remarks::of_case(&mut conn, id).await?;
+        let revealed = said.into_iter().map(|said| {
+            let text = remark::open(&self.0.crypto, said.remark_id, &said.sealed);
+            text.map(|text| pb::RevealedRemark { case_version: said.case_version, kind: said.kind, text })
+        });
+        let remarks = revealed.collect::<chassis::Result<_>>()?;
+        Ok(Response::new(pb::RevealTextResponse { text, remarks }))
     }
 
     async fn supplement_case(
@@ -202,8 +216,28 @@ impl CaseService for Cases {
         let request = request.into_inner();
         let aim = aim!("ReopenCase", request);
         let reason = parse::code("reason_code", &request.reason_code)?;
+        let text = parse::words("text", &request.text, 0, MOST_CHARACTERS)?;
+        let words = Words::of(&self.0.crypto, RemarkKind::Reopening, &text);
+        let says = words.is_some();
         let wrap = |case| pb::ReopenCaseResponse { case };
-        self.0.run(&caller, aim, move |case, act, _| case.reopen(&reason, &act), wrap).await
+        let reopen = move |case: Case, act: Act<'_>, _: &Caller| {
+            if says { case.reopen_saying(&reason, &act) } else { case.reopen(&reason, &act) }
+        };
+        self.0.say(&caller, aim, words, reopen, wrap).await
+    }
+
+    async fn add_remark(&self, request: Request<pb::AddRemarkRequest>) -> RpcResult<pb::AddRemarkResponse> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let aim = aim!("AddRemark", request);
+        let text = parse::words("text", &request.text, 1, MOST_CHARACTERS)?;
+        let words = Words::of(&self.0.crypto, RemarkKind::Remark, &text);
+        let wrap = |case| pb::AddRemarkResponse { case };
+        let add = |case: Case, act: Act<'_>, by: &Caller| {
+            let part = reach::part_orgs(by).into_iter().map(OrgId).find(|org| case.is_party(*org));
+            case.add_remark(&acting_for(act, by, part))
+        };
+        self.0.say(&caller, aim, words, add, wrap).await
     }
 }
 

@@ -17,7 +17,7 @@ use crate::{
     editions::Edition,
     record::CaseRecord,
     seed,
-    store::Listed,
+    store::{Listed, remarks::Remark},
 };
 
 pub(super) fn text<T: ToString>(id: Option<T>) -> String {
@@ -87,6 +87,21 @@ pub fn case(record: &CaseRecord, world: &World, now: Timestamp) -> pb::Case {
         external_tickets: Vec::new(),
         parent_case_id: text(case.parent_case),
         solved_on_spot: case.solved_on_spot,
+        remark_count: count(case.remark_count),
+        remarked_time: case.remarked_at.and_then(at),
+        remarks: Vec::new(),
+    }
+}
+
+/// Words that were added, as all readers see them.
+pub fn remark(remark: &Remark) -> pb::CaseRemark {
+    pb::CaseRemark {
+        case_version: remark.case_version,
+        kind: remark.kind.clone(),
+        actor_ref: remark.actor_ref.clone(),
+        org_id: text(remark.org_id),
+        remark_time: at(remark.at),
+        text_redacted: remark.redacted.clone(),
     }
 }
 
@@ -178,6 +193,9 @@ pub fn listed(case: Listed, world: &World, now: Timestamp) -> pb::Case {
         external_tickets: Vec::new(),
         parent_case_id: text(case.parent_case),
         solved_on_spot: case.solved_on_spot,
+        remark_count: count(case.remark_count),
+        remarked_time: case.remarked_at.and_then(at),
+        remarks: Vec::new(),
     }
 }
 
@@ -412,6 +430,7 @@ pub fn listed_task(record: &CaseRecord, task_id: uuid::Uuid, world: &World) -> O
         item_name_en: name_en.to_owned(),
         urgency: urgency(case.urgency).into(),
         place_unit_id: case.place.unit.to_string(),
+        remarked_time: case.remarked_at.and_then(at),
     })
 }
 

@@ -24,6 +24,7 @@ pub mod precedents;
 pub mod read;
 pub mod refusals;
 pub mod registers;
+pub mod remarks;
 pub mod rows;
 pub mod suggestions;
 pub mod words;

@@ -192,6 +192,7 @@ fn bad(method: &str, field: &FieldDescriptor) -> Vec<Value> {
         (_, "class_name", _) => vec![text(&"长".repeat(101)), text("a\0b")],
         (_, "name_zh" | "name_en", _) => vec![text(""), text(&"长".repeat(101)), text("a\nb")],
         ("ListTickets", "system_code", _) => vec![text(&"x".repeat(65)), text("a\nb")],
+        ("ReopenCase", "text", _) => vec![text(&"长".repeat(4_001)), text("a\0b")],
         ("PushTicket", "text", _) => vec![text(&"长".repeat(20_001)), text("a\0b")],
         (_, "mapping_version", _) => vec![Value::I32(0), Value::I32(-1)],
         (_, "endpoint", _) => {

@@ -20,6 +20,7 @@ mod mediation;
 mod news;
 mod patrol;
 mod reach;
+mod remarks;
 mod routing;
 mod search;
 mod support;

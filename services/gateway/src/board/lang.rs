@@ -190,6 +190,10 @@ const NAMES: &[(&str, &str, &str)] = &[
     ("callback_outcome_reached", "已联系上", "Reached"),
     ("callback_outcome_unreached", "未联系上", "Not reached"),
     ("callback_outcome_not_due", "无需回访", "Not due"),
+    // Of words that were added to a case.
+    ("remark_kind_remark", "留言", "Remark"),
+    ("remark_kind_reopening", "重新打开的原因", "On opening it again"),
+    ("remark_kind_rating", "评价留言", "With the rating"),
     // Of duties that move.
     ("duty_transfer_state_proposed", "已提出", "Proposed"),
     ("duty_transfer_state_effective", "生效", "In force"),

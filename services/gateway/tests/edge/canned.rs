@@ -5,8 +5,8 @@ use prost_types::Timestamp;
 use proto::{
     analytics::v1::{Count, GetBoardResponse, IndicatorValue, StreetSummary},
     case_routing::v1::{
-        ApplicationState, AssignmentStatus, CallbackAttempt, CallbackOutcome, Case, CaseState, Clock as Limit,
-        ClockKind, DeliveryMode, DispatchMode, ExchangeDirection, ExternalTicket, GetCaseResponse,
+        ApplicationState, AssignmentStatus, CallbackAttempt, CallbackOutcome, Case, CaseRemark, CaseState,
+        Clock as Limit, ClockKind, DeliveryMode, DispatchMode, ExchangeDirection, ExternalTicket, GetCaseResponse,
         GetTimelineResponse, ListCasesResponse, ListPublicNoticesResponse, MediationState, MediationSummary,
         PublicNotice, Rating, Reason, RoutingCandidate, RoutingDecision, SyncState, Task, TaskPart, TaskState,
         TimelineEntry, Verification,
@@ -152,6 +152,12 @@ pub fn case() -> Case {
         resolve_due_time: at(2_880),
         overdue: true,
         rating: Some(Rating { grade: 4, ..Default::default() }),
+        remarks: vec![CaseRemark {
+            kind: "remark".into(),
+            remark_time: at(60),
+            text_redacted: "又堆了两辆车 <b>急</b>".into(),
+            ..Default::default()
+        }],
         verification: Some(Verification {
             verifier_org_id: OFFICE.into(),
             callback: CallbackOutcome::Unreached.into(),

@@ -93,6 +93,8 @@ async fn the_pages_show_what_the_services_answer_to_this_person() {
         "未联系上",
         "照片核查",
         "photo:checked",
+        "诉求人",
+        "又堆了两辆车 &#60;b&#62;急",
     ] {
         assert!(html.contains(shown), "{shown}");
     }

@@ -13,7 +13,7 @@ use super::{
     case::Case,
     codes::{CaseState, ClosedCode},
     error::Result,
-    event::{Emitted, TimelineEntry, Timestamp},
+    event::{Emitted, Timestamp},
     ids::TicketId,
     work::{Act, Decision, Work},
 };
@@ -79,20 +79,7 @@ impl Case {
         if work.case.state == CaseState::NeedSupplement {
             work.supplement()?;
         }
-        // A step that is told to nobody takes the version that the decision ends with.
-        let silent = i64::from(!work.has_told());
-        let step = TimelineEntry {
-            case_version: work.case.version + silent,
-            event: "TicketRemarked".to_owned(),
-            state: work.case.state,
-            actor: work.by.actor.clone(),
-            org: work.by.org,
-            at: work.now,
-            reason: None,
-            task_id: None,
-        };
-        let mut decision = work.finish();
-        decision.timeline.push(step);
-        Ok(decision)
+        work.case.remarked_at = Some(work.now);
+        Ok(work.finish_with("TicketRemarked"))
     }
 }

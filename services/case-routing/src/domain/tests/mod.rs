@@ -14,6 +14,7 @@ mod follow;
 mod history;
 mod import;
 mod lists;
+mod remark;
 mod routing;
 mod stages;
 mod suggestion;
