@@ -201,6 +201,9 @@ pub struct Rating {
     pub late: bool,
     /// Set once a bad rating was judged.
     pub valid: Option<bool>,
+    /// How it came, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<Channel>,
 }
 
 impl Rating {

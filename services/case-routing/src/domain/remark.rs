@@ -2,7 +2,7 @@
 //! event. It is a step that its people read; the words themselves are no part of the aggregate.
 
 use super::case::Case;
-use super::codes::CaseState;
+use super::codes::{CaseState, Channel};
 use super::error::{DomainError, Result};
 use super::work::{Act, Decision, Standing, Work};
 
@@ -43,16 +43,39 @@ impl Case {
     }
 }
 
+impl Decision {
+    /// The rating that was decided came over a channel, perhaps with a comment.
+    ///
+    /// # Errors
+    /// `Guard(too_many_remarks)`.
+    pub fn rated(mut self, channel: Option<Channel>, commented: bool) -> Result<Self> {
+        if let Some(rating) = &mut self.case.rating {
+            rating.channel = channel;
+        }
+        if commented {
+            note(&mut self.case)?;
+            self.case.remarked_at = Some(self.case.updated_at);
+        }
+        Ok(self)
+    }
+}
+
 impl Work<'_> {
     fn remark(&mut self) -> Result<()> {
-        if self.case.state == CaseState::Archived {
-            return Err(DomainError::guard("case_archived", "an archived case takes no more words"));
-        }
-        if self.case.remark_count >= MOST_REMARKS {
-            return Err(DomainError::guard("too_many_remarks", "the case has too many remarks"));
-        }
-        self.case.remark_count += 1;
+        note(&mut self.case)?;
         self.case.remarked_at = Some(self.now);
         Ok(())
     }
+}
+
+/// One more.
+fn note(case: &mut Case) -> Result<()> {
+    if case.state == CaseState::Archived {
+        return Err(DomainError::guard("case_archived", "an archived case takes no more words"));
+    }
+    if case.remark_count >= MOST_REMARKS {
+        return Err(DomainError::guard("too_many_remarks", "the case has too many remarks"));
+    }
+    case.remark_count += 1;
+    Ok(())
 }

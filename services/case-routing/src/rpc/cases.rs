@@ -2,7 +2,7 @@
 
 use chassis::{
     Error, RpcResult,
-    auth::Caller,
+    auth::{Caller, CallerKind, Role},
     clock::new_id,
     command::Meta,
     crypto::Crypto,
@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     codes,
-    domain::{Act, Case, CaseId, OrgId, RemarkKind},
+    domain::{Act, Case, CaseId, OrgId, Rating, RemarkKind},
     reach,
     remark::{self, Words},
     store::{
@@ -142,7 +142,11 @@ impl CaseService for Cases {
     ) -> RpcResult<pb::RevealTextResponse> {
         let caller = Caller::of(&request)?;
         let id: CaseId = parse::id("case_id", &request.get_ref().case_id)?;
-        self.0.find(&caller, id).await?;
+        let case = self.0.find(&caller, id).await?.case;
+        let judges = judges_only(&caller);
+        if judges && !case.rating.as_ref().is_some_and(Rating::awaits_judgement) {
+            return Err(Error::Forbidden.into());
+        }
         let mut conn = self.0.db.conn().await?;
         // Recorded first: who could read it is known, whatever happens afterwards.
         let access = Access {
@@ -155,12 +159,17 @@ impl CaseService for Cases {
             at: self.0.clock.now(),
         };
         read::log_access(&mut conn, &access).await?;
-        let sealed = read::sealed_text(&mut conn, id).await?;
-        let sealed = sealed.ok_or_else(|| Error::not_found("case", id.to_string()))?;
-        let text = self.0.crypto.open(TEXT, &sealed, id.0.as_bytes())?;
-        let text = String::from_utf8(text).map_err(Error::internal)?;
-        let said = remarks::of_case(&mut conn, id).await?;
-        let revealed = said.into_iter().map(|said| {
+        let text = if judges {
+            String::new()
+        } else {
+            let sealed = read::sealed_text(&mut conn, id).await?;
+            let sealed = sealed.ok_or_else(|| Error::not_found("case", id.to_string()))?;
+            let text = self.0.crypto.open(TEXT, &sealed, id.0.as_bytes())?;
+            String::from_utf8(text).map_err(Error::internal)?
+        };
+        let said = remarks::of_case(&mut conn, id).await?.into_iter();
+        let said = said.filter(|said| !judges || said.kind == RemarkKind::Rating.as_str());
+        let revealed = said.map(|said| {
             let text = remark::open(&self.0.crypto, said.remark_id, &said.sealed);
             text.map(|text| pb::RevealedRemark { case_version: said.case_version, kind: said.kind, text })
         });
@@ -199,13 +208,20 @@ impl CaseService for Cases {
         let request = request.into_inner();
         let aim = aim!("RateCase", request);
         let grade = parse::grade("grade", request.grade)?;
+        let channel = parse::optional_word("channel", request.channel, codes::channel_from)?;
+        let comment = parse::words("comment", &request.comment, 0, MOST_CHARACTERS)?;
+        let words = Words::of(&self.0.crypto, RemarkKind::Rating, &comment);
+        let commented = words.is_some();
         let wrap = |case| pb::RateCaseResponse { case };
         let original = self.0.original(&caller, aim.id).await?;
-        let rate = move |case: Case, act: Act<'_>, _: &Caller| match &original {
-            Some(original) if case.merged_into.is_some() => case.rate_merged(grade, original, &act),
-            _ => case.rate(grade, &act),
+        let rate = move |case: Case, act: Act<'_>, _: &Caller| {
+            let rated = match &original {
+                Some(original) if case.merged_into.is_some() => case.rate_merged(grade, original, &act),
+                _ => case.rate(grade, &act),
+            };
+            rated.and_then(|rated| rated.rated(channel, commented))
         };
-        self.0.run(&caller, aim, rate, wrap).await
+        self.0.say(&caller, aim, words, rate, wrap).await
     }
 
     async fn reopen_case(
@@ -255,6 +271,12 @@ impl Cases {
         filter.found = list::find(&mut *db.conn().await?, filter).await?;
         Ok((list::cases(&mut *db.list_conn().await?, filter).await?, unindexed))
     }
+}
+
+/// Whether the caller is here to judge a rating, and for nothing else.
+fn judges_only(caller: &Caller) -> bool {
+    let judges = |role| matches!(role, Role::CallbackAgent | Role::StreetSupervisor);
+    caller.kind == CallerKind::Person && caller.scopes.iter().all(|scope| judges(scope.role))
 }
 
 /// How a list is ordered, in words.

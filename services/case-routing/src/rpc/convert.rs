@@ -368,6 +368,7 @@ fn rating(rating: &Rating) -> pb::Rating {
         rated_time: at(rating.at),
         judged: rating.valid.is_some(),
         judged_valid: rating.valid.unwrap_or(false),
+        channel: rating.channel.map_or(0, |way| channel(way).into()),
     }
 }
 

@@ -184,7 +184,7 @@ fn bad(method: &str, field: &FieldDescriptor) -> Vec<Value> {
         }
         (_, "reconsideration_body" | "court", _) => vec![text(""), text(" "), text(&"长".repeat(101))],
         (_, "applicant_name", _) => vec![text(""), text("张"), text("13812345678"), text(&"长".repeat(51))],
-        (_, "note" | "opinion", _) => vec![text(&"长".repeat(4_001)), text("a\0b")],
+        (_, "note" | "opinion" | "comment", _) => vec![text(&"长".repeat(4_001)), text("a\0b")],
         (_, "amount_fen", _) => vec![Value::I64(-1), Value::I64(i64::MAX)],
         // Another system's codes are whatever it uses; a ticket that is known may be pushed without a text.
         (_, "class_code" | "area_code", _) => vec![text(&"x".repeat(65)), text("a\nb")],

@@ -90,3 +90,33 @@ async fn what_is_new_is_said_with_the_reopening() {
     assert_eq!(revealed(&d, &d.leader(), &case).await.remarks[0].text, SAID);
     d.service.stop().await;
 }
+
+#[tokio::test]
+async fn a_rating_says_why_and_whoever_judges_it_reads_that_and_nothing_else() {
+    let d = District::start().await;
+    let resident = Persona::resident(d.district);
+    let case = d.taken_in(&resident).await;
+    d.cases(&resident).add_remark(remark(&case, SAID)).await.unwrap();
+    d.resolve(&case).await;
+    let judge = Persona::new(Role::CallbackAgent, d.district).org(d.centre);
+    let reveal = || pb::RevealTextRequest { case_id: case.case_id.clone() };
+    let early = d.cases(&judge).reveal_text(reveal()).await.unwrap_err();
+    assert_eq!(early.code(), Code::PermissionDenied, "nothing to judge");
+    let rate = pb::RateCaseRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        grade: 1,
+        comment: "没人来过，打13812345678问我".into(),
+        channel: pb::Channel::App.into(),
+        ..Default::default()
+    };
+    let rated = d.cases(&resident).rate_case(rate).await.unwrap().into_inner().case.unwrap();
+    assert_eq!((rated.rating.unwrap().channel(), rated.remark_count), (pb::Channel::App, 2));
+    let shown = d.read(&case).await.remarks;
+    assert_eq!((shown[1].kind.as_str(), shown[1].text_redacted.as_str()), ("rating", "没人来过，打***问我"));
+    let read = revealed(&d, &judge, &case).await;
+    let words: Vec<&str> = read.remarks.iter().map(|one| one.text.as_str()).collect();
+    assert_eq!((read.text.as_str(), words), ("", vec!["没人来过，打13812345678问我"]));
+    assert_eq!(revealed(&d, &d.leader(), &case).await.remarks.len(), 2);
+    d.service.stop().await;
+}

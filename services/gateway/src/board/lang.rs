@@ -190,6 +190,14 @@ const NAMES: &[(&str, &str, &str)] = &[
     ("callback_outcome_reached", "已联系上", "Reached"),
     ("callback_outcome_unreached", "未联系上", "Not reached"),
     ("callback_outcome_not_due", "无需回访", "Not due"),
+    // Of ratings: how they came.
+    ("channel_window", "窗口", "At the window"),
+    ("channel_phone", "电话", "By phone"),
+    ("channel_app", "手机端", "By app"),
+    ("channel_web", "网站", "On the web"),
+    ("channel_worker", "工作人员代办", "Through a worker"),
+    ("channel_external", "其他系统", "From another system"),
+    ("channel_patrol", "巡查", "On patrol"),
     // Of words that were added to a case.
     ("remark_kind_remark", "留言", "Remark"),
     ("remark_kind_reopening", "重新打开的原因", "On opening it again"),

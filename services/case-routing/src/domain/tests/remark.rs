@@ -64,3 +64,20 @@ fn a_case_of_an_older_program_has_no_words() {
     assert!(!stored.contains("remark"));
     assert_eq!(serde_json::from_str::<Case>(&stored).unwrap(), case);
 }
+
+#[test]
+fn a_rating_keeps_its_channel_and_that_it_was_explained_also_in_a_closed_case() {
+    let mut world = World::new();
+    let resolved = world.resolved("stairs");
+    for (grade, state) in [(5, CaseState::Closed), (1, CaseState::Resolved)] {
+        let rated = resolved.clone().rate(grade, &world.resident()).unwrap();
+        let plain = names(&rated);
+        let rated = rated.rated(Some(Channel::App), true).unwrap();
+        assert_eq!((names(&rated), rated.case.state, rated.case.remark_count), (plain, state, 1));
+        assert_eq!(rated.case.rating.as_ref().unwrap().channel, Some(Channel::App));
+        let stored = serde_json::to_string(&rated.case).unwrap();
+        assert_eq!(serde_json::from_str::<Case>(&stored).unwrap(), rated.case);
+    }
+    let silent = resolved.rate(4, &world.resident()).unwrap().rated(None, false).unwrap().case;
+    assert_eq!((silent.rating.unwrap().channel, silent.remark_count, silent.remarked_at), (None, 0, None));
+}
