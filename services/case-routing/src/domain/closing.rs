@@ -229,7 +229,7 @@ impl Work<'_> {
         }
         let now = self.now;
         let outstanding =
-            || DomainError::guard("callback_outstanding", "the requester was not called back often enough yet");
+            || DomainError::guard("callback_outstanding", "the requester was not called back enough yet");
         if !command.evidence.is_empty() {
             self.add_evidence(command.evidence.clone())?;
         }

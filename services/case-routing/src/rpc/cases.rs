@@ -2,7 +2,7 @@
 
 use chassis::{
     Error, RpcResult,
-    auth::{Caller, CallerKind, Role},
+    auth::{Caller, Role},
     clock::new_id,
     command::Meta,
     crypto::Crypto,
@@ -143,7 +143,7 @@ impl CaseService for Cases {
         let caller = Caller::of(&request)?;
         let id: CaseId = parse::id("case_id", &request.get_ref().case_id)?;
         let case = self.0.find(&caller, id).await?.case;
-        let judges = judges_only(&caller);
+        let judges = judges_only(&case, &caller);
         if judges && !case.rating.as_ref().is_some_and(Rating::awaits_judgement) {
             return Err(Error::Forbidden.into());
         }
@@ -273,10 +273,11 @@ impl Cases {
     }
 }
 
-/// Whether the caller is here to judge a rating, and for nothing else.
-fn judges_only(caller: &Caller) -> bool {
+/// Whether the caller reaches the case by a role that judges ratings, and by no other.
+fn judges_only(case: &Case, caller: &Caller) -> bool {
     let judges = |role| matches!(role, Role::CallbackAgent | Role::StreetSupervisor);
-    caller.kind == CallerKind::Person && caller.scopes.iter().all(|scope| judges(scope.role))
+    let scopes = caller.scopes.iter().filter(|scope| !judges(scope.role)).cloned().collect();
+    !reach::reaches(case, &Caller { scopes, ..caller.clone() })
 }
 
 /// How a list is ordered, in words.

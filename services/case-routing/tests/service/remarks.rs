@@ -98,7 +98,8 @@ async fn a_rating_says_why_and_whoever_judges_it_reads_that_and_nothing_else() {
     let case = d.taken_in(&resident).await;
     d.cases(&resident).add_remark(remark(&case, SAID)).await.unwrap();
     d.resolve(&case).await;
-    let judge = Persona::new(Role::CallbackAgent, d.district).org(d.centre);
+    // Who lives here too, which opens nobody else's case.
+    let judge = Persona::new(Role::CallbackAgent, d.district).org(d.centre).also(Role::Resident, d.district);
     let reveal = || pb::RevealTextRequest { case_id: case.case_id.clone() };
     let early = d.cases(&judge).reveal_text(reveal()).await.unwrap_err();
     assert_eq!(early.code(), Code::PermissionDenied, "nothing to judge");
