@@ -31,6 +31,7 @@ mod record;
 mod recount;
 mod redact;
 mod registers;
+mod remark;
 mod rpc;
 pub mod seed;
 mod store;

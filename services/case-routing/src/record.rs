@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 
 use chassis::event::Emit;
+use uuid::Uuid;
 
 use crate::{
     domain::{
-        Case, Decision, DomainEvent, NewNotice, OfferId, OrgId, RoutingDecision, TicketId, TimelineEntry,
-        Timestamp,
+        Case, Decision, DomainEvent, NewNotice, OfferId, OrgId, RemarkKind, RoutingDecision, TicketId,
+        TimelineEntry, Timestamp,
         exchange::{Report, reports},
     },
     events,
@@ -36,6 +37,8 @@ pub struct Pending {
     pub offers: BTreeMap<OfferId, (Option<OrgId>, OfferState)>,
     /// The original text, sealed.
     pub sealed_text: Option<Vec<u8>>,
+    /// Words that were added.
+    pub remarks: Vec<NewRemark>,
     /// Index of the person and the id of their own under which they made the case.
     pub client_key: Option<Vec<u8>>,
     /// The public copy of an application's notice that begins.
@@ -46,6 +49,17 @@ pub struct Pending {
     pub reports: Vec<Report>,
     /// The line that it was handed off by; a system that takes the line gets a referral.
     pub handed_off: Option<String>,
+}
+
+/// Words as they are added.
+#[derive(Debug, Clone)]
+pub struct NewRemark {
+    pub id: Uuid,
+    pub kind: RemarkKind,
+    pub redacted: String,
+    pub sealed: Vec<u8>,
+    /// The step that they came with.
+    pub step: TimelineEntry,
 }
 
 /// A ticket as it is taken.

@@ -183,12 +183,16 @@ mod tests {
         let Some(lines) = &reached.lines else { return Err(TestCaseError::fail("every line is counted")) };
         prop_assert!(!lines.is_empty());
         for line in lines {
-            let granted = caller.scopes.iter().any(|scope| {
-                scope.line.as_ref() == Some(line) && reached.unit.path.contains(&scope.unit_id)
-            });
+            let granted = caller
+                .scopes
+                .iter()
+                .any(|scope| scope.line.as_ref() == Some(line) && reached.unit.path.contains(&scope.unit_id));
             prop_assert!(granted, "{line} was not granted");
         }
-        prop_assert!(below(topology, reached).iter().all(|unit| !is_small(unit.kind)), "a board of communities");
+        prop_assert!(
+            below(topology, reached).iter().all(|unit| !is_small(unit.kind)),
+            "a board of communities"
+        );
         let compared = comparable(topology, reached);
         let small = |id: &Uuid| topology.unit(*id).is_none_or(|unit| is_small(unit.kind));
         prop_assert!(!compared.iter().any(small), "hot spots of communities");

@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::application::ApplicationFace;
 use super::arbitration::{Interim, Position, Ruling};
 use super::clock::Clock;
+use super::closing::CallbackAttempt;
 use super::codes::*;
 use super::condition::Facts;
 use super::error::{DomainError, Result};
@@ -187,11 +188,17 @@ pub struct Callback {
 pub struct Verification {
     pub verifier: OrgId,
     pub started_at: Timestamp,
+    /// Calls made; of older cases only their number is known.
     pub attempts: u8,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub calls: Vec<CallbackAttempt>,
     /// Unset while the call-back is outstanding.
     pub callback: Option<Callback>,
     pub method: Option<VerifyMethod>,
     pub resolution: Option<Resolution>,
+    /// What the finding rests on; part of the case's evidence too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evidence_refs: Vec<String>,
     pub verified_at: Option<Timestamp>,
 }
 
@@ -207,6 +214,9 @@ pub struct Rating {
     /// Why it was judged so, where a reason was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub judge_reason: Option<String>,
+    /// How it came, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<Channel>,
 }
 
 impl Rating {
@@ -303,6 +313,12 @@ pub struct Case {
     /// finds it out when it loads the case, and keeps it beside the document.
     #[serde(skip)]
     pub repeats: Option<bool>,
+    /// Words that were added to it; they stand apart.
+    #[serde(default)]
+    pub remark_count: u32,
+    /// When the last came, also of another system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remarked_at: Option<Timestamp>,
     pub rework_count: u32,
     pub reopen_count: u32,
     pub lead_change_count: u32,

@@ -1,11 +1,13 @@
 //! After the work: verification by a third organisation, call-back, rework, rating, closure, reopening.
 //! Silence is never counted as satisfaction.
 
+use serde::{Deserialize, Serialize};
+
 use super::application::PAPERS_OVERDUE;
 use super::case::{Callback, Case, Verification};
 use super::codes::*;
 use super::error::{DomainError, Result};
-use super::event::DomainEvent;
+use super::event::{DomainEvent, Timestamp};
 use super::ids::*;
 use super::reason::Reason;
 use super::state::Trigger;
@@ -16,9 +18,20 @@ use super::work::{Act, Decision, Work, check_code};
 pub enum CallbackReport {
     /// Reached and answered.
     Reached { resolution: Resolution, grade: Option<u8>, contact_confirmed: bool },
-    /// No answer to so many calls; after the configured number the requester counts as unreached.
-    NoAnswer { attempts: u8 },
+    /// No answer; after the configured number of calls the requester counts as unreached.
+    NoAnswer,
 }
+
+/// One call, as it is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallbackAttempt {
+    pub at: Timestamp,
+    /// Whether somebody answered.
+    pub reached: bool,
+}
+
+/// The step of the timeline that tells of a call. No event does.
+const CALLED_BACK: &str = "CallbackRecorded";
 
 /// The verifier's finding.
 #[derive(Debug, Clone)]
@@ -30,6 +43,8 @@ pub struct VerifyCase {
     pub partly_reason_code: Option<String>,
     /// A call made together with the finding.
     pub callback: Option<CallbackReport>,
+    /// What the finding rests on; may be empty.
+    pub evidence: Vec<(EvidenceKind, String)>,
 }
 
 impl Case {
@@ -48,17 +63,17 @@ impl Case {
         Ok(work.finish())
     }
 
-    /// An attempt to call the requester back.
+    /// An attempt to call the requester back, made now.
     ///
     /// # Errors
-    /// `WrongState`; `NotEntitled` unless the verifier's; `Guard` `callback_not_due`, `callback_done`;
-    /// `Invalid` grade.
+    /// `WrongState`; `NotEntitled` unless the verifier's; `Guard` `callback_not_due`, `callback_done`,
+    /// `callback_too_soon`; `Invalid` grade.
     pub fn record_callback(self, report: &CallbackReport, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.stay(Trigger::RecordCallback)?;
         work.verifier()?;
         work.record_callback(report)?;
-        Ok(work.finish())
+        Ok(work.finish_with(CALLED_BACK, None))
     }
 
     /// The verifier confirms the work, on evidence and after the call-back.
@@ -115,9 +130,11 @@ impl Work<'_> {
             verifier,
             started_at: self.now,
             attempts: 0,
+            calls: Vec::new(),
             callback: (!self.case.callback_due()).then_some(not_due),
             method: None,
             resolution: None,
+            evidence_refs: Vec::new(),
             verified_at: None,
         });
         let verify_due_at = self.case.clock(ClockKind::Verify, None).map_or(self.now, |clock| clock.due_at);
@@ -138,7 +155,9 @@ impl Work<'_> {
     }
 
     fn record_callback(&mut self, report: &CallbackReport) -> Result<()> {
-        let (now, limit) = (self.now, self.sla().callback_attempts);
+        let (now, limit, gap) = (self.now, self.sla().callback_attempts, self.sla().callback_gap);
+        let (calendar, profile) = (&self.rules.calendar, &self.rules.profile);
+        let answered = matches!(report, CallbackReport::Reached { .. });
         let Some(verification) = self.case.verification.as_mut() else {
             return Err(DomainError::guard("no_verifier", "nobody verifies this case"));
         };
@@ -149,13 +168,18 @@ impl Work<'_> {
             Some(CallbackOutcome::Reached) => {
                 return Err(DomainError::guard("callback_done", "the requester was reached already"));
             }
+            Some(CallbackOutcome::Unreached) if !answered => {
+                return Err(DomainError::guard("callback_done", "the requester counts as unreached already"));
+            }
             Some(CallbackOutcome::Unreached) | None => {}
         }
-        let made = match report {
-            CallbackReport::Reached { .. } => 1,
-            CallbackReport::NoAnswer { attempts } => (*attempts).max(1),
-        };
-        verification.attempts = verification.attempts.saturating_add(made);
+        let last = verification.calls.last().filter(|call| !answered && !call.reached);
+        if last.is_some_and(|call| now < calendar.add(gap.unit, gap.n, call.at, profile).at) {
+            let message = "the last call that nobody answered was too short a time ago";
+            return Err(DomainError::guard("callback_too_soon", message));
+        }
+        verification.attempts = verification.attempts.saturating_add(1);
+        verification.calls.push(CallbackAttempt { at: now, reached: answered });
         let unreached = Callback {
             outcome: CallbackOutcome::Unreached,
             resolution: None,
@@ -176,10 +200,10 @@ impl Work<'_> {
                     ..unreached
                 });
             }
-            CallbackReport::NoAnswer { .. } if verification.attempts >= limit => {
-                verification.callback = Some(unreached)
+            CallbackReport::NoAnswer if verification.attempts >= limit => {
+                verification.callback = Some(unreached);
             }
-            CallbackReport::NoAnswer { .. } => {}
+            CallbackReport::NoAnswer => {}
         }
         Ok(())
     }
@@ -205,11 +229,16 @@ impl Work<'_> {
         }
         let now = self.now;
         let outstanding =
-            || DomainError::guard("callback_outstanding", "the requester was not called back yet");
+            || DomainError::guard("callback_outstanding", "the requester was not called back enough yet");
+        if !command.evidence.is_empty() {
+            self.add_evidence(command.evidence.clone())?;
+        }
         let Some(verification) = self.case.verification.as_mut() else { return Err(outstanding()) };
         let callback = verification.callback.clone().ok_or_else(outstanding)?;
         verification.method = Some(command.method);
         verification.resolution = Some(command.resolution);
+        verification.evidence_refs =
+            command.evidence.iter().map(|(_, reference)| reference.clone()).collect();
         verification.verified_at = Some(now);
         let verifier_org_id = verification.verifier;
         if command.resolution == Resolution::PartlyResolved {

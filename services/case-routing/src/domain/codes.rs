@@ -383,6 +383,13 @@ codes! {
         Cleared = "cleared",
     }
 
+    /// What words came with that were added to a case.
+    RemarkKind {
+        Remark = "remark",
+        Reopening = "reopening",
+        Rating = "rating",
+    }
+
     /// How a verifier checked.
     VerifyMethod {
         OnSite = "on_site",

@@ -398,7 +398,8 @@ impl Past {
             let at = command.rated_at.unwrap_or(closed_at);
             // A bad one was dealt with, or not, where it was given.
             let valid = (grade <= 2).then_some(true);
-            self.case.rating = Some(Rating { grade, at, late: at > closed_at, valid, judge_reason: None });
+            let late = at > closed_at;
+            self.case.rating = Some(Rating { grade, at, late, valid, judge_reason: None, channel: None });
             self.note("RatingReceived", self.case.state, at);
         }
         let retention = item.and_then(|item| item.retention_days).unwrap_or(act.rules.retention_days);

@@ -198,6 +198,8 @@ pub(super) fn new_case(command: RegisterCase, place: Place, now: Timestamp) -> C
         parent_case: None,
         solved_on_spot: false,
         repeats: None,
+        remark_count: 0,
+        remarked_at: None,
         rework_count: 0,
         reopen_count: 0,
         lead_change_count: 0,

@@ -55,7 +55,8 @@ impl Case {
             let message = "the case that this one was merged into is not resolved yet";
             return Err(DomainError::guard("original_not_resolved", message));
         }
-        work.case.rating = Some(Rating { grade, at: work.now, late, valid: None, judge_reason: None });
+        work.case.rating =
+            Some(Rating { grade, at: work.now, late, valid: None, judge_reason: None, channel: None });
         let (org_id, anonymous) = (original.lead.or(Some(work.case.first_receiver)), work.case.anonymous);
         work.emit(DomainEvent::RatingReceived { grade, org_id, anonymous }, None, None);
         work.await_judgement();

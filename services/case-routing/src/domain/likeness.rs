@@ -254,7 +254,10 @@ mod tests {
         assert_eq!(codes(&same), ["days_apart", "same_place", "same_item"]);
         assert!(by(&of_item("CJ-0143", "夜里回家怕摔", &[1, 2, 3], 0)).score >= LEAST_ALIKE);
         assert!(by(&of_item("CJ-0143", "夜里回家怕摔", &[1, 2, 8, 9], 0)).score < LEAST_ALIKE, "elsewhere");
-        assert!(by(&of_item("CJ-0112", "夜里回家怕摔", &[1, 2, 3, 4], 0)).score < LEAST_ALIKE, "another item");
+        assert!(
+            by(&of_item("CJ-0112", "夜里回家怕摔", &[1, 2, 3, 4], 0)).score < LEAST_ALIKE,
+            "another item"
+        );
         // The item for everything else: what the two are about is known, and not the same.
         let (one, other) = ("路灯坏了", "电梯困人");
         let (one, other) = (of_item("CJ-9901", one, &[1, 2], 0), of_item("CJ-9901", other, &[1, 2], 0));
@@ -277,7 +280,8 @@ mod tests {
 
     #[test]
     fn what_the_classifier_takes_a_case_for_counts_as_its_item_and_is_told_apart() {
-        let asked = Matter { suggested_item: Some("CJ-0143".into()), ..matter("上楼看不见路", &[1, 2], 0) };
+        let asked =
+            Matter { suggested_item: Some("CJ-0143".into()), ..matter("上楼看不见路", &[1, 2], 0) };
         let known = of_item("CJ-0143", "夜里回家怕摔", &[1, 2], 0);
         let likeness = asked.likeness(&known, &Weights::default());
         assert!(likeness.score >= LEAST_ALIKE, "{}", likeness.score);

@@ -46,6 +46,7 @@ pub mod patrol;
 mod rating;
 mod reason;
 mod refusal;
+mod remark;
 mod replay;
 mod router;
 mod rules;
@@ -83,7 +84,7 @@ pub use case::{
 };
 pub use catalogue::CatalogueVersion;
 pub use clock::{Clock, WARNINGS};
-pub use closing::{CallbackReport, VerifyCase};
+pub use closing::{CallbackAttempt, CallbackReport, VerifyCase};
 pub use codes::*;
 pub use condition::{Circumstances, Condition, Facts, NoCondition};
 pub use dispatch::{AssignmentChanged, ManualRoute, RouteChoice};

@@ -113,7 +113,8 @@ impl Work<'_> {
             return Err(DomainError::guard("rating_too_late", "the time for late ratings is over"));
         }
         self.stop_clock(ClockKind::RatingWindow, None);
-        self.case.rating = Some(Rating { grade, at: self.now, late, valid: None, judge_reason: None });
+        self.case.rating =
+            Some(Rating { grade, at: self.now, late, valid: None, judge_reason: None, channel: None });
         let org_id = self.case.lead_org.or(Some(self.case.first_receiver));
         self.emit(DomainEvent::RatingReceived { grade, org_id, anonymous: self.case.anonymous }, None, None);
         self.await_judgement();

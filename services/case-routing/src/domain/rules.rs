@@ -36,6 +36,8 @@ pub struct SlaProfile {
     pub callback_attempts: u8,
     /// A case that goes back more often is supervised.
     pub rework_max: u32,
+    /// How far apart calls are that nobody answers.
+    pub callback_gap: Limit,
     /// Calendar days in which a closed case may be reopened or rated late.
     pub reopen_days: u16,
 }
@@ -99,6 +101,7 @@ impl Default for SlaProfile {
             max_extensions: 2,
             callback_attempts: 3,
             rework_max: 2,
+            callback_gap: Limit::new(TimeUnit::CalHour, 2),
             reopen_days: 30,
         }
     }

@@ -133,6 +133,23 @@ impl<'a> Work<'a> {
         Decision { case: self.case, events: self.events, timeline: self.timeline }
     }
 
+    /// Finishes with a step that people read and nobody is told of; it takes the version that the decision ends with.
+    pub fn finish_with(self, step: &str, reason: Option<Reason>) -> Decision {
+        let (actor, org) = (self.by.actor.clone(), self.by.org);
+        let mut decision = self.finish();
+        decision.timeline.push(TimelineEntry {
+            case_version: decision.case.version,
+            event: step.to_owned(),
+            state: decision.case.state,
+            actor,
+            org,
+            at: decision.case.updated_at,
+            reason,
+            task_id: None,
+        });
+        decision
+    }
+
     // --- the state tables
 
     /// The state allows the verb at all.

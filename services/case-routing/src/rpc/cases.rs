@@ -2,7 +2,7 @@
 
 use chassis::{
     Error, RpcResult,
-    auth::Caller,
+    auth::{Caller, Role},
     clock::new_id,
     command::Meta,
     crypto::Crypto,
@@ -23,13 +23,20 @@ use super::{
 };
 use crate::{
     codes,
-    domain::{Act, Case, CaseId, Materials},
+    domain::{Act, Case, CaseId, Materials, OrgId, Rating, RemarkKind},
+    reach,
+    remark::{self, Words},
     store::{
         Listed, imports,
         list::{self, CaseFilter, CaseKey, Order, ReachFilter},
         read::{self, Access},
+        remarks,
     },
+    verb::acting_for,
 };
+
+/// Longest text that is added to a case.
+const MOST_CHARACTERS: usize = 4_000;
 
 /// The RPCs.
 #[derive(Clone)]
@@ -70,6 +77,7 @@ impl CaseService for Cases {
         case.mediation = self.0.mediation_of(&record.case).await?.as_ref().map(mediation_view::summary);
         let tickets = self.0.tickets_of(&record.case).await?;
         case.external_tickets = tickets.iter().map(exchange_forms::ticket).collect::<Result<_, Error>>()?;
+        case.remarks = self.0.remarks_of(&record.case).await?.iter().map(convert::remark).collect();
         Ok(Response::new(pb::GetCaseResponse { case: Some(case) }))
     }
 
@@ -136,7 +144,11 @@ impl CaseService for Cases {
     ) -> RpcResult<pb::RevealTextResponse> {
         let caller = Caller::of(&request)?;
         let id: CaseId = parse::id("case_id", &request.get_ref().case_id)?;
-        self.0.find(&caller, id).await?;
+        let case = self.0.find(&caller, id).await?.case;
+        let judges = judges_only(&case, &caller);
+        if judges && !case.rating.as_ref().is_some_and(Rating::awaits_judgement) {
+            return Err(Error::Forbidden.into());
+        }
         let mut conn = self.0.db.conn().await?;
         // Recorded first: who could read it is known, whatever happens afterwards.
         let access = Access {
@@ -149,11 +161,22 @@ impl CaseService for Cases {
             at: self.0.clock.now(),
         };
         read::log_access(&mut conn, &access).await?;
-        let sealed = read::sealed_text(&mut conn, id).await?;
-        let sealed = sealed.ok_or_else(|| Error::not_found("case", id.to_string()))?;
-        let text = self.0.crypto.open(TEXT, &sealed, id.0.as_bytes())?;
-        let text = String::from_utf8(text).map_err(Error::internal)?;
-        Ok(Response::new(pb::RevealTextResponse { text }))
+        let text = if judges {
+            String::new()
+        } else {
+            let sealed = read::sealed_text(&mut conn, id).await?;
+            let sealed = sealed.ok_or_else(|| Error::not_found("case", id.to_string()))?;
+            let text = self.0.crypto.open(TEXT, &sealed, id.0.as_bytes())?;
+            String::from_utf8(text).map_err(Error::internal)?
+        };
+        let said = remarks::of_case(&mut conn, id).await?.into_iter();
+        let said = said.filter(|said| !judges || said.kind == RemarkKind::Rating.as_str());
+        let revealed = said.map(|said| {
+            let text = remark::open(&self.0.crypto, said.remark_id, &said.sealed);
+            text.map(|text| pb::RevealedRemark { case_version: said.case_version, kind: said.kind, text })
+        });
+        let remarks = revealed.collect::<chassis::Result<_>>()?;
+        Ok(Response::new(pb::RevealTextResponse { text, remarks }))
     }
 
     async fn supplement_case(
@@ -187,13 +210,20 @@ impl CaseService for Cases {
         let request = request.into_inner();
         let aim = aim!("RateCase", request);
         let grade = parse::grade("grade", request.grade)?;
+        let channel = parse::optional_word("channel", request.channel, codes::channel_from)?;
+        let comment = parse::words("comment", &request.comment, 0, MOST_CHARACTERS)?;
+        let words = Words::of(&self.0.crypto, RemarkKind::Rating, &comment);
+        let commented = words.is_some();
         let wrap = |case| pb::RateCaseResponse { case };
         let original = self.0.original(&caller, aim.id).await?;
-        let rate = move |case: Case, act: Act<'_>, _: &Caller| match &original {
-            Some(original) if case.merged_into.is_some() => case.rate_merged(grade, original, &act),
-            _ => case.rate(grade, &act),
+        let rate = move |case: Case, act: Act<'_>, _: &Caller| {
+            let rated = match &original {
+                Some(original) if case.merged_into.is_some() => case.rate_merged(grade, original, &act),
+                _ => case.rate(grade, &act),
+            };
+            rated.and_then(|rated| rated.rated(channel, commented))
         };
-        self.0.run(&caller, aim, rate, wrap).await
+        self.0.say(&caller, aim, words, rate, wrap).await
     }
 
     async fn reopen_case(
@@ -204,8 +234,28 @@ impl CaseService for Cases {
         let request = request.into_inner();
         let aim = aim!("ReopenCase", request);
         let reason = parse::code("reason_code", &request.reason_code)?;
+        let text = parse::words("text", &request.text, 0, MOST_CHARACTERS)?;
+        let words = Words::of(&self.0.crypto, RemarkKind::Reopening, &text);
+        let says = words.is_some();
         let wrap = |case| pb::ReopenCaseResponse { case };
-        self.0.run(&caller, aim, move |case, act, _| case.reopen(&reason, &act), wrap).await
+        let reopen = move |case: Case, act: Act<'_>, _: &Caller| {
+            if says { case.reopen_saying(&reason, &act) } else { case.reopen(&reason, &act) }
+        };
+        self.0.say(&caller, aim, words, reopen, wrap).await
+    }
+
+    async fn add_remark(&self, request: Request<pb::AddRemarkRequest>) -> RpcResult<pb::AddRemarkResponse> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let aim = aim!("AddRemark", request);
+        let text = parse::words("text", &request.text, 1, MOST_CHARACTERS)?;
+        let words = Words::of(&self.0.crypto, RemarkKind::Remark, &text);
+        let wrap = |case| pb::AddRemarkResponse { case };
+        let add = |case: Case, act: Act<'_>, by: &Caller| {
+            let part = reach::part_orgs(by).into_iter().map(OrgId).find(|org| case.is_party(*org));
+            case.add_remark(&acting_for(act, by, part))
+        };
+        self.0.say(&caller, aim, words, add, wrap).await
     }
 }
 
@@ -223,6 +273,13 @@ impl Cases {
         filter.found = list::find(&mut *db.conn().await?, filter).await?;
         Ok((list::cases(&mut *db.list_conn().await?, filter).await?, unindexed))
     }
+}
+
+/// Whether the caller reaches the case by a role that judges ratings, and by no other.
+fn judges_only(case: &Case, caller: &Caller) -> bool {
+    let judges = |role| matches!(role, Role::CallbackAgent | Role::StreetSupervisor);
+    let scopes = caller.scopes.iter().filter(|scope| !judges(scope.role)).cloned().collect();
+    !reach::reaches(case, &Caller { scopes, ..caller.clone() })
 }
 
 /// How a list is ordered, in words.

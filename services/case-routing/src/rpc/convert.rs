@@ -10,14 +10,14 @@ use crate::{
         delivery_mode, dispatch_mode, limit_unit, nature, origin, resolution, task_part, task_state, urgency,
     },
     domain::{
-        Candidate, Case, Clock, ClockKind, Language, Objection, ObjectionState, Offer, Position, Rating,
-        Reason, RoutingDecision, Stage, Suggestion, Supervision, Supplement, Suspension, Task, TimelineEntry,
-        TriageDecision, Verification, WhistleScore,
+        CallbackAttempt, CallbackOutcome, Candidate, Case, Clock, ClockKind, Language, Objection,
+        ObjectionState, Offer, Position, Rating, Reason, RoutingDecision, Stage, Suggestion, Supervision,
+        Supplement, Suspension, Task, TimelineEntry, TriageDecision, Verification, WhistleScore,
     },
     editions::Edition,
     record::CaseRecord,
     seed,
-    store::Listed,
+    store::{Listed, remarks::Remark},
 };
 
 pub(super) fn text<T: ToString>(id: Option<T>) -> String {
@@ -89,6 +89,9 @@ pub fn case(record: &CaseRecord, world: &World, now: Timestamp) -> pb::Case {
         solved_on_spot: case.solved_on_spot,
         supplement: case.supplement.as_ref().map(|known| supplement(case, known)),
         suspension: case.suspension.as_ref().map(suspension),
+        remark_count: count(case.remark_count),
+        remarked_time: case.remarked_at.and_then(at),
+        remarks: Vec::new(),
     }
 }
 
@@ -110,6 +113,18 @@ fn suspension(suspension: &Suspension) -> pb::Suspension {
         told_ref: suspension.told_ref.clone(),
         start_time: at(suspension.since),
         resume_time: suspension.resume_at.and_then(at),
+    }
+}
+
+/// Words that were added, as all readers see them.
+pub fn remark(remark: &Remark) -> pb::CaseRemark {
+    pb::CaseRemark {
+        case_version: remark.case_version,
+        kind: remark.kind.clone(),
+        actor_ref: remark.actor_ref.clone(),
+        org_id: text(remark.org_id),
+        remark_time: at(remark.at),
+        text_redacted: remark.redacted.clone(),
     }
 }
 
@@ -203,6 +218,9 @@ pub fn listed(case: Listed, world: &World, now: Timestamp) -> pb::Case {
         solved_on_spot: case.solved_on_spot,
         supplement: None,
         suspension: None,
+        remark_count: count(case.remark_count),
+        remarked_time: case.remarked_at.and_then(at),
+        remarks: Vec::new(),
     }
 }
 
@@ -352,7 +370,15 @@ fn verification(verification: &Verification) -> pb::Verification {
         callback_grade: callback.and_then(|callback| callback.grade).map_or(0, i32::from),
         callback_attempts: i32::from(verification.attempts),
         verified_time: verification.verified_at.and_then(at),
+        attempts: verification.calls.iter().map(attempt).collect(),
+        evidence_refs: verification.evidence_refs.clone(),
+        method: text(verification.method),
     }
+}
+
+fn attempt(call: &CallbackAttempt) -> pb::CallbackAttempt {
+    let outcome = if call.reached { CallbackOutcome::Reached } else { CallbackOutcome::Unreached };
+    pb::CallbackAttempt { attempt_time: at(call.at), outcome: callback_outcome(outcome).into() }
 }
 
 fn rating(rating: &Rating) -> pb::Rating {
@@ -362,6 +388,7 @@ fn rating(rating: &Rating) -> pb::Rating {
         judged: rating.valid.is_some(),
         judged_valid: rating.valid.unwrap_or(false),
         judge_reason_code: rating.judge_reason.clone().unwrap_or_default(),
+        channel: rating.channel.map_or(0, |way| channel(way).into()),
     }
 }
 
@@ -430,6 +457,7 @@ pub fn listed_task(record: &CaseRecord, task_id: uuid::Uuid, world: &World) -> O
         item_name_en: name_en.to_owned(),
         urgency: urgency(case.urgency).into(),
         place_unit_id: case.place.unit.to_string(),
+        remarked_time: case.remarked_at.and_then(at),
     })
 }
 

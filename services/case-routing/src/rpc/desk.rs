@@ -21,10 +21,12 @@ use crate::{
     numbers::Numbers,
     reach,
     record::CaseRecord,
+    remark::{Saying, Words},
     store::{
         case_store::CaseStore,
         exchange::tickets::{self, Ticket},
         mediations, read,
+        remarks::{self, Remark},
     },
     verb::Verb,
 };
@@ -101,8 +103,24 @@ impl Desk {
         F: Fn(Case, Act<'_>, &Caller) -> domain::Result<domain::Decision> + Send + Sync + 'static,
         R: prost::Message + Default + 'static,
     {
+        self.say(caller, aim, None, run, wrap).await
+    }
+
+    /// Runs a verb that comes with words, or without.
+    pub async fn say<F, R>(
+        &self,
+        caller: &Caller,
+        aim: Aim,
+        words: Option<Words>,
+        run: F,
+        wrap: impl Fn(Option<pb::Case>) -> R + Send + Sync + 'static,
+    ) -> RpcResult<R>
+    where
+        F: Fn(Case, Act<'_>, &Caller) -> domain::Result<domain::Decision> + Send + Sync + 'static,
+        R: prost::Message + Default + 'static,
+    {
         let world = self.atlas.world();
-        let verb = Verb::new(world.clone(), aim.id, aim.etag, run);
+        let verb = Saying { command: Verb::new(world.clone(), aim.id, aim.etag, run), words };
         let answer = move |record: &CaseRecord| wrap(Some(told(record, &world)));
         let answer =
             Executor::execute(&self.executor, caller, aim.meta, aim.id, Target::Existing, verb, answer)
@@ -132,6 +150,15 @@ impl Desk {
         }
         let mut conn = self.db.conn().await?;
         tickets::of_case(&mut conn, case.id).await
+    }
+
+    /// What was added to the case. Most cases have nothing, and are not asked for.
+    pub async fn remarks_of(&self, case: &Case) -> Result<Vec<Remark>> {
+        if case.remark_count == 0 {
+            return Ok(Vec::new());
+        }
+        let mut conn = self.db.conn().await?;
+        remarks::of_case(&mut conn, case.id).await
     }
 
     /// What the verbs of a merged case ask of the other; nothing where the caller does not reach the merged one.

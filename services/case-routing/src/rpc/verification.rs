@@ -13,12 +13,12 @@ use super::{
     convert,
     desk::{Aim, Desk},
     intake::verb,
-    parse, supervision,
+    parse, parts, supervision,
 };
 use crate::{
     codes,
     domain::{
-        Act, CallbackOutcome, CallbackReport, Case, CaseId, CaseState, Decision, OrgId, SupervisionId,
+        self, Act, CallbackOutcome, CallbackReport, Case, CaseId, CaseState, Decision, OrgId, SupervisionId,
         TaskId, VerifyCase, VerifyMethod,
     },
     store::list::{self, ReachFilter},
@@ -39,17 +39,44 @@ fn supervised(case: &Case, id: SupervisionId) -> Option<OrgId> {
     case.supervisions.iter().find(|known| known.id == id).map(|known| case.supervised(known))
 }
 
+/// Where nobody was asked, the caller's organisation takes the verification first.
+fn verifying(
+    case: Case,
+    act: &Act<'_>,
+    run: impl FnOnce(Case) -> domain::Result<Decision>,
+) -> domain::Result<Decision> {
+    if case.state != CaseState::Completed {
+        return run(case);
+    }
+    let started = case.start_verification(act)?;
+    let then = run(started.case)?;
+    let events = started.events.into_iter().chain(then.events).collect();
+    let timeline = started.timeline.into_iter().chain(then.timeline).collect();
+    Ok(Decision { case: then.case, events, timeline })
+}
+
+/// One attempt to call back.
+fn attempt(message: &pb::RecordCallbackRequest) -> chassis::Result<CallbackReport> {
+    match parse::word("outcome", message.outcome, codes::callback_outcome_from, None)? {
+        CallbackOutcome::NotDue => Err(Error::invalid("outcome", "was somebody reached, or not?")),
+        CallbackOutcome::Unreached => Ok(CallbackReport::NoAnswer),
+        CallbackOutcome::Reached => Ok(CallbackReport::Reached {
+            resolution: parse::word("resolution", message.resolution, codes::resolution_from, None)?,
+            grade: match message.grade {
+                0 => None,
+                grade => Some(parse::grade("grade", grade)?),
+            },
+            contact_confirmed: message.contact_confirmed,
+        }),
+    }
+}
+
+/// The call that was made together with the finding. That nobody answered is told by the attempts that are stored.
 fn report(message: &pb::VerifyCaseRequest) -> chassis::Result<Option<CallbackReport>> {
-    let outcome = parse::word("callback", message.callback, codes::callback_outcome_from, None)?;
+    let outcome = parse::optional_word("callback", message.callback, codes::callback_outcome_from)?;
     Ok(match outcome {
-        CallbackOutcome::NotDue => None,
-        CallbackOutcome::Unreached => {
-            let attempts = u8::try_from(message.callback_attempts).ok().filter(|attempts| *attempts > 0);
-            let attempts =
-                attempts.ok_or_else(|| Error::invalid("callback_attempts", "between 1 and 255"))?;
-            Some(CallbackReport::NoAnswer { attempts })
-        }
-        CallbackOutcome::Reached => Some(CallbackReport::Reached {
+        None | Some(CallbackOutcome::NotDue | CallbackOutcome::Unreached) => None,
+        Some(CallbackOutcome::Reached) => Some(CallbackReport::Reached {
             resolution: parse::word(
                 "callback_resolution",
                 message.callback_resolution,
@@ -67,6 +94,23 @@ fn report(message: &pb::VerifyCaseRequest) -> chassis::Result<Option<CallbackRep
 
 #[tonic::async_trait]
 impl VerificationService for Verifications {
+    async fn record_callback(
+        &self,
+        request: Request<pb::RecordCallbackRequest>,
+    ) -> RpcResult<pb::RecordCallbackResponse> {
+        verb!(
+            self,
+            request,
+            "RecordCallback",
+            RecordCallbackResponse,
+            |message| attempt(&message)?,
+            |case, act, by, report| {
+                let act = acting_for(act, by, verifier(&case));
+                verifying(case, &act, |case| case.record_callback(&report, &act))
+            }
+        )
+    }
+
     async fn verify_case(
         &self,
         request: Request<pb::VerifyCaseRequest>,
@@ -86,19 +130,12 @@ impl VerificationService for Verifications {
                         .then(|| parse::code("reason_code", reason))
                         .transpose()?,
                     callback: report(&message)?,
+                    evidence: parts::evidence(&message.evidence_refs)?,
                 }
             },
             |case, act, by, finding| {
                 let act = acting_for(act, by, verifier(&case));
-                if case.state != CaseState::Completed {
-                    return case.verify(&finding, &act);
-                }
-                // Nobody was asked: the caller's organisation takes the verification, then finds.
-                let started = case.start_verification(&act)?;
-                let found = started.case.verify(&finding, &act)?;
-                let events = started.events.into_iter().chain(found.events).collect();
-                let timeline = started.timeline.into_iter().chain(found.timeline).collect();
-                Ok(Decision { case: found.case, events, timeline })
+                verifying(case, &act, |case| case.verify(&finding, &act))
             }
         )
     }

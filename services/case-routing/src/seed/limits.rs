@@ -30,6 +30,8 @@ pub struct Profile {
     pub consultation: SeedLimit,
     pub max_extensions: u32,
     pub callback_attempts: u8,
+    #[serde(default = "callback_gap")]
+    pub callback_gap: SeedLimit,
     #[serde(default = "rework_max")]
     pub rework_max: u32,
     pub reopen_days: u16,
@@ -38,6 +40,10 @@ pub struct Profile {
 /// What a database that was filled before the file said more does not have.
 const fn consultation() -> SeedLimit {
     SeedLimit { value: 1, unit: TimeUnit::WorkDay }
+}
+
+const fn callback_gap() -> SeedLimit {
+    SeedLimit { value: 2, unit: TimeUnit::CalHour }
 }
 
 const fn rework_max() -> u32 {
@@ -121,6 +127,7 @@ impl Profile {
             consult: self.consultation.into(),
             max_extensions: self.max_extensions,
             callback_attempts: self.callback_attempts,
+            callback_gap: self.callback_gap.into(),
             rework_max: self.rework_max,
             reopen_days: self.reopen_days,
         }

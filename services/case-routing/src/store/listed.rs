@@ -46,6 +46,10 @@ pub struct Listed {
     #[serde(default)]
     pub solved_on_spot: bool,
     #[serde(default)]
+    pub remark_count: u32,
+    #[serde(default)]
+    pub remarked_at: Option<Timestamp>,
+    #[serde(default)]
     pub application: Option<ApplicationFace>,
 }
 

@@ -25,6 +25,7 @@ pub mod precedents;
 pub mod read;
 pub mod refusals;
 pub mod registers;
+pub mod remarks;
 pub mod repeats;
 pub mod rows;
 pub mod suggestions;

@@ -108,6 +108,13 @@ async fn a_retry_finds_the_anonymous_case_again_and_nothing_else_does() {
         let supplement =
             pb::SupplementCaseRequest { case_id: id.clone(), request_id: key.clone(), ..Default::default() };
         missing("supplement", own.supplement_case(supplement).await.map(drop));
+        let remark = pb::AddRemarkRequest {
+            case_id: id.clone(),
+            request_id: key.clone(),
+            text: "还在堆".into(),
+            ..Default::default()
+        };
+        missing("remark", own.add_remark(remark).await.map(drop));
         let reason_code = "solved_itself".to_owned();
         let withdraw = pb::WithdrawCaseRequest {
             case_id: id.clone(),

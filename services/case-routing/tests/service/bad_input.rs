@@ -144,6 +144,7 @@ fn good(d: &District, method: &str, field: &FieldDescriptor) -> Option<Value> {
         ("AnswerCase", "closed_code") => number(3),
         ("WhistleCase", "org_ids") => one(&new_id().to_string()),
         (_, "callback") => number(3),
+        ("RecordCallback", "outcome") => number(1),
         (_, "resolution") => number(1),
         (_, "grade") => Some(Value::I32(3)),
         (_, "list_version" | "party_number") => Some(Value::I32(1)),
@@ -189,7 +190,7 @@ fn bad(method: &str, field: &FieldDescriptor) -> Vec<Value> {
         }
         (_, "reconsideration_body" | "court", _) => vec![text(""), text(" "), text(&"长".repeat(101))],
         (_, "applicant_name", _) => vec![text(""), text("张"), text("13812345678"), text(&"长".repeat(51))],
-        (_, "note" | "opinion", _) => vec![text(&"长".repeat(4_001)), text("a\0b")],
+        (_, "note" | "opinion" | "comment", _) => vec![text(&"长".repeat(4_001)), text("a\0b")],
         (_, "amount_fen", _) => vec![Value::I64(-1), Value::I64(i64::MAX)],
         // Another system's codes are whatever it uses; a ticket that is known may be pushed without a text.
         (_, "class_code" | "area_code", _) => vec![text(&"x".repeat(65)), text("a\nb")],
@@ -198,6 +199,7 @@ fn bad(method: &str, field: &FieldDescriptor) -> Vec<Value> {
         (_, "class_name", _) => vec![text(&"长".repeat(101)), text("a\0b")],
         (_, "name_zh" | "name_en", _) => vec![text(""), text(&"长".repeat(101)), text("a\nb")],
         ("ListTickets", "system_code", _) => vec![text(&"x".repeat(65)), text("a\nb")],
+        ("ReopenCase", "text", _) => vec![text(&"长".repeat(4_001)), text("a\0b")],
         ("PushTicket", "text", _) => vec![text(&"长".repeat(20_001)), text("a\0b")],
         (_, "mapping_version", _) => vec![Value::I32(0), Value::I32(-1)],
         (_, "endpoint", _) => {

@@ -177,6 +177,30 @@ async fn no_update_moves_what_the_requester_was_promised() {
     d.service.stop().await;
 }
 
+/// "A comment starts the time limit anew."
+#[tokio::test]
+async fn comments_never_reset_a_clock() {
+    let d = District::start().await;
+    let resident = Persona::resident(d.district);
+    let case = sign(&d, &d.taken_in(&resident).await).await;
+    d.told().await;
+    for (round, persona) in [resident, d.leader(), d.window(), d.leader()].iter().enumerate() {
+        d.service.clock().advance(Duration::from_secs(1_800));
+        let remark = pb::AddRemarkRequest {
+            case_id: case.case_id.clone(),
+            request_id: request_id(),
+            text: "又堆了两辆车，请联系13812345678".into(),
+            ..Default::default()
+        };
+        let said = d.cases(persona).add_remark(remark).await.unwrap().into_inner().case.unwrap();
+        assert_eq!(said.clocks, case.clocks, "round {round}");
+        assert_eq!((said.state, said.resolve_due_time), (case.state, case.resolve_due_time));
+        assert_eq!(said.remark_count, i32::try_from(round).unwrap() + 1);
+    }
+    assert!(!d.told().await.iter().any(|name| name.contains("Remark")), "no event has the words");
+    d.service.stop().await;
+}
+
 /// "Notifications are pushed after the change, without retries, and are lost with the connection."
 #[tokio::test]
 async fn a_change_and_its_events_are_one_and_a_refusal_leaves_neither() {
@@ -209,6 +233,15 @@ async fn a_resident_sees_nothing_of_anothers_case_by_any_way() {
         cases.get_case(pb::GetCaseRequest { case_id: id() }).await.err(),
         cases.get_timeline(pb::GetTimelineRequest { case_id: id(), ..Default::default() }).await.err(),
         cases.reveal_text(pb::RevealTextRequest { case_id: id() }).await.err(),
+        cases
+            .add_remark(pb::AddRemarkRequest {
+                case_id: id(),
+                request_id: request_id(),
+                text: "是谁投诉的".into(),
+                ..Default::default()
+            })
+            .await
+            .err(),
         cases
             .withdraw_case(pb::WithdrawCaseRequest {
                 case_id: id(),
@@ -265,6 +298,8 @@ async fn what_was_blanked_for_reading_never_replaces_what_was_written() {
         "OpenTopicCaseRequest",
         "ReportFindingRequest",
         "PushTicketRequest",
+        "AddRemarkRequest",
+        "ReopenCaseRequest",
     ];
     assert_eq!(written.iter().map(String::as_str).collect::<HashSet<_>>(), HashSet::from(makers));
     let d = District::start().await;

@@ -93,7 +93,6 @@ async fn a_case_goes_from_the_window_to_closed() {
         callback: pb::CallbackOutcome::Reached.into(),
         callback_resolution: pb::Resolution::Resolved.into(),
         callback_grade: 5,
-        callback_attempts: 1,
         contact_confirmed: true,
         ..pb::VerifyCaseRequest::default()
     };

@@ -24,6 +24,7 @@ mod mediation;
 mod news;
 mod patrol;
 mod reach;
+mod remarks;
 mod repeats;
 mod routing;
 mod search;

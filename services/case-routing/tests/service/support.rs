@@ -284,7 +284,6 @@ impl District {
             resolution: pb::Resolution::Resolved.into(),
             callback: pb::CallbackOutcome::Reached.into(),
             callback_resolution: pb::Resolution::Resolved.into(),
-            callback_attempts: 1,
             ..Default::default()
         };
         VerificationServiceClient::new(self.service.call_as(&self.verifier()))

@@ -282,6 +282,20 @@ async fn a_street_does_not_clear_what_the_district_or_the_city_issued() {
     d.service.stop().await;
 }
 
+/// The centre calls as often as the limits say, each time long enough after the last.
+async fn never_answers(d: &District, case: &pb::Case) {
+    for _ in 0..3 {
+        let call = pb::RecordCallbackRequest {
+            case_id: case.case_id.clone(),
+            request_id: request_id(),
+            outcome: pb::CallbackOutcome::Unreached.into(),
+            ..Default::default()
+        };
+        desk(d, &d.verifier()).record_callback(call).await.unwrap();
+        d.service.clock().advance(Duration::from_secs(2 * 3_600));
+    }
+}
+
 /// What ended without being put right, or only in part, or whose requester was not reached, stays apart from what was.
 #[tokio::test]
 async fn ends_are_told_apart_and_a_bad_rating_goes_all_the_way_round() {
@@ -300,7 +314,6 @@ async fn ends_are_told_apart_and_a_bad_rating_goes_all_the_way_round() {
         resolution: pb::Resolution::Resolved.into(),
         callback: pb::CallbackOutcome::Reached.into(),
         callback_resolution: pb::Resolution::Resolved.into(),
-        callback_attempts: 1,
         callback_grade: 4,
         ..Default::default()
     };
@@ -312,7 +325,6 @@ async fn ends_are_told_apart_and_a_bad_rating_goes_all_the_way_round() {
     let unreached = |case: &pb::Case| pb::VerifyCaseRequest {
         callback: pb::CallbackOutcome::Unreached.into(),
         callback_resolution: 0,
-        callback_attempts: 3,
         callback_grade: 0,
         ..verify(case)
     };
@@ -325,6 +337,9 @@ async fn ends_are_told_apart_and_a_bad_rating_goes_all_the_way_round() {
     ] {
         let case = in_progress(&d).await;
         tasks(&d, &d.leader()).complete_case(complete(&case, outcome)).await.unwrap();
+        if way == 2 {
+            never_answers(&d, &case).await;
+        }
         let request = [verify(&case), partly(&case), unreached(&case)][way].clone();
         desk(&d, &d.verifier()).verify_case(request).await.unwrap();
         ends.push(case);
@@ -384,5 +399,68 @@ async fn ends_are_told_apart_and_a_bad_rating_goes_all_the_way_round() {
     let refused = desk(&d, &d.verifier()).verify_case(against).await.unwrap_err();
     assert!(refused.message().contains("reason_code"), "{refused}");
     desk(&d, &d.verifier()).verify_case(verify(&case)).await.unwrap();
+    d.service.stop().await;
+}
+
+/// "Unreached after so many calls" is counted by the calls that were made, not by what somebody says at the end.
+#[tokio::test]
+async fn calls_are_kept_as_they_were_made_and_no_claim_stands_for_them() {
+    let d = district().await;
+    let case = in_progress(&d).await;
+    let complete = pb::CompleteCaseRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        evidence_refs: vec!["photo:1".into()],
+        ..Default::default()
+    };
+    tasks(&d, &d.leader()).complete_case(complete).await.unwrap();
+    let verify = || pb::VerifyCaseRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        method: "photo".into(),
+        resolution: pb::Resolution::Resolved.into(),
+        callback: pb::CallbackOutcome::Unreached.into(),
+        callback_attempts: 3,
+        evidence_refs: vec!["photo:checked".into()],
+        ..Default::default()
+    };
+    let call = |outcome: pb::CallbackOutcome| pb::RecordCallbackRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        outcome: outcome.into(),
+        ..Default::default()
+    };
+    let unanswered = || call(pb::CallbackOutcome::Unreached);
+    let mut centre = desk(&d, &d.verifier());
+    let refused = centre.record_callback(call(pb::CallbackOutcome::NotDue)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    let other = Persona::new(Role::CallbackAgent, d.district).org(d.gov);
+    let refused = desk(&d, &other).record_callback(unanswered()).await.unwrap_err();
+    assert_eq!(refused.code(), Code::PermissionDenied);
+    for made in 0..3 {
+        let refused = centre.verify_case(verify()).await.unwrap_err();
+        assert!(refused.message().contains("callback_outstanding"), "{made}: {refused}");
+        let first = unanswered();
+        let kept = centre.record_callback(first.clone()).await.unwrap().into_inner().case.unwrap();
+        assert_eq!(kept.verification.as_ref().unwrap().attempts.len(), made + 1);
+        let again = centre.record_callback(first).await.unwrap().into_inner().case.unwrap();
+        assert_eq!(again.etag, kept.etag, "a repeat is the same call");
+        let refused = centre.record_callback(unanswered()).await.unwrap_err();
+        let code = if made < 2 { "callback_too_soon" } else { "callback_done" };
+        assert!(refused.message().contains(code), "{refused}");
+        d.service.clock().advance(Duration::from_secs(2 * 3_600));
+    }
+    let resolved = centre.verify_case(verify()).await.unwrap().into_inner().case.unwrap();
+    let found = resolved.verification.unwrap();
+    assert_eq!((found.callback(), found.callback_attempts), (pb::CallbackOutcome::Unreached, 3));
+    assert_eq!((found.method.as_str(), found.evidence_refs), ("photo", vec!["photo:checked".to_owned()]));
+    let at: Vec<i64> =
+        found.attempts.iter().map(|call| call.attempt_time.as_ref().unwrap().seconds).collect();
+    assert!(at.windows(2).all(|pair| pair[1] - pair[0] >= 2 * 3_600), "{at:?}");
+    let request =
+        pb::GetTimelineRequest { case_id: case.case_id.clone(), page_size: 200, ..Default::default() };
+    let steps = d.cases(&d.dispatcher()).get_timeline(request).await.unwrap().into_inner().entries;
+    assert_eq!(steps.iter().filter(|step| step.event == "CallbackRecorded").count(), 3);
+    assert!(steps.windows(2).all(|pair| pair[0].case_version < pair[1].case_version));
     d.service.stop().await;
 }

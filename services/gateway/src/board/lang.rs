@@ -199,6 +199,26 @@ const NAMES: &[(&str, &str, &str)] = &[
     ("supervision_state_acknowledged", "已签收", "Acknowledged"),
     ("supervision_state_answered", "已答复", "Answered"),
     ("supervision_state_cleared", "已销号", "Cleared"),
+    // Of verifications: how it was checked, and what a call came to.
+    ("verify_method_on_site", "现场核查", "On site"),
+    ("verify_method_photo", "照片核查", "By photo"),
+    ("verify_method_phone", "电话核查", "By phone"),
+    ("verify_method_documents", "材料核查", "By documents"),
+    ("callback_outcome_reached", "已联系上", "Reached"),
+    ("callback_outcome_unreached", "未联系上", "Not reached"),
+    ("callback_outcome_not_due", "无需回访", "Not due"),
+    // Of ratings: how they came.
+    ("channel_window", "窗口", "At the window"),
+    ("channel_phone", "电话", "By phone"),
+    ("channel_app", "手机端", "By app"),
+    ("channel_web", "网站", "On the web"),
+    ("channel_worker", "工作人员代办", "Through a worker"),
+    ("channel_external", "其他系统", "From another system"),
+    ("channel_patrol", "巡查", "On patrol"),
+    // Of words that were added to a case.
+    ("remark_kind_remark", "留言", "Remark"),
+    ("remark_kind_reopening", "重新打开的原因", "On opening it again"),
+    ("remark_kind_rating", "评价留言", "With the rating"),
     // Of duties that move.
     ("duty_transfer_state_proposed", "已提出", "Proposed"),
     ("duty_transfer_state_effective", "生效", "In force"),

@@ -5,10 +5,11 @@ use prost_types::Timestamp;
 use proto::{
     analytics::v1::{Count, GetBoardResponse, IndicatorValue, StreetSummary},
     case_routing::v1::{
-        ApplicationState, AssignmentStatus, Case, CaseState, Clock as Limit, ClockKind, DeliveryMode,
-        DispatchMode, ExchangeDirection, ExternalTicket, GetCaseResponse, GetTimelineResponse,
-        ListCasesResponse, ListPublicNoticesResponse, MediationState, MediationSummary, PublicNotice, Rating,
-        Reason, RoutingCandidate, RoutingDecision, SyncState, Task, TaskPart, TaskState, TimelineEntry,
+        ApplicationState, AssignmentStatus, CallbackAttempt, CallbackOutcome, Case, CaseRemark, CaseState,
+        Clock as Limit, ClockKind, DeliveryMode, DispatchMode, ExchangeDirection, ExternalTicket,
+        GetCaseResponse, GetTimelineResponse, ListCasesResponse, ListPublicNoticesResponse, MediationState,
+        MediationSummary, PublicNotice, Rating, Reason, RoutingCandidate, RoutingDecision, SyncState, Task,
+        TaskPart, TaskState, TimelineEntry, Verification,
     },
     identity::v1::{
         ListOrganizationsResponse, ListUnitsResponse, Organization, SignInResponse, SignOutResponse, Unit,
@@ -154,6 +155,24 @@ pub fn case() -> Case {
         resolve_due_time: at(2_880),
         overdue: true,
         rating: Some(Rating { grade: 4, ..Default::default() }),
+        remarks: vec![CaseRemark {
+            kind: "remark".into(),
+            remark_time: at(60),
+            text_redacted: "又堆了两辆车 <b>急</b>".into(),
+            ..Default::default()
+        }],
+        verification: Some(Verification {
+            verifier_org_id: OFFICE.into(),
+            callback: CallbackOutcome::Unreached.into(),
+            method: "photo".into(),
+            verified_time: at(1_500),
+            attempts: vec![CallbackAttempt {
+                attempt_time: at(1_440),
+                outcome: CallbackOutcome::Unreached.into(),
+            }],
+            evidence_refs: vec!["photo:checked".into()],
+            ..Default::default()
+        }),
         tasks: vec![
             task(1, BUREAU, TaskPart::Lead, TaskState::Working),
             task(2, OFFICE, TaskPart::Assist, TaskState::Submitted),

@@ -90,6 +90,12 @@ async fn the_pages_show_what_the_services_answer_to_this_person() {
         "人民调解",
         "协议生效",
         "2026-03-18 09:00",
+        "2026-03-03 09:00",
+        "未联系上",
+        "照片核查",
+        "photo:checked",
+        "诉求人",
+        "又堆了两辆车 &#60;b&#62;急",
     ] {
         assert!(html.contains(shown), "{shown}");
     }

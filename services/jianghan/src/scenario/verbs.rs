@@ -115,7 +115,7 @@ verbs! {
     /// Finds the matter solved, and the requester content with a grade.
     verifies(case, grade: i32) = verification.verify_case("VerifyCase", VerifyCaseRequest {
         method: "phone".into(), resolution: Resolution::Resolved.into(), callback: CallbackOutcome::Reached.into(),
-        callback_grade: grade, callback_attempts: 1, contact_confirmed: true,
+        callback_grade: grade, contact_confirmed: true,
         callback_resolution: Resolution::Resolved.into(),
     });
     /// Sends the work back.

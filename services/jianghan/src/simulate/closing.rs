@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use chrono::Duration;
 use proto::case_routing::v1::{
     CallbackOutcome, Case, ClockKind, JudgeRatingRequest, OrderReworkRequest, RateCaseRequest,
-    ReopenCaseRequest, Resolution, VerifyCaseRequest,
+    RecordCallbackRequest, ReopenCaseRequest, Resolution, VerifyCaseRequest,
 };
 use rand::RngExt;
 
@@ -34,6 +34,20 @@ impl Life {
         let partly = self.chance(6);
         let resolution = if partly { Resolution::PartlyResolved } else { Resolution::Resolved };
         let reached = !case.anonymous && self.chance(85);
+        if !case.anonymous && !reached {
+            // As often and as far apart as the limits ask.
+            for _ in 0..3 {
+                let request = RecordCallbackRequest {
+                    case_id: self.case_id.clone(),
+                    request_id: request_id(),
+                    outcome: CallbackOutcome::Unreached.into(),
+                    ..Default::default()
+                };
+                moved_on(verification.record_callback(verifier.request(request).await?).await)?;
+                let delay = self.minutes(125, 300);
+                self.pause(delay).await;
+            }
+        }
         let request = VerifyCaseRequest {
             case_id: self.case_id.clone(),
             request_id: request_id(),
@@ -47,7 +61,6 @@ impl Life {
             }
             .into(),
             callback_grade: if reached { self.grade() } else { 0 },
-            callback_attempts: if reached { 1 } else { 3 },
             contact_confirmed: reached && self.chance(95),
             callback_resolution: if reached { resolution.into() } else { Resolution::Unspecified.into() },
             ..Default::default()

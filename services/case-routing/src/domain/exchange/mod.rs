@@ -14,7 +14,7 @@ use super::{
     case::Case,
     codes::{CaseState, ClosedCode},
     error::Result,
-    event::{Emitted, TimelineEntry, Timestamp},
+    event::{Emitted, Timestamp},
     ids::TicketId,
     reason::Reason,
     supplement::Materials,
@@ -85,7 +85,8 @@ impl Case {
             let refs = work.case.external.iter().map(|link| format!("ticket:{}", link.ticket)).collect();
             work.supplement(Materials { codes: Vec::new(), refs })?;
         }
-        Ok(with_step(work, "TicketRemarked", None))
+        work.case.remarked_at = Some(work.now);
+        Ok(work.finish_with("TicketRemarked", None))
     }
 
     /// Another system said how a case that was referred to it stands there. The case stays where it is, over as it is here, and
@@ -93,25 +94,6 @@ impl Case {
     #[must_use]
     pub fn referral_reported(self, system: &str, reported: &Reported, act: &Act<'_>) -> Decision {
         let reason = Reason::new("referral_reported").with("system", system).with("status", &reported.status);
-        with_step(Work::begin(self, act), "ReferralReported", Some(reason))
+        Work::begin(self, act).finish_with("ReferralReported", Some(reason))
     }
-}
-
-/// The decision with one step more, which no event tells.
-fn with_step(work: Work<'_>, event: &str, reason: Option<Reason>) -> Decision {
-    // A step that is told to nobody takes the version that the decision ends with.
-    let silent = i64::from(!work.has_told());
-    let step = TimelineEntry {
-        case_version: work.case.version + silent,
-        event: event.to_owned(),
-        state: work.case.state,
-        actor: work.by.actor.clone(),
-        org: work.by.org,
-        at: work.now,
-        reason,
-        task_id: None,
-    };
-    let mut decision = work.finish();
-    decision.timeline.push(step);
-    decision
 }

@@ -401,3 +401,16 @@ fn time_and_partners_do_not_decide_what_the_router_is_not_sure_of() {
     );
     assert!(objected.redispatch(&manual(URBAN), &world.official(GOVERNMENT)).is_ok());
 }
+
+#[test]
+fn a_verification_of_an_older_program_is_read_and_its_calls_count() {
+    let mut world = World::new();
+    let stored = serde_json::to_string(&world.completed("stairs")).unwrap();
+    assert!(!stored.contains("\"calls\"") && !stored.contains("\"evidence_refs\""));
+    let stored = stored.replace("\"attempts\":0", "\"attempts\":2");
+    let case: Case = serde_json::from_str(&stored).unwrap();
+    let called = case.record_callback(&CallbackReport::NoAnswer, &world.official(VERIFIER)).unwrap().case;
+    let found = called.verification.unwrap();
+    assert_eq!((found.attempts, found.calls.len()), (3, 1));
+    assert_eq!(found.callback.unwrap().outcome, CallbackOutcome::Unreached);
+}

@@ -271,7 +271,7 @@ pub fn attempt(world: &mut World, case: Case, attempt: &Attempt) -> Result<Optio
             Trigger::ReturnFromMediation => one(case.return_from_mediation(&world.system())),
             Trigger::StartVerification => one(case.start_verification(&world.act(as_verifier))),
             Trigger::RecordCallback => {
-                let report = if pick > 4 { reached(4) } else { CallbackReport::NoAnswer { attempts: 2 } };
+                let report = if pick > 4 { reached(4) } else { CallbackReport::NoAnswer };
                 one(case.record_callback(&report, &world.act(as_verifier)))
             }
             Trigger::Verify => {

@@ -379,13 +379,32 @@ fn an_unreached_requester_is_recorded_as_such_and_never_as_satisfied() {
     let case = world.completed("stairs");
     let no_call = VerifyCase { callback: None, ..found_good() };
     assert_eq!(guard(case.clone().verify(&no_call, &world.official(VERIFIER))), "callback_outstanding");
-    let mut case = case;
+    let (mut case, gap) = (case, TimeDelta::hours(2));
+    let unanswered = CallbackReport::NoAnswer;
     for _ in 0..3 {
         assert!(case.verification.as_ref().unwrap().callback.is_none());
-        let report = CallbackReport::NoAnswer { attempts: 1 };
-        case = case.record_callback(&report, &world.official(VERIFIER)).unwrap().case;
+        assert_eq!(guard(case.clone().verify(&no_call, &world.official(VERIFIER))), "callback_outstanding");
+        world.wait(gap);
+        let called = case.record_callback(&unanswered, &world.official(VERIFIER)).unwrap();
+        assert_eq!(names(&called), Vec::<&str>::new(), "nobody is told");
+        let step = called.timeline.last().unwrap();
+        assert_eq!((step.event.as_str(), step.case_version), ("CallbackRecorded", called.case.version));
+        case = called.case;
+        world.wait(gap - TimeDelta::seconds(1));
+        let again = guard(case.clone().record_callback(&unanswered, &world.official(VERIFIER)));
+        assert!(matches!(again, "callback_too_soon" | "callback_done"), "{again}");
     }
-    let verified = case.verify(&no_call, &world.official(VERIFIER)).unwrap();
+    assert_eq!(guard(case.clone().record_callback(&unanswered, &world.official(VERIFIER))), "callback_done");
+    // Whoever answers after all is heard, however soon.
+    let heard = case.clone().record_callback(&reached(4), &world.official(VERIFIER)).unwrap().case;
+    let calls = &heard.verification.as_ref().unwrap().calls;
+    assert_eq!(calls.iter().map(|call| call.reached).collect::<Vec<_>>(), [false, false, false, true]);
+    assert!(calls[..3].windows(2).all(|pair| pair[1].at - pair[0].at >= gap));
+    let evidence = vec![(EvidenceKind::Photo, "photo:checked".to_owned())];
+    let on_evidence = VerifyCase { evidence, ..no_call };
+    let verified = case.verify(&on_evidence, &world.official(VERIFIER)).unwrap();
+    assert_eq!(verified.case.verification.as_ref().unwrap().evidence_refs, ["photo:checked"]);
+    assert_eq!(verified.case.evidence.last().unwrap().reference, "photo:checked");
     let DomainEvent::CaseVerified { callback, callback_grade, contact_confirmed, .. } =
         verified.events[1].event
     else {

@@ -17,6 +17,7 @@ mod import;
 mod lists;
 mod precedents;
 mod public_notices;
+mod remark;
 mod routing;
 mod stages;
 mod suggestion;

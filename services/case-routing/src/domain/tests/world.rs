@@ -402,6 +402,7 @@ pub fn found_good() -> VerifyCase {
         resolution: Resolution::Resolved,
         partly_reason_code: None,
         callback: Some(reached(5)),
+        evidence: vec![],
     }
 }
 
