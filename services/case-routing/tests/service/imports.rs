@@ -386,6 +386,7 @@ async fn history_is_listed_by_its_own_days_and_goes_on_like_any_other_case() {
         request_id: request_id(),
         etag: old.etag.clone(),
         reason_code: "new_facts".into(),
+        ..Default::default()
     };
     let district = Persona::new(Role::DistrictDispatcher, d.district).org(d.gov);
     let again = d.cases(&district).reopen_case(reopen).await.unwrap().into_inner().case.unwrap();

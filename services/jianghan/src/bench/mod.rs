@@ -2,10 +2,12 @@
 //! the servers sharing the machine. Figures of one run only; machines are noisy, so ratios to the floor are printed.
 
 mod classify;
+mod compare;
 mod floor;
 mod history;
 mod import;
 mod lifecycle;
+mod players;
 mod report;
 mod routes;
 mod search;

@@ -64,6 +64,8 @@ impl Life {
             assists: vec![],
             basis_code: "responsibility_list".into(),
             precedent: Some(tomorrow).filter(|_| binding && self.case.item.is_some()),
+            interim: None,
+            definition: None,
         };
         let objection = self.case.objection.as_ref();
         let arbiter = official(objection.and_then(|objection| objection.arbiter).unwrap_or(GOVERNMENT));

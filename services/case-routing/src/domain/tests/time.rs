@@ -245,7 +245,10 @@ fn more_time_never_goes_past_the_day_that_the_law_sets() {
     assert_eq!(guard(refused), "beyond_statutory_limit");
     // Time that does not count moves the law's day as well.
     let resume_at = world.now + TimeDelta::days(7);
-    let case = case.suspend("expert_review", Some(resume_at), &world.official(STREET_OFFICE)).unwrap().case;
+    let case = case
+        .suspend("expert_review", "doc:told", Some(resume_at), &world.official(STREET_OFFICE))
+        .unwrap()
+        .case;
     let (case, _) = sweep(&mut world, case, resume_at);
     assert!(case.resolve_clock().unwrap().due_at > lawful);
     assert_eq!(

@@ -23,7 +23,7 @@ use tokio::task::JoinSet;
 use tonic::{Status, metadata::MetadataValue};
 
 use self::report::{Registrations, Seconds, SpikeReport};
-use super::lifecycle::{Bench, STREETS, advised_wait};
+use super::players::{Bench, STREETS, advised_wait};
 use crate::{
     launch::{Launch, Launched, SeedScope, Shape},
     simulate::actors::Actors,

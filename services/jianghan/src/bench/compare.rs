@@ -1,0 +1,215 @@
+//! `bench lifecycle --compare`: does a lifecycle cost more where there is more history? One suite per size, each a process of its
+//! own that measures when told to, so that they are measured in turn under the same noise; each figure is divided by the floor of
+//! the same round.
+
+use std::process::{ExitCode, Stdio};
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
+    process::{Child, ChildStdin, ChildStdout, Command},
+};
+
+use super::{lifecycle::Args, report::round};
+
+/// What a suite says once its history is there.
+pub(super) const READY: &str = "ready";
+/// How much the medians may differ, in percent of the highest.
+const MARK_PERCENT: f64 = 15.0;
+
+/// A suite of one size, in a process of its own.
+struct Site {
+    cases: u64,
+    child: Child,
+    asks: ChildStdin,
+    answers: Lines<BufReader<ChildStdout>>,
+    measured: Vec<Measured>,
+}
+
+/// What is taken from a suite's report.
+#[derive(Debug, Clone, Deserialize)]
+struct Measured {
+    lifecycles_per_second: f64,
+    errors: u64,
+    floor_users: f64,
+    ratio_to_floor: f64,
+    processor_ms: std::collections::BTreeMap<String, f64>,
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    seconds: u64,
+    users: u16,
+    rounds: u16,
+    mark_percent: f64,
+    /// How far the lowest median lies below the highest.
+    differ_percent: f64,
+    /// The same of the processor time of one lifecycle, all who used it together: the lowest against the highest.
+    processor_differ_percent: f64,
+    errors: u64,
+    sizes: Vec<Size>,
+}
+
+#[derive(Debug, Serialize)]
+struct Size {
+    cases: u64,
+    /// Of each round.
+    lifecycles_per_second: Vec<f64>,
+    floor_users: Vec<f64>,
+    ratio_to_floor: Vec<f64>,
+    median_ratio_to_floor: f64,
+    median_lifecycles_per_second: f64,
+    median_processor_ms: f64,
+}
+
+/// Launches one suite per size, measures them in turn, prints; exits 1 when they differ by more than the mark or a call failed.
+pub(super) async fn run(args: &Args) -> Result<ExitCode> {
+    let mut sites = Vec::new();
+    for cases in &args.compare {
+        if !args.json {
+            eprintln!("  … 历史 {cases} 件 a suite with {cases} cases");
+        }
+        sites.push(Site::launch(args, *cases).await?);
+    }
+    for number in 1..=args.rounds {
+        for site in &mut sites {
+            let measured = site.measure().await?;
+            if !args.json {
+                eprintln!(
+                    "  … {number}/{}  {:>9} cases  {:>6.1}/s  floor {:>7.0}/s",
+                    args.rounds, site.cases, measured.lifecycles_per_second, measured.floor_users
+                );
+            }
+        }
+    }
+    let mut sizes = Vec::new();
+    let mut errors = 0;
+    for site in sites {
+        errors += site.measured.iter().map(|measured| measured.errors).sum::<u64>();
+        sizes.push(site.end().await?);
+    }
+    let report = Report {
+        seconds: args.seconds,
+        users: args.users,
+        rounds: args.rounds,
+        mark_percent: MARK_PERCENT,
+        differ_percent: spread(sizes.iter().map(|size| size.median_ratio_to_floor)),
+        processor_differ_percent: spread(sizes.iter().map(|size| size.median_processor_ms)),
+        errors,
+        sizes,
+    };
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&report)?);
+    } else {
+        report.print();
+    }
+    let kept = report.errors == 0 && report.differ_percent <= MARK_PERCENT;
+    Ok(if kept { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+impl Site {
+    /// Starts it and waits until its history is there.
+    async fn launch(args: &Args, cases: u64) -> Result<Self> {
+        let shape = clap::ValueEnum::to_possible_value(&args.shape).context("a shape with a name")?;
+        let mut child = Command::new(std::env::current_exe().context("the path of this binary")?)
+            .args(["bench", "lifecycle", "--on-demand", "--shape", shape.get_name(), "--item", &args.item])
+            .args(["--users", &args.users.to_string(), "--seconds", &args.seconds.to_string()])
+            .args(["--history", &cases.to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("starting a suite")?;
+        let asks = child.stdin.take().context("the suite's input")?;
+        let answers = BufReader::new(child.stdout.take().context("the suite's output")?).lines();
+        let mut site = Self { cases, child, asks, answers, measured: Vec::new() };
+        let told = site.answer().await?;
+        if told != READY {
+            bail!("the suite with {cases} cases says {told:?} instead of being ready");
+        }
+        Ok(site)
+    }
+
+    async fn measure(&mut self) -> Result<Measured> {
+        self.asks.write_all(b"\n").await.context("asking a suite")?;
+        let answer = self.answer().await?;
+        let measured: Measured = serde_json::from_str(&answer).context("a suite's report")?;
+        self.measured.push(measured.clone());
+        Ok(measured)
+    }
+
+    async fn answer(&mut self) -> Result<String> {
+        let line = self.answers.next_line().await.context("reading a suite's answer")?;
+        line.with_context(|| format!("the suite with {} cases ended before its time", self.cases))
+    }
+
+    /// Closes its input, by which it ends, and sums up.
+    async fn end(self) -> Result<Size> {
+        let Self { cases, mut child, asks, answers, measured } = self;
+        drop((asks, answers));
+        child.wait().await.context("waiting for a suite")?;
+        let each = |of: fn(&Measured) -> f64| measured.iter().map(of).collect::<Vec<_>>();
+        let (rates, ratios) = (each(|one| one.lifecycles_per_second), each(|one| one.ratio_to_floor));
+        Ok(Size {
+            cases,
+            median_ratio_to_floor: median(&ratios),
+            median_lifecycles_per_second: median(&rates),
+            median_processor_ms: round(median(&each(|one| one.processor_ms.values().sum()))),
+            lifecycles_per_second: rates,
+            floor_users: each(|one| one.floor_users),
+            ratio_to_floor: ratios,
+        })
+    }
+}
+
+impl Report {
+    fn print(&self) {
+        println!("medians of {} rounds of {} s, {} users", self.rounds, self.seconds, self.users);
+        for size in &self.sizes {
+            println!(
+                "  {:>9} cases  {:>6.1}/s  {:.4} of the floor  {:.2} processor ms a lifecycle",
+                size.cases,
+                size.median_lifecycles_per_second,
+                size.median_ratio_to_floor,
+                size.median_processor_ms
+            );
+        }
+        let missed = if self.differ_percent > MARK_PERCENT { "  > mark" } else { "" };
+        println!(
+            "  differ by {:.1} % (mark {MARK_PERCENT} %){missed}, processor time by {:.1} %; {} errors",
+            self.differ_percent, self.processor_differ_percent, self.errors
+        );
+    }
+}
+
+/// The middle one, or the mean of the two.
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let half = sorted.len() / 2;
+    match sorted.len() {
+        0 => 0.0,
+        n if n % 2 == 1 => sorted[half],
+        _ => f64::midpoint(sorted[half - 1], sorted[half]),
+    }
+}
+
+/// How far the lowest lies below the highest, in percent.
+fn spread(values: impl Iterator<Item = f64> + Clone) -> f64 {
+    let highest = values.clone().fold(0.0, f64::max);
+    let lowest = values.fold(highest, f64::min);
+    if highest > 0.0 { round((highest - lowest) / highest * 100.0) } else { 0.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_not_moved_by_one_bad_round_and_the_spread_is_of_the_highest() {
+        assert!((median(&[3.0, 100.0, 2.0, 1.0, 4.0]) - 3.0).abs() < 1e-9);
+        assert!((median(&[1.0, 2.0]) - 1.5).abs() < 1e-9);
+        assert!((spread([80.0, 100.0, 90.0].into_iter()) - 20.0).abs() < 1e-9);
+        assert!(spread(std::iter::empty()).abs() < 1e-9);
+    }
+}
