@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::application::ApplicationFace;
 use super::arbitration::{Interim, Position, Ruling};
-use super::clock::Clock;
+use super::clock::{Clock, is_default};
 use super::closing::CallbackAttempt;
 use super::codes::*;
 use super::condition::Facts;
@@ -15,6 +15,10 @@ use super::event::{CaseFacts, Timestamp};
 use super::exchange::ExternalLink;
 use super::ids::*;
 use super::mediation::MediationLink;
+pub use super::parts::{
+    AssignmentView, Callback, Evidence, Objection, Offer, Rating, RoutingDecision, Supervision, Suspension,
+    Task, Verification,
+};
 use super::reason::Reason;
 use super::replay::RoutingInputs;
 use super::router::{Candidate, RouteQuery};
@@ -43,210 +47,6 @@ pub struct ItemRef {
     pub line: Option<String>,
 }
 
-/// The worker's assignment that a task shows.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AssignmentView {
-    pub assignment_id: Option<AssignmentId>,
-    pub status: AssignmentStatus,
-    pub worker: Option<PersonRef>,
-    pub at: Timestamp,
-}
-
-/// One organisation's part in a case.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Task {
-    pub id: TaskId,
-    /// The case's number and a running number.
-    pub no: String,
-    pub org: OrgId,
-    pub unit: UnitId,
-    pub sender: OrgId,
-    pub part: TaskPart,
-    pub mode: DispatchMode,
-    pub state: TaskState,
-    /// An assist without which the case cannot be completed.
-    pub mandatory: bool,
-    pub issued_at: Timestamp,
-    pub signed_at: Option<Timestamp>,
-    pub submitted_at: Option<Timestamp>,
-    pub due_at: Option<Timestamp>,
-    /// Its organisation has objected to the matter, by this task or by one before; not again.
-    pub objected: bool,
-    /// How often the result was sent back.
-    pub returned_count: u32,
-    pub assignment: Option<AssignmentView>,
-    /// Set for who was called by a whistle.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub whistle: Option<WhistleScore>,
-}
-
-/// An invitation to a partner, open or confirmed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Offer {
-    pub id: OfferId,
-    pub partner: OrgId,
-    pub sender: OrgId,
-    pub mode: DispatchMode,
-    pub offered_at: Timestamp,
-    pub due_at: Timestamp,
-    pub confirmed_at: Option<Timestamp>,
-    /// Ended without a result: declined, timed out, or given back.
-    pub ended_at: Option<Timestamp>,
-}
-
-impl Offer {
-    /// Waiting for the partner's answer.
-    #[must_use]
-    pub const fn is_open(&self) -> bool {
-        self.confirmed_at.is_none() && self.ended_at.is_none()
-    }
-}
-
-/// Why the case went where it went; stored, explained, replayable.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RoutingDecision {
-    pub id: DecisionId,
-    pub kind: RoutingKind,
-    pub lead: Option<OrgId>,
-    pub sender: Option<OrgId>,
-    pub mode: Option<DispatchMode>,
-    pub assists: Vec<OrgId>,
-    pub candidates: Vec<Candidate>,
-    pub rule_ids: Vec<String>,
-    pub reasons: Vec<Reason>,
-    pub confidence: u8,
-    /// A human chose, or confirmed.
-    pub by_human: bool,
-    pub list_version: String,
-    /// Limits and rules that it was made under.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub rules_version: String,
-    /// What the router looked at; unset where it was not asked.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub inputs: Option<Box<RoutingInputs>>,
-    pub at: Timestamp,
-}
-
-/// A lead's objection to its task, and what came of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Objection {
-    pub task: TaskId,
-    pub objector: OrgId,
-    pub ground_code: String,
-    pub suggested: Option<OrgId>,
-    pub raised_at: Timestamp,
-    pub state: ObjectionState,
-    pub arbitration_id: Option<ArbitrationId>,
-    /// Who rules, or reviews the ruling.
-    pub arbiter: Option<OrgId>,
-    pub parties: Vec<OrgId>,
-    /// All that it relies on.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub evidence_refs: Vec<String>,
-    /// What the parties said.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub positions: Vec<Position>,
-    /// In arbitration: who does what cannot wait for the ruling.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub interim: Option<Interim>,
-    /// The ruling, or what the review made of it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ruling: Option<Ruling>,
-}
-
-/// A reminder (level 0, 催办) or supervision (levels 1–3, 督办).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Supervision {
-    pub id: SupervisionId,
-    /// The clock or matter it is about; cleared with it.
-    pub clock: Option<ClockKind>,
-    pub task: Option<TaskId>,
-    pub level: u8,
-    pub reason_code: String,
-    pub state: SupervisionState,
-    pub issued_at: Timestamp,
-    pub due_at: Timestamp,
-    pub answered_at: Option<Timestamp>,
-    /// The latest answer; empty before the first.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub answer_code: String,
-}
-
-/// What the requester said when called back.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Callback {
-    pub outcome: CallbackOutcome,
-    pub resolution: Option<Resolution>,
-    pub grade: Option<u8>,
-    /// The requester confirms that the handler made contact.
-    pub contact_confirmed: bool,
-    pub at: Timestamp,
-}
-
-/// The check of a completed case by a third organisation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Verification {
-    pub verifier: OrgId,
-    pub started_at: Timestamp,
-    /// Calls made; of older cases only their number is known.
-    pub attempts: u8,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub calls: Vec<CallbackAttempt>,
-    /// Unset while the call-back is outstanding.
-    pub callback: Option<Callback>,
-    pub method: Option<VerifyMethod>,
-    pub resolution: Option<Resolution>,
-    /// What the finding rests on; part of the case's evidence too.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub evidence_refs: Vec<String>,
-    pub verified_at: Option<Timestamp>,
-}
-
-/// 好差评: 5 … 1, the last two are bad.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Rating {
-    pub grade: u8,
-    pub at: Timestamp,
-    /// Given after the case was closed.
-    pub late: bool,
-    /// Set once a bad rating was judged.
-    pub valid: Option<bool>,
-    /// Why it was judged so, where a reason was given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub judge_reason: Option<String>,
-    /// How it came, where that is known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub channel: Option<Channel>,
-}
-
-impl Rating {
-    /// Whether somebody has to judge it before the case can be closed.
-    #[must_use]
-    pub const fn awaits_judgement(&self) -> bool {
-        self.grade <= 2 && self.valid.is_none()
-    }
-}
-
-/// Why the case waits, and until when.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Suspension {
-    pub cause_code: String,
-    /// The writing by which the requester was told (C-3); empty in cases of earlier releases.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub told_ref: String,
-    pub since: Timestamp,
-    pub resume_at: Option<Timestamp>,
-    pub due_before: Option<Timestamp>,
-}
-
-/// A reference to evidence; the thing itself is stored elsewhere.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Evidence {
-    pub kind: EvidenceKind,
-    pub reference: String,
-    pub at: Timestamp,
-}
-
 /// A resident's request and everything done about it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Case {
@@ -260,48 +60,75 @@ pub struct Case {
     pub origin: Origin,
     pub nature: Nature,
     pub urgency: Urgency,
+    #[serde(default, skip_serializing_if = "is_default")]
     pub vulnerable: bool,
+    #[serde(default, skip_serializing_if = "is_default")]
     pub anonymous: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requester: Option<PersonRef>,
     pub place: Place,
     /// The text with phone, identity, bank and mail patterns redacted.
     pub text_redacted: String,
     /// The original, encrypted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text_ref: Option<Uuid>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub item: Option<ItemRef>,
     /// Never empty: whoever received it first owns it until relieved (C-1).
     pub first_receiver: OrgId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lead_org: Option<OrgId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lead_unit: Option<UnitId>,
     /// The lead task that stands, or the last one that was approved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lead_task: Option<TaskId>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tasks: Vec<Task>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub clocks: Vec<Clock>,
     /// The requester agrees that society is asked first.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub society_agreed: bool,
     /// Society had its turn; the public service has the case.
+    #[serde(default, skip_serializing_if = "is_default")]
     pub left_society: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offer: Option<Offer>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tried_partners: Vec<OrgId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub complained_of: Option<OrgId>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub excluded_orgs: Vec<OrgId>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub routing: Vec<RoutingDecision>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub objection: Option<Objection>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suspension: Option<Suspension>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub supervisions: Vec<Supervision>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verification: Option<Verification>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rating: Option<Rating>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub evidence: Vec<Evidence>,
     /// Of an item with stages: those that were done, and the one in hand.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stages: Vec<StageRun>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivery_mode: Option<DeliveryMode>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub closed_code: Option<ClosedCode>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub merged_into: Option<CaseId>,
     /// Of a dispute: its latest mediation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mediation: Option<MediationLink>,
     /// Cases merged into this one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub merged: Vec<CaseId>,
     /// The topic case that stands for this one and others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -314,24 +141,33 @@ pub struct Case {
     #[serde(skip)]
     pub repeats: Option<bool>,
     /// Words that were added to it; they stand apart.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub remark_count: u32,
     /// When the last came, also of another system.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remarked_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "is_default")]
     pub rework_count: u32,
+    #[serde(default, skip_serializing_if = "is_default")]
     pub reopen_count: u32,
+    #[serde(default, skip_serializing_if = "is_default")]
     pub lead_change_count: u32,
     /// How often a lead objected; with the changes of lead it tells how far the case was passed on.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub objection_count: u32,
+    #[serde(default, skip_serializing_if = "is_default")]
     pub extension_count: u32,
     pub registered_at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accepted_at: Option<Timestamp>,
     /// First dispatch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dispatched_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completed_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub closed_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archive_at: Option<Timestamp>,
     pub updated_at: Timestamp,
     /// Where the service application stands whose case this is; its papers are kept apart.

@@ -66,7 +66,7 @@ fn are_usual_warnings(percent: &[u8; 2]) -> bool {
     *percent == WARNINGS
 }
 
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+pub(super) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 

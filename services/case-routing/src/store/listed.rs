@@ -20,7 +20,9 @@ pub struct Listed {
     pub origin: Origin,
     pub nature: Nature,
     pub urgency: Urgency,
+    #[serde(default)]
     pub vulnerable: bool,
+    #[serde(default)]
     pub anonymous: bool,
     pub place: Place,
     pub text_redacted: String,
@@ -28,13 +30,17 @@ pub struct Listed {
     pub first_receiver: OrgId,
     pub lead_org: Option<OrgId>,
     pub lead_unit: Option<UnitId>,
+    #[serde(default)]
     pub clocks: Vec<Clock>,
     pub rating: Option<Rating>,
     pub delivery_mode: Option<DeliveryMode>,
     pub closed_code: Option<ClosedCode>,
     pub merged_into: Option<CaseId>,
+    #[serde(default)]
     pub rework_count: u32,
+    #[serde(default)]
     pub reopen_count: u32,
+    #[serde(default)]
     pub lead_change_count: u32,
     #[serde(default)]
     pub objection_count: u32,

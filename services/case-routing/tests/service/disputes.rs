@@ -324,7 +324,7 @@ async fn a_case_is_not_passed_to_and_fro_between_two_who_both_say_that_it_is_the
 
     let opened = tasks(&d, &dispatcher).resolve_objection(resolve(&second, "arbitrate", "")).await;
     let opened = opened.unwrap().into_inner().case.unwrap();
-    d.service.clock().advance(Duration::from_secs(2 * 86_400));
+    d.service.clock().advance(Duration::from_secs(4 * 86_400));
     let over = async || {
         let clocks = d.read(&opened).await.clocks;
         clocks.iter().any(|clock| clock.kind() == pb::ClockKind::Ruling)
@@ -353,7 +353,7 @@ async fn an_arbitration_says_who_stands_in_and_a_ruling_may_ask_for_a_definition
     let opened = steps.iter().find(|step| step.event == "ArbitrationOpened").unwrap();
     assert_eq!(opened.reason.as_ref().unwrap().code, "first_receiver_stands_in");
 
-    d.service.clock().advance(Duration::from_secs(2 * 86_400));
+    d.service.clock().advance(Duration::from_secs(4 * 86_400));
     let over = async || {
         let clocks = d.read(&case).await.clocks;
         clocks.iter().any(|clock| clock.kind() == pb::ClockKind::Ruling)

@@ -162,10 +162,11 @@ async fn an_emergency_is_handed_off_when_it_is_registered_online_or_offline() {
         client_ref: "offline-1".into(),
         ..fire()
     };
-    let first = d.cases(&d.window()).register_case(offline()).await.unwrap().into_inner().case.unwrap();
+    let window = d.window();
+    let first = d.cases(&window).register_case(offline()).await.unwrap().into_inner().case.unwrap();
     assert_eq!(first.state(), pb::CaseState::HandedOff);
     assert_eq!(d.told().await, ["CaseRegistered", "CaseHandedOff"]);
-    let second = d.cases(&d.window()).register_case(offline()).await.unwrap().into_inner().case.unwrap();
+    let second = d.cases(&window).register_case(offline()).await.unwrap().into_inner().case.unwrap();
     assert_eq!((second.state(), second.case_id), (pb::CaseState::HandedOff, first.case_id));
     assert!(d.told().await.is_empty());
     d.service.stop().await;

@@ -1,0 +1,255 @@
+//! What a case is made of: tasks, offers, decisions, objections, supervision, verification and ratings.
+//! Written without what is empty or unset.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::arbitration::{Interim, Position, Ruling};
+use super::clock::is_default;
+use super::closing::CallbackAttempt;
+use super::codes::*;
+use super::event::Timestamp;
+use super::ids::*;
+use super::reason::Reason;
+use super::replay::RoutingInputs;
+use super::router::Candidate;
+use super::whistle::WhistleScore;
+
+/// The worker's assignment that a task shows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AssignmentView {
+    pub assignment_id: Option<AssignmentId>,
+    pub status: AssignmentStatus,
+    pub worker: Option<PersonRef>,
+    pub at: Timestamp,
+}
+
+/// One organisation's part in a case.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Task {
+    pub id: TaskId,
+    /// The case's number and a running number.
+    pub no: String,
+    pub org: OrgId,
+    pub unit: UnitId,
+    pub sender: OrgId,
+    pub part: TaskPart,
+    pub mode: DispatchMode,
+    pub state: TaskState,
+    /// An assist without which the case cannot be completed.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub mandatory: bool,
+    pub issued_at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub submitted_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due_at: Option<Timestamp>,
+    /// Its organisation has objected to the matter, by this task or by one before; not again.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub objected: bool,
+    /// How often the result was sent back.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub returned_count: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assignment: Option<AssignmentView>,
+    /// Set for who was called by a whistle.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub whistle: Option<WhistleScore>,
+}
+
+/// An invitation to a partner, open or confirmed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offer {
+    pub id: OfferId,
+    pub partner: OrgId,
+    pub sender: OrgId,
+    pub mode: DispatchMode,
+    pub offered_at: Timestamp,
+    pub due_at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmed_at: Option<Timestamp>,
+    /// Ended without a result: declined, timed out, or given back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
+}
+
+impl Offer {
+    /// Waiting for the partner's answer.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        self.confirmed_at.is_none() && self.ended_at.is_none()
+    }
+}
+
+/// Why the case went where it went; stored, explained, replayable.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoutingDecision {
+    pub id: DecisionId,
+    pub kind: RoutingKind,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lead: Option<OrgId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sender: Option<OrgId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<DispatchMode>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub assists: Vec<OrgId>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub candidates: Vec<Candidate>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rule_ids: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reasons: Vec<Reason>,
+    pub confidence: u8,
+    /// A human chose, or confirmed.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub by_human: bool,
+    pub list_version: String,
+    /// Limits and rules that it was made under.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub rules_version: String,
+    /// What the router looked at; unset where it was not asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inputs: Option<Box<RoutingInputs>>,
+    pub at: Timestamp,
+}
+
+/// A lead's objection to its task, and what came of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Objection {
+    pub task: TaskId,
+    pub objector: OrgId,
+    pub ground_code: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suggested: Option<OrgId>,
+    pub raised_at: Timestamp,
+    pub state: ObjectionState,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arbitration_id: Option<ArbitrationId>,
+    /// Who rules, or reviews the ruling.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arbiter: Option<OrgId>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parties: Vec<OrgId>,
+    /// All that it relies on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evidence_refs: Vec<String>,
+    /// What the parties said.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub positions: Vec<Position>,
+    /// In arbitration: who does what cannot wait for the ruling.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interim: Option<Interim>,
+    /// The ruling, or what the review made of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ruling: Option<Ruling>,
+}
+
+/// A reminder (level 0, 催办) or supervision (levels 1–3, 督办).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Supervision {
+    pub id: SupervisionId,
+    /// The clock or matter it is about; cleared with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock: Option<ClockKind>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<TaskId>,
+    pub level: u8,
+    pub reason_code: String,
+    pub state: SupervisionState,
+    pub issued_at: Timestamp,
+    pub due_at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answered_at: Option<Timestamp>,
+    /// The latest answer; empty before the first.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub answer_code: String,
+}
+
+/// What the requester said when called back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Callback {
+    pub outcome: CallbackOutcome,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolution: Option<Resolution>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grade: Option<u8>,
+    /// The requester confirms that the handler made contact.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub contact_confirmed: bool,
+    pub at: Timestamp,
+}
+
+/// The check of a completed case by a third organisation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verification {
+    pub verifier: OrgId,
+    pub started_at: Timestamp,
+    /// Calls made; of older cases only their number is known.
+    pub attempts: u8,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub calls: Vec<CallbackAttempt>,
+    /// Unset while the call-back is outstanding.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub callback: Option<Callback>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<VerifyMethod>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolution: Option<Resolution>,
+    /// What the finding rests on; part of the case's evidence too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evidence_refs: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verified_at: Option<Timestamp>,
+}
+
+/// 好差评: 5 … 1, the last two are bad.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rating {
+    pub grade: u8,
+    pub at: Timestamp,
+    /// Given after the case was closed.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub late: bool,
+    /// Set once a bad rating was judged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid: Option<bool>,
+    /// Why it was judged so, where a reason was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judge_reason: Option<String>,
+    /// How it came, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<Channel>,
+}
+
+impl Rating {
+    /// Whether somebody has to judge it before the case can be closed.
+    #[must_use]
+    pub const fn awaits_judgement(&self) -> bool {
+        self.grade <= 2 && self.valid.is_none()
+    }
+}
+
+/// Why the case waits, and until when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Suspension {
+    pub cause_code: String,
+    /// The writing by which the requester was told (C-3); empty in cases of earlier releases.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub told_ref: String,
+    pub since: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resume_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub due_before: Option<Timestamp>,
+}
+
+/// A reference to evidence; the thing itself is stored elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    pub kind: EvidenceKind,
+    pub reference: String,
+    pub at: Timestamp,
+}
