@@ -61,8 +61,8 @@ pub trait EventBus: Send + Sync + 'static {
         self.shared()
     }
 
-    /// Forgets connections that seem broken; the next call makes new ones.
-    async fn reset(&self) {}
+    /// Forgets the connection of this number, which seems broken; the next call makes a new one. Another one stays.
+    async fn reset(&self, _link: LinkNumber) {}
 
     /// Closes connections in good order.
     async fn close(&self) {}

@@ -343,8 +343,11 @@ impl<'a> Session<'a> {
         if self.relay.bus.shared() && self.flight.is_overdue(self.relay.config.confirm_deadline) {
             tracing::warn!(in_flight = self.flight.len(), "confirmations are overdue; publishing again");
             self.state.set_flowing(false);
+            let link = self.flight.link();
             self.forget_flight();
-            self.relay.bus.reset().await;
+            if let Some(link) = link {
+                self.relay.bus.reset(link).await;
+            }
         }
     }
 

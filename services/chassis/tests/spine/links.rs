@@ -152,7 +152,7 @@ async fn nothing_follows_by_another_connection_until_the_publisher_begins_again(
     let one = |seq: i64| vec![(seq, event(id(), seq, seq))];
     let first = bus.publish(one(1), None, &sender).await.unwrap();
     assert_eq!(bus.publish(one(2), Some(first), &sender).await.unwrap(), first);
-    bus.reset().await;
+    bus.reset(first).await;
     for _ in 0..2 {
         assert!(bus.publish(one(3), Some(first), &sender).await.is_err());
         bus.check().await.unwrap(); // a connection is there, but it is another
@@ -160,6 +160,8 @@ async fn nothing_follows_by_another_connection_until_the_publisher_begins_again(
     let second = bus.publish(one(1), None, &sender).await.unwrap();
     assert_ne!(second, first);
     assert_eq!(bus.publish(one(3), Some(second), &sender).await.unwrap(), second);
+    bus.reset(first).await; // by one who was late to find it silent
+    assert_eq!(bus.publish(one(4), Some(second), &sender).await.unwrap(), second, "the new one stays");
     bus.close().await;
 }
 
@@ -186,7 +188,10 @@ async fn no_event_overtakes_one_that_a_lost_connection_had() {
         emit(&producer.db, &keys, version + 1..=version + 1).await;
         until("events are on their way", async || before_relay.withheld() > 2_000).await;
         if round % 2 == 0 {
-            publishing.reset().await; // as a subscription does that is not answered
+            // As a subscription does that is not answered: by the number of the connection that it has.
+            let (sender, _confirmed) = mpsc::unbounded_channel();
+            let link = publishing.publish(Vec::new(), None, &sender).await.unwrap();
+            publishing.reset(link).await;
         } else {
             before_relay.cut();
         }

@@ -234,7 +234,7 @@ impl EventBus for RabbitMq {
                 Err(Error::unavailable("the event bus is not reachable"))
             }
             Err(_) => {
-                self.reset().await;
+                self.reset(link.number).await;
                 Err(Error::unavailable("the event bus does not answer"))
             }
         }
@@ -255,9 +255,10 @@ impl EventBus for RabbitMq {
         false
     }
 
-    async fn reset(&self) {
-        let link = self.0.link.lock().await.link.take();
-        if let Some(link) = link {
+    async fn reset(&self, link: LinkNumber) {
+        // Whoever finds it silent may be late: others may have made a new one meanwhile, which works.
+        let broken = self.0.link.lock().await.link.take_if(|held| held.number == link);
+        if let Some(link) = broken {
             tokio::spawn(async move { hang_up(&link).await });
         }
     }
