@@ -94,6 +94,15 @@ impl Waiting {
         })
     }
 
+    /// Whether none waits for an operator: what was to be done has been done for every event.
+    ///
+    /// # Errors
+    /// Tells what waits.
+    pub fn all_handled(&self) -> Result<()> {
+        anyhow::ensure!(self.dead + self.behind_dead == 0, "not every event was handled: {self}");
+        Ok(())
+    }
+
     /// What is parked, and what an operator can do about it; nothing if nothing is.
     pub fn held_up(&self) -> Option<String> {
         (self.parked + self.behind_dead + self.dead > 0).then(|| {
@@ -115,11 +124,11 @@ impl fmt::Display for Waiting {
     }
 }
 
-/// Waits until no service has events in its outbox or parked ones that go by themselves: dead ones and those behind them
-/// stay. Gives up after `patience` and says what is left.
-pub async fn drain(suite: &Suite, operator: &Session, patience: Duration) -> Result<()> {
-    until_quiet(suite, operator, patience, |waiting| waiting.unsent + waiting.parked).await?;
-    Ok(())
+/// Waits until no service has events in its outbox or parked ones that go by themselves. Gives what waits then, which is dead
+/// or behind a dead one: [`Waiting::all_handled`] is for whoever needs that there are none. Gives up after `patience` and says
+/// what is left; without any it looks once.
+pub async fn drain(suite: &Suite, operator: &Session, patience: Duration) -> Result<Waiting> {
+    until_quiet(suite, operator, patience, |waiting| waiting.unsent + waiting.parked).await
 }
 
 /// Waits until everything has been sent and taken in, be it parked; gives what is. As [`drain`] otherwise.
@@ -135,24 +144,48 @@ async fn until_quiet(
     left: impl Fn(&Waiting) -> i64,
 ) -> Result<Waiting> {
     let deadline = Instant::now() + patience;
-    let mut quiet = 0;
-    let mut last = (-1, -1);
+    let mut looks = Looks::default();
     loop {
         let figures = statistics(suite, operator).await?;
         let waiting = Waiting::of(figures.values());
         let done = figures
             .values()
             .fold((0, 0), |(published, consumed), one| (published + one.published, consumed + one.consumed));
-        // Confirmed by the broker is not yet handled: wait until nothing is consumed any more.
-        quiet = if left(&waiting) == 0 && done == last { quiet + 1 } else { 0 };
-        last = done;
-        if quiet >= 5 {
-            return Ok(waiting);
+        let left = left(&waiting);
+        let verdict = if patience.is_zero() {
+            Some(left == 0)
+        } else {
+            looks.take(left, done, Instant::now() >= deadline)
+        };
+        match verdict {
+            Some(true) => return Ok(waiting),
+            Some(false) => anyhow::bail!("events are still under way after {patience:?}: {waiting}"),
+            None => tokio::time::sleep(Duration::from_millis(200)).await,
         }
-        if Instant::now() > deadline {
-            anyhow::bail!("events are still under way after {patience:?}: {waiting}");
+    }
+}
+
+/// Looks at the services, one after the other.
+#[derive(Default)]
+struct Looks {
+    /// What had been published and consumed at the one before.
+    done: Option<(i64, i64)>,
+    /// How many in a row found nothing left, and nothing done since the one before.
+    quiet: u32,
+}
+
+impl Looks {
+    /// One more; whether all is quiet, if it can be told yet. Confirmed by the broker is not yet handled: nothing may be
+    /// consumed any more for some looks, or, when time is over, since the look before.
+    fn take(&mut self, left: i64, done: (i64, i64), over: bool) -> Option<bool> {
+        let before = self.done.replace(done);
+        self.quiet = if left == 0 && before == Some(done) { self.quiet + 1 } else { 0 };
+        if self.quiet >= 5 {
+            return Some(true);
         }
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        // A single look does not tell whether anything moves.
+        let tells = before.is_some() || left > 0;
+        (over && tells).then_some(self.quiet > 0)
     }
 }
 
@@ -334,6 +367,36 @@ mod tests {
         let told = waiting.held_up().expect("some are parked");
         assert!(told.contains("3 behind dead ones") && told.contains("redriven or skipped"), "{told}");
         assert_eq!(Waiting { unsent: 5, ..Waiting::default() }.held_up(), None);
+    }
+
+    #[test]
+    fn dead_events_and_those_behind_them_were_not_handled() {
+        assert!(Waiting { unsent: 5, parked: 1, ..Waiting::default() }.all_handled().is_ok());
+        for waiting in
+            [Waiting { dead: 1, ..Waiting::default() }, Waiting { behind_dead: 1, ..Waiting::default() }]
+        {
+            let told = waiting.all_handled().expect_err("one waits for an operator").to_string();
+            assert!(told.contains(&waiting.to_string()), "{told}");
+        }
+    }
+
+    #[test]
+    fn it_is_quiet_when_some_looks_in_a_row_find_nothing_left_and_nothing_moving() {
+        let mut looks = Looks::default();
+        let seen = [(1, 7), (0, 8), (0, 9), (0, 9), (0, 9), (0, 9), (0, 9)];
+        assert!(seen.iter().all(|(left, done)| looks.take(*left, (0, *done), false).is_none()));
+        assert_eq!(looks.take(0, (0, 9), false), Some(true));
+    }
+
+    #[test]
+    fn when_time_is_over_only_what_is_left_or_moved_at_the_end_counts() {
+        let mut looks = Looks::default();
+        assert_eq!(looks.take(0, (3, 7), false), None);
+        assert_eq!(looks.take(0, (3, 7), true), Some(true));
+        assert_eq!(looks.take(0, (3, 8), true), Some(false), "it was still moving");
+        assert_eq!(looks.take(1, (3, 8), true), Some(false), "one is left");
+        assert_eq!(Looks::default().take(1, (0, 0), true), Some(false));
+        assert_eq!(Looks::default().take(0, (0, 0), true), None, "whether it moves, the next look tells");
     }
 
     #[test]

@@ -151,7 +151,7 @@ async fn load(
 /// Waits until every event is handled and every text can be found. Gives how long each took, in seconds.
 async fn settle(suite: &Suite, operator: &Arc<Session>, outcome: &Outcome) -> Result<(f64, f64)> {
     let began = Instant::now();
-    reconcile::drain(suite, operator, Duration::from_secs(1_800)).await?;
+    reconcile::drain(suite, operator, Duration::from_secs(1_800)).await?.all_handled()?;
     let drained = began.elapsed().as_secs_f64();
     import::indexed(suite, operator, outcome.import_id, |_| {}).await?;
     Ok((drained, began.elapsed().as_secs_f64()))

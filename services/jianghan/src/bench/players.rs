@@ -146,7 +146,7 @@ impl Bench {
         }
         bar.finish_and_clear();
         let operator = self.actors.role("it_operator", 0)?;
-        reconcile::drain(&self.suite, operator, Duration::from_secs(600)).await
+        reconcile::drain(&self.suite, operator, Duration::from_secs(600)).await?.all_handled()
     }
 
     /// One user until told to stop; gives back the latencies of the measured lifecycles.

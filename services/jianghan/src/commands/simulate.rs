@@ -30,8 +30,8 @@ pub struct Args {
     /// Requests that may be worked on at once.
     #[arg(long, value_name = "C", default_value_t = 16)]
     concurrency: usize,
-    /// How long to wait, at the end, for events under way, in seconds. What is left is told in the report, and the exit code
-    /// is 1.
+    /// How long to wait, at the end, for events under way, in seconds; 0 looks once. What is left is told in the report, and
+    /// the exit code is 1.
     #[arg(long, value_name = "SECONDS", default_value_t = 120)]
     drain: u64,
     /// Write the report as JSON.

@@ -45,7 +45,7 @@ pub struct Report {
     pub events_consumed: i64,
     /// Services that were started anew during the run: what their earlier processes counted is not known.
     pub restarted: Vec<String>,
-    /// Why the services were compared before every event had been handled; nothing if all were.
+    /// Why the services were compared while events were under way; nothing if none were.
     pub undrained: Option<String>,
     /// Events that waited when the services had been compared: to be sent, for a retry, or behind a dead one. After a drain
     /// they are new ones, or behind a dead one.
