@@ -12,7 +12,7 @@ use anyhow::{Context, Result, ensure};
 use chassis::{config::TelemetryConfig, telemetry};
 use jianghan::{
     launch::{Launch, Launched, SeedScope, Shape},
-    reconcile,
+    reconcile::{self, Waiting},
     scenario::{Played, Scenario, Stage},
     simulate::{self, Options, actors::Actors, input, report::Report},
     suite::{Session, Suite},
@@ -184,9 +184,13 @@ impl World {
 
     /// Waits until every event has been handled.
     pub async fn settles(&self) {
-        reconcile::drain(&self.patient, &self.operator, Duration::from_secs(90))
-            .await
-            .expect("everything is handled");
+        self.settles_but_for_dead().await.all_handled().expect("everything is handled");
+    }
+
+    /// Waits until every event has been handled that needs no operator; gives those that do.
+    pub async fn settles_but_for_dead(&self) -> Waiting {
+        let drained = reconcile::drain(&self.patient, &self.operator, Duration::from_secs(90)).await;
+        drained.expect("nothing is under way any more")
     }
 
     /// All services tell the same story, and nothing happened twice.

@@ -83,7 +83,8 @@ fn a_poisoned_event_holds_up_its_own_case_only_until_the_operator_gives_it_up() 
         assert_eq!(state(&case.case_id).await, Some(dispatched), "later events of the key stay behind");
 
         // Neither a comparison nor a start waits for what only the operator can let go on.
-        world.settles().await;
+        let waiting = world.settles_but_for_dead().await;
+        assert!(waiting.dead == 1 && waiting.all_handled().is_err(), "{waiting}");
         let told = reconcile::taken_in(&world.patient, &world.operator, PATIENCE).await;
         let waiting = told.expect("all else is taken in");
         assert_eq!((waiting.parked, waiting.dead), (0, 1), "{waiting}");
