@@ -76,6 +76,17 @@ impl Addresses {
         }
     }
 
+    /// Where a service listens.
+    pub fn of(&self, service: &str) -> &str {
+        match service {
+            "identity" => &self.identity,
+            "case-routing" => &self.case_routing,
+            "staffing" => &self.staffing,
+            "volunteer-matching" => &self.volunteer_matching,
+            _ => &self.analytics,
+        }
+    }
+
     /// Replaces what `JIANGHAN_ADDR_<SERVICE>` names in the environment.
     pub fn with_environment(mut self) -> Self {
         let take = |name: &str, slot: &mut String| {

@@ -166,7 +166,7 @@ pub async fn run(
         wall,
         domain: clock.now() - started,
         before,
-        gateway: file.addresses.gateway.clone(),
+        addresses: file.addresses.clone(),
         drain: options.drain,
     };
     report::make(&suite, &operator, run).await

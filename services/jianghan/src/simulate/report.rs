@@ -15,7 +15,7 @@ use super::life::Ended;
 use crate::{
     bench::usage,
     reconcile::{self, Reconciliation, Waiting},
-    suite::{Session, Suite},
+    suite::{Addresses, Session, Suite},
 };
 
 /// The report of a simulation.
@@ -39,11 +39,13 @@ pub struct Report {
     pub lifecycle_p50_domain_hours: f64,
     /// Ended lives per second of real time.
     pub cases_per_second: f64,
-    /// Events confirmed by the bus during the run; at least so many if services were started anew meanwhile.
+    /// Events confirmed by the bus during the run; at least so many if services were started anew meanwhile. Replicas of a
+    /// service are not told apart: of several, one is asked, and if another answers in the end it counts as started anew.
     pub events_published: i64,
-    /// Events handled during the run, all consumers together; likewise.
+    /// Events handled during the run, all consumers together; likewise, and of one replica of each service.
     pub events_consumed: i64,
-    /// Services that were started anew during the run: what their earlier processes counted is not known.
+    /// Services that were started anew during the run, or answered by another replica, which is not told apart: what their
+    /// earlier processes counted is not known.
     pub restarted: Vec<String>,
     /// Why the services were compared while events were under way; nothing if none were.
     pub undrained: Option<String>,
@@ -58,7 +60,8 @@ pub struct Report {
     pub duplicated_effects: u64,
     /// Things on which two services disagree.
     pub differences: u64,
-    /// Resident memory of all services' processes and of the gateway's, MB; the gateway's only if it runs on this machine.
+    /// Resident memory of all services' processes and of the gateway's, MB; the gateway's only if it runs on this machine. Of
+    /// a service with replicas that of one: they are not told apart.
     pub rss_mb: f64,
     /// Real time of the run.
     pub wall_seconds: f64,
@@ -103,27 +106,40 @@ impl Counters {
         done
     }
 
-    /// Resident memory in bytes, with the gateway that listens at this address. A process that several share is counted once.
-    fn resident(&self, gateway: &str) -> i64 {
-        let mut processes: BTreeMap<i64, i64> =
-            self.0.values().map(|service| (service.process_id, service.rss_bytes)).collect();
-        if let Some(pid) = local_port(gateway).and_then(usage::listener) {
+    /// Resident memory in bytes, with the gateway if it listens on this machine. A process that several share is counted once:
+    /// it has one number on one machine, but every container begins its own at 1. Of replicas one has answered.
+    fn resident(&self, addresses: &Addresses) -> i64 {
+        let mut processes: BTreeMap<(Option<String>, i64), i64> = BTreeMap::new();
+        for (service, figures) in &self.0 {
+            processes.insert((machine(addresses.of(service)), figures.process_id), figures.rss_bytes);
+        }
+        if let Some(pid) = local_port(&addresses.gateway).and_then(usage::listener) {
             let resident = i64::try_from(usage::memory(pid).resident).unwrap_or(0);
-            processes.entry(i64::from(pid)).or_insert(resident);
+            processes.entry((None, i64::from(pid))).or_insert(resident);
         }
         processes.values().sum()
     }
 }
 
+/// The machine that an address names; `None` for this one.
+fn machine(address: &str) -> Option<String> {
+    let url = Url::parse(address).ok().filter(|url| !is_here(url))?;
+    url.host_str().map(ToOwned::to_owned)
+}
+
 /// The port of an address on this machine.
 fn local_port(address: &str) -> Option<u16> {
-    let url = Url::parse(address).ok()?;
-    let here = match url.host()? {
-        Host::Ipv4(ip) => ip.is_loopback(),
-        Host::Ipv6(ip) => ip.is_loopback(),
-        Host::Domain(name) => name == "localhost",
-    };
-    url.port_or_known_default().filter(|_| here)
+    let url = Url::parse(address).ok().filter(is_here)?;
+    url.port_or_known_default()
+}
+
+fn is_here(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
 }
 
 /// What a run hands over to its report.
@@ -134,8 +150,8 @@ pub struct Run {
     pub wall: Duration,
     pub domain: chrono::Duration,
     pub before: Counters,
-    /// Address of the gateway.
-    pub gateway: String,
+    /// Where the services and the gateway listen.
+    pub addresses: Addresses,
     /// How long to wait for events under way.
     pub drain: Duration,
 }
@@ -203,7 +219,7 @@ pub async fn make(
         lost,
         duplicated_effects: outcome.duplicated_effects,
         differences: outcome.differences.len() as u64,
-        rss_mb: round(after.resident(&run.gateway) as f64 / 1e6),
+        rss_mb: round(after.resident(&run.addresses) as f64 / 1e6),
         wall_seconds: round(wall_seconds),
         domain_days: round(run.domain.num_minutes() as f64 / 1440.0),
         stuck: run.stuck,
@@ -333,13 +349,27 @@ mod tests {
     #[test]
     fn a_process_is_counted_once_and_a_gateway_elsewhere_not_at_all() {
         let all = counters(&[("identity", 1, 0, 0), ("staffing", 1, 0, 0)]);
-        assert_eq!(all.resident("http://192.0.2.1:80"), 1 << 20);
+        let with_gateway = |gateway: &str| Addresses { gateway: gateway.into(), ..Addresses::local(8080) };
+        assert_eq!(all.resident(&with_gateway("http://192.0.2.1:80")), 1 << 20);
         let socket = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
         let address = format!("http://{}", socket.local_addr().expect("its address"));
-        assert!(all.resident(&address) > 2 << 20, "this process listens there");
+        assert!(all.resident(&with_gateway(&address)) > 2 << 20, "this process listens there");
         assert_eq!(local_port("http://localhost:8080/"), Some(8080));
         assert_eq!(local_port("https://[::1]"), Some(443));
         assert_eq!(local_port("https://example.org"), None);
+    }
+
+    #[test]
+    fn processes_of_the_same_number_on_several_machines_are_several() {
+        let all = counters(&[("identity", 1, 0, 0), ("staffing", 1, 0, 0), ("analytics", 1, 0, 0)]);
+        let addresses = Addresses {
+            identity: "http://jianghan-identity:8021".into(),
+            staffing: "http://jianghan-staffing:8021".into(),
+            analytics: "http://jianghan-staffing:8022".into(),
+            gateway: "http://192.0.2.1:80".into(),
+            ..Addresses::local(8080)
+        };
+        assert_eq!(all.resident(&addresses), 2 << 20);
     }
 
     fn report() -> Report {
