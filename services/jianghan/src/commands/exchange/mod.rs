@@ -6,11 +6,12 @@ mod statuses;
 mod systems;
 mod tickets;
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc};
+use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 use proto::case_routing::v1::{ExchangeDirection, ExternalSystemState, SyncState};
+use uuid::Uuid;
 
 use super::Target;
 use crate::{
@@ -62,7 +63,8 @@ enum Action {
     },
     /// Report how referrals stand in the system that took them, from a CSV file with the columns ext_no 工单号, external_status
     /// 对方状态 and, where it is known, changed_time 状态时间. Every row is taken for itself; exit 1, with everything that is wrong,
-    /// if anything is.
+    /// if anything is. A row without a time counts once for each request: after a failure send the same file again under the
+    /// request id that was printed.
     StatusImport {
         /// The file: .csv, at most 500 rows.
         #[arg(long, value_name = "FILE")]
@@ -70,6 +72,9 @@ enum Action {
         /// Login of the account that speaks for the system; without it the first integration client.
         #[arg(long, value_name = "LOGIN")]
         client: Option<String>,
+        /// Id of the request that failed, as it was printed; without it a new one.
+        #[arg(long, value_name = "UUID")]
+        request_id: Option<Uuid>,
     },
     /// Try a ticket again at once; without an id every one that was given up. Exit 1 if any was refused.
     Retry {
@@ -244,7 +249,12 @@ impl Desk {
 /// Acts as the operator, for mappings as the district's dispatcher and the arbiter, for statuses as the system's account.
 pub async fn run(args: Args) -> Result<ExitCode> {
     let file = args.target.read()?;
-    let desk = Desk { suite: Suite::new(&file.addresses)?, file, json: args.json };
+    // Statuses are sent again under their request id while the service is away: rows without a time count once by it.
+    let patience = match args.action {
+        Action::StatusImport { .. } => Duration::from_secs(60),
+        _ => Duration::ZERO,
+    };
+    let desk = Desk { suite: Suite::patient(&file.addresses, patience)?, file, json: args.json };
     match args.action {
         Action::Systems { action: None } => systems::list(&desk).await,
         Action::Systems { action: Some(SystemAction::Create(settings)) } => {
@@ -258,7 +268,9 @@ pub async fn run(args: Args) -> Result<ExitCode> {
             let found = tickets::find(&desk, (&system, &number), state, most).await?;
             tickets::print(&found, desk.json)
         }
-        Action::StatusImport { file, client } => statuses::import(&desk, &file, client.as_deref()).await,
+        Action::StatusImport { file, client, request_id } => {
+            statuses::import(&desk, &file, client.as_deref(), request_id).await
+        }
         Action::Retry { ticket } => tickets::retry(&desk, ticket).await,
     }
 }

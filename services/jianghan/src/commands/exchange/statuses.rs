@@ -8,6 +8,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use proto::case_routing::v1::{ImportTicketStatusesRequest, ImportTicketStatusesResponse, TableFormat};
 use serde::Serialize;
+use uuid::Uuid;
 
 use super::Desk;
 use crate::{
@@ -55,8 +56,13 @@ impl Done {
     }
 }
 
-/// Imports a file as the system's account; a failure if anything is wrong in it.
-pub(super) async fn import(desk: &Desk, file: &Path, client: Option<&str>) -> Result<ExitCode> {
+/// Imports a file as the system's account; a failure if anything is wrong in it. `again`: the request that failed.
+pub(super) async fn import(
+    desk: &Desk,
+    file: &Path,
+    client: Option<&str>,
+    again: Option<Uuid>,
+) -> Result<ExitCode> {
     let (bytes, format) = list_files::read(file)?;
     if format != TableFormat::Csv {
         bail!("{} is no CSV file", file.display());
@@ -69,9 +75,14 @@ pub(super) async fn import(desk: &Desk, file: &Path, client: Option<&str>) -> Re
         }
         None => desk.as_role("integration_client")?,
     };
-    let request = ImportTicketStatusesRequest { request_id: request_id(), file: bytes };
-    let answer = desk.suite.exchange().import_ticket_statuses(by.request(request).await?).await?.into_inner();
-    let done = Done::of(file, answer);
+    let id = again.map_or_else(request_id, |id| id.to_string());
+    eprintln!("jianghan: request id {id}");
+    let message = ImportTicketStatusesRequest { request_id: id.clone(), file: bytes };
+    let answer = desk.suite.exchange().import_ticket_statuses(by.request(message).await?).await;
+    let answer = answer.with_context(|| {
+        format!("some rows may have been taken: send the same file again with --request-id {id}")
+    })?;
+    let done = Done::of(file, answer.into_inner());
     if desk.json {
         println!("{}", serde_json::to_string_pretty(&done)?);
     } else {
