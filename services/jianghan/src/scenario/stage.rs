@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use calendar::Calendar;
-use chrono::{DateTime, Days, NaiveTime, Timelike, Utc};
+use chrono::{DateTime, Days, NaiveDate, NaiveTime, Timelike, Utc};
 use proto::case_routing::v1::Case;
 use tonic::{Request, Response, Status};
 
@@ -109,6 +109,30 @@ impl Person<'_> {
 
 fn told(status: &Status, login: &str, rpc: &str) -> anyhow::Error {
     anyhow::anyhow!("{rpc} by {login}: {:?} {}", status.code(), status.message())
+}
+
+/// What is seen in the morning of something that time brings.
+pub(super) enum Look<T> {
+    /// There it is.
+    Seen(T),
+    /// Its time has come: the services are about to do it.
+    Due,
+    /// Its time is still to come.
+    Ahead,
+    /// When its time comes, the services do not tell.
+    Unknown,
+}
+
+/// Mornings after which nothing is expected any more: some working days, the longest holidays between them.
+const MOST_MORNINGS: u32 = 40;
+
+/// How long the services are given in a morning for what may be due or not. A jump of time they notice at once.
+const A_LITTLE: Duration = Duration::from_secs(2);
+
+/// Nine o'clock of a day in Wuhan.
+fn nine(day: NaiveDate) -> Result<DateTime<Utc>> {
+    let nine = NaiveTime::from_hms_opt(9, 0, 0).context("nine o'clock")?;
+    Ok(calendar::instant(day, nine))
 }
 
 impl Stage {
@@ -254,6 +278,41 @@ impl Stage {
         clock.advance_to(clock.now() + time).await
     }
 
+    /// Moves it from morning to morning, rest days too, until the answer is seen: how long a limit takes is up to the working
+    /// hours and the notices in force, which nobody here knows. `ask` is given the morning. What is seen already moves nothing.
+    ///
+    /// # Errors
+    /// What asking fails with; `what`, when it is due and does not come, or is not seen for many mornings.
+    pub(super) async fn some_morning<T>(
+        &self,
+        what: &str,
+        mut ask: impl AsyncFnMut(DateTime<Utc>) -> Result<Look<T>>,
+    ) -> Result<T> {
+        let mut morning = self.now().await?;
+        if let Look::Seen(answer) = ask(morning).await? {
+            return Ok(answer);
+        }
+        for _ in 0..MOST_MORNINGS {
+            morning = nine(calendar::local_day(morning) + Days::new(1))?;
+            self.clock().await?.advance_to(morning).await?;
+            let (began, mut pause) = (Instant::now(), Duration::from_millis(5));
+            loop {
+                let waited = began.elapsed();
+                match ask(morning).await? {
+                    Look::Seen(answer) => return Ok(answer),
+                    Look::Ahead => break,
+                    Look::Unknown if waited > A_LITTLE => break,
+                    Look::Due if waited > self.patience => {
+                        bail!("waited {:?} in vain for {what}", self.patience)
+                    }
+                    Look::Unknown | Look::Due => tokio::time::sleep(pause).await,
+                }
+                pause = (pause * 2).min(Duration::from_millis(200));
+            }
+        }
+        bail!("waited {MOST_MORNINGS} mornings in vain for {what}")
+    }
+
     /// Moves it to nine o'clock of the next working day in Wuhan, so that limits and rosters do not depend on when
     /// somebody plays.
     ///
@@ -268,8 +327,7 @@ impl Stage {
                 break;
             }
         }
-        let nine = NaiveTime::from_hms_opt(9, 0, 0).context("nine o'clock")?;
-        clock.advance_to(calendar::instant(day, nine)).await
+        clock.advance_to(nine(day)?).await
     }
 
     /// Moves it to the next morning unless people are at work, with some hours of the day left.

@@ -3,6 +3,7 @@
 //! not come: the district hears of it, the requester's limit is warned of and passes, and supervision rises to the third level.
 
 use anyhow::{Context, Result};
+use chrono::{DateTime, Utc};
 use proto::case_routing::v1::{
     Case, CaseState, ClockKind, DispatchMode, Supervision, Task, TaskState, WhistleCaseRequest,
 };
@@ -11,10 +12,10 @@ use tonic::Code;
 use super::{
     arbitration::dispatched,
     one_window::COMMUNITY,
-    stage::{Person, Stage},
+    stage::{Look, Person, Stage},
     story::{Story, Who, expect, expect_state},
 };
-use crate::suite::request_id;
+use crate::{simulate::clock::instant, suite::request_id};
 
 /// Leaks and fittings of houses: led by the street, promised in five working days.
 const STAIRS: &str = "CJ-0142";
@@ -141,26 +142,26 @@ async fn one_stays_away(story: &mut Story<'_>) -> Result<()> {
         "建设部门未按时报到：报区里，二级督办",
         "the other does not come in time: reported to the district, level 2",
     );
-    let late = later(story, &case, 1, told, |case| level(case, ClockKind::Report) == Some(2)).await?;
+    let late = later(story, &case, told, &[(ClockKind::Report, 2)]).await?;
     let reported = about(&late, ClockKind::Report).context("the supervision of who did not come")?;
     expect(reported.org_id == absent, "the department has to answer")?;
     let told = (
         "仍不签收：一级督办；未报到升为三级",
         "it does not sign either: level 1; not to have come rises to level 3",
     );
-    later(story, &case, 1, told, |case| {
-        (level(case, ClockKind::Sign), level(case, ClockKind::Report)) == (Some(1), Some(3))
-    })
-    .await?;
-    for (days, percent) in [(2, "50"), (1, "80")] {
+    later(story, &case, told, &[(ClockKind::Sign, 1), (ClockKind::Report, 3)]).await?;
+    for percent in ["50", "80"] {
         let zh = format!("办结时限已过 {percent}%，系统催办");
         let en = format!("{percent} % of the requester's limit has run: a reminder");
-        story
-            .step(Who::Time, &zh, &en, async {
-                mornings(stage, days).await?;
-                stage.until(&en, async || Ok(is_warned(stage, &case, percent).await?.then_some(()))).await
-            })
-            .await?;
+        let warned = stage.some_morning(&en, async |morning: DateTime<Utc>| {
+            if is_warned(stage, &case, percent).await? {
+                return Ok(Look::Seen(()));
+            }
+            // Of a warning it is not told when it falls, but before the limit itself.
+            let limit = runs_out(&stage.looks_at(&case.case_id).await?, ClockKind::Resolve);
+            Ok(if limit.is_some_and(|at| at <= morning) { Look::Due } else { Look::Unknown })
+        });
+        story.step(Who::Time, &zh, &en, warned).await?;
     }
     let rises = [
         (1, "时限已过：一级督办街道", "the limit has passed: supervision of the street, level 1"),
@@ -168,11 +169,11 @@ async fn one_stays_away(story: &mut Story<'_>) -> Result<()> {
         (3, "二级督办仍无答复：升为三级，由市督办", "still no answer: level 3, the city's"),
     ];
     for (reached, zh, en) in rises {
-        let now = later(story, &case, 1, (zh, en), |case| level(case, ClockKind::Resolve) == Some(reached));
-        let now = now.await?;
+        let now = later(story, &case, (zh, en), &[(ClockKind::Resolve, reached)]).await?;
         let known = about(&now, ClockKind::Resolve).context("the supervision of who leads")?;
         expect(now.overdue && known.org_id == street, "overdue, and the street has to answer")?;
     }
+    stage.to_work_hours().await?; // the last of these mornings may be one of a rest day
     comes_at_last(story, &case, &absent).await?;
     let case = story.step(&handler, "办结", "says it is done", handler.completes(&case)).await?;
     expect(case.supervisions.iter().all(|one| one.state == "cleared"), "nobody is supervised any more")?;
@@ -290,28 +291,43 @@ async fn is_kept_from_whistling(person: &Person<'_>, case: &Case, org_ids: &[Str
     }
 }
 
-/// So many working days later: what time has brought by then.
+/// The morning by which time has brought supervision to these levels, or above.
 async fn later(
     story: &mut Story<'_>,
     case: &Case,
-    days: u8,
     (zh, en): (&str, &str),
-    seen: impl Fn(&Case) -> bool,
+    levels: &[(ClockKind, i32)],
 ) -> Result<Case> {
     let stage = story.stage;
-    story
-        .step(Who::Time, zh, en, async {
-            mornings(stage, days).await?;
-            stage.sees(case, en, seen).await
+    let risen = stage.some_morning(en, async |morning: DateTime<Utc>| {
+        let case = stage.looks_at(&case.case_id).await?;
+        let missing: Vec<_> =
+            levels.iter().filter(|(clock, least)| level(&case, *clock) < Some(*least)).collect();
+        if missing.is_empty() {
+            return Ok(Look::Seen(case));
+        }
+        let times: Option<Vec<_>> = missing.iter().map(|(clock, _)| rises(&case, *clock)).collect();
+        Ok(match times {
+            Some(times) if times.iter().all(|at| *at <= morning) => Look::Due,
+            Some(_) => Look::Ahead,
+            None => Look::Unknown,
         })
-        .await
+    });
+    story.step(Who::Time, zh, en, risen).await
 }
 
-async fn mornings(stage: &Stage, days: u8) -> Result<()> {
-    for _ in 0..days {
-        stage.to_the_next_morning().await?;
+/// When supervision that follows from a clock begins or goes one level up, if nobody does anything.
+fn rises(case: &Case, clock: ClockKind) -> Option<DateTime<Utc>> {
+    match about(case, clock) {
+        Some(known) => known.due_time.as_ref().and_then(instant),
+        None => runs_out(case, clock),
     }
-    Ok(())
+}
+
+/// When the first clock of a kind that nobody has stopped runs out.
+fn runs_out(case: &Case, clock: ClockKind) -> Option<DateTime<Utc>> {
+    let running = case.clocks.iter().filter(|known| known.kind() == clock && known.stop_time.is_none());
+    running.filter_map(|known| known.due_time.as_ref().and_then(instant)).min()
 }
 
 /// Whether the requester's limit was warned of at a part of it.
