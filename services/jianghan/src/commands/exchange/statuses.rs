@@ -80,7 +80,7 @@ pub(super) async fn import(
     let message = ImportTicketStatusesRequest { request_id: id.clone(), file: bytes };
     let answer = desk.suite.exchange().import_ticket_statuses(by.request(message).await?).await;
     let answer = answer.with_context(|| {
-        format!("some rows may have been taken: send the same file again with --request-id {id}")
+        format!("the request failed; the same file may be sent again with --request-id {id}")
     })?;
     let done = Done::of(file, answer.into_inner());
     if desk.json {
