@@ -289,19 +289,18 @@ impl Stage {
         mut ask: impl AsyncFnMut(DateTime<Utc>) -> Result<Look<T>>,
     ) -> Result<T> {
         let mut morning = self.now().await?;
-        if let Look::Seen(answer) = ask(morning).await? {
-            return Ok(answer);
-        }
-        for _ in 0..MOST_MORNINGS {
-            morning = nine(calendar::local_day(morning) + Days::new(1))?;
-            self.clock().await?.advance_to(morning).await?;
+        for passed in 0..=MOST_MORNINGS {
+            if passed > 0 {
+                morning = nine(calendar::local_day(morning) + Days::new(1))?;
+                self.clock().await?.advance_to(morning).await?;
+            }
             let (began, mut pause) = (Instant::now(), Duration::from_millis(5));
             loop {
                 let waited = began.elapsed();
                 match ask(morning).await? {
                     Look::Seen(answer) => return Ok(answer),
                     Look::Ahead => break,
-                    Look::Unknown if waited > A_LITTLE => break,
+                    Look::Unknown if passed == 0 || waited > A_LITTLE => break,
                     Look::Due if waited > self.patience => {
                         bail!("waited {:?} in vain for {what}", self.patience)
                     }
