@@ -25,10 +25,13 @@ pub fn requester_ref(person: Uuid) -> String {
 }
 
 fn by_place(case: &Case, caller: &Caller) -> bool {
+    place_scopes(caller).any(|scope| within(case, scope))
+}
+
+/// Whether the place and the line of a case lie within a scope.
+pub fn within(case: &Case, scope: &Scope) -> bool {
     let line = case.item.as_ref().and_then(|item| item.line.as_deref());
-    place_scopes(caller).any(|scope| {
-        case.place.path.iter().any(|unit| unit.0 == scope.unit_id) && on_line(scope.line.as_deref(), line)
-    })
+    case.place.path.iter().any(|unit| unit.0 == scope.unit_id) && on_line(scope.line.as_deref(), line)
 }
 
 /// Mediators know of the disputes where they mediate, and of nothing else by that role.

@@ -333,11 +333,13 @@ impl Work<'_> {
             if let Some(measure) = &ruling.interim {
                 own.interim = Some(Interim { org, measure_code: measure.clone() });
             }
+            // A review that asks for no definition does not take back what was asked.
+            let asked = own.ruling.take().and_then(|ruling| ruling.definition);
             own.ruling = Some(Ruling {
                 lead: ruling.lead,
                 basis_code: ruling.basis_code.clone(),
                 precedent: ruling.precedent,
-                definition: ruling.definition.clone(),
+                definition: ruling.definition.clone().or(asked),
                 by: self.by.actor.clone(),
                 at: self.now,
             });
@@ -392,9 +394,10 @@ impl Work<'_> {
             self.issue_assists(&helping);
             return Ok(());
         }
-        self.exclude(before);
+        self.relieve(before);
         // Whatever it was relieved of before: it leads now.
         self.case.excluded_orgs.retain(|org| *org != lead);
+        self.case.relieved.retain(|(org, _)| *org != lead);
         let outcome = self.manual(&manual, why)?;
         self.replace_lead(task, &outcome, true, trigger)
     }

@@ -5,9 +5,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::application::ApplicationFace;
-use super::arbitration::{Interim, Position, Ruling};
 use super::clock::{Clock, is_default};
-use super::closing::CallbackAttempt;
 use super::codes::*;
 use super::condition::Facts;
 use super::error::{DomainError, Result};
@@ -19,14 +17,11 @@ pub use super::parts::{
     AssignmentView, Callback, Evidence, Objection, Offer, Rating, RoutingDecision, Supervision, Suspension,
     Task, Verification,
 };
-use super::reason::Reason;
-use super::replay::RoutingInputs;
-use super::router::{Candidate, RouteQuery};
+use super::router::RouteQuery;
 use super::stages::StageRun;
 use super::suggestion::TriageDecision;
 use super::supplement::Supplement;
 use super::table::RoutingTable;
-use super::whistle::WhistleScore;
 
 /// Where the matter is: the deepest unit known, and the units above it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,6 +96,9 @@ pub struct Case {
     pub complained_of: Option<OrgId>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub excluded_orgs: Vec<OrgId>,
+    /// Of those, who was relieved by an objection, each with the code of the item that it was relieved of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub relieved: Vec<(OrgId, String)>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub routing: Vec<RoutingDecision>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -299,7 +299,7 @@ impl Work<'_> {
     /// A dispatcher's choice. Who was relieved of the matter by an objection of its own gets it back by a ruling, or as the
     /// parties agree, and in no other way: else it would be passed to and fro without end.
     pub(super) fn chosen_by_dispatcher(&self, manual: &ManualRoute) -> Result<RoutingOutcome> {
-        if self.case.excluded_orgs.contains(&manual.lead) && self.has_objected(manual.lead) {
+        if self.was_relieved(manual.lead) && self.has_objected(manual.lead) {
             let message = "its objection was accepted: only a ruling gives the case back to it";
             return Err(DomainError::guard("objected_before", message));
         }

@@ -386,6 +386,7 @@ impl Past {
                 submitted_at: self.case.completed_at,
                 due_at: self.case.resolve_clock().map(|clock| clock.due_at),
                 objected: false,
+                item: self.case.item.as_ref().map(|item| item.code.clone()).unwrap_or_default(),
                 returned_count: 0,
                 assignment: None,
                 whistle: None,

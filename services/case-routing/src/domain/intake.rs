@@ -182,6 +182,7 @@ pub(super) fn new_case(command: RegisterCase, place: Place, now: Timestamp) -> C
         tried_partners: Vec::new(),
         complained_of: command.complained_of,
         excluded_orgs: Vec::new(),
+        relieved: Vec::new(),
         routing: Vec::new(),
         objection: None,
         suspension: None,
@@ -307,11 +308,12 @@ impl Work<'_> {
         let kept = kept.and_then(|known| self.routes.item_version(code, known.version));
         let item = kept.or_else(|| self.routes.item(code, self.now));
         let item = item.ok_or_else(|| DomainError::invalid("item_code", "no such item in the catalogue"))?;
-        if self.case.item.as_ref().is_none_or(|known| known.code != item.code) {
-            // What was done of another matter, or objected to in it, is nothing of this one, nor what was asked of it.
+        let another = self.case.item.as_ref().is_none_or(|known| known.code != item.code);
+        if another {
+            // What was done of another matter is nothing of this one, nor what was asked of it.
             self.case.stages.clear();
             self.case.repeats = None;
-            self.forget_objections();
+            self.take_back_relieved();
         }
         self.case.item = Some(ItemRef {
             code: item.code.clone(),
@@ -319,6 +321,9 @@ impl Work<'_> {
             category: item.category.clone(),
             line: item.line().map(str::to_owned),
         });
+        if another {
+            self.leave_out_relieved();
+        }
         self.case.nature = item.nature;
         self.case.urgency = self.case.urgency.max(item.urgency);
         Ok(())

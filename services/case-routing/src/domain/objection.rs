@@ -129,7 +129,7 @@ impl Case {
         work.permit(Trigger::Redispatch)?;
         let objection = work.objection(ObjectionState::Open)?;
         work.decides_over(&objection)?;
-        work.exclude(objection.objector);
+        work.relieve(objection.objector);
         work.case.left_society = true;
         let (outcome, by_human) = match choice {
             RouteChoice::Auto | RouteChoice::PublicService => {

@@ -2,7 +2,6 @@
 //! Written without what is empty or unset.
 
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 use super::arbitration::{Interim, Position, Ruling};
 use super::clock::is_default;
@@ -49,6 +48,9 @@ pub struct Task {
     /// Its organisation has objected to the matter, by this task or by one before; not again.
     #[serde(default, skip_serializing_if = "is_default")]
     pub objected: bool,
+    /// Code of the item that it was issued for; empty for none, and in cases of earlier releases.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub item: String,
     /// How often the result was sent back.
     #[serde(default, skip_serializing_if = "is_default")]
     pub returned_count: u32,

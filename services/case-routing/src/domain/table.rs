@@ -255,12 +255,15 @@ impl RoutingTable {
         edges.iter().filter(|edge| edge.from == from && edge.carries(line, at)).map(|edge| edge.kind).min()
     }
 
-    /// The organisations that lead one (领导), on its own line or the one given.
+    /// The organisations that lead one (领导), on its own line or the one given; of a community's organisation also those that
+    /// guide it (指导), for nobody orders a residents' committee about.
     #[must_use]
     pub fn leaders_of(&self, org: OrgId, line: Option<&str>, at: Timestamp) -> Vec<OrgId> {
         let own = self.org(org).and_then(|org| org.line.as_deref()).or(line);
         let edges = self.fixed.edges_to.get(&org).map_or(&[][..], Vec::as_slice);
-        let leads = edges.iter().filter(|edge| edge.kind == EdgeKind::Leads && edge.carries(own, at));
+        let community = self.org(org).is_some_and(|org| org.kind.is_community_level());
+        let above = |kind: EdgeKind| kind == EdgeKind::Leads || (community && kind == EdgeKind::Guides);
+        let leads = edges.iter().filter(|edge| above(edge.kind) && edge.carries(own, at));
         let in_force = |from: &OrgId| self.org(*from).is_some_and(|org| org.in_force(at));
         leads.map(|edge| edge.from).filter(in_force).collect()
     }

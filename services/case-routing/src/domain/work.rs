@@ -133,9 +133,12 @@ impl<'a> Work<'a> {
         Decision { case: self.case, events: self.events, timeline: self.timeline }
     }
 
-    /// Finishes with a step that people read and nobody is told of; it takes the version that the decision ends with.
-    pub fn finish_with(self, step: &str, reason: Option<Reason>) -> Decision {
+    /// Finishes with a step that people read and nobody is told of, under a version of its own: the timeline is paged by them.
+    pub fn finish_with(mut self, step: &str, reason: Option<Reason>) -> Decision {
         let (actor, org) = (self.by.actor.clone(), self.by.org);
+        if self.has_told() {
+            self.case.version += 1;
+        }
         let mut decision = self.finish();
         decision.timeline.push(TimelineEntry {
             case_version: decision.case.version,
@@ -307,6 +310,7 @@ impl<'a> Work<'a> {
             }
             TaskPart::Assist => Some(self.start_clock(ClockKind::Assist, Some(id), self.sla().assist)),
         };
+        let item = self.item_code().to_owned();
         let objected = part == TaskPart::Lead && self.has_objected(choice.org);
         self.case.tasks.push(Task {
             id,
@@ -318,6 +322,7 @@ impl<'a> Work<'a> {
             mode: choice.mode,
             state: TaskState::Issued,
             mandatory: choice.mandatory,
+            item,
             issued_at: self.now,
             signed_at: None,
             submitted_at: None,
@@ -388,12 +393,50 @@ impl<'a> Work<'a> {
 
     /// Whether an organisation has objected to this matter: it does so once, whatever tasks it gets.
     pub fn has_objected(&self, org: OrgId) -> bool {
-        self.case.tasks.iter().any(|task| task.org == org && task.objected)
+        let item = self.item_code();
+        self.case.tasks.iter().any(|task| task.org == org && task.objected && task.item == item)
     }
 
-    /// The matter is another one, or begins anew: what was objected to before does not count for it.
+    fn item_code(&self) -> &str {
+        self.case.item.as_ref().map_or("", |item| item.code.as_str())
+    }
+
+    /// The matter begins anew: what was objected to before does not count for it.
     pub fn forget_objections(&mut self) {
         self.case.tasks.iter_mut().for_each(|task| task.objected = false);
+        self.take_back_relieved();
+        self.case.relieved.clear();
+    }
+
+    /// An organisation whose objection to the present item stands is not to lead it.
+    pub fn relieve(&mut self, org: OrgId) {
+        self.exclude(org);
+        if !self.was_relieved(org) {
+            self.case.relieved.push((org, self.item_code().to_owned()));
+        }
+    }
+
+    /// Whether it was relieved of the present item.
+    pub fn was_relieved(&self, org: OrgId) -> bool {
+        let item = self.item_code();
+        self.case.relieved.iter().any(|(relieved, of)| *relieved == org && of == item)
+    }
+
+    /// Before the item becomes another one: who was relieved of it may lead that.
+    pub fn take_back_relieved(&mut self) {
+        let item = self.item_code();
+        let of_this = self.case.relieved.iter().filter(|(_, of)| of == item).map(|(org, _)| *org);
+        let of_this: Vec<OrgId> = of_this.collect();
+        self.case.excluded_orgs.retain(|org| !of_this.contains(org));
+    }
+
+    /// After it became another one: who was relieved of that before stays so.
+    pub fn leave_out_relieved(&mut self) {
+        let item = self.item_code();
+        let of_this = self.case.relieved.iter().filter(|(_, of)| of == item).map(|(org, _)| *org);
+        for org in of_this.collect::<Vec<_>>() {
+            self.exclude(org);
+        }
     }
 
     pub fn exclude(&mut self, org: OrgId) {

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     codes,
-    domain::{Act, Case, CaseId, Materials, OrgId, Rating, RemarkKind},
+    domain::{Act, Case, CaseId, Materials, OrgId, Party, PersonRef, Rating, RemarkKind, Standing},
     reach,
     remark::{self, Words},
     store::{
@@ -251,7 +251,13 @@ impl CaseService for Cases {
         let text = parse::words("text", &request.text, 1, MOST_CHARACTERS)?;
         let words = Words::of(&self.0.crypto, RemarkKind::Remark, &text);
         let wrap = |case| pb::AddRemarkResponse { case };
-        let add = |case: Case, act: Act<'_>, by: &Caller| {
+        let add = |case: Case, mut act: Act<'_>, by: &Caller| {
+            // Whoever asked speaks for themselves, whatever else they are.
+            if reach::is_requester(&case, by) {
+                let actor = PersonRef(reach::requester_ref(by.person_id));
+                act.by = Party { actor, org: None, standing: Standing::Requester };
+                return case.add_remark(&act);
+            }
             let part = reach::part_orgs(by).into_iter().map(OrgId).find(|org| case.is_party(*org));
             case.add_remark(&acting_for(act, by, part))
         };
@@ -319,7 +325,7 @@ impl Place {
 /// The street in which everything asked for lies, if it is one.
 fn street(topology: &Topology, unit: Option<Uuid>, reach: &ReachFilter) -> Option<Uuid> {
     if let Some(unit) = unit {
-        return topology.ancestor(unit, UnitKind::Street).map(|street| street.id);
+        return street_of(topology, unit);
     }
     // Organisations and own requests may lie anywhere.
     let anywhere = reach.all || !reach.orgs.is_empty() || reach.requester.is_some();
@@ -328,7 +334,15 @@ fn street(topology: &Topology, unit: Option<Uuid>, reach: &ReachFilter) -> Optio
 
 /// The street that all units within reach lie in.
 fn near(topology: &Topology, reach: &ReachFilter) -> Option<Uuid> {
-    let street_of = |unit| topology.ancestor(unit, UnitKind::Street).map(|street| street.id);
-    let first = street_of(*reach.units.first()?)?;
-    reach.units.iter().all(|unit| street_of(*unit) == Some(first)).then_some(first)
+    let first = street_of(topology, *reach.units.first()?)?;
+    reach.units.iter().all(|unit| street_of(topology, *unit) == Some(first)).then_some(first)
+}
+
+/// The street that a unit has always lain in. Cases stand under the street of their day: of a unit that was changed since it was
+/// founded, as by a merger of streets, nothing is said.
+fn street_of(topology: &Topology, unit: Uuid) -> Option<Uuid> {
+    let street = topology.ancestor(unit, UnitKind::Street)?;
+    let path = topology.path(unit)?;
+    let mut below = path.iter().rev().take_while(|id| **id != street.id);
+    below.all(|id| topology.unit(*id).is_some_and(|unit| unit.version <= 1)).then_some(street.id)
 }

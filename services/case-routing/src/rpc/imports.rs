@@ -193,8 +193,9 @@ async fn store(tx: &mut Tx<'_>, db: Db, mut batch: Batch) -> Result<pb::ImportCa
     };
     imports::enter(tx.conn, &entry).await?;
     let imported = ready.len();
-    let (changes, told): (Vec<_>, Vec<_>) = ready.into_iter().map(Ready::split).unzip();
+    let (mut changes, told): (Vec<_>, Vec<_>) = ready.into_iter().map(Ready::split).unzip();
     let conn = &*tx.conn;
+    let repeats = repeats::mark(conn, &mut changes).await?;
     futures::try_join!(
         write::cases(conn, &changes),
         write::tasks(conn, &changes),
@@ -203,8 +204,6 @@ async fn store(tx: &mut Tx<'_>, db: Db, mut batch: Batch) -> Result<pb::ImportCa
         write::decisions(conn, &changes),
         write::texts(conn, &changes),
     )?;
-    // Asked when they are stored, so that one of them may repeat another.
-    let repeats = repeats::among(conn, &changes).await?;
     if !told.is_empty() {
         tx.emit(importing::event(batch_id, batch.import_id, &told, &repeats));
     }

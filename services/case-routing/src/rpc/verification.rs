@@ -18,8 +18,8 @@ use super::{
 use crate::{
     codes,
     domain::{
-        self, Act, CallbackOutcome, CallbackReport, Case, CaseId, CaseState, Decision, OrgId, SupervisionId,
-        TaskId, VerifyCase, VerifyMethod,
+        self, Act, CallbackOutcome, CallbackReport, Case, CaseId, CaseState, Decision, DomainError, OrgId,
+        SupervisionId, TaskId, VerifyCase, VerifyMethod,
     },
     store::list::{self, ReachFilter},
     verb::acting_for,
@@ -209,7 +209,7 @@ impl VerificationService for Verifications {
         &self,
         request: Request<pb::SuperviseCaseRequest>,
     ) -> RpcResult<pb::SuperviseCaseResponse> {
-        let highest = supervision::highest_level(&Caller::of(&request)?, &self.0.atlas.world());
+        let world = self.0.atlas.world();
         verb!(
             self,
             request,
@@ -218,13 +218,15 @@ impl VerificationService for Verifications {
             |message| {
                 let level = u8::try_from(message.level).ok().filter(|level| *level <= 3);
                 let level = level.ok_or_else(|| Error::invalid("level", "between 0 and 3"))?;
-                if level > highest {
-                    return Err(Error::Forbidden.into());
-                }
                 let task: Option<TaskId> = parse::optional_id("task_id", &message.task_id)?;
                 (level, parse::code("reason_code", &message.reason_code)?, task)
             },
-            |case, act, _by, wish| case.supervise(wish.0, &wish.1, wish.2, &act)
+            |case, act, by, wish| {
+                if wish.0 > supervision::highest_level(by, &world, &case) {
+                    return Err(DomainError::NotEntitled { code: "supervision_level" });
+                }
+                case.supervise(wish.0, &wish.1, wish.2, &act)
+            }
         )
     }
 
@@ -266,14 +268,17 @@ impl VerificationService for Verifications {
         &self,
         request: Request<pb::ClearSupervisionRequest>,
     ) -> RpcResult<pb::ClearSupervisionResponse> {
-        let highest = supervision::highest_level(&Caller::of(&request)?, &self.0.atlas.world());
+        let world = self.0.atlas.world();
         verb!(
             self,
             request,
             "ClearSupervision",
             ClearSupervisionResponse,
             |message| parse::id::<SupervisionId>("supervision_id", &message.supervision_id)?,
-            |case, act, _by, supervision| case.clear_supervision(supervision, highest, &act)
+            |case, act, by, id| {
+                let highest = supervision::highest_level(by, &world, &case);
+                case.clear_supervision(id, highest, &act)
+            }
         )
     }
 

@@ -149,11 +149,13 @@ pub async fn open_cases(conn: &mut AsyncPgConnection, after: Uuid, limit: i64) -
         #[diesel(sql_type = Text)]
         doc: String,
     }
-    let rows: Vec<Doc> =
-        cached("SELECT doc FROM cases WHERE open AND case_id > $1 ORDER BY case_id LIMIT $2")
-            .bind::<SqlUuid, _>(after)
-            .bind::<BigInt, _>(limit)
-            .load(conn)
-            .await?;
+    let rows: Vec<Doc> = cached(
+        "SELECT c.doc FROM agenda a JOIN cases c ON c.case_id = a.case_id \
+             WHERE a.open AND a.case_id > $1 ORDER BY a.case_id LIMIT $2",
+    )
+    .bind::<SqlUuid, _>(after)
+    .bind::<BigInt, _>(limit)
+    .load(conn)
+    .await?;
     rows.iter().map(|row| read_doc(&row.doc)).collect()
 }

@@ -1,5 +1,4 @@
-//! Lists of cases and tasks, a page at a time by key. Each list has a few texts, one per index that can drive it; what
-//! the index does not decide is filtered row by row, reach included.
+//! Lists of cases and tasks, a page at a time by key, each by the index that leads to it soonest ([`super::list_texts`]).
 
 use chassis::{
     Error, Result, Timestamp,
@@ -15,7 +14,15 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::de::DeserializeOwned;
 use uuid::{Builder, Uuid};
 
-use super::{case_store::CaseRow, rows::never, words};
+use super::{
+    case_store::CaseRow,
+    list_texts::{
+        ALL, BY_ITEM, BY_LINE, BY_ORG, BY_RECEIVER, BY_REQUESTER, BY_STREET, BY_WORDS, BY_WORDS_OF_STREET,
+        LOOK_THROUGH, OPEN, RUNNING, RUNNING_FOUND, RUNNING_OF_REQUESTER, Texts,
+    },
+    rows::never,
+    words,
+};
 use crate::{
     domain::{CaseId, CaseState},
     reach,
@@ -160,170 +167,6 @@ const MOST_FOUND: i64 = 20_000;
 /// Of the cases that it gives, so many are looked at at a time.
 const FOUND_AT_ONCE: usize = 500;
 
-macro_rules! reached {
-    () => {
-        "($10 OR c.requester_id = $11 OR c.first_receiver_org_id = ANY ($14) \
-         OR EXISTS (SELECT 1 FROM unnest($12, $13) AS s (unit, line) \
-         WHERE s.unit = ANY (c.place_path) AND (s.line IS NULL OR s.line = c.line)) \
-         OR EXISTS (SELECT 1 FROM tasks r WHERE r.org_id = ANY ($14) AND r.case_id = c.case_id))"
-    };
-}
-
-macro_rules! list {
-    ($from:expr, $where:expr, $after:literal, $order:literal) => {
-        concat!(
-            "SELECT c.doc FROM ",
-            $from,
-            " WHERE ",
-            $where,
-            " AND ",
-            $after,
-            " AND c.case_id BETWEEN $18 AND $19 AND (cardinality($3) = 0 OR c.state = ANY ($3)) \
-             AND NOT ($20 AND c.running_due_at IS NOT NULL) AND ($21 IS NULL OR c.street_id = $21) \
-             AND ($4 IS NULL OR $4 = ANY (c.place_path)) AND ($5 IS NULL OR c.item_code = $5) \
-             AND ($6 IS NULL OR (c.open AND c.running_due_at < $6)) \
-             AND ($7 IS NULL OR c.registered_at >= $7) AND ($8 IS NULL OR c.registered_at < $8) \
-             AND ($15 IS NULL OR EXISTS (SELECT 1 FROM tasks o WHERE o.org_id = $15 AND o.case_id = c.case_id)) \
-             AND (cardinality($17) = 0 OR EXISTS \
-             (SELECT 1 FROM case_words w WHERE w.case_id = c.case_id AND w.pairs @> $17)) AND ",
-            reached!(),
-            " ORDER BY ",
-            $order,
-            " LIMIT $2"
-        )
-    };
-}
-
-/// The newest of an index, looked through for words before the index of words is asked: a common word fills a page soon.
-macro_rules! looked_through {
-    ($from:expr, $where:expr) => {
-        list!(
-            concat!(
-                "(SELECT c.* FROM ",
-                $from,
-                " WHERE ",
-                $where,
-                " AND c.case_id < $1 AND c.case_id BETWEEN $18 AND $19 ORDER BY c.case_id DESC LIMIT 1000) c"
-            ),
-            "true",
-            "c.case_id < $1 AND $16 IS NOT NULL",
-            "c.case_id DESC"
-        )
-    };
-}
-
-/// Which of the texts of an index looks through the newest; those before are by [`Order`].
-const LOOK_THROUGH: usize = 2;
-
-/// The texts of one index.
-macro_rules! ordered {
-    ($from:expr, $where:expr) => {
-        ordered!($from, $from, $where)
-    };
-    ($newest:expr, $oldest:expr, $where:expr) => {
-        [
-            list!($newest, $where, "c.case_id < $1 AND $16 IS NOT NULL", "c.case_id DESC"),
-            list!($oldest, $where, "c.case_id > $1 AND $16 IS NOT NULL", "c.case_id"),
-            looked_through!($newest, $where),
-        ]
-    };
-}
-
-/// Newest and oldest first, and [`LOOK_THROUGH`].
-type Texts = [&'static str; 3];
-
-const BY_REQUESTER: Texts = ordered!("cases c", "c.requester_id = $9::uuid");
-const BY_ORG: Texts = ordered!(
-    "(SELECT DISTINCT ON (case_id) case_id AS held FROM tasks WHERE org_id = $9::uuid AND case_id < $1 \
-     AND case_id BETWEEN $18 AND $19 \
-     ORDER BY case_id DESC) t JOIN cases c ON c.case_id = t.held",
-    "(SELECT DISTINCT ON (case_id) case_id AS held FROM tasks WHERE org_id = $9::uuid AND case_id > $1 \
-     AND case_id BETWEEN $18 AND $19 \
-     ORDER BY case_id) t JOIN cases c ON c.case_id = t.held",
-    "true"
-);
-const BY_STREET: Texts = ordered!("cases c", "c.street_id = $9::uuid");
-const BY_LINE: Texts = ordered!("cases c", "c.line = $9");
-const BY_ITEM: Texts = ordered!("cases c", "c.item_code = $9");
-const BY_WORDS: Texts = ordered!("cases c", "c.case_id = ANY ($9::uuid[])");
-const ALL: Texts = ordered!("cases c", "$9 IS NULL");
-
-/// What has a desk at one street, an organisation and own requests reaches: three indexes, read side by side.
-macro_rules! nearby {
-    ($after:literal, $order:literal) => {
-        concat!(
-            "(SELECT DISTINCT ON (case_id) case_id AS held FROM (\
-             SELECT case_id FROM cases WHERE street_id = $9::uuid \
-             UNION ALL SELECT case_id FROM cases WHERE requester_id = $11 \
-             UNION ALL SELECT case_id FROM cases WHERE first_receiver_org_id = $24 \
-             UNION ALL SELECT case_id FROM tasks WHERE org_id = $24) u \
-             WHERE case_id BETWEEN $18 AND $19 AND ",
-            $after,
-            " ORDER BY ",
-            $order,
-            ") t JOIN cases c ON c.case_id = t.held"
-        )
-    };
-}
-const NEARBY: Texts =
-    ordered!(nearby!("case_id < $1", "case_id DESC"), nearby!("case_id > $1", "case_id"), "true");
-
-/// What the agenda says itself of its cases, asked before they are looked at: never less than the case then says.
-macro_rules! agenda {
-    ($where:literal) => {
-        concat!(
-            $where,
-            " AND (cardinality($3) = 0 OR t.state = ANY ($3)) AND ($21 IS NULL OR t.street_id = $21) \
-             AND ($15 IS NULL OR $15 = ANY (t.org_ids)) \
-             AND ($22 OR t.street_id = $23 OR t.org_ids && $14 OR t.requester_id = $11)"
-        )
-    };
-}
-const OPEN: Texts = [
-    list!(
-        "agenda t JOIN cases c ON c.case_id = t.case_id",
-        agenda!("t.open AND $9 IS NULL"),
-        "t.case_id < $1 AND $16 IS NOT NULL",
-        "t.case_id DESC"
-    ),
-    list!(
-        "agenda t JOIN cases c ON c.case_id = t.case_id",
-        agenda!("t.open AND $9 IS NULL"),
-        "t.case_id > $1 AND $16 IS NOT NULL",
-        "t.case_id"
-    ),
-    looked_through!("agenda t JOIN cases c ON c.case_id = t.case_id", agenda!("t.open AND $9 IS NULL")),
-];
-
-/// The cases whose clock runs, by when they are due: due first, and due last.
-macro_rules! running {
-    ($from:literal, $where:expr) => {
-        [
-            list!($from, $where, "(t.running_due_at, t.case_id) > ($16, $1)", "t.running_due_at, t.case_id"),
-            list!(
-                $from,
-                $where,
-                "(t.running_due_at, t.case_id) < ($16, $1)",
-                "t.running_due_at DESC, t.case_id DESC"
-            ),
-        ]
-    };
-}
-
-// However long the history is, those that run are few, and stand in the agenda in this order; a person's own are few anyway.
-const RUNNING: [&str; 2] = running!(
-    "agenda t JOIN cases c ON c.case_id = t.case_id",
-    agenda!("t.running_due_at IS NOT NULL AND $9 IS NULL")
-);
-const RUNNING_FOUND: [&str; 2] = running!(
-    "agenda t JOIN cases c ON c.case_id = t.case_id",
-    agenda!("t.running_due_at IS NOT NULL AND t.case_id = ANY ($9::uuid[])")
-);
-const RUNNING_OF_REQUESTER: [&str; 2] = running!(
-    "cases c JOIN cases t ON t.case_id = c.case_id",
-    "c.requester_id = $9::uuid AND c.running_due_at IS NOT NULL"
-);
-
 impl CaseFilter {
     /// Whose own cases these are, if nobody else's can be among them.
     fn requester(&self) -> Option<Uuid> {
@@ -354,15 +197,25 @@ impl CaseFilter {
         if let Some(street) = self.street {
             return (BY_STREET, Some(street.to_string()));
         }
-        if let Some(street) = self.near.filter(|_| !reach.all && reach.orgs.len() <= 1) {
-            return (NEARBY, Some(street.to_string()));
-        }
         let line = reach.lines.as_slice().first().cloned().flatten();
         let same = reach.lines.iter().all(|other| *other == line);
         if let Some(line) = line.filter(|_| same && reach.orgs.is_empty() && reach.requester.is_none()) {
             return (BY_LINE, Some(line));
         }
         (ALL, None)
+    }
+
+    /// For whoever has a desk at one street, an organisation and own requests, and asks for nothing in particular: the indexes that
+    /// together hold all that is within reach, and what each is looked up by.
+    fn nearby(&self) -> Option<Vec<(Texts, String)>> {
+        let (reach, (texts, _)) = (&self.reach, self.driver());
+        let street = self.near.filter(|_| texts == ALL && reach.orgs.len() <= 1)?;
+        let mut all = vec![(BY_STREET, street.to_string())];
+        all.extend(reach.requester.map(|requester| (BY_REQUESTER, requester.to_string())));
+        for org in &reach.orgs {
+            all.extend([(BY_ORG, org.to_string()), (BY_RECEIVER, org.to_string())]);
+        }
+        Some(all)
     }
 }
 
@@ -409,6 +262,9 @@ async fn by_due<D: DeserializeOwned>(conn: &mut AsyncPgConnection, filter: &Case
 async fn by_id<D: DeserializeOwned>(conn: &mut AsyncPgConnection, filter: &CaseFilter) -> Result<Vec<D>> {
     let oldest = filter.order == Order::Oldest;
     let Some(found) = &filter.found else {
+        if let Some(indexes) = filter.nearby() {
+            return nearby(conn, indexes, filter).await;
+        }
         let (texts, key) = filter.driver();
         return page(conn, texts[usize::from(oldest)], key, filter).await;
     };
@@ -420,15 +276,33 @@ async fn by_id<D: DeserializeOwned>(conn: &mut AsyncPgConnection, filter: &CaseF
         ids.retain(|id| after.is_none_or(|after| *id < after));
         ids.sort_unstable_by(|a, b| b.cmp(a));
     }
+    let texts = if filter.street.is_some() { BY_WORDS_OF_STREET } else { BY_WORDS };
     let (mut rows, limit) = (Vec::new(), usize::try_from(filter.limit).unwrap_or(0));
     for some in ids.chunks(FOUND_AT_ONCE) {
-        rows.extend(page(conn, BY_WORDS[usize::from(oldest)], Some(array(some)), filter).await?);
+        rows.extend(page(conn, texts[usize::from(oldest)], Some(array(some)), filter).await?);
         if rows.len() >= limit {
             rows.truncate(limit);
             break;
         }
     }
     Ok(rows)
+}
+
+/// What several indexes hold between them, each read as far as a page goes.
+async fn nearby<D: DeserializeOwned>(
+    conn: &mut AsyncPgConnection,
+    indexes: Vec<(Texts, String)>,
+    filter: &CaseFilter,
+) -> Result<Vec<D>> {
+    let oldest = filter.order == Order::Oldest;
+    let mut found = Vec::new();
+    for (texts, key) in indexes {
+        found.extend(rows(conn, texts[usize::from(oldest)], Some(key), filter).await?);
+    }
+    found.sort_unstable_by(|a, b| if oldest { a.case_id.cmp(&b.case_id) } else { b.case_id.cmp(&a.case_id) });
+    found.dedup_by_key(|row| row.case_id);
+    found.truncate(usize::try_from(filter.limit).unwrap_or(0));
+    read(&found)
 }
 
 /// The newest cases that have the filter's pairs, if the newest thousand of all that may be looked at fill a page: then nobody
@@ -440,10 +314,16 @@ pub async fn look_through<D: DeserializeOwned>(
     if filter.pairs.is_empty() || filter.order != Order::Newest || filter.requester().is_some() {
         return Ok(None);
     }
+    let full = |found: usize| i64::try_from(found).is_ok_and(|found| found >= filter.limit);
+    if let Some(indexes) = filter.nearby() {
+        // A word that is common in the street is found soon in each of them.
+        let (texts, key) = &indexes[0];
+        let street = rows(conn, texts[LOOK_THROUGH], Some(key.clone()), filter).await?;
+        return if full(street.len()) { nearby(conn, indexes, filter).await.map(Some) } else { Ok(None) };
+    }
     let (texts, key) = filter.driver();
-    let rows = page(conn, texts[LOOK_THROUGH], key, filter).await?;
-    let full = i64::try_from(rows.len()).is_ok_and(|rows| rows >= filter.limit);
-    Ok(full.then_some(rows))
+    let found = page(conn, texts[LOOK_THROUGH], key, filter).await?;
+    Ok(full(found.len()).then_some(found))
 }
 
 async fn page<D: DeserializeOwned>(
@@ -452,13 +332,26 @@ async fn page<D: DeserializeOwned>(
     key: Option<String>,
     filter: &CaseFilter,
 ) -> Result<Vec<D>> {
+    read(&rows(conn, text, key, filter).await?)
+}
+
+fn read<D: DeserializeOwned>(rows: &[DocRow]) -> Result<Vec<D>> {
+    rows.iter().map(|row| serde_json::from_str(&row.doc).map_err(Error::internal)).collect()
+}
+
+async fn rows(
+    conn: &mut AsyncPgConnection,
+    text: &'static str,
+    key: Option<String>,
+    filter: &CaseFilter,
+) -> Result<Vec<DocRow>> {
     let (first, last) = filter.ids.unwrap_or((Uuid::nil(), Uuid::max()));
     let after = filter.after.unwrap_or_else(|| filter.order.start());
     let states: Vec<&str> = filter.states.iter().map(|state| state.as_str()).collect();
     let reach = &filter.reach;
     // Those that were found have them.
     let pairs = if filter.found.is_some() { &[] } else { filter.pairs.as_slice() };
-    let rows: Vec<DocRow> = cached(text)
+    let found = cached(text)
         .bind::<SqlUuid, _>(after.1)
         .bind::<BigInt, _>(filter.limit)
         .bind::<Array<Text>, _>(states)
@@ -482,14 +375,15 @@ async fn page<D: DeserializeOwned>(
         .bind::<Nullable<SqlUuid>, _>(filter.street)
         .bind::<Bool, _>(reach.all || !(reach.units.is_empty() || filter.near.is_some()))
         .bind::<Nullable<SqlUuid>, _>(filter.near)
-        .bind::<Nullable<SqlUuid>, _>(reach.orgs.as_slice().first())
         .load(conn)
         .await?;
-    rows.iter().map(|row| serde_json::from_str(&row.doc).map_err(Error::internal)).collect()
+    Ok(found)
 }
 
 #[derive(QueryableByName)]
 struct DocRow {
+    #[diesel(sql_type = SqlUuid)]
+    case_id: Uuid,
     #[diesel(sql_type = Text)]
     doc: String,
 }

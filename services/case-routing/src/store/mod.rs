@@ -14,6 +14,7 @@ pub mod hotspots;
 pub mod hours;
 pub mod imports;
 pub mod list;
+mod list_texts;
 pub mod listed;
 pub mod lists;
 pub mod mediations;

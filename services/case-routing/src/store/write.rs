@@ -70,14 +70,14 @@ async fn insert(mut conn: &AsyncPgConnection, new: &[&Change<CaseRecord>]) -> Re
     cached(
         "INSERT INTO cases (case_id, case_no, version, told_version, state, open, requester_id, \
          first_receiver_org_id, place_unit_id, place_path, street_id, line, item_code, delivery_mode, closed_code, \
-         registered_at, running_due_at, updated_at, doc) \
+         registered_at, running_due_at, updated_at, doc, repeats) \
          SELECT case_id, case_no, version, told_version, state, open, requester_id, first_receiver_org_id, \
          place_unit_id, place_path::uuid[], street_id, line, item_code, delivery_mode, closed_code, registered_at, \
-         running_due_at, updated_at, doc \
-         FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19) AS t \
+         running_due_at, updated_at, doc, repeats \
+         FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20) AS t \
          (case_id, case_no, version, told_version, state, open, requester_id, first_receiver_org_id, place_unit_id, \
          place_path, street_id, line, item_code, delivery_mode, closed_code, registered_at, running_due_at, \
-         updated_at, doc)",
+         updated_at, doc, repeats)",
     )
     .bind::<Array<SqlUuid>, _>(each(new, |case| case.id.0))
     .bind::<Array<Text>, _>(each(new, |case| case.case_no.as_str()))
@@ -98,6 +98,7 @@ async fn insert(mut conn: &AsyncPgConnection, new: &[&Change<CaseRecord>]) -> Re
     .bind::<Array<Nullable<Timestamptz>>, _>(each(new, running_due_at))
     .bind::<Array<Timestamptz>, _>(each(new, |case| case.updated_at))
     .bind::<Array<Text>, _>(docs(new)?)
+    .bind::<Array<Nullable<Bool>>, _>(each(new, |case| case.repeats))
     .execute(&mut conn)
     .await?;
     Ok(())

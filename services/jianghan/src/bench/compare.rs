@@ -4,7 +4,7 @@
 
 use std::process::{ExitCode, Stdio};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
@@ -32,6 +32,8 @@ struct Site {
 struct Measured {
     lifecycles_per_second: f64,
     errors: u64,
+    first_errors: Vec<String>,
+    lifecycles: u64,
     floor_users: f64,
     ratio_to_floor: f64,
     processor_ms: std::collections::BTreeMap<String, f64>,
@@ -54,6 +56,8 @@ struct Report {
 #[derive(Debug, Serialize)]
 struct Size {
     cases: u64,
+    /// What the measurements added to them, all rounds together; what was played outside the measured time comes on top.
+    own_cases: u64,
     /// Of each round.
     lifecycles_per_second: Vec<f64>,
     floor_users: Vec<f64>,
@@ -65,30 +69,22 @@ struct Size {
 
 /// Launches one suite per size, measures them in turn, prints; exits 1 when they differ by more than the mark or a call failed.
 pub(super) async fn run(args: &Args) -> Result<ExitCode> {
+    ensure!(args.compare.len() > 1, "--compare takes two sizes or more, as 0,100000");
     let mut sites = Vec::new();
-    for cases in &args.compare {
-        if !args.json {
-            eprintln!("  … 历史 {cases} 件 a suite with {cases} cases");
-        }
-        sites.push(Site::launch(args, *cases).await?);
-    }
-    for number in 1..=args.rounds {
-        for site in &mut sites {
-            let measured = site.measure().await?;
-            if !args.json {
-                eprintln!(
-                    "  … {number}/{}  {:>9} cases  {:>6.1}/s  floor {:>7.0}/s",
-                    args.rounds, site.cases, measured.lifecycles_per_second, measured.floor_users
-                );
-            }
-        }
-    }
-    let mut sizes = Vec::new();
-    let mut errors = 0;
+    let outcome = measure(args, &mut sites).await;
+    // Whatever became of it, no suite is left behind.
+    let (mut sizes, mut errors, mut ended) = (Vec::new(), 0, Ok(()));
     for site in sites {
         errors += site.measured.iter().map(|measured| measured.errors).sum::<u64>();
-        sizes.push(site.end().await?);
+        for error in site.measured.iter().flat_map(|measured| &measured.first_errors) {
+            eprintln!("  {} cases: {error}", site.cases);
+        }
+        match site.end().await {
+            Ok(size) => sizes.push(size),
+            Err(error) => ended = Err(error),
+        }
     }
+    outcome.and(ended)?;
     let report = Report {
         seconds: args.seconds,
         users: args.users,
@@ -104,13 +100,39 @@ pub(super) async fn run(args: &Args) -> Result<ExitCode> {
     } else {
         report.print();
     }
-    let kept = report.errors == 0 && report.differ_percent <= MARK_PERCENT;
+    let measured = report.sizes.iter().all(|size| size.median_ratio_to_floor > 0.0);
+    let kept = measured && report.errors == 0 && report.differ_percent <= MARK_PERCENT;
     Ok(if kept { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
+/// Launches a suite per size, and measures each once a round.
+async fn measure(args: &Args, sites: &mut Vec<Site>) -> Result<()> {
+    for cases in &args.compare {
+        if !args.json {
+            eprintln!("  … 历史 {cases} 件 a suite with {cases} cases");
+        }
+        sites.push(Site::launch(args, *cases)?);
+        let site = sites.last_mut().context("the suite that was just launched")?;
+        let told = site.answer().await?;
+        ensure!(told == READY, "the suite with {cases} cases says {told:?} instead of being ready");
+    }
+    for number in 1..=args.rounds {
+        for site in &mut *sites {
+            let measured = site.measure().await?;
+            if !args.json {
+                eprintln!(
+                    "  … {number}/{}  {:>9} cases  {:>6.1}/s  floor {:>7.0}/s",
+                    args.rounds, site.cases, measured.lifecycles_per_second, measured.floor_users
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
 impl Site {
-    /// Starts it and waits until its history is there.
-    async fn launch(args: &Args, cases: u64) -> Result<Self> {
+    /// Starts it; it says so once its history is there.
+    fn launch(args: &Args, cases: u64) -> Result<Self> {
         let shape = clap::ValueEnum::to_possible_value(&args.shape).context("a shape with a name")?;
         let mut child = Command::new(std::env::current_exe().context("the path of this binary")?)
             .args(["bench", "lifecycle", "--on-demand", "--shape", shape.get_name(), "--item", &args.item])
@@ -122,12 +144,7 @@ impl Site {
             .context("starting a suite")?;
         let asks = child.stdin.take().context("the suite's input")?;
         let answers = BufReader::new(child.stdout.take().context("the suite's output")?).lines();
-        let mut site = Self { cases, child, asks, answers, measured: Vec::new() };
-        let told = site.answer().await?;
-        if told != READY {
-            bail!("the suite with {cases} cases says {told:?} instead of being ready");
-        }
-        Ok(site)
+        Ok(Self { cases, child, asks, answers, measured: Vec::new() })
     }
 
     async fn measure(&mut self) -> Result<Measured> {
@@ -147,11 +164,14 @@ impl Site {
     async fn end(self) -> Result<Size> {
         let Self { cases, mut child, asks, answers, measured } = self;
         drop((asks, answers));
-        child.wait().await.context("waiting for a suite")?;
+        let status = child.wait().await.context("waiting for a suite")?;
+        let failed = measured.iter().any(|one| one.errors > 0);
+        ensure!(status.success() || failed, "the suite with {cases} cases ended with {status}");
         let each = |of: fn(&Measured) -> f64| measured.iter().map(of).collect::<Vec<_>>();
         let (rates, ratios) = (each(|one| one.lifecycles_per_second), each(|one| one.ratio_to_floor));
         Ok(Size {
             cases,
+            own_cases: measured.iter().map(|one| one.lifecycles).sum(),
             median_ratio_to_floor: median(&ratios),
             median_lifecycles_per_second: median(&rates),
             median_processor_ms: round(median(&each(|one| one.processor_ms.values().sum()))),
@@ -167,8 +187,9 @@ impl Report {
         println!("medians of {} rounds of {} s, {} users", self.rounds, self.seconds, self.users);
         for size in &self.sizes {
             println!(
-                "  {:>9} cases  {:>6.1}/s  {:.4} of the floor  {:.2} processor ms a lifecycle",
+                "  {:>9} cases and {} of its own  {:>6.1}/s  {:.4} of the floor  {:.2} processor ms a lifecycle",
                 size.cases,
+                size.own_cases,
                 size.median_lifecycles_per_second,
                 size.median_ratio_to_floor,
                 size.median_processor_ms

@@ -52,11 +52,11 @@ pub struct Args {
     #[arg(long, default_value_t = 0)]
     statements: u16,
     /// Compare suites with histories of so many cases each, measured in turn; exit 1 when medians, by the floor of the same
-    /// round, differ by more than 15 %.
-    #[arg(long, value_name = "N,N…", value_delimiter = ',', num_args = 2.., conflicts_with_all = ["preload", "history", "statements"])]
+    /// round, differ by more than 15 %. Each measurement leaves its own cases behind: keep `--seconds` short.
+    #[arg(long, value_name = "N,N…", value_delimiter = ',', value_parser = clap::value_parser!(u64).range(0..=10_000_000), conflicts_with_all = ["preload", "history", "statements"])]
     pub(super) compare: Vec<u64>,
     /// Measurements of each suite that `--compare` takes the median of.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=100))]
+    #[arg(long, default_value_t = 5, requires = "compare", value_parser = clap::value_parser!(u16).range(1..=100))]
     pub(super) rounds: u16,
     /// Measure once for each line of standard input, and answer each by a line of JSON.
     #[arg(long, hide = true)]
@@ -105,22 +105,17 @@ async fn measured(args: &Args, launched: &Launched, quiet: bool) -> Result<u64> 
     let operator = simulate::operator(&launched.suite()?, &launched.accounts)?;
     let actors = Arc::new(Actors::load(&launched.suite()?, &launched.accounts).await?);
     let field = Field { args, launched, operator, actors };
-    field.bench()?.preload(args.preload, usize::from(args.users), quiet).await?;
-    let scratch = tempfile::tempdir().context("a scratch folder")?;
-    let patient = Suite::patient(&launched.addresses, Duration::from_secs(60))?;
-    let importer = simulate::operator(&patient, &launched.accounts)?;
-    history::preload(&patient, &importer, scratch.path(), args.history, quiet).await?;
+    let prepare = async {
+        field.bench()?.preload(args.preload, usize::from(args.users), quiet).await?;
+        let scratch = tempfile::tempdir().context("a scratch folder")?;
+        let patient = Suite::patient(&launched.addresses, Duration::from_secs(60))?;
+        let importer = simulate::operator(&patient, &launched.accounts)?;
+        history::preload(&patient, &importer, scratch.path(), args.history, quiet).await
+    };
     if args.on_demand {
-        println!("{}", compare::READY);
-        let mut errors = 0;
-        let mut lines = BufReader::new(tokio::io::stdin()).lines();
-        while lines.next_line().await?.is_some() {
-            let report = field.measure().await?;
-            errors += report.errors;
-            println!("{}", serde_json::to_string(&report)?);
-        }
-        return Ok(errors);
+        return on_demand(&field, prepare).await;
     }
+    prepare.await?;
     let report = field.measure().await?;
     if args.json {
         println!("{}", serde_json::to_string_pretty(&report)?);
@@ -128,6 +123,31 @@ async fn measured(args: &Args, launched: &Launched, quiet: bool) -> Result<u64> 
         print!("{}", report.table());
     }
     Ok(report.errors)
+}
+
+/// Prepares, says so, and measures for each line of standard input; ends with it, also before all is prepared.
+async fn on_demand(field: &Field<'_>, prepare: impl Future<Output = Result<()>>) -> Result<u64> {
+    let (ask, mut asked) = tokio::sync::mpsc::channel(1);
+    let mut asking = tokio::spawn(async move {
+        let mut lines = BufReader::new(tokio::io::stdin()).lines();
+        while let Ok(Some(_)) = lines.next_line().await {
+            if ask.send(()).await.is_err() {
+                break;
+            }
+        }
+    });
+    tokio::select! {
+        prepared = prepare => prepared?,
+        _ = &mut asking => return Ok(0),
+    }
+    println!("{}", compare::READY);
+    let mut errors = 0;
+    while asked.recv().await.is_some() {
+        let report = field.measure().await?;
+        errors += report.errors;
+        println!("{}", serde_json::to_string(&report)?);
+    }
+    Ok(errors)
 }
 
 /// A suite that is ready to be measured.

@@ -48,7 +48,7 @@ enum What {
     Classify(classify::Args),
 }
 
-/// Runs a bench; exits 1 when a call failed, and `classify`, `search`, `spike` and `sweep` also when a mark was missed.
+/// Runs a bench; exits 1 when a call failed, and `classify`, `lifecycle --compare`, `search`, `spike` and `sweep` also when a mark was missed.
 pub async fn run(args: Args) -> Result<ExitCode> {
     match args.what {
         What::Lifecycle(args) => lifecycle::run(args).await,

@@ -220,6 +220,15 @@ fn nobody_gets_back_what_its_objection_relieved_it_of_except_by_a_ruling() {
         let sent = recalled.clone().dispatch(&manual(org), &world.official(GOVERNMENT));
         assert_eq!(guard(sent), "objected_before", "{org}");
     }
+    // Another item is another matter; under its first name again it is the first one.
+    let renamed = recalled.triage(&triage("burst_pipe"), &world.official(STATION)).unwrap().case;
+    let other = renamed.clone().dispatch(&RouteChoice::Auto, &world.official(GOVERNMENT)).unwrap().case;
+    assert_eq!(other.lead_org, Some(STREET_OFFICE));
+    let first = renamed.triage(&triage("street_light"), &world.official(STATION)).unwrap().case;
+    for org in [STREET_OFFICE, URBAN] {
+        let sent = first.clone().dispatch(&manual(org), &world.official(GOVERNMENT));
+        assert_eq!(guard(sent), "objected_before", "{org}");
+    }
 
     // The ruling gives it back, and is not objected to, not even when the case is called back and sent again.
     let opened = back.open_arbitration(&[], None, &world.official(GOVERNMENT)).unwrap().case;

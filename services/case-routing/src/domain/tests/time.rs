@@ -211,6 +211,8 @@ fn more_time_is_approved_by_whoever_leads_and_by_the_level_above_only_beyond_the
     for (item, lead, usual) in [
         ("stairs", STATION, vec![STATION, STREET_OFFICE]),
         ("street_light", STREET_OFFICE, vec![STREET_OFFICE]),
+        // Guided, not led.
+        ("committee_matter", COMMITTEE, vec![COMMITTEE, STREET_OFFICE]),
     ] {
         let case = world.in_progress(item);
         let approvers = |case: &Case| case.extension_approvers(&world.routes, &world.rules, world.now);

@@ -1,0 +1,150 @@
+//! The texts of lists of cases: a few per index that can drive one. What the index does not decide is filtered row by row,
+//! reach included. All have the same parameters, bound by [`super::list`].
+
+macro_rules! reached {
+    () => {
+        "($10 OR c.requester_id = $11 OR c.first_receiver_org_id = ANY ($14) \
+         OR EXISTS (SELECT 1 FROM unnest($12, $13) AS s (unit, line) \
+         WHERE s.unit = ANY (c.place_path) AND (s.line IS NULL OR s.line = c.line)) \
+         OR EXISTS (SELECT 1 FROM tasks r WHERE r.org_id = ANY ($14) AND r.case_id = c.case_id))"
+    };
+}
+
+macro_rules! list {
+    ($from:expr, $where:expr, $after:literal, $order:literal) => {
+        concat!(
+            "SELECT c.case_id, c.doc FROM ",
+            $from,
+            " WHERE ",
+            $where,
+            " AND ",
+            $after,
+            " AND c.case_id BETWEEN $18 AND $19 AND (cardinality($3) = 0 OR c.state = ANY ($3)) \
+             AND NOT ($20 AND c.running_due_at IS NOT NULL) AND ($21 IS NULL OR c.street_id = $21) \
+             AND ($4 IS NULL OR $4 = ANY (c.place_path)) AND ($5 IS NULL OR c.item_code = $5) \
+             AND ($6 IS NULL OR (c.open AND c.running_due_at < $6)) \
+             AND ($7 IS NULL OR c.registered_at >= $7) AND ($8 IS NULL OR c.registered_at < $8) \
+             AND ($15 IS NULL OR EXISTS (SELECT 1 FROM tasks o WHERE o.org_id = $15 AND o.case_id = c.case_id)) \
+             AND (cardinality($17) = 0 OR EXISTS \
+             (SELECT 1 FROM case_words w WHERE w.case_id = c.case_id AND w.pairs @> $17)) AND ",
+            reached!(),
+            " ORDER BY ",
+            $order,
+            " LIMIT $2"
+        )
+    };
+}
+
+/// The newest of an index, looked through for words before the index of words is asked: a common word fills a page soon.
+macro_rules! looked_through {
+    ($from:expr, $where:expr) => {
+        list!(
+            concat!(
+                "(SELECT c.* FROM ",
+                $from,
+                " WHERE ",
+                $where,
+                " AND c.case_id < $1 AND c.case_id BETWEEN $18 AND $19 ORDER BY c.case_id DESC LIMIT 1000) c"
+            ),
+            "true",
+            "c.case_id < $1 AND $16 IS NOT NULL",
+            "c.case_id DESC"
+        )
+    };
+}
+
+/// Which of the texts of an index looks through the newest; those before are by [`Order`].
+pub const LOOK_THROUGH: usize = 2;
+
+/// The texts of one index.
+macro_rules! ordered {
+    ($from:expr, $where:expr) => {
+        ordered!($from, $from, $where)
+    };
+    ($newest:expr, $oldest:expr, $where:expr) => {
+        [
+            list!($newest, $where, "c.case_id < $1 AND $16 IS NOT NULL", "c.case_id DESC"),
+            list!($oldest, $where, "c.case_id > $1 AND $16 IS NOT NULL", "c.case_id"),
+            looked_through!($newest, $where),
+        ]
+    };
+}
+
+/// Newest and oldest first, and [`LOOK_THROUGH`].
+pub type Texts = [&'static str; 3];
+
+pub const BY_REQUESTER: Texts = ordered!("cases c", "c.requester_id = $9::uuid");
+pub const BY_ORG: Texts = ordered!(
+    "(SELECT DISTINCT ON (case_id) case_id AS held FROM tasks WHERE org_id = $9::uuid AND case_id < $1 \
+     AND case_id BETWEEN $18 AND $19 \
+     ORDER BY case_id DESC) t JOIN cases c ON c.case_id = t.held",
+    "(SELECT DISTINCT ON (case_id) case_id AS held FROM tasks WHERE org_id = $9::uuid AND case_id > $1 \
+     AND case_id BETWEEN $18 AND $19 \
+     ORDER BY case_id) t JOIN cases c ON c.case_id = t.held",
+    "true"
+);
+pub const BY_RECEIVER: Texts = ordered!("cases c", "c.first_receiver_org_id = $9::uuid");
+pub const BY_STREET: Texts = ordered!("cases c", "c.street_id = $9::uuid");
+pub const BY_LINE: Texts = ordered!("cases c", "c.line = $9");
+pub const BY_ITEM: Texts = ordered!("cases c", "c.item_code = $9");
+pub const BY_WORDS: Texts = ordered!("cases c", "c.case_id = ANY ($9::uuid[])");
+/// Looked up in the street's index, so that only those that lie there are read.
+pub const BY_WORDS_OF_STREET: Texts =
+    ordered!("cases c", "c.street_id = $21::uuid AND c.case_id = ANY ($9::uuid[])");
+pub const ALL: Texts = ordered!("cases c", "$9 IS NULL");
+
+/// What the agenda says itself of its cases, asked before they are looked at: never less than the case then says.
+macro_rules! agenda {
+    ($where:literal) => {
+        concat!(
+            $where,
+            " AND (cardinality($3) = 0 OR t.state = ANY ($3)) AND ($21 IS NULL OR t.street_id = $21) \
+             AND ($15 IS NULL OR $15 = ANY (t.org_ids)) \
+             AND ($22 OR t.street_id = $23 OR t.org_ids && $14 OR t.requester_id = $11)"
+        )
+    };
+}
+pub const OPEN: Texts = [
+    list!(
+        "agenda t JOIN cases c ON c.case_id = t.case_id",
+        agenda!("t.open AND $9 IS NULL"),
+        "t.case_id < $1 AND $16 IS NOT NULL",
+        "t.case_id DESC"
+    ),
+    list!(
+        "agenda t JOIN cases c ON c.case_id = t.case_id",
+        agenda!("t.open AND $9 IS NULL"),
+        "t.case_id > $1 AND $16 IS NOT NULL",
+        "t.case_id"
+    ),
+    looked_through!("agenda t JOIN cases c ON c.case_id = t.case_id", agenda!("t.open AND $9 IS NULL")),
+];
+
+/// The cases whose clock runs, by when they are due: due first, and due last.
+macro_rules! running {
+    ($from:literal, $where:expr) => {
+        [
+            list!($from, $where, "(t.running_due_at, t.case_id) > ($16, $1)", "t.running_due_at, t.case_id"),
+            list!(
+                $from,
+                $where,
+                "(t.running_due_at, t.case_id) < ($16, $1)",
+                "t.running_due_at DESC, t.case_id DESC"
+            ),
+        ]
+    };
+}
+
+// However long the history is, those that run are few, and stand in the agenda in this order; a person's own are few anyway.
+pub const RUNNING: [&str; 2] = running!(
+    "agenda t JOIN cases c ON c.case_id = t.case_id",
+    agenda!("t.running_due_at IS NOT NULL AND $9 IS NULL")
+);
+pub const RUNNING_FOUND: [&str; 2] = running!(
+    "agenda t JOIN cases c ON c.case_id = t.case_id",
+    agenda!("t.running_due_at IS NOT NULL AND t.case_id = ANY ($9::uuid[])")
+);
+pub const RUNNING_OF_REQUESTER: [&str; 2] = running!(
+    "cases c JOIN cases t ON t.case_id = c.case_id",
+    "c.requester_id = $9::uuid AND c.running_due_at IS NOT NULL"
+);
