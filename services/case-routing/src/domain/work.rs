@@ -401,11 +401,12 @@ impl<'a> Work<'a> {
         self.case.item.as_ref().map_or("", |item| item.code.as_str())
     }
 
-    /// The matter begins anew: what was objected to before does not count for it.
+    /// The matter begins anew: whose objection was rejected may object again; who was relieved stays so.
     pub fn forget_objections(&mut self) {
-        self.case.tasks.iter_mut().for_each(|task| task.objected = false);
-        self.take_back_relieved();
-        self.case.relieved.clear();
+        let relieved = &self.case.relieved;
+        for task in &mut self.case.tasks {
+            task.objected &= relieved.iter().any(|(org, of)| *org == task.org && *of == task.item);
+        }
     }
 
     /// An organisation whose objection to the present item stands is not to lead it.

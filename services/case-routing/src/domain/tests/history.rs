@@ -92,6 +92,15 @@ fn promises_stand(world: &World, before: &Case, decision: &Decision) {
     }
 }
 
+fn item_of(case: &Case) -> &str {
+    case.item.as_ref().map_or("", |item| item.code.as_str())
+}
+
+/// Whether an organisation objected before to what the case is about now.
+fn has_objected(before: &Case, now: &Case, org: OrgId) -> bool {
+    before.tasks.iter().any(|task| task.org == org && task.objected && task.item == item_of(now))
+}
+
 fn event_is_lawful(world: &World, before: &Case, decision: &Decision, event: &DomainEvent) {
     let case = &decision.case;
     match event {
@@ -104,20 +113,20 @@ fn event_is_lawful(world: &World, before: &Case, decision: &Decision, event: &Do
             let approved = decision.timeline.iter().find(|entry| entry.event == "CaseExtended");
             let by = approved.and_then(|entry| entry.org).expect("C-2: somebody approved it");
             if before.extension_count < SlaProfile::default().max_extensions {
-                let street = before.lead_org == Some(STATION) && by == STREET_OFFICE;
+                let community = [STATION, COMMITTEE].map(Some).contains(&before.lead_org);
+                let street = community && by == STREET_OFFICE;
                 assert!(before.lead_org == Some(by) || street, "C-2: approved by {by}");
             } else {
                 assert_eq!(by, GOVERNMENT, "C-2: beyond the usual number the level above approves");
             }
         }
         DomainEvent::TaskObjected { org_id, .. } => {
-            let objected = before.tasks.iter().any(|task| task.org == *org_id && task.objected);
-            assert!(!objected, "C7: an organisation objects to a matter once");
+            assert!(!has_objected(before, before, *org_id), "C7: an organisation objects to a matter once");
         }
         DomainEvent::CaseDispatched { lead_org_id, .. }
         | DomainEvent::CaseRedispatched { lead_org_id, lead_changed: true, .. } => {
-            let objected = before.tasks.iter().any(|task| task.org == *lead_org_id && task.objected);
-            let relieved = objected && before.excluded_orgs.contains(lead_org_id);
+            let relieved = before.relieved.iter().any(|(org, of)| org == lead_org_id && of == item_of(case));
+            let relieved = relieved && has_objected(before, case, *lead_org_id);
             assert!(!relieved || by_ruling(decision), "C7: sent back to {lead_org_id} without a ruling");
         }
         DomainEvent::CaseRedispatched { lead_org_id, .. } => {
