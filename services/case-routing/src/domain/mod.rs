@@ -47,6 +47,7 @@ pub mod patrol;
 mod rating;
 mod reason;
 mod refusal;
+mod relieved;
 mod remark;
 mod replay;
 mod router;

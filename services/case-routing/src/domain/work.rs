@@ -391,61 +391,6 @@ impl<'a> Work<'a> {
         self.case.delivery_mode = None;
     }
 
-    /// Whether an organisation has objected to this matter: it does so once, whatever tasks it gets.
-    pub fn has_objected(&self, org: OrgId) -> bool {
-        let item = self.item_code();
-        self.case.tasks.iter().any(|task| task.org == org && task.objected && task.item == item)
-    }
-
-    fn item_code(&self) -> &str {
-        self.case.item.as_ref().map_or("", |item| item.code.as_str())
-    }
-
-    /// The matter begins anew: whose objection was rejected may object again; who was relieved stays so.
-    pub fn forget_objections(&mut self) {
-        let relieved = &self.case.relieved;
-        for task in &mut self.case.tasks {
-            task.objected &= relieved.iter().any(|(org, of)| *org == task.org && *of == task.item);
-        }
-    }
-
-    /// An organisation whose objection to the present item stands is not to lead it.
-    pub fn relieve(&mut self, org: OrgId) {
-        self.exclude(org);
-        if !self.was_relieved(org) {
-            self.case.relieved.push((org, self.item_code().to_owned()));
-        }
-    }
-
-    /// Whether it was relieved of the present item.
-    pub fn was_relieved(&self, org: OrgId) -> bool {
-        let item = self.item_code();
-        self.case.relieved.iter().any(|(relieved, of)| *relieved == org && of == item)
-    }
-
-    /// Before the item becomes another one: who was relieved of it may lead that.
-    pub fn take_back_relieved(&mut self) {
-        let item = self.item_code();
-        let of_this = self.case.relieved.iter().filter(|(_, of)| of == item).map(|(org, _)| *org);
-        let of_this: Vec<OrgId> = of_this.collect();
-        self.case.excluded_orgs.retain(|org| !of_this.contains(org));
-    }
-
-    /// After it became another one: who was relieved of that before stays so.
-    pub fn leave_out_relieved(&mut self) {
-        let item = self.item_code();
-        let of_this = self.case.relieved.iter().filter(|(_, of)| of == item).map(|(org, _)| *org);
-        for org in of_this.collect::<Vec<_>>() {
-            self.exclude(org);
-        }
-    }
-
-    pub fn exclude(&mut self, org: OrgId) {
-        if !self.case.excluded_orgs.contains(&org) {
-            self.case.excluded_orgs.push(org);
-        }
-    }
-
     // --- routing
 
     /// What the router says of the case as it is now, with all that it looked at.
