@@ -1,6 +1,7 @@
 //! Whether a case repeats what its requester asked before. Who asked stays here: the others are told yes or no, and only
 //! that (`CaseFacts.repeats`). The question rides on the statement that loads a case and is answered once, by the index of a
-//! requester's cases; the answer stands in `cases.repeats` until item or place are set anew.
+//! requester's cases (never by that of the item's, which are many: hence the `|| ''`); the answer stands in `cases.repeats`
+//! until item or place are set anew.
 
 use std::collections::{HashMap, HashSet};
 
@@ -21,13 +22,13 @@ use crate::record::CaseRecord;
 /// join with all cases.
 pub const LOAD: &str = "SELECT c.told_version, c.doc, CASE WHEN c.repeats IS NULL AND c.requester_id IS NOT NULL \
      AND c.item_code IS NOT NULL THEN EXISTS (SELECT 1 FROM cases e WHERE e.requester_id = c.requester_id \
-     AND e.item_code = c.item_code AND e.place_unit_id = c.place_unit_id \
+     AND e.item_code || '' = c.item_code AND e.place_unit_id = c.place_unit_id \
      AND e.registered_at >= c.registered_at - interval '60 days' \
      AND (e.registered_at, e.case_id) < (c.registered_at, c.case_id)) \
      ELSE c.repeats END AS repeats FROM cases c WHERE c.case_id = ANY($1) ORDER BY c.case_id FOR UPDATE";
 
 const AMONG: &str = "SELECT t.case_id FROM unnest($1, $2, $3, $4, $5) AS t (case_id, requester_id, item_code, place_unit_id, registered_at) \
-     WHERE EXISTS (SELECT 1 FROM cases e WHERE e.requester_id = t.requester_id AND e.item_code = t.item_code \
+     WHERE EXISTS (SELECT 1 FROM cases e WHERE e.requester_id = t.requester_id AND e.item_code || '' = t.item_code \
      AND e.place_unit_id = t.place_unit_id AND e.registered_at >= t.registered_at - interval '60 days' \
      AND (e.registered_at, e.case_id) < (t.registered_at, t.case_id))";
 
