@@ -10,6 +10,7 @@ impl Work<'_> {
         self.case.tasks.iter().any(|task| task.org == org && task.objected && task.item == item)
     }
 
+    /// Code of the present item; empty for none.
     pub fn item_code(&self) -> &str {
         self.case.item.as_ref().map_or("", |item| item.code.as_str())
     }
@@ -53,6 +54,7 @@ impl Work<'_> {
         }
     }
 
+    /// It is not to lead this case, whatever the item: it declined, gave up, or was relieved.
     pub fn exclude(&mut self, org: OrgId) {
         if !self.case.excluded_orgs.contains(&org) {
             self.case.excluded_orgs.push(org);
