@@ -23,8 +23,8 @@ const WITHOUT_REQUEST_ID: [&str; 9] = [
 ];
 
 /// First words of RPCs that only read.
-const READS: [&str; 10] =
-    ["Get", "List", "Find", "Query", "Explain", "Compare", "DryRun", "Replay", "Export", "Suggest"];
+const READS: [&str; 11] =
+    ["Get", "List", "Wait", "Find", "Query", "Explain", "Compare", "DryRun", "Replay", "Export", "Suggest"];
 
 fn methods() -> Vec<MethodDescriptor> {
     let mut methods: Vec<_> =

@@ -1,5 +1,7 @@
 //! `CaseService`: intake, reading and the requester's side.
 
+use std::time::Duration;
+
 use chassis::{
     Error, RpcResult,
     auth::{Caller, Role},
@@ -12,6 +14,7 @@ use chassis::{
 };
 use chrono::DateTime;
 use prost::Message as _;
+use tokio::time::Instant;
 use tonic::{Request, Response};
 use uuid::Uuid;
 
@@ -25,6 +28,7 @@ use crate::{
     codes,
     domain::{Act, Case, CaseId, Materials, OrgId, Party, PersonRef, Rating, RemarkKind, Standing},
     reach,
+    record::CaseRecord,
     remark::{self, Words},
     store::{
         Listed, imports,
@@ -37,6 +41,8 @@ use crate::{
 
 /// Longest text that is added to a case.
 const MOST_CHARACTERS: usize = 4_000;
+/// How often whoever waits looks for what another replica has changed.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// The RPCs.
 #[derive(Clone)]
@@ -72,13 +78,32 @@ impl CaseService for Cases {
         let caller = Caller::of(&request)?;
         let id: CaseId = parse::id("case_id", &request.get_ref().case_id)?;
         let record = self.0.find(&caller, id).await?;
-        let mut case = convert::case(&record, &self.0.atlas.world(), self.0.clock.now());
-        case.original = self.0.original_of(&record.case).await?.map(|record| convert::original(&record.case));
-        case.mediation = self.0.mediation_of(&record.case).await?.as_ref().map(mediation_view::summary);
-        let tickets = self.0.tickets_of(&record.case).await?;
-        case.external_tickets = tickets.iter().map(exchange_forms::ticket).collect::<Result<_, Error>>()?;
-        case.remarks = self.0.remarks_of(&record.case).await?.iter().map(convert::remark).collect();
+        let case = self.shown(&record).await?;
         Ok(Response::new(pb::GetCaseResponse { case: Some(case) }))
+    }
+
+    async fn wait_case(&self, request: Request<pb::WaitCaseRequest>) -> RpcResult<pb::WaitCaseResponse> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let id: CaseId = parse::id("case_id", &request.case_id)?;
+        let known = parse::version("after_etag", &request.after_etag)?.unwrap_or(0);
+        let longest = self.0.longest_wait.min(wait("wait_seconds", request.wait_seconds)?);
+        let until = Instant::now() + longest;
+        let mut news = self.0.db.news().follow(id.0);
+        let mut waited = false;
+        loop {
+            let record = self.0.find(&caller, id).await?;
+            let changed = record.case.version > known;
+            if changed || waited {
+                let case = self.shown(&record).await?;
+                return Ok(Response::new(pb::WaitCaseResponse { case: Some(case), changed }));
+            }
+            let look = until.min(Instant::now() + LOOK_AGAIN);
+            waited = match tokio::time::timeout_at(look, news.changed()).await {
+                Ok(told) => !told, // the service stops
+                Err(_) => Instant::now() >= until,
+            };
+        }
     }
 
     async fn list_cases(&self, request: Request<pb::ListCasesRequest>) -> RpcResult<pb::ListCasesResponse> {
@@ -266,6 +291,17 @@ impl CaseService for Cases {
 }
 
 impl Cases {
+    /// A single case, with what is kept beside it.
+    async fn shown(&self, record: &CaseRecord) -> chassis::Result<pb::Case> {
+        let mut case = convert::case(record, &self.0.atlas.world(), self.0.clock.now());
+        case.original = self.0.original_of(&record.case).await?.map(|record| convert::original(&record.case));
+        case.mediation = self.0.mediation_of(&record.case).await?.as_ref().map(mediation_view::summary);
+        let tickets = self.0.tickets_of(&record.case).await?;
+        case.external_tickets = tickets.iter().map(exchange_forms::ticket).collect::<Result<_, Error>>()?;
+        case.remarks = self.0.remarks_of(&record.case).await?.iter().map(convert::remark).collect();
+        Ok(case)
+    }
+
     /// The cases of a page, and how many cannot be found by their words yet.
     async fn listed(&self, filter: &mut CaseFilter) -> chassis::Result<(Vec<Listed>, i64)> {
         let db = &self.0.db;
@@ -278,6 +314,15 @@ impl Cases {
         }
         filter.found = list::find(&mut *db.conn().await?, filter).await?;
         Ok((list::cases(&mut *db.list_conn().await?, filter).await?, unindexed))
+    }
+}
+
+/// How long to wait for a change.
+fn wait(field: &str, seconds: i32) -> chassis::Result<Duration> {
+    match u64::try_from(seconds) {
+        Ok(0) => Ok(Duration::from_secs(60)),
+        Ok(seconds @ 1..=60) => Ok(Duration::from_secs(seconds)),
+        _ => Err(Error::invalid(field, "must be between 1 and 60")),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the handlers share: the way of a command from a parsed request to the answer, and of a single case to a reader.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use chassis::{
     Clock, Error, Result, RpcResult,
@@ -42,6 +42,8 @@ pub struct Desk {
     pub clock: Clock,
     /// Days within which duplicates are looked for.
     pub duplicate_days: u16,
+    /// How long a call may wait for something to happen.
+    pub longest_wait: Duration,
     /// The classifier in force.
     pub models: Arc<Models>,
 }
@@ -88,7 +90,8 @@ impl Desk {
         let executor = Executor::new(db.clone(), CaseStore, config);
         let numbers = Arc::new(Numbers::new(db.clone()));
         let duplicate_days = Config::default().duplicate_days;
-        Self { db, executor, atlas, numbers, crypto, clock, duplicate_days, models: Arc::default() }
+        let longest_wait = Duration::from_secs(8);
+        Self { db, executor, atlas, numbers, crypto, clock, duplicate_days, longest_wait, models: Arc::default() }
     }
 
     /// Runs a verb on a case and answers with the case.

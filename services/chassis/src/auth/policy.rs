@@ -27,6 +27,8 @@ pub struct Policy {
     pub purpose: String,
     /// Begins something new: refused first when the service is overloaded.
     pub begins_work: bool,
+    /// Mostly waits: counted apart from the calls that work.
+    pub waits: bool,
 }
 
 /// Who may call an RPC.
@@ -106,7 +108,7 @@ fn read(method: &MethodDescriptor, option: &ExtensionDescriptor) -> Option<Polic
     if matches!(access, Access::Roles(_)) && policy.purpose.is_empty() {
         return None; // grants are for a purpose; a policy by role must name it
     }
-    Some(Policy { access, purpose: policy.purpose, begins_work: policy.begins_work })
+    Some(Policy { access, purpose: policy.purpose, begins_work: policy.begins_work, waits: policy.waits })
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 mod cached;
 pub mod domain_clock;
 mod migrate;
+mod news;
 pub mod purge;
 mod tx;
 
@@ -30,6 +31,7 @@ use self::tx::Effects;
 pub use self::{
     cached::{Cached, With, cached},
     migrate::CHASSIS_MIGRATIONS,
+    news::{Following, News},
     tx::{Origin, Tx},
 };
 pub use crate::config::DbConfig;
@@ -61,6 +63,7 @@ struct Inner {
     inbox: Arc<InboxState>,
     gate: Gate,
     pressure: Arc<Pressure>,
+    news: Arc<News>,
     commands: AtomicU64,
 }
 
@@ -131,6 +134,7 @@ impl Db {
             inbox: Arc::default(),
             gate,
             pressure: Arc::new(Pressure::new(setup.pressure)),
+            news: Arc::default(),
             commands: AtomicU64::new(0),
         })))
     }
@@ -199,7 +203,7 @@ impl Db {
         match outcome {
             Ok(value) => {
                 AnsiTransactionManager::commit_transaction(&mut *conn).await?;
-                effects.committed(&self.0.outbox);
+                effects.committed(&self.0.outbox, &self.0.news);
                 Ok(value)
             }
             Err(error) => {
@@ -238,6 +242,11 @@ impl Db {
     /// How long commands wait, and who may still begin something new.
     pub fn pressure(&self) -> &Arc<Pressure> {
         &self.0.pressure
+    }
+
+    /// What is waited for.
+    pub fn news(&self) -> &Arc<News> {
+        &self.0.news
     }
 
     /// Commands committed since the process started.

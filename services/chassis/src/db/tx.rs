@@ -5,6 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use diesel_async::AsyncPgConnection;
 use uuid::Uuid;
 
+use super::News;
 use crate::{
     Result, Timestamp,
     clock::new_id,
@@ -97,8 +98,8 @@ pub(crate) struct Effects {
     by_key: HashMap<Uuid, Arc<Origin>>,
     first: Option<Arc<Origin>>,
     events: Vec<Event>,
-    /// How many were written already.
-    written: usize,
+    /// Partition keys of the events that were written already.
+    written: Vec<Uuid>,
     after: Vec<Box<dyn FnOnce() + Send>>,
 }
 
@@ -110,7 +111,7 @@ impl Effects {
             by_key: HashMap::new(),
             first: None,
             events: Vec::new(),
-            written: 0,
+            written: Vec::new(),
             after: Vec::new(),
         }
     }
@@ -135,7 +136,7 @@ impl Effects {
     }
 
     fn take(&mut self) -> Vec<Event> {
-        self.written += self.events.len();
+        self.written.extend(self.events.iter().map(|event| event.partition_key));
         std::mem::take(&mut self.events)
     }
 
@@ -145,10 +146,11 @@ impl Effects {
     }
 
     /// To be called right after the commit.
-    pub(crate) fn committed(self, outbox: &OutboxState) {
-        if self.written > 0 {
+    pub(crate) fn committed(self, outbox: &OutboxState, news: &News) {
+        if !self.written.is_empty() {
             crate::crash::seam("outbox.after_commit");
-            outbox.added(self.written);
+            outbox.added(self.written.len());
+            news.tell(&self.written);
         }
         for act in self.after {
             act();

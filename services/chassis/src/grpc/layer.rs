@@ -44,7 +44,9 @@ struct Shared {
     gate: Gate,
     limit: Duration,
     max_in_flight: usize,
-    in_flight: AtomicUsize,
+    /// Calls in hand: those that work, and those that wait for something to happen.
+    working: Arc<AtomicUsize>,
+    waiting: Arc<AtomicUsize>,
     pressure: Arc<Pressure>,
     duration: Option<Histogram<f64>>,
 }
@@ -71,7 +73,8 @@ impl GuardLayer {
             gate,
             limit: Duration::from_millis(config.grpc.request_timeout_ms),
             max_in_flight: config.grpc.max_in_flight,
-            in_flight: AtomicUsize::new(0),
+            working: Arc::default(),
+            waiting: Arc::default(),
             pressure,
             duration,
         }))
@@ -79,7 +82,7 @@ impl GuardLayer {
 
     /// Calls in hand.
     pub fn in_flight(&self) -> usize {
-        self.0.in_flight.load(Ordering::Acquire)
+        self.0.working.load(Ordering::Acquire) + self.0.waiting.load(Ordering::Acquire)
     }
 }
 
@@ -142,13 +145,15 @@ impl Shared {
     {
         let start = Instant::now();
         let path = request.uri().path().to_owned();
-        let in_hand = InHand::new(shared);
+        let policy = shared.gate.policies().get(&path);
+        let waits = policy.is_some_and(|policy| policy.waits);
+        let in_hand = InHand::new(if waits { &shared.waiting } else { &shared.working });
         let deadline = deadline(request_timeout(&request), shared.limit);
         let work = async {
             if in_hand.number > shared.max_in_flight {
                 return Err(Error::Exhausted { retry_after: RETRY_AFTER }.into());
             }
-            if shared.gate.policies().get(&path).is_some_and(|policy| policy.begins_work) {
+            if policy.is_some_and(|policy| policy.begins_work) {
                 // Before the token is looked at: a refusal must cost next to nothing.
                 let back = request.headers().contains_key(ATTEMPTS_HEADER);
                 shared.pressure.admit(in_hand.number, back).map_err(Status::from)?;
@@ -233,20 +238,20 @@ impl Shared {
 
 /// Counts a call while it is in hand, also when it is cancelled.
 struct InHand {
-    shared: Arc<Shared>,
+    calls: Arc<AtomicUsize>,
     number: usize,
 }
 
 impl InHand {
-    fn new(shared: &Arc<Shared>) -> Self {
-        let number = shared.in_flight.fetch_add(1, Ordering::AcqRel) + 1;
-        Self { shared: shared.clone(), number }
+    fn new(calls: &Arc<AtomicUsize>) -> Self {
+        let number = calls.fetch_add(1, Ordering::AcqRel) + 1;
+        Self { calls: calls.clone(), number }
     }
 }
 
 impl Drop for InHand {
     fn drop(&mut self) {
-        self.shared.in_flight.fetch_sub(1, Ordering::AcqRel);
+        self.calls.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

@@ -291,6 +291,7 @@ impl House {
         }
         served.health.set_ready(false).await;
         stop_serving.cancel();
+        self.context.db.news().close(); // calls that wait are answered now
         let limit = Duration::from_millis(self.context.config.grpc.stop_timeout_ms) + Duration::from_secs(1);
         let calls = server.finish(limit).await;
         self.context.stop.cancel();

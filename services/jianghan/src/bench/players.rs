@@ -12,8 +12,8 @@ use anyhow::{Context, Result, bail};
 use hdrhistogram::Histogram;
 use indicatif::{ProgressBar, ProgressStyle};
 use proto::case_routing::v1::{
-    AssignmentStatus, CaseState, Channel, CompleteCaseRequest, ContactRequesterRequest, GetCaseRequest,
-    IntakeCaseRequest, ListCasesRequest, SignTaskRequest, Urgency,
+    AssignmentStatus, Case, CaseState, Channel, CompleteCaseRequest, ContactRequesterRequest,
+    IntakeCaseRequest, ListCasesRequest, SignTaskRequest, Urgency, WaitCaseRequest,
 };
 use tonic::{Code, Status};
 
@@ -185,8 +185,11 @@ impl Bench {
             task_id: task_id.clone(),
             ..Default::default()
         };
-        again!(self, "sign", self.suite.tasks().sign_task(leader.request(sign.clone()).await?).await);
-        self.accepted(leader, &case_id, &task_id).await?;
+        let signed =
+            again!(self, "sign", self.suite.tasks().sign_task(leader.request(sign.clone()).await?).await)
+                .case
+                .context("an answer without a case")?;
+        self.accepted(leader, signed, &task_id).await?;
         let assigned = began.elapsed();
 
         let began = Instant::now();
@@ -256,26 +259,25 @@ impl Bench {
     }
 
     /// Waits until the case shows that a worker has accepted.
-    async fn accepted(&self, reader: &Session, case_id: &str, task_id: &str) -> Result<()> {
+    async fn accepted(&self, reader: &Session, signed: Case, task_id: &str) -> Result<()> {
         let deadline = Instant::now() + Duration::from_secs(30);
-        let mut pause = Duration::from_millis(20);
+        let mut known = signed;
         loop {
-            tokio::time::sleep(pause).await;
-            let request = GetCaseRequest { case_id: case_id.to_owned() };
-            let case = again!(
-                self,
-                "get",
-                self.suite.cases().get_case(reader.request(request.clone()).await?).await
-            )
-            .case
-            .context("an answer without a case")?;
-            let task = case.tasks.iter().find(|task| task.task_id == task_id).context("the task is gone")?;
+            let task = known.tasks.iter().find(|task| task.task_id == task_id).context("the task is gone")?;
             match task.assignment() {
                 AssignmentStatus::Accepted => return Ok(()),
                 AssignmentStatus::Unfilled => bail!("assign: no worker was found"),
                 _ if Instant::now() > deadline => bail!("assign: no acceptance within 30 s"),
-                _ => pause = (pause * 3 / 2).min(Duration::from_millis(50)),
+                _ => {}
             }
+            let wait = WaitCaseRequest { case_id: known.case_id, after_etag: known.etag, wait_seconds: 5 };
+            known = again!(
+                self,
+                "wait",
+                self.suite.cases().wait_case(reader.request(wait.clone()).await?).await
+            )
+            .case
+            .context("an answer without a case")?;
         }
     }
 }

@@ -9,7 +9,7 @@ use proto::{
     case_routing::v1::{
         AcceptCaseRequest, Case, CaseState, Channel, DeclineCaseRequest, DispatchCaseRequest, GetCaseRequest,
         IntakeCaseRequest, RegisterCaseRequest, RequestSupplementRequest, SupplementCaseRequest,
-        TriageCaseRequest, Urgency, WithdrawCaseRequest,
+        TriageCaseRequest, Urgency, WaitCaseRequest, WithdrawCaseRequest,
     },
     volunteer_matching::v1::OfferState,
 };
@@ -129,12 +129,19 @@ impl Life {
         answer.case.context("GetCase answered without a case")
     }
 
+    /// The case once it has changed, or as it is after a second.
+    async fn changed(&self, known: Case) -> Result<Case> {
+        let reader = self.world.actors.role("district_dispatcher", 0)?;
+        let wait = WaitCaseRequest { case_id: known.case_id, after_etag: known.etag, wait_seconds: 1 };
+        let answer = self.world.suite.cases().wait_case(reader.request(wait).await?).await?.into_inner();
+        answer.case.context("WaitCase answered without a case")
+    }
+
     /// Waits, in real time, for what events of other services bring about.
     pub async fn wait_for(&mut self, what: &str, done: impl Fn(&Case) -> bool) -> Result<Case> {
         let deadline = std::time::Instant::now() + self.world.patience;
-        let mut delay = Real::from_millis(2);
+        let mut case = self.read().await?;
         loop {
-            let case = self.read().await?;
             if done(&case) {
                 return Ok(case);
             }
@@ -145,8 +152,7 @@ impl Life {
                     case.state().as_str_name()
                 );
             }
-            tokio::time::sleep(delay).await;
-            delay = (delay * 2).min(Real::from_millis(100));
+            case = self.changed(case).await?;
         }
     }
 
