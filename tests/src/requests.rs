@@ -92,6 +92,7 @@ fn good_text(world: &World, name: &str) -> Option<String> {
         "id_no"
         | "page_token"
         | "etag"
+        | "after_etag"
         | "client_ref"
         | "start_date"
         | "end_date"

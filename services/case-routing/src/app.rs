@@ -76,10 +76,7 @@ impl Service for App {
             ctx.clock.clone(),
         );
         let models = Models::open(&ctx.db, config.classify_threshold).await?;
-        // Answered before the service itself cuts the call off.
-        let longest_wait = Duration::from_millis(ctx.config.grpc.request_timeout_ms) * 4 / 5;
-        let desk =
-            Desk { duplicate_days: config.duplicate_days, longest_wait, models: models.clone(), ..desk };
+        let desk = Desk { duplicate_days: config.duplicate_days, models: models.clone(), ..desk };
         let store = DutyStore { topology: ctx.topology.clone() };
         let duties = Executor::new(ctx.db.clone(), store, ExecutorConfig { writers: 1, ..executor.clone() });
         let networks =

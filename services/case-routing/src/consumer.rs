@@ -158,7 +158,7 @@ async fn save(
     let changes = after.into_iter();
     let changes =
         changes.map(|(id, after)| Change { before: before.remove(&id), after, trace: None }).collect();
-    CaseStore.save(tx.conn, changes).await
+    CaseStore.save_in(tx, changes).await
 }
 
 /// What the event says, and of which case; `None` for types that do not concern cases.

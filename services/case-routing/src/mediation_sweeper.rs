@@ -105,6 +105,7 @@ impl MediationSweeper {
                             tx.emit(emit);
                         }
                     }
+                    tx.changed(after.case.case.id.0);
                     changes.push(Change { before: Some(before), after, trace: None });
                 }
                 changes.sort_by_key(|change| change.after.case.case.id);
@@ -150,6 +151,7 @@ impl MediationSweeper {
                     for emit in decision.events {
                         tx.emit(emit);
                     }
+                    tx.changed(case.0);
                     let change = Change { before: Some(before), after: decision.aggregate, trace: None };
                     DocketStore.save(tx.conn, vec![change]).await?;
                 }

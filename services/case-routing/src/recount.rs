@@ -121,7 +121,7 @@ impl Recounter {
                     changes.push(Change { before: Some(record.clone()), after: next.aggregate, trace: None });
                 }
                 let counted = changes.len();
-                CaseStore.save(tx.conn, changes).await?;
+                CaseStore.save_in(tx, changes).await?;
                 Ok(counted)
             })
             .await

@@ -111,7 +111,7 @@ impl Sweeper {
                     }
                     changes.push(Change { before: Some(record.clone()), after: next.aggregate, trace: None });
                 }
-                CaseStore.save(tx.conn, changes).await?;
+                CaseStore.save_in(tx, changes).await?;
                 agenda::set_due(tx.conn, &again).await?;
                 Ok(due.len())
             })

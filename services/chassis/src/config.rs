@@ -87,7 +87,8 @@ impl Default for BusConfig {
 pub struct GrpcConfig {
     /// Deadline of a call that brings none, and the longest one granted, in milliseconds.
     pub request_timeout_ms: u64,
-    /// Calls in hand at once; more are refused with `RESOURCE_EXHAUSTED`.
+    /// Calls in hand at once; more are refused with `RESOURCE_EXHAUSTED`. Calls that wait for something to happen are counted
+    /// apart from those that work, up to as many again.
     pub max_in_flight: usize,
     /// How long commands may wait before calls that begin new work are refused (`RESOURCE_EXHAUSTED` with the time to come
     /// again), in milliseconds.

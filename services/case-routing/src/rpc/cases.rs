@@ -1,20 +1,18 @@
 //! `CaseService`: intake, reading and the requester's side.
 
-use std::time::Duration;
-
 use chassis::{
     Error, RpcResult,
     auth::{Caller, Role},
     clock::new_id,
     command::Meta,
     crypto::Crypto,
+    grpc::longest_wait,
     page,
     proto::case_routing::v1::{self as pb, case_service_server::CaseService},
     topology::{Topology, UnitKind},
 };
 use chrono::DateTime;
 use prost::Message as _;
-use tokio::time::Instant;
 use tonic::{Request, Response};
 use uuid::Uuid;
 
@@ -23,6 +21,7 @@ use super::{
     desk::{Desk, aim},
     exchange_forms, mediation_view, parse,
     register::{Entry, TEXT},
+    wait::Wait,
 };
 use crate::{
     codes,
@@ -41,8 +40,6 @@ use crate::{
 
 /// Longest text that is added to a case.
 const MOST_CHARACTERS: usize = 4_000;
-/// How often whoever waits looks for what another replica has changed.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// The RPCs.
 #[derive(Clone)]
@@ -84,26 +81,11 @@ impl CaseService for Cases {
 
     async fn wait_case(&self, request: Request<pb::WaitCaseRequest>) -> RpcResult<pb::WaitCaseResponse> {
         let caller = Caller::of(&request)?;
-        let request = request.into_inner();
-        let id: CaseId = parse::id("case_id", &request.case_id)?;
-        let known = parse::version("after_etag", &request.after_etag)?.unwrap_or(0);
-        let longest = self.0.longest_wait.min(wait("wait_seconds", request.wait_seconds)?);
-        let until = Instant::now() + longest;
-        let mut news = self.0.db.news().follow(id.0);
-        let mut waited = false;
-        loop {
-            let record = self.0.find(&caller, id).await?;
-            let changed = record.case.version > known;
-            if changed || waited {
-                let case = self.shown(&record).await?;
-                return Ok(Response::new(pb::WaitCaseResponse { case: Some(case), changed }));
-            }
-            let look = until.min(Instant::now() + LOOK_AGAIN);
-            waited = match tokio::time::timeout_at(look, news.changed()).await {
-                Ok(told) => !told, // the service stops
-                Err(_) => Instant::now() >= until,
-            };
-        }
+        let wait = Wait::try_from(request.get_ref())?;
+        let record = self.0.changed(&caller, &wait, longest_wait(&request)).await?;
+        let changed = record.case.version > wait.known;
+        let case = self.shown(&record).await?;
+        Ok(Response::new(pb::WaitCaseResponse { case: Some(case), changed }))
     }
 
     async fn list_cases(&self, request: Request<pb::ListCasesRequest>) -> RpcResult<pb::ListCasesResponse> {
@@ -314,15 +296,6 @@ impl Cases {
         }
         filter.found = list::find(&mut *db.conn().await?, filter).await?;
         Ok((list::cases(&mut *db.list_conn().await?, filter).await?, unindexed))
-    }
-}
-
-/// How long to wait for a change.
-fn wait(field: &str, seconds: i32) -> chassis::Result<Duration> {
-    match u64::try_from(seconds) {
-        Ok(0) => Ok(Duration::from_secs(60)),
-        Ok(seconds @ 1..=60) => Ok(Duration::from_secs(seconds)),
-        _ => Err(Error::invalid(field, "must be between 1 and 60")),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What the handlers share: the way of a command from a parsed request to the answer, and of a single case to a reader.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use chassis::{
     Clock, Error, Result, RpcResult,
@@ -42,8 +42,6 @@ pub struct Desk {
     pub clock: Clock,
     /// Days within which duplicates are looked for.
     pub duplicate_days: u16,
-    /// How long a call may wait for something to happen.
-    pub longest_wait: Duration,
     /// The classifier in force.
     pub models: Arc<Models>,
 }
@@ -90,8 +88,7 @@ impl Desk {
         let executor = Executor::new(db.clone(), CaseStore, config);
         let numbers = Arc::new(Numbers::new(db.clone()));
         let duplicate_days = Config::default().duplicate_days;
-        let longest_wait = Duration::from_secs(8);
-        Self { db, executor, atlas, numbers, crypto, clock, duplicate_days, longest_wait, models: Arc::default() }
+        Self { db, executor, atlas, numbers, crypto, clock, duplicate_days, models: Arc::default() }
     }
 
     /// Runs a verb on a case and answers with the case.

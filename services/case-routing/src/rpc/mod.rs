@@ -43,6 +43,7 @@ mod table_files;
 mod tasks;
 mod trial;
 mod verification;
+mod wait;
 
 pub(crate) use self::register::{TEXT, client_key, window_above};
 pub use self::{

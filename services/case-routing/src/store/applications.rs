@@ -88,6 +88,10 @@ impl AggregateStore for ApplicationStore {
         id.to_string()
     }
 
+    fn key(id: CaseId) -> Option<Uuid> {
+        Some(id.0)
+    }
+
     async fn load(
         &self,
         conn: &AsyncPgConnection,

@@ -7,7 +7,7 @@ use chassis::{
     Error, Result,
     auth::Caller,
     command::{AggregateStore, Change},
-    db::cached,
+    db::{Tx, cached},
 };
 use diesel::{
     QueryableByName,
@@ -69,6 +69,16 @@ pub fn write_doc(case: &Case) -> Result<String> {
     serde_json::to_string(case).map_err(Error::internal)
 }
 
+impl CaseStore {
+    /// Saves in a transaction without an executor, and tells whoever follows one of the cases.
+    pub async fn save_in(self, tx: &mut Tx<'_>, changes: Vec<Change<CaseRecord>>) -> Result<()> {
+        for change in &changes {
+            tx.changed(change.after.case.id.0);
+        }
+        self.save(&*tx.conn, changes).await
+    }
+}
+
 impl AggregateStore for CaseStore {
     type Id = CaseId;
     type Aggregate = CaseRecord;
@@ -76,6 +86,10 @@ impl AggregateStore for CaseStore {
 
     fn id_text(id: CaseId) -> String {
         id.to_string()
+    }
+
+    fn key(id: CaseId) -> Option<Uuid> {
+        Some(id.0)
     }
 
     async fn load(

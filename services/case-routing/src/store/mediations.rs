@@ -44,6 +44,10 @@ impl AggregateStore for DocketStore {
         id.to_string()
     }
 
+    fn key(id: CaseId) -> Option<Uuid> {
+        Some(id.0)
+    }
+
     async fn load(&self, mut conn: &AsyncPgConnection, ids: &[CaseId]) -> Result<HashMap<CaseId, Docket>> {
         let cases = AggregateStore::load(&CaseStore, conn, ids).await?;
         let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();

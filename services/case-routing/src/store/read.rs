@@ -44,6 +44,21 @@ pub async fn case(conn: &mut AsyncPgConnection, id: CaseId) -> Result<Option<Cas
 }
 
 #[derive(QueryableByName)]
+struct VersionRow {
+    #[diesel(sql_type = BigInt)]
+    version: i64,
+}
+
+/// The version of a case; `None` where there is none.
+pub async fn version(conn: &mut AsyncPgConnection, id: CaseId) -> Result<Option<i64>> {
+    let rows: Vec<VersionRow> = cached("SELECT version FROM cases WHERE case_id = $1")
+        .bind::<SqlUuid, _>(id.0)
+        .load(conn)
+        .await?;
+    Ok(rows.into_iter().next().map(|row| row.version))
+}
+
+#[derive(QueryableByName)]
 struct DecisionRow {
     #[diesel(sql_type = Text)]
     content: String,

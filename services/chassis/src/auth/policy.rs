@@ -27,7 +27,7 @@ pub struct Policy {
     pub purpose: String,
     /// Begins something new: refused first when the service is overloaded.
     pub begins_work: bool,
-    /// Mostly waits: counted apart from the calls that work.
+    /// Mostly waits for something to happen: counted and limited apart from the calls that work.
     pub waits: bool,
 }
 
@@ -164,6 +164,14 @@ mod tests {
         /jianghan.case_routing.v1.ExchangeService/PushTicket
         /jianghan.case_routing.v1.ExchangeService/PushTickets
         ");
+    }
+
+    #[test]
+    fn what_waits_is_known() {
+        let table = PolicyTable::of_suite();
+        let mut waits: Vec<&str> = table.iter().filter(|(_, p)| p.waits).map(|(path, _)| path).collect();
+        waits.sort_unstable();
+        insta::assert_snapshot!(waits.join("\n"), @"/jianghan.case_routing.v1.CaseService/WaitCase");
     }
 
     #[test]

@@ -230,6 +230,9 @@ impl<S: AggregateStore> Working<S> {
         for event in decision.events {
             tx.emit(event);
         }
+        if let Some(key) = S::key(id) {
+            tx.changed(key);
+        }
         self.changed.insert(id, (decision.aggregate, trace));
     }
 

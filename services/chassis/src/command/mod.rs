@@ -11,6 +11,7 @@ mod once;
 use std::{collections::HashMap, fmt::Debug, future::Future, hash::Hash};
 
 use diesel_async::AsyncPgConnection;
+use uuid::Uuid;
 
 pub(crate) use self::idempotency::purge;
 pub use self::{
@@ -31,6 +32,12 @@ pub trait AggregateStore: Send + Sync + 'static {
 
     /// Text of an id, as callers write it.
     fn id_text(id: Self::Id) -> String;
+
+    /// The key by which the aggregate is followed ([`News`](crate::db::News)): whoever does is told of every change, also of
+    /// one without events. `None`: nobody follows this kind.
+    fn key(_id: Self::Id) -> Option<Uuid> {
+        None
+    }
 
     /// Loads and locks: `WHERE id = ANY($1) ORDER BY id FOR UPDATE`. What does not exist is left out.
     fn load(

@@ -1,5 +1,6 @@
-//! Who waits for something to change. A commit in this process wakes, by the partition keys of its events, whoever waits for
-//! one of them; a commit elsewhere wakes nobody, so whoever waits looks again from time to time all the same.
+//! Who waits for something to change. A commit in this process wakes whoever follows a key that it has changed: those of its
+//! events, of the aggregates that an executor saved, and whatever [`Tx::changed`](super::Tx::changed) names. A commit elsewhere
+//! wakes nobody, so whoever waits looks again from time to time all the same.
 
 use std::{
     collections::HashMap,
@@ -23,15 +24,24 @@ impl News {
     /// Follows a partition key from now on: what is read after this and has changed since is told of.
     pub fn follow(self: &Arc<Self>, key: Uuid) -> Following {
         let mut waiting = self.waiting();
-        let told = match waiting.closed {
-            true => watch::channel(()).1, // its sender is gone
-            false => waiting.by_key.entry(key).or_insert_with(|| watch::channel(()).0).subscribe(),
+        let told = if waiting.closed {
+            watch::channel(()).1 // its sender is gone
+        } else {
+            waiting.by_key.entry(key).or_insert_with(|| watch::channel(()).0).subscribe()
         };
         Following { news: self.clone(), key, told: Some(told) }
     }
 
+    /// How many follow a key just now.
+    pub fn followers(&self) -> usize {
+        self.waiting().by_key.values().map(watch::Sender::receiver_count).sum()
+    }
+
     /// Something about these keys has been committed.
     pub(crate) fn tell(&self, keys: &[Uuid]) {
+        if keys.is_empty() {
+            return;
+        }
         let waiting = self.waiting();
         if waiting.by_key.is_empty() {
             return;
@@ -119,10 +129,12 @@ mod tests {
     async fn nothing_is_kept_of_who_has_gone() {
         let news = Arc::new(News::default());
         let key = new_id();
-        let (first, second) = (news.follow(key), news.follow(key));
+        let (first, second, other) = (news.follow(key), news.follow(key), news.follow(new_id()));
+        assert_eq!((news.followers(), news.waiting().by_key.len()), (3, 2));
         drop(first);
-        assert_eq!(news.waiting().by_key.len(), 1);
-        drop(second);
+        assert_eq!((news.followers(), news.waiting().by_key.len()), (2, 2));
+        drop((second, other));
+        assert_eq!(news.followers(), 0);
         assert!(news.waiting().by_key.is_empty());
     }
 

@@ -79,6 +79,12 @@ impl<'c> Tx<'c> {
         self.effects.consume(events);
     }
 
+    /// Whoever follows this key in [`News`] is told with the commit, as for the keys of events: for changes that no event
+    /// tells of.
+    pub fn changed(&mut self, key: Uuid) {
+        self.effects.changed.push(key);
+    }
+
     /// For what is written last before the commit: the connection, and the events so far, which the caller writes to the
     /// outbox in the same go.
     pub(crate) fn last_statements(&mut self) -> (&AsyncPgConnection, Vec<Event>) {
@@ -98,8 +104,10 @@ pub(crate) struct Effects {
     by_key: HashMap<Uuid, Arc<Origin>>,
     first: Option<Arc<Origin>>,
     events: Vec<Event>,
-    /// Partition keys of the events that were written already.
-    written: Vec<Uuid>,
+    /// How many were written already.
+    written: usize,
+    /// Keys whose followers are told.
+    changed: Vec<Uuid>,
     after: Vec<Box<dyn FnOnce() + Send>>,
 }
 
@@ -111,7 +119,8 @@ impl Effects {
             by_key: HashMap::new(),
             first: None,
             events: Vec::new(),
-            written: Vec::new(),
+            written: 0,
+            changed: Vec::new(),
             after: Vec::new(),
         }
     }
@@ -136,7 +145,8 @@ impl Effects {
     }
 
     fn take(&mut self) -> Vec<Event> {
-        self.written.extend(self.events.iter().map(|event| event.partition_key));
+        self.written += self.events.len();
+        self.changed.extend(self.events.iter().map(|event| event.partition_key));
         std::mem::take(&mut self.events)
     }
 
@@ -147,11 +157,11 @@ impl Effects {
 
     /// To be called right after the commit.
     pub(crate) fn committed(self, outbox: &OutboxState, news: &News) {
-        if !self.written.is_empty() {
+        if self.written > 0 {
             crate::crash::seam("outbox.after_commit");
-            outbox.added(self.written.len());
-            news.tell(&self.written);
+            outbox.added(self.written);
         }
+        news.tell(&self.changed);
         for act in self.after {
             act();
         }

@@ -21,6 +21,7 @@ use tonic::{Code, Status, body::Body};
 use tower::{Layer, Service};
 use tracing::{Instrument, Span, field::Empty};
 
+use super::waiting::Granted;
 use crate::{
     auth::Gate,
     config::ServiceConfig,
@@ -149,6 +150,9 @@ impl Shared {
         let waits = policy.is_some_and(|policy| policy.waits);
         let in_hand = InHand::new(if waits { &shared.waiting } else { &shared.working });
         let deadline = deadline(request_timeout(&request), shared.limit);
+        if waits {
+            request.extensions_mut().insert(Granted(deadline));
+        }
         let work = async {
             if in_hand.number > shared.max_in_flight {
                 return Err(Error::Exhausted { retry_after: RETRY_AFTER }.into());

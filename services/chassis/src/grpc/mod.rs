@@ -4,9 +4,11 @@
 mod layer;
 mod peers;
 mod server;
+mod waiting;
 
 pub use self::{
     layer::{Guard, GuardLayer},
     peers::{Credential, PeerChannel, Peers},
     server::{Health, bind, serve, with_health_and_reflection},
+    waiting::longest_wait,
 };

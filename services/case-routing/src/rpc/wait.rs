@@ -1,0 +1,98 @@
+//! Waiting for a case to change. Whoever waits is woken by the commit where this process makes it; what another replica commits is
+//! looked for from time to time, by the version alone.
+
+use std::time::Duration;
+
+use chassis::{Error, Result, auth::Caller, db::Following, proto::case_routing::v1 as pb};
+use tokio::time::Instant;
+
+use super::{desk::Desk, parse};
+use crate::{domain::CaseId, record::CaseRecord, store::read};
+
+/// How often it is looked for what another replica has changed.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// The longest wait that may be asked for, and the usual one, in seconds.
+const LONGEST: i32 = 60;
+
+/// What a call waits for.
+#[derive(Debug, Clone, Copy)]
+pub struct Wait {
+    /// The case.
+    pub id: CaseId,
+    /// The version that is known; 0: none.
+    pub known: i64,
+    /// How long at most.
+    pub longest: Duration,
+}
+
+impl TryFrom<&pb::WaitCaseRequest> for Wait {
+    type Error = Error;
+
+    fn try_from(request: &pb::WaitCaseRequest) -> Result<Self> {
+        Ok(Self {
+            id: parse::id("case_id", &request.case_id)?,
+            known: parse::version("after_etag", &request.after_etag)?.unwrap_or(0),
+            longest: longest("wait_seconds", request.wait_seconds)?,
+        })
+    }
+}
+
+fn longest(field: &str, seconds: i32) -> Result<Duration> {
+    let asked = if seconds == 0 { LONGEST } else { seconds };
+    let within = u64::try_from(asked).ok().filter(|_| asked <= LONGEST);
+    let seconds = within.ok_or_else(|| Error::invalid(field, format!("must be between 1 and {LONGEST}")))?;
+    Ok(Duration::from_secs(seconds))
+}
+
+impl Desk {
+    /// The case as soon as its version is above the one that is known; as it is once the time that was asked for, or that is
+    /// granted, is over, or the service stops.
+    ///
+    /// # Errors
+    /// `NotFound` when it is out of reach, also if it came to be while it was waited for.
+    pub async fn changed(&self, caller: &Caller, wait: &Wait, granted: Duration) -> Result<CaseRecord> {
+        let until = Instant::now() + wait.longest.min(granted);
+        // Followed before it is looked at: what is committed in between is told.
+        let mut news = self.db.news().follow(wait.id.0);
+        let record = self.find(caller, wait.id).await?;
+        if record.case.version > wait.known {
+            return Ok(record);
+        }
+        let latest = self.latest(wait, until, &mut news).await?;
+        if latest == Some(record.case.version) { Ok(record) } else { self.find(caller, wait.id).await }
+    }
+
+    /// The version of a case: as soon as it is above the one that is known, else when the time is over.
+    async fn latest(&self, wait: &Wait, until: Instant, news: &mut Following) -> Result<Option<i64>> {
+        loop {
+            let look = until.min(Instant::now() + LOOK_AGAIN);
+            let over = match tokio::time::timeout_at(look, news.changed()).await {
+                Ok(told) => !told, // the service stops
+                Err(_) => Instant::now() >= until,
+            };
+            let version = {
+                let mut conn = self.db.conn().await?;
+                read::version(&mut conn, wait.id).await?
+            };
+            if over || version.is_none_or(|version| version > wait.known) {
+                return Ok(version);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_of_one_to_sixty_seconds_and_the_longest_unless_said_otherwise() {
+        for (seconds, expected) in [(0, 60), (1, 1), (60, 60)] {
+            assert_eq!(longest("wait_seconds", seconds).unwrap(), Duration::from_secs(expected));
+        }
+        for seconds in [-1, 61, i32::MIN, i32::MAX] {
+            let refused = longest("wait_seconds", seconds).unwrap_err();
+            assert!(matches!(&refused, Error::Invalid { .. }), "{seconds}: {refused}");
+        }
+    }
+}
