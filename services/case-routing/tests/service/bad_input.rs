@@ -215,6 +215,7 @@ fn bad(method: &str, field: &FieldDescriptor) -> Vec<Value> {
         }
         (_, "sha256", _) => vec![text(""), text("x"), text(&"G".repeat(64))],
         ("RollBackModel" | "ListCorrections", "model_version", _) => vec![Value::I32(-1)],
+        ("WaitCase", "wait_seconds", _) => vec![Value::I32(-1), Value::I32(61)],
         (_, "level", _) => vec![Value::I32(4), Value::I32(-1)],
         (_, "party_number", _) => vec![Value::I32(0), Value::I32(-1)],
         (_, "party_numbers", _) => {

@@ -30,5 +30,6 @@ mod routing;
 mod search;
 mod support;
 mod timers;
+mod waiting;
 mod whistles;
 mod window;

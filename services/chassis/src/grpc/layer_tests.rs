@@ -6,10 +6,12 @@ use super::*;
 use crate::{
     auth::{AUDIENCE, Caller, Claims, GrantClaim, KeySource, Role, Signer, TokenKind, Verifier, jwks},
     clock::{Clock, new_id},
+    grpc::longest_wait,
 };
 
 const STATISTICS: &str = "/jianghan.ops.v1.OpsService/GetStatistics";
 const SIGN_IN: &str = "/jianghan.identity.v1.AuthService/SignIn";
+const WAIT_CASE: &str = "/jianghan.case_routing.v1.CaseService/WaitCase";
 
 fn layer(change: impl FnOnce(&mut ServiceConfig)) -> (GuardLayer, Signer) {
     under(Pressure::default(), change)
@@ -40,6 +42,18 @@ where
 {
     let response = layer.layer(tower::service_fn(handler)).oneshot(request).await.unwrap();
     Status::from_header_map(response.headers()).unwrap_or_else(|| Status::ok(""))
+}
+
+/// The header of somebody with a role.
+fn bearer(signer: &Signer, role: Role) -> String {
+    let claims = Claims {
+        sub: new_id(),
+        kind: TokenKind::Person,
+        grants: vec![GrantClaim(role as i32, new_id(), None, None, None)],
+        ..Claims::service("x", "jianghan", AUDIENCE)
+    };
+    let token = signer.sign(&claims.valid_for(Clock::system().real_now(), 60)).unwrap();
+    format!("Bearer {token}")
 }
 
 async fn fine(_: Request<Body>) -> Result<Response<Body>, Infallible> {
@@ -128,6 +142,62 @@ async fn beyond_the_limit_calls_are_refused_with_a_time_to_wait() {
         Code::Ok,
         "a cancelled call makes room"
     );
+}
+
+#[tokio::test]
+async fn calls_that_wait_are_counted_and_limited_apart_from_those_that_work() {
+    let (layer, signer) = layer(|config| config.grpc.max_in_flight = 1);
+    let bearer = bearer(&signer, Role::StreetDispatcher);
+    let waits = || request(WAIT_CASE, &[("authorization", &bearer)]);
+    let works = || request(SIGN_IN, &[]);
+    let (begun, mut reached) = tokio::sync::mpsc::channel(1);
+    let hangs = move |_: Request<Body>| {
+        let begun = begun.clone();
+        async move {
+            begun.send(()).await.unwrap();
+            std::future::pending().await
+        }
+    };
+    let begin = |request: Request<Body>| {
+        let (layer, hangs) = (layer.clone(), hangs.clone());
+        tokio::spawn(async move { call(&layer, hangs, request).await })
+    };
+    let waiting = begin(waits());
+    reached.recv().await.unwrap();
+    assert_eq!(call(&layer, fine, waits()).await.code(), Code::ResourceExhausted, "one waits already");
+    assert_eq!(call(&layer, fine, works()).await.code(), Code::Ok, "it takes no place of those that work");
+    let working = begin(works());
+    reached.recv().await.unwrap();
+    assert_eq!(layer.in_flight(), 2);
+    assert_eq!(call(&layer, fine, works()).await.code(), Code::ResourceExhausted, "one works already");
+    waiting.abort();
+    waiting.await.unwrap_err();
+    assert_eq!(call(&layer, fine, waits()).await.code(), Code::Ok, "what works takes no place of what waits");
+    working.abort();
+    working.await.unwrap_err();
+    assert_eq!(layer.in_flight(), 0);
+}
+
+#[tokio::test]
+async fn only_calls_that_wait_are_told_how_long_they_may_and_it_is_less_than_they_have() {
+    let (layer, signer) = layer(|config| config.grpc.request_timeout_ms = 10_000);
+    let bearer = bearer(&signer, Role::StreetDispatcher);
+    for (path, timeout, granted) in [
+        (WAIT_CASE, None, 8_000),
+        (WAIT_CASE, Some("5S"), 4_000),
+        (WAIT_CASE, Some("1M"), 8_000),
+        (SIGN_IN, Some("5S"), 0),
+    ] {
+        let told = move |request: Request<Body>| async move {
+            let longest = longest_wait(&tonic::Request::from_http(request));
+            assert_eq!(longest, Duration::from_millis(granted));
+            Ok(Response::new(Body::empty()))
+        };
+        let mut headers = vec![("authorization", bearer.as_str())];
+        headers.extend(timeout.map(|timeout| ("grpc-timeout", timeout)));
+        let status = call(&layer, told, request(path, &headers)).await;
+        assert_eq!(status.code(), Code::Ok, "{path} with {timeout:?}");
+    }
 }
 
 #[tokio::test]

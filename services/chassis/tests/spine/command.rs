@@ -1,5 +1,7 @@
 //! Commands: stored answers, group commit, failures that stay alone.
 
+use std::time::Duration;
+
 use chassis::{
     Error,
     auth::Caller,
@@ -30,6 +32,33 @@ async fn a_repeated_request_answers_the_same_and_does_nothing_twice() {
     assert_eq!(world.number("SELECT count(*) FROM outbox").await, 2);
     let plain = world.number("SELECT count(*) FROM idempotency WHERE answer = '\\x0805'").await;
     assert_eq!(plain, 0, "answers are sealed");
+}
+
+#[tokio::test]
+async fn whoever_follows_a_key_is_told_of_its_commits_and_of_nothing_else() {
+    let world = world(PRODUCER).await;
+    let (executor, key) = (world.executor(), id());
+    let mut news = world.db.news().follow(key);
+    add(&executor, Target::New, Add { id: id(), by: 1 }).await.unwrap();
+    add(&executor, Target::New, Add { id: key, by: 0 }).await.unwrap_err();
+    let rolled_back = world.db.transaction(async |tx: &mut Tx<'_>| {
+        tx.changed(key);
+        Err::<(), _>(Error::internal("no"))
+    });
+    rolled_back.await.unwrap_err();
+    let in_vain = tokio::time::timeout(Duration::from_millis(50), news.changed()).await;
+    in_vain.expect_err("another key, what was refused, what was rolled back");
+
+    let mut told =
+        async || tokio::time::timeout(Duration::from_secs(20), news.changed()).await.expect("told in time");
+    add(&executor, Target::New, Add { id: key, by: 1 }).await.unwrap();
+    assert!(told().await, "a command");
+    let silent = world.db.transaction(async |tx: &mut Tx<'_>| {
+        tx.changed(key);
+        Ok(())
+    });
+    silent.await.unwrap();
+    assert!(told().await, "what names the key itself");
 }
 
 #[tokio::test]
