@@ -22,7 +22,7 @@ use axum::{
     response::IntoResponse,
     routing::{any, get},
 };
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
 
@@ -38,6 +38,10 @@ pub struct App {
     /// The board's own state: names of units and organisations.
     pub board: board::Board,
     channels: HashMap<String, Channel>,
+    /// For calls that wait.
+    waiting: HashMap<String, Channel>,
+    /// How many more of them may come in over REST.
+    rest_waits: Semaphore,
     openapi: serde_json::Value,
     stopping: CancellationToken,
 }
@@ -50,7 +54,7 @@ impl App {
     pub fn new(config: Config, stopping: CancellationToken) -> anyhow::Result<Arc<Self>> {
         let bindings = rest::binding::Bindings::from_descriptors().map_err(anyhow::Error::msg)?;
         let openapi = rest::openapi::document(&bindings, &config.public_url);
-        let mut channels = HashMap::new();
+        let (mut channels, mut waiting) = (HashMap::new(), HashMap::new());
         for (service, address) in &config.addresses {
             let endpoint = Endpoint::from_shared(address.clone())
                 .with_context(|| format!("the address of {service} is not acceptable"))?
@@ -58,17 +62,24 @@ impl App {
                 .tcp_nodelay(true)
                 .http2_keep_alive_interval(Duration::from_secs(20));
             channels.insert(service.clone(), endpoint.connect_lazy());
+            waiting.insert(service.clone(), endpoint.connect_lazy());
         }
         if let Some(binding) = bindings.iter().find(|binding| !channels.contains_key(binding.service)) {
             anyhow::bail!("the address book does not name {}", binding.service);
         }
         let board = board::Board::new(&config)?;
-        Ok(Arc::new(Self { config, bindings, board, channels, openapi, stopping }))
+        let rest_waits = Semaphore::new(rest::MOST_WAITS);
+        Ok(Arc::new(Self { config, bindings, board, channels, waiting, rest_waits, openapi, stopping }))
     }
 
     /// The channel to a service of the address book.
     pub fn channel(&self, service: &str) -> Channel {
         self.channels[service].clone() // `new` has seen every service in the address book
+    }
+
+    /// The channel for calls that wait. A connection takes only so many calls at once: those that work have one of their own.
+    pub fn waiting_channel(&self, service: &str) -> Channel {
+        self.waiting[service].clone() // as above
     }
 
     /// Ends when the server is asked to stop; long-lived answers end with it.

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use chassis::auth::PolicyTable;
 use http::{Method, uri::PathAndQuery};
 use prost_reflect::{DynamicMessage, FieldDescriptor, MethodDescriptor, ReflectMessage, Value};
 
@@ -21,6 +22,8 @@ pub struct Binding {
     pub path: PathAndQuery,
     /// Name of the service of the suite that answers, such as `case-routing`.
     pub service: &'static str,
+    /// Whether its calls mostly wait, by the policy of the RPC.
+    pub waits: bool,
     segments: Vec<Segment>,
     suffix: Option<String>,
 }
@@ -54,6 +57,7 @@ impl Bindings {
         let pool = proto::pool();
         let extension =
             pool.get_extension_by_name("google.api.http").ok_or("google.api.http is not compiled in")?;
+        let policies = PolicyTable::of_suite();
         let mut bindings = Vec::new();
         for service in pool.services() {
             let Some(name) = service_of(service.package_name()) else { continue };
@@ -64,11 +68,11 @@ impl Bindings {
                 }
                 let rule = options.get_extension(&extension);
                 let rule = rule.as_message().ok_or("google.api.http is not a message")?;
-                bindings.push(Binding::new(rule, &method, name)?);
+                bindings.push(Binding::new(rule, &method, name, &policies)?);
                 let more = rule.get_field_by_name("additional_bindings");
                 let more = more.as_deref().and_then(Value::as_list).unwrap_or_default();
                 for rule in more.iter().filter_map(Value::as_message) {
-                    bindings.push(Binding::new(rule, &method, name)?);
+                    bindings.push(Binding::new(rule, &method, name, &policies)?);
                 }
             }
         }
@@ -108,7 +112,12 @@ pub fn service_of(package: &str) -> Option<&'static str> {
 }
 
 impl Binding {
-    fn new(rule: &DynamicMessage, method: &MethodDescriptor, service: &'static str) -> Result<Self, String> {
+    fn new(
+        rule: &DynamicMessage,
+        method: &MethodDescriptor,
+        service: &'static str,
+        policies: &PolicyTable,
+    ) -> Result<Self, String> {
         let verbs = [
             ("get", Method::GET),
             ("post", Method::POST),
@@ -146,8 +155,9 @@ impl Binding {
             });
         }
         let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
+        let waits = policies.get(&path).is_some_and(|policy| policy.waits);
         let path = path.parse().map_err(|error| format!("{}: {error}", method.full_name()))?;
-        Ok(Self { verb, template, body, method: method.clone(), path, service, segments, suffix })
+        Ok(Self { verb, template, body, method: method.clone(), path, service, waits, segments, suffix })
     }
 
     /// Names of the path variables, in order.
@@ -225,6 +235,16 @@ mod tests {
         assert_eq!((method.as_str(), variables["case_id"].as_str()), ("GetCase", "abc"));
         let (method, variables) = found(Method::POST, "/v1/cases/a%20b:sign").expect("bound");
         assert_eq!((method.as_str(), variables["case_id"].as_str()), ("SignTask", "a b"));
+        let (method, variables) = found(Method::GET, "/v1/cases/abc:wait").expect("bound");
+        assert_eq!((method.as_str(), variables["case_id"].as_str()), ("WaitCase", "abc"));
+    }
+
+    #[test]
+    fn what_waits_is_known_by_its_policy() {
+        let bindings = Bindings::from_descriptors().expect("the annotations are usable");
+        let waits = bindings.iter().filter(|binding| binding.waits);
+        let waits: Vec<&str> = waits.map(|binding| binding.template.as_str()).collect();
+        assert_eq!(waits, ["/v1/cases/{case_id}:wait"]);
     }
 
     #[test]

@@ -25,6 +25,11 @@ use crate::{App, headers::Route, problem::Problem};
 
 /// Largest JSON body, in bytes.
 const MAX_BODY: usize = 1 << 20;
+/// Most calls that wait at once. With the board's windows on cases they are fewer than what a service takes on one connection
+/// (`[grpc] max_streams`).
+pub(crate) const MOST_WAITS: usize = 100;
+/// When to come again where too many wait.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// Largest answer taken from a service, in bytes.
 const MAX_ANSWER: usize = 16 << 20;
@@ -53,11 +58,18 @@ async fn call(app: &App, request: Request, route: &mut String) -> Result<Vec<u8>
     let body = if binding.body { Some(read(body).await?) } else { None };
     let query = parts.uri.query().unwrap_or_default();
     let message = json::request(&binding.method.input(), variables, body.as_deref(), query)?;
+    // Held until the answer is there.
+    let _place =
+        if binding.waits { Some(app.rest_waits.try_acquire().map_err(|_| too_many())?) } else { None };
     let answer = unary(app, binding, message, &parts.headers).await?;
     json::answer(&answer).map_err(|error| {
         tracing::error!(rpc.method = binding.method.full_name(), %error, "an answer has no JSON form");
         Problem::internal()
     })
+}
+
+fn too_many() -> tonic::Status {
+    chassis::Error::Exhausted { retry_after: RETRY_AFTER }.into()
 }
 
 async fn read(body: Body) -> Result<Vec<u8>, Box<Problem>> {
@@ -85,7 +97,8 @@ async fn unary(
     if let Some(value) = own.or_else(|| headers.get(&TRACEPARENT).cloned()) {
         metadata.insert(TRACEPARENT, value);
     }
-    let channel: Channel = app.channel(binding.service);
+    let channel: Channel =
+        if binding.waits { app.waiting_channel(binding.service) } else { app.channel(binding.service) };
     let mut client = Grpc::new(channel).max_decoding_message_size(MAX_ANSWER);
     client.ready().await.map_err(|_| tonic::Status::unavailable("the service does not answer"))?;
     let codec = DynamicCodec(binding.method.output());

@@ -9,7 +9,7 @@ use proto::{
         Clock as Limit, ClockKind, DeliveryMode, DispatchMode, ExchangeDirection, ExternalTicket,
         GetCaseResponse, GetTimelineResponse, ListCasesResponse, ListPublicNoticesResponse, MediationState,
         MediationSummary, PublicNotice, Rating, Reason, RoutingCandidate, RoutingDecision, SyncState, Task,
-        TaskPart, TaskState, TimelineEntry, Verification,
+        TaskPart, TaskState, TimelineEntry, Verification, WaitCaseRequest, WaitCaseResponse,
     },
     identity::v1::{
         ListOrganizationsResponse, ListUnitsResponse, Organization, SignInResponse, SignOutResponse, Unit,
@@ -142,6 +142,7 @@ pub fn case() -> Case {
         external_tickets: vec![ticket],
         case_id: CASE.into(),
         case_no: "420103-20260302-000001".into(),
+        etag: "7".into(),
         state: CaseState::InProgress.into(),
         item_code: "CJ-0108".into(),
         item_name_zh: "路灯不亮".into(),
@@ -245,6 +246,16 @@ pub fn tokens(seconds: i64) -> SignInResponse {
     }
 }
 
+/// From now on the case is this one, for who reads it and for who waits for another.
+pub fn case_is(services: &Services, case: Case) {
+    services.answer("GetCase", &GetCaseResponse { case: Some(case.clone()) });
+    services.answer_by("WaitCase", move |call| {
+        let asked: WaitCaseRequest = call.decode();
+        let changed = asked.after_etag != case.etag;
+        Ok(WaitCaseResponse { case: Some(case.clone()), changed }.encode_to_vec())
+    });
+}
+
 /// An edge before services that know the district and sign anybody in whose password is `secret`.
 pub async fn district(public_url: Option<&str>) -> Edge {
     let edge = Edge::reached_at(public_url).await;
@@ -287,7 +298,7 @@ pub async fn district(public_url: Option<&str>) -> Edge {
     let notices = ListPublicNoticesResponse { notices: vec![notice], next_page_token: "a+b".into() };
     services.answer("ListPublicNotices", &notices);
     hotspots(services);
-    services.answer("GetCase", &GetCaseResponse { case: Some(papers::disputed(case())) });
+    case_is(services, papers::disputed(case()));
     papers::filed(services);
     services
         .answer("GetTimeline", &GetTimelineResponse { entries: timeline(), next_page_token: String::new() });

@@ -1,14 +1,15 @@
 //! Services that answer as a test says, over real gRPC, and the gateway in front of them.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use axum::{Router, body::Body, extract::State, http::Request, response::Response};
 use http_body_util::BodyExt;
 use prost::Message;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::watch};
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, metadata::MetadataMap, service::Routes, transport::Server};
@@ -39,6 +40,7 @@ type Answer = Box<dyn Fn(&Call) -> Result<Vec<u8>, Status> + Send>;
 pub struct Services {
     answers: Arc<Mutex<HashMap<String, Answer>>>,
     calls: Arc<Mutex<Vec<Call>>>,
+    held: Arc<watch::Sender<HashSet<String>>>,
 }
 
 impl Services {
@@ -56,6 +58,29 @@ impl Services {
     /// From now on a method refuses.
     pub fn refuse(&self, method: &str, status: Status) {
         self.answer_by(method, move |_| Err(status.clone()));
+    }
+
+    /// From now on calls to a method wait until they are released.
+    pub fn hold(&self, method: &str) {
+        self.held.send_modify(|held| {
+            held.insert(method.to_owned());
+        });
+    }
+
+    /// Calls to a method are answered, also those that wait.
+    pub fn release(&self, method: &str) {
+        self.held.send_modify(|held| {
+            held.remove(method);
+        });
+    }
+
+    /// Waits until there were so many calls to a method.
+    pub async fn asked(&self, method: &str, often: usize) {
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+        while self.calls(method).len() < often {
+            assert!(tokio::time::Instant::now() < deadline, "{method} was not called {often} times in time");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Every call so far to a method.
@@ -88,6 +113,8 @@ async fn serve(State(services): State<Services>, request: Request<Body>) -> Resp
     };
     let name = call.method.rsplit('/').next().unwrap_or_default().to_owned();
     services.calls.lock().expect("not poisoned").push(call.clone());
+    let mut held = services.held.subscribe();
+    drop(held.wait_for(|held| !held.contains(&name)).await);
     let answers = services.answers.lock().expect("not poisoned");
     let unknown = || Err(Status::unimplemented(format!("no test answers {name}")));
     match answers.get(&name).map_or_else(unknown, |answer| answer(&call)) {

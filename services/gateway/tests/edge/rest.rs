@@ -3,6 +3,7 @@
 use proto::{
     case_routing::v1::{
         Case, CaseState, GetCaseRequest, GetCaseResponse, ListCasesRequest, ListCasesResponse,
+        WaitCaseRequest, WaitCaseResponse,
     },
     identity::v1::{SignInRequest, SignInResponse},
 };
@@ -55,6 +56,52 @@ async fn queries_bodies_and_verbs_are_mapped() {
     let asked: SignInRequest = edge.services.calls("SignIn")[0].decode();
     assert_eq!((asked.login.as_str(), asked.password.as_str()), ("li", "secret"));
     assert_eq!(edge.services.calls("SignIn")[0].header("authorization"), None);
+}
+
+#[tokio::test]
+async fn a_wait_reaches_its_rpc_with_what_is_known_and_for_how_long() {
+    let edge = Edge::start().await;
+    let case = Case { case_id: "c-1".into(), etag: "8".into(), ..Default::default() };
+    edge.services.answer("WaitCase", &WaitCaseResponse { case: Some(case), changed: true });
+    for query in ["after_etag=7&wait_seconds=5", "afterEtag=7&waitSeconds=5"] {
+        let request = edge.get(&format!("/v1/cases/c-1:wait?{query}")).bearer_auth("abc.def.ghi");
+        let response = request.send().await.expect("an answer");
+        assert_eq!(response.status(), 200, "{query}");
+        let body = json(response).await;
+        assert_eq!((&body["changed"], &body["case"]["etag"]), (&true.into(), &"8".into()), "{query}");
+    }
+    for call in edge.services.calls("WaitCase") {
+        let asked: WaitCaseRequest = call.decode();
+        assert_eq!((asked.case_id.as_str(), asked.after_etag.as_str(), asked.wait_seconds), ("c-1", "7", 5));
+        assert_eq!(call.header("authorization").as_deref(), Some("Bearer abc.def.ghi"));
+        assert!(call.header("grpc-timeout").is_some(), "the service answers before the edge gives up");
+    }
+    assert_eq!(edge.services.calls("WaitCase").len(), 2);
+    let response = edge.post("/v1/cases/c-1:wait").send().await.expect("an answer");
+    assert_eq!(response.status(), 405);
+    assert_eq!(response.headers()["allow"], "GET");
+}
+
+#[tokio::test]
+async fn calls_that_wait_are_limited_and_take_no_room_from_those_that_work() {
+    let edge = Edge::start().await;
+    edge.services.answer("WaitCase", &WaitCaseResponse::default());
+    edge.services.answer("GetCase", &GetCaseResponse::default());
+    edge.services.hold("WaitCase");
+    let wait = |case: &str| edge.get(&format!("/v1/cases/{case}:wait")).send();
+    let waiting: Vec<_> = (0..100).map(|n| tokio::spawn(wait(&format!("c-{n}")))).collect();
+    edge.services.asked("WaitCase", 100).await;
+    let refused = wait("x").await.expect("an answer");
+    assert_eq!(refused.status(), 429);
+    assert_eq!(refused.headers()["retry-after"], "1");
+    assert_eq!(json(refused).await["code"], "RESOURCE_EXHAUSTED");
+    assert_eq!(edge.get("/v1/cases/x").send().await.expect("an answer").status(), 200);
+    edge.services.release("WaitCase");
+    for waited in waiting {
+        assert_eq!(waited.await.expect("it ends").expect("an answer").status(), 200);
+    }
+    assert_eq!(wait("x").await.expect("an answer").status(), 200, "there is room again");
+    assert_eq!(edge.services.calls("WaitCase").len(), 101, "what was refused was asked of nobody");
 }
 
 #[tokio::test]
@@ -158,6 +205,7 @@ async fn every_answer_carries_the_security_headers() {
         "/v1/nothing",
         "/nothing",
         "/events",
+        "/cases/x/events",
     ];
     for path in paths {
         let response = edge.get(path).send().await.expect("an answer");
