@@ -1,26 +1,74 @@
-// Replaces the live part of the board when the server says that it changed. Without scripts the page is as complete,
-// only not live.
+// Replaces what has changed of the live part of a page when the server says so. Without scripts the page is as complete, only not
+// live.
 const live = document.querySelector("[data-live]");
 const state = document.querySelector("[data-connection]");
+// What the keyboard reaches.
+const REACHED = "a[href], button, input, summary, [tabindex='0']";
+let source = null;
+let again = 0;
+// The last event heard, where events have names: from there a new connection goes on.
+let last = "";
+
+// By this a part is known again in what comes later.
+const name = (part) => part.getAttribute("aria-labelledby") ?? `${part.tagName}.${part.className}`;
+
+// Puts a part in the place of an old one; the focus and what was scrolled to stay.
+function put(part, old) {
+  const focused = document.activeElement;
+  const place = [...old.querySelectorAll(REACHED)].indexOf(focused);
+  const scrolled = [...old.querySelectorAll(".scroll")].map((box) => box.scrollLeft);
+  old.replaceWith(part);
+  part.querySelectorAll(".scroll").forEach((box, n) => { box.scrollLeft = scrolled[n] ?? 0; });
+  if (place < 0) return;
+  const next = focused.id ? document.getElementById(focused.id) : part.querySelectorAll(REACHED)[place];
+  next?.focus({ preventScroll: true });
+}
 
 function show(html) {
-  const focused = live.contains(document.activeElement) ? document.activeElement.id : "";
-  const scrolled = [...live.querySelectorAll(".scroll")].map((box) => box.scrollLeft);
-  live.innerHTML = html;
-  live.querySelectorAll(".scroll").forEach((box, n) => { box.scrollLeft = scrolled[n] ?? 0; });
-  if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
+  const fresh = document.createElement("template");
+  fresh.innerHTML = html;
+  const parts = [...fresh.content.children];
+  const names = new Set(parts.map(name));
+  let old = live.firstElementChild;
+  const drop = () => { const gone = old; old = old.nextElementSibling; gone.remove(); };
+  for (const part of parts) {
+    while (old && !names.has(name(old))) drop();
+    if (!old || name(old) !== name(part)) {
+      live.insertBefore(part, old);
+    } else {
+      const following = old.nextElementSibling;
+      if (!old.isEqualNode(part)) put(part, old);
+      old = following;
+    }
+  }
+  while (old) drop();
 }
 
 function listen() {
-  const source = new EventSource(live.dataset.live);
-  source.addEventListener("board", (event) => show(event.data));
-  source.addEventListener("open", () => { state.hidden = false; });
-  source.addEventListener("error", () => {
+  clearTimeout(again);
+  source?.close();
+  state.hidden = true;
+  // A browser has few connections to one server: a page that nobody looks at takes none, and goes on when it is seen.
+  if (document.hidden) return;
+  const url = new URL(live.dataset.live, location.href);
+  if (last) url.searchParams.set("after", last);
+  const opened = new EventSource(url);
+  source = opened;
+  const heard = (event) => { last = event.lastEventId; show(event.data); };
+  opened.addEventListener("board", heard);
+  opened.addEventListener("case", heard);
+  opened.addEventListener("open", () => { state.hidden = false; });
+  opened.addEventListener("error", () => {
     state.hidden = true;
     // The browser comes back by itself after a break, but not after an error status of something in between.
-    if (source.readyState === EventSource.CLOSED) setTimeout(listen, 5000);
+    if (opened.readyState === EventSource.CLOSED) again = setTimeout(listen, 5000);
   });
-  source.addEventListener("expired", () => { source.close(); location.assign("/login"); });
+  opened.addEventListener("expired", () => { opened.close(); location.assign("/login"); });
+  // Out of reach: the page itself says so.
+  opened.addEventListener("gone", () => { opened.close(); location.reload(); });
 }
 
-if (live && state && "EventSource" in window) listen();
+if (live && state && "EventSource" in window) {
+  listen();
+  document.addEventListener("visibilitychange", listen);
+}

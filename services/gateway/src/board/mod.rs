@@ -2,6 +2,8 @@
 //! signed-in person may see, because it asks the services with that person's token.
 
 mod account;
+mod case_page;
+mod case_stream;
 mod csv;
 mod duties;
 mod hotspots;
@@ -39,6 +41,7 @@ pub struct Board {
     cookie_name: &'static str,
     names: names::NameCache,
     feeds: stream::Feeds,
+    case_windows: Arc<case_stream::Windows>,
     /// First day of the period shown, `YYYY-MM-DD`; empty until the first answer.
     period_start: RwLock<String>,
 }
@@ -57,6 +60,7 @@ impl Board {
             cookie_name: if config.is_https() { "__Host-jh_session" } else { "jh_session" },
             names: names::NameCache::default(),
             feeds: stream::Feeds::default(),
+            case_windows: Arc::default(),
             period_start: RwLock::default(),
         })
     }
@@ -81,6 +85,10 @@ impl Board {
         &self.feeds
     }
 
+    fn case_windows(&self) -> &Arc<case_stream::Windows> {
+        &self.case_windows
+    }
+
     fn real_now(&self) -> session::Instant {
         self.clock.real_now()
     }
@@ -93,7 +101,8 @@ pub fn routes() -> Router<Arc<App>> {
         .route("/events", get(stream::events))
         .route("/cases", get(pages::cases).post(pages::find))
         .route("/cases.csv", post(csv::cases))
-        .route("/cases/{case_id}", get(pages::case))
+        .route("/cases/{case_id}", get(case_page::case))
+        .route("/cases/{case_id}/events", get(case_stream::events))
         .route("/duties", get(duties::duties))
         .route("/duties/{duty_transfer_id}", get(duties::duty))
         .route("/hotspots", get(hotspots::hotspots).post(hotspots::answer))

@@ -1,22 +1,17 @@
-//! The pages: board, list of cases, one case. Each asks the services with the reader's token and renders.
+//! The pages: board, list of cases. Each asks the services with the reader's token and renders.
 
 use std::sync::Arc;
 
 use askama::Template;
 use axum::{
-    extract::{Form, OriginalUri, Path, Query, State},
+    extract::{Form, OriginalUri, Query, State},
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Redirect, Response},
 };
 use proto::{
     analytics::v1::{GetBoardRequest, GetBoardResponse, indicator_service_client::IndicatorServiceClient},
     case_routing::v1::{
-        Application, Case, CaseState, GetApplicationRequest, GetCaseRequest, GetMediationRequest,
-        GetTimelineRequest, ListCasesRequest, ListCasesResponse, Mediation, SuggestItemsRequest,
-        SuggestItemsResponse, SuggestionState, TimelineEntry,
-        application_service_client::ApplicationServiceClient, case_service_client::CaseServiceClient,
-        classify_service_client::ClassifyServiceClient, mediation_service_client::MediationServiceClient,
-        suggest_items_request::About,
+        Case, CaseState, ListCasesRequest, ListCasesResponse, case_service_client::CaseServiceClient,
     },
 };
 use serde::Deserialize;
@@ -26,11 +21,7 @@ use super::{
     links::Links,
     names::Names,
     session::{self, Session},
-    view::{
-        closed, day, encoded, judged, local, materials, outcome, percent, permitted, probability, rate,
-        reason_text, refused, render, share, task_numbers, total, unsynced, whistled, with_cookies, word,
-        yuan,
-    },
+    view::{closed, encoded, local, percent, rate, refused, render, share, total, with_cookies},
 };
 use crate::App;
 
@@ -75,21 +66,6 @@ struct CasesPage<'a> {
     unit: String,
     unit_id: &'a str,
     query: &'a str,
-}
-
-#[derive(Template)]
-#[template(path = "case.html")]
-struct CasePage<'a> {
-    lang: Lang,
-    path: &'a str,
-    links: Links,
-    case: &'a Case,
-    timeline: &'a [TimelineEntry],
-    application: Option<Application>,
-    mediation: Option<Mediation>,
-    names: &'a Names,
-    /// What the case may be about, while that can still be settled.
-    suggested: Option<SuggestItemsResponse>,
 }
 
 /// The board. Who may not see figures is shown the own cases instead.
@@ -255,104 +231,4 @@ async fn list(
         unit_id: &filter.unit,
         query,
     }))
-}
-
-/// One case with its timeline and the reasons of its routing.
-pub async fn case(State(app): State<Arc<App>>, headers: HeaderMap, Path(case_id): Path<String>) -> Response {
-    let lang = Lang::of(&headers);
-    let path = format!("/cases/{}", encoded(&case_id));
-    let open = match Session::of(&app, &headers).await {
-        Ok(open) => open,
-        Err(why) => return closed(lang, &path, why),
-    };
-    let page = one(&app, &open.session, case_id, lang, &path).await;
-    let links = Links::of(&open.session);
-    with_cookies(page.unwrap_or_else(|status| refused(lang, &path, links, &status)), open.cookies)
-}
-
-/// Steps shown of one case; a case that has more is read over the API.
-const MOST_STEPS: usize = 1_000;
-
-async fn one(
-    app: &App,
-    session: &Session,
-    case_id: String,
-    lang: Lang,
-    path: &str,
-) -> Result<Response, tonic::Status> {
-    let mut client = CaseServiceClient::new(app.channel("case-routing"));
-    let request = GetCaseRequest { case_id: case_id.clone() };
-    let case = client.get_case(session.request(request)?).await?.into_inner().case;
-    let case = case.ok_or_else(|| tonic::Status::not_found("no such case"))?;
-    let mut timeline: Vec<TimelineEntry> = Vec::new();
-    let mut page_token = String::new();
-    loop {
-        let request = GetTimelineRequest { case_id: case_id.clone(), page_size: 200, page_token };
-        let page = client.get_timeline(session.request(request)?).await?.into_inner();
-        timeline.extend(page.entries);
-        page_token = page.next_page_token;
-        if page_token.is_empty() || timeline.len() >= MOST_STEPS {
-            break;
-        }
-    }
-    let application = application(app, session, &case).await?;
-    let mediation = mediation(app, session, &case).await?;
-    let suggested = suggestions(app, session, &case).await;
-    let names = app.board.names.get(app, session).await;
-    Ok(render(&CasePage {
-        lang,
-        path,
-        links: Links::of(session),
-        case: &case,
-        timeline: &timeline,
-        application,
-        mediation,
-        names: &names,
-        suggested,
-    }))
-}
-
-/// The papers of a service application, where the reader may see them.
-async fn application(
-    app: &App,
-    session: &Session,
-    case: &Case,
-) -> Result<Option<Application>, tonic::Status> {
-    if case.application_state == 0 {
-        return Ok(None);
-    }
-    let request = session.request(GetApplicationRequest { case_id: case.case_id.clone() })?;
-    let mut client = ApplicationServiceClient::new(app.channel("case-routing"));
-    Ok(permitted(client.get_application(request).await)?.and_then(|answer| answer.application))
-}
-
-/// The mediation of a dispute in full, where the reader may see it.
-async fn mediation(app: &App, session: &Session, case: &Case) -> Result<Option<Mediation>, tonic::Status> {
-    let Some(known) = &case.mediation else { return Ok(None) };
-    let request =
-        GetMediationRequest { case_id: case.case_id.clone(), mediation_id: known.mediation_id.clone() };
-    let mut client = MediationServiceClient::new(app.channel("case-routing"));
-    Ok(permitted(client.get_mediation(session.request(request)?).await)?.and_then(|answer| answer.mediation))
-}
-
-/// What a case may be about, for those who triage: before it has an item, and while one that was suggested can be changed.
-/// Whoever may not ask sees none, and a page is not refused for want of it.
-async fn suggestions(app: &App, session: &Session, case: &Case) -> Option<SuggestItemsResponse> {
-    let open = matches!(case.state(), CaseState::Registered | CaseState::Accepted | CaseState::Triaged);
-    if !open || (!case.item_code.is_empty() && case.triage.is_none()) {
-        return None;
-    }
-    let request = SuggestItemsRequest { about: Some(About::CaseId(case.case_id.clone())) };
-    let mut client = ClassifyServiceClient::new(app.channel("case-routing"));
-    match client.suggest_items(session.request(request).ok()?).await {
-        Ok(answer) => {
-            Some(answer.into_inner()).filter(|answer| answer.state() != SuggestionState::Unspecified)
-        }
-        Err(status) => {
-            if status.code() != tonic::Code::PermissionDenied {
-                tracing::warn!(code = ?status.code(), "suggestions are not to be had just now");
-            }
-            None
-        }
-    }
 }

@@ -30,16 +30,16 @@ use super::{
 use crate::App;
 
 /// How often a feed asks; one answer of analytics is cheap however many cases there are.
-const ASK_EVERY: Duration = Duration::from_millis(1000);
+pub(super) const ASK_EVERY: Duration = Duration::from_millis(1000);
 /// A stream is ended after this, so that a renewed session is picked up.
-const LONGEST: Duration = Duration::from_secs(300);
-/// A feed ends this long before its token does.
-const MARGIN_SECONDS: i64 = 10;
+pub(super) const LONGEST: Duration = Duration::from_secs(300);
+/// A feed, and a window on a case, end this long before their token does.
+pub(super) const MARGIN_SECONDS: i64 = 10;
 /// Sessions that watch at once, and windows per session.
 const MOST_FEEDS: usize = 500;
-const MOST_WINDOWS: usize = 16;
+pub(super) const MOST_WINDOWS: usize = 16;
 /// How long the browser waits before it comes back.
-const COME_BACK: Duration = Duration::from_secs(2);
+pub(super) const COME_BACK: Duration = Duration::from_secs(2);
 
 /// What a feed knows.
 #[derive(Clone, Debug)]
@@ -145,11 +145,12 @@ pub async fn events(State(app): State<Arc<App>>, headers: HeaderMap) -> Response
     with_cookies(sse(updates), open.cookies)
 }
 
-fn sse(events: impl Stream<Item = Event> + Send + 'static) -> Response {
+pub(super) fn sse(events: impl Stream<Item = Event> + Send + 'static) -> Response {
     Sse::new(events.map(Ok::<_, Infallible>)).keep_alive(KeepAlive::default()).into_response()
 }
 
-fn expired() -> Event {
+/// The session has ended.
+pub(super) fn expired() -> Event {
     Event::default().event("expired").data("-") // browsers drop events without data
 }
 

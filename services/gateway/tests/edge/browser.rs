@@ -1,7 +1,9 @@
 //! The board in a real headless Chromium: both languages, a phone, the dark, the keyboard, live, and nothing from
 //! elsewhere. The screenshots in `target/screenshots` are for looking at.
 
-use proto::case_routing::v1::{OpenTopicCaseRequest, OpenTopicCaseResponse};
+use proto::case_routing::v1::{
+    AssignmentStatus, Case, CaseState, OpenTopicCaseRequest, OpenTopicCaseResponse,
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -198,5 +200,35 @@ async fn the_board_is_live_keeps_the_focus_and_loads_nothing_from_elsewhere() {
     browser.until("live", "document.querySelector('[data-connection]').hidden === false").await;
     edge.services.refuse("GetBoard", tonic::Status::unauthenticated("revoked"));
     browser.until("the sign-in form", "location.pathname === '/login'").await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn an_open_case_shows_its_new_state_without_reloading_and_leaves_alone_what_has_not_changed() {
+    let edge = district(None).await;
+    let browser = Browser::start().await;
+    sign_in(&browser, &edge).await;
+    browser.go(&format!("{}/cases/{CASE}", edge.url)).await;
+    browser.until("live", "document.querySelector('[data-connection]').hidden === false").await;
+    let clocks = "document.querySelector('section[aria-labelledby=h-clocks]')";
+    browser.eval(&format!("window.stayed = true; window.clocks = {clocks}")).await;
+    browser.eval("document.querySelector('section[aria-labelledby=h-tasks] .scroll').focus()").await;
+    let mut next = Case { etag: "8".into(), state: CaseState::Completed.into(), ..canned::case() };
+    next.tasks[0].assignment = AssignmentStatus::Done.into();
+    canned::case_is(&edge.services, next);
+    browser.until("the new state", "document.querySelector('.state').innerText.includes('待核查')").await;
+    assert_eq!(browser.eval("return window.stayed").await, true, "without a reload");
+    let same = format!("return window.clocks === {clocks}");
+    assert_eq!(browser.eval(&same).await, true, "what has not changed is not touched");
+    let focused = "return document.activeElement.closest('section').getAttribute('aria-labelledby')";
+    assert_eq!(browser.text(focused).await, "h-tasks", "the focus stays in what has changed");
+    let gone = "return document.getElementById('h-objection') === null";
+    assert_eq!(browser.eval(gone).await, true, "what is gone goes");
+
+    // Out of reach: the page says so by itself.
+    for method in ["GetCase", "WaitCase"] {
+        edge.services.refuse(method, tonic::Status::not_found("case"));
+    }
+    browser.until("the page that says so", "!document.querySelector('[data-live]')").await;
     browser.close().await;
 }

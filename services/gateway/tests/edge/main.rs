@@ -2,6 +2,7 @@
 
 mod browser;
 mod canned;
+mod case_live;
 mod fakes;
 mod inputs;
 mod pages;

@@ -528,7 +528,7 @@ async fn refusals_are_pages_that_tell_no_internals() {
 }
 
 /// Reads a stream until it has said this, or ended.
-async fn heard(response: &mut Response, wanted: &str) -> String {
+pub async fn heard(response: &mut Response, wanted: &str) -> String {
     let listening = async {
         let mut text = String::new();
         while !text.contains(wanted) {
