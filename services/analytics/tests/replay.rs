@@ -76,7 +76,7 @@ async fn a_rebuild_gives_the_same_bytes() {
 
     // What was damaged is made good, and counting goes on in the new tables.
     let mut conn = service.db().conn().await.unwrap();
-    let damage = "UPDATE rollups SET closed = closed + 1; DELETE FROM case_facts WHERE state = 1; \
+    let damage = "UPDATE rollups SET closed = COALESCE(closed, 0) + 1; DELETE FROM case_facts WHERE state = 1; \
                   TRUNCATE state_counts; DELETE FROM items";
     conn.batch_execute(damage).await.unwrap();
     drop(conn);

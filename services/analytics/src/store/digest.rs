@@ -40,9 +40,9 @@ static TABLES: LazyLock<Vec<(String, bool)>> = LazyLock::new(|| {
         ("SELECT t::text AS row FROM mediation_facts t ORDER BY mediation_id".to_owned(), true),
         (
             format!(
-                "SELECT t::text AS row FROM rollups t WHERE ({}) <> 0 \
+                "SELECT t::text AS row FROM rollups t WHERE num_nonnulls({}) > 0 \
                  ORDER BY unit_id, line COLLATE \"C\", day, item_code COLLATE \"C\"",
-                counted.join(" | ")
+                counted.join(", ")
             ),
             false,
         ),
@@ -65,9 +65,9 @@ static TABLES: LazyLock<Vec<(String, bool)>> = LazyLock::new(|| {
         ),
         (
             format!(
-                "SELECT t::text AS row FROM process_rollups t WHERE ({}) <> 0 \
+                "SELECT t::text AS row FROM process_rollups t WHERE num_nonnulls({}) > 0 \
                  ORDER BY unit_id, day, process_version COLLATE \"C\", line COLLATE \"C\", item_code COLLATE \"C\"",
-                measured.join(" | ")
+                measured.join(", ")
             ),
             false,
         ),
@@ -188,7 +188,7 @@ pub async fn rollups(
         }
         let (item, day) = within.take().map(|(_, item, day)| (item, day)).unzip();
         let rows: Vec<RollupRow> = cached(
-            "SELECT item_code, day, SUM(registered)::bigint AS registered, SUM(registered_closed)::bigint AS closed \
+            "SELECT item_code, day, SUM(registered)::bigint AS registered, COALESCE(SUM(registered_closed), 0)::bigint AS closed \
              FROM rollups WHERE unit_id = $1 AND line <> '*' \
              AND ($2 IS NULL OR (item_code COLLATE \"C\", day) > ($2 COLLATE \"C\", $3)) \
              GROUP BY item_code, day HAVING SUM(registered) <> 0 ORDER BY item_code COLLATE \"C\", day LIMIT $4",

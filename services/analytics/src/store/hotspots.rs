@@ -91,9 +91,10 @@ pub async fn windows(
     let days = i32::try_from(WINDOW_DAYS).unwrap_or(7);
     let before = i32::try_from(windows).unwrap_or(i32::MAX).saturating_mul(days);
     let rows: Vec<WindowRow> = cached(
-        "SELECT unit_id, item_code, ($3 - day) / $5 AS number, SUM(registered - registered_above)::bigint AS count \
-         FROM rollups WHERE unit_id = ANY($1) AND line = ANY($2) AND day > $3 - $4 AND day <= $3 AND item_code <> '' \
-         GROUP BY 1, 2, 3 HAVING SUM(registered - registered_above) > 0",
+        "SELECT unit_id, item_code, ($3 - day) / $5 AS number, \
+         SUM(COALESCE(registered, 0) - COALESCE(registered_above, 0))::bigint AS count FROM rollups \
+         WHERE unit_id = ANY($1) AND line = ANY($2) AND day > $3 - $4 AND day <= $3 AND item_code <> '' \
+         GROUP BY 1, 2, 3 HAVING SUM(COALESCE(registered, 0) - COALESCE(registered_above, 0)) > 0",
     )
     .bind::<Array<SqlUuid>, _>(units)
     .bind::<Array<Text>, _>(lines)
@@ -126,8 +127,8 @@ pub async fn count(
     to: NaiveDate,
 ) -> Result<i64> {
     let row: CountRow = cached(
-        "SELECT COALESCE(SUM(registered - registered_above), 0)::bigint AS count FROM rollups WHERE unit_id = ANY($1) \
-         AND line IN (SELECT line FROM items WHERE item_code = $2) AND day >= $3 AND day <= $4 AND item_code = $2",
+        "SELECT COALESCE(SUM(COALESCE(registered, 0) - COALESCE(registered_above, 0)), 0)::bigint AS count \
+         FROM rollups WHERE unit_id = ANY($1) AND line IN (SELECT line FROM items WHERE item_code = $2) AND day >= $3 AND day <= $4 AND item_code = $2",
     )
     .bind::<Array<SqlUuid>, _>(units)
     .bind::<Text, _>(item_code)

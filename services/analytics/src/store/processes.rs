@@ -11,6 +11,7 @@ use diesel::{
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
+use super::rollups::{added, sum};
 use crate::domain::{
     Deltas,
     process::{Measure, Measures},
@@ -20,8 +21,8 @@ use crate::domain::{
 static ADD: LazyLock<String> = LazyLock::new(|| {
     let names: Vec<&str> = Measure::ALL.iter().map(|measure| measure.name()).collect();
     let width = Measure::COUNT;
-    let values: Vec<String> = (1..=width).map(|n| format!("($6)[(o - 1) * {width} + {n}]")).collect();
-    let sums: Vec<String> = names.iter().map(|c| format!("{c} = r.{c} + excluded.{c}")).collect();
+    let values: Vec<String> = (1..=width).map(|n| format!("NULLIF(($6)[(o - 1) * {width} + {n}], 0)")).collect();
+    let sums: Vec<String> = names.iter().map(|c| added(c)).collect();
     format!(
         "INSERT INTO process_rollups AS r (unit_id, day, process_version, line, item_code, {}) \
          SELECT u, d, p, l, i, {} FROM unnest($1, $2, $3, $4, $5) WITH ORDINALITY AS t(u, d, p, l, i, o) \
@@ -69,7 +70,7 @@ pub struct Wanted {
 }
 
 static SUMS: LazyLock<String> = LazyLock::new(|| {
-    let sums: Vec<String> = Measure::ALL.iter().map(|measure| format!("SUM({})", measure.name())).collect();
+    let sums: Vec<String> = Measure::ALL.iter().map(|measure| sum(measure.name())).collect();
     format!(
         "SELECT unit_id, item_code, ARRAY[{}]::bigint[] AS measures FROM process_rollups \
          WHERE unit_id = ANY($1) AND day >= $2 AND day < $3 AND ($4 IS NULL OR line = ANY($4)) \
@@ -129,8 +130,8 @@ pub struct Seen {
 pub async fn versions(conn: &mut AsyncPgConnection, wanted: &Wanted) -> Result<Vec<Seen>> {
     Ok(cached(
         "SELECT process_version, unit_id, min(day) FILTER (WHERE decided > 0) AS first_day, \
-         max(day) FILTER (WHERE decided > 0) AS last_day, SUM(decided)::bigint AS decided, \
-         SUM(closed)::bigint AS closed FROM process_rollups \
+         max(day) FILTER (WHERE decided > 0) AS last_day, COALESCE(SUM(decided), 0)::bigint AS decided, \
+         COALESCE(SUM(closed), 0)::bigint AS closed FROM process_rollups \
          WHERE unit_id = ANY($1) AND day >= $2 AND day < $3 AND ($4 IS NULL OR line = ANY($4)) \
          AND process_version <> '' GROUP BY process_version, unit_id",
     )
@@ -153,7 +154,7 @@ mod tests {
         let table = table.split(") WITH").next().unwrap();
         let columns: Vec<&str> = table
             .lines()
-            .filter(|line| line.contains("NOT NULL DEFAULT 0"))
+            .filter(|line| line.contains(" integer") || line.contains(" bigint"))
             .filter_map(|line| line.split_whitespace().next())
             .collect();
         let measures: Vec<&str> = Measure::ALL.iter().map(|measure| measure.name()).collect();

@@ -13,6 +13,7 @@ use std::{
 };
 use uuid::Uuid;
 
+use super::rollups::sum;
 use crate::domain::{Counter, Counters, cohort, delta::ALL, histogram::Clocks};
 
 /// Which cells are summed.
@@ -76,7 +77,7 @@ async fn lines_of(conn: &mut AsyncPgConnection, item_code: &str) -> Result<Vec<S
 }
 
 static SUMS: LazyLock<String> = LazyLock::new(|| {
-    let sums: Vec<String> = Counter::ALL.iter().map(|c| format!("SUM({})", c.name())).collect();
+    let sums: Vec<String> = Counter::ALL.iter().map(|c| sum(c.name())).collect();
     format!(
         "SELECT unit_id, ARRAY[{}]::bigint[] AS counters FROM rollups \
          WHERE unit_id = ANY($1) AND line = ANY($2) AND ($3 IS NULL OR item_code = $3) AND day >= $4 AND day < $5 \

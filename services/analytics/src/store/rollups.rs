@@ -10,12 +10,22 @@ use uuid::Uuid;
 
 use crate::domain::{Counter, Deltas, delta::Cell};
 
+/// A counter of a rollup after an upsert added to it. Zero is NULL.
+pub(super) fn added(name: &str) -> String {
+    format!("{name} = NULLIF(COALESCE(r.{name}, 0) + COALESCE(excluded.{name}, 0), 0)")
+}
+
+/// A counter summed over rollups; 0 of none.
+pub(super) fn sum(name: &str) -> String {
+    format!("COALESCE(SUM({name}), 0)")
+}
+
 /// One row per cell; the counters come as one flat array of small numbers, row after row.
 static ADD: LazyLock<String> = LazyLock::new(|| {
     let names: Vec<&str> = Counter::ALL.iter().map(|c| c.name()).collect();
     let width = Counter::COUNT;
-    let values: Vec<String> = (1..=width).map(|n| format!("($5)[(o - 1) * {width} + {n}]")).collect();
-    let sums: Vec<String> = names.iter().map(|c| format!("{c} = r.{c} + excluded.{c}")).collect();
+    let values: Vec<String> = (1..=width).map(|n| format!("NULLIF(($5)[(o - 1) * {width} + {n}], 0)")).collect();
+    let sums: Vec<String> = names.iter().map(|c| added(c)).collect();
     format!(
         "INSERT INTO rollups AS r (unit_id, line, day, item_code, {}) \
          SELECT u, l, d, i, {} FROM unnest($1, $2, $3, $4) WITH ORDINALITY AS t(u, l, d, i, o) \
@@ -154,7 +164,7 @@ mod tests {
         let table = migration.split("CREATE TABLE rollups (").nth(1).unwrap().split(") WITH").next().unwrap();
         let columns: Vec<&str> = table
             .lines()
-            .filter(|line| line.contains("NOT NULL DEFAULT 0"))
+            .filter(|line| line.contains(" integer") || line.contains(" bigint"))
             .filter_map(|line| line.split_whitespace().next())
             .collect();
         let counters: Vec<&str> = Counter::ALL.iter().map(|c| c.name()).collect();

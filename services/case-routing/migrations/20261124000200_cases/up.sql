@@ -40,7 +40,7 @@ CREATE TABLE case_words (
     case_id uuid      PRIMARY KEY,
     pairs   integer[] NOT NULL
 );
-CREATE INDEX case_words_pairs ON case_words USING gin (pairs) WITH (fastupdate = off);
+CREATE INDEX case_words_pairs ON case_words USING gin (pairs) WITH (fastupdate = on, gin_pending_list_limit = 512);
 
 -- Which organisation holds which task; everything else about a task stands in its case.
 CREATE TABLE tasks (
