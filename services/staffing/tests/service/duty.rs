@@ -214,9 +214,8 @@ async fn a_demand_tells_who_is_on_its_posts_now_also_when_somebody_left_after_it
     ] {
         assert!(get(&mut client(&world, &persona), &id.to_string()).await.is_ok(), "{persona:?}");
     }
-    let elsewhere =
-        [Persona::new(Role::StreetLeader, OTHER_STREET), Persona::new(Role::DeptLeader, DISTRICT).line("water")];
-    for persona in elsewhere {
+    let other_line = Persona::new(Role::DeptLeader, DISTRICT).line("water");
+    for persona in [Persona::new(Role::StreetLeader, OTHER_STREET), other_line] {
         let mut stranger = client(&world, &persona);
         for id in [id, new_id()] {
             let status = get(&mut stranger, &id.to_string()).await.unwrap_err();
