@@ -119,6 +119,7 @@ async fn served(story: &mut Story<'_>, cast: &Cast<'_>) -> Result<Case> {
             window.takes_in(&resident, "热水忽冷忽热，请上门看看。", ITEM, &place),
         )
         .await?;
+    expect(case.lead_org_id == stage.org(&format!("station:{COMMUNITY}"))?, "the station leads")?;
     let case = story
         .step(&cast.head, "签收、联系、办结", "signs for it, speaks with the requester, gets it done", async {
             let case = cast.head.signs(&case).await?;
