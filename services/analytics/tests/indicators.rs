@@ -162,6 +162,44 @@ async fn times_by_unit_and_repeats_are_the_same_from_the_log() {
 }
 
 #[tokio::test]
+async fn what_was_registered_is_closed_ended_otherwise_or_open_and_a_committee_asks_about_its_own() {
+    let service = start().await;
+    let [community, neighbour, _] = COMMUNITIES;
+    let mut stories = vec![Story::whole(at("2026-02-02", 9), community, "roof", "housing")];
+    let mut withdrawn = Story::register(at("2026-02-03", 9), community);
+    withdrawn.triage(at("2026-02-03", 10), "roof", "housing").withdraw(at("2026-02-04", 9));
+    let later = at("2026-02-05", 10);
+    let mut open = Story::register(later, community);
+    open.accept(later, at("2026-02-09", 10), true).triage(later, "roof", "housing");
+    stories.extend([withdrawn, open]);
+    service.deliver_all(in_turn(&stories)).await;
+
+    let member = Persona::new(Role::CommitteeMember, community);
+    let codes = ["I-01-closed", "I-01-open", "I-07", "I-18", "I-20"];
+    let ask = async |item: &str| {
+        let request = question(&codes, &[community], item);
+        client(&service, &member).query_indicators(request).await.unwrap().into_inner()
+    };
+    let expected = [
+        ("I-01-closed", 1, 3, Some(0.3333)),
+        ("I-01-open", 1, 3, Some(0.3333)),
+        ("I-07", 1, 2, Some(0.5)),
+        ("I-18", 1, 1, Some(1.0)),
+        ("I-20", 1, 1, Some(1.0)),
+    ];
+    assert_eq!(of(&ask("roof").await), expected);
+    assert!(ask("noise").await.values.iter().all(|value| value.value.is_none()), "nothing of it came");
+    let next = question(&codes, &[neighbour], "roof");
+    let foreign = client(&service, &member).query_indicators(next).await.unwrap_err();
+    assert_eq!(foreign.code(), Code::NotFound);
+    let before = digest(&service).await;
+    rebuild(&service, chassis::clock::new_id()).await;
+    assert_eq!(of(&ask("roof").await), expected, "the same from the log");
+    assert_eq!(digest(&service).await, before);
+    service.stop().await;
+}
+
+#[tokio::test]
 async fn definitions_come_in_pages() {
     let service = start().await;
     let mut client = client(&service, &Persona::resident(MANCHUN));

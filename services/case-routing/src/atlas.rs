@@ -25,7 +25,7 @@ use crate::{
         Schedule, TableParts, UnitId, UnitKind, UnitNode, version_at,
     },
     editions::Editions,
-    listing::Entries,
+    listing::{Entries, ListEntry},
     process, seed,
     store::{
         self,
@@ -162,6 +162,11 @@ impl World {
     /// The version of the list that decides about a place (root → leaf) at an instant; ended ones too.
     pub fn list_version(&self, place: &[UnitId], at: Timestamp) -> Option<i32> {
         version_at(&self.lists.periods, place, at)
+    }
+
+    /// A rule of the version that decides about a place (root → leaf) at an instant.
+    pub fn listed(&self, place: &[UnitId], rule_id: &str, at: Timestamp) -> Option<&ListEntry> {
+        self.lists.entries.get(&self.list_version(place, at)?)?.get(rule_id)
     }
 
     /// A version of the list as decisions cite it.

@@ -16,8 +16,8 @@ use uuid::Uuid;
 use crate::domain::{
     self, DomainError, OrgId,
     duty::{
-        Admission, AdmissionEvent, Change, DutyEvent, DutyTransfer, Leg, LegKind, LegNews, Listed, PostNeed,
-        TaskAdmission,
+        Admission, AdmissionEvent, Arrivals, Change, DutyEvent, DutyTransfer, ItemStanding, Leg, LegKind,
+        LegNews, Listed, PostNeed, TaskAdmission,
     },
 };
 
@@ -83,6 +83,26 @@ impl Duty {
             Self::Transfer(transfer) => transfer.standing(),
             Self::Admission(admission) => admission.standing(),
         }
+    }
+
+    /// The items it is about.
+    pub fn items(&self) -> &[String] {
+        match self {
+            Self::Transfer(transfer) => &transfer.items,
+            Self::Admission(admission) => std::slice::from_ref(&admission.item),
+        }
+    }
+
+    /// What has come with it to its holder.
+    ///
+    /// # Errors
+    /// `WrongState` unless it is in force.
+    pub fn arrivals(&self, items: &[ItemStanding]) -> Result<Arrivals> {
+        let found = match self {
+            Self::Transfer(transfer) => transfer.arrivals(items),
+            Self::Admission(admission) => admission.arrivals(items),
+        };
+        found.map_err(|error| refused(self.id(), error))
     }
 
     /// The items that nobody else may bring to the same holder meanwhile.

@@ -93,6 +93,7 @@ CREATE TABLE rollups (
     item_code text NOT NULL,
     registered              integer,
     registered_closed       integer,
+    registered_ended        integer,
     intake_in_time          integer,
     accepted                integer,
     repeated                integer,

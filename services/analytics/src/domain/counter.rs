@@ -34,6 +34,8 @@ counters! {
     Registered = "registered",
     /// Of these, closed now.
     RegisteredClosed = "registered_closed",
+    /// Of these, ended now in whichever way; the rest is open.
+    RegisteredEnded = "registered_ended",
     /// Of these, first intake decision within its limit.
     IntakeInTime = "intake_in_time",
     /// Of these, accepted.

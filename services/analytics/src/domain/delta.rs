@@ -180,6 +180,7 @@ fn intake(case: &CaseFact, entry: &mut Entry<'_>) {
     let day = local_day(case.registered_at);
     entry.add(day, Counter::Registered, 1);
     entry.add(day, Counter::RegisteredClosed, i64::from(vocabulary::closed(case.case_state())));
+    entry.add(day, Counter::RegisteredEnded, i64::from(vocabulary::ended(case.case_state())));
     entry.add(day, Counter::IntakeInTime, i64::from(case.intake_in_time == Some(true)));
     entry.add(day, Counter::Accepted, i64::from(case.accepted_at.is_some()));
     entry.add(day, Counter::Repeated, i64::from(case.accepted_at.is_some() && case.repeats));

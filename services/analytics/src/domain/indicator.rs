@@ -366,6 +366,8 @@ mod tests {
         let catalogue = Catalogue::from_toml(include_str!("../../data/indicators.toml")).unwrap();
         for code in [
             "I-01",
+            "I-01-closed",
+            "I-01-open",
             "I-02",
             "I-03",
             "I-04",

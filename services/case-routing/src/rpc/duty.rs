@@ -53,7 +53,7 @@ type Aim = (Meta, Uuid, Option<i64>);
 
 impl DutyRpc {
     /// Lets every later decision of this replica follow the lists; the others hear of it in a moment.
-    async fn changed(&self) {
+    pub(super) async fn changed(&self) {
         if let Err(error) = self.desk.atlas.refresh(&self.desk.db).await {
             tracing::warn!(error = %error.chain(), "the lists are read again later");
         }
@@ -95,7 +95,7 @@ impl DutyRpc {
         Ok(Response::new(answer))
     }
 
-    async fn find(&self, caller: &Caller, id: Uuid) -> Result<Duty> {
+    pub(super) async fn find(&self, caller: &Caller, id: Uuid) -> Result<Duty> {
         let mut conn = self.desk.db.conn().await?;
         let topology = self.desk.atlas.world().topology.clone();
         let found = duties::get(&mut conn, id).await?.filter(|duty| within_reach(duty, caller, &topology));
@@ -120,7 +120,7 @@ impl DutyRpc {
 }
 
 /// Organisations by which the caller reaches duties.
-fn orgs_within(world: &World, caller: &Caller) -> Vec<Uuid> {
+pub(super) fn orgs_within(world: &World, caller: &Caller) -> Vec<Uuid> {
     let within = world.topology.orgs().filter(|org| {
         let path = world.topology.path(org.unit_id);
         path.is_some_and(|path| caller.reaches(&path, org.line.as_deref()))
@@ -454,6 +454,24 @@ impl DutyService for DutyRpc {
         let reason = parse::code("reason_code", &m.reason_code)?;
         let run = move |duty: TaskAdmission, _: &Caller, now| duty.withdraw(&reason, now);
         self.on_admission(&caller, aim, run, |admission| pb::WithdrawAdmissionResponse { admission }).await
+    }
+
+    async fn get_duty_arrivals(
+        &self,
+        request: Request<pb::GetDutyArrivalsRequest>,
+    ) -> RpcResult<pb::GetDutyArrivalsResponse> {
+        let caller = Caller::of(&request)?;
+        let id = parse::id("duty_id", &request.into_inner().duty_id)?;
+        let arrivals = Some(self.arrivals_of(&caller, id).await?);
+        Ok(Response::new(pb::GetDutyArrivalsResponse { arrivals }))
+    }
+
+    async fn list_duty_arrivals(
+        &self,
+        request: Request<pb::ListDutyArrivalsRequest>,
+    ) -> RpcResult<pb::ListDutyArrivalsResponse> {
+        let caller = Caller::of(&request)?;
+        Ok(Response::new(self.list_arrivals(&caller, request.into_inner()).await?))
     }
 
     async fn refuse_unadmitted(

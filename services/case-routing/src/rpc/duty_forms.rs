@@ -241,7 +241,8 @@ const fn wire_admission(state: AdmissionState) -> pb::TaskAdmissionState {
     }
 }
 
-fn leg(leg: &Leg) -> pb::DutyLeg {
+/// A leg as answers show it.
+pub fn leg(leg: &Leg) -> pb::DutyLeg {
     let (reference, reason_code, at) = match leg {
         Leg::Open => (String::new(), String::new(), None),
         Leg::Confirmed { reference, at } => (reference.clone(), String::new(), Some(*at)),

@@ -14,6 +14,7 @@ mod convert;
 mod desk;
 mod duplicates;
 mod duty;
+mod duty_arrivals;
 mod duty_forms;
 mod exchange;
 mod exchange_files;

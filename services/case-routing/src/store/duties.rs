@@ -206,6 +206,25 @@ pub async fn list(
     rows.iter().map(DocRow::duty).collect()
 }
 
+/// Duties in force of either kind between or with organisations, newest first.
+pub async fn in_force(
+    conn: &mut AsyncPgConnection,
+    orgs: &[Uuid],
+    below: Uuid,
+    limit: i64,
+) -> Result<Vec<Duty>> {
+    let rows: Vec<DocRow> = cached(
+        "SELECT doc FROM duties WHERE state IN ('effective', 'in_force') \
+         AND (from_org_id = ANY($1) OR to_org_id = ANY($1)) AND duty_id < $2 ORDER BY duty_id DESC LIMIT $3",
+    )
+    .bind::<Array<SqlUuid>, _>(orgs)
+    .bind::<SqlUuid, _>(below)
+    .bind::<BigInt, _>(limit)
+    .load(conn)
+    .await?;
+    rows.iter().map(DocRow::duty).collect()
+}
+
 #[derive(QueryableByName)]
 struct IdRow {
     #[diesel(sql_type = SqlUuid)]

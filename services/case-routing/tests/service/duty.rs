@@ -26,18 +26,18 @@ use uuid::Uuid;
 use crate::support::{District, request_id};
 
 /// Street lamps: a department's item, on no negative list.
-const LAMP: &str = "CJ-0103";
+pub const LAMP: &str = "CJ-0103";
 const LINE: &str = "urban_management";
-const DAY: Duration = Duration::from_secs(86_400);
+pub const DAY: Duration = Duration::from_secs(86_400);
 
-struct Duties {
-    d: District,
-    department: Uuid,
-    committee: Uuid,
+pub struct Duties {
+    pub d: District,
+    pub department: Uuid,
+    pub committee: Uuid,
 }
 
 impl Duties {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         let (department, committee) = (new_id(), new_id());
         let d = District::start_with(
             |topology| {
@@ -90,23 +90,23 @@ impl Duties {
         Self { d, department, committee }
     }
 
-    fn client(&self, persona: &Persona) -> DutyServiceClient<PeerChannel> {
+    pub fn client(&self, persona: &Persona) -> DutyServiceClient<PeerChannel> {
         DutyServiceClient::new(self.d.service.call_as(persona))
     }
 
-    fn leader(&self) -> Persona {
+    pub fn leader(&self) -> Persona {
         Persona::new(Role::DeptLeader, self.d.district).line(LINE).org(self.department)
     }
 
-    fn arbiter(&self) -> Persona {
+    pub fn arbiter(&self) -> Persona {
         Persona::new(Role::Arbiter, self.d.district)
     }
 
-    fn dispatcher(&self) -> Persona {
+    pub fn dispatcher(&self) -> Persona {
         Persona::new(Role::DistrictDispatcher, self.d.district)
     }
 
-    fn member(&self) -> Persona {
+    pub fn member(&self) -> Persona {
         Persona::new(Role::CommitteeMember, self.d.community).org(self.committee)
     }
 
@@ -124,12 +124,12 @@ impl Duties {
         }
     }
 
-    async fn proposed(&self) -> pb::DutyTransfer {
+    pub async fn proposed(&self) -> pb::DutyTransfer {
         let answer = self.client(&self.leader()).propose_duty_transfer(self.proposal(self.d.station)).await;
         answer.unwrap().into_inner().transfer.unwrap()
     }
 
-    async fn opinions(&self, id: &str) {
+    pub async fn opinions(&self, id: &str) {
         for persona in [self.d.leader(), self.member()] {
             let request = pb::GiveDutyOpinionRequest {
                 duty_transfer_id: id.into(),
@@ -142,7 +142,7 @@ impl Duties {
         }
     }
 
-    async fn approve(&self, id: &str, by: &Persona) -> Result<pb::DutyTransfer, Status> {
+    pub async fn approve(&self, id: &str, by: &Persona) -> Result<pb::DutyTransfer, Status> {
         let request = pb::ApproveDutyTransferRequest {
             duty_transfer_id: id.into(),
             request_id: request_id(),
@@ -163,7 +163,7 @@ impl Duties {
     }
 
     /// An answer arrives twice; the second time it changes nothing.
-    async fn answered<M: EventMessage>(&self, source: &str, id: &str, message: &M) {
+    pub async fn answered<M: EventMessage>(&self, source: &str, id: &str, message: &M) {
         let event = Event::of(source, self.d.service.clock().now(), id.parse().unwrap(), 2, message);
         self.d.service.deliver(event.clone()).await;
         let once = self.transfer(id).await;
@@ -175,7 +175,7 @@ impl Duties {
         assert_eq!(self.transfer(id).await, once);
     }
 
-    async fn all_three(&self, id: &str) {
+    pub async fn all_three(&self, id: &str) {
         let (duty_transfer_id, to_org_id) = (id.to_owned(), self.d.station.to_string());
         let granted = AuthorityGranted {
             duty_transfer_id: duty_transfer_id.clone(),
@@ -194,7 +194,7 @@ impl Duties {
         self.answered("staffing", id, &StaffAssigned { duty_transfer_id, to_org_id, post_ids }).await;
     }
 
-    async fn becomes(&self, id: &str, state: pb::DutyTransferState) -> pb::DutyTransfer {
+    pub async fn becomes(&self, id: &str, state: pb::DutyTransferState) -> pb::DutyTransfer {
         self.d.service.wait_for(state.as_str_name(), async || self.transfer(id).await.state() == state).await;
         self.transfer(id).await
     }

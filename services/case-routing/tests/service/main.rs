@@ -9,6 +9,7 @@ mod classify;
 mod defects;
 mod disputes;
 mod duty;
+mod duty_arrivals;
 mod exchange;
 mod exchange_delivery;
 mod exchange_files;

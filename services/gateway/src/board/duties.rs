@@ -1,5 +1,5 @@
 //! The pages of duties on their way down: transfers with their authority, funds and staff, admissions, and what communities
-//! sent back. Each part is asked for with the reader's token.
+//! sent back; of one in force also what has come with it to the community. Each part is asked for with the reader's token.
 
 use std::sync::Arc;
 
@@ -10,12 +10,14 @@ use axum::{
     response::Response,
 };
 use proto::case_routing::v1::{
-    AdmissionRefusal, DutyLeg, DutyTransfer, GetDutyTransferRequest, ListAdmissionRefusalsRequest,
-    ListAdmissionsRequest, ListDutyTransfersRequest, TaskAdmission, duty_service_client::DutyServiceClient,
+    AdmissionRefusal, DutyLeg, DutyTransfer, DutyTransferState, GetAdmissionRequest, GetDutyTransferRequest,
+    ListAdmissionRefusalsRequest, ListAdmissionsRequest, ListDutyTransfersRequest, TaskAdmission,
+    TaskAdmissionState, duty_service_client::DutyServiceClient,
 };
 use serde::Deserialize;
 
 use super::{
+    arrivals::{self, Arrivals},
     lang::Lang,
     links::Links,
     names::Names,
@@ -50,6 +52,20 @@ struct DutyPage<'a> {
     links: Links,
     names: &'a Names,
     transfer: &'a DutyTransfer,
+    /// Nothing while it is not in force.
+    arrivals: Option<Arrivals>,
+}
+
+#[derive(Template)]
+#[template(path = "admission.html")]
+struct AdmissionPage<'a> {
+    lang: Lang,
+    path: &'a str,
+    links: Links,
+    names: &'a Names,
+    admission: &'a TaskAdmission,
+    /// Nothing while it is not in force.
+    arrivals: Option<Arrivals>,
 }
 
 impl DutyPage<'_> {
@@ -154,6 +170,44 @@ async fn one(
     let request = session.request(GetDutyTransferRequest { duty_transfer_id: id })?;
     let transfer = client.get_duty_transfer(request).await?.into_inner().transfer;
     let transfer = transfer.ok_or_else(|| tonic::Status::not_found("no such transfer"))?;
+    let arrivals = match transfer.state() {
+        DutyTransferState::Effective => arrivals::of(app, session, &transfer.duty_transfer_id, lang).await?,
+        _ => None,
+    };
     let names = app.board.names.get(app, session).await;
-    Ok(render(&DutyPage { lang, path, links: Links::of(session), names: &names, transfer: &transfer }))
+    let links = Links::of(session);
+    Ok(render(&DutyPage { lang, path, links, names: &names, transfer: &transfer, arrivals }))
+}
+
+/// One admission.
+pub async fn admission(State(app): State<Arc<App>>, headers: HeaderMap, Path(id): Path<String>) -> Response {
+    let lang = Lang::of(&headers);
+    let path = format!("/admissions/{}", encoded(&id));
+    let open = match Session::of(&app, &headers).await {
+        Ok(open) => open,
+        Err(why) => return closed(lang, &path, why),
+    };
+    let page = admitted(&app, &open.session, id, lang, &path).await;
+    let links = Links::of(&open.session);
+    with_cookies(page.unwrap_or_else(|status| refused(lang, &path, links, &status)), open.cookies)
+}
+
+async fn admitted(
+    app: &App,
+    session: &Session,
+    id: String,
+    lang: Lang,
+    path: &str,
+) -> Result<Response, tonic::Status> {
+    let mut client = DutyServiceClient::new(app.channel("case-routing"));
+    let request = session.request(GetAdmissionRequest { admission_id: id })?;
+    let admission = client.get_admission(request).await?.into_inner().admission;
+    let admission = admission.ok_or_else(|| tonic::Status::not_found("no such admission"))?;
+    let arrivals = match admission.state() {
+        TaskAdmissionState::InForce => arrivals::of(app, session, &admission.admission_id, lang).await?,
+        _ => None,
+    };
+    let names = app.board.names.get(app, session).await;
+    let links = Links::of(session);
+    Ok(render(&AdmissionPage { lang, path, links, names: &names, admission: &admission, arrivals }))
 }

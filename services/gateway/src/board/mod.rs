@@ -2,10 +2,12 @@
 //! signed-in person may see, because it asks the services with that person's token.
 
 mod account;
+mod arrivals;
 mod case_page;
 mod case_stream;
 mod csv;
 mod duties;
+mod five;
 mod hotspots;
 mod lang;
 mod links;
@@ -105,6 +107,7 @@ pub fn routes() -> Router<Arc<App>> {
         .route("/cases/{case_id}/events", get(case_stream::events))
         .route("/duties", get(duties::duties))
         .route("/duties/{duty_transfer_id}", get(duties::duty))
+        .route("/admissions/{admission_id}", get(duties::admission))
         .route("/hotspots", get(hotspots::hotspots).post(hotspots::answer))
         .route("/notices", get(notices::notices))
         .route("/login", get(account::login).post(account::sign_in))

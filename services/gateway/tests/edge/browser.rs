@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::{
     canned::{self, CASE, board, district},
     fakes::Edge,
+    papers::ADMISSION,
     webdriver::{Browser, ENTER, TAB},
 };
 
@@ -47,7 +48,7 @@ for (const e of document.querySelectorAll('main *, header *')) {
 }
 return wide;";
 
-const PATHS: [(&str, &str); 8] = [
+const PATHS: [(&str, &str); 9] = [
     ("board", "/"),
     ("cases", "/cases"),
     ("case", "/cases/{}"),
@@ -55,6 +56,7 @@ const PATHS: [(&str, &str); 8] = [
     ("notices", "/notices"),
     ("duties", "/duties"),
     ("duty", "/duties/0197d000-0000-7000-8000-000000000001"),
+    ("admission", "/admissions/0197e000-0000-7000-8000-000000000001"),
     ("login", "/login"),
 ];
 
@@ -99,7 +101,8 @@ async fn tab_reaches_everything_in_order_and_shows_where_it_is() {
     let edge = district(None).await;
     let browser = Browser::start().await;
     sign_in(&browser, &edge).await;
-    for path in ["/", "/cases", "/cases/{}", "/duties"] {
+    let admission = format!("/admissions/{ADMISSION}");
+    for path in ["/", "/cases", "/cases/{}", "/duties", &admission] {
         browser.go(&format!("{}{}", edge.url, path.replace("{}", CASE))).await;
         let all = "a[href], button, input:not([type=hidden]), [tabindex='0']";
         let expected = browser.eval(&format!("return document.querySelectorAll(\"{all}\").length")).await;

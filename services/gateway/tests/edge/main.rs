@@ -1,5 +1,6 @@
 //! The edge alone: real HTTP in front, services that answer as the tests say behind.
 
+mod arrivals;
 mod browser;
 mod canned;
 mod case_live;

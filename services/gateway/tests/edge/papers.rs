@@ -17,11 +17,13 @@ use proto::{
 };
 
 use crate::{
+    arrivals,
     canned::{BUREAU, CASE, OFFICE, STREET},
     fakes::Services,
 };
 
 pub const TRANSFER: &str = "0197d000-0000-7000-8000-000000000001";
+pub const ADMISSION: &str = "0197e000-0000-7000-8000-000000000001";
 
 fn at(minutes: i64) -> Option<Timestamp> {
     Some(Timestamp { seconds: 1_772_413_200 + minutes * 60, nanos: 0 })
@@ -187,7 +189,7 @@ fn mediation() -> Mediation {
     }
 }
 
-fn transfer() -> DutyTransfer {
+pub fn transfer() -> DutyTransfer {
     let leg = |state: LegState, reference: &str| {
         Some(DutyLeg {
             state: state.into(),
@@ -221,6 +223,22 @@ fn transfer() -> DutyTransfer {
     }
 }
 
+pub fn admission() -> TaskAdmission {
+    TaskAdmission {
+        admission_id: ADMISSION.into(),
+        state: TaskAdmissionState::InForce.into(),
+        from_org_id: BUREAU.into(),
+        to_org_id: OFFICE.into(),
+        item_code: "CJ-0110".into(),
+        basis_ref: "doc:district-2026-9".into(),
+        fund_fen: 20_050,
+        posts: vec![PostNeed { kind: PostKind::GridWorker.into(), count: 2 }],
+        valid_from_time: at(1440),
+        valid_to_time: at(90 * 1440),
+        ..Default::default()
+    }
+}
+
 /// What was missing came in: all of it and more, or in words that have no codes.
 pub fn supplemented(mut case: Case, codes: &[&str], reference: &str) -> Case {
     if let Some(list) = &mut case.supplement {
@@ -238,22 +256,9 @@ pub fn filed(services: &Services) {
     services.answer("GetDutyTransfer", &GetDutyTransferResponse { transfer: Some(transfer()) });
     let transfers = ListDutyTransfersResponse { transfers: vec![transfer()], next_page_token: "a+b".into() };
     services.answer("ListDutyTransfers", &transfers);
-    let admission = TaskAdmission {
-        admission_id: "0197e000-0000-7000-8000-000000000001".into(),
-        state: TaskAdmissionState::InForce.into(),
-        from_org_id: BUREAU.into(),
-        to_org_id: OFFICE.into(),
-        item_code: "CJ-0110".into(),
-        fund_fen: 20_050,
-        posts: vec![PostNeed { kind: PostKind::GridWorker.into(), count: 2 }],
-        valid_from_time: at(1440),
-        valid_to_time: at(90 * 1440),
-        ..Default::default()
-    };
-    services.answer(
-        "ListAdmissions",
-        &ListAdmissionsResponse { admissions: vec![admission], ..Default::default() },
-    );
+    let admissions = ListAdmissionsResponse { admissions: vec![admission()], ..Default::default() };
+    services.answer("ListAdmissions", &admissions);
+    arrivals::filed(services);
     let refusal = AdmissionRefusal {
         case_id: CASE.into(),
         org_id: OFFICE.into(),

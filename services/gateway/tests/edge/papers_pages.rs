@@ -15,7 +15,7 @@ use crate::{
     papers::{self, TRANSFER},
 };
 
-fn shows(html: &str, all: &[&str]) {
+pub fn shows(html: &str, all: &[&str]) {
     for shown in all {
         assert!(html.contains(shown), "{shown}: {html}");
     }

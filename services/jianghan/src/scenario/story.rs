@@ -97,7 +97,7 @@ impl Step {
 /// What the board shows of a scenario.
 #[derive(Clone, Debug, Serialize)]
 pub struct Shown {
-    /// `case`, `notice` or `transfer`.
+    /// `case`, `notice`, `transfer`, `admission` or `arrivals`.
     pub kind: &'static str,
     /// Its id.
     pub id: String,

@@ -12,10 +12,10 @@ use chassis::{
 };
 use proto::staffing::v1::{
     self as pb, AllotFundsRequest, AllotFundsResponse, AssignDutyStaffRequest, AssignDutyStaffResponse,
-    CreateFundLineRequest, CreateFundLineResponse, FundsAllotted, FundsRefused, ListDutyDemandsRequest,
-    ListDutyDemandsResponse, ListFundLinesRequest, ListFundLinesResponse, RefuseDutyStaffRequest,
-    RefuseDutyStaffResponse, RefuseFundsRequest, RefuseFundsResponse, StaffAssigned, StaffUnavailable,
-    duty_resource_service_server::DutyResourceService,
+    CreateFundLineRequest, CreateFundLineResponse, FundsAllotted, FundsRefused, GetDutyDemandRequest,
+    GetDutyDemandResponse, ListDutyDemandsRequest, ListDutyDemandsResponse, ListFundLinesRequest,
+    ListFundLinesResponse, RefuseDutyStaffRequest, RefuseDutyStaffResponse, RefuseFundsRequest,
+    RefuseFundsResponse, StaffAssigned, StaffUnavailable, duty_resource_service_server::DutyResourceService,
 };
 use tonic::{Request, Response};
 use uuid::Uuid;
@@ -24,7 +24,7 @@ use super::convert;
 use crate::{
     desk::Setup,
     domain::{
-        OrgId, PostId,
+        OrgId, PostId, PostKind,
         duty::{Demand, FUND_LINE, FundLine, KIND},
     },
     duty::give_back,
@@ -57,19 +57,19 @@ impl From<&FundLine> for pb::FundLine {
     }
 }
 
+fn post_demand((kind, count): &(PostKind, i32)) -> pb::PostDemand {
+    pb::PostDemand { kind: *kind as i32, count: *count }
+}
+
 impl From<&Demand> for pb::DutyDemand {
     fn from(demand: &Demand) -> Self {
-        let post = |(kind, count): &(crate::domain::PostKind, i32)| pb::PostDemand {
-            kind: *kind as i32,
-            count: *count,
-        };
         Self {
             duty_transfer_id: demand.transfer_id.to_string(),
             from_org_id: demand.from_org_id.to_string(),
             to_org_id: demand.to_org_id.to_string(),
             line: demand.line.clone().unwrap_or_default(),
             fund_fen: demand.fund_fen,
-            posts: demand.needs.iter().map(post).collect(),
+            posts: demand.needs.iter().map(post_demand).collect(),
             deadline_time: Some(to_proto(demand.deadline)),
             funds: demand.funds as i32,
             fund_line_id: demand.fund_line_id.map(|id| id.to_string()).unwrap_or_default(),
@@ -124,6 +124,31 @@ impl DutyRpc {
         let found = demands::lock(tx.conn, id).await?;
         let within = found.filter(|demand| reaches(caller, roles, topology, demand.to_org_id));
         within.ok_or_else(|| Error::not_found(KIND, id))
+    }
+
+    /// A demand that the caller reaches by one of the two organisations, and who is on its posts.
+    async fn demand_of(
+        &self,
+        caller: &Caller,
+        request: &GetDutyDemandRequest,
+    ) -> Result<GetDutyDemandResponse> {
+        let id = convert::uuid("duty_transfer_id", &request.duty_transfer_id)?;
+        let topology = self.setup.topology.load();
+        let within = |org: OrgId| {
+            topology.org(org.0).is_some_and(|org| {
+                let path = topology.path(org.unit_id);
+                path.is_some_and(|path| caller.reaches(&path, org.line.as_deref()))
+            })
+        };
+        let mut conn = self.db.conn().await?;
+        let found = demands::get(&mut conn, id).await?;
+        let found = found.filter(|demand| within(demand.from_org_id) || within(demand.to_org_id));
+        let demand = found.ok_or_else(|| Error::not_found(KIND, id))?;
+        let filled = demands::filled(&mut conn, id).await?;
+        Ok(GetDutyDemandResponse {
+            demand: Some((&demand).into()),
+            filled_posts: filled.iter().map(post_demand).collect(),
+        })
     }
 
     async fn create_line(
@@ -325,6 +350,14 @@ impl DutyResourceService for DutyRpc {
         let next_page_token = page::cut(&mut rows, size, |demand| demand.transfer_id);
         let demands = rows.iter().map(Into::into).collect();
         Ok(Response::new(ListDutyDemandsResponse { demands, next_page_token }))
+    }
+
+    async fn get_duty_demand(
+        &self,
+        request: Request<GetDutyDemandRequest>,
+    ) -> RpcResult<GetDutyDemandResponse> {
+        let caller = Caller::of(&request)?;
+        Ok(Response::new(self.demand_of(&caller, &request.into_inner()).await?))
     }
 
     async fn allot_funds(&self, request: Request<AllotFundsRequest>) -> RpcResult<AllotFundsResponse> {

@@ -169,6 +169,40 @@ pub async fn lock(conn: &mut AsyncPgConnection, transfer: Uuid) -> Result<Option
     row.map(Demand::try_from).transpose()
 }
 
+/// One demand; reach is the caller's affair.
+pub async fn get(conn: &mut AsyncPgConnection, transfer: Uuid) -> Result<Option<Demand>> {
+    let row: Option<Row> = cached("SELECT * FROM duty_demands WHERE duty_transfer_id = $1")
+        .bind::<SqlUuid, _>(transfer)
+        .get_result(conn)
+        .await
+        .optional()?;
+    row.map(Demand::try_from).transpose()
+}
+
+#[derive(QueryableByName)]
+struct KindRow {
+    #[diesel(sql_type = SmallInt)]
+    kind: i16,
+    #[diesel(sql_type = Integer)]
+    posts: i32,
+}
+
+/// How many posts of each kind that do a transfer's work have somebody on them now.
+pub async fn filled(conn: &mut AsyncPgConnection, transfer: Uuid) -> Result<Vec<(PostKind, i32)>> {
+    let rows: Vec<KindRow> = cached(
+        "SELECT p.kind, count(*)::integer AS posts FROM duty_posts d JOIN posts p USING (post_id) \
+         WHERE d.duty_transfer_id = $1 AND p.state = 'filled' GROUP BY p.kind ORDER BY p.kind",
+    )
+    .bind::<SqlUuid, _>(transfer)
+    .load(conn)
+    .await?;
+    let kind = |row: &KindRow| {
+        let kind = PostKind::from_number(i32::from(row.kind));
+        kind.map(|kind| (kind, row.posts)).ok_or_else(|| corrupt("kind of a post"))
+    };
+    rows.iter().map(kind).collect()
+}
+
 /// Demands of transfers that have not taken effect and count on one of the posts, held until the transaction ends.
 pub async fn lock_counting_on(conn: &mut AsyncPgConnection, posts: &[Uuid]) -> Result<Vec<Demand>> {
     let rows: Vec<Row> = cached(

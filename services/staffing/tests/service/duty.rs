@@ -5,8 +5,9 @@ use proto::{
     case_routing::v1::{DutyEffective, DutyRolledBack, DutyTransferProposed, PostNeed},
     staffing::v1::{
         AllotFundsRequest, AssignDutyStaffRequest, CreateFundLineRequest, DemandState, DutyDemand, FundLine,
-        ListDutyDemandsRequest, ListFundLinesRequest, ListPostsRequest, PostKind, RefuseDutyStaffRequest,
-        RefuseFundsRequest, duty_resource_service_client::DutyResourceServiceClient,
+        GetDutyDemandRequest, GetDutyDemandResponse, ListDutyDemandsRequest, ListFundLinesRequest,
+        ListPostsRequest, PostKind, RefuseDutyStaffRequest, RefuseFundsRequest,
+        duty_resource_service_client::DutyResourceServiceClient,
     },
 };
 use tonic::{Code, Status};
@@ -168,6 +169,61 @@ async fn posts_are_named_filled_and_free_and_a_leaver_ends_the_promise() {
         world.tell(second, &over(second)).await;
     }
     assert_eq!(world.sent().await, ["StaffReleased"], "given back once");
+    world.service.stop().await;
+}
+
+async fn get(client: &mut Client, id: &str) -> Result<GetDutyDemandResponse, Status> {
+    let request = GetDutyDemandRequest { duty_transfer_id: id.to_owned() };
+    client.get_duty_demand(request).await.map(tonic::Response::into_inner)
+}
+
+fn filled(answer: &GetDutyDemandResponse) -> Vec<(PostKind, i32)> {
+    answer.filled_posts.iter().map(|post| (post.kind(), post.count)).collect()
+}
+
+#[tokio::test]
+async fn a_demand_tells_who_is_on_its_posts_now_also_when_somebody_left_after_it_took_effect() {
+    let world = World::start().await;
+    let worker = world.hire(Role::ServiceWorker, COMMUNITY, STATION, "").await;
+    let id = new_id();
+    world.tell(id, &proposed(id)).await;
+    let mut head = client(&world, &head());
+    let asked = get(&mut head, &id.to_string()).await.unwrap();
+    assert!(asked.filled_posts.is_empty(), "nobody is named yet");
+    assert_eq!(asked.demand.unwrap().staff(), DemandState::Asked);
+    assign(&mut head, id, &[post_of(&world).await]).await.unwrap();
+    world.tell(id, &DutyEffective { duty_transfer_id: id.to_string(), ..Default::default() }).await;
+    let one = [(PostKind::ServiceWorker, 1)];
+    assert_eq!(filled(&get(&mut head, &id.to_string()).await.unwrap()), one);
+
+    world.revoke(&worker).await;
+    let left = get(&mut head, &id.to_string()).await.unwrap();
+    assert!(left.filled_posts.is_empty(), "{left:?}");
+    let demand = left.demand.unwrap();
+    assert_eq!((demand.staff(), demand.post_ids.len()), (DemandState::Met, 1), "named it still is");
+    world.hire(Role::ServiceWorker, COMMUNITY, STATION, "").await;
+    assert_eq!(filled(&get(&mut head, &id.to_string()).await.unwrap()), one, "somebody else is on it");
+
+    // From either side of the transfer it is seen, from nowhere else.
+    for persona in [
+        finance(),
+        Persona::new(Role::DeptLeader, DISTRICT).line("housing"),
+        Persona::new(Role::CommitteeMember, COMMUNITY),
+        Persona::new(Role::Arbiter, DISTRICT),
+        Persona::new(Role::DistrictDispatcher, DISTRICT),
+    ] {
+        assert!(get(&mut client(&world, &persona), &id.to_string()).await.is_ok(), "{persona:?}");
+    }
+    let other_line = Persona::new(Role::DeptLeader, DISTRICT).line("water");
+    for persona in [Persona::new(Role::StreetLeader, OTHER_STREET), other_line] {
+        let mut stranger = client(&world, &persona);
+        for id in [id, new_id()] {
+            let status = get(&mut stranger, &id.to_string()).await.unwrap_err();
+            assert_eq!(status.code(), Code::NotFound, "{persona:?}");
+        }
+    }
+    let wrong = get(&mut head, "not-an-id").await.unwrap_err();
+    assert_eq!(fields(&wrong), ["duty_transfer_id"]);
     world.service.stop().await;
 }
 

@@ -1,10 +1,14 @@
 //! A department's duty on its way down: transfers ([`DutyTransfer`]: the new holder leads) and admissions
 //! ([`TaskAdmission`]: it assists for a time). Both are pure: a verb gives the next aggregate and what to tell, or refuses.
-//! While one is in force, entries of the responsibility list stand for it ([`Listed`]).
+//! While one is in force, entries of the responsibility list stand for it ([`Listed`]), and what has come with it to its
+//! holder can be asked ([`Arrivals`]).
 
 mod admission;
+mod arrivals;
 mod transfer;
 
+#[cfg(test)]
+mod arrivals_tests;
 #[cfg(test)]
 mod saga_tests;
 
@@ -14,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     admission::{Admission, AdmissionEvent, AdmissionState, Assessment, TaskAdmission},
+    arrivals::{Arrival, ArrivalState, Arrivals, ItemStanding, since},
     transfer::{Change, DutyEvent, DutyTransfer, Leg, LegKind, LegNews, Legs, TransferState},
 };
 use super::codes::OrgKind;

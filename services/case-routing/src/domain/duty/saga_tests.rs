@@ -78,7 +78,7 @@ fn ready() -> DutyTransfer {
     with_legs(heard_by_all(proposed())).approve(&arbiter(), at(3)).unwrap().transfer
 }
 
-fn in_state(state: TransferState) -> DutyTransfer {
+pub(super) fn in_state(state: TransferState) -> DutyTransfer {
     let effective = || ready().tick(at(200)).unwrap().transfer;
     let transfer = match state {
         TransferState::Proposed => heard_by_all(proposed()),
@@ -91,7 +91,7 @@ fn in_state(state: TransferState) -> DutyTransfer {
     transfer
 }
 
-fn code(error: DomainError) -> String {
+pub(super) fn code(error: DomainError) -> String {
     match error {
         DomainError::Guard { code, .. } => code.to_owned(),
         other => panic!("{other}"),
@@ -259,7 +259,7 @@ fn dispatcher() -> Signer {
     Signer::new("p-dispatcher", vec![])
 }
 
-fn admission_in(state: AdmissionState) -> TaskAdmission {
+pub(super) fn admission_in(state: AdmissionState) -> TaskAdmission {
     use AdmissionState as S;
     let assessed = || applied().assess(&dispatcher(), found(), at(1)).unwrap().admission;
     let approved = || assessed().approve(&arbiter(), at(2)).unwrap().admission;
