@@ -112,7 +112,7 @@ impl District {
     }
 
     /// The review day of a benefit comes; gives its re-check.
-    async fn reviewed(&self, benefit: &pb::Benefit) -> String {
+    async fn review_day(&self, benefit: &pb::Benefit) -> String {
         let review = from_proto(benefit.review_time.as_ref().unwrap()).unwrap();
         let wait = (review - self.service.clock().now()).to_std().unwrap();
         let before = benefit.rechecks.len();
@@ -176,7 +176,7 @@ async fn on_each_review_day_one_recheck_begins_and_renews_or_ends_the_benefit() 
     let first = d.benefit_of(&case_id).await;
     d.service.drain_outbox().await;
 
-    let recheck = d.reviewed(&first).await;
+    let recheck = d.review_day(&first).await;
     let told = d.service.drain_outbox().await;
     let begun: Vec<(i64, pb::ApplicationRecheckBegun)> = of_type(&told);
     assert_eq!(begun.len(), 1, "once, however many look");
@@ -208,7 +208,7 @@ async fn on_each_review_day_one_recheck_begins_and_renews_or_ends_the_benefit() 
     assert_eq!((&renewed.benefit_id, &renewed.review_time), (&case_id, &second.review_time));
     assert!(of_type::<pb::BenefitGranted>(&told).is_empty(), "it is the same benefit");
 
-    let again = d.reviewed(&second).await;
+    let again = d.review_day(&second).await;
     assert_ne!(again, recheck);
     let way = d.refused(&again).await;
     assert_eq!((way.state(), way.decision.unwrap().remedies.len()), (S::Denied, 2));
@@ -233,7 +233,7 @@ async fn a_review_that_came_while_nothing_ran_is_caught_up_by_the_next_start() {
     let case_id = d.applied_for(&Persona::resident(d.district)).await;
     d.granted(&case_id).await;
     let benefit = d.benefit_of(&case_id).await;
-    d.reviewed(&benefit).await;
+    d.review_day(&benefit).await;
     // Had it stopped between the day and the re-check: due again, and taken up by another that starts.
     d.granted(&d.benefit_of(&case_id).await.rechecks[0].case_id).await;
     {
