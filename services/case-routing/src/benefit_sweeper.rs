@@ -91,7 +91,7 @@ impl BenefitSweeper {
                     Ok(begun) => moved |= begun,
                     Err(error) if error.retryable() => return Err(error),
                     Err(error) => {
-                        tracing::error!(%benefit, error = %error.chain(), "a re-check cannot begin; it is put off");
+                        tracing::error!(%benefit, error = %error.chain(), "a re-check is put off");
                         self.put_off(benefit).await?;
                         moved = true;
                     }
@@ -183,8 +183,7 @@ impl BenefitSweeper {
         let filed = Application::recheck(command, &act).map_err(|error| refused(id, error))?;
         let decision = recorded(None, filed, &self.by);
         let mut record = decision.aggregate;
-        record.case.pending.sealed_text =
-            Some(self.desk.crypto.seal(TEXT, text.as_bytes(), id.0.as_bytes()));
+        record.case.pending.sealed_text = Some(self.desk.crypto.seal(TEXT, text.as_bytes(), id.0.as_bytes()));
         Ok((record, decision.events))
     }
 

@@ -76,7 +76,7 @@ impl IdentityConsumer {
         let holder = self.crypto.open(HOLDER, &told.holder_sealed, benefit.as_bytes())?;
         let person_id = PersonId(Uuid::from_slice(&holder).map_err(Error::internal)?);
         if people::get(tx.conn, person_id).await?.is_none() {
-            tracing::warn!(benefit.id = %benefit, "a benefit of somebody who is not known here leaves no tag");
+            tracing::warn!(benefit.id = %benefit, "a benefit of somebody unknown leaves no tag");
             return Ok(());
         }
         let carried = Carried { person_id, code: told.tag_code, since: event.time };

@@ -28,7 +28,12 @@ const TAG: &str = "gaoling";
 /// A request about an application, with what else it says.
 macro_rules! about {
     ($case_id:expr, $request:ident { $($field:ident: $value:expr),* $(,)? }) => {
-        pb::$request { case_id: $case_id.to_owned(), request_id: request_id(), $($field: $value,)* ..Default::default() }
+        pb::$request {
+            case_id: $case_id.to_owned(),
+            request_id: request_id(),
+            $($field: $value,)*
+            ..Default::default()
+        }
     };
 }
 

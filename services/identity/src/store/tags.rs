@@ -90,8 +90,9 @@ pub async fn write(conn: &mut AsyncPgConnection, crypto: &Crypto, tag: &PersonTa
     cached(
         "INSERT INTO person_tags (benefit_id, person_id, code_sealed, since, review_at, ended, version)
          VALUES ($1, $2, $3, $4, $5, $6, $7)
-         ON CONFLICT (benefit_id) DO UPDATE SET person_id = excluded.person_id, code_sealed = excluded.code_sealed,
-           since = excluded.since, review_at = excluded.review_at, ended = excluded.ended, version = excluded.version",
+         ON CONFLICT (benefit_id) DO UPDATE SET
+           person_id = excluded.person_id, code_sealed = excluded.code_sealed, since = excluded.since,
+           review_at = excluded.review_at, ended = excluded.ended, version = excluded.version",
     )
     .bind::<SqlUuid, _>(tag.benefit_id)
     .bind::<Nullable<SqlUuid>, _>(carried.map(|carried| carried.person_id.0))
