@@ -25,6 +25,7 @@ use tonic::service::RoutesBuilder;
 
 use crate::{
     atlas::Atlas,
+    benefit_sweeper::BenefitSweeper,
     config::Config,
     consumer::Events,
     digest::Digests,
@@ -93,6 +94,8 @@ impl Service for App {
             config: config.webhook.clone(),
             meters: Meters::default(),
         };
+        let pause = Duration::from_millis(config.sweep_ms.max(10));
+        let benefits = BenefitSweeper::new(desk.clone(), Self::NAME, pause);
         let mut routes = RoutesBuilder::default();
         routes
             .add_service(CaseServiceServer::new(Cases(desk.clone())))
@@ -116,7 +119,6 @@ impl Service for App {
             .add_service(ImportServiceServer::new(Imports(desk.clone())))
             .add_service(ExchangeServiceServer::new(Exchange::new(desk.clone(), teller, networks)))
             .add_service(ResponsibilityServiceServer::new(Responsibilities(desk)));
-        let pause = Duration::from_millis(config.sweep_ms.max(10));
         let sweeper = Sweeper::new(ctx.db.clone(), atlas.clone(), ctx.clock.clone(), Self::NAME, pause);
         let days = MediationSweeper::new(ctx.db.clone(), atlas.clone(), ctx.clock.clone(), Self::NAME, pause);
         let due = DutySweeper {
@@ -136,6 +138,7 @@ impl Service for App {
             .background(sweeper.run(ctx.stop.clone()))
             .background(days.run(ctx.stop.clone()))
             .background(due.run(ctx.stop.clone()))
+            .background(benefits.run(ctx.stop.clone()))
             .background(recounter.run(ctx.stop.clone()))
             .background(indexer.run(ctx.stop.clone()))
             .background(courier.run(ctx.stop.clone()))

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use crate::{
     atlas::World,
+    benefit_events,
     domain::{
         self, Act, Application, Case, CaseId, DomainError, Filed, Party, PersonRef, Standing,
         SubmitApplication,
@@ -107,11 +108,16 @@ impl Decide<ApplicationRecord> for Submit {
     }
 }
 
-fn recorded(current: Option<&CaseRecord>, filed: Filed, by: &Caller) -> Decision<ApplicationRecord> {
-    let Filed { application, decision, notice } = filed;
-    let Decision { aggregate: mut case, events } = decided(current, decision, by);
+/// The papers, the record of their case and the events after a decision.
+pub fn recorded(current: Option<&CaseRecord>, filed: Filed, by: &Caller) -> Decision<ApplicationRecord> {
+    let Filed { application, decision, notice, benefit } = filed;
+    let Decision { aggregate: mut case, mut events } = decided(current, decision, by);
     if notice.is_some() {
         case.pending.notice = notice;
+    }
+    if let Some(change) = benefit {
+        events.push(benefit_events::emit(&change, &case.case));
+        case.pending.benefit = Some(change);
     }
     Decision { aggregate: ApplicationRecord { case, application }, events }
 }

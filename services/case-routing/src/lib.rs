@@ -3,6 +3,8 @@
 
 mod app;
 mod atlas;
+mod benefit_events;
+mod benefit_sweeper;
 mod calendars;
 mod cataloguing;
 mod codes;

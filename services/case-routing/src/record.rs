@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::{
     domain::{
-        Case, Decision, DomainEvent, NewNotice, OfferId, OrgId, RemarkKind, RoutingDecision, TicketId,
+        BenefitChange, Case, Decision, DomainEvent, NewNotice, OfferId, OrgId, RemarkKind, RoutingDecision, TicketId,
         TimelineEntry, Timestamp,
         exchange::{Report, reports},
     },
@@ -43,6 +43,8 @@ pub struct Pending {
     pub client_key: Option<Vec<u8>>,
     /// The public copy of an application's notice that begins.
     pub notice: Option<NewNotice>,
+    /// What became of a lasting benefit.
+    pub benefit: Option<BenefitChange>,
     /// The ticket of another system that a new case comes from.
     pub ticket: Option<NewTicket>,
     /// What the systems that know the case have to hear.

@@ -15,8 +15,8 @@ use chrono::NaiveDate;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 use crate::domain::{
-    Channel, Condition, Holder, ListPart, Nature, OrgId, OrgKind, PartnerRule, ResponsibilityEntry,
-    ServiceItem, Silence, Stage, Urgency,
+    BenefitRule, Channel, Condition, Holder, ListPart, Nature, OrgId, OrgKind, PartnerRule,
+    ResponsibilityEntry, ServiceItem, Silence, Stage, Urgency,
 };
 
 pub use self::limits::{Profile, profiles, supervision_answer, usual_hours, warn_percent, working_hours};
@@ -87,6 +87,10 @@ pub struct Item {
     pub urgent_max_fen: i64,
     #[serde(default)]
     pub papers_days: u16,
+    #[serde(default)]
+    pub benefit_tag: String,
+    #[serde(default)]
+    pub review_months: u16,
     #[serde(default)]
     pub materials: Vec<String>,
     #[serde(default)]
@@ -316,6 +320,9 @@ impl Item {
                 urgent_max_fen: self.urgent_max_fen,
                 papers_days: self.papers_days,
             },
+            benefit: some(&self.benefit_tag)
+                .map(|tag_code| BenefitRule { tag_code, review_months: self.review_months })
+                .filter(|rule| rule.review_months > 0),
             stages: self.stages.iter().map(SeedStage::stage).collect(),
             // Known beside the item; see `editions`.
             valid_from: Timestamp::MIN_UTC,

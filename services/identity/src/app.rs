@@ -66,6 +66,7 @@ impl Service for App {
             config,
         );
         let people = People::new(crypto.clone());
+        let consumer = IdentityConsumer::new(crypto.clone());
         let parts = Parts { db: db.clone(), clock, crypto, people, passwords, sign_ins, keys, revocations };
         let identity = Identity::new(parts);
 
@@ -76,7 +77,7 @@ impl Service for App {
             .add_service(PersonServiceServer::new(identity.clone()))
             .add_service(DutyAuthorityServiceServer::new(identity.clone()));
         Ok(Built::new(routes)
-            .consumer(IdentityConsumer)
+            .consumer(consumer)
             .background(keep_house(identity.clone(), context.stop.clone()))
             .background(follow_time(identity, context.clock, context.stop))
             .digests(Digests::new(db)))

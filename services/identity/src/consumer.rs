@@ -1,27 +1,48 @@
-//! What identity does when something happens elsewhere: transfers of duties ask for authority, take effect and end. Every
-//! event may come twice, and one about a transfer that is over changes nothing.
+//! What identity does when something happens elsewhere: transfers of duties ask for authority, take effect and end; lasting
+//! benefits tag people. Every event may come twice, and one about a transfer or benefit that is over changes nothing.
 
 use async_trait::async_trait;
 use chassis::{
-    Error, Result,
+    Error, Result, Timestamp,
+    clock::from_proto,
+    crypto::Crypto,
     db::Tx,
     event::{Emit, Event},
     inbox::Consumer,
 };
 use proto::{
-    case_routing::v1::{DutyEffective, DutyEnded, DutyRolledBack, DutyTransferProposed},
+    case_routing::v1::{
+        BenefitEnded, BenefitGranted, BenefitRenewed, DutyEffective, DutyEnded, DutyRolledBack,
+        DutyTransferProposed,
+    },
     identity::v1::AuthorityWithdrawn,
 };
 use uuid::Uuid;
 
 use crate::{
-    domain::duty_authority::{AuthorityState, DutyAuthority},
-    store::duty_authorities,
+    domain::{
+        PersonId,
+        duty_authority::{AuthorityState, DutyAuthority},
+        tag::{Carried, PersonTag, TagNews},
+    },
+    store::{duty_authorities, people, tags},
 };
 
-/// Consumes case-routing's events about duties.
-#[derive(Clone, Copy, Debug)]
-pub struct IdentityConsumer;
+/// Purpose under which case-routing seals who has a benefit.
+const HOLDER: &str = "benefit_holder";
+
+/// Consumes case-routing's events about duties and benefits.
+#[derive(Clone, Debug)]
+pub struct IdentityConsumer {
+    crypto: Crypto,
+}
+
+impl IdentityConsumer {
+    /// With the keys of the suite.
+    pub fn new(crypto: Crypto) -> Self {
+        Self { crypto }
+    }
+}
 
 #[async_trait]
 impl Consumer for IdentityConsumer {
@@ -35,10 +56,49 @@ impl Consumer for IdentityConsumer {
                 on_duty_over(tx, event.partition_key, "rolled_back").await?;
             } else if event.is::<DutyEnded>() {
                 on_duty_over(tx, event.partition_key, "ended").await?;
+            } else if event.is::<BenefitGranted>() {
+                self.on_benefit_granted(tx, event, event.decode()?).await?;
+            } else if event.is::<BenefitRenewed>() {
+                let review_at = review(event.decode::<BenefitRenewed>()?.review_time)?;
+                self.hear(tx, event, TagNews::Renewed { review_at }).await?;
+            } else if event.is::<BenefitEnded>() {
+                self.hear(tx, event, TagNews::Ended).await?;
             }
         }
         Ok(())
     }
+}
+
+impl IdentityConsumer {
+    /// Whoever has it carries its tag from now on. Who that is stands sealed in the event.
+    async fn on_benefit_granted(&self, tx: &mut Tx<'_>, event: &Event, told: BenefitGranted) -> Result<()> {
+        let benefit = event.partition_key;
+        let holder = self.crypto.open(HOLDER, &told.holder_sealed, benefit.as_bytes())?;
+        let person_id = PersonId(Uuid::from_slice(&holder).map_err(Error::internal)?);
+        if people::get(tx.conn, person_id).await?.is_none() {
+            tracing::warn!(benefit.id = %benefit, "a benefit of somebody unknown leaves no tag");
+            return Ok(());
+        }
+        let carried = Carried { person_id, code: told.tag_code, since: event.time };
+        let review_at = review(told.review_time)?;
+        self.hear(tx, event, TagNews::Granted { carried, review_at }).await
+    }
+
+    /// What is told of a benefit changes its tag, once.
+    async fn hear(&self, tx: &mut Tx<'_>, event: &Event, news: TagNews) -> Result<()> {
+        let benefit = event.partition_key;
+        let known = tags::lock(tx.conn, &self.crypto, benefit).await?;
+        let tag = known.unwrap_or_else(|| PersonTag::unknown(benefit));
+        match tag.hear(news, event.aggregate_version) {
+            Some(tag) => tags::write(tx.conn, &self.crypto, &tag).await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// The review day of an event. One without is a defect of the sender, which parks the event.
+fn review(at: Option<prost_types::Timestamp>) -> Result<Timestamp> {
+    at.as_ref().and_then(from_proto).ok_or_else(|| Error::internal("an event of a benefit has no review day"))
 }
 
 /// Authority is asked for, once.

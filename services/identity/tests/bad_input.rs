@@ -11,12 +11,12 @@ use proto::{
     identity::v1::{
         ApproveGrantRequest, AuthorityEdge, CreateAccountRequest, CreateAuthorityEdgeRequest,
         CreateOrganizationRequest, CreatePersonRequest, CreateUnitRequest, EdgeKind, EndAuthorityEdgeRequest,
-        FindPersonRequest, GetOrganizationRequest, GetPersonRequest, GetTopologySnapshotRequest,
-        GetUnitRequest, GrantDutyAuthorityRequest, GrantRoleRequest, IssueServiceTokenRequest,
-        ListAuthorityEdgesRequest, ListDutyAuthoritiesRequest, ListOrganizationsRequest,
-        ListRoleGrantsRequest, ListUnitsRequest, MergeUnitsRequest, Organization, OrganizationKind,
-        RefreshTokenRequest, RefuseDutyAuthorityRequest, RevealPersonRequest, RevokeRoleRequest, RoleGrant,
-        RotateKeysRequest, SignInRequest, Unit, UnitKind, UpdateUnitRequest,
+        FindPersonRequest, GetOrganizationRequest, GetPersonRequest, GetPersonTagsRequest,
+        GetTopologySnapshotRequest, GetUnitRequest, GrantDutyAuthorityRequest, GrantRoleRequest,
+        IssueServiceTokenRequest, ListAuthorityEdgesRequest, ListDutyAuthoritiesRequest,
+        ListOrganizationsRequest, ListRoleGrantsRequest, ListUnitsRequest, MergeUnitsRequest, Organization,
+        OrganizationKind, RefreshTokenRequest, RefuseDutyAuthorityRequest, RevealPersonRequest,
+        RevokeRoleRequest, RoleGrant, RotateKeysRequest, SignInRequest, Unit, UnitKind, UpdateUnitRequest,
         topology_service_client::TopologyServiceClient,
     },
 };
@@ -249,6 +249,12 @@ async fn every_rpc_names_the_field_and_stores_nothing() {
         "notice_version" <= |r| r.notice_version.clear(),
     );
     refused!(seen, worker.get_person(GetPersonRequest::default()), "person_id" <= |_| {});
+    refused!(
+        seen,
+        worker.get_person_tags(GetPersonTagsRequest::default()),
+        "person_id" <= |_| {},
+        "person_id" <= |r| r.person_id = "x".to_owned(),
+    );
     refused!(
         seen,
         worker.find_person(FindPersonRequest::default()),

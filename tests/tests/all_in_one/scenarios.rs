@@ -9,7 +9,10 @@ use tests::{World, run};
 /// What must stand on the board of each scenario.
 const BOARD: [(Scenario, &[&str]); 6] = [
     (Scenario::OneWindow, &["已结案", "为什么由它办"]),
-    (Scenario::Application, &["服务申请", "公示", "行政复议", "王**"]),
+    (
+        Scenario::Application,
+        &["服务申请", "公示", "行政复议", "王**", "谁去的", "复核日", "到期复核", "继续享受", "已终止"],
+    ),
     (Scenario::Arbitration, &["职责异议与裁定", "裁定前先行处置", "裁定主办", "作为先例自"]),
     (
         Scenario::Whistle,

@@ -10,14 +10,13 @@ use super::application_codes::{
     ApplicationOutcome, ApplicationState, ApplicationVerb, InvestigationKind, RemedyKind,
 };
 use super::application_news::ApplicationNews;
-use super::application_state::{allows, allows_move};
+use super::benefit::{BenefitChange, BenefitPeriod, Recheck};
 use super::case::Case;
 use super::error::{DomainError, Result};
-use super::event::{DomainEvent, Timestamp};
+use super::event::Timestamp;
 use super::ids::*;
 use super::item::ApplicationRules;
 use super::reason::Reason;
-use super::state::Trigger;
 use super::work::{Act, Decision, Work, check_code};
 
 /// What a case shows of its application.
@@ -47,9 +46,19 @@ pub struct Investigation {
     pub kind: InvestigationKind,
     /// Pseudonyms of those who made and signed it.
     pub people: Vec<PersonRef>,
+    /// For whom each of them went and when they signed, in the same order; none of checks that were recorded before this was.
+    #[serde(default)]
+    pub signatures: Vec<Signature>,
     pub finding_code: String,
     pub evidence_refs: Vec<String>,
     pub note: String,
+    pub at: Timestamp,
+}
+
+/// The signature of somebody who made a check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signature {
+    pub org: OrgId,
     pub at: Timestamp,
 }
 
@@ -155,6 +164,12 @@ pub struct Application {
     pub delivery: Option<(String, Timestamp)>,
     pub papers: Option<Papers>,
     pub uncounted: Vec<UncountedPeriod>,
+    /// The lasting benefit that its delivery began, or renewed where it is a re-check.
+    #[serde(default)]
+    pub benefit: Option<BenefitPeriod>,
+    /// It is the re-check of a benefit.
+    #[serde(default)]
+    pub recheck: Option<Recheck>,
 }
 
 impl Application {
@@ -174,12 +189,13 @@ pub struct NewNotice {
     pub over_at: Timestamp,
 }
 
-/// A decided command: the new papers, what becomes of the case, and a notice that begins.
+/// A decided command: the new papers, what becomes of the case and of a benefit, and a notice that begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Filed {
     pub application: Application,
     pub decision: Decision,
     pub notice: Option<NewNotice>,
+    pub benefit: Option<BenefitChange>,
 }
 
 /// The first character of a name and two asterisks, whatever its length.
@@ -204,6 +220,7 @@ pub(super) struct Filing<'a> {
     pub application: Application,
     pub work: Work<'a>,
     pub notice: Option<NewNotice>,
+    pub benefit: Option<BenefitChange>,
 }
 
 impl<'a> Filing<'a> {
@@ -212,16 +229,27 @@ impl<'a> Filing<'a> {
         let mut work = Work::begin(case, act);
         work.by_application = true;
         work.permit_application(verb)?;
-        Ok(Self { application, work, notice: None })
+        Ok(Self::of(application, work))
+    }
+
+    /// New papers, and the case that comes with them.
+    pub fn of(application: Application, work: Work<'a>) -> Self {
+        Self { application, work, notice: None, benefit: None }
     }
 
     pub fn finish(self) -> Filed {
-        Filed { application: self.application, decision: self.work.finish(), notice: self.notice }
+        let Self { application, work, notice, benefit } = self;
+        Filed { application, decision: work.finish(), notice, benefit }
     }
 
-    /// What the item asks of its applications.
+    /// What the item asks of its applications. What was shown publicly when it was granted is not shown again when it is
+    /// re-checked, and nothing about that is urgent.
     pub fn rules(&self) -> ApplicationRules {
-        self.work.item().map(|item| item.application).unwrap_or_default()
+        let rules = self.work.item().map(|item| item.application).unwrap_or_default();
+        match self.application.recheck {
+            None => rules,
+            Some(_) => ApplicationRules { public_notice_days: 0, urgent_max_fen: 0, ..rules },
+        }
     }
 
     /// Somebody, not a machine, who did not look into the facts (C-5).
@@ -291,98 +319,8 @@ impl<'a> Filing<'a> {
     }
 }
 
-impl Work<'_> {
-    /// Verbs of a case that would decide something past its application.
-    pub(super) fn not_past_application(&self, verb: Trigger) -> Result<()> {
-        let Some(face) = self.case.application.as_ref().filter(|_| !self.by_application) else {
-            return Ok(());
-        };
-        let governed = match verb {
-            Trigger::Accept
-            | Trigger::RequestSupplement
-            | Trigger::Supplement
-            | Trigger::Decline
-            | Trigger::HandOff
-            | Trigger::Merge
-            | Trigger::Answer
-            | Trigger::Offer
-            | Trigger::Suspend
-            | Trigger::Withdraw => true,
-            // What is decided may be worked on again, such as a payment that did not arrive.
-            Trigger::Complete => !face.state.is_end(),
-            _ => false,
-        };
-        if governed {
-            let message = "the case follows its application; decide there";
-            return Err(DomainError::guard("application", message));
-        }
-        Ok(())
-    }
-
-    /// The state of the application allows the verb at all.
-    pub(super) fn permit_application(&self, verb: ApplicationVerb) -> Result<()> {
-        let state = self.case.application.as_ref().map(|face| face.state);
-        if allows(state, verb) { Ok(()) } else { Err(cannot(state, verb)) }
-    }
-
-    /// Moves the application along a row of its table.
-    pub(super) fn move_application(&mut self, to: ApplicationState, verb: ApplicationVerb) -> Result<()> {
-        match &mut self.case.application {
-            Some(face) if allows_move(Some(face.state), to, verb) => {
-                face.state = to;
-                Ok(())
-            }
-            face => Err(cannot(face.as_ref().map(|face| face.state), verb)),
-        }
-    }
-
-    pub(super) fn tell(&mut self, news: ApplicationNews, reason: Option<Reason>) {
-        self.emit(DomainEvent::Application { news }, reason, None);
-    }
-
-    /// The matter is what was applied for, and stays it.
-    pub(super) fn keeps_to_application(&self, item_code: &str) -> Result<()> {
-        let other = self.case.item.as_ref().is_some_and(|item| item.code != item_code);
-        if other && self.case.application.is_some() {
-            return Err(DomainError::guard("application", "another matter is applied for anew"));
-        }
-        Ok(())
-    }
-
-    /// The notice is shown no longer: it is over, or was taken down.
-    pub(super) fn take_notice_down(&mut self) {
-        if let Some(face) = &mut self.case.application {
-            face.notice = None;
-        }
-    }
-
-    /// The last day of a notice is over.
-    pub(super) fn end_notice(&mut self) {
-        let ended = self.case.application.as_mut().and_then(|face| face.notice.take());
-        if let Some(CurrentNotice { id, .. }) = ended {
-            self.tell(ApplicationNews::NoticeEnded { notice_id: id }, None);
-        }
-    }
-
-    /// The papers of an urgent grant did not come in time: whoever granted it is supervised.
-    pub(super) fn papers_overdue(&mut self) {
-        if let Some(face) = &mut self.case.application {
-            face.papers_due_at = None;
-        }
-        self.supervise(1, PAPERS_OVERDUE, None, None);
-    }
-}
-
 /// Reason of the supervision of an urgent grant without papers.
 pub(super) const PAPERS_OVERDUE: &str = "papers_overdue";
-
-fn cannot(state: Option<ApplicationState>, verb: ApplicationVerb) -> DomainError {
-    let message = match state {
-        Some(state) => format!("an application that is {state} cannot {verb}"),
-        None => format!("without an application nobody can {verb}"),
-    };
-    DomainError::guard("application_state", message)
-}
 
 /// The last local day before an instant.
 pub(super) fn day_before(over_at: Timestamp) -> NaiveDate {

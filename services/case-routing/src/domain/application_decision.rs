@@ -41,7 +41,8 @@ impl Application {
         Ok(filing.finish())
     }
 
-    /// The organisation in charge refuses it: in writing, with reasons and remedies. The case ends as explained.
+    /// The organisation in charge refuses it: in writing, with reasons and remedies. The case ends as explained; a benefit
+    /// that was re-checked ends with it.
     ///
     /// # Errors
     /// As for [`approve`](Self::approve), without `notice_needed`; `Invalid` reasons or remedies.
@@ -52,6 +53,7 @@ impl Application {
         filing.work.take_up()?;
         filing.work.move_application(ApplicationState::Denied, ApplicationVerb::Deny)?;
         filing.rule(ruling, None);
+        filing.benefit_ends(&refusal.reason_code);
         let evidence = vec![(EvidenceKind::Explanation, "decision:denied".to_owned())];
         let closed_code = Some(ClosedCode::Explained);
         let waived = filing.work.outstanding_assists();
@@ -100,18 +102,26 @@ impl Application {
         Ok(filing.finish())
     }
 
-    /// What was granted reached the applicant; the case is completed and goes to verification.
+    /// What was granted reached the applicant; the case is completed and goes to verification. What lasts begins, or goes on,
+    /// until its next review; `holder_sealed` says who has it, to be told.
     ///
     /// # Errors
     /// `Guard` `application_state`, `paused`; `NotEntitled` unless a human of the lead; `Invalid`
     /// reference.
-    pub fn deliver(self, delivery_ref: &str, case: Case, act: &Act<'_>) -> Result<Filed> {
+    pub fn deliver(
+        self,
+        delivery_ref: &str,
+        holder_sealed: Vec<u8>,
+        case: Case,
+        act: &Act<'_>,
+    ) -> Result<Filed> {
         let mut filing = Filing::begin(self, case, ApplicationVerb::Deliver, act)?;
         filing.not_paused()?;
         filing.work.take_up()?;
         filing.work.move_application(ApplicationState::Delivered, ApplicationVerb::Deliver)?;
         filing.application.delivery = Some((delivery_ref.to_owned(), filing.work.now));
-        filing.work.tell(ApplicationNews::Delivered, None);
+        let reviewed = filing.benefit_goes_on(holder_sealed);
+        filing.work.tell(ApplicationNews::Delivered, reviewed);
         let evidence = vec![(EvidenceKind::Document, delivery_ref.to_owned())];
         let closed_code = Some(ClosedCode::Resolved);
         let waived = filing.work.outstanding_assists();

@@ -2,13 +2,14 @@
 
 use super::application::{
     Application, CurrentNotice, Filed, Filing, Investigation, NewNotice, Notice, NoticeObjection, Review,
+    Signature,
 };
 use super::application_codes::{ApplicationState, ApplicationVerb, InvestigationKind};
 use super::application_news::ApplicationNews;
 use super::case::Case;
 use super::codes::CaseState;
 use super::error::{DomainError, Result};
-use super::ids::InvestigationId;
+use super::ids::{InvestigationId, PersonRef};
 use super::reason::Reason;
 use super::state::Trigger;
 use super::work::{Act, Work, check_code};
@@ -59,7 +60,7 @@ impl Application {
     ) -> Result<Filed> {
         let verb = ApplicationVerb::RecordInvestigation;
         let mut filing = Filing::begin(self, case, verb, act)?;
-        filing.work.human_official()?;
+        let org = filing.work.human_official()?;
         let RecordInvestigation { kind, finding_code, evidence_refs, note } = command;
         check_code("finding_code", &finding_code)?;
         if evidence_refs.is_empty() {
@@ -74,7 +75,8 @@ impl Application {
         }
         let id: InvestigationId = filing.work.ids.draw();
         let (people, at) = (vec![filing.work.by.actor.clone()], filing.work.now);
-        let check = Investigation { id, kind, people, finding_code, evidence_refs, note, at };
+        let signatures = vec![Signature { org, at }];
+        let check = Investigation { id, kind, people, signatures, finding_code, evidence_refs, note, at };
         filing.application.investigations.push(check);
         filing.work.tell(ApplicationNews::Investigated { kind, people: 1 }, None);
         Ok(filing.finish())
@@ -86,8 +88,8 @@ impl Application {
     /// `Guard` `application_state`, `signed_already`; `NotEntitled` for a machine; `Invalid` id.
     pub fn countersign_investigation(self, id: InvestigationId, case: Case, act: &Act<'_>) -> Result<Filed> {
         let mut filing = Filing::begin(self, case, ApplicationVerb::CountersignInvestigation, act)?;
-        filing.work.human_official()?;
-        let person = filing.work.by.actor.clone();
+        let org = filing.work.human_official()?;
+        let (person, at) = (filing.work.by.actor.clone(), filing.work.now);
         let check = filing.application.investigations.iter_mut().find(|check| check.id == id);
         let check = check
             .ok_or_else(|| DomainError::invalid("investigation_id", "not a check of this application"))?;
@@ -95,6 +97,7 @@ impl Application {
             return Err(DomainError::guard("signed_already", "another person signs it too"));
         }
         check.people.push(person);
+        check.signatures.push(Signature { org, at });
         let (kind, people) = (check.kind, u32::try_from(check.people.len()).unwrap_or(u32::MAX));
         filing.work.tell(ApplicationNews::Investigated { kind, people }, None);
         Ok(filing.finish())
@@ -181,20 +184,38 @@ impl Application {
 const MOST_CHECKS: usize = 100;
 
 impl Filing<'_> {
-    /// Something was looked into in this round; and by enough people on the spot, where the item asks for it.
+    /// Something was looked into in this round, and somebody was on the spot where the item asks for it. A field check by fewer
+    /// people than it asks for counts for nothing, whoever looked into the facts before.
     fn facts_are_known(&self) -> Result<()> {
-        let since = self.application.round_since;
+        let (since, needed) = (self.application.round_since, self.rules().field_checkers);
         let checks = &self.application.investigations;
-        if !checks.iter().any(|check| since.is_none_or(|since| check.at >= since)) {
+        let in_round = |check: &&Investigation| since.is_none_or(|since| check.at >= since);
+        let mut of_round = checks.iter().filter(in_round).peekable();
+        if of_round.peek().is_none() {
             return Err(DomainError::guard("not_investigated", "nothing was looked into since it began"));
         }
-        let needed = usize::from(self.rules().field_checkers);
-        let together = checks.iter().any(|check| check.kind.is_field_check() && check.people.len() >= needed);
-        if needed > 1 && !together {
+        let seen = checks.iter().any(|check| check.kind.is_field_check() && check.is_complete(needed));
+        if needed > 1 && !(seen && of_round.any(|check| check.is_complete(needed))) {
             let message = format!("a field check is made and signed by {needed} people");
             return Err(DomainError::guard("field_check_by_more", message));
         }
         Ok(())
+    }
+}
+
+impl Investigation {
+    /// Whether it counts: a field check does when as many different people signed it as the item asks for.
+    #[must_use]
+    pub fn is_complete(&self, needed: u8) -> bool {
+        !self.kind.is_field_check() || self.people.len() >= usize::from(needed)
+    }
+
+    /// Those who made and signed it, each with the signature where that was kept.
+    pub fn signed(&self) -> impl Iterator<Item = (&PersonRef, Option<&Signature>)> {
+        // Where some were not kept yet, it is the first ones.
+        let without = self.people.len().saturating_sub(self.signatures.len());
+        let kept = self.signatures.iter().map(Some);
+        self.people.iter().zip(std::iter::repeat_n(None, without).chain(kept))
     }
 }
 

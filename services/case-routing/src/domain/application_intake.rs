@@ -35,18 +35,29 @@ impl Application {
             return Err(DomainError::invalid("requester_id", "an application has an applicant"));
         }
         let mut work = registered(register, act)?;
-        work.by_application = true;
         let item = work.item().filter(|item| item.nature == Nature::Application);
         let item =
             item.ok_or_else(|| DomainError::invalid("item_code", "not an item that is applied for"))?;
         if item.statutory_channel.is_some() || item.emergency_line.is_some() {
             return Err(DomainError::invalid("item_code", "belongs to a channel of its own"));
         }
+        let application = Self::begun(&mut work, material_refs, authorisation_ref);
+        Ok(Filing::of(application, work).finish())
+    }
+
+    /// New papers of a case that came in just now; from here on it follows them.
+    pub(super) fn begun(
+        work: &mut Work<'_>,
+        material_refs: Vec<String>,
+        authorisation_ref: Option<String>,
+    ) -> Self {
         let state = ApplicationState::Submitted;
         debug_assert!(allows_move(None, state, ApplicationVerb::Submit));
+        work.by_application = true;
         work.case.application = Some(ApplicationFace { state, notice: None, papers_due_at: None });
-        let committee = |org: &OrgId| work.routes.org(*org).is_some_and(|org| org.kind == OrgKind::Committee);
-        let application = Self {
+        let routes = work.routes;
+        let committee = |org: &OrgId| routes.org(*org).is_some_and(|org| org.kind == OrgKind::Committee);
+        Self {
             id: work.case.id,
             submitted_at: work.now,
             proxy: work.by.org.filter(committee),
@@ -63,8 +74,9 @@ impl Application {
             delivery: None,
             papers: None,
             uncounted: Vec::new(),
-        };
-        Ok(Filing { application, work, notice: None }.finish())
+            benefit: None,
+            recheck: None,
+        }
     }
 
     /// Takes the application in; its case goes to the organisation in charge at once.
@@ -124,9 +136,10 @@ impl Application {
     /// The applicant withdraws; a notice is gone at once.
     ///
     /// # Errors
-    /// `Guard` `application_state`, `withdrawal_barred`; `Invalid` code.
+    /// `Guard` `application_state`, `recheck`, `withdrawal_barred`; `Invalid` code.
     pub fn withdraw(self, reason_code: &str, case: Case, act: &Act<'_>) -> Result<Filed> {
         let mut filing = Filing::begin(self, case, ApplicationVerb::Withdraw, act)?;
+        filing.not_a_recheck()?;
         filing.work.withdraw_by_will(reason_code)?;
         Ok(filing.finish())
     }
@@ -149,7 +162,7 @@ pub(super) fn add_papers(application: &mut Application, material_refs: Vec<Strin
 impl Work<'_> {
     /// The item is known and the list says who is in charge: nobody need triage. Where the router is not sure enough the case
     /// waits for a dispatcher, as every other.
-    fn send_to_lead(&mut self) -> Result<()> {
+    pub(super) fn send_to_lead(&mut self) -> Result<()> {
         let by = std::mem::replace(&mut self.by, Party::system());
         self.triage(&TriageCase::default())?;
         self.route(&RouteChoice::PublicService)?;

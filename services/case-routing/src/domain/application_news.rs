@@ -3,7 +3,7 @@
 
 use super::application_codes::{ApplicationOutcome, InvestigationKind};
 use super::event::Timestamp;
-use super::ids::NoticeId;
+use super::ids::{CaseId, NoticeId};
 
 /// A fact about an application, past tense.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +40,11 @@ pub enum ApplicationNews {
     PapersSubmitted {
         in_time: bool,
     },
+    /// It is the re-check of a lasting benefit, which began by itself.
+    RecheckBegun {
+        benefit_id: CaseId,
+        review_at: Timestamp,
+    },
 }
 
 impl ApplicationNews {
@@ -57,6 +62,7 @@ impl ApplicationNews {
             Self::Decided { .. } => "ApplicationDecided",
             Self::Delivered => "ApplicationDelivered",
             Self::PapersSubmitted { .. } => "ApplicationPapersSubmitted",
+            Self::RecheckBegun { .. } => "ApplicationRecheckBegun",
         }
     }
 }

@@ -337,7 +337,7 @@ impl Work<'_> {
 
     /// An organisation with the sender and mode that reach it. A sender that holds no edge to it gives
     /// way to the nearest superior for assists; for a lead it is refused.
-    fn chosen(
+    pub(super) fn chosen(
         &self,
         field: &'static str,
         id: OrgId,

@@ -123,6 +123,15 @@ pub(super) fn place_of(unit: UnitId, work_routes: &super::table::RoutingTable) -
 }
 
 pub(super) fn registered<'a>(command: RegisterCase, act: &Act<'a>) -> Result<Work<'a>> {
+    registered_as(command, None, act)
+}
+
+/// As [`registered`]; where no version of the item is in force any more, the case is of the one that is given.
+pub(super) fn registered_as<'a>(
+    command: RegisterCase,
+    ended: Option<ItemRef>,
+    act: &Act<'a>,
+) -> Result<Work<'a>> {
     let place = place_of(command.place_unit, act.routes)?;
     if command.case_no.is_empty() {
         return Err(DomainError::invalid("case_no", "must not be empty"));
@@ -143,6 +152,7 @@ pub(super) fn registered<'a>(command: RegisterCase, act: &Act<'a>) -> Result<Wor
     let mut work = Work::begin(new_case(command, place, act.now), act);
     work.come_in(CaseState::Registered, Trigger::Register)?;
     if let Some(code) = item_code {
+        work.case.item = ended.filter(|_| work.routes.item(&code, work.now).is_none());
         work.set_item(&code)?;
         if work.case.anonymous && !work.case.nature.may_be_anonymous() {
             return Err(DomainError::invalid("anonymous", "a request of this nature needs a requester"));

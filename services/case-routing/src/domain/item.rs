@@ -4,6 +4,7 @@ use calendar::{Calendar, Limit, Profile};
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
+use super::benefit::BenefitRule;
 use super::codes::{ListPart, Nature, OrgKind, Silence, Urgency};
 use super::condition::Condition;
 use super::error::{DomainError, Result};
@@ -65,6 +66,9 @@ pub struct ServiceItem {
     /// For items of the nature application.
     #[serde(default)]
     pub application: ApplicationRules,
+    /// Of an application that grants something for longer.
+    #[serde(default)]
+    pub benefit: Option<BenefitRule>,
     /// Stages of the work, in order; most items have none.
     #[serde(default)]
     pub stages: Vec<Stage>,

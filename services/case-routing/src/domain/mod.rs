@@ -7,6 +7,7 @@ mod codes;
 
 mod amend;
 mod application;
+mod application_case;
 mod application_codes;
 mod application_decision;
 mod application_inquiry;
@@ -14,6 +15,7 @@ mod application_intake;
 mod application_news;
 mod application_state;
 mod arbitration;
+mod benefit;
 mod case;
 mod catalogue;
 mod clock;
@@ -71,7 +73,7 @@ mod tests;
 pub use amend::{Successor, amend};
 pub use application::{
     Application, ApplicationFace, CurrentNotice, Determination, Filed, Investigation, NewNotice, Notice,
-    NoticeObjection, Papers, Refusal, Remedy, Review, UncountedPeriod, masked_name,
+    NoticeObjection, Papers, Refusal, Remedy, Review, Signature, UncountedPeriod, masked_name,
 };
 pub use application_codes::*;
 pub use application_decision::{MOST_FEN, UNCOUNTED};
@@ -80,6 +82,7 @@ pub use application_intake::SubmitApplication;
 pub use application_news::ApplicationNews;
 pub use application_state::APPLICATION_TRANSITIONS;
 pub use arbitration::{DefinitionRequest, Interim, Position, RuleObjection, Ruling, STOP_GAP};
+pub use benefit::{BeginRecheck, BenefitChange, BenefitNews, BenefitPeriod, BenefitRule, Recheck};
 pub use case::{
     AssignmentView, Callback, Case, Evidence, ItemRef, Objection, Offer, Place, Rating, RoutingDecision,
     Supervision, Suspension, Task, Verification, is_overdue, promised, running_due_at,

@@ -241,6 +241,12 @@ pub const TEXTS: &[(&str, &str, &str)] = &[
     // Applications.
     ("papers_overdue", "先行救助后材料逾期未补", "the papers of an urgent grant are overdue"),
     (
+        "benefit_review_due",
+        "待遇到 {day} 复核期，自动发起复核",
+        "the benefit is due for review on {day}: a re-check begins by itself",
+    ),
+    ("benefit_reviewed_on", "待遇持续，{day} 到期复核", "the benefit lasts; it is reviewed on {day}"),
+    (
         "remedy_reconsideration",
         "可在 {until} 前申请行政复议",
         "reconsideration can be asked for until {until}",

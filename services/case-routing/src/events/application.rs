@@ -53,5 +53,9 @@ pub(super) fn message(to: Addressed<'_>, news: &N, case_id: String, facts: Optio
             let in_time = *in_time;
             to.send(&pb::ApplicationPapersSubmitted { case_id, facts, in_time })
         }
+        N::RecheckBegun { benefit_id, review_at } => {
+            let (benefit_id, review_time) = (benefit_id.to_string(), at(*review_at));
+            to.send(&pb::ApplicationRecheckBegun { case_id, facts, benefit_id, review_time })
+        }
     }
 }

@@ -8,24 +8,35 @@ use crate::{
     atlas::World,
     codes::{application_outcome, application_state, case_state, investigation_kind, remedy_kind},
     domain::{
-        Application, Case, Determination, Investigation, Notice, NoticeObjection, PersonRef, Reason, Remedy,
-        RemedyKind, Review, UncountedPeriod,
+        Application, ApplicationOutcome, Case, Determination, Investigation, Notice, NoticeObjection,
+        PersonRef, Reason, Remedy, RemedyKind, Review, Signature, UncountedPeriod,
     },
-    store::notices,
+    store::{
+        benefits::{BegunRecheck, Benefit},
+        notices,
+    },
 };
 
 fn day(day: NaiveDate) -> String {
     day.format("%Y-%m-%d").to_string()
 }
 
-/// An application at an instant. Objections to its notice are not for the applicant: who objects may live next door.
+/// A benefit as it stands, with its re-checks.
+pub type Lasting = (Benefit, Vec<BegunRecheck>);
+
+/// An application at an instant. Objections to its notice are not for the applicant: who objects may live next door. Its benefit
+/// is shown as it stands where that was read, else as the papers have it.
 pub fn application(
     application: &Application,
     case: &Case,
     world: &World,
     now: Timestamp,
     for_applicant: bool,
+    lasting: Option<&Lasting>,
 ) -> pb::Application {
+    let item = case.item.as_ref();
+    let item = item.and_then(|item| world.routes.item_version(&item.code, item.version));
+    let needed = item.map_or(0, |item| item.application.field_checkers);
     let item_code = case.item.as_ref().map(|item| item.code.clone()).unwrap_or_default();
     let (name_zh, name_en) = world.item_names(&item_code);
     let objections = application.objections.iter().filter(|_| !for_applicant).map(objection);
@@ -44,7 +55,7 @@ pub fn application(
         missing_material_codes: application.missing.clone(),
         supplement_due_time: application.supplement_due_at.and_then(at),
         data_check_authorised: application.authorisation_ref.is_some(),
-        investigations: application.investigations.iter().map(investigation).collect(),
+        investigations: application.investigations.iter().map(|check| investigation(check, needed)).collect(),
         review: application.review.as_ref().map(review),
         notice: application.notices.last().map(|last| notice(last, case, now)),
         objections: objections.collect(),
@@ -56,10 +67,74 @@ pub fn application(
         uncounted: application.uncounted.iter().map(uncounted).collect(),
         resolve_due_time: case.resolve_clock().and_then(|clock| at(clock.due_at)),
         submitted_time: at(application.submitted_at),
+        benefit: lasting.map(as_it_stands).or_else(|| as_filed(application)),
+        recheck_of_case_id: text(application.recheck.as_ref().map(|recheck| recheck.benefit)),
     }
 }
 
-fn investigation(check: &Investigation) -> pb::Investigation {
+fn as_it_stands((benefit, rechecks): &Lasting) -> pb::Benefit {
+    let state = match (benefit.ended_at, benefit.recheck_case_id) {
+        (Some(_), _) => pb::BenefitState::Ended,
+        (None, Some(_)) => pb::BenefitState::UnderReview,
+        (None, None) => pb::BenefitState::Active,
+    };
+    pb::Benefit {
+        benefit_id: benefit.benefit_id.to_string(),
+        tag_code: benefit.tag_code.clone(),
+        state: state.into(),
+        since_time: at(benefit.since),
+        review_time: at(benefit.review_at),
+        ended_time: benefit.ended_at.and_then(at),
+        end_reason_code: benefit.end_reason.clone(),
+        rechecks: rechecks.iter().map(recheck).collect(),
+    }
+}
+
+fn recheck(recheck: &BegunRecheck) -> pb::BenefitRecheck {
+    let outcome = match recheck.outcome.as_str() {
+        "renewed" => pb::RecheckOutcome::Renewed,
+        "ended" => pb::RecheckOutcome::Ended,
+        _ => pb::RecheckOutcome::Open,
+    };
+    pb::BenefitRecheck {
+        case_id: recheck.case_id.to_string(),
+        review_time: at(recheck.review_at),
+        begun_time: at(recheck.begun_at),
+        outcome: outcome.into(),
+    }
+}
+
+/// As a command leaves it: a re-check that is not decided, or what was delivered.
+fn as_filed(application: &Application) -> Option<pb::Benefit> {
+    let ended = application.ruling.as_ref().filter(|ruling| ruling.outcome == ApplicationOutcome::Denied);
+    let (benefit, tag_code, review_at, state) = match (&application.benefit, &application.recheck) {
+        (Some(period), _) => {
+            (period.benefit, &period.tag_code, period.review_at, pb::BenefitState::Active)
+        }
+        (None, Some(recheck)) => {
+            let state = ended.map_or(pb::BenefitState::UnderReview, |_| pb::BenefitState::Ended);
+            (recheck.benefit, &recheck.rule.tag_code, recheck.review_at, state)
+        }
+        (None, None) => return None,
+    };
+    let ended = ended.filter(|_| state == pb::BenefitState::Ended);
+    Some(pb::Benefit {
+        benefit_id: benefit.to_string(),
+        tag_code: tag_code.clone(),
+        state: state.into(),
+        review_time: at(review_at),
+        ended_time: ended.and_then(|ruling| at(ruling.at)),
+        end_reason_code: ended.map(|ruling| ruling.reason_code.clone()).unwrap_or_default(),
+        ..pb::Benefit::default()
+    })
+}
+
+fn investigation(check: &Investigation, needed: u8) -> pb::Investigation {
+    let signature = |(person, signature): (&PersonRef, Option<&Signature>)| pb::InvestigationSignature {
+        person_ref: person.to_string(),
+        org_id: text(signature.map(|signature| signature.org)),
+        signed_time: signature.and_then(|signature| at(signature.at)),
+    };
     pb::Investigation {
         investigation_id: check.id.to_string(),
         kind: investigation_kind(check.kind).into(),
@@ -68,6 +143,9 @@ fn investigation(check: &Investigation) -> pb::Investigation {
         evidence_refs: check.evidence_refs.clone(),
         note: check.note.clone(),
         investigated_time: at(check.at),
+        signatures: check.signed().map(signature).collect(),
+        needed_people: i32::from(needed),
+        complete: check.is_complete(needed),
     }
 }
 

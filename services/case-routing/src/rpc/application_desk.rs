@@ -22,7 +22,7 @@ use crate::{
     reach, seed,
     store::{
         applications::{ApplicationRecord, ApplicationStore},
-        read,
+        benefits, read,
     },
 };
 
@@ -70,7 +70,7 @@ impl Applications {
         move |record| {
             let (papers, case) = (&record.application, &record.case.case);
             let own = for_applicant(case, &caller);
-            wrap(Some(application_convert::application(papers, case, &world, case.updated_at, own)))
+            wrap(Some(application_convert::application(papers, case, &world, case.updated_at, own, None)))
         }
     }
 
@@ -120,9 +120,13 @@ impl Applications {
         let case = found.map(|record| record.case).filter(|case| case.application.is_some());
         let case = case.ok_or_else(missing)?;
         let papers = self.store.read(&conn, id).await?.ok_or_else(missing)?;
+        let lasting = match papers.lasting() {
+            Some(benefit) => benefits::get(&mut conn, benefit).await?,
+            None => None,
+        };
         let (world, now) = (self.desk.atlas.world(), self.desk.clock.now());
-        let shown =
-            application_convert::application(&papers, &case, &world, now, for_applicant(&case, caller));
+        let (own, lasting) = (for_applicant(&case, caller), lasting.as_ref());
+        let shown = application_convert::application(&papers, &case, &world, now, own, lasting);
         Ok(pb::GetApplicationResponse { application: Some(shown) })
     }
 }

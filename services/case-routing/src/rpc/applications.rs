@@ -13,11 +13,18 @@ use super::{
     parse,
 };
 use crate::{
-    codes,
-    domain::{Act, Application, Case, InvestigationId, RecordInvestigation, ReviewApplication, masked_name},
+    benefit_events, codes,
+    domain::{
+        Act, Application, Case, DomainError, InvestigationId, RecordInvestigation, ReviewApplication,
+        masked_name,
+    },
     filing::impartial,
     verb::acting_for,
 };
+
+fn nobody_applied() -> DomainError {
+    DomainError::Guard { code: "no_applicant", message: "nobody applied for it".to_owned() }
+}
 
 /// Runs a verb: the common fields, what is parsed from the rest, and the verb itself on papers and case.
 macro_rules! file {
@@ -285,11 +292,15 @@ impl ApplicationService for Applications {
             request,
             "DeliverApplication",
             DeliverApplicationResponse,
-            |message| parse::reference("delivery_ref", &message.delivery_ref)?,
-            |papers, case, act, by, what| {
+            |message| (
+                parse::reference("delivery_ref", &message.delivery_ref)?,
+                self.desk.crypto.clone()
+            ),
+            |papers, case, act, by, delivery| {
                 impartial(&case, by)?;
                 let act = acting_for(act, by, case.lead_org);
-                papers.deliver(&what, case, &act)
+                let holder = benefit_events::holder(&delivery.1, &case).ok_or_else(nobody_applied)?;
+                papers.deliver(&delivery.0, holder, case, &act)
             }
         )
     }

@@ -494,5 +494,7 @@ pub fn item(edition: &Edition) -> pb::ServiceItem {
         stages: item.stages.iter().map(stage).collect(),
         valid_from_time: at(edition.from),
         retention_days: count(item.retention_days),
+        benefit_tag_code: item.benefit_tag.clone(),
+        review_months: i32::from(item.review_months),
     }
 }

@@ -382,7 +382,7 @@ impl Desk {
     }
 
     /// A fresh number in the district of a place.
-    pub(super) async fn case_no(&self, world: &World, place: Uuid) -> Result<String> {
+    pub async fn case_no(&self, world: &World, place: Uuid) -> Result<String> {
         let district =
             world.topology.ancestor(place, UnitKind::District).or_else(|| world.topology.unit(place));
         let district = district.ok_or_else(|| Error::invalid("place_unit_id", "no such unit"))?;

@@ -16,7 +16,9 @@ use diesel::{
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
-use super::{exchange::changes, notices, precedents, refusals, remarks, repeats, suggestions, words, write};
+use super::{
+    benefits, exchange::changes, notices, precedents, refusals, remarks, repeats, suggestions, words, write,
+};
 use crate::{
     domain::{Case, CaseId},
     reach,
@@ -119,6 +121,7 @@ impl AggregateStore for CaseStore {
             refusals::save(conn, &changes),
             suggestions::save(conn, &changes),
             remarks::save(conn, &changes),
+            benefits::save(conn, &changes),
         )?;
         // After the rest: its tickets are locked behind their cases, and refer to them.
         changes::save(conn, &changes).await

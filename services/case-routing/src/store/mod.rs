@@ -3,6 +3,7 @@
 pub mod agenda;
 pub mod alike;
 pub mod applications;
+pub mod benefits;
 pub mod calendar;
 pub mod case_store;
 pub mod catalogue;

@@ -42,6 +42,8 @@ const COLUMNS: &[Column] = &[
     Column("field_checkers", "入户核查人数", false),
     Column("urgent_max_fen", "先行救助上限（分）", false),
     Column("papers_days", "补件工作日", false),
+    Column("benefit_tag", "待遇标签", false),
+    Column("review_months", "复核周期（月）", false),
     Column("materials", "申请材料", false),
     Column("open_condition", "立案条件", false),
     Column("close_condition", "结案条件", false),
@@ -126,6 +128,8 @@ pub fn item_cells(item: &Item, english: bool) -> Vec<String> {
         some(item.field_checkers.into()),
         some(item.urgent_max_fen),
         some(item.papers_days.into()),
+        item.benefit_tag.clone(),
+        some(item.review_months.into()),
         item.materials.join("; "),
         item.open_condition.clone(),
         item.close_condition.clone(),
@@ -209,6 +213,8 @@ fn blank() -> Item {
         field_checkers: 0,
         urgent_max_fen: 0,
         papers_days: 0,
+        benefit_tag: String::new(),
+        review_months: 0,
         materials: Vec::new(),
         open_condition: String::new(),
         close_condition: String::new(),
@@ -247,6 +253,9 @@ fn fill(cells: &mut Cells<'_>, item: &mut Item) {
     cells.number("field_checkers", 1..=5, &mut item.field_checkers);
     cells.number("urgent_max_fen", 1..=crate::domain::MOST_FEN, &mut item.urgent_max_fen);
     cells.number("papers_days", 1..=60, &mut item.papers_days);
+    cells.code("benefit_tag", &mut item.benefit_tag);
+    // Not so often that a re-check would count as asked for once more (`CaseFacts.repeats`).
+    cells.number("review_months", 3..=60, &mut item.review_months);
     cells.list("materials", 30, &mut item.materials);
     cells.text("open_condition", 500, &mut item.open_condition);
     cells.text("close_condition", 500, &mut item.close_condition);
@@ -332,10 +341,17 @@ fn check(cells: &mut Cells<'_>, item: &Item, context: &ItemContext<'_>) {
         ("field_checkers", item.field_checkers > 0),
         ("urgent_max_fen", item.urgent_max_fen > 0),
         ("papers_days", item.papers_days > 0),
+        ("benefit_tag", !item.benefit_tag.is_empty()),
+        ("review_months", item.review_months > 0),
     ] {
         if set && item.nature != Nature::Application {
             cells.wrong(column, "application_only", "");
         }
+    }
+    match (item.benefit_tag.is_empty(), item.review_months > 0) {
+        (true, true) => cells.wrong("benefit_tag", "tag_and_review", ""),
+        (false, false) => cells.wrong("review_months", "tag_and_review", ""),
+        _ => {}
     }
     check_limits(cells, item, context);
 }

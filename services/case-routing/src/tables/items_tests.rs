@@ -126,6 +126,12 @@ fn all_that_is_wrong_is_told_with_row_and_column() {
         ("public_notice_days", "61", "out_of_range"),
         ("public_notice_days", "7", "application_only"),
         ("urgent_max_fen", "-1", "out_of_range"),
+        ("benefit_tag", "低保", "not_a_code"),
+        ("benefit_tag", "dibao", "application_only"),
+        ("benefit_tag", "dibao", "tag_and_review"),
+        ("review_months", "2", "out_of_range"),
+        ("review_months", "12", "application_only"),
+        ("review_months", "12", "tag_and_review"),
         ("materials", &"x;".repeat(31), "too_many"),
         ("open_condition", &"x".repeat(501), "too_long"),
         ("retention_days", "for ever", "not_a_number"),
@@ -153,6 +159,8 @@ fn all_that_is_wrong_is_told_with_row_and_column() {
             let of_row: Vec<_> = found.iter().filter(|(row, ..)| *row == number).collect();
             let shown = match *code {
                 "no_partner" => "邀请次序",
+                "tag_and_review" if column == "待遇标签" => "复核周期（月）",
+                "tag_and_review" => "待遇标签",
                 "promised_longer" => "承诺时限",
                 _ => column,
             };

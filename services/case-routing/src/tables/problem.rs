@@ -110,6 +110,11 @@ const TEXTS: &[(&str, &str, &str)] = &[
     ("no_partner", "可协商自治的事项须写明邀请次序", "a self-solvable item names its partners"),
     ("too_few_channels", "至少两个渠道，其中一个有人受理", "at least two channels, one of them with a human"),
     ("application_only", "只用于申请类事项", "only for applications"),
+    (
+        "tag_and_review",
+        "待遇标签与复核周期须同时填写",
+        "a lasting benefit has both a tag and a time after which it is reviewed",
+    ),
     ("one_channel_only", "紧急专线与法定途径只能有一个", "either an emergency line or a statutory channel"),
     (
         "ends_default",

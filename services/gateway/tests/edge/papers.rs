@@ -5,13 +5,14 @@ use prost_types::Timestamp;
 use proto::{
     case_routing::v1::{
         AdmissionRefusal, Application, ApplicationDecision, ApplicationOutcome, ApplicationReview,
-        ApplicationState, Case, DispatchMode, DutyLeg, DutyOpinion, DutyTransfer, DutyTransferState,
-        GetApplicationResponse, GetDutyTransferResponse, GetMediationResponse, Investigation,
-        InvestigationKind, LegState, ListAdmissionRefusalsResponse, ListAdmissionsResponse,
-        ListDutyTransfersResponse, Mediation, MediationDeadline, MediationDeadlineKind, MediationParty,
-        MediationSession, MediationState, NoticeObjection, NoticePeriod, Objection, OpinionView, PartyKind,
-        Position, PostNeed, Rating, Reason, Remedy, RemedyKind, Supervision, Supplement, Suspension, Task,
-        TaskAdmission, TaskAdmissionState, TaskPart, TaskState, WhistleScore,
+        ApplicationState, Benefit, BenefitRecheck, BenefitState, Case, DispatchMode, DutyLeg, DutyOpinion,
+        DutyTransfer, DutyTransferState, GetApplicationResponse, GetDutyTransferResponse,
+        GetMediationResponse, Investigation, InvestigationKind, InvestigationSignature, LegState,
+        ListAdmissionRefusalsResponse, ListAdmissionsResponse, ListDutyTransfersResponse, Mediation,
+        MediationDeadline, MediationDeadlineKind, MediationParty, MediationSession, MediationState,
+        NoticeObjection, NoticePeriod, Objection, OpinionView, PartyKind, Position, PostNeed, Rating, Reason,
+        RecheckOutcome, Remedy, RemedyKind, Supervision, Supplement, Suspension, Task, TaskAdmission,
+        TaskAdmissionState, TaskPart, TaskState, WhistleScore,
     },
     staffing::v1::PostKind,
 };
@@ -24,6 +25,9 @@ use crate::{
 
 pub const TRANSFER: &str = "0197d000-0000-7000-8000-000000000001";
 pub const ADMISSION: &str = "0197e000-0000-7000-8000-000000000001";
+/// The re-check of a benefit, and the application that granted it.
+pub const RECHECK: &str = "0197f000-0000-7000-8000-000000000001";
+pub const GRANTED: &str = "0197f000-0000-7000-8000-000000000002";
 
 fn at(minutes: i64) -> Option<Timestamp> {
     Some(Timestamp { seconds: 1_772_413_200 + minutes * 60, nanos: 0 })
@@ -108,7 +112,50 @@ pub fn disputed(case: Case) -> Case {
     case
 }
 
-fn application() -> Application {
+/// A visit that needs two people, made by these.
+fn visit(people: &[&str]) -> Investigation {
+    let signed = |person: &&str| InvestigationSignature {
+        person_ref: (*person).to_owned(),
+        org_id: OFFICE.into(),
+        signed_time: at(1440),
+    };
+    Investigation {
+        kind: InvestigationKind::HomeVisit.into(),
+        finding_code: "as_stated".into(),
+        investigator_refs: people.iter().map(|person| (*person).to_owned()).collect(),
+        investigated_time: at(1440),
+        signatures: people.iter().map(signed).collect(),
+        needed_people: 2,
+        complete: people.len() > 1,
+        ..Default::default()
+    }
+}
+
+/// What a re-check is about to end, or ended.
+pub fn benefit(ended: bool) -> Benefit {
+    let (state, outcome) = if ended {
+        (BenefitState::Ended, RecheckOutcome::Ended)
+    } else {
+        (BenefitState::UnderReview, RecheckOutcome::Open)
+    };
+    Benefit {
+        benefit_id: GRANTED.into(),
+        tag_code: "dibao".into(),
+        state: state.into(),
+        since_time: at(-90 * 1440),
+        review_time: at(20 * 1440),
+        ended_time: ended.then(|| at(25 * 1440)).flatten(),
+        end_reason_code: if ended { "income_above_standard".into() } else { String::new() },
+        rechecks: vec![BenefitRecheck {
+            case_id: RECHECK.into(),
+            review_time: at(20 * 1440),
+            begun_time: at(20 * 1440),
+            outcome: outcome.into(),
+        }],
+    }
+}
+
+pub fn application() -> Application {
     let remedy = |kind: RemedyKind, body: &str| Remedy {
         kind: kind.into(),
         body: body.into(),
@@ -122,13 +169,7 @@ fn application() -> Application {
         proxy_org_id: OFFICE.into(),
         submitted_time: at(0),
         supplement_due_time: at(5 * 1440),
-        investigations: vec![Investigation {
-            kind: InvestigationKind::HomeVisit.into(),
-            finding_code: "as_stated".into(),
-            investigator_refs: vec!["p-1".into(), "p-2".into()],
-            investigated_time: at(1440),
-            ..Default::default()
-        }],
+        investigations: vec![visit(&["p-1", "p-2"]), visit(&["p-3"])],
         review: Some(ApplicationReview {
             org_id: OFFICE.into(),
             reviewed_time: at(2000),
@@ -157,6 +198,8 @@ fn application() -> Application {
             decided_time: at(3000),
             ..Default::default()
         }),
+        recheck_of_case_id: GRANTED.into(),
+        benefit: Some(benefit(false)),
         ..Default::default()
     }
 }

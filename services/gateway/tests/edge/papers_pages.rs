@@ -3,7 +3,10 @@
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use proto::{
     auth::v1::Role,
-    case_routing::v1::{GetApplicationRequest, GetCaseResponse, GetDutyTransferRequest, GetMediationRequest},
+    case_routing::v1::{
+        Application, GetApplicationRequest, GetApplicationResponse, GetCaseResponse, GetDutyTransferRequest,
+        GetMediationRequest,
+    },
     identity::v1::SignInResponse,
 };
 use serde_json::{Value, json};
@@ -12,7 +15,7 @@ use tonic::Status;
 use crate::{
     canned::{self, CASE, district, tokens},
     pages::{page, sign_in},
-    papers::{self, TRANSFER},
+    papers::{self, GRANTED, RECHECK, TRANSFER},
 };
 
 pub fn shows(html: &str, all: &[&str]) {
@@ -53,6 +56,35 @@ async fn a_case_tells_of_its_application_mediation_ruling_whistle_and_supervisio
         &html,
         &["Supervision, level 2", "Home visit", "The court is open", "Objection and ruling", "late", "Final"],
     );
+}
+
+#[tokio::test]
+async fn an_application_tells_who_went_when_its_benefit_is_reviewed_and_what_came_of_it() {
+    let edge = district(None).await;
+    let session = sign_in(&edge).await;
+    let (status, html) = page(&edge, &format!("/cases/{CASE}"), &session).await;
+    assert_eq!(status, 200);
+    shows(&html, &["谁去的", "p-1", "p-2", "p-3", "人数不足，不算数：需 2"]);
+    assert_eq!(html.matches("人数不足").count(), 1, "two were enough");
+    shows(&html, &["待遇标签", "低保 · 复核中", "复核日", "2026-03-22", "到期复核"]);
+    shows(&html, &[&format!("href=\"/cases/{GRANTED}\""), &format!("href=\"/cases/{RECHECK}\"")]);
+
+    let (_, html) = page(&edge, &format!("/cases/{CASE}"), &format!("{session}; jh_lang=en")).await;
+    let english = [
+        "Who went",
+        "too few, counts for nothing; needed: 2",
+        "Minimum living allowance · Under review",
+        "Review day",
+        "Re-check of",
+        "Not decided",
+    ];
+    shows(&html, &english);
+
+    let ended = Application { benefit: Some(papers::benefit(true)), ..papers::application() };
+    edge.services.answer("GetApplication", &GetApplicationResponse { application: Some(ended) });
+    let (_, html) = page(&edge, &format!("/cases/{CASE}"), &session).await;
+    shows(&html, &["低保 · 已终止", "2026-03-27", "家庭人均收入高于标准"]);
+    assert!(!html.contains("复核日"), "nothing is looked at again that has ended: {html}");
 }
 
 #[tokio::test]

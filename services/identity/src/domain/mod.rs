@@ -12,6 +12,7 @@ pub mod organization;
 pub mod personal;
 pub mod purpose;
 pub mod session;
+pub mod tag;
 pub mod text;
 pub mod unit;
 

@@ -34,11 +34,13 @@ pub enum Field {
     Phone,
     /// Year of birth.
     BirthYear,
+    /// A tag, such as of whoever has the minimum living allowance (sensitive).
+    Tag,
 }
 
 impl Field {
     /// Every field.
-    pub const ALL: [Self; 4] = [Self::Name, Self::IdNo, Self::Phone, Self::BirthYear];
+    pub const ALL: [Self; 5] = [Self::Name, Self::IdNo, Self::Phone, Self::BirthYear, Self::Tag];
 
     /// Label under which the field is sealed and indexed; changing one makes stored values unreadable.
     pub fn label(self) -> &'static str {
@@ -47,6 +49,7 @@ impl Field {
             Self::IdNo => "person.id_no",
             Self::Phone => "person.phone",
             Self::BirthYear => "person.birth_year",
+            Self::Tag => "person.tag",
         }
     }
 }

@@ -7,6 +7,7 @@ mod edges;
 mod grants;
 mod organizations;
 mod person;
+mod tags;
 mod topology;
 mod units;
 

@@ -11,9 +11,9 @@ use chassis::{
 use proto::identity::v1::{
     ApproveGrantRequest, ApproveGrantResponse, CreateAccountRequest, CreateAccountResponse,
     CreatePersonRequest, CreatePersonResponse, FindPersonRequest, FindPersonResponse, GetPersonRequest,
-    GetPersonResponse, GrantRoleRequest, GrantRoleResponse, ListRoleGrantsRequest, ListRoleGrantsResponse,
-    Person, RevealPersonRequest, RevealPersonResponse, RevokeRoleRequest, RevokeRoleResponse,
-    person_service_server::PersonService,
+    GetPersonResponse, GetPersonTagsRequest, GetPersonTagsResponse, GrantRoleRequest, GrantRoleResponse,
+    ListRoleGrantsRequest, ListRoleGrantsResponse, Person, RevealPersonRequest, RevealPersonResponse,
+    RevokeRoleRequest, RevokeRoleResponse, person_service_server::PersonService,
 };
 use tonic::{Request, Response};
 
@@ -59,6 +59,14 @@ impl PersonService for Identity {
     async fn reveal_person(&self, request: Request<RevealPersonRequest>) -> RpcResult<RevealPersonResponse> {
         let caller = Caller::of(&request)?;
         Ok(Response::new(self.person_reveal(&caller, &request.into_inner()).await?))
+    }
+
+    async fn get_person_tags(
+        &self,
+        request: Request<GetPersonTagsRequest>,
+    ) -> RpcResult<GetPersonTagsResponse> {
+        let caller = Caller::of(&request)?;
+        Ok(Response::new(self.person_tags(&caller, request.get_ref()).await?))
     }
 
     async fn grant_role(&self, request: Request<GrantRoleRequest>) -> RpcResult<GrantRoleResponse> {
@@ -221,13 +229,14 @@ impl Identity {
 }
 
 /// Minors' fields are shown only to those who answer for others' work (P-04: staff need an approver).
-fn may_see_minors(caller: &Caller) -> bool {
+pub(super) fn may_see_minors(caller: &Caller) -> bool {
     [Role::StationHead, Role::StreetDispatcher, Role::DistrictDispatcher]
         .into_iter()
         .any(|role| caller.has(role))
 }
 
-fn access(
+/// Who looks at what, for the audit.
+pub(super) fn access(
     tx: &Tx<'_>,
     caller: &Caller,
     action: &str,

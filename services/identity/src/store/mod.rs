@@ -10,6 +10,7 @@ pub mod keys;
 pub mod organizations;
 pub mod people;
 pub mod sessions;
+pub mod tags;
 pub mod units;
 
 use chassis::Error;

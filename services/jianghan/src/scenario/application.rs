@@ -1,5 +1,6 @@
 //! F2: the minimum living allowance (低保). One application is shown publicly, objected to, looked into again, shown again,
-//! granted, paid and closed; one is refused in writing with remedies; one is being shown when the scenario ends.
+//! granted, paid and closed, beside another that is granted with it; when both are due for review, one goes on and the other
+//! ends (see `recheck`). One is refused in writing with remedies; one is being shown when the scenario ends.
 
 use anyhow::{Context, Result};
 use chrono::Duration;
@@ -15,6 +16,7 @@ use tonic::Code;
 
 use super::{
     one_window::COMMUNITY,
+    recheck::{self, Granted},
     stage::{Person, Stage},
     story::{Story, Who, expect, expect_state},
 };
@@ -30,7 +32,11 @@ macro_rules! verbs {
     ($($name:ident($application:ident $(, $arg:ident: $ty:ty)*)
         = $rpc:ident($rpc_name:literal, $request:ident { $($field:ident: $value:expr),* $(,)? });)*) => {
         impl Person<'_> {$(
-            async fn $name(&self, $application: &Application $(, $arg: $ty)*) -> Result<Application> {
+            pub(super) async fn $name(
+                &self,
+                $application: &Application
+                $(, $arg: $ty)*
+            ) -> Result<Application> {
                 let message = $request {
                     case_id: $application.case_id.clone(),
                     request_id: request_id(),
@@ -96,7 +102,7 @@ impl Person<'_> {
         Ok(application)
     }
 
-    async fn reads(&self, application: &Application) -> Result<Application> {
+    pub(super) async fn reads(&self, application: &Application) -> Result<Application> {
         let request = self.asks(GetApplicationRequest { case_id: application.case_id.clone() }).await?;
         let answer = self.stage.suite.applications().get_application(request).await;
         self.heard("GetApplication", answer)?.application.context("an answer without the application")
@@ -112,6 +118,22 @@ impl Person<'_> {
         self.notes(&notice.notice_id, "ObjectToNotice", &message.request_id);
         let answer = self.stage.suite.applications().object_to_notice(self.asks(message).await?).await;
         self.heard("ObjectToNotice", answer).map(drop)
+    }
+
+    /// What comes of summing up when one person alone has made a visit that needs two.
+    async fn is_kept_from_summing_up(&self, application: &Application) -> Result<()> {
+        let message = ReviewApplicationRequest {
+            case_id: application.case_id.clone(),
+            request_id: request_id(),
+            recommends_grant: true,
+            reason_code: "facts_clear".into(),
+            ..Default::default()
+        };
+        match self.stage.suite.applications().review_application(self.asks(message).await?).await {
+            Err(status) if status.code() == Code::FailedPrecondition => Ok(()),
+            Err(status) => self.heard("ReviewApplication", Err(status)),
+            Ok(_) => expect(false, "no summing up of a visit by one"),
+        }
     }
 
     /// What comes of approving while the notice still runs.
@@ -130,7 +152,8 @@ impl Person<'_> {
 }
 
 pub(super) async fn play(story: &mut Story<'_>) -> Result<()> {
-    granted_after_a_notice(story).await?;
+    let (goes_on, ends) = granted_after_a_notice(story).await?;
+    recheck::play(story, goes_on, ends).await?;
     refused_in_writing(story).await?;
     shown_now(story).await
 }
@@ -154,17 +177,31 @@ async fn notice_of(stage: &Stage, application: &Application) -> Result<Option<Pu
 }
 
 /// Visited by two workers of the community, and summed up at the street.
-async fn looked_into(story: &mut Story<'_>, application: Application, grant: bool) -> Result<Application> {
+pub(super) async fn looked_into(
+    story: &mut Story<'_>,
+    application: Application,
+    grant: bool,
+) -> Result<Application> {
     let stage = story.stage;
     let (first, second) =
         (stage.login(&format!("worker1.{COMMUNITY}"))?, stage.login(&format!("worker2.{COMMUNITY}"))?);
-    let application = story
-        .step(&first, "两人入户核查并会签", "visits the home with a colleague; both sign", async {
-            let application = first.visits(&application).await?;
-            second.was_there_too(&application).await
-        })
-        .await?;
     let street = stage.login("dispatcher.420103005")?;
+    let application = story
+        .step(
+            &first,
+            "两人入户核查并会签，一人不算数",
+            "visits the home with a colleague; both sign, for one alone does not count",
+            async {
+                let application = first.visits(&application).await?;
+                street.is_kept_from_summing_up(&application).await?;
+                second.was_there_too(&application).await
+            },
+        )
+        .await?;
+    let check = application.investigations.last().context("a check of the facts")?;
+    let went = [&first, &second].map(|worker| &worker.session.account.actor_ref);
+    let signed: Vec<&String> = check.signatures.iter().map(|signature| &signature.person_ref).collect();
+    expect(check.complete && check.needed_people == 2 && signed == went, "who went: the two of them")?;
     let (zh, en) = if grant {
         ("街道审核：建议批准", "sums up: recommends a grant")
     } else {
@@ -192,7 +229,8 @@ async fn shown_publicly(
     Ok((application, notice))
 }
 
-async fn granted_after_a_notice(story: &mut Story<'_>) -> Result<()> {
+/// Gives both that were granted.
+async fn granted_after_a_notice<'s>(story: &mut Story<'s>) -> Result<(Granted<'s>, Granted<'s>)> {
     let stage = story.stage;
     let (resident, committee) = (stage.resident(11)?, stage.login(&format!("committee.{COMMUNITY}"))?);
     let window = stage.window(COMMUNITY)?;
@@ -253,6 +291,13 @@ async fn granted_after_a_notice(story: &mut Story<'_>) -> Result<()> {
     expect(notice_of(stage, &application).await?.is_none(), "the notice is taken down")?;
     let application = looked_into(story, application, true).await?;
     let (application, _) = shown_publicly(story, application).await?;
+    let shown = (
+        "低保申请：批准、兑现；到期复核后书面终止",
+        "an allowance: granted and paid; ended in writing when it was reviewed",
+    );
+    let another = applied(story, 15, shown).await?;
+    let another = looked_into(story, another, true).await?;
+    let (another, _) = shown_publicly(story, another).await?;
     let leader = stage.login("leader.civil_affairs")?;
     story
         .step(
@@ -275,6 +320,12 @@ async fn granted_after_a_notice(story: &mut Story<'_>) -> Result<()> {
     let application =
         story.step(&officer, "发放首笔低保金", "pays for the first time", officer.pays(&application)).await?;
     expect(application.state() == ApplicationState::Delivered, "delivered")?;
+    let another = story
+        .step(&leader, "批准并发放另一户", "grants the other one, and it is paid", async {
+            let another = leader.grants(&another).await?;
+            officer.pays(&another).await
+        })
+        .await?;
     let case = Case { case_id: application.case_id.clone(), ..Default::default() };
     let case = stage.sees_state(&case, CaseState::Verifying).await?;
     let verifier = stage.anyone("verifier", 0)?;
@@ -291,7 +342,9 @@ async fn granted_after_a_notice(story: &mut Story<'_>) -> Result<()> {
     expect(
         came == (ClosedCode::Resolved, DeliveryMode::GovDirect, ApplicationState::Delivered),
         "resolved and delivered by the government itself",
-    )
+    )?;
+    let ends = Granted { application: another, holder: stage.resident(15)? };
+    Ok((Granted { application, holder: resident }, ends))
 }
 
 /// Applied for and taken in, with the facts being looked into.

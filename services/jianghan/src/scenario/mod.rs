@@ -7,6 +7,7 @@ mod arbitration;
 mod duty;
 mod mediation;
 mod one_window;
+mod recheck;
 pub mod stage;
 pub mod story;
 pub mod verbs;
@@ -29,7 +30,7 @@ pub use self::{
 pub enum Scenario {
     /// 一窗受理：登记、派单、到场、核查、评价、结案 · one window: registered, dispatched, done, verified, rated, closed
     OneWindow,
-    /// 低保申请：公示、异议复查、批准兑现；另一件书面不予批准 · an allowance: public notice, objection, granted; another refused in writing
+    /// 低保申请：公示、异议复查、批准兑现，到期复核续发或终止；另一件书面不予批准 · an allowance: public notice, objection, granted, re-checked, renewed or ended; another refused in writing
     Application,
     /// 职责不清：异议、各方意见、共同上级裁定 · whose duty: objection, positions, a ruling by the common superior
     Arbitration,

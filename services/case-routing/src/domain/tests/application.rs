@@ -16,7 +16,7 @@ fn prepared(world: &mut World, state: S, verb: V) -> Way {
         (S::Approved, V::SubmitPapers) => world.urgent(),
         (S::Delivered, V::SubmitPapers) => {
             let way = world.urgent();
-            way.then(|p, c| p.deliver("pay:1", c, &world.act(person("lead", STREET_OFFICE))))
+            way.then(|p, c| p.deliver("pay:1", holder(), c, &world.act(person("lead", STREET_OFFICE))))
         }
         (S::PublicNotice | S::Reinvestigating, _) => {
             let way = world.way(RELIEF, state);
@@ -92,7 +92,7 @@ fn attempt(world: &mut World, way: Way, verb: V) -> Result<Way> {
         V::Approve => papers.approve(1, case, &world.act(lead)),
         V::Deny => papers.deny(&refusal(), case, &world.act(lead)),
         V::GrantUrgently => papers.grant_urgently(1, "sudden_illness", case, &world.act(lead)),
-        V::Deliver => papers.deliver("pay:1", case, &world.act(lead)),
+        V::Deliver => papers.deliver("pay:1", holder(), case, &world.act(lead)),
         V::SubmitPapers => papers.submit_papers(refs(), case, &world.resident()),
         V::Pause => papers.pause(("expert_review", "doc:told"), None, case, &world.act(lead)),
         V::Withdraw => papers.withdraw("not_needed", case, &world.resident()),
@@ -283,6 +283,38 @@ fn facts_are_looked_into_by_as_many_as_the_item_asks_and_summed_up_by_another() 
     let way = way.then(|p, c| p.countersign_investigation(id, c, &world.act(person("ben", STATION))));
     assert_eq!(code(sum_up(&mut world, &way, "ben")), "investigator");
     sum_up(&mut world, &way, "rita").unwrap();
+    let signed: Vec<_> = way.papers.investigations[0].signed().collect();
+    assert_eq!(signed.len(), 2, "who went, and for whom");
+    assert!(signed.iter().all(|(_, signature)| signature.is_some_and(|known| known.org == STATION)));
+
+    // After an objection a visit by one counts for nothing, though two made one before.
+    let way = world.way(RELIEF, S::Reinvestigating);
+    let home = check(InvestigationKind::HomeVisit);
+    let way = way.then(|p, c| p.record_investigation(home, c, &world.act(person("anna", STATION))));
+    assert_eq!(code(sum_up(&mut world, &way, "rita")), "field_check_by_more");
+    let id = way.papers.investigations[1].id;
+    let way = way.then(|p, c| p.countersign_investigation(id, c, &world.act(person("ben", STATION))));
+    sum_up(&mut world, &way, "rita").unwrap();
+}
+
+#[test]
+fn checks_of_before_signatures_were_kept_are_read_with_those_that_came_later() {
+    let mut world = world();
+    let way = world.way(RELIEF, S::Investigating);
+    let home = check(InvestigationKind::HomeVisit);
+    let way = way.then(|p, c| p.record_investigation(home, c, &world.act(person("anna", STATION))));
+    let mut stored = serde_json::to_value(&way.papers).unwrap();
+    stored["investigations"][0].as_object_mut().unwrap().remove("signatures").unwrap();
+    for key in ["benefit", "recheck"] {
+        stored.as_object_mut().unwrap().remove(key).unwrap();
+    }
+    let papers: Application = serde_json::from_value(stored).unwrap();
+    let id = papers.investigations[0].id;
+    let way = Way { papers, ..way };
+    let way = way.then(|p, c| p.countersign_investigation(id, c, &world.act(person("ben", STATION))));
+    let signed: Vec<_> = way.papers.investigations[0].signed().collect();
+    let shown = |n: usize| (signed[n].0.to_string(), signed[n].1.map(|known| known.org));
+    assert_eq!([shown(0), shown(1)], [("anna".to_owned(), None), ("ben".to_owned(), Some(STATION))]);
 }
 
 #[test]
@@ -368,7 +400,7 @@ fn small_sums_are_granted_at_once_by_the_street_and_the_papers_follow() {
 
     let way = world.urgent();
     let due_at = way.papers.papers.as_ref().unwrap().due_at;
-    let way = way.then(|p, c| p.deliver("pay:1", c, &world.act(dora())));
+    let way = way.then(|p, c| p.deliver("pay:1", holder(), c, &world.act(dora())));
     let in_time = way.clone().then(|p, c| p.submit_papers(refs(), c, &world.resident()));
     assert_eq!(in_time.case.application.unwrap().papers_due_at, None);
     world.now = due_at;

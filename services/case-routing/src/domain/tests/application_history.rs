@@ -43,7 +43,7 @@ pub(super) fn step(
         10 => papers.approve(1, case, &act),
         11 => papers.deny(&refusal(), case, &act),
         12 => papers.grant_urgently(1, "sudden_illness", case, &act),
-        13 => papers.deliver("pay:1", case, &act),
+        13 => papers.deliver("pay:1", holder(), case, &act),
         14 => papers.submit_papers(refs(), case, &act),
         15 => papers.pause(("public_hearing", "doc:told"), None, case, &act),
         _ => {

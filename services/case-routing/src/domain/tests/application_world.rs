@@ -11,6 +11,10 @@ pub const RELIEF: &str = "relief";
 pub const ALLOWANCE: &str = "allowance";
 /// As an allowance, but led by a department, and withdrawn when a supplement does not come.
 pub const PERMIT: &str = "permit";
+/// A benefit that lasts: a notice, two people on the spot, looked at again every three months; led by the street.
+pub const LASTING: &str = "lasting";
+/// The same, of an item that ends in the meantime.
+pub const ENDING: &str = "ending";
 
 pub fn world() -> World {
     let mut parts = parts();
@@ -30,9 +34,16 @@ pub fn world() -> World {
     parts.items.push(applied(ALLOWANCE, ApplicationRules::default()));
     let urgent = ApplicationRules { urgent_max_fen: 100, ..ApplicationRules::default() };
     parts.items.push(ServiceItem { silence: Silence::Withdrawn, ..applied(PERMIT, urgent) });
+    let benefit = Some(BenefitRule { tag_code: "dibao".into(), review_months: 3 });
+    let lasting = ServiceItem { benefit, ..applied(LASTING, relief) };
+    let valid_to = Some(at("2026-07-15T00:00:00"));
+    parts.items.push(ServiceItem { code: ENDING.into(), valid_to, ..lasting.clone() });
+    parts.items.push(lasting);
     parts.entries.push(entry("r-relief", RELIEF, STREET_OFFICE, ListPart::Lead));
     parts.entries.push(entry("r-allowance", ALLOWANCE, STREET_OFFICE, ListPart::Lead));
     parts.entries.push(entry("r-permit", PERMIT, HOUSING, ListPart::Lead));
+    parts.entries.push(entry("r-lasting", LASTING, STREET_OFFICE, ListPart::Lead));
+    parts.entries.push(entry("r-ending", ENDING, STREET_OFFICE, ListPart::Lead));
     World::of(parts)
 }
 
@@ -65,6 +76,11 @@ pub fn summed_up(recommends_grant: bool) -> ReviewApplication {
 
 pub fn refs() -> Vec<String> {
     vec!["doc:1".into()]
+}
+
+/// Whoever has a benefit, sealed: nothing here can read it.
+pub fn holder() -> Vec<u8> {
+    vec![7; 40]
 }
 
 /// An application that goes its way.
@@ -140,7 +156,7 @@ impl World {
             }
             S::Delivered => {
                 let way = self.way(item, S::Approved);
-                way.then(|p, c| p.deliver("pay:1", c, &self.act(person("lead", lead))))
+                way.then(|p, c| p.deliver("pay:1", holder(), c, &self.act(person("lead", lead))))
             }
             S::Denied => {
                 let way = self.way(item, S::Reviewed);

@@ -7,6 +7,7 @@ mod application_history;
 mod application_world;
 mod arbitration;
 mod attempts;
+mod benefit;
 mod conditions;
 mod field;
 mod flows;

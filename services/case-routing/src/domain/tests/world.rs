@@ -67,6 +67,7 @@ pub fn item(code: &str, line: &str) -> ServiceItem {
         urgency: Urgency::Normal,
         retention_days: Some(100),
         application: ApplicationRules::default(),
+        benefit: None,
         stages: vec![],
         valid_from: at("2020-01-01T00:00:00"),
         valid_to: None,

@@ -1,0 +1,2 @@
+DROP TABLE benefit_rechecks;
+DROP TABLE benefits;

@@ -1,0 +1,219 @@
+//! Review days of lasting benefits: on each a re-check begins, exactly one, as a case of its own that nobody applied for. The
+//! longest due come first, what another replica works on is passed over, and one whose re-check cannot begin is put off, so
+//! that it keeps no other waiting. Runs on domain time and wakes when it jumps.
+
+use std::time::Duration;
+
+use chassis::{
+    Error, Result, Timestamp,
+    auth::Caller,
+    clock::new_id,
+    command::{AggregateStore, Change},
+    db::Tx,
+    event::Emit,
+};
+use chrono::TimeDelta;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::{
+    atlas::World,
+    domain::{
+        Application, BeginRecheck, BenefitRule, Case, CaseId, Channel, OrgId, OrgKind, Origin, Party, Recheck,
+        RegisterCase,
+    },
+    filing::recorded,
+    rpc::{Desk, TEXT, window_above},
+    store::{
+        applications::{ApplicationRecord, ApplicationStore},
+        benefits::{self, Benefit},
+        read,
+    },
+    verb::{act, refused},
+};
+
+/// Benefits looked at together.
+const BATCH: i64 = 100;
+/// How long one whose re-check cannot begin is put off.
+const PUT_OFF: TimeDelta = TimeDelta::hours(1);
+
+/// Begins re-checks.
+#[derive(Clone)]
+pub struct BenefitSweeper {
+    desk: Desk,
+    store: ApplicationStore,
+    by: Caller,
+    /// Real time between looks.
+    pause: Duration,
+}
+
+/// The application that a benefit rests on.
+struct Basis {
+    case: Case,
+    authorisation_ref: Option<String>,
+}
+
+impl BenefitSweeper {
+    /// At this desk.
+    pub fn new(desk: Desk, service: &str, pause: Duration) -> Self {
+        let store = ApplicationStore::new(desk.crypto.clone());
+        Self { desk, store, by: Caller::system(service), pause }
+    }
+
+    /// Sweeps until `stop`. Outages are logged and waited out.
+    ///
+    /// # Errors
+    /// None.
+    pub async fn run(self, stop: CancellationToken) -> Result<()> {
+        let mut jumps = self.desk.clock.jumps();
+        loop {
+            jumps.mark_unchanged();
+            if let Err(error) = self.sweep(&stop).await {
+                tracing::warn!(error = %error.chain(), "the sweep of benefits was interrupted");
+            }
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                () = tokio::time::sleep(self.pause) => {}
+                _ = jumps.changed() => {}
+            }
+        }
+    }
+
+    async fn sweep(&self, stop: &CancellationToken) -> Result<()> {
+        while !stop.is_cancelled() {
+            let due = {
+                let mut conn = self.desk.db.conn().await?;
+                benefits::due(&mut conn, self.desk.clock.now(), BATCH).await?
+            };
+            let mut moved = false;
+            for (benefit, basis) in due {
+                match self.begin(benefit, basis).await {
+                    Ok(begun) => moved |= begun,
+                    Err(error) if error.retryable() => return Err(error),
+                    Err(error) => {
+                        tracing::error!(%benefit, error = %error.chain(), "a re-check is put off");
+                        self.put_off(benefit).await?;
+                        moved = true;
+                    }
+                }
+            }
+            // What others work on is looked at the next time.
+            if !moved {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Begins the re-check of a benefit that rests on this application; whether it was still to begin. What it is made from
+    /// and its number are read beforehand, for neither changes meanwhile, and nothing is waited for under the lock.
+    async fn begin(&self, benefit: CaseId, basis: CaseId) -> Result<bool> {
+        let world = self.desk.atlas.world();
+        let basis = self.basis(basis).await?;
+        let case_no = self.desk.case_no(&world, basis.case.place.unit.0).await?;
+        self.desk
+            .db
+            .transaction(async |tx: &mut Tx<'_>| {
+                let Some(due) = benefits::take_due(tx.conn, benefit, tx.now).await? else { return Ok(false) };
+                if due.case_id != basis.case.id.0 {
+                    return Ok(false); // it was renewed between the look and the lock
+                }
+                let (record, events) = self.recheck(&world, &due, &basis, case_no, tx.now)?;
+                let recheck = record.application.id;
+                for emit in events {
+                    tx.emit(emit);
+                }
+                let change = Change { before: None, after: record, trace: None };
+                self.store.save(tx.conn, vec![change]).await?;
+                benefits::begin_recheck(tx.conn, &due, recheck, tx.now).await?;
+                Ok(true)
+            })
+            .await
+    }
+
+    async fn basis(&self, id: CaseId) -> Result<Basis> {
+        let mut conn = self.desk.db.conn().await?;
+        let missing = || Error::not_found("application", id.to_string());
+        let case = read::case(&mut conn, id).await?.ok_or_else(missing)?.case;
+        let papers = self.store.read(&conn, id).await?.ok_or_else(missing)?;
+        Ok(Basis { case, authorisation_ref: papers.authorisation_ref })
+    }
+
+    /// The new application, and what is told of it.
+    fn recheck(
+        &self,
+        world: &World,
+        due: &Benefit,
+        basis: &Basis,
+        case_no: String,
+        now: Timestamp,
+    ) -> Result<(ApplicationRecord, Vec<Emit>)> {
+        let (case, id) = (&basis.case, CaseId(new_id()));
+        let item = case.item.clone().ok_or_else(|| Error::internal(format!("case {} has no item", case.id)))?;
+        let (name, _) = world.names_of(Some(&item));
+        let text = format!("{name}：到期复核");
+        let register = RegisterCase {
+            case_id: id,
+            case_no,
+            channel: Channel::Worker,
+            origin: Origin::TopDown,
+            nature: case.nature,
+            item_code: Some(item.code.clone()),
+            urgency: case.urgency,
+            anonymous: false,
+            vulnerable: case.vulnerable,
+            requester: case.requester.clone(),
+            place_unit: case.place.unit,
+            receiver: receiver(world, case, now)?,
+            text_redacted: text.clone(),
+            text_ref: Some(id.0),
+            complained_of: None,
+            society_agreed: false,
+        };
+        let rule = BenefitRule { tag_code: due.tag_code.clone(), review_months: months(world, case, now)? };
+        let recheck = Recheck {
+            benefit: CaseId(due.benefit_id),
+            rule,
+            review_at: due.review_at,
+            version: due.version + 1,
+        };
+        let authorisation_ref = basis.authorisation_ref.clone();
+        let command = BeginRecheck { register, item, recheck, authorisation_ref };
+        let act = act(world, new_id(), Party::system(), now);
+        let filed = Application::recheck(command, &act).map_err(|error| refused(id, error))?;
+        let decision = recorded(None, filed, &self.by);
+        let mut record = decision.aggregate;
+        record.case.pending.sealed_text = Some(self.desk.crypto.seal(TEXT, text.as_bytes(), id.0.as_bytes()));
+        Ok((record, decision.events))
+    }
+
+    async fn put_off(&self, benefit: CaseId) -> Result<()> {
+        self.desk
+            .db
+            .transaction(async |tx: &mut Tx<'_>| {
+                benefits::put_off(tx.conn, benefit, tx.now + PUT_OFF).await
+            })
+            .await
+    }
+}
+
+/// Who receives the re-check: the window that received the application, or where that is none any more, the nearest one.
+fn receiver(world: &World, case: &Case, now: Timestamp) -> Result<OrgId> {
+    let window = |kind: OrgKind| {
+        matches!(kind, OrgKind::ServiceStation | OrgKind::StreetOffice | OrgKind::Government)
+    };
+    let before = world.routes.org(case.first_receiver).filter(|org| org.in_force(now) && window(org.kind));
+    let path: Vec<Uuid> = case.place.path.iter().map(|unit| unit.0).collect();
+    let found = before.map(|org| org.id).or_else(|| window_above(world, &path, now));
+    found.ok_or_else(|| Error::internal(format!("nobody receives the re-check of case {}", case.id)))
+}
+
+/// After how many months it is looked at again, by the item as it is now, else as it was when it was granted.
+fn months(world: &World, case: &Case, now: Timestamp) -> Result<u16> {
+    let item = case.item.as_ref();
+    let present = item.and_then(|item| world.routes.item(&item.code, now));
+    let granted = item.and_then(|item| world.routes.item_version(&item.code, item.version));
+    let lasting = present.into_iter().chain(granted).find_map(|item| item.benefit.as_ref());
+    let found = lasting.map(|rule| rule.review_months);
+    found.ok_or_else(|| Error::internal(format!("case {} granted nothing that lasts", case.id)))
+}

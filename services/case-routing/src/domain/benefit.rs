@@ -1,0 +1,181 @@
+//! Lasting benefits: what an application grants until it is looked at again. Whoever has one carries the tag of the item;
+//! on the review day a re-check begins, an application of its own about the same item, which the organisation in charge
+//! grants, so that the benefit goes on to the next review day, or refuses in writing, which ends it. Only one re-check of a
+//! benefit is open at a time, and nothing else changes it.
+
+use calendar::TimeUnit;
+use chrono::NaiveTime;
+use serde::{Deserialize, Serialize};
+
+use super::application::{Application, Filed, Filing};
+use super::application_news::ApplicationNews;
+use super::case::ItemRef;
+use super::codes::{CaseState, TaskPart};
+use super::error::{DomainError, Result};
+use super::event::Timestamp;
+use super::ids::CaseId;
+use super::intake::{RegisterCase, registered_as};
+use super::reason::Reason;
+use super::work::{Act, Work};
+
+/// What an item's applications grant for longer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BenefitRule {
+    /// The tag of whoever has it.
+    pub tag_code: String,
+    /// Calendar months from its delivery, or from the last re-check, to the next one.
+    pub review_months: u16,
+}
+
+/// A benefit for a time, as the papers of the application know it that began or renewed it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BenefitPeriod {
+    /// The application that began it: the benefit's own id.
+    pub benefit: CaseId,
+    pub tag_code: String,
+    /// First instant of the day on which it is looked at again. It keeps the calendar by which it was promised.
+    pub review_at: Timestamp,
+}
+
+/// Of which benefit an application is the re-check.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recheck {
+    /// The application that began it.
+    pub benefit: CaseId,
+    /// How it is tagged and reviewed from now on.
+    pub rule: BenefitRule,
+    /// The review that is due.
+    pub review_at: Timestamp,
+    /// Version of the benefit since the re-check began; what the re-check makes of it is the next one.
+    pub version: i64,
+}
+
+/// What becomes of a benefit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BenefitChange {
+    pub benefit: CaseId,
+    /// Of the benefit, after it.
+    pub version: i64,
+    pub tag_code: String,
+    pub news: BenefitNews,
+}
+
+/// A fact about a benefit, past tense.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BenefitNews {
+    /// It was delivered for the first time. Who has it is told sealed.
+    Granted { holder_sealed: Vec<u8>, review_at: Timestamp },
+    /// A re-check found that it goes on.
+    Renewed { review_at: Timestamp },
+    /// A re-check ended it, in writing.
+    Ended { reason_code: String },
+}
+
+/// The review of a benefit is due.
+#[derive(Debug, Clone)]
+pub struct BeginRecheck {
+    pub register: RegisterCase,
+    /// The version of the item by which it was granted, for an item that has ended.
+    pub item: ItemRef,
+    pub recheck: Recheck,
+    /// The signed paper by which the family lets other departments be asked, from before.
+    pub authorisation_ref: Option<String>,
+}
+
+impl Application {
+    /// The re-check of a benefit begins by itself: with a case of its own, taken in at once and sent to whoever is in charge;
+    /// the first receiver is asked to look into the facts with them. Nothing is decided by it.
+    ///
+    /// # Errors
+    /// As for [`super::Case::register`].
+    pub fn recheck(command: BeginRecheck, act: &Act<'_>) -> Result<Filed> {
+        let BeginRecheck { register, item, recheck, authorisation_ref } = command;
+        let mut work = registered_as(register, Some(item), act)?;
+        work.case.parent_case = Some(recheck.benefit);
+        let (benefit_id, review_at) = (recheck.benefit, recheck.review_at);
+        let mut application = Self::begun(&mut work, Vec::new(), authorisation_ref);
+        application.recheck = Some(recheck);
+        let reason = Reason::new("benefit_review_due").with("day", calendar::local_day(review_at));
+        work.tell(ApplicationNews::RecheckBegun { benefit_id, review_at }, Some(reason));
+        work.accept(false)?;
+        work.send_to_lead()?;
+        work.ask_first_receiver();
+        Ok(Filing::of(application, work).finish())
+    }
+
+    /// The benefit that it began, or of which it is a re-check.
+    #[must_use]
+    pub fn lasting(&self) -> Option<CaseId> {
+        let begun = self.benefit.as_ref().map(|period| period.benefit);
+        begun.or_else(|| self.recheck.as_ref().map(|recheck| recheck.benefit))
+    }
+}
+
+impl Filing<'_> {
+    /// What was delivered lasts: its first period begins, or after a re-check the next one. Gives what people read of it;
+    /// nothing where it does not last.
+    pub fn benefit_goes_on(&mut self, holder_sealed: Vec<u8>) -> Option<Reason> {
+        let recheck = self.application.recheck.as_ref();
+        let rule = match recheck {
+            Some(recheck) => recheck.rule.clone(),
+            None => self.work.item()?.benefit.clone()?,
+        };
+        let review_at = self.next_review(rule.review_months);
+        let (benefit, version, news) = match recheck {
+            Some(recheck) => (recheck.benefit, recheck.version + 1, BenefitNews::Renewed { review_at }),
+            None => (self.application.id, 1, BenefitNews::Granted { holder_sealed, review_at }),
+        };
+        let tag_code = rule.tag_code;
+        self.benefit = Some(BenefitChange { benefit, version, tag_code: tag_code.clone(), news });
+        self.application.benefit = Some(BenefitPeriod { benefit, tag_code, review_at });
+        Some(Reason::new("benefit_reviewed_on").with("day", calendar::local_day(review_at)))
+    }
+
+    /// A re-check is refused: the benefit ends.
+    pub fn benefit_ends(&mut self, reason_code: &str) {
+        let Some(recheck) = &self.application.recheck else { return };
+        self.benefit = Some(BenefitChange {
+            benefit: recheck.benefit,
+            version: recheck.version + 1,
+            tag_code: recheck.rule.tag_code.clone(),
+            news: BenefitNews::Ended { reason_code: reason_code.to_owned() },
+        });
+    }
+
+    /// A re-check is decided by whoever is in charge; nobody takes it back.
+    pub fn not_a_recheck(&self) -> Result<()> {
+        match self.application.recheck {
+            None => Ok(()),
+            Some(_) => {
+                let message = "a re-check is decided, not withdrawn";
+                Err(DomainError::guard("recheck", message))
+            }
+        }
+    }
+
+    /// The beginning of the review day: a month ends when the day does, on a working day.
+    fn next_review(&self, months: u16) -> Timestamp {
+        let rules = self.work.rules;
+        let due = rules.calendar.add(TimeUnit::Month, months, self.work.now, &rules.profile);
+        calendar::instant(calendar::local_day(due.at), NaiveTime::MIN)
+    }
+}
+
+impl Work<'_> {
+    /// Whoever received the application first is near the people: it gets a task of its own beside the lead's, unless it leads,
+    /// has a part by the list already, or must not have one.
+    fn ask_first_receiver(&mut self) {
+        let (receiver, routes) = (self.case.first_receiver, self.routes);
+        let about = (self.case.urgency, self.case.condition_facts());
+        let place = &self.case.place.path;
+        let admits = |item| routes.admits(item, receiver, TaskPart::Assist, place, about, self.now);
+        let asked = self.case.state == CaseState::Dispatched
+            && self.case.lead_org != Some(receiver)
+            && self.item().is_some_and(admits);
+        // Nobody may order a committee about; then the lead's task stands alone.
+        let choice = self.chosen("assist_org_ids", receiver, None, false).ok().filter(|_| asked);
+        if let Some(choice) = choice {
+            self.issue_assists(&[choice]);
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! Lasting benefits and their re-checks. A benefit changes with the case that is decided, or when its re-check begins; a row
+//! that is not as the decision took it to be is a defect, and nothing is written.
+
+use chassis::{Error, Result, Timestamp, command::Change, db::cached};
+use diesel::{
+    OptionalExtension, QueryableByName,
+    sql_types::{BigInt, Nullable, Text, Timestamptz, Uuid as SqlUuid},
+};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use uuid::Uuid;
+
+use crate::{
+    domain::{BenefitChange, BenefitNews, CaseId},
+    record::CaseRecord,
+};
+
+/// Writes what decisions made of benefits; no statement where they made nothing.
+pub async fn save(conn: &AsyncPgConnection, changes: &[Change<CaseRecord>]) -> Result<()> {
+    for change in changes {
+        let (case, at) = (change.after.case.id, change.after.case.updated_at);
+        let Some(moved) = &change.after.pending.benefit else { continue };
+        match &moved.news {
+            BenefitNews::Granted { review_at, .. } => begin(conn, moved, at, *review_at).await?,
+            BenefitNews::Renewed { review_at } => renew(conn, moved, case, *review_at).await?,
+            BenefitNews::Ended { reason_code } => end(conn, moved, case, at, reason_code).await?,
+        }
+    }
+    Ok(())
+}
+
+async fn begin(
+    mut conn: &AsyncPgConnection,
+    moved: &BenefitChange,
+    since: Timestamp,
+    review_at: Timestamp,
+) -> Result<()> {
+    cached(
+        "INSERT INTO benefits (benefit_id, tag_code, since, review_at, case_id, due_at, version) \
+         VALUES ($1, $2, $3, $4, $1, $4, $5)",
+    )
+    .bind::<SqlUuid, _>(moved.benefit.0)
+    .bind::<Text, _>(&moved.tag_code)
+    .bind::<Timestamptz, _>(since)
+    .bind::<Timestamptz, _>(review_at)
+    .bind::<BigInt, _>(moved.version)
+    .execute(&mut conn)
+    .await?;
+    Ok(())
+}
+
+async fn renew(
+    mut conn: &AsyncPgConnection,
+    moved: &BenefitChange,
+    recheck: CaseId,
+    review_at: Timestamp,
+) -> Result<()> {
+    let written = cached(
+        "UPDATE benefits SET review_at = $4, due_at = $4, case_id = $2, recheck_case_id = NULL, version = $3 \
+         WHERE benefit_id = $1 AND recheck_case_id = $2 AND version = $3 - 1",
+    )
+    .bind::<SqlUuid, _>(moved.benefit.0)
+    .bind::<SqlUuid, _>(recheck.0)
+    .bind::<BigInt, _>(moved.version)
+    .bind::<Timestamptz, _>(review_at)
+    .execute(&mut conn)
+    .await?;
+    decided(conn, moved, recheck, written, "renewed").await
+}
+
+async fn end(
+    mut conn: &AsyncPgConnection,
+    moved: &BenefitChange,
+    recheck: CaseId,
+    at: Timestamp,
+    reason_code: &str,
+) -> Result<()> {
+    let written = cached(
+        "UPDATE benefits SET ended_at = $4, end_reason = $5, recheck_case_id = NULL, version = $3 \
+         WHERE benefit_id = $1 AND recheck_case_id = $2 AND version = $3 - 1",
+    )
+    .bind::<SqlUuid, _>(moved.benefit.0)
+    .bind::<SqlUuid, _>(recheck.0)
+    .bind::<BigInt, _>(moved.version)
+    .bind::<Timestamptz, _>(at)
+    .bind::<Text, _>(reason_code)
+    .execute(&mut conn)
+    .await?;
+    decided(conn, moved, recheck, written, "ended").await
+}
+
+/// A re-check was decided, if the benefit was waiting for that one.
+async fn decided(
+    mut conn: &AsyncPgConnection,
+    moved: &BenefitChange,
+    recheck: CaseId,
+    written: usize,
+    outcome: &str,
+) -> Result<()> {
+    if written != 1 {
+        return Err(Error::internal(format!(
+            "benefit {} does not wait for re-check {recheck} in version {}",
+            moved.benefit,
+            moved.version - 1
+        )));
+    }
+    cached("UPDATE benefit_rechecks SET outcome = $2 WHERE case_id = $1")
+        .bind::<SqlUuid, _>(recheck.0)
+        .bind::<Text, _>(outcome)
+        .execute(&mut conn)
+        .await?;
+    Ok(())
+}
+
+#[derive(QueryableByName)]
+struct DueRow {
+    #[diesel(sql_type = SqlUuid)]
+    benefit_id: Uuid,
+    #[diesel(sql_type = SqlUuid)]
+    case_id: Uuid,
+}
+
+/// The benefits whose re-check has been due longest, each with the application that it rests on. They are not locked.
+pub async fn due(conn: &mut AsyncPgConnection, now: Timestamp, most: i64) -> Result<Vec<(CaseId, CaseId)>> {
+    let rows: Vec<DueRow> = cached(
+        "SELECT benefit_id, case_id FROM benefits WHERE due_at <= $1 ORDER BY due_at, benefit_id LIMIT $2",
+    )
+    .bind::<Timestamptz, _>(now)
+    .bind::<BigInt, _>(most)
+    .load(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| (CaseId(row.benefit_id), CaseId(row.case_id))).collect())
+}
+
+/// A benefit.
+#[derive(Debug, Clone, QueryableByName)]
+pub struct Benefit {
+    #[diesel(sql_type = SqlUuid)]
+    pub benefit_id: Uuid,
+    #[diesel(sql_type = Text)]
+    pub tag_code: String,
+    #[diesel(sql_type = Timestamptz)]
+    pub since: Timestamp,
+    #[diesel(sql_type = Timestamptz)]
+    pub review_at: Timestamp,
+    #[diesel(sql_type = SqlUuid)]
+    pub case_id: Uuid,
+    #[diesel(sql_type = Nullable<SqlUuid>)]
+    pub recheck_case_id: Option<Uuid>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    pub ended_at: Option<Timestamp>,
+    #[diesel(sql_type = Text)]
+    pub end_reason: String,
+    #[diesel(sql_type = BigInt)]
+    pub version: i64,
+}
+
+/// Locks a benefit whose re-check is due; `None` when somebody else works on it, or did.
+pub async fn take_due(
+    conn: &mut AsyncPgConnection,
+    benefit: CaseId,
+    now: Timestamp,
+) -> Result<Option<Benefit>> {
+    let found = cached(
+        "SELECT benefit_id, tag_code, since, review_at, case_id, recheck_case_id, ended_at, end_reason, \
+         version FROM benefits WHERE benefit_id = $1 AND due_at <= $2 FOR UPDATE SKIP LOCKED",
+    )
+    .bind::<SqlUuid, _>(benefit.0)
+    .bind::<Timestamptz, _>(now)
+    .get_result(conn)
+    .await
+    .optional()?;
+    Ok(found)
+}
+
+/// The re-check of a benefit that the caller holds has begun: the only one of this review.
+pub async fn begin_recheck(
+    conn: &mut AsyncPgConnection,
+    benefit: &Benefit,
+    recheck: CaseId,
+    at: Timestamp,
+) -> Result<()> {
+    cached(
+        "UPDATE benefits SET recheck_case_id = $2, due_at = NULL, version = version + 1 \
+         WHERE benefit_id = $1",
+    )
+    .bind::<SqlUuid, _>(benefit.benefit_id)
+    .bind::<SqlUuid, _>(recheck.0)
+    .execute(&mut *conn)
+    .await?;
+    cached(
+        "INSERT INTO benefit_rechecks (benefit_id, review_at, case_id, begun_at, outcome) \
+         VALUES ($1, $2, $3, $4, 'open')",
+    )
+    .bind::<SqlUuid, _>(benefit.benefit_id)
+    .bind::<Timestamptz, _>(benefit.review_at)
+    .bind::<SqlUuid, _>(recheck.0)
+    .bind::<Timestamptz, _>(at)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// The re-check could not begin; it is tried again then, so that it keeps no other waiting.
+pub async fn put_off(conn: &mut AsyncPgConnection, benefit: CaseId, until: Timestamp) -> Result<()> {
+    cached("UPDATE benefits SET due_at = $2 WHERE benefit_id = $1 AND due_at IS NOT NULL")
+        .bind::<SqlUuid, _>(benefit.0)
+        .bind::<Timestamptz, _>(until)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// A re-check of a benefit.
+#[derive(Debug, Clone, QueryableByName)]
+pub struct BegunRecheck {
+    #[diesel(sql_type = Timestamptz)]
+    pub review_at: Timestamp,
+    #[diesel(sql_type = SqlUuid)]
+    pub case_id: Uuid,
+    #[diesel(sql_type = Timestamptz)]
+    pub begun_at: Timestamp,
+    #[diesel(sql_type = Text)]
+    pub outcome: String,
+}
+
+/// A benefit as it stands, with its re-checks, oldest first.
+pub async fn get(
+    conn: &mut AsyncPgConnection,
+    benefit: CaseId,
+) -> Result<Option<(Benefit, Vec<BegunRecheck>)>> {
+    let found: Option<Benefit> = cached(
+        "SELECT benefit_id, tag_code, since, review_at, case_id, recheck_case_id, ended_at, end_reason, \
+         version FROM benefits WHERE benefit_id = $1",
+    )
+    .bind::<SqlUuid, _>(benefit.0)
+    .get_result(&mut *conn)
+    .await
+    .optional()?;
+    let Some(found) = found else { return Ok(None) };
+    let rechecks = cached(
+        "SELECT review_at, case_id, begun_at, outcome FROM benefit_rechecks WHERE benefit_id = $1 \
+         ORDER BY review_at",
+    )
+    .bind::<SqlUuid, _>(benefit.0)
+    .load(conn)
+    .await?;
+    Ok(Some((found, rechecks)))
+}
