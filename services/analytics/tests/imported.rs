@@ -103,7 +103,11 @@ async fn imported_cases_count_on_their_own_days_and_come_out_the_same_after_a_re
         [(open.to_string(), "2026-04-05T01:00:00.000000Z".to_owned())]
     );
     let sum = async |what: &str| {
-        number(&service, &format!("SELECT coalesce(sum({what}), 0)::bigint AS n FROM rollups WHERE line = '*'")).await
+        number(
+            &service,
+            &format!("SELECT coalesce(sum({what}), 0)::bigint AS n FROM rollups WHERE line = '*'"),
+        )
+        .await
     };
     for (what, n) in [
         ("registered", 3),

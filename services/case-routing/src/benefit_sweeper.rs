@@ -19,8 +19,8 @@ use uuid::Uuid;
 use crate::{
     atlas::World,
     domain::{
-        Application, BeginRecheck, BenefitRule, Case, CaseId, Channel, OrgId, OrgKind, Origin, Party, Recheck,
-        RegisterCase,
+        Application, BeginRecheck, BenefitRule, Case, CaseId, Channel, OrgId, OrgKind, Origin, Party,
+        Recheck, RegisterCase,
     },
     filing::recorded,
     rpc::{Desk, TEXT, window_above},
@@ -149,7 +149,8 @@ impl BenefitSweeper {
         now: Timestamp,
     ) -> Result<(ApplicationRecord, Vec<Emit>)> {
         let (case, id) = (&basis.case, CaseId(new_id()));
-        let item = case.item.clone().ok_or_else(|| Error::internal(format!("case {} has no item", case.id)))?;
+        let item =
+            case.item.clone().ok_or_else(|| Error::internal(format!("case {} has no item", case.id)))?;
         let (name, _) = world.names_of(Some(&item));
         let text = format!("{name}：到期复核");
         let register = RegisterCase {
@@ -190,18 +191,15 @@ impl BenefitSweeper {
     async fn put_off(&self, benefit: CaseId) -> Result<()> {
         self.desk
             .db
-            .transaction(async |tx: &mut Tx<'_>| {
-                benefits::put_off(tx.conn, benefit, tx.now + PUT_OFF).await
-            })
+            .transaction(async |tx: &mut Tx<'_>| benefits::put_off(tx.conn, benefit, tx.now + PUT_OFF).await)
             .await
     }
 }
 
 /// Who receives the re-check: the window that received the application, or where that is none any more, the nearest one.
 fn receiver(world: &World, case: &Case, now: Timestamp) -> Result<OrgId> {
-    let window = |kind: OrgKind| {
-        matches!(kind, OrgKind::ServiceStation | OrgKind::StreetOffice | OrgKind::Government)
-    };
+    let window =
+        |kind: OrgKind| matches!(kind, OrgKind::ServiceStation | OrgKind::StreetOffice | OrgKind::Government);
     let before = world.routes.org(case.first_receiver).filter(|org| org.in_force(now) && window(org.kind));
     let path: Vec<Uuid> = case.place.path.iter().map(|unit| unit.0).collect();
     let found = before.map(|org| org.id).or_else(|| window_above(world, &path, now));

@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use crate::{
     domain::{
-        BenefitChange, Case, Decision, DomainEvent, NewNotice, OfferId, OrgId, RemarkKind, RoutingDecision, TicketId,
-        TimelineEntry, Timestamp,
+        BenefitChange, Case, Decision, DomainEvent, NewNotice, OfferId, OrgId, RemarkKind, RoutingDecision,
+        TicketId, TimelineEntry, Timestamp,
         exchange::{Report, reports},
     },
     events,

@@ -21,7 +21,8 @@ use crate::domain::{
 static ADD: LazyLock<String> = LazyLock::new(|| {
     let names: Vec<&str> = Measure::ALL.iter().map(|measure| measure.name()).collect();
     let width = Measure::COUNT;
-    let values: Vec<String> = (1..=width).map(|n| format!("NULLIF(($6)[(o - 1) * {width} + {n}], 0)")).collect();
+    let values: Vec<String> =
+        (1..=width).map(|n| format!("NULLIF(($6)[(o - 1) * {width} + {n}], 0)")).collect();
     let sums: Vec<String> = names.iter().map(|c| added(c)).collect();
     format!(
         "INSERT INTO process_rollups AS r (unit_id, day, process_version, line, item_code, {}) \

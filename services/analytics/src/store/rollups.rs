@@ -24,7 +24,8 @@ pub(super) fn sum(name: &str) -> String {
 static ADD: LazyLock<String> = LazyLock::new(|| {
     let names: Vec<&str> = Counter::ALL.iter().map(|c| c.name()).collect();
     let width = Counter::COUNT;
-    let values: Vec<String> = (1..=width).map(|n| format!("NULLIF(($5)[(o - 1) * {width} + {n}], 0)")).collect();
+    let values: Vec<String> =
+        (1..=width).map(|n| format!("NULLIF(($5)[(o - 1) * {width} + {n}], 0)")).collect();
     let sums: Vec<String> = names.iter().map(|c| added(c)).collect();
     format!(
         "INSERT INTO rollups AS r (unit_id, line, day, item_code, {}) \

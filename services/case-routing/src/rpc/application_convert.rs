@@ -108,9 +108,7 @@ fn recheck(recheck: &BegunRecheck) -> pb::BenefitRecheck {
 fn as_filed(application: &Application) -> Option<pb::Benefit> {
     let ended = application.ruling.as_ref().filter(|ruling| ruling.outcome == ApplicationOutcome::Denied);
     let (benefit, tag_code, review_at, state) = match (&application.benefit, &application.recheck) {
-        (Some(period), _) => {
-            (period.benefit, &period.tag_code, period.review_at, pb::BenefitState::Active)
-        }
+        (Some(period), _) => (period.benefit, &period.tag_code, period.review_at, pb::BenefitState::Active),
         (None, Some(recheck)) => {
             let state = ended.map_or(pb::BenefitState::UnderReview, |_| pb::BenefitState::Ended);
             (recheck.benefit, &recheck.rule.tag_code, recheck.review_at, state)

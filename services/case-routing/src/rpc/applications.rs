@@ -292,10 +292,7 @@ impl ApplicationService for Applications {
             request,
             "DeliverApplication",
             DeliverApplicationResponse,
-            |message| (
-                parse::reference("delivery_ref", &message.delivery_ref)?,
-                self.desk.crypto.clone()
-            ),
+            |message| (parse::reference("delivery_ref", &message.delivery_ref)?, self.desk.crypto.clone()),
             |papers, case, act, by, delivery| {
                 impartial(&case, by)?;
                 let act = acting_for(act, by, case.lead_org);

@@ -51,10 +51,8 @@ struct VersionRow {
 
 /// The version of a case; `None` where there is none.
 pub async fn version(conn: &mut AsyncPgConnection, id: CaseId) -> Result<Option<i64>> {
-    let rows: Vec<VersionRow> = cached("SELECT version FROM cases WHERE case_id = $1")
-        .bind::<SqlUuid, _>(id.0)
-        .load(conn)
-        .await?;
+    let rows: Vec<VersionRow> =
+        cached("SELECT version FROM cases WHERE case_id = $1").bind::<SqlUuid, _>(id.0).load(conn).await?;
     Ok(rows.into_iter().next().map(|row| row.version))
 }
 

@@ -89,7 +89,10 @@ impl District {
         assert_eq!(went.signatures[0].org_id, self.station.to_string());
         let sum = about!(
             case_id,
-            ReviewApplicationRequest { recommends_grant: recommends_grant, reason_code: "facts_clear".into() }
+            ReviewApplicationRequest {
+                recommends_grant: recommends_grant,
+                reason_code: "facts_clear".into()
+            }
         );
         done!(self.benefits(&head).review_application(sum));
     }

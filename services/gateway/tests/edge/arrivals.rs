@@ -77,10 +77,7 @@ fn told(duty_id: &str) -> DutyArrivals {
         ..Default::default()
     };
     DutyArrivals {
-        items: vec![
-            item("CJ-0108", "DT-1-CJ-0108", TaskPart::Lead),
-            item("CJ-0109", "", TaskPart::Lead),
-        ],
+        items: vec![item("CJ-0108", "DT-1-CJ-0108", TaskPart::Lead), item("CJ-0109", "", TaskPart::Lead)],
         staff: Some(StaffArrival {
             arrival: arrival(ArrivalState::Arrived, ""),
             promised_posts: vec![PostNeed { kind: PostKind::ServiceWorker.into(), count: 2 }],
@@ -198,7 +195,10 @@ async fn what_a_reader_may_not_see_or_nobody_counted_is_said_and_not_made_up() {
     edge.services.refuse("GetDutyDemand", Status::permission_denied("role"));
     let (status, html) = page(&edge, &path, &session).await;
     assert_eq!(status, 200);
-    shows(&html, &["不对您的岗位显示", "部门不得自行考核社区", "社区服务员 承诺 2", "确认于 2026-03-02 09:00"]);
+    shows(
+        &html,
+        &["不对您的岗位显示", "部门不得自行考核社区", "社区服务员 承诺 2", "确认于 2026-03-02 09:00"],
+    );
     shows(&html, &["<span class=\"tag\">未知</span>", "已划拨 800.00 元"]);
     assert!(!html.contains("按时办结率 ") && !html.contains("登记工单"), "{html}");
 

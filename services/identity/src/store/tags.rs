@@ -57,11 +57,7 @@ impl Row {
 ///
 /// # Errors
 /// `Internal` when the key file does not hold the key it was sealed with.
-pub async fn lock(
-    conn: &mut AsyncPgConnection,
-    crypto: &Crypto,
-    benefit: Uuid,
-) -> Result<Option<PersonTag>> {
+pub async fn lock(conn: &mut AsyncPgConnection, crypto: &Crypto, benefit: Uuid) -> Result<Option<PersonTag>> {
     let row: Option<Row> = cached("SELECT * FROM person_tags WHERE benefit_id = $1 FOR UPDATE")
         .bind::<SqlUuid, _>(benefit)
         .get_result(conn)

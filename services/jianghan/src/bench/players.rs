@@ -271,13 +271,10 @@ impl Bench {
                 _ => {}
             }
             let wait = WaitCaseRequest { case_id: known.case_id, after_etag: known.etag, wait_seconds: 5 };
-            known = again!(
-                self,
-                "wait",
-                self.suite.cases().wait_case(reader.request(wait.clone()).await?).await
-            )
-            .case
-            .context("an answer without a case")?;
+            known =
+                again!(self, "wait", self.suite.cases().wait_case(reader.request(wait.clone()).await?).await)
+                    .case
+                    .context("an answer without a case")?;
         }
     }
 }

@@ -162,9 +162,8 @@ async fn ended(story: &mut Story<'_>, reader: &Person<'_>, of: &Granted<'_>) -> 
             leader.refuses(&recheck),
         )
         .await?;
-    let read = story
-        .step(&of.holder, "查看终止决定书", "reads the decision", of.holder.reads(&recheck))
-        .await?;
+    let read =
+        story.step(&of.holder, "查看终止决定书", "reads the decision", of.holder.reads(&recheck)).await?;
     let decision = read.decision.context("a decision")?;
     let remedies: Vec<RemedyKind> = decision.remedies.iter().map(|remedy| remedy.kind()).collect();
     expect(remedies == [RemedyKind::Reconsideration, RemedyKind::Litigation], "both remedies")?;

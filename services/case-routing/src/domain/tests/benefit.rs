@@ -116,8 +116,7 @@ fn a_recheck_renews_the_benefit_without_another_notice() {
     let way = way.then(|p, c| p.start_investigation(c, &world.act(person("lead", STREET_OFFICE))));
     let alone = check(InvestigationKind::HomeVisit);
     let visited = way.clone();
-    let visited =
-        visited.then(|p, c| p.record_investigation(alone, c, &world.act(person("anna", STATION))));
+    let visited = visited.then(|p, c| p.record_investigation(alone, c, &world.act(person("anna", STATION))));
     let rita = person("rita", STREET_OFFICE);
     let early = visited.papers.review(summed_up(true), visited.case, &world.act(rita.clone()));
     assert_eq!(code(early), "field_check_by_more", "as for the application");

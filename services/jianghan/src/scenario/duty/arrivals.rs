@@ -121,11 +121,16 @@ async fn served(story: &mut Story<'_>, cast: &Cast<'_>) -> Result<Case> {
         .await?;
     expect(case.lead_org_id == stage.org(&format!("station:{COMMUNITY}"))?, "the station leads")?;
     let case = story
-        .step(&cast.head, "签收、联系、办结", "signs for it, speaks with the requester, gets it done", async {
-            let case = cast.head.signs(&case).await?;
-            let case = cast.head.contacts(&case).await?;
-            cast.head.completes(&case).await
-        })
+        .step(
+            &cast.head,
+            "签收、联系、办结",
+            "signs for it, speaks with the requester, gets it done",
+            async {
+                let case = cast.head.signs(&case).await?;
+                let case = cast.head.contacts(&case).await?;
+                cast.head.completes(&case).await
+            },
+        )
         .await?;
     let verifier = stage.anyone("verifier", 0)?;
     let case = story
@@ -175,7 +180,8 @@ impl Cast<'_> {
         let refused = self.stage.suite.duties().get_duty_arrivals(request).await;
         let none = refused.is_err_and(|status| status.code() == Code::FailedPrecondition);
         expect(none, "no arrivals of what is not in force")?;
-        let request = self.head.asks(ListDutyArrivalsRequest { page_size: 200, ..Default::default() }).await?;
+        let request =
+            self.head.asks(ListDutyArrivalsRequest { page_size: 200, ..Default::default() }).await?;
         let answer = self.stage.suite.duties().list_duty_arrivals(request).await;
         let listed = self.head.heard("ListDutyArrivals", answer)?.arrivals;
         expect(listed.iter().all(|one| one.duty_id != duty_id), "nor in the list")

@@ -107,7 +107,11 @@ impl Cast<'_> {
         self.department.heard("GetDutyTransfer", answer)?.transfer.context("an answer without the transfer")
     }
 
-    pub(super) async fn sees(&self, transfer: &DutyTransfer, state: DutyTransferState) -> Result<DutyTransfer> {
+    pub(super) async fn sees(
+        &self,
+        transfer: &DutyTransfer,
+        state: DutyTransferState,
+    ) -> Result<DutyTransfer> {
         let reached = async || {
             let now = self.transfer(transfer).await?;
             Ok((now.state() == state).then_some(now))
@@ -126,7 +130,11 @@ impl Cast<'_> {
     }
 
     /// Waits until identity knows of it as described.
-    pub(super) async fn authority(&self, transfer: &DutyTransfer, done: impl Fn(&DutyAuthority) -> bool) -> Result<()> {
+    pub(super) async fn authority(
+        &self,
+        transfer: &DutyTransfer,
+        done: impl Fn(&DutyAuthority) -> bool,
+    ) -> Result<()> {
         let known = async || {
             let request = self
                 .grantor
