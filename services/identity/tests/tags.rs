@@ -77,7 +77,7 @@ async fn a_tag_is_sealed_shown_with_its_review_day_and_gone_with_the_benefit() {
         review_due: false,
         benefit_id: benefit.to_string(),
     };
-    assert_eq!(seen, [expected.clone()]);
+    assert_eq!(seen, std::slice::from_ref(&expected));
     for login in ["resident", "head1", "dispatcher"] {
         assert_eq!(tags(&world, login, &id).await.unwrap(), seen, "{login}");
     }

@@ -81,7 +81,7 @@ async fn of_a_transfer_in_effect_staff_tasks_promise_and_money_are_there_with_wh
     let head = Persona::new(Role::StationHead, world.d.community).org(world.d.station);
     for persona in [world.leader(), world.member(), world.arbiter(), world.d.leader(), head, finance] {
         assert_eq!(get(&world, &persona, &id).await.unwrap(), found, "{persona:?}");
-        assert_eq!(list(&world, &persona).await, [found.clone()], "{persona:?}");
+        assert_eq!(list(&world, &persona).await, std::slice::from_ref(&found), "{persona:?}");
     }
     world.d.service.stop().await;
 }
