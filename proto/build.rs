@@ -1,4 +1,4 @@
-//! Compiles the protos with protox (no protoc) and keeps the descriptor bytes with extensions and source info.
+//! Compiles the protos with protox (no protoc) and keeps the descriptor bytes with extensions, with and without source info.
 
 use std::{env, fs, path::PathBuf};
 
@@ -12,15 +12,20 @@ fn main() -> anyhow::Result<()> {
     collect(&root.join("jianghan"), &mut files)?;
     files.sort();
 
-    let mut compiler = protox::Compiler::new([&root])?;
-    compiler
-        .include_imports(true)
-        .include_source_info(true)
-        .open_files(&files)
-        .context("the protos do not compile")?;
+    let compile = |with_source_info| -> anyhow::Result<protox::Compiler> {
+        let mut compiler = protox::Compiler::new([&root])?;
+        compiler
+            .include_imports(true)
+            .include_source_info(with_source_info)
+            .open_files(&files)
+            .context("the protos do not compile")?;
+        Ok(compiler)
+    };
     // `encode_file_descriptor_set` keeps the extension options; `file_descriptor_set().encode_to_vec()` drops them.
     let out = PathBuf::from(env::var("OUT_DIR")?);
+    let compiler = compile(true)?;
     fs::write(out.join("descriptors.binpb"), compiler.encode_file_descriptor_set())?;
+    fs::write(out.join("bare_descriptors.binpb"), compile(false)?.encode_file_descriptor_set())?;
 
     let set = compiler.file_descriptor_set();
     events(&set, &out)?;

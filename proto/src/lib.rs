@@ -71,14 +71,23 @@ package!(
 /// The encoded `FileDescriptorSet` of all packages, with extension options and source info.
 pub const DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.binpb"));
 
-static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {
-    DescriptorPool::decode(DESCRIPTOR_SET)
-        .expect("the descriptors were compiled by this crate's build script")
-});
+/// The same without source info, that is without comments: most of the room, which only documents need.
+pub const BARE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/bare_descriptors.binpb"));
 
-/// The descriptors of all packages, decoded once.
+static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| decoded(DESCRIPTOR_SET));
+
+/// The descriptors of all packages with their comments, decoded once and kept: some megabytes.
 pub fn pool() -> &'static DescriptorPool {
     &POOL
+}
+
+/// The descriptors of all packages, without comments, for a look at the start that leaves nothing behind.
+pub fn bare_pool() -> DescriptorPool {
+    decoded(BARE_DESCRIPTOR_SET)
+}
+
+fn decoded(descriptors: &[u8]) -> DescriptorPool {
+    DescriptorPool::decode(descriptors).expect("the descriptors were compiled by this crate's build script")
 }
 
 /// A message that is published as an event.

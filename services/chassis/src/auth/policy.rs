@@ -51,7 +51,7 @@ pub struct PolicyTable(HashMap<String, Policy>);
 impl PolicyTable {
     /// The policies of all packages of the suite.
     pub fn of_suite() -> Self {
-        Self::from_pool(proto::pool())
+        Self::from_pool(&proto::bare_pool())
     }
 
     /// The policies of a descriptor pool.

@@ -35,7 +35,8 @@ pub struct Catalogue {
     services: Vec<String>,
 }
 
-static CATALOGUE: LazyLock<Arc<Catalogue>> = LazyLock::new(|| Arc::new(Catalogue::from_pool(proto::pool())));
+static CATALOGUE: LazyLock<Arc<Catalogue>> = 
+    LazyLock::new(|| Arc::new(Catalogue::from_pool(&proto::bare_pool())));
 
 /// The catalogue of this build's protos.
 pub fn catalogue() -> &'static Arc<Catalogue> {
