@@ -35,7 +35,7 @@ pub struct Catalogue {
     services: Vec<String>,
 }
 
-static CATALOGUE: LazyLock<Arc<Catalogue>> = 
+static CATALOGUE: LazyLock<Arc<Catalogue>> =
     LazyLock::new(|| Arc::new(Catalogue::from_pool(&proto::bare_pool())));
 
 /// The catalogue of this build's protos.
