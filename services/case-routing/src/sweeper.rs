@@ -1,6 +1,6 @@
-//! Durable timers: whatever falls due for a case by itself. The longest due comes first; what another replica works on
-//! is passed over; a case that cannot be moved is put off, so that it keeps nobody waiting. Runs on domain time and
-//! wakes when it jumps.
+//! Durable timers: whatever falls due for a case by itself. The longest due comes first, and what is only to be archived
+//! behind all else; what another replica works on is passed over; a case that cannot be moved is put off, so that it keeps
+//! nobody waiting. Runs on domain time and wakes when it jumps.
 
 use std::{sync::Arc, time::Duration};
 

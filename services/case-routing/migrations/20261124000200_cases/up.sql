@@ -58,8 +58,8 @@ CREATE TABLE tasks (
 CREATE INDEX tasks_org_due ON tasks (org_id, open, due_at, task_id);
 CREATE INDEX tasks_org_case ON tasks (org_id, case_id);
 
--- What is to happen with a case by itself, and what it waits for; every open case is here. Apart from `cases`, to keep
--- their updates heap-only.
+-- What is to happen with a case by itself, and what it waits for; every open case is here, and of the others only those for
+-- which more is to happen than that they are archived. Apart from `cases`, to keep their updates heap-only.
 CREATE TABLE agenda (
     case_id uuid        PRIMARY KEY,
     due_at  timestamptz,
@@ -79,9 +79,15 @@ CREATE TABLE agenda (
 ) WITH (fillfactor = 80);
 -- Work lists, next due first.
 CREATE INDEX agenda_running ON agenda (running_due_at, case_id) WHERE running_due_at IS NOT NULL;
-CREATE INDEX agenda_open ON agenda (case_id) WHERE open;
 CREATE INDEX agenda_due ON agenda (due_at, case_id) WHERE due_at IS NOT NULL;
 CREATE INDEX agenda_awaits ON agenda (awaits, case_id) WHERE awaits IS NOT NULL;
+
+-- Ended cases that are kept until they are archived, for years: apart from the agenda, which stays small.
+CREATE TABLE retention (
+    case_id    uuid        PRIMARY KEY,
+    archive_at timestamptz NOT NULL
+);
+CREATE INDEX retention_due ON retention (archive_at, case_id);
 
 -- One row per command, its steps as a JSON array.
 CREATE TABLE timeline (

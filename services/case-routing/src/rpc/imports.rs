@@ -17,7 +17,7 @@ use super::{desk::Desk, parse};
 use crate::{
     atlas::World,
     importing::{self, Reader, Ready, Row, Sorted},
-    store::{imports, repeats, write},
+    store::{imports, repeats, retention, write},
 };
 
 /// Cases of one call.
@@ -200,6 +200,7 @@ async fn store(tx: &mut Tx<'_>, db: Db, mut batch: Batch) -> Result<pb::ImportCa
         write::cases(conn, &changes),
         write::tasks(conn, &changes),
         write::agenda(conn, &changes),
+        retention::save(conn, &changes),
         write::timeline(conn, &changes),
         write::decisions(conn, &changes),
         write::texts(conn, &changes),

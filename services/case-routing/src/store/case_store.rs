@@ -17,7 +17,8 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
 use super::{
-    benefits, exchange::changes, notices, precedents, refusals, remarks, repeats, suggestions, words, write,
+    benefits, exchange::changes, notices, precedents, refusals, remarks, repeats, retention, suggestions,
+    words, write,
 };
 use crate::{
     domain::{Case, CaseId},
@@ -110,6 +111,7 @@ impl AggregateStore for CaseStore {
             write::cases(conn, &changes),
             write::tasks(conn, &changes),
             write::agenda(conn, &changes),
+            retention::save(conn, &changes),
             write::offers(conn, &changes),
             write::timeline(conn, &changes),
             write::decisions(conn, &changes),

@@ -29,6 +29,7 @@ pub mod refusals;
 pub mod registers;
 pub mod remarks;
 pub mod repeats;
+pub mod retention;
 pub mod rows;
 pub mod suggestions;
 pub mod words;

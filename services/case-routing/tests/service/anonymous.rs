@@ -45,7 +45,7 @@ async fn an_anonymous_report_leads_back_to_nobody() {
 
     let mut conn = d.service.db().conn().await.unwrap();
     let tables = ["cases", "timeline", "client_refs", "routing_decisions", "case_texts", "agenda", "tasks"];
-    for table in tables.into_iter().chain(["idempotency", "outbox"]) {
+    for table in tables.into_iter().chain(["case_words", "retention", "idempotency", "outbox"]) {
         let query = format!("SELECT string_agg(to_jsonb(t)::text, ' ') AS dump FROM {table} t");
         let row: Dump = diesel::sql_query(query).get_result(&mut conn).await.unwrap();
         let dump = row.dump.unwrap_or_default();

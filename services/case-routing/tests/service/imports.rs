@@ -133,6 +133,8 @@ async fn a_batch_is_stored_at_once_with_one_event_and_a_repeat_does_nothing() {
     assert_eq!(names(&d.service.drain_outbox().await), ["CasesImported"]);
     assert_eq!(number(&d.service, "SELECT count(*) AS n FROM cases").await, 34);
     assert_eq!(number(&d.service, "SELECT count(*) AS n FROM timeline").await, 34);
+    assert_eq!(number(&d.service, "SELECT count(*) AS n FROM agenda").await, 2, "those that are open");
+    assert_eq!(number(&d.service, "SELECT count(*) AS n FROM retention").await, 32);
     assert_eq!(number(&d.service, "SELECT count(DISTINCT case_no) AS n FROM cases").await, 34);
     let unseen = "SELECT count(*) AS n FROM cases WHERE doc LIKE '%13812345678%'";
     assert_eq!(number(&d.service, unseen).await, 0, "redacted on arrival");

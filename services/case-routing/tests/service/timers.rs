@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chassis::{auth::Role, db::cached, proto::case_routing::v1 as pb, testing::Persona};
 use chrono::TimeDelta;
-use diesel::sql_types::{Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Bool, Nullable, Timestamptz, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use tonic::Code;
 use uuid::Uuid;
@@ -80,6 +80,90 @@ async fn a_case_that_is_looked_at_too_early_keeps_its_timer() {
     }
     d.service.wait_for("another look", async || due(&d, &case).await != early).await;
     assert_eq!(due(&d, &case).await, promised);
+    d.service.stop().await;
+}
+
+#[derive(diesel::QueryableByName)]
+struct Stands {
+    #[diesel(sql_type = Bool)]
+    open: bool,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    kept: Option<chassis::Timestamp>,
+}
+
+/// Whether the case is in the agenda, and until when it is kept.
+async fn stands(d: &District, case: &pb::Case) -> (bool, Option<chassis::Timestamp>) {
+    let mut conn = d.service.db().conn().await.unwrap();
+    let row: Stands = cached(
+        "SELECT EXISTS (SELECT FROM agenda WHERE case_id = $1) AS open, \
+         (SELECT archive_at FROM retention WHERE case_id = $1) AS kept",
+    )
+    .bind::<SqlUuid, _>(case.case_id.parse::<Uuid>().unwrap())
+    .get_result(&mut conn)
+    .await
+    .unwrap();
+    (row.open, row.kept)
+}
+
+async fn closed(d: &District, resident: &Persona) -> pb::Case {
+    let case = d.taken_in(resident).await;
+    assert_eq!(stands(d, &case).await, (true, None));
+    d.resolve(&case).await;
+    assert_eq!(stands(d, &case).await, (true, None), "to be rated");
+    let rate = pb::RateCaseRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        grade: 5,
+        ..Default::default()
+    };
+    d.cases(resident).rate_case(rate).await.unwrap().into_inner().case.unwrap()
+}
+
+#[tokio::test]
+async fn a_closed_case_leaves_the_agenda_and_is_archived_in_its_time() {
+    let d = District::start().await;
+    let case = closed(&d, &Persona::resident(d.district)).await;
+    let (open, kept) = stands(&d, &case).await;
+    assert!(!open && kept.is_some());
+    // Looked at too early it stays.
+    let early = d.service.clock().now() - TimeDelta::hours(1);
+    {
+        let mut conn = d.service.db().conn().await.unwrap();
+        cached("UPDATE retention SET archive_at = $2 WHERE case_id = $1")
+            .bind::<SqlUuid, _>(case.case_id.parse::<Uuid>().unwrap())
+            .bind::<Timestamptz, _>(early)
+            .execute(&mut conn)
+            .await
+            .unwrap();
+    }
+    d.service.wait_for("another look", async || stands(&d, &case).await.1 != Some(early)).await;
+    assert_eq!(stands(&d, &case).await, (false, kept));
+    assert_eq!(d.read(&case).await.state(), pb::CaseState::Closed);
+    d.told().await;
+
+    let left = kept.unwrap() - d.service.clock().now();
+    d.service.clock().advance(left.to_std().unwrap() + Duration::from_secs(1));
+    d.service
+        .wait_for("the archive", async || d.read(&case).await.state() == pb::CaseState::Archived)
+        .await;
+    assert_eq!(stands(&d, &case).await, (false, None));
+    assert_eq!(d.told().await, ["CaseArchived"]);
+    d.service.stop().await;
+}
+
+#[tokio::test]
+async fn a_case_that_is_opened_again_is_in_the_agenda_again() {
+    let d = District::start().await;
+    let resident = Persona::resident(d.district);
+    let case = closed(&d, &resident).await;
+    let reopen = pb::ReopenCaseRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        reason_code: "new_facts".into(),
+        ..Default::default()
+    };
+    d.cases(&resident).reopen_case(reopen).await.unwrap();
+    assert_eq!(stands(&d, &case).await, (true, None));
     d.service.stop().await;
 }
 

@@ -14,6 +14,7 @@ use super::super::*;
 use super::attempts::{Attempt, ITEMS, attempt};
 use super::table::{in_arbitration, in_state, ruled, with_whistle};
 use super::world::*;
+use crate::store::rows::{AgendaRow, kept_until};
 
 pub(super) fn attempts() -> impl Strategy<Value = Vec<Attempt>> {
     let wait = prop_oneof![6 => 0_i64..120, 2 => 120_i64..3_000, 1 => 3_000_i64..40_000];
@@ -46,8 +47,17 @@ fn check(world: &World, before: &Case, decision: &Decision) {
         let own = task.sender == task.org && task.mode == DispatchMode::Order;
         assert!(own || edge == Some(task.mode), "A-1: {task:?}");
     }
+    noted_once(case);
     let json = serde_json::to_value(case).unwrap();
     assert_eq!(&serde_json::from_value::<Case>(json).unwrap(), case);
+}
+
+/// What is to happen by itself stands in one place: in the agenda, or apart from it where the case is only kept.
+fn noted_once(case: &Case) {
+    let (row, kept) = (AgendaRow::of(case), kept_until(case));
+    assert!(row.is_none() || kept.is_none(), "twice");
+    assert!(row.is_some() || (case.state.is_finished() && case.counted_with().is_none()), "not at all");
+    assert_eq!(row.map_or(kept, |row| row.due_at), case.next_timer_at());
 }
 
 /// C-2, C-3: a promise to the requester moves only by what is listed, never to an earlier day, and never past the law's.
