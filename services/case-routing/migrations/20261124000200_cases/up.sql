@@ -53,10 +53,14 @@ CREATE TABLE tasks (
     due_at   timestamptz NOT NULL,
     -- It was signed for once, and staffing was told to find somebody; one is at it now, as staffing told.
     signed   boolean     NOT NULL,
-    active   boolean     NOT NULL
+    active   boolean     NOT NULL,
+    -- As in `cases`: when the requester's clock is due, while it runs.
+    running_due_at timestamptz
 ) WITH (fillfactor = 80);
 CREATE INDEX tasks_org_due ON tasks (org_id, open, due_at, task_id);
 CREATE INDEX tasks_org_case ON tasks (org_id, case_id);
+-- An organisation's running cases, next due first: few, however long its history is.
+CREATE INDEX tasks_org_running ON tasks (org_id, running_due_at, case_id) WHERE running_due_at IS NOT NULL;
 
 -- What is to happen with a case by itself, and what it waits for; every open case is here, and of the others only those for
 -- which more is to happen than that they are archived. Apart from `cases`, to keep their updates heap-only.

@@ -16,9 +16,10 @@ use uuid::{Builder, Uuid};
 
 use super::{
     case_store::CaseRow,
+    list_running,
     list_texts::{
         ALL, BY_ITEM, BY_LINE, BY_ORG, BY_RECEIVER, BY_REQUESTER, BY_STREET, BY_WORDS, BY_WORDS_OF_STREET,
-        LOOK_THROUGH, OPEN, RUNNING, RUNNING_FOUND, RUNNING_OF_REQUESTER, Texts,
+        LOOK_THROUGH, OPEN, Texts,
     },
     rows::never,
     words,
@@ -169,7 +170,7 @@ const FOUND_AT_ONCE: usize = 500;
 
 impl CaseFilter {
     /// Whose own cases these are, if nobody else's can be among them.
-    fn requester(&self) -> Option<Uuid> {
+    pub(super) fn requester(&self) -> Option<Uuid> {
         let reach = &self.reach;
         let own = reach.requester.filter(|_| !reach.all && reach.units.is_empty() && reach.orgs.is_empty());
         self.mine.or(own)
@@ -243,11 +244,7 @@ async fn by_due<D: DeserializeOwned>(conn: &mut AsyncPgConnection, filter: &Case
     let behind = filter.after.filter(|(due, _)| *due == filter.order.without());
     let mut rows = Vec::new();
     if behind.is_none() {
-        let (texts, key) = match (filter.requester(), &filter.found) {
-            (Some(requester), _) => (RUNNING_OF_REQUESTER, Some(requester.to_string())),
-            (None, Some(found)) => (RUNNING_FOUND, Some(array(found))),
-            (None, None) => (RUNNING, None),
-        };
+        let (texts, key) = list_running::texts(conn, filter).await?;
         rows = page(conn, texts[usize::from(last)], key, filter).await?;
     }
     let left = filter.limit - i64::try_from(rows.len()).unwrap_or(filter.limit);
@@ -389,7 +386,7 @@ struct DocRow {
 }
 
 /// `{a,b}`: ids as text, in which every index is looked up.
-fn array(ids: &[Uuid]) -> String {
+pub(super) fn array(ids: &[Uuid]) -> String {
     let ids: Vec<String> = ids.iter().map(Uuid::to_string).collect();
     format!("{{{}}}", ids.join(","))
 }

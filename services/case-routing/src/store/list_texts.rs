@@ -144,6 +144,25 @@ pub const RUNNING_FOUND: [&str; 2] = running!(
     "agenda t JOIN cases c ON c.case_id = t.case_id",
     agenda!("t.running_due_at IS NOT NULL AND t.case_id = ANY ($9::uuid[])")
 );
+/// Of an organisation that takes part in few of them: whatever runs elsewhere is not looked at.
+pub const RUNNING_OF_ORG: [&str; 2] = [
+    list!(
+        "(SELECT DISTINCT ON (running_due_at, case_id) running_due_at, case_id FROM tasks WHERE org_id = $9::uuid \
+         AND running_due_at IS NOT NULL AND (running_due_at, case_id) > ($16, $1) \
+         ORDER BY running_due_at, case_id) t JOIN cases c ON c.case_id = t.case_id",
+        "true",
+        "true",
+        "t.running_due_at, t.case_id"
+    ),
+    list!(
+        "(SELECT DISTINCT ON (running_due_at, case_id) running_due_at, case_id FROM tasks WHERE org_id = $9::uuid \
+         AND running_due_at IS NOT NULL AND (running_due_at, case_id) < ($16, $1) \
+         ORDER BY running_due_at DESC, case_id DESC) t JOIN cases c ON c.case_id = t.case_id",
+        "true",
+        "true",
+        "t.running_due_at DESC, t.case_id DESC"
+    ),
+];
 pub const RUNNING_OF_REQUESTER: [&str; 2] = running!(
     "cases c JOIN cases t ON t.case_id = c.case_id",
     "c.requester_id = $9::uuid AND c.running_due_at IS NOT NULL"

@@ -15,6 +15,7 @@ pub mod hotspots;
 pub mod hours;
 pub mod imports;
 pub mod list;
+mod list_running;
 mod list_texts;
 pub mod listed;
 pub mod lists;

@@ -23,6 +23,8 @@ pub struct TaskRow {
     pub due_at: Timestamp,
     pub signed: bool,
     pub active: bool,
+    /// Of the case.
+    pub running_due_at: Option<Timestamp>,
 }
 
 impl TaskRow {
@@ -47,6 +49,7 @@ impl TaskRow {
             due_at: task.due_at.unwrap_or_else(never),
             signed: staffed(case, task),
             active: live && !ended && !case_ended,
+            running_due_at: running_due_at(case),
         }
     }
 }

@@ -160,10 +160,11 @@ pub async fn tasks(mut conn: &AsyncPgConnection, changes: &Changes) -> Result<()
         return Ok(());
     }
     cached(
-        "INSERT INTO tasks (task_id, case_id, org_id, state, open, due_at, signed, active) \
-         SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8) \
+        "INSERT INTO tasks (task_id, case_id, org_id, state, open, due_at, signed, active, running_due_at) \
+         SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9) \
          ON CONFLICT (task_id) DO UPDATE SET state = excluded.state, open = excluded.open, \
-         due_at = excluded.due_at, signed = tasks.signed OR excluded.signed, active = excluded.active",
+         due_at = excluded.due_at, signed = tasks.signed OR excluded.signed, active = excluded.active, \
+         running_due_at = excluded.running_due_at",
     )
     .bind::<Array<SqlUuid>, _>(rows.iter().map(|(_, row)| row.task_id).collect::<Vec<_>>())
     .bind::<Array<SqlUuid>, _>(rows.iter().map(|(case, _)| *case).collect::<Vec<_>>())
@@ -173,6 +174,9 @@ pub async fn tasks(mut conn: &AsyncPgConnection, changes: &Changes) -> Result<()
     .bind::<Array<Timestamptz>, _>(rows.iter().map(|(_, row)| row.due_at).collect::<Vec<_>>())
     .bind::<Array<Bool>, _>(rows.iter().map(|(_, row)| row.signed).collect::<Vec<_>>())
     .bind::<Array<Bool>, _>(rows.iter().map(|(_, row)| row.active).collect::<Vec<_>>())
+    .bind::<Array<Nullable<Timestamptz>>, _>(
+        rows.iter().map(|(_, row)| row.running_due_at).collect::<Vec<_>>(),
+    )
     .execute(&mut conn)
     .await?;
     Ok(())

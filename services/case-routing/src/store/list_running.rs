@@ -1,0 +1,56 @@
+//! By which index the cases whose clock runs are listed in the order of their due times.
+
+use chassis::{Result, db::cached};
+use diesel::{
+    QueryableByName,
+    sql_types::{BigInt, Uuid as SqlUuid},
+};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use uuid::Uuid;
+
+use super::{
+    list::{CaseFilter, array},
+    list_texts::{RUNNING, RUNNING_FOUND, RUNNING_OF_ORG, RUNNING_OF_REQUESTER},
+};
+
+/// Tasks in running cases up to which an organisation's are read by themselves. Where there are more, the agenda of all that run
+/// fills a page soon, and says of each case what else is asked before the case is read.
+const FEW: i64 = 1_000;
+
+/// The texts of the index that leads there soonest, due first and due last, and what it is looked up by.
+pub async fn texts(
+    conn: &mut AsyncPgConnection,
+    filter: &CaseFilter,
+) -> Result<([&'static str; 2], Option<String>)> {
+    if let Some(requester) = filter.requester() {
+        return Ok((RUNNING_OF_REQUESTER, Some(requester.to_string())));
+    }
+    if let Some(found) = &filter.found {
+        return Ok((RUNNING_FOUND, Some(array(found))));
+    }
+    if let Some(org) = filter.org
+        && few(conn, org).await?
+    {
+        return Ok((RUNNING_OF_ORG, Some(org.to_string())));
+    }
+    Ok((RUNNING, None))
+}
+
+#[derive(QueryableByName)]
+struct Count {
+    #[diesel(sql_type = BigInt)]
+    n: i64,
+}
+
+/// Whether an organisation has no more than [`FEW`] tasks in running cases; many have none.
+async fn few(conn: &mut AsyncPgConnection, org: Uuid) -> Result<bool> {
+    let row: Count = cached(
+        "SELECT count(*) AS n FROM \
+         (SELECT 1 FROM tasks WHERE org_id = $1 AND running_due_at IS NOT NULL LIMIT $2) t",
+    )
+    .bind::<SqlUuid, _>(org)
+    .bind::<BigInt, _>(FEW + 1)
+    .get_result(conn)
+    .await?;
+    Ok(row.n <= FEW)
+}
