@@ -12,9 +12,9 @@ use chassis::{
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::{
-    domain::pairs,
-    store::{imports, words},
+use crate::store::{
+    imports,
+    words::{self, Words},
 };
 
 /// The load has paused when no batch came in for so long.
@@ -89,14 +89,13 @@ impl Indexer {
             .transaction(async move |tx: &mut Tx<'_>| {
                 let Some((batch, cases)) = imports::take_unindexed(tx.conn).await? else { return Ok(0) };
                 let first = &cases[..cases.len().min(most)];
-                let texts = imports::texts(tx.conn, first).await?;
-                let mut words: HashMap<Uuid, Vec<i32>> =
-                    texts.iter().map(|(case, text)| (*case, pairs(text))).collect();
-                let sizes = first.iter().map(|case| words.get(case).map_or(0, Vec::len));
+                let words = imports::words(tx.conn, first).await?;
+                let mut words: HashMap<Uuid, Words> =
+                    words.into_iter().map(|words| (words.case, words)).collect();
+                let sizes = first.iter().map(|case| words.get(case).map_or(0, |words| words.pairs.len()));
                 let (now, rest) = cases.split_at(fitting(sizes));
-                let mut noted: Vec<_> =
-                    now.iter().filter_map(|case| Some((*case, words.remove(case)?))).collect();
-                noted.sort_unstable_by_key(|(case, _)| *case);
+                let mut noted: Vec<Words> = now.iter().filter_map(|case| words.remove(case)).collect();
+                noted.sort_unstable_by_key(|words| words.case);
                 words::note(tx.conn, &noted).await?;
                 imports::leave_unindexed(tx.conn, batch, rest).await?;
                 Ok(now.len())
@@ -111,8 +110,7 @@ impl Indexer {
         let noted = self
             .db
             .transaction(async move |tx: &mut Tx<'_>| {
-                let texts = imports::texts(tx.conn, &[case]).await?;
-                let words: Vec<_> = texts.iter().map(|(case, text)| (*case, pairs(text))).collect();
+                let words = imports::words(tx.conn, &[case]).await?;
                 words::note(tx.conn, &words).await?;
                 imports::forgo_unindexed(tx.conn, batch, case).await
             })

@@ -35,12 +35,15 @@ CREATE INDEX cases_first_receiver ON cases (first_receiver_org_id, case_id);
 CREATE INDEX cases_line ON cases (line, case_id) WHERE line IS NOT NULL;
 
 -- By what a case is found by text: the pairs of neighbouring characters of its redacted copy (src/domain/words.rs). Apart
--- from `cases`, because it is written once, with the text.
+-- from `cases`, because it is written once, with the text, and again only when the case is somewhere else.
 CREATE TABLE case_words (
     case_id uuid      PRIMARY KEY,
+    -- The street and the units below it on the way to the place, so that the index itself answers a search in one of them.
+    units   uuid[]    NOT NULL,
     pairs   integer[] NOT NULL
 );
-CREATE INDEX case_words_pairs ON case_words USING gin (pairs) WITH (fastupdate = on, gin_pending_list_limit = 512);
+CREATE INDEX case_words_pairs ON case_words USING gin (units, pairs)
+    WITH (fastupdate = on, gin_pending_list_limit = 512);
 
 -- Which organisation holds which task; everything else about a task stands in its case.
 CREATE TABLE tasks (

@@ -10,7 +10,8 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use crate::domain::CaseId;
+use super::words::{Words, units};
+use crate::domain::{CaseId, Place, pairs};
 
 #[derive(QueryableByName)]
 struct KeyRow {
@@ -244,12 +245,13 @@ struct Doc {
     doc: String,
 }
 
-/// The redacted texts of cases, in the order of their ids. The cases stay as they are until the end of the transaction, so
-/// that no text is noted which is gone.
-pub async fn texts(conn: &mut AsyncPgConnection, cases: &[Uuid]) -> Result<Vec<(Uuid, String)>> {
+/// By what cases are found, in the order of their ids. The cases stay as they are until the end of the transaction, so that no
+/// text is noted which is gone.
+pub async fn words(conn: &mut AsyncPgConnection, cases: &[Uuid]) -> Result<Vec<Words>> {
     #[derive(Deserialize)]
-    struct Text {
+    struct Noted {
         text_redacted: String,
+        place: Place,
     }
     let rows: Vec<Doc> =
         cached("SELECT case_id, doc FROM cases WHERE case_id = ANY($1) ORDER BY case_id FOR SHARE")
@@ -258,8 +260,8 @@ pub async fn texts(conn: &mut AsyncPgConnection, cases: &[Uuid]) -> Result<Vec<(
             .await?;
     rows.into_iter()
         .map(|row| {
-            let text: Text = serde_json::from_str(&row.doc).map_err(chassis::Error::internal)?;
-            Ok((row.case_id, text.text_redacted))
+            let noted: Noted = serde_json::from_str(&row.doc).map_err(chassis::Error::internal)?;
+            Ok(Words { case: row.case_id, units: units(&noted.place), pairs: pairs(&noted.text_redacted) })
         })
         .collect()
 }

@@ -18,8 +18,8 @@ use super::{
     case_store::CaseRow,
     list_running,
     list_texts::{
-        ALL, BY_ITEM, BY_LINE, BY_ORG, BY_RECEIVER, BY_REQUESTER, BY_STREET, BY_WORDS, BY_WORDS_OF_STREET,
-        LOOK_THROUGH, OPEN, Texts,
+        ALL, BY_ITEM, BY_LINE, BY_ORG, BY_RECEIVER, BY_REQUESTER, BY_STREET, BY_WORDS, LOOK_THROUGH, OPEN,
+        Texts,
     },
     rows::never,
     words,
@@ -226,7 +226,9 @@ pub async fn find(conn: &mut AsyncPgConnection, filter: &CaseFilter) -> Result<O
     if filter.pairs.is_empty() || filter.requester().is_some() {
         return Ok(None);
     }
-    words::having(conn, &filter.pairs, MOST_FOUND).await
+    // Where the street is known, every case of the unit has both noted with its words.
+    let within = filter.street.map(|street| filter.unit.unwrap_or(street));
+    words::having(conn, &filter.pairs, within, MOST_FOUND).await
 }
 
 /// Cases within reach, in order: whole ones ([`crate::domain::Case`]) or what a list shows of them ([`super::Listed`]). `conn` is
@@ -273,10 +275,9 @@ async fn by_id<D: DeserializeOwned>(conn: &mut AsyncPgConnection, filter: &CaseF
         ids.retain(|id| after.is_none_or(|after| *id < after));
         ids.sort_unstable_by(|a, b| b.cmp(a));
     }
-    let texts = if filter.street.is_some() { BY_WORDS_OF_STREET } else { BY_WORDS };
     let (mut rows, limit) = (Vec::new(), usize::try_from(filter.limit).unwrap_or(0));
     for some in ids.chunks(FOUND_AT_ONCE) {
-        rows.extend(page(conn, texts[usize::from(oldest)], Some(array(some)), filter).await?);
+        rows.extend(page(conn, BY_WORDS[usize::from(oldest)], Some(array(some)), filter).await?);
         if rows.len() >= limit {
             rows.truncate(limit);
             break;

@@ -88,9 +88,6 @@ pub const BY_STREET: Texts = ordered!("cases c", "c.street_id = $9::uuid");
 pub const BY_LINE: Texts = ordered!("cases c", "c.line = $9");
 pub const BY_ITEM: Texts = ordered!("cases c", "c.item_code = $9");
 pub const BY_WORDS: Texts = ordered!("cases c", "c.case_id = ANY ($9::uuid[])");
-/// Looked up in the street's index, so that only those that lie there are read.
-pub const BY_WORDS_OF_STREET: Texts =
-    ordered!("cases c", "c.street_id = $21::uuid AND c.case_id = ANY ($9::uuid[])");
 pub const ALL: Texts = ordered!("cases c", "$9 IS NULL");
 
 /// What the agenda says itself of its cases, asked before they are looked at: never less than the case then says.

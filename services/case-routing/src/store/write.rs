@@ -51,7 +51,7 @@ fn told(changes: &[&Change<CaseRecord>]) -> Vec<i64> {
 }
 
 /// `{a,b}`: an array of ids as text, because an array of arrays cannot be taken apart by row.
-fn ids<I: Display>(ids: impl ExactSizeIterator<Item = I>) -> String {
+pub(super) fn ids<I: Display>(ids: impl ExactSizeIterator<Item = I>) -> String {
     let mut text = String::with_capacity(2 + ids.len() * 37);
     text.push('{');
     for (number, id) in ids.enumerate() {

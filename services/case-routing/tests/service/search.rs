@@ -1,11 +1,16 @@
 //! Cases are found by the words of their redacted text, in any order, and only by those who reach them.
 
-use std::slice;
+use std::{slice, time::Duration};
 
-use chassis::{proto::case_routing::v1 as pb, testing::Persona};
+use chassis::{
+    auth::Role,
+    proto::case_routing::v1::{self as pb, intake_service_client::IntakeServiceClient},
+    testing::Persona,
+};
 use tonic::{Code, Status};
+use uuid::Uuid;
 
-use crate::support::{District, request_id};
+use crate::support::{District, ITEM, request_id};
 
 async fn intake(d: &District, requester: &Persona, text: &str) -> String {
     let request = pb::IntakeCaseRequest { text: text.into(), ..d.intake_request(requester) };
@@ -70,6 +75,120 @@ async fn a_case_is_found_by_the_words_of_its_redacted_text_by_those_who_reach_it
     d.cases(&other).register_case(report).await.unwrap();
     assert!(all(&d, &other, words("匿名反映")).await.is_empty());
     assert_eq!(all(&d, &d.dispatcher(), words("匿名反映")).await.len(), 1);
+    d.service.stop().await;
+}
+
+#[tokio::test]
+async fn words_are_found_within_the_unit_where_the_case_is_now() {
+    let d = District::start().await;
+    let resident = Persona::resident(d.district);
+    let register = async |place: Uuid| {
+        let request = pb::RegisterCaseRequest {
+            request_id: request_id(),
+            text: "路灯不亮".into(),
+            place_unit_id: place.to_string(),
+            notice_version: "1".into(),
+            ..Default::default()
+        };
+        d.cases(&resident).register_case(request).await.unwrap().into_inner().case.unwrap().case_id
+    };
+    let (here, at_street) = (register(d.community).await, register(d.street).await);
+    let (there, above) = (register(d.other_street).await, register(d.district).await);
+    intake(&d, &resident, "井盖松动").await;
+    let by = Persona::new(Role::DistrictDispatcher, d.district).org(d.gov);
+    let within = |unit: Uuid, order: &str| pb::ListCasesRequest {
+        unit_id: unit.to_string(),
+        order_by: order.into(),
+        ..words("路灯")
+    };
+    let found = async |unit: Uuid, order: &str| all(&d, &by, within(unit, order)).await;
+    assert_eq!(found(d.community, "").await, slice::from_ref(&here));
+    assert_eq!(found(d.street, "").await, [at_street.clone(), here.clone()]);
+    assert_eq!(found(d.street, "registered_time").await, [here.clone(), at_street.clone()]);
+    assert_eq!(found(d.other_street, "").await, slice::from_ref(&there));
+    let everywhere = [above, there.clone(), at_street.clone(), here.clone()];
+    assert_eq!(found(d.district, "").await, everywhere);
+    assert_eq!(all(&d, &by, words("路灯")).await, everywhere);
+    let nowhere = pb::ListCasesRequest { query: "井盖".into(), ..within(d.other_street, "") };
+    assert!(all(&d, &by, nowhere).await.is_empty());
+
+    // Triage finds out that it is elsewhere.
+    let mut desk = IntakeServiceClient::new(d.service.call_as(&by));
+    let accept =
+        pb::AcceptCaseRequest { case_id: here.clone(), request_id: request_id(), ..Default::default() };
+    desk.accept_case(accept).await.unwrap();
+    let triage = pb::TriageCaseRequest {
+        case_id: here.clone(),
+        request_id: request_id(),
+        item_code: ITEM.into(),
+        place_unit_id: d.other_street.to_string(),
+        ..Default::default()
+    };
+    desk.triage_case(triage).await.unwrap();
+    assert!(found(d.community, "").await.is_empty());
+    assert_eq!(found(d.street, "").await, slice::from_ref(&at_street));
+    assert_eq!(found(d.other_street, "").await, [there.clone(), here.clone()]);
+    // Its clock runs, that of the other does not yet.
+    assert_eq!(found(d.other_street, "resolve_due_time").await, [here, there]);
+    d.service.stop().await;
+}
+
+#[tokio::test]
+async fn an_organisations_cases_come_by_due_time_each_once_however_often_it_was_asked() {
+    let d = District::start().await;
+    let resident = Persona::resident(d.district);
+    let again = d.taken_in(&resident).await;
+    d.resolve(&again).await;
+    let rate = pb::RateCaseRequest {
+        case_id: again.case_id.clone(),
+        request_id: request_id(),
+        grade: 5,
+        ..Default::default()
+    };
+    d.cases(&resident).rate_case(rate).await.unwrap();
+    let done = d.taken_in(&resident).await;
+    d.resolve(&done).await;
+    let first = d.taken_in(&resident).await.case_id;
+    d.service.clock().advance(Duration::from_secs(86_400));
+    let second = d.taken_in(&resident).await.case_id;
+    d.service.clock().advance(Duration::from_secs(86_400));
+    // Opened again, it is the oldest and due last, and the office has two tasks in it.
+    let reopen = pb::ReopenCaseRequest {
+        case_id: again.case_id.clone(),
+        request_id: request_id(),
+        reason_code: "new_facts".into(),
+        ..Default::default()
+    };
+    let again = d.cases(&resident).reopen_case(reopen).await.unwrap().into_inner().case.unwrap();
+    assert_eq!(again.tasks.iter().filter(|task| task.org_id == d.office.to_string()).count(), 2);
+    let running = [first, second, again.case_id];
+    let of = |org: Uuid, order: &str| pb::ListCasesRequest {
+        org_id: org.to_string(),
+        order_by: order.into(),
+        ..Default::default()
+    };
+    let next_due: Vec<String> = running.iter().chain([&done.case_id]).cloned().collect();
+    let due_last: Vec<String> = running.iter().rev().chain([&done.case_id]).cloned().collect();
+    let district = Persona::new(Role::DistrictDispatcher, d.district).org(d.gov);
+    for by in [district.clone(), d.dispatcher(), d.window(), resident] {
+        assert_eq!(all(&d, &by, of(d.office, "resolve_due_time")).await, next_due);
+        assert_eq!(all(&d, &by, of(d.office, "resolve_due_time desc")).await, due_last);
+        let dispatched = pb::ListCasesRequest {
+            states: vec![pb::CaseState::Dispatched.into()],
+            ..of(d.office, "resolve_due_time")
+        };
+        assert_eq!(all(&d, &by, dispatched).await, running);
+        let words = pb::ListCasesRequest { query: "堆物".into(), ..of(d.office, "resolve_due_time") };
+        assert_eq!(all(&d, &by, words).await, next_due);
+        // It received them all and has a task in none.
+        assert!(all(&d, &by, of(d.station, "resolve_due_time")).await.is_empty());
+        assert!(all(&d, &by, of(d.other_office, "resolve_due_time")).await.is_empty());
+    }
+    let closed = pb::ListCasesRequest {
+        states: vec![pb::CaseState::Closed.into()],
+        ..of(d.office, "resolve_due_time")
+    };
+    assert!(all(&d, &district, closed).await.is_empty(), "one was opened again, the other is not rated");
     d.service.stop().await;
 }
 

@@ -188,6 +188,15 @@ impl Asked<'_> {
             ("district, a word nobody wrote", &district, words("宇宙飞船")),
             ("district, a common word and an item", &district, of_item("CJ-0142", words("邻居"))),
             ("district, common words in a community", &district, of_unit(&community, words("第77号楼"))),
+            ("district, a word of all in a community", &district, of_unit(&community, words("邻居"))),
+            (
+                "district, those words, next due",
+                &district,
+                of_unit(
+                    &community,
+                    ListCasesRequest { query: "第77号楼".into(), ..order("resolve_due_time") },
+                ),
+            ),
             ("street, newest", &street_desk, ask.clone()),
             (
                 "street, open, next due",
@@ -202,6 +211,7 @@ impl Asked<'_> {
             ("department, newest", &department, ask.clone()),
             ("department, next due", &department, order("resolve_due_time")),
             ("partner, newest", &manager, ask.clone()),
+            ("partner, next due", &manager, order("resolve_due_time")),
             ("resident, own newest", &self.resident, ask.clone()),
             ("resident, own with a word", &self.resident, words("邻居")),
             (
