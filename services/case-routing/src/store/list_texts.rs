@@ -137,9 +137,11 @@ pub const RUNNING: [&str; 2] = running!(
     "agenda t JOIN cases c ON c.case_id = t.case_id",
     agenda!("t.running_due_at IS NOT NULL AND $9 IS NULL")
 );
+// `IS TRUE` keeps the planner from making a join of it: the cases that were found are hashed once, not gone through for each that
+// runs.
 pub const RUNNING_FOUND: [&str; 2] = running!(
     "agenda t JOIN cases c ON c.case_id = t.case_id",
-    agenda!("t.running_due_at IS NOT NULL AND t.case_id = ANY ($9::uuid[])")
+    agenda!("t.running_due_at IS NOT NULL AND (t.case_id IN (SELECT unnest($9::uuid[]))) IS TRUE")
 );
 /// Of an organisation that takes part in few of them: whatever runs elsewhere is not looked at.
 pub const RUNNING_OF_ORG: [&str; 2] = [
