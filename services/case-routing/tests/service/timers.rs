@@ -143,9 +143,7 @@ async fn a_closed_case_leaves_the_agenda_and_is_archived_in_its_time() {
 
     let left = kept.unwrap() - d.service.clock().now();
     d.service.clock().advance(left.to_std().unwrap() + Duration::from_secs(1));
-    d.service
-        .wait_for("the archive", async || d.read(&case).await.state() == pb::CaseState::Archived)
-        .await;
+    d.service.wait_for("the archive", async || d.read(&case).await.state() == pb::CaseState::Archived).await;
     assert_eq!(stands(&d, &case).await, (false, None));
     assert_eq!(d.told().await, ["CaseArchived"]);
     d.service.stop().await;
