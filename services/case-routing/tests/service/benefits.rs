@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 use crate::support::{District, request_id};
 
-/// The old-age allowance: no notice, one checker, looked at again every twelve months; led by the street.
+/// The old-age allowance: no notice, no field check asked for, looked at again every twelve months; led by the street.
 const ALLOWANCE: &str = "MZ-0103";
 const TAG: &str = "gaoling";
 

@@ -7,8 +7,10 @@ use super::world::*;
 
 /// Relief: a notice, two people on the spot, an urgent way; led by the street.
 pub const RELIEF: &str = "relief";
-/// An allowance: no notice, one checker; led by the street.
+/// An allowance: no notice, no field check asked for; led by the street.
 pub const ALLOWANCE: &str = "allowance";
+/// As an allowance, but somebody goes there.
+pub const VISITED: &str = "visited";
 /// As an allowance, but led by a department, and withdrawn when a supplement does not come.
 pub const PERMIT: &str = "permit";
 /// A benefit that lasts: a notice, two people on the spot, looked at again every three months; led by the street.
@@ -32,6 +34,8 @@ pub fn world() -> World {
     };
     parts.items.push(applied(RELIEF, relief));
     parts.items.push(applied(ALLOWANCE, ApplicationRules::default()));
+    let visited = ApplicationRules { field_checkers: 1, ..ApplicationRules::default() };
+    parts.items.push(applied(VISITED, visited));
     let urgent = ApplicationRules { urgent_max_fen: 100, ..ApplicationRules::default() };
     parts.items.push(ServiceItem { silence: Silence::Withdrawn, ..applied(PERMIT, urgent) });
     let benefit = Some(BenefitRule { tag_code: "dibao".into(), review_months: 3 });
@@ -41,6 +45,7 @@ pub fn world() -> World {
     parts.items.push(lasting);
     parts.entries.push(entry("r-relief", RELIEF, STREET_OFFICE, ListPart::Lead));
     parts.entries.push(entry("r-allowance", ALLOWANCE, STREET_OFFICE, ListPart::Lead));
+    parts.entries.push(entry("r-visited", VISITED, STREET_OFFICE, ListPart::Lead));
     parts.entries.push(entry("r-permit", PERMIT, HOUSING, ListPart::Lead));
     parts.entries.push(entry("r-lasting", LASTING, STREET_OFFICE, ListPart::Lead));
     parts.entries.push(entry("r-ending", ENDING, STREET_OFFICE, ListPart::Lead));
