@@ -17,6 +17,8 @@ pub const PERMIT: &str = "permit";
 pub const LASTING: &str = "lasting";
 /// The same, of an item that ends in the meantime.
 pub const ENDING: &str = "ending";
+/// The same, of an item that goes to a channel of its own in the meantime.
+pub const DIVERTED: &str = "diverted";
 
 pub fn world() -> World {
     let mut parts = parts();
@@ -42,6 +44,14 @@ pub fn world() -> World {
     let lasting = ServiceItem { benefit, ..applied(LASTING, relief) };
     let valid_to = Some(at("2026-07-15T00:00:00"));
     parts.items.push(ServiceItem { code: ENDING.into(), valid_to, ..lasting.clone() });
+    let diverted = ServiceItem { code: DIVERTED.into(), ..lasting.clone() };
+    parts.items.push(ServiceItem {
+        version: 2,
+        statutory_channel: Some("litigation".into()),
+        valid_from: at("2026-07-15T00:00:00"),
+        ..diverted.clone()
+    });
+    parts.items.push(diverted);
     parts.items.push(lasting);
     parts.entries.push(entry("r-relief", RELIEF, STREET_OFFICE, ListPart::Lead));
     parts.entries.push(entry("r-allowance", ALLOWANCE, STREET_OFFICE, ListPart::Lead));
@@ -49,6 +59,7 @@ pub fn world() -> World {
     parts.entries.push(entry("r-permit", PERMIT, HOUSING, ListPart::Lead));
     parts.entries.push(entry("r-lasting", LASTING, STREET_OFFICE, ListPart::Lead));
     parts.entries.push(entry("r-ending", ENDING, STREET_OFFICE, ListPart::Lead));
+    parts.entries.push(entry("r-diverted", DIVERTED, STREET_OFFICE, ListPart::Lead));
     World::of(parts)
 }
 
