@@ -12,19 +12,19 @@ fn dora() -> Party {
 }
 
 /// Granted after its notice, and delivered.
-fn delivered(world: &mut World, item: &str) -> Filed {
+pub(super) fn delivered(world: &mut World, item: &str) -> Filed {
     let way = world.way(item, S::PublicNotice);
     world.after_notice();
     let way = way.then(|p, c| p.approve(100, c, &world.act(dora())));
     way.papers.deliver("pay:1", holder(), way.case, &world.act(dora())).unwrap()
 }
 
-/// The re-check that begins on the review day of what an application granted or renewed.
 fn recheck(world: &mut World, basis: &Way, item: &str, version: i64) -> Filed {
     begin(world, basis, item, version).unwrap()
 }
 
-fn begin(world: &mut World, basis: &Way, item: &str, version: i64) -> Result<Filed> {
+/// The re-check that begins on the review day of what an application granted or renewed.
+pub(super) fn begin(world: &mut World, basis: &Way, item: &str, version: i64) -> Result<Filed> {
     let period = basis.papers.benefit.clone().unwrap();
     world.now = period.review_at;
     let register = RegisterCase {
