@@ -6,8 +6,8 @@ use uuid::Uuid;
 use crate::{World, eventually, tables::Tables};
 
 /// Applied for by proxy, shown publicly, objected to, granted, paid and closed, and re-checked when the review day came, as was
-/// another, which ended; one refused in writing; one shown now. Analytics holds each as case-routing does, and nothing that
-/// leads from a benefit to a person.
+/// another, which ended; one refused in writing; one shown now. Analytics holds each as case-routing does, and no event of a
+/// benefit that names a person without the key.
 pub async fn applications(world: &World) {
     let played = world.performs(Scenario::Application).await;
     for case in played.shown.iter().filter(|shown| shown.kind == "case") {
@@ -21,7 +21,7 @@ pub async fn applications(world: &World) {
         .await;
     }
     each_review_once(world).await;
-    nobody_is_told_to_be_on_benefits(world).await;
+    benefits_are_told_sealed(world).await;
 }
 
 /// Every review of a benefit that came has one re-check, which stands in the case book under the benefit; one goes on and one
@@ -41,7 +41,7 @@ async fn each_review_once(world: &World) {
 }
 
 /// The events that are kept say whose a benefit is only sealed, and the tags of people stand sealed as well.
-async fn nobody_is_told_to_be_on_benefits(world: &World) {
+async fn benefits_are_told_sealed(world: &World) {
     let identity = Tables::of(world, "identity").await.expect("the database");
     let carried = eventually("tags", async || {
         let rows = identity.rows("SELECT person_id FROM person_tags WHERE person_id IS NOT NULL", &[]).await;
@@ -62,7 +62,7 @@ async fn nobody_is_told_to_be_on_benefits(world: &World) {
         let person: Uuid = row.get(0);
         let text: String = person.to_string().bytes().map(|byte| format!("{byte:02x}")).collect();
         for form in [person.simple().to_string(), text] {
-            assert!(told.iter().all(|data| !data.contains(&form)), "an event leads to {person}");
+            assert!(told.iter().all(|data| !data.contains(&form)), "an event names {person}");
         }
     }
 }

@@ -20,7 +20,7 @@ use crate::{
     atlas::World,
     domain::{
         Application, BeginRecheck, BenefitRule, Case, CaseId, Channel, OrgId, OrgKind, Origin, Party,
-        Recheck, RegisterCase,
+        Recheck, RegisterCase, Urgency,
     },
     filing::recorded,
     rpc::{Desk, TEXT, window_above},
@@ -50,6 +50,8 @@ pub struct BenefitSweeper {
 /// The application that a benefit rests on.
 struct Basis {
     case: Case,
+    /// By which it goes on, where it is a re-check itself.
+    rule: Option<BenefitRule>,
     authorisation_ref: Option<String>,
 }
 
@@ -136,7 +138,8 @@ impl BenefitSweeper {
         let missing = || Error::not_found("application", id.to_string());
         let case = read::case(&mut conn, id).await?.ok_or_else(missing)?.case;
         let papers = self.store.read(&conn, id).await?.ok_or_else(missing)?;
-        Ok(Basis { case, authorisation_ref: papers.authorisation_ref })
+        let rule = papers.recheck.map(|recheck| recheck.rule);
+        Ok(Basis { case, rule, authorisation_ref: papers.authorisation_ref })
     }
 
     /// The new application, and what is told of it.
@@ -160,7 +163,8 @@ impl BenefitSweeper {
             origin: Origin::TopDown,
             nature: case.nature,
             item_code: Some(item.code.clone()),
-            urgency: case.urgency,
+            // What was urgent when it was applied for is not any more.
+            urgency: Urgency::Normal,
             anonymous: false,
             vulnerable: case.vulnerable,
             requester: case.requester.clone(),
@@ -171,7 +175,7 @@ impl BenefitSweeper {
             complained_of: None,
             society_agreed: false,
         };
-        let rule = BenefitRule { tag_code: due.tag_code.clone(), review_months: months(world, case, now)? };
+        let rule = BenefitRule { tag_code: due.tag_code.clone(), review_months: months(world, basis, now)? };
         let recheck = Recheck {
             benefit: CaseId(due.benefit_id),
             rule,
@@ -206,12 +210,13 @@ fn receiver(world: &World, case: &Case, now: Timestamp) -> Result<OrgId> {
     found.ok_or_else(|| Error::internal(format!("nobody receives the re-check of case {}", case.id)))
 }
 
-/// After how many months it is looked at again, by the item as it is now, else as it was when it was granted.
-fn months(world: &World, case: &Case, now: Timestamp) -> Result<u16> {
-    let item = case.item.as_ref();
+/// After how many months it is looked at again: by the item as it is now, else as it was when it was granted, else as the last
+/// re-check had it, which may be of a version that tags nobody.
+fn months(world: &World, basis: &Basis, now: Timestamp) -> Result<u16> {
+    let item = basis.case.item.as_ref();
     let present = item.and_then(|item| world.routes.item(&item.code, now));
     let granted = item.and_then(|item| world.routes.item_version(&item.code, item.version));
     let lasting = present.into_iter().chain(granted).find_map(|item| item.benefit.as_ref());
-    let found = lasting.map(|rule| rule.review_months);
-    found.ok_or_else(|| Error::internal(format!("case {} granted nothing that lasts", case.id)))
+    let found = lasting.or(basis.rule.as_ref()).map(|rule| rule.review_months);
+    found.ok_or_else(|| Error::internal(format!("case {} granted nothing that lasts", basis.case.id)))
 }

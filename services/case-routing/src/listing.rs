@@ -23,6 +23,13 @@ pub struct ListEntry {
     pub to: Option<NaiveDate>,
 }
 
+impl ListEntry {
+    /// Whether it holds on a day.
+    pub fn holds_on(&self, day: NaiveDate) -> bool {
+        self.from <= day && self.to.is_none_or(|to| day < to)
+    }
+}
+
 /// The entries of a version, by rule id.
 pub type Entries = BTreeMap<String, ListEntry>;
 
@@ -89,15 +96,16 @@ impl Draft {
     }
 }
 
-/// Whether a draft leaves an entry of a transfer or admission what it is. What a draft cannot say does not count.
-fn same_duty(based: &seed::Entry, own: &seed::Entry) -> bool {
+/// Whether a draft leaves an entry of a transfer or admission what it is, for the days that it holds. What a draft cannot say
+/// does not count.
+fn same_duty(based: &ListEntry, own: &ListEntry) -> bool {
     let said = |entry: &seed::Entry| seed::Entry {
         authority_granted: false,
         fund_line: None,
         org_kind: None,
         ..entry.clone()
     };
-    said(based) == said(own)
+    said(&based.entry) == said(&own.entry) && (based.from, based.to) == (own.from, own.to)
 }
 
 impl Known<'_> {
@@ -135,7 +143,7 @@ impl Known<'_> {
     pub fn leaves_duty(&self, based: Option<&ListEntry>, own: &ListEntry) -> bool {
         let brought = |listed: &ListEntry| listed.entry.transfer_ref.is_some();
         let concerned = brought(own) || based.is_some_and(brought);
-        !concerned || based.is_some_and(|based| same_duty(&based.entry, &own.entry))
+        !concerned || based.is_some_and(|based| same_duty(based, own))
     }
 
     /// Items that organisations handle and nobody may lead in every case.
@@ -254,6 +262,12 @@ mod tests {
         changed.entry.org = Some("committee:2".into());
         let changed = drafted(&with_duty, &alone(&changed)).unwrap_err().to_string();
         assert!(changed.contains("upserts[0].transfer_ref"), "{changed}");
+        let later = ListEntry { from: row.from.succ_opt().unwrap(), ..row.clone() };
+        let ended = ListEntry { to: NaiveDate::from_ymd_opt(2030, 1, 1), ..row.clone() };
+        for moved in [later, ended] {
+            let moved = drafted(&with_duty, &alone(&moved)).unwrap_err().to_string();
+            assert!(moved.contains("upserts[0].transfer_ref"), "{moved}");
+        }
         let removed = Draft { removed: vec![row.entry.rule_id.clone()], ..Draft::default() };
         let removed = drafted(&with_duty, &removed).unwrap_err().to_string();
         assert!(removed.contains("removed_rule_ids[0]"), "{removed}");

@@ -2,7 +2,7 @@
 
 mod common;
 
-use chassis::grpc::PeerChannel;
+use chassis::{auth::Role, grpc::PeerChannel};
 use common::{World, assert_absent, dump, nobody, refusal, request_id};
 use identity::{domain::audit::Decision, store::audit};
 use proto::identity::v1::{
@@ -219,11 +219,18 @@ async fn minors_are_revealed_only_to_those_who_answer_for_others() {
     let child = create(&mut worker, request).await;
     assert_eq!(refusal(worker.reveal_person(reveal(&child.person_id)).await), Code::PermissionDenied);
     assert!(world.persons("head1").await.reveal_person(reveal(&child.person_id)).await.is_ok());
+    // Who answers for others in another community does not where the child lives.
+    world.add_grant("worker1", Role::StationHead, "community2").await;
+    let mut worker = world.persons("worker1").await;
+    assert_eq!(refusal(worker.reveal_person(reveal(&child.person_id)).await), Code::PermissionDenied);
+    world.add_grant("worker1", Role::StreetDispatcher, "street1").await;
+    let mut worker = world.persons("worker1").await;
+    assert!(worker.reveal_person(reveal(&child.person_id)).await.is_ok());
     let mut conn = world.service.db().conn().await.unwrap();
     let entries = audit::entries(&mut conn).await.unwrap();
     assert_eq!(
         entries.iter().map(|e| e.access.decision).collect::<Vec<_>>(),
-        [Decision::Deny, Decision::Allow]
+        [Decision::Deny, Decision::Allow, Decision::Deny, Decision::Allow]
     );
 }
 

@@ -7,15 +7,16 @@ use std::time::Duration;
 
 use chassis::{
     Timestamp,
+    auth::Role,
     clock::{new_id, to_proto},
     event::Event,
 };
-use common::{World, assert_absent, dump, nobody, refusal};
+use common::{World, assert_absent, dump, nobody, refusal, request_id};
 use identity::{domain::audit::Decision, store::audit};
 use proto::{
     EventMessage,
     case_routing::v1::{BenefitEnded, BenefitGranted, BenefitRenewed},
-    identity::v1::{GetPersonTagsRequest, PersonTag},
+    identity::v1::{CreatePersonRequest, GetPersonTagsRequest, PersonTag},
 };
 use tonic::{Code, Status};
 use uuid::Uuid;
@@ -154,5 +155,32 @@ async fn out_of_reach_there_is_nobody_and_every_look_is_recorded() {
     assert!(entries.iter().all(of));
     assert_eq!(audit::check(&mut conn, &world.service.context.crypto, None).await.unwrap(), Ok(()));
     drop(conn);
+    world.service.stop().await;
+}
+
+#[tokio::test]
+async fn the_tags_of_a_minor_are_for_those_who_answer_for_others_where_the_minor_lives() {
+    let world = World::start().await;
+    let request = CreatePersonRequest {
+        request_id: request_id(),
+        name: "诸葛小雀".to_owned(),
+        phone: "13900001234".to_owned(),
+        birth_year: 2015,
+        home_unit_id: world.unit("community1"),
+        notice_version: "2026-01".to_owned(),
+        ..Default::default()
+    };
+    let made = world.persons("worker1").await.create_person(request).await.unwrap().into_inner();
+    let (id, benefit) = (made.person.unwrap().person_id, new_id());
+    let first = granted(&world, benefit, id.parse().unwrap(), in_days(&world, 90));
+    tell(&world, benefit, 1, &first).await;
+    assert_eq!(refusal(tags(&world, "worker1", &id).await), Code::PermissionDenied);
+    for login in ["head1", "dispatcher"] {
+        assert_eq!(tags(&world, login, &id).await.unwrap().len(), 1, "{login}");
+    }
+    world.add_grant("worker1", Role::StationHead, "community2").await;
+    assert_eq!(refusal(tags(&world, "worker1", &id).await), Code::PermissionDenied, "of another community");
+    world.add_grant("worker1", Role::StationHead, "community1").await;
+    assert_eq!(tags(&world, "worker1", &id).await.unwrap().len(), 1);
     world.service.stop().await;
 }

@@ -195,8 +195,8 @@ impl Filing<'_> {
             return Err(DomainError::guard("not_investigated", "nothing was looked into since it began"));
         }
         let seen = checks.iter().any(|check| check.kind.is_field_check() && check.is_complete(needed));
-        if needed > 1 && !(seen && of_round.any(|check| check.is_complete(needed))) {
-            let message = format!("a field check is made and signed by {needed} people");
+        if needed > 0 && !(seen && of_round.any(|check| check.is_complete(needed))) {
+            let message = format!("a field check is made, and signed by {needed} at least");
             return Err(DomainError::guard("field_check_by_more", message));
         }
         Ok(())

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::application::{Application, Filed, Filing};
 use super::application_news::ApplicationNews;
 use super::case::ItemRef;
-use super::codes::{CaseState, TaskPart};
+use super::codes::{CaseState, Nature, TaskPart};
 use super::error::{DomainError, Result};
 use super::event::Timestamp;
 use super::ids::CaseId;
@@ -75,7 +75,7 @@ pub enum BenefitNews {
 #[derive(Debug, Clone)]
 pub struct BeginRecheck {
     pub register: RegisterCase,
-    /// The version of the item by which it was granted, for an item that has ended.
+    /// The version of the item by which it was granted, for an item that nobody applies for any more.
     pub item: ItemRef,
     pub recheck: Recheck,
     /// The signed paper by which the family lets other departments be asked, from before.
@@ -84,13 +84,16 @@ pub struct BeginRecheck {
 
 impl Application {
     /// The re-check of a benefit begins by itself: with a case of its own, taken in at once and sent to whoever is in charge;
-    /// the first receiver is asked to look into the facts with them. Nothing is decided by it.
+    /// where the list says who that is, the first receiver is asked to look into the facts with them. Nothing is decided by it.
     ///
     /// # Errors
-    /// As for [`super::Case::register`].
+    /// As for [`super::Case::register`]; `Guard(recheck)` when the case would go another way than to whoever is in charge.
     pub fn recheck(command: BeginRecheck, act: &Act<'_>) -> Result<Filed> {
         let BeginRecheck { register, item, recheck, authorisation_ref } = command;
-        let mut work = registered_as(register, Some(item), act)?;
+        let granting = (!is_applied_for(&item.code, act)).then_some(item);
+        let mut work = registered_as(register, granting, act)?;
+        // Nobody asked for it, so it repeats nothing.
+        work.case.repeats = Some(false);
         work.case.parent_case = Some(recheck.benefit);
         let (benefit_id, review_at) = (recheck.benefit, recheck.review_at);
         let mut application = Self::begun(&mut work, Vec::new(), authorisation_ref);
@@ -99,6 +102,11 @@ impl Application {
         work.tell(ApplicationNews::RecheckBegun { benefit_id, review_at }, Some(reason));
         work.accept(false)?;
         work.send_to_lead()?;
+        // In any other state nobody could decide it, and the benefit would wait for it for ever.
+        if !matches!(work.case.state, CaseState::Dispatched | CaseState::Triaged) {
+            let message = format!("its case would be {}", work.case.state);
+            return Err(DomainError::guard("recheck", message));
+        }
         work.ask_first_receiver();
         Ok(Filing::of(application, work).finish())
     }
@@ -109,6 +117,14 @@ impl Application {
         let begun = self.benefit.as_ref().map(|period| period.benefit);
         begun.or_else(|| self.recheck.as_ref().map(|recheck| recheck.benefit))
     }
+}
+
+/// Whether people apply for the item as it is now: it has not ended, nor become something else, nor gone to a channel of its own.
+fn is_applied_for(code: &str, act: &Act<'_>) -> bool {
+    act.routes.item(code, act.now).is_some_and(|item| {
+        let own_channel = item.statutory_channel.is_some() || item.emergency_line.is_some();
+        item.nature == Nature::Application && !own_channel
+    })
 }
 
 impl Filing<'_> {

@@ -126,10 +126,10 @@ pub(super) fn registered<'a>(command: RegisterCase, act: &Act<'a>) -> Result<Wor
     registered_as(command, None, act)
 }
 
-/// As [`registered`]; where no version of the item is in force any more, the case is of the one that is given.
+/// As [`registered`]; where a version of its item is given, the case is of that one, whether or not it is in force.
 pub(super) fn registered_as<'a>(
     command: RegisterCase,
-    ended: Option<ItemRef>,
+    version: Option<ItemRef>,
     act: &Act<'a>,
 ) -> Result<Work<'a>> {
     let place = place_of(command.place_unit, act.routes)?;
@@ -152,7 +152,7 @@ pub(super) fn registered_as<'a>(
     let mut work = Work::begin(new_case(command, place, act.now), act);
     work.come_in(CaseState::Registered, Trigger::Register)?;
     if let Some(code) = item_code {
-        work.case.item = ended.filter(|_| work.routes.item(&code, work.now).is_none());
+        work.case.item = version;
         work.set_item(&code)?;
         if work.case.anonymous && !work.case.nature.may_be_anonymous() {
             return Err(DomainError::invalid("anonymous", "a request of this nature needs a requester"));

@@ -84,7 +84,7 @@ pub struct ServiceItem {
 pub struct ApplicationRules {
     /// Calendar days of the public notice before it is granted; 0: none.
     pub public_notice_days: u16,
-    /// How many people make a field check together; 0 or 1: one is enough.
+    /// How many people make a field check together; 0: none need be made.
     pub field_checkers: u8,
     /// Up to this sum, in fen, the street decides an urgent application at once; 0: it does not.
     pub urgent_max_fen: i64,

@@ -8,7 +8,7 @@ use crate::{
     atlas::World,
     codes::{application_outcome, application_state, case_state, investigation_kind, remedy_kind},
     domain::{
-        Application, ApplicationOutcome, Case, Determination, Investigation, Notice, NoticeObjection,
+        Application, BenefitChange, BenefitNews, Case, Determination, Investigation, Notice, NoticeObjection,
         PersonRef, Reason, Remedy, RemedyKind, Review, Signature, UncountedPeriod,
     },
     store::{
@@ -21,18 +21,15 @@ fn day(day: NaiveDate) -> String {
     day.format("%Y-%m-%d").to_string()
 }
 
-/// A benefit as it stands, with its re-checks.
-pub type Lasting = (Benefit, Vec<BegunRecheck>);
-
-/// An application at an instant. Objections to its notice are not for the applicant: who objects may live next door. Its benefit
-/// is shown as it stands where that was read, else as the papers have it.
+/// An application at an instant, with its benefit where that is known. Objections to its notice are not for the applicant: who
+/// objects may live next door.
 pub fn application(
     application: &Application,
     case: &Case,
     world: &World,
     now: Timestamp,
     for_applicant: bool,
-    lasting: Option<&Lasting>,
+    benefit: Option<pb::Benefit>,
 ) -> pb::Application {
     let item = case.item.as_ref();
     let item = item.and_then(|item| world.routes.item_version(&item.code, item.version));
@@ -67,12 +64,13 @@ pub fn application(
         uncounted: application.uncounted.iter().map(uncounted).collect(),
         resolve_due_time: case.resolve_clock().and_then(|clock| at(clock.due_at)),
         submitted_time: at(application.submitted_at),
-        benefit: lasting.map(as_it_stands).or_else(|| as_filed(application)),
+        benefit,
         recheck_of_case_id: text(application.recheck.as_ref().map(|recheck| recheck.benefit)),
     }
 }
 
-fn as_it_stands((benefit, rechecks): &Lasting) -> pb::Benefit {
+/// A benefit as it stands, with its re-checks.
+pub fn as_it_stands(benefit: &Benefit, rechecks: &[BegunRecheck]) -> pb::Benefit {
     let state = match (benefit.ended_at, benefit.recheck_case_id) {
         (Some(_), _) => pb::BenefitState::Ended,
         (None, Some(_)) => pb::BenefitState::UnderReview,
@@ -104,27 +102,26 @@ fn recheck(recheck: &BegunRecheck) -> pb::BenefitRecheck {
     }
 }
 
-/// As a command leaves it: a re-check that is not decided, or what was delivered.
-fn as_filed(application: &Application) -> Option<pb::Benefit> {
-    let ended = application.ruling.as_ref().filter(|ruling| ruling.outcome == ApplicationOutcome::Denied);
-    let (benefit, tag_code, review_at, state) = match (&application.benefit, &application.recheck) {
-        (Some(period), _) => (period.benefit, &period.tag_code, period.review_at, pb::BenefitState::Active),
-        (None, Some(recheck)) => {
-            let state = ended.map_or(pb::BenefitState::UnderReview, |_| pb::BenefitState::Ended);
-            (recheck.benefit, &recheck.rule.tag_code, recheck.review_at, state)
-        }
-        (None, None) => return None,
-    };
-    let ended = ended.filter(|_| state == pb::BenefitState::Ended);
-    Some(pb::Benefit {
-        benefit_id: benefit.to_string(),
-        tag_code: tag_code.clone(),
-        state: state.into(),
-        review_time: at(review_at),
-        ended_time: ended.and_then(|ruling| at(ruling.at)),
-        end_reason_code: ended.map(|ruling| ruling.reason_code.clone()).unwrap_or_default(),
+/// As a command made it at an instant.
+pub fn as_changed(change: &BenefitChange, when: Timestamp) -> pb::Benefit {
+    let benefit = pb::Benefit {
+        benefit_id: change.benefit.to_string(),
+        tag_code: change.tag_code.clone(),
+        state: pb::BenefitState::Active.into(),
         ..pb::Benefit::default()
-    })
+    };
+    match &change.news {
+        BenefitNews::Granted { review_at, .. } => {
+            pb::Benefit { since_time: at(when), review_time: at(*review_at), ..benefit }
+        }
+        BenefitNews::Renewed { review_at } => pb::Benefit { review_time: at(*review_at), ..benefit },
+        BenefitNews::Ended { reason_code } => pb::Benefit {
+            state: pb::BenefitState::Ended.into(),
+            ended_time: at(when),
+            end_reason_code: reason_code.clone(),
+            ..benefit
+        },
+    }
 }
 
 fn investigation(check: &Investigation, needed: u8) -> pb::Investigation {

@@ -69,8 +69,11 @@ impl Applications {
         let (world, caller) = (self.desk.atlas.world(), caller.clone());
         move |record| {
             let (papers, case) = (&record.application, &record.case.case);
-            let own = for_applicant(case, &caller);
-            wrap(Some(application_convert::application(papers, case, &world, case.updated_at, own, None)))
+            let (own, at) = (for_applicant(case, &caller), case.updated_at);
+            // The papers do not know what has become of a benefit since: it is told by the command that changed it.
+            let changed = record.case.pending.benefit.as_ref();
+            let benefit = changed.map(|change| application_convert::as_changed(change, at));
+            wrap(Some(application_convert::application(papers, case, &world, at, own, benefit)))
         }
     }
 
@@ -126,7 +129,8 @@ impl Applications {
         };
         let (world, now) = (self.desk.atlas.world(), self.desk.clock.now());
         let (own, lasting) = (for_applicant(&case, caller), lasting.as_ref());
-        let shown = application_convert::application(&papers, &case, &world, now, own, lasting);
+        let benefit = lasting.map(|(benefit, rechecks)| application_convert::as_it_stands(benefit, rechecks));
+        let shown = application_convert::application(&papers, &case, &world, now, own, benefit);
         Ok(pb::GetApplicationResponse { application: Some(shown) })
     }
 }

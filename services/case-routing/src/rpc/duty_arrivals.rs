@@ -58,11 +58,13 @@ fn told(duty: &Duty, world: &World, now: Timestamp) -> Result<pb::DutyArrivals> 
         world.topology.path(unit.0).unwrap_or_default().iter().copied().map(UnitId).collect();
     let listed = duty.standing();
     let rule_id = |code: &str| listed.as_ref().map(|listed| listed.rule_id(code)).unwrap_or_default();
+    let today = calendar::local_day(now);
     let standing = |code: &String| {
         let item = world.item(code, now);
+        let entry = world.listed(&place, &rule_id(code), now).filter(|entry| entry.holds_on(today));
         ItemStanding {
             item: code.clone(),
-            listed_from: world.listed(&place, &rule_id(code), now).map(|entry| entry.from),
+            listed_from: entry.map(|entry| entry.from),
             promised: item.map(|item| item.promised_limit.into()),
             statutory: item.and_then(|item| item.statutory_limit).map(Into::into),
         }

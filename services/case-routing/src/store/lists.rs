@@ -180,17 +180,20 @@ struct SameRow {
     same: bool,
 }
 
-/// Whether two versions have the same entries of transfers and admissions.
+/// Whether two versions have the same entries of transfers and admissions, for the same days.
 pub async fn same_duties(conn: &mut AsyncPgConnection, one: i32, other: i32) -> Result<bool> {
     if one == other {
         return Ok(true);
     }
     let row: SameRow = cached(
         "SELECT NOT EXISTS (SELECT FROM \
-         (SELECT rule_id FROM responsibility_entries WHERE list_version = $1 AND content ->> 'transfer_ref' <> '') a \
+         (SELECT rule_id, valid_from, coalesce(valid_to, 'infinity') AS until FROM responsibility_entries \
+         WHERE list_version = $1 AND content ->> 'transfer_ref' <> '') a \
          FULL JOIN \
-         (SELECT rule_id FROM responsibility_entries WHERE list_version = $2 AND content ->> 'transfer_ref' <> '') b \
-         ON a.rule_id = b.rule_id WHERE a.rule_id IS NULL OR b.rule_id IS NULL) AS same",
+         (SELECT rule_id, valid_from, coalesce(valid_to, 'infinity') AS until FROM responsibility_entries \
+         WHERE list_version = $2 AND content ->> 'transfer_ref' <> '') b \
+         ON a.rule_id = b.rule_id AND a.valid_from = b.valid_from AND a.until = b.until \
+         WHERE a.rule_id IS NULL OR b.rule_id IS NULL) AS same",
     )
     .bind::<Integer, _>(one)
     .bind::<Integer, _>(other)

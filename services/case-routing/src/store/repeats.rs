@@ -19,18 +19,21 @@ use crate::record::CaseRecord;
 
 /// Loads and locks cases. An anonymous case has no requester, so it never repeats one.
 /// Whether one has an earlier one of the same requester, item and place is asked in a CASE, row by row, so that it never becomes a
-/// join with all cases.
+/// join with all cases. A re-check of a benefit is no earlier one, for nobody asked for it; that is looked up by its case (the
+/// subquery gives at most one row and never becomes a join), for those alone that would count otherwise.
 pub const LOAD: &str = "SELECT c.told_version, c.doc, CASE WHEN c.repeats IS NULL AND c.requester_id IS NOT NULL \
      AND c.item_code IS NOT NULL THEN EXISTS (SELECT 1 FROM cases e WHERE e.requester_id = c.requester_id \
      AND e.item_code || '' = c.item_code AND e.place_unit_id = c.place_unit_id \
      AND e.registered_at >= c.registered_at - interval '60 days' \
-     AND (e.registered_at, e.case_id) < (c.registered_at, c.case_id)) \
+     AND (e.registered_at, e.case_id) < (c.registered_at, c.case_id) \
+     AND (SELECT r.outcome FROM benefit_rechecks r WHERE r.case_id = e.case_id) IS NULL) \
      ELSE c.repeats END AS repeats FROM cases c WHERE c.case_id = ANY($1) ORDER BY c.case_id FOR UPDATE";
 
 const AMONG: &str = "SELECT t.case_id FROM unnest($1, $2, $3, $4, $5) AS t (case_id, requester_id, item_code, place_unit_id, registered_at) \
      WHERE EXISTS (SELECT 1 FROM cases e WHERE e.requester_id = t.requester_id AND e.item_code || '' = t.item_code \
      AND e.place_unit_id = t.place_unit_id AND e.registered_at >= t.registered_at - interval '60 days' \
-     AND (e.registered_at, e.case_id) < (t.registered_at, t.case_id))";
+     AND (e.registered_at, e.case_id) < (t.registered_at, t.case_id) \
+     AND (SELECT r.outcome FROM benefit_rechecks r WHERE r.case_id = e.case_id) IS NULL)";
 
 /// How long before a case another counts.
 const DAYS: i64 = 60;

@@ -283,6 +283,10 @@ mod tests {
         base.insert("D-1".into(), brought);
         let (_, found) = taken(&csv("rule_id,basis_doc\nD-1,another\n"), &base, false);
         assert_eq!(found, [(2, "transfer_ref".to_owned(), "duty_entry")]);
+        for days in ["valid_from\nD-1,2026-03-03", "valid_to\nD-1,2030-01-01"] {
+            let (_, found) = taken(&csv(&format!("rule_id,{days}\n")), &base, false);
+            assert_eq!(found, [(2, "transfer_ref".to_owned(), "duty_entry")]);
+        }
         let (_, found) = taken(&csv("rule_id\nR-0001\n"), &base, true);
         assert_eq!(found, [(0, String::new(), "duty_gone")]);
         // Only where it holds is no lead for everywhere.

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use chassis::{
+    Timestamp,
     auth::Role,
     clock::from_proto,
     event::Event,
@@ -12,16 +13,23 @@ use chassis::{
         EventMessage,
         case_routing::v1::{
             self as pb, ApplicationState as S, application_service_client::ApplicationServiceClient,
+            catalogue_maintenance_service_client::CatalogueMaintenanceServiceClient,
         },
     },
     testing::Persona,
 };
+use chrono::TimeDelta;
+use diesel::{
+    QueryableByName,
+    sql_types::{BigInt, Timestamptz},
+};
+use diesel_async::RunQueryDsl;
 use tonic::Code;
 use uuid::Uuid;
 
 use crate::support::{District, request_id};
 
-/// The old-age allowance: no notice, one checker, looked at again every twelve months; led by the street.
+/// The old-age allowance: no notice, no field check asked for, looked at again every twelve months; led by the street.
 const ALLOWANCE: &str = "MZ-0103";
 const TAG: &str = "gaoling";
 
@@ -74,7 +82,8 @@ impl District {
     async fn summed_up(&self, case_id: &str, recommends_grant: bool) {
         let head = Persona::new(Role::StreetDispatcher, self.street).org(self.office);
         let start = about!(case_id, StartInvestigationRequest {});
-        done!(self.benefits(&head).start_investigation(start));
+        let begun = done!(self.benefits(&head).start_investigation(start));
+        assert_eq!(begun.benefit, None, "a command tells of what it changed");
         let check = about!(
             case_id,
             RecordInvestigationRequest {
@@ -119,13 +128,28 @@ impl District {
         done!(self.benefits(&self.leader()).deny_application(refusal))
     }
 
-    /// The review day of a benefit comes; gives its re-check.
+    /// How many benefits are due for a re-check at an instant, as the sweeper asks.
+    async fn due_at(&self, at: Timestamp) -> i64 {
+        #[derive(QueryableByName)]
+        struct Row {
+            #[diesel(sql_type = BigInt)]
+            due: i64,
+        }
+        let mut conn = self.service.db().conn().await.unwrap();
+        let due = diesel::sql_query("SELECT count(*) AS due FROM benefits WHERE due_at <= $1");
+        let row: Row = due.bind::<Timestamptz, _>(at).get_result(&mut conn).await.unwrap();
+        row.due
+    }
+
+    /// The review day of a benefit comes, the only one then; gives its re-check.
     async fn review_day(&self, benefit: &pb::Benefit) -> String {
         let review = from_proto(benefit.review_time.as_ref().unwrap()).unwrap();
         let wait = (review - self.service.clock().now()).to_std().unwrap();
         let before = benefit.rechecks.len();
+        assert_eq!(self.due_at(review - TimeDelta::seconds(1)).await, 0, "not a second early");
+        assert_eq!(self.due_at(review).await, 1);
         self.service.clock().advance(wait - Duration::from_secs(1));
-        assert_eq!(self.benefit_of(&benefit.benefit_id).await.rechecks.len(), before, "not a second early");
+        assert_eq!(self.benefit_of(&benefit.benefit_id).await.rechecks.len(), before);
         self.service.clock().advance(Duration::from_secs(1));
         let begun = async || self.benefit_of(&benefit.benefit_id).await.rechecks.len() > before;
         self.service.wait_for("the re-check", begun).await;
@@ -134,6 +158,29 @@ impl District {
         assert_eq!(now.rechecks[before].outcome(), pb::RecheckOutcome::Open);
         assert_eq!(now.rechecks[before].review_time, benefit.review_time);
         now.rechecks[before].case_id.clone()
+    }
+
+    /// From now on the item grants nothing that lasts.
+    async fn tags_no_more(&self) {
+        let drafter = Persona::new(Role::DistrictDispatcher, self.district);
+        let approver = Persona::new(Role::Arbiter, self.district);
+        let import = pb::ImportCatalogueRequest {
+            request_id: request_id(),
+            file: format!("item_code,benefit_tag,review_months\n{ALLOWANCE},,\n").into_bytes(),
+            format: pb::TableFormat::Csv.into(),
+            reason_code: "reform".into(),
+            ..Default::default()
+        };
+        let mut drafts = CatalogueMaintenanceServiceClient::new(self.service.call_as(&drafter));
+        let found = drafts.import_catalogue(import).await.unwrap().into_inner();
+        assert_eq!((&found.problems, found.changed), (&vec![], 1));
+        let activate = pb::ActivateCatalogueVersionRequest {
+            catalogue_version: found.version.unwrap().catalogue_version,
+            request_id: request_id(),
+            effective_on: String::new(),
+        };
+        let mut rulers = CatalogueMaintenanceServiceClient::new(self.service.call_as(&approver));
+        rulers.activate_catalogue_version(activate).await.unwrap();
     }
 }
 
@@ -169,7 +216,7 @@ async fn who_has_a_benefit_is_told_sealed_and_to_nobody_else() {
         let data = &event.data[..];
         let holds = |needle: &[u8]| data.windows(needle.len()).any(|part| part == needle);
         let told_of = [text.as_bytes(), resident.person_id.as_bytes()].into_iter().any(holds);
-        assert!(!told_of, "{} leads from a benefit to a person", event.r#type);
+        assert!(!told_of, "{} names the person", event.r#type);
     }
     d.service.stop().await;
 }
@@ -204,6 +251,13 @@ async fn on_each_review_day_one_recheck_begins_and_renews_or_ends_the_benefit() 
     let refused = d.benefits(&resident).withdraw_application(withdraw).await.unwrap_err();
     assert_eq!(refused.code(), Code::FailedPrecondition, "it is decided, not withdrawn");
 
+    // Nobody asked for the re-check: who applies for the same now does so for the first time in a year.
+    d.service.drain_outbox().await;
+    let anew = d.applied_for(&resident).await;
+    let taken_in: Vec<(i64, pb::CaseAccepted)> = of_type(&d.service.drain_outbox().await);
+    let taken_in = taken_in.iter().find(|(_, accepted)| accepted.case_id == anew).unwrap();
+    assert!(!taken_in.1.facts.as_ref().unwrap().repeats);
+
     d.granted(&recheck).await;
     let second = d.benefit_of(&case_id).await;
     assert_eq!(second.state(), pb::BenefitState::Active);
@@ -231,7 +285,37 @@ async fn on_each_review_day_one_recheck_begins_and_renews_or_ends_the_benefit() 
     let gone: Vec<(i64, pb::BenefitEnded)> = of_type(&told);
     let [(5, gone)] = &gone[..] else { panic!("{gone:?}") };
     assert_eq!((&gone.benefit_id, gone.reason_code.as_str()), (&case_id, "condition_not_met"));
+    assert_eq!(ended.rechecks.len(), 2, "one for each review, however many look");
     other.stop().await.unwrap();
+    d.service.stop().await;
+}
+
+#[tokio::test]
+async fn a_benefit_of_an_item_that_tags_nobody_any_more_is_rechecked_again_and_again() {
+    let d = District::start().await;
+    let case_id = d.applied_for(&Persona::resident(d.district)).await;
+    d.granted(&case_id).await;
+    d.tags_no_more().await;
+    let seconds = |benefit: &pb::Benefit| benefit.review_time.as_ref().unwrap().seconds;
+    let mut benefit = d.benefit_of(&case_id).await;
+    d.service.drain_outbox().await;
+    for round in 1..=2 {
+        let recheck = d.review_day(&benefit).await;
+        let begun: Vec<(i64, pb::ApplicationRecheckBegun)> = of_type(&d.service.drain_outbox().await);
+        let facts = begun[0].1.facts.as_ref().unwrap();
+        assert_eq!((begun.len(), facts.item_code.as_str(), facts.item_version), (1, ALLOWANCE, 2));
+        d.granted(&recheck).await;
+        d.service.drain_outbox().await;
+        let renewed = d.benefit_of(&case_id).await;
+        assert_eq!((renewed.state(), renewed.tag_code.as_str()), (pb::BenefitState::Active, TAG));
+        assert_eq!(renewed.rechecks.len(), round);
+        assert_eq!(renewed.rechecks[round - 1].outcome(), pb::RecheckOutcome::Renewed);
+        assert!(seconds(&renewed) > seconds(&benefit) + 300 * 86_400, "by the months that it was granted for");
+        benefit = renewed;
+    }
+    // Who applies now has it for once.
+    let late = d.applied_for(&Persona::resident(d.district)).await;
+    assert_eq!(d.granted(&late).await.benefit, None);
     d.service.stop().await;
 }
 
@@ -245,7 +329,6 @@ async fn a_review_that_came_while_nothing_ran_is_caught_up_by_the_next_start() {
     // Had it stopped between the day and the re-check: due again, and taken up by another that starts.
     d.granted(&d.benefit_of(&case_id).await.rechecks[0].case_id).await;
     {
-        use diesel_async::RunQueryDsl;
         let mut conn = d.service.db().conn().await.unwrap();
         let past = "UPDATE benefits SET review_at = review_at - interval '400 days', \
                     due_at = due_at - interval '400 days'";

@@ -373,6 +373,19 @@ async fn a_duty_moves_with_authority_funds_and_staff_and_the_list_follows() {
         ..Default::default()
     };
     assert_eq!(lists.create_list_version(without).await.unwrap_err().code(), Code::InvalidArgument);
+    let ended = pb::ListEntry { valid_to: "2026-04-01".into(), ..entry.clone() };
+    let earlier = pb::ListEntry { valid_from: String::new(), ..entry.clone() };
+    for upsert in [ended, earlier] {
+        let moved = pb::CreateListVersionRequest {
+            request_id: request_id(),
+            upserts: vec![upsert],
+            reason_code: "wrong".into(),
+            ..Default::default()
+        };
+        let refused = lists.create_list_version(moved).await.unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument, "its days are its own too");
+        assert!(refused.message().starts_with("upserts[0].transfer_ref"), "{refused}");
+    }
 
     // Suspended, the list does without it; what had arrived is sent back and goes to the department.
     let case = world.lamp().await;

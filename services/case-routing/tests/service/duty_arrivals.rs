@@ -4,7 +4,9 @@ use chassis::{
     auth::Role,
     clock::new_id,
     proto::{
-        case_routing::v1::{self as pb, ArrivalState},
+        case_routing::v1::{
+            self as pb, ArrivalState, responsibility_service_client::ResponsibilityServiceClient,
+        },
         staffing::v1::PostKind,
     },
     testing::Persona,
@@ -103,6 +105,13 @@ async fn what_is_not_in_force_has_no_arrivals_and_a_resumed_duty_counts_from_the
 
     let world = Duties::start().await;
     let id = effective(&world).await;
+    let mut lists = ResponsibilityServiceClient::new(world.d.service.call_as(&world.dispatcher()));
+    let draft = pb::CreateListVersionRequest {
+        request_id: request_id(),
+        reason_code: "as_it_was".into(),
+        ..Default::default()
+    };
+    let drafted = lists.create_list_version(draft).await.unwrap().into_inner().version.unwrap();
     let mut arbiter = world.client(&world.arbiter());
     let suspend = pb::SuspendDutyTransferRequest {
         duty_transfer_id: id.clone(),
@@ -120,6 +129,15 @@ async fn what_is_not_in_force_has_no_arrivals_and_a_resumed_duty_counts_from_the
         ..Default::default()
     };
     arbiter.resume_duty_transfer(resume).await.unwrap();
+    // A list that was drafted before says it has been listed all the time, and is not put in force.
+    let mut approver = ResponsibilityServiceClient::new(world.d.service.call_as(&world.arbiter()));
+    let activate = pb::ActivateListVersionRequest {
+        list_version: drafted.list_version,
+        request_id: request_id(),
+        ..Default::default()
+    };
+    let moved = approver.activate_list_version(activate).await.unwrap_err();
+    assert_eq!(moved.code(), Code::FailedPrecondition, "{moved}");
     assert_eq!(get(&world, &world.member(), &id).await.unwrap().since_date, "2026-03-12");
     let end = pb::EndDutyTransferRequest {
         duty_transfer_id: id.clone(),

@@ -29,8 +29,8 @@ pub struct Arrivals {
     pub rows: Vec<Row>,
     /// What there is of each item.
     pub items: Vec<ItemRow>,
-    /// Figures of the place are not for this reader.
-    pub hidden: bool,
+    /// Why figures of the place are not for this reader; empty where they are.
+    pub note: &'static str,
 }
 
 /// One of the five.
@@ -96,6 +96,7 @@ async fn figures(app: &App, session: &Session, told: &DutyArrivals) -> Part<Vec<
         match answer {
             Part::Told(figures) => found.push(figures),
             Part::Hidden => return Part::Hidden,
+            Part::Beyond => return Part::Beyond,
             Part::Away => return Part::Away,
         }
     }
@@ -119,9 +120,8 @@ async fn of_item(app: &App, session: &Session, told: &DutyArrivals, item: &ItemA
 fn part<T>(service: &str, answer: Result<tonic::Response<T>, tonic::Status>) -> Part<T> {
     match answer {
         Ok(answer) => Part::Told(answer.into_inner()),
-        Err(status) if matches!(status.code(), tonic::Code::PermissionDenied | tonic::Code::NotFound) => {
-            Part::Hidden
-        }
+        Err(status) if status.code() == tonic::Code::PermissionDenied => Part::Hidden,
+        Err(status) if status.code() == tonic::Code::NotFound => Part::Beyond,
         Err(status) => {
             tracing::warn!(service, code = ?status.code(), "a part of a dashboard is not to be had just now");
             Part::Away
@@ -164,14 +164,29 @@ fn shown(
     let rows = rows.into_iter().map(|(name, verdict, figures)| row(name, &verdict, figures, lang));
     let counted = |number: usize| match figures {
         Part::Told(all) => all.get(number).copied(),
-        Part::Hidden | Part::Away => None,
+        Part::Hidden | Part::Beyond | Part::Away => None,
     };
     let items = told.items.iter().enumerate().map(|(number, item)| item_row(item, counted(number), lang));
     Arrivals {
         since: told.since_date.clone(),
         rows: rows.collect(),
         items: items.collect(),
-        hidden: matches!(figures, Part::Hidden),
+        note: note(figures, lang),
+    }
+}
+
+/// Analytics has no community for who reaches by line only; a role that asks for no figures at all is another matter.
+fn note(figures: &Part<Vec<Figures>>, lang: Lang) -> &'static str {
+    match figures {
+        Part::Told(_) | Part::Away => "",
+        Part::Hidden => {
+            lang.t("该地点的数字不向您的角色显示。", "Figures of this place are not shown to your role.")
+        }
+        Part::Beyond => lang.t(
+            "该地点的数字不对您的岗位显示：部门不得自行考核社区。",
+            "Figures of this place are not shown to your role: a department does not appraise a community by \
+             itself.",
+        ),
     }
 }
 
@@ -226,7 +241,7 @@ fn tasks(told: &DutyArrivals, total: &Part<Figures>, lang: Lang) -> Vec<String> 
             figures.push(format!("{} {}", lang.t("已结案", "closed"), counted.closed));
             figures.push(format!("{} {}", lang.t("在办", "open"), counted.open));
         }
-        Part::Hidden | Part::Away => figures.push(untold(total, lang)),
+        Part::Hidden | Part::Beyond | Part::Away => figures.push(untold(total, lang)),
     }
     figures
 }
@@ -244,7 +259,7 @@ fn promise(told: &DutyArrivals, total: &Part<Figures>, lang: Lang) -> Vec<String
             let words = lang.t("按时办结率", "done on time");
             format!("{words} {kept} ({} / {})", counted.on_time, counted.due)
         }
-        Part::Hidden | Part::Away => untold(total, lang),
+        Part::Hidden | Part::Beyond | Part::Away => untold(total, lang),
     });
     figures
 }

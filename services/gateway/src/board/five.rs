@@ -14,8 +14,10 @@ use proto::{
 pub enum Part<T> {
     /// The answer.
     Told(T),
-    /// Not for this reader, or there is none.
+    /// Not for this reader's role, or there is none.
     Hidden,
+    /// Beyond what this reader may look at.
+    Beyond,
     /// No answer just now.
     Away,
 }
@@ -26,6 +28,7 @@ impl<T> Part<T> {
         match self {
             Self::Told(answer) => Part::Told(make(answer)),
             Self::Hidden => Part::Hidden,
+            Self::Beyond => Part::Beyond,
             Self::Away => Part::Away,
         }
     }
@@ -78,7 +81,7 @@ pub fn appraisal(figures: &Part<Figures>) -> Verdict {
             Verdict::new(ArrivalState::Arrived, "")
         }
         Part::Told(_) => Verdict::new(ArrivalState::NotYet, "no_ratings"),
-        Part::Hidden => Verdict::new(ArrivalState::Unknown, "not_visible"),
+        Part::Hidden | Part::Beyond => Verdict::new(ArrivalState::Unknown, "not_visible"),
         Part::Away => Verdict::new(ArrivalState::Unknown, "no_answer"),
     }
 }
@@ -194,7 +197,8 @@ mod tests {
             assert_eq!(judged(now), expected(ArrivalState::NotYet, "posts_not_named"));
         }
         // Where staffing does not tell, it is as the duty learnt.
-        for silent in [Part::Hidden, Part::Away, Part::Told(GetDutyDemandResponse::default())] {
+        let nothing = Part::Told(GetDutyDemandResponse::default());
+        for silent in [Part::Hidden, Part::Beyond, Part::Away, nothing] {
             assert_eq!(judged(silent), expected(ArrivalState::Arrived, ""));
         }
         let unknown = arrival(ArrivalState::Unknown, "not_recorded");
@@ -208,7 +212,9 @@ mod tests {
         assert_eq!(says(&appraisal(&told(0, 0))), (ArrivalState::NotYet, "no_ratings"));
         assert_eq!(says(&appraisal(&told(1, 0))), (ArrivalState::Arrived, ""));
         assert_eq!(says(&appraisal(&told(0, 1))), (ArrivalState::Arrived, ""));
-        assert_eq!(says(&appraisal(&Part::Hidden)), (ArrivalState::Unknown, "not_visible"));
+        for unseen in [Part::Hidden, Part::Beyond] {
+            assert_eq!(says(&appraisal(&unseen)), (ArrivalState::Unknown, "not_visible"));
+        }
         assert_eq!(says(&appraisal(&Part::Away)), (ArrivalState::Unknown, "no_answer"));
         assert_eq!(rate(0, 0), "—");
         assert_eq!([rate(0, 3), rate(2, 3), rate(3, 3)], ["0.00 %", "66.67 %", "100.00 %"]);

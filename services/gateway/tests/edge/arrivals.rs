@@ -202,6 +202,12 @@ async fn what_a_reader_may_not_see_or_nobody_counted_is_said_and_not_made_up() {
     shows(&html, &["<span class=\"tag\">未知</span>", "已划拨 800.00 元"]);
     assert!(!html.contains("按时办结率 ") && !html.contains("登记工单"), "{html}");
 
+    // A role that no figures are for is no department.
+    edge.services.refuse("QueryIndicators", Status::permission_denied("role"));
+    let (_, html) = page(&edge, &path, &session).await;
+    shows(&html, &["该地点的数字不向您的角色显示。", "<span class=\"tag\">未知</span>"]);
+    assert!(!html.contains("部门不得自行考核社区"), "{html}");
+
     edge.services.refuse("QueryIndicators", Status::unavailable("away"));
     let (status, html) = page(&edge, &path, &session).await;
     assert_eq!(status, 200, "a part that is away does not keep the rest back");

@@ -169,12 +169,9 @@ impl Identity {
                 let row = people::within(tx.conn, id, &units).await?;
                 let outcome = match row {
                     None => Err(Error::not_found(KIND, id)),
-                    Some(row)
-                        if personal::may_be_minor(row.birth_year, tx.now) && !may_see_minors(caller) =>
-                    {
-                        Err(Error::Forbidden)
+                    Some(row) => {
+                        if may_see(tx, caller, &row).await? { Ok(row) } else { Err(Error::Forbidden) }
                     }
-                    Some(row) => Ok(row),
                 };
                 let decision = if outcome.is_ok() { Decision::Allow } else { Decision::Deny };
                 let access = access(tx, caller, "RevealPerson", Some(id), &reason, decision);
@@ -228,11 +225,14 @@ impl Identity {
     }
 }
 
-/// Minors' fields are shown only to those who answer for others' work (P-04: staff need an approver).
-pub(super) fn may_see_minors(caller: &Caller) -> bool {
-    [Role::StationHead, Role::StreetDispatcher, Role::DistrictDispatcher]
-        .into_iter()
-        .any(|role| caller.has(role))
+/// Minors' fields are shown only to those who answer for others' work (P-04: staff need an approver) where the minor lives.
+pub(super) async fn may_see(tx: &mut Tx<'_>, caller: &Caller, row: &PersonRow) -> Result<bool> {
+    if !personal::may_be_minor(row.birth_year, tx.now) {
+        return Ok(true);
+    }
+    let home = units::path(tx.conn, row.home_unit_id()).await?.unwrap_or_default();
+    let answers = |role: Role| caller.has(role) && caller.reaches_as(role, &home, None);
+    Ok([Role::StationHead, Role::StreetDispatcher, Role::DistrictDispatcher].into_iter().any(answers))
 }
 
 /// Who looks at what, for the audit.

@@ -5,14 +5,14 @@ use proto::identity::v1::{self as pb, GetPersonTagsRequest, GetPersonTagsRespons
 
 use super::{
     Identity,
-    person::{access, may_see_minors},
+    person::{access, may_see},
     reach,
 };
 use crate::{
     domain::{
         PersonId,
         audit::Decision,
-        personal::{self, KIND},
+        personal::KIND,
         purpose::{self, Field},
         tag::PersonTag,
     },
@@ -38,14 +38,13 @@ impl Identity {
                 };
                 let outcome = match row {
                     None => Err(Error::not_found(KIND, id)),
-                    Some(row)
-                        if !own
-                            && personal::may_be_minor(row.birth_year, tx.now)
-                            && !may_see_minors(caller) =>
-                    {
-                        Err(Error::Forbidden)
+                    Some(row) => {
+                        if own || may_see(tx, caller, &row).await? {
+                            Ok(tags::of(tx.conn, &self.crypto, id).await?)
+                        } else {
+                            Err(Error::Forbidden)
+                        }
                     }
-                    Some(_) => Ok(tags::of(tx.conn, &self.crypto, id).await?),
                 };
                 let decision = if outcome.is_ok() { Decision::Allow } else { Decision::Deny };
                 let access = access(tx, caller, "GetPersonTags", Some(id), "", decision);

@@ -160,7 +160,7 @@ impl World {
         line: Option<&str>,
         valid_to: Option<Timestamp>,
     ) -> GrantId {
-        let (id, grant_id, unit_id) = (PersonId(new_id()), GrantId(new_id()), self.units[unit]);
+        let (id, unit_id) = (PersonId(new_id()), self.units[unit]);
         let vault = People::new(self.service.context.crypto.clone());
         let person = NewPerson {
             name: format!("王{login}"),
@@ -172,21 +172,7 @@ impl World {
         };
         let hash = password_hash().await;
         let real_now = self.service.clock().real_now();
-        let grant = RoleGrant {
-            id: grant_id,
-            person_id: id,
-            role,
-            unit_id,
-            line: line.map(str::to_owned),
-            org_id: None,
-            purposes: None,
-            valid_from: self.service.clock().now(),
-            valid_to,
-            state: RoleGrantState::Active,
-            approved_by: vec![],
-            told: true,
-            version: 1,
-        };
+        let grant = RoleGrant { valid_to, ..self.grant(id, role, unit, line) };
         let pseudonym = format!("p-{}", id.0.simple());
         let stored = self.service.db().transaction(async |tx: &mut Tx<'_>| {
             vault.insert(tx.conn, id, &person, None, &pseudonym, tx.now).await?;
@@ -196,7 +182,36 @@ impl World {
         });
         stored.await.unwrap();
         self.people.insert(login, id);
-        grant_id
+        grant.id
+    }
+
+    /// One more grant of somebody's, over every line.
+    pub async fn add_grant(&self, login: &str, role: Role, unit: &str) {
+        let id = self.people[login];
+        let (grant, pseudonym) = (self.grant(id, role, unit, None), format!("p-{}", id.0.simple()));
+        let stored = self.service.db().transaction(async |tx: &mut Tx<'_>| {
+            tx.emit(facts::role_granted(&grant, &pseudonym));
+            grants::insert(tx.conn, &grant).await
+        });
+        stored.await.unwrap();
+    }
+
+    fn grant(&self, person_id: PersonId, role: Role, unit: &str, line: Option<&str>) -> RoleGrant {
+        RoleGrant {
+            id: GrantId(new_id()),
+            person_id,
+            role,
+            unit_id: self.units[unit],
+            line: line.map(str::to_owned),
+            org_id: None,
+            purposes: None,
+            valid_from: self.service.clock().now(),
+            valid_to: None,
+            state: RoleGrantState::Active,
+            approved_by: vec![],
+            told: true,
+            version: 1,
+        }
     }
 
     /// Signs in and gives the whole answer.

@@ -48,7 +48,7 @@ impl Arrival {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ItemStanding {
     pub item: String,
-    /// First day of the entry that names the holder by this duty; `None`: none does.
+    /// First day of the entry that names the holder by this duty now; `None`: none does.
     pub listed_from: Option<NaiveDate>,
     /// 承诺时限; `None`: no new case can be of the item.
     pub promised: Option<Limit>,
@@ -123,9 +123,9 @@ fn promise(items: &[ItemStanding]) -> Arrival {
     if promised { Arrival::ARRIVED } else { Arrival::not_yet("no_promise") }
 }
 
-/// First day since which all of it has been in the list without a break; its own first day while nothing is listed. What was
-/// suspended in between is not counted to the holder.
+/// First day since which all of it has been in the list without a break; its own first day while nothing is listed, and never one
+/// before that. What was suspended in between is not counted to the holder.
 #[must_use]
 pub fn since(items: &[ItemStanding], first: NaiveDate) -> NaiveDate {
-    items.iter().filter_map(|item| item.listed_from).max().unwrap_or(first)
+    items.iter().filter_map(|item| item.listed_from).fold(first, Ord::max)
 }

@@ -108,4 +108,6 @@ fn it_counts_from_the_day_since_which_all_of_it_is_listed_without_a_break() {
     let again = [standing("X-1", Some("2026-04-02")), standing("X-2", Some("2026-04-02"))];
     assert_eq!(since(&again, first), day("2026-04-02"));
     assert_eq!(since(&[standing("X-1", None)], first), first);
+    // What a list says of days before the duty was in effect is none of it.
+    assert_eq!(since(&[standing("X-1", Some("2020-01-01"))], first), first);
 }

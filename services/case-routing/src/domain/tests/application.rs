@@ -288,13 +288,36 @@ fn facts_are_looked_into_by_as_many_as_the_item_asks_and_summed_up_by_another() 
     assert!(signed.iter().all(|(_, signature)| signature.is_some_and(|known| known.org == STATION)));
 
     // After an objection a visit by one counts for nothing, though two made one before.
-    let way = world.way(RELIEF, S::Reinvestigating);
+    let way = world.way(RELIEF, S::PublicNotice);
+    world.wait(TimeDelta::hours(1));
+    let way = way.then(|p, c| p.object("income", "他家有车".into(), c, &world.resident()));
     let home = check(InvestigationKind::HomeVisit);
     let way = way.then(|p, c| p.record_investigation(home, c, &world.act(person("anna", STATION))));
     assert_eq!(code(sum_up(&mut world, &way, "rita")), "field_check_by_more");
     let id = way.papers.investigations[1].id;
     let way = way.then(|p, c| p.countersign_investigation(id, c, &world.act(person("ben", STATION))));
     sum_up(&mut world, &way, "rita").unwrap();
+}
+
+#[test]
+fn where_the_item_asks_for_one_checker_somebody_goes_there() {
+    let mut world = world();
+    let rita = || person("rita", STREET_OFFICE);
+    let way = world.way(VISITED, S::Investigating);
+    let panel = check(InvestigationKind::Panel);
+    let way = way.then(|p, c| p.record_investigation(panel, c, &world.act(person("anna", STATION))));
+    let unseen = way.clone();
+    let unseen = unseen.papers.review(summed_up(true), unseen.case, &world.act(rita()));
+    assert_eq!(code(unseen), "field_check_by_more");
+    let home = check(InvestigationKind::HomeVisit);
+    let way = way.then(|p, c| p.record_investigation(home, c, &world.act(person("anna", STATION))));
+    way.then(|p, c| p.review(summed_up(true), c, &world.act(rita())));
+
+    // Where it asks for none, a letter will do.
+    let way = world.way(ALLOWANCE, S::Investigating);
+    let letter = check(InvestigationKind::Letter);
+    let way = way.then(|p, c| p.record_investigation(letter, c, &world.act(person("anna", STATION))));
+    way.then(|p, c| p.review(summed_up(true), c, &world.act(rita())));
 }
 
 #[test]

@@ -7,14 +7,18 @@ use super::world::*;
 
 /// Relief: a notice, two people on the spot, an urgent way; led by the street.
 pub const RELIEF: &str = "relief";
-/// An allowance: no notice, one checker; led by the street.
+/// An allowance: no notice, no field check asked for; led by the street.
 pub const ALLOWANCE: &str = "allowance";
+/// As an allowance, but somebody goes there.
+pub const VISITED: &str = "visited";
 /// As an allowance, but led by a department, and withdrawn when a supplement does not come.
 pub const PERMIT: &str = "permit";
 /// A benefit that lasts: a notice, two people on the spot, looked at again every three months; led by the street.
 pub const LASTING: &str = "lasting";
 /// The same, of an item that ends in the meantime.
 pub const ENDING: &str = "ending";
+/// The same, of an item that goes to a channel of its own in the meantime.
+pub const DIVERTED: &str = "diverted";
 
 pub fn world() -> World {
     let mut parts = parts();
@@ -32,18 +36,30 @@ pub fn world() -> World {
     };
     parts.items.push(applied(RELIEF, relief));
     parts.items.push(applied(ALLOWANCE, ApplicationRules::default()));
+    let visited = ApplicationRules { field_checkers: 1, ..ApplicationRules::default() };
+    parts.items.push(applied(VISITED, visited));
     let urgent = ApplicationRules { urgent_max_fen: 100, ..ApplicationRules::default() };
     parts.items.push(ServiceItem { silence: Silence::Withdrawn, ..applied(PERMIT, urgent) });
     let benefit = Some(BenefitRule { tag_code: "dibao".into(), review_months: 3 });
     let lasting = ServiceItem { benefit, ..applied(LASTING, relief) };
     let valid_to = Some(at("2026-07-15T00:00:00"));
     parts.items.push(ServiceItem { code: ENDING.into(), valid_to, ..lasting.clone() });
+    let diverted = ServiceItem { code: DIVERTED.into(), ..lasting.clone() };
+    parts.items.push(ServiceItem {
+        version: 2,
+        statutory_channel: Some("litigation".into()),
+        valid_from: at("2026-07-15T00:00:00"),
+        ..diverted.clone()
+    });
+    parts.items.push(diverted);
     parts.items.push(lasting);
     parts.entries.push(entry("r-relief", RELIEF, STREET_OFFICE, ListPart::Lead));
     parts.entries.push(entry("r-allowance", ALLOWANCE, STREET_OFFICE, ListPart::Lead));
+    parts.entries.push(entry("r-visited", VISITED, STREET_OFFICE, ListPart::Lead));
     parts.entries.push(entry("r-permit", PERMIT, HOUSING, ListPart::Lead));
     parts.entries.push(entry("r-lasting", LASTING, STREET_OFFICE, ListPart::Lead));
     parts.entries.push(entry("r-ending", ENDING, STREET_OFFICE, ListPart::Lead));
+    parts.entries.push(entry("r-diverted", DIVERTED, STREET_OFFICE, ListPart::Lead));
     World::of(parts)
 }
 

@@ -12,15 +12,19 @@ fn dora() -> Party {
 }
 
 /// Granted after its notice, and delivered.
-fn delivered(world: &mut World, item: &str) -> Filed {
+pub(super) fn delivered(world: &mut World, item: &str) -> Filed {
     let way = world.way(item, S::PublicNotice);
     world.after_notice();
     let way = way.then(|p, c| p.approve(100, c, &world.act(dora())));
     way.papers.deliver("pay:1", holder(), way.case, &world.act(dora())).unwrap()
 }
 
-/// The re-check that begins on the review day of what an application granted or renewed.
 fn recheck(world: &mut World, basis: &Way, item: &str, version: i64) -> Filed {
+    begin(world, basis, item, version).unwrap()
+}
+
+/// The re-check that begins on the review day of what an application granted or renewed.
+pub(super) fn begin(world: &mut World, basis: &Way, item: &str, version: i64) -> Result<Filed> {
     let period = basis.papers.benefit.clone().unwrap();
     world.now = period.review_at;
     let register = RegisterCase {
@@ -35,7 +39,7 @@ fn recheck(world: &mut World, basis: &Way, item: &str, version: i64) -> Filed {
     let item = basis.case.item.clone().unwrap();
     let authorisation_ref = Some("doc:family".to_owned());
     let command = BeginRecheck { register, item, recheck, authorisation_ref };
-    Application::recheck(command, &world.system()).unwrap()
+    Application::recheck(command, &world.system())
 }
 
 fn code(result: Result<Filed>) -> &'static str {
@@ -88,6 +92,7 @@ fn a_recheck_comes_in_by_itself_and_goes_to_whoever_is_in_charge_and_to_the_firs
     assert_eq!(held, [(STREET_OFFICE, TaskPart::Lead), (STATION, TaskPart::Assist)]);
     assert_eq!(way.papers.authorisation_ref.as_deref(), Some("doc:family"));
     assert_eq!(way.papers.lasting(), Some(basis.case.id));
+    assert_eq!(way.case.repeats, Some(false), "nobody asked for it");
     assert_eq!(violations(&way.case), Vec::<&str>::new());
 }
 
@@ -100,6 +105,22 @@ fn a_recheck_of_an_item_that_has_ended_goes_by_the_version_that_granted_it() {
     assert_eq!(way.case.item, basis.case.item);
     let new = submit(&mut world, ENDING);
     assert_eq!(code(new), "item_code");
+}
+
+#[test]
+fn a_recheck_of_an_item_that_went_to_a_channel_of_its_own_is_decided_all_the_same() {
+    let mut world = world();
+    let basis = Way::of(delivered(&mut world, DIVERTED));
+    let way = Way::of(recheck(&mut world, &basis, DIVERTED, 2));
+    let present = world.routes.item(DIVERTED, world.now).unwrap();
+    assert_eq!((present.version, present.statutory_channel.as_deref()), (2, Some("litigation")));
+    assert_eq!(way.case.item, basis.case.item);
+    assert_eq!((way.state(), way.case.state), (S::Accepted, CaseState::Dispatched));
+
+    // Where only the version with the channel is kept nothing begins: a machine ends no benefit and leaves none in between.
+    let mut unkept = basis.clone();
+    unkept.case.item.as_mut().unwrap().version = 9;
+    assert_eq!(code(begin(&mut world, &unkept, DIVERTED, 2)), "recheck");
 }
 
 #[test]

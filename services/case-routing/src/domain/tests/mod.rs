@@ -8,6 +8,7 @@ mod application_world;
 mod arbitration;
 mod attempts;
 mod benefit;
+mod benefit_history;
 mod conditions;
 mod field;
 mod flows;

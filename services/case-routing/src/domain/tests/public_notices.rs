@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::super::ApplicationState as S;
 use super::super::*;
-use super::application_history::step;
+use super::application_history::{Step, step};
 use super::application_world::*;
 use super::world::*;
 
@@ -90,7 +90,8 @@ proptest! {
             // Time goes by, and the timer has not come yet: nobody sees what is over.
             world.wait(TimeDelta::hours(hours));
             prop_assert!(board.seen(world.now).iter().all(|notice| notice.over_at > world.now));
-            let Some((after, begun)) = step(&mut world, &way, verb, who, days) else { continue };
+            let tried = step(&mut world, &way, verb, who, days);
+            let Some(Step { way: after, notice: begun, .. }) = tried else { continue };
             way = after;
             board.follow(&way.case, begun);
             check(&way, &board, world.now);
