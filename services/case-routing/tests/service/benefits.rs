@@ -310,7 +310,10 @@ async fn a_benefit_of_an_item_that_tags_nobody_any_more_is_rechecked_again_and_a
         assert_eq!((renewed.state(), renewed.tag_code.as_str()), (pb::BenefitState::Active, TAG));
         assert_eq!(renewed.rechecks.len(), round);
         assert_eq!(renewed.rechecks[round - 1].outcome(), pb::RecheckOutcome::Renewed);
-        assert!(seconds(&renewed) > seconds(&benefit) + 300 * 86_400, "by the months that it was granted for");
+        assert!(
+            seconds(&renewed) > seconds(&benefit) + 300 * 86_400,
+            "by the months that it was granted for"
+        );
         benefit = renewed;
     }
     // Who applies now has it for once.

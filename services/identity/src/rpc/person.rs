@@ -170,7 +170,11 @@ impl Identity {
                 let outcome = match row {
                     None => Err(Error::not_found(KIND, id)),
                     Some(row) => {
-                        if may_see(tx, caller, &row).await? { Ok(row) } else { Err(Error::Forbidden) }
+                        if may_see(tx, caller, &row).await? {
+                            Ok(row)
+                        } else {
+                            Err(Error::Forbidden)
+                        }
                     }
                 };
                 let decision = if outcome.is_ok() { Decision::Allow } else { Decision::Deny };
