@@ -43,7 +43,7 @@ CREATE TABLE case_words (
     pairs   integer[] NOT NULL
 );
 CREATE INDEX case_words_pairs ON case_words USING gin (units, pairs)
-    WITH (fastupdate = on, gin_pending_list_limit = 512);
+    WITH (fastupdate = on, gin_pending_list_limit = 128);
 
 -- Which organisation holds which task; everything else about a task stands in its case.
 CREATE TABLE tasks (
