@@ -29,6 +29,7 @@ use crate::{
         benefits::{self, Benefit},
         read,
     },
+    sweep::{self, Sweep},
     verb::{act, refused},
 };
 
@@ -55,31 +56,8 @@ struct Basis {
     authorisation_ref: Option<String>,
 }
 
-impl BenefitSweeper {
-    /// At this desk.
-    pub fn new(desk: Desk, service: &str, pause: Duration) -> Self {
-        let store = ApplicationStore::new(desk.crypto.clone());
-        Self { desk, store, by: Caller::system(service), pause }
-    }
-
-    /// Sweeps until `stop`. Outages are logged and waited out.
-    ///
-    /// # Errors
-    /// None.
-    pub async fn run(self, stop: CancellationToken) -> Result<()> {
-        let mut jumps = self.desk.clock.jumps();
-        loop {
-            jumps.mark_unchanged();
-            if let Err(error) = self.sweep(&stop).await {
-                tracing::warn!(error = %error.chain(), "the sweep of benefits was interrupted");
-            }
-            tokio::select! {
-                () = stop.cancelled() => return Ok(()),
-                () = tokio::time::sleep(self.pause) => {}
-                _ = jumps.changed() => {}
-            }
-        }
-    }
+impl Sweep for BenefitSweeper {
+    const WHAT: &'static str = "benefits";
 
     async fn sweep(&self, stop: &CancellationToken) -> Result<()> {
         while !stop.is_cancelled() {
@@ -105,6 +83,22 @@ impl BenefitSweeper {
             }
         }
         Ok(())
+    }
+}
+
+impl BenefitSweeper {
+    /// At this desk.
+    pub fn new(desk: Desk, service: &str, pause: Duration) -> Self {
+        let store = ApplicationStore::new(desk.crypto.clone());
+        Self { desk, store, by: Caller::system(service), pause }
+    }
+
+    /// Sweeps until `stop`. Outages are logged and waited out.
+    ///
+    /// # Errors
+    /// None.
+    pub async fn run(self, stop: CancellationToken) -> Result<()> {
+        sweep::until(&self, &self.desk.clock, self.pause, &stop).await
     }
 
     /// Begins the re-check of a benefit that rests on this application; whether it was still to begin. What it is made from

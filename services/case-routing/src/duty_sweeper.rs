@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     duty::{Duties, Tick, boxed},
     store::duties,
+    sweep::{self, Sweep},
 };
 
 /// How long one that cannot be moved is put off.
@@ -30,25 +31,8 @@ pub struct DutySweeper {
     pub pause: Duration,
 }
 
-impl DutySweeper {
-    /// Sweeps until `stop`. Outages are logged and waited out.
-    ///
-    /// # Errors
-    /// None.
-    pub async fn run(self, stop: CancellationToken) -> Result<()> {
-        let mut jumps = self.clock.jumps();
-        loop {
-            jumps.mark_unchanged();
-            if let Err(error) = self.sweep(&stop).await {
-                tracing::warn!(error = %error.chain(), "the sweep of duties was interrupted");
-            }
-            tokio::select! {
-                () = stop.cancelled() => return Ok(()),
-                () = tokio::time::sleep(self.pause) => {}
-                _ = jumps.changed() => {}
-            }
-        }
-    }
+impl Sweep for DutySweeper {
+    const WHAT: &'static str = "duties";
 
     async fn sweep(&self, stop: &CancellationToken) -> Result<()> {
         while !stop.is_cancelled() {
@@ -63,6 +47,16 @@ impl DutySweeper {
             }
         }
         Ok(())
+    }
+}
+
+impl DutySweeper {
+    /// Sweeps until `stop`. Outages are logged and waited out.
+    ///
+    /// # Errors
+    /// None.
+    pub async fn run(self, stop: CancellationToken) -> Result<()> {
+        sweep::until(&self, &self.clock, self.pause, &stop).await
     }
 
     /// Moves the longest due one; whether there was one.

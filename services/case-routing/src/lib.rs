@@ -37,6 +37,7 @@ mod remark;
 mod rpc;
 pub mod seed;
 mod store;
+mod sweep;
 mod sweeper;
 pub mod tables;
 mod verb;

@@ -19,6 +19,7 @@ use crate::{
     atlas::Atlas,
     domain::{CaseId, Party},
     store::mediations::{self, DocketStore},
+    sweep::{self, Sweep},
     verb::{act, at_place},
 };
 
@@ -38,30 +39,8 @@ pub struct MediationSweeper {
     pause: Duration,
 }
 
-impl MediationSweeper {
-    /// Over the service's database.
-    pub fn new(db: Db, atlas: Arc<Atlas>, clock: Clock, service: &str, pause: Duration) -> Self {
-        Self { db, atlas, clock, by: Caller::system(service), pause }
-    }
-
-    /// Sweeps until `stop`. Outages are logged and waited out.
-    ///
-    /// # Errors
-    /// None.
-    pub async fn run(self, stop: CancellationToken) -> Result<()> {
-        let mut jumps = self.clock.jumps();
-        loop {
-            jumps.mark_unchanged();
-            if let Err(error) = self.sweep(&stop).await {
-                tracing::warn!(error = %error.chain(), "the sweep of mediations was interrupted");
-            }
-            tokio::select! {
-                () = stop.cancelled() => return Ok(()),
-                () = tokio::time::sleep(self.pause) => {}
-                _ = jumps.changed() => {}
-            }
-        }
-    }
+impl Sweep for MediationSweeper {
+    const WHAT: &'static str = "mediations";
 
     async fn sweep(&self, stop: &CancellationToken) -> Result<()> {
         let mut most = BATCH;
@@ -81,6 +60,21 @@ impl MediationSweeper {
             }
         }
         Ok(())
+    }
+}
+
+impl MediationSweeper {
+    /// Over the service's database.
+    pub fn new(db: Db, atlas: Arc<Atlas>, clock: Clock, service: &str, pause: Duration) -> Self {
+        Self { db, atlas, clock, by: Caller::system(service), pause }
+    }
+
+    /// Sweeps until `stop`. Outages are logged and waited out.
+    ///
+    /// # Errors
+    /// None.
+    pub async fn run(self, stop: CancellationToken) -> Result<()> {
+        sweep::until(&self, &self.clock, self.pause, &stop).await
     }
 
     /// One transaction over the longest due ones. Gives how many cases there were.

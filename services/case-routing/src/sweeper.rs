@@ -18,6 +18,7 @@ use crate::{
     atlas::Atlas,
     domain::{CaseId, Party},
     store::{agenda, case_store::CaseStore},
+    sweep::{self, Sweep},
     verb::{act, decided},
 };
 
@@ -37,32 +38,9 @@ pub struct Sweeper {
     pause: Duration,
 }
 
-impl Sweeper {
-    /// Over the service's database.
-    pub fn new(db: Db, atlas: Arc<Atlas>, clock: Clock, service: &str, pause: Duration) -> Self {
-        Self { db, atlas, clock, by: Caller::system(service), pause }
-    }
+impl Sweep for Sweeper {
+    const WHAT: &'static str = "cases";
 
-    /// Sweeps until `stop`. Outages are logged and waited out.
-    ///
-    /// # Errors
-    /// None.
-    pub async fn run(self, stop: CancellationToken) -> Result<()> {
-        let mut jumps = self.clock.jumps();
-        loop {
-            jumps.mark_unchanged();
-            if let Err(error) = self.sweep(&stop).await {
-                tracing::warn!(error = %error.chain(), "the sweep was interrupted");
-            }
-            tokio::select! {
-                () = stop.cancelled() => return Ok(()),
-                () = tokio::time::sleep(self.pause) => {}
-                _ = jumps.changed() => {}
-            }
-        }
-    }
-
-    /// Does everything that is due now.
     async fn sweep(&self, stop: &CancellationToken) -> Result<()> {
         self.atlas.refresh(&self.db).await?;
         while !stop.is_cancelled() {
@@ -78,6 +56,21 @@ impl Sweeper {
             }
         }
         Ok(())
+    }
+}
+
+impl Sweeper {
+    /// Over the service's database.
+    pub fn new(db: Db, atlas: Arc<Atlas>, clock: Clock, service: &str, pause: Duration) -> Self {
+        Self { db, atlas, clock, by: Caller::system(service), pause }
+    }
+
+    /// Sweeps until `stop`. Outages are logged and waited out.
+    ///
+    /// # Errors
+    /// None.
+    pub async fn run(self, stop: CancellationToken) -> Result<()> {
+        sweep::until(&self, &self.clock, self.pause, &stop).await
     }
 
     /// One transaction over the longest due cases. Gives how many there were.
