@@ -2,7 +2,10 @@
 //! behind all else; what another replica works on is passed over; a case that cannot be moved is put off, so that it keeps
 //! nobody waiting. Runs on domain time and wakes when it jumps.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use chassis::{
     Clock, Error, Result, Timestamp,
@@ -44,7 +47,7 @@ impl Sweep for Sweeper {
     async fn sweep(&self, stop: &CancellationToken) -> Result<()> {
         self.atlas.refresh(&self.db).await?;
         while !stop.is_cancelled() {
-            let moved = match self.batch(BATCH).await {
+            let moved = match self.batch(BATCH, &OnceLock::new()).await {
                 Err(error) if !error.retryable() => {
                     tracing::warn!(error = %error.chain(), "timers are tried one by one");
                     self.singly().await?
@@ -73,15 +76,14 @@ impl Sweeper {
         sweep::until(&self, &self.clock, self.pause, &stop).await
     }
 
-    /// One transaction over the longest due cases. Gives how many there were.
-    async fn batch(&self, most: i64) -> Result<usize> {
+    /// One transaction over the longest due cases. Gives how many there were; the first is noted, which outlives a failure.
+    async fn batch(&self, most: i64, taken: &OnceLock<CaseId>) -> Result<usize> {
         let world = self.atlas.world();
         self.db
             .transaction(async |tx: &mut Tx<'_>| {
                 let due = agenda::take_due(tx.conn, tx.now, most).await?;
-                if due.is_empty() {
-                    return Ok(0);
-                }
+                let Some(first) = due.first() else { return Ok(0) };
+                taken.set(*first).ok();
                 let before = CaseStore.load(tx.conn, &due).await?;
                 let mut changes = Vec::with_capacity(due.len());
                 let mut again: Vec<(CaseId, Option<Timestamp>)> = Vec::new();
@@ -114,32 +116,35 @@ impl Sweeper {
     /// One case at a time; the one that fails is put off.
     async fn singly(&self) -> Result<usize> {
         for done in 0..BATCH {
-            match self.batch(1).await {
+            let taken = OnceLock::new();
+            match self.batch(1, &taken).await {
                 Ok(0) => return Ok(usize::try_from(done).unwrap_or(0)),
                 Ok(_) => {}
                 Err(error) if error.retryable() => return Err(error),
                 Err(error) => {
-                    tracing::error!(error = %error.chain(), "a timer of a case failed; it is put off");
-                    self.put_off_first(self.clock.now()).await?;
+                    // No case is to blame where none could be taken.
+                    let Some(id) = taken.get() else { return Err(error) };
+                    tracing::error!(%id, error = %error.chain(), "a timer of a case failed; it is put off");
+                    self.put_off(*id, self.clock.now()).await?;
                 }
             }
         }
         Ok(usize::try_from(BATCH).unwrap_or(0))
     }
 
-    async fn put_off_first(&self, now: Timestamp) -> Result<()> {
+    /// Puts this case off, or where a command moved it meanwhile, until what it says now.
+    async fn put_off(&self, id: CaseId, now: Timestamp) -> Result<()> {
         self.db
             .transaction(async |tx: &mut Tx<'_>| {
-                let first = agenda::take_due(tx.conn, now, 1).await?;
-                let known = match CaseStore.load(tx.conn, &first).await {
+                // Its row is locked, whether or not the case can be read.
+                let known = match CaseStore.load(tx.conn, &[id]).await {
                     Err(error) if error.retryable() => return Err(error),
                     // A case that cannot be read stands still too.
                     known => known.unwrap_or_default(),
                 };
-                let ahead = |id: &CaseId| known.get(id)?.case.next_timer_at().filter(|at| *at > now);
-                let due: Vec<_> =
-                    first.iter().map(|id| (*id, Some(ahead(id).unwrap_or(now + PUT_OFF)))).collect();
-                agenda::set_due(tx.conn, &due).await
+                let says = known.get(&id).and_then(|record| record.case.next_timer_at());
+                let due = says.filter(|at| *at > now).unwrap_or(now + PUT_OFF);
+                agenda::set_due(tx.conn, &[(id, Some(due))]).await
             })
             .await
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chassis::{auth::Role, db::cached, proto::case_routing::v1 as pb, testing::Persona};
 use chrono::TimeDelta;
-use diesel::sql_types::{Bool, Nullable, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Array, Bool, Nullable, Timestamptz, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use tonic::Code;
 use uuid::Uuid;
@@ -146,6 +146,52 @@ async fn a_closed_case_leaves_the_agenda_and_is_archived_in_its_time() {
     d.service.wait_for("the archive", async || d.read(&case).await.state() == pb::CaseState::Archived).await;
     assert_eq!(stands(&d, &case).await, (false, None));
     assert_eq!(d.told().await, ["CaseArchived"]);
+    d.service.stop().await;
+}
+
+/// Of cases that are looked at one by one, those that fail are put off: in the agenda, and of those that are kept.
+#[tokio::test]
+async fn a_case_that_cannot_be_moved_is_put_off_and_keeps_no_other_waiting() {
+    let d = District::start().await;
+    let resident = Persona::resident(d.district);
+    let kept = closed(&d, &resident).await;
+    let (broken, sound) = (d.taken_in(&resident).await, d.taken_in(&resident).await);
+    let promised = due(&d, &sound).await;
+    let now = d.service.clock().now();
+    let early = now - TimeDelta::hours(1);
+    let [of_kept, of_broken, of_sound] =
+        [&kept, &broken, &sound].map(|case| case.case_id.parse::<Uuid>().unwrap());
+    {
+        let mut conn = d.service.db().conn().await.unwrap();
+        cached("UPDATE cases SET doc = '{}' WHERE case_id = ANY($1)")
+            .bind::<Array<SqlUuid>, _>(vec![of_kept, of_broken])
+            .execute(&mut conn)
+            .await
+            .unwrap();
+        cached("UPDATE agenda SET due_at = $2 WHERE case_id = ANY($1)")
+            .bind::<Array<SqlUuid>, _>(vec![of_broken, of_sound])
+            .bind::<Timestamptz, _>(early)
+            .execute(&mut conn)
+            .await
+            .unwrap();
+        cached("UPDATE retention SET archive_at = $2 WHERE case_id = $1")
+            .bind::<SqlUuid, _>(of_kept)
+            .bind::<Timestamptz, _>(early)
+            .execute(&mut conn)
+            .await
+            .unwrap();
+    }
+    d.service
+        .wait_for("another look at each", async || {
+            due(&d, &broken).await != early
+                && due(&d, &sound).await != early
+                && stands(&d, &kept).await.1 != Some(early)
+        })
+        .await;
+    assert_eq!(due(&d, &sound).await, promised, "nothing of it has failed");
+    assert!(due(&d, &broken).await > now);
+    let (open, until) = stands(&d, &kept).await;
+    assert!(!open && until.is_some_and(|until| until > now), "{until:?}");
     d.service.stop().await;
 }
 
