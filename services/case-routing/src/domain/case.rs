@@ -213,6 +213,13 @@ pub fn running_due_at(state: CaseState, clocks: &[Clock]) -> Option<Timestamp> {
 }
 
 impl Case {
+    /// Whether it is the re-check of a benefit, which began by itself. An application that a topic case stands for is none: it
+    /// came from below.
+    #[must_use]
+    pub fn is_recheck(&self) -> bool {
+        self.origin == Origin::TopDown && self.parent_case.is_some() && self.application.is_some()
+    }
+
     /// The task that leads now, or led last.
     #[must_use]
     pub fn lead(&self) -> Option<&Task> {

@@ -280,7 +280,10 @@ impl Work<'_> {
         }
         let mut other_hours = false;
         if let Some(unit) = command.place_unit.filter(|unit| *unit != self.case.place.unit) {
-            self.case.repeats = None;
+            // Nobody asked for a re-check, wherever it is.
+            if !self.case.is_recheck() {
+                self.case.repeats = None;
+            }
             other_hours = self.move_to(place_of(unit, self.routes)?);
         }
         self.case.urgency = command.urgency.unwrap_or(self.case.urgency);

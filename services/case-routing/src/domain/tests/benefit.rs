@@ -97,6 +97,25 @@ fn a_recheck_comes_in_by_itself_and_goes_to_whoever_is_in_charge_and_to_the_firs
 }
 
 #[test]
+fn a_recheck_that_is_found_to_be_elsewhere_repeats_nothing_and_an_application_is_asked_anew() {
+    let mut world = world();
+    let elsewhere = TriageCase { place_unit: Some(COMMUNITY), ..triage(LASTING) };
+    let applied = world.way(LASTING, S::Accepted).case;
+    let topic = CaseId(world.fresh());
+    let mut applied = applied.link_to_topic(topic, &world.system()).unwrap().case;
+    applied.repeats = Some(false);
+    let basis = Way::of(delivered(&mut world, LASTING));
+    let recheck = Way::of(recheck(&mut world, &basis, LASTING, 2)).case;
+    for (case, expected) in [(applied, None), (recheck, Some(false))] {
+        assert!(case.parent_case.is_some() && case.application.is_some());
+        let case = case.recall("mis_dispatch", &world.official(STREET_OFFICE)).unwrap().case;
+        assert_eq!(case.repeats, Some(false));
+        let case = case.triage(&elsewhere, &world.official(STATION)).unwrap().case;
+        assert_eq!((case.place.unit, case.repeats), (COMMUNITY, expected));
+    }
+}
+
+#[test]
 fn a_recheck_of_an_item_that_has_ended_goes_by_the_version_that_granted_it() {
     let mut world = world();
     let basis = Way::of(delivered(&mut world, ENDING));
