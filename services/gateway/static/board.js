@@ -46,6 +46,8 @@ function show(html) {
 
 function listen() {
   clearTimeout(again);
+  // What is not open yet may be bringing a renewed session's cookie, which would be lost: it is closed once it has come.
+  if (source?.readyState === EventSource.CONNECTING) return;
   source?.close();
   state.hidden = true;
   // A browser has few connections to one server: a page that nobody looks at takes none, and goes on when it is seen.
@@ -57,7 +59,10 @@ function listen() {
   const heard = (event) => { last = event.lastEventId; show(event.data); };
   opened.addEventListener("board", heard);
   opened.addEventListener("case", heard);
-  opened.addEventListener("open", () => { state.hidden = false; });
+  opened.addEventListener("open", () => {
+    if (document.hidden) opened.close();
+    else state.hidden = false;
+  });
   opened.addEventListener("error", () => {
     state.hidden = true;
     // The browser comes back by itself after a break, but not after an error status of something in between.
