@@ -6,6 +6,7 @@ pub mod board;
 pub mod config;
 pub mod export;
 mod headers;
+mod places;
 pub mod problem;
 mod process;
 pub mod rest;
@@ -22,7 +23,7 @@ use axum::{
     response::IntoResponse,
     routing::{any, get},
 };
-use tokio::{net::TcpListener, sync::Semaphore};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
 
@@ -40,8 +41,8 @@ pub struct App {
     channels: HashMap<String, Channel>,
     /// For calls that wait.
     waiting: HashMap<String, Channel>,
-    /// How many more of them may come in over REST.
-    rest_waits: Semaphore,
+    /// Room for those that come in over REST.
+    rest_waits: Arc<places::Places>,
     openapi: serde_json::Value,
     stopping: CancellationToken,
 }
@@ -68,7 +69,7 @@ impl App {
             anyhow::bail!("the address book does not name {}", binding.service);
         }
         let board = board::Board::new(&config)?;
-        let rest_waits = Semaphore::new(rest::MOST_WAITS);
+        let rest_waits = places::Places::new(rest::MOST_WAITS, rest::MOST_WAITS_OF_ONE);
         Ok(Arc::new(Self { config, bindings, board, channels, waiting, rest_waits, openapi, stopping }))
     }
 

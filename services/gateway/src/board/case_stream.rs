@@ -2,11 +2,7 @@
 //! change with its session's token. A stream ends before that token does; the browser comes back by itself, its session is
 //! renewed then, and it says which version it shows, so that it misses nothing.
 
-use std::{
-    collections::{HashMap, hash_map::Entry},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     extract::{Path, Query, State},
@@ -23,55 +19,16 @@ use super::{
     case_page,
     lang::Lang,
     session::{Closed, Session},
-    stream::{ASK_EVERY, COME_BACK, LONGEST, MARGIN_SECONDS, MOST_WINDOWS, expired, sse},
+    stream::{ASK_EVERY, COME_BACK, LONGEST, MARGIN_SECONDS, expired, sse},
     view::with_cookies,
 };
-use crate::App;
+use crate::{App, places::Place};
 
-/// Windows on cases at once, of all sessions. Each holds a call that waits, and with those over REST they are fewer than what
+/// Windows on cases at once, of all persons. Each holds a call that waits, and with those over REST they are fewer than what
 /// case-routing takes on one connection (`[grpc] max_streams`).
-const MOST: usize = 150;
+pub(super) const MOST: usize = 150;
 /// How long one call waits; only then it is seen that the session has ended elsewhere.
 const WAIT_SECONDS: i32 = 5;
-
-/// How many windows each session has open on cases, by access token.
-#[derive(Default)]
-pub struct Windows(Mutex<HashMap<String, usize>>);
-
-impl Windows {
-    /// A place for one more; `None` when there are too many.
-    fn open(self: &Arc<Self>, access: &str) -> Option<Place> {
-        let mut open = self.open_now();
-        let own = open.get(access).copied().unwrap_or_default();
-        if own >= MOST_WINDOWS || open.values().sum::<usize>() >= MOST {
-            return None;
-        }
-        open.insert(access.to_owned(), own + 1);
-        Some(Place { windows: self.clone(), access: access.to_owned() })
-    }
-
-    fn open_now(&self) -> MutexGuard<'_, HashMap<String, usize>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The place of one window, until it is dropped.
-struct Place {
-    windows: Arc<Windows>,
-    access: String,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let access = std::mem::take(&mut self.access);
-        if let Entry::Occupied(mut own) = self.windows.open_now().entry(access) {
-            *own.get_mut() -= 1;
-            if *own.get() == 0 {
-                own.remove();
-            }
-        }
-    }
-}
 
 /// What the page shows.
 #[derive(Deserialize)]
@@ -94,7 +51,7 @@ pub async fn events(
         Err(Closed::SignedOut) => return sse(stream::iter([expired()])),
         Err(Closed::Away) => return sse(stream::empty()),
     };
-    let Some(place) = app.board.case_windows().open(&open.session.access) else {
+    let Some(place) = app.board.case_windows().take(&open.session.access) else {
         return with_cookies(StatusCode::SERVICE_UNAVAILABLE.into_response(), open.cookies);
     };
     // A browser that comes back says what it has heard last.
@@ -160,7 +117,8 @@ impl Window {
                         self.ended = true;
                         return Some(expired());
                     }
-                    Code::NotFound => {
+                    // What is refused now is refused the next time too.
+                    Code::NotFound | Code::PermissionDenied | Code::InvalidArgument => {
                         self.ended = true;
                         return Some(gone());
                     }
@@ -187,7 +145,7 @@ impl Window {
     }
 }
 
-/// The case is out of the reader's reach.
+/// The case is out of the reader's reach, or what its page asks for cannot be had: the page itself says so.
 fn gone() -> Event {
     Event::default().event("gone").data("-") // browsers drop events without data
 }
@@ -195,20 +153,6 @@ fn gone() -> Event {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn windows_are_few_for_a_session_and_altogether_and_make_room_when_they_close() {
-        let windows = Arc::new(Windows::default());
-        let mut own: Vec<_> = (0..MOST_WINDOWS).map(|_| windows.open("a").expect("there is room")).collect();
-        assert!(windows.open("a").is_none(), "not more of one session");
-        drop(own.pop());
-        own.push(windows.open("a").expect("one has gone"));
-        let others: Vec<_> = (MOST_WINDOWS..MOST).map_while(|n| windows.open(&format!("b{n}"))).collect();
-        assert_eq!(own.len() + others.len(), MOST);
-        assert!(windows.open("c").is_none(), "not more altogether");
-        drop((own, others));
-        assert!(windows.open_now().is_empty(), "nothing is kept of who has gone");
-    }
 
     #[test]
     fn only_versions_stand_in_events() {

@@ -34,7 +34,7 @@ pub(crate) use self::{
     lang::{Lang, bare},
     view::local,
 };
-use crate::{App, Config};
+use crate::{App, Config, places::Places};
 
 /// What the board needs besides the services.
 pub struct Board {
@@ -43,7 +43,8 @@ pub struct Board {
     cookie_name: &'static str,
     names: names::NameCache,
     feeds: stream::Feeds,
-    case_windows: Arc<case_stream::Windows>,
+    /// Windows on cases.
+    case_windows: Arc<Places>,
     /// First day of the period shown, `YYYY-MM-DD`; empty until the first answer.
     period_start: RwLock<String>,
 }
@@ -62,7 +63,7 @@ impl Board {
             cookie_name: if config.is_https() { "__Host-jh_session" } else { "jh_session" },
             names: names::NameCache::default(),
             feeds: stream::Feeds::default(),
-            case_windows: Arc::default(),
+            case_windows: Places::new(case_stream::MOST, stream::MOST_WINDOWS),
             period_start: RwLock::default(),
         })
     }
@@ -87,7 +88,7 @@ impl Board {
         &self.feeds
     }
 
-    fn case_windows(&self) -> &Arc<case_stream::Windows> {
+    fn case_windows(&self) -> &Arc<Places> {
         &self.case_windows
     }
 

@@ -35,7 +35,7 @@ pub(super) const ASK_EVERY: Duration = Duration::from_millis(1000);
 pub(super) const LONGEST: Duration = Duration::from_secs(300);
 /// A feed, and a window on a case, end this long before their token does.
 pub(super) const MARGIN_SECONDS: i64 = 10;
-/// Sessions that watch at once, and windows per session.
+/// Sessions that watch at once, and windows per session; on cases, per person.
 const MOST_FEEDS: usize = 500;
 pub(super) const MOST_WINDOWS: usize = 16;
 /// How long the browser waits before it comes back.

@@ -28,6 +28,8 @@ const MAX_BODY: usize = 1 << 20;
 /// Most calls that wait at once. With the board's windows on cases they are fewer than what a service takes on one connection
 /// (`[grpc] max_streams`).
 pub(crate) const MOST_WAITS: usize = 100;
+/// Most of them of one person.
+pub(crate) const MOST_WAITS_OF_ONE: usize = 16;
 /// When to come again where too many wait.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -59,13 +61,22 @@ async fn call(app: &App, request: Request, route: &mut String) -> Result<Vec<u8>
     let query = parts.uri.query().unwrap_or_default();
     let message = json::request(&binding.method.input(), variables, body.as_deref(), query)?;
     // Held until the answer is there.
-    let _place =
-        if binding.waits { Some(app.rest_waits.try_acquire().map_err(|_| too_many())?) } else { None };
+    let _place = if binding.waits {
+        Some(app.rest_waits.take(token(&parts.headers)).ok_or_else(too_many)?)
+    } else {
+        None
+    };
     let answer = unary(app, binding, message, &parts.headers).await?;
     json::answer(&answer).map_err(|error| {
         tracing::error!(rpc.method = binding.method.full_name(), %error, "an answer has no JSON form");
         Problem::internal()
     })
+}
+
+/// The access token, as services read it; empty where none of them would find one.
+fn token(headers: &HeaderMap) -> &str {
+    let value = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    value.and_then(|value| value.split_once(' ')).map_or("", |(_, token)| token.trim())
 }
 
 fn too_many() -> tonic::Status {

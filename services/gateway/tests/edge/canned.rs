@@ -1,5 +1,6 @@
 //! A district's figures, cases and names for the pages to show.
 
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use chassis::clock::Clock;
 use prost_types::Timestamp;
 use proto::{
@@ -25,6 +26,9 @@ use crate::{
 
 pub const STREET: &str = "0197a000-0000-7000-8000-000000000001";
 pub const CASE: &str = "0197c000-0000-7000-8000-000000000001";
+/// Two persons.
+pub const LI: &str = "0197e100-0000-7000-8000-000000000001";
+pub const WANG: &str = "0197e100-0000-7000-8000-000000000002";
 const HOTSPOT: &str = "0197d000-0000-7000-8000-000000000001";
 pub const OFFICE: &str = "0197b000-0000-7000-8000-000000000001";
 pub const BUREAU: &str = "0197b000-0000-7000-8000-000000000002";
@@ -244,6 +248,12 @@ pub fn tokens(seconds: i64) -> SignInResponse {
         refresh_token: "refresh-1".into(),
         ..Default::default()
     }
+}
+
+/// One of the access tokens of a person; nobody here checks its signature.
+pub fn token_of(person: &str, session: usize) -> String {
+    let payload = BASE64_URL_SAFE_NO_PAD.encode(format!(r#"{{"sub":"{person}"}}"#));
+    format!("e30.{payload}.{session}")
 }
 
 /// From now on the case is this one, for who reads it and for who waits for another.

@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
-use proto::case_routing::v1::{Case, CaseState, GetTimelineResponse, WaitCaseRequest};
+use proto::{
+    case_routing::v1::{Case, CaseState, GetTimelineResponse, WaitCaseRequest},
+    identity::v1::SignInResponse,
+};
 use reqwest::Response;
 use tonic::Status;
 
 use crate::{
-    canned::{self, CASE, district, tokens},
+    canned::{self, CASE, LI, WANG, district, token_of, tokens},
     fakes::Edge,
     pages::{heard, page, sign_in},
 };
@@ -95,9 +98,13 @@ async fn a_stream_ends_with_its_session_with_its_reach_and_before_its_token() {
     assert!(heard(&mut open(&edge, &path(), "").await, "never").await.contains("event: expired"));
     assert!(waits(&edge).is_empty(), "nobody asks for nobody");
 
-    for (status, event) in
-        [(Status::unauthenticated("revoked"), "event: expired"), (Status::not_found("case"), "event: gone")]
-    {
+    // Nothing is asked for again and again that is refused for good.
+    for (status, event) in [
+        (Status::unauthenticated("revoked"), "event: expired"),
+        (Status::not_found("case"), "event: gone"),
+        (Status::permission_denied("not permitted"), "event: gone"),
+        (Status::invalid_argument("case_id: not an id"), "event: gone"),
+    ] {
         canned::case_is(&edge.services, canned::case());
         let mut stream = open(&edge, &path(), &session).await;
         edge.services.refuse("WaitCase", status);
@@ -139,20 +146,27 @@ async fn while_a_service_is_away_the_page_keeps_what_it_shows_and_hears_of_the_c
     assert!(!said.contains("event: expired") && !said.contains("event: gone"), "{said}");
 }
 
+/// Signs a person in, once more; the cookies of the session.
+async fn signed_in(edge: &Edge, person: &str, session: usize) -> String {
+    let answer = SignInResponse { access_token: token_of(person, session), ..tokens(600) };
+    edge.services.answer("SignIn", &answer);
+    sign_in(edge).await
+}
+
 #[tokio::test]
-async fn a_session_has_so_many_windows_on_cases_and_no_more_until_one_closes() {
+async fn a_person_has_so_many_windows_on_cases_in_all_sessions_and_no_more_until_one_closes() {
     let edge = district(None).await;
-    let session = sign_in(&edge).await;
+    let (session, again) = (signed_in(&edge, LI, 1).await, signed_in(&edge, LI, 2).await);
     let mut windows = Vec::new();
-    for _ in 0..16 {
-        let window = open(&edge, &path(), &session).await;
+    for n in 0..16 {
+        let window = open(&edge, &path(), if n % 2 == 0 { &session } else { &again }).await;
         assert_eq!(window.status(), 200);
         windows.push(window);
     }
     assert_eq!(open(&edge, &path(), &session).await.status(), 503);
-    edge.services.answer("SignIn", &tokens(700));
-    let other = sign_in(&edge).await;
-    assert_eq!(open(&edge, &path(), &other).await.status(), 200, "another session has its own");
+    assert_eq!(open(&edge, &path(), &again).await.status(), 503);
+    let other = signed_in(&edge, WANG, 1).await;
+    assert_eq!(open(&edge, &path(), &other).await.status(), 200, "somebody else has their own");
     drop(windows.pop());
     let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
     while open(&edge, &path(), &session).await.status() != 200 {

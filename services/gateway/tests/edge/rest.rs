@@ -10,7 +10,10 @@ use proto::{
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
-use crate::fakes::{Edge, json};
+use crate::{
+    canned::{LI, WANG, token_of},
+    fakes::{Edge, json},
+};
 
 const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
@@ -88,7 +91,8 @@ async fn calls_that_wait_are_limited_and_take_no_room_from_those_that_work() {
     edge.services.answer("WaitCase", &WaitCaseResponse::default());
     edge.services.answer("GetCase", &GetCaseResponse::default());
     edge.services.hold("WaitCase");
-    let wait = |case: &str| edge.get(&format!("/v1/cases/{case}:wait")).send();
+    // Everybody for themselves.
+    let wait = |case: &str| edge.get(&format!("/v1/cases/{case}:wait")).bearer_auth(case).send();
     let waiting: Vec<_> = (0..100).map(|n| tokio::spawn(wait(&format!("c-{n}")))).collect();
     edge.services.asked("WaitCase", 100).await;
     let refused = wait("x").await.expect("an answer");
@@ -102,6 +106,27 @@ async fn calls_that_wait_are_limited_and_take_no_room_from_those_that_work() {
     }
     assert_eq!(wait("x").await.expect("an answer").status(), 200, "there is room again");
     assert_eq!(edge.services.calls("WaitCase").len(), 101, "what was refused was asked of nobody");
+}
+
+#[tokio::test]
+async fn a_person_has_so_many_calls_that_wait_however_often_they_sign_in() {
+    let edge = Edge::start().await;
+    edge.services.answer("WaitCase", &WaitCaseResponse::default());
+    edge.services.hold("WaitCase");
+    let wait = |person: &str, session: usize| {
+        edge.get("/v1/cases/x:wait").bearer_auth(token_of(person, session)).send()
+    };
+    let waiting: Vec<_> = (0..16).map(|session| tokio::spawn(wait(LI, session))).collect();
+    edge.services.asked("WaitCase", 16).await;
+    assert_eq!(wait(LI, 16).await.expect("an answer").status(), 429);
+    let other = tokio::spawn(wait(WANG, 0));
+    edge.services.asked("WaitCase", 17).await;
+    edge.services.release("WaitCase");
+    for waited in waiting.into_iter().chain([other]) {
+        assert_eq!(waited.await.expect("it ends").expect("an answer").status(), 200);
+    }
+    assert_eq!(wait(LI, 16).await.expect("an answer").status(), 200, "there is room again");
+    assert_eq!(edge.services.calls("WaitCase").len(), 18, "what was refused was asked of nobody");
 }
 
 #[tokio::test]

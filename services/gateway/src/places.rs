@@ -1,0 +1,115 @@
+//! Places for what waits: so many at once, and of them so many for one person, however often they are signed in. Whom a token
+//! names is read and not checked, for it is only counted by: a token that names somebody else is refused by the service at
+//! once, which makes its place free again. Neither tokens nor persons are kept, only what a key of this process makes of them.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    hash::{BuildHasher, RandomState},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use serde::Deserialize;
+use uuid::Uuid;
+
+/// Who has how many places.
+#[derive(Debug)]
+pub struct Places {
+    most: usize,
+    most_of_one: usize,
+    taken: Mutex<HashMap<u64, usize>>,
+    digest: RandomState,
+}
+
+impl Places {
+    /// So many altogether, and so many for one person.
+    pub fn new(most: usize, most_of_one: usize) -> Arc<Self> {
+        Arc::new(Self { most, most_of_one, taken: Mutex::default(), digest: RandomState::new() })
+    }
+
+    /// A place for whoever has this access token; `None` when there are too many.
+    pub fn take(self: &Arc<Self>, token: &str) -> Option<Place> {
+        // What names nobody counts by itself.
+        let who = match person(token) {
+            Some(person) => self.digest.hash_one(person),
+            None => self.digest.hash_one(token),
+        };
+        let mut taken = self.taken();
+        let own = taken.get(&who).copied().unwrap_or_default();
+        if own >= self.most_of_one || taken.values().sum::<usize>() >= self.most {
+            return None;
+        }
+        taken.insert(who, own + 1);
+        Some(Place { places: self.clone(), who })
+    }
+
+    fn taken(&self) -> MutexGuard<'_, HashMap<u64, usize>> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One place, until it is dropped.
+#[derive(Debug)]
+pub struct Place {
+    places: Arc<Places>,
+    who: u64,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Entry::Occupied(mut own) = self.places.taken().entry(self.who) {
+            *own.get_mut() -= 1;
+            if *own.get() == 0 {
+                own.remove();
+            }
+        }
+    }
+}
+
+/// What of an access token is looked at.
+#[derive(Deserialize)]
+struct Payload {
+    sub: Uuid,
+}
+
+/// Whom the payload of a JWT names.
+fn person(token: &str) -> Option<Uuid> {
+    let payload = BASE64_URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
+    serde_json::from_slice::<Payload>(&payload).ok().map(|payload| payload.sub)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One of the tokens of a person.
+    fn token(person: Uuid, n: usize) -> String {
+        let payload = BASE64_URL_SAFE_NO_PAD.encode(format!(r#"{{"sub":"{person}"}}"#));
+        format!("e30.{payload}.{n}")
+    }
+
+    #[test]
+    fn places_are_few_for_a_person_and_altogether_and_free_again_when_they_are_left() {
+        let places = Places::new(10, 4);
+        let (li, wang) = (Uuid::from_u128(1), Uuid::from_u128(2));
+        let mut own: Vec<_> = (0..4).map(|n| places.take(&token(li, n)).expect("there is room")).collect();
+        assert!(places.take(&token(li, 4)).is_none(), "not more of one person, whatever the session");
+        drop(own.pop());
+        own.push(places.take(&token(li, 4)).expect("one has gone"));
+        let mut others = vec![places.take(&token(wang, 0)).expect("somebody else")];
+        others.extend((0..5).map_while(|n| places.take(&format!("b{n}"))));
+        assert_eq!(own.len() + others.len(), 10);
+        assert!(places.take("c").is_none(), "not more altogether");
+        drop((own, others));
+        assert!(places.taken().is_empty(), "nothing is kept of who has gone");
+    }
+
+    #[test]
+    fn what_names_nobody_counts_by_itself() {
+        let places = Places::new(10, 1);
+        let nobody = ["", "access-600", "a.b.c", "..", "e30.e30.e30"];
+        let held: Vec<_> = nobody.iter().map(|token| places.take(token).expect("there is room")).collect();
+        assert!(nobody.iter().all(|token| person(token).is_none() && places.take(token).is_none()));
+        drop(held);
+    }
+}
