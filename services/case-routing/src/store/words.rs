@@ -124,7 +124,8 @@ struct IdRow {
 const HAVING: &str = "SELECT case_id FROM case_words WHERE pairs @> $1 LIMIT $2";
 
 /// Within a unit. What all but a tenth of the texts have, by the planner's own figures, narrows nothing down there, but would be
-/// read through in the index for the whole district: it is asked of the rows instead. `IS TRUE` keeps that out of the index.
+/// read through in the index for the whole district: it is asked of the rows instead, unless the question has nothing else.
+/// `IS TRUE` keeps that out of the index.
 const HAVING_WITHIN: &str = "SELECT case_id FROM case_words WHERE units @> $3 AND pairs @> coalesce(nullif(ARRAY(\
      SELECT unnest($1) EXCEPT SELECT e.pair FROM pg_stats s, \
      unnest(s.most_common_elems::text::integer[], s.most_common_elem_freqs) AS e (pair, share) \

@@ -254,7 +254,7 @@ fn fill(cells: &mut Cells<'_>, item: &mut Item) {
     cells.number("urgent_max_fen", 1..=crate::domain::MOST_FEN, &mut item.urgent_max_fen);
     cells.number("papers_days", 1..=60, &mut item.papers_days);
     cells.code("benefit_tag", &mut item.benefit_tag);
-    // Not so often that a re-check would count as asked for once more (`CaseFacts.repeats`).
+    // Not so often that one re-check is hardly decided before the next is due.
     cells.number("review_months", 3..=60, &mut item.review_months);
     cells.list("materials", 30, &mut item.materials);
     cells.text("open_condition", 500, &mut item.open_condition);
