@@ -96,6 +96,7 @@ impl Service for App {
         };
         let pause = Duration::from_millis(config.sweep_ms.max(10));
         let benefits = BenefitSweeper::new(desk.clone(), Self::NAME, pause);
+        let cases = desk.executor.store().clone();
         let mut routes = RoutesBuilder::default();
         routes
             .add_service(CaseServiceServer::new(Cases(desk.clone())))
@@ -132,7 +133,7 @@ impl Service for App {
         let recounter = Recounter::new(ctx.db.clone(), atlas.clone(), Self::NAME, pause);
         let indexer = Indexer::new(ctx.db.clone(), pause);
         Ok(Built::new(routes)
-            .consumer(Events::new(atlas.clone(), duties, Self::NAME))
+            .consumer(Events::new(atlas.clone(), cases, duties, Self::NAME))
             .background(atlas.keep_counting(ctx.db.clone(), count, ctx.stop.clone()))
             .background(models.keep_current(ctx.db.clone(), pause, ctx.stop.clone()))
             .background(sweeper.run(ctx.stop.clone()))

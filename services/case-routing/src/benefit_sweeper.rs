@@ -2,7 +2,7 @@
 //! longest due come first, what another replica works on is passed over, and one whose re-check cannot begin is put off, so
 //! that it keeps no other waiting. Runs on domain time and wakes when it jumps.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use chassis::{
     Error, Result, Timestamp,
@@ -50,7 +50,7 @@ pub struct BenefitSweeper {
 
 /// The application that a benefit rests on.
 struct Basis {
-    case: Case,
+    case: Arc<Case>,
     /// By which it goes on, where it is a re-check itself.
     rule: Option<BenefitRule>,
     authorisation_ref: Option<String>,

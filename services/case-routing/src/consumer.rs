@@ -45,14 +45,15 @@ use crate::{
 /// Consumes staffing's, volunteer-matching's and analytics' events.
 pub struct Events {
     atlas: Arc<Atlas>,
+    cases: CaseStore,
     duties: Duties,
     by: Caller,
 }
 
 impl Events {
     /// Decides with the world of the atlas, as this service.
-    pub fn new(atlas: Arc<Atlas>, duties: Duties, service: &str) -> Self {
-        Self { atlas, duties, by: Caller::system(service) }
+    pub fn new(atlas: Arc<Atlas>, cases: CaseStore, duties: Duties, service: &str) -> Self {
+        Self { atlas, cases, duties, by: Caller::system(service) }
     }
 }
 
@@ -89,7 +90,7 @@ impl Consumer for Events {
         let mut ids: Vec<CaseId> = told.iter().map(|(_, case, _)| *case).collect();
         ids.sort_unstable();
         ids.dedup();
-        let mut before = CaseStore.load(tx.conn, &ids).await?;
+        let mut before = self.cases.load(tx.conn, &ids).await?;
         let mut after: BTreeMap<CaseId, CaseRecord> = BTreeMap::new();
         let world = self.atlas.world();
         for (event, id, news) in told {
@@ -97,7 +98,7 @@ impl Consumer for Events {
                 tracing::warn!(case.id = %id, event.r#type = %event.r#type, "an event of an unknown case is passed over");
                 continue;
             };
-            let decision = decide(&world, current.case.clone(), &news, tx.now, event.id)
+            let decision = decide(&world, Case::clone(&current.case), &news, tx.now, event.id)
                 .map_err(|error| Error::internal(format!("{}: {error}", event.r#type)))?;
             let Some(decision) = decision else { continue };
             let next = decided(Some(current), decision, &self.by);
@@ -107,11 +108,26 @@ impl Consumer for Events {
             }
             after.insert(id, next.aggregate);
         }
-        save(tx, &mut before, after).await
+        self.save(tx, &mut before, after).await
     }
 }
 
 impl Events {
+    async fn save(
+        &self,
+        tx: &mut Tx<'_>,
+        before: &mut HashMap<CaseId, CaseRecord>,
+        after: BTreeMap<CaseId, CaseRecord>,
+    ) -> Result<()> {
+        if after.is_empty() {
+            return Ok(());
+        }
+        let changes = after.into_iter();
+        let changes =
+            changes.map(|(id, after)| Change { before: before.remove(&id), after, trace: None }).collect();
+        self.cases.save_in(tx, changes).await
+    }
+
     /// Identity and staffing answer what transfers asked for. What caused each change follows from its key.
     async fn on_duty_answers(&self, tx: &mut Tx<'_>, answers: Vec<(Uuid, Answer)>) -> Result<()> {
         let ids: Vec<Uuid> = answers.iter().map(|(id, _)| *id).collect();
@@ -145,20 +161,6 @@ fn duty_answer(event: &Event) -> Result<Option<Answer>> {
     } else {
         None
     })
-}
-
-async fn save(
-    tx: &mut Tx<'_>,
-    before: &mut HashMap<CaseId, CaseRecord>,
-    after: BTreeMap<CaseId, CaseRecord>,
-) -> Result<()> {
-    if after.is_empty() {
-        return Ok(());
-    }
-    let changes = after.into_iter();
-    let changes =
-        changes.map(|(id, after)| Change { before: before.remove(&id), after, trace: None }).collect();
-    CaseStore.save_in(tx, changes).await
 }
 
 /// What the event says, and of which case; `None` for types that do not concern cases.

@@ -69,7 +69,7 @@ impl Docket {
     /// What the case refuses, and a second mediation that would be open.
     pub fn after(&self, decision: MediationDecision, act: &Act<'_>, by: &Caller) -> Result<Decision<Self>> {
         let MediationDecision { mediation, events, case_move } = decision;
-        let (id, case) = (mediation.id, &self.case.case);
+        let (id, case) = (mediation.id, &*self.case.case);
         let another = |other: &Mediation| other.id != id && other.state.is_open();
         if mediation.state.is_open() && self.mediations.iter().any(another) {
             let message = "the parties are still talking in another one".into();

@@ -57,7 +57,7 @@ where
         now: Timestamp,
     ) -> Result<Decision<ApplicationRecord>> {
         let current = current.ok_or_else(|| Error::not_found("application", self.id.to_string()))?;
-        let case = &current.case.case;
+        let case = &*current.case.case;
         if self.etag.is_some_and(|etag| etag != case.version) {
             return Err(Error::stale("application", self.id.to_string()));
         }

@@ -1,7 +1,10 @@
 //! A batch of another system's cases on its way: rows of a request become commands, commands cases, cases one event. Each
 //! row is taken or refused for itself; nothing here touches the database.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
+};
 
 use chassis::{
     Error, Result, Timestamp, auth::Caller, clock::to_proto, command::Change, crypto::Crypto, event::Emit,
@@ -248,7 +251,7 @@ pub fn number(ready: &mut [Ready], last: Vec<((String, NaiveDate), i32)>) {
         let number = next.entry(ready.numbered.clone()).or_default();
         *number += 1;
         let (district, day) = &ready.numbered;
-        let case = &mut ready.change.after.case;
+        let case = Arc::make_mut(&mut ready.change.after.case);
         case.case_no = format!("{district}-{}-{number:06}", day.format("%Y%m%d"));
         // Until now their numbers began with none.
         case.tasks.iter_mut().for_each(|task| task.no.insert_str(0, &case.case_no));
@@ -313,7 +316,7 @@ impl Ready {
         let decisions = if case.state.is_finished() { Vec::new() } else { case.routing.clone() };
         case.routing.iter_mut().for_each(|decision| decision.candidates.clear());
         let pending = Pending { timeline: vec![timeline], decisions, sealed_text, ..Pending::default() };
-        let after = CaseRecord { case, told_version: version, pending };
+        let after = CaseRecord { pending, ..CaseRecord::loaded(case, version) };
         let change = Change { before: None, after, trace: None };
         Self { index, key, also, change, numbered, told }
     }

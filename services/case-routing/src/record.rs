@@ -1,7 +1,7 @@
 //! The aggregate as the executor carries it: the case, and the rows its commands leave behind but no later command
 //! reads (timeline, decisions, offers, the original text), until they are saved.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use chassis::event::Emit;
 use uuid::Uuid;
@@ -18,10 +18,13 @@ use crate::{
 /// A case under change.
 #[derive(Debug, Clone)]
 pub struct CaseRecord {
-    /// The case. Of its routing decisions it holds the latest, without what was looked at.
-    pub case: Case,
+    /// The case, shared with whoever else holds it at this version. Of its routing decisions it holds the latest, without what
+    /// was looked at.
+    pub case: Arc<Case>,
     /// Version of the last event that told of the case; changes that nobody is told of lie above it.
     pub told_version: i64,
+    /// The latest decision with what was looked at, where it was read for somebody to see.
+    pub shown: Option<Arc<RoutingDecision>>,
     /// Rows to be written.
     pub pending: Pending,
 }
@@ -106,8 +109,8 @@ impl OfferState {
 
 impl CaseRecord {
     /// A case as it was loaded.
-    pub fn loaded(case: Case, told_version: i64) -> Self {
-        Self { case, told_version, pending: Pending::default() }
+    pub fn loaded(case: impl Into<Arc<Case>>, told_version: i64) -> Self {
+        Self { case: case.into(), told_version, shown: None, pending: Pending::default() }
     }
 
     /// What a decision makes of a record, and what it tells.
@@ -136,12 +139,12 @@ impl CaseRecord {
         pending.reports.extend(reports(&mut case, current.map(|record| record.case.state), &events));
         let told_version = events.last().map_or(told_before, |event| event.version);
         let emits = events.iter().map(events::emit).collect();
-        (Self { case, told_version, pending }, emits)
+        (Self { case: Arc::new(case), told_version, shown: None, pending }, emits)
     }
 
-    /// The latest decision, with its candidates if it was made just now.
+    /// The latest decision, with its candidates if it was made just now or read to be seen.
     pub fn latest_decision(&self) -> Option<&RoutingDecision> {
-        self.pending.decisions.last().or_else(|| self.case.routing.last())
+        self.pending.decisions.last().or(self.shown.as_deref()).or_else(|| self.case.routing.last())
     }
 }
 

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     atlas::Atlas,
-    domain::{CaseId, Party},
+    domain::{Case, CaseId, Party},
     store::{agenda, case_store::CaseStore},
     verb::{act, decided},
 };
@@ -108,12 +108,12 @@ impl Recounter {
         let world = self.atlas.world();
         self.db
             .transaction(async |tx: &mut Tx<'_>| {
-                let before = CaseStore.load(tx.conn, ids).await?;
+                let before = CaseStore::default().load(tx.conn, ids).await?;
                 let mut changes = Vec::with_capacity(before.len());
                 for id in ids {
                     let Some(record) = before.get(id) else { continue };
                     let act = act(&world, new_id(), Party::system(), tx.now);
-                    let Some(decision) = record.case.clone().follow_calendar(&act) else { continue };
+                    let Some(decision) = Case::clone(&record.case).follow_calendar(&act) else { continue };
                     let next = decided(Some(record), decision, &self.by);
                     for emit in next.events {
                         tx.emit(emit);
@@ -121,7 +121,7 @@ impl Recounter {
                     changes.push(Change { before: Some(record.clone()), after: next.aggregate, trace: None });
                 }
                 let counted = changes.len();
-                CaseStore.save_in(tx, changes).await?;
+                CaseStore::default().save_in(tx, changes).await?;
                 Ok(counted)
             })
             .await

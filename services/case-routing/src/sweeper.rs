@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     atlas::Atlas,
-    domain::{CaseId, Party},
+    domain::{Case, CaseId, Party},
     store::{agenda, case_store::CaseStore},
     sweep::{self, Sweep},
     verb::{act, decided},
@@ -84,13 +84,13 @@ impl Sweeper {
                 let due = agenda::take_due(tx.conn, tx.now, most).await?;
                 let Some(first) = due.first() else { return Ok(0) };
                 taken.set(*first).ok();
-                let before = CaseStore.load(tx.conn, &due).await?;
+                let before = CaseStore::default().load(tx.conn, &due).await?;
                 let mut changes = Vec::with_capacity(due.len());
                 let mut again: Vec<(CaseId, Option<Timestamp>)> = Vec::new();
                 for id in &due {
                     let Some(record) = before.get(id) else { continue };
                     let act = act(&world, new_id(), Party::system(), tx.now);
-                    let ticked = record.case.clone().tick(&act);
+                    let ticked = Case::clone(&record.case).tick(&act);
                     let ticked = ticked.map_err(|error| Error::internal(format!("case {id}: {error}")))?;
                     let Some(decision) = ticked else {
                         // A command moved it between the look and the lock: what it says now holds.
@@ -106,7 +106,7 @@ impl Sweeper {
                     }
                     changes.push(Change { before: Some(record.clone()), after: next.aggregate, trace: None });
                 }
-                CaseStore.save_in(tx, changes).await?;
+                CaseStore::default().save_in(tx, changes).await?;
                 agenda::set_due(tx.conn, &again).await?;
                 Ok(due.len())
             })
@@ -137,7 +137,7 @@ impl Sweeper {
         self.db
             .transaction(async |tx: &mut Tx<'_>| {
                 // Its row is locked, whether or not the case can be read.
-                let known = match CaseStore.load(tx.conn, &[id]).await {
+                let known = match CaseStore::default().load(tx.conn, &[id]).await {
                     Err(error) if error.retryable() => return Err(error),
                     // A case that cannot be read stands still too.
                     known => known.unwrap_or_default(),

@@ -60,7 +60,8 @@ where
             return Err(Error::stale("case", self.id.to_string()));
         }
         let act = act(&self.world, self.seed, party(Some(&current.case), by), now);
-        let decision = (self.run)(current.case.clone(), act, by).map_err(|error| refused(self.id, error))?;
+        let decision =
+            (self.run)(Case::clone(&current.case), act, by).map_err(|error| refused(self.id, error))?;
         Ok(decided(Some(current), decision, by))
     }
 }

@@ -68,7 +68,7 @@ mod words;
 mod work;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use amend::{Successor, amend};
 pub use application::{

@@ -249,7 +249,7 @@ impl Pusher {
     ) -> Result<pb::TicketReceipt> {
         let (id, case_id) = (TicketId(ticket.ticket_id), CaseId(ticket.case_id));
         // The case first, so that pushes of one number come one after the other.
-        let mut loaded = CaseStore.load(&*tx.conn, &[case_id]).await?;
+        let mut loaded = CaseStore::default().load(&*tx.conn, &[case_id]).await?;
         let mut record =
             loaded.remove(&case_id).ok_or_else(|| Error::internal("a ticket without its case"))?;
         let mapping = self.mappings.get(tx.conn, &ticket.system_code, ticket.mapping_version).await?;

@@ -135,7 +135,7 @@ impl Reporter {
     ) -> Result<pb::ReportTicketStatusResponse> {
         let (id, case_id) = (TicketId(ticket.ticket_id), CaseId(ticket.case_id));
         // The case first, so that reports of one ticket come one after the other.
-        CaseStore.load(&*tx.conn, &[case_id]).await?;
+        CaseStore::default().load(&*tx.conn, &[case_id]).await?;
         let outcome = match reports::get(tx.conn, id, &said.report_ref).await? {
             None => self.follow(tx, caller, system, said, (id, case_id)).await?,
             Some(taken) => {

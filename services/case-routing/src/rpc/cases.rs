@@ -286,16 +286,16 @@ impl Cases {
 
     /// The cases of a page, and how many cannot be found by their words yet.
     async fn listed(&self, filter: &mut CaseFilter) -> chassis::Result<(Vec<Listed>, i64)> {
-        let db = &self.0.db;
+        let (db, store) = (&self.0.db, self.0.executor.store());
         if filter.pairs.is_empty() {
-            return Ok((list::cases(&mut *db.list_conn().await?, filter).await?, 0));
+            return Ok((list::cases(&mut *db.list_conn().await?, store, filter).await?, 0));
         }
         let unindexed = imports::unindexed(&mut *db.conn().await?).await?;
-        if let Some(page) = list::look_through(&mut *db.list_conn().await?, filter).await? {
+        if let Some(page) = list::look_through(&mut *db.list_conn().await?, store, filter).await? {
             return Ok((page, unindexed));
         }
         filter.found = list::find(&mut *db.conn().await?, filter).await?;
-        Ok((list::cases(&mut *db.list_conn().await?, filter).await?, unindexed))
+        Ok((list::cases(&mut *db.list_conn().await?, store, filter).await?, unindexed))
     }
 }
 

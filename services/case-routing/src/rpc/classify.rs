@@ -196,7 +196,7 @@ impl ClassifyService for Classify {
             None => return Err(Error::invalid("case_id", "name a case or give a text").into()),
             Some(About::CaseId(id)) => {
                 let id: CaseId = parse::id("case_id", &id)?;
-                self.0.find(&caller, id).await?.case.text_redacted
+                self.0.find(&caller, id).await?.case.text_redacted.clone()
             }
             Some(About::Text(text)) => redact(&parse::words("text", &text, 1, 20_000)?),
         };

@@ -85,7 +85,7 @@ pub(super) use aim;
 impl Desk {
     /// Over the service's database.
     pub fn new(db: Db, config: ExecutorConfig, atlas: Arc<Atlas>, crypto: Crypto, clock: Clock) -> Self {
-        let executor = Executor::new(db.clone(), CaseStore, config);
+        let executor = Executor::new(db.clone(), CaseStore::keeping(), config);
         let numbers = Arc::new(Numbers::new(db.clone()));
         let duplicate_days = Config::default().duplicate_days;
         Self { db, executor, atlas, numbers, crypto, clock, duplicate_days, models: Arc::default() }
@@ -176,7 +176,8 @@ impl Desk {
     /// `NotFound` also when it is out of reach.
     pub async fn find(&self, caller: &Caller, id: CaseId) -> Result<CaseRecord> {
         let mut conn = self.db.conn().await?;
-        let found = read::case(&mut conn, id).await?.filter(|record| reach::reaches(&record.case, caller));
+        let found = read::at_hand(&mut conn, self.executor.store(), id).await?;
+        let found = found.filter(|record| reach::reaches(&record.case, caller));
         found.ok_or_else(|| Error::not_found("case", id.to_string()))
     }
 }

@@ -1,13 +1,18 @@
 //! Waiting for a case to change. Whoever waits is woken by the commit where this process makes it; what another replica commits is
 //! looked for from time to time, by the version alone.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use chassis::{Error, Result, auth::Caller, db::Following, proto::case_routing::v1 as pb};
 use tokio::time::Instant;
 
 use super::{desk::Desk, parse};
-use crate::{domain::CaseId, record::CaseRecord, store::read};
+use crate::{
+    domain::CaseId,
+    reach,
+    record::CaseRecord,
+    store::{at_hand::Held, read},
+};
 
 /// How often it is looked for what another replica has changed.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -44,6 +49,15 @@ fn longest(field: &str, seconds: i32) -> Result<Duration> {
     Ok(Duration::from_secs(seconds))
 }
 
+/// How a case stands.
+enum Latest {
+    /// At this version.
+    At(i64),
+    /// As it is at hand.
+    Held(Arc<Held>),
+    Gone,
+}
+
 impl Desk {
     /// The case as soon as its version is above the one that is known; as it is once the time that was asked for, or that is
     /// granted, is over, or the service stops.
@@ -59,23 +73,34 @@ impl Desk {
             return Ok(record);
         }
         let latest = self.latest(wait, until, &mut news).await?;
-        if latest == Some(record.case.version) { Ok(record) } else { self.find(caller, wait.id).await }
+        match latest {
+            Latest::At(version) if version == record.case.version => Ok(record),
+            // It was committed while it was waited for, so it is no older than the answer may be.
+            Latest::Held(held) if reach::reaches(held.case(), caller) => Ok(held.to_show()),
+            _ => self.find(caller, wait.id).await,
+        }
     }
 
-    /// The version of a case: as soon as it is above the one that is known, else when the time is over.
-    async fn latest(&self, wait: &Wait, until: Instant, news: &mut Following) -> Result<Option<i64>> {
+    /// How a case stands as soon as its version is above the one that is known, else when the time is over.
+    async fn latest(&self, wait: &Wait, until: Instant, news: &mut Following) -> Result<Latest> {
+        let above = |held: &Arc<Held>| held.shown_version().is_some_and(|version| version > wait.known);
         loop {
             let look = until.min(Instant::now() + LOOK_AGAIN);
             let over = match tokio::time::timeout_at(look, news.changed()).await {
                 Ok(told) => !told, // the service stops
                 Err(_) => Instant::now() >= until,
             };
+            if let Some(held) = self.executor.store().held(wait.id).filter(above) {
+                return Ok(Latest::Held(held));
+            }
             let version = {
                 let mut conn = self.db.conn().await?;
                 read::version(&mut conn, wait.id).await?
             };
-            if over || version.is_none_or(|version| version > wait.known) {
-                return Ok(version);
+            match version {
+                Some(version) if over || version > wait.known => return Ok(Latest::At(version)),
+                Some(_) => {}
+                None => return Ok(Latest::Gone),
             }
         }
     }

@@ -97,7 +97,7 @@ impl AggregateStore for ApplicationStore {
         conn: &AsyncPgConnection,
         ids: &[CaseId],
     ) -> Result<HashMap<CaseId, ApplicationRecord>> {
-        let mut cases = AggregateStore::load(&CaseStore, conn, ids).await?;
+        let mut cases = AggregateStore::load(&CaseStore::default(), conn, ids).await?;
         let with = cases.values().filter(|record| record.case.application.is_some());
         let with: Vec<Uuid> = with.map(|record| record.case.id.0).collect();
         let papers = if with.is_empty() { Vec::new() } else { self.papers(conn, &with).await? };
@@ -121,7 +121,7 @@ impl AggregateStore for ApplicationStore {
             }
             cases.push(Change { before: before.map(|before| before.case), after: after.case, trace });
         }
-        CaseStore.save(conn, cases).await?;
+        CaseStore::default().save(conn, cases).await?;
         if ids.is_empty() {
             return Ok(());
         }

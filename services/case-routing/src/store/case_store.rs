@@ -1,7 +1,7 @@
 //! Loads and saves cases for the executor: one lock statement in, at most one statement per table out, whatever the
 //! size of the batch.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use chassis::{
     Error, Result,
@@ -17,8 +17,10 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
 use super::{
-    benefits, exchange::changes, notices, precedents, refusals, remarks, repeats, retention, suggestions,
-    words, write,
+    at_hand::{AtHand, Held},
+    benefits,
+    exchange::changes,
+    notices, precedents, refusals, remarks, repeats, retention, suggestions, words, write,
 };
 use crate::{
     domain::{Case, CaseId},
@@ -26,9 +28,11 @@ use crate::{
     record::CaseRecord,
 };
 
-/// Loads and saves [`CaseRecord`]s.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct CaseStore;
+/// Loads and saves [`CaseRecord`]s. Cheap to clone; the default keeps nothing at hand.
+#[derive(Debug, Clone, Default)]
+pub struct CaseStore {
+    at_hand: Option<AtHand>,
+}
 
 #[derive(QueryableByName)]
 pub(super) struct CaseRow {
@@ -46,19 +50,26 @@ impl CaseRow {
 
 #[derive(QueryableByName)]
 struct LoadedRow {
+    #[diesel(sql_type = SqlUuid)]
+    case_id: Uuid,
     #[diesel(sql_type = BigInt)]
     told_version: i64,
-    #[diesel(sql_type = Text)]
-    doc: String,
+    /// `None` where the version is the one at hand.
+    #[diesel(sql_type = Nullable<Text>)]
+    doc: Option<String>,
     #[diesel(sql_type = Nullable<Bool>)]
     repeats: Option<bool>,
 }
 
 impl LoadedRow {
-    fn record(&self) -> Result<CaseRecord> {
-        let mut case = read_doc(&self.doc)?;
-        case.repeats = self.repeats;
-        Ok(CaseRecord::loaded(case, self.told_version))
+    fn record(&self, held: &HashMap<CaseId, Arc<Held>>) -> Result<CaseRecord> {
+        if let Some(doc) = &self.doc {
+            let case = Case { repeats: self.repeats, ..read_doc(doc)? };
+            return Ok(CaseRecord::loaded(case, self.told_version));
+        }
+        let held = held.get(&CaseId(self.case_id));
+        let held = held.ok_or_else(|| Error::internal("a case without its document is not at hand"))?;
+        Ok(held.record(self.repeats))
     }
 }
 
@@ -73,10 +84,26 @@ pub fn write_doc(case: &Case) -> Result<String> {
 }
 
 impl CaseStore {
+    /// A store that keeps cases at hand; what is cloned from it shares them.
+    pub fn keeping() -> Self {
+        Self { at_hand: Some(AtHand::default()) }
+    }
+
+    /// The cases at hand, if it keeps any.
+    pub fn at_hand(&self) -> Option<&AtHand> {
+        self.at_hand.as_ref()
+    }
+
+    /// What is held of a case.
+    pub fn held(&self, id: CaseId) -> Option<Arc<Held>> {
+        self.at_hand.as_ref()?.get(id)
+    }
+
     /// Saves in a transaction without an executor, and tells whoever follows one of the cases.
-    pub async fn save_in(self, tx: &mut Tx<'_>, changes: Vec<Change<CaseRecord>>) -> Result<()> {
+    pub async fn save_in(&self, tx: &mut Tx<'_>, changes: Vec<Change<CaseRecord>>) -> Result<()> {
         for change in &changes {
             tx.changed(change.after.case.id.0);
+            self.before_commit(tx, &change.after);
         }
         self.save(&*tx.conn, changes).await
     }
@@ -100,10 +127,15 @@ impl AggregateStore for CaseStore {
         mut conn: &AsyncPgConnection,
         ids: &[CaseId],
     ) -> Result<HashMap<CaseId, CaseRecord>> {
-        let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
-        let rows: Vec<LoadedRow> =
-            cached(repeats::LOAD).bind::<Array<SqlUuid>, _>(ids).load(&mut conn).await?;
-        rows.iter().map(|row| row.record().map(|record| (record.case.id, record))).collect()
+        let held: HashMap<CaseId, Arc<Held>> =
+            ids.iter().filter_map(|id| Some((*id, self.held(*id)?))).collect();
+        let version = |id: &CaseId| held.get(id).map_or(0, |held| held.version());
+        let rows: Vec<LoadedRow> = cached(repeats::LOAD)
+            .bind::<Array<SqlUuid>, _>(ids.iter().map(|id| id.0).collect::<Vec<_>>())
+            .bind::<Array<BigInt>, _>(ids.iter().map(version).collect::<Vec<_>>())
+            .load(&mut conn)
+            .await?;
+        rows.iter().map(|row| row.record(&held).map(|record| (record.case.id, record))).collect()
     }
 
     async fn save(&self, conn: &AsyncPgConnection, changes: Vec<Change<CaseRecord>>) -> Result<()> {
@@ -127,6 +159,13 @@ impl AggregateStore for CaseStore {
         )?;
         // After the rest: its tickets are locked behind their cases, and refer to them.
         changes::save(conn, &changes).await
+    }
+
+    fn before_commit(&self, tx: &mut Tx<'_>, after: &CaseRecord) {
+        if let Some(at_hand) = self.at_hand.clone() {
+            let held = at_hand.held_of(after);
+            tx.after_commit(Box::new(move || at_hand.keep(held)));
+        }
     }
 
     fn within_reach(&self, record: &CaseRecord, caller: &Caller) -> bool {

@@ -1,5 +1,7 @@
 //! Lists of cases and tasks, a page at a time by key, each by the index that leads to it soonest ([`super::list_texts`]).
 
+use std::collections::HashMap;
+
 use chassis::{
     Error, Result, Timestamp,
     auth::{Caller, CallerKind, Role},
@@ -15,7 +17,7 @@ use serde::de::DeserializeOwned;
 use uuid::{Builder, Uuid};
 
 use super::{
-    case_store::CaseRow,
+    case_store::{CaseRow, CaseStore},
     list_running,
     list_texts::{
         ALL, BY_ITEM, BY_LINE, BY_ORG, BY_RECEIVER, BY_REQUESTER, BY_STREET, BY_WORDS, LOOK_THROUGH, OPEN,
@@ -25,7 +27,7 @@ use super::{
     words,
 };
 use crate::{
-    domain::{CaseId, CaseState},
+    domain::{Case, CaseId, CaseState},
     reach,
     record::CaseRecord,
 };
@@ -220,6 +222,18 @@ impl CaseFilter {
     }
 }
 
+/// What a list is read as: whole cases, or what a list shows of them ([`super::Listed`]).
+pub trait FromCase: DeserializeOwned {
+    /// What is read from the document of this case.
+    fn from_case(case: &Case) -> Self;
+}
+
+impl FromCase for Case {
+    fn from_case(case: &Case) -> Self {
+        case.clone()
+    }
+}
+
 /// Asks the index of words for the cases that have the filter's pairs; `None` where that is no help. On a connection for reads: that
 /// index can only be read as a bitmap, which those for lists avoid.
 pub async fn find(conn: &mut AsyncPgConnection, filter: &CaseFilter) -> Result<Option<Vec<Uuid>>> {
@@ -231,41 +245,52 @@ pub async fn find(conn: &mut AsyncPgConnection, filter: &CaseFilter) -> Result<O
     words::having(conn, &filter.pairs, within, MOST_FOUND).await
 }
 
-/// Cases within reach, in order: whole ones ([`crate::domain::Case`]) or what a list shows of them ([`super::Listed`]). `conn` is
-/// one for lists ([`chassis::db::Db::list_conn`]).
-pub async fn cases<D: DeserializeOwned>(conn: &mut AsyncPgConnection, filter: &CaseFilter) -> Result<Vec<D>> {
+/// Cases within reach, in order. `conn` is one for lists ([`chassis::db::Db::list_conn`]).
+pub async fn cases<D: FromCase>(
+    conn: &mut AsyncPgConnection,
+    store: &CaseStore,
+    filter: &CaseFilter,
+) -> Result<Vec<D>> {
     match filter.order {
-        Order::DueFirst | Order::DueLast => by_due(conn, filter).await,
-        Order::Newest | Order::Oldest => by_id(conn, filter).await,
+        Order::DueFirst | Order::DueLast => by_due(conn, store, filter).await,
+        Order::Newest | Order::Oldest => by_id(conn, store, filter).await,
     }
 }
 
 /// Those whose clock runs, then the others by id.
-async fn by_due<D: DeserializeOwned>(conn: &mut AsyncPgConnection, filter: &CaseFilter) -> Result<Vec<D>> {
+async fn by_due<D: FromCase>(
+    conn: &mut AsyncPgConnection,
+    store: &CaseStore,
+    filter: &CaseFilter,
+) -> Result<Vec<D>> {
     let last = filter.order == Order::DueLast;
     let behind = filter.after.filter(|(due, _)| *due == filter.order.without());
     let mut rows = Vec::new();
     if behind.is_none() {
         let (texts, key) = list_running::texts(conn, filter).await?;
-        rows = page(conn, texts[usize::from(last)], key, filter).await?;
+        rows = page(conn, store, texts[usize::from(last)], key, filter).await?;
     }
     let left = filter.limit - i64::try_from(rows.len()).unwrap_or(filter.limit);
     if left > 0 && filter.overdue_at.is_none() {
         let order = if last { Order::Newest } else { Order::Oldest };
         let others = CaseFilter { order, still: true, after: behind, limit: left, ..filter.clone() };
-        rows.extend(by_id(conn, &others).await?);
+        rows.extend(by_id(conn, store, &others).await?);
     }
     Ok(rows)
 }
 
-async fn by_id<D: DeserializeOwned>(conn: &mut AsyncPgConnection, filter: &CaseFilter) -> Result<Vec<D>> {
+async fn by_id<D: FromCase>(
+    conn: &mut AsyncPgConnection,
+    store: &CaseStore,
+    filter: &CaseFilter,
+) -> Result<Vec<D>> {
     let oldest = filter.order == Order::Oldest;
     let Some(found) = &filter.found else {
         if let Some(indexes) = filter.nearby() {
-            return nearby(conn, indexes, filter).await;
+            return nearby(conn, store, indexes, filter).await;
         }
         let (texts, key) = filter.driver();
-        return page(conn, texts[usize::from(oldest)], key, filter).await;
+        return page(conn, store, texts[usize::from(oldest)], key, filter).await;
     };
     let (mut ids, after) = (found.clone(), filter.after.map(|key| key.1));
     if oldest {
@@ -277,7 +302,7 @@ async fn by_id<D: DeserializeOwned>(conn: &mut AsyncPgConnection, filter: &CaseF
     }
     let (mut rows, limit) = (Vec::new(), usize::try_from(filter.limit).unwrap_or(0));
     for some in ids.chunks(FOUND_AT_ONCE) {
-        rows.extend(page(conn, BY_WORDS[usize::from(oldest)], Some(array(some)), filter).await?);
+        rows.extend(page(conn, store, BY_WORDS[usize::from(oldest)], Some(array(some)), filter).await?);
         if rows.len() >= limit {
             rows.truncate(limit);
             break;
@@ -287,8 +312,9 @@ async fn by_id<D: DeserializeOwned>(conn: &mut AsyncPgConnection, filter: &CaseF
 }
 
 /// What several indexes hold between them, each read as far as a page goes.
-async fn nearby<D: DeserializeOwned>(
+async fn nearby<D: FromCase>(
     conn: &mut AsyncPgConnection,
+    store: &CaseStore,
     indexes: Vec<(Texts, String)>,
     filter: &CaseFilter,
 ) -> Result<Vec<D>> {
@@ -300,13 +326,14 @@ async fn nearby<D: DeserializeOwned>(
     found.sort_unstable_by(|a, b| if oldest { a.case_id.cmp(&b.case_id) } else { b.case_id.cmp(&a.case_id) });
     found.dedup_by_key(|row| row.case_id);
     found.truncate(usize::try_from(filter.limit).unwrap_or(0));
-    read(&found)
+    read(conn, store, &found).await
 }
 
 /// The newest cases that have the filter's pairs, if the newest thousand of all that may be looked at fill a page: then nobody
 /// needs to know how many have them. `conn` as for [`cases`].
-pub async fn look_through<D: DeserializeOwned>(
+pub async fn look_through<D: FromCase>(
     conn: &mut AsyncPgConnection,
+    store: &CaseStore,
     filter: &CaseFilter,
 ) -> Result<Option<Vec<D>>> {
     if filter.pairs.is_empty() || filter.order != Order::Newest || filter.requester().is_some() {
@@ -317,24 +344,52 @@ pub async fn look_through<D: DeserializeOwned>(
         // A word that is common in the street is found soon in each of them.
         let (texts, key) = &indexes[0];
         let street = rows(conn, texts[LOOK_THROUGH], Some(key.clone()), filter).await?;
-        return if full(street.len()) { nearby(conn, indexes, filter).await.map(Some) } else { Ok(None) };
+        return if full(street.len()) {
+            nearby(conn, store, indexes, filter).await.map(Some)
+        } else {
+            Ok(None)
+        };
     }
     let (texts, key) = filter.driver();
-    let found = page(conn, texts[LOOK_THROUGH], key, filter).await?;
+    let found = page(conn, store, texts[LOOK_THROUGH], key, filter).await?;
     Ok(full(found.len()).then_some(found))
 }
 
-async fn page<D: DeserializeOwned>(
+async fn page<D: FromCase>(
     conn: &mut AsyncPgConnection,
+    store: &CaseStore,
     text: &'static str,
     key: Option<String>,
     filter: &CaseFilter,
 ) -> Result<Vec<D>> {
-    read(&rows(conn, text, key, filter).await?)
+    let rows = rows(conn, text, key, filter).await?;
+    read(conn, store, &rows).await
 }
 
-fn read<D: DeserializeOwned>(rows: &[DocRow]) -> Result<Vec<D>> {
-    rows.iter().map(|row| serde_json::from_str(&row.doc).map_err(Error::internal)).collect()
+/// What the rows show, in their order. Cases whose documents were left out are taken from those at hand, or read now; one of those
+/// may have changed since, and is shown as it is.
+async fn read<D: FromCase>(conn: &mut AsyncPgConnection, store: &CaseStore, rows: &[Row]) -> Result<Vec<D>> {
+    let held = |row: &Row| store.held(CaseId(row.case_id)).filter(|held| held.version() == row.version);
+    let held: Vec<_> = rows.iter().map(|row| if row.doc.is_some() { None } else { held(row) }).collect();
+    let left = rows.iter().zip(&held).filter(|(row, held)| row.doc.is_none() && held.is_none());
+    let left: Vec<Uuid> = left.map(|(row, _)| row.case_id).collect();
+    let left = if left.is_empty() { HashMap::new() } else { docs(conn, &left).await? };
+    let shown = rows.iter().zip(held).filter_map(|(row, held)| match held {
+        Some(held) => Some(Ok(D::from_case(held.case()))),
+        None => {
+            let doc = row.doc.as_ref().or_else(|| left.get(&row.case_id))?;
+            Some(serde_json::from_str(doc).map_err(Error::internal))
+        }
+    });
+    shown.collect()
+}
+
+async fn docs(conn: &mut AsyncPgConnection, ids: &[Uuid]) -> Result<HashMap<Uuid, String>> {
+    let rows: Vec<DocRow> = cached("SELECT case_id, doc FROM cases WHERE case_id = ANY($1)")
+        .bind::<Array<SqlUuid>, _>(ids)
+        .load(conn)
+        .await?;
+    Ok(rows.into_iter().map(|row| (row.case_id, row.doc)).collect())
 }
 
 async fn rows(
@@ -342,7 +397,7 @@ async fn rows(
     text: &'static str,
     key: Option<String>,
     filter: &CaseFilter,
-) -> Result<Vec<DocRow>> {
+) -> Result<Vec<Row>> {
     let (first, last) = filter.ids.unwrap_or((Uuid::nil(), Uuid::max()));
     let after = filter.after.unwrap_or_else(|| filter.order.start());
     let states: Vec<&str> = filter.states.iter().map(|state| state.as_str()).collect();
@@ -373,9 +428,21 @@ async fn rows(
         .bind::<Nullable<SqlUuid>, _>(filter.street)
         .bind::<Bool, _>(reach.all || !(reach.units.is_empty() || filter.near.is_some()))
         .bind::<Nullable<SqlUuid>, _>(filter.near)
+        // A person looks again and again at what is done about their own cases, which are then at hand.
+        .bind::<Bool, _>(filter.requester().is_none())
         .load(conn)
         .await?;
     Ok(found)
+}
+
+#[derive(QueryableByName)]
+struct Row {
+    #[diesel(sql_type = SqlUuid)]
+    case_id: Uuid,
+    #[diesel(sql_type = BigInt)]
+    version: i64,
+    #[diesel(sql_type = Nullable<Text>)]
+    doc: Option<String>,
 }
 
 #[derive(QueryableByName)]

@@ -4,9 +4,10 @@
 use chassis::Timestamp;
 use serde::Deserialize;
 
+use super::list::FromCase;
 use crate::domain::{
-    self, ApplicationFace, CaseId, CaseState, Channel, Clock, ClosedCode, DeliveryMode, ItemRef, Nature,
-    OrgId, Origin, Rating, UnitId, Urgency,
+    self, ApplicationFace, Case, CaseId, CaseState, Channel, Clock, ClosedCode, DeliveryMode, ItemRef,
+    Nature, OrgId, Origin, Rating, UnitId, Urgency,
 };
 
 /// See the module. Fields as in [`domain::Case`].
@@ -64,6 +65,46 @@ pub struct Listed {
 pub struct Place {
     pub unit: UnitId,
     pub street: Option<UnitId>,
+}
+
+impl FromCase for Listed {
+    fn from_case(case: &Case) -> Self {
+        Self {
+            id: case.id,
+            case_no: case.case_no.clone(),
+            version: case.version,
+            state: case.state,
+            channel: case.channel,
+            origin: case.origin,
+            nature: case.nature,
+            urgency: case.urgency,
+            vulnerable: case.vulnerable,
+            anonymous: case.anonymous,
+            place: Place { unit: case.place.unit, street: case.place.street },
+            text_redacted: case.text_redacted.clone(),
+            item: case.item.clone(),
+            first_receiver: case.first_receiver,
+            lead_org: case.lead_org,
+            lead_unit: case.lead_unit,
+            clocks: case.clocks.clone(),
+            rating: case.rating.clone(),
+            delivery_mode: case.delivery_mode,
+            closed_code: case.closed_code,
+            merged_into: case.merged_into,
+            rework_count: case.rework_count,
+            reopen_count: case.reopen_count,
+            lead_change_count: case.lead_change_count,
+            objection_count: case.objection_count,
+            registered_at: case.registered_at,
+            closed_at: case.closed_at,
+            updated_at: case.updated_at,
+            parent_case: case.parent_case,
+            solved_on_spot: case.solved_on_spot,
+            remark_count: case.remark_count,
+            remarked_at: case.remarked_at,
+            application: case.application.clone(),
+        }
+    }
 }
 
 impl Listed {

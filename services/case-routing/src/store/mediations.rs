@@ -49,7 +49,7 @@ impl AggregateStore for DocketStore {
     }
 
     async fn load(&self, mut conn: &AsyncPgConnection, ids: &[CaseId]) -> Result<HashMap<CaseId, Docket>> {
-        let cases = AggregateStore::load(&CaseStore, conn, ids).await?;
+        let cases = AggregateStore::load(&CaseStore::default(), conn, ids).await?;
         let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
         let rows: Vec<DocRow> =
             cached("SELECT doc FROM mediations WHERE case_id = ANY($1) ORDER BY mediation_id")
@@ -79,7 +79,7 @@ impl AggregateStore for DocketStore {
             }
         }
         if !cases.is_empty() {
-            CaseStore.save(conn, cases).await?;
+            CaseStore::default().save(conn, cases).await?;
         }
         upsert(conn, &mediations).await?;
         insert_texts(conn, &texts).await

@@ -3,6 +3,7 @@
 pub mod agenda;
 pub mod alike;
 pub mod applications;
+pub mod at_hand;
 pub mod benefits;
 pub mod calendar;
 pub mod case_store;

@@ -1,5 +1,7 @@
 //! Single cases, as they are read: with their latest decision, timeline, original text.
 
+use std::sync::Arc;
+
 use chassis::{Error, Result, Timestamp, db::cached};
 use diesel::{
     QueryableByName,
@@ -8,9 +10,12 @@ use diesel::{
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
-use super::case_store::read_doc;
+use super::{
+    at_hand::Held,
+    case_store::{CaseStore, read_doc},
+};
 use crate::{
-    domain::{Case, CaseId, RoutingDecision, TimelineEntry},
+    domain::{CaseId, RoutingDecision, TimelineEntry},
     record::CaseRecord,
 };
 
@@ -18,29 +23,53 @@ use crate::{
 struct Row {
     #[diesel(sql_type = BigInt)]
     told_version: i64,
-    #[diesel(sql_type = Text)]
-    doc: String,
+    #[diesel(sql_type = Nullable<Text>)]
+    doc: Option<String>,
     #[diesel(sql_type = Nullable<Text>)]
     decision: Option<String>,
 }
 
 /// One case with its latest decision, candidates included. Reach is the caller's affair.
 pub async fn case(conn: &mut AsyncPgConnection, id: CaseId) -> Result<Option<CaseRecord>> {
+    unless(conn, id, None).await
+}
+
+/// The same; document and decision are not read where the version is the one at hand.
+pub async fn at_hand(
+    conn: &mut AsyncPgConnection,
+    store: &CaseStore,
+    id: CaseId,
+) -> Result<Option<CaseRecord>> {
+    let held = store.held(id).filter(|held| held.shown_version().is_some());
+    let record = unless(conn, id, held).await?;
+    if let (Some(record), Some(at_hand)) = (&record, store.at_hand()) {
+        at_hand.keep_read(record);
+    }
+    Ok(record)
+}
+
+async fn unless(
+    conn: &mut AsyncPgConnection,
+    id: CaseId,
+    held: Option<Arc<Held>>,
+) -> Result<Option<CaseRecord>> {
     let rows: Vec<Row> = cached(
-        "SELECT c.told_version, c.doc, d.content AS decision FROM cases c LEFT JOIN LATERAL \
-         (SELECT content FROM routing_decisions r WHERE r.case_id = c.case_id ORDER BY seq DESC LIMIT 1) d \
-         ON true WHERE c.case_id = $1",
+        "SELECT c.told_version, CASE WHEN c.version <> $2 THEN c.doc END AS doc, CASE WHEN c.version <> $2 THEN \
+         (SELECT content FROM routing_decisions r WHERE r.case_id = c.case_id ORDER BY seq DESC LIMIT 1) \
+         END AS decision FROM cases c WHERE c.case_id = $1",
     )
     .bind::<SqlUuid, _>(id.0)
+    .bind::<BigInt, _>(held.as_ref().map_or(0, |held| held.version()))
     .load(conn)
     .await?;
     let Some(row) = rows.into_iter().next() else { return Ok(None) };
-    let mut case: Case = read_doc(&row.doc)?;
-    if let Some(decision) = row.decision {
-        let decision: RoutingDecision = serde_json::from_str(&decision).map_err(Error::internal)?;
-        case.routing = vec![decision];
-    }
-    Ok(Some(CaseRecord::loaded(case, row.told_version)))
+    let Some(doc) = row.doc else { return Ok(held.map(|held| held.to_show())) };
+    let decision = row.decision.map(|content| serde_json::from_str(&content).map_err(Error::internal));
+    let shown: Option<RoutingDecision> = decision.transpose()?;
+    Ok(Some(CaseRecord {
+        shown: shown.map(Arc::new),
+        ..CaseRecord::loaded(read_doc(&doc)?, row.told_version)
+    }))
 }
 
 #[derive(QueryableByName)]

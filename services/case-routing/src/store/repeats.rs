@@ -3,7 +3,10 @@
 //! requester's cases (never by that of the item's, which are many: hence the `|| ''`); the answer stands in `cases.repeats`
 //! until item or place are set anew.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use chassis::{Result, Timestamp, command::Change, db::cached};
 use chrono::TimeDelta;
@@ -17,17 +20,18 @@ use uuid::Uuid;
 use super::rows::requester;
 use crate::record::CaseRecord;
 
-/// Loads and locks cases. An anonymous case has no requester, so it never repeats one.
+/// Loads and locks cases; the document only of those that stand at another version than the given one. An anonymous case has no requester, so it never repeats one.
 /// Whether one has an earlier one of the same requester, item and place is asked in a CASE, row by row, so that it never becomes a
 /// join with all cases. A re-check of a benefit is no earlier one, for nobody asked for it; that is looked up by its case (the
 /// subquery gives at most one row and never becomes a join), for those alone that would count otherwise.
-pub const LOAD: &str = "SELECT c.told_version, c.doc, CASE WHEN c.repeats IS NULL AND c.requester_id IS NOT NULL \
+pub const LOAD: &str = "SELECT c.case_id, c.told_version, CASE WHEN c.version <> k.version THEN c.doc END AS doc, CASE WHEN c.repeats IS NULL AND c.requester_id IS NOT NULL \
      AND c.item_code IS NOT NULL THEN EXISTS (SELECT 1 FROM cases e WHERE e.requester_id = c.requester_id \
      AND e.item_code || '' = c.item_code AND e.place_unit_id = c.place_unit_id \
      AND e.registered_at >= c.registered_at - interval '60 days' \
      AND (e.registered_at, e.case_id) < (c.registered_at, c.case_id) \
      AND (SELECT r.outcome FROM benefit_rechecks r WHERE r.case_id = e.case_id) IS NULL) \
-     ELSE c.repeats END AS repeats FROM cases c WHERE c.case_id = ANY($1) ORDER BY c.case_id FOR UPDATE";
+     ELSE c.repeats END AS repeats FROM unnest($1, $2) AS k (case_id, version) JOIN cases c ON c.case_id = k.case_id \
+     ORDER BY c.case_id FOR UPDATE OF c";
 
 const AMONG: &str = "SELECT t.case_id FROM unnest($1, $2, $3, $4, $5) AS t (case_id, requester_id, item_code, place_unit_id, registered_at) \
      WHERE EXISTS (SELECT 1 FROM cases e WHERE e.requester_id = t.requester_id AND e.item_code || '' = t.item_code \
@@ -85,7 +89,7 @@ pub async fn mark(mut conn: &AsyncPgConnection, changes: &mut [Change<CaseRecord
     }
     let known: HashSet<Uuid> = asked.iter().map(|one| one.case_id).collect();
     for change in changes {
-        let case = &mut change.after.case;
+        let case = Arc::make_mut(&mut change.after.case);
         case.repeats = known.contains(&case.id.0).then(|| repeats.contains(&case.id.0));
     }
     Ok(repeats)

@@ -148,6 +148,7 @@ async fn in_transaction<S: AggregateStore>(
             }
         }
     }
+    work.before_commit(store, tx);
     let (conn, events) = tx.last_statements();
     futures::try_join!(
         work.save(store, conn),
@@ -187,6 +188,7 @@ pub(super) async fn apply<S: AggregateStore>(
         after.push(decision.aggregate.clone());
         work.accept(tx, id, decision, None);
     }
+    work.before_commit(store, tx);
     work.save(store, &*tx.conn).await?;
     Ok(after)
 }
@@ -234,6 +236,12 @@ impl<S: AggregateStore> Working<S> {
             tx.changed(key);
         }
         self.changed.insert(id, (decision.aggregate, trace));
+    }
+
+    fn before_commit(&self, store: &S, tx: &mut Tx<'_>) {
+        for (after, _) in self.changed.values() {
+            store.before_commit(tx, after);
+        }
     }
 
     async fn save(mut self, store: &S, conn: &AsyncPgConnection) -> Result<()> {

@@ -19,7 +19,7 @@ pub use self::{
     meta::Meta,
     once::{answered, once},
 };
-use crate::{Result, Timestamp, auth::Caller, event::Emit};
+use crate::{Result, Timestamp, auth::Caller, db::Tx, event::Emit};
 
 /// Loads and saves one kind of aggregate. Implementations write `async fn`.
 pub trait AggregateStore: Send + Sync + 'static {
@@ -53,6 +53,10 @@ pub trait AggregateStore: Send + Sync + 'static {
         conn: &AsyncPgConnection,
         changes: Vec<Change<Self::Aggregate>>,
     ) -> impl Future<Output = Result<()>> + Send;
+
+    /// Called with each aggregate as a transaction leaves it, before the commit: what a store does besides saving it, such as
+    /// keeping it at hand, it gives to [`Tx::after_commit`].
+    fn before_commit(&self, _tx: &mut Tx<'_>, _after: &Self::Aggregate) {}
 
     /// Whether the caller may know of this aggregate at all; otherwise it does not exist for them.
     fn within_reach(&self, aggregate: &Self::Aggregate, caller: &Caller) -> bool;

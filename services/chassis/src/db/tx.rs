@@ -161,9 +161,9 @@ impl Effects {
             crate::crash::seam("outbox.after_commit");
             outbox.added(self.written);
         }
-        news.tell(&self.changed);
         for act in self.after {
             act();
         }
+        news.tell(&self.changed); // whoever is woken finds what was done after the commit
     }
 }

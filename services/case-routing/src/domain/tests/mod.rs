@@ -27,4 +27,4 @@ mod table;
 mod time;
 mod whistle;
 mod window;
-pub(super) mod world;
+pub(crate) mod world;

@@ -1,0 +1,85 @@
+//! Several replicas over one database, each with cases at hand: none works on, shows or lists a case as it was before another
+//! changed it.
+
+use chassis::{
+    grpc::PeerChannel,
+    proto::case_routing::v1::{
+        self as pb, case_service_client::CaseServiceClient, task_service_client::TaskServiceClient,
+    },
+    testing::Persona,
+};
+use tonic::Code;
+
+use crate::support::{District, request_id};
+
+async fn sign(tasks: &mut TaskServiceClient<PeerChannel>, case: &pb::Case) -> pb::Case {
+    let request = pb::SignTaskRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        task_id: case.tasks[0].task_id.clone(),
+        etag: case.etag.clone(),
+    };
+    tasks.sign_task(request).await.unwrap().into_inner().case.unwrap()
+}
+
+async fn contact(
+    tasks: &mut TaskServiceClient<PeerChannel>,
+    case: &pb::Case,
+) -> Result<pb::Case, tonic::Status> {
+    let request = pb::ContactRequesterRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        etag: case.etag.clone(),
+        method: "phone".into(),
+    };
+    Ok(tasks.contact_requester(request).await?.into_inner().case.unwrap())
+}
+
+async fn read(cases: &mut CaseServiceClient<PeerChannel>, case: &pb::Case) -> pb::Case {
+    let request = pb::GetCaseRequest { case_id: case.case_id.clone() };
+    cases.get_case(request).await.unwrap().into_inner().case.unwrap()
+}
+
+async fn own(cases: &mut CaseServiceClient<PeerChannel>) -> Vec<pb::Case> {
+    let request = pb::ListCasesRequest { mine: true, ..Default::default() };
+    cases.list_cases(request).await.unwrap().into_inner().cases
+}
+
+#[tokio::test]
+async fn a_case_at_hand_is_never_one_that_another_replica_has_changed_since() {
+    let d = District::start().await;
+    let resident = Persona::resident(d.district);
+    let replica = d.another().await;
+    let mut here = (d.tasks(&d.leader()), d.cases(&d.dispatcher()), d.cases(&resident));
+    let mut there = (
+        TaskServiceClient::new(d.call_at(replica.addr, &d.leader())),
+        CaseServiceClient::new(d.call_at(replica.addr, &d.dispatcher())),
+        CaseServiceClient::new(d.call_at(replica.addr, &resident)),
+    );
+    let case = d.taken_in(&resident).await;
+    // Both have it at hand, with the decision and what was looked at.
+    let shown = (read(&mut here.1, &case).await, read(&mut there.1, &case).await);
+    assert_eq!(shown.0, shown.1);
+    assert!(!shown.0.routing.as_ref().unwrap().candidates.is_empty());
+    let listed = (own(&mut here.2).await, own(&mut there.2).await);
+    assert_eq!((listed.0.len(), &listed.0), (1, &listed.1));
+
+    let signed = sign(&mut there.0, &case).await;
+    assert_ne!(signed.etag, case.etag);
+    let stale = contact(&mut here.0, &case).await.unwrap_err();
+    assert_eq!(stale.code(), Code::Aborted, "{stale:?}");
+    for cases in [&mut here.1, &mut there.1] {
+        let now = read(cases, &case).await;
+        assert_eq!((&now.etag, now.tasks[0].state()), (&signed.etag, signed.tasks[0].state()));
+        assert_eq!(now.routing, shown.0.routing, "the decision stands");
+    }
+    let listed = (own(&mut here.2).await, own(&mut there.2).await);
+    assert_eq!((&listed.0[0].etag, &listed.0), (&signed.etag, &listed.1));
+
+    let contacted = contact(&mut here.0, &signed).await.unwrap();
+    for cases in [&mut here.1, &mut there.1] {
+        assert_eq!(read(cases, &case).await.etag, contacted.etag);
+    }
+    replica.stop().await.unwrap();
+    d.service.stop().await;
+}
