@@ -23,6 +23,8 @@ mod imports;
 mod joined;
 mod lists;
 mod mediation;
+mod mediation_days;
+mod mediation_news;
 mod news;
 mod patrol;
 mod reach;
