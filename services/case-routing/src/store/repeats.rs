@@ -1,7 +1,7 @@
 //! Whether a case repeats what its requester asked before. Who asked stays here: the others are told yes or no, and only
 //! that (`CaseFacts.repeats`). The question rides on the statement that loads a case and is answered once, by the index of a
-//! requester's cases (never by that of the item's, which are many: hence the `|| ''`), from the first id that one of those days can
-//! have; the answer stands in `cases.repeats` until item or place are set anew.
+//! requester's cases (never by that of the item's, which are many: hence the `|| ''`), from the first id that one of those days
+//! can have; the answer stands in `cases.repeats` until item or place are set anew.
 
 use std::collections::{HashMap, HashSet};
 
@@ -19,11 +19,11 @@ use crate::record::CaseRecord;
 
 /// The first id that an earlier case can have which counts for this one: the index is read from there, however much the requester
 /// asked for before. No id simply tells when its case was registered. That of an imported case is made of the domain's time of its
-/// registration; any other of the machine's time when the request came in, which is behind by as much as time had been moved,
-/// and that only grows. So what counts for a case that came in here was made at most sixty days before its own id, or is an
-/// imported case of at most sixty days before its registration: whichever is earlier. What counts for an imported case, which does
-/// not know how far time had been moved, is behind by no more than time has been moved to this day. A day is to spare, because a case
-/// is registered a little after its id was made, and machines' clocks differ.
+/// registration; any other of the machine's time when the request came in, which is behind by as much as time had been moved, and
+/// that only grows. So what counts for a case that came in here was made at most sixty days before its own id, or is an imported
+/// case of at most sixty days before its registration: whichever is earlier. What counts for an imported case, which does not
+/// know how far time had been moved, is behind by no more than time has been moved to this day. A day is to spare, because a case is
+/// registered a little after its id was made, and machines' clocks differ.
 macro_rules! first_id {
     ($of:literal) => {
         concat!(
@@ -37,9 +37,9 @@ macro_rules! first_id {
     };
 }
 
-/// Whether a case of this name has an earlier one of the same requester, item and place. A re-check of a benefit is no earlier one,
-/// for nobody asked for it; that is looked up by its case (the subquery gives at most one row and never becomes a join), for those
-/// alone that would count otherwise.
+/// Whether a case of this name has an earlier one of the same requester, item and place. A re-check of a benefit is no earlier
+/// one, for nobody asked for it; that is looked up by its case (the subquery gives at most one row and never becomes a join), for
+/// those alone that would count otherwise.
 macro_rules! earlier {
     ($of:literal) => {
         concat!(

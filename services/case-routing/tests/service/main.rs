@@ -16,6 +16,7 @@ mod exchange_delivery;
 mod exchange_files;
 mod exchange_grants;
 mod exchange_reports;
+mod exchange_words;
 mod flow;
 mod hotspots;
 mod hours;
