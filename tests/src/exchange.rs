@@ -130,7 +130,9 @@ async fn sets_up(world: &World, http: &TestHttp) {
         classes: vec![ClassRule { class_code: "SZ-01".into(), item_code: LAMP.into() }],
         areas: vec![AreaRule { area_code: COMMUNITY.into(), unit_code: COMMUNITY.into() }],
         statuses: vec![StatusRule {
-            state: CaseState::Dispatched.into(), external_status: "已派单".into()
+            state: CaseState::Dispatched.into(),
+            external_status: "已派单".into(),
+            ..Default::default()
         }],
         closed_codes: Vec::new(),
     };

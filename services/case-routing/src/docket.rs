@@ -79,15 +79,16 @@ impl Docket {
             .iter()
             .map(|(version, event)| mediation_events::emit(&mediation, case, *version, event))
             .collect();
-        let mut next = self.clone();
-        if let Some(case_move) = case_move {
-            let moved = case.clone().follow_mediation(id, case_move, act);
-            if let Some(decision) = moved.map_err(|error| refused(id, error))? {
-                let decision = decided(Some(&self.case), decision, by);
-                next.case = decision.aggregate;
-                told.extend(decision.events);
-            }
-        }
+        let moved = match case_move {
+            Some(case_move) => case.clone().follow_mediation(id, case_move, act),
+            None => Ok(None),
+        };
+        let moved = moved.map_err(|error| refused(id, error))?;
+        let moved = moved.unwrap_or_else(|| case.clone().mediation_went_on(act));
+        let moved = decided(Some(&self.case), moved, by);
+        told.extend(moved.events);
+        let (mediations, texts) = (self.mediations.clone(), self.texts.clone());
+        let mut next = Self { case: moved.aggregate, mediations, texts };
         match next.mediations.iter_mut().find(|known| known.id == id) {
             Some(known) => *known = mediation,
             None => next.mediations.push(mediation),

@@ -1,11 +1,14 @@
 //! The days of mediations that go by: noted, so that somebody looks after them. As for cases, the longest due comes first,
-//! what another replica works on is passed over, and what cannot be read is put off. Then mediations that are open still,
-//! though their cases were withdrawn, merged or ended, are ended with them.
+//! what another replica works on is passed over, and a case whose mediations cannot be moved is put off. Then mediations that are
+//! open still, though their cases were withdrawn, merged or ended, are ended with them.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use chassis::{
-    Clock, Result,
+    Clock, Error, Result,
     auth::Caller,
     clock::new_id,
     command::{AggregateStore, Change},
@@ -17,13 +20,14 @@ use uuid::Uuid;
 
 use crate::{
     atlas::Atlas,
+    docket::Docket,
     domain::{CaseId, Party},
     store::mediations::{self, DocketStore},
-    sweep::{self, Sweep},
+    sweep::{self, OfCases, Sweep},
     verb::{act, at_place},
 };
 
-/// Cases in one transaction.
+/// Mediations of ended cases looked at together.
 const BATCH: i64 = 100;
 /// How long what cannot be moved is put off.
 const PUT_OFF: TimeDelta = TimeDelta::hours(1);
@@ -43,23 +47,59 @@ impl Sweep for MediationSweeper {
     const WHAT: &'static str = "mediations";
 
     async fn sweep(&self, stop: &CancellationToken) -> Result<()> {
-        let mut most = BATCH;
-        while !stop.is_cancelled() {
-            match self.batch(most).await {
-                Ok(0) => return self.end_with_cases(stop).await,
-                Ok(_) => {}
-                Err(error) if error.retryable() => return Err(error),
-                Err(error) if most > 1 => {
-                    tracing::warn!(error = %error.chain(), "mediations are looked at one by one");
-                    most = 1;
+        let noted = sweep::cases(self, stop).await;
+        // Neither waits for the other to be in order.
+        self.end_with_cases(stop).await?;
+        noted
+    }
+}
+
+impl OfCases for MediationSweeper {
+    async fn batch(&self, most: i64, taken: &OnceLock<CaseId>) -> Result<usize> {
+        let world = self.atlas.world();
+        self.db
+            .transaction(async |tx: &mut Tx<'_>| {
+                let due = mediations::take_due(tx.conn, tx.now, most).await?;
+                let Some(first) = due.first() else { return Ok(0) };
+                taken.set(*first).ok();
+                let mut dockets = AggregateStore::load(&DocketStore, tx.conn, &due).await?;
+                let mut changes = Vec::with_capacity(due.len());
+                for id in &due {
+                    let Some(before) = dockets.remove(id) else { continue };
+                    let mut after: Option<Docket> = None;
+                    for mediation in &before.mediations {
+                        let act = act(&world, new_id(), Party::system(), tx.now);
+                        let act = at_place(act, &before.case.case);
+                        let Some(decision) = mediation.clone().tick(&act) else { continue };
+                        let next = after.as_ref().unwrap_or(&before).after(decision, &act, &self.by)?;
+                        for emit in next.events {
+                            tx.emit(emit);
+                        }
+                        after = Some(next.aggregate);
+                    }
+                    let Some(after) = after else { continue };
+                    tx.changed(id.0);
+                    changes.push(Change { before: Some(before), after, trace: None });
                 }
-                Err(error) => {
-                    tracing::error!(error = %error.chain(), "the day of a mediation failed; it is put off");
-                    self.put_off_first().await?;
+                DocketStore.save(tx.conn, changes).await?;
+                // What stood still must not come back at once.
+                mediations::put_off(tx.conn, &due, tx.now, tx.now + PUT_OFF).await?;
+                Ok(due.len())
+            })
+            .await
+    }
+
+    async fn put_off(&self, id: CaseId) -> Result<()> {
+        self.db
+            .transaction(async |tx: &mut Tx<'_>| {
+                // Its row is locked, whether or not the case and its mediations can be read.
+                let known = AggregateStore::load(&DocketStore, tx.conn, &[id]).await;
+                if let Some(error) = known.err().filter(Error::retryable) {
+                    return Err(error);
                 }
-            }
-        }
-        Ok(())
+                mediations::put_off(tx.conn, &[id], tx.now, tx.now + PUT_OFF).await
+            })
+            .await
     }
 }
 
@@ -75,40 +115,6 @@ impl MediationSweeper {
     /// None.
     pub async fn run(self, stop: CancellationToken) -> Result<()> {
         sweep::until(&self, &self.clock, self.pause, &stop).await
-    }
-
-    /// One transaction over the longest due ones. Gives how many cases there were.
-    async fn batch(&self, most: i64) -> Result<usize> {
-        let world = self.atlas.world();
-        self.db
-            .transaction(async |tx: &mut Tx<'_>| {
-                let due = mediations::take_due(tx.conn, tx.now, most).await?;
-                if due.is_empty() {
-                    return Ok(0);
-                }
-                let mut changes = Vec::with_capacity(due.len());
-                for (_, before) in AggregateStore::load(&DocketStore, tx.conn, &due).await? {
-                    let mut after = before.clone();
-                    for mediation in &before.mediations {
-                        let act = act(&world, new_id(), Party::system(), tx.now);
-                        let act = at_place(act, &before.case.case);
-                        let Some(decision) = mediation.clone().tick(&act) else { continue };
-                        let next = after.after(decision, &act, &self.by)?;
-                        after = next.aggregate;
-                        for emit in next.events {
-                            tx.emit(emit);
-                        }
-                    }
-                    tx.changed(after.case.case.id.0);
-                    changes.push(Change { before: Some(before), after, trace: None });
-                }
-                changes.sort_by_key(|change| change.after.case.case.id);
-                DocketStore.save(tx.conn, changes).await?;
-                // What stood still must not come back at once.
-                mediations::put_off(tx.conn, &due, tx.now, tx.now + PUT_OFF).await?;
-                Ok(due.len())
-            })
-            .await
     }
 
     /// One case after the other; those that fail keep no other waiting, however many they are.
@@ -150,16 +156,6 @@ impl MediationSweeper {
                     DocketStore.save(tx.conn, vec![change]).await?;
                 }
                 Ok(())
-            })
-            .await
-    }
-
-    async fn put_off_first(&self) -> Result<()> {
-        let until = self.clock.now() + PUT_OFF;
-        self.db
-            .transaction(async |tx: &mut Tx<'_>| {
-                let first = mediations::take_due(tx.conn, tx.now, 1).await?;
-                mediations::put_off(tx.conn, &first, tx.now, until).await
             })
             .await
     }

@@ -1,9 +1,15 @@
-//! When timers are looked at: every so often, and at once when domain time jumps.
+//! When timers are looked at: every so often, and at once when domain time jumps. How those of cases are gone through: many at
+//! once, and one by one where that fails, so that what cannot be done is put off itself and keeps nobody waiting.
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, sync::OnceLock, time::Duration};
 
 use chassis::{Clock, Result};
 use tokio_util::sync::CancellationToken;
+
+use crate::domain::CaseId;
+
+/// Cases in one transaction.
+const BATCH: i64 = 100;
 
 /// Does what is due of one kind.
 pub trait Sweep: Sync {
@@ -12,6 +18,55 @@ pub trait Sweep: Sync {
 
     /// Does everything that is due now, or until `stop`.
     fn sweep(&self, stop: &CancellationToken) -> impl Future<Output = Result<()>> + Send;
+}
+
+/// Timers that belong to cases.
+pub trait OfCases: Sweep {
+    /// One transaction over the longest due cases. Gives how many there were; the first is noted, which outlives a failure.
+    fn batch(&self, most: i64, taken: &OnceLock<CaseId>) -> impl Future<Output = Result<usize>> + Send;
+
+    /// Puts this case off, and no other, unless it is not due any more.
+    fn put_off(&self, id: CaseId) -> impl Future<Output = Result<()>> + Send;
+}
+
+/// Does everything that is due of cases, or until `stop`.
+///
+/// # Errors
+/// An outage, and what no case is to blame for.
+pub async fn cases<S: OfCases>(sweeper: &S, stop: &CancellationToken) -> Result<()> {
+    while !stop.is_cancelled() {
+        let moved = match sweeper.batch(BATCH, &OnceLock::new()).await {
+            Err(error) if !error.retryable() => {
+                tracing::warn!(error = %error.chain(), what = S::WHAT, "timers are tried one by one");
+                singly(sweeper).await?
+            }
+            moved => moved?,
+        };
+        if moved == 0 {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// One case at a time; the one that fails is put off.
+async fn singly<S: OfCases>(sweeper: &S) -> Result<usize> {
+    for done in 0..BATCH {
+        let taken = OnceLock::new();
+        match sweeper.batch(1, &taken).await {
+            Ok(0) => return Ok(usize::try_from(done).unwrap_or(0)),
+            Ok(_) => {}
+            Err(error) if error.retryable() => return Err(error),
+            Err(error) => {
+                // No case is to blame where none could be taken.
+                let Some(id) = taken.get() else { return Err(error) };
+                let what = S::WHAT;
+                tracing::error!(%id, what, error = %error.chain(), "a timer of a case failed; it is put off");
+                sweeper.put_off(*id).await?;
+            }
+        }
+    }
+    Ok(usize::try_from(BATCH).unwrap_or(0))
 }
 
 /// Sweeps until `stop`. Outages are logged and waited out.

@@ -21,12 +21,10 @@ use crate::{
     atlas::Atlas,
     domain::{Case, CaseId, Party},
     store::{agenda, case_store::CaseStore},
-    sweep::{self, Sweep},
+    sweep::{self, OfCases, Sweep},
     verb::{act, decided},
 };
 
-/// Cases in one transaction.
-const BATCH: i64 = 100;
 /// How long a case that cannot be moved is put off.
 const PUT_OFF: TimeDelta = TimeDelta::hours(1);
 
@@ -46,37 +44,11 @@ impl Sweep for Sweeper {
 
     async fn sweep(&self, stop: &CancellationToken) -> Result<()> {
         self.atlas.refresh(&self.db).await?;
-        while !stop.is_cancelled() {
-            let moved = match self.batch(BATCH, &OnceLock::new()).await {
-                Err(error) if !error.retryable() => {
-                    tracing::warn!(error = %error.chain(), "timers are tried one by one");
-                    self.singly().await?
-                }
-                moved => moved?,
-            };
-            if moved == 0 {
-                return Ok(());
-            }
-        }
-        Ok(())
+        sweep::cases(self, stop).await
     }
 }
 
-impl Sweeper {
-    /// Over the service's database.
-    pub fn new(db: Db, atlas: Arc<Atlas>, clock: Clock, service: &str, pause: Duration) -> Self {
-        Self { db, atlas, clock, by: Caller::system(service), pause }
-    }
-
-    /// Sweeps until `stop`. Outages are logged and waited out.
-    ///
-    /// # Errors
-    /// None.
-    pub async fn run(self, stop: CancellationToken) -> Result<()> {
-        sweep::until(&self, &self.clock, self.pause, &stop).await
-    }
-
-    /// One transaction over the longest due cases. Gives how many there were; the first is noted, which outlives a failure.
+impl OfCases for Sweeper {
     async fn batch(&self, most: i64, taken: &OnceLock<CaseId>) -> Result<usize> {
         let world = self.atlas.world();
         self.db
@@ -113,27 +85,8 @@ impl Sweeper {
             .await
     }
 
-    /// One case at a time; the one that fails is put off.
-    async fn singly(&self) -> Result<usize> {
-        for done in 0..BATCH {
-            let taken = OnceLock::new();
-            match self.batch(1, &taken).await {
-                Ok(0) => return Ok(usize::try_from(done).unwrap_or(0)),
-                Ok(_) => {}
-                Err(error) if error.retryable() => return Err(error),
-                Err(error) => {
-                    // No case is to blame where none could be taken.
-                    let Some(id) = taken.get() else { return Err(error) };
-                    tracing::error!(%id, error = %error.chain(), "a timer of a case failed; it is put off");
-                    self.put_off(*id, self.clock.now()).await?;
-                }
-            }
-        }
-        Ok(usize::try_from(BATCH).unwrap_or(0))
-    }
-
-    /// Puts this case off, or where a command moved it meanwhile, until what it says now.
-    async fn put_off(&self, id: CaseId, now: Timestamp) -> Result<()> {
+    /// Where a command moved it meanwhile, until what it says now.
+    async fn put_off(&self, id: CaseId) -> Result<()> {
         self.db
             .transaction(async |tx: &mut Tx<'_>| {
                 // Its row is locked, whether or not the case can be read.
@@ -143,9 +96,24 @@ impl Sweeper {
                     known => known.unwrap_or_default(),
                 };
                 let says = known.get(&id).and_then(|record| record.case.next_timer_at());
-                let due = says.filter(|at| *at > now).unwrap_or(now + PUT_OFF);
+                let due = says.filter(|at| *at > tx.now).unwrap_or(tx.now + PUT_OFF);
                 agenda::set_due(tx.conn, &[(id, Some(due))]).await
             })
             .await
+    }
+}
+
+impl Sweeper {
+    /// Over the service's database.
+    pub fn new(db: Db, atlas: Arc<Atlas>, clock: Clock, service: &str, pause: Duration) -> Self {
+        Self { db, atlas, clock, by: Caller::system(service), pause }
+    }
+
+    /// Sweeps until `stop`. Outages are logged and waited out.
+    ///
+    /// # Errors
+    /// None.
+    pub async fn run(self, stop: CancellationToken) -> Result<()> {
+        sweep::until(&self, &self.clock, self.pause, &stop).await
     }
 }

@@ -149,7 +149,9 @@ impl ImportCase {
         if self.delivery_mode.is_some() && !closed {
             return refuse("delivery_mode", "only of a closed case");
         }
-        self.check_code(closed)?;
+        if self.closed_code.is_some_and(|code| !state.ends_as(code)) {
+            return refuse("closed_code", "does not fit the state");
+        }
         self.check_item(act, ended)?;
         match (state, self.lead) {
             (Dispatched, None) => refuse("lead_org_id", "is required for a dispatched case"),
@@ -159,19 +161,6 @@ impl ImportCase {
             (Dispatched | Closed | Archived, _) | (_, None) => Ok(()),
             (_, Some(_)) => refuse("lead_org_id", "a case in this state has no lead"),
         }
-    }
-
-    fn check_code(&self, closed: bool) -> Result<()> {
-        let own = own_code(self.state);
-        let fits = match (self.closed_code, own) {
-            (None, _) => true,
-            (Some(code), Some(own)) => code == own,
-            (Some(code), None) => {
-                use ClosedCode::{Declined, HandedOff, Merged, Withdrawn};
-                closed && !matches!(code, Declined | HandedOff | Merged | Withdrawn)
-            }
-        };
-        if fits { Ok(()) } else { Err(DomainError::invalid("closed_code", "does not fit the state")) }
     }
 
     fn check_item(&self, act: &Act<'_>, ended: bool) -> Result<()> {

@@ -14,6 +14,22 @@ impl CaseState {
     pub const fn is_finished(self) -> bool {
         self.is_terminal() || matches!(self, Self::Closed)
     }
+
+    /// Whether a case of this state can have ended so, or be about to: the way is known from the end of the work on.
+    #[must_use]
+    pub const fn ends_as(self, code: ClosedCode) -> bool {
+        use ClosedCode::{Declined, HandedOff, Merged, Withdrawn};
+        match self {
+            Self::NotAccepted => matches!(code, Declined),
+            Self::HandedOff => matches!(code, HandedOff),
+            Self::Merged => matches!(code, Merged),
+            Self::Withdrawn => matches!(code, Withdrawn),
+            Self::Completed | Self::Verifying | Self::Resolved | Self::Closed | Self::Archived => {
+                !matches!(code, Declined | HandedOff | Merged | Withdrawn)
+            }
+            _ => false,
+        }
+    }
 }
 
 impl ClosedCode {
@@ -109,6 +125,19 @@ impl Nature {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_way_of_ending_is_that_of_a_state_and_a_case_that_ended_did_so_in_some_way() {
+        let ways = |state: CaseState| ClosedCode::ALL.iter().filter(|code| state.ends_as(**code)).count();
+        for state in CaseState::ALL {
+            assert!(!state.is_finished() || ways(*state) > 0, "{state}");
+            assert!(ways(*state) <= 1 || !state.is_terminal() || *state == CaseState::Archived, "{state}");
+        }
+        for code in ClosedCode::ALL {
+            assert!(CaseState::ALL.iter().any(|state| state.is_finished() && state.ends_as(*code)), "{code}");
+        }
+        assert_eq!((ways(CaseState::Registered), ways(CaseState::InProgress)), (0, 0), "not known yet");
+    }
 
     #[test]
     fn only_orders_and_whistles_bind_without_consent() {

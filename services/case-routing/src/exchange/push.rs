@@ -382,7 +382,7 @@ fn receipt(
         ext_no: ext_no.to_owned(),
         case_no: case.case_no.clone(),
         state: codes::case_state(case.state).into(),
-        external_status: mapping.status(case.state).unwrap_or_default().to_owned(),
+        external_status: mapping.status(case.state, case.closed_code).unwrap_or_default().to_owned(),
         outcome: outcome.into(),
         awaits_triage: matches!(case.state, CaseState::Registered | CaseState::Accepted),
         taken_time: Some(to_proto(taken_at)),

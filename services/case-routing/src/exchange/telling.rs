@@ -60,7 +60,7 @@ fn change(waiting: &Waiting, mapping: &Mapping, referral: Option<pb::Referral>) 
         number: waiting.number,
         kind: kind.into(),
         state: codes::case_state(state).into(),
-        external_status: mapping.status(state).unwrap_or_default().to_owned(),
+        external_status: mapping.status(state, closed).unwrap_or_default().to_owned(),
         external_closed_code: closed.and_then(|code| mapping.closed(code)).unwrap_or_default().to_owned(),
         closed_code: closed.map_or(0, |code| codes::closed_code(code).into()),
         change_time: Some(to_proto(waiting.at)),
@@ -152,6 +152,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::domain::exchange::Status;
 
     fn waiting(kind: &str, state: &str, closed: Option<&str>) -> Waiting {
         Waiting {
@@ -174,7 +175,10 @@ mod tests {
     #[test]
     fn a_change_is_told_in_the_words_of_the_other_system_and_always_the_same() {
         let mapping = Mapping {
-            statuses: vec![(CaseState::Closed, "办结".into())],
+            statuses: vec![
+                Status(CaseState::Closed, "办结".into(), None),
+                Status(CaseState::Closed, "部分办结".into(), Some(ClosedCode::PartlyResolved)),
+            ],
             closed_codes: vec![(ClosedCode::Resolved, "01".into())],
             ..Mapping::default()
         };
@@ -208,6 +212,9 @@ mod tests {
                 },
             })
         );
+        let told = change(&waiting("state", "closed", Some("partly_resolved")), &mapping, None).unwrap();
+        let words = (told.external_status.as_str(), told.external_closed_code.as_str());
+        assert_eq!(words, ("部分办结", ""), "it ended otherwise");
         let told = change(&waiting("state", "signed", None), &mapping, None).unwrap();
         assert_eq!(
             (told.external_status.as_str(), told.closed_code),

@@ -8,7 +8,7 @@ use crate::{
     codes,
     domain::{
         Urgency,
-        exchange::{Mapping, Paper, Pushed, Row},
+        exchange::{Mapping, Paper, Pushed, Row, Status},
     },
     exchange::{push::Push, reports::Said, telling::is_number},
     store::exchange::{mappings::Version, systems::System, tickets::Ticket},
@@ -201,7 +201,10 @@ pub fn mapping(m: &pb::DraftMappingRequest) -> Result<Mapping> {
     });
     let statuses = m.statuses.iter().enumerate().map(|(n, row)| {
         let state = parse::word(&format!("statuses[{n}].state"), row.state, codes::case_state_from, None)?;
-        Ok((state, code(&format!("statuses[{n}].external_status"), &row.external_status, 64)?))
+        let status = code(&format!("statuses[{n}].external_status"), &row.external_status, 64)?;
+        let field = format!("statuses[{n}].closed_code");
+        let ended = parse::optional_word(&field, row.closed_code, codes::closed_code_from)?;
+        Ok(Status(state, status, ended))
     });
     let closed = m.closed_codes.iter().enumerate().map(|(n, row)| {
         let field = format!("closed_codes[{n}].closed_code");
@@ -227,9 +230,10 @@ pub fn version(version: &Version) -> Result<pb::Mapping> {
     };
     let classes = mapping.classes.into_iter();
     let areas = mapping.areas.into_iter();
-    let statuses = mapping.statuses.into_iter().map(|(state, external_status)| pb::StatusRule {
+    let statuses = mapping.statuses.into_iter().map(|Status(state, external_status, ended)| pb::StatusRule {
         state: codes::case_state(state).into(),
         external_status,
+        closed_code: ended.map_or(0, |ended| codes::closed_code(ended).into()),
     });
     let closed = mapping.closed_codes.into_iter().map(|(code, external_code)| pb::ClosedRule {
         closed_code: codes::closed_code(code).into(),

@@ -73,6 +73,7 @@ impl World {
         let status = |state: pb::CaseState, word: &str| pb::StatusRule {
             state: state.into(),
             external_status: word.into(),
+            ..Default::default()
         };
         pb::DraftMappingRequest {
             system_code: CODE.into(),

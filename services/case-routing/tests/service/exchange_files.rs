@@ -9,7 +9,7 @@ use crate::{
     support::request_id,
 };
 
-async fn imports(
+pub async fn imports(
     world: &World,
     by: &Persona,
     file: impl Into<Vec<u8>>,
@@ -19,7 +19,7 @@ async fn imports(
 }
 
 /// A referral that the system has numbered.
-async fn numbered(world: &World, ext_no: &str) -> pb::ExternalTicket {
+pub async fn numbered(world: &World, ext_no: &str) -> pb::ExternalTicket {
     let ticket = referred(world).await;
     let mut call = world.call(&world.client);
     let waiting =

@@ -53,7 +53,7 @@ fn at(world: &World, minute: i64) -> Option<prost_types::Timestamp> {
     Some(to_proto(world.d.service.clock().now() + TimeDelta::minutes(minute)))
 }
 
-fn report(ticket: &pb::ExternalTicket, report_ref: &str, status: &str) -> pb::ReportTicketStatusRequest {
+pub fn report(ticket: &pb::ExternalTicket, report_ref: &str, status: &str) -> pb::ReportTicketStatusRequest {
     pb::ReportTicketStatusRequest {
         request_id: request_id(),
         report_ref: report_ref.into(),
@@ -63,7 +63,7 @@ fn report(ticket: &pb::ExternalTicket, report_ref: &str, status: &str) -> pb::Re
     }
 }
 
-async fn says(
+pub async fn says(
     world: &World,
     by: &Persona,
     request: pb::ReportTicketStatusRequest,
@@ -202,8 +202,11 @@ async fn the_mapping_in_force_says_what_a_status_means_and_what_was_said_stays()
     let ticket = referred(&world).await;
     says(&world, &world.client, report(&ticket, "R-1", "转办")).await.unwrap();
     let mut mapping = world.mapping();
-    mapping.statuses =
-        vec![pb::StatusRule { state: pb::CaseState::Closed.into(), external_status: "办结".into() }];
+    mapping.statuses = vec![pb::StatusRule {
+        state: pb::CaseState::Closed.into(),
+        external_status: "办结".into(),
+        ..Default::default()
+    }];
     let drafted = world.call(&world.drafter()).draft_mapping(mapping).await.unwrap().into_inner();
     world.activates(drafted.mapping.unwrap().mapping_version).await.unwrap();
     let done = says(&world, &world.client, report(&ticket, "R-2", "办结")).await.unwrap();

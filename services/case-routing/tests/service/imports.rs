@@ -1,11 +1,13 @@
 //! Cases of another system: each row for itself, each once, with one event a batch; found by their words a little later.
 
+use std::time::Duration;
+
 use case_routing::App;
 use chassis::{
-    Timestamp,
+    Clock, Timestamp,
     auth::Role,
     clock::{new_id, to_proto},
-    db::cached,
+    db::{cached, domain_clock},
     proto::case_routing::v1::{
         self as pb, import_service_client::ImportServiceClient, intake_service_client::IntakeServiceClient,
     },
@@ -165,6 +167,38 @@ async fn an_import_tells_what_repeats_and_in_which_unit_its_times_are() {
     let first = vec![of(1, &one), of(2, &one), of(3, ""), of(4, ""), of(5, &other)];
     assert_eq!(told(first).await, [false, true, false, false, false]);
     assert_eq!(told(vec![of(6, &other), of(7, &one)]).await, [true, true], "also of another batch");
+    d.service.stop().await;
+}
+
+/// The id of what came in here is of the machine's time, that of an imported case of its registration.
+#[tokio::test]
+async fn an_imported_case_repeats_one_that_came_in_here_though_time_was_moved() {
+    let d = District::at(Clock::system()).await;
+    let ahead = Duration::from_secs(100 * 86_400);
+    {
+        let mut conn = d.service.db().conn().await.unwrap();
+        domain_clock::advance(&mut conn, ahead).await.unwrap();
+    }
+    d.service.clock().set_offset(ahead);
+    let resident = Persona::resident(d.district);
+    let register = pb::RegisterCaseRequest {
+        request_id: request_id(),
+        text: "楼道堆物".into(),
+        place_unit_id: d.community.to_string(),
+        item_code: ITEM.into(),
+        notice_version: "1".into(),
+        ..Default::default()
+    };
+    d.cases(&resident).register_case(register).await.unwrap();
+    d.told().await;
+    let case = pb::ImportedCase {
+        requester_id: resident.person_id.to_string(),
+        registered_time: time(d.service.clock().now()),
+        ..open(&d, pb::CaseState::Registered, "o-1")
+    };
+    import(&d, &operator(&d), &batch(vec![case])).await.unwrap();
+    let told: pb::CasesImported = d.service.drain_outbox().await[0].decode().unwrap();
+    assert!(told.cases[0].repeats, "{told:?}");
     d.service.stop().await;
 }
 

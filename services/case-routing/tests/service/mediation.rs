@@ -1,14 +1,11 @@
 //! F5: a dispute is mediated over gRPC. What the parties are called and say is found nowhere but where it is revealed.
 
-use std::time::Duration;
-
 use chassis::{
     auth::Role,
     clock::{from_proto, new_id, to_proto},
-    db::cached,
     grpc::PeerChannel,
     proto::case_routing::v1::{
-        self as pb, case_service_client::CaseServiceClient, mediation_service_client::MediationServiceClient,
+        self as pb, mediation_service_client::MediationServiceClient,
         verification_service_client::VerificationServiceClient,
     },
     testing::Persona,
@@ -25,19 +22,19 @@ use crate::support::{District, names, request_id};
 /// Quarrels between neighbours.
 const QUARREL: &str = "ZF-0120";
 const NAME: &str = "金丝雀";
-const TERMS: &str = "金丝雀每晚十点后不再弹琴";
+pub const TERMS: &str = "金丝雀每晚十点后不再弹琴";
 
 /// The district with a residents' committee, its mediator and two neighbours.
-struct Dispute {
-    d: District,
+pub struct Dispute {
+    pub d: District,
     committee: Uuid,
     asking: Persona,
-    other: Persona,
-    mediator: Persona,
+    pub other: Persona,
+    pub mediator: Persona,
 }
 
 impl Dispute {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         let committee = new_id();
         let d = District::start_with(|changes| with_committee(changes, committee), "sweep_ms", 50).await;
         let (asking, other) = (Persona::resident(d.district), Persona::resident(d.district));
@@ -45,7 +42,7 @@ impl Dispute {
         Self { d, committee, asking, other, mediator }
     }
 
-    fn as_(&self, persona: &Persona) -> MediationServiceClient<PeerChannel> {
+    pub fn as_(&self, persona: &Persona) -> MediationServiceClient<PeerChannel> {
         MediationServiceClient::new(self.d.service.call_as(persona))
     }
 
@@ -60,7 +57,7 @@ impl Dispute {
     }
 
     /// The committee has it in hand.
-    async fn in_progress(&self) -> pb::Case {
+    pub async fn in_progress(&self) -> pb::Case {
         let case = self.dispatched().await;
         let member = Persona::new(Role::CommitteeMember, self.d.community).org(self.committee);
         let mut tasks = self.d.tasks(&member);
@@ -93,7 +90,7 @@ impl Dispute {
     }
 
     /// Opened by the requester and taken by the mediator.
-    async fn taken(&self, case: &pb::Case) -> pb::Mediation {
+    pub async fn taken(&self, case: &pb::Case) -> pb::Mediation {
         let opened = self.as_(&self.asking).open_mediation(self.application(case)).await.unwrap();
         let opened = opened.into_inner().mediation.unwrap();
         assert_eq!(opened.state(), pb::MediationState::Applied);
@@ -130,6 +127,22 @@ impl Dispute {
         self.as_(&self.mediator).hold_session(hold).await.unwrap().into_inner().mediation.unwrap()
     }
 
+    /// Agreed on by word of mouth, to be performed by then.
+    pub async fn effective(&self, performed_within: TimeDelta) -> pb::Mediation {
+        let case = self.in_progress().await;
+        let (case_id, mediation_id) = ids(&self.in_session(&case).await);
+        let agree = pb::RecordAgreementRequest {
+            case_id,
+            mediation_id,
+            request_id: request_id(),
+            kind: pb::AgreementKind::Oral.into(),
+            terms: TERMS.into(),
+            performance_due_time: Some(to_proto(self.d.service.clock().now() + performed_within)),
+            ..Default::default()
+        };
+        self.as_(&self.mediator).record_agreement(agree).await.unwrap().into_inner().mediation.unwrap()
+    }
+
     fn refusal(&self, of: &pb::Mediation, party_number: i32) -> pb::RefuseMediationRequest {
         let (case_id, mediation_id) = ids(of);
         pb::RefuseMediationRequest {
@@ -142,7 +155,7 @@ impl Dispute {
         }
     }
 
-    async fn read(&self, persona: &Persona, of: &pb::Mediation) -> Result<pb::Mediation, tonic::Status> {
+    pub async fn read(&self, persona: &Persona, of: &pb::Mediation) -> Result<pb::Mediation, tonic::Status> {
         let (case_id, mediation_id) = ids(of);
         let get = pb::GetMediationRequest { case_id, mediation_id };
         Ok(self.as_(persona).get_mediation(get).await?.into_inner().mediation.unwrap())
@@ -176,7 +189,7 @@ fn with_committee(changes: &mut Changes, committee: Uuid) {
     });
 }
 
-fn ids(mediation: &pb::Mediation) -> (String, String) {
+pub fn ids(mediation: &pb::Mediation) -> (String, String) {
     (mediation.case_id.clone(), mediation.mediation_id.clone())
 }
 
@@ -486,64 +499,5 @@ async fn a_mediation_ends_with_the_case_that_is_withdrawn() {
     let failed = names(&events).iter().position(|name| name == "MediationFailed").expect("it is told");
     let failed: pb::MediationFailed = events[failed].decode().unwrap();
     assert_eq!(failed.reason_code, "case_ended");
-    m.d.service.stop().await;
-}
-
-#[tokio::test]
-async fn days_that_go_by_are_noted_once_and_one_that_cannot_be_read_keeps_nobody_waiting() {
-    let m = Dispute::start().await;
-    let mut effective = Vec::new();
-    for _ in 0..2 {
-        let case = m.in_progress().await;
-        let held = m.in_session(&case).await;
-        let (case_id, mediation_id) = ids(&held);
-        let agree = pb::RecordAgreementRequest {
-            case_id,
-            mediation_id,
-            request_id: request_id(),
-            kind: pb::AgreementKind::Oral.into(),
-            terms: TERMS.into(),
-            performance_due_time: Some(to_proto(m.d.service.clock().now() + TimeDelta::days(5))),
-            ..Default::default()
-        };
-        let agreed = m.as_(&m.mediator).record_agreement(agree).await.unwrap().into_inner();
-        effective.push(agreed.mediation.unwrap());
-    }
-    let broken: Uuid = effective[0].mediation_id.parse().unwrap();
-    {
-        let mut conn = m.d.service.db().conn().await.unwrap();
-        cached("UPDATE mediations SET doc = '{}' WHERE mediation_id = $1")
-            .bind::<diesel::sql_types::Uuid, _>(broken)
-            .execute(&mut conn)
-            .await
-            .unwrap();
-    }
-    m.d.service.clock().advance(Duration::from_secs(6 * 86_400));
-    let passed = async || {
-        let now = m.read(&m.mediator, &effective[1]).await.unwrap();
-        now.steps.iter().filter(|step| step.step == "deadline_passed").count()
-    };
-    m.d.service.wait_for("the day to go by", async || passed().await == 1).await;
-    let put_off = format!("SELECT due_at::text AS dump FROM mediations WHERE mediation_id = '{broken}'");
-    let first = dump(&m.d, &put_off).await;
-    let later: chrono::DateTime<chrono::Utc> =
-        chrono::DateTime::parse_from_str(&first, "%Y-%m-%d %H:%M:%S%.f%#z").unwrap().into();
-    assert!(later > m.d.service.clock().now(), "it is put off: {first}");
-    assert_eq!(passed().await, 1);
-    let (case_id, mediation_id) = ids(&effective[1]);
-    let breach = pb::RecordBreachRequest {
-        case_id,
-        mediation_id,
-        request_id: request_id(),
-        reason_code: "not_paid".into(),
-        ..Default::default()
-    };
-    let told = m.as_(&m.mediator).record_breach(breach).await.unwrap().into_inner().mediation.unwrap();
-    assert_eq!(told.state(), pb::MediationState::ToldOfCourt);
-    assert_eq!(told.remedy.unwrap().code, "mediation_court");
-    let get = pb::GetCaseRequest { case_id: told.case_id };
-    let mut cases = CaseServiceClient::new(m.d.service.call_as(&m.d.dispatcher()));
-    let case = cases.get_case(get).await.unwrap().into_inner().case.unwrap();
-    assert_eq!(case.mediation.unwrap().state(), pb::MediationState::ToldOfCourt);
     m.d.service.stop().await;
 }

@@ -4,10 +4,12 @@
 use std::time::Duration;
 
 use chassis::{
+    Clock,
     event::Event,
     proto::case_routing::v1::{self as pb, intake_service_client::IntakeServiceClient},
     testing::Persona,
 };
+use chrono::TimeDelta;
 use uuid::Uuid;
 
 use crate::support::{District, ITEM, request_id};
@@ -97,5 +99,20 @@ async fn it_is_asked_anew_when_the_matter_becomes_another() {
     intake.dispatch_case(dispatch).await.unwrap();
     let events = d.service.drain_outbox().await;
     assert!(latest::<pb::CaseDispatched>(&events, &case_id).facts.unwrap().repeats);
+    d.service.stop().await;
+}
+
+/// Ids are of the machine's time: those of cases many days apart lie side by side.
+#[tokio::test]
+async fn an_earlier_one_is_found_by_its_days_though_time_was_moved() {
+    let ahead = Clock::system().real_now() + TimeDelta::days(200);
+    let d = District::at(Clock::fixed(ahead)).await;
+    let resident = Persona::resident(d.district);
+    assert!(!accepted(&d, &asks(&d, &resident, ITEM, false).await).await);
+    for (days, repeats) in [(59, true), (61, false), (1, true)] {
+        d.service.clock().advance(Duration::from_secs(days * 86_400));
+        let again = asks(&d, &resident, ITEM, false).await;
+        assert_eq!(accepted(&d, &again).await, repeats, "{days} days later");
+    }
     d.service.stop().await;
 }

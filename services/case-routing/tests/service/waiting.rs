@@ -19,7 +19,7 @@ use tonic::{Code, Status};
 use crate::support::{District, request_id};
 
 /// For the longest time that is granted, unless seconds are given.
-fn wait(case: &pb::Case, after_etag: &str, wait_seconds: i32) -> pb::WaitCaseRequest {
+pub fn wait(case: &pb::Case, after_etag: &str, wait_seconds: i32) -> pb::WaitCaseRequest {
     pb::WaitCaseRequest { case_id: case.case_id.clone(), after_etag: after_etag.into(), wait_seconds }
 }
 
@@ -34,7 +34,7 @@ fn sign(case: &pb::Case) -> pb::SignTaskRequest {
 
 impl District {
     /// Waits in a task; gives it once the service has somebody more who waits.
-    async fn waits(
+    pub async fn waits(
         &self,
         persona: &Persona,
         request: pb::WaitCaseRequest,

@@ -10,6 +10,15 @@ use crate::domain::{CaseState, ClosedCode};
 /// Their code and ours.
 pub type Row = (String, String);
 
+/// State here, status there. With a way of closing it is the status of those cases in the state that ended so, and goes before the
+/// one without. Earlier versions have none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status(
+    pub CaseState,
+    pub String,
+    #[serde(default, skip_serializing_if = "Option::is_none")] pub Option<ClosedCode>,
+);
+
 /// One version.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mapping {
@@ -17,8 +26,7 @@ pub struct Mapping {
     pub classes: Vec<Row>,
     /// Area there, code of the unit here.
     pub areas: Vec<Row>,
-    /// State here, status there.
-    pub statuses: Vec<(CaseState, String)>,
+    pub statuses: Vec<Status>,
     /// Way of closing here, code there.
     pub closed_codes: Vec<(ClosedCode, String)>,
 }
@@ -73,9 +81,12 @@ impl Mapping {
             }
         }
         let mut states = HashSet::new();
-        for (number, (state, theirs)) in self.statuses.iter().enumerate() {
-            if !states.insert(state) {
+        for (number, Status(state, theirs, ended)) in self.statuses.iter().enumerate() {
+            if !states.insert((state, ended)) {
                 add("statuses", number, "state", "duplicate");
+            }
+            if ended.is_some_and(|code| !state.ends_as(code)) {
+                add("statuses", number, "closed_code", "does_not_fit");
             }
             if theirs.is_empty() {
                 add("statuses", number, "external_status", "empty");
@@ -117,17 +128,20 @@ impl Mapping {
         back(&self.areas, unit)
     }
 
-    /// Their word for a state.
+    /// Their word for a state: of a case that ended so, or is about to, the one for that, where they have one.
     #[must_use]
-    pub fn status(&self, state: CaseState) -> Option<&str> {
-        let found = self.statuses.iter().find(|(ours, _)| *ours == state);
-        found.map(|(_, theirs)| theirs.as_str())
+    pub fn status(&self, state: CaseState, ended: Option<ClosedCode>) -> Option<&str> {
+        let word = |ended: Option<ClosedCode>| {
+            let found = self.statuses.iter().find(|row| row.0 == state && row.2 == ended);
+            found.map(|row| row.1.as_str())
+        };
+        ended.and_then(|code| word(Some(code))).or_else(|| word(None))
     }
 
     /// The first state that they call so.
     #[must_use]
     pub fn state(&self, status: &str) -> Option<CaseState> {
-        self.statuses.iter().find(|(_, theirs)| theirs == status).map(|(ours, _)| *ours)
+        self.statuses.iter().find(|row| row.1 == status).map(|row| row.0)
     }
 
     /// Their code for a way of closing.
@@ -173,9 +187,13 @@ mod tests {
             classes: vec![row("A", "CJ-1"), row("A", "CJ-2"), row("", "CJ-9")],
             areas: vec![row("x", "1"), row("x", "420103005001")],
             statuses: vec![
-                (CaseState::Closed, "办结".into()),
-                (CaseState::Closed, "结案".into()),
-                (CaseState::Signed, String::new()),
+                Status(CaseState::Closed, "办结".into(), None),
+                Status(CaseState::Closed, "部分办结".into(), Some(ClosedCode::PartlyResolved)),
+                Status(CaseState::Closed, "结案".into(), None),
+                Status(CaseState::Signed, String::new(), None),
+                Status(CaseState::Closed, "不实".into(), Some(ClosedCode::PartlyResolved)),
+                Status(CaseState::Signed, "不实".into(), Some(ClosedCode::Unfounded)),
+                Status(CaseState::Withdrawn, "办结".into(), Some(ClosedCode::Resolved)),
             ],
             closed_codes: vec![(ClosedCode::Resolved, "1".into()), (ClosedCode::Resolved, String::new())],
         };
@@ -188,8 +206,11 @@ mod tests {
                 "classes[2].item_code application_item",
                 "areas[0].unit_code unknown_unit",
                 "areas[1].area_code duplicate",
-                "statuses[1].state duplicate",
-                "statuses[2].external_status empty",
+                "statuses[2].state duplicate",
+                "statuses[3].external_status empty",
+                "statuses[4].state duplicate",
+                "statuses[5].closed_code does_not_fit",
+                "statuses[6].closed_code does_not_fit",
                 "closed_codes[1].closed_code duplicate",
                 "closed_codes[1].external_code empty",
             ]
@@ -201,7 +222,10 @@ mod tests {
         let mapping = Mapping {
             classes: vec![row("A", "CJ-1"), row("B", "CJ-1")],
             areas: vec![row("x", "420103005001")],
-            statuses: vec![(CaseState::Closed, "办结".into()), (CaseState::Archived, "办结".into())],
+            statuses: vec![
+                Status(CaseState::Closed, "办结".into(), None),
+                Status(CaseState::Archived, "办结".into(), None),
+            ],
             closed_codes: vec![(ClosedCode::Resolved, "1".into())],
         };
         assert!(problems(&mapping).is_empty());
@@ -211,10 +235,50 @@ mod tests {
         );
         assert_eq!((mapping.unit("x"), mapping.area("420103005001")), (Some("420103005001"), Some("x")));
         assert_eq!(
-            (mapping.status(CaseState::Closed), mapping.status(CaseState::Signed)),
+            (mapping.status(CaseState::Closed, None), mapping.status(CaseState::Signed, None)),
             (Some("办结"), None)
         );
         assert_eq!((mapping.state("办结"), mapping.state("转办")), (Some(CaseState::Closed), None));
         assert_eq!(mapping.closed(ClosedCode::Resolved), Some("1"));
+    }
+    #[test]
+    fn how_a_case_ended_has_a_word_of_its_own_or_that_of_its_state() {
+        use ClosedCode::{Explained, PartlyResolved, Resolved};
+        let mapping = Mapping {
+            statuses: vec![
+                Status(CaseState::Closed, "部分办结".into(), Some(PartlyResolved)),
+                Status(CaseState::Closed, "办结".into(), None),
+                Status(CaseState::Completed, "已解释".into(), Some(Explained)),
+            ],
+            ..Mapping::default()
+        };
+        assert!(problems(&mapping).is_empty());
+        let words = [
+            (CaseState::Closed, Some(PartlyResolved), Some("部分办结")),
+            (CaseState::Closed, Some(Resolved), Some("办结")),
+            (CaseState::Closed, None, Some("办结")),
+            (CaseState::Completed, Some(Explained), Some("已解释")),
+            // Neither for another way nor for another state.
+            (CaseState::Completed, Some(PartlyResolved), None),
+            (CaseState::Completed, None, None),
+            (CaseState::Verifying, Some(Explained), None),
+        ];
+        for (state, ended, word) in words {
+            assert_eq!(mapping.status(state, ended), word, "{state} {ended:?}");
+        }
+        let back = |word: &str| mapping.state(word);
+        assert_eq!((back("部分办结"), back("已解释")), (Some(CaseState::Closed), Some(CaseState::Completed)));
+    }
+
+    #[test]
+    fn a_version_of_before_is_read_and_one_without_words_for_endings_is_written_like_it() {
+        let kept = r#"{"classes":[],"areas":[],"statuses":[["closed","办结"]],"closed_codes":[["resolved","1"]]}"#;
+        let mut mapping: Mapping = serde_json::from_str(kept).unwrap();
+        assert_eq!(mapping.statuses, [Status(CaseState::Closed, "办结".into(), None)]);
+        assert_eq!(serde_json::to_string(&mapping).unwrap(), kept);
+        mapping.statuses.push(Status(CaseState::Closed, "不实".into(), Some(ClosedCode::Unfounded)));
+        let written = serde_json::to_string(&mapping).unwrap();
+        assert!(written.contains(r#"["closed","不实","unfounded"]"#), "{written}");
+        assert_eq!(serde_json::from_str::<Mapping>(&written).unwrap(), mapping);
     }
 }

@@ -79,7 +79,7 @@ impl Case {
         matches!(self.state, CaseState::InProgress | CaseState::Suspended)
     }
 
-    /// Follows a mediation. `None`: the case stays as it is.
+    /// Follows a mediation that ends, or begins. `None`: it moves nothing.
     ///
     /// # Errors
     /// `Guard(mediation_open)` while another one is open.
@@ -116,6 +116,13 @@ impl Case {
                 Ok(Some(work.finish()))
             }
         }
+    }
+
+    /// A mediation of it went on without moving it. Nobody is told, and the step stands with the mediation; but who reads the case
+    /// sees its mediation with it, so the version grows, by which they wait.
+    #[must_use]
+    pub fn mediation_went_on(self, act: &Act<'_>) -> Decision {
+        Work::begin(self, act).finish()
     }
 
     /// The public service has it again.

@@ -41,6 +41,9 @@ struct Area {
 struct Status {
     /// In lower case, such as `handed_off`.
     state: String,
+    /// Only of cases that ended so; in lower case, such as `partly_resolved`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    closed_code: Option<String>,
     status: String,
 }
 
@@ -57,12 +60,11 @@ impl File {
         let statuses = self.statuses.into_iter().map(|row| {
             let state = CaseState::from_str_name(&format!("CASE_STATE_{}", row.state.to_ascii_uppercase()));
             let state = state.with_context(|| format!("`{}` is no state of a case", row.state))?;
-            Ok(StatusRule { state: state.into(), external_status: row.status })
+            let ended = row.closed_code.as_deref().map(closed_code).transpose()?.unwrap_or_default();
+            Ok(StatusRule { state: state.into(), external_status: row.status, closed_code: ended.into() })
         });
         let closed = self.closed_codes.into_iter().map(|row| {
-            let code =
-                ClosedCode::from_str_name(&format!("CLOSED_CODE_{}", row.closed_code.to_ascii_uppercase()));
-            let code = code.with_context(|| format!("`{}` is no way of closing", row.closed_code))?;
+            let code = closed_code(&row.closed_code)?;
             Ok(ClosedRule { closed_code: code.into(), external_code: row.code })
         });
         Ok(DraftMappingRequest {
@@ -88,6 +90,9 @@ impl File {
         let area = |row: &AreaRule| Area { area: row.area_code.clone(), unit: row.unit_code.clone() };
         let status = |row: &StatusRule| Status {
             state: word(row.state().as_str_name(), "CASE_STATE_"),
+            closed_code: Some(row.closed_code().as_str_name())
+                .filter(|_| row.closed_code != 0)
+                .map(|name| word(name, "CLOSED_CODE_")),
             status: row.external_status.clone(),
         };
         let closed = |row: &ClosedRule| Closed {
@@ -101,6 +106,11 @@ impl File {
             closed_codes: mapping.closed_codes.iter().map(closed).collect(),
         }
     }
+}
+
+fn closed_code(text: &str) -> Result<ClosedCode> {
+    let code = ClosedCode::from_str_name(&format!("CLOSED_CODE_{}", text.to_ascii_uppercase()));
+    code.with_context(|| format!("`{text}` is no way of closing"))
 }
 
 #[derive(Serialize)]
@@ -212,6 +222,10 @@ mod tests {
         [[statuses]]
         state = "handed_off"
         status = "转办"
+        [[statuses]]
+        state = "closed"
+        closed_code = "partly_resolved"
+        status = "部分办结"
         [[closed_codes]]
         closed_code = "resolved"
         code = "01"
@@ -221,7 +235,12 @@ mod tests {
     fn a_file_comes_back_as_it_was_written() {
         let file: File = toml::from_str(TEXT).unwrap();
         let request = toml::from_str::<File>(TEXT).unwrap().request("hotline".into()).unwrap();
-        assert_eq!(request.statuses[0].state(), CaseState::HandedOff);
+        let statuses: Vec<_> = request.statuses.iter().map(|row| (row.state(), row.closed_code())).collect();
+        let expected = [
+            (CaseState::HandedOff, ClosedCode::Unspecified),
+            (CaseState::Closed, ClosedCode::PartlyResolved),
+        ];
+        assert_eq!(statuses, expected);
         let mapping = Mapping {
             classes: request.classes,
             areas: request.areas,
@@ -238,6 +257,9 @@ mod tests {
         let wrong = TEXT.replace("handed_off", "elsewhere");
         let error = toml::from_str::<File>(&wrong).unwrap().request("hotline".into()).unwrap_err();
         assert!(error.to_string().contains("`elsewhere`"));
+        let wrong = TEXT.replace("partly_resolved", "halfway");
+        let error = toml::from_str::<File>(&wrong).unwrap().request("hotline".into()).unwrap_err();
+        assert!(error.to_string().contains("`halfway`"));
         assert!(toml::from_str::<File>("[[classes]]\nclass = \"1\"\n").is_err(), "a row lacks its item");
         assert!(toml::from_str::<File>("[[klasses]]\n").is_err());
     }

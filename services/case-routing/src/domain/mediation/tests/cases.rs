@@ -102,6 +102,17 @@ fn a_case_that_nobody_has_in_hand_stays_where_it_is() {
 }
 
 #[test]
+fn a_mediation_that_goes_on_gives_the_case_another_version_and_changes_nothing_else() {
+    let mut world = World::new();
+    for case in [world.dispatched("quarrel"), world.in_progress("quarrel"), world.resolved("quarrel")] {
+        let went_on = case.clone().mediation_went_on(&world.act(mediator()));
+        assert!(went_on.events.is_empty() && went_on.timeline.is_empty());
+        let (version, updated_at) = (case.version + 1, went_on.case.updated_at);
+        assert_eq!(went_on.case, Case { version, updated_at, ..case });
+    }
+}
+
+#[test]
 fn only_a_dispute_that_is_handled_is_mediated() {
     let mut world = World::new();
     let code = |case: &Case| match case.admits_mediation() {
