@@ -388,6 +388,9 @@ impl Work<'_> {
         self.emit(event, outcome.reasons.first().cloned(), Some(task_id));
         self.emit(issued, None, Some(task_id));
         self.issue_assists(&outcome.assists);
+        if self.case.is_recheck() {
+            self.ask_first_receiver();
+        }
         Ok(())
     }
 
