@@ -13,7 +13,7 @@ use tonic::Code;
 use crate::support::{District, request_id};
 
 /// What reconcile reads, page by page.
-async fn digest(d: &District, subject: &str) -> Vec<(String, String)> {
+pub async fn digest(d: &District, subject: &str) -> Vec<(String, String)> {
     let mut ops = OpsServiceClient::new(d.service.call_as(&Persona::new(Role::ItOperator, d.district)));
     let (mut all, mut page_token) = (Vec::new(), String::new());
     loop {
