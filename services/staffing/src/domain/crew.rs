@@ -224,11 +224,11 @@ mod tests {
                 } else if !comes && !held.is_empty() {
                     held.remove(which % held.len());
                 }
-                let mut slots: Vec<i16> = held.iter().map(|a| a.slot).collect();
+                let mut slots: Vec<usize> = held.iter().map(|a| usize::try_from(a.slot).unwrap()).collect();
                 slots.sort_unstable();
                 slots.dedup();
                 prop_assert_eq!(slots.len(), held.len());
-                prop_assert!(slots.iter().all(|slot| (1..=wanted).contains(&usize::try_from(*slot).unwrap())));
+                prop_assert!(slots.iter().all(|slot| (1..=wanted).contains(slot)));
                 let count = held.len();
                 prop_assert_eq!(missing(wanted, &held.iter().collect::<Vec<_>>()), wanted - count);
             }
