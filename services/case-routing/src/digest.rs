@@ -9,7 +9,7 @@
 //! | `state` | place, line, state | cases |
 //! | `due` | case | the due time that can still be missed, if there is one: what is overdue at any instant follows from it |
 //! | `open_due` | place, line, full hour in UTC | such due times |
-//! | `task` | task | known; whether an assignment is live |
+//! | `task` | task | known; how many assignments are live, of as many as it needs |
 //! | `offer` | offer | state; records |
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -125,7 +125,7 @@ impl DigestSource for Digests {
             "case" => digests::cases(&mut conn, after, limit).await?.iter().map(case).collect(),
             "task" => {
                 let rows = digests::tasks(&mut conn, after, limit).await?;
-                let value = |active| format!("known;active={}", u8::from(active));
+                let value = |active| format!("known;active={active}");
                 rows.into_iter().map(|row| Digest::new(row.task_id, value(row.active))).collect()
             }
             "offer" => {

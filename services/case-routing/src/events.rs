@@ -405,6 +405,7 @@ fn message(to: Addressed<'_>, case_id: String, facts: Option<pb::CaseFacts>) -> 
             due_at,
             in_time,
             urgency: how,
+            workers_wanted,
         } => {
             let message = pb::TaskSigned {
                 case_id,
@@ -418,6 +419,7 @@ fn message(to: Addressed<'_>, case_id: String, facts: Option<pb::CaseFacts>) -> 
                 due_time: due_at.and_then(at),
                 in_time: *in_time,
                 urgency: urgency(*how).into(),
+                workers_wanted: i32::from(*workers_wanted),
             };
             let task = *task_id;
             to.task(task).send(&message)

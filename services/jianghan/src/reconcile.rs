@@ -38,7 +38,7 @@ pub struct Reconciliation {
     pub compared: BTreeMap<&'static str, u64>,
     /// Everything that differs.
     pub differences: Vec<Difference>,
-    /// Extra active assignments + extra records + extra facts + |rollup − recount|.
+    /// Active assignments beyond those that a task needs + extra records + extra facts + |rollup − recount|.
     pub duplicated_effects: u64,
 }
 
@@ -313,6 +313,16 @@ mod tests {
         let two = outcome("task", &[("t", "known;active=1")], &[("t", "known;active=2")]);
         assert_eq!(two.duplicated_effects, 1);
         assert_eq!(two.differences[0].kind, "differing");
+    }
+
+    #[test]
+    fn of_a_task_that_needs_several_only_those_beyond_are_duplicated_effects() {
+        let needed = outcome("task", &[("t", "known;active=2")], &[("t", "known;active=2")]);
+        assert!(needed.differences.is_empty(), "{needed:?}");
+        let three = outcome("task", &[("t", "known;active=2")], &[("t", "known;active=3")]);
+        assert_eq!((three.differences[0].kind, three.duplicated_effects), ("differing", 1));
+        let lost = outcome("task", &[("t", "known;active=2")], &[("t", "known;active=1")]);
+        assert_eq!((lost.differences[0].kind, lost.duplicated_effects), ("differing", 0));
     }
 
     #[test]

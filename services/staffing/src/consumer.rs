@@ -119,7 +119,7 @@ fn on_role_revoked(desk: &mut Desk, event: &Event) -> Result<()> {
     desk.hand_over()
 }
 
-/// The organisation signed: a worker is asked.
+/// The organisation signed: workers are asked, as many as the task needs.
 fn on_task_signed(desk: &mut Desk, task: Task) -> Result<()> {
     desk.signed(task)
 }
@@ -139,14 +139,14 @@ fn on_admission_refused_by_community(desk: &mut Desk, id: TaskId) -> Result<()> 
     desk.ended(id, "not_admitted")
 }
 
-/// Rework: whoever did it is asked first.
+/// Rework: those who did it are asked first.
 fn on_task_returned(desk: &mut Desk, id: TaskId, due: Option<prost_types::Timestamp>) -> Result<()> {
     desk.returned(id, due.as_ref().and_then(from_proto))
 }
 
 /// The result stands.
 fn on_task_approved(desk: &mut Desk, id: TaskId) -> Result<()> {
-    desk.approved(id)
+    desk.approved(id, "task_approved")
 }
 
 /// The lead handed its result in.
@@ -163,12 +163,7 @@ fn on_case_withdrawn(desk: &mut Desk, case: Uuid) -> Result<()> {
 fn on_case_closed(desk: &mut Desk, case: Uuid) -> Result<()> {
     desk.tasks_of(case).into_iter().try_for_each(|id| {
         let over = desk.task(id).is_some_and(|task| task.state == TaskState::Ended);
-        let done = desk.active(id).is_some_and(|held| held.state == crate::domain::AssignmentState::Done);
-        match (over, done) {
-            (true, _) => Ok(()),
-            (false, true) => desk.approved(id),
-            (false, false) => desk.ended(id, "case_closed"),
-        }
+        if over { Ok(()) } else { desk.approved(id, "case_closed") }
     })
 }
 
@@ -241,6 +236,7 @@ fn signed(event: TaskSigned) -> Result<Option<Task>> {
         item_code: facts.item_code,
         urgent: matches!(urgency, Urgency::Urgent | Urgency::Emergency),
         decision: part == TaskPart::Lead && nature == Nature::Application,
+        workers_wanted: event.workers_wanted.max(1),
         due_at: event.due_time.as_ref().and_then(from_proto),
         state: TaskState::Open,
         round: 1,

@@ -11,7 +11,8 @@ use uuid::Uuid;
 use crate::store::lists;
 
 /// Digests of subject `task`: `known;active={n}`, for every task that was signed for. One that nobody was found for is
-/// `known;active=0`, so that it differs from one that was never heard of.
+/// `known;active=0`, so that it differs from one that was never heard of. However many are active are told: case-routing holds
+/// against it no more than the task needs.
 #[derive(Debug, Clone)]
 pub struct TaskDigests {
     db: Db,

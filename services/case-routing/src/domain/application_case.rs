@@ -4,6 +4,8 @@ use super::application::{CurrentNotice, PAPERS_OVERDUE};
 use super::application_codes::{ApplicationState, ApplicationVerb};
 use super::application_news::ApplicationNews;
 use super::application_state::{allows, allows_move};
+use super::case::Task;
+use super::codes::TaskPart;
 use super::error::{DomainError, Result};
 use super::event::DomainEvent;
 use super::reason::Reason;
@@ -36,6 +38,15 @@ impl Work<'_> {
             return Err(DomainError::guard("application", message));
         }
         Ok(())
+    }
+
+    /// How many different workers a task needs. As long as the facts are not known, those go there who are in charge or, near
+    /// the people, received the application: as many as the item has make a field check together. Whoever else helps sends one.
+    pub(super) fn workers_for(&self, task: &Task) -> u8 {
+        let open = self.case.application.as_ref().is_some_and(|face| face.state.is_before_review());
+        let goes_there = task.part == TaskPart::Lead || task.org == self.case.first_receiver;
+        let together = self.item().filter(|_| open && goes_there).map(|item| item.application.field_checkers);
+        together.unwrap_or_default().max(1)
     }
 
     /// The state of the application allows the verb at all.

@@ -101,6 +101,13 @@ impl InvestigationKind {
 }
 
 impl ApplicationState {
+    /// The facts are not known yet: whoever takes a part in it may have to go there.
+    #[must_use]
+    pub const fn is_before_review(self) -> bool {
+        let looked_into = matches!(self, Self::Investigating | Self::Reinvestigating);
+        looked_into || matches!(self, Self::Submitted | Self::NeedSupplement | Self::Accepted)
+    }
+
     /// Nothing is decided any more; only papers of an urgent grant may still come.
     #[must_use]
     pub const fn is_end(self) -> bool {

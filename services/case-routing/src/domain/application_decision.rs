@@ -88,8 +88,9 @@ impl Application {
             let message = format!("between 1 and {} for this item", rules.urgent_max_fen);
             return Err(DomainError::invalid("amount_fen", message));
         }
-        filing.work.take_up()?;
+        // Granted first: who takes it up need not look into the facts any more.
         filing.work.move_application(ApplicationState::Approved, ApplicationVerb::GrantUrgently)?;
+        filing.work.take_up()?;
         let limit = Limit::new(TimeUnit::WorkDay, rules.papers_days.max(1));
         let house = filing.work.rules;
         let due_at = house.calendar.add(limit.unit, limit.n, filing.work.now, &house.profile).at;

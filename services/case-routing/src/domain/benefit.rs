@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::application::{Application, Filed, Filing};
 use super::application_news::ApplicationNews;
-use super::case::ItemRef;
-use super::codes::{CaseState, Nature, TaskPart};
+use super::case::{ItemRef, Task};
+use super::codes::{CaseState, Nature, TaskPart, TaskState};
 use super::error::{DomainError, Result};
 use super::event::Timestamp;
 use super::ids::CaseId;
@@ -83,8 +83,9 @@ pub struct BeginRecheck {
 }
 
 impl Application {
-    /// The re-check of a benefit begins by itself: with a case of its own, taken in at once and sent to whoever is in charge;
-    /// where the list says who that is, the first receiver is asked to look into the facts with them. Nothing is decided by it.
+    /// The re-check of a benefit begins by itself: with a case of its own, taken in at once and sent to whoever is in charge.
+    /// Whenever it is dispatched, by itself or later by hand, the first receiver is asked to look into the facts with them.
+    /// Nothing is decided by it.
     ///
     /// # Errors
     /// As for [`super::Case::register`]; `Guard(recheck)` when the case would go another way than to whoever is in charge.
@@ -107,7 +108,6 @@ impl Application {
             let message = format!("its case would be {}", work.case.state);
             return Err(DomainError::guard("recheck", message));
         }
-        work.ask_first_receiver();
         Ok(Filing::of(application, work).finish())
     }
 
@@ -178,15 +178,17 @@ impl Filing<'_> {
 }
 
 impl Work<'_> {
-    /// Whoever received the application first is near the people: it gets a task of its own beside the lead's, unless it leads,
-    /// has a part by the list already, or must not have one.
-    fn ask_first_receiver(&mut self) {
+    /// Of a re-check that is dispatched: whoever received the application first is near the people and gets a task of its own
+    /// beside the lead's, unless it leads, has a part already, must not have one, or gave back the one it had.
+    pub(super) fn ask_first_receiver(&mut self) {
         let (receiver, routes) = (self.case.first_receiver, self.routes);
         let about = (self.case.urgency, self.case.condition_facts());
         let place = &self.case.place.path;
         let admits = |item| routes.admits(item, receiver, TaskPart::Assist, place, about, self.now);
-        let asked = self.case.state == CaseState::Dispatched
-            && self.case.lead_org != Some(receiver)
+        let gave_back = |task: &Task| task.org == receiver && task.state == TaskState::Declined;
+        let asked = self.case.lead_org != Some(receiver)
+            && !self.case.excluded_orgs.contains(&receiver)
+            && !self.case.tasks.iter().any(gave_back)
             && self.item().is_some_and(admits);
         // Nobody may order a committee about; then the lead's task stands alone.
         let choice = self.chosen("assist_org_ids", receiver, None, false).ok().filter(|_| asked);

@@ -8,14 +8,15 @@ use super::application::ApplicationFace;
 use super::clock::{Clock, is_default};
 use super::codes::*;
 use super::condition::Facts;
+pub use super::crew::AssignmentView;
 use super::error::{DomainError, Result};
 use super::event::{CaseFacts, Timestamp};
 use super::exchange::ExternalLink;
 use super::ids::*;
 use super::mediation::MediationLink;
 pub use super::parts::{
-    AssignmentView, Callback, Evidence, Objection, Offer, Rating, RoutingDecision, Supervision, Suspension,
-    Task, Verification,
+    Callback, Evidence, Objection, Offer, Rating, RoutingDecision, Supervision, Suspension, Task,
+    Verification,
 };
 use super::router::RouteQuery;
 use super::stages::StageRun;

@@ -150,8 +150,8 @@ impl Case {
         Ok(work.finish())
     }
 
-    /// Shows a worker's assignment on its task. It never moves a task or a case; an unfilled one raises a
-    /// reminder. News that is older than what the task shows changes nothing.
+    /// Shows a worker's assignment on its task. It never moves a task or a case; where nobody is found a reminder is
+    /// raised. News that is older than what is known changes nothing.
     ///
     /// # Errors
     /// `Invalid` when the case has no such task.
@@ -159,14 +159,10 @@ impl Case {
         let mut work = Work::begin(self, act);
         let task_id = news.task_id;
         let task = work.task_mut(task_id)?;
-        if task.assignment.as_ref().is_some_and(|shown| shown.at > news.at) {
-            return Ok(work.finish());
-        }
-        let unfilled = news.status == AssignmentStatus::Unfilled;
         let open = task.state.is_open();
         let AssignmentChanged { assignment_id, status, worker, at, .. } = news;
-        task.assignment = Some(AssignmentView { assignment_id, status, worker, at });
-        if unfilled && open {
+        let heard = task.hear_of_worker(AssignmentView { assignment_id, status, worker, at });
+        if heard && open && status == AssignmentStatus::Unfilled {
             work.supervise(0, "assignment_unfilled", None, Some(task_id));
         }
         Ok(work.finish())
@@ -187,7 +183,9 @@ impl Work<'_> {
             self.permit(Trigger::Sign)?;
         }
         self.move_task(task_id, TaskState::Signed)?;
-        self.task_mut(task_id)?.signed_at = Some(self.now);
+        let (now, workers_wanted) = (self.now, self.workers_for(&task));
+        let signed = self.task_mut(task_id)?;
+        (signed.signed_at, signed.workers_wanted) = (Some(now), workers_wanted);
         let in_time = self.stop_clock(ClockKind::Sign, Some(task_id)).unwrap_or(true);
         self.clear_supervisions(|supervision| {
             supervision.task == Some(task_id) && supervision.clock == Some(ClockKind::Sign)
@@ -208,6 +206,7 @@ impl Work<'_> {
             due_at: task.due_at,
             in_time,
             urgency: self.case.urgency,
+            workers_wanted,
         };
         self.emit(event, None, Some(task_id));
         if task.part == TaskPart::Lead {
@@ -388,6 +387,9 @@ impl Work<'_> {
         self.emit(event, outcome.reasons.first().cloned(), Some(task_id));
         self.emit(issued, None, Some(task_id));
         self.issue_assists(&outcome.assists);
+        if self.case.is_recheck() {
+            self.ask_first_receiver();
+        }
         Ok(())
     }
 

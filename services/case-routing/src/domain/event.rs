@@ -163,6 +163,7 @@ events! {
     TaskSigned {
         task_id: TaskId, part: TaskPart, mode: DispatchMode, org_id: OrgId, unit_id: UnitId,
         skill_codes: Vec<String>, due_at: Option<Timestamp>, in_time: bool, urgency: Urgency,
+        workers_wanted: u8,
     }
     TaskObjected { task_id: TaskId, org_id: OrgId, ground_code: String, suggested_org_id: Option<OrgId> }
     TaskObjectionRejected { task_id: TaskId, org_id: OrgId, reason_code: String }

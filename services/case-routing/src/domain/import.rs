@@ -378,6 +378,8 @@ impl Past {
                 item: self.case.item.as_ref().map(|item| item.code.clone()).unwrap_or_default(),
                 returned_count: 0,
                 assignment: None,
+                workers_wanted: 1,
+                crew: Vec::new(),
                 whistle: None,
             });
             (self.case.lead_task, self.case.lead_org, self.case.lead_unit) =

@@ -21,6 +21,7 @@ mod catalogue;
 mod clock;
 mod closing;
 mod condition;
+mod crew;
 mod dispatch;
 mod dry_run;
 pub mod duty;

@@ -7,21 +7,13 @@ use super::arbitration::{Interim, Position, Ruling};
 use super::clock::is_default;
 use super::closing::CallbackAttempt;
 use super::codes::*;
+use super::crew::AssignmentView;
 use super::event::Timestamp;
 use super::ids::*;
 use super::reason::Reason;
 use super::replay::RoutingInputs;
 use super::router::Candidate;
 use super::whistle::WhistleScore;
-
-/// The worker's assignment that a task shows.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AssignmentView {
-    pub assignment_id: Option<AssignmentId>,
-    pub status: AssignmentStatus,
-    pub worker: Option<PersonRef>,
-    pub at: Timestamp,
-}
 
 /// One organisation's part in a case.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,9 +48,23 @@ pub struct Task {
     pub returned_count: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub assignment: Option<AssignmentView>,
+    /// How many different workers it needs, known when it is signed.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub workers_wanted: u8,
+    /// Where it needs several: the assignments of those who have it in hand, in the order in which they were told.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub crew: Vec<AssignmentView>,
     /// Set for who was called by a whistle.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub whistle: Option<WhistleScore>,
+}
+
+const fn one() -> u8 {
+    1
+}
+
+const fn is_one(n: &u8) -> bool {
+    *n == 1
 }
 
 /// An invitation to a partner, open or confirmed.

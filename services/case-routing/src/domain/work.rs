@@ -330,6 +330,8 @@ impl<'a> Work<'a> {
             objected,
             returned_count: 0,
             assignment: None,
+            workers_wanted: 1,
+            crew: Vec::new(),
             whistle: None,
         });
         if part == TaskPart::Lead {

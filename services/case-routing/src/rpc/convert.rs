@@ -10,9 +10,9 @@ use crate::{
         delivery_mode, dispatch_mode, limit_unit, nature, origin, resolution, task_part, task_state, urgency,
     },
     domain::{
-        CallbackAttempt, CallbackOutcome, Candidate, Case, Clock, ClockKind, Language, Objection,
-        ObjectionState, Offer, Position, Rating, Reason, RoutingDecision, Stage, Suggestion, Supervision,
-        Supplement, Suspension, Task, TimelineEntry, TriageDecision, Verification, WhistleScore,
+        AssignmentView, CallbackAttempt, CallbackOutcome, Candidate, Case, Clock, ClockKind, Language,
+        Objection, ObjectionState, Offer, Position, Rating, Reason, RoutingDecision, Stage, Suggestion,
+        Supervision, Supplement, Suspension, Task, TimelineEntry, TriageDecision, Verification, WhistleScore,
     },
     editions::Edition,
     record::CaseRecord,
@@ -263,6 +263,16 @@ pub fn task(task: &Task) -> pb::Task {
         signed_time: task.signed_at.and_then(at),
         submitted_time: task.submitted_at.and_then(at),
         whistle: task.whistle.map(whistle),
+        workers_wanted: i32::from(task.workers_wanted),
+        workers: task.crew.iter().map(task_worker).collect(),
+    }
+}
+
+fn task_worker(view: &AssignmentView) -> pb::TaskWorker {
+    pb::TaskWorker {
+        assignment_id: text(view.assignment_id),
+        assignment: assignment_status(view.status).into(),
+        worker_ref: text(view.worker.as_ref()),
     }
 }
 

@@ -4,7 +4,7 @@ use chassis::{Result, db::cached};
 use chrono::NaiveDate;
 use diesel::{
     QueryableByName,
-    sql_types::{BigInt, Bool, Date, Nullable, Text, Uuid as SqlUuid},
+    sql_types::{BigInt, Date, Integer, Nullable, Text, Uuid as SqlUuid},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
@@ -48,17 +48,21 @@ pub async fn cases(conn: &mut AsyncPgConnection, after: Uuid, limit: i64) -> Res
 pub struct TaskDigest {
     #[diesel(sql_type = SqlUuid)]
     pub task_id: Uuid,
-    #[diesel(sql_type = Bool)]
-    pub active: bool,
+    /// How many workers have it in hand.
+    #[diesel(sql_type = Integer)]
+    pub active: i32,
 }
 
 /// Tasks that were signed for and are staffed by staffing, after `after`.
 pub async fn tasks(conn: &mut AsyncPgConnection, after: Uuid, limit: i64) -> Result<Vec<TaskDigest>> {
-    Ok(cached("SELECT task_id, active FROM tasks WHERE signed AND task_id > $1 ORDER BY task_id LIMIT $2")
-        .bind::<SqlUuid, _>(after)
-        .bind::<BigInt, _>(limit)
-        .load(conn)
-        .await?)
+    Ok(cached(
+        "SELECT task_id, CASE WHEN active THEN workers::integer ELSE 0 END AS active FROM tasks \
+         WHERE signed AND task_id > $1 ORDER BY task_id LIMIT $2",
+    )
+    .bind::<SqlUuid, _>(after)
+    .bind::<BigInt, _>(limit)
+    .load(conn)
+    .await?)
 }
 
 /// An offer and its state.

@@ -4,9 +4,7 @@ use chassis::{Timestamp, clock::to_micros};
 use chrono::{DateTime, TimeZone, Utc};
 use uuid::Uuid;
 
-use crate::domain::{
-    AssignmentStatus, Case, CaseState, Clock, ClockKind, DispatchMode, OrgId, Rating, Task, TaskState, UnitId,
-};
+use crate::domain::{Case, CaseState, Clock, ClockKind, DispatchMode, OrgId, Rating, Task, TaskState, UnitId};
 
 /// Stands for "never due", so that a list can be ordered by it.
 pub fn never() -> Timestamp {
@@ -22,25 +20,19 @@ pub struct TaskRow {
     pub open: bool,
     pub due_at: Timestamp,
     pub signed: bool,
+    /// Somebody has it in hand …
     pub active: bool,
+    /// … and how many do, of those it needs.
+    pub workers: i16,
     /// Of the case.
     pub running_due_at: Option<Timestamp>,
 }
 
 impl TaskRow {
     pub fn of(case: &Case, task: &Task) -> Self {
-        let shown = task.assignment.as_ref();
-        let live = shown.is_some_and(|shown| {
-            matches!(
-                shown.status,
-                AssignmentStatus::Offered
-                    | AssignmentStatus::Accepted
-                    | AssignmentStatus::OnSite
-                    | AssignmentStatus::Done
-            )
-        });
         let case_ended = case.state.is_finished();
         let ended = matches!(task.state, TaskState::Approved | TaskState::Cancelled | TaskState::Declined);
+        let workers = if ended || case_ended { 0 } else { i16::from(task.workers()) };
         Self {
             task_id: task.id.0,
             org_id: task.org.0,
@@ -48,7 +40,8 @@ impl TaskRow {
             open: task.state.is_open() && !case_ended,
             due_at: task.due_at.unwrap_or_else(never),
             signed: staffed(case, task),
-            active: live && !ended && !case_ended,
+            active: workers > 0,
+            workers,
             running_due_at: running_due_at(case),
         }
     }

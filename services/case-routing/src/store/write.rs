@@ -6,7 +6,7 @@ use std::fmt::{Display, Write as _};
 use chassis::{Error, Result, command::Change, db::cached};
 use diesel::{
     result::{DatabaseErrorKind, Error as SqlError},
-    sql_types::{Array, BigInt, Bool, Bytea, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid},
+    sql_types::{Array, BigInt, Bool, Bytea, Integer, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
@@ -160,11 +160,11 @@ pub async fn tasks(mut conn: &AsyncPgConnection, changes: &Changes) -> Result<()
         return Ok(());
     }
     cached(
-        "INSERT INTO tasks (task_id, case_id, org_id, state, open, due_at, signed, active, running_due_at) \
-         SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9) \
+        "INSERT INTO tasks (task_id, case_id, org_id, state, open, due_at, signed, active, running_due_at, workers) \
+         SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
          ON CONFLICT (task_id) DO UPDATE SET state = excluded.state, open = excluded.open, \
          due_at = excluded.due_at, signed = tasks.signed OR excluded.signed, active = excluded.active, \
-         running_due_at = excluded.running_due_at",
+         running_due_at = excluded.running_due_at, workers = excluded.workers",
     )
     .bind::<Array<SqlUuid>, _>(rows.iter().map(|(_, row)| row.task_id).collect::<Vec<_>>())
     .bind::<Array<SqlUuid>, _>(rows.iter().map(|(case, _)| *case).collect::<Vec<_>>())
@@ -177,6 +177,7 @@ pub async fn tasks(mut conn: &AsyncPgConnection, changes: &Changes) -> Result<()
     .bind::<Array<Nullable<Timestamptz>>, _>(
         rows.iter().map(|(_, row)| row.running_due_at).collect::<Vec<_>>(),
     )
+    .bind::<Array<SmallInt>, _>(rows.iter().map(|(_, row)| row.workers).collect::<Vec<_>>())
     .execute(&mut conn)
     .await?;
     Ok(())

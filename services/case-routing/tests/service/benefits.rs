@@ -14,6 +14,7 @@ use chassis::{
         case_routing::v1::{
             self as pb, ApplicationState as S, application_service_client::ApplicationServiceClient,
             catalogue_maintenance_service_client::CatalogueMaintenanceServiceClient,
+            intake_service_client::IntakeServiceClient,
         },
     },
     testing::Persona,
@@ -287,6 +288,35 @@ async fn on_each_review_day_one_recheck_begins_and_renews_or_ends_the_benefit() 
     assert_eq!((&gone.benefit_id, gone.reason_code.as_str()), (&case_id, "condition_not_met"));
     assert_eq!(ended.rechecks.len(), 2, "one for each review, however many look");
     other.stop().await.unwrap();
+    d.service.stop().await;
+}
+
+#[tokio::test]
+async fn a_recheck_that_is_dispatched_by_hand_goes_to_the_first_receiver_too() {
+    let d = District::start().await;
+    let case_id = d.applied_for(&Persona::resident(d.district)).await;
+    d.granted(&case_id).await;
+    let recheck = d.review_day(&d.benefit_of(&case_id).await).await;
+    let mut intake = IntakeServiceClient::new(d.service.call_as(&d.dispatcher()));
+    let recall = pb::RecallCaseRequest {
+        case_id: recheck.clone(),
+        request_id: request_id(),
+        reason_code: "mis_dispatch".into(),
+        ..Default::default()
+    };
+    intake.recall_case(recall).await.unwrap();
+    let dispatch = pb::DispatchCaseRequest {
+        case_id: recheck,
+        request_id: request_id(),
+        lead_org_id: d.office.to_string(),
+        reason_code: "dispatcher_knows".into(),
+        ..Default::default()
+    };
+    let sent = intake.dispatch_case(dispatch).await.unwrap().into_inner().case.unwrap();
+    let issued = sent.tasks.iter().filter(|task| task.state() == pb::TaskState::Issued);
+    let held: Vec<(&str, pb::TaskPart)> = issued.map(|task| (task.org_id.as_str(), task.part())).collect();
+    let (office, station) = (d.office.to_string(), d.station.to_string());
+    assert_eq!(held, [(office.as_str(), pb::TaskPart::Lead), (station.as_str(), pb::TaskPart::Assist)]);
     d.service.stop().await;
 }
 

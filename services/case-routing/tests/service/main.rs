@@ -7,6 +7,7 @@ mod benefits;
 mod calendar;
 mod catalogue;
 mod classify;
+mod crew;
 mod defects;
 mod disputes;
 mod duty;

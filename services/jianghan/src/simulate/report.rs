@@ -56,7 +56,7 @@ pub struct Report {
     pub dead_letters: i64,
     /// Acknowledged registrations that are neither terminal nor Closed, or absent in analytics.
     pub lost: u64,
-    /// Extra active assignments, records, facts, and |rollup − recount|.
+    /// Active assignments beyond those that a task needs, extra records and facts, and |rollup − recount|.
     pub duplicated_effects: u64,
     /// Things on which two services disagree.
     pub differences: u64,

@@ -2,6 +2,7 @@
 //! command are carried out, then written at once. Loads grow in memory as offers are made, so that several tasks of one
 //! batch spread over the workers. All decisions are the domain's; this only keeps the books.
 
+mod asking;
 mod io;
 
 use std::{
@@ -12,19 +13,15 @@ use std::{
 use calendar::Calendar;
 use chassis::{
     Result, Timestamp,
-    clock::new_id,
     event::{Emit, Event},
-    topology::{OrganizationKind, Shared, Topology, UnitKind},
+    topology::{Shared, Topology, UnitKind},
 };
 use uuid::Uuid;
 
 use crate::{
     domain::{
-        Assignment, AssignmentId, AssignmentState, Candidate, Level, Need, OrgId, Ranked, Step, Task, TaskId,
-        TaskState, UnitId, Worker, WorkerId,
-        picker::{self, Path, Reason},
-        rank,
-        terms::OfferTerms,
+        Assignment, AssignmentId, AssignmentState, Level, OrgId, Step, Task, TaskId, TaskState, UnitId,
+        Worker, WorkerId, crew, picker::Path, terms::OfferTerms,
     },
     emit,
     store::workers::OnRoster,
@@ -94,9 +91,9 @@ impl Desk {
         self.tasks.values().filter(|(task, _)| task.case_id.0 == case).map(|(task, _)| task.id).collect()
     }
 
-    /// The assignment in whose hands a task is.
-    pub fn active(&self, task: TaskId) -> Option<&Assignment> {
-        self.history(task).rev().find(|assignment| assignment.state.is_active())
+    /// The assignments in whose hands a task is, in the order in which they were offered.
+    pub fn held(&self, task: TaskId) -> Vec<&Assignment> {
+        self.history(task).filter(|assignment| assignment.state.is_active()).collect()
     }
 
     /// An assignment as it is now.
@@ -109,13 +106,14 @@ impl Desk {
         self.workers.get(&id).map(|on_roster| &on_roster.worker)
     }
 
-    fn history(&self, task: TaskId) -> impl DoubleEndedIterator<Item = &Assignment> {
+    fn history(&self, task: TaskId) -> impl Iterator<Item = &Assignment> {
         self.of_task.get(&task).into_iter().flatten().filter_map(|id| self.assignment(*id))
     }
 
-    /// An organisation signed: whoever fits best is asked. A task in somebody's hands stays there.
+    /// An organisation signed: those who fit best are asked, as many as are wanted. In whose hands a task is, it stays.
     pub fn signed(&mut self, task: Task) -> Result<()> {
         let id = task.id;
+        let held = self.held(id).len();
         match self.tasks.get_mut(&id) {
             None => {
                 self.tasks.insert(id, (task, true));
@@ -123,77 +121,77 @@ impl Desk {
             Some((known, changed)) => {
                 let moved = known.state != TaskState::Open;
                 (known.due_at, known.urgent, known.skills) = (task.due_at, task.urgent, task.skills);
+                // Nobody is sent away where fewer are wanted than before.
+                known.workers_wanted = task.workers_wanted.max(i32::try_from(held).unwrap_or(i32::MAX));
                 *changed = true;
-                if moved {
-                    known.start_over();
+                match (moved, held) {
+                    (true, 0) => known.start_over(),
+                    (true, _) => known.enter(TaskState::Open),
+                    (false, _) => {}
                 }
             }
         }
-        if self.active(id).is_some() { Ok(()) } else { self.offer(id) }
+        self.offer(id)
     }
 
     /// The task ended without a result, or its case did.
     pub fn ended(&mut self, id: TaskId, reason_code: &str) -> Result<()> {
         self.enter(id, TaskState::Ended);
-        self.cancel_active(id, reason_code)
+        self.cancel_held(id, reason_code, |_| true)
     }
 
-    /// The result stands: what is done is confirmed; what was never reported as done ends.
-    pub fn approved(&mut self, id: TaskId) -> Result<()> {
+    /// The result stands, or its case is closed: what is done is confirmed; what was never reported as done ends.
+    pub fn approved(&mut self, id: TaskId, reason_code: &str) -> Result<()> {
         self.enter(id, TaskState::Ended);
-        match self.active(id) {
-            Some(done) if done.state == AssignmentState::Done => {
-                let step = done.confirm(self.now)?;
-                self.record(step);
-                Ok(())
-            }
-            Some(_) => self.cancel_active(id, "task_approved"),
-            None => Ok(()),
+        let held: Vec<Assignment> = self.held(id).into_iter().cloned().collect();
+        for held in held {
+            let done = held.state == AssignmentState::Done;
+            let step = if done { held.confirm(self.now)? } else { held.cancel(reason_code, self.now)? };
+            self.record(step);
         }
+        Ok(())
     }
 
     /// The organisation handed its result in: nobody needs to be asked any more. Who has it in hand may still report.
     pub fn submitted(&mut self, id: TaskId) -> Result<()> {
         self.enter(id, TaskState::Submitted);
-        match self.active(id) {
-            Some(open) if open.state == AssignmentState::Offered => self.cancel_active(id, "task_submitted"),
-            _ => Ok(()),
-        }
+        self.cancel_held(id, "task_submitted", |held| held.state == AssignmentState::Offered)
     }
 
     /// The organisation says it is not its duty: work rests until somebody signs.
     pub fn objected(&mut self, id: TaskId) -> Result<()> {
         self.enter(id, TaskState::Objected);
-        self.cancel_active(id, "task_objected")
+        self.cancel_held(id, "task_objected", |_| true)
     }
 
-    /// The result was sent back: whoever has it in hand goes on; else it is offered anew, first to who did it.
+    /// The result was sent back: whoever has it in hand goes on; the others are asked anew, first those who did it.
     pub fn returned(&mut self, id: TaskId, due_at: Option<Timestamp>) -> Result<()> {
-        if self.active(id).is_some_and(|held| held.state == AssignmentState::Done) {
-            self.cancel_active(id, "task_returned")?;
-        }
-        let in_hand = self.active(id).is_some();
+        self.cancel_held(id, crew::RETURNED, |held| held.state == AssignmentState::Done)?;
+        let in_hand = !self.held(id).is_empty();
         let Some((task, changed)) = self.tasks.get_mut(&id) else { return Ok(()) };
         *changed = true;
         task.due_at = due_at.or(task.due_at);
         if in_hand {
             task.enter(TaskState::Open);
-            return Ok(());
+        } else {
+            task.start_over();
         }
-        task.start_over();
         self.offer(id)
     }
 
     /// The time to answer is over: the next best is asked.
     pub fn timed_out(&mut self, id: TaskId) -> Result<()> {
-        match self.active(id) {
-            Some(open) if open.state == AssignmentState::Offered && open.offer_due_at < self.now => {
-                let step = open.time_out(self.now)?;
-                self.record(step);
-                self.offer(id)
-            }
-            _ => Ok(()),
+        let late =
+            |held: &&Assignment| held.state == AssignmentState::Offered && held.offer_due_at < self.now;
+        let late: Vec<Assignment> = self.held(id).into_iter().filter(late).cloned().collect();
+        if late.is_empty() {
+            return Ok(());
         }
+        for offered in late {
+            let step = offered.time_out(self.now)?;
+            self.record(step);
+        }
+        self.offer(id)
     }
 
     /// The worker declined: the next best is asked.
@@ -205,113 +203,34 @@ impl Desk {
 
     /// Those whose appointment ends hand over what they have.
     pub fn hand_over(&mut self) -> Result<()> {
-        let left: Vec<TaskId> = self
+        let left: Vec<Assignment> = self
             .assignments
             .values()
             .map(|(_, now)| now)
             .filter(|a| a.state.is_load() && self.leaving.contains(&a.worker_id))
-            .map(|a| a.task_id)
+            .cloned()
             .collect();
-        for id in left {
-            self.cancel_active(id, "worker_left")?;
-            if self.task(id).is_some_and(|task| task.state == TaskState::Open) {
-                self.offer(id)?;
+        for held in left {
+            let step = held.cancel("worker_left", self.now)?;
+            self.record(step);
+            let wanted = |task: &Task| matches!(task.state, TaskState::Open | TaskState::Unfilled);
+            if self.task(held.task_id).is_some_and(wanted) {
+                self.offer(held.task_id)?;
             }
         }
         Ok(())
     }
 
-    /// A head picks the worker. The caller has checked that the worker may have it and nobody is at work yet.
-    pub fn by_hand(&mut self, id: TaskId, worker: WorkerId, reason_code: &str) -> Result<Option<Assignment>> {
-        self.cancel_active(id, "reassigned")?;
-        self.enter(id, TaskState::Open);
-        let Some(task) = self.task(id).cloned() else { return Ok(None) };
-        let weighed = self.weigh(&task, worker);
-        let mut reasons = vec![Reason::ByHand(reason_code.to_owned())];
-        reasons.extend(weighed.into_iter().flat_map(|ranked| ranked.reasons));
-        self.give(&task, worker, &reasons)
-    }
-
-    /// Why a worker may not be given a task.
-    pub fn barred(&self, task: &Task, worker: &Worker) -> Option<picker::Barred> {
-        picker::barred(&self.need(task, &[], &[]), worker)
-    }
-
-    /// Asks the best who was not asked yet; tells once that there is nobody.
-    fn offer(&mut self, id: TaskId) -> Result<()> {
-        let Some(task) = self.task(id).cloned() else { return Ok(()) };
-        let tried: Vec<WorkerId> =
-            self.history(id).filter(|a| a.round == task.round).map(|a| a.worker_id).collect();
-        let staff = self.of_org.get(&task.org_id).map_or(&[][..], Vec::as_slice);
-        let place = path(&self.topology, task.place_unit_id);
-        let need = self.need(&task, &place, &tried);
-        let candidates = staff.iter().filter_map(|worker| self.candidate(*worker));
-        let best = rank(&need, candidates).into_iter().next();
-        if let Some(Ranked { worker_id, reasons, .. }) = best {
-            self.give(&task, worker_id, &reasons)?;
-            return Ok(());
-        }
-        if task.state != TaskState::Unfilled {
-            let reason = if staff.is_empty() { "no_workers" } else { "nobody_left" };
-            self.enter(id, TaskState::Unfilled);
-            if let Some((task, _)) = self.tasks.get(&id) {
-                let emit = emit::unfilled(task, reason);
-                self.tell(emit);
-            }
-        }
-        Ok(())
-    }
-
-    fn need<'a>(&self, task: &'a Task, place: &'a [(Uuid, Level)], tried: &'a [WorkerId]) -> Need<'a> {
-        let managing = [OrganizationKind::ServiceStation, OrganizationKind::StreetOffice];
-        Need {
-            org_id: task.org_id,
-            manages_auxiliaries: self
-                .topology
-                .org(task.org_id.0)
-                .is_some_and(|org| managing.contains(&org.kind)),
-            decision: task.decision,
-            line: task.line.as_deref(),
-            skills: &task.skills,
-            place,
-            tried,
-            before: self.history(task.id).rev().find(|a| a.accepted_at.is_some()).map(|a| a.worker_id),
-        }
-    }
-
-    fn candidate(&self, id: WorkerId) -> Option<Candidate<'_>> {
-        let OnRoster { worker, on_shift, .. } = self.workers.get(&id)?;
-        let area = self.areas.get(&worker.area_unit_id).map_or(&[][..], Vec::as_slice);
-        Some(Candidate { worker, on_shift: *on_shift, area })
-    }
-
-    fn weigh(&self, task: &Task, worker: WorkerId) -> Option<Ranked> {
-        let place = path(&self.topology, task.place_unit_id);
-        Some(picker::weigh(&self.need(task, &place, &[]), &self.candidate(worker)?))
-    }
-
-    /// Offers a task; by an agreed rule it may be accepted at once.
-    fn give(&mut self, task: &Task, worker: WorkerId, reasons: &[Reason]) -> Result<Option<Assignment>> {
-        let Some(worker) = self.worker(worker).cloned() else { return Ok(None) };
-        let id = AssignmentId(new_id());
-        let due = self.terms.due(task.urgent, self.now, &self.calendar);
-        let reasons = reasons.iter().map(ToString::to_string).collect();
-        let step = Assignment::offer(id, task, &worker, reasons, self.now, due);
-        let offered = step.0.clone();
-        self.of_task.entry(task.id).or_default().push(id);
-        self.record(step);
-        if !worker.auto_accept {
-            return Ok(Some(offered));
-        }
-        let step = offered.accept(self.now)?;
-        let accepted = step.0.clone();
-        self.record(step);
-        Ok(Some(accepted))
-    }
-
-    fn cancel_active(&mut self, id: TaskId, reason_code: &str) -> Result<()> {
-        if let Some(active) = self.active(id) {
-            let step = active.cancel(reason_code, self.now)?;
+    /// Ends those assignments in hand of a task that are so.
+    fn cancel_held(
+        &mut self,
+        id: TaskId,
+        reason_code: &str,
+        which: impl Fn(&Assignment) -> bool,
+    ) -> Result<()> {
+        let ending: Vec<Assignment> = self.held(id).into_iter().filter(|held| which(held)).cloned().collect();
+        for held in ending {
+            let step = held.cancel(reason_code, self.now)?;
             self.record(step);
         }
         Ok(())

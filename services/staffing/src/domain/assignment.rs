@@ -73,7 +73,7 @@ impl AssignmentState {
         TRANSITIONS.iter().find(|(from, by, _)| *from == self && *by == verb).map(|(_, _, to)| *to)
     }
 
-    /// The task is in this worker's hands; at most one assignment of a task is.
+    /// The task is in this worker's hands, alone or with the others of its crew.
     pub fn is_active(self) -> bool {
         matches!(self, Offered | Accepted | OnSite | Done)
     }
@@ -124,6 +124,8 @@ pub struct Assignment {
     pub weight: i32,
     /// Round of the task.
     pub round: i32,
+    /// Which of the workers wanted: 1 up to as many as are. No two active assignments of a task have the same.
+    pub slot: i16,
     /// State.
     pub state: AssignmentState,
     /// When it was offered.
@@ -178,11 +180,12 @@ pub enum Fact {
 pub type Step = (Assignment, Fact);
 
 impl Assignment {
-    /// Offers a task to a worker.
+    /// Offers a slot of a task to a worker.
     pub fn offer(
         id: AssignmentId,
         task: &Task,
         worker: &Worker,
+        slot: i16,
         reasons: Vec<String>,
         now: Timestamp,
         offer_due_at: Timestamp,
@@ -201,6 +204,7 @@ impl Assignment {
             place_unit_id: task.place_unit_id,
             weight: task.weight,
             round: task.round,
+            slot,
             state: Offered,
             offered_at: now,
             offer_due_at,

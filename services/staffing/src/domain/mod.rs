@@ -1,6 +1,7 @@
 //! The rules of staffing: who is asked, and what may become of it. No I/O, no clock, no randomness.
 
 pub mod assignment;
+pub mod crew;
 pub mod duty;
 mod ids;
 pub mod picker;
@@ -14,7 +15,7 @@ mod worker;
 pub use self::{
     assignment::{Assignment, AssignmentState, Fact, Step, Verb},
     ids::{AssignmentId, CaseId, GrantId, OrgId, PersonId, PostId, ShiftId, TaskId, UnitId, WorkerId},
-    picker::{Candidate, Level, Need, Ranked, rank},
+    picker::{Candidate, Level, Need, Ranked},
     task::{Task, TaskState},
     worker::{Post, PostKind, PostState, Worker},
 };

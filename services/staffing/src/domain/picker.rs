@@ -9,7 +9,7 @@ use std::fmt;
 use chassis::Timestamp;
 use uuid::Uuid;
 
-use super::{OrgId, Worker, WorkerId};
+use super::{OrgId, PersonId, Worker, WorkerId};
 
 /// A missing skill weighs as much as half a day of work.
 const MISSING_SKILL: i64 = 240;
@@ -83,8 +83,10 @@ pub struct Need<'a> {
     pub place: &'a [(Uuid, Level)],
     /// Asked already in this round.
     pub tried: &'a [WorkerId],
-    /// Worked on it before.
-    pub before: Option<WorkerId>,
+    /// People who have it in hand.
+    pub with: &'a [PersonId],
+    /// Worked on it last.
+    pub before: &'a [WorkerId],
 }
 
 /// A worker as the picker sees them.
@@ -103,6 +105,8 @@ pub struct Candidate<'a> {
 pub struct Ranked {
     /// The worker.
     pub worker_id: WorkerId,
+    /// The person behind the worker, who may have other posts too.
+    pub person_id: PersonId,
     /// In minutes; the cheapest first.
     pub cost: i64,
     /// Why.
@@ -203,7 +207,7 @@ pub fn rank<'a>(need: &Need<'_>, candidates: impl IntoIterator<Item = Candidate<
     let mut ranked: Vec<(Ranked, Option<Timestamp>)> = candidates
         .into_iter()
         .filter(|c| barred(need, c.worker).is_none() && c.worker.max_open > 0)
-        .filter(|c| !need.tried.contains(&c.worker.id))
+        .filter(|c| !need.tried.contains(&c.worker.id) && !need.with.contains(&c.worker.person_id))
         .map(|c| (weigh(need, &c), c.worker.last_offered_at))
         .collect();
     ranked.sort_by(|(a, asked_a), (b, asked_b)| {
@@ -222,7 +226,7 @@ pub fn weigh(need: &Need<'_>, candidate: &Candidate<'_>) -> Ranked {
     cost += MISSING_SKILL * i64::try_from(need.skills.len() - held).unwrap_or(i64::from(i32::MAX));
     cost += Level::cost(area);
     let mut reasons = Vec::with_capacity(6);
-    if need.before == Some(worker.id) {
+    if need.before.contains(&worker.id) {
         cost += AGAIN;
         reasons.push(Reason::Again);
     }
@@ -237,7 +241,7 @@ pub fn weigh(need: &Need<'_>, candidate: &Candidate<'_>) -> Ranked {
         reasons.push(Reason::Full { open: worker.open_count, of: worker.max_open });
     }
     reasons.push(Reason::Load(worker.open_count));
-    Ranked { worker_id: worker.id, cost, reasons }
+    Ranked { worker_id: worker.id, person_id: worker.person_id, cost, reasons }
 }
 
 /// The deepest unit on both paths.
@@ -274,7 +278,8 @@ mod tests {
             skills,
             place,
             tried: &[],
-            before: None,
+            with: &[],
+            before: &[],
         }
     }
 
@@ -320,7 +325,7 @@ mod tests {
         let full = worker(1, |w| (w.open_count, w.max_open) = (5, 5));
         let busy = worker(2, |w| (w.open_count, w.open_minutes) = (4, 4_000));
         assert_eq!(order(&need(&[], &place), &[full.clone(), busy.clone()], &place), [2, 1]);
-        let again = Need { before: Some(full.id), ..need(&[], &place) };
+        let again = Need { before: &[full.id], ..need(&[], &place) };
         assert_eq!(order(&again, &[full, busy], &place), [1, 2]);
     }
 

@@ -5,12 +5,12 @@ use chassis::Timestamp;
 
 use super::{CaseId, OrgId, TaskId, UnitId};
 
-/// Whether a worker is wanted.
+/// Whether workers are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TaskState {
-    /// A worker is wanted or at work.
+    /// Workers are wanted or at work.
     Open = 1,
-    /// Nobody was found; told once per round.
+    /// Nobody was found, or not as many as are wanted; told once per round.
     Unfilled = 2,
     /// The organisation handed its result in.
     Submitted = 3,
@@ -56,6 +56,8 @@ pub struct Task {
     pub urgent: bool,
     /// The handling ends in a decision (S-2).
     pub decision: bool,
+    /// How many different workers it needs, as for a field check that several people make together.
+    pub workers_wanted: i32,
     /// When the task is due.
     pub due_at: Option<Timestamp>,
     /// Whether a worker is wanted.
@@ -67,6 +69,11 @@ pub struct Task {
 }
 
 impl Task {
+    /// How many workers have it in hand when nobody is missing.
+    pub fn wanted(&self) -> usize {
+        usize::try_from(self.workers_wanted).unwrap_or(1).max(1)
+    }
+
     /// In another state.
     pub fn enter(&mut self, state: TaskState) {
         if self.state != state {

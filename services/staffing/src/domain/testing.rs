@@ -55,6 +55,7 @@ pub fn assignment() -> Assignment {
         place_unit_id: None,
         weight: 40,
         round: 1,
+        slot: 1,
         state: AssignmentState::Offered,
         offered_at: now(),
         offer_due_at: now() + TimeDelta::hours(2),

@@ -13,7 +13,7 @@ use proto::staffing::v1::{
 use super::{AssignmentRpc, convert, reach};
 use crate::{
     desk::{Desk, Touch},
-    domain::{AssignmentId, AssignmentState, OrgId, TaskId, TaskState, WorkerId, assignment},
+    domain::{AssignmentId, OrgId, Task, TaskId, TaskState, WorkerId, assignment, crew},
     store::{
         lists::{self, AssignmentFilter},
         tasks,
@@ -22,6 +22,27 @@ use crate::{
 
 /// Name of the kind in errors.
 const TASK: &str = "task";
+
+/// Whether a worker may be given a task by hand, as it stands.
+fn may_have(desk: &Desk, task: &Task, worker_id: WorkerId) -> Result<()> {
+    // A worker of another organisation does not exist for the caller.
+    let worker = desk.worker(worker_id).filter(|worker| worker.org_id == task.org_id);
+    let worker =
+        worker.ok_or_else(|| Error::invalid("worker_id", "is no worker of the task's organisation"))?;
+    if let Some(barred) = desk.barred(task, worker) {
+        return Err(Error::invalid("worker_id", barred.code()));
+    }
+    let (kind, held) = (assignment::KIND, desk.held(task.id));
+    if let Some(own) = held.iter().find(|held| held.person_id == worker.person_id) {
+        return Err(Error::wrong_state(kind, own.id, "the task is with this worker already"));
+    }
+    match held.first() {
+        Some(first) if !crew::has_room(task.wanted(), &held) => {
+            Err(Error::wrong_state(kind, first.id, "somebody is at work already"))
+        }
+        _ => Ok(()),
+    }
+}
 
 impl AssignmentRpc {
     /// The worker declines; the next best is asked in the same transaction.
@@ -55,7 +76,8 @@ impl AssignmentRpc {
         .await
     }
 
-    /// A head gives a task of an organisation within reach to one of its workers.
+    /// A head gives a task of an organisation within reach to one of its workers; where as many have it as are wanted, in the
+    /// place of one who has not begun.
     pub(super) async fn assign(
         &self,
         caller: &Caller,
@@ -77,22 +99,7 @@ impl AssignmentRpc {
             if !matches!(task.state, TaskState::Open | TaskState::Unfilled) {
                 return Err(Error::wrong_state(TASK, id, "no worker is wanted any more"));
             }
-            // A worker of another organisation does not exist for the caller.
-            let worker = desk.worker(worker_id).filter(|worker| worker.org_id == task.org_id);
-            let worker = worker
-                .ok_or_else(|| Error::invalid("worker_id", "is no worker of the task's organisation"))?;
-            if let Some(barred) = desk.barred(&task, worker) {
-                return Err(Error::invalid("worker_id", barred.code()));
-            }
-            if let Some(active) = desk.active(id) {
-                let kind = assignment::KIND;
-                if matches!(active.state, AssignmentState::OnSite | AssignmentState::Done) {
-                    return Err(Error::wrong_state(kind, active.id, "somebody is at work already"));
-                }
-                if active.worker_id == worker_id {
-                    return Err(Error::wrong_state(kind, active.id, "the task is with this worker already"));
-                }
-            }
+            may_have(&desk, &task, worker_id)?;
             let given = desk.by_hand(id, worker_id, &reason)?;
             let answer = AssignTaskResponse { assignment: given.as_ref().map(Into::into) };
             desk.save(tx).await?;

@@ -50,6 +50,8 @@ pub(super) struct Row {
     #[diesel(sql_type = Integer)]
     round: i32,
     #[diesel(sql_type = SmallInt)]
+    slot: i16,
+    #[diesel(sql_type = SmallInt)]
     state: i16,
     #[diesel(sql_type = Timestamptz)]
     offered_at: Timestamp,
@@ -95,6 +97,7 @@ impl TryFrom<Row> for Assignment {
             place_unit_id: row.place_unit_id.map(UnitId),
             weight: row.weight,
             round: row.round,
+            slot: row.slot,
             state: AssignmentState::from_number(row.state)
                 .ok_or_else(|| corrupt("state of an assignment"))?,
             offered_at: row.offered_at,
@@ -127,7 +130,7 @@ pub async fn lock_of_tasks(conn: &mut AsyncPgConnection, tasks: &[Uuid]) -> Resu
 pub async fn write(conn: &AsyncPgConnection, changes: &[(Option<&Assignment>, &Assignment)]) -> Result<()> {
     let (inserted, updated): (Vec<_>, Vec<_>) =
         changes.iter().copied().partition(|(before, _)| before.is_none());
-    // Updates first: an ended assignment makes room for the next one of its task.
+    // Updates first: an ended assignment makes room for the next one of its slot.
     if !updated.is_empty() {
         update(conn, &updated.iter().map(|(_, after)| *after).collect::<Vec<_>>()).await?;
     }
@@ -193,14 +196,15 @@ async fn insert(mut conn: &AsyncPgConnection, rows: &[&Assignment]) -> Result<()
     cached(
         r"INSERT INTO assignments (assignment_id, task_id, case_id, org_id, unit_id, line, worker_id, person_id,
                  worker_ref, item_code, place_unit_id, weight, round, state, offered_at, offer_due_at, due_at,
-                 accepted_at, ended_at, reasons, end_reason, version)
+                 accepted_at, ended_at, reasons, end_reason, version, slot)
           SELECT d.a, d.b, d.c, d.d, d.e, d.f, d.g, d.h, d.i, d.j, d.k, d.l, d.m, d.n, d.o, d.p, d.q, d.r, d.s,
-                 string_to_array(d.t, E'\x1f'), d.u, d.v
+                 string_to_array(d.t, E'\x1f'), d.u, d.v, d.w
             FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::text[], $7::uuid[],
                         $8::uuid[], $9::text[], $10::text[], $11::uuid[], $12::integer[], $13::integer[],
                         $14::smallint[], $15::timestamptz[], $16::timestamptz[], $17::timestamptz[],
-                        $18::timestamptz[], $19::timestamptz[], $20::text[], $21::text[], $22::bigint[])
-                 AS d (a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t, u, v)",
+                        $18::timestamptz[], $19::timestamptz[], $20::text[], $21::text[], $22::bigint[],
+                        $23::smallint[])
+                 AS d (a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t, u, v, w)",
     )
     .bind::<Array<SqlUuid>, _>(rows.iter().map(|a| a.id.0).collect::<Vec<_>>())
     .bind::<Array<SqlUuid>, _>(rows.iter().map(|a| a.task_id.0).collect::<Vec<_>>())
@@ -224,6 +228,7 @@ async fn insert(mut conn: &AsyncPgConnection, rows: &[&Assignment]) -> Result<()
     .bind::<Array<Text>, _>(rows.iter().map(|a| joined(&a.reasons)).collect::<Vec<_>>())
     .bind::<Array<Text>, _>(rows.iter().map(|a| a.end_reason.as_str()).collect::<Vec<_>>())
     .bind::<Array<BigInt>, _>(rows.iter().map(|a| a.version).collect::<Vec<_>>())
+    .bind::<Array<SmallInt>, _>(rows.iter().map(|a| a.slot).collect::<Vec<_>>())
     .execute(&mut conn)
     .await?;
     Ok(())

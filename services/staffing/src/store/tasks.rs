@@ -37,6 +37,8 @@ struct Row {
     urgent: bool,
     #[diesel(sql_type = Bool)]
     decision: bool,
+    #[diesel(sql_type = Integer)]
+    workers_wanted: i32,
     #[diesel(sql_type = Nullable<Timestamptz>)]
     due_at: Option<Timestamp>,
     #[diesel(sql_type = SmallInt)]
@@ -64,6 +66,7 @@ impl TryFrom<Row> for Task {
             weight_version: row.weight_version,
             urgent: row.urgent,
             decision: row.decision,
+            workers_wanted: row.workers_wanted,
             due_at: row.due_at,
             state: TaskState::from_number(row.state).ok_or_else(|| corrupt("state of a task"))?,
             round: row.round,
@@ -135,16 +138,18 @@ pub async fn write(mut conn: &AsyncPgConnection, tasks: &[&Task]) -> Result<()> 
     }
     cached(
         r"INSERT INTO tasks (task_id, case_id, org_id, unit_id, line, item_code, place_unit_id, skills, weight,
-                 weight_version, urgent, decision, due_at, state, round, version)
-          SELECT d.a, d.b, d.c, d.d, d.e, d.f, d.g, string_to_array(d.h, E'\x1f'), d.i, d.j, d.k, d.l, d.m, d.n, d.o, d.p
+                 weight_version, urgent, decision, due_at, state, round, version, workers_wanted)
+          SELECT d.a, d.b, d.c, d.d, d.e, d.f, d.g, string_to_array(d.h, E'\x1f'), d.i, d.j, d.k, d.l, d.m, d.n, d.o, d.p,
+                 d.q
             FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::uuid[],
                         $8::text[], $9::integer[], $10::integer[], $11::boolean[], $12::boolean[],
-                        $13::timestamptz[], $14::smallint[], $15::integer[], $16::bigint[])
-                 AS d (a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p)
+                        $13::timestamptz[], $14::smallint[], $15::integer[], $16::bigint[], $17::integer[])
+                 AS d (a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q)
            ORDER BY d.a
           ON CONFLICT (task_id) DO UPDATE
              SET due_at = excluded.due_at, urgent = excluded.urgent, skills = excluded.skills,
-                 state = excluded.state, round = excluded.round, version = excluded.version",
+                 state = excluded.state, round = excluded.round, version = excluded.version,
+                 workers_wanted = excluded.workers_wanted",
     )
     .bind::<Array<SqlUuid>, _>(tasks.iter().map(|t| t.id.0).collect::<Vec<_>>())
     .bind::<Array<SqlUuid>, _>(tasks.iter().map(|t| t.case_id.0).collect::<Vec<_>>())
@@ -162,6 +167,7 @@ pub async fn write(mut conn: &AsyncPgConnection, tasks: &[&Task]) -> Result<()> 
     .bind::<Array<SmallInt>, _>(tasks.iter().map(|t| t.state as i16).collect::<Vec<_>>())
     .bind::<Array<Integer>, _>(tasks.iter().map(|t| t.round).collect::<Vec<_>>())
     .bind::<Array<BigInt>, _>(tasks.iter().map(|t| t.version).collect::<Vec<_>>())
+    .bind::<Array<Integer>, _>(tasks.iter().map(|t| t.workers_wanted).collect::<Vec<_>>())
     .execute(&mut conn)
     .await?;
     Ok(())

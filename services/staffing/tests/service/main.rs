@@ -2,6 +2,7 @@
 
 mod calendar;
 mod commands;
+mod crew;
 mod duty;
 mod events;
 mod rework;

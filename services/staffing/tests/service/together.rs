@@ -5,7 +5,7 @@ use chassis::{auth::Role, testing::Persona};
 use diesel::{QueryableByName, sql_types::BigInt};
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use proto::{
-    case_routing::v1::{TaskApproved, TaskCancelled},
+    case_routing::v1::{TaskApproved, TaskCancelled, TaskSigned},
     staffing::v1::{AssignmentState::*, ListAssignmentsRequest},
 };
 use tonic::Code;
@@ -26,11 +26,14 @@ async fn loads_stay_true_while_events_and_commands_meet() {
         staff.push(world.hire(Role::ServiceWorker, COMMUNITY, STATION, "").await);
     }
     let cases: Vec<Case> = (0..80).map(|_| Case::new()).collect();
+    // Every third task wants two workers.
     let signed = |cases: &[Case]| {
-        cases
-            .iter()
-            .map(|c| world.event(c.id, &c.signed(STATION, COMMUNITY, &["patrol"])))
-            .collect::<Vec<_>>()
+        let signed = |(n, case): (usize, &Case)| {
+            let workers_wanted = if n % 3 == 0 { 2 } else { 1 };
+            let signed = TaskSigned { workers_wanted, ..case.signed(STATION, COMMUNITY, &["patrol"]) };
+            world.event(case.id, &signed)
+        };
+        cases.iter().enumerate().map(signed).collect::<Vec<_>>()
     };
     world.service.deliver_all(signed(&cases[..40])).await;
     let work = async |who: &Hired| {
@@ -85,6 +88,15 @@ async fn loads_stay_true_while_events_and_commands_meet() {
     .await
     .unwrap();
     assert_eq!(wrong.workers, 0, "a load does not equal what is open");
+    let wrong: Wrong = diesel::sql_query(
+        "SELECT count(*) AS workers FROM tasks t
+          WHERE (SELECT count(*) FROM assignments a
+                  WHERE a.task_id = t.task_id AND a.state IN (1, 2, 3, 4)) > t.workers_wanted",
+    )
+    .get_result(&mut *conn)
+    .await
+    .unwrap();
+    assert_eq!(wrong.workers, 0, "more have a task in hand than are wanted");
     for case in &cases[..40] {
         let active = world
             .states(case.task)

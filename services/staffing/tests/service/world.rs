@@ -265,6 +265,7 @@ impl Case {
             due_time: Some(to_proto(chrono::DateTime::from_timestamp(1_773_000_000, 0).unwrap())),
             in_time: true,
             urgency: Urgency::Normal.into(),
+            workers_wanted: 0,
         }
     }
 }

@@ -96,6 +96,51 @@ fn a_recheck_comes_in_by_itself_and_goes_to_whoever_is_in_charge_and_to_the_firs
     assert_eq!(violations(&way.case), Vec::<&str>::new());
 }
 
+/// Who holds the tasks that still stand, in which part.
+fn held(case: &Case) -> Vec<(OrgId, TaskPart)> {
+    let live = case.tasks.iter().filter(|task| task.state.is_live());
+    live.map(|task| (task.org, task.part)).collect()
+}
+
+#[test]
+fn a_recheck_that_somebody_dispatches_later_goes_to_the_first_receiver_as_well() {
+    let mut world = world();
+    let basis = Way::of(delivered(&mut world, LASTING));
+    world.rules.min_confidence = 101; // the router is never that sure
+    let way = Way::of(recheck(&mut world, &basis, LASTING, 2));
+    assert_eq!((way.case.state, held(&way.case)), (CaseState::Triaged, vec![]));
+    let both = [(STREET_OFFICE, TaskPart::Lead), (STATION, TaskPart::Assist)];
+    let proposal = way.case.routing.last().unwrap().id;
+    let named = RouteChoice::Manual(ManualRoute {
+        lead: STREET_OFFICE,
+        sender: None,
+        assists: vec![(STATION, true)],
+        reason_code: "dispatcher_knows".into(),
+    });
+    for choice in [RouteChoice::Confirmed(proposal), manual(STREET_OFFICE), named] {
+        let sent = way.case.clone().dispatch(&choice, &world.official(GOVERNMENT)).unwrap().case;
+        assert_eq!(held(&sent), both, "{choice:?}");
+        // Called back and sent anew, it does not lose it.
+        let back = sent.recall("mis_dispatch", &world.official(STREET_OFFICE)).unwrap().case;
+        assert_eq!(held(&back), []);
+        let anew = back.dispatch(&manual(STREET_OFFICE), &world.official(GOVERNMENT)).unwrap().case;
+        assert_eq!(held(&anew), both, "{choice:?}");
+    }
+    // Whoever leads has no second part, and who gave the case back gets none.
+    let leads = Case { first_receiver: STREET_OFFICE, ..way.case.clone() };
+    let gave_back = Case { excluded_orgs: vec![STATION], ..way.case };
+    for case in [leads, gave_back] {
+        let sent = case.dispatch(&manual(STREET_OFFICE), &world.official(GOVERNMENT)).unwrap().case;
+        assert_eq!(held(&sent), [(STREET_OFFICE, TaskPart::Lead)]);
+    }
+    // Of an application whoever dispatches it names who helps.
+    world.rules.min_confidence = Rules::default().min_confidence;
+    let applied = world.way(RELIEF, S::Accepted).case;
+    let back = applied.recall("mis_dispatch", &world.official(STREET_OFFICE)).unwrap().case;
+    let anew = back.dispatch(&manual(STREET_OFFICE), &world.official(GOVERNMENT)).unwrap().case;
+    assert_eq!(held(&anew), [(STREET_OFFICE, TaskPart::Lead)]);
+}
+
 #[test]
 fn a_recheck_that_is_found_to_be_elsewhere_repeats_nothing_and_an_application_is_asked_anew() {
     let mut world = world();

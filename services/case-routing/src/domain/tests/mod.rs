@@ -10,6 +10,7 @@ mod attempts;
 mod benefit;
 mod benefit_history;
 mod conditions;
+mod crew;
 mod field;
 mod flows;
 mod follow;
