@@ -6,7 +6,9 @@ use std::fmt::{Display, Write as _};
 use chassis::{Error, Result, command::Change, db::cached};
 use diesel::{
     result::{DatabaseErrorKind, Error as SqlError},
-    sql_types::{Array, BigInt, Bool, Bytea, Integer, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid},
+    sql_types::{
+        Array, BigInt, Bool, Bytea, Integer, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid,
+    },
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;

@@ -36,11 +36,8 @@ async fn due(m: &Dispute, of: &pb::Mediation) -> Timestamp {
 /// Makes a row unreadable.
 async fn spoil(m: &Dispute, update: &'static str, id: &str) {
     let mut conn = m.d.service.db().conn().await.unwrap();
-    let spoilt = cached(update)
-        .bind::<SqlUuid, _>(id.parse::<Uuid>().unwrap())
-        .execute(&mut conn)
-        .await
-        .unwrap();
+    let spoilt =
+        cached(update).bind::<SqlUuid, _>(id.parse::<Uuid>().unwrap()).execute(&mut conn).await.unwrap();
     assert_eq!(spoilt, 1);
 }
 

@@ -272,7 +272,8 @@ mod tests {
 
     #[test]
     fn a_version_of_before_is_read_and_one_without_words_for_endings_is_written_like_it() {
-        let kept = r#"{"classes":[],"areas":[],"statuses":[["closed","办结"]],"closed_codes":[["resolved","1"]]}"#;
+        let kept =
+            r#"{"classes":[],"areas":[],"statuses":[["closed","办结"]],"closed_codes":[["resolved","1"]]}"#;
         let mut mapping: Mapping = serde_json::from_str(kept).unwrap();
         assert_eq!(mapping.statuses, [Status(CaseState::Closed, "办结".into(), None)]);
         assert_eq!(serde_json::to_string(&mapping).unwrap(), kept);
