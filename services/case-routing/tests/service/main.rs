@@ -28,6 +28,7 @@ mod patrol;
 mod reach;
 mod remarks;
 mod repeats;
+mod rights;
 mod routing;
 mod search;
 mod support;
