@@ -115,6 +115,25 @@ pub fn acting_for<'a>(mut act: Act<'a>, by: &Caller, org: Option<OrgId>) -> Act<
     act
 }
 
+/// Lets whoever asked speak for themselves, whatever else they are.
+pub fn in_own_case<'a>(mut act: Act<'a>, by: &Caller, case: &Case) -> Act<'a> {
+    if reach::is_requester(case, by) {
+        let actor = PersonRef(reach::requester_ref(by.person_id));
+        act.by = Party { actor, org: None, standing: Standing::Requester };
+    }
+    act
+}
+
+/// Lets the requester withdraw for themselves, and an official for the window that received the case, if they belong to it.
+pub fn withdrawing<'a>(act: Act<'a>, by: &Caller, case: &Case) -> Act<'a> {
+    let act = in_own_case(act, by, case);
+    if act.by.standing == Standing::Official {
+        acting_for(act, by, Some(case.first_receiver))
+    } else {
+        act
+    }
+}
+
 /// Lets a leader act over the organisation that has the case: the own one, or one that the own one leads.
 pub fn leading<'a>(mut act: Act<'a>, by: &Caller, case: &Case) -> Act<'a> {
     use crate::domain::EdgeKind;

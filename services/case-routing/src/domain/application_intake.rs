@@ -133,14 +133,21 @@ impl Application {
         Ok(filing.finish())
     }
 
-    /// The applicant withdraws; a notice is gone at once.
+    /// The applicant withdraws, or the window that received it writes that down by a statement of theirs; a notice is gone at
+    /// once.
     ///
     /// # Errors
-    /// `Guard` `application_state`, `recheck`, `withdrawal_barred`; `Invalid` code.
-    pub fn withdraw(self, reason_code: &str, case: Case, act: &Act<'_>) -> Result<Filed> {
+    /// `Guard` `application_state`, `recheck`; else as for [`Case::withdraw`].
+    pub fn withdraw(
+        self,
+        reason_code: &str,
+        statement_ref: Option<&str>,
+        case: Case,
+        act: &Act<'_>,
+    ) -> Result<Filed> {
         let mut filing = Filing::begin(self, case, ApplicationVerb::Withdraw, act)?;
         filing.not_a_recheck()?;
-        filing.work.withdraw_by_will(reason_code)?;
+        filing.work.withdraw_by_will(reason_code, statement_ref)?;
         Ok(filing.finish())
     }
 }

@@ -5,9 +5,9 @@
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 
+use super::by_hand::ManualRoute;
 use super::case::{Case, Objection};
 use super::codes::*;
-use super::dispatch::ManualRoute;
 use super::error::{DomainError, Result};
 use super::event::{DomainEvent, Timestamp};
 use super::ids::*;
@@ -73,7 +73,7 @@ impl Case {
     /// named or else the [usual one](STOP_GAP).
     ///
     /// # Errors
-    /// `WrongState`; `NotEntitled` for the objector; `Guard` `in_arbitration`, `no_arbiter`; `Invalid` party or measure.
+    /// `WrongState`; `NotEntitled` as for rejecting it; `Guard` `in_arbitration`, `no_arbiter`; `Invalid` party or measure.
     pub fn open_arbitration(
         self,
         claimed: &[OrgId],
@@ -370,12 +370,13 @@ impl Work<'_> {
         let before = self.case.task(task)?.org;
         let manual = ManualRoute {
             lead,
-            sender: None,
             assists: assists.iter().map(|org| (*org, true)).collect(),
             reason_code: objection.ground_code.clone(),
         };
+        // A ruling is not held to what the arbiter's organisation may send.
+        let ruled = |work: &Self| work.manual(&manual, why, |_| None);
         if lead == before {
-            let helping = if assists.is_empty() { Vec::new() } else { self.manual(&manual, why)?.assists };
+            let helping = if assists.is_empty() { Vec::new() } else { ruled(self)?.assists };
             self.keep_lead(task)?;
             self.enter(CaseState::Dispatched, trigger)?;
             if trigger == Trigger::RuleArbitration {
@@ -398,7 +399,7 @@ impl Work<'_> {
         // Whatever it was relieved of before: it leads now.
         self.case.excluded_orgs.retain(|org| *org != lead);
         self.case.relieved.retain(|(org, _)| *org != lead);
-        let outcome = self.manual(&manual, why)?;
+        let outcome = ruled(self)?;
         self.replace_lead(task, &outcome, true, trigger)
     }
 

@@ -254,6 +254,15 @@ impl Case {
         is_overdue(self.state, &self.clocks, at)
     }
 
+    /// Whether a time that the requester was promised has passed, now or before: a pause, a completion or more time later on
+    /// does not undo it.
+    #[must_use]
+    pub fn was_late(&self, at: Timestamp) -> bool {
+        let promise = |clock: &&Clock| matches!(clock.kind, ClockKind::Resolve | ClockKind::Rework);
+        let mut promises = self.clocks.iter().filter(promise);
+        promises.any(|clock| !clock.in_time(clock.stopped_at.or(clock.paused_at).unwrap_or(at)))
+    }
+
     /// Organisations that handle or handled the case: none of them may verify it (C-4).
     #[must_use]
     pub fn handling_orgs(&self) -> Vec<OrgId> {

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::by_hand::{Chooser, ManualRoute};
 use super::case::{AssignmentView, Case, Offer};
 use super::codes::*;
 use super::endings::AnswerCase;
@@ -9,7 +10,7 @@ use super::error::{DomainError, Result};
 use super::event::{DomainEvent, Timestamp};
 use super::ids::*;
 use super::reason::Reason;
-use super::router::{Candidate, Choice, RoutingOutcome};
+use super::router::{Choice, RoutingOutcome};
 use super::state::Trigger;
 use super::work::{Act, Decision, Party, Work, check_code};
 
@@ -23,19 +24,8 @@ pub enum RouteChoice {
     PublicService,
     /// Where the router proposed to send it; a human confirms.
     Confirmed(DecisionId),
-    /// Where a dispatcher says.
-    Manual(ManualRoute),
-}
-
-/// A dispatcher's own choice; authority edges and hard exclusions bind it too.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct ManualRoute {
-    pub lead: OrgId,
-    /// The sending organisation, as for a whistle; the nearest superior where unset.
-    pub sender: Option<OrgId>,
-    /// Assisting organisations and whether they are mandatory.
-    pub assists: Vec<(OrgId, bool)>,
-    pub reason_code: String,
+    /// Where a human says, as what they may choose.
+    Manual(ManualRoute, Chooser),
 }
 
 /// News of a worker's assignment, from staffing.
@@ -54,9 +44,9 @@ impl Case {
     /// of whose lead it is not sure enough stays so, with the proposal on record, until a human confirms or chooses.
     ///
     /// # Errors
-    /// `WrongState`; `NotEntitled` when a machine confirms; `Guard` `no_route`, `no_authority_edge` or a hard exclusion of
-    /// the router, `objected_before` for who was relieved of the case, `needs_human` out of an offer, `not_proposed` and
-    /// `proposal_changed` for a confirmation.
+    /// `WrongState`; `NotEntitled` when a machine confirms, `lead_org_id` and `assist_org_ids` for whom the acting organisation
+    /// may not send it to; `Guard` `no_route`, `no_authority_edge` or a hard exclusion of the router, `objected_before` for who
+    /// was relieved of the case, `needs_human` out of an offer, `not_proposed` and `proposal_changed` for a confirmation.
     pub fn dispatch(self, choice: &RouteChoice, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.permit(Trigger::Dispatch)?;
@@ -132,14 +122,16 @@ impl Case {
         Ok(work.finish())
     }
 
-    /// A dispatcher calls a mis-dispatch back before work began; its tasks are cancelled.
+    /// Who sent the case to its lead, or stands above who did, calls a mis-dispatch back before work began; its tasks are
+    /// cancelled.
     ///
     /// # Errors
-    /// `WrongState`; `NotEntitled` for a requester.
+    /// `WrongState`; `NotEntitled` for everybody else.
     pub fn recall(self, reason_code: &str, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.permit(Trigger::Recall)?;
-        work.human_official()?;
+        let (task, _) = work.lead()?;
+        work.decides_for(work.case.task(task)?.sender)?;
         check_code("reason_code", reason_code)?;
         work.enter(CaseState::Triaged, Trigger::Recall)?;
         work.cancel_live_tasks("recalled")?;
@@ -227,8 +219,8 @@ impl Work<'_> {
                 let outcome = self.confirmed(*proposal)?;
                 self.follow(&outcome, true)
             }
-            RouteChoice::Manual(manual) => {
-                let outcome = self.chosen_by_dispatcher(manual)?;
+            RouteChoice::Manual(manual, chooser) => {
+                let outcome = self.chosen_by_dispatcher(manual, *chooser)?;
                 self.dispatch_to(&outcome, true)
             }
         }
@@ -293,73 +285,6 @@ impl Work<'_> {
         }
         outcome.reasons.push(Reason::new("confirmed_by_human"));
         Ok(outcome)
-    }
-
-    /// A dispatcher's choice. Who was relieved of the matter by an objection of its own gets it back by a ruling, or as the
-    /// parties agree, and in no other way: else it would be passed to and fro without end.
-    pub(super) fn chosen_by_dispatcher(&self, manual: &ManualRoute) -> Result<RoutingOutcome> {
-        if self.was_relieved(manual.lead) && self.has_objected(manual.lead) {
-            let message = "its objection was accepted: only a ruling gives the case back to it";
-            return Err(DomainError::guard("objected_before", message));
-        }
-        self.manual(manual, "chosen_by_dispatcher")
-    }
-
-    /// A human's choice of lead and assists, held to edges and hard exclusions.
-    pub(super) fn manual(&self, manual: &ManualRoute, why: &str) -> Result<RoutingOutcome> {
-        check_code("reason_code", &manual.reason_code)?;
-        let lead = self.chosen("lead_org_id", manual.lead, manual.sender, true)?;
-        let place = &self.case.place.path;
-        let about = Some((self.case.urgency, self.case.condition_facts()));
-        let barred = |item| self.routes.bars_lead(item, manual.lead, place, about, self.now);
-        if let Some(bar) = self.item().and_then(barred) {
-            return Err(DomainError::guard(bar, "the organisation may not lead this item"));
-        }
-        let mut assists = Vec::with_capacity(manual.assists.len());
-        for (org, mandatory) in &manual.assists {
-            if *org == manual.lead || assists.iter().any(|assist: &Choice| assist.org == *org) {
-                return Err(DomainError::invalid("assist_org_ids", "each organisation takes one part"));
-            }
-            assists.push(self.chosen("assist_org_ids", *org, manual.sender, *mandatory)?);
-        }
-        let candidate =
-            Candidate { org: lead.org, unit: Some(lead.unit), rule_id: None, rejected_because: None };
-        let list = self.routes.list_at(place, self.now);
-        Ok(RoutingOutcome {
-            lead: Some(lead),
-            assists,
-            candidates: vec![candidate],
-            reasons: vec![Reason::new(why), Reason::new(&manual.reason_code)],
-            ..RoutingOutcome::of(RoutingKind::Manual, list)
-        })
-    }
-
-    /// An organisation with the sender and mode that reach it. A sender that holds no edge to it gives
-    /// way to the nearest superior for assists; for a lead it is refused.
-    pub(super) fn chosen(
-        &self,
-        field: &'static str,
-        id: OrgId,
-        sender: Option<OrgId>,
-        mandatory: bool,
-    ) -> Result<Choice> {
-        let org = self.routes.org(id).filter(|org| org.in_force(self.now));
-        let org = org.ok_or_else(|| DomainError::invalid(field, "no such organisation"))?;
-        if self.case.complained_of == Some(id) {
-            return Err(DomainError::guard("recused", "the organisation complained of steps aside"));
-        }
-        let line = self.case.item.as_ref().and_then(|item| item.line.as_deref());
-        let nearest = || self.routes.sender_to(id, &self.case.place.path, line, self.now);
-        let found = match sender {
-            Some(from) => {
-                let named = self.routes.edge(from, id, line, self.now).map(|edge| (from, edge.mode()));
-                if field == "lead_org_id" { named } else { named.or_else(nearest) }
-            }
-            None => nearest(),
-        };
-        let no_edge = || DomainError::guard("no_authority_edge", "nobody has authority to send it there");
-        let (sender, mode) = found.ok_or_else(no_edge)?;
-        Ok(Choice { org: id, unit: org.unit, sender, mode, mandatory, rule_id: None })
     }
 
     /// Issues the tasks of a routing outcome that has a lead.

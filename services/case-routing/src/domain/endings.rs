@@ -127,14 +127,17 @@ impl Case {
         Ok(work.finish())
     }
 
-    /// The requester withdraws; every open task is cancelled.
+    /// The requester withdraws, or the window that received the case writes down that they do, by a statement of theirs that
+    /// can be shown; every open task is cancelled. What is late is withdrawn by the requester alone: nobody who has a case in
+    /// hand takes it out of the figures.
     ///
     /// # Errors
-    /// `WrongState`; `Guard(withdrawal_barred)` for public safety or third-party rights, `Guard(others_joined)` while
-    /// other requests are merged into it.
-    pub fn withdraw(self, reason_code: &str, act: &Act<'_>) -> Result<Decision> {
+    /// `WrongState`; `NotEntitled` for whoever is neither; `Invalid` code or, for the window, statement; `Guard`
+    /// `withdrawal_barred` for public safety or third-party rights, `others_joined` while other requests are merged into it;
+    /// for the window `nobody_asked` and `late`.
+    pub fn withdraw(self, reason_code: &str, statement_ref: Option<&str>, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
-        work.withdraw_by_will(reason_code)?;
+        work.withdraw_by_will(reason_code, statement_ref)?;
         Ok(work.finish())
     }
 }
@@ -158,15 +161,43 @@ impl Work<'_> {
     }
 
     /// The requester does not want it any more.
-    pub(super) fn withdraw_by_will(&mut self, reason_code: &str) -> Result<()> {
+    pub(super) fn withdraw_by_will(&mut self, reason_code: &str, statement_ref: Option<&str>) -> Result<()> {
         self.permit(Trigger::Withdraw)?;
         check_code("reason_code", reason_code)?;
+        let statement_ref = statement_ref.filter(|reference| !reference.is_empty());
+        let told = self.word_of_requester(reason_code, statement_ref)?;
         self.nobody_else_waits()?;
         if self.item().is_some_and(|item| item.withdrawal_barred) || self.case.urgency == Urgency::Emergency {
             let message = "public safety or the rights of others are concerned";
             return Err(DomainError::guard("withdrawal_barred", message));
         }
-        self.withdraw(reason_code, Trigger::Withdraw)
+        if let Some(reference) = statement_ref {
+            let (kind, reference) = (EvidenceKind::Document, reference.to_owned());
+            self.case.evidence.push(Evidence { kind, reference, at: self.now });
+        }
+        self.withdraw(reason_code, told, Trigger::Withdraw)
+    }
+
+    /// Who says that the requester withdraws: they themselves, or the window that received the case, by their statement. Gives
+    /// what the timeline tells.
+    fn word_of_requester(&self, reason_code: &str, statement_ref: Option<&str>) -> Result<Reason> {
+        if self.is_requester() {
+            return Ok(Reason::new(reason_code));
+        }
+        let window = self.human_official()?;
+        if window != self.case.first_receiver {
+            return Err(DomainError::NotEntitled { code: "first_receiver" });
+        }
+        if self.case.requester.is_none() && self.case.origin != Origin::BottomUp {
+            return Err(DomainError::guard("nobody_asked", "what nobody asked for is not withdrawn"));
+        }
+        if self.case.was_late(self.now) {
+            return Err(DomainError::guard("late", "what is late is withdrawn by the requester alone"));
+        }
+        let missing = || DomainError::invalid("statement_ref", "by what the requester withdraws in writing");
+        let statement = statement_ref.ok_or_else(missing)?;
+        let told = Reason::new("withdrawn_at_window").with("reason", reason_code).with("org", window);
+        Ok(told.with("statement", statement))
     }
 
     /// Whoever was merged into this case waits for it: it does not end while they are in it.
@@ -220,7 +251,7 @@ impl Work<'_> {
         self.begin_verification()
     }
 
-    pub(super) fn withdraw(&mut self, reason_code: &str, trigger: Trigger) -> Result<()> {
+    pub(super) fn withdraw(&mut self, reason_code: &str, told: Reason, trigger: Trigger) -> Result<()> {
         let confirmed =
             self.case.offer.as_ref().filter(|offer| offer.confirmed_at.is_some() && offer.ended_at.is_none());
         let offer_id = confirmed.map(|offer| offer.id);
@@ -231,10 +262,9 @@ impl Work<'_> {
             self.record_plain_routing(RoutingKind::Ended, Reason::new(reason_code));
         }
         self.end(ClosedCode::Withdrawn);
-        let reason = Reason::new(reason_code);
         let reason_code = reason_code.to_owned();
         self.application_withdrawn(trigger)?;
-        self.emit(DomainEvent::CaseWithdrawn { reason_code, offer_id }, Some(reason), None);
+        self.emit(DomainEvent::CaseWithdrawn { reason_code, offer_id }, Some(told), None);
         Ok(())
     }
 

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use calendar::TimeUnit;
 use chrono::{DateTime, TimeDelta};
 
+use super::by_hand::ManualRoute;
 use super::case::{Case, Evidence, ItemRef, Place, Rating, RoutingDecision, Task};
 use super::clock::Clock;
 use super::codes::*;
-use super::dispatch::{ManualRoute, RouteChoice};
 use super::error::{DomainError, Result};
 use super::event::{DomainEvent, TimelineEntry, Timestamp};
 use super::ids::*;
@@ -245,9 +245,9 @@ fn open(command: ImportCase, act: &Act<'_>) -> Result<Imported> {
     if let Some(lead) = lead.filter(|_| state == CaseState::Dispatched) {
         // Its lead gets it here and now: the time to sign for it begins, the resident's goes on.
         work.now = act.now;
-        let manual =
-            ManualRoute { lead, sender: None, assists: Vec::new(), reason_code: "imported".to_owned() };
-        work.route(&RouteChoice::Manual(manual))?;
+        let manual = ManualRoute { lead, assists: Vec::new(), reason_code: "imported".to_owned() };
+        let outcome = work.manual(&manual, "chosen_by_dispatcher", |_| None)?;
+        work.dispatch_to(&outcome, true)?;
     }
     // Reminders of what lies behind would come all at once. That a limit has passed is told all the same, once; who is asked why
     // is asked now, not in a past in which nobody here could answer.

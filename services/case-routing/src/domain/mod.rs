@@ -16,6 +16,7 @@ mod application_news;
 mod application_state;
 mod arbitration;
 mod benefit;
+mod by_hand;
 mod case;
 mod catalogue;
 mod clock;
@@ -84,6 +85,7 @@ pub use application_news::ApplicationNews;
 pub use application_state::APPLICATION_TRANSITIONS;
 pub use arbitration::{DefinitionRequest, Interim, Position, RuleObjection, Ruling, STOP_GAP};
 pub use benefit::{BeginRecheck, BenefitChange, BenefitNews, BenefitPeriod, BenefitRule, Recheck};
+pub use by_hand::{Chooser, ManualRoute};
 pub use case::{
     AssignmentView, Callback, Case, Evidence, ItemRef, Objection, Offer, Place, Rating, RoutingDecision,
     Supervision, Suspension, Task, Verification, is_overdue, promised, running_due_at,
@@ -93,7 +95,7 @@ pub use clock::{Clock, WARNINGS};
 pub use closing::{CallbackAttempt, CallbackReport, VerifyCase};
 pub use codes::*;
 pub use condition::{Circumstances, Condition, Facts, NoCondition};
-pub use dispatch::{AssignmentChanged, ManualRoute, RouteChoice};
+pub use dispatch::{AssignmentChanged, RouteChoice};
 pub use dry_run::{DryRun, Shift};
 pub use endings::AnswerCase;
 pub use error::{DomainError, Result};

@@ -99,7 +99,8 @@ impl Case {
     /// The dispatcher keeps the task where it is.
     ///
     /// # Errors
-    /// `WrongState`; `NotEntitled` for the objector; `Guard(in_arbitration)`.
+    /// `WrongState`; `NotEntitled` for the objector and for who neither sent it nor stands above who did;
+    /// `Guard(in_arbitration)`.
     pub fn reject_objection(self, reason_code: &str, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.permit(Trigger::RejectObjection)?;
@@ -123,7 +124,8 @@ impl Case {
     /// objection is rejected.
     ///
     /// # Errors
-    /// `WrongState`; `NotEntitled` for the objector; `Guard` `in_arbitration`, `no_route`, `needs_human`, `objected_before`.
+    /// `WrongState`; `NotEntitled` as for rejecting it, and as for a dispatch by hand; `Guard` `in_arbitration`, `no_route`,
+    /// `needs_human`, `objected_before`.
     pub fn redispatch(self, choice: &RouteChoice, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.permit(Trigger::Redispatch)?;
@@ -144,7 +146,7 @@ impl Case {
             RouteChoice::Confirmed(_) => {
                 return Err(DomainError::guard("not_proposed", "a case that is objected to has no proposal"));
             }
-            RouteChoice::Manual(manual) => (work.chosen_by_dispatcher(manual)?, true),
+            RouteChoice::Manual(manual, chooser) => (work.chosen_by_dispatcher(manual, *chooser)?, true),
         };
         work.end_dispatch();
         work.settle(ObjectionState::Accepted);
@@ -159,10 +161,15 @@ impl Work<'_> {
         found.cloned().ok_or_else(|| DomainError::guard("in_arbitration", "the objection is in arbitration"))
     }
 
-    /// Whoever decides over an objection is an official and not of the objector.
+    /// Who sent the task, or stands above who did, decides over the objection; never the objector. What the fallback has by
+    /// its own order was sent by nobody else: then whoever received the case first, or stands above that.
     pub(super) fn decides_over(&self, objection: &Objection) -> Result<()> {
-        let org = self.human_official()?;
-        if org == objection.objector { Err(DomainError::NotEntitled { code: "objector" }) } else { Ok(()) }
+        if self.human_official()? == objection.objector {
+            return Err(DomainError::NotEntitled { code: "objector" });
+        }
+        let sender = self.case.task(objection.task)?.sender;
+        let own_order = sender == objection.objector;
+        self.decides_for(if own_order { self.case.first_receiver } else { sender })
     }
 
     pub(super) fn settle(&mut self, state: ObjectionState) {

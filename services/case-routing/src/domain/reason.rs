@@ -220,6 +220,11 @@ pub const TEXTS: &[(&str, &str, &str)] = &[
     ),
     // Endings and changes.
     ("withdrawn", "诉求人撤回", "the requester withdrew"),
+    (
+        "withdrawn_at_window",
+        "诉求人撤回（{reason}），由首接单位 {org} 的窗口凭其书面声明 {statement} 代为登记",
+        "withdrawn ({reason}): written down at the window of {org} by the requester's statement {statement}",
+    ),
     ("supplement_not_sent", "逾期未补正，视为撤回", "not supplemented in time: taken as withdrawn"),
     ("waived", "免于协办", "the assist was waived"),
     ("no_longer_needed", "已办结，不再需要", "the case is done, no longer needed"),

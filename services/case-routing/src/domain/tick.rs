@@ -203,7 +203,10 @@ impl Work<'_> {
                 self.enter(CaseState::Accepted, Trigger::SupplementExpired)?;
                 self.accepted(false, true)
             }
-            Silence::Withdrawn => self.withdraw("supplement_not_sent", Trigger::SupplementExpired),
+            Silence::Withdrawn => {
+                let told = Reason::new("supplement_not_sent");
+                self.withdraw("supplement_not_sent", told, Trigger::SupplementExpired)
+            }
         }
     }
 }

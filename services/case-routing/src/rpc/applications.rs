@@ -19,7 +19,7 @@ use crate::{
         masked_name,
     },
     filing::impartial,
-    verb::acting_for,
+    verb::{acting_for, withdrawing},
 };
 
 fn nobody_applied() -> DomainError {
@@ -120,8 +120,14 @@ impl ApplicationService for Applications {
             request,
             "WithdrawApplication",
             WithdrawApplicationResponse,
-            |message| parse::code("reason_code", &message.reason_code)?,
-            |papers, case, act, _by, reason| papers.withdraw(&reason, case, &act)
+            |message| {
+                let statement = parse::optional_reference("statement_ref", &message.statement_ref)?;
+                (parse::code("reason_code", &message.reason_code)?, statement)
+            },
+            |papers, case, act, by, will| {
+                let act = withdrawing(act, by, &case);
+                papers.withdraw(&will.0, will.1.as_deref(), case, &act)
+            }
         )
     }
 

@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     codes,
-    domain::{Act, Case, CaseId, Materials, OrgId, Party, PersonRef, Rating, RemarkKind, Standing},
+    domain::{Act, Case, CaseId, Materials, OrgId, Rating, RemarkKind},
     reach,
     record::CaseRecord,
     remark::{self, Words},
@@ -35,7 +35,7 @@ use crate::{
         read::{self, Access},
         remarks,
     },
-    verb::acting_for,
+    verb::{acting_for, in_own_case, withdrawing},
 };
 
 /// Longest text that is added to a case.
@@ -208,8 +208,13 @@ impl CaseService for Cases {
         let request = request.into_inner();
         let aim = aim!("WithdrawCase", request);
         let reason = parse::code("reason_code", &request.reason_code)?;
+        let statement = parse::optional_reference("statement_ref", &request.statement_ref)?;
         let wrap = |case| pb::WithdrawCaseResponse { case };
-        self.0.run(&caller, aim, move |case, act, _| case.withdraw(&reason, &act), wrap).await
+        let withdraw = move |case: Case, act: Act<'_>, by: &Caller| {
+            let act = withdrawing(act, by, &case);
+            case.withdraw(&reason, statement.as_deref(), &act)
+        };
+        self.0.run(&caller, aim, withdraw, wrap).await
     }
 
     async fn rate_case(&self, request: Request<pb::RateCaseRequest>) -> RpcResult<pb::RateCaseResponse> {
@@ -258,11 +263,9 @@ impl CaseService for Cases {
         let text = parse::words("text", &request.text, 1, MOST_CHARACTERS)?;
         let words = Words::of(&self.0.crypto, RemarkKind::Remark, &text);
         let wrap = |case| pb::AddRemarkResponse { case };
-        let add = |case: Case, mut act: Act<'_>, by: &Caller| {
-            // Whoever asked speaks for themselves, whatever else they are.
+        let add = |case: Case, act: Act<'_>, by: &Caller| {
             if reach::is_requester(&case, by) {
-                let actor = PersonRef(reach::requester_ref(by.person_id));
-                act.by = Party { actor, org: None, standing: Standing::Requester };
+                let act = in_own_case(act, by, &case);
                 return case.add_remark(&act);
             }
             let part = reach::part_orgs(by).into_iter().map(OrgId).find(|org| case.is_party(*org));

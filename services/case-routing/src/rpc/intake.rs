@@ -195,7 +195,7 @@ impl IntakeService for Intake {
             .confirming(&message.confirm_decision_id)?,
             |case, act, by, wish| {
                 let act = acting_for(act, by, by.org_id.map(OrgId));
-                let choice: RouteChoice = wish.choice(&case, &act);
+                let choice: RouteChoice = wish.choice(&case, &act, by);
                 case.dispatch(&choice, &act)
             }
         )

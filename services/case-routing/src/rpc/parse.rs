@@ -75,6 +75,11 @@ pub fn reference(field: &str, text: &str) -> Result<String> {
     Ok(text.to_owned())
 }
 
+/// One reference, or none where it is empty.
+pub fn optional_reference(field: &str, text: &str) -> Result<Option<String>> {
+    if text.is_empty() { Ok(None) } else { reference(field, text).map(Some) }
+}
+
 /// Words that somebody wrote: from `least` to `most` characters, not blank where there must be some.
 pub fn words(field: &str, text: &str, least: usize, most: usize) -> Result<String> {
     let text = text.trim();

@@ -1,14 +1,18 @@
 //! Where a case is to go: a dispatcher's wish, and the explanation of where a matter would go. Both ask the very router
 //! that moves cases.
 
-use chassis::{Error, Result, auth::Caller, proto::case_routing::v1 as pb};
+use chassis::{
+    Error, Result,
+    auth::{Caller, Role},
+    proto::case_routing::v1 as pb,
+};
 use uuid::Uuid;
 
 use super::{convert, desk::Desk, parse};
 use crate::{
     codes,
     domain::{
-        Act, Case, Channel, DecisionId, Facts, ManualRoute, OrgId, Origin, RouteChoice, RouteQuery,
+        Act, Case, Channel, Chooser, DecisionId, Facts, ManualRoute, OrgId, Origin, RouteChoice, RouteQuery,
         RoutingDecision, RoutingKind, UnitId, Urgency,
     },
     reach,
@@ -51,7 +55,7 @@ impl Wish {
     }
 
     /// The choice for this case: organisations that are to assist join the lead that the router would choose.
-    pub fn choice(&self, case: &Case, act: &Act<'_>) -> RouteChoice {
+    pub fn choice(&self, case: &Case, act: &Act<'_>, by: &Caller) -> RouteChoice {
         if let Some(decision) = self.confirmed {
             return RouteChoice::Confirmed(decision);
         }
@@ -63,20 +67,30 @@ impl Wish {
             outcome.lead.filter(|_| outcome.kind != RoutingKind::Proposed).map(|choice| choice.org)
         };
         let lead = self.lead.or_else(|| if self.assists.is_empty() { None } else { routed() });
-        let line = case.item.as_ref().and_then(|item| item.line.as_deref());
-        // The dispatcher's own organisation sends, where it has authority; else the nearest superior does.
-        let sends = |from: &OrgId| lead.is_some_and(|to| act.routes.edge(*from, to, line, act.now).is_some());
-        let sender = act.by.org.filter(sends);
         match lead {
-            Some(lead) => RouteChoice::Manual(ManualRoute {
-                lead,
-                sender,
-                assists: self.assists.iter().map(|org| (*org, true)).collect(),
-                reason_code: self.reason_code.clone(),
-            }),
+            Some(lead) => {
+                let assists = self.assists.iter().map(|org| (*org, true)).collect();
+                let manual = ManualRoute { lead, assists, reason_code: self.reason_code.clone() };
+                RouteChoice::Manual(manual, chooser(by, act.by.org))
+            }
             None if self.skip_society => RouteChoice::PublicService,
             None => RouteChoice::Auto,
         }
+    }
+}
+
+/// As what the caller chooses, by the roles held for the organisation acted for.
+fn chooser(by: &Caller, org: Option<OrgId>) -> Chooser {
+    let holds = |role: Role| {
+        let held = by.scopes.iter().filter(|scope| scope.role == role);
+        held.map(|scope| scope.org_id.or(by.org_id).map(OrgId)).any(|held_for| held_for == org)
+    };
+    if holds(Role::StreetDispatcher) || holds(Role::DistrictDispatcher) {
+        Chooser::Dispatcher
+    } else if holds(Role::StationHead) {
+        Chooser::Head
+    } else {
+        Chooser::Window
     }
 }
 

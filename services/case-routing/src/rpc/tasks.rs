@@ -141,11 +141,11 @@ impl TaskService for Tasks {
                 }
                 (message.decision.clone(), wish, reason, task, parties, interim)
             },
-            |case, act, _by, decision| {
+            |case, act, by, decision| {
                 about(&case, decision.3)?;
                 match &decision.1 {
                     Some(wish) => {
-                        let choice = wish.choice(&case, &act);
+                        let choice = wish.choice(&case, &act, by);
                         case.redispatch(&choice, &act)
                     }
                     None if decision.0 == "reject" => case.reject_objection(&decision.2, &act),

@@ -66,9 +66,8 @@ macro_rules! earlier {
 }
 
 /// Loads and locks cases; the document only of those that stand at another version than the one given beside the id (found in the
-/// array, not by a join, which could go through all cases). An anonymous case has no
-/// requester, so it never repeats one. Whether one has an earlier one is asked in a CASE, row by row, so that it never becomes a
-/// join with all cases.
+/// array, not by a join, which could go through all cases). An anonymous case has no requester, so it never repeats one. Whether one
+/// has an earlier one is asked in a CASE, row by row, so that it never becomes a join with all cases either.
 pub const LOAD: &str = concat!(
     "SELECT c.case_id, c.told_version, CASE WHEN c.version <> ($2)[array_position($1, c.case_id)] THEN c.doc END AS doc, \
      CASE WHEN c.repeats IS NULL AND c.requester_id IS NOT NULL AND c.item_code IS NOT NULL THEN ",

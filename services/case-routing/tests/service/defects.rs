@@ -161,7 +161,8 @@ async fn no_update_moves_what_the_requester_was_promised() {
             reason_code: "mis_dispatch".into(),
             ..Default::default()
         };
-        case = intake(&d, &d.dispatcher()).recall_case(recall).await.unwrap().into_inner().case.unwrap();
+        let by = district_dispatcher(&d);
+        case = intake(&d, &by).recall_case(recall).await.unwrap().into_inner().case.unwrap();
         assert_eq!(case.resolve_due_time, Some(promised), "recalled, {round}");
         let dispatch = pb::DispatchCaseRequest {
             case_id: case.case_id.clone(),

@@ -55,6 +55,7 @@ async fn two_cases_are_not_merged_into_each_other_nor_into_one_that_is_over() {
         case_id: gone.case_id.clone(),
         request_id: request_id(),
         reason_code: "solved_itself".into(),
+        statement_ref: "doc:statement".into(),
         ..Default::default()
     };
     d.cases(&d.window()).withdraw_case(withdraw).await.unwrap();

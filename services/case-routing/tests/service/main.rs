@@ -33,6 +33,7 @@ mod reach;
 mod remarks;
 mod repeats;
 mod replicas;
+mod rights;
 mod routing;
 mod search;
 mod support;

@@ -79,16 +79,16 @@ fn a_closed_case_is_reopened_within_its_window_only() {
 fn withdrawing_cancels_every_task_and_is_barred_for_public_safety() {
     let mut world = World::new();
     let case = world.in_progress("street_light");
-    let withdrawn = case.withdraw("solved_itself", &world.resident()).unwrap();
+    let withdrawn = case.withdraw("solved_itself", None, &world.resident()).unwrap();
     assert_eq!(names(&withdrawn), ["TaskCancelled", "TaskCancelled", "CaseWithdrawn"]);
     assert_eq!(violations(&withdrawn.case), Vec::<&str>::new());
     let case = world.dispatched("gas_smell");
-    assert_eq!(guard(case.withdraw("solved_itself", &world.resident())), "withdrawal_barred");
+    assert_eq!(guard(case.withdraw("solved_itself", None, &world.resident())), "withdrawal_barred");
     let case = world.dispatched("shopping_help");
-    let withdrawn = case.withdraw("solved_itself", &world.resident()).unwrap();
+    let withdrawn = case.withdraw("solved_itself", None, &world.resident()).unwrap();
     assert_eq!(names(&withdrawn), ["CaseOfferWithdrawn", "CaseWithdrawn"]);
     let case = world.with_partner();
-    let withdrawn = case.withdraw("solved_itself", &world.resident()).unwrap();
+    let withdrawn = case.withdraw("solved_itself", None, &world.resident()).unwrap();
     assert_eq!(names(&withdrawn), ["TaskCancelled", "CaseWithdrawn"]);
     let DomainEvent::CaseWithdrawn { offer_id: Some(_), .. } = withdrawn.events[1].event else { panic!() };
 }
@@ -150,9 +150,9 @@ fn a_case_that_others_were_merged_into_does_not_end_before_they_are_taken_out() 
         guard(case.clone().decline("out_of_scope", "petition", &world.official(STATION))),
         "others_joined"
     );
-    assert_eq!(guard(case.clone().withdraw("solved_itself", &world.resident())), "others_joined");
+    assert_eq!(guard(case.clone().withdraw("solved_itself", None, &world.resident())), "others_joined");
     let case = case.absorb(other, false, &world.official(STATION)).unwrap().case;
-    assert!(case.withdraw("solved_itself", &world.resident()).is_ok());
+    assert!(case.withdraw("solved_itself", None, &world.resident()).is_ok());
 }
 
 #[test]
@@ -206,23 +206,16 @@ fn dispatchers_are_bound_by_edges_and_exclusions_and_may_whistle() {
     assert_eq!(guard(go(&case, &manual(OrgId(CITY.0)), &mut world)), "lead_org_id");
     let demolition = world.triaged("demolition");
     assert_eq!(guard(go(&demolition, &manual(STREET_OFFICE), &mut world)), "department_item_not_transferred");
-    let whistle = |sender, lead| {
-        let assists = vec![(HOUSING, true)];
-        RouteChoice::Manual(ManualRoute {
-            lead,
-            sender: Some(sender),
-            assists,
-            reason_code: "joint_work".into(),
-        })
-    };
-    let sent = go(&case, &whistle(STREET_OFFICE, URBAN), &mut world).unwrap().case;
+    assert_eq!(guard(go(&case, &manual(VERIFIER), &mut world)), "no_authority_edge");
+    let whistle = |lead, assists: &[OrgId]| sends(Chooser::Dispatcher, lead, assists);
+    let sent = go(&case, &whistle(URBAN, &[COURTS]), &mut world).unwrap().case;
     let modes: Vec<_> = sent.tasks.iter().map(|task| (task.org, task.sender, task.mode)).collect();
     assert_eq!(
         modes,
-        [(URBAN, STREET_OFFICE, DispatchMode::Whistle), (HOUSING, GOVERNMENT, DispatchMode::Order)]
+        [(URBAN, STREET_OFFICE, DispatchMode::Whistle), (COURTS, STREET_OFFICE, DispatchMode::Whistle)]
     );
-    assert_eq!(guard(go(&case, &whistle(STATION, URBAN), &mut world)), "no_authority_edge");
-    assert_eq!(guard(go(&case, &whistle(STREET_OFFICE, HOUSING), &mut world)), "no_authority_edge");
+    assert_eq!(guard(go(&case, &whistle(HOUSING, &[]), &mut world)), "lead_org_id");
+    assert_eq!(guard(go(&case, &whistle(URBAN, &[HOUSING]), &mut world)), "assist_org_ids");
 
     let register = RegisterCase { complained_of: Some(URBAN), ..world.register() };
     let command = IntakeCase { register, triage: triage("street_light"), route: manual(URBAN) };
@@ -233,7 +226,7 @@ fn dispatchers_are_bound_by_edges_and_exclusions_and_may_whistle() {
 fn a_recalled_case_waits_for_another_dispatch() {
     let mut world = World::new();
     let case = world.signed("street_light");
-    let recalled = case.recall("mis_dispatch", &world.official(STREET_OFFICE)).unwrap();
+    let recalled = case.recall("mis_dispatch", &world.official(GOVERNMENT)).unwrap();
     assert_eq!(names(&recalled), ["TaskCancelled", "TaskCancelled", "CaseRecalled"]);
     assert_eq!((recalled.case.lead_org, recalled.case.first_receiver), (None, STATION));
     let sent = recalled.case.dispatch(&manual(URBAN), &world.official(GOVERNMENT)).unwrap();

@@ -95,7 +95,7 @@ fn attempt(world: &mut World, way: Way, verb: V) -> Result<Way> {
         V::Deliver => papers.deliver("pay:1", holder(), case, &world.act(lead)),
         V::SubmitPapers => papers.submit_papers(refs(), case, &world.resident()),
         V::Pause => papers.pause(("expert_review", "doc:told"), None, case, &world.act(lead)),
-        V::Withdraw => papers.withdraw("not_needed", case, &world.resident()),
+        V::Withdraw => papers.withdraw("not_needed", None, case, &world.resident()),
     };
     filed.map(Way::of)
 }
@@ -169,7 +169,7 @@ fn the_case_follows_and_does_nothing_past_its_application() {
         way.case.clone().accept(&world.official(STATION)),
         way.case.clone().decline("out_of_scope", "petition", &world.official(STATION)),
         way.case.clone().request_supplement(vec!["id".into()], &world.official(STATION)),
-        way.case.clone().withdraw("not_needed", &world.resident()),
+        way.case.clone().withdraw("not_needed", None, &world.resident()),
         way.case.clone().merge(CaseId(world.fresh()), &world.official(STATION)),
     ] {
         assert_eq!(guard(refused), "application");
@@ -387,7 +387,7 @@ fn a_notice_is_shown_to_its_last_day_and_an_objection_takes_it_down() {
     let way = world.way(ALLOWANCE, S::Reviewed);
     assert_eq!(code(way.papers.publish_notice("王**".into(), way.case, &world.act(dora()))), "no_notice");
     let way = world.way(RELIEF, S::PublicNotice);
-    let way = way.then(|p, c| p.withdraw("not_needed", c, &world.resident()));
+    let way = way.then(|p, c| p.withdraw("not_needed", None, c, &world.resident()));
     assert_eq!(way.case.application.unwrap().notice, None);
 }
 

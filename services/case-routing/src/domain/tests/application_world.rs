@@ -148,7 +148,7 @@ impl World {
                 let refusal = Refusal { reason_code: "out_of_area".into(), ..refusal() };
                 submitted.then(|p, c| p.decline(&refusal, c, &self.official(STATION)))
             }
-            S::Withdrawn => submitted.then(|p, c| p.withdraw("not_needed", c, &self.resident())),
+            S::Withdrawn => submitted.then(|p, c| p.withdraw("not_needed", None, c, &self.resident())),
             S::Accepted => accepted(self, submitted),
             S::Investigating => {
                 let way = accepted(self, submitted);

@@ -198,7 +198,10 @@ pub fn attempt(world: &mut World, case: Case, attempt: &Attempt) -> Result<Optio
             Trigger::ConfirmOffer => case.social_accepted(offer, &world.system()),
             Trigger::LapseOffer if pick > 3 => one(case.decline_offer(offer, &world.act(as_partner))),
             Trigger::LapseOffer => case.social_declined(offer, &world.system()),
-            Trigger::Dispatch => one(case.dispatch(&choice, &world.act(at_street))),
+            Trigger::Dispatch => {
+                let by_hand = matches!(choice, RouteChoice::Manual(..));
+                one(case.dispatch(&choice, &world.act(if by_hand { at_district } else { at_street })))
+            }
             Trigger::Sign => one(case.sign(lead_task, &world.act(as_lead))),
             Trigger::SignAssist => one(case.sign(assist, &world.act(as_assist))),
             Trigger::Object => {
@@ -244,7 +247,7 @@ pub fn attempt(world: &mut World, case: Case, attempt: &Attempt) -> Result<Optio
             Trigger::RefuseUnadmittedAssist => {
                 one(case.refuse_unadmitted(assist, "not_admitted", &world.act(as_assist)))
             }
-            Trigger::Recall => one(case.recall("mis_dispatch", &world.act(at_street))),
+            Trigger::Recall => one(case.recall("mis_dispatch", &world.act(at_district))),
             Trigger::Contact => one(case.contact(ContactMethod::Phone, &world.act(as_lead))),
             Trigger::Suspend => one(case.suspend("expert_review", "doc:told", None, &world.act(as_lead))),
             Trigger::Resume => one(case.resume(&world.act(as_lead))),
@@ -298,7 +301,7 @@ pub fn attempt(world: &mut World, case: Case, attempt: &Attempt) -> Result<Optio
             }
             Trigger::Close => one(case.close(&world.system())),
             Trigger::Reopen => one(case.reopen("new_facts", &world.act(resident()))),
-            Trigger::Withdraw => one(case.withdraw("solved_itself", &world.act(resident()))),
+            Trigger::Withdraw => one(case.withdraw("solved_itself", None, &world.act(resident()))),
             Trigger::Archive => one(case.archive(&world.system())),
         },
     }

@@ -153,7 +153,7 @@ fn a_recheck_that_is_found_to_be_elsewhere_repeats_nothing_and_an_application_is
     let recheck = Way::of(recheck(&mut world, &basis, LASTING, 2)).case;
     for (case, expected) in [(applied, None), (recheck, Some(false))] {
         assert!(case.parent_case.is_some() && case.application.is_some());
-        let case = case.recall("mis_dispatch", &world.official(STREET_OFFICE)).unwrap().case;
+        let case = case.recall("mis_dispatch", &world.official(GOVERNMENT)).unwrap().case;
         assert_eq!(case.repeats, Some(false));
         let case = case.triage(&elsewhere, &world.official(STATION)).unwrap().case;
         assert_eq!((case.place.unit, case.repeats), (COMMUNITY, expected));
@@ -196,7 +196,7 @@ fn a_recheck_renews_the_benefit_without_another_notice() {
     let urgent = urgent.papers.grant_urgently(1, "sudden_illness", urgent.case, &world.act(dora()));
     assert_eq!(code(urgent), "no_urgent_way");
     let kept = way.clone();
-    let withdrawn = kept.papers.withdraw("not_needed", kept.case, &world.resident());
+    let withdrawn = kept.papers.withdraw("not_needed", None, kept.case, &world.resident());
     assert_eq!(code(withdrawn), "recheck", "it is decided");
     let way = way.then(|p, c| p.start_investigation(c, &world.act(person("lead", STREET_OFFICE))));
     let alone = check(InvestigationKind::HomeVisit);

@@ -21,6 +21,7 @@ mod lists;
 mod precedents;
 mod public_notices;
 mod remark;
+mod rights;
 mod routing;
 mod stages;
 mod suggestion;

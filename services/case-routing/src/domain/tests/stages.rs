@@ -119,7 +119,7 @@ fn a_stage_waits_with_its_case_and_is_begun_again_by_whoever_takes_over() {
     let case = case.resume(&world.official(STREET_OFFICE)).unwrap().case;
     assert_eq!(stage_clocks(&case), [(due + TimeDelta::hours(5), true)]);
     // Withdrawn: nothing is in hand any more.
-    let gone = case.clone().withdraw("solved_itself", &world.resident()).unwrap().case;
+    let gone = case.clone().withdraw("solved_itself", None, &world.resident()).unwrap().case;
     assert_eq!(violations(&gone), Vec::<&str>::new());
     assert!(gone.stage_in_hand().is_none());
     // Opened again: all stages anew.

@@ -52,7 +52,7 @@ pub(super) fn in_state(world: &mut World, state: CaseState) -> Case {
         }
         CaseState::Withdrawn => {
             let case = world.accepted();
-            case.withdraw("no_longer_needed", &world.resident()).unwrap().case
+            case.withdraw("no_longer_needed", None, &world.resident()).unwrap().case
         }
     };
     assert_eq!(case.state, state);
@@ -327,7 +327,7 @@ fn attempt(world: &mut World, case: Case, verb: Trigger) -> Result<Decision> {
         Trigger::RefuseUnadmittedAssist => {
             case.refuse_unadmitted(assist_id, "not_admitted", &world.official(assist_org))
         }
-        Trigger::Recall => case.recall("mis_dispatch", &world.official(STREET_OFFICE)),
+        Trigger::Recall => case.recall("mis_dispatch", &world.official(GOVERNMENT)),
         Trigger::Contact => case.contact(ContactMethod::Visit, &world.official(lead_org)),
         Trigger::Suspend => case.suspend("season_condition", "doc:told", None, &world.official(lead_org)),
         Trigger::Resume => case.resume(&world.official(lead_org)),
@@ -358,7 +358,7 @@ fn attempt(world: &mut World, case: Case, verb: Trigger) -> Result<Decision> {
         }
         Trigger::Close => case.close(&world.system()),
         Trigger::Reopen => case.reopen("new_facts", &world.resident()),
-        Trigger::Withdraw => case.withdraw("no_longer_needed", &world.resident()),
+        Trigger::Withdraw => case.withdraw("no_longer_needed", None, &world.resident()),
         Trigger::Archive => case.archive(&world.system()),
     }
 }

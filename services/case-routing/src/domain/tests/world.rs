@@ -425,12 +425,13 @@ pub fn objection(case: &Case) -> ObjectTask {
 }
 
 pub fn manual(lead: OrgId) -> RouteChoice {
-    RouteChoice::Manual(ManualRoute {
-        lead,
-        sender: None,
-        assists: vec![],
-        reason_code: "dispatcher_knows".into(),
-    })
+    sends(Chooser::Dispatcher, lead, &[])
+}
+
+/// A lead and those who have to assist, chosen by hand.
+pub fn sends(chooser: Chooser, lead: OrgId, assists: &[OrgId]) -> RouteChoice {
+    let assists = assists.iter().map(|org| (*org, true)).collect();
+    RouteChoice::Manual(ManualRoute { lead, assists, reason_code: "dispatcher_knows".into() }, chooser)
 }
 
 pub fn names(decision: &Decision) -> Vec<&'static str> {

@@ -198,7 +198,7 @@ fn what_is_open_ends_with_a_case_that_is_not_handled() {
 
     let case = world.in_progress("quarrel");
     let (case, id) = open(&mut world, case);
-    let case = case.withdraw("not_needed", &world.resident()).unwrap().case;
+    let case = case.withdraw("not_needed", None, &world.resident()).unwrap().case;
     assert!(case.state.leaves_nothing_to_mediate());
     let followed = follow(&mut world, case, id, FAILED).unwrap();
     assert!(followed.events.is_empty());

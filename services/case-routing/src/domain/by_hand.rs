@@ -1,0 +1,189 @@
+//! What a human sends by hand, and who may take it back. An organisation sends along its own authority edges, within its own
+//! community, or as the router would; whoever sent a task, or stands above who did, decides on it.
+
+use serde::{Deserialize, Serialize};
+
+use super::codes::*;
+use super::error::{DomainError, Result};
+use super::event::Timestamp;
+use super::ids::*;
+use super::reason::Reason;
+use super::router::{Candidate, Choice, RouteQuery, RoutingOutcome};
+use super::table::RoutingTable;
+use super::work::{Work, check_code};
+
+/// A human's own choice; authority edges and hard exclusions bind it too.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ManualRoute {
+    pub lead: OrgId,
+    /// Assisting organisations and whether they are mandatory.
+    pub assists: Vec<(OrgId, bool)>,
+    pub reason_code: String,
+}
+
+/// As what somebody chooses for an organisation: which of its authority edges are theirs to use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Chooser {
+    /// At its window: none.
+    Window,
+    /// As the head of a station: all but those that whistle.
+    Head,
+    /// As its dispatcher: all.
+    Dispatcher,
+}
+
+impl Chooser {
+    const fn uses(self, edge: EdgeKind) -> bool {
+        match self {
+            Self::Window => false,
+            Self::Head => !matches!(edge, EdgeKind::Coordinates),
+            Self::Dispatcher => true,
+        }
+    }
+}
+
+impl RoutingTable {
+    /// Whether one organisation stands above another: it leads it, or one that does; a community's is also led by who guides it.
+    #[must_use]
+    pub fn stands_above(&self, above: OrgId, below: OrgId, line: Option<&str>, at: Timestamp) -> bool {
+        let mut known = vec![below];
+        let mut next = 0;
+        while let Some(org) = known.get(next).copied() {
+            for leader in self.leaders_of(org, line, at) {
+                if leader == above {
+                    return true;
+                }
+                if !known.contains(&leader) {
+                    known.push(leader);
+                }
+            }
+            next += 1;
+        }
+        false
+    }
+
+    /// Whether the other one belongs to the community whose organisation the first is: its station, its committee, its groups.
+    fn of_own_community(&self, own: OrgId, other: OrgId) -> bool {
+        let (Some(own), Some(other)) = (self.org(own), self.org(other)) else { return false };
+        let kind = other.kind.is_community_level() || other.kind.is_society();
+        let within = self.unit(other.unit).is_some_and(|unit| unit.path.contains(&own.unit));
+        own.kind.is_community_level() && kind && within
+    }
+}
+
+impl Work<'_> {
+    /// A dispatcher's choice. Who was relieved of the matter by an objection of its own gets it back by a ruling, or as the
+    /// parties agree, and in no other way: else it would be passed to and fro without end.
+    pub(super) fn chosen_by_dispatcher(
+        &self,
+        manual: &ManualRoute,
+        chooser: Chooser,
+    ) -> Result<RoutingOutcome> {
+        if self.was_relieved(manual.lead) && self.has_objected(manual.lead) {
+            let message = "its objection was accepted: only a ruling gives the case back to it";
+            return Err(DomainError::guard("objected_before", message));
+        }
+        let own = self.human_official()?;
+        let outcome = self.manual(manual, "chosen_by_dispatcher", |to| self.own_edge(own, to, chooser))?;
+        self.within_rights(own, chooser, &outcome)?;
+        Ok(outcome)
+    }
+
+    /// A human's choice of lead and assists, held to edges and hard exclusions. `sends` knows who sends, where that is not the
+    /// nearest superior.
+    pub(super) fn manual(
+        &self,
+        manual: &ManualRoute,
+        why: &str,
+        sends: impl Fn(OrgId) -> Option<(OrgId, DispatchMode)>,
+    ) -> Result<RoutingOutcome> {
+        check_code("reason_code", &manual.reason_code)?;
+        let lead = self.chosen("lead_org_id", manual.lead, sends(manual.lead), true)?;
+        let place = &self.case.place.path;
+        let about = Some((self.case.urgency, self.case.condition_facts()));
+        let barred = |item| self.routes.bars_lead(item, manual.lead, place, about, self.now);
+        if let Some(bar) = self.item().and_then(barred) {
+            return Err(DomainError::guard(bar, "the organisation may not lead this item"));
+        }
+        let mut assists = Vec::with_capacity(manual.assists.len());
+        for (org, mandatory) in &manual.assists {
+            if *org == manual.lead || assists.iter().any(|assist: &Choice| assist.org == *org) {
+                return Err(DomainError::invalid("assist_org_ids", "each organisation takes one part"));
+            }
+            assists.push(self.chosen("assist_org_ids", *org, sends(*org), *mandatory)?);
+        }
+        let candidate =
+            Candidate { org: lead.org, unit: Some(lead.unit), rule_id: None, rejected_because: None };
+        let list = self.routes.list_at(place, self.now);
+        Ok(RoutingOutcome {
+            lead: Some(lead),
+            assists,
+            candidates: vec![candidate],
+            reasons: vec![Reason::new(why), Reason::new(&manual.reason_code)],
+            ..RoutingOutcome::of(RoutingKind::Manual, list)
+        })
+    }
+
+    /// An organisation with the sender and mode that reach it: the nearest superior's, unless another sends.
+    pub(super) fn chosen(
+        &self,
+        field: &'static str,
+        id: OrgId,
+        sent_by: Option<(OrgId, DispatchMode)>,
+        mandatory: bool,
+    ) -> Result<Choice> {
+        let org = self.routes.org(id).filter(|org| org.in_force(self.now));
+        let org = org.ok_or_else(|| DomainError::invalid(field, "no such organisation"))?;
+        if self.case.complained_of == Some(id) {
+            return Err(DomainError::guard("recused", "the organisation complained of steps aside"));
+        }
+        let nearest = || self.routes.sender_to(id, &self.case.place.path, self.line(), self.now);
+        let no_edge = || DomainError::guard("no_authority_edge", "nobody has authority to send it there");
+        let (sender, mode) = sent_by.or_else(nearest).ok_or_else(no_edge)?;
+        Ok(Choice { org: id, unit: org.unit, sender, mode, mandatory, rule_id: None })
+    }
+
+    /// The own organisation as the sender to another, along an edge that the chooser may use.
+    fn own_edge(&self, own: OrgId, to: OrgId, chooser: Chooser) -> Option<(OrgId, DispatchMode)> {
+        let edge = self.routes.edge(own, to, self.line(), self.now).filter(|edge| chooser.uses(*edge))?;
+        Some((own, edge.mode()))
+    }
+
+    /// Whoever gets a part is the own organisation, reached by an edge of its own or of its own community; or it is whom the
+    /// router would give that part.
+    fn within_rights(&self, own: OrgId, chooser: Chooser, outcome: &RoutingOutcome) -> Result<()> {
+        let query = self.case.route_query(self.routes, self.now);
+        let routed = self.routes.route(&RouteQuery { may_offer: false, ..query });
+        let may_send = |to: OrgId| {
+            to == own || self.own_edge(own, to, chooser).is_some() || self.routes.of_own_community(own, to)
+        };
+        let may_lead = |choice: &Choice| {
+            may_send(choice.org) || routed.lead.as_ref().is_some_and(|lead| lead.org == choice.org)
+        };
+        if !outcome.lead.iter().all(may_lead) {
+            return Err(DomainError::NotEntitled { code: "lead_org_id" });
+        }
+        let may_assist = |choice: &Choice| {
+            may_send(choice.org) || routed.assists.iter().any(|assist| assist.org == choice.org)
+        };
+        if !outcome.assists.iter().all(may_assist) {
+            return Err(DomainError::NotEntitled { code: "assist_org_ids" });
+        }
+        Ok(())
+    }
+
+    /// A human acts for the sender, or for an organisation above it; nobody else, however far their grants reach.
+    pub(super) fn decides_for(&self, sender: OrgId) -> Result<()> {
+        let own = self.human_official()?;
+        if own == sender || self.routes.stands_above(own, sender, self.line(), self.now) {
+            Ok(())
+        } else {
+            Err(DomainError::NotEntitled { code: "sender" })
+        }
+    }
+
+    fn line(&self) -> Option<&str> {
+        self.case.item.as_ref().and_then(|item| item.line.as_deref())
+    }
+}

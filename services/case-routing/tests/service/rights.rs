@@ -1,0 +1,208 @@
+//! Who may: a role and a place are not enough. What somebody sends by hand, takes back, decides over or writes down as withdrawn
+//! depends on what the organisation that they act for has to do with the case.
+
+use std::time::Duration;
+
+use chassis::{
+    auth::Role,
+    grpc::PeerChannel,
+    proto::case_routing::v1::{self as pb, intake_service_client::IntakeServiceClient},
+    testing::Persona,
+};
+use tonic::{Code, Status};
+use uuid::Uuid;
+
+use crate::{
+    disputes::{DEPARTMENTS, district},
+    support::{District, request_id},
+};
+
+fn intake(d: &District, persona: &Persona) -> IntakeServiceClient<PeerChannel> {
+    IntakeServiceClient::new(d.service.call_as(persona))
+}
+
+fn of_government(d: &District) -> Persona {
+    Persona::new(Role::DistrictDispatcher, d.district).org(d.gov)
+}
+
+/// Whose grant reaches every case of the district, for an organisation that has sent none of them.
+fn of_another(d: &District) -> Persona {
+    Persona::new(Role::DistrictDispatcher, d.district).org(d.centre)
+}
+
+async fn recall(d: &District, by: &Persona, case: &pb::Case) -> Result<pb::Case, Status> {
+    let request = pb::RecallCaseRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        reason_code: "mis_dispatch".into(),
+        ..Default::default()
+    };
+    intake(d, by).recall_case(request).await.map(|answer| answer.into_inner().case.unwrap())
+}
+
+/// A case of which nobody is the lead any more.
+async fn triaged(d: &District) -> pb::Case {
+    let case = d.taken_in(&Persona::resident(d.district)).await;
+    let recalled = recall(d, &of_government(d), &case).await.unwrap();
+    assert_eq!(recalled.state(), pb::CaseState::Triaged);
+    recalled
+}
+
+async fn send(
+    d: &District,
+    by: &Persona,
+    case: &pb::Case,
+    lead: Option<Uuid>,
+    assists: &[Uuid],
+) -> Result<pb::Case, Status> {
+    let request = pb::DispatchCaseRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        lead_org_id: lead.map(|org| org.to_string()).unwrap_or_default(),
+        assist_org_ids: assists.iter().map(ToString::to_string).collect(),
+        reason_code: "dispatcher_knows".into(),
+        ..Default::default()
+    };
+    intake(d, by).dispatch_case(request).await.map(|answer| answer.into_inner().case.unwrap())
+}
+
+/// How the latest task of an organisation was sent, and by whom.
+fn sent(case: &pb::Case, org: Uuid) -> (pb::DispatchMode, String) {
+    let task = case.tasks.iter().rfind(|task| task.org_id == org.to_string()).expect("a task");
+    (task.mode(), task.sender_org_id.clone())
+}
+
+#[tokio::test]
+async fn a_case_is_sent_by_hand_only_where_the_own_organisation_may_send_it() {
+    let d = district().await;
+    let [housing, lights] = DEPARTMENTS;
+    let case = triaged(&d).await;
+    let station_head = Persona::new(Role::StationHead, d.community).org(d.station);
+    let window_of_street = Persona::new(Role::ServiceWorker, d.street).org(d.office);
+    for (by, lead, assists) in [
+        (d.window(), Some(housing), vec![]),
+        (d.window(), None, vec![housing]),
+        (station_head.clone(), Some(housing), vec![]),
+        (station_head, Some(d.office), vec![lights]),
+        (window_of_street.clone(), Some(housing), vec![]),
+        (d.dispatcher(), Some(d.other_office), vec![]),
+        (of_another(&d), Some(housing), vec![]),
+    ] {
+        let refused = send(&d, &by, &case, lead, &assists).await.unwrap_err();
+        assert_eq!(refused.code(), Code::PermissionDenied, "{refused}");
+    }
+    assert_eq!(d.read(&case).await.etag, case.etag, "nothing has changed");
+
+    // Where the router would send it, anybody at a window may, by hand as well.
+    let by_window = send(&d, &window_of_street, &case, Some(d.office), &[]).await.unwrap();
+    assert_eq!(sent(&by_window, d.office), (pb::DispatchMode::Order, d.gov.to_string()));
+    // The street calls departments, the district orders them.
+    let case = triaged(&d).await;
+    let by_street = send(&d, &d.dispatcher(), &case, None, &[housing, lights]).await.unwrap();
+    assert_eq!(by_street.lead_org_id, d.office.to_string());
+    for department in DEPARTMENTS {
+        assert_eq!(sent(&by_street, department), (pb::DispatchMode::Whistle, d.office.to_string()));
+    }
+    let case = triaged(&d).await;
+    let by_district = send(&d, &of_government(&d), &case, Some(housing), &[lights]).await.unwrap();
+    for department in DEPARTMENTS {
+        assert_eq!(sent(&by_district, department), (pb::DispatchMode::Order, d.gov.to_string()));
+    }
+    d.service.stop().await;
+}
+
+#[tokio::test]
+async fn who_sent_a_case_takes_it_back_and_decides_over_the_objection() {
+    let d = district().await;
+    let case = d.taken_in(&Persona::resident(d.district)).await;
+    // The street has it by the district's order.
+    for by in [d.dispatcher(), of_another(&d)] {
+        assert_eq!(recall(&d, &by, &case).await.unwrap_err().code(), Code::PermissionDenied);
+    }
+    let object = pb::ObjectTaskRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        task_id: case.tasks[0].task_id.clone(),
+        ground_code: "not_competent".into(),
+        suggested_org_id: DEPARTMENTS[0].to_string(),
+        evidence_refs: vec!["doc:duty-list".into()],
+        ..Default::default()
+    };
+    let objected = d.tasks(&d.leader()).object_task(object).await.unwrap().into_inner().case.unwrap();
+    let resolve = async |by: &Persona, decision: &str| {
+        let request = pb::ResolveObjectionRequest {
+            case_id: objected.case_id.clone(),
+            request_id: request_id(),
+            task_id: objected.objection.as_ref().unwrap().task_id.clone(),
+            decision: decision.into(),
+            reason_code: "duty_is_clear".into(),
+            ..Default::default()
+        };
+        d.tasks(by).resolve_objection(request).await.map(|answer| answer.into_inner().case.unwrap())
+    };
+    for decision in ["reject", "redispatch", "arbitrate"] {
+        for by in [d.dispatcher(), of_another(&d)] {
+            let refused = resolve(&by, decision).await.unwrap_err();
+            assert_eq!(refused.code(), Code::PermissionDenied, "{decision}: {refused}");
+        }
+    }
+    let kept = resolve(&of_government(&d), "reject").await.unwrap();
+    assert_eq!(kept.state(), pb::CaseState::Dispatched);
+    assert_eq!(recall(&d, &of_government(&d), &kept).await.unwrap().state(), pb::CaseState::Triaged);
+    d.service.stop().await;
+}
+
+async fn withdraw(d: &District, by: &Persona, case: &pb::Case, statement: &str) -> Result<pb::Case, Status> {
+    let request = pb::WithdrawCaseRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        reason_code: "solved_itself".into(),
+        statement_ref: statement.into(),
+        ..Default::default()
+    };
+    d.cases(by).withdraw_case(request).await.map(|answer| answer.into_inner().case.unwrap())
+}
+
+#[tokio::test]
+async fn officials_only_write_down_that_the_requester_withdraws_and_nothing_that_is_late() {
+    let d = District::start().await;
+    let resident = Persona::resident(d.district);
+    let case = d.taken_in(&resident).await;
+    let statement = "doc:statement-7";
+    for by in [d.dispatcher(), of_government(&d)] {
+        let refused = withdraw(&d, &by, &case, statement).await.unwrap_err();
+        assert_eq!(refused.code(), Code::PermissionDenied, "it received nothing");
+    }
+    let unsaid = withdraw(&d, &d.window(), &case, "").await.unwrap_err();
+    assert_eq!(unsaid.code(), Code::InvalidArgument);
+    assert!(unsaid.message().starts_with("statement_ref"), "{unsaid}");
+    let gone = withdraw(&d, &d.window(), &case, statement).await.unwrap();
+    assert_eq!(gone.state(), pb::CaseState::Withdrawn);
+    // The requester reads who wrote it down, and by what.
+    let request =
+        pb::GetTimelineRequest { case_id: case.case_id.clone(), page_size: 200, ..Default::default() };
+    let steps = d.cases(&resident).get_timeline(request).await.unwrap().into_inner().entries;
+    let step = steps.iter().find(|step| step.event == "CaseWithdrawn").unwrap();
+    assert_eq!(step.org_id, d.station.to_string());
+    let reason = step.reason.as_ref().unwrap();
+    assert_eq!(reason.code, "withdrawn_at_window");
+    assert_eq!(reason.arguments["statement"], statement);
+    assert!(reason.text_zh.contains(statement), "{}", reason.text_zh);
+    // No event tells of the paper.
+    for event in d.service.drain_outbox().await {
+        assert!(!String::from_utf8_lossy(&event.data).contains(statement), "{}", event.r#type);
+    }
+
+    // Whoever asked withdraws for themselves, whatever else they are.
+    let both = Persona::resident(d.district).also(Role::StreetDispatcher, d.street).org(d.office);
+    let own = d.taken_in(&both).await;
+    assert_eq!(withdraw(&d, &both, &own, "").await.unwrap().state(), pb::CaseState::Withdrawn);
+
+    let late = d.taken_in(&resident).await;
+    d.service.clock().advance(Duration::from_secs(60 * 86_400));
+    let hidden = withdraw(&d, &d.window(), &late, statement).await.unwrap_err();
+    assert_eq!(hidden.code(), Code::FailedPrecondition);
+    assert!(hidden.message().contains("late"), "{hidden}");
+    assert_eq!(withdraw(&d, &resident, &late, "").await.unwrap().state(), pb::CaseState::Withdrawn);
+    d.service.stop().await;
+}
