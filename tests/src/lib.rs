@@ -1,6 +1,6 @@
 //! The harness of the journeys: worlds (a whole suite with throw-away servers), the people in them, waiting on
-//! conditions, calls made from descriptors alone, an OTLP receiver and a reader of databases. It drives a suite as its
-//! users do, over gRPC and HTTP; only checks look into databases, and nothing here ever writes to one.
+//! conditions, calls made from descriptors alone, an OTLP receiver, a browser and a reader of databases. It drives a suite as
+//! its users do, over gRPC and HTTP; only checks look into databases, and nothing here ever writes to one.
 
 pub mod applications;
 pub mod descriptors;
@@ -18,6 +18,7 @@ pub mod tables;
 pub mod trouble;
 pub mod verbs;
 pub mod wait;
+pub mod webdriver;
 pub mod world;
 
 pub use people::Person;

@@ -2,6 +2,7 @@
 //! delayed and reordered across keys. One world serves them all.
 
 mod bad_input;
+mod board;
 mod commands;
 mod denied;
 mod disputes;
