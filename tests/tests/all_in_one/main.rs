@@ -15,6 +15,7 @@ mod golden_trace;
 mod idempotency;
 mod imports;
 mod poisoned_event;
+mod revocation;
 mod scenarios;
 mod traces;
 mod up;
