@@ -17,6 +17,7 @@ pub mod requests;
 pub mod revocation;
 pub mod story;
 pub mod tables;
+pub mod traces;
 pub mod trouble;
 pub mod verbs;
 pub mod wait;
