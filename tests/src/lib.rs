@@ -19,6 +19,7 @@ pub mod story;
 pub mod tables;
 pub mod traces;
 pub mod trouble;
+pub mod variations;
 pub mod verbs;
 pub mod wait;
 pub mod webdriver;
