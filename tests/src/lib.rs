@@ -3,6 +3,7 @@
 //! its users do, over gRPC and HTTP; only checks look into databases, and nothing here ever writes to one.
 
 pub mod applications;
+pub mod broker;
 pub mod descriptors;
 pub mod disputes;
 pub mod duty;
