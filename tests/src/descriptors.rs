@@ -61,6 +61,25 @@ pub fn rpcs() -> &'static [Rpc] {
     &RPCS
 }
 
+/// The RPC of this name.
+pub fn rpc(name: &str) -> &'static Rpc {
+    let found = rpcs().iter().find(|rpc| rpc.method.name() == name);
+    found.unwrap_or_else(|| panic!("there is no RPC {name}"))
+}
+
+/// Every role that there is.
+pub fn roles() -> Vec<Role> {
+    let all = proto::pool().get_enum_by_name("jianghan.auth.v1.Role").expect("the roles");
+    let numbers: Vec<i32> = all.values().map(|value| value.number()).collect();
+    let known = numbers.into_iter().map(|number| Role::try_from(number).expect("a known role"));
+    known.filter(|role| *role != Role::Unspecified).collect()
+}
+
+/// A role as the accounts name it.
+pub fn word(role: Role) -> String {
+    role.as_str_name().trim_start_matches("ROLE_").to_lowercase()
+}
+
 impl Rpc {
     /// `package.Service/Method`.
     pub fn name(&self) -> String {

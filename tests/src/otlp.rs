@@ -1,6 +1,9 @@
 //! A collector for spans and metrics: it takes what OTLP brings and keeps it in memory.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use anyhow::{Context, Result};
 use opentelemetry_proto::tonic::{
@@ -15,7 +18,7 @@ use opentelemetry_proto::tonic::{
         },
     },
     common::v1::{KeyValue, any_value::Value},
-    metrics::v1::{Metric, metric::Data},
+    metrics::v1::{Metric, NumberDataPoint, metric::Data, number_data_point},
     resource::v1::Resource,
 };
 use tonic::{Request, Response, Status, transport::server::TcpIncoming};
@@ -39,6 +42,13 @@ pub struct Span {
     pub attributes: Vec<(String, String)>,
 }
 
+impl Span {
+    /// An attribute, as text.
+    pub fn attribute(&self, key: &str) -> Option<&str> {
+        value_of(&self.attributes, key)
+    }
+}
+
 /// Collects; clones share what is kept.
 #[derive(Clone, Debug)]
 pub struct Receiver {
@@ -53,7 +63,8 @@ type Point = (String, String, Vec<(String, String)>);
 #[derive(Debug, Default)]
 struct Kept {
     spans: Mutex<Vec<Span>>,
-    metrics: Mutex<Vec<Point>>,
+    /// What was told of each point last; every interval brings all of them again.
+    metrics: Mutex<BTreeMap<Point, f64>>,
 }
 
 impl Receiver {
@@ -83,8 +94,17 @@ impl Receiver {
     /// Label sets of a metric from one process.
     pub fn metric(&self, process: &str, name: &str) -> Vec<Vec<(String, String)>> {
         let metrics = self.kept.metrics.lock().unwrap_or_else(PoisonError::into_inner);
-        let mine = metrics.iter().filter(|(from, metric, _)| from == process && metric == name);
+        let mine = metrics.keys().filter(|(from, metric, _)| from == process && metric == name);
         mine.map(|(_, _, labels)| labels.clone()).collect()
+    }
+
+    /// How a metric of one service stood when it was told last, in whatever process the service is.
+    pub fn measured(&self, process: &str, name: &str, service: &str) -> Option<f64> {
+        let metrics = self.kept.metrics.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = metrics.iter().find(|((from, metric, labels), _)| {
+            from == process && metric == name && value_of(labels, "jianghan.service") == Some(service)
+        });
+        found.map(|(_, value)| *value)
     }
 
     /// Everything that arrived, as text to search in.
@@ -128,12 +148,8 @@ impl MetricsService for Receiver {
         for resource in request.into_inner().resource_metrics {
             let process = service_name(resource.resource.as_ref());
             for metric in resource.scope_metrics.into_iter().flat_map(|scope| scope.metrics) {
-                for labels in labels(&metric) {
-                    let point = (process.clone(), metric.name.clone(), labels);
-                    // Every interval brings all points again.
-                    if !kept.contains(&point) {
-                        kept.push(point);
-                    }
+                for (labels, value) in points(&metric) {
+                    kept.insert((process.clone(), metric.name.clone(), labels), value);
                 }
             }
         }
@@ -141,15 +157,32 @@ impl MetricsService for Receiver {
     }
 }
 
-fn labels(metric: &Metric) -> Vec<Vec<(String, String)>> {
+/// The labels of each point with its value; of a histogram, how often something was measured.
+fn points(metric: &Metric) -> Vec<(Vec<(String, String)>, f64)> {
+    let numbers = |points: &[NumberDataPoint]| -> Vec<_> {
+        points.iter().map(|point| (texts(&point.attributes), number(point))).collect()
+    };
     match &metric.data {
         Some(Data::Histogram(data)) => {
-            data.data_points.iter().map(|point| texts(&point.attributes)).collect()
+            let points = data.data_points.iter();
+            points.map(|point| (texts(&point.attributes), point.count as f64)).collect()
         }
-        Some(Data::Sum(data)) => data.data_points.iter().map(|point| texts(&point.attributes)).collect(),
-        Some(Data::Gauge(data)) => data.data_points.iter().map(|point| texts(&point.attributes)).collect(),
+        Some(Data::Sum(data)) => numbers(&data.data_points),
+        Some(Data::Gauge(data)) => numbers(&data.data_points),
         _ => Vec::new(),
     }
+}
+
+fn number(point: &NumberDataPoint) -> f64 {
+    match point.value {
+        Some(number_data_point::Value::AsDouble(value)) => value,
+        Some(number_data_point::Value::AsInt(value)) => value as f64,
+        None => f64::NAN,
+    }
+}
+
+fn value_of<'a>(labels: &'a [(String, String)], key: &str) -> Option<&'a str> {
+    labels.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
 }
 
 fn service_name(resource: Option<&Resource>) -> String {

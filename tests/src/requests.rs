@@ -1,5 +1,5 @@
-//! Requests made from descriptors: well-formed ones, whose ids exist nowhere but whose codes, units and values are
-//! good, and every way in which one field of such a request can be bad.
+//! Requests made from descriptors: well-formed ones, whose ids exist nowhere but whose codes, units and values are good; and such
+//! whose units and organisations exist nowhere either.
 
 use chassis::clock::new_id;
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, ReflectMessage, Value};
@@ -15,6 +15,48 @@ const OTHER_COMMUNITY: &str = "420103005002";
 /// A well-formed request to an RPC.
 pub fn plausible(world: &World, rpc: &Rpc) -> DynamicMessage {
     message(world, &rpc.method.input())
+}
+
+/// A well-formed request that leads nowhere: none of its ids is anything's, and what can be tried is only tried. Whatever else
+/// becomes of it, it makes, changes and ends nothing that others look at.
+pub fn astray(world: &World, rpc: &Rpc) -> DynamicMessage {
+    lost(&plausible(world, rpc))
+}
+
+fn lost(message: &DynamicMessage) -> DynamicMessage {
+    let mut astray = message.clone();
+    for (field, value) in message.fields() {
+        let next = if is_id(&field) { nowhere(value) } else { within(value) };
+        astray.set_field(&field, next);
+    }
+    for name in ["dry_run", "validate_only"] {
+        if message.descriptor().get_field_by_name(name).is_some() {
+            astray.set_field_by_name(name, Value::Bool(true));
+        }
+    }
+    astray
+}
+
+/// Whether a field holds ids, by its name.
+pub fn is_id(field: &FieldDescriptor) -> bool {
+    matches!(field.kind(), Kind::String) && (field.name().ends_with("_id") || field.name().ends_with("_ids"))
+}
+
+/// As many ids that are nothing's.
+fn nowhere(value: &Value) -> Value {
+    match value {
+        Value::List(ids) => Value::List(ids.iter().map(nowhere).collect()),
+        _ => Value::String(new_id().to_string()),
+    }
+}
+
+/// What is no id may hold some.
+fn within(value: &Value) -> Value {
+    match value {
+        Value::List(values) => Value::List(values.iter().map(within).collect()),
+        Value::Message(inner) => Value::Message(lost(inner)),
+        other => other.clone(),
+    }
 }
 
 fn message(world: &World, descriptor: &MessageDescriptor) -> DynamicMessage {
@@ -48,6 +90,8 @@ fn good(world: &World, field: &FieldDescriptor) -> Option<Value> {
         // A table with a header that both catalogue and list have.
         Kind::Bytes if field.name() == "file" => Value::Bytes(format!("item_code\n{LAMP}\n").into()),
         Kind::Int64 => Value::I64(1),
+        // From now on, without an end.
+        Kind::Message(_) if matches!(field.name(), "valid_from" | "valid_to") => return None,
         Kind::Message(inner) if inner.full_name() == "google.protobuf.Timestamp" => {
             let mut time = DynamicMessage::new(inner);
             let later = i64::from(field.name().starts_with("end") || field.name().starts_with("to")) * 3_600;
@@ -139,7 +183,7 @@ fn good_text(world: &World, name: &str) -> Option<String> {
         "answer_ref" => "kb:1".to_owned(),
         "line" => "housing".to_owned(),
         // May be left out.
-        "authorisation_ref" | "note" | "opinion" => return None,
+        "authorisation_ref" | "note" | "opinion" | "purposes" => return None,
         "material_refs" => "doc:1".to_owned(),
         "written_reason" => "不属于本区受理范围，见所附说明。".to_owned(),
         "reconsideration_body" => "江汉区人民政府".to_owned(),
@@ -149,52 +193,4 @@ fn good_text(world: &World, name: &str) -> Option<String> {
         name if name.ends_with("_code") || name.ends_with("_codes") => "some_code".to_owned(),
         _ => "x".to_owned(),
     })
-}
-
-/// A request that is bad in one field.
-pub struct Bad {
-    /// Name of the field.
-    pub field: String,
-    /// In which way.
-    pub way: &'static str,
-    /// The request.
-    pub request: DynamicMessage,
-}
-
-/// Every way in which one top-level field of a good request can be bad whatever the RPC means: an id that is none, a
-/// value outside its enum, a text without end, a negative page, a token of nobody's, an instant that is none.
-pub fn bad(good: &DynamicMessage) -> Vec<Bad> {
-    let mut all = Vec::new();
-    for field in good.descriptor().fields() {
-        let name = field.name().to_owned();
-        let mut push = |way, value: Value| {
-            let mut request = good.clone();
-            let value = if field.is_list() { Value::List(vec![value]) } else { value };
-            request.set_field(&field, value);
-            all.push(Bad { field: name.clone(), way, request });
-        };
-        match field.kind() {
-            Kind::String => {
-                push("too long", Value::String("x".repeat(30_000)));
-                if field.name().ends_with("_id") || field.name().ends_with("_ids") {
-                    push("not an id", Value::String("not-an-id".to_owned()));
-                }
-                if field.name() == "request_id" {
-                    push("missing", Value::String(String::new()));
-                }
-                if field.name() == "page_token" {
-                    push("of nobody's", Value::String("bm9ib2R5cw".to_owned()));
-                }
-            }
-            Kind::Enum(_) => push("out of range", Value::EnumNumber(9_999)),
-            Kind::Int32 if field.name() == "page_size" => push("negative", Value::I32(-1)),
-            Kind::Message(inner) if inner.full_name() == "google.protobuf.Timestamp" => {
-                let mut time = DynamicMessage::new(inner);
-                time.set_field_by_name("nanos", Value::I32(-1));
-                push("no instant", Value::Message(time));
-            }
-            _ => {}
-        }
-    }
-    all
 }

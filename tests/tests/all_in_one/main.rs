@@ -2,8 +2,10 @@
 //! delayed and reordered across keys. One world serves them all.
 
 mod bad_input;
+mod board;
 mod commands;
 mod denied;
+mod denied_rest;
 mod disputes;
 mod exchange;
 mod f1;
@@ -14,6 +16,7 @@ mod golden_trace;
 mod idempotency;
 mod imports;
 mod poisoned_event;
+mod revocation;
 mod scenarios;
 mod traces;
 mod up;

@@ -10,4 +10,5 @@ mod f8;
 mod idempotency;
 mod nothing_lost;
 mod personal_data;
+mod revocation;
 mod traces;

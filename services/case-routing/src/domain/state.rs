@@ -9,7 +9,9 @@
 //! - `OfferedToSociety → Triaged` when an offer lapses and no organisation at all can be found, or none that the
 //!   router is sure enough of: a dispatcher decides then.
 //! - `InProgress → Triaged` when talks of a mediation fail, or society leads: the public service takes over, as after a partner.
-//! - Suspended cases can be returned from society (a partner may give up while the case waits).
+//! - Suspended cases can be returned too: a partner may give up, and talks may fail, while the case waits.
+//! - `Triaged → Triaged`: a human may say otherwise what a case is about until it is dispatched.
+//! - A case that was merged is rated by its own requester, and a bad rating judged, without moving it.
 //! - `Objected → Objected` when an arbitration opens; extensions, call-backs, ratings and assist tasks are
 //!   listed with the states in which they are possible, though they do not move the case.
 //! - Objection and arbitration: parties take positions while the case is Objected; the one review of a ruling takes a

@@ -25,7 +25,7 @@ use crate::{
     event::Event,
     grpc::{self, GuardLayer, Health, Peers},
     inbox::{Consumer, Runner, RunnerConfig},
-    ops::Ops,
+    ops::{Ops, metrics},
     outbox::{Relay, RelayConfig},
     topology::{Changes, Feed, Shared},
 };
@@ -170,6 +170,9 @@ pub async fn start<S: Service>(config: ServiceConfig, wiring: Wiring) -> anyhow:
         tasks: TaskTracker::new(),
         stop: CancellationToken::new(),
     };
+    if config.telemetry.otlp_endpoint.is_some() {
+        metrics::register(&context.db);
+    }
     let built = S::build(context.clone()).await.with_context(|| format!("building {name}"))?;
 
     let verifier = Verifier::new(keys, clock, &config.auth);

@@ -1,6 +1,7 @@
 //! Operations that every service answers alike: figures, parked events, domain time and reconcile digests. For the
 //! operator only; no business content passes through here, digests being opaque.
 
+pub(crate) mod metrics;
 mod service;
 
 use async_trait::async_trait;

@@ -10,4 +10,5 @@ mod pages;
 mod papers;
 mod papers_pages;
 mod rest;
+#[path = "../../../../tests/src/webdriver.rs"]
 mod webdriver;

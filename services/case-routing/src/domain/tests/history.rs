@@ -11,6 +11,7 @@ use proptest::test_runner::TestRunner;
 
 use super::super::state::trail;
 use super::super::*;
+use super::agreed;
 use super::attempts::{Attempt, ITEMS, attempt};
 use super::table::{in_arbitration, in_state, ruled, with_whistle};
 use super::world::*;
@@ -290,7 +291,8 @@ fn nobody_competent() -> TableParts {
 fn random_histories_reach_every_state_and_take_every_row_of_both_tables() {
     // What a list made unadmitted after it was dispatched is for `table` to take: no list changes under these histories.
     let unadmitted = [Trigger::RefuseUnadmitted, Trigger::RefuseUnadmittedAssist];
-    let wanted: Vec<_> = TRANSITIONS.iter().filter(|(_, _, by)| !unadmitted.contains(by)).collect();
+    let (agreed, agreed_of_tasks) = (agreed::moves(), agreed::task_moves());
+    let wanted: Vec<_> = agreed.iter().filter(|(_, _, by)| !unadmitted.contains(by)).collect();
     let mut runner = TestRunner::deterministic();
     let (mut states, mut rows, mut moves) = (HashSet::new(), HashSet::new(), HashSet::new());
     trail::take();
@@ -326,7 +328,7 @@ fn random_histories_reach_every_state_and_take_every_row_of_both_tables() {
         moves.extend(trail::take_tasks());
         if states.len() == CaseState::ALL.len()
             && wanted.iter().all(|row| rows.contains(*row))
-            && moves.len() == TASK_TRANSITIONS.len()
+            && moves.len() == agreed_of_tasks.len()
         {
             break;
         }
@@ -335,6 +337,8 @@ fn random_histories_reach_every_state_and_take_every_row_of_both_tables() {
     assert!(missing.is_empty(), "never ended in {missing:?}");
     let untaken: BTreeSet<_> = wanted.into_iter().filter(|row| !rows.contains(*row)).collect();
     assert!(untaken.is_empty(), "no history takes {untaken:?}");
-    let unmoved: Vec<_> = TASK_TRANSITIONS.iter().filter(|row| !moves.contains(row)).collect();
+    let unmoved: Vec<_> = agreed_of_tasks.difference(&moves).collect();
     assert!(unmoved.is_empty(), "no task moves {unmoved:?}");
+    let strange: Vec<_> = rows.difference(&agreed).collect();
+    assert!(strange.is_empty(), "some history takes {strange:?}");
 }

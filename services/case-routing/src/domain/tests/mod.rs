@@ -2,6 +2,7 @@
 //! router, and random histories.
 
 mod after;
+mod agreed;
 mod application;
 mod application_history;
 mod application_world;

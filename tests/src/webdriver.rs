@@ -1,6 +1,11 @@
-//! A real headless Chromium, driven through chromedriver over plain HTTP. Where either is missing the tests fail.
+//! A real headless Chromium, driven through chromedriver over plain HTTP. Where either is missing the tests fail. The tests of
+//! the edge include this file: they depend on nothing else here.
 
-use std::{path::PathBuf, process::Stdio, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
 
 use serde_json::{Value, json};
 use tokio::{
@@ -13,6 +18,7 @@ pub const TAB: &str = "\u{e004}";
 /// Enter.
 pub const ENTER: &str = "\u{e007}";
 
+/// A browser with one window, and a profile of its own.
 pub struct Browser {
     http: reqwest::Client,
     session: String,
@@ -33,6 +39,7 @@ impl Drop for Browser {
 }
 
 impl Browser {
+    /// Starts it, with nothing open.
     pub async fn start() -> Self {
         let profile = std::env::temp_dir().join(format!("jh-browser-{}", chassis::clock::new_id().simple()));
         std::fs::create_dir_all(&profile).expect("a directory");
@@ -92,6 +99,7 @@ impl Browser {
         answer["value"].clone()
     }
 
+    /// Opens an address.
     pub async fn go(&self, url: &str) {
         self.call("/url", json!({ "url": url })).await;
     }
@@ -101,6 +109,7 @@ impl Browser {
         self.call("/execute/sync", json!({ "script": script, "args": [] })).await
     }
 
+    /// The same where it is a text; empty where it is none.
     pub async fn text(&self, script: &str) -> String {
         self.eval(script).await.as_str().unwrap_or_default().to_owned()
     }
@@ -137,6 +146,7 @@ impl Browser {
         self.devtools("Emulation.setDeviceMetricsOverride", metrics).await;
     }
 
+    /// Whether the reader likes it dark.
     pub async fn dark(&self, dark: bool) {
         let value = if dark { "dark" } else { "light" };
         let features = json!([{ "name": "prefers-color-scheme", "value": value }]);
@@ -150,7 +160,9 @@ impl Browser {
         let image = self.call("/goog/cdp/execute", command).await;
         let text = image["data"].as_str().expect("an image");
         let bytes = base64::Engine::decode(&base64::prelude::BASE64_STANDARD, text).expect("base64");
-        let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/screenshots");
+        let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let root = own.ancestors().find(|dir| dir.join("Cargo.lock").exists()).expect("the workspace");
+        let dir = root.join("target/screenshots");
         std::fs::create_dir_all(&dir).expect("a directory");
         std::fs::write(dir.join(format!("{name}.png")), bytes).expect("written");
     }
