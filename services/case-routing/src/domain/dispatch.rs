@@ -121,6 +121,7 @@ impl Case {
         if task.part == TaskPart::Assist {
             work.stay(Trigger::DeclineAssist)?;
             work.emit(told, Some(Reason::new(reason_code)), Some(task_id));
+            work.complete_for_partner()?;
             return Ok(work.finish());
         }
         work.exclude(task.org);
@@ -156,12 +157,13 @@ impl Case {
     /// # Errors
     /// `Invalid` when the case has no such task.
     pub fn assignment_changed(self, news: AssignmentChanged, act: &Act<'_>) -> Result<Decision> {
-        let mut work = Work::begin(self, act);
         let task_id = news.task_id;
-        let task = work.task_mut(task_id)?;
-        if task.assignment.as_ref().is_some_and(|shown| shown.at > news.at) {
-            return Ok(work.finish());
+        let shown = self.task(task_id)?.assignment.as_ref();
+        if shown.is_some_and(|shown| shown.at > news.at) {
+            return Ok(Decision { case: self, events: Vec::new(), timeline: Vec::new() });
         }
+        let mut work = Work::begin(self, act);
+        let task = work.task_mut(task_id)?;
         let unfilled = news.status == AssignmentStatus::Unfilled;
         let open = task.state.is_open();
         let AssignmentChanged { assignment_id, status, worker, at, .. } = news;
@@ -262,7 +264,10 @@ impl Work<'_> {
                 let closed_code = ClosedCode::BeyondAuthority;
                 let reason =
                     outcome.reasons.first().cloned().unwrap_or_else(|| Reason::new("statutory_channel"));
-                self.answer(AnswerCase { explanation_ref: format!("channel:{channel}"), closed_code }, reason)
+                // By the list, whoever asks the router: it is told at the window that received the case.
+                let by = self.case.first_receiver;
+                let command = AnswerCase { explanation_ref: format!("channel:{channel}"), closed_code };
+                self.answer(command, reason, by)
             }
             RoutingKind::Offered => self.offer_to(outcome),
             RoutingKind::Proposed => self.propose(outcome),

@@ -7,7 +7,11 @@ use chassis::{Error, Result, auth::Caller, db::Following, proto::case_routing::v
 use tokio::time::Instant;
 
 use super::{desk::Desk, parse};
-use crate::{domain::CaseId, record::CaseRecord, store::read};
+use crate::{
+    domain::{Case, CaseId},
+    record::CaseRecord,
+    store::read,
+};
 
 /// How often it is looked for what another replica has changed.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -44,38 +48,87 @@ fn longest(field: &str, seconds: i32) -> Result<Duration> {
     Ok(Duration::from_secs(seconds))
 }
 
+/// The case that the one waited for was merged into: what becomes of it is news of that one too, by a version of its own.
+struct Original {
+    id: CaseId,
+    version: Option<i64>,
+    news: Following,
+}
+
 impl Desk {
-    /// The case as soon as its version is above the one that is known; as it is once the time that was asked for, or that is
-    /// granted, is over, or the service stops.
+    /// The case as soon as its version is above the one that is known, or the case that it was merged into changes; as it is
+    /// once the time that was asked for, or that is granted, is over, or the service stops. And whether it has changed.
     ///
     /// # Errors
     /// `NotFound` when it is out of reach, also if it came to be while it was waited for.
-    pub async fn changed(&self, caller: &Caller, wait: &Wait, granted: Duration) -> Result<CaseRecord> {
+    pub async fn changed(
+        &self,
+        caller: &Caller,
+        wait: &Wait,
+        granted: Duration,
+    ) -> Result<(CaseRecord, bool)> {
         let until = Instant::now() + wait.longest.min(granted);
         // Followed before it is looked at: what is committed in between is told.
         let mut news = self.db.news().follow(wait.id.0);
         let record = self.find(caller, wait.id).await?;
         if record.case.version > wait.known {
-            return Ok(record);
+            return Ok((record, true));
         }
-        let latest = self.latest(wait, until, &mut news).await?;
-        if latest == Some(record.case.version) { Ok(record) } else { self.find(caller, wait.id).await }
+        let original = self.followed_original(&record.case).await?;
+        let (latest, moved) = self.latest(wait, until, &mut news, original).await?;
+        if latest == Some(record.case.version) {
+            return Ok((record, moved));
+        }
+        let record = self.find(caller, wait.id).await?;
+        let changed = moved || record.case.version > wait.known;
+        Ok((record, changed))
     }
 
-    /// The version of a case: as soon as it is above the one that is known, else when the time is over.
-    async fn latest(&self, wait: &Wait, until: Instant, news: &mut Following) -> Result<Option<i64>> {
+    async fn followed_original(&self, case: &Case) -> Result<Option<Original>> {
+        let Some(id) = case.merged_into else { return Ok(None) };
+        let version = {
+            let mut conn = self.db.conn().await?;
+            read::version(&mut conn, id).await?
+        };
+        // What is committed before it is followed is seen by its version, at the next look.
+        Ok(Some(Original { id, version, news: self.db.news().follow(id.0) }))
+    }
+
+    /// The version of a case, as soon as it is above the one that is known or its original has moved, else when the time is
+    /// over; and whether the original has.
+    async fn latest(
+        &self,
+        wait: &Wait,
+        until: Instant,
+        news: &mut Following,
+        mut original: Option<Original>,
+    ) -> Result<(Option<i64>, bool)> {
         loop {
             let look = until.min(Instant::now() + LOOK_AGAIN);
-            let over = match tokio::time::timeout_at(look, news.changed()).await {
+            let told = async {
+                match &mut original {
+                    Some(original) => tokio::select! {
+                        told = news.changed() => told,
+                        told = original.news.changed() => told,
+                    },
+                    None => news.changed().await,
+                }
+            };
+            let over = match tokio::time::timeout_at(look, told).await {
                 Ok(told) => !told, // the service stops
                 Err(_) => Instant::now() >= until,
             };
-            let version = {
+            let (version, moved) = {
                 let mut conn = self.db.conn().await?;
-                read::version(&mut conn, wait.id).await?
+                let version = read::version(&mut conn, wait.id).await?;
+                let moved = match &original {
+                    Some(original) => read::version(&mut conn, original.id).await? != original.version,
+                    None => false,
+                };
+                (version, moved)
             };
-            if over || version.is_none_or(|version| version > wait.known) {
-                return Ok(version);
+            if over || moved || version.is_none_or(|version| version > wait.known) {
+                return Ok((version, moved));
             }
         }
     }

@@ -196,7 +196,14 @@ pub(super) fn with_whistle(world: &mut World, state: CaseState) -> Case {
 }
 
 fn resolved_original(id: CaseId) -> Original {
-    Original { id, state: CaseState::Resolved, lead: Some(STATION), handlers: vec![STATION] }
+    Original {
+        id,
+        state: CaseState::Resolved,
+        lead: Some(STATION),
+        handlers: vec![STATION],
+        completed_at: None,
+        reopenable_until: None,
+    }
 }
 
 fn closed_unrated(world: &mut World, resolved: Case) -> Case {
