@@ -1,6 +1,6 @@
 //! What the service does when something happened elsewhere: assignments are shown on their tasks, partners' answers
 //! move the case by the domain's verbs. This service owns the case: news that comes too late changes nothing and is
-//! answered by a withdrawn offer, never by an error.
+//! answered by a withdrawn offer, never by an error. Nor is what the domain refuses: see `News::refused`.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -32,8 +32,8 @@ use uuid::Uuid;
 use crate::{
     atlas::{Atlas, World},
     domain::{
-        self, AssignmentChanged, AssignmentStatus, Case, CaseId, CaseState, CompleteCase, Decision,
-        DomainEvent, Emitted, EvidenceKind, OfferId, OrgId, Party, PersonRef, TaskId,
+        self, AssignmentChanged, AssignmentStatus, Case, CaseId, Decision, DomainEvent, Emitted, OfferId,
+        OrgId, Party, PersonRef, TaskId,
         duty::{LegKind, LegNews},
     },
     duty::{Answer, Duties, boxed},
@@ -64,6 +64,22 @@ enum News {
     Declined { offer: OfferId },
     GaveUp { offer: OfferId, org: OrgId, reason: String },
     Completed { offer: OfferId, org: OrgId, evidence: Vec<String> },
+}
+
+impl News {
+    /// What becomes of the case where the domain refuses what the news ask for. The same event would be refused again, however
+    /// often it comes, and all that comes after it would wait: it is passed over, and what it leaves undone is somebody's
+    /// already. A partner that accepted and does not lead learns so; of one that declined, gave up or does not go on the time
+    /// runs out, and the public service takes over. What a partner has done is never refused ([`Case::social_completed`]).
+    fn refused(&self, case: Case, now: Timestamp) -> Option<Decision> {
+        match self {
+            Self::Accepted { offer, org } => Some(withdrawn(case, *offer, *org, now)),
+            Self::Assignment { .. }
+            | Self::Declined { .. }
+            | Self::GaveUp { .. }
+            | Self::Completed { .. } => None,
+        }
+    }
 }
 
 #[async_trait]
@@ -98,8 +114,13 @@ impl Consumer for Events {
                 tracing::warn!(case.id = %id, event.r#type = %event.r#type, "an event of an unknown case is passed over");
                 continue;
             };
-            let decision = decide(&world, Case::clone(&current.case), &news, tx.now, event.id)
-                .map_err(|error| Error::internal(format!("{}: {error}", event.r#type)))?;
+            let decision = match decide(&world, &current.case, &news, event, tx.now) {
+                Ok(decision) => decision,
+                Err(refusal) => {
+                    tracing::warn!(case.id = %id, event.r#type = %event.r#type, %refusal, "an event that its case refuses is passed over");
+                    news.refused(Case::clone(&current.case), tx.now)
+                }
+            };
             let Some(decision) = decision else { continue };
             let next = decided(Some(current), decision, &self.by);
             tx.caused_by(event);
@@ -230,12 +251,13 @@ fn id<T: From<Uuid>>(field: &str, text: &str) -> Result<T> {
 /// What the news makes of the case; `None`: nothing.
 fn decide(
     world: &World,
-    case: Case,
+    case: &Case,
     news: &News,
+    event: &Event,
     now: Timestamp,
-    seed: Uuid,
 ) -> domain::Result<Option<Decision>> {
-    let act = act(world, seed, Party::system(), now);
+    let act = act(world, event.id, Party::system(), now);
+    let case = case.clone();
     match news {
         News::Assignment { task, id, status, worker } => {
             if case.task(*task).is_err() {
@@ -246,7 +268,8 @@ fn decide(
                 assignment_id: id.map(Into::into),
                 status: *status,
                 worker: (!worker.is_empty()).then(|| PersonRef(worker.clone())),
-                at: now,
+                // When it happened, not when it is heard: what comes late must not replace what is newer.
+                at: event.time,
             };
             case.assignment_changed(news, &act).map(Some)
         }
@@ -259,8 +282,7 @@ fn decide(
         News::Declined { offer } => case.social_declined(*offer, &act),
         News::GaveUp { offer, org, reason } => {
             let leads = is_confirmed(&case, *offer);
-            let works = matches!(case.state, CaseState::InProgress | CaseState::Suspended);
-            if leads && works {
+            if leads && case.is_taken_up() && !case.partner_is_done() {
                 let reason = if is_code(reason) { reason } else { "gave_up" };
                 case.return_from_society(reason, &act).map(Some)
             } else if leads {
@@ -273,43 +295,9 @@ fn decide(
             if !is_confirmed(&case, *offer) {
                 return Ok(Some(withdrawn(case, *offer, *org, now)));
             }
-            complete(case, *offer, evidence, &act)
+            case.social_completed(*offer, evidence, &act)
         }
     }
-}
-
-/// The partner's work is done; a suspension ends with it.
-fn complete(
-    case: Case,
-    offer: OfferId,
-    evidence: &[String],
-    act: &domain::Act<'_>,
-) -> domain::Result<Option<Decision>> {
-    let mut events = Vec::new();
-    let mut timeline = Vec::new();
-    let mut act = act.clone();
-    let case = match case.state {
-        CaseState::InProgress => case,
-        CaseState::Suspended => {
-            let resumed = case.resume(&act)?;
-            events = resumed.events;
-            timeline = resumed.timeline;
-            // The second verb draws other ids than the first.
-            let _: Uuid = act.ids.draw();
-            resumed.case
-        }
-        _ => return Ok(None),
-    };
-    let references = evidence.iter().filter(|reference| !reference.is_empty() && reference.len() <= 200);
-    let mut evidence: Vec<_> =
-        references.map(|reference| (EvidenceKind::ServiceRecord, reference.clone())).collect();
-    if evidence.is_empty() {
-        evidence.push((EvidenceKind::ServiceRecord, format!("offer:{offer}")));
-    }
-    let done = case.complete(CompleteCase { evidence, ..CompleteCase::default() }, &act)?;
-    events.extend(done.events);
-    timeline.extend(done.timeline);
-    Ok(Some(Decision { case: done.case, events, timeline }))
 }
 
 fn is_confirmed(case: &Case, offer: OfferId) -> bool {

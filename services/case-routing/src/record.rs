@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::{
     domain::{
         BenefitChange, Case, Decision, DomainEvent, NewNotice, OfferId, OrgId, RemarkKind, RoutingDecision,
-        TicketId, TimelineEntry, Timestamp,
+        TaskPart, TicketId, TimelineEntry, Timestamp,
         exchange::{Report, reports},
     },
     events,
@@ -132,6 +132,12 @@ impl CaseRecord {
         case.routing.extend(latest);
         for told in &events {
             note_offer(&mut pending.offers, &told.event);
+            // A partner's part is done when it says so, though the case may wait for others.
+            if let DomainEvent::TaskSubmitted { part: TaskPart::Lead, .. } = &told.event
+                && let Some(offer) = case.confirmed_offer()
+            {
+                pending.offers.insert(offer.id, (Some(offer.partner), OfferState::Completed));
+            }
             if let DomainEvent::CaseHandedOff { line_code, .. } = &told.event {
                 pending.handed_off = Some(line_code.clone());
             }

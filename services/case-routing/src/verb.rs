@@ -127,11 +127,7 @@ pub fn in_own_case<'a>(mut act: Act<'a>, by: &Caller, case: &Case) -> Act<'a> {
 /// Lets the requester withdraw for themselves, and an official for the window that received the case, if they belong to it.
 pub fn withdrawing<'a>(act: Act<'a>, by: &Caller, case: &Case) -> Act<'a> {
     let act = in_own_case(act, by, case);
-    if act.by.standing == Standing::Official {
-        acting_for(act, by, Some(case.first_receiver))
-    } else {
-        act
-    }
+    if act.by.standing == Standing::Official { acting_for(act, by, Some(case.first_receiver)) } else { act }
 }
 
 /// Lets a leader act over the organisation that has the case: the own one, or one that the own one leads.

@@ -11,9 +11,9 @@ use super::application_intake::add_papers;
 use super::application_news::ApplicationNews;
 use super::case::Case;
 use super::codes::*;
+use super::completion::CompleteCase;
 use super::error::{DomainError, Result};
 use super::event::Timestamp;
-use super::handling::CompleteCase;
 use super::work::{Act, check_code};
 
 /// The periods that do not count (行政许可法 art. 45), of the causes for which a case may wait.

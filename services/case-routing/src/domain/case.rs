@@ -112,6 +112,9 @@ pub struct Case {
     pub verification: Option<Verification>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rating: Option<Rating>,
+    /// Who answered it at the window or put it right on the spot: they hold no task, and handled it all the same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub answered_by: Vec<OrgId>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub evidence: Vec<Evidence>,
     /// Of an item with stages: those that were done, and the one in hand.
@@ -126,9 +129,12 @@ pub struct Case {
     /// Of a dispute: its latest mediation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mediation: Option<MediationLink>,
-    /// Cases merged into this one.
+    /// Cases merged into this one, those included that came with another.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub merged: Vec<CaseId>,
+    /// Of a case that came there with another: what it was merged into before, the first one first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub merged_through: Vec<CaseId>,
     /// The topic case that stands for this one and others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent_case: Option<CaseId>,
@@ -267,7 +273,8 @@ impl Case {
     #[must_use]
     pub fn handling_orgs(&self) -> Vec<OrgId> {
         let worked = self.tasks.iter().filter(|task| task.signed_at.is_some() || task.state.is_live());
-        let mut orgs: Vec<OrgId> = worked.map(|task| task.org).collect();
+        let answered = self.answered_by.iter().copied();
+        let mut orgs: Vec<OrgId> = worked.map(|task| task.org).chain(answered).collect();
         if orgs.is_empty() {
             orgs.push(self.first_receiver);
         }
@@ -276,12 +283,17 @@ impl Case {
         orgs
     }
 
-    /// Whether an organisation takes part, or is asked to define the duty: its caller reaches the case.
+    /// Whether an organisation takes part, is asked to define the duty, or has to answer a supervision: its caller reaches the
+    /// case.
     #[must_use]
     pub fn is_party(&self, org: OrgId) -> bool {
         self.first_receiver == org
             || self.tasks.iter().any(|task| task.org == org)
             || self.verification.as_ref().is_some_and(|verification| verification.verifier == org)
+            || self
+                .supervisions
+                .iter()
+                .any(|known| known.state != SupervisionState::Cleared && self.supervised(known) == org)
             || self.objection.as_ref().is_some_and(|objection| {
                 let asked = objection.ruling.as_ref().and_then(|ruling| ruling.definition.as_ref());
                 objection.arbiter == Some(org)

@@ -241,7 +241,11 @@ impl Work<'_> {
             command.evidence.iter().map(|(_, reference)| reference.clone()).collect();
         verification.verified_at = Some(now);
         let verifier_org_id = verification.verifier;
-        if command.resolution == Resolution::PartlyResolved {
+        // What its requester does not find put right is no success of whoever handled it, whatever the verifier finds. An
+        // ending that only explains never claims to be one.
+        let explained = self.case.closed_code.is_some_and(ClosedCode::is_explanation);
+        let doubted = !explained && said.is_some_and(|said| said != Resolution::Resolved);
+        if doubted || command.resolution == Resolution::PartlyResolved {
             self.case.closed_code = Some(ClosedCode::PartlyResolved);
         }
         self.stop_clock(ClockKind::Verify, None);

@@ -41,27 +41,32 @@ impl Task {
         u8::try_from(self.crew.len()).unwrap_or(u8::MAX).min(self.workers_wanted)
     }
 
-    /// Takes in news of one of its assignments. `false` for news that is older than what is known of that one.
-    pub(super) fn hear_of_worker(&mut self, news: AssignmentView) -> bool {
+    /// Whether what is known of an assignment is later than news of it.
+    pub(super) fn knows_later(&self, assignment: Option<AssignmentId>, at: Timestamp) -> bool {
+        let known = if self.workers_wanted <= 1 {
+            self.assignment.as_ref()
+        } else {
+            self.crew.iter().find(|view| view.assignment_id == assignment)
+        };
+        known.is_some_and(|known| known.at > at)
+    }
+
+    /// Takes in news of one of its assignments.
+    pub(super) fn hear_of_worker(&mut self, news: AssignmentView) {
         if self.workers_wanted <= 1 {
-            let stale = self.assignment.as_ref().is_some_and(|shown| shown.at > news.at);
-            if !stale {
-                self.assignment = Some(news);
-                // It may have needed several before it was signed anew.
-                self.crew.clear();
-            }
-            return !stale;
+            self.assignment = Some(news);
+            // It may have needed several before it was signed anew.
+            self.crew.clear();
+            return;
         }
         let known = self.crew.iter().position(|view| view.assignment_id == news.assignment_id);
         match known {
-            Some(index) if self.crew[index].at > news.at => return false,
             Some(index) if news.is_active() => self.crew[index] = news.clone(),
             Some(index) => drop(self.crew.remove(index)),
             None if news.is_active() => self.crew.push(news.clone()),
             None => {}
         }
         self.show_crew(news);
-        true
     }
 
     /// What it shows after news of one of several workers.

@@ -111,6 +111,7 @@ impl Case {
         if task.part == TaskPart::Assist {
             work.stay(Trigger::DeclineAssist)?;
             work.emit(told, Some(Reason::new(reason_code)), Some(task_id));
+            work.complete_for_partner()?;
             return Ok(work.finish());
         }
         work.exclude(task.org);
@@ -148,13 +149,16 @@ impl Case {
     /// # Errors
     /// `Invalid` when the case has no such task.
     pub fn assignment_changed(self, news: AssignmentChanged, act: &Act<'_>) -> Result<Decision> {
-        let mut work = Work::begin(self, act);
         let task_id = news.task_id;
+        if self.task(task_id)?.knows_later(news.assignment_id, news.at) {
+            return Ok(Decision { case: self, events: Vec::new(), timeline: Vec::new() });
+        }
+        let mut work = Work::begin(self, act);
         let task = work.task_mut(task_id)?;
         let open = task.state.is_open();
         let AssignmentChanged { assignment_id, status, worker, at, .. } = news;
-        let heard = task.hear_of_worker(AssignmentView { assignment_id, status, worker, at });
-        if heard && open && status == AssignmentStatus::Unfilled {
+        task.hear_of_worker(AssignmentView { assignment_id, status, worker, at });
+        if open && status == AssignmentStatus::Unfilled {
             work.supervise(0, "assignment_unfilled", None, Some(task_id));
         }
         Ok(work.finish())
@@ -253,7 +257,10 @@ impl Work<'_> {
                 let closed_code = ClosedCode::BeyondAuthority;
                 let reason =
                     outcome.reasons.first().cloned().unwrap_or_else(|| Reason::new("statutory_channel"));
-                self.answer(AnswerCase { explanation_ref: format!("channel:{channel}"), closed_code }, reason)
+                // By the list, whoever asks the router: it is told at the window that received the case.
+                let by = self.case.first_receiver;
+                let command = AnswerCase { explanation_ref: format!("channel:{channel}"), closed_code };
+                self.answer(command, reason, by)
             }
             RoutingKind::Offered => self.offer_to(outcome),
             RoutingKind::Proposed => self.propose(outcome),

@@ -1,5 +1,5 @@
-//! The ways in which intake ends a case, or the requester does: declined, merged, handed off, answered,
-//! withdrawn. Only a human declines (C-5).
+//! The ways in which intake ends a case, or the requester does: declined, handed off, answered, withdrawn. Only a human
+//! declines (C-5). For merging see [`super::merging`].
 
 use super::case::{Case, Evidence};
 use super::codes::*;
@@ -42,79 +42,6 @@ impl Case {
         Ok(work.finish())
     }
 
-    /// A human found it to be the same matter as another case, with no new facts.
-    ///
-    /// # Errors
-    /// `WrongState`; `NotEntitled` for a machine; `Invalid` when it is the case itself.
-    pub fn merge(self, into: CaseId, act: &Act<'_>) -> Result<Decision> {
-        let mut work = Work::begin(self, act);
-        work.permit(Trigger::Merge)?;
-        work.human_official()?;
-        if into == work.case.id {
-            return Err(DomainError::invalid("into_case_id", "a case cannot be merged into itself"));
-        }
-        let in_time = work.end_accept();
-        work.enter(CaseState::Merged, Trigger::Merge)?;
-        work.stop_all_clocks();
-        work.case.merged_into = Some(into);
-        work.record_plain_routing(RoutingKind::Ended, Reason::new("merged").with("into", into));
-        work.case.closed_code = Some(ClosedCode::Merged);
-        work.emit(DomainEvent::CaseMerged { into_case_id: into, in_time }, None, None);
-        Ok(work.finish())
-    }
-
-    /// The merge was wrong; the clocks run on as if never stopped.
-    ///
-    /// # Errors
-    /// `WrongState`.
-    pub fn unmerge(self, act: &Act<'_>) -> Result<Decision> {
-        let mut work = Work::begin(self, act);
-        work.permit(Trigger::Unmerge)?;
-        work.stop_clock(ClockKind::Judge, None);
-        work.clear_supervisions(|supervision| supervision.clock == Some(ClockKind::Judge));
-        // The check of a rating came after the merge.
-        let before = work.case.clocks.iter().filter(|clock| clock.kind != ClockKind::Judge);
-        let merged_at = before.filter_map(|clock| clock.stopped_at).max();
-        let counted = |kind| matches!(kind, ClockKind::Resolve | ClockKind::Rework | ClockKind::Dispatch);
-        for clock in work.case.clocks.iter_mut().filter(|clock| clock.stopped_at == merged_at) {
-            if counted(clock.kind) {
-                clock.stopped_at = None;
-            }
-        }
-        work.enter(CaseState::Accepted, Trigger::Unmerge)?;
-        work.case.merged_into = None;
-        work.case.closed_code = None;
-        // What was said of the other case's result does not count for the own one.
-        work.case.rating = None;
-        if work.case.accepted_at.is_none() {
-            let since = merged_at.unwrap_or(work.now);
-            work.start_service(since);
-        } else if work.case.clock(ClockKind::Dispatch, None).is_none_or(|clock| !clock.is_open()) {
-            work.start_clock(ClockKind::Dispatch, None, work.sla().dispatch);
-        }
-        work.emit(DomainEvent::CaseUnmerged {}, None, None);
-        Ok(work.finish())
-    }
-
-    /// Another case was merged into this one, or taken out again; counts are kept. Only a case that somebody still
-    /// handles takes another in: a merged one would pass it on or, in a ring, lose it, and what came after the end of
-    /// any other, a closed one included, would never be looked at. A closed case is reopened first, which has its own
-    /// conditions, or the repeat stands for itself.
-    ///
-    /// # Errors
-    /// `WrongState` when another case would come into a finished one.
-    pub fn absorb(self, other: CaseId, present: bool, act: &Act<'_>) -> Result<Decision> {
-        let mut work = Work::begin(self, act);
-        if present && work.case.state.is_finished() {
-            return Err(work.wrong_state(Trigger::Merge));
-        }
-        work.case.merged.retain(|id| *id != other);
-        if present {
-            work.case.merged.push(other);
-        }
-        Ok(work.finish())
-    }
-
     /// Answers a consultation from the knowledge base, or tells another legal channel.
     ///
     /// # Errors
@@ -122,8 +49,8 @@ impl Case {
     pub fn answer(self, command: AnswerCase, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.permit(Trigger::Answer)?;
-        work.human_official()?;
-        work.answer(command, Reason::new("answered_at_window"))?;
+        let by = work.human_official()?;
+        work.answer(command, Reason::new("answered_at_window"), by)?;
         Ok(work.finish())
     }
 
@@ -223,7 +150,8 @@ impl Work<'_> {
         Ok(())
     }
 
-    pub(super) fn answer(&mut self, command: AnswerCase, reason: Reason) -> Result<()> {
+    /// The answer is what was done about the matter, by that organisation.
+    pub(super) fn answer(&mut self, command: AnswerCase, reason: Reason, by: OrgId) -> Result<()> {
         use ClosedCode::{BeyondAuthority, Explained, Resolved, Unfounded};
         if !matches!(command.closed_code, Resolved | Explained | Unfounded | BeyondAuthority) {
             return Err(DomainError::invalid(
@@ -242,6 +170,7 @@ impl Work<'_> {
         self.record_plain_routing(RoutingKind::AnsweredAtWindow, reason.clone());
         let (kind, reference) = (EvidenceKind::Explanation, command.explanation_ref);
         self.case.evidence.push(Evidence { kind, reference, at: self.now });
+        self.handled_by(by);
         self.case.delivery_mode = Some(DeliveryMode::GovDirect);
         self.case.closed_code = Some(command.closed_code);
         self.case.completed_at = Some(self.now);
@@ -249,6 +178,13 @@ impl Work<'_> {
         let process = self.process();
         self.emit(DomainEvent::CaseAnswered { in_time, process }, Some(reason), None);
         self.begin_verification()
+    }
+
+    /// It handled the case without a task, and neither verifies nor judges it (C-4).
+    pub(super) fn handled_by(&mut self, org: OrgId) {
+        if !self.case.answered_by.contains(&org) {
+            self.case.answered_by.push(org);
+        }
     }
 
     pub(super) fn withdraw(&mut self, reason_code: &str, told: Reason, trigger: Trigger) -> Result<()> {

@@ -79,6 +79,7 @@ impl Work<'_> {
         let reason = Reason::new("solved_on_spot");
         self.record_plain_routing(RoutingKind::SolvedOnSpot, reason.clone());
         self.add_evidence(done.evidence.clone())?;
+        self.handled_by(finder);
         let own = self.routes.org(finder).map(|org| org.kind);
         let by_residents = matches!(own, Some(OrgKind::Committee | OrgKind::SelfGovGroup));
         self.case.delivery_mode =

@@ -1,10 +1,9 @@
-//! The work itself: first contact, waiting, extensions, assists' results, completion.
+//! The work itself: first contact, waiting, extensions, assists' results. For completion see [`super::completion`].
 
 use calendar::Limit;
 use chrono::TimeDelta;
 
-use super::application::PAPERS_OVERDUE;
-use super::case::{Case, Evidence, Suspension};
+use super::case::{Case, Suspension};
 use super::codes::*;
 use super::error::{DomainError, Result};
 use super::event::{DomainEvent, Timestamp};
@@ -13,18 +12,7 @@ use super::reason::Reason;
 use super::rules::Rules;
 use super::state::Trigger;
 use super::table::RoutingTable;
-use super::work::{Act, Decision, Standing, Work, check_code};
-
-/// The lead's side is done.
-#[derive(Debug, Clone, Default)]
-pub struct CompleteCase {
-    /// Kind and reference; at least one, unless the ending is itself an explanation (C-6).
-    pub evidence: Vec<(EvidenceKind, String)>,
-    /// How it ended; `Resolved`, or `SelfGoverned` by society, where unset.
-    pub closed_code: Option<ClosedCode>,
-    /// Mandatory assists that are not needed after all.
-    pub waived: Vec<TaskId>,
-}
+use super::work::{Act, Decision, Work, check_code};
 
 impl Case {
     /// The handler spoke with the requester for the first time; work begins.
@@ -135,7 +123,8 @@ impl Case {
         own
     }
 
-    /// An assisting organisation hands its result in.
+    /// An assisting organisation hands its result in. If it is the last that a partner's completion waited for, the case is
+    /// completed.
     ///
     /// # Errors
     /// `WrongState`; `NotEntitled`; `Guard` `task_state`, `lead_completes`; `Invalid` without evidence.
@@ -157,6 +146,7 @@ impl Case {
         let in_time = work.stop_clock(ClockKind::Assist, Some(task_id)).unwrap_or(true);
         work.submit(task_id, in_time)?;
         work.clear_supervisions(|supervision| supervision.task == Some(task_id));
+        work.complete_for_partner()?;
         Ok(work.finish())
     }
 
@@ -177,18 +167,6 @@ impl Case {
         work.move_task(task_id, TaskState::Returned)?;
         let due_at = work.start_clock(ClockKind::Assist, Some(task_id), work.sla().assist);
         work.returned(task_id, Some(due_at), reason_code)?;
-        Ok(work.finish())
-    }
-
-    /// The lead says the work is done; every mandatory assist is in or waived. A third organisation is asked
-    /// to verify at once, if there is one.
-    ///
-    /// # Errors
-    /// `WrongState`; `NotEntitled` unless the lead; `Guard` `assist_outstanding`, `mediation_open`, `stage_outstanding` unless
-    /// the ending only explains; `Invalid` evidence or code.
-    pub fn complete(self, command: CompleteCase, act: &Act<'_>) -> Result<Decision> {
-        let mut work = Work::begin(self, act);
-        work.complete(command)?;
         Ok(work.finish())
     }
 }
@@ -262,55 +240,6 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// The lead says that its work is done.
-    pub(super) fn complete(&mut self, command: CompleteCase) -> Result<()> {
-        self.permit(Trigger::Complete)?;
-        let (_, org) = self.lead()?;
-        self.acts_for(org, "lead_org")?;
-        // What a partner did is done; an official waits for the parties.
-        if self.by.standing == Standing::Official && self.case.mediation.is_some_and(|link| link.open) {
-            return Err(DomainError::guard("mediation_open", "the parties are still talking"));
-        }
-        if !self.ending(command.closed_code)?.is_explanation() && self.case.stage_in_hand().is_some() {
-            return Err(DomainError::guard("stage_outstanding", "a stage of the work is not done"));
-        }
-        self.completed(command)
-    }
-
-    /// The lead's side is done.
-    pub(super) fn completed(&mut self, command: CompleteCase) -> Result<()> {
-        let (id, _) = self.lead()?;
-        let code = self.ending(command.closed_code)?;
-        let mut evidence = command.evidence;
-        if evidence.is_empty() && code.is_explanation() {
-            evidence.push((EvidenceKind::Explanation, format!("outcome:{code}")));
-        }
-        self.add_evidence(evidence)?;
-        self.end_assists(&command.waived)?;
-        let clock = self.case.resolve_clock();
-        let elapsed_seconds = clock.map_or(0, |clock| clock.elapsed_seconds(self.now, self.rules));
-        let elapsed_unit = clock.map(|clock| clock.limit.unit);
-        let rework = self.stop_clock(ClockKind::Rework, None);
-        let in_time = rework.or(self.stop_clock(ClockKind::Resolve, None)).unwrap_or(true);
-        self.stop_task_clocks(id);
-        self.submit(id, in_time)?;
-        self.clear_supervisions(|supervision| supervision.reason_code != PAPERS_OVERDUE);
-        self.case.closed_code = Some(code);
-        self.case.completed_at = Some(self.now);
-        self.enter(CaseState::Completed, Trigger::Complete)?;
-        let event = DomainEvent::CaseCompleted {
-            task_id: id,
-            offer_id: self.case.confirmed_offer().map(|offer| offer.id),
-            in_time,
-            completed_at: self.now,
-            elapsed_seconds,
-            elapsed_unit,
-            callback_due: self.case.callback_due(),
-        };
-        self.emit(event, None, Some(id));
-        self.begin_verification()
-    }
-
     /// Assists that are not done: what is decided without them needs them no more.
     pub(super) fn outstanding_assists(&self) -> Vec<TaskId> {
         let assists = self.case.tasks.iter().filter(|task| task.part == TaskPart::Assist);
@@ -324,25 +253,8 @@ impl Work<'_> {
             .ok_or_else(|| DomainError::guard("no_lead", "nobody leads this case"))
     }
 
-    pub(super) fn add_evidence(&mut self, evidence: Vec<(EvidenceKind, String)>) -> Result<()> {
-        let fits = |reference: &String| !reference.is_empty() && reference.len() <= 256;
-        if evidence.is_empty()
-            || evidence.len() > 32
-            || !evidence.iter().all(|(_, reference)| fits(reference))
-        {
-            return Err(DomainError::invalid("evidence", "1–32 references of at most 256 bytes"));
-        }
-        let at = self.now;
-        self.case.evidence.extend(evidence.into_iter().map(|(kind, reference)| Evidence {
-            kind,
-            reference,
-            at,
-        }));
-        Ok(())
-    }
-
     /// Hands a task in, through the states in between.
-    fn submit(&mut self, id: TaskId, in_time: bool) -> Result<()> {
+    pub(super) fn submit(&mut self, id: TaskId, in_time: bool) -> Result<()> {
         if matches!(self.case.task(id)?.state, TaskState::Signed | TaskState::Returned) {
             self.move_task(id, TaskState::Working)?;
         }
@@ -372,44 +284,6 @@ impl Work<'_> {
             Some(reason),
             Some(id),
         );
-        Ok(())
-    }
-
-    fn ending(&self, code: Option<ClosedCode>) -> Result<ClosedCode> {
-        use ClosedCode::{BeyondAuthority, Explained, Mediated, Resolved, SelfGoverned, Unfounded};
-        let social = matches!(
-            self.case.delivery_mode,
-            Some(DeliveryMode::SelfGovernance | DeliveryMode::Volunteer | DeliveryMode::Market)
-        );
-        let code = code.unwrap_or(if social { SelfGoverned } else { Resolved });
-        if matches!(code, Resolved | Explained | Unfounded | BeyondAuthority | SelfGoverned | Mediated) {
-            Ok(code)
-        } else {
-            Err(DomainError::invalid("closed_code", "not a way in which handling ends"))
-        }
-    }
-
-    /// Mandatory assists must be in or waived; what else is open is not needed any more.
-    fn end_assists(&mut self, waived: &[TaskId]) -> Result<()> {
-        for id in waived {
-            let task = self.case.task(*id)?;
-            if task.part == TaskPart::Lead || !task.state.is_open() {
-                return Err(DomainError::invalid("waived", "only an open assist is waived"));
-            }
-        }
-        let assists =
-            self.case.tasks.iter().filter(|task| task.part == TaskPart::Assist && task.state.is_open());
-        let open: Vec<(TaskId, bool)> = assists.map(|task| (task.id, task.mandatory)).collect();
-        if open.iter().any(|(id, mandatory)| *mandatory && !waived.contains(id)) {
-            return Err(DomainError::guard(
-                "assist_outstanding",
-                "a mandatory assist is neither in nor waived",
-            ));
-        }
-        for (id, _) in open {
-            let reason_code = if waived.contains(&id) { "waived" } else { "no_longer_needed" };
-            self.cancel_task(id, reason_code)?;
-        }
         Ok(())
     }
 

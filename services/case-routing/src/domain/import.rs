@@ -391,7 +391,7 @@ impl Past {
             // A bad one was dealt with, or not, where it was given.
             let valid = (grade <= 2).then_some(true);
             let late = at > closed_at;
-            self.case.rating = Some(Rating { grade, at, late, valid, judge_reason: None, channel: None });
+            self.case.rating = Some(Rating { valid, ..Rating::given(grade, at, late) });
             self.note("RatingReceived", self.case.state, at);
         }
         let retention = item.and_then(|item| item.retention_days).unwrap_or(act.rules.retention_days);

@@ -20,6 +20,7 @@ pub fn violations(case: &Case) -> Vec<&'static str> {
         (arbitration_is_watched(case), "an arbitration runs against a clock, and nothing else does"),
         (bad_ratings_are_watched(case), "a bad rating is checked against a clock, and nothing else is"),
         (stages_are_watched(case), "a stage is in hand, against its clock, only while work goes on"),
+        (only_merged_cases_belong_to_others(case), "only a merged case belongs to another"),
         (one_open_clock_per_kind(case), "one open clock per kind and task"),
     ];
     checks.into_iter().filter_map(|(holds, name)| (!holds).then_some(name)).collect()
@@ -112,6 +113,10 @@ fn stages_are_watched(case: &Case) -> bool {
     let open = case.clocks.iter().any(|clock| clock.kind == ClockKind::Stage && clock.is_open());
     let works = matches!(case.state, CaseState::InProgress | CaseState::Suspended);
     in_hand == usize::from(open) && (works || !open)
+}
+
+fn only_merged_cases_belong_to_others(case: &Case) -> bool {
+    case.state == CaseState::Merged || (case.merged_into.is_none() && case.merged_through.is_empty())
 }
 
 fn one_open_clock_per_kind(case: &Case) -> bool {

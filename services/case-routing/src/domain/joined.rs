@@ -1,13 +1,19 @@
 //! What the requester of a merged case keeps: their own case with its number, the news of the case it went into, and
-//! their own rating of what came of it. Their word counts like any other.
+//! their own rating of what came of it. Their word counts like any other: if a bad one is valid, the work is done again.
 
 use super::case::{Case, Rating};
-use super::codes::CaseState;
+use super::codes::{CaseState, ClockKind};
 use super::error::{DomainError, Result};
-use super::event::DomainEvent;
+use super::event::{DomainEvent, Timestamp};
 use super::ids::{CaseId, OrgId};
+use super::reason::Reason;
+use super::rules::Rules;
 use super::state::Trigger;
+use super::table::RoutingTable;
 use super::work::{Act, Decision, Standing, Work};
+
+/// The step of the timeline by which the people of a case learn what a joined requester's rating was found to be.
+const HEEDED: &str = "JoinedRatingValid";
 
 /// The case that another was merged into, as far as the other's verbs ask for it.
 #[derive(Debug, Clone)]
@@ -17,22 +23,39 @@ pub struct Original {
     pub lead: Option<OrgId>,
     /// Who worked on it; they neither rate nor judge their own work.
     pub handlers: Vec<OrgId>,
+    /// Since when there is the result that can be rated.
+    pub completed_at: Option<Timestamp>,
+    /// Until when a closed one can be opened again, and so be rated.
+    pub reopenable_until: Option<Timestamp>,
 }
 
 impl Original {
     /// Of the case itself.
     #[must_use]
-    pub fn of(case: &Case) -> Self {
-        Self { id: case.id, state: case.state, lead: case.lead_org, handlers: case.handling_orgs() }
+    pub fn of(case: &Case, rules: &Rules, routes: &RoutingTable) -> Self {
+        Self {
+            id: case.id,
+            state: case.state,
+            lead: case.lead_org,
+            handlers: case.handling_orgs(),
+            completed_at: case.completed_at,
+            reopenable_until: case.reopenable_until(rules, routes),
+        }
+    }
+
+    /// Whether a rating is about the result that there is now.
+    fn is_rated_by(&self, rating: &Rating) -> bool {
+        self.completed_at.is_none_or(|at| rating.at >= at)
     }
 }
 
 impl Case {
-    /// The requester of a merged case rates what came of the matter, once that is resolved or closed.
+    /// The requester of a merged case rates what came of the matter, once that is resolved or closed; anew when the work was
+    /// done again since.
     ///
     /// # Errors
-    /// `WrongState`; `NotEntitled` for a handler or a stranger; `Guard` `rated_before`, `original_not_resolved`;
-    /// `Invalid` grade.
+    /// `WrongState`; `NotEntitled` for a handler or a stranger; `Guard` `rated_before`, `original_not_resolved`,
+    /// `rating_too_late`; `Invalid` grade.
     pub fn rate_merged(self, grade: u8, original: &Original, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.stay(Trigger::RateMerged)?;
@@ -47,7 +70,8 @@ impl Case {
         if !work.is_requester() && !on_behalf {
             return Err(DomainError::NotEntitled { code: "requester" });
         }
-        if work.case.rating.is_some() {
+        let counts = |rating: &Rating| rating.awaits_judgement() || original.is_rated_by(rating);
+        if work.case.rating.as_ref().is_some_and(counts) {
             return Err(DomainError::guard("rated_before", "this result was rated already"));
         }
         let late = original.state == CaseState::Closed;
@@ -55,16 +79,18 @@ impl Case {
             let message = "the case that this one was merged into is not resolved yet";
             return Err(DomainError::guard("original_not_resolved", message));
         }
-        work.case.rating =
-            Some(Rating { grade, at: work.now, late, valid: None, judge_reason: None, channel: None });
+        if late && original.reopenable_until.is_some_and(|until| work.now > until) {
+            return Err(DomainError::guard("rating_too_late", "the time for late ratings is over"));
+        }
+        work.case.rating = Some(Rating::given(grade, work.now, late));
         let (org_id, anonymous) = (original.lead.or(Some(work.case.first_receiver)), work.case.anonymous);
         work.emit(DomainEvent::RatingReceived { grade, org_id, anonymous }, None, None);
-        work.await_judgement();
+        work.await_judgement(&original.handlers);
         Ok(work.finish())
     }
 
-    /// A third organisation judges the bad rating of a merged case. If it is valid, the matter was not the same or is not
-    /// settled for this requester: intake takes the case out again ([`Case::unmerge`]) and it goes its own way.
+    /// A third organisation judges the bad rating of a merged case. What follows from a valid one is for the case that it was
+    /// merged into ([`Case::heed_joined`]).
     ///
     /// # Errors
     /// `WrongState`; `NotEntitled` for a handler or a machine; `Guard(no_bad_rating)`; `Invalid` code.
@@ -85,5 +111,32 @@ impl Case {
         }
         work.judge(valid, reason_code)?;
         Ok(work.finish())
+    }
+
+    /// The bad rating of a case that was merged into this one is found valid, as if it were the own one: the work is done again,
+    /// or a closed case opened again. Where that has begun since it was given, its people only read of it.
+    ///
+    /// # Errors
+    /// `NotEntitled` for a handler or a machine; `Guard(original_over)` where nothing can be done in it any more.
+    pub fn heed_joined(self, rated_at: Timestamp, act: &Act<'_>) -> Result<Decision> {
+        let mut work = Work::begin(self, act);
+        let judge = work.human_official()?;
+        if work.case.handling_orgs().contains(&judge) {
+            return Err(DomainError::NotEntitled { code: "rating_judge" });
+        }
+        let about_this = work.case.completed_at.is_none_or(|at| rated_at >= at);
+        match work.case.state {
+            CaseState::Resolved if about_this => work.rework("bad_rating")?,
+            CaseState::Closed if about_this => {
+                work.reopen("late_bad_rating")?;
+                work.supervise(2, "bad_rating", Some(ClockKind::Resolve), None);
+            }
+            state if state.is_terminal() => {
+                let message = "the case is over for good: take the other out of it, and it goes its own way";
+                return Err(DomainError::guard("original_over", message));
+            }
+            _ => {}
+        }
+        Ok(work.finish_with(HEEDED, Some(Reason::new("joined_bad_rating"))))
     }
 }

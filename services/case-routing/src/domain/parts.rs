@@ -174,6 +174,12 @@ pub struct Supervision {
     /// The latest answer; empty before the first.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub answer_code: String,
+    /// Answered: when it goes one level up by itself if what it is about is still overdue then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rises_at: Option<Timestamp>,
+    /// Who has to answer it, where the case does not tell: what has to be done is nobody's yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub org: Option<OrgId>,
 }
 
 /// What the requester said when called back.
@@ -230,9 +236,18 @@ pub struct Rating {
     /// How it came, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel: Option<Channel>,
+    /// Of a bad one: who sees to it that it is judged, none of those who handled the case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judge: Option<OrgId>,
 }
 
 impl Rating {
+    /// A grade as it is given: nobody has judged it yet.
+    #[must_use]
+    pub const fn given(grade: u8, at: Timestamp, late: bool) -> Self {
+        Self { grade, at, late, valid: None, judge_reason: None, channel: None, judge: None }
+    }
+
     /// Whether somebody has to judge it before the case can be closed.
     #[must_use]
     pub const fn awaits_judgement(&self) -> bool {

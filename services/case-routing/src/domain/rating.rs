@@ -6,9 +6,12 @@ use calendar::TimeUnit;
 use super::case::{Case, Rating};
 use super::codes::*;
 use super::error::{DomainError, Result};
-use super::event::DomainEvent;
+use super::event::{DomainEvent, Timestamp};
+use super::ids::OrgId;
 use super::reason::Reason;
+use super::rules::Rules;
 use super::state::Trigger;
+use super::table::RoutingTable;
 use super::work::{Act, Decision, Standing, Work, check_code};
 
 impl Case {
@@ -82,6 +85,15 @@ impl Case {
         Ok(work.finish())
     }
 
+    /// Until when a closed case may be opened again, and rated; `None` for one that is not closed.
+    #[must_use]
+    pub fn reopenable_until(&self, rules: &Rules, routes: &RoutingTable) -> Option<Timestamp> {
+        let rules = rules.at(&self.place.path);
+        let item = self.item.as_ref().and_then(|item| routes.item_version(&item.code, item.version));
+        let days = rules.sla_for(item.map(std::convert::AsRef::as_ref), self.urgency).reopen_days;
+        Some(rules.calendar.add(TimeUnit::CalDay, days, self.closed_at?, &rules.profile).at)
+    }
+
     /// Retention takes over.
     ///
     /// # Errors
@@ -113,19 +125,25 @@ impl Work<'_> {
             return Err(DomainError::guard("rating_too_late", "the time for late ratings is over"));
         }
         self.stop_clock(ClockKind::RatingWindow, None);
-        self.case.rating =
-            Some(Rating { grade, at: self.now, late, valid: None, judge_reason: None, channel: None });
+        self.case.rating = Some(Rating::given(grade, self.now, late));
         let org_id = self.case.lead_org.or(Some(self.case.first_receiver));
         self.emit(DomainEvent::RatingReceived { grade, org_id, anonymous: self.case.anonymous }, None, None);
-        self.await_judgement();
+        self.await_judgement(&self.case.handling_orgs());
         if grade >= 3 && !late { self.close("rated_good") } else { Ok(()) }
     }
 
-    /// A bad rating is checked within a limit.
-    pub(super) fn await_judgement(&mut self) {
-        if self.case.rating.as_ref().is_some_and(Rating::awaits_judgement) {
-            self.start_clock(ClockKind::Judge, None, self.rules.judge);
-        }
+    /// A bad rating is checked within a limit. Whoever verified what it is about sees to that, else another organisation that
+    /// verifies, else the lowest that stands above those who handled it.
+    pub(super) fn await_judgement(&mut self, handlers: &[OrgId]) {
+        let (routes, now) = (self.routes, self.now);
+        let verifier = self.case.verification.as_ref().map(|verification| verification.verifier);
+        let Some(rating) = self.case.rating.as_mut().filter(|rating| rating.awaits_judgement()) else {
+            return;
+        };
+        let third = verifier.filter(|org| !handlers.contains(org));
+        let third = third.or_else(|| routes.verifier_for(handlers, now));
+        rating.judge = third.or_else(|| routes.common_superior(handlers, now));
+        self.start_clock(ClockKind::Judge, None, self.rules.judge);
     }
 
     pub(super) fn judge(&mut self, valid: bool, reason_code: &str) -> Result<()> {
@@ -174,13 +192,10 @@ impl Work<'_> {
     }
 
     fn within_reopen_window(&self) -> bool {
-        let (days, profile) = (self.sla().reopen_days, &self.rules.profile);
-        self.case.closed_at.is_some_and(|closed_at| {
-            self.now <= self.rules.calendar.add(TimeUnit::CalDay, days, closed_at, profile).at
-        })
+        self.case.reopenable_until(self.rules, self.routes).is_some_and(|until| self.now <= until)
     }
 
-    fn reopen(&mut self, reason_code: &str) -> Result<()> {
+    pub(super) fn reopen(&mut self, reason_code: &str) -> Result<()> {
         self.enter(CaseState::Triaged, Trigger::Reopen)?;
         self.case.reopen_count += 1;
         self.begin_again();

@@ -85,6 +85,7 @@ impl Case {
         if task.part == TaskPart::Assist {
             work.stay(Trigger::RefuseUnadmittedAssist)?;
             work.emit(told, reason, Some(task_id));
+            work.complete_for_partner()?;
             return Ok(work.finish());
         }
         work.release_lead();

@@ -18,6 +18,8 @@
 //!   dispatched case back to Objected, before the lead has signed.
 //! - What a finder put right on the spot was found and done in one: drawn for a check it is Completed, else Resolved and closed.
 //! - A whistle calls further departments without moving the case, and so does their reporting in.
+//! - A partner's part may be done before the others': its task is submitted then, and the case is completed (and goes on first, if
+//!   it waits) with what the last of them hands in or refuses.
 //! - An item may have stages: the lead reports each done while the case is in progress, which does not move it.
 //! - A community may refuse what was not admitted (F8) also when it has signed already, until work begins; the lead's
 //!   case is Triaged again and routed without it.

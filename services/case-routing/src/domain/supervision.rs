@@ -1,10 +1,13 @@
-//! Reminders and supervision (催办, 督办; domain.md F4): issued by a leader or a clock, answered by the
-//! organisation, escalated when it does not answer.
+//! Reminders and supervision (催办, 督办; domain.md F4): issued by a leader or a clock, answered by the organisation, one level
+//! up when it does not answer, and when what it answered for stays overdue past the time that it promised.
 
+use calendar::Limit;
+
+use super::application::PAPERS_OVERDUE;
 use super::case::{Case, Supervision};
-use super::codes::{ClockKind, SupervisionState};
+use super::codes::{ClockKind, ObjectionState, SupervisionState};
 use super::error::{DomainError, Result};
-use super::event::DomainEvent;
+use super::event::{DomainEvent, Timestamp};
 use super::ids::*;
 use super::reason::Reason;
 use super::work::{Act, Decision, Work, check_code};
@@ -40,11 +43,18 @@ impl Case {
         Ok(work.finish())
     }
 
-    /// The supervised organisation answers.
+    /// The supervised organisation answers, and may promise a time. Until then, or as long again as there is to answer, what it
+    /// is about is to be done; else it goes one level up by itself.
     ///
     /// # Errors
-    /// `Invalid` id or code; `NotEntitled` for another organisation; `Guard(supervision_settled)`.
-    pub fn answer_supervision(self, id: SupervisionId, answer_code: &str, act: &Act<'_>) -> Result<Decision> {
+    /// `Invalid` id, code or time; `NotEntitled` for another organisation; `Guard(supervision_settled)`.
+    pub fn answer_supervision(
+        self,
+        id: SupervisionId,
+        answer_code: &str,
+        promised_at: Option<Timestamp>,
+        act: &Act<'_>,
+    ) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         check_code("answer_code", answer_code)?;
         let supervision = work.case.supervision(id)?.clone();
@@ -53,10 +63,12 @@ impl Case {
             return Err(DomainError::guard("supervision_settled", "it was answered or cleared already"));
         }
         let (now, in_time) = (work.now, work.now <= supervision.due_at);
+        let rises_at = work.to_be_done_by(promised_at)?;
         let found = work.case.supervisions.iter_mut().filter(|supervision| supervision.id == id);
         found.for_each(|supervision| {
             supervision.state = SupervisionState::Answered;
             supervision.answered_at = Some(now);
+            supervision.rises_at = Some(rises_at);
             answer_code.clone_into(&mut supervision.answer_code);
         });
         let event = DomainEvent::SupervisionAnswered { supervision_id: id, in_time };
@@ -110,26 +122,58 @@ impl Case {
         Ok(work.finish())
     }
 
-    /// Who has to answer a supervision: whose task it is about, or whoever the clock runs for, else who leads.
+    /// Who has to answer a supervision: whose task it is about, or who has to do what its clock measures, else who leads.
     #[must_use]
     pub fn supervised(&self, supervision: &Supervision) -> OrgId {
         let of_task = supervision.task.and_then(|task| self.task(task).ok()).map(|task| task.org);
-        let of_clock = match supervision.clock {
-            Some(ClockKind::Verify | ClockKind::Judge) => {
-                self.verification.as_ref().map(|verification| verification.verifier)
-            }
-            Some(ClockKind::Ruling) => self.objection.as_ref().and_then(|objection| objection.arbiter),
+        let of_clock = supervision.clock.and_then(|clock| self.acts_against(clock));
+        of_task.or(of_clock).or(supervision.org).or(self.lead_org).unwrap_or(self.first_receiver)
+    }
+
+    /// Who has to do what a clock of the case measures, where that is not whoever leads.
+    fn acts_against(&self, clock: ClockKind) -> Option<OrgId> {
+        let verifier = || self.verification.as_ref().map(|verification| verification.verifier);
+        match clock {
+            ClockKind::Verify => verifier(),
+            ClockKind::Judge => self.rating.as_ref().and_then(|rating| rating.judge).or_else(verifier),
+            ClockKind::Ruling => self.objection.as_ref().and_then(|objection| objection.arbiter),
+            ClockKind::Dispatch => self.decides_objection(),
+            ClockKind::Resolve | ClockKind::Rework => self.waited_for().map(|task| task.org),
             _ => None,
-        };
-        of_task.or(of_clock).or(self.lead_org).unwrap_or(self.first_receiver)
+        }
+    }
+
+    /// Whoever sent the task that is objected to; where that is the objector itself, the first receiver sees to it.
+    fn decides_objection(&self) -> Option<OrgId> {
+        let open = self.objection.as_ref().filter(|objection| objection.state == ObjectionState::Open)?;
+        let sender = self.task(open.task).ok()?.sender;
+        Some(if sender == open.objector { self.first_receiver } else { sender })
+    }
+
+    /// Since when that is overdue which a supervision is about, while it is: its clock has run out and measures on, or papers
+    /// have not come.
+    fn overdue_since(&self, supervision: &Supervision) -> Option<Timestamp> {
+        if supervision.reason_code == PAPERS_OVERDUE {
+            return Some(supervision.issued_at);
+        }
+        let kind = supervision.clock?;
+        let clock = self.clock(kind, supervision.task).or_else(|| self.clock(kind, None))?;
+        (clock.is_running() && clock.breached_at.is_some()).then_some(clock.due_at)
+    }
+
+    /// When an answered supervision goes one level up by itself: what it is about is overdue still, the answer's time is over.
+    pub(super) fn rises_at(&self, supervision: &Supervision) -> Option<Timestamp> {
+        let rises_at = supervision.rises_at.filter(|_| supervision.state == SupervisionState::Answered)?;
+        let since = self.overdue_since(supervision)?;
+        (1..TOP_LEVEL).contains(&supervision.level).then(|| rises_at.max(since))
     }
 
     /// The supervisor is content. What a level issued, or what was raised to it, is for that level and those above to clear;
     /// `highest` is the one that the acting person's grants reach.
     ///
     /// # Errors
-    /// `Invalid` id; `NotEntitled` for a machine, below the level of the supervision, and above level 1 for whoever is
-    /// supervised; `Guard(supervision_settled)`.
+    /// `Invalid` id; `NotEntitled` for a machine, below the level of the supervision, and for whoever is supervised above level 1
+    /// or while what it is about is overdue; `Guard(supervision_settled)`.
     pub fn clear_supervision(self, id: SupervisionId, highest: u8, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         let by = work.human_official()?;
@@ -138,7 +182,8 @@ impl Case {
             return Err(DomainError::NotEntitled { code: "supervision_level" });
         }
         // Its own supervisor may be content with what it issued; what was raised above is for those above.
-        if supervision.level > 1 && work.case.supervised(&supervision) == by {
+        let overdue = work.case.overdue_since(&supervision).is_some();
+        if (supervision.level > 1 || overdue) && work.case.supervised(&supervision) == by {
             return Err(DomainError::NotEntitled { code: "supervised_org" });
         }
         if supervision.state == SupervisionState::Cleared {
@@ -160,6 +205,32 @@ impl Work<'_> {
         found.for_each(|supervision| supervision.state = state);
     }
 
+    /// Who sees to a verification that nobody has taken: the lowest that stands above all who handled the case.
+    pub(super) fn sees_to(&self, clock: Option<ClockKind>) -> Option<OrgId> {
+        let untaken = clock == Some(ClockKind::Verify) && self.case.verification.is_none();
+        let handlers = untaken.then(|| self.case.handling_orgs())?;
+        self.routes.common_superior(&handlers, self.now)
+    }
+
+    /// Until when that is to be done which was answered for: as promised, which is no longer than there is for rework, else as
+    /// long again as there is to answer.
+    fn to_be_done_by(&self, promised_at: Option<Timestamp>) -> Result<Timestamp> {
+        let within =
+            |limit: Limit| self.rules.calendar.add(limit.unit, limit.n, self.now, &self.rules.profile).at;
+        let Some(at) = promised_at else { return Ok(within(self.rules.supervision_answer)) };
+        if at <= self.now || at > within(self.sla().rework) {
+            let message = "must lie ahead, and no further than there is time for rework";
+            return Err(DomainError::invalid("promised_time", message));
+        }
+        Ok(at)
+    }
+
+    /// What was answered for is overdue still: it has to be answered anew, one level up.
+    pub(super) fn rise(&mut self, id: SupervisionId) {
+        self.set_supervision(id, SupervisionState::Issued);
+        self.escalate(id, "still_overdue");
+    }
+
     /// One level up, with a new time to answer.
     pub(super) fn escalate(&mut self, id: SupervisionId, why: &str) {
         let limit = self.rules.supervision_answer;
@@ -168,6 +239,7 @@ impl Work<'_> {
         for supervision in self.case.supervisions.iter_mut().filter(|supervision| supervision.id == id) {
             supervision.level = (supervision.level + 1).min(TOP_LEVEL);
             supervision.due_at = due_at;
+            supervision.rises_at = None;
             told = Some((supervision.level, supervision.task));
         }
         if let Some((level, task)) = told {

@@ -20,6 +20,8 @@ enum Timer {
     PartnerOverdue,
     Resume,
     Escalate(SupervisionId),
+    /// What an answer promised did not come.
+    Rise(SupervisionId),
     Archive,
     /// The last day of an application's public notice is over.
     NoticeOver,
@@ -73,6 +75,9 @@ impl Case {
         });
         let supervisions =
             supervisions.map(|supervision| (supervision.due_at, Timer::Escalate(supervision.id)));
+        let answered = self.supervisions.iter();
+        let answered = answered
+            .filter_map(|supervision| Some((self.rises_at(supervision)?, Timer::Rise(supervision.id))));
         let others = [
             self.partner_due_at().map(|at| (at, Timer::PartnerOverdue)),
             self.suspension.as_ref().and_then(|suspension| Some((suspension.resume_at?, Timer::Resume))),
@@ -82,7 +87,8 @@ impl Case {
                 .and_then(|face| Some((face.notice.as_ref()?.over_at, Timer::NoticeOver))),
             self.application.as_ref().and_then(|face| Some((face.papers_due_at?, Timer::PapersOverdue))),
         ];
-        clocks.chain(supervisions).chain(others.into_iter().flatten()).min_by_key(|(at, _)| *at)
+        let others = others.into_iter().flatten();
+        clocks.chain(supervisions).chain(answered).chain(others).min_by_key(|(at, _)| *at)
     }
 
     fn rating_awaits_judgement(&self) -> bool {
@@ -108,6 +114,7 @@ impl Work<'_> {
             Timer::PartnerOverdue => self.return_from_society("overdue")?,
             Timer::Resume => self.resume(Some(Reason::new("resume_date_reached")))?,
             Timer::Escalate(id) => self.escalate(id, "no_answer"),
+            Timer::Rise(id) => self.rise(id),
             Timer::Archive => self.archive()?,
             Timer::NoticeOver => self.end_notice(),
             Timer::PapersOverdue => self.papers_overdue(),
@@ -149,7 +156,7 @@ impl Work<'_> {
             ClockKind::RatingWindow if !self.case.rating_awaits_judgement() => {
                 self.close("rating_window_over")
             }
-            ClockKind::Resolve if self.case.confirmed_offer().is_some() && self.is_in_progress() => {
+            ClockKind::Resolve if self.is_with_partner() => {
                 self.overdue(1, kind, task_id);
                 self.return_from_society("overdue")
             }
@@ -187,8 +194,10 @@ impl Work<'_> {
         self.supervise(level, "overdue", Some(kind), task_id);
     }
 
-    fn is_in_progress(&self) -> bool {
-        self.case.state == CaseState::InProgress
+    /// A partner works on it. What one has done stays done, whoever else is late.
+    fn is_with_partner(&self) -> bool {
+        let leads = self.case.confirmed_offer().is_some() && !self.case.partner_is_done();
+        leads && self.case.state == CaseState::InProgress
     }
 
     fn supplement_expired(&mut self) -> Result<()> {

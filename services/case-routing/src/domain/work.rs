@@ -436,6 +436,7 @@ impl<'a> Work<'a> {
         let id: SupervisionId = self.ids.draw();
         let limit = self.rules.supervision_answer;
         let due_at = self.rules.calendar.add(limit.unit, limit.n, self.now, &self.rules.profile).at;
+        let org = self.sees_to(clock);
         self.case.supervisions.push(Supervision {
             id,
             clock,
@@ -447,6 +448,8 @@ impl<'a> Work<'a> {
             due_at,
             answered_at: None,
             answer_code: String::new(),
+            rises_at: None,
+            org,
         });
         let event = DomainEvent::SupervisionIssued {
             supervision_id: id,

@@ -82,8 +82,7 @@ impl CaseService for Cases {
     async fn wait_case(&self, request: Request<pb::WaitCaseRequest>) -> RpcResult<pb::WaitCaseResponse> {
         let caller = Caller::of(&request)?;
         let wait = Wait::try_from(request.get_ref())?;
-        let record = self.0.changed(&caller, &wait, longest_wait(&request)).await?;
-        let changed = record.case.version > wait.known;
+        let (record, changed) = self.0.changed(&caller, &wait, longest_wait(&request)).await?;
         let case = self.shown(&record).await?;
         Ok(Response::new(pb::WaitCaseResponse { case: Some(case), changed }))
     }

@@ -31,6 +31,9 @@ use crate::{
     verb::Verb,
 };
 
+/// Merged cases that lie between one and its original, at most.
+const MOST_STEPS: usize = 16;
+
 /// Cheap to clone.
 #[derive(Clone)]
 pub struct Desk {
@@ -130,9 +133,17 @@ impl Desk {
 
     /// The case that another was merged into, which the reader of the other need not reach.
     pub async fn original_of(&self, case: &Case) -> Result<Option<CaseRecord>> {
-        let Some(into) = case.merged_into else { return Ok(None) };
+        let Some(mut into) = case.merged_into else { return Ok(None) };
         let mut conn = self.db.conn().await?;
-        read::case(&mut conn, into).await
+        // Only cases of earlier releases were left behind in one that was merged itself.
+        for _ in 0..MOST_STEPS {
+            let found = read::case(&mut conn, into).await?;
+            match found.as_ref().and_then(|record| record.case.merged_into) {
+                Some(further) => into = further,
+                None => return Ok(found),
+            }
+        }
+        Ok(None)
     }
 
     /// The latest mediation of a dispute.
@@ -167,7 +178,9 @@ impl Desk {
         let found = read::case(&mut conn, id).await?.filter(|record| reach::reaches(&record.case, caller));
         let Some(record) = found else { return Ok(None) };
         drop(conn);
-        Ok(self.original_of(&record.case).await?.map(|record| Original::of(&record.case)))
+        let original = self.original_of(&record.case).await?;
+        let world = self.atlas.world();
+        Ok(original.map(|record| Original::of(&record.case, &world.rules, &world.routes)))
     }
 
     /// A case within the caller's reach.

@@ -16,7 +16,9 @@ use super::{
 use crate::{
     codes,
     domain::{Act, AnswerCase, Case, CaseId, DomainError, OrgId, RouteChoice, TriageCase, Trigger, UnitId},
-    reach, seed,
+    reach,
+    record::CaseRecord,
+    seed,
     store::{case_store::CaseStore, read},
     verb::{Verb, acting_for},
 };
@@ -226,7 +228,7 @@ impl IntakeService for Intake {
 }
 
 impl Intake {
-    /// Joins a duplicate to its original: two cases change in one commit.
+    /// Joins a duplicate to its original, with those that were joined to it: all of them change in one commit.
     async fn join(&self, request: Request<pb::MergeCaseRequest>) -> chassis::Result<pb::MergeCaseResponse> {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
@@ -236,14 +238,28 @@ impl Intake {
         if id == into {
             return Err(Error::invalid("into_case_id", "is the case itself"));
         }
+        let world = self.0.atlas.world();
         let joined = once(&self.0.db, &caller, meta, async |tx: &mut Tx<'_>| {
-            let case = self.both(tx, &caller, (id, etag), into, true).await?;
-            Ok(pb::MergeCaseResponse { case })
+            let brought = reached(tx, &caller, id).await?.case.merged.clone();
+            let merge = move |case: Case, act: Act<'_>, _: &Caller| case.merge(into, &act);
+            let mut all = vec![id];
+            all.extend(&brought);
+            let absorb = move |case: Case, act: Act<'_>, _: &Caller| case.absorb(&all, true, &act);
+            let mut commands: Commands<CaseStore> = vec![
+                (id, Box::new(Verb::new(world.clone(), id, etag, merge).within_reach())),
+                (into, Box::new(Verb::new(world.clone(), into, None, absorb).within_reach())),
+            ];
+            for other in &brought {
+                let go = move |case: Case, act: Act<'_>, _: &Caller| case.go_along(id, into, &act);
+                commands.push((*other, Box::new(Verb::new(world.clone(), *other, None, go))));
+            }
+            let record = self.first_of(tx, &caller, commands, &brought).await?;
+            Ok(pb::MergeCaseResponse { case: Some(told(&record, &world)) })
         });
         joined.await
     }
 
-    /// Undoes a merge in both cases.
+    /// Undoes a merge: the case leaves the other with those that came with it, and they belong to it again.
     async fn part(
         &self,
         request: Request<pb::UnmergeCaseRequest>,
@@ -252,43 +268,71 @@ impl Intake {
         let request = request.into_inner();
         let meta = Meta::new("UnmergeCase", &request.request_id, &request)?;
         let (id, etag) = (parse::id::<CaseId>("case_id", &request.case_id)?, parse::etag(&request.etag)?);
+        let world = self.0.atlas.world();
         // Looked up inside, where a repeat does not come: it would find the case parted already.
         let parted = once(&self.0.db, &caller, meta, async |tx: &mut Tx<'_>| {
-            let found = read::case(tx.conn, id).await?;
-            let found = found.filter(|record| reach::reaches(&record.case, &caller));
-            let record = found.ok_or_else(|| Error::not_found("case", id.to_string()))?;
-            let into = record.case.merged_into;
+            let found = reached(tx, &caller, id).await?;
+            let into = found.case.merged_into;
             let into =
                 into.ok_or_else(|| Error::wrong_state("case", id.to_string(), "the case is not merged"))?;
-            let case = self.both(tx, &caller, (id, etag), into, false).await?;
-            Ok(pb::UnmergeCaseResponse { case })
+            let unmerge = move |case: Case, act: Act<'_>, _: &Caller| {
+                // It was found before it was locked.
+                if case.merged_into == Some(into) {
+                    case.unmerge(&act)
+                } else {
+                    Err(DomainError::WrongState { state: case.state, verb: Trigger::Unmerge })
+                }
+            };
+            let mut all = vec![id];
+            let mut commands: Commands<CaseStore> =
+                vec![(id, Box::new(Verb::new(world.clone(), id, etag, unmerge).within_reach()))];
+            for other in &found.case.merged {
+                let record = read::case(tx.conn, *other).await?;
+                let came = |record: &CaseRecord| {
+                    record.case.merged_into == Some(into) && record.case.merged_through.contains(&id)
+                };
+                if record.as_ref().is_some_and(came) {
+                    let back = move |case: Case, act: Act<'_>, _: &Caller| case.come_back(id, &act);
+                    commands.push((*other, Box::new(Verb::new(world.clone(), *other, None, back))));
+                    all.push(*other);
+                }
+            }
+            // Those that took it along on its way there do not know it any more either.
+            for through in &found.case.merged_through {
+                let gone = all.clone();
+                let leave = move |case: Case, act: Act<'_>, _: &Caller| case.absorb(&gone, false, &act);
+                commands.push((*through, Box::new(Verb::new(world.clone(), *through, None, leave))));
+            }
+            let leave = move |case: Case, act: Act<'_>, _: &Caller| case.absorb(&all, false, &act);
+            commands.push((into, Box::new(Verb::new(world.clone(), into, None, leave).within_reach())));
+            let record = self.first_of(tx, &caller, commands, &found.case.merged).await?;
+            Ok(pb::UnmergeCaseResponse { case: Some(told(&record, &world)) })
         });
         parted.await
     }
 
-    /// One case joins the other or parts from it; gives the first.
-    async fn both(
+    /// Carries the commands out; gives the case of the first, which has these others in it as they were read.
+    async fn first_of(
         &self,
         tx: &mut Tx<'_>,
         caller: &Caller,
-        (id, etag): (CaseId, Option<i64>),
-        into: CaseId,
-        join: bool,
-    ) -> chassis::Result<Option<pb::Case>> {
-        let world = self.0.atlas.world();
-        let move_it = move |case: Case, act: Act<'_>, _: &Caller| match join {
-            true => case.merge(into, &act),
-            // It was found before it was locked.
-            false if case.merged_into != Some(into) => {
-                Err(DomainError::WrongState { state: case.state, verb: Trigger::Unmerge })
-            }
-            false => case.unmerge(&act),
-        };
-        let tell_original = move |case: Case, act: Act<'_>, _: &Caller| case.absorb(id, join, &act);
-        let first = Verb::new(world.clone(), id, etag, move_it).within_reach();
-        let second = Verb::new(world.clone(), into, None, tell_original).within_reach();
-        let commands: Commands<CaseStore> = vec![(id, Box::new(first)), (into, Box::new(second))];
+        commands: Commands<CaseStore>,
+        merged: &[CaseId],
+    ) -> chassis::Result<CaseRecord> {
         let records = self.0.executor.apply(tx, caller, commands).await?;
-        Ok(records.first().map(|record| told(record, &world)))
+        let first = records.into_iter().next();
+        let first = first.ok_or_else(|| Error::internal("no command was carried out"))?;
+        // Others came or went between the look and the lock: it is all undone, and can be asked for again.
+        if first.case.merged != merged {
+            return Err(Error::stale("case", first.case.id.to_string()));
+        }
+        Ok(first)
     }
+}
+
+/// The case as it is before it is locked, if the caller reaches it.
+async fn reached(tx: &mut Tx<'_>, caller: &Caller, id: CaseId) -> chassis::Result<CaseRecord> {
+    let found = read::case(tx.conn, id).await?;
+    let found = found.filter(|record| reach::reaches(&record.case, caller));
+    found.ok_or_else(|| Error::not_found("case", id.to_string()))
 }

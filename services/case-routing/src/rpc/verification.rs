@@ -3,6 +3,8 @@
 use chassis::{
     Error, RpcResult,
     auth::Caller,
+    command::{Commands, once},
+    db::Tx,
     page,
     proto::case_routing::v1::{self as pb, verification_service_server::VerificationService},
 };
@@ -11,7 +13,7 @@ use uuid::Uuid;
 
 use super::{
     convert,
-    desk::{Aim, Desk},
+    desk::{Aim, Desk, told},
     intake::verb,
     parse, parts, supervision,
 };
@@ -19,10 +21,15 @@ use crate::{
     codes,
     domain::{
         self, Act, CallbackOutcome, CallbackReport, Case, CaseId, CaseState, Decision, DomainError, OrgId,
-        SupervisionId, TaskId, VerifyCase, VerifyMethod,
+        Original, SupervisionId, TaskId, VerifyCase, VerifyMethod,
     },
-    store::list::{self, ReachFilter},
-    verb::acting_for,
+    reach,
+    store::{
+        case_store::CaseStore,
+        list::{self, ReachFilter},
+        read,
+    },
+    verb::{Verb, acting_for},
 };
 
 /// The RPCs.
@@ -32,6 +39,20 @@ pub struct Verifications(pub Desk);
 /// Whoever was asked to verify the case.
 fn verifier(case: &Case) -> Option<OrgId> {
     case.verification.as_ref().map(|verification| verification.verifier)
+}
+
+/// Lets the caller act for the verifier, if there is one; nobody who belongs to an organisation that handled the case does,
+/// whatever else they are (C-4).
+fn independent<'a>(
+    act: Act<'a>,
+    by: &Caller,
+    handlers: &[OrgId],
+    verifier: Option<OrgId>,
+) -> domain::Result<Act<'a>> {
+    if handlers.iter().any(|org| by.held_orgs.contains(&org.0)) {
+        return Err(DomainError::NotEntitled { code: "handler" });
+    }
+    Ok(acting_for(act, by, verifier))
 }
 
 /// Who has to answer a supervision.
@@ -105,7 +126,7 @@ impl VerificationService for Verifications {
             RecordCallbackResponse,
             |message| attempt(&message)?,
             |case, act, by, report| {
-                let act = acting_for(act, by, verifier(&case));
+                let act = independent(act, by, &case.handling_orgs(), verifier(&case))?;
                 verifying(case, &act, |case| case.record_callback(&report, &act))
             }
         )
@@ -134,7 +155,7 @@ impl VerificationService for Verifications {
                 }
             },
             |case, act, by, finding| {
-                let act = acting_for(act, by, verifier(&case));
+                let act = independent(act, by, &case.handling_orgs(), verifier(&case))?;
                 verifying(case, &act, |case| case.verify(&finding, &act))
             }
         )
@@ -151,7 +172,7 @@ impl VerificationService for Verifications {
             OrderReworkResponse,
             |message| parse::code("reason_code", &message.reason_code)?,
             |case, act, by, reason| {
-                let act = acting_for(act, by, verifier(&case));
+                let act = independent(act, by, &case.handling_orgs(), verifier(&case))?;
                 case.order_rework(&reason, &act)
             }
         )
@@ -161,10 +182,14 @@ impl VerificationService for Verifications {
         &self,
         request: Request<pb::JudgeRatingRequest>,
     ) -> RpcResult<pb::JudgeRatingResponse> {
-        let original = match request.get_ref().case_id.parse().map(CaseId) {
-            Ok(id) => self.0.original(&Caller::of(&request)?, id).await?,
-            Err(_) => None, // named below
-        };
+        // What is no id is named below.
+        if let Ok(id) = request.get_ref().case_id.parse().map(CaseId) {
+            let caller = Caller::of(&request)?;
+            if let Some(original) = self.0.original(&caller, id).await? {
+                let judged = self.judge_joined(&caller, &request.into_inner(), original).await?;
+                return Ok(Response::new(judged));
+            }
+        }
         verb!(
             self,
             request,
@@ -176,11 +201,9 @@ impl VerificationService for Verifications {
                 }
                 (message.valid, message.reason_code.clone())
             },
-            |case, act, _by, judged| match &original {
-                Some(original) if case.merged_into.is_some() => {
-                    case.judge_merged(judged.0, &judged.1, original, &act)
-                }
-                _ => case.judge_rating(judged.0, &judged.1, &act),
+            |case, act, by, judged| {
+                let act = independent(act, by, &case.handling_orgs(), None)?;
+                case.judge_rating(judged.0, &judged.1, &act)
             }
         )
     }
@@ -196,11 +219,12 @@ impl VerificationService for Verifications {
             AnswerSupervisionResponse,
             |message| (
                 parse::id::<SupervisionId>("supervision_id", &message.supervision_id)?,
-                parse::code("answer_code", &message.answer_code)?
+                parse::code("answer_code", &message.answer_code)?,
+                parse::optional_time("promised_time", message.promised_time.as_ref())?
             ),
             |case, act, by, answer| {
                 let act = acting_for(act, by, supervised(&case, answer.0));
-                case.answer_supervision(answer.0, &answer.1, &act)
+                case.answer_supervision(answer.0, &answer.1, answer.2, &act)
             }
         )
     }
@@ -277,6 +301,8 @@ impl VerificationService for Verifications {
             |message| parse::id::<SupervisionId>("supervision_id", &message.supervision_id)?,
             |case, act, by, id| {
                 let highest = supervision::highest_level(by, &world, &case);
+                // Who is supervised does not put on another hat for it.
+                let act = acting_for(act, by, supervised(&case, id));
                 case.clear_supervision(id, highest, &act)
             }
         )
@@ -297,5 +323,45 @@ impl VerificationService for Verifications {
         let (world, now) = (self.0.atlas.world(), self.0.clock.now());
         let cases = found.iter().map(|record| convert::case(record, &world, now)).collect();
         Ok(Response::new(pb::ListVerificationsResponse { cases, next_page_token }))
+    }
+}
+
+impl Verifications {
+    /// Judges the bad rating of a merged case. What follows from a valid one is for the case that it was merged into: both
+    /// change in one commit.
+    async fn judge_joined(
+        &self,
+        caller: &Caller,
+        request: &pb::JudgeRatingRequest,
+        original: Original,
+    ) -> chassis::Result<pb::JudgeRatingResponse> {
+        let aim = Aim::new("JudgeRating", request, &request.case_id, &request.request_id, &request.etag)?;
+        if !request.reason_code.is_empty() {
+            parse::code("reason_code", &request.reason_code)?;
+        }
+        let world = self.0.atlas.world();
+        once(&self.0.db, caller, aim.meta, async |tx: &mut Tx<'_>| {
+            let found = read::case(tx.conn, aim.id).await?;
+            let found = found.filter(|record| reach::reaches(&record.case, caller));
+            let joined = found.ok_or_else(|| Error::not_found("case", aim.id.to_string()))?;
+            let (valid, reason, into) = (request.valid, request.reason_code.clone(), original.id);
+            let judge = move |case: Case, act: Act<'_>, by: &Caller| {
+                let act = independent(act, by, &original.handlers, None)?;
+                case.judge_merged(valid, &reason, &original, &act)
+            };
+            let judged = Verb::new(world.clone(), aim.id, aim.etag, judge).within_reach();
+            let mut commands: Commands<CaseStore> = vec![(aim.id, Box::new(judged))];
+            // Without a rating there is nothing to judge, which the first verb says.
+            if let Some(rated_at) = joined.case.rating.as_ref().map(|rating| rating.at).filter(|_| valid) {
+                let heed = move |case: Case, act: Act<'_>, by: &Caller| {
+                    let act = independent(act, by, &case.handling_orgs(), None)?;
+                    case.heed_joined(rated_at, &act)
+                };
+                commands.push((into, Box::new(Verb::new(world.clone(), into, None, heed))));
+            }
+            let records = self.0.executor.apply(tx, caller, commands).await?;
+            Ok(pb::JudgeRatingResponse { case: records.first().map(|record| told(record, &world)) })
+        })
+        .await
     }
 }

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::{desk::Desk, parse};
 use crate::{
-    domain::CaseId,
+    domain::{Case, CaseId},
     reach,
     record::CaseRecord,
     store::{at_hand::Held, read},
@@ -51,54 +51,103 @@ fn longest(field: &str, seconds: i32) -> Result<Duration> {
 
 /// How a case stands.
 enum Latest {
-    /// At this version.
-    At(i64),
+    /// At this version; and whether its original has moved.
+    At(i64, bool),
     /// As it is at hand.
     Held(Arc<Held>),
     Gone,
 }
 
+/// The case that the one waited for was merged into: what becomes of it is news of that one too, by a version of its own.
+struct Original {
+    id: CaseId,
+    version: Option<i64>,
+    news: Following,
+}
+
 impl Desk {
-    /// The case as soon as its version is above the one that is known; as it is once the time that was asked for, or that is
-    /// granted, is over, or the service stops.
+    /// The case as soon as its version is above the one that is known, or the case that it was merged into changes; as it is
+    /// once the time that was asked for, or that is granted, is over, or the service stops. And whether it has changed.
     ///
     /// # Errors
     /// `NotFound` when it is out of reach, also if it came to be while it was waited for.
-    pub async fn changed(&self, caller: &Caller, wait: &Wait, granted: Duration) -> Result<CaseRecord> {
+    pub async fn changed(
+        &self,
+        caller: &Caller,
+        wait: &Wait,
+        granted: Duration,
+    ) -> Result<(CaseRecord, bool)> {
         let until = Instant::now() + wait.longest.min(granted);
         // Followed before it is looked at: what is committed in between is told.
         let mut news = self.db.news().follow(wait.id.0);
         let record = self.find(caller, wait.id).await?;
         if record.case.version > wait.known {
-            return Ok(record);
+            return Ok((record, true));
         }
-        let latest = self.latest(wait, until, &mut news).await?;
-        match latest {
-            Latest::At(version) if version == record.case.version => Ok(record),
+        let original = self.followed_original(&record.case).await?;
+        let moved = match self.latest(wait, until, &mut news, original).await? {
+            Latest::At(version, moved) if version == record.case.version => return Ok((record, moved)),
             // It was committed while it was waited for, so it is no older than the answer may be.
-            Latest::Held(held) if reach::reaches(held.case(), caller) => Ok(held.to_show()),
-            _ => self.find(caller, wait.id).await,
-        }
+            Latest::Held(held) if reach::reaches(held.case(), caller) => return Ok((held.to_show(), true)),
+            Latest::At(_, moved) => moved,
+            Latest::Held(_) | Latest::Gone => false,
+        };
+        let record = self.find(caller, wait.id).await?;
+        let changed = moved || record.case.version > wait.known;
+        Ok((record, changed))
     }
 
-    /// How a case stands as soon as its version is above the one that is known, else when the time is over.
-    async fn latest(&self, wait: &Wait, until: Instant, news: &mut Following) -> Result<Latest> {
+    async fn followed_original(&self, case: &Case) -> Result<Option<Original>> {
+        let Some(id) = case.merged_into else { return Ok(None) };
+        let version = {
+            let mut conn = self.db.conn().await?;
+            read::version(&mut conn, id).await?
+        };
+        // What is committed before it is followed is seen by its version, at the next look.
+        Ok(Some(Original { id, version, news: self.db.news().follow(id.0) }))
+    }
+
+    /// How a case stands as soon as its version is above the one that is known or its original has moved, else when the time is
+    /// over.
+    async fn latest(
+        &self,
+        wait: &Wait,
+        until: Instant,
+        news: &mut Following,
+        mut original: Option<Original>,
+    ) -> Result<Latest> {
         let above = |held: &Arc<Held>| held.shown_version().is_some_and(|version| version > wait.known);
         loop {
             let look = until.min(Instant::now() + LOOK_AGAIN);
-            let over = match tokio::time::timeout_at(look, news.changed()).await {
+            let told = async {
+                match &mut original {
+                    Some(original) => tokio::select! {
+                        told = news.changed() => told,
+                        told = original.news.changed() => told,
+                    },
+                    None => news.changed().await,
+                }
+            };
+            let over = match tokio::time::timeout_at(look, told).await {
                 Ok(told) => !told, // the service stops
                 Err(_) => Instant::now() >= until,
             };
             if let Some(held) = self.executor.store().held(wait.id).filter(above) {
                 return Ok(Latest::Held(held));
             }
-            let version = {
+            let (version, moved) = {
                 let mut conn = self.db.conn().await?;
-                read::version(&mut conn, wait.id).await?
+                let version = read::version(&mut conn, wait.id).await?;
+                let moved = match &original {
+                    Some(original) => read::version(&mut conn, original.id).await? != original.version,
+                    None => false,
+                };
+                (version, moved)
             };
             match version {
-                Some(version) if over || version > wait.known => return Ok(Latest::At(version)),
+                Some(version) if over || moved || version > wait.known => {
+                    return Ok(Latest::At(version, moved));
+                }
                 Some(_) => {}
                 None => return Ok(Latest::Gone),
             }

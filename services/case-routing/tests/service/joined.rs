@@ -216,7 +216,7 @@ async fn the_requester_of_a_merged_case_keeps_receipt_news_and_a_rating_of_their
     assert_eq!(d.told().await, ["RatingReceived", "CaseClosed", "RatingReceived"]);
     assert_eq!(rate(&other, &repeat, 2).await.unwrap_err().code(), Code::FailedPrecondition);
     assert_eq!(rate(&one, &repeat, 5).await.unwrap_err().code(), Code::NotFound);
-    // A third organisation judges it; what is valid is taken out again and goes its own way.
+    // A third organisation judges it; if it is valid, the work is done again, as for a word of the other's own.
     let judge = async |by: &Persona| {
         let request = pb::JudgeRatingRequest {
             case_id: repeat.case_id.clone(),
@@ -228,7 +228,18 @@ async fn the_requester_of_a_merged_case_keeps_receipt_news_and_a_rating_of_their
     };
     let handler = Persona::new(Role::StreetSupervisor, d.street).org(d.office);
     assert_eq!(judge(&handler).await.unwrap_err().code(), Code::PermissionDenied);
-    judge(&Persona::new(Role::CallbackAgent, d.district).org(d.centre)).await.unwrap();
+    let agent = Persona::new(Role::CallbackAgent, d.district).org(d.centre);
+    let judged = judge(&agent).await.unwrap().into_inner().case.unwrap();
+    assert_eq!((judged.case_id.as_str(), judged.state()), (repeat.case_id.as_str(), pb::CaseState::Merged));
+    let told = d.told().await;
+    for name in ["RatingJudged", "CaseReopened", "CaseDispatched", "SupervisionIssued"] {
+        assert!(told.contains(&name.to_owned()), "{name}: {told:?}");
+    }
+    let opened = d.read(&case).await;
+    assert_eq!((opened.state(), opened.reopen_count), (pb::CaseState::Dispatched, 1));
+    assert_eq!(read(&other).await.original.unwrap().state(), pb::CaseState::Dispatched);
+    assert_eq!(judge(&agent).await.unwrap_err().code(), Code::FailedPrecondition, "it was judged");
+    // Taken out again it goes its own way.
     let request = pb::UnmergeCaseRequest {
         case_id: repeat.case_id.clone(),
         request_id: request_id(),
@@ -237,5 +248,53 @@ async fn the_requester_of_a_merged_case_keeps_receipt_news_and_a_rating_of_their
     let parted = intake(&d).unmerge_case(request).await.unwrap().into_inner().case.unwrap();
     assert_eq!((parted.state(), parted.rating), (pb::CaseState::Accepted, None));
     assert!(read(&other).await.original.is_none());
+    d.service.stop().await;
+}
+
+#[tokio::test]
+async fn who_was_merged_goes_along_with_the_original_and_comes_back_with_it() {
+    let d = District::start().await;
+    let (one, other) = (Persona::resident(d.district), Persona::resident(d.district));
+    let first = said(&d, &one, "楼道堆物", d.community).await;
+    let middle = said(&d, &other, "楼道堆放杂物", d.community).await;
+    let last = d.taken_in(&Persona::resident(d.district)).await;
+    merge(&d, &first, &middle).await.unwrap();
+    d.told().await;
+    merge(&d, &middle, &last).await.unwrap();
+    assert_eq!(d.told().await, ["CaseMerged"], "the first was merged before");
+    let read = async |by: &Persona, case: &pb::Case| {
+        let request = pb::GetCaseRequest { case_id: case.case_id.clone() };
+        d.cases(by).get_case(request).await.unwrap().into_inner().case.unwrap()
+    };
+    for (by, case) in [(&one, &first), (&other, &middle)] {
+        let own = read(by, case).await;
+        assert_eq!((own.state(), own.merged_into_case_id), (pb::CaseState::Merged, last.case_id.clone()));
+        assert_eq!(own.original.unwrap().state(), pb::CaseState::Dispatched);
+    }
+    d.resolve(&last).await;
+    let told = d.service.drain_outbox().await;
+    let signed = told.iter().find(|event| event.is::<pb::TaskSigned>()).unwrap();
+    let signed: pb::TaskSigned = signed.decode().unwrap();
+    assert_eq!(signed.facts.unwrap().merged_count, 2, "each is counted where the work is done");
+    let rate = pb::RateCaseRequest {
+        case_id: first.case_id.clone(),
+        request_id: request_id(),
+        grade: 4,
+        ..Default::default()
+    };
+    d.cases(&one).rate_case(rate).await.unwrap();
+    // It was another matter: whoever came with it goes with it.
+    let part = |case: &pb::Case| pb::UnmergeCaseRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        ..Default::default()
+    };
+    let parted = intake(&d).unmerge_case(part(&middle)).await.unwrap().into_inner().case.unwrap();
+    assert_eq!((parted.case_id.as_str(), parted.state()), (middle.case_id.as_str(), pb::CaseState::Accepted));
+    let back = read(&one, &first).await;
+    assert_eq!((back.state(), back.merged_into_case_id), (pb::CaseState::Merged, middle.case_id.clone()));
+    assert_eq!((back.original.unwrap().state(), back.rating), (pb::CaseState::Accepted, None));
+    let own = intake(&d).unmerge_case(part(&first)).await.unwrap().into_inner().case.unwrap();
+    assert_eq!((own.state(), own.merged_into_case_id.as_str()), (pb::CaseState::Accepted, ""));
     d.service.stop().await;
 }

@@ -11,6 +11,7 @@ use chassis::{
     },
     testing::Persona,
 };
+use chrono::TimeDelta;
 use uuid::Uuid;
 
 use crate::support::{District, names};
@@ -70,6 +71,36 @@ async fn assignments_are_shown_on_their_task_and_move_nothing() {
     // A case that nobody here knows is passed over.
     let unknown = staffing::AssignmentUnfilled { case_id: new_id().to_string(), ..unfilled };
     assert!(d.hears("staffing", &unknown.case_id.clone(), &unknown).await.is_empty());
+    d.service.stop().await;
+}
+
+#[tokio::test]
+async fn news_of_an_assignment_that_comes_late_replaces_nothing_newer() {
+    let d = District::start().await;
+    let case = d.taken_in(&Persona::resident(d.district)).await;
+    let (case_id, task_id) = (case.case_id.clone(), case.tasks[0].task_id.clone());
+    let (assignment_id, org_id) = (new_id().to_string(), d.office.to_string());
+    let (key, now) = (case_id.parse().unwrap(), d.service.clock().now());
+    let accepted = staffing::AssignmentAccepted {
+        case_id: case_id.clone(),
+        task_id: task_id.clone(),
+        assignment_id: assignment_id.clone(),
+        org_id: org_id.clone(),
+        worker_ref: "worker-1".into(),
+    };
+    let offered = staffing::AssignmentOffered {
+        case_id,
+        task_id,
+        assignment_id,
+        org_id,
+        worker_ref: "worker-1".into(),
+        offer_due_time: None,
+    };
+    d.service.deliver(Event::of("staffing", now, key, 2, &accepted)).await;
+    let shown = d.read(&case).await;
+    assert_eq!(shown.tasks[0].assignment(), pb::AssignmentStatus::Accepted);
+    d.service.deliver(Event::of("staffing", now - TimeDelta::minutes(5), key, 1, &offered)).await;
+    assert_eq!(d.read(&case).await, shown, "what happened before changes nothing");
     d.service.stop().await;
 }
 

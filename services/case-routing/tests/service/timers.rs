@@ -2,7 +2,13 @@
 
 use std::time::Duration;
 
-use chassis::{auth::Role, db::cached, proto::case_routing::v1 as pb, testing::Persona};
+use chassis::{
+    auth::Role,
+    clock::{from_proto, to_proto},
+    db::cached,
+    proto::case_routing::v1::{self as pb, verification_service_client::VerificationServiceClient},
+    testing::Persona,
+};
 use chrono::TimeDelta;
 use diesel::sql_types::{Array, Bool, Nullable, Timestamptz, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
@@ -243,5 +249,55 @@ async fn more_time_stays_within_the_law_and_is_for_the_level_above_when_the_usua
     // Monday 2 March: ten working days end on Monday the 16th, at the close of business.
     let last: chassis::Timestamp = "2026-03-16T09:00:00Z".parse().unwrap();
     assert_eq!(longest.resolve_due_time, Some(chassis::clock::to_proto(last)));
+    d.service.stop().await;
+}
+
+/// The supervision of whoever leads, for the limit that the requester was promised.
+async fn of_lead(d: &District, case: &pb::Case) -> Option<pb::Supervision> {
+    let known = d.read(case).await.supervisions;
+    known.into_iter().find(|known| known.clock() == pb::ClockKind::Resolve)
+}
+
+#[tokio::test]
+async fn an_answer_that_nothing_follows_is_no_end_of_a_supervision() {
+    let d = District::start().await;
+    let case = d.taken_in(&Persona::resident(d.district)).await;
+    let due = from_proto(case.resolve_due_time.as_ref().unwrap()).unwrap();
+    let until = due - d.service.clock().now();
+    d.service.clock().advance(until.to_std().unwrap() + Duration::from_secs(1));
+    d.service.wait_for("supervision", async || of_lead(&d, &case).await.is_some()).await;
+    let known = of_lead(&d, &case).await.unwrap();
+    assert_eq!((known.level, known.org_id.as_str()), (1, d.office.to_string().as_str()));
+
+    let promised = d.service.clock().now() + TimeDelta::hours(20);
+    let answer = |promised| pb::AnswerSupervisionRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        supervision_id: known.supervision_id.clone(),
+        answer_code: "under_way".into(),
+        promised_time: Some(to_proto(promised)),
+        ..Default::default()
+    };
+    let mut leader = VerificationServiceClient::new(d.service.call_as(&d.leader()));
+    let far = leader.answer_supervision(answer(promised + TimeDelta::days(30))).await.unwrap_err();
+    assert!(far.code() == Code::InvalidArgument && far.message().starts_with("promised_time"), "{far}");
+    leader.answer_supervision(answer(promised)).await.unwrap();
+    let said = of_lead(&d, &case).await.unwrap();
+    assert_eq!((said.state.as_str(), said.rise_time), ("answered", Some(to_proto(promised))));
+    // Whoever is supervised is not content with itself while it is late.
+    let clear = pb::ClearSupervisionRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        supervision_id: known.supervision_id.clone(),
+        ..Default::default()
+    };
+    let own = Persona::new(Role::StreetSupervisor, d.street).org(d.office);
+    let mut own = VerificationServiceClient::new(d.service.call_as(&own));
+    assert_eq!(own.clear_supervision(clear).await.unwrap_err().code(), Code::PermissionDenied);
+
+    d.service.clock().advance(Duration::from_secs(21 * 3_600));
+    d.service.wait_for("level 2", async || of_lead(&d, &case).await.unwrap().level == 2).await;
+    let risen = of_lead(&d, &case).await.unwrap();
+    assert_eq!((risen.state.as_str(), risen.rise_time), ("issued", None), "to be answered anew");
     d.service.stop().await;
 }

@@ -8,7 +8,9 @@ use chassis::{
     clock::new_id,
     db::Following,
     proto::{
-        case_routing::v1::{self as pb, task_service_client::TaskServiceClient},
+        case_routing::v1::{
+            self as pb, intake_service_client::IntakeServiceClient, task_service_client::TaskServiceClient,
+        },
         staffing::v1::AssignmentOffered,
     },
     testing::Persona,
@@ -98,6 +100,40 @@ async fn what_another_replica_changes_is_seen_long_before_the_time_is_over() {
     assert_eq!(answer.case.unwrap().etag, signed.etag);
     assert!(!in_vain.is_finished(), "it waits for another case, and began before");
     replica.stop().await.unwrap();
+    d.service.stop().await;
+}
+
+#[tokio::test]
+async fn who_waits_for_a_merged_case_is_woken_by_what_becomes_of_the_other() {
+    let d = District::start().await;
+    let requester = Persona::resident(d.district);
+    let register = pb::RegisterCaseRequest {
+        request_id: request_id(),
+        text: "楼道堆物".into(),
+        place_unit_id: d.community.to_string(),
+        notice_version: "1".into(),
+        ..Default::default()
+    };
+    let repeat = d.cases(&requester).register_case(register).await.unwrap().into_inner().case.unwrap();
+    let case = d.taken_in(&Persona::resident(d.district)).await;
+    let merge = pb::MergeCaseRequest {
+        case_id: repeat.case_id.clone(),
+        into_case_id: case.case_id.clone(),
+        request_id: request_id(),
+        ..Default::default()
+    };
+    let mut intake = IntakeServiceClient::new(d.service.call_as(&d.window()));
+    let merged = intake.merge_case(merge).await.unwrap().into_inner().case.unwrap();
+    let waiting = d.waits(&requester, wait(&repeat, &merged.etag, 0)).await;
+    let news = d.service.db().news();
+    d.service.wait_for("both are followed", async || news.followers() == 2).await;
+    d.tasks(&d.leader()).sign_task(sign(&case)).await.unwrap();
+    let answer = waiting.await.unwrap().unwrap();
+    assert!(answer.changed);
+    let shown = answer.case.unwrap();
+    assert_eq!((shown.etag.as_str(), shown.state()), (merged.etag.as_str(), pb::CaseState::Merged));
+    assert_eq!(shown.original.unwrap().state(), pb::CaseState::Signed);
+    assert_eq!(news.followers(), 0);
     d.service.stop().await;
 }
 

@@ -328,11 +328,17 @@ async fn ends_are_told_apart_and_a_bad_rating_goes_all_the_way_round() {
         callback_grade: 0,
         ..verify(case)
     };
+    let doubted = |case: &pb::Case| pb::VerifyCaseRequest {
+        callback_resolution: pb::Resolution::NotResolved.into(),
+        reason_code: "seen_on_site".into(),
+        ..verify(case)
+    };
     let mut ends = Vec::new();
     for (outcome, way) in [
         (pb::ClosedCode::Resolved, 0),
         (pb::ClosedCode::Resolved, 1),
         (pb::ClosedCode::Resolved, 2),
+        (pb::ClosedCode::Resolved, 3),
         (pb::ClosedCode::Unfounded, 0),
     ] {
         let case = in_progress(&d).await;
@@ -340,7 +346,7 @@ async fn ends_are_told_apart_and_a_bad_rating_goes_all_the_way_round() {
         if way == 2 {
             never_answers(&d, &case).await;
         }
-        let request = [verify(&case), partly(&case), unreached(&case)][way].clone();
+        let request = [verify(&case), partly(&case), unreached(&case), doubted(&case)][way].clone();
         desk(&d, &d.verifier()).verify_case(request).await.unwrap();
         ends.push(case);
     }
@@ -360,6 +366,7 @@ async fn ends_are_told_apart_and_a_bad_rating_goes_all_the_way_round() {
             (End::Resolved, Call::Reached, 4),
             (End::PartlyResolved, Call::Reached, 4),
             (End::Resolved, Call::Unreached, 0),
+            (End::PartlyResolved, Call::Reached, 4),
             (End::Unfounded, Call::Reached, 4)
         ]
     );

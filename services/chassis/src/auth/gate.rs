@@ -80,12 +80,17 @@ fn permit(policy: &Policy, token: &Verified) -> Result<Caller> {
         return Err(Error::Forbidden);
     }
     let roles: RoleSet = scopes.iter().map(|scope| scope.role).collect();
+    let named = token.grants.iter().filter_map(|grant| grant.scope.org_id);
+    let mut held_orgs: Vec<_> = named.chain(token.org_id).collect();
+    held_orgs.sort_unstable();
+    held_orgs.dedup();
     Ok(Caller {
         person_id: token.subject,
         actor_ref: token.actor_ref.clone(),
         org_id: token.org_id,
         session_id: token.session_id,
         scopes,
+        held_orgs,
         purpose: policy.purpose.clone(),
         roles,
         kind,
@@ -155,6 +160,24 @@ mod tests {
         assert_eq!(caller.purpose, "operations");
         let caller = world.gate.admit(GET_SELF, &headers).await.unwrap().unwrap();
         assert_eq!(caller.scopes.len(), 2);
+    }
+
+    #[tokio::test]
+    async fn whose_work_is_the_own_is_known_also_by_grants_that_do_not_count_here() {
+        let world = World::new();
+        let (own, other) = (new_id(), new_id());
+        let of = |role: Role, org| GrantClaim(role as i32, new_id(), None, Some(org), None);
+        let (_, headers) = world.headers(Claims {
+            kind: TokenKind::Person,
+            org: Some(own),
+            grants: vec![of(Role::ItOperator, own), of(Role::DeptOfficer, other)],
+            ..Claims::service("x", "jianghan", AUDIENCE)
+        });
+        let caller = world.gate.admit(STATISTICS, &headers).await.unwrap().unwrap();
+        assert_eq!((caller.scopes.len(), caller.org_ids()), (1, vec![own]));
+        let mut both = vec![own, other];
+        both.sort_unstable();
+        assert_eq!(caller.held_orgs, both);
     }
 
     #[tokio::test]

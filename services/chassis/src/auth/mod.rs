@@ -37,6 +37,9 @@ pub struct Caller {
     pub session_id: Uuid,
     /// Only the grants whose role this RPC's policy allows.
     pub scopes: Vec<Scope>,
+    /// Every organisation that the token names, also by a grant that this RPC does not allow. Nothing is reached by it: it says
+    /// whose work is the caller's own, for what nobody may do about their own work.
+    pub held_orgs: Vec<Uuid>,
     /// Processing purpose of this RPC, from its policy.
     pub purpose: String,
     /// The roles of `scopes`.
@@ -86,6 +89,7 @@ impl Caller {
             org_id: None,
             session_id: Uuid::nil(),
             scopes: Vec::new(),
+            held_orgs: Vec::new(),
             purpose: "system".to_owned(),
             roles: RoleSet::default(),
             kind: CallerKind::System,

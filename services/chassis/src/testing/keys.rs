@@ -126,6 +126,7 @@ impl Persona {
             org_id: self.org_id,
             session_id: self.session_id,
             scopes: self.scopes.clone(),
+            held_orgs: self.scopes.iter().filter_map(|scope| scope.org_id).chain(self.org_id).collect(),
             purpose: "test".to_owned(),
             roles: self.scopes.iter().map(|scope| scope.role).collect(),
             kind: CallerKind::Person,

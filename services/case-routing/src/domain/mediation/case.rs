@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::super::case::Case;
 use super::super::codes::{CaseState, ClosedCode, DeliveryMode, EvidenceKind, Nature};
+use super::super::completion::CompleteCase;
 use super::super::error::{DomainError, Result};
 use super::super::event::DomainEvent;
-use super::super::handling::CompleteCase;
 use super::super::ids::*;
 use super::super::reason::Reason;
 use super::super::state::Trigger;

@@ -136,8 +136,8 @@ fn an_unmerged_case_runs_on_as_if_never_stopped() {
     assert!(case.resolve_clock().unwrap().is_running());
     let target = world.accepted();
     let act = world.official(STATION);
-    let absorbed = target.absorb(other, true, &act).unwrap().case;
-    let parted = absorbed.clone().absorb(other, false, &act).unwrap().case;
+    let absorbed = target.absorb(&[other], true, &act).unwrap().case;
+    let parted = absorbed.clone().absorb(&[other], false, &act).unwrap().case;
     assert_eq!((absorbed.facts().merged_count, parted.merged.len()), (1, 0));
 }
 
@@ -145,13 +145,13 @@ fn an_unmerged_case_runs_on_as_if_never_stopped() {
 fn a_case_that_others_were_merged_into_does_not_end_before_they_are_taken_out() {
     let mut world = World::new();
     let other = CaseId(world.fresh());
-    let case = world.registered().absorb(other, true, &world.official(STATION)).unwrap().case;
+    let case = world.registered().absorb(&[other], true, &world.official(STATION)).unwrap().case;
     assert_eq!(
         guard(case.clone().decline("out_of_scope", "petition", &world.official(STATION))),
         "others_joined"
     );
     assert_eq!(guard(case.clone().withdraw("solved_itself", None, &world.resident())), "others_joined");
-    let case = case.absorb(other, false, &world.official(STATION)).unwrap().case;
+    let case = case.absorb(&[other], false, &world.official(STATION)).unwrap().case;
     assert!(case.withdraw("solved_itself", None, &world.resident()).is_ok());
 }
 
@@ -161,9 +161,10 @@ fn nothing_is_merged_into_a_case_that_nobody_handles_any_more() {
     let other = CaseId(world.fresh());
     for state in CaseState::ALL.iter().filter(|state| state.is_finished()) {
         let case = in_state(&mut world, *state);
-        let refused = case.clone().absorb(other, true, &world.official(STATION));
+        let refused = case.clone().absorb(&[other], true, &world.official(STATION));
         assert_eq!(refused, Err(DomainError::WrongState { state: *state, verb: Trigger::Merge }));
-        assert!(case.absorb(other, false, &world.official(STATION)).is_ok(), "taking out is always possible");
+        let taken_out = case.absorb(&[other], false, &world.official(STATION));
+        assert!(taken_out.is_ok(), "taking out is always possible");
     }
 }
 
@@ -281,13 +282,13 @@ fn supervision_is_answered_by_the_supervised_and_cleared_by_the_supervisor() {
     let issued = case.supervise(1, "leader", None, &world.official(STREET_OFFICE)).unwrap().case;
     let id = issued.supervisions[0].id;
     assert_eq!(
-        guard(issued.clone().answer_supervision(id, "under_way", &world.official(HOUSING))),
+        guard(issued.clone().answer_supervision(id, "under_way", None, &world.official(HOUSING))),
         "supervised_org"
     );
-    let answered = issued.answer_supervision(id, "under_way", &world.official(STATION)).unwrap();
+    let answered = issued.answer_supervision(id, "under_way", None, &world.official(STATION)).unwrap();
     let DomainEvent::SupervisionAnswered { in_time: true, .. } = answered.events[0].event else { panic!() };
     assert_eq!(
-        guard(answered.case.clone().answer_supervision(id, "under_way", &world.official(STATION))),
+        guard(answered.case.clone().answer_supervision(id, "under_way", None, &world.official(STATION))),
         "supervision_settled"
     );
     let cleared = answered.case.clear_supervision(id, 1, &world.official(STREET_OFFICE)).unwrap();

@@ -430,6 +430,18 @@ fn small_sums_are_granted_at_once_by_the_street_and_the_papers_follow() {
     let ticked = world.tick(way.case);
     let overdue = ticked.case.supervisions.iter().filter(|one| one.reason_code == "papers_overdue");
     assert_eq!(overdue.map(|one| one.level).collect::<Vec<_>>(), [1]);
+    // To answer for papers brings none: it rises while they do not come.
+    let about_papers = |case: &Case| {
+        let mut known = case.supervisions.iter();
+        known.find(|one| one.reason_code == "papers_overdue").unwrap().clone()
+    };
+    let id = about_papers(&ticked.case).id;
+    let answered = ticked.case.clone();
+    let answered = answered.answer_supervision(id, "under_way", None, &world.official(STREET_OFFICE));
+    let answered = answered.unwrap().case;
+    world.now = about_papers(&answered).rises_at.unwrap();
+    assert_eq!(about_papers(&world.tick(answered).case).level, 2);
+    world.now = due_at;
     world.wait(TimeDelta::hours(1));
     let filed = way.papers.submit_papers(refs(), ticked.case, &world.resident()).unwrap();
     let late = ApplicationNews::PapersSubmitted { in_time: false };

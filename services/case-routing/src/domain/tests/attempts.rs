@@ -2,6 +2,7 @@
 //! for it, with whatever is at hand.
 
 use calendar::{Limit, TimeUnit};
+use chrono::TimeDelta;
 
 use super::super::*;
 use super::world::*;
@@ -108,7 +109,14 @@ fn sent(pick: usize) -> Materials {
 fn original(case: &Case, pick: usize) -> Original {
     let state = if pick == 0 { CaseState::InProgress } else { CaseState::Resolved };
     let id = case.merged_into.unwrap_or(CaseId(CITY.0));
-    Original { id, state, lead: Some(STATION), handlers: vec![STATION] }
+    Original {
+        id,
+        state,
+        lead: Some(STATION),
+        handlers: vec![STATION],
+        completed_at: None,
+        reopenable_until: None,
+    }
 }
 
 /// Tries it. `None`: the verb has nothing to do.
@@ -147,7 +155,8 @@ pub fn attempt(world: &mut World, case: Case, attempt: &Attempt) -> Result<Optio
             one(case.supervise(level, "leader", about, &world.act(at_street)))
         }
         Verb::AnswerSupervision => {
-            one(case.answer_supervision(supervision, "under_way", &world.act(as_lead)))
+            let promised = (pick > 4).then(|| world.now + TimeDelta::hours(20));
+            one(case.answer_supervision(supervision, "under_way", promised, &world.act(as_lead)))
         }
         Verb::AcknowledgeSupervision => one(case.acknowledge_supervision(supervision, &world.act(as_lead))),
         Verb::EscalateSupervision => {
@@ -160,7 +169,7 @@ pub fn attempt(world: &mut World, case: Case, attempt: &Attempt) -> Result<Optio
         }
         Verb::Absorb => {
             let other = CaseId(DISTRICT.0);
-            one(case.absorb(other, pick > 6, &world.act(at_station)))
+            one(case.absorb(&[other], pick > 6, &world.act(at_station)))
         }
         Verb::News => {
             let status = AssignmentStatus::ALL[pick % AssignmentStatus::ALL.len()];
@@ -184,7 +193,9 @@ pub fn attempt(world: &mut World, case: Case, attempt: &Attempt) -> Result<Optio
             Trigger::Unmerge => one(case.unmerge(&world.act(at_station))),
             Trigger::Answer => {
                 let command = AnswerCase { explanation_ref: "kb".into(), closed_code: ClosedCode::Explained };
-                one(case.answer(command, &world.act(at_station)))
+                // Whoever reaches the case may answer it, not only who received it.
+                let window = if pick == 0 { STATION } else { ALL_ORGS[(pick + attempt.by) % ALL_ORGS.len()] };
+                one(case.answer(command, &world.act(by(window))))
             }
             Trigger::Triage => {
                 one(case.triage(&triage(ITEMS[(pick + attempt.by) % ITEMS.len()]), &world.act(at_station)))
@@ -263,6 +274,9 @@ pub fn attempt(world: &mut World, case: Case, attempt: &Attempt) -> Result<Optio
                 let code = case.stage_in_hand().map_or_else(|| "secure".to_owned(), |run| run.code.clone());
                 let code = if pick == 0 { "other".to_owned() } else { code };
                 one(case.complete_stage(&code, evidence(), &world.act(as_lead)))
+            }
+            Trigger::Complete if pick > 5 && case.partner().is_some() => {
+                case.social_completed(offer, &["record:1".to_owned()], &world.system())
             }
             Trigger::Complete => {
                 let open = case.tasks.iter().filter(|task| task.part == TaskPart::Assist);

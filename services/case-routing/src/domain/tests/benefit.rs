@@ -111,17 +111,12 @@ fn a_recheck_that_somebody_dispatches_later_goes_to_the_first_receiver_as_well()
     assert_eq!((way.case.state, held(&way.case)), (CaseState::Triaged, vec![]));
     let both = [(STREET_OFFICE, TaskPart::Lead), (STATION, TaskPart::Assist)];
     let proposal = way.case.routing.last().unwrap().id;
-    let named = RouteChoice::Manual(ManualRoute {
-        lead: STREET_OFFICE,
-        sender: None,
-        assists: vec![(STATION, true)],
-        reason_code: "dispatcher_knows".into(),
-    });
+    let named = sends(Chooser::Dispatcher, STREET_OFFICE, &[STATION]);
     for choice in [RouteChoice::Confirmed(proposal), manual(STREET_OFFICE), named] {
         let sent = way.case.clone().dispatch(&choice, &world.official(GOVERNMENT)).unwrap().case;
         assert_eq!(held(&sent), both, "{choice:?}");
         // Called back and sent anew, it does not lose it.
-        let back = sent.recall("mis_dispatch", &world.official(STREET_OFFICE)).unwrap().case;
+        let back = sent.recall("mis_dispatch", &world.official(GOVERNMENT)).unwrap().case;
         assert_eq!(held(&back), []);
         let anew = back.dispatch(&manual(STREET_OFFICE), &world.official(GOVERNMENT)).unwrap().case;
         assert_eq!(held(&anew), both, "{choice:?}");
@@ -136,7 +131,7 @@ fn a_recheck_that_somebody_dispatches_later_goes_to_the_first_receiver_as_well()
     // Of an application whoever dispatches it names who helps.
     world.rules.min_confidence = Rules::default().min_confidence;
     let applied = world.way(RELIEF, S::Accepted).case;
-    let back = applied.recall("mis_dispatch", &world.official(STREET_OFFICE)).unwrap().case;
+    let back = applied.recall("mis_dispatch", &world.official(GOVERNMENT)).unwrap().case;
     let anew = back.dispatch(&manual(STREET_OFFICE), &world.official(GOVERNMENT)).unwrap().case;
     assert_eq!(held(&anew), [(STREET_OFFICE, TaskPart::Lead)]);
 }

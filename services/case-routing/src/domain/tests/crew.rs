@@ -48,13 +48,8 @@ fn who_is_in_charge_is_asked_for_as_many_as_make_the_field_check_together() {
 fn the_first_receiver_goes_there_too_and_other_helpers_send_one() {
     let mut world = world();
     let way = world.way(RELIEF, S::Accepted);
-    let recalled = way.case.recall("mis_dispatch", &world.official(STREET_OFFICE)).unwrap().case;
-    let choice = RouteChoice::Manual(ManualRoute {
-        lead: STREET_OFFICE,
-        sender: None,
-        assists: vec![(STATION, false), (HOUSING, false)],
-        reason_code: "dispatcher_knows".into(),
-    });
+    let recalled = way.case.recall("mis_dispatch", &world.official(GOVERNMENT)).unwrap().case;
+    let choice = sends(Chooser::Dispatcher, STREET_OFFICE, &[STATION, HOUSING]);
     let mut case = recalled.dispatch(&choice, &world.official(GOVERNMENT)).unwrap().case;
     assert_eq!(case.first_receiver, STATION);
     let live = case.tasks.iter().filter(|task| task.state.is_live());

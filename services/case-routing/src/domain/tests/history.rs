@@ -48,6 +48,11 @@ fn check(world: &World, before: &Case, decision: &Decision) {
         let own = task.sender == task.org && task.mode == DispatchMode::Order;
         assert!(own || edge == Some(task.mode), "A-1: {task:?}");
     }
+    // C-4: who handled it once stays out of its checks for good.
+    let mut answered = before.answered_by.iter();
+    assert!(answered.all(|org| case.answered_by.contains(org)), "C-4: forgotten");
+    let judge = case.rating.as_ref().and_then(|rating| rating.judge).filter(|_| case.merged_into.is_none());
+    assert!(judge.is_none_or(|judge| !case.handling_orgs().contains(&judge)), "C-4: who handled it judges");
     noted_once(case);
     let json = serde_json::to_value(case).unwrap();
     assert_eq!(&serde_json::from_value::<Case>(json).unwrap(), case);
@@ -146,6 +151,14 @@ fn event_is_lawful(world: &World, before: &Case, decision: &Decision, event: &Do
         }
         DomainEvent::VerificationStarted { verifier_org_id, .. } => {
             assert!(!case.handling_orgs().contains(verifier_org_id), "C-4");
+            let answered = decision.timeline.iter().find(|entry| entry.event == "CaseAnswered");
+            let by_hand = answered.filter(|entry| is_by_hand(entry)).and_then(|entry| entry.org);
+            assert_ne!(by_hand, Some(*verifier_org_id), "C-4: nobody checks their own answer");
+        }
+        DomainEvent::CaseAnswered { .. } => {
+            let told = decision.timeline.iter().find(|entry| entry.event == "CaseAnswered").unwrap();
+            let by = if is_by_hand(told) { told.org } else { Some(case.first_receiver) };
+            assert!(by.is_some_and(|by| case.handling_orgs().contains(&by)), "C-4: who answers handles it");
         }
         DomainEvent::ArbitrationOpened { arbiter_org_id, party_org_ids, .. } => {
             assert!(!party_org_ids.contains(arbiter_org_id), "C-7: the arbiter belongs to no party");
@@ -166,6 +179,11 @@ fn event_is_lawful(world: &World, before: &Case, decision: &Decision, event: &Do
         }
         _ => {}
     }
+}
+
+/// Whether somebody answered, not the router by the list.
+fn is_by_hand(answered: &TimelineEntry) -> bool {
+    answered.reason.as_ref().is_some_and(|reason| reason.code == "answered_at_window")
 }
 
 /// Whether it follows from what the arbiter or the parties said.

@@ -197,7 +197,14 @@ pub(super) fn with_whistle(world: &mut World, state: CaseState) -> Case {
 }
 
 fn resolved_original(id: CaseId) -> Original {
-    Original { id, state: CaseState::Resolved, lead: Some(STATION), handlers: vec![STATION] }
+    Original {
+        id,
+        state: CaseState::Resolved,
+        lead: Some(STATION),
+        handlers: vec![STATION],
+        completed_at: None,
+        reopenable_until: None,
+    }
 }
 
 fn closed_unrated(world: &mut World, resolved: Case) -> Case {
@@ -414,8 +421,7 @@ fn every_verb_in_every_state_does_what_the_table_says() {
         for verb in Trigger::ALL {
             let mut world = World::new();
             let may = table.iter().any(|(from, _, by)| *from == Some(*state) && by == verb);
-            let case =
-                if may { prepared(&mut world, *state, *verb) } else { in_state(&mut world, *state) };
+            let case = if may { prepared(&mut world, *state, *verb) } else { in_state(&mut world, *state) };
             let before = case.version;
             trail::take();
             let result = attempt(&mut world, case, *verb);

@@ -140,7 +140,8 @@ fn a_supervision_is_seen_answered_found_wanting_and_reported_up_to_the_top() {
     world.now = seen.case.supervisions[0].due_at;
     let overdue = world.tick(seen.case.clone()).case;
     assert_eq!(overdue.supervisions[0].level, 2);
-    let answered = seen.case.answer_supervision(id, "under_way", &world.official(STATION)).unwrap().case;
+    let answered =
+        seen.case.answer_supervision(id, "under_way", None, &world.official(STATION)).unwrap().case;
     assert_eq!(
         guard(answered.clone().escalate_supervision(id, "no_progress", &world.official(STATION))),
         "supervised_org"

@@ -165,14 +165,14 @@ fn an_answer_to_a_supervision_stays_with_it() {
     let case = case.supervise(1, "leader", None, &world.official(STREET_OFFICE)).unwrap().case;
     let id = case.supervisions[0].id;
     assert_eq!(case.supervisions[0].answer_code, "");
-    let wrong = case.clone().answer_supervision(id, "Not a code", &world.official(STATION));
+    let wrong = case.clone().answer_supervision(id, "Not a code", None, &world.official(STATION));
     assert_eq!(guard(wrong), "answer_code");
-    let answered = case.answer_supervision(id, "no_capacity", &world.official(STATION)).unwrap();
+    let answered = case.answer_supervision(id, "no_capacity", None, &world.official(STATION)).unwrap();
     assert_eq!(first_reason(&answered).code, "no_capacity");
     // Found wanting: what was said stays until something else is.
     let up = answered.case.escalate_supervision(id, "no_progress", &world.official(STREET_OFFICE)).unwrap();
     assert_eq!(up.case.supervisions[0].answer_code, "no_capacity");
-    let again = up.case.answer_supervision(id, "help_came", &world.official(STATION)).unwrap().case;
+    let again = up.case.answer_supervision(id, "help_came", None, &world.official(STATION)).unwrap().case;
     assert_eq!(again.supervisions[0].answer_code, "help_came");
 }
 
@@ -232,7 +232,7 @@ fn cases_of_an_earlier_release_are_read_and_go_on() {
     let case = world.in_progress("stairs");
     let case = case.supervise(1, "leader", None, &world.official(STREET_OFFICE)).unwrap().case;
     let id = case.supervisions[0].id;
-    let answered = case.answer_supervision(id, "under_way", &world.official(STATION)).unwrap().case;
+    let answered = case.answer_supervision(id, "under_way", None, &world.official(STATION)).unwrap().case;
     let older = of_an_earlier_release(&answered, &[("/supervisions/0", "answer_code")]);
     assert_eq!(older.supervisions[0].answer_code, "");
 

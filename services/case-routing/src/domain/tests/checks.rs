@@ -1,0 +1,71 @@
+//! Nobody checks their own work, and nothing is called resolved that its requester does not find so.
+
+use chrono::TimeDelta;
+
+use super::super::*;
+use super::world::*;
+
+fn answer() -> AnswerCase {
+    AnswerCase { explanation_ref: "kb-7".into(), closed_code: ClosedCode::Explained }
+}
+
+#[test]
+fn who_answers_a_case_handled_it_and_does_not_check_it() {
+    let mut world = World::new();
+    let case = world.triaged("stairs");
+    assert_eq!(case.first_receiver, STATION);
+    let own = case.clone().answer(answer(), &world.official(VERIFIER)).unwrap().case;
+    assert_eq!((own.state, own.handling_orgs()), (CaseState::Completed, vec![VERIFIER]), "no other verifies");
+    assert_eq!(guard(own.start_verification(&world.official(VERIFIER))), "verifier_is_handler");
+
+    let case = case.answer(answer(), &world.official(STREET_OFFICE)).unwrap().case;
+    assert_eq!(case.handling_orgs(), [STREET_OFFICE]);
+    assert_eq!(case.verification.as_ref().unwrap().verifier, VERIFIER);
+    let case = case.verify(&found_good(), &world.official(VERIFIER)).unwrap().case;
+    assert_eq!(guard(case.clone().rate(5, &world.official(STREET_OFFICE))), "requester");
+    let rated = case.rate(1, &world.resident()).unwrap().case;
+    let by_handler = rated.clone().judge_rating(true, "", &world.official(STREET_OFFICE));
+    assert_eq!(guard(by_handler), "rating_judge");
+    // Done again by another, it stays known who had it before.
+    let again = rated.judge_rating(true, "", &world.official(VERIFIER)).unwrap().case;
+    assert!(again.handling_orgs().contains(&STREET_OFFICE));
+}
+
+#[test]
+fn what_is_told_by_the_list_is_the_windows_whoever_asks_the_router() {
+    let mut world = World::new();
+    let case = world.intake("court_matter").case;
+    assert_eq!((case.state, case.answered_by.clone()), (CaseState::Verifying, vec![STATION]));
+    let again = case.order_rework("wrong_channel", &world.official(VERIFIER)).unwrap().case;
+    assert_eq!((again.state, again.answered_by.clone()), (CaseState::Verifying, vec![STATION]));
+    assert_eq!(again.verification.as_ref().unwrap().verifier, VERIFIER);
+    let found = Case { origin: Origin::Patrol, ..world.triaged("street_light") };
+    let solved = found.solve_on_spot(&on_the_spot(true), &world.official(STREET_OFFICE)).unwrap().case;
+    assert_eq!(solved.handling_orgs(), [STREET_OFFICE], "the finder, not who received it");
+}
+
+#[test]
+fn what_its_requester_does_not_find_resolved_closes_apart_from_what_is() {
+    use ClosedCode::{PartlyResolved, Resolved, Unfounded};
+    for (said, outcome, expected) in [
+        (Resolution::Resolved, None, Resolved),
+        (Resolution::PartlyResolved, None, PartlyResolved),
+        (Resolution::NotResolved, None, PartlyResolved),
+        (Resolution::NotResolved, Some(Unfounded), Unfounded),
+    ] {
+        let mut world = World::new();
+        let case = world.in_progress("stairs");
+        let completed = CompleteCase { closed_code: outcome, ..done() };
+        let case = case.complete(completed, &world.official(STATION)).unwrap().case;
+        let said = CallbackReport::Reached { resolution: said, grade: Some(2), contact_confirmed: true };
+        let finding = VerifyCase {
+            callback: Some(said),
+            partly_reason_code: Some("seen_on_site".into()),
+            ..found_good()
+        };
+        let case = case.verify(&finding, &world.official(VERIFIER)).unwrap().case;
+        world.wait(TimeDelta::days(12));
+        let closed = world.tick(case).case;
+        assert_eq!((closed.state, closed.closed_code), (CaseState::Closed, Some(expected)));
+    }
+}

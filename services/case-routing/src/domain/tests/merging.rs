@@ -1,0 +1,141 @@
+//! Requests that wait for another one: they belong to the case that is worked on, and the word of each counts.
+
+use chrono::TimeDelta;
+
+use super::super::*;
+use super::table::in_state;
+use super::world::*;
+
+fn original(world: &World, case: &Case) -> Original {
+    Original::of(case, &world.rules, &world.routes)
+}
+
+/// Merged into that case.
+fn joined(world: &mut World, into: &Case) -> Case {
+    let case = world.registered();
+    case.merge(into.id, &world.official(STATION)).unwrap().case
+}
+
+fn resolved_again(world: &mut World, case: Case) -> Case {
+    let case = world.complete(case);
+    case.verify(&found_good(), &world.official(VERIFIER)).unwrap().case
+}
+
+#[test]
+fn who_was_merged_goes_along_with_the_original_and_comes_back_with_it() {
+    let mut world = World::new();
+    let (first, middle, last) = (world.registered(), world.registered(), world.registered());
+    let ids = [first.id, middle.id, last.id];
+    let act = world.official(STATION);
+    let first = first.merge(ids[1], &act).unwrap().case;
+    let middle = middle.absorb(&[ids[0]], true, &act).unwrap().case.merge(ids[2], &act).unwrap().case;
+    let along = first.go_along(ids[1], ids[2], &act).unwrap();
+    assert!(along.events.is_empty(), "it is merged as before");
+    assert_eq!(along.timeline[0].event, "CaseRejoined");
+    let first = along.case;
+    assert_eq!((first.merged_into, first.merged_through.clone()), (Some(ids[2]), vec![ids[1]]));
+    let wrong = first.clone().go_along(ids[1], ids[2], &act);
+    assert_eq!(wrong, Err(DomainError::WrongState { state: CaseState::Merged, verb: Trigger::Merge }));
+    let last = last.absorb(&[ids[1], ids[0]], true, &act).unwrap().case;
+    assert_eq!(last.facts().merged_count, 2, "each is counted where the work is done");
+    assert_eq!(guard(last.clone().decline("out_of_scope", "petition", &act)), "others_joined");
+
+    let middle = middle.unmerge(&act).unwrap().case;
+    assert_eq!(middle.merged, [ids[0]], "it knows who came with it");
+    let first = first.come_back(ids[1], &act).unwrap().case;
+    assert_eq!((first.merged_into, first.merged_through.len()), (Some(ids[1]), 0));
+    let last = last.absorb(&[ids[1], ids[0]], false, &act).unwrap().case;
+    assert_eq!(last.facts().merged_count, 0);
+    assert!(first.clone().come_back(ids[1], &act).is_err(), "it is there already");
+    for case in [first, middle, last] {
+        assert_eq!(violations(&case), Vec::<&str>::new());
+        let text = serde_json::to_string(&case).unwrap();
+        assert_eq!(serde_json::from_str::<Case>(&text).unwrap(), case);
+    }
+}
+
+#[test]
+fn out_of_the_middle_of_a_chain_those_behind_it_come_along() {
+    let mut world = World::new();
+    let case = world.registered();
+    let ids: Vec<CaseId> = (0..3).map(|_| CaseId(world.fresh())).collect();
+    let act = world.official(STATION);
+    let case = case.merge(ids[0], &act).unwrap().case;
+    let case = case.go_along(ids[0], ids[1], &act).unwrap().case.go_along(ids[1], ids[2], &act).unwrap().case;
+    assert_eq!((case.merged_into, case.merged_through.len()), (Some(ids[2]), 2));
+    let back = case.clone().come_back(ids[1], &act).unwrap().case;
+    assert_eq!((back.merged_into, back.merged_through), (Some(ids[1]), vec![ids[0]]));
+    let back = case.clone().come_back(ids[0], &act).unwrap().case;
+    assert_eq!((back.merged_into, back.merged_through), (Some(ids[0]), vec![]));
+    let own = case.unmerge(&act).unwrap().case;
+    assert_eq!((own.merged_into, own.merged_through), (None, vec![]));
+}
+
+#[test]
+fn what_was_said_of_the_others_result_is_forgotten_by_who_leaves_with_the_original() {
+    let mut world = World::new();
+    let resolved = world.resolved("stairs");
+    let case = joined(&mut world, &resolved);
+    let rated = case.rate_merged(1, &original(&world, &resolved), &world.resident()).unwrap().case;
+    let with = CaseId(world.fresh());
+    let rated = Case { merged_through: vec![with], ..rated };
+    let back = rated.come_back(with, &world.official(STATION)).unwrap().case;
+    assert_eq!((back.rating.clone(), back.merged_into), (None, Some(with)));
+    assert_eq!(violations(&back), Vec::<&str>::new());
+}
+
+#[test]
+fn a_valid_bad_rating_of_a_joined_requester_sends_the_work_back() {
+    let mut world = World::new();
+    let case = world.resolved("stairs");
+    let joined = joined(&mut world, &case);
+    world.wait(TimeDelta::hours(1));
+    let rated = joined.rate_merged(1, &original(&world, &case), &world.resident()).unwrap().case;
+    let judged = rated.judge_merged(true, "", &original(&world, &case), &world.official(VERIFIER));
+    let joined = judged.unwrap().case;
+    let again = joined.clone().rate_merged(5, &original(&world, &case), &world.resident());
+    assert_eq!(guard(again), "rated_before");
+    let at = joined.rating.as_ref().unwrap().at;
+    assert_eq!(guard(case.clone().heed_joined(at, &world.official(STATION))), "rating_judge");
+    assert_eq!(guard(case.clone().heed_joined(at, &world.system())), "human_official");
+    let sent_back = case.heed_joined(at, &world.official(VERIFIER)).unwrap();
+    assert_eq!(names(&sent_back), ["CaseReworkOrdered", "TaskReturned", "SupervisionIssued"]);
+    let DomainEvent::SupervisionIssued { level: 2, .. } = sent_back.events[2].event else { panic!() };
+    let step = sent_back.timeline.last().unwrap();
+    assert_eq!((step.event.as_str(), step.case_version), ("JoinedRatingValid", sent_back.case.version));
+    let case = sent_back.case;
+    assert_eq!((case.state, case.rework_count), (CaseState::InProgress, 1));
+    assert_eq!(violations(&case), Vec::<&str>::new());
+    // Another one that comes while the work is done again changes nothing more.
+    let heard = case.clone().heed_joined(at, &world.official(VERIFIER)).unwrap();
+    assert_eq!((heard.events.len(), heard.case.rework_count), (0, 1));
+
+    world.wait(TimeDelta::hours(1));
+    let case = resolved_again(&mut world, case);
+    let late = case.clone().heed_joined(at, &world.official(VERIFIER)).unwrap();
+    assert_eq!((late.events.len(), late.case.state), (0, CaseState::Resolved), "about what was before");
+    let again = joined.rate_merged(5, &original(&world, &case), &world.resident()).unwrap().case;
+    assert_eq!(again.rating.unwrap().grade, 5, "the new result is rated anew");
+}
+
+#[test]
+fn a_closed_original_is_opened_again_within_its_window_and_one_that_is_over_is_not() {
+    let mut world = World::new();
+    let case = world.closed("stairs");
+    let joined = joined(&mut world, &case);
+    let now = world.now;
+    let opened = case.clone().heed_joined(now, &world.official(VERIFIER)).unwrap();
+    assert_eq!(
+        names(&opened),
+        ["CaseReopened", "CaseDispatched", "TaskIssued", "TaskIssued", "SupervisionIssued"]
+    );
+    assert_eq!((opened.case.reopen_count, opened.case.state), (1, CaseState::Dispatched));
+    assert_eq!(violations(&opened.case), Vec::<&str>::new());
+    assert!(joined.clone().rate_merged(1, &original(&world, &case), &world.resident()).is_ok());
+    world.wait(TimeDelta::days(40));
+    let late = joined.rate_merged(1, &original(&world, &case), &world.resident());
+    assert_eq!(guard(late), "rating_too_late");
+    let archived = in_state(&mut world, CaseState::Archived);
+    let now = world.now;
+    assert_eq!(guard(archived.heed_joined(now, &world.official(VERIFIER))), "original_over");
+}

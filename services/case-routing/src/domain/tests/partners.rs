@@ -1,0 +1,112 @@
+//! What a partner has done is kept, whoever else is late, and the case is completed with the last of them.
+
+use chrono::TimeDelta;
+
+use super::super::*;
+use super::world::*;
+
+/// A partner leads, and the street has called a department.
+fn with_department(world: &mut World) -> Case {
+    let case = world.with_partner();
+    let command = WhistleCase { orgs: vec![URBAN], report_within: None, reason_code: "joint_work".into() };
+    case.whistle(&command, &world.official(STREET_OFFICE)).unwrap().case
+}
+
+/// The partner has done its part, the department has not.
+fn waiting(world: &mut World) -> Case {
+    let case = with_department(world);
+    let offer = case.offer.clone().unwrap().id;
+    case.social_completed(offer, &["record:1".into()], &world.system()).unwrap().unwrap().case
+}
+
+fn called(case: &Case) -> TaskId {
+    case.tasks.iter().find(|task| task.org == URBAN).unwrap().id
+}
+
+#[test]
+fn a_partner_is_done_when_it_says_so_and_the_case_with_the_last_assist() {
+    let mut world = World::new();
+    let case = with_department(&mut world);
+    let (offer, lead) = (case.offer.clone().unwrap().id, case.lead_task.unwrap());
+    let told = case.social_completed(offer, &["record:1".into()], &world.system()).unwrap().unwrap();
+    assert_eq!(names(&told), ["TaskSubmitted"]);
+    let step = told.timeline.last().unwrap();
+    assert_eq!((step.event.as_str(), step.case_version), ("PartnerDone", told.case.version));
+    let case = told.case;
+    assert_eq!(
+        (case.state, case.task(lead).unwrap().state, case.partner_is_done()),
+        (CaseState::InProgress, TaskState::Submitted, true)
+    );
+    assert_eq!(case.evidence.last().unwrap().reference, "record:1");
+    assert_eq!(violations(&case), Vec::<&str>::new());
+    assert_eq!(case.clone().social_completed(offer, &[], &world.system()).unwrap(), None, "told twice");
+
+    world.wait(TimeDelta::hours(1));
+    let task = called(&case);
+    let case = case.sign(task, &world.official(URBAN)).unwrap().case;
+    let evidence = vec![(EvidenceKind::Document, "d-1".to_owned())];
+    let done = case.submit_task(task, evidence, &world.official(URBAN)).unwrap();
+    assert_eq!(names(&done), ["TaskReported", "TaskSubmitted", "CaseCompleted", "VerificationStarted"]);
+    let DomainEvent::CaseCompleted { offer_id, task_id, .. } = done.events[2].event else { panic!() };
+    assert_eq!((offer_id, task_id), (Some(offer), lead));
+    let completed = done.timeline.iter().find(|entry| entry.event == "CaseCompleted").unwrap();
+    assert_eq!((&completed.actor, completed.org), (&PersonRef::system(), None), "not by who came last");
+    assert_eq!(done.case.closed_code, Some(ClosedCode::SelfGoverned));
+    assert_eq!(done.case.verification.as_ref().unwrap().verifier, VERIFIER);
+    assert_eq!(violations(&done.case), Vec::<&str>::new());
+}
+
+#[test]
+fn nothing_outstanding_the_case_is_completed_at_once_whatever_number_of_records_comes() {
+    let mut world = World::new();
+    let case = world.with_partner();
+    let offer = case.offer.clone().unwrap().id;
+    let waits = case.suspend("season_condition", "doc:told", None, &world.official(GROUP)).unwrap().case;
+    let many: Vec<String> = (0..40).map(|n| format!("record:{n}")).collect();
+    let done = waits.social_completed(offer, &many, &world.system()).unwrap().unwrap();
+    assert_eq!(names(&done), ["CaseResumed", "TaskSubmitted", "CaseCompleted", "VerificationStarted"]);
+    assert_eq!(done.case.evidence.len(), 40);
+    assert_eq!(violations(&done.case), Vec::<&str>::new());
+    let another = OfferId(world.fresh());
+    let case = world.with_partner();
+    assert_eq!(case.social_completed(another, &many, &world.system()).unwrap(), None, "another's offer");
+}
+
+#[test]
+fn time_takes_nothing_away_from_a_partner_that_is_done_and_reminds_who_is_not() {
+    let mut world = World::new();
+    let case = waiting(&mut world);
+    world.now = case.resolve_clock().unwrap().due_at;
+    let late = world.tick(case).case;
+    assert_eq!((late.state, late.lead_org), (CaseState::InProgress, Some(GROUP)));
+    let overdue = late.supervisions.iter().find(|known| known.clock == Some(ClockKind::Resolve)).unwrap();
+    assert_eq!(late.supervised(overdue), URBAN, "who is waited for");
+    // Of one that is not done the public service takes over.
+    let case = with_department(&mut world);
+    world.now = case.resolve_clock().unwrap().due_at;
+    assert_ne!(world.tick(case).case.lead_org, Some(GROUP));
+}
+
+#[test]
+fn a_partner_that_is_done_may_do_without_the_assist() {
+    let mut world = World::new();
+    let case = waiting(&mut world);
+    assert_eq!(guard(case.clone().complete(done(), &world.official(GROUP))), "assist_outstanding");
+    let waived = CompleteCase { waived: vec![called(&case)], ..done() };
+    let completed = case.complete(waived, &world.official(GROUP)).unwrap();
+    assert_eq!(names(&completed), ["TaskCancelled", "CaseCompleted", "VerificationStarted"]);
+    assert_eq!(violations(&completed.case), Vec::<&str>::new());
+}
+
+#[test]
+fn a_result_of_a_partner_that_goes_back_is_completed_anew() {
+    let mut world = World::new();
+    let case = world.with_partner();
+    let offer = case.offer.clone().unwrap().id;
+    let case = case.social_completed(offer, &[], &world.system()).unwrap().unwrap().case;
+    assert_eq!(case.evidence[0].reference, format!("offer:{offer}"));
+    let case = case.order_rework("not_done", &world.official(VERIFIER)).unwrap().case;
+    assert!(!case.partner_is_done());
+    let again = case.social_completed(offer, &[], &world.system()).unwrap().unwrap();
+    assert_eq!(again.case.state, CaseState::Verifying);
+}

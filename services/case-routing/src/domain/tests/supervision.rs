@@ -1,0 +1,151 @@
+//! Who is supervised: whoever has to act. And how it rises: an answer is no deed.
+
+use chrono::TimeDelta;
+
+use super::super::*;
+use super::world::*;
+
+/// What time has brought by an instant.
+fn by(world: &mut World, case: Case, at: Timestamp) -> Case {
+    world.now = at;
+    match case.clone().tick(&world.system()).unwrap() {
+        Some(decision) => decision.case,
+        None => case,
+    }
+}
+
+fn about(case: &Case, kind: ClockKind) -> Supervision {
+    case.supervisions.iter().rev().find(|known| known.clock == Some(kind)).unwrap().clone()
+}
+
+/// Whoever is supervised when the newest clock of a kind has run out.
+fn supervised_late(world: &mut World, case: Case, kind: ClockKind) -> OrgId {
+    let due = case.clock(kind, None).unwrap().due_at;
+    let late = by(world, case, due);
+    late.supervised(&about(&late, kind))
+}
+
+/// Of a station that leads and is late.
+fn overdue(world: &mut World) -> Case {
+    let case = world.in_progress("stairs");
+    let due = case.resolve_clock().unwrap().due_at;
+    by(world, case, due)
+}
+
+fn answered(world: &mut World, case: Case, id: SupervisionId, promised: Option<Timestamp>) -> Case {
+    case.answer_supervision(id, "under_way", promised, &world.official(STATION)).unwrap().case
+}
+
+#[test]
+fn who_sent_the_task_is_supervised_for_an_objection_that_nobody_decides_over() {
+    let mut world = World::new();
+    let case = world.objected("street_light");
+    assert_eq!(case.lead_org, Some(STREET_OFFICE));
+    let due = case.clock(ClockKind::Dispatch, None).unwrap().due_at;
+    let late = by(&mut world, case, due);
+    let known = about(&late, ClockKind::Dispatch);
+    assert_eq!(late.supervised(&known), GOVERNMENT);
+    assert!(late.is_party(GOVERNMENT), "who has to answer reaches it");
+    let wrong = late.clone().answer_supervision(known.id, "under_way", None, &world.official(STREET_OFFICE));
+    assert_eq!(guard(wrong), "supervised_org");
+    // A case that nobody has dispatched yet is for whoever received it.
+    let triaged = world.triaged("street_light");
+    assert_eq!(supervised_late(&mut world, triaged, ClockKind::Dispatch), STATION);
+}
+
+#[test]
+fn a_check_that_nobody_took_is_for_who_stands_above_those_who_did_the_work() {
+    let mut world = World::without_verifier();
+    let case = world.completed("stairs");
+    assert_eq!((case.state, case.lead_org), (CaseState::Completed, Some(STATION)));
+    let due = case.clock(ClockKind::Verify, None).unwrap().due_at;
+    let late = by(&mut world, case, due);
+    let known = about(&late, ClockKind::Verify);
+    assert_eq!(late.supervised(&known), STREET_OFFICE);
+    let taken = late.start_verification(&world.official(VERIFIER)).unwrap().case;
+    assert_eq!(taken.supervised(&known), VERIFIER, "once somebody has, it is theirs");
+}
+
+#[test]
+fn the_bad_rating_of_a_merged_case_is_for_who_verified_the_other_to_judge() {
+    for (mut world, judge) in [(World::new(), VERIFIER), (World::without_verifier(), STREET_OFFICE)] {
+        let original = world.completed("stairs");
+        let original = if original.state == CaseState::Completed {
+            original.start_verification(&world.official(VERIFIER)).unwrap().case
+        } else {
+            original
+        };
+        let original = original.verify(&found_good(), &world.official(VERIFIER)).unwrap().case;
+        let original = Original::of(&original, &world.rules, &world.routes);
+        let case = world.registered();
+        let case = case.merge(original.id, &world.official(STATION)).unwrap().case;
+        let rated = case.rate_merged(1, &original, &world.resident()).unwrap().case;
+        assert_eq!(supervised_late(&mut world, rated, ClockKind::Judge), judge);
+    }
+    let mut world = World::new();
+    let rated = world.resolved("stairs").rate(1, &world.resident()).unwrap().case;
+    assert_eq!(supervised_late(&mut world, rated, ClockKind::Judge), VERIFIER);
+}
+
+#[test]
+fn who_answers_and_does_nothing_is_supervised_by_level_after_level() {
+    let mut world = World::new();
+    let mut case = overdue(&mut world);
+    let id = about(&case, ClockKind::Resolve).id;
+    let known = |case: &Case| case.supervisions.iter().find(|known| known.id == id).unwrap().clone();
+    for level in 1..=2 {
+        assert_eq!((known(&case).level, known(&case).state), (level, SupervisionState::Issued));
+        let said = answered(&mut world, case, id, None);
+        let own = said.clone().clear_supervision(id, 3, &world.official(STATION));
+        assert_eq!(guard(own), "supervised_org", "answered, not cleared, while it is overdue");
+        let rises_at = known(&said).rises_at.unwrap();
+        let before = by(&mut world, said.clone(), rises_at - TimeDelta::seconds(1));
+        assert_eq!((known(&before).level, known(&before).state), (level, SupervisionState::Answered));
+        world.now = rises_at;
+        let risen = world.tick(said);
+        let told = risen.timeline.iter().filter(|entry| entry.event == "SupervisionEscalated");
+        let mut reasons = told.filter_map(|entry| entry.reason.as_ref()).map(|reason| reason.code.as_str());
+        assert!(reasons.any(|code| code == "still_overdue"));
+        case = risen.case;
+        assert_eq!(violations(&case), Vec::<&str>::new());
+    }
+    assert_eq!((known(&case).level, known(&case).rises_at), (3, None));
+    // There is no level above; it ends with the work, or when the third level is content.
+    let said = answered(&mut world, case, id, None);
+    let later = world.now + TimeDelta::days(30);
+    let later = by(&mut world, said, later);
+    assert_eq!((known(&later).level, known(&later).state), (3, SupervisionState::Answered));
+    assert_eq!(known(&world.complete(later)).state, SupervisionState::Cleared);
+}
+
+#[test]
+fn what_was_promised_counts_and_is_no_further_than_there_is_time_for_rework() {
+    let mut world = World::new();
+    let case = overdue(&mut world);
+    let id = about(&case, ClockKind::Resolve).id;
+    for days in [0, 30] {
+        let promised = Some(world.now + TimeDelta::days(days));
+        let refused = case.clone().answer_supervision(id, "under_way", promised, &world.official(STATION));
+        assert_eq!(guard(refused), "promised_time", "{days}");
+    }
+    let promised = world.now + TimeDelta::hours(30);
+    let said = answered(&mut world, case, id, Some(promised));
+    assert_eq!(about(&said, ClockKind::Resolve).rises_at, Some(promised));
+    let kept = by(&mut world, said.clone(), promised - TimeDelta::minutes(1));
+    let kept = world.complete(kept);
+    assert_eq!(about(&kept, ClockKind::Resolve).state, SupervisionState::Cleared);
+    let broken = by(&mut world, said, promised);
+    assert_eq!(about(&broken, ClockKind::Resolve).level, 2);
+}
+
+#[test]
+fn what_waits_by_leave_does_not_rise_meanwhile() {
+    let mut world = World::new();
+    let case = overdue(&mut world);
+    let id = about(&case, ClockKind::Resolve).id;
+    let said = answered(&mut world, case, id, None);
+    let rises_at = about(&said, ClockKind::Resolve).rises_at.unwrap();
+    let waits = said.suspend("expert_review", "doc:told", None, &world.official(STATION)).unwrap().case;
+    let waits = by(&mut world, waits, rises_at + TimeDelta::days(2));
+    assert_eq!((waits.state, about(&waits, ClockKind::Resolve).level), (CaseState::Suspended, 1));
+}

@@ -1,0 +1,113 @@
+//! C-4: nobody verifies or judges their own work, whatever else they are.
+
+use chassis::{
+    auth::{Role, Scope},
+    proto::case_routing::v1::{
+        self as pb, intake_service_client::IntakeServiceClient,
+        verification_service_client::VerificationServiceClient,
+    },
+    testing::Persona,
+};
+use tonic::Code;
+
+use crate::support::{District, request_id};
+
+/// Received by the station, answered by the street.
+async fn answered(d: &District, resident: &Persona) -> pb::Case {
+    let register = pb::RegisterCaseRequest {
+        request_id: request_id(),
+        text: "医保怎么办".into(),
+        place_unit_id: d.community.to_string(),
+        notice_version: "1".into(),
+        ..Default::default()
+    };
+    let case = d.cases(resident).register_case(register).await.unwrap().into_inner().case.unwrap();
+    let accept = pb::AcceptCaseRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        ..Default::default()
+    };
+    IntakeServiceClient::new(d.service.call_as(&d.window())).accept_case(accept).await.unwrap();
+    let answer = pb::AnswerCaseRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        closed_code: pb::ClosedCode::Explained.into(),
+        answer_ref: "kb:medical-insurance".into(),
+        ..Default::default()
+    };
+    let mut street = IntakeServiceClient::new(d.service.call_as(&d.dispatcher()));
+    street.answer_case(answer).await.unwrap().into_inner().case.unwrap()
+}
+
+/// With a grant for the street besides.
+fn also_of_the_street(d: &District, persona: Persona) -> Persona {
+    let mut both = persona;
+    both.scopes.push(Scope {
+        role: Role::StreetDispatcher,
+        unit_id: d.street,
+        line: None,
+        org_id: Some(d.office),
+    });
+    both
+}
+
+#[tokio::test]
+async fn who_belongs_to_whoever_handled_a_case_neither_verifies_nor_judges_it() {
+    let d = District::start().await;
+    let resident = Persona::resident(d.district);
+    let case = answered(&d, &resident).await;
+    assert_eq!(case.verification.as_ref().unwrap().verifier_org_id, d.centre.to_string());
+    let verify = || pb::VerifyCaseRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        method: "phone".into(),
+        resolution: pb::Resolution::Resolved.into(),
+        callback: pb::CallbackOutcome::Reached.into(),
+        callback_resolution: pb::Resolution::Resolved.into(),
+        ..Default::default()
+    };
+    let call = pb::RecordCallbackRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        outcome: pb::CallbackOutcome::Unreached.into(),
+        ..Default::default()
+    };
+    let rework = pb::OrderReworkRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        reason_code: "not_done".into(),
+        ..Default::default()
+    };
+    let both = also_of_the_street(&d, d.verifier());
+    let mut own = VerificationServiceClient::new(d.service.call_as(&both));
+    assert_eq!(own.verify_case(verify()).await.unwrap_err().code(), Code::PermissionDenied);
+    assert_eq!(own.record_callback(call).await.unwrap_err().code(), Code::PermissionDenied);
+    assert_eq!(own.order_rework(rework).await.unwrap_err().code(), Code::PermissionDenied);
+    let mut centre = VerificationServiceClient::new(d.service.call_as(&d.verifier()));
+    let resolved = centre.verify_case(verify()).await.unwrap().into_inner().case.unwrap();
+    assert_eq!(resolved.state(), pb::CaseState::Resolved);
+
+    let rate = pb::RateCaseRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        grade: 1,
+        ..Default::default()
+    };
+    d.cases(&resident).rate_case(rate).await.unwrap();
+    let judge = || pb::JudgeRatingRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        valid: false,
+        ..Default::default()
+    };
+    let agent = || Persona::new(Role::CallbackAgent, d.district).org(d.centre);
+    let street = Persona::new(Role::StreetSupervisor, d.street).org(d.office);
+    for persona in [street, also_of_the_street(&d, agent())] {
+        let mut desk = VerificationServiceClient::new(d.service.call_as(&persona));
+        assert_eq!(desk.judge_rating(judge()).await.unwrap_err().code(), Code::PermissionDenied);
+    }
+    let mut desk = VerificationServiceClient::new(d.service.call_as(&agent()));
+    let judged = desk.judge_rating(judge()).await.unwrap().into_inner().case.unwrap();
+    assert_eq!(judged.state(), pb::CaseState::Closed);
+    d.service.stop().await;
+}
