@@ -9,7 +9,7 @@ use std::{
 
 use async_trait::async_trait;
 use chassis::{
-    Built, Context, Result, Service,
+    Built, Context, Result, RoutesBuilder, Service,
     auth::Role,
     clock::new_id,
     config::TelemetryConfig,
@@ -39,7 +39,7 @@ use proto::{
     identity::v1::{UnitChanged, UnitMerged},
     ops::v1::{GetClockRequest, ops_service_client::OpsServiceClient},
 };
-use tonic::{Request, Response, Status, service::RoutesBuilder, transport::server::TcpIncoming};
+use tonic::{Request, Response, Status, transport::server::TcpIncoming};
 
 #[derive(Clone, Default)]
 struct Receiver {

@@ -176,7 +176,8 @@ pub async fn start<S: Service>(config: ServiceConfig, wiring: Wiring) -> anyhow:
     let gate = Gate::new(verifier, topology.revocations().clone());
     let layer = GuardLayer::new(&config, gate, context.db.pressure().clone());
     let ops = Ops::new(context.db.clone(), built.digests.clone(), config.allow_time_travel);
-    let routes = built.routes.clone().add_service(OpsServiceServer::new(ops));
+    let mut routes = built.routes.clone();
+    routes.add_service(OpsServiceServer::new(ops));
     let (routes, health) = grpc::with_health_and_reflection(routes).await?;
 
     let stop = CancellationToken::new();

@@ -9,12 +9,12 @@ use proto::{
     identity::v1 as wire,
     ops::v1::{self as ops, ops_service_client::OpsServiceClient},
 };
-use tonic::{Code, service::RoutesBuilder};
+use tonic::Code;
 use uuid::Uuid;
 
 use super::*;
 use crate::{
-    Result,
+    Result, RoutesBuilder,
     auth::Role,
     clock::{self, new_id},
     db::Tx,
