@@ -6,6 +6,8 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 target=${CARGO_TARGET_DIR:-$root/target}
 case $target in /*) ;; *) target=$root/$target ;; esac
 tools=$root/target/tools
+# Where the operator's binary keeps .data, wherever it is called from.
+export JIANGHAN_HOME=${JIANGHAN_HOME:-$root}
 
 # Exit codes (sysexits): something this machine lacks; a wrong command line.
 readonly EX_UNAVAILABLE=69 EX_USAGE=64

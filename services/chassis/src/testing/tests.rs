@@ -232,6 +232,9 @@ async fn domain_time_moves_forward_only_and_only_where_allowed() {
     assert_eq!(advance(3_600).await.unwrap().into_inner().offset_seconds, 3_600);
     assert_eq!(advance(60).await.unwrap().into_inner().offset_seconds, 3_600);
     assert_eq!(advance(-1).await.unwrap_err().code(), Code::InvalidArgument);
+    let too_far = advance(21 * 366 * 86_400).await.unwrap_err();
+    assert_eq!(too_far.code(), Code::InvalidArgument);
+    assert!(too_far.message().contains("new data folder"), "{too_far}");
     assert_eq!(service.clock().now() - before, chrono::TimeDelta::hours(1));
 
     let service =
