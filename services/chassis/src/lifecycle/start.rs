@@ -25,7 +25,7 @@ use crate::{
     event::Event,
     grpc::{self, GuardLayer, Health, Peers},
     inbox::{Consumer, Runner, RunnerConfig},
-    ops::Ops,
+    ops::{self, Ops},
     outbox::{Relay, RelayConfig},
     topology::{Changes, Feed, Shared},
 };
@@ -256,6 +256,11 @@ impl House {
         workers.spawn("keys of tokens", Ends::WhenTold, whole(renew));
         let pressure = context.db.pressure().clone().watch(stop.clone());
         workers.spawn("pressure", Ends::WhenTold, whole(pressure));
+        if context.config.telemetry.otlp_endpoint.is_some() {
+            let every = Duration::from_millis(context.config.telemetry.metric_interval_ms.max(100));
+            let gauges = ops::tell(context.db.clone(), every, stop.clone());
+            workers.spawn("gauges", Ends::WhenTold, whole(gauges));
+        }
         let purge = db::purge::run(context.db.clone(), context.config.spine.keep_days, stop.clone());
         workers.spawn("purge", Ends::Freely, whole(purge));
         for task in built.background {

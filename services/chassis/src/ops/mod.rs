@@ -1,10 +1,12 @@
 //! Operations that every service answers alike: figures, parked events, domain time and reconcile digests. For the
 //! operator only; no business content passes through here, digests being opaque.
 
+mod gauges;
 mod service;
 
 use async_trait::async_trait;
 
+pub(crate) use self::gauges::tell;
 pub use self::service::Ops;
 use crate::error::Result;
 
