@@ -23,6 +23,27 @@ pub struct Mapping {
     pub closed_codes: Vec<(ClosedCode, String)>,
 }
 
+/// A version as it is drafted: a word that is none of ours is a hole.
+#[derive(Debug, Clone, Default)]
+pub struct Draft {
+    pub classes: Vec<Row>,
+    pub areas: Vec<Row>,
+    pub statuses: Vec<(Option<CaseState>, String)>,
+    pub closed_codes: Vec<(Option<ClosedCode>, String)>,
+}
+
+impl From<Mapping> for Draft {
+    fn from(mapping: Mapping) -> Self {
+        let Mapping { classes, areas, statuses, closed_codes } = mapping;
+        Self {
+            classes,
+            areas,
+            statuses: statuses.into_iter().map(|(state, theirs)| (Some(state), theirs)).collect(),
+            closed_codes: closed_codes.into_iter().map(|(code, theirs)| (Some(code), theirs)).collect(),
+        }
+    }
+}
+
 /// What is wrong with an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
@@ -39,7 +60,20 @@ pub struct Known<'a> {
     pub unit: &'a dyn Fn(&str) -> bool,
 }
 
-impl Mapping {
+impl Draft {
+    /// The version, unless it has a hole.
+    #[must_use]
+    pub fn whole(self) -> Option<Mapping> {
+        let statuses = self.statuses.into_iter().map(|(state, theirs)| Some((state?, theirs)));
+        let closed_codes = self.closed_codes.into_iter().map(|(code, theirs)| Some((code?, theirs)));
+        Some(Mapping {
+            classes: self.classes,
+            areas: self.areas,
+            statuses: statuses.collect::<Option<_>>()?,
+            closed_codes: closed_codes.collect::<Option<_>>()?,
+        })
+    }
+
     /// Everything that is wrong, in the order of the entries.
     #[must_use]
     pub fn problems(&self, known: &Known<'_>) -> Vec<Problem> {
@@ -74,8 +108,10 @@ impl Mapping {
         }
         let mut states = HashSet::new();
         for (number, (state, theirs)) in self.statuses.iter().enumerate() {
-            if !states.insert(state) {
-                add("statuses", number, "state", "duplicate");
+            match state {
+                None => add("statuses", number, "state", "unknown_state"),
+                Some(state) if !states.insert(state) => add("statuses", number, "state", "duplicate"),
+                Some(_) => {}
             }
             if theirs.is_empty() {
                 add("statuses", number, "external_status", "empty");
@@ -83,8 +119,10 @@ impl Mapping {
         }
         let mut codes = HashSet::new();
         for (number, (code, theirs)) in self.closed_codes.iter().enumerate() {
-            if !codes.insert(code) {
-                add("closed_codes", number, "closed_code", "duplicate");
+            match code {
+                None => add("closed_codes", number, "closed_code", "unknown_closed_code"),
+                Some(code) if !codes.insert(code) => add("closed_codes", number, "closed_code", "duplicate"),
+                Some(_) => {}
             }
             if theirs.is_empty() {
                 add("closed_codes", number, "external_code", "empty");
@@ -92,7 +130,9 @@ impl Mapping {
         }
         found
     }
+}
 
+impl Mapping {
     /// The item of a class.
     #[must_use]
     pub fn item(&self, class: &str) -> Option<&str> {
@@ -154,7 +194,7 @@ mod tests {
         (theirs.to_owned(), ours.to_owned())
     }
 
-    fn problems(mapping: &Mapping) -> Vec<String> {
+    fn problems(draft: &Draft) -> Vec<String> {
         let known = Known {
             item: &|code| match code {
                 "CJ-1" => Some(false),
@@ -163,24 +203,26 @@ mod tests {
             },
             unit: &|code| code == "420103005001",
         };
-        let found = mapping.problems(&known);
+        let found = draft.problems(&known);
         found.iter().map(|problem| format!("{} {}", problem.field, problem.code)).collect()
     }
 
     #[test]
     fn everything_wrong_is_told_at_once_by_its_place() {
-        let mapping = Mapping {
+        let resolved = Some(ClosedCode::Resolved);
+        let draft = Draft {
             classes: vec![row("A", "CJ-1"), row("A", "CJ-2"), row("", "CJ-9")],
             areas: vec![row("x", "1"), row("x", "420103005001")],
             statuses: vec![
-                (CaseState::Closed, "办结".into()),
-                (CaseState::Closed, "结案".into()),
-                (CaseState::Signed, String::new()),
+                (Some(CaseState::Closed), "办结".into()),
+                (Some(CaseState::Closed), "结案".into()),
+                (Some(CaseState::Signed), String::new()),
+                (None, "转办".into()),
             ],
-            closed_codes: vec![(ClosedCode::Resolved, "1".into()), (ClosedCode::Resolved, String::new())],
+            closed_codes: vec![(resolved, "1".into()), (resolved, String::new()), (None, "2".into())],
         };
         assert_eq!(
-            problems(&mapping),
+            problems(&draft),
             [
                 "classes[1].class_code duplicate",
                 "classes[1].item_code unknown_item",
@@ -190,10 +232,13 @@ mod tests {
                 "areas[1].area_code duplicate",
                 "statuses[1].state duplicate",
                 "statuses[2].external_status empty",
+                "statuses[3].state unknown_state",
                 "closed_codes[1].closed_code duplicate",
                 "closed_codes[1].external_code empty",
+                "closed_codes[2].closed_code unknown_closed_code",
             ]
         );
+        assert_eq!(draft.whole(), None);
     }
 
     #[test]
@@ -204,7 +249,9 @@ mod tests {
             statuses: vec![(CaseState::Closed, "办结".into()), (CaseState::Archived, "办结".into())],
             closed_codes: vec![(ClosedCode::Resolved, "1".into())],
         };
-        assert!(problems(&mapping).is_empty());
+        let draft = Draft::from(mapping.clone());
+        assert!(problems(&draft).is_empty());
+        assert_eq!(draft.whole().as_ref(), Some(&mapping));
         assert_eq!(
             (mapping.item("B"), mapping.item("C"), mapping.class("CJ-1")),
             (Some("CJ-1"), None, Some("A"))
