@@ -82,13 +82,7 @@ pub struct Built {
 impl Built {
     /// A service with these gRPC services, without consumer, timers or digests.
     pub fn new(routes: RoutesBuilder) -> Self {
-        Self {
-            routes,
-            consumer: None,
-            bulk: false,
-            background: Vec::new(),
-            digests: Arc::new(NoDigests),
-        }
+        Self { routes, consumer: None, bulk: false, background: Vec::new(), digests: Arc::new(NoDigests) }
     }
 
     /// With a consumer.

@@ -15,8 +15,7 @@ use crate::{Result, db::Db, inbox::ops};
 /// None: where they cannot be counted, that is logged.
 pub async fn tell(db: Db, every: Duration, stop: CancellationToken) -> Result<()> {
     let meter = opentelemetry::global::meter("jianghan");
-    let gauge =
-        |name: &'static str, text: &'static str| meter.i64_gauge(name).with_description(text).build();
+    let gauge = |name: &'static str, text: &'static str| meter.i64_gauge(name).with_description(text).build();
     let backlog = gauge("jianghan.outbox.backlog", "Events that the broker has not confirmed yet");
     let parked = gauge("jianghan.events.parked", "Parked events that are tried again, or behind one that is");
     let behind_dead = gauge("jianghan.events.behind_dead", "Parked events behind a dead one");

@@ -51,7 +51,10 @@ mod tests {
     fn a_mark_is_met_at_its_figure_and_missed_beyond_it_or_without_one() {
         let met = [Mark::at_least("cases/s", 10_000.0, 10_000.0), Mark::at_most("mean µs", 8.25, 10.0)];
         assert!(all_met(&met));
-        assert_eq!(lines(&met), "  mark met     cases/s 10000 (≥ 10000)\n  mark met     mean µs 8.25 (≤ 10)\n");
+        assert_eq!(
+            lines(&met),
+            "  mark met     cases/s 10000 (≥ 10000)\n  mark met     mean µs 8.25 (≤ 10)\n"
+        );
         for missed in [
             Mark::at_least("cases/s", 9_999.9, 10_000.0),
             Mark::at_most("mean µs", 10.1, 10.0),
