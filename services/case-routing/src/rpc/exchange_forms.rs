@@ -8,7 +8,7 @@ use crate::{
     codes,
     domain::{
         Urgency,
-        exchange::{Draft, Paper, Pushed, Row},
+        exchange::{Mapping, Paper, Pushed, Row},
     },
     exchange::{push::Push, reports::Said, telling::is_number},
     store::exchange::{mappings::Version, systems::System, tickets::Ticket},
@@ -183,7 +183,7 @@ pub fn number(place: usize, number: &pb::ReferralNumber) -> Result<(Uuid, String
 }
 
 /// The entries of a mapping, as far as the request alone tells.
-pub fn draft(m: &pb::DraftMappingRequest) -> Result<Draft> {
+pub fn mapping(m: &pb::DraftMappingRequest) -> Result<Mapping> {
     let few = |field: &str, count: usize| {
         if count > MOST_ROWS { Err(Error::invalid(field, "has at most 5000 entries")) } else { Ok(()) }
     };
@@ -200,16 +200,15 @@ pub fn draft(m: &pb::DraftMappingRequest) -> Result<Draft> {
         Ok((area, code(&format!("areas[{n}].unit_code"), &row.unit_code, 64)?))
     });
     let statuses = m.statuses.iter().enumerate().map(|(n, row)| {
-        let field = format!("statuses[{n}].state");
-        let state = parse::optional_word(&field, row.state, codes::case_state_from)?;
+        let state = parse::word(&format!("statuses[{n}].state"), row.state, codes::case_state_from, None)?;
         Ok((state, code(&format!("statuses[{n}].external_status"), &row.external_status, 64)?))
     });
     let closed = m.closed_codes.iter().enumerate().map(|(n, row)| {
         let field = format!("closed_codes[{n}].closed_code");
-        let ours = parse::optional_word(&field, row.closed_code, codes::closed_code_from)?;
+        let ours = parse::word(&field, row.closed_code, codes::closed_code_from, None)?;
         Ok((ours, code(&format!("closed_codes[{n}].external_code"), &row.external_code, 64)?))
     });
-    Ok(Draft {
+    Ok(Mapping {
         classes: classes.collect::<Result<_>>()?,
         areas: areas.collect::<Result<_>>()?,
         statuses: statuses.collect::<Result<_>>()?,

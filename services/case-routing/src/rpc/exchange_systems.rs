@@ -14,7 +14,7 @@ use super::{exchange::Exchange, exchange_forms as forms, parse};
 use crate::{
     domain::{
         Nature,
-        exchange::{Draft, Known, Problem},
+        exchange::{Known, Mapping, Problem},
     },
     exchange::courier::{open_secrets, seal_secrets},
     store::exchange::{
@@ -151,13 +151,13 @@ impl Exchange {
     }
 
     /// What is wrong with a mapping today.
-    fn problems(&self, draft: &Draft) -> Vec<Problem> {
+    fn problems(&self, mapping: &Mapping) -> Vec<Problem> {
         let world = self.desk.atlas.world();
         let known = Known {
             item: &|code| world.items().newest(code).map(|item| item.nature == Nature::Application),
             unit: &|code| world.topology.unit_by_code(code).is_some(),
         };
-        draft.problems(&known)
+        mapping.problems(&known)
     }
 
     pub(super) async fn draft(
@@ -167,20 +167,19 @@ impl Exchange {
     ) -> Result<pb::DraftMappingResponse> {
         let meta = Meta::new("DraftMapping", &m.request_id, &m)?;
         let code = parse::code("system_code", &m.system_code)?;
-        let draft = forms::draft(&m)?;
-        let problems = self.problems(&draft);
-        let mapping = draft.whole().filter(|_| problems.is_empty());
+        let mapping = forms::mapping(&m)?;
+        let problems = self.problems(&mapping);
         let by = caller.actor_ref.clone();
         once(&self.desk.db, caller, meta, async |tx: &mut Tx<'_>| {
             systems::lock(tx.conn, &code).await?;
-            let Some(mapping) = mapping else {
+            if !problems.is_empty() {
                 let told = |problem: Problem| pb::MappingProblem {
                     field: problem.field,
                     code: problem.code.to_owned(),
                 };
                 let problems = problems.into_iter().map(told).collect();
                 return Ok(pb::DraftMappingResponse { mapping: None, problems });
-            };
+            }
             let made = mappings::draft(tx.conn, &code, &mapping, &by, tx.now).await?;
             let mapping = Some(forms::version(&made)?);
             Ok(pb::DraftMappingResponse { mapping, problems: Vec::new() })
@@ -227,7 +226,7 @@ impl Exchange {
             if draft.drafted_by == by {
                 return wrong("somebody else than its drafter puts it in force".to_owned());
             }
-            if let Some(problem) = self.problems(&Draft::from(draft.mapping()?)).first() {
+            if let Some(problem) = self.problems(&draft.mapping()?).first() {
                 return wrong(format!("it no longer fits: {} {}", problem.field, problem.code));
             }
             mappings::put_in_force(tx.conn, &code, number, &by, tx.now).await?;

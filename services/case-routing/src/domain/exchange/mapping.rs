@@ -23,27 +23,6 @@ pub struct Mapping {
     pub closed_codes: Vec<(ClosedCode, String)>,
 }
 
-/// A version as it is drafted: a word that is none of ours is a hole.
-#[derive(Debug, Clone, Default)]
-pub struct Draft {
-    pub classes: Vec<Row>,
-    pub areas: Vec<Row>,
-    pub statuses: Vec<(Option<CaseState>, String)>,
-    pub closed_codes: Vec<(Option<ClosedCode>, String)>,
-}
-
-impl From<Mapping> for Draft {
-    fn from(mapping: Mapping) -> Self {
-        let Mapping { classes, areas, statuses, closed_codes } = mapping;
-        Self {
-            classes,
-            areas,
-            statuses: statuses.into_iter().map(|(state, theirs)| (Some(state), theirs)).collect(),
-            closed_codes: closed_codes.into_iter().map(|(code, theirs)| (Some(code), theirs)).collect(),
-        }
-    }
-}
-
 /// What is wrong with an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
@@ -60,20 +39,7 @@ pub struct Known<'a> {
     pub unit: &'a dyn Fn(&str) -> bool,
 }
 
-impl Draft {
-    /// The version, unless it has a hole.
-    #[must_use]
-    pub fn whole(self) -> Option<Mapping> {
-        let statuses = self.statuses.into_iter().map(|(state, theirs)| Some((state?, theirs)));
-        let closed_codes = self.closed_codes.into_iter().map(|(code, theirs)| Some((code?, theirs)));
-        Some(Mapping {
-            classes: self.classes,
-            areas: self.areas,
-            statuses: statuses.collect::<Option<_>>()?,
-            closed_codes: closed_codes.collect::<Option<_>>()?,
-        })
-    }
-
+impl Mapping {
     /// Everything that is wrong, in the order of the entries.
     #[must_use]
     pub fn problems(&self, known: &Known<'_>) -> Vec<Problem> {
@@ -108,10 +74,8 @@ impl Draft {
         }
         let mut states = HashSet::new();
         for (number, (state, theirs)) in self.statuses.iter().enumerate() {
-            match state {
-                None => add("statuses", number, "state", "unknown_state"),
-                Some(state) if !states.insert(state) => add("statuses", number, "state", "duplicate"),
-                Some(_) => {}
+            if !states.insert(state) {
+                add("statuses", number, "state", "duplicate");
             }
             if theirs.is_empty() {
                 add("statuses", number, "external_status", "empty");
@@ -119,10 +83,8 @@ impl Draft {
         }
         let mut codes = HashSet::new();
         for (number, (code, theirs)) in self.closed_codes.iter().enumerate() {
-            match code {
-                None => add("closed_codes", number, "closed_code", "unknown_closed_code"),
-                Some(code) if !codes.insert(code) => add("closed_codes", number, "closed_code", "duplicate"),
-                Some(_) => {}
+            if !codes.insert(code) {
+                add("closed_codes", number, "closed_code", "duplicate");
             }
             if theirs.is_empty() {
                 add("closed_codes", number, "external_code", "empty");
@@ -130,9 +92,7 @@ impl Draft {
         }
         found
     }
-}
 
-impl Mapping {
     /// The item of a class.
     #[must_use]
     pub fn item(&self, class: &str) -> Option<&str> {
@@ -194,7 +154,7 @@ mod tests {
         (theirs.to_owned(), ours.to_owned())
     }
 
-    fn problems(draft: &Draft) -> Vec<String> {
+    fn problems(mapping: &Mapping) -> Vec<String> {
         let known = Known {
             item: &|code| match code {
                 "CJ-1" => Some(false),
@@ -203,26 +163,24 @@ mod tests {
             },
             unit: &|code| code == "420103005001",
         };
-        let found = draft.problems(&known);
+        let found = mapping.problems(&known);
         found.iter().map(|problem| format!("{} {}", problem.field, problem.code)).collect()
     }
 
     #[test]
     fn everything_wrong_is_told_at_once_by_its_place() {
-        let resolved = Some(ClosedCode::Resolved);
-        let draft = Draft {
+        let mapping = Mapping {
             classes: vec![row("A", "CJ-1"), row("A", "CJ-2"), row("", "CJ-9")],
             areas: vec![row("x", "1"), row("x", "420103005001")],
             statuses: vec![
-                (Some(CaseState::Closed), "办结".into()),
-                (Some(CaseState::Closed), "结案".into()),
-                (Some(CaseState::Signed), String::new()),
-                (None, "转办".into()),
+                (CaseState::Closed, "办结".into()),
+                (CaseState::Closed, "结案".into()),
+                (CaseState::Signed, String::new()),
             ],
-            closed_codes: vec![(resolved, "1".into()), (resolved, String::new()), (None, "2".into())],
+            closed_codes: vec![(ClosedCode::Resolved, "1".into()), (ClosedCode::Resolved, String::new())],
         };
         assert_eq!(
-            problems(&draft),
+            problems(&mapping),
             [
                 "classes[1].class_code duplicate",
                 "classes[1].item_code unknown_item",
@@ -232,13 +190,10 @@ mod tests {
                 "areas[1].area_code duplicate",
                 "statuses[1].state duplicate",
                 "statuses[2].external_status empty",
-                "statuses[3].state unknown_state",
                 "closed_codes[1].closed_code duplicate",
                 "closed_codes[1].external_code empty",
-                "closed_codes[2].closed_code unknown_closed_code",
             ]
         );
-        assert_eq!(draft.whole(), None);
     }
 
     #[test]
@@ -249,9 +204,7 @@ mod tests {
             statuses: vec![(CaseState::Closed, "办结".into()), (CaseState::Archived, "办结".into())],
             closed_codes: vec![(ClosedCode::Resolved, "1".into())],
         };
-        let draft = Draft::from(mapping.clone());
-        assert!(problems(&draft).is_empty());
-        assert_eq!(draft.whole().as_ref(), Some(&mapping));
+        assert!(problems(&mapping).is_empty());
         assert_eq!(
             (mapping.item("B"), mapping.item("C"), mapping.class("CJ-1")),
             (Some("CJ-1"), None, Some("A"))

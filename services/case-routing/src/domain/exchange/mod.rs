@@ -22,7 +22,7 @@ use super::{
 };
 
 pub use self::{
-    mapping::{Draft, Known, Mapping, Problem, Row},
+    mapping::{Known, Mapping, Problem, Row},
     paper::{MOST_REMARKS, Paper, Pushed, Pushing, Remark, is_masked},
     reported::{Reported, Reporting},
     sync::{Backoff, Failure, Sync, SyncState},

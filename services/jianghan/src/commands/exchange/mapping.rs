@@ -5,10 +5,9 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use proto::case_routing::v1::{
     ActivateMappingRequest, AreaRule, CaseState, ClassRule, ClosedCode, ClosedRule, DraftMappingRequest,
-    GetMappingRequest, ListMappingsRequest, Mapping, MappingProblem, RollBackMappingRequest, StatusRule,
+    GetMappingRequest, ListMappingsRequest, Mapping, RollBackMappingRequest, StatusRule,
 };
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use super::{Desk, MappingAction, systems::word};
 use crate::suite::request_id;
@@ -54,18 +53,19 @@ struct Closed {
 }
 
 impl File {
-    /// A word that is no state or way of closing goes unspecified: the answer names it beside all else that is wrong.
-    fn request(self, system_code: String) -> DraftMappingRequest {
+    fn request(self, system_code: String) -> Result<DraftMappingRequest> {
         let statuses = self.statuses.into_iter().map(|row| {
             let state = CaseState::from_str_name(&format!("CASE_STATE_{}", row.state.to_ascii_uppercase()));
-            StatusRule { state: state.unwrap_or_default().into(), external_status: row.status }
+            let state = state.with_context(|| format!("`{}` is no state of a case", row.state))?;
+            Ok(StatusRule { state: state.into(), external_status: row.status })
         });
         let closed = self.closed_codes.into_iter().map(|row| {
             let code =
                 ClosedCode::from_str_name(&format!("CLOSED_CODE_{}", row.closed_code.to_ascii_uppercase()));
-            ClosedRule { closed_code: code.unwrap_or_default().into(), external_code: row.code }
+            let code = code.with_context(|| format!("`{}` is no way of closing", row.closed_code))?;
+            Ok(ClosedRule { closed_code: code.into(), external_code: row.code })
         });
-        DraftMappingRequest {
+        Ok(DraftMappingRequest {
             system_code,
             request_id: request_id(),
             classes: self
@@ -78,9 +78,9 @@ impl File {
                 .into_iter()
                 .map(|row| AreaRule { area_code: row.area, unit_code: row.unit })
                 .collect(),
-            statuses: statuses.collect(),
-            closed_codes: closed.collect(),
-        }
+            statuses: statuses.collect::<Result<_>>()?,
+            closed_codes: closed.collect::<Result<_>>()?,
+        })
     }
 
     fn of(mapping: &Mapping) -> Self {
@@ -170,19 +170,13 @@ pub(super) async fn run(desk: &Desk, system_code: String, action: Option<Mapping
                 std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
             let read: File =
                 toml::from_str(&text).with_context(|| format!("{} is not a mapping", file.display()))?;
-            let request = dispatcher.request(read.request(system_code)).await?;
+            let request = dispatcher.request(read.request(system_code)?).await?;
             let drafted = exchange.draft_mapping(request).await?.into_inner();
             if let Some(mapping) = drafted.mapping {
                 return print(&[mapping], desk.json);
             }
-            if desk.json {
-                let told = |wrong: &MappingProblem| json!({ "field": wrong.field, "code": wrong.code });
-                let all: Vec<_> = drafted.problems.iter().map(told).collect();
-                println!("{}", serde_json::to_string_pretty(&all)?);
-            } else {
-                for problem in &drafted.problems {
-                    eprintln!("{}: {}", problem.field, problem.code);
-                }
+            for problem in &drafted.problems {
+                eprintln!("{}: {}", problem.field, problem.code);
             }
             eprintln!("{} problems; nothing is stored", drafted.problems.len());
             Ok(ExitCode::FAILURE)
@@ -226,7 +220,7 @@ mod tests {
     #[test]
     fn a_file_comes_back_as_it_was_written() {
         let file: File = toml::from_str(TEXT).unwrap();
-        let request = toml::from_str::<File>(TEXT).unwrap().request("hotline".into());
+        let request = toml::from_str::<File>(TEXT).unwrap().request("hotline".into()).unwrap();
         assert_eq!(request.statuses[0].state(), CaseState::HandedOff);
         let mapping = Mapping {
             classes: request.classes,
@@ -240,11 +234,10 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_word_goes_unspecified_and_a_wrong_form_is_refused() {
+    fn a_wrong_word_is_named() {
         let wrong = TEXT.replace("handed_off", "elsewhere");
-        let request = toml::from_str::<File>(&wrong).unwrap().request("hotline".into());
-        assert_eq!(request.statuses[0].state(), CaseState::Unspecified);
-        assert_eq!(request.closed_codes[0].closed_code(), ClosedCode::Resolved);
+        let error = toml::from_str::<File>(&wrong).unwrap().request("hotline".into()).unwrap_err();
+        assert!(error.to_string().contains("`elsewhere`"));
         assert!(toml::from_str::<File>("[[classes]]\nclass = \"1\"\n").is_err(), "a row lacks its item");
         assert!(toml::from_str::<File>("[[klasses]]\n").is_err());
     }
