@@ -1,4 +1,4 @@
-# Shared by infra/up, infra/test, infra/jianghan and .ci/run. Sourced, never run.
+# Shared by the scripts of infra/ and by .ci/run. Sourced, never run.
 # It may install packages when root; it must never leave a system-wide database or broker running.
 # shellcheck shell=bash
 
@@ -6,6 +6,8 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 target=${CARGO_TARGET_DIR:-$root/target}
 case $target in /*) ;; *) target=$root/$target ;; esac
 tools=$root/target/tools
+# Where the operator's binary keeps .data, wherever it is called from.
+export JIANGHAN_HOME=${JIANGHAN_HOME:-$root}
 
 # Exit codes (sysexits): something this machine lacks; a wrong command line.
 readonly EX_UNAVAILABLE=69 EX_USAGE=64
@@ -78,9 +80,10 @@ apt_install() {
     case " ${missing[*]} " in *" rabbitmq-server "*) stay_off rabbitmq-server.service $epmd ;; esac
 }
 
-# The folder with initdb and postgres: the newest of Debian's, or the one on PATH.
+# The folder with initdb and postgres: the one that is named, the newest of Debian's, or the one on PATH.
 postgres_bin() {
-    local dir
+    local dir=${JIANGHAN_PG_BIN:-}
+    [ -z "$dir" ] || { printf '%s\n' "$dir"; return; }
     dir=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -n 1)
     if [ -n "$dir" ] && [ -x "$dir/initdb" ]; then
         printf '%s\n' "$dir"
@@ -91,9 +94,15 @@ postgres_bin() {
     fi
 }
 need_postgres() {
-    postgres_bin >/dev/null && return
-    apt_install "ask an administrator for the package postgresql (15 or newer), or set JIANGHAN_DATABASE_URL to a server of your own." postgresql
-    postgres_bin >/dev/null || fail $EX_UNAVAILABLE "postgresql is installed but its initdb was not found under /usr/lib/postgresql."
+    local dir version
+    if ! dir=$(postgres_bin); then
+        apt_install "ask an administrator for the package postgresql (15 or newer), or set JIANGHAN_DATABASE_URL to a server of your own." postgresql
+        dir=$(postgres_bin) || fail $EX_UNAVAILABLE "postgresql is installed but its initdb was not found under /usr/lib/postgresql."
+    fi
+    # "postgres (PostgreSQL) 15.8 (Debian …)"
+    version=$("$dir/postgres" --version 2>/dev/null | sed -n 's/^[^0-9]*\([0-9][0-9]*\).*/\1/p') || true
+    [ "${version:-0}" -ge 15 ] ||
+        fail $EX_UNAVAILABLE "PostgreSQL 15 or newer is needed, and the one in $dir is ${version:-none}: install a newer one, set JIANGHAN_PG_BIN to the folder of its programs, or set JIANGHAN_DATABASE_URL to a server of your own."
 }
 need_rabbitmq() {
     [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] && return

@@ -1,12 +1,11 @@
 //! Wires the service.
 
-use chassis::{Built, Context, Service};
+use chassis::{Built, Context, RoutesBuilder, Service};
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use proto::analytics::v1::{
     hotspot_service_server::HotspotServiceServer, indicator_service_server::IndicatorServiceServer,
     process_service_server::ProcessServiceServer,
 };
-use tonic::service::RoutesBuilder;
 
 use crate::{
     consumer::Intake,

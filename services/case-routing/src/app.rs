@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use chassis::{
-    Built, Context, Service,
+    Built, Context, RoutesBuilder, Service,
     auth::Caller,
     command::{Executor, ExecutorConfig},
     proto::case_routing::v1::{
@@ -21,7 +21,6 @@ use chassis::{
     },
 };
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
-use tonic::service::RoutesBuilder;
 
 use crate::{
     atlas::Atlas,

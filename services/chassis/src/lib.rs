@@ -26,6 +26,7 @@ pub mod topology;
 
 pub use clock::{Clock, Timestamp};
 pub use error::{Error, Result, RpcResult};
+pub use grpc::RoutesBuilder;
 pub use lifecycle::{Built, Context, Running, Service, Wiring, run, start};
 
 pub use proto;

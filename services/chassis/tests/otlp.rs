@@ -1,15 +1,16 @@
 //! Traces and metrics arrive at an OTLP receiver: one trace from the caller's `traceparent` through the RPC to the event
-//! it writes and the event's handling, and the duration of calls by method and status. In a process of its own, because
-//! the collector of spans is global.
+//! it writes and the event's handling, the duration of calls by method and status, and what the event spine holds. In a
+//! process of its own, because the collector of spans is global.
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
 use async_trait::async_trait;
 use chassis::{
-    Built, Context, Result, Service,
+    Built, Context, Result, RoutesBuilder, Service,
     auth::Role,
     clock::new_id,
     config::TelemetryConfig,
@@ -32,19 +33,21 @@ use opentelemetry_proto::tonic::{
         },
     },
     common::v1::{KeyValue, any_value::Value},
-    metrics::v1::metric::Data,
+    metrics::v1::{metric::Data, number_data_point},
     trace::v1::Span,
 };
 use proto::{
     identity::v1::{UnitChanged, UnitMerged},
     ops::v1::{GetClockRequest, ops_service_client::OpsServiceClient},
 };
-use tonic::{Request, Response, Status, service::RoutesBuilder, transport::server::TcpIncoming};
+use tonic::{Request, Response, Status, transport::server::TcpIncoming};
 
 #[derive(Clone, Default)]
 struct Receiver {
     spans: Arc<Mutex<Vec<Span>>>,
     calls: Arc<Mutex<Vec<Vec<KeyValue>>>>,
+    /// By metric and service.
+    gauges: Arc<Mutex<BTreeMap<(String, String), i64>>>,
 }
 
 #[tonic::async_trait]
@@ -67,11 +70,21 @@ impl MetricsService for Receiver {
     ) -> std::result::Result<Response<ExportMetricsServiceResponse>, Status> {
         let scopes = request.into_inner().resource_metrics.into_iter().flat_map(|r| r.scope_metrics);
         for metric in scopes.flat_map(|scope| scope.metrics) {
-            if let ("rpc.server.call.duration", Some(Data::Histogram(histogram))) =
-                (metric.name.as_str(), metric.data)
-            {
-                let mut calls = self.calls.lock().unwrap();
-                calls.extend(histogram.data_points.into_iter().map(|point| point.attributes));
+            match (metric.name.as_str(), metric.data) {
+                ("rpc.server.call.duration", Some(Data::Histogram(histogram))) => {
+                    let mut calls = self.calls.lock().unwrap();
+                    calls.extend(histogram.data_points.into_iter().map(|point| point.attributes));
+                }
+                (name, Some(Data::Gauge(gauge))) => {
+                    let mut gauges = self.gauges.lock().unwrap();
+                    for point in gauge.data_points {
+                        let service = text(&point.attributes, "jianghan.service").unwrap();
+                        if let Some(number_data_point::Value::AsInt(value)) = point.value {
+                            gauges.insert((name.to_owned(), service), value);
+                        }
+                    }
+                }
+                _ => {}
             }
         }
         Ok(Response::new(ExportMetricsServiceResponse::default()))
@@ -161,6 +174,14 @@ async fn spans_and_metrics_arrive_at_a_receiver() {
     let onward = emitted[0].traceparent.clone().expect("the follow-up carries the trace");
     assert!(onward.contains(trace), "{onward}");
 
+    // What the spine holds at the end: one event that nobody relays, and one that cannot be handled.
+    let (key, broken) = (new_id(), new_id());
+    let unit = proto::identity::v1::Unit { unit_id: key.to_string(), version: 1, ..Default::default() };
+    let message = UnitChanged { unit_id: key.to_string(), unit: Some(unit) };
+    service.deliver(Event::of("identity", service.clock().now(), key, 1, &message)).await;
+    let message = UnitChanged::default();
+    service.deliver(Event::of("identity", service.clock().now(), broken, 1, &message)).await;
+
     service.stop().await;
     tokio::time::timeout(Duration::from_secs(20), telemetry.flush()).await.unwrap();
 
@@ -189,6 +210,11 @@ async fn spans_and_metrics_arrive_at_a_receiver() {
             "{status} is counted: {calls:?}"
         );
     }
+    let gauges = receiver.gauges.lock().unwrap().clone();
+    let held = |name: &str| gauges.get(&(name.to_owned(), "case-routing".to_owned())).copied();
+    assert_eq!(held("jianghan.outbox.backlog"), Some(1), "{gauges:?}");
+    let waits = held("jianghan.events.parked").unwrap() + held("jianghan.events.dead").unwrap();
+    assert_eq!((waits, held("jianghan.events.behind_dead")), (1, Some(0)), "{gauges:?}");
     let secrets = format!("{spans:?}{calls:?}");
     assert!(!secrets.contains(&operator.person_id.to_string()), "no person in telemetry");
 }

@@ -11,7 +11,7 @@ use std::{
 
 use async_trait::async_trait;
 use chassis::{
-    Built, Context, Error, Result, Service,
+    Built, Context, Error, Result, RoutesBuilder, Service,
     auth::{AUDIENCE, Claims, GrantClaim, Role, Signer, TokenKind, jwks},
     clock::{Clock, new_id},
     grpc::{Credential, PeerChannel},
@@ -24,7 +24,7 @@ use nix::{
     unistd::Pid,
 };
 use proto::ops::v1::{ListDigestsRequest, ListDigestsResponse, ops_service_client::OpsServiceClient};
-use tonic::{service::RoutesBuilder, transport::Endpoint};
+use tonic::transport::Endpoint;
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 /// Tells the binary to be the service.

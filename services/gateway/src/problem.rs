@@ -9,7 +9,7 @@ use tonic_types::StatusExt;
 /// `application/problem+json`.
 #[derive(Clone, Debug, Serialize)]
 pub struct Problem {
-    /// Kind of the problem, as a path under this server that stays the same.
+    /// Kind of the problem: a name that stays the same, in the form of a path. Nothing is served there.
     #[serde(rename = "type")]
     pub kind: String,
     /// Short text of the kind.

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use chassis::{
-    Clock, Error, Result,
+    Clock, Error, Result, RoutesBuilder,
     db::Db,
     lifecycle::{Built, Context, Service},
 };
@@ -14,7 +14,6 @@ use proto::identity::v1::{
     person_service_server::PersonServiceServer, topology_service_server::TopologyServiceServer,
 };
 use tokio_util::sync::CancellationToken;
-use tonic::service::RoutesBuilder;
 
 use crate::{
     config::Config,

@@ -82,8 +82,6 @@ pub struct SeededAccount {
     pub actor_ref: String,
     /// Line of the grant; `None` means every line.
     pub line: Option<String>,
-    /// Whether the account belongs in the short list shown to people.
-    pub listed: bool,
 }
 
 impl fmt::Debug for SeededAccount {

@@ -102,6 +102,8 @@ async fn seeded_people_sign_in_with_the_passwords_that_were_kept() {
     ] {
         assert!(roles.contains(role), "{role} is missing");
     }
+    let security = kept.iter().filter(|(_, _, role)| role == "security_admin").count();
+    assert_eq!(security, 2, "a sensitive role takes two who approve");
     let logins: BTreeSet<&str> = kept.iter().map(|(login, _, _)| login.as_str()).collect();
     assert_eq!(logins.len(), kept.len(), "logins are unique");
     for login in ["dispatcher1", "resident001", "leader.420103005"] {

@@ -42,7 +42,7 @@ enum Command {
     Events(commands::events::Args),
     /// Look after the exchange with other systems: who they are, how their codes are mapped, which tickets do not arrive.
     Exchange(commands::exchange::Args),
-    /// Make analytics' figures anew from its event log, or print their digest.
+    /// Make analytics' figures anew from its event log, print their digest, list hot spots and what became of them.
     Analytics(commands::analytics::Args),
     /// Due times by the working calendar, the days of a year, the yearly notice and orders about working hours: sign, import.
     Calendar(commands::calendar::Args),

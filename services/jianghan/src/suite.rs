@@ -99,6 +99,7 @@ impl Addresses {
         take("JIANGHAN_ADDR_STAFFING", &mut self.staffing);
         take("JIANGHAN_ADDR_VOLUNTEER_MATCHING", &mut self.volunteer_matching);
         take("JIANGHAN_ADDR_ANALYTICS", &mut self.analytics);
+        take("JIANGHAN_ADDR_GATEWAY", &mut self.gateway);
         self
     }
 }

@@ -1,6 +1,7 @@
 //! Wires the service: store, executor, handlers, consumer, sweeper, digests.
 
 use chassis::{
+    RoutesBuilder,
     command::{Executor, ExecutorConfig},
     lifecycle::{Built, Context, Service},
 };
@@ -10,7 +11,6 @@ use proto::staffing::v1::{
     duty_resource_service_server::DutyResourceServiceServer,
     workforce_service_server::WorkforceServiceServer,
 };
-use tonic::service::Routes;
 
 use crate::{
     config::Config,
@@ -49,7 +49,7 @@ impl Service for App {
         );
         let assignments = AssignmentRpc::new(context.db.clone(), setup.clone(), executor);
         let workforce = WorkforceRpc::new(context.db.clone(), setup.clone());
-        let mut routes = Routes::builder();
+        let mut routes = RoutesBuilder::default();
         routes
             .add_service(AssignmentServiceServer::new(assignments))
             .add_service(WorkforceServiceServer::new(workforce))

@@ -11,14 +11,13 @@ mod store;
 use std::sync::Arc;
 
 use chassis::{
-    Built, Context,
+    Built, Context, RoutesBuilder,
     command::ExecutorConfig,
     proto::volunteer_matching::v1::{
         offer_service_server::OfferServiceServer, volunteer_service_server::VolunteerServiceServer,
     },
 };
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
-use tonic::service::RoutesBuilder;
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 

@@ -24,7 +24,7 @@ const FETCH: &str = "FETCH 2000 FROM digest";
 pub struct Whole {
     /// SHA-256 as hex.
     pub digest: String,
-    /// Case and task facts.
+    /// Facts of cases, tasks and mediations.
     pub facts: i64,
     /// Rollup cells.
     pub rollups: i64,

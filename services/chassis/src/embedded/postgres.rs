@@ -2,6 +2,7 @@
 //! root the server runs as the unprivileged user `postgres`.
 
 use std::{
+    io::Write,
     path::{Path, PathBuf},
     process::Stdio,
     time::{Duration, Instant},
@@ -15,6 +16,13 @@ use super::child::{self, Child};
 /// Who the server runs as when we are root, and what brings that user.
 const USERS: [&str; 1] = ["postgres"];
 const PACKAGE: &str = "postgresql";
+
+/// The oldest version that knows every setting and statement used.
+const OLDEST: u32 = 15;
+
+/// PostgreSQL's own settings, and the line in them that brings in ours.
+const CONF: &str = "postgresql.conf";
+const INCLUDE: &str = "include 'jianghan.conf'";
 
 /// How long a start may take; recovery after a hard stop takes a second or so.
 const START: Duration = Duration::from_secs(60);
@@ -77,11 +85,8 @@ impl Postgres {
         sweep(&options.dir);
         let socket_dir = child::short_dir(user.as_ref())?;
         let mut server = Self { bin, options, user, socket_dir, child: None };
-        let data = server.data();
-        if !data.join("PG_VERSION").exists() {
-            child::private_dir(&data, server.user.as_ref())?;
-            child::check_reachable(&data, server.user.as_ref())?;
-            server.initdb()?;
+        if !server.data().join("PG_VERSION").exists() {
+            server.make()?;
         }
         server.configure()?;
         server.launch().await?;
@@ -168,10 +173,26 @@ impl Postgres {
         self.options.dir.join("pg.log")
     }
 
-    fn initdb(&self) -> anyhow::Result<()> {
+    /// Makes the cluster beside its place and moves it there when it is whole: one that is there is complete, at
+    /// whatever moment an earlier start was killed.
+    fn make(&self) -> anyhow::Result<()> {
+        let (data, draft) = (self.data(), self.options.dir.join("pg.new"));
+        if draft.exists() {
+            std::fs::remove_dir_all(&draft).with_context(|| format!("cannot remove {}", draft.display()))?;
+        }
+        child::private_dir(&draft, self.user.as_ref())?;
+        child::check_reachable(&draft, self.user.as_ref())?;
+        self.initdb(&draft)?;
+        std::fs::rename(&draft, &data)
+            .with_context(|| format!("cannot make {}: is something else in it?", data.display()))?;
+        let made = std::fs::File::open(&self.options.dir).and_then(|dir| dir.sync_all());
+        made.with_context(|| format!("writing the folder {}", self.options.dir.display()))
+    }
+
+    fn initdb(&self, dir: &Path) -> anyhow::Result<()> {
         let mut command = child::command(&self.bin.join("initdb"), self.user.as_ref(), "KILL");
-        command.arg("-D").arg(self.data()).args(["-U", "jianghan", "-A", "trust", "-E", "UTF8"]);
-        command.args(["--locale=C.UTF-8", "--no-instructions"]).current_dir(self.data());
+        command.arg("-D").arg(dir).args(["-U", "jianghan", "-A", "trust", "-E", "UTF8"]);
+        command.args(["--locale=C.UTF-8", "--no-instructions"]).current_dir(dir);
         if !self.options.durable {
             command.arg("-N");
         }
@@ -179,14 +200,24 @@ impl Postgres {
         if !made.status.success() {
             bail!("initdb failed: {}", String::from_utf8_lossy(&made.stderr).trim());
         }
-        let conf = self.data().join("postgresql.conf");
-        let mut text = std::fs::read_to_string(&conf).context("reading postgresql.conf")?;
-        text.push_str("\ninclude 'jianghan.conf'\n");
-        std::fs::write(&conf, text).context("writing postgresql.conf")
+        let conf = std::fs::OpenOptions::new().append(true).open(dir.join(CONF));
+        let written = conf.and_then(|mut conf| {
+            writeln!(conf, "\n{INCLUDE}")?;
+            conf.sync_all()
+        });
+        written.context("writing postgresql.conf")
     }
 
-    /// Written anew at every start, because the socket folder changes; `ALTER SYSTEM` still wins.
+    /// Written anew at every start, because the socket folder changes; `ALTER SYSTEM` still wins. A cluster that does
+    /// not read it is not one of ours.
     fn configure(&self) -> anyhow::Result<()> {
+        let conf = std::fs::read_to_string(self.data().join(CONF)).context("reading postgresql.conf")?;
+        anyhow::ensure!(
+            conf.lines().any(|line| line.trim() == INCLUDE),
+            "{} is no cluster of jianghan's, or one that was not made to its end: choose another data folder, or \
+             remove it if nothing in it is needed",
+            self.data().display()
+        );
         let durable = if self.options.durable { "on" } else { "off" };
         let (buffers, connections) = if self.options.throw_away { ("128MB", 400) } else { ("256MB", 200) };
         let preload = if self.options.statistics {
@@ -402,8 +433,32 @@ fn is_name(name: &str) -> bool {
         && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
 }
 
-/// The newest installed PostgreSQL: `JIANGHAN_PG_BIN`, then Debian's folders, then the path.
+/// The folder of an installed PostgreSQL that is new enough.
 fn find_binaries() -> anyhow::Result<PathBuf> {
+    let dir = installed()?;
+    let postgres = dir.join("postgres");
+    let told = std::process::Command::new(&postgres).arg("--version").stdin(Stdio::null()).output();
+    let told = told.with_context(|| format!("cannot run {}", postgres.display()))?;
+    check_version(&String::from_utf8_lossy(&told.stdout), &dir)?;
+    Ok(dir)
+}
+
+/// Refuses a version that is too old, in words that say what to do. `told` is what `postgres --version` says.
+fn check_version(told: &str, dir: &Path) -> anyhow::Result<()> {
+    let version = told.split_whitespace().find(|word| word.starts_with(|c: char| c.is_ascii_digit()));
+    let major = version.and_then(|version| version.split(|c: char| !c.is_ascii_digit()).next());
+    anyhow::ensure!(
+        major.and_then(|major| major.parse().ok()).is_some_and(|major: u32| major >= OLDEST),
+        "PostgreSQL {OLDEST} or newer is needed, and the one in {} is {}: install a newer one, set JIANGHAN_PG_BIN \
+         to the folder of its programs, or set JIANGHAN_DATABASE_URL to a server you have",
+        dir.display(),
+        version.unwrap_or("of no known version")
+    );
+    Ok(())
+}
+
+/// The newest installed PostgreSQL: `JIANGHAN_PG_BIN`, then Debian's folders, then the path.
+fn installed() -> anyhow::Result<PathBuf> {
     let complete = |dir: &Path| dir.join("postgres").exists() && dir.join("initdb").exists();
     if let Some(dir) = std::env::var_os("JIANGHAN_PG_BIN").map(PathBuf::from) {
         anyhow::ensure!(complete(&dir), "JIANGHAN_PG_BIN={} holds no postgres and initdb", dir.display());

@@ -40,6 +40,57 @@ async fn data_outlives_a_kill_and_a_second_start() {
     assert_eq!(count(&second).await, 1);
 }
 
+#[tokio::test]
+async fn a_cluster_is_in_its_place_only_when_it_is_whole() {
+    let options = Options::throw_away(false);
+    let half = options.dir.join("pg.new");
+    std::fs::create_dir_all(half.join("base")).unwrap();
+    std::fs::write(half.join("PG_VERSION"), "15\n").unwrap();
+    std::fs::create_dir(options.dir.join("pg")).unwrap();
+    let mut server = Postgres::start(options.clone()).await.unwrap();
+    assert!(!half.exists(), "what an interrupted start left was taken away");
+    {
+        let (client, connection) =
+            tokio_postgres::connect(&server.url("postgres"), tokio_postgres::NoTls).await.unwrap();
+        tokio::spawn(connection);
+        let row = client.query_one("SHOW autovacuum_naptime", &[]).await.unwrap();
+        assert_eq!(row.get::<_, String>(0), "15s", "our settings hold");
+    }
+    assert!(server.create_database("kept", None).await.unwrap());
+    server.stop().await.unwrap();
+
+    let again = Options { throw_away: false, ..options };
+    let second = Postgres::start(again).await.unwrap();
+    assert!(!second.create_database("kept", None).await.unwrap(), "a whole cluster is kept as it is");
+}
+
+#[tokio::test]
+async fn a_cluster_that_does_not_read_our_settings_is_left_alone() {
+    let options = Options::throw_away(false);
+    let data = options.dir.join("pg");
+    std::fs::create_dir_all(&data).unwrap();
+    std::fs::write(data.join("PG_VERSION"), "15\n").unwrap();
+    std::fs::write(data.join("postgresql.conf"), "#include 'jianghan.conf'\n").unwrap();
+    let error = Postgres::start(options).await.unwrap_err().to_string();
+    assert!(error.starts_with(&format!("{} is no cluster of jianghan's", data.display())), "{error}");
+}
+
+#[test]
+fn a_server_that_is_too_old_is_refused_by_its_version() {
+    let dir = Path::new("/usr/lib/postgresql/bin");
+    for told in ["postgres (PostgreSQL) 15.8 (Debian 15.8-0+deb12u1)", "postgres (PostgreSQL) 18devel"] {
+        check_version(told, dir).unwrap();
+    }
+    for (told, version) in [
+        ("postgres (PostgreSQL) 14.12 (Debian 14.12-1)", "is 14.12:"),
+        ("postgres (PostgreSQL) 9.6.24", "is 9.6.24:"),
+        ("", "is of no known version:"),
+    ] {
+        let error = check_version(told, dir).unwrap_err().to_string();
+        assert!(error.starts_with("PostgreSQL 15 or newer is needed") && error.contains(version), "{error}");
+    }
+}
+
 #[test]
 fn names_of_databases_are_plain() {
     for name in ["", "a b", "a\"b", "A", &"x".repeat(60)] {

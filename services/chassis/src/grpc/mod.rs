@@ -3,12 +3,14 @@
 
 mod layer;
 mod peers;
+mod routes;
 mod server;
 mod waiting;
 
 pub use self::{
     layer::{Guard, GuardLayer},
     peers::{Credential, PeerChannel, Peers},
+    routes::RoutesBuilder,
     server::{Health, bind, serve, with_health_and_reflection},
     waiting::longest_wait,
 };

@@ -12,7 +12,7 @@ use proto::identity::v1::{
     topology_service_server::{TopologyService, TopologyServiceServer},
 };
 use tokio_util::sync::CancellationToken;
-use tonic::{Code, Request as Rpc, service::RoutesBuilder};
+use tonic::{Code, Request as Rpc};
 
 use super::*;
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
     clock::{self, new_id},
     config::ServiceConfig,
     error::RpcResult,
-    grpc::{GuardLayer, bind, serve, with_health_and_reflection},
+    grpc::{GuardLayer, RoutesBuilder, bind, serve, with_health_and_reflection},
     topology::{Feed, Shared},
 };
 
@@ -51,7 +51,7 @@ impl Identity {
         let mut routes = RoutesBuilder::default();
         routes.add_service(AuthServiceServer::from_arc(identity.clone()));
         routes.add_service(TopologyServiceServer::from_arc(identity.clone()));
-        let (routes, _health) = with_health_and_reflection(routes.routes()).await.unwrap();
+        let (routes, _health) = with_health_and_reflection(routes).await.unwrap();
         let (listener, addr) = bind(([127, 0, 0, 1], 0).into()).await.unwrap();
         let stop = CancellationToken::new();
         let layer = GuardLayer::new(&config, gate, Arc::default());

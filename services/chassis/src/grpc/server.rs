@@ -12,14 +12,14 @@ use tonic::{
 };
 use tonic_health::{ServingStatus, server::HealthReporter};
 
-use super::GuardLayer;
+use super::{GuardLayer, RoutesBuilder};
 use crate::config::GrpcConfig;
 
-/// Readiness as `grpc.health.v1` tells it, for the empty service name and for the services given.
+/// Readiness as `grpc.health.v1` tells it: for the empty name, which is the whole process, and for each service of it.
 #[derive(Clone, Debug)]
 pub struct Health {
     reporter: HealthReporter,
-    names: Vec<String>,
+    names: Vec<&'static str>,
 }
 
 impl Health {
@@ -46,14 +46,16 @@ pub async fn bind(listen: SocketAddr) -> anyhow::Result<(TcpListener, SocketAddr
 ///
 /// # Errors
 /// When the descriptors cannot be read, which the build rules out.
-pub async fn with_health_and_reflection(routes: Routes) -> anyhow::Result<(Routes, Health)> {
+pub async fn with_health_and_reflection(routes: RoutesBuilder) -> anyhow::Result<(Routes, Health)> {
+    let (routes, mut names) = routes.into_parts();
+    names.push("");
     let (reporter, health) = tonic_health::server::health_reporter();
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(proto::BARE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()
         .context("reflection over the descriptors")?;
-    let health_state = Health { reporter, names: vec![String::new()] };
+    let health_state = Health { reporter, names };
     health_state.set_ready(false).await;
     Ok((routes.add_service(health).add_service(reflection), health_state))
 }
@@ -101,10 +103,18 @@ pub async fn serve(
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::{
+        convert::Infallible,
+        future::{Ready, ready},
+        sync::Arc,
+        task::{Context, Poll},
+    };
 
+    use http::{Request, Response};
     use tokio::io::AsyncWriteExt;
+    use tonic::{Code, body::Body, server::NamedService};
     use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+    use tower::Service;
 
     use super::*;
     use crate::{
@@ -112,6 +122,28 @@ mod tests {
         clock::Clock,
         config::ServiceConfig,
     };
+
+    /// A service that answers nothing.
+    #[derive(Clone)]
+    struct Silent;
+
+    impl NamedService for Silent {
+        const NAME: &'static str = "jianghan.test.v1.SilentService";
+    }
+
+    impl Service<Request<Body>> for Silent {
+        type Response = Response<Body>;
+        type Error = Infallible;
+        type Future = Ready<Result<Response<Body>, Infallible>>;
+
+        fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, _request: Request<Body>) -> Self::Future {
+            ready(Ok(Response::new(Body::empty())))
+        }
+    }
 
     async fn start(
         stop_timeout_ms: u64,
@@ -121,7 +153,9 @@ mod tests {
         let verifier = Verifier::new(KeySource::local(), Clock::system(), &config.auth);
         let layer = GuardLayer::new(&config, Gate::new(verifier, Arc::default()), Arc::default());
         let (listener, addr) = bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
-        let (routes, health) = with_health_and_reflection(Routes::default()).await.unwrap();
+        let mut routes = RoutesBuilder::default();
+        routes.add_service(Silent);
+        let (routes, health) = with_health_and_reflection(routes).await.unwrap();
         let stop = CancellationToken::new();
         let serving = tokio::spawn({
             let stop = stop.clone();
@@ -142,10 +176,16 @@ mod tests {
         );
         let status =
             |answer: tonic::Response<tonic_health::pb::HealthCheckResponse>| answer.into_inner().status;
-        let ask = || HealthCheckRequest { service: String::new() };
-        assert_eq!(status(client.check(ask()).await.unwrap()), 2);
-        health.set_ready(true).await;
-        assert_eq!(status(client.check(ask()).await.unwrap()), 1);
+        let ask = |name: &str| HealthCheckRequest { service: name.to_owned() };
+        // Not ready, ready, and not ready again when the service stops: as a whole and by the name of what it serves.
+        for (ready, told) in [(false, 2), (true, 1), (false, 2)] {
+            health.set_ready(ready).await;
+            for name in ["", Silent::NAME] {
+                assert_eq!(status(client.check(ask(name)).await.unwrap()), told, "{name:?}");
+            }
+        }
+        let unknown = client.check(ask("jianghan.test.v1.OtherService")).await.unwrap_err();
+        assert_eq!(unknown.code(), Code::NotFound);
         drop(client);
         stop.cancel();
         assert!(serving.await.unwrap().unwrap());

@@ -10,7 +10,6 @@ use std::{future::Future, sync::Arc};
 use diesel_migrations::EmbeddedMigrations;
 use futures::future::BoxFuture;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tonic::service::{Routes, RoutesBuilder};
 
 pub use self::{
     process::{run, shutdown_signal},
@@ -23,7 +22,7 @@ use crate::{
     crypto::Crypto,
     db::Db,
     error::Error,
-    grpc::Peers,
+    grpc::{Peers, RoutesBuilder},
     inbox::Consumer,
     ops::{DigestSource, NoDigests},
     topology,
@@ -68,7 +67,7 @@ pub struct Context {
 /// A built service.
 pub struct Built {
     /// Its gRPC services. The chassis adds ops, health and reflection.
-    pub routes: Routes,
+    pub routes: RoutesBuilder,
     /// Handles its events. The topology is kept fresh without it; it is given every event all the same, and passes
     /// over those it does not know.
     pub consumer: Option<Arc<dyn Consumer>>,
@@ -83,13 +82,7 @@ pub struct Built {
 impl Built {
     /// A service with these gRPC services, without consumer, timers or digests.
     pub fn new(routes: RoutesBuilder) -> Self {
-        Self {
-            routes: routes.routes(),
-            consumer: None,
-            bulk: false,
-            background: Vec::new(),
-            digests: Arc::new(NoDigests),
-        }
+        Self { routes, consumer: None, bulk: false, background: Vec::new(), digests: Arc::new(NoDigests) }
     }
 
     /// With a consumer.

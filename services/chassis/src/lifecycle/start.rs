@@ -25,7 +25,7 @@ use crate::{
     event::Event,
     grpc::{self, GuardLayer, Health, Peers},
     inbox::{Consumer, Runner, RunnerConfig},
-    ops::{Ops, metrics},
+    ops::{self, Ops, metrics},
     outbox::{Relay, RelayConfig},
     topology::{Changes, Feed, Shared},
 };
@@ -179,7 +179,8 @@ pub async fn start<S: Service>(config: ServiceConfig, wiring: Wiring) -> anyhow:
     let gate = Gate::new(verifier, topology.revocations().clone());
     let layer = GuardLayer::new(&config, gate, context.db.pressure().clone());
     let ops = Ops::new(context.db.clone(), built.digests.clone(), config.allow_time_travel);
-    let routes = built.routes.clone().add_service(OpsServiceServer::new(ops));
+    let mut routes = built.routes.clone();
+    routes.add_service(OpsServiceServer::new(ops));
     let (routes, health) = grpc::with_health_and_reflection(routes).await?;
 
     let stop = CancellationToken::new();
@@ -258,6 +259,11 @@ impl House {
         workers.spawn("keys of tokens", Ends::WhenTold, whole(renew));
         let pressure = context.db.pressure().clone().watch(stop.clone());
         workers.spawn("pressure", Ends::WhenTold, whole(pressure));
+        if context.config.telemetry.otlp_endpoint.is_some() {
+            let every = Duration::from_millis(context.config.telemetry.metric_interval_ms.max(100));
+            let gauges = ops::tell(context.db.clone(), every, stop.clone());
+            workers.spawn("gauges", Ends::WhenTold, whole(gauges));
+        }
         let purge = db::purge::run(context.db.clone(), context.config.spine.keep_days, stop.clone());
         workers.spawn("purge", Ends::Freely, whole(purge));
         for task in built.background {

@@ -1,5 +1,5 @@
-//! The event spine in figures, read whenever metrics are sent: what waits in the outbox, what the bus confirms, what the inbox
-//! takes in.
+//! The event spine in figures of this process, read whenever metrics are sent: what the bus confirms, what the inbox takes in. Those
+//! of the database, which replicas share, are told by [`super::gauges`].
 
 use opentelemetry::KeyValue;
 
@@ -9,8 +9,7 @@ use crate::{db::Db, inbox::InboxState, outbox::OutboxState};
 type Read = fn(&OutboxState, &InboxState) -> u64;
 
 /// What stands at some height now.
-const GAUGES: [(&str, &str, Read); 2] = [
-    ("jianghan.outbox.backlog", "Events that the bus has not confirmed yet", |outbox, _| outbox.backlog()),
+const GAUGES: [(&str, &str, Read); 1] = [
     ("jianghan.bus.flowing", "1 while the bus confirms events, else 0", |outbox, _| {
         u64::from(outbox.flowing())
     }),

@@ -1,11 +1,13 @@
 //! Operations that every service answers alike: figures, parked events, domain time and reconcile digests. For the
 //! operator only; no business content passes through here, digests being opaque.
 
+mod gauges;
 pub(crate) mod metrics;
 mod service;
 
 use async_trait::async_trait;
 
+pub(crate) use self::gauges::tell;
 pub use self::service::Ops;
 use crate::error::Result;
 
@@ -28,8 +30,8 @@ impl Digest {
 /// Gives the digests of a service, for `jianghan reconcile`.
 #[async_trait]
 pub trait DigestSource: Send + Sync + 'static {
-    /// At most `limit` digests of a subject (`case`, `task`, `offer`, `record`, `rollup`), ordered by key, after the
-    /// key `after`. A subject the service does not hold gives none.
+    /// At most `limit` digests of a subject (`case`, `task`, `unit`, …; `ListDigestsRequest` has them all), ordered by key,
+    /// after the key `after`. A subject the service does not hold gives none.
     async fn digests(&self, subject: &str, after: Option<String>, limit: i64) -> Result<Vec<Digest>>;
 }
 

@@ -15,8 +15,9 @@ use crate::{
     page, telemetry,
 };
 
-/// Domain time may be moved at most this far ahead of real time.
+/// Domain time may be moved at most this far ahead of real time. It never goes back: who needs more begins anew.
 const FARTHEST: Duration = Duration::from_secs(20 * 366 * 86_400);
+const TOO_FAR: &str = "must be between 0 and 20 years: what goes on from there begins in a new data folder";
 
 /// The operations of one service.
 pub struct Ops {
@@ -144,8 +145,7 @@ impl OpsService for Ops {
         let seconds = request.into_inner().offset_seconds;
         let offset =
             u64::try_from(seconds).ok().map(Duration::from_secs).filter(|offset| *offset <= FARTHEST);
-        let offset =
-            offset.ok_or_else(|| Error::invalid("offset_seconds", "must be between 0 and 20 years"))?;
+        let offset = offset.ok_or_else(|| Error::invalid("offset_seconds", TOO_FAR))?;
         let offset = {
             let mut conn = self.db.conn().await?;
             domain_clock::advance(&mut conn, offset).await?

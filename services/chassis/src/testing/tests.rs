@@ -9,12 +9,12 @@ use proto::{
     identity::v1 as wire,
     ops::v1::{self as ops, ops_service_client::OpsServiceClient},
 };
-use tonic::{Code, service::RoutesBuilder};
+use tonic::Code;
 use uuid::Uuid;
 
 use super::*;
 use crate::{
-    Result,
+    Result, RoutesBuilder,
     auth::Role,
     clock::{self, new_id},
     db::Tx,
@@ -232,6 +232,9 @@ async fn domain_time_moves_forward_only_and_only_where_allowed() {
     assert_eq!(advance(3_600).await.unwrap().into_inner().offset_seconds, 3_600);
     assert_eq!(advance(60).await.unwrap().into_inner().offset_seconds, 3_600);
     assert_eq!(advance(-1).await.unwrap_err().code(), Code::InvalidArgument);
+    let too_far = advance(21 * 366 * 86_400).await.unwrap_err();
+    assert_eq!(too_far.code(), Code::InvalidArgument);
+    assert!(too_far.message().contains("new data folder"), "{too_far}");
     assert_eq!(service.clock().now() - before, chrono::TimeDelta::hours(1));
 
     let service =

@@ -44,7 +44,7 @@ pub fn request(
     decoded.map_err(|error| {
         let path = track.path().to_string();
         let error = error.to_string();
-        // An unknown field is reported at its parent; its name is in the sentence.
+        // The deserializer tells an unknown field at its parent; its name is in the sentence.
         let unknown = error.strip_prefix("unrecognized field name ").and_then(quoted);
         let field = match (path.as_str(), unknown) {
             (".", Some(name)) => name.to_owned(),

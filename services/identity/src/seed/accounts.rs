@@ -159,7 +159,6 @@ fn plan_person(
             person_id: new_id(),
             actor_ref: pseudonym(),
             line,
-            listed: rule.listed,
         },
     })
 }

@@ -125,7 +125,6 @@ pub struct AccountRule {
     pub org: String,
     pub scope: AccountScope,
     pub line: String,
-    pub listed: bool,
 }
 
 /// Over which unit an account's grant reaches.

@@ -10,10 +10,16 @@ use serde::Serialize;
 use super::{
     floor,
     history::{self, Site},
+    marks::{self, Mark},
     report::{MemoryMb, round},
     usage::{self, Statement},
 };
 use crate::reconcile;
+
+/// Cases a second.
+const RATE: f64 = 10_000.0;
+/// The last tenth as fast as the first, but for what two measurements of the same differ by.
+const LAST_BY_FIRST: f64 = 0.9;
 
 /// Arguments of `bench import`.
 #[derive(ClapArgs)]
@@ -53,9 +59,10 @@ struct Report {
     floor_1: f64,
     differences: Option<usize>,
     statements: Vec<Statement>,
+    marks: Vec<Mark>,
 }
 
-/// Launches, imports, prints; exits 1 when the services differ afterwards.
+/// Launches, imports, prints; exits 1 when a mark is missed or the services differ afterwards.
 pub async fn run(args: Args) -> Result<ExitCode> {
     let site = Site::launch(args.json, args.statements > 0).await?;
     let outcome = measure(&args, &site).await;
@@ -67,7 +74,7 @@ pub async fn run(args: Args) -> Result<ExitCode> {
         print(&report);
     }
     let clean = report.differences.is_none_or(|differences| differences == 0);
-    Ok(if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if clean && marks::all_met(&report.marks) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 async fn measure(args: &Args, site: &Site) -> Result<Report> {
@@ -95,12 +102,13 @@ async fn measure(args: &Args, site: &Site) -> Result<Report> {
     };
     let cases = outcome.counts.imported as f64;
     let (process, postgres) = (after.0 - before.0, after.1 - before.1);
+    let (per_second, first, last) = (cases / seconds, rate(&points, 0.0, 0.1), rate(&points, 0.9, 1.0));
     Ok(Report {
         cases: outcome.counts.imported,
         seconds: round(seconds),
-        cases_per_second: round(cases / seconds),
-        first_tenth_per_second: round(rate(&points, 0.0, 0.1)),
-        last_tenth_per_second: round(rate(&points, 0.9, 1.0)),
+        cases_per_second: round(per_second),
+        first_tenth_per_second: round(first),
+        last_tenth_per_second: round(last),
         process_us_a_case: round(process / cases * 1e6),
         postgres_us_a_case: round(postgres / cases * 1e6),
         cases_per_core_second: round(cases / (process + postgres)),
@@ -110,6 +118,10 @@ async fn measure(args: &Args, site: &Site) -> Result<Report> {
         floor_1: round(floor_1),
         differences,
         statements,
+        marks: vec![
+            Mark::at_least("cases/s", round(per_second), RATE),
+            Mark::at_least("last tenth by the first", round(last / first), LAST_BY_FIRST),
+        ],
     })
 }
 
@@ -141,6 +153,7 @@ fn print(report: &Report) {
         "  figures followed after {:.1} s, words after {:.1} s; memory {:.0} MB",
         report.figures_follow_seconds, report.words_follow_seconds, report.memory_mb.resident
     );
+    print!("{}", marks::lines(&report.marks));
     if let Some(differences) = report.differences {
         println!("  reconcile: {differences} differences");
     }

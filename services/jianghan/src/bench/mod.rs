@@ -7,6 +7,7 @@ mod floor;
 mod history;
 mod import;
 mod lifecycle;
+mod marks;
 mod players;
 mod report;
 mod routes;
@@ -48,7 +49,7 @@ enum What {
     Classify(classify::Args),
 }
 
-/// Runs a bench; exits 1 when a call failed, and `classify`, `lifecycle --compare`, `search`, `spike` and `sweep` also when a mark was missed.
+/// Runs a bench; exits 1 when a call failed or a mark was missed (`lifecycle`: with `--marks` or `--compare`; `events` has none).
 pub async fn run(args: Args) -> Result<ExitCode> {
     match args.what {
         What::Lifecycle(args) => lifecycle::run(args).await,

@@ -5,7 +5,21 @@ use std::collections::BTreeMap;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use super::usage::{Memory, Statement};
+use super::{
+    marks::{self, Mark},
+    usage::{Memory, Statement},
+};
+
+/// What the marks hold for: so many cases before.
+const HISTORY: f64 = 100_000.0;
+/// Lifecycles per second in one process, and with a process per service.
+const RATE_ALL_IN_ONE: f64 = 500.0;
+const RATE_DISTRIBUTED: f64 = 150.0;
+/// 95th percentile of a step, and from an event to the commit of its handling in analytics, 99th; in milliseconds.
+const STEP_MS: f64 = 150.0;
+const LAG_MS: f64 = 500.0;
+/// All services together, resident.
+const MEMORY_MB: f64 = 400.0;
 
 /// Latency of a step, in milliseconds.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -96,9 +110,28 @@ pub struct LifecycleReport {
     pub ratio_to_floor: f64,
     /// The dearest statements, when asked for.
     pub statements: Vec<Statement>,
+    /// What it has to reach, and whether it did.
+    pub marks: Vec<Mark>,
 }
 
 impl LifecycleReport {
+    /// Holds the figures against the marks.
+    pub fn judge(&mut self) {
+        let rate = if self.shape == "all-in-one" { RATE_ALL_IN_ONE } else { RATE_DISTRIBUTED };
+        self.marks = vec![
+            Mark::at_least("cases before", self.preloaded as f64, HISTORY),
+            Mark::at_least("lifecycles/s", self.lifecycles_per_second, rate),
+        ];
+        let steps = self.steps.iter();
+        let steps = steps.map(|(name, step)| Mark::at_most(format!("{name} p95 ms"), step.p95_ms, STEP_MS));
+        self.marks.extend(steps);
+        self.marks.extend([
+            Mark::at_most("commit → analytics p99 ms", self.analytics_lag_p99_ms, LAG_MS),
+            Mark::at_most("MB resident", self.memory_total_mb.resident, MEMORY_MB),
+            Mark::at_most("errors", self.errors as f64, 0.0),
+        ]);
+    }
+
     /// A table for people.
     pub fn table(&self) -> String {
         let mut out = format!(
@@ -134,6 +167,7 @@ impl LifecycleReport {
             "\n  floor: {:.0} commits/s with 1 client, {:.0} with {}; ratio {:.4}\n",
             self.floor_1, self.floor_users, self.users, self.ratio_to_floor
         ));
+        out.push_str(&marks::lines(&self.marks));
         for statement in &self.statements {
             let each = self.lifecycles.max(1) as f64;
             out.push_str(&format!(
@@ -248,6 +282,47 @@ mod tests {
             by_service(&memory),
             "\n  by service, resident / shared once: identity 61 / 49, staffing 70 / 57"
         );
+    }
+
+    #[test]
+    fn the_marks_are_those_of_the_shape_and_hold_for_a_history() {
+        let step = |p95_ms| Step { p50_ms: 1.0, p95_ms, p99_ms: 400.0 };
+        let mut report = LifecycleReport {
+            shape: "distributed".to_owned(),
+            users: 50,
+            preloaded: 100_000,
+            seconds: 30.0,
+            lifecycles: 6_000,
+            lifecycles_per_second: 200.0,
+            steps: BTreeMap::from([("assign", step(150.0)), ("search", step(30.0))]),
+            errors: 0,
+            first_errors: Vec::new(),
+            retries: 3,
+            memory_mb: BTreeMap::new(),
+            memory_total_mb: MemoryMb { resident: 390.0, proportional: 300.0 },
+            processor_ms: BTreeMap::new(),
+            events_per_second: 3_000.0,
+            analytics_lag_p50_ms: 150.0,
+            analytics_lag_p99_ms: 256.0,
+            floor_1: 4_000.0,
+            floor_users: 20_000.0,
+            ratio_to_floor: 0.01,
+            statements: Vec::new(),
+            marks: Vec::new(),
+        };
+        let missed = |report: &mut LifecycleReport| {
+            report.judge();
+            let missed = report.marks.iter().filter(|mark| !mark.met);
+            missed.map(|mark| mark.figure.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(missed(&mut report), Vec::<String>::new());
+        assert_eq!(report.marks.len(), 7);
+        report.shape = "all-in-one".to_owned();
+        report.preloaded = 20_000;
+        report.steps.insert("assign", step(150.1));
+        report.errors = 1;
+        assert_eq!(missed(&mut report), ["cases before", "lifecycles/s", "assign p95 ms", "errors"]);
+        assert!(report.table().contains("mark missed  lifecycles/s 200 (≥ 500)"), "{}", report.table());
     }
 
     #[test]

@@ -17,11 +17,19 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::{
+    marks::{self, Mark},
+    report::round,
+};
+
 /// Streets of the district, communities of a street, and what stands below a community.
 const STREETS: usize = 13;
 const COMMUNITIES: usize = 9;
 /// Departments of the district.
 const DEPARTMENTS: usize = 24;
+
+/// What a decision may take in the mean, in microseconds.
+const MEAN_US: f64 = 10.0;
 
 /// Arguments of `bench routes`.
 #[derive(ClapArgs)]
@@ -51,9 +59,10 @@ struct Report {
     candidates: f64,
     /// Decisions that found a lead.
     led: u64,
+    marks: Vec<Mark>,
 }
 
-/// Measures and prints; exits 1 if a decision found nobody, which the made-up list never means.
+/// Measures and prints; exits 1 when the mark is missed, or a decision found nobody, which the made-up list never means.
 pub fn run(args: &Args) -> Result<ExitCode> {
     let began = Instant::now();
     let district = District::new(args.rules)?;
@@ -101,6 +110,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         p99_ns: times.value_at_quantile(0.99),
         candidates: candidates as f64 / args.decisions as f64,
         led,
+        marks: vec![Mark::at_most("mean µs", round(times.mean() / 1e3), MEAN_US)],
     };
     if args.json {
         println!("{}", serde_json::to_string_pretty(&report)?);
@@ -113,8 +123,10 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             "{} decisions: mean {:.0} ns, p50 {} ns, p99 {} ns; {:.1} candidates each, {} led",
             report.decisions, report.mean_ns, report.p50_ns, report.p99_ns, report.candidates, report.led
         );
+        print!("{}", marks::lines(&report.marks));
     }
-    Ok(if led == args.decisions { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let kept = led == args.decisions && marks::all_met(&report.marks);
+    Ok(if kept { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// A made-up district and its list.

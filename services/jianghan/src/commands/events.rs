@@ -8,6 +8,7 @@ use proto::ops::v1::{
     GetParkedEventRequest, ListParkedEventsRequest, ParkedEvent, RedriveEventRequest, SkipEventRequest,
 };
 use serde::Serialize;
+use serde_json::json;
 
 use super::Target;
 use crate::{
@@ -20,7 +21,7 @@ use crate::{
 pub struct Args {
     #[command(subcommand)]
     action: Action,
-    /// The consuming service; `dead` looks at every service without it.
+    /// The consuming service; `dead` and `parked` look at every service without it.
     #[arg(long, global = true, value_parser = clap::builder::PossibleValuesParser::new(SERVICES))]
     service: Option<String>,
     /// Print JSON.
@@ -110,14 +111,24 @@ pub async fn run(args: Args) -> Result<ExitCode> {
         Action::Redrive { event } => {
             let request = RedriveEventRequest { event_id: event.clone().unwrap_or_default() };
             let request = operator.request(request).await?;
-            let answer = suite.ops(one()?).redrive_event(request).await?.into_inner();
-            println!("{} made due", answer.redriven);
+            let service = one()?;
+            let redriven = suite.ops(service).redrive_event(request).await?.into_inner().redriven;
+            if args.json {
+                println!("{}", json!({ "service": service, "redriven": redriven }));
+            } else {
+                println!("{redriven} made due");
+            }
             Ok(ExitCode::SUCCESS)
         }
         Action::Skip { event, reason } => {
             let request = SkipEventRequest { event_id: event.clone(), reason_code: reason.clone() };
-            suite.ops(one()?).skip_event(operator.request(request).await?).await?;
-            println!("{event} skipped");
+            let service = one()?;
+            suite.ops(service).skip_event(operator.request(request).await?).await?;
+            if args.json {
+                println!("{}", json!({ "service": service, "skipped": event }));
+            } else {
+                println!("{event} skipped");
+            }
             Ok(ExitCode::SUCCESS)
         }
     }

@@ -51,13 +51,15 @@ impl Target {
     }
 }
 
-/// Where `up` keeps its data unless told otherwise: `.data` here. For root in a folder that other users may not enter,
-/// such as `/root`, it is `/var/lib/jianghan`, because the servers run as a user of their own.
+/// Where `up` keeps its data unless told otherwise: `.data` in the folder that `JIANGHAN_HOME` names (the scripts of
+/// `infra/` name the repository), or here. For root in a folder that other users may not enter, such as `/root`, it is
+/// `/var/lib/jianghan`, because the servers run as a user of their own.
 pub fn default_data_dir() -> PathBuf {
-    let here = std::env::current_dir().unwrap_or_default();
+    let home = std::env::var_os("JIANGHAN_HOME").map(PathBuf::from).unwrap_or_default();
+    let whole = std::env::current_dir().unwrap_or_default().join(&home);
     let closed = |dir: &Path| std::fs::metadata(dir).is_ok_and(|dir| dir.mode() & 0o001 == 0);
-    let unreachable = nix::unistd::geteuid().is_root() && here.ancestors().any(closed);
-    PathBuf::from(if unreachable { "/var/lib/jianghan" } else { ".data" })
+    let unreachable = nix::unistd::geteuid().is_root() && whole.ancestors().any(closed);
+    if unreachable { PathBuf::from("/var/lib/jianghan") } else { home.join(".data") }
 }
 
 /// Writes a report as JSON.

@@ -5,6 +5,7 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::Result;
 use chassis::{config::ServiceConfig, crypto::Crypto};
 use clap::Args as ClapArgs;
+use serde_json::json;
 
 use super::serve;
 use crate::{
@@ -21,6 +22,9 @@ pub struct Args {
     /// Seed only the people of these streets, by code.
     #[arg(long, value_name = "CODE")]
     street: Vec<String>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 /// Migrates identity's database, seeds it if it is empty, and writes the accounts file. identity tells the other
@@ -31,7 +35,10 @@ pub async fn run(args: Args) -> Result<ExitCode> {
     let db = serve::apply("identity", &config, &crypto).await?;
     let scope = SeedScope { streets: (!args.street.is_empty()).then_some(args.street), residents: None };
     let addresses = Addresses::local(8080).with_environment();
-    if launch::seed_district(&db, &crypto, &args.accounts, &addresses, &scope).await? {
+    let seeded = launch::seed_district(&db, &crypto, &args.accounts, &addresses, &scope).await?;
+    if args.json {
+        println!("{}", json!({ "seeded": seeded, "accounts": seeded.then_some(&args.accounts) }));
+    } else if seeded {
         println!("seeded; the accounts are in {}", args.accounts.display());
     } else {
         println!("the district is there already; nothing was changed");

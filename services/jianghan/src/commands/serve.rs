@@ -34,6 +34,9 @@ pub struct MigrateArgs {
     #[arg(value_parser = clap::builder::PossibleValuesParser::new(
         ["all", "identity", "case-routing", "staffing", "volunteer-matching", "analytics"]))]
     service: String,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 /// Runs one service until it is told to stop.
@@ -54,11 +57,16 @@ pub async fn migrate(args: MigrateArgs) -> Result<ExitCode> {
         "all" => SERVICES.to_vec(),
         one => vec![one],
     };
-    for service in services {
+    for service in &services {
         let config = ServiceConfig::load(service)?;
         let crypto = Crypto::load_or_create(&config.key_file)?;
         apply(service, &config, &crypto).await?;
-        println!("{service}: up to date");
+        if !args.json {
+            println!("{service}: up to date");
+        }
+    }
+    if args.json {
+        println!("{}", serde_json::json!({ "up_to_date": services }));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -8,8 +8,14 @@ use clap::Args as ClapArgs;
 use super::{Target, write_json};
 use crate::simulate::{self, Options, input};
 
+/// What it does to the suite's time.
+const TIME: &str = "Moves domain time forward, never back. The suite has to allow it: `up` does, services of their \
+    own with JIANGHAN_ALLOW_TIME_TRAVEL=true; a real district never should. Time may go 20 years ahead of real \
+    time in all; what goes on from there begins in a new data folder (up --data-dir DIR).";
+
 /// Arguments of `simulate`.
 #[derive(ClapArgs)]
+#[command(after_help = TIME)]
 pub struct Args {
     /// CSV of messages with the columns subject[,detail][,time][,label], or any columns that --columns maps.
     #[arg(long, value_name = "FILE.csv", required_unless_present = "synthetic")]

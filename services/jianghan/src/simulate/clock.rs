@@ -11,6 +11,7 @@ use anyhow::{Context, Result};
 use chrono::{DateTime, Duration, Utc};
 use proto::ops::v1::{AdvanceClockRequest, GetClockRequest};
 use tokio::sync::{Notify, oneshot};
+use tonic::Code;
 
 use crate::suite::{SERVICES, Session, Suite};
 
@@ -188,10 +189,12 @@ impl DomainClock {
             self.suite.ops(service).advance_clock(request).await
         });
         for (service, result) in SERVICES.iter().zip(futures::future::join_all(calls).await) {
-            result.with_context(|| {
-                format!(
-                    "{service} refused to move its clock; simulations need JIANGHAN_ALLOW_TIME_TRAVEL=true"
-                )
+            result.map_err(|status| {
+                let needed = match status.code() {
+                    Code::FailedPrecondition => "; simulations need JIANGHAN_ALLOW_TIME_TRAVEL=true",
+                    _ => "",
+                };
+                anyhow::Error::new(status).context(format!("{service} refused to move its clock{needed}"))
             })?;
         }
         Ok(())

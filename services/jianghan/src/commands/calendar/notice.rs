@@ -15,7 +15,10 @@ use anyhow::{Context, Result};
 use calendar::{Calendar, HoursOrder, Notice};
 use case_routing::notice::{NoticeKey, Paper, TrustedKey};
 use clap::Args as ClapArgs;
-use proto::case_routing::v1::{CalendarYear, ImportNoticeRequest, ImportWorkingHoursRequest, WorkingHours};
+use proto::case_routing::v1::{
+    CalendarYear, ImportNoticeRequest, ImportWorkingHoursRequest, UnitClosure, WorkingHours, WorkingSeason,
+};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{commands::Target, simulate, suite::Suite};
@@ -26,6 +29,9 @@ pub struct KeyArgs {
     /// Where the private key goes (mode 0600); a file that is there is not touched.
     #[arg(value_name = "KEY.pem")]
     key: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 /// Arguments of `calendar sign`.
@@ -37,6 +43,9 @@ pub struct SignArgs {
     /// Private key, as `calendar key` makes it.
     #[arg(long, value_name = "KEY.pem")]
     key: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 /// Arguments of `calendar import`.
@@ -45,6 +54,9 @@ pub struct ImportArgs {
     /// The notice, or the order; its signature lies beside it in FILE.toml.sig.
     #[arg(value_name = "FILE.toml")]
     file: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     target: Target,
 }
@@ -52,6 +64,10 @@ pub struct ImportArgs {
 /// Makes a key pair and prints the public key.
 pub fn key(args: &KeyArgs) -> Result<ExitCode> {
     let key = new_key(&args.key)?;
+    if args.json {
+        println!("{}", json!({ "public_key": key.to_string(), "file": args.key }));
+        return Ok(ExitCode::SUCCESS);
+    }
     println!("{key}");
     eprintln!("the services trust it as JIANGHAN_CALENDAR_KEY; keep {} apart from them", args.key.display());
     Ok(ExitCode::SUCCESS)
@@ -66,6 +82,10 @@ pub fn sign(args: &SignArgs) -> Result<ExitCode> {
     let signature = signature_path(&args.file);
     std::fs::write(&signature, key.sign_as(content.paper(), &text) + "\n")
         .with_context(|| format!("cannot write {}", signature.display()))?;
+    if args.json {
+        println!("{}", json!({ "signature": signature, "signed": content.as_json()? }));
+        return Ok(ExitCode::SUCCESS);
+    }
     println!("{}", content.summary()?);
     println!("签名 signature {}", signature.display());
     Ok(ExitCode::SUCCESS)
@@ -89,13 +109,15 @@ pub async fn import(args: ImportArgs) -> Result<ExitCode> {
             let request = ImportNoticeRequest { request_id, notice: text, signature };
             let request = operator.request(request).await?;
             let answer = calendar.import_notice(request).await.context("the notice was not taken")?;
-            told(&answer.into_inner().year.context("an answer without the year")?)
+            let year = answer.into_inner().year.context("an answer without the year")?;
+            if args.json { year_as_json(&year).to_string() } else { told(&year) }
         }
         Paper::Hours => {
             let request = ImportWorkingHoursRequest { request_id, order: text, signature };
             let request = operator.request(request).await?;
             let answer = calendar.import_working_hours(request).await.context("the order was not taken")?;
-            told_hours(&answer.into_inner().hours.context("an answer without the hours")?)
+            let hours = answer.into_inner().hours.context("an answer without the hours")?;
+            if args.json { hours_as_json(&hours).to_string() } else { told_hours(&hours) }
         }
     };
     println!("{said}");
@@ -150,13 +172,11 @@ impl Content {
     fn summary(&self) -> Result<String> {
         match self {
             Self::Notice(notice) => {
-                let (year, days) = (notice.year.title_year, notice.days());
-                let work_days = Calendar::builtin().amended(&notice.year)?.work_days_in_year(year);
-                let off = days.iter().filter(|(_, works)| !works).count();
+                let (off, worked, work_days) = days(notice)?;
+                let (year, version) = (notice.year.title_year, notice.version);
                 Ok(format!(
-                    "{year} version {}: {off} 休 off, {} 班 worked by name, {work_days} 工作日 working days",
-                    notice.version,
-                    days.len() - off
+                    "{year} version {version}: {off} 休 off, {worked} 班 worked by name, {work_days} 工作日 \
+                     working days"
                 ))
             }
             Self::Order(order) => Ok(format!(
@@ -169,6 +189,36 @@ impl Content {
             )),
         }
     }
+
+    fn as_json(&self) -> Result<Value> {
+        match self {
+            Self::Notice(notice) => {
+                let (off, worked, work_days) = days(notice)?;
+                Ok(json!({
+                    "year": notice.year.title_year,
+                    "version": notice.version,
+                    "off": off,
+                    "worked": worked,
+                    "work_days": work_days,
+                }))
+            }
+            Self::Order(order) => Ok(json!({
+                "unit": order.unit,
+                "version": order.version,
+                "seasons": order.seasons.len(),
+                "closures": order.closures.len(),
+                "authority_ref": order.authority_ref,
+            })),
+        }
+    }
+}
+
+/// Days that a notice takes off and works by name, and the working days of its year.
+fn days(notice: &Notice) -> Result<(usize, usize, usize)> {
+    let named = notice.days();
+    let off = named.iter().filter(|(_, works)| !works).count();
+    let calendar = Calendar::builtin().amended(&notice.year)?;
+    Ok((off, named.len() - off, calendar.work_days_in_year(notice.year.title_year)))
 }
 
 fn read(path: &Path) -> Result<(String, Content)> {
@@ -195,6 +245,30 @@ fn told(year: &CalendarYear) -> String {
         year.make_up_days.len(),
         year.calendar_version
     )
+}
+
+fn year_as_json(year: &CalendarYear) -> Value {
+    json!({
+        "year": year.year,
+        "notice_version": year.notice_version,
+        "calendar_version": year.calendar_version,
+        "work_days": year.work_days,
+        "off_days": year.off_days,
+        "make_up_days": year.make_up_days,
+    })
+}
+
+fn hours_as_json(hours: &WorkingHours) -> Value {
+    let season = |season: &WorkingSeason| json!({ "from": season.starts_on, "spans": season.spans });
+    let closure = |closed: &UnitClosure| {
+        json!({ "code": closed.closure_code, "from": closed.starts_on, "to": closed.ends_on })
+    };
+    json!({
+        "order_version": hours.order_version,
+        "calendar_version": hours.calendar_version,
+        "seasons": hours.seasons.iter().map(season).collect::<Vec<_>>(),
+        "closures": hours.closures.iter().map(closure).collect::<Vec<_>>(),
+    })
 }
 
 fn told_hours(hours: &WorkingHours) -> String {
@@ -227,12 +301,12 @@ mod tests {
                      code = \"flood\"\nfrom = \"2026-07-09\"\nto = \"2026-07-10\"\n";
         let public = load_or_create(&key).unwrap();
         std::fs::write(&file, order).unwrap();
-        sign(&SignArgs { file: file.clone(), key: key.clone() }).unwrap();
+        sign(&SignArgs { file: file.clone(), key: key.clone(), json: false }).unwrap();
         let signature = std::fs::read_to_string(dir.path().join("street.toml.sig")).unwrap();
         assert_eq!(public.verify_as(Paper::Hours, order, &signature), Ok(()));
         assert!(public.verify(order, &signature).is_err(), "no notice");
         std::fs::write(&file, order.replace("2026-07-10", "2026-07-01")).unwrap();
-        let error = sign(&SignArgs { file, key }).unwrap_err();
+        let error = sign(&SignArgs { file, key, json: false }).unwrap_err();
         assert!(format!("{error:#}").contains("order.closure[0].to"), "{error:#}");
     }
 
@@ -246,14 +320,14 @@ mod tests {
         let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(&key).unwrap());
         assert_eq!(mode & 0o777, 0o600);
         std::fs::write(&file, NOTICE).unwrap();
-        sign(&SignArgs { file: file.clone(), key: key.clone() }).unwrap();
+        sign(&SignArgs { file: file.clone(), key: key.clone(), json: false }).unwrap();
         let signature = std::fs::read_to_string(dir.path().join("2027.toml.sig")).unwrap();
         assert_eq!(public.verify(NOTICE, &signature), Ok(()));
         std::fs::write(&file, NOTICE.replace("2027-01-03", "2027-02-30")).unwrap();
-        let error = sign(&SignArgs { file: file.clone(), key: key.clone() }).unwrap_err();
+        let error = sign(&SignArgs { file: file.clone(), key: key.clone(), json: false }).unwrap_err();
         assert!(format!("{error:#}").contains("notice.holiday[0].off[0]"), "{error:#}");
         std::fs::write(&file, NOTICE).unwrap();
-        let error = sign(&SignArgs { file: file.clone(), key: file }).unwrap_err();
+        let error = sign(&SignArgs { file: file.clone(), key: file, json: true }).unwrap_err();
         assert!(format!("{error:#}").starts_with("--key"), "{error:#}");
     }
 }

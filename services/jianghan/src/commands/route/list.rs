@@ -1,4 +1,5 @@
-//! `jianghan route list`: the responsibility list as a file. One person drafts a version, another puts it in force.
+//! `jianghan route list`: the responsibility list as a file, and its versions. One person drafts a version, another puts it in
+//! force.
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -6,10 +7,15 @@ use anyhow::{Context, Result};
 use chrono::NaiveDate;
 use clap::{Args as ClapArgs, Subcommand};
 use proto::case_routing::v1::{
-    ActivateListVersionRequest, ExportListVersionRequest, ImportListVersionRequest,
-    ImportListVersionResponse, ListDifference, ListEntry,
+    ActivateListVersionRequest, CompareListVersionsRequest, ExportListVersionRequest, GetListVersionRequest,
+    ImportListVersionRequest, ImportListVersionResponse, ListDifference, ListEntry, ListListVersionsRequest,
+    ListVersion, RollBackListVersionRequest, StartCanaryRequest,
 };
 
+use super::{
+    Names,
+    versions::{Version, print},
+};
 use crate::{
     commands::list_files::{Found, format, read, session, write},
     suite::{AccountsFile, Suite, request_id},
@@ -41,7 +47,22 @@ pub enum Action {
         #[arg(long)]
         english: bool,
     },
-    /// Put a draft in force everywhere, as the district's arbiter: at once, or from a day on.
+    /// The versions, newest first; with a number what it has otherwise than its base.
+    Versions {
+        /// Number of one version.
+        #[arg(long, value_name = "N")]
+        version: Option<i32>,
+    },
+    /// Put a draft in force in one street, at once, as the district's arbiter.
+    Canary {
+        /// Number of the version.
+        #[arg(long, value_name = "N")]
+        version: i32,
+        /// Code or id of the street.
+        #[arg(long, value_name = "UNIT")]
+        street: String,
+    },
+    /// Put a draft or a canary in force everywhere, as the district's arbiter: at once, or from a day on.
     Activate {
         /// Number of the version.
         #[arg(long, value_name = "N")]
@@ -49,6 +70,15 @@ pub enum Action {
         /// First day, YYYY-MM-DD.
         #[arg(long, value_name = "DAY")]
         on: Option<NaiveDate>,
+    },
+    /// Take a version back at once: a canary ends, and what was in force before is in force again.
+    RollBack {
+        /// Number of the version.
+        #[arg(long, value_name = "N")]
+        version: i32,
+        /// Why, as a code such as wrong_lead.
+        #[arg(long, value_name = "CODE")]
+        reason: String,
     },
 }
 
@@ -67,9 +97,19 @@ pub struct FileArgs {
 }
 
 /// Does it.
-pub async fn run(action: Action, json: bool, suite: &Suite, accounts: &AccountsFile) -> Result<ExitCode> {
-    let role = if matches!(action, Action::Activate { .. }) { "arbiter" } else { "district_dispatcher" };
+pub(super) async fn run(
+    action: Action,
+    json: bool,
+    suite: &Suite,
+    accounts: &AccountsFile,
+    names: &Names,
+) -> Result<ExitCode> {
+    let role = match action {
+        Action::Activate { .. } | Action::Canary { .. } => "arbiter",
+        _ => "district_dispatcher",
+    };
     let by = session(suite, accounts, role)?;
+    let told = |version: ListVersion, changes: Vec<String>| Version::of(&version, changes, names);
     let mut client = suite.responsibilities();
     match action {
         Action::Check(file) => {
@@ -102,14 +142,60 @@ pub async fn run(action: Action, json: bool, suite: &Suite, accounts: &AccountsF
                 effective_on: on.map(|day| day.to_string()).unwrap_or_default(),
             };
             let answer = client.activate_list_version(by.request(request).await?).await?.into_inner();
-            let version = answer.version.context("an answer without the version")?;
-            let state = version.state().as_str_name().trim_start_matches("LIST_STATE_").to_lowercase();
-            if json {
-                println!("{}", serde_json::json!({ "version": version.list_version, "state": state }));
-            } else {
-                println!("{} {state}", version.list_version);
+            print(&[told(answer.version.context("an answer without the version")?, Vec::new())], json)
+        }
+        Action::Canary { version, street } => {
+            let request = StartCanaryRequest {
+                list_version: version,
+                request_id: request_id(),
+                unit_id: names.unit_id(&street)?,
+            };
+            let answer = client.start_canary(by.request(request).await?).await?.into_inner();
+            print(&[told(answer.version.context("an answer without the version")?, Vec::new())], json)
+        }
+        Action::RollBack { version, reason } => {
+            let request = RollBackListVersionRequest {
+                list_version: version,
+                request_id: request_id(),
+                reason_code: reason,
+            };
+            let answer = client.roll_back_list_version(by.request(request).await?).await?.into_inner();
+            if !json {
+                println!("in force everywhere: version {}", answer.in_force_version);
             }
-            Ok(ExitCode::SUCCESS)
+            print(&[told(answer.version.context("an answer without the version")?, Vec::new())], json)
+        }
+        Action::Versions { version: None } => {
+            let (mut all, mut page_token) = (Vec::new(), String::new());
+            loop {
+                let request = ListListVersionsRequest { page_size: 200, page_token };
+                let page = client.list_list_versions(by.request(request).await?).await?.into_inner();
+                all.extend(page.versions.into_iter().map(|version| told(version, Vec::new())));
+                page_token = page.next_page_token;
+                if page_token.is_empty() {
+                    return print(&all, json);
+                }
+            }
+        }
+        Action::Versions { version: Some(list_version) } => {
+            let request = by.request(GetListVersionRequest { list_version }).await?;
+            let version = client.get_list_version(request).await?.into_inner().version;
+            let version = version.context("an answer without the version")?;
+            if version.base_version == 0 {
+                return print(&[told(version, Vec::new())], json); // all of it would be new
+            }
+            let (mut changes, mut page_token) = (Vec::new(), String::new());
+            loop {
+                let page_size = 1_000;
+                let request =
+                    CompareListVersionsRequest { list_version, page_size, page_token, ..Default::default() };
+                let page = client.compare_list_versions(by.request(request).await?).await?.into_inner();
+                changes.extend(page.differences.iter().map(change));
+                page_token = page.next_page_token;
+                if page_token.is_empty() {
+                    return print(&[told(version, changes)], json);
+                }
+            }
         }
     }
 }

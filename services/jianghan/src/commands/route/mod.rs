@@ -5,6 +5,7 @@ mod explain;
 mod list;
 mod replay;
 mod trial;
+mod versions;
 
 use std::{collections::HashMap, process::ExitCode, sync::Arc};
 
@@ -70,7 +71,7 @@ enum Action {
         #[arg(long)]
         anonymous: bool,
     },
-    /// The responsibility list as a file: check, import, export, put in force.
+    /// The responsibility list as a file, and its versions: check, import, export, try in a street, put in force, take back.
     List {
         #[command(subcommand)]
         action: list::Action,
@@ -138,7 +139,7 @@ pub async fn run(args: Args) -> Result<ExitCode> {
             }
             Ok(ExitCode::SUCCESS)
         }
-        Action::List { action } => list::run(action, args.json, &suite, &file).await,
+        Action::List { action } => list::run(action, args.json, &suite, &file, &names).await,
         Action::Replay { case } => {
             let request = ReplayDecisionRequest { case_id: case, ..Default::default() };
             let request = session.request(request).await?;
