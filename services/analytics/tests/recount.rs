@@ -258,7 +258,8 @@ async fn whatever_is_counted_twice_differs_from_its_recount() {
     assert!(lost.values().all(|(expected, found)| found.is_empty() && expected.contains("callback_valid=")));
     execute(&service, "UPDATE state_counts SET unit_id = gen_random_uuid() WHERE state = 3".to_owned()).await;
     let strange = differing(&service).await;
-    assert!(strange.values().any(|(expected, found)| expected.is_empty() && found == "count=1"), "{strange:?}");
+    let mut strangers = strange.values().filter(|(expected, _)| expected.is_empty());
+    assert!(strangers.any(|(_, found)| found == "count=1"), "{strange:?}");
     service.stop().await;
 }
 

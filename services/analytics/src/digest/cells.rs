@@ -173,8 +173,8 @@ mod tests {
         assert!(rows.is_sorted_by(|a, b| a.key < b.key));
         assert!(rows.iter().all(|row| place_of(&row.key).unwrap() == place && !row.value.is_empty()));
         let value = |rest: &str| {
-            let key = format!("{place}|{rest}");
-            rows.iter().find(|row| row.key == key).unwrap_or_else(|| panic!("{rest} in {rows:?}")).value.clone()
+            let found = rows.iter().find(|row| row.key == format!("{place}|{rest}"));
+            found.unwrap_or_else(|| panic!("{rest} in {rows:?}")).value.clone()
         };
         assert!(value("counter|housing|2026-03-02|roof").contains("registered=1;registered_closed=1"));
         assert!(value("counter|*|2026-03-02|*").contains("tasks_issued=1"));

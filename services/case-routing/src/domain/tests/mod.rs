@@ -24,6 +24,7 @@ mod routing;
 mod stages;
 mod suggestion;
 mod table;
+mod tally;
 mod time;
 mod whistle;
 mod window;
