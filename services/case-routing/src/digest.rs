@@ -11,7 +11,7 @@
 //! | `open_due` | place, line, full hour in UTC | such due times |
 //! | `task` | task | known; whether an assignment is live |
 //! | `offer` | offer | state; records |
-//! | `case_counts`, `task_counts`, `mediation_counts` | case, task, mediation | what it counts, by what is held of it ([`Tally`]) |
+//! | `case_counts`, `task_counts`, `mediation_counts` | its id | what it counts, by what is held of it ([`Tally`]) |
 
 use std::{collections::BTreeMap, sync::Arc};
 
