@@ -27,8 +27,8 @@ impl Digest {
 /// Gives the digests of a service, for `jianghan reconcile`.
 #[async_trait]
 pub trait DigestSource: Send + Sync + 'static {
-    /// At most `limit` digests of a subject (`case`, `task`, `offer`, `record`, `rollup`), ordered by key, after the
-    /// key `after`. A subject the service does not hold gives none.
+    /// At most `limit` digests of a subject (`case`, `task`, `offer`, `record`, `rollup` and others), ordered by key, after
+    /// the key `after`; fewer only where there are no more. A subject the service does not hold gives none.
     async fn digests(&self, subject: &str, after: Option<String>, limit: i64) -> Result<Vec<Digest>>;
 }
 

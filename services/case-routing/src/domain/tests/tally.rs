@@ -71,9 +71,8 @@ fn same(held: &Tally, told: &str) {
     let held = held.to_string();
     let unknown: Vec<&str> = held.split(';').filter_map(|part| part.strip_suffix("=?")).collect();
     let known = |text: &str| -> Vec<String> {
-        let name = |part: &str| part.split(['=', '@']).next().unwrap_or_default().to_owned();
-        let parts = text.split(';').filter(|part| !unknown.contains(&name(part).as_str()));
-        parts.map(str::to_owned).collect()
+        let held = |part: &str| part.split(['=', '@']).next().is_none_or(|name| !unknown.contains(&name));
+        text.split(';').filter(|part| held(part)).map(str::to_owned).collect()
     };
     assert_eq!(known(&held), known(told), "held: {held}\ntold: {told}");
 }
@@ -119,7 +118,7 @@ fn what_another_system_had_done_counts_for_what_an_import_tells() {
     let mut world = World::new();
     let taken = ImportCase { grade: Some(5), ..command(&mut world, CaseState::Closed) };
     let Imported { case, timeline, .. } = import(&mut world, taken).unwrap();
-    let text = counts(&case, &[&timeline]);
+    let text = counts(&case, &[timeline.as_slice()]);
     let day = calendar::local_day(case.closed_at.unwrap());
     let parts: Vec<&str> = text.split(';').collect();
     let (closed, measured) = (format!("closed@{day}=1"), format!("durations@{day}=1"));
@@ -134,7 +133,7 @@ fn what_another_system_had_done_counts_for_what_an_import_tells() {
 
     // Once it is opened again, what was said of the old result is not held.
     let opened = case.reopen("new_facts", &world.resident()).unwrap();
-    let text = counts(&opened.case, &[&timeline, &opened.timeline]);
+    let text = counts(&opened.case, &[timeline.as_slice(), opened.timeline.as_slice()]);
     assert!(text.contains(";rated=?;") && !text.contains("closed@"), "{text}");
 }
 
@@ -144,7 +143,7 @@ fn an_imported_case_that_is_open_counts_on_from_there() {
     let taken = command(&mut world, CaseState::Dispatched);
     let Imported { case, timeline, intake_in_time, .. } = import(&mut world, taken).unwrap();
     assert!(intake_in_time);
-    let text = counts(&case, &[&timeline]);
+    let text = counts(&case, &[timeline.as_slice()]);
     let day = calendar::local_day(case.registered_at);
     assert!(text.contains(&format!("intake_in_time@{day}=1")) && !text.contains("routed"), "{text}");
     let life = Life::of(vec![timeline]);
