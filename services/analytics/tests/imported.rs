@@ -141,6 +141,7 @@ async fn imported_cases_count_on_their_own_days_and_come_out_the_same_after_a_re
     service.deliver_all(story.events).await;
     let before = digest(&service).await;
     assert_eq!(number(&service, "SELECT count(*) AS n FROM case_facts").await, 9_004);
+    assert_eq!(digests(&service, "cell", 1_000).await, digests(&service, "cell_recount", 1_000).await);
     assert_eq!(rebuild(&service, new_id()).await.digest, before.digest);
     assert_eq!(digest(&service).await, before);
     service.stop().await;

@@ -11,6 +11,7 @@
 //! | `open_due` | place, line, full hour in UTC | such due times |
 //! | `task` | task | known; how many assignments are live, of as many as it needs |
 //! | `offer` | offer | state; records |
+//! | `case_counts`, `task_counts`, `mediation_counts` | its id | what it counts, by what is held of it ([`Tally`]) |
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -25,9 +26,9 @@ use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use crate::{
-    domain::Case,
+    domain::{Case, Mediation, Tally, TaskId},
     store::{
-        digests::{self, CaseDigest, Counted, RollupDigest},
+        digests::{self, CaseDigest, Counted, Lived, RollupDigest},
         rows::open_due_at,
     },
 };
@@ -122,6 +123,24 @@ impl DigestSource for Digests {
         let after = after.map_err(|_| Error::invalid("page_token", "is not a token of this list"))?;
         let mut conn = self.db.conn().await?;
         Ok(match subject {
+            "case_counts" => {
+                let counts = |Lived { case, life, untold }: &Lived| {
+                    Digest::new(case.id, Tally::of_case(case, life, *untold).to_string())
+                };
+                digests::lived(&mut conn, after, limit).await?.iter().map(counts).collect()
+            }
+            "task_counts" => {
+                let (tasks, cases) = digests::lived_tasks(&mut conn, after, limit).await?;
+                let counts = |(task, of): &(TaskId, Uuid)| {
+                    let tally = cases.get(of).map(|of| Tally::of_task(&of.case, *task, &of.life));
+                    Digest::new(task, tally.unwrap_or_default().to_string())
+                };
+                tasks.iter().map(counts).collect()
+            }
+            "mediation_counts" => {
+                let counts = |one: &Mediation| Digest::new(one.id, Tally::of_mediation(one).to_string());
+                digests::mediations(&mut conn, after, limit).await?.iter().map(counts).collect()
+            }
             "case" => digests::cases(&mut conn, after, limit).await?.iter().map(case).collect(),
             "task" => {
                 let rows = digests::tasks(&mut conn, after, limit).await?;

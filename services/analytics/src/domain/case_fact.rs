@@ -185,6 +185,11 @@ impl CaseFact {
         self.due_at = instant(facts.resolve_due_time.as_ref());
         self.due_before_pause_at = instant(facts.due_before_pause_time.as_ref());
         self.completed_at = instant(facts.completed_time.as_ref());
+        if self.completed_at.is_none() {
+            // What was said of the last result does not count for the next one, however that comes about.
+            (self.callback, self.callback_grade, self.callback_resolution) = (0, 0, 0);
+            self.contact_confirmed = false;
+        }
         self.rework_count = facts.rework_count;
         self.lead_change_count = facts.lead_change_count;
         self.extension_count = facts.extension_count;
@@ -274,7 +279,8 @@ impl CaseFact {
     /// Takes over what another system says, as far as nothing later is known: the case may have ended otherwise, been rated or
     /// opened again since.
     fn learn(&mut self, taken: Taken) {
-        self.intake_in_time = self.intake_in_time.or(taken.intake_in_time);
+        // Whatever was decided before the import came before all that is told of the case since.
+        self.intake_in_time = taken.intake_in_time.or(self.intake_in_time);
         self.dispatched |= taken.dispatched;
         if let Some(ended_at) = taken.ended_at.filter(|_| vocabulary::ended(self.case_state())) {
             self.state_since = self.state_since.min(ended_at);

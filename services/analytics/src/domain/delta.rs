@@ -52,10 +52,88 @@ struct Entry<'a> {
     unit_id: Uuid,
     line: &'a str,
     item_code: &'a str,
-    counts: Vec<(NaiveDate, Counter, i64)>,
+    counts: Counts,
 }
 
-impl Entry<'_> {
+/// What something counts: each counter with its day.
+pub type Counts = Vec<(NaiveDate, Counter, i64)>;
+
+/// What a case counts.
+pub fn case_counts(case: &CaseFact) -> Counts {
+    Entry::of_case(case).counts
+}
+
+/// What a task counts.
+pub fn task_counts(task: &TaskFact) -> Counts {
+    Entry::of_task(task).counts
+}
+
+/// What a mediation counts.
+pub fn mediation_counts(fact: &MediationFact) -> Counts {
+    Entry::of_mediation(fact).counts
+}
+
+impl<'a> Entry<'a> {
+    fn at(place: Option<Uuid>, line: &'a str, item_code: &'a str) -> Self {
+        Self { unit_id: place.unwrap_or_default(), line, item_code, counts: Vec::new() }
+    }
+
+    fn of_case(case: &'a CaseFact) -> Self {
+        let mut entry = Self::at(case.place_unit_id, &case.line, &case.item_code);
+        intake(case, &mut entry);
+        due(case, &mut entry);
+        closing(case, &mut entry);
+        callback(case, &mut entry);
+        ratings(case, &mut entry);
+        entry
+    }
+
+    fn of_task(task: &'a TaskFact) -> Self {
+        use Counter::{
+            TasksIssued, TasksObjected, TasksReturned, TasksRuled, TasksSignedInTime, TasksSubmitted,
+            TasksUpheld, Whistles, WhistlesAppraised, WhistlesNeeded, WhistlesReported, WhistlesSolved,
+            WhistlesWeighed,
+        };
+        let mut entry = Self::at(task.place_unit_id, &task.line, &task.item_code);
+        if let Some(day) = task.issued_at.map(local_day) {
+            entry.add(day, TasksIssued, 1);
+            entry.add(day, TasksSignedInTime, i64::from(!task.sign_due || task.signed_in_time == Some(true)));
+            entry.add(day, TasksObjected, i64::from(task.objected));
+            entry.add(day, TasksRuled, i64::from(task.upheld.is_some()));
+            entry.add(day, TasksUpheld, i64::from(task.upheld == Some(true)));
+            if task.whistle {
+                entry.add(day, Whistles, 1);
+                entry.add(day, WhistlesReported, i64::from(task.reported_in_time == Some(true)));
+                entry.add(day, WhistlesAppraised, i64::from(task.solved.is_some()));
+                entry.add(day, WhistlesSolved, i64::from(task.solved == Some(true)));
+                entry.add(day, WhistlesWeighed, i64::from(task.needed.is_some()));
+                entry.add(day, WhistlesNeeded, i64::from(task.needed == Some(true)));
+            }
+        }
+        if let Some(day) = task.submitted_at.map(local_day) {
+            entry.add(day, TasksSubmitted, 1);
+            entry.add(day, TasksReturned, i64::from(task.returned));
+        }
+        entry
+    }
+
+    fn of_mediation(fact: &'a MediationFact) -> Self {
+        use Counter::{
+            AgreementsDue, AgreementsPerformed, DisputesOpened, DisputesSettled, DisputesSettledWithin,
+        };
+        let mut entry = Self::at(fact.place_unit_id, &fact.line, &fact.item_code);
+        if let Some(day) = fact.opened_day() {
+            entry.add(day, DisputesOpened, 1);
+            entry.add(day, DisputesSettled, i64::from(fact.agreed));
+            entry.add(day, DisputesSettledWithin, i64::from(fact.agreed && fact.within_community));
+        }
+        if let Some(day) = fact.due_day() {
+            entry.add(day, AgreementsDue, 1);
+            entry.add(day, AgreementsPerformed, i64::from(fact.performed));
+        }
+        entry
+    }
+
     fn add(&mut self, day: NaiveDate, counter: Counter, n: i64) {
         if n != 0 {
             self.counts.push((day, counter, n));
@@ -76,13 +154,8 @@ impl Entry<'_> {
 impl Deltas {
     /// Adds (`sign` 1) or takes away (`sign` −1) what a case counts.
     pub fn case(&mut self, case: &CaseFact, sign: i64) {
-        let unit_id = case.place_unit_id.unwrap_or_default();
-        let mut entry = Entry { unit_id, line: &case.line, item_code: &case.item_code, counts: Vec::new() };
-        intake(case, &mut entry);
-        due(case, &mut entry);
-        closing(case, &mut entry);
-        callback(case, &mut entry);
-        ratings(case, &mut entry);
+        let mut entry = Entry::of_case(case);
+        let unit_id = entry.unit_id;
         self.enter(&mut entry, sign);
 
         if let (Some(closed), Some(elapsed), 1..) = (case.closed_at, case.elapsed_seconds, case.elapsed_unit)
@@ -104,52 +177,12 @@ impl Deltas {
 
     /// Adds or takes away what a task counts.
     pub fn task(&mut self, task: &TaskFact, sign: i64) {
-        use Counter::{
-            TasksIssued, TasksObjected, TasksReturned, TasksRuled, TasksSignedInTime, TasksSubmitted,
-            TasksUpheld, Whistles, WhistlesAppraised, WhistlesNeeded, WhistlesReported, WhistlesSolved,
-            WhistlesWeighed,
-        };
-        let unit_id = task.place_unit_id.unwrap_or_default();
-        let mut entry = Entry { unit_id, line: &task.line, item_code: &task.item_code, counts: Vec::new() };
-        if let Some(day) = task.issued_at.map(local_day) {
-            entry.add(day, TasksIssued, 1);
-            entry.add(day, TasksSignedInTime, i64::from(!task.sign_due || task.signed_in_time == Some(true)));
-            entry.add(day, TasksObjected, i64::from(task.objected));
-            entry.add(day, TasksRuled, i64::from(task.upheld.is_some()));
-            entry.add(day, TasksUpheld, i64::from(task.upheld == Some(true)));
-            if task.whistle {
-                entry.add(day, Whistles, 1);
-                entry.add(day, WhistlesReported, i64::from(task.reported_in_time == Some(true)));
-                entry.add(day, WhistlesAppraised, i64::from(task.solved.is_some()));
-                entry.add(day, WhistlesSolved, i64::from(task.solved == Some(true)));
-                entry.add(day, WhistlesWeighed, i64::from(task.needed.is_some()));
-                entry.add(day, WhistlesNeeded, i64::from(task.needed == Some(true)));
-            }
-        }
-        if let Some(day) = task.submitted_at.map(local_day) {
-            entry.add(day, TasksSubmitted, 1);
-            entry.add(day, TasksReturned, i64::from(task.returned));
-        }
-        self.enter(&mut entry, sign);
+        self.enter(&mut Entry::of_task(task), sign);
     }
 
     /// Adds or takes away what a mediation counts.
     pub fn mediation(&mut self, fact: &MediationFact, sign: i64) {
-        use Counter::{
-            AgreementsDue, AgreementsPerformed, DisputesOpened, DisputesSettled, DisputesSettledWithin,
-        };
-        let unit_id = fact.place_unit_id.unwrap_or_default();
-        let mut entry = Entry { unit_id, line: &fact.line, item_code: &fact.item_code, counts: Vec::new() };
-        if let Some(day) = fact.opened_day() {
-            entry.add(day, DisputesOpened, 1);
-            entry.add(day, DisputesSettled, i64::from(fact.agreed));
-            entry.add(day, DisputesSettledWithin, i64::from(fact.agreed && fact.within_community));
-        }
-        if let Some(day) = fact.due_day() {
-            entry.add(day, AgreementsDue, 1);
-            entry.add(day, AgreementsPerformed, i64::from(fact.performed));
-        }
-        self.enter(&mut entry, sign);
+        self.enter(&mut Entry::of_mediation(fact), sign);
     }
 
     /// Leaves out what has come to nothing.

@@ -15,6 +15,7 @@ pub mod indicator;
 pub mod mediation_fact;
 pub mod process;
 pub mod process_figures;
+pub mod tally;
 pub mod task_fact;
 pub mod value;
 pub mod vocabulary;

@@ -1,7 +1,7 @@
 //! A table whose rows are one domain type: its row, and an upsert of many rows by one statement-cached `unnest`. The
 //! columns are named once.
 
-/// Makes `Row`, `upsert` and `load` for a table from the list of its fields. A field is its column.
+/// Makes `Row` and the statements for a table from the list of its fields. A field is its column; one is `place_unit_id`.
 macro_rules! fact_table {
     (
         $fact:ty, table $table:literal, key $key:ident,
@@ -43,6 +43,57 @@ macro_rules! fact_table {
                 $table,
             )
         });
+
+        static PAGE: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
+            let key = stringify!($key);
+            format!("SELECT {} FROM {} WHERE {key} > $1 ORDER BY {key} LIMIT $2", COLUMNS.join(", "), $table)
+        });
+
+        /// By the index of places.
+        static OF_PLACE: std::sync::LazyLock<[String; 2]> = std::sync::LazyLock::new(|| {
+            let key = stringify!($key);
+            ["place_unit_id = $1", "$1 IS NOT NULL AND place_unit_id IS NULL"].map(|place| {
+                format!(
+                    "SELECT {} FROM {} WHERE {place} AND {key} > $2 ORDER BY {key} LIMIT $3",
+                    COLUMNS.join(", "),
+                    $table,
+                )
+            })
+        });
+
+        /// Facts after an id, in the order of the ids.
+        pub async fn page(
+            mut conn: &diesel_async::AsyncPgConnection,
+            after: uuid::Uuid,
+            limit: i64,
+        ) -> chassis::Result<Vec<$fact>> {
+            use diesel_async::RunQueryDsl;
+            let rows: Vec<Row> = chassis::db::cached(PAGE.as_str())
+                .bind::<diesel::sql_types::Uuid, _>(after)
+                .bind::<diesel::sql_types::BigInt, _>(limit)
+                .load(&mut conn)
+                .await?;
+            Ok(rows.into_iter().map(Into::into).collect())
+        }
+
+        /// Facts of a place after an id, in the order of the ids; the nil place is none.
+        pub async fn of_place(
+            mut conn: &diesel_async::AsyncPgConnection,
+            place: uuid::Uuid,
+            after: uuid::Uuid,
+            limit: i64,
+        ) -> chassis::Result<Vec<$fact>> {
+            use diesel_async::RunQueryDsl;
+            let [somewhere, nowhere] = &*OF_PLACE;
+            let sql = if place.is_nil() { nowhere.as_str() } else { somewhere.as_str() };
+            let rows: Vec<Row> = chassis::db::cached(sql)
+                .bind::<diesel::sql_types::Uuid, _>(place)
+                .bind::<diesel::sql_types::Uuid, _>(after)
+                .bind::<diesel::sql_types::BigInt, _>(limit)
+                .load(&mut conn)
+                .await?;
+            Ok(rows.into_iter().map(Into::into).collect())
+        }
 
         /// The stored facts of these ids, locked in the order of the ids.
         pub async fn lock(

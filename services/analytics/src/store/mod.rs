@@ -11,6 +11,7 @@ pub mod partitions;
 pub mod processes;
 pub mod query;
 pub mod rebuild;
+pub mod recount;
 mod rollups;
 mod task_facts;
 

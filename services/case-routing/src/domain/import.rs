@@ -21,6 +21,8 @@ use super::reason::Reason;
 use super::state::Trigger;
 use super::work::{Act, Party, Work};
 
+/// Why the first step of a case that came from another system stands there.
+pub(super) const IMPORTED: &str = "imported";
 /// Older than any system a case could come from: 1990-01-01 UTC.
 const OLDEST_SECONDS: i64 = 631_152_000;
 /// Days after its registration when a case can be due at the latest: old systems write the year 9999 for never.
@@ -446,7 +448,7 @@ impl Imported {
         if let Some(first) = self.timeline.first_mut() {
             first.actor = by;
             first.reason =
-                Some(Reason::new("imported").with("source", source).with("on", calendar::local_day(now)));
+                Some(Reason::new(IMPORTED).with("source", source).with("on", calendar::local_day(now)));
         }
         self
     }

@@ -31,7 +31,8 @@ struct DocRow {
     doc: String,
 }
 
-fn read_doc(doc: &str) -> Result<Mediation> {
+/// A mediation of its document.
+pub fn read_doc(doc: &str) -> Result<Mediation> {
     serde_json::from_str(doc).map_err(Error::internal)
 }
 

@@ -149,6 +149,30 @@ async fn a_case_goes_from_the_window_to_closed() {
     assert_eq!(digest(&d, "outcome").await, [ended]);
     assert_eq!(digest(&d, "state").await, standing("closed"));
     assert_eq!((digest(&d, "due").await, digest(&d, "open_due").await), (vec![], vec![]));
+    let counts = digest(&d, "case_counts").await;
+    assert_eq!(counts.iter().map(|(id, _)| id).collect::<Vec<_>>(), [&case_id]);
+    let parts: Vec<&str> = counts[0].1.split(';').collect();
+    for on_the_day in [
+        "registered",
+        "intake_in_time",
+        "accepted",
+        "due_on_time",
+        "callback_contacted",
+        "callback_resolved",
+        "callback_satisfied",
+        "closed_first_lead",
+        "closed_rated",
+        "once_resolved",
+        "durations",
+    ] {
+        assert!(parts.contains(&format!("{on_the_day}@2026-03-02=1").as_str()), "{on_the_day} in {parts:?}");
+    }
+    for part in ["callback_grades@2026-03-02=5", "routed_in_time=1", "rated_good=1", "process_contacts=1"] {
+        assert!(parts.contains(&part), "{part} in {parts:?}");
+    }
+    let counts: Vec<String> = digest(&d, "task_counts").await.into_iter().map(|(_, value)| value).collect();
+    assert_eq!(counts, ["tasks_issued=1;tasks_signed_in_time=1;tasks_submitted=1"]);
+    assert_eq!(digest(&d, "mediation_counts").await, []);
     d.service.stop().await;
 }
 

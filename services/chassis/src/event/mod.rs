@@ -104,6 +104,11 @@ impl Emit {
         self.origin.as_ref()
     }
 
+    /// As it arrives when it was sent at an instant: for tests of what consumers make of pure decisions.
+    pub fn sent(self, source: &str, time: Timestamp) -> Event {
+        self.into_event(source.to_owned(), time, &Origin::new(None))
+    }
+
     /// Fills the envelope.
     pub(crate) fn into_event(self, source: String, now: Timestamp, origin: &Origin) -> Event {
         Event {
@@ -190,6 +195,6 @@ impl Event {
         version: i64,
         message: &M,
     ) -> Self {
-        Emit::new(partition_key, version, message).into_event(source.to_owned(), time, &Origin::new(None))
+        Emit::new(partition_key, version, message).sent(source, time)
     }
 }

@@ -9,11 +9,10 @@ use crate::{db::Db, inbox::InboxState, outbox::OutboxState};
 type Read = fn(&OutboxState, &InboxState) -> u64;
 
 /// What stands at some height now.
-const GAUGES: [(&str, &str, Read); 1] = [
-    ("jianghan.bus.flowing", "1 while the bus confirms events, else 0", |outbox, _| {
+const GAUGES: [(&str, &str, Read); 1] =
+    [("jianghan.bus.flowing", "1 while the bus confirms events, else 0", |outbox, _| {
         u64::from(outbox.flowing())
-    }),
-];
+    })];
 
 /// What is counted since the process started.
 const COUNTERS: [(&str, &str, Read); 4] = [

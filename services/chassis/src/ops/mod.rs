@@ -31,7 +31,7 @@ impl Digest {
 #[async_trait]
 pub trait DigestSource: Send + Sync + 'static {
     /// At most `limit` digests of a subject (`case`, `task`, `unit`, …; `ListDigestsRequest` has them all), ordered by key,
-    /// after the key `after`. A subject the service does not hold gives none.
+    /// after the key `after`; fewer only where there are no more. A subject the service does not hold gives none.
     async fn digests(&self, subject: &str, after: Option<String>, limit: i64) -> Result<Vec<Digest>>;
 }
 

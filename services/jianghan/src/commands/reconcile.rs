@@ -45,7 +45,7 @@ pub async fn run(args: Args) -> Result<ExitCode> {
         println!("{}", serde_json::to_string_pretty(&outcome)?);
     } else {
         for (subject, count) in &outcome.compared {
-            println!("{subject:<8} {count} compared");
+            println!("{subject:<16} {count} compared");
         }
         for difference in &outcome.differences {
             println!(

@@ -16,7 +16,7 @@ const ENDED: [CaseState; 5] = [
     CaseState::HandedOff,
 ];
 
-fn command(world: &mut World, state: CaseState) -> ImportCase {
+pub(super) fn command(world: &mut World, state: CaseState) -> ImportCase {
     let ended = state.is_finished();
     let closed = matches!(state, CaseState::Closed | CaseState::Archived);
     // Long enough to be decided on, but for the one that nobody has decided on yet.
@@ -45,7 +45,7 @@ fn operator(world: &mut World) -> Act<'_> {
     world.act(Party { actor: PersonRef("p-op".into()), org: None, standing: Standing::Official })
 }
 
-fn import(world: &mut World, command: ImportCase) -> Result<Imported> {
+pub(super) fn import(world: &mut World, command: ImportCase) -> Result<Imported> {
     Case::import(command, &operator(world))
 }
 

@@ -31,6 +31,7 @@ mod stages;
 mod suggestion;
 mod supervision;
 mod table;
+mod tally;
 mod time;
 mod whistle;
 mod window;

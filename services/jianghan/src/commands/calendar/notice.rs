@@ -260,9 +260,7 @@ fn year_as_json(year: &CalendarYear) -> Value {
 
 fn hours_as_json(hours: &WorkingHours) -> Value {
     let season = |season: &WorkingSeason| json!({ "from": season.starts_on, "spans": season.spans });
-    let closure = |closed: &UnitClosure| {
-        json!({ "code": closed.closure_code, "from": closed.starts_on, "to": closed.ends_on })
-    };
+    let closure = |closed: &UnitClosure| json!({ "code": closed.closure_code, "from": closed.starts_on, "to": closed.ends_on });
     json!({
         "order_version": hours.order_version,
         "calendar_version": hours.calendar_version,

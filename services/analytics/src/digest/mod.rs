@@ -1,4 +1,7 @@
-//! What analytics holds, for `jianghan reconcile`: cases, rollups, and what the board is made of.
+//! What analytics holds, for `jianghan reconcile`: cases, rollups, what the board is made of, what each case, task and
+//! mediation counts, and every cell of the rollups beside its recount.
+
+mod cells;
 
 use async_trait::async_trait;
 use chassis::{
@@ -9,31 +12,55 @@ use chassis::{
 use chrono::NaiveDate;
 use uuid::Uuid;
 
-use crate::store::digest::{self, RollupKey};
+use self::cells::{Cells, Side};
+use crate::{
+    domain::tally,
+    store::{
+        digest::{self, RollupKey},
+        recount,
+    },
+};
 
 /// Reads digests.
 #[derive(Debug)]
 pub struct Digests {
     db: Db,
+    kept: Cells,
+    counted: Cells,
 }
 
 impl Digests {
     /// From this database.
     pub fn new(db: Db) -> Self {
-        Self { db }
+        Self { kept: Cells::new(db.clone(), Side::Kept), counted: Cells::new(db.clone(), Side::Counted), db }
     }
 }
 
 #[async_trait]
 impl DigestSource for Digests {
     async fn digests(&self, subject: &str, after: Option<String>, limit: i64) -> Result<Vec<Digest>> {
+        match subject {
+            "cell" => return self.kept.page(after, limit).await,
+            "cell_recount" => return self.counted.page(after, limit).await,
+            _ => {}
+        }
         let mut conn = self.db.conn().await?;
         match subject {
             "case" => {
-                let after =
-                    after.as_deref().map_or(Ok(Uuid::nil()), Uuid::parse_str).map_err(|_| foreign())?;
-                let cases = digest::cases(&mut conn, after, limit).await?;
+                let cases = digest::cases(&mut conn, id(after)?, limit).await?;
                 Ok(cases.into_iter().map(|(id, value)| Digest::new(id, value)).collect())
+            }
+            "case_counts" => {
+                let facts = recount::cases(&mut conn, id(after)?, limit).await?;
+                Ok(facts.iter().map(|fact| Digest::new(fact.case_id, tally::case(fact))).collect())
+            }
+            "task_counts" => {
+                let facts = recount::tasks(&mut conn, id(after)?, limit).await?;
+                Ok(facts.iter().map(|fact| Digest::new(fact.task_id, tally::task(fact))).collect())
+            }
+            "mediation_counts" => {
+                let facts = recount::mediations(&mut conn, id(after)?, limit).await?;
+                Ok(facts.iter().map(|fact| Digest::new(fact.mediation_id, tally::mediation(fact))).collect())
             }
             "rollup" => {
                 let after = after.map(|key| parse(&key).ok_or_else(foreign)).transpose()?;
@@ -46,6 +73,11 @@ impl DigestSource for Digests {
             }
         }
     }
+}
+
+/// The id that a list by ids goes on behind.
+fn id(after: Option<String>) -> Result<Uuid> {
+    after.as_deref().map_or(Ok(Uuid::nil()), Uuid::parse_str).map_err(|_| foreign())
 }
 
 /// `place|item|day`; the place is empty while it is unknown.

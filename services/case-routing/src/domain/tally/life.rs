@@ -1,0 +1,67 @@
+//! The timeline of a case, as what happened to it is looked up in it.
+
+use super::super::event::TimelineEntry;
+use super::super::ids::TaskId;
+use super::super::import::IMPORTED;
+
+/// The steps of a case, command by command. What an import wrote down of another system's steps stands apart: it was told as
+/// one.
+#[derive(Debug, Clone, Default)]
+pub struct Life {
+    imported: Vec<TimelineEntry>,
+    commands: Vec<Vec<TimelineEntry>>,
+}
+
+impl Life {
+    /// Of the steps of each command, oldest first.
+    #[must_use]
+    pub fn of(mut commands: Vec<Vec<TimelineEntry>>) -> Self {
+        let first = commands.first().and_then(|steps| steps.first()).and_then(|step| step.reason.as_ref());
+        let elsewhere = first.is_some_and(|reason| reason.code == IMPORTED);
+        let imported = if elsewhere { commands.remove(0) } else { Vec::new() };
+        Self { imported, commands }
+    }
+
+    /// What another system had done.
+    pub(super) fn imported(&self) -> &[TimelineEntry] {
+        &self.imported
+    }
+
+    /// Every step of ours, oldest first.
+    pub(super) fn steps(&self) -> impl DoubleEndedIterator<Item = &TimelineEntry> {
+        self.commands.iter().flatten()
+    }
+
+    /// The first step of ours that is one of these.
+    pub(super) fn first(&self, events: &[&str]) -> Option<&TimelineEntry> {
+        self.steps().find(|step| events.contains(&step.event.as_str()))
+    }
+
+    /// The last step of ours that is one of these.
+    pub(super) fn last(&self, events: &[&str]) -> Option<&TimelineEntry> {
+        self.steps().rfind(|step| events.contains(&step.event.as_str()))
+    }
+
+    /// How many steps of ours are one of these.
+    pub(super) fn count(&self, events: &[&str]) -> i64 {
+        let steps = self.steps().filter(|step| events.contains(&step.event.as_str()));
+        i64::try_from(steps.count()).unwrap_or(i64::MAX)
+    }
+
+    /// Whether it happened at all, here or elsewhere.
+    pub(super) fn tells(&self, event: &str) -> bool {
+        self.imported.iter().chain(self.steps()).any(|step| step.event == event)
+    }
+
+    /// The steps about a task, those of an import first.
+    pub(super) fn about(&self, task: TaskId) -> impl Iterator<Item = &TimelineEntry> {
+        self.imported.iter().chain(self.steps()).filter(move |step| step.task_id == Some(task))
+    }
+
+    /// All that the command did which a step of ours belongs to.
+    pub(super) fn command_of(&self, step: &TimelineEntry) -> &[TimelineEntry] {
+        let known =
+            |steps: &&Vec<TimelineEntry>| steps.iter().any(|known| known.case_version == step.case_version);
+        self.commands.iter().find(known).map(Vec::as_slice).unwrap_or_default()
+    }
+}

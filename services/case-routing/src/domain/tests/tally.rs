@@ -1,0 +1,195 @@
+//! What a case counts by what is held of it is what analytics makes of its events: whatever people try in whatever order, and
+//! however late time is looked at.
+
+use std::collections::BTreeMap;
+
+use analytics::domain::{self as figures, CaseEvent, CaseFact, Change, TaskFact};
+use chrono::TimeDelta;
+use proptest::prelude::*;
+use uuid::Uuid;
+
+use super::super::*;
+use super::attempts::{ITEMS, attempt};
+use super::history::attempts;
+use super::import::{command, import};
+use super::world::*;
+use crate::events;
+
+/// A case as it is held, and as analytics hears of it.
+struct Both {
+    case: Case,
+    commands: Vec<Vec<TimelineEntry>>,
+    fact: Option<CaseFact>,
+    tasks: BTreeMap<Uuid, TaskFact>,
+}
+
+impl Both {
+    fn begin(now: Timestamp, decision: Decision) -> Self {
+        let case = decision.case.clone();
+        let mut both = Self { case, commands: Vec::new(), fact: None, tasks: BTreeMap::new() };
+        both.take(now, decision);
+        both
+    }
+
+    /// One command, told at an instant that may lie behind those of its steps.
+    fn take(&mut self, now: Timestamp, decision: Decision) {
+        if !decision.timeline.is_empty() {
+            self.commands.push(decision.timeline);
+        }
+        for told in &decision.events {
+            let event = events::emit(told).sent("case-routing", now);
+            let read = CaseEvent::of(&event).unwrap().expect("it is about a case");
+            self.fact = Some(CaseFact::apply(self.fact.take(), &read));
+            if let Change::Task { task_id, change } = read.change {
+                let known = self.tasks.remove(&task_id);
+                self.tasks.insert(task_id, TaskFact::apply(known, task_id, change, &read));
+            }
+        }
+        self.case = decision.case;
+    }
+
+    fn life(&self) -> Life {
+        let kept = serde_json::to_value(&self.commands).unwrap();
+        Life::of(serde_json::from_value(kept).unwrap())
+    }
+
+    fn check(&self) {
+        let kept = serde_json::to_value(&self.case).unwrap();
+        let (case, life): (Case, Life) = (serde_json::from_value(kept).unwrap(), self.life());
+        let told = figures::tally::case(self.fact.as_ref().expect("it was told of"));
+        same(&Tally::of_case(&case, &life, false), &told);
+        let ids: Vec<Uuid> = case.tasks.iter().map(|task| task.id.0).collect();
+        assert!(ids.iter().all(|id| self.tasks.contains_key(id)), "every task was told of");
+        for (id, fact) in &self.tasks {
+            same(&Tally::of_task(&case, TaskId(*id), &life), &figures::tally::task(fact));
+        }
+    }
+}
+
+/// Both say the same, but for what the case does not hold any more.
+fn same(held: &Tally, told: &str) {
+    let held = held.to_string();
+    let unknown: Vec<&str> = held.split(';').filter_map(|part| part.strip_suffix("=?")).collect();
+    let known = |text: &str| -> Vec<String> {
+        let held = |part: &str| part.split(['=', '@']).next().is_none_or(|name| !unknown.contains(&name));
+        text.split(';').filter(|part| held(part)).map(str::to_owned).collect()
+    };
+    assert_eq!(known(&held), known(told), "held: {held}\ntold: {told}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(400) })]
+
+    #[test]
+    fn what_is_held_counts_as_what_was_told(history in attempts(), verified in any::<bool>()) {
+        let mut world = if verified { World::new() } else { World::without_verifier() };
+        let begun = if history[0].pick > 3 {
+            world.intake(ITEMS[history[0].by % ITEMS.len()])
+        } else {
+            let command = world.register();
+            Case::register(command, &world.official(STATION)).unwrap()
+        };
+        let mut both = Both::begin(world.now, begun);
+        for step in &history {
+            world.wait(TimeDelta::minutes(step.wait));
+            // The sweeper comes now and then.
+            if step.by != 13 {
+                let ticked = both.case.clone().tick(&world.system()).expect("time never fails");
+                if let Some(decision) = ticked {
+                    both.take(world.now, decision);
+                }
+            }
+            let tried = attempt(&mut world, both.case.clone(), step);
+            if let Ok(Some(decision)) = tried {
+                both.take(world.now, decision);
+            }
+            both.check();
+        }
+    }
+}
+
+fn counts(case: &Case, commands: &[&[TimelineEntry]]) -> String {
+    let life = Life::of(commands.iter().map(|steps| steps.to_vec()).collect());
+    Tally::of_case(case, &life, false).to_string()
+}
+
+#[test]
+fn what_another_system_had_done_counts_for_what_an_import_tells() {
+    let mut world = World::new();
+    let taken = ImportCase { grade: Some(5), ..command(&mut world, CaseState::Closed) };
+    let Imported { case, timeline, .. } = import(&mut world, taken).unwrap();
+    let text = counts(&case, &[timeline.as_slice()]);
+    let day = calendar::local_day(case.closed_at.unwrap());
+    let parts: Vec<&str> = text.split(';').collect();
+    let (closed, measured) = (format!("closed@{day}=1"), format!("durations@{day}=1"));
+    for part in [closed.as_str(), measured.as_str(), "intake_in_time=?", "rated_good=1", "rated=1"] {
+        assert!(parts.contains(&part), "{part} in {text}");
+    }
+    for name in ["first_closed", "routed", "callback", "closed_dispatched", "process"] {
+        assert!(!parts.iter().any(|part| part.starts_with(name)), "{name} in {text}");
+    }
+    let life = Life::of(vec![timeline.clone()]);
+    assert_eq!(Tally::of_task(&case, case.tasks[0].id, &life).to_string(), "counted=0");
+
+    // Once it is opened again, what was said of the old result is not held.
+    let opened = case.reopen("new_facts", &world.resident()).unwrap();
+    let text = counts(&opened.case, &[timeline.as_slice(), opened.timeline.as_slice()]);
+    assert!(text.contains(";rated=?;") && !text.contains("closed@"), "{text}");
+}
+
+#[test]
+fn an_imported_case_that_is_open_counts_on_from_there() {
+    let mut world = World::new();
+    let taken = command(&mut world, CaseState::Dispatched);
+    let Imported { case, timeline, intake_in_time, .. } = import(&mut world, taken).unwrap();
+    assert!(intake_in_time);
+    let text = counts(&case, &[timeline.as_slice()]);
+    let day = calendar::local_day(case.registered_at);
+    assert!(text.contains(&format!("intake_in_time@{day}=1")) && !text.contains("routed"), "{text}");
+    let life = Life::of(vec![timeline]);
+    assert_eq!(Tally::of_task(&case, case.lead_task.unwrap(), &life).to_string(), "tasks_issued=1");
+}
+
+#[test]
+fn a_mediation_counts_while_its_agreement_is_in_effect() {
+    let at = at("2026-06-08T09:00:00");
+    let agreement = Agreement {
+        kind: AgreementKind::Oral,
+        agreed_at: at,
+        effective_at: Some(at),
+        performance_due_at: Some(at + TimeDelta::days(30)),
+        sealed_at: None,
+        text_id: Uuid::from_u128(1),
+    };
+    let of = |state| Mediation {
+        id: MediationId(Uuid::from_u128(2)),
+        case_id: CaseId(Uuid::from_u128(3)),
+        version: 1,
+        state,
+        origin: MediationOrigin::Application,
+        round: 1,
+        parties: vec![],
+        mediator: None,
+        sessions: vec![],
+        agreement: Some(agreement.clone()),
+        confirmation: None,
+        deadlines: vec![],
+        escalations: vec![],
+        remedy: None,
+        steps: vec![],
+        opened_at: at,
+        performed_at: None,
+        evidence: vec![],
+        closed_at: None,
+        updated_at: at,
+    };
+    let settled = "disputes_opened=1;disputes_settled=1;disputes_settled_within=?";
+    let performed = "agreements_due@2026-07-08=1;agreements_performed@2026-07-08=1";
+    for (state, expected) in [
+        (MediationState::Performed, format!("{performed};{settled}")),
+        (MediationState::ToldOfCourt, format!("agreements_due@2026-07-08=1;{settled}")),
+        (MediationState::ToldOfChannels, "disputes_opened=1".to_owned()),
+    ] {
+        assert_eq!(Tally::of_mediation(&of(state)).to_string(), expected, "{state}");
+    }
+}

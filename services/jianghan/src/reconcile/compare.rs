@@ -1,0 +1,263 @@
+//! What two services hold of the same things, laid side by side.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+/// Who is compared with whom on what.
+#[derive(Clone, Copy, Debug)]
+pub struct Comparison {
+    /// What is compared.
+    pub subject: &'static str,
+    /// The service that holds what is expected, and under which subject.
+    pub expected: (&'static str, &'static str),
+    /// The service that is compared with it, and under which subject.
+    pub found: (&'static str, &'static str),
+    /// Both lists are in the order of the texts of their keys, so that neither is held whole.
+    pub in_order: bool,
+}
+
+/// One thing on which two services disagree, or one of them with itself.
+#[derive(Clone, Debug, Serialize)]
+pub struct Difference {
+    /// `case`, `task`, `offer`, `due`; the recounts `rollup`, `outcome`, `state`, `open_due`, `cell`; what a thing counts
+    /// (`case_counts`, `task_counts`, `mediation_counts`).
+    pub subject: &'static str,
+    /// The service that was compared.
+    pub service: &'static str,
+    /// Id of the thing, or place, table, line, day and item of the cell.
+    pub key: String,
+    /// `missing` (the other service lacks it), `extra` (only it has it) or `differing`.
+    pub kind: &'static str,
+    /// What case-routing holds; of a cell, what the facts count.
+    pub expected: String,
+    /// What the other service holds; of a cell, what the rollups have.
+    pub found: String,
+}
+
+/// The outcome of a comparison.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Reconciliation {
+    /// How many things were compared, by subject.
+    pub compared: BTreeMap<&'static str, u64>,
+    /// Everything that differs.
+    pub differences: Vec<Difference>,
+    /// Active assignments beyond those that a task needs + extra records + extra facts + what facts count too much + |rollup − recount|.
+    pub duplicated_effects: u64,
+}
+
+/// Subjects that are sums: any distance from the recount is a wrong effect.
+const SUMS: [&str; 5] = ["rollup", "outcome", "state", "open_due", "cell"];
+
+impl Reconciliation {
+    /// Compares what is held of one thing; unset where a side does not know it.
+    pub(super) fn weigh(
+        &mut self,
+        comparison: &Comparison,
+        key: &str,
+        expected: Option<&str>,
+        found: Option<&str>,
+    ) {
+        let (want, have) = (expected.unwrap_or_default(), found.unwrap_or_default());
+        let kind = match (expected, found) {
+            (Some(_), Some(_)) if !agree(want, have) => "differing",
+            (Some(_), None) if !empty_effect(want) => "missing",
+            (None, Some(_)) if !empty_effect(have) => "extra",
+            _ => return,
+        };
+        self.duplicated_effects += duplicated(comparison.subject, want, have);
+        self.differences.push(Difference {
+            subject: comparison.subject,
+            service: comparison.found.0,
+            key: key.to_owned(),
+            kind,
+            expected: want.to_owned(),
+            found: have.to_owned(),
+        });
+    }
+
+    /// Compares lists that are held whole.
+    pub(super) fn compare(
+        &mut self,
+        comparison: &Comparison,
+        expected: &BTreeMap<String, String>,
+        found: &BTreeMap<String, String>,
+    ) {
+        for (key, want) in expected {
+            self.weigh(comparison, key, Some(want), found.get(key).map(String::as_str));
+        }
+        for (key, have) in found.iter().filter(|(key, _)| !expected.contains_key(*key)) {
+            self.weigh(comparison, key, None, Some(have));
+        }
+    }
+}
+
+/// What a part of a value is about: `closed` of `closed@2026-03-02=1`.
+fn name(part: &str) -> &str {
+    part.split(['=', '@']).next().unwrap_or_default()
+}
+
+/// Names of what whoever holds it cannot tell any more: `rated` of `rated=?`.
+fn unknown(value: &str) -> Vec<&str> {
+    value.split(';').filter_map(|part| part.strip_suffix("=?")).collect()
+}
+
+/// Whether both say the same, but for what is expected of neither.
+fn agree(expected: &str, found: &str) -> bool {
+    let unknown = unknown(expected);
+    let known = |part: &&str| !unknown.contains(&name(part));
+    expected == found
+        || (!unknown.is_empty() && expected.split(';').filter(known).eq(found.split(';').filter(known)))
+}
+
+/// A value that says "nothing here" need not be held by the other side.
+fn empty_effect(value: &str) -> bool {
+    !value.is_empty() && value.split(';').all(|part| part.ends_with("=0"))
+}
+
+/// How often an effect stands that should not: numbers above what is expected, or a thing too many.
+fn duplicated(subject: &str, expected: &str, found: &str) -> u64 {
+    let unknown = unknown(expected);
+    let numbers = |value: &str| -> BTreeMap<String, i64> {
+        value
+            .split(';')
+            .filter(|part| !unknown.contains(&name(part)))
+            .filter_map(|part| part.split_once('='))
+            .filter_map(|(name, number)| Some((name.to_owned(), number.parse().ok()?)))
+            .collect()
+    };
+    let (mut want, have) = (numbers(expected), numbers(found));
+    if SUMS.contains(&subject) {
+        let over: u64 =
+            have.iter().map(|(name, n)| (n - want.remove(name).unwrap_or(0)).unsigned_abs()).sum();
+        return over + want.values().map(|n| n.unsigned_abs()).sum::<u64>();
+    }
+    if have.is_empty() {
+        return u64::from(expected.is_empty() && !found.is_empty());
+    }
+    // Only what is too much.
+    have.iter().map(|(name, n)| (n - want.get(name).copied().unwrap_or(0)).max(0).unsigned_abs()).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(subject: &'static str, expected: &[(&str, &str)], found: &[(&str, &str)]) -> Reconciliation {
+        let map = |pairs: &[(&str, &str)]| {
+            pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+        };
+        let (expects, finds) = (("case-routing", subject), ("analytics", subject));
+        let comparison = Comparison { subject, expected: expects, found: finds, in_order: true };
+        let mut outcome = Reconciliation::default();
+        outcome.compare(&comparison, &map(expected), &map(found));
+        outcome
+    }
+
+    #[test]
+    fn equal_sides_differ_in_nothing() {
+        let same = outcome("case", &[("a", "closed|9")], &[("a", "closed|9")]);
+        assert!(same.differences.is_empty());
+        assert_eq!(same.duplicated_effects, 0);
+    }
+
+    #[test]
+    fn a_second_active_assignment_is_a_duplicated_effect() {
+        let two = outcome("task", &[("t", "known;active=1")], &[("t", "known;active=2")]);
+        assert_eq!(two.duplicated_effects, 1);
+        assert_eq!(two.differences[0].kind, "differing");
+    }
+
+    #[test]
+    fn of_a_task_that_needs_several_only_those_beyond_are_duplicated_effects() {
+        let needed = outcome("task", &[("t", "known;active=2")], &[("t", "known;active=2")]);
+        assert!(needed.differences.is_empty(), "{needed:?}");
+        let three = outcome("task", &[("t", "known;active=2")], &[("t", "known;active=3")]);
+        assert_eq!((three.differences[0].kind, three.duplicated_effects), ("differing", 1));
+        let lost = outcome("task", &[("t", "known;active=2")], &[("t", "known;active=1")]);
+        assert_eq!((lost.differences[0].kind, lost.duplicated_effects), ("differing", 0));
+    }
+
+    #[test]
+    fn a_missing_fact_is_lost_but_not_duplicated() {
+        let lost = outcome("case", &[("a", "closed|9")], &[]);
+        assert_eq!(lost.differences[0].kind, "missing");
+        assert_eq!(lost.duplicated_effects, 0);
+    }
+
+    #[test]
+    fn a_task_that_was_signed_and_is_absent_in_staffing_is_missing() {
+        let lost = outcome("task", &[("t", "known;active=0")], &[]);
+        assert_eq!(lost.differences[0].kind, "missing");
+        assert_eq!(lost.duplicated_effects, 0);
+        let unheard = outcome("task", &[], &[("t", "known;active=0")]);
+        assert_eq!(unheard.differences[0].kind, "extra");
+    }
+
+    #[test]
+    fn a_rollup_too_low_or_too_high_counts_by_its_distance() {
+        let low =
+            outcome("rollup", &[("u|i|d", "registered=5;closed=3")], &[("u|i|d", "registered=4;closed=5")]);
+        assert_eq!(low.duplicated_effects, 3);
+    }
+
+    #[test]
+    fn outcomes_states_and_due_times_count_by_their_distance_too() {
+        let ended = outcome(
+            "outcome",
+            &[("u|i", "ended_resolved=2;mode_volunteer=2")],
+            &[("u|i", "ended_resolved=3;mode_gov_direct=2")],
+        );
+        assert_eq!(ended.duplicated_effects, 5);
+        let moved = outcome("state", &[("u|l|closed", "count=2")], &[("u|l|signed", "count=2")]);
+        assert_eq!(moved.differences.iter().map(|d| d.kind).collect::<Vec<_>>(), ["missing", "extra"]);
+        assert_eq!(moved.duplicated_effects, 4);
+        let due = outcome("due", &[("c", "2026-03-02T09:00:00.000000Z")], &[]);
+        assert_eq!((due.differences[0].kind, due.duplicated_effects), ("missing", 0));
+    }
+
+    #[test]
+    fn nothing_and_zero_are_the_same() {
+        assert!(outcome("rollup", &[("u|i|d", "registered=0")], &[]).differences.is_empty());
+        assert!(outcome("rollup", &[], &[("u|i|d", "registered=0")]).differences.is_empty());
+    }
+
+    #[test]
+    fn a_cell_counts_by_its_distance_from_what_the_facts_count() {
+        let twice = outcome(
+            "cell",
+            &[("u|counter|l|2026-03-02|i", "callback_valid=1;due=1")],
+            &[("u|counter|l|2026-03-02|i", "callback_valid=2;due=1"), ("u|state|l|closed", "count=1")],
+        );
+        assert_eq!(twice.differences.iter().map(|one| one.kind).collect::<Vec<_>>(), ["differing", "extra"]);
+        assert_eq!(twice.duplicated_effects, 2);
+    }
+
+    #[test]
+    fn what_a_case_counts_too_much_is_duplicated_and_what_it_lacks_is_not() {
+        let held = "callback_due@2026-03-02=1;callback_valid@2026-03-02=1";
+        let told = held.replace("valid@2026-03-02=1", "valid@2026-03-02=2");
+        let twice = outcome("case_counts", &[("c", held)], &[("c", &told)]);
+        assert_eq!((twice.differences.len(), twice.duplicated_effects), (1, 1));
+        let lost = outcome("case_counts", &[("c", held)], &[("c", "callback_due@2026-03-02=1")]);
+        assert_eq!((lost.differences.len(), lost.duplicated_effects), (1, 0));
+        let (one, other) = ("closed@2026-03-02=1", "closed@2026-03-03=1");
+        let other_day = outcome("case_counts", &[("c", one)], &[("c", other)]);
+        assert_eq!((other_day.differences.len(), other_day.duplicated_effects), (1, 1));
+    }
+
+    #[test]
+    fn what_is_not_held_any_more_is_not_compared() {
+        let held = "closed@2026-03-02=1;intake_in_time=?;rated=?;rated_good=1";
+        let told = "closed@2026-03-02=1;intake_in_time@2026-02-01=1;rated=2;rated_good=1";
+        assert!(outcome("case_counts", &[("c", held)], &[("c", told)]).differences.is_empty());
+        let told = told.replace("rated_good=1", "rated_good=2");
+        let differs = outcome("case_counts", &[("c", held)], &[("c", &told)]);
+        assert_eq!((differs.differences.len(), differs.duplicated_effects), (1, 1));
+    }
+
+    #[test]
+    fn what_counts_nothing_need_not_be_known() {
+        assert!(outcome("task_counts", &[("t", "counted=0")], &[]).differences.is_empty());
+    }
+}

@@ -1,0 +1,127 @@
+//! Compares what case-routing holds with what the other services learnt from its events, and what analytics
+//! reports with recounts from the cases and from its own facts. Reads the services' `jianghan.ops.v1` only; changes nothing.
+
+mod compare;
+mod pages;
+mod waiting;
+
+use std::{cmp::Ordering, collections::BTreeMap, sync::Arc};
+
+use anyhow::Result;
+use proto::ops::v1::{GetStatisticsRequest, GetStatisticsResponse};
+
+use self::{compare::Comparison, pages::Pages};
+pub use self::{
+    compare::{Difference, Reconciliation},
+    waiting::{Waiting, drain, taken_in},
+};
+use crate::suite::{SERVICES, Session, Suite};
+
+/// What case-routing holds, and another service should.
+const fn held(subject: &'static str, by: &'static str, in_order: bool) -> Comparison {
+    Comparison { subject, expected: ("case-routing", subject), found: (by, subject), in_order }
+}
+
+/// Who is compared with whom on what.
+const COMPARISONS: [Comparison; 12] = [
+    held("case", "analytics", true),
+    held("rollup", "analytics", false),
+    held("outcome", "analytics", false),
+    held("state", "analytics", false),
+    held("due", "analytics", true),
+    held("open_due", "analytics", false),
+    held("case_counts", "analytics", true),
+    held("task_counts", "analytics", true),
+    held("mediation_counts", "analytics", true),
+    // Every figure beside what analytics' own facts make of it.
+    Comparison {
+        subject: "cell",
+        expected: ("analytics", "cell_recount"),
+        found: ("analytics", "cell"),
+        in_order: true,
+    },
+    held("task", "staffing", true),
+    held("offer", "volunteer-matching", true),
+];
+
+/// The figures of every service.
+pub async fn statistics(
+    suite: &Suite,
+    operator: &Session,
+) -> Result<BTreeMap<&'static str, GetStatisticsResponse>> {
+    let mut all = BTreeMap::new();
+    for service in SERVICES {
+        let request = operator.request(GetStatisticsRequest {}).await?;
+        all.insert(service, suite.ops(service).get_statistics(request).await?.into_inner());
+    }
+    Ok(all)
+}
+
+/// Compares the services. The caller drains first, else differences may be events under way.
+pub async fn reconcile(suite: &Suite, operator: &Arc<Session>) -> Result<Reconciliation> {
+    let mut outcome = Reconciliation::default();
+    for comparison in &COMPARISONS {
+        let compared = if comparison.in_order {
+            side_by_side(suite, operator, comparison, &mut outcome).await?
+        } else {
+            let (service, subject) = comparison.expected;
+            let expected = digests(suite, operator, service, subject).await?;
+            let (service, subject) = comparison.found;
+            let found = digests(suite, operator, service, subject).await?;
+            outcome.compare(comparison, &expected, &found);
+            expected.len() as u64
+        };
+        outcome.compared.insert(comparison.subject, compared);
+    }
+    Ok(outcome)
+}
+
+/// Compares lists in the order of their keys, of which a page of either is held. Gives how many things were expected.
+async fn side_by_side(
+    suite: &Suite,
+    operator: &Session,
+    comparison: &Comparison,
+    outcome: &mut Reconciliation,
+) -> Result<u64> {
+    let mut expected = Pages::of(suite, operator, comparison.expected);
+    let mut found = Pages::of(suite, operator, comparison.found);
+    let (mut want, mut have) = (expected.advance().await?, found.advance().await?);
+    let mut compared = 0;
+    loop {
+        let order = match (&want, &have) {
+            (None, None) => return Ok(compared),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (Some(want), Some(have)) => want.key.cmp(&have.key),
+        };
+        // Of whoever is behind, the other side knows nothing.
+        let left = want.as_ref().filter(|_| order.is_le());
+        let right = have.as_ref().filter(|_| order.is_ge());
+        if let Some(thing) = left.or(right) {
+            let value = left.map(|digest| digest.value.as_str());
+            outcome.weigh(comparison, &thing.key, value, right.map(|digest| digest.value.as_str()));
+        }
+        compared += u64::from(left.is_some());
+        if order.is_le() {
+            want = expected.advance_from(want.as_ref()).await?;
+        }
+        if order.is_ge() {
+            have = found.advance_from(have.as_ref()).await?;
+        }
+    }
+}
+
+/// Everything a service holds about a subject.
+pub async fn digests(
+    suite: &Suite,
+    operator: &Session,
+    service: &str,
+    subject: &str,
+) -> Result<BTreeMap<String, String>> {
+    let mut all = BTreeMap::new();
+    let mut pages = Pages::of(suite, operator, (service, subject));
+    while let Some(digest) = pages.advance().await? {
+        all.insert(digest.key, digest.value);
+    }
+    Ok(all)
+}
