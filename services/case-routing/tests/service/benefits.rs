@@ -304,7 +304,9 @@ async fn a_recheck_that_is_dispatched_by_hand_goes_to_the_first_receiver_too() {
         reason_code: "mis_dispatch".into(),
         ..Default::default()
     };
-    intake.recall_case(recall).await.unwrap();
+    let district = Persona::new(Role::DistrictDispatcher, d.district).org(d.gov);
+    let mut sender = IntakeServiceClient::new(d.service.call_as(&district));
+    sender.recall_case(recall).await.unwrap();
     let dispatch = pb::DispatchCaseRequest {
         case_id: recheck,
         request_id: request_id(),

@@ -112,8 +112,13 @@ fn a_recheck_that_somebody_dispatches_later_goes_to_the_first_receiver_as_well()
     let both = [(STREET_OFFICE, TaskPart::Lead), (STATION, TaskPart::Assist)];
     let proposal = way.case.routing.last().unwrap().id;
     let named = sends(Chooser::Dispatcher, STREET_OFFICE, &[STATION]);
-    for choice in [RouteChoice::Confirmed(proposal), manual(STREET_OFFICE), named] {
-        let sent = way.case.clone().dispatch(&choice, &world.official(GOVERNMENT)).unwrap().case;
+    let choices = [
+        (RouteChoice::Confirmed(proposal), GOVERNMENT),
+        (manual(STREET_OFFICE), GOVERNMENT),
+        (named, STREET_OFFICE),
+    ];
+    for (choice, by) in choices {
+        let sent = way.case.clone().dispatch(&choice, &world.official(by)).unwrap().case;
         assert_eq!(held(&sent), both, "{choice:?}");
         // Called back and sent anew, it does not lose it.
         let back = sent.recall("mis_dispatch", &world.official(GOVERNMENT)).unwrap().case;

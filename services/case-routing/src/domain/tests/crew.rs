@@ -49,8 +49,8 @@ fn the_first_receiver_goes_there_too_and_other_helpers_send_one() {
     let mut world = world();
     let way = world.way(RELIEF, S::Accepted);
     let recalled = way.case.recall("mis_dispatch", &world.official(GOVERNMENT)).unwrap().case;
-    let choice = sends(Chooser::Dispatcher, STREET_OFFICE, &[STATION, HOUSING]);
-    let mut case = recalled.dispatch(&choice, &world.official(GOVERNMENT)).unwrap().case;
+    let choice = sends(Chooser::Dispatcher, STREET_OFFICE, &[STATION, URBAN]);
+    let mut case = recalled.dispatch(&choice, &world.official(STREET_OFFICE)).unwrap().case;
     assert_eq!(case.first_receiver, STATION);
     let live = case.tasks.iter().filter(|task| task.state.is_live());
     let tasks: Vec<(TaskId, OrgId)> = live.map(|task| (task.id, task.org)).collect();
@@ -60,7 +60,7 @@ fn the_first_receiver_goes_there_too_and_other_helpers_send_one() {
         wanted.push((org, asked(&signed)));
         case = signed.case;
     }
-    assert_eq!(wanted, [(STREET_OFFICE, vec![2]), (STATION, vec![2]), (HOUSING, vec![1])]);
+    assert_eq!(wanted, [(STREET_OFFICE, vec![2]), (STATION, vec![2]), (URBAN, vec![1])]);
 
     // A re-check is looked into by as many.
     let basis = Way::of(delivered(&mut world, LASTING));
