@@ -8,9 +8,7 @@ mod arrivals;
 mod transfer;
 
 #[cfg(test)]
-mod arrivals_tests;
-#[cfg(test)]
-mod saga_tests;
+mod tests;
 
 use std::collections::BTreeMap;
 

@@ -3,7 +3,7 @@
 use calendar::{Limit, TimeUnit};
 use chrono::NaiveDate;
 
-use super::saga_tests::{admission_in, code, in_state};
+use super::admissions::admission_in;
 use super::*;
 
 fn day(text: &str) -> NaiveDate {
