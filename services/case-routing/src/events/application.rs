@@ -2,7 +2,7 @@
 
 use chassis::{event::Emit, proto::case_routing::v1 as pb};
 
-use super::{Addressed, at};
+use super::envelope::{Addressed, at};
 use crate::{
     codes::{application_outcome, investigation_kind},
     domain::ApplicationNews as N,
