@@ -3,13 +3,13 @@
 //! its columns alone, so that what was sent twice is stored once. It must never print what stands in a row.
 
 pub mod columns;
+mod problems;
+mod rows;
 pub mod state;
 
 use std::{
-    collections::{HashMap, VecDeque},
-    fs::{File, OpenOptions},
-    io::{self, BufReader, Read, Seek, Write},
-    path::{Path, PathBuf},
+    collections::VecDeque,
+    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -25,20 +25,15 @@ use tokio_util::sync::CancellationToken;
 use tonic::Code;
 use uuid::Uuid;
 
+pub use self::problems::{Problem, problems_path};
 use self::{
-    columns::{Columns, Wrong},
+    columns::Columns,
+    problems::Problems,
+    rows::{Batch, Rows},
     state::{Behind, Counts, State},
 };
-use crate::{
-    simulate::actors::{organizations, units},
-    suite::{Rpc, Session, Suite},
-};
+use crate::suite::{Rpc, Session, Suite};
 
-/// Bytes of a batch: the services take 4 MiB.
-const MOST_BYTES: usize = 3 << 20;
-/// Bytes of a row: the longest text has 80,000. Without a limit, a quote that is not closed takes the rest of the file into
-/// memory.
-const MOST_ROW: u64 = 1 << 20;
 /// Batches on the way: one is read, one is prepared, one is written.
 const ON_THE_WAY: usize = 3;
 
@@ -57,17 +52,6 @@ pub struct Options {
     pub resume: bool,
     /// Store nothing, only say what would be refused.
     pub check: bool,
-}
-
-/// A row that was not imported.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Problem {
-    /// Line of the file on which the row begins.
-    pub line: u64,
-    /// The column; empty for a duplicate.
-    pub column: String,
-    /// What is wrong.
-    pub problem: String,
 }
 
 /// What an import came to.
@@ -91,9 +75,6 @@ pub struct Outcome {
     /// Where all of them stand.
     pub problems_file: Option<PathBuf>,
 }
-
-/// How many problems an outcome shows.
-const SHOWN: usize = 20;
 
 /// A batch that was sent.
 struct Sent {
@@ -266,202 +247,6 @@ fn take(
     all.into_iter().try_for_each(|problem| problems.note(problem))
 }
 
-/// A file of which so many bytes may be read; then it fails.
-struct Bounded {
-    file: BufReader<File>,
-    left: u64,
-}
-
-impl Read for Bounded {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        if self.left == 0 {
-            return Err(io::Error::other("the row is too long"));
-        }
-        let most = into.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
-        let read = self.file.read(&mut into[..most])?;
-        self.left -= read as u64;
-        Ok(read)
-    }
-}
-
-impl Seek for Bounded {
-    fn seek(&mut self, to: io::SeekFrom) -> io::Result<u64> {
-        self.file.seek(to)
-    }
-}
-
-/// The file behind its header, and the header.
-fn opened(options: &Options) -> Result<(csv::Reader<Bounded>, csv::StringRecord)> {
-    let file = BufReader::with_capacity(1 << 18, File::open(&options.file)?);
-    let mut reader = csv::ReaderBuilder::new()
-        .delimiter(Columns::delimiter(options.columns.as_deref())?)
-        .flexible(true)
-        .from_reader(Bounded { file, left: MOST_ROW });
-    let header = reader.headers().cloned();
-    match header {
-        Ok(header) => Ok((reader, header)),
-        Err(error) => Err(unreadable(&reader, error, 1)),
-    }
-}
-
-/// Whether the first line of a file ends in CR LF.
-fn has_crlf(file: &Path) -> std::io::Result<bool> {
-    let mut head = Vec::new();
-    File::open(file)?.take(1 << 16).read_to_end(&mut head)?;
-    let end = head.iter().position(|byte| *byte == b'\n');
-    Ok(end.is_some_and(|end| end > 0 && head[end - 1] == b'\r'))
-}
-
-/// What is said when a row could not be read.
-fn unreadable(reader: &csv::Reader<Bounded>, error: csv::Error, line: u64) -> anyhow::Error {
-    if reader.get_ref().left == 0 {
-        return anyhow::anyhow!("the row that begins on line {line} does not end: is a quote not closed?");
-    }
-    anyhow::Error::from(error).context("not a CSV file in UTF-8")
-}
-
-/// Rows of the file in turn.
-struct Rows {
-    reader: csv::Reader<Bounded>,
-    columns: Columns,
-    row: csv::StringRecord,
-    /// A row that was read and did not fit into the batch before.
-    held: Option<(u64, u64, ImportedCase)>,
-    /// Added to the reader's lines: after CR it stands before the LF, which it counts with the next row only.
-    behind: u64,
-}
-
-struct Batch {
-    cases: Vec<ImportedCase>,
-    lines: Vec<u64>,
-    wrong: Vec<Problem>,
-    begins: u64,
-    next: (u64, u64),
-}
-
-impl Rows {
-    async fn open(suite: &Suite, session: &Session, options: &Options, state: &State) -> Result<Self> {
-        let cannot = || format!("cannot read {}", options.file.display());
-        let (mut reader, header) = opened(options).with_context(cannot)?;
-        let codes = units(suite, session).await?.into_iter();
-        let unit_ids: HashMap<_, _> = codes.map(|unit| (unit.code, unit.unit_id)).collect();
-        let codes = organizations(suite, session).await?.into_iter();
-        let org_ids: HashMap<_, _> = codes.map(|org| (org.code, org.org_id)).collect();
-        let columns = Columns::load(options.columns.as_deref(), &header, unit_ids, org_ids)?;
-        if state.next.0 > 0 {
-            let mut position = csv::Position::new();
-            position.set_byte(state.next.0).set_line(state.next.1);
-            reader.seek(position).with_context(cannot)?;
-        }
-        let behind = u64::from(has_crlf(&options.file).with_context(cannot)?);
-        Ok(Self { reader, columns, row: csv::StringRecord::new(), held: None, behind })
-    }
-
-    /// The next rows, at most so many and of bounded size; `None` at the end of the file.
-    fn batch(&mut self, most: usize) -> Result<Option<Batch>> {
-        let start = self.held.as_ref().map_or_else(|| self.reader.position().byte(), |(byte, ..)| *byte);
-        let (mut cases, mut lines, mut wrong, mut bytes) = (Vec::new(), Vec::new(), Vec::new(), 0);
-        let mut next = None;
-        while lines.len() + wrong.len() < most {
-            let (byte, line, case) = match self.held.take() {
-                Some(held) => held,
-                None => {
-                    let at = self.reader.position().clone();
-                    self.reader.get_mut().left = MOST_ROW;
-                    match self.reader.read_record(&mut self.row) {
-                        Ok(true) => {}
-                        Ok(false) => break,
-                        Err(error) => return Err(unreadable(&self.reader, error, at.line() + self.behind)),
-                    }
-                    let line = self.row.position().map_or(at.line(), csv::Position::line);
-                    match self.columns.case(&self.row) {
-                        Ok(case) => (at.byte(), line, case),
-                        Err(Wrong { column, problem }) => {
-                            wrong.push(Problem { line: line + self.behind, column, problem });
-                            continue;
-                        }
-                    }
-                }
-            };
-            bytes += case.encoded_len() + 8;
-            if bytes > MOST_BYTES && !cases.is_empty() {
-                next = Some((byte, line));
-                self.held = Some((byte, line, case));
-                break;
-            }
-            cases.push(case);
-            lines.push(line + self.behind);
-        }
-        if lines.is_empty() && wrong.is_empty() {
-            return Ok(None);
-        }
-        let at = self.reader.position();
-        let next = next.unwrap_or((at.byte(), at.line()));
-        Ok(Some(Batch { cases, lines, wrong, begins: start, next }))
-    }
-}
-
-/// The list of problems beside the file, `FILE.csv.problems.csv`: line, column, problem.
-struct Problems {
-    out: Option<File>,
-    path: Option<PathBuf>,
-    waiting: Vec<u8>,
-    bytes: u64,
-    first: Vec<Problem>,
-}
-
-impl Problems {
-    fn open(options: &Options, state: &State) -> Result<Self> {
-        let (mut out, mut path, mut bytes) = (None, None, state.problems_bytes);
-        if !options.check {
-            let name = problems_path(&options.file);
-            let file = OpenOptions::new().create(true).write(true).truncate(false).open(&name);
-            let mut file = file.with_context(|| format!("cannot write {}", name.display()))?;
-            // What was written after the state was kept is written again; a list that somebody took away begins anew.
-            bytes = bytes.min(file.metadata()?.len());
-            file.set_len(bytes)?;
-            file.seek(io::SeekFrom::End(0))?;
-            (out, path) = (Some(file), Some(name));
-        }
-        Ok(Self { out, path, waiting: Vec::new(), bytes, first: Vec::new() })
-    }
-
-    fn note(&mut self, problem: Problem) -> Result<()> {
-        if self.out.is_some() {
-            if self.bytes == 0 && self.waiting.is_empty() {
-                self.waiting.extend_from_slice(b"line,column,problem\r\n");
-            }
-            let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
-            writeln!(
-                self.waiting,
-                "{},{},{}\r",
-                problem.line,
-                quoted(&problem.column),
-                quoted(&problem.problem)
-            )?;
-        }
-        // A row that is known already is told, and is no fault to show.
-        if self.first.len() < SHOWN && !problem.column.is_empty() {
-            self.first.push(problem);
-        }
-        Ok(())
-    }
-
-    fn flush(&mut self) -> Result<u64> {
-        if let Some(out) = &mut self.out {
-            out.write_all(&self.waiting)?;
-            self.bytes += self.waiting.len() as u64;
-            self.waiting.clear();
-        }
-        Ok(self.bytes)
-    }
-}
-
-/// `FILE.csv.problems.csv`.
-pub fn problems_path(file: &Path) -> PathBuf {
-    state::beside(file, "problems.csv")
-}
-
 /// Checks options that a resumption or a batch depends on.
 ///
 /// # Errors
@@ -480,49 +265,8 @@ pub fn check_options(options: &Options) -> Result<()> {
 mod tests {
     use super::*;
 
-    fn options(file: PathBuf) -> Options {
+    pub(super) fn options(file: PathBuf) -> Options {
         Options { file, columns: None, source: "old".into(), batch: 10, resume: false, check: false }
-    }
-
-    fn rows(options: &Options) -> Rows {
-        let (reader, header) = opened(options).unwrap();
-        let units = HashMap::from([("p".to_owned(), "u-1".to_owned())]);
-        let columns = Columns::load(None, &header, units, HashMap::new()).unwrap();
-        Rows { reader, columns, row: csv::StringRecord::new(), held: None, behind: 0 }
-    }
-
-    #[test]
-    fn a_quote_that_is_not_closed_is_told_by_its_line_before_the_file_is_in_memory() {
-        let dir = tempfile::tempdir().unwrap();
-        let options = options(dir.path().join("cases.csv"));
-        let good = "a,p,2020-01-01,short\n";
-        let head = format!("id,place,registered,text\n{good}b,p,2020-01-01,\"two\nlines\"\n");
-        let rest = good.repeat(usize::try_from(MOST_ROW).unwrap() / good.len() + 1_000);
-        std::fs::write(&options.file, format!("{head}c,p,2020-01-01,\"open\n{rest}")).unwrap();
-        let mut all = rows(&options);
-        let first = all.batch(2).unwrap().unwrap();
-        assert_eq!((first.lines, first.next.1), (vec![2, 3], 5));
-        let error = all.batch(2).map(|batch| batch.is_some()).unwrap_err().to_string();
-        assert_eq!(error, "the row that begins on line 5 does not end: is a quote not closed?");
-        // Many rows are no long row.
-        std::fs::write(&options.file, format!("{head}{rest}")).unwrap();
-        let mut all = rows(&options);
-        let mut read = 0;
-        while let Some(batch) = all.batch(10_000).unwrap() {
-            read += batch.lines.len();
-        }
-        assert_eq!(read, 2 + rest.lines().count());
-    }
-
-    #[test]
-    fn a_text_that_is_too_long_is_not_sent() {
-        let dir = tempfile::tempdir().unwrap();
-        let options = options(dir.path().join("cases.csv"));
-        let long = "灯".repeat(20_001);
-        let text = format!("id,place,registered,text\na,p,2020-01-01,{long}\nb,p,2020-01-01,灯\n");
-        std::fs::write(&options.file, text).unwrap();
-        let batch = rows(&options).batch(10).unwrap().unwrap();
-        assert_eq!((batch.lines, batch.wrong[0].line, batch.wrong[0].column.as_str()), (vec![3], 2, "text"));
     }
 
     #[test]
@@ -535,25 +279,5 @@ mod tests {
         assert_ne!(id(7, &["a", "b"]), id(8, &["a", "b"]));
         assert_ne!(id(7, &["a", "b"]), id(7, &["a", "c"]), "read with other columns");
         assert_ne!(id(7, &["ab"]), id(7, &["a", "b"]));
-    }
-
-    #[test]
-    fn a_list_of_problems_that_is_gone_begins_anew() {
-        let dir = tempfile::tempdir().unwrap();
-        let options = options(dir.path().join("cases.csv"));
-        std::fs::write(&options.file, "id\n").unwrap();
-        let mut state = State::begin(&options.file, Uuid::nil(), "old", 10).unwrap();
-        state.problems_bytes = 500;
-        let problem = || Problem { line: 3, column: "text".into(), problem: "is wrong".into() };
-        let mut problems = Problems::open(&options, &state).unwrap();
-        problems.note(problem()).unwrap();
-        state.problems_bytes = problems.flush().unwrap();
-        let written = std::fs::read_to_string(problems_path(&options.file)).unwrap();
-        assert_eq!(written, "line,column,problem\r\n3,\"text\",\"is wrong\"\r\n");
-        // What was written after the state was kept is written again.
-        problems.note(problem()).unwrap();
-        problems.flush().unwrap();
-        Problems::open(&options, &state).unwrap();
-        assert_eq!(std::fs::read_to_string(problems_path(&options.file)).unwrap(), written);
     }
 }
