@@ -3,7 +3,7 @@
 use chassis::{Error, Result, Timestamp, auth::Caller, proto::case_routing::v1 as pb};
 use chrono::Days;
 
-use super::{lists, parse};
+use super::{list_forms, parse};
 use crate::{
     domain::{self, Act, Case, DefinitionRequest, DomainError, OrgId, RuleObjection},
     reach,
@@ -12,7 +12,7 @@ use crate::{
 
 /// The ruling that a request gives.
 pub fn ruling(message: &pb::RuleObjectionRequest, now: Timestamp) -> Result<RuleObjection> {
-    let day = lists::day("effective_on", &message.effective_on)?;
+    let day = list_forms::day("effective_on", &message.effective_on)?;
     if day.is_some() && !message.precedent {
         return Err(Error::invalid("effective_on", "is the day of a precedent"));
     }

@@ -18,8 +18,8 @@ use diesel_async::AsyncPgConnection;
 use tonic::{Request, Response};
 
 use super::{
-    lists::{Responsibilities, day, number},
-    parse,
+    list_forms::{day, number},
+    lists::Responsibilities, parse,
     table_files::{MOST_CHANGES, format, problem, reason, size, table},
 };
 use crate::{

@@ -12,7 +12,7 @@ use chassis::{
 use chrono::{Days, NaiveDate, NaiveTime};
 use uuid::Uuid;
 
-use super::{lists::day, parse};
+use super::{list_forms::day, parse};
 use crate::{
     atlas::{World, org_kind},
     domain::{

@@ -10,7 +10,8 @@ use chassis::{
 use diesel_async::AsyncPgConnection;
 
 use super::{
-    lists::{Responsibilities, difference, found, number, told},
+    list_forms::{difference, number, told},
+    lists::{Responsibilities, found},
     table_files::{MOST_CHANGES, format, problem, reason, size, table},
 };
 use crate::{

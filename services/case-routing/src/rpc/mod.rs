@@ -27,6 +27,7 @@ mod hours;
 mod imports;
 mod intake;
 mod list_files;
+mod list_forms;
 mod lists;
 mod mediation;
 mod mediation_desk;

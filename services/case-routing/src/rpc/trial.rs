@@ -4,7 +4,7 @@ use std::collections::hash_map::{Entry, HashMap};
 
 use chassis::{Error, Result, auth::Caller, page, proto::case_routing::v1 as pb};
 
-use super::{convert, desk::Desk, lists::found, lists::number, parse};
+use super::{convert, desk::Desk, list_forms::number, lists::found, parse};
 use crate::{
     domain::{Case, CaseId, DecisionId, Difference, DryRun, Replay},
     store::{
