@@ -1,12 +1,9 @@
 //! `DutyService`: a department's duty is proposed, heard, approved and put in force; an item is admitted; a community sends
-//! back what was not.
-
-use std::sync::Arc;
+//! back what was not. What begins a duty stands in `duty_founding`, what is sent back in `duty_refusals`.
 
 use chassis::{
-    Error, Result, RpcResult, Timestamp,
-    auth::{Caller, Role},
-    clock::{new_id, to_proto},
+    Result, RpcResult, Timestamp,
+    auth::Caller,
     command::{Executor, Meta, Target},
     page,
     proto::case_routing::v1::{self as pb, duty_service_server::DutyService},
@@ -14,23 +11,15 @@ use chassis::{
 use tonic::{Request, Response};
 use uuid::Uuid;
 
-use super::{
-    desk::{Aim as CaseAim, Desk},
-    duty_forms as forms, parse,
-    parts::for_task,
-};
+use super::{desk::Desk, duty_forms as forms, parse};
 use crate::{
     atlas::World,
     domain::{
-        self, Act, AdmissionId, Case, DutyTransferId, PersonRef, TaskId,
-        duty::{
-            Admission, AdmissionState, Assessment, Change, DutyTransfer, Legs, Opinion, Opinions,
-            TaskAdmission, TransferState,
-        },
+        self, PersonRef,
+        duty::{Admission, Assessment, Change, DutyTransfer, Opinion, TaskAdmission},
     },
-    duty::{AdmissionVerb, Begin, Duties, Duty, TransferVerb, missing, within_reach},
-    reach,
-    store::{duties, refusals},
+    duty::{AdmissionVerb, Duties, Duty, TransferVerb, missing, within_reach},
+    store::duties,
 };
 
 /// The RPCs.
@@ -140,60 +129,7 @@ impl DutyService for DutyRpc {
         request: Request<pb::ProposeDutyTransferRequest>,
     ) -> RpcResult<pb::ProposeDutyTransferResponse> {
         let caller = Caller::of(&request)?;
-        let m = request.into_inner();
-        let meta = Meta::new("ProposeDutyTransfer", &m.request_id, &m)?;
-        let orgs = (parse::id("from_org_id", &m.from_org_id)?, parse::id("to_org_id", &m.to_org_id)?);
-        let items = forms::items("item_codes", &m.item_codes)?;
-        let basis_ref = parse::reference("basis_ref", &m.basis_ref)?;
-        let fund_fen = forms::fen("fund_fen", m.fund_fen, 1)?;
-        let posts = forms::needs("posts", &m.posts, 1)?;
-        let day = forms::required_day("effective_on", &m.effective_on)?;
-        let deadline = parse::optional_time("deadline_time", m.deadline_time.as_ref())?;
-        let effective_at = forms::morning(day);
-        let deadline = deadline.unwrap_or(effective_at);
-        let (world, by, id) = (self.desk.atlas.world(), caller.clone(), new_id());
-        let begin = Begin(move |now| {
-            forms::ahead("effective_on", day, now)?;
-            if deadline <= now || effective_at < deadline {
-                return Err(Error::invalid(
-                    "deadline_time",
-                    "must lie ahead, and not after the first day begins",
-                ));
-            }
-            let named = items.iter().enumerate().map(|(n, code)| (format!("item_codes[{n}]"), code.clone()));
-            let two = forms::between(&world, &by, orgs, &named.collect::<Vec<_>>(), now)?;
-            Ok(Duty::Transfer(DutyTransfer {
-                id: DutyTransferId(id),
-                version: 1,
-                state: TransferState::Proposed,
-                from: two.from.id.into(),
-                to: two.to.id.into(),
-                to_kind: two.to_kind,
-                to_code: two.to.code.clone(),
-                to_unit: two.to_unit,
-                line: two.from.line.clone(),
-                items: items.clone(),
-                basis_ref: basis_ref.clone(),
-                fund_fen,
-                posts: posts.clone(),
-                effective_at,
-                deadline,
-                legs: Legs::default(),
-                opinions: Opinions::new(),
-                proposed_by: PersonRef(by.actor_ref.clone()),
-                proposed_at: now,
-                approved_by: None,
-                approved_at: None,
-                reason_code: None,
-                updated_at: now,
-            }))
-        });
-        let answer = |duty: &Duty| match duty {
-            Duty::Transfer(made) => pb::ProposeDutyTransferResponse { transfer: Some(forms::transfer(made)) },
-            Duty::Admission(_) => pb::ProposeDutyTransferResponse::default(),
-        };
-        let answer = Executor::execute(&self.duties, &caller, meta, id, Target::New, begin, answer).await?;
-        Ok(Response::new(answer))
+        Ok(Response::new(self.propose(&caller, request.into_inner()).await?))
     }
 
     async fn get_duty_transfer(
@@ -301,57 +237,7 @@ impl DutyService for DutyRpc {
         request: Request<pb::ApplyAdmissionRequest>,
     ) -> RpcResult<pb::ApplyAdmissionResponse> {
         let caller = Caller::of(&request)?;
-        let m = request.into_inner();
-        let meta = Meta::new("ApplyAdmission", &m.request_id, &m)?;
-        let orgs = (parse::id("from_org_id", &m.from_org_id)?, parse::id("to_org_id", &m.to_org_id)?);
-        let item = forms::item("item_code", &m.item_code)?;
-        let basis_ref = parse::reference("basis_ref", &m.basis_ref)?;
-        let fund_fen = forms::fen("fund_fen", m.fund_fen, 0)?;
-        let posts = forms::needs("posts", &m.posts, 0)?;
-        for (number, code) in parse::bounded("training_codes", &m.training_codes)?.iter().enumerate() {
-            parse::code(&format!("training_codes[{number}]"), code)?;
-        }
-        let first = forms::required_day("effective_on", &m.effective_on)?;
-        let last = forms::required_day("ends_on", &m.ends_on)?;
-        let (world, by, id) = (self.desk.atlas.world(), caller.clone(), new_id());
-        let begin = Begin(move |now| {
-            forms::ahead("effective_on", first, now)?;
-            forms::last("ends_on", first, last)?;
-            let named = [("item_code".to_owned(), item.clone())];
-            let two = forms::between(&world, &by, orgs, &named, now)?;
-            Ok(Duty::Admission(TaskAdmission {
-                id: AdmissionId(id),
-                version: 1,
-                state: AdmissionState::Applied,
-                from: two.from.id.into(),
-                to: two.to.id.into(),
-                to_kind: two.to_kind,
-                to_code: two.to.code.clone(),
-                to_unit: two.to_unit,
-                line: two.from.line.clone(),
-                item: item.clone(),
-                basis_ref: basis_ref.clone(),
-                fund_fen,
-                posts: posts.clone(),
-                training_codes: m.training_codes.clone(),
-                valid_from: forms::morning(first),
-                valid_to: forms::morning(last),
-                opinions: Opinions::new(),
-                assessment: None,
-                applied_by: PersonRef(by.actor_ref.clone()),
-                applied_at: now,
-                approved_by: None,
-                approved_at: None,
-                reason_code: None,
-                updated_at: now,
-            }))
-        });
-        let answer = |duty: &Duty| match duty {
-            Duty::Admission(made) => pb::ApplyAdmissionResponse { admission: Some(forms::admission(made)) },
-            Duty::Transfer(_) => pb::ApplyAdmissionResponse::default(),
-        };
-        let answer = Executor::execute(&self.duties, &caller, meta, id, Target::New, begin, answer).await?;
-        Ok(Response::new(answer))
+        Ok(Response::new(self.apply(&caller, request.into_inner()).await?))
     }
 
     async fn get_admission(
@@ -479,15 +365,7 @@ impl DutyService for DutyRpc {
         request: Request<pb::RefuseUnadmittedRequest>,
     ) -> RpcResult<pb::RefuseUnadmittedResponse> {
         let caller = Caller::of(&request)?;
-        let m = request.into_inner();
-        let aim = CaseAim::new("RefuseUnadmitted", &m, &m.case_id, &m.request_id, &m.etag)?;
-        let task: TaskId = parse::id("task_id", &m.task_id)?;
-        let reason = parse::code("reason_code", &m.reason_code)?;
-        let run = move |case: Case, act: Act<'_>, by: &Caller| {
-            let act = for_task(act, by, &case, task)?;
-            case.refuse_unadmitted(task, &reason, &act)
-        };
-        self.desk.run(&caller, aim, run, |case| pb::RefuseUnadmittedResponse { case }).await
+        self.refuse(&caller, request.into_inner()).await
     }
 
     async fn list_admission_refusals(
@@ -495,29 +373,6 @@ impl DutyService for DutyRpc {
         request: Request<pb::ListAdmissionRefusalsRequest>,
     ) -> RpcResult<pb::ListAdmissionRefusalsResponse> {
         let caller = Caller::of(&request)?;
-        let m = request.into_inner();
-        let size = page::size(m.page_size, 50, 200)?;
-        let below: i64 = page::decode(&m.page_token)?.unwrap_or(i64::MAX);
-        let world: Arc<World> = self.desk.atlas.world();
-        let district = [Role::DistrictDispatcher, Role::Arbiter].into_iter().any(|role| caller.has(role));
-        let orgs = if district && reach::covers(&caller, &world.district().unwrap_or_default(), None) {
-            None
-        } else {
-            Some(orgs_within(&world, &caller))
-        };
-        let mut conn = self.desk.db.conn().await?;
-        let mut rows = refusals::list(&mut conn, orgs.as_deref(), below, size + 1).await?;
-        let next_page_token = page::cut(&mut rows, size, |row| row.seq);
-        let refusal = |row: refusals::Refusal| pb::AdmissionRefusal {
-            case_id: row.case_id.to_string(),
-            task_id: row.task_id.to_string(),
-            org_id: row.org_id.to_string(),
-            sender_org_id: row.sender_org_id.to_string(),
-            item_code: row.item_code,
-            reason_code: row.reason_code,
-            refused_time: Some(to_proto(row.refused_at)),
-        };
-        let refusals = rows.into_iter().map(refusal).collect();
-        Ok(Response::new(pb::ListAdmissionRefusalsResponse { refusals, next_page_token }))
+        Ok(Response::new(self.list_refusals(&caller, request.into_inner()).await?))
     }
 }

@@ -16,6 +16,8 @@ mod duplicates;
 mod duty;
 mod duty_arrivals;
 mod duty_forms;
+mod duty_founding;
+mod duty_refusals;
 mod exchange;
 mod exchange_files;
 mod exchange_forms;
