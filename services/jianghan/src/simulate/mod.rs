@@ -9,6 +9,7 @@ pub mod input;
 pub(crate) mod keywords;
 pub mod life;
 pub(crate) mod mapping;
+mod offers;
 pub mod report;
 
 pub use handling::lead_task;
