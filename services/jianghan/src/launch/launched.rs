@@ -1,0 +1,160 @@
+//! A suite that runs: its clients, what ends when it should not, and how it is stopped.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use anyhow::{Context, Result, bail};
+use chassis::{
+    Running,
+    bus::EventBus,
+    embedded::{Postgres, RabbitMq},
+};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::Process;
+use crate::{
+    reconcile::{self, Waiting},
+    suite::{AccountsFile, Addresses, Suite},
+};
+
+/// A suite that runs.
+pub struct Launched {
+    /// Where it listens.
+    pub addresses: Addresses,
+    /// Who can sign in.
+    pub accounts: AccountsFile,
+    /// The accounts file.
+    pub accounts_path: PathBuf,
+    /// The master key file.
+    pub key_path: PathBuf,
+    /// Whether this start found no data and seeded.
+    pub fresh: bool,
+    /// The private PostgreSQL, unless a server of the operator's is used.
+    pub postgres: Option<Postgres>,
+    /// The private RabbitMQ, in the distributed shape.
+    pub rabbit: Option<RabbitMq>,
+    pub(super) parts: Parts,
+}
+
+pub(super) enum Parts {
+    Here {
+        services: Vec<Running>,
+        bus: Arc<dyn EventBus>,
+        gateway: JoinHandle<Result<()>>,
+        stop: CancellationToken,
+    },
+    Processes(Vec<Process>),
+}
+
+impl Launched {
+    /// Typed clients.
+    ///
+    /// # Errors
+    /// When an address has no acceptable form.
+    pub fn suite(&self) -> Result<Suite> {
+        Suite::new(&self.addresses)
+    }
+
+    /// Waits until every service answers and all events have been taken in. What is parked does not keep a suite from
+    /// starting: it is given.
+    pub(super) async fn settled(&self) -> Result<Waiting> {
+        let suite = self.suite()?;
+        let operator = crate::simulate::operator(&suite, &self.accounts)?;
+        let deadline = std::time::Instant::now() + Duration::from_secs(90);
+        loop {
+            match reconcile::taken_in(&suite, &operator, Duration::from_secs(90)).await {
+                Ok(waiting) => return Ok(waiting),
+                Err(error) if std::time::Instant::now() > deadline => {
+                    return Err(error.context("the services did not become ready"));
+                }
+                Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+            }
+        }
+    }
+
+    /// Resolves when a part ends that should not: with what it said.
+    ///
+    /// # Errors
+    /// Always: a part that ends is a failure.
+    pub async fn failed(&mut self) -> Result<()> {
+        match &mut self.parts {
+            Parts::Here { services, gateway, .. } => {
+                let ends = services.iter_mut().map(|running| {
+                    let name = running.name;
+                    Box::pin(async move { running.ended().await.with_context(|| format!("{name} ended")) })
+                });
+                tokio::select! {
+                    (result, _, _) = futures::future::select_all(ends) => result?,
+                    result = gateway => result.context("the gateway ended")??,
+                }
+                bail!("a service ended without being told to")
+            }
+            Parts::Processes(processes) => loop {
+                for process in processes.iter_mut() {
+                    if let Some(status) = process.ended()? {
+                        bail!("{} ended with {status}; see {}", process.service, process.log.display());
+                    }
+                }
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            },
+        }
+    }
+
+    /// The processes of the distributed shape; none in the all-in-one.
+    pub fn processes(&self) -> &[Process] {
+        match &self.parts {
+            Parts::Here { .. } => &[],
+            Parts::Processes(processes) => processes,
+        }
+    }
+
+    /// The same, to stop and start them.
+    pub fn processes_mut(&mut self) -> &mut [Process] {
+        match &mut self.parts {
+            Parts::Here { .. } => &mut [],
+            Parts::Processes(processes) => processes,
+        }
+    }
+
+    /// Stops everything in order: the edge, the services, the broker, the database. No process is left behind.
+    ///
+    /// # Errors
+    /// The first failure; the rest is stopped all the same.
+    pub async fn stop(mut self) -> Result<()> {
+        let mut first = None;
+        let mut note = |result: Result<()>| {
+            if let (Err(error), None) = (result, &first) {
+                first = Some(error);
+            }
+        };
+        match self.parts {
+            Parts::Here { services, bus, gateway, stop } => {
+                stop.cancel();
+                note(gateway.await.map_err(Into::into).and_then(|result| result));
+                // Together, not one after the other: a consumer that stops first would leave the others' events.
+                for running in &services {
+                    running.tell_to_stop();
+                }
+                for running in services {
+                    note(running.stop().await);
+                }
+                bus.close().await;
+            }
+            Parts::Processes(mut processes) => {
+                for process in &processes {
+                    process.terminate();
+                }
+                for process in &mut processes {
+                    note(process.wait(Duration::from_secs(30)).await);
+                }
+            }
+        }
+        if let Some(rabbit) = &mut self.rabbit {
+            note(rabbit.stop().await);
+        }
+        if let Some(postgres) = &mut self.postgres {
+            note(postgres.stop().await);
+        }
+        first.map_or(Ok(()), Err)
+    }
+}
