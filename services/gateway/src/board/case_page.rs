@@ -21,10 +21,11 @@ use super::{
     lang::{Lang, bare},
     links::Links,
     names::Names,
+    reader::{NoSession, Reader},
     session::Session,
     view::{
-        closed, day, encoded, judged, local, materials, outcome, permitted, probability, reason_text,
-        refused, render, task_numbers, unsynced, whistled, with_cookies, word, yuan,
+        day, encoded, judged, local, materials, outcome, permitted, probability, reason_text, render,
+        task_numbers, unsynced, whistled, word, yuan,
     },
 };
 use crate::App;
@@ -57,25 +58,19 @@ struct CaseBody<'a> {
 }
 
 /// One case with its timeline and the reasons of its routing.
-pub async fn case(State(app): State<Arc<App>>, headers: HeaderMap, Path(case_id): Path<String>) -> Response {
-    let lang = Lang::of(&headers);
+pub async fn case(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    Path(case_id): Path<String>,
+) -> Result<Response, NoSession> {
     let path = format!("/cases/{}", encoded(&case_id));
-    let open = match Session::of(&app, &headers).await {
-        Ok(open) => open,
-        Err(why) => return closed(lang, &path, why),
-    };
-    let page = one(&app, &open.session, case_id, lang, &path).await;
-    let links = Links::of(&open.session);
-    with_cookies(page.unwrap_or_else(|status| refused(lang, &path, links, &status)), open.cookies)
+    let reader = Reader::of(&app, &headers, &path).await?;
+    let page = one(&app, &reader, case_id).await;
+    Ok(reader.answer(page))
 }
 
-async fn one(
-    app: &App,
-    session: &Session,
-    case_id: String,
-    lang: Lang,
-    path: &str,
-) -> Result<Response, tonic::Status> {
+async fn one(app: &App, reader: &Reader<'_>, case_id: String) -> Result<Response, tonic::Status> {
+    let (session, lang, path) = (&reader.session, reader.lang, reader.path);
     let mut client = CaseServiceClient::new(app.channel("case-routing"));
     let case = client.get_case(session.request(GetCaseRequest { case_id })?).await?.into_inner().case;
     let case = case.ok_or_else(|| tonic::Status::not_found("no such case"))?;

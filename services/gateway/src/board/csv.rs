@@ -15,11 +15,10 @@ use proto::case_routing::v1::{Case, ListCasesRequest, ListCasesResponse};
 
 use super::{
     lang::Lang,
-    links::Links,
     names::Names,
     pages::{Filter, ask},
+    reader::{NoSession, Reader},
     session::{self, Session},
-    view::{closed, refused, with_cookies},
 };
 use crate::{App, export};
 
@@ -38,33 +37,30 @@ struct Reading {
 }
 
 /// Streams the cases of the form. A form, because the words looked for stand in no URL.
-pub async fn cases(State(app): State<Arc<App>>, headers: HeaderMap, Form(filter): Form<Filter>) -> Response {
-    let lang = Lang::of(&headers);
+pub async fn cases(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    Form(filter): Form<Filter>,
+) -> Result<Response, NoSession> {
     if !session::is_same_site(&headers, &app.config.public_url) {
-        return StatusCode::FORBIDDEN.into_response();
+        return Ok(StatusCode::FORBIDDEN.into_response());
     }
-    let open = match Session::of(&app, &headers).await {
-        Ok(open) => open,
-        Err(why) => return closed(lang, "/cases", why),
-    };
+    let reader = Reader::of(&app, &headers, "/cases").await?;
     let request = ListCasesRequest { page_size: PAGE, page_token: String::new(), ..filter.request() };
     // The first page comes before the answer begins: what is refused is refused as a page.
-    let first = match ask(&app, &open.session, request.clone()).await {
+    let first = match ask(&app, &reader.session, request.clone()).await {
         Ok(first) => first,
-        Err(status) => {
-            let page = refused(lang, "/cases", Links::of(&open.session), &status);
-            return with_cookies(page, open.cookies);
-        }
+        Err(status) => return Ok(reader.answer(Err(status))),
     };
-    let names = app.board.names.get(&app, &open.session).await;
-    let reading =
-        Reading { app, session: open.session, request, names, lang, read: Some(first), begun: false };
+    let names = app.board.names.get(&app, &reader.session).await;
+    let (session, lang) = (reader.session.clone(), reader.lang);
+    let reading = Reading { app, session, request, names, lang, read: Some(first), begun: false };
     let body = Body::from_stream(stream::try_unfold(reading, Reading::next));
     let head = [
         (header::CONTENT_TYPE, "text/csv; charset=utf-8"),
         (header::CONTENT_DISPOSITION, "attachment; filename=\"cases.csv\""),
     ];
-    with_cookies((head, body).into_response(), open.cookies)
+    Ok(reader.answer(Ok((head, body).into_response())))
 }
 
 impl Reading {

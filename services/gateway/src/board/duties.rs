@@ -21,8 +21,8 @@ use super::{
     lang::Lang,
     links::Links,
     names::Names,
-    session::Session,
-    view::{closed, day, encoded, local, permitted, refused, render, with_cookies, yuan},
+    reader::{NoSession, Reader},
+    view::{day, encoded, local, permitted, render, yuan},
 };
 use crate::App;
 
@@ -100,25 +100,15 @@ pub async fn duties(
     OriginalUri(uri): OriginalUri,
     headers: HeaderMap,
     Query(pages): Query<Pages>,
-) -> Response {
-    let lang = Lang::of(&headers);
+) -> Result<Response, NoSession> {
     let path = uri.path_and_query().map_or("/duties", |path| path.as_str());
-    let open = match Session::of(&app, &headers).await {
-        Ok(open) => open,
-        Err(why) => return closed(lang, path, why),
-    };
-    let page = list(&app, &open.session, pages, lang, path).await;
-    let links = Links::of(&open.session);
-    with_cookies(page.unwrap_or_else(|status| refused(lang, path, links, &status)), open.cookies)
+    let reader = Reader::of(&app, &headers, path).await?;
+    let page = list(&app, &reader, pages).await;
+    Ok(reader.answer(page))
 }
 
-async fn list(
-    app: &App,
-    session: &Session,
-    pages: Pages,
-    lang: Lang,
-    path: &str,
-) -> Result<Response, tonic::Status> {
+async fn list(app: &App, reader: &Reader<'_>, pages: Pages) -> Result<Response, tonic::Status> {
+    let (session, lang, path) = (&reader.session, reader.lang, reader.path);
     let mut client = DutyServiceClient::new(app.channel("case-routing"));
     let request =
         ListDutyTransfersRequest { page_size: PAGE, page_token: pages.transfers, ..Default::default() };
@@ -147,25 +137,19 @@ async fn list(
 }
 
 /// One transfer.
-pub async fn duty(State(app): State<Arc<App>>, headers: HeaderMap, Path(id): Path<String>) -> Response {
-    let lang = Lang::of(&headers);
+pub async fn duty(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+) -> Result<Response, NoSession> {
     let path = format!("/duties/{}", encoded(&id));
-    let open = match Session::of(&app, &headers).await {
-        Ok(open) => open,
-        Err(why) => return closed(lang, &path, why),
-    };
-    let page = one(&app, &open.session, id, lang, &path).await;
-    let links = Links::of(&open.session);
-    with_cookies(page.unwrap_or_else(|status| refused(lang, &path, links, &status)), open.cookies)
+    let reader = Reader::of(&app, &headers, &path).await?;
+    let page = one(&app, &reader, id).await;
+    Ok(reader.answer(page))
 }
 
-async fn one(
-    app: &App,
-    session: &Session,
-    id: String,
-    lang: Lang,
-    path: &str,
-) -> Result<Response, tonic::Status> {
+async fn one(app: &App, reader: &Reader<'_>, id: String) -> Result<Response, tonic::Status> {
+    let (session, lang, path) = (&reader.session, reader.lang, reader.path);
     let mut client = DutyServiceClient::new(app.channel("case-routing"));
     let request = session.request(GetDutyTransferRequest { duty_transfer_id: id })?;
     let transfer = client.get_duty_transfer(request).await?.into_inner().transfer;
@@ -180,25 +164,19 @@ async fn one(
 }
 
 /// One admission.
-pub async fn admission(State(app): State<Arc<App>>, headers: HeaderMap, Path(id): Path<String>) -> Response {
-    let lang = Lang::of(&headers);
+pub async fn admission(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+) -> Result<Response, NoSession> {
     let path = format!("/admissions/{}", encoded(&id));
-    let open = match Session::of(&app, &headers).await {
-        Ok(open) => open,
-        Err(why) => return closed(lang, &path, why),
-    };
-    let page = admitted(&app, &open.session, id, lang, &path).await;
-    let links = Links::of(&open.session);
-    with_cookies(page.unwrap_or_else(|status| refused(lang, &path, links, &status)), open.cookies)
+    let reader = Reader::of(&app, &headers, &path).await?;
+    let page = admitted(&app, &reader, id).await;
+    Ok(reader.answer(page))
 }
 
-async fn admitted(
-    app: &App,
-    session: &Session,
-    id: String,
-    lang: Lang,
-    path: &str,
-) -> Result<Response, tonic::Status> {
+async fn admitted(app: &App, reader: &Reader<'_>, id: String) -> Result<Response, tonic::Status> {
+    let (session, lang, path) = (&reader.session, reader.lang, reader.path);
     let mut client = DutyServiceClient::new(app.channel("case-routing"));
     let request = session.request(GetAdmissionRequest { admission_id: id })?;
     let admission = client.get_admission(request).await?.into_inner().admission;

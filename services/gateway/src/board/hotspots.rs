@@ -25,8 +25,9 @@ use super::{
     lang::{Lang, bare},
     links::Links,
     names::Names,
+    reader::{NoSession, Reader},
     session::{self, Session},
-    view::{closed, encoded, local, refused, render, with_cookies},
+    view::{encoded, local, render},
 };
 use crate::App;
 
@@ -86,25 +87,15 @@ pub async fn hotspots(
     OriginalUri(uri): OriginalUri,
     headers: HeaderMap,
     Query(filter): Query<Filter>,
-) -> Response {
-    let lang = Lang::of(&headers);
+) -> Result<Response, NoSession> {
     let path = uri.path_and_query().map_or("/hotspots", |path| path.as_str());
-    let open = match Session::of(&app, &headers).await {
-        Ok(open) => open,
-        Err(why) => return closed(lang, path, why),
-    };
-    let page = list(&app, &open.session, &filter, lang, path).await;
-    let links = Links::of(&open.session);
-    with_cookies(page.unwrap_or_else(|status| refused(lang, path, links, &status)), open.cookies)
+    let reader = Reader::of(&app, &headers, path).await?;
+    let page = list(&app, &reader, &filter).await;
+    Ok(reader.answer(page))
 }
 
-async fn list(
-    app: &App,
-    session: &Session,
-    filter: &Filter,
-    lang: Lang,
-    path: &str,
-) -> Result<Response, tonic::Status> {
+async fn list(app: &App, reader: &Reader<'_>, filter: &Filter) -> Result<Response, tonic::Status> {
+    let (session, lang, path) = (&reader.session, reader.lang, reader.path);
     let request = ListHotspotsRequest {
         page_size: 50,
         page_token: filter.page.clone(),
@@ -180,20 +171,17 @@ fn reason(code: &str, lang: Lang) -> String {
 }
 
 /// Opens a topic case, or dismisses, as the form says.
-pub async fn answer(State(app): State<Arc<App>>, headers: HeaderMap, Form(form): Form<Answer>) -> Response {
-    let lang = Lang::of(&headers);
+pub async fn answer(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    Form(form): Form<Answer>,
+) -> Result<Response, NoSession> {
     if !session::is_same_site(&headers, &app.config.public_url) {
-        return StatusCode::FORBIDDEN.into_response();
+        return Ok(StatusCode::FORBIDDEN.into_response());
     }
-    let open = match Session::of(&app, &headers).await {
-        Ok(open) => open,
-        Err(why) => return closed(lang, "/hotspots", why),
-    };
-    let page = match send(&app, &open.session, form).await {
-        Ok(to) => Redirect::to(&to).into_response(),
-        Err(status) => refused(lang, "/hotspots", Links::of(&open.session), &status),
-    };
-    with_cookies(page, open.cookies)
+    let reader = Reader::of(&app, &headers, "/hotspots").await?;
+    let sent = send(&app, &reader.session, form).await;
+    Ok(reader.answer(sent.map(|to| Redirect::to(&to).into_response())))
 }
 
 /// Sends the answer; where to go next.

@@ -14,6 +14,7 @@ mod links;
 mod names;
 mod notices;
 mod pages;
+mod reader;
 mod session;
 mod stream;
 mod view;

@@ -20,8 +20,9 @@ use super::{
     lang::{Lang, bare},
     links::Links,
     names::Names,
+    reader::{NoSession, Reader},
     session::{self, Session},
-    view::{closed, encoded, local, percent, rate, refused, render, share, total, with_cookies},
+    view::{encoded, local, percent, rate, render, share, total},
 };
 use crate::App;
 
@@ -69,23 +70,20 @@ struct CasesPage<'a> {
 }
 
 /// The board. Who may not see figures is shown the own cases instead.
-pub async fn board(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
-    let lang = Lang::of(&headers);
-    let open = match Session::of(&app, &headers).await {
-        Ok(open) => open,
-        Err(why) => return closed(lang, "/", why),
-    };
-    let page = match fetch_board(&app, &open.session).await {
+pub async fn board(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Response, NoSession> {
+    let reader = Reader::of(&app, &headers, "/").await?;
+    let (session, lang, path) = (&reader.session, reader.lang, reader.path);
+    let page = match fetch_board(&app, session).await {
         Ok(board) => {
             let body = board_body(lang, &board);
-            render(&BoardPage { lang, path: "/", links: Links::of(&open.session), body, live: "/events" })
+            Ok(render(&BoardPage { lang, path, links: Links::of(session), body, live: "/events" }))
         }
         Err(status) if status.code() == tonic::Code::PermissionDenied => {
-            Redirect::to("/cases").into_response()
+            Ok(Redirect::to("/cases").into_response())
         }
-        Err(status) => refused(lang, "/", Links::of(&open.session), &status),
+        Err(status) => Err(status),
     };
-    with_cookies(page, open.cookies)
+    Ok(reader.answer(page))
 }
 
 /// The board's live part.
@@ -165,12 +163,15 @@ pub async fn ask(
 }
 
 /// Cases that have the words of the form, within the reader's reach.
-pub async fn find(State(app): State<Arc<App>>, headers: HeaderMap, Form(filter): Form<Filter>) -> Response {
-    let lang = Lang::of(&headers);
+pub async fn find(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    Form(filter): Form<Filter>,
+) -> Result<Response, NoSession> {
     if !session::is_same_site(&headers, &app.config.public_url) {
-        return StatusCode::FORBIDDEN.into_response();
+        return Ok(StatusCode::FORBIDDEN.into_response());
     }
-    listed(&app, &headers, &filter, lang, "/cases").await
+    listed(&app, &headers, &filter, "/cases").await
 }
 
 /// Cases within the reader's reach.
@@ -179,32 +180,22 @@ pub async fn cases(
     OriginalUri(uri): OriginalUri,
     headers: HeaderMap,
     Query(filter): Query<Filter>,
-) -> Response {
-    let lang = Lang::of(&headers);
+) -> Result<Response, NoSession> {
     let path = uri.path_and_query().map_or("/cases", |path| path.as_str());
     if !filter.query.is_empty() {
-        return StatusCode::BAD_REQUEST.into_response();
+        return Ok(StatusCode::BAD_REQUEST.into_response());
     }
-    listed(&app, &headers, &filter, lang, path).await
+    listed(&app, &headers, &filter, path).await
 }
 
-async fn listed(app: &App, headers: &HeaderMap, filter: &Filter, lang: Lang, path: &str) -> Response {
-    let open = match Session::of(app, headers).await {
-        Ok(open) => open,
-        Err(why) => return closed(lang, path, why),
-    };
-    let page = list(app, &open.session, filter, lang, path).await;
-    let links = Links::of(&open.session);
-    with_cookies(page.unwrap_or_else(|status| refused(lang, path, links, &status)), open.cookies)
+async fn listed(app: &App, headers: &HeaderMap, filter: &Filter, path: &str) -> Result<Response, NoSession> {
+    let reader = Reader::of(app, headers, path).await?;
+    let page = list(app, &reader, filter).await;
+    Ok(reader.answer(page))
 }
 
-async fn list(
-    app: &App,
-    session: &Session,
-    filter: &Filter,
-    lang: Lang,
-    path: &str,
-) -> Result<Response, tonic::Status> {
+async fn list(app: &App, reader: &Reader<'_>, filter: &Filter) -> Result<Response, tonic::Status> {
+    let (session, lang, path) = (&reader.session, reader.lang, reader.path);
     let (state, overdue) = (filter.state(), filter.overdue == "true");
     let answer = ask(app, session, filter.request()).await?;
     let names = app.board.names.get(app, session).await;

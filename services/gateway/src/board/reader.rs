@@ -1,0 +1,59 @@
+//! Who reads a page: the session, the language and the page's path. What the pages for signed-in people begin and end with.
+
+use axum::{
+    http::{HeaderMap, HeaderValue},
+    response::{IntoResponse, Response},
+};
+
+use super::{
+    lang::Lang,
+    links::Links,
+    session::{Closed, Open, Session},
+    view::{closed, refused, with_cookies},
+};
+use crate::App;
+
+/// A signed-in person who asked for a page.
+pub struct Reader<'a> {
+    /// The session.
+    pub session: Session,
+    /// The language of the page.
+    pub lang: Lang,
+    /// Where the page is found.
+    pub path: &'a str,
+    cookies: Vec<HeaderValue>,
+}
+
+/// A page was asked for without a session. It is an answer by itself.
+pub struct NoSession {
+    lang: Lang,
+    path: String,
+    why: Closed,
+}
+
+impl IntoResponse for NoSession {
+    fn into_response(self) -> Response {
+        closed(self.lang, &self.path, self.why)
+    }
+}
+
+impl<'a> Reader<'a> {
+    /// Who asks for the page.
+    ///
+    /// # Errors
+    /// The answer to somebody without a session.
+    pub async fn of(app: &App, headers: &HeaderMap, path: &'a str) -> Result<Self, NoSession> {
+        let lang = Lang::of(headers);
+        match Session::of(app, headers).await {
+            Ok(Open { session, cookies }) => Ok(Self { session, lang, path, cookies }),
+            Err(why) => Err(NoSession { lang, path: path.to_owned(), why }),
+        }
+    }
+
+    /// The page, or the one that says why there is none; with the cookies of tokens that were renewed.
+    pub fn answer(self, page: Result<Response, tonic::Status>) -> Response {
+        let links = Links::of(&self.session);
+        let page = page.unwrap_or_else(|status| refused(self.lang, self.path, links, &status));
+        with_cookies(page, self.cookies)
+    }
+}
