@@ -19,9 +19,9 @@ use tonic::Status;
 use crate::{
     canned::{BUREAU, OFFICE, STREET, district},
     fakes::{Edge, Services},
-    pages::{page, sign_in},
     papers::{ADMISSION, TRANSFER, admission, transfer},
     papers_pages::shows,
+    visitor::{page, sign_in},
 };
 
 fn arrival(state: ArrivalState, reason: &str) -> Option<Arrival> {

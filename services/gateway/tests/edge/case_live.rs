@@ -12,7 +12,7 @@ use tonic::Status;
 use crate::{
     canned::{self, CASE, LI, WANG, district, token_of, tokens},
     fakes::Edge,
-    pages::{heard, page, sign_in},
+    visitor::{heard, page, sign_in},
 };
 
 /// The stream of a page that shows version 7.

@@ -1,8 +1,10 @@
 //! The edge alone: real HTTP in front, services that answer as the tests say behind.
 
 mod arrivals;
+mod board_live;
 mod browser;
 mod canned;
+mod case_list;
 mod case_live;
 mod fakes;
 mod inputs;
@@ -10,5 +12,7 @@ mod pages;
 mod papers;
 mod papers_pages;
 mod rest;
+mod sessions;
+mod visitor;
 #[path = "../../../../tests/src/webdriver.rs"]
 mod webdriver;

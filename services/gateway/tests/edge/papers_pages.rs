@@ -14,8 +14,8 @@ use tonic::Status;
 
 use crate::{
     canned::{self, CASE, district, tokens},
-    pages::{page, sign_in},
     papers::{self, GRANTED, RECHECK, TRANSFER},
+    visitor::{page, sign_in},
 };
 
 pub fn shows(html: &str, all: &[&str]) {

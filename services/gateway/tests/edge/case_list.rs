@@ -1,0 +1,99 @@
+//! The list of cases: searched by what stands in no URL, and exported as a whole.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use proto::case_routing::v1::{Case, CaseState, ListCasesRequest, ListCasesResponse};
+use tonic::Status;
+
+use crate::{
+    canned::{self, STREET, district},
+    visitor::{page, sign_in},
+};
+
+#[tokio::test]
+async fn a_search_is_sent_as_a_form_and_what_it_looks_for_stands_in_no_url() {
+    let edge = district(None).await;
+    let session = sign_in(&edge).await;
+    let (_, html) = page(&edge, "/cases?state=closed", &session).await;
+    let form = r#"role="search" method="post" action="/cases""#;
+    assert!(html.contains(form) && html.contains("按内容查找"), "{html}");
+    assert!(html.contains(r#"type="hidden" name="state" value="closed""#), "the filters stay");
+    let english = format!("{session}; jh_lang=en");
+    assert!(page(&edge, "/cases", &english).await.1.contains("Find by text"));
+
+    // 路灯&"不亮
+    let body = "query=%E8%B7%AF%E7%81%AF%26%22%E4%B8%8D%E4%BA%AE+&state=closed&page=t";
+    let send = |origin: String| {
+        let request = edge.post("/cases").header("origin", origin).header("cookie", &session).body(body);
+        request.header("content-type", "application/x-www-form-urlencoded").send()
+    };
+    let response = send(edge.url.clone()).await.expect("an answer");
+    assert_eq!(response.status(), 200);
+    let html = response.text().await.expect("text");
+    let asked: ListCasesRequest = edge.services.calls("ListCases").last().expect("a call").decode();
+    assert_eq!((asked.query.as_str(), asked.page_token.as_str()), ("路灯&\"不亮", "t"));
+    assert_eq!(asked.states, [CaseState::Closed as i32]);
+    assert!(html.contains(r#"value="路灯&#38;&#34;不亮""#), "kept and escaped: {html}");
+    assert!(html.contains(r#"name="page" value="a+b""#), "the next page is a form too: {html}");
+    assert!(!html.contains("/cases?") && !html.contains("%E8"), "no link holds it: {html}");
+
+    let calls = edge.services.calls("ListCases").len();
+    assert_eq!(send("http://evil.example".to_owned()).await.expect("an answer").status(), 403);
+    assert_eq!(page(&edge, "/cases?query=x", &session).await.0, 400);
+    assert_eq!(edge.services.calls("ListCases").len(), calls, "and no service was asked");
+}
+
+#[tokio::test]
+async fn an_export_is_the_whole_list_and_one_that_breaks_off_does_not_look_whole() {
+    let edge = district(None).await;
+    let session = sign_in(&edge).await;
+    let case = |n: i32| Case {
+        case_id: format!("id-{n}"),
+        text_redacted: format!("=第{n}件，\"电话\"***"),
+        place_unit_id: STREET.into(),
+        ..canned::case()
+    };
+    let fails = Arc::new(AtomicBool::new(false));
+    let failing = fails.clone();
+    edge.services.answer_by("ListCases", move |call| {
+        let asked: ListCasesRequest = call.decode();
+        let page: i32 = asked.page_token.parse().unwrap_or_default();
+        if page == 3 && failing.load(Ordering::Relaxed) {
+            return Err(Status::unauthenticated("sign in first"));
+        }
+        let next_page_token = if page < 4 { (page + 1).to_string() } else { String::new() };
+        let cases = (0..200).map(|n| case(page * 200 + n)).collect();
+        Ok(prost::Message::encode_to_vec(&ListCasesResponse { cases, next_page_token, ..Default::default() }))
+    });
+    let body = "query=%E8%B7%AF%E7%81%AF&state=closed&page=ignored";
+    let send = |origin: String| {
+        let request = edge.post("/cases.csv").header("origin", origin).header("cookie", &session).body(body);
+        request.header("content-type", "application/x-www-form-urlencoded").send()
+    };
+    let response = send(edge.url.clone()).await.expect("an answer");
+    assert_eq!(response.headers()["content-type"], "text/csv; charset=utf-8");
+    let text = String::from_utf8(response.bytes().await.expect("the whole file").to_vec()).expect("UTF-8");
+    let text = text.trim_start_matches('\u{feff}');
+    let lines: Vec<&str> = text.split_terminator("\r\n").collect();
+    assert_eq!(lines.len(), 1 + 1_000, "the header and every case");
+    assert!(lines[0].starts_with("\"编号\","), "{}", lines[0]);
+    for (n, line) in lines[1..].iter().enumerate() {
+        assert!(line.ends_with(&format!("\"'=第{n}件，\"\"电话\"\"***\",\"id-{n}\"")), "{line}");
+        assert!(line.contains("满春街道"), "{line}");
+    }
+    let asked: ListCasesRequest = edge.services.calls("ListCases").last().expect("a call").decode();
+    assert_eq!((asked.query.as_str(), asked.page_size), ("路灯", 200));
+    assert_eq!(asked.states, [CaseState::Closed as i32]);
+
+    // The token runs out half-way: the answer has begun, so it must break off.
+    fails.store(true, Ordering::Relaxed);
+    let response = send(edge.url.clone()).await.expect("an answer");
+    assert_eq!(response.status(), 200);
+    assert!(response.bytes().await.is_err(), "what is not whole does not end as if it were");
+    edge.services.refuse("ListCases", Status::permission_denied("not yours"));
+    assert_eq!(send(edge.url.clone()).await.expect("an answer").status(), 403);
+    assert_eq!(send("http://evil.example".to_owned()).await.expect("an answer").status(), 403);
+}
