@@ -14,7 +14,7 @@ use chassis::{
 use tonic::{Code, Status};
 
 use crate::{
-    duty::{DAY, Duties, LAMP},
+    duties::{DAY, Duties, LAMP},
     support::request_id,
 };
 

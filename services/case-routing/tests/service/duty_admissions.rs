@@ -1,0 +1,99 @@
+//! Admissions, and communities that send back what was not admitted.
+
+use chassis::proto::case_routing::v1::{self as pb, intake_service_client::IntakeServiceClient};
+use tonic::Code;
+
+use crate::{
+    duties::{DAY, Duties, LAMP, head},
+    support::request_id,
+};
+
+#[tokio::test]
+async fn a_committee_assists_with_what_was_admitted_and_sends_back_the_rest() {
+    let world = Duties::start().await;
+    let d = &world.d;
+    let application = |world: &Duties| pb::ApplyAdmissionRequest {
+        request_id: request_id(),
+        from_org_id: world.department.to_string(),
+        to_org_id: world.committee.to_string(),
+        item_code: LAMP.into(),
+        basis_ref: "doc:law-1".into(),
+        effective_on: "2026-03-09".into(),
+        ends_on: "2026-03-16".into(),
+        ..Default::default()
+    };
+    // Not admitted yet: a dispatcher asks all the same, and the committee sends it back alone.
+    let case = world.lamp().await;
+    let recall = pb::RecallCaseRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        reason_code: "with_help".into(),
+        ..Default::default()
+    };
+    let mut intake = IntakeServiceClient::new(d.service.call_as(&d.dispatcher()));
+    intake.recall_case(recall).await.unwrap();
+    let pushed = pb::DispatchCaseRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        lead_org_id: world.department.to_string(),
+        assist_org_ids: vec![world.committee.to_string()],
+        reason_code: "with_help".into(),
+        ..Default::default()
+    };
+    let pushed = intake.dispatch_case(pushed).await.unwrap().into_inner().case.unwrap();
+    let by_head = world.refuse(&pushed, world.committee, &head(d)).await.unwrap_err();
+    assert_eq!(by_head.code(), Code::PermissionDenied, "the committee answers for itself");
+    let refused = world.refuse(&pushed, world.committee, &world.member()).await.unwrap();
+    assert_eq!(refused.lead_org_id, world.department.to_string(), "the lead goes on");
+
+    let mut leader = world.client(&world.leader());
+    let made = leader.apply_admission(application(&world)).await.unwrap().into_inner().admission.unwrap();
+    let id = made.admission_id.clone();
+    for persona in [d.leader(), world.member()] {
+        let request = pb::GiveAdmissionOpinionRequest {
+            admission_id: id.clone(),
+            request_id: request_id(),
+            view: pb::OpinionView::Objects.into(),
+            reason_code: "too_much".into(),
+            ..Default::default()
+        };
+        world.client(&persona).give_admission_opinion(request).await.unwrap();
+    }
+    let assess = pb::AssessAdmissionRequest {
+        admission_id: id.clone(),
+        request_id: request_id(),
+        law_code: "law_found".into(),
+        need_code: "seasonal".into(),
+        load_code: "bearable".into(),
+        alternative_code: "none".into(),
+        ..Default::default()
+    };
+    world.client(&world.dispatcher()).assess_admission(assess).await.unwrap();
+    world.told().await;
+    let approve = pb::ApproveAdmissionRequest {
+        admission_id: id.clone(),
+        request_id: request_id(),
+        ..Default::default()
+    };
+    let mut arbiter = world.client(&world.arbiter());
+    let approved = arbiter.approve_admission(approve).await.unwrap().into_inner().admission.unwrap();
+    assert_eq!(approved.state(), pb::TaskAdmissionState::Approved);
+    assert_eq!(world.told().await, ["AdmissionApproved"]);
+
+    let assists = async |world: &Duties| {
+        let case = world.lamp().await;
+        case.tasks.iter().any(|task| task.org_id == world.committee.to_string()).then_some(case)
+    };
+    assert!(assists(&world).await.is_none());
+    d.service.clock().advance(7 * DAY);
+    d.service.wait_for("the committee is asked", async || assists(&world).await.is_some()).await;
+    let case = assists(&world).await.unwrap();
+    let admitted = world.refuse(&case, world.committee, &world.member()).await.unwrap_err();
+    assert_eq!(admitted.code(), Code::FailedPrecondition, "{admitted}");
+    d.service.clock().advance(7 * DAY);
+    d.service.wait_for("it has expired", async || assists(&world).await.is_none()).await;
+    let request = pb::GetAdmissionRequest { admission_id: id.clone() };
+    let over = arbiter.get_admission(request).await.unwrap().into_inner().admission.unwrap();
+    assert_eq!(over.state(), pb::TaskAdmissionState::Expired);
+    world.d.service.stop().await;
+}
