@@ -1,6 +1,10 @@
 //! Admissions, and communities that send back what was not admitted.
 
-use chassis::proto::case_routing::v1::{self as pb, intake_service_client::IntakeServiceClient};
+use chassis::{
+    auth::Role,
+    proto::case_routing::v1::{self as pb, intake_service_client::IntakeServiceClient},
+    testing::Persona,
+};
 use tonic::Code;
 
 use crate::{
@@ -30,8 +34,8 @@ async fn a_committee_assists_with_what_was_admitted_and_sends_back_the_rest() {
         reason_code: "with_help".into(),
         ..Default::default()
     };
-    let mut intake = IntakeServiceClient::new(d.service.call_as(&d.dispatcher()));
-    intake.recall_case(recall).await.unwrap();
+    let district = Persona::new(Role::DistrictDispatcher, d.district).org(d.gov);
+    IntakeServiceClient::new(d.service.call_as(&district)).recall_case(recall).await.unwrap();
     let pushed = pb::DispatchCaseRequest {
         case_id: case.case_id.clone(),
         request_id: request_id(),
@@ -40,7 +44,8 @@ async fn a_committee_assists_with_what_was_admitted_and_sends_back_the_rest() {
         reason_code: "with_help".into(),
         ..Default::default()
     };
-    let pushed = intake.dispatch_case(pushed).await.unwrap().into_inner().case.unwrap();
+    let mut street = IntakeServiceClient::new(d.service.call_as(&d.dispatcher()));
+    let pushed = street.dispatch_case(pushed).await.unwrap().into_inner().case.unwrap();
     let by_head = world.refuse(&pushed, world.committee, &head(d)).await.unwrap_err();
     assert_eq!(by_head.code(), Code::PermissionDenied, "the committee answers for itself");
     let refused = world.refuse(&pushed, world.committee, &world.member()).await.unwrap();
