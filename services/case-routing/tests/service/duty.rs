@@ -110,7 +110,7 @@ impl Duties {
         Persona::new(Role::CommitteeMember, self.d.community).org(self.committee)
     }
 
-    fn proposal(&self, to: Uuid) -> pb::ProposeDutyTransferRequest {
+    pub fn proposal(&self, to: Uuid) -> pb::ProposeDutyTransferRequest {
         pb::ProposeDutyTransferRequest {
             request_id: request_id(),
             from_org_id: self.department.to_string(),

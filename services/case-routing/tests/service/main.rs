@@ -12,6 +12,7 @@ mod defects;
 mod disputes;
 mod duty;
 mod duty_arrivals;
+mod duty_days;
 mod exchange;
 mod exchange_delivery;
 mod exchange_files;
