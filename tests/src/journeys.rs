@@ -1,6 +1,10 @@
 //! Journeys that both shapes must make in the same way.
 
+use std::collections::BTreeSet;
+
+use chassis::{Timestamp, clock::to_proto};
 use jianghan::{reconcile, scenario::Scenario};
+use proto::case_routing::v1::ListCasesRequest;
 
 use crate::World;
 
@@ -25,10 +29,38 @@ pub async fn from_the_window_to_closed(world: &World) {
 
 /// Made-up requests played to their ends: nothing lost, nothing twice, no two services disagree.
 pub async fn a_simulated_day(world: &World, requests: u64, seed: u64) {
+    let began = world.now().await.expect("domain time");
     let report = world.plays(requests, seed).await.expect("the day is played");
     assert_eq!(report.registered, requests, "{}", report.table());
     assert_eq!(report.lost, 0, "{}", report.table());
     assert_eq!(report.duplicated_effects, 0, "{}", report.table());
     assert!(report.is_clean(), "{}", report.table());
     world.is_consistent().await;
+    everybody_does_their_own(world, began).await;
+}
+
+/// Whoever calls back is a call-back agent, whoever verifies a verifier; windows and dispatchers triage.
+async fn everybody_does_their_own(world: &World, began: Timestamp) {
+    let request =
+        ListCasesRequest { registered_after: Some(to_proto(began)), page_size: 200, ..Default::default() };
+    let request = world.dispatcher().asks(request).await;
+    let cases = world.patient.cases().list_cases(request).await.expect("a list").into_inner().cases;
+    let mut steps = BTreeSet::new();
+    for case in &cases {
+        for step in world.stage.timeline_of(case).await.expect("a timeline") {
+            if let Some(session) = world.actors.worker(&step.actor_ref) {
+                steps.insert((step.event, session.account.role.clone()));
+            }
+        }
+    }
+    let who = |event: &str| {
+        let of = steps.iter().filter(|(known, _)| known == event);
+        of.map(|(_, role)| role.as_str()).collect::<Vec<_>>()
+    };
+    assert_eq!(who("CallbackRecorded"), ["callback_agent"]);
+    assert_eq!(who("CaseVerified"), ["verifier"]);
+    let triage = who("CaseTriaged");
+    for role in ["service_worker", "street_dispatcher"] {
+        assert!(triage.contains(&role), "{role}: {triage:?}");
+    }
 }

@@ -1,7 +1,7 @@
 //! Deadlines and days of transfers and admissions. One at a time, for each may amend the whole list; the longest due comes
-//! first; one that cannot be moved is put off, so that it keeps nobody waiting. Runs on domain time and wakes when it jumps.
+//! first; one that cannot be moved is put off itself, so that it keeps nobody waiting. Runs on domain time and wakes when it jumps.
 
-use std::time::Duration;
+use std::{sync::OnceLock, time::Duration};
 
 use chassis::{
     Clock, Result,
@@ -10,11 +10,12 @@ use chassis::{
 };
 use chrono::TimeDelta;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::{
     duty::{Duties, Tick, boxed},
     store::duties,
-    sweep::{self, Sweep},
+    sweep::{self, Sweep, Timers},
 };
 
 /// How long one that cannot be moved is put off.
@@ -35,18 +36,29 @@ impl Sweep for DutySweeper {
     const WHAT: &'static str = "duties";
 
     async fn sweep(&self, stop: &CancellationToken) -> Result<()> {
-        while !stop.is_cancelled() {
-            match self.first().await {
-                Ok(true) => {}
-                Ok(false) => return Ok(()),
-                Err(error) if error.retryable() => return Err(error),
-                Err(error) => {
-                    tracing::error!(error = %error.chain(), "a duty cannot be moved; it is put off");
-                    self.put_off().await?;
-                }
-            }
-        }
-        Ok(())
+        sweep::timers(self, stop).await
+    }
+}
+
+impl Timers for DutySweeper {
+    type Id = Uuid;
+
+    /// One, however many are asked for.
+    async fn batch(&self, _most: i64, taken: &OnceLock<Uuid>) -> Result<usize> {
+        self.db
+            .transaction(async |tx: &mut Tx<'_>| {
+                let Some(id) = duties::take_due(tx.conn, tx.now).await? else { return Ok(0) };
+                taken.set(id).ok();
+                self.duties.apply(tx, &self.by, vec![(id, boxed(Tick))]).await?;
+                Ok(1)
+            })
+            .await
+    }
+
+    async fn put_off(&self, id: Uuid) -> Result<()> {
+        self.db
+            .transaction(async |tx: &mut Tx<'_>| duties::put_off(tx.conn, id, tx.now, tx.now + PUT_OFF).await)
+            .await
     }
 }
 
@@ -57,25 +69,5 @@ impl DutySweeper {
     /// None.
     pub async fn run(self, stop: CancellationToken) -> Result<()> {
         sweep::until(&self, &self.clock, self.pause, &stop).await
-    }
-
-    /// Moves the longest due one; whether there was one.
-    async fn first(&self) -> Result<bool> {
-        self.db
-            .transaction(async |tx: &mut Tx<'_>| {
-                let Some(id) = duties::take_due(tx.conn, tx.now).await? else { return Ok(false) };
-                self.duties.apply(tx, &self.by, vec![(id, boxed(Tick))]).await?;
-                Ok(true)
-            })
-            .await
-    }
-
-    async fn put_off(&self) -> Result<()> {
-        self.db
-            .transaction(async |tx: &mut Tx<'_>| match duties::take_due(tx.conn, tx.now).await? {
-                Some(id) => duties::put_off(tx.conn, id, tx.now + PUT_OFF).await,
-                None => Ok(()),
-            })
-            .await
     }
 }

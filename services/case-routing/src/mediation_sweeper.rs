@@ -23,7 +23,7 @@ use crate::{
     docket::Docket,
     domain::{CaseId, Party},
     store::mediations::{self, DocketStore},
-    sweep::{self, OfCases, Sweep},
+    sweep::{self, Sweep, Timers},
     verb::{act, at_place},
 };
 
@@ -47,14 +47,16 @@ impl Sweep for MediationSweeper {
     const WHAT: &'static str = "mediations";
 
     async fn sweep(&self, stop: &CancellationToken) -> Result<()> {
-        let noted = sweep::cases(self, stop).await;
+        let noted = sweep::timers(self, stop).await;
         // Neither waits for the other to be in order.
         self.end_with_cases(stop).await?;
         noted
     }
 }
 
-impl OfCases for MediationSweeper {
+impl Timers for MediationSweeper {
+    type Id = CaseId;
+
     async fn batch(&self, most: i64, taken: &OnceLock<CaseId>) -> Result<usize> {
         let world = self.atlas.world();
         self.db

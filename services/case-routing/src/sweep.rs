@@ -1,14 +1,12 @@
-//! When timers are looked at: every so often, and at once when domain time jumps. How those of cases are gone through: many at
-//! once, and one by one where that fails, so that what cannot be done is put off itself and keeps nobody waiting.
+//! When timers are looked at: every so often, and at once when domain time jumps. How those of cases and of duties are gone
+//! through: many at once, and one by one where that fails, so that what cannot be done is put off itself and keeps nobody waiting.
 
-use std::{future::Future, sync::OnceLock, time::Duration};
+use std::{fmt::Display, future::Future, sync::OnceLock, time::Duration};
 
 use chassis::{Clock, Result};
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::CaseId;
-
-/// Cases in one transaction.
+/// As many in one transaction.
 const BATCH: i64 = 100;
 
 /// Does what is due of one kind.
@@ -20,20 +18,23 @@ pub trait Sweep: Sync {
     fn sweep(&self, stop: &CancellationToken) -> impl Future<Output = Result<()>> + Send;
 }
 
-/// Timers that belong to cases.
-pub trait OfCases: Sweep {
-    /// One transaction over the longest due cases. Gives how many there were; the first is noted, which outlives a failure.
-    fn batch(&self, most: i64, taken: &OnceLock<CaseId>) -> impl Future<Output = Result<usize>> + Send;
+/// Timers that each belong to one thing.
+pub trait Timers: Sweep {
+    /// What tells the thing.
+    type Id: Copy + Display + Send + Sync;
 
-    /// Puts this case off, and no other, unless it is not due any more.
-    fn put_off(&self, id: CaseId) -> impl Future<Output = Result<()>> + Send;
+    /// One transaction over the longest due. Gives how many there were; the first is noted, which outlives a failure.
+    fn batch(&self, most: i64, taken: &OnceLock<Self::Id>) -> impl Future<Output = Result<usize>> + Send;
+
+    /// Puts this one off, and no other, unless it is not due any more.
+    fn put_off(&self, id: Self::Id) -> impl Future<Output = Result<()>> + Send;
 }
 
-/// Does everything that is due of cases, or until `stop`.
+/// Does everything that is due, or until `stop`.
 ///
 /// # Errors
-/// An outage, and what no case is to blame for.
-pub async fn cases<S: OfCases>(sweeper: &S, stop: &CancellationToken) -> Result<()> {
+/// An outage, and what none of them is to blame for.
+pub async fn timers<S: Timers>(sweeper: &S, stop: &CancellationToken) -> Result<()> {
     while !stop.is_cancelled() {
         let moved = match sweeper.batch(BATCH, &OnceLock::new()).await {
             Err(error) if !error.retryable() => {
@@ -49,8 +50,8 @@ pub async fn cases<S: OfCases>(sweeper: &S, stop: &CancellationToken) -> Result<
     Ok(())
 }
 
-/// One case at a time; the one that fails is put off.
-async fn singly<S: OfCases>(sweeper: &S) -> Result<usize> {
+/// One at a time; the one that fails is put off.
+async fn singly<S: Timers>(sweeper: &S) -> Result<usize> {
     for done in 0..BATCH {
         let taken = OnceLock::new();
         match sweeper.batch(1, &taken).await {
@@ -58,10 +59,10 @@ async fn singly<S: OfCases>(sweeper: &S) -> Result<usize> {
             Ok(_) => {}
             Err(error) if error.retryable() => return Err(error),
             Err(error) => {
-                // No case is to blame where none could be taken.
+                // None is to blame where none could be taken.
                 let Some(id) = taken.get() else { return Err(error) };
                 let what = S::WHAT;
-                tracing::error!(%id, what, error = %error.chain(), "a timer of a case failed; it is put off");
+                tracing::error!(%id, what, error = %error.chain(), "a timer failed; it is put off");
                 sweeper.put_off(*id).await?;
             }
         }

@@ -21,7 +21,7 @@ use crate::{
     atlas::Atlas,
     domain::{Case, CaseId, Party},
     store::{agenda, case_store::CaseStore},
-    sweep::{self, OfCases, Sweep},
+    sweep::{self, Sweep, Timers},
     verb::{act, decided},
 };
 
@@ -44,11 +44,13 @@ impl Sweep for Sweeper {
 
     async fn sweep(&self, stop: &CancellationToken) -> Result<()> {
         self.atlas.refresh(&self.db).await?;
-        sweep::cases(self, stop).await
+        sweep::timers(self, stop).await
     }
 }
 
-impl OfCases for Sweeper {
+impl Timers for Sweeper {
+    type Id = CaseId;
+
     async fn batch(&self, most: i64, taken: &OnceLock<CaseId>) -> Result<usize> {
         let world = self.atlas.world();
         self.db

@@ -10,7 +10,10 @@ use std::{
     time::Duration,
 };
 
-use jianghan::suite::{AccountsFile, Session, Suite};
+use jianghan::{
+    scenario::Scenario,
+    suite::{AccountsFile, Session, Suite},
+};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -35,6 +38,16 @@ fn up(binary: &Path, data: &Path, port: u16) -> Command {
     command.env_remove("JIANGHAN_DATABASE_URL").env_remove("JIANGHAN_CONFIG").env_remove("JIANGHAN_LOG");
     command.stdin(Stdio::null()).kill_on_drop(true);
     command
+}
+
+/// The scenarios that the command itself names.
+async fn scenarios(binary: &Path) -> Vec<String> {
+    let told = Command::new(binary).args(["up", "--scenario", "list"]).output().await.expect("it runs");
+    assert!(told.status.success(), "{told:?}");
+    let told = String::from_utf8(told.stdout).expect("text");
+    let names: Vec<_> = told.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    assert_eq!(names, Scenario::all().iter().map(|one| one.name()).collect::<Vec<_>>());
+    names.into_iter().map(str::to_owned).collect()
 }
 
 /// A port that is free, as are those of the services, 21 to 25 above it; lower than those that the system gives away.
@@ -79,8 +92,12 @@ fn a_second_start_finds_the_data_of_the_first_and_neither_leaves_a_process() {
         let port = free_port();
         let board = format!("http://127.0.0.1:{port}");
 
+        let mut names = scenarios(binary).await;
+        // The last one played: its case is not yet archived, however much time the others let pass.
+        names.retain(|name| name != "one-window");
+        names.push("one-window".to_owned());
         let mut first = up(binary, &data, port);
-        first.args(["--scenario", "one-window", "--exit", "--json", "--report"]).arg(&report);
+        first.args(["--scenario", &names.join(","), "--exit", "--json", "--report"]).arg(&report);
         let first = timeout(PATIENCE, first.output()).await.expect("it ends by itself").expect("it runs");
         assert!(first.status.success(), "{first:?}");
         let told: Value = serde_json::from_slice(&first.stdout).expect("JSON and nothing else");
@@ -90,9 +107,17 @@ fn a_second_start_finds_the_data_of_the_first_and_neither_leaves_a_process() {
         let written: Value =
             serde_json::from_slice(&fs::read(&report).expect("the report")).expect("the report is JSON");
         assert_eq!(written, told["played"]);
-        let played = &written["scenarios"][0];
-        assert_eq!((&played["scenario"], &played["failed"]), (&json!("one-window"), &Value::Null));
-        let case_id = played["shown"][0]["id"].as_str().expect("the case it made").to_owned();
+        let all = written["scenarios"].as_array().expect("the scenarios");
+        let played: Vec<_> = all.iter().map(|one| one["scenario"].as_str().expect("its name")).collect();
+        assert_eq!(played, names, "each once, in the order asked for");
+        for one in all {
+            assert_eq!(one["failed"], Value::Null, "{one:#}");
+            let steps = one["steps"].as_array().expect("its steps");
+            assert!(!steps.is_empty() && steps.iter().all(|step| step["ok"] == true), "{one:#}");
+            assert!(one["shown"].as_array().is_some_and(|shown| !shown.is_empty()), "{one:#}");
+        }
+        let last = all.last().expect("one was played");
+        let case_id = last["shown"][0]["id"].as_str().expect("the case it made").to_owned();
         let kept = (secret(&accounts), secret(&key));
         is_left_alone(&data);
 

@@ -243,11 +243,12 @@ pub async fn take_due(conn: &mut AsyncPgConnection, now: Timestamp) -> Result<Op
     Ok(row.map(|row| row.duty_id))
 }
 
-/// Puts one off.
-pub async fn put_off(conn: &mut AsyncPgConnection, id: Uuid, to: Timestamp) -> Result<()> {
-    cached("UPDATE duties SET due_at = $2 WHERE duty_id = $1")
+/// Puts one off, unless it is not due any more.
+pub async fn put_off(conn: &mut AsyncPgConnection, id: Uuid, now: Timestamp, until: Timestamp) -> Result<()> {
+    cached("UPDATE duties SET due_at = $3 WHERE duty_id = $1 AND due_at <= $2")
         .bind::<SqlUuid, _>(id)
-        .bind::<Timestamptz, _>(to)
+        .bind::<Timestamptz, _>(now)
+        .bind::<Timestamptz, _>(until)
         .execute(conn)
         .await?;
     Ok(())

@@ -129,8 +129,13 @@ async fn a_ruling_becomes_a_rule_of_the_next_list_and_changes_nothing_that_was()
     assert_eq!(heard.objection.as_ref().unwrap().positions.len(), 3);
     // Who belongs to a party does not rule, whoever the grant is held for.
     let torn = Persona { org_id: Some(HOUSING), ..arbiter(&d) };
-    let refused = tasks(&d, &torn).rule_objection(ruling(&case, HOUSING)).await.unwrap_err();
-    assert_eq!(refused.code(), Code::PermissionDenied);
+    // Nor by a grant that lets nobody rule.
+    let mut also_head = arbiter(&d);
+    also_head.scopes.extend(head(&d, HOUSING).scopes);
+    for persona in [torn, also_head] {
+        let refused = tasks(&d, &persona).rule_objection(ruling(&case, HOUSING)).await.unwrap_err();
+        assert_eq!(refused.code(), Code::PermissionDenied);
+    }
     for (day, field) in [("2026-03-02", "effective_on"), ("soon", "effective_on")] {
         let past =
             pb::RuleObjectionRequest { precedent: true, effective_on: day.into(), ..ruling(&case, HOUSING) };

@@ -15,6 +15,7 @@ mod duties;
 mod duty;
 mod duty_admissions;
 mod duty_arrivals;
+mod duty_days;
 mod duty_lists;
 mod exchange;
 mod exchange_delivery;

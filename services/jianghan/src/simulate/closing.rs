@@ -15,7 +15,7 @@ use super::{
 use crate::suite::request_id;
 
 impl Life {
-    /// A verifier who had no part looks, and a call-back agent asks.
+    /// A call-back agent asks, and a verifier who had no part looks.
     pub async fn verify(&mut self, case: &Case) -> Result<()> {
         let delay = self.minutes(60, 1200);
         self.pause(delay).await;
@@ -33,39 +33,53 @@ impl Life {
         }
         let partly = self.chance(6);
         let resolution = if partly { Resolution::PartlyResolved } else { Resolution::Resolved };
-        let reached = !case.anonymous && self.chance(85);
-        if !case.anonymous && !reached {
-            // As often and as far apart as the limits ask.
-            for _ in 0..3 {
-                let request = RecordCallbackRequest {
+        if !case.anonymous {
+            self.call_back(resolution).await?;
+        }
+        // What the requester said is stored.
+        let request = VerifyCaseRequest {
+            case_id: self.case_id.clone(),
+            request_id: request_id(),
+            method: "photo".into(),
+            resolution: resolution.into(),
+            reason_code: if partly { "needs_budget".into() } else { String::new() },
+            ..Default::default()
+        };
+        moved_on(verification.verify_case(verifier.request(request).await?).await)
+    }
+
+    /// The agents call in turn: the first reaches the requester, or nobody does.
+    async fn call_back(&mut self, resolution: Resolution) -> Result<()> {
+        let first: u64 = self.rng.random();
+        let reached = self.chance(85);
+        // As often and as far apart as the limits ask.
+        let calls = if reached { 1 } else { 3 };
+        for call in 0..calls {
+            let agent = self.world.actors.role("callback_agent", first.wrapping_add(call))?.clone();
+            let request = if reached {
+                RecordCallbackRequest {
+                    case_id: self.case_id.clone(),
+                    request_id: request_id(),
+                    outcome: CallbackOutcome::Reached.into(),
+                    resolution: resolution.into(),
+                    grade: self.grade(),
+                    contact_confirmed: self.chance(95),
+                    ..Default::default()
+                }
+            } else {
+                RecordCallbackRequest {
                     case_id: self.case_id.clone(),
                     request_id: request_id(),
                     outcome: CallbackOutcome::Unreached.into(),
                     ..Default::default()
-                };
-                moved_on(verification.record_callback(verifier.request(request).await?).await)?;
-                let delay = self.minutes(125, 300);
-                self.pause(delay).await;
-            }
+                }
+            };
+            let request = agent.request(request).await?;
+            moved_on(self.world.suite.verification().record_callback(request).await)?;
+            let delay = if reached { self.minutes(5, 60) } else { self.minutes(125, 300) };
+            self.pause(delay).await;
         }
-        let request = VerifyCaseRequest {
-            case_id: self.case_id.clone(),
-            request_id: request_id(),
-            method: "phone".into(),
-            resolution: resolution.into(),
-            reason_code: if partly { "needs_budget".into() } else { String::new() },
-            callback: match (case.anonymous, reached) {
-                (true, _) => CallbackOutcome::NotDue,
-                (false, true) => CallbackOutcome::Reached,
-                (false, false) => CallbackOutcome::Unreached,
-            }
-            .into(),
-            callback_grade: if reached { self.grade() } else { 0 },
-            contact_confirmed: reached && self.chance(95),
-            callback_resolution: if reached { resolution.into() } else { Resolution::Unspecified.into() },
-            ..Default::default()
-        };
-        moved_on(verification.verify_case(verifier.request(request).await?).await)
+        Ok(())
     }
 
     /// 5 very satisfied … 1 very dissatisfied.
@@ -85,7 +99,8 @@ impl Life {
             if rating.grade <= 2 && !rating.judged {
                 let delay = self.minutes(30, 600);
                 self.pause(delay).await;
-                let agent = self.world.actors.role("callback_agent", 0)?.clone();
+                let n: u64 = self.rng.random();
+                let agent = self.world.actors.role("callback_agent", n)?.clone();
                 let valid = case.rework_count == 0 && self.chance(60);
                 let request = JudgeRatingRequest {
                     case_id: self.case_id.clone(),

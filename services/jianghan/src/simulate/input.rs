@@ -20,8 +20,10 @@ pub struct Row {
     pub arrival: DateTime<Utc>,
     /// What the resident says.
     pub text: String,
-    /// The item the simulated dispatcher chose.
+    /// What its label stands for, else what the simulated dispatcher picks by the words.
     pub item: String,
+    /// Whether the window can tell the item by its label; else a dispatcher has to look.
+    pub certain: bool,
 }
 
 /// Reads a CSV. Rows without a time keep their place behind the row before them.
@@ -65,23 +67,26 @@ pub fn read(
                 (Some(time), Some(first)) => time - first,
                 _ => Duration::zero(),
             };
-            Row {
-                number: number as u64,
-                arrival: start + since,
-                item: item(&mapper, &record),
-                text: text(&record),
-            }
+            let (item, certain) = item(&mapper, &record);
+            Row { number: number as u64, arrival: start + since, text: text(&record), item, certain }
         })
         .collect();
     rows.sort_by_key(|row| row.arrival);
     Ok(rows)
 }
 
-fn item(mapper: &Mapper, record: &Record) -> String {
-    match mapper.item(&record.label) {
-        Some(item) if mapper.refine => keywords::pick(&record.subject, &record.detail, Some(item)),
-        Some(item) => item.to_owned(),
-        None => keywords::pick(&record.subject, &record.detail, None),
+/// The item, and whether it is certain: what a label that only says the category leaves open, the words have to say.
+fn item(mapper: &Mapper, record: &Record) -> (String, bool) {
+    let (subject, detail, label) = (&record.subject, &record.detail, &record.label);
+    let Some(labelled) = mapper.item(label) else {
+        return (keywords::pick(subject, detail).to_owned(), false);
+    };
+    if !mapper.refine {
+        return (labelled.to_owned(), mapper.knows(label));
+    }
+    match keywords::named(subject, detail, Some(labelled)) {
+        Some(named) => (named.to_owned(), mapper.knows(label)),
+        None => (labelled.to_owned(), false),
     }
 }
 
@@ -95,7 +100,8 @@ fn text(record: &Record) -> String {
     text.chars().take(20_000).collect()
 }
 
-/// A day of synthetic requests: what residents of any district say, spread over the hours as people call.
+/// A day of synthetic requests: what residents of any district say, spread over the hours as people call. Every other one has
+/// a label that says what it is about.
 pub fn synthetic(count: u64, seed: u64, start: DateTime<Utc>) -> Vec<Row> {
     let words = keywords::vocabulary();
     let mut rng = StdRng::seed_from_u64(seed);
@@ -106,12 +112,10 @@ pub fn synthetic(count: u64, seed: u64, start: DateTime<Utc>) -> Vec<Row> {
             let wish = WISHES[rng.random_range(0..WISHES.len())];
             // Two draws make mornings and evenings busier than nights.
             let minute = (rng.random_range(0..720) + rng.random_range(0..720)) % 1440;
-            Row {
-                number,
-                arrival: start + Duration::minutes(minute),
-                text: format!("{opening}{word}，{wish}"),
-                item: item.to_owned(),
-            }
+            let text = format!("{opening}{word}，{wish}");
+            let certain = number.is_multiple_of(2);
+            let item = if certain { item } else { keywords::pick(&text, "") };
+            Row { number, arrival: start + Duration::minutes(minute), text, item: item.to_owned(), certain }
         })
         .collect();
     rows.sort_by_key(|row| (row.arrival, row.number));
@@ -145,6 +149,36 @@ mod tests {
         assert_eq!(rows[0].arrival, start);
         assert_eq!(rows[1].arrival - rows[0].arrival, Duration::days(1));
         assert_eq!(rows[0].number, 1, "the number is the row's place in the file");
+    }
+
+    #[test]
+    fn the_window_knows_the_item_by_a_label_that_says_it_and_a_dispatcher_looks_at_all_else() {
+        let mut file = tempfile::NamedTempFile::new().expect("a scratch file");
+        let lines = [
+            "路灯不亮,城乡建设", // the category, and the words say the rest
+            "想反映一件事情,城乡建设",
+            "路灯不亮,没有这一类",
+            "路灯不亮,",
+            "想反映一件事情,",
+        ];
+        write!(file, "subject,label\n{}\n", lines.join("\n")).expect("written");
+        let start = DateTime::from_timestamp(1_800_000_000, 0).expect("an instant");
+        let rows = read(file.path(), None, None, start).expect("rows");
+        let told: Vec<_> = rows.iter().map(|row| (row.item.as_str(), row.certain)).collect();
+        let other = keywords::pick("想反映一件事情", "");
+        assert_eq!(
+            told,
+            [("CJ-0103", true), ("CJ-9901", false), ("DW-9901", false), ("CJ-0103", false), (other, false)]
+        );
+    }
+
+    #[test]
+    fn of_a_synthetic_day_some_requests_have_a_label_and_some_have_not() {
+        let start = DateTime::from_timestamp(1_800_000_000, 0).expect("an instant");
+        let rows = synthetic(20, 7, start);
+        assert_eq!(rows.iter().filter(|row| row.certain).count(), 10);
+        let mut looked_at = rows.iter().filter(|row| !row.certain);
+        assert!(looked_at.all(|row| row.item == keywords::pick(&row.text, "")));
     }
 
     #[test]

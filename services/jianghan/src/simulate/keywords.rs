@@ -26,13 +26,18 @@ struct Item {
 static SHIPPED: LazyLock<Table> =
     LazyLock::new(|| toml::from_str(TABLE).expect("the shipped keyword table is checked by a test"));
 
-/// The item that the words speak for most; among items of `category` only when one is given.
+/// The item that the words speak for most, else the one for whatever has no other.
+pub fn pick(subject: &str, detail: &str) -> &'static str {
+    named(subject, detail, None).unwrap_or(SHIPPED.default_item.as_str())
+}
+
+/// The item that the words speak for most, if they speak for any; among items of `category` only when one is given.
 /// Ties: the longer longest keyword, then the smaller code.
-pub fn pick(subject: &str, detail: &str, category: Option<&str>) -> String {
+pub fn named(subject: &str, detail: &str, category: Option<&str>) -> Option<&'static str> {
     let table = &*SHIPPED;
     let detail: String = detail.chars().take(table.detail_chars).collect();
     let prefix = category.and_then(|item| item.split('-').next());
-    let mut best: Option<(f64, usize, &str)> = None;
+    let mut best: Option<(f64, usize, &'static str)> = None;
     for item in &table.item {
         if prefix.is_some_and(|prefix| !item.item_code.starts_with(prefix)) {
             continue;
@@ -58,11 +63,7 @@ pub fn pick(subject: &str, detail: &str, category: Option<&str>) -> String {
             best = Some((score, longest, &item.item_code));
         }
     }
-    match (best, category) {
-        (Some((_, _, code)), _) => code.to_owned(),
-        (None, Some(item)) => item.to_owned(),
-        (None, None) => table.default_item.clone(),
-    }
+    best.map(|(_, _, code)| code)
 }
 
 /// Items with a word that names them, for synthetic messages: code and its strongest keyword.
@@ -91,12 +92,13 @@ mod tests {
 
     #[test]
     fn words_choose_the_item_and_silence_the_default() {
-        assert_eq!(pick("路面坑洼不平", "", None), "CJ-0101");
-        assert_eq!(pick("。", "", None), SHIPPED.default_item);
+        assert_eq!(pick("路面坑洼不平", ""), "CJ-0101");
+        assert_eq!(pick("。", ""), SHIPPED.default_item);
     }
 
     #[test]
     fn a_label_keeps_the_choice_within_its_category() {
-        assert!(pick("路面坑洼不平", "", Some("HB-9901")).starts_with("HB-"));
+        assert_eq!(named("路面坑洼不平", "", Some("CJ-9901")), Some("CJ-0101"));
+        assert_eq!(named("路面坑洼不平", "", Some("HB-9901")), None, "the words speak for none of it");
     }
 }

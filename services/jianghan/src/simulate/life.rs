@@ -40,6 +40,8 @@ pub(super) struct Life {
     pub case_id: String,
     pub place: String,
     pub item: String,
+    /// Whether the window can tell the item by itself.
+    certain: bool,
     pub resident: Arc<Session>,
     pub active: Real,
     awake_since: std::time::Instant,
@@ -68,6 +70,7 @@ impl Life {
         let mut life = Life {
             place: place.unit_id.clone(),
             item: row.item.clone(),
+            certain: row.certain,
             case_id: String::new(),
             resident,
             rng,
@@ -156,23 +159,26 @@ impl Life {
         }
     }
 
-    /// Registration, by the resident or at the window.
+    /// Registration, by the resident or at the window, which takes in at once what it can tell the item of.
     async fn enter(&mut self, row: &Row) -> Result<()> {
         let agrees_to_society = self.chance(80);
         let vulnerable = self.chance(15);
-        let case = if self.chance(50) {
+        let by_app = self.chance(50);
+        let case = if by_app || !self.certain {
+            let by = if by_app { self.resident.clone() } else { self.window()? };
             let request = RegisterCaseRequest {
                 request_id: request_id(),
                 text: row.text.clone(),
                 place_unit_id: self.place.clone(),
-                channel: Channel::App.into(),
+                channel: if by_app { Channel::App } else { Channel::Phone }.into(),
+                requester_id: self.resident.account.person_id.clone(),
                 notice_version: "v1".into(),
                 urgency: Urgency::Normal.into(),
                 agrees_to_society,
                 vulnerable,
                 ..Default::default()
             };
-            let request = self.resident.request(request).await?;
+            let request = by.request(request).await?;
             self.world.suite.cases().register_case(request).await?.into_inner().case
         } else {
             let window = self.window()?;
@@ -202,6 +208,19 @@ impl Life {
         let actors = &self.world.actors;
         let worker = actors.role_at("service_worker", &self.place, n);
         Ok(worker.or_else(|_| actors.role("district_dispatcher", n))?.clone())
+    }
+
+    /// Who says what a case is about and sends it out: the window, where it can tell; else a dispatcher who reaches the place, as
+    /// a rule the street's.
+    fn desk(&mut self) -> Result<Arc<Session>> {
+        if self.certain {
+            return self.window();
+        }
+        let n: u64 = self.rng.random();
+        let role = if self.chance(80) { "street_dispatcher" } else { "district_dispatcher" };
+        let actors = &self.world.actors;
+        let dispatcher = actors.role_at(role, &self.place, n);
+        Ok(dispatcher.or_else(|_| actors.role("district_dispatcher", n))?.clone())
     }
 
     /// One step from the state the case is in; `Some` when the life has ended.
@@ -292,7 +311,7 @@ impl Life {
     async fn dispatch(&mut self, case: &Case) -> Result<()> {
         let delay = self.minutes(2, 60);
         self.pause(delay).await;
-        let window = self.window()?;
+        let desk = self.desk()?;
         let agrees_to_society = self.chance(80);
         let mut intake = self.world.suite.intake();
         if case.state() == CaseState::Accepted {
@@ -306,10 +325,10 @@ impl Life {
                 agrees_to_society,
                 ..Default::default()
             };
-            let request = window.request(request).await?;
+            let request = desk.request(request).await?;
             return moved_on(intake.triage_case(request).await);
         }
-        // What the router only proposes, the window confirms.
+        // What the router only proposes, they confirm.
         let proposed = case.routing.as_ref().filter(|decision| decision.kind == "proposed");
         let request = DispatchCaseRequest {
             case_id: self.case_id.clone(),
@@ -317,7 +336,7 @@ impl Life {
             confirm_decision_id: proposed.map(|decision| decision.decision_id.clone()).unwrap_or_default(),
             ..Default::default()
         };
-        moved_on(intake.dispatch_case(window.request(request).await?).await)
+        moved_on(intake.dispatch_case(desk.request(request).await?).await)
     }
 
     async fn offered(&mut self, case: &Case) -> Result<()> {

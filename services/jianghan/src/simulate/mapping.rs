@@ -205,6 +205,11 @@ impl Mapper {
         self.items.get(label).or_else(|| self.items.get("*")).map(String::as_str)
     }
 
+    /// Whether the mapping names the label itself, and not only what stands for all others.
+    pub fn knows(&self, label: &str) -> bool {
+        label != "*" && self.items.contains_key(label)
+    }
+
     fn text(
         &self,
         header: &csv::StringRecord,
@@ -278,6 +283,8 @@ mod tests {
         let (mapper, _) = mapper(&["subject"]);
         assert_eq!(mapper.item("城乡建设"), Some("CJ-9901"));
         assert_eq!(mapper.item(""), None);
+        assert!(mapper.knows("城乡建设") && !mapper.knows(""));
+        assert!(mapper.item("没有这一类").is_some() && !mapper.knows("没有这一类"), "as all others");
     }
 
     #[test]
