@@ -84,8 +84,12 @@ impl Case {
         limit.n = limit.n.saturating_add(extra.n);
         clock.change_limit(limit, rules);
         let resolve_due_at = clock.due_at;
-        let lawful = |law| rules.calendar.add_paused(law, clock.started_at, &clock.pauses, &rules.profile).at;
-        if let Some(last) = law.map(lawful).filter(|last| resolve_due_at > *last) {
+        let until =
+            |limit| rules.calendar.add_paused(limit, clock.started_at, &clock.pauses, &rules.profile).at;
+        // What the law cuts off was asked for all the same.
+        let asked = resolve_due_at.max(until(limit));
+        let last = clock.statutory_due_at.or(law.map(until));
+        if let Some(last) = last.filter(|last| asked > *last) {
             let message = format!("the statutory limit ends on {}", calendar::local_day(last));
             return Err(DomainError::guard("beyond_statutory_limit", message));
         }
