@@ -268,7 +268,7 @@ pub fn attempt(world: &mut World, case: Case, attempt: &Attempt) -> Result<Optio
                 let extra = Limit::new(TimeUnit::WorkDay, u16::try_from(pick).unwrap());
                 let above = case.extension_count >= SlaProfile::default().max_extensions && pick != 1;
                 let approver = if above { at_district } else { as_lead };
-                one(case.extend(extra, "complex", &world.act(approver)))
+                one(case.extend(extra, "complex", "doc:told", &world.act(approver)))
             }
             Trigger::SubmitTask => one(case.submit_task(assist, evidence(), &world.act(as_assist))),
             Trigger::ReturnTask => one(case.return_task(assist, "unclear", &world.act(as_lead))),

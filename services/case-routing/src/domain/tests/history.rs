@@ -129,8 +129,9 @@ fn event_is_lawful(world: &World, before: &Case, decision: &Decision, event: &Do
             let approved = decision.timeline.iter().find(|entry| entry.event == "CaseExtended");
             let by = approved.and_then(|entry| entry.org).expect("C-2: somebody approved it");
             if before.extension_count < SlaProfile::default().max_extensions {
-                let community = [STATION, COMMITTEE].map(Some).contains(&before.lead_org);
-                let street = community && by == STREET_OFFICE;
+                // Over its community's organisations and over partners the street answers for the case.
+                let below = [STATION, COMMITTEE, GROUP, TEAM, CONTRACTOR].map(Some);
+                let street = below.contains(&before.lead_org) && by == STREET_OFFICE;
                 assert!(before.lead_org == Some(by) || street, "C-2: approved by {by}");
             } else {
                 assert_eq!(by, GOVERNMENT, "C-2: beyond the usual number the level above approves");

@@ -343,6 +343,7 @@ fn attempt(world: &mut World, case: Case, verb: Trigger) -> Result<Decision> {
         Trigger::Extend => case.extend(
             calendar::Limit::new(calendar::TimeUnit::WorkDay, 2),
             "complex",
+            "doc:told",
             &world.official(lead_org),
         ),
         Trigger::SubmitTask => case.submit_task(assist_id, evidence, &world.official(assist_org)),
