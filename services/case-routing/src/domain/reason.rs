@@ -178,6 +178,7 @@ pub const TEXTS: &[(&str, &str, &str)] = &[
     ("case_moved_on", "本件已另行办理", "the case moved on"),
     ("gave_up", "伙伴退出", "the partner gave up"),
     ("overdue", "超过时限", "overdue"),
+    ("assist_overdue", "协办单位超过时限", "an assist is overdue"),
     // Clocks, supervision.
     ("clock_warned", "{clock} 时限已过 {percent}%", "{percent} % of the {clock} limit has run"),
     ("clock_breached", "{clock} 超过时限", "the {clock} limit has passed"),
