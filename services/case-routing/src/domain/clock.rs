@@ -342,7 +342,14 @@ impl Clock {
         self.calendar_version = due.calendar_version;
         let warned_of = matches!(
             self.kind,
-            ClockKind::Resolve | ClockKind::Rework | ClockKind::Assist | ClockKind::Verify | ClockKind::Stage
+            ClockKind::Resolve
+                | ClockKind::Rework
+                | ClockKind::Assist
+                | ClockKind::Verify
+                | ClockKind::Stage
+                | ClockKind::Report
+                | ClockKind::Ruling
+                | ClockKind::Judge
         );
         self.warn_percent = if warned_of { rules.warn_percent } else { WARNINGS };
         self.warn_at = warned_of.then(|| {
