@@ -130,15 +130,22 @@ pub fn withdrawing<'a>(act: Act<'a>, by: &Caller, case: &Case) -> Act<'a> {
     if act.by.standing == Standing::Official { acting_for(act, by, Some(case.first_receiver)) } else { act }
 }
 
-/// Lets a leader act over the organisation that has the case: the own one, or one that the own one leads.
+/// Lets a leader act over the organisation that has the case: for one that answers for it, else as the lead where the own one
+/// leads that.
 pub fn leading<'a>(mut act: Act<'a>, by: &Caller, case: &Case) -> Act<'a> {
     use crate::domain::EdgeKind;
     let Some(lead) = case.lead_org else { return act };
+    let own = reach::part_orgs(by);
+    let mut responsible = case.responsible_orgs(act.routes, act.now).into_iter();
+    if let Some(org) = responsible.find(|org| own.contains(&org.0)) {
+        act.by.org = Some(org);
+        return act;
+    }
     let line = case.item.as_ref().and_then(|item| item.line.as_deref());
     let leads = |org: Uuid| {
         org == lead.0 || act.routes.edge(OrgId(org), lead, line, act.now) == Some(EdgeKind::Leads)
     };
-    if reach::part_orgs(by).into_iter().any(leads) {
+    if own.into_iter().any(leads) {
         act.by.org = Some(lead);
     }
     act

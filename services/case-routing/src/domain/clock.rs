@@ -37,6 +37,12 @@ pub struct Clock {
     /// Set where another system promised until when, before any pause: then that counts instead of the limit.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "ts_microseconds_option")]
     pub promised_at: Option<Timestamp>,
+    /// Of the time that an item promises: what the law sets, from the same start (法定时限). It is never due later (C-2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statutory_limit: Option<Limit>,
+    /// Until when the law leaves time, where it sets any.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "ts_microseconds_option")]
+    pub statutory_due_at: Option<Timestamp>,
     pub calendar_version: u32,
     #[serde(default, skip_serializing_if = "is_default")]
     pub provisional: bool,
@@ -89,6 +95,8 @@ impl Clock {
             paused_at: None,
             due_at: at,
             promised_at: None,
+            statutory_limit: None,
+            statutory_due_at: None,
             calendar_version: 0,
             provisional: false,
             warn_at: None,
@@ -121,6 +129,8 @@ impl Clock {
             due_at: due_at.unwrap_or(due.at),
             // It has stopped: nobody counts it again.
             promised_at: None,
+            statutory_limit: None,
+            statutory_due_at: None,
             calendar_version: due.calendar_version,
             provisional: false,
             warn_at: None,
@@ -132,7 +142,21 @@ impl Clock {
         }
     }
 
-    /// What was promised elsewhere holds, also when it is counted again.
+    /// What it counts is the promise of an item of which the law says how long it may take, if it says so: from the same
+    /// start, over a long holiday, the law may end first.
+    pub(super) fn bind(&mut self, law: Option<Limit>, rules: &Rules) {
+        if self.statutory_limit != law {
+            self.statutory_limit = law;
+            self.statutory_due_at = None;
+        }
+        let (at, provisional, calendar_version) = (self.due_at, self.provisional, self.calendar_version);
+        self.take(Due { at, provisional, calendar_version }, rules);
+        if let Some(by) = self.quiet_until {
+            self.forgo_warnings(by);
+        }
+    }
+
+    /// What was promised elsewhere holds, also when it is counted again, and past the law: whoever promised it answers for it.
     pub(super) fn promise(&mut self, due_at: Timestamp, rules: &Rules) {
         self.promised_at = Some(due_at);
         let due = Due { at: due_at, provisional: false, calendar_version: self.calendar_version };
@@ -218,8 +242,9 @@ impl Clock {
         self.limit = limit;
         self.warned = 0;
         if let Some(promised) = promised {
-            let due = rules.calendar.add_paused(limit, self.started_at, &self.pauses, &rules.profile);
-            if due.at >= promised {
+            let until =
+                |limit| rules.calendar.add_paused(limit, self.started_at, &self.pauses, &rules.profile).at;
+            if until(limit) >= promised && self.statutory_limit.is_none_or(|law| until(law) >= promised) {
                 // The limit asks for no less: from now on it counts.
                 self.promised_at = None;
             }
@@ -301,13 +326,30 @@ impl Clock {
         self.take(due, rules);
     }
 
+    /// Not past what the law leaves, which no calendar that changed takes back either.
+    fn within_law(&mut self, due: Due, rules: &Rules) -> Due {
+        let Some(law) = self.statutory_limit else { return due };
+        let counted = rules.calendar.add_paused(law, self.started_at, &self.pauses, &rules.profile);
+        let at = self.statutory_due_at.map_or(counted.at, |known| known.max(counted.at));
+        self.statutory_due_at = Some(at);
+        if self.promised_at.is_none() && at < due.at { Due { at, ..counted } } else { due }
+    }
+
     fn take(&mut self, due: Due, rules: &Rules) {
+        let due = self.within_law(due, rules);
         self.due_at = due.at;
         self.provisional = due.provisional;
         self.calendar_version = due.calendar_version;
         let warned_of = matches!(
             self.kind,
-            ClockKind::Resolve | ClockKind::Rework | ClockKind::Assist | ClockKind::Verify | ClockKind::Stage
+            ClockKind::Resolve
+                | ClockKind::Rework
+                | ClockKind::Assist
+                | ClockKind::Verify
+                | ClockKind::Stage
+                | ClockKind::Report
+                | ClockKind::Ruling
+                | ClockKind::Judge
         );
         self.warn_percent = if warned_of { rules.warn_percent } else { WARNINGS };
         self.warn_at = warned_of.then(|| {

@@ -160,6 +160,79 @@ fn what_was_promised_elsewhere_holds_through_pauses_recounts_and_other_limits() 
     assert!(!serde_json::to_string(&begun).unwrap().contains("promised_at"), "written where it is set");
 }
 
+#[test]
+fn on_no_day_of_four_years_is_a_promise_due_after_the_law_whatever_the_hours() {
+    let limit = |(unit, n)| Limit::new(unit, n);
+    let limits = [
+        ((TimeUnit::WorkDay, 2), (TimeUnit::CalDay, 7)),
+        ((TimeUnit::WorkDay, 5), (TimeUnit::CalDay, 7)),
+        ((TimeUnit::WorkHour, 16), (TimeUnit::CalDay, 3)),
+        ((TimeUnit::CalDay, 7), (TimeUnit::WorkDay, 5)),
+        ((TimeUnit::WorkDay, 20), (TimeUnit::Month, 1)),
+    ]
+    .map(|(promise, law)| (limit(promise), limit(law)));
+    let time = |hour| chrono::NaiveTime::from_hms_opt(hour, 0, 0).unwrap();
+    let day = |month, day| chrono::NaiveDate::from_ymd_opt(2026, month, day).unwrap();
+    let morning = calendar::Season { from: (1, 1), spans: vec![(time(9), time(11))] };
+    let flood =
+        calendar::Closure { from: day(7, 6), to: day(7, 17), authority_ref: "令〔2026〕1号".into() };
+    let street = calendar::Profile::office().with_hours(vec![morning]).unwrap().closed(flood).unwrap();
+    for rules in [Rules::default(), Rules { profile: street, ..Rules::default() }] {
+        let mut cut = [0; 5];
+        for days in 0..1_461 {
+            let start = at("2024-01-01T09:30:00") + TimeDelta::days(days);
+            for (number, (promise, law)) in limits.into_iter().enumerate() {
+                let mut clock = Clock::start(ClockKind::Resolve, None, promise, start, &rules);
+                let promised = clock.due_at;
+                clock.bind(Some(law), &rules);
+                let last = rules.calendar.add(law.unit, law.n, start, &rules.profile).at;
+                let expected = (promised.min(last), Some(last));
+                assert_eq!((clock.due_at, clock.statutory_due_at), expected, "{promise:?} from {start}");
+                cut[number] += usize::from(promised > last);
+            }
+        }
+        assert!(cut[0] > 0 && cut[1] > cut[0] && cut[2] > 0, "the premise: {cut:?}");
+    }
+}
+
+#[test]
+fn what_the_law_cuts_off_stays_cut_through_pauses_other_limits_and_another_calendar() {
+    let rules = Rules::default();
+    let days = |unit, n| Limit::new(unit, n);
+    let law = Some(days(TimeUnit::CalDay, 7));
+    // Spring Festival: from the fifteenth to the twenty-third.
+    let start = at("2026-02-14T10:00:00");
+    let mut clock = Clock::start(ClockKind::Resolve, None, days(TimeUnit::WorkDay, 2), start, &rules);
+    assert_eq!(clock.due_at, at("2026-02-25T17:00:00"), "the premise");
+    clock.bind(law, &rules);
+    let last = clock.due_at;
+    assert_eq!((local_day(last).to_string().as_str(), clock.statutory_due_at), ("2026-02-24", Some(last)));
+    let stored = serde_json::to_string(&clock).unwrap();
+    assert_eq!(serde_json::from_str::<Clock>(&stored).unwrap(), clock);
+
+    let mut longer = clock.clone();
+    longer.change_limit(days(TimeUnit::WorkDay, 20), &rules);
+    assert_eq!(longer.due_at, last);
+    let mut amended = clock.clone();
+    assert_eq!(amended.recompute(&more_work(&rules)), None, "nothing changed in that year");
+    assert_eq!(amended.due_at, last);
+    let mut paused = clock.clone();
+    paused.pause(at("2026-02-14T11:00:00"));
+    paused.resume(at("2026-02-16T11:00:00"), &rules);
+    assert!(paused.due_at >= last && Some(paused.due_at) <= paused.statutory_due_at);
+    // Another item, of which the law says nothing: its promise counts.
+    let mut free = clock.clone();
+    free.bind(None, &rules);
+    free.change_limit(days(TimeUnit::WorkDay, 2), &rules);
+    assert_eq!((free.due_at, free.statutory_due_at), (at("2026-02-25T17:00:00"), None));
+    // What another system promised stands, and what the law says stands beside it.
+    let mut elsewhere = clock.clone();
+    elsewhere.promise(at("2026-03-02T17:00:00"), &rules);
+    assert_eq!((elsewhere.due_at, elsewhere.statutory_due_at), (at("2026-03-02T17:00:00"), Some(last)));
+    elsewhere.change_limit(days(TimeUnit::WorkDay, 30), &rules);
+    assert_eq!(elsewhere.due_at, at("2026-03-02T17:00:00"), "neither earlier nor further past the law");
+}
+
 proptest::proptest! {
     #![proptest_config(proptest::prelude::ProptestConfig { failure_persistence: None, ..Default::default() })]
 

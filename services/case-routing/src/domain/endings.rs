@@ -15,7 +15,7 @@ use super::work::{Act, Decision, Work, check_code};
 pub struct AnswerCase {
     /// The answer given, as a stored text or a knowledge-base entry.
     pub explanation_ref: String,
-    /// `Resolved`, `Explained`, `Unfounded` or `BeyondAuthority`.
+    /// `Explained` for a consultation, `BeyondAuthority` where another channel is told.
     pub closed_code: ClosedCode,
 }
 
@@ -30,14 +30,19 @@ impl Case {
         Ok(work.finish())
     }
 
-    /// Hands an emergency over to its own line, at once.
+    /// Hands an emergency over to its own line, at once, or a case to the line by which another system takes it. Statutory
+    /// channels are told with an [answer](Self::answer).
     ///
     /// # Errors
-    /// `WrongState`; `Invalid` line code.
-    pub fn hand_off(self, line_code: &str, act: &Act<'_>) -> Result<Decision> {
+    /// `WrongState`; `Invalid` line code: no emergency line of the catalogue, nor taken elsewhere.
+    pub fn hand_off(self, line_code: &str, taken_elsewhere: bool, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.permit(Trigger::HandOff)?;
         check_code("line_code", line_code)?;
+        if !taken_elsewhere && !work.routes.is_emergency_line(line_code, work.now) {
+            let message = "neither an emergency line of the catalogue nor one that another system takes";
+            return Err(DomainError::invalid("line_code", message));
+        }
         work.hand_off(line_code)?;
         Ok(work.finish())
     }
@@ -45,7 +50,8 @@ impl Case {
     /// Answers a consultation from the knowledge base, or tells another legal channel.
     ///
     /// # Errors
-    /// `WrongState`; `Invalid` code or explanation; `NotEntitled` for a requester.
+    /// `WrongState`; `Invalid` code or explanation; `NotEntitled` for a requester; `Guard` `not_a_consultation` for an
+    /// explanation of what asks for more.
     pub fn answer(self, command: AnswerCase, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.permit(Trigger::Answer)?;
@@ -152,12 +158,15 @@ impl Work<'_> {
 
     /// The answer is what was done about the matter, by that organisation.
     pub(super) fn answer(&mut self, command: AnswerCase, reason: Reason, by: OrgId) -> Result<()> {
-        use ClosedCode::{BeyondAuthority, Explained, Resolved, Unfounded};
-        if !matches!(command.closed_code, Resolved | Explained | Unfounded | BeyondAuthority) {
-            return Err(DomainError::invalid(
-                "closed_code",
-                "an answer resolves, explains, or tells another channel",
-            ));
+        use ClosedCode::{BeyondAuthority, Explained};
+        if !matches!(command.closed_code, Explained | BeyondAuthority) {
+            return Err(DomainError::invalid("closed_code", "an answer explains, or tells another channel"));
+        }
+        // Before it has an item nobody but the window knows what it is.
+        let consultation = self.case.item.is_none() || self.case.nature == Nature::Consultation;
+        if command.closed_code == Explained && !consultation {
+            let message = "an explanation ends a consultation; this is dispatched, or told another channel";
+            return Err(DomainError::guard("not_a_consultation", message));
         }
         if command.explanation_ref.is_empty() {
             return Err(DomainError::invalid("explanation_ref", "the answer that was given"));

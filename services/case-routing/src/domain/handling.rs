@@ -3,7 +3,7 @@
 use calendar::Limit;
 use chrono::TimeDelta;
 
-use super::case::{Case, Suspension};
+use super::case::{Case, Suspension, Task};
 use super::codes::*;
 use super::error::{DomainError, Result};
 use super::event::{DomainEvent, Timestamp};
@@ -12,7 +12,7 @@ use super::reason::Reason;
 use super::rules::Rules;
 use super::state::Trigger;
 use super::table::RoutingTable;
-use super::work::{Act, Decision, Work, check_code};
+use super::work::{Act, Decision, Standing, Work, check_code};
 
 impl Case {
     /// The handler spoke with the requester for the first time; work begins.
@@ -29,7 +29,8 @@ impl Case {
     /// still.
     ///
     /// # Errors
-    /// `WrongState`; `NotEntitled` unless the lead's leader, never a machine; `Invalid` cause or date, and without the writing.
+    /// `WrongState`; `NotEntitled` unless of an organisation that [answers for it](Self::responsible_orgs), never a machine;
+    /// `Invalid` cause or date, and without the writing.
     pub fn suspend(
         self,
         cause_code: &str,
@@ -45,27 +46,35 @@ impl Case {
     /// The case goes on.
     ///
     /// # Errors
-    /// `WrongState`; `NotEntitled` unless the lead or a timer.
+    /// `WrongState`; `NotEntitled` unless of an organisation that [answers for it](Self::responsible_orgs), or a timer.
     pub fn resume(self, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.permit(Trigger::Resume)?;
-        let (_, org) = work.lead()?;
-        work.acts_for(org, "lead_org")?;
+        work.lead()?;
+        work.answers_for_case()?;
         work.resume(None)?;
         Ok(work.finish())
     }
 
-    /// More time, approved before the clock is due and by whoever may, and never beyond the day that the law sets (C-2).
+    /// More time, approved before the clock is due and by whoever may, told to the requester in writing, and never beyond the
+    /// day that the law sets (C-2).
     ///
     /// # Errors
     /// `WrongState`; `NotEntitled` unless of an [organisation that approves](Self::extension_approvers), never a machine;
-    /// `Guard` `extension_too_late`, `extensions_used_up`, `beyond_statutory_limit`; `Invalid` units.
-    pub fn extend(self, extra: Limit, reason_code: &str, act: &Act<'_>) -> Result<Decision> {
+    /// `Guard` `extension_too_late`, `extensions_used_up`, `beyond_statutory_limit`; `Invalid` units, and without the writing.
+    pub fn extend(
+        self,
+        extra: Limit,
+        reason_code: &str,
+        told_ref: &str,
+        act: &Act<'_>,
+    ) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.stay(Trigger::Extend)?;
         let (id, _) = work.lead()?;
         work.approves_extension()?;
         check_code("reason_code", reason_code)?;
+        written(told_ref)?;
         if extra.n == 0 || extra.n > 366 {
             return Err(DomainError::invalid("extension", "between 1 and 366 units"));
         }
@@ -84,27 +93,33 @@ impl Case {
         limit.n = limit.n.saturating_add(extra.n);
         clock.change_limit(limit, rules);
         let resolve_due_at = clock.due_at;
-        let lawful = |law| rules.calendar.add_paused(law, clock.started_at, &clock.pauses, &rules.profile).at;
-        if let Some(last) = law.map(lawful).filter(|last| resolve_due_at > *last) {
+        let until =
+            |limit| rules.calendar.add_paused(limit, clock.started_at, &clock.pauses, &rules.profile).at;
+        // What the law cuts off was asked for all the same.
+        let asked = resolve_due_at.max(until(limit));
+        let last = clock.statutory_due_at.or(law.map(until));
+        if let Some(last) = last.filter(|last| asked > *last) {
             let message = format!("the statutory limit ends on {}", calendar::local_day(last));
             return Err(DomainError::guard("beyond_statutory_limit", message));
         }
         work.case.extension_count += 1;
-        if work.case.confirmed_offer().is_none() {
-            work.task_mut(id)?.due_at = Some(resolve_due_at);
-        }
+        // A partner has its part of the time, which grows with it.
+        let partner = work.case.confirmed_offer().is_some();
+        let due_at = if partner { work.partner_due() } else { Some(resolve_due_at) };
+        let lead = work.task_mut(id)?;
+        lead.due_at = if partner { due_at.max(lead.due_at) } else { due_at };
         let event = DomainEvent::CaseExtended { reason_code: reason_code.to_owned(), resolve_due_at };
-        work.emit(event, Some(Reason::new(reason_code)), Some(id));
+        work.emit(event, Some(Reason::new(reason_code).with("told_ref", told_ref)), Some(id));
         Ok(work.finish())
     }
 
-    /// The organisations whose leader may approve more time now: whoever leads the case (for a community's organisation also
-    /// the one that leads it) the usual number of times, beyond that only the level above them (domain.md §2.0.6).
+    /// The organisations whose leader may approve more time now: whoever [answers for the case](Self::responsible_orgs) the
+    /// usual number of times, beyond that only the level above them (domain.md §2.0.6).
     #[must_use]
     pub fn extension_approvers(&self, routes: &RoutingTable, rules: &Rules, at: Timestamp) -> Vec<OrgId> {
         let item = self.item.as_ref().and_then(|item| routes.item_version(&item.code, item.version));
         let usual = rules.sla_for(item.map(std::convert::AsRef::as_ref), self.urgency).max_extensions;
-        let own = self.own_approvers(routes, at);
+        let own = self.responsible_orgs(routes, at);
         if self.extension_count < usual {
             return own;
         }
@@ -113,12 +128,27 @@ impl Case {
         above.filter(|org| !own.contains(org)).collect()
     }
 
-    fn own_approvers(&self, routes: &RoutingTable, at: Timestamp) -> Vec<OrgId> {
+    /// The organisations whose leaders answer for the case towards its requester: whoever leads it; for a community's
+    /// organisation also who leads or guides it; and for a partner, which nobody leads, who sent it the case: the public
+    /// organisation, or the one above where that is a community's.
+    #[must_use]
+    pub fn responsible_orgs(&self, routes: &RoutingTable, at: Timestamp) -> Vec<OrgId> {
         let Some(lead) = self.lead_org else { return Vec::new() };
         let line = self.item.as_ref().and_then(|item| item.line.as_deref());
+        let kind = |id: OrgId| routes.org(id).map(|org| org.kind);
+        let by_community = |id: OrgId| kind(id).is_some_and(OrgKind::is_community_level);
         let mut own = vec![lead];
-        if routes.org(lead).is_some_and(|org| org.kind.is_community_level()) {
+        if by_community(lead) {
             own.extend(routes.leaders_of(lead, line, at));
+        }
+        let agreed = |task: &&Task| matches!(task.mode, DispatchMode::Invitation | DispatchMode::WorkOrder);
+        if let Some(sender) = self.lead().filter(agreed).map(|task| task.sender) {
+            if kind(sender).is_some_and(|kind| !kind.is_society()) {
+                own.push(sender);
+            }
+            if by_community(sender) {
+                own.extend(routes.leaders_of(sender, line, at));
+            }
         }
         own
     }
@@ -178,11 +208,18 @@ impl Work<'_> {
         if self.case.extension_approvers(self.routes, self.rules, self.now).contains(&by) {
             return Ok(());
         }
-        if self.case.own_approvers(self.routes, self.now).contains(&by) {
+        if self.case.responsible_orgs(self.routes, self.now).contains(&by) {
             let message = "beyond the usual number the level above approves";
             return Err(DomainError::guard("extensions_used_up", message));
         }
         Err(DomainError::NotEntitled { code: "extension_approver" })
+    }
+
+    /// Somebody acts for an organisation that answers for the case; timers pass.
+    fn answers_for_case(&self) -> Result<()> {
+        let answers = |org: OrgId| self.case.responsible_orgs(self.routes, self.now).contains(&org);
+        let entitled = self.by.standing == Standing::System || self.by.org.is_some_and(answers);
+        if entitled { Ok(()) } else { Err(DomainError::NotEntitled { code: "lead_org" }) }
     }
 
     /// The handler's first contact with the requester; without a method where other work implies it.
@@ -214,14 +251,12 @@ impl Work<'_> {
         resume_at: Option<Timestamp>,
     ) -> Result<()> {
         self.permit(Trigger::Suspend)?;
-        let (id, org) = self.lead()?;
+        let (id, _) = self.lead()?;
         self.human_official()?;
-        self.acts_for(org, "lead_org")?;
+        self.answers_for_case()?;
         let days = self.rules.suspension_causes.get(cause_code);
         let days = *days.ok_or_else(|| DomainError::invalid("cause_code", "not a listed cause"))?;
-        if told_ref.is_empty() {
-            return Err(DomainError::invalid("told_ref", "the writing by which the requester was told"));
-        }
+        written(told_ref)?;
         let latest = self.now + TimeDelta::days(i64::from(days));
         if resume_at.is_some_and(|at| at <= self.now || at > latest) {
             let message = format!("must lie ahead, at most {days} days for this cause");
@@ -303,4 +338,12 @@ impl Work<'_> {
             self.resume_clocks();
         }
     }
+}
+
+/// What moves the requester's time is told to them in writing.
+fn written(told_ref: &str) -> Result<()> {
+    if told_ref.is_empty() {
+        return Err(DomainError::invalid("told_ref", "the writing by which the requester was told"));
+    }
+    Ok(())
 }

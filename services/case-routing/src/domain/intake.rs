@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::case::{Case, ItemRef, Place};
+use super::clock::Clock;
 use super::codes::*;
 use super::dispatch::RouteChoice;
 use super::error::{DomainError, Result};
@@ -265,7 +266,7 @@ impl Work<'_> {
     pub(super) fn start_service(&mut self, since: Timestamp) {
         let now = std::mem::replace(&mut self.now, since);
         self.case.accepted_at = Some(since);
-        self.start_clock(ClockKind::Resolve, None, self.resolve_limit());
+        self.start_resolve();
         self.start_clock(ClockKind::Dispatch, None, self.sla().dispatch);
         self.now = now;
     }
@@ -292,15 +293,18 @@ impl Work<'_> {
         self.case.society_agreed = command.society_agreed.unwrap_or(self.case.society_agreed);
         self.case.vulnerable = command.vulnerable.unwrap_or(self.case.vulnerable);
         self.case.complained_of = command.complained_of.or(self.case.complained_of);
-        let (rules, limit) = (self.rules, self.resolve_limit());
+        let (rules, limit, law) = (self.rules, self.resolve_limit(), self.statutory_limit());
         let promised = self.case.state == CaseState::Triaged;
         let clocks = self.case.clocks.iter_mut();
         for clock in clocks.filter(|clock| clock.kind == ClockKind::Resolve && clock.is_open()) {
             let mut changed = clock.clone();
+            changed.bind(law, rules);
             changed.change_limit(limit, rules);
-            // What an item promised already does not end earlier because it is another one.
+            // What an item promised already does not end earlier because it is another one, unless that one's law does.
             if !promised || changed.due_at >= clock.due_at {
                 *clock = changed;
+            } else {
+                clock.bind(law, rules);
             }
         }
         self.enter(CaseState::Triaged, Trigger::Triage)?;
@@ -310,6 +314,17 @@ impl Work<'_> {
             self.follow_place();
         }
         Ok(())
+    }
+
+    /// The requester's clock starts.
+    pub(super) fn start_resolve(&mut self) {
+        let mut clock = Clock::start(ClockKind::Resolve, None, self.resolve_limit(), self.now, self.rules);
+        clock.bind(self.statutory_limit(), self.rules);
+        self.case.clocks.push(clock);
+    }
+
+    fn statutory_limit(&self) -> Option<calendar::Limit> {
+        self.item().and_then(|item| item.statutory_limit)
     }
 
     /// The item promises the limit; until it is known the cell's rule holds.

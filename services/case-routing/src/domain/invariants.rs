@@ -10,6 +10,7 @@ pub fn violations(case: &Case) -> Vec<&'static str> {
     let checks = [
         (one_live_lead(case), "C-1: exactly one live lead from Dispatched to Resolved"),
         (lead_is_consistent(case), "C-1: lead organisation and lead task agree"),
+        (promised_within_law(case), "C-2: what an item promises ends no later than the law says"),
         (clocks_pause_where_listed(case), "C-3: clocks stand still only in NeedSupplement and Suspended"),
         (verifier_is_third(case), "C-4: the verifier handled no part of the case"),
         (refused_by_human(case), "C-5: refused by a human only"),
@@ -43,6 +44,11 @@ fn one_live_lead(case: &Case) -> bool {
 
 fn lead_is_consistent(case: &Case) -> bool {
     case.lead_org == case.lead().map(|task| task.org)
+}
+
+fn promised_within_law(case: &Case) -> bool {
+    let mut own = case.clocks.iter().filter(|clock| clock.promised_at.is_none());
+    own.all(|clock| clock.statutory_due_at.is_none_or(|last| clock.due_at <= last))
 }
 
 fn clocks_pause_where_listed(case: &Case) -> bool {

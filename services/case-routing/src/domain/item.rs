@@ -108,7 +108,8 @@ impl ServiceItem {
     }
 
     /// Checks what the type does not: a code, a line, limits of which the promised one never ends later
-    /// than the statutory one (tried from each of 60 days of a year).
+    /// than the statutory one (tried from each of 60 days of a year, so that whoever writes the catalogue hears of it early;
+    /// on the other days each case's own clock keeps to the law).
     ///
     /// # Errors
     /// [`DomainError::Invalid`] naming the field.

@@ -177,7 +177,8 @@ pub struct Supervision {
     /// Answered: when it goes one level up by itself if what it is about is still overdue then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rises_at: Option<Timestamp>,
-    /// Who has to answer it, where the case does not tell: what has to be done is nobody's yet.
+    /// Who has to answer it, where the case does not tell: what has to be done is nobody's yet, or the task is another's, as
+    /// an assist that is late is for whoever leads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub org: Option<OrgId>,
 }

@@ -209,7 +209,7 @@ impl Work<'_> {
             offer.ended_at.get_or_insert(self.now);
         }
         self.release_lead();
-        self.start_clock(ClockKind::Resolve, None, self.resolve_limit());
+        self.start_resolve();
         let reason = Reason::new(reason_code);
         self.emit(DomainEvent::CaseReopened { reason_code: reason_code.to_owned() }, Some(reason), None);
         self.reroute()

@@ -89,6 +89,11 @@ pub const TEXTS: &[(&str, &str, &str)] = &[
         "涉及多个条线且主办不明，首接负责",
         "several lines and no clear lead: the first receiver leads",
     ),
+    (
+        "above_first_receiver_leads",
+        "涉及多个条线且主办不明，首接单位依清单不得主办，由其上级牵头",
+        "several lines and no clear lead: the lists bar the first receiver, so who leads it leads",
+    ),
     ("district_fallback", "无单位具备职责，由区级兜底", "nobody is competent: the district takes it"),
     (
         "sender_nearest_superior",
@@ -173,6 +178,7 @@ pub const TEXTS: &[(&str, &str, &str)] = &[
     ("case_moved_on", "本件已另行办理", "the case moved on"),
     ("gave_up", "伙伴退出", "the partner gave up"),
     ("overdue", "超过时限", "overdue"),
+    ("assist_overdue", "协办单位超过时限", "an assist is overdue"),
     // Clocks, supervision.
     ("clock_warned", "{clock} 时限已过 {percent}%", "{percent} % of the {clock} limit has run"),
     ("clock_breached", "{clock} 超过时限", "the {clock} limit has passed"),

@@ -248,7 +248,7 @@ impl RoutingTable {
         ranked.dedup_by_key(|(_, _, _, id, ..)| *id);
         let mut ranked = ranked.into_iter();
         let Some((depth, other_line, load, _, org, entry, (sender, mode))) = ranked.next() else {
-            return self.lead_without_entry(query, unclear, outcome);
+            return self.lead_without_entry(list, query, judge, outcome);
         };
         outcome.candidates.push(Candidate {
             org: org.id,
@@ -279,22 +279,58 @@ impl RoutingTable {
         self.take_lead(choice(org, sender, mode, true, Some(entry)), outcome);
     }
 
-    /// Step 6: the first receiver where lines are unclear; else the district, which takes what nobody takes.
-    fn lead_without_entry(&self, query: &RouteQuery<'_>, unclear: bool, outcome: &mut RoutingOutcome) {
+    /// Step 6: the first receiver where lines are unclear, or who leads it where the lists bar it; else the district, which
+    /// takes what nobody takes. What step 5 bars does not lead here either.
+    fn lead_without_entry(
+        &self,
+        list: &EntryList,
+        query: &RouteQuery<'_>,
+        judge: &Judge<'_>,
+        outcome: &mut RoutingOutcome,
+    ) {
         let line = query.item.and_then(ServiceItem::line);
+        let unclear = query.item.is_some_and(|item| item.lead_line_unclear);
         let reachable = |id: OrgId| {
             let org = self.org(id).filter(|org| org.in_force(query.at))?;
             let barred = query.complained_of == Some(id) || query.excluded.contains(&id);
             let (sender, mode) = self.sender_to(id, query.place, line, query.at).filter(|_| !barred)?;
             Some(choice(org, sender, mode, true, None))
         };
-        let administration = |choice: &Choice| self.org(choice.org).is_some_and(|org| !org.kind.is_society());
-        let first = Some(query.first_receiver).filter(|_| unclear).and_then(reachable).filter(administration);
-        let (lead, code, confidence) = match first {
-            Some(lead) => (Some(lead), "first_receiver_leads", BY_FIRST_RECEIVER),
+        let bar = |id: OrgId| {
+            let (item, org) = (query.item?, self.org(id)?);
+            Self::bar(list, item, org, query.at, |entry| judge.applies(entry))
+        };
+        let bar_told = |id: OrgId, outcome: &mut RoutingOutcome| {
+            let Some(why) = bar(id) else { return false };
+            let told = |known: &Candidate| {
+                known.org == id && known.rejected_because.as_ref().is_some_and(|reason| reason.code == why)
+            };
+            if !outcome.candidates.iter().any(told) {
+                let unit = self.org(id).map(|org| org.unit);
+                let rejected_because = Some(Reason::new(why));
+                outcome.candidates.push(Candidate { org: id, unit, rule_id: None, rejected_because });
+            }
+            true
+        };
+        let administration = |id: &OrgId| self.org(*id).is_some_and(|org| !org.kind.is_society());
+        let receiver = Some(query.first_receiver).filter(|_| unclear).filter(administration);
+        let mut found = None;
+        if let Some(receiver) = receiver {
+            if bar_told(receiver, outcome) {
+                let above = self.leaders_of(receiver, line, query.at);
+                let mut above = above.into_iter().filter(|id| self.fixed.fallback != Some(*id));
+                let above = above.find_map(|id| reachable(id).filter(|_| !bar_told(id, outcome)));
+                found = above.map(|lead| (lead, "above_first_receiver_leads"));
+            } else {
+                found = reachable(receiver).map(|lead| (lead, "first_receiver_leads"));
+            }
+        }
+        let (lead, code, confidence) = match found {
+            Some((lead, code)) => (Some(lead), code, BY_FIRST_RECEIVER),
             None => {
                 outcome.kind = RoutingKind::Fallback;
-                (self.fixed.fallback.and_then(reachable), "district_fallback", BY_FALLBACK)
+                let fallback = self.fixed.fallback.filter(|id| !bar_told(*id, outcome));
+                (fallback.and_then(reachable), "district_fallback", BY_FALLBACK)
             }
         };
         outcome.reasons.push(Reason::new(code));
@@ -414,13 +450,21 @@ impl RoutingTable {
         about: Option<(Urgency, Facts)>,
         at: Timestamp,
     ) -> Option<&'static str> {
-        let list = self.list_at(place, at);
-        let org = self.org(org)?;
+        let applies = |entry: &ResponsibilityEntry| self.applies(entry, place, about, at);
+        Self::bar(self.list_at(place, at), item, self.org(org)?, at, applies)
+    }
+
+    /// Step 5 for an organisation that no entry names to lead.
+    fn bar(
+        list: &EntryList,
+        item: &ServiceItem,
+        org: &OrgNode,
+        at: Timestamp,
+        applies: impl Fn(&ResponsibilityEntry) -> bool,
+    ) -> Option<&'static str> {
         let own = || {
             let entries = list.about(&item.code, org.unit);
-            entries.filter(|entry| {
-                entry.in_force(at) && means(&entry.holder, org) && self.applies(entry, place, about, at)
-            })
+            entries.filter(|entry| entry.in_force(at) && means(&entry.holder, org) && applies(entry))
         };
         let transferred = || own().any(|entry| entry.transfer_ref.is_some());
         let low = org.kind.is_community_level() || org.kind == OrgKind::StreetOffice;

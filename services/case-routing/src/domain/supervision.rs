@@ -122,12 +122,14 @@ impl Case {
         Ok(work.finish())
     }
 
-    /// Who has to answer a supervision: whose task it is about, or who has to do what its clock measures, else who leads.
+    /// Who has to answer a supervision: who it names beside a task, else whose task it is about, or who has to do what its clock measures, else who leads.
     #[must_use]
     pub fn supervised(&self, supervision: &Supervision) -> OrgId {
+        // A reminder about another's task.
+        let named = supervision.org.filter(|_| supervision.task.is_some());
         let of_task = supervision.task.and_then(|task| self.task(task).ok()).map(|task| task.org);
         let of_clock = supervision.clock.and_then(|clock| self.acts_against(clock));
-        of_task.or(of_clock).or(supervision.org).or(self.lead_org).unwrap_or(self.first_receiver)
+        named.or(of_task).or(of_clock).or(supervision.org).or(self.lead_org).unwrap_or(self.first_receiver)
     }
 
     /// Who has to do what a clock of the case measures, where that is not whoever leads.

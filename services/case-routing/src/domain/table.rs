@@ -209,6 +209,13 @@ impl RoutingTable {
         self.fixed.versions.get(&(code.to_owned(), version)).or_else(|| self.fixed.items.get(code)?.last())
     }
 
+    /// Whether something of the catalogue in force belongs to this emergency line (110, 119, 120, 122 …).
+    #[must_use]
+    pub fn is_emergency_line(&self, line: &str, at: Timestamp) -> bool {
+        let mut versions = self.fixed.items.values().flatten();
+        versions.any(|item| item.in_force(at) && item.emergency_line.as_deref() == Some(line))
+    }
+
     /// An organisation.
     #[must_use]
     pub fn org(&self, id: OrgId) -> Option<&OrgNode> {

@@ -184,6 +184,7 @@ impl Work<'_> {
             }
             ClockKind::Assist => {
                 self.overdue(0, kind, task_id);
+                self.remind_lead(kind, task_id);
                 Ok(())
             }
             ClockKind::Objection | ClockKind::Contact | ClockKind::RatingWindow => Ok(()),
@@ -192,6 +193,14 @@ impl Work<'_> {
 
     fn overdue(&mut self, level: u8, kind: ClockKind, task_id: Option<TaskId>) {
         self.supervise(level, "overdue", Some(kind), task_id);
+    }
+
+    /// Whoever leads hears of an assist that is late, too: the case waits for it.
+    fn remind_lead(&mut self, kind: ClockKind, task_id: Option<TaskId>) {
+        let late = task_id.and_then(|id| self.case.task(id).ok()).map(|task| task.org);
+        if let Some(lead) = self.case.lead_org.filter(|lead| Some(*lead) != late) {
+            self.supervise_org(0, "assist_overdue", Some(kind), task_id, Some(lead));
+        }
     }
 
     /// A partner works on it. What one has done stays done, whoever else is late.

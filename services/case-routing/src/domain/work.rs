@@ -433,10 +433,21 @@ impl<'a> Work<'a> {
         clock: Option<ClockKind>,
         task: Option<TaskId>,
     ) {
+        self.supervise_org(level, reason_code, clock, task, self.sees_to(clock));
+    }
+
+    /// Of an organisation, where it is not the one that the task, the clock or the case tells of.
+    pub fn supervise_org(
+        &mut self,
+        level: u8,
+        reason_code: &str,
+        clock: Option<ClockKind>,
+        task: Option<TaskId>,
+        org: Option<OrgId>,
+    ) {
         let id: SupervisionId = self.ids.draw();
         let limit = self.rules.supervision_answer;
         let due_at = self.rules.calendar.add(limit.unit, limit.n, self.now, &self.rules.profile).at;
-        let org = self.sees_to(clock);
         self.case.supervisions.push(Supervision {
             id,
             clock,

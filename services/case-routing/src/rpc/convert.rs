@@ -316,6 +316,7 @@ fn clock(clock: &Clock) -> pb::Clock {
         provisional: clock.provisional,
         calendar_version: clock.calendar_version.to_string(),
         task_id: text(clock.task_id),
+        statutory_due_time: clock.statutory_due_at.and_then(at),
     }
 }
 

@@ -7,9 +7,11 @@ use uuid::Uuid;
 
 use super::{convert, desk::Desk, parse};
 use crate::{
-    domain::{Case, CaseId, LEAST_ALIKE, Likeness, Matter, Told, UnitId, Weights, pairs},
+    domain::{
+        Case, CaseId, LEAST_ALIKE, Likeness, Matter, RoutingTable, Told, UnitId, UnitKind, Weights, pairs,
+    },
     store::{
-        alike::{self, Around, OfItem},
+        alike::{self, Area, Around, OfItem},
         imports,
         list::ReachFilter,
         read,
@@ -49,7 +51,7 @@ pub async fn find(
         item_code: case.item.as_ref().map(|item| item.code.clone()),
         suggested_item: suggested.map(|known| known.first().to_owned()),
     };
-    let Some(street) = case.place.street else { return Ok(pb::FindDuplicatesResponse::default()) };
+    let (area, near) = whereabouts(case, &world.routes);
     let since = case.registered_at.min(now) - TimeDelta::days(i64::from(desk.duplicate_days));
     let reach = ReachFilter::of(caller);
     let mut conn = desk.db.conn().await?;
@@ -59,13 +61,12 @@ pub async fn find(
     if !own.pairs.is_empty() {
         let mut words = own.pairs.clone();
         words.extend(Told::of(&own.pairs).synonyms());
-        let around = Around { case: id, street: street.0, pairs: &words, since, limit: COMPARED };
+        let around = Around { case: id, area, pairs: &words, since, limit: COMPARED };
         others = alike::around(&mut conn, &around, &reach).await?;
     }
     if let Some(item) = own.item() {
         let path: Vec<Uuid> = case.place.path.iter().map(|unit| unit.0).collect();
-        let near = neighbourhood(case, street).0;
-        let of = OfItem { case: id, street: street.0, item, near, path: &path, since, limit: OF_ITEM };
+        let of = OfItem { case: id, area, item, near: near.0, path: &path, since, limit: OF_ITEM };
         let known: HashSet<CaseId> = others.iter().map(|(other, _)| *other).collect();
         let close = alike::of_item(&mut conn, &of, &reach).await?;
         others.extend(close.into_iter().filter(|(other, _)| !known.contains(other)));
@@ -93,6 +94,15 @@ pub async fn find(
         });
     }
     Ok(pb::FindDuplicatesResponse { candidates, unindexed_count })
+}
+
+/// Where to look, and how far for cases of the same item: in the street of a case; where it lies in none, in its district.
+fn whereabouts(case: &Case, routes: &RoutingTable) -> (Area, UnitId) {
+    if let Some(street) = case.place.street {
+        return (Area::Street(street.0), neighbourhood(case, street));
+    }
+    let district = routes.on_path(&case.place.path, UnitKind::District).unwrap_or(case.place.unit);
+    (Area::Within(district.0), district)
 }
 
 /// The unit right above the place of a case, but not above its street.

@@ -19,7 +19,7 @@ use crate::{
     reach,
     record::CaseRecord,
     seed,
-    store::{case_store::CaseStore, read},
+    store::{case_store::CaseStore, exchange::systems, read},
     verb::{Verb, acting_for},
 };
 
@@ -101,8 +101,13 @@ impl IntakeService for Intake {
             request,
             "HandOffCase",
             HandOffCaseResponse,
-            |message| parse::code("line_code", &message.line_code)?,
-            |case, act, _by, line| case.hand_off(&line, &act)
+            |message| {
+                let line = parse::code("line_code", &message.line_code)?;
+                let mut conn = self.0.db.conn().await?;
+                let taken_elsewhere = systems::take_line(&mut conn, &line).await?;
+                (line, taken_elsewhere)
+            },
+            |case, act, _by, line| case.hand_off(&line.0, line.1, &act)
         )
     }
 

@@ -371,13 +371,14 @@ impl TaskService for Tasks {
             ExtendCaseResponse,
             |message| (
                 parse::limit("extension", message.extension.as_ref())?,
-                parse::code("reason_code", &message.reason_code)?
+                parse::code("reason_code", &message.reason_code)?,
+                parse::reference("told_ref", &message.told_ref)?
             ),
             |case, act, by, extension| {
                 let approvers = case.extension_approvers(act.routes, act.rules, act.now);
                 let own = reach::part_orgs(by).into_iter().map(OrgId).find(|org| approvers.contains(org));
                 let act = acting_for(act, by, own);
-                case.extend(extension.0, &extension.1, &act)
+                case.extend(extension.0, &extension.1, &extension.2, &act)
             }
         )
     }

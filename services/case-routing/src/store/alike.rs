@@ -31,46 +31,96 @@ struct Row {
     item_code: Option<String>,
 }
 
+/// In which part of the city cases are looked for.
+#[derive(Debug, Clone, Copy)]
+pub enum Area {
+    Street(Uuid),
+    /// All of a unit above the streets, for a case that lies in none of them.
+    Within(Uuid),
+}
+
+impl Area {
+    /// The unit of the area.
+    pub const fn unit(self) -> Uuid {
+        match self {
+            Self::Street(unit) | Self::Within(unit) => unit,
+        }
+    }
+}
+
+macro_rules! around {
+    ($area:literal) => {
+        concat!(
+            "SELECT c.case_id, w.pairs, c.place_path, c.registered_at, c.requester_id, c.item_code \
+             FROM cases c JOIN case_words w ON w.case_id = c.case_id WHERE ",
+            $area,
+            " AND c.case_id <> $2 AND c.registered_at >= $3 AND c.state <> 'merged' \
+             AND w.pairs && $4 AND ($6 OR c.requester_id = $7 OR c.first_receiver_org_id = ANY ($10) \
+             OR EXISTS (SELECT 1 FROM unnest($8, $9) AS s (unit, line) \
+             WHERE s.unit = ANY (c.place_path) AND (s.line IS NULL OR s.line = c.line)) \
+             OR EXISTS (SELECT 1 FROM tasks r WHERE r.org_id = ANY ($10) AND r.case_id = c.case_id)) \
+             ORDER BY c.case_id DESC LIMIT $5"
+        )
+    };
+}
+
+macro_rules! of_item {
+    ($area:literal) => {
+        concat!(
+            "SELECT c.case_id, COALESCE(w.pairs, '{}'::integer[]) AS pairs, c.place_path, c.registered_at, \
+             c.requester_id, c.item_code FROM (\
+             (SELECT case_id, place_path, place_unit_id, street_id, registered_at, requester_id, item_code, state, line, \
+             first_receiver_org_id FROM cases WHERE item_code = $1 AND case_id < $2 ORDER BY case_id DESC LIMIT $3) \
+             UNION ALL \
+             (SELECT case_id, place_path, place_unit_id, street_id, registered_at, requester_id, item_code, state, line, \
+             first_receiver_org_id FROM cases WHERE item_code = $1 AND case_id > $2 ORDER BY case_id LIMIT $3)\
+             ) AS c LEFT JOIN case_words w ON w.case_id = c.case_id WHERE ",
+            $area,
+            " AND ($5 = ANY (c.place_path) OR c.place_unit_id = ANY ($6)) \
+             AND c.registered_at >= $7 AND c.state <> 'merged' \
+             AND ($8 OR c.requester_id = $9 OR c.first_receiver_org_id = ANY ($12) \
+             OR EXISTS (SELECT 1 FROM unnest($10, $11) AS s (unit, line) \
+             WHERE s.unit = ANY (c.place_path) AND (s.line IS NULL OR s.line = c.line)) \
+             OR EXISTS (SELECT 1 FROM tasks r WHERE r.org_id = ANY ($12) AND r.case_id = c.case_id))"
+        )
+    };
+}
+
 /// Where to look.
 #[derive(Debug, Clone)]
 pub struct Around<'a> {
     /// The case itself, which is not among them.
     pub case: CaseId,
-    pub street: Uuid,
+    pub area: Area,
     /// Its words, and those for the same.
     pub pairs: &'a [i32],
     pub since: Timestamp,
     pub limit: i64,
 }
 
-/// The newest cases of a street that the caller reaches, that share words with one and are not merged already.
+/// The newest cases of an area that the caller reaches, that share words with one and are not merged already.
 pub async fn around(
     conn: &mut AsyncPgConnection,
     around: &Around<'_>,
     reach: &ReachFilter,
 ) -> Result<Vec<(CaseId, Matter)>> {
-    let rows: Vec<Row> = cached(
-        "SELECT c.case_id, w.pairs, c.place_path, c.registered_at, c.requester_id, c.item_code \
-         FROM cases c JOIN case_words w ON w.case_id = c.case_id \
-         WHERE c.street_id = $1 AND c.case_id <> $2 AND c.registered_at >= $3 AND c.state <> 'merged' \
-         AND w.pairs && $4 AND ($6 OR c.requester_id = $7 OR c.first_receiver_org_id = ANY ($10) \
-         OR EXISTS (SELECT 1 FROM unnest($8, $9) AS s (unit, line) \
-         WHERE s.unit = ANY (c.place_path) AND (s.line IS NULL OR s.line = c.line)) \
-         OR EXISTS (SELECT 1 FROM tasks r WHERE r.org_id = ANY ($10) AND r.case_id = c.case_id)) \
-         ORDER BY c.case_id DESC LIMIT $5",
-    )
-    .bind::<SqlUuid, _>(around.street)
-    .bind::<SqlUuid, _>(around.case.0)
-    .bind::<Timestamptz, _>(around.since)
-    .bind::<Array<Integer>, _>(around.pairs)
-    .bind::<BigInt, _>(around.limit)
-    .bind::<Bool, _>(reach.all)
-    .bind::<Nullable<SqlUuid>, _>(reach.requester)
-    .bind::<Array<SqlUuid>, _>(&reach.units)
-    .bind::<Array<Nullable<Text>>, _>(&reach.lines)
-    .bind::<Array<SqlUuid>, _>(&reach.orgs)
-    .load(conn)
-    .await?;
+    let text = match around.area {
+        Area::Street(_) => around!("c.street_id = $1"),
+        Area::Within(_) => around!("$1 = ANY (c.place_path)"),
+    };
+    let rows: Vec<Row> = cached(text)
+        .bind::<SqlUuid, _>(around.area.unit())
+        .bind::<SqlUuid, _>(around.case.0)
+        .bind::<Timestamptz, _>(around.since)
+        .bind::<Array<Integer>, _>(around.pairs)
+        .bind::<BigInt, _>(around.limit)
+        .bind::<Bool, _>(reach.all)
+        .bind::<Nullable<SqlUuid>, _>(reach.requester)
+        .bind::<Array<SqlUuid>, _>(&reach.units)
+        .bind::<Array<Nullable<Text>>, _>(&reach.lines)
+        .bind::<Array<SqlUuid>, _>(&reach.orgs)
+        .load(conn)
+        .await?;
     Ok(rows.into_iter().map(Row::matter).collect())
 }
 
@@ -79,7 +129,7 @@ pub async fn around(
 pub struct OfItem<'a> {
     /// The case itself, which is not among them.
     pub case: CaseId,
-    pub street: Uuid,
+    pub area: Area,
     pub item: &'a str,
     /// Below this unit,
     pub near: Uuid,
@@ -97,36 +147,25 @@ pub async fn of_item(
     of: &OfItem<'_>,
     reach: &ReachFilter,
 ) -> Result<Vec<(CaseId, Matter)>> {
-    let rows: Vec<Row> = cached(
-        "SELECT c.case_id, COALESCE(w.pairs, '{}'::integer[]) AS pairs, c.place_path, c.registered_at, \
-         c.requester_id, c.item_code FROM (\
-         (SELECT case_id, place_path, place_unit_id, street_id, registered_at, requester_id, item_code, state, line, \
-         first_receiver_org_id FROM cases WHERE item_code = $1 AND case_id < $2 ORDER BY case_id DESC LIMIT $3) \
-         UNION ALL \
-         (SELECT case_id, place_path, place_unit_id, street_id, registered_at, requester_id, item_code, state, line, \
-         first_receiver_org_id FROM cases WHERE item_code = $1 AND case_id > $2 ORDER BY case_id LIMIT $3)\
-         ) AS c LEFT JOIN case_words w ON w.case_id = c.case_id \
-         WHERE c.street_id = $4 AND ($5 = ANY (c.place_path) OR c.place_unit_id = ANY ($6)) \
-         AND c.registered_at >= $7 AND c.state <> 'merged' \
-         AND ($8 OR c.requester_id = $9 OR c.first_receiver_org_id = ANY ($12) \
-         OR EXISTS (SELECT 1 FROM unnest($10, $11) AS s (unit, line) \
-         WHERE s.unit = ANY (c.place_path) AND (s.line IS NULL OR s.line = c.line)) \
-         OR EXISTS (SELECT 1 FROM tasks r WHERE r.org_id = ANY ($12) AND r.case_id = c.case_id))",
-    )
-    .bind::<Text, _>(of.item)
-    .bind::<SqlUuid, _>(of.case.0)
-    .bind::<BigInt, _>(of.limit)
-    .bind::<SqlUuid, _>(of.street)
-    .bind::<SqlUuid, _>(of.near)
-    .bind::<Array<SqlUuid>, _>(of.path)
-    .bind::<Timestamptz, _>(of.since)
-    .bind::<Bool, _>(reach.all)
-    .bind::<Nullable<SqlUuid>, _>(reach.requester)
-    .bind::<Array<SqlUuid>, _>(&reach.units)
-    .bind::<Array<Nullable<Text>>, _>(&reach.lines)
-    .bind::<Array<SqlUuid>, _>(&reach.orgs)
-    .load(conn)
-    .await?;
+    let text = match of.area {
+        Area::Street(_) => of_item!("c.street_id = $4"),
+        Area::Within(_) => of_item!("$4 = ANY (c.place_path)"),
+    };
+    let rows: Vec<Row> = cached(text)
+        .bind::<Text, _>(of.item)
+        .bind::<SqlUuid, _>(of.case.0)
+        .bind::<BigInt, _>(of.limit)
+        .bind::<SqlUuid, _>(of.area.unit())
+        .bind::<SqlUuid, _>(of.near)
+        .bind::<Array<SqlUuid>, _>(of.path)
+        .bind::<Timestamptz, _>(of.since)
+        .bind::<Bool, _>(reach.all)
+        .bind::<Nullable<SqlUuid>, _>(reach.requester)
+        .bind::<Array<SqlUuid>, _>(&reach.units)
+        .bind::<Array<Nullable<Text>>, _>(&reach.lines)
+        .bind::<Array<SqlUuid>, _>(&reach.orgs)
+        .load(conn)
+        .await?;
     Ok(rows.into_iter().map(Row::matter).collect())
 }
 

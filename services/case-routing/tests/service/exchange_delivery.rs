@@ -303,13 +303,19 @@ async fn a_case_that_belongs_elsewhere_is_referred_to_the_system_that_takes_it()
     };
     let case = world.d.cases(&resident).register_case(request).await.unwrap().into_inner().case.unwrap();
     let mut intake = IntakeServiceClient::new(world.d.service.call_as(&world.d.window()));
-    let request = pb::HandOffCaseRequest {
+    let by_line = |line: &str| pb::HandOffCaseRequest {
         case_id: case.case_id.clone(),
         request_id: request_id(),
-        line_code: "12345".into(),
+        line_code: line.into(),
         ..Default::default()
     };
-    intake.hand_off_case(request).await.unwrap();
+    // Neither in the catalogue nor taken by a system; and a statutory channel is told with an answer.
+    for line in ["12319", "litigation"] {
+        let refused = intake.hand_off_case(by_line(line)).await.unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument, "{line}");
+        assert!(refused.message().contains("line_code"), "{refused}");
+    }
+    intake.hand_off_case(by_line("12345")).await.unwrap();
     synced(&world).await;
     let received = http.received();
     assert_eq!(received.len(), 1);

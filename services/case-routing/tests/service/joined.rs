@@ -128,6 +128,24 @@ async fn duplicates_come_ranked_with_reasons_and_only_those_within_reach() {
 }
 
 #[tokio::test]
+async fn a_case_of_no_street_is_compared_with_those_of_its_district() {
+    let d = District::start().await;
+    let resident = Persona::resident(d.district);
+    let case = said(&d, &resident, "北门路灯不亮，晚上很黑", d.district).await;
+    let here = said(&d, &resident, "北门路灯不亮，晚上很黑！", d.community).await;
+    let there = said(&d, &resident, "北门路灯坏了，晚上很黑", d.other_street).await;
+    said(&d, &resident, "广场舞噪音扰民", d.community).await;
+    let by = Persona::new(Role::DistrictDispatcher, d.district).org(d.gov);
+    let candidates = found(&d, &by, &case).await.unwrap();
+    let mut ids: Vec<_> = candidates.into_iter().map(|found| found.case.unwrap().case_id).collect();
+    ids.sort_unstable();
+    let mut expected = [here.case_id, there.case_id];
+    expected.sort_unstable();
+    assert_eq!(ids, expected);
+    d.service.stop().await;
+}
+
+#[tokio::test]
 async fn the_same_matter_in_other_words_is_a_candidate_and_another_matter_at_the_place_is_not() {
     let d = District::start().await;
     let resident = Persona::resident(d.district);

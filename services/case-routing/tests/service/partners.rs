@@ -1,7 +1,8 @@
 //! What a partner has done is kept while others still work on the case, and holds up nothing that comes after it.
 
 use chassis::{
-    clock::new_id,
+    auth::Role,
+    clock::{from_proto, new_id},
     proto::{
         case_routing::v1 as pb,
         staffing::v1::AssignmentOffered,
@@ -9,6 +10,7 @@ use chassis::{
     },
     testing::Persona,
 };
+use tonic::Code;
 
 use crate::{
     disputes::{DEPARTMENTS, district, head},
@@ -115,5 +117,46 @@ async fn a_partner_that_is_done_says_so_once_and_gives_nothing_up_afterwards() {
     };
     assert!(d.hears("volunteer-matching", &case.case_id, &gave_up).await.is_empty());
     assert_eq!(d.read(&case).await.state(), pb::CaseState::Verifying);
+    d.service.stop().await;
+}
+
+#[tokio::test]
+async fn who_sent_a_partner_the_case_suspends_and_extends_it() {
+    let d = district().await;
+    let case = with_volunteers(&d).await;
+    let suspend = || pb::SuspendCaseRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        cause_code: "expert_review".into(),
+        told_ref: "doc:told-7".into(),
+        ..Default::default()
+    };
+    let extend = || pb::ExtendCaseRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        extension: Some(pb::Limit { amount: 2, unit: pb::LimitUnit::WorkDay.into() }),
+        reason_code: "complex".into(),
+        told_ref: "doc:told-8".into(),
+        ..Default::default()
+    };
+    // The district invited the volunteers: neither the street of the place nor a department answers for them.
+    for by in [d.leader(), head(&d, DEPARTMENTS[0])] {
+        assert_eq!(d.tasks(&by).suspend_case(suspend()).await.unwrap_err().code(), Code::PermissionDenied);
+        assert_eq!(d.tasks(&by).extend_case(extend()).await.unwrap_err().code(), Code::PermissionDenied);
+    }
+    let leader = head(&d, d.gov);
+    let paused = d.tasks(&leader).suspend_case(suspend()).await.unwrap().into_inner().case.unwrap();
+    assert_eq!(paused.state(), pb::CaseState::Suspended);
+    let resume = pb::ResumeCaseRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        ..Default::default()
+    };
+    let case = d.tasks(&leader).resume_case(resume).await.unwrap().into_inner().case.unwrap();
+    assert_eq!(case.lead_org_id, d.volunteers.to_string(), "they go on");
+    let district = Persona::new(Role::DistrictDispatcher, d.district).org(d.gov);
+    let longer = d.tasks(&district).extend_case(extend()).await.unwrap().into_inner().case.unwrap();
+    let due = |case: &pb::Case| case.resolve_due_time.as_ref().and_then(from_proto).unwrap();
+    assert!(due(&longer) > due(&case));
     d.service.stop().await;
 }

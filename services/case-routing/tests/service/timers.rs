@@ -229,8 +229,12 @@ async fn more_time_stays_within_the_law_and_is_for_the_level_above_when_the_usua
         request_id: request_id(),
         extension: Some(pb::Limit { amount: days, unit: pb::LimitUnit::WorkDay.into() }),
         reason_code: "complex".into(),
+        told_ref: "doc:told-3".into(),
         ..Default::default()
     };
+    let untold = pb::ExtendCaseRequest { told_ref: String::new(), ..of(&case, 1) };
+    let untold = d.tasks(&d.leader()).extend_case(untold).await.unwrap_err();
+    assert!(untold.code() == Code::InvalidArgument && untold.message().starts_with("told_ref"), "{untold}");
     let refused = d.tasks(&d.leader()).extend_case(of(&case, 6)).await.unwrap_err();
     assert_eq!(refused.code(), Code::FailedPrecondition);
     assert!(refused.message().contains("beyond_statutory_limit"), "{refused}");

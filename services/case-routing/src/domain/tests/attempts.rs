@@ -188,11 +188,13 @@ pub fn attempt(world: &mut World, case: Case, attempt: &Attempt) -> Result<Optio
             }
             Trigger::Supplement => one(case.supplement(sent(pick), &world.act(resident()))),
             Trigger::Decline => one(case.decline("out_of_scope", "petition", &world.act(at_station))),
-            Trigger::HandOff => one(case.hand_off("119", &world.act(at_station))),
+            Trigger::HandOff => one(case.hand_off("119", false, &world.act(at_station))),
             Trigger::Merge => one(case.merge(CaseId(CITY.0), &world.act(at_station))),
             Trigger::Unmerge => one(case.unmerge(&world.act(at_station))),
             Trigger::Answer => {
-                let command = AnswerCase { explanation_ref: "kb".into(), closed_code: ClosedCode::Explained };
+                let closed_code =
+                    if pick == 1 { ClosedCode::Explained } else { ClosedCode::BeyondAuthority };
+                let command = AnswerCase { explanation_ref: "kb".into(), closed_code };
                 // Whoever reaches the case may answer it, not only who received it.
                 let window = if pick == 0 { STATION } else { ALL_ORGS[(pick + attempt.by) % ALL_ORGS.len()] };
                 one(case.answer(command, &world.act(by(window))))
@@ -266,7 +268,7 @@ pub fn attempt(world: &mut World, case: Case, attempt: &Attempt) -> Result<Optio
                 let extra = Limit::new(TimeUnit::WorkDay, u16::try_from(pick).unwrap());
                 let above = case.extension_count >= SlaProfile::default().max_extensions && pick != 1;
                 let approver = if above { at_district } else { as_lead };
-                one(case.extend(extra, "complex", &world.act(approver)))
+                one(case.extend(extra, "complex", "doc:told", &world.act(approver)))
             }
             Trigger::SubmitTask => one(case.submit_task(assist, evidence(), &world.act(as_assist))),
             Trigger::ReturnTask => one(case.return_task(assist, "unclear", &world.act(as_lead))),

@@ -6,7 +6,7 @@ use super::super::*;
 use super::world::*;
 
 fn answer() -> AnswerCase {
-    AnswerCase { explanation_ref: "kb-7".into(), closed_code: ClosedCode::Explained }
+    AnswerCase { explanation_ref: "kb-7".into(), closed_code: ClosedCode::BeyondAuthority }
 }
 
 #[test]

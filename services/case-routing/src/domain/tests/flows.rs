@@ -352,9 +352,47 @@ fn completion_needs_evidence_or_an_explanation() {
 }
 
 #[test]
+fn an_answer_explains_a_consultation_or_tells_another_channel_and_nothing_else() {
+    let mut world = World::new();
+    let consultation = Case { nature: Nature::Consultation, ..world.triaged("stairs") };
+    let (asked, help) = (world.accepted(), world.triaged("stairs"));
+    let mut answer = |case: &Case, closed_code| {
+        let command = AnswerCase { explanation_ref: "kb-1".into(), closed_code };
+        case.clone().answer(command, &world.official(STATION))
+    };
+    for case in [&consultation, &asked, &help] {
+        for code in ClosedCode::ALL {
+            let expected = match code {
+                ClosedCode::BeyondAuthority => None,
+                ClosedCode::Explained => (case.id == help.id).then_some("not_a_consultation"),
+                _ => Some("closed_code"),
+            };
+            match expected {
+                Some(expected) => assert_eq!(guard(answer(case, *code)), expected, "{code}"),
+                None => assert_eq!(answer(case, *code).unwrap().case.closed_code, Some(*code)),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_case_is_handed_off_only_by_a_line_that_is_known() {
+    let mut world = World::new();
+    let case = world.accepted();
+    for line in ["120", "litigation", "12345"] {
+        let refused = case.clone().hand_off(line, false, &world.official(STATION));
+        assert_eq!(guard(refused), "line_code", "{line}");
+    }
+    for (line, taken_elsewhere) in [("119", false), ("12345", true)] {
+        let gone = case.clone().hand_off(line, taken_elsewhere, &world.official(STATION)).unwrap().case;
+        assert_eq!(gone.state, CaseState::HandedOff, "{line}");
+    }
+}
+
+#[test]
 fn an_answered_consultation_is_verified_too_and_reworked_as_a_dispatch() {
     let mut world = World::new();
-    let case = world.triaged("stairs");
+    let case = Case { nature: Nature::Consultation, ..world.triaged("stairs") };
     let command = AnswerCase { explanation_ref: "kb-1".into(), closed_code: ClosedCode::Explained };
     let answered = case.answer(command, &world.official(STATION)).unwrap();
     assert_eq!(names(&answered), ["CaseAnswered", "VerificationStarted"]);

@@ -110,3 +110,40 @@ fn a_result_of_a_partner_that_goes_back_is_completed_anew() {
     let again = case.social_completed(offer, &[], &world.system()).unwrap().unwrap();
     assert_eq!(again.case.state, CaseState::Verifying);
 }
+
+#[test]
+fn who_answers_for_a_partner_or_a_committee_suspends_and_extends_for_them() {
+    let mut world = World::new();
+    let days = calendar::Limit::new(calendar::TimeUnit::WorkDay, 2);
+    let (partner, committee) = (world.with_partner(), world.in_progress("committee_matter"));
+    // The group has it from the committee, which orders nobody about: its street answers for both.
+    for (case, lead) in [(partner, GROUP), (committee, COMMITTEE)] {
+        assert_eq!(case.responsible_orgs(&world.routes, world.now), [lead, STREET_OFFICE]);
+        for by in [STATION, HOUSING, GOVERNMENT, VERIFIER] {
+            let refused = case.clone().suspend("season_condition", "doc:told", None, &world.official(by));
+            assert_eq!(guard(refused), "lead_org", "{by}");
+            let refused = case.clone().extend(days, "complex", "doc:told", &world.official(by));
+            assert_eq!(guard(refused), "extension_approver", "{by}");
+        }
+        let suspend = case.suspend("season_condition", "doc:told", None, &world.official(STREET_OFFICE));
+        let paused = suspend.unwrap().case;
+        assert_eq!(paused.state, CaseState::Suspended);
+        assert_eq!(guard(paused.clone().resume(&world.official(STATION))), "lead_org");
+        let case = paused.resume(&world.official(STREET_OFFICE)).unwrap().case;
+        let (due, own) = (case.resolve_clock().unwrap().due_at, case.lead().unwrap().due_at);
+        let untold = case.clone().extend(days, "complex", "", &world.official(STREET_OFFICE));
+        assert_eq!(guard(untold), "told_ref");
+        let extended = case.extend(days, "complex", "doc:told", &world.official(STREET_OFFICE)).unwrap();
+        assert_eq!(extended.timeline[0].reason.as_ref().unwrap().args["told_ref"], "doc:told");
+        assert!(extended.case.resolve_clock().unwrap().due_at > due);
+        assert!(extended.case.lead().unwrap().due_at > own, "its own time grows with it");
+        assert_eq!(violations(&extended.case), Vec::<&str>::new());
+    }
+    // Who invited a partner itself, and is no community's, answers alone.
+    let case = world.dispatched("shopping_help");
+    let group = case.offer.clone().unwrap();
+    let case = case.decline_offer(group.id, &world.official(GROUP)).unwrap().case;
+    let team = case.offer.clone().unwrap();
+    let case = case.confirm_offer(team.id, &world.official(TEAM)).unwrap().case;
+    assert_eq!(case.responsible_orgs(&world.routes, world.now), [TEAM, STREET_OFFICE]);
+}

@@ -186,9 +186,10 @@ fn an_entry_for_a_kind_means_every_organisation_of_it() {
 #[test]
 fn unclear_lines_stay_with_the_first_receiver_and_nobodys_matter_goes_to_the_district() {
     let world = World::new();
-    let outcome = world.routes.route(&query(&world, "tangled_cables", &PLACE));
-    assert_eq!(lead(&outcome), STATION);
-    assert!(outcome.reasons.iter().any(|reason| reason.code == "first_receiver_leads"));
+    let street = RouteQuery { first_receiver: STREET_OFFICE, ..query(&world, "tangled_cables", &PLACE) };
+    let outcome = world.routes.route(&street);
+    assert_eq!(lead(&outcome), STREET_OFFICE);
+    assert!(codes(&outcome).contains(&"first_receiver_leads"));
     let outcome = world.routes.route(&query(&world, "nobodys", &PLACE));
     assert_eq!((outcome.kind, lead(&outcome)), (RoutingKind::Fallback, GOVERNMENT));
     let unknown = RouteQuery { item: None, ..query(&world, "nobodys", &PLACE) };
@@ -196,6 +197,42 @@ fn unclear_lines_stay_with_the_first_receiver_and_nobodys_matter_goes_to_the_dis
     let world = World::of(TableParts { fallback: None, ..parts() });
     let outcome = world.routes.route(&query(&world, "nobodys", &PLACE));
     assert_eq!((outcome.lead, outcome.confidence), (None, 0));
+}
+
+#[test]
+fn what_the_lists_bar_does_not_lead_as_first_receiver_or_last_resort_either() {
+    let tangled = |entries: Vec<ResponsibilityEntry>, department_item: bool| {
+        let mut changed = parts();
+        changed.entries.extend(entries);
+        let items = changed.items.iter_mut().filter(|item| item.code == "tangled_cables");
+        items.for_each(|item| item.department_item = department_item);
+        World::of(changed)
+    };
+    let routed = |world: &World, first_receiver| {
+        let query = RouteQuery { first_receiver, ..query(world, "tangled_cables", &PLACE) };
+        world.routes.route(&query)
+    };
+    // A community without the duty: its street does.
+    let outcome = routed(&tangled(vec![], false), STATION);
+    assert_eq!((lead(&outcome), rejected(&outcome, STATION)), (STREET_OFFICE, vec!["not_statutory_duty"]));
+    assert!(codes(&outcome).contains(&"above_first_receiver_leads"));
+    let duty = entry("r-duty", "tangled_cables", STATION, ListPart::StatutoryDuty);
+    assert_eq!(lead(&routed(&tangled(vec![duty], false), STATION)), STATION);
+    // What is a department's goes to neither of them.
+    let outcome = routed(&tangled(vec![], true), STATION);
+    assert_eq!((outcome.kind, lead(&outcome)), (RoutingKind::Fallback, GOVERNMENT));
+    assert_eq!(rejected(&outcome, STREET_OFFICE), ["department_item_not_transferred"]);
+    let transferred = ResponsibilityEntry {
+        transfer_ref: Some("transfer-1".into()),
+        ..entry("r-transfer", "tangled_cables", STREET_OFFICE, ListPart::Lead)
+    };
+    assert_eq!(lead(&routed(&tangled(vec![transferred], true), STREET_OFFICE)), STREET_OFFICE);
+    let never = |org| entry("r-never", "tangled_cables", org, ListPart::Negative);
+    let outcome = routed(&tangled(vec![never(STREET_OFFICE)], false), STREET_OFFICE);
+    assert_eq!((lead(&outcome), rejected(&outcome, STREET_OFFICE)), (GOVERNMENT, vec!["negative_list"]));
+    let outcome = routed(&tangled(vec![never(STREET_OFFICE), never(GOVERNMENT)], false), STREET_OFFICE);
+    assert_eq!((outcome.lead.clone(), outcome.confidence), (None, 0), "a human decides");
+    assert_eq!(rejected(&outcome, GOVERNMENT), ["negative_list"]);
 }
 
 #[test]
@@ -320,9 +357,14 @@ proptest! {
         excluded in prop::sample::subsequence(ALL_ORGS.to_vec(), 0..4),
         depth in 1_usize..=6,
         may_offer in any::<bool>(),
+        unclear in any::<bool>(),
+        department_item in any::<bool>(),
+        first_receiver in prop::sample::select(vec![STATION, STREET_OFFICE, HOUSING]),
     ) {
         let mut random = parts();
-        let code = "shopping_help";
+        // Of the second one nobody is listed to lead, whatever the lists say of it otherwise.
+        let code = if unclear { "tangled_cables" } else { "shopping_help" };
+        random.items.iter_mut().filter(|item| item.code == code).for_each(|item| item.department_item = department_item);
         random.entries = entries
             .iter()
             .enumerate()
@@ -331,7 +373,8 @@ proptest! {
         let mut keep = dropped.iter().map(|dropped| !dropped);
         random.edges.retain(|_| keep.next().unwrap_or(true));
         let world = World::of(random);
-        let query = RouteQuery { excluded: &excluded, may_offer, ..query(&world, code, &PLACE[..depth]) };
+        let query = RouteQuery { excluded: &excluded, may_offer, first_receiver, ..query(&world, code, &PLACE[..depth]) };
+        let line = query.item.and_then(ServiceItem::line);
         let outcome = world.routes.route(&query);
         let chosen = outcome.lead.iter().chain(&outcome.assists).chain(&outcome.partner);
         for choice in chosen {
@@ -340,17 +383,23 @@ proptest! {
                 prop_assert_eq!(Some(choice.org), Some(GOVERNMENT));
                 continue;
             }
-            let edge = world.routes.edge(choice.sender, choice.org, Some("civil_affairs"), world.now);
+            let edge = world.routes.edge(choice.sender, choice.org, line, world.now);
             prop_assert_eq!(edge.map(EdgeKind::mode), Some(choice.mode));
             let society = world.routes.org(choice.org).unwrap().kind.is_society();
             prop_assert!(!(society && choice.mode == DispatchMode::Order));
         }
+        let listed = |own: OrgId, as_part: ListPart| {
+            entries.iter().any(|(org, part)| ALL_ORGS[*org] == own && ListPart::ALL[*part] == as_part)
+        };
         if let Some(lead) = &outcome.lead {
-            let community = world.routes.org(lead.org).unwrap().kind.is_community_level();
-            let duty = entries.iter().any(|(org, part)| ALL_ORGS[*org] == lead.org && ListPart::ALL[*part] == ListPart::StatutoryDuty);
-            prop_assert!(!community || duty);
+            let kind = world.routes.org(lead.org).unwrap().kind;
+            prop_assert!(!kind.is_community_level() || listed(lead.org, ListPart::StatutoryDuty));
+            prop_assert!(!listed(lead.org, ListPart::Negative));
+            let low = kind.is_community_level() || kind == OrgKind::StreetOffice;
+            prop_assert!(!(department_item && low), "nothing was transferred");
         }
-        prop_assert!(outcome.lead.is_some() || outcome.partner.is_some() || excluded.contains(&GOVERNMENT));
+        let no_last_resort = excluded.contains(&GOVERNMENT) || listed(GOVERNMENT, ListPart::Negative);
+        prop_assert!(outcome.lead.is_some() || outcome.partner.is_some() || no_last_resort);
         prop_assert!(!outcome.reasons.is_empty());
     }
 }

@@ -80,3 +80,22 @@ fn another_item_never_ends_a_promise_earlier() {
     let before = due(&case);
     assert!(due(&case.triage(&triage("long"), &world.official(STATION)).unwrap().case) > before);
 }
+
+#[test]
+fn another_item_ends_a_promise_where_its_law_does() {
+    let days = |n| Limit::new(TimeUnit::WorkDay, n);
+    let free = ServiceItem { promised_limit: days(20), statutory_limit: None, ..item("free", "urban") };
+    let strict =
+        ServiceItem { promised_limit: days(1), statutory_limit: Some(days(3)), ..item("strict", "urban") };
+    let mut world = World::of(TableParts { items: vec![free, strict], ..parts() });
+    let case = world.triaged("free");
+    let clock = case.resolve_clock().unwrap().clone();
+    assert_eq!(clock.statutory_due_at, None);
+    let corrected = case.triage(&triage("strict"), &world.official(STATION)).unwrap().case;
+    let last = world.rules.calendar.add(TimeUnit::WorkDay, 3, clock.started_at, &world.rules.profile).at;
+    let bound = corrected.resolve_clock().unwrap();
+    assert_eq!((bound.due_at, bound.statutory_due_at), (last, Some(last)));
+    // A law that does not concern it binds nothing.
+    let back = corrected.triage(&triage("free"), &world.official(STATION)).unwrap().case;
+    assert!(back.resolve_clock().unwrap().due_at > last);
+}

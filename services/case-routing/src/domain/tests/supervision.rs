@@ -54,6 +54,31 @@ fn who_sent_the_task_is_supervised_for_an_objection_that_nobody_decides_over() {
 }
 
 #[test]
+fn a_late_assist_is_reminded_and_whoever_leads_hears_of_it() {
+    let mut world = World::new();
+    let case = world.in_progress("street_light");
+    let assist = case.tasks.iter().find(|task| task.part == TaskPart::Assist).unwrap().clone();
+    assert_eq!((case.lead_org, assist.org), (Some(STREET_OFFICE), URBAN));
+    let case = case.sign(assist.id, &world.official(URBAN)).unwrap().case;
+    let due = case.clock(ClockKind::Assist, Some(assist.id)).unwrap().due_at;
+    let late = by(&mut world, case, due);
+    let about_it = |case: &Case| -> Vec<Supervision> {
+        let known = case.supervisions.iter().filter(|known| known.clock == Some(ClockKind::Assist));
+        known.cloned().collect()
+    };
+    let known = about_it(&late);
+    let told: Vec<_> = known.iter().map(|known| (late.supervised(known), known.level, known.task)).collect();
+    assert_eq!(told, [(URBAN, 0, Some(assist.id)), (STREET_OFFICE, 0, Some(assist.id))]);
+    let answered = late.clone().answer_supervision(known[1].id, "called", None, &world.official(URBAN));
+    assert_eq!(guard(answered), "supervised_org");
+    let by_lead = world.official(STREET_OFFICE);
+    assert!(late.clone().answer_supervision(known[1].id, "called", None, &by_lead).is_ok());
+    let evidence = vec![(EvidenceKind::Photo, "photo:1".to_owned())];
+    let done = late.submit_task(assist.id, evidence, &world.official(URBAN)).unwrap().case;
+    assert!(about_it(&done).iter().all(|known| known.state == SupervisionState::Cleared));
+}
+
+#[test]
 fn a_check_that_nobody_took_is_for_who_stands_above_those_who_did_the_work() {
     let mut world = World::without_verifier();
     let case = world.completed("stairs");

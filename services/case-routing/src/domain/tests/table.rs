@@ -24,7 +24,7 @@ pub(super) fn in_state(world: &mut World, state: CaseState) -> Case {
         }
         CaseState::HandedOff => {
             let case = world.registered();
-            case.hand_off("119", &world.official(STATION)).unwrap().case
+            case.hand_off("119", false, &world.official(STATION)).unwrap().case
         }
         CaseState::Merged => {
             let case = world.accepted();
@@ -273,11 +273,12 @@ fn attempt(world: &mut World, case: Case, verb: Trigger) -> Result<Decision> {
         }
         Trigger::Supplement => case.supplement(materials(&["id_copy"]), &world.resident()),
         Trigger::Decline => case.decline("out_of_scope", "petition", &world.official(STATION)),
-        Trigger::HandOff => case.hand_off("119", &world.official(STATION)),
+        Trigger::HandOff => case.hand_off("119", false, &world.official(STATION)),
         Trigger::Merge => case.merge(CaseId(nothing.0), &world.official(STATION)),
         Trigger::Unmerge => case.unmerge(&world.official(STATION)),
         Trigger::Answer => {
-            let command = AnswerCase { explanation_ref: "kb-7".into(), closed_code: ClosedCode::Explained };
+            let closed_code = ClosedCode::BeyondAuthority;
+            let command = AnswerCase { explanation_ref: "kb-7".into(), closed_code };
             case.answer(command, &world.official(STATION))
         }
         Trigger::Triage => case.triage(&triage("street_light"), &world.official(STATION)),
@@ -342,6 +343,7 @@ fn attempt(world: &mut World, case: Case, verb: Trigger) -> Result<Decision> {
         Trigger::Extend => case.extend(
             calendar::Limit::new(calendar::TimeUnit::WorkDay, 2),
             "complex",
+            "doc:told",
             &world.official(lead_org),
         ),
         Trigger::SubmitTask => case.submit_task(assist_id, evidence, &world.official(assist_org)),

@@ -184,23 +184,24 @@ fn more_time_is_given_before_the_limit_has_passed_and_not_for_ever() {
     let case = world.in_progress("stairs");
     let due = case.resolve_clock().unwrap().due_at;
     let days = |n| Limit::new(TimeUnit::WorkDay, n);
-    let hours = case.clone().extend(Limit::new(TimeUnit::CalHour, 5), "complex", &world.official(STATION));
+    let hours = Limit::new(TimeUnit::CalHour, 5);
+    let hours = case.clone().extend(hours, "complex", "doc:told", &world.official(STATION));
     assert!(matches!(hours, Err(DomainError::Invalid { field: "extension", .. })));
-    let extended = case.extend(days(3), "complex", &world.official(STATION)).unwrap();
+    let extended = case.extend(days(3), "complex", "doc:told", &world.official(STATION)).unwrap();
     assert_eq!(names(&extended), ["CaseExtended"]);
     assert!(extended.case.resolve_clock().unwrap().due_at > due);
-    let twice = extended.case.extend(days(1), "complex", &world.official(STATION)).unwrap().case;
-    let thrice = twice.clone().extend(days(1), "complex", &world.official(STATION));
+    let twice = extended.case.extend(days(1), "complex", "doc:told", &world.official(STATION)).unwrap().case;
+    let thrice = twice.clone().extend(days(1), "complex", "doc:told", &world.official(STATION));
     assert!(matches!(thrice, Err(DomainError::Guard { code: "extensions_used_up", .. })));
     // The level above decides then: of a community's case not its street, which approves it otherwise.
-    let mut by = |org| twice.clone().extend(days(1), "complex", &world.official(org));
+    let mut by = |org| twice.clone().extend(days(1), "complex", "doc:told", &world.official(org));
     assert_eq!(guard(by(STREET_OFFICE)), "extensions_used_up");
     assert_eq!(guard(by(HOUSING)), "extension_approver");
     let more = by(GOVERNMENT).unwrap();
     assert_eq!((more.case.extension_count, more.timeline[0].org), (3, Some(GOVERNMENT)));
     let case = world.in_progress("stairs");
     world.now = case.resolve_clock().unwrap().due_at + TimeDelta::seconds(1);
-    let late = case.extend(days(1), "complex", &world.official(STATION));
+    let late = case.extend(days(1), "complex", "doc:told", &world.official(STATION));
     assert!(matches!(late, Err(DomainError::Guard { code: "extension_too_late", .. })));
 }
 
@@ -219,15 +220,16 @@ fn more_time_is_approved_by_whoever_leads_and_by_the_level_above_only_beyond_the
         assert_eq!((case.lead_org, approvers(&case)), (Some(lead), usual));
         let used_up = Case { extension_count: 2, ..case.clone() };
         assert_eq!(approvers(&used_up), [GOVERNMENT]);
-        let early = case.extend(day, "complex", &world.official(GOVERNMENT));
+        let early = case.extend(day, "complex", "doc:told", &world.official(GOVERNMENT));
         assert_eq!(guard(early), "extension_approver");
     }
     // Nobody stands above the district here.
     let case =
         world.triaged("nobodys").dispatch(&manual(GOVERNMENT), &world.official(GOVERNMENT)).unwrap().case;
-    let case = case.extend(day, "complex", &world.official(GOVERNMENT)).unwrap().case;
-    let case = case.extend(day, "complex", &world.official(GOVERNMENT)).unwrap().case;
-    assert_eq!(guard(case.extend(day, "complex", &world.official(GOVERNMENT))), "extensions_used_up");
+    let case = case.extend(day, "complex", "doc:told", &world.official(GOVERNMENT)).unwrap().case;
+    let case = case.extend(day, "complex", "doc:told", &world.official(GOVERNMENT)).unwrap().case;
+    let more = case.extend(day, "complex", "doc:told", &world.official(GOVERNMENT));
+    assert_eq!(guard(more), "extensions_used_up");
 }
 
 #[test]
@@ -238,12 +240,12 @@ fn more_time_never_goes_past_the_day_that_the_law_sets() {
     let start = case.resolve_clock().unwrap().started_at;
     let lawful = world.rules.calendar.add(TimeUnit::WorkDay, 15, start, &world.rules.profile).at;
     for n in [11, 366] {
-        let refused = case.clone().extend(days(n), "complex", &world.official(STREET_OFFICE));
+        let refused = case.clone().extend(days(n), "complex", "doc:told", &world.official(STREET_OFFICE));
         assert_eq!(guard(refused), "beyond_statutory_limit");
     }
-    let case = case.extend(days(10), "complex", &world.official(STREET_OFFICE)).unwrap().case;
+    let case = case.extend(days(10), "complex", "doc:told", &world.official(STREET_OFFICE)).unwrap().case;
     assert_eq!(case.resolve_clock().unwrap().due_at, lawful);
-    let refused = case.clone().extend(days(1), "complex", &world.official(STREET_OFFICE));
+    let refused = case.clone().extend(days(1), "complex", "doc:told", &world.official(STREET_OFFICE));
     assert_eq!(guard(refused), "beyond_statutory_limit");
     // Time that does not count moves the law's day as well.
     let resume_at = world.now + TimeDelta::days(7);
@@ -254,7 +256,7 @@ fn more_time_never_goes_past_the_day_that_the_law_sets() {
     let (case, _) = sweep(&mut world, case, resume_at);
     assert!(case.resolve_clock().unwrap().due_at > lawful);
     assert_eq!(
-        guard(case.extend(days(1), "complex", &world.official(STREET_OFFICE))),
+        guard(case.extend(days(1), "complex", "doc:told", &world.official(STREET_OFFICE))),
         "beyond_statutory_limit"
     );
 
@@ -263,7 +265,7 @@ fn more_time_never_goes_past_the_day_that_the_law_sets() {
     without.items.iter_mut().for_each(|item| item.statutory_limit = None);
     let mut world = World::of(without);
     let case = world.in_progress("street_light");
-    assert!(case.extend(days(60), "complex", &world.official(STREET_OFFICE)).is_ok());
+    assert!(case.extend(days(60), "complex", "doc:told", &world.official(STREET_OFFICE)).is_ok());
 }
 
 #[test]

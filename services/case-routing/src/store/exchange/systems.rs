@@ -4,7 +4,7 @@ use chassis::{Error, Result, Timestamp, db::cached};
 use diesel::{
     OptionalExtension, QueryableByName,
     result::{DatabaseErrorKind, Error as SqlError},
-    sql_types::{Array, BigInt, Bytea, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid},
+    sql_types::{Array, BigInt, Bool, Bytea, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
@@ -85,6 +85,23 @@ pub async fn lock(conn: &mut AsyncPgConnection, code: &str) -> Result<System> {
 pub async fn of_client(conn: &mut AsyncPgConnection, client: Uuid) -> Result<Option<System>> {
     let found = cached(select!("s.client_id = $1")).bind::<SqlUuid, _>(client).get_result(conn).await;
     Ok(found.optional()?)
+}
+
+#[derive(QueryableByName)]
+struct LineRow {
+    #[diesel(sql_type = Bool)]
+    taken: bool,
+}
+
+/// Whether some system takes the cases that are handed off by a line.
+pub async fn take_line(conn: &mut AsyncPgConnection, line: &str) -> Result<bool> {
+    let row: LineRow = cached(
+        "SELECT EXISTS (SELECT FROM external_systems WHERE $1 = ANY (line_codes) AND direction <> 'in') AS taken",
+    )
+    .bind::<Text, _>(line)
+    .get_result(conn)
+    .await?;
+    Ok(row.taken)
 }
 
 /// Systems by code, behind one.
