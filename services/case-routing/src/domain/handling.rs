@@ -62,13 +62,7 @@ impl Case {
     /// # Errors
     /// `WrongState`; `NotEntitled` unless of an [organisation that approves](Self::extension_approvers), never a machine;
     /// `Guard` `extension_too_late`, `extensions_used_up`, `beyond_statutory_limit`; `Invalid` units, and without the writing.
-    pub fn extend(
-        self,
-        extra: Limit,
-        reason_code: &str,
-        told_ref: &str,
-        act: &Act<'_>,
-    ) -> Result<Decision> {
+    pub fn extend(self, extra: Limit, reason_code: &str, told_ref: &str, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.stay(Trigger::Extend)?;
         let (id, _) = work.lead()?;

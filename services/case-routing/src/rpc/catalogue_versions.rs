@@ -19,7 +19,8 @@ use tonic::{Request, Response};
 
 use super::{
     list_forms::{day, number},
-    lists::Responsibilities, parse,
+    lists::Responsibilities,
+    parse,
     table_files::{MOST_CHANGES, format, problem, reason, size, table},
 };
 use crate::{

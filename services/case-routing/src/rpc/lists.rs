@@ -17,7 +17,8 @@ use tonic::{Request, Response};
 use uuid::Uuid;
 
 use super::{
-    desk::Desk, list_files,
+    desk::Desk,
+    list_files,
     list_forms::{day, difference, draft, entry, number, told},
     parse, precedents, trial,
 };

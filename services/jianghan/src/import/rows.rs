@@ -101,7 +101,12 @@ pub(super) struct Batch {
 }
 
 impl Rows {
-    pub(super) async fn open(suite: &Suite, session: &Session, options: &Options, state: &State) -> Result<Self> {
+    pub(super) async fn open(
+        suite: &Suite,
+        session: &Session,
+        options: &Options,
+        state: &State,
+    ) -> Result<Self> {
         let cannot = || format!("cannot read {}", options.file.display());
         let (mut reader, header) = opened(options).with_context(cannot)?;
         let codes = units(suite, session).await?.into_iter();
@@ -207,3 +212,4 @@ mod tests {
         let batch = rows(&options).batch(10).unwrap().unwrap();
         assert_eq!((batch.lines, batch.wrong[0].line, batch.wrong[0].column.as_str()), (vec![3], 2, "text"));
     }
+}

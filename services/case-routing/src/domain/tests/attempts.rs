@@ -192,8 +192,7 @@ pub fn attempt(world: &mut World, case: Case, attempt: &Attempt) -> Result<Optio
             Trigger::Merge => one(case.merge(CaseId(CITY.0), &world.act(at_station))),
             Trigger::Unmerge => one(case.unmerge(&world.act(at_station))),
             Trigger::Answer => {
-                let closed_code =
-                    if pick == 1 { ClosedCode::Explained } else { ClosedCode::BeyondAuthority };
+                let closed_code = if pick == 1 { ClosedCode::Explained } else { ClosedCode::BeyondAuthority };
                 let command = AnswerCase { explanation_ref: "kb".into(), closed_code };
                 // Whoever reaches the case may answer it, not only who received it.
                 let window = if pick == 0 { STATION } else { ALL_ORGS[(pick + attempt.by) % ALL_ORGS.len()] };
