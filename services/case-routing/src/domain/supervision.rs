@@ -4,7 +4,7 @@
 use calendar::Limit;
 
 use super::application::PAPERS_OVERDUE;
-use super::case::{Case, Supervision};
+use super::case::{Case, Objection, Supervision};
 use super::codes::{ClockKind, ObjectionState, SupervisionState};
 use super::error::{DomainError, Result};
 use super::event::{DomainEvent, Timestamp};
@@ -143,11 +143,16 @@ impl Case {
         }
     }
 
-    /// Whoever sent the task that is objected to; where that is the objector itself, the first receiver sees to it.
+    fn open_objection(&self) -> Option<&Objection> {
+        self.objection.as_ref().filter(|objection| objection.state == ObjectionState::Open)
+    }
+
+    /// Whoever sent the task that is objected to; where that is the objector itself, the first receiver. Where that is the
+    /// objector, too, the case does not tell ([`Work::sees_to`]).
     fn decides_objection(&self) -> Option<OrgId> {
-        let open = self.objection.as_ref().filter(|objection| objection.state == ObjectionState::Open)?;
+        let open = self.open_objection()?;
         let sender = self.task(open.task).ok()?.sender;
-        Some(if sender == open.objector { self.first_receiver } else { sender })
+        [sender, self.first_receiver].into_iter().find(|org| *org != open.objector)
     }
 
     /// Since when that is overdue which a supervision is about, while it is: its clock has run out and measures on, or papers
@@ -205,11 +210,19 @@ impl Work<'_> {
         found.for_each(|supervision| supervision.state = state);
     }
 
-    /// Who sees to a verification that nobody has taken: the lowest that stands above all who handled the case.
+    /// Who sees to what nobody has taken: to a verification, the lowest that stands above all who handled the case; to an
+    /// objection, whoever decides over it.
     pub(super) fn sees_to(&self, clock: Option<ClockKind>) -> Option<OrgId> {
-        let untaken = clock == Some(ClockKind::Verify) && self.case.verification.is_none();
-        let handlers = untaken.then(|| self.case.handling_orgs())?;
-        self.routes.common_superior(&handlers, self.now)
+        match clock? {
+            ClockKind::Verify if self.case.verification.is_none() => {
+                self.routes.common_superior(&self.case.handling_orgs(), self.now)
+            }
+            ClockKind::Dispatch => {
+                let open = self.case.open_objection()?;
+                self.case.decider_of(open, self.routes, self.now)
+            }
+            _ => None,
+        }
     }
 
     /// Until when that is to be done which was answered for: as promised, which is no longer than there is for rework, else as
