@@ -85,6 +85,24 @@ fn what_was_said_of_the_others_result_is_forgotten_by_who_leaves_with_the_origin
 }
 
 #[test]
+fn what_was_said_of_the_others_result_is_forgotten_by_who_goes_along_with_it() {
+    let mut world = World::new();
+    let resolved = world.resolved("stairs");
+    let case = joined(&mut world, &resolved);
+    let rated = case.rate_merged(1, &original(&world, &resolved), &world.resident()).unwrap().case;
+    // Nobody judged it in time, which somebody is supervised for.
+    world.now = rated.clock(ClockKind::Judge, None).unwrap().due_at;
+    let rated = world.tick(rated).case;
+    let into = CaseId(world.fresh());
+    let along = rated.go_along(resolved.id, into, &world.official(STATION)).unwrap();
+    assert_eq!(names(&along), ["SupervisionCleared"]);
+    let along = along.case;
+    assert_eq!((along.rating.clone(), along.merged_into), (None, Some(into)));
+    assert!(!along.clock(ClockKind::Judge, None).unwrap().is_open());
+    assert_eq!(violations(&along), Vec::<&str>::new());
+}
+
+#[test]
 fn a_valid_bad_rating_of_a_joined_requester_sends_the_work_back() {
     let mut world = World::new();
     let case = world.resolved("stairs");
