@@ -115,6 +115,15 @@ pub fn acting_for<'a>(mut act: Act<'a>, by: &Caller, org: Option<OrgId>) -> Act<
     act
 }
 
+/// Lets the caller act for one of the own organisations that may: for the first one, if that may.
+pub fn acting_for_who_may<'a>(act: Act<'a>, by: &Caller, may: impl Fn(OrgId) -> bool) -> Act<'a> {
+    if act.by.org.is_some_and(&may) {
+        return act;
+    }
+    let own = reach::part_orgs(by).into_iter().map(OrgId).find(|org| may(*org));
+    acting_for(act, by, own)
+}
+
 /// Lets whoever asked speak for themselves, whatever else they are.
 pub fn in_own_case<'a>(mut act: Act<'a>, by: &Caller, case: &Case) -> Act<'a> {
     if reach::is_requester(case, by) {

@@ -20,7 +20,7 @@ use crate::{
     record::CaseRecord,
     seed,
     store::{case_store::CaseStore, read},
-    verb::{Verb, acting_for},
+    verb::{Verb, acting_for, acting_for_who_may},
 };
 
 /// The RPCs.
@@ -213,7 +213,11 @@ impl IntakeService for Intake {
             "RecallCase",
             RecallCaseResponse,
             |message| parse::code("reason_code", &message.reason_code)?,
-            |case, act, _by, reason| case.recall(&reason, &act)
+            |case, act, by, reason| {
+                let (routes, now) = (act.routes, act.now);
+                let act = acting_for_who_may(act, by, |org| case.may_recall(org, routes, now));
+                case.recall(&reason, &act)
+            }
         )
     }
 
