@@ -185,10 +185,7 @@ async fn a_new_lead_is_chosen_for_the_organisation_that_decides_over_the_objecti
         ..Default::default()
     };
     let answer = d.tasks(&of_two(&d)).resolve_objection(redispatch).await.unwrap().into_inner();
-    assert_eq!(
-        sent(&answer.case.unwrap(), DEPARTMENTS[0]),
-        (pb::DispatchMode::Order, d.gov.to_string())
-    );
+    assert_eq!(sent(&answer.case.unwrap(), DEPARTMENTS[0]), (pb::DispatchMode::Order, d.gov.to_string()));
     d.service.stop().await;
 }
 
