@@ -67,7 +67,8 @@ where
             return Err(Error::stale("case", self.id.to_string()));
         }
         let act = act(&self.world, self.seed, party(Some(&current.case), by), now);
-        let refused: fn(CaseId, DomainError) -> Error = if self.as_found { refused_as_found } else { refused };
+        let refused: fn(CaseId, DomainError) -> Error =
+            if self.as_found { refused_as_found } else { refused };
         let decision =
             (self.run)(Case::clone(&current.case), act, by).map_err(|error| refused(self.id, error))?;
         Ok(decided(Some(current), decision, by))
