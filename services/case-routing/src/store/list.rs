@@ -382,7 +382,9 @@ async fn read<D: FromCase>(
     store: &CaseStore,
     rows: &[Row],
 ) -> Result<Vec<Found<D>>> {
-    let held = |row: &Row| store.held(CaseId(row.case_id)).filter(|held| held.version() == row.version);
+    let held = |row: &Row| {
+        store.held(CaseId(row.case_id)).filter(|held| held.stands_at(row.version, row.updated_at))
+    };
     let held: Vec<_> = rows.iter().map(|row| if row.doc.is_some() { None } else { held(row) }).collect();
     let left = rows.iter().zip(&held).filter(|(row, held)| row.doc.is_none() && held.is_none());
     let left: Vec<Uuid> = left.map(|(row, _)| row.case_id).collect();
@@ -457,6 +459,8 @@ struct Row {
     case_id: Uuid,
     #[diesel(sql_type = BigInt)]
     version: i64,
+    #[diesel(sql_type = Timestamptz)]
+    updated_at: Timestamp,
     #[diesel(sql_type = Nullable<Timestamptz>)]
     running_due_at: Option<Timestamp>,
     #[diesel(sql_type = Nullable<Text>)]

@@ -128,3 +128,25 @@ async fn a_list_by_due_time_goes_on_behind_where_its_last_case_stood() {
     assert_eq!(seen, [first.case_id, second.case_id]);
     d.service.stop().await;
 }
+
+/// As after a restore behind a running service: another case stands at the version that is at hand.
+#[tokio::test]
+async fn a_case_at_hand_counts_only_where_the_row_was_changed_at_its_time() {
+    let d = District::start().await;
+    let resident = Persona::resident(d.district);
+    let case = d.taken_in(&resident).await;
+    let mut own_cases = d.cases(&resident);
+    let (shown, listed) = (read(&mut d.cases(&d.dispatcher()), &case).await, own(&mut own_cases).await);
+    assert!(shown.text_redacted.contains("楼道") && listed[0].text_redacted.contains("楼道"));
+    let restored = "UPDATE cases SET updated_at = updated_at - interval '1 second', \
+                    doc = replace(doc, '楼道', $2) WHERE case_id = $1";
+    behind(&d, &case, restored, "门口").await;
+    let row = own(&mut own_cases).await;
+    assert_eq!((&row[0].etag, row[0].text_redacted.contains("门口")), (&shown.etag, true));
+    assert!(read(&mut d.cases(&d.dispatcher()), &case).await.text_redacted.contains("门口"));
+    // What is done next is done with the row's, too.
+    let signed = sign(&mut d.tasks(&d.leader()), &case).await;
+    assert!(signed.text_redacted.contains("门口"));
+    assert!(read(&mut d.cases(&d.dispatcher()), &case).await.text_redacted.contains("门口"));
+    d.service.stop().await;
+}
