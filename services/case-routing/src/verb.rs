@@ -25,6 +25,8 @@ pub struct Verb<F> {
     pub etag: Option<i64>,
     /// Whether to ask for reach here, because the executor does not.
     pub ask_reach: bool,
+    /// Whether the case was looked at before it was locked.
+    pub as_found: bool,
     pub id: CaseId,
     pub run: F,
 }
@@ -35,12 +37,17 @@ where
 {
     /// On this case, with fresh ids.
     pub fn new(world: Arc<World>, id: CaseId, etag: Option<i64>, run: F) -> Self {
-        Self { world, seed: new_id(), etag, ask_reach: false, id, run }
+        Self { world, seed: new_id(), etag, ask_reach: false, as_found: false, id, run }
     }
 
     /// Asks for reach itself.
     pub fn within_reach(self) -> Self {
         Self { ask_reach: true, ..self }
+    }
+
+    /// On a case that was looked at before it was locked, and allowed the verb then.
+    pub fn as_found(self) -> Self {
+        Self { as_found: true, ..self }
     }
 }
 
@@ -60,6 +67,8 @@ where
             return Err(Error::stale("case", self.id.to_string()));
         }
         let act = act(&self.world, self.seed, party(Some(&current.case), by), now);
+        let refused: fn(CaseId, DomainError) -> Error =
+            if self.as_found { refused_as_found } else { refused };
         let decision =
             (self.run)(Case::clone(&current.case), act, by).map_err(|error| refused(self.id, error))?;
         Ok(decided(Some(current), decision, by))
@@ -115,6 +124,15 @@ pub fn acting_for<'a>(mut act: Act<'a>, by: &Caller, org: Option<OrgId>) -> Act<
     act
 }
 
+/// Lets the caller act for one of the own organisations that may: for the first one, if that may.
+pub fn acting_for_who_may<'a>(act: Act<'a>, by: &Caller, may: impl Fn(OrgId) -> bool) -> Act<'a> {
+    if act.by.org.is_some_and(&may) {
+        return act;
+    }
+    let own = reach::part_orgs(by).into_iter().map(OrgId).find(|org| may(*org));
+    acting_for(act, by, own)
+}
+
 /// Lets whoever asked speak for themselves, whatever else they are.
 pub fn in_own_case<'a>(mut act: Act<'a>, by: &Caller, case: &Case) -> Act<'a> {
     if reach::is_requester(case, by) {
@@ -162,6 +180,14 @@ pub fn refused(id: CaseId, error: DomainError) -> Error {
     }
 }
 
+/// The same of a case that was looked at before it was locked: the state allowed it then, so somebody has changed it since.
+fn refused_as_found(id: CaseId, error: DomainError) -> Error {
+    match error {
+        DomainError::WrongState { .. } => Error::stale("case", id.to_string()),
+        other => refused(id, other),
+    }
+}
+
 /// The field of the request that the domain's field is read from.
 fn wire_name(field: &'static str) -> &'static str {
     match field {
@@ -170,5 +196,23 @@ fn wire_name(field: &'static str) -> &'static str {
         "basis_refs" | "evidence" => "evidence_refs",
         "partly_reason_code" => "reason_code",
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{CaseState, Trigger};
+
+    #[test]
+    fn what_was_found_and_has_moved_since_is_asked_for_again() {
+        let id = CaseId(Uuid::nil());
+        let moved = || DomainError::WrongState { state: CaseState::Registered, verb: Trigger::Merge };
+        assert!(matches!(refused(id, moved()), Error::WrongState { .. }));
+        assert!(matches!(refused_as_found(id, moved()), Error::Stale { .. }));
+        let barred = DomainError::Guard { code: "others_joined", message: String::new() };
+        assert!(matches!(refused_as_found(id, barred), Error::WrongState { .. }));
+        let stranger = DomainError::NotEntitled { code: "human_official" };
+        assert!(matches!(refused_as_found(id, stranger), Error::Forbidden));
     }
 }

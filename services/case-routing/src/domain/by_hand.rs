@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::case::Case;
 use super::codes::*;
 use super::error::{DomainError, Result};
 use super::event::Timestamp;
@@ -69,6 +70,30 @@ impl RoutingTable {
         let kind = other.kind.is_community_level() || other.kind.is_society();
         let within = self.unit(other.unit).is_some_and(|unit| unit.path.contains(&own.unit));
         own.kind.is_community_level() && kind && within
+    }
+}
+
+impl Case {
+    /// Whether an organisation may call the case back: it sent the case to its lead, or stands above who did.
+    #[must_use]
+    pub fn may_recall(&self, org: OrgId, routes: &RoutingTable, at: Timestamp) -> bool {
+        self.lead().is_some_and(|task| self.decides_for(org, task.sender, routes, at))
+    }
+
+    /// Whether an organisation may decide over the objection: it sent the task, or stands above who did, and is not the
+    /// objector.
+    #[must_use]
+    pub fn may_resolve_objection(&self, org: OrgId, routes: &RoutingTable, at: Timestamp) -> bool {
+        let Some(objection) = self.objection.as_ref().filter(|objection| objection.objector != org) else {
+            return false;
+        };
+        let decider = self.decider_of(objection, routes, at);
+        decider.is_some_and(|decider| self.decides_for(org, decider, routes, at))
+    }
+
+    fn decides_for(&self, org: OrgId, sender: OrgId, routes: &RoutingTable, at: Timestamp) -> bool {
+        let line = self.item.as_ref().and_then(|item| item.line.as_deref());
+        org == sender || routes.stands_above(org, sender, line, at)
     }
 }
 
@@ -176,7 +201,7 @@ impl Work<'_> {
     /// A human acts for the sender, or for an organisation above it; nobody else, however far their grants reach.
     pub(super) fn decides_for(&self, sender: OrgId) -> Result<()> {
         let own = self.human_official()?;
-        if own == sender || self.routes.stands_above(own, sender, self.line(), self.now) {
+        if self.case.decides_for(own, sender, self.routes, self.now) {
             Ok(())
         } else {
             Err(DomainError::NotEntitled { code: "sender" })

@@ -269,12 +269,16 @@ impl Case {
         promises.any(|clock| !clock.in_time(clock.stopped_at.or(clock.paused_at).unwrap_or(at)))
     }
 
+    /// Organisations that have or had a task of the case in hand, or answered it.
+    pub(super) fn acting_orgs(&self) -> impl Iterator<Item = OrgId> {
+        let worked = self.tasks.iter().filter(|task| task.signed_at.is_some() || task.state.is_live());
+        worked.map(|task| task.org).chain(self.answered_by.iter().copied())
+    }
+
     /// Organisations that handle or handled the case: none of them may verify it (C-4).
     #[must_use]
     pub fn handling_orgs(&self) -> Vec<OrgId> {
-        let worked = self.tasks.iter().filter(|task| task.signed_at.is_some() || task.state.is_live());
-        let answered = self.answered_by.iter().copied();
-        let mut orgs: Vec<OrgId> = worked.map(|task| task.org).chain(answered).collect();
+        let mut orgs: Vec<OrgId> = self.acting_orgs().collect();
         if orgs.is_empty() {
             orgs.push(self.first_receiver);
         }

@@ -98,7 +98,7 @@ impl Case {
         work.permit(Trigger::OrderRework)?;
         check_code("reason_code", reason_code)?;
         if work.case.state == CaseState::Resolved {
-            work.judge(true, reason_code)?;
+            work.judge(true, reason_code, &work.case.handling_orgs())?;
         } else {
             work.verifier()?;
         }

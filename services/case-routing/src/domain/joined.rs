@@ -85,7 +85,7 @@ impl Case {
         work.case.rating = Some(Rating::given(grade, work.now, late));
         let (org_id, anonymous) = (original.lead.or(Some(work.case.first_receiver)), work.case.anonymous);
         work.emit(DomainEvent::RatingReceived { grade, org_id, anonymous }, None, None);
-        work.await_judgement(&original.handlers);
+        work.await_judgement(&work.case.handlers_with(original));
         Ok(work.finish())
     }
 
@@ -106,11 +106,15 @@ impl Case {
         if work.case.merged_into != Some(original.id) {
             return Err(work.wrong_state(Trigger::JudgeMerged));
         }
-        if work.human_official().is_ok_and(|org| original.handlers.contains(&org)) {
-            return Err(DomainError::NotEntitled { code: "rating_judge" });
-        }
-        work.judge(valid, reason_code)?;
+        work.judge(valid, reason_code, &work.case.handlers_with(original))?;
         Ok(work.finish())
+    }
+
+    /// Who worked on the case that this one was merged into, or on this one before. Whoever only received this one had no part in
+    /// what is rated.
+    #[must_use]
+    pub fn handlers_with(&self, original: &Original) -> Vec<OrgId> {
+        self.acting_orgs().chain(original.handlers.iter().copied()).collect()
     }
 
     /// The bad rating of a case that was merged into this one is found valid, as if it were the own one: the work is done again,

@@ -97,6 +97,7 @@ impl Case {
         }
         work.case.merged_through.push(with);
         work.case.merged_into = Some(into);
+        work.forget_rating_of_original();
         Ok(work.finish_with(REJOINED, Some(Reason::new("original_merged"))))
     }
 

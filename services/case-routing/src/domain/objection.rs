@@ -5,11 +5,12 @@ use super::case::{Case, Evidence, Objection};
 use super::codes::*;
 use super::dispatch::RouteChoice;
 use super::error::{DomainError, Result};
-use super::event::DomainEvent;
+use super::event::{DomainEvent, Timestamp};
 use super::ids::*;
 use super::reason::Reason;
 use super::router::RoutingOutcome;
 use super::state::Trigger;
+use super::table::RoutingTable;
 use super::work::{Act, Decision, Work, check_code};
 
 /// A lead says the task is not its duty.
@@ -153,6 +154,21 @@ impl Case {
         work.replace_lead(objection.task, &outcome, by_human, Trigger::Redispatch)?;
         Ok(work.finish())
     }
+
+    /// For whom an objection is to decide over, or for those above: who sent the task, unless that is the objector itself.
+    pub(super) fn decider_of(
+        &self,
+        objection: &Objection,
+        routes: &RoutingTable,
+        at: Timestamp,
+    ) -> Option<OrgId> {
+        let (sender, objector) = (self.task(objection.task).ok()?.sender, objection.objector);
+        if sender == objector {
+            routes.decides_over_own_order(objector, self.first_receiver, at)
+        } else {
+            Some(sender)
+        }
+    }
 }
 
 impl Work<'_> {
@@ -162,14 +178,13 @@ impl Work<'_> {
     }
 
     /// Who sent the task, or stands above who did, decides over the objection; never the objector. What the fallback has by
-    /// its own order was sent by nobody else: then whoever received the case first, or stands above that.
+    /// its own order was sent by nobody else ([`RoutingTable::decides_over_own_order`]).
     pub(super) fn decides_over(&self, objection: &Objection) -> Result<()> {
         if self.human_official()? == objection.objector {
             return Err(DomainError::NotEntitled { code: "objector" });
         }
-        let sender = self.case.task(objection.task)?.sender;
-        let own_order = sender == objection.objector;
-        self.decides_for(if own_order { self.case.first_receiver } else { sender })
+        let decider = self.case.decider_of(objection, self.routes, self.now);
+        self.decides_for(decider.ok_or(DomainError::NotEntitled { code: "sender" })?)
     }
 
     pub(super) fn settle(&mut self, state: ObjectionState) {

@@ -35,7 +35,7 @@ impl Case {
     pub fn judge_rating(self, valid: bool, reason_code: &str, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.stay(Trigger::JudgeRating)?;
-        work.judge(valid, reason_code)?;
+        work.judge(valid, reason_code, &work.case.handling_orgs())?;
         match (work.case.state, valid) {
             (CaseState::Resolved, true) => work.rework("bad_rating")?,
             (CaseState::Resolved, false) => work.close("rating_not_valid")?,
@@ -146,9 +146,10 @@ impl Work<'_> {
         self.start_clock(ClockKind::Judge, None, self.rules.judge);
     }
 
-    pub(super) fn judge(&mut self, valid: bool, reason_code: &str) -> Result<()> {
+    /// None of those who handled what was rated judges it.
+    pub(super) fn judge(&mut self, valid: bool, reason_code: &str, handlers: &[OrgId]) -> Result<()> {
         let org = self.human_official()?;
-        if self.case.handling_orgs().contains(&org) {
+        if handlers.contains(&org) {
             return Err(DomainError::NotEntitled { code: "rating_judge" });
         }
         let why = (!reason_code.is_empty()).then(|| reason_code.to_owned());

@@ -4,7 +4,8 @@
 use calendar::Limit;
 
 use super::application::PAPERS_OVERDUE;
-use super::case::{Case, Supervision};
+use super::case::{Case, Objection, Supervision};
+use super::clock::Clock;
 use super::codes::{ClockKind, ObjectionState, SupervisionState};
 use super::error::{DomainError, Result};
 use super::event::{DomainEvent, Timestamp};
@@ -145,26 +146,48 @@ impl Case {
         }
     }
 
-    /// Whoever sent the task that is objected to; where that is the objector itself, the first receiver sees to it.
-    fn decides_objection(&self) -> Option<OrgId> {
-        let open = self.objection.as_ref().filter(|objection| objection.state == ObjectionState::Open)?;
-        let sender = self.task(open.task).ok()?.sender;
-        Some(if sender == open.objector { self.first_receiver } else { sender })
+    fn open_objection(&self) -> Option<&Objection> {
+        self.objection.as_ref().filter(|objection| objection.state == ObjectionState::Open)
     }
 
-    /// Since when that is overdue which a supervision is about, while it is: its clock has run out and measures on, or papers
-    /// have not come.
+    /// Whoever sent the task that is objected to; where that is the objector itself, the first receiver. Where that is the
+    /// objector, too, the case does not tell ([`Work::sees_to`]).
+    fn decides_objection(&self) -> Option<OrgId> {
+        let open = self.open_objection()?;
+        let sender = self.task(open.task).ok()?.sender;
+        [sender, self.first_receiver].into_iter().find(|org| *org != open.objector)
+    }
+
+    /// Since when that is overdue which a supervision is about, while it is: a clock of it has run out and measures on, or
+    /// papers have not come.
     fn overdue_since(&self, supervision: &Supervision) -> Option<Timestamp> {
         if supervision.reason_code == PAPERS_OVERDUE {
             return Some(supervision.issued_at);
         }
-        let kind = supervision.clock?;
-        let clock = self.clock(kind, supervision.task).or_else(|| self.clock(kind, None))?;
-        (clock.is_running() && clock.breached_at.is_some()).then_some(clock.due_at)
+        let run_out = |clock: &&Clock| clock.is_running() && clock.breached_at.is_some();
+        let Some(kind) = supervision.clock else {
+            return self.meant_by_hand(supervision).filter(run_out).map(|clock| clock.due_at).min();
+        };
+        let clock = self.clock(kind, supervision.task).or_else(|| self.clock(kind, None));
+        clock.filter(run_out).map(|clock| clock.due_at)
+    }
+
+    /// What a supervision that a person issued is about: the clocks of its task, by which that has to act; for the lead's, for
+    /// one that has none, and without a task, what the requester was promised.
+    fn meant_by_hand(&self, supervision: &Supervision) -> impl Iterator<Item = &Clock> {
+        let task = supervision.task;
+        let acts = move |clock: &&Clock| {
+            let own = task.is_some() && clock.task_id == task;
+            own && clock.is_open() && clock.kind != ClockKind::Objection
+        };
+        let of_task = self.clocks.iter().filter(acts);
+        let promised = task == self.lead_task || of_task.clone().next().is_none();
+        of_task.chain(self.resolve_clock().filter(|_| promised))
     }
 
     /// When an answered supervision goes one level up by itself: what it is about is overdue still, the answer's time is over.
-    pub(super) fn rises_at(&self, supervision: &Supervision) -> Option<Timestamp> {
+    #[must_use]
+    pub fn rises_at(&self, supervision: &Supervision) -> Option<Timestamp> {
         let rises_at = supervision.rises_at.filter(|_| supervision.state == SupervisionState::Answered)?;
         let since = self.overdue_since(supervision)?;
         (1..TOP_LEVEL).contains(&supervision.level).then(|| rises_at.max(since))
@@ -207,11 +230,19 @@ impl Work<'_> {
         found.for_each(|supervision| supervision.state = state);
     }
 
-    /// Who sees to a verification that nobody has taken: the lowest that stands above all who handled the case.
+    /// Who sees to what nobody has taken: to a verification, the lowest that stands above all who handled the case; to an
+    /// objection, whoever decides over it.
     pub(super) fn sees_to(&self, clock: Option<ClockKind>) -> Option<OrgId> {
-        let untaken = clock == Some(ClockKind::Verify) && self.case.verification.is_none();
-        let handlers = untaken.then(|| self.case.handling_orgs())?;
-        self.routes.common_superior(&handlers, self.now)
+        match clock? {
+            ClockKind::Verify if self.case.verification.is_none() => {
+                self.routes.common_superior(&self.case.handling_orgs(), self.now)
+            }
+            ClockKind::Dispatch => {
+                let open = self.case.open_objection()?;
+                self.case.decider_of(open, self.routes, self.now)
+            }
+            _ => None,
+        }
     }
 
     /// Until when that is to be done which was answered for: as promised, which is no longer than there is for rework, else as

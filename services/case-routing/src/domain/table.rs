@@ -276,8 +276,8 @@ impl RoutingTable {
     }
 
     /// The sender of a dispatch: the nearest superior organisation that holds an edge to the receiver
-    /// (domain.md §2.0.3) — on the receiver's own path, else on the place's path. The fallback, having
-    /// no superior in the cell, takes a case by its own order.
+    /// (domain.md §2.0.3) — on the receiver's own path, else on the place's path. The fallback takes a case by its own
+    /// order: a superior that it may have is outside the cell, where nobody acts on a single case.
     #[must_use]
     pub fn sender_to(
         &self,
@@ -287,6 +287,9 @@ impl RoutingTable {
         at: Timestamp,
     ) -> Option<(OrgId, DispatchMode)> {
         let own = self.unit(self.org(receiver)?.unit).map_or(&[][..], |unit| &unit.path);
+        if self.fixed.fallback == Some(receiver) {
+            return Some((receiver, DispatchMode::Order));
+        }
         let edges = self.fixed.edges_to.get(&receiver).map_or(&[][..], Vec::as_slice);
         let nearest = |path: &[UnitId]| {
             let ranked = edges.iter().filter(|edge| edge.carries(line, at)).filter_map(|edge| {
@@ -296,8 +299,23 @@ impl RoutingTable {
             });
             ranked.min().map(|(_, kind, from)| (from, kind.mode()))
         };
-        let found = nearest(own).or_else(|| nearest(place));
-        found.or_else(|| (self.fixed.fallback == Some(receiver)).then_some((receiver, DispatchMode::Order)))
+        nearest(own).or_else(|| nearest(place))
+    }
+
+    /// Who decides over an objection against an order that an organisation gave itself: whoever received the case first, else
+    /// the joint body, else the lowest superior; never the organisation itself.
+    #[must_use]
+    pub fn decides_over_own_order(
+        &self,
+        objector: OrgId,
+        first_receiver: OrgId,
+        at: Timestamp,
+    ) -> Option<OrgId> {
+        if first_receiver != objector {
+            return Some(first_receiver);
+        }
+        let apart = |id: &OrgId| *id != objector && self.org(*id).is_some_and(|org| org.in_force(at));
+        self.fixed.joint_body.filter(apart).or_else(|| self.common_superior(&[objector], at))
     }
 
     /// Who verifies a case that these organisations handled: the first verifier that is none of them (C-4).

@@ -31,7 +31,7 @@ use crate::{
     remark::{self, Words},
     store::{
         Listed, imports,
-        list::{self, CaseFilter, CaseKey, Order, ReachFilter},
+        list::{self, CaseFilter, CaseKey, Found, Order, ReachFilter},
         read::{self, Access},
         remarks,
     },
@@ -122,8 +122,8 @@ impl CaseService for Cases {
         filter.ids = list::ids_within(filter.registered_after, filter.registered_before, &self.0.clock);
         let (mut rows, unindexed_count) = self.listed(&mut filter).await?;
         let next_page_token =
-            page::cut(&mut rows, size, |case| place.token(order.key(case.id, case.running_due_at())));
-        let cases = rows.into_iter().map(|case| convert::listed(case, &world, now)).collect();
+            page::cut(&mut rows, size, |found| place.token(order.key(found.case.id, found.running_due_at)));
+        let cases = rows.into_iter().map(|found| convert::listed(found.case, &world, now)).collect();
         Ok(Response::new(pb::ListCasesResponse { cases, next_page_token, unindexed_count }))
     }
 
@@ -287,7 +287,7 @@ impl Cases {
     }
 
     /// The cases of a page, and how many cannot be found by their words yet.
-    async fn listed(&self, filter: &mut CaseFilter) -> chassis::Result<(Vec<Listed>, i64)> {
+    async fn listed(&self, filter: &mut CaseFilter) -> chassis::Result<(Vec<Found<Listed>>, i64)> {
         let (db, store) = (&self.0.db, self.0.executor.store());
         if filter.pairs.is_empty() {
             return Ok((list::cases(&mut *db.list_conn().await?, store, filter).await?, 0));

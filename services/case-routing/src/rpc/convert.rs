@@ -300,7 +300,7 @@ fn supervision(case: &Case, supervision: &Supervision) -> pb::Supervision {
         due_time: at(supervision.due_at),
         answered_time: supervision.answered_at.and_then(at),
         answer_code: supervision.answer_code.clone(),
-        rise_time: supervision.rises_at.and_then(at),
+        rise_time: case.rises_at(supervision).and_then(at),
     }
 }
 

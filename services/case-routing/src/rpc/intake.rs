@@ -15,12 +15,15 @@ use super::{
 };
 use crate::{
     codes,
-    domain::{Act, AnswerCase, Case, CaseId, DomainError, OrgId, RouteChoice, TriageCase, Trigger, UnitId},
+    domain::{
+        Act, AnswerCase, Case, CaseId, CaseState, DomainError, OrgId, RouteChoice, TriageCase, Trigger,
+        UnitId,
+    },
     reach,
     record::CaseRecord,
     seed,
     store::{case_store::CaseStore, exchange::systems, read},
-    verb::{Verb, acting_for},
+    verb::{Verb, acting_for, acting_for_who_may},
 };
 
 /// The RPCs.
@@ -218,7 +221,11 @@ impl IntakeService for Intake {
             "RecallCase",
             RecallCaseResponse,
             |message| parse::code("reason_code", &message.reason_code)?,
-            |case, act, _by, reason| case.recall(&reason, &act)
+            |case, act, by, reason| {
+                let (routes, now) = (act.routes, act.now);
+                let act = acting_for_who_may(act, by, |org| case.may_recall(org, routes, now));
+                case.recall(&reason, &act)
+            }
         )
     }
 
@@ -256,7 +263,7 @@ impl Intake {
             ];
             for other in &brought {
                 let go = move |case: Case, act: Act<'_>, _: &Caller| case.go_along(id, into, &act);
-                commands.push((*other, Box::new(Verb::new(world.clone(), *other, None, go))));
+                commands.push((*other, Box::new(Verb::new(world.clone(), *other, None, go).as_found())));
             }
             let record = self.first_of(tx, &caller, commands, &brought).await?;
             Ok(pb::MergeCaseResponse { case: Some(told(&record, &world)) })
@@ -277,11 +284,11 @@ impl Intake {
         // Looked up inside, where a repeat does not come: it would find the case parted already.
         let parted = once(&self.0.db, &caller, meta, async |tx: &mut Tx<'_>| {
             let found = reached(tx, &caller, id).await?;
-            let into = found.case.merged_into;
+            let into = found.case.merged_into.filter(|_| found.case.state == CaseState::Merged);
             let into =
                 into.ok_or_else(|| Error::wrong_state("case", id.to_string(), "the case is not merged"))?;
             let unmerge = move |case: Case, act: Act<'_>, _: &Caller| {
-                // It was found before it was locked.
+                // Found in another case, it would leave the wrong one.
                 if case.merged_into == Some(into) {
                     case.unmerge(&act)
                 } else {
@@ -289,8 +296,8 @@ impl Intake {
                 }
             };
             let mut all = vec![id];
-            let mut commands: Commands<CaseStore> =
-                vec![(id, Box::new(Verb::new(world.clone(), id, etag, unmerge).within_reach()))];
+            let unmerge = Verb::new(world.clone(), id, etag, unmerge).within_reach().as_found();
+            let mut commands: Commands<CaseStore> = vec![(id, Box::new(unmerge))];
             for other in &found.case.merged {
                 let record = read::case(tx.conn, *other).await?;
                 let came = |record: &CaseRecord| {
@@ -298,7 +305,8 @@ impl Intake {
                 };
                 if record.as_ref().is_some_and(came) {
                     let back = move |case: Case, act: Act<'_>, _: &Caller| case.come_back(id, &act);
-                    commands.push((*other, Box::new(Verb::new(world.clone(), *other, None, back))));
+                    let back = Verb::new(world.clone(), *other, None, back).as_found();
+                    commands.push((*other, Box::new(back)));
                     all.push(*other);
                 }
             }

@@ -25,7 +25,7 @@ use crate::{
     },
     reach, seed,
     store::list,
-    verb::{acting_for, leading},
+    verb::{acting_for, acting_for_who_may, leading},
 };
 
 /// The RPCs.
@@ -143,6 +143,11 @@ impl TaskService for Tasks {
             },
             |case, act, by, decision| {
                 about(&case, decision.3)?;
+                let (routes, now) = (act.routes, act.now);
+                // Who objected does not put on another hat for it.
+                let objects = case.objection.as_ref().is_some_and(|own| act.by.org == Some(own.objector));
+                let may = |org| !objects && case.may_resolve_objection(org, routes, now);
+                let act = acting_for_who_may(act, by, may);
                 match &decision.1 {
                     Some(wish) => {
                         let choice = wish.choice(&case, &act, by);

@@ -42,7 +42,8 @@ pub async fn dry_run(
     let current = world.under(current, &lists::entries(&mut conn, current).await?);
     drop(conn);
     let store = desk.executor.store();
-    let mut cases: Vec<Case> = list::cases(&mut *desk.db.list_conn().await?, store, &filter).await?;
+    let found = list::cases::<Case>(&mut *desk.db.list_conn().await?, store, &filter).await?;
+    let mut cases: Vec<Case> = found.into_iter().map(|found| found.case).collect();
     let next_page_token = page::cut(&mut cases, size, |case| Order::Newest.key(case.id, None));
     let mut run = DryRun::default();
     for case in cases.iter().filter(|case| case.item.is_some()) {

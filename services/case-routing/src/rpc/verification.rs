@@ -346,7 +346,7 @@ impl Verifications {
             let joined = found.ok_or_else(|| Error::not_found("case", aim.id.to_string()))?;
             let (valid, reason, into) = (request.valid, request.reason_code.clone(), original.id);
             let judge = move |case: Case, act: Act<'_>, by: &Caller| {
-                let act = independent(act, by, &original.handlers, None)?;
+                let act = independent(act, by, &case.handlers_with(&original), None)?;
                 case.judge_merged(valid, &reason, &original, &act)
             };
             let judged = Verb::new(world.clone(), aim.id, aim.etag, judge).within_reach();

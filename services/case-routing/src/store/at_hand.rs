@@ -1,6 +1,8 @@
 //! Cases at hand: those that this process committed or showed last, each as it stood at one version. The document of a case is
 //! then neither sent nor parsed again for the next command, answer or list. PostgreSQL alone says which version stands, in the
-//! statement that locks or looks; a case at hand only spares the document, and any number of replicas may hold the same one.
+//! statement that locks or looks; a case at hand only spares the document, and any number of replicas may hold the same one. After a
+//! restore, or a fail-over to a replica that was behind, another case may stand at a version that is at hand: it counts only where
+//! the time of the change is the row's, too.
 
 use std::{
     fmt::{self, Debug, Formatter},
@@ -8,6 +10,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use chassis::Timestamp;
 use lru::LruCache;
 
 use super::case_store::{read_doc, write_doc};
@@ -95,14 +98,25 @@ impl AtHand {
 }
 
 impl Held {
-    /// Whether it is newer than the other, or as new and can be shown.
+    /// Whether it is newer than the other, or the same and can be shown.
     fn no_less_than(&self, other: &Self) -> bool {
-        self.version() > other.version() || (self.version() == other.version() && self.shown.is_some())
+        let same = other.stands_at(self.version(), self.updated_at());
+        self.version() > other.version() || (same && self.shown.is_some())
+    }
+
+    /// Whether it is what a row with this version and time of change holds. Rows tell microseconds.
+    pub fn stands_at(&self, version: i64, updated_at: Timestamp) -> bool {
+        self.version() == version && self.updated_at().timestamp_micros() == updated_at.timestamp_micros()
     }
 
     /// The version that it stands at.
     pub fn version(&self) -> i64 {
         self.case.version
+    }
+
+    /// When it was changed last.
+    pub fn updated_at(&self) -> Timestamp {
+        self.case.updated_at
     }
 
     /// The version that it can be shown at: with its latest decision.
@@ -139,6 +153,8 @@ impl Held {
 
 #[cfg(test)]
 mod tests {
+    use chrono::TimeDelta;
+
     use super::*;
     use crate::domain::tests::world::World;
 
@@ -166,6 +182,21 @@ mod tests {
         }
         at_hand.keep_read(&second);
         assert_eq!(at_hand.get(first.case.id).unwrap().version(), third.case.version);
+    }
+
+    #[test]
+    fn of_two_at_one_version_the_later_read_counts_and_each_for_its_own_row() {
+        let at_hand = AtHand::default();
+        let first = routed(&mut World::new());
+        commit(&at_hand, &first);
+        let (version, at) = (first.case.version, first.case.updated_at);
+        let (finer, later) = (at + TimeDelta::nanoseconds(1), at + TimeDelta::microseconds(1));
+        let held = at_hand.get(first.case.id).unwrap();
+        assert!(held.stands_at(version, at) && held.stands_at(version, finer));
+        assert!(!held.stands_at(version, later) && !held.stands_at(version + 1, at));
+        let restored = Case { updated_at: later, ..Case::clone(&first.case) };
+        at_hand.keep_read(&CaseRecord::loaded(restored, first.told_version));
+        assert!(at_hand.get(first.case.id).unwrap().stands_at(version, later));
     }
 
     #[test]

@@ -4,14 +4,14 @@
 use std::{collections::HashMap, sync::Arc};
 
 use chassis::{
-    Error, Result,
+    Error, Result, Timestamp,
     auth::Caller,
     command::{AggregateStore, Change},
     db::{Tx, cached},
 };
 use diesel::{
     QueryableByName,
-    sql_types::{Array, BigInt, Bool, Nullable, Text, Uuid as SqlUuid},
+    sql_types::{Array, BigInt, Bool, Nullable, Text, Timestamptz, Uuid as SqlUuid},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
@@ -54,7 +54,7 @@ struct LoadedRow {
     case_id: Uuid,
     #[diesel(sql_type = BigInt)]
     told_version: i64,
-    /// `None` where the version is the one at hand.
+    /// `None` where the case is the one at hand.
     #[diesel(sql_type = Nullable<Text>)]
     doc: Option<String>,
     #[diesel(sql_type = Nullable<Bool>)]
@@ -130,9 +130,11 @@ impl AggregateStore for CaseStore {
         let held: HashMap<CaseId, Arc<Held>> =
             ids.iter().filter_map(|id| Some((*id, self.held(*id)?))).collect();
         let version = |id: &CaseId| held.get(id).map_or(0, |held| held.version());
+        let updated_at = |id: &CaseId| held.get(id).map_or(Timestamp::UNIX_EPOCH, |held| held.updated_at());
         let rows: Vec<LoadedRow> = cached(repeats::LOAD)
             .bind::<Array<SqlUuid>, _>(ids.iter().map(|id| id.0).collect::<Vec<_>>())
             .bind::<Array<BigInt>, _>(ids.iter().map(version).collect::<Vec<_>>())
+            .bind::<Array<Timestamptz>, _>(ids.iter().map(updated_at).collect::<Vec<_>>())
             .load(&mut conn)
             .await?;
         rows.iter().map(|row| row.record(&held).map(|record| (record.case.id, record))).collect()

@@ -222,6 +222,15 @@ impl CaseFilter {
     }
 }
 
+/// A case as a list found it.
+#[derive(Debug, Clone)]
+pub struct Found<D> {
+    /// When its running clock is due, as the index said that led here: the case may be a later one, and the list goes on behind
+    /// the place where it stood.
+    pub running_due_at: Option<Timestamp>,
+    pub case: D,
+}
+
 /// What a list is read as: whole cases, or what a list shows of them ([`super::Listed`]).
 pub trait FromCase: DeserializeOwned {
     /// What is read from the document of this case.
@@ -250,7 +259,7 @@ pub async fn cases<D: FromCase>(
     conn: &mut AsyncPgConnection,
     store: &CaseStore,
     filter: &CaseFilter,
-) -> Result<Vec<D>> {
+) -> Result<Vec<Found<D>>> {
     match filter.order {
         Order::DueFirst | Order::DueLast => by_due(conn, store, filter).await,
         Order::Newest | Order::Oldest => by_id(conn, store, filter).await,
@@ -262,7 +271,7 @@ async fn by_due<D: FromCase>(
     conn: &mut AsyncPgConnection,
     store: &CaseStore,
     filter: &CaseFilter,
-) -> Result<Vec<D>> {
+) -> Result<Vec<Found<D>>> {
     let last = filter.order == Order::DueLast;
     let behind = filter.after.filter(|(due, _)| *due == filter.order.without());
     let mut rows = Vec::new();
@@ -283,7 +292,7 @@ async fn by_id<D: FromCase>(
     conn: &mut AsyncPgConnection,
     store: &CaseStore,
     filter: &CaseFilter,
-) -> Result<Vec<D>> {
+) -> Result<Vec<Found<D>>> {
     let oldest = filter.order == Order::Oldest;
     let Some(found) = &filter.found else {
         if let Some(indexes) = filter.nearby() {
@@ -317,7 +326,7 @@ async fn nearby<D: FromCase>(
     store: &CaseStore,
     indexes: Vec<(Texts, String)>,
     filter: &CaseFilter,
-) -> Result<Vec<D>> {
+) -> Result<Vec<Found<D>>> {
     let oldest = filter.order == Order::Oldest;
     let mut found = Vec::new();
     for (texts, key) in indexes {
@@ -335,7 +344,7 @@ pub async fn look_through<D: FromCase>(
     conn: &mut AsyncPgConnection,
     store: &CaseStore,
     filter: &CaseFilter,
-) -> Result<Option<Vec<D>>> {
+) -> Result<Option<Vec<Found<D>>>> {
     if filter.pairs.is_empty() || filter.order != Order::Newest || filter.requester().is_some() {
         return Ok(None);
     }
@@ -361,25 +370,34 @@ async fn page<D: FromCase>(
     text: &'static str,
     key: Option<String>,
     filter: &CaseFilter,
-) -> Result<Vec<D>> {
+) -> Result<Vec<Found<D>>> {
     let rows = rows(conn, text, key, filter).await?;
     read(conn, store, &rows).await
 }
 
 /// What the rows show, in their order. Cases whose documents were left out are taken from those at hand, or read now; one of those
 /// may have changed since, and is shown as it is.
-async fn read<D: FromCase>(conn: &mut AsyncPgConnection, store: &CaseStore, rows: &[Row]) -> Result<Vec<D>> {
-    let held = |row: &Row| store.held(CaseId(row.case_id)).filter(|held| held.version() == row.version);
+async fn read<D: FromCase>(
+    conn: &mut AsyncPgConnection,
+    store: &CaseStore,
+    rows: &[Row],
+) -> Result<Vec<Found<D>>> {
+    let held = |row: &Row| {
+        store.held(CaseId(row.case_id)).filter(|held| held.stands_at(row.version, row.updated_at))
+    };
     let held: Vec<_> = rows.iter().map(|row| if row.doc.is_some() { None } else { held(row) }).collect();
     let left = rows.iter().zip(&held).filter(|(row, held)| row.doc.is_none() && held.is_none());
     let left: Vec<Uuid> = left.map(|(row, _)| row.case_id).collect();
     let left = if left.is_empty() { HashMap::new() } else { docs(conn, &left).await? };
-    let shown = rows.iter().zip(held).filter_map(|(row, held)| match held {
-        Some(held) => Some(Ok(D::from_case(held.case()))),
-        None => {
-            let doc = row.doc.as_ref().or_else(|| left.get(&row.case_id))?;
-            Some(serde_json::from_str(doc).map_err(Error::internal))
-        }
+    let shown = rows.iter().zip(held).filter_map(|(row, held)| {
+        let case = match held {
+            Some(held) => Ok(D::from_case(held.case())),
+            None => {
+                let doc = row.doc.as_ref().or_else(|| left.get(&row.case_id))?;
+                serde_json::from_str(doc).map_err(Error::internal)
+            }
+        };
+        Some(case.map(|case| Found { running_due_at: row.running_due_at, case }))
     });
     shown.collect()
 }
@@ -441,6 +459,10 @@ struct Row {
     case_id: Uuid,
     #[diesel(sql_type = BigInt)]
     version: i64,
+    #[diesel(sql_type = Timestamptz)]
+    updated_at: Timestamp,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    running_due_at: Option<Timestamp>,
     #[diesel(sql_type = Nullable<Text>)]
     doc: Option<String>,
 }

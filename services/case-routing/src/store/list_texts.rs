@@ -13,7 +13,7 @@ macro_rules! reached {
 macro_rules! list {
     ($from:expr, $where:expr, $after:literal, $order:literal) => {
         concat!(
-            "SELECT c.case_id, c.version, CASE WHEN $24 THEN c.doc END AS doc FROM ",
+            "SELECT c.case_id, c.version, c.updated_at, c.running_due_at, CASE WHEN $24 THEN c.doc END AS doc FROM ",
             $from,
             " WHERE ",
             $where,

@@ -113,11 +113,6 @@ impl Listed {
         domain::promised(&self.clocks)
     }
 
-    /// When that clock is due, while it runs.
-    pub fn running_due_at(&self) -> Option<Timestamp> {
-        domain::running_due_at(self.state, &self.clocks)
-    }
-
     /// Whether the promised time has passed without completion.
     pub fn is_overdue(&self, at: Timestamp) -> bool {
         domain::is_overdue(self.state, &self.clocks, at)

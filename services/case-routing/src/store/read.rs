@@ -34,7 +34,7 @@ pub async fn case(conn: &mut AsyncPgConnection, id: CaseId) -> Result<Option<Cas
     unless(conn, id, None).await
 }
 
-/// The same; document and decision are not read where the version is the one at hand.
+/// The same; document and decision are not read where the case is the one at hand.
 pub async fn at_hand(
     conn: &mut AsyncPgConnection,
     store: &CaseStore,
@@ -54,12 +54,14 @@ async fn unless(
     held: Option<Arc<Held>>,
 ) -> Result<Option<CaseRecord>> {
     let rows: Vec<Row> = cached(
-        "SELECT c.told_version, CASE WHEN c.version <> $2 THEN c.doc END AS doc, CASE WHEN c.version <> $2 THEN \
+        "SELECT c.told_version, CASE WHEN c.version <> $2 OR c.updated_at <> $3 THEN c.doc END AS doc, \
+         CASE WHEN c.version <> $2 OR c.updated_at <> $3 THEN \
          (SELECT content FROM routing_decisions r WHERE r.case_id = c.case_id ORDER BY seq DESC LIMIT 1) \
          END AS decision FROM cases c WHERE c.case_id = $1",
     )
     .bind::<SqlUuid, _>(id.0)
     .bind::<BigInt, _>(held.as_ref().map_or(0, |held| held.version()))
+    .bind::<Timestamptz, _>(held.as_ref().map_or(Timestamp::UNIX_EPOCH, |held| held.updated_at()))
     .load(conn)
     .await?;
     let Some(row) = rows.into_iter().next() else { return Ok(None) };

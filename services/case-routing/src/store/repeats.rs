@@ -65,11 +65,13 @@ macro_rules! earlier {
     };
 }
 
-/// Loads and locks cases; the document only of those that stand at another version than the one given beside the id (found in the
-/// array, not by a join, which could go through all cases). An anonymous case has no requester, so it never repeats one. Whether one
-/// has an earlier one is asked in a CASE, row by row, so that it never becomes a join with all cases either.
+/// Loads and locks cases; the document only of those that stand at another version, or changed at another time, than is given
+/// beside the id (found in the array, not by a join, which could go through all cases). An anonymous case has no requester, so it
+/// never repeats one. Whether one has an earlier one is asked in a CASE, row by row, so that it never becomes a join with all
+/// cases either.
 pub const LOAD: &str = concat!(
-    "SELECT c.case_id, c.told_version, CASE WHEN c.version <> ($2)[array_position($1, c.case_id)] THEN c.doc END AS doc, \
+    "SELECT c.case_id, c.told_version, CASE WHEN c.version <> ($2)[array_position($1, c.case_id)] \
+     OR c.updated_at <> ($3)[array_position($1, c.case_id)] THEN c.doc END AS doc, \
      CASE WHEN c.repeats IS NULL AND c.requester_id IS NOT NULL AND c.item_code IS NOT NULL THEN ",
     earlier!("c"),
     " ELSE c.repeats END AS repeats FROM cases c WHERE c.case_id = ANY($1) ORDER BY c.case_id FOR UPDATE"

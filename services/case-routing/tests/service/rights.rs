@@ -30,6 +30,13 @@ fn of_another(d: &District) -> Persona {
     Persona::new(Role::DistrictDispatcher, d.district).org(d.centre)
 }
 
+/// Who acts for that organisation first, and for the government as well.
+fn of_two(d: &District) -> Persona {
+    let mut both = of_another(d).also(Role::DistrictDispatcher, d.district);
+    both.scopes[1].org_id = Some(d.gov);
+    both
+}
+
 async fn recall(d: &District, by: &Persona, case: &pb::Case) -> Result<pb::Case, Status> {
     let request = pb::RecallCaseRequest {
         case_id: case.case_id.clone(),
@@ -146,9 +153,39 @@ async fn who_sent_a_case_takes_it_back_and_decides_over_the_objection() {
             assert_eq!(refused.code(), Code::PermissionDenied, "{decision}: {refused}");
         }
     }
-    let kept = resolve(&of_government(&d), "reject").await.unwrap();
+    // One of the own organisations sent it, whichever comes first.
+    let kept = resolve(&of_two(&d), "reject").await.unwrap();
     assert_eq!(kept.state(), pb::CaseState::Dispatched);
-    assert_eq!(recall(&d, &of_government(&d), &kept).await.unwrap().state(), pb::CaseState::Triaged);
+    assert_eq!(recall(&d, &of_two(&d), &kept).await.unwrap().state(), pb::CaseState::Triaged);
+    d.service.stop().await;
+}
+
+/// What is chosen by hand is chosen for the organisation that decides.
+#[tokio::test]
+async fn a_new_lead_is_chosen_for_the_organisation_that_decides_over_the_objection() {
+    let d = district().await;
+    let case = d.taken_in(&Persona::resident(d.district)).await;
+    let object = pb::ObjectTaskRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        task_id: case.tasks[0].task_id.clone(),
+        ground_code: "not_competent".into(),
+        suggested_org_id: DEPARTMENTS[0].to_string(),
+        evidence_refs: vec!["doc:duty-list".into()],
+        ..Default::default()
+    };
+    d.tasks(&d.leader()).object_task(object).await.unwrap();
+    let redispatch = pb::ResolveObjectionRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        task_id: case.tasks[0].task_id.clone(),
+        decision: "redispatch".into(),
+        reason_code: "duty_is_clear".into(),
+        lead_org_id: DEPARTMENTS[0].to_string(),
+        ..Default::default()
+    };
+    let answer = d.tasks(&of_two(&d)).resolve_objection(redispatch).await.unwrap().into_inner();
+    assert_eq!(sent(&answer.case.unwrap(), DEPARTMENTS[0]), (pb::DispatchMode::Order, d.gov.to_string()));
     d.service.stop().await;
 }
 

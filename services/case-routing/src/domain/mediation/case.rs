@@ -1,6 +1,6 @@
 //! What a mediation makes of its case. An agreement in effect completes it; talks that failed, and any mediation that
 //! society led, give it back to the public service. A case that is not in progress, or that a department works on while
-//! nobody has talked yet, stays where it is: somebody handles it already.
+//! nobody has talked yet, stays where it is: somebody handles it already. So does one whose partner has done its part.
 
 use serde::{Deserialize, Serialize};
 
@@ -110,7 +110,9 @@ impl Case {
             CaseMove::Return { talked } => {
                 let mut work = Work::begin(self, act);
                 work.case.mediation = Some(MediationLink { id, open: false });
-                if work.case.is_taken_up() && (talked || work.led_by_society()) {
+                // What a partner has done is not taken from it: the case waits for the others only.
+                let in_hand = work.case.is_taken_up() && !work.case.partner_is_done();
+                if in_hand && (talked || work.led_by_society()) {
                     work.return_from_mediation()?;
                 }
                 Ok(Some(work.finish()))

@@ -85,6 +85,49 @@ fn what_was_said_of_the_others_result_is_forgotten_by_who_leaves_with_the_origin
 }
 
 #[test]
+fn what_was_said_of_the_others_result_is_forgotten_by_who_goes_along_with_it() {
+    let mut world = World::new();
+    let resolved = world.resolved("stairs");
+    let case = joined(&mut world, &resolved);
+    let rated = case.rate_merged(1, &original(&world, &resolved), &world.resident()).unwrap().case;
+    // Nobody judged it in time, which somebody is supervised for.
+    world.now = rated.clock(ClockKind::Judge, None).unwrap().due_at;
+    let rated = world.tick(rated).case;
+    let into = CaseId(world.fresh());
+    let along = rated.go_along(resolved.id, into, &world.official(STATION)).unwrap();
+    assert_eq!(names(&along), ["SupervisionCleared"]);
+    let along = along.case;
+    assert_eq!((along.rating.clone(), along.merged_into), (None, Some(into)));
+    assert!(!along.clock(ClockKind::Judge, None).unwrap().is_open());
+    assert_eq!(violations(&along), Vec::<&str>::new());
+}
+
+/// Having received a request that went into another is no part in the other's result; having answered it is.
+#[test]
+fn whoever_is_to_judge_the_rating_of_a_joined_requester_may() {
+    let mut world = World::new();
+    let case = world.resolved("stairs");
+    let original = original(&world, &case);
+    let register = RegisterCase { receiver: VERIFIER, ..world.register() };
+    let received = Case::register(register, &world.official(VERIFIER)).unwrap().case;
+    let received = received.merge(case.id, &world.official(VERIFIER)).unwrap().case;
+    assert_eq!((received.first_receiver, received.handling_orgs()), (VERIFIER, vec![VERIFIER]));
+    let answered = Case { answered_by: vec![VERIFIER], ..received.clone() };
+    for (joined, judge) in [(received, VERIFIER), (answered, GOVERNMENT)] {
+        let rated = joined.rate_merged(1, &original, &world.resident()).unwrap().case;
+        assert_eq!(rated.rating.as_ref().unwrap().judge, Some(judge));
+        for by in [VERIFIER, GOVERNMENT, STATION] {
+            let judged = rated.clone().judge_merged(true, "", &original, &world.official(by));
+            if by == STATION || (by, judge) == (VERIFIER, GOVERNMENT) {
+                assert_eq!(guard(judged), "rating_judge", "{by}");
+            } else {
+                assert!(judged.is_ok(), "{by}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_valid_bad_rating_of_a_joined_requester_sends_the_work_back() {
     let mut world = World::new();
     let case = world.resolved("stairs");

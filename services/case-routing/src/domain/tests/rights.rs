@@ -125,6 +125,58 @@ fn over_its_own_order_decides_who_received_the_case_or_stands_above_that() {
     }
 }
 
+/// At its own window, and kept there.
+fn received_by_the_district(world: &mut World) -> Case {
+    let register = RegisterCase { receiver: GOVERNMENT, ..world.register() };
+    let command = IntakeCase { register, triage: triage("nobodys"), route: manual(GOVERNMENT) };
+    Case::intake(command, &world.official(GOVERNMENT)).unwrap().case
+}
+
+/// Nobody acts for the city on a single case.
+#[test]
+fn what_falls_to_a_district_is_its_own_order_though_a_city_leads_it() {
+    let mut world = World::of(below_a_city());
+    let own_order = (GOVERNMENT, GOVERNMENT, DispatchMode::Order);
+    let triaged = world.triaged("nobodys");
+    let by_hand = triaged.dispatch(&manual(GOVERNMENT), &world.official(GOVERNMENT)).unwrap().case;
+    let received = received_by_the_district(&mut world);
+    for case in [&by_hand, &received] {
+        assert_eq!(parties(case), [own_order]);
+        assert!(case.clone().recall("mis_dispatch", &world.official(GOVERNMENT)).is_ok());
+    }
+
+    let reject = |case: &Case, by: OrgId, world: &mut World| {
+        case.clone().reject_objection("duty_is_clear", &world.official(by))
+    };
+    let object = |case: Case, world: &mut World| {
+        let command = objection(&case);
+        case.object(command, &world.official(GOVERNMENT)).unwrap().case
+    };
+    let objected = object(by_hand, &mut world);
+    assert!(reject(&objected, STATION, &mut world).is_ok());
+    assert_eq!(guard(reject(&objected, GOVERNMENT, &mut world)), "objector");
+    // Who received it is the objector: the lowest superior decides, and has to.
+    let late = |case: Case, world: &mut World| {
+        world.now = case.clock(ClockKind::Dispatch, None).unwrap().due_at;
+        let late = world.tick(case).case;
+        let about = late.supervisions.iter().find(|known| known.clock == Some(ClockKind::Dispatch)).unwrap();
+        late.supervised(about)
+    };
+    let case = object(received, &mut world);
+    for by in [STATION, HOUSING] {
+        assert_eq!(guard(reject(&case, by, &mut world)), "sender", "{by}");
+    }
+    assert!(reject(&case, CITY_GOVERNMENT, &mut world).is_ok());
+    assert_eq!(late(case, &mut world), CITY_GOVERNMENT);
+
+    // A joint body, where there is one.
+    let mut world = World::of(TableParts { joint_body: Some(COURTS), ..below_a_city() });
+    let received = received_by_the_district(&mut world);
+    let case = object(received, &mut world);
+    assert!(reject(&case, COURTS, &mut world).is_ok());
+    assert_eq!(late(case, &mut world), COURTS);
+}
+
 #[test]
 fn above_is_whoever_leads_a_leader_and_a_ring_of_leaders_has_an_end() {
     let world = World::new();

@@ -163,6 +163,39 @@ fn what_was_promised_counts_and_is_no_further_than_there_is_time_for_rework() {
     assert_eq!(about(&broken, ClockKind::Resolve).level, 2);
 }
 
+/// The newest that a person issued.
+fn by_hand(case: &Case) -> Supervision {
+    case.supervisions.iter().rev().find(|known| known.clock.is_none()).unwrap().clone()
+}
+
+#[test]
+fn what_a_person_issued_rises_like_what_a_clock_did() {
+    let mut world = World::new();
+    let case = overdue(&mut world);
+    let lead = case.lead_task;
+    for task in [None, lead] {
+        let case = case.clone().supervise(1, "slow", task, &world.official(STREET_OFFICE)).unwrap().case;
+        let known = by_hand(&case);
+        let said = answered(&mut world, case, known.id, None);
+        let own = said.clone().clear_supervision(known.id, 3, &world.official(STATION));
+        assert_eq!(guard(own), "supervised_org", "not while it is overdue");
+        let rises_at = said.rises_at(&by_hand(&said)).unwrap();
+        assert_eq!(Some(rises_at), by_hand(&said).rises_at);
+        let risen = by(&mut world, said, rises_at);
+        assert_eq!((by_hand(&risen).level, by_hand(&risen).state), (2, SupervisionState::Issued));
+    }
+}
+
+#[test]
+fn what_a_person_issued_does_not_rise_before_it_is_overdue() {
+    let mut world = World::new();
+    let case = world.in_progress("stairs");
+    let case = case.supervise(1, "slow", None, &world.official(STREET_OFFICE)).unwrap().case;
+    let id = by_hand(&case).id;
+    let said = answered(&mut world, case, id, None);
+    assert!(by_hand(&said).rises_at.is_some() && said.rises_at(&by_hand(&said)).is_none(), "nothing is told");
+}
+
 #[test]
 fn what_waits_by_leave_does_not_rise_meanwhile() {
     let mut world = World::new();

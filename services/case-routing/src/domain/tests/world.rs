@@ -27,6 +27,8 @@ pub const CONTRACTOR: OrgId = org(9);
 pub const VERIFIER: OrgId = org(10);
 /// A department that no item of the lists is about; the street may call it.
 pub const COURTS: OrgId = org(11);
+/// Leads the district's government, and is outside the cell ([`below_a_city`]).
+pub const CITY_GOVERNMENT: OrgId = org(12);
 
 pub const ALL_ORGS: [OrgId; 10] =
     [GOVERNMENT, HOUSING, URBAN, STREET_OFFICE, STATION, COMMITTEE, GROUP, TEAM, CONTRACTOR, VERIFIER];
@@ -197,6 +199,14 @@ pub fn parts() -> TableParts {
         joint_body: None,
         hours: None,
     }
+}
+
+/// The same district, led by its city as the authority edges of the seed say.
+pub fn below_a_city() -> TableParts {
+    let mut parts = parts();
+    parts.orgs.push(OrgNode { id: CITY_GOVERNMENT, unit: CITY, ..parts.orgs[0].clone() });
+    parts.edges.push(Edge { from: CITY_GOVERNMENT, to: GOVERNMENT, ..parts.edges[0].clone() });
+    parts
 }
 
 /// Fenced off, repaired, the surface restored.

@@ -89,6 +89,26 @@ fn a_partner_is_told_when_the_talks_it_led_came_to_nothing() {
 }
 
 #[test]
+fn talks_that_fail_take_nothing_from_a_partner_that_is_done() {
+    let mut world = World::new();
+    let case = world.with_partner();
+    let command = WhistleCase { orgs: vec![URBAN], report_within: None, reason_code: "joint_work".into() };
+    let mut case = case.whistle(&command, &world.official(STREET_OFFICE)).unwrap().case;
+    case.nature = Nature::Dispute;
+    let (case, id) = open(&mut world, case);
+    let (offer, partner) = (case.offer.clone().unwrap().id, case.lead_org);
+    let case = case.social_completed(offer, &["record:1".into()], &world.system()).unwrap().unwrap().case;
+    assert!(case.partner_is_done());
+    for talked in [true, false] {
+        let followed = follow(&mut world, case.clone(), id, CaseMove::Return { talked }).unwrap();
+        assert!(followed.events.is_empty());
+        assert!(followed.case.partner_is_done(), "it waits for the department alone");
+        assert_eq!((followed.case.state, followed.case.lead_org), (CaseState::InProgress, partner));
+        assert_eq!(followed.case.mediation, Some(MediationLink { id, open: false }));
+    }
+}
+
+#[test]
 fn a_case_that_nobody_has_in_hand_stays_where_it_is() {
     for case_move in [SETTLED, FAILED] {
         let mut world = World::new();
