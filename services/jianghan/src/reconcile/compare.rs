@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use anyhow::{Result, ensure};
 use serde::Serialize;
 
 /// Who is compared with whom on what.
@@ -35,6 +36,17 @@ pub struct Difference {
     pub found: String,
 }
 
+/// A comparison that could not be made to its end.
+#[derive(Clone, Debug, Serialize)]
+pub struct Failure {
+    /// What was to be compared.
+    pub subject: &'static str,
+    /// The service that was to be compared.
+    pub service: &'static str,
+    /// Why it could not.
+    pub error: String,
+}
+
 /// The outcome of a comparison.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Reconciliation {
@@ -42,6 +54,8 @@ pub struct Reconciliation {
     pub compared: BTreeMap<&'static str, u64>,
     /// Everything that differs.
     pub differences: Vec<Difference>,
+    /// What could not be compared, or not to its end, and why.
+    pub failures: Vec<Failure>,
     /// Active assignments beyond those that a task needs + extra records + extra facts + what facts count too much + |rollup − recount|.
     pub duplicated_effects: u64,
 }
@@ -50,6 +64,25 @@ pub struct Reconciliation {
 const SUMS: [&str; 5] = ["rollup", "outcome", "state", "open_due", "cell"];
 
 impl Reconciliation {
+    /// Whether every comparison was made to its end.
+    ///
+    /// # Errors
+    /// Tells which were not, and why.
+    pub fn all_made(&self) -> Result<()> {
+        let failed: Vec<String> = self
+            .failures
+            .iter()
+            .map(|one| format!("`{}` of {}: {}", one.subject, one.service, one.error))
+            .collect();
+        ensure!(failed.is_empty(), "not everything could be compared: {}", failed.join("; "));
+        Ok(())
+    }
+
+    /// Whether everything was compared and nothing differs.
+    pub fn is_clean(&self) -> bool {
+        self.differences.is_empty() && self.failures.is_empty()
+    }
+
     /// Compares what is held of one thing; unset where a side does not know it.
     pub(super) fn weigh(
         &mut self,
@@ -152,6 +185,17 @@ mod tests {
         let mut outcome = Reconciliation::default();
         outcome.compare(&comparison, &map(expected), &map(found));
         outcome
+    }
+
+    #[test]
+    fn what_could_not_be_compared_is_told_beside_what_was() {
+        let mut outcome = outcome("case", &[("a", "closed|9")], &[("a", "closed|9")]);
+        assert!(outcome.is_clean() && outcome.all_made().is_ok());
+        let error = "analytics does not list its digests of `cell`".to_owned();
+        outcome.failures.push(Failure { subject: "cell", service: "analytics", error });
+        assert!(!outcome.is_clean());
+        let told = outcome.all_made().expect_err("one failed").to_string();
+        assert!(told.contains("`cell` of analytics: analytics does not list"), "{told}");
     }
 
     #[test]
