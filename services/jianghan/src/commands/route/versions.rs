@@ -70,9 +70,9 @@ impl Version {
 #[derive(Debug, Serialize)]
 pub(super) struct RolledBack {
     /// Which is in force everywhere now.
-    pub in_force_version: i32,
+    pub(super) in_force_version: i32,
     /// The one that was.
-    pub version: Version,
+    pub(super) version: Version,
 }
 
 impl RolledBack {
@@ -133,12 +133,13 @@ mod tests {
         let back = ListVersion {
             list_version: 3,
             base_version: 2,
-            state: ListState::RolledBack.into(),
+            state: ListState::Withdrawn.into(),
             ..Default::default()
         };
         let version = Version::of(&back, Vec::new(), &Names::default());
         let told = serde_json::to_value(RolledBack { in_force_version: 2, version }).expect("JSON");
         assert_eq!(told["in_force_version"], 2);
-        assert_eq!((&told["version"]["version"], &told["version"]["base"]), (&3.into(), &2.into()));
+        assert_eq!(told["version"]["version"], 3);
+        assert_eq!(told["version"]["base"], 2);
     }
 }
