@@ -115,9 +115,15 @@ impl Tally {
         } else {
             self.add_on(day, "due_supervised", issued > 0);
             self.add_on(day, "supervisions", count(issued));
-            let in_time = |one: &&Supervision| one.level > 0 && one.answered_in_time == Some(true);
-            let answered = case.supervisions.iter().filter(in_time).count();
-            self.add_on(day, "supervisions_in_time", count(answered));
+            let counted = case.supervisions.iter().filter(|one| one.level > 0);
+            let untold = |one: &Supervision| one.answered_at.is_some() && one.answered_in_time.is_none();
+            if counted.clone().any(untold) {
+                // Answered before the first answer was kept.
+                self.unknown("supervisions_in_time");
+            } else {
+                let in_time = |one: &&Supervision| one.answered_in_time == Some(true);
+                self.add_on(day, "supervisions_in_time", count(counted.filter(in_time).count()));
+            }
         }
     }
 
