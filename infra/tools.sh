@@ -23,12 +23,14 @@ need_buf() {
 buf() { "$tools/bin/buf" "$@"; }
 
 need_python() {
-    local want stamp
+    local want stamp new_enough='import sys; sys.exit(sys.version_info < (3, 11))' # for tomllib
     want=$(printf '%s\n' "${PYTHON_PACKAGES[@]}" | cksum | cut -d' ' -f1)
     stamp=$tools/venv/$want.done
-    [ ! -e "$stamp" ] || return 0
+    if [ -e "$stamp" ] && python -c "$new_enough"; then return 0; fi
     python3 -c 'import venv, ensurepip' 2>/dev/null ||
         apt_install "ask an administrator for the packages python3 and python3-venv." python3 python3-venv
+    python3 -c "$new_enough" ||
+        fail $EX_UNAVAILABLE "Python 3.11 or newer is needed; python3 is $(python3 --version 2>&1)."
     say "fetching the Helm engine and the validators …"
     rm -rf "$tools/venv"
     mkdir -p "$tools"

@@ -3,7 +3,7 @@
 
 mod app;
 pub mod consumer;
-mod digest;
+pub mod digest;
 pub mod domain;
 mod hotspots;
 mod keeping;

@@ -3,13 +3,17 @@
 
 mod support;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use analytics::{
     App,
+    digest::Digests,
     domain::{Counter, process::Measure},
 };
-use chassis::{clock::new_id, testing::TestService};
+use chassis::{Error, clock::new_id, ops::DigestSource, testing::TestService};
 use diesel::sql_query;
 use diesel_async::RunQueryDsl;
 use proto::case_routing::v1::*;
@@ -273,6 +277,38 @@ async fn cells_come_whole_in_pages_of_any_size() {
         for page_size in [1, 7] {
             assert_eq!(digests(&service, subject, page_size).await, whole, "{subject}");
         }
+    }
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_counted_within_one_call_goes_on_with_the_next() {
+    let service = start().await;
+    service.deliver_all(in_turn(&stories())).await;
+    for subject in ["cell", "cell_recount"] {
+        let whole = digests(&service, subject, 1_000).await;
+        // Without any time each call counts one batch of one place.
+        let hurried = Digests::within(service.db().clone(), Duration::ZERO);
+        let (mut all, mut asked, mut after) = (Vec::new(), 0, None);
+        loop {
+            asked += 1;
+            assert!(asked < 10_000, "it never comes to an end");
+            let page = match hurried.digests(subject, after.clone(), 7).await {
+                Ok(page) => page,
+                Err(Error::Exhausted { .. }) => {
+                    // Nobody takes the page away from whoever waits for it.
+                    let other = hurried.digests(subject, after.clone(), 8).await;
+                    assert!(matches!(other, Err(Error::Exhausted { .. })), "{other:?}");
+                    continue;
+                }
+                Err(error) => panic!("{}", error.chain()),
+            };
+            let Some(last) = page.last() else { break };
+            after = Some(last.key.clone());
+            all.extend(page.into_iter().map(|one| (one.key, one.value)));
+        }
+        assert_eq!(all, whole, "{subject}");
+        assert!(asked > all.len() / 7 + 1, "{subject}: some pages were asked for more than once");
     }
     service.stop().await;
 }

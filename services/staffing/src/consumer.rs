@@ -239,6 +239,7 @@ fn signed(event: TaskSigned) -> Result<Option<Task>> {
         workers_wanted: event.workers_wanted.max(1),
         due_at: event.due_time.as_ref().and_then(from_proto),
         state: TaskState::Open,
+        lack_told: false,
         round: 1,
         version: 1,
     }))

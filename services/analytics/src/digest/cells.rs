@@ -1,11 +1,15 @@
 //! Every cell of the rollups, place by place: as they are kept, and counted anew from the facts. The keys of both are
 //! `place|table|…` in the order of their texts, so that they can be laid side by side. The cells of the place in hand are kept
-//! for its next page.
+//! for its next page. A place may have more facts than can be counted within one call: then the caller is told to ask again, and
+//! the counting goes on from where it was.
 
-use std::fmt::Write as _;
+use std::{
+    fmt::Write as _,
+    time::{Duration, Instant},
+};
 
 use chassis::{
-    Result,
+    Error, Result,
     db::{Conn, Db},
     ops::Digest,
 };
@@ -28,56 +32,109 @@ pub enum Side {
     Counted,
 }
 
+/// When whoever has to ask again does so.
+const AGAIN: Duration = Duration::from_millis(100);
+/// A page that nobody has asked for again is given up: what was counted for it may be true no more.
+const ABANDONED: Duration = Duration::from_secs(5);
+
 /// Lists the cells of a side.
 #[derive(Debug)]
 pub struct Cells {
     db: Db,
     side: Side,
-    in_hand: Mutex<Option<(Uuid, Vec<Digest>)>>,
+    within: Duration,
+    in_hand: Mutex<InHand>,
+}
+
+#[derive(Debug, Default)]
+struct InHand {
+    /// The cells of the place in which the last page ended.
+    rows: Option<(Uuid, Vec<Digest>)>,
+    /// The page that is being made.
+    page: Option<Page>,
+}
+
+/// A page as far as it has been made. Whoever asks may be cut off at any await, and goes on from it.
+#[derive(Debug)]
+struct Page {
+    after: Option<String>,
+    most: usize,
+    /// The place that is read.
+    place: Uuid,
+    rows: Vec<Digest>,
+    /// What has been counted of the place.
+    count: Option<recount::Count>,
+    touched: Instant,
 }
 
 impl Cells {
-    /// Of this database.
-    pub fn new(db: Db, side: Side) -> Self {
-        Self { db, side, in_hand: Mutex::new(None) }
+    /// Of this database. A call takes about so long at most.
+    pub fn new(db: Db, side: Side, within: Duration) -> Self {
+        Self { db, side, within, in_hand: Mutex::default() }
     }
 
     /// Cells after a key, in the order of the keys.
+    ///
+    /// # Errors
+    /// `Exhausted` where they could not be counted yet, and while another page is being made: to be asked for again soon.
     pub async fn page(&self, after: Option<String>, limit: i64) -> Result<Vec<Digest>> {
+        let until = Instant::now() + self.within;
         let most = usize::try_from(limit).unwrap_or(0);
         let begun = after.as_deref().map(place_of).transpose()?;
         let mut in_hand = self.in_hand.lock().await;
-        let mut known = in_hand.take().filter(|(place, _)| begun == Some(*place));
-        // The nil place, which is none, comes first.
-        let mut place = begun.unwrap_or_default();
-        let mut conn = self.db.conn().await?;
-        let mut page: Vec<Digest> = Vec::new();
-        loop {
-            let rows = match known.take() {
-                Some((_, rows)) => rows,
-                None => self.read(&mut conn, place).await?,
-            };
-            let from = after.as_ref().map_or(0, |after| rows.partition_point(|row| row.key <= *after));
-            page.extend(rows.iter().skip(from).take(most.saturating_sub(page.len())).cloned());
-            if page.len() >= most {
-                // Nothing is held any longer than somebody reads it.
-                *in_hand = Some((place, rows));
-                break;
-            }
-            match self.next(&mut conn, place).await? {
-                Some(next) => place = next,
-                None => break,
-            }
+        let InHand { rows: known, page: making } = &mut *in_hand;
+        drop(making.take_if(|page| page.touched.elapsed() >= ABANDONED));
+        if making.as_ref().is_some_and(|page| page.after != after || page.most != most) {
+            return Err(ask_again());
         }
-        Ok(page)
+        let page = making.get_or_insert_with(|| Page {
+            // The nil place, which is none, comes first.
+            place: begun.unwrap_or_default(),
+            after,
+            most,
+            rows: Vec::new(),
+            count: None,
+            touched: Instant::now(),
+        });
+        // Nothing is held any longer than somebody reads it.
+        let mut known = known.take().filter(|(place, _)| begun == Some(*place));
+        let mut conn = self.db.conn().await?;
+        let whole = loop {
+            page.touched = Instant::now();
+            let rows = match known.take_if(|(place, _)| *place == page.place) {
+                Some((_, rows)) => rows,
+                None => self.read(&mut conn, page, until).await?.ok_or_else(ask_again)?,
+            };
+            let from = page.after.as_ref().map_or(0, |after| rows.partition_point(|row| row.key <= *after));
+            let full = page.rows.len() + rows.len() - from >= most;
+            let next = if full { None } else { self.next(&mut conn, page.place).await? };
+            page.rows.extend(rows.iter().skip(from).take(most.saturating_sub(page.rows.len())).cloned());
+            page.count = None;
+            match next {
+                Some(next) => page.place = next,
+                None => break full.then_some((page.place, rows)),
+            }
+            if Instant::now() >= until {
+                return Err(ask_again());
+            }
+        };
+        let rows = std::mem::take(&mut page.rows);
+        *in_hand = InHand { rows: whole, page: None };
+        Ok(rows)
     }
 
-    async fn read(&self, conn: &mut Conn, place: Uuid) -> Result<Vec<Digest>> {
-        let deltas = match self.side {
-            Side::Kept => recount::kept(conn, place).await?,
-            Side::Counted => recount::counted(conn, place).await?,
-        };
-        Ok(digests(&deltas))
+    /// The cells of the place that a page is at; `None` while they are not all counted.
+    async fn read(&self, conn: &mut Conn, page: &mut Page, until: Instant) -> Result<Option<Vec<Digest>>> {
+        let place = page.place;
+        match self.side {
+            Side::Kept => Ok(Some(digests(&recount::kept(conn, place).await?))),
+            Side::Counted => {
+                let count = page.count.get_or_insert_with(|| recount::Count::of(place));
+                let counted = count.go_on(conn, until).await;
+                page.touched = Instant::now();
+                Ok(counted?.map(digests))
+            }
+        }
     }
 
     async fn next(&self, conn: &mut Conn, place: Uuid) -> Result<Option<Uuid>> {
@@ -86,6 +143,10 @@ impl Cells {
             Side::Counted => recount::next_counted(conn, place).await,
         }
     }
+}
+
+fn ask_again() -> Error {
+    Error::Exhausted { retry_after: AGAIN }
 }
 
 /// The place of a key.

@@ -3,6 +3,8 @@
 
 mod cells;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use chassis::{
     Error, Result,
@@ -21,6 +23,9 @@ use crate::{
     },
 };
 
+/// How long cells are counted for one call, which has to be answered within ten seconds.
+const PATIENCE: Duration = Duration::from_secs(4);
+
 /// Reads digests.
 #[derive(Debug)]
 pub struct Digests {
@@ -32,7 +37,14 @@ pub struct Digests {
 impl Digests {
     /// From this database.
     pub fn new(db: Db) -> Self {
-        Self { kept: Cells::new(db.clone(), Side::Kept), counted: Cells::new(db.clone(), Side::Counted), db }
+        Self::within(db, PATIENCE)
+    }
+
+    /// The same; whatever cannot be counted within such a time is to be asked for again.
+    pub fn within(db: Db, time: Duration) -> Self {
+        let cells = |side| Cells::new(db.clone(), side, time);
+        let (kept, counted) = (cells(Side::Kept), cells(Side::Counted));
+        Self { db, kept, counted }
     }
 }
 

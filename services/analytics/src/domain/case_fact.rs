@@ -96,8 +96,10 @@ pub struct CaseFact {
     pub extension_count: i32,
     /// Supervisions issued (reminders left out).
     pub supervision_count: i32,
-    /// Supervisions answered within their limit.
+    /// Supervisions whose first answer came within its limit.
     pub supervision_in_time_count: i32,
+    /// Ids of the supervisions that have no answer yet, with commas between them.
+    pub supervisions_unanswered: String,
     /// Last rating of grade 3 or better.
     pub good_rated_at: Option<Timestamp>,
     /// Last rating of grade 2 or worse.
@@ -259,12 +261,31 @@ impl CaseFact {
                 (self.bad_valid, self.bad_rectified, self.bad_called_back) = (None, None, false);
             }
             Change::RatingJudged { valid } => self.bad_valid = Some(valid),
-            Change::Supervised { level } => self.supervision_count += i32::from(level > 0),
-            Change::SupervisionAnswered { in_time } => {
-                self.supervision_in_time_count += i32::from(in_time);
+            Change::Supervised { supervision_id, level } if level > 0 => {
+                self.supervision_count += 1;
+                self.supervisions_unanswered = match self.supervisions_unanswered.as_str() {
+                    "" => supervision_id.to_string(),
+                    others => format!("{others},{supervision_id}"),
+                };
+            }
+            Change::Supervised { .. } => {}
+            Change::SupervisionAnswered { supervision_id, in_time } => {
+                let first = self.answers(supervision_id);
+                self.supervision_in_time_count += i32::from(first && in_time);
             }
             Change::Imported(taken) => self.learn(taken),
         }
+    }
+
+    /// Takes a supervision from those without an answer. Gives whether it was one: a reminder is none, and one that rose and is
+    /// answered anew was answered before.
+    fn answers(&mut self, supervision_id: Uuid) -> bool {
+        let answered = supervision_id.to_string();
+        let (now, left): (Vec<&str>, Vec<&str>) =
+            self.supervisions_unanswered.split(',').partition(|id| *id == answered);
+        let (first, left) = (!now.is_empty(), left.join(","));
+        self.supervisions_unanswered = left;
+        first
     }
 
     /// An import that was overtaken by a later event of the case still tells what only it can, and is a step of it.

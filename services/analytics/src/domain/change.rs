@@ -102,11 +102,15 @@ pub enum Change {
     },
     /// A reminder (level 0) or supervision was issued.
     Supervised {
+        /// Which.
+        supervision_id: Uuid,
         /// 0 for a reminder.
         level: i32,
     },
     /// The supervised organisation answered.
     SupervisionAnswered {
+        /// Which.
+        supervision_id: Uuid,
         /// Within the limit.
         in_time: bool,
     },
@@ -265,10 +269,14 @@ fn decode(name: &str, event: &Event) -> Result<Option<CaseEvent>> {
         "CaseReopened" => case_event!(event, CaseReopened, |m| Reopened),
         "RatingReceived" => case_event!(event, RatingReceived, |m| Rated { grade: small(m.grade) }),
         "RatingJudged" => case_event!(event, RatingJudged, |m| RatingJudged { valid: m.valid }),
-        "SupervisionIssued" => case_event!(event, SupervisionIssued, |m| Supervised { level: m.level }),
-        "SupervisionAnswered" => {
-            case_event!(event, SupervisionAnswered, |m| SupervisionAnswered { in_time: m.in_time })
-        }
+        "SupervisionIssued" => case_event!(event, SupervisionIssued, |m| Supervised {
+            supervision_id: id(&m.supervision_id)?,
+            level: m.level,
+        }),
+        "SupervisionAnswered" => case_event!(event, SupervisionAnswered, |m| SupervisionAnswered {
+            supervision_id: id(&m.supervision_id)?,
+            in_time: m.in_time,
+        }),
         "TaskIssued" => case_event!(event, TaskIssued, |m| Task {
             task_id: id(&m.task_id)?,
             change: TaskChange::Issued {

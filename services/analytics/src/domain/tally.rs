@@ -166,6 +166,37 @@ mod tests {
     }
 
     #[test]
+    fn a_supervision_that_rises_and_is_answered_anew_counts_by_its_first_answer() {
+        let day = |hour| at("2026-02-02", hour);
+        for (first, counted) in [(true, true), (false, false)] {
+            let mut story = Story::register(day(9), Uuid::from_u128(7));
+            story.accept(day(10), day(34), true).supervise(day(11), 1, Some(first));
+            story.raise(day(12), 2).answer(day(13), true).raise(day(14), 3).answer(day(15), true);
+            let text = case(&facts(&story).0);
+            assert!(text.contains("supervisions@2026-02-03=1"), "{text}");
+            assert_eq!(text.contains("supervisions_in_time@2026-02-03=1"), counted, "{text}");
+            assert!(counted || !text.contains("supervisions_in_time"), "{text}");
+        }
+    }
+
+    #[test]
+    fn two_supervisions_count_each_and_an_answered_reminder_does_not() {
+        let day = |hour| at("2026-02-02", hour);
+        let mut story = Story::register(day(9), Uuid::from_u128(7));
+        story.accept(day(10), day(34), true).supervise(day(11), 0, Some(true));
+        let text = case(&facts(&story).0);
+        assert!(!text.contains("supervis"), "{text}");
+        story.supervise(day(12), 1, None);
+        let unanswered = story.supervision;
+        story.supervise(day(13), 1, Some(true)).raise(day(14), 2).answer(day(15), true);
+        let fact = facts(&story).0;
+        assert_eq!(fact.supervisions_unanswered, unanswered.to_string());
+        let text = case(&fact);
+        assert!(text.contains("supervisions@2026-02-03=2"), "{text}");
+        assert!(text.contains("supervisions_in_time@2026-02-03=1"), "{text}");
+    }
+
+    #[test]
     fn what_counts_nothing_says_so() {
         assert_eq!(task(&TaskFact::default()), NOTHING);
         assert_eq!(mediation(&MediationFact::default()), NOTHING);

@@ -50,6 +50,7 @@ fact_table! {
         extension_count: i32 => Integer,
         supervision_count: i32 => Integer,
         supervision_in_time_count: i32 => Integer,
+        supervisions_unanswered: String => Text,
         good_rated_at: Option<Timestamp> => Nullable<Timestamptz>,
         bad_rated_at: Option<Timestamp> => Nullable<Timestamptz>,
         bad_valid: Option<bool> => Nullable<Bool>,

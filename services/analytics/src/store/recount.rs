@@ -1,7 +1,7 @@
 //! What is counted at a place, twice: as the rollups have it, and made anew from the facts. For reconcile, which goes place by
 //! place: what is read and held at once is that of one place, whatever the number of cases.
 
-use std::sync::LazyLock;
+use std::{sync::LazyLock, time::Instant};
 
 use chassis::{Result, Timestamp, db::cached};
 use chrono::NaiveDate;
@@ -38,31 +38,68 @@ pub async fn mediations(conn: &mut AsyncPgConnection, after: Uuid, limit: i64) -
     mediation_facts::page(conn, after, limit).await
 }
 
-/// Everything that the facts of a place count; the nil place is none.
-pub async fn counted(conn: &mut AsyncPgConnection, place: Uuid) -> Result<Deltas> {
-    let mut deltas = Deltas::default();
-    let mut after = Uuid::nil();
-    loop {
-        let facts = case_facts::of_place(conn, place, after, BATCH).await?;
-        let Some(last) = facts.last() else { break };
-        after = last.case_id;
-        facts.iter().for_each(|fact| deltas.case(fact, 1));
+/// Everything that the facts of a place count, as far as it has been counted; the nil place is none. Whoever lost patience, or was
+/// cut off, goes on from there.
+#[derive(Debug)]
+pub struct Count {
+    place: Uuid,
+    /// Which facts are read; `None` when all were.
+    of: Option<Facts>,
+    /// The last of them that was counted.
+    after: Uuid,
+    deltas: Deltas,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Facts {
+    Cases,
+    Tasks,
+    Mediations,
+}
+
+impl Count {
+    /// Nothing counted yet.
+    pub fn of(place: Uuid) -> Self {
+        Self { place, of: Some(Facts::Cases), after: Uuid::nil(), deltas: Deltas::default() }
     }
-    after = Uuid::nil();
-    loop {
-        let facts = task_facts::of_place(conn, place, after, BATCH).await?;
-        let Some(last) = facts.last() else { break };
-        after = last.task_id;
-        facts.iter().for_each(|fact| deltas.task(fact, 1));
+
+    /// Counts on until an instant, a batch at least. Gives all of it once everything is counted.
+    pub async fn go_on(&mut self, conn: &mut AsyncPgConnection, until: Instant) -> Result<Option<&Deltas>> {
+        while let Some(of) = self.of {
+            let (place, after, deltas) = (self.place, self.after, &mut self.deltas);
+            let last = match of {
+                Facts::Cases => {
+                    let facts = case_facts::of_place(conn, place, after, BATCH).await?;
+                    facts.iter().for_each(|fact| deltas.case(fact, 1));
+                    facts.last().map(|last| last.case_id)
+                }
+                Facts::Tasks => {
+                    let facts = task_facts::of_place(conn, place, after, BATCH).await?;
+                    facts.iter().for_each(|fact| deltas.task(fact, 1));
+                    facts.last().map(|last| last.task_id)
+                }
+                Facts::Mediations => {
+                    let facts = mediation_facts::of_place(conn, place, after, BATCH).await?;
+                    facts.iter().for_each(|fact| deltas.mediation(fact, 1));
+                    facts.last().map(|last| last.mediation_id)
+                }
+            };
+            self.after = last.unwrap_or_default();
+            if last.is_none() {
+                self.of = match of {
+                    Facts::Cases => Some(Facts::Tasks),
+                    Facts::Tasks => Some(Facts::Mediations),
+                    Facts::Mediations => None,
+                };
+            }
+            if self.of.is_none() {
+                self.deltas = std::mem::take(&mut self.deltas).without_zeros();
+            } else if Instant::now() >= until {
+                return Ok(None);
+            }
+        }
+        Ok(Some(&self.deltas))
     }
-    after = Uuid::nil();
-    loop {
-        let facts = mediation_facts::of_place(conn, place, after, BATCH).await?;
-        let Some(last) = facts.last() else { break };
-        after = last.mediation_id;
-        facts.iter().for_each(|fact| deltas.mediation(fact, 1));
-    }
-    Ok(deltas.without_zeros())
 }
 
 #[derive(QueryableByName)]

@@ -19,6 +19,8 @@ pub struct Story {
     pub process: String,
     /// In which the next completion's clock is counted.
     pub unit: LimitUnit,
+    /// The last that was issued.
+    pub supervision: Uuid,
 }
 
 /// What verifier and requester say.
@@ -57,6 +59,7 @@ impl Story {
             events: Vec::new(),
             process: "catalogue-1.list-1.sla-aa.rules-bb".to_owned(),
             unit: LimitUnit::WorkDay,
+            supervision: Uuid::nil(),
         };
         story.facts.registered_time = Some(to_proto(at));
         story.facts.set_state(CaseState::Registered);
@@ -246,13 +249,29 @@ impl Story {
     }
 
     pub fn supervise(&mut self, at: Timestamp, level: i32, answered_in_time: Option<bool>) -> &mut Self {
-        let facts = self.sent();
-        self.send(at, |case_id| SupervisionIssued { case_id, facts, level, ..Default::default() });
-        if let Some(in_time) = answered_in_time {
-            let facts = self.sent();
-            self.send(at, |case_id| SupervisionAnswered { case_id, facts, in_time, ..Default::default() });
+        self.supervision = new_id();
+        let (facts, supervision_id) = (self.sent(), self.supervision.to_string());
+        self.send(at, |case_id| SupervisionIssued {
+            case_id,
+            facts,
+            supervision_id,
+            level,
+            ..Default::default()
+        });
+        match answered_in_time {
+            Some(in_time) => self.answer(at, in_time),
+            None => self,
         }
-        self
+    }
+
+    pub fn answer(&mut self, at: Timestamp, in_time: bool) -> &mut Self {
+        let (facts, supervision_id) = (self.sent(), self.supervision.to_string());
+        self.send(at, |case_id| SupervisionAnswered { case_id, facts, supervision_id, in_time })
+    }
+
+    pub fn raise(&mut self, at: Timestamp, level: i32) -> &mut Self {
+        let (facts, supervision_id) = (self.sent(), self.supervision.to_string());
+        self.send(at, |case_id| SupervisionEscalated { case_id, facts, supervision_id, level })
     }
 
     pub fn suspend(&mut self, at: Timestamp) -> &mut Self {

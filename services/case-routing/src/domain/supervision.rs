@@ -69,6 +69,7 @@ impl Case {
         found.for_each(|supervision| {
             supervision.state = SupervisionState::Answered;
             supervision.answered_at = Some(now);
+            supervision.answered_in_time.get_or_insert(in_time);
             supervision.rises_at = Some(rises_at);
             answer_code.clone_into(&mut supervision.answer_code);
         });

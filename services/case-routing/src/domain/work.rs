@@ -458,6 +458,7 @@ impl<'a> Work<'a> {
             issued_at: self.now,
             due_at,
             answered_at: None,
+            answered_in_time: None,
             answer_code: String::new(),
             rises_at: None,
             org,

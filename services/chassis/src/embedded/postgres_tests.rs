@@ -64,6 +64,63 @@ async fn a_cluster_is_in_its_place_only_when_it_is_whole() {
     assert!(!second.create_database("kept", None).await.unwrap(), "a whole cluster is kept as it is");
 }
 
+/// A cluster that is not made yet.
+fn unmade(options: Options) -> Postgres {
+    let user = child::server_user(&USERS, PACKAGE).unwrap();
+    let socket_dir = child::short_dir(user.as_ref()).unwrap();
+    std::fs::create_dir_all(&options.dir).unwrap();
+    Postgres { bin: find_binaries().unwrap(), options, user, socket_dir, child: None }
+}
+
+#[test]
+fn a_link_is_followed_and_the_cluster_made_beside_its_target() {
+    let server = unmade(Options::throw_away(false));
+    let dir = &server.options.dir;
+    // To a folder that is there and empty, or is not there yet.
+    for (place, there) in [("disk/one", true), ("disk/two", false)] {
+        if there {
+            std::fs::create_dir_all(dir.join(place)).unwrap();
+        }
+        std::fs::remove_file(dir.join("pg")).ok();
+        std::os::unix::fs::symlink(place, dir.join("pg")).unwrap();
+        server.make().unwrap();
+        assert!(dir.join("pg").is_symlink() && dir.join(place).join("PG_VERSION").exists(), "{place}");
+    }
+    assert_eq!(std::fs::read_dir(dir.join("disk")).unwrap().count(), 2, "no draft is left");
+}
+
+#[test]
+fn a_folder_with_something_else_in_it_is_named() {
+    let server = unmade(Options::throw_away(false));
+    let data = server.data();
+    std::fs::create_dir(&data).unwrap();
+    std::fs::write(data.join("lost+found"), "").unwrap();
+    let error = server.make().unwrap_err().to_string();
+    assert!(error.starts_with(&format!("{} is not empty and holds no cluster", data.display())), "{error}");
+    assert!(data.join("lost+found").exists());
+    assert!(!is_mount_point(&data) && is_mount_point(Path::new("/proc")));
+}
+
+#[test]
+fn two_starts_on_one_new_folder_make_one_cluster() {
+    let options = Options::throw_away(false);
+    let dir = options.dir.clone();
+    let first = unmade(options.clone());
+    let second = unmade(Options { throw_away: false, ..options });
+    let makes = [first, second].map(|server| {
+        std::thread::spawn(move || {
+            let made = server.make();
+            (server, made)
+        })
+    });
+    // Held until both are done: the first takes the folder away when it goes.
+    let made: Vec<_> = makes.into_iter().map(|make| make.join().unwrap()).collect();
+    for (_, made) in &made {
+        assert!(made.is_ok(), "{made:?}");
+    }
+    assert!(dir.join("pg/PG_VERSION").exists() && !dir.join("pg.new").exists());
+}
+
 #[tokio::test]
 async fn a_cluster_that_does_not_read_our_settings_is_left_alone() {
     let options = Options::throw_away(false);

@@ -334,6 +334,19 @@ async fn a_statement_that_takes_too_long_passes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_backlog_beyond_all_measure_is_counted_up_to_a_bound() {
+    let world = world(PRODUCER).await;
+    let fill = "INSERT INTO outbox (id, type, subject, occurred_at, partition_key, aggregate_version, correlation_id, data) \
+        SELECT gen_random_uuid(), 'test.v1.Counted', 's', now(), gen_random_uuid(), 1, gen_random_uuid(), '\\x'::bytea \
+        FROM generate_series(1, 100001)";
+    diesel_async::SimpleAsyncConnection::batch_execute(&mut *world.db.conn().await.unwrap(), fill)
+        .await
+        .unwrap();
+    assert_eq!(ops::statistics(&world.db).await.unwrap().outbox_backlog, ops::MOST_COUNTED);
+    assert_eq!(ops::MOST_COUNTED, 100_000, "as the README says");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn ten_thousand_dead_letters_are_redriven_once_each() {
     let world = world(LEDGER).await;
     let (bus, ledger) = (bus(None), Arc::new(Ledger::default()));

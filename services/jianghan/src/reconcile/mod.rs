@@ -12,7 +12,7 @@ use proto::ops::v1::{GetStatisticsRequest, GetStatisticsResponse};
 
 use self::{compare::Comparison, pages::Pages};
 pub use self::{
-    compare::{Difference, Reconciliation},
+    compare::{Difference, Failure, Reconciliation},
     waiting::{Waiting, drain, taken_in},
 };
 use crate::suite::{SERVICES, Session, Suite};
@@ -57,23 +57,51 @@ pub async fn statistics(
     Ok(all)
 }
 
-/// Compares the services. The caller drains first, else differences may be events under way.
-pub async fn reconcile(suite: &Suite, operator: &Arc<Session>) -> Result<Reconciliation> {
+/// Compares the services. The caller drains first, else differences may be events under way. A comparison that cannot be made is
+/// told in the outcome, and the others are made all the same.
+pub async fn compare_all(suite: &Suite, operator: &Arc<Session>) -> Reconciliation {
     let mut outcome = Reconciliation::default();
     for comparison in &COMPARISONS {
-        let compared = if comparison.in_order {
-            side_by_side(suite, operator, comparison, &mut outcome).await?
-        } else {
-            let (service, subject) = comparison.expected;
-            let expected = digests(suite, operator, service, subject).await?;
-            let (service, subject) = comparison.found;
-            let found = digests(suite, operator, service, subject).await?;
-            outcome.compare(comparison, &expected, &found);
-            expected.len() as u64
-        };
-        outcome.compared.insert(comparison.subject, compared);
+        match compare(suite, operator, comparison, &mut outcome).await {
+            Ok(compared) => {
+                outcome.compared.insert(comparison.subject, compared);
+            }
+            Err(error) => outcome.failures.push(Failure {
+                subject: comparison.subject,
+                service: comparison.found.0,
+                error: format!("{error:#}"),
+            }),
+        }
     }
+    outcome
+}
+
+/// Compares the services, as [`compare_all`] does.
+///
+/// # Errors
+/// Where a comparison could not be made.
+pub async fn reconcile(suite: &Suite, operator: &Arc<Session>) -> Result<Reconciliation> {
+    let outcome = compare_all(suite, operator).await;
+    outcome.all_made()?;
     Ok(outcome)
+}
+
+/// Gives how many things were expected.
+async fn compare(
+    suite: &Suite,
+    operator: &Session,
+    comparison: &Comparison,
+    outcome: &mut Reconciliation,
+) -> Result<u64> {
+    if comparison.in_order {
+        return side_by_side(suite, operator, comparison, outcome).await;
+    }
+    let (service, subject) = comparison.expected;
+    let expected = digests(suite, operator, service, subject).await?;
+    let (service, subject) = comparison.found;
+    let found = digests(suite, operator, service, subject).await?;
+    outcome.compare(comparison, &expected, &found);
+    Ok(expected.len() as u64)
 }
 
 /// Compares lists in the order of their keys, of which a page of either is held. Gives how many things were expected.

@@ -56,7 +56,8 @@ pub struct Report {
     pub dead_letters: i64,
     /// Acknowledged registrations that are neither terminal nor Closed, or absent in analytics.
     pub lost: u64,
-    /// Active assignments beyond those that a task needs, extra records and facts, and |rollup − recount|.
+    /// Active assignments beyond those that a task needs, extra records and facts, facts that count too much, and figures above
+    /// their recount.
     pub duplicated_effects: u64,
     /// Things on which two services disagree.
     pub differences: u64,

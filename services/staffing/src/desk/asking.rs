@@ -22,7 +22,7 @@ impl Desk {
         let held = self.held(id);
         if crew::missing(task.wanted(), &held) == 0 {
             let Some(replaced) = crew::to_replace(&held).cloned() else { return Ok(None) };
-            let step = replaced.cancel("reassigned", self.now)?;
+            let step = replaced.cancel(crew::REASSIGNED, self.now)?;
             self.record(step);
         }
         let weighed = self.weigh(&task, worker);
@@ -38,7 +38,8 @@ impl Desk {
         picker::barred(&self.need(task, &[], &Known::default()), worker)
     }
 
-    /// Asks the best who were not asked yet, until as many as are wanted have it; tells once that there are not as many.
+    /// Asks the best who were not asked yet, until as many as are wanted have it; tells once that there are not as many, also
+    /// where it was handed in and sent back meanwhile.
     pub(super) fn offer(&mut self, id: TaskId) -> Result<()> {
         let Some(task) = self.task(id).cloned() else { return Ok(()) };
         let missing = crew::missing(task.wanted(), &self.held(id));
@@ -52,7 +53,8 @@ impl Desk {
         } else if task.state != TaskState::Unfilled {
             let reason = if self.of_org.contains_key(&task.org_id) { "nobody_left" } else { "no_workers" };
             self.enter(id, TaskState::Unfilled);
-            if let Some((task, _)) = self.tasks.get(&id) {
+            if let Some((task, _)) = self.tasks.get_mut(&id).filter(|(task, _)| !task.lack_told) {
+                task.lack_told = true;
                 let emit = emit::unfilled(task, reason);
                 self.tell(emit);
             }
@@ -62,11 +64,17 @@ impl Desk {
 
     /// As many as are wanted have it now, where nobody was found before.
     fn covered(&mut self, id: TaskId) {
-        let complete = |task: &Task| {
-            task.state == TaskState::Unfilled && crew::missing(task.wanted(), &self.held(id)) == 0
-        };
-        if self.task(id).is_some_and(complete) {
-            self.enter(id, TaskState::Open);
+        let complete = |task: &Task| crew::missing(task.wanted(), &self.held(id)) == 0;
+        if !self.task(id).is_some_and(complete) {
+            return;
+        }
+        if let Some((task, changed)) = self.tasks.get_mut(&id) {
+            *changed |= task.lack_told;
+            task.lack_told = false;
+            if task.state == TaskState::Unfilled {
+                *changed = true;
+                task.enter(TaskState::Open);
+            }
         }
     }
 

@@ -211,7 +211,7 @@ impl Desk {
             .cloned()
             .collect();
         for held in left {
-            let step = held.cancel("worker_left", self.now)?;
+            let step = held.cancel(crew::LEFT, self.now)?;
             self.record(step);
             let wanted = |task: &Task| matches!(task.state, TaskState::Open | TaskState::Unfilled);
             if self.task(held.task_id).is_some_and(wanted) {

@@ -5,6 +5,10 @@ use super::{Assignment, AssignmentState, Candidate, Need, PersonId, Ranked, Work
 
 /// Why an assignment ended whose result was sent back.
 pub const RETURNED: &str = "task_returned";
+/// Why the assignment of somebody ended who left.
+pub const LEFT: &str = "worker_left";
+/// Why an assignment ended whose worker made way for somebody else.
+pub const REASSIGNED: &str = "reassigned";
 
 /// How many workers still have to be asked.
 pub fn missing(wanted: usize, held: &[&Assignment]) -> usize {
@@ -50,8 +54,9 @@ pub fn has_room(wanted: usize, held: &[&Assignment]) -> bool {
 /// What a task's history says of those who may be asked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Known {
-    /// Asked already in this round. Who did what was sent back may do it again.
-    pub tried: Vec<WorkerId>,
+    /// Who declined, did not answer, left or made way in this round, whatever post they were asked through. Whose part ended
+    /// with the task's may be asked again.
+    pub tried: Vec<PersonId>,
     /// Who has it in hand: nobody is asked twice at a time, whatever posts they hold.
     pub with: Vec<PersonId>,
     /// Who worked on it last, as many as are wanted.
@@ -61,7 +66,7 @@ pub struct Known {
 impl Known {
     /// By all assignments of the task, oldest first.
     pub fn of(history: &[&Assignment], round: i32, wanted: usize) -> Self {
-        let tried = history.iter().filter(|a| a.round == round && a.end_reason != RETURNED);
+        let tried = history.iter().filter(|a| a.round == round && is_out(a));
         let mut before: Vec<WorkerId> = Vec::new();
         for worked in history.iter().rev().filter(|a| a.accepted_at.is_some()) {
             if before.len() < wanted && !before.contains(&worked.worker_id) {
@@ -69,10 +74,20 @@ impl Known {
             }
         }
         Self {
-            tried: tried.map(|a| a.worker_id).collect(),
+            tried: tried.map(|a| a.person_id).collect(),
             with: history.iter().filter(|a| a.state.is_active()).map(|a| a.person_id).collect(),
             before,
         }
+    }
+}
+
+/// Whether somebody's part ended by what they or their head did, not with the task's.
+fn is_out(assignment: &Assignment) -> bool {
+    use AssignmentState::{Cancelled, Declined, TimedOut};
+    match assignment.state {
+        Declined | TimedOut => true,
+        Cancelled => [LEFT, REASSIGNED].contains(&assignment.end_reason.as_str()),
+        _ => false,
     }
 }
 
@@ -131,11 +146,25 @@ mod tests {
         let of_before = Assignment { round: 0, ..done(4, Confirmed) };
         let history = [&of_before, &sent_back, &in_hand, &declined];
         let known = Known::of(&history, 1, 2);
-        assert_eq!(known.tried, [worker(2), worker(3)]);
+        assert_eq!(known.tried, [declined.person_id]);
         assert_eq!(known.with, [in_hand.person_id]);
         assert_eq!(known.before, [worker(2), worker(1)], "the last who said yes, as many as are wanted");
         assert_eq!(Known::of(&history, 1, 1).before, [worker(2)]);
         assert!(Known::of(&history, 2, 1).tried.is_empty(), "in a new round everybody may be asked");
+    }
+
+    #[test]
+    fn whose_part_ended_with_the_tasks_is_asked_again_and_who_left_or_made_way_is_not() {
+        use AssignmentState::{Cancelled, Declined, TimedOut};
+        let ended = |n, reason: &str| Assignment {
+            end_reason: reason.to_owned(),
+            ..assignment(n, Cancelled)
+        };
+        let with_the_task = [ended(1, "task_submitted"), ended(2, RETURNED), ended(3, "task_objected")];
+        let out = [ended(4, LEFT), ended(5, REASSIGNED), assignment(6, Declined), assignment(7, TimedOut)];
+        let history: Vec<&Assignment> = with_the_task.iter().chain(&out).collect();
+        let expected: Vec<PersonId> = out.iter().map(|a| a.person_id).collect();
+        assert_eq!(Known::of(&history, 1, 1).tried, expected);
     }
 
     /// Workers of an organisation by id, person and open minutes.
@@ -176,8 +205,10 @@ mod tests {
         assert!(picked(&nobody, &staff, 0).is_empty());
         let with = Known { with: vec![PersonId(Uuid::from_u128(50))], ..Known::default() };
         assert_eq!(picked(&with, &staff, 1), [worker(3)], "not by another post either");
-        let declined = Known { tried: vec![worker(3)], ..with };
+        let declined = Known { tried: vec![PersonId(Uuid::from_u128(51))], ..with };
         assert_eq!(picked(&declined, &staff, 1), [worker(4)]);
+        let by_one_post = Known { tried: vec![PersonId(Uuid::from_u128(50))], ..Known::default() };
+        assert_eq!(picked(&by_one_post, &staff, 1), [worker(3)], "who declined is not asked by another post");
         let rework = Known { before: vec![worker(4), worker(3)], ..Known::default() };
         assert_eq!(picked(&rework, &staff, 2), [worker(3), worker(4)], "both who did it, the idler first");
     }

@@ -81,8 +81,8 @@ pub struct Need<'a> {
     pub skills: &'a [String],
     /// Where.
     pub place: &'a [(Uuid, Level)],
-    /// Asked already in this round.
-    pub tried: &'a [WorkerId],
+    /// People who are not asked again in this round.
+    pub tried: &'a [PersonId],
     /// People who have it in hand.
     pub with: &'a [PersonId],
     /// Worked on it last.
@@ -207,7 +207,10 @@ pub fn rank<'a>(need: &Need<'_>, candidates: impl IntoIterator<Item = Candidate<
     let mut ranked: Vec<(Ranked, Option<Timestamp>)> = candidates
         .into_iter()
         .filter(|c| barred(need, c.worker).is_none() && c.worker.max_open > 0)
-        .filter(|c| !need.tried.contains(&c.worker.id) && !need.with.contains(&c.worker.person_id))
+        .filter(|c| {
+            let person = &c.worker.person_id;
+            !need.tried.contains(person) && !need.with.contains(person)
+        })
         .map(|c| (weigh(need, &c), c.worker.last_offered_at))
         .collect();
     ranked.sort_by(|(a, asked_a), (b, asked_b)| {
@@ -354,6 +357,8 @@ mod tests {
         (1..50_u128, 0..3_u128, any::<bool>(), 0..6_usize, 0..30_i32, 0..4_i32, 0..2_usize).prop_map(
             |(id, org, active, kind, open, max_open, skills)| {
                 worker(id, |w| {
+                    // Two posts each.
+                    w.person_id = PersonId(Uuid::from_u128(id / 2));
                     w.org_id = OrgId(Uuid::from_u128(900 + org));
                     w.active = active;
                     w.kind = PostKind::ALL[kind];
@@ -371,10 +376,10 @@ mod tests {
             workers in proptest::collection::vec(any_worker(), 0..20),
             decision: bool,
             manages: bool,
-            tried in proptest::collection::vec(1..50_u128, 0..5),
+            tried in proptest::collection::vec(0..25_u128, 0..5),
         ) {
             let place = path(&[1, 2, 3]);
-            let tried: Vec<WorkerId> = tried.into_iter().map(|id| WorkerId(Uuid::from_u128(id))).collect();
+            let tried: Vec<PersonId> = tried.into_iter().map(|id| PersonId(Uuid::from_u128(id))).collect();
             let need = Need { decision, manages_auxiliaries: manages, tried: &tried, ..need(&[], &place) };
             let candidates = || workers.iter().map(|w| Candidate { worker: w, on_shift: true, area: &place });
             let ranked = rank(&need, candidates());
@@ -387,7 +392,7 @@ mod tests {
                         && (manages || w.kind != PostKind::AuxiliaryWorker)
                 };
                 prop_assert!(of_id.iter().any(allowed));
-                prop_assert!(!tried.contains(&pick.worker_id));
+                prop_assert!(!tried.contains(&pick.person_id));
             }
             // The order in which candidates come does not matter where ids are distinct.
             let mut distinct: Vec<Worker> = workers.clone();

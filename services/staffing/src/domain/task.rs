@@ -62,6 +62,8 @@ pub struct Task {
     pub due_at: Option<Timestamp>,
     /// Whether a worker is wanted.
     pub state: TaskState,
+    /// It was told that there are not as many workers as are wanted, and they have not been found since.
+    pub lack_told: bool,
     /// Grows whenever the work starts over.
     pub round: i32,
     /// Grows with every change.
@@ -85,6 +87,7 @@ impl Task {
     /// The work starts over: everybody may be asked again.
     pub fn start_over(&mut self) {
         self.state = TaskState::Open;
+        self.lack_told = false;
         self.round += 1;
         self.version += 1;
     }

@@ -39,6 +39,8 @@ struct Row {
     decision: bool,
     #[diesel(sql_type = Integer)]
     workers_wanted: i32,
+    #[diesel(sql_type = Bool)]
+    lack_told: bool,
     #[diesel(sql_type = Nullable<Timestamptz>)]
     due_at: Option<Timestamp>,
     #[diesel(sql_type = SmallInt)]
@@ -69,6 +71,7 @@ impl TryFrom<Row> for Task {
             workers_wanted: row.workers_wanted,
             due_at: row.due_at,
             state: TaskState::from_number(row.state).ok_or_else(|| corrupt("state of a task"))?,
+            lack_told: row.lack_told,
             round: row.round,
             version: row.version,
         })
@@ -138,18 +141,18 @@ pub async fn write(mut conn: &AsyncPgConnection, tasks: &[&Task]) -> Result<()> 
     }
     cached(
         r"INSERT INTO tasks (task_id, case_id, org_id, unit_id, line, item_code, place_unit_id, skills, weight,
-                 weight_version, urgent, decision, due_at, state, round, version, workers_wanted)
+                 weight_version, urgent, decision, due_at, state, round, version, workers_wanted, lack_told)
           SELECT d.a, d.b, d.c, d.d, d.e, d.f, d.g, string_to_array(d.h, E'\x1f'), d.i, d.j, d.k, d.l, d.m, d.n, d.o, d.p,
-                 d.q
+                 d.q, d.r
             FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::uuid[],
                         $8::text[], $9::integer[], $10::integer[], $11::boolean[], $12::boolean[],
-                        $13::timestamptz[], $14::smallint[], $15::integer[], $16::bigint[], $17::integer[])
-                 AS d (a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q)
+                        $13::timestamptz[], $14::smallint[], $15::integer[], $16::bigint[], $17::integer[], $18::boolean[])
+                 AS d (a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r)
            ORDER BY d.a
           ON CONFLICT (task_id) DO UPDATE
              SET due_at = excluded.due_at, urgent = excluded.urgent, skills = excluded.skills,
                  state = excluded.state, round = excluded.round, version = excluded.version,
-                 workers_wanted = excluded.workers_wanted",
+                 workers_wanted = excluded.workers_wanted, lack_told = excluded.lack_told",
     )
     .bind::<Array<SqlUuid>, _>(tasks.iter().map(|t| t.id.0).collect::<Vec<_>>())
     .bind::<Array<SqlUuid>, _>(tasks.iter().map(|t| t.case_id.0).collect::<Vec<_>>())
@@ -168,6 +171,7 @@ pub async fn write(mut conn: &AsyncPgConnection, tasks: &[&Task]) -> Result<()> 
     .bind::<Array<Integer>, _>(tasks.iter().map(|t| t.round).collect::<Vec<_>>())
     .bind::<Array<BigInt>, _>(tasks.iter().map(|t| t.version).collect::<Vec<_>>())
     .bind::<Array<Integer>, _>(tasks.iter().map(|t| t.workers_wanted).collect::<Vec<_>>())
+    .bind::<Array<Bool>, _>(tasks.iter().map(|t| t.lack_told).collect::<Vec<_>>())
     .execute(&mut conn)
     .await?;
     Ok(())

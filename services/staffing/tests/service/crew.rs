@@ -6,7 +6,7 @@ use std::time::Duration;
 use chassis::{auth::Role, clock::new_id, ops::DigestSource, testing::Persona};
 use diesel_async::SimpleAsyncConnection;
 use proto::{
-    case_routing::v1::{CaseClosed, TaskApproved, TaskObjected, TaskReturned, TaskSigned},
+    case_routing::v1::{CaseClosed, CaseCompleted, TaskApproved, TaskObjected, TaskReturned, TaskSigned},
     staffing::v1::{
         AssignTaskRequest, Assignment, AssignmentState::*, AssignmentUnfilled, ListWorkersRequest,
     },
@@ -208,6 +208,54 @@ async fn what_is_sent_back_goes_first_to_who_did_it_and_what_stands_is_confirmed
     assert_eq!(both, expected);
     world.tell(case.id, &CaseClosed { case_id, ..Default::default() }).await;
     assert_eq!(world.sent().await, ["AssignmentCancelled", "AssignmentCancelled"]);
+}
+
+/// The result is handed in, and sent back.
+async fn handed_in_and_sent_back(world: &World, case: &Case) {
+    let (case_id, task_id) = (case.id.to_string(), case.task.to_string());
+    let completed =
+        CaseCompleted { case_id: case_id.clone(), task_id: task_id.clone(), ..Default::default() };
+    world.tell(case.id, &completed).await;
+    world.tell(case.id, &TaskReturned { case_id, task_id, ..Default::default() }).await;
+}
+
+#[tokio::test]
+async fn whose_offer_ended_with_the_result_is_asked_again_when_that_is_sent_back() {
+    let (world, staff, case) = field_check(2).await;
+    let asked = crew(&world, &case, &staff).await;
+    world.accept(asked[0].0, &asked[0].1.assignment_id).await.unwrap();
+    world.sent().await;
+    handed_in_and_sent_back(&world, &case).await;
+    assert_eq!(world.sent().await, ["AssignmentCancelled", "AssignmentOffered"]);
+    let again = crew(&world, &case, &staff).await;
+    assert_eq!((again[0].0.grant_id, again[0].1.state()), (asked[1].0.grant_id, Offered));
+    assert_eq!((again[1].0.grant_id, again[1].1.state()), (asked[0].0.grant_id, Accepted));
+}
+
+#[tokio::test]
+async fn that_somebody_is_missing_is_not_told_again_when_the_result_is_sent_back() {
+    let (world, staff, case) = field_check(1).await;
+    assert_eq!(world.sent().await, ["AssignmentOffered", "AssignmentUnfilled"]);
+    let (first, offer) = crew(&world, &case, &staff).await.remove(0);
+    world.accept(first, &offer.assignment_id).await.unwrap();
+    world.sent().await;
+    handed_in_and_sent_back(&world, &case).await;
+    world.tell(case.id, &for_two(&case)).await;
+    assert!(world.sent().await.is_empty(), "the round is the same, and so is the lack");
+    assert_eq!(active(&world, &case).await, "known;active=1");
+}
+
+#[tokio::test]
+async fn who_declines_is_not_asked_by_their_other_post() {
+    let (world, staff, case) = field_check(1).await;
+    let second_post = Hired { persona: staff[0].persona.clone(), grant_id: new_id() };
+    let granted = granted(&second_post, Role::ServiceWorker, COMMUNITY, STATION, "");
+    world.tell(second_post.persona.person_id, &granted).await;
+    let (first, offer) = crew(&world, &case, &staff).await.remove(0);
+    world.sent().await;
+    world.decline(first, &offer.assignment_id).await.unwrap();
+    assert_eq!(world.sent().await, ["AssignmentDeclined"], "that somebody is missing was told");
+    assert_eq!(active(&world, &case).await, "known;active=0");
 }
 
 #[tokio::test]

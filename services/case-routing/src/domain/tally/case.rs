@@ -111,17 +111,19 @@ impl Tally {
         if by_hand && case.supervisions.iter().any(may_have_been_a_reminder) {
             self.unknown("due_supervised");
             self.unknown("supervisions");
+            self.unknown("supervisions_in_time");
         } else {
             self.add_on(day, "due_supervised", issued > 0);
             self.add_on(day, "supervisions", count(issued));
-        }
-        if by_hand && life.first(&["SupervisionAnswered"]).is_some() {
-            // With the level the time to answer was set anew.
-            self.unknown("supervisions_in_time");
-        } else {
-            let in_time = |one: &&Supervision| one.answered_at.is_some_and(|at| at <= one.due_at);
-            let answered = case.supervisions.iter().filter(in_time).count();
-            self.add_on(day, "supervisions_in_time", count(answered));
+            let counted = case.supervisions.iter().filter(|one| one.level > 0);
+            let untold = |one: &Supervision| one.answered_at.is_some() && one.answered_in_time.is_none();
+            if counted.clone().any(untold) {
+                // Answered before the first answer was kept.
+                self.unknown("supervisions_in_time");
+            } else {
+                let in_time = |one: &&Supervision| one.answered_in_time == Some(true);
+                self.add_on(day, "supervisions_in_time", count(counted.filter(in_time).count()));
+            }
         }
     }
 

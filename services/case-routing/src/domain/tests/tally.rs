@@ -108,6 +108,49 @@ proptest! {
     }
 }
 
+#[test]
+fn a_supervision_that_is_answered_rises_and_is_answered_anew_counts_by_its_first_answer() {
+    for late in [false, true] {
+        let mut world = World::new();
+        let begun = world.intake("stairs");
+        let mut both = Both::begin(world.now, begun);
+        let task = both.case.lead().unwrap().clone();
+        let signed = both.case.clone().sign(task.id, &world.official(task.org)).unwrap();
+        both.take(world.now, signed);
+        let contacted = both.case.clone().contact(ContactMethod::Phone, &world.official(task.org)).unwrap();
+        both.take(world.now, contacted);
+        let due = both.case.resolve_clock().unwrap().due_at;
+        world.now = due;
+        let breached = world.tick(both.case.clone());
+        both.take(world.now, breached);
+        let about = |case: &Case| {
+            let of_clock = |known: &&Supervision| known.clock == Some(ClockKind::Resolve);
+            case.supervisions.iter().find(of_clock).unwrap().clone()
+        };
+        let id = about(&both.case).id;
+        if late {
+            world.now = about(&both.case).due_at + TimeDelta::seconds(1);
+        }
+        for level in 1..=3 {
+            assert_eq!(about(&both.case).level, level);
+            let held = both.case.clone();
+            let answered = held.answer_supervision(id, "under_way", None, &world.official(STATION)).unwrap();
+            both.take(world.now, answered);
+            both.check();
+            let text = Tally::of_case(&both.case, &both.life(), false).to_string();
+            let counted = format!("supervisions_in_time@{}=1", calendar::local_day(due));
+            assert_eq!(text.contains(&counted), !late, "{text}");
+            assert!(!late || !text.contains("supervisions_in_time"), "{text}");
+            if let (1..=2, Some(rises_at)) = (level, about(&both.case).rises_at) {
+                world.now = rises_at;
+                let risen = world.tick(both.case.clone());
+                both.take(world.now, risen);
+                both.check();
+            }
+        }
+    }
+}
+
 fn counts(case: &Case, commands: &[&[TimelineEntry]]) -> String {
     let life = Life::of(commands.iter().map(|steps| steps.to_vec()).collect());
     Tally::of_case(case, &life, false).to_string()

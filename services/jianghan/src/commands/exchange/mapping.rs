@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use proto::case_routing::v1::{
     ActivateMappingRequest, AreaRule, CaseState, ClassRule, ClosedCode, ClosedRule, DraftMappingRequest,
-    GetMappingRequest, ListMappingsRequest, Mapping, RollBackMappingRequest, StatusRule,
+    GetMappingRequest, ListMappingsRequest, Mapping, MappingProblem, RollBackMappingRequest, StatusRule,
 };
 use serde::{Deserialize, Serialize};
 
@@ -56,17 +56,39 @@ struct Closed {
 }
 
 impl File {
-    fn request(self, system_code: String) -> Result<DraftMappingRequest> {
-        let statuses = self.statuses.into_iter().map(|row| {
+    /// What is asked for; or every word that there is none of.
+    fn request(self, system_code: String) -> Result<DraftMappingRequest, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let mut statuses = Vec::new();
+        for (n, row) in self.statuses.into_iter().enumerate() {
             let state = CaseState::from_str_name(&format!("CASE_STATE_{}", row.state.to_ascii_uppercase()));
-            let state = state.with_context(|| format!("`{}` is no state of a case", row.state))?;
-            let ended = row.closed_code.as_deref().map(closed_code).transpose()?.unwrap_or_default();
-            Ok(StatusRule { state: state.into(), external_status: row.status, closed_code: ended.into() })
-        });
-        let closed = self.closed_codes.into_iter().map(|row| {
-            let code = closed_code(&row.closed_code)?;
-            Ok(ClosedRule { closed_code: code.into(), external_code: row.code })
-        });
+            if state.is_none() {
+                problems.push(Problem::word(format!("statuses[{n}].state"), "unknown_state", &row.state));
+            }
+            let ended = row.closed_code.as_deref().map_or(Some(ClosedCode::Unspecified), closed_code);
+            if let (None, Some(word)) = (ended, &row.closed_code) {
+                let field = format!("statuses[{n}].closed_code");
+                problems.push(Problem::word(field, "unknown_closed_code", word));
+            }
+            statuses.push(StatusRule {
+                state: state.unwrap_or_default().into(),
+                external_status: row.status,
+                closed_code: ended.unwrap_or_default().into(),
+            });
+        }
+        let mut closed_codes = Vec::new();
+        for (n, row) in self.closed_codes.into_iter().enumerate() {
+            let code = closed_code(&row.closed_code);
+            if code.is_none() {
+                let field = format!("closed_codes[{n}].closed_code");
+                problems.push(Problem::word(field, "unknown_closed_code", &row.closed_code));
+            }
+            let closed_code = code.unwrap_or_default().into();
+            closed_codes.push(ClosedRule { closed_code, external_code: row.code });
+        }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
         Ok(DraftMappingRequest {
             system_code,
             request_id: request_id(),
@@ -80,8 +102,8 @@ impl File {
                 .into_iter()
                 .map(|row| AreaRule { area_code: row.area, unit_code: row.unit })
                 .collect(),
-            statuses: statuses.collect::<Result<_>>()?,
-            closed_codes: closed.collect::<Result<_>>()?,
+            statuses,
+            closed_codes,
         })
     }
 
@@ -108,9 +130,47 @@ impl File {
     }
 }
 
-fn closed_code(text: &str) -> Result<ClosedCode> {
-    let code = ClosedCode::from_str_name(&format!("CLOSED_CODE_{}", text.to_ascii_uppercase()));
-    code.with_context(|| format!("`{text}` is no way of closing"))
+fn closed_code(text: &str) -> Option<ClosedCode> {
+    ClosedCode::from_str_name(&format!("CLOSED_CODE_{}", text.to_ascii_uppercase()))
+}
+
+/// What is wrong in a file.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+struct Problem {
+    /// Its place, such as `classes[3].item_code`.
+    field: String,
+    code: String,
+    /// The word that there is none of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    found: Option<String>,
+}
+
+impl Problem {
+    fn word(field: String, code: &str, found: &str) -> Self {
+        Self { field, code: code.to_owned(), found: Some(found.to_owned()) }
+    }
+
+    fn text(&self) -> String {
+        let found = self.found.as_ref().map(|found| format!(" `{found}`"));
+        format!("{}: {}{}", self.field, self.code, found.unwrap_or_default())
+    }
+}
+
+impl From<MappingProblem> for Problem {
+    fn from(told: MappingProblem) -> Self {
+        Self { field: told.field, code: told.code, found: None }
+    }
+}
+
+/// Nothing was stored, for all these reasons.
+fn refuse(problems: &[Problem], json: bool) -> Result<ExitCode> {
+    if json {
+        println!("{}", serde_json::to_string_pretty(&serde_json::json!({ "problems": problems }))?);
+    } else {
+        problems.iter().for_each(|problem| eprintln!("{}", problem.text()));
+    }
+    eprintln!("{} problems; nothing is stored", problems.len());
+    Ok(ExitCode::FAILURE)
 }
 
 #[derive(Serialize)]
@@ -180,16 +240,16 @@ pub(super) async fn run(desk: &Desk, system_code: String, action: Option<Mapping
                 std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
             let read: File =
                 toml::from_str(&text).with_context(|| format!("{} is not a mapping", file.display()))?;
-            let request = dispatcher.request(read.request(system_code)?).await?;
+            let request = match read.request(system_code) {
+                Ok(request) => dispatcher.request(request).await?,
+                Err(problems) => return refuse(&problems, desk.json),
+            };
             let drafted = exchange.draft_mapping(request).await?.into_inner();
             if let Some(mapping) = drafted.mapping {
                 return print(&[mapping], desk.json);
             }
-            for problem in &drafted.problems {
-                eprintln!("{}: {}", problem.field, problem.code);
-            }
-            eprintln!("{} problems; nothing is stored", drafted.problems.len());
-            Ok(ExitCode::FAILURE)
+            let problems: Vec<Problem> = drafted.problems.into_iter().map(Problem::from).collect();
+            refuse(&problems, desk.json)
         }
         Some(MappingAction::Activate { version }) => {
             let request =
@@ -253,13 +313,22 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_word_is_named() {
-        let wrong = TEXT.replace("handed_off", "elsewhere");
-        let error = toml::from_str::<File>(&wrong).unwrap().request("hotline".into()).unwrap_err();
-        assert!(error.to_string().contains("`elsewhere`"));
-        let wrong = TEXT.replace("partly_resolved", "halfway");
-        let error = toml::from_str::<File>(&wrong).unwrap().request("hotline".into()).unwrap_err();
-        assert!(error.to_string().contains("`halfway`"));
+    fn every_wrong_word_is_named_at_once() {
+        let wrong = TEXT.replace("handed_off", "elsewhere").replace("partly_resolved", "halfway");
+        let wrong = wrong.replace("\"resolved\"", "\"done\"");
+        let problems = toml::from_str::<File>(&wrong).unwrap().request("hotline".into()).unwrap_err();
+        let told: Vec<String> = problems.iter().map(Problem::text).collect();
+        assert_eq!(
+            told,
+            [
+                "statuses[0].state: unknown_state `elsewhere`",
+                "statuses[1].closed_code: unknown_closed_code `halfway`",
+                "closed_codes[0].closed_code: unknown_closed_code `done`",
+            ]
+        );
+        let told = serde_json::to_value(&problems).unwrap();
+        assert_eq!(told[0]["field"], "statuses[0].state");
+        assert_eq!(told[0]["found"], "elsewhere");
         assert!(toml::from_str::<File>("[[classes]]\nclass = \"1\"\n").is_err(), "a row lacks its item");
         assert!(toml::from_str::<File>("[[klasses]]\n").is_err());
     }

@@ -14,7 +14,7 @@ use proto::case_routing::v1::{
 
 use super::{
     Names,
-    versions::{Version, print},
+    versions::{RolledBack, Version, print},
 };
 use crate::{
     commands::list_files::{Found, format, read, session, write},
@@ -142,7 +142,7 @@ pub(super) async fn run(
                 effective_on: on.map(|day| day.to_string()).unwrap_or_default(),
             };
             let answer = client.activate_list_version(by.request(request).await?).await?.into_inner();
-            print(&[told(answer.version.context("an answer without the version")?, Vec::new())], json)
+            told(answer.version.context("an answer without the version")?, Vec::new()).print(json)
         }
         Action::Canary { version, street } => {
             let request = StartCanaryRequest {
@@ -151,7 +151,7 @@ pub(super) async fn run(
                 unit_id: names.unit_id(&street)?,
             };
             let answer = client.start_canary(by.request(request).await?).await?.into_inner();
-            print(&[told(answer.version.context("an answer without the version")?, Vec::new())], json)
+            told(answer.version.context("an answer without the version")?, Vec::new()).print(json)
         }
         Action::RollBack { version, reason } => {
             let request = RollBackListVersionRequest {
@@ -160,10 +160,8 @@ pub(super) async fn run(
                 reason_code: reason,
             };
             let answer = client.roll_back_list_version(by.request(request).await?).await?.into_inner();
-            if !json {
-                println!("in force everywhere: version {}", answer.in_force_version);
-            }
-            print(&[told(answer.version.context("an answer without the version")?, Vec::new())], json)
+            let version = told(answer.version.context("an answer without the version")?, Vec::new());
+            RolledBack { in_force_version: answer.in_force_version, version }.print(json)
         }
         Action::Versions { version: None } => {
             let (mut all, mut page_token) = (Vec::new(), String::new());
@@ -182,7 +180,7 @@ pub(super) async fn run(
             let version = client.get_list_version(request).await?.into_inner().version;
             let version = version.context("an answer without the version")?;
             if version.base_version == 0 {
-                return print(&[told(version, Vec::new())], json); // all of it would be new
+                return told(version, Vec::new()).print(json); // all of it would be new
             }
             let (mut changes, mut page_token) = (Vec::new(), String::new());
             loop {
@@ -193,7 +191,7 @@ pub(super) async fn run(
                 changes.extend(page.differences.iter().map(change));
                 page_token = page.next_page_token;
                 if page_token.is_empty() {
-                    return print(&[told(version, changes)], json);
+                    return told(version, changes).print(json);
                 }
             }
         }

@@ -44,6 +44,16 @@ impl Version {
         }
     }
 
+    /// Prints it alone.
+    pub(super) fn print(&self, json: bool) -> Result<ExitCode> {
+        if json {
+            println!("{}", serde_json::to_string_pretty(self)?);
+        } else {
+            println!("{}", self.text());
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
     fn text(&self) -> String {
         let Self { version, state, entries, base, from, canary_street, reason, changes } = self;
         let mut text =
@@ -56,7 +66,28 @@ impl Version {
     }
 }
 
-/// Prints them.
+/// A version that was taken back.
+#[derive(Debug, Serialize)]
+pub(super) struct RolledBack {
+    /// Which is in force everywhere now.
+    pub(super) in_force_version: i32,
+    /// The one that was.
+    pub(super) version: Version,
+}
+
+impl RolledBack {
+    /// Prints it.
+    pub(super) fn print(&self, json: bool) -> Result<ExitCode> {
+        if json {
+            println!("{}", serde_json::to_string_pretty(self)?);
+            return Ok(ExitCode::SUCCESS);
+        }
+        println!("in force everywhere: version {}", self.in_force_version);
+        self.version.print(json)
+    }
+}
+
+/// Prints a list of them.
 pub(super) fn print(versions: &[Version], json: bool) -> Result<ExitCode> {
     if json {
         println!("{}", serde_json::to_string_pretty(versions)?);
@@ -95,5 +126,20 @@ mod tests {
         let told = Version::of(&scheduled, Vec::new(), &names);
         assert_eq!((told.state.as_str(), told.from.as_str()), ("scheduled", "2026-03-01 00:00"));
         assert!(told.canary_street.is_empty());
+    }
+
+    #[test]
+    fn what_was_taken_back_is_told_with_what_is_in_force_now() {
+        let back = ListVersion {
+            list_version: 3,
+            base_version: 2,
+            state: ListState::Withdrawn.into(),
+            ..Default::default()
+        };
+        let version = Version::of(&back, Vec::new(), &Names::default());
+        let told = serde_json::to_value(RolledBack { in_force_version: 2, version }).expect("JSON");
+        assert_eq!(told["in_force_version"], 2);
+        assert_eq!(told["version"]["version"], 3);
+        assert_eq!(told["version"]["base"], 2);
     }
 }
