@@ -171,7 +171,11 @@ mod tests {
         for (first, counted) in [(true, true), (false, false)] {
             let mut story = Story::register(day(9), Uuid::from_u128(7));
             story.accept(day(10), day(34), true).supervise(day(11), 1, Some(first));
-            story.raise(day(12), 2).answer(day(13), true).raise(day(14), 3).answer(day(15), true);
+            story
+                .raise(day(12), 2)
+                .answer_supervision(day(13), true)
+                .raise(day(14), 3)
+                .answer_supervision(day(15), true);
             let text = case(&facts(&story).0);
             assert!(text.contains("supervisions@2026-02-03=1"), "{text}");
             assert_eq!(text.contains("supervisions_in_time@2026-02-03=1"), counted, "{text}");
@@ -188,7 +192,7 @@ mod tests {
         assert!(!text.contains("supervis"), "{text}");
         story.supervise(day(12), 1, None);
         let unanswered = story.supervision;
-        story.supervise(day(13), 1, Some(true)).raise(day(14), 2).answer(day(15), true);
+        story.supervise(day(13), 1, Some(true)).raise(day(14), 2).answer_supervision(day(15), true);
         let fact = facts(&story).0;
         assert_eq!(fact.supervisions_unanswered, unanswered.to_string());
         let text = case(&fact);

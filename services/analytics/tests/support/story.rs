@@ -259,12 +259,12 @@ impl Story {
             ..Default::default()
         });
         match answered_in_time {
-            Some(in_time) => self.answer(at, in_time),
+            Some(in_time) => self.answer_supervision(at, in_time),
             None => self,
         }
     }
 
-    pub fn answer(&mut self, at: Timestamp, in_time: bool) -> &mut Self {
+    pub fn answer_supervision(&mut self, at: Timestamp, in_time: bool) -> &mut Self {
         let (facts, supervision_id) = (self.sent(), self.supervision.to_string());
         self.send(at, |case_id| SupervisionAnswered { case_id, facts, supervision_id, in_time })
     }

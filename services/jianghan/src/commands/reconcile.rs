@@ -42,7 +42,10 @@ pub async fn run(args: Args) -> Result<ExitCode> {
     }
     let outcome = reconcile::compare_all(&suite, &operator).await;
     for failure in &outcome.failures {
-        eprintln!("jianghan: `{}` of {} was not compared: {}", failure.subject, failure.service, failure.error);
+        eprintln!(
+            "jianghan: `{}` of {} was not compared: {}",
+            failure.subject, failure.service, failure.error
+        );
     }
     if args.json {
         println!("{}", serde_json::to_string_pretty(&outcome)?);

@@ -66,16 +66,8 @@ pub struct Reconciliation {
 
 /// Subjects whose numbers are those of figures: seconds, grades and days among them, so that it does not tell by how much one is
 /// too high.
-const FIGURES: [&str; 8] = [
-    "rollup",
-    "outcome",
-    "state",
-    "open_due",
-    "cell",
-    "case_counts",
-    "task_counts",
-    "mediation_counts",
-];
+const FIGURES: [&str; 8] =
+    ["rollup", "outcome", "state", "open_due", "cell", "case_counts", "task_counts", "mediation_counts"];
 
 impl Reconciliation {
     /// Whether every comparison was made to its end.

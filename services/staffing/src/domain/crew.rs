@@ -156,10 +156,8 @@ mod tests {
     #[test]
     fn whose_part_ended_with_the_tasks_is_asked_again_and_who_left_or_made_way_is_not() {
         use AssignmentState::{Cancelled, Declined, TimedOut};
-        let ended = |n, reason: &str| Assignment {
-            end_reason: reason.to_owned(),
-            ..assignment(n, Cancelled)
-        };
+        let ended =
+            |n, reason: &str| Assignment { end_reason: reason.to_owned(), ..assignment(n, Cancelled) };
         let with_the_task = [ended(1, "task_submitted"), ended(2, RETURNED), ended(3, "task_objected")];
         let out = [ended(4, LEFT), ended(5, REASSIGNED), assignment(6, Declined), assignment(7, TimedOut)];
         let history: Vec<&Assignment> = with_the_task.iter().chain(&out).collect();
