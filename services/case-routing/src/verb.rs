@@ -46,7 +46,7 @@ where
     }
 
     /// On a case that was looked at before it was locked, and allowed the verb then.
-    pub fn as_found(self) -> Self {
+    pub fn on_what_was_found(self) -> Self {
         Self { as_found: true, ..self }
     }
 }

@@ -263,7 +263,8 @@ impl Intake {
             ];
             for other in &brought {
                 let go = move |case: Case, act: Act<'_>, _: &Caller| case.go_along(id, into, &act);
-                commands.push((*other, Box::new(Verb::new(world.clone(), *other, None, go).as_found())));
+                commands
+                    .push((*other, Box::new(Verb::new(world.clone(), *other, None, go).on_what_was_found())));
             }
             let record = self.first_of(tx, &caller, commands, &brought).await?;
             Ok(pb::MergeCaseResponse { case: Some(told(&record, &world)) })
@@ -296,7 +297,7 @@ impl Intake {
                 }
             };
             let mut all = vec![id];
-            let unmerge = Verb::new(world.clone(), id, etag, unmerge).within_reach().as_found();
+            let unmerge = Verb::new(world.clone(), id, etag, unmerge).within_reach().on_what_was_found();
             let mut commands: Commands<CaseStore> = vec![(id, Box::new(unmerge))];
             for other in &found.case.merged {
                 let record = read::case(tx.conn, *other).await?;
@@ -305,7 +306,7 @@ impl Intake {
                 };
                 if record.as_ref().is_some_and(came) {
                     let back = move |case: Case, act: Act<'_>, _: &Caller| case.come_back(id, &act);
-                    let back = Verb::new(world.clone(), *other, None, back).as_found();
+                    let back = Verb::new(world.clone(), *other, None, back).on_what_was_found();
                     commands.push((*other, Box::new(back)));
                     all.push(*other);
                 }
