@@ -35,7 +35,7 @@ pub enum Side {
 /// When whoever has to ask again does so.
 const AGAIN: Duration = Duration::from_millis(100);
 /// A page that nobody has asked for again is given up: what was counted for it may be true no more.
-const ABANDONED: Duration = Duration::from_secs(5);
+const ABANDONED: Duration = Duration::from_secs(60);
 
 /// Lists the cells of a side.
 #[derive(Debug)]

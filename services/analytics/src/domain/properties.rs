@@ -168,9 +168,11 @@ fn every_event_of_case_routing_with_the_cases_standing_is_understood() {
         let mut inner = prost_reflect::DynamicMessage::new(facts.clone());
         inner.set_field_by_name("item_code", prost_reflect::Value::String("roof".to_owned()));
         filled.set_field(&standing, prost_reflect::Value::Message(inner));
-        if message.get_field_by_name("task_id").is_some() {
-            let id = prost_reflect::Value::String(Uuid::from_u128(6).to_string());
-            filled.set_field_by_name("task_id", id);
+        for name in ["task_id", "supervision_id"] {
+            if message.get_field_by_name(name).is_some() {
+                let id = prost_reflect::Value::String(Uuid::from_u128(6).to_string());
+                filled.set_field_by_name(name, id);
+            }
         }
         event.data = prost::Message::encode_to_vec(&filled).into();
         let read = CaseEvent::of(&event).unwrap().unwrap();

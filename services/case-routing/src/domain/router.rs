@@ -329,8 +329,9 @@ impl RoutingTable {
             Some((lead, code)) => (Some(lead), code, BY_FIRST_RECEIVER),
             None => {
                 outcome.kind = RoutingKind::Fallback;
-                let fallback = self.fixed.fallback.filter(|id| !bar_told(*id, outcome));
-                (fallback.and_then(reachable), "district_fallback", BY_FALLBACK)
+                let fallback = self.fixed.fallback.filter(|id| !bar_told(*id, outcome)).and_then(reachable);
+                let code = if fallback.is_some() { "district_fallback" } else { "nobody_may_lead" };
+                (fallback, code, BY_FALLBACK)
             }
         };
         outcome.reasons.push(Reason::new(code));

@@ -13,7 +13,7 @@ use crate::{
     store::{
         alike::{self, Area, Around, OfItem},
         imports,
-        list::ReachFilter,
+        list::{ReachFilter, ids_within},
         read,
     },
 };
@@ -51,7 +51,7 @@ pub async fn find(
         item_code: case.item.as_ref().map(|item| item.code.clone()),
         suggested_item: suggested.map(|known| known.first().to_owned()),
     };
-    let (area, near) = whereabouts(case, &world.routes);
+    let (areas, near) = whereabouts(case, &world.routes);
     let since = case.registered_at.min(now) - TimeDelta::days(i64::from(desk.duplicate_days));
     let reach = ReachFilter::of(caller);
     let mut conn = desk.db.conn().await?;
@@ -61,15 +61,16 @@ pub async fn find(
     if !own.pairs.is_empty() {
         let mut words = own.pairs.clone();
         words.extend(Told::of(&own.pairs).synonyms());
-        let around = Around { case: id, area, pairs: &words, since, limit: COMPARED };
-        others = alike::around(&mut conn, &around, &reach).await?;
+        let first = ids_within(Some(since), None, &desk.clock).map_or(Uuid::nil(), |(first, _)| first);
+        for area in areas {
+            let around = Around { case: id, area, pairs: &words, since, first, limit: COMPARED };
+            add(&mut others, alike::around(&mut conn, &around, &reach).await?);
+        }
     }
     if let Some(item) = own.item() {
         let path: Vec<Uuid> = case.place.path.iter().map(|unit| unit.0).collect();
-        let of = OfItem { case: id, area, item, near: near.0, path: &path, since, limit: OF_ITEM };
-        let known: HashSet<CaseId> = others.iter().map(|(other, _)| *other).collect();
-        let close = alike::of_item(&mut conn, &of, &reach).await?;
-        others.extend(close.into_iter().filter(|(other, _)| !known.contains(other)));
+        let of = OfItem { case: id, area: areas[0], item, near: near.0, path: &path, since, limit: OF_ITEM };
+        add(&mut others, alike::of_item(&mut conn, &of, &reach).await?);
     }
     let texts = others.iter().map(|(_, matter)| matter.pairs.as_slice());
     let weights = Weights::of(texts.chain([own.pairs.as_slice()]));
@@ -96,13 +97,21 @@ pub async fn find(
     Ok(pb::FindDuplicatesResponse { candidates, unindexed_count })
 }
 
-/// Where to look, and how far for cases of the same item: in the street of a case; where it lies in none, in its district.
-fn whereabouts(case: &Case, routes: &RoutingTable) -> (Area, UnitId) {
-    if let Some(street) = case.place.street {
-        return (Area::Street(street.0), neighbourhood(case, street));
-    }
+/// Adds those that are not among them yet.
+fn add(others: &mut Vec<(CaseId, Matter)>, more: Vec<(CaseId, Matter)>) {
+    let known: HashSet<CaseId> = others.iter().map(|(other, _)| *other).collect();
+    others.extend(more.into_iter().filter(|(other, _)| !known.contains(other)));
+}
+
+/// Where to look, and how far for cases of the same item: in the street of a case; where it lies in none, in its district. What lies
+/// in no street, and may be anywhere in the district, is looked at for both.
+fn whereabouts(case: &Case, routes: &RoutingTable) -> ([Area; 2], UnitId) {
     let district = routes.on_path(&case.place.path, UnitKind::District).unwrap_or(case.place.unit);
-    (Area::Within(district.0), district)
+    let unplaced = Area::Unplaced(district.0);
+    if let Some(street) = case.place.street {
+        return ([Area::Street(street.0), unplaced], neighbourhood(case, street));
+    }
+    ([Area::Within(district.0), unplaced], district)
 }
 
 /// The unit right above the place of a case, but not above its street.

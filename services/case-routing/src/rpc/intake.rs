@@ -107,7 +107,8 @@ impl IntakeService for Intake {
             |message| {
                 let line = parse::code("line_code", &message.line_code)?;
                 let mut conn = self.0.db.conn().await?;
-                let taken_elsewhere = systems::take_line(&mut conn, &line).await?;
+                let id: CaseId = parse::id("case_id", &message.case_id)?;
+                let taken_elsewhere = systems::take_line(&mut conn, &line, id.0).await?;
                 (line, taken_elsewhere)
             },
             |case, act, _by, line| case.hand_off(&line.0, line.1, &act)

@@ -145,7 +145,8 @@ impl TaskService for Tasks {
                 about(&case, decision.3)?;
                 let (routes, now) = (act.routes, act.now);
                 // Who objected does not put on another hat for it.
-                let objects = case.objection.as_ref().is_some_and(|own| act.by.org == Some(own.objector));
+                let own = case.objection.as_ref().map(|objection| objection.objector.0);
+                let objects = own.is_some_and(|own| by.held_orgs.contains(&own));
                 let may = |org| !objects && case.may_resolve_objection(org, routes, now);
                 let act = acting_for_who_may(act, by, may);
                 match &decision.1 {

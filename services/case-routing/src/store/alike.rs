@@ -37,13 +37,15 @@ pub enum Area {
     Street(Uuid),
     /// All of a unit above the streets, for a case that lies in none of them.
     Within(Uuid),
+    /// What lies in such a unit and in no street.
+    Unplaced(Uuid),
 }
 
 impl Area {
     /// The unit of the area.
     pub const fn unit(self) -> Uuid {
         match self {
-            Self::Street(unit) | Self::Within(unit) => unit,
+            Self::Street(unit) | Self::Within(unit) | Self::Unplaced(unit) => unit,
         }
     }
 }
@@ -54,8 +56,8 @@ macro_rules! around {
             "SELECT c.case_id, w.pairs, c.place_path, c.registered_at, c.requester_id, c.item_code \
              FROM cases c JOIN case_words w ON w.case_id = c.case_id WHERE ",
             $area,
-            " AND c.case_id <> $2 AND c.registered_at >= $3 AND c.state <> 'merged' \
-             AND w.pairs && $4 AND ($6 OR c.requester_id = $7 OR c.first_receiver_org_id = ANY ($10) \
+            " AND c.case_id <> $2 AND c.case_id >= $11 AND c.registered_at >= $3 \
+             AND c.state <> 'merged' AND w.pairs && $4 AND ($6 OR c.requester_id = $7 OR c.first_receiver_org_id = ANY ($10) \
              OR EXISTS (SELECT 1 FROM unnest($8, $9) AS s (unit, line) \
              WHERE s.unit = ANY (c.place_path) AND (s.line IS NULL OR s.line = c.line)) \
              OR EXISTS (SELECT 1 FROM tasks r WHERE r.org_id = ANY ($10) AND r.case_id = c.case_id)) \
@@ -95,6 +97,8 @@ pub struct Around<'a> {
     /// Its words, and those for the same.
     pub pairs: &'a [i32],
     pub since: Timestamp,
+    /// The first id that a case registered since then can have ([`super::list::ids_within`]): the indexes are read from there.
+    pub first: Uuid,
     pub limit: i64,
 }
 
@@ -107,6 +111,7 @@ pub async fn around(
     let text = match around.area {
         Area::Street(_) => around!("c.street_id = $1"),
         Area::Within(_) => around!("$1 = ANY (c.place_path)"),
+        Area::Unplaced(_) => around!("c.street_id IS NULL AND $1 = ANY (c.place_path)"),
     };
     let rows: Vec<Row> = cached(text)
         .bind::<SqlUuid, _>(around.area.unit())
@@ -119,6 +124,7 @@ pub async fn around(
         .bind::<Array<SqlUuid>, _>(&reach.units)
         .bind::<Array<Nullable<Text>>, _>(&reach.lines)
         .bind::<Array<SqlUuid>, _>(&reach.orgs)
+        .bind::<SqlUuid, _>(around.first)
         .load(conn)
         .await?;
     Ok(rows.into_iter().map(Row::matter).collect())
@@ -148,8 +154,10 @@ pub async fn of_item(
     reach: &ReachFilter,
 ) -> Result<Vec<(CaseId, Matter)>> {
     let text = match of.area {
-        Area::Street(_) => of_item!("c.street_id = $4"),
+        // What lies in no street may be there as well; `near` and `path` say how far.
+        Area::Street(_) => of_item!("(c.street_id = $4 OR c.street_id IS NULL)"),
         Area::Within(_) => of_item!("$4 = ANY (c.place_path)"),
+        Area::Unplaced(_) => of_item!("c.street_id IS NULL AND $4 = ANY (c.place_path)"),
     };
     let rows: Vec<Row> = cached(text)
         .bind::<Text, _>(of.item)

@@ -139,9 +139,13 @@ async fn a_case_of_no_street_is_compared_with_those_of_its_district() {
     let candidates = found(&d, &by, &case).await.unwrap();
     let mut ids: Vec<_> = candidates.into_iter().map(|found| found.case.unwrap().case_id).collect();
     ids.sort_unstable();
-    let mut expected = [here.case_id, there.case_id];
+    let mut expected = [here.case_id.clone(), there.case_id];
     expected.sort_unstable();
     assert_eq!(ids, expected);
+    // Nor does one that lies in a street miss it: the other way round it is merged into the one that came first.
+    let candidates = found(&d, &by, &here).await.unwrap();
+    let ids: Vec<_> = candidates.into_iter().map(|found| found.case.unwrap().case_id).collect();
+    assert_eq!(ids, [case.case_id]);
     d.service.stop().await;
 }
 

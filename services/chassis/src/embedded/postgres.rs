@@ -27,13 +27,17 @@ const INCLUDE: &str = "include 'jianghan.conf'";
 /// How long a start may take; recovery after a hard stop takes a second or so.
 const START: Duration = Duration::from_secs(60);
 
-/// Megabytes of pages that a lasting server keeps: a sixteenth of the machine's memory, which runs all of the suite besides, but no
-/// less than 128 and no more than 1,024. PostgreSQL takes them as it fills them.
+/// Megabytes of pages that a lasting server keeps: a sixteenth of the memory that there is, which holds all of the suite besides, but
+/// no less than 128 and no more than 1,024. PostgreSQL takes them as it fills them.
 fn buffers_mb() -> u64 {
     let told = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let total = told.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB"));
-    let kilobytes: Option<u64> = total.and_then(|kilobytes| kilobytes.parse().ok());
-    kilobytes.map_or(256, |kilobytes| (kilobytes / 1024 / 16).clamp(128, 1_024))
+    let machine: Option<u64> = total.and_then(|kilobytes| kilobytes.parse().ok()).map(|kilobytes: u64| kilobytes >> 10);
+    // In a container there is what it may have; `max` is no number.
+    let limit = std::fs::read_to_string("/sys/fs/cgroup/memory.max").unwrap_or_default();
+    let limit = limit.trim().parse::<u64>().ok().map(|bytes| bytes >> 20);
+    let least = machine.into_iter().chain(limit).min();
+    least.map_or(256, |megabytes| (megabytes / 16).clamp(128, 1_024))
 }
 
 /// How long a fast shutdown may take before it is cut.
@@ -94,9 +98,7 @@ impl Postgres {
         sweep(&options.dir);
         let socket_dir = child::short_dir(user.as_ref())?;
         let mut server = Self { bin, options, user, socket_dir, child: None };
-        if !server.data().join("PG_VERSION").exists() {
-            server.make()?;
-        }
+        server.make()?;
         server.configure()?;
         server.launch().await?;
         std::fs::write(server.options.dir.join("socket"), server.socket_dir.display().to_string())
@@ -182,11 +184,11 @@ impl Postgres {
         self.options.dir.join("pg.log")
     }
 
-    /// Makes the cluster beside its place and moves it there when it is whole: one that is there is complete, at
+    /// Makes the cluster where there is none, beside its place, and moves it there when it is whole: one that is there is complete, at
     /// whatever moment an earlier start was killed. Nothing can be moved to where something is mounted: there it is made in
     /// its place, and one that was not made to its end is refused by the next start.
     fn make(&self) -> anyhow::Result<()> {
-        // Another start on the same new folder waits, and finds the cluster made.
+        // Another start on the same folder waits, and finds the cluster made.
         let lock = self.options.dir.join("pg.lock");
         let locked = std::fs::OpenOptions::new().create(true).append(true).open(&lock);
         let _held = locked

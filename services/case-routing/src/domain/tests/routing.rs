@@ -232,6 +232,7 @@ fn what_the_lists_bar_does_not_lead_as_first_receiver_or_last_resort_either() {
     assert_eq!((lead(&outcome), rejected(&outcome, STREET_OFFICE)), (GOVERNMENT, vec!["negative_list"]));
     let outcome = routed(&tangled(vec![never(STREET_OFFICE), never(GOVERNMENT)], false), STREET_OFFICE);
     assert_eq!((outcome.lead.clone(), outcome.confidence), (None, 0), "a human decides");
+    assert!(codes(&outcome).contains(&"nobody_may_lead"), "{:?}", outcome.reasons);
     assert_eq!(rejected(&outcome, GOVERNMENT), ["negative_list"]);
 }
 

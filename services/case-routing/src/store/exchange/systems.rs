@@ -93,12 +93,14 @@ struct LineRow {
     taken: bool,
 }
 
-/// Whether some system takes the cases that are handed off by a line.
-pub async fn take_line(conn: &mut AsyncPgConnection, line: &str) -> Result<bool> {
+/// Whether some system takes a case that is handed off by a line; not the one that it came from.
+pub async fn take_line(conn: &mut AsyncPgConnection, line: &str, case: Uuid) -> Result<bool> {
     let row: LineRow = cached(
-        "SELECT EXISTS (SELECT FROM external_systems WHERE $1 = ANY (line_codes) AND direction <> 'in') AS taken",
+        "SELECT EXISTS (SELECT FROM external_systems s WHERE $1 = ANY (s.line_codes) AND s.direction <> 'in' AND NOT EXISTS \
+         (SELECT FROM external_tickets t WHERE t.case_id = $2 AND t.system_code = s.system_code)) AS taken",
     )
     .bind::<Text, _>(line)
+    .bind::<SqlUuid, _>(case)
     .get_result(conn)
     .await?;
     Ok(row.taken)
