@@ -95,7 +95,11 @@ pub const TEXTS: &[(&str, &str, &str)] = &[
         "several lines and no clear lead: the lists bar the first receiver, so who leads it leads",
     ),
     ("district_fallback", "无单位具备职责，由区级兜底", "nobody is competent: the district takes it"),
-    ("nobody_may_lead", "清单连兜底单位也排除，由人工确定", "the lists bar the last resort as well: a human decides"),
+    (
+        "nobody_may_lead",
+        "清单连兜底单位也排除，由人工确定",
+        "the lists bar the last resort as well: a human decides",
+    ),
     (
         "sender_nearest_superior",
         "由最近的上级单位 {sender} 以 {mode} 方式派单",

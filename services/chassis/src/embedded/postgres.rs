@@ -32,7 +32,8 @@ const START: Duration = Duration::from_secs(60);
 fn buffers_mb() -> u64 {
     let told = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let total = told.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB"));
-    let machine: Option<u64> = total.and_then(|kilobytes| kilobytes.parse().ok()).map(|kilobytes: u64| kilobytes >> 10);
+    let machine: Option<u64> =
+        total.and_then(|kilobytes| kilobytes.parse().ok()).map(|kilobytes: u64| kilobytes >> 10);
     // In a container there is what it may have; `max` is no number.
     let limit = std::fs::read_to_string("/sys/fs/cgroup/memory.max").unwrap_or_default();
     let limit = limit.trim().parse::<u64>().ok().map(|bytes| bytes >> 20);
