@@ -24,7 +24,7 @@ use crate::{
         WhistleCase,
     },
     reach, seed,
-    store::list,
+    store::list_work,
     verb::{acting_for, acting_for_who_may, leading},
 };
 
@@ -449,7 +449,7 @@ impl TaskService for Tasks {
         let states = words.collect::<chassis::Result<Vec<_>>>()?;
         let after = page::decode(&request.page_token)?;
         let mut conn = self.0.db.conn().await?;
-        let mut found = list::tasks(&mut conn, &orgs, &states, after, size + 1).await?;
+        let mut found = list_work::tasks(&mut conn, &orgs, &states, after, size + 1).await?;
         let next_page_token = page::cut(&mut found, size, |task| (task.due_at, task.task_id));
         let tasks = found.iter().filter_map(|task| convert::listed_task(&task.record, task.task_id, &world));
         Ok(Response::new(pb::ListTasksResponse { tasks: tasks.collect(), next_page_token }))

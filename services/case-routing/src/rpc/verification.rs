@@ -24,11 +24,7 @@ use crate::{
         Original, SupervisionId, TaskId, VerifyCase, VerifyMethod,
     },
     reach,
-    store::{
-        case_store::CaseStore,
-        list::{self, ReachFilter},
-        read,
-    },
+    store::{case_store::CaseStore, list::ReachFilter, list_work, read},
     verb::{Verb, acting_for},
 };
 
@@ -318,7 +314,8 @@ impl VerificationService for Verifications {
         let after: Option<Uuid> = page::decode(&request.page_token)?;
         let awaits = if request.ratings { "judgement" } else { "verification" };
         let mut conn = self.0.db.conn().await?;
-        let mut found = list::awaiting(&mut conn, awaits, &ReachFilter::of(&caller), after, size + 1).await?;
+        let mut found =
+            list_work::awaiting(&mut conn, awaits, &ReachFilter::of(&caller), after, size + 1).await?;
         let next_page_token = page::cut(&mut found, size, |record| record.case.id.0);
         let (world, now) = (self.0.atlas.world(), self.0.clock.now());
         let cases = found.iter().map(|record| convert::case(record, &world, now)).collect();

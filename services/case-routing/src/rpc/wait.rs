@@ -85,7 +85,8 @@ impl Desk {
             return Ok((record, true));
         }
         let original = self.followed_original(&record.case).await?;
-        let moved = match self.latest(wait, until, &mut news, original).await? {
+        let before = self.executor.store().held(wait.id);
+        let moved = match self.latest(wait, until, &mut news, before, original).await? {
             Latest::At(version, moved) if version == record.case.version => return Ok((record, moved)),
             // It was committed while it was waited for, so it is no older than the answer may be.
             Latest::Held(held) if reach::reaches(held.case(), caller) => return Ok((held.to_show(), true)),
@@ -99,12 +100,10 @@ impl Desk {
 
     async fn followed_original(&self, case: &Case) -> Result<Option<Original>> {
         let Some(id) = case.merged_into else { return Ok(None) };
-        let version = {
-            let mut conn = self.db.conn().await?;
-            read::version(&mut conn, id).await?
-        };
-        // What is committed before it is followed is seen by its version, at the next look.
-        Ok(Some(Original { id, version, news: self.db.news().follow(id.0) }))
+        let news = self.db.news().follow(id.0); // before it is looked at, as the case itself
+        let mut conn = self.db.conn().await?;
+        let version = read::version(&mut conn, id).await?;
+        Ok(Some(Original { id, version, news }))
     }
 
     /// How a case stands as soon as its version is above the one that is known or its original has moved, else when the time is
@@ -114,9 +113,13 @@ impl Desk {
         wait: &Wait,
         until: Instant,
         news: &mut Following,
+        before: Option<Arc<Held>>,
         mut original: Option<Original>,
     ) -> Result<Latest> {
-        let above = |held: &Arc<Held>| held.shown_version().is_some_and(|version| version > wait.known);
+        // What was at hand when the wait began is no news, whatever its version: the database may have lost it since.
+        let new = |held: &Arc<Held>| before.as_ref().is_none_or(|before| !Arc::ptr_eq(before, held));
+        let above =
+            |held: &Arc<Held>| held.shown_version().is_some_and(|version| version > wait.known) && new(held);
         loop {
             let look = until.min(Instant::now() + LOOK_AGAIN);
             let told = async {

@@ -18,6 +18,7 @@ pub mod imports;
 pub mod list;
 mod list_running;
 mod list_texts;
+pub mod list_work;
 pub mod listed;
 pub mod lists;
 pub mod mediations;

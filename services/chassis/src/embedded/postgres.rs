@@ -1,16 +1,19 @@
 //! A private PostgreSQL cluster: one folder, one unix socket in a private folder, no TCP. `trust` is safe there. As
 //! root the server runs as the unprivileged user `postgres`.
 
+mod making;
+mod programs;
+
 use std::{
-    io::Write,
     path::{Path, PathBuf},
-    process::Stdio,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, bail};
 use nix::{sys::signal::Signal, unistd::User};
 
+pub use self::programs::check_installed;
+use self::programs::find_binaries;
 use super::child::{self, Child};
 
 /// Who the server runs as when we are root, and what brings that user.
@@ -185,83 +188,6 @@ impl Postgres {
         self.options.dir.join("pg.log")
     }
 
-    /// Makes the cluster where there is none, beside its place, and moves it there when it is whole: one that is there is complete, at
-    /// whatever moment an earlier start was killed. Nothing can be moved to where something is mounted: there it is made in
-    /// its place, and one that was not made to its end is refused by the next start.
-    fn make(&self) -> anyhow::Result<()> {
-        // Another start on the same folder waits, and finds the cluster made.
-        let lock = self.options.dir.join("pg.lock");
-        let locked = std::fs::OpenOptions::new().create(true).append(true).open(&lock);
-        let _held = locked
-            .and_then(|file| file.lock().map(|()| file))
-            .with_context(|| format!("cannot lock {}", lock.display()))?;
-        if self.data().join("PG_VERSION").exists() {
-            return Ok(());
-        }
-        let place = self.place()?;
-        anyhow::ensure!(
-            is_free(&place),
-            "{} is not empty and holds no cluster: choose another data folder, or remove it if nothing in it is \
-             needed",
-            place.display()
-        );
-        if is_mount_point(&place) {
-            return self.make_in(&place);
-        }
-        let mut draft = place.clone().into_os_string();
-        draft.push(".new");
-        let draft = PathBuf::from(draft);
-        remove(&draft)?;
-        self.make_in(&draft)?;
-        match std::fs::rename(&draft, &place) {
-            // A mount of a folder of the same file system.
-            Err(error) if error.kind() == std::io::ErrorKind::ResourceBusy => {
-                remove(&draft)?;
-                return self.make_in(&place);
-            }
-            moved => moved.with_context(|| format!("cannot make {}", place.display()))?,
-        }
-        let around = place.parent().unwrap_or(&self.options.dir);
-        let made = std::fs::File::open(around).and_then(|dir| dir.sync_all());
-        made.with_context(|| format!("writing the folder {}", around.display()))
-    }
-
-    fn make_in(&self, dir: &Path) -> anyhow::Result<()> {
-        child::private_dir(dir, self.user.as_ref())?;
-        child::check_reachable(dir, self.user.as_ref())?;
-        self.initdb(dir)
-    }
-
-    /// The folder of the cluster itself, where `pg` is a link to it.
-    fn place(&self) -> anyhow::Result<PathBuf> {
-        let data = self.data();
-        let Ok(target) = std::fs::read_link(&data) else { return Ok(data) };
-        let target = self.options.dir.join(target);
-        let made = std::fs::create_dir_all(&target).and_then(|()| target.canonicalize());
-        made.with_context(|| {
-            format!("cannot make the folder {}, which {} is a link to", target.display(), data.display())
-        })
-    }
-
-    fn initdb(&self, dir: &Path) -> anyhow::Result<()> {
-        let mut command = child::command(&self.bin.join("initdb"), self.user.as_ref(), "KILL");
-        command.arg("-D").arg(dir).args(["-U", "jianghan", "-A", "trust", "-E", "UTF8"]);
-        command.args(["--locale=C.UTF-8", "--no-instructions"]).current_dir(dir);
-        if !self.options.durable {
-            command.arg("-N");
-        }
-        let made = command.output().context("cannot run initdb")?;
-        if !made.status.success() {
-            bail!("initdb failed: {}", String::from_utf8_lossy(&made.stderr).trim());
-        }
-        let conf = std::fs::OpenOptions::new().append(true).open(dir.join(CONF));
-        let written = conf.and_then(|mut conf| {
-            writeln!(conf, "\n{INCLUDE}")?;
-            conf.sync_all()
-        });
-        written.context("writing postgresql.conf")
-    }
-
     /// Written anew at every start, because the socket folder changes; `ALTER SYSTEM` still wins. A cluster that does
     /// not read it is not one of ours.
     fn configure(&self) -> anyhow::Result<()> {
@@ -409,32 +335,6 @@ impl Postgres {
     }
 }
 
-/// Whether nothing is there, or an empty folder.
-fn is_free(place: &Path) -> bool {
-    match std::fs::read_dir(place) {
-        Ok(mut found) => found.next().is_none(),
-        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
-    }
-}
-
-/// Whether a folder is of another file system than the one around it.
-fn is_mount_point(place: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    let device = |path: &Path| std::fs::metadata(path).ok().map(|found| found.dev());
-    let own = device(place);
-    own.is_some() && own != place.parent().and_then(device)
-}
-
-/// Removes a folder, if it is there.
-fn remove(dir: &Path) -> anyhow::Result<()> {
-    match std::fs::remove_dir_all(dir) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("cannot remove {}", dir.display()))
-        }
-        _ => Ok(()),
-    }
-}
-
 /// Whether a process is attached to the segment that a lock file names (its seventh line: key and id).
 fn shared_memory_in_use(lock: &str) -> bool {
     let id = lock.lines().nth(6).and_then(|line| line.split_whitespace().nth(1));
@@ -511,71 +411,6 @@ fn is_name(name: &str) -> bool {
     !name.is_empty()
         && name.len() < 60
         && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
-}
-
-/// The folder of an installed PostgreSQL that is new enough.
-fn find_binaries() -> anyhow::Result<PathBuf> {
-    let dir = installed()?;
-    let postgres = dir.join("postgres");
-    let told = std::process::Command::new(&postgres).arg("--version").stdin(Stdio::null()).output();
-    let told = told.with_context(|| format!("cannot run {}", postgres.display()))?;
-    check_version(&String::from_utf8_lossy(&told.stdout), &dir)?;
-    Ok(dir)
-}
-
-/// Refuses a version that is too old, in words that say what to do. `told` is what `postgres --version` says.
-fn check_version(told: &str, dir: &Path) -> anyhow::Result<()> {
-    let version = told.split_whitespace().find(|word| word.starts_with(|c: char| c.is_ascii_digit()));
-    let major = version.and_then(|version| version.split(|c: char| !c.is_ascii_digit()).next());
-    anyhow::ensure!(
-        major.and_then(|major| major.parse().ok()).is_some_and(|major: u32| major >= OLDEST),
-        "PostgreSQL {OLDEST} or newer is needed, and the one in {} is {}: install a newer one, set JIANGHAN_PG_BIN \
-         to the folder of its programs, or set JIANGHAN_DATABASE_URL to a server you have",
-        dir.display(),
-        version.unwrap_or("of no known version")
-    );
-    Ok(())
-}
-
-/// The newest installed PostgreSQL: `JIANGHAN_PG_BIN`, then Debian's folders, then the path.
-fn installed() -> anyhow::Result<PathBuf> {
-    let complete = |dir: &Path| dir.join("postgres").exists() && dir.join("initdb").exists();
-    if let Some(dir) = std::env::var_os("JIANGHAN_PG_BIN").map(PathBuf::from) {
-        anyhow::ensure!(complete(&dir), "JIANGHAN_PG_BIN={} holds no postgres and initdb", dir.display());
-        return Ok(dir);
-    }
-    let mut found: Vec<(u32, PathBuf)> = std::fs::read_dir("/usr/lib/postgresql")
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.path().join("bin"))))
-        .filter(|(_, dir)| complete(dir))
-        .collect();
-    found.sort();
-    if let Some((_, dir)) = found.pop() {
-        return Ok(dir);
-    }
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let on_path = std::env::split_paths(&path).find(|dir| complete(dir));
-    on_path.context(
-        "PostgreSQL is not installed: install it (on Debian: apt-get install postgresql-15), set JIANGHAN_PG_BIN to the \
-         folder of its programs, or set JIANGHAN_DATABASE_URL to a server you have",
-    )
-}
-
-/// Whether a usable PostgreSQL is installed.
-///
-/// # Errors
-/// A sentence that says what to install or set.
-pub fn check_installed() -> anyhow::Result<()> {
-    find_binaries().map(drop)?;
-    child::server_user(&USERS, PACKAGE)?;
-    let setpriv = std::process::Command::new("setpriv").arg("--version").stdout(Stdio::null()).status();
-    anyhow::ensure!(
-        setpriv.is_ok_and(|s| s.success()),
-        "`setpriv` is missing: install the package util-linux"
-    );
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! A private cluster that is killed, restarted and started a second time.
 
-use super::*;
+use super::{making::is_mount_point, programs::check_version, *};
 
 async fn count(server: &Postgres) -> i64 {
     let (client, connection) =
