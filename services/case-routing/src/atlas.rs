@@ -273,7 +273,8 @@ impl Atlas {
         rules.calendar.version_with(&rules.profile)
     }
 
-    /// Reads the lists, the notices and the orders about working hours again if there are newer ones.
+    /// Reads the lists, the notices, the orders about working hours and the moves of units to others again if there are newer
+    /// ones.
     ///
     /// # Errors
     /// From the database.
@@ -283,7 +284,8 @@ impl Atlas {
             self.lists.store(Arc::new(catalogue::load(&mut conn, self.clock.now()).await?));
         }
         let known = self.in_force.load_full();
-        if store::calendar::newest(&mut conn).await? != (known.newest(), known.newest_order()) {
+        let numbers = (known.newest(), known.newest_order(), known.newest_move());
+        if store::calendar::newest(&mut conn).await? != numbers {
             self.in_force.store(Arc::new(in_force(&mut conn).await?));
         }
         Ok(())
@@ -329,10 +331,11 @@ impl Atlas {
     }
 }
 
-/// Every notice and every order about working hours.
+/// Every notice, every order about working hours and every move of a unit to others.
 async fn in_force(conn: &mut AsyncPgConnection) -> Result<InForce> {
     let imported = store::calendar::load(conn).await?;
-    Ok(InForce::of(imported, store::hours::load(conn).await?))
+    let ordered = store::hours::load(conn).await?;
+    Ok(InForce::of(imported, ordered).with_moves(store::hours::moves(conn).await?))
 }
 
 /// A kind as the domain has it.

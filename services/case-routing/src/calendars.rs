@@ -1,11 +1,15 @@
 //! The calendar in force: the facts of the release, and over them the imported notices, each of which makes the next
-//! version; and the working hours in force: the shipped ones, and over them the imported orders about units. Every replica
-//! with the same release, notices and orders counts with the same version.
+//! version; and the working hours in force: the shipped ones, and over them the imported orders about units, each of which does
+//! the same, as does a unit that is put under another one where other hours hold. Every replica with the same release, notices,
+//! orders and topology counts with the same version.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use calendar::{Calendar, Closure, HoursOrder, Notice, Profile};
-use chassis::{Timestamp, topology::Topology};
+use chassis::{
+    Timestamp,
+    topology::{Changes, Topology, Unit},
+};
 use uuid::Uuid;
 
 use crate::domain::{Hours, UnitId};
@@ -54,6 +58,8 @@ pub struct InForce {
     pub calendar: Calendar,
     imported: Vec<Imported>,
     ordered: Vec<Ordered>,
+    /// The versions of the topology with which units came under other hours, in order.
+    moves: Vec<i64>,
 }
 
 impl InForce {
@@ -64,7 +70,12 @@ impl InForce {
         let laid = |calendar: Calendar, imported: &Imported| {
             calendar.amended(&imported.notice.year).unwrap_or(calendar)
         };
-        Self { calendar: imported.iter().fold(shipped, laid), imported, ordered }
+        Self { calendar: imported.iter().fold(shipped, laid), imported, ordered, moves: Vec::new() }
+    }
+
+    /// With the versions of the topology with which units came under other hours, in order.
+    pub fn with_moves(self, moves: Vec<i64>) -> Self {
+        Self { moves, ..self }
     }
 
     /// Number of the newest notice; 0 while there is none.
@@ -77,6 +88,11 @@ impl InForce {
         self.ordered.last().map_or(0, |ordered| ordered.seq)
     }
 
+    /// The newest version of the topology with which a unit came under other hours; 0 while none has.
+    pub fn newest_move(&self) -> i64 {
+        self.moves.last().copied().unwrap_or(0)
+    }
+
     /// The imported notice of a title year that is in force.
     pub fn notice_of(&self, year: i32) -> Option<&Imported> {
         self.imported.iter().rev().find(|imported| imported.notice.year.title_year == year)
@@ -86,7 +102,7 @@ impl InForce {
     pub fn with(&self, imported: Imported) -> Self {
         let mut all = self.imported.clone();
         all.push(imported);
-        Self::of(all, self.ordered.clone())
+        Self::of(all, self.ordered.clone()).with_moves(self.moves.clone())
     }
 
     /// With one more order.
@@ -115,8 +131,8 @@ impl InForce {
     }
 
     /// What holds at a place, root → leaf: the hours of the nearest unit for which an order states some, else the usual
-    /// ones; closed on the days of every unit of the path.
-    pub fn profile(&self, usual: &Profile, path: &[Uuid]) -> Profile {
+    /// ones; closed on the days of every unit of the path. With the version that it has since that one of the topology.
+    pub fn profile(&self, usual: &Profile, path: &[Uuid], topology: i64) -> Profile {
         let mut profile = usual.clone();
         for unit in path {
             let own = self.own(*unit);
@@ -127,7 +143,7 @@ impl InForce {
                 profile = profile.closed(closure.clone()).unwrap_or(profile);
             }
         }
-        profile.at_version(self.hours_version(usual))
+        profile.at_version(self.hours_version(usual, topology))
     }
 
     /// What holds in every unit that an order is about, and elsewhere. Units that the topology does not know are left out.
@@ -135,22 +151,43 @@ impl InForce {
         let named: BTreeSet<Uuid> = self.ordered.iter().map(|ordered| ordered.unit).collect();
         let profiles = named.into_iter().filter_map(|unit| {
             let path = topology.path(unit)?;
-            Some((UnitId(unit), self.profile(usual, &path)))
+            Some((UnitId(unit), self.profile(usual, &path, topology.version())))
         });
         let of_units = profiles.collect();
-        Hours { usual: usual.clone().at_version(self.hours_version(usual)), of_units }
+        Hours { usual: usual.clone().at_version(self.hours_version(usual, topology.version())), of_units }
     }
 
-    /// One version for the hours of all units, so that every clock of the cell is counted again when one changes.
-    fn hours_version(&self, usual: &Profile) -> u16 {
+    /// Which units come under other hours by a change: those that change or become known, and what lies right below them, if
+    /// they were somewhere else before. Whatever lies in those goes along.
+    pub fn moved_by(&self, usual: &Profile, before: &Topology, changed: &[Unit]) -> Vec<Uuid> {
+        if self.ordered.is_empty() {
+            return Vec::new();
+        }
+        let changes = Changes { units: changed.to_vec(), ..Changes::default() };
+        let after = before.with(changes, before.version());
+        let mut units: BTreeSet<Uuid> = changed.iter().map(|unit| unit.id).collect();
+        // A parent may become known after those below it, which are under it only then.
+        units.extend(changed.iter().flat_map(|unit| before.children(unit.id)).map(|child| child.id));
+        let other_hours = |unit: &Uuid| {
+            let (Some(was), Some(is)) = (before.path(*unit), after.path(*unit)) else { return false };
+            was != is && self.profile(usual, &was, 0) != self.profile(usual, &is, 0)
+        };
+        units.into_iter().filter(other_hours).collect()
+    }
+
+    /// One version for the hours of all units, so that every clock of the cell is counted again when one changes. A move counts
+    /// with the version of the topology that has it: never is a place counted by its former hours under the new version.
+    fn hours_version(&self, usual: &Profile, topology: i64) -> u16 {
         let orders = u16::try_from(self.newest_order()).unwrap_or(u16::MAX);
-        usual.version().saturating_add(orders)
+        let moves = self.moves.iter().filter(|moved| **moved <= topology).count();
+        usual.version().saturating_add(orders).saturating_add(u16::try_from(moves).unwrap_or(u16::MAX))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use calendar::{TimeUnit, instant, local};
+    use chassis::topology::{UnitKind, UnitState};
     use chrono::{NaiveDate, NaiveTime};
 
     use super::*;
@@ -158,6 +195,8 @@ mod tests {
     const CITY: Uuid = Uuid::from_u128(1);
     const STREET: Uuid = Uuid::from_u128(2);
     const COMMUNITY: Uuid = Uuid::from_u128(3);
+    const NEXT_STREET: Uuid = Uuid::from_u128(4);
+    const COURTYARD: Uuid = Uuid::from_u128(5);
 
     fn ordered(all: &[(Uuid, &str)]) -> InForce {
         let read = |(seq, (unit, text)): (i64, &(Uuid, &str))| {
@@ -181,7 +220,7 @@ mod tests {
     fn due(in_force: &InForce, path: &[Uuid]) -> String {
         let from = NaiveDate::from_ymd_opt(2026, 7, 3).unwrap();
         let from = instant(from, NaiveTime::from_hms_opt(10, 0, 0).unwrap());
-        let profile = in_force.profile(&Profile::office(), path);
+        let profile = in_force.profile(&Profile::office(), path, 0);
         let due = in_force.calendar.add(TimeUnit::WorkDay, 1, from, &profile);
         local(due.at).format("%m-%d %H:%M").to_string()
     }
@@ -214,12 +253,88 @@ mod tests {
         for (orders, expected) in [(1, "07-13 17:00"), (2, "07-08 17:00"), (3, "07-06 17:00")] {
             let in_force = ordered(&all[..orders]);
             assert_eq!(due(&in_force, &[STREET]), expected);
-            let version = |path: &[Uuid]| in_force.calendar.version_with(&in_force.profile(&usual, path));
+            let version = |path: &[Uuid]| in_force.calendar.version_with(&in_force.profile(&usual, path, 0));
             assert_eq!(version(&[STREET]), version(&[CITY]), "one version for all");
             versions.push(version(&[STREET]));
         }
         assert!(
             versions.is_sorted_by(|a, b| a < b) && versions[0] > ordered(&[]).calendar.version_with(&usual)
         );
+    }
+
+    fn unit(id: Uuid, parent: Option<Uuid>, version: i64) -> Unit {
+        Unit {
+            id,
+            code: id.to_string(),
+            code_system: "nbs".into(),
+            code_year: 2023,
+            kind: UnitKind::Street,
+            name_zh: "x".into(),
+            name_en: "x".into(),
+            parent_id: parent,
+            state: UnitState::Active,
+            valid_from: None,
+            valid_to: None,
+            version,
+            path: [id].into(),
+        }
+    }
+
+    fn city(version: i64) -> Topology {
+        let units = vec![
+            unit(CITY, None, 1),
+            unit(STREET, Some(CITY), 1),
+            unit(NEXT_STREET, Some(CITY), 1),
+            unit(COMMUNITY, Some(STREET), 1),
+            unit(COURTYARD, Some(COMMUNITY), 1),
+        ];
+        Topology::build(Changes { units, ..Changes::default() }, version)
+    }
+
+    #[test]
+    fn a_unit_that_is_put_where_other_hours_hold_has_come_under_them() {
+        let (usual, topology) = (Profile::office(), city(1));
+        let moved = |in_force: &InForce, units: &[Unit]| in_force.moved_by(&usual, &topology, units);
+        let to_next = [unit(COMMUNITY, Some(NEXT_STREET), 2)];
+        let (wide, flood) = (hours("16:00"), closure("flood", "06", "06"));
+        assert!(moved(&ordered(&[]), &to_next).is_empty(), "nobody ordered anything");
+        assert!(moved(&ordered(&[(CITY, wide.as_str())]), &to_next).is_empty(), "the same hours there");
+        for street in [STREET, NEXT_STREET] {
+            for text in [&wide, &flood] {
+                let in_force = ordered(&[(street, text.as_str())]);
+                assert_eq!(moved(&in_force, &to_next), [COMMUNITY], "the courtyard goes along");
+                let renamed = [unit(COMMUNITY, Some(STREET), 2)];
+                assert!(moved(&in_force, &renamed).is_empty(), "it is where it was");
+                let late = [unit(COMMUNITY, Some(NEXT_STREET), 0)];
+                assert!(moved(&in_force, &late).is_empty(), "what is known already moves nothing");
+                let fresh = [unit(Uuid::from_u128(9), Some(street), 1)];
+                assert!(moved(&in_force, &fresh).is_empty(), "nothing was counted there before");
+            }
+        }
+        // Its own hours win wherever it lies; closures of those above are its own as well.
+        let own = |text: &str| ordered(&[(COMMUNITY, hours("15:00").as_str()), (STREET, text)]);
+        assert!(moved(&own(&wide), &to_next).is_empty());
+        assert_eq!(moved(&own(&flood), &to_next), [COMMUNITY]);
+    }
+
+    #[test]
+    fn what_lies_below_a_unit_comes_under_its_hours_when_that_becomes_known() {
+        let (usual, merged) = (Profile::office(), Uuid::from_u128(7));
+        let below = unit(COMMUNITY, Some(merged), 2);
+        let topology = city(1).with(Changes { units: vec![below], ..Changes::default() }, 2);
+        let in_force = ordered(&[(CITY, hours("16:00").as_str())]);
+        assert_eq!(in_force.moved_by(&usual, &topology, &[unit(merged, Some(CITY), 1)]), [COMMUNITY]);
+    }
+
+    #[test]
+    fn a_move_is_a_higher_version_from_its_topology_on() {
+        let flood = closure("flood", "06", "06");
+        let in_force = ordered(&[(STREET, flood.as_str())]).with_moves(vec![3, 5]);
+        let usual = Profile::office();
+        let version = |at| in_force.hours(&usual, &city(at)).usual.version();
+        assert_eq!([2, 3, 4, 5].map(version), [2, 3, 3, 4]);
+        assert_eq!(in_force.newest_move(), 5);
+        let of_units = in_force.hours(&usual, &city(4)).of_units;
+        assert!(of_units.values().all(|profile| profile.version() == 3), "one version for all");
     }
 }

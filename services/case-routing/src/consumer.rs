@@ -17,7 +17,7 @@ use chassis::{
     inbox::Consumer,
     proto::{
         analytics::v1::{HotspotDetected, HotspotEnded},
-        identity::v1::{AuthorityGranted, AuthorityRefused},
+        identity::v1::{AuthorityGranted, AuthorityRefused, UnitChanged},
         staffing::v1::{
             AssignmentAccepted, AssignmentCancelled, AssignmentDeclined, AssignmentDone, AssignmentOffered,
             AssignmentOnSite, AssignmentUnfilled, FundsAllotted, FundsRefused, StaffAssigned,
@@ -25,12 +25,14 @@ use chassis::{
         },
         volunteer_matching::v1::{SocialAccepted, SocialCompleted, SocialDeclined, SocialGaveUp},
     },
+    topology::Unit,
 };
 use chrono::NaiveDate;
 use uuid::Uuid;
 
 use crate::{
     atlas::{Atlas, World},
+    calendars::InForce,
     domain::{
         self, AssignmentChanged, AssignmentStatus, Case, CaseId, Decision, DomainEvent, Emitted, OfferId,
         OrgId, Party, PersonRef, TaskId,
@@ -38,11 +40,12 @@ use crate::{
     },
     duty::{Answer, Duties, boxed},
     record::CaseRecord,
-    store::{case_store::CaseStore, duties, hotspots},
+    seed,
+    store::{case_store::CaseStore, duties, hotspots, hours},
     verb::{act, decided},
 };
 
-/// Consumes staffing's, volunteer-matching's and analytics' events.
+/// Consumes staffing's, volunteer-matching's, analytics' and identity's events.
 pub struct Events {
     atlas: Arc<Atlas>,
     cases: CaseStore,
@@ -86,8 +89,11 @@ impl News {
 impl Consumer for Events {
     async fn handle(&self, tx: &mut Tx<'_>, events: &[Event]) -> Result<()> {
         let (mut told, mut answers) = (Vec::with_capacity(events.len()), Vec::new());
+        let mut units = Vec::new();
         for event in events {
-            if event.is::<HotspotDetected>() {
+            if event.is::<UnitChanged>() {
+                units.push(unit(event)?);
+            } else if event.is::<HotspotDetected>() {
                 on_hotspot_detected(tx, &self.atlas.world(), &event.decode()?).await?;
             } else if event.is::<HotspotEnded>() {
                 on_hotspot_ended(tx, &event.decode()?).await?;
@@ -96,6 +102,9 @@ impl Consumer for Events {
             } else if let Some((case, news)) = news(event)? {
                 told.push((event, case, news));
             }
+        }
+        if !units.is_empty() {
+            self.on_units_changed(tx, &units).await?;
         }
         if !answers.is_empty() {
             self.on_duty_answers(tx, answers).await?;
@@ -147,6 +156,19 @@ impl Events {
         let changes =
             changes.map(|(id, after)| Change { before: before.remove(&id), after, trace: None }).collect();
         self.cases.save_in(tx, changes).await
+    }
+
+    /// What lies in a unit that came under other working hours is counted again: that raises the version by which the pass finds
+    /// what is behind. The chassis has noted the units in this transaction; in memory they are still where they were.
+    async fn on_units_changed(&self, tx: &mut Tx<'_>, units: &[Unit]) -> Result<()> {
+        let before = self.atlas.world().topology.clone();
+        let in_force = InForce::of(Vec::new(), hours::load(tx.conn).await?);
+        let moved = in_force.moved_by(seed::usual_hours(), &before, units);
+        if moved.is_empty() {
+            return Ok(());
+        }
+        tracing::info!(units = moved.len(), "units came under other working hours");
+        hours::note_moves(tx.conn, &moved, tx.now).await
     }
 
     /// Identity and staffing answer what transfers asked for. What caused each change follows from its key.
@@ -241,6 +263,12 @@ fn news(event: &Event) -> Result<Option<(CaseId, News)>> {
         return Ok(Some((id("case_id", &told.case_id)?, News::Completed { offer, org, evidence })));
     }
     Ok(None)
+}
+
+/// A unit as the event has it; without one the event is a defect and is parked.
+fn unit(event: &Event) -> Result<Unit> {
+    let unit = event.decode::<UnitChanged>()?.unit.ok_or_else(|| Error::invalid("unit", "is missing"))?;
+    unit.try_into()
 }
 
 /// An id that the event must carry; without it the event is a defect and is parked.

@@ -82,7 +82,7 @@ pub fn act(world: &World, seed: Uuid, by: Party, now: Timestamp) -> Act<'_> {
 
 /// With the hours of a case's place: what is decided about its mediations is counted by them, too.
 pub fn at_place<'a>(act: Act<'a>, case: &Case) -> Act<'a> {
-    Act { rules: act.rules.at(&case.place.path), ..act }
+    Act { rules: act.rules.at(act.routes.path_now(&case.place)), ..act }
 }
 
 /// The record and the events after a decision. The requester acts under the person's id inside, under the pseudonym

@@ -88,7 +88,7 @@ impl Case {
     /// Until when a closed case may be opened again, and rated; `None` for one that is not closed.
     #[must_use]
     pub fn reopenable_until(&self, rules: &Rules, routes: &RoutingTable) -> Option<Timestamp> {
-        let rules = rules.at(&self.place.path);
+        let rules = rules.at(routes.path_now(&self.place));
         let item = self.item.as_ref().and_then(|item| routes.item_version(&item.code, item.version));
         let days = rules.sla_for(item.map(std::convert::AsRef::as_ref), self.urgency).reopen_days;
         Some(rules.calendar.add(TimeUnit::CalDay, days, self.closed_at?, &rules.profile).at)

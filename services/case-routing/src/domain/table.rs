@@ -7,6 +7,7 @@ use std::sync::Arc;
 use calendar::{Calendar, Profile};
 use rustc_hash::FxHashMap;
 
+use super::case::Place;
 use super::codes::{DispatchMode, EdgeKind, OrgKind, UnitKind};
 use super::event::Timestamp;
 use super::hours::Hours;
@@ -226,6 +227,13 @@ impl RoutingTable {
     #[must_use]
     pub fn unit(&self, id: UnitId) -> Option<&UnitNode> {
         self.fixed.units.get(&id)
+    }
+
+    /// Where a place lies now, root → leaf: its unit may have been put under another one since it was written down. What holds
+    /// in a unit, such as its working hours, is asked of there.
+    #[must_use]
+    pub fn path_now<'p>(&'p self, place: &'p Place) -> &'p [UnitId] {
+        self.unit(place.unit).map_or(place.path.as_slice(), |unit| &*unit.path)
     }
 
     /// The nearest unit of a kind on a path root → leaf.

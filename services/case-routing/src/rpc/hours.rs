@@ -47,6 +47,7 @@ pub async fn import(
     store::lock(tx.conn).await?;
     let imported = notices::load(tx.conn).await?;
     let before = InForce::of(imported, store::load(tx.conn).await?);
+    let before = before.with_moves(store::moves(tx.conn).await?);
     let known = before.own(unit).version();
     if order.version <= known {
         let message = format!("must be higher than {known}, the version of the newest order about the unit");
@@ -79,7 +80,7 @@ pub async fn import(
 /// What holds in a unit.
 pub fn told(in_force: &InForce, topology: &Topology, unit: Uuid) -> Result<pb::WorkingHours> {
     let path = topology.path(unit).ok_or_else(|| Error::not_found("unit", unit))?;
-    let profile = in_force.profile(seed::usual_hours(), &path);
+    let profile = in_force.profile(seed::usual_hours(), &path, topology.version());
     let own = in_force.own(unit);
     let stated = path.iter().rev().find(|unit| in_force.own(**unit).hours.is_some());
     let mut closures = Vec::new();

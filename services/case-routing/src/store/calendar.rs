@@ -1,5 +1,5 @@
-//! The imported notices. They are few and read whole; nothing here changes or removes one. Orders about working hours are
-//! kept likewise, see `hours`.
+//! The imported notices. They are few and read whole; nothing here changes or removes one. Orders about working hours, and moves
+//! of units to other hours, are kept likewise, see `hours`.
 
 use chassis::{Error, Result, Timestamp, db::cached};
 use diesel::{
@@ -16,6 +16,8 @@ struct NewestRow {
     notice: i64,
     #[diesel(sql_type = BigInt)]
     hours: i64,
+    #[diesel(sql_type = BigInt)]
+    moves: i64,
 }
 
 #[derive(QueryableByName)]
@@ -40,15 +42,17 @@ pub struct Kept<'a> {
     pub imported_by: &'a str,
 }
 
-/// Numbers of the newest notice and of the newest order about working hours; 0 while there is none.
-pub async fn newest(conn: &mut AsyncPgConnection) -> Result<(i64, i64)> {
+/// Numbers of the newest notice, of the newest order about working hours and of the newest move of a unit to other hours; 0 while
+/// there is none.
+pub async fn newest(conn: &mut AsyncPgConnection) -> Result<(i64, i64, i64)> {
     let row: NewestRow = cached(
         "SELECT (SELECT coalesce(max(seq), 0) FROM calendar_notices) AS notice, \
-         (SELECT coalesce(max(seq), 0) FROM working_hours_orders) AS hours",
+         (SELECT coalesce(max(seq), 0) FROM working_hours_orders) AS hours, \
+         (SELECT coalesce(max(topology_version), 0) FROM working_hours_moves) AS moves",
     )
     .get_result(conn)
     .await?;
-    Ok((row.notice, row.hours))
+    Ok((row.notice, row.hours, row.moves))
 }
 
 /// Every notice, in the order of import.

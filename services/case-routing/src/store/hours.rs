@@ -1,9 +1,10 @@
-//! The imported orders about working hours. They are few and read whole; nothing here changes or removes one.
+//! The imported orders about working hours, and when units came under other hours by being put under another unit. They are few
+//! and read whole; nothing here changes or removes one.
 
 use chassis::{Error, Result, Timestamp, db::cached};
 use diesel::{
     QueryableByName,
-    sql_types::{BigInt, Integer, Text, Timestamptz, Uuid as SqlUuid},
+    sql_types::{Array, BigInt, Integer, Text, Timestamptz, Uuid as SqlUuid},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use uuid::Uuid;
@@ -45,6 +46,35 @@ pub async fn load(conn: &mut AsyncPgConnection) -> Result<Vec<Ordered>> {
         Ok(Ordered { seq: row.seq, unit: row.unit_id, order, imported_at: row.imported_at })
     };
     rows.into_iter().map(read).collect()
+}
+
+#[derive(QueryableByName)]
+struct MoveRow {
+    #[diesel(sql_type = BigInt)]
+    topology_version: i64,
+}
+
+/// The versions of the topology with which units came under other hours, in order.
+pub async fn moves(conn: &mut AsyncPgConnection) -> Result<Vec<i64>> {
+    let rows: Vec<MoveRow> =
+        cached("SELECT topology_version FROM working_hours_moves ORDER BY topology_version")
+            .load(conn)
+            .await?;
+    Ok(rows.into_iter().map(|row| row.topology_version).collect())
+}
+
+/// Notes that units come under other hours with the version of the topology that this transaction makes. It holds that version's
+/// row, so that versions are committed in their order.
+pub async fn note_moves(conn: &mut AsyncPgConnection, units: &[Uuid], at: Timestamp) -> Result<()> {
+    cached(
+        "INSERT INTO working_hours_moves (topology_version, unit_ids, moved_at) \
+         SELECT version, $1, $2 FROM topology_version",
+    )
+    .bind::<Array<SqlUuid>, _>(units)
+    .bind::<Timestamptz, _>(at)
+    .execute(conn)
+    .await?;
+    Ok(())
 }
 
 /// Keeps others from importing until the end of the transaction.
