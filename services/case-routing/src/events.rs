@@ -6,7 +6,7 @@ mod envelope;
 use chassis::{event::Emit, proto::case_routing::v1 as pb};
 
 pub use self::envelope::facts;
-use self::envelope::{Addressed, at, text};
+use self::envelope::{Addressed, at, text, version};
 use crate::{
     codes::{callback_outcome, clock_kind, dispatch_mode, limit_unit, resolution, task_part, urgency},
     domain::{DomainEvent as E, Emitted, Suggestion},
@@ -221,7 +221,7 @@ fn message(to: Addressed<'_>, case_id: String, facts: Option<pb::CaseFacts>) -> 
                 offer_id: text(*offer_id),
                 due_before_time: at(*due_before_at),
                 due_time: at(*due_at),
-                calendar_version: i32::try_from(*calendar_version).unwrap_or(i32::MAX),
+                calendar_version: version(*calendar_version),
             };
             to.send(&message)
         }
@@ -305,6 +305,18 @@ fn message(to: Addressed<'_>, case_id: String, facts: Option<pb::CaseFacts>) -> 
         E::SupervisionCleared { supervision_id } => {
             let supervision_id = supervision_id.to_string();
             to.send(&pb::SupervisionCleared { case_id, facts, supervision_id })
+        }
+        E::SupervisionMoved { supervision_id, rises, due_before_at, due_at, calendar_version } => {
+            let message = pb::SupervisionMoved {
+                case_id,
+                facts,
+                supervision_id: supervision_id.to_string(),
+                rises: *rises,
+                due_before_time: at(*due_before_at),
+                due_time: at(*due_at),
+                calendar_version: version(*calendar_version),
+            };
+            to.send(&message)
         }
         E::TaskIssued { task_id, part, mode, org_id, unit_id, sign_due_at, due_at } => {
             let message = pb::TaskIssued {

@@ -2,6 +2,8 @@
 //! case ([`ApplicationFace`]), so that the case's timers move both; the papers are kept apart, sealed, because they say much
 //! about a person. Only the verbs in the `application_*` modules change either.
 
+use std::borrow::Cow;
+
 use calendar::{Limit, TimeUnit};
 use chrono::{NaiveDate, TimeDelta};
 use serde::{Deserialize, Serialize};
@@ -12,6 +14,8 @@ use super::application_codes::{
 use super::application_news::ApplicationNews;
 use super::benefit::{BenefitChange, BenefitPeriod, Recheck};
 use super::case::Case;
+use super::clock::is_default;
+use super::counted::Counted;
 use super::error::{DomainError, Result};
 use super::event::Timestamp;
 use super::ids::*;
@@ -29,6 +33,32 @@ pub struct ApplicationFace {
     /// When the papers of an urgent grant are due, while that waits for them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub papers_due_at: Option<Timestamp>,
+    /// How that was counted; unset in cases of earlier releases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub papers_counted: Option<Counted>,
+    /// What the papers do not know yet.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub moved: MovedDays,
+}
+
+/// Days that were counted again while only the case was at hand. The papers, which are sealed apart, learn of them with their
+/// next command; whoever reads them before sees them as they are by now.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MovedDays {
+    /// The latest of each notice.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notices: Vec<MovedNotice>,
+    /// When the papers of an urgent grant are due, and the version of the calendar.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub papers: Option<(Timestamp, u32)>,
+}
+
+/// Until when a notice is shown by a later calendar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MovedNotice {
+    pub id: NoticeId,
+    pub over_at: Timestamp,
+    pub calendar_version: u32,
 }
 
 /// A notice while it is shown.
@@ -37,6 +67,9 @@ pub struct CurrentNotice {
     pub id: NoticeId,
     /// The first instant at which it is gone: midnight after the last day.
     pub over_at: Timestamp,
+    /// How that was counted; unset in cases of earlier releases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counted: Option<Counted>,
 }
 
 /// A check of the facts.
@@ -79,6 +112,9 @@ pub struct Notice {
     pub id: NoticeId,
     pub first_day: NaiveDate,
     pub over_at: Timestamp,
+    /// Of the calendar that its last day was counted with; 0 in papers of earlier releases.
+    #[serde(default)]
+    pub calendar_version: u32,
 }
 
 /// An objection to a notice; who made it is not known.
@@ -121,6 +157,9 @@ pub struct Remedy {
 pub struct Papers {
     pub due_at: Timestamp,
     pub submitted_at: Option<Timestamp>,
+    /// Of the calendar that the day was counted with; 0 in papers of earlier releases.
+    #[serde(default)]
+    pub calendar_version: u32,
 }
 
 /// A period that does not count (C-3), told in writing.
@@ -178,6 +217,34 @@ impl Application {
     pub fn was_investigated_by(&self, person: &PersonRef) -> bool {
         self.investigations.iter().any(|check| check.people.contains(person))
     }
+
+    /// The papers with the days as its case has them by now.
+    #[must_use]
+    pub fn as_of(&self, case: &Case) -> Cow<'_, Self> {
+        let moved = case.application.as_ref().map(|face| &face.moved);
+        match moved.filter(|moved| **moved != MovedDays::default()) {
+            Some(moved) => {
+                let mut now = self.clone();
+                now.learn(moved);
+                Cow::Owned(now)
+            }
+            None => Cow::Borrowed(self),
+        }
+    }
+
+    /// Takes the days as they were counted while only the case was at hand.
+    fn learn(&mut self, moved: &MovedDays) {
+        for MovedNotice { id, over_at, calendar_version } in &moved.notices {
+            for notice in self.notices.iter_mut().filter(|notice| notice.id == *id) {
+                notice.over_at = *over_at;
+                notice.calendar_version = *calendar_version;
+            }
+        }
+        if let (Some((due_at, calendar_version)), Some(papers)) = (moved.papers, &mut self.papers) {
+            papers.due_at = due_at;
+            papers.calendar_version = calendar_version;
+        }
+    }
 }
 
 /// The public copy of a notice that begins: what everybody sees besides item, place and period.
@@ -225,10 +292,18 @@ pub(super) struct Filing<'a> {
 
 impl<'a> Filing<'a> {
     /// The application as it stands; its state allows the verb.
-    pub fn begin(application: Application, case: Case, verb: ApplicationVerb, act: &Act<'a>) -> Result<Self> {
+    pub fn begin(
+        mut application: Application,
+        case: Case,
+        verb: ApplicationVerb,
+        act: &Act<'a>,
+    ) -> Result<Self> {
         let mut work = Work::begin(case, act);
         work.by_application = true;
         work.permit_application(verb)?;
+        if let Some(face) = &mut work.case.application {
+            application.learn(&std::mem::take(&mut face.moved));
+        }
         Ok(Self::of(application, work))
     }
 

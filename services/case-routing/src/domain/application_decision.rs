@@ -12,6 +12,7 @@ use super::application_news::ApplicationNews;
 use super::case::Case;
 use super::codes::*;
 use super::completion::CompleteCase;
+use super::counted::Counted;
 use super::error::{DomainError, Result};
 use super::event::Timestamp;
 use super::work::{Act, check_code};
@@ -92,11 +93,11 @@ impl Application {
         filing.work.move_application(ApplicationState::Approved, ApplicationVerb::GrantUrgently)?;
         filing.work.take_up()?;
         let limit = Limit::new(TimeUnit::WorkDay, rules.papers_days.max(1));
-        let house = filing.work.rules;
-        let due_at = house.calendar.add(limit.unit, limit.n, filing.work.now, &house.profile).at;
-        filing.application.papers = Some(Papers { due_at, submitted_at: None });
+        let (counted, due_at) = Counted::begin(limit, filing.work.now, filing.work.rules);
+        let calendar_version = counted.calendar_version;
+        filing.application.papers = Some(Papers { due_at, submitted_at: None, calendar_version });
         if let Some(face) = &mut filing.work.case.application {
-            face.papers_due_at = Some(due_at);
+            (face.papers_due_at, face.papers_counted) = (Some(due_at), Some(counted));
         }
         let ruling = filing.granted(amount_fen, reason_code.to_owned(), true)?;
         filing.rule(ruling, Some(due_at));

@@ -8,13 +8,17 @@ use super::application_codes::{ApplicationState, ApplicationVerb, InvestigationK
 use super::application_news::ApplicationNews;
 use super::case::Case;
 use super::codes::CaseState;
+use super::counted::Counted;
 use super::error::{DomainError, Result};
 use super::ids::{InvestigationId, PersonRef};
 use super::reason::Reason;
 use super::state::Trigger;
 use super::work::{Act, Work, check_code};
-use calendar::TimeUnit;
+use calendar::{Limit, TimeUnit};
 use chrono::TimeDelta;
+
+/// The due time of a calendar day is its last microsecond; a notice is over with the next one.
+pub(super) const INSTANT: TimeDelta = TimeDelta::microseconds(1);
 
 /// A check that somebody made.
 #[derive(Debug, Clone)]
@@ -140,15 +144,14 @@ impl Application {
             return Err(DomainError::guard("no_notice", "this item has no public notice"));
         }
         filing.work.move_application(ApplicationState::PublicNotice, ApplicationVerb::PublishNotice)?;
-        let (now, rules) = (filing.work.now, filing.work.rules);
-        // The due time of a calendar day is its last microsecond.
-        let last = rules.calendar.add(TimeUnit::CalDay, days, now, &rules.profile).at;
-        let (id, first_day, over_at) =
-            (filing.work.ids.draw(), calendar::local_day(now), last + TimeDelta::microseconds(1));
-        filing.application.notices.push(Notice { id, first_day, over_at });
+        let now = filing.work.now;
+        let (counted, last) = Counted::begin(Limit::new(TimeUnit::CalDay, days), now, filing.work.rules);
+        let (id, first_day, over_at) = (filing.work.ids.draw(), calendar::local_day(now), last + INSTANT);
+        let calendar_version = counted.calendar_version;
+        filing.application.notices.push(Notice { id, first_day, over_at, calendar_version });
         filing.notice = Some(NewNotice { id, name_masked, first_day, over_at });
         if let Some(face) = &mut filing.work.case.application {
-            face.notice = Some(CurrentNotice { id, over_at });
+            face.notice = Some(CurrentNotice { id, over_at, counted: Some(counted) });
         }
         filing.work.tell(ApplicationNews::Noticed { notice_id: id, over_at }, None);
         Ok(filing.finish())

@@ -1,6 +1,6 @@
 //! From the window to an accepted application, and the applicant's change of mind. The case follows by its own verbs.
 
-use super::application::{Application, ApplicationFace, Filed, Filing, Refusal};
+use super::application::{Application, ApplicationFace, Filed, Filing, MovedDays, Refusal};
 use super::application_codes::{ApplicationOutcome, ApplicationState, ApplicationVerb};
 use super::application_news::ApplicationNews;
 use super::application_state::allows_move;
@@ -54,7 +54,13 @@ impl Application {
         let state = ApplicationState::Submitted;
         debug_assert!(allows_move(None, state, ApplicationVerb::Submit));
         work.by_application = true;
-        work.case.application = Some(ApplicationFace { state, notice: None, papers_due_at: None });
+        work.case.application = Some(ApplicationFace {
+            state,
+            notice: None,
+            papers_due_at: None,
+            papers_counted: None,
+            moved: MovedDays::default(),
+        });
         let routes = work.routes;
         let committee = |org: &OrgId| routes.org(*org).is_some_and(|org| org.kind == OrgKind::Committee);
         Self {

@@ -30,6 +30,13 @@ pub enum ApplicationNews {
     NoticeEnded {
         notice_id: NoticeId,
     },
+    /// By another calendar its last day is a rest day: it is shown longer.
+    NoticeProlonged {
+        notice_id: NoticeId,
+        over_before_at: Timestamp,
+        over_at: Timestamp,
+        calendar_version: u32,
+    },
     Decided {
         outcome: ApplicationOutcome,
         reason_code: String,
@@ -39,6 +46,12 @@ pub enum ApplicationNews {
     Delivered,
     PapersSubmitted {
         in_time: bool,
+    },
+    /// By another calendar there is longer to bring the papers of an urgent grant.
+    PapersMoved {
+        due_before_at: Timestamp,
+        due_at: Timestamp,
+        calendar_version: u32,
     },
     /// It is the re-check of a lasting benefit, which began by itself.
     RecheckBegun {
@@ -59,9 +72,11 @@ impl ApplicationNews {
             Self::Noticed { .. } => "ApplicationNoticed",
             Self::Objected { .. } => "ApplicationObjected",
             Self::NoticeEnded { .. } => "ApplicationNoticeEnded",
+            Self::NoticeProlonged { .. } => "ApplicationNoticeProlonged",
             Self::Decided { .. } => "ApplicationDecided",
             Self::Delivered => "ApplicationDelivered",
             Self::PapersSubmitted { .. } => "ApplicationPapersSubmitted",
+            Self::PapersMoved { .. } => "ApplicationPapersMoved",
             Self::RecheckBegun { .. } => "ApplicationRecheckBegun",
         }
     }

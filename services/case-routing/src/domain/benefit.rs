@@ -16,6 +16,7 @@ use super::event::Timestamp;
 use super::ids::CaseId;
 use super::intake::{RegisterCase, registered_as};
 use super::reason::Reason;
+use super::rules::Rules;
 use super::work::{Act, Work};
 
 /// What an item's applications grant for longer.
@@ -33,7 +34,8 @@ pub struct BenefitPeriod {
     /// The application that began it: the benefit's own id.
     pub benefit: CaseId,
     pub tag_code: String,
-    /// First instant of the day on which it is looked at again. It keeps the calendar by which it was promised.
+    /// First instant of the day on which it is looked at again, as it was told then: where another calendar moves it, the
+    /// benefit alone says so ([`review_day`]).
     pub review_at: Timestamp,
 }
 
@@ -64,9 +66,9 @@ pub struct BenefitChange {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BenefitNews {
     /// It was delivered for the first time. Who has it is told sealed.
-    Granted { holder_sealed: Vec<u8>, review_at: Timestamp },
+    Granted { holder_sealed: Vec<u8>, review_at: Timestamp, calendar_version: u32 },
     /// A re-check found that it goes on.
-    Renewed { review_at: Timestamp },
+    Renewed { review_at: Timestamp, calendar_version: u32 },
     /// A re-check ended it, in writing.
     Ended { reason_code: String },
 }
@@ -136,10 +138,15 @@ impl Filing<'_> {
             Some(recheck) => recheck.rule.clone(),
             None => self.work.item()?.benefit.clone()?,
         };
-        let review_at = self.next_review(rule.review_months);
+        let (review_at, calendar_version) = self.next_review(rule.review_months);
         let (benefit, version, news) = match recheck {
-            Some(recheck) => (recheck.benefit, recheck.version + 1, BenefitNews::Renewed { review_at }),
-            None => (self.application.id, 1, BenefitNews::Granted { holder_sealed, review_at }),
+            Some(recheck) => {
+                (recheck.benefit, recheck.version + 1, BenefitNews::Renewed { review_at, calendar_version })
+            }
+            None => {
+                let granted = BenefitNews::Granted { holder_sealed, review_at, calendar_version };
+                (self.application.id, 1, granted)
+            }
         };
         let tag_code = rule.tag_code;
         self.benefit = Some(BenefitChange { benefit, version, tag_code: tag_code.clone(), news });
@@ -169,12 +176,21 @@ impl Filing<'_> {
         }
     }
 
-    /// The beginning of the review day: a month ends when the day does, on a working day.
-    fn next_review(&self, months: u16) -> Timestamp {
+    /// The beginning of the review day: a month ends when the day does, on a working day. With the version of the calendar.
+    fn next_review(&self, months: u16) -> (Timestamp, u32) {
         let rules = self.work.rules;
         let due = rules.calendar.add(TimeUnit::Month, months, self.work.now, &rules.profile);
-        calendar::instant(calendar::local_day(due.at), NaiveTime::MIN)
+        (calendar::instant(calendar::local_day(due.at), NaiveTime::MIN), due.calendar_version)
     }
+}
+
+/// The beginning of a review day by the calendar in force: where it has become a rest day, of the next working day, as the law
+/// counts months (Civil Code arts 202–203). Never of an earlier one.
+#[must_use]
+pub fn review_day(review_at: Timestamp, rules: &Rules) -> Timestamp {
+    let day = calendar::local_day(review_at);
+    let works = day.iter_days().find(|day| rules.profile.is_work_day(&rules.calendar, *day));
+    calendar::instant(works.unwrap_or(day), NaiveTime::MIN).max(review_at)
 }
 
 impl Work<'_> {

@@ -203,6 +203,11 @@ events! {
     SupervisionAnswered { supervision_id: SupervisionId, in_time: bool }
     SupervisionEscalated { supervision_id: SupervisionId, level: u8 }
     SupervisionCleared { supervision_id: SupervisionId }
+    /// Another calendar came into force: there is longer to answer, or after an answer until it rises.
+    SupervisionMoved {
+        supervision_id: SupervisionId, rises: bool, due_before_at: Timestamp, due_at: Timestamp,
+        calendar_version: u32,
+    }
     ClockWarned { clock: ClockKind, task_id: Option<TaskId>, percent: u8, due_at: Timestamp }
     ClockBreached { clock: ClockKind, task_id: Option<TaskId>, due_at: Timestamp }
     /// Another calendar came into force, under which a promise ends later.

@@ -1,11 +1,13 @@
 //! Following the calendar: when a notice is published or amended, when the hours of a unit change or it is closed, and when
-//! a case turns out to be somewhere else, what runs is counted again. A due time that was
-//! promised never moves earlier; one that moves later is told. Every command and timer does it first, so that nothing is
-//! judged by a calendar that is no longer in force; a pass over all open cases does it for the rest.
+//! a case turns out to be somewhere else, or its unit was put under another one, what runs is counted again. A due time that
+//! was promised never moves earlier; one that moves later is told. Every command and timer does it first, so that nothing is
+//! judged by a calendar that is no longer in force; a pass over all open cases does it for the rest. What is no clock's
+//! follows as well, see [`super::follow_days`].
 
 use super::case::Case;
 use super::clock::Clock;
 use super::codes::ClockKind;
+use super::counted::Counted;
 use super::event::{DomainEvent, Timestamp};
 use super::ids::{OfferId, TaskId};
 use super::reason::Reason;
@@ -13,27 +15,34 @@ use super::rules::Rules;
 use super::work::{Act, Decision, Party, Work};
 
 impl Case {
-    /// Whether a clock of it runs that was counted with an older calendar.
+    /// Whether something of it runs that was counted with an older calendar.
     #[must_use]
     pub fn is_behind(&self, rules: &Rules) -> bool {
         self.clocks.iter().any(|clock| clock.is_behind(rules))
+            || self.days_counted().any(|counted| counted.is_behind(rules))
     }
 
-    /// The lowest version of the calendar that a running clock was counted with; a pass finds cases by it.
+    /// The lowest version of the calendar that something which runs was counted with; a pass finds cases by it.
     #[must_use]
     pub fn counted_with(&self) -> Option<u32> {
         let running = self.clocks.iter().filter(|clock| clock.is_running() && clock.breached_at.is_none());
-        running.map(|clock| clock.calendar_version).min()
+        let days = self.days_counted().map(|counted| counted.calendar_version);
+        running.map(|clock| clock.calendar_version).chain(days).min()
     }
 
-    /// Counts every running clock with the calendar in force. `None`: they are already.
+    /// Counts everything that runs with the calendar in force. `None`: it is already.
     #[must_use]
     pub fn follow_calendar(self, act: &Act<'_>) -> Option<Decision> {
-        if !self.is_behind(act.rules.at(&self.place.path)) {
+        if !self.is_behind(act.rules.at(act.routes.path_now(&self.place))) {
             return None;
         }
         Some(Work::begin(self, act).finish())
     }
+}
+
+/// An instant as people read it.
+pub(super) fn told(at: Timestamp) -> String {
+    calendar::local(at).format("%Y-%m-%d %H:%M").to_string()
 }
 
 /// A clock whose due time moved later.
@@ -49,16 +58,22 @@ struct Moved {
 impl Work<'_> {
     pub(super) fn follow_calendar(&mut self) {
         if self.case.is_behind(self.rules) {
-            self.count_again("calendar_amended", Clock::recompute);
+            self.count_again("calendar_amended", Clock::recompute, Counted::is_behind);
         }
     }
 
     /// The hours are those of another place now.
     pub(super) fn follow_place(&mut self) {
-        self.count_again("place_changed", Clock::recount);
+        self.count_again("place_changed", Clock::recount, |_, _| true);
     }
 
-    fn count_again(&mut self, why: &str, count: fn(&mut Clock, &Rules) -> Option<Timestamp>) {
+    /// Clocks by `count`; of what is no clock's, whatever `again` says.
+    fn count_again(
+        &mut self,
+        why: &str,
+        count: fn(&mut Clock, &Rules) -> Option<Timestamp>,
+        again: fn(&Counted, &Rules) -> bool,
+    ) {
         let rules = self.rules;
         let clocks = self.case.clocks.iter_mut().filter_map(|clock| {
             let before = count(clock, rules)?;
@@ -72,7 +87,6 @@ impl Work<'_> {
         // Not whoever happens to give a command moves it.
         let by = std::mem::replace(&mut self.by, Party::system());
         for Moved { clock, task, offer, before, due, version } in moved {
-            let told = |at: Timestamp| calendar::local(at).format("%Y-%m-%d %H:%M").to_string();
             let reason = Reason::new(why).with("clock", clock);
             let reason = reason.with("from", told(before)).with("to", told(due));
             let event = DomainEvent::ClockMoved {
@@ -85,6 +99,7 @@ impl Work<'_> {
             };
             self.emit(event, Some(reason), task);
         }
+        self.count_days_again(again);
         self.by = by;
     }
 

@@ -23,6 +23,7 @@ mod clock;
 mod closing;
 mod completion;
 mod condition;
+mod counted;
 mod crew;
 mod dispatch;
 mod dry_run;
@@ -33,6 +34,7 @@ mod event;
 pub mod exchange;
 mod field;
 mod follow;
+mod follow_days;
 mod handling;
 mod hours;
 mod ids;
@@ -77,8 +79,9 @@ pub(crate) mod tests;
 
 pub use amend::{Successor, amend};
 pub use application::{
-    Application, ApplicationFace, CurrentNotice, Determination, Filed, Investigation, NewNotice, Notice,
-    NoticeObjection, Papers, Refusal, Remedy, Review, Signature, UncountedPeriod, masked_name,
+    Application, ApplicationFace, CurrentNotice, Determination, Filed, Investigation, MovedDays, MovedNotice,
+    NewNotice, Notice, NoticeObjection, Papers, Refusal, Remedy, Review, Signature, UncountedPeriod,
+    masked_name,
 };
 pub use application_codes::*;
 pub use application_decision::{MOST_FEN, UNCOUNTED};
@@ -87,7 +90,9 @@ pub use application_intake::SubmitApplication;
 pub use application_news::ApplicationNews;
 pub use application_state::APPLICATION_TRANSITIONS;
 pub use arbitration::{DefinitionRequest, Interim, Position, RuleObjection, Ruling, STOP_GAP};
-pub use benefit::{BeginRecheck, BenefitChange, BenefitNews, BenefitPeriod, BenefitRule, Recheck};
+pub use benefit::{
+    BeginRecheck, BenefitChange, BenefitNews, BenefitPeriod, BenefitRule, Recheck, review_day,
+};
 pub use by_hand::{Chooser, ManualRoute};
 pub use case::{
     AssignmentView, Callback, Case, Evidence, ItemRef, Objection, Offer, Place, Rating, RoutingDecision,
@@ -99,6 +104,7 @@ pub use closing::{CallbackAttempt, CallbackReport, VerifyCase};
 pub use codes::*;
 pub use completion::CompleteCase;
 pub use condition::{Circumstances, Condition, Facts, NoCondition};
+pub use counted::Counted;
 pub use dispatch::{AssignmentChanged, RouteChoice};
 pub use dry_run::{DryRun, Shift};
 pub use endings::AnswerCase;

@@ -7,6 +7,7 @@ use super::arbitration::{Interim, Position, Ruling};
 use super::clock::is_default;
 use super::closing::CallbackAttempt;
 use super::codes::*;
+use super::counted::Counted;
 use super::crew::AssignmentView;
 use super::event::Timestamp;
 use super::ids::*;
@@ -180,6 +181,10 @@ pub struct Supervision {
     /// Answered: when it goes one level up by itself if what it is about is still overdue then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rises_at: Option<Timestamp>,
+    /// How the time that runs was counted: to answer, or once it was answered until it rises. Unset where an answer promised
+    /// its own time, and in cases of earlier releases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counted: Option<Counted>,
     /// Who has to answer it, where the case does not tell: what has to be done is nobody's yet, or the task is another's, as
     /// an assist that is late is for whoever leads.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -197,6 +197,16 @@ pub const TEXTS: &[(&str, &str, &str)] = &[
         "地点变更，按该地工作时间计算，{clock} 时限由 {from} 顺延至 {to}",
         "by the working hours of another place the {clock} limit moves from {from} to {to}",
     ),
+    (
+        "supervision_moved",
+        "按现行节假日安排和工作时间，督办答复期限由 {from} 顺延至 {to}",
+        "by the calendar and working hours in force the time to answer the supervision moves from {from} to {to}",
+    ),
+    (
+        "supervision_rise_moved",
+        "按现行节假日安排和工作时间，答复后督办升级时间由 {from} 顺延至 {to}",
+        "by the calendar and working hours in force the answered supervision rises at {to} instead of {from}",
+    ),
     ("accepted_by_silence", "逾期未作决定，视为受理", "no decision in time: taken as accepted"),
     ("materials_missing", "一次性告知需补正：{materials}", "missing, told once and completely: {materials}"),
     ("materials_sent", "已补正：{materials}", "sent: {materials}"),
@@ -277,6 +287,16 @@ pub const TEXTS: &[(&str, &str, &str)] = &[
     ("resume_date_reached", "到达恢复日期", "the date to resume was reached"),
     // Applications.
     ("papers_overdue", "先行救助后材料逾期未补", "the papers of an urgent grant are overdue"),
+    (
+        "papers_moved",
+        "按现行节假日安排和工作时间，先行救助后补交材料期限由 {from} 顺延至 {to}",
+        "by the calendar and working hours in force the papers are due at {to} instead of {from}",
+    ),
+    (
+        "notice_prolonged",
+        "公示末日 {from} 调整为休息日，公示顺延至 {to}",
+        "the last day of the notice, {from}, became a rest day: it is shown until {to}",
+    ),
     (
         "benefit_review_due",
         "待遇到 {day} 复核期，自动发起复核",

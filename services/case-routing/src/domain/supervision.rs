@@ -1,12 +1,11 @@
 //! Reminders and supervision (催办, 督办; domain.md F4): issued by a leader or a clock, answered by the organisation, one level
 //! up when it does not answer, and when what it answered for stays overdue past the time that it promised.
 
-use calendar::Limit;
-
 use super::application::PAPERS_OVERDUE;
 use super::case::{Case, Objection, Supervision};
 use super::clock::Clock;
 use super::codes::{ClockKind, ObjectionState, SupervisionState};
+use super::counted::Counted;
 use super::error::{DomainError, Result};
 use super::event::{DomainEvent, Timestamp};
 use super::ids::*;
@@ -64,13 +63,14 @@ impl Case {
             return Err(DomainError::guard("supervision_settled", "it was answered or cleared already"));
         }
         let (now, in_time) = (work.now, work.now <= supervision.due_at);
-        let rises_at = work.to_be_done_by(promised_at)?;
+        let (counted, rises_at) = work.to_be_done_by(promised_at)?;
         let found = work.case.supervisions.iter_mut().filter(|supervision| supervision.id == id);
         found.for_each(|supervision| {
             supervision.state = SupervisionState::Answered;
             supervision.answered_at = Some(now);
             supervision.answered_in_time.get_or_insert(in_time);
             supervision.rises_at = Some(rises_at);
+            supervision.counted = counted;
             answer_code.clone_into(&mut supervision.answer_code);
         });
         let event = DomainEvent::SupervisionAnswered { supervision_id: id, in_time };
@@ -247,16 +247,18 @@ impl Work<'_> {
     }
 
     /// Until when that is to be done which was answered for: as promised, which is no longer than there is for rework, else as
-    /// long again as there is to answer.
-    fn to_be_done_by(&self, promised_at: Option<Timestamp>) -> Result<Timestamp> {
-        let within =
-            |limit: Limit| self.rules.calendar.add(limit.unit, limit.n, self.now, &self.rules.profile).at;
-        let Some(at) = promised_at else { return Ok(within(self.rules.supervision_answer)) };
-        if at <= self.now || at > within(self.sla().rework) {
+    /// long again as there is to answer. What was promised is counted by no calendar.
+    fn to_be_done_by(&self, promised_at: Option<Timestamp>) -> Result<(Option<Counted>, Timestamp)> {
+        let within = |limit| Counted::begin(limit, self.now, self.rules);
+        let Some(at) = promised_at else {
+            let (counted, at) = within(self.rules.supervision_answer);
+            return Ok((Some(counted), at));
+        };
+        if at <= self.now || at > within(self.sla().rework).1 {
             let message = "must lie ahead, and no further than there is time for rework";
             return Err(DomainError::invalid("promised_time", message));
         }
-        Ok(at)
+        Ok((None, at))
     }
 
     /// What was answered for is overdue still: it has to be answered anew, one level up.
@@ -267,13 +269,13 @@ impl Work<'_> {
 
     /// One level up, with a new time to answer.
     pub(super) fn escalate(&mut self, id: SupervisionId, why: &str) {
-        let limit = self.rules.supervision_answer;
-        let due_at = self.rules.calendar.add(limit.unit, limit.n, self.now, &self.rules.profile).at;
+        let (counted, due_at) = Counted::begin(self.rules.supervision_answer, self.now, self.rules);
         let mut told = None;
         for supervision in self.case.supervisions.iter_mut().filter(|supervision| supervision.id == id) {
             supervision.level = (supervision.level + 1).min(TOP_LEVEL);
             supervision.due_at = due_at;
             supervision.rises_at = None;
+            supervision.counted = Some(counted);
             told = Some((supervision.level, supervision.task));
         }
         if let Some((level, task)) = told {

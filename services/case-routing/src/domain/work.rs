@@ -6,6 +6,7 @@ use calendar::Limit;
 use super::case::{Case, Objection, Place, RoutingDecision, Supervision, Task};
 use super::clock::Clock;
 use super::codes::*;
+use super::counted::Counted;
 use super::error::{DomainError, Result};
 use super::event::{DomainEvent, Emitted, TimelineEntry, Timestamp};
 use super::ids::*;
@@ -88,7 +89,7 @@ pub(super) struct Work<'a> {
 impl<'a> Work<'a> {
     /// The case as it stands, counted by the calendar that is in force.
     pub fn begin(case: Case, act: &Act<'a>) -> Self {
-        let rules = act.rules.at(&case.place.path);
+        let rules = act.rules.at(act.routes.path_now(&case.place));
         let mut work = Self {
             // Instants of a case never run backwards, whatever the callers' clocks do.
             now: act.now.max(case.updated_at),
@@ -446,8 +447,7 @@ impl<'a> Work<'a> {
         org: Option<OrgId>,
     ) {
         let id: SupervisionId = self.ids.draw();
-        let limit = self.rules.supervision_answer;
-        let due_at = self.rules.calendar.add(limit.unit, limit.n, self.now, &self.rules.profile).at;
+        let (counted, due_at) = Counted::begin(self.rules.supervision_answer, self.now, self.rules);
         self.case.supervisions.push(Supervision {
             id,
             clock,
@@ -461,6 +461,7 @@ impl<'a> Work<'a> {
             answered_in_time: None,
             answer_code: String::new(),
             rises_at: None,
+            counted: Some(counted),
             org,
         });
         let event = DomainEvent::SupervisionIssued {

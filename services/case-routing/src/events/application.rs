@@ -2,7 +2,7 @@
 
 use chassis::{event::Emit, proto::case_routing::v1 as pb};
 
-use super::envelope::{Addressed, at};
+use super::envelope::{Addressed, at, version};
 use crate::{
     codes::{application_outcome, investigation_kind},
     domain::ApplicationNews as N,
@@ -37,6 +37,17 @@ pub(super) fn message(to: Addressed<'_>, news: &N, case_id: String, facts: Optio
             let notice_id = notice_id.to_string();
             to.send(&pb::ApplicationNoticeEnded { case_id, facts, notice_id })
         }
+        N::NoticeProlonged { notice_id, over_before_at, over_at, calendar_version } => {
+            let message = pb::ApplicationNoticeProlonged {
+                case_id,
+                facts,
+                notice_id: notice_id.to_string(),
+                end_before_time: at(*over_before_at),
+                end_time: at(*over_at),
+                calendar_version: version(*calendar_version),
+            };
+            to.send(&message)
+        }
         N::Decided { outcome, reason_code, urgent, papers_due_at } => {
             let message = pb::ApplicationDecided {
                 case_id,
@@ -52,6 +63,16 @@ pub(super) fn message(to: Addressed<'_>, news: &N, case_id: String, facts: Optio
         N::PapersSubmitted { in_time } => {
             let in_time = *in_time;
             to.send(&pb::ApplicationPapersSubmitted { case_id, facts, in_time })
+        }
+        N::PapersMoved { due_before_at, due_at, calendar_version } => {
+            let message = pb::ApplicationPapersMoved {
+                case_id,
+                facts,
+                due_before_time: at(*due_before_at),
+                due_time: at(*due_at),
+                calendar_version: version(*calendar_version),
+            };
+            to.send(&message)
         }
         N::RecheckBegun { benefit_id, review_at } => {
             let (benefit_id, review_time) = (benefit_id.to_string(), at(*review_at));

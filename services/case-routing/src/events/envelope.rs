@@ -58,6 +58,11 @@ pub(super) fn text<T: ToString>(id: Option<T>) -> String {
     id.map(|id| id.to_string()).unwrap_or_default()
 }
 
+/// A version of the calendar.
+pub(super) fn version(number: u32) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
+}
+
 /// Puts a message into its envelope.
 pub(super) struct Addressed<'a> {
     pub(super) told: &'a Emitted,

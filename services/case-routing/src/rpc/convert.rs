@@ -301,6 +301,7 @@ fn supervision(case: &Case, supervision: &Supervision) -> pb::Supervision {
         answered_time: supervision.answered_at.and_then(at),
         answer_code: supervision.answer_code.clone(),
         rise_time: case.rises_at(supervision).and_then(at),
+        calendar_version: text(supervision.counted.map(|counted| counted.calendar_version)),
     }
 }
 

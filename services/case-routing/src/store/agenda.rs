@@ -72,7 +72,7 @@ pub async fn set_due(conn: &mut AsyncPgConnection, due: &[(CaseId, Option<Timest
     Ok(())
 }
 
-/// Cases after `after` whose clocks were counted with an older calendar, by id. They are not locked.
+/// Cases after `after` of which something that runs was counted with an older calendar, by id. They are not locked.
 pub async fn behind(
     conn: &mut AsyncPgConnection,
     version: u32,

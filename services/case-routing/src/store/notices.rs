@@ -1,4 +1,5 @@
-//! The public copies of notices: written when one begins, removed when it is over or taken down.
+//! The public copies of notices: written when one begins, shown longer where another calendar moves its last day, removed when
+//! it is over or taken down.
 
 use chassis::{Result, Timestamp, command::Change, db::cached};
 use chrono::NaiveDate;
@@ -10,17 +11,17 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
 use crate::{
-    domain::{Case, CaseId, NoticeId, Place, UnitId},
+    domain::{Case, CaseId, CurrentNotice, NoticeId, Place, UnitId},
     record::CaseRecord,
 };
 
-/// Writes what began and removes what ended; no statement where neither did.
+/// Writes what began, prolongs what is shown longer and removes what ended; no statement where nothing did.
 pub async fn save(mut conn: &AsyncPgConnection, changes: &[Change<CaseRecord>]) -> Result<()> {
     let gone: Vec<Uuid> = changes
         .iter()
         .filter_map(|change| {
-            let was = shown(&change.before.as_ref()?.case)?;
-            (shown(&change.after.case) != Some(was)).then_some(was.0)
+            let was = shown(&change.before.as_ref()?.case)?.id;
+            (shown(&change.after.case).map(|is| is.id) != Some(was)).then_some(was.0)
         })
         .collect();
     if !gone.is_empty() {
@@ -29,11 +30,13 @@ pub async fn save(mut conn: &AsyncPgConnection, changes: &[Change<CaseRecord>]) 
             .execute(&mut conn)
             .await?;
     }
+    prolong(conn, changes).await?;
     for change in changes {
         let case = &change.after.case;
         let begun = change.after.pending.notice.as_ref();
         // One that ended in the same commit was never shown.
-        let Some(notice) = begun.filter(|notice| shown(case) == Some(notice.id)) else { continue };
+        let is_shown = |id: NoticeId| shown(case).is_some_and(|is| is.id == id);
+        let Some(notice) = begun.filter(|notice| is_shown(notice.id)) else { continue };
         cached(
             "INSERT INTO public_notices (notice_id, case_id, unit_path, item_code, name_masked, first_day, over_at) \
              VALUES ($1, $2, $3, $4, $5, $6, $7)",
@@ -51,8 +54,28 @@ pub async fn save(mut conn: &AsyncPgConnection, changes: &[Change<CaseRecord>]) 
     Ok(())
 }
 
-fn shown(case: &Case) -> Option<NoticeId> {
-    case.application.as_ref().and_then(|face| face.notice.as_ref()).map(|notice| notice.id)
+async fn prolong(mut conn: &AsyncPgConnection, changes: &[Change<CaseRecord>]) -> Result<()> {
+    let longer = changes.iter().filter_map(|change| {
+        let (was, is) = (shown(&change.before.as_ref()?.case)?, shown(&change.after.case)?);
+        (was.id == is.id && was.over_at != is.over_at).then_some((is.id.0, is.over_at))
+    });
+    let (ids, over): (Vec<Uuid>, Vec<Timestamp>) = longer.unzip();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    cached(
+        "UPDATE public_notices AS n SET over_at = t.over_at FROM unnest($1, $2) AS t (notice_id, over_at) \
+         WHERE n.notice_id = t.notice_id",
+    )
+    .bind::<Array<SqlUuid>, _>(ids)
+    .bind::<Array<Timestamptz>, _>(over)
+    .execute(&mut conn)
+    .await?;
+    Ok(())
+}
+
+fn shown(case: &Case) -> Option<&CurrentNotice> {
+    case.application.as_ref().and_then(|face| face.notice.as_ref())
 }
 
 /// Down to the community; of a place above all communities, the whole. Courtyards and doorways are for nobody to see.

@@ -62,7 +62,7 @@ fn staffed(case: &Case, task: &Task) -> bool {
 pub struct AgendaRow {
     pub due_at: Option<Timestamp>,
     pub awaits: Option<&'static str>,
-    /// Lowest version of the calendar that a running clock was counted with.
+    /// Lowest version of the calendar that something which runs was counted with: a clock, supervision, notice or papers.
     pub calendar_version: Option<i32>,
     pub running_due_at: Option<Timestamp>,
     pub open: bool,

@@ -57,7 +57,9 @@ fn what_lasts_is_told_sealed_when_it_is_delivered_and_reviewed_after_the_months_
     assert_eq!(period.review_at, calendar::instant(day, NaiveTime::MIN), "the beginning of a day");
     let months = calendar::local_day(world.now).checked_add_months(Months::new(3)).unwrap();
     assert!((months..=months.checked_add_days(Days::new(10)).unwrap()).contains(&day), "{day}");
-    let granted = BenefitNews::Granted { holder_sealed: holder(), review_at: period.review_at };
+    let calendar_version = world.rules.calendar.version_with(&world.rules.profile);
+    let review_at = period.review_at;
+    let granted = BenefitNews::Granted { holder_sealed: holder(), review_at, calendar_version };
     let expected = BenefitChange { benefit: id, version: 1, tag_code: "dibao".into(), news: granted };
     assert_eq!(filed.benefit, Some(expected));
 
@@ -218,7 +220,10 @@ fn a_recheck_renews_the_benefit_without_another_notice() {
         benefit: basis.case.id,
         version: 3,
         tag_code: "dibao".into(),
-        news: BenefitNews::Renewed { review_at: period.review_at },
+        news: BenefitNews::Renewed {
+            review_at: period.review_at,
+            calendar_version: world.rules.calendar.version_with(&world.rules.profile),
+        },
     };
     assert_eq!(filed.benefit, Some(renewed));
 }

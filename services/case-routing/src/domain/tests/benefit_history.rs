@@ -54,7 +54,7 @@ proptest! {
             let Some(change) = changed else { break };
             prop_assert_eq!((change.benefit, change.version), (benefit, version + 1));
             let renewed = match change.news {
-                BenefitNews::Renewed { review_at } => Some(review_at),
+                BenefitNews::Renewed { review_at, .. } => Some(review_at),
                 BenefitNews::Ended { .. } => None,
                 BenefitNews::Granted { .. } => panic!("it was granted before"),
             };

@@ -16,6 +16,7 @@ mod crew;
 mod field;
 mod flows;
 mod follow;
+mod follow_days;
 mod history;
 mod hours;
 mod import;

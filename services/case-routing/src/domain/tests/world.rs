@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use calendar::{Limit, TimeUnit};
+use calendar::{HolidayGroup, Limit, TimeUnit, YearNotice};
 use chrono::TimeDelta;
 use uuid::Uuid;
 
@@ -392,6 +392,20 @@ pub fn official(org: OrgId) -> Party {
         org: Some(org),
         standing: Standing::Official,
     }
+}
+
+/// Rules once a notice for 2027 with these days is in force.
+pub fn with_notice(rules: &Rules, off: &str, work: &[&str]) -> Rules {
+    let notice = YearNotice {
+        title_year: 2027,
+        papers: vec![],
+        holidays: vec![HolidayGroup {
+            name: "元旦".into(),
+            off: vec![off.into()],
+            work: work.iter().map(|day| (*day).to_owned()).collect(),
+        }],
+    };
+    Rules { calendar: rules.calendar.amended(&notice).unwrap(), ..rules.clone() }
 }
 
 pub fn triage(item: &str) -> TriageCase {
