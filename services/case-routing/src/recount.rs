@@ -1,6 +1,7 @@
-//! Counts the clocks of open cases with the calendar in force, in batches, whenever it has changed: by an imported notice
-//! or by a release with other facts. The cases say themselves how far that is: each stands in the agenda with the
-//! version its clocks were counted with, so that a pass may be interrupted, repeated, and run on several replicas.
+//! Counts what runs with the calendar in force, in batches, whenever that has changed: by an imported notice, an order about
+//! working hours, a unit that came under others, or a release with other facts. Cases with their clocks, supervision, notices and
+//! papers come first, then the days of mediations and the review days of benefits. Each says itself how far that is: it stands
+//! with the version that it was counted with, so that a pass may be interrupted, repeated, and run on several replicas.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,17 +16,23 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     atlas::Atlas,
-    domain::{Case, CaseId, Party},
-    store::{agenda, case_store::CaseStore},
-    verb::{act, decided},
+    benefit_events::review_moved,
+    docket::Docket,
+    domain::{Case, CaseId, Party, UnitId, review_day},
+    store::{
+        agenda, benefit_days,
+        case_store::CaseStore,
+        mediations::{self, DocketStore},
+    },
+    verb::{act, at_place, decided},
 };
 
-/// Cases in one transaction.
+/// As many in one transaction.
 const BATCH: i64 = 100;
-/// How often it is looked for cases that a replica with an older calendar has touched since.
+/// How often it is looked for what a replica with an older calendar has touched since.
 const AGAIN: Duration = Duration::from_secs(60);
 
-/// Brings cases up to the calendar.
+/// Brings everything up to the calendar.
 #[derive(Clone)]
 pub struct Recounter {
     db: Db,
@@ -33,6 +40,28 @@ pub struct Recounter {
     by: Caller,
     /// Real time between looks at the version.
     pause: Duration,
+}
+
+/// What a pass goes over, one kind after the other, each by the ids of cases.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Cases,
+    /// By their cases, which hold them.
+    Mediations,
+    /// Each by the application that began it.
+    Benefits,
+}
+
+impl Kind {
+    const ALL: [Self; 3] = [Self::Cases, Self::Mediations, Self::Benefits];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Cases => "cases",
+            Self::Mediations => "mediations",
+            Self::Benefits => "benefits",
+        }
+    }
 }
 
 impl Recounter {
@@ -64,37 +93,53 @@ impl Recounter {
         }
     }
 
-    /// Every case that is behind, by id.
+    /// Everything that is behind.
     async fn pass(&self, stop: &CancellationToken) -> Result<()> {
-        let mut after = CaseId(uuid::Uuid::nil());
-        let mut counted = 0;
-        while !stop.is_cancelled() {
-            let behind = {
-                let mut conn = self.db.conn().await?;
-                agenda::behind(&mut conn, self.atlas.calendar_version(), after, BATCH).await?
-            };
-            let Some(last) = behind.last() else { break };
-            after = *last;
-            counted += self.recount(&behind).await?;
-        }
-        if counted > 0 {
-            tracing::info!(cases = counted, "clocks were counted with another calendar");
+        for kind in Kind::ALL {
+            self.pass_over(kind, stop).await?;
         }
         Ok(())
     }
 
-    /// These cases in one transaction; one by one when that fails, so that one keeps no other back.
-    async fn recount(&self, ids: &[CaseId]) -> Result<usize> {
-        match self.together(ids).await {
+    /// What is behind of a kind, by id.
+    async fn pass_over(&self, kind: Kind, stop: &CancellationToken) -> Result<()> {
+        let mut after = CaseId(uuid::Uuid::nil());
+        let mut counted = 0;
+        while !stop.is_cancelled() {
+            let behind = self.behind(kind, after).await?;
+            let Some(last) = behind.last() else { break };
+            after = *last;
+            counted += self.recount(kind, &behind).await?;
+        }
+        if counted > 0 {
+            tracing::info!(counted, what = kind.name(), "what runs was counted with another calendar");
+        }
+        Ok(())
+    }
+
+    async fn behind(&self, kind: Kind, after: CaseId) -> Result<Vec<CaseId>> {
+        let version = self.atlas.calendar_version();
+        let mut conn = self.db.conn().await?;
+        match kind {
+            Kind::Cases => agenda::behind(&mut conn, version, after, BATCH).await,
+            Kind::Mediations => mediations::behind(&mut conn, version, after, BATCH).await,
+            Kind::Benefits => benefit_days::behind(&mut conn, version, after, BATCH).await,
+        }
+    }
+
+    /// These in one transaction; one by one when that fails, so that one keeps no other back.
+    async fn recount(&self, kind: Kind, ids: &[CaseId]) -> Result<usize> {
+        match self.together(kind, ids).await {
             Err(error) if !error.retryable() && ids.len() > 1 => {
-                tracing::warn!(error = %error.chain(), "clocks are counted one by one");
+                let what = kind.name();
+                tracing::warn!(error = %error.chain(), what, "they are counted one by one");
                 let mut counted = 0;
                 for id in ids {
-                    match self.together(std::slice::from_ref(id)).await {
+                    match self.together(kind, std::slice::from_ref(id)).await {
                         Ok(one) => counted += one,
                         Err(error) if error.retryable() => return Err(error),
                         Err(error) => {
-                            tracing::error!(case.id = %id, error = %error.chain(), "a clock cannot be counted");
+                            tracing::error!(%id, what, error = %error.chain(), "it cannot be counted");
                         }
                     }
                 }
@@ -104,7 +149,15 @@ impl Recounter {
         }
     }
 
-    async fn together(&self, ids: &[CaseId]) -> Result<usize> {
+    async fn together(&self, kind: Kind, ids: &[CaseId]) -> Result<usize> {
+        match kind {
+            Kind::Cases => self.cases(ids).await,
+            Kind::Mediations => self.mediations(ids).await,
+            Kind::Benefits => self.benefits(ids).await,
+        }
+    }
+
+    async fn cases(&self, ids: &[CaseId]) -> Result<usize> {
         let world = self.atlas.world();
         self.db
             .transaction(async |tx: &mut Tx<'_>| {
@@ -123,6 +176,60 @@ impl Recounter {
                 let counted = changes.len();
                 CaseStore::default().save_in(tx, changes).await?;
                 Ok(counted)
+            })
+            .await
+    }
+
+    /// Those of these cases.
+    async fn mediations(&self, ids: &[CaseId]) -> Result<usize> {
+        let world = self.atlas.world();
+        self.db
+            .transaction(async |tx: &mut Tx<'_>| {
+                let mut dockets = AggregateStore::load(&DocketStore, tx.conn, ids).await?;
+                let mut changes = Vec::with_capacity(dockets.len());
+                for id in ids {
+                    let Some(before) = dockets.remove(id) else { continue };
+                    let mut after: Option<Docket> = None;
+                    for mediation in &before.mediations {
+                        let act = act(&world, new_id(), Party::system(), tx.now);
+                        let act = at_place(act, &before.case.case);
+                        let Some(decision) = mediation.clone().follow_calendar(&act) else { continue };
+                        let next = after.as_ref().unwrap_or(&before).after(decision, &act, &self.by)?;
+                        for emit in next.events {
+                            tx.emit(emit);
+                        }
+                        after = Some(next.aggregate);
+                    }
+                    let Some(after) = after else { continue };
+                    tx.changed(id.0);
+                    changes.push(Change { before: Some(before), after, trace: None });
+                }
+                let counted = changes.len();
+                DocketStore.save(tx.conn, changes).await?;
+                Ok(counted)
+            })
+            .await
+    }
+
+    /// By the hours of the place where the case is that each rests on.
+    async fn benefits(&self, ids: &[CaseId]) -> Result<usize> {
+        let world = self.atlas.world();
+        let version = world.rules.calendar.version_with(&world.rules.profile);
+        self.db
+            .transaction(async |tx: &mut Tx<'_>| {
+                let mut waiting = benefit_days::take_behind(tx.conn, version, ids).await?;
+                for benefit in &mut waiting {
+                    let unit = world.routes.unit(UnitId(benefit.place_unit_id));
+                    let rules = world.rules.at(unit.map_or(&[][..], |unit| &unit.path));
+                    let before = benefit.review_at;
+                    benefit.review_at = review_day(before, rules);
+                    if benefit.review_at > before {
+                        benefit.version += 1;
+                        tx.emit(review_moved(benefit, before, version));
+                    }
+                }
+                benefit_days::counted(tx.conn, version, &waiting).await?;
+                Ok(waiting.len())
             })
             .await
     }

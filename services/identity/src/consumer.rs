@@ -12,8 +12,8 @@ use chassis::{
 };
 use proto::{
     case_routing::v1::{
-        BenefitEnded, BenefitGranted, BenefitRenewed, DutyEffective, DutyEnded, DutyRolledBack,
-        DutyTransferProposed,
+        BenefitEnded, BenefitGranted, BenefitRenewed, BenefitReviewMoved, DutyEffective, DutyEnded,
+        DutyRolledBack, DutyTransferProposed,
     },
     identity::v1::AuthorityWithdrawn,
 };
@@ -61,6 +61,9 @@ impl Consumer for IdentityConsumer {
             } else if event.is::<BenefitRenewed>() {
                 let review_at = review(event.decode::<BenefitRenewed>()?.review_time)?;
                 self.hear(tx, event, TagNews::Renewed { review_at }).await?;
+            } else if event.is::<BenefitReviewMoved>() {
+                let review_at = review(event.decode::<BenefitReviewMoved>()?.review_time)?;
+                self.hear(tx, event, TagNews::ReviewMoved { review_at }).await?;
             } else if event.is::<BenefitEnded>() {
                 self.hear(tx, event, TagNews::Ended).await?;
             }

@@ -15,7 +15,7 @@ use common::{World, assert_absent, dump, nobody, refusal, request_id};
 use identity::{domain::audit::Decision, store::audit};
 use proto::{
     EventMessage,
-    case_routing::v1::{BenefitEnded, BenefitGranted, BenefitRenewed},
+    case_routing::v1::{BenefitEnded, BenefitGranted, BenefitRenewed, BenefitReviewMoved},
     identity::v1::{CreatePersonRequest, GetPersonTagsRequest, PersonTag},
 };
 use tonic::{Code, Status};
@@ -49,6 +49,16 @@ fn granted(world: &World, benefit: Uuid, person: Uuid, review_at: Timestamp) -> 
 fn renewed(benefit: Uuid, review_at: Timestamp) -> BenefitRenewed {
     let review_time = Some(to_proto(review_at));
     BenefitRenewed { benefit_id: benefit.to_string(), tag_code: TAG.into(), review_time }
+}
+
+fn review_moved(benefit: Uuid, before: Timestamp, review_at: Timestamp) -> BenefitReviewMoved {
+    BenefitReviewMoved {
+        benefit_id: benefit.to_string(),
+        tag_code: TAG.into(),
+        review_before_time: Some(to_proto(before)),
+        review_time: Some(to_proto(review_at)),
+        calendar_version: 2001,
+    }
 }
 
 fn ended(benefit: Uuid) -> BenefitEnded {
@@ -89,7 +99,12 @@ async fn a_tag_is_sealed_shown_with_its_review_day_and_gone_with_the_benefit() {
     assert_eq!(due, [PersonTag { review_due: true, ..expected.clone() }], "nobody has decided yet");
     let next = in_days(&world, 90);
     tell(&world, benefit, 3, &renewed(benefit, next)).await;
-    let goes_on = PersonTag { review_time: Some(to_proto(next)), ..expected };
+    let goes_on = PersonTag { review_time: Some(to_proto(next)), ..expected.clone() };
+    assert_eq!(tags(&world, "worker1", &id).await.unwrap(), [goes_on]);
+    // The day became a rest day.
+    let moved = next + chrono::TimeDelta::days(3);
+    tell(&world, benefit, 4, &review_moved(benefit, next, moved)).await;
+    let goes_on = PersonTag { review_time: Some(to_proto(moved)), ..expected };
     assert_eq!(tags(&world, "worker1", &id).await.unwrap(), [goes_on]);
 
     tell(&world, benefit, 5, &ended(benefit)).await;

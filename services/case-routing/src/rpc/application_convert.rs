@@ -8,8 +8,8 @@ use crate::{
     atlas::World,
     codes::{application_outcome, application_state, case_state, investigation_kind, remedy_kind},
     domain::{
-        Application, BenefitChange, BenefitNews, Case, Determination, Investigation, Notice, NoticeObjection,
-        PersonRef, Reason, Remedy, RemedyKind, Review, Signature, UncountedPeriod,
+        Application, BenefitChange, BenefitNews, Case, ClockKind, Determination, Investigation, Notice,
+        NoticeObjection, PersonRef, Reason, Remedy, RemedyKind, Review, Signature, UncountedPeriod,
     },
     store::{
         benefits::{BegunRecheck, Benefit},
@@ -31,12 +31,17 @@ pub fn application(
     for_applicant: bool,
     benefit: Option<pb::Benefit>,
 ) -> pb::Application {
+    let by_now = application.as_of(case);
+    let application = &*by_now;
     let item = case.item.as_ref();
     let item = item.and_then(|item| world.routes.item_version(&item.code, item.version));
     let needed = item.map_or(0, |item| item.application.field_checkers);
     let item_code = case.item.as_ref().map(|item| item.code.clone()).unwrap_or_default();
     let (name_zh, name_en) = world.item_names(&item_code);
     let objections = application.objections.iter().filter(|_| !for_applicant).map(objection);
+    // The clock follows the calendar; the papers know what was told when it was asked for.
+    let supplement = case.clock(ClockKind::Supplement, None).map(|clock| clock.due_at);
+    let papers = application.papers.as_ref();
     pb::Application {
         case_id: case.id.to_string(),
         case_no: case.case_no.clone(),
@@ -50,7 +55,7 @@ pub fn application(
         proxy_org_id: text(application.proxy),
         material_refs: application.material_refs.clone(),
         missing_material_codes: application.missing.clone(),
-        supplement_due_time: application.supplement_due_at.and_then(at),
+        supplement_due_time: supplement.or(application.supplement_due_at).and_then(at),
         data_check_authorised: application.authorisation_ref.is_some(),
         investigations: application.investigations.iter().map(|check| investigation(check, needed)).collect(),
         review: application.review.as_ref().map(review),
@@ -59,8 +64,9 @@ pub fn application(
         decision: application.ruling.as_ref().map(ruling),
         delivery_ref: application.delivery.as_ref().map(|(what, _)| what.clone()).unwrap_or_default(),
         delivered_time: application.delivery.as_ref().and_then(|(_, when)| at(*when)),
-        papers_due_time: application.papers.as_ref().and_then(|papers| at(papers.due_at)),
-        papers_time: application.papers.as_ref().and_then(|papers| at(papers.submitted_at?)),
+        papers_due_time: papers.and_then(|papers| at(papers.due_at)),
+        papers_time: papers.and_then(|papers| at(papers.submitted_at?)),
+        papers_calendar_version: version(papers.map_or(0, |papers| papers.calendar_version)),
         uncounted: application.uncounted.iter().map(uncounted).collect(),
         resolve_due_time: case.resolve_clock().and_then(|clock| at(clock.due_at)),
         submitted_time: at(application.submitted_at),
@@ -85,6 +91,7 @@ pub fn as_it_stands(benefit: &Benefit, rechecks: &[BegunRecheck]) -> pb::Benefit
         ended_time: benefit.ended_at.and_then(at),
         end_reason_code: benefit.end_reason.clone(),
         rechecks: rechecks.iter().map(recheck).collect(),
+        calendar_version: version(u32::try_from(benefit.calendar_version).unwrap_or(0)),
     }
 }
 
@@ -111,10 +118,17 @@ pub fn as_changed(change: &BenefitChange, when: Timestamp) -> pb::Benefit {
         ..pb::Benefit::default()
     };
     match &change.news {
-        BenefitNews::Granted { review_at, .. } => {
-            pb::Benefit { since_time: at(when), review_time: at(*review_at), ..benefit }
-        }
-        BenefitNews::Renewed { review_at } => pb::Benefit { review_time: at(*review_at), ..benefit },
+        BenefitNews::Granted { review_at, calendar_version, .. } => pb::Benefit {
+            since_time: at(when),
+            review_time: at(*review_at),
+            calendar_version: version(*calendar_version),
+            ..benefit
+        },
+        BenefitNews::Renewed { review_at, calendar_version } => pb::Benefit {
+            review_time: at(*review_at),
+            calendar_version: version(*calendar_version),
+            ..benefit
+        },
         BenefitNews::Ended { reason_code } => pb::Benefit {
             state: pb::BenefitState::Ended.into(),
             ended_time: at(when),
@@ -162,7 +176,13 @@ fn notice(notice: &Notice, case: &Case, now: Timestamp) -> pb::NoticePeriod {
         first_day: day(notice.first_day),
         last_day: day(notice.last_day().max(notice.first_day)),
         current: shown.is_some_and(|shown| shown.id == notice.id && now < shown.over_at),
+        calendar_version: version(notice.calendar_version),
     }
+}
+
+/// A version of the calendar; empty where an earlier release kept none.
+fn version(number: u32) -> String {
+    if number == 0 { String::new() } else { number.to_string() }
 }
 
 fn objection(objection: &NoticeObjection) -> pb::NoticeObjection {

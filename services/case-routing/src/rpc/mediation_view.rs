@@ -126,6 +126,10 @@ fn deadline(deadline: &Deadline) -> pb::MediationDeadline {
         met_time: deadline.met_at.and_then(at),
         passed: deadline.passed_at.is_some(),
         provisional: deadline.provisional,
+        calendar_version: match deadline.calendar_version {
+            0 => String::new(),
+            version => version.to_string(),
+        },
     }
 }
 

@@ -4,7 +4,7 @@
 use chassis::{Error, Result, Timestamp, command::Change, db::cached};
 use diesel::{
     OptionalExtension, QueryableByName,
-    sql_types::{BigInt, Nullable, Text, Timestamptz, Uuid as SqlUuid},
+    sql_types::{BigInt, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
@@ -20,8 +20,12 @@ pub async fn save(conn: &AsyncPgConnection, changes: &[Change<CaseRecord>]) -> R
         let (case, at) = (change.after.case.id, change.after.case.updated_at);
         let Some(moved) = &change.after.pending.benefit else { continue };
         match &moved.news {
-            BenefitNews::Granted { review_at, .. } => begin(conn, moved, at, *review_at).await?,
-            BenefitNews::Renewed { review_at } => renew(conn, moved, case, *review_at).await?,
+            BenefitNews::Granted { review_at, calendar_version, .. } => {
+                begin(conn, moved, at, (*review_at, *calendar_version)).await?;
+            }
+            BenefitNews::Renewed { review_at, calendar_version } => {
+                renew(conn, moved, case, (*review_at, *calendar_version)).await?;
+            }
             BenefitNews::Ended { reason_code } => end(conn, moved, case, at, reason_code).await?,
         }
     }
@@ -32,36 +36,43 @@ async fn begin(
     mut conn: &AsyncPgConnection,
     moved: &BenefitChange,
     since: Timestamp,
-    review_at: Timestamp,
+    (review_at, calendar): (Timestamp, u32),
 ) -> Result<()> {
     cached(
-        "INSERT INTO benefits (benefit_id, tag_code, since, review_at, case_id, due_at, version) \
-         VALUES ($1, $2, $3, $4, $1, $4, $5)",
+        "INSERT INTO benefits (benefit_id, tag_code, since, review_at, case_id, due_at, version, calendar_version) \
+         VALUES ($1, $2, $3, $4, $1, $4, $5, $6)",
     )
     .bind::<SqlUuid, _>(moved.benefit.0)
     .bind::<Text, _>(&moved.tag_code)
     .bind::<Timestamptz, _>(since)
     .bind::<Timestamptz, _>(review_at)
     .bind::<BigInt, _>(moved.version)
+    .bind::<Integer, _>(number(calendar))
     .execute(&mut conn)
     .await?;
     Ok(())
+}
+
+/// A version of the calendar.
+pub(super) fn number(version: u32) -> i32 {
+    i32::try_from(version).unwrap_or(i32::MAX)
 }
 
 async fn renew(
     mut conn: &AsyncPgConnection,
     moved: &BenefitChange,
     recheck: CaseId,
-    review_at: Timestamp,
+    (review_at, calendar): (Timestamp, u32),
 ) -> Result<()> {
     let written = cached(
-        "UPDATE benefits SET review_at = $4, due_at = $4, case_id = $2, recheck_case_id = NULL, version = $3 \
-         WHERE benefit_id = $1 AND recheck_case_id = $2 AND version = $3 - 1",
+        "UPDATE benefits SET review_at = $4, due_at = $4, case_id = $2, recheck_case_id = NULL, version = $3, \
+         calendar_version = $5 WHERE benefit_id = $1 AND recheck_case_id = $2 AND version = $3 - 1",
     )
     .bind::<SqlUuid, _>(moved.benefit.0)
     .bind::<SqlUuid, _>(recheck.0)
     .bind::<BigInt, _>(moved.version)
     .bind::<Timestamptz, _>(review_at)
+    .bind::<Integer, _>(number(calendar))
     .execute(&mut conn)
     .await?;
     decided(conn, moved, recheck, written, "renewed").await
@@ -152,6 +163,8 @@ pub struct Benefit {
     pub end_reason: String,
     #[diesel(sql_type = BigInt)]
     pub version: i64,
+    #[diesel(sql_type = Integer)]
+    pub calendar_version: i32,
 }
 
 /// Locks a benefit whose re-check is due; `None` when somebody else works on it, or did.
@@ -162,7 +175,7 @@ pub async fn take_due(
 ) -> Result<Option<Benefit>> {
     let found = cached(
         "SELECT benefit_id, tag_code, since, review_at, case_id, recheck_case_id, ended_at, end_reason, \
-         version FROM benefits WHERE benefit_id = $1 AND due_at <= $2 FOR UPDATE SKIP LOCKED",
+         version, calendar_version FROM benefits WHERE benefit_id = $1 AND due_at <= $2 FOR UPDATE SKIP LOCKED",
     )
     .bind::<SqlUuid, _>(benefit.0)
     .bind::<Timestamptz, _>(now)
@@ -230,7 +243,7 @@ pub async fn get(
 ) -> Result<Option<(Benefit, Vec<BegunRecheck>)>> {
     let found: Option<Benefit> = cached(
         "SELECT benefit_id, tag_code, since, review_at, case_id, recheck_case_id, ended_at, end_reason, \
-         version FROM benefits WHERE benefit_id = $1",
+         version, calendar_version FROM benefits WHERE benefit_id = $1",
     )
     .bind::<SqlUuid, _>(benefit.0)
     .get_result(&mut *conn)

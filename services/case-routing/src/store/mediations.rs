@@ -10,7 +10,7 @@ use chassis::{
 };
 use diesel::{
     QueryableByName,
-    sql_types::{Array, BigInt, Bool, Bytea, Nullable, Text, Timestamptz, Uuid as SqlUuid},
+    sql_types::{Array, BigInt, Bool, Bytea, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
@@ -98,10 +98,10 @@ async fn upsert(mut conn: &AsyncPgConnection, rows: &[Mediation]) -> Result<()> 
     let docs = rows.iter().map(|row| serde_json::to_string(row).map_err(Error::internal));
     let docs: Vec<String> = docs.collect::<Result<_>>()?;
     cached(
-        "INSERT INTO mediations (mediation_id, case_id, version, state, open, due_at, doc) \
-         SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (mediation_id) DO UPDATE SET \
+        "INSERT INTO mediations (mediation_id, case_id, version, state, open, due_at, doc, calendar_version) \
+         SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (mediation_id) DO UPDATE SET \
          version = excluded.version, state = excluded.state, open = excluded.open, due_at = excluded.due_at, \
-         doc = excluded.doc",
+         doc = excluded.doc, calendar_version = excluded.calendar_version",
     )
     .bind::<Array<SqlUuid>, _>(rows.iter().map(|row| row.id.0).collect::<Vec<_>>())
     .bind::<Array<SqlUuid>, _>(rows.iter().map(|row| row.case_id.0).collect::<Vec<_>>())
@@ -110,9 +110,14 @@ async fn upsert(mut conn: &AsyncPgConnection, rows: &[Mediation]) -> Result<()> 
     .bind::<Array<Bool>, _>(rows.iter().map(|row| row.state.is_open()).collect::<Vec<_>>())
     .bind::<Array<Nullable<Timestamptz>>, _>(rows.iter().map(Mediation::next_timer_at).collect::<Vec<_>>())
     .bind::<Array<Text>, _>(docs)
+    .bind::<Array<Nullable<Integer>>, _>(rows.iter().map(counted_with).collect::<Vec<_>>())
     .execute(&mut conn)
     .await?;
     Ok(())
+}
+
+fn counted_with(mediation: &Mediation) -> Option<i32> {
+    mediation.counted_with().and_then(|version| i32::try_from(version).ok())
 }
 
 async fn insert_texts(mut conn: &AsyncPgConnection, texts: &[SealedText]) -> Result<()> {
@@ -245,6 +250,25 @@ pub async fn of_ended_cases(
     .load(conn)
     .await?;
     Ok(rows.into_iter().map(|row| (row.mediation_id, CaseId(row.case_id))).collect())
+}
+
+/// Cases after `after` with a mediation of which a day was counted with an older calendar, by id. They are not locked.
+pub async fn behind(
+    conn: &mut AsyncPgConnection,
+    version: u32,
+    after: CaseId,
+    most: i64,
+) -> Result<Vec<CaseId>> {
+    let rows: Vec<DueRow> = cached(
+        "SELECT DISTINCT case_id FROM mediations WHERE calendar_version < $1 AND case_id > $2 \
+         ORDER BY case_id LIMIT $3",
+    )
+    .bind::<Integer, _>(i32::try_from(version).unwrap_or(i32::MAX))
+    .bind::<SqlUuid, _>(after.0)
+    .bind::<BigInt, _>(most)
+    .load(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| CaseId(row.case_id)).collect())
 }
 
 /// Locks the cases whose mediations have been due longest, passing over those that somebody else works on.

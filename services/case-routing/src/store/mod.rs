@@ -4,6 +4,7 @@ pub mod agenda;
 pub mod alike;
 pub mod applications;
 pub mod at_hand;
+pub mod benefit_days;
 pub mod benefits;
 pub mod calendar;
 pub mod case_store;

@@ -152,6 +152,7 @@ pub fn benefit(ended: bool) -> Benefit {
             begun_time: at(20 * 1440),
             outcome: outcome.into(),
         }],
+        calendar_version: "2001".into(),
     }
 }
 
@@ -180,6 +181,7 @@ pub fn application() -> Application {
             first_day: "2026-03-03".into(),
             last_day: "2026-03-10".into(),
             current: true,
+            calendar_version: "2001".into(),
         }),
         objections: vec![NoticeObjection {
             objected_time: at(2500),

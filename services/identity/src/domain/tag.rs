@@ -47,6 +47,11 @@ pub enum TagNews {
         /// The next review.
         review_at: Timestamp,
     },
+    /// The day of the review became a rest day.
+    ReviewMoved {
+        /// The next working day.
+        review_at: Timestamp,
+    },
     /// It ended.
     Ended,
 }
@@ -69,11 +74,13 @@ impl PersonTag {
                 self.carried = Some(carried);
                 self.review_at = if newer { Some(review_at) } else { self.review_at };
             }
-            TagNews::Renewed { review_at } if newer => self.review_at = Some(review_at),
+            TagNews::Renewed { review_at } | TagNews::ReviewMoved { review_at } if newer => {
+                self.review_at = Some(review_at);
+            }
             TagNews::Ended if newer => {
                 self = Self { ended: true, ..Self::unknown(self.benefit_id) };
             }
-            TagNews::Renewed { .. } | TagNews::Ended => return None,
+            TagNews::Renewed { .. } | TagNews::ReviewMoved { .. } | TagNews::Ended => return None,
         }
         self.version = self.version.max(version);
         Some(self)
@@ -138,6 +145,20 @@ mod tests {
         let tag = tag.hear(ended.0.clone(), ended.1).unwrap();
         assert_eq!(tag.clone().hear(ended.0, 9), None);
         assert_eq!(tag.hear(TagNews::Renewed { review_at: at(400) }, 7), None);
+    }
+
+    #[test]
+    fn a_review_day_that_moves_is_known_in_whatever_order_it_is_told() {
+        let moved = || TagNews::ReviewMoved { review_at: at(93) };
+        let tag = after(&[0]).hear(moved(), 2).unwrap();
+        assert_eq!((tag.review_at, tag.review_due(at(90))), (Some(at(93)), false));
+        assert_eq!(tag.clone().hear(moved(), 2), None, "once");
+        let [granted, renewed, _] = told();
+        let early = PersonTag::unknown(Uuid::from_u128(1)).hear(moved(), 2).unwrap();
+        assert_eq!(early.hear(granted.0, granted.1), Some(tag.clone()));
+        let renewed = tag.hear(renewed.0, renewed.1).unwrap();
+        assert_eq!(renewed.review_at, Some(at(180)));
+        assert_eq!(renewed.hear(moved(), 2), None, "what is over moves nothing");
     }
 
     #[test]

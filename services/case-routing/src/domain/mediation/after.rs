@@ -182,6 +182,12 @@ impl Mediation {
         Ok(work.finish())
     }
 
+    /// Counts the days that are waited for with the calendar in force. `None`: they are already.
+    #[must_use]
+    pub fn follow_calendar(self, act: &Act<'_>) -> Option<MediationDecision> {
+        self.is_behind(act.rules).then(|| Work::begin(self, act).finish())
+    }
+
     /// Notes the days that went by, in their order. `None`: none did.
     #[must_use]
     pub fn tick(self, act: &Act<'_>) -> Option<MediationDecision> {

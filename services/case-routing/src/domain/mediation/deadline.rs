@@ -72,15 +72,26 @@ impl Deadline {
         self.passed_at.is_none() && at <= self.due_at
     }
 
-    /// By the calendar that is in force now: later if it comes out later, never earlier.
-    pub(super) fn follow(&mut self, rules: &Rules) {
-        let Some(limit) = self.limit.filter(|_| self.is_open()) else { return };
-        if self.calendar_version == rules.calendar.version_with(&rules.profile) {
-            return;
-        }
+    /// The calendar that it was counted with, while it is waited for. `None` also for a day that the parties agreed on.
+    #[must_use]
+    pub fn counted_with(&self) -> Option<u32> {
+        self.limit.filter(|_| self.is_open()).map(|_| self.calendar_version)
+    }
+
+    /// Whether it is waited for, and was counted with an older calendar or profile than these.
+    #[must_use]
+    pub fn is_behind(&self, rules: &Rules) -> bool {
+        self.counted_with().is_some_and(|version| version < rules.calendar.version_with(&rules.profile))
+    }
+
+    /// By the calendar that is in force now: later if it comes out later, never earlier. Gives the day before, if it moved.
+    pub(super) fn follow(&mut self, rules: &Rules) -> Option<Timestamp> {
+        let limit = self.limit.filter(|_| self.is_behind(rules))?;
+        let before = self.due_at;
         let promised =
-            Due { at: self.due_at, provisional: self.provisional, calendar_version: self.calendar_version };
+            Due { at: before, provisional: self.provisional, calendar_version: self.calendar_version };
         self.take(rules.calendar.recompute(promised, limit, self.started_at, &[], &rules.profile));
+        (self.due_at > before).then_some(before)
     }
 
     /// More time from the same beginning.

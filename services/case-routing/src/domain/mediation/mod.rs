@@ -28,6 +28,7 @@ use super::case::Evidence;
 use super::event::Timestamp;
 use super::ids::*;
 use super::reason::Reason;
+use super::rules::Rules;
 
 /// A party. It is known by its number, 1 being the first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,7 +99,7 @@ pub struct Escalation {
 pub struct MediationStep {
     /// Version of the mediation after the step.
     pub version: i64,
-    /// The verb's code; `deadline_passed` for time.
+    /// The verb's code; `deadline_passed` for time, `deadline_moved` for another calendar.
     pub step: String,
     pub state: MediationState,
     pub actor: PersonRef,
@@ -144,6 +145,18 @@ impl Mediation {
     #[must_use]
     pub fn has_party(&self, person: Uuid) -> bool {
         self.parties.iter().any(|party| party.person == Some(person))
+    }
+
+    /// The lowest version of the calendar that a day which is waited for was counted with; a pass finds mediations by it.
+    #[must_use]
+    pub fn counted_with(&self) -> Option<u32> {
+        self.deadlines.iter().filter_map(Deadline::counted_with).min()
+    }
+
+    /// Whether a day that is waited for was counted with an older calendar.
+    #[must_use]
+    pub fn is_behind(&self, rules: &Rules) -> bool {
+        self.deadlines.iter().any(|deadline| deadline.is_behind(rules))
     }
 
     /// The next instant at which [`Mediation::tick`] has something to do.

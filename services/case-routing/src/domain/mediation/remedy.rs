@@ -55,6 +55,11 @@ pub const TEXTS: &[(&str, &str, &str)] = &[
     ),
     ("mediation_ended", "调解结束", "the mediation ended"),
     ("deadline_over", "{deadline} 期限届满", "the day for {deadline} is over"),
+    (
+        "deadline_moved",
+        "{deadline} 期限末日 {from} 调整为休息日，顺延至 {to}",
+        "the last day for {deadline}, {from}, became a rest day: it is {to} now",
+    ),
     ("refused", "当事人不同意调解", "a party does not want mediation"),
     ("refused_to_perform", "当事人明确表示不履行", "a party says that it will not perform"),
     ("no_agreement", "未能达成协议", "no agreement was reached"),

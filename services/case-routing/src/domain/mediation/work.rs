@@ -1,6 +1,8 @@
 //! One decision about a mediation being made: the mediation under change, its steps, what is told, and what becomes of
 //! the case. All or nothing, as for cases.
 
+use calendar::local_day;
+
 use super::super::error::{DomainError, Result};
 use super::super::event::Timestamp;
 use super::super::ids::*;
@@ -77,9 +79,8 @@ pub(super) struct Work<'a> {
 
 impl<'a> Work<'a> {
     /// The mediation as it stands, its days counted by the calendar that is in force.
-    pub fn begin(mut mediation: Mediation, act: &Act<'a>) -> Self {
-        mediation.deadlines.iter_mut().for_each(|deadline| deadline.follow(act.rules));
-        Self {
+    pub fn begin(mediation: Mediation, act: &Act<'a>) -> Self {
+        let mut work = Self {
             // Instants never run backwards, whatever the callers' clocks do.
             now: act.now.max(mediation.updated_at),
             mediation,
@@ -88,7 +89,26 @@ impl<'a> Work<'a> {
             routes: act.routes,
             case_move: None,
             events: Vec::new(),
+        };
+        work.follow_calendar();
+        work
+    }
+
+    /// A day that moves later is noted; not whoever happens to give a command moves it.
+    fn follow_calendar(&mut self) {
+        let rules = self.rules;
+        let moved = self.mediation.deadlines.iter_mut().filter_map(|deadline| {
+            let before = deadline.follow(rules)?;
+            Some((deadline.kind, before, deadline.due_at))
+        });
+        let moved: Vec<(DeadlineKind, Timestamp, Timestamp)> = moved.collect();
+        let by = std::mem::replace(&mut self.by, Party::system());
+        for (kind, before, due) in moved {
+            let reason = Reason::new("deadline_moved").with("deadline", kind);
+            let reason = reason.with("from", local_day(before)).with("to", local_day(due));
+            self.note("deadline_moved", None, Some(reason));
         }
+        self.by = by;
     }
 
     pub fn finish(mut self) -> MediationDecision {

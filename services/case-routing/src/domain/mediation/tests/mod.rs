@@ -2,6 +2,7 @@
 
 mod cases;
 mod days;
+mod follow;
 mod history;
 mod table;
 

@@ -99,7 +99,8 @@ fn attempt(world: &mut World, mediation: Mediation, verb: MediationVerb) -> Resu
 
 /// The rows that the steps of a mediation took.
 pub fn rows(mediation: &Mediation) -> Vec<(Option<MediationState>, MediationState, MediationVerb)> {
-    let steps = mediation.steps.iter().filter(|step| step.step != "deadline_passed");
+    let by_itself = |step: &str| matches!(step, "deadline_passed" | "deadline_moved");
+    let steps = mediation.steps.iter().filter(|step| !by_itself(&step.step));
     let mut from = None;
     steps
         .map(|step| {
