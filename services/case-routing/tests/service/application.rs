@@ -40,11 +40,11 @@ macro_rules! done {
 }
 
 impl District {
-    fn applications(&self, persona: &Persona) -> Client {
+    pub fn applications(&self, persona: &Persona) -> Client {
         ApplicationServiceClient::new(self.service.call_as(persona))
     }
 
-    async fn submitted(&self, resident: &Persona) -> pb::Application {
+    pub async fn submitted(&self, resident: &Persona) -> pb::Application {
         let request = pb::SubmitApplicationRequest {
             request_id: request_id(),
             item_code: RELIEF.into(),
@@ -84,13 +84,13 @@ impl District {
         done!(self.applications(&head).review_application(sum))
     }
 
-    async fn noticed(&self, resident: &Persona) -> pb::Application {
+    pub async fn noticed(&self, resident: &Persona) -> pb::Application {
         let way = self.reviewed(resident).await;
         let shown = about!(way, PublishNoticeRequest { applicant_name: NAME.into() });
         done!(self.applications(&self.dispatcher()).publish_notice(shown))
     }
 
-    async fn notices(&self) -> Vec<pb::PublicNotice> {
+    pub async fn notices(&self) -> Vec<pb::PublicNotice> {
         let mut anybody = ApplicationServiceClient::new(self.service.call_anonymously());
         let request = pb::ListPublicNoticesRequest { unit_id: self.street.to_string(), ..Default::default() };
         anybody.list_public_notices(request).await.unwrap().into_inner().notices

@@ -41,7 +41,7 @@ impl District {
         CalendarServiceClient::new(self.service.call_as(&operator))
     }
 
-    async fn import(&self, notice: &str) -> Result<pb::CalendarYear, Status> {
+    pub async fn import(&self, notice: &str) -> Result<pb::CalendarYear, Status> {
         let request = pb::ImportNoticeRequest {
             request_id: request_id(),
             notice: notice.to_owned(),

@@ -18,10 +18,10 @@ use crate::support::{District, names, request_id, signer};
 const STREET: &str = "420103005";
 const COMMUNITY: &str = "420103005001";
 /// Wednesday and Thursday of the week in which tests begin.
-const FLOOD: &str = "[[closure]]\ncode = \"flood\"\nfrom = \"2026-03-04\"\nto = \"2026-03-05\"\n";
+pub const FLOOD: &str = "[[closure]]\ncode = \"flood\"\nfrom = \"2026-03-04\"\nto = \"2026-03-05\"\n";
 const LIFTED: &str = "[[closure]]\ncode = \"flood\"\nlifted = true\n";
 
-fn order(unit: &str, version: u32, rest: &str) -> String {
+pub fn order(unit: &str, version: u32, rest: &str) -> String {
     format!("unit = \"{unit}\"\nversion = {version}\nauthority_ref = \"江防指〔2026〕{version}号\"\n{rest}")
 }
 
@@ -50,12 +50,12 @@ async fn send_by(
     Ok(client.import_working_hours(request).await?.into_inner().hours.unwrap())
 }
 
-async fn import(d: &District, order: &str) -> pb::WorkingHours {
+pub async fn import(d: &District, order: &str) -> pb::WorkingHours {
     send(d, signed(order)).await.unwrap()
 }
 
 /// As anybody reads it.
-async fn hours(d: &District, unit: Uuid) -> pb::WorkingHours {
+pub async fn hours(d: &District, unit: Uuid) -> pb::WorkingHours {
     let mut anybody = CalendarServiceClient::new(d.service.call_anonymously());
     let request = pb::GetWorkingHoursRequest { unit_id: unit.to_string() };
     anybody.get_working_hours(request).await.unwrap().into_inner().hours.unwrap()
@@ -76,11 +76,11 @@ async fn read_next_door(d: &District, case: &pb::Case) -> pb::Case {
     d.cases(&next_door(d)).get_case(request).await.unwrap().into_inner().case.unwrap()
 }
 
-fn clock(case: &pb::Case, kind: pb::ClockKind) -> pb::Clock {
+pub fn clock(case: &pb::Case, kind: pb::ClockKind) -> pb::Clock {
     case.clocks.iter().find(|clock| clock.kind() == kind).cloned().unwrap()
 }
 
-fn due(case: &pb::Case, kind: pb::ClockKind) -> Timestamp {
+pub fn due(case: &pb::Case, kind: pb::ClockKind) -> Timestamp {
     clock(case, kind).due_time.as_ref().and_then(from_proto).unwrap()
 }
 

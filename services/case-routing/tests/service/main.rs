@@ -38,6 +38,8 @@ mod news;
 mod partners;
 mod patrol;
 mod reach;
+mod recount;
+mod recount_moves;
 mod remarks;
 mod repeats;
 mod replicas;

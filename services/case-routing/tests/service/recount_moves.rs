@@ -1,0 +1,109 @@
+//! A unit is put under another one where other hours hold: what runs in it is counted by those, later if it comes out later and
+//! never earlier.
+
+use chassis::{
+    Timestamp,
+    auth::Role,
+    db::cached,
+    event::Event,
+    proto::{
+        case_routing::v1 as pb,
+        identity::v1::{Unit, UnitChanged, UnitKind, UnitState},
+    },
+    testing::Persona,
+};
+use chrono::TimeDelta;
+use diesel::{QueryableByName, sql_types::BigInt};
+use diesel_async::RunQueryDsl;
+use uuid::Uuid;
+
+use crate::{
+    benefits::of_type,
+    hours::{FLOOD, clock, due, hours, import, order},
+    support::District,
+};
+
+const OTHER_STREET: &str = "420103008";
+
+fn at(text: &str) -> Timestamp {
+    format!("{text}+08:00").parse().unwrap()
+}
+
+/// Identity tells how the community stands.
+async fn tell(d: &District, parent: Uuid, name: &str, version: i64) {
+    let unit = Unit {
+        unit_id: d.community.to_string(),
+        code: "420103005001".into(),
+        code_system: "nbs".into(),
+        code_year: 2023,
+        kind: UnitKind::Community.into(),
+        name_zh: name.into(),
+        parent_id: parent.to_string(),
+        state: UnitState::Active.into(),
+        version,
+        ..Unit::default()
+    };
+    let message = UnitChanged { unit_id: d.community.to_string(), unit: Some(unit) };
+    d.service.deliver(Event::of("identity", d.service.clock().now(), d.community, version, &message)).await;
+}
+
+async fn moves(d: &District) -> i64 {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = BigInt)]
+        moves: i64,
+    }
+    let mut conn = d.service.db().conn().await.unwrap();
+    let row: Row = cached("SELECT count(*) AS moves FROM working_hours_moves")
+        .get_result(&mut conn)
+        .await
+        .unwrap();
+    row.moves
+}
+
+#[tokio::test]
+async fn cases_of_a_unit_that_comes_under_a_closed_street_are_due_later_and_none_elsewhere() {
+    let d = District::start().await;
+    let other = d.another().await; // which learns of it by the database alone
+    let resident = Persona::resident(d.district);
+    let here = d.taken_in(&resident).await;
+    let window = Persona::new(Role::ServiceWorker, d.street).org(d.office);
+    let place_unit_id = d.street.to_string();
+    let request = pb::IntakeCaseRequest { place_unit_id, ..d.intake_request(&resident) };
+    let street = d.cases(&window).intake_case(request).await.unwrap().into_inner().case.unwrap();
+    let kind = pb::ClockKind::Resolve;
+    let promised = at("2026-03-09T17:00:00");
+    assert_eq!((due(&here, kind), due(&street, kind)), (promised, promised));
+    let closed = import(&d, &order(OTHER_STREET, 1, FLOOD)).await;
+    let version = async |case: &pb::Case| clock(&d.read(case).await, kind).calendar_version;
+    d.service.wait_for("the recount", async || version(&here).await == closed.calendar_version).await;
+    assert_eq!(due(&d.read(&here).await, kind), promised, "it lies elsewhere");
+    d.service.drain_outbox().await;
+
+    tell(&d, d.street, "renamed", 2).await;
+    assert_eq!(moves(&d).await, 0, "it lies where it lay");
+    tell(&d, d.other_street, "renamed", 3).await;
+    let later = promised + TimeDelta::days(2);
+    d.service.wait_for("the recount", async || due(&d.read(&here).await, kind) > promised).await;
+    assert_eq!((due(&d.read(&here).await, kind), moves(&d).await), (later, 1));
+    let counted = async || {
+        let there = hours(&d, d.community).await;
+        there.calendar_version > closed.calendar_version && version(&street).await == there.calendar_version
+    };
+    d.service.wait_for("the rest", counted).await;
+    assert_eq!(hours(&d, d.community).await.closures.len(), 1);
+    assert_eq!(due(&d.read(&street).await, kind), promised);
+    let told: Vec<(i64, pb::ClockMoved)> = of_type(&d.service.drain_outbox().await);
+    assert!(!told.is_empty() && told.iter().all(|(_, moved)| moved.case_id == here.case_id), "{told:?}");
+
+    tell(&d, d.street, "renamed", 4).await;
+    let back = async || {
+        let there = hours(&d, d.community).await;
+        there.closures.is_empty() && version(&here).await == there.calendar_version
+    };
+    d.service.wait_for("the recount", async || moves(&d).await == 2 && back().await).await;
+    assert_eq!(due(&d.read(&here).await, kind), later, "what was promised meanwhile stays promised");
+    assert_eq!(due(&d.taken_in(&resident).await, kind), promised);
+    other.stop().await.unwrap();
+    d.service.stop().await;
+}
