@@ -203,7 +203,11 @@ events! {
     SupervisionAnswered { supervision_id: SupervisionId, in_time: bool }
     SupervisionEscalated { supervision_id: SupervisionId, level: u8 }
     SupervisionCleared { supervision_id: SupervisionId }
-    ClockWarned { clock: ClockKind, task_id: Option<TaskId>, percent: u8, due_at: Timestamp }
+    /// Who has to act is reminded.
+    ClockWarned {
+        clock: ClockKind, task_id: Option<TaskId>, org_id: OrgId, unit_id: Option<UnitId>, percent: u8,
+        due_at: Timestamp,
+    }
     ClockBreached { clock: ClockKind, task_id: Option<TaskId>, due_at: Timestamp }
     /// Another calendar came into force, under which a promise ends later.
     ClockMoved {

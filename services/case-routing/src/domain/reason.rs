@@ -185,6 +185,12 @@ pub const TEXTS: &[(&str, &str, &str)] = &[
     ("overdue", "超过时限", "overdue"),
     ("assist_overdue", "协办单位超过时限", "an assist is overdue"),
     // Clocks, supervision.
+    (
+        "clock_reminder",
+        "催办 {org}：{clock} 时限已过 {percent}%",
+        "{org} is reminded: {percent} % of the {clock} limit has run",
+    ),
+    // Of timelines that do not say who was reminded.
     ("clock_warned", "{clock} 时限已过 {percent}%", "{percent} % of the {clock} limit has run"),
     ("clock_breached", "{clock} 超过时限", "the {clock} limit has passed"),
     (

@@ -7,7 +7,7 @@ use super::super::*;
 use super::world::*;
 
 /// Rules once a notice for 2027 with these days is in force.
-fn published(rules: &Rules, off: &str, work: &[&str]) -> Rules {
+pub(super) fn published(rules: &Rules, off: &str, work: &[&str]) -> Rules {
     let notice = YearNotice {
         title_year: 2027,
         papers: vec![],

@@ -25,6 +25,7 @@ mod partners;
 mod precedents;
 mod public_notices;
 mod remark;
+mod reminders;
 mod rights;
 mod routing;
 mod stages;
