@@ -39,6 +39,7 @@ mod partners;
 mod patrol;
 mod reach;
 mod remarks;
+mod reminders;
 mod repeats;
 mod replicas;
 mod rights;
