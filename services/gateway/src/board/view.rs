@@ -129,7 +129,7 @@ pub fn local(time: Option<&prost_types::Timestamp>) -> String {
         .unwrap_or_default()
 }
 
-/// A reason in the reader's language, with the names of the organisations and modes that its arguments hold; the code
+/// A reason in the reader's language, with the names of the organisations, modes and clocks that its arguments hold; the code
 /// where nobody wrote a sentence.
 pub fn reason_text(reason: &Reason, lang: Lang, names: &Names) -> String {
     let text = lang.t(reason.text_zh.as_str(), reason.text_en.as_str());
@@ -137,11 +137,15 @@ pub fn reason_text(reason: &Reason, lang: Lang, names: &Names) -> String {
         return reason.code.clone();
     }
     let mut text = text.to_owned();
+    // Codes before names, in which a code may occur.
     for (argument, value) in &reason.arguments {
+        if matches!(argument.as_str(), "mode" | "clock") {
+            text = text.replace(value.as_str(), &lang.name(value));
+        }
+    }
+    for value in reason.arguments.values() {
         if uuid::Uuid::try_parse(value).is_ok() {
             text = text.replace(value.as_str(), &names.of(value, lang));
-        } else if argument == "mode" {
-            text = text.replace(value.as_str(), &lang.name(value));
         }
     }
     text
@@ -263,6 +267,21 @@ mod tests {
         assert_eq!(outcome(&breached(ClockKind::Resolve), Lang::Zh), ("超期", true));
         let stopped = Clock { stop_time: at, ..Default::default() };
         assert_eq!(outcome(&stopped, Lang::En), ("in time", false));
+    }
+
+    #[test]
+    fn a_reason_names_the_clock_and_leaves_what_nobody_knows() {
+        let org = "01939f5e-7a00-7000-8000-000000000004";
+        let arguments = [("clock", "sign"), ("org", org), ("percent", "50")];
+        let reason = Reason {
+            code: "clock_reminder".into(),
+            arguments: arguments.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+            text_zh: format!("催办 {org}：sign 时限已过 50%"),
+            text_en: String::new(),
+        };
+        let names = Names::default();
+        assert_eq!(reason_text(&reason, Lang::Zh, &names), format!("催办 {org}：签收 时限已过 50%"));
+        assert_eq!(reason_text(&reason, Lang::En, &names), "clock_reminder", "nobody wrote a sentence");
     }
 
     #[test]
