@@ -227,6 +227,7 @@ pub const TEXTS: &[(&str, &str, &str)] = &[
         "the same kind of matter in other words, {percent} % alike",
     ),
     ("days_apart", "登记相隔 {days} 天", "registered {days} days apart"),
+    ("metres_apart", "相距约 {metres} 米", "about {metres} m apart"),
     ("same_place", "同一地点 {unit}", "the same place {unit}"),
     ("near_place", "同在 {unit}", "both within {unit}"),
     ("same_requester", "同一诉求人", "the same requester"),

@@ -37,6 +37,7 @@ mod model;
 mod news;
 mod partners;
 mod patrol;
+mod places;
 mod reach;
 mod remarks;
 mod reminders;

@@ -10,7 +10,7 @@ use axum::{
 use chrono::{DateTime, FixedOffset};
 use proto::{
     analytics::v1::{Count, IndicatorValue},
-    case_routing::v1::{Case, Clock, ClockKind, ExternalTicket, Reason, Supplement, SyncState},
+    case_routing::v1::{Case, Clock, ClockKind, ExternalTicket, GeoPoint, Reason, Supplement, SyncState},
 };
 
 use super::{lang::Lang, links::Links, names::Names, session::Closed};
@@ -102,6 +102,22 @@ pub fn percent(value: Option<&IndicatorValue>) -> String {
 /// `97.1 %`: how sure a classifier is.
 pub fn probability(value: f64) -> String {
     format!("{:.1} %", value * 100.0)
+}
+
+/// `东经 114.270000°，北纬 30.600000°`: a point as it is read out; nothing is loaded for it from anywhere.
+pub fn coordinates(point: &GeoPoint, lang: Lang) -> String {
+    let degrees = |e6: i32| {
+        let e6 = e6.unsigned_abs();
+        format!("{}.{:06}°", e6 / 1_000_000, e6 % 1_000_000)
+    };
+    let (longitude, latitude) =
+        (point.longitude_e6.unwrap_or_default(), point.latitude_e6.unwrap_or_default());
+    let east = if longitude < 0 { lang.t("西经", "W") } else { lang.t("东经", "E") };
+    let north = if latitude < 0 { lang.t("南纬", "S") } else { lang.t("北纬", "N") };
+    match lang {
+        Lang::Zh => format!("{east} {}，{north} {}", degrees(longitude), degrees(latitude)),
+        Lang::En => format!("{} {north}, {} {east}", degrees(latitude), degrees(longitude)),
+    }
 }
 
 /// A bar's share in steps of five, as a class of the style sheet.
@@ -282,6 +298,17 @@ mod tests {
         let names = Names::default();
         assert_eq!(reason_text(&reason, Lang::Zh, &names), format!("催办 {org}：签收 时限已过 50%"));
         assert_eq!(reason_text(&reason, Lang::En, &names), "clock_reminder", "nobody wrote a sentence");
+    }
+
+    #[test]
+    fn a_point_is_told_in_degrees_with_its_side_of_the_world() {
+        let point =
+            |longitude, latitude| GeoPoint { longitude_e6: Some(longitude), latitude_e6: Some(latitude) };
+        assert_eq!(
+            coordinates(&point(114_270_123, 30_600_456), Lang::Zh),
+            "东经 114.270123°，北纬 30.600456°"
+        );
+        assert_eq!(coordinates(&point(-5, -90_000_000), Lang::En), "90.000000° S, 0.000005° W");
     }
 
     #[test]

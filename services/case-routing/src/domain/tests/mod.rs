@@ -22,6 +22,7 @@ mod import;
 mod lists;
 mod merging;
 mod partners;
+mod place;
 mod precedents;
 mod public_notices;
 mod remark;

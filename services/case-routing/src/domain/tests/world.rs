@@ -287,6 +287,8 @@ impl World {
             vulnerable: false,
             requester: Some(requester()),
             place_unit: DOORWAY,
+            grid: None,
+            point: None,
             receiver: STATION,
             text_redacted: "the lamp is out".into(),
             text_ref: None,
