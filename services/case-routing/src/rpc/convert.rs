@@ -11,8 +11,9 @@ use crate::{
     },
     domain::{
         AssignmentView, CallbackAttempt, CallbackOutcome, Candidate, Case, Clock, ClockKind, Language,
-        Objection, ObjectionState, Offer, Point, Position, Rating, Reason, RoutingDecision, Stage, Suggestion,
-        Supervision, Supplement, Suspension, Task, TimelineEntry, TriageDecision, Verification, WhistleScore,
+        Objection, ObjectionState, Offer, Point, Position, Rating, Reason, RoutingDecision, Stage,
+        Suggestion, Supervision, Supplement, Suspension, Task, TimelineEntry, TriageDecision, Verification,
+        WhistleScore,
     },
     editions::Edition,
     record::CaseRecord,

@@ -8,7 +8,9 @@ use std::{
 use anyhow::{Context, Result, bail};
 use chassis::clock::to_proto;
 use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeZone};
-use proto::case_routing::v1::{CaseState, Channel, ClosedCode, DeliveryMode, GeoPoint, ImportedCase, Urgency};
+use proto::case_routing::v1::{
+    CaseState, Channel, ClosedCode, DeliveryMode, GeoPoint, ImportedCase, Urgency,
+};
 use serde::Deserialize;
 
 const SHIPPED: &str = include_str!("../../data/cases.map.toml");
@@ -296,7 +298,8 @@ impl Columns {
             return Ok(None);
         }
         let degrees = text.parse::<f64>().ok().filter(|degrees| (-most..=most).contains(degrees));
-        let degrees = degrees.ok_or_else(|| self.wrong(field, "is not in decimal degrees within the world"))?;
+        let degrees =
+            degrees.ok_or_else(|| self.wrong(field, "is not in decimal degrees within the world"))?;
         Ok(Some((degrees * 1e6).round() as i32))
     }
 
