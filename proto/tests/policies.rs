@@ -242,6 +242,9 @@ fn no_event_has_a_field_for_personal_data() {
         "detail",
         "text",
         "content",
+        "point",
+        "longitude_e6",
+        "latitude_e6",
     ];
     for message in proto::pool().all_messages() {
         if !message.options().has_extension(&extension) {

@@ -163,6 +163,8 @@ impl BenefitSweeper {
             vulnerable: case.vulnerable,
             requester: case.requester.clone(),
             place_unit: case.place.unit,
+            grid: None,
+            point: None,
             receiver: receiver(world, case, now)?,
             text_redacted: text.clone(),
             text_ref: Some(id.0),

@@ -197,7 +197,7 @@ fn message(to: Addressed<'_>, case_id: String, facts: Option<pb::CaseFacts>) -> 
             };
             to.send(&message)
         }
-        E::ClockWarned { clock, task_id, percent, due_at } => {
+        E::ClockWarned { clock, task_id, org_id, unit_id, percent, due_at } => {
             let message = pb::ClockWarned {
                 case_id,
                 facts,
@@ -205,6 +205,8 @@ fn message(to: Addressed<'_>, case_id: String, facts: Option<pb::CaseFacts>) -> 
                 task_id: text(*task_id),
                 percent: i32::from(*percent),
                 due_time: at(*due_at),
+                org_id: org_id.to_string(),
+                unit_id: text(*unit_id),
             };
             to.send(&message)
         }

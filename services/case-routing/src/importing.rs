@@ -163,6 +163,8 @@ impl Reader<'_> {
             vulnerable: case.vulnerable,
             requester: requester.map(|person| PersonRef(reach::requester_ref(person))),
             place_unit: UnitId(place),
+            grid: parse::grid_code("grid_code", &case.grid_code)?,
+            point: parse::point("point", case.point.as_ref())?,
             receiver,
             text_redacted: redact(text),
             text_ref: (!text.is_empty()).then_some(case_id.0),

@@ -272,8 +272,20 @@ mod tests {
     use crate::rest::binding::is_private;
 
     /// Names that no field of an event may have.
-    const PERSONAL: [&str; 9] =
-        ["phone", "idNo", "address", "personName", "requesterName", "contact", "detail", "text", "content"];
+    const PERSONAL: [&str; 12] = [
+        "phone",
+        "idNo",
+        "address",
+        "personName",
+        "requesterName",
+        "contact",
+        "detail",
+        "text",
+        "content",
+        "point",
+        "longitudeE6",
+        "latitudeE6",
+    ];
 
     fn object<'d>(document: &'d Value, pointer: &str) -> &'d Map<String, Value> {
         let found = document.pointer(pointer).unwrap_or_else(|| panic!("{pointer} is missing"));

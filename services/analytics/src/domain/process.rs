@@ -43,6 +43,8 @@ pub enum Kind {
     Supplement,
     /// The handler spoke with the requester.
     Contact,
+    /// Somebody was reminded of a limit: nobody did anything, so that it is no step.
+    Reminder,
 }
 
 impl Step {
@@ -58,6 +60,7 @@ impl Step {
             | "AdmissionRefusedByCommunity" => Some(Kind::Return),
             "CaseSupplementRequested" => Some(Kind::Supplement),
             "CaseContacted" => Some(Kind::Contact),
+            "ClockWarned" => Some(Kind::Reminder),
             _ => None,
         };
         let process_version = match name {
@@ -155,7 +158,7 @@ impl Process {
 
     /// One more step; with the state that was left by it, if one was, and how long the case had been in it.
     pub fn step(&mut self, kind: Option<Kind>, left: Option<(i16, i64)>) {
-        self.steps += 1;
+        self.steps += i64::from(kind != Some(Kind::Reminder));
         if let Some((state, seconds)) = left.filter(|(_, seconds)| *seconds > 0) {
             *self.seconds.entry(state).or_default() += seconds;
         }
@@ -165,7 +168,7 @@ impl Process {
             Some(Kind::Return) => self.returns += 1,
             Some(Kind::Supplement) => self.supplements += 1,
             Some(Kind::Contact) => self.contacts += 1,
-            None => {}
+            Some(Kind::Reminder) | None => {}
         }
     }
 
@@ -375,6 +378,7 @@ mod tests {
         process.step(None, Some((9, 60)));
         process.step(Some(Kind::Contact), Some((1, 40)));
         process.step(Some(Kind::Return), Some((1, 0)));
+        process.step(Some(Kind::Reminder), None);
         process.work(35);
         assert_eq!(process.write(), "4,1,0,1,0,1,35;1:3640,9:60");
         assert_eq!(Process::read(&process.write()), process);

@@ -248,6 +248,17 @@ impl Story {
         self.send(at, |case_id| CaseContacted { case_id, facts, in_time })
     }
 
+    pub fn remind(&mut self, at: Timestamp, clock: ClockKind, percent: i32) -> &mut Self {
+        let facts = self.sent();
+        self.send(at, |case_id| ClockWarned {
+            case_id,
+            facts,
+            clock: clock.into(),
+            percent,
+            ..Default::default()
+        })
+    }
+
     pub fn supervise(&mut self, at: Timestamp, level: i32, answered_in_time: Option<bool>) -> &mut Self {
         self.supervision = new_id();
         let (facts, supervision_id) = (self.sent(), self.supervision.to_string());

@@ -18,13 +18,14 @@ pub use super::parts::{
     Callback, Evidence, Objection, Offer, Rating, RoutingDecision, Supervision, Suspension, Task,
     Verification,
 };
+use super::point::Point;
 use super::router::RouteQuery;
 use super::stages::StageRun;
 use super::suggestion::TriageDecision;
 use super::supplement::Supplement;
 use super::table::RoutingTable;
 
-/// Where the matter is: the deepest unit known, and the units above it.
+/// Where the matter is: the deepest unit known, and the units above it; its grid and point, as far as somebody said so.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
     pub unit: UnitId,
@@ -32,6 +33,12 @@ pub struct Place {
     pub path: Vec<UnitId>,
     pub street: Option<UnitId>,
     pub community: Option<UnitId>,
+    /// Code of the grid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grid: Option<String>,
+    /// Kept here and in the table by which it is found; in no event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub point: Option<Point>,
 }
 
 /// The version of the catalogue item that triage set.

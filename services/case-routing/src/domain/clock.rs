@@ -14,6 +14,9 @@ use super::rules::Rules;
 /// The parts of a limit, in percent, at which a reminder is due where the rules say nothing else (domain.md F4).
 pub const WARNINGS: [u8; 2] = [50, 80];
 
+/// What comes later than this before the next reminder, or before the end, is left out: nobody could act on it in between.
+const LEAST_NOTICE: TimeDelta = TimeDelta::minutes(1);
+
 /// A limit that runs, stands still or has stopped. Half of a stored case are clocks, so they are written briefly: what is
 /// not set is left out, and instants are microseconds since 1970.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,7 +49,7 @@ pub struct Clock {
     pub calendar_version: u32,
     #[serde(default, skip_serializing_if = "is_default")]
     pub provisional: bool,
-    /// When warnings fall; none for kinds that are not warned of.
+    /// When warnings fall; none of a window, nor of a clock that has stopped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warn_at: Option<[Timestamp; 2]>,
     /// Set of a case that came from another system: what was to be warned of before is not warned of here.
@@ -230,7 +233,15 @@ impl Clock {
         if self.is_open() {
             self.resume(at, rules);
             self.stopped_at = Some(at);
+            // Of no use any more, and cases are kept for years.
+            self.warn_at = None;
         }
+    }
+
+    /// Runs on as if it had never stopped.
+    pub(super) fn run_on(&mut self, rules: &Rules) {
+        self.stopped_at = None;
+        self.count_warnings(rules);
     }
 
     /// Another limit, counted from the same start: triage named the item, or an extension was approved.
@@ -239,8 +250,10 @@ impl Clock {
     pub(super) fn change_limit(&mut self, limit: Limit, rules: &Rules) {
         let more = limit.unit == self.limit.unit && limit.n >= self.limit.n;
         let promised = self.promised(rules).filter(|_| limit != self.limit);
+        if limit != self.limit {
+            self.warned = 0;
+        }
         self.limit = limit;
-        self.warned = 0;
         if let Some(promised) = promised {
             let until =
                 |limit| rules.calendar.add_paused(limit, self.started_at, &self.pauses, &rules.profile).at;
@@ -315,10 +328,14 @@ impl Clock {
         Some(self.next_warning().map_or(self.due_at, |(at, _)| at.min(self.due_at)))
     }
 
-    /// The next warning that was not given yet.
+    /// The next warning that was not given yet, of those that leave time to act on them.
     #[must_use]
     pub fn next_warning(&self) -> Option<(Timestamp, u8)> {
-        self.warn_at?.into_iter().zip(self.warn_percent).find(|(_, percent)| *percent > self.warned)
+        let ([first, second], [half, most]) = (self.warn_at?, self.warn_percent);
+        let second = Some((second, most)).filter(|(at, _)| self.due_at - *at >= LEAST_NOTICE);
+        let next = second.map_or(self.due_at, |(at, _)| at);
+        let first = Some((first, half)).filter(|(at, _)| next - *at >= LEAST_NOTICE);
+        first.into_iter().chain(second).find(|(_, percent)| *percent > self.warned)
     }
 
     fn settle(&mut self, rules: &Rules) {
@@ -340,19 +357,14 @@ impl Clock {
         self.due_at = due.at;
         self.provisional = due.provisional;
         self.calendar_version = due.calendar_version;
-        let warned_of = matches!(
-            self.kind,
-            ClockKind::Resolve
-                | ClockKind::Rework
-                | ClockKind::Assist
-                | ClockKind::Verify
-                | ClockKind::Stage
-                | ClockKind::Report
-                | ClockKind::Ruling
-                | ClockKind::Judge
-        );
-        self.warn_percent = if warned_of { rules.warn_percent } else { WARNINGS };
-        self.warn_at = warned_of.then(|| {
+        self.count_warnings(rules);
+    }
+
+    /// When it warns. A window has nobody who would be late by it.
+    fn count_warnings(&mut self, rules: &Rules) {
+        let warns = !self.kind.is_window();
+        self.warn_percent = if warns { rules.warn_percent } else { WARNINGS };
+        self.warn_at = warns.then(|| {
             rules.warn_percent.map(|percent| {
                 let span = (self.started_at, self.due_at);
                 rules.calendar.at_percent(self.limit.unit, percent, span, &self.pauses, &rules.profile)

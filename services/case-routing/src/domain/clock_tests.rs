@@ -39,6 +39,56 @@ fn the_rules_say_when_it_is_warned_and_the_clock_keeps_it() {
 }
 
 #[test]
+fn every_limit_in_which_somebody_has_to_act_warns_and_no_window_does() {
+    let rules = Rules::default();
+    let limit = Limit::new(TimeUnit::WorkHour, 4);
+    for kind in ClockKind::ALL {
+        let clock = Clock::start(*kind, None, limit, at("2026-06-08T09:00:00"), &rules);
+        let expected = (!kind.is_window()).then(|| (at("2026-06-08T11:00:00"), 50));
+        assert_eq!(clock.next_warning(), expected, "{kind}");
+    }
+    let windows = ClockKind::ALL.iter().filter(|kind| kind.is_window()).count();
+    assert_eq!((windows, ClockKind::ALL.len()), (5, 17));
+}
+
+#[test]
+fn a_limit_of_minutes_warns_only_where_a_minute_is_left_to_act() {
+    for (minutes, expected) in [(5, vec![50, 80]), (4, vec![50]), (2, vec![50]), (1, vec![]), (0, vec![])] {
+        let (mut clock, rules) = clock();
+        clock.promise(clock.started_at + TimeDelta::minutes(minutes), &rules);
+        let mut given = Vec::new();
+        while let Some((due, percent)) = clock.next_warning() {
+            assert_eq!(clock.next_at(), Some(due));
+            given.push(percent);
+            clock.warned = percent;
+        }
+        assert_eq!((given, clock.next_at()), (expected, Some(clock.due_at)), "{minutes}");
+    }
+}
+
+#[test]
+fn what_has_stopped_warns_no_more_unless_it_runs_on() {
+    let (begun, rules) = clock();
+    let mut clock = Clock { warned: 50, ..begun };
+    let running = clock.clone();
+    clock.stop(at("2026-06-08T15:00:00"), &rules);
+    assert_eq!((clock.next_warning(), clock.next_at()), (None, None));
+    assert!(!serde_json::to_string(&clock).unwrap().contains("warn_at"), "nor is kept");
+    clock.run_on(&rules);
+    assert_eq!(clock, running);
+}
+
+#[test]
+fn the_same_limit_again_repeats_no_warning_and_another_has_its_own() {
+    let (begun, rules) = clock();
+    let mut clock = Clock { warned: 80, ..begun };
+    clock.change_limit(clock.limit, &rules);
+    assert_eq!((clock.warned, clock.next_warning()), (80, None));
+    clock.change_limit(Limit::new(TimeUnit::CalHour, 20), &rules);
+    assert_eq!(clock.next_warning(), Some((at("2026-06-08T19:00:00"), 50)));
+}
+
+#[test]
 fn a_pause_moves_what_is_due_and_hides_it_meanwhile() {
     let (mut clock, rules) = clock();
     clock.pause(at("2026-06-08T10:00:00"));

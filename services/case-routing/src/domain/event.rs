@@ -208,7 +208,11 @@ events! {
         supervision_id: SupervisionId, rises: bool, due_before_at: Timestamp, due_at: Timestamp,
         calendar_version: u32,
     }
-    ClockWarned { clock: ClockKind, task_id: Option<TaskId>, percent: u8, due_at: Timestamp }
+    /// Who has to act is reminded.
+    ClockWarned {
+        clock: ClockKind, task_id: Option<TaskId>, org_id: OrgId, unit_id: Option<UnitId>, percent: u8,
+        due_at: Timestamp,
+    }
     ClockBreached { clock: ClockKind, task_id: Option<TaskId>, due_at: Timestamp }
     /// Another calendar came into force, under which a promise ends later.
     ClockMoved {

@@ -11,6 +11,7 @@ use super::dispatch::RouteChoice;
 use super::error::{DomainError, Result};
 use super::event::{DomainEvent, Timestamp};
 use super::ids::*;
+use super::point::Point;
 use super::reason::Reason;
 use super::state::Trigger;
 use super::suggestion::Suggestion;
@@ -33,6 +34,8 @@ pub struct RegisterCase {
     /// Pseudonym of the requester; none when anonymous.
     pub requester: Option<PersonRef>,
     pub place_unit: UnitId,
+    pub grid: Option<String>,
+    pub point: Option<Point>,
     /// The organisation that received it: the first receiver.
     pub receiver: OrgId,
     pub text_redacted: String,
@@ -49,6 +52,10 @@ pub struct TriageCase {
     pub urgency: Option<Urgency>,
     /// A better place than the one registered.
     pub place_unit: Option<UnitId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grid: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub point: Option<Point>,
     pub complained_of: Option<OrgId>,
     /// Whether the requester agrees to be helped by society first; unchanged where unset.
     pub society_agreed: Option<bool>,
@@ -114,13 +121,13 @@ impl Case {
     }
 }
 
-/// The place of a unit, with its street and community.
+/// The place of a unit, with its street and community; without grid and point.
 pub(super) fn place_of(unit: UnitId, work_routes: &super::table::RoutingTable) -> Result<Place> {
     let node = work_routes.unit(unit).ok_or_else(|| DomainError::invalid("place_unit_id", "no such unit"))?;
     let path = node.path.to_vec();
     let street = work_routes.on_path(&path, UnitKind::Street);
     let community = work_routes.on_path(&path, UnitKind::Community);
-    Ok(Place { unit, path, street, community })
+    Ok(Place { unit, path, street, community, grid: None, point: None })
 }
 
 pub(super) fn registered<'a>(command: RegisterCase, act: &Act<'a>) -> Result<Work<'a>> {
@@ -177,7 +184,7 @@ pub(super) fn new_case(command: RegisterCase, place: Place, now: Timestamp) -> C
         vulnerable: command.vulnerable,
         anonymous: command.anonymous,
         requester: command.requester,
-        place,
+        place: Place { grid: command.grid, point: command.point, ..place },
         text_redacted: command.text_redacted,
         text_ref: command.text_ref,
         item: None,
@@ -287,8 +294,12 @@ impl Work<'_> {
             if !self.case.is_recheck() {
                 self.case.repeats = None;
             }
-            other_hours = self.move_to(place_of(unit, self.routes)?);
+            other_hours = self.move_to(self.place_from(place_of(unit, self.routes)?));
         }
+        if command.grid.is_some() {
+            self.case.place.grid.clone_from(&command.grid);
+        }
+        self.case.place.point = command.point.or(self.case.place.point);
         self.case.urgency = command.urgency.unwrap_or(self.case.urgency);
         self.case.society_agreed = command.society_agreed.unwrap_or(self.case.society_agreed);
         self.case.vulnerable = command.vulnerable.unwrap_or(self.case.vulnerable);
@@ -314,6 +325,13 @@ impl Work<'_> {
             self.follow_place();
         }
         Ok(())
+    }
+
+    /// Another place for the case. Its point is where it was, for the unit alone was wrong; a grid lies in one community.
+    fn place_from(&self, place: Place) -> Place {
+        let known = &self.case.place;
+        let same = place.community.is_some() && place.community == known.community;
+        Place { grid: known.grid.clone().filter(|_| same), point: known.point, ..place }
     }
 
     /// The requester's clock starts.

@@ -1,11 +1,13 @@
 //! How alike two cases are: by meaning, place and time, and whether the same person asks about the same item. Of meaning
-//! speak the words in common, other words for the same ([`Told`]), and the item that somebody, or the classifier, found. It
-//! only ranks candidates with reasons; that two cases are one matter is decided by a human (MergeCase).
+//! speak the words in common, other words for the same ([`Told`]), and the item that somebody, or the classifier, found. Of
+//! place speak the points where both have one, else the units. It only ranks candidates with reasons; that two cases are one
+//! matter is decided by a human (MergeCase).
 
 use std::collections::HashMap;
 
 use super::event::Timestamp;
 use super::ids::{PersonRef, UnitId};
+use super::point::{NEAR, Point, about};
 use super::reason::Reason;
 use super::synonyms::Told;
 
@@ -16,6 +18,7 @@ pub struct Matter {
     pub pairs: Vec<i32>,
     /// Root → leaf.
     pub path: Vec<UnitId>,
+    pub point: Option<Point>,
     pub at: Timestamp,
     pub requester: Option<PersonRef>,
     pub item_code: Option<String>,
@@ -46,6 +49,8 @@ const OTHER_WORDS: f64 = 0.4;
 const BY_ITEM: f64 = 0.2;
 /// Days after which the likeness of time is half.
 const HALF_DAYS: f64 = 14.0;
+/// Metres after which the likeness of place is half.
+const HALF_METRES: f64 = 100.0;
 
 /// Texts of which it can be told what is common; where there are fewer, each pair tells as much as among so many.
 const FEW: f64 = 50.0;
@@ -98,7 +103,11 @@ impl Matter {
         let item = self.item().filter(|item| other.item() == Some(*item) && !own.differs(&others));
         let meaning = words.max(other_words).max(if item.is_some() { BY_ITEM } else { 0.0 });
         let (steps, same_place) = self.steps_to(other);
-        let place = 1.0 / (1.0 + steps);
+        let metres = self.metres_to(other);
+        // What is known to the metre counts so, whatever borders lie between.
+        let place = metres.map_or(1.0 / (1.0 + steps), |metres| 1.0 / (1.0 + metres / HALF_METRES));
+        // What is not near is another matter, however alike it is told: less and less of it counts.
+        let near = metres.map_or(1.0, |metres| (NEAR / metres).min(1.0));
         let seconds = (self.at - other.at).num_seconds().unsigned_abs();
         let days = seconds / 86_400;
         let time = 1.0 / (1.0 + seconds as f64 / 86_400.0 / HALF_DAYS);
@@ -106,7 +115,7 @@ impl Matter {
         let same_item = self.same_item(other);
         let yes = |is: bool| f64::from(u8::from(is));
         let rest = PLACE * place + TIME * time + REQUESTER * yes(same_requester) + ITEM * yes(same_item);
-        let score = MEANING * meaning + rest * (meaning / MEANT).min(1.0);
+        let score = near * (MEANING * meaning + rest * (meaning / MEANT).min(1.0));
         let percent = |share: f64| (share * 100.0).round();
         let mut reasons = Vec::new();
         if words > 0.0 || meaning <= 0.0 {
@@ -116,6 +125,7 @@ impl Matter {
             reasons.push(Reason::new("same_subject").with("percent", percent(subject)));
         }
         reasons.push(Reason::new("days_apart").with("days", days));
+        reasons.extend(metres.map(|metres| Reason::new("metres_apart").with("metres", about(metres))));
         reasons.extend(same_place);
         if same_requester {
             reasons.push(Reason::new("same_requester"));
@@ -137,6 +147,11 @@ impl Matter {
 
     fn same_item(&self, other: &Self) -> bool {
         self.item_code.is_some() && self.item_code == other.item_code
+    }
+
+    /// How far apart the two are, where both say where they are.
+    fn metres_to(&self, other: &Self) -> Option<f64> {
+        Some(self.point?.metres_to(other.point?))
     }
 
     /// Steps through the tree of units from one place to the other, and what they share.
@@ -162,6 +177,7 @@ mod tests {
         Matter {
             pairs: pairs(text),
             path: path.iter().map(|unit| UnitId(Uuid::from_u128(*unit))).collect(),
+            point: None,
             at: DateTime::UNIX_EPOCH + TimeDelta::days(20_000 + day),
             requester: None,
             item_code: None,
@@ -290,6 +306,47 @@ mod tests {
         assert!(decided.likeness(&known, &Weights::default()).score < LEAST_ALIKE);
     }
 
+    /// So many metres north of a point in Wuhan.
+    fn north(metres: f64, matter: Matter) -> Matter {
+        let latitude = 30_600_000 + (metres / 0.111_195).round() as i32;
+        Matter { point: Some(Point::new(114_270_000, latitude).unwrap()), ..matter }
+    }
+
+    #[test]
+    fn nearer_is_more_alike_across_borders_and_the_same_words_far_away_are_another_matter() {
+        let said = |metres, path: &[u128]| north(metres, matter("北门路灯不亮，晚上很黑", path, 0));
+        let case = said(0.0, &[1, 2, 3, 4]);
+        let by = |other: &Matter| case.likeness(other, &Weights::default()).score;
+        let away = [0.0, 20.0, 60.0, 150.0, 290.0, 400.0].map(|metres| by(&said(metres, &[1, 2, 3, 4])));
+        assert!(away.windows(2).all(|two| two[0] > two[1]) && away[4] > LEAST_ALIKE, "{away:?}");
+        // Borders do not count, neither between nor around.
+        assert!((by(&said(60.0, &[1, 2, 8, 9])) - away[2]).abs() < 1e-9);
+        assert!(by(&said(5_000.0, &[1, 2, 3, 4])) < LEAST_ALIKE, "the same words, 5 km away");
+        // Where one of the two has no point, the units tell.
+        let nowhere = matter("北门路灯不亮，晚上很黑", &[1, 2, 3, 4], 0);
+        assert!((by(&nowhere) - away[0]).abs() < 1e-9);
+        // By the item alone, next door and no further.
+        let of = |metres| north(metres, of_item("CJ-0143", "夜里回家怕摔", &[1, 2, 8, 9], 0));
+        let case = north(0.0, of_item("CJ-0143", "上楼看不见路", &[1, 2, 3, 4], 0));
+        let by = |other: &Matter| case.likeness(other, &Weights::default()).score;
+        assert!(by(&of(50.0)) >= LEAST_ALIKE && by(&of(250.0)) < LEAST_ALIKE);
+        // Another matter at the very place.
+        let other = north(0.0, matter("垃圾成堆没人清扫", &[1, 2, 3, 4], 0));
+        assert!(said(0.0, &[1, 2, 3, 4]).likeness(&other, &Weights::default()).score < LEAST_ALIKE);
+    }
+
+    #[test]
+    fn how_far_apart_two_are_is_told_in_round_metres() {
+        let (one, other) = (matter("路灯不亮", &[1, 2], 0), matter("路灯不亮", &[1, 3], 0));
+        let likeness = north(0.0, one.clone()).likeness(&north(52.0, other), &Weights::default());
+        assert_eq!(codes(&likeness), ["similar_text", "days_apart", "metres_apart", "near_place"]);
+        let told = &likeness.reasons[2];
+        assert_eq!(told.render(crate::domain::Language::Chinese), "相距约 50 米");
+        assert_eq!(told.render(crate::domain::Language::English), "about 50 m apart");
+        let half_known = one.likeness(&north(0.0, one.clone()), &Weights::default());
+        assert_eq!(codes(&half_known), ["similar_text", "days_apart", "same_place"]);
+    }
+
     #[test]
     fn the_reasons_say_what_is_alike_in_both_languages() {
         use crate::domain::Language::{Chinese, English};
@@ -324,8 +381,14 @@ mod tests {
             requester in proptest::option::of("[ab]"),
             item_code in proptest::option::of("[AB]"),
             suggested_item in proptest::option::of("[AB]"),
+            metres in proptest::option::of(0.0..2_000.0),
         ) -> Matter {
-            Matter { requester: requester.map(PersonRef), item_code, suggested_item, ..matter(&text, &path, day) }
+            let matter = matter(&text, &path, day);
+            let matter = Matter { requester: requester.map(PersonRef), item_code, suggested_item, ..matter };
+            match metres {
+                Some(metres) => north(metres, matter),
+                None => matter,
+            }
         }
     }
 

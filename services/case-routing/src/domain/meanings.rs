@@ -1,6 +1,8 @@
 //! What the codes mean for each other: which mode an edge allows, who may decline, who delivers, what ends.
 
-use super::codes::{CaseState, ClosedCode, DeliveryMode, DispatchMode, EdgeKind, Nature, OrgKind, TaskState};
+use super::codes::{
+    CaseState, ClockKind, ClosedCode, DeliveryMode, DispatchMode, EdgeKind, Nature, OrgKind, TaskState,
+};
 
 impl CaseState {
     /// Whether nothing but undoing a merge follows.
@@ -37,6 +39,15 @@ impl ClosedCode {
     #[must_use]
     pub const fn is_explanation(self) -> bool {
         matches!(self, Self::Explained | Self::Unfounded | Self::BeyondAuthority)
+    }
+}
+
+impl ClockKind {
+    /// A time in which somebody may do something, not one in which somebody has to: it ends by itself, and nobody is reminded
+    /// of it or late by it.
+    #[must_use]
+    pub const fn is_window(self) -> bool {
+        matches!(self, Self::Supplement | Self::Offer | Self::Objection | Self::RatingWindow | Self::Consult)
     }
 }
 

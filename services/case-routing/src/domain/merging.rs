@@ -48,9 +48,10 @@ impl Case {
         let before = work.case.clocks.iter().filter(|clock| clock.kind != ClockKind::Judge);
         let merged_at = before.filter_map(|clock| clock.stopped_at).max();
         let counted = |kind| matches!(kind, ClockKind::Resolve | ClockKind::Rework | ClockKind::Dispatch);
+        let rules = work.rules;
         for clock in work.case.clocks.iter_mut().filter(|clock| clock.stopped_at == merged_at) {
             if counted(clock.kind) {
-                clock.stopped_at = None;
+                clock.run_on(rules);
             }
         }
         work.enter(CaseState::Accepted, Trigger::Unmerge)?;

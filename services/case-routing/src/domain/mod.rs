@@ -52,6 +52,7 @@ mod merging;
 mod objection;
 mod parts;
 pub mod patrol;
+mod point;
 mod rating;
 mod reason;
 mod refusal;
@@ -124,6 +125,7 @@ pub use lists::{
 };
 pub use mediation::*;
 pub use objection::ObjectTask;
+pub use point::{Axis, Point};
 pub use reason::{Language, Reason};
 pub use replay::{Difference, Replay, RoutingInputs};
 pub use router::{Candidate, Choice, RouteQuery, RoutingOutcome};

@@ -185,6 +185,12 @@ pub const TEXTS: &[(&str, &str, &str)] = &[
     ("overdue", "超过时限", "overdue"),
     ("assist_overdue", "协办单位超过时限", "an assist is overdue"),
     // Clocks, supervision.
+    (
+        "clock_reminder",
+        "催办 {org}：{clock} 时限已过 {percent}%",
+        "{org} is reminded: {percent} % of the {clock} limit has run",
+    ),
+    // Of timelines that do not say who was reminded.
     ("clock_warned", "{clock} 时限已过 {percent}%", "{percent} % of the {clock} limit has run"),
     ("clock_breached", "{clock} 超过时限", "the {clock} limit has passed"),
     (
@@ -231,6 +237,7 @@ pub const TEXTS: &[(&str, &str, &str)] = &[
         "the same kind of matter in other words, {percent} % alike",
     ),
     ("days_apart", "登记相隔 {days} 天", "registered {days} days apart"),
+    ("metres_apart", "相距约 {metres} 米", "about {metres} m apart"),
     ("same_place", "同一地点 {unit}", "the same place {unit}"),
     ("near_place", "同在 {unit}", "both within {unit}"),
     ("same_requester", "同一诉求人", "the same requester"),

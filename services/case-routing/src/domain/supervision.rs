@@ -129,9 +129,14 @@ impl Case {
     pub fn supervised(&self, supervision: &Supervision) -> OrgId {
         // A reminder about another's task.
         let named = supervision.org.filter(|_| supervision.task.is_some());
-        let of_task = supervision.task.and_then(|task| self.task(task).ok()).map(|task| task.org);
-        let of_clock = supervision.clock.and_then(|clock| self.acts_against(clock));
-        named.or(of_task).or(of_clock).or(supervision.org).or(self.lead_org).unwrap_or(self.first_receiver)
+        named.unwrap_or_else(|| self.has_to_act(supervision.clock, supervision.task, supervision.org))
+    }
+
+    /// Whose task it is, else who has to do what the clock measures, else who is named, else who leads or received it first.
+    fn has_to_act(&self, clock: Option<ClockKind>, task: Option<TaskId>, named: Option<OrgId>) -> OrgId {
+        let of_task = task.and_then(|task| self.task(task).ok()).map(|task| task.org);
+        let of_clock = clock.and_then(|clock| self.acts_against(clock));
+        of_task.or(of_clock).or(named).or(self.lead_org).unwrap_or(self.first_receiver)
     }
 
     /// Who has to do what a clock of the case measures, where that is not whoever leads.
@@ -244,6 +249,13 @@ impl Work<'_> {
             }
             _ => None,
         }
+    }
+
+    /// Who is reminded of a clock that runs, and of which unit that is: whoever is supervised for it when it has run out.
+    pub(super) fn reminded(&self, clock: ClockKind, task: Option<TaskId>) -> (OrgId, Option<UnitId>) {
+        let org = self.case.has_to_act(Some(clock), task, self.sees_to(Some(clock)));
+        let of_task = task.and_then(|task| self.case.task(task).ok()).map(|task| task.unit);
+        (org, of_task.or_else(|| self.routes.org(org).map(|org| org.unit)))
     }
 
     /// Until when that is to be done which was answered for: as promised, which is no longer than there is for rework, else as

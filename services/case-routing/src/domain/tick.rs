@@ -126,8 +126,11 @@ impl Work<'_> {
         let clock = &mut self.case.clocks[number];
         clock.warned = percent;
         let (kind, task_id, due_at) = (clock.kind, clock.task_id, clock.due_at);
-        let reason = Reason::new("clock_warned").with("clock", kind).with("percent", percent);
-        self.emit(DomainEvent::ClockWarned { clock: kind, task_id, percent, due_at }, Some(reason), task_id);
+        let (org_id, unit_id) = self.reminded(kind, task_id);
+        let reason = Reason::new("clock_reminder").with("clock", kind).with("percent", percent);
+        let reason = reason.with("org", org_id);
+        let event = DomainEvent::ClockWarned { clock: kind, task_id, org_id, unit_id, percent, due_at };
+        self.emit(event, Some(reason), task_id);
     }
 
     /// The end of a clock, by the table of domain.md §2.2.2.
@@ -135,15 +138,7 @@ impl Work<'_> {
         let clock = &mut self.case.clocks[number];
         clock.breached_at = Some(clock.due_at);
         let (kind, task_id, due_at) = (clock.kind, clock.task_id, clock.due_at);
-        let ends_a_window = matches!(
-            kind,
-            ClockKind::Supplement
-                | ClockKind::Offer
-                | ClockKind::Objection
-                | ClockKind::RatingWindow
-                | ClockKind::Consult
-        );
-        if ends_a_window {
+        if kind.is_window() {
             self.stop_clock(kind, task_id);
         } else {
             let reason = Reason::new("clock_breached").with("clock", kind);

@@ -160,6 +160,8 @@ impl Pusher {
             // Who asked is known by the ticket, whose contact is revealed to those who call back.
             requester: (!push.pushed.anonymous).then(|| PersonRef(ticket.to_string())),
             place_unit: UnitId(matter.place),
+            grid: None,
+            point: None,
             receiver,
             text_redacted: redact(&push.pushed.text),
             text_ref: Some(case_id.0),

@@ -11,8 +11,9 @@ use crate::{
     },
     domain::{
         AssignmentView, CallbackAttempt, CallbackOutcome, Candidate, Case, Clock, ClockKind, Language,
-        Objection, ObjectionState, Offer, Position, Rating, Reason, RoutingDecision, Stage, Suggestion,
-        Supervision, Supplement, Suspension, Task, TimelineEntry, TriageDecision, Verification, WhistleScore,
+        Objection, ObjectionState, Offer, Point, Position, Rating, Reason, RoutingDecision, Stage,
+        Suggestion, Supervision, Supplement, Suspension, Task, TimelineEntry, TriageDecision, Verification,
+        WhistleScore,
     },
     editions::Edition,
     record::CaseRecord,
@@ -92,7 +93,13 @@ pub fn case(record: &CaseRecord, world: &World, now: Timestamp) -> pb::Case {
         remark_count: count(case.remark_count),
         remarked_time: case.remarked_at.and_then(at),
         remarks: Vec::new(),
+        grid_code: case.place.grid.clone().unwrap_or_default(),
+        point: case.place.point.map(point),
     }
+}
+
+fn point(point: Point) -> pb::GeoPoint {
+    pb::GeoPoint { longitude_e6: Some(point.longitude_e6()), latitude_e6: Some(point.latitude_e6()) }
 }
 
 /// What was missing, and what came in of it.
@@ -221,6 +228,8 @@ pub fn listed(case: Listed, world: &World, now: Timestamp) -> pb::Case {
         remark_count: count(case.remark_count),
         remarked_time: case.remarked_at.and_then(at),
         remarks: Vec::new(),
+        grid_code: String::new(),
+        point: None,
     }
 }
 

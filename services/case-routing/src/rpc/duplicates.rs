@@ -11,10 +11,10 @@ use crate::{
         Case, CaseId, LEAST_ALIKE, Likeness, Matter, RoutingTable, Told, UnitId, UnitKind, Weights, pairs,
     },
     store::{
-        alike::{self, Area, Around, OfItem},
+        alike::{self, Area, Around, Near, OfItem},
         imports,
         list::{ReachFilter, ids_within},
-        read,
+        points, read,
     },
 };
 
@@ -22,6 +22,8 @@ use crate::{
 const COMPARED: i64 = 2_000;
 /// Cases of the same item that are looked at on either side of a case, wherever they are.
 const OF_ITEM: i64 = 500;
+/// Cases near the point of a case that are compared at most, the newest.
+const NEAR_BY: i64 = 500;
 /// Thousandths from which the classifier's suggestion stands for the item of a case that has none.
 const LIKELY: u16 = 500;
 
@@ -46,6 +48,7 @@ pub async fn find(
     let own = Matter {
         pairs: pairs(&case.text_redacted),
         path: case.place.path.clone(),
+        point: case.place.point,
         at: case.registered_at,
         requester: case.requester.clone(),
         item_code: case.item.as_ref().map(|item| item.code.clone()),
@@ -57,11 +60,11 @@ pub async fn find(
     let mut conn = desk.db.conn().await?;
     // Before the cases, so that none is missing from both.
     let unindexed_count = imports::unindexed(&mut conn).await?;
+    let first = ids_within(Some(since), None, &desk.clock).map_or(Uuid::nil(), |(first, _)| first);
     let mut others = Vec::new();
     if !own.pairs.is_empty() {
         let mut words = own.pairs.clone();
         words.extend(Told::of(&own.pairs).synonyms());
-        let first = ids_within(Some(since), None, &desk.clock).map_or(Uuid::nil(), |(first, _)| first);
         for area in areas {
             let around = Around { case: id, area, pairs: &words, since, first, limit: COMPARED };
             add(&mut others, alike::around(&mut conn, &around, &reach).await?);
@@ -71,6 +74,16 @@ pub async fn find(
         let path: Vec<Uuid> = case.place.path.iter().map(|unit| unit.0).collect();
         let of = OfItem { case: id, area: areas[0], item, near: near.0, path: &path, since, limit: OF_ITEM };
         add(&mut others, alike::of_item(&mut conn, &of, &reach).await?);
+    }
+    if let Some(point) = own.point {
+        let near = Near { case: id, point, since, first, limit: NEAR_BY };
+        add(&mut others, alike::near(&mut conn, &near, &reach).await?);
+        // Of all of them: what has the same words far away is another matter.
+        let found: Vec<Uuid> = others.iter().map(|(other, _)| other.0).collect();
+        let points = points::of(&mut conn, &found).await?;
+        for (other, matter) in &mut others {
+            matter.point = points.get(&other.0).copied();
+        }
     }
     let texts = others.iter().map(|(_, matter)| matter.pairs.as_slice());
     let weights = Weights::of(texts.chain([own.pairs.as_slice()]));

@@ -23,7 +23,7 @@ use crate::{
     atlas::World,
     codes,
     domain::{
-        Channel, Nature, OnTheSpot, Origin, Urgency,
+        Channel, Nature, OnTheSpot, Origin, Point, Urgency,
         patrol::{FindingOutcome, is_component_code, is_drawn, is_of_field, is_point},
     },
     registers,
@@ -191,6 +191,8 @@ pub(super) async fn report(
     let matter = Matter {
         item_code: report.item_code.clone(),
         place,
+        grid: Some(patrol.grid_code),
+        point: report.point.and_then(|(longitude, latitude)| Point::of_degrees(longitude, latitude)),
         text: report.text.clone(),
         channel: Channel::Patrol,
         origin: Origin::Patrol,

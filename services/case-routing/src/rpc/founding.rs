@@ -18,8 +18,8 @@ use super::{
 use crate::{
     atlas::World,
     domain::{
-        Case, CaseId, Channel, IntakeCase, OnTheSpot, Origin, RegisterCase, RouteChoice, TriageCase, UnitId,
-        Urgency,
+        Case, CaseId, Channel, IntakeCase, OnTheSpot, Origin, Point, RegisterCase, RouteChoice, TriageCase,
+        UnitId, Urgency,
     },
     record::CaseRecord,
     redact::redact,
@@ -30,6 +30,8 @@ use crate::{
 pub struct Matter {
     pub item_code: String,
     pub place: Uuid,
+    pub grid: Option<String>,
+    pub point: Option<Point>,
     pub text: String,
     pub channel: Channel,
     pub origin: Origin,
@@ -72,6 +74,8 @@ impl Desk {
             vulnerable: false,
             requester: None,
             place_unit: UnitId(matter.place),
+            grid: matter.grid,
+            point: matter.point,
             receiver,
             text_redacted: redact(&matter.text),
             text_ref: Some(case_id.0),

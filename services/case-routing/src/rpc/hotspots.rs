@@ -109,6 +109,8 @@ impl Hotspots {
         let matter = Matter {
             item_code: hotspot.item_code.clone(),
             place: hotspot.unit_id,
+            grid: None,
+            point: None,
             text,
             channel: Channel::Worker,
             origin: Origin::TopDown,

@@ -17,7 +17,7 @@ use super::{desk::Desk, parse};
 use crate::{
     atlas::World,
     importing::{self, Reader, Ready, Row, Sorted},
-    store::{imports, repeats, retention, write},
+    store::{imports, points, repeats, retention, write},
 };
 
 /// Cases of one call.
@@ -204,6 +204,7 @@ async fn store(tx: &mut Tx<'_>, db: Db, mut batch: Batch) -> Result<pb::ImportCa
         write::timeline(conn, &changes),
         write::decisions(conn, &changes),
         write::texts(conn, &changes),
+        points::save(conn, &changes),
     )?;
     if !told.is_empty() {
         tx.emit(importing::event(batch_id, batch.import_id, &told, &repeats));

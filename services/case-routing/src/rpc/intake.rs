@@ -174,6 +174,8 @@ impl IntakeService for Intake {
                     item_code: (!message.item_code.is_empty()).then(|| message.item_code.clone()),
                     urgency: parse::optional_word("urgency", message.urgency, codes::urgency_from)?,
                     place_unit,
+                    grid: parse::grid_code("grid_code", &message.grid_code)?,
+                    point: parse::point("point", message.point.as_ref())?,
                     complained_of: parse::optional_id::<OrgId>("subject_org_id", &message.subject_org_id)?,
                     // Both can only be added here: what was said at the window stands.
                     society_agreed: message.agrees_to_society.then_some(true),

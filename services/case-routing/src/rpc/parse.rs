@@ -5,7 +5,7 @@ use chassis::{Error, Result, Timestamp, clock, proto::case_routing::v1 as pb};
 use chrono::Datelike;
 use uuid::Uuid;
 
-use crate::domain::{MOST_FEN, pairs};
+use crate::domain::{Axis, MOST_FEN, Point, pairs, patrol::is_grid_code};
 
 /// Longest list of references or codes.
 const MAX_LIST: usize = 50;
@@ -112,6 +112,35 @@ pub fn code(field: &str, text: &str) -> Result<String> {
 /// A code that may be left out.
 pub fn optional_code(field: &str, text: &str) -> Result<Option<String>> {
     if text.is_empty() { Ok(None) } else { code(field, text).map(Some) }
+}
+
+/// The code of a grid that may be left out. Where the grid lies is not read from it.
+pub fn grid_code(field: &str, text: &str) -> Result<Option<String>> {
+    if !text.is_empty() && !is_grid_code(text) {
+        return Err(Error::invalid(field, "must have 15 digits"));
+    }
+    Ok((!text.is_empty()).then(|| text.to_owned()))
+}
+
+/// A point that may be left out: both of its parts or neither, within the world.
+pub fn point(field: &str, point: Option<&pb::GeoPoint>) -> Result<Option<Point>> {
+    let wrong = |axis: Axis, message: &str| {
+        let part = match axis {
+            Axis::Longitude => "longitude_e6",
+            Axis::Latitude => "latitude_e6",
+        };
+        Err(Error::invalid(format!("{field}.{part}"), message))
+    };
+    match point.map(|point| (point.longitude_e6, point.latitude_e6)) {
+        None | Some((None, None)) => Ok(None),
+        Some((None, Some(_))) => wrong(Axis::Longitude, "both or neither"),
+        Some((Some(_), None)) => wrong(Axis::Latitude, "both or neither"),
+        Some((Some(longitude), Some(latitude))) => match Point::new(longitude, latitude) {
+            Ok(point) => Ok(Some(point)),
+            Err(axis @ Axis::Longitude) => wrong(axis, "must lie between -180000000 and 180000000"),
+            Err(axis @ Axis::Latitude) => wrong(axis, "must lie between -90000000 and 90000000"),
+        },
+    }
 }
 
 /// A code or name by which a list is narrowed, as it is stored; empty: not narrowed.

@@ -22,8 +22,8 @@ use crate::{
     atlas::World,
     codes,
     domain::{
-        self, Case, CaseId, Channel, IntakeCase, Nature, OrgId, Origin, PersonRef, RegisterCase, RouteChoice,
-        Suggestion, TriageCase, UnitId, Urgency,
+        self, Case, CaseId, Channel, IntakeCase, Nature, OrgId, Origin, PersonRef, Point, RegisterCase,
+        RouteChoice, Suggestion, TriageCase, UnitId, Urgency,
     },
     reach,
     record::CaseRecord,
@@ -44,6 +44,8 @@ const HIDDEN: &str = "anonymous_caller";
 pub struct Entry {
     text: String,
     place: Uuid,
+    grid: Option<String>,
+    point: Option<Point>,
     channel: Channel,
     item_code: Option<String>,
     anonymous: bool,
@@ -75,6 +77,8 @@ impl TryFrom<&pb::RegisterCaseRequest> for Entry {
         Ok(Self {
             text: request.text.clone(),
             place: parse::id("place_unit_id", &request.place_unit_id)?,
+            grid: parse::grid_code("grid_code", &request.grid_code)?,
+            point: parse::point("point", request.point.as_ref())?,
             channel: parse::word("channel", request.channel, codes::channel_from, Some(Channel::Window))?,
             item_code: some(&request.item_code),
             anonymous: request.anonymous,
@@ -112,6 +116,8 @@ impl TryFrom<&pb::IntakeCaseRequest> for Entry {
             agrees_to_society: request.agrees_to_society,
             origin: request.origin,
             client_ref: request.client_ref.clone(),
+            grid_code: request.grid_code.clone(),
+            point: request.point,
         };
         if request.item_code.is_empty() {
             return Err(Error::invalid("item_code", "intake names the item"));
@@ -180,6 +186,8 @@ impl Entry {
             vulnerable: self.vulnerable,
             requester: requester.map(|person| PersonRef(reach::requester_ref(person))),
             place_unit: UnitId(self.place),
+            grid: self.grid,
+            point: self.point,
             receiver,
             text_redacted: redact(&self.text),
             text_ref: Some(case_id.0),

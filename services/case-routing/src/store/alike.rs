@@ -1,5 +1,5 @@
-//! Cases that may be of the same matter as another: recent ones of the neighbourhood that share words with it, and those of
-//! its item close by.
+//! Cases that may be of the same matter as another: recent ones of the neighbourhood that share words with it, those of its
+//! item close by, and those near its point, whatever borders lie between.
 
 use chassis::{Result, Timestamp, db::cached};
 use diesel::{
@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::list::ReachFilter;
 use crate::{
-    domain::{CaseId, Matter, PersonRef, UnitId},
+    domain::{CaseId, Matter, PersonRef, Point, UnitId},
     reach::requester_ref,
 };
 
@@ -177,11 +177,67 @@ pub async fn of_item(
     Ok(rows.into_iter().map(Row::matter).collect())
 }
 
+/// From a few cells of [`super::points`], of each the newest cases. What lies across the date line is as near as it is.
+const NEAR: &str = "SELECT c.case_id, COALESCE(w.pairs, '{}'::integer[]) AS pairs, c.place_path, c.registered_at, \
+     c.requester_id, c.item_code FROM unnest($1) AS k (cell) CROSS JOIN LATERAL (\
+     SELECT p.case_id FROM case_points p WHERE p.cell = k.cell AND p.case_id >= $2 AND p.case_id <> $3 \
+     AND LEAST(abs(p.lon_e6 - $4), 360000000 - abs(p.lon_e6 - $4)) <= $5 AND abs(p.lat_e6 - $6) <= $7 \
+     ORDER BY p.case_id DESC LIMIT $8\
+     ) AS n JOIN cases c ON c.case_id = n.case_id LEFT JOIN case_words w ON w.case_id = c.case_id \
+     WHERE c.registered_at >= $9 AND c.state <> 'merged' \
+     AND ($10 OR c.requester_id = $11 OR c.first_receiver_org_id = ANY ($14) \
+     OR EXISTS (SELECT 1 FROM unnest($12, $13) AS s (unit, line) \
+     WHERE s.unit = ANY (c.place_path) AND (s.line IS NULL OR s.line = c.line)) \
+     OR EXISTS (SELECT 1 FROM tasks r WHERE r.org_id = ANY ($14) AND r.case_id = c.case_id)) \
+     ORDER BY c.case_id DESC LIMIT $8";
+
+/// Near which point to look.
+#[derive(Debug, Clone, Copy)]
+pub struct Near {
+    /// The case itself, which is not among them.
+    pub case: CaseId,
+    pub point: Point,
+    pub since: Timestamp,
+    /// As in [`Around`].
+    pub first: Uuid,
+    /// Cases at most, and of each cell those that are looked at.
+    pub limit: i64,
+}
+
+/// The newest cases near a point that the caller reaches, whatever their words, and that are not merged already.
+pub async fn near(
+    conn: &mut AsyncPgConnection,
+    near: &Near,
+    reach: &ReachFilter,
+) -> Result<Vec<(CaseId, Matter)>> {
+    let (east, north) = near.point.nearby_e6();
+    let rows: Vec<Row> = cached(NEAR)
+        .bind::<Array<BigInt>, _>(near.point.cells_around())
+        .bind::<SqlUuid, _>(near.first)
+        .bind::<SqlUuid, _>(near.case.0)
+        .bind::<Integer, _>(near.point.longitude_e6())
+        .bind::<Integer, _>(east)
+        .bind::<Integer, _>(near.point.latitude_e6())
+        .bind::<Integer, _>(north)
+        .bind::<BigInt, _>(near.limit)
+        .bind::<Timestamptz, _>(near.since)
+        .bind::<Bool, _>(reach.all)
+        .bind::<Nullable<SqlUuid>, _>(reach.requester)
+        .bind::<Array<SqlUuid>, _>(&reach.units)
+        .bind::<Array<Nullable<Text>>, _>(&reach.lines)
+        .bind::<Array<SqlUuid>, _>(&reach.orgs)
+        .load(conn)
+        .await?;
+    Ok(rows.into_iter().map(Row::matter).collect())
+}
+
 impl Row {
+    /// Without its point: of all that are compared they are read at once ([`super::points::of`]).
     fn matter(self) -> (CaseId, Matter) {
         let matter = Matter {
             pairs: self.pairs,
             path: self.place_path.into_iter().map(UnitId).collect(),
+            point: None,
             at: self.registered_at,
             requester: self.requester_id.map(|person| PersonRef(requester_ref(person))),
             item_code: self.item_code,

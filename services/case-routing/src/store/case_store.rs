@@ -20,7 +20,7 @@ use super::{
     at_hand::{AtHand, Held},
     benefits,
     exchange::changes,
-    notices, precedents, refusals, remarks, repeats, retention, suggestions, words, write,
+    notices, points, precedents, refusals, remarks, repeats, retention, suggestions, words, write,
 };
 use crate::{
     domain::{Case, CaseId},
@@ -158,6 +158,7 @@ impl AggregateStore for CaseStore {
             suggestions::save(conn, &changes),
             remarks::save(conn, &changes),
             benefits::save(conn, &changes),
+            points::save(conn, &changes),
         )?;
         // After the rest: its tickets are locked behind their cases, and refer to them.
         changes::save(conn, &changes).await

@@ -162,6 +162,8 @@ mod tests {
                 street: path.get(2).copied(),
                 community: path.get(3).copied(),
                 path,
+                grid: None,
+                point: None,
             };
             let shown = public_path(&place);
             prop_assert_eq!(shown.len(), depth.min(4));

@@ -179,6 +179,8 @@ mod tests {
             path: (1..=4).map(unit).collect(),
             street: street.map(unit),
             community: None,
+            grid: None,
+            point: None,
         };
         assert_eq!(units(&place(Some(3))), [Uuid::from_u128(3), Uuid::from_u128(4)]);
         assert_eq!(units(&place(Some(4))), [Uuid::from_u128(4)]);

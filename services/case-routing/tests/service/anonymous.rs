@@ -23,6 +23,7 @@ fn report(d: &District) -> pb::RegisterCaseRequest {
         request_id: request_id(),
         text: "有人乱倒垃圾".into(),
         place_unit_id: d.community.to_string(),
+        point: Some(pb::GeoPoint { longitude_e6: Some(114_270_000), latitude_e6: Some(30_600_000) }),
         anonymous: true,
         client_ref: "offline-7".into(),
         ..Default::default()
@@ -45,7 +46,8 @@ async fn an_anonymous_report_leads_back_to_nobody() {
 
     let mut conn = d.service.db().conn().await.unwrap();
     let tables = ["cases", "timeline", "client_refs", "routing_decisions", "case_texts", "agenda", "tasks"];
-    for table in tables.into_iter().chain(["case_words", "retention", "idempotency", "outbox"]) {
+    let more = ["case_words", "case_points", "retention", "idempotency", "outbox"];
+    for table in tables.into_iter().chain(more) {
         let query = format!("SELECT string_agg(to_jsonb(t)::text, ' ') AS dump FROM {table} t");
         let row: Dump = diesel::sql_query(query).get_result(&mut conn).await.unwrap();
         let dump = row.dump.unwrap_or_default();

@@ -244,6 +244,22 @@ fn bad(method: &str, field: &FieldDescriptor) -> Vec<Value> {
         (_, _, Kind::String) => vec![text("NOT A CODE")],
         (_, _, Kind::Enum(_)) if field.is_list() => vec![Value::List(vec![Value::EnumNumber(999)])],
         (_, _, Kind::Enum(_)) => vec![Value::EnumNumber(999)],
+        (_, "point", Kind::Message(kind)) => {
+            let at = |longitude: Option<i32>, latitude: Option<i32>| {
+                let mut point = DynamicMessage::new(kind.clone());
+                let parts = [("longitude_e6", longitude), ("latitude_e6", latitude)];
+                for (name, value) in parts.into_iter().filter_map(|(name, value)| Some((name, value?))) {
+                    point.set_field_by_name(name, Value::I32(value));
+                }
+                Value::Message(point)
+            };
+            vec![
+                at(Some(114_270_000), None),
+                at(None, Some(30_600_000)),
+                at(Some(i32::MAX), Some(30_600_000)),
+                at(Some(114_270_000), Some(-90_000_001)),
+            ]
+        }
         (_, _, Kind::Message(kind)) if kind.full_name() == "google.protobuf.Timestamp" => {
             let at = |seconds, nanos| {
                 let mut at = DynamicMessage::new(kind.clone());

@@ -288,6 +288,54 @@ async fn each_row_is_refused_for_itself_by_number_and_field() {
 }
 
 #[tokio::test]
+async fn grid_and_point_of_a_row_are_the_cases_and_wrong_ones_are_named() {
+    let d = District::start().await;
+    let point = |longitude_e6, latitude_e6| Some(pb::GeoPoint { longitude_e6, latitude_e6 });
+    let here = point(Some(114_270_123), Some(30_600_456));
+    let cases = vec![
+        pb::ImportedCase { grid_code: "420103005001001".into(), point: here, ..closed(&d, 1) },
+        pb::ImportedCase { grid_code: "42010300500100X".into(), ..closed(&d, 2) },
+        pb::ImportedCase { point: point(Some(114_270_123), None), ..closed(&d, 3) },
+        pb::ImportedCase { point: point(Some(180_000_001), Some(30_600_456)), ..closed(&d, 4) },
+        closed(&d, 5),
+    ];
+    let answer = import(&d, &operator(&d), &batch(cases)).await.unwrap();
+    let named: Vec<_> =
+        answer.problems.iter().map(|problem| (problem.index, problem.field.as_str())).collect();
+    assert_eq!(named, [(1, "grid_code"), (2, "point.latitude_e6"), (3, "point.longitude_e6")]);
+    assert_eq!(answer.imported_count, 2, "{answer:?}");
+    let kept = "SELECT count(*) AS n FROM case_points WHERE lon_e6 = 114270123 AND lat_e6 = 30600456";
+    assert_eq!(number(&d.service, kept).await, 1);
+    assert_eq!(number(&d.service, "SELECT count(*) AS n FROM case_points").await, 1, "none for the others");
+    let events = d.service.drain_outbox().await;
+    let grid = b"420103005001001".as_slice();
+    assert!(!events[0].data.windows(grid.len()).any(|window| window == grid));
+    let all = listed(&d, &d.dispatcher(), pb::ListCasesRequest::default()).await.cases;
+    let first = all.iter().find(|case| case.text_redacted.contains("第1号旧件")).unwrap();
+    let read = d.read(first).await;
+    assert_eq!((read.grid_code.as_str(), read.point), ("420103005001001", here));
+    // It is compared at once with what lies near, also across the border of its street.
+    let register = pb::RegisterCaseRequest {
+        request_id: request_id(),
+        text: first.text_redacted.clone(),
+        place_unit_id: d.other_street.to_string(),
+        item_code: ITEM.into(),
+        notice_version: "1".into(),
+        point: here,
+        ..Default::default()
+    };
+    let resident = Persona::resident(d.district);
+    let case = d.cases(&resident).register_case(register).await.unwrap().into_inner().case.unwrap();
+    let by = Persona::new(Role::DistrictDispatcher, d.district).org(d.gov);
+    let request = pb::FindDuplicatesRequest { case_id: case.case_id, ..Default::default() };
+    let mut intake = IntakeServiceClient::new(d.service.call_as(&by));
+    let found = intake.find_duplicates(request).await.unwrap().into_inner().candidates;
+    let found: Vec<&str> = found.iter().map(|found| found.case.as_ref().unwrap().case_id.as_str()).collect();
+    assert_eq!(found, [first.case_id.as_str()]);
+    d.service.stop().await;
+}
+
+#[tokio::test]
 async fn what_somebody_made_offline_and_sent_is_not_imported_a_second_time() {
     let d = District::start().await;
     let window = d.window();

@@ -193,6 +193,8 @@ async fn a_finding_becomes_a_case_and_the_next_one_about_it_repeats_it() {
         (found.case_no.as_str(), d.station.to_string().as_str())
     );
     assert!(!read.solved_on_spot);
+    let point = pb::GeoPoint { longitude_e6: Some(114_270_000), latitude_e6: Some(30_600_000) };
+    assert_eq!((read.grid_code.as_str(), read.point), (GRID, Some(point)), "of the patrol and the finding");
     assert_eq!(d.reports(&worker, request).await.unwrap(), found, "the same request answers the same");
 
     // Another walk, another worker: told of the open case, linked to it, and none is opened.

@@ -58,7 +58,8 @@ struct Due {
     due_at: chassis::Timestamp,
 }
 
-async fn due(d: &District, case: &pb::Case) -> chassis::Timestamp {
+/// When something is due for the case next.
+pub async fn due(d: &District, case: &pb::Case) -> chassis::Timestamp {
     let mut conn = d.service.db().conn().await.unwrap();
     let row: Due = cached("SELECT due_at FROM agenda WHERE case_id = $1")
         .bind::<SqlUuid, _>(case.case_id.parse::<Uuid>().unwrap())

@@ -17,6 +17,7 @@ use std::{
     time::Duration,
 };
 
+use bb8::QueueStrategy;
 use diesel_async::{
     AnsiTransactionManager, AsyncPgConnection, TransactionManager,
     pooled_connection::{
@@ -282,6 +283,8 @@ async fn pool(config: &DbConfig, size: u32, options: String) -> Result<Pool<Asyn
         .connection_timeout(Duration::from_millis(config.connect_timeout_ms.max(1)))
         .max_lifetime(None)
         .idle_timeout(Some(Duration::from_secs(600)))
+        // The one used last is used next: its server process has plans and tables at hand, in the processor's caches too.
+        .queue_strategy(QueueStrategy::Lifo)
         .test_on_check_out(false) // see `take`
         .build(AsyncDieselConnectionManager::<AsyncPgConnection>::new_with_config("", manager))
         .await?)

@@ -30,7 +30,7 @@ const INCLUDE: &str = "include 'jianghan.conf'";
 /// How long a start may take; recovery after a hard stop takes a second or so.
 const START: Duration = Duration::from_secs(60);
 
-/// Megabytes of pages that a lasting server keeps: a sixteenth of the memory that there is, which holds all of the suite besides, but
+/// Megabytes of pages that a durable server keeps: a sixteenth of the memory that there is, which holds all of the suite besides, but
 /// no less than 128 and no more than 1,024. PostgreSQL takes them as it fills them.
 fn buffers_mb() -> u64 {
     let told = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
@@ -199,7 +199,8 @@ impl Postgres {
             self.data().display()
         );
         let durable = if self.options.durable { "on" } else { "off" };
-        let (buffers, connections) = if self.options.throw_away { (128, 400) } else { (buffers_mb(), 200) };
+        let connections = if self.options.throw_away { 400 } else { 200 };
+        let buffers = if self.options.durable { buffers_mb() } else { 128 }; // what is measured is as what lasts
         let preload = if self.options.statistics {
             "shared_preload_libraries = 'pg_stat_statements'\npg_stat_statements.track_planning = on\n"
         } else {
@@ -225,7 +226,7 @@ impl Postgres {
              random_page_cost = 1.1\n\
              jit = off\n\
              max_parallel_workers_per_gather = 0\n\
-             autovacuum_naptime = 15s\n\
+             update_process_title = off\n\
              timezone = 'UTC'\n\
              log_timezone = 'UTC'\n\
              lc_messages = 'C'\n\

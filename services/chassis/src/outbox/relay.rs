@@ -302,7 +302,8 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Takes in confirmations: removes what was taken; what was refused is published again later, oldest first.
+    /// Takes in confirmations: removes what was taken; what was refused is published again later, oldest first. Tells
+    /// whether that left something to read.
     async fn settle(&mut self, confirmed: &mut Vec<Confirmation>) -> Result<bool> {
         crash::seam("relay.after_confirm");
         let mut taken = Vec::with_capacity(confirmed.len());
@@ -334,7 +335,8 @@ impl<'a> Session<'a> {
             return Ok(true);
         }
         let next = self.flight.confirmed(&taken, Instant::now());
-        Ok(self.hand_over(next).await && !taken.is_empty())
+        self.hand_over(next).await;
+        Ok(false) // what there was no room for is still known to be there
     }
 
     /// On a shared bus a confirmation that does not come means a dead connection. In one process it only means that

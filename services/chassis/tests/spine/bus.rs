@@ -29,7 +29,7 @@ static VHOST: AtomicUsize = AtomicUsize::new(0);
 
 /// Address of an unused virtual host.
 pub async fn amqp() -> String {
-    let start = || rabbitmq::RabbitMq::start(rabbitmq::Options::throw_away(10));
+    let start = || rabbitmq::RabbitMq::start(rabbitmq::Options::throw_away(12));
     let broker = BROKER.get_or_try_init(start).await.unwrap();
     broker.url(&format!("v{}", VHOST.fetch_add(1, Ordering::Relaxed)))
 }
@@ -144,6 +144,38 @@ async fn a_message_no_queue_takes_is_not_confirmed() {
         tokio::time::timeout(Duration::from_secs(10), confirmed.recv()).await.expect("in time").unwrap();
     assert!(!one.taken);
     bus.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_type_nobody_declared_goes_to_who_consumes_everything() {
+    for groups in [1, 3] {
+        let known = Catalogue::new(&[LEDGER, "analytics"], [("t.A", "id", vec![LEDGER.to_owned()])]);
+        let config = RabbitConfig { groups, ..RabbitConfig::default() };
+        let bus = RabbitMq::with_catalogue(&amqp().await, "older", config, Arc::new(known)).unwrap();
+        let (sender, mut confirmed) = mpsc::unbounded_channel();
+        let heard = Event { r#type: "t.A".into(), ..event(id(), 1, 1) };
+        let key = heard.partition_key;
+        let unheard = Event { r#type: "t.New".into(), ..event(key, 2, 2) };
+        let sent =
+            [&heard, &unheard, &Event { r#type: "t.New".into(), ..event(key, 3, 3) }].map(Clone::clone);
+        bus.publish((0..).zip(sent.clone()).collect(), None, &sender).await.unwrap();
+        for _ in 0..sent.len() {
+            let one = tokio::time::timeout(Duration::from_secs(10), confirmed.recv()).await;
+            assert!(one.expect("in time").unwrap().taken);
+        }
+        let group = chassis::event::group(heard.partition(), groups);
+        let mut all = bus.subscribe("analytics", group).await.unwrap();
+        for event in &sent {
+            let arrived = tokio::time::timeout(Duration::from_secs(10), all.next()).await.expect("in time");
+            assert_eq!(arrived.unwrap().event, *event, "in order, also what is not known");
+        }
+        let mut ledger = bus.subscribe(LEDGER, group).await.unwrap();
+        let first = tokio::time::timeout(Duration::from_secs(10), ledger.next()).await.expect("in time");
+        assert_eq!(first.unwrap().event.id, heard.id);
+        let more = tokio::time::timeout(Duration::from_millis(500), ledger.next()).await;
+        assert!(more.is_err(), "only what it declared");
+        bus.close().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -24,8 +24,8 @@ use super::{
     reader::{NoSession, Reader},
     session::Session,
     view::{
-        day, encoded, judged, local, materials, outcome, permitted, probability, reason_text, render,
-        task_numbers, unsynced, whistled, word, yuan,
+        coordinates, day, encoded, judged, local, materials, outcome, permitted, probability, reason_text,
+        render, task_numbers, unsynced, whistled, word, yuan,
     },
 };
 use crate::App;

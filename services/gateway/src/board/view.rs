@@ -10,7 +10,7 @@ use axum::{
 use chrono::{DateTime, FixedOffset};
 use proto::{
     analytics::v1::{Count, IndicatorValue},
-    case_routing::v1::{Case, Clock, ClockKind, ExternalTicket, Reason, Supplement, SyncState},
+    case_routing::v1::{Case, Clock, ClockKind, ExternalTicket, GeoPoint, Reason, Supplement, SyncState},
 };
 
 use super::{lang::Lang, links::Links, names::Names, session::Closed};
@@ -104,6 +104,22 @@ pub fn probability(value: f64) -> String {
     format!("{:.1} %", value * 100.0)
 }
 
+/// `东经 114.270000°，北纬 30.600000°`: a point as it is read out; nothing is loaded for it from anywhere.
+pub fn coordinates(point: &GeoPoint, lang: Lang) -> String {
+    let degrees = |e6: i32| {
+        let e6 = e6.unsigned_abs();
+        format!("{}.{:06}°", e6 / 1_000_000, e6 % 1_000_000)
+    };
+    let (longitude, latitude) =
+        (point.longitude_e6.unwrap_or_default(), point.latitude_e6.unwrap_or_default());
+    let east = if longitude < 0 { lang.t("西经", "W") } else { lang.t("东经", "E") };
+    let north = if latitude < 0 { lang.t("南纬", "S") } else { lang.t("北纬", "N") };
+    match lang {
+        Lang::Zh => format!("{east} {}，{north} {}", degrees(longitude), degrees(latitude)),
+        Lang::En => format!("{} {north}, {} {east}", degrees(latitude), degrees(longitude)),
+    }
+}
+
 /// A bar's share in steps of five, as a class of the style sheet.
 pub fn share(count: i64, total: i64) -> i64 {
     if total <= 0 { 0 } else { ((count * 20 + total - 1) / total).clamp(0, 20) * 5 }
@@ -129,7 +145,7 @@ pub fn local(time: Option<&prost_types::Timestamp>) -> String {
         .unwrap_or_default()
 }
 
-/// A reason in the reader's language, with the names of the organisations and modes that its arguments hold; the code
+/// A reason in the reader's language, with the names of the organisations, modes and clocks that its arguments hold; the code
 /// where nobody wrote a sentence.
 pub fn reason_text(reason: &Reason, lang: Lang, names: &Names) -> String {
     let text = lang.t(reason.text_zh.as_str(), reason.text_en.as_str());
@@ -137,11 +153,15 @@ pub fn reason_text(reason: &Reason, lang: Lang, names: &Names) -> String {
         return reason.code.clone();
     }
     let mut text = text.to_owned();
+    // Codes before names, in which a code may occur.
     for (argument, value) in &reason.arguments {
+        if matches!(argument.as_str(), "mode" | "clock") {
+            text = text.replace(value.as_str(), &lang.name(value));
+        }
+    }
+    for value in reason.arguments.values() {
         if uuid::Uuid::try_parse(value).is_ok() {
             text = text.replace(value.as_str(), &names.of(value, lang));
-        } else if argument == "mode" {
-            text = text.replace(value.as_str(), &lang.name(value));
         }
     }
     text
@@ -263,6 +283,32 @@ mod tests {
         assert_eq!(outcome(&breached(ClockKind::Resolve), Lang::Zh), ("超期", true));
         let stopped = Clock { stop_time: at, ..Default::default() };
         assert_eq!(outcome(&stopped, Lang::En), ("in time", false));
+    }
+
+    #[test]
+    fn a_reason_names_the_clock_and_leaves_what_nobody_knows() {
+        let org = "01939f5e-7a00-7000-8000-000000000004";
+        let arguments = [("clock", "sign"), ("org", org), ("percent", "50")];
+        let reason = Reason {
+            code: "clock_reminder".into(),
+            arguments: arguments.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+            text_zh: format!("催办 {org}：sign 时限已过 50%"),
+            text_en: String::new(),
+        };
+        let names = Names::default();
+        assert_eq!(reason_text(&reason, Lang::Zh, &names), format!("催办 {org}：签收 时限已过 50%"));
+        assert_eq!(reason_text(&reason, Lang::En, &names), "clock_reminder", "nobody wrote a sentence");
+    }
+
+    #[test]
+    fn a_point_is_told_in_degrees_with_its_side_of_the_world() {
+        let point =
+            |longitude, latitude| GeoPoint { longitude_e6: Some(longitude), latitude_e6: Some(latitude) };
+        assert_eq!(
+            coordinates(&point(114_270_123, 30_600_456), Lang::Zh),
+            "东经 114.270123°，北纬 30.600456°"
+        );
+        assert_eq!(coordinates(&point(-5, -90_000_000), Lang::En), "90.000000° S, 0.000005° W");
     }
 
     #[test]

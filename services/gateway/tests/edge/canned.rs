@@ -7,7 +7,7 @@ use proto::{
     analytics::v1::{Count, GetBoardResponse, IndicatorValue, StreetSummary},
     case_routing::v1::{
         ApplicationState, AssignmentStatus, CallbackAttempt, CallbackOutcome, Case, CaseRemark, CaseState,
-        Clock as Limit, ClockKind, DeliveryMode, DispatchMode, ExchangeDirection, ExternalTicket,
+        Clock as Limit, ClockKind, DeliveryMode, DispatchMode, ExchangeDirection, ExternalTicket, GeoPoint,
         GetCaseResponse, GetTimelineResponse, ListCasesResponse, ListPublicNoticesResponse, MediationState,
         MediationSummary, PublicNotice, Rating, Reason, RoutingCandidate, RoutingDecision, SyncState, Task,
         TaskPart, TaskState, TimelineEntry, Verification, WaitCaseRequest, WaitCaseResponse,
@@ -152,6 +152,8 @@ pub fn case() -> Case {
         item_name_zh: "路灯不亮".into(),
         item_name_en: "Street lamp out".into(),
         place_unit_id: STREET.into(),
+        grid_code: "420103005001001".into(),
+        point: Some(GeoPoint { longitude_e6: Some(114_270_123), latitude_e6: Some(30_600_456) }),
         text_redacted: TEXT.into(),
         first_receiver_org_id: OFFICE.into(),
         lead_org_id: BUREAU.into(),

@@ -51,6 +51,8 @@ async fn the_pages_show_what_the_services_answer_to_this_person() {
         "photo:checked",
         "诉求人",
         "又堆了两辆车 &#60;b&#62;急",
+        "420103005001001",
+        "东经 114.270123°，北纬 30.600456°",
     ] {
         assert!(html.contains(shown), "{shown}");
     }
@@ -72,6 +74,12 @@ async fn the_pages_show_what_the_services_answer_to_this_person() {
     }
     let (_, html) = page(&edge, &format!("/cases/{CASE}"), &english).await;
     assert!(html.contains("Street lamp out") && html.contains("the lowest competent level"));
+    assert!(html.contains("Coordinates") && html.contains("30.600456° N, 114.270123° E"), "{html}");
+    // A case of which neither was said shows neither.
+    let nowhere = Case { grid_code: String::new(), point: None, ..canned::case() };
+    edge.services.answer("GetCase", &GetCaseResponse { case: Some(nowhere) });
+    let (_, html) = page(&edge, &format!("/cases/{CASE}"), &session).await;
+    assert!(!html.contains("坐标") && !html.contains("网格"), "{html}");
 }
 
 #[tokio::test]

@@ -8,7 +8,9 @@ use std::{
 use anyhow::{Context, Result, bail};
 use chassis::clock::to_proto;
 use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeZone};
-use proto::case_routing::v1::{CaseState, Channel, ClosedCode, DeliveryMode, ImportedCase, Urgency};
+use proto::case_routing::v1::{
+    CaseState, Channel, ClosedCode, DeliveryMode, GeoPoint, ImportedCase, Urgency,
+};
 use serde::Deserialize;
 
 const SHIPPED: &str = include_str!("../../data/cases.map.toml");
@@ -17,11 +19,14 @@ const SHIPPED: &str = include_str!("../../data/cases.map.toml");
 const MOST_TEXT: usize = 20_000;
 
 /// Fields of a case that a column can hold.
-const FIELDS: [&str; 21] = [
+const FIELDS: [&str; 24] = [
     "client_ref",
     "entered_by",
     "text",
     "place",
+    "grid",
+    "longitude",
+    "latitude",
     "item",
     "state",
     "channel",
@@ -42,9 +47,12 @@ const FIELDS: [&str; 21] = [
 ];
 
 /// The field of the API that each of [`FIELDS`] fills, where its name is another.
-const WIRE: [(&str, &str); 11] = [
+const WIRE: [(&str, &str); 14] = [
     ("entered_by", "entered_by_person_id"),
     ("place", "place_unit_id"),
+    ("grid", "grid_code"),
+    ("longitude", "point.longitude_e6"),
+    ("latitude", "point.latitude_e6"),
     ("item", "item_code"),
     ("requester", "requester_id"),
     ("registered", "registered_time"),
@@ -202,6 +210,8 @@ impl Columns {
             )?,
             grade: self.number(row, "grade")?,
             rated_time: self.time(row, "rated")?,
+            grid_code: self.text(row, "grid"),
+            point: self.point(row)?,
         })
     }
 
@@ -267,6 +277,30 @@ impl Columns {
             return Ok(0);
         }
         text.parse().map_err(|_| self.wrong(field, "is not a whole number"))
+    }
+
+    /// Both or neither.
+    fn point(&self, row: &csv::StringRecord) -> Result<Option<GeoPoint>, Wrong> {
+        let longitude_e6 = self.degrees(row, "longitude", 180.0)?;
+        let latitude_e6 = self.degrees(row, "latitude", 90.0)?;
+        match (longitude_e6, latitude_e6) {
+            (None, None) => Ok(None),
+            (None, Some(_)) => Err(self.wrong("longitude", "is missing beside the latitude")),
+            (Some(_), None) => Err(self.wrong("latitude", "is missing beside the longitude")),
+            (Some(_), Some(_)) => Ok(Some(GeoPoint { longitude_e6, latitude_e6 })),
+        }
+    }
+
+    /// Decimal degrees, as millionths.
+    fn degrees(&self, row: &csv::StringRecord, field: &str, most: f64) -> Result<Option<i32>, Wrong> {
+        let text = self.text(row, field);
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let degrees = text.parse::<f64>().ok().filter(|degrees| (-most..=most).contains(degrees));
+        let degrees =
+            degrees.ok_or_else(|| self.wrong(field, "is not in decimal degrees within the world"))?;
+        Ok(Some((degrees * 1e6).round() as i32))
     }
 
     fn time(&self, row: &csv::StringRecord, field: &str) -> Result<Option<prost_types::Timestamp>, Wrong> {
@@ -357,6 +391,36 @@ mod tests {
         assert_eq!(wrong(["1", "420103005001", "2020-01-01", "closed", "", "x"]), "grade");
         assert_eq!(columns.column_of("place_unit_id"), "地点编码");
         assert_eq!(columns.column_of("closed_time"), "closed_time");
+    }
+
+    #[test]
+    fn grid_and_degrees_are_read_where_there_are_columns_for_them() {
+        let header = ["id", "地点编码", "registered", "网格编码", "经度", "latitude"];
+        let columns = columns(&header).expect("it fits");
+        let read = |grid: &str, longitude: &str, latitude: &str| {
+            let row = ["1", "420103005001", "2020-01-01", grid, longitude, latitude];
+            columns.case(&csv::StringRecord::from(row.to_vec()))
+        };
+        let case = read("420103005001001", "114.270123", " 30.6 ").expect("a case");
+        let point = GeoPoint { longitude_e6: Some(114_270_123), latitude_e6: Some(30_600_000) };
+        assert_eq!((case.grid_code.as_str(), case.point), ("420103005001001", Some(point)));
+        let none = read("", "", "").expect("both may be left out");
+        assert_eq!((none.grid_code.as_str(), none.point), ("", None));
+        for (longitude, latitude, column) in [
+            ("114.27", "", "latitude"),
+            ("", "30.6", "经度"),
+            ("180.1", "30.6", "经度"),
+            ("114.27", "-91", "latitude"),
+            ("114°16'", "30.6", "经度"),
+            ("NaN", "30.6", "经度"),
+        ] {
+            let wrong = read("", longitude, latitude).expect_err("refused");
+            assert_eq!(wrong.column, column, "{longitude} {latitude}: {}", wrong.problem);
+        }
+        // What the services refuse is told by the same columns.
+        let wire = ["grid_code", "point.longitude_e6", "point.latitude_e6"];
+        let named = wire.map(|field| columns.column_of(field));
+        assert_eq!(named, ["网格编码", "经度", "latitude"]);
     }
 
     #[test]

@@ -1,24 +1,9 @@
 //! A notice is published or amended while cases run.
 
-use calendar::{HolidayGroup, YearNotice};
 use chrono::TimeDelta;
 
 use super::super::*;
 use super::world::*;
-
-/// Rules once a notice for 2027 with these days is in force.
-fn published(rules: &Rules, off: &str, work: &[&str]) -> Rules {
-    let notice = YearNotice {
-        title_year: 2027,
-        papers: vec![],
-        holidays: vec![HolidayGroup {
-            name: "元旦".into(),
-            off: vec![off.into()],
-            work: work.iter().map(|day| (*day).to_owned()).collect(),
-        }],
-    };
-    Rules { calendar: rules.calendar.amended(&notice).unwrap(), ..rules.clone() }
-}
 
 /// The last working Monday of 2026: five working days end on 4 January, one is a holiday that nobody knows yet.
 fn last_monday() -> World {

@@ -56,7 +56,7 @@ fn days_off_leave_longer_to_answer_a_supervision_and_say_so_once() {
     let known = about(&case);
     assert_eq!(known.due_at, at("2027-01-01T17:00:00"));
     assert_eq!(known.counted.unwrap().calendar_version, in_force(&world));
-    world.rules = with_notice(&world.rules, NEW_YEAR, &[]);
+    world.rules = published(&world.rules, NEW_YEAR, &[]);
     assert!(case.is_behind(&world.rules));
     let moved = case.follow_calendar(&world.system()).unwrap();
     let due_at = at("2027-01-04T17:00:00");
@@ -84,11 +84,11 @@ fn days_off_leave_longer_to_answer_a_supervision_and_say_so_once() {
 #[test]
 fn days_that_are_worked_after_all_take_no_time_to_answer_back() {
     let mut world = World::new();
-    world.rules = with_notice(&world.rules, NEW_YEAR, &[]);
+    world.rules = published(&world.rules, NEW_YEAR, &[]);
     let case = supervised(&mut world);
     let due_at = at("2027-01-04T17:00:00");
     assert_eq!(about(&case).due_at, due_at);
-    world.rules = with_notice(&world.rules, "2027-02-06", &["2027-01-02", "2027-01-03"]);
+    world.rules = published(&world.rules, "2027-02-06", &["2027-01-02", "2027-01-03"]);
     let counted = case.follow_calendar(&world.system()).unwrap();
     assert!(supervision_moved(&counted).is_empty());
     let known = about(&counted.case);
@@ -107,7 +107,7 @@ fn what_was_answered_rises_later_unless_the_answer_promised_its_own_time() {
     };
     let (said, kept) = (by(&mut world, None), by(&mut world, Some(promised)));
     assert_eq!(about(&said).rises_at, Some(at("2027-01-01T17:00:00")));
-    world.rules = with_notice(&world.rules, NEW_YEAR, &[]);
+    world.rules = published(&world.rules, NEW_YEAR, &[]);
     assert_eq!(kept.clone().follow_calendar(&world.system()), None, "promised, not counted");
     assert_eq!(about(&kept).rises_at, Some(promised));
 
@@ -136,7 +136,7 @@ fn what_was_cleared_follows_nothing() {
     let case = supervised(&mut world);
     let id = about(&case).id;
     let case = case.clear_supervision(id, 3, &world.official(STREET_OFFICE)).unwrap().case;
-    world.rules = with_notice(&world.rules, NEW_YEAR, &[]);
+    world.rules = published(&world.rules, NEW_YEAR, &[]);
     let followed = case.follow_calendar(&world.system()).unwrap();
     assert!(supervision_moved(&followed).is_empty());
     assert_eq!(about(&followed.case).due_at, at("2027-01-01T17:00:00"));
@@ -163,7 +163,7 @@ fn a_notice_is_shown_longer_where_its_last_day_becomes_a_rest_day() {
     let mut world = application_world();
     let Way { papers, case } = noticed(&mut world);
     let before = papers.notices.last().unwrap().clone();
-    world.rules = with_notice(&world.rules, NEW_YEAR, &[]);
+    world.rules = published(&world.rules, NEW_YEAR, &[]);
     let followed = case.clone().follow_calendar(&world.system()).unwrap();
     let over_at = at("2027-01-05T00:00:00");
     let told = DomainEvent::Application {
@@ -199,12 +199,12 @@ fn a_notice_is_shown_longer_where_its_last_day_becomes_a_rest_day() {
 #[test]
 fn a_last_day_that_is_worked_after_all_shortens_no_notice() {
     let mut world = application_world();
-    world.rules = with_notice(&world.rules, NEW_YEAR, &[]);
+    world.rules = published(&world.rules, NEW_YEAR, &[]);
     world.now = at("2026-12-25T09:00:00");
     let way = world.way(RELIEF, S::PublicNotice);
     let over_at = at("2027-01-05T00:00:00");
     assert_eq!(shown(&way.case).unwrap().over_at, over_at);
-    world.rules = with_notice(&world.rules, "2027-02-06", &["2027-01-02"]);
+    world.rules = published(&world.rules, "2027-02-06", &["2027-01-02"]);
     let counted = way.case.follow_calendar(&world.system()).unwrap();
     assert_eq!(shown(&counted.case).unwrap().over_at, over_at);
     assert!(!names(&counted).contains(&"ApplicationNoticeProlonged"));
@@ -218,7 +218,7 @@ fn days_off_leave_longer_for_the_papers_of_an_urgent_grant() {
     let Way { papers, case } = world.urgent();
     let due_before_at = papers.papers.as_ref().unwrap().due_at;
     assert_eq!(due_before_at, at("2027-01-01T17:00:00"));
-    world.rules = with_notice(&world.rules, NEW_YEAR, &[]);
+    world.rules = published(&world.rules, NEW_YEAR, &[]);
     let due_at = at("2027-01-04T17:00:00");
     let followed = case.clone().follow_calendar(&world.system()).unwrap();
     let calendar_version = in_force(&world);
@@ -242,12 +242,12 @@ fn days_off_leave_longer_for_the_papers_of_an_urgent_grant() {
 #[test]
 fn papers_are_never_due_earlier() {
     let mut world = application_world();
-    world.rules = with_notice(&world.rules, NEW_YEAR, &[]);
+    world.rules = published(&world.rules, NEW_YEAR, &[]);
     world.now = at("2026-12-18T09:00:00");
     let way = world.urgent();
     let due_at = at("2027-01-04T17:00:00");
     assert_eq!(way.papers.papers.as_ref().unwrap().due_at, due_at);
-    world.rules = with_notice(&world.rules, "2027-02-06", &["2027-01-02", "2027-01-03"]);
+    world.rules = published(&world.rules, "2027-02-06", &["2027-01-02", "2027-01-03"]);
     let counted = way.case.follow_calendar(&world.system()).unwrap();
     assert_eq!(counted.case.application.as_ref().unwrap().papers_due_at, Some(due_at));
     assert!(!names(&counted).contains(&"ApplicationPapersMoved"));
@@ -264,7 +264,7 @@ fn a_case_of_an_earlier_release_keeps_the_days_that_it_was_given() {
     let stored = serde_json::to_value(&case).unwrap();
     assert!(stored["application"]["notice"].get("counted").is_none(), "as it was written then");
     let case: Case = serde_json::from_value(stored).unwrap();
-    world.rules = with_notice(&world.rules, NEW_YEAR, &[]);
+    world.rules = published(&world.rules, NEW_YEAR, &[]);
     let followed = case.follow_calendar(&world.system()).unwrap().case;
     assert_eq!(shown(&followed).unwrap().over_at, over_at);
 }
@@ -274,10 +274,10 @@ fn a_review_day_that_becomes_a_rest_day_gives_way_to_the_next_working_day_and_ne
     let world = World::new();
     let (first, fourth) = (at("2027-01-01T00:00:00"), at("2027-01-04T00:00:00"));
     assert_eq!(review_day(first, &world.rules), first);
-    let longer = with_notice(&world.rules, NEW_YEAR, &[]);
+    let longer = published(&world.rules, NEW_YEAR, &[]);
     assert_eq!(review_day(first, &longer), fourth);
     assert_eq!(review_day(fourth, &longer), fourth);
-    let back = with_notice(&longer, "2027-02-06", &["2027-01-02", "2027-01-03"]);
+    let back = published(&longer, "2027-02-06", &["2027-01-02", "2027-01-03"]);
     assert_eq!(review_day(fourth, &back), fourth);
 }
 

@@ -81,6 +81,7 @@ fn promises_stand(world: &World, before: &Case, decision: &Decision) {
             (later.kind, later.started_at),
             "clocks are only added"
         );
+        assert!(later.warned >= earlier.warned || later.limit != earlier.limit, "{}", earlier.kind);
         let promise = matches!(earlier.kind, ClockKind::Resolve | ClockKind::Rework);
         let retriaged = earlier.kind == ClockKind::Resolve && before.state == CaseState::Accepted;
         assert!(
@@ -177,6 +178,14 @@ fn event_is_lawful(world: &World, before: &Case, decision: &Decision, event: &Do
             let said: Vec<OrgId> = objection.positions.iter().map(|position| position.party).collect();
             assert!(objection.parties.iter().all(|party| said.contains(party)), "everybody agreed");
             assert!(objection.positions.iter().all(|position| position.lead == *lead_org_id));
+        }
+        DomainEvent::ClockWarned { clock, task_id, percent, .. } => {
+            let newly = case.clocks.iter().enumerate().any(|(number, known)| {
+                let earlier = before.clocks.get(number).map_or(0, |earlier| earlier.warned);
+                let of_it = (known.kind, known.task_id) == (*clock, *task_id);
+                of_it && (earlier + 1..=known.warned).contains(percent)
+            });
+            assert!(newly && !clock.is_window(), "{percent} % of {clock} was told before");
         }
         _ => {}
     }

@@ -93,6 +93,8 @@ fn an_open_case_has_the_clocks_it_would_have_had_here() {
     let resolve = theirs.case.resolve_clock().unwrap();
     let passed = resolve.warn_at.unwrap().iter().filter(|at| **at <= now).count();
     assert_eq!(resolve.warned, [0, 50, 80][passed]);
+    let dispatch = theirs.case.clock(ClockKind::Dispatch, None).unwrap();
+    assert_eq!((dispatch.warned, dispatch.next_warning()), (80, None), "nobody is reminded of last week");
 }
 
 #[test]
@@ -120,10 +122,29 @@ fn silence_that_is_not_over_accepts_in_its_time() {
     let mut world = World::new();
     let command = command(&mut world, CaseState::Registered);
     let case = import(&mut world, command).unwrap().case;
-    let due = case.clock(ClockKind::Accept, None).unwrap().due_at;
-    assert_eq!((case.state, case.next_timer_at()), (CaseState::Registered, Some(due)));
-    world.now = due;
-    assert_eq!(names(&world.tick(case)), ["ClockBreached", "CaseAccepted"]);
+    let accept = case.clock(ClockKind::Accept, None).unwrap().clone();
+    let [half, _] = accept.warn_at.unwrap();
+    assert_eq!((case.state, case.next_timer_at()), (CaseState::Registered, Some(half)));
+    world.now = accept.due_at;
+    let told = names(&world.tick(case));
+    assert_eq!(told, ["ClockWarned", "ClockWarned", "ClockBreached", "CaseAccepted"]);
+}
+
+#[test]
+fn of_a_decision_that_is_waited_for_only_what_is_ahead_is_warned_of() {
+    let mut world = World::new();
+    let mut command = command(&mut world, CaseState::Registered);
+    // Since Friday morning: half of its working day was over on Monday, a quarter of an hour ago.
+    command.registered_at = world.now - TimeDelta::days(3);
+    let case = import(&mut world, command).unwrap().case;
+    let accept = case.clock(ClockKind::Accept, None).unwrap().clone();
+    let [half, most] = accept.warn_at.unwrap();
+    assert!(half < world.now && accept.next_warning() == Some((most, 80)), "{accept:?}");
+    world.now = accept.due_at;
+    let decision = world.tick(case);
+    assert_eq!(names(&decision), ["ClockWarned", "ClockBreached", "CaseAccepted"]);
+    let warned = &decision.events[0].event;
+    assert!(matches!(warned, DomainEvent::ClockWarned { percent: 80, org_id: STATION, .. }), "{warned:?}");
 }
 
 #[test]

@@ -22,13 +22,14 @@ fn sweep(world: &mut World, mut case: Case, until: Timestamp) -> (Case, Vec<&'st
 fn silence_at_intake_is_acceptance_counted_late() {
     let mut world = World::new();
     let case = world.registered();
-    let due = case.clock(ClockKind::Accept, None).unwrap().due_at;
-    assert_eq!(case.next_timer_at(), Some(due));
+    let accept = case.clock(ClockKind::Accept, None).unwrap().clone();
+    let due = accept.due_at;
+    assert_eq!(case.next_timer_at(), accept.next_warning().map(|(at, _)| at));
     assert_eq!(case.clone().tick(&world.system()).unwrap(), None);
     world.now = due + TimeDelta::hours(5);
     let decision = world.tick(case);
-    assert_eq!(names(&decision)[..2], ["ClockBreached", "CaseAccepted"]);
-    let DomainEvent::CaseAccepted { in_time: false, by_silence: true } = decision.events[1].event else {
+    assert_eq!(names(&decision)[..4], ["ClockWarned", "ClockWarned", "ClockBreached", "CaseAccepted"]);
+    let DomainEvent::CaseAccepted { in_time: false, by_silence: true } = decision.events[3].event else {
         panic!()
     };
     assert_eq!(
@@ -99,8 +100,8 @@ fn an_unsigned_task_is_supervised_and_signing_clears_it() {
     let lead = case.lead_task.unwrap();
     world.now = case.clock(ClockKind::Sign, Some(lead)).unwrap().due_at;
     let decision = world.tick(case);
-    let mut expected = vec!["ClockBreached", "SupervisionIssued"];
-    expected.extend_from_slice(&["ClockBreached", "SupervisionIssued"]);
+    let mut expected = vec!["ClockWarned"; 4];
+    expected.extend_from_slice(&["ClockBreached", "SupervisionIssued"].repeat(2));
     assert_eq!(names(&decision), expected, "the lead's and the assist's");
     let signed = decision.case.sign(lead, &world.official(STATION)).unwrap();
     assert_eq!(names(&signed), ["SupervisionCleared", "TaskSigned"]);
@@ -117,8 +118,8 @@ fn a_long_overdue_case_is_warned_of_breached_and_escalated_to_the_top_once() {
     let count = |name| told.iter().filter(|told| **told == name).count();
     assert_eq!(
         count("ClockWarned"),
-        4,
-        "half and four fifths, of the resolve and the assist clock: {resolve:?}"
+        6,
+        "half and four fifths, of the resolve clock and of both of the assist: {resolve:?}"
     );
     let resolve = case.clock(ClockKind::Resolve, None).unwrap();
     assert_eq!(resolve.breached_at, Some(resolve.due_at));

@@ -287,6 +287,8 @@ impl World {
             vulnerable: false,
             requester: Some(requester()),
             place_unit: DOORWAY,
+            grid: None,
+            point: None,
             receiver: STATION,
             text_redacted: "the lamp is out".into(),
             text_ref: None,
@@ -395,7 +397,7 @@ pub fn official(org: OrgId) -> Party {
 }
 
 /// Rules once a notice for 2027 with these days is in force.
-pub fn with_notice(rules: &Rules, off: &str, work: &[&str]) -> Rules {
+pub fn published(rules: &Rules, off: &str, work: &[&str]) -> Rules {
     let notice = YearNotice {
         title_year: 2027,
         papers: vec![],

@@ -5,7 +5,7 @@
 mod envelope;
 mod topology;
 
-use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{collections::HashSet, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use futures::StreamExt;
@@ -72,6 +72,8 @@ struct Link {
     number: LinkNumber,
     connection: Connection,
     publishing: Channel,
+    /// Types that the catalogue does not know and that have been bound on this connection.
+    unheard: Mutex<HashSet<Arc<str>>>,
 }
 
 impl Link {
@@ -156,7 +158,28 @@ impl RabbitMq {
         declaring.close(200, short("declared")).await?;
         let publishing = connection.create_channel().await?;
         publishing.confirm_select(ConfirmSelectOptions::default()).await?;
-        Ok(Link { number, connection, publishing })
+        Ok(Link { number, connection, publishing, unheard: Mutex::default() })
+    }
+}
+
+impl Inner {
+    /// Sees to it that somebody takes what the catalogue does not know.
+    async fn declare_unheard(&self, link: &Link, events: &[(i64, Event)]) -> Result<()> {
+        let unknown = events.iter().filter(|(_, event)| self.catalogue.get(&event.r#type).is_none());
+        for (_, event) in unknown {
+            let mut bound = link.unheard.lock().await;
+            if bound.contains(&event.r#type) {
+                continue;
+            }
+            topology::declare_unheard(&link.publishing, &self.catalogue, self.config.groups, &event.r#type)
+                .await
+                .map_err(|error| {
+                    tracing::debug!(error = %error, "a type was not declared");
+                    Error::unavailable("the event bus is not reachable")
+                })?;
+            bound.insert(event.r#type.clone());
+        }
+        Ok(())
     }
 }
 
@@ -176,6 +199,7 @@ impl EventBus for RabbitMq {
             // What went by that one may have been lost with it, and nobody may have been told yet.
             return Err(Error::unavailable("the connection that earlier events went by is lost"));
         }
+        self.0.declare_unheard(&link, &events).await?;
         let number = link.number;
         let mut under_way: Vec<(i64, Option<Publish>, Option<PublisherConfirm>)> =
             Vec::with_capacity(events.len());

@@ -1,8 +1,10 @@
-//! What must exist in the broker before the first publish: one topic exchange for all events, behind it one for every
-//! service, bound for the types the service declared, and behind that a few quorum queues, each bound to a run of
-//! partitions. (A binding per queue, partition and type would come to the same but be seven times as many, and take
-//! seconds to declare.) All of it comes from the event catalogue, and every process declares all of it, so that no
-//! event is confirmed before its consumers have a queue. Nothing here was removed in RabbitMQ 4.
+//! What must exist in the broker before the first publish: one topic exchange for all events, and for every service a few
+//! quorum queues. Where a service has one queue, that is bound for the types the service declared; where it has more, an
+//! exchange of the service's own is, and behind it each queue to a run of partitions. (A binding per queue, partition and
+//! type would come to the same but be seven times as many, and take seconds to declare.) Types are written out also for
+//! who consumes them all: the broker looks at every rest of a name for `#`, and that was, with the second exchange, a third
+//! of its work. All of it comes from the event catalogue, and every process declares all of it, so that no event is
+//! confirmed before its consumers have a queue. Nothing here was removed in RabbitMQ 4.
 
 use lapin::{
     Channel, ErrorKind, ExchangeKind,
@@ -64,22 +66,22 @@ fn bindings(catalogue: &Catalogue, groups: u8) -> Vec<Binding> {
     let (everything, some): (Vec<&String>, Vec<&String>) =
         catalogue.services().iter().partition(|service| catalogue.consumes_everything(service));
     for service in some.into_iter().chain(everything) {
-        let exchange = exchange_of(service);
-        for partition in 0..PARTITIONS {
-            let (pattern, to) =
-                (short(&format!("p{partition:02}.#")), queue(service, group(partition, groups)));
-            all.push(Binding { from: exchange.clone(), pattern, to, to_queue: true });
+        if groups > 1 {
+            for partition in 0..PARTITIONS {
+                let (pattern, to) =
+                    (short(&format!("p{partition:02}.#")), queue(service, group(partition, groups)));
+                all.push(Binding { from: exchange_of(service), pattern, to, to_queue: true });
+            }
         }
-        let patterns = if catalogue.consumes_everything(service) {
-            vec![short("#")]
-        } else {
-            catalogue.consumed_by(service).iter().map(|event| short(&format!("*.{}", event.name))).collect()
-        };
-        for pattern in patterns {
-            all.push(Binding { from: short(EXCHANGE), pattern, to: exchange.clone(), to_queue: false });
-        }
+        all.extend(catalogue.consumed_by(service).iter().map(|event| entry(service, &event.name, groups)));
     }
     all
+}
+
+/// What brings a type to a service.
+fn entry(service: &str, event_type: &str, groups: u8) -> Binding {
+    let (to, to_queue) = if groups > 1 { (exchange_of(service), false) } else { (queue(service, 0), true) };
+    Binding { from: short(EXCHANGE), pattern: short(&format!("*.{event_type}")), to, to_queue }
 }
 
 /// Declares everything. Repeating it changes nothing. With another number of groups than the broker was first used with
@@ -92,9 +94,11 @@ pub(super) async fn declare(channel: &Channel, catalogue: &Catalogue, groups: u8
     channel.exchange_declare(short(GROUPS), ExchangeKind::Fanout, exchange, marker).await?;
     channel.exchange_declare(short(EXCHANGE), ExchangeKind::Topic, exchange, FieldTable::default()).await?;
     for service in catalogue.services() {
-        channel
-            .exchange_declare(exchange_of(service), ExchangeKind::Topic, exchange, FieldTable::default())
-            .await?;
+        if groups > 1 {
+            channel
+                .exchange_declare(exchange_of(service), ExchangeKind::Topic, exchange, FieldTable::default())
+                .await?;
+        }
         for group in 0..groups {
             let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
             channel.queue_declare(queue(service, group), durable, queue_arguments()).await?;
@@ -102,18 +106,34 @@ pub(super) async fn declare(channel: &Channel, catalogue: &Catalogue, groups: u8
     }
     let bindings = bindings(catalogue, groups);
     let last = bindings.len().saturating_sub(1);
-    for (index, Binding { from, pattern, to, to_queue }) in bindings.into_iter().enumerate() {
+    for (index, binding) in bindings.into_iter().enumerate() {
         // Only the last is answered, and says that all are there: a channel works in order.
-        let nowait = index < last;
-        if to_queue {
-            channel.queue_bind(to, from, pattern, QueueBindOptions { nowait }, FieldTable::default()).await?;
-        } else {
-            channel
-                .exchange_bind(to, from, pattern, ExchangeBindOptions { nowait }, FieldTable::default())
-                .await?;
-        }
+        bind(channel, binding, index < last).await?;
     }
     Ok(())
+}
+
+/// Brings a type that the catalogue does not know to who consumes everything, where it is parked: a newer build has left it
+/// behind in an outbox. Without it nobody would take the event, nor any after it.
+pub(super) async fn declare_unheard(
+    channel: &Channel,
+    catalogue: &Catalogue,
+    groups: u8,
+    event_type: &str,
+) -> lapin::Result<()> {
+    for service in catalogue.services().iter().filter(|service| catalogue.consumes_everything(service)) {
+        bind(channel, entry(service, event_type, groups), false).await?;
+    }
+    Ok(())
+}
+
+async fn bind(channel: &Channel, binding: Binding, nowait: bool) -> lapin::Result<()> {
+    let Binding { from, pattern, to, to_queue } = binding;
+    if to_queue {
+        channel.queue_bind(to, from, pattern, QueueBindOptions { nowait }, FieldTable::default()).await
+    } else {
+        channel.exchange_bind(to, from, pattern, ExchangeBindOptions { nowait }, FieldTable::default()).await
+    }
 }
 
 /// Whether the broker holds something of the same name that was declared otherwise.
@@ -134,20 +154,37 @@ fn queue_arguments() -> FieldTable {
 mod tests {
     use super::*;
 
+    fn text(groups: u8) -> Vec<String> {
+        let declared = [("t.A", "id", vec!["staffing".to_owned()]), ("t.B", "id", Vec::new())];
+        let all = bindings(&Catalogue::new(&["analytics", "staffing"], declared), groups);
+        all.iter().map(|b| format!("{} {} {}", b.from, b.pattern, b.to)).collect()
+    }
+
     #[test]
     fn each_partition_has_one_queue_per_service_and_each_type_its_consumers() {
-        let catalogue =
-            Catalogue::new(&["analytics", "staffing"], [("t.A", "id", vec!["staffing".to_owned()])]);
-        let all = bindings(&catalogue, 4);
-        let text: Vec<String> = all.iter().map(|b| format!("{} {} {}", b.from, b.pattern, b.to)).collect();
-        assert_eq!(text.len(), 2 * 65);
+        let text = text(4);
+        assert_eq!(text.len(), 65 + 66);
         assert_eq!(text[0], "jianghan.events.staffing p00.# staffing.g0");
         assert_eq!(text[63], "jianghan.events.staffing p63.# staffing.g3");
         assert_eq!(text[64], "jianghan.events *.t.A jianghan.events.staffing");
         assert_eq!(text[65], "jianghan.events.analytics p00.# analytics.g0");
         assert_eq!(
-            text[129], "jianghan.events # jianghan.events.analytics",
+            text[129..],
+            [
+                "jianghan.events *.t.A jianghan.events.analytics",
+                "jianghan.events *.t.B jianghan.events.analytics"
+            ],
             "what makes events routable comes last"
         );
+    }
+
+    #[test]
+    fn the_only_queue_of_a_service_is_bound_for_its_types() {
+        let expected = [
+            "jianghan.events *.t.A staffing.g0",
+            "jianghan.events *.t.A analytics.g0",
+            "jianghan.events *.t.B analytics.g0",
+        ];
+        assert_eq!(text(1), expected);
     }
 }

@@ -29,7 +29,7 @@ fn a_last_day_that_becomes_a_rest_day_is_moved_and_noted_once_and_the_agreed_one
     let agreed = day(&mediation, DeadlineKind::Performance);
     assert_eq!((agreed.counted_with(), mediation.clone().follow_calendar(&world.system())), (None, None));
     let counted = mediation.counted_with().unwrap();
-    world.rules = with_notice(&world.rules, "2027-01-01/2027-01-03", &[]);
+    world.rules = published(&world.rules, "2027-01-01/2027-01-03", &[]);
     assert!(mediation.is_behind(&world.rules));
     let decision = mediation.follow_calendar(&world.system()).unwrap();
     assert!(decision.events.is_empty() && decision.case_move.is_none());
@@ -50,9 +50,9 @@ fn a_last_day_that_becomes_a_rest_day_is_moved_and_noted_once_and_the_agreed_one
 fn days_that_are_worked_after_all_move_nothing_earlier() {
     let mut world = World::new();
     let mediation = effective_in_december(&mut world);
-    world.rules = with_notice(&world.rules, "2027-01-01/2027-01-03", &[]);
+    world.rules = published(&world.rules, "2027-01-01/2027-01-03", &[]);
     let mediation = mediation.follow_calendar(&world.system()).unwrap().mediation;
-    world.rules = with_notice(&world.rules, "2027-02-06", &["2027-01-02", "2027-01-03"]);
+    world.rules = published(&world.rules, "2027-02-06", &["2027-01-02", "2027-01-03"]);
     let mediation = mediation.follow_calendar(&world.system()).unwrap().mediation;
     let known = day(&mediation, DeadlineKind::RequestConfirmation);
     assert_eq!((known.due_at, moved(&mediation).len()), (end_of("2027-01-04"), 1));
@@ -63,7 +63,7 @@ fn days_that_are_worked_after_all_move_nothing_earlier() {
 fn a_timer_and_a_command_keep_to_the_day_as_it_is_now() {
     let mut world = World::new();
     let mediation = effective_in_december(&mut world);
-    world.rules = with_notice(&world.rules, "2027-01-01/2027-01-03", &[]);
+    world.rules = published(&world.rules, "2027-01-01/2027-01-03", &[]);
     world.now = at("2027-01-02T10:00:00");
     let noted = mediation.clone().tick(&world.system()).unwrap().mediation;
     let passed: Vec<DeadlineKind> =
