@@ -38,11 +38,10 @@ impl Drop for Browser {
     }
 }
 
-impl Browser {
-    /// Starts it, with nothing open.
-    pub async fn start() -> Self {
-        let profile = std::env::temp_dir().join(format!("jh-browser-{}", chassis::clock::new_id().simple()));
-        std::fs::create_dir_all(&profile).expect("a directory");
+/// A driver, and the port it listens on. It takes any port that is free for IPv4, and ends when another process has the same
+/// one for IPv6: then another is started.
+async fn driver() -> (Child, u16) {
+    for _ in 0..10 {
         let mut driver = Command::new("chromedriver")
             .arg("--port=0")
             .env_remove("http_proxy")
@@ -57,15 +56,29 @@ impl Browser {
         let port = async {
             while let Some(line) = lines.next_line().await.expect("a line") {
                 if let Some((_, port)) = line.rsplit_once("successfully on port ") {
-                    return port.trim_end_matches('.').parse::<u16>().expect("a port");
+                    return Some(port.trim_end_matches('.').parse::<u16>().expect("a port"));
                 }
             }
-            panic!("chromedriver ended");
+            None
         };
         let port =
             tokio::time::timeout(Duration::from_secs(30), port).await.expect("chromedriver starts in time");
-        // Somebody has to read what it says, or it would block one day.
-        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        if let Some(port) = port {
+            // Somebody has to read what it says, or it would block one day.
+            tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+            return (driver, port);
+        }
+        driver.wait().await.expect("it has ended");
+    }
+    panic!("chromedriver ended ten times before it listened");
+}
+
+impl Browser {
+    /// Starts it, with nothing open.
+    pub async fn start() -> Self {
+        let profile = std::env::temp_dir().join(format!("jh-browser-{}", chassis::clock::new_id().simple()));
+        std::fs::create_dir_all(&profile).expect("a directory");
+        let (driver, port) = driver().await;
         let http = reqwest::Client::builder().no_proxy().build().expect("a client");
         let args = [
             "--headless=new",

@@ -29,7 +29,7 @@ static VHOST: AtomicUsize = AtomicUsize::new(0);
 
 /// Address of an unused virtual host.
 pub async fn amqp() -> String {
-    let start = || rabbitmq::RabbitMq::start(rabbitmq::Options::throw_away(12));
+    let start = || rabbitmq::RabbitMq::start(rabbitmq::Options::throw_away(14));
     let broker = BROKER.get_or_try_init(start).await.unwrap();
     broker.url(&format!("v{}", VHOST.fetch_add(1, Ordering::Relaxed)))
 }
@@ -132,6 +132,24 @@ async fn the_bus_in_process_keeps_order_while_it_misbehaves() {
 #[tokio::test(flavor = "multi_thread")]
 async fn rabbitmq_keeps_its_promises() {
     keeps_its_promises(Arc::new(rabbit(&amqp().await, "conformance"))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_of_many_frames_arrives_whole() {
+    let bus = rabbit(&amqp().await, "large");
+    let key = id();
+    let data: Vec<u8> = (0..1_000_000_u32).map(|n| n.to_le_bytes()[(n % 4) as usize]).collect();
+    let large = Event { data: data.into(), ..event(key, 2, 2) };
+    let sent = [event(key, 1, 1), large, event(key, 3, 3)];
+    let (sender, _confirmed) = mpsc::unbounded_channel();
+    bus.publish((0..).zip(sent.clone()).collect(), None, &sender).await.unwrap();
+    let group = chassis::event::group(sent[0].partition(), bus.groups());
+    let mut subscription = bus.subscribe(LEDGER, group).await.unwrap();
+    for event in &sent {
+        let arrived = tokio::time::timeout(Duration::from_secs(20), subscription.next()).await.expect("in time");
+        assert!(arrived.unwrap().event == *event, "whole, and in order");
+    }
+    bus.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

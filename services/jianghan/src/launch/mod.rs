@@ -40,6 +40,9 @@ use crate::{
 /// smaller.
 const GROUPS: u8 = 1;
 
+/// The runtime's own variable: how many threads work.
+const THREADS: &str = "TOKIO_WORKER_THREADS";
+
 /// Whose yearly notices count, in case-routing's section.
 const CALENDAR_KEY: &str = "calendar_key";
 
@@ -286,6 +289,11 @@ impl Launch {
         ];
         if let Some(file) = &self.config {
             common.push(("JIANGHAN_CONFIG".to_owned(), file.display().to_string()));
+        }
+        if std::env::var_os(THREADS).is_none() {
+            // They share the processors, and each thread that is woken for another's work costs the others time.
+            let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+            common.push((THREADS.to_owned(), (processors / 2).max(1).to_string()));
         }
         common.extend(self.environment.iter().cloned());
         let listens = [

@@ -26,6 +26,10 @@ use crate::{
     event::{Catalogue, Event, PARTITIONS, catalogue},
 };
 
+/// Bytes of a frame, of which the client keeps room for 32 in either direction: with the usual 128 KiB 8 MB a process. Events
+/// have a few hundred bytes; larger ones are cut into several frames.
+const FRAME_MAX: u32 = 16 << 10;
+
 /// How the bus uses the broker.
 #[derive(Debug, Clone)]
 pub struct RabbitConfig {
@@ -102,6 +106,7 @@ impl RabbitMq {
         let mut uri: AMQPUri =
             url.parse().map_err(|_| Error::invalid("amqp_url", "is not an AMQP address"))?;
         uri.query.heartbeat.get_or_insert(config.heartbeat);
+        uri.query.frame_max.get_or_insert(FRAME_MAX);
         let config = RabbitConfig { groups: config.groups.clamp(1, PARTITIONS), ..config };
         let inner = Inner { uri, name: name.to_owned(), catalogue, config, link: Mutex::default() };
         Ok(Self(Arc::new(inner)))
