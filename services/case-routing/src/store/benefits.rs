@@ -119,16 +119,18 @@ struct DueRow {
     case_id: Uuid,
 }
 
-/// The benefits whose re-check has been due longest, each with the application that it rests on. They are not locked.
-pub async fn due(conn: &mut AsyncPgConnection, now: Timestamp, most: i64) -> Result<Vec<(CaseId, CaseId)>> {
-    let rows: Vec<DueRow> = cached(
-        "SELECT benefit_id, case_id FROM benefits WHERE due_at <= $1 ORDER BY due_at, benefit_id LIMIT $2",
+/// The benefit whose re-check has been due longest, passing over those that somebody works on, with the application that it
+/// rests on. It is not held: the lock ends with the statement.
+pub async fn longest_due(conn: &mut AsyncPgConnection, now: Timestamp) -> Result<Option<(CaseId, CaseId)>> {
+    let row: Option<DueRow> = cached(
+        "SELECT benefit_id, case_id FROM benefits WHERE due_at <= $1 ORDER BY due_at, benefit_id LIMIT 1 \
+         FOR UPDATE SKIP LOCKED",
     )
     .bind::<Timestamptz, _>(now)
-    .bind::<BigInt, _>(most)
-    .load(conn)
-    .await?;
-    Ok(rows.into_iter().map(|row| (CaseId(row.benefit_id), CaseId(row.case_id))).collect())
+    .get_result(conn)
+    .await
+    .optional()?;
+    Ok(row.map(|row| (CaseId(row.benefit_id), CaseId(row.case_id))))
 }
 
 /// A benefit.
@@ -200,10 +202,16 @@ pub async fn begin_recheck(
     Ok(())
 }
 
-/// The re-check could not begin; it is tried again then, so that it keeps no other waiting.
-pub async fn put_off(conn: &mut AsyncPgConnection, benefit: CaseId, until: Timestamp) -> Result<()> {
-    cached("UPDATE benefits SET due_at = $2 WHERE benefit_id = $1 AND due_at IS NOT NULL")
+/// Puts one whose re-check could not begin off, unless it is not due any more.
+pub async fn put_off(
+    conn: &mut AsyncPgConnection,
+    benefit: CaseId,
+    now: Timestamp,
+    until: Timestamp,
+) -> Result<()> {
+    cached("UPDATE benefits SET due_at = $3 WHERE benefit_id = $1 AND due_at <= $2")
         .bind::<SqlUuid, _>(benefit.0)
+        .bind::<Timestamptz, _>(now)
         .bind::<Timestamptz, _>(until)
         .execute(conn)
         .await?;

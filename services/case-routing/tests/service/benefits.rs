@@ -58,13 +58,13 @@ impl District {
         ApplicationServiceClient::new(self.service.call_as(persona))
     }
 
-    async fn benefit_of(&self, case_id: &str) -> pb::Benefit {
+    pub async fn benefit_of(&self, case_id: &str) -> pb::Benefit {
         let get = pb::GetApplicationRequest { case_id: case_id.to_owned() };
         done!(self.benefits(&self.leader()).get_application(get)).benefit.unwrap()
     }
 
     /// Applied for and taken in.
-    async fn applied_for(&self, resident: &Persona) -> String {
+    pub async fn applied_for(&self, resident: &Persona) -> String {
         let request = pb::SubmitApplicationRequest {
             request_id: request_id(),
             item_code: ALLOWANCE.into(),
@@ -107,7 +107,7 @@ impl District {
         done!(self.benefits(&head).review_application(sum));
     }
 
-    async fn granted(&self, case_id: &str) -> pb::Application {
+    pub async fn granted(&self, case_id: &str) -> pb::Application {
         self.summed_up(case_id, true).await;
         let grant = about!(case_id, ApproveApplicationRequest { amount_fen: 10_000 });
         done!(self.benefits(&self.leader()).approve_application(grant));

@@ -3,6 +3,7 @@
 mod anonymous;
 mod application;
 mod bad_input;
+mod benefit_days;
 mod benefits;
 mod calendar;
 mod catalogue;
