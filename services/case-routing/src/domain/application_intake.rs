@@ -76,6 +76,7 @@ impl Application {
             uncounted: Vec::new(),
             benefit: None,
             recheck: None,
+            ending: None,
         }
     }
 

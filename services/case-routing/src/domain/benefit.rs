@@ -1,7 +1,7 @@
 //! Lasting benefits: what an application grants until it is looked at again. Whoever has one carries the tag of the item;
 //! on the review day a re-check begins, an application of its own about the same item, which the organisation in charge
 //! grants, so that the benefit goes on to the next review day, or refuses in writing, which ends it. Only one re-check of a
-//! benefit is open at a time, and nothing else changes it.
+//! benefit is open at a time. Else it ends only where whoever had it is gone or gave it up ([`super::benefit_end`]).
 
 use calendar::TimeUnit;
 use chrono::NaiveTime;
@@ -67,7 +67,7 @@ pub enum BenefitNews {
     Granted { holder_sealed: Vec<u8>, review_at: Timestamp },
     /// A re-check found that it goes on.
     Renewed { review_at: Timestamp },
-    /// A re-check ended it, in writing.
+    /// A re-check ended it, or a human outside of one, in writing.
     Ended { reason_code: String },
 }
 

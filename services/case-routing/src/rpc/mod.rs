@@ -5,6 +5,7 @@ mod application_convert;
 mod application_desk;
 mod applications;
 mod arbitration;
+mod benefit_ends;
 mod calendar;
 mod cases;
 mod catalogue;

@@ -1,5 +1,5 @@
-//! Lasting benefits and their re-checks. A benefit changes with the case that is decided, or when its re-check begins; a row
-//! that is not as the decision took it to be is a defect, and nothing is written.
+//! Lasting benefits and their re-checks. A benefit changes with the case that is decided, when its re-check begins, or when it is
+//! ended outside of one; a row that is not as a decision on a re-check took it to be is a defect, and nothing is written.
 
 use chassis::{Error, Result, Timestamp, command::Change, db::cached};
 use diesel::{
@@ -22,6 +22,10 @@ pub async fn save(conn: &AsyncPgConnection, changes: &[Change<CaseRecord>]) -> R
         match &moved.news {
             BenefitNews::Granted { review_at, .. } => begin(conn, moved, at, *review_at).await?,
             BenefitNews::Renewed { review_at } => renew(conn, moved, case, *review_at).await?,
+            // The papers that began it end it: no re-check did.
+            BenefitNews::Ended { reason_code } if case == moved.benefit => {
+                end_outside(conn, moved, at, reason_code).await?;
+            }
             BenefitNews::Ended { reason_code } => end(conn, moved, case, at, reason_code).await?,
         }
     }
@@ -86,6 +90,34 @@ async fn end(
     .execute(&mut conn)
     .await?;
     decided(conn, moved, recheck, written, "ended").await
+}
+
+/// A re-check that is open ends with it.
+async fn end_outside(
+    mut conn: &AsyncPgConnection,
+    moved: &BenefitChange,
+    at: Timestamp,
+    reason_code: &str,
+) -> Result<()> {
+    let written = cached(
+        "UPDATE benefits SET ended_at = $3, end_reason = $4, due_at = NULL, recheck_case_id = NULL, \
+         version = $2 WHERE benefit_id = $1 AND ended_at IS NULL AND version = $2 - 1",
+    )
+    .bind::<SqlUuid, _>(moved.benefit.0)
+    .bind::<BigInt, _>(moved.version)
+    .bind::<Timestamptz, _>(at)
+    .bind::<Text, _>(reason_code)
+    .execute(&mut conn)
+    .await?;
+    if written != 1 {
+        // Between the look and here a re-check began, or was decided.
+        return Err(Error::stale("benefit", moved.benefit));
+    }
+    cached("UPDATE benefit_rechecks SET outcome = 'ended' WHERE benefit_id = $1 AND outcome = 'open'")
+        .bind::<SqlUuid, _>(moved.benefit.0)
+        .execute(&mut conn)
+        .await?;
+    Ok(())
 }
 
 /// A re-check was decided, if the benefit was waiting for that one.

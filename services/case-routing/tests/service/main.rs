@@ -4,6 +4,7 @@ mod anonymous;
 mod application;
 mod bad_input;
 mod benefit_days;
+mod benefit_ends;
 mod benefits;
 mod calendar;
 mod catalogue;

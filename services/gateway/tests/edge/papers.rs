@@ -5,14 +5,14 @@ use prost_types::Timestamp;
 use proto::{
     case_routing::v1::{
         AdmissionRefusal, Application, ApplicationDecision, ApplicationOutcome, ApplicationReview,
-        ApplicationState, Benefit, BenefitRecheck, BenefitState, Case, DispatchMode, DutyLeg, DutyOpinion,
-        DutyTransfer, DutyTransferState, GetApplicationResponse, GetDutyTransferResponse,
-        GetMediationResponse, Investigation, InvestigationKind, InvestigationSignature, LegState,
-        ListAdmissionRefusalsResponse, ListAdmissionsResponse, ListDutyTransfersResponse, Mediation,
-        MediationDeadline, MediationDeadlineKind, MediationParty, MediationSession, MediationState,
-        NoticeObjection, NoticePeriod, Objection, OpinionView, PartyKind, Position, PostNeed, Rating, Reason,
-        RecheckOutcome, Remedy, RemedyKind, Supervision, Supplement, Suspension, Task, TaskAdmission,
-        TaskAdmissionState, TaskPart, TaskState, WhistleScore,
+        ApplicationState, Benefit, BenefitEnding, BenefitGround, BenefitRecheck, BenefitState, Case,
+        DispatchMode, DutyLeg, DutyOpinion, DutyTransfer, DutyTransferState, GetApplicationResponse,
+        GetDutyTransferResponse, GetMediationResponse, Investigation, InvestigationKind,
+        InvestigationSignature, LegState, ListAdmissionRefusalsResponse, ListAdmissionsResponse,
+        ListDutyTransfersResponse, Mediation, MediationDeadline, MediationDeadlineKind, MediationParty,
+        MediationSession, MediationState, NoticeObjection, NoticePeriod, Objection, OpinionView, PartyKind,
+        Position, PostNeed, Rating, Reason, RecheckOutcome, Remedy, RemedyKind, Supervision, Supplement,
+        Suspension, Task, TaskAdmission, TaskAdmissionState, TaskPart, TaskState, WhistleScore,
     },
     staffing::v1::PostKind,
 };
@@ -152,6 +152,33 @@ pub fn benefit(ended: bool) -> Benefit {
             begun_time: at(20 * 1440),
             outcome: outcome.into(),
         }],
+        ending: None,
+    }
+}
+
+/// What ended because whoever had it moved away.
+pub fn left() -> Benefit {
+    let remedy = |kind: RemedyKind, body: &str| Remedy {
+        kind: kind.into(),
+        body: body.into(),
+        due_time: at(60 * 1440),
+        ..Default::default()
+    };
+    Benefit {
+        end_reason_code: "moved_away".into(),
+        ending: Some(BenefitEnding {
+            ground: BenefitGround::MovedAway.into(),
+            ended_on: "2026-03-25".into(),
+            statement: "户口已迁出本市 <i>见复印件</i>".into(),
+            org_id: OFFICE.into(),
+            remedies: vec![
+                remedy(RemedyKind::Reconsideration, "武汉市人民政府"),
+                remedy(RemedyKind::Litigation, "武汉市中级人民法院"),
+            ],
+            decided_time: at(26 * 1440),
+            ..Default::default()
+        }),
+        ..benefit(true)
     }
 }
 

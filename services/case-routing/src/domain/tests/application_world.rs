@@ -77,6 +77,20 @@ pub fn refusal() -> Refusal {
     }
 }
 
+/// A benefit in its first version, and how it ended today; the body and the court are told where somebody is.
+pub fn gone(ground: BenefitGround, now: Timestamp) -> EndBenefit {
+    let told = |body: &str| if ground.is_told() { body.to_owned() } else { String::new() };
+    EndBenefit {
+        ground,
+        on: calendar::local_day(now),
+        statement: "居民委员会走访核实，见走访记录。".into(),
+        reconsideration_body: told("江汉区人民政府"),
+        court: told("江汉区人民法院"),
+        tag_code: "dibao".into(),
+        version: 1,
+    }
+}
+
 pub fn check(kind: InvestigationKind) -> RecordInvestigation {
     RecordInvestigation {
         kind,

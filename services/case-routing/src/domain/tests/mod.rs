@@ -9,6 +9,7 @@ mod application_world;
 mod arbitration;
 mod attempts;
 mod benefit;
+mod benefit_end;
 mod benefit_history;
 mod checks;
 mod conditions;
