@@ -18,16 +18,15 @@ use chassis::{
 };
 use chrono::TimeDelta;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 use crate::{
     atlas::World,
     domain::{
         Application, BeginRecheck, BenefitRule, Case, CaseId, Channel, OrgId, OrgKind, Origin, Party,
-        Recheck, RegisterCase, Urgency,
+        Recheck, RegisterCase, UnitId, Urgency,
     },
     filing::recorded,
-    rpc::{Desk, TEXT, window_above},
+    rpc::{Desk, TEXT},
     store::{
         applications::{ApplicationRecord, ApplicationStore},
         benefits::{self, Benefit},
@@ -111,7 +110,7 @@ impl BenefitSweeper {
     async fn begin(&self, benefit: CaseId, basis: CaseId) -> Result<()> {
         let world = self.desk.atlas.world();
         let basis = self.basis(basis).await?;
-        let case_no = self.desk.case_no(&world, basis.case.place.unit.0).await?;
+        let case_no = self.desk.case_no(&world, place(&world, &basis.case).0).await?;
         self.desk
             .db
             .transaction(async |tx: &mut Tx<'_>| {
@@ -166,7 +165,7 @@ impl BenefitSweeper {
             anonymous: false,
             vulnerable: case.vulnerable,
             requester: case.requester.clone(),
-            place_unit: case.place.unit,
+            place_unit: place(world, case),
             receiver: receiver(world, case, now)?,
             text_redacted: text.clone(),
             text_ref: Some(id.0),
@@ -191,13 +190,18 @@ impl BenefitSweeper {
     }
 }
 
+/// Where the re-check is: at the place of the application, or of what that was merged into since.
+fn place(world: &World, case: &Case) -> UnitId {
+    world.routes.present(case.place.unit)
+}
+
 /// Who receives the re-check: the window that received the application, or where that is none any more, the nearest one.
 fn receiver(world: &World, case: &Case, now: Timestamp) -> Result<OrgId> {
     let window =
         |kind: OrgKind| matches!(kind, OrgKind::ServiceStation | OrgKind::StreetOffice | OrgKind::Government);
     let before = world.routes.org(case.first_receiver).filter(|org| org.in_force(now) && window(org.kind));
-    let path: Vec<Uuid> = case.place.path.iter().map(|unit| unit.0).collect();
-    let found = before.map(|org| org.id).or_else(|| window_above(world, &path, now));
+    let path = world.routes.unit(place(world, case)).map_or(&case.place.path[..], |unit| &unit.path);
+    let found = before.map(|org| org.id).or_else(|| world.routes.window_above(path, now));
     found.ok_or_else(|| Error::internal(format!("nobody receives the re-check of case {}", case.id)))
 }
 

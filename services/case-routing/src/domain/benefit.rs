@@ -14,7 +14,7 @@ use super::codes::{CaseState, Nature, TaskPart, TaskState};
 use super::error::{DomainError, Result};
 use super::event::Timestamp;
 use super::ids::CaseId;
-use super::intake::{RegisterCase, registered_as};
+use super::intake::{RegisterCase, place_of, registered_as};
 use super::reason::Reason;
 use super::work::{Act, Work};
 
@@ -178,10 +178,24 @@ impl Filing<'_> {
 }
 
 impl Work<'_> {
+    /// A re-check is where its place is now: where that was merged into another meanwhile, it is there.
+    pub(super) fn follow_merger(&mut self) {
+        let unit = self.routes.present(self.case.place.unit);
+        let Ok(place) = place_of(unit, self.routes) else { return };
+        if place != self.case.place && self.move_to(place) {
+            self.follow_place();
+        }
+    }
+
     /// Of a re-check that is dispatched: whoever received the application first is near the people and gets a task of its own
-    /// beside the lead's, unless it leads, has a part already, must not have one, or gave back the one it had.
+    /// beside the lead's, unless it leads, has a part already, must not have one, or gave back the one it had. Where there is no
+    /// such organisation any more, the nearest window is asked.
     pub(super) fn ask_first_receiver(&mut self) {
-        let (receiver, routes) = (self.case.first_receiver, self.routes);
+        let routes = self.routes;
+        let first = self.case.first_receiver;
+        let stands = routes.org(first).is_some_and(|org| org.in_force(self.now));
+        let nearest = || routes.window_above(&self.case.place.path, self.now);
+        let Some(receiver) = stands.then_some(first).or_else(nearest) else { return };
         let about = (self.case.urgency, self.case.condition_facts());
         let place = &self.case.place.path;
         let admits = |item| routes.admits(item, receiver, TaskPart::Assist, place, about, self.now);

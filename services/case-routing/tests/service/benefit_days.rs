@@ -1,6 +1,18 @@
-//! Review days of benefits that go by: none whose re-check cannot begin keeps another waiting.
+//! Review days of benefits that go by: none whose re-check cannot begin keeps another waiting, and one of a place that was merged
+//! begins where that went.
 
-use chassis::{Timestamp, clock::from_proto, db::cached, proto::case_routing::v1 as pb, testing::Persona};
+use chassis::{
+    Timestamp,
+    clock::{from_proto, new_id},
+    db::cached,
+    event::Event,
+    proto::{
+        case_routing::v1 as pb,
+        identity::v1::{OrganizationChanged, UnitChanged},
+    },
+    testing::Persona,
+    topology::{Organization, Unit, UnitState},
+};
 use chrono::TimeDelta;
 use diesel::{
     QueryableByName,
@@ -68,5 +80,49 @@ async fn a_recheck_that_cannot_begin_is_put_off_itself_and_no_other_though_two_r
         assert!(due(&d, id).await <= Some(now + TimeDelta::hours(1)), "it is tried again soon");
     }
     replica.stop().await.unwrap();
+    d.service.stop().await;
+}
+
+/// The community becomes part of another, and its station with it; gives the other.
+async fn merged(d: &District) -> Uuid {
+    let (topology, now) = (d.service.context.topology.load(), d.service.clock().now());
+    let (next, old) = (new_id(), topology.unit(d.community).unwrap());
+    let successor = Unit { id: next, code: "420103005099".into(), ..Unit::clone(&old) };
+    let ended = Unit {
+        state: UnitState::Merged,
+        valid_to: Some(now),
+        version: old.version + 1,
+        successor_id: Some(next),
+        ..Unit::clone(&old)
+    };
+    for unit in [&successor, &ended] {
+        let told = UnitChanged { unit_id: unit.id.to_string(), unit: Some(unit.into()) };
+        d.service.deliver(Event::of("identity", now, unit.id, unit.version, &told)).await;
+    }
+    let station = topology.org(d.station).unwrap();
+    let station =
+        Organization { unit_id: next, version: station.version + 1, ..Organization::clone(&station) };
+    let told = OrganizationChanged { org_id: station.id.to_string(), organization: Some((&station).into()) };
+    d.service.deliver(Event::of("identity", now, station.id, station.version, &told)).await;
+    next
+}
+
+#[tokio::test]
+async fn the_recheck_of_a_place_that_was_merged_begins_where_it_went() {
+    let d = District::start().await;
+    let case_id = d.applied_for(&Persona::resident(d.district)).await;
+    d.granted(&case_id).await;
+    let next = merged(&d).await;
+    let recheck = d.review_day(&d.benefit_of(&case_id).await).await;
+    let case = d.read(&pb::Case { case_id: recheck, ..Default::default() }).await;
+    assert_eq!(case.place_unit_id, next.to_string());
+    assert_eq!(case.first_receiver_org_id, d.station.to_string(), "it went along");
+    let held: Vec<(&str, pb::TaskPart)> =
+        case.tasks.iter().map(|task| (task.org_id.as_str(), task.part())).collect();
+    let (office, station) = (d.office.to_string(), d.station.to_string());
+    assert_eq!(held, [(office.as_str(), pb::TaskPart::Lead), (station.as_str(), pb::TaskPart::Assist)]);
+    // What was applied for stays where it was.
+    let first = d.read(&pb::Case { case_id, ..Default::default() }).await;
+    assert_eq!(first.place_unit_id, d.community.to_string());
     d.service.stop().await;
 }

@@ -21,6 +21,11 @@ pub const ENDING: &str = "ending";
 pub const DIVERTED: &str = "diverted";
 
 pub fn world() -> World {
+    World::of(applied_for())
+}
+
+/// The district, with what can be applied for.
+pub fn applied_for() -> TableParts {
     let mut parts = parts();
     let applied = |code, application| ServiceItem {
         nature: Nature::Application,
@@ -60,7 +65,7 @@ pub fn world() -> World {
     parts.entries.push(entry("r-lasting", LASTING, STREET_OFFICE, ListPart::Lead));
     parts.entries.push(entry("r-ending", ENDING, STREET_OFFICE, ListPart::Lead));
     parts.entries.push(entry("r-diverted", DIVERTED, STREET_OFFICE, ListPart::Lead));
-    World::of(parts)
+    parts
 }
 
 /// Somebody by name.

@@ -11,6 +11,7 @@ mod attempts;
 mod benefit;
 mod benefit_end;
 mod benefit_history;
+mod benefit_place;
 mod checks;
 mod conditions;
 mod crew;
