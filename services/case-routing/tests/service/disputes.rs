@@ -308,10 +308,11 @@ async fn over_a_districts_objection_to_its_own_order_an_arbiter_of_the_city_deci
     let district = Persona::new(Role::DistrictDispatcher, d.district).org(d.gov);
     let city = d.service.context.topology.load().unit_by_code("4201").unwrap().id;
     let of_the_city = Persona::new(Role::Arbiter, city).org(CITY);
+    let lead = |case: &pb::Case| case.tasks.iter().rfind(|task| task.part() == pb::TaskPart::Lead).cloned();
     let object = |case: &pb::Case| pb::ObjectTaskRequest {
         case_id: case.case_id.clone(),
         request_id: request_id(),
-        task_id: case.tasks.last().unwrap().task_id.clone(),
+        task_id: lead(case).unwrap().task_id,
         ground_code: "not_competent".into(),
         evidence_refs: vec!["doc:duty-list".into()],
         ..Default::default()
@@ -344,8 +345,8 @@ async fn over_a_districts_objection_to_its_own_order_an_arbiter_of_the_city_deci
         ..Default::default()
     };
     let own = intake.dispatch_case(dispatch).await.unwrap().into_inner().case.unwrap();
-    let task = own.tasks.last().unwrap();
-    assert_eq!((&task.org_id, &task.sender_org_id), (&d.gov.to_string(), &d.gov.to_string()));
+    let task = lead(&own).unwrap();
+    assert_eq!((task.org_id, task.sender_org_id), (d.gov.to_string(), d.gov.to_string()));
     let head = Persona::new(Role::DeptLeader, d.district).org(d.gov);
     let objected = tasks(&d, &head).object_task(object(&own)).await.unwrap().into_inner().case.unwrap();
     for persona in [&arbiter(&d), &district] {
