@@ -16,6 +16,7 @@ mod desk;
 mod duplicates;
 mod duty;
 mod duty_arrivals;
+mod duty_assessments;
 mod duty_forms;
 mod duty_founding;
 mod duty_refusals;

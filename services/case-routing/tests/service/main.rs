@@ -19,6 +19,7 @@ mod duty_admissions;
 mod duty_arrivals;
 mod duty_days;
 mod duty_lists;
+mod duty_training;
 mod exchange;
 mod exchange_delivery;
 mod exchange_files;

@@ -220,6 +220,7 @@ const NAMES: &[(&str, &str, &str)] = &[
     ("remark_kind_reopening", "重新打开的原因", "On opening it again"),
     ("remark_kind_rating", "评价留言", "With the rating"),
     // Of duties that move.
+    ("duty_transfer_state_applied", "待评估", "To be assessed"),
     ("duty_transfer_state_proposed", "已提出", "Proposed"),
     ("duty_transfer_state_effective", "生效", "In force"),
     ("duty_transfer_state_suspended", "中止", "Suspended"),

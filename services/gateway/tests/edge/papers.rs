@@ -4,15 +4,16 @@
 use prost_types::Timestamp;
 use proto::{
     case_routing::v1::{
-        AdmissionRefusal, Application, ApplicationDecision, ApplicationOutcome, ApplicationReview,
-        ApplicationState, Benefit, BenefitEnding, BenefitGround, BenefitRecheck, BenefitState, Case,
-        DispatchMode, DutyLeg, DutyOpinion, DutyTransfer, DutyTransferState, GetApplicationResponse,
-        GetDutyTransferResponse, GetMediationResponse, Investigation, InvestigationKind,
-        InvestigationSignature, LegState, ListAdmissionRefusalsResponse, ListAdmissionsResponse,
-        ListDutyTransfersResponse, Mediation, MediationDeadline, MediationDeadlineKind, MediationParty,
-        MediationSession, MediationState, NoticeObjection, NoticePeriod, Objection, OpinionView, PartyKind,
-        Position, PostNeed, Rating, Reason, RecheckOutcome, Remedy, RemedyKind, Supervision, Supplement,
-        Suspension, Task, TaskAdmission, TaskAdmissionState, TaskPart, TaskState, WhistleScore,
+        AdmissionAssessment, AdmissionRefusal, Application, ApplicationDecision, ApplicationOutcome,
+        ApplicationReview, ApplicationState, Benefit, BenefitEnding, BenefitGround, BenefitRecheck,
+        BenefitState, Case, DispatchMode, DutyLeg, DutyOpinion, DutyTransfer, DutyTransferState,
+        GetApplicationResponse, GetDutyTransferResponse, GetMediationResponse, Investigation,
+        InvestigationKind, InvestigationSignature, LegState, ListAdmissionRefusalsResponse,
+        ListAdmissionsResponse, ListDutyTransfersResponse, Mediation, MediationDeadline,
+        MediationDeadlineKind, MediationParty, MediationSession, MediationState, NoticeObjection,
+        NoticePeriod, Objection, OpinionView, PartyKind, Position, PostNeed, Rating, Reason, RecheckOutcome,
+        Remedy, RemedyKind, Supervision, Supplement, Suspension, Task, TaskAdmission, TaskAdmissionState,
+        TaskPart, TaskState, WhistleScore,
     },
     staffing::v1::PostKind,
 };
@@ -282,6 +283,15 @@ pub fn transfer() -> DutyTransfer {
         authority: leg(LegState::Confirmed, "doc:district-grant-8"),
         funds: leg(LegState::Confirmed, "housing-help"),
         staff: leg(LegState::Refused, ""),
+        training_codes: vec!["heating_basics".into()],
+        training: leg(LegState::Open, ""),
+        assessment: Some(AdmissionAssessment {
+            law_code: "law_found".into(),
+            need_code: "seasonal".into(),
+            load_code: "bearable".into(),
+            alternative_code: "none".into(),
+        }),
+        assessed_time: at(70),
         opinions: vec![DutyOpinion {
             heard: "community".into(),
             view: OpinionView::Supports.into(),

@@ -168,6 +168,7 @@ async fn duties_show_their_authority_funds_and_staff_and_what_was_sent_back() {
     let (status, html) = page(&edge, &path, &session).await;
     assert_eq!(status, 200);
     shows(&html, &["权（授权）", "doc:district-grant-8", "800.00", "社区服务员 × 1", "支持", "2026-03-06"]);
+    shows(&html, &["训（培训）", "heating_basics", "区级评估", "seasonal", "bearable"]);
     let asked: GetDutyTransferRequest = edge.services.calls("GetDutyTransfer")[0].decode();
     assert_eq!(asked.duty_transfer_id, TRANSFER);
     let (_, html) = page(&edge, &path, &format!("{session}; jh_lang=en")).await;
