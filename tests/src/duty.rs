@@ -1,5 +1,5 @@
-//! F8: a department's item moves to a community's station with authority, funds and staff, or not at all; what has come with it is
-//! told while it is in force.
+//! F8: a department's item is assessed and moves to a community's station with authority, funds, staff and training, or not at all;
+//! what has come with it is told while it is in force.
 
 use jianghan::scenario::{Played, Scenario};
 use proto::case_routing::v1::{DutyArrivals, GetDutyArrivalsRequest, ListDutyArrivalsRequest};
@@ -7,7 +7,7 @@ use tonic::{Code, Status};
 
 use crate::{Person, World};
 
-/// Rolled back without its staff; in force with all three, and the five arrive; ended, and what still arrives is sent back; admitted
+/// Rolled back without its staff; in force with all it needs, and the five arrive; ended, and what still arrives is sent back; admitted
 /// for a time.
 pub async fn moves_down(world: &World) {
     let played = world.performs(Scenario::Duty).await;

@@ -185,7 +185,8 @@ fn good_text(world: &World, name: &str) -> Option<String> {
         // May be left out.
         "authorisation_ref" | "note" | "opinion" | "purposes" => return None,
         "material_refs" => "doc:1".to_owned(),
-        "written_reason" => "不属于本区受理范围，见所附说明。".to_owned(),
+        "written_reason" | "statement" => "不属于本区受理范围，见所附说明。".to_owned(),
+        "ended_on" => "2026-03-01".to_owned(),
         "reconsideration_body" => "江汉区人民政府".to_owned(),
         "court" => "江汉区人民法院".to_owned(),
         "applicant_name" => "张三".to_owned(),

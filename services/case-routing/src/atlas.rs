@@ -93,6 +93,7 @@ impl World {
             let path: Vec<UnitId> = topology.path(unit.id)?.iter().copied().map(UnitId).collect();
             Some(UnitNode { id: UnitId(unit.id), kind: unit_kind(unit.kind)?, path: path.into() })
         });
+        let merged = topology.units().filter_map(|unit| Some((UnitId(unit.id), UnitId(unit.successor_id?))));
         let mut verifiers: Vec<&Arc<Organization>> =
             orgs.iter().filter(|org| org.kind == OrganizationKind::CallbackCentre).collect();
         verifiers.sort_by(|a, b| a.code.cmp(&b.code));
@@ -101,6 +102,7 @@ impl World {
             topology_version: topology.version(),
             items: lists.items.all().map(|edition| edition.service_item(&by_code)).collect(),
             units: units.collect(),
+            merged: merged.collect(),
             orgs: nodes.collect(),
             edges: edges.collect(),
             fallback: by_code.get(lists.fallback_org.as_str()).copied(),

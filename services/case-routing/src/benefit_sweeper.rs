@@ -1,8 +1,12 @@
-//! Review days of lasting benefits: on each a re-check begins, exactly one, as a case of its own that nobody applied for. The
-//! longest due come first, what another replica works on is passed over, and one whose re-check cannot begin is put off, so
-//! that it keeps no other waiting. Runs on domain time and wakes when it jumps.
+//! Review days of lasting benefits: on each a re-check begins, exactly one, as a case of its own that nobody applied for. One at
+//! a time, for what it is made of is read before anything is locked; the longest due comes first, what another replica works on
+//! is passed over, and one whose re-check cannot begin is put off itself, so that it keeps no other waiting. Runs on domain time
+//! and wakes when it jumps.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use chassis::{
     Error, Result, Timestamp,
@@ -14,27 +18,24 @@ use chassis::{
 };
 use chrono::TimeDelta;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 use crate::{
     atlas::World,
     domain::{
         Application, BeginRecheck, BenefitRule, Case, CaseId, Channel, OrgId, OrgKind, Origin, Party,
-        Recheck, RegisterCase, Urgency,
+        Recheck, RegisterCase, UnitId, Urgency,
     },
     filing::recorded,
-    rpc::{Desk, TEXT, window_above},
+    rpc::{Desk, TEXT},
     store::{
         applications::{ApplicationRecord, ApplicationStore},
         benefits::{self, Benefit},
         read,
     },
-    sweep::{self, Sweep},
+    sweep::{self, Sweep, Timers},
     verb::{act, refused},
 };
 
-/// Benefits looked at together.
-const BATCH: i64 = 100;
 /// How long one whose re-check cannot begin is put off.
 const PUT_OFF: TimeDelta = TimeDelta::hours(1);
 
@@ -60,29 +61,32 @@ impl Sweep for BenefitSweeper {
     const WHAT: &'static str = "benefits";
 
     async fn sweep(&self, stop: &CancellationToken) -> Result<()> {
-        while !stop.is_cancelled() {
-            let due = {
-                let mut conn = self.desk.db.conn().await?;
-                benefits::due(&mut conn, self.desk.clock.now(), BATCH).await?
-            };
-            let mut moved = false;
-            for (benefit, basis) in due {
-                match self.begin(benefit, basis).await {
-                    Ok(begun) => moved |= begun,
-                    Err(error) if error.retryable() => return Err(error),
-                    Err(error) => {
-                        tracing::error!(%benefit, error = %error.chain(), "a re-check is put off");
-                        self.put_off(benefit).await?;
-                        moved = true;
-                    }
-                }
-            }
-            // What others work on is looked at the next time.
-            if !moved {
-                return Ok(());
-            }
-        }
-        Ok(())
+        sweep::timers(self, stop).await
+    }
+}
+
+impl Timers for BenefitSweeper {
+    type Id = CaseId;
+
+    /// One, however many are asked for.
+    async fn batch(&self, _most: i64, taken: &OnceLock<CaseId>) -> Result<usize> {
+        let due = {
+            let mut conn = self.desk.db.conn().await?;
+            benefits::longest_due(&mut conn, self.desk.clock.now()).await?
+        };
+        let Some((benefit, basis)) = due else { return Ok(0) };
+        taken.set(benefit).ok();
+        self.begin(benefit, basis).await?;
+        Ok(1)
+    }
+
+    async fn put_off(&self, id: CaseId) -> Result<()> {
+        self.desk
+            .db
+            .transaction(async |tx: &mut Tx<'_>| {
+                benefits::put_off(tx.conn, id, tx.now, tx.now + PUT_OFF).await
+            })
+            .await
     }
 }
 
@@ -101,18 +105,18 @@ impl BenefitSweeper {
         sweep::until(&self, &self.desk.clock, self.pause, &stop).await
     }
 
-    /// Begins the re-check of a benefit that rests on this application; whether it was still to begin. What it is made from
-    /// and its number are read beforehand, for neither changes meanwhile, and nothing is waited for under the lock.
-    async fn begin(&self, benefit: CaseId, basis: CaseId) -> Result<bool> {
+    /// Begins the re-check of a benefit that rests on this application, unless another was quicker. What it is made from and its
+    /// number are read beforehand, for neither changes meanwhile, and nothing is waited for under the lock.
+    async fn begin(&self, benefit: CaseId, basis: CaseId) -> Result<()> {
         let world = self.desk.atlas.world();
         let basis = self.basis(basis).await?;
-        let case_no = self.desk.case_no(&world, basis.case.place.unit.0).await?;
+        let case_no = self.desk.case_no(&world, place(&world, &basis.case).0).await?;
         self.desk
             .db
             .transaction(async |tx: &mut Tx<'_>| {
-                let Some(due) = benefits::take_due(tx.conn, benefit, tx.now).await? else { return Ok(false) };
+                let Some(due) = benefits::take_due(tx.conn, benefit, tx.now).await? else { return Ok(()) };
                 if due.case_id != basis.case.id.0 {
-                    return Ok(false); // it was renewed between the look and the lock
+                    return Ok(()); // it was renewed between the look and the lock
                 }
                 let (record, events) = self.recheck(&world, &due, &basis, case_no, tx.now)?;
                 let recheck = record.application.id;
@@ -121,8 +125,7 @@ impl BenefitSweeper {
                 }
                 let change = Change { before: None, after: record, trace: None };
                 self.store.save(tx.conn, vec![change]).await?;
-                benefits::begin_recheck(tx.conn, &due, recheck, tx.now).await?;
-                Ok(true)
+                benefits::begin_recheck(tx.conn, &due, recheck, tx.now).await
             })
             .await
     }
@@ -162,7 +165,7 @@ impl BenefitSweeper {
             anonymous: false,
             vulnerable: case.vulnerable,
             requester: case.requester.clone(),
-            place_unit: case.place.unit,
+            place_unit: place(world, case),
             grid: None,
             point: None,
             receiver: receiver(world, case, now)?,
@@ -187,13 +190,11 @@ impl BenefitSweeper {
         record.case.pending.sealed_text = Some(self.desk.crypto.seal(TEXT, text.as_bytes(), id.0.as_bytes()));
         Ok((record, decision.events))
     }
+}
 
-    async fn put_off(&self, benefit: CaseId) -> Result<()> {
-        self.desk
-            .db
-            .transaction(async |tx: &mut Tx<'_>| benefits::put_off(tx.conn, benefit, tx.now + PUT_OFF).await)
-            .await
-    }
+/// Where the re-check is: at the place of the application, or of what that was merged into since.
+fn place(world: &World, case: &Case) -> UnitId {
+    world.routes.present(case.place.unit)
 }
 
 /// Who receives the re-check: the window that received the application, or where that is none any more, the nearest one.
@@ -201,8 +202,8 @@ fn receiver(world: &World, case: &Case, now: Timestamp) -> Result<OrgId> {
     let window =
         |kind: OrgKind| matches!(kind, OrgKind::ServiceStation | OrgKind::StreetOffice | OrgKind::Government);
     let before = world.routes.org(case.first_receiver).filter(|org| org.in_force(now) && window(org.kind));
-    let path: Vec<Uuid> = case.place.path.iter().map(|unit| unit.0).collect();
-    let found = before.map(|org| org.id).or_else(|| window_above(world, &path, now));
+    let path = world.routes.unit(place(world, case)).map_or(&case.place.path[..], |unit| &unit.path);
+    let found = before.map(|org| org.id).or_else(|| world.routes.window_above(path, now));
     found.ok_or_else(|| Error::internal(format!("nobody receives the re-check of case {}", case.id)))
 }
 

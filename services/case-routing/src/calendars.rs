@@ -277,6 +277,7 @@ mod tests {
             valid_to: None,
             version,
             path: [id].into(),
+            successor_id: None,
         }
     }
 

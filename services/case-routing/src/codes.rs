@@ -55,6 +55,7 @@ vocabularies! {
     application_state: ApplicationState { Submitted, NeedSupplement, Accepted, Investigating, Reviewed, PublicNotice, Reinvestigating, Approved, Delivered, Denied, NotAccepted, Withdrawn }
     application_outcome: ApplicationOutcome { Granted, Denied, NotAccepted }
     investigation_kind investigation_kind_from: InvestigationKind { HomeVisit, NeighbourVisit, Letter, Panel, DataCheck }
+    benefit_ground benefit_ground_from: BenefitGround { MovedAway, Died, GivenUp }
     remedy_kind: RemedyKind { Reconsideration, Litigation }
     mediation_state mediation_state_from: MediationState { Applied, Initiated, Consented, InSession, Agreed, Effective, Performed, Breached, ToldOfCourt, Refused, Failed, ToldOfChannels, TerminatedByParty }
     mediation_origin mediation_origin_from: MediationOrigin { Application, Committee, Court, Police }

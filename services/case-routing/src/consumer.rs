@@ -21,7 +21,7 @@ use chassis::{
         staffing::v1::{
             AssignmentAccepted, AssignmentCancelled, AssignmentDeclined, AssignmentDone, AssignmentOffered,
             AssignmentOnSite, AssignmentUnfilled, FundsAllotted, FundsRefused, StaffAssigned,
-            StaffUnavailable,
+            StaffUnavailable, TrainingCompleted,
         },
         volunteer_matching::v1::{SocialAccepted, SocialCompleted, SocialDeclined, SocialGaveUp},
     },
@@ -201,6 +201,8 @@ fn duty_answer(event: &Event) -> Result<Option<Answer>> {
         confirmed(LegKind::Staff, String::new())
     } else if event.is::<StaffUnavailable>() {
         refused(LegKind::Staff, event.decode::<StaffUnavailable>()?.reason_code)
+    } else if event.is::<TrainingCompleted>() {
+        confirmed(LegKind::Training, event.decode::<TrainingCompleted>()?.record_ref)
     } else {
         None
     })

@@ -162,7 +162,7 @@ where
     }
 }
 
-/// Something new: proposed or applied for at the instant of the commit.
+/// Something new: proposed or applied for at the instant of the commit. Nobody is told before it is assessed.
 pub struct Begin<F>(pub F);
 
 impl<F> Decide<Duty> for Begin<F>
@@ -170,12 +170,7 @@ where
     F: Fn(Timestamp) -> Result<Duty> + Send + Sync + 'static,
 {
     fn decide(&self, _: Option<&Duty>, _: &Caller, now: Timestamp) -> Result<Decision<Duty>> {
-        let duty = (self.0)(now)?;
-        let events = match &duty {
-            Duty::Transfer(transfer) => vec![tell_transfer(transfer, &DutyEvent::Proposed)],
-            Duty::Admission(_) => Vec::new(),
-        };
-        Ok(Decision { aggregate: duty, events })
+        Ok(Decision { aggregate: (self.0)(now)?, events: Vec::new() })
     }
 }
 
@@ -263,6 +258,15 @@ pub const fn leg_state(leg: &Leg) -> pb::LegState {
     }
 }
 
+/// Where its courses stand; unspecified where it has none.
+fn training_state(transfer: &DutyTransfer) -> pb::LegState {
+    if transfer.needs(LegKind::Training) {
+        leg_state(&transfer.legs.training)
+    } else {
+        pb::LegState::Unspecified
+    }
+}
+
 fn tell_transfer(transfer: &DutyTransfer, told: &DutyEvent) -> Emit {
     let duty_transfer_id = transfer.id.to_string();
     let (from_org_id, to_org_id) = (transfer.from.to_string(), transfer.to.to_string());
@@ -281,6 +285,7 @@ fn tell_transfer(transfer: &DutyTransfer, told: &DutyEvent) -> Emit {
                 effective_time: Some(to_proto(transfer.effective_at)),
                 deadline_time: Some(to_proto(transfer.deadline)),
                 proposed_by: transfer.proposed_by.to_string(),
+                training_codes: transfer.training_codes.clone(),
             };
             Emit::new(key, version, &event)
         }
@@ -306,6 +311,7 @@ fn tell_transfer(transfer: &DutyTransfer, told: &DutyEvent) -> Emit {
                 authority: leg_state(&transfer.legs.authority).into(),
                 funds: leg_state(&transfer.legs.funds).into(),
                 staff: leg_state(&transfer.legs.staff).into(),
+                training: training_state(transfer).into(),
             };
             Emit::new(key, version, &event)
         }

@@ -1,5 +1,5 @@
-//! When timers are looked at: every so often, and at once when domain time jumps. How those of cases and of duties are gone
-//! through: many at once, and one by one where that fails, so that what cannot be done is put off itself and keeps nobody waiting.
+//! When timers are looked at: every so often, and at once when domain time jumps. How they are gone through: many at once, and
+//! one by one where that fails, so that what cannot be done is put off itself and keeps nobody waiting.
 
 use std::{fmt::Display, future::Future, sync::OnceLock, time::Duration};
 

@@ -155,7 +155,7 @@ async fn store_person(
     hash: &str,
     real_now: Timestamp,
 ) -> Result<SeededAccount, Error> {
-    let Planned { account, role, unit, org, person } = planned;
+    let Planned { account, role, unit, org, purposes, person } = planned;
     let id = PersonId(account.person_id);
     vault.insert(tx.conn, id, &person, org, &account.actor_ref, tx.now).await?;
     store::accounts::insert(tx.conn, &account.login, id, hash, real_now).await?;
@@ -166,7 +166,7 @@ async fn store_person(
         unit_id: unit,
         line: account.line.clone(),
         org_id: org,
-        purposes: None,
+        purposes,
         valid_from: tx.now,
         valid_to: None,
         state: RoleGrantState::Active,

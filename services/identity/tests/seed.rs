@@ -11,8 +11,8 @@ use identity::{
     seed::{SeedOptions, SeedReport, seed},
 };
 use proto::identity::v1::{
-    AuthorityEdgeChanged, EdgeKind, OrganizationChanged, OrganizationKind, RoleGranted, SignInRequest,
-    UnitChanged, auth_service_client::AuthServiceClient,
+    AuthorityEdgeChanged, EdgeKind, GetSelfRequest, OrganizationChanged, OrganizationKind, RoleGranted,
+    SignInRequest, UnitChanged, auth_service_client::AuthServiceClient,
 };
 
 /// One street and a handful of residents: enough to see every rule at work.
@@ -113,6 +113,18 @@ async fn seeded_people_sign_in_with_the_passwords_that_were_kept() {
         AuthServiceClient::new(service.call_anonymously()).sign_in(request).await.unwrap();
     }
     assert!(!logins.contains("leader.420103001"), "another street was not asked for");
+    // The city's arbiter, and nothing else of the city: to arbitrate, and to read what about.
+    let of_the_city: Vec<_> = report.accounts.iter().filter(|a| a.unit_code == "4201").collect();
+    let [arbiter] = &of_the_city[..] else { panic!("{of_the_city:?}") };
+    assert_eq!((arbiter.login.as_str(), arbiter.role.as_str()), ("arbiter.4201", "arbiter"));
+    assert_eq!((arbiter.org_code.as_str(), &arbiter.line), ("gov:4201", &None));
+    let request = SignInRequest { login: arbiter.login.clone(), password: arbiter.password.clone() };
+    let signed_in = AuthServiceClient::new(service.call_anonymously()).sign_in(request).await.unwrap();
+    let token = signed_in.into_inner().access_token;
+    let mut own = AuthServiceClient::new(service.call_with(&token));
+    let grants = own.get_self(GetSelfRequest {}).await.unwrap().into_inner().grants;
+    assert_eq!(grants.len(), 1);
+    assert_eq!(grants[0].purposes, ["arbitrate", "handle_appeal"]);
     assert_eq!(logins.iter().filter(|l| l.starts_with("resident")).count(), 3);
 }
 

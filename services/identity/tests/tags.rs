@@ -120,6 +120,22 @@ async fn a_tag_is_sealed_shown_with_its_review_day_and_gone_with_the_benefit() {
 }
 
 #[tokio::test]
+async fn a_benefit_that_ends_without_a_recheck_takes_its_tag_along_and_leaves_the_others() {
+    let world = World::start().await;
+    let (person, over, kept) = (world.people["resident"], new_id(), new_id());
+    let id = person.to_string();
+    for benefit in [over, kept] {
+        let first = granted(&world, benefit, person.0, in_days(&world, 90));
+        tell(&world, benefit, 1, &first).await;
+    }
+    let gone = BenefitEnded { reason_code: "moved_away".into(), ..ended(over) };
+    tell(&world, over, 2, &gone).await;
+    let seen = tags(&world, "worker1", &id).await.unwrap();
+    assert_eq!(seen.iter().map(|tag| tag.benefit_id.clone()).collect::<Vec<_>>(), [kept.to_string()]);
+    world.service.stop().await;
+}
+
+#[tokio::test]
 async fn news_in_another_order_come_to_the_same() {
     let world = World::start().await;
     let (person, benefit, over) = (world.people["resident"], new_id(), new_id());

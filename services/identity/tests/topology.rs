@@ -108,7 +108,8 @@ async fn merged_units_hand_everything_on_and_the_old_boundaries_stay_readable() 
     assert_eq!(merged[0].from_unit_ids.len(), 2);
     let changed: Vec<Unit> =
         events.iter().filter_map(|e| e.decode::<UnitChanged>().ok()).filter_map(|e| e.unit).collect();
-    let ended = changed.iter().filter(|u| u.state == UnitState::Merged as i32).count();
+    let merged_into = |u: &&Unit| u.state == UnitState::Merged as i32 && u.successor_id == successor.unit_id;
+    let ended = changed.iter().filter(merged_into).count();
     let moved = changed.iter().find(|u| u.unit_id == courtyard.unit_id).unwrap();
     assert_eq!((ended, moved.parent_id.clone()), (2, successor.unit_id.clone()));
     let orgs =

@@ -1,4 +1,4 @@
-//! What transfers of duties set off here: they ask for money and posts, take effect, and end. Every event may come twice,
+//! What transfers of duties set off here: they ask for money, posts and courses, take effect, and end. Every event may come twice,
 //! and one about a transfer that is over changes nothing.
 
 use chassis::{
@@ -38,7 +38,7 @@ pub async fn handle(tx: &mut Tx<'_>, event: &Event) -> Result<bool> {
     Ok(true)
 }
 
-/// Money and posts are asked for, once.
+/// Money, posts and courses are asked for, once.
 async fn on_duty_transfer_proposed(tx: &mut Tx<'_>, told: DutyTransferProposed) -> Result<()> {
     let transfer_id = uuid("duty_transfer_id", &told.duty_transfer_id)?;
     if demands::lock(tx.conn, transfer_id).await?.is_some() {
@@ -58,6 +58,9 @@ async fn on_duty_transfer_proposed(tx: &mut Tx<'_>, told: DutyTransferProposed) 
         fund_line_id: None,
         staff: LegState::Asked,
         post_ids: Vec::new(),
+        training_codes: told.training_codes,
+        training: LegState::Asked,
+        training_ref: String::new(),
         effective: false,
         closed: false,
         version: 1,

@@ -1,4 +1,4 @@
-//! Flow F8 with a process per service: a duty moves to the community with authority, funds and staff, or not at all.
+//! Flow F8 with a process per service: a duty moves to the community with all it needs, or not at all.
 
 use tests::{World, run};
 

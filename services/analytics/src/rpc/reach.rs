@@ -152,6 +152,7 @@ mod tests {
             valid_from: None,
             valid_to: None,
             version: 1,
+            successor_id: None,
             path: Arc::from([id(n)]),
         });
         Topology::build(Changes { units: units.collect(), ..Changes::default() }, 1)

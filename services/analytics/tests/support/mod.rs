@@ -42,6 +42,7 @@ fn unit(id: Uuid, parent_id: Option<Uuid>, kind: UnitKind, code: &str, name_zh: 
         valid_from: None,
         valid_to: None,
         version: 1,
+        successor_id: None,
         path: Arc::from([id]),
     }
 }

@@ -13,6 +13,7 @@ use super::application_codes::{
 };
 use super::application_news::ApplicationNews;
 use super::benefit::{BenefitChange, BenefitPeriod, Recheck};
+use super::benefit_end::BenefitEnding;
 use super::case::Case;
 use super::clock::is_default;
 use super::counted::Counted;
@@ -209,6 +210,9 @@ pub struct Application {
     /// It is the re-check of a benefit.
     #[serde(default)]
     pub recheck: Option<Recheck>,
+    /// How the benefit that it began ended, where no re-check ended it.
+    #[serde(default)]
+    pub ending: Option<BenefitEnding>,
 }
 
 impl Application {
@@ -317,6 +321,12 @@ impl<'a> Filing<'a> {
         Filed { application, decision: work.finish(), notice, benefit }
     }
 
+    /// With a step that people read of the case and nobody is told of it.
+    pub fn finish_with(self, step: &str, reason: Option<Reason>) -> Filed {
+        let Self { application, work, notice, benefit } = self;
+        Filed { application, decision: work.finish_with(step, reason), notice, benefit }
+    }
+
     /// What the item asks of its applications. What was shown publicly when it was granted is not shown again when it is
     /// re-checked, and nothing about that is urgent.
     pub fn rules(&self) -> ApplicationRules {
@@ -347,14 +357,25 @@ impl<'a> Filing<'a> {
         Ok(())
     }
 
-    /// A refusal, in writing, with what can be done against it (行政复议法 art. 20: 60 days; 行政诉讼法 art. 46: six months).
+    /// A refusal, in writing, with what can be done against it.
     pub fn refusal(&self, outcome: ApplicationOutcome, refusal: &Refusal) -> Result<Determination> {
         let org = self.not_an_investigator()?;
         check_code("reason_code", &refusal.reason_code)?;
-        let length = |text: &str| text.trim().chars().count();
-        if !(10..=4_000).contains(&length(&refusal.written_reason)) {
-            return Err(DomainError::invalid("written_reason", "the reasons in writing, 10–4000 characters"));
-        }
+        Ok(Determination {
+            outcome,
+            by: self.work.by.actor.clone(),
+            org,
+            reason_code: refusal.reason_code.clone(),
+            written_reason: written("written_reason", &refusal.written_reason)?,
+            remedies: self.remedies(&refusal.reconsideration_body, &refusal.court)?,
+            amount_fen: 0,
+            urgent: false,
+            at: self.work.now,
+        })
+    }
+
+    /// What can be done against a decision of now (行政复议法 art. 20: 60 days; 行政诉讼法 art. 46: six months).
+    pub fn remedies(&self, reconsideration_body: &str, court: &str) -> Result<Vec<Remedy>> {
         let remedy = |kind, field, body: &str, limit: Limit| {
             if !(2..=100).contains(&length(body)) {
                 return Err(DomainError::invalid(field, "who hears the applicant, 2–100 characters"));
@@ -365,21 +386,10 @@ impl<'a> Filing<'a> {
         };
         let days = Limit::new(TimeUnit::CalDay, 60);
         let months = Limit::new(TimeUnit::Month, 6);
-        let body = &refusal.reconsideration_body;
-        Ok(Determination {
-            outcome,
-            by: self.work.by.actor.clone(),
-            org,
-            reason_code: refusal.reason_code.clone(),
-            written_reason: refusal.written_reason.trim().to_owned(),
-            remedies: vec![
-                remedy(RemedyKind::Reconsideration, "reconsideration_body", body, days)?,
-                remedy(RemedyKind::Litigation, "court", &refusal.court, months)?,
-            ],
-            amount_fen: 0,
-            urgent: false,
-            at: self.work.now,
-        })
+        Ok(vec![
+            remedy(RemedyKind::Reconsideration, "reconsideration_body", reconsideration_body, days)?,
+            remedy(RemedyKind::Litigation, "court", court, months)?,
+        ])
     }
 
     /// Puts a ruling on record and tells it.
@@ -392,6 +402,18 @@ impl<'a> Filing<'a> {
         self.application.ruling = Some(ruling);
         self.work.tell(ApplicationNews::Decided { outcome, reason_code, urgent, papers_due_at }, reason);
     }
+}
+
+fn length(text: &str) -> usize {
+    text.trim().chars().count()
+}
+
+/// What a decision says in writing.
+pub(super) fn written(field: &'static str, text: &str) -> Result<String> {
+    if (10..=4_000).contains(&length(text)) {
+        return Ok(text.trim().to_owned());
+    }
+    Err(DomainError::invalid(field, "the reasons in writing, 10–4000 characters"))
 }
 
 /// Reason of the supervision of an urgent grant without papers.

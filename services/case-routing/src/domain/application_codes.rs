@@ -60,6 +60,8 @@ codes! {
         SubmitPapers = "submit_papers",
         Pause = "pause",
         Withdraw = "withdraw",
+        /// What it granted ends, outside of a re-check.
+        EndBenefit = "end_benefit",
     }
 
     /// How the facts were looked into.
@@ -81,6 +83,16 @@ codes! {
         Granted = "granted",
         Denied = "denied",
         NotAccepted = "not_accepted",
+    }
+
+    /// Why a lasting benefit ends outside of a re-check.
+    BenefitGround {
+        /// 迁出
+        MovedAway = "moved_away",
+        /// 死亡
+        Died = "died",
+        /// 本人放弃
+        GivenUp = "given_up",
     }
 
     /// What can be done against a refusal.

@@ -82,6 +82,7 @@ impl Application {
             uncounted: Vec::new(),
             benefit: None,
             recheck: None,
+            ending: None,
         }
     }
 

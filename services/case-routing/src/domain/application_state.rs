@@ -7,7 +7,7 @@
 //!   notice days is granted from `Reviewed`.
 //! - What is decided after a notice is decided when it is over; before, only an objection leads out of it.
 //! - `GrantUrgently` is the street's way for small sums (F2, 8.): granted before the facts are looked into, papers afterwards.
-//! - Where it stays: recording checks, pausing, and papers that come after an urgent grant.
+//! - Where it stays: recording checks, pausing, papers that come after an urgent grant, and the end of what it granted.
 
 use super::application_codes::ApplicationState::{self as S, *};
 use super::application_codes::ApplicationVerb as V;
@@ -40,6 +40,7 @@ pub const APPLICATION_TRANSITIONS: &[(Option<S>, S, V)] = &[
     (Some(Approved), Delivered, V::Deliver),
     (Some(Approved), Approved, V::SubmitPapers),
     (Some(Delivered), Delivered, V::SubmitPapers),
+    (Some(Delivered), Delivered, V::EndBenefit),
     (Some(Investigating), Investigating, V::Pause),
     (Some(Reinvestigating), Reinvestigating, V::Pause),
     (Some(Reviewed), Reviewed, V::Pause),

@@ -1,7 +1,7 @@
 //! Lasting benefits: what an application grants until it is looked at again. Whoever has one carries the tag of the item;
 //! on the review day a re-check begins, an application of its own about the same item, which the organisation in charge
 //! grants, so that the benefit goes on to the next review day, or refuses in writing, which ends it. Only one re-check of a
-//! benefit is open at a time, and nothing else changes it.
+//! benefit is open at a time. Else it ends only where whoever had it is gone or gave it up ([`super::benefit_end`]).
 
 use calendar::TimeUnit;
 use chrono::NaiveTime;
@@ -14,7 +14,7 @@ use super::codes::{CaseState, Nature, TaskPart, TaskState};
 use super::error::{DomainError, Result};
 use super::event::Timestamp;
 use super::ids::CaseId;
-use super::intake::{RegisterCase, registered_as};
+use super::intake::{RegisterCase, place_of, registered_as};
 use super::reason::Reason;
 use super::rules::Rules;
 use super::work::{Act, Work};
@@ -69,7 +69,7 @@ pub enum BenefitNews {
     Granted { holder_sealed: Vec<u8>, review_at: Timestamp, calendar_version: u32 },
     /// A re-check found that it goes on.
     Renewed { review_at: Timestamp, calendar_version: u32 },
-    /// A re-check ended it, in writing.
+    /// A re-check ended it, or a human outside of one, in writing.
     Ended { reason_code: String },
 }
 
@@ -194,10 +194,24 @@ pub fn review_day(review_at: Timestamp, rules: &Rules) -> Timestamp {
 }
 
 impl Work<'_> {
+    /// A re-check is where its place is now: where that was merged into another meanwhile, it is there.
+    pub(super) fn follow_merger(&mut self) {
+        let unit = self.routes.present(self.case.place.unit);
+        let Ok(place) = place_of(unit, self.routes) else { return };
+        if place != self.case.place && self.move_to(place) {
+            self.follow_place();
+        }
+    }
+
     /// Of a re-check that is dispatched: whoever received the application first is near the people and gets a task of its own
-    /// beside the lead's, unless it leads, has a part already, must not have one, or gave back the one it had.
+    /// beside the lead's, unless it leads, has a part already, must not have one, or gave back the one it had. Where there is no
+    /// such organisation any more, the nearest window is asked.
     pub(super) fn ask_first_receiver(&mut self) {
-        let (receiver, routes) = (self.case.first_receiver, self.routes);
+        let routes = self.routes;
+        let first = self.case.first_receiver;
+        let stands = routes.org(first).is_some_and(|org| org.in_force(self.now));
+        let nearest = || routes.window_above(&self.case.place.path, self.now);
+        let Some(receiver) = stands.then_some(first).or_else(nearest) else { return };
         let about = (self.case.urgency, self.case.condition_facts());
         let place = &self.case.place.path;
         let admits = |item| routes.admits(item, receiver, TaskPart::Assist, place, about, self.now);

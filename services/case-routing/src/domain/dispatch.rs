@@ -50,6 +50,9 @@ impl Case {
     pub fn dispatch(self, choice: &RouteChoice, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.permit(Trigger::Dispatch)?;
+        if work.case.is_recheck() {
+            work.follow_merger();
+        }
         if work.case.state == CaseState::OfferedToSociety {
             work.end_open_offer("case_moved_on");
             work.case.left_society = true;

@@ -16,6 +16,7 @@ mod application_news;
 mod application_state;
 mod arbitration;
 mod benefit;
+mod benefit_end;
 mod by_hand;
 mod case;
 mod catalogue;
@@ -94,6 +95,7 @@ pub use arbitration::{DefinitionRequest, Interim, Position, RuleObjection, Rulin
 pub use benefit::{
     BeginRecheck, BenefitChange, BenefitNews, BenefitPeriod, BenefitRule, Recheck, review_day,
 };
+pub use benefit_end::{BenefitEnding, EndBenefit};
 pub use by_hand::{Chooser, ManualRoute};
 pub use case::{
     AssignmentView, Callback, Case, Evidence, ItemRef, Objection, Offer, Place, Rating, RoutingDecision,

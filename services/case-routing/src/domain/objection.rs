@@ -155,6 +155,16 @@ impl Case {
         Ok(work.finish())
     }
 
+    /// Whether the objection is to an order that its objector gave itself, of a case that it received itself: only those above it
+    /// decide over that.
+    #[must_use]
+    pub fn objects_to_own_order(&self) -> bool {
+        self.objection.as_ref().is_some_and(|objection| {
+            let sender = self.task(objection.task).ok().map(|task| task.sender);
+            sender == Some(objection.objector) && self.first_receiver == objection.objector
+        })
+    }
+
     /// For whom an objection is to decide over, or for those above: who sent the task, unless that is the objector itself.
     pub(super) fn decider_of(
         &self,

@@ -74,6 +74,8 @@ pub struct TableParts {
     pub items: Vec<ServiceItem>,
     pub entries: Vec<ResponsibilityEntry>,
     pub units: Vec<UnitNode>,
+    /// Units that were merged, each with the one that it became part of.
+    pub merged: Vec<(UnitId, UnitId)>,
     pub orgs: Vec<OrgNode>,
     pub edges: Vec<Edge>,
     /// Takes what nobody is competent for (兜底).
@@ -102,6 +104,7 @@ pub(super) struct Fixed {
     items: FxHashMap<String, Vec<Arc<ServiceItem>>>,
     versions: FxHashMap<(String, u32), Arc<ServiceItem>>,
     units: FxHashMap<UnitId, UnitNode>,
+    merged: FxHashMap<UnitId, UnitId>,
     orgs: FxHashMap<OrgId, OrgNode>,
     by_unit: FxHashMap<UnitId, Vec<OrgId>>,
     edges_to: FxHashMap<OrgId, Vec<Edge>>,
@@ -143,6 +146,7 @@ impl RoutingTable {
             items,
             versions,
             units: parts.units.into_iter().map(|unit| (unit.id, unit)).collect(),
+            merged: parts.merged.into_iter().collect(),
             orgs,
             by_unit,
             edges_to,
@@ -236,6 +240,15 @@ impl RoutingTable {
         self.unit(place.unit).map_or(place.path.as_slice(), |unit| &*unit.path)
     }
 
+    /// Where a unit goes on: itself, or what it was merged into, however often.
+    #[must_use]
+    pub fn present(&self, unit: UnitId) -> UnitId {
+        let merged = &self.fixed.merged;
+        // No way is longer than there are mergers, unless it leads in a circle.
+        let way = std::iter::successors(Some(unit), |at| merged.get(at).copied());
+        way.take(merged.len() + 1).last().unwrap_or(unit)
+    }
+
     /// The nearest unit of a kind on a path root → leaf.
     #[must_use]
     pub fn on_path(&self, path: &[UnitId], kind: UnitKind) -> Option<UnitId> {
@@ -246,6 +259,17 @@ impl RoutingTable {
     pub fn orgs_at(&self, unit: UnitId, at: Timestamp) -> impl Iterator<Item = &OrgNode> {
         let known = self.fixed.by_unit.get(&unit).into_iter().flatten().filter_map(|id| self.org(*id));
         known.filter(move |org| org.in_force(at))
+    }
+
+    /// The nearest window above a place, root → leaf: a station, else a street office, else a government.
+    #[must_use]
+    pub fn window_above(&self, place: &[UnitId], at: Timestamp) -> Option<OrgId> {
+        let windows = [OrgKind::ServiceStation, OrgKind::StreetOffice, OrgKind::Government];
+        let window_at = |unit: &UnitId| {
+            let found = windows.iter().find_map(|kind| self.orgs_at(*unit, at).find(|org| org.kind == *kind));
+            found.map(|org| org.id)
+        };
+        place.iter().rev().find_map(window_at)
     }
 
     /// Whether an instant is within the working time of a place, root → leaf.

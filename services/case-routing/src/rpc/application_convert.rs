@@ -6,10 +6,13 @@ use chrono::{NaiveDate, TimeDelta};
 use super::convert::{at, reason, text};
 use crate::{
     atlas::World,
-    codes::{application_outcome, application_state, case_state, investigation_kind, remedy_kind},
+    codes::{
+        application_outcome, application_state, benefit_ground, case_state, investigation_kind, remedy_kind,
+    },
     domain::{
-        Application, BenefitChange, BenefitNews, Case, ClockKind, Determination, Investigation, Notice,
-        NoticeObjection, PersonRef, Reason, Remedy, RemedyKind, Review, Signature, UncountedPeriod,
+        Application, BenefitChange, BenefitEnding, BenefitNews, Case, ClockKind, Determination,
+        Investigation, Notice, NoticeObjection, PersonRef, Reason, Remedy, RemedyKind, Review, Signature,
+        UncountedPeriod,
     },
     store::{
         benefits::{BegunRecheck, Benefit},
@@ -75,8 +78,12 @@ pub fn application(
     }
 }
 
-/// A benefit as it stands, with its re-checks.
-pub fn as_it_stands(benefit: &Benefit, rechecks: &[BegunRecheck]) -> pb::Benefit {
+/// A benefit as it stands, with its re-checks and what was written when it ended outside of one.
+pub fn as_it_stands(
+    benefit: &Benefit,
+    rechecks: &[BegunRecheck],
+    ending: Option<pb::BenefitEnding>,
+) -> pb::Benefit {
     let state = match (benefit.ended_at, benefit.recheck_case_id) {
         (Some(_), _) => pb::BenefitState::Ended,
         (None, Some(_)) => pb::BenefitState::UnderReview,
@@ -92,6 +99,21 @@ pub fn as_it_stands(benefit: &Benefit, rechecks: &[BegunRecheck]) -> pb::Benefit
         end_reason_code: benefit.end_reason.clone(),
         rechecks: rechecks.iter().map(recheck).collect(),
         calendar_version: version(u32::try_from(benefit.calendar_version).unwrap_or(0)),
+        ending,
+    }
+}
+
+/// How it ended outside of a re-check. What officials wrote of a death is not for the account of the dead.
+pub fn ending(ending: &BenefitEnding, for_applicant: bool) -> pb::BenefitEnding {
+    let hidden = for_applicant && !ending.ground.is_told();
+    pb::BenefitEnding {
+        ground: benefit_ground(ending.ground).into(),
+        ended_on: day(ending.on),
+        statement: if hidden { String::new() } else { ending.statement.clone() },
+        decider_ref: ending.by.to_string(),
+        org_id: ending.org.to_string(),
+        remedies: ending.remedies.iter().map(remedy).collect(),
+        decided_time: at(ending.at),
     }
 }
 

@@ -31,7 +31,7 @@ use crate::{
 pub struct Applications {
     pub(super) desk: Desk,
     pub(super) executor: Executor<ApplicationStore>,
-    store: ApplicationStore,
+    pub(super) store: ApplicationStore,
 }
 
 impl Applications {
@@ -128,8 +128,23 @@ impl Applications {
             None => None,
         };
         let (world, now) = (self.desk.atlas.world(), self.desk.clock.now());
-        let (own, lasting) = (for_applicant(&case, caller), lasting.as_ref());
-        let benefit = lasting.map(|(benefit, rechecks)| application_convert::as_it_stands(benefit, rechecks));
+        let own = for_applicant(&case, caller);
+        let benefit = match &lasting {
+            Some((benefit, rechecks)) => {
+                // How it ended stands in the papers that began it.
+                let began = CaseId(benefit.benefit_id);
+                let ending = if benefit.ended_at.is_none() {
+                    None
+                } else if began == id {
+                    papers.ending.clone()
+                } else {
+                    self.store.read(&conn, began).await?.and_then(|papers| papers.ending)
+                };
+                let ending = ending.map(|ending| application_convert::ending(&ending, own));
+                Some(application_convert::as_it_stands(benefit, rechecks, ending))
+            }
+            None => None,
+        };
         let shown = application_convert::application(&papers, &case, &world, now, own, benefit);
         Ok(pb::GetApplicationResponse { application: Some(shown) })
     }

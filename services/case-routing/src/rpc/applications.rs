@@ -308,6 +308,14 @@ impl ApplicationService for Applications {
         )
     }
 
+    async fn end_benefit(
+        &self,
+        request: Request<pb::EndBenefitRequest>,
+    ) -> RpcResult<pb::EndBenefitResponse> {
+        let caller = Caller::of(&request)?;
+        Ok(Response::new(self.end_outside(&caller, request.into_inner()).await?))
+    }
+
     async fn submit_papers(
         &self,
         request: Request<pb::SubmitPapersRequest>,

@@ -1,5 +1,6 @@
-//! `DutyService`: a department's duty is proposed, heard, approved and put in force; an item is admitted; a community sends
-//! back what was not. What begins a duty stands in `duty_founding`, what is sent back in `duty_refusals`.
+//! `DutyService`: a department's duty is proposed, heard, assessed, approved and put in force; an item is admitted; a community
+//! sends back what was not. What begins a duty stands in `duty_founding`, what the district found of it in `duty_assessments`,
+//! what is sent back in `duty_refusals`.
 
 use chassis::{
     Result, RpcResult, Timestamp,
@@ -16,7 +17,7 @@ use crate::{
     atlas::World,
     domain::{
         self, PersonRef,
-        duty::{Admission, Assessment, Change, DutyTransfer, Opinion, TaskAdmission},
+        duty::{Admission, Change, DutyTransfer, Opinion, TaskAdmission},
     },
     duty::{AdmissionVerb, Duties, Duty, TransferVerb, missing, within_reach},
     store::duties,
@@ -37,6 +38,7 @@ macro_rules! aim {
         (meta, id, parse::etag(&$message.etag)?)
     }};
 }
+pub(super) use aim;
 
 type Aim = (Meta, Uuid, Option<i64>);
 
@@ -48,7 +50,7 @@ impl DutyRpc {
         }
     }
 
-    async fn on_transfer<R: prost::Message + Default + 'static>(
+    pub(super) async fn on_transfer<R: prost::Message + Default + 'static>(
         &self,
         caller: &Caller,
         (meta, id, etag): Aim,
@@ -66,7 +68,7 @@ impl DutyRpc {
         Ok(Response::new(answer))
     }
 
-    async fn on_admission<R: prost::Message + Default + 'static>(
+    pub(super) async fn on_admission<R: prost::Message + Default + 'static>(
         &self,
         caller: &Caller,
         (meta, id, etag): Aim,
@@ -174,6 +176,14 @@ impl DutyService for DutyRpc {
         self.on_transfer(&caller, aim, run, |transfer| pb::GiveDutyOpinionResponse { transfer }).await
     }
 
+    async fn assess_duty_transfer(
+        &self,
+        request: Request<pb::AssessDutyTransferRequest>,
+    ) -> RpcResult<pb::AssessDutyTransferResponse> {
+        let caller = Caller::of(&request)?;
+        self.assess_transfer(&caller, request.into_inner()).await
+    }
+
     async fn approve_duty_transfer(
         &self,
         request: Request<pb::ApproveDutyTransferRequest>,
@@ -183,6 +193,18 @@ impl DutyService for DutyRpc {
         let aim = aim!("ApproveDutyTransfer", duty_transfer_id, m);
         let run = |duty: DutyTransfer, by: &Caller, now| duty.approve(&forms::signer(by), now);
         self.on_transfer(&caller, aim, run, |transfer| pb::ApproveDutyTransferResponse { transfer }).await
+    }
+
+    async fn deny_duty_transfer(
+        &self,
+        request: Request<pb::DenyDutyTransferRequest>,
+    ) -> RpcResult<pb::DenyDutyTransferResponse> {
+        let caller = Caller::of(&request)?;
+        let m = request.into_inner();
+        let aim = aim!("DenyDutyTransfer", duty_transfer_id, m);
+        let reason = parse::code("reason_code", &m.reason_code)?;
+        let run = move |duty: DutyTransfer, by: &Caller, now| duty.deny(&forms::signer(by), &reason, now);
+        self.on_transfer(&caller, aim, run, |transfer| pb::DenyDutyTransferResponse { transfer }).await
     }
 
     async fn withdraw_duty_transfer(
@@ -287,24 +309,7 @@ impl DutyService for DutyRpc {
         request: Request<pb::AssessAdmissionRequest>,
     ) -> RpcResult<pb::AssessAdmissionResponse> {
         let caller = Caller::of(&request)?;
-        let m = request.into_inner();
-        let aim = aim!("AssessAdmission", admission_id, m);
-        let law = parse::code("law_code", &m.law_code)?;
-        let need = parse::code("need_code", &m.need_code)?;
-        let load = parse::code("load_code", &m.load_code)?;
-        let alternative = parse::code("alternative_code", &m.alternative_code)?;
-        let run = move |duty: TaskAdmission, by: &Caller, now| {
-            let found = Assessment {
-                law: law.clone(),
-                need: need.clone(),
-                load: load.clone(),
-                alternative: alternative.clone(),
-                by: PersonRef(by.actor_ref.clone()),
-                at: now,
-            };
-            duty.assess(&forms::signer(by), found, now)
-        };
-        self.on_admission(&caller, aim, run, |admission| pb::AssessAdmissionResponse { admission }).await
+        self.assess_application(&caller, request.into_inner()).await
     }
 
     async fn approve_admission(

@@ -107,15 +107,19 @@ fn arrival(found: Arrival) -> pb::Arrival {
 }
 
 fn staff(duty: &Duty, found: Arrival) -> pb::StaffArrival {
-    let (needs, training_codes, confirmation) = match duty {
-        Duty::Transfer(own) => (&own.posts, Vec::new(), Some(forms::leg(&own.legs.staff))),
-        Duty::Admission(own) => (&own.posts, own.training_codes.clone(), None),
+    let (needs, courses, confirmation, training) = match duty {
+        Duty::Transfer(own) => {
+            let confirmation = Some(forms::leg(&own.legs.staff));
+            (&own.posts, &own.training_codes, confirmation, forms::training(own))
+        }
+        Duty::Admission(own) => (&own.posts, &own.training_codes, None, None),
     };
     pb::StaffArrival {
         arrival: Some(arrival(found)),
         promised_posts: posts(needs),
-        training_codes,
+        training_codes: courses.clone(),
         confirmation,
+        training,
     }
 }
 

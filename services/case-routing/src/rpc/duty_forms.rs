@@ -18,8 +18,8 @@ use crate::{
     domain::{
         OrgKind, UnitId,
         duty::{
-            AdmissionState, DutyTransfer, Heard, Leg, Opinions, PostNeed, Signer, TaskAdmission,
-            TransferState, may_hold,
+            AdmissionState, Assessment, DutyTransfer, Heard, Leg, LegKind, Opinions, PostNeed, Signer,
+            TaskAdmission, TransferState, may_hold,
         },
     },
     duty::{leg_state, posts},
@@ -221,6 +221,7 @@ pub fn admission_state(field: &str, number: i32) -> Result<Option<&'static str>>
 
 const fn wire_transfer(state: TransferState) -> pb::DutyTransferState {
     match state {
+        TransferState::Applied => pb::DutyTransferState::Applied,
         TransferState::Proposed => pb::DutyTransferState::Proposed,
         TransferState::Effective => pb::DutyTransferState::Effective,
         TransferState::Suspended => pb::DutyTransferState::Suspended,
@@ -263,12 +264,27 @@ fn opinions(opinions: &Opinions) -> Vec<pb::DutyOpinion> {
     told.collect()
 }
 
+fn assessment(found: &Assessment) -> pb::AdmissionAssessment {
+    pb::AdmissionAssessment {
+        law_code: found.law.clone(),
+        need_code: found.need.clone(),
+        load_code: found.load.clone(),
+        alternative_code: found.alternative.clone(),
+    }
+}
+
+/// The courses of a transfer; `None` where it has none.
+pub fn training(duty: &DutyTransfer) -> Option<pb::DutyLeg> {
+    duty.needs(LegKind::Training).then(|| leg(&duty.legs.training))
+}
+
 fn text<T: ToString>(value: Option<&T>) -> String {
     value.map(ToString::to_string).unwrap_or_default()
 }
 
 /// A transfer as answers show it.
 pub fn transfer(duty: &DutyTransfer) -> pb::DutyTransfer {
+    let found = duty.assessment.as_ref();
     pb::DutyTransfer {
         duty_transfer_id: duty.id.to_string(),
         etag: duty.version.to_string(),
@@ -292,6 +308,11 @@ pub fn transfer(duty: &DutyTransfer) -> pb::DutyTransfer {
         approved_time: duty.approved_at.map(to_proto),
         reason_code: duty.reason_code.clone().unwrap_or_default(),
         update_time: Some(to_proto(duty.updated_at)),
+        assessment: found.map(assessment),
+        assessed_by: text(found.map(|found| &found.by)),
+        assessed_time: found.map(|found| to_proto(found.at)),
+        training_codes: duty.training_codes.clone(),
+        training: training(duty),
     }
 }
 
@@ -312,12 +333,7 @@ pub fn admission(duty: &TaskAdmission) -> pb::TaskAdmission {
         training_codes: duty.training_codes.clone(),
         valid_from_time: Some(to_proto(duty.valid_from)),
         valid_to_time: Some(to_proto(duty.valid_to)),
-        assessment: found.map(|found| pb::AdmissionAssessment {
-            law_code: found.law.clone(),
-            need_code: found.need.clone(),
-            load_code: found.load.clone(),
-            alternative_code: found.alternative.clone(),
-        }),
+        assessment: found.map(assessment),
         opinions: opinions(&duty.opinions),
         applied_by: duty.applied_by.to_string(),
         assessed_by: text(found.map(|found| &found.by)),

@@ -30,6 +30,7 @@ impl DutyRpc {
         let basis_ref = parse::reference("basis_ref", &m.basis_ref)?;
         let fund_fen = forms::fen("fund_fen", m.fund_fen, 1)?;
         let posts = forms::needs("posts", &m.posts, 1)?;
+        let training_codes = parse::some_codes("training_codes", &m.training_codes)?;
         let day = forms::required_day("effective_on", &m.effective_on)?;
         let deadline = parse::optional_time("deadline_time", m.deadline_time.as_ref())?;
         let effective_at = forms::morning(day);
@@ -48,7 +49,7 @@ impl DutyRpc {
             Ok(Duty::Transfer(DutyTransfer {
                 id: DutyTransferId(id),
                 version: 1,
-                state: TransferState::Proposed,
+                state: TransferState::Applied,
                 from: two.from.id.into(),
                 to: two.to.id.into(),
                 to_kind: two.to_kind,
@@ -59,10 +60,12 @@ impl DutyRpc {
                 basis_ref: basis_ref.clone(),
                 fund_fen,
                 posts: posts.clone(),
+                training_codes: training_codes.clone(),
                 effective_at,
                 deadline,
                 legs: Legs::default(),
                 opinions: Opinions::new(),
+                assessment: None,
                 proposed_by: PersonRef(by.actor_ref.clone()),
                 proposed_at: now,
                 approved_by: None,

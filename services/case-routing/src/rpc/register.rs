@@ -10,7 +10,7 @@ use chassis::{
     crypto::Crypto,
     db::{Origin as Cause, Tx},
     proto::case_routing::v1 as pb,
-    topology::{OrganizationKind, UnitKind},
+    topology::UnitKind,
 };
 use uuid::Uuid;
 
@@ -210,16 +210,8 @@ pub fn receiver(world: &World, caller: &Caller, path: &[Uuid], now: Timestamp) -
 
 /// The nearest window above a place.
 pub fn window_above(world: &World, path: &[Uuid], now: Timestamp) -> Option<OrgId> {
-    let known = |org: &Uuid| world.routes.org(OrgId(*org)).is_some_and(|org| org.in_force(now));
-    let windows =
-        [OrganizationKind::ServiceStation, OrganizationKind::StreetOffice, OrganizationKind::Government];
-    path.iter()
-        .rev()
-        .find_map(|unit| {
-            let at = world.topology.orgs_at(*unit);
-            windows.iter().find_map(|kind| at.iter().find(|org| org.kind == *kind && known(&org.id)))
-        })
-        .map(|org| OrgId(org.id))
+    let path: Vec<UnitId> = path.iter().copied().map(UnitId).collect();
+    world.routes.window_above(&path, now)
 }
 
 /// By what a client's own reference is found again: neither the person, nor whoever else it is one of, nor the reference can

@@ -2,7 +2,7 @@
 
 use chassis::{
     Error, RpcResult,
-    auth::Caller,
+    auth::{Caller, Role},
     page,
     proto::case_routing::v1::{self as pb, task_service_server::TaskService},
 };
@@ -20,8 +20,8 @@ use super::{
 use crate::{
     codes,
     domain::{
-        Act, Case, ClosedCode, CompleteCase, ContactMethod, ObjectTask, ObjectionState, OrgId, TaskId,
-        WhistleCase,
+        Act, Case, ClosedCode, CompleteCase, ContactMethod, DomainError, ObjectTask, ObjectionState, OrgId,
+        TaskId, WhistleCase,
     },
     reach, seed,
     store::list_work,
@@ -144,6 +144,10 @@ impl TaskService for Tasks {
             |case, act, by, decision| {
                 about(&case, decision.3)?;
                 let (routes, now) = (act.routes, act.now);
+                let dispatchers = [Role::StreetDispatcher, Role::DistrictDispatcher];
+                if !dispatchers.into_iter().any(|role| by.has(role)) && !case.objects_to_own_order() {
+                    return Err(DomainError::NotEntitled { code: "dispatcher" });
+                }
                 // Who objected does not put on another hat for it.
                 let own = case.objection.as_ref().map(|objection| objection.objector.0);
                 let objects = own.is_some_and(|own| by.held_orgs.contains(&own));

@@ -147,6 +147,7 @@ fn district() -> crate::domain::TableParts {
         items: catalogue().items.iter().map(|item| item.service_item(&HashMap::new())).collect(),
         entries: entries.filter_map(|entry| entry.responsibility(&HashMap::new(), from, None)).collect(),
         units: (0..3).map(unit).collect(),
+        merged: Vec::new(),
         orgs: orgs.iter().enumerate().map(node).collect(),
         edges,
         joint_body: None,

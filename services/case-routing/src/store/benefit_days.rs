@@ -55,11 +55,7 @@ pub struct Waiting {
 }
 
 /// Locks those of these that are behind, passing over what somebody else works on: that is looked for again.
-pub async fn take_behind(
-    conn: &mut AsyncPgConnection,
-    version: u32,
-    ids: &[CaseId],
-) -> Result<Vec<Waiting>> {
+pub async fn take_behind(conn: &mut AsyncPgConnection, version: u32, ids: &[CaseId]) -> Result<Vec<Waiting>> {
     Ok(cached(
         "SELECT b.benefit_id, b.tag_code, b.review_at, b.version, c.place_unit_id, c.line FROM benefits b \
          JOIN cases c ON c.case_id = b.case_id WHERE b.benefit_id = ANY($1) AND b.due_at IS NOT NULL \

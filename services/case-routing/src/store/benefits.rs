@@ -1,5 +1,5 @@
-//! Lasting benefits and their re-checks. A benefit changes with the case that is decided, or when its re-check begins; a row
-//! that is not as the decision took it to be is a defect, and nothing is written.
+//! Lasting benefits and their re-checks. A benefit changes with the case that is decided, when its re-check begins, or when it is
+//! ended outside of one; a row that is not as a decision on a re-check took it to be is a defect, and nothing is written.
 
 use chassis::{Error, Result, Timestamp, command::Change, db::cached};
 use diesel::{
@@ -25,6 +25,10 @@ pub async fn save(conn: &AsyncPgConnection, changes: &[Change<CaseRecord>]) -> R
             }
             BenefitNews::Renewed { review_at, calendar_version } => {
                 renew(conn, moved, case, (*review_at, *calendar_version)).await?;
+            }
+            // The papers that began it end it: no re-check did.
+            BenefitNews::Ended { reason_code } if case == moved.benefit => {
+                end_outside(conn, moved, at, reason_code).await?;
             }
             BenefitNews::Ended { reason_code } => end(conn, moved, case, at, reason_code).await?,
         }
@@ -99,6 +103,34 @@ async fn end(
     decided(conn, moved, recheck, written, "ended").await
 }
 
+/// A re-check that is open ends with it.
+async fn end_outside(
+    mut conn: &AsyncPgConnection,
+    moved: &BenefitChange,
+    at: Timestamp,
+    reason_code: &str,
+) -> Result<()> {
+    let written = cached(
+        "UPDATE benefits SET ended_at = $3, end_reason = $4, due_at = NULL, recheck_case_id = NULL, \
+         version = $2 WHERE benefit_id = $1 AND ended_at IS NULL AND version = $2 - 1",
+    )
+    .bind::<SqlUuid, _>(moved.benefit.0)
+    .bind::<BigInt, _>(moved.version)
+    .bind::<Timestamptz, _>(at)
+    .bind::<Text, _>(reason_code)
+    .execute(&mut conn)
+    .await?;
+    if written != 1 {
+        // Between the look and here a re-check began, or was decided.
+        return Err(Error::stale("benefit", moved.benefit));
+    }
+    cached("UPDATE benefit_rechecks SET outcome = 'ended' WHERE benefit_id = $1 AND outcome = 'open'")
+        .bind::<SqlUuid, _>(moved.benefit.0)
+        .execute(&mut conn)
+        .await?;
+    Ok(())
+}
+
 /// A re-check was decided, if the benefit was waiting for that one.
 async fn decided(
     mut conn: &AsyncPgConnection,
@@ -130,16 +162,18 @@ struct DueRow {
     case_id: Uuid,
 }
 
-/// The benefits whose re-check has been due longest, each with the application that it rests on. They are not locked.
-pub async fn due(conn: &mut AsyncPgConnection, now: Timestamp, most: i64) -> Result<Vec<(CaseId, CaseId)>> {
-    let rows: Vec<DueRow> = cached(
-        "SELECT benefit_id, case_id FROM benefits WHERE due_at <= $1 ORDER BY due_at, benefit_id LIMIT $2",
+/// The benefit whose re-check has been due longest, passing over those that somebody works on, with the application that it
+/// rests on. It is not held: the lock ends with the statement.
+pub async fn longest_due(conn: &mut AsyncPgConnection, now: Timestamp) -> Result<Option<(CaseId, CaseId)>> {
+    let row: Option<DueRow> = cached(
+        "SELECT benefit_id, case_id FROM benefits WHERE due_at <= $1 ORDER BY due_at, benefit_id LIMIT 1 \
+         FOR UPDATE SKIP LOCKED",
     )
     .bind::<Timestamptz, _>(now)
-    .bind::<BigInt, _>(most)
-    .load(conn)
-    .await?;
-    Ok(rows.into_iter().map(|row| (CaseId(row.benefit_id), CaseId(row.case_id))).collect())
+    .get_result(conn)
+    .await
+    .optional()?;
+    Ok(row.map(|row| (CaseId(row.benefit_id), CaseId(row.case_id))))
 }
 
 /// A benefit.
@@ -213,10 +247,16 @@ pub async fn begin_recheck(
     Ok(())
 }
 
-/// The re-check could not begin; it is tried again then, so that it keeps no other waiting.
-pub async fn put_off(conn: &mut AsyncPgConnection, benefit: CaseId, until: Timestamp) -> Result<()> {
-    cached("UPDATE benefits SET due_at = $2 WHERE benefit_id = $1 AND due_at IS NOT NULL")
+/// Puts one whose re-check could not begin off, unless it is not due any more.
+pub async fn put_off(
+    conn: &mut AsyncPgConnection,
+    benefit: CaseId,
+    now: Timestamp,
+    until: Timestamp,
+) -> Result<()> {
+    cached("UPDATE benefits SET due_at = $3 WHERE benefit_id = $1 AND due_at <= $2")
         .bind::<SqlUuid, _>(benefit.0)
+        .bind::<Timestamptz, _>(now)
         .bind::<Timestamptz, _>(until)
         .execute(conn)
         .await?;

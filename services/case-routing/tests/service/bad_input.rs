@@ -78,7 +78,9 @@ fn good(d: &District, method: &str, field: &FieldDescriptor) -> Option<Value> {
         (_, "item_code") => text(ITEM),
         ("DeclineCase", "reason_code") => text("litigation"),
         ("DeclineApplication" | "DenyApplication", "reason_code") => text("out_of_area"),
-        (_, "written_reason") => text("不属于本区受理范围，见说明。"),
+        (_, "written_reason" | "statement") => text("不属于本区受理范围，见说明。"),
+        (_, "ended_on") => text("2026-03-01"),
+        (_, "ground") => number(1),
         (_, "reconsideration_body" | "court") => text("江汉区人民法院"),
         (_, "applicant_name") => text("张三"),
         (_, "material_refs") => one("doc:1"),
@@ -185,7 +187,7 @@ fn bad(method: &str, field: &FieldDescriptor) -> Vec<Value> {
         }
         (_, "query", _) => vec![text("灯"), text(&"长".repeat(61)), text("路\n灯"), text("路，灯")],
         ("ObjectToNotice", "text", _) => vec![text(""), text("  "), text(&"长".repeat(4_001))],
-        (_, "written_reason", _) => {
+        (_, "written_reason" | "statement", _) => {
             vec![text(""), text("太短"), text(&"长".repeat(4_001)), text("十个字以上的\0原因说明")]
         }
         (_, "reconsideration_body" | "court", _) => vec![text(""), text(" "), text(&"长".repeat(101))],

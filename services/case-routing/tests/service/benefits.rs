@@ -54,7 +54,7 @@ macro_rules! done {
 }
 
 impl District {
-    fn benefits(&self, persona: &Persona) -> ApplicationServiceClient<PeerChannel> {
+    pub fn benefits(&self, persona: &Persona) -> ApplicationServiceClient<PeerChannel> {
         ApplicationServiceClient::new(self.service.call_as(persona))
     }
 
@@ -130,7 +130,7 @@ impl District {
     }
 
     /// How many benefits are due for a re-check at an instant, as the sweeper asks.
-    async fn due_at(&self, at: Timestamp) -> i64 {
+    pub async fn due_at(&self, at: Timestamp) -> i64 {
         #[derive(QueryableByName)]
         struct Row {
             #[diesel(sql_type = BigInt)]
@@ -143,7 +143,7 @@ impl District {
     }
 
     /// The review day of a benefit comes, the only one then; gives its re-check.
-    async fn review_day(&self, benefit: &pb::Benefit) -> String {
+    pub async fn review_day(&self, benefit: &pb::Benefit) -> String {
         let review = from_proto(benefit.review_time.as_ref().unwrap()).unwrap();
         let wait = (review - self.service.clock().now()).to_std().unwrap();
         let before = benefit.rechecks.len();

@@ -6,11 +6,11 @@ use chassis::{
     auth::Role,
     grpc::PeerChannel,
     proto::case_routing::v1::{
-        self as pb, responsibility_service_client::ResponsibilityServiceClient,
-        task_service_client::TaskServiceClient,
+        self as pb, intake_service_client::IntakeServiceClient,
+        responsibility_service_client::ResponsibilityServiceClient, task_service_client::TaskServiceClient,
     },
     testing::Persona,
-    topology::{Changes, Edge, EdgeKind, Organization, OrganizationKind},
+    topology::{Changes, Edge, EdgeKind, Organization, OrganizationKind, UnitKind},
 };
 use tonic::Code;
 use uuid::Uuid;
@@ -19,6 +19,7 @@ use crate::support::{District, ITEM, request_id};
 
 const HOUSING: Uuid = Uuid::from_u128(0x0193_9f5e_7a00_7000_8000_0000_0000_0a01);
 const LIGHTS: Uuid = Uuid::from_u128(0x0193_9f5e_7a00_7000_8000_0000_0000_0a02);
+const CITY: Uuid = Uuid::from_u128(0x0193_9f5e_7a00_7000_8000_0000_0000_0a03);
 
 /// Two departments of the district, which the street coordinates.
 pub fn departments(topology: &mut Changes) {
@@ -284,6 +285,86 @@ async fn parties_that_agree_need_no_ruling_and_a_ruling_is_reviewed_once() {
     for name in ["ArbitrationRuled", "ArbitrationReviewRequested", "ArbitrationFinal"] {
         assert!(told.iter().any(|known| known == name), "{name}: {told:?}");
     }
+    d.service.stop().await;
+}
+
+/// A city that leads the district.
+fn below_a_city(topology: &mut Changes) {
+    let gov = topology.orgs.iter().find(|org| org.code == "gov:420103").unwrap().clone();
+    let city = topology.units.iter().find(|unit| unit.kind == UnitKind::City).unwrap().id;
+    topology.edges.push(Edge {
+        id: chassis::clock::new_id(),
+        from_org_id: CITY,
+        to_org_id: gov.id,
+        ..topology.edges[0].clone()
+    });
+    topology.orgs.push(Organization { id: CITY, code: "gov:4201".into(), unit_id: city, ..gov });
+}
+
+#[tokio::test]
+async fn over_a_districts_objection_to_its_own_order_an_arbiter_of_the_city_decides_and_over_no_other() {
+    let d = District::start_with(below_a_city, "sweep_ms", 1_000).await;
+    let resident = Persona::resident(d.district);
+    let district = Persona::new(Role::DistrictDispatcher, d.district).org(d.gov);
+    let city = d.service.context.topology.load().unit_by_code("4201").unwrap().id;
+    let of_the_city = Persona::new(Role::Arbiter, city).org(CITY);
+    let lead = |case: &pb::Case| case.tasks.iter().rfind(|task| task.part() == pb::TaskPart::Lead).cloned();
+    let object = |case: &pb::Case| pb::ObjectTaskRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        task_id: lead(case).unwrap().task_id,
+        ground_code: "not_competent".into(),
+        evidence_refs: vec!["doc:duty-list".into()],
+        ..Default::default()
+    };
+    let keep = |case: &pb::Case| pb::ResolveObjectionRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        task_id: case.objection.as_ref().unwrap().task_id.clone(),
+        decision: "reject".into(),
+        reason_code: "duty_is_clear".into(),
+        ..Default::default()
+    };
+
+    // Received at the district's own window, and kept there by its own order.
+    let request = d.intake_request(&resident);
+    let case = d.cases(&district).intake_case(request).await.unwrap().into_inner().case.unwrap();
+    let mut intake = IntakeServiceClient::new(d.service.call_as(&district));
+    let recall = pb::RecallCaseRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        reason_code: "mis_dispatch".into(),
+        ..Default::default()
+    };
+    intake.recall_case(recall).await.unwrap();
+    let dispatch = pb::DispatchCaseRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        lead_org_id: d.gov.to_string(),
+        reason_code: "dispatcher_knows".into(),
+        ..Default::default()
+    };
+    let own = intake.dispatch_case(dispatch).await.unwrap().into_inner().case.unwrap();
+    let task = lead(&own).unwrap();
+    assert_eq!((task.org_id, task.sender_org_id), (d.gov.to_string(), d.gov.to_string()));
+    let head = Persona::new(Role::DeptLeader, d.district).org(d.gov);
+    let objected = tasks(&d, &head).object_task(object(&own)).await.unwrap().into_inner().case.unwrap();
+    for persona in [&arbiter(&d), &district] {
+        let refused = tasks(&d, persona).resolve_objection(keep(&objected)).await.unwrap_err();
+        assert_eq!(refused.code(), Code::PermissionDenied, "its own objection");
+    }
+    let kept = tasks(&d, &of_the_city).resolve_objection(keep(&objected)).await.unwrap().into_inner();
+    assert_eq!(kept.case.unwrap().state(), pb::CaseState::Dispatched);
+
+    // What the district sent to a street is decided by the district's dispatchers.
+    let case = d.taken_in(&resident).await;
+    let objected =
+        tasks(&d, &d.leader()).object_task(object(&case)).await.unwrap().into_inner().case.unwrap();
+    for persona in [&of_the_city, &arbiter(&d)] {
+        let refused = tasks(&d, persona).resolve_objection(keep(&objected)).await.unwrap_err();
+        assert_eq!(refused.code(), Code::PermissionDenied, "nothing for an arbiter");
+    }
+    tasks(&d, &district).resolve_objection(keep(&objected)).await.unwrap();
     d.service.stop().await;
 }
 

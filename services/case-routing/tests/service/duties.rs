@@ -12,7 +12,7 @@ use chassis::{
         EventMessage,
         case_routing::v1::{self as pb, duty_service_client::DutyServiceClient},
         identity::v1::AuthorityGranted,
-        staffing::v1::{FundsAllotted, PostKind, StaffAssigned},
+        staffing::v1::{FundsAllotted, PostKind, StaffAssigned, TrainingCompleted},
     },
     testing::Persona,
     topology::{Edge, EdgeKind, Organization, OrganizationKind},
@@ -118,12 +118,25 @@ impl Duties {
             posts: vec![pb::PostNeed { kind: PostKind::ServiceWorker.into(), count: 1 }],
             effective_on: "2026-03-09".into(),
             deadline_time: Some("2026-03-06T00:00:00Z".parse().unwrap()),
+            training_codes: vec!["lamps_basics".into()],
         }
     }
 
-    pub async fn proposed(&self) -> pb::DutyTransfer {
-        let answer = self.client(&self.leader()).propose_duty_transfer(self.proposal(self.d.station)).await;
+    /// Proposed by the department; nobody is asked for anything yet.
+    pub async fn applied(&self, proposal: pb::ProposeDutyTransferRequest) -> pb::DutyTransfer {
+        let answer = self.client(&self.leader()).propose_duty_transfer(proposal).await;
         answer.unwrap().into_inner().transfer.unwrap()
+    }
+
+    /// Proposed, heard and assessed: authority, funds, staff and training are asked for.
+    pub async fn asked(&self, proposal: pb::ProposeDutyTransferRequest) -> pb::DutyTransfer {
+        let id = self.applied(proposal).await.duty_transfer_id;
+        self.opinions(&id).await;
+        self.assess(&id, &self.dispatcher()).await.unwrap()
+    }
+
+    pub async fn proposed(&self) -> pb::DutyTransfer {
+        self.asked(self.proposal(self.d.station)).await
     }
 
     pub async fn opinions(&self, id: &str) {
@@ -137,6 +150,29 @@ impl Duties {
             };
             self.client(&persona).give_duty_opinion(request).await.unwrap();
         }
+    }
+
+    pub async fn assess(&self, id: &str, by: &Persona) -> Result<pb::DutyTransfer, Status> {
+        let request = pb::AssessDutyTransferRequest {
+            duty_transfer_id: id.into(),
+            request_id: request_id(),
+            law_code: "law_found".into(),
+            need_code: "near_to_people".into(),
+            load_code: "bearable".into(),
+            alternative_code: "none".into(),
+            ..Default::default()
+        };
+        self.client(by).assess_duty_transfer(request).await.map(|a| a.into_inner().transfer.unwrap())
+    }
+
+    pub async fn deny(&self, id: &str, by: &Persona) -> Result<pb::DutyTransfer, Status> {
+        let request = pb::DenyDutyTransferRequest {
+            duty_transfer_id: id.into(),
+            request_id: request_id(),
+            reason_code: "no_need".into(),
+            ..Default::default()
+        };
+        self.client(by).deny_duty_transfer(request).await.map(|a| a.into_inner().transfer.unwrap())
     }
 
     pub async fn approve(&self, id: &str, by: &Persona) -> Result<pb::DutyTransfer, Status> {
@@ -172,6 +208,7 @@ impl Duties {
         assert_eq!(self.transfer(id).await, once);
     }
 
+    /// Authority, funds and staff.
     pub async fn all_three(&self, id: &str) {
         let (duty_transfer_id, to_org_id) = (id.to_owned(), self.d.station.to_string());
         let granted = AuthorityGranted {
@@ -189,6 +226,22 @@ impl Duties {
         self.answered("staffing", id, &allotted).await;
         let post_ids = vec![new_id().to_string()];
         self.answered("staffing", id, &StaffAssigned { duty_transfer_id, to_org_id, post_ids }).await;
+    }
+
+    pub async fn trained(&self, id: &str) {
+        let done = TrainingCompleted {
+            duty_transfer_id: id.to_owned(),
+            to_org_id: self.d.station.to_string(),
+            training_codes: vec!["lamps_basics".into()],
+            record_ref: "record:lamps-1".into(),
+        };
+        self.answered("staffing", id, &done).await;
+    }
+
+    /// All that it waits for.
+    pub async fn all_legs(&self, id: &str) {
+        self.all_three(id).await;
+        self.trained(id).await;
     }
 
     pub async fn becomes(&self, id: &str, state: pb::DutyTransferState) -> pb::DutyTransfer {

@@ -1,4 +1,4 @@
-//! A department's duty on its way down: the saga with identity's and staffing's answers delivered by hand.
+//! A department's duty on its way down: heard, assessed, and the saga with identity's and staffing's answers delivered by hand.
 
 use chassis::{
     auth::Role,
@@ -30,16 +30,27 @@ async fn a_duty_moves_with_authority_funds_and_staff_and_the_list_follows() {
     };
     let stale = lists.create_list_version(draft).await.unwrap().into_inner().version.unwrap().list_version;
 
-    let made = world.proposed().await;
+    let made = world.applied(world.proposal(d.station)).await;
     let id = made.duty_transfer_id.clone();
-    assert_eq!(world.told().await, ["DutyTransferProposed"]);
-    let unheard = world.approve(&id, &world.arbiter()).await.unwrap_err();
+    assert_eq!((made.state(), made.assessment), (pb::DutyTransferState::Applied, None));
+    let unheard = world.assess(&id, &world.dispatcher()).await.unwrap_err();
     assert_eq!(unheard.code(), Code::FailedPrecondition, "{unheard}");
     world.opinions(&id).await;
+    let unassessed = world.approve(&id, &world.arbiter()).await.unwrap_err();
+    assert_eq!(unassessed.code(), Code::FailedPrecondition, "{unassessed}");
+    let own = world.dispatcher().org(world.department);
+    assert_eq!(world.assess(&id, &own).await.unwrap_err().code(), Code::FailedPrecondition);
+    assert!(world.told().await.is_empty(), "nobody is asked before it is assessed");
+    let assessed = world.assess(&id, &world.dispatcher()).await.unwrap();
+    assert_eq!(world.told().await, ["DutyTransferProposed"]);
+    assert_eq!(assessed.state(), pb::DutyTransferState::Proposed);
+    assert_eq!(assessed.assessment.unwrap().load_code, "bearable");
+    assert!(!assessed.assessed_by.is_empty() && assessed.assessed_time.is_some());
+    assert_eq!(world.assess(&id, &world.dispatcher()).await.unwrap_err().code(), Code::FailedPrecondition);
     let own = world.arbiter().org(world.department);
     assert_eq!(world.approve(&id, &own).await.unwrap_err().code(), Code::FailedPrecondition);
     world.approve(&id, &world.arbiter()).await.unwrap();
-    world.all_three(&id).await;
+    world.all_legs(&id).await;
     assert_eq!(world.lead().await, world.department.to_string(), "not before its day");
     world.told().await;
 
@@ -182,8 +193,7 @@ async fn what_is_not_complete_by_the_deadline_is_rolled_back_and_late_answers_ch
         ..world.proposal(world.d.station)
     };
     for leg in 0..3 {
-        let answer = world.client(&world.leader()).propose_duty_transfer(proposal(&world)).await;
-        let id = answer.unwrap().into_inner().transfer.unwrap().duty_transfer_id;
+        let id = world.asked(proposal(&world)).await.duty_transfer_id;
         let (duty_transfer_id, to_org_id) = (id.clone(), world.d.station.to_string());
         let reason_code = "no".to_owned();
         match leg {
@@ -215,7 +225,7 @@ async fn what_does_not_fit_is_named_and_what_is_out_of_reach_is_not_there() {
     let d = &world.d;
     let mut leader = world.client(&world.leader());
     type Change = fn(&mut pb::ProposeDutyTransferRequest, &Duties);
-    let wrong: [(&str, Change); 8] = [
+    let wrong: [(&str, Change); 9] = [
         ("from_org_id", |r, w| r.from_org_id = w.d.office.to_string()),
         ("to_org_id", |r, w| r.to_org_id = w.d.centre.to_string()),
         ("item_codes[0]", |r, _| r.item_codes = vec!["CJ-0108".into()]),
@@ -224,6 +234,7 @@ async fn what_does_not_fit_is_named_and_what_is_out_of_reach_is_not_there() {
         ("effective_on", |r, _| r.effective_on = "2026-03-02".into()),
         ("deadline_time", |r, _| r.deadline_time = Some("2026-03-10T00:00:00Z".parse().unwrap())),
         ("posts[0].count", |r, _| r.posts[0].count = 0),
+        ("training_codes[0]", |r, _| r.training_codes = vec!["Not a code".into()]),
     ];
     for (field, change) in wrong {
         let mut request = world.proposal(d.station);

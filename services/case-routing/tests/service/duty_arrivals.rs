@@ -38,9 +38,8 @@ async fn list(world: &Duties, persona: &Persona) -> Vec<pb::DutyArrivals> {
 /// A transfer that takes effect on Monday 2026-03-09.
 async fn effective(world: &Duties) -> String {
     let id = world.proposed().await.duty_transfer_id;
-    world.opinions(&id).await;
     world.approve(&id, &world.arbiter()).await.unwrap();
-    world.all_three(&id).await;
+    world.all_legs(&id).await;
     world.d.service.clock().advance(7 * DAY);
     world.becomes(&id, pb::DutyTransferState::Effective).await;
     id
@@ -63,6 +62,9 @@ async fn of_a_transfer_in_effect_staff_tasks_promise_and_money_are_there_with_wh
     let [post] = staff.promised_posts.as_slice() else { panic!("one kind: {staff:?}") };
     assert_eq!((post.kind(), post.count), (PostKind::ServiceWorker, 1));
     assert_eq!(staff.confirmation.as_ref().unwrap().state(), pb::LegState::Confirmed);
+    let training = staff.training.as_ref().unwrap();
+    assert_eq!((training.state(), training.reference.as_str()), (pb::LegState::Confirmed, "record:lamps-1"));
+    assert_eq!(staff.training_codes, ["lamps_basics"]);
     let funds = found.funds.as_ref().unwrap();
     assert_eq!(says(funds.arrival.as_ref()), ARRIVED);
     assert_eq!((funds.promised_fen, funds.allotted_fen), (500_000, Some(500_000)));
@@ -205,7 +207,7 @@ async fn of_an_admission_it_is_said_what_is_not_recorded() {
     let staff = found.staff.as_ref().unwrap();
     assert_eq!(says(staff.arrival.as_ref()), (ArrivalState::Unknown, "not_recorded"));
     assert_eq!(staff.training_codes, ["lamps_basics"]);
-    assert!(staff.confirmation.is_none(), "staffing was not asked");
+    assert!(staff.confirmation.is_none() && staff.training.is_none(), "staffing was not asked");
     let funds = found.funds.as_ref().unwrap();
     assert_eq!(says(funds.arrival.as_ref()), (ArrivalState::Unknown, "not_recorded"));
     assert_eq!((funds.promised_fen, funds.allotted_fen), (20_000, None));

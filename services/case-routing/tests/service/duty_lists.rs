@@ -35,9 +35,8 @@ async fn a_list_is_taken_back_though_a_duty_has_amended_it_and_the_duty_stays() 
     approver.activate_list_version(activate).await.unwrap();
 
     let id = world.proposed().await.duty_transfer_id;
-    world.opinions(&id).await;
     world.approve(&id, &world.arbiter()).await.unwrap();
-    world.all_three(&id).await;
+    world.all_legs(&id).await;
     d.service.clock().advance(7 * DAY);
     world.becomes(&id, pb::DutyTransferState::Effective).await;
     d.service.wait_for("the station leads", async || world.lead().await == d.station.to_string()).await;

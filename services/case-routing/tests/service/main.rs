@@ -3,6 +3,8 @@
 mod anonymous;
 mod application;
 mod bad_input;
+mod benefit_days;
+mod benefit_ends;
 mod benefits;
 mod calendar;
 mod catalogue;
@@ -17,6 +19,7 @@ mod duty_admissions;
 mod duty_arrivals;
 mod duty_days;
 mod duty_lists;
+mod duty_training;
 mod exchange;
 mod exchange_delivery;
 mod exchange_files;

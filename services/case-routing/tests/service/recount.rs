@@ -7,9 +7,7 @@ use chassis::{
     Timestamp,
     auth::Role,
     clock::from_proto,
-    proto::case_routing::v1::{
-        self as pb, verification_service_client::VerificationServiceClient,
-    },
+    proto::case_routing::v1::{self as pb, verification_service_client::VerificationServiceClient},
     testing::Persona,
 };
 use chrono::TimeDelta;
@@ -121,11 +119,8 @@ async fn the_papers_of_an_urgent_grant_have_as_much_longer_to_come() {
     let d = District::start().await;
     let way = d.submitted(&Persona::resident(d.district)).await;
     let case_id = || way.case_id.clone();
-    let accept = pb::AcceptApplicationRequest {
-        case_id: case_id(),
-        request_id: request_id(),
-        ..Default::default()
-    };
+    let accept =
+        pb::AcceptApplicationRequest { case_id: case_id(), request_id: request_id(), ..Default::default() };
     d.applications(&d.window()).accept_application(accept).await.unwrap();
     let grant = pb::GrantUrgentlyRequest {
         case_id: case_id(),
@@ -153,9 +148,7 @@ async fn the_papers_of_an_urgent_grant_have_as_much_longer_to_come() {
     assert_eq!(days, (before, later));
 
     let version = import(&d, &only_off(2026, 2, "2026-05-01")).await;
-    d.service
-        .wait_for("the second recount", async || read().await.papers_calendar_version == version)
-        .await;
+    d.service.wait_for("the second recount", async || read().await.papers_calendar_version == version).await;
     assert_eq!(instant(read().await.papers_due_time.as_ref()), later, "promised");
     d.service.stop().await;
 }
@@ -177,8 +170,7 @@ async fn the_days_of_a_mediation_give_way_to_rest_days_and_the_agreed_one_does_n
     assert_eq!(last(&of_kind(&before, request)), "2026-04-01");
     let agreed = of_kind(&before, performance);
     assert_eq!(agreed.calendar_version, "");
-    let steps =
-        |of: &pb::Mediation| of.steps.iter().filter(|step| step.step == "deadline_moved").count();
+    let steps = |of: &pb::Mediation| of.steps.iter().filter(|step| step.step == "deadline_moved").count();
     let counted = async |version: &str| of_kind(&read().await, request).calendar_version == version;
 
     let version = import(&m.d, &only_off(2026, 1, "2026-04-01/2026-04-03")).await;

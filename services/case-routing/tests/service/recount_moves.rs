@@ -54,10 +54,8 @@ async fn moves(d: &District) -> i64 {
         moves: i64,
     }
     let mut conn = d.service.db().conn().await.unwrap();
-    let row: Row = cached("SELECT count(*) AS moves FROM working_hours_moves")
-        .get_result(&mut conn)
-        .await
-        .unwrap();
+    let row: Row =
+        cached("SELECT count(*) AS moves FROM working_hours_moves").get_result(&mut conn).await.unwrap();
     row.moves
 }
 

@@ -96,6 +96,7 @@ impl District {
             valid_from: None,
             valid_to: None,
             version: 1,
+            successor_id: None,
             path: [id].into(),
         };
         let org = |id, unit_id, code: &str, kind| Organization {

@@ -38,6 +38,8 @@ pub struct Unit {
     pub valid_to: Option<Timestamp>,
     /// Version; greater is newer.
     pub version: i64,
+    /// The unit that it was merged into.
+    pub successor_id: Option<Uuid>,
     /// Ids from the root to this unit; filled by the topology.
     pub path: Arc<[Uuid]>,
 }
@@ -118,6 +120,7 @@ impl TryFrom<wire::Unit> for Unit {
             valid_from: instant(unit.valid_from),
             valid_to: instant(unit.valid_to),
             version: unit.version,
+            successor_id: optional_uuid("successor_id", &unit.successor_id)?,
             path: Arc::from([id]),
         })
     }
@@ -138,6 +141,7 @@ impl From<&Unit> for wire::Unit {
             valid_from: unit.valid_from.map(clock::to_proto),
             valid_to: unit.valid_to.map(clock::to_proto),
             version: unit.version,
+            successor_id: unit.successor_id.map(|id| id.to_string()).unwrap_or_default(),
         }
     }
 }

@@ -39,6 +39,8 @@ struct UnitRow {
     valid_to: Option<Timestamp>,
     #[diesel(sql_type = BigInt)]
     version: i64,
+    #[diesel(sql_type = Nullable<SqlUuid>)]
+    successor_id: Option<Uuid>,
 }
 
 #[derive(QueryableByName)]
@@ -166,12 +168,13 @@ async fn save_units(conn: &mut AsyncPgConnection, units: &[Unit]) -> Result<()> 
     }
     cached(
         "INSERT INTO topology_units (id, code, code_system, code_year, kind, name_zh, name_en, parent_id, state, \
-             valid_from, valid_to, version) \
-         SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
+             valid_from, valid_to, version, successor_id) \
+         SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) \
          ON CONFLICT (id) DO UPDATE SET code = excluded.code, code_system = excluded.code_system, \
              code_year = excluded.code_year, kind = excluded.kind, name_zh = excluded.name_zh, \
              name_en = excluded.name_en, parent_id = excluded.parent_id, state = excluded.state, \
-             valid_from = excluded.valid_from, valid_to = excluded.valid_to, version = excluded.version \
+             valid_from = excluded.valid_from, valid_to = excluded.valid_to, version = excluded.version, \
+             successor_id = excluded.successor_id \
          WHERE topology_units.version < excluded.version",
     )
     .bind::<Array<SqlUuid>, _>(column(units, |u| u.id))
@@ -186,6 +189,7 @@ async fn save_units(conn: &mut AsyncPgConnection, units: &[Unit]) -> Result<()> 
     .bind::<Array<Nullable<Timestamptz>>, _>(column(units, |u| u.valid_from))
     .bind::<Array<Nullable<Timestamptz>>, _>(column(units, |u| u.valid_to))
     .bind::<Array<BigInt>, _>(column(units, |u| u.version))
+    .bind::<Array<Nullable<SqlUuid>>, _>(column(units, |u| u.successor_id))
     .execute(conn)
     .await?;
     Ok(())
@@ -295,6 +299,7 @@ impl From<UnitRow> for Unit {
             valid_from: row.valid_from,
             valid_to: row.valid_to,
             version: row.version,
+            successor_id: row.successor_id,
             path: Arc::from([row.id]),
         }
     }

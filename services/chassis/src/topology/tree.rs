@@ -280,6 +280,7 @@ mod tests {
             valid_from: None,
             valid_to: None,
             version,
+            successor_id: None,
             path: Arc::from([]),
         }
     }

@@ -146,7 +146,8 @@ async fn an_event_of_many_frames_arrives_whole() {
     let group = chassis::event::group(sent[0].partition(), bus.groups());
     let mut subscription = bus.subscribe(LEDGER, group).await.unwrap();
     for event in &sent {
-        let arrived = tokio::time::timeout(Duration::from_secs(20), subscription.next()).await.expect("in time");
+        let arrived =
+            tokio::time::timeout(Duration::from_secs(20), subscription.next()).await.expect("in time");
         assert!(arrived.unwrap().event == *event, "whole, and in order");
     }
     bus.close().await;

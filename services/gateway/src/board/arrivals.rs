@@ -5,8 +5,8 @@ use futures::future::join_all;
 use proto::{
     analytics::v1::{QueryIndicatorsRequest, indicator_service_client::IndicatorServiceClient},
     case_routing::v1::{
-        ArrivalState, DutyArrivals, FundsArrival, GetDutyArrivalsRequest, ItemArrival, Limit, LimitUnit,
-        StaffArrival, duty_service_client::DutyServiceClient,
+        ArrivalState, DutyArrivals, FundsArrival, GetDutyArrivalsRequest, ItemArrival, LegState, Limit,
+        LimitUnit, StaffArrival, duty_service_client::DutyServiceClient,
     },
     staffing::v1::{
         GetDutyDemandRequest, GetDutyDemandResponse, duty_resource_service_client::DutyResourceServiceClient,
@@ -221,7 +221,13 @@ fn staff(learnt: &StaffArrival, now: &Part<GetDutyDemandResponse>, lang: Lang) -
         }
     }
     if !learnt.training_codes.is_empty() {
-        let words = lang.t("须培训（是否完成未记录）", "courses (done or not: not recorded)");
+        let words = match &learnt.training {
+            None => lang.t("须培训（是否完成未记录）", "courses (done or not: not recorded)").to_owned(),
+            Some(leg) if leg.state() == LegState::Confirmed => {
+                format!("{} {}", lang.t("培训完成于", "courses done"), local(leg.change_time.as_ref()))
+            }
+            Some(_) => lang.t("须培训（尚未完成）", "courses (not done yet)").to_owned(),
+        };
         figures.push(format!("{words}: {}", learnt.training_codes.join(", ")));
     }
     figures

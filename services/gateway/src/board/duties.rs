@@ -1,4 +1,4 @@
-//! The pages of duties on their way down: transfers with their authority, funds and staff, admissions, and what communities
+//! The pages of duties on their way down: transfers with their assessment and all they need, admissions, and what communities
 //! sent back; of one in force also what has come with it to the community. Each part is asked for with the reader's token.
 
 use std::sync::Arc;
@@ -69,13 +69,14 @@ struct AdmissionPage<'a> {
 }
 
 impl DutyPage<'_> {
-    /// Authority, funds and staff, as far as they are.
+    /// Authority, funds, staff and training, as far as they are.
     fn legs(&self) -> Vec<(&'static str, DutyLeg)> {
         let (lang, transfer) = (self.lang, self.transfer);
         [
             (lang.t("权（授权）", "Authority"), &transfer.authority),
             (lang.t("费（经费）", "Funds"), &transfer.funds),
             (lang.t("人（人员）", "Staff"), &transfer.staff),
+            (lang.t("训（培训）", "Training"), &transfer.training),
         ]
         .into_iter()
         .filter_map(|(name, leg)| Some((name, leg.clone()?)))

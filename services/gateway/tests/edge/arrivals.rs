@@ -60,6 +60,7 @@ fn told(duty_id: &str) -> DutyArrivals {
                 promised_posts: vec![PostNeed { kind: PostKind::GridWorker.into(), count: 2 }],
                 training_codes: vec!["heating_basics".into()],
                 confirmation: None,
+                training: None,
             }),
             tasks: arrival(ArrivalState::Arrived, ""),
             funds: Some(FundsArrival {
@@ -81,7 +82,8 @@ fn told(duty_id: &str) -> DutyArrivals {
         staff: Some(StaffArrival {
             arrival: arrival(ArrivalState::Arrived, ""),
             promised_posts: vec![PostNeed { kind: PostKind::ServiceWorker.into(), count: 2 }],
-            training_codes: Vec::new(),
+            training_codes: vec!["heating_basics".into()],
+            training: Some(confirmation.clone()),
             confirmation: Some(confirmation),
         }),
         tasks: arrival(ArrivalState::NotYet, "partly_listed"),
@@ -161,6 +163,7 @@ async fn a_transfer_in_effect_shows_the_five_with_the_figures_of_three_services(
     assert_eq!(html.matches("<span class=\"tag bad\">尚未到位</span>").count(), 2, "staff and tasks: {html}");
     assert_eq!(html.matches("<span class=\"tag\">已到位</span>").count(), 3, "{html}");
     assert!(!html.contains("确认于"), "staffing tells how it is now");
+    shows(&html, &["培训完成于 2026-03-02 09:00: heating_basics"]);
 
     let asked: GetDutyArrivalsRequest = edge.services.calls("GetDutyArrivals")[0].decode();
     assert_eq!(asked.duty_id, TRANSFER);
@@ -228,6 +231,7 @@ async fn what_is_not_in_force_has_no_dashboard() {
     let session = sign_in(&edge).await;
     let path = format!("/duties/{TRANSFER}");
     let others = [
+        DutyTransferState::Applied,
         DutyTransferState::Proposed,
         DutyTransferState::Suspended,
         DutyTransferState::Ended,

@@ -4,15 +4,16 @@
 use prost_types::Timestamp;
 use proto::{
     case_routing::v1::{
-        AdmissionRefusal, Application, ApplicationDecision, ApplicationOutcome, ApplicationReview,
-        ApplicationState, Benefit, BenefitRecheck, BenefitState, Case, DispatchMode, DutyLeg, DutyOpinion,
-        DutyTransfer, DutyTransferState, GetApplicationResponse, GetDutyTransferResponse,
-        GetMediationResponse, Investigation, InvestigationKind, InvestigationSignature, LegState,
-        ListAdmissionRefusalsResponse, ListAdmissionsResponse, ListDutyTransfersResponse, Mediation,
-        MediationDeadline, MediationDeadlineKind, MediationParty, MediationSession, MediationState,
-        NoticeObjection, NoticePeriod, Objection, OpinionView, PartyKind, Position, PostNeed, Rating, Reason,
-        RecheckOutcome, Remedy, RemedyKind, Supervision, Supplement, Suspension, Task, TaskAdmission,
-        TaskAdmissionState, TaskPart, TaskState, WhistleScore,
+        AdmissionAssessment, AdmissionRefusal, Application, ApplicationDecision, ApplicationOutcome,
+        ApplicationReview, ApplicationState, Benefit, BenefitEnding, BenefitGround, BenefitRecheck,
+        BenefitState, Case, DispatchMode, DutyLeg, DutyOpinion, DutyTransfer, DutyTransferState,
+        GetApplicationResponse, GetDutyTransferResponse, GetMediationResponse, Investigation,
+        InvestigationKind, InvestigationSignature, LegState, ListAdmissionRefusalsResponse,
+        ListAdmissionsResponse, ListDutyTransfersResponse, Mediation, MediationDeadline,
+        MediationDeadlineKind, MediationParty, MediationSession, MediationState, NoticeObjection,
+        NoticePeriod, Objection, OpinionView, PartyKind, Position, PostNeed, Rating, Reason, RecheckOutcome,
+        Remedy, RemedyKind, Supervision, Supplement, Suspension, Task, TaskAdmission, TaskAdmissionState,
+        TaskPart, TaskState, WhistleScore,
     },
     staffing::v1::PostKind,
 };
@@ -153,6 +154,33 @@ pub fn benefit(ended: bool) -> Benefit {
             outcome: outcome.into(),
         }],
         calendar_version: "2001".into(),
+        ending: None,
+    }
+}
+
+/// What ended because whoever had it moved away.
+pub fn left() -> Benefit {
+    let remedy = |kind: RemedyKind, body: &str| Remedy {
+        kind: kind.into(),
+        body: body.into(),
+        due_time: at(60 * 1440),
+        ..Default::default()
+    };
+    Benefit {
+        end_reason_code: "moved_away".into(),
+        ending: Some(BenefitEnding {
+            ground: BenefitGround::MovedAway.into(),
+            ended_on: "2026-03-25".into(),
+            statement: "户口已迁出本市 <i>见复印件</i>".into(),
+            org_id: OFFICE.into(),
+            remedies: vec![
+                remedy(RemedyKind::Reconsideration, "武汉市人民政府"),
+                remedy(RemedyKind::Litigation, "武汉市中级人民法院"),
+            ],
+            decided_time: at(26 * 1440),
+            ..Default::default()
+        }),
+        ..benefit(true)
     }
 }
 
@@ -257,6 +285,15 @@ pub fn transfer() -> DutyTransfer {
         authority: leg(LegState::Confirmed, "doc:district-grant-8"),
         funds: leg(LegState::Confirmed, "housing-help"),
         staff: leg(LegState::Refused, ""),
+        training_codes: vec!["heating_basics".into()],
+        training: leg(LegState::Open, ""),
+        assessment: Some(AdmissionAssessment {
+            law_code: "law_found".into(),
+            need_code: "seasonal".into(),
+            load_code: "bearable".into(),
+            alternative_code: "none".into(),
+        }),
+        assessed_time: at(70),
         opinions: vec![DutyOpinion {
             heard: "community".into(),
             view: OpinionView::Supports.into(),

@@ -85,6 +85,14 @@ async fn an_application_tells_who_went_when_its_benefit_is_reviewed_and_what_cam
     let (_, html) = page(&edge, &format!("/cases/{CASE}"), &session).await;
     shows(&html, &["低保 · 已终止", "2026-03-27", "家庭人均收入高于标准"]);
     assert!(!html.contains("复核日"), "nothing is looked at again that has ended: {html}");
+
+    let left = Application { benefit: Some(papers::left()), decision: None, ..papers::application() };
+    edge.services.answer("GetApplication", &GetApplicationResponse { application: Some(left) });
+    let (_, html) = page(&edge, &format!("/cases/{CASE}"), &session).await;
+    shows(&html, &["待遇终止", "迁出", "2026-03-25", "武汉市人民政府", "武汉市中级人民法院"]);
+    assert!(html.contains("&#60;i&#62;见复印件"), "texts are escaped");
+    let (_, html) = page(&edge, &format!("/cases/{CASE}"), &format!("{session}; jh_lang=en")).await;
+    shows(&html, &["How the benefit ended", "Moved away", "Reconsideration"]);
 }
 
 #[tokio::test]
@@ -160,6 +168,7 @@ async fn duties_show_their_authority_funds_and_staff_and_what_was_sent_back() {
     let (status, html) = page(&edge, &path, &session).await;
     assert_eq!(status, 200);
     shows(&html, &["权（授权）", "doc:district-grant-8", "800.00", "社区服务员 × 1", "支持", "2026-03-06"]);
+    shows(&html, &["训（培训）", "heating_basics", "区级评估", "seasonal", "bearable"]);
     let asked: GetDutyTransferRequest = edge.services.calls("GetDutyTransfer")[0].decode();
     assert_eq!(asked.duty_transfer_id, TRANSFER);
     let (_, html) = page(&edge, &path, &format!("{session}; jh_lang=en")).await;

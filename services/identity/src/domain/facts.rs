@@ -23,6 +23,7 @@ impl From<&Unit> for pb::Unit {
             valid_from: Some(to_proto(unit.valid_from)),
             valid_to: unit.valid_to.map(to_proto),
             version: unit.version,
+            successor_id: unit.successor_id.map(|id| id.to_string()).unwrap_or_default(),
         }
     }
 }

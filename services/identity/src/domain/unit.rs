@@ -36,6 +36,8 @@ pub struct Unit {
     pub valid_to: Option<Timestamp>,
     /// Grows with every change.
     pub version: i64,
+    /// The unit that it was merged into.
+    pub successor_id: Option<UnitId>,
 }
 
 /// What a new unit shall be, checked for form.
@@ -132,6 +134,7 @@ impl Unit {
             valid_from: now,
             valid_to: None,
             version: 1,
+            successor_id: None,
         })
     }
 
@@ -202,6 +205,7 @@ impl Unit {
             valid_from: at,
             valid_to: None,
             version: 1,
+            successor_id: None,
         };
         let merged = units
             .into_iter()
@@ -209,6 +213,7 @@ impl Unit {
                 state: UnitState::Merged,
                 valid_to: Some(at),
                 version: unit.version + 1,
+                successor_id: Some(id),
                 ..unit
             })
             .collect();
@@ -309,6 +314,7 @@ mod tests {
                 .unwrap();
         assert_eq!(merger.successor.valid_from, at(5));
         assert!(merger.merged.iter().all(|u| u.state == UnitState::Merged && u.valid_to == Some(at(5))));
+        assert!(merger.merged.iter().all(|u| u.successor_id == Some(id(12))));
         assert_eq!(merger.rehomed[0].parent_id, Some(id(12)));
         assert_eq!(merger.rehomed[0].version, 2);
     }

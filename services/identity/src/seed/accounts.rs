@@ -1,5 +1,7 @@
 //! Who is seeded: the account rules applied to the planned places.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context, Result, bail};
 use chassis::{Timestamp, auth::Role, clock::new_id};
 
@@ -14,6 +16,7 @@ use crate::{
         OrgId, UnitId, login,
         organization::{Organization, OrganizationKind},
         personal::NewPerson,
+        purpose,
         unit::UnitKind,
     },
     rpc::pseudonym,
@@ -32,6 +35,8 @@ pub struct Planned {
     pub unit: UnitId,
     /// Organisation the person acts for.
     pub org: Option<OrgId>,
+    /// Purposes of the grant; `None` means every one of the role.
+    pub purposes: Option<BTreeSet<String>>,
     /// Personal fields.
     pub person: NewPerson,
 }
@@ -137,11 +142,14 @@ fn plan_person(
         line => Some(line.to_owned()),
     };
     let login = login::login(&fill(&rule.login)).context("accounts.toml")?;
+    if let Some(unknown) = rule.purposes.iter().flatten().find(|code| !purpose::is_known(code)) {
+        bail!("accounts.toml: {unknown} is no purpose");
+    }
     Ok(Planned {
         role,
         unit: place.unit.id,
-
         org,
+        purposes: rule.purposes.clone(),
         person: NewPerson {
             name: draw.name(),
             id_no: None,

@@ -1,5 +1,7 @@
 //! The seed files as they are written, compiled in. Reading checks their form; what they mean is in `seed.rs`.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context, Result, ensure};
 use chassis::{Timestamp, auth::Role};
 use chrono::{NaiveDate, NaiveTime};
@@ -125,6 +127,8 @@ pub struct AccountRule {
     pub org: String,
     pub scope: AccountScope,
     pub line: String,
+    /// All that the grant is for; unset: every purpose of the role.
+    pub purposes: Option<BTreeSet<String>>,
 }
 
 /// Over which unit an account's grant reaches.

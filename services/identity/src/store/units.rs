@@ -44,6 +44,8 @@ struct Row {
     valid_to: Option<Timestamp>,
     #[diesel(sql_type = BigInt)]
     version: i64,
+    #[diesel(sql_type = Nullable<SqlUuid>)]
+    successor_id: Option<Uuid>,
 }
 
 impl TryFrom<Row> for Unit {
@@ -63,6 +65,7 @@ impl TryFrom<Row> for Unit {
             valid_from: row.valid_from,
             valid_to: row.valid_to,
             version: row.version,
+            successor_id: row.successor_id.map(UnitId),
         })
     }
 }
@@ -149,7 +152,8 @@ pub async fn list(
 ) -> Result<Vec<Unit>> {
     let (code, id) = after.unwrap_or_default();
     let rows = cached(
-        "SELECT unit_id, code, code_system, code_year, kind, name_zh, name_en, parent_id, state, valid_from, valid_to, version
+        "SELECT unit_id, code, code_system, code_year, kind, name_zh, name_en, parent_id, state, valid_from, valid_to, version,
+                NULL::uuid AS successor_id
            FROM unit_history
           WHERE during @> $1 AND state = 2
             AND ($2 IS NULL OR parent_id = $2) AND ($3 IS NULL OR kind = $3)
@@ -205,7 +209,8 @@ pub async fn insert(conn: &mut AsyncPgConnection, unit: &Unit) -> Result<()> {
 /// Writes a changed unit, whose new version holds from `at`. Paths below it follow with [`repath`].
 pub async fn update(conn: &mut AsyncPgConnection, unit: &Unit, at: Timestamp) -> Result<()> {
     let changed = cached(
-        "UPDATE units SET code = $2, name_zh = $3, name_en = $4, parent_id = $5, state = $6, valid_to = $7, version = $8
+        "UPDATE units SET code = $2, name_zh = $3, name_en = $4, parent_id = $5, state = $6, valid_to = $7, version = $8,
+                successor_id = $9
           WHERE unit_id = $1 AND version = $8 - 1",
     )
     .bind::<SqlUuid, _>(unit.id.0)
@@ -216,6 +221,7 @@ pub async fn update(conn: &mut AsyncPgConnection, unit: &Unit, at: Timestamp) ->
     .bind::<SmallInt, _>(unit.state as i16)
     .bind::<Nullable<Timestamptz>, _>(unit.valid_to)
     .bind::<BigInt, _>(unit.version)
+    .bind::<Nullable<SqlUuid>, _>(unit.successor_id.map(|id| id.0))
     .execute(conn)
     .await
     .map_err(|e| on_constraint(e, "units_code_in_force", || Error::already_exists(KIND, &unit.code)))?;

@@ -38,7 +38,7 @@ pub enum Scenario {
     Whistle,
     /// 人民调解：同意、协议、司法确认、履行；另一件当事人终止 · mediation: consent, agreement, court, performed; another ended by a party
     Mediation,
-    /// 职责下移：权、费、人齐备才生效，否则回滚；五个到社区；拒收未准入事项 · a duty moves down with authority, funds and staff, or not at all; what has come with it
+    /// 职责下移：先经评估，权、费、人、训齐备才生效，否则回滚；五个到社区；拒收未准入事项 · a duty is assessed, and moves down with all it needs, or not at all; what has come with it
     Duty,
 }
 

@@ -1,5 +1,5 @@
-//! Money and posts that follow a duty: asked for by a transfer, met or refused by people, given back when the transfer is
-//! rolled back. Every step may come twice; what comes for a transfer that is over changes nothing.
+//! Money, posts and training that follow a duty: asked for by a transfer, met or refused by people, given back when the transfer
+//! is rolled back. Every step may come twice; what comes for a transfer that is over changes nothing.
 
 use std::collections::BTreeMap;
 
@@ -13,12 +13,12 @@ pub const KIND: &str = "duty_demand";
 /// Name of the kind of fund lines in errors.
 pub const FUND_LINE: &str = "fund_line";
 
-/// Where the money or the posts stand; the numbers are those of the proto and of the database.
+/// Where the money, the posts or the courses stand; the numbers are those of the proto and of the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LegState {
     /// Nobody has decided.
     Asked = 1,
-    /// Money allotted, posts named.
+    /// Money allotted, posts named, courses done.
     Met = 2,
     /// Refused, or taken back before the transfer took effect.
     Refused = 3,
@@ -101,6 +101,12 @@ pub struct Demand {
     pub staff: LegState,
     /// Which, while they are met.
     pub post_ids: Vec<Uuid>,
+    /// Courses that those on the posts are to have done.
+    pub training_codes: Vec<String>,
+    /// The courses; left at `Asked` where there are none.
+    pub training: LegState,
+    /// Of the record of the courses, while they are done.
+    pub training_ref: String,
     /// The transfer took effect.
     pub effective: bool,
     /// The transfer is over.
@@ -196,13 +202,35 @@ impl Demand {
         Ok(self.changed())
     }
 
-    /// There is nobody, or no longer.
+    /// Those on the posts have done the courses.
+    ///
+    /// # Errors
+    /// `WrongState` when none are asked for, when nobody is named, when it is said already, and when the transfer is over.
+    pub fn train(mut self, record_ref: &str) -> Result<Self> {
+        self.open()?;
+        if self.training_codes.is_empty() {
+            return Err(self.wrong("no courses are asked for"));
+        }
+        if self.staff != LegState::Met {
+            return Err(self.wrong("posts are named first"));
+        }
+        if self.training == LegState::Met {
+            return Err(self.wrong("the courses are done already"));
+        }
+        self.training = LegState::Met;
+        self.training_ref = record_ref.to_owned();
+        Ok(self.changed())
+    }
+
+    /// There is nobody, or no longer. Whoever comes instead has the courses still to do.
     ///
     /// # Errors
     /// `WrongState` when it is said already, and when the transfer took effect or is over.
     pub fn refuse_staff(mut self) -> Result<(Self, Returned)> {
         self.may_refuse(self.staff)?;
         self.staff = LegState::Refused;
+        self.training = LegState::Asked;
+        self.training_ref.clear();
         let returned = Returned { fund_line_id: None, post_ids: std::mem::take(&mut self.post_ids) };
         Ok((self.changed(), returned))
     }
@@ -237,141 +265,4 @@ impl Demand {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::domain::{PostId, UnitId};
-
-    const HOLDER: OrgId = OrgId(Uuid::from_u128(3));
-
-    fn asked() -> Demand {
-        Demand {
-            transfer_id: Uuid::from_u128(1),
-            from_org_id: OrgId(Uuid::from_u128(2)),
-            to_org_id: HOLDER,
-            line: None,
-            fund_fen: 100,
-            needs: vec![(PostKind::ServiceWorker, 2)],
-            deadline: Timestamp::from_timestamp(1_772_413_200, 0).unwrap(),
-            funds: LegState::Asked,
-            fund_line_id: None,
-            staff: LegState::Asked,
-            post_ids: vec![],
-            effective: false,
-            closed: false,
-            version: 1,
-        }
-    }
-
-    fn line(budget_fen: i64) -> FundLine {
-        FundLine {
-            id: Uuid::from_u128(9),
-            code: "line-1".into(),
-            org_id: HOLDER,
-            budget_fen,
-            allotted_fen: 0,
-        }
-    }
-
-    fn post(id: u128, kind: PostKind) -> Post {
-        Post {
-            id: PostId(Uuid::from_u128(id)),
-            number: id.to_string(),
-            kind,
-            org_id: HOLDER,
-            unit_id: UnitId(Uuid::from_u128(4)),
-            line: None,
-            template: String::new(),
-            state: PostState::Filled,
-            daily_minutes: 480,
-            max_open: 10,
-        }
-    }
-
-    fn two() -> [Post; 2] {
-        [post(11, PostKind::ServiceWorker), post(12, PostKind::ServiceWorker)]
-    }
-
-    #[test]
-    fn a_line_is_never_overspent() {
-        let (demand, after) = asked().allot(line(150)).unwrap();
-        assert_eq!((after.allotted_fen, demand.fund_line_id), (100, Some(line(1).id)));
-        assert!(asked().allot(after.clone()).is_err(), "only 50 are left");
-        assert!(demand.allot(line(1_000)).is_err(), "allotted already");
-        assert_eq!(after.take_back(100).unwrap().allotted_fen, 0);
-    }
-
-    #[test]
-    fn posts_are_of_the_holder_filled_and_as_many_as_asked() {
-        assert!(asked().assign(&two()).is_ok());
-        assert!(asked().assign(&two()[..1]).is_err());
-        assert!(asked().assign(&[two()[0].clone(), post(13, PostKind::StationHead)]).is_err());
-        let vacant = Post { state: PostState::Vacant, ..post(13, PostKind::ServiceWorker) };
-        assert!(asked().assign(&[two()[0].clone(), vacant]).is_err());
-        let elsewhere = Post { org_id: OrgId(Uuid::from_u128(7)), ..post(13, PostKind::ServiceWorker) };
-        let refused = asked().assign(&[two()[0].clone(), elsewhere]);
-        assert!(matches!(refused, Err(Error::NotFound { .. })));
-    }
-
-    #[test]
-    fn what_was_met_is_given_back_once_and_nothing_moves_afterwards() {
-        let (met, _) = asked().assign(&two()).unwrap().allot(line(100)).unwrap();
-        let effective = met.clone().take_effect().unwrap();
-        assert!(effective.clone().refuse_funds().is_err() && effective.clone().refuse_staff().is_err());
-        assert!(effective.clone().take_effect().is_none());
-        let posts: Vec<Uuid> = two().iter().map(|post| post.id.0).collect();
-
-        let (over, returned) = met.clone().close(true).unwrap();
-        assert_eq!(returned, Returned { fund_line_id: Some(line(1).id), post_ids: posts.clone() });
-        assert!(over.clone().close(true).is_none() && over.clone().take_effect().is_none());
-        assert!(over.clone().allot(line(100)).is_err() && over.clone().assign(&two()).is_err());
-        assert!(over.clone().refuse_funds().is_err() && over.refuse_staff().is_err());
-
-        let (ended, returned) = effective.close(false).unwrap();
-        assert_eq!(returned, Returned { fund_line_id: None, post_ids: posts });
-        assert_eq!(ended.funds, LegState::Met, "what was paid stays paid");
-        assert_eq!(asked().close(true).unwrap().1, Returned::default());
-    }
-
-    proptest! {
-        /// Whatever is done in whatever order, the line holds exactly what demands that are met hold of it.
-        #[test]
-        fn a_line_holds_what_its_demands_hold(steps in prop::collection::vec((0_usize..3, 0_u8..4), 1..60)) {
-            let mut fund = line(250);
-            let mut demands = [asked(), asked(), asked()];
-            for (which, step) in steps {
-                let demand = demands[which].clone();
-                let (next, returned) = match step {
-                    0 => match demand.allot(fund.clone()) {
-                        Ok((next, after)) => {
-                            fund = after;
-                            (next, Returned::default())
-                        }
-                        Err(_) => continue,
-                    },
-                    1 => match demand.refuse_funds() {
-                        Ok(done) => done,
-                        Err(_) => continue,
-                    },
-                    2 => match demand.close(true) {
-                        Some(done) => done,
-                        None => continue,
-                    },
-                    _ => (asked(), Returned {
-                        // A new transfer takes the place of one that is over.
-                        fund_line_id: demand.fund_line_id.filter(|_| demand.funds == LegState::Met),
-                        post_ids: vec![],
-                    }),
-                };
-                if returned.fund_line_id.is_some() {
-                    fund = fund.take_back(100).unwrap();
-                }
-                demands[which] = next;
-                let held = demands.iter().filter(|demand| demand.funds == LegState::Met).count();
-                prop_assert_eq!(fund.allotted_fen, 100 * i64::try_from(held).unwrap());
-                prop_assert!(fund.allotted_fen <= fund.budget_fen);
-            }
-        }
-    }
-}
+mod tests;

@@ -38,6 +38,14 @@ pub fn code(field: &str, text: &str) -> Result<String> {
     if fits { Ok(text.to_owned()) } else { Err(Error::invalid(field, "must be a code such as `elsewhere`")) }
 }
 
+/// A reference to a paper kept elsewhere: visible ASCII.
+pub fn reference(field: &str, text: &str) -> Result<String> {
+    if (1..=200).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic()) {
+        return Ok(text.to_owned());
+    }
+    Err(Error::invalid(field, "must be a reference of 1–200 visible ASCII characters"))
+}
+
 /// A required instant.
 pub fn instant(field: &str, at: Option<&prost_types::Timestamp>) -> Result<Timestamp> {
     let at = at.ok_or_else(|| Error::invalid(field, "is missing"))?;

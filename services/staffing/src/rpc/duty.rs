@@ -1,9 +1,10 @@
-//! `DutyResourceService`: fund lines; money and posts for transfers of duties, met or refused by people.
+//! `DutyResourceService`: fund lines; money and posts for transfers of duties, met or refused by people. Training stands in
+//! `duty_training`.
 
 use chassis::{
     Error, Result, RpcResult,
     auth::{Caller, Role},
-    clock::{new_id, to_proto},
+    clock::new_id,
     command::{Meta, once},
     db::{Db, Tx},
     event::Emit,
@@ -11,20 +12,21 @@ use chassis::{
     topology::{OrganizationKind, Topology},
 };
 use proto::staffing::v1::{
-    self as pb, AllotFundsRequest, AllotFundsResponse, AssignDutyStaffRequest, AssignDutyStaffResponse,
-    CreateFundLineRequest, CreateFundLineResponse, FundsAllotted, FundsRefused, GetDutyDemandRequest,
-    GetDutyDemandResponse, ListDutyDemandsRequest, ListDutyDemandsResponse, ListFundLinesRequest,
-    ListFundLinesResponse, RefuseDutyStaffRequest, RefuseDutyStaffResponse, RefuseFundsRequest,
-    RefuseFundsResponse, StaffAssigned, StaffUnavailable, duty_resource_service_server::DutyResourceService,
+    AllotFundsRequest, AllotFundsResponse, AssignDutyStaffRequest, AssignDutyStaffResponse,
+    CompleteDutyTrainingRequest, CompleteDutyTrainingResponse, CreateFundLineRequest, CreateFundLineResponse,
+    FundsAllotted, FundsRefused, GetDutyDemandRequest, GetDutyDemandResponse, ListDutyDemandsRequest,
+    ListDutyDemandsResponse, ListFundLinesRequest, ListFundLinesResponse, RefuseDutyStaffRequest,
+    RefuseDutyStaffResponse, RefuseFundsRequest, RefuseFundsResponse, StaffAssigned, StaffUnavailable,
+    duty_resource_service_server::DutyResourceService,
 };
 use tonic::{Request, Response};
 use uuid::Uuid;
 
-use super::convert;
+use super::{convert, duty_forms::post_demand};
 use crate::{
     desk::Setup,
     domain::{
-        OrgId, PostId, PostKind,
+        OrgId, PostId,
         duty::{Demand, FUND_LINE, FundLine, KIND},
     },
     duty::give_back,
@@ -35,50 +37,14 @@ use crate::{
 const MAX_FEN: i64 = 10_000_000_000_000;
 /// Most posts named at once.
 const MAX_POSTS: usize = 1_000;
-/// Who names posts: those who manage the new holder's workers (S-3).
-const NAMING: [Role; 3] = [Role::StreetLeader, Role::StreetDispatcher, Role::StationHead];
+/// Who names posts, and says that those on them were trained: those who manage the new holder's workers (S-3).
+pub(super) const NAMING: [Role; 3] = [Role::StreetLeader, Role::StreetDispatcher, Role::StationHead];
 
 /// `jianghan.staffing.v1.DutyResourceService`.
 #[derive(Clone)]
 pub struct DutyRpc {
-    db: Db,
-    setup: Setup,
-}
-
-impl From<&FundLine> for pb::FundLine {
-    fn from(line: &FundLine) -> Self {
-        Self {
-            fund_line_id: line.id.to_string(),
-            code: line.code.clone(),
-            org_id: line.org_id.to_string(),
-            budget_fen: line.budget_fen,
-            allotted_fen: line.allotted_fen,
-        }
-    }
-}
-
-fn post_demand((kind, count): &(PostKind, i32)) -> pb::PostDemand {
-    pb::PostDemand { kind: *kind as i32, count: *count }
-}
-
-impl From<&Demand> for pb::DutyDemand {
-    fn from(demand: &Demand) -> Self {
-        Self {
-            duty_transfer_id: demand.transfer_id.to_string(),
-            from_org_id: demand.from_org_id.to_string(),
-            to_org_id: demand.to_org_id.to_string(),
-            line: demand.line.clone().unwrap_or_default(),
-            fund_fen: demand.fund_fen,
-            posts: demand.needs.iter().map(post_demand).collect(),
-            deadline_time: Some(to_proto(demand.deadline)),
-            funds: demand.funds as i32,
-            fund_line_id: demand.fund_line_id.map(|id| id.to_string()).unwrap_or_default(),
-            staff: demand.staff as i32,
-            post_ids: demand.post_ids.iter().map(ToString::to_string).collect(),
-            effective: demand.effective,
-            closed: demand.closed,
-        }
-    }
+    pub(super) db: Db,
+    pub(super) setup: Setup,
 }
 
 /// Whether one of the roles reaches an organisation.
@@ -114,7 +80,7 @@ impl DutyRpc {
     }
 
     /// A demand whose new holder the caller reaches by one of the roles; otherwise there is none.
-    async fn demand(
+    pub(super) async fn demand(
         tx: &mut Tx<'_>,
         caller: &Caller,
         roles: &[Role],
@@ -376,6 +342,14 @@ impl DutyResourceService for DutyRpc {
     ) -> RpcResult<AssignDutyStaffResponse> {
         let caller = Caller::of(&request)?;
         Ok(Response::new(self.assign(&caller, request.into_inner()).await?))
+    }
+
+    async fn complete_duty_training(
+        &self,
+        request: Request<CompleteDutyTrainingRequest>,
+    ) -> RpcResult<CompleteDutyTrainingResponse> {
+        let caller = Caller::of(&request)?;
+        Ok(Response::new(self.trained(&caller, request.into_inner()).await?))
     }
 
     async fn refuse_duty_staff(

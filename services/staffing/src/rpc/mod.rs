@@ -4,6 +4,8 @@ mod assign;
 mod assignment;
 mod convert;
 mod duty;
+mod duty_forms;
+mod duty_training;
 mod reach;
 mod shifts;
 mod verbs;

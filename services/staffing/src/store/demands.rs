@@ -122,6 +122,12 @@ struct Row {
     staff: i16,
     #[diesel(sql_type = Array<SqlUuid>)]
     post_ids: Vec<Uuid>,
+    #[diesel(sql_type = Array<Text>)]
+    training_codes: Vec<String>,
+    #[diesel(sql_type = SmallInt)]
+    training: i16,
+    #[diesel(sql_type = Text)]
+    training_ref: String,
     #[diesel(sql_type = Bool)]
     effective: bool,
     #[diesel(sql_type = Bool)]
@@ -152,6 +158,9 @@ impl TryFrom<Row> for Demand {
             fund_line_id: row.fund_line_id,
             staff: state(row.staff)?,
             post_ids: row.post_ids,
+            training_codes: row.training_codes,
+            training: state(row.training)?,
+            training_ref: row.training_ref,
             effective: row.effective,
             closed: row.closed,
             version: row.version,
@@ -238,11 +247,12 @@ pub async fn list(
 pub async fn write(conn: &mut AsyncPgConnection, demand: &Demand) -> Result<()> {
     cached(
         "INSERT INTO duty_demands (duty_transfer_id, from_org_id, to_org_id, line, fund_fen, need_kinds, need_counts, \
-         deadline, funds, fund_line_id, staff, post_ids, effective, closed, version) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) \
+         deadline, funds, fund_line_id, staff, post_ids, training_codes, training, training_ref, effective, closed, version) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) \
          ON CONFLICT (duty_transfer_id) DO UPDATE SET funds = excluded.funds, fund_line_id = excluded.fund_line_id, \
-         staff = excluded.staff, post_ids = excluded.post_ids, effective = excluded.effective, \
-         closed = excluded.closed, version = excluded.version",
+         staff = excluded.staff, post_ids = excluded.post_ids, training = excluded.training, \
+         training_ref = excluded.training_ref, effective = excluded.effective, closed = excluded.closed, \
+         version = excluded.version",
     )
     .bind::<SqlUuid, _>(demand.transfer_id)
     .bind::<SqlUuid, _>(demand.from_org_id.0)
@@ -256,6 +266,9 @@ pub async fn write(conn: &mut AsyncPgConnection, demand: &Demand) -> Result<()> 
     .bind::<Nullable<SqlUuid>, _>(demand.fund_line_id)
     .bind::<SmallInt, _>(demand.staff as i16)
     .bind::<Array<SqlUuid>, _>(&demand.post_ids)
+    .bind::<Array<Text>, _>(&demand.training_codes)
+    .bind::<SmallInt, _>(demand.training as i16)
+    .bind::<Text, _>(&demand.training_ref)
     .bind::<Bool, _>(demand.effective)
     .bind::<Bool, _>(demand.closed)
     .bind::<BigInt, _>(demand.version)

@@ -1,13 +1,13 @@
-//! Money and posts that transfers of duties ask for: allotted against a line, named and filled, given back.
+//! Money, posts and courses that transfers of duties ask for: allotted against a line, named and filled, done, given back.
 
 use chassis::{auth::Role, clock::new_id, grpc::PeerChannel, testing::Persona};
 use proto::{
     case_routing::v1::{DutyEffective, DutyRolledBack, DutyTransferProposed, PostNeed},
     staffing::v1::{
-        AllotFundsRequest, AssignDutyStaffRequest, CreateFundLineRequest, DemandState, DutyDemand, FundLine,
-        GetDutyDemandRequest, GetDutyDemandResponse, ListDutyDemandsRequest, ListFundLinesRequest,
-        ListPostsRequest, PostKind, RefuseDutyStaffRequest, RefuseFundsRequest,
-        duty_resource_service_client::DutyResourceServiceClient,
+        AllotFundsRequest, AssignDutyStaffRequest, CompleteDutyTrainingRequest, CreateFundLineRequest,
+        DemandState, DutyDemand, FundLine, GetDutyDemandRequest, GetDutyDemandResponse,
+        ListDutyDemandsRequest, ListFundLinesRequest, ListPostsRequest, PostKind, RefuseDutyStaffRequest,
+        RefuseFundsRequest, TrainingCompleted, duty_resource_service_client::DutyResourceServiceClient,
     },
 };
 use tonic::{Code, Status};
@@ -41,6 +41,7 @@ fn proposed(id: Uuid) -> DutyTransferProposed {
         effective_time: None,
         deadline_time: None,
         proposed_by: "p-leader".into(),
+        training_codes: Vec::new(),
     }
 }
 
@@ -169,6 +170,69 @@ async fn posts_are_named_filled_and_free_and_a_leaver_ends_the_promise() {
         world.tell(second, &over(second)).await;
     }
     assert_eq!(world.sent().await, ["StaffReleased"], "given back once");
+    world.service.stop().await;
+}
+
+async fn train(client: &mut Client, id: Uuid, record_ref: &str) -> Result<DutyDemand, Status> {
+    let request = CompleteDutyTrainingRequest {
+        duty_transfer_id: id.to_string(),
+        request_id: request_id(),
+        record_ref: record_ref.into(),
+    };
+    client.complete_duty_training(request).await.map(|answer| answer.into_inner().demand.unwrap())
+}
+
+#[tokio::test]
+async fn courses_are_done_by_those_on_the_posts_and_anew_by_others() {
+    let world = World::start().await;
+    let worker = world.hire(Role::ServiceWorker, COMMUNITY, STATION, "").await;
+    let post = post_of(&world).await;
+    let (bare, id) = (new_id(), new_id());
+    world.tell(bare, &proposed(bare)).await;
+    let with_courses = DutyTransferProposed { training_codes: vec!["lamps_1".into()], ..proposed(id) };
+    world.tell(id, &with_courses).await;
+    let mut head = client(&world, &head());
+    assert_eq!(demand(&mut head, bare).await.training(), DemandState::Unspecified);
+    let asked = demand(&mut head, id).await;
+    assert_eq!((asked.training(), asked.training_codes), (DemandState::Asked, vec!["lamps_1".to_owned()]));
+
+    let early = train(&mut head, id, "record:1").await.unwrap_err();
+    assert_eq!(early.code(), Code::FailedPrecondition, "nobody is named: {early}");
+    assign(&mut head, bare, std::slice::from_ref(&post)).await.unwrap();
+    let none = train(&mut head, bare, "record:1").await.unwrap_err();
+    assert_eq!(none.code(), Code::FailedPrecondition, "no courses are asked for: {none}");
+    world.tell(bare, &over(bare)).await;
+    assign(&mut head, id, std::slice::from_ref(&post)).await.unwrap();
+    for wrong in ["", "a record", &"x".repeat(201)] {
+        let status = train(&mut head, id, wrong).await.unwrap_err();
+        assert_eq!((status.code(), fields(&status)), (Code::InvalidArgument, vec!["record_ref".to_owned()]));
+    }
+    let mut stranger = client(&world, &Persona::new(Role::StationHead, OTHER_STREET));
+    assert_eq!(train(&mut stranger, id, "record:1").await.unwrap_err().code(), Code::NotFound);
+    world.sent().await;
+
+    let request = CompleteDutyTrainingRequest {
+        duty_transfer_id: id.to_string(),
+        request_id: request_id(),
+        record_ref: "record:1".into(),
+    };
+    let done = head.complete_duty_training(request.clone()).await.unwrap().into_inner();
+    assert_eq!(head.complete_duty_training(request).await.unwrap().into_inner(), done, "repeated");
+    let demanded = done.demand.unwrap();
+    assert_eq!((demanded.training(), demanded.training_ref.as_str()), (DemandState::Met, "record:1"));
+    let again = train(&mut head, id, "record:2").await.unwrap_err();
+    assert_eq!(again.code(), Code::FailedPrecondition, "{again}");
+    let events = world.service.drain_outbox().await;
+    let [event] = events.as_slice() else { panic!("told once: {events:?}") };
+    let told: TrainingCompleted = event.decode().unwrap();
+    assert_eq!((told.duty_transfer_id, told.record_ref.as_str()), (id.to_string(), "record:1"));
+    assert_eq!((told.to_org_id, told.training_codes), (STATION.to_string(), vec!["lamps_1".to_owned()]));
+
+    // Whoever had done them leaves: the others have them still to do.
+    world.revoke(&worker).await;
+    let without = demand(&mut head, id).await;
+    assert_eq!((without.staff(), without.training()), (DemandState::Refused, DemandState::Asked));
+    assert!(without.training_ref.is_empty());
     world.service.stop().await;
 }
 

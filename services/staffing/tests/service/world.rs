@@ -54,6 +54,7 @@ fn unit(id: Uuid, parent_id: Option<Uuid>, kind: UnitKind) -> Unit {
         valid_from: None,
         valid_to: None,
         version: 1,
+        successor_id: None,
         path: Arc::from([]),
     }
 }

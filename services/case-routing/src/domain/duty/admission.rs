@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Heard, Listed, Opinion, Opinions, PostNeed, Signer, heard, independent};
+use super::{Assessment, Heard, Listed, Opinion, Opinions, PostNeed, Signer, heard, independent};
 use crate::domain::codes::OrgKind;
 use crate::domain::error::{DomainError, Result};
 use crate::domain::event::Timestamp;
@@ -56,17 +56,6 @@ impl AdmissionState {
     pub const fn is_over(self) -> bool {
         matches!(self, Self::Expired | Self::Withdrawn | Self::Denied)
     }
-}
-
-/// What the district looked at, each as a code.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Assessment {
-    pub law: String,
-    pub need: String,
-    pub load: String,
-    pub alternative: String,
-    pub by: PersonRef,
-    pub at: Timestamp,
 }
 
 /// An application and what became of it.

@@ -4,7 +4,7 @@
 use calendar::Limit;
 use chrono::NaiveDate;
 
-use super::{AdmissionState, DutyTransfer, Leg, TaskAdmission, TransferState};
+use super::{AdmissionState, DutyTransfer, LegKind, TaskAdmission, TransferState};
 use crate::domain::error::{DomainError, Result};
 
 /// Whether one of the five has come.
@@ -39,8 +39,10 @@ impl Arrival {
         }
     }
 
-    const fn of_leg(leg: &Leg) -> Self {
-        if leg.is_confirmed() { Self::ARRIVED } else { Self::not_yet("not_confirmed") }
+    /// Of legs of a transfer: there when those that it waits for are confirmed.
+    fn of_legs(duty: &DutyTransfer, kinds: &[LegKind]) -> Self {
+        let confirmed = |kind: &LegKind| !duty.needs(*kind) || duty.legs.get(*kind).is_confirmed();
+        if kinds.iter().all(confirmed) { Self::ARRIVED } else { Self::not_yet("not_confirmed") }
     }
 }
 
@@ -80,10 +82,10 @@ impl DutyTransfer {
             return Err(DomainError::guard("transfer_state", message));
         }
         Ok(Arrivals {
-            staff: Arrival::of_leg(&self.legs.staff),
+            staff: Arrival::of_legs(self, &[LegKind::Staff, LegKind::Training]),
             tasks: tasks(items),
             promise: promise(items),
-            funds: Arrival::of_leg(&self.legs.funds),
+            funds: Arrival::of_legs(self, &[LegKind::Funds]),
         })
     }
 }

@@ -5,6 +5,7 @@
 
 mod admission;
 mod arrivals;
+mod legs;
 mod transfer;
 
 #[cfg(test)]
@@ -15,9 +16,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
-    admission::{Admission, AdmissionEvent, AdmissionState, Assessment, TaskAdmission},
+    admission::{Admission, AdmissionEvent, AdmissionState, TaskAdmission},
     arrivals::{Arrival, ArrivalState, Arrivals, ItemStanding, since},
-    transfer::{Change, DutyEvent, DutyTransfer, Leg, LegKind, LegNews, Legs, TransferState},
+    legs::{Leg, LegKind, LegNews, Legs},
+    transfer::{Change, DutyEvent, DutyTransfer, TransferState},
 };
 use super::codes::OrgKind;
 use super::error::{DomainError, Result};
@@ -62,6 +64,17 @@ pub struct Opinion {
 
 /// The latest opinion of each.
 pub type Opinions = BTreeMap<Heard, Opinion>;
+
+/// What the district looked at before it let a duty go its way, each as a code.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Assessment {
+    pub law: String,
+    pub need: String,
+    pub load: String,
+    pub alternative: String,
+    pub by: PersonRef,
+    pub at: Timestamp,
+}
 
 /// Whose signature it is.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,18 +1,25 @@
-//! The saga of a duty: authority ∧ funds ∧ staff by a deadline, else everything granted is given back (C-12).
+//! The saga of a duty: authority ∧ funds ∧ staff ∧ the courses it has by a deadline, else everything granted is given back
+//! (C-12). Nobody is asked for anything before the district has assessed it.
 //!
 //! ```text
-//! Proposed ──(three legs confirmed ∧ approved ∧ its day)──► Effective ⇄ Suspended
-//!    │ a leg refused · taken back · the deadline                 └────┬────┘
-//!    ▼                                                                ▼
-//! RolledBack                                                        Ended
+//! Applied ──(heard ∧ assessed)──► Proposed ──(all legs confirmed ∧ approved ∧ its day)──► Effective ⇄ Suspended
+//!    │ taken back · denied ·         │ a leg refused · taken back ·                          └────┬────┘
+//!    │ the deadline                  │ denied · the deadline                                      ▼
+//!    └──────────────┬────────────────┘                                                          Ended
+//!                   ▼
+//!              RolledBack
 //! ```
 //!
-//! Amended against domain.md §2.2.2: a proposal may be taken back; a suspended transfer may resume; a leg that is refused
-//! when the transfer is effective already (the refusal and the day crossed) suspends it, for C-12 holds at every instant.
+//! Amended against domain.md §2.2.2: it is assessed first; a proposal may be taken back; a suspended transfer may resume; a leg
+//! that is refused when the transfer is effective already (the refusal and the day crossed) suspends it, for C-12 holds at
+//! every instant. What was proposed before transfers were assessed goes on without: it is heard while it is asked for.
 
 use serde::{Deserialize, Serialize};
 
-use super::{Heard, Listed, Opinion, Opinions, PostNeed, Signer, heard, independent};
+use super::{
+    Assessment, Heard, Leg, LegKind, LegNews, Legs, Listed, Opinion, Opinions, PostNeed, Signer, heard,
+    independent,
+};
 use crate::domain::codes::OrgKind;
 use crate::domain::error::{DomainError, Result};
 use crate::domain::event::Timestamp;
@@ -22,6 +29,7 @@ use crate::domain::ids::{DutyTransferId, OrgId, PersonRef, UnitId};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TransferState {
+    Applied,
     Proposed,
     Effective,
     Suspended,
@@ -31,13 +39,14 @@ pub enum TransferState {
 
 impl TransferState {
     /// Every state.
-    pub const ALL: [Self; 5] =
-        [Self::Proposed, Self::Effective, Self::Suspended, Self::Ended, Self::RolledBack];
+    pub const ALL: [Self; 6] =
+        [Self::Applied, Self::Proposed, Self::Effective, Self::Suspended, Self::Ended, Self::RolledBack];
 
     /// Its code.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Applied => "applied",
             Self::Proposed => "proposed",
             Self::Effective => "effective",
             Self::Suspended => "suspended",
@@ -51,93 +60,6 @@ impl TransferState {
     pub const fn is_over(self) -> bool {
         matches!(self, Self::Ended | Self::RolledBack)
     }
-}
-
-/// One of the three that follow a duty.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum LegKind {
-    Authority,
-    Funds,
-    Staff,
-}
-
-impl LegKind {
-    /// All three.
-    pub const ALL: [Self; 3] = [Self::Authority, Self::Funds, Self::Staff];
-
-    const fn refused_code(self) -> &'static str {
-        match self {
-            Self::Authority => "authority_refused",
-            Self::Funds => "funds_refused",
-            Self::Staff => "staff_unavailable",
-        }
-    }
-}
-
-/// Where one of the three stands.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Leg {
-    #[default]
-    Open,
-    Confirmed {
-        /// The document, the fund line.
-        reference: String,
-        at: Timestamp,
-    },
-    Refused {
-        reason_code: String,
-        at: Timestamp,
-    },
-}
-
-impl Leg {
-    /// Whether it is confirmed.
-    #[must_use]
-    pub const fn is_confirmed(&self) -> bool {
-        matches!(self, Self::Confirmed { .. })
-    }
-}
-
-/// The three.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Legs {
-    pub authority: Leg,
-    pub funds: Leg,
-    pub staff: Leg,
-}
-
-impl Legs {
-    /// One of them.
-    #[must_use]
-    pub const fn get(&self, kind: LegKind) -> &Leg {
-        match kind {
-            LegKind::Authority => &self.authority,
-            LegKind::Funds => &self.funds,
-            LegKind::Staff => &self.staff,
-        }
-    }
-
-    const fn get_mut(&mut self, kind: LegKind) -> &mut Leg {
-        match kind {
-            LegKind::Authority => &mut self.authority,
-            LegKind::Funds => &mut self.funds,
-            LegKind::Staff => &mut self.staff,
-        }
-    }
-
-    /// Whether all three are confirmed.
-    #[must_use]
-    pub fn all_confirmed(&self) -> bool {
-        LegKind::ALL.into_iter().all(|kind| self.get(kind).is_confirmed())
-    }
-}
-
-/// What identity or staffing says of a leg.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LegNews {
-    Confirmed { reference: String },
-    Refused { reason_code: String },
 }
 
 /// Items of a department that another organisation is to lead.
@@ -160,11 +82,17 @@ pub struct DutyTransfer {
     /// Per year, in fen.
     pub fund_fen: i64,
     pub posts: Vec<PostNeed>,
+    /// Courses that those who do the work have done before it takes effect.
+    #[serde(default)]
+    pub training_codes: Vec<String>,
     pub effective_at: Timestamp,
     /// At most `effective_at`.
     pub deadline: Timestamp,
     pub legs: Legs,
     pub opinions: Opinions,
+    /// `None` until it is assessed, and of what was proposed before transfers were.
+    #[serde(default)]
+    pub assessment: Option<Assessment>,
     pub proposed_by: PersonRef,
     pub proposed_at: Timestamp,
     pub approved_by: Option<PersonRef>,
@@ -173,6 +101,9 @@ pub struct DutyTransfer {
     pub reason_code: Option<String>,
     pub updated_at: Timestamp,
 }
+
+/// States in which it has not come about yet and may still be given up.
+const OPEN: [TransferState; 2] = [TransferState::Applied, TransferState::Proposed];
 
 /// What a transfer tells the other services.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -192,17 +123,36 @@ pub struct Change {
 }
 
 impl DutyTransfer {
+    /// Whether it waits for a leg. Courses are done only where it has some.
+    #[must_use]
+    pub fn needs(&self, kind: LegKind) -> bool {
+        kind != LegKind::Training || !self.training_codes.is_empty()
+    }
+
+    fn needed(&self) -> impl Iterator<Item = &Leg> {
+        LegKind::ALL.into_iter().filter(move |kind| self.needs(*kind)).map(move |kind| self.legs.get(kind))
+    }
+
+    /// Whether every leg that it waits for is confirmed.
+    #[must_use]
+    pub fn legs_confirmed(&self) -> bool {
+        self.needed().all(Leg::is_confirmed)
+    }
+
     /// All that has to be there on its day is there.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.legs.all_confirmed() && self.approved_by.is_some()
+        self.legs_confirmed() && self.approved_by.is_some()
     }
 
     /// When something is due for it by itself.
     #[must_use]
     pub fn next_due(&self) -> Option<Timestamp> {
-        let due = if self.is_ready() { self.effective_at } else { self.deadline };
-        (self.state == TransferState::Proposed).then_some(due)
+        match self.state {
+            TransferState::Proposed if self.is_ready() => Some(self.effective_at),
+            TransferState::Applied | TransferState::Proposed => Some(self.deadline),
+            _ => None,
+        }
     }
 
     /// What the list has of it now.
@@ -249,7 +199,9 @@ impl DutyTransfer {
     /// # Errors
     /// `Guard` `transfer_state`, `already_approved`.
     pub fn opine(mut self, who: Heard, opinion: Opinion, now: Timestamp) -> Result<Change> {
-        self.require(&[TransferState::Proposed])?;
+        let heard_in: &[TransferState] =
+            if self.assessment.is_some() { &[TransferState::Applied] } else { &OPEN };
+        self.require(heard_in)?;
         if self.approved_by.is_some() {
             return Err(DomainError::guard("already_approved", "opinions are given before the approval"));
         }
@@ -257,23 +209,66 @@ impl DutyTransfer {
         Ok(self.change(now, None))
     }
 
-    /// The district approves; where everything else is there and the day has come, it takes effect.
+    /// The district has looked at it: from now on the others are asked for what it needs.
     ///
     /// # Errors
-    /// `Guard` `transfer_state`, `already_approved`, `not_heard`, `own_request`, `two_persons`, `too_late` at the deadline.
-    pub fn approve(mut self, by: &Signer, now: Timestamp) -> Result<Change> {
-        self.require(&[TransferState::Proposed])?;
-        if self.approved_by.is_some() {
-            return Err(DomainError::guard("already_approved", "it is approved already"));
-        }
+    /// `Guard` `transfer_state`, `own_request`, `two_persons` (the proposer), `not_heard`, `too_late` at the deadline.
+    pub fn assess(mut self, by: &Signer, found: Assessment, now: Timestamp) -> Result<Change> {
+        self.require(&[TransferState::Applied])?;
+        self.in_time(now)?;
+        independent(by, self.from, &[&self.proposed_by])?;
+        heard(&self.opinions, self.to_kind)?;
+        self.assessment = Some(found);
+        self.state = TransferState::Proposed;
+        Ok(self.change(now, Some(DutyEvent::Proposed)))
+    }
+
+    fn in_time(&self, now: Timestamp) -> Result<()> {
         if self.deadline <= now {
             return Err(DomainError::guard("too_late", "the deadline has passed"));
         }
-        independent(by, self.from, &[&self.proposed_by])?;
+        Ok(())
+    }
+
+    /// Whether somebody may decide for the district after whoever proposed and assessed it.
+    fn second_signature(&self, by: &Signer) -> Result<()> {
+        let first = self.assessment.as_ref().map(|found| &found.by);
+        let earlier: Vec<&PersonRef> = std::iter::once(&self.proposed_by).chain(first).collect();
+        independent(by, self.from, &earlier)
+    }
+
+    fn not_approved(&self) -> Result<()> {
+        if self.approved_by.is_some() {
+            return Err(DomainError::guard("already_approved", "it is approved already"));
+        }
+        Ok(())
+    }
+
+    /// The district approves; where everything else is there and the day has come, it takes effect.
+    ///
+    /// # Errors
+    /// `Guard` `transfer_state`, `already_approved`, `too_late` at the deadline, `own_request`, `two_persons` (who proposed or
+    /// assessed it), `not_heard`.
+    pub fn approve(mut self, by: &Signer, now: Timestamp) -> Result<Change> {
+        self.require(&[TransferState::Proposed])?;
+        self.not_approved()?;
+        self.in_time(now)?;
+        self.second_signature(by)?;
         heard(&self.opinions, self.to_kind)?;
         self.approved_by = Some(by.person.clone());
         self.approved_at = Some(now);
         Ok(self.change(now, None))
+    }
+
+    /// The district does not let it come about.
+    ///
+    /// # Errors
+    /// `Guard` `transfer_state`, `already_approved`, `own_request`, `two_persons` (who proposed or assessed it).
+    pub fn deny(self, by: &Signer, reason_code: &str, now: Timestamp) -> Result<Change> {
+        self.require(&OPEN)?;
+        self.not_approved()?;
+        self.second_signature(by)?;
+        Ok(self.roll_back(reason_code.to_owned(), now))
     }
 
     /// Identity or staffing answers. `None`: it is known already, comes too late, or is about something that is over.
@@ -284,7 +279,8 @@ impl DutyTransfer {
             (Leg::Refused { .. }, LegNews::Refused { .. }) => true,
             _ => false,
         };
-        if known || self.state.is_over() {
+        let asked = self.needs(kind) && self.state != TransferState::Applied;
+        if known || !asked || self.state.is_over() {
             return None;
         }
         let refused = matches!(news, LegNews::Refused { .. });
@@ -292,6 +288,10 @@ impl DutyTransfer {
             LegNews::Confirmed { reference } => Leg::Confirmed { reference: reference.clone(), at: now },
             LegNews::Refused { reason_code } => Leg::Refused { reason_code: reason_code.clone(), at: now },
         };
+        // Others than those who were trained will do the work.
+        if refused && kind == LegKind::Staff {
+            self.legs.training = Leg::Open;
+        }
         let reason_code = kind.refused_code().to_owned();
         Some(match self.state {
             TransferState::Proposed if refused => self.roll_back(reason_code, now),
@@ -309,17 +309,16 @@ impl DutyTransfer {
 
     /// Everything was there at the deadline: what came at or after it does not count.
     fn was_ready_in_time(&self) -> bool {
-        let in_time = |kind| match self.legs.get(kind) {
-            Leg::Confirmed { at, .. } => *at < self.deadline,
-            _ => false,
-        };
-        LegKind::ALL.into_iter().all(in_time) && self.approved_at.is_some_and(|at| at < self.deadline)
+        let in_time = |leg: &Leg| matches!(leg, Leg::Confirmed { at, .. } if *at < self.deadline);
+        self.needed().all(in_time) && self.approved_at.is_some_and(|at| at < self.deadline)
     }
 
+    /// Told only where others were asked for something.
     fn roll_back(mut self, reason_code: String, now: Timestamp) -> Change {
+        let asked = self.state != TransferState::Applied;
         self.state = TransferState::RolledBack;
         self.reason_code = Some(reason_code.clone());
-        self.change(now, Some(DutyEvent::RolledBack { reason_code }))
+        self.change(now, asked.then_some(DutyEvent::RolledBack { reason_code }))
     }
 
     /// The department takes the proposal back.
@@ -327,7 +326,7 @@ impl DutyTransfer {
     /// # Errors
     /// `Guard(transfer_state)`.
     pub fn withdraw(self, reason_code: &str, now: Timestamp) -> Result<Change> {
-        self.require(&[TransferState::Proposed])?;
+        self.require(&OPEN)?;
         Ok(self.roll_back(reason_code.to_owned(), now))
     }
 
@@ -356,16 +355,13 @@ impl DutyTransfer {
     /// It takes effect again.
     ///
     /// # Errors
-    /// `Guard` `transfer_state`, `legs_missing` unless authority, funds and staff are confirmed (C-12), `own_request`,
-    /// `two_persons`.
+    /// `Guard` `transfer_state`, `legs_missing` unless every leg is confirmed (C-12), `own_request`, `two_persons`.
     pub fn resume(mut self, by: &Signer, now: Timestamp) -> Result<Change> {
         self.require(&[TransferState::Suspended])?;
         independent(by, self.from, &[&self.proposed_by])?;
-        if !self.legs.all_confirmed() {
-            return Err(DomainError::guard(
-                "legs_missing",
-                "authority, funds and staff are not all confirmed",
-            ));
+        if !self.legs_confirmed() {
+            let message = "authority, funds, staff and training are not all confirmed";
+            return Err(DomainError::guard("legs_missing", message));
         }
         self.state = TransferState::Effective;
         self.reason_code = None;

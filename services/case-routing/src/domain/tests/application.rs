@@ -8,6 +8,7 @@ use super::super::ApplicationState as S;
 use super::super::ApplicationVerb as V;
 use super::super::*;
 use super::application_world::*;
+use super::benefit::delivered;
 use super::world::*;
 
 /// Where a verb needs more than the state, the application is prepared for it.
@@ -18,6 +19,7 @@ fn prepared(world: &mut World, state: S, verb: V) -> Way {
             let way = world.urgent();
             way.then(|p, c| p.deliver("pay:1", holder(), c, &world.act(person("lead", STREET_OFFICE))))
         }
+        (S::Delivered, V::EndBenefit) => Way::of(delivered(world, LASTING)),
         (S::PublicNotice | S::Reinvestigating, _) => {
             let way = world.way(RELIEF, state);
             if matches!(verb, V::Approve | V::Deny) {
@@ -96,6 +98,10 @@ fn attempt(world: &mut World, way: Way, verb: V) -> Result<Way> {
         V::SubmitPapers => papers.submit_papers(refs(), case, &world.resident()),
         V::Pause => papers.pause(("expert_review", "doc:told"), None, case, &world.act(lead)),
         V::Withdraw => papers.withdraw("not_needed", None, case, &world.resident()),
+        V::EndBenefit => {
+            let ended = gone(BenefitGround::GivenUp, world.now);
+            papers.end_benefit(&ended, case, &world.act(lead))
+        }
     };
     filed.map(Way::of)
 }

@@ -21,6 +21,11 @@ pub const ENDING: &str = "ending";
 pub const DIVERTED: &str = "diverted";
 
 pub fn world() -> World {
+    World::of(applied_for())
+}
+
+/// The district, with what can be applied for.
+pub fn applied_for() -> TableParts {
     let mut parts = parts();
     let applied = |code, application| ServiceItem {
         nature: Nature::Application,
@@ -60,7 +65,7 @@ pub fn world() -> World {
     parts.entries.push(entry("r-lasting", LASTING, STREET_OFFICE, ListPart::Lead));
     parts.entries.push(entry("r-ending", ENDING, STREET_OFFICE, ListPart::Lead));
     parts.entries.push(entry("r-diverted", DIVERTED, STREET_OFFICE, ListPart::Lead));
-    World::of(parts)
+    parts
 }
 
 /// Somebody by name.
@@ -74,6 +79,20 @@ pub fn refusal() -> Refusal {
         written_reason: "家庭人均月收入高于本市低保标准，见核对报告第二页。".into(),
         reconsideration_body: "江汉区人民政府".into(),
         court: "江汉区人民法院".into(),
+    }
+}
+
+/// A benefit in its first version, and how it ended today; the body and the court are told where somebody is.
+pub fn gone(ground: BenefitGround, now: Timestamp) -> EndBenefit {
+    let told = |body: &str| if ground.is_told() { body.to_owned() } else { String::new() };
+    EndBenefit {
+        ground,
+        on: calendar::local_day(now),
+        statement: "居民委员会走访核实，见走访记录。".into(),
+        reconsideration_body: told("江汉区人民政府"),
+        court: told("江汉区人民法院"),
+        tag_code: "dibao".into(),
+        version: 1,
     }
 }
 

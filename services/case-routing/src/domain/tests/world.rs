@@ -168,6 +168,7 @@ pub fn parts() -> TableParts {
             entry("r-gas", "gas_smell", STREET_OFFICE, ListPart::Lead),
         ],
         units: (0..path.len()).map(unit).collect(),
+        merged: vec![],
         orgs: vec![
             node(GOVERNMENT, OrgKind::Government, DISTRICT, None),
             node(HOUSING, OrgKind::Department, DISTRICT, Some("housing")),

@@ -4,17 +4,18 @@ use anyhow::{Context, Result};
 use chrono::Days;
 use proto::{
     case_routing::v1::{
-        ApproveDutyTransferRequest, Case, DutyLeg, DutyTransfer, DutyTransferState, EndDutyTransferRequest,
-        GetDutyTransferRequest, GiveDutyOpinionRequest, LegState, ListAdmissionsRequest,
-        ListDutyTransfersRequest, OpinionView, PostNeed, ProposeDutyTransferRequest, RefuseUnadmittedRequest,
-        TaskAdmissionState, WithdrawAdmissionRequest, WithdrawDutyTransferRequest,
+        ApproveDutyTransferRequest, AssessDutyTransferRequest, Case, DutyLeg, DutyTransfer,
+        DutyTransferState, EndDutyTransferRequest, GetDutyTransferRequest, GiveDutyOpinionRequest, LegState,
+        ListAdmissionsRequest, ListDutyTransfersRequest, OpinionView, PostNeed, ProposeDutyTransferRequest,
+        RefuseUnadmittedRequest, TaskAdmissionState, WithdrawAdmissionRequest, WithdrawDutyTransferRequest,
     },
     identity::v1::{
         DutyAuthority, DutyAuthorityState, GrantDutyAuthorityRequest, ListDutyAuthoritiesRequest,
     },
     staffing::v1::{
-        AllotFundsRequest, AssignDutyStaffRequest, CreateFundLineRequest, DemandState, DutyDemand, FundLine,
-        ListDutyDemandsRequest, ListFundLinesRequest, ListPostsRequest, PostKind, RefuseDutyStaffRequest,
+        AllotFundsRequest, AssignDutyStaffRequest, CompleteDutyTrainingRequest, CreateFundLineRequest,
+        DemandState, DutyDemand, FundLine, ListDutyDemandsRequest, ListFundLinesRequest, ListPostsRequest,
+        PostKind, RefuseDutyStaffRequest,
     },
 };
 
@@ -39,8 +40,12 @@ impl Cast<'_> {
             self.stage.suite.duties().list_duty_transfers(self.department.asks(request).await?).await;
         let station = self.stage.org(&format!("station:{COMMUNITY}"))?;
         let mut transfers = self.department.heard("ListDutyTransfers", answer)?.transfers;
-        let on_their_way =
-            [DutyTransferState::Proposed, DutyTransferState::Effective, DutyTransferState::Suspended];
+        let on_their_way = [
+            DutyTransferState::Applied,
+            DutyTransferState::Proposed,
+            DutyTransferState::Effective,
+            DutyTransferState::Suspended,
+        ];
         transfers.retain(|one| {
             let ours = one.to_org_id == station && one.item_codes.iter().any(|item| item == ITEM);
             ours && on_their_way.contains(&one.state())
@@ -57,7 +62,7 @@ impl Cast<'_> {
 
     pub(super) async fn clears_the_way(&self, left: &Left) -> Result<()> {
         for transfer in &left.transfers {
-            if transfer.state() == DutyTransferState::Proposed {
+            if matches!(transfer.state(), DutyTransferState::Applied | DutyTransferState::Proposed) {
                 self.withdraws(transfer).await?;
             } else {
                 self.ends(transfer).await?;
@@ -90,6 +95,7 @@ impl Cast<'_> {
             posts: vec![PostNeed { kind: PostKind::ServiceWorker.into(), count: 1 }],
             effective_on: (today + Days::new(3)).to_string(),
             deadline_time: None,
+            training_codes: vec!["heating_basics".into()],
         };
         let id = message.request_id.clone();
         let request = self.department.asks(message).await?;
@@ -124,9 +130,10 @@ impl Cast<'_> {
             |leg: &Option<DutyLeg>| leg.as_ref().is_some_and(|leg| leg.state() == LegState::Confirmed);
         let all = async || {
             let now = self.transfer(transfer).await?;
-            Ok((confirmed(&now.authority) && confirmed(&now.funds) && confirmed(&now.staff)).then_some(()))
+            let legs = [&now.authority, &now.funds, &now.staff, &now.training];
+            Ok(legs.into_iter().all(confirmed).then_some(()))
         };
-        self.stage.until("authority, funds and staff to be confirmed", all).await
+        self.stage.until("authority, funds, staff and training to be confirmed", all).await
     }
 
     /// Waits until identity knows of it as described.
@@ -272,6 +279,9 @@ commands! {
     says(given, person: &Person<'_>) = duties.give_duty_opinion("GiveDutyOpinion", GiveDutyOpinionRequest {
         view: OpinionView::Supports.into(), reason_code: "near_to_people".into(),
     });
+    assesses_transfer(given, person: &Person<'_>) = duties.assess_duty_transfer("AssessDutyTransfer", AssessDutyTransferRequest {
+        law_code: "law_found".into(), need_code: "near_to_people".into(), load_code: "bearable".into(), alternative_code: "none".into(),
+    });
     approves(approver) = duties.approve_duty_transfer("ApproveDutyTransfer", ApproveDutyTransferRequest {});
     ends(approver) = duties.end_duty_transfer("EndDutyTransfer", EndDutyTransferRequest { reason_code: "pilot_over".into() });
     withdraws(department) = duties.withdraw_duty_transfer("WithdrawDutyTransfer", WithdrawDutyTransferRequest {
@@ -279,6 +289,9 @@ commands! {
     });
     grants_authority(grantor) = duty_authorities.grant_duty_authority("GrantDutyAuthority", GrantDutyAuthorityRequest {
         basis_ref: "doc:district-grant-8".into(),
+    });
+    trains(head) = duty_resources.complete_duty_training("CompleteDutyTraining", CompleteDutyTrainingRequest {
+        record_ref: "record:heating-basics".into(),
     });
     says_no_staff(head) = duty_resources.refuse_duty_staff("RefuseDutyStaff", RefuseDutyStaffRequest {
         reason_code: "nobody_free".into(),

@@ -1,6 +1,7 @@
-//! F8: a department's item is to be led by a community's station. Without its staff it is rolled back and leaves nothing
-//! behind; with authority, funds and staff it takes effect, the five arrive at the community (五个到社区), and it ends. What then
-//! still arrives is sent back, and an admission takes its place for a time.
+//! F8: a department's item is to be led by a community's station. It is heard and assessed before anybody is asked for anything.
+//! Without its staff it is rolled back and leaves nothing behind; with authority, funds, staff and training it takes effect, the
+//! five arrive at the community (五个到社区), and it ends. What then still arrives is sent back, and an admission takes its place
+//! for a time.
 
 mod admitted;
 mod arrivals;
@@ -63,13 +64,34 @@ pub(super) async fn play(story: &mut Story<'_>) -> Result<()> {
     takes_effect(story, &cast, &line).await
 }
 
-/// Two of three are there when the third says no.
+/// Heard and assessed: from now on the others are asked for what it needs.
+async fn assessed(story: &mut Story<'_>, cast: &Cast<'_>, transfer: &DutyTransfer) -> Result<()> {
+    story
+        .step(
+            &cast.street,
+            "街道和居委会陈述意见",
+            "is heard, and so is the committee",
+            cast.is_heard(transfer),
+        )
+        .await?;
+    let dispatcher = cast.stage.dispatcher()?;
+    story
+        .step(
+            &dispatcher,
+            "区里评估：依据、需要、负担、替代办法；评估后才申请权、费、人、训",
+            "assesses it for the district: law, need, load, alternatives; only now the others are asked",
+            cast.assesses_transfer(&dispatcher, transfer),
+        )
+        .await
+}
+
+/// Authority and money are there when there is nobody to do the work.
 async fn rolled_back(story: &mut Story<'_>, cast: &Cast<'_>, line: &FundLine) -> Result<()> {
     let failed = story
         .step(
             &cast.department,
-            "提出把“供热与热水保障”下移到社区服务站，申请权、费、人",
-            "proposes that the station leads an item of the department; asks for authority, funds and staff",
+            "提出把“供热与热水保障”下移到社区服务站，需要权、费、人和培训",
+            "proposes that the station leads an item of the department, with authority, funds, staff and training",
             cast.proposes(),
         )
         .await?;
@@ -79,6 +101,7 @@ async fn rolled_back(story: &mut Story<'_>, cast: &Cast<'_>, line: &FundLine) ->
         "下移失败：人不到位，权和费都退回",
         "rolled back: no staff, so authority and funds went back",
     );
+    assessed(story, cast, &failed).await?;
     story.step(&cast.grantor, "授权", "grants authority", cast.grants(&failed)).await?;
     story.step(&cast.finance, "划拨经费", "allots the money", cast.allots(&failed, line)).await?;
     story.step(&cast.head, "答复：无人可派", "says that nobody is free", cast.refuses_staff(&failed)).await?;
@@ -100,7 +123,8 @@ async fn rolled_back(story: &mut Story<'_>, cast: &Cast<'_>, line: &FundLine) ->
         .await
 }
 
-/// All three, heard and approved: in force on its day, and the five arrive. Then it ends, and what still arrives is sent back.
+/// Assessed, approved, and all of it there: in force on its day, and the five arrive. Then it ends, and what still arrives is sent
+/// back.
 async fn takes_effect(story: &mut Story<'_>, cast: &Cast<'_>, line: &FundLine) -> Result<()> {
     let stage = cast.stage;
     let (housing, station) = (stage.org("dept:housing")?, stage.org(&format!("station:{COMMUNITY}"))?);
@@ -108,23 +132,31 @@ async fn takes_effect(story: &mut Story<'_>, cast: &Cast<'_>, line: &FundLine) -
     shows(
         story,
         &transfer,
-        "下移生效：权、费、人齐备，后又终止",
-        "took effect with authority, funds and staff, and ended",
+        "下移生效：权、费、人、训齐备，后又终止",
+        "took effect with authority, funds, staff and training, and ended",
     );
+    assessed(story, cast, &transfer).await?;
     story
-        .step(
-            &cast.street,
-            "街道和居委会陈述意见",
-            "is heard, and so is the committee",
-            cast.is_heard(&transfer),
-        )
+        .step(&cast.approver, "区级批准，另一人签", "approves it, as another", cast.approves(&transfer))
         .await?;
-    story.step(&cast.approver, "区级批准", "approves it", cast.approves(&transfer)).await?;
     story.step(&cast.grantor, "授权", "grants authority", cast.grants(&transfer)).await?;
     story.step(&cast.finance, "划拨经费", "allots the money", cast.allots(&transfer, line)).await?;
     story.step(&cast.head, "指定专人", "names the staff", cast.names_staff(&transfer)).await?;
     story
-        .step(Who::Services, "权、费、人均已确认", "all three are confirmed", cast.is_confirmed(&transfer))
+        .step(
+            &cast.head,
+            "专人完成培训并留存记录",
+            "has those who do the work trained, and keeps the record",
+            cast.trains(&transfer),
+        )
+        .await?;
+    story
+        .step(
+            Who::Services,
+            "权、费、人、训均已确认",
+            "authority, funds, staff and training are confirmed",
+            cast.is_confirmed(&transfer),
+        )
         .await?;
     let (window, resident) = (stage.window(COMMUNITY)?, stage.resident(5)?);
     let place = stage.unit(COMMUNITY)?;

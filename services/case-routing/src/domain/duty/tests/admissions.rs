@@ -32,16 +32,6 @@ fn applied() -> TaskAdmission {
     }
 }
 
-fn found() -> Assessment {
-    let code = || "checked".to_owned();
-    let by = PersonRef("p-dispatcher".into());
-    Assessment { law: code(), need: code(), load: code(), alternative: code(), by, at: at(1) }
-}
-
-fn dispatcher() -> Signer {
-    Signer::new("p-dispatcher", vec![])
-}
-
 pub(super) fn admission_in(state: AdmissionState) -> TaskAdmission {
     use AdmissionState as S;
     let assessed = || applied().assess(&dispatcher(), found(), at(1)).unwrap().admission;

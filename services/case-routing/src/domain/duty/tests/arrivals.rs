@@ -80,6 +80,13 @@ fn what_came_only_in_part_is_not_there_yet() {
     let found = without.arrivals(&both()).unwrap();
     assert_eq!(says(found.staff), (ArrivalState::NotYet, "not_confirmed"));
     assert_eq!(says(found.funds), (ArrivalState::NotYet, "not_confirmed"));
+
+    // Whoever is on the posts has to have done the courses, where there are some.
+    let mut untrained = effective();
+    untrained.legs.training = Leg::Open;
+    assert_eq!(says(untrained.arrivals(&both()).unwrap().staff), (ArrivalState::NotYet, "not_confirmed"));
+    untrained.training_codes.clear();
+    assert_eq!(says(untrained.arrivals(&both()).unwrap().staff), ARRIVED);
 }
 
 #[test]

@@ -26,12 +26,22 @@ fn arbiter() -> Signer {
     Signer::new("p-arbiter", vec![OrgId(Uuid::from_u128(9))])
 }
 
-/// Due by hour 100, effective from hour 200.
-fn proposed() -> DutyTransfer {
+fn dispatcher() -> Signer {
+    Signer::new("p-dispatcher", vec![])
+}
+
+fn found() -> Assessment {
+    let code = || "checked".to_owned();
+    let by = PersonRef("p-dispatcher".into());
+    Assessment { law: code(), need: code(), load: code(), alternative: code(), by, at: at(1) }
+}
+
+/// Due by hour 100, effective from hour 200, with a course. Nobody has been heard.
+fn applied() -> DutyTransfer {
     DutyTransfer {
         id: DutyTransferId(Uuid::from_u128(7)),
         version: 1,
-        state: TransferState::Proposed,
+        state: TransferState::Applied,
         from: DEPARTMENT,
         to: STATION,
         to_kind: OrgKind::ServiceStation,
@@ -42,10 +52,12 @@ fn proposed() -> DutyTransfer {
         basis_ref: "doc:1".into(),
         fund_fen: 100,
         posts: vec![PostNeed { kind: "service_worker".into(), count: 1 }],
+        training_codes: vec!["basics".into()],
         effective_at: at(200),
         deadline: at(100),
         legs: Legs::default(),
         opinions: Opinions::new(),
+        assessment: None,
         proposed_by: PersonRef("p-leader".into()),
         proposed_at: at(0),
         approved_by: None,
@@ -68,6 +80,11 @@ fn heard_by_all(transfer: DutyTransfer) -> DutyTransfer {
     transfer.opine(Heard::Community, opinion(), at(1)).unwrap().transfer
 }
 
+/// Heard and assessed; nothing is confirmed.
+fn proposed() -> DutyTransfer {
+    heard_by_all(applied()).assess(&dispatcher(), found(), at(1)).unwrap().transfer
+}
+
 fn with_legs(mut transfer: DutyTransfer) -> DutyTransfer {
     for kind in LegKind::ALL {
         transfer = transfer.leg(kind, &confirmed("ref"), at(2)).unwrap().transfer;
@@ -76,13 +93,14 @@ fn with_legs(mut transfer: DutyTransfer) -> DutyTransfer {
 }
 
 fn ready() -> DutyTransfer {
-    with_legs(heard_by_all(proposed())).approve(&arbiter(), at(3)).unwrap().transfer
+    with_legs(proposed()).approve(&arbiter(), at(3)).unwrap().transfer
 }
 
 fn in_state(state: TransferState) -> DutyTransfer {
     let effective = || ready().tick(at(200)).unwrap().transfer;
     let transfer = match state {
-        TransferState::Proposed => heard_by_all(proposed()),
+        TransferState::Applied => heard_by_all(applied()),
+        TransferState::Proposed => proposed(),
         TransferState::Effective => effective(),
         TransferState::Suspended => effective().suspend("pause", at(201)).unwrap().transfer,
         TransferState::Ended => effective().end("over", at(201)).unwrap().transfer,

@@ -1,0 +1,125 @@
+//! The end of a lasting benefit outside of a re-check. The papers that began it and an open re-check change in one commit.
+
+use chassis::{
+    Error, Result,
+    auth::Caller,
+    command::{Commands, Meta, once},
+    db::Tx,
+    proto::case_routing::v1 as pb,
+};
+use chrono::NaiveDate;
+
+use super::{application_convert, application_desk::Applications, parse, registers::day};
+use crate::{
+    codes,
+    domain::{Act, Application, BenefitGround, Case, CaseId, EndBenefit},
+    filing::{File, impartial},
+    reach,
+    store::{
+        applications::ApplicationStore,
+        benefits::{self, Benefit},
+        read,
+    },
+};
+
+/// What the request says, checked as far as the request alone tells.
+struct Said {
+    ground: BenefitGround,
+    on: NaiveDate,
+    statement: String,
+    reconsideration_body: String,
+    court: String,
+}
+
+impl TryFrom<&pb::EndBenefitRequest> for Said {
+    type Error = Error;
+
+    fn try_from(request: &pb::EndBenefitRequest) -> Result<Self> {
+        let ground: BenefitGround = parse::word("ground", request.ground, codes::benefit_ground_from, None)?;
+        let on = day("ended_on", &request.ended_on)?;
+        let told = |field: &str, body: &str| {
+            if ground.is_told() { parse::words(field, body, 2, 100) } else { Ok(body.to_owned()) }
+        };
+        Ok(Self {
+            ground,
+            on: on.ok_or_else(|| Error::invalid("ended_on", "is required"))?,
+            statement: parse::words("statement", &request.statement, 10, 4_000)?,
+            reconsideration_body: told("reconsideration_body", &request.reconsideration_body)?,
+            court: told("court", &request.court)?,
+        })
+    }
+}
+
+impl Said {
+    /// Of a benefit that stands so.
+    fn of(self, benefit: &Benefit) -> EndBenefit {
+        EndBenefit {
+            ground: self.ground,
+            on: self.on,
+            statement: self.statement,
+            reconsideration_body: self.reconsideration_body,
+            court: self.court,
+            tag_code: benefit.tag_code.clone(),
+            version: benefit.version,
+        }
+    }
+}
+
+impl Applications {
+    pub(super) async fn end_outside(
+        &self,
+        caller: &Caller,
+        request: pb::EndBenefitRequest,
+    ) -> Result<pb::EndBenefitResponse> {
+        let meta = Meta::new("EndBenefit", &request.request_id, &request)?;
+        let id: CaseId = parse::id("benefit_id", &request.benefit_id)?;
+        let etag = parse::etag(&request.etag)?;
+        let said = Said::try_from(&request)?;
+        let world = self.desk.atlas.world();
+        let ended = once(&self.desk.db, caller, meta, async |tx: &mut Tx<'_>| {
+            let stands = standing(tx, caller, id).await?;
+            let command = said.of(&stands);
+            let end = move |papers: Application, case: Case, act: Act<'_>, by: &Caller| {
+                impartial(&case, by)?;
+                papers.end_benefit(&command, case, &act)
+            };
+            let mut commands: Commands<ApplicationStore> =
+                vec![(id, Box::new(File::new(world.clone(), id, etag, end)))];
+            if let Some(recheck) = stands.recheck_case_id.map(CaseId) {
+                let lapse = move |papers: Application, case: Case, act: Act<'_>, _: &Caller| {
+                    papers.lapse(id, case, &act)
+                };
+                commands.push((recheck, Box::new(File::new(world.clone(), recheck, None, lapse))));
+            }
+            let records = self.executor.apply(tx, caller, commands).await?;
+            let now = benefits::get(tx.conn, id).await?;
+            let (benefit, rechecks) =
+                now.ok_or_else(|| Error::internal("a benefit was there a moment ago"))?;
+            let ending = records.first().and_then(|record| record.application.ending.as_ref());
+            let ending = ending.map(|ending| application_convert::ending(ending, false));
+            let benefit = application_convert::as_it_stands(&benefit, &rechecks, ending);
+            Ok(pb::EndBenefitResponse { benefit: Some(benefit) })
+        });
+        ended.await
+    }
+}
+
+/// The benefit as it stands, not locked, if the caller reaches the application that began it, the one that it rests on, or its
+/// open re-check.
+async fn standing(tx: &mut Tx<'_>, caller: &Caller, id: CaseId) -> Result<Benefit> {
+    let missing = || Error::not_found("benefit", id);
+    let (benefit, _) = benefits::get(tx.conn, id).await?.ok_or_else(missing)?;
+    let mut reached = false;
+    for case in [Some(benefit.benefit_id), Some(benefit.case_id), benefit.recheck_case_id] {
+        let Some(case) = case.filter(|_| !reached) else { continue };
+        let found = read::case(tx.conn, CaseId(case)).await?;
+        reached = found.is_some_and(|record| reach::reaches(&record.case, caller));
+    }
+    if !reached {
+        return Err(missing());
+    }
+    if benefit.ended_at.is_some() {
+        return Err(Error::wrong_state("benefit", id, "it has ended already"));
+    }
+    Ok(benefit)
+}
