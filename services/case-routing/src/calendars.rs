@@ -172,7 +172,10 @@ impl InForce {
             let (Some(was), Some(is)) = (before.path(*unit), after.path(*unit)) else { return false };
             was != is && self.profile(usual, &was, 0) != self.profile(usual, &is, 0)
         };
-        units.into_iter().filter(other_hours).collect()
+        let moved: BTreeSet<Uuid> = units.into_iter().filter(other_hours).collect();
+        let parent = |unit: &Uuid| after.unit(*unit)?.parent_id;
+        let goes_along = |unit: &Uuid| parent(unit).is_some_and(|parent| moved.contains(&parent));
+        moved.iter().filter(|unit| !goes_along(unit)).copied().collect()
     }
 
     /// One version for the hours of all units, so that every clock of the cell is counted again when one changes. A move counts

@@ -314,6 +314,7 @@ async fn over_a_districts_objection_to_its_own_order_an_arbiter_of_the_city_deci
         request_id: request_id(),
         task_id: lead(case).unwrap().task_id,
         ground_code: "not_competent".into(),
+        suggested_org_id: d.office.to_string(),
         evidence_refs: vec!["doc:duty-list".into()],
         ..Default::default()
     };
