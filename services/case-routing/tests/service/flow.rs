@@ -114,6 +114,19 @@ async fn a_case_goes_from_the_window_to_closed() {
     assert_eq!(told.first().map(String::as_str), Some("TaskSigned"));
     assert_eq!(told.last().map(String::as_str), Some("CaseClosed"));
 
+    // All of it lies in the row: what is out of line is written anew with every update.
+    #[derive(diesel::QueryableByName)]
+    struct OutOfLine {
+        #[diesel(sql_type = diesel::sql_types::BigInt)]
+        bytes: i64,
+    }
+    let query = "SELECT pg_relation_size(reltoastrelid) AS bytes FROM pg_class WHERE oid = 'cases'::regclass";
+    let mut conn = d.service.db().conn().await.unwrap();
+    let found: OutOfLine =
+        diesel_async::RunQueryDsl::get_result(diesel::sql_query(query), &mut conn).await.unwrap();
+    assert_eq!(found.bytes, 0);
+    drop(conn);
+
     // The requester reads it: own list, timeline under the pseudonym, original text.
     let mine = own.list_cases(pb::ListCasesRequest { mine: true, ..Default::default() }).await.unwrap();
     assert_eq!(mine.into_inner().cases.len(), 1);
