@@ -307,6 +307,10 @@ async fn establish(config: &DbConfig, options: &str) -> diesel::ConnectionResult
         pg.application_name("jianghan");
     }
     pg.tcp_user_timeout(Duration::from_secs(15));
+    // A connection that lies unused must not be found dead by a call, ten minutes later.
+    pg.keepalives_idle(Duration::from_secs(30))
+        .keepalives_interval(Duration::from_secs(10))
+        .keepalives_retries(3);
     let (client, connection) = tokio::time::timeout(limit, pg.connect(tokio_postgres::NoTls))
         .await
         .map_err(|_| diesel::ConnectionError::BadConnection("the server did not answer in time".to_owned()))?

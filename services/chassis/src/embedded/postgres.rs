@@ -52,9 +52,10 @@ const STOP: Duration = Duration::from_secs(20);
 pub struct Options {
     /// Folder of the cluster (`pg` and `pg.log` below it); kept, and used again by the next start.
     pub dir: PathBuf,
-    /// For tests: no fsync, small, and deleted when this process ends in whatever way.
+    /// For tests and benches: deleted when this process ends in whatever way.
     pub throw_away: bool,
-    /// Whether commits are durable. Off only together with `throw_away`, and not in tests that kill the server.
+    /// Whether commits are durable, and the server as large as a lasting one. Off only together with `throw_away`, and not in
+    /// tests that kill the server.
     pub durable: bool,
     /// Whether the server counts its statements (`pg_stat_statements`).
     pub statistics: bool,

@@ -46,7 +46,11 @@ async fn serve<S: Service>(config: ServiceConfig) -> anyhow::Result<()> {
         "JIANGHAN_AMQP_URL is not set: a service in a process of its own needs RabbitMQ (`jianghan up` does not)",
     )?;
     let rabbit = RabbitConfig { groups: config.bus.groups, ..RabbitConfig::default() };
-    let bus: Arc<dyn EventBus> = Arc::new(RabbitMq::new(url.expose_secret(), S::NAME, rabbit)?);
+    let rabbit = RabbitMq::new(url.expose_secret(), S::NAME, rabbit)?;
+    // Declares what this build publishes before anything of it can be committed: until then a replica of an earlier build that
+    // leads the relay would know nobody but analytics to take a new type to. Without a broker calls are served nevertheless.
+    let _ = tokio::time::timeout(Duration::from_secs(10), rabbit.check()).await;
+    let bus: Arc<dyn EventBus> = Arc::new(rabbit);
     let mut running = start::<S>(config, Wiring::new(bus.clone())).await?;
     let ended = tokio::select! {
         ended = running.ended() => ended,

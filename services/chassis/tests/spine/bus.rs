@@ -29,7 +29,7 @@ static VHOST: AtomicUsize = AtomicUsize::new(0);
 
 /// Address of an unused virtual host.
 pub async fn amqp() -> String {
-    let start = || rabbitmq::RabbitMq::start(rabbitmq::Options::throw_away(14));
+    let start = || rabbitmq::RabbitMq::start(rabbitmq::Options::throw_away(18));
     let broker = BROKER.get_or_try_init(start).await.unwrap();
     broker.url(&format!("v{}", VHOST.fetch_add(1, Ordering::Relaxed)))
 }
@@ -135,6 +135,13 @@ async fn rabbitmq_keeps_its_promises() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn rabbitmq_keeps_its_promises_with_one_queue_a_service() {
+    let one = RabbitConfig { groups: 1, ..RabbitConfig::default() };
+    let bus = RabbitMq::with_catalogue(&amqp().await, "conformance", one, CATALOGUE.clone()).unwrap();
+    keeps_its_promises(Arc::new(bus)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_event_of_many_frames_arrives_whole() {
     let bus = rabbit(&amqp().await, "large");
     let key = id();
@@ -221,6 +228,49 @@ async fn another_number_of_groups_is_refused_before_it_changes_anything() {
     let again = rabbit(&url, "again");
     again.check().await.unwrap();
     for bus in [first, other, again] {
+        bus.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_earlier_builds_declared_besides_is_taken_away() {
+    use lapin::{ExchangeKind, options::*, types::FieldTable};
+    let url = amqp().await;
+    let config = || RabbitConfig { groups: 1, ..RabbitConfig::default() };
+    let bus = |name: &str| RabbitMq::with_catalogue(&url, name, config(), CATALOGUE.clone()).unwrap();
+    let before = bus("before");
+    before.check().await.unwrap();
+    let connection = lapin::Connection::connect(&url, lapin::ConnectionProperties::default()).await.unwrap();
+    let channel = connection.create_channel().await.unwrap();
+    let former = format!("jianghan.events.{LEDGER}");
+    let durable = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
+    channel
+        .exchange_declare(former.as_str().into(), ExchangeKind::Topic, durable, FieldTable::default())
+        .await
+        .unwrap();
+    let (options, none) = (ExchangeBindOptions::default(), FieldTable::default());
+    channel
+        .exchange_bind(former.as_str().into(), "jianghan.events".into(), "#".into(), options, none.clone())
+        .await
+        .unwrap();
+    let (queue, options) = (format!("{LEDGER}.g0"), QueueBindOptions::default());
+    channel
+        .queue_bind(queue.as_str().into(), former.as_str().into(), "#".into(), options, none)
+        .await
+        .unwrap();
+
+    let after = bus("after");
+    after.check().await.unwrap();
+    let passive = ExchangeDeclareOptions { passive: true, ..durable };
+    let there = channel
+        .exchange_declare(former.as_str().into(), ExchangeKind::Topic, passive, FieldTable::default())
+        .await;
+    assert!(there.is_err(), "it is gone");
+    let (sender, mut confirmed) = mpsc::unbounded_channel();
+    before.publish(vec![(1, event(id(), 1, 1))], None, &sender).await.unwrap();
+    let one = tokio::time::timeout(Duration::from_secs(10), confirmed.recv()).await.expect("in time");
+    assert!(one.unwrap().taken, "and its queue has what it had");
+    for bus in [before, after] {
         bus.close().await;
     }
 }

@@ -176,13 +176,20 @@ impl Inner {
             if bound.contains(&event.r#type) {
                 continue;
             }
-            topology::declare_unheard(&link.publishing, &self.catalogue, self.config.groups, &event.r#type)
-                .await
-                .map_err(|error| {
-                    tracing::debug!(error = %error, "a type was not declared");
-                    Error::unavailable("the event bus is not reachable")
-                })?;
-            bound.insert(event.r#type.clone());
+            let declaring = topology::declare_unheard(
+                &link.publishing,
+                &self.catalogue,
+                self.config.groups,
+                &event.r#type,
+            );
+            // A broker that takes nothing for a while must not hold up whoever leads the relay.
+            match tokio::time::timeout(self.config.connect_timeout, declaring).await {
+                Ok(Ok(())) => bound.insert(event.r#type.clone()),
+                failed => {
+                    tracing::debug!(?failed, "a type was not declared");
+                    return Err(Error::unavailable("the event bus is not reachable"));
+                }
+            };
         }
         Ok(())
     }

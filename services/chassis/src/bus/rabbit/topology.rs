@@ -8,7 +8,10 @@
 
 use lapin::{
     Channel, ErrorKind, ExchangeKind,
-    options::{ExchangeBindOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions},
+    options::{
+        ExchangeBindOptions, ExchangeDeclareOptions, ExchangeDeleteOptions, ExchangeUnbindOptions,
+        QueueBindOptions, QueueDeclareOptions,
+    },
     protocol::{AMQPErrorKind, AMQPSoftError},
     types::{AMQPValue, FieldTable, ShortString},
 };
@@ -60,7 +63,7 @@ struct Binding {
 }
 
 /// Every binding in the order of declaration. Queues come before what leads to them, and the service that consumes
-/// everything comes last: an event is only routable, and so only confirmed, when all bindings before are there.
+/// everything comes last. Whoever publishes has declared all of it before, so nothing is confirmed that a consumer misses.
 fn bindings(catalogue: &Catalogue, groups: u8) -> Vec<Binding> {
     let mut all = Vec::new();
     let (everything, some): (Vec<&String>, Vec<&String>) =
@@ -109,6 +112,28 @@ pub(super) async fn declare(channel: &Channel, catalogue: &Catalogue, groups: u8
     for (index, binding) in bindings.into_iter().enumerate() {
         // Only the last is answered, and says that all are there: a channel works in order.
         bind(channel, binding, index < last).await?;
+    }
+    forget_former(channel, catalogue, groups).await
+}
+
+/// Takes away what earlier builds had declared besides, now that there is another way: it leads to the same queues, and the
+/// broker would look at both. What is not there is none to the broker either.
+async fn forget_former(channel: &Channel, catalogue: &Catalogue, groups: u8) -> lapin::Result<()> {
+    for service in catalogue.services() {
+        if groups == 1 {
+            channel.exchange_delete(exchange_of(service), ExchangeDeleteOptions::default()).await?;
+        } else if catalogue.consumes_everything(service) {
+            let options = ExchangeUnbindOptions::default();
+            channel
+                .exchange_unbind(
+                    exchange_of(service),
+                    short(EXCHANGE),
+                    short("#"),
+                    options,
+                    FieldTable::default(),
+                )
+                .await?;
+        }
     }
     Ok(())
 }

@@ -96,11 +96,11 @@ async fn measure(
     let ledger = database(server, LEDGER, world::SUMS).await?;
     let bus = |name: &str| -> Result<Arc<dyn EventBus>> {
         Ok(match broker {
-            None => Arc::new(InProcess::with(world::catalogue(), &[PRODUCER, LEDGER], 2, None)),
+            None => Arc::new(InProcess::with(world::catalogue(), &[PRODUCER, LEDGER], 1, None)),
             Some(broker) => Arc::new(RabbitMq::with_catalogue(
                 &broker.url("/"),
                 name,
-                RabbitConfig::default(),
+                RabbitConfig { groups: 1, ..RabbitConfig::default() },
                 world::catalogue(),
             )?),
         })
