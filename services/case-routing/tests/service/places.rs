@@ -18,7 +18,10 @@ use prost::Message as _;
 use tonic::Code;
 use uuid::Uuid;
 
-use crate::support::{District, ITEM, request_id};
+use crate::{
+    model::hex,
+    support::{District, ITEM, request_id},
+};
 
 const GRID: &str = "420103005001001";
 const LONGITUDE: i32 = 114_270_123;
@@ -199,6 +202,10 @@ async fn grid_and_point_are_shown_with_the_case_and_stand_in_nothing_else() {
         let dump = dumped(&d, query).await;
         for trace in [LONGITUDE.to_string(), LATITUDE.to_string(), GRID.to_owned()] {
             assert!(!dump.contains(&trace), "{table}");
+        }
+        // Bytes are printed as hexadecimal digits.
+        for trace in [GRID.as_bytes(), &parts[0], &parts[1]] {
+            assert!(!dump.contains(&hex(trace)), "{table}");
         }
     }
     d.service.stop().await;
