@@ -12,8 +12,7 @@ use tonic::{Code, Status};
 
 use crate::{
     benefits::of_type,
-    model::hex,
-    support::{District, request_id},
+    support::{District, printed, request_id},
 };
 
 /// What the clerk writes.
@@ -56,7 +55,7 @@ impl District {
         let query = format!(
             "SELECT coalesce(bool_or(position('{STATEMENT}' IN to_jsonb(t)::text) > 0 \
              OR position('{}' IN to_jsonb(t)::text) > 0), false) AS found FROM {table} t",
-            hex(STATEMENT.as_bytes())
+            printed(STATEMENT.as_bytes())
         );
         let row: Row = diesel::sql_query(query).get_result(&mut conn).await.unwrap();
         row.found

@@ -18,10 +18,7 @@ use prost::Message as _;
 use tonic::Code;
 use uuid::Uuid;
 
-use crate::{
-    model::hex,
-    support::{District, ITEM, request_id},
-};
+use crate::support::{District, ITEM, printed, request_id};
 
 const GRID: &str = "420103005001001";
 const LONGITUDE: i32 = 114_270_123;
@@ -205,7 +202,7 @@ async fn grid_and_point_are_shown_with_the_case_and_stand_in_nothing_else() {
         }
         // Bytes are printed as hexadecimal digits.
         for trace in [GRID.as_bytes(), &parts[0], &parts[1]] {
-            assert!(!dump.contains(&hex(trace)), "{table}");
+            assert!(!dump.contains(&printed(trace)), "{table}");
         }
     }
     d.service.stop().await;

@@ -328,6 +328,11 @@ pub fn names(events: &[Event]) -> Vec<String> {
     events.iter().filter_map(|event| event.r#type.rsplit('.').next()).map(str::to_owned).collect()
 }
 
+/// Bytes as PostgreSQL prints them.
+pub fn printed(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 pub fn request_id() -> String {
     new_id().to_string()
 }
