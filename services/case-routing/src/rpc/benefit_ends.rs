@@ -109,8 +109,8 @@ impl Applications {
     }
 }
 
-/// The benefit as it stands, not locked, with those in charge of it, if the caller reaches the application that began it, the one
-/// that it rests on, or its open re-check.
+/// The benefit as it stands, not locked, with those in charge of it, if the caller reaches the application that began it, the
+/// one that it rests on, or its open re-check.
 async fn standing(tx: &mut Tx<'_>, caller: &Caller, id: CaseId) -> Result<(Benefit, Vec<OrgId>)> {
     let missing = || Error::not_found("benefit", id);
     let (benefit, _) = benefits::get(tx.conn, id).await?.ok_or_else(missing)?;

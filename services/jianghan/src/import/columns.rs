@@ -288,7 +288,9 @@ impl Columns {
             (None, Some(_)) => Err(self.wrong("longitude", "is missing beside the latitude")),
             (Some(_), None) => Err(self.wrong("latitude", "is missing beside the longitude")),
             // What systems write that do not know: in the sea off Africa.
-            (Some(0), Some(0)) => Err(self.wrong("longitude", "is 0, and so is the latitude: leave both empty")),
+            (Some(0), Some(0)) => {
+                Err(self.wrong("longitude", "is 0, and so is the latitude: leave both empty"))
+            }
             (Some(_), Some(_)) => Ok(Some(GeoPoint { longitude_e6, latitude_e6 })),
         }
     }
