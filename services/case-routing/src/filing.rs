@@ -32,6 +32,8 @@ pub struct File<F> {
     pub etag: Option<i64>,
     /// Whoever does it stands nowhere: not in the timeline, not in the event, nor does its trace.
     pub hidden: bool,
+    /// The benefit by which it was found as its open re-check, before it was locked: what is decided since is asked for again.
+    pub open_of: Option<CaseId>,
     pub id: CaseId,
     pub run: F,
 }
@@ -42,7 +44,7 @@ where
 {
     /// On this application, with fresh ids.
     pub fn new(world: Arc<World>, id: CaseId, etag: Option<i64>, run: F) -> Self {
-        Self { world, seed: new_id(), etag, hidden: false, id, run }
+        Self { world, seed: new_id(), etag, hidden: false, open_of: None, id, run }
     }
 }
 
@@ -68,7 +70,13 @@ where
         };
         let act = act(&self.world, self.seed, who, now);
         let filed = (self.run)(current.application.clone(), case.clone(), act, by);
-        let filed = filed.map_err(|error| refused(self.id, error))?;
+        let filed = filed.map_err(|error| {
+            let decided = matches!(error, DomainError::Guard { code: "application_state", .. });
+            match self.open_of.filter(|_| decided) {
+                Some(benefit) => Error::stale("benefit", benefit),
+                None => refused(self.id, error),
+            }
+        })?;
         let mut decision = recorded(Some(&current.case), filed, by);
         if self.hidden {
             // Neither the request nor the trace: both begin where the caller signed in.

@@ -128,7 +128,7 @@ async fn a_benefit_that_ends_without_a_recheck_takes_its_tag_along_and_leaves_th
         let first = granted(&world, benefit, person.0, in_days(&world, 90));
         tell(&world, benefit, 1, &first).await;
     }
-    let gone = BenefitEnded { reason_code: "moved_away".into(), ..ended(over) };
+    let gone = BenefitEnded { reason_code: "ended".into(), ..ended(over) };
     tell(&world, over, 2, &gone).await;
     let seen = tags(&world, "worker1", &id).await.unwrap();
     assert_eq!(seen.iter().map(|tag| tag.benefit_id.clone()).collect::<Vec<_>>(), [kept.to_string()]);

@@ -198,6 +198,7 @@ impl Work<'_> {
     pub(super) fn follow_merger(&mut self) {
         let unit = self.routes.present(self.case.place.unit);
         let Ok(place) = place_of(unit, self.routes) else { return };
+        let place = self.place_from(place);
         if place != self.case.place && self.move_to(place) {
             self.follow_place();
         }

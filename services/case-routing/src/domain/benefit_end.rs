@@ -19,8 +19,10 @@ use super::work::{Act, Work};
 
 /// The step that people read of it.
 const ENDED: &str = "BenefitEnded";
-/// Why its open re-check ends.
+/// Why it did, wherever that stands in the clear: the ground would tell that somebody died.
 const OVER: &str = "benefit_ended";
+/// The same in the row of the benefit and in its event.
+const NEUTRAL: &str = "ended";
 
 /// How a benefit ended outside of a re-check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +49,8 @@ pub struct EndBenefit {
     /// Who reconsiders the decision and which court hears a suit against it; empty for a death.
     pub reconsideration_body: String,
     pub court: String,
+    /// Who may: first receiver and lead of the application that the benefit rests on.
+    pub in_charge: Vec<OrgId>,
     /// The benefit as it stands: its tag and version.
     pub tag_code: String,
     pub version: i64,
@@ -64,11 +68,14 @@ impl Application {
     /// Ends the benefit that this application began.
     ///
     /// # Errors
-    /// `Guard` `application_state`, `no_benefit`, `benefit_ended`; `NotEntitled` for a machine; `Invalid` day, statement or
-    /// remedies.
+    /// `Guard` `application_state`, `no_benefit`, `benefit_ended`; `NotEntitled` for a machine, and for an organisation that is
+    /// not in charge; `Invalid` day, statement or remedies.
     pub fn end_benefit(self, command: &EndBenefit, case: Case, act: &Act<'_>) -> Result<Filed> {
         let mut filing = Filing::begin(self, case, ApplicationVerb::EndBenefit, act)?;
         let org = filing.work.human_official()?;
+        if !command.in_charge.contains(&org) {
+            return Err(DomainError::NotEntitled { code: "in_charge" });
+        }
         let benefit = filing.application.id;
         if filing.application.benefit.as_ref().is_none_or(|period| period.benefit != benefit) {
             return Err(DomainError::guard("no_benefit", "the application began nothing that lasts"));
@@ -101,16 +108,16 @@ impl Application {
             benefit,
             version: command.version + 1,
             tag_code: command.tag_code.clone(),
-            news: BenefitNews::Ended { reason_code: command.ground.to_string() },
+            news: BenefitNews::Ended { reason_code: NEUTRAL.to_owned() },
         });
-        let reason = Reason::new(format!("benefit_{}", command.ground)).with("day", command.on);
-        Ok(filing.finish_with(ENDED, Some(reason)))
+        Ok(filing.finish_with(ENDED, Some(Reason::new(OVER))))
     }
 
     /// The benefit that it re-checks has ended otherwise: nothing is left to be decided, and its case ends.
     ///
     /// # Errors
-    /// `Guard` `application_state` once it is decided, `recheck` for anything else than a re-check of that benefit.
+    /// `Guard` `application_state` once it is decided, `recheck` for anything else than a re-check of that benefit,
+    /// `others_joined` while other requests are merged into it.
     pub fn lapse(self, benefit: CaseId, case: Case, act: &Act<'_>) -> Result<Filed> {
         let mut filing = Filing::begin(self, case, ApplicationVerb::Withdraw, act)?;
         if filing.application.recheck.as_ref().is_none_or(|recheck| recheck.benefit != benefit) {
@@ -124,6 +131,7 @@ impl Application {
 impl Work<'_> {
     /// What it was to find out has become immaterial; nobody asked for it, so nobody withdraws it.
     fn lapse(&mut self) -> Result<()> {
+        self.nobody_else_waits()?;
         self.enter(CaseState::Withdrawn, Trigger::Withdraw)?;
         self.cancel_live_tasks(OVER)?;
         self.end(ClosedCode::Withdrawn);

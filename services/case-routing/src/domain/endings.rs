@@ -134,7 +134,7 @@ impl Work<'_> {
     }
 
     /// Whoever was merged into this case waits for it: it does not end while they are in it.
-    fn nobody_else_waits(&self) -> Result<()> {
+    pub(super) fn nobody_else_waits(&self) -> Result<()> {
         if self.case.merged.is_empty() {
             return Ok(());
         }

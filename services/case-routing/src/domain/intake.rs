@@ -328,7 +328,7 @@ impl Work<'_> {
     }
 
     /// Another place for the case. Its point is where it was, for the unit alone was wrong; a grid lies in one community.
-    fn place_from(&self, place: Place) -> Place {
+    pub(super) fn place_from(&self, place: Place) -> Place {
         let known = &self.case.place;
         let same = place.community.is_some() && place.community == known.community;
         Place { grid: known.grid.clone().filter(|_| same), point: known.point, ..place }

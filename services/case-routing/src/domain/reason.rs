@@ -310,10 +310,7 @@ pub const TEXTS: &[(&str, &str, &str)] = &[
         "the benefit is due for review on {day}: a re-check begins by itself",
     ),
     ("benefit_reviewed_on", "待遇持续，{day} 到期复核", "the benefit lasts; it is reviewed on {day}"),
-    ("benefit_moved_away", "{day} 迁出，待遇终止", "moved away on {day}: the benefit ends"),
-    ("benefit_died", "{day} 死亡，待遇终止", "died on {day}: the benefit ends"),
-    ("benefit_given_up", "{day} 本人放弃，待遇终止", "given up on {day}: the benefit ends"),
-    ("benefit_ended", "待遇已终止，复核随之终结", "the benefit has ended, and its re-check with it"),
+    ("benefit_ended", "待遇已终止", "the benefit has ended"),
     (
         "remedy_reconsideration",
         "可在 {until} 前申请行政复议",

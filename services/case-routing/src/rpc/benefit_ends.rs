@@ -12,7 +12,7 @@ use chrono::NaiveDate;
 use super::{application_convert, application_desk::Applications, parse, registers::day};
 use crate::{
     codes,
-    domain::{Act, Application, BenefitGround, Case, CaseId, EndBenefit},
+    domain::{Act, Application, BenefitGround, Case, CaseId, EndBenefit, OrgId},
     filing::{File, impartial},
     reach,
     store::{
@@ -20,6 +20,7 @@ use crate::{
         benefits::{self, Benefit},
         read,
     },
+    verb::acting_for_who_may,
 };
 
 /// What the request says, checked as far as the request alone tells.
@@ -51,14 +52,15 @@ impl TryFrom<&pb::EndBenefitRequest> for Said {
 }
 
 impl Said {
-    /// Of a benefit that stands so.
-    fn of(self, benefit: &Benefit) -> EndBenefit {
+    /// Of a benefit that stands so, by one of those in charge.
+    fn of(self, benefit: &Benefit, in_charge: Vec<OrgId>) -> EndBenefit {
         EndBenefit {
             ground: self.ground,
             on: self.on,
             statement: self.statement,
             reconsideration_body: self.reconsideration_body,
             court: self.court,
+            in_charge,
             tag_code: benefit.tag_code.clone(),
             version: benefit.version,
         }
@@ -77,19 +79,22 @@ impl Applications {
         let said = Said::try_from(&request)?;
         let world = self.desk.atlas.world();
         let ended = once(&self.desk.db, caller, meta, async |tx: &mut Tx<'_>| {
-            let stands = standing(tx, caller, id).await?;
-            let command = said.of(&stands);
+            let (stands, in_charge) = standing(tx, caller, id).await?;
+            let command = said.of(&stands, in_charge.clone());
             let end = move |papers: Application, case: Case, act: Act<'_>, by: &Caller| {
                 impartial(&case, by)?;
+                let act = acting_for_who_may(act, by, |org| command.in_charge.contains(&org));
                 papers.end_benefit(&command, case, &act)
             };
             let mut commands: Commands<ApplicationStore> =
                 vec![(id, Box::new(File::new(world.clone(), id, etag, end)))];
             if let Some(recheck) = stands.recheck_case_id.map(CaseId) {
-                let lapse = move |papers: Application, case: Case, act: Act<'_>, _: &Caller| {
+                let lapse = move |papers: Application, case: Case, act: Act<'_>, by: &Caller| {
+                    let act = acting_for_who_may(act, by, |org| in_charge.contains(&org));
                     papers.lapse(id, case, &act)
                 };
-                commands.push((recheck, Box::new(File::new(world.clone(), recheck, None, lapse))));
+                let lapse = File::new(world.clone(), recheck, None, lapse);
+                commands.push((recheck, Box::new(File { open_of: Some(id), ..lapse })));
             }
             let records = self.executor.apply(tx, caller, commands).await?;
             let now = benefits::get(tx.conn, id).await?;
@@ -104,13 +109,15 @@ impl Applications {
     }
 }
 
-/// The benefit as it stands, not locked, if the caller reaches the application that began it, the one that it rests on, or its
-/// open re-check.
-async fn standing(tx: &mut Tx<'_>, caller: &Caller, id: CaseId) -> Result<Benefit> {
+/// The benefit as it stands, not locked, with those in charge of it, if the caller reaches the application that began it, the
+/// one that it rests on, or its open re-check.
+async fn standing(tx: &mut Tx<'_>, caller: &Caller, id: CaseId) -> Result<(Benefit, Vec<OrgId>)> {
     let missing = || Error::not_found("benefit", id);
     let (benefit, _) = benefits::get(tx.conn, id).await?.ok_or_else(missing)?;
-    let mut reached = false;
-    for case in [Some(benefit.benefit_id), Some(benefit.case_id), benefit.recheck_case_id] {
+    let rests_on = read::case(tx.conn, CaseId(benefit.case_id)).await?.ok_or_else(missing)?;
+    let mut reached = reach::reaches(&rests_on.case, caller);
+    let begun = Some(benefit.benefit_id).filter(|begun| *begun != benefit.case_id);
+    for case in [begun, benefit.recheck_case_id] {
         let Some(case) = case.filter(|_| !reached) else { continue };
         let found = read::case(tx.conn, CaseId(case)).await?;
         reached = found.is_some_and(|record| reach::reaches(&record.case, caller));
@@ -121,5 +128,8 @@ async fn standing(tx: &mut Tx<'_>, caller: &Caller, id: CaseId) -> Result<Benefi
     if benefit.ended_at.is_some() {
         return Err(Error::wrong_state("benefit", id, "it has ended already"));
     }
-    Ok(benefit)
+    // What it rests on changes with its version, which the decision is checked against.
+    let case = &rests_on.case;
+    let in_charge = std::iter::once(case.first_receiver).chain(case.lead_org).collect();
+    Ok((benefit, in_charge))
 }

@@ -98,6 +98,11 @@ pub fn case(record: &CaseRecord, world: &World, now: Timestamp) -> pb::Case {
     }
 }
 
+/// As a list of whole cases shows it: without grid and point.
+pub fn in_brief(record: &CaseRecord, world: &World, now: Timestamp) -> pb::Case {
+    pb::Case { grid_code: String::new(), point: None, ..case(record, world, now) }
+}
+
 fn point(point: Point) -> pb::GeoPoint {
     pb::GeoPoint { longitude_e6: Some(point.longitude_e6()), latitude_e6: Some(point.latitude_e6()) }
 }

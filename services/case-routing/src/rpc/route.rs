@@ -79,15 +79,28 @@ impl Wish {
     }
 }
 
+/// Whether the caller holds a role for an organisation.
+fn holds(by: &Caller, role: Role, org: Option<OrgId>) -> bool {
+    let held = by.scopes.iter().filter(|scope| scope.role == role);
+    held.map(|scope| scope.org_id.or(by.org_id).map(OrgId)).any(|held_for| held_for == org)
+}
+
+/// Whether the caller dispatches for an organisation.
+fn dispatches(by: &Caller, org: Option<OrgId>) -> bool {
+    [Role::StreetDispatcher, Role::DistrictDispatcher].into_iter().any(|role| holds(by, role, org))
+}
+
+/// Whether the caller holds a role for an organisation by which objections to the tasks of the case are decided over: a
+/// dispatcher's, or where somebody objects to an own order, an arbiter's.
+pub fn decides_over_objections(by: &Caller, case: &Case, org: Option<OrgId>) -> bool {
+    dispatches(by, org) || (case.objects_to_own_order() && holds(by, Role::Arbiter, org))
+}
+
 /// As what the caller chooses, by the roles held for the organisation acted for.
 fn chooser(by: &Caller, org: Option<OrgId>) -> Chooser {
-    let holds = |role: Role| {
-        let held = by.scopes.iter().filter(|scope| scope.role == role);
-        held.map(|scope| scope.org_id.or(by.org_id).map(OrgId)).any(|held_for| held_for == org)
-    };
-    if holds(Role::StreetDispatcher) || holds(Role::DistrictDispatcher) {
+    if dispatches(by, org) {
         Chooser::Dispatcher
-    } else if holds(Role::StationHead) {
+    } else if holds(by, Role::StationHead, org) {
         Chooser::Head
     } else {
         Chooser::Window

@@ -2,7 +2,7 @@
 
 use chassis::{
     Error, RpcResult,
-    auth::{Caller, Role},
+    auth::Caller,
     page,
     proto::case_routing::v1::{self as pb, task_service_server::TaskService},
 };
@@ -144,15 +144,16 @@ impl TaskService for Tasks {
             |case, act, by, decision| {
                 about(&case, decision.3)?;
                 let (routes, now) = (act.routes, act.now);
-                let dispatchers = [Role::StreetDispatcher, Role::DistrictDispatcher];
-                if !dispatchers.into_iter().any(|role| by.has(role)) && !case.objects_to_own_order() {
-                    return Err(DomainError::NotEntitled { code: "dispatcher" });
-                }
                 // Who objected does not put on another hat for it.
                 let own = case.objection.as_ref().map(|objection| objection.objector.0);
                 let objects = own.is_some_and(|own| by.held_orgs.contains(&own));
-                let may = |org| !objects && case.may_resolve_objection(org, routes, now);
+                let holds = |org| route::decides_over_objections(by, &case, Some(org));
+                let may = |org| !objects && holds(org) && case.may_resolve_objection(org, routes, now);
                 let act = acting_for_who_may(act, by, may);
+                // Another role for the organisation is not enough.
+                if !act.by.org.is_some_and(holds) {
+                    return Err(DomainError::NotEntitled { code: "dispatcher" });
+                }
                 match &decision.1 {
                     Some(wish) => {
                         let choice = wish.choice(&case, &act, by);

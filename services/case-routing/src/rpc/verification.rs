@@ -318,7 +318,7 @@ impl VerificationService for Verifications {
             list_work::awaiting(&mut conn, awaits, &ReachFilter::of(&caller), after, size + 1).await?;
         let next_page_token = page::cut(&mut found, size, |record| record.case.id.0);
         let (world, now) = (self.0.atlas.world(), self.0.clock.now());
-        let cases = found.iter().map(|record| convert::case(record, &world, now)).collect();
+        let cases = found.iter().map(|record| convert::in_brief(record, &world, now)).collect();
         Ok(Response::new(pb::ListVerificationsResponse { cases, next_page_token }))
     }
 }

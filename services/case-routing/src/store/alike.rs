@@ -177,19 +177,22 @@ pub async fn of_item(
     Ok(rows.into_iter().map(Row::matter).collect())
 }
 
-/// From a few cells of [`super::points`], of each the newest cases. What lies across the date line is as near as it is.
-const NEAR: &str = "SELECT c.case_id, COALESCE(w.pairs, '{}'::integer[]) AS pairs, c.place_path, c.registered_at, \
-     c.requester_id, c.item_code FROM unnest($1) AS k (cell) CROSS JOIN LATERAL (\
-     SELECT p.case_id FROM case_points p WHERE p.cell = k.cell AND p.case_id >= $2 AND p.case_id <> $3 \
-     AND LEAST(abs(p.lon_e6 - $4), 360000000 - abs(p.lon_e6 - $4)) <= $5 AND abs(p.lat_e6 - $6) <= $7 \
-     ORDER BY p.case_id DESC LIMIT $8\
-     ) AS n JOIN cases c ON c.case_id = n.case_id LEFT JOIN case_words w ON w.case_id = c.case_id \
-     WHERE c.registered_at >= $9 AND c.state <> 'merged' \
+/// From a few cells of [`super::points`], of each the newest cases that count: of a cell, however full, no more than its newest
+/// two thousand are looked at. What lies across the date line is as near as it is.
+const NEAR: &str = "SELECT n.case_id, COALESCE(w.pairs, '{}'::integer[]) AS pairs, n.place_path, n.registered_at, \
+     n.requester_id, n.item_code FROM unnest($1) AS k (cell) CROSS JOIN LATERAL (\
+     SELECT c.case_id, c.place_path, c.registered_at, c.requester_id, c.item_code FROM (\
+     SELECT case_id, lon_e6, lat_e6 FROM case_points WHERE cell = k.cell AND case_id >= $2 AND case_id <> $3 \
+     ORDER BY case_id DESC LIMIT 2000\
+     ) AS p JOIN cases c ON c.case_id = p.case_id \
+     WHERE LEAST(abs(p.lon_e6 - $4), 360000000 - abs(p.lon_e6 - $4)) <= $5 AND abs(p.lat_e6 - $6) <= $7 \
+     AND c.registered_at >= $9 AND c.state <> 'merged' \
      AND ($10 OR c.requester_id = $11 OR c.first_receiver_org_id = ANY ($14) \
      OR EXISTS (SELECT 1 FROM unnest($12, $13) AS s (unit, line) \
      WHERE s.unit = ANY (c.place_path) AND (s.line IS NULL OR s.line = c.line)) \
      OR EXISTS (SELECT 1 FROM tasks r WHERE r.org_id = ANY ($14) AND r.case_id = c.case_id)) \
-     ORDER BY c.case_id DESC LIMIT $8";
+     ORDER BY c.case_id DESC LIMIT $8\
+     ) AS n LEFT JOIN case_words w ON w.case_id = n.case_id ORDER BY n.case_id DESC LIMIT $8";
 
 /// Near which point to look.
 #[derive(Debug, Clone, Copy)]
@@ -200,7 +203,7 @@ pub struct Near {
     pub since: Timestamp,
     /// As in [`Around`].
     pub first: Uuid,
-    /// Cases at most, and of each cell those that are looked at.
+    /// Cases at most.
     pub limit: i64,
 }
 

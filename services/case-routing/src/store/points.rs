@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::{domain::Point, record::CaseRecord};
 
-/// Follows the points: new ones, and those that were corrected.
+/// Follows the points: new ones, those that were corrected, and those that are known no more.
 pub async fn save(mut conn: &AsyncPgConnection, changes: &[Change<CaseRecord>]) -> Result<()> {
     let changed = changes.iter().filter_map(|change| {
         let case = &change.after.case;
@@ -21,6 +21,17 @@ pub async fn save(mut conn: &AsyncPgConnection, changes: &[Change<CaseRecord>]) 
         Some((case.id.0, point))
     });
     let (cases, points): (Vec<Uuid>, Vec<Point>) = changed.unzip();
+    let had = |change: &&Change<CaseRecord>| {
+        change.before.as_ref().is_some_and(|before| before.case.place.point.is_some())
+    };
+    let lost = changes.iter().filter(had).filter(|change| change.after.case.place.point.is_none());
+    let lost: Vec<Uuid> = lost.map(|change| change.after.case.id.0).collect();
+    if !lost.is_empty() {
+        cached("DELETE FROM case_points WHERE case_id = ANY($1)")
+            .bind::<Array<SqlUuid>, _>(lost)
+            .execute(&mut conn)
+            .await?;
+    }
     if cases.is_empty() {
         return Ok(());
     }

@@ -12,7 +12,7 @@ use tonic::{Code, Status};
 
 use crate::{
     benefits::of_type,
-    support::{District, request_id},
+    support::{District, printed, request_id},
 };
 
 /// What the clerk writes.
@@ -44,7 +44,7 @@ impl District {
         self.benefits(reader).get_application(get).await.unwrap().into_inner().application.unwrap()
     }
 
-    /// Whether what the clerk wrote stands anywhere in the clear.
+    /// Whether what the clerk wrote stands anywhere in the clear, also in bytes, which are printed as hexadecimal digits.
     async fn tells(&self, table: &str) -> bool {
         #[derive(QueryableByName)]
         struct Row {
@@ -53,8 +53,9 @@ impl District {
         }
         let mut conn = self.service.db().conn().await.unwrap();
         let query = format!(
-            "SELECT coalesce(bool_or(position('{STATEMENT}' IN to_jsonb(t)::text) > 0), false) AS found \
-             FROM {table} t"
+            "SELECT coalesce(bool_or(position('{STATEMENT}' IN to_jsonb(t)::text) > 0 \
+             OR position('{}' IN to_jsonb(t)::text) > 0), false) AS found FROM {table} t",
+            printed(STATEMENT.as_bytes())
         );
         let row: Row = diesel::sql_query(query).get_result(&mut conn).await.unwrap();
         row.found
@@ -73,13 +74,13 @@ async fn a_clerk_ends_the_benefit_of_who_moved_away_once_and_the_person_reads_th
     let ended = d.ended(&d.window(), ends(&case_id, pb::BenefitGround::MovedAway)).await.unwrap();
     let again = d.ended(&d.window(), ends(&case_id, pb::BenefitGround::GivenUp)).await.unwrap_err();
     assert_eq!(again.code(), Code::FailedPrecondition, "it has ended");
-    assert_eq!((ended.state(), ended.end_reason_code.as_str()), (pb::BenefitState::Ended, "moved_away"));
+    assert_eq!((ended.state(), ended.end_reason_code.as_str()), (pb::BenefitState::Ended, "ended"));
     assert!(ended.ended_time.is_some() && ended.rechecks.is_empty());
 
     let told = d.service.drain_outbox().await;
     let gone: Vec<(i64, pb::BenefitEnded)> = of_type(&told);
     let [(2, gone)] = &gone[..] else { panic!("told once: {gone:?}") };
-    assert_eq!((&gone.benefit_id, gone.reason_code.as_str()), (&case_id, "moved_away"));
+    assert_eq!((&gone.benefit_id, gone.reason_code.as_str()), (&case_id, "ended"));
     assert_eq!(told.len(), 1, "nothing else is told of it");
     assert_eq!(d.due_at(review).await, 0, "nothing is looked at again");
 
@@ -129,7 +130,7 @@ async fn of_a_death_nobody_is_told_and_an_open_recheck_ends_with_the_benefit() {
     let told = d.service.drain_outbox().await;
     let gone: Vec<(i64, pb::BenefitEnded)> = of_type(&told);
     let [(3, gone)] = &gone[..] else { panic!("{gone:?}") };
-    assert_eq!((&gone.benefit_id, gone.reason_code.as_str()), (&case_id, "died"));
+    assert_eq!((&gone.benefit_id, gone.reason_code.as_str()), (&case_id, "ended"), "not that somebody died");
     let withdrawn: Vec<(i64, pb::CaseWithdrawn)> = of_type(&told);
     assert_eq!((withdrawn.len(), withdrawn[0].1.reason_code.as_str()), (1, "benefit_ended"));
     assert_eq!(withdrawn[0].1.case_id, recheck);
@@ -160,10 +161,18 @@ async fn whoever_has_it_cannot_reach_it_or_comes_too_late_ends_nothing() {
     assert_eq!(refused(&resident, request()).await, Code::PermissionDenied, "by a clerk");
     let own = Persona { person_id: resident.person_id, ..d.window() };
     assert_eq!(refused(&own, request()).await, Code::PermissionDenied, "who has it steps aside");
+    // Who reaches the place has nothing to do with the benefit.
+    let other = Persona::new(Role::DeptLeader, d.district).org(d.centre);
+    assert_eq!(refused(&other, request()).await, Code::PermissionDenied, "not in charge");
     let stale = pb::EndBenefitRequest { etag: "1".into(), ..request() };
     assert_eq!(refused(&d.window(), stale).await, Code::Aborted);
     let early = pb::EndBenefitRequest { ended_on: "2026-03-03".into(), ..request() };
     assert_eq!(refused(&d.window(), early).await, Code::InvalidArgument, "the day has not come");
     assert_eq!(d.benefit_of(&case_id).await.state(), pb::BenefitState::Active);
+    // Of several organisations the one that may ends it, whichever comes first.
+    let mut both = other.also(Role::ServiceWorker, d.community);
+    both.scopes[1].org_id = Some(d.station);
+    let ended = d.ended(&both, request()).await.unwrap();
+    assert_eq!(ended.ending.map(|ending| ending.org_id), Some(d.station.to_string()));
     d.service.stop().await;
 }

@@ -3,7 +3,10 @@
 
 use chassis::{
     auth::Role,
-    proto::case_routing::v1::{self as pb, intake_service_client::IntakeServiceClient},
+    proto::case_routing::v1::{
+        self as pb, intake_service_client::IntakeServiceClient,
+        verification_service_client::VerificationServiceClient,
+    },
     testing::Persona,
 };
 use diesel::{
@@ -15,7 +18,7 @@ use prost::Message as _;
 use tonic::Code;
 use uuid::Uuid;
 
-use crate::support::{District, ITEM, request_id};
+use crate::support::{District, ITEM, printed, request_id};
 
 const GRID: &str = "420103005001001";
 const LONGITUDE: i32 = 114_270_123;
@@ -171,7 +174,13 @@ async fn grid_and_point_are_shown_with_the_case_and_stand_in_nothing_else() {
     assert_eq!(registered(&d, report(None)).await.point, None);
     assert_eq!(registered(&d, report(point(LONGITUDE, LATITUDE))).await.point, case.point);
     assert_eq!(points(&d).await, "2");
-    d.resolve(&case).await;
+    d.do_at_street(&case).await;
+    let mut verifications = VerificationServiceClient::new(d.service.call_as(&d.verifier()));
+    let waiting = verifications.list_verifications(pb::ListVerificationsRequest::default()).await;
+    let [waiting] = &waiting.unwrap().into_inner().cases[..] else { panic!("one waits") };
+    assert_eq!(waiting.case_id, case.case_id);
+    assert_eq!((waiting.grid_code.as_str(), waiting.point), ("", None), "a list, too");
+    d.confirm(&case).await;
 
     let parts = [LONGITUDE, LATITUDE].map(|part| {
         let alone = pb::GeoPoint { longitude_e6: Some(part), latitude_e6: None };
@@ -190,6 +199,10 @@ async fn grid_and_point_are_shown_with_the_case_and_stand_in_nothing_else() {
         let dump = dumped(&d, query).await;
         for trace in [LONGITUDE.to_string(), LATITUDE.to_string(), GRID.to_owned()] {
             assert!(!dump.contains(&trace), "{table}");
+        }
+        // Bytes are printed as hexadecimal digits.
+        for trace in [GRID.as_bytes(), &parts[0], &parts[1]] {
+            assert!(!dump.contains(&printed(trace)), "{table}");
         }
     }
     d.service.stop().await;

@@ -37,6 +37,13 @@ fn of_two(d: &District) -> Persona {
     both
 }
 
+/// Who dispatches for that organisation alone, and is something else for the government.
+fn of_another_and_leading(d: &District) -> Persona {
+    let mut both = of_another(d).also(Role::DeptLeader, d.district);
+    both.scopes[1].org_id = Some(d.gov);
+    both
+}
+
 async fn recall(d: &District, by: &Persona, case: &pb::Case) -> Result<pb::Case, Status> {
     let request = pb::RecallCaseRequest {
         case_id: case.case_id.clone(),
@@ -148,7 +155,7 @@ async fn who_sent_a_case_takes_it_back_and_decides_over_the_objection() {
         d.tasks(by).resolve_objection(request).await.map(|answer| answer.into_inner().case.unwrap())
     };
     for decision in ["reject", "redispatch", "arbitrate"] {
-        for by in [d.dispatcher(), of_another(&d)] {
+        for by in [d.dispatcher(), of_another(&d), of_another_and_leading(&d)] {
             let refused = resolve(&by, decision).await.unwrap_err();
             assert_eq!(refused.code(), Code::PermissionDenied, "{decision}: {refused}");
         }

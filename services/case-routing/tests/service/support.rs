@@ -254,6 +254,12 @@ impl District {
 
     /// The street does it, and the centre confirms it: waiting to be rated.
     pub async fn resolve(&self, case: &pb::Case) {
+        self.do_at_street(case).await;
+        self.confirm(case).await;
+    }
+
+    /// The street does it: waiting for the centre.
+    pub async fn do_at_street(&self, case: &pb::Case) {
         let case_id = case.case_id.clone();
         let mut tasks = self.tasks(&self.leader());
         let task_id = case.tasks[0].task_id.clone();
@@ -272,14 +278,18 @@ impl District {
         };
         tasks.contact_requester(contact).await.unwrap();
         let complete = pb::CompleteCaseRequest {
-            case_id: case_id.clone(),
+            case_id,
             request_id: request_id(),
             evidence_refs: vec!["photo:1".into()],
             ..Default::default()
         };
         tasks.complete_case(complete).await.unwrap();
+    }
+
+    /// The centre confirms it: waiting to be rated.
+    pub async fn confirm(&self, case: &pb::Case) {
         let verify = pb::VerifyCaseRequest {
-            case_id,
+            case_id: case.case_id.clone(),
             request_id: request_id(),
             method: "phone".into(),
             resolution: pb::Resolution::Resolved.into(),
@@ -316,6 +326,11 @@ pub fn signer() -> NoticeKey {
 
 pub fn names(events: &[Event]) -> Vec<String> {
     events.iter().filter_map(|event| event.r#type.rsplit('.').next()).map(str::to_owned).collect()
+}
+
+/// Bytes as PostgreSQL prints them.
+pub fn printed(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 pub fn request_id() -> String {

@@ -110,4 +110,32 @@ mod tests {
         assert!(shared.load().unit(unit.id).is_some());
         assert_eq!(shared.load().version(), 1);
     }
+
+    #[tokio::test]
+    async fn a_copy_from_before_learns_what_a_unit_was_merged_into() {
+        let test_db = crate::testing::TestDb::migrated("topology", none).await.unwrap();
+        let db = test_db.connect("staffing", Clock::system()).await.unwrap();
+        let shared = Arc::new(Shared::default());
+        let (unit_id, next) = (new_id(), new_id());
+        let unit = |successor: &str| {
+            let unit = proto::identity::v1::Unit {
+                unit_id: unit_id.to_string(),
+                version: 2,
+                successor_id: successor.to_owned(),
+                ..Default::default()
+            };
+            Changes { units: vec![Unit::try_from(unit).unwrap()], ..Changes::default() }
+        };
+        let known = || shared.load().unit(unit_id).and_then(|unit| unit.successor_id);
+        shared.install(&db, unit("")).await.unwrap();
+        assert_eq!(known(), None);
+        // The same version, as a snapshot tells it that is asked for again; nothing takes it away after that.
+        for told in [next.to_string(), String::new()] {
+            shared.install(&db, unit(&told)).await.unwrap();
+            assert_eq!(known(), Some(next), "in memory");
+            let again = Shared::default();
+            again.reload(&db).await.unwrap();
+            assert_eq!(again.load().unit(unit_id).and_then(|unit| unit.successor_id), Some(next), "kept");
+        }
+    }
 }

@@ -102,6 +102,15 @@ macro_rules! in_force {
 }
 in_force!(Unit, Organization, Edge);
 
+impl Unit {
+    /// Whether another one of the same id stands in its place: a newer version, or what tells of a merger that copies from before
+    /// did not keep.
+    pub(super) fn gives_way_to(&self, told: &Self) -> bool {
+        let learns = self.successor_id.is_none() && told.successor_id.is_some();
+        self.version < told.version || (self.version == told.version && learns)
+    }
+}
+
 impl TryFrom<wire::Unit> for Unit {
     type Error = Error;
 

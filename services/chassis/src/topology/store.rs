@@ -175,7 +175,9 @@ async fn save_units(conn: &mut AsyncPgConnection, units: &[Unit]) -> Result<()> 
              name_en = excluded.name_en, parent_id = excluded.parent_id, state = excluded.state, \
              valid_from = excluded.valid_from, valid_to = excluded.valid_to, version = excluded.version, \
              successor_id = excluded.successor_id \
-         WHERE topology_units.version < excluded.version",
+         WHERE topology_units.version < excluded.version \
+             OR (topology_units.version = excluded.version AND topology_units.successor_id IS NULL \
+                 AND excluded.successor_id IS NOT NULL)",
     )
     .bind::<Array<SqlUuid>, _>(column(units, |u| u.id))
     .bind::<Array<Text>, _>(column(units, |u| u.code.clone()))

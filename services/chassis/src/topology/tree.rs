@@ -70,7 +70,7 @@ impl Topology {
         let mut orgs = self.orgs.clone();
         let mut edges = self.edges.clone();
         for unit in changes.units {
-            if units.get(&unit.id).is_none_or(|old| old.version < unit.version) {
+            if units.get(&unit.id).is_none_or(|old| old.gives_way_to(&unit)) {
                 units.insert(unit.id, unit);
             }
         }

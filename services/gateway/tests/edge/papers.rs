@@ -167,7 +167,7 @@ pub fn left() -> Benefit {
         ..Default::default()
     };
     Benefit {
-        end_reason_code: "moved_away".into(),
+        end_reason_code: "ended".into(),
         ending: Some(BenefitEnding {
             ground: BenefitGround::MovedAway.into(),
             ended_on: "2026-03-25".into(),

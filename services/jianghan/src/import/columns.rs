@@ -287,6 +287,10 @@ impl Columns {
             (None, None) => Ok(None),
             (None, Some(_)) => Err(self.wrong("longitude", "is missing beside the latitude")),
             (Some(_), None) => Err(self.wrong("latitude", "is missing beside the longitude")),
+            // What systems write that do not know: in the sea off Africa.
+            (Some(0), Some(0)) => {
+                Err(self.wrong("longitude", "is 0, and so is the latitude: leave both empty"))
+            }
             (Some(_), Some(_)) => Ok(Some(GeoPoint { longitude_e6, latitude_e6 })),
         }
     }
@@ -406,6 +410,7 @@ mod tests {
         assert_eq!((case.grid_code.as_str(), case.point), ("420103005001001", Some(point)));
         let none = read("", "", "").expect("both may be left out");
         assert_eq!((none.grid_code.as_str(), none.point), ("", None));
+        assert!(read("", "0", "30.6").is_ok(), "on the meridian");
         for (longitude, latitude, column) in [
             ("114.27", "", "latitude"),
             ("", "30.6", "经度"),
@@ -413,6 +418,7 @@ mod tests {
             ("114.27", "-91", "latitude"),
             ("114°16'", "30.6", "经度"),
             ("NaN", "30.6", "经度"),
+            ("0", "0.0", "经度"),
         ] {
             let wrong = read("", longitude, latitude).expect_err("refused");
             assert_eq!(wrong.column, column, "{longitude} {latitude}: {}", wrong.problem);

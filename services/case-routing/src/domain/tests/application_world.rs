@@ -91,6 +91,7 @@ pub fn gone(ground: BenefitGround, now: Timestamp) -> EndBenefit {
         statement: "居民委员会走访核实，见走访记录。".into(),
         reconsideration_body: told("江汉区人民政府"),
         court: told("江汉区人民法院"),
+        in_charge: vec![STATION, STREET_OFFICE],
         tag_code: "dibao".into(),
         version: 1,
     }

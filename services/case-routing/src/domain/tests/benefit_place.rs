@@ -75,6 +75,17 @@ fn a_recheck_that_is_dispatched_after_a_merger_is_where_its_place_went_and_asks_
             assert_eq!(violations(&sent), Vec::<&str>::new());
         }
     }
+    // Grid and point of a place that went nowhere stay; where it went, only the point is as it was.
+    let point = Point::new(114_270_123, 30_600_456).ok();
+    let place = Place { grid: Some("420103005001001".into()), point, ..waiting.place.clone() };
+    let pointed = Case { place: place.clone(), ..waiting };
+    for (routes, expected) in [(applied_for(), Some("420103005001001")), (merged(), None)] {
+        world.routes = RoutingTable::new(routes);
+        let sent = pointed.clone().dispatch(&manual(STREET_OFFICE), &world.official(GOVERNMENT));
+        let sent = sent.unwrap().case.place;
+        assert_eq!((sent.grid.as_deref(), sent.point), (expected, point));
+        assert_eq!(sent == place, expected.is_some());
+    }
     // Of what somebody asked for the place is what it was said to be.
     let asked = world.triaged("street_light");
     world.routes = RoutingTable::new(merged());
