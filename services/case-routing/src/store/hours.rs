@@ -64,7 +64,7 @@ pub async fn moves(conn: &mut AsyncPgConnection) -> Result<Vec<i64>> {
 }
 
 /// Notes that units come under other hours with the version of the topology that this transaction makes. It holds that version's
-/// row, so that versions are committed in their order.
+/// row, so that versions are committed in their order. Which units they are is kept for audit only: what runs is found by its version.
 pub async fn note_moves(conn: &mut AsyncPgConnection, units: &[Uuid], at: Timestamp) -> Result<()> {
     cached(
         "INSERT INTO working_hours_moves (topology_version, unit_ids, moved_at) \
