@@ -203,8 +203,8 @@ fn place(world: &World, case: &Case) -> UnitId {
     world.routes.present(case.place.unit)
 }
 
-/// The benefit where its review day has become a rest day and no pass has counted it yet, with the version of the calendar by which
-/// it comes later: its re-check does not begin before.
+/// The benefit where its review day has become a rest day and no pass has counted it yet, with the version of the calendar by
+/// which it comes later: its re-check does not begin before.
 fn moved(world: &World, due: &Benefit, case: &Case) -> Option<(u32, Waiting)> {
     let version = world.rules.calendar.version_with(&world.rules.profile);
     if u32::try_from(due.calendar_version).is_ok_and(|counted| counted >= version) {
