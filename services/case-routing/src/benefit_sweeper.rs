@@ -21,14 +21,16 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     atlas::World,
+    benefit_events::review_moved,
     domain::{
         Application, BeginRecheck, BenefitRule, Case, CaseId, Channel, OrgId, OrgKind, Origin, Party,
-        Recheck, RegisterCase, UnitId, Urgency,
+        Recheck, RegisterCase, UnitId, Urgency, review_day,
     },
     filing::recorded,
     rpc::{Desk, TEXT},
     store::{
         applications::{ApplicationRecord, ApplicationStore},
+        benefit_days::{self, Waiting},
         benefits::{self, Benefit},
         read,
     },
@@ -118,6 +120,10 @@ impl BenefitSweeper {
                 if due.case_id != basis.case.id.0 {
                     return Ok(()); // it was renewed between the look and the lock
                 }
+                if let Some((version, moved)) = moved(&world, &due, &basis.case) {
+                    tx.emit(review_moved(&moved, due.review_at, version));
+                    return benefit_days::counted(tx.conn, version, &[moved]).await;
+                }
                 let (record, events) = self.recheck(&world, &due, &basis, case_no, tx.now)?;
                 let recheck = record.application.id;
                 for emit in events {
@@ -195,6 +201,26 @@ impl BenefitSweeper {
 /// Where the re-check is: at the place of the application, or of what that was merged into since.
 fn place(world: &World, case: &Case) -> UnitId {
     world.routes.present(case.place.unit)
+}
+
+/// The benefit where its review day has become a rest day and no pass has counted it yet, with the version of the calendar by
+/// which it comes later: its re-check does not begin before.
+fn moved(world: &World, due: &Benefit, case: &Case) -> Option<(u32, Waiting)> {
+    let version = world.rules.calendar.version_with(&world.rules.profile);
+    if u32::try_from(due.calendar_version).is_ok_and(|counted| counted >= version) {
+        return None;
+    }
+    let unit = world.routes.unit(place(world, case));
+    let review_at = review_day(due.review_at, world.rules.at(unit.map_or(&[][..], |unit| &unit.path)));
+    let waiting = Waiting {
+        benefit_id: due.benefit_id,
+        tag_code: due.tag_code.clone(),
+        review_at,
+        version: due.version + 1,
+        place_unit_id: case.place.unit.0,
+        line: case.item.as_ref().and_then(|item| item.line.clone()),
+    };
+    (review_at > due.review_at).then_some((version, waiting))
 }
 
 /// Who receives the re-check: the window that received the application, or where that is none any more, the nearest one.

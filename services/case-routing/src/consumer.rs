@@ -3,7 +3,7 @@
 //! answered by a withdrawn offer, never by an error. Nor is what the domain refuses: see `News::refused`.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -159,11 +159,23 @@ impl Events {
     }
 
     /// What lies in a unit that came under other working hours is counted again: that raises the version by which the pass finds
-    /// what is behind. The chassis has noted the units in this transaction; in memory they are still where they were.
+    /// what is behind. The chassis has noted the units in this transaction; in memory they are still where they were, unless
+    /// another replica noted more since memory was read: where they were is not known then, and they count as moved. A pass too
+    /// many changes no due time.
     async fn on_units_changed(&self, tx: &mut Tx<'_>, units: &[Unit]) -> Result<()> {
+        let ordered = hours::load(tx.conn).await?;
+        if ordered.is_empty() {
+            return Ok(());
+        }
         let before = self.atlas.world().topology.clone();
-        let in_force = InForce::of(Vec::new(), hours::load(tx.conn).await?);
-        let moved = in_force.moved_by(seed::usual_hours(), &before, units);
+        // Counted by this transaction, which holds the row: no other comes between.
+        let version = hours::topology_version(tx.conn).await?;
+        let moved = if before.version() + 1 == version {
+            InForce::of(Vec::new(), ordered).moved_by(seed::usual_hours(), &before, units)
+        } else {
+            let ids: BTreeSet<Uuid> = units.iter().map(|unit| unit.id).collect();
+            ids.into_iter().collect()
+        };
         if moved.is_empty() {
             return Ok(());
         }

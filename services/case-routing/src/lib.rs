@@ -22,6 +22,7 @@ mod filing;
 mod importing;
 mod indexer;
 mod listing;
+mod lull;
 mod mediation_events;
 mod mediation_sweeper;
 mod models;

@@ -12,6 +12,7 @@ use chassis::{
     command::{AggregateStore, Change},
     db::{Db, Tx},
 };
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -19,6 +20,7 @@ use crate::{
     benefit_events::review_moved,
     docket::Docket,
     domain::{Case, CaseId, Party, UnitId, review_day},
+    lull::Lull,
     store::{
         agenda, benefit_days,
         case_store::CaseStore,
@@ -70,16 +72,19 @@ impl Recounter {
         Self { db, atlas, by: Caller::system(service), pause }
     }
 
-    /// Works until `stop`. Outages are logged and waited out.
+    /// Works until `stop`, each time after the version has been the same for some looks. Outages are logged and waited out.
     ///
     /// # Errors
     /// None.
     pub async fn run(self, stop: CancellationToken) -> Result<()> {
         let mut again = tokio::time::interval(AGAIN);
         let mut done = None;
+        // Several moves of units in a row are one pass.
+        let mut lull = Lull::default();
         loop {
             let wanted = self.atlas.calendar_version();
-            if done != Some(wanted) {
+            let calm = lull.is_over(wanted, Instant::now());
+            if calm && done != Some(wanted) {
                 match self.pass(&stop).await {
                     Ok(()) => done = Some(wanted),
                     Err(error) => tracing::warn!(error = %error.chain(), "the recount was interrupted"),
@@ -211,7 +216,7 @@ impl Recounter {
             .await
     }
 
-    /// By the hours of the place where the case is that each rests on.
+    /// By the hours of the place where the case is that each rests on, or of what that was merged into since.
     async fn benefits(&self, ids: &[CaseId]) -> Result<usize> {
         let world = self.atlas.world();
         let version = world.rules.calendar.version_with(&world.rules.profile);
@@ -219,7 +224,7 @@ impl Recounter {
             .transaction(async |tx: &mut Tx<'_>| {
                 let mut waiting = benefit_days::take_behind(tx.conn, version, ids).await?;
                 for benefit in &mut waiting {
-                    let unit = world.routes.unit(UnitId(benefit.place_unit_id));
+                    let unit = world.routes.unit(world.routes.present(UnitId(benefit.place_unit_id)));
                     let rules = world.rules.at(unit.map_or(&[][..], |unit| &unit.path));
                     let before = benefit.review_at;
                     benefit.review_at = review_day(before, rules);

@@ -43,8 +43,8 @@ pub enum Kind {
     Supplement,
     /// The handler spoke with the requester.
     Contact,
-    /// Somebody was reminded of a limit: nobody did anything, so that it is no step.
-    Reminder,
+    /// Time or the calendar did it, a reminder of a limit or a later due time: nobody did anything, so that it is no step.
+    ByItself,
 }
 
 impl Step {
@@ -60,7 +60,11 @@ impl Step {
             | "AdmissionRefusedByCommunity" => Some(Kind::Return),
             "CaseSupplementRequested" => Some(Kind::Supplement),
             "CaseContacted" => Some(Kind::Contact),
-            "ClockWarned" => Some(Kind::Reminder),
+            "ClockWarned"
+            | "ClockMoved"
+            | "SupervisionMoved"
+            | "ApplicationNoticeProlonged"
+            | "ApplicationPapersMoved" => Some(Kind::ByItself),
             _ => None,
         };
         let process_version = match name {
@@ -158,7 +162,7 @@ impl Process {
 
     /// One more step; with the state that was left by it, if one was, and how long the case had been in it.
     pub fn step(&mut self, kind: Option<Kind>, left: Option<(i16, i64)>) {
-        self.steps += i64::from(kind != Some(Kind::Reminder));
+        self.steps += i64::from(kind != Some(Kind::ByItself));
         if let Some((state, seconds)) = left.filter(|(_, seconds)| *seconds > 0) {
             *self.seconds.entry(state).or_default() += seconds;
         }
@@ -168,7 +172,7 @@ impl Process {
             Some(Kind::Return) => self.returns += 1,
             Some(Kind::Supplement) => self.supplements += 1,
             Some(Kind::Contact) => self.contacts += 1,
-            Some(Kind::Reminder) | None => {}
+            Some(Kind::ByItself) | None => {}
         }
     }
 
@@ -378,11 +382,31 @@ mod tests {
         process.step(None, Some((9, 60)));
         process.step(Some(Kind::Contact), Some((1, 40)));
         process.step(Some(Kind::Return), Some((1, 0)));
-        process.step(Some(Kind::Reminder), None);
+        process.step(Some(Kind::ByItself), None);
         process.work(35);
         assert_eq!(process.write(), "4,1,0,1,0,1,35;1:3640,9:60");
         assert_eq!(Process::read(&process.write()), process);
         assert_eq!(Process::read("x;y:z"), Process::default());
+    }
+
+    #[test]
+    fn what_time_or_the_calendar_did_is_no_step() {
+        let at = "2026-03-02T01:00:00Z".parse().unwrap();
+        let told = proto::case_routing::v1::ClockMoved::default();
+        let event = Event::of("case-routing", at, Uuid::from_u128(1), 1, &told);
+        let mut process = Process::default();
+        for name in [
+            "ClockWarned",
+            "ClockMoved",
+            "SupervisionMoved",
+            "ApplicationNoticeProlonged",
+            "ApplicationPapersMoved",
+        ] {
+            process.step(Step::of(name, &event).unwrap().kind, None);
+        }
+        assert_eq!(process, Process::default());
+        process.step(Step::of("ClockBreached", &event).unwrap().kind, None);
+        assert_eq!(process.steps, 1);
     }
 
     #[test]

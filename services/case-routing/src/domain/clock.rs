@@ -190,10 +190,17 @@ impl Clock {
 
     /// Warnings that were due by then count as given, also those of another limit later.
     pub(super) fn forgo_warnings(&mut self, by: Timestamp) {
-        let Some(warn_at) = self.warn_at.filter(|_| self.is_open()) else { return };
-        self.quiet_until = Some(by);
-        let passed = warn_at.into_iter().zip(self.warn_percent).filter(|(at, _)| *at <= by);
-        self.warned = passed.map(|(_, percent)| percent).max().unwrap_or(0).max(self.warned);
+        if self.warn_at.is_some() && self.is_open() {
+            self.quiet_until = Some(by);
+            self.pass_warnings(by);
+        }
+    }
+
+    /// What was to be warned of by then counts as given: where the marks are new, nobody is reminded of what lies behind.
+    pub(super) fn pass_warnings(&mut self, by: Timestamp) {
+        let marks = self.warn_at.into_iter().flatten().zip(self.warn_percent);
+        let passed = marks.filter(|(at, _)| *at <= by).map(|(_, percent)| percent).max();
+        self.warned = self.warned.max(passed.unwrap_or(0));
     }
 
     /// Neither stopped nor standing still.
@@ -223,8 +230,12 @@ impl Clock {
     pub(super) fn resume(&mut self, at: Timestamp, rules: &Rules) {
         if let Some(from) = self.paused_at.take() {
             self.pauses.push(Interval { from, to: at.max(from) });
+            let first = self.warn_at.is_none();
             // Pauses only add time; a calendar that changed meanwhile takes none away.
             self.count_again(rules);
+            if first {
+                self.pass_warnings(at); // it came from a build that warned of no such limit
+            }
         }
     }
 
@@ -246,11 +257,12 @@ impl Clock {
 
     /// Another limit, counted from the same start: triage named the item, or an extension was approved.
     /// More time never ends earlier, whatever became of the calendar; a shorter limit is a new promise, but never ends before
-    /// what was promised elsewhere.
-    pub(super) fn change_limit(&mut self, limit: Limit, rules: &Rules) {
+    /// what was promised elsewhere. Another limit has its own warnings, those ahead of `now`.
+    pub(super) fn change_limit(&mut self, limit: Limit, now: Timestamp, rules: &Rules) {
         let more = limit.unit == self.limit.unit && limit.n >= self.limit.n;
-        let promised = self.promised(rules).filter(|_| limit != self.limit);
-        if limit != self.limit {
+        let another = limit != self.limit;
+        let promised = self.promised(rules).filter(|_| another);
+        if another {
             self.warned = 0;
         }
         self.limit = limit;
@@ -266,6 +278,9 @@ impl Clock {
             self.count_again(rules);
         } else {
             self.settle(rules);
+        }
+        if another {
+            self.pass_warnings(self.paused_at.unwrap_or(now));
         }
         if let Some(by) = self.quiet_until {
             self.forgo_warnings(by);

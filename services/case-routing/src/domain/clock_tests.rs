@@ -82,10 +82,37 @@ fn what_has_stopped_warns_no_more_unless_it_runs_on() {
 fn the_same_limit_again_repeats_no_warning_and_another_has_its_own() {
     let (begun, rules) = clock();
     let mut clock = Clock { warned: 80, ..begun };
-    clock.change_limit(clock.limit, &rules);
+    let now = at("2026-06-08T17:30:00");
+    clock.change_limit(clock.limit, now, &rules);
     assert_eq!((clock.warned, clock.next_warning()), (80, None));
-    clock.change_limit(Limit::new(TimeUnit::CalHour, 20), &rules);
+    clock.change_limit(Limit::new(TimeUnit::CalHour, 20), now, &rules);
     assert_eq!(clock.next_warning(), Some((at("2026-06-08T19:00:00"), 50)));
+}
+
+#[test]
+fn of_another_limit_only_what_lies_ahead_is_warned_of() {
+    let (begun, rules) = clock();
+    let now = at("2026-06-08T18:00:00");
+    // Of eleven hours both marks lie behind, of sixteen the first does.
+    for (hours, expected) in [(11, None), (16, Some((at("2026-06-08T21:48:00"), 80)))] {
+        let mut clock = Clock { warned: 80, ..begun.clone() };
+        clock.change_limit(Limit::new(TimeUnit::CalHour, hours), now, &rules);
+        assert_eq!(clock.next_warning(), expected, "{hours}");
+    }
+    // What stands still has gone no further than when it was paused.
+    let mut paused = begun;
+    paused.pause(at("2026-06-08T10:00:00"));
+    paused.change_limit(Limit::new(TimeUnit::CalHour, 11), now, &rules);
+    assert_eq!(paused.warned, 0);
+}
+
+#[test]
+fn a_clock_of_a_build_that_did_not_warn_of_it_warns_of_what_lies_ahead_when_it_runs_on() {
+    let (begun, rules) = clock();
+    let mut clock = Clock { warn_at: None, ..begun };
+    clock.pause(at("2026-06-08T15:00:00"));
+    clock.resume(at("2026-06-08T16:00:00"), &rules);
+    assert_eq!((clock.warned, clock.next_warning()), (50, Some((at("2026-06-08T18:00:00"), 80))));
 }
 
 #[test]
@@ -158,9 +185,9 @@ fn a_pause_or_an_extension_under_another_calendar_takes_nothing_back() {
     paused.resume(at("2026-12-28T12:00:00"), &more_work(&rules));
     assert_eq!(paused.due_at, begun.due_at);
     let mut extended = begun.clone();
-    extended.change_limit(Limit::new(TimeUnit::WorkDay, 6), &more_work(&rules));
+    extended.change_limit(Limit::new(TimeUnit::WorkDay, 6), start, &more_work(&rules));
     assert_eq!(extended.due_at, begun.due_at);
-    extended.change_limit(Limit::new(TimeUnit::WorkDay, 1), &more_work(&rules));
+    extended.change_limit(Limit::new(TimeUnit::WorkDay, 1), start, &more_work(&rules));
     assert_eq!(extended.due_at, at("2026-12-29T17:00:00"), "a shorter limit is a new promise");
 }
 
@@ -174,7 +201,7 @@ fn what_was_promised_elsewhere_holds_through_pauses_recounts_and_other_limits() 
         let mut clock = begun.clone();
         clock.promise(promised, &rules);
         let mut counted = clock.clone();
-        counted.change_limit(limit, &rules);
+        counted.change_limit(limit, start, &rules);
         assert_eq!(counted.due_at, promised, "the same limit changes nothing");
         assert_eq!(counted.recompute(&more_work(&rules)), None);
         assert!(!counted.is_behind(&more_work(&rules)));
@@ -188,10 +215,10 @@ fn what_was_promised_elsewhere_holds_through_pauses_recounts_and_other_limits() 
             if promised < begun.due_at { at("2026-06-15T17:00:00") } else { at("2026-06-26T17:00:00") };
         assert_eq!(clock.due_at, moved);
         let mut shorter = clock.clone();
-        shorter.change_limit(Limit::new(TimeUnit::WorkDay, 1), &rules);
+        shorter.change_limit(Limit::new(TimeUnit::WorkDay, 1), start, &rules);
         assert_eq!(shorter.due_at, moved, "a shorter limit does not end earlier");
         let mut longer = clock.clone();
-        longer.change_limit(Limit::new(TimeUnit::WorkDay, 60), &rules);
+        longer.change_limit(Limit::new(TimeUnit::WorkDay, 60), start, &rules);
         assert!(longer.due_at > moved && longer.promised_at.is_none());
     }
     let mut clock = Clock::start(
@@ -261,7 +288,7 @@ fn what_the_law_cuts_off_stays_cut_through_pauses_other_limits_and_another_calen
     assert_eq!(serde_json::from_str::<Clock>(&stored).unwrap(), clock);
 
     let mut longer = clock.clone();
-    longer.change_limit(days(TimeUnit::WorkDay, 20), &rules);
+    longer.change_limit(days(TimeUnit::WorkDay, 20), start, &rules);
     assert_eq!(longer.due_at, last);
     let mut amended = clock.clone();
     assert_eq!(amended.recompute(&more_work(&rules)), None, "nothing changed in that year");
@@ -273,13 +300,13 @@ fn what_the_law_cuts_off_stays_cut_through_pauses_other_limits_and_another_calen
     // Another item, of which the law says nothing: its promise counts.
     let mut free = clock.clone();
     free.bind(None, &rules);
-    free.change_limit(days(TimeUnit::WorkDay, 2), &rules);
+    free.change_limit(days(TimeUnit::WorkDay, 2), start, &rules);
     assert_eq!((free.due_at, free.statutory_due_at), (at("2026-02-25T17:00:00"), None));
     // What another system promised stands, and what the law says stands beside it.
     let mut elsewhere = clock.clone();
     elsewhere.promise(at("2026-03-02T17:00:00"), &rules);
     assert_eq!((elsewhere.due_at, elsewhere.statutory_due_at), (at("2026-03-02T17:00:00"), Some(last)));
-    elsewhere.change_limit(days(TimeUnit::WorkDay, 30), &rules);
+    elsewhere.change_limit(days(TimeUnit::WorkDay, 30), start, &rules);
     assert_eq!(elsewhere.due_at, at("2026-03-02T17:00:00"), "neither earlier nor further past the law");
 }
 

@@ -74,9 +74,14 @@ impl Work<'_> {
         count: fn(&mut Clock, &Rules) -> Option<Timestamp>,
         again: fn(&Counted, &Rules) -> bool,
     ) {
-        let rules = self.rules;
+        let (rules, now) = (self.rules, self.now);
         let clocks = self.case.clocks.iter_mut().filter_map(|clock| {
-            let before = count(clock, rules)?;
+            let first = clock.warn_at.is_none();
+            let before = count(clock, rules);
+            if first {
+                clock.pass_warnings(now); // it came from a build that warned of no such limit
+            }
+            let before = before?;
             let (clock_kind, task, version) = (clock.kind, clock.task_id, clock.calendar_version);
             Some(Moved { clock: clock_kind, task, offer: None, before, due: clock.due_at, version })
         });

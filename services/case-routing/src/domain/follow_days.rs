@@ -8,7 +8,7 @@ use super::application_news::ApplicationNews;
 use super::case::{Case, Supervision};
 use super::codes::SupervisionState;
 use super::counted::Counted;
-use super::event::DomainEvent;
+use super::event::{DomainEvent, Timestamp};
 use super::follow::told;
 use super::ids::{SupervisionId, TaskId};
 use super::reason::Reason;
@@ -43,6 +43,16 @@ impl Case {
             Answered => self.rises_at(supervision).is_some(),
         }
     }
+
+    /// Whether its time is still to come, or a timer follows it. What is over or leads to nothing does not move.
+    fn is_to_come(&self, supervision: &Supervision, now: Timestamp) -> bool {
+        let rises = (1..TOP_LEVEL).contains(&supervision.level);
+        if supervision.state != SupervisionState::Answered {
+            return rises || supervision.due_at > now;
+        }
+        let ahead = supervision.rises_at.is_some_and(|at| at > now);
+        (rises && ahead) || self.rises_at(supervision).is_some()
+    }
 }
 
 impl Work<'_> {
@@ -57,12 +67,16 @@ impl Work<'_> {
     }
 
     fn move_supervisions(&mut self, again: fn(&Counted, &Rules) -> bool) -> Vec<Moved> {
-        let rules = self.rules;
+        let (rules, now) = (self.rules, self.now);
         let case = &self.case;
         let awaited = case.supervisions.iter().filter(|known| case.is_awaited(known));
-        let awaited: Vec<SupervisionId> = awaited.map(|known| known.id).collect();
-        let supervisions = self.case.supervisions.iter_mut().filter(|known| awaited.contains(&known.id));
-        supervisions.filter_map(|known| move_supervision(known, again, rules)).collect()
+        let awaited: Vec<(SupervisionId, bool)> =
+            awaited.map(|known| (known.id, case.is_to_come(known, now))).collect();
+        let supervisions = self.case.supervisions.iter_mut().filter_map(|known| {
+            let (_, to_come) = *awaited.iter().find(|(id, _)| *id == known.id)?;
+            move_supervision(known, to_come, again, rules)
+        });
+        supervisions.collect()
     }
 
     fn prolong_notice(&mut self, again: fn(&Counted, &Rules) -> bool) -> Option<Moved> {
@@ -100,15 +114,21 @@ impl Work<'_> {
     }
 }
 
-/// The time to answer while nobody has, else the one until it rises. What an answer promised is nothing that was counted.
+/// The time to answer while nobody has, else the one until it rises. What an answer promised is nothing that was counted. Of
+/// one that has nothing to come only the calendar is noted, so that it is not behind for ever.
 fn move_supervision(
     supervision: &mut Supervision,
+    to_come: bool,
     again: fn(&Counted, &Rules) -> bool,
     rules: &Rules,
 ) -> Option<Moved> {
     let rises = supervision.state == SupervisionState::Answered;
     let counted = supervision.counted.as_mut().filter(|counted| again(counted, rules))?;
-    let due = if rises { supervision.rises_at.as_mut()? } else { &mut supervision.due_at };
+    let due = if rises { supervision.rises_at.as_mut() } else { Some(&mut supervision.due_at) };
+    let Some(due) = due.filter(|_| to_come) else {
+        counted.calendar_version = rules.calendar.version_with(&rules.profile);
+        return None;
+    };
     let due_before_at = *due;
     let due_at = counted.recount(due_before_at, rules);
     *due = due_at;

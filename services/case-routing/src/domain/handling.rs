@@ -85,7 +85,7 @@ impl Case {
             return Err(DomainError::invalid("extension", format!("this limit counts in {}", limit.unit)));
         }
         limit.n = limit.n.saturating_add(extra.n);
-        clock.change_limit(limit, rules);
+        clock.change_limit(limit, now, rules);
         let resolve_due_at = clock.due_at;
         let until =
             |limit| rules.calendar.add_paused(limit, clock.started_at, &clock.pauses, &rules.profile).at;

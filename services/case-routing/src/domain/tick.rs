@@ -57,7 +57,7 @@ impl Case {
             match work.case.next_timer().filter(|(at, _)| *at <= act.now) {
                 Some((at, timer)) => {
                     work.now = work.now.max(at);
-                    work.fire(timer, at)?;
+                    work.fire(timer, at, act.now)?;
                 }
                 None => break,
             }
@@ -102,12 +102,13 @@ impl Case {
 }
 
 impl Work<'_> {
-    fn fire(&mut self, timer: Timer, at: Timestamp) -> Result<()> {
+    /// What fell due at `at`, seen at `seen`.
+    fn fire(&mut self, timer: Timer, at: Timestamp, seen: Timestamp) -> Result<()> {
         match timer {
             Timer::Clock(number) => {
                 let clock = &self.case.clocks[number];
                 match clock.next_warning().filter(|(warn_at, _)| *warn_at <= at && at < clock.due_at) {
-                    Some((_, percent)) => self.warn(number, percent),
+                    Some((_, percent)) => self.warn(number, percent, seen),
                     None => self.breach(number)?,
                 }
             }
@@ -122,9 +123,13 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn warn(&mut self, number: usize, percent: u8) {
+    /// Not where the next warning, or the end, has come as well by the time this is seen: then that is told instead.
+    fn warn(&mut self, number: usize, percent: u8, seen: Timestamp) {
         let clock = &mut self.case.clocks[number];
         clock.warned = percent;
+        if clock.next_at().is_some_and(|next| next <= seen) {
+            return;
+        }
         let (kind, task_id, due_at) = (clock.kind, clock.task_id, clock.due_at);
         let (org_id, unit_id) = self.reminded(kind, task_id);
         let reason = Reason::new("clock_reminder").with("clock", kind).with("percent", percent);

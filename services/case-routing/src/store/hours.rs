@@ -63,8 +63,20 @@ pub async fn moves(conn: &mut AsyncPgConnection) -> Result<Vec<i64>> {
     Ok(rows.into_iter().map(|row| row.topology_version).collect())
 }
 
+#[derive(QueryableByName)]
+struct VersionRow {
+    #[diesel(sql_type = BigInt)]
+    version: i64,
+}
+
+/// The version of the topology, with what this transaction has noted of it.
+pub async fn topology_version(conn: &mut AsyncPgConnection) -> Result<i64> {
+    let row: VersionRow = cached("SELECT version FROM topology_version").get_result(conn).await?;
+    Ok(row.version)
+}
+
 /// Notes that units come under other hours with the version of the topology that this transaction makes. It holds that version's
-/// row, so that versions are committed in their order.
+/// row, so that versions are committed in their order. Which units they are is kept for audit only: what runs is found by its version.
 pub async fn note_moves(conn: &mut AsyncPgConnection, units: &[Uuid], at: Timestamp) -> Result<()> {
     cached(
         "INSERT INTO working_hours_moves (topology_version, unit_ids, moved_at) \

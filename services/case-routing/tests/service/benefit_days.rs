@@ -21,7 +21,7 @@ use diesel::{
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
-use crate::support::District;
+use crate::{benefits::of_type, support::District};
 
 #[derive(QueryableByName)]
 struct Due {
@@ -80,6 +80,43 @@ async fn a_recheck_that_cannot_begin_is_put_off_itself_and_no_other_though_two_r
         assert!(due(&d, id).await <= Some(now + TimeDelta::hours(1)), "it is tried again soon");
     }
     replica.stop().await.unwrap();
+    d.service.stop().await;
+}
+
+/// It is taken to be reviewed then, as counted with a calendar of long ago.
+async fn review_on(d: &District, benefit: &str, at: Timestamp) {
+    let mut conn = d.service.db().conn().await.unwrap();
+    let written = cached(
+        "UPDATE benefits SET review_at = $2, due_at = $2, calendar_version = 0 WHERE benefit_id = $1",
+    )
+    .bind::<SqlUuid, _>(benefit.parse::<Uuid>().unwrap())
+    .bind::<Timestamptz, _>(at)
+    .execute(&mut conn)
+    .await
+    .unwrap();
+    assert_eq!(written, 1);
+}
+
+#[tokio::test]
+async fn a_review_day_that_no_pass_has_moved_yet_is_moved_when_it_comes_and_nothing_begins() {
+    let d = District::start().await;
+    let case_id = d.applied_for(&Persona::resident(d.district)).await;
+    d.granted(&case_id).await;
+    d.service.drain_outbox().await;
+    let at = |text: &str| -> Timestamp { format!("{text}+08:00").parse().unwrap() };
+    let (saturday, monday) = (at("2027-02-27T00:00:00"), at("2027-03-01T00:00:00"));
+    d.service.clock().advance((saturday - d.service.clock().now()).to_std().unwrap());
+    review_on(&d, &case_id, saturday).await;
+    let review = async || from_proto(d.benefit_of(&case_id).await.review_time.as_ref().unwrap()).unwrap();
+    d.service.wait_for("the later day", async || review().await == monday).await;
+    assert!(d.benefit_of(&case_id).await.rechecks.is_empty());
+    assert_eq!(due(&d, &case_id).await, Some(monday));
+    let told: Vec<(i64, pb::BenefitReviewMoved)> = of_type(&d.service.drain_outbox().await);
+    let [(_, moved)] = &told[..] else { panic!("told once: {told:?}") };
+    assert_eq!(moved.review_time.as_ref().and_then(from_proto), Some(monday));
+    d.service.clock().advance((monday - d.service.clock().now()).to_std().unwrap());
+    let begun = async || d.benefit_of(&case_id).await.rechecks.len() == 1;
+    d.service.wait_for("the re-check", begun).await;
     d.service.stop().await;
 }
 

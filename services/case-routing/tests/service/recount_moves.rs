@@ -59,6 +59,37 @@ async fn moves(d: &District) -> i64 {
     row.moves
 }
 
+/// Another replica has noted something of the topology that this one has not read yet.
+async fn noted_elsewhere(d: &District) {
+    let mut conn = d.service.db().conn().await.unwrap();
+    cached("UPDATE topology_version SET version = version + 1").execute(&mut conn).await.unwrap();
+}
+
+/// Where a unit was is not known to a replica whose copy is old: it counts as moved, and nothing that was promised changes.
+#[tokio::test]
+async fn a_change_that_comes_to_a_replica_with_an_old_copy_is_counted_again_to_be_sure() {
+    let d = District::start().await;
+    let case = d.taken_in(&Persona::resident(d.district)).await;
+    let kind = pb::ClockKind::Resolve;
+    let closed = import(&d, &order(OTHER_STREET, 1, FLOOD)).await;
+    // It may read its copy anew just in between.
+    for version in 2..8 {
+        noted_elsewhere(&d).await;
+        tell(&d, d.street, "renamed", version).await;
+        if moves(&d).await > 0 {
+            break;
+        }
+    }
+    assert_eq!(moves(&d).await, 1);
+    let counted = async || {
+        let there = hours(&d, d.community).await.calendar_version;
+        there > closed.calendar_version && clock(&d.read(&case).await, kind).calendar_version == there
+    };
+    d.service.wait_for("the recount", counted).await;
+    assert_eq!(due(&d.read(&case).await, kind), due(&case, kind));
+    d.service.stop().await;
+}
+
 #[tokio::test]
 async fn cases_of_a_unit_that_comes_under_a_closed_street_are_due_later_and_none_elsewhere() {
     let d = District::start().await;

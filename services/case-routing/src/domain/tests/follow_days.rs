@@ -143,6 +143,46 @@ fn what_was_cleared_follows_nothing() {
     assert_eq!(about(&followed.case).due_at, at("2027-01-01T17:00:00"));
 }
 
+/// Neither a reminder whose time has run out nor an answer that leads nowhere has longer, and neither keeps the case behind.
+#[test]
+fn what_is_over_and_leads_to_nothing_is_counted_and_does_not_move() {
+    let hour = at("2027-01-01T18:00:00");
+    let due_at = at("2027-01-01T17:00:00");
+    for (level, answers) in [(0, false), (3, false), (0, true), (1, true)] {
+        let mut world = World::new();
+        world.now = at("2026-12-30T09:00:00");
+        let case = world.in_progress("stairs");
+        world.now = at("2026-12-31T10:00:00");
+        let mut case = case.supervise(level, "slow", None, &world.official(STREET_OFFICE)).unwrap().case;
+        let id = about(&case).id;
+        assert_eq!(about(&case).due_at, due_at);
+        if answers {
+            case = case.answer_supervision(id, "done", None, &world.official(STATION)).unwrap().case;
+        }
+        let known = about(&case);
+        world.now = hour;
+        world.rules = published(&world.rules, NEW_YEAR, &[]);
+        let followed = case.follow_calendar(&world.system()).unwrap();
+        assert!(supervision_moved(&followed).is_empty(), "level {level}, answered: {answers}");
+        let after = about(&followed.case);
+        assert_eq!((after.due_at, after.rises_at), (known.due_at, known.rises_at));
+        assert_eq!(after.counted.unwrap().calendar_version, in_force(&world));
+        assert!(!followed.case.is_behind(&world.rules), "level {level}, answered: {answers}");
+    }
+}
+
+/// Nobody has answered, and the sweeper has not come yet: the days off count.
+#[test]
+fn a_supervision_that_a_timer_follows_has_longer_also_when_its_time_has_run_out() {
+    let mut world = World::new();
+    let case = supervised(&mut world);
+    world.now = at("2027-01-01T18:00:00");
+    world.rules = published(&world.rules, NEW_YEAR, &[]);
+    let followed = case.follow_calendar(&world.system()).unwrap();
+    assert_eq!(supervision_moved(&followed).len(), 1);
+    assert_eq!(about(&followed.case).due_at, at("2027-01-04T17:00:00"));
+}
+
 fn dora() -> Party {
     person("dora", STREET_OFFICE)
 }

@@ -81,7 +81,13 @@ fn promises_stand(world: &World, before: &Case, decision: &Decision) {
             (later.kind, later.started_at),
             "clocks are only added"
         );
-        assert!(later.warned >= earlier.warned || later.limit != earlier.limit, "{}", earlier.kind);
+        if later.limit == earlier.limit {
+            assert!(later.warned >= earlier.warned, "{}", earlier.kind);
+        } else {
+            let next = later.next_warning().filter(|_| later.is_running());
+            let ahead = next.is_none_or(|(at, _)| at > case.updated_at);
+            assert!(ahead, "{}: a mark of another limit lies behind", earlier.kind);
+        }
         let promise = matches!(earlier.kind, ClockKind::Resolve | ClockKind::Rework);
         let retriaged = earlier.kind == ClockKind::Resolve && before.state == CaseState::Accepted;
         assert!(
@@ -179,7 +185,15 @@ fn event_is_lawful(world: &World, before: &Case, decision: &Decision, event: &Do
             assert!(objection.parties.iter().all(|party| said.contains(party)), "everybody agreed");
             assert!(objection.positions.iter().all(|position| position.lead == *lead_org_id));
         }
-        DomainEvent::ClockWarned { clock, task_id, percent, .. } => {
+        DomainEvent::ClockWarned { clock, task_id, percent, due_at, .. } => {
+            assert!(*due_at > world.now, "{clock} is over: nobody is reminded of it");
+            let same = decision.events.iter().filter(|emitted| {
+                let DomainEvent::ClockWarned { clock: kind, task_id: task, due_at: due, .. } = &emitted.event else {
+                    return false;
+                };
+                (kind, task, due) == (clock, task_id, due_at)
+            });
+            assert_eq!(same.count(), 1, "{clock}: of two marks that lie behind the second is told");
             let newly = case.clocks.iter().enumerate().any(|(number, known)| {
                 let earlier = before.clocks.get(number).map_or(0, |earlier| earlier.warned);
                 let of_it = (known.kind, known.task_id) == (*clock, *task_id);

@@ -1,5 +1,6 @@
 //! Reminders (催办) of the limits to accept, dispatch, sign and contact: who hears of them, when, and when no more.
 
+use calendar::{Limit, TimeUnit};
 use chrono::TimeDelta;
 
 use super::super::*;
@@ -77,18 +78,49 @@ fn nobody_is_reminded_of_what_is_done() {
 }
 
 #[test]
-fn a_late_sweep_reminds_before_it_tells_the_breach_and_supervision_is_what_it_was() {
+fn a_late_sweep_reminds_of_nothing_that_is_over_and_supervision_is_what_it_was() {
     let mut world = World::new();
     let case = world.dispatched("burst_pipe");
     world.now = newest(&case, ClockKind::Sign).due_at;
     let late = world.tick(case);
-    assert_eq!(names(&late), ["ClockWarned", "ClockWarned", "ClockBreached", "SupervisionIssued"]);
-    let DomainEvent::SupervisionIssued { level: 1, .. } = late.events[3].event else { panic!("{late:?}") };
+    assert_eq!(names(&late), ["ClockBreached", "SupervisionIssued"]);
+    let DomainEvent::SupervisionIssued { level: 1, .. } = late.events[1].event else { panic!("{late:?}") };
     let known = late.case.supervisions.last().unwrap();
     assert_eq!((known.clock, late.case.supervised(known)), (Some(ClockKind::Sign), STREET_OFFICE));
-    let told = late.timeline[0].reason.as_ref().unwrap().render(Language::Chinese);
-    assert!(told.contains(&STREET_OFFICE.to_string()) && told.contains("50%"), "{told}");
     assert_eq!(late.case.tick(&world.system()).unwrap(), None, "once");
+}
+
+#[test]
+fn a_sweep_that_comes_after_the_second_mark_reminds_of_that_one_only() {
+    let mut world = World::new();
+    let case = world.dispatched("burst_pipe");
+    world.now = at("2026-06-08T14:30:00");
+    let late = world.tick(case);
+    assert_eq!(names(&late), ["ClockWarned"]);
+    let DomainEvent::ClockWarned { clock: ClockKind::Sign, percent: 80, .. } = late.events[0].event else {
+        panic!("{late:?}")
+    };
+    assert_eq!(late.timeline[0].at, at("2026-06-08T14:12:00"), "when it was due");
+    let told = late.timeline[0].reason.as_ref().unwrap().render(Language::Chinese);
+    assert!(told.contains(&STREET_OFFICE.to_string()) && told.contains("80%"), "{told}");
+    assert_eq!(newest(&late.case, ClockKind::Sign).next_at(), Some(at("2026-06-08T15:00:00")));
+}
+
+#[test]
+fn after_more_time_was_given_only_marks_that_lie_ahead_are_reminded_of() {
+    let mut world = World::new();
+    let case = world.in_progress("stairs");
+    let resolve = newest(&case, ClockKind::Resolve);
+    // Just before it is due: one day more, of which both marks lie behind.
+    let (case, told) = sweep(&mut world, case, ClockKind::Resolve, resolve.due_at - TimeDelta::minutes(1));
+    assert_eq!(told.iter().map(|(percent, ..)| *percent).collect::<Vec<_>>(), [50, 80]);
+    let day = Limit::new(TimeUnit::WorkDay, 1);
+    let case = case.extend(day, "complex", "doc:told", &world.official(STATION)).unwrap().case;
+    let extended = newest(&case, ClockKind::Resolve);
+    assert!(extended.warn_at.unwrap().iter().all(|mark| *mark <= world.now), "the premise: {extended:?}");
+    let (case, told) = sweep(&mut world, case, ClockKind::Resolve, extended.due_at);
+    assert!(told.is_empty(), "{told:?}");
+    assert_eq!(newest(&case, ClockKind::Resolve).breached_at, Some(extended.due_at));
 }
 
 #[test]

@@ -1,0 +1,1 @@
+ALTER TABLE benefits ALTER COLUMN calendar_version DROP DEFAULT;
