@@ -86,14 +86,13 @@ async fn a_recheck_that_cannot_begin_is_put_off_itself_and_no_other_though_two_r
 /// It is taken to be reviewed then, as counted with a calendar of long ago.
 async fn review_on(d: &District, benefit: &str, at: Timestamp) {
     let mut conn = d.service.db().conn().await.unwrap();
-    let written = cached(
-        "UPDATE benefits SET review_at = $2, due_at = $2, calendar_version = 0 WHERE benefit_id = $1",
-    )
-    .bind::<SqlUuid, _>(benefit.parse::<Uuid>().unwrap())
-    .bind::<Timestamptz, _>(at)
-    .execute(&mut conn)
-    .await
-    .unwrap();
+    let written =
+        cached("UPDATE benefits SET review_at = $2, due_at = $2, calendar_version = 0 WHERE benefit_id = $1")
+            .bind::<SqlUuid, _>(benefit.parse::<Uuid>().unwrap())
+            .bind::<Timestamptz, _>(at)
+            .execute(&mut conn)
+            .await
+            .unwrap();
     assert_eq!(written, 1);
 }
 

@@ -188,7 +188,8 @@ fn event_is_lawful(world: &World, before: &Case, decision: &Decision, event: &Do
         DomainEvent::ClockWarned { clock, task_id, percent, due_at, .. } => {
             assert!(*due_at > world.now, "{clock} is over: nobody is reminded of it");
             let same = decision.events.iter().filter(|emitted| {
-                let DomainEvent::ClockWarned { clock: kind, task_id: task, due_at: due, .. } = &emitted.event else {
+                let DomainEvent::ClockWarned { clock: kind, task_id: task, due_at: due, .. } = &emitted.event
+                else {
                     return false;
                 };
                 (kind, task, due) == (clock, task_id, due_at)

@@ -28,7 +28,11 @@ fn silence_at_intake_is_acceptance_counted_late() {
     assert_eq!(case.clone().tick(&world.system()).unwrap(), None);
     world.now = due + TimeDelta::hours(5);
     let decision = world.tick(case);
-    assert_eq!(names(&decision)[..2], ["ClockBreached", "CaseAccepted"], "nobody is reminded of what is over");
+    assert_eq!(
+        names(&decision)[..2],
+        ["ClockBreached", "CaseAccepted"],
+        "nobody is reminded of what is over"
+    );
     let DomainEvent::CaseAccepted { in_time: false, by_silence: true } = decision.events[1].event else {
         panic!()
     };
