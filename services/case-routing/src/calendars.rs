@@ -169,7 +169,9 @@ impl InForce {
         // A parent may become known after those below it, which are under it only then.
         units.extend(changed.iter().flat_map(|unit| before.children(unit.id)).map(|child| child.id));
         let other_hours = |unit: &Uuid| {
-            let (Some(was), Some(is)) = (before.path(*unit), after.path(*unit)) else { return false };
+            let (Some(was), Some(is)) = (present(before, *unit), present(&after, *unit)) else {
+                return false;
+            };
             was != is && self.profile(usual, &was, 0) != self.profile(usual, &is, 0)
         };
         let moved: BTreeSet<Uuid> = units.into_iter().filter(other_hours).collect();
@@ -185,6 +187,14 @@ impl InForce {
         let moves = self.moves.iter().filter(|moved| **moved <= topology).count();
         usual.version().saturating_add(orders).saturating_add(u16::try_from(moves).unwrap_or(u16::MAX))
     }
+}
+
+/// Where a unit goes on, root → leaf: where it lies, or what it was merged into.
+fn present(topology: &Topology, unit: Uuid) -> Option<std::sync::Arc<[Uuid]>> {
+    let successor = |unit: &Uuid| topology.unit(*unit)?.successor_id;
+    // More mergers in a row than units can have, unless they lead in a circle.
+    let last = std::iter::successors(Some(unit), successor).take(64).last()?;
+    topology.path(last)
 }
 
 #[cfg(test)]
@@ -319,6 +329,15 @@ mod tests {
         let own = |text: &str| ordered(&[(COMMUNITY, hours("15:00").as_str()), (STREET, text)]);
         assert!(moved(&own(&wide), &to_next).is_empty());
         assert_eq!(moved(&own(&flood), &to_next), [COMMUNITY]);
+    }
+
+    #[test]
+    fn a_unit_that_is_merged_into_one_with_other_hours_has_come_under_them() {
+        let (usual, topology) = (Profile::office(), city(1));
+        let merged = Unit { successor_id: Some(NEXT_STREET), ..unit(STREET, Some(CITY), 2) };
+        let moved = |in_force: InForce| in_force.moved_by(&usual, &topology, std::slice::from_ref(&merged));
+        assert_eq!(moved(ordered(&[(NEXT_STREET, closure("flood", "06", "06").as_str())])), [STREET]);
+        assert!(moved(ordered(&[(CITY, hours("16:00").as_str())])).is_empty(), "the same hours there");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use chassis::{
     auth::{Caller, CallerKind},
     clock::new_id,
     command::{Decide, Decision},
+    event::Emit,
 };
 use uuid::Uuid;
 
@@ -61,6 +62,29 @@ impl Docket {
         };
         let decision = open.clone().end_with_case(act).map_err(|error| refused(open.id, error))?;
         self.after(decision, act, by).map(Some)
+    }
+
+    /// What becomes of it when time or the calendar moves its mediations on, one after the other, and what is told. `None`: none
+    /// of them moves.
+    ///
+    /// # Errors
+    /// As [`after`](Self::after).
+    pub fn moved_on(
+        &self,
+        world: &World,
+        by: &Caller,
+        now: Timestamp,
+        step: impl Fn(Mediation, &Act<'_>) -> Option<MediationDecision>,
+    ) -> Result<Option<(Self, Vec<Emit>)>> {
+        let (mut after, mut told) = (None::<Self>, Vec::new());
+        for mediation in &self.mediations {
+            let act = at_place(act(world, new_id(), Party::system(), now), &self.case.case);
+            let Some(decision) = step(mediation.clone(), &act) else { continue };
+            let next = after.as_ref().unwrap_or(self).after(decision, &act, by)?;
+            told.extend(next.events);
+            after = Some(next.aggregate);
+        }
+        Ok(after.map(|after| (after, told)))
     }
 
     /// The docket and what is told after a decision about one of its mediations.

@@ -20,8 +20,7 @@ use uuid::Uuid;
 
 use crate::{
     atlas::Atlas,
-    docket::Docket,
-    domain::{CaseId, Party},
+    domain::{Act, CaseId, Mediation, Party},
     store::mediations::{self, DocketStore},
     sweep::{self, Sweep, Timers},
     verb::{act, at_place},
@@ -68,18 +67,11 @@ impl Timers for MediationSweeper {
                 let mut changes = Vec::with_capacity(due.len());
                 for id in &due {
                     let Some(before) = dockets.remove(id) else { continue };
-                    let mut after: Option<Docket> = None;
-                    for mediation in &before.mediations {
-                        let act = act(&world, new_id(), Party::system(), tx.now);
-                        let act = at_place(act, &before.case.case);
-                        let Some(decision) = mediation.clone().tick(&act) else { continue };
-                        let next = after.as_ref().unwrap_or(&before).after(decision, &act, &self.by)?;
-                        for emit in next.events {
-                            tx.emit(emit);
-                        }
-                        after = Some(next.aggregate);
-                    }
-                    let Some(after) = after else { continue };
+                    let step = |mediation: Mediation, act: &Act<'_>| mediation.tick(act);
+                    let Some((after, told)) = before.moved_on(&world, &self.by, tx.now, step)? else {
+                        continue;
+                    };
+                    told.into_iter().for_each(|emit| tx.emit(emit));
                     tx.changed(id.0);
                     changes.push(Change { before: Some(before), after, trace: None });
                 }

@@ -18,15 +18,14 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     atlas::Atlas,
     benefit_events::review_moved,
-    docket::Docket,
-    domain::{Case, CaseId, Party, UnitId, review_day},
+    domain::{Act, Case, CaseId, Mediation, Party, UnitId, review_day},
     lull::Lull,
     store::{
         agenda, benefit_days,
         case_store::CaseStore,
         mediations::{self, DocketStore},
     },
-    verb::{act, at_place, decided},
+    verb::{act, decided},
 };
 
 /// As many in one transaction.
@@ -194,18 +193,11 @@ impl Recounter {
                 let mut changes = Vec::with_capacity(dockets.len());
                 for id in ids {
                     let Some(before) = dockets.remove(id) else { continue };
-                    let mut after: Option<Docket> = None;
-                    for mediation in &before.mediations {
-                        let act = act(&world, new_id(), Party::system(), tx.now);
-                        let act = at_place(act, &before.case.case);
-                        let Some(decision) = mediation.clone().follow_calendar(&act) else { continue };
-                        let next = after.as_ref().unwrap_or(&before).after(decision, &act, &self.by)?;
-                        for emit in next.events {
-                            tx.emit(emit);
-                        }
-                        after = Some(next.aggregate);
-                    }
-                    let Some(after) = after else { continue };
+                    let step = |mediation: Mediation, act: &Act<'_>| mediation.follow_calendar(act);
+                    let Some((after, told)) = before.moved_on(&world, &self.by, tx.now, step)? else {
+                        continue;
+                    };
+                    told.into_iter().for_each(|emit| tx.emit(emit));
                     tx.changed(id.0);
                     changes.push(Change { before: Some(before), after, trace: None });
                 }

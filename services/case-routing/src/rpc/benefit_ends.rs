@@ -2,15 +2,16 @@
 
 use chassis::{
     Error, Result,
-    auth::Caller,
+    auth::{Caller, Role},
     command::{Commands, Meta, once},
     db::Tx,
     proto::case_routing::v1 as pb,
 };
 use chrono::NaiveDate;
 
-use super::{application_convert, application_desk::Applications, parse, registers::day};
+use super::{application_convert, application_desk::Applications, parse, registers::day, route::holds};
 use crate::{
+    atlas::World,
     codes,
     domain::{Act, Application, BenefitGround, Case, CaseId, EndBenefit, OrgId},
     filing::{File, impartial},
@@ -79,7 +80,7 @@ impl Applications {
         let said = Said::try_from(&request)?;
         let world = self.desk.atlas.world();
         let ended = once(&self.desk.db, caller, meta, async |tx: &mut Tx<'_>| {
-            let (stands, in_charge) = standing(tx, caller, id).await?;
+            let (stands, in_charge) = standing(tx, &world, caller, id).await?;
             let command = said.of(&stands, in_charge.clone());
             let end = move |papers: Application, case: Case, act: Act<'_>, by: &Caller| {
                 impartial(&case, by)?;
@@ -109,9 +110,24 @@ impl Applications {
     }
 }
 
-/// The benefit as it stands, not locked, with those in charge of it, if the caller reaches the application that began it, the
+/// By which roles for an organisation in charge a benefit is ended: those of the policy.
+const ENDING: [Role; 6] = [
+    Role::ServiceWorker,
+    Role::StationHead,
+    Role::StreetDispatcher,
+    Role::StreetLeader,
+    Role::DeptOfficer,
+    Role::DeptLeader,
+];
+
+/// The benefit as it stands, not locked, with those in charge of it for whom the caller may end it, if the caller reaches the application that began it, the
 /// one that it rests on, or its open re-check.
-async fn standing(tx: &mut Tx<'_>, caller: &Caller, id: CaseId) -> Result<(Benefit, Vec<OrgId>)> {
+async fn standing(
+    tx: &mut Tx<'_>,
+    world: &World,
+    caller: &Caller,
+    id: CaseId,
+) -> Result<(Benefit, Vec<OrgId>)> {
     let missing = || Error::not_found("benefit", id);
     let (benefit, _) = benefits::get(tx.conn, id).await?.ok_or_else(missing)?;
     let rests_on = read::case(tx.conn, CaseId(benefit.case_id)).await?.ok_or_else(missing)?;
@@ -130,6 +146,12 @@ async fn standing(tx: &mut Tx<'_>, caller: &Caller, id: CaseId) -> Result<(Benef
     }
     // What it rests on changes with its version, which the decision is checked against.
     let case = &rests_on.case;
-    let in_charge = std::iter::once(case.first_receiver).chain(case.lead_org).collect();
+    let routes = &world.routes;
+    let stands = routes.org(case.first_receiver).is_some_and(|org| org.in_force(tx.now));
+    let path = routes.unit(routes.present(case.place.unit)).map_or(&case.place.path[..], |unit| &unit.path);
+    let receiver = if stands { Some(case.first_receiver) } else { routes.window_above(path, tx.now) };
+    // Another role for the organisation is not enough.
+    let may = |org: &OrgId| ENDING.into_iter().any(|role| holds(caller, role, Some(*org)));
+    let in_charge = receiver.into_iter().chain(case.lead_org).filter(may).collect();
     Ok((benefit, in_charge))
 }

@@ -80,7 +80,7 @@ impl Wish {
 }
 
 /// Whether the caller holds a role for an organisation.
-fn holds(by: &Caller, role: Role, org: Option<OrgId>) -> bool {
+pub fn holds(by: &Caller, role: Role, org: Option<OrgId>) -> bool {
     let held = by.scopes.iter().filter(|scope| scope.role == role);
     held.map(|scope| scope.org_id.or(by.org_id).map(OrgId)).any(|held_for| held_for == org)
 }
