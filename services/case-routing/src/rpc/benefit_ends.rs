@@ -120,8 +120,8 @@ const ENDING: [Role; 6] = [
     Role::DeptLeader,
 ];
 
-/// The benefit as it stands, not locked, with those in charge of it for whom the caller may end it, if the caller reaches the application that began it, the
-/// one that it rests on, or its open re-check.
+/// The benefit as it stands, not locked, with those in charge of it for whom the caller may end it, if the caller reaches the
+/// application that began it, the one that it rests on, or its open re-check.
 async fn standing(
     tx: &mut Tx<'_>,
     world: &World,
