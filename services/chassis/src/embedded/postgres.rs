@@ -220,6 +220,7 @@ impl Postgres {
              synchronous_commit = {durable}\n\
              full_page_writes = {durable}\n\
              wal_compression = lz4\n\
+             default_toast_compression = lz4\n\
              wal_buffers = 16MB\n\
              min_wal_size = 512MB\n\
              max_wal_size = 2GB\n\

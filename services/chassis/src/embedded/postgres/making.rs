@@ -71,7 +71,8 @@ impl Postgres {
     fn initdb(&self, dir: &Path) -> anyhow::Result<()> {
         let mut command = child::command(&self.bin.join("initdb"), self.user.as_ref(), "KILL");
         command.arg("-D").arg(dir).args(["-U", "jianghan", "-A", "trust", "-E", "UTF8"]);
-        command.args(["--locale=C.UTF-8", "--no-instructions"]).current_dir(dir);
+        // The order of C.UTF-8 is that of C, which PostgreSQL knows and needs not ask the C library for.
+        command.args(["--locale=C.UTF-8", "--lc-collate=C", "--no-instructions"]).current_dir(dir);
         if !self.options.durable {
             command.arg("-N");
         }
