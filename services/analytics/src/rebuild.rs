@@ -157,7 +157,7 @@ impl Replayed {
         let (last, page) = event_log::page(conn, self.position, until, CHUNK).await?;
         self.position = last.unwrap_or(until);
         self.events += page.len() as i64;
-        let items = store::take_in(conn, &page).await?;
+        let items = store::take_in(conn, &page, true).await?;
         let new: Vec<_> = items.into_iter().filter(|key| !self.items.contains(key)).collect();
         store::note_items(conn, &new).await?;
         self.items.extend(new);

@@ -1,7 +1,7 @@
 //! The counters of a rollup cell. Each is a column of `rollups` and a word in the formulas of the indicators. A new
 //! counter is a column and a line here; `rebuild` fills it.
 
-use std::ops::{AddAssign, Index, IndexMut};
+use std::ops::{AddAssign, Index, IndexMut, Range};
 
 macro_rules! counters {
     ($($(#[doc = $doc:literal])+ $name:ident = $column:literal,)+) => {
@@ -215,6 +215,66 @@ impl Counter {
     }
 }
 
+/// Counters that are counted on the same occasions, and so mostly in the same cells: each begins with one of these and goes up
+/// to the next.
+const FAMILIES: [Counter; Families::COUNT] = [
+    Counter::Registered,
+    Counter::Due,
+    Counter::OverdueIn,
+    Counter::Closed,
+    Counter::EndedResolved,
+    Counter::CallbackDue,
+    Counter::Rated,
+    Counter::TasksIssued,
+];
+
+/// A set of families of counters.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Families(u8);
+
+impl Families {
+    /// How many families there are.
+    const COUNT: usize = 8;
+
+    /// How many sets of them there are.
+    pub const SETS: usize = 1 << Self::COUNT;
+
+    /// All of them.
+    pub const ALL: Self = Self(u8::MAX);
+
+    /// The number of this set, below [`Self::SETS`].
+    pub fn number(self) -> usize {
+        self.0.into()
+    }
+
+    /// Whether these hold all of others.
+    pub fn hold(self, others: Self) -> bool {
+        self.and(others) == self
+    }
+
+    /// Those of both.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Places of their counters in [`Counter::ALL`], in order.
+    pub fn places(self) -> impl Iterator<Item = usize> {
+        (0..Self::COUNT).filter(move |n| self.0 >> n & 1 == 1).flat_map(Self::range)
+    }
+
+    /// Those with a counter that is not zero.
+    fn counted(values: &[i64; Counter::COUNT]) -> Self {
+        let counted = |n: &usize| values[Self::range(*n)].iter().any(|value| *value != 0);
+        Self((0..Self::COUNT).filter(counted).fold(0, |set, n| set | 1 << n))
+    }
+
+    fn range(family: usize) -> Range<usize> {
+        let end = FAMILIES.get(family + 1).map_or(Counter::COUNT, |next| *next as usize);
+        FAMILIES[family] as usize..end
+    }
+}
+
 /// One number per counter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Counters([i64; Counter::COUNT]);
@@ -244,6 +304,11 @@ impl Counters {
     pub fn is_zero(&self) -> bool {
         self.0.iter().all(|n| *n == 0)
     }
+
+    /// The families of which something is counted.
+    pub fn families(&self) -> Families {
+        Families::counted(&self.0)
+    }
 }
 
 impl Index<Counter> for Counters {
@@ -265,5 +330,37 @@ impl AddAssign<&Counters> for Counters {
         for (to, from) in self.0.iter_mut().zip(&other.0) {
             *to += from;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_families_hold_every_counter_once_in_order() {
+        let all: Vec<usize> = Families::ALL.places().collect();
+        assert_eq!(all, (0..Counter::COUNT).collect::<Vec<_>>());
+        assert!((0..Families::COUNT).all(|n| !Families::range(n).is_empty()));
+    }
+
+    #[test]
+    fn what_is_counted_is_in_its_families_and_nothing_of_others_is() {
+        for counter in Counter::ALL {
+            let mut counters = Counters::default();
+            assert_eq!(counters.families().places().count(), 0);
+            counters[*counter] = -1;
+            let families = counters.families();
+            assert_eq!(families.0.count_ones(), 1);
+            assert!(families.places().any(|place| place == *counter as usize));
+        }
+        let mut both = Counters::default();
+        both[Counter::Registered] = 1;
+        let mut other = Counters::default();
+        other[Counter::AgreementsPerformed] = 2;
+        let families = both.families().and(other.families());
+        both += &other;
+        assert_eq!(both.families(), families);
+        assert!(families.hold(other.families()) && !other.families().hold(families));
     }
 }

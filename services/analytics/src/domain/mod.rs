@@ -30,7 +30,7 @@ mod story;
 
 pub use case_fact::CaseFact;
 pub use change::{CaseEvent, Change, Taken, TaskChange};
-pub use counter::{Counter, Counters};
+pub use counter::{Counter, Counters, Families};
 pub use delta::Deltas;
 pub use history::History;
 pub use mediation_fact::{MediationEvent, MediationFact};

@@ -1,5 +1,4 @@
-//! A table whose rows are one domain type: its row, and an upsert of many rows by one statement-cached `unnest`. The
-//! columns are named once.
+//! A table whose rows are one domain type: its row, and statements that write many rows at once. The columns are named once.
 
 /// Makes `Row` and the statements for a table from the list of its fields. A field is its column; one is `place_unit_id`.
 macro_rules! fact_table {
@@ -21,17 +20,20 @@ macro_rules! fact_table {
         /// The names of the columns, in the order of the binds.
         const COLUMNS: &[&str] = &[$(stringify!($field)),+];
 
-        static UPSERT: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
-            let columns = COLUMNS.join(", ");
-            let binds: Vec<String> = (1..=COLUMNS.len()).map(|n| format!("${n}")).collect();
-            let sets: Vec<String> =
-                COLUMNS.iter().filter(|c| **c != stringify!($key)).map(|c| format!("{c} = excluded.{c}")).collect();
+        static INSERT: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
+            let binds: Vec<String> = (1..=COLUMNS.len()).map(|n| format!("unnest(${n})")).collect();
+            format!("INSERT INTO {} ({}) SELECT {}", $table, COLUMNS.join(", "), binds.join(", "))
+        });
+
+        static UPDATE: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
+            let key = stringify!($key);
+            let sets = COLUMNS.iter().filter(|c| **c != key).map(|c| format!("{c} = t.{c}"));
+            let binds = COLUMNS.iter().zip(1..).map(|(c, n)| format!("unnest(${n}) AS {c}"));
             format!(
-                "INSERT INTO {} ({columns}) SELECT * FROM unnest({}) ON CONFLICT ({}) DO UPDATE SET {}",
+                "UPDATE {} AS f SET {} FROM (SELECT {}) AS t WHERE f.{key} = t.{key}",
                 $table,
-                binds.join(", "),
-                stringify!($key),
-                sets.join(", "),
+                sets.collect::<Vec<_>>().join(", "),
+                binds.collect::<Vec<_>>().join(", "),
             )
         });
 
@@ -112,22 +114,39 @@ macro_rules! fact_table {
             Ok(rows.into_iter().map(Into::into).collect())
         }
 
-        /// Writes facts, new and known, in one statement. They come in the order of their ids.
+        /// Writes facts; those of the `stored` ids, which are locked, are there already.
         pub async fn save(
-            mut conn: &diesel_async::AsyncPgConnection,
+            conn: &diesel_async::AsyncPgConnection,
             facts: &[$fact],
+            stored: &std::collections::HashSet<uuid::Uuid>,
         ) -> chassis::Result<()> {
+            let (known, new): (Vec<_>, Vec<_>) = facts.iter().partition(|fact| stored.contains(&fact.$key));
+            let (_, written) =
+                futures::try_join!(write(conn, INSERT.as_str(), &new), write(conn, UPDATE.as_str(), &known))?;
+            if written == known.len() {
+                Ok(())
+            } else {
+                let missing = known.len() - written;
+                Err(chassis::Error::internal(format!("{missing} locked rows are not in {}", $table)))
+            }
+        }
+
+        async fn write(
+            mut conn: &diesel_async::AsyncPgConnection,
+            sql: &'static str,
+            facts: &[&$fact],
+        ) -> chassis::Result<usize> {
             use diesel_async::RunQueryDsl;
             if facts.is_empty() {
-                return Ok(());
+                return Ok(0);
             }
-            chassis::db::cached(UPSERT.as_str())
+            let written = chassis::db::cached(sql)
                 $(.bind::<diesel::sql_types::Array<$sql>, _>(
                     facts.iter().map(|fact| fact.$field.clone()).collect::<Vec<$ty>>(),
                 ))+
                 .execute(&mut conn)
                 .await?;
-            Ok(())
+            Ok(written)
         }
     };
 }

@@ -25,7 +25,8 @@ pub async fn append(conn: &mut AsyncPgConnection, events: &[Event]) -> Result<()
          SET revision = c.revision + 1, events = c.events + excluded.events, watermark = excluded.watermark) \
          INSERT INTO event_log (id, type, source, subject, occurred_at, partition_key, aggregate_version, unit_id, \
          line, correlation_id, causation_id, actor_ref, traceparent, data) \
-         SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+         SELECT unnest($1), unnest($2), unnest($3), unnest($4), unnest($5), unnest($6), unnest($7), unnest($8), \
+         unnest($9), unnest($10), unnest($11), unnest($12), unnest($13), unnest($14)",
     )
     .bind::<Array<SqlUuid>, _>(column(events, |e| e.id))
     .bind::<Array<Text>, _>(column(events, |e| &*e.r#type))

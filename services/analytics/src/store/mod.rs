@@ -15,7 +15,7 @@ pub mod recount;
 mod rollups;
 mod task_facts;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use chassis::{Result, event::Event};
 use diesel_async::AsyncPgConnection;
@@ -35,8 +35,8 @@ struct Decoded {
 }
 
 /// Applies decoded events to the stored facts and rollups, within the caller's transaction. Every statement writes in
-/// the order of the keys, and the rollups come last, because consumers meet there.
-async fn apply(conn: &mut AsyncPgConnection, events: &Decoded) -> Result<Changes> {
+/// the order of the keys, and the rollups come last, because consumers meet there; who writes `alone` meets nobody.
+async fn apply(conn: &mut AsyncPgConnection, events: &Decoded, alone: bool) -> Result<Changes> {
     let Decoded { cases: events, work, mediations } = events;
     if events.is_empty() && work.is_empty() && mediations.is_empty() {
         return Ok(Changes::default());
@@ -58,6 +58,12 @@ async fn apply(conn: &mut AsyncPgConnection, events: &Decoded) -> Result<Changes
         mediation_facts::lock(conn, &mediated),
     )?;
 
+    let stored: HashSet<Uuid> = cases
+        .iter()
+        .map(|fact| fact.case_id)
+        .chain(tasks.iter().map(|fact| fact.task_id))
+        .chain(mediated.iter().map(|fact| fact.mediation_id))
+        .collect();
     let mut history = History::new(cases, tasks).with_mediations(mediated);
     events.iter().for_each(|event| history.apply(event));
     work.iter().for_each(|worked| history.work(worked));
@@ -65,20 +71,25 @@ async fn apply(conn: &mut AsyncPgConnection, events: &Decoded) -> Result<Changes
     let changes = history.finish();
 
     futures::try_join!(
-        case_facts::save(conn, &changes.cases),
-        task_facts::save(conn, &changes.tasks),
-        mediation_facts::save(conn, &changes.mediations),
-        rollups::add(conn, &changes.deltas),
+        case_facts::save(conn, &changes.cases, &stored),
+        task_facts::save(conn, &changes.tasks, &stored),
+        mediation_facts::save(conn, &changes.mediations, &stored),
+        rollups::add(conn, &changes.deltas, alone),
         processes::add(conn, &changes.deltas),
     )?;
     Ok(changes)
 }
 
 /// Most case events applied at once: an import is one event of thousands of cases.
-const MOST: usize = 4_000;
+const MOST: usize = 10_000;
 
-/// Applies events in their order. Gives the items of the cases that changed, with their lines.
-pub async fn take_in(conn: &mut AsyncPgConnection, events: &[Event]) -> Result<BTreeSet<(String, String)>> {
+/// Applies events in their order; `alone` when nobody else adds to facts and rollups meanwhile. Gives the items of the cases that
+/// changed, with their lines.
+pub async fn take_in(
+    conn: &mut AsyncPgConnection,
+    events: &[Event],
+    alone: bool,
+) -> Result<BTreeSet<(String, String)>> {
     let (mut waiting, mut items) = (Decoded::default(), BTreeSet::new());
     for event in events {
         CaseEvent::each(event, |one| {
@@ -88,19 +99,20 @@ pub async fn take_in(conn: &mut AsyncPgConnection, events: &[Event]) -> Result<B
         waiting.work.extend(Worked::of(event)?);
         waiting.mediations.extend(MediationEvent::of(event)?);
         if waiting.cases.len() >= MOST {
-            take_in_some(conn, std::mem::take(&mut waiting), &mut items).await?;
+            take_in_some(conn, std::mem::take(&mut waiting), alone, &mut items).await?;
         }
     }
-    take_in_some(conn, waiting, &mut items).await?;
+    take_in_some(conn, waiting, alone, &mut items).await?;
     Ok(items)
 }
 
 async fn take_in_some(
     conn: &mut AsyncPgConnection,
     waiting: Decoded,
+    alone: bool,
     items: &mut BTreeSet<(String, String)>,
 ) -> Result<()> {
-    let changes = apply(conn, &waiting).await?;
+    let changes = apply(conn, &waiting, alone).await?;
     let known = changes.cases.into_iter().filter(|case| !case.item_code.is_empty());
     items.extend(known.map(|case| (case.item_code, case.line)));
     Ok(())

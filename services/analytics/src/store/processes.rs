@@ -26,7 +26,8 @@ static ADD: LazyLock<String> = LazyLock::new(|| {
     let sums: Vec<String> = names.iter().map(|c| added(c)).collect();
     format!(
         "INSERT INTO process_rollups AS r (unit_id, day, process_version, line, item_code, {}) \
-         SELECT u, d, p, l, i, {} FROM unnest($1, $2, $3, $4, $5) WITH ORDINALITY AS t(u, d, p, l, i, o) \
+         SELECT u, d, p, l, i, {} FROM (SELECT unnest($1) AS u, unnest($2) AS d, unnest($3) AS p, unnest($4) AS l, \
+         unnest($5) AS i, generate_series(1, cardinality($1)) AS o) AS t \
          ON CONFLICT (unit_id, day, process_version, line, item_code) DO UPDATE SET {}",
         names.join(", "),
         values.join(", "),

@@ -1,6 +1,7 @@
-//! Adds signed differences to the rollups: one multi-row upsert per table, rows in the order of the key.
+//! Adds signed differences to the rollups: a multi-row upsert per table, rows in the order of the key; of an import, one for each
+//! kind of cell.
 
-use std::sync::LazyLock;
+use std::{collections::BTreeMap, sync::OnceLock};
 
 use chassis::{Result, Timestamp, db::cached};
 use chrono::NaiveDate;
@@ -8,7 +9,7 @@ use diesel::sql_types::{Array, BigInt, Date, Integer, SmallInt, Text, Timestampt
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
-use crate::domain::{Counter, Deltas, delta::Cell};
+use crate::domain::{Counter, Counters, Deltas, Families, delta::Cell};
 
 /// A counter of a rollup after an upsert added to it. Zero is NULL.
 pub(super) fn added(name: &str) -> String {
@@ -20,22 +21,47 @@ pub(super) fn sum(name: &str) -> String {
     format!("COALESCE(SUM({name}), 0)")
 }
 
-/// One row per cell; the counters come as one flat array of small numbers, row after row.
-static ADD: LazyLock<String> = LazyLock::new(|| {
-    let names: Vec<&str> = Counter::ALL.iter().map(|c| c.name()).collect();
-    let width = Counter::COUNT;
-    let values: Vec<String> =
-        (1..=width).map(|n| format!("NULLIF(($5)[(o - 1) * {width} + {n}], 0)")).collect();
-    let sums: Vec<String> = names.iter().map(|c| added(c)).collect();
-    format!(
-        "INSERT INTO rollups AS r (unit_id, line, day, item_code, {}) \
-         SELECT u, l, d, i, {} FROM unnest($1, $2, $3, $4) WITH ORDINALITY AS t(u, l, d, i, o) \
-         ON CONFLICT (unit_id, line, day, item_code) DO UPDATE SET {}",
-        names.join(", "),
-        values.join(", "),
-        sums.join(", "),
-    )
-});
+/// One row per cell with the counters of some families alone, most of which a cell has not: every column of a row costs the
+/// server about as much whether something is counted there or not. The counters come as one flat array of small numbers,
+/// row after row.
+fn add_sql(families: Families) -> &'static str {
+    static ALL: [OnceLock<String>; Families::SETS] = [const { OnceLock::new() }; Families::SETS];
+    ALL[families.number()].get_or_init(|| {
+        let names: Vec<&str> = families.places().map(|place| Counter::ALL[place].name()).collect();
+        let width = names.len();
+        let values: Vec<String> =
+            (1..=width).map(|n| format!("NULLIF(($5)[(o - 1) * {width} + {n}], 0)")).collect();
+        let sums: Vec<String> = names.iter().map(|c| added(c)).collect();
+        format!(
+            "INSERT INTO rollups AS r (unit_id, line, day, item_code, {}) \
+             SELECT u, l, d, i, {} FROM (SELECT unnest($1) AS u, unnest($2) AS l, unnest($3) AS d, unnest($4) AS i, \
+             generate_series(1, cardinality($1)) AS o) AS t \
+             ON CONFLICT (unit_id, line, day, item_code) DO UPDATE SET {}",
+            names.join(", "),
+            values.join(", "),
+            sums.join(", "),
+        )
+    })
+}
+
+/// Cells that are worth a statement of their own.
+const OWN_STATEMENT: usize = 256;
+
+/// Cells by the families that they count: those of a kind that has many together, all others together.
+fn kinds(cells: &BTreeMap<Cell, Counters>) -> Vec<(Families, Vec<(&Cell, &Counters)>)> {
+    let mut kinds: BTreeMap<Families, Vec<(&Cell, &Counters)>> = BTreeMap::new();
+    for (cell, counters) in cells {
+        kinds.entry(counters.families()).or_default().push((cell, counters));
+    }
+    let (mut many, few): (Vec<_>, Vec<_>) =
+        kinds.into_iter().partition(|(_, cells)| cells.len() >= OWN_STATEMENT);
+    if let Some(families) = few.iter().map(|(families, _)| *families).reduce(Families::and) {
+        let mut cells: Vec<_> = few.into_iter().flat_map(|(_, cells)| cells).collect();
+        cells.sort_unstable_by_key(|(cell, _)| *cell);
+        many.push((families, cells));
+    }
+    many
+}
 
 /// Cells column by column.
 #[derive(Default)]
@@ -59,25 +85,31 @@ impl<'a> Cells<'a> {
     }
 }
 
-/// Adds the differences.
-pub async fn add(conn: &AsyncPgConnection, deltas: &Deltas) -> Result<()> {
-    futures::try_join!(counters(conn, deltas), durations(conn, deltas), standing(conn, deltas))?;
+/// Adds the differences. Who writes `alone` need not take the rows in the order that others take them in; whoever does not
+/// writes all counters, so that the server keeps one plan for it.
+pub async fn add(conn: &AsyncPgConnection, deltas: &Deltas, alone: bool) -> Result<()> {
+    futures::try_join!(counters(conn, deltas, alone), durations(conn, deltas), standing(conn, deltas))?;
     Ok(())
 }
 
-async fn counters(mut conn: &AsyncPgConnection, deltas: &Deltas) -> Result<()> {
-    if deltas.cells.is_empty() {
-        return Ok(());
-    }
-    let cells = Cells::of(deltas.cells.keys());
-    let counters: Vec<i32> = deltas
-        .cells
-        .values()
-        .flat_map(|c| c.values())
-        // Within a batch none grows beyond that: the largest are sums of day numbers.
-        .map(|n| i32::try_from(*n).unwrap_or(0))
-        .collect();
-    cached(ADD.as_str())
+async fn counters(conn: &AsyncPgConnection, deltas: &Deltas, alone: bool) -> Result<()> {
+    let kinds = match deltas.cells.len() {
+        0 => return Ok(()),
+        _ if alone => kinds(&deltas.cells),
+        _ => vec![(Families::ALL, deltas.cells.iter().collect())],
+    };
+    futures::future::try_join_all(kinds.iter().map(|(families, cells)| add_some(conn, *families, cells)))
+        .await?;
+    Ok(())
+}
+
+async fn add_some(mut conn: &AsyncPgConnection, families: Families, of: &[(&Cell, &Counters)]) -> Result<()> {
+    let cells = Cells::of(of.iter().map(|(cell, _)| *cell));
+    let counters =
+        of.iter().flat_map(|(_, counters)| families.places().map(|place| counters.values()[place]));
+    // Within a batch none grows beyond that: the largest are sums of day numbers.
+    let counters: Vec<i32> = counters.map(|n| i32::try_from(n).unwrap_or(0)).collect();
+    cached(add_sql(families))
         .bind::<Array<SqlUuid>, _>(cells.units)
         .bind::<Array<Text>, _>(cells.lines)
         .bind::<Array<Date>, _>(cells.days)
@@ -99,7 +131,7 @@ async fn durations(mut conn: &AsyncPgConnection, deltas: &Deltas) -> Result<()> 
         deltas.durations.values().map(|clocks| (clocks.count, clocks.seconds)).unzip();
     cached(
         "INSERT INTO duration_rollups AS r (unit_id, line, day, item_code, clock_unit, bucket, count, seconds) \
-         SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8) \
+         SELECT unnest($1), unnest($2), unnest($3), unnest($4), unnest($5), unnest($6), unnest($7), unnest($8) \
          ON CONFLICT (unit_id, line, day, item_code, clock_unit, bucket) \
          DO UPDATE SET count = r.count + excluded.count, seconds = r.seconds + excluded.seconds",
     )
@@ -124,9 +156,9 @@ async fn standing(mut conn: &AsyncPgConnection, deltas: &Deltas) -> Result<()> {
     let (states, open) = (&deltas.states, &deltas.open_due);
     cached(
         "WITH states AS (INSERT INTO state_counts AS s (unit_id, line, state, count) \
-         SELECT * FROM unnest($1, $2, $3, $4) \
+         SELECT unnest($1), unnest($2), unnest($3), unnest($4) \
          ON CONFLICT (unit_id, line, state) DO UPDATE SET count = s.count + excluded.count) \
-         INSERT INTO open_due AS o (unit_id, line, hour, count) SELECT * FROM unnest($5, $6, $7, $8) \
+         INSERT INTO open_due AS o (unit_id, line, hour, count) SELECT unnest($5), unnest($6), unnest($7), unnest($8) \
          ON CONFLICT (unit_id, line, hour) DO UPDATE SET count = o.count + excluded.count",
     )
     .bind::<Array<SqlUuid>, _>(states.keys().map(|(unit, ..)| *unit).collect::<Vec<Uuid>>())
@@ -147,7 +179,7 @@ pub async fn note_items(conn: &mut AsyncPgConnection, items: &[(String, String)]
     if items.is_empty() {
         return Ok(());
     }
-    cached("INSERT INTO items (item_code, line) SELECT * FROM unnest($1, $2) ON CONFLICT DO NOTHING")
+    cached("INSERT INTO items (item_code, line) SELECT unnest($1), unnest($2) ON CONFLICT DO NOTHING")
         .bind::<Array<Text>, _>(items.iter().map(|(item, _)| item.as_str()).collect::<Vec<&str>>())
         .bind::<Array<Text>, _>(items.iter().map(|(_, line)| line.as_str()).collect::<Vec<&str>>())
         .execute(conn)
@@ -158,6 +190,36 @@ pub async fn note_items(conn: &mut AsyncPgConnection, items: &[(String, String)]
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_cell_is_in_one_kind_which_holds_all_that_it_counts() {
+        let counted = |n: u128| match n % 7 {
+            0 => vec![Counter::Due],
+            1..=3 => vec![Counter::Registered, Counter::Accepted],
+            4 if n < 700 => vec![Counter::Closed, Counter::Rated],
+            _ => vec![Counter::Registered, Counter::Due, Counter::TasksIssued],
+        };
+        let day = NaiveDate::from_ymd_opt(2026, 11, 1).unwrap();
+        let cells: BTreeMap<Cell, Counters> = (0..2_100)
+            .map(|n: u128| {
+                let mut counters = Counters::default();
+                counted(n).into_iter().for_each(|counter| counters[counter] = 1);
+                let unit_id = Uuid::from_u128(n);
+                (Cell { unit_id, line: String::new(), day, item_code: String::new() }, counters)
+            })
+            .collect();
+        let kinds = kinds(&cells);
+        // Of the third there are too few for a statement of their own.
+        assert_eq!(kinds.iter().map(|(_, cells)| cells.len()).collect::<Vec<_>>(), [900, 300, 800, 100]);
+        for (families, cells) in &kinds {
+            assert!(cells.is_sorted_by(|a, b| a.0 < b.0));
+            assert!(cells.iter().all(|(_, counters)| families.hold(counters.families())));
+        }
+        let mut all: Vec<&Cell> =
+            kinds.iter().flat_map(|(_, cells)| cells.iter().map(|(cell, _)| *cell)).collect();
+        all.sort_unstable();
+        assert_eq!(all, cells.keys().collect::<Vec<_>>());
+    }
 
     #[test]
     fn every_counter_is_a_column_of_the_table_and_the_other_way_round() {

@@ -126,7 +126,7 @@ impl AggregateStore for ApplicationStore {
             return Ok(());
         }
         cached(
-            "INSERT INTO applications (case_id, sealed) SELECT * FROM unnest($1, $2) \
+            "INSERT INTO applications (case_id, sealed) SELECT unnest($1), unnest($2) \
              ON CONFLICT (case_id) DO UPDATE SET sealed = excluded.sealed",
         )
         .bind::<Array<SqlUuid>, _>(ids)

@@ -80,7 +80,10 @@ pub fn read_doc(doc: &str) -> Result<Case> {
 
 /// The case as a document.
 pub fn write_doc(case: &Case) -> Result<String> {
-    serde_json::to_string(case).map_err(Error::internal)
+    // Most are of this length, and need not grow from nothing.
+    let mut doc = Vec::with_capacity(4096);
+    serde_json::to_writer(&mut doc, case).map_err(Error::internal)?;
+    String::from_utf8(doc).map_err(Error::internal)
 }
 
 impl CaseStore {

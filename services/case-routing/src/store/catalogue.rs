@@ -158,7 +158,7 @@ pub async fn fill(conn: &mut AsyncPgConnection, now: Timestamp) -> Result<bool> 
     catalogue_versions::insert_shipped(conn, catalogue, now).await?;
     lists::insert_shipped(conn, list, now).await?;
     let profiles = seed::profiles();
-    cached("INSERT INTO sla_profiles (code, content) SELECT * FROM unnest($1, $2)")
+    cached("INSERT INTO sla_profiles (code, content) SELECT unnest($1), unnest($2)")
         .bind::<Array<Text>, _>(profiles.iter().map(|profile| profile.code.as_str()).collect::<Vec<_>>())
         .bind::<Array<Jsonb>, _>(profiles.iter().map(write).collect::<Result<Vec<_>>>()?)
         .execute(conn)

@@ -33,7 +33,7 @@ pub async fn known(conn: &mut AsyncPgConnection, keys: &[&[u8]]) -> Result<Vec<V
 pub async fn claim(conn: &mut AsyncPgConnection, mut keys: Vec<(&[u8], CaseId)>) -> Result<Vec<Vec<u8>>> {
     keys.sort_unstable();
     let rows: Vec<KeyRow> = cached(
-        "INSERT INTO client_refs (client_key, case_id) SELECT * FROM unnest($1, $2) \
+        "INSERT INTO client_refs (client_key, case_id) SELECT unnest($1), unnest($2) \
          ON CONFLICT DO NOTHING RETURNING client_key",
     )
     .bind::<Array<Bytea>, _>(keys.iter().map(|(key, _)| *key).collect::<Vec<_>>())
@@ -59,7 +59,7 @@ pub async fn take_numbers(
     days: &[(String, NaiveDate, i32)],
 ) -> Result<Vec<((String, NaiveDate), i32)>> {
     let rows: Vec<TakenRow> = cached(
-        "INSERT INTO case_number_blocks AS b (district, day, taken) SELECT * FROM unnest($1, $2, $3) \
+        "INSERT INTO case_number_blocks AS b (district, day, taken) SELECT unnest($1), unnest($2), unnest($3) \
          ON CONFLICT (district, day) DO UPDATE SET taken = b.taken + excluded.taken \
          RETURNING district, day, taken",
     )

@@ -99,7 +99,8 @@ async fn upsert(mut conn: &AsyncPgConnection, rows: &[Mediation]) -> Result<()> 
     let docs: Vec<String> = docs.collect::<Result<_>>()?;
     cached(
         "INSERT INTO mediations (mediation_id, case_id, version, state, open, due_at, doc, calendar_version) \
-         SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (mediation_id) DO UPDATE SET \
+         SELECT unnest($1), unnest($2), unnest($3), unnest($4), unnest($5), unnest($6), unnest($7), \
+         unnest($8) ON CONFLICT (mediation_id) DO UPDATE SET \
          version = excluded.version, state = excluded.state, open = excluded.open, due_at = excluded.due_at, \
          doc = excluded.doc, calendar_version = excluded.calendar_version",
     )
@@ -124,7 +125,7 @@ async fn insert_texts(mut conn: &AsyncPgConnection, texts: &[SealedText]) -> Res
     if texts.is_empty() {
         return Ok(());
     }
-    cached("INSERT INTO mediation_texts (text_id, mediation_id, sealed) SELECT * FROM unnest($1, $2, $3)")
+    cached("INSERT INTO mediation_texts (text_id, mediation_id, sealed) SELECT unnest($1), unnest($2), unnest($3)")
         .bind::<Array<SqlUuid>, _>(texts.iter().map(|text| text.text_id).collect::<Vec<_>>())
         .bind::<Array<SqlUuid>, _>(texts.iter().map(|text| text.mediation_id.0).collect::<Vec<_>>())
         .bind::<Array<Bytea>, _>(texts.iter().map(|text| text.sealed.as_slice()).collect::<Vec<_>>())

@@ -36,7 +36,8 @@ pub async fn save(mut conn: &AsyncPgConnection, changes: &[Change<CaseRecord>]) 
         return Ok(());
     }
     cached(
-        "INSERT INTO case_points (case_id, cell, lon_e6, lat_e6) SELECT * FROM unnest($1, $2, $3, $4) \
+        "INSERT INTO case_points (case_id, cell, lon_e6, lat_e6) SELECT unnest($1), unnest($2), unnest($3), \
+         unnest($4) \
          ON CONFLICT (case_id) DO UPDATE SET cell = excluded.cell, lon_e6 = excluded.lon_e6, \
          lat_e6 = excluded.lat_e6",
     )

@@ -105,7 +105,8 @@ pub async fn save_grids(conn: &mut AsyncPgConnection, grids: &[Grid]) -> Result<
                 AND g.valid_from < t.day AND (g.valid_to IS NULL OR g.valid_to > t.day)";
     end_before(conn, ends, (codes.clone(), days.clone())).await?;
     cached(
-        "INSERT INTO grids (grid_code, valid_from, unit_id, name, valid_to) SELECT * FROM unnest($1, $2, $3, $4, $5) \
+        "INSERT INTO grids (grid_code, valid_from, unit_id, name, valid_to) SELECT unnest($1), unnest($2), \
+         unnest($3), unnest($4), unnest($5) \
          ON CONFLICT (grid_code, valid_from) DO UPDATE SET unit_id = excluded.unit_id, name = excluded.name, \
          valid_to = excluded.valid_to",
     )
@@ -183,7 +184,8 @@ pub async fn save_components(conn: &mut AsyncPgConnection, components: &[Compone
     }
     cached(
         "INSERT INTO components (component_code, valid_from, class_code, subclass_code, name, grid_code, unit_id, \
-         longitude, latitude, owner_org_id, state) SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
+         longitude, latitude, owner_org_id, state) SELECT unnest($1), unnest($2), unnest($3), unnest($4), \
+         unnest($5), unnest($6), unnest($7), unnest($8), unnest($9), unnest($10), unnest($11) \
          ON CONFLICT (component_code, valid_from) DO UPDATE SET class_code = excluded.class_code, \
          subclass_code = excluded.subclass_code, name = excluded.name, grid_code = excluded.grid_code, \
          unit_id = excluded.unit_id, longitude = excluded.longitude, latitude = excluded.latitude, \

@@ -48,7 +48,8 @@ pub async fn save(mut conn: &AsyncPgConnection, changes: &[Change<CaseRecord>]) 
     }
     cached(
         "INSERT INTO case_remarks (remark_id, case_id, case_version, kind, actor_ref, org_id, at, redacted, sealed) \
-         SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+         SELECT unnest($1), unnest($2), unnest($3), unnest($4), unnest($5), unnest($6), unnest($7), unnest($8), \
+         unnest($9)",
     )
     .bind::<Array<SqlUuid>, _>(all.iter().map(|(_, remark)| remark.id).collect::<Vec<_>>())
     .bind::<Array<SqlUuid>, _>(all.iter().map(|(case, _)| *case).collect::<Vec<_>>())

@@ -1,5 +1,5 @@
 //! The statements that save cases: each writes one table for a whole batch, and none is sent when there is nothing to
-//! write. Arrays are bound column by column and taken apart by `unnest`.
+//! write. Arrays are bound column by column and taken apart by `unnest` ([`chassis::db::cached`] says where).
 
 use std::fmt::{Display, Write as _};
 
@@ -64,22 +64,34 @@ pub(super) fn ids<I: Display>(ids: impl ExactSizeIterator<Item = I>) -> String {
     text
 }
 
-fn path(case: &Case) -> String {
-    ids(case.place.path.iter())
+/// All paths one after the other, and the first and the last place in them of each case's.
+fn paths(changes: &[&Change<CaseRecord>]) -> (Vec<Uuid>, Vec<i32>, Vec<i32>) {
+    let mut paths = Vec::with_capacity(8 * changes.len());
+    let (mut from, mut to) = (Vec::with_capacity(changes.len()), Vec::with_capacity(changes.len()));
+    let place = |n: usize| i32::try_from(n).unwrap_or(i32::MAX); // a batch has no more
+    for change in changes {
+        from.push(place(paths.len() + 1));
+        paths.extend(change.after.case.place.path.iter().map(|unit| unit.0));
+        to.push(place(paths.len()));
+    }
+    (paths, from, to)
+}
+
+/// The path, if it is another one than before.
+fn moved(change: &Change<CaseRecord>) -> Option<String> {
+    let (after, before) = (&change.after.case.place, change.before.as_ref().map(|record| &record.case.place));
+    (before.map(|place| &place.path) != Some(&after.path)).then(|| ids(after.path.iter()))
 }
 
 async fn insert(mut conn: &AsyncPgConnection, new: &[&Change<CaseRecord>]) -> Result<()> {
+    let (paths, from, to) = paths(new);
     cached(
         "INSERT INTO cases (case_id, case_no, version, told_version, state, open, requester_id, \
          first_receiver_org_id, place_unit_id, place_path, street_id, line, item_code, delivery_mode, closed_code, \
          registered_at, running_due_at, updated_at, doc, repeats) \
-         SELECT case_id, case_no, version, told_version, state, open, requester_id, first_receiver_org_id, \
-         place_unit_id, place_path::uuid[], street_id, line, item_code, delivery_mode, closed_code, registered_at, \
-         running_due_at, updated_at, doc, repeats \
-         FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20) AS t \
-         (case_id, case_no, version, told_version, state, open, requester_id, first_receiver_org_id, place_unit_id, \
-         place_path, street_id, line, item_code, delivery_mode, closed_code, registered_at, running_due_at, \
-         updated_at, doc, repeats)",
+         SELECT unnest($1), unnest($2), unnest($3), unnest($4), unnest($5), unnest($6), unnest($7), unnest($8), \
+         unnest($9), ($22)[unnest($10) : unnest($11)], unnest($12), unnest($13), unnest($14), unnest($15), \
+         unnest($16), unnest($17), unnest($18), unnest($19), unnest($20), unnest($21)",
     )
     .bind::<Array<SqlUuid>, _>(each(new, |case| case.id.0))
     .bind::<Array<Text>, _>(each(new, |case| case.case_no.as_str()))
@@ -90,7 +102,8 @@ async fn insert(mut conn: &AsyncPgConnection, new: &[&Change<CaseRecord>]) -> Re
     .bind::<Array<Nullable<SqlUuid>>, _>(each(new, requester))
     .bind::<Array<SqlUuid>, _>(each(new, |case| case.first_receiver.0))
     .bind::<Array<SqlUuid>, _>(each(new, |case| case.place.unit.0))
-    .bind::<Array<Text>, _>(each(new, path))
+    .bind::<Array<Integer>, _>(from)
+    .bind::<Array<Integer>, _>(to)
     .bind::<Array<Nullable<SqlUuid>>, _>(each(new, |case| case.place.street.map(|unit| unit.0)))
     .bind::<Array<Nullable<Text>>, _>(each(new, line))
     .bind::<Array<Nullable<Text>>, _>(each(new, item_code))
@@ -101,6 +114,7 @@ async fn insert(mut conn: &AsyncPgConnection, new: &[&Change<CaseRecord>]) -> Re
     .bind::<Array<Timestamptz>, _>(each(new, |case| case.updated_at))
     .bind::<Array<Text>, _>(docs(new)?)
     .bind::<Array<Nullable<Bool>>, _>(each(new, |case| case.repeats))
+    .bind::<Array<SqlUuid>, _>(paths)
     .execute(&mut conn)
     .await?;
     Ok(())
@@ -117,12 +131,14 @@ fn item_code(case: &Case) -> Option<&str> {
 async fn update(mut conn: &AsyncPgConnection, old: &[&Change<CaseRecord>]) -> Result<()> {
     cached(
         "UPDATE cases AS c SET version = t.version, told_version = t.told_version, state = t.state, open = t.open, \
-         place_unit_id = t.place_unit_id, place_path = t.place_path::uuid[], street_id = t.street_id, line = t.line, \
-         item_code = t.item_code, delivery_mode = t.delivery_mode, closed_code = t.closed_code, \
-         running_due_at = t.running_due_at, updated_at = t.updated_at, doc = t.doc, repeats = t.repeats \
-         FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) AS t \
-         (case_id, version, told_version, state, open, place_unit_id, place_path, street_id, line, item_code, \
-         delivery_mode, closed_code, running_due_at, updated_at, doc, repeats) WHERE c.case_id = t.case_id",
+         place_unit_id = t.place_unit_id, place_path = COALESCE(t.place_path::uuid[], c.place_path), \
+         street_id = t.street_id, line = t.line, item_code = t.item_code, delivery_mode = t.delivery_mode, \
+         closed_code = t.closed_code, running_due_at = t.running_due_at, updated_at = t.updated_at, doc = t.doc, repeats = t.repeats \
+         FROM (SELECT unnest($1) AS case_id, unnest($2) AS version, unnest($3) AS told_version, \
+         unnest($4) AS state, unnest($5) AS open, unnest($6) AS place_unit_id, unnest($7) AS place_path, \
+         unnest($8) AS street_id, unnest($9) AS line, unnest($10) AS item_code, unnest($11) AS delivery_mode, \
+         unnest($12) AS closed_code, unnest($13) AS running_due_at, unnest($14) AS updated_at, unnest($15) AS doc, \
+         unnest($16) AS repeats) AS t WHERE c.case_id = t.case_id",
     )
     .bind::<Array<SqlUuid>, _>(each(old, |case| case.id.0))
     .bind::<Array<BigInt>, _>(each(old, |case| case.version))
@@ -130,7 +146,7 @@ async fn update(mut conn: &AsyncPgConnection, old: &[&Change<CaseRecord>]) -> Re
     .bind::<Array<Text>, _>(each(old, |case| case.state.as_str()))
     .bind::<Array<Bool>, _>(each(old, |case| !case.state.is_finished()))
     .bind::<Array<SqlUuid>, _>(each(old, |case| case.place.unit.0))
-    .bind::<Array<Text>, _>(each(old, path))
+    .bind::<Array<Nullable<Text>>, _>(old.iter().map(|change| moved(change)).collect::<Vec<_>>())
     .bind::<Array<Nullable<SqlUuid>>, _>(each(old, |case| case.place.street.map(|unit| unit.0)))
     .bind::<Array<Nullable<Text>>, _>(each(old, line))
     .bind::<Array<Nullable<Text>>, _>(each(old, item_code))
@@ -146,27 +162,31 @@ async fn update(mut conn: &AsyncPgConnection, old: &[&Change<CaseRecord>]) -> Re
 }
 
 /// Writes the rows of tasks that are new or changed.
-pub async fn tasks(mut conn: &AsyncPgConnection, changes: &Changes) -> Result<()> {
-    let mut rows: Vec<(Uuid, TaskRow)> = Vec::new();
+pub async fn tasks(conn: &AsyncPgConnection, changes: &Changes) -> Result<()> {
+    let (mut new, mut old): (Vec<(Uuid, TaskRow)>, Vec<TaskRow>) = (Vec::new(), Vec::new());
     for change in changes {
         let (after, before) = (&change.after.case, change.before.as_ref().map(|record| &record.case));
         for task in &after.tasks {
             let row = TaskRow::of(after, task);
-            let was = before.and_then(|before| Some(TaskRow::of(before, before.task(task.id).ok()?)));
-            if was.as_ref() != Some(&row) {
-                rows.push((after.id.0, row));
+            match before.and_then(|before| Some(TaskRow::of(before, before.task(task.id).ok()?))) {
+                None => new.push((after.id.0, row)),
+                Some(was) if was != row => old.push(row),
+                Some(_) => {}
             }
         }
     }
+    futures::try_join!(insert_tasks(conn, &new), update_tasks(conn, &old))?;
+    Ok(())
+}
+
+async fn insert_tasks(mut conn: &AsyncPgConnection, rows: &[(Uuid, TaskRow)]) -> Result<()> {
     if rows.is_empty() {
         return Ok(());
     }
     cached(
         "INSERT INTO tasks (task_id, case_id, org_id, state, open, due_at, signed, active, running_due_at, workers) \
-         SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
-         ON CONFLICT (task_id) DO UPDATE SET state = excluded.state, open = excluded.open, \
-         due_at = excluded.due_at, signed = tasks.signed OR excluded.signed, active = excluded.active, \
-         running_due_at = excluded.running_due_at, workers = excluded.workers",
+         SELECT unnest($1), unnest($2), unnest($3), unnest($4), unnest($5), unnest($6), unnest($7), unnest($8), \
+         unnest($9), unnest($10)",
     )
     .bind::<Array<SqlUuid>, _>(rows.iter().map(|(_, row)| row.task_id).collect::<Vec<_>>())
     .bind::<Array<SqlUuid>, _>(rows.iter().map(|(case, _)| *case).collect::<Vec<_>>())
@@ -183,6 +203,35 @@ pub async fn tasks(mut conn: &AsyncPgConnection, changes: &Changes) -> Result<()
     .execute(&mut conn)
     .await?;
     Ok(())
+}
+
+/// A task that was signed for once stays so; its organisation stays the same.
+async fn update_tasks(mut conn: &AsyncPgConnection, rows: &[TaskRow]) -> Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let written = cached(
+        "UPDATE tasks SET state = t.state, open = t.open, due_at = t.due_at, signed = tasks.signed OR t.signed, \
+         active = t.active, running_due_at = t.running_due_at, workers = t.workers \
+         FROM (SELECT unnest($1) AS task_id, unnest($2) AS state, unnest($3) AS open, unnest($4) AS due_at, \
+         unnest($5) AS signed, unnest($6) AS active, unnest($7) AS running_due_at, unnest($8) AS workers) AS t \
+         WHERE tasks.task_id = t.task_id",
+    )
+    .bind::<Array<SqlUuid>, _>(rows.iter().map(|row| row.task_id).collect::<Vec<_>>())
+    .bind::<Array<Text>, _>(rows.iter().map(|row| row.state).collect::<Vec<_>>())
+    .bind::<Array<Bool>, _>(rows.iter().map(|row| row.open).collect::<Vec<_>>())
+    .bind::<Array<Timestamptz>, _>(rows.iter().map(|row| row.due_at).collect::<Vec<_>>())
+    .bind::<Array<Bool>, _>(rows.iter().map(|row| row.signed).collect::<Vec<_>>())
+    .bind::<Array<Bool>, _>(rows.iter().map(|row| row.active).collect::<Vec<_>>())
+    .bind::<Array<Nullable<Timestamptz>>, _>(rows.iter().map(|row| row.running_due_at).collect::<Vec<_>>())
+    .bind::<Array<SmallInt>, _>(rows.iter().map(|row| row.workers).collect::<Vec<_>>())
+    .execute(&mut conn)
+    .await?;
+    if written == rows.len() {
+        Ok(())
+    } else {
+        Err(Error::internal(format!("{} tasks to write, {written} written", rows.len())))
+    }
 }
 
 /// Writes what is to happen by itself with the cases.
@@ -202,9 +251,8 @@ pub async fn agenda(mut conn: &AsyncPgConnection, changes: &Changes) -> Result<(
         cached(
             "INSERT INTO agenda (case_id, due_at, awaits, calendar_version, running_due_at, open, state, street_id, \
              requester_id, org_ids) \
-             SELECT case_id, due_at, awaits, calendar_version, running_due_at, open, state, street_id, requester_id, \
-             org_ids::uuid[] FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) AS t \
-             (case_id, due_at, awaits, calendar_version, running_due_at, open, state, street_id, requester_id, org_ids) \
+             SELECT unnest($1), unnest($2), unnest($3), unnest($4), unnest($5), unnest($6), unnest($7), unnest($8), \
+             unnest($9), unnest($10)::uuid[] \
              ON CONFLICT (case_id) DO UPDATE SET due_at = excluded.due_at, awaits = excluded.awaits, \
              calendar_version = excluded.calendar_version, running_due_at = excluded.running_due_at, \
              open = excluded.open, state = excluded.state, street_id = excluded.street_id, \
@@ -254,19 +302,22 @@ pub async fn offers(mut conn: &AsyncPgConnection, changes: &Changes) -> Result<(
     let (known, only_state): (Vec<_>, Vec<_>) = all().partition(|(_, _, partner, _)| partner.is_some());
     if !known.is_empty() {
         cached(
-            "INSERT INTO offers (offer_id, case_id, partner_org_id, state) SELECT * FROM unnest($1, $2, $3, $4) \
+            "INSERT INTO offers (offer_id, case_id, partner_org_id, state) SELECT unnest($1), unnest($2), \
+             unnest($3), unnest($4) \
              ON CONFLICT (offer_id) DO UPDATE SET state = excluded.state",
         )
         .bind::<Array<SqlUuid>, _>(known.iter().map(|offer| offer.0).collect::<Vec<_>>())
         .bind::<Array<SqlUuid>, _>(known.iter().map(|offer| offer.1).collect::<Vec<_>>())
-        .bind::<Array<SqlUuid>, _>(known.iter().filter_map(|offer| offer.2).map(|org| org.0).collect::<Vec<_>>())
+        .bind::<Array<SqlUuid>, _>(
+            known.iter().filter_map(|offer| offer.2).map(|org| org.0).collect::<Vec<_>>(),
+        )
         .bind::<Array<Text>, _>(known.iter().map(|offer| OfferState::as_str(offer.3)).collect::<Vec<_>>())
         .execute(&mut conn)
         .await?;
     }
     if !only_state.is_empty() {
         cached(
-            "UPDATE offers AS o SET state = t.state FROM unnest($1, $2) AS t (offer_id, state) \
+            "UPDATE offers AS o SET state = t.state FROM (SELECT unnest($1) AS offer_id, unnest($2) AS state) AS t \
              WHERE o.offer_id = t.offer_id",
         )
         .bind::<Array<SqlUuid>, _>(only_state.iter().map(|offer| offer.0).collect::<Vec<_>>())
@@ -293,7 +344,7 @@ pub async fn timeline(mut conn: &AsyncPgConnection, changes: &Changes) -> Result
     if cases.is_empty() {
         return Ok(());
     }
-    cached("INSERT INTO timeline (case_id, case_version, steps) SELECT * FROM unnest($1, $2, $3)")
+    cached("INSERT INTO timeline (case_id, case_version, steps) SELECT unnest($1), unnest($2), unnest($3)")
         .bind::<Array<SqlUuid>, _>(cases)
         .bind::<Array<BigInt>, _>(versions)
         .bind::<Array<Text>, _>(steps)
@@ -314,7 +365,7 @@ pub async fn decisions(mut conn: &AsyncPgConnection, changes: &Changes) -> Resul
     if cases.is_empty() {
         return Ok(());
     }
-    cached("INSERT INTO routing_decisions (case_id, content) SELECT * FROM unnest($1, $2)")
+    cached("INSERT INTO routing_decisions (case_id, content) SELECT unnest($1), unnest($2)")
         .bind::<Array<SqlUuid>, _>(cases)
         .bind::<Array<Text>, _>(contents)
         .execute(&mut conn)
@@ -332,7 +383,7 @@ pub async fn texts(mut conn: &AsyncPgConnection, changes: &Changes) -> Result<()
     if cases.is_empty() {
         return Ok(());
     }
-    cached("INSERT INTO case_texts (case_id, sealed) SELECT * FROM unnest($1, $2)")
+    cached("INSERT INTO case_texts (case_id, sealed) SELECT unnest($1), unnest($2)")
         .bind::<Array<SqlUuid>, _>(cases)
         .bind::<Array<Bytea>, _>(texts)
         .execute(&mut conn)
@@ -350,7 +401,7 @@ pub async fn client_refs(mut conn: &AsyncPgConnection, changes: &Changes) -> Res
     if cases.is_empty() {
         return Ok(());
     }
-    let done = cached("INSERT INTO client_refs (case_id, client_key) SELECT * FROM unnest($1, $2)")
+    let done = cached("INSERT INTO client_refs (case_id, client_key) SELECT unnest($1), unnest($2)")
         .bind::<Array<SqlUuid>, _>(cases)
         .bind::<Array<Bytea>, _>(keys)
         .execute(&mut conn)

@@ -112,7 +112,8 @@ pub(super) async fn insert(mut conn: &AsyncPgConnection, crypto: &Crypto, answer
     };
     let sealed: Vec<Vec<u8>> = answers.iter().map(seal).collect();
     cached(
-        "INSERT INTO idempotency (caller, method, request_id, answer) SELECT * FROM unnest($1, $2, $3, $4)",
+        "INSERT INTO idempotency (caller, method, request_id, answer) SELECT unnest($1), unnest($2), unnest($3), \
+         unnest($4)",
     )
     .bind::<Array<SqlUuid>, _>(answers.iter().map(|a| a.key.caller).collect::<Vec<_>>())
     .bind::<Array<Text>, _>(answers.iter().map(|a| a.key.method).collect::<Vec<_>>())

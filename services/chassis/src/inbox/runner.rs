@@ -200,17 +200,26 @@ async fn until_broken(
     let mut batch: Vec<Delivery> = Vec::with_capacity(intake.config.batch);
     loop {
         batch.clear();
-        tokio::select! {
+        let patience = tokio::select! {
             biased;
             () = stop.cancelled() => return Ok(()),
             first = subscription.next() => match first {
-                Some(first) => batch.push(first),
+                Some(first) => {
+                    let patience = intake.consumer.patience(&first.event);
+                    batch.push(first);
+                    patience
+                }
                 None => return Ok(()),
             },
-        }
-        let full_by = Instant::now() + linger;
+        };
+        let full_by = Instant::now() + linger * patience;
         while batch.len() < intake.config.batch {
-            match tokio::time::timeout_at(full_by, subscription.next()).await {
+            let more = tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                more = tokio::time::timeout_at(full_by, subscription.next()) => more,
+            };
+            match more {
                 Ok(Some(delivery)) => batch.push(delivery),
                 // A broken subscription redelivers what is not acknowledged; the inbox knows it then.
                 Ok(None) | Err(_) => break,

@@ -30,7 +30,7 @@ fn set(rows: Vec<Id>) -> HashSet<Uuid> {
 /// Records event ids; gives those that were not there yet. Waits for another transaction that is recording the same.
 pub(super) async fn claim(conn: &mut AsyncPgConnection, ids: &[Uuid]) -> Result<HashSet<Uuid>> {
     let rows: Vec<Id> = cached(
-        "INSERT INTO inbox (event_id) SELECT * FROM unnest($1) ON CONFLICT DO NOTHING RETURNING event_id AS id",
+        "INSERT INTO inbox (event_id) SELECT unnest($1) ON CONFLICT DO NOTHING RETURNING event_id AS id",
     )
     .bind::<Array<SqlUuid>, _>(ids)
     .load(conn)

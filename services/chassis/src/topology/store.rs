@@ -169,7 +169,8 @@ async fn save_units(conn: &mut AsyncPgConnection, units: &[Unit]) -> Result<()> 
     cached(
         "INSERT INTO topology_units (id, code, code_system, code_year, kind, name_zh, name_en, parent_id, state, \
              valid_from, valid_to, version, successor_id) \
-         SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) \
+         SELECT unnest($1), unnest($2), unnest($3), unnest($4), unnest($5), unnest($6), unnest($7), unnest($8), \
+         unnest($9), unnest($10), unnest($11), unnest($12), unnest($13) \
          ON CONFLICT (id) DO UPDATE SET code = excluded.code, code_system = excluded.code_system, \
              code_year = excluded.code_year, kind = excluded.kind, name_zh = excluded.name_zh, \
              name_en = excluded.name_en, parent_id = excluded.parent_id, state = excluded.state, \
@@ -203,7 +204,8 @@ async fn save_orgs(conn: &mut AsyncPgConnection, orgs: &[Organization]) -> Resul
     }
     cached(
         "INSERT INTO topology_orgs (id, code, kind, name_zh, name_en, unit_id, line, valid_from, valid_to, version) \
-         SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
+         SELECT unnest($1), unnest($2), unnest($3), unnest($4), unnest($5), unnest($6), unnest($7), unnest($8), \
+         unnest($9), unnest($10) \
          ON CONFLICT (id) DO UPDATE SET code = excluded.code, kind = excluded.kind, name_zh = excluded.name_zh, \
              name_en = excluded.name_en, unit_id = excluded.unit_id, line = excluded.line, \
              valid_from = excluded.valid_from, valid_to = excluded.valid_to, version = excluded.version \
@@ -230,7 +232,7 @@ async fn save_edges(conn: &mut AsyncPgConnection, edges: &[Edge]) -> Result<()> 
     }
     cached(
         "INSERT INTO topology_edges (id, from_org_id, to_org_id, kind, line, valid_from, valid_to, version) \
-         SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8) \
+         SELECT unnest($1), unnest($2), unnest($3), unnest($4), unnest($5), unnest($6), unnest($7), unnest($8) \
          ON CONFLICT (id) DO UPDATE SET from_org_id = excluded.from_org_id, to_org_id = excluded.to_org_id, \
              kind = excluded.kind, line = excluded.line, valid_from = excluded.valid_from, \
              valid_to = excluded.valid_to, version = excluded.version \
@@ -259,7 +261,7 @@ pub(super) async fn save_revoked(conn: &mut AsyncPgConnection, revoked: &Revoked
     }
     rows.sort_unstable();
     cached(
-        "INSERT INTO revocations (kind, id, at) SELECT * FROM unnest($1, $2, $3) \
+        "INSERT INTO revocations (kind, id, at) SELECT unnest($1), unnest($2), unnest($3) \
          ON CONFLICT (kind, id) DO UPDATE SET at = greatest(revocations.at, excluded.at)",
     )
     .bind::<Array<Text>, _>(column(&rows, |r| r.0))

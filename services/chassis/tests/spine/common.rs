@@ -163,7 +163,7 @@ impl AggregateStore for Counters {
 
     async fn save(&self, mut conn: &AsyncPgConnection, changes: Vec<Change<Counter>>) -> Result<()> {
         cached(
-            "INSERT INTO counter (id, value, version) SELECT * FROM unnest($1, $2, $3) \
+            "INSERT INTO counter (id, value, version) SELECT unnest($1), unnest($2), unnest($3) \
              ON CONFLICT (id) DO UPDATE SET value = excluded.value, version = excluded.version",
         )
         .bind::<Array<SqlUuid>, _>(changes.iter().map(|c| c.after.id).collect::<Vec<_>>())
@@ -257,7 +257,7 @@ impl Consumer for Ledger {
                 }
             }
         }
-        cached("INSERT INTO effect (event_id, key, version) SELECT * FROM unnest($1, $2, $3)")
+        cached("INSERT INTO effect (event_id, key, version) SELECT unnest($1), unnest($2), unnest($3)")
             .bind::<Array<SqlUuid>, _>(events.iter().map(|e| e.id).collect::<Vec<_>>())
             .bind::<Array<SqlUuid>, _>(events.iter().map(|e| e.partition_key).collect::<Vec<_>>())
             .bind::<Array<BigInt>, _>(events.iter().map(|e| e.aggregate_version).collect::<Vec<_>>())

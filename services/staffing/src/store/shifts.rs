@@ -95,7 +95,8 @@ pub async fn insert_free(conn: &mut AsyncPgConnection, shifts: &[Shift]) -> Resu
     }
     cached(
         "INSERT INTO shifts (shift_id, worker_id, person_id, starts_at, ends_at, template)
-         SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::timestamptz[], $6::text[])
+         SELECT unnest($1::uuid[]), unnest($2::uuid[]), unnest($3::uuid[]), unnest($4::timestamptz[]), \
+         unnest($5::timestamptz[]), unnest($6::text[])
          ON CONFLICT DO NOTHING",
     )
     .bind::<Array<SqlUuid>, _>(shifts.iter().map(|s| s.id.0).collect::<Vec<_>>())

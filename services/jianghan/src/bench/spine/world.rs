@@ -118,7 +118,7 @@ impl AggregateStore for Counters {
 
     async fn save(&self, mut conn: &AsyncPgConnection, changes: Vec<Change<Counter>>) -> Result<()> {
         cached(
-            "INSERT INTO counter (id, value, version) SELECT * FROM unnest($1, $2, $3) \
+            "INSERT INTO counter (id, value, version) SELECT unnest($1), unnest($2), unnest($3) \
              ON CONFLICT (id) DO UPDATE SET value = excluded.value, version = excluded.version",
         )
         .bind::<Array<SqlUuid>, _>(changes.iter().map(|c| c.after.id).collect::<Vec<_>>())
@@ -166,7 +166,7 @@ impl Consumer for Ledger {
             *sum = (sum.0 + 1, sum.1 + counted.added);
         }
         cached(
-            "INSERT INTO sum AS s (slot, events, total) SELECT * FROM unnest($1, $2, $3) ON CONFLICT (slot) \
+            "INSERT INTO sum AS s (slot, events, total) SELECT unnest($1), unnest($2), unnest($3) ON CONFLICT (slot) \
              DO UPDATE SET events = s.events + excluded.events, total = s.total + excluded.total",
         )
         .bind::<Array<BigInt>, _>(sums.keys().copied().collect::<Vec<_>>())
