@@ -20,16 +20,8 @@ pub struct Intake {
     items: Arc<RwLock<HashSet<(String, String)>>>,
 }
 
-/// How much longer a batch waits that begins with an import: the cells that it counts are shared by other cases of the same
-/// history, and those that are not lie beside each other. Short of what anybody would notice.
-const PATIENCE_WITH_IMPORTS: u32 = 6;
-
 #[async_trait]
 impl Consumer for Intake {
-    fn patience(&self, first: &Event) -> u32 {
-        if first.is::<CasesImported>() { PATIENCE_WITH_IMPORTS } else { 1 }
-    }
-
     async fn handle(&self, tx: &mut Tx<'_>, events: &[Event]) -> Result<()> {
         let alone = events.iter().any(|event| event.is::<CasesImported>());
         if alone {

@@ -81,7 +81,7 @@ async fn apply(conn: &mut AsyncPgConnection, events: &Decoded, alone: bool) -> R
 }
 
 /// Most case events applied at once: an import is one event of thousands of cases.
-const MOST: usize = 10_000;
+const MOST: usize = 4_000;
 
 /// Applies events in their order; `alone` when nobody else adds to facts and rollups meanwhile. Gives the items of the cases that
 /// changed, with their lines.

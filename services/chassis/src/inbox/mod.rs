@@ -29,12 +29,6 @@ pub trait Consumer: Send + Sync + 'static {
     /// Handles new events, those of one key in order. What it emits is caused by these events (`Tx::emit`).
     async fn handle(&self, tx: &mut Tx<'_>, events: &[Event]) -> Result<()>;
 
-    /// How many times as long as usual a batch that begins with this event waits for more. An event that is work for a
-    /// transaction by itself may be better taken in together with others like it.
-    fn patience(&self, _first: &Event) -> u32 {
-        1
-    }
-
     /// Sees new events that are parked, because an earlier one of their key is or because `handle` failed. They come
     /// to `handle` later; this is only for what must not wait and may be done twice and out of order: bars on tokens.
     async fn waiting(&self, _tx: &mut Tx<'_>, _events: &[Event]) -> Result<()> {

@@ -200,19 +200,15 @@ async fn until_broken(
     let mut batch: Vec<Delivery> = Vec::with_capacity(intake.config.batch);
     loop {
         batch.clear();
-        let patience = tokio::select! {
+        tokio::select! {
             biased;
             () = stop.cancelled() => return Ok(()),
             first = subscription.next() => match first {
-                Some(first) => {
-                    let patience = intake.consumer.patience(&first.event);
-                    batch.push(first);
-                    patience
-                }
+                Some(first) => batch.push(first),
                 None => return Ok(()),
             },
-        };
-        let full_by = Instant::now() + linger * patience;
+        }
+        let full_by = Instant::now() + linger;
         while batch.len() < intake.config.batch {
             let more = tokio::select! {
                 biased;

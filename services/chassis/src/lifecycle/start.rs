@@ -353,10 +353,6 @@ impl Consumer for WithTopology {
         }
     }
 
-    fn patience(&self, first: &Event) -> u32 {
-        self.own.as_ref().map_or(1, |own| own.patience(first))
-    }
-
     async fn waiting(&self, tx: &mut Tx<'_>, events: &[Event]) -> Result<()> {
         self.feed.bar(tx, events).await?;
         match &self.own {
