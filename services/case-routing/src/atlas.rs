@@ -4,6 +4,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    hash::{DefaultHasher, Hash, Hasher},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -12,7 +13,7 @@ use arc_swap::ArcSwap;
 use chassis::{
     Clock, Result, Timestamp,
     db::Db,
-    topology::{self, Organization, OrganizationKind, Shared, Topology},
+    topology::{self, Organization, OrganizationKind, Shared, Topology, Unit},
 };
 use chrono::{NaiveDate, NaiveTime};
 use diesel_async::AsyncPgConnection;
@@ -47,6 +48,8 @@ pub struct World {
     load: Arc<Load>,
     /// The calendar it was built with, its notices, and the orders about working hours.
     pub in_force: Arc<InForce>,
+    /// Tells one tree of units from another.
+    shape: u64,
 }
 
 impl World {
@@ -98,6 +101,7 @@ impl World {
             orgs.iter().filter(|org| org.kind == OrganizationKind::CallbackCentre).collect();
         verifiers.sort_by(|a, b| a.code.cmp(&b.code));
         let hours = in_force.hours(seed::usual_hours(), &topology);
+        let shape = shape(&topology);
         let parts = TableParts {
             topology_version: topology.version(),
             items: lists.items.all().map(|edition| edition.service_item(&by_code)).collect(),
@@ -137,6 +141,7 @@ impl World {
             lists,
             load: Arc::default(),
             in_force,
+            shape,
         }
     }
 
@@ -194,6 +199,7 @@ impl World {
             lists: self.lists.clone(),
             load,
             in_force: self.in_force.clone(),
+            shape: self.shape,
         }
     }
 }
@@ -275,6 +281,11 @@ impl Atlas {
         rules.calendar.version_with(&rules.profile)
     }
 
+    /// What everything that is open follows: the version of the calendar, and what tells one tree of units from another.
+    pub fn to_follow(&self) -> (u32, u64) {
+        (self.calendar_version(), self.world().shape)
+    }
+
     /// Reads the lists, the notices, the orders about working hours and the moves of units to others again if there are newer
     /// ones.
     ///
@@ -331,6 +342,16 @@ impl Atlas {
             && Arc::ptr_eq(&world.load, &self.load.load_full())
             && Arc::ptr_eq(&world.in_force, &self.in_force.load_full())
     }
+}
+
+/// Where the units lie and what became of them, as one number, in whatever order they come.
+fn shape(topology: &Topology) -> u64 {
+    let of_unit = |unit: &Arc<Unit>| {
+        let mut hasher = DefaultHasher::new();
+        (unit.id, unit.parent_id, unit.successor_id).hash(&mut hasher);
+        hasher.finish()
+    };
+    topology.units().map(of_unit).fold(0, u64::wrapping_add)
 }
 
 /// Every notice, every order about working hours and every move of a unit to others.

@@ -11,18 +11,18 @@ const LONGEST: Duration = Duration::from_secs(60);
 
 /// What the looks at a version have found.
 #[derive(Debug, Default)]
-pub struct Lull {
-    version: Option<u32>,
+pub struct Lull<V> {
+    version: Option<V>,
     looks: u32,
     /// Set while it is waited.
     since: Option<Instant>,
 }
 
-impl Lull {
+impl<V: PartialEq> Lull<V> {
     /// Takes note of the version that a look has found. Gives whether it has been the same long enough; of the first one it is not
     /// known that it changed.
-    pub fn is_over(&mut self, version: u32, now: Instant) -> bool {
-        if self.version == Some(version) {
+    pub fn is_over(&mut self, version: V, now: Instant) -> bool {
+        if self.version.as_ref() == Some(&version) {
             self.looks = self.looks.saturating_add(1);
         } else {
             if self.version.replace(version).is_some() {

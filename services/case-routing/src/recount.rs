@@ -2,6 +2,9 @@
 //! working hours, a unit that came under others, or a release with other facts. Cases with their clocks, supervision, notices and
 //! papers come first, then the days of mediations and the review days of benefits. Each says itself how far that is: it stands
 //! with the version that it was counted with, so that a pass may be interrupted, repeated, and run on several replicas.
+//!
+//! Before that it brings open cases to where their units went, whenever the tree of units has changed: a case whose place is
+//! written down as it lies now is passed over.
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,12 +21,13 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     atlas::Atlas,
     benefit_events::review_moved,
-    domain::{Act, Case, CaseId, Mediation, Party, UnitId, review_day},
+    domain::{Act, Case, CaseId, Decision, Mediation, Party, UnitId, review_day},
     lull::Lull,
     store::{
         agenda, benefit_days,
         case_store::CaseStore,
         mediations::{self, DocketStore},
+        places,
     },
     verb::{act, decided},
 };
@@ -32,6 +36,9 @@ use crate::{
 const BATCH: i64 = 100;
 /// How often it is looked for what a replica with an older calendar has touched since.
 const AGAIN: Duration = Duration::from_secs(60);
+/// As many passes look for places in units that went elsewhere: the last one a minute or more after the units had changed, when
+/// no replica knows the former ones.
+const LOOKS: u32 = 3;
 
 /// Brings everything up to the calendar.
 #[derive(Clone)]
@@ -46,6 +53,8 @@ pub struct Recounter {
 /// What a pass goes over, one kind after the other, each by the ids of cases.
 #[derive(Debug, Clone, Copy)]
 enum Kind {
+    /// Open cases, to where their units are; what runs of them is counted by the hours there.
+    Places,
     Cases,
     /// By their cases, which hold them.
     Mediations,
@@ -54,10 +63,11 @@ enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 3] = [Self::Cases, Self::Mediations, Self::Benefits];
+    const ALL: [Self; 4] = [Self::Places, Self::Cases, Self::Mediations, Self::Benefits];
 
     const fn name(self) -> &'static str {
         match self {
+            Self::Places => "places",
             Self::Cases => "cases",
             Self::Mediations => "mediations",
             Self::Benefits => "benefits",
@@ -80,12 +90,19 @@ impl Recounter {
         let mut done = None;
         // Several moves of units in a row are one pass.
         let mut lull = Lull::default();
+        let (mut units, mut looks) = (None, 0);
         loop {
-            let wanted = self.atlas.calendar_version();
+            let wanted = self.atlas.to_follow();
             let calm = lull.is_over(wanted, Instant::now());
             if calm && done != Some(wanted) {
-                match self.pass(&stop).await {
-                    Ok(()) => done = Some(wanted),
+                if units.replace(wanted.1) != Some(wanted.1) {
+                    looks = 0;
+                }
+                match self.pass(looks < LOOKS, &stop).await {
+                    Ok(()) => {
+                        done = Some(wanted);
+                        looks = LOOKS.min(looks + 1);
+                    }
                     Err(error) => tracing::warn!(error = %error.chain(), "the recount was interrupted"),
                 }
             }
@@ -97,34 +114,48 @@ impl Recounter {
         }
     }
 
-    /// Everything that is behind.
-    async fn pass(&self, stop: &CancellationToken) -> Result<()> {
+    /// Everything that is behind; of the places only if asked to.
+    async fn pass(&self, places: bool, stop: &CancellationToken) -> Result<()> {
+        let left = if places { self.left_units().await? } else { Vec::new() };
         for kind in Kind::ALL {
-            self.pass_over(kind, stop).await?;
+            self.pass_over(kind, &left, stop).await?;
         }
         Ok(())
     }
 
+    /// The units that went elsewhere while open cases lie in them.
+    async fn left_units(&self) -> Result<Vec<UnitId>> {
+        let world = self.atlas.world();
+        let mut conn = self.db.conn().await?;
+        let places = places::of_open_cases(&mut conn).await?.into_iter();
+        let left = places.filter(|(unit, path)| world.routes.goes_on_at(*unit, path).is_some());
+        let mut units: Vec<UnitId> = left.map(|(unit, _)| unit).collect();
+        units.sort_unstable();
+        units.dedup();
+        Ok(units)
+    }
+
     /// What is behind of a kind, by id.
-    async fn pass_over(&self, kind: Kind, stop: &CancellationToken) -> Result<()> {
+    async fn pass_over(&self, kind: Kind, left: &[UnitId], stop: &CancellationToken) -> Result<()> {
         let mut after = CaseId(uuid::Uuid::nil());
         let mut counted = 0;
         while !stop.is_cancelled() {
-            let behind = self.behind(kind, after).await?;
+            let behind = self.behind(kind, left, after).await?;
             let Some(last) = behind.last() else { break };
             after = *last;
             counted += self.recount(kind, &behind).await?;
         }
         if counted > 0 {
-            tracing::info!(counted, what = kind.name(), "what runs was counted with another calendar");
+            tracing::info!(counted, what = kind.name(), "what was behind follows the calendar and the units");
         }
         Ok(())
     }
 
-    async fn behind(&self, kind: Kind, after: CaseId) -> Result<Vec<CaseId>> {
+    async fn behind(&self, kind: Kind, left: &[UnitId], after: CaseId) -> Result<Vec<CaseId>> {
         let version = self.atlas.calendar_version();
         let mut conn = self.db.conn().await?;
         match kind {
+            Kind::Places => places::open_cases_at(&mut conn, left, after, BATCH).await,
             Kind::Cases => agenda::behind(&mut conn, version, after, BATCH).await,
             Kind::Mediations => mediations::behind(&mut conn, version, after, BATCH).await,
             Kind::Benefits => benefit_days::behind(&mut conn, version, after, BATCH).await,
@@ -155,13 +186,14 @@ impl Recounter {
 
     async fn together(&self, kind: Kind, ids: &[CaseId]) -> Result<usize> {
         match kind {
-            Kind::Cases => self.cases(ids).await,
+            Kind::Places => self.cases(ids, Case::follow_units).await,
+            Kind::Cases => self.cases(ids, Case::follow_calendar).await,
             Kind::Mediations => self.mediations(ids).await,
             Kind::Benefits => self.benefits(ids).await,
         }
     }
 
-    async fn cases(&self, ids: &[CaseId]) -> Result<usize> {
+    async fn cases(&self, ids: &[CaseId], follow: fn(Case, &Act<'_>) -> Option<Decision>) -> Result<usize> {
         let world = self.atlas.world();
         self.db
             .transaction(async |tx: &mut Tx<'_>| {
@@ -170,7 +202,7 @@ impl Recounter {
                 for id in ids {
                     let Some(record) = before.get(id) else { continue };
                     let act = act(&world, new_id(), Party::system(), tx.now);
-                    let Some(decision) = Case::clone(&record.case).follow_calendar(&act) else { continue };
+                    let Some(decision) = follow(Case::clone(&record.case), &act) else { continue };
                     let next = decided(Some(record), decision, &self.by);
                     for emit in next.events {
                         tx.emit(emit);

@@ -14,7 +14,7 @@ use super::codes::{CaseState, Nature, TaskPart, TaskState};
 use super::error::{DomainError, Result};
 use super::event::Timestamp;
 use super::ids::CaseId;
-use super::intake::{RegisterCase, place_of, registered_as};
+use super::intake::{RegisterCase, registered_as};
 use super::reason::Reason;
 use super::rules::Rules;
 use super::work::{Act, Work};
@@ -194,16 +194,6 @@ pub fn review_day(review_at: Timestamp, rules: &Rules) -> Timestamp {
 }
 
 impl Work<'_> {
-    /// A re-check is where its place is now: where that was merged into another meanwhile, it is there.
-    pub(super) fn follow_merger(&mut self) {
-        let unit = self.routes.present(self.case.place.unit);
-        let Ok(place) = place_of(unit, self.routes) else { return };
-        let place = self.place_from(place);
-        if place != self.case.place && self.move_to(place) {
-            self.follow_place();
-        }
-    }
-
     /// Of a re-check that is dispatched: whoever received the application first is near the people and gets a task of its own
     /// beside the lead's, unless it leads, has a part already, must not have one, or gave back the one it had. Where there is no
     /// such organisation any more, the nearest window is asked.

@@ -2,7 +2,7 @@
 //! a case turns out to be somewhere else, or its unit was put under another one, what runs is counted again. A due time that
 //! was promised never moves earlier; one that moves later is told. Every command and timer does it first, so that nothing is
 //! judged by a calendar that is no longer in force; a pass over all open cases does it for the rest. What is no clock's
-//! follows as well, see [`super::follow_days`].
+//! follows as well, see [`super::follow_days`]; the place itself follows its unit, see [`super::follow_units`].
 
 use super::case::Case;
 use super::clock::Clock;

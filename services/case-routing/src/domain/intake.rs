@@ -140,7 +140,7 @@ pub(super) fn registered_as<'a>(
     version: Option<ItemRef>,
     act: &Act<'a>,
 ) -> Result<Work<'a>> {
-    let place = place_of(command.place_unit, act.routes)?;
+    let place = place_of(act.routes.open_at(command.place_unit), act.routes)?;
     if command.case_no.is_empty() {
         return Err(DomainError::invalid("case_no", "must not be empty"));
     }
@@ -294,7 +294,7 @@ impl Work<'_> {
             if !self.case.is_recheck() {
                 self.case.repeats = None;
             }
-            other_hours = self.move_to(self.place_from(place_of(unit, self.routes)?));
+            other_hours = self.move_to(self.place_from(place_of(self.routes.open_at(unit), self.routes)?));
         }
         if command.grid.is_some() {
             self.case.place.grid.clone_from(&command.grid);

@@ -55,6 +55,7 @@ impl Case {
             }
         }
         work.enter(CaseState::Accepted, Trigger::Unmerge)?;
+        work.follow_merger();
         work.case.merged_into = None;
         work.case.merged_through.clear();
         work.case.closed_code = None;

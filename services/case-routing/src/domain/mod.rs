@@ -36,6 +36,7 @@ pub mod exchange;
 mod field;
 mod follow;
 mod follow_days;
+mod follow_units;
 mod handling;
 mod hours;
 mod ids;

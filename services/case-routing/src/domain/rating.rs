@@ -198,6 +198,7 @@ impl Work<'_> {
 
     pub(super) fn reopen(&mut self, reason_code: &str) -> Result<()> {
         self.enter(CaseState::Triaged, Trigger::Reopen)?;
+        self.follow_merger();
         self.case.reopen_count += 1;
         self.begin_again();
         self.case.closed_at = None;

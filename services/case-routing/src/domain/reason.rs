@@ -162,6 +162,11 @@ pub const TEXTS: &[(&str, &str, &str)] = &[
     ("not_a_partner", "不是合作伙伴", "is not a partner"),
     // Triage.
     (
+        "place_followed",
+        "所在单元已合并或改变归属，本件地点随之更新",
+        "the unit of its place was merged or put under another one; the place follows",
+    ),
+    (
         "triaged_by_machine",
         "系统按文字研判为 {item}，把握度 {percent}%（模型 {model}）",
         "the machine triaged it as {item}, {percent} % sure (model {model})",

@@ -233,11 +233,32 @@ impl RoutingTable {
         self.fixed.units.get(&id)
     }
 
-    /// Where a place lies now, root → leaf: its unit may have been put under another one since it was written down. What holds
-    /// in a unit, such as its working hours, is asked of there.
+    /// Where a place lies now, root → leaf: its unit may have been put under another one, or merged, since it was written down.
+    /// What holds in a unit, such as its working hours, is asked of there.
     #[must_use]
     pub fn path_now<'p>(&'p self, place: &'p Place) -> &'p [UnitId] {
-        self.unit(place.unit).map_or(place.path.as_slice(), |unit| &*unit.path)
+        self.present_path(place.unit).unwrap_or(&place.path)
+    }
+
+    /// Where a unit goes on, root → leaf.
+    fn present_path(&self, unit: UnitId) -> Option<&[UnitId]> {
+        let known = self.unit(self.present(unit)).or_else(|| self.unit(unit))?;
+        Some(&*known.path)
+    }
+
+    /// The unit in which what comes into a unit now is: what that was merged into, as far as it is known.
+    #[must_use]
+    pub fn open_at(&self, unit: UnitId) -> UnitId {
+        self.present_path(unit).and_then(|path| path.last().copied()).unwrap_or(unit)
+    }
+
+    /// The unit in which a place goes on that was written down with this unit and path; none where it still lies there. Nor
+    /// while a unit above it is not known: it is told by an event of its own, which may come later.
+    #[must_use]
+    pub fn goes_on_at(&self, unit: UnitId, path: &[UnitId]) -> Option<UnitId> {
+        let now = self.present_path(unit)?;
+        let elsewhere = now != path && now.first() == path.first();
+        now.last().copied().filter(|_| elsewhere)
     }
 
     /// Where a unit goes on: itself, or what it was merged into, however often.

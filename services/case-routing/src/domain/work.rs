@@ -111,12 +111,13 @@ impl<'a> Work<'a> {
         work
     }
 
-    /// The case is somewhere else from now on. Gives whether that place has other hours.
+    /// The case is somewhere else from now on. Gives whether that place has other hours than it had where it was, or was written
+    /// down to be.
     pub fn move_to(&mut self, place: Place) -> bool {
-        let before = self.rules;
+        let (before, written) = (self.rules, self.house.at(&self.case.place.path));
         self.rules = self.house.at(&place.path);
         self.case.place = place;
-        !std::ptr::eq(before, self.rules)
+        !std::ptr::eq(before, self.rules) || !std::ptr::eq(written, self.rules)
     }
 
     /// Whether something was told already.
@@ -244,6 +245,21 @@ impl<'a> Work<'a> {
         });
         let facts = self.case.facts();
         self.events.push(Emitted { case_id: self.case.id, version: self.case.version, facts, event });
+    }
+
+    /// A step that people read and nobody is told of, under a version of its own, before what is told. Nobody's doing.
+    pub fn note(&mut self, step: &str, reason: Reason) {
+        self.case.version += 1;
+        self.timeline.push(TimelineEntry {
+            case_version: self.case.version,
+            event: step.to_owned(),
+            state: self.case.state,
+            actor: PersonRef::system(),
+            org: None,
+            at: self.now,
+            reason: Some(reason),
+            task_id: None,
+        });
     }
 
     // --- clocks

@@ -27,6 +27,7 @@ pub mod models;
 pub mod notes;
 pub mod notices;
 pub mod patrols;
+pub mod places;
 pub mod points;
 pub mod precedents;
 pub mod read;

@@ -36,6 +36,7 @@ mod lists;
 mod mediation;
 mod mediation_days;
 mod mediation_news;
+mod mergers;
 mod model;
 mod news;
 mod partners;

@@ -86,7 +86,7 @@ fn a_recheck_that_is_dispatched_after_a_merger_is_where_its_place_went_and_asks_
         assert_eq!((sent.grid.as_deref(), sent.point), (expected, point));
         assert_eq!(sent == place, expected.is_some());
     }
-    // Of what somebody asked for the place is what it was said to be.
+    // Of what somebody asked for it is the pass over open cases that moves the place (`Case::follow_units`).
     let asked = world.triaged("street_light");
     world.routes = RoutingTable::new(merged());
     let asked = Case { place: whole.place.clone(), ..asked };

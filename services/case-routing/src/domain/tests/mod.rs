@@ -19,6 +19,7 @@ mod field;
 mod flows;
 mod follow;
 mod follow_days;
+mod follow_units;
 mod history;
 mod hours;
 mod import;

@@ -1,0 +1,147 @@
+//! A street becomes part of another, or a community is put under another street: open cases are where their units went, for
+//! whoever is in charge there and for the router, and nothing is done twice.
+
+use chassis::{
+    auth::Role,
+    clock::new_id,
+    event::Event,
+    proto::{
+        case_routing::v1::{self as pb, intake_service_client::IntakeServiceClient},
+        identity::v1::{OrganizationChanged, UnitChanged},
+    },
+    testing::Persona,
+    topology::{Organization, Unit, UnitState},
+};
+use tonic::{Code, Status};
+use uuid::Uuid;
+
+use crate::{
+    benefits::of_type,
+    support::{District, request_id},
+};
+
+async fn tell(d: &District, unit: &Unit) {
+    let told = UnitChanged { unit_id: unit.id.to_string(), unit: Some(unit.into()) };
+    let now = d.service.clock().now();
+    d.service.deliver(Event::of("identity", now, unit.id, unit.version, &told)).await;
+}
+
+/// The unit as it is known, in its next version.
+fn next_version(d: &District, id: Uuid) -> Unit {
+    let known = chassis::topology::Shared::load(&d.service.context.topology).unit(id).unwrap();
+    Unit { version: known.version + 1, ..Unit::clone(&known) }
+}
+
+/// The street becomes part of a new one, with its community and its office; gives the new one.
+async fn merged(d: &District) -> Uuid {
+    let next = new_id();
+    let street = next_version(d, d.street);
+    tell(d, &Unit { id: next, code: "420103099".into(), version: 1, ..street.clone() }).await;
+    let ended = Unit {
+        state: UnitState::Merged,
+        valid_to: Some(d.service.clock().now()),
+        successor_id: Some(next),
+        ..street
+    };
+    tell(d, &ended).await;
+    tell(d, &Unit { parent_id: Some(next), ..next_version(d, d.community) }).await;
+    let topology = chassis::topology::Shared::load(&d.service.context.topology);
+    let office = topology.org(d.office).unwrap();
+    let office = Organization { unit_id: next, version: office.version + 1, ..Organization::clone(&office) };
+    let told = OrganizationChanged { org_id: office.id.to_string(), organization: Some((&office).into()) };
+    let now = d.service.clock().now();
+    d.service.deliver(Event::of("identity", now, office.id, office.version, &told)).await;
+    next
+}
+
+async fn read(d: &District, by: &Persona, case: &pb::Case) -> Result<pb::Case, Status> {
+    let request = pb::GetCaseRequest { case_id: case.case_id.clone() };
+    Ok(d.cases(by).get_case(request).await?.into_inner().case.unwrap())
+}
+
+async fn listed(d: &District, by: &Persona, unit: Uuid) -> Vec<String> {
+    let request = pb::ListCasesRequest { unit_id: unit.to_string(), ..Default::default() };
+    let page = d.cases(by).list_cases(request).await.unwrap().into_inner();
+    let mut ids: Vec<String> = page.cases.into_iter().map(|case| case.case_id).collect();
+    ids.sort_unstable();
+    ids
+}
+
+async fn steps(d: &District, by: &Persona, case: &pb::Case) -> Vec<pb::TimelineEntry> {
+    let request =
+        pb::GetTimelineRequest { case_id: case.case_id.clone(), page_size: 200, ..Default::default() };
+    d.cases(by).get_timeline(request).await.unwrap().into_inner().entries
+}
+
+fn why(step: &pb::TimelineEntry) -> &str {
+    step.reason.as_ref().map_or("", |reason| reason.code.as_str())
+}
+
+#[tokio::test]
+async fn open_cases_of_a_merged_street_are_in_the_new_one() {
+    let d = District::start().await;
+    let resident = Persona::resident(d.district);
+    let here = d.taken_in(&resident).await;
+    let window = Persona::new(Role::ServiceWorker, d.street).org(d.office);
+    let place_unit_id = d.street.to_string();
+    let request = pb::IntakeCaseRequest { place_unit_id, ..d.intake_request(&resident) };
+    let whole = d.cases(&window).intake_case(request).await.unwrap().into_inner().case.unwrap();
+    let waiting = d.taken_in(&resident).await;
+    let recall = pb::RecallCaseRequest {
+        case_id: waiting.case_id.clone(),
+        request_id: request_id(),
+        reason_code: "mis_dispatch".into(),
+        ..Default::default()
+    };
+    let government = Persona::new(Role::DistrictDispatcher, d.district).org(d.gov);
+    let mut sender = IntakeServiceClient::new(d.service.call_as(&government));
+    let recalled = sender.recall_case(recall).await.unwrap().into_inner().case.unwrap();
+    assert_eq!(recalled.state(), pb::CaseState::Triaged);
+    d.service.drain_outbox().await;
+
+    let next = merged(&d).await;
+    // Of an office that has no part in any of them: the place alone counts.
+    let dispatcher = Persona::new(Role::StreetDispatcher, next).org(d.other_office);
+    let mut all = [&here, &whole, &waiting].map(|case| case.case_id.clone());
+    all.sort_unstable();
+    d.service.wait_for("the pass", async || listed(&d, &dispatcher, next).await == all).await;
+    let street = next.to_string();
+    for (case, unit) in [(&here, d.community), (&whole, next), (&waiting, d.community)] {
+        let now = read(&d, &dispatcher, case).await.unwrap();
+        assert_eq!((now.place_unit_id, &now.street_unit_id), (unit.to_string(), &street));
+        assert_eq!(now.resolve_due_time, case.resolve_due_time, "as promised");
+    }
+    let told: Vec<(i64, pb::CaseTriaged)> = of_type(&d.service.drain_outbox().await);
+    let [(_, triaged)] = &told[..] else { panic!("of the case whose unit is another one, once: {told:?}") };
+    assert_eq!(triaged.case_id, whole.case_id);
+    assert_eq!(triaged.facts.as_ref().unwrap().place_unit_id, street);
+    for (case, event) in [(&here, "CasePlaceFollowed"), (&whole, "CaseTriaged")] {
+        let steps = steps(&d, &dispatcher, case).await;
+        let followed: Vec<_> = steps.iter().filter(|step| why(step) == "place_followed").collect();
+        let [step] = &followed[..] else { panic!("once: {steps:?}") };
+        assert_eq!((step.event.as_str(), step.actor_ref.as_str()), (event, "system"));
+        assert!(step.reason.as_ref().unwrap().arguments["path"].contains(&d.street.to_string()));
+    }
+
+    let dispatch = pb::DispatchCaseRequest {
+        case_id: waiting.case_id.clone(),
+        request_id: request_id(),
+        ..Default::default()
+    };
+    let mut desk = IntakeServiceClient::new(d.service.call_as(&dispatcher));
+    let sent = desk.dispatch_case(dispatch).await.unwrap().into_inner().case.unwrap();
+    assert_eq!((sent.state(), sent.lead_org_id), (pb::CaseState::Dispatched, d.office.to_string()));
+
+    // The community goes on to another street, alone; the pass goes over what was done already.
+    let before = read(&d, &dispatcher, &whole).await.unwrap();
+    tell(&d, &Unit { parent_id: Some(d.other_street), ..next_version(&d, d.community) }).await;
+    let there = Persona::new(Role::StreetDispatcher, d.other_street).org(d.other_office);
+    let mut moved = [&here, &waiting].map(|case| case.case_id.clone());
+    moved.sort_unstable();
+    d.service.wait_for("the next pass", async || listed(&d, &there, d.other_street).await == moved).await;
+    assert_eq!(listed(&d, &dispatcher, next).await, [whole.case_id.clone()]);
+    assert_eq!(read(&d, &dispatcher, &here).await.unwrap_err().code(), Code::NotFound);
+    assert_eq!(read(&d, &dispatcher, &whole).await.unwrap(), before, "nothing is done twice");
+    assert!(of_type::<pb::CaseTriaged>(&d.service.drain_outbox().await).is_empty(), "the same unit");
+    d.service.stop().await;
+}
