@@ -358,12 +358,13 @@ impl Work<'_> {
         mediation.agreement = None;
         mediation.confirmation = None;
         mediation.remedy = None;
+        // They were days of the agreement that is no more; the steps tell which went by.
+        mediation.deadlines.clear();
         for party in &mut mediation.parties {
             party.consented_at = None;
             party.signed_at = None;
         }
         let to = opened(mediation.origin);
-        self.meet_all();
         self.enter(to, V::Remediate, None, None)?;
         self.tell_opened();
         self.case_move = Some(CaseMove::Open);

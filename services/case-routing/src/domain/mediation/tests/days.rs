@@ -75,6 +75,33 @@ fn a_day_that_goes_by_is_noted_once_and_moves_nothing() {
 }
 
 #[test]
+fn an_agreement_of_a_later_round_is_judged_by_its_own_day() {
+    let mut world = World::new();
+    let first = not_confirmed(&mut world);
+    let old = first.deadlines.clone();
+    let first_day = due(&first, DeadlineKind::Performance);
+    let anew = step(&mut world, first, |mediation, act| mediation.remediate(act));
+    let gone = anew.deadlines.iter().all(|day| day.kind != DeadlineKind::Performance);
+    assert!(gone, "it went with its agreement");
+    let anew = to_talks(&mut world, anew);
+    world.wait(TimeDelta::days(1));
+    // At once: no day is agreed on.
+    let at_once = terms(AgreementKind::Oral, None);
+    let second = step(&mut world, anew, |mediation, act| mediation.agree(at_once, act));
+    // As earlier releases left it, with the days of the first round.
+    let kept = Mediation { deadlines: [old, second.deadlines.clone()].concat(), ..second.clone() };
+    let agreed_at = world.now;
+    for mediation in [second, kept] {
+        world.now = agreed_at;
+        let broken = mediation.clone().breach("not_paid", &world.act(mediator())).unwrap();
+        assert_eq!(broken.mediation.state, MediationState::ToldOfCourt);
+        world.now = first_day + TimeDelta::days(1);
+        let done = mediation.perform(seen(), &world.act(mediator())).unwrap();
+        assert!(matches!(done.events[0].1, MediationEvent::MediationPerformed { in_time: true, .. }));
+    }
+}
+
+#[test]
 fn what_the_court_confirmed_can_be_enforced_and_what_it_did_not_is_mediated_anew() {
     let mut world = World::new();
     let mediation = effective(&mut world);
