@@ -4,7 +4,8 @@
 use calendar::{Limit, TimeUnit};
 
 use super::application::{
-    Application, Determination, Filed, Filing, PAPERS_OVERDUE, Papers, Refusal, UncountedPeriod,
+    Application, Determination, Filed, Filing, PAPERS_OVERDUE, Papers, Refusal, ReturnedReview,
+    UncountedPeriod,
 };
 use super::application_codes::{ApplicationOutcome, ApplicationState, ApplicationVerb};
 use super::application_intake::add_papers;
@@ -15,12 +16,54 @@ use super::completion::CompleteCase;
 use super::counted::Counted;
 use super::error::{DomainError, Result};
 use super::event::Timestamp;
+use super::reason::Reason;
 use super::work::{Act, check_code};
 
 /// The periods that do not count (行政许可法 art. 45), of the causes for which a case may wait.
 pub const UNCOUNTED: [&str; 3] = ["public_hearing", "inspection_testing", "expert_review"];
 
+/// Most reviews of one application that are sent back.
+const MOST_RETURNED: usize = 20;
+
 impl Application {
+    /// Whoever decides does not go by the review: it is summed up again, by what was found or is found still. Every limit goes on.
+    ///
+    /// # Errors
+    /// `Guard` `application_state`, `paused`, `too_many_returned`; `NotEntitled` unless a human of the lead who did not
+    /// investigate; `Invalid` code.
+    pub fn return_review(
+        self,
+        reason_code: &str,
+        explanation: String,
+        case: Case,
+        act: &Act<'_>,
+    ) -> Result<Filed> {
+        let mut filing = Filing::begin(self, case, ApplicationVerb::ReturnReview, act)?;
+        filing.may_decide()?;
+        check_code("reason_code", reason_code)?;
+        if filing.application.returned.len() >= MOST_RETURNED {
+            let message = "this application was summed up often enough: decide";
+            return Err(DomainError::guard("too_many_returned", message));
+        }
+        // What an objection brought up is still looked into as such.
+        let to = if filing.application.objections.is_empty() {
+            ApplicationState::Investigating
+        } else {
+            ApplicationState::Reinvestigating
+        };
+        filing.work.move_application(to, ApplicationVerb::ReturnReview)?;
+        let (by, at) = (filing.work.by.actor.clone(), filing.work.now);
+        let org = filing.work.human_official()?;
+        if let Some(review) = filing.application.review.take() {
+            let reason_code = reason_code.to_owned();
+            let returned = ReturnedReview { review, by, org, reason_code, explanation, at };
+            filing.application.returned.push(returned);
+        }
+        let news = ApplicationNews::ReviewReturned { reason_code: reason_code.to_owned() };
+        filing.work.tell(news, Some(Reason::new(reason_code)));
+        Ok(filing.finish())
+    }
+
     /// The organisation in charge grants it: after the notice, where the item has one.
     ///
     /// # Errors

@@ -74,6 +74,7 @@ impl Application {
             round_since: None,
             investigations: Vec::new(),
             review: None,
+            returned: Vec::new(),
             notices: Vec::new(),
             objections: Vec::new(),
             ruling: None,

@@ -82,8 +82,8 @@ pub(crate) mod tests;
 pub use amend::{Successor, amend};
 pub use application::{
     Application, ApplicationFace, CurrentNotice, Determination, Filed, Investigation, MovedDays, MovedNotice,
-    NewNotice, Notice, NoticeObjection, Papers, Refusal, Remedy, Review, Signature, UncountedPeriod,
-    masked_name,
+    NewNotice, Notice, NoticeObjection, Papers, Refusal, Remedy, ReturnedReview, Review, Signature,
+    UncountedPeriod, masked_name,
 };
 pub use application_codes::*;
 pub use application_decision::{MOST_FEN, UNCOUNTED};

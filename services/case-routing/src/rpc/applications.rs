@@ -209,6 +209,27 @@ impl ApplicationService for Applications {
         )
     }
 
+    async fn return_review(
+        &self,
+        request: Request<pb::ReturnReviewRequest>,
+    ) -> RpcResult<pb::ReturnReviewResponse> {
+        file!(
+            self,
+            request,
+            "ReturnReview",
+            ReturnReviewResponse,
+            |message| (
+                parse::code("reason_code", &message.reason_code)?,
+                parse::words("explanation", &message.explanation, 0, 4_000)?
+            ),
+            |papers, case, act, by, why| {
+                impartial(&case, by)?;
+                let act = acting_for(act, by, case.lead_org);
+                papers.return_review(&why.0, why.1.clone(), case, &act)
+            }
+        )
+    }
+
     async fn publish_notice(
         &self,
         request: Request<pb::PublishNoticeRequest>,

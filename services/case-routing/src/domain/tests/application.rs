@@ -89,6 +89,7 @@ fn attempt(world: &mut World, way: Way, verb: V) -> Result<Way> {
             };
             papers.review(summed_up(true), case, &world.act(lead))
         }
+        V::ReturnReview => papers.return_review("see_again", String::new(), case, &world.act(lead)),
         V::PublishNotice => papers.publish_notice("王**".into(), case, &world.act(lead)),
         V::Object => papers.object("income", "他家有车".into(), case, &world.resident()),
         V::Approve => papers.approve(1, case, &world.act(lead)),
@@ -132,8 +133,13 @@ fn every_verb_does_in_every_state_what_the_table_says_and_nothing_else() {
             }
         }
     }
-    // The one row that depends on the item.
+    // What depends on the way here, or on the item.
     let mut world = world();
+    let way = world.way(RELIEF, S::Reinvestigating);
+    let way = world.reviewed(way, false);
+    let dora = person("dora", STREET_OFFICE);
+    let way = way.then(|p, c| p.return_review("see_again", String::new(), c, &world.act(dora)));
+    taken.insert((S::Reviewed, way.state(), V::ReturnReview));
     let way = world.way(PERMIT, S::NeedSupplement);
     world.wait(TimeDelta::days(30));
     let way = way.tick(&mut world);
@@ -263,6 +269,45 @@ fn a_refusal_is_written_with_reasons_and_remedies_by_a_human_who_did_not_investi
     assert_eq!(code(declined), "human_official");
     let filed = way.papers.decline(&refusal(), way.case, &world.official(STATION)).unwrap();
     assert_eq!(filed.application.ruling.unwrap().remedies.len(), 2);
+}
+
+#[test]
+fn who_decides_has_a_review_made_again_and_what_was_found_still_counts() {
+    let mut world = world();
+    let way = world.way(RELIEF, S::Investigating);
+    let way = world.reviewed(way, false);
+    let (dora, due_at) = (|| person("dora", STREET_OFFICE), way.case.resolve_clock().unwrap().due_at);
+    let back = |world: &mut World, why: &str, by: Party| {
+        let Way { papers, case } = way.clone();
+        papers.return_review(why, "存款已于上月取出".into(), case, &world.act(by))
+    };
+    assert_eq!(code(back(&mut world, "see_again", person("anna", STREET_OFFICE))), "investigator");
+    assert_eq!(code(back(&mut world, "see_again", person("dora", HOUSING))), "lead_org");
+    assert_eq!(code(back(&mut world, "see_again", Party::system())), "human_official");
+    assert_eq!(code(back(&mut world, "Not a code", dora())), "reason_code");
+    let filed = back(&mut world, "see_again", dora()).unwrap();
+    let told = ApplicationNews::ReviewReturned { reason_code: "see_again".into() };
+    assert_eq!(filed.decision.events[0].event, DomainEvent::Application { news: told });
+    let way = Way::of(filed);
+    assert_eq!((way.state(), &way.papers.review), (S::Investigating, &None));
+    let [returned] = &way.papers.returned[..] else { panic!("{:?}", way.papers.returned) };
+    assert!(!returned.review.recommends_grant && returned.by.to_string() == "dora");
+    assert_eq!(way.case.resolve_clock().unwrap().due_at, due_at, "the limit goes on");
+    let unreviewed = way.papers.clone().approve(1, way.case.clone(), &world.act(dora()));
+    assert_eq!(code(unreviewed), "application_state");
+
+    // Summed up anew by what was found: now it can be shown, and granted.
+    let rita = person("rita", STREET_OFFICE);
+    let way = way.then(|p, c| p.review(summed_up(true), c, &world.act(rita)));
+    let way = way.then(|p, c| p.publish_notice("王**".into(), c, &world.act(dora())));
+    world.after_notice();
+    let way = way.then(|p, c| p.approve(1, c, &world.act(dora())));
+    assert_eq!((way.state(), way.papers.returned.len()), (S::Approved, 1));
+
+    let way = world.way(ALLOWANCE, S::Reviewed);
+    let way = way.then(|p, c| p.pause(("expert_review", "doc:told"), None, c, &world.act(dora())));
+    let paused = way.papers.return_review("see_again", String::new(), way.case, &world.act(dora()));
+    assert_eq!(code(paused), "paused");
 }
 
 #[test]
