@@ -8,7 +8,7 @@ use super::application::{
     UncountedPeriod,
 };
 use super::application_codes::{ApplicationOutcome, ApplicationState, ApplicationVerb};
-use super::application_intake::add_papers;
+use super::application_intake::{BroughtPapers, add_papers};
 use super::application_news::ApplicationNews;
 use super::case::Case;
 use super::codes::*;
@@ -178,14 +178,14 @@ impl Application {
     ///
     /// # Errors
     /// `Guard` `application_state`, `no_papers_due`; `Invalid` without papers.
-    pub fn submit_papers(self, material_refs: Vec<String>, case: Case, act: &Act<'_>) -> Result<Filed> {
+    pub fn submit_papers(self, papers: BroughtPapers, case: Case, act: &Act<'_>) -> Result<Filed> {
         let mut filing = Filing::begin(self, case, ApplicationVerb::SubmitPapers, act)?;
         let now = filing.work.now;
         let due = filing.application.papers.as_mut().filter(|papers| papers.submitted_at.is_none());
         let due = due.ok_or_else(|| DomainError::guard("no_papers_due", "no papers are outstanding"))?;
         due.submitted_at = Some(now);
         let in_time = now <= due.due_at;
-        add_papers(&mut filing.application, material_refs)?;
+        add_papers(&mut filing.application, papers)?;
         if let Some(face) = &mut filing.work.case.application {
             face.papers_due_at = None;
         }

@@ -88,7 +88,7 @@ pub use application::{
 pub use application_codes::*;
 pub use application_decision::{MOST_FEN, UNCOUNTED};
 pub use application_inquiry::{RecordInvestigation, ReviewApplication};
-pub use application_intake::SubmitApplication;
+pub use application_intake::{BroughtPapers, SubmitApplication};
 pub use application_news::ApplicationNews;
 pub use application_state::APPLICATION_TRANSITIONS;
 pub use arbitration::{DefinitionRequest, Interim, Position, RuleObjection, Ruling, STOP_GAP};

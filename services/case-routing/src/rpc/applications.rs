@@ -8,7 +8,7 @@ use chassis::{
 use tonic::{Request, Response};
 
 use super::{
-    application_desk::{Applications, refusal, some_references},
+    application_desk::{Applications, brought, refusal, some_references},
     desk::Aim,
     parse,
 };
@@ -85,8 +85,8 @@ impl ApplicationService for Applications {
             request,
             "SupplementApplication",
             SupplementApplicationResponse,
-            |message| some_references("material_refs", &message.material_refs)?,
-            |papers, case, act, _by, refs| papers.supplement(refs.clone(), case, &act)
+            |message| brought(&message.material_refs, &message.authorisation_ref)?,
+            |papers, case, act, _by, brought| papers.supplement(brought.clone(), case, &act)
         )
     }
 
@@ -346,8 +346,8 @@ impl ApplicationService for Applications {
             request,
             "SubmitPapers",
             SubmitPapersResponse,
-            |message| some_references("material_refs", &message.material_refs)?,
-            |papers, case, act, _by, refs| papers.submit_papers(refs.clone(), case, &act)
+            |message| brought(&message.material_refs, &message.authorisation_ref)?,
+            |papers, case, act, _by, brought| papers.submit_papers(brought.clone(), case, &act)
         )
     }
 

@@ -333,8 +333,11 @@ async fn an_urgent_grant_waits_for_its_papers_and_the_case_goes_no_way_of_its_ow
     d.service
         .wait_for("the papers to be missed", async || d.dump("timeline").await.contains("papers_overdue"))
         .await;
-    let papers = about!(way, SubmitPapersRequest { material_refs: vec!["doc:proof".into()] });
+    assert!(!way.data_check_authorised);
+    let (proof, signed) = (vec!["doc:proof".into()], "doc:family".into());
+    let papers = about!(way, SubmitPapersRequest { material_refs: proof, authorisation_ref: signed });
     let way = done!(d.applications(&resident).submit_papers(papers));
+    assert!(way.data_check_authorised, "the family has signed by now");
     assert!(way.papers_time.is_some() && way.material_refs.contains(&"doc:proof".to_owned()));
     let told = d.told().await;
     assert!(told.contains(&"ApplicationPapersSubmitted".to_owned()), "{told:?}");

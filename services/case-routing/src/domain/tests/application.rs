@@ -66,7 +66,7 @@ fn attempt(world: &mut World, way: Way, verb: V) -> Result<Way> {
             };
         }
         V::RequestSupplement => papers.request_supplement(vec!["id".into()], case, &world.official(STATION)),
-        V::Supplement => papers.supplement(refs(), case, &world.resident()),
+        V::Supplement => papers.supplement(brought(), case, &world.resident()),
         V::Decline => papers.decline(&refusal(), case, &world.official(STATION)),
         V::StartInvestigation => papers.start_investigation(case, &world.act(lead)),
         V::RecordInvestigation => {
@@ -96,7 +96,7 @@ fn attempt(world: &mut World, way: Way, verb: V) -> Result<Way> {
         V::Deny => papers.deny(&refusal(), case, &world.act(lead)),
         V::GrantUrgently => papers.grant_urgently(1, "sudden_illness", case, &world.act(lead)),
         V::Deliver => papers.deliver("pay:1", holder(), case, &world.act(lead)),
-        V::SubmitPapers => papers.submit_papers(refs(), case, &world.resident()),
+        V::SubmitPapers => papers.submit_papers(brought(), case, &world.resident()),
         V::Pause => papers.pause(("expert_review", "doc:told"), None, case, &world.act(lead)),
         V::Withdraw => papers.withdraw("not_needed", None, case, &world.resident()),
         V::EndBenefit => {
@@ -219,7 +219,7 @@ fn the_case_follows_and_does_nothing_past_its_application() {
 fn what_is_missing_is_asked_for_once_and_silence_accepts() {
     let mut world = world();
     let way = world.way(RELIEF, S::NeedSupplement);
-    let way = way.then(|p, c| p.supplement(refs(), c, &world.resident()));
+    let way = way.then(|p, c| p.supplement(brought(), c, &world.resident()));
     assert_eq!((way.state(), way.case.state), (S::Accepted, CaseState::Dispatched));
     assert_eq!(way.papers.missing, ["income_proof"]);
     let again = way.papers.request_supplement(vec!["id".into()], way.case, &world.official(STATION));
@@ -233,6 +233,34 @@ fn what_is_missing_is_asked_for_once_and_silence_accepts() {
         assert_eq!(ticked.case.application.unwrap().state, S::Accepted);
         assert_eq!(ticked.case.state, CaseState::Accepted, "a dispatcher sends it on");
     }
+}
+
+#[test]
+fn the_family_may_sign_for_data_checks_later() {
+    let mut world = world();
+    let signed = BroughtPapers { material_refs: vec![], authorisation_ref: Some("doc:family".into()) };
+    let asks = |world: &mut World, way: Way| {
+        let data = check(InvestigationKind::DataCheck);
+        way.papers.record_investigation(data, way.case, &world.act(person("anna", STATION)))
+    };
+    let nothing = BroughtPapers { authorisation_ref: None, ..signed.clone() };
+    let way = world.way(RELIEF, S::NeedSupplement);
+    let empty = way.papers.clone().supplement(nothing, way.case.clone(), &world.resident());
+    assert_eq!(code(empty), "material_refs");
+    let unsigned = way.clone().then(|p, c| p.supplement(brought(), c, &world.resident()));
+    let unsigned = unsigned.then(|p, c| p.start_investigation(c, &world.act(person("lead", STREET_OFFICE))));
+    assert_eq!(code(asks(&mut world, unsigned)), "not_authorised");
+    let way = way.then(|p, c| p.supplement(signed.clone(), c, &world.resident()));
+    let way = way.then(|p, c| p.start_investigation(c, &world.act(person("lead", STREET_OFFICE))));
+    asks(&mut world, way).unwrap();
+
+    // With the papers of an urgent grant; others that come without it leave it on file.
+    let way = world.urgent();
+    let way = way.then(|p, c| p.submit_papers(signed, c, &world.resident()));
+    assert_eq!(way.papers.authorisation_ref.as_deref(), Some("doc:family"));
+    let mut papers = way.papers;
+    super::super::application_intake::add_papers(&mut papers, brought()).unwrap();
+    assert_eq!(papers.authorisation_ref.as_deref(), Some("doc:family"));
 }
 
 #[test]
@@ -475,7 +503,7 @@ fn small_sums_are_granted_at_once_by_the_street_and_the_papers_follow() {
     let way = world.urgent();
     let due_at = way.papers.papers.as_ref().unwrap().due_at;
     let way = way.then(|p, c| p.deliver("pay:1", holder(), c, &world.act(dora())));
-    let in_time = way.clone().then(|p, c| p.submit_papers(refs(), c, &world.resident()));
+    let in_time = way.clone().then(|p, c| p.submit_papers(brought(), c, &world.resident()));
     assert_eq!(in_time.case.application.unwrap().papers_due_at, None);
     world.now = due_at;
     let ticked = world.tick(way.case);
@@ -494,11 +522,11 @@ fn small_sums_are_granted_at_once_by_the_street_and_the_papers_follow() {
     assert_eq!(about_papers(&world.tick(answered).case).level, 2);
     world.now = due_at;
     world.wait(TimeDelta::hours(1));
-    let filed = way.papers.submit_papers(refs(), ticked.case, &world.resident()).unwrap();
+    let filed = way.papers.submit_papers(brought(), ticked.case, &world.resident()).unwrap();
     let late = ApplicationNews::PapersSubmitted { in_time: false };
     assert_eq!(filed.decision.events[0].event, DomainEvent::Application { news: late });
     assert!(names(&filed.decision).contains(&"SupervisionCleared"));
-    let again = filed.application.submit_papers(refs(), filed.decision.case, &world.resident());
+    let again = filed.application.submit_papers(brought(), filed.decision.case, &world.resident());
     assert_eq!(code(again), "no_papers_due");
 }
 

@@ -33,7 +33,7 @@ pub(super) fn step(world: &mut World, way: &Way, verb: u8, who: u8, days: i64) -
     let filed = match verb % 18 {
         0 => papers.accept(case, &act),
         1 => papers.request_supplement(vec!["id".into()], case, &act),
-        2 => papers.supplement(refs(), case, &act),
+        2 => papers.supplement(brought(), case, &act),
         3 => papers.decline(&refusal(), case, &act),
         4 => papers.start_investigation(case, &act),
         5 => papers.record_investigation(check(InvestigationKind::HomeVisit), case, &act),
@@ -45,7 +45,7 @@ pub(super) fn step(world: &mut World, way: &Way, verb: u8, who: u8, days: i64) -
         11 => papers.deny(&refusal(), case, &act),
         12 => papers.grant_urgently(1, "sudden_illness", case, &act),
         13 => papers.deliver("pay:1", holder(), case, &act),
-        14 => papers.submit_papers(refs(), case, &act),
+        14 => papers.submit_papers(brought(), case, &act),
         15 => papers.pause(("public_hearing", "doc:told"), None, case, &act),
         16 => papers.return_review("see_again", String::new(), case, &act),
         _ => {
