@@ -32,6 +32,29 @@ fn the_days_of_the_court_are_those_of_the_law_and_roll_over_rest_days() {
 }
 
 #[test]
+fn talks_have_their_days_and_go_on_after_them_without_holding_the_case() {
+    let mut world = World::new(); // Monday 2026-06-08
+    let new = opened(&mut world, MediationOrigin::Application);
+    assert_eq!(due(&new, DeadlineKind::Talks), end_of("2026-07-08"));
+    let kept = effective(&mut world);
+    let talks = |mediation: &Mediation| {
+        mediation.deadlines.iter().find(|day| day.kind == DeadlineKind::Talks).cloned()
+    };
+    assert!(talks(&kept).is_some_and(|day| day.met_at.is_some() && day.passed_at.is_none()));
+    let held = in_session(&mut world);
+    world.now = end_of("2026-07-08") + TimeDelta::seconds(1);
+    let late = held.tick(&world.system()).unwrap();
+    assert!(late.events.is_empty());
+    assert_eq!((late.case_move, late.mediation.state), (Some(CaseMove::Overdue), MediationState::InSession));
+    assert_eq!(late.mediation.steps.last().unwrap().step, "deadline_passed");
+    assert_eq!(late.mediation.next_timer_at(), None, "once");
+    let by_word = terms(AgreementKind::Oral, None);
+    let agreed = late.mediation.agree(by_word, &world.act(mediator())).unwrap();
+    assert!(matches!(agreed.case_move, Some(CaseMove::Settle { .. })));
+    assert!(talks(&agreed.mediation).is_some_and(|day| day.met_at.is_some() && day.passed_at.is_some()));
+}
+
+#[test]
 fn a_joint_request_after_thirty_days_is_too_late() {
     let mut world = World::new();
     let mediation = effective(&mut world);
@@ -123,5 +146,5 @@ fn what_the_court_confirmed_can_be_enforced_and_what_it_did_not_is_mediated_anew
     assert_eq!((anew.mediation.state, anew.mediation.round), (MediationState::Applied, 2));
     assert_eq!(anew.case_move, Some(CaseMove::Open));
     assert!(anew.mediation.parties.iter().all(|party| party.consented_at.is_none()));
-    assert_eq!(anew.mediation.next_timer_at(), None);
+    assert_eq!(anew.mediation.next_timer_at(), Some(due(&anew.mediation, DeadlineKind::Talks)));
 }
