@@ -23,7 +23,7 @@ use chassis::{
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 
 use crate::{
-    atlas::Atlas,
+    atlas::{Atlas, Settings},
     benefit_sweeper::BenefitSweeper,
     config::Config,
     consumer::Events,
@@ -65,8 +65,9 @@ impl Service for App {
             "" => None,
             key => Some(TrustedKey::parse(key).context("services.case-routing.calendar_key")?),
         };
-        let atlas =
-            Atlas::open(&ctx.db, ctx.topology.clone(), ctx.clock.clone(), config.joint_body.clone()).await?;
+        let settings =
+            Settings { joint_body: config.joint_body.clone(), mediation_days: config.mediation_days };
+        let atlas = Atlas::open(&ctx.db, ctx.topology.clone(), ctx.clock.clone(), settings).await?;
         let executor = ExecutorConfig::from(&ctx.config.spine);
         let desk = Desk::new(
             ctx.db.clone(),

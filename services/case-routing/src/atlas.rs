@@ -10,6 +10,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
+use calendar::{Limit, TimeUnit};
 use chassis::{
     Clock, Result, Timestamp,
     db::Db,
@@ -68,7 +69,12 @@ impl World {
         )
     }
 
-    fn build(lists: Arc<Lists>, topology: Arc<Topology>, in_force: Arc<InForce>, joint_body: &str) -> Self {
+    fn build(
+        lists: Arc<Lists>,
+        topology: Arc<Topology>,
+        in_force: Arc<InForce>,
+        settings: &Settings,
+    ) -> Self {
         let orgs: Vec<Arc<Organization>> = topology.orgs().cloned().collect();
         let by_code: HashMap<&str, OrgId> =
             orgs.iter().map(|org| (org.code.as_str(), OrgId(org.id))).collect();
@@ -111,7 +117,7 @@ impl World {
             edges: edges.collect(),
             fallback: by_code.get(lists.fallback_org.as_str()).copied(),
             verifiers: verifiers.iter().map(|org| OrgId(org.id)).collect(),
-            joint_body: by_code.get(joint_body).copied(),
+            joint_body: by_code.get(settings.joint_body.as_str()).copied(),
             hours: Some((in_force.calendar.clone(), hours.clone())),
             ..TableParts::default()
         };
@@ -130,6 +136,7 @@ impl World {
             suspension_causes: seed::suspension_causes(),
             supervision_answer: seed::supervision_answer(),
             warn_percent: seed::warn_percent(),
+            mediation_talks: Limit::new(TimeUnit::CalDay, settings.mediation_days.max(1)),
             ..defaults
         };
         let rules = Rules { version: process::rules_version(&lists.profiles, &rules), ..rules };
@@ -213,6 +220,15 @@ fn responsibilities(entries: &Entries, by_code: &HashMap<&str, OrgId>) -> Vec<Re
     known.collect()
 }
 
+/// What a deployment sets of it.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Code of the organisation that rules where nobody stands above the parties; may be empty.
+    pub joint_body: String,
+    /// Calendar days in which the parties of a mediation come to an agreement.
+    pub mediation_days: u16,
+}
+
 /// Keeps the present [`World`].
 #[derive(Debug)]
 pub struct Atlas {
@@ -223,8 +239,7 @@ pub struct Atlas {
     in_force: ArcSwap<InForce>,
     world: ArcSwap<World>,
     building: Mutex<()>,
-    /// Code of the organisation that rules where nobody stands above the parties; may be empty.
-    joint_body: String,
+    settings: Settings,
 }
 
 impl Atlas {
@@ -232,12 +247,12 @@ impl Atlas {
     ///
     /// # Errors
     /// From the database.
-    pub async fn open(db: &Db, topology: Arc<Shared>, clock: Clock, joint_body: String) -> Result<Arc<Self>> {
+    pub async fn open(db: &Db, topology: Arc<Shared>, clock: Clock, settings: Settings) -> Result<Arc<Self>> {
         db.transaction(async |tx: &mut chassis::db::Tx<'_>| catalogue::fill(tx.conn, tx.now).await).await?;
         let mut conn = db.conn().await?;
         let lists = Arc::new(catalogue::load(&mut conn, clock.now()).await?);
         let in_force = Arc::new(in_force(&mut conn).await?);
-        let world = World::build(lists.clone(), topology.load(), in_force.clone(), &joint_body);
+        let world = World::build(lists.clone(), topology.load(), in_force.clone(), &settings);
         Ok(Arc::new(Self {
             topology,
             clock,
@@ -246,7 +261,7 @@ impl Atlas {
             in_force: ArcSwap::new(in_force),
             world: ArcSwap::from_pointee(world),
             building: Mutex::new(()),
-            joint_body,
+            settings,
         }))
     }
 
@@ -269,7 +284,7 @@ impl Atlas {
             && Arc::ptr_eq(&world.lists, &lists)
             && Arc::ptr_eq(&world.in_force, &in_force);
         let world =
-            if same { world } else { Arc::new(World::build(lists, topology, in_force, &self.joint_body)) };
+            if same { world } else { Arc::new(World::build(lists, topology, in_force, &self.settings)) };
         let world = Arc::new(world.with_load(self.load.load_full()));
         self.world.store(world.clone());
         world

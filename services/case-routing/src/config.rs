@@ -25,6 +25,8 @@ pub struct Config {
     pub webhook: WebhookConfig,
     /// How many of a hundred findings that were put right on the spot are drawn for a check by another organisation.
     pub sample_percent: u8,
+    /// Calendar days in which the parties of a mediation come to an agreement; afterwards the lead need not wait for them.
+    pub mediation_days: u16,
 }
 
 impl Default for Config {
@@ -38,6 +40,7 @@ impl Default for Config {
             classify_threshold: None,
             webhook: WebhookConfig::default(),
             sample_percent: 20,
+            mediation_days: 30,
         }
     }
 }

@@ -107,6 +107,17 @@ pub struct Review {
     pub at: Timestamp,
 }
 
+/// A review that whoever decides did not go by, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReturnedReview {
+    pub review: Review,
+    pub by: PersonRef,
+    pub org: OrgId,
+    pub reason_code: String,
+    pub explanation: String,
+    pub at: Timestamp,
+}
+
 /// A public notice, as the file remembers it; what it showed is kept by nobody once it is over.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notice {
@@ -198,6 +209,9 @@ pub struct Application {
     pub round_since: Option<Timestamp>,
     pub investigations: Vec<Investigation>,
     pub review: Option<Review>,
+    /// Reviews that were sent back, oldest first.
+    #[serde(default)]
+    pub returned: Vec<ReturnedReview>,
     pub notices: Vec<Notice>,
     pub objections: Vec<NoticeObjection>,
     pub ruling: Option<Determination>,

@@ -51,6 +51,8 @@ codes! {
         RecordInvestigation = "record_investigation",
         CountersignInvestigation = "countersign_investigation",
         Review = "review",
+        /// Whoever decides does not go by it: it is summed up again.
+        ReturnReview = "return_review",
         PublishNotice = "publish_notice",
         Object = "object",
         Approve = "approve",

@@ -4,10 +4,11 @@
 use calendar::{Limit, TimeUnit};
 
 use super::application::{
-    Application, Determination, Filed, Filing, PAPERS_OVERDUE, Papers, Refusal, UncountedPeriod,
+    Application, Determination, Filed, Filing, PAPERS_OVERDUE, Papers, Refusal, ReturnedReview,
+    UncountedPeriod,
 };
 use super::application_codes::{ApplicationOutcome, ApplicationState, ApplicationVerb};
-use super::application_intake::add_papers;
+use super::application_intake::{BroughtPapers, add_papers};
 use super::application_news::ApplicationNews;
 use super::case::Case;
 use super::codes::*;
@@ -15,12 +16,54 @@ use super::completion::CompleteCase;
 use super::counted::Counted;
 use super::error::{DomainError, Result};
 use super::event::Timestamp;
+use super::reason::Reason;
 use super::work::{Act, check_code};
 
 /// The periods that do not count (行政许可法 art. 45), of the causes for which a case may wait.
 pub const UNCOUNTED: [&str; 3] = ["public_hearing", "inspection_testing", "expert_review"];
 
+/// Most reviews of one application that are sent back.
+const MOST_RETURNED: usize = 20;
+
 impl Application {
+    /// Whoever decides does not go by the review: it is summed up again, by what was found or is found still. Every limit goes on.
+    ///
+    /// # Errors
+    /// `Guard` `application_state`, `paused`, `too_many_returned`; `NotEntitled` unless a human of the lead who did not
+    /// investigate; `Invalid` code.
+    pub fn return_review(
+        self,
+        reason_code: &str,
+        explanation: String,
+        case: Case,
+        act: &Act<'_>,
+    ) -> Result<Filed> {
+        let mut filing = Filing::begin(self, case, ApplicationVerb::ReturnReview, act)?;
+        filing.may_decide()?;
+        check_code("reason_code", reason_code)?;
+        if filing.application.returned.len() >= MOST_RETURNED {
+            let message = "this application was summed up often enough: decide";
+            return Err(DomainError::guard("too_many_returned", message));
+        }
+        // What an objection brought up is still looked into as such.
+        let to = if filing.application.objections.is_empty() {
+            ApplicationState::Investigating
+        } else {
+            ApplicationState::Reinvestigating
+        };
+        filing.work.move_application(to, ApplicationVerb::ReturnReview)?;
+        let (by, at) = (filing.work.by.actor.clone(), filing.work.now);
+        let org = filing.work.human_official()?;
+        if let Some(review) = filing.application.review.take() {
+            let reason_code = reason_code.to_owned();
+            let returned = ReturnedReview { review, by, org, reason_code, explanation, at };
+            filing.application.returned.push(returned);
+        }
+        let news = ApplicationNews::ReviewReturned { reason_code: reason_code.to_owned() };
+        filing.work.tell(news, Some(Reason::new(reason_code)));
+        Ok(filing.finish())
+    }
+
     /// The organisation in charge grants it: after the notice, where the item has one.
     ///
     /// # Errors
@@ -135,14 +178,14 @@ impl Application {
     ///
     /// # Errors
     /// `Guard` `application_state`, `no_papers_due`; `Invalid` without papers.
-    pub fn submit_papers(self, material_refs: Vec<String>, case: Case, act: &Act<'_>) -> Result<Filed> {
+    pub fn submit_papers(self, papers: BroughtPapers, case: Case, act: &Act<'_>) -> Result<Filed> {
         let mut filing = Filing::begin(self, case, ApplicationVerb::SubmitPapers, act)?;
         let now = filing.work.now;
         let due = filing.application.papers.as_mut().filter(|papers| papers.submitted_at.is_none());
         let due = due.ok_or_else(|| DomainError::guard("no_papers_due", "no papers are outstanding"))?;
         due.submitted_at = Some(now);
         let in_time = now <= due.due_at;
-        add_papers(&mut filing.application, material_refs)?;
+        add_papers(&mut filing.application, papers)?;
         if let Some(face) = &mut filing.work.case.application {
             face.papers_due_at = None;
         }

@@ -23,6 +23,14 @@ pub struct SubmitApplication {
     pub authorisation_ref: Option<String>,
 }
 
+/// Papers that come later.
+#[derive(Debug, Clone)]
+pub struct BroughtPapers {
+    pub material_refs: Vec<String>,
+    /// The family signed by now; unset: what is on file stays.
+    pub authorisation_ref: Option<String>,
+}
+
 impl Application {
     /// A new application with its case. A committee that enters it does so by proxy.
     ///
@@ -74,6 +82,7 @@ impl Application {
             round_since: None,
             investigations: Vec::new(),
             review: None,
+            returned: Vec::new(),
             notices: Vec::new(),
             objections: Vec::new(),
             ruling: None,
@@ -118,9 +127,9 @@ impl Application {
     ///
     /// # Errors
     /// `Guard(application_state)`; `Invalid` without papers.
-    pub fn supplement(self, material_refs: Vec<String>, case: Case, act: &Act<'_>) -> Result<Filed> {
+    pub fn supplement(self, papers: BroughtPapers, case: Case, act: &Act<'_>) -> Result<Filed> {
         let mut filing = Filing::begin(self, case, ApplicationVerb::Supplement, act)?;
-        add_papers(&mut filing.application, material_refs)?;
+        add_papers(&mut filing.application, papers)?;
         // The papers are the application's: nothing of them stands in the case.
         filing.work.supplement(Materials::default())?;
         filing.work.send_to_lead()?;
@@ -162,9 +171,13 @@ impl Application {
 /// Most papers of one application.
 const MOST_PAPERS: usize = 200;
 
-pub(super) fn add_papers(application: &mut Application, material_refs: Vec<String>) -> Result<()> {
-    if material_refs.is_empty() {
+pub(super) fn add_papers(application: &mut Application, papers: BroughtPapers) -> Result<()> {
+    let BroughtPapers { material_refs, authorisation_ref } = papers;
+    if material_refs.is_empty() && authorisation_ref.is_none() {
         return Err(DomainError::invalid("material_refs", "the papers that come in"));
+    }
+    if authorisation_ref.is_some() {
+        application.authorisation_ref = authorisation_ref;
     }
     application.material_refs.extend(material_refs);
     if application.material_refs.len() > MOST_PAPERS {

@@ -20,6 +20,9 @@ pub enum ApplicationNews {
     Reviewed {
         recommends_grant: bool,
     },
+    ReviewReturned {
+        reason_code: String,
+    },
     Noticed {
         notice_id: NoticeId,
         over_at: Timestamp,
@@ -69,6 +72,7 @@ impl ApplicationNews {
             Self::InvestigationStarted => "ApplicationInvestigationStarted",
             Self::Investigated { .. } => "ApplicationInvestigated",
             Self::Reviewed { .. } => "ApplicationReviewed",
+            Self::ReviewReturned { .. } => "ApplicationReviewReturned",
             Self::Noticed { .. } => "ApplicationNoticed",
             Self::Objected { .. } => "ApplicationObjected",
             Self::NoticeEnded { .. } => "ApplicationNoticeEnded",

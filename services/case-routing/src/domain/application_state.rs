@@ -5,6 +5,8 @@
 //!   change their minds.
 //! - A refusal needs no public notice: nobody's need is shown to the neighbours only to be refused. An item without
 //!   notice days is granted from `Reviewed`.
+//! - Whoever decides is not bound to a review: it goes back to be summed up again, after an objection as such, or what needs
+//!   a notice could only be refused once a review says so.
 //! - What is decided after a notice is decided when it is over; before, only an objection leads out of it.
 //! - `GrantUrgently` is the street's way for small sums (F2, 8.): granted before the facts are looked into, papers afterwards.
 //! - Where it stays: recording checks, pausing, papers that come after an urgent grant, and the end of what it granted.
@@ -29,6 +31,8 @@ pub const APPLICATION_TRANSITIONS: &[(Option<S>, S, V)] = &[
     (Some(Reinvestigating), Reinvestigating, V::CountersignInvestigation),
     (Some(Investigating), Reviewed, V::Review),
     (Some(Reinvestigating), Reviewed, V::Review),
+    (Some(Reviewed), Investigating, V::ReturnReview),
+    (Some(Reviewed), Reinvestigating, V::ReturnReview),
     (Some(Reviewed), PublicNotice, V::PublishNotice),
     (Some(PublicNotice), Reinvestigating, V::Object),
     (Some(Reviewed), Approved, V::Approve),

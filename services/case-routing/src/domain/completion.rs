@@ -8,6 +8,7 @@ use super::codes::*;
 use super::error::{DomainError, Result};
 use super::event::DomainEvent;
 use super::ids::*;
+use super::mediation::MediationLink;
 use super::reason::Reason;
 use super::state::Trigger;
 use super::work::{Act, Decision, Party, Standing, Work};
@@ -109,8 +110,9 @@ impl Work<'_> {
         self.permit(Trigger::Complete)?;
         let (_, org) = self.lead()?;
         self.acts_for(org, "lead_org")?;
-        // What a partner did is done; an official waits for the parties.
-        if self.by.standing == Standing::Official && self.case.mediation.is_some_and(|link| link.open) {
+        // What a partner did is done; an official waits for the parties, as long as they have to agree.
+        let waits = self.case.mediation.is_some_and(MediationLink::is_waited_for);
+        if self.by.standing == Standing::Official && waits {
             return Err(DomainError::guard("mediation_open", "the parties are still talking"));
         }
         if !self.ending(command.closed_code)?.is_explanation() && self.case.stage_in_hand().is_some() {

@@ -83,13 +83,13 @@ pub(crate) mod tests;
 pub use amend::{Successor, amend};
 pub use application::{
     Application, ApplicationFace, CurrentNotice, Determination, Filed, Investigation, MovedDays, MovedNotice,
-    NewNotice, Notice, NoticeObjection, Papers, Refusal, Remedy, Review, Signature, UncountedPeriod,
-    masked_name,
+    NewNotice, Notice, NoticeObjection, Papers, Refusal, Remedy, ReturnedReview, Review, Signature,
+    UncountedPeriod, masked_name,
 };
 pub use application_codes::*;
 pub use application_decision::{MOST_FEN, UNCOUNTED};
 pub use application_inquiry::{RecordInvestigation, ReviewApplication};
-pub use application_intake::SubmitApplication;
+pub use application_intake::{BroughtPapers, SubmitApplication};
 pub use application_news::ApplicationNews;
 pub use application_state::APPLICATION_TRANSITIONS;
 pub use arbitration::{DefinitionRequest, Interim, Position, RuleObjection, Ruling, STOP_GAP};

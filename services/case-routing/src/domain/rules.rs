@@ -66,6 +66,8 @@ pub struct Rules {
     pub report_in: Limit,
     /// How long the check of a bad rating may take.
     pub judge: Limit,
+    /// How long the parties of a mediation have to come to an agreement.
+    pub mediation_talks: Limit,
     /// The causes for which a case may wait, and for how many days at most; no others stop the
     /// requester's clock (C-3).
     pub suspension_causes: BTreeMap<String, u32>,
@@ -129,6 +131,7 @@ impl Default for Rules {
             ruling: Limit::new(TimeUnit::WorkDay, 2),
             report_in: Limit::new(TimeUnit::WorkHour, 2),
             judge: Limit::new(TimeUnit::WorkDay, 3),
+            mediation_talks: Limit::new(TimeUnit::CalDay, 30),
             suspension_causes: causes.map(|(code, days)| (code.to_owned(), days)).into(),
             partner_share_percent: 70,
             min_confidence: 65,

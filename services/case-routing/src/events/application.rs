@@ -25,6 +25,10 @@ pub(super) fn message(to: Addressed<'_>, news: &N, case_id: String, facts: Optio
             let recommends_grant = *recommends_grant;
             to.send(&pb::ApplicationReviewed { case_id, facts, recommends_grant })
         }
+        N::ReviewReturned { reason_code } => {
+            let reason_code = reason_code.clone();
+            to.send(&pb::ApplicationReviewReturned { case_id, facts, reason_code })
+        }
         N::Noticed { notice_id, over_at } => {
             let (notice_id, end_time) = (notice_id.to_string(), at(*over_at));
             to.send(&pb::ApplicationNoticed { case_id, facts, notice_id, end_time })

@@ -11,8 +11,8 @@ use crate::{
     },
     domain::{
         Application, BenefitChange, BenefitEnding, BenefitNews, Case, ClockKind, Determination,
-        Investigation, Notice, NoticeObjection, PersonRef, Reason, Remedy, RemedyKind, Review, Signature,
-        UncountedPeriod,
+        Investigation, Notice, NoticeObjection, PersonRef, Reason, Remedy, RemedyKind, ReturnedReview, Review,
+        Signature, UncountedPeriod,
     },
     store::{
         benefits::{BegunRecheck, Benefit},
@@ -62,6 +62,7 @@ pub fn application(
         data_check_authorised: application.authorisation_ref.is_some(),
         investigations: application.investigations.iter().map(|check| investigation(check, needed)).collect(),
         review: application.review.as_ref().map(review),
+        returned_reviews: application.returned.iter().map(returned).collect(),
         notice: application.notices.last().map(|last| notice(last, case, now)),
         objections: objections.collect(),
         decision: application.ruling.as_ref().map(ruling),
@@ -188,6 +189,17 @@ fn review(review: &Review) -> pb::ApplicationReview {
         reason_code: review.reason_code.clone(),
         opinion: review.opinion.clone(),
         reviewed_time: at(review.at),
+    }
+}
+
+fn returned(returned: &ReturnedReview) -> pb::ReturnedReview {
+    pb::ReturnedReview {
+        review: Some(review(&returned.review)),
+        decider_ref: returned.by.to_string(),
+        org_id: returned.org.to_string(),
+        reason_code: returned.reason_code.clone(),
+        explanation: returned.explanation.clone(),
+        returned_time: at(returned.at),
     }
 }
 

@@ -17,7 +17,7 @@ use super::{
     register::Entry,
 };
 use crate::{
-    domain::{self, Act, Application, Case, CaseId, Filed, Refusal, SubmitApplication},
+    domain::{self, Act, Application, BroughtPapers, Case, CaseId, Filed, Refusal, SubmitApplication},
     filing::{File, Submit},
     reach, seed,
     store::{
@@ -84,10 +84,7 @@ impl Applications {
     ) -> Result<pb::SubmitApplicationResponse> {
         let meta = Meta::new("SubmitApplication", &request.request_id, &request)?;
         let material_refs = parse::references("material_refs", &request.material_refs)?;
-        let authorisation_ref = match request.authorisation_ref.as_str() {
-            "" => None,
-            text => Some(parse::reference("authorisation_ref", text)?),
-        };
+        let authorisation_ref = parse::optional_reference("authorisation_ref", &request.authorisation_ref)?;
         if request.item_code.is_empty() {
             return Err(Error::invalid("item_code", "say what is applied for"));
         }
@@ -179,4 +176,14 @@ pub(super) fn some_references(field: &str, texts: &[String]) -> Result<Vec<Strin
         return Err(Error::invalid(field, "has at least one entry"));
     }
     parse::references(field, texts)
+}
+
+/// Papers that come later: references of them, the family's authorisation, or both.
+pub(super) fn brought(material_refs: &[String], authorisation_ref: &str) -> Result<BroughtPapers> {
+    let authorisation_ref = parse::optional_reference("authorisation_ref", authorisation_ref)?;
+    let material_refs = match authorisation_ref {
+        Some(_) => parse::references("material_refs", material_refs)?,
+        None => some_references("material_refs", material_refs)?,
+    };
+    Ok(BroughtPapers { material_refs, authorisation_ref })
 }

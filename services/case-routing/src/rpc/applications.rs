@@ -8,7 +8,7 @@ use chassis::{
 use tonic::{Request, Response};
 
 use super::{
-    application_desk::{Applications, refusal, some_references},
+    application_desk::{Applications, brought, refusal, some_references},
     desk::Aim,
     parse,
 };
@@ -85,8 +85,8 @@ impl ApplicationService for Applications {
             request,
             "SupplementApplication",
             SupplementApplicationResponse,
-            |message| some_references("material_refs", &message.material_refs)?,
-            |papers, case, act, _by, refs| papers.supplement(refs.clone(), case, &act)
+            |message| brought(&message.material_refs, &message.authorisation_ref)?,
+            |papers, case, act, _by, brought| papers.supplement(brought.clone(), case, &act)
         )
     }
 
@@ -209,6 +209,27 @@ impl ApplicationService for Applications {
         )
     }
 
+    async fn return_review(
+        &self,
+        request: Request<pb::ReturnReviewRequest>,
+    ) -> RpcResult<pb::ReturnReviewResponse> {
+        file!(
+            self,
+            request,
+            "ReturnReview",
+            ReturnReviewResponse,
+            |message| (
+                parse::code("reason_code", &message.reason_code)?,
+                parse::words("explanation", &message.explanation, 0, 4_000)?
+            ),
+            |papers, case, act, by, why| {
+                impartial(&case, by)?;
+                let act = acting_for(act, by, case.lead_org);
+                papers.return_review(&why.0, why.1.clone(), case, &act)
+            }
+        )
+    }
+
     async fn publish_notice(
         &self,
         request: Request<pb::PublishNoticeRequest>,
@@ -325,8 +346,8 @@ impl ApplicationService for Applications {
             request,
             "SubmitPapers",
             SubmitPapersResponse,
-            |message| some_references("material_refs", &message.material_refs)?,
-            |papers, case, act, _by, refs| papers.submit_papers(refs.clone(), case, &act)
+            |message| brought(&message.material_refs, &message.authorisation_ref)?,
+            |papers, case, act, _by, brought| papers.submit_papers(brought.clone(), case, &act)
         )
     }
 

@@ -115,6 +115,7 @@ fn confirmation(confirmation: &Confirmation) -> pb::JudicialConfirmation {
 fn deadline(deadline: &Deadline) -> pb::MediationDeadline {
     use pb::MediationDeadlineKind as Kind;
     let kind = match deadline.kind {
+        DeadlineKind::Talks => Kind::Talks,
         DeadlineKind::RequestConfirmation => Kind::RequestConfirmation,
         DeadlineKind::CourtAccepts => Kind::CourtAccepts,
         DeadlineKind::CourtDecides => Kind::CourtDecides,

@@ -333,11 +333,40 @@ async fn an_urgent_grant_waits_for_its_papers_and_the_case_goes_no_way_of_its_ow
     d.service
         .wait_for("the papers to be missed", async || d.dump("timeline").await.contains("papers_overdue"))
         .await;
-    let papers = about!(way, SubmitPapersRequest { material_refs: vec!["doc:proof".into()] });
+    assert!(!way.data_check_authorised);
+    let (proof, signed) = (vec!["doc:proof".into()], "doc:family".into());
+    let papers = about!(way, SubmitPapersRequest { material_refs: proof, authorisation_ref: signed });
     let way = done!(d.applications(&resident).submit_papers(papers));
+    assert!(way.data_check_authorised, "the family has signed by now");
     assert!(way.papers_time.is_some() && way.material_refs.contains(&"doc:proof".to_owned()));
     let told = d.told().await;
     assert!(told.contains(&"ApplicationPapersSubmitted".to_owned()), "{told:?}");
+    d.service.stop().await;
+}
+
+#[tokio::test]
+async fn the_leader_has_a_review_made_again() {
+    let d = District::start().await;
+    let way = d.reviewed(&Persona::resident(d.district)).await;
+    let why = "请核对上月的住院费";
+    let send_back =
+        || about!(way, ReturnReviewRequest { reason_code: "see_again".into(), explanation: why.into() });
+    let refused = d.applications(&d.dispatcher()).return_review(send_back()).await.unwrap_err();
+    assert_eq!(refused.code(), Code::PermissionDenied, "only whoever decides");
+    let again = done!(d.applications(&d.leader()).return_review(send_back()));
+    assert_eq!((again.state(), again.review.clone()), (S::Investigating, None));
+    let [returned] = &again.returned_reviews[..] else { panic!("{:?}", again.returned_reviews) };
+    assert_eq!((returned.reason_code.as_str(), returned.explanation.as_str()), ("see_again", why));
+    assert!(returned.review.as_ref().is_some_and(|review| review.recommends_grant));
+    let told = d.told().await;
+    assert_eq!(told.iter().filter(|name| *name == "ApplicationReviewReturned").count(), 1, "{told:?}");
+    for table in ["applications", "timeline", "outbox", "idempotency"] {
+        assert!(!d.dump(table).await.contains(why), "{table}");
+    }
+    let head = Persona::new(Role::StreetDispatcher, d.street).org(d.office);
+    let sum =
+        about!(way, ReviewApplicationRequest { recommends_grant: true, reason_code: "facts_clear".into() });
+    assert_eq!(done!(d.applications(&head).review_application(sum)).state(), S::Reviewed);
     d.service.stop().await;
 }
 

@@ -71,6 +71,22 @@ async fn a_day_that_goes_by_is_noted_once_and_the_agreement_can_be_said_to_be_br
     m.d.service.stop().await;
 }
 
+#[tokio::test]
+async fn talks_that_are_overdue_are_noted_once_with_the_case() {
+    let m = Dispute::start().await;
+    let case = m.in_progress().await;
+    let opened = m.taken(&case).await;
+    let talks = opened.deadlines.iter().find(|day| day.kind() == pb::MediationDeadlineKind::Talks);
+    assert!(talks.is_some_and(|day| !day.passed && day.met_time.is_none()));
+    m.d.service.clock().advance(Duration::from_secs(40 * 86_400));
+    m.d.service.wait_for("the day to go by", async || passed(&m, &opened).await == 1).await;
+    let request = pb::GetTimelineRequest { case_id: opened.case_id.clone(), ..Default::default() };
+    let entries = m.d.cases(&m.d.dispatcher()).get_timeline(request).await.unwrap().into_inner().entries;
+    let noted: Vec<_> = entries.iter().filter(|entry| entry.event == "MediationOverdue").collect();
+    assert!(noted.len() == 1 && noted[0].reason.is_some(), "{noted:?}");
+    m.d.service.stop().await;
+}
+
 /// Time stands after the jump, so whichever were put off would never be noted.
 #[tokio::test]
 async fn what_cannot_be_read_is_put_off_itself_and_no_other_though_two_replicas_look() {

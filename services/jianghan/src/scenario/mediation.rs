@@ -164,7 +164,8 @@ async fn agreed(story: &mut Story<'_>) -> Result<()> {
         )
         .await?;
     expect(effective.state() == MediationState::Effective, "the agreement is in effect")?;
-    expect(effective.deadlines.len() == 2, "the court's thirty days, and the day agreed on")?;
+    let days = effective.deadlines.len();
+    expect(days == 3, "the talks' day, which was kept, the court's thirty days, and the day agreed on")?;
     story
         .step(
             &mediator,

@@ -207,6 +207,9 @@ impl Mediation {
                 deadline.kind
             })
             .collect();
+        if kinds.contains(&D::Talks) {
+            work.case_move = Some(CaseMove::Overdue);
+        }
         for kind in kinds {
             work.note("deadline_passed", None, Some(Reason::new("deadline_over").with("deadline", kind)));
         }
@@ -226,6 +229,7 @@ impl Work<'_> {
     /// The agreement is in effect: what is due from now on, and the case is done.
     pub(super) fn take_effect(&mut self) -> Result<()> {
         self.enter(S::Effective, V::TakeEffect, None, None)?;
+        self.meet(D::Talks);
         let (now, rules) = (self.now, self.rules);
         let org = self.mediator()?;
         let wrong = self.wrong_state(V::TakeEffect);

@@ -16,6 +16,9 @@ use super::super::work::{Act, Decision, Work};
 
 /// The code under which a case leaves a mediation that came to nothing.
 const FAILED: &str = "mediation_failed";
+/// The step of the timeline by which the lead need not wait for the parties any more, and its reason.
+const OVERDUE: &str = "MediationOverdue";
+const TALKS_OVERDUE: &str = "mediation_overdue";
 
 /// The latest mediation of a case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +27,17 @@ pub struct MediationLink {
     /// The parties are still to agree: the lead does not complete the case over their heads. Also of a mediation begun
     /// anew while the case is verified: it may come back into the lead's hands.
     pub open: bool,
+    /// The day by which they were to agree went by: they may still, but the lead does not wait for them.
+    #[serde(default)]
+    pub overdue: bool,
+}
+
+impl MediationLink {
+    /// Whether the lead waits for the parties.
+    #[must_use]
+    pub const fn is_waited_for(self) -> bool {
+        self.open && !self.overdue
+    }
 }
 
 /// What becomes of the case.
@@ -31,6 +45,8 @@ pub struct MediationLink {
 pub enum CaseMove {
     /// The talks begin, for the first time or anew.
     Open,
+    /// The day by which the parties were to agree went by.
+    Overdue,
     /// An agreement is in effect.
     Settle { delivery_mode: Option<DeliveryMode> },
     /// It ended without one.
@@ -95,13 +111,18 @@ impl Case {
             CaseMove::Open if other => Err(DomainError::guard("mediation_open", "another one is open")),
             CaseMove::Open => {
                 let mut work = Work::begin(self, act);
-                work.case.mediation = Some(MediationLink { id, open: true });
+                work.case.mediation = Some(MediationLink { id, open: true, overdue: false });
                 Ok(Some(work.finish()))
             }
-            CaseMove::Settle { .. } | CaseMove::Return { .. } if !own => Ok(None),
+            CaseMove::Overdue | CaseMove::Settle { .. } | CaseMove::Return { .. } if !own => Ok(None),
+            CaseMove::Overdue => {
+                let mut work = Work::begin(self, act);
+                work.case.mediation = Some(MediationLink { id, open: true, overdue: true });
+                Ok(Some(work.finish_with(OVERDUE, Some(Reason::new(TALKS_OVERDUE)))))
+            }
             CaseMove::Settle { delivery_mode } => {
                 let mut work = Work::begin(self, act);
-                work.case.mediation = Some(MediationLink { id, open: false });
+                work.case.mediation = Some(MediationLink { id, open: false, overdue: false });
                 if work.case.is_taken_up() {
                     work.settle_dispute(id, delivery_mode)?;
                 }
@@ -109,7 +130,7 @@ impl Case {
             }
             CaseMove::Return { talked } => {
                 let mut work = Work::begin(self, act);
-                work.case.mediation = Some(MediationLink { id, open: false });
+                work.case.mediation = Some(MediationLink { id, open: false, overdue: false });
                 // What a partner has done is not taken from it: the case waits for the others only.
                 let in_hand = work.case.is_taken_up() && !work.case.partner_is_done();
                 if in_hand && (talked || work.led_by_society()) {

@@ -84,6 +84,8 @@ codes! {
 
     /// What has to happen by a day.
     DeadlineKind {
+        /// The parties come to an agreement; afterwards the lead of the case does not wait for them.
+        Talks = "talks",
         /// The joint request for confirmation.
         RequestConfirmation = "request_confirmation",
         /// The court takes it or not.

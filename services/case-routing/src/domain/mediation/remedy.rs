@@ -53,6 +53,11 @@ pub const TEXTS: &[(&str, &str, &str)] = &[
         "人民法院不予确认。当事人可重新调解、变更协议，或向人民法院起诉",
         "the court did not confirm it: the parties may be mediated anew, or sue at court",
     ),
+    (
+        "mediation_overdue",
+        "调解期限届满，当事人未达成协议：主办单位不必再等待调解，调解可以继续",
+        "the parties did not agree by their day: the lead need not wait for them, though they may go on",
+    ),
     ("mediation_ended", "调解结束", "the mediation ended"),
     ("deadline_over", "{deadline} 期限届满", "the day for {deadline} is over"),
     (

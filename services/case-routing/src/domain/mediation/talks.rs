@@ -6,11 +6,12 @@ use super::super::error::{DomainError, Result};
 use super::super::event::Timestamp;
 use super::super::ids::*;
 use super::super::reason::Reason;
+use super::super::rules::Rules;
 use super::super::work::{Act, Party, Standing, check_code};
 use super::case::CaseMove;
 use super::codes::{MediationState as S, MediationVerb as V, *};
 use super::work::{MediationDecision, MediationEvent, Work};
-use super::{Agreement, Mediation, MediationParty, Mediator, Session, remedy};
+use super::{Agreement, Deadline, Mediation, MediationParty, Mediator, Session, remedy};
 
 /// Most parties, and most sessions.
 const MOST_PARTIES: usize = 20;
@@ -97,7 +98,7 @@ impl Mediation {
             sessions: Vec::new(),
             agreement: None,
             confirmation: None,
-            deadlines: Vec::new(),
+            deadlines: vec![talks(act.now, act.rules)],
             escalations: Vec::new(),
             remedy: None,
             steps: Vec::new(),
@@ -343,6 +344,11 @@ const fn opened(origin: MediationOrigin) -> S {
     }
 }
 
+/// Until when the parties are to come to an agreement.
+fn talks(from: Timestamp, rules: &Rules) -> Deadline {
+    Deadline::counted(DeadlineKind::Talks, rules.mediation_talks, from, rules)
+}
+
 impl Work<'_> {
     fn tell_opened(&mut self) {
         let party_count = u32::try_from(self.mediation.parties.len()).unwrap_or(u32::MAX);
@@ -358,12 +364,14 @@ impl Work<'_> {
         mediation.agreement = None;
         mediation.confirmation = None;
         mediation.remedy = None;
+        // They were days of the agreement that is no more; the steps tell which went by.
+        mediation.deadlines.clear();
+        mediation.deadlines.push(talks(self.now, self.rules));
         for party in &mut mediation.parties {
             party.consented_at = None;
             party.signed_at = None;
         }
         let to = opened(mediation.origin);
-        self.meet_all();
         self.enter(to, V::Remediate, None, None)?;
         self.tell_opened();
         self.case_move = Some(CaseMove::Open);

@@ -240,8 +240,13 @@ impl<'a> Work<'a> {
 
     // --- deadlines
 
+    /// The latest of a kind. Once an agreement is in effect its own only: mediations begun anew by earlier releases keep the
+    /// days of the agreement before.
     pub fn deadline(&mut self, kind: DeadlineKind) -> Option<&mut Deadline> {
-        self.mediation.deadlines.iter_mut().rev().find(|deadline| deadline.kind == kind)
+        let since = self.mediation.agreement.as_ref().and_then(|agreement| agreement.effective_at);
+        self.mediation.deadlines.iter_mut().rev().find(|deadline| {
+            deadline.kind == kind && since.is_none_or(|since| deadline.started_at >= since)
+        })
     }
 
     /// It happened, or does not matter any more.

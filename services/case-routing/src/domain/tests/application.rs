@@ -66,7 +66,7 @@ fn attempt(world: &mut World, way: Way, verb: V) -> Result<Way> {
             };
         }
         V::RequestSupplement => papers.request_supplement(vec!["id".into()], case, &world.official(STATION)),
-        V::Supplement => papers.supplement(refs(), case, &world.resident()),
+        V::Supplement => papers.supplement(brought(), case, &world.resident()),
         V::Decline => papers.decline(&refusal(), case, &world.official(STATION)),
         V::StartInvestigation => papers.start_investigation(case, &world.act(lead)),
         V::RecordInvestigation => {
@@ -89,13 +89,14 @@ fn attempt(world: &mut World, way: Way, verb: V) -> Result<Way> {
             };
             papers.review(summed_up(true), case, &world.act(lead))
         }
+        V::ReturnReview => papers.return_review("see_again", String::new(), case, &world.act(lead)),
         V::PublishNotice => papers.publish_notice("王**".into(), case, &world.act(lead)),
         V::Object => papers.object("income", "他家有车".into(), case, &world.resident()),
         V::Approve => papers.approve(1, case, &world.act(lead)),
         V::Deny => papers.deny(&refusal(), case, &world.act(lead)),
         V::GrantUrgently => papers.grant_urgently(1, "sudden_illness", case, &world.act(lead)),
         V::Deliver => papers.deliver("pay:1", holder(), case, &world.act(lead)),
-        V::SubmitPapers => papers.submit_papers(refs(), case, &world.resident()),
+        V::SubmitPapers => papers.submit_papers(brought(), case, &world.resident()),
         V::Pause => papers.pause(("expert_review", "doc:told"), None, case, &world.act(lead)),
         V::Withdraw => papers.withdraw("not_needed", None, case, &world.resident()),
         V::EndBenefit => {
@@ -132,8 +133,13 @@ fn every_verb_does_in_every_state_what_the_table_says_and_nothing_else() {
             }
         }
     }
-    // The one row that depends on the item.
+    // What depends on the way here, or on the item.
     let mut world = world();
+    let way = world.way(RELIEF, S::Reinvestigating);
+    let way = world.reviewed(way, false);
+    let dora = person("dora", STREET_OFFICE);
+    let way = way.then(|p, c| p.return_review("see_again", String::new(), c, &world.act(dora)));
+    taken.insert((S::Reviewed, way.state(), V::ReturnReview));
     let way = world.way(PERMIT, S::NeedSupplement);
     world.wait(TimeDelta::days(30));
     let way = way.tick(&mut world);
@@ -213,7 +219,7 @@ fn the_case_follows_and_does_nothing_past_its_application() {
 fn what_is_missing_is_asked_for_once_and_silence_accepts() {
     let mut world = world();
     let way = world.way(RELIEF, S::NeedSupplement);
-    let way = way.then(|p, c| p.supplement(refs(), c, &world.resident()));
+    let way = way.then(|p, c| p.supplement(brought(), c, &world.resident()));
     assert_eq!((way.state(), way.case.state), (S::Accepted, CaseState::Dispatched));
     assert_eq!(way.papers.missing, ["income_proof"]);
     let again = way.papers.request_supplement(vec!["id".into()], way.case, &world.official(STATION));
@@ -227,6 +233,34 @@ fn what_is_missing_is_asked_for_once_and_silence_accepts() {
         assert_eq!(ticked.case.application.unwrap().state, S::Accepted);
         assert_eq!(ticked.case.state, CaseState::Accepted, "a dispatcher sends it on");
     }
+}
+
+#[test]
+fn the_family_may_sign_for_data_checks_later() {
+    let mut world = world();
+    let signed = BroughtPapers { material_refs: vec![], authorisation_ref: Some("doc:family".into()) };
+    let asks = |world: &mut World, way: Way| {
+        let data = check(InvestigationKind::DataCheck);
+        way.papers.record_investigation(data, way.case, &world.act(person("anna", STATION)))
+    };
+    let nothing = BroughtPapers { authorisation_ref: None, ..signed.clone() };
+    let way = world.way(RELIEF, S::NeedSupplement);
+    let empty = way.papers.clone().supplement(nothing, way.case.clone(), &world.resident());
+    assert_eq!(code(empty), "material_refs");
+    let unsigned = way.clone().then(|p, c| p.supplement(brought(), c, &world.resident()));
+    let unsigned = unsigned.then(|p, c| p.start_investigation(c, &world.act(person("lead", STREET_OFFICE))));
+    assert_eq!(code(asks(&mut world, unsigned)), "not_authorised");
+    let way = way.then(|p, c| p.supplement(signed.clone(), c, &world.resident()));
+    let way = way.then(|p, c| p.start_investigation(c, &world.act(person("lead", STREET_OFFICE))));
+    asks(&mut world, way).unwrap();
+
+    // With the papers of an urgent grant; others that come without it leave it on file.
+    let way = world.urgent();
+    let way = way.then(|p, c| p.submit_papers(signed, c, &world.resident()));
+    assert_eq!(way.papers.authorisation_ref.as_deref(), Some("doc:family"));
+    let mut papers = way.papers;
+    super::super::application_intake::add_papers(&mut papers, brought()).unwrap();
+    assert_eq!(papers.authorisation_ref.as_deref(), Some("doc:family"));
 }
 
 #[test]
@@ -263,6 +297,45 @@ fn a_refusal_is_written_with_reasons_and_remedies_by_a_human_who_did_not_investi
     assert_eq!(code(declined), "human_official");
     let filed = way.papers.decline(&refusal(), way.case, &world.official(STATION)).unwrap();
     assert_eq!(filed.application.ruling.unwrap().remedies.len(), 2);
+}
+
+#[test]
+fn who_decides_has_a_review_made_again_and_what_was_found_still_counts() {
+    let mut world = world();
+    let way = world.way(RELIEF, S::Investigating);
+    let way = world.reviewed(way, false);
+    let (dora, due_at) = (|| person("dora", STREET_OFFICE), way.case.resolve_clock().unwrap().due_at);
+    let back = |world: &mut World, why: &str, by: Party| {
+        let Way { papers, case } = way.clone();
+        papers.return_review(why, "存款已于上月取出".into(), case, &world.act(by))
+    };
+    assert_eq!(code(back(&mut world, "see_again", person("anna", STREET_OFFICE))), "investigator");
+    assert_eq!(code(back(&mut world, "see_again", person("dora", HOUSING))), "lead_org");
+    assert_eq!(code(back(&mut world, "see_again", Party::system())), "human_official");
+    assert_eq!(code(back(&mut world, "Not a code", dora())), "reason_code");
+    let filed = back(&mut world, "see_again", dora()).unwrap();
+    let told = ApplicationNews::ReviewReturned { reason_code: "see_again".into() };
+    assert_eq!(filed.decision.events[0].event, DomainEvent::Application { news: told });
+    let way = Way::of(filed);
+    assert_eq!((way.state(), &way.papers.review), (S::Investigating, &None));
+    let [returned] = &way.papers.returned[..] else { panic!("{:?}", way.papers.returned) };
+    assert!(!returned.review.recommends_grant && returned.by.to_string() == "dora");
+    assert_eq!(way.case.resolve_clock().unwrap().due_at, due_at, "the limit goes on");
+    let unreviewed = way.papers.clone().approve(1, way.case.clone(), &world.act(dora()));
+    assert_eq!(code(unreviewed), "application_state");
+
+    // Summed up anew by what was found: now it can be shown, and granted.
+    let rita = person("rita", STREET_OFFICE);
+    let way = way.then(|p, c| p.review(summed_up(true), c, &world.act(rita)));
+    let way = way.then(|p, c| p.publish_notice("王**".into(), c, &world.act(dora())));
+    world.after_notice();
+    let way = way.then(|p, c| p.approve(1, c, &world.act(dora())));
+    assert_eq!((way.state(), way.papers.returned.len()), (S::Approved, 1));
+
+    let way = world.way(ALLOWANCE, S::Reviewed);
+    let way = way.then(|p, c| p.pause(("expert_review", "doc:told"), None, c, &world.act(dora())));
+    let paused = way.papers.return_review("see_again", String::new(), way.case, &world.act(dora()));
+    assert_eq!(code(paused), "paused");
 }
 
 #[test]
@@ -430,7 +503,7 @@ fn small_sums_are_granted_at_once_by_the_street_and_the_papers_follow() {
     let way = world.urgent();
     let due_at = way.papers.papers.as_ref().unwrap().due_at;
     let way = way.then(|p, c| p.deliver("pay:1", holder(), c, &world.act(dora())));
-    let in_time = way.clone().then(|p, c| p.submit_papers(refs(), c, &world.resident()));
+    let in_time = way.clone().then(|p, c| p.submit_papers(brought(), c, &world.resident()));
     assert_eq!(in_time.case.application.unwrap().papers_due_at, None);
     world.now = due_at;
     let ticked = world.tick(way.case);
@@ -449,11 +522,11 @@ fn small_sums_are_granted_at_once_by_the_street_and_the_papers_follow() {
     assert_eq!(about_papers(&world.tick(answered).case).level, 2);
     world.now = due_at;
     world.wait(TimeDelta::hours(1));
-    let filed = way.papers.submit_papers(refs(), ticked.case, &world.resident()).unwrap();
+    let filed = way.papers.submit_papers(brought(), ticked.case, &world.resident()).unwrap();
     let late = ApplicationNews::PapersSubmitted { in_time: false };
     assert_eq!(filed.decision.events[0].event, DomainEvent::Application { news: late });
     assert!(names(&filed.decision).contains(&"SupervisionCleared"));
-    let again = filed.application.submit_papers(refs(), filed.decision.case, &world.resident());
+    let again = filed.application.submit_papers(brought(), filed.decision.case, &world.resident());
     assert_eq!(code(again), "no_papers_due");
 }
 

@@ -30,10 +30,10 @@ pub(super) fn step(world: &mut World, way: &Way, verb: u8, who: u8, days: i64) -
     let Way { papers, case } = way.clone();
     let last = papers.investigations.last().map(|check| check.id);
     let act = world.act(by);
-    let filed = match verb % 17 {
+    let filed = match verb % 18 {
         0 => papers.accept(case, &act),
         1 => papers.request_supplement(vec!["id".into()], case, &act),
-        2 => papers.supplement(refs(), case, &act),
+        2 => papers.supplement(brought(), case, &act),
         3 => papers.decline(&refusal(), case, &act),
         4 => papers.start_investigation(case, &act),
         5 => papers.record_investigation(check(InvestigationKind::HomeVisit), case, &act),
@@ -45,8 +45,9 @@ pub(super) fn step(world: &mut World, way: &Way, verb: u8, who: u8, days: i64) -
         11 => papers.deny(&refusal(), case, &act),
         12 => papers.grant_urgently(1, "sudden_illness", case, &act),
         13 => papers.deliver("pay:1", holder(), case, &act),
-        14 => papers.submit_papers(refs(), case, &act),
+        14 => papers.submit_papers(brought(), case, &act),
         15 => papers.pause(("public_hearing", "doc:told"), None, case, &act),
+        16 => papers.return_review("see_again", String::new(), case, &act),
         _ => {
             drop(act);
             world.wait(TimeDelta::days(days));
@@ -81,6 +82,8 @@ pub(super) fn check_way(way: &Way, lists_asked: usize) {
         assert!(field.map(|check| check.people.len()).max() >= Some(2));
         assert!(papers.recheck.is_some() || !papers.notices.is_empty(), "relief is shown publicly first");
     }
+    let summed_up = matches!(face.state, S::Reviewed | S::PublicNotice | S::Denied);
+    assert!(!summed_up || papers.review.is_some(), "{} without a review", face.state);
     assert!(face.notice.is_none() || face.state == S::PublicNotice, "shown in {}", face.state);
     assert!(lists_asked <= 1, "one complete list");
     let open = matches!(

@@ -114,6 +114,11 @@ pub fn refs() -> Vec<String> {
     vec!["doc:1".into()]
 }
 
+/// Papers that come later, without the family's authorisation.
+pub fn brought() -> BroughtPapers {
+    BroughtPapers { material_refs: refs(), authorisation_ref: None }
+}
+
 /// Whoever has a benefit, sealed: nothing here can read it.
 pub fn holder() -> Vec<u8> {
     vec![7; 40]

@@ -272,7 +272,7 @@ fn days_off_leave_longer_for_the_papers_of_an_urgent_grant() {
     let ticked = world.tick(case).case;
     assert!(ticked.supervisions.iter().all(|known| known.reason_code != "papers_overdue"));
     world.now = at("2027-01-04T10:00:00");
-    let filed = papers.submit_papers(refs(), followed.case, &world.resident()).unwrap();
+    let filed = papers.submit_papers(brought(), followed.case, &world.resident()).unwrap();
     let submitted = ApplicationNews::PapersSubmitted { in_time: true };
     let submitted = DomainEvent::Application { news: submitted };
     assert!(filed.decision.events.iter().any(|told| told.event == submitted));

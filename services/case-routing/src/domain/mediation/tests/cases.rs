@@ -35,7 +35,7 @@ fn an_agreement_completes_a_case_in_progress_as_mediated() {
     assert_eq!(case.closed_code, Some(ClosedCode::Mediated));
     assert_eq!(case.delivery_mode, Some(DeliveryMode::SelfGovernance));
     assert_eq!(case.evidence.last().unwrap().reference, format!("mediation:{id}"));
-    assert_eq!(case.mediation, Some(MediationLink { id, open: false }));
+    assert_eq!(case.mediation, Some(MediationLink { id, open: false, overdue: false }));
     assert!(follow(&mut world, case.clone(), id, FAILED).is_none(), "it is over for the case");
     // The third organisation verifies it like any other.
     let verified = case.verify(&found_good(), &world.official(VERIFIER)).unwrap().case;
@@ -104,7 +104,7 @@ fn talks_that_fail_take_nothing_from_a_partner_that_is_done() {
         assert!(followed.events.is_empty());
         assert!(followed.case.partner_is_done(), "it waits for the department alone");
         assert_eq!((followed.case.state, followed.case.lead_org), (CaseState::InProgress, partner));
-        assert_eq!(followed.case.mediation, Some(MediationLink { id, open: false }));
+        assert_eq!(followed.case.mediation, Some(MediationLink { id, open: false, overdue: false }));
     }
 }
 
@@ -117,7 +117,7 @@ fn a_case_that_nobody_has_in_hand_stays_where_it_is() {
         let followed = follow(&mut world, case, id, case_move).unwrap();
         assert!(followed.events.is_empty());
         assert_eq!(followed.case.state, CaseState::Dispatched);
-        assert_eq!(followed.case.mediation, Some(MediationLink { id, open: false }));
+        assert_eq!(followed.case.mediation, Some(MediationLink { id, open: false, overdue: false }));
     }
 }
 
@@ -151,7 +151,7 @@ fn talks_begun_anew_hold_the_case_once_it_is_back_in_hand() {
     let mut world = World::new();
     let case = world.completed("quarrel");
     let (case, id) = open(&mut world, case);
-    assert_eq!(case.mediation, Some(MediationLink { id, open: true }));
+    assert_eq!(case.mediation, Some(MediationLink { id, open: true, overdue: false }));
     let case = case.order_rework("not_done", &world.official(VERIFIER)).unwrap().case;
     assert_eq!(case.state, CaseState::InProgress);
     assert_eq!(guard(case.clone().complete(done(), &world.official(COMMITTEE))), "mediation_open");
@@ -159,6 +159,30 @@ fn talks_begun_anew_hold_the_case_once_it_is_back_in_hand() {
     assert!(matches!(second, DomainError::Guard { code: "mediation_open", .. }));
     let settled = follow(&mut world, case, id, SETTLED).unwrap().case;
     assert_eq!((settled.state, settled.closed_code), (CaseState::Verifying, Some(ClosedCode::Mediated)));
+}
+
+#[test]
+fn the_lead_does_not_wait_for_parties_whose_day_has_gone_by() {
+    let mut world = World::new();
+    let case = world.in_progress("quarrel");
+    let (case, id) = open(&mut world, case);
+    assert_eq!(guard(case.clone().complete(done(), &world.official(COMMITTEE))), "mediation_open");
+    let foreign = MediationId(world.fresh());
+    assert!(follow(&mut world, case.clone(), foreign, CaseMove::Overdue).is_none(), "another one");
+    let overdue = follow(&mut world, case, id, CaseMove::Overdue).unwrap();
+    assert!(overdue.events.is_empty());
+    assert_eq!(overdue.timeline.last().unwrap().event, "MediationOverdue");
+    let case = overdue.case;
+    assert!(case.admits_mediation().is_err(), "they may still agree in this one");
+    let settled = follow(&mut world, case.clone(), id, SETTLED).unwrap().case;
+    assert_eq!(settled.closed_code, Some(ClosedCode::Mediated));
+    let completed = case.complete(done(), &world.official(COMMITTEE)).unwrap().case;
+    // What they agree on afterwards moves nothing.
+    let late = follow(&mut world, completed.clone(), id, SETTLED).unwrap();
+    assert_eq!((late.case.state, late.case.closed_code), (completed.state, completed.closed_code));
+    // Talks begun anew have days of their own.
+    let (anew, _) = open(&mut world, late.case);
+    assert!(anew.mediation.is_some_and(MediationLink::is_waited_for));
 }
 
 #[test]
@@ -170,7 +194,7 @@ fn a_department_works_on_when_nobody_has_talked_yet() {
     let refused = follow(&mut world, case.clone(), id, CaseMove::Return { talked: false }).unwrap();
     assert!(refused.events.is_empty());
     assert_eq!((refused.case.state, &refused.case.tasks), (CaseState::InProgress, &case.tasks));
-    assert_eq!(refused.case.mediation, Some(MediationLink { id, open: false }));
+    assert_eq!(refused.case.mediation, Some(MediationLink { id, open: false, overdue: false }));
     let failed = follow(&mut world, case, id, FAILED).unwrap();
     assert!(names(&failed).contains(&"CaseTriaged"));
     // Society is relieved of it either way.
@@ -222,7 +246,7 @@ fn what_is_open_ends_with_a_case_that_is_not_handled() {
     assert!(case.state.leaves_nothing_to_mediate());
     let followed = follow(&mut world, case, id, FAILED).unwrap();
     assert!(followed.events.is_empty());
-    assert_eq!(followed.case.mediation, Some(MediationLink { id, open: false }));
+    assert_eq!(followed.case.mediation, Some(MediationLink { id, open: false, overdue: false }));
 }
 
 #[test]

@@ -32,6 +32,29 @@ fn the_days_of_the_court_are_those_of_the_law_and_roll_over_rest_days() {
 }
 
 #[test]
+fn talks_have_their_days_and_go_on_after_them_without_holding_the_case() {
+    let mut world = World::new(); // Monday 2026-06-08
+    let new = opened(&mut world, MediationOrigin::Application);
+    assert_eq!(due(&new, DeadlineKind::Talks), end_of("2026-07-08"));
+    let kept = effective(&mut world);
+    let talks = |mediation: &Mediation| {
+        mediation.deadlines.iter().find(|day| day.kind == DeadlineKind::Talks).cloned()
+    };
+    assert!(talks(&kept).is_some_and(|day| day.met_at.is_some() && day.passed_at.is_none()));
+    let held = in_session(&mut world);
+    world.now = end_of("2026-07-08") + TimeDelta::seconds(1);
+    let late = held.tick(&world.system()).unwrap();
+    assert!(late.events.is_empty());
+    assert_eq!((late.case_move, late.mediation.state), (Some(CaseMove::Overdue), MediationState::InSession));
+    assert_eq!(late.mediation.steps.last().unwrap().step, "deadline_passed");
+    assert_eq!(late.mediation.next_timer_at(), None, "once");
+    let by_word = terms(AgreementKind::Oral, None);
+    let agreed = late.mediation.agree(by_word, &world.act(mediator())).unwrap();
+    assert!(matches!(agreed.case_move, Some(CaseMove::Settle { .. })));
+    assert!(talks(&agreed.mediation).is_some_and(|day| day.met_at.is_some() && day.passed_at.is_some()));
+}
+
+#[test]
 fn a_joint_request_after_thirty_days_is_too_late() {
     let mut world = World::new();
     let mediation = effective(&mut world);
@@ -75,6 +98,33 @@ fn a_day_that_goes_by_is_noted_once_and_moves_nothing() {
 }
 
 #[test]
+fn an_agreement_of_a_later_round_is_judged_by_its_own_day() {
+    let mut world = World::new();
+    let first = not_confirmed(&mut world);
+    let old = first.deadlines.clone();
+    let first_day = due(&first, DeadlineKind::Performance);
+    let anew = step(&mut world, first, |mediation, act| mediation.remediate(act));
+    let gone = anew.deadlines.iter().all(|day| day.kind != DeadlineKind::Performance);
+    assert!(gone, "it went with its agreement");
+    let anew = to_talks(&mut world, anew);
+    world.wait(TimeDelta::days(1));
+    // At once: no day is agreed on.
+    let at_once = terms(AgreementKind::Oral, None);
+    let second = step(&mut world, anew, |mediation, act| mediation.agree(at_once, act));
+    // As earlier releases left it, with the days of the first round.
+    let kept = Mediation { deadlines: [old, second.deadlines.clone()].concat(), ..second.clone() };
+    let agreed_at = world.now;
+    for mediation in [second, kept] {
+        world.now = agreed_at;
+        let broken = mediation.clone().breach("not_paid", &world.act(mediator())).unwrap();
+        assert_eq!(broken.mediation.state, MediationState::ToldOfCourt);
+        world.now = first_day + TimeDelta::days(1);
+        let done = mediation.perform(seen(), &world.act(mediator())).unwrap();
+        assert!(matches!(done.events[0].1, MediationEvent::MediationPerformed { in_time: true, .. }));
+    }
+}
+
+#[test]
 fn what_the_court_confirmed_can_be_enforced_and_what_it_did_not_is_mediated_anew() {
     let mut world = World::new();
     let mediation = effective(&mut world);
@@ -96,5 +146,5 @@ fn what_the_court_confirmed_can_be_enforced_and_what_it_did_not_is_mediated_anew
     assert_eq!((anew.mediation.state, anew.mediation.round), (MediationState::Applied, 2));
     assert_eq!(anew.case_move, Some(CaseMove::Open));
     assert!(anew.mediation.parties.iter().all(|party| party.consented_at.is_none()));
-    assert_eq!(anew.mediation.next_timer_at(), None);
+    assert_eq!(anew.mediation.next_timer_at(), Some(due(&anew.mediation, DeadlineKind::Talks)));
 }

@@ -101,12 +101,33 @@ fn check(before: &Mediation, decision: &MediationDecision) {
     for (earlier, later) in before.deadlines.iter().zip(&after.deadlines) {
         assert!(later.due_at >= earlier.due_at, "{} moved to an earlier day", later.kind);
     }
-    for (version, _) in &decision.events {
+    for (version, event) in &decision.events {
         assert!(*version > before.version && *version <= after.version);
+        by_the_present_agreement(before, after, event);
     }
     let json = serde_json::to_value(after).unwrap();
     assert_eq!(&serde_json::from_value::<Mediation>(json.clone()).unwrap(), after);
     free(&json);
+}
+
+/// Whether it was performed in time, and whether it may be called broken, goes by the day of the agreement that stands.
+fn by_the_present_agreement(before: &Mediation, after: &Mediation, event: &MediationEvent) {
+    let agreement = before.agreement.as_ref();
+    let due_at = agreement.and_then(|agreement| agreement.performance_due_at.max(agreement.effective_at));
+    let due_at = due_at.filter(|_| agreement.is_some_and(|agreement| agreement.performance_due_at.is_some()));
+    let now = after.updated_at;
+    match event {
+        // At the very instant it may have been noted already that the day went by.
+        MediationEvent::MediationPerformed { in_time, .. } if due_at != Some(now) => {
+            let before_it = due_at.is_none_or(|due_at| now < due_at);
+            assert_eq!(*in_time, before_it, "round {}: {due_at:?}", after.round);
+        }
+        MediationEvent::MediationBreached { reason_code, .. } => {
+            let due_yet = due_at.is_none_or(|due_at| now >= due_at);
+            assert!(due_yet || reason_code == "refused_to_perform", "round {}: {due_at:?}", after.round);
+        }
+        _ => {}
+    }
 }
 
 /// C-10: there is no place for a price.
@@ -148,7 +169,19 @@ fn any_party_can_stop_it(world: &mut World, mediation: &Mediation) {
 
 fn live(mut world: World, history: Vec<Attempt>) -> Mediation {
     let origin = MediationOrigin::ALL[history[0].pick % MediationOrigin::ALL.len()];
-    let mut mediation = opened(&mut world, origin);
+    let mediation = opened(&mut world, origin);
+    live_on(world, mediation, history)
+}
+
+/// After an agreement with a day that the court did not confirm: the talks of the second round.
+fn live_anew(mut world: World, history: Vec<Attempt>) -> Mediation {
+    let first = not_confirmed(&mut world);
+    let anew = step(&mut world, first, |mediation, act| mediation.remediate(act));
+    let anew = to_talks(&mut world, anew);
+    live_on(world, anew, history)
+}
+
+fn live_on(mut world: World, mut mediation: Mediation, history: Vec<Attempt>) -> Mediation {
     for next in history {
         world.wait(TimeDelta::hours(next.wait));
         if next.by != 9
@@ -173,6 +206,11 @@ proptest! {
     #[test]
     fn every_history_is_voluntary_and_free(history in attempts()) {
         live(World::new(), history);
+    }
+
+    #[test]
+    fn every_history_of_a_later_round_goes_by_its_own_agreement(history in attempts()) {
+        live_anew(World::new(), history);
     }
 }
 

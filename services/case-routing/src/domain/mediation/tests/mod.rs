@@ -74,9 +74,17 @@ pub fn consented(world: &mut World) -> Mediation {
     mediation
 }
 
-pub fn in_session(world: &mut World) -> Mediation {
-    let mediation = consented(world);
+/// Consented to by every party, and a session held.
+pub fn to_talks(world: &mut World, mut mediation: Mediation) -> Mediation {
+    for number in 1..=3 {
+        mediation = step(world, mediation, |mediation, act| mediation.consent(number, None, act));
+    }
     step(world, mediation, |mediation, act| mediation.hold_session(true, None, act))
+}
+
+pub fn in_session(world: &mut World) -> Mediation {
+    let mediation = taken(world);
+    to_talks(world, mediation)
 }
 
 pub fn agreed(world: &mut World) -> Mediation {
