@@ -119,7 +119,8 @@ pub struct Case {
     pub verification: Option<Verification>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rating: Option<Rating>,
-    /// Who answered it at the window or put it right on the spot: they hold no task, and handled it all the same.
+    /// Who answered it at the window, put it right on the spot or brought its parties to an agreement: they hold no task, and handled
+    /// it all the same.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub answered_by: Vec<OrgId>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
