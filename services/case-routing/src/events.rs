@@ -227,9 +227,10 @@ fn message(to: Addressed<'_>, case_id: String, facts: Option<pb::CaseFacts>) -> 
             };
             to.send(&message)
         }
-        E::RatingReceived { grade, org_id, anonymous } => {
-            let (grade, org_id, anonymous) = (i32::from(*grade), text(*org_id), *anonymous);
-            to.send(&pb::RatingReceived { case_id, facts, grade, org_id, anonymous })
+        E::RatingReceived { grade, org_id, anonymous, on_behalf } => {
+            let (grade, org_id, anonymous, on_behalf) =
+                (i32::from(*grade), text(*org_id), *anonymous, *on_behalf);
+            to.send(&pb::RatingReceived { case_id, facts, grade, org_id, anonymous, on_behalf })
         }
         E::RatingJudged { grade, valid } => {
             let (grade, valid) = (i32::from(*grade), *valid);

@@ -104,6 +104,8 @@ pub struct CaseFact {
     pub good_rated_at: Option<Timestamp>,
     /// Last rating of grade 2 or worse.
     pub bad_rated_at: Option<Timestamp>,
+    /// It was rated, but never by the requester in person: officials wrote down what was said in call-backs.
+    pub rated_on_behalf_only: bool,
     /// Whether the bad rating was judged to stand; unset before.
     pub bad_valid: Option<bool>,
     /// Whether the rework of the bad rating was done in time; unset before it is done.
@@ -255,10 +257,14 @@ impl CaseFact {
                     self.once_resolved = false;
                 }
             }
-            Change::Rated { grade } if grade >= 3 => self.good_rated_at = Some(event.at),
-            Change::Rated { .. } => {
-                self.bad_rated_at = Some(event.at);
-                (self.bad_valid, self.bad_rectified, self.bad_called_back) = (None, None, false);
+            Change::Rated { grade, on_behalf } => {
+                self.rated_on_behalf_only = on_behalf && (self.rated_on_behalf_only || !self.rated());
+                if grade >= 3 {
+                    self.good_rated_at = Some(event.at);
+                } else {
+                    self.bad_rated_at = Some(event.at);
+                    (self.bad_valid, self.bad_rectified, self.bad_called_back) = (None, None, false);
+                }
             }
             Change::RatingJudged { valid } => self.bad_valid = Some(valid),
             Change::Supervised { supervision_id, level } if level > 0 => {
@@ -313,6 +319,8 @@ impl CaseFact {
         if self.completed_at.is_some() && self.elapsed_seconds.is_none() {
             (self.elapsed_seconds, self.elapsed_unit) = (Some(taken.elapsed_seconds), taken.elapsed_unit);
         }
+        // Who gave it there is not told: it counts as the requester's.
+        self.rated_on_behalf_only &= taken.rated.is_none();
         match taken.rated {
             Some((grade, at)) if grade >= 3 => {
                 self.good_rated_at.get_or_insert(at);
@@ -322,6 +330,11 @@ impl CaseFact {
             }
             None => {}
         }
+    }
+
+    /// Whether it was ever rated.
+    pub fn rated(&self) -> bool {
+        self.good_rated_at.is_some() || self.bad_rated_at.is_some()
     }
 
     /// The state.

@@ -94,6 +94,8 @@ pub enum Change {
     Rated {
         /// 1–5.
         grade: i16,
+        /// An official wrote it down.
+        on_behalf: bool,
     },
     /// A bad rating was judged.
     RatingJudged {
@@ -267,7 +269,10 @@ fn decode(name: &str, event: &Event) -> Result<Option<CaseEvent>> {
             at: instant(m.closed_time.as_ref()).unwrap_or(event.time),
         }),
         "CaseReopened" => case_event!(event, CaseReopened, |m| Reopened),
-        "RatingReceived" => case_event!(event, RatingReceived, |m| Rated { grade: small(m.grade) }),
+        "RatingReceived" => case_event!(event, RatingReceived, |m| Rated {
+            grade: small(m.grade),
+            on_behalf: m.on_behalf,
+        }),
         "RatingJudged" => case_event!(event, RatingJudged, |m| RatingJudged { valid: m.valid }),
         "SupervisionIssued" => case_event!(event, SupervisionIssued, |m| Supervised {
             supervision_id: id(&m.supervision_id)?,

@@ -365,6 +365,11 @@ impl Story {
         self
     }
 
+    pub fn rate_on_behalf(&mut self, at: Timestamp, grade: i32) -> &mut Self {
+        let facts = self.sent();
+        self.send(at, |case_id| RatingReceived { case_id, facts, grade, on_behalf: true, ..Default::default() })
+    }
+
     pub fn close(&mut self, at: Timestamp, code: ClosedCode) -> &mut Self {
         self.end(CaseState::Closed, code);
         let facts = self.sent();

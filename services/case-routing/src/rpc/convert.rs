@@ -415,6 +415,7 @@ fn rating(rating: &Rating) -> pb::Rating {
         judged: rating.valid.is_some(),
         judged_valid: rating.valid.unwrap_or(false),
         judge_reason_code: rating.judge_reason.clone().unwrap_or_default(),
+        on_behalf: rating.on_behalf,
         channel: rating.channel.map_or(0, |way| channel(way).into()),
     }
 }

@@ -39,7 +39,7 @@ fn verifier(case: &Case) -> Option<OrgId> {
 
 /// Lets the caller act for the verifier, if there is one; nobody who belongs to an organisation that handled the case does,
 /// whatever else they are (C-4).
-fn independent<'a>(
+pub(super) fn independent<'a>(
     act: Act<'a>,
     by: &Caller,
     handlers: &[OrgId],
