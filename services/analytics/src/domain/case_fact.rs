@@ -110,7 +110,7 @@ pub struct CaseFact {
     pub bad_valid: Option<bool>,
     /// Whether the rework of the bad rating was done in time; unset before it is done.
     pub bad_rectified: Option<bool>,
-    /// The requester was called back and reached after the bad rating.
+    /// The requester was called back and reached after the bad rating: about what was put right, or before it was found not valid.
     pub bad_called_back: bool,
     /// How it went so far, as text.
     pub process: String,
@@ -266,7 +266,11 @@ impl CaseFact {
                     (self.bad_valid, self.bad_rectified, self.bad_called_back) = (None, None, false);
                 }
             }
-            Change::RatingJudged { valid } => self.bad_valid = Some(valid),
+            Change::RatingJudged { valid, reached } => {
+                self.bad_valid = Some(valid);
+                // After a valid one the call-back about what was put right counts, which comes with the verification.
+                self.bad_called_back |= reached && !valid;
+            }
             Change::Supervised { supervision_id, level } if level > 0 => {
                 self.supervision_count += 1;
                 self.supervisions_unanswered = match self.supervisions_unanswered.as_str() {

@@ -101,6 +101,8 @@ pub enum Change {
     RatingJudged {
         /// The rating stands.
         valid: bool,
+        /// A call about it reached the requester.
+        reached: bool,
     },
     /// A reminder (level 0) or supervision was issued.
     Supervised {
@@ -273,7 +275,10 @@ fn decode(name: &str, event: &Event) -> Result<Option<CaseEvent>> {
             grade: small(m.grade),
             on_behalf: m.on_behalf,
         }),
-        "RatingJudged" => case_event!(event, RatingJudged, |m| RatingJudged { valid: m.valid }),
+        "RatingJudged" => case_event!(event, RatingJudged, |m| RatingJudged {
+            valid: m.valid,
+            reached: m.callback() == wire::CallbackOutcome::Reached,
+        }),
         "SupervisionIssued" => case_event!(event, SupervisionIssued, |m| Supervised {
             supervision_id: id(&m.supervision_id)?,
             level: m.level,

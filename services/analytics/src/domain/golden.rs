@@ -341,6 +341,17 @@ fn bad_ratings_count_on_their_own_day_and_are_followed_up() {
 }
 
 #[test]
+fn a_bad_rating_found_not_valid_counts_as_called_back_by_the_call_about_it() {
+    for (callback, expected) in [(CallbackOutcome::Reached, 1), (CallbackOutcome::Unreached, 0)] {
+        let mut story = Story::whole(at("2026-06-01", 9), Uuid::from_u128(1), "roof", "housing");
+        story.rate(at("2026-06-10", 9), 1, None).judge(at("2026-06-11", 9), 1, false, callback);
+        let june = totals(&applied(&[story]), ALL, "2026-06-01", "2026-07-01");
+        let called = value(&june, "I-20-called-back");
+        assert_eq!((called.numerator, called.denominator), (expected, 1), "{callback:?}");
+    }
+}
+
+#[test]
 fn what_an_official_wrote_down_is_no_rating_of_the_requesters_own_accord() {
     let closed = |rate: &dyn Fn(&mut Story)| {
         let start = at("2026-06-01", 9);

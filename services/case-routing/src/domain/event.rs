@@ -220,5 +220,5 @@ events! {
         due_at: Timestamp, calendar_version: u32,
     }
     RatingReceived { grade: u8, org_id: Option<OrgId>, anonymous: bool, on_behalf: bool }
-    RatingJudged { grade: u8, valid: bool }
+    RatingJudged { grade: u8, valid: bool, callback: Option<CallbackOutcome> }
 }

@@ -79,7 +79,7 @@ impl Case {
         if late && original.reopenable_until.is_some_and(|until| work.now > until) {
             return Err(DomainError::guard("rating_too_late", "the time for late ratings is over"));
         }
-        if on_behalf {
+        if on_behalf && !work.case.reached_since(original.completed_at) {
             return Err(not_reached());
         }
         let org_id = original.lead.or(Some(work.case.first_receiver));
@@ -92,7 +92,7 @@ impl Case {
     /// merged into ([`Case::heed_joined`]).
     ///
     /// # Errors
-    /// `WrongState`; `NotEntitled` for a handler or a machine; `Guard(no_bad_rating)`; `Invalid` code.
+    /// `WrongState`; `NotEntitled` for a handler or a machine; `Guard` `no_bad_rating`, `callback_outstanding`; `Invalid` code.
     pub fn judge_merged(
         self,
         valid: bool,

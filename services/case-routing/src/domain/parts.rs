@@ -245,6 +245,9 @@ pub struct Rating {
     /// Why it was judged so, where a reason was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub judge_reason: Option<String>,
+    /// Of a judged one: what the calls about it came to, where there were enough.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub callback: Option<CallbackOutcome>,
     /// How it came, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel: Option<Channel>,
@@ -264,6 +267,7 @@ impl Rating {
             on_behalf: false,
             valid: None,
             judge_reason: None,
+            callback: None,
             channel: None,
             judge: None,
         }

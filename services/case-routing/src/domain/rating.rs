@@ -24,12 +24,12 @@ pub(super) fn not_reached() -> DomainError {
 }
 
 impl Case {
-    /// The requester rates; 3 and better closes the case. Late ratings are taken within the reopen window. An official writes down
-    /// what the requester said when called back about this result.
+    /// The requester rates; 3 and better closes the case. Late ratings are taken within the reopen window. An official
+    /// writes down what the requester said when called back about this result.
     ///
     /// # Errors
-    /// `WrongState`; `NotEntitled` for a handler or a stranger; `Guard` `rated_before`, `rating_too_late`, `requester_not_reached`;
-    /// `Invalid` grade.
+    /// `WrongState`; `NotEntitled` for a handler or a stranger; `Guard` `rated_before`, `rating_too_late`,
+    /// `requester_not_reached`; `Invalid` grade.
     pub fn rate(self, grade: u8, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.stay(Trigger::Rate)?;
@@ -37,11 +37,11 @@ impl Case {
         Ok(work.finish())
     }
 
-    /// A third organisation judges a bad rating: valid means rework (or reopening), else the case closes. The reason may be
-    /// empty.
+    /// A third organisation judges a bad rating: valid means rework (or reopening), else the case closes, once the requester was
+    /// called about it. The reason may be empty.
     ///
     /// # Errors
-    /// `WrongState`; `NotEntitled` for a handler or a machine; `Guard(no_bad_rating)`; `Invalid` code.
+    /// `WrongState`; `NotEntitled` for a handler or a machine; `Guard` `no_bad_rating`, `callback_outstanding`; `Invalid` code.
     pub fn judge_rating(self, valid: bool, reason_code: &str, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.stay(Trigger::JudgeRating)?;
@@ -158,6 +158,7 @@ impl Work<'_> {
     pub(super) fn rated(&mut self, rating: Rating, org_id: Option<OrgId>) {
         let (grade, on_behalf, anonymous) = (rating.grade, rating.on_behalf, self.case.anonymous);
         self.case.rating = Some(rating);
+        self.case.later_calls.clear();
         let reason = on_behalf.then(|| Reason::new(ON_BEHALF));
         self.emit(DomainEvent::RatingReceived { grade, org_id, anonymous, on_behalf }, reason, None);
     }
@@ -186,15 +187,21 @@ impl Work<'_> {
         if let Some(code) = &why {
             check_code("reason_code", code)?;
         }
+        let (due, callback) = (self.case.callback_due(), self.later_calls(None));
         let bad = self.case.rating.as_mut().filter(|rating| rating.awaits_judgement());
         let rating =
             bad.ok_or_else(|| DomainError::guard("no_bad_rating", "no bad rating awaits judgement"))?;
+        if !valid && due && callback.is_none() {
+            let message = "the requester was not called enough about the rating yet";
+            return Err(DomainError::guard("callback_outstanding", message));
+        }
         rating.valid = Some(valid);
+        rating.callback = callback;
         rating.judge_reason.clone_from(&why);
         let grade = rating.grade;
         self.stop_clock(ClockKind::Judge, None);
         self.clear_supervisions(|supervision| supervision.clock == Some(ClockKind::Judge));
-        self.emit(DomainEvent::RatingJudged { grade, valid }, why.map(Reason::new), None);
+        self.emit(DomainEvent::RatingJudged { grade, valid, callback }, why.map(Reason::new), None);
         Ok(())
     }
 

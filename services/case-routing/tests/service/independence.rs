@@ -107,6 +107,21 @@ async fn who_belongs_to_whoever_handled_a_case_neither_verifies_nor_judges_it() 
         assert_eq!(desk.judge_rating(judge()).await.unwrap_err().code(), Code::PermissionDenied);
     }
     let mut desk = VerificationServiceClient::new(d.service.call_as(&agent()));
+    // Nobody's word is put aside unheard.
+    let unheard = desk.judge_rating(judge()).await.unwrap_err();
+    assert!(unheard.message().contains("callback_outstanding"), "{unheard}");
+    let call = || pb::RecordCallbackRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        outcome: pb::CallbackOutcome::Reached.into(),
+        resolution: pb::Resolution::NotResolved.into(),
+        ..Default::default()
+    };
+    let both = also_of_the_street(&d, agent());
+    let mut own = VerificationServiceClient::new(d.service.call_as(&both));
+    assert_eq!(own.record_callback(call()).await.unwrap_err().code(), Code::PermissionDenied);
+    let heard = desk.record_callback(call()).await.unwrap().into_inner().case.unwrap();
+    assert_eq!((heard.state(), heard.later_calls.len()), (pb::CaseState::Resolved, 1));
     let judged = desk.judge_rating(judge()).await.unwrap().into_inner().case.unwrap();
     assert_eq!(judged.state(), pb::CaseState::Closed);
     d.service.stop().await;
