@@ -110,7 +110,8 @@ pub struct CaseFact {
     pub bad_valid: Option<bool>,
     /// Whether the rework of the bad rating was done in time; unset before it is done.
     pub bad_rectified: Option<bool>,
-    /// The requester was called back and reached after the bad rating: about what was put right, or before it was found not valid.
+    /// The requester was called back and reached after the bad rating: about what was put right, or before it was found not
+    /// valid.
     pub bad_called_back: bool,
     /// How it went so far, as text.
     pub process: String,

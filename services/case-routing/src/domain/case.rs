@@ -120,11 +120,12 @@ pub struct Case {
     pub verification: Option<Verification>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rating: Option<Rating>,
-    /// Calls to the requester beside those of the verification: about a bad rating, or of a merged case about what came of the other.
+    /// Calls to the requester beside those of the verification: about a bad rating, or of a merged case about what came of the
+    /// other.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub later_calls: Vec<CallbackAttempt>,
-    /// Who answered it at the window, put it right on the spot or brought its parties to an agreement: they hold no task, and handled
-    /// it all the same.
+    /// Who answered it at the window, put it right on the spot or brought its parties to an agreement: they hold no task, and
+    /// handled it all the same.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub answered_by: Vec<OrgId>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

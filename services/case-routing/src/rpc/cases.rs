@@ -304,8 +304,8 @@ impl Cases {
     }
 }
 
-/// The requester rates in person, whatever else they are. Whoever writes down what the requester says belongs to none of those who
-/// handled what is rated (C-4).
+/// The requester rates in person, whatever else they are. Whoever writes down what the requester says belongs to none of
+/// those who handled what is rated (C-4).
 fn rating<'a>(
     act: Act<'a>,
     by: &Caller,

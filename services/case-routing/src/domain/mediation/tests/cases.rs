@@ -66,7 +66,8 @@ fn a_suspended_case_goes_on_before_it_is_settled() {
     let case = world.in_progress("quarrel");
     let (case, id) = open(&mut world, case);
     let case = case.suspend("await_requester", "doc:told", None, &world.official(COMMITTEE)).unwrap().case;
-    let settled = follow(&mut world, case, id, CaseMove::Settle { org: COMMITTEE, delivery_mode: None }).unwrap();
+    let settle = CaseMove::Settle { org: COMMITTEE, delivery_mode: None };
+    let settled = follow(&mut world, case, id, settle).unwrap();
     assert_eq!(names(&settled)[0], "CaseResumed");
     assert_eq!(settled.case.state, CaseState::Verifying);
 }
