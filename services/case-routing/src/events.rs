@@ -227,13 +227,15 @@ fn message(to: Addressed<'_>, case_id: String, facts: Option<pb::CaseFacts>) -> 
             };
             to.send(&message)
         }
-        E::RatingReceived { grade, org_id, anonymous } => {
-            let (grade, org_id, anonymous) = (i32::from(*grade), text(*org_id), *anonymous);
-            to.send(&pb::RatingReceived { case_id, facts, grade, org_id, anonymous })
+        E::RatingReceived { grade, org_id, anonymous, on_behalf } => {
+            let (grade, org_id, anonymous, on_behalf) =
+                (i32::from(*grade), text(*org_id), *anonymous, *on_behalf);
+            to.send(&pb::RatingReceived { case_id, facts, grade, org_id, anonymous, on_behalf })
         }
-        E::RatingJudged { grade, valid } => {
+        E::RatingJudged { grade, valid, callback } => {
             let (grade, valid) = (i32::from(*grade), *valid);
-            to.send(&pb::RatingJudged { case_id, facts, grade, valid })
+            let callback = callback.map_or(0, |outcome| callback_outcome(outcome).into());
+            to.send(&pb::RatingJudged { case_id, facts, grade, valid, callback })
         }
         E::CaseOffered { offer_id, partner_org_id, mode, offer_due_at, skill_codes, in_time, process } => {
             let message = pb::CaseOffered {

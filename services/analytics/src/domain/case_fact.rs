@@ -104,11 +104,14 @@ pub struct CaseFact {
     pub good_rated_at: Option<Timestamp>,
     /// Last rating of grade 2 or worse.
     pub bad_rated_at: Option<Timestamp>,
+    /// It was rated, but never by the requester in person: officials wrote down what was said in call-backs.
+    pub rated_on_behalf_only: bool,
     /// Whether the bad rating was judged to stand; unset before.
     pub bad_valid: Option<bool>,
     /// Whether the rework of the bad rating was done in time; unset before it is done.
     pub bad_rectified: Option<bool>,
-    /// The requester was called back and reached after the bad rating.
+    /// The requester was called back and reached after the bad rating: about what was put right, or before it was found not
+    /// valid.
     pub bad_called_back: bool,
     /// How it went so far, as text.
     pub process: String,
@@ -255,12 +258,20 @@ impl CaseFact {
                     self.once_resolved = false;
                 }
             }
-            Change::Rated { grade } if grade >= 3 => self.good_rated_at = Some(event.at),
-            Change::Rated { .. } => {
-                self.bad_rated_at = Some(event.at);
-                (self.bad_valid, self.bad_rectified, self.bad_called_back) = (None, None, false);
+            Change::Rated { grade, on_behalf } => {
+                self.rated_on_behalf_only = on_behalf && (self.rated_on_behalf_only || !self.rated());
+                if grade >= 3 {
+                    self.good_rated_at = Some(event.at);
+                } else {
+                    self.bad_rated_at = Some(event.at);
+                    (self.bad_valid, self.bad_rectified, self.bad_called_back) = (None, None, false);
+                }
             }
-            Change::RatingJudged { valid } => self.bad_valid = Some(valid),
+            Change::RatingJudged { valid, reached } => {
+                self.bad_valid = Some(valid);
+                // After a valid one the call-back about what was put right counts, which comes with the verification.
+                self.bad_called_back |= reached && !valid;
+            }
             Change::Supervised { supervision_id, level } if level > 0 => {
                 self.supervision_count += 1;
                 self.supervisions_unanswered = match self.supervisions_unanswered.as_str() {
@@ -313,6 +324,8 @@ impl CaseFact {
         if self.completed_at.is_some() && self.elapsed_seconds.is_none() {
             (self.elapsed_seconds, self.elapsed_unit) = (Some(taken.elapsed_seconds), taken.elapsed_unit);
         }
+        // Who gave it there is not told: it counts as the requester's.
+        self.rated_on_behalf_only &= taken.rated.is_none();
         match taken.rated {
             Some((grade, at)) if grade >= 3 => {
                 self.good_rated_at.get_or_insert(at);
@@ -322,6 +335,11 @@ impl CaseFact {
             }
             None => {}
         }
+    }
+
+    /// Whether it was ever rated.
+    pub fn rated(&self) -> bool {
+        self.good_rated_at.is_some() || self.bad_rated_at.is_some()
     }
 
     /// The state.

@@ -94,11 +94,15 @@ pub enum Change {
     Rated {
         /// 1–5.
         grade: i16,
+        /// An official wrote it down.
+        on_behalf: bool,
     },
     /// A bad rating was judged.
     RatingJudged {
         /// The rating stands.
         valid: bool,
+        /// A call about it reached the requester.
+        reached: bool,
     },
     /// A reminder (level 0) or supervision was issued.
     Supervised {
@@ -267,8 +271,14 @@ fn decode(name: &str, event: &Event) -> Result<Option<CaseEvent>> {
             at: instant(m.closed_time.as_ref()).unwrap_or(event.time),
         }),
         "CaseReopened" => case_event!(event, CaseReopened, |m| Reopened),
-        "RatingReceived" => case_event!(event, RatingReceived, |m| Rated { grade: small(m.grade) }),
-        "RatingJudged" => case_event!(event, RatingJudged, |m| RatingJudged { valid: m.valid }),
+        "RatingReceived" => case_event!(event, RatingReceived, |m| Rated {
+            grade: small(m.grade),
+            on_behalf: m.on_behalf,
+        }),
+        "RatingJudged" => case_event!(event, RatingJudged, |m| RatingJudged {
+            valid: m.valid,
+            reached: m.callback() == wire::CallbackOutcome::Reached,
+        }),
         "SupervisionIssued" => case_event!(event, SupervisionIssued, |m| Supervised {
             supervision_id: id(&m.supervision_id)?,
             level: m.level,

@@ -90,7 +90,7 @@ counters! {
     ClosedFirstLead = "closed_first_lead",
     /// Lead changes of the dispatched ones.
     ClosedLeadChanges = "closed_lead_changes",
-    /// Closed cases rated by the requester.
+    /// Closed cases that the requester rated in person.
     ClosedRated = "closed_rated",
     /// Closed, done by government itself.
     ModeGovDirect = "mode_gov_direct",

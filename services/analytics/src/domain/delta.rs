@@ -269,7 +269,8 @@ fn closing(case: &CaseFact, entry: &mut Entry<'_>) {
             entry.add(day, Counter::ClosedFirstLead, i64::from(case.lead_change_count == 0));
             entry.add(day, Counter::ClosedLeadChanges, i64::from(case.lead_change_count));
         }
-        let rated = case.good_rated_at.is_some() || case.bad_rated_at.is_some();
+        // 主动评价 is the requester's own doing.
+        let rated = case.rated() && !case.rated_on_behalf_only;
         entry.add(day, Counter::ClosedRated, i64::from(rated));
         if let Some(counter) = mode_counter(case.delivery_mode) {
             entry.add(day, counter, 1);

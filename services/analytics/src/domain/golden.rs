@@ -341,6 +341,50 @@ fn bad_ratings_count_on_their_own_day_and_are_followed_up() {
 }
 
 #[test]
+fn a_bad_rating_found_not_valid_counts_as_called_back_by_the_call_about_it() {
+    for (callback, expected) in [(CallbackOutcome::Reached, 1), (CallbackOutcome::Unreached, 0)] {
+        let mut story = Story::whole(at("2026-06-01", 9), Uuid::from_u128(1), "roof", "housing");
+        story.rate(at("2026-06-10", 9), 1, None).judge(at("2026-06-11", 9), 1, false, callback);
+        let june = totals(&applied(&[story]), ALL, "2026-06-01", "2026-07-01");
+        let called = value(&june, "I-20-called-back");
+        assert_eq!((called.numerator, called.denominator), (expected, 1), "{callback:?}");
+    }
+}
+
+#[test]
+fn what_an_official_wrote_down_is_no_rating_of_the_requesters_own_accord() {
+    let closed = |rate: &dyn Fn(&mut Story)| {
+        let start = at("2026-06-01", 9);
+        let mut story = Story::register(start, Uuid::from_u128(1));
+        story.accept(start, at("2026-06-10", 9), true).triage(start, "roof", "housing");
+        let task = story.dispatch(start, DeliveryMode::GovDirect, true, true);
+        story.complete(at("2026-06-02", 9), task, true, 3600).verify(at("2026-06-03", 9), Verdict::good());
+        rate(&mut story);
+        story.close(at("2026-06-06", 9), ClosedCode::Resolved);
+        let june = totals(&applied(&[story]), ALL, "2026-06-01", "2026-07-01");
+        (value(&june, "I-21").numerator, value(&june, "I-20").denominator)
+    };
+    let (first, then) = (at("2026-06-04", 9), at("2026-06-05", 9));
+    let on_behalf = closed(&|story| {
+        story.rate_on_behalf(first, 5);
+    });
+    assert_eq!(on_behalf, (0, 1), "it is a rating all the same");
+    let counted = closed(&|story| {
+        story.rate(first, 5, None);
+    });
+    assert_eq!(counted, (1, 1));
+    // Once in person is enough, whichever comes first.
+    let counted = closed(&|story| {
+        story.rate_on_behalf(first, 5).rate(then, 4, None);
+    });
+    assert_eq!(counted, (1, 1));
+    let counted = closed(&|story| {
+        story.rate(first, 5, None).rate_on_behalf(then, 4);
+    });
+    assert_eq!(counted, (1, 1));
+}
+
+#[test]
 fn tasks_dispatch_and_the_share_of_social_action() {
     let start = at("2026-06-01", 9);
     let mut stories = Vec::new();

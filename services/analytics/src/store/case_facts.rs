@@ -53,6 +53,7 @@ fact_table! {
         supervisions_unanswered: String => Text,
         good_rated_at: Option<Timestamp> => Nullable<Timestamptz>,
         bad_rated_at: Option<Timestamp> => Nullable<Timestamptz>,
+        rated_on_behalf_only: bool => Bool,
         bad_valid: Option<bool> => Nullable<Bool>,
         bad_rectified: Option<bool> => Nullable<Bool>,
         bad_called_back: bool => Bool,

@@ -360,9 +360,19 @@ impl Story {
         self.send(at, |case_id| RatingReceived { case_id, facts, grade, ..Default::default() });
         if let Some(valid) = judged {
             let facts = self.sent();
-            self.send(at, |case_id| RatingJudged { case_id, facts, grade, valid });
+            self.send(at, |case_id| RatingJudged { case_id, facts, grade, valid, ..Default::default() });
         }
         self
+    }
+
+    pub fn judge(&mut self, at: Timestamp, grade: i32, valid: bool, callback: CallbackOutcome) -> &mut Self {
+        let (facts, callback) = (self.sent(), callback.into());
+        self.send(at, |case_id| RatingJudged { case_id, facts, grade, valid, callback })
+    }
+
+    pub fn rate_on_behalf(&mut self, at: Timestamp, grade: i32) -> &mut Self {
+        let (facts, on_behalf) = (self.sent(), true);
+        self.send(at, |case_id| RatingReceived { case_id, facts, grade, on_behalf, ..Default::default() })
     }
 
     pub fn close(&mut self, at: Timestamp, code: ClosedCode) -> &mut Self {

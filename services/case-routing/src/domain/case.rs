@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::application::ApplicationFace;
 use super::clock::{Clock, is_default};
+use super::closing::CallbackAttempt;
 use super::codes::*;
 use super::condition::Facts;
 pub use super::crew::AssignmentView;
@@ -119,7 +120,12 @@ pub struct Case {
     pub verification: Option<Verification>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rating: Option<Rating>,
-    /// Who answered it at the window or put it right on the spot: they hold no task, and handled it all the same.
+    /// Calls to the requester beside those of the verification: about a bad rating, or of a merged case about what came of the
+    /// other.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub later_calls: Vec<CallbackAttempt>,
+    /// Who answered it at the window, put it right on the spot or brought its parties to an agreement: they hold no task, and
+    /// handled it all the same.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub answered_by: Vec<OrgId>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -31,7 +31,7 @@ pub struct CallbackAttempt {
 }
 
 /// The step of the timeline that tells of a call. No event does.
-const CALLED_BACK: &str = "CallbackRecorded";
+pub(super) const CALLED_BACK: &str = "CallbackRecorded";
 
 /// The verifier's finding.
 #[derive(Debug, Clone)]
@@ -63,16 +63,21 @@ impl Case {
         Ok(work.finish())
     }
 
-    /// An attempt to call the requester back, made now.
+    /// An attempt to call the requester back, made now: by the verifier, or once it is resolved by a third organisation, about a
+    /// bad rating that awaits judgement.
     ///
     /// # Errors
-    /// `WrongState`; `NotEntitled` unless the verifier's; `Guard` `callback_not_due`, `callback_done`,
-    /// `callback_too_soon`; `Invalid` grade.
+    /// `WrongState`; `NotEntitled` unless the verifier's, or a third's; `Guard` `callback_not_due`, `callback_done`,
+    /// `callback_too_soon`, `no_bad_rating`; `Invalid` grade.
     pub fn record_callback(self, report: &CallbackReport, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.stay(Trigger::RecordCallback)?;
-        work.verifier()?;
-        work.record_callback(report)?;
+        if work.case.state == CaseState::Verifying {
+            work.verifier()?;
+            work.record_callback(report)?;
+        } else {
+            work.call_about_rating(report, &work.case.handling_orgs())?;
+        }
         Ok(work.finish_with(CALLED_BACK, None))
     }
 
@@ -334,6 +339,7 @@ impl Work<'_> {
         self.clear_supervisions(|supervision| supervision.reason_code != PAPERS_OVERDUE);
         self.case.verification = None;
         self.case.rating = None;
+        self.case.later_calls.clear();
         self.case.completed_at = None;
         self.case.closed_code = None;
         self.case.solved_on_spot = false;

@@ -219,6 +219,6 @@ events! {
         clock: ClockKind, task_id: Option<TaskId>, offer_id: Option<OfferId>, due_before_at: Timestamp,
         due_at: Timestamp, calendar_version: u32,
     }
-    RatingReceived { grade: u8, org_id: Option<OrgId>, anonymous: bool }
-    RatingJudged { grade: u8, valid: bool }
+    RatingReceived { grade: u8, org_id: Option<OrgId>, anonymous: bool, on_behalf: bool }
+    RatingJudged { grade: u8, valid: bool, callback: Option<CallbackOutcome> }
 }

@@ -207,6 +207,7 @@ pub(super) fn new_case(command: RegisterCase, place: Place, now: Timestamp) -> C
         supervisions: Vec::new(),
         verification: None,
         rating: None,
+        later_calls: Vec::new(),
         answered_by: Vec::new(),
         evidence: Vec::new(),
         stages: Vec::new(),

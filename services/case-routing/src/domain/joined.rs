@@ -4,13 +4,14 @@
 use super::case::{Case, Rating};
 use super::codes::{CaseState, ClockKind};
 use super::error::{DomainError, Result};
-use super::event::{DomainEvent, Timestamp};
+use super::event::Timestamp;
 use super::ids::{CaseId, OrgId};
+use super::rating::not_reached;
 use super::reason::Reason;
 use super::rules::Rules;
 use super::state::Trigger;
 use super::table::RoutingTable;
-use super::work::{Act, Decision, Standing, Work};
+use super::work::{Act, Decision, Work};
 
 /// The step of the timeline by which the people of a case learn what a joined requester's rating was found to be.
 const HEEDED: &str = "JoinedRatingValid";
@@ -55,7 +56,7 @@ impl Case {
     ///
     /// # Errors
     /// `WrongState`; `NotEntitled` for a handler or a stranger; `Guard` `rated_before`, `original_not_resolved`,
-    /// `rating_too_late`; `Invalid` grade.
+    /// `rating_too_late`, `requester_not_reached`; `Invalid` grade.
     pub fn rate_merged(self, grade: u8, original: &Original, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.stay(Trigger::RateMerged)?;
@@ -65,11 +66,7 @@ impl Case {
         if !(1..=5).contains(&grade) {
             return Err(DomainError::invalid("grade", "between 1 and 5"));
         }
-        let on_behalf = work.by.standing == Standing::Official
-            && work.by.org.is_some_and(|org| !original.handlers.contains(&org));
-        if !work.is_requester() && !on_behalf {
-            return Err(DomainError::NotEntitled { code: "requester" });
-        }
+        let on_behalf = work.rates_on_behalf(&work.case.handlers_with(original))?;
         let counts = |rating: &Rating| rating.awaits_judgement() || original.is_rated_by(rating);
         if work.case.rating.as_ref().is_some_and(counts) {
             return Err(DomainError::guard("rated_before", "this result was rated already"));
@@ -82,9 +79,11 @@ impl Case {
         if late && original.reopenable_until.is_some_and(|until| work.now > until) {
             return Err(DomainError::guard("rating_too_late", "the time for late ratings is over"));
         }
-        work.case.rating = Some(Rating::given(grade, work.now, late));
-        let (org_id, anonymous) = (original.lead.or(Some(work.case.first_receiver)), work.case.anonymous);
-        work.emit(DomainEvent::RatingReceived { grade, org_id, anonymous }, None, None);
+        if on_behalf && !work.case.reached_since(original.completed_at) {
+            return Err(not_reached());
+        }
+        let org_id = original.lead.or(Some(work.case.first_receiver));
+        work.rated(Rating { on_behalf, ..Rating::given(grade, work.now, late) }, org_id);
         work.await_judgement(&work.case.handlers_with(original));
         Ok(work.finish())
     }
@@ -93,7 +92,7 @@ impl Case {
     /// merged into ([`Case::heed_joined`]).
     ///
     /// # Errors
-    /// `WrongState`; `NotEntitled` for a handler or a machine; `Guard(no_bad_rating)`; `Invalid` code.
+    /// `WrongState`; `NotEntitled` for a handler or a machine; `Guard` `no_bad_rating`, `callback_outstanding`; `Invalid` code.
     pub fn judge_merged(
         self,
         valid: bool,

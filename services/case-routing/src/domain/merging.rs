@@ -126,5 +126,6 @@ impl Work<'_> {
         self.stop_clock(ClockKind::Judge, None);
         self.clear_supervisions(|supervision| supervision.clock == Some(ClockKind::Judge));
         self.case.rating = None;
+        self.case.later_calls.clear();
     }
 }

@@ -46,6 +46,7 @@ mod invariants;
 mod item;
 mod joined;
 mod judge;
+mod later_call;
 mod likeness;
 mod lists;
 mod meanings;

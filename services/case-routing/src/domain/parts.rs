@@ -236,12 +236,18 @@ pub struct Rating {
     /// Given after the case was closed.
     #[serde(default, skip_serializing_if = "is_default")]
     pub late: bool,
+    /// An official wrote down what the requester said when called back; not told of ratings of earlier releases.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub on_behalf: bool,
     /// Set once a bad rating was judged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub valid: Option<bool>,
     /// Why it was judged so, where a reason was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub judge_reason: Option<String>,
+    /// Of a judged one: what the calls about it came to, where there were enough.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub callback: Option<CallbackOutcome>,
     /// How it came, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel: Option<Channel>,
@@ -254,7 +260,17 @@ impl Rating {
     /// A grade as it is given: nobody has judged it yet.
     #[must_use]
     pub const fn given(grade: u8, at: Timestamp, late: bool) -> Self {
-        Self { grade, at, late, valid: None, judge_reason: None, channel: None, judge: None }
+        Self {
+            grade,
+            at,
+            late,
+            on_behalf: false,
+            valid: None,
+            judge_reason: None,
+            callback: None,
+            channel: None,
+            judge: None,
+        }
     }
 
     /// Whether somebody has to judge it before the case can be closed.

@@ -14,12 +14,22 @@ use super::state::Trigger;
 use super::table::RoutingTable;
 use super::work::{Act, Decision, Standing, Work, check_code};
 
+/// The code under which the timeline tells that an official wrote a rating down.
+pub(super) const ON_BEHALF: &str = "rated_on_behalf";
+
+/// Nobody tells what a requester says whom nobody has asked.
+pub(super) fn not_reached() -> DomainError {
+    let message = "the requester was not reached by a call-back about this result";
+    DomainError::guard("requester_not_reached", message)
+}
+
 impl Case {
-    /// The requester rates; 3 and better closes the case. Late ratings are taken within the reopen window.
+    /// The requester rates; 3 and better closes the case. Late ratings are taken within the reopen window. An official
+    /// writes down what the requester said when called back about this result.
     ///
     /// # Errors
-    /// `WrongState`; `NotEntitled` for a handler or a stranger; `Guard` `rated_before`, `rating_too_late`;
-    /// `Invalid` grade.
+    /// `WrongState`; `NotEntitled` for a handler or a stranger; `Guard` `rated_before`, `rating_too_late`,
+    /// `requester_not_reached`; `Invalid` grade.
     pub fn rate(self, grade: u8, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.stay(Trigger::Rate)?;
@@ -27,11 +37,11 @@ impl Case {
         Ok(work.finish())
     }
 
-    /// A third organisation judges a bad rating: valid means rework (or reopening), else the case closes. The reason may be
-    /// empty.
+    /// A third organisation judges a bad rating: valid means rework (or reopening), else the case closes, once the requester was
+    /// called about it. The reason may be empty.
     ///
     /// # Errors
-    /// `WrongState`; `NotEntitled` for a handler or a machine; `Guard(no_bad_rating)`; `Invalid` code.
+    /// `WrongState`; `NotEntitled` for a handler or a machine; `Guard` `no_bad_rating`, `callback_outstanding`; `Invalid` code.
     pub fn judge_rating(self, valid: bool, reason_code: &str, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.stay(Trigger::JudgeRating)?;
@@ -111,12 +121,7 @@ impl Work<'_> {
         if !(1..=5).contains(&grade) {
             return Err(DomainError::invalid("grade", "between 1 and 5"));
         }
-        // An agent may write down what the requester says; nobody rates their own work.
-        let on_behalf = self.by.standing == Standing::Official
-            && self.by.org.is_some_and(|org| !self.case.handling_orgs().contains(&org));
-        if !self.is_requester() && !on_behalf {
-            return Err(DomainError::NotEntitled { code: "requester" });
-        }
+        let on_behalf = self.rates_on_behalf(&self.case.handling_orgs())?;
         if self.case.rating.is_some() {
             return Err(DomainError::guard("rated_before", "this result was rated already"));
         }
@@ -124,12 +129,38 @@ impl Work<'_> {
         if late && !self.within_reopen_window() {
             return Err(DomainError::guard("rating_too_late", "the time for late ratings is over"));
         }
+        // What was said of an earlier result went with it.
+        let call = self.case.verification.as_ref().and_then(|verification| verification.callback.as_ref());
+        if on_behalf && !call.is_some_and(|call| call.outcome == CallbackOutcome::Reached) {
+            return Err(not_reached());
+        }
         self.stop_clock(ClockKind::RatingWindow, None);
-        self.case.rating = Some(Rating::given(grade, self.now, late));
         let org_id = self.case.lead_org.or(Some(self.case.first_receiver));
-        self.emit(DomainEvent::RatingReceived { grade, org_id, anonymous: self.case.anonymous }, None, None);
+        self.rated(Rating { on_behalf, ..Rating::given(grade, self.now, late) }, org_id);
         self.await_judgement(&self.case.handling_orgs());
         if grade >= 3 && !late { self.close("rated_good") } else { Ok(()) }
+    }
+
+    /// Whether an official writes down what the requester says. Nobody rates their own work.
+    pub(super) fn rates_on_behalf(&self, handlers: &[OrgId]) -> Result<bool> {
+        if self.is_requester() {
+            return Ok(false);
+        }
+        let third = self.by.org.is_some_and(|org| !handlers.contains(&org));
+        if self.by.standing == Standing::Official && third {
+            Ok(true)
+        } else {
+            Err(DomainError::NotEntitled { code: "requester" })
+        }
+    }
+
+    /// A rating is given, and told with whether it is in the requester's own hand.
+    pub(super) fn rated(&mut self, rating: Rating, org_id: Option<OrgId>) {
+        let (grade, on_behalf, anonymous) = (rating.grade, rating.on_behalf, self.case.anonymous);
+        self.case.rating = Some(rating);
+        self.case.later_calls.clear();
+        let reason = on_behalf.then(|| Reason::new(ON_BEHALF));
+        self.emit(DomainEvent::RatingReceived { grade, org_id, anonymous, on_behalf }, reason, None);
     }
 
     /// A bad rating is checked within a limit. Whoever verified what it is about sees to that, else another organisation that
@@ -156,15 +187,21 @@ impl Work<'_> {
         if let Some(code) = &why {
             check_code("reason_code", code)?;
         }
+        let (due, callback) = (self.case.callback_due(), self.later_calls(None));
         let bad = self.case.rating.as_mut().filter(|rating| rating.awaits_judgement());
         let rating =
             bad.ok_or_else(|| DomainError::guard("no_bad_rating", "no bad rating awaits judgement"))?;
+        if !valid && due && callback.is_none() {
+            let message = "the requester was not called enough about the rating yet";
+            return Err(DomainError::guard("callback_outstanding", message));
+        }
         rating.valid = Some(valid);
+        rating.callback = callback;
         rating.judge_reason.clone_from(&why);
         let grade = rating.grade;
         self.stop_clock(ClockKind::Judge, None);
         self.clear_supervisions(|supervision| supervision.clock == Some(ClockKind::Judge));
-        self.emit(DomainEvent::RatingJudged { grade, valid }, why.map(Reason::new), None);
+        self.emit(DomainEvent::RatingJudged { grade, valid, callback }, why.map(Reason::new), None);
         Ok(())
     }
 

@@ -83,6 +83,7 @@ pub const TEXTS: &[(&str, &str, &str)] = &[
         "把握度 {confidence}% 低于 {threshold}%，由人工确认或另行指定",
         "{confidence} % sure, less than {threshold} %: a human confirms or chooses",
     ),
+    ("rated_on_behalf", "电话回访时代诉求人登记评价", "written down for the requester"),
     ("confirmed_by_human", "经人工确认", "confirmed by a human"),
     (
         "first_receiver_leads",

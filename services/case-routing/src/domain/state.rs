@@ -11,7 +11,8 @@
 //! - `InProgress → Triaged` when talks of a mediation fail, or society leads: the public service takes over, as after a partner.
 //! - Suspended cases can be returned too: a partner may give up, and talks may fail, while the case waits.
 //! - `Triaged → Triaged`: a human may say otherwise what a case is about until it is dispatched.
-//! - A case that was merged is rated by its own requester, and a bad rating judged, without moving it.
+//! - A case that was merged is rated by its own requester, who is called about it, and a bad rating judged, without moving it.
+//! - The requester is called about a bad rating of a resolved or closed case, before that is judged.
 //! - `Objected → Objected` when an arbitration opens; extensions, call-backs, ratings and assist tasks are
 //!   listed with the states in which they are possible, though they do not move the case.
 //! - Objection and arbitration: parties take positions while the case is Objected; the one review of a ruling takes a
@@ -116,6 +117,7 @@ triggers! {
     JudgeRating = "judge_rating",
     RateMerged = "rate_merged",
     JudgeMerged = "judge_merged",
+    CallMerged = "call_merged",
     Close = "close",
     Reopen = "reopen",
     Withdraw = "withdraw",
@@ -149,6 +151,7 @@ pub const TRANSITIONS: &[(Option<S>, S, Trigger)] = &[
     (Some(S::Merged), Accepted, T::Unmerge),
     (Some(S::Merged), S::Merged, T::RateMerged),
     (Some(S::Merged), S::Merged, T::JudgeMerged),
+    (Some(S::Merged), S::Merged, T::CallMerged),
     (Some(Accepted), Completed, T::Answer),
     (Some(Triaged), Completed, T::Answer),
     (Some(Accepted), Triaged, T::Triage),
@@ -223,6 +226,8 @@ pub const TRANSITIONS: &[(Option<S>, S, Trigger)] = &[
     (Some(Suspended), Triaged, T::ReturnFromMediation),
     (Some(Completed), Verifying, T::StartVerification),
     (Some(Verifying), Verifying, T::RecordCallback),
+    (Some(Resolved), Resolved, T::RecordCallback),
+    (Some(Closed), Closed, T::RecordCallback),
     (Some(Verifying), Resolved, T::Verify),
     (Some(Verifying), InProgress, T::OrderRework),
     (Some(Verifying), Triaged, T::OrderRework),

@@ -21,11 +21,12 @@ use super::{
     desk::{Desk, aim},
     exchange_forms, mediation_view, parse,
     register::{Entry, TEXT},
+    verification::independent,
     wait::Wait,
 };
 use crate::{
     codes,
-    domain::{Act, Case, CaseId, Materials, OrgId, Rating, RemarkKind},
+    domain::{self, Act, Case, CaseId, Materials, OrgId, Original, Rating, RemarkKind, Standing},
     reach,
     record::CaseRecord,
     remark::{self, Words},
@@ -227,10 +228,12 @@ impl CaseService for Cases {
         let commented = words.is_some();
         let wrap = |case| pb::RateCaseResponse { case };
         let original = self.0.original(&caller, aim.id).await?;
-        let rate = move |case: Case, act: Act<'_>, _: &Caller| {
-            let rated = match &original {
-                Some(original) if case.merged_into.is_some() => case.rate_merged(grade, original, &act),
-                _ => case.rate(grade, &act),
+        let rate = move |case: Case, act: Act<'_>, by: &Caller| {
+            let original = original.as_ref().filter(|_| case.merged_into.is_some());
+            let act = rating(act, by, &case, original)?;
+            let rated = match original {
+                Some(original) => case.rate_merged(grade, original, &act),
+                None => case.rate(grade, &act),
             };
             rated.and_then(|rated| rated.rated(channel, commented))
         };
@@ -299,6 +302,22 @@ impl Cases {
         filter.found = list::find(&mut *db.conn().await?, filter).await?;
         Ok((list::cases(&mut *db.list_conn().await?, store, filter).await?, unindexed))
     }
+}
+
+/// The requester rates in person, whatever else they are. Whoever writes down what the requester says belongs to none of
+/// those who handled what is rated (C-4).
+fn rating<'a>(
+    act: Act<'a>,
+    by: &Caller,
+    case: &Case,
+    original: Option<&Original>,
+) -> domain::Result<Act<'a>> {
+    let act = in_own_case(act, by, case);
+    if act.by.standing == Standing::Requester {
+        return Ok(act);
+    }
+    let handlers = original.map_or_else(|| case.handling_orgs(), |original| case.handlers_with(original));
+    independent(act, by, &handlers, None)
 }
 
 /// Whether the caller reaches the case by a role that judges ratings, and by no other.

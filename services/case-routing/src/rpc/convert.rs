@@ -95,6 +95,7 @@ pub fn case(record: &CaseRecord, world: &World, now: Timestamp) -> pb::Case {
         remarks: Vec::new(),
         grid_code: case.place.grid.clone().unwrap_or_default(),
         point: case.place.point.map(point),
+        later_calls: case.later_calls.iter().map(attempt).collect(),
     }
 }
 
@@ -212,6 +213,7 @@ pub fn listed(case: Listed, world: &World, now: Timestamp) -> pb::Case {
         overdue,
         application_state: case.application.as_ref().map_or(0, |face| application_state(face.state).into()),
         // GetCase has these.
+        later_calls: Vec::new(),
         tasks: Vec::new(),
         clocks: Vec::new(),
         offer: None,
@@ -415,6 +417,8 @@ fn rating(rating: &Rating) -> pb::Rating {
         judged: rating.valid.is_some(),
         judged_valid: rating.valid.unwrap_or(false),
         judge_reason_code: rating.judge_reason.clone().unwrap_or_default(),
+        on_behalf: rating.on_behalf,
+        callback: rating.callback.map_or(0, |outcome| callback_outcome(outcome).into()),
         channel: rating.channel.map_or(0, |way| channel(way).into()),
     }
 }

@@ -39,7 +39,7 @@ fn verifier(case: &Case) -> Option<OrgId> {
 
 /// Lets the caller act for the verifier, if there is one; nobody who belongs to an organisation that handled the case does,
 /// whatever else they are (C-4).
-fn independent<'a>(
+pub(super) fn independent<'a>(
     act: Act<'a>,
     by: &Caller,
     handlers: &[OrgId],
@@ -115,6 +115,12 @@ impl VerificationService for Verifications {
         &self,
         request: Request<pb::RecordCallbackRequest>,
     ) -> RpcResult<pb::RecordCallbackResponse> {
+        // What is no id is named below.
+        let (caller, id) = (Caller::of(&request)?, request.get_ref().case_id.parse().map(CaseId).ok());
+        let original = match id {
+            Some(id) => self.0.original(&caller, id).await?,
+            None => None,
+        };
         verb!(
             self,
             request,
@@ -122,6 +128,10 @@ impl VerificationService for Verifications {
             RecordCallbackResponse,
             |message| attempt(&message)?,
             |case, act, by, report| {
+                if let Some(original) = original.as_ref().filter(|_| case.merged_into.is_some()) {
+                    let act = independent(act, by, &case.handlers_with(original), None)?;
+                    return case.call_merged(&report, original, &act);
+                }
                 let act = independent(act, by, &case.handling_orgs(), verifier(&case))?;
                 verifying(case, &act, |case| case.record_callback(&report, &act))
             }

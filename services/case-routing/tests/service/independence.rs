@@ -107,7 +107,52 @@ async fn who_belongs_to_whoever_handled_a_case_neither_verifies_nor_judges_it() 
         assert_eq!(desk.judge_rating(judge()).await.unwrap_err().code(), Code::PermissionDenied);
     }
     let mut desk = VerificationServiceClient::new(d.service.call_as(&agent()));
+    // Nobody's word is put aside unheard.
+    let unheard = desk.judge_rating(judge()).await.unwrap_err();
+    assert!(unheard.message().contains("callback_outstanding"), "{unheard}");
+    let call = || pb::RecordCallbackRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        outcome: pb::CallbackOutcome::Reached.into(),
+        resolution: pb::Resolution::NotResolved.into(),
+        ..Default::default()
+    };
+    let both = also_of_the_street(&d, agent());
+    let mut own = VerificationServiceClient::new(d.service.call_as(&both));
+    assert_eq!(own.record_callback(call()).await.unwrap_err().code(), Code::PermissionDenied);
+    let heard = desk.record_callback(call()).await.unwrap().into_inner().case.unwrap();
+    assert_eq!((heard.state(), heard.later_calls.len()), (pb::CaseState::Resolved, 1));
     let judged = desk.judge_rating(judge()).await.unwrap().into_inner().case.unwrap();
     assert_eq!(judged.state(), pb::CaseState::Closed);
+    d.service.stop().await;
+}
+
+#[tokio::test]
+async fn who_belongs_to_whoever_handled_a_case_writes_no_rating_of_it_down() {
+    let d = District::start().await;
+    let resident = Persona::resident(d.district);
+    let case = answered(&d, &resident).await;
+    let verify = pb::VerifyCaseRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        method: "phone".into(),
+        resolution: pb::Resolution::Resolved.into(),
+        callback: pb::CallbackOutcome::Reached.into(),
+        callback_resolution: pb::Resolution::Resolved.into(),
+        ..Default::default()
+    };
+    let mut centre = VerificationServiceClient::new(d.service.call_as(&d.verifier()));
+    centre.verify_case(verify).await.unwrap();
+    let rate = || pb::RateCaseRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        grade: 5,
+        ..Default::default()
+    };
+    let agent = || Persona::new(Role::CallbackAgent, d.district).org(d.centre);
+    let both = also_of_the_street(&d, agent());
+    assert_eq!(d.cases(&both).rate_case(rate()).await.unwrap_err().code(), Code::PermissionDenied);
+    let rated = d.cases(&agent()).rate_case(rate()).await.unwrap().into_inner().case.unwrap();
+    assert_eq!((rated.state(), rated.rating.unwrap().on_behalf), (pb::CaseState::Closed, true));
     d.service.stop().await;
 }

@@ -280,6 +280,16 @@ async fn why_a_bad_rating_was_judged_so_is_read_back() {
             ..Default::default()
         };
         d.cases(&resident).rate_case(rate).await.unwrap();
+        if !valid {
+            let call = pb::RecordCallbackRequest {
+                case_id: case.case_id.clone(),
+                request_id: request_id(),
+                outcome: pb::CallbackOutcome::Reached.into(),
+                resolution: pb::Resolution::NotResolved.into(),
+                ..Default::default()
+            };
+            desk(&d, &agent).record_callback(call).await.unwrap();
+        }
         let judge = pb::JudgeRatingRequest {
             case_id: case.case_id.clone(),
             request_id: request_id(),

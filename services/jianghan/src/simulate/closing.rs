@@ -102,6 +102,10 @@ impl Life {
                 let n: u64 = self.rng.random();
                 let agent = self.world.actors.role("callback_agent", n)?.clone();
                 let valid = case.rework_count == 0 && self.chance(60);
+                if !valid {
+                    // Nobody's word is put aside unheard.
+                    self.call_back(Resolution::Resolved).await?;
+                }
                 let request = JudgeRatingRequest {
                     case_id: self.case_id.clone(),
                     request_id: request_id(),

@@ -254,7 +254,7 @@ impl Work<'_> {
             round: self.mediation.round,
         };
         self.tell(event);
-        self.case_move = Some(CaseMove::Settle { delivery_mode: self.delivery_mode(org) });
+        self.case_move = Some(CaseMove::Settle { org, delivery_mode: self.delivery_mode(org) });
         Ok(())
     }
 

@@ -48,7 +48,11 @@ pub enum CaseMove {
     /// The day by which the parties were to agree went by.
     Overdue,
     /// An agreement is in effect.
-    Settle { delivery_mode: Option<DeliveryMode> },
+    Settle {
+        /// Whose mediator brought it about.
+        org: OrgId,
+        delivery_mode: Option<DeliveryMode>,
+    },
     /// It ended without one.
     Return {
         /// A session was held: talks have failed.
@@ -120,9 +124,10 @@ impl Case {
                 work.case.mediation = Some(MediationLink { id, open: true, overdue: true });
                 Ok(Some(work.finish_with(OVERDUE, Some(Reason::new(TALKS_OVERDUE)))))
             }
-            CaseMove::Settle { delivery_mode } => {
+            CaseMove::Settle { org, delivery_mode } => {
                 let mut work = Work::begin(self, act);
                 work.case.mediation = Some(MediationLink { id, open: false, overdue: false });
+                work.handled_by_mediator(org);
                 if work.case.is_taken_up() {
                     work.settle_dispute(id, delivery_mode)?;
                 }
@@ -162,6 +167,14 @@ impl Case {
 }
 
 impl Work<'_> {
+    /// Whoever brought the parties together handled the matter, also without a task: it neither verifies nor judges it (C-4). In
+    /// what is checked already, as when a court did not confirm the first agreement, it had no part.
+    fn handled_by_mediator(&mut self, org: OrgId) {
+        if self.case.verification.is_none() && self.case.rating.is_none() {
+            self.handled_by(org);
+        }
+    }
+
     /// The agreement is what was done about the matter, and its evidence; whatever else was asked for is not needed.
     fn settle_dispute(&mut self, id: MediationId, delivery_mode: Option<DeliveryMode>) -> Result<()> {
         if self.case.state == CaseState::Suspended {

@@ -153,7 +153,7 @@ impl Tally {
                 self.add_on(day, "closed_first_lead", case.lead_change_count == 0);
                 self.add_on(day, "closed_lead_changes", case.lead_change_count);
             }
-            self.add_on(day, "closed_rated", life.tells("RatingReceived"));
+            self.add_on(day, "closed_rated", life.tells_own_rating());
             if let Some(mode) = case.delivery_mode {
                 self.add_on(day, format!("mode_{mode}"), 1);
             }

@@ -3,6 +3,7 @@
 use super::super::event::TimelineEntry;
 use super::super::ids::TaskId;
 use super::super::import::IMPORTED;
+use super::super::rating::ON_BEHALF;
 
 /// The steps of a case, command by command. What an import wrote down of another system's steps stands apart: it was told as
 /// one.
@@ -51,6 +52,13 @@ impl Life {
     /// Whether it happened at all, here or elsewhere.
     pub(super) fn tells(&self, event: &str) -> bool {
         self.imported.iter().chain(self.steps()).any(|step| step.event == event)
+    }
+
+    /// Whether the requester rated in person, here or elsewhere. What an official wrote down says so.
+    pub(super) fn tells_own_rating(&self) -> bool {
+        let on_behalf = |step: &TimelineEntry| step.reason.as_ref().is_some_and(|why| why.code == ON_BEHALF);
+        let mut steps = self.imported.iter().chain(self.steps());
+        steps.any(|step| step.event == "RatingReceived" && !on_behalf(step))
     }
 
     /// The steps about a task, those of an import first.

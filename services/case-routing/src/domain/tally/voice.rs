@@ -61,15 +61,14 @@ impl Tally {
             self.add("rated_good", good);
             self.add("rated_bad", any_bad);
             if any_bad {
-                match called_back(case, life, bad.map_or(0, |step| step.case_version)) {
+                let verified = called_back(case, life, bad.map_or(0, |step| step.case_version));
+                match either(verified, bad.map_or(Some(false), |bad| called_about(case, life, bad))) {
                     Some(reached) => self.add("bad_called_back", reached),
                     None => self.unknown("bad_called_back"),
                 }
             }
         }
-        let judged = bad.and_then(|bad| {
-            life.steps().find(|step| step.event == "RatingJudged" && step.case_version > bad.case_version)
-        });
+        let judged = bad.and_then(|bad| life.steps().find(|step| is_judgement_of(bad, step)));
         if let (Some(bad), Some(judged)) = (bad, judged) {
             self.judgement(case, life, bad, judged);
         }
@@ -134,4 +133,27 @@ fn called_back(case: &Case, life: &Life, after: i64) -> Option<bool> {
     let reached = held.and_then(|held| held.callback.as_ref());
     let reached = reached.map(|callback| callback.outcome == CallbackOutcome::Reached)?;
     (reached || verified.len() == 1).then_some(reached)
+}
+
+/// Whether the requester was reached about a bad rating before it was found not valid. `None`: it is not held any more.
+fn called_about(case: &Case, life: &Life, bad: &TimelineEntry) -> Option<bool> {
+    if let Some(rating) = rating_of(case, bad.at) {
+        return Some(rating.valid == Some(false) && rating.callback == Some(CallbackOutcome::Reached));
+    }
+    let judged = life.steps().find(|step| is_judgement_of(bad, step));
+    let not_valid = judged.is_some_and(|judged| found_valid(case, life, bad, judged) != Some(true));
+    if not_valid { None } else { Some(false) }
+}
+
+fn is_judgement_of(bad: &TimelineEntry, step: &TimelineEntry) -> bool {
+    step.event == "RatingJudged" && step.case_version > bad.case_version
+}
+
+/// Whether one of both holds. `None`: that is not known.
+fn either(one: Option<bool>, other: Option<bool>) -> Option<bool> {
+    match (one, other) {
+        (Some(true), _) | (_, Some(true)) => Some(true),
+        (Some(false), Some(false)) => Some(false),
+        _ => None,
+    }
 }

@@ -25,7 +25,9 @@ fn a_bad_rating_found_valid_brings_rework_and_supervision() {
     assert_eq!(again.state, CaseState::Verifying);
     assert!(again.verification.as_ref().unwrap().callback.is_none(), "the call-back is made again");
 
-    let closed = rated.case.judge_rating(false, "", &world.official(VERIFIER)).unwrap();
+    let unheard = rated.case.clone().judge_rating(false, "", &world.official(VERIFIER));
+    assert_eq!(guard(unheard), "callback_outstanding");
+    let closed = world.heard(rated.case).judge_rating(false, "", &world.official(VERIFIER)).unwrap();
     assert_eq!(names(&closed), ["RatingJudged", "CaseClosed"]);
 }
 

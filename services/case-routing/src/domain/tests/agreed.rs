@@ -99,11 +99,12 @@ const STAYS: &[(&[S], T)] = &[
     (&[S::Signed, S::InProgress], T::ReturnTask),
     (UNDER_WAY, T::Whistle),
     (UNDER_WAY, T::Extend),
-    (&[S::Verifying], T::RecordCallback),
+    (&[S::Verifying, S::Resolved, S::Closed], T::RecordCallback),
     (&[S::Resolved, S::Closed], T::Rate),
     (&[S::Resolved, S::Closed], T::JudgeRating),
     (&[S::Merged], T::RateMerged),
     (&[S::Merged], T::JudgeMerged),
+    (&[S::Merged], T::CallMerged),
 ];
 
 /// What a task in each state may become. `Signed → Declined` is an amendment: a community refuses what was not admitted until

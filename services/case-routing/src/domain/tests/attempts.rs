@@ -314,6 +314,11 @@ pub fn attempt(world: &mut World, case: Case, attempt: &Attempt) -> Result<Optio
                 let original = original(&case, pick);
                 one(case.judge_merged(pick > 3, "", &original, &world.act(as_verifier)))
             }
+            Trigger::CallMerged => {
+                let original = original(&case, pick);
+                let report = if pick > 4 { reached(2) } else { CallbackReport::NoAnswer };
+                one(case.call_merged(&report, &original, &world.act(as_verifier)))
+            }
             Trigger::Close => one(case.close(&world.system())),
             Trigger::Reopen => one(case.reopen("new_facts", &world.act(resident()))),
             Trigger::Withdraw => one(case.withdraw("solved_itself", None, &world.act(resident()))),

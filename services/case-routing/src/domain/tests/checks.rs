@@ -69,3 +69,41 @@ fn what_its_requester_does_not_find_resolved_closes_apart_from_what_is() {
         assert_eq!((closed.state, closed.closed_code), (CaseState::Closed, Some(expected)));
     }
 }
+
+#[test]
+fn an_official_writes_a_rating_down_only_of_whom_a_call_back_reached() {
+    let mut world = World::new();
+    let mut case = world.completed("stairs");
+    for _ in 0..3 {
+        world.wait(TimeDelta::hours(2));
+        case = case.record_callback(&CallbackReport::NoAnswer, &world.official(VERIFIER)).unwrap().case;
+    }
+    let unasked = VerifyCase { callback: None, ..found_good() };
+    let unreached = case.verify(&unasked, &world.official(VERIFIER)).unwrap().case;
+    let refused = unreached.clone().rate(5, &world.official(VERIFIER));
+    assert_eq!(guard(refused), "requester_not_reached");
+    assert!(unreached.rate(5, &world.resident()).is_ok(), "the requester's own word needs no call");
+
+    let reached = world.resolved("stairs");
+    assert_eq!(guard(reached.clone().rate(5, &world.official(STATION))), "requester", "a handler never");
+    let on_behalf = |decision: &Decision| {
+        let DomainEvent::RatingReceived { on_behalf, .. } = decision.events[0].event else { panic!() };
+        (on_behalf, decision.case.rating.as_ref().unwrap().on_behalf)
+    };
+    let written = reached.clone().rate(5, &world.official(VERIFIER)).unwrap();
+    assert_eq!(on_behalf(&written), (true, true));
+    assert_eq!(written.timeline[0].reason.as_ref().unwrap().code, "rated_on_behalf");
+    let own = reached.clone().rate(5, &world.resident()).unwrap();
+    assert_eq!((on_behalf(&own), own.timeline[0].reason.is_none()), ((false, false), true));
+
+    // What was said about the result before the rework does not count for the next one.
+    let bad = reached.rate(1, &world.resident()).unwrap().case;
+    let again = bad.judge_rating(true, "", &world.official(VERIFIER)).unwrap().case;
+    let mut again = world.complete(again);
+    for _ in 0..3 {
+        world.wait(TimeDelta::hours(2));
+        again = again.record_callback(&CallbackReport::NoAnswer, &world.official(VERIFIER)).unwrap().case;
+    }
+    let again = again.verify(&unasked, &world.official(VERIFIER)).unwrap().case;
+    assert_eq!(guard(again.rate(5, &world.official(VERIFIER))), "requester_not_reached");
+}

@@ -128,6 +128,42 @@ fn whoever_is_to_judge_the_rating_of_a_joined_requester_may() {
 }
 
 #[test]
+fn a_joined_requester_is_called_about_what_came_of_the_other_and_before_a_bad_word_is_put_aside() {
+    let mut world = World::new();
+    let early = world.in_progress("stairs");
+    let waits = joined(&mut world, &early);
+    let called = waits.call_merged(&reached(4), &original(&world, &early), &world.official(VERIFIER));
+    assert_eq!(guard(called), "original_not_resolved");
+
+    let case = world.resolved("stairs");
+    let (joined, about) = (joined(&mut world, &case), original(&world, &case));
+    let own = joined.clone().call_merged(&reached(4), &about, &world.official(STATION));
+    assert_eq!(guard(own), "caller");
+    let unasked = joined.clone().rate_merged(1, &about, &world.official(VERIFIER));
+    assert_eq!(guard(unasked), "requester_not_reached");
+    let heard = joined.call_merged(&reached(1), &about, &world.official(VERIFIER)).unwrap().case;
+    let again = heard.clone().call_merged(&reached(1), &about, &world.official(VERIFIER));
+    assert_eq!(guard(again), "callback_done");
+    let mut rated = heard.rate_merged(1, &about, &world.official(VERIFIER)).unwrap().case;
+    assert!(rated.rating.as_ref().unwrap().on_behalf);
+    // The call before the rating was not about it.
+    let verdict = |case: &Case, world: &mut World| {
+        case.clone().judge_merged(false, "", &about, &world.official(VERIFIER))
+    };
+    for _ in 0..3 {
+        assert_eq!(guard(verdict(&rated, &mut world)), "callback_outstanding");
+        world.wait(TimeDelta::hours(2));
+        let unanswered = CallbackReport::NoAnswer;
+        rated = rated.call_merged(&unanswered, &about, &world.official(VERIFIER)).unwrap().case;
+        let soon = rated.clone().call_merged(&unanswered, &about, &world.official(VERIFIER));
+        assert!(matches!(guard(soon), "callback_too_soon" | "callback_done"));
+    }
+    let judged = verdict(&rated, &mut world).unwrap();
+    let DomainEvent::RatingJudged { valid: false, callback, .. } = judged.events[0].event else { panic!() };
+    assert_eq!(callback, Some(CallbackOutcome::Unreached));
+}
+
+#[test]
 fn a_valid_bad_rating_of_a_joined_requester_sends_the_work_back() {
     let mut world = World::new();
     let case = world.resolved("stairs");

@@ -113,7 +113,7 @@ fn prepared(world: &mut World, state: CaseState, verb: Trigger) -> Case {
             case.request_review("wrong_item", &world.official(HOUSING)).unwrap().case
         }
         (_, Trigger::ReportIn) => with_whistle(world, state),
-        (CaseState::Resolved | CaseState::Closed, Trigger::JudgeRating)
+        (CaseState::Resolved | CaseState::Closed, Trigger::JudgeRating | Trigger::RecordCallback)
         | (CaseState::Resolved, Trigger::OrderRework) => {
             let resolved = world.resolved("stairs");
             if state == CaseState::Resolved {
@@ -359,6 +359,9 @@ fn attempt(world: &mut World, case: Case, verb: Trigger) -> Result<Decision> {
         Trigger::RateMerged => case.rate_merged(2, &resolved_original(merged_into), &world.resident()),
         Trigger::JudgeMerged => {
             case.judge_merged(true, "", &resolved_original(merged_into), &world.official(VERIFIER))
+        }
+        Trigger::CallMerged => {
+            case.call_merged(&reached(2), &resolved_original(merged_into), &world.official(VERIFIER))
         }
         Trigger::Rate => case.rate(2, &world.resident()),
         Trigger::JudgeRating => case.judge_rating(true, "", &world.official(VERIFIER)),

@@ -224,6 +224,6 @@ fn a_bad_rating_is_checked_within_a_limit_and_the_late_one_too() {
     let rated = closed.rate(1, &world.resident()).unwrap().case;
     assert!(rated.clock(ClockKind::Judge, None).unwrap().is_running());
     assert_eq!(violations(&rated), Vec::<&str>::new());
-    let settled = rated.judge_rating(false, "", &world.official(VERIFIER)).unwrap().case;
+    let settled = world.heard(rated).judge_rating(false, "", &world.official(VERIFIER)).unwrap().case;
     assert!(!settled.clock(ClockKind::Judge, None).unwrap().is_open());
 }

@@ -180,6 +180,7 @@ fn an_answer_to_a_supervision_stays_with_it() {
 fn why_a_rating_was_judged_so_is_told() {
     let mut world = World::new();
     let rated = world.resolved("stairs").rate(2, &world.resident()).unwrap().case;
+    let rated = world.heard(rated);
     let wrong = rated.clone().judge_rating(false, "Not a code", &world.official(VERIFIER));
     assert_eq!(guard(wrong), "reason_code");
     let judged = rated.clone().judge_rating(false, "complaint_unfounded", &world.official(VERIFIER)).unwrap();
@@ -237,6 +238,7 @@ fn cases_of_an_earlier_release_are_read_and_go_on() {
     assert_eq!(older.supervisions[0].answer_code, "");
 
     let rated = world.resolved("stairs").rate(1, &world.resident()).unwrap().case;
+    let rated = world.heard(rated);
     let judged = rated.judge_rating(false, "complaint_unfounded", &world.official(VERIFIER)).unwrap().case;
     let older = of_an_earlier_release(&judged, &[("/rating", "judge_reason")]);
     assert_eq!(older.rating.unwrap().judge_reason, None);

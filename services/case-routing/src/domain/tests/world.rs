@@ -373,6 +373,11 @@ impl World {
         case.rate(5, &self.resident()).unwrap().case
     }
 
+    /// The requester was reached about a bad rating, which can be found not valid from now on.
+    pub fn heard(&mut self, rated: Case) -> Case {
+        rated.record_callback(&reached(2), &self.official(VERIFIER)).unwrap().case
+    }
+
     pub fn objected(&mut self, item: &str) -> Case {
         let case = self.dispatched(item);
         let command = objection(&case);

@@ -16,7 +16,8 @@ fn follow(world: &mut World, case: Case, id: MediationId, case_move: CaseMove) -
     decision
 }
 
-const SETTLED: CaseMove = CaseMove::Settle { delivery_mode: Some(DeliveryMode::SelfGovernance) };
+const SETTLED: CaseMove =
+    CaseMove::Settle { org: COMMITTEE, delivery_mode: Some(DeliveryMode::SelfGovernance) };
 const FAILED: CaseMove = CaseMove::Return { talked: true };
 
 #[test]
@@ -44,12 +45,29 @@ fn an_agreement_completes_a_case_in_progress_as_mediated() {
 }
 
 #[test]
+fn whose_mediator_settled_a_case_neither_verifies_nor_judges_it() {
+    let mut world = World::new();
+    let case = world.in_progress("quarrel");
+    let (case, id) = open(&mut world, case);
+    let settled = CaseMove::Settle { org: VERIFIER, delivery_mode: None };
+    let case = follow(&mut world, case, id, settled).unwrap().case;
+    assert!(case.handling_orgs().contains(&VERIFIER), "without a task of its own");
+    assert_eq!((case.state, case.verification.clone()), (CaseState::Completed, None), "no other verifies");
+    assert_eq!(guard(case.clone().start_verification(&world.official(VERIFIER))), "verifier_is_handler");
+    let case = case.start_verification(&world.official(GOVERNMENT)).unwrap().case;
+    let case = case.verify(&found_good(), &world.official(GOVERNMENT)).unwrap().case;
+    let rated = case.rate(1, &world.resident()).unwrap().case;
+    assert_eq!(guard(rated.judge_rating(true, "", &world.official(VERIFIER))), "rating_judge");
+}
+
+#[test]
 fn a_suspended_case_goes_on_before_it_is_settled() {
     let mut world = World::new();
     let case = world.in_progress("quarrel");
     let (case, id) = open(&mut world, case);
     let case = case.suspend("await_requester", "doc:told", None, &world.official(COMMITTEE)).unwrap().case;
-    let settled = follow(&mut world, case, id, CaseMove::Settle { delivery_mode: None }).unwrap();
+    let settle = CaseMove::Settle { org: COMMITTEE, delivery_mode: None };
+    let settled = follow(&mut world, case, id, settle).unwrap();
     assert_eq!(names(&settled)[0], "CaseResumed");
     assert_eq!(settled.case.state, CaseState::Verifying);
 }
