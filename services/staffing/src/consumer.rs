@@ -52,11 +52,12 @@ enum News {
 #[async_trait]
 impl Consumer for StaffingConsumer {
     async fn handle(&self, tx: &mut Tx<'_>, events: &[Event]) -> Result<()> {
-        let (mut granted, mut revoked) = (Vec::new(), Vec::new());
+        let (mut granted, mut revoked, mut appointing) = (Vec::new(), Vec::new(), None);
         let (mut news, mut touch) = (Vec::new(), Touch::default());
         for event in events {
             if event.is::<RoleGranted>() {
                 granted.push(event.decode::<RoleGranted>()?);
+                appointing = appointing.or(Some(event));
             } else if event.is::<RoleRevoked>() {
                 revoked.push((event, uuid("grant_id", &event.decode::<RoleRevoked>()?.grant_id)?));
             } else if event.is::<CalendarAmended>() {
@@ -67,7 +68,12 @@ impl Consumer for StaffingConsumer {
                 news.push((event, read));
             }
         }
-        workforce::appoint(tx, &self.setup, &granted).await?;
+        if let Some(event) = appointing {
+            let posts = workforce::appoint(tx, &self.setup, &granted).await?;
+            tx.caused_by(event);
+            duty::held(tx, &posts).await?;
+            tx.set_origin(None);
+        }
         if !revoked.is_empty() {
             let grants: Vec<Uuid> = revoked.iter().map(|(_, grant)| *grant).collect();
             touch.leaving = workers::of_grants(tx.conn, &grants).await?;

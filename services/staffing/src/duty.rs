@@ -9,7 +9,7 @@ use chassis::{
 };
 use proto::{
     case_routing::v1::{DutyEffective, DutyEnded, DutyRolledBack, DutyTransferProposed},
-    staffing::v1::{FundsReturned, StaffReleased, StaffUnavailable},
+    staffing::v1::{FundsReturned, StaffAssigned, StaffReleased, StaffUnavailable},
 };
 use uuid::Uuid;
 
@@ -108,11 +108,11 @@ pub async fn give_back(tx: &mut Tx<'_>, demand: &Demand, returned: Returned) -> 
     Ok(())
 }
 
-/// Somebody left a post that a transfer counts on before it took effect: there is nobody for it any more.
+/// Somebody left a post that a transfer counts on: there is nobody for it any more, at once, also when it is in effect (C-12).
 pub async fn left(tx: &mut Tx<'_>, event: &Event, leaving: &[Worker]) -> Result<()> {
     let posts: Vec<Uuid> = leaving.iter().map(|worker| worker.post_id.0).collect();
     for demand in demands::lock_counting_on(tx.conn, &posts).await? {
-        let (demand, returned) = demand.refuse_staff()?;
+        let Some((demand, returned)) = demand.vacated() else { continue };
         tx.caused_by(event);
         give_back(tx, &demand, returned).await?;
         let told = StaffUnavailable {
@@ -125,4 +125,28 @@ pub async fn left(tx: &mut Tx<'_>, event: &Event, leaving: &[Worker]) -> Result<
         demands::write(tx.conn, &demand).await?;
     }
     Ok(())
+}
+
+/// Somebody is on posts: a transfer in effect of which one was vacant has its staff again once every post of it is held.
+pub async fn held(tx: &mut Tx<'_>, posts: &[Uuid]) -> Result<()> {
+    if posts.is_empty() {
+        return Ok(());
+    }
+    for demand in demands::lock_counting_on(tx.conn, posts).await? {
+        let filled = demands::filled(tx.conn, demand.transfer_id).await?;
+        let Some(demand) = demand.held_again(&filled) else { continue };
+        tell_assigned(tx, &demand);
+        demands::write(tx.conn, &demand).await?;
+    }
+    Ok(())
+}
+
+/// Tells that each of the named posts has somebody on it.
+pub fn tell_assigned(tx: &mut Tx<'_>, demand: &Demand) {
+    let told = StaffAssigned {
+        duty_transfer_id: demand.transfer_id.to_string(),
+        to_org_id: demand.to_org_id.to_string(),
+        post_ids: demand.post_ids.iter().map(ToString::to_string).collect(),
+    };
+    tx.emit(Emit::new(demand.transfer_id, demand.version, &told).line(demand.line.as_deref()));
 }

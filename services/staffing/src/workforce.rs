@@ -23,14 +23,15 @@ struct Appointment<'a> {
     template: &'static PostTemplate,
 }
 
-/// Appoints the holders of working roles; other roles, and grants that did so before, change nothing.
-pub async fn appoint(tx: &mut Tx<'_>, setup: &Setup, grants: &[RoleGranted]) -> Result<()> {
+/// Appoints the holders of working roles; other roles, and grants that did so before, change nothing. Gives the posts that
+/// they are on.
+pub async fn appoint(tx: &mut Tx<'_>, setup: &Setup, grants: &[RoleGranted]) -> Result<Vec<Uuid>> {
     let mut appointments = Vec::new();
     for grant in grants {
         appointments.extend(Appointment::of(grant)?);
     }
     if appointments.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let ids: Vec<Uuid> = appointments.iter().map(|a| a.grant_id.0).collect();
     let mut known: HashSet<GrantId> = workers::known_grants(tx.conn, &ids).await?.into_iter().collect();
@@ -52,7 +53,8 @@ pub async fn appoint(tx: &mut Tx<'_>, setup: &Setup, grants: &[RoleGranted]) -> 
     }
     taken.sort_by_key(|post| post.id);
     posts::write(tx.conn, &taken, tx.now).await?;
-    workers::insert(tx.conn, &appointed, tx.now).await
+    workers::insert(tx.conn, &appointed, tx.now).await?;
+    Ok(taken.iter().map(|post| post.id.0).collect())
 }
 
 impl<'a> Appointment<'a> {

@@ -1,4 +1,5 @@
-//! What begins in the field: a matter that its finder put right on the spot, and cases that a topic case stands for.
+//! What begins in the field: a matter that its finder put right on the spot, also where its case is open already, and cases that
+//! a topic case stands for.
 
 use super::case::Case;
 use super::codes::*;
@@ -9,6 +10,9 @@ use super::intake::{IntakeCase, registered};
 use super::reason::Reason;
 use super::state::Trigger;
 use super::work::{Act, Decision, Work};
+
+/// The step of an open case whose matter a patrol put right.
+const PUT_RIGHT: &str = "CasePutRightOnPatrol";
 
 /// What was done on the spot.
 #[derive(Debug, Clone)]
@@ -43,6 +47,28 @@ impl Case {
         Ok(work.finish())
     }
 
+    /// Somebody on patrol put the matter right while the case is open. Its people read the step and see the references, which
+    /// are evidence from now on; no state, no clock and no event moves by it. The lead completes the case, and it is verified,
+    /// like any other.
+    ///
+    /// # Errors
+    /// `NotEntitled` for a machine or a requester; `Invalid` evidence; `Guard` `case_archived`, `too_many_remarks`.
+    pub fn put_right_on_patrol(
+        self,
+        before: Vec<(EvidenceKind, String)>,
+        after: Vec<(EvidenceKind, String)>,
+        act: &Act<'_>,
+    ) -> Result<Decision> {
+        let mut work = Work::begin(self, act);
+        work.human_official()?;
+        let reason = Reason::new("put_right_on_patrol")
+            .with("before", references(&before))
+            .with("after", references(&after));
+        work.add_evidence(before.into_iter().chain(after).collect())?;
+        work.remark()?;
+        Ok(work.finish_with(PUT_RIGHT, Some(reason)))
+    }
+
     /// A topic case stands for this one and others from now on. Its state is no matter, and it goes its own way; one that
     /// has a topic keeps it.
     ///
@@ -61,6 +87,11 @@ impl Case {
         work.emit(DomainEvent::CaseLinkedToTopic { topic_case_id: topic }, Some(reason), None);
         Ok(work.finish())
     }
+}
+
+fn references(evidence: &[(EvidenceKind, String)]) -> String {
+    let all: Vec<&str> = evidence.iter().map(|(_, reference)| reference.as_str()).collect();
+    all.join(", ")
 }
 
 impl Work<'_> {

@@ -131,6 +131,11 @@ pub const TEXTS: &[(&str, &str, &str)] = &[
     ),
     ("answered_at_window", "窗口当场答复", "answered at the window"),
     ("solved_on_spot", "巡查人员现场处置", "put right on the spot by who found it"),
+    (
+        "put_right_on_patrol",
+        "巡查人员报告已现场处置（处置前 {before}；处置后 {after}），仍由主办单位办结",
+        "put right by a patrol (before: {before}; after: {after}); the lead still completes it",
+    ),
     ("not_sampled", "未抽中核查，结案", "not drawn for a check: closed"),
     (
         "linked_to_topic",

@@ -61,7 +61,7 @@ impl Decision {
 }
 
 impl Work<'_> {
-    fn remark(&mut self) -> Result<()> {
+    pub(super) fn remark(&mut self) -> Result<()> {
         note(&mut self.case)?;
         self.case.remarked_at = Some(self.now);
         Ok(())

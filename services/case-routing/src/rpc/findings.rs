@@ -1,4 +1,5 @@
-//! What is found on a patrol: it opens a case, is put right on the spot, or repeats a case that is open.
+//! What is found on a patrol: it opens a case, is put right on the spot, or repeats a case that is open, which hears of it where
+//! the matter was put right.
 
 use chassis::{
     Error, Result, Timestamp,
@@ -23,15 +24,17 @@ use crate::{
     atlas::World,
     codes,
     domain::{
-        Channel, Nature, OnTheSpot, Origin, Point, Urgency,
+        Act, Case, CaseId, Channel, Nature, OnTheSpot, Origin, Point, RemarkKind, Urgency,
         patrol::{FindingOutcome, is_component_code, is_drawn, is_of_field, is_point},
     },
     registers,
+    remark::{Saying, Words},
     seed::Item,
     store::{
         case_store::CaseStore,
         patrols::{self as store, Finding, Patrol, Told},
     },
+    verb::Verb,
 };
 
 /// What a request says, checked as far as it alone tells.
@@ -251,7 +254,12 @@ async fn found(
         (None, false) => FindingOutcome::Case,
     };
     let told = match open {
-        Some(open) => open,
+        Some(open) => {
+            if report.solved {
+                put_right(tx, desk, caller, CaseId(open.case_id), &report).await?;
+            }
+            open
+        }
         None => {
             let commands: Commands<CaseStore> = vec![(founding.case_id, Box::new(founding))];
             let made = Executor::apply(&desk.executor, tx, caller, commands).await?;
@@ -280,6 +288,19 @@ async fn found(
     store::insert_finding(tx.conn, &finding, key.as_deref()).await?;
     store::update(tx.conn, &counted(patrol, outcome, found_at)).await?;
     Ok(answer(&finding, Some(told)))
+}
+
+/// The people of an open case hear that its matter was put right, with the finder's words and evidence.
+async fn put_right(tx: &mut Tx<'_>, desk: &Desk, caller: &Caller, id: CaseId, report: &Report) -> Result<()> {
+    let (before, after) = (evidence(&report.before)?, evidence(&report.after)?);
+    let run = move |case: Case, act: Act<'_>, _: &Caller| {
+        case.put_right_on_patrol(before.clone(), after.clone(), &act)
+    };
+    let words = Words::of(&desk.crypto, RemarkKind::Remark, &report.text);
+    let command = Saying { command: Verb::new(desk.atlas.world(), id, None, run), words };
+    let commands: Commands<CaseStore> = vec![(id, Box::new(command))];
+    Executor::apply(&desk.executor, tx, caller, commands).await?;
+    Ok(())
 }
 
 fn counted(patrol: Patrol, outcome: FindingOutcome, found_at: Timestamp) -> Patrol {

@@ -279,6 +279,8 @@ pub(super) fn finding_shown(finding: &Finding) -> pb::Finding {
         latitude: finding.latitude,
         before_refs: finding.before_refs.clone(),
         after_refs: finding.after_refs.clone(),
+        // How it is now is shown of what was put right, and of nothing else.
+        solved: !finding.after_refs.is_empty(),
         found_time: Some(to_proto(finding.found_at)),
     }
 }

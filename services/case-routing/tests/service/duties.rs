@@ -12,7 +12,7 @@ use chassis::{
         EventMessage,
         case_routing::v1::{self as pb, duty_service_client::DutyServiceClient},
         identity::v1::AuthorityGranted,
-        staffing::v1::{FundsAllotted, PostKind, StaffAssigned, TrainingCompleted},
+        staffing::v1::{FundsAllotted, PostKind, StaffAssigned, StaffUnavailable, TrainingCompleted},
     },
     testing::Persona,
     topology::{Edge, EdgeKind, Organization, OrganizationKind},
@@ -218,14 +218,43 @@ impl Duties {
         };
         self.answered("identity", id, &granted).await;
         let allotted = FundsAllotted {
-            duty_transfer_id: duty_transfer_id.clone(),
-            to_org_id: to_org_id.clone(),
+            duty_transfer_id,
+            to_org_id,
             amount_fen: 500_000,
             fund_line_code: "lamps-2026".into(),
         };
         self.answered("staffing", id, &allotted).await;
-        let post_ids = vec![new_id().to_string()];
-        self.answered("staffing", id, &StaffAssigned { duty_transfer_id, to_org_id, post_ids }).await;
+        self.staffed(id).await;
+    }
+
+    /// Posts are named, or have somebody on each again.
+    pub async fn staffed(&self, id: &str) {
+        let assigned = StaffAssigned {
+            duty_transfer_id: id.to_owned(),
+            to_org_id: self.d.station.to_string(),
+            post_ids: vec![new_id().to_string()],
+        };
+        self.answered("staffing", id, &assigned).await;
+    }
+
+    /// A named post fell vacant.
+    pub async fn post_vacant(&self, id: &str) {
+        let lost = StaffUnavailable {
+            duty_transfer_id: id.to_owned(),
+            to_org_id: self.d.station.to_string(),
+            reason_code: "post_vacant".into(),
+        };
+        self.answered("staffing", id, &lost).await;
+    }
+
+    pub async fn resume(&self, id: &str) -> Result<pb::DutyTransfer, Status> {
+        let request = pb::ResumeDutyTransferRequest {
+            duty_transfer_id: id.into(),
+            request_id: request_id(),
+            ..Default::default()
+        };
+        let answer = self.client(&self.arbiter()).resume_duty_transfer(request).await;
+        answer.map(|answer| answer.into_inner().transfer.unwrap())
     }
 
     pub async fn trained(&self, id: &str) {

@@ -135,21 +135,29 @@ async fn a_duty_moves_with_authority_funds_and_staff_and_the_list_follows() {
     assert_eq!((&refusals[0].case_id, &refusals[0].org_id), (&case.case_id, &d.station.to_string()));
     assert_eq!((refusals[0].item_code.as_str(), refusals[0].reason_code.as_str()), (LAMP, "not_admitted"));
 
-    let resume = pb::ResumeDutyTransferRequest {
-        duty_transfer_id: id.clone(),
-        request_id: request_id(),
-        ..Default::default()
-    };
-    arbiter.resume_duty_transfer(resume).await.unwrap();
+    // While it is suspended the promised worker leaves: it does not lead again with nobody there.
+    world.post_vacant(&id).await;
+    assert_eq!(world.transfer(&id).await.reason_code, "no_money", "suspended it was already");
+    assert!(world.told().await.is_empty());
+    assert_eq!(world.resume(&id).await.unwrap_err().code(), Code::FailedPrecondition);
+    assert_eq!(world.lead().await, world.department.to_string());
+    world.staffed(&id).await;
+    assert_eq!(world.resume(&id).await.unwrap_err().code(), Code::FailedPrecondition, "not trained");
+    world.trained(&id).await;
+    world.resume(&id).await.unwrap();
     assert_eq!(world.lead().await, d.station.to_string());
-    // A leg that is lost while it is effective suspends it at once.
-    let lost = StaffUnavailable {
-        duty_transfer_id: id.clone(),
-        to_org_id: d.station.to_string(),
-        reason_code: "post_vacant".into(),
-    };
-    world.answered("staffing", &id, &lost).await;
-    assert_eq!(world.transfer(&id).await.state(), pb::DutyTransferState::Suspended);
+    // A post that falls vacant while it is effective suspends it at once.
+    world.told().await;
+    world.post_vacant(&id).await;
+    let suspended = world.transfer(&id).await;
+    let expected = (pb::DutyTransferState::Suspended, "staff_unavailable");
+    assert_eq!((suspended.state(), suspended.reason_code.as_str()), expected);
+    assert_eq!(world.told().await, ["DutySuspended"]);
+    d.service
+        .wait_for("nobody is there: the department leads", async || {
+            world.lead().await == world.department.to_string()
+        })
+        .await;
     let end = pb::EndDutyTransferRequest {
         duty_transfer_id: id.clone(),
         request_id: request_id(),

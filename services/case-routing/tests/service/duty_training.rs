@@ -1,6 +1,6 @@
 //! Duties that wait for training, those that have no courses, and those that the district does not let come about.
 
-use chassis::proto::{case_routing::v1 as pb, staffing::v1::StaffUnavailable};
+use chassis::proto::case_routing::v1 as pb;
 use tonic::Code;
 
 use crate::{
@@ -41,27 +41,16 @@ async fn others_on_the_posts_are_trained_anew_before_it_goes_on() {
     assert_eq!(ready.training.unwrap().reference, "record:lamps-1");
     world.d.service.clock().advance(7 * DAY);
     world.becomes(&id, pb::DutyTransferState::Effective).await;
-    let lost = StaffUnavailable {
-        duty_transfer_id: id.clone(),
-        to_org_id: world.d.station.to_string(),
-        reason_code: "post_vacant".into(),
-    };
-    world.answered("staffing", &id, &lost).await;
+    world.post_vacant(&id).await;
     let suspended = world.transfer(&id).await;
     assert_eq!(suspended.state(), pb::DutyTransferState::Suspended);
     assert_eq!(state(suspended.training.as_ref()), pb::LegState::Open);
-    let resume = async || {
-        let request = pb::ResumeDutyTransferRequest {
-            duty_transfer_id: id.clone(),
-            request_id: request_id(),
-            ..Default::default()
-        };
-        world.client(&world.arbiter()).resume_duty_transfer(request).await
-    };
-    world.all_three(&id).await;
-    assert_eq!(resume().await.unwrap_err().code(), Code::FailedPrecondition, "the others are not trained");
+    assert_eq!(world.resume(&id).await.unwrap_err().code(), Code::FailedPrecondition, "nobody is there");
+    world.staffed(&id).await;
+    let untrained = world.resume(&id).await.unwrap_err();
+    assert_eq!(untrained.code(), Code::FailedPrecondition, "the others are not trained");
     world.trained(&id).await;
-    let resumed = resume().await.unwrap().into_inner().transfer.unwrap();
+    let resumed = world.resume(&id).await.unwrap();
     assert_eq!(resumed.state(), pb::DutyTransferState::Effective);
     world.d.service.stop().await;
 }

@@ -41,6 +41,7 @@ mod model;
 mod news;
 mod partners;
 mod patrol;
+mod patrol_repairs;
 mod places;
 mod reach;
 mod recount;

@@ -28,7 +28,7 @@ const COVER_MISSING: &str = "CJ-0102";
 const LITTER: &str = "CJ-0112";
 
 /// A district with the departments that the items belong to, and no draw but where safety is concerned.
-async fn district(sample_percent: i64) -> District {
+pub async fn district(sample_percent: i64) -> District {
     let add = |changes: &mut chassis::topology::Changes| {
         let gov = changes.orgs[0].clone();
         for line in ["urban_management", "construction"] {
@@ -45,11 +45,11 @@ async fn district(sample_percent: i64) -> District {
 }
 
 impl District {
-    fn patrols(&self, persona: &Persona) -> PatrolServiceClient<PeerChannel> {
+    pub fn patrols(&self, persona: &Persona) -> PatrolServiceClient<PeerChannel> {
         PatrolServiceClient::new(self.service.call_as(persona))
     }
 
-    fn worker(&self) -> Persona {
+    pub fn worker(&self) -> Persona {
         Persona::new(Role::GridWorker, self.community).org(self.station)
     }
 
@@ -70,7 +70,7 @@ impl District {
     }
 
     /// Two grids, a lamp and a manhole cover.
-    async fn with_registers(&self) {
+    pub async fn with_registers(&self) {
         let rows =
             format!("{GRID},420103005001,甲格,2026-01-01,\n{OTHER_GRID},420103005001,乙格,2026-01-01,\n");
         assert!(self.imports_grids(&rows).await.applied);
@@ -82,13 +82,13 @@ impl District {
         assert!(told.applied, "{told:?}");
     }
 
-    async fn starts(&self, persona: &Persona) -> pb::Patrol {
+    pub async fn starts(&self, persona: &Persona) -> pb::Patrol {
         let request =
             pb::StartPatrolRequest { request_id: request_id(), grid_code: GRID.into(), ..Default::default() };
         self.patrols(persona).start_patrol(request).await.unwrap().into_inner().patrol.unwrap()
     }
 
-    async fn reports(
+    pub async fn reports(
         &self,
         persona: &Persona,
         request: pb::ReportFindingRequest,
@@ -97,7 +97,7 @@ impl District {
     }
 }
 
-fn lamp(patrol: &pb::Patrol) -> pb::ReportFindingRequest {
+pub fn lamp(patrol: &pb::Patrol) -> pb::ReportFindingRequest {
     pb::ReportFindingRequest {
         patrol_id: patrol.patrol_id.clone(),
         request_id: request_id(),
@@ -110,7 +110,7 @@ fn lamp(patrol: &pb::Patrol) -> pb::ReportFindingRequest {
     }
 }
 
-fn solved(request: pb::ReportFindingRequest) -> pb::ReportFindingRequest {
+pub fn solved(request: pb::ReportFindingRequest) -> pb::ReportFindingRequest {
     pb::ReportFindingRequest { solved: true, after_refs: vec!["photo:2".into()], ..request }
 }
 

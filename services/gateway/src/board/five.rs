@@ -65,7 +65,13 @@ pub fn staff(learnt: Option<&Arrival>, now: &Part<GetDutyDemandResponse>) -> Ver
     let filled = |kind: i32| -> i32 {
         filled_posts.iter().filter(|post| post.kind == kind).map(|post| post.count).sum()
     };
-    if demand.staff() != DemandState::Met {
+    let named = match demand.staff() {
+        DemandState::Met => true,
+        // One of them fell vacant after the transfer took effect.
+        DemandState::Refused => !demand.post_ids.is_empty(),
+        DemandState::Unspecified | DemandState::Asked | DemandState::Returned => false,
+    };
+    if !named {
         Verdict::new(ArrivalState::NotYet, "posts_not_named")
     } else if demand.posts.iter().any(|post| filled(post.kind) < post.count) {
         Verdict::new(ArrivalState::NotYet, "posts_vacant")
@@ -196,6 +202,12 @@ mod tests {
             let now = demand(unmet, &[(worker, 2), (grid, 1)]);
             assert_eq!(judged(now), expected(ArrivalState::NotYet, "posts_not_named"));
         }
+        // Named, and one of them vacant since the transfer took effect.
+        let Part::Told(mut broken) = demand(DemandState::Refused, &[(worker, 1), (grid, 1)]) else {
+            panic!("told")
+        };
+        broken.demand.as_mut().unwrap().post_ids = vec!["post".to_owned()];
+        assert_eq!(judged(Part::Told(broken)), expected(ArrivalState::NotYet, "posts_vacant"));
         // Where staffing does not tell, it is as the duty learnt.
         let nothing = Part::Told(GetDutyDemandResponse::default());
         for silent in [Part::Hidden, Part::Beyond, Part::Away, nothing] {

@@ -20,7 +20,7 @@ pub enum LegState {
     Asked = 1,
     /// Money allotted, posts named, courses done.
     Met = 2,
-    /// Refused, or taken back before the transfer took effect.
+    /// Refused, or taken back before the transfer took effect; of posts also while one of those named is vacant afterwards.
     Refused = 3,
     /// Was met, and given back.
     Returned = 4,
@@ -99,7 +99,7 @@ pub struct Demand {
     pub fund_line_id: Option<Uuid>,
     /// The posts.
     pub staff: LegState,
-    /// Which, while they are met.
+    /// Which, while they are met, and while one of them is vacant after the transfer took effect.
     pub post_ids: Vec<Uuid>,
     /// Courses that those on the posts are to have done.
     pub training_codes: Vec<String>,
@@ -172,7 +172,8 @@ impl Demand {
         Ok((self.changed(), returned))
     }
 
-    /// Posts are named: of the new holder, each with somebody on it, as many of each kind as asked for.
+    /// Posts are named, others perhaps than before: of the new holder, each with somebody on it, as many of each kind as asked
+    /// for.
     ///
     /// # Errors
     /// `WrongState` when they are already, for a post that is not filled, for other numbers, and when the transfer is over;
@@ -226,13 +227,42 @@ impl Demand {
     ///
     /// # Errors
     /// `WrongState` when it is said already, and when the transfer took effect or is over.
-    pub fn refuse_staff(mut self) -> Result<(Self, Returned)> {
+    pub fn refuse_staff(self) -> Result<(Self, Returned)> {
         self.may_refuse(self.staff)?;
+        let mut next = self.without_staff();
+        let returned = Returned { fund_line_id: None, post_ids: std::mem::take(&mut next.post_ids) };
+        Ok((next.changed(), returned))
+    }
+
+    fn without_staff(mut self) -> Self {
         self.staff = LegState::Refused;
         self.training = LegState::Asked;
         self.training_ref.clear();
-        let returned = Returned { fund_line_id: None, post_ids: std::mem::take(&mut self.post_ids) };
-        Ok((self.changed(), returned))
+        self
+    }
+
+    /// A named post fell vacant. Before the transfer takes effect its posts are free with that; afterwards they stay named, and
+    /// wait for somebody on each ([`held_again`](Self::held_again)) or for others to be named. `None`: it is known, or over.
+    pub fn vacated(self) -> Option<(Self, Returned)> {
+        if self.closed || self.staff != LegState::Met {
+            return None;
+        }
+        let mut next = self.without_staff();
+        let post_ids = if next.effective { Vec::new() } else { std::mem::take(&mut next.post_ids) };
+        Some((next.changed(), Returned { fund_line_id: None, post_ids }))
+    }
+
+    /// There is somebody on the named posts again, as many of each kind as are told. `None`: not on all of them yet, none is
+    /// waited for, or the transfer is over.
+    pub fn held_again(mut self, filled: &[(PostKind, i32)]) -> Option<Self> {
+        let waits = self.effective && !self.closed && self.staff == LegState::Refused;
+        let held: i32 = filled.iter().map(|(_, count)| *count).sum();
+        let all = usize::try_from(held).is_ok_and(|held| held >= self.post_ids.len());
+        if !waits || self.post_ids.is_empty() || !all {
+            return None;
+        }
+        self.staff = LegState::Met;
+        Some(self.changed())
     }
 
     /// The transfer took effect. `None`: known, or over.
@@ -251,7 +281,7 @@ impl Demand {
             return None;
         }
         let mut returned = Returned::default();
-        if self.staff == LegState::Met {
+        if !self.post_ids.is_empty() {
             self.staff = LegState::Returned;
             returned.post_ids.clone_from(&self.post_ids);
         }

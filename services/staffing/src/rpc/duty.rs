@@ -16,7 +16,7 @@ use proto::staffing::v1::{
     CompleteDutyTrainingRequest, CompleteDutyTrainingResponse, CreateFundLineRequest, CreateFundLineResponse,
     FundsAllotted, FundsRefused, GetDutyDemandRequest, GetDutyDemandResponse, ListDutyDemandsRequest,
     ListDutyDemandsResponse, ListFundLinesRequest, ListFundLinesResponse, RefuseDutyStaffRequest,
-    RefuseDutyStaffResponse, RefuseFundsRequest, RefuseFundsResponse, StaffAssigned, StaffUnavailable,
+    RefuseDutyStaffResponse, RefuseFundsRequest, RefuseFundsResponse, StaffUnavailable,
     duty_resource_service_server::DutyResourceService,
 };
 use tonic::{Request, Response};
@@ -27,9 +27,9 @@ use crate::{
     desk::Setup,
     domain::{
         OrgId, PostId,
-        duty::{Demand, FUND_LINE, FundLine, KIND},
+        duty::{Demand, FUND_LINE, FundLine, KIND, Returned},
     },
-    duty::give_back,
+    duty::{give_back, tell_assigned},
     store::{demands, posts},
 };
 
@@ -212,15 +212,13 @@ impl DutyRpc {
                 let found = posts::lock(tx.conn, PostId(*post)).await?;
                 named.push(found.ok_or_else(|| Error::not_found(posts::KIND, post))?);
             }
+            let before = Returned { fund_line_id: None, post_ids: demand.post_ids.clone() };
             let demand = demand.assign(&named)?;
+            // Those of which one is vacant, of a transfer in effect, are free for other work.
+            give_back(tx, &demand, before).await?;
             demands::write(tx.conn, &demand).await?;
             demands::bind(tx.conn, id, &ids).await?;
-            let event = StaffAssigned {
-                duty_transfer_id: id.to_string(),
-                to_org_id: demand.to_org_id.to_string(),
-                post_ids: ids.iter().map(ToString::to_string).collect(),
-            };
-            tx.emit(Emit::new(id, demand.version, &event).line(demand.line.as_deref()));
+            tell_assigned(tx, &demand);
             Ok(AssignDutyStaffResponse { demand: Some((&demand).into()) })
         })
         .await

@@ -22,6 +22,7 @@ use super::{convert, reach};
 use crate::{
     desk::Setup,
     domain::{OrgId, PersonId, Post, PostId, PostKind, PostState, UnitId, Worker, WorkerId},
+    duty,
     store::{lists, posts, workers},
 };
 
@@ -141,6 +142,7 @@ impl WorkforceRpc {
             let answer = CreateWorkerResponse { worker: Some((&worker).into()) };
             posts::write(tx.conn, &[Post { state: PostState::Filled, ..post }], tx.now).await?;
             workers::insert(tx.conn, &[worker], tx.now).await?;
+            duty::held(tx, &[post_id.0]).await?;
             Ok(answer)
         })
         .await

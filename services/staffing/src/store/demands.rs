@@ -212,10 +212,10 @@ pub async fn filled(conn: &mut AsyncPgConnection, transfer: Uuid) -> Result<Vec<
     rows.iter().map(kind).collect()
 }
 
-/// Demands of transfers that have not taken effect and count on one of the posts, held until the transaction ends.
+/// Demands of transfers that are not over and count on one of the posts, held until the transaction ends.
 pub async fn lock_counting_on(conn: &mut AsyncPgConnection, posts: &[Uuid]) -> Result<Vec<Demand>> {
     let rows: Vec<Row> = cached(
-        "SELECT * FROM duty_demands WHERE NOT effective AND NOT closed AND duty_transfer_id IN \
+        "SELECT * FROM duty_demands WHERE NOT closed AND duty_transfer_id IN \
          (SELECT duty_transfer_id FROM duty_posts WHERE post_id = ANY($1)) ORDER BY duty_transfer_id FOR UPDATE",
     )
     .bind::<Array<SqlUuid>, _>(posts)

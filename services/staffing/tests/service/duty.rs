@@ -6,8 +6,9 @@ use proto::{
     staffing::v1::{
         AllotFundsRequest, AssignDutyStaffRequest, CompleteDutyTrainingRequest, CreateFundLineRequest,
         DemandState, DutyDemand, FundLine, GetDutyDemandRequest, GetDutyDemandResponse,
-        ListDutyDemandsRequest, ListFundLinesRequest, ListPostsRequest, PostKind, RefuseDutyStaffRequest,
-        RefuseFundsRequest, TrainingCompleted, duty_resource_service_client::DutyResourceServiceClient,
+        ListDutyDemandsRequest, ListFundLinesRequest, ListPostsRequest, Post, PostKind,
+        RefuseDutyStaffRequest, RefuseFundsRequest, TrainingCompleted,
+        duty_resource_service_client::DutyResourceServiceClient,
     },
 };
 use tonic::{Code, Status};
@@ -15,9 +16,9 @@ use uuid::Uuid;
 
 use crate::world::{COMMUNITY, DISTRICT, HOUSING, OTHER_STREET, STATION, STREET, World, fields, request_id};
 
-type Client = DutyResourceServiceClient<PeerChannel>;
+pub type Client = DutyResourceServiceClient<PeerChannel>;
 
-fn client(world: &World, persona: &Persona) -> Client {
+pub fn client(world: &World, persona: &Persona) -> Client {
     DutyResourceServiceClient::new(world.service.call_as(persona))
 }
 
@@ -25,11 +26,11 @@ fn finance() -> Persona {
     Persona::new(Role::FinanceOfficer, DISTRICT)
 }
 
-fn head() -> Persona {
+pub fn head() -> Persona {
     Persona::new(Role::StationHead, COMMUNITY).org(STATION)
 }
 
-fn proposed(id: Uuid) -> DutyTransferProposed {
+pub fn proposed(id: Uuid) -> DutyTransferProposed {
     DutyTransferProposed {
         duty_transfer_id: id.to_string(),
         from_org_id: HOUSING.to_string(),
@@ -68,7 +69,7 @@ async fn allot(client: &mut Client, id: Uuid, line: &FundLine) -> Result<DutyDem
     client.allot_funds(request).await.map(|answer| answer.into_inner().demand.unwrap())
 }
 
-async fn assign(client: &mut Client, id: Uuid, posts: &[String]) -> Result<DutyDemand, Status> {
+pub async fn assign(client: &mut Client, id: Uuid, posts: &[String]) -> Result<DutyDemand, Status> {
     let request = AssignDutyStaffRequest {
         duty_transfer_id: id.to_string(),
         request_id: request_id(),
@@ -83,15 +84,19 @@ async fn allotted(client: &mut Client) -> i64 {
     lines.iter().map(|line| line.allotted_fen).sum()
 }
 
-async fn demand(client: &mut Client, id: Uuid) -> DutyDemand {
+pub async fn demand(client: &mut Client, id: Uuid) -> DutyDemand {
     let all = client.list_duty_demands(ListDutyDemandsRequest::default()).await.unwrap().into_inner().demands;
     all.into_iter().find(|demand| demand.duty_transfer_id == id.to_string()).expect("the demand")
 }
 
-async fn post_of(world: &World) -> String {
+pub async fn posts_of(world: &World) -> Vec<Post> {
     let request = ListPostsRequest { org_id: STATION.to_string(), ..Default::default() };
     let posts = world.workforce(&head()).list_posts(request).await.unwrap().into_inner().posts;
-    posts.into_iter().find(|post| post.kind() == PostKind::ServiceWorker).unwrap().post_id
+    posts.into_iter().filter(|post| post.kind() == PostKind::ServiceWorker).collect()
+}
+
+async fn post_of(world: &World) -> String {
+    posts_of(world).await.swap_remove(0).post_id
 }
 
 #[tokio::test]
@@ -173,7 +178,7 @@ async fn posts_are_named_filled_and_free_and_a_leaver_ends_the_promise() {
     world.service.stop().await;
 }
 
-async fn train(client: &mut Client, id: Uuid, record_ref: &str) -> Result<DutyDemand, Status> {
+pub async fn train(client: &mut Client, id: Uuid, record_ref: &str) -> Result<DutyDemand, Status> {
     let request = CompleteDutyTrainingRequest {
         duty_transfer_id: id.to_string(),
         request_id: request_id(),
@@ -236,6 +241,10 @@ async fn courses_are_done_by_those_on_the_posts_and_anew_by_others() {
     world.service.stop().await;
 }
 
+pub async fn about_staff(world: &World) -> Vec<String> {
+    world.sent().await.into_iter().filter(|name| name.starts_with("Staff")).collect()
+}
+
 async fn get(client: &mut Client, id: &str) -> Result<GetDutyDemandResponse, Status> {
     let request = GetDutyDemandRequest { duty_transfer_id: id.to_owned() };
     client.get_duty_demand(request).await.map(tonic::Response::into_inner)
@@ -257,15 +266,21 @@ async fn a_demand_tells_who_is_on_its_posts_now_also_when_somebody_left_after_it
     assert_eq!(asked.demand.unwrap().staff(), DemandState::Asked);
     assign(&mut head, id, &[post_of(&world).await]).await.unwrap();
     world.tell(id, &DutyEffective { duty_transfer_id: id.to_string(), ..Default::default() }).await;
+    world.sent().await;
     let one = [(PostKind::ServiceWorker, 1)];
     assert_eq!(filled(&get(&mut head, &id.to_string()).await.unwrap()), one);
 
-    world.revoke(&worker).await;
+    let event = world.revoke(&worker).await;
+    world.service.deliver(event).await;
+    assert_eq!(about_staff(&world).await, ["StaffUnavailable"], "told once, and no post is released");
     let left = get(&mut head, &id.to_string()).await.unwrap();
     assert!(left.filled_posts.is_empty(), "{left:?}");
     let demand = left.demand.unwrap();
-    assert_eq!((demand.staff(), demand.post_ids.len()), (DemandState::Met, 1), "named it still is");
+    assert_eq!((demand.staff(), demand.post_ids.len()), (DemandState::Refused, 1), "named it still is");
     world.hire(Role::ServiceWorker, COMMUNITY, STATION, "").await;
+    assert_eq!(about_staff(&world).await, ["StaffAssigned"], "and kept again");
+    let again = get(&mut head, &id.to_string()).await.unwrap();
+    assert_eq!(again.demand.as_ref().unwrap().staff(), DemandState::Met);
     assert_eq!(filled(&get(&mut head, &id.to_string()).await.unwrap()), one, "somebody else is on it");
 
     // From either side of the transfer it is seen, from nowhere else.

@@ -4,6 +4,7 @@ mod calendar;
 mod commands;
 mod crew;
 mod duty;
+mod duty_vacancies;
 mod events;
 mod rework;
 mod together;

@@ -11,8 +11,9 @@
 //! ```
 //!
 //! Amended against domain.md §2.2.2: it is assessed first; a proposal may be taken back; a suspended transfer may resume; a leg
-//! that is refused when the transfer is effective already (the refusal and the day crossed) suspends it, for C-12 holds at
-//! every instant. What was proposed before transfers were assessed goes on without: it is heard while it is asked for.
+//! that is refused when the transfer is effective already (the refusal and the day crossed, or a promised post fell vacant)
+//! suspends it, for C-12 holds at every instant; it resumes only with every leg confirmed again. What was proposed before
+//! transfers were assessed goes on without: it is heard while it is asked for.
 
 use serde::{Deserialize, Serialize};
 

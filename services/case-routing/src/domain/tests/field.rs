@@ -75,6 +75,34 @@ fn only_a_human_official_with_evidence_puts_right_what_was_found_on_patrol() {
 }
 
 #[test]
+fn what_a_patrol_puts_right_of_an_open_case_is_evidence_and_a_step_and_moves_nothing() {
+    let mut world = World::new();
+    let open = world.in_progress("stairs");
+    let photo = |name: &str| vec![(EvidenceKind::Photo, name.to_owned())];
+    let (before, after) = (photo("photo:before"), photo("photo:after"));
+    let told =
+        open.clone().put_right_on_patrol(before.clone(), after.clone(), &world.official(TEAM)).unwrap();
+    assert_eq!(names(&told), Vec::<&str>::new(), "no event");
+    let [step] = told.timeline.as_slice() else { panic!("{:?}", told.timeline) };
+    assert_eq!((step.event.as_str(), step.org), ("CasePutRightOnPatrol", Some(TEAM)));
+    let text = step.reason.as_ref().unwrap().render(Language::Chinese);
+    assert!(text.contains("photo:before") && text.contains("photo:after"), "{text}");
+    let case = told.case;
+    assert_eq!((case.state, &case.clocks, &case.tasks), (open.state, &open.clocks, &open.tasks));
+    assert_eq!(case.evidence.len(), open.evidence.len() + 2);
+    assert_eq!((case.remark_count, case.remarked_at, case.solved_on_spot), (1, Some(world.now), false));
+    assert_eq!(violations(&case), Vec::<&str>::new());
+
+    let requester = Party { actor: requester(), org: None, standing: Standing::Requester };
+    for party in [Party::system(), requester] {
+        let refused = open.clone().put_right_on_patrol(before.clone(), after.clone(), &world.act(party));
+        assert!(matches!(refused, Err(DomainError::NotEntitled { .. })), "{refused:?}");
+    }
+    let bare = open.put_right_on_patrol(Vec::new(), Vec::new(), &world.official(TEAM));
+    assert!(matches!(bare, Err(DomainError::Invalid { field: "evidence", .. })), "{bare:?}");
+}
+
+#[test]
 fn a_topic_is_noted_in_any_state_once_and_moves_nothing() {
     let mut world = World::new();
     let topic = CaseId(world.fresh());

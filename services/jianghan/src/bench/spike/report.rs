@@ -1,6 +1,6 @@
 //! What came of the spike, second by second, and whether the marks are met.
 
-use std::time::Duration;
+use std::{ops::Range, time::Duration};
 
 use anyhow::Result;
 use hdrhistogram::Histogram;
@@ -10,7 +10,9 @@ use super::histogram;
 use crate::bench::report::round;
 
 /// Seconds that are looked at together, because one alone holds few answers.
-const WINDOW: usize = 3;
+const WINDOW: u64 = 3;
+/// Windows in a row, each a second after the one before, in which it must be as before: one alone may be luck.
+const IN_A_ROW: usize = 3;
 /// How soon after a burst all must be as before, in seconds.
 const SOON: u64 = 5;
 /// As before: at most this times the base …
@@ -35,13 +37,13 @@ impl Seconds {
         }
     }
 
-    /// 95th percentile of the seconds from one on, in milliseconds; 0 where nothing was answered.
-    fn p95(&self, from: u64, count: u64) -> Result<f64> {
+    /// 95th percentile of the seconds from one on, in milliseconds; none where nothing was answered.
+    fn p95(&self, from: u64, count: u64) -> Result<Option<f64>> {
         let mut all = histogram()?;
         for histogram in self.0.iter().skip(from as usize).take(count as usize) {
             all.add(histogram)?;
         }
-        Ok(if all.is_empty() { 0.0 } else { round(all.value_at_quantile(0.95) as f64 / 1e3) })
+        Ok((!all.is_empty()).then(|| round(all.value_at_quantile(0.95) as f64 / 1e3)))
     }
 }
 
@@ -107,9 +109,10 @@ pub struct StepReport {
     pub taken_at_once: u64,
     /// Refused with a time to come again.
     pub refused: u64,
-    /// Of all that was answered in the step, refusals apart.
-    pub p95_ms: f64,
-    /// For a burst: seconds from its end until the 95th percentile was back; none if it was not.
+    /// Of all that was answered in the step, refusals apart; none if nothing was.
+    pub p95_ms: Option<f64>,
+    /// For a burst: seconds from its end until the 95th percentile was back and nothing stood still any more until the next
+    /// one; none if it was not.
     pub back_after_s: Option<u64>,
     /// Whether it is a burst.
     pub burst: bool,
@@ -126,10 +129,10 @@ pub struct SpikeReport {
     pub users: usize,
     /// Length of a step.
     pub seconds_per_step: u64,
-    /// Before the first burst.
-    pub base_p95_ms: f64,
-    /// What counts as back.
-    pub limit_ms: f64,
+    /// Before the first burst; none if nothing was answered.
+    pub base_p95_ms: Option<f64>,
+    /// What counts as back; none without a base.
+    pub limit_ms: Option<f64>,
     /// Step by step.
     pub steps: Vec<StepReport>,
     /// Refused registrations that were taken at the time that they were told.
@@ -150,8 +153,8 @@ pub struct SpikeReport {
     pub errors: u64,
     /// The first of them.
     pub first_errors: Vec<String>,
-    /// 95th percentile of each second.
-    pub p95_by_second_ms: Vec<f64>,
+    /// 95th percentile of each second; none where nothing was answered.
+    pub p95_by_second_ms: Vec<Option<f64>>,
     /// Whether all marks are met.
     pub passed: bool,
 }
@@ -160,18 +163,26 @@ impl SpikeReport {
     /// From what was noted.
     pub fn of(seconds: &Seconds, registrations: &Registrations, rates: &[f64], length: u64) -> Result<Self> {
         let base = seconds.p95(0, length)?;
-        let limit = round((base * AS_BEFORE).max(base + OR_SO));
+        let limit = base.map(|base| round((base * AS_BEFORE).max(base + OR_SO)));
+        let is_burst = |n: usize| n > 0 && rates[n] > rates[n - 1];
         let mut steps = Vec::new();
         for (n, rate) in rates.iter().enumerate() {
-            let burst = n > 0 && *rate > rates[n - 1];
+            let burst = is_burst(n);
             let (from, end) = (n as u64 * length, (n as u64 + 1) * length);
+            let back_after_s = match limit {
+                Some(limit) if burst => {
+                    let next = (n + 1..rates.len()).find(|later| is_burst(*later)).unwrap_or(rates.len());
+                    back(seconds, end..next as u64 * length, limit)?
+                }
+                _ => None,
+            };
             steps.push(StepReport {
                 rate: *rate,
                 offered: registrations.offered[n],
                 taken_at_once: registrations.at_once[n],
                 refused: registrations.refused[n],
                 p95_ms: seconds.p95(from, length)?,
-                back_after_s: if burst { back(seconds, end, limit)? } else { None },
+                back_after_s,
                 burst,
             });
         }
@@ -214,13 +225,22 @@ impl SpikeReport {
     /// A table for people.
     pub fn table(&self) -> String {
         let mut out = format!(
-            "{} users on {}, rates × {}, {} s a step\n  p95 before the first burst {:.0} ms; back is ≤ {:.0} ms\n",
-            self.users, self.shape, self.scale, self.seconds_per_step, self.base_p95_ms, self.limit_ms
+            "{} users on {}, rates × {}, {} s a step\n  p95 before the first burst {} ms; back is ≤ {} ms\n",
+            self.users,
+            self.shape,
+            self.scale,
+            self.seconds_per_step,
+            millis(self.base_p95_ms),
+            millis(self.limit_ms)
         );
         for step in &self.steps {
             out.push_str(&format!(
-                "  {:>6.1}/s  {:>6} offered  {:>6} at once  {:>6} told to come again  p95 {:>6.0} ms",
-                step.rate, step.offered, step.taken_at_once, step.refused, step.p95_ms
+                "  {:>6.1}/s  {:>6} offered  {:>6} at once  {:>6} told to come again  p95 {:>6} ms",
+                step.rate,
+                step.offered,
+                step.taken_at_once,
+                step.refused,
+                millis(step.p95_ms)
             ));
             out.push_str(&match (step.burst, step.back_after_s) {
                 (false, _) => "\n".to_owned(),
@@ -248,56 +268,111 @@ impl SpikeReport {
     }
 }
 
-/// Seconds from the end of a burst until the seconds that follow are at most at the limit.
-fn back(seconds: &Seconds, end: u64, limit: f64) -> Result<Option<u64>> {
-    for from in end..(seconds.0.len().saturating_sub(WINDOW) as u64) {
-        if seconds.p95(from, WINDOW as u64)? <= limit {
-            return Ok(Some(from - end));
-        }
-    }
-    Ok(None)
+/// Milliseconds for people.
+fn millis(value: Option<f64>) -> String {
+    value.map_or_else(|| "–".to_owned(), |value| format!("{value:.0}"))
+}
+
+/// Seconds of the calm after a burst until windows in a row are at most at the limit, and none without an answer follows
+/// before the next burst. A window that is slow again later is one of a load that varies, and does not count.
+fn back(seconds: &Seconds, calm: Range<u64>, limit: f64) -> Result<Option<u64>> {
+    let starts = calm.start..(calm.end + 1).saturating_sub(WINDOW);
+    let windows: Vec<Option<f64>> = starts.map(|from| seconds.p95(from, WINDOW)).collect::<Result<_>>()?;
+    let answered = windows.iter().rposition(Option::is_none).map_or(0, |silent| silent + 1);
+    let as_before = |row: &[Option<f64>]| row.iter().flatten().all(|p95| *p95 <= limit);
+    let first = windows[answered..].windows(IN_A_ROW).position(as_before);
+    Ok(first.map(|first| (answered + first) as u64))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Steps of ten seconds whose answers took so many milliseconds, second by second.
-    fn report(took: impl Fn(u64) -> u64, change: impl FnOnce(&mut SpikeReport)) -> SpikeReport {
-        let mut seconds = Seconds::new(30).expect("histograms");
-        for second in 0..30 {
-            for _ in 0..20 {
-                seconds.record(second, Duration::from_millis(took(second)));
+    /// Seconds of a step.
+    const STEP: u64 = 15;
+
+    /// Three steps whose answers took so many milliseconds, second by second; none in the seconds of none.
+    fn report(took: impl Fn(u64) -> Option<u64>, change: impl FnOnce(&mut SpikeReport)) -> SpikeReport {
+        let mut seconds = Seconds::new(3 * STEP).expect("histograms");
+        for second in 0..3 * STEP {
+            for millis in (0..20).filter_map(|_| took(second)) {
+                seconds.record(second, Duration::from_millis(millis));
             }
         }
         let registrations = Registrations::new(3).expect("none yet");
         let mut report =
-            SpikeReport::of(&seconds, &registrations, &[10.0, 100.0, 10.0], 10).expect("a report");
+            SpikeReport::of(&seconds, &registrations, &[10.0, 100.0, 10.0], STEP).expect("a report");
         change(&mut report);
         report.judge();
         report
     }
 
-    fn burst(slow_until: u64) -> impl Fn(u64) -> u64 {
-        move |second| if (10..slow_until).contains(&second) { 900 } else { 100 }
+    /// Slow from the beginning of the burst on.
+    fn burst(slow_until: u64) -> impl Fn(u64) -> Option<u64> {
+        move |second| Some(if (15..slow_until).contains(&second) { 900 } else { 100 })
+    }
+
+    /// Nothing is answered in these seconds, all is as before in the others.
+    fn silent(silence: Range<u64>) -> impl Fn(u64) -> Option<u64> {
+        move |second| (!silence.contains(&second)).then_some(100)
     }
 
     #[test]
     fn back_is_counted_from_the_end_of_the_burst() {
-        let met = report(burst(23), |_| ());
-        assert_eq!((met.base_p95_ms.round(), met.steps[1].back_after_s), (100.0, Some(3)));
+        let met = report(burst(33), |_| ());
+        assert_eq!((met.base_p95_ms.map(f64::round), met.steps[1].back_after_s), (Some(100.0), Some(3)));
         assert!(met.passed && met.steps[1].burst && !met.steps[2].burst, "{}", met.table());
-        let late = report(burst(26), |_| ());
+        let late = report(burst(36), |_| ());
         assert_eq!(late.steps[1].back_after_s, Some(6));
         assert!(!late.passed);
-        assert!(!report(burst(30), |_| ()).passed, "never back");
+        assert!(!report(burst(45), |_| ()).passed, "never back");
+    }
+
+    #[test]
+    fn a_window_without_an_answer_is_not_back() {
+        let dead = report(silent(30..45), |_| ());
+        assert_eq!((dead.steps[1].back_after_s, dead.steps[2].p95_ms), (None, None));
+        assert!(!dead.passed, "{}", dead.table());
+        assert_eq!(dead.p95_by_second_ms[29..31].iter().flatten().count(), 1);
+        // The window of the seconds 32 to 34 is the first that has an answer.
+        assert_eq!(report(silent(30..34), |_| ()).steps[1].back_after_s, Some(2));
+        assert!(!report(silent(0..15), |_| ()).passed, "nothing to compare with");
+    }
+
+    #[test]
+    fn who_stands_still_later_was_not_back() {
+        let freeze = report(silent(37..40), |_| ());
+        assert_eq!(freeze.steps[1].back_after_s, Some(8), "after the freeze, not before");
+        assert!(!freeze.passed);
+    }
+
+    #[test]
+    fn a_relapse_at_once_is_not_back_and_one_much_later_does_not_count() {
+        let slow_at = |at: u64| move |second: u64| Some(if second == at { 900_u64 } else { 100 });
+        assert_eq!(report(slow_at(33), |_| ()).steps[1].back_after_s, Some(4));
+        let later = report(slow_at(40), |_| ());
+        assert_eq!(later.steps[1].back_after_s, Some(0));
+        assert!(later.passed);
+    }
+
+    #[test]
+    fn only_what_lies_before_the_next_burst_counts() {
+        let mut seconds = Seconds::new(5 * STEP).expect("histograms");
+        for second in 0..5 * STEP {
+            let slow = (15..45).contains(&second);
+            seconds.record(second, Duration::from_millis(if slow { 900 } else { 100 }));
+        }
+        let registrations = Registrations::new(5).expect("none yet");
+        let rates = [10.0, 100.0, 10.0, 100.0, 10.0];
+        let report = SpikeReport::of(&seconds, &registrations, &rates, STEP).expect("a report");
+        assert_eq!((report.steps[1].back_after_s, report.steps[3].back_after_s), (None, Some(0)));
     }
 
     #[test]
     fn an_error_or_a_second_refusal_misses_the_mark() {
-        assert!(!report(burst(20), |report| report.errors = 1).passed);
-        assert!(!report(burst(20), |report| report.refused_again = 1).passed);
-        assert!(!report(burst(20), |report| report.never_came = 1).passed);
+        assert!(!report(burst(30), |report| report.errors = 1).passed);
+        assert!(!report(burst(30), |report| report.refused_again = 1).passed);
+        assert!(!report(burst(30), |report| report.never_came = 1).passed);
     }
 
     #[test]

@@ -108,6 +108,40 @@ fn what_was_met_is_given_back_once_and_nothing_moves_afterwards() {
     assert_eq!(asked().close(true).unwrap().1, Returned::default());
 }
 
+#[test]
+fn a_post_that_falls_vacant_ends_the_promise_before_the_effect_and_breaks_it_afterwards() {
+    let met = asked().assign(&two()).unwrap().train("record:1").unwrap();
+    let posts: Vec<Uuid> = two().iter().map(|post| post.id.0).collect();
+    let (early, returned) = met.clone().vacated().unwrap();
+    assert_eq!((early.staff, early.training), (LegState::Refused, LegState::Asked));
+    assert_eq!((early.post_ids.len(), returned.post_ids), (0, posts.clone()), "free for other work");
+    let late = early.clone().take_effect().unwrap();
+    assert!(early.vacated().is_none() && late.clone().vacated().is_none(), "known");
+    assert!(late.held_again(&[(PostKind::ServiceWorker, 2)]).is_none(), "none is named");
+
+    let effective = met.take_effect().unwrap();
+    let (broken, returned) = effective.clone().vacated().unwrap();
+    assert_eq!((broken.staff, broken.training), (LegState::Refused, LegState::Asked));
+    assert_eq!((&broken.post_ids, returned), (&posts, Returned::default()), "named they still are");
+    assert!(broken.training_ref.is_empty() && broken.version > effective.version);
+    assert!(broken.clone().vacated().is_none(), "the second one to leave changes nothing");
+    assert!(broken.clone().train("record:2").is_err(), "nobody to train");
+    for few in [&[(PostKind::ServiceWorker, 1)][..], &[]] {
+        assert!(broken.clone().held_again(few).is_none(), "{few:?}");
+    }
+    let whole = broken.clone().held_again(&[(PostKind::ServiceWorker, 2)]).unwrap();
+    assert_eq!((whole.staff, whole.training), (LegState::Met, LegState::Asked), "others are to be trained");
+    assert!(whole.clone().held_again(&[(PostKind::ServiceWorker, 2)]).is_none());
+    assert!(whole.train("record:2").is_ok());
+
+    let others = [post(13, PostKind::ServiceWorker), post(14, PostKind::ServiceWorker)];
+    assert_eq!(broken.clone().assign(&others).unwrap().staff, LegState::Met, "or others are named");
+    let (ended, returned) = broken.close(false).unwrap();
+    assert_eq!((ended.staff, &returned.post_ids), (LegState::Returned, &posts));
+    assert!(ended.clone().vacated().is_none());
+    assert!(ended.held_again(&[(PostKind::ServiceWorker, 2)]).is_none());
+}
+
 proptest! {
     /// Whatever is done in whatever order, the line holds exactly what demands that are met hold of it.
     #[test]

@@ -44,12 +44,22 @@ impl Participant {
             self.outbox.push_back(refused());
         }
     }
+
+    /// What was there is lost, also when the transfer took effect long ago.
+    fn loses(&mut self) {
+        if self.holds && !self.closed {
+            self.holds = false;
+            self.outbox.push_back(refused());
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
 enum Step {
     Grant(usize),
     Refuse(usize),
+    /// Somebody leaves a post.
+    Leave,
     /// The next thing that the saga told arrives, perhaps twice.
     Tell(usize, bool),
     /// The next answer arrives, perhaps twice.
@@ -76,6 +86,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         8 => (0_usize..4).prop_map(Step::Grant),
         1 => (0_usize..3).prop_map(Step::Refuse),
+        1 => Just(Step::Leave),
         10 => (0_usize..4, any::<bool>()).prop_map(|(i, twice)| Step::Tell(i, twice)),
         10 => (0_usize..4, any::<bool>()).prop_map(|(i, twice)| Step::Answer(i, twice)),
         3 => Just(Step::Opine),
@@ -148,7 +159,16 @@ impl Saga {
     /// Only those on the posts are trained, and whoever comes after them anew; staffing says both, in order.
     fn refuse(&mut self, one: usize) {
         self.four[one].refuses();
-        if one == STAFF && !self.four[STAFF].holds {
+        self.forgets_training();
+    }
+
+    fn leave(&mut self) {
+        self.four[STAFF].loses();
+        self.forgets_training();
+    }
+
+    fn forgets_training(&mut self) {
+        if !self.four[STAFF].holds {
             self.four[TRAINING].holds = false;
             self.four[TRAINING].outbox.clear();
         }
@@ -166,6 +186,7 @@ impl Saga {
         match step {
             Step::Grant(one) => self.grant(*one),
             Step::Refuse(one) => self.refuse(*one),
+            Step::Leave => self.leave(),
             Step::Tell(one, twice) => {
                 let Some(event) = self.four[*one].inbox.pop_front() else { return };
                 (0..=usize::from(*twice)).for_each(|_| self.four[*one].hears(&event));

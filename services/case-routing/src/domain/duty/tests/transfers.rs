@@ -76,7 +76,7 @@ fn every_answer_in_every_state_of_a_transfer_does_what_the_table_says() {
         }
         let again = in_state(S::Effective).leg(kind, &confirmed("ref"), at(300));
         assert_eq!(again, None, "a duplicate changes nothing");
-        // Given back while it crossed with the day: it resumes only when the leg is there again.
+        // Given back while it crossed with the day, or a post fell vacant: it resumes only when the leg is there again.
         let suspended = in_state(S::Effective).leg(kind, &refused(), at(300)).unwrap().transfer;
         assert_eq!(code(suspended.clone().resume(&arbiter(), at(301)).unwrap_err()), "legs_missing");
         let mut whole = suspended.leg(kind, &confirmed("ref-2"), at(302)).unwrap().transfer;

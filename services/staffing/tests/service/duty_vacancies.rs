@@ -1,0 +1,81 @@
+//! Posts that fall vacant when the transfer of a duty is in effect already, and are held again.
+
+use chassis::{auth::Role, clock::new_id};
+use proto::{
+    case_routing::v1::{DutyEffective, DutyTransferProposed, PostNeed},
+    staffing::v1::{CreatePostRequest, CreateWorkerRequest, DemandState, PostKind},
+};
+
+use crate::{
+    duty::{about_staff, assign, client, demand, head, posts_of, proposed, train},
+    world::{COMMUNITY, STATION, World, request_id},
+};
+
+#[tokio::test]
+async fn a_duty_in_effect_has_its_staff_again_with_every_post_held_or_with_others_named() {
+    let world = World::start().await;
+    let one = world.hire(Role::ServiceWorker, COMMUNITY, STATION, "").await;
+    let other = world.hire(Role::ServiceWorker, COMMUNITY, STATION, "").await;
+    let id = new_id();
+    let two = vec![PostNeed { kind: PostKind::ServiceWorker.into(), count: 2 }];
+    let courses = vec!["lamps_1".to_owned()];
+    world.tell(id, &DutyTransferProposed { posts: two, training_codes: courses, ..proposed(id) }).await;
+    let persona = head();
+    let mut head = client(&world, &persona);
+    let named: Vec<String> = posts_of(&world).await.into_iter().map(|post| post.post_id).collect();
+    assign(&mut head, id, &named).await.unwrap();
+    train(&mut head, id, "record:1").await.unwrap();
+    world.tell(id, &DutyEffective { duty_transfer_id: id.to_string(), ..Default::default() }).await;
+    world.sent().await;
+
+    world.revoke(&one).await;
+    world.revoke(&other).await;
+    assert_eq!(about_staff(&world).await, ["StaffUnavailable"], "with the first of them");
+    let broken = demand(&mut head, id).await;
+    assert_eq!((broken.staff(), broken.training()), (DemandState::Refused, DemandState::Asked));
+    let next = world.hire(Role::ServiceWorker, COMMUNITY, STATION, "").await;
+    assert!(about_staff(&world).await.is_empty(), "one is vacant still");
+    // Whoever is put on a post by hand counts as well.
+    let vacant = posts_of(&world).await.into_iter().find(|post| post.state == "vacant");
+    let request = CreateWorkerRequest {
+        request_id: request_id(),
+        person_id: new_id().to_string(),
+        worker_ref: "w-by-hand".into(),
+        post_id: vacant.expect("a vacant post").post_id,
+        ..Default::default()
+    };
+    world.workforce(&persona).create_worker(request).await.unwrap();
+    assert_eq!(about_staff(&world).await, ["StaffAssigned"]);
+    let whole = demand(&mut head, id).await;
+    assert_eq!((whole.staff(), whole.training()), (DemandState::Met, DemandState::Asked), "trained anew");
+    train(&mut head, id, "record:2").await.unwrap();
+
+    // Somebody leaves again, and others are named: those on the vacant posts are free for other work.
+    world.revoke(&next).await;
+    world.sent().await;
+    let third = world.hire(Role::ServiceWorker, COMMUNITY, STATION, "").await;
+    assert_eq!(about_staff(&world).await, ["StaffAssigned"], "on the very post");
+    world.revoke(&third).await;
+    world.sent().await;
+    let free = CreatePostRequest {
+        request_id: request_id(),
+        kind: PostKind::ServiceWorker.into(),
+        org_id: STATION.to_string(),
+        ..Default::default()
+    };
+    let free = world.workforce(&persona).create_post(free).await.unwrap().into_inner().post.unwrap().post_id;
+    let request = CreateWorkerRequest {
+        request_id: request_id(),
+        person_id: new_id().to_string(),
+        worker_ref: "w-other".into(),
+        post_id: free.clone(),
+        ..Default::default()
+    };
+    world.workforce(&persona).create_worker(request).await.unwrap();
+    let filled = posts_of(&world).await.into_iter().filter(|post| post.state == "filled");
+    let others: Vec<String> = filled.map(|post| post.post_id).collect();
+    assert!(others.contains(&free) && others.len() == 2, "{others:?}");
+    assert_eq!(assign(&mut head, id, &others).await.unwrap().staff(), DemandState::Met);
+    assert_eq!(about_staff(&world).await, ["StaffReleased", "StaffAssigned"]);
+    world.service.stop().await;
+}
