@@ -169,7 +169,7 @@ impl Launch {
                 self.processes(&book, &database_url, &amqp, &key_path, &calendar_key).await?
             }
         };
-        let launched =
+        let mut launched =
             Launched { addresses: book, accounts, accounts_path, key_path, fresh, postgres, rabbit, parts };
         told("等待各服务就绪 waiting for the services to learn the topology");
         if let Some(held_up) = launched.settled().await?.held_up() {
