@@ -91,6 +91,7 @@ impl Launch {
     /// # Errors
     /// One sentence that says what to install, which variable to set, or what failed.
     pub async fn start(self, told: impl Fn(&str)) -> Result<Launched> {
+        let public_url = gateway::Config::public_url(|name| self.variable(name))?;
         std::fs::create_dir_all(&self.dir)
             .with_context(|| format!("cannot make the folder {}", self.dir.display()))?;
         told("数据库 database");
@@ -156,8 +157,7 @@ impl Launch {
         told("服务 services");
         let gateway = gateway::Config {
             listen: gateway_at,
-            public_url: std::env::var("JIANGHAN_PUBLIC_URL")
-                .unwrap_or_else(|_| format!("http://{gateway_at}")),
+            public_url: public_url.unwrap_or_else(|| format!("http://{gateway_at}")),
             key_file: key_path.display().to_string(),
             addresses: addresses.clone(),
         };
@@ -221,21 +221,35 @@ impl Launch {
         key: &Path,
         addresses: &BTreeMap<String, String>,
     ) -> Result<ServiceConfig> {
-        let file = self.config.as_ref().map(|path| path.display().to_string());
-        let mut config = ServiceConfig::read(service, |name| match (name, &file) {
-            ("JIANGHAN_CONFIG", Some(file)) => Some(file.clone()),
-            _ => self.variable(name).or_else(|| std::env::var(name).ok()),
-        })?;
+        let mut config = self.read(service)?;
         config.database.url = SecretString::from(database_url.to_owned());
         config.database.url = config.database.for_service(service);
         config.key_file = key.to_owned();
-        config.allow_time_travel = true; // an evaluation: the simulator moves domain time
         config.addresses = addresses.clone();
         Ok(config)
     }
 
+    /// What is said about a service. As this is an evaluation, time may be moved unless that is forbidden.
+    fn read(&self, service: &str) -> Result<ServiceConfig> {
+        let defaults = [("allow_time_travel", toml::Value::Boolean(true))];
+        ServiceConfig::read_with(service, &defaults, |name| self.variable(name))
+    }
+
+    /// Whether domain time may be moved, as the simulator and the scenarios do.
+    ///
+    /// # Errors
+    /// When the configuration has no acceptable form.
+    pub fn allows_time_travel(&self) -> Result<bool> {
+        Ok(self.read("identity")?.allow_time_travel)
+    }
+
+    /// A variable as the services see it.
     fn variable(&self, name: &str) -> Option<String> {
-        self.environment.iter().find(|(set, _)| set == name).map(|(_, value)| value.clone())
+        if let ("JIANGHAN_CONFIG", Some(file)) = (name, &self.config) {
+            return Some(file.display().to_string());
+        }
+        let own = self.environment.iter().find(|(set, _)| set == name);
+        own.map(|(_, value)| value.clone()).or_else(|| std::env::var(name).ok())
     }
 
     async fn here(
@@ -284,7 +298,7 @@ impl Launch {
             ("JIANGHAN_BUS_GROUPS".to_owned(), GROUPS.to_string()),
             ("JIANGHAN_KEY_FILE".to_owned(), key.display().to_string()),
             ("JIANGHAN_CALENDAR_KEY".to_owned(), calendar_key.to_owned()),
-            ("JIANGHAN_ALLOW_TIME_TRAVEL".to_owned(), "true".to_owned()),
+            ("JIANGHAN_ALLOW_TIME_TRAVEL".to_owned(), self.allows_time_travel()?.to_string()),
             ("JIANGHAN_ADDR_IDENTITY".to_owned(), book.identity.clone()),
             ("JIANGHAN_ADDR_CASE_ROUTING".to_owned(), book.case_routing.clone()),
             ("JIANGHAN_ADDR_STAFFING".to_owned(), book.staffing.clone()),
@@ -321,3 +335,6 @@ impl Launch {
         Ok(Parts::Processes(processes))
     }
 }
+
+#[cfg(test)]
+mod tests;
