@@ -29,7 +29,7 @@ pub struct ServiceConfig {
     pub service: String,
     /// Address the gRPC server listens on; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// Master key file; made when missing. `./jianghan.key` unless set.
+    /// Master key file, which must be there. `./jianghan.key` unless set.
     pub key_file: PathBuf,
     /// Whether the guarded RPC may move domain time (demonstrations and tests).
     pub allow_time_travel: bool,

@@ -13,7 +13,7 @@ pub struct Config {
     pub listen: SocketAddr,
     /// `JIANGHAN_PUBLIC_URL`: how people reach this server. `https` turns on Secure cookies and HSTS.
     pub public_url: String,
-    /// `JIANGHAN_KEY_FILE`: key that seals the board's sessions; made when missing.
+    /// `JIANGHAN_KEY_FILE`: key that seals the board's sessions.
     pub key_file: String,
     /// `JIANGHAN_ADDR_<SERVICE>`: where the services listen.
     pub addresses: BTreeMap<String, String>,
