@@ -1,5 +1,5 @@
 //! `jianghan up --shape distributed` with the operator's own binary, stopped as Ctrl-C at a terminal does: by a signal to
-//! everybody in its group.
+//! everybody in its group; then the same data in one process.
 
 use std::fs;
 
@@ -7,17 +7,19 @@ use jianghan::suite::SERVICES;
 use nix::sys::signal::{Signal, killpg};
 use tests::{
     World, eventually, run,
-    up::{Up, database_rests, folder, free_port, up, working_in},
+    up::{PATIENCE, Up, database_rests, folder, free_port, up, working_in},
 };
+use tokio::time::timeout;
 
 #[test]
-fn ctrl_c_stops_every_process_in_order() {
+fn ctrl_c_stops_every_process_in_order_and_one_process_goes_on() {
     run(async {
         let world = World::distributed().await; // for its binary; all the rest is a suite of its own
         let _turn = world.shared().await; // beside those who can do with less of the machine
         let folder = folder();
         let data = folder.path().join("data");
-        let mut command = up(&world.binary, &data, free_port());
+        let port = free_port();
+        let mut command = up(&world.binary, &data, port);
         // They all work in the folder, so that one that is left behind is found.
         command.args(["--shape", "distributed"]).current_dir(folder.path()).process_group(0);
         let running = Up::start(command, folder.path().join("up.log")).await;
@@ -32,5 +34,12 @@ fn ctrl_c_stops_every_process_in_order() {
         // The broker's port mapper goes a moment after it.
         let alone = async || working_in(folder.path()).is_empty().then_some(());
         eventually("the last process to go", alone).await;
+
+        // Everything had been taken in, so nothing waits in the broker for those who would not read it there.
+        let mut command = up(&world.binary, &data, port);
+        let ended = timeout(PATIENCE, command.arg("--exit").output()).await.expect("it ends by itself");
+        let ended = ended.expect("it runs");
+        assert!(ended.status.success(), "{ended:?}");
+        assert_eq!(fs::read_to_string(data.join("shape")).expect("the note"), "all-in-one\n");
     });
 }

@@ -1,6 +1,7 @@
 //! Launching the suite: the servers it needs, its databases, its seed, and then all five services and the gateway, in
 //! one process on the in-process bus or each in a process of its own on RabbitMQ. Nothing else differs.
 
+mod former;
 mod launched;
 mod process;
 mod seed;
@@ -25,7 +26,7 @@ use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use self::launched::Parts;
+use self::{former::Way, launched::Parts};
 pub use self::{
     launched::Launched,
     process::Process,
@@ -94,6 +95,10 @@ impl Launch {
         let public_url = gateway::Config::public_url(|name| self.variable(name))?;
         std::fs::create_dir_all(&self.dir)
             .with_context(|| format!("cannot make the folder {}", self.dir.display()))?;
+        if !self.throw_away && self.shape == Shape::AllInOne {
+            former::nothing_waits(&self.dir, self.named_broker()).await?;
+            Way::Process.note(&self.dir)?;
+        }
         told("数据库 database");
         let (postgres, database_url) = self.postgres().await?;
         let (rabbit, amqp_url) = match self.shape {
@@ -199,19 +204,27 @@ impl Launch {
     }
 
     async fn rabbit(&self) -> Result<(Option<RabbitMq>, Option<String>)> {
-        if !self.throw_away
-            && let Ok(url) = std::env::var("JIANGHAN_AMQP_URL")
-        {
+        if let Some(url) = self.named_broker() {
+            Way::NamedBroker.note(&self.dir)?;
             return Ok((None, Some(url)));
         }
         let options = if self.throw_away {
             rabbitmq::Options::throw_away(0)
         } else {
-            rabbitmq::Options::lasting(self.dir.join("rabbitmq"))
+            rabbitmq::Options::lasting(own_broker(&self.dir))
         };
         let server = RabbitMq::start(options).await?;
+        if !self.throw_away {
+            Way::OwnBroker.note(&self.dir)?;
+        }
         let url = server.url("/");
         Ok((Some(server), Some(url)))
+    }
+
+    /// The operator's broker, if one is named and the data is to last.
+    fn named_broker(&self) -> Option<String> {
+        let url = std::env::var("JIANGHAN_AMQP_URL").ok();
+        url.filter(|url| !self.throw_away && !url.is_empty())
     }
 
     fn config(
@@ -334,6 +347,11 @@ impl Launch {
         }
         Ok(Parts::Processes(processes))
     }
+}
+
+/// Where the private broker of a data folder keeps what it has.
+fn own_broker(dir: &Path) -> PathBuf {
+    dir.join("rabbitmq")
 }
 
 #[cfg(test)]
