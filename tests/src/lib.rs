@@ -20,6 +20,7 @@ pub mod story;
 pub mod tables;
 pub mod traces;
 pub mod trouble;
+pub mod up;
 pub mod variations;
 pub mod verbs;
 pub mod wait;

@@ -29,7 +29,7 @@ pub struct ServiceConfig {
     pub service: String,
     /// Address the gRPC server listens on; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// Master key file; made when missing. `./jianghan.key` unless set.
+    /// Master key file, which must be there. `./jianghan.key` unless set.
     pub key_file: PathBuf,
     /// Whether the guarded RPC may move domain time (demonstrations and tests).
     pub allow_time_travel: bool,
@@ -283,6 +283,19 @@ impl ServiceConfig {
     /// # Errors
     /// As [`load`](Self::load).
     pub fn read(service: &str, env: impl Fn(&str) -> Option<String>) -> anyhow::Result<Self> {
+        Self::read_with(service, &[], env)
+    }
+
+    /// The same with other defaults: keys such as `telemetry.log`, and what they are where neither the environment nor
+    /// the file says.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn read_with(
+        service: &str,
+        defaults: &[(&str, Value)],
+        env: impl Fn(&str) -> Option<String>,
+    ) -> anyhow::Result<Self> {
         let env = |name: &str| env(name).filter(|v| !v.is_empty());
         let mut table = match env("JIANGHAN_CONFIG") {
             Some(path) => {
@@ -291,6 +304,9 @@ impl ServiceConfig {
             }
             None => Table::new(),
         };
+        for (key, value) in defaults {
+            environment::underlay(&mut table, key, value)?;
+        }
         environment::overlay(&mut table, &env)?;
         let mut config: Self = Value::Table(table).try_into().map_err(|error| unknown(&error))?;
         // A file that names one address does not forget the others.

@@ -46,6 +46,29 @@ fn the_environment_goes_over_the_file_and_the_file_over_defaults() {
 }
 
 #[test]
+fn other_defaults_are_under_the_file_and_the_environment() {
+    let dir = std::env::temp_dir().join(format!("jh-config-{}", crate::clock::new_id().simple()));
+    std::fs::create_dir_all(&dir).unwrap();
+    let path = dir.join("jianghan.toml");
+    let defaults = [("allow_time_travel", Value::from(true)), ("telemetry.log", Value::from("warn"))];
+    let read = |file: &str, flag: &str| {
+        std::fs::write(&path, file).unwrap();
+        let vars = BTreeMap::from([
+            ("JIANGHAN_CONFIG", path.display().to_string()),
+            ("JIANGHAN_ALLOW_TIME_TRAVEL", flag.to_owned()),
+        ]);
+        let config = ServiceConfig::read_with("identity", &defaults, |name| vars.get(name).cloned()).unwrap();
+        (config.allow_time_travel, config.telemetry.log)
+    };
+    let telemetry = "[telemetry]\nlog = 'debug'";
+    assert_eq!(read("", ""), (true, "warn".to_owned()));
+    assert_eq!(read(telemetry, "false"), (false, "debug".to_owned()));
+    assert_eq!(read("allow_time_travel = false", ""), (false, "warn".to_owned()));
+    assert_eq!(read("allow_time_travel = false", "true"), (true, "warn".to_owned()));
+    std::fs::remove_dir_all(&dir).unwrap();
+}
+
+#[test]
 fn an_unknown_key_is_refused_by_name() {
     for (file, name) in [
         ("lisen = 'x'", "lisen"),

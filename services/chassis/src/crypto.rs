@@ -8,7 +8,7 @@
 use std::{
     collections::HashMap,
     fmt,
-    io::Write,
+    io::{ErrorKind, Write},
     os::unix::fs::OpenOptionsExt,
     path::Path,
     sync::{Arc, RwLock},
@@ -55,45 +55,75 @@ impl fmt::Debug for Crypto {
 }
 
 impl Crypto {
-    /// Reads the key file; makes one with a fresh key (mode 0600) when there is none.
+    /// Reads the key file. One that is missing is not made: what a fresh key seals, nobody else opens, and what was sealed
+    /// before, it does not open.
     ///
     /// # Errors
-    /// When the file cannot be read or made, or a line is not 32 bytes in base64.
-    pub fn load_or_create(path: &Path) -> anyhow::Result<Self> {
+    /// When there is none, when it cannot be read, or when a line is not 32 bytes in base64.
+    pub fn load(path: &Path) -> anyhow::Result<Self> {
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => Zeroizing::new(text),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let at = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+                anyhow::bail!(
+                    "there is no key file {at}: name that of the suite with JIANGHAN_KEY_FILE; for a new suite \
+                     `jianghan key create --file {at}` makes one",
+                    at = at.display()
+                );
+            }
+            Err(error) => {
+                return Err(error).with_context(|| format!("cannot read the key file {}", path.display()));
+            }
+        };
+        Self::parse(&text).with_context(|| format!("in the key file {}", path.display()))
+    }
+
+    /// Makes the key file of a new suite with a fresh key (mode 0600); false when there is a file, which stays as it is.
+    ///
+    /// # Errors
+    /// When the file cannot be made.
+    pub fn create(path: &Path) -> anyhow::Result<bool> {
+        if path.exists() {
+            return Ok(false);
+        }
         if let Some(dir) = path.parent().filter(|d| !d.as_os_str().is_empty()) {
             std::fs::create_dir_all(dir)
                 .with_context(|| format!("cannot make the folder {}", dir.display()))?;
         }
         // A new key is written aside and linked into place, so that of several processes starting at once one wins
         // and nobody ever reads half a key.
-        if !path.exists() {
-            let fresh = path.with_extension(format!("new-{}", std::process::id()));
-            let mut key: Zeroizing<[u8; 32]> = Zeroizing::new(rand::random());
-            let mut text = BASE64_STANDARD.encode(key.as_slice());
-            key.zeroize();
-            text.push('\n');
-            std::fs::OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(true)
-                .mode(0o600)
-                .open(&fresh)
-                .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
-                .with_context(|| format!("cannot write the key file {}", path.display()))?;
-            text.zeroize();
-            let linked = std::fs::hard_link(&fresh, path);
-            std::fs::remove_file(&fresh).ok();
-            if let Err(error) = linked
-                && error.kind() != std::io::ErrorKind::AlreadyExists
-            {
-                return Err(error).with_context(|| format!("cannot write the key file {}", path.display()));
+        let fresh = path.with_extension(format!("new-{}", std::process::id()));
+        let mut key: Zeroizing<[u8; 32]> = Zeroizing::new(rand::random());
+        let mut text = BASE64_STANDARD.encode(key.as_slice());
+        key.zeroize();
+        text.push('\n');
+        std::fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&fresh)
+            .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
+            .with_context(|| format!("cannot write the key file {}", path.display()))?;
+        text.zeroize();
+        let linked = std::fs::hard_link(&fresh, path);
+        std::fs::remove_file(&fresh).ok();
+        match linked {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
+            Err(error) => {
+                Err(error).with_context(|| format!("cannot write the key file {}", path.display()))
             }
         }
-        let text = Zeroizing::new(
-            std::fs::read_to_string(path)
-                .with_context(|| format!("cannot read the key file {}", path.display()))?,
-        );
-        Self::parse(&text).with_context(|| format!("in the key file {}", path.display()))
+    }
+
+    /// Reads the key file, and makes it when there is none: for suites that begin with an empty folder.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load) and [`create`](Self::create).
+    pub fn load_or_create(path: &Path) -> anyhow::Result<Self> {
+        Self::create(path)?;
+        Self::load(path)
     }
 
     /// Keys from the text of a key file.
@@ -285,7 +315,12 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let dir = std::env::temp_dir().join(format!("jh-key-{}", crate::clock::new_id().simple()));
         let path = dir.join("sub/master.key");
-        let first = Crypto::load_or_create(&path).unwrap();
+        let missing = Crypto::load(&path).unwrap_err().to_string();
+        assert!(missing.contains("JIANGHAN_KEY_FILE") && missing.contains("key create --file"), "{missing}");
+        assert!(missing.contains(&path.display().to_string()) && !dir.exists(), "{missing}");
+        assert!(Crypto::create(&path).unwrap());
+        let first = Crypto::load(&path).unwrap();
+        assert!(!Crypto::create(&path).unwrap(), "what is there stays");
         let second = Crypto::load_or_create(&path).unwrap();
         assert_eq!(second.open("p", &first.seal("p", b"x", b""), b"").unwrap(), b"x");
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);

@@ -14,6 +14,7 @@ use chassis::{
     Built, Context, Error, Result, RoutesBuilder, Service,
     auth::{AUDIENCE, Claims, GrantClaim, Role, Signer, TokenKind, jwks},
     clock::{Clock, new_id},
+    crypto::Crypto,
     grpc::{Credential, PeerChannel},
     ops::{Digest, DigestSource},
     testing::TestDb,
@@ -88,6 +89,7 @@ impl Process {
         let addr = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
         let dir = std::env::temp_dir().join(format!("jh-process-{}", new_id().simple()));
         std::fs::create_dir_all(&dir).unwrap();
+        Crypto::create(&dir.join("key")).unwrap();
         let config = dir.join("jianghan.toml");
         std::fs::write(&config, extra).unwrap();
         let mut child = Command::new(std::env::current_exe().unwrap())
@@ -203,6 +205,7 @@ async fn a_broken_task_ends_it_with_a_failure(db: &TestDb) {
     std::fs::create_dir_all(&dir).unwrap();
     let config = dir.join("jianghan.toml");
     std::fs::write(&config, "[services.identity]\nbroken = true\n").unwrap();
+    Crypto::create(&dir.join("key")).unwrap();
     let output = Command::new(std::env::current_exe().unwrap())
         .env(SERVE, "1")
         .env("JIANGHAN_CONFIG", &config)
@@ -226,6 +229,25 @@ async fn a_broken_task_ends_it_with_a_failure(db: &TestDb) {
     std::fs::remove_dir_all(dir).unwrap();
 }
 
+async fn without_its_key_it_does_not_start_and_makes_none(db: &TestDb) {
+    let dir = std::env::temp_dir().join(format!("jh-process-{}", new_id().simple()));
+    std::fs::create_dir_all(&dir).unwrap();
+    let key = dir.join("key");
+    let output = Command::new(std::env::current_exe().unwrap())
+        .env(SERVE, "1")
+        .env("JIANGHAN_LISTEN", "127.0.0.1:0")
+        .env("JIANGHAN_DATABASE_URL", db.url())
+        .env("JIANGHAN_KEY_FILE", &key)
+        .env("JIANGHAN_AMQP_URL", "amqp://nobody@127.0.0.1:1/%2f")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("JIANGHAN_KEY_FILE") && said.contains("jianghan key create"), "{said}");
+    assert!(!key.exists());
+    std::fs::remove_dir_all(dir).unwrap();
+}
+
 fn main() -> ExitCode {
     if std::env::var_os(SERVE).is_some() {
         return chassis::run::<App>();
@@ -239,6 +261,8 @@ fn main() -> ExitCode {
         println!("a_second_signal_ends_it_at_once_with_a_failure ... ok");
         a_broken_task_ends_it_with_a_failure(&db).await;
         println!("a_broken_task_ends_it_with_a_failure ... ok");
+        without_its_key_it_does_not_start_and_makes_none(&db).await;
+        println!("without_its_key_it_does_not_start_and_makes_none ... ok");
     });
     ExitCode::SUCCESS
 }

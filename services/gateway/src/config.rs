@@ -13,7 +13,7 @@ pub struct Config {
     pub listen: SocketAddr,
     /// `JIANGHAN_PUBLIC_URL`: how people reach this server. `https` turns on Secure cookies and HSTS.
     pub public_url: String,
-    /// `JIANGHAN_KEY_FILE`: key that seals the board's sessions; made when missing.
+    /// `JIANGHAN_KEY_FILE`: key that seals the board's sessions.
     pub key_file: String,
     /// `JIANGHAN_ADDR_<SERVICE>`: where the services listen.
     pub addresses: BTreeMap<String, String>,
@@ -34,14 +34,23 @@ impl Config {
         let listen = env("JIANGHAN_HTTP_LISTEN").unwrap_or_else(|| "127.0.0.1:8080".into());
         let listen: SocketAddr =
             listen.parse().context("JIANGHAN_HTTP_LISTEN is not an address such as 127.0.0.1:8080")?;
-        let public_url = env("JIANGHAN_PUBLIC_URL").unwrap_or_else(|| format!("http://{listen}"));
-        let public_url = public_url.trim_end_matches('/').to_owned();
-        ensure!(
-            public_url.starts_with("http://") || public_url.starts_with("https://"),
-            "JIANGHAN_PUBLIC_URL is not an address such as https://board.example"
-        );
+        let public_url = Self::public_url(&env)?.unwrap_or_else(|| format!("http://{listen}"));
         let key_file = shared.key_file.to_string_lossy().into_owned();
         Ok((Self { listen, public_url, key_file, addresses: shared.addresses }, shared.telemetry))
+    }
+
+    /// What `JIANGHAN_PUBLIC_URL` says, without a slash at its end; nothing where it is not set.
+    ///
+    /// # Errors
+    /// When it has no acceptable form.
+    pub fn public_url(env: impl Fn(&str) -> Option<String>) -> anyhow::Result<Option<String>> {
+        let Some(url) = env("JIANGHAN_PUBLIC_URL").filter(|url| !url.is_empty()) else { return Ok(None) };
+        let url = url.trim_end_matches('/').to_owned();
+        ensure!(
+            url.starts_with("http://") || url.starts_with("https://"),
+            "JIANGHAN_PUBLIC_URL is not an address such as https://board.example"
+        );
+        Ok(Some(url))
     }
 
     /// Whether people reach the server over TLS.

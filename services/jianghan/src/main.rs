@@ -24,6 +24,8 @@ enum Command {
     Serve(commands::serve::Args),
     /// Apply the migrations of one service or of all, then exit.
     Migrate(commands::serve::MigrateArgs),
+    /// The key that seals the personal data of a suite: make that of a new one.
+    Key(commands::key::Args),
     /// Put the demonstration district into identity's database, once, and write its accounts file.
     Seed(commands::seed::Args),
     /// Play residents and everybody who serves them against a running suite, over its gRPC API only.
@@ -77,6 +79,7 @@ fn main() -> ExitCode {
             Command::Up(args) => commands::up::run(args).await,
             Command::Serve(args) => Ok(commands::serve::run(&args)),
             Command::Migrate(args) => commands::serve::migrate(args).await,
+            Command::Key(args) => commands::key::run(&args),
             Command::Seed(args) => commands::seed::run(args).await,
             Command::Simulate(args) => commands::simulate::run(args).await,
             Command::Reconcile(args) => commands::reconcile::run(args).await,

@@ -49,6 +49,7 @@ fn every_command_that_looks_at_a_running_suite_answers() {
         figures(world).await;
         exchange(world).await;
         calendar(world).await;
+        key(world, dir.path()).await;
 
         for what in ["dead", "parked"] {
             let told = world.is_told_well(&["events", what]).await;
@@ -152,6 +153,19 @@ async fn calendar(world: &World) {
     let asked = ["calendar", "due", "--from", "2026-02-13 16:30", "--n", "2", "--unit", "work_hour"];
     assert_eq!(world.is_told_well(&asked).await["due"], "2026-02-14T10:00:00+08:00");
     assert_eq!(world.is_told_well(&["calendar", "show", "--year", "2026"]).await["work_days"], 248);
+}
+
+/// The key of a new suite, which is never made over one that is there.
+async fn key(world: &World, dir: &Path) {
+    let file = dir.join("master.key");
+    let create = ["key", "create", "--file", text(&file)];
+    let told = world.is_told_well(&create).await;
+    assert_eq!(told, json!({ "created": true, "file": &file }));
+    let made = fs::read(&file).expect("the key");
+    let (told, well) = world.is_told(&create).await;
+    assert!(!well, "{told}");
+    assert_eq!(told["created"], false, "{told}");
+    assert_eq!(fs::read(&file).expect("the key"), made);
 }
 
 const BACK: &str =

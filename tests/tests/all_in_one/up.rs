@@ -1,44 +1,20 @@
 //! The first command an operator gives, with its own binary: the whole suite on an empty folder, stopped by itself; then again on
 //! what is there, stopped as Ctrl-C does.
 
-use std::{
-    fs,
-    net::{Ipv4Addr, TcpListener},
-    os::unix::fs::PermissionsExt,
-    path::Path,
-    process::Stdio,
-    time::Duration,
-};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 use jianghan::{
     scenario::Scenario,
     suite::{AccountsFile, Session, Suite},
 };
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
+use nix::sys::signal::{Signal, kill};
 use proto::case_routing::v1::{CaseState, GetCaseRequest};
 use serde_json::{Value, json};
-use tests::{World, run};
-use tokio::{
-    io::{AsyncBufReadExt, BufReader},
-    process::Command,
-    time::timeout,
+use tests::{
+    World, run,
+    up::{PATIENCE, Up, database_rests, folder, free_port, up, working_in},
 };
-
-/// A start that takes longer hangs, and so does a stop.
-const PATIENCE: Duration = Duration::from_secs(240);
-
-/// `jianghan up` without the day of 300 requests.
-fn up(binary: &Path, data: &Path, port: u16) -> Command {
-    let mut command = Command::new(binary);
-    command.args(["up", "--no-demo", "--port"]).arg(port.to_string()).arg("--data-dir").arg(data);
-    // The private server is what is looked at.
-    command.env_remove("JIANGHAN_DATABASE_URL").env_remove("JIANGHAN_CONFIG").env_remove("JIANGHAN_LOG");
-    command.stdin(Stdio::null()).kill_on_drop(true);
-    command
-}
+use tokio::{process::Command, time::timeout};
 
 /// The scenarios that the command itself names.
 async fn scenarios(binary: &Path) -> Vec<String> {
@@ -50,14 +26,6 @@ async fn scenarios(binary: &Path) -> Vec<String> {
     names.into_iter().map(str::to_owned).collect()
 }
 
-/// A port that is free, as are those of the services, 21 to 25 above it; lower than those that the system gives away.
-fn free_port() -> u16 {
-    let free = |port: u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
-    let all_free = |port: &u16| free(*port) && (21..=25).all(|offset| free(*port + offset));
-    let first = u16::try_from(std::process::id() % 200).expect("small");
-    (0..200).map(|number| 20_000 + (first + number) % 200 * 50).find(all_free).expect("free ports")
-}
-
 /// What a file of secrets holds; nobody but its owner may read it.
 fn secret(path: &Path) -> Vec<u8> {
     let about = fs::metadata(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -65,18 +33,9 @@ fn secret(path: &Path) -> Vec<u8> {
     fs::read(path).expect("it can be read")
 }
 
-/// Numbers of the processes that work in a folder, as every process of a PostgreSQL does in its own.
-fn working_in(dir: &Path) -> Vec<String> {
-    let processes = fs::read_dir("/proc").expect("/proc").flatten();
-    let works = |entry: &fs::DirEntry| {
-        fs::read_link(entry.path().join("cwd")).is_ok_and(|place| place.starts_with(dir))
-    };
-    processes.filter(works).map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
-}
-
 /// Nothing runs on the data any more.
 fn is_left_alone(data: &Path) {
-    assert!(!data.join("postgres/pg/postmaster.pid").exists(), "the database was stopped in order");
+    assert!(database_rests(data), "the database was stopped in order");
     assert_eq!(working_in(data), Vec::<String>::new());
 }
 
@@ -84,9 +43,7 @@ fn is_left_alone(data: &Path) {
 fn a_second_start_finds_the_data_of_the_first_and_neither_leaves_a_process() {
     run(async {
         let binary = &World::all_in_one().await.binary; // all the rest is a suite of its own
-        let folder = tempfile::Builder::new().prefix("jh-up-").tempdir_in("/tmp").expect("a folder");
-        // The server of a root is another user, who must be able to enter.
-        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("opened");
+        let folder = folder();
         let (data, report) = (folder.path().join("data"), folder.path().join("report.json"));
         let (accounts, key) = (data.join("accounts.json"), data.join("jianghan.key"));
         let port = free_port();
@@ -121,21 +78,7 @@ fn a_second_start_finds_the_data_of_the_first_and_neither_leaves_a_process() {
         let kept = (secret(&accounts), secret(&key));
         is_left_alone(&data);
 
-        let log = folder.path().join("second.log");
-        let mut second = up(binary, &data, port);
-        second.stdout(Stdio::piped()).stderr(fs::File::create(&log).expect("a log"));
-        let mut second = second.spawn().expect("it runs");
-        let mut lines = BufReader::new(second.stdout.take().expect("its output")).lines();
-        let ready = async {
-            while let Some(line) = lines.next_line().await.expect("text") {
-                if line.contains("Ctrl-C") {
-                    return true;
-                }
-            }
-            false
-        };
-        let ready = timeout(PATIENCE, ready).await.expect("it comes up");
-        assert!(ready, "it ended: {}", fs::read_to_string(&log).unwrap_or_default());
+        let second = Up::start(up(binary, &data, port), folder.path().join("second.log")).await;
         let server = fs::read_to_string(data.join("postgres/pg/postmaster.pid")).expect("a database runs");
         let server = server.lines().next().expect("its number").trim().to_owned();
         assert!(working_in(&data).contains(&server), "{server} works elsewhere");
@@ -151,10 +94,8 @@ fn a_second_start_finds_the_data_of_the_first_and_neither_leaves_a_process() {
         let case = suite.cases().get_case(request).await.expect("the case of the first start").into_inner();
         assert_eq!(case.case.expect("a case").state(), CaseState::Closed);
 
-        let number = i32::try_from(second.id().expect("it runs")).expect("a number");
-        kill(Pid::from_raw(number), Signal::SIGINT).expect("told to stop");
-        let ended = timeout(PATIENCE, second.wait()).await.expect("it stops").expect("it is waited for");
-        assert!(ended.success(), "{ended}: {}", fs::read_to_string(&log).unwrap_or_default());
+        kill(second.pid(), Signal::SIGINT).expect("told to stop");
+        second.ends_well().await;
         is_left_alone(&data);
         assert_eq!(kept, (secret(&accounts), secret(&key)), "accounts and key are those of the first start");
     });

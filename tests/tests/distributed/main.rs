@@ -12,3 +12,4 @@ mod nothing_lost;
 mod personal_data;
 mod revocation;
 mod traces;
+mod up;

@@ -1,4 +1,4 @@
-//! Environment variables over what the file says.
+//! Environment variables over what the file says, and other defaults under it.
 
 use anyhow::{Context, bail};
 use toml::{Table, Value};
@@ -59,6 +59,20 @@ pub(super) fn overlay(table: &mut Table, env: &impl Fn(&str) -> Option<String>) 
         }
     }
     Ok(())
+}
+
+/// Puts a value where a table has none.
+pub(super) fn underlay(table: &mut Table, path: &str, value: &Value) -> anyhow::Result<()> {
+    match path.split_once('.') {
+        None => {
+            table.entry(path).or_insert_with(|| value.clone());
+            Ok(())
+        }
+        Some((head, rest)) => match table.entry(head).or_insert_with(|| Value::Table(Table::new())) {
+            Value::Table(inner) => underlay(inner, rest, value),
+            _ => bail!("{head} must be a table"),
+        },
+    }
 }
 
 /// The value of a variable; of a secret also from the file that `<name>_FILE` names.

@@ -5,7 +5,10 @@ use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use secrecy::ExposeSecret;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    time::Instant,
+};
 
 use super::{Service, Wiring, start};
 use crate::{
@@ -14,14 +17,18 @@ use crate::{
     telemetry,
 };
 
-/// An orderly stop takes at most this long.
+/// An orderly stop takes at most this long, up to the last span that is sent.
 const STOP: Duration = Duration::from_secs(25);
 
 /// Runs a service until it is told to stop. The whole `main` of its binary.
 pub fn run<S: Service>() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let ended = match runtime {
-        Ok(runtime) => runtime.block_on(process::<S>()),
+        Ok(runtime) => {
+            let ended = runtime.block_on(process::<S>());
+            runtime.shutdown_background(); // an exporter that hangs is not waited for any more
+            ended
+        }
         Err(error) => Err(error.into()),
     };
     match ended {
@@ -36,12 +43,15 @@ pub fn run<S: Service>() -> ExitCode {
 async fn process<S: Service>() -> anyhow::Result<()> {
     let config = ServiceConfig::load(S::NAME)?;
     let telemetry = telemetry::init(S::NAME, &config.telemetry)?;
-    let outcome = serve::<S>(config).await;
-    telemetry.flush().await;
+    let mut until = None;
+    let outcome = serve::<S>(config, &mut until).await;
+    while_there_is_time(until, "telemetry", telemetry.flush()).await;
     outcome
 }
 
-async fn serve<S: Service>(config: ServiceConfig) -> anyhow::Result<()> {
+/// Serves until told to stop, or until something fails. `until` becomes the instant at which the process must have ended, once
+/// it is told to.
+async fn serve<S: Service>(config: ServiceConfig, until: &mut Option<Instant>) -> anyhow::Result<()> {
     let url = config.bus.amqp_url.clone().context(
         "JIANGHAN_AMQP_URL is not set: a service in a process of its own needs RabbitMQ (`jianghan up` does not)",
     )?;
@@ -56,16 +66,31 @@ async fn serve<S: Service>(config: ServiceConfig) -> anyhow::Result<()> {
         ended = running.ended() => ended,
         () = shutdown_signal() => {
             tracing::info!("told to stop");
+            let deadline = Instant::now() + STOP;
+            *until = Some(deadline);
             running.tell_to_stop();
             tokio::select! {
                 ended = running.ended() => ended,
                 () = shutdown_signal() => die("a second signal"),
-                () = tokio::time::sleep(STOP) => die("the stop took too long"),
+                () = tokio::time::sleep_until(deadline) => die("the stop took too long"),
             }
         }
     };
-    bus.close().await;
+    while_there_is_time(*until, "the bus", bus.close()).await;
     ended
+}
+
+/// Does one of the last things of a stop, but does not hold up the end for it: the service's own work is done by then, and
+/// whoever told it to stop would kill it.
+async fn while_there_is_time(until: Option<Instant>, what: &str, last: impl Future<Output = ()>) {
+    match until {
+        Some(until) => {
+            if tokio::time::timeout_at(until, last).await.is_err() {
+                tracing::warn!(what, "was left when the stop had taken its time");
+            }
+        }
+        None => last.await,
+    }
 }
 
 /// Ends the process at once, with a failure.
@@ -84,5 +109,22 @@ pub async fn shutdown_signal() {
     tokio::select! {
         _ = term.recv() => {}
         _ = int.recv() => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_last_things_of_a_stop_do_not_hold_up_its_end() {
+        let soon = Instant::now() + Duration::from_millis(20);
+        let hangs = while_there_is_time(Some(soon), "the bus", std::future::pending());
+        tokio::time::timeout(Duration::from_secs(5), hangs).await.expect("it is left");
+        let mut done = 0;
+        // Time that is over leaves what is done at once.
+        while_there_is_time(Some(soon), "telemetry", async { done += 1 }).await;
+        while_there_is_time(None, "telemetry", async { done += 1 }).await;
+        assert_eq!(done, 2);
     }
 }

@@ -139,7 +139,7 @@ pub async fn start<S: Service>(config: ServiceConfig, wiring: Wiring) -> anyhow:
     };
     let crypto = match wiring.crypto {
         Some(crypto) => crypto,
-        None => Crypto::load_or_create(&config.key_file)?,
+        None => Crypto::load(&config.key_file)?,
     };
     let clock = wiring.clock;
     let db = connect(&config, &clock, &crypto).await?;

@@ -20,7 +20,7 @@ mod stream;
 mod view;
 
 use std::{
-    path::PathBuf,
+    path::Path,
     sync::{Arc, PoisonError, RwLock},
 };
 
@@ -51,14 +51,13 @@ pub struct Board {
 }
 
 impl Board {
-    /// Reads the key that seals sessions (`JIANGHAN_KEY_FILE`; made when missing).
+    /// Reads the key that seals sessions (`JIANGHAN_KEY_FILE`).
     ///
     /// # Errors
     /// When the key file cannot be used.
     pub fn new(config: &Config) -> anyhow::Result<Self> {
-        let path = PathBuf::from(&config.key_file);
         Ok(Self {
-            crypto: Crypto::load_or_create(&path)?,
+            crypto: Crypto::load(Path::new(&config.key_file))?,
             clock: Clock::system(),
             // The prefix makes browsers insist on Secure and Path=/; it can only be used over TLS.
             cookie_name: if config.is_https() { "__Host-jh_session" } else { "jh_session" },

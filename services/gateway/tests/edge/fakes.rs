@@ -186,6 +186,8 @@ impl Edge {
     ) -> Self {
         let dir = std::env::temp_dir().join(format!("jh-edge-{}", chassis::clock::new_id().simple()));
         std::fs::create_dir_all(&dir).expect("a directory");
+        let key = dir.join("key");
+        chassis::crypto::Crypto::create(&key).expect("a key");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let listen = listener.local_addr().expect("an address");
         let url = format!("http://{listen}");
@@ -193,7 +195,7 @@ impl Edge {
         let config = gateway::Config {
             listen,
             public_url: public_url.map_or_else(|| url.clone(), ToOwned::to_owned),
-            key_file: dir.join("key").display().to_string(),
+            key_file: key.display().to_string(),
             addresses: names.into_iter().map(|name| (name.to_owned(), address.to_owned())).collect(),
         };
         tokio::spawn(gateway::serve(config, listener, stop.clone()));

@@ -9,6 +9,7 @@ pub mod exchange;
 pub mod export;
 pub mod hotspots;
 pub mod import;
+pub mod key;
 mod list_files;
 pub mod process;
 pub mod reconcile;

@@ -31,7 +31,7 @@ pub struct Args {
 /// services when it runs.
 pub async fn run(args: Args) -> Result<ExitCode> {
     let config = ServiceConfig::load("identity")?;
-    let crypto = Crypto::load_or_create(&config.key_file)?;
+    let crypto = Crypto::load(&config.key_file)?;
     let db = serve::apply("identity", &config, &crypto).await?;
     let scope = SeedScope { streets: (!args.street.is_empty()).then_some(args.street), residents: None };
     let addresses = Addresses::local(8080).with_environment();

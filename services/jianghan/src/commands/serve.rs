@@ -59,7 +59,7 @@ pub async fn migrate(args: MigrateArgs) -> Result<ExitCode> {
     };
     for service in &services {
         let config = ServiceConfig::load(service)?;
-        let crypto = Crypto::load_or_create(&config.key_file)?;
+        let crypto = Crypto::load(&config.key_file)?;
         apply(service, &config, &crypto).await?;
         if !args.json {
             println!("{service}: up to date");

@@ -7,8 +7,12 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result};
-use chassis::{config::TelemetryConfig, lifecycle::shutdown_signal, telemetry};
+use anyhow::{Context, Result, ensure};
+use chassis::{
+    config::{ServiceConfig, TelemetryConfig},
+    lifecycle::shutdown_signal,
+    telemetry,
+};
 use clap::{Args as ClapArgs, ValueEnum};
 use serde_json::{Value, json};
 
@@ -74,15 +78,16 @@ pub async fn run(args: Args) -> Result<ExitCode> {
         print!("{}", Scenario::list());
         return Ok(ExitCode::SUCCESS);
     }
-    let config = TelemetryConfig {
-        log: std::env::var("JIANGHAN_LOG").unwrap_or_else(|_| "warn".into()),
-        otlp_endpoint: std::env::var("OTEL_EXPORTER_OTLP_ENDPOINT").ok(),
-        ..TelemetryConfig::default()
-    };
-    let telemetry = telemetry::init("jianghan", &config)?;
+    let telemetry = telemetry::init("jianghan", &telemetry_config(|name| std::env::var(name).ok())?)?;
     let outcome = with_suite(&args).await;
     telemetry.flush().await;
     outcome
+}
+
+/// As the services have it, but for a log that tells people only what goes wrong.
+fn telemetry_config(env: impl Fn(&str) -> Option<String>) -> Result<TelemetryConfig> {
+    let quiet = [("telemetry.log", toml::Value::from("warn"))];
+    Ok(ServiceConfig::read_with("jianghan", &quiet, env)?.telemetry)
 }
 
 async fn with_suite(args: &Args) -> Result<ExitCode> {
@@ -100,6 +105,8 @@ async fn with_suite(args: &Args) -> Result<ExitCode> {
         config: None,
         environment: Vec::new(),
     };
+    let day = !args.no_demo && !day_file(&dir).exists();
+    check_time(day, !args.scenario.is_empty(), launch.allows_time_travel()?)?;
     // A signal while starting must not leave servers behind: what was started is stopped by its owner's drop.
     let mut launched = tokio::select! {
         launched = launch.start(|what| args.say(&format!("  … {what}"))) => launched?,
@@ -118,6 +125,26 @@ async fn with_suite(args: &Args) -> Result<ExitCode> {
         () = shutdown_signal() => anyhow::bail!("stopped at once by a second signal"),
     }
     outcome
+}
+
+/// Where the figures of the day are kept; it is played once.
+fn day_file(dir: &Path) -> PathBuf {
+    dir.join("demo.json")
+}
+
+/// Whether what is to be played may move domain time, as it must.
+fn check_time(day: bool, scenario: bool, allowed: bool) -> Result<()> {
+    ensure!(
+        allowed || !day,
+        "JIANGHAN_ALLOW_TIME_TRAVEL (allow_time_travel) is false, and the day of {DAY} requests moves domain time: say \
+         --no-demo, or allow it"
+    );
+    ensure!(
+        allowed || !scenario,
+        "JIANGHAN_ALLOW_TIME_TRAVEL (allow_time_travel) is false, and scenarios move domain time: leave --scenario out, or \
+         allow it"
+    );
+    Ok(())
 }
 
 struct Paths {
@@ -147,7 +174,7 @@ impl Args {
 
 async fn play_and_wait(args: &Args, accounts: &AccountsFile, dir: &Path, paths: &Paths) -> Result<ExitCode> {
     let mut code = ExitCode::SUCCESS;
-    let played = dir.join("demo.json");
+    let played = day_file(dir);
     if !args.no_demo && !played.exists() {
         let report = play_the_day(args, accounts).await?;
         write_json(&played, &report)?;
@@ -247,4 +274,44 @@ fn dispatcher(accounts: &AccountsFile) -> &str {
 
 fn absolute(dir: &Path) -> Result<PathBuf> {
     std::path::absolute(dir).with_context(|| format!("{} is not a folder's path", dir.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use chassis::config::LogFormat;
+
+    use super::*;
+
+    #[test]
+    fn telemetry_is_that_of_the_services_with_a_quieter_log() {
+        let read = |pairs: &[(&str, &str)]| {
+            let pairs: Vec<(String, String)> =
+                pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            telemetry_config(move |name| {
+                pairs.iter().find(|(set, _)| set == name).map(|(_, value)| value.clone())
+            })
+        };
+        let config = read(&[("OTEL_EXPORTER_OTLP_ENDPOINT", ""), ("JIANGHAN_LOG", "")]).unwrap();
+        assert_eq!((config.log.as_str(), config.otlp_endpoint), ("warn", None));
+        let config = read(&[
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://otel:4317"),
+            ("JIANGHAN_LOG", "info"),
+            ("JIANGHAN_LOG_FORMAT", "json"),
+            ("JIANGHAN_TRACE_SAMPLE", "0.5"),
+            ("JIANGHAN_METRIC_INTERVAL_MS", "700"),
+        ])
+        .unwrap();
+        assert_eq!((config.log.as_str(), config.log_format), ("info", LogFormat::Json));
+        assert_eq!(config.otlp_endpoint.as_deref(), Some("http://otel:4317"));
+        assert!((config.sample - 0.5).abs() < f64::EPSILON && config.metric_interval_ms == 700);
+    }
+
+    #[test]
+    fn what_moves_time_is_not_played_where_that_is_forbidden() {
+        assert!(check_time(true, true, true).is_ok() && check_time(false, false, false).is_ok());
+        let day = check_time(true, true, false).unwrap_err().to_string();
+        assert!(day.contains("--no-demo") && day.contains("JIANGHAN_ALLOW_TIME_TRAVEL"), "{day}");
+        let scenario = check_time(false, true, false).unwrap_err().to_string();
+        assert!(scenario.contains("--scenario"), "{scenario}");
+    }
 }

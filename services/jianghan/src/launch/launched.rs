@@ -56,18 +56,27 @@ impl Launched {
     }
 
     /// Waits until every service answers and all events have been taken in. What is parked does not keep a suite from
-    /// starting: it is given.
-    pub(super) async fn settled(&self) -> Result<Waiting> {
+    /// starting: it is given. A part that ends meanwhile will not become ready, and is told at once.
+    pub(super) async fn settled(&mut self) -> Result<Waiting> {
         let suite = self.suite()?;
         let operator = crate::simulate::operator(&suite, &self.accounts)?;
-        let deadline = std::time::Instant::now() + Duration::from_secs(90);
-        loop {
-            match reconcile::taken_in(&suite, &operator, Duration::from_secs(90)).await {
-                Ok(waiting) => return Ok(waiting),
-                Err(error) if std::time::Instant::now() > deadline => {
-                    return Err(error.context("the services did not become ready"));
+        let ready = async {
+            let deadline = std::time::Instant::now() + Duration::from_secs(90);
+            loop {
+                match reconcile::taken_in(&suite, &operator, Duration::from_secs(90)).await {
+                    Ok(waiting) => return Ok(waiting),
+                    Err(error) if std::time::Instant::now() > deadline => {
+                        return Err(error.context("the services did not become ready"));
+                    }
+                    Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
                 }
-                Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+            }
+        };
+        tokio::select! {
+            waiting = ready => waiting,
+            ended = self.failed() => {
+                ended?;
+                bail!("a part of the suite ended while it started")
             }
         }
     }
@@ -156,5 +165,55 @@ impl Launched {
             note(postgres.stop().await);
         }
         first.map_or(Ok(()), Err)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::suite::Account;
+
+    #[tokio::test]
+    async fn a_service_that_dies_while_it_starts_is_told_at_once_with_its_log() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = dir.path().join("staffing.log");
+        let dies = Process::start(Path::new("false"), "staffing", Vec::new(), log.clone()).unwrap();
+        // Bound and let go: nobody answers there.
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let nobody = format!("http://{free}");
+        let addresses = Addresses {
+            identity: nobody.clone(),
+            case_routing: nobody.clone(),
+            staffing: nobody.clone(),
+            volunteer_matching: nobody.clone(),
+            analytics: nobody.clone(),
+            gateway: nobody,
+        };
+        let operator = Account {
+            login: "operator".to_owned(),
+            password: "none".to_owned(),
+            role: "it_operator".to_owned(),
+            person_id: String::new(),
+            actor_ref: String::new(),
+            unit_code: String::new(),
+            org_code: String::new(),
+            line: String::new(),
+        };
+        let mut launched = Launched {
+            addresses: addresses.clone(),
+            accounts: AccountsFile { addresses, accounts: vec![operator] },
+            accounts_path: dir.path().join("accounts.json"),
+            key_path: dir.path().join("jianghan.key"),
+            fresh: true,
+            postgres: None,
+            rabbit: None,
+            parts: Parts::Processes(vec![dies]),
+        };
+        let told = tokio::time::timeout(Duration::from_secs(30), launched.settled()).await;
+        let told = told.expect("long before the services are given up").unwrap_err().to_string();
+        assert!(told.contains("staffing ended with"), "{told}");
+        assert!(told.contains(&log.display().to_string()), "{told}");
     }
 }

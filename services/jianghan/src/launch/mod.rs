@@ -1,6 +1,7 @@
 //! Launching the suite: the servers it needs, its databases, its seed, and then all five services and the gateway, in
 //! one process on the in-process bus or each in a process of its own on RabbitMQ. Nothing else differs.
 
+mod former;
 mod launched;
 mod process;
 mod seed;
@@ -25,7 +26,7 @@ use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use self::launched::Parts;
+use self::{former::Way, launched::Parts};
 pub use self::{
     launched::Launched,
     process::Process,
@@ -91,8 +92,13 @@ impl Launch {
     /// # Errors
     /// One sentence that says what to install, which variable to set, or what failed.
     pub async fn start(self, told: impl Fn(&str)) -> Result<Launched> {
+        let public_url = gateway::Config::public_url(|name| self.variable(name))?;
         std::fs::create_dir_all(&self.dir)
             .with_context(|| format!("cannot make the folder {}", self.dir.display()))?;
+        if !self.throw_away && self.shape == Shape::AllInOne {
+            former::nothing_waits(&self.dir, self.named_broker()).await?;
+            Way::Process.note(&self.dir)?;
+        }
         told("数据库 database");
         let (postgres, database_url) = self.postgres().await?;
         let (rabbit, amqp_url) = match self.shape {
@@ -156,8 +162,7 @@ impl Launch {
         told("服务 services");
         let gateway = gateway::Config {
             listen: gateway_at,
-            public_url: std::env::var("JIANGHAN_PUBLIC_URL")
-                .unwrap_or_else(|_| format!("http://{gateway_at}")),
+            public_url: public_url.unwrap_or_else(|| format!("http://{gateway_at}")),
             key_file: key_path.display().to_string(),
             addresses: addresses.clone(),
         };
@@ -169,7 +174,7 @@ impl Launch {
                 self.processes(&book, &database_url, &amqp, &key_path, &calendar_key).await?
             }
         };
-        let launched =
+        let mut launched =
             Launched { addresses: book, accounts, accounts_path, key_path, fresh, postgres, rabbit, parts };
         told("等待各服务就绪 waiting for the services to learn the topology");
         if let Some(held_up) = launched.settled().await?.held_up() {
@@ -199,19 +204,27 @@ impl Launch {
     }
 
     async fn rabbit(&self) -> Result<(Option<RabbitMq>, Option<String>)> {
-        if !self.throw_away
-            && let Ok(url) = std::env::var("JIANGHAN_AMQP_URL")
-        {
+        if let Some(url) = self.named_broker() {
+            Way::NamedBroker.note(&self.dir)?;
             return Ok((None, Some(url)));
         }
         let options = if self.throw_away {
             rabbitmq::Options::throw_away(0)
         } else {
-            rabbitmq::Options::lasting(self.dir.join("rabbitmq"))
+            rabbitmq::Options::lasting(own_broker(&self.dir))
         };
         let server = RabbitMq::start(options).await?;
+        if !self.throw_away {
+            Way::OwnBroker.note(&self.dir)?;
+        }
         let url = server.url("/");
         Ok((Some(server), Some(url)))
+    }
+
+    /// The operator's broker, if one is named and the data is to last.
+    fn named_broker(&self) -> Option<String> {
+        let url = std::env::var("JIANGHAN_AMQP_URL").ok();
+        url.filter(|url| !self.throw_away && !url.is_empty())
     }
 
     fn config(
@@ -221,21 +234,35 @@ impl Launch {
         key: &Path,
         addresses: &BTreeMap<String, String>,
     ) -> Result<ServiceConfig> {
-        let file = self.config.as_ref().map(|path| path.display().to_string());
-        let mut config = ServiceConfig::read(service, |name| match (name, &file) {
-            ("JIANGHAN_CONFIG", Some(file)) => Some(file.clone()),
-            _ => self.variable(name).or_else(|| std::env::var(name).ok()),
-        })?;
+        let mut config = self.read(service)?;
         config.database.url = SecretString::from(database_url.to_owned());
         config.database.url = config.database.for_service(service);
         config.key_file = key.to_owned();
-        config.allow_time_travel = true; // an evaluation: the simulator moves domain time
         config.addresses = addresses.clone();
         Ok(config)
     }
 
+    /// What is said about a service. As this is an evaluation, time may be moved unless that is forbidden.
+    fn read(&self, service: &str) -> Result<ServiceConfig> {
+        let defaults = [("allow_time_travel", toml::Value::Boolean(true))];
+        ServiceConfig::read_with(service, &defaults, |name| self.variable(name))
+    }
+
+    /// Whether domain time may be moved, as the simulator and the scenarios do.
+    ///
+    /// # Errors
+    /// When the configuration has no acceptable form.
+    pub fn allows_time_travel(&self) -> Result<bool> {
+        Ok(self.read("identity")?.allow_time_travel)
+    }
+
+    /// A variable as the services see it.
     fn variable(&self, name: &str) -> Option<String> {
-        self.environment.iter().find(|(set, _)| set == name).map(|(_, value)| value.clone())
+        if let ("JIANGHAN_CONFIG", Some(file)) = (name, &self.config) {
+            return Some(file.display().to_string());
+        }
+        let own = self.environment.iter().find(|(set, _)| set == name);
+        own.map(|(_, value)| value.clone()).or_else(|| std::env::var(name).ok())
     }
 
     async fn here(
@@ -284,7 +311,7 @@ impl Launch {
             ("JIANGHAN_BUS_GROUPS".to_owned(), GROUPS.to_string()),
             ("JIANGHAN_KEY_FILE".to_owned(), key.display().to_string()),
             ("JIANGHAN_CALENDAR_KEY".to_owned(), calendar_key.to_owned()),
-            ("JIANGHAN_ALLOW_TIME_TRAVEL".to_owned(), "true".to_owned()),
+            ("JIANGHAN_ALLOW_TIME_TRAVEL".to_owned(), self.allows_time_travel()?.to_string()),
             ("JIANGHAN_ADDR_IDENTITY".to_owned(), book.identity.clone()),
             ("JIANGHAN_ADDR_CASE_ROUTING".to_owned(), book.case_routing.clone()),
             ("JIANGHAN_ADDR_STAFFING".to_owned(), book.staffing.clone()),
@@ -321,3 +348,11 @@ impl Launch {
         Ok(Parts::Processes(processes))
     }
 }
+
+/// Where the private broker of a data folder keeps what it has.
+fn own_broker(dir: &Path) -> PathBuf {
+    dir.join("rabbitmq")
+}
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,7 @@
 
 use std::{
     fs::File,
+    os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
@@ -138,6 +139,8 @@ fn spawn(
     let mut child = Command::new(binary)
         .args(["serve", service])
         .envs(environment.iter().map(|(name, value)| (name, value)))
+        // A terminal's Ctrl-C goes to its whole group: it is for us, who stop the services in order, and their second signal.
+        .process_group(0)
         .stdin(Stdio::null())
         .stdout(output)
         .stderr(errors)
@@ -155,7 +158,6 @@ fn spawn(
 
 /// A small shell that kills `pid` once we are gone in whatever way: its input ends with us.
 fn guard(pid: u32) -> Result<Child> {
-    use std::os::unix::process::CommandExt;
     Command::new("sh")
         .args(["-c", "cat >/dev/null; kill -KILL \"$1\"", "sh", &pid.to_string()])
         .process_group(0) // a terminal's Ctrl-C must not end it before us

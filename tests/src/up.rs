@@ -1,0 +1,101 @@
+//! `jianghan up` as an operator gives it: the binary itself, on a data folder and a port of its own.
+
+use std::{
+    fs,
+    net::{Ipv4Addr, TcpListener},
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use nix::unistd::Pid;
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader, Lines},
+    process::{Child, ChildStdout, Command},
+    time::timeout,
+};
+
+/// A start that takes longer hangs, and so does a stop.
+pub const PATIENCE: Duration = Duration::from_secs(240);
+
+/// A folder that the servers of a root, who are another user, may enter.
+pub fn folder() -> TempDir {
+    let folder = tempfile::Builder::new().prefix("jh-up-").tempdir_in("/tmp").expect("a folder");
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("opened");
+    folder
+}
+
+/// `jianghan up` without the day of 300 requests.
+pub fn up(binary: &Path, data: &Path, port: u16) -> Command {
+    let mut command = Command::new(binary);
+    command.args(["up", "--no-demo", "--port"]).arg(port.to_string()).arg("--data-dir").arg(data);
+    // The private servers are what is looked at.
+    command.env_remove("JIANGHAN_DATABASE_URL").env_remove("JIANGHAN_AMQP_URL");
+    command.env_remove("JIANGHAN_CONFIG").env_remove("JIANGHAN_LOG");
+    command.stdin(Stdio::null()).kill_on_drop(true);
+    command
+}
+
+/// A port that is free, as are those of the services, 21 to 25 above it; lower than those that the system gives away.
+pub fn free_port() -> u16 {
+    let free = |port: u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
+    let all_free = |port: &u16| free(*port) && (21..=25).all(|offset| free(*port + offset));
+    let first = u16::try_from(std::process::id() % 200).expect("small");
+    (0..200).map(|number| 20_000 + (first + number) % 200 * 50).find(all_free).expect("free ports")
+}
+
+/// Numbers of the processes that work in a folder, as every process of a PostgreSQL does in its own.
+pub fn working_in(dir: &Path) -> Vec<String> {
+    let processes = fs::read_dir("/proc").expect("/proc").flatten();
+    let works = |entry: &fs::DirEntry| {
+        fs::read_link(entry.path().join("cwd")).is_ok_and(|place| place.starts_with(dir))
+    };
+    processes.filter(works).map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+}
+
+/// Whether the database was stopped in order.
+pub fn database_rests(data: &Path) -> bool {
+    !data.join("postgres/pg/postmaster.pid").exists()
+}
+
+/// A suite that came up and waits for Ctrl-C.
+pub struct Up {
+    child: Child,
+    log: PathBuf,
+    /// Kept: what it says when it stops must have somewhere to go.
+    _lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Up {
+    /// Runs the command until it says that it waits; what it says to people in trouble goes to `log`.
+    pub async fn start(mut command: Command, log: PathBuf) -> Self {
+        command.stdout(Stdio::piped()).stderr(fs::File::create(&log).expect("a log"));
+        let mut child = command.spawn().expect("it runs");
+        let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
+        let ready = async {
+            while let Some(line) = lines.next_line().await.expect("text") {
+                if line.contains("Ctrl-C") {
+                    return true;
+                }
+            }
+            false
+        };
+        let ready = timeout(PATIENCE, ready).await.expect("it comes up");
+        assert!(ready, "it ended: {}", fs::read_to_string(&log).unwrap_or_default());
+        Self { child, log, _lines: lines }
+    }
+
+    /// Its number.
+    pub fn pid(&self) -> Pid {
+        let number = self.child.id().expect("it runs");
+        Pid::from_raw(i32::try_from(number).expect("a number"))
+    }
+
+    /// Told to stop before, it ends with success.
+    pub async fn ends_well(mut self) {
+        let ended = timeout(PATIENCE, self.child.wait()).await.expect("it stops").expect("it is waited for");
+        assert!(ended.success(), "{ended}: {}", fs::read_to_string(&self.log).unwrap_or_default());
+    }
+}

@@ -1,0 +1,45 @@
+//! `jianghan up --shape distributed` with the operator's own binary, stopped as Ctrl-C at a terminal does: by a signal to
+//! everybody in its group; then the same data in one process.
+
+use std::fs;
+
+use jianghan::suite::SERVICES;
+use nix::sys::signal::{Signal, killpg};
+use tests::{
+    World, eventually, run,
+    up::{PATIENCE, Up, database_rests, folder, free_port, up, working_in},
+};
+use tokio::time::timeout;
+
+#[test]
+fn ctrl_c_stops_every_process_in_order_and_one_process_goes_on() {
+    run(async {
+        let world = World::distributed().await; // for its binary; all the rest is a suite of its own
+        let _turn = world.shared().await; // beside those who can do with less of the machine
+        let folder = folder();
+        let data = folder.path().join("data");
+        let port = free_port();
+        let mut command = up(&world.binary, &data, port);
+        // They all work in the folder, so that one that is left behind is found.
+        command.args(["--shape", "distributed"]).current_dir(folder.path()).process_group(0);
+        let running = Up::start(command, folder.path().join("up.log")).await;
+        killpg(running.pid(), Signal::SIGINT).expect("told to stop");
+        running.ends_well().await;
+        for service in SERVICES {
+            let log = fs::read_to_string(data.join(format!("{service}.log"))).expect("its log");
+            assert_eq!(log.matches("told to stop").count(), 1, "{service}: {log}");
+            assert!(!log.contains("without an orderly stop"), "{service}: {log}");
+        }
+        assert!(database_rests(&data), "the database was stopped in order");
+        // The broker's port mapper goes a moment after it.
+        let alone = async || working_in(folder.path()).is_empty().then_some(());
+        eventually("the last process to go", alone).await;
+
+        // Everything had been taken in, so nothing waits in the broker for those who would not read it there.
+        let mut command = up(&world.binary, &data, port);
+        let ended = timeout(PATIENCE, command.arg("--exit").output()).await.expect("it ends by itself");
+        let ended = ended.expect("it runs");
+        assert!(ended.status.success(), "{ended:?}");
+        assert_eq!(fs::read_to_string(data.join("shape")).expect("the note"), "all-in-one\n");
+    });
+}
