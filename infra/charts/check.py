@@ -149,7 +149,7 @@ SERVICE_CHOICES = [
     [{}, {"autoscaling/enabled": True}],
     [{}, {"podDisruptionBudget/enabled": False}, {"podDisruptionBudget/maxUnavailable": "50%"}],
     [{}, {"networkPolicy/enabled": False}, {"networkPolicy/egressTo": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]}, {"networkPolicy/egressPorts": []}],
-    [{}, {"migrate/enabled": False}, {"migrate/secrets": {"JIANGHAN_DATABASE_URL_FILE": {"name": "owner", "key": "url"}}}],
+    [{}, {"migrate/enabled": False}],
     [
         {},
         {"http/enabled": True},
@@ -184,7 +184,6 @@ def service_matrix():
 # Values the umbrella must take.
 UMBRELLA = {
     "defaults": {},
-    "own database owner for migrations": deep({}, {"identity/migrate/secrets": {"JIANGHAN_DATABASE_URL_FILE": {"name": "owner", "key": "identity"}}}),
     "a service without migrations": deep({}, {"staffing/migrate/enabled": False}),
     "another port": deep({}, {"global/peers/staffing": 9191, "staffing/grpc/port": 9191}),
     "no network policies": {s: {"networkPolicy": {"enabled": False}} for s in ("identity", "caseRouting", "staffing", "volunteerMatching", "analytics", "gateway")},

@@ -1,11 +1,12 @@
 //! The HTTP edge: every public RPC as REST/JSON, the OpenAPI and the AsyncAPI document, and the board. It holds no state and is no
-//! credential: it carries the caller's token on, and each service checks it for itself.
+//! credential: it carries the caller's token on, and each service checks it for itself. Its key seals cookies and nothing else.
 
 pub mod asyncapi;
 pub mod board;
 pub mod config;
 pub mod export;
 mod headers;
+mod listen;
 mod places;
 pub mod problem;
 mod process;
@@ -17,10 +18,10 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use anyhow::Context;
 use axum::{
     Json, Router,
-    extract::State,
+    extract::{Request, State},
     http::{StatusCode, header},
-    middleware,
-    response::IntoResponse,
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
     routing::{any, get},
 };
 use tokio::net::TcpListener;
@@ -103,9 +104,20 @@ pub fn router(app: Arc<App>) -> Router {
         .merge(board::routes())
         .fallback(async || *problem::Problem::no_route())
         .method_not_allowed_fallback(async || *problem::Problem::wrong_verb(&[]))
+        .layer(middleware::from_fn(in_time))
         .layer(middleware::from_fn_with_state(app.clone(), headers::secure))
         .layer(middleware::from_fn(headers::observe))
         .with_state(app)
+}
+
+/// Within what time an answer begins: a body that comes drop by drop holds nothing longer. What the services may take is less.
+const ANSWER: Duration = Duration::from_secs(60);
+
+async fn in_time(request: Request, next: Next) -> Response {
+    match tokio::time::timeout(ANSWER, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => (*problem::Problem::too_slow()).into_response(),
+    }
 }
 
 async fn ready(State(app): State<Arc<App>>) -> impl IntoResponse {
@@ -122,13 +134,14 @@ async fn ready(State(app): State<Arc<App>>) -> impl IntoResponse {
 /// When the server cannot go on.
 pub async fn serve(config: Config, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<()> {
     let app = App::new(config, stop.clone())?;
-    let server = axum::serve(listener, router(app)).with_graceful_shutdown(stop.clone().cancelled_owned());
+    let server = listen::serve(listener, router(app), listen::Limits::default(), &stop);
     let deadline = async {
         stop.cancelled().await;
         tokio::time::sleep(Duration::from_secs(10)).await;
     };
     tokio::select! {
-        result = server.into_future() => result.context("the HTTP server ended"),
-        () = deadline => Ok(()),
+        () = server => {}
+        () = deadline => {}
     }
+    Ok(())
 }

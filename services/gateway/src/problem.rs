@@ -83,6 +83,13 @@ impl Problem {
         problem
     }
 
+    /// The request did not come to its end in time.
+    pub fn too_slow() -> Box<Self> {
+        let mut problem = Self::new(Code::DeadlineExceeded, "the request took too long to come in");
+        problem.status = StatusCode::REQUEST_TIMEOUT.as_u16();
+        problem
+    }
+
     /// Something failed here that the caller can do nothing about.
     pub fn internal() -> Box<Self> {
         Self::new(Code::Internal, "the request could not be completed")
