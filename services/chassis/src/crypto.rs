@@ -111,9 +111,7 @@ impl Crypto {
         match linked {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
-            Err(error) => {
-                Err(error).with_context(|| format!("cannot write the key file {}", path.display()))
-            }
+            Err(error) => Err(error).with_context(|| format!("cannot write the key file {}", path.display())),
         }
     }
 

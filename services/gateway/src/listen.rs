@@ -46,9 +46,9 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, limits: Limits,
             accepted = accept(&listener, &places) => accepted,
         };
         let Some((stream, place)) = accepted else { continue };
-        let service = router.clone().map_request(|request: Request<hyper::body::Incoming>| {
-            request.map(axum::body::Body::new)
-        });
+        let service = router
+            .clone()
+            .map_request(|request: Request<hyper::body::Incoming>| request.map(axum::body::Body::new));
         let connection = server.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
         let connection = open.watch(connection.into_owned());
         tokio::spawn(async move {

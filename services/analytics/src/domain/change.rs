@@ -271,10 +271,9 @@ fn decode(name: &str, event: &Event) -> Result<Option<CaseEvent>> {
             at: instant(m.closed_time.as_ref()).unwrap_or(event.time),
         }),
         "CaseReopened" => case_event!(event, CaseReopened, |m| Reopened),
-        "RatingReceived" => case_event!(event, RatingReceived, |m| Rated {
-            grade: small(m.grade),
-            on_behalf: m.on_behalf,
-        }),
+        "RatingReceived" => {
+            case_event!(event, RatingReceived, |m| Rated { grade: small(m.grade), on_behalf: m.on_behalf })
+        }
         "RatingJudged" => case_event!(event, RatingJudged, |m| RatingJudged {
             valid: m.valid,
             reached: m.callback() == wire::CallbackOutcome::Reached,

@@ -11,8 +11,8 @@ use crate::{
     },
     domain::{
         Application, BenefitChange, BenefitEnding, BenefitNews, Case, ClockKind, Determination,
-        Investigation, Notice, NoticeObjection, PersonRef, Reason, Remedy, RemedyKind, ReturnedReview, Review,
-        Signature, UncountedPeriod,
+        Investigation, Notice, NoticeObjection, PersonRef, Reason, Remedy, RemedyKind, ReturnedReview,
+        Review, Signature, UncountedPeriod,
     },
     store::{
         benefits::{BegunRecheck, Benefit},

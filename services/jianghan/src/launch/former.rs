@@ -25,7 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_secs(3);
 
 /// Why a broker is started that the suite itself does without.
-const UNKNOWN: &str = "the last run in this folder was --shape distributed, and events may wait in its broker";
+const UNKNOWN: &str =
+    "the last run in this folder was --shape distributed, and events may wait in its broker";
 
 /// By what the events of a suite go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

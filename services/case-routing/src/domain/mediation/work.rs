@@ -244,9 +244,11 @@ impl<'a> Work<'a> {
     /// days of the agreement before.
     pub fn deadline(&mut self, kind: DeadlineKind) -> Option<&mut Deadline> {
         let since = self.mediation.agreement.as_ref().and_then(|agreement| agreement.effective_at);
-        self.mediation.deadlines.iter_mut().rev().find(|deadline| {
-            deadline.kind == kind && since.is_none_or(|since| deadline.started_at >= since)
-        })
+        self.mediation
+            .deadlines
+            .iter_mut()
+            .rev()
+            .find(|deadline| deadline.kind == kind && since.is_none_or(|since| deadline.started_at >= since))
     }
 
     /// It happened, or does not matter any more.
