@@ -3,6 +3,7 @@
 
 mod mapping;
 mod paper;
+mod referral;
 mod reported;
 mod sync;
 #[cfg(test)]
@@ -16,7 +17,6 @@ use super::{
     error::Result,
     event::{Emitted, Timestamp},
     ids::TicketId,
-    reason::Reason,
     supplement::Materials,
     work::{Act, Decision, Work},
 };
@@ -87,13 +87,5 @@ impl Case {
         }
         work.case.remarked_at = Some(work.now);
         Ok(work.finish_with("TicketRemarked", None))
-    }
-
-    /// Another system said how a case that was referred to it stands there. The case stays where it is, over as it is here, and
-    /// its people read it in the timeline.
-    #[must_use]
-    pub fn referral_reported(self, system: &str, reported: &Reported, act: &Act<'_>) -> Decision {
-        let reason = Reason::new("referral_reported").with("system", system).with("status", &reported.status);
-        Work::begin(self, act).finish_with("ReferralReported", Some(reason))
     }
 }

@@ -28,6 +28,7 @@ mod partners;
 mod place;
 mod precedents;
 mod public_notices;
+mod referral;
 mod remark;
 mod reminders;
 mod rights;
