@@ -1,6 +1,7 @@
 //! Exchange with other systems: what they have to hear of a case, what a push adds to what is known, how their codes are
 //! ours, and when a delivery is tried again. Pure, like the rest of the domain.
 
+mod joined;
 mod mapping;
 mod paper;
 mod referral;
@@ -22,6 +23,7 @@ use super::{
 };
 
 pub use self::{
+    joined::{JoinedReport, reports_to_joined},
     mapping::{Known, Mapping, Problem, Row, Status},
     paper::{MOST_REMARKS, Paper, Pushed, Pushing, Remark, is_masked},
     reported::{Reported, Reporting},

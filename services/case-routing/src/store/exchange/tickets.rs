@@ -1,5 +1,6 @@
 //! Tickets: taken and told of with their cases, found by number, shown to operators. A ticket's row is only ever locked after its
-//! case's, so that commands on the case and pushes never wait for each other in a ring; a delivery locks the ticket alone.
+//! case's, or that of the case which its own was merged into, so that commands on cases and pushes never wait for each other in a
+//! ring; a delivery locks the ticket alone.
 
 use chassis::{Error, Result, Timestamp, db::cached};
 use diesel::{
