@@ -135,6 +135,7 @@ async fn sets_up(world: &World, http: &TestHttp) {
             ..Default::default()
         }],
         closed_codes: Vec::new(),
+        return_statuses: Vec::new(),
     };
     let drafted = exchange.draft_mapping(world.dispatcher().asks(mapping).await).await.expect("a draft");
     let drafted = drafted.into_inner();

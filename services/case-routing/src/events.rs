@@ -55,6 +55,10 @@ fn message(to: Addressed<'_>, case_id: String, facts: Option<pb::CaseFacts>) -> 
             let (line_code, in_time) = (line_code.clone(), *in_time);
             to.send(&pb::CaseHandedOff { case_id, facts, line_code, in_time })
         }
+        E::CaseReturnedFromReferral { line_code } => {
+            let line_code = line_code.clone();
+            to.send(&pb::CaseReturnedFromReferral { case_id, facts, line_code })
+        }
         E::CaseAnswered { in_time, process } => {
             let (in_time, process_version) = (*in_time, process.clone());
             to.send(&pb::CaseAnswered { case_id, facts, in_time, process_version })

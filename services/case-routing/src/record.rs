@@ -10,7 +10,7 @@ use crate::{
     domain::{
         BenefitChange, Case, Decision, DomainEvent, NewNotice, OfferId, OrgId, RemarkKind, RoutingDecision,
         TaskPart, TicketId, TimelineEntry, Timestamp,
-        exchange::{Report, reports},
+        exchange::{JoinedReport, Report, reports, reports_to_joined},
     },
     events,
 };
@@ -52,6 +52,8 @@ pub struct Pending {
     pub ticket: Option<NewTicket>,
     /// What the systems that know the case have to hear.
     pub reports: Vec<Report>,
+    /// What those have to hear that know a case that was merged into it.
+    pub joined_reports: Vec<JoinedReport>,
     /// The line that it was handed off by; a system that takes the line gets a referral.
     pub handed_off: Option<String>,
 }
@@ -142,7 +144,9 @@ impl CaseRecord {
                 pending.handed_off = Some(line_code.clone());
             }
         }
-        pending.reports.extend(reports(&mut case, current.map(|record| record.case.state), &events));
+        let before = current.map(|record| record.case.state);
+        pending.reports.extend(reports(&mut case, before, &events));
+        pending.joined_reports.extend(reports_to_joined(&case, before, &events));
         let told_version = events.last().map_or(told_before, |event| event.version);
         let emits = events.iter().map(events::emit).collect();
         (Self { case: Arc::new(case), told_version, shown: None, pending }, emits)

@@ -57,6 +57,7 @@ impl Step {
             | "TaskDeclined"
             | "CaseRecalled"
             | "CaseReturnedFromSociety"
+            | "CaseReturnedFromReferral"
             | "AdmissionRefusedByCommunity" => Some(Kind::Return),
             "CaseSupplementRequested" => Some(Kind::Supplement),
             "CaseContacted" => Some(Kind::Contact),

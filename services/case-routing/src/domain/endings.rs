@@ -34,11 +34,16 @@ impl Case {
     /// channels are told with an [answer](Self::answer).
     ///
     /// # Errors
-    /// `WrongState`; `Invalid` line code: no emergency line of the catalogue, nor taken elsewhere.
+    /// `WrongState`; `Invalid` line code: no emergency line of the catalogue, nor taken elsewhere; `Guard(returned_before)` for a
+    /// line by which it went before and came back.
     pub fn hand_off(self, line_code: &str, taken_elsewhere: bool, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.permit(Trigger::HandOff)?;
         check_code("line_code", line_code)?;
+        if work.case.returned_lines.iter().any(|line| line == line_code) {
+            let message = "it was referred by this line and sent back: choose another, or who handles it here";
+            return Err(DomainError::guard("returned_before", message));
+        }
         if !taken_elsewhere && !work.routes.is_emergency_line(line_code, work.now) {
             let message = "neither an emergency line of the catalogue nor one that another system takes";
             return Err(DomainError::invalid("line_code", message));

@@ -109,6 +109,8 @@ events! {
     CaseMerged { into_case_id: CaseId, in_time: bool }
     CaseUnmerged {}
     CaseHandedOff { line_code: String, in_time: bool }
+    /// The other system that took the line sent it back.
+    CaseReturnedFromReferral { line_code: String }
     CaseAnswered { in_time: bool, process: String }
     CaseTriaged { decision: Option<TriageDecision> }
     /// Its finder put it right on the spot.

@@ -237,6 +237,7 @@ pub(super) fn new_case(command: RegisterCase, place: Place, now: Timestamp) -> C
         application: None,
         triage: None,
         external: Vec::new(),
+        returned_lines: Vec::new(),
         supplement: None,
     }
 }

@@ -5,7 +5,7 @@ use super::codes::{
 };
 
 impl CaseState {
-    /// Whether nothing but undoing a merge follows.
+    /// Whether nothing but undoing a merge, or a referral that is sent back, follows.
     #[must_use]
     pub const fn is_terminal(self) -> bool {
         matches!(self, Self::NotAccepted | Self::HandedOff | Self::Merged | Self::Archived | Self::Withdrawn)

@@ -338,6 +338,11 @@ pub const TEXTS: &[(&str, &str, &str)] = &[
     ("false_statement", "提供的材料不真实", "the papers are not true"),
     ("condition_not_met", "不符合该事项规定的条件", "a condition of the item is not met"),
     ("referral_reported", "对方系统 {system} 反馈：{status}", "system {system} reports: {status}"),
+    (
+        "referral_returned",
+        "对方系统 {system} 退回（{status}），不再转 {line}，由本级继续办理",
+        "system {system} sent it back ({status}): it goes on here, and not to line {line} again",
+    ),
     ("imported", "{on} 由 {source} 迁入", "taken over from {source} on {on}"),
     ("retention_reached", "达到归档期限", "the time to archive was reached"),
 ];

@@ -9,6 +9,8 @@
 //! - `OfferedToSociety → Triaged` when an offer lapses and no organisation at all can be found, or none that the
 //!   router is sure enough of: a dispatcher decides then.
 //! - `InProgress → Triaged` when talks of a mediation fail, or society leads: the public service takes over, as after a partner.
+//! - `HandedOff → Triaged` when another system sends back what was referred to it, `→ Accepted` where nobody has said yet what it is
+//!   about: else its requester would be lost. An emergency stays with its line.
 //! - Suspended cases can be returned too: a partner may give up, and talks may fail, while the case waits.
 //! - `Triaged → Triaged`: a human may say otherwise what a case is about until it is dispatched.
 //! - A case that was merged is rated by its own requester, who is called about it, and a bad rating judged, without moving it.
@@ -63,6 +65,8 @@ triggers! {
     SupplementExpired = "supplement_expired",
     Decline = "decline",
     HandOff = "hand_off",
+    /// The other system that it was referred to sends it back.
+    ReturnFromReferral = "return_from_referral",
     Merge = "merge",
     Unmerge = "unmerge",
     Answer = "answer",
@@ -145,6 +149,8 @@ pub const TRANSITIONS: &[(Option<S>, S, Trigger)] = &[
     (Some(Registered), S::HandedOff, T::HandOff),
     (Some(Accepted), S::HandedOff, T::HandOff),
     (Some(Triaged), S::HandedOff, T::HandOff),
+    (Some(S::HandedOff), Triaged, T::ReturnFromReferral),
+    (Some(S::HandedOff), Accepted, T::ReturnFromReferral),
     (Some(Registered), S::Merged, T::Merge),
     (Some(Accepted), S::Merged, T::Merge),
     (Some(Triaged), S::Merged, T::Merge),
@@ -336,7 +342,8 @@ mod tests {
         for state in S::ALL {
             assert!(TRANSITIONS.iter().any(|(_, to, _)| to == state), "{state} is never reached");
             let leaves = TRANSITIONS.iter().any(|(from, to, _)| *from == Some(*state) && to != state);
-            assert_eq!(leaves, !state.is_terminal() || *state == S::Merged, "{state}");
+            let comes_back = matches!(state, S::Merged | S::HandedOff);
+            assert_eq!(leaves, !state.is_terminal() || comes_back, "{state}");
         }
     }
 

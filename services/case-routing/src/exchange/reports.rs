@@ -173,12 +173,15 @@ impl Reporter {
         let known = found(tx, id).await?.reported()?;
         // What is said without a time is never behind what is known, though the other clock was ahead.
         let now = known.as_ref().map_or(tx.now, |known| known.at.max(tx.now));
-        let reported = Reported { status: said.status.clone(), state, at: said.at.unwrap_or(now) };
+        let returned = mapping.returns(&said.status);
+        let reported = Reported { status: said.status.clone(), state, returned, at: said.at.unwrap_or(now) };
         let reporting = reported.beside(known.as_ref());
         if reporting == Reporting::Moved {
+            // It comes back when nobody whom it was referred to keeps it.
+            let all_returned = returned && tickets::others_returned(tx.conn, case_id, id).await?;
             let (world, code, step) = (self.desk.atlas.world(), system.system_code.clone(), reported.clone());
             let verb = Verb::new(world, case_id, None, move |case: Case, act, _: &Caller| {
-                Ok(case.referral_reported(&code, &step, &act))
+                case.referral_reported(&code, &step, all_returned, &act)
             });
             let commands: Commands<CaseStore> = vec![(case_id, Box::new(verb))];
             self.desk.executor.apply(tx, caller, commands).await?;

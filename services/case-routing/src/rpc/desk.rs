@@ -156,7 +156,8 @@ impl Desk {
 
     /// Where other systems know the case. Most cases have none, and are not asked for.
     pub async fn tickets_of(&self, case: &Case) -> Result<Vec<Ticket>> {
-        if case.external.is_empty() && case.state != CaseState::HandedOff {
+        let referred = case.state == CaseState::HandedOff || !case.returned_lines.is_empty();
+        if case.external.is_empty() && !referred {
             return Ok(Vec::new());
         }
         let mut conn = self.db.conn().await?;

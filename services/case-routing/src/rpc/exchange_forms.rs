@@ -191,6 +191,7 @@ pub fn mapping(m: &pb::DraftMappingRequest) -> Result<Mapping> {
     few("areas", m.areas.len())?;
     few("statuses", m.statuses.len())?;
     few("closed_codes", m.closed_codes.len())?;
+    few("return_statuses", m.return_statuses.len())?;
     let classes = m.classes.iter().enumerate().map(|(n, row)| -> Result<Row> {
         let class = code(&format!("classes[{n}].class_code"), &row.class_code, 64)?;
         Ok((class, code(&format!("classes[{n}].item_code"), &row.item_code, 64)?))
@@ -211,11 +212,14 @@ pub fn mapping(m: &pb::DraftMappingRequest) -> Result<Mapping> {
         let ours = parse::word(&field, row.closed_code, codes::closed_code_from, None)?;
         Ok((ours, code(&format!("closed_codes[{n}].external_code"), &row.external_code, 64)?))
     });
+    let returns = m.return_statuses.iter().enumerate();
+    let returns = returns.map(|(n, word)| code(&format!("return_statuses[{n}]"), word, 64));
     Ok(Mapping {
         classes: classes.collect::<Result<_>>()?,
         areas: areas.collect::<Result<_>>()?,
         statuses: statuses.collect::<Result<_>>()?,
         closed_codes: closed.collect::<Result<_>>()?,
+        return_statuses: returns.collect::<Result<_>>()?,
     })
 }
 
@@ -247,6 +251,7 @@ pub fn version(version: &Version) -> Result<pb::Mapping> {
         areas: areas.map(|(area_code, unit_code)| pb::AreaRule { area_code, unit_code }).collect(),
         statuses: statuses.collect(),
         closed_codes: closed.collect(),
+        return_statuses: mapping.return_statuses,
         drafted_by: version.drafted_by.clone(),
         approved_by: version.approved_by.clone().unwrap_or_default(),
         drafted_time: Some(to_proto(version.drafted_at)),

@@ -89,6 +89,7 @@ impl World {
                 closed_code: pb::ClosedCode::Resolved.into(),
                 external_code: "01".into(),
             }],
+            return_statuses: vec!["退回".into()],
         }
     }
 

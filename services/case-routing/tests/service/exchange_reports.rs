@@ -26,15 +26,19 @@ pub async fn referred(world: &World) -> pb::ExternalTicket {
         ..Default::default()
     };
     let case = world.d.cases(&resident).register_case(request).await.unwrap().into_inner().case.unwrap();
+    hands_off(world, &case.case_id).await.unwrap();
+    shown(world, &case.case_id).await
+}
+
+async fn hands_off(world: &World, case_id: &str) -> Result<(), Status> {
     let mut intake = IntakeServiceClient::new(world.d.service.call_as(&world.d.window()));
     let request = pb::HandOffCaseRequest {
-        case_id: case.case_id.clone(),
+        case_id: case_id.into(),
         request_id: request_id(),
         line_code: "12345".into(),
         ..Default::default()
     };
-    intake.hand_off_case(request).await.unwrap();
-    shown(world, &case.case_id).await
+    intake.hand_off_case(request).await.map(drop)
 }
 
 pub async fn shown(world: &World, case_id: &str) -> pb::ExternalTicket {
@@ -43,10 +47,14 @@ pub async fn shown(world: &World, case_id: &str) -> pb::ExternalTicket {
 
 /// The reports in a case's timeline, as their reasons read.
 pub async fn told(world: &World, case_id: &str) -> Vec<String> {
+    steps(world, case_id, "ReferralReported").await
+}
+
+async fn steps(world: &World, case_id: &str, event: &str) -> Vec<String> {
     let request = pb::GetTimelineRequest { case_id: case_id.into(), ..Default::default() };
     let entries = world.d.cases(&world.drafter()).get_timeline(request).await.unwrap().into_inner().entries;
-    let reports = entries.into_iter().filter(|entry| entry.event == "ReferralReported");
-    reports.map(|entry| entry.reason.unwrap().text_zh).collect()
+    let of_it = entries.into_iter().filter(|entry| entry.event == event);
+    of_it.map(|entry| entry.reason.unwrap().text_zh).collect()
 }
 
 fn at(world: &World, minute: i64) -> Option<prost_types::Timestamp> {
@@ -235,5 +243,35 @@ async fn a_referral_that_could_not_be_delivered_is_not_sent_again_once_it_is_rep
         (pb::SyncState::Synced, 0, "")
     );
     assert_eq!(http.received().len(), 1);
+    world.d.service.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_sent_back_goes_on_here_and_not_by_that_line_again() {
+    let world = World::mapped("", pb::ExchangeDirection::Out).await;
+    let ticket = referred(&world).await;
+    says(&world, &world.client, report(&ticket, "R-1", "待受理")).await.unwrap();
+    world.d.told().await;
+    let back = says(&world, &world.client, report(&ticket, "R-2", "退回")).await.unwrap();
+    assert_eq!(
+        (back.outcome(), back.external_state()),
+        (pb::ReportOutcome::Moved, pb::CaseState::NotAccepted)
+    );
+    assert_eq!(world.d.told().await, ["CaseReturnedFromReferral"]);
+    let case = world.case(&ticket.case_id).await;
+    assert_eq!((case.state(), case.closed_code()), (pb::CaseState::Triaged, pb::ClosedCode::Unspecified));
+    assert_eq!(case.external_tickets[0].external_status, "退回", "it is shown where it was");
+    assert_eq!(
+        steps(&world, &ticket.case_id, "CaseReturnedFromReferral").await,
+        ["对方系统 hotline 退回（退回），不再转 12345，由本级继续办理"]
+    );
+    let again = hands_off(&world, &ticket.case_id).await.unwrap_err();
+    assert_eq!(again.code(), Code::FailedPrecondition);
+
+    let same = says(&world, &world.client, report(&ticket, "R-3", "退回")).await.unwrap();
+    assert_eq!(same.outcome(), pb::ReportOutcome::Unchanged);
+    says(&world, &world.client, report(&ticket, "R-4", "已派单")).await.unwrap();
+    assert_eq!(world.d.told().await, [""; 0], "what it says later moves nothing here");
+    assert_eq!(world.case(&ticket.case_id).await.state(), pb::CaseState::Triaged);
     world.d.service.stop().await;
 }

@@ -24,6 +24,7 @@ mod exchange;
 mod exchange_delivery;
 mod exchange_files;
 mod exchange_grants;
+mod exchange_joined;
 mod exchange_reports;
 mod exchange_words;
 mod flow;

@@ -29,6 +29,9 @@ pub struct Mapping {
     pub statuses: Vec<Status>,
     /// Way of closing here, code there.
     pub closed_codes: Vec<(ClosedCode, String)>,
+    /// Statuses there by which a case that was referred is sent back. Earlier versions have none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub return_statuses: Vec<String>,
 }
 
 /// What is wrong with an entry.
@@ -101,6 +104,15 @@ impl Mapping {
                 add("closed_codes", number, "external_code", "empty");
             }
         }
+        let mut words = HashSet::new();
+        for (number, theirs) in self.return_statuses.iter().enumerate() {
+            let code = match theirs {
+                word if word.is_empty() => "empty",
+                word if !words.insert(word) => "duplicate",
+                _ => continue,
+            };
+            found.push(Problem { field: format!("return_statuses[{number}]"), code });
+        }
         found
     }
 
@@ -138,10 +150,17 @@ impl Mapping {
         ended.and_then(|code| word(Some(code))).or_else(|| word(None))
     }
 
-    /// The first state that they call so.
+    /// The first state that they call so. What only says that a referral is sent back is a refusal.
     #[must_use]
     pub fn state(&self, status: &str) -> Option<CaseState> {
-        self.statuses.iter().find(|row| row.1 == status).map(|row| row.0)
+        let named = self.statuses.iter().find(|row| row.1 == status).map(|row| row.0);
+        named.or_else(|| self.returns(status).then_some(CaseState::NotAccepted))
+    }
+
+    /// Whether they call so that a referral is sent back.
+    #[must_use]
+    pub fn returns(&self, status: &str) -> bool {
+        self.return_statuses.iter().any(|word| word == status)
     }
 
     /// Their code for a way of closing.
@@ -196,6 +215,7 @@ mod tests {
                 Status(CaseState::Withdrawn, "办结".into(), Some(ClosedCode::Resolved)),
             ],
             closed_codes: vec![(ClosedCode::Resolved, "1".into()), (ClosedCode::Resolved, String::new())],
+            return_statuses: vec!["退回".into(), String::new(), "退回".into(), "办结".into()],
         };
         assert_eq!(
             problems(&mapping),
@@ -213,6 +233,8 @@ mod tests {
                 "statuses[6].closed_code does_not_fit",
                 "closed_codes[1].closed_code duplicate",
                 "closed_codes[1].external_code empty",
+                "return_statuses[1] empty",
+                "return_statuses[2] duplicate",
             ]
         );
     }
@@ -227,6 +249,7 @@ mod tests {
                 Status(CaseState::Archived, "办结".into(), None),
             ],
             closed_codes: vec![(ClosedCode::Resolved, "1".into())],
+            ..Mapping::default()
         };
         assert!(problems(&mapping).is_empty());
         assert_eq!(
@@ -268,6 +291,22 @@ mod tests {
         }
         let back = |word: &str| mapping.state(word);
         assert_eq!((back("部分办结"), back("已解释")), (Some(CaseState::Closed), Some(CaseState::Completed)));
+    }
+
+    #[test]
+    fn a_word_for_sending_back_is_understood_and_never_told() {
+        let mapping = Mapping {
+            statuses: vec![Status(CaseState::Withdrawn, "撤单".into(), None)],
+            return_statuses: vec!["退回".into(), "撤单".into()],
+            ..Mapping::default()
+        };
+        assert!(problems(&mapping).is_empty());
+        assert!(mapping.returns("退回") && mapping.returns("撤单") && !mapping.returns("办结"));
+        assert_eq!(mapping.state("退回"), Some(CaseState::NotAccepted));
+        assert_eq!(mapping.state("撤单"), Some(CaseState::Withdrawn), "as they call it otherwise");
+        assert_eq!(mapping.status(CaseState::NotAccepted, None), None);
+        let written = serde_json::to_string(&mapping).unwrap();
+        assert_eq!(serde_json::from_str::<Mapping>(&written).unwrap(), mapping);
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! Exchange with other systems: what they have to hear of a case, what a push adds to what is known, how their codes are
 //! ours, and when a delivery is tried again. Pure, like the rest of the domain.
 
+mod joined;
 mod mapping;
 mod paper;
+mod referral;
 mod reported;
 mod sync;
 #[cfg(test)]
@@ -16,12 +18,12 @@ use super::{
     error::Result,
     event::{Emitted, Timestamp},
     ids::TicketId,
-    reason::Reason,
     supplement::Materials,
     work::{Act, Decision, Work},
 };
 
 pub use self::{
+    joined::{JoinedReport, reports_to_joined},
     mapping::{Known, Mapping, Problem, Row, Status},
     paper::{MOST_REMARKS, Paper, Pushed, Pushing, Remark, is_masked},
     reported::{Reported, Reporting},
@@ -87,13 +89,5 @@ impl Case {
         }
         work.case.remarked_at = Some(work.now);
         Ok(work.finish_with("TicketRemarked", None))
-    }
-
-    /// Another system said how a case that was referred to it stands there. The case stays where it is, over as it is here, and
-    /// its people read it in the timeline.
-    #[must_use]
-    pub fn referral_reported(self, system: &str, reported: &Reported, act: &Act<'_>) -> Decision {
-        let reason = Reason::new("referral_reported").with("system", system).with("status", &reported.status);
-        Work::begin(self, act).finish_with("ReferralReported", Some(reason))
     }
 }

@@ -10,6 +10,8 @@ pub struct Reported {
     pub status: String,
     /// The same as a state of ours, by the mapping in force when it was said.
     pub state: CaseState,
+    /// By that mapping it is sent back; of what is known, whether it ever was: what was sent back is nobody's there.
+    pub returned: bool,
     /// When it came to it there.
     pub at: Timestamp,
 }
@@ -32,7 +34,9 @@ impl Reported {
     pub fn beside(&self, known: Option<&Self>) -> Reporting {
         match known {
             Some(known) if self.at < known.at => Reporting::Late,
-            Some(known) if self.status == known.status => Reporting::Unchanged,
+            Some(known) if self.status == known.status && (known.returned || !self.returned) => {
+                Reporting::Unchanged
+            }
             _ => Reporting::Moved,
         }
     }
@@ -53,7 +57,7 @@ mod tests {
 
     fn reported(status: &str, minute: i64) -> Reported {
         let at = start() + TimeDelta::minutes(minute);
-        Reported { status: status.into(), state: CaseState::InProgress, at }
+        Reported { status: status.into(), state: CaseState::InProgress, returned: false, at }
     }
 
     /// What is known after reports by name, and how often it moved; as it is done over the tables.
@@ -82,6 +86,15 @@ mod tests {
         assert_eq!(reported("办结", 20).beside(Some(&first)), Reporting::Moved);
         assert_eq!(reported("办结", 10).beside(Some(&first)), Reporting::Moved, "the later row of a file");
         assert_eq!(reported("办结", 9).beside(Some(&first)), Reporting::Late);
+    }
+
+    #[test]
+    fn the_same_word_is_news_once_it_means_that_the_referral_is_sent_back() {
+        let known = reported("退回", 10);
+        let back = Reported { returned: true, ..reported("退回", 11) };
+        assert_eq!(back.beside(Some(&known)), Reporting::Moved);
+        assert_eq!(back.beside(Some(&back)), Reporting::Unchanged);
+        assert_eq!(reported("退回", 12).beside(Some(&back)), Reporting::Unchanged);
     }
 
     #[test]

@@ -26,11 +26,12 @@ const ROUTED: [&str; 2] = ["CaseOffered", "CaseDispatched"];
 /// What the hand-overs of a process are.
 const DISPATCHES: [&str; 3] = ["CaseDispatched", "CaseRedispatched", "CaseOffered"];
 /// What is sent back: the result, or the case.
-const RETURNS: [&str; 5] = [
+const RETURNS: [&str; 6] = [
     "TaskReturned",
     "TaskDeclined",
     "CaseRecalled",
     "CaseReturnedFromSociety",
+    "CaseReturnedFromReferral",
     "AdmissionRefusedByCommunity",
 ];
 

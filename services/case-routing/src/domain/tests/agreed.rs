@@ -76,6 +76,7 @@ const MOVES: &[(&[S], T, &[S])] = &[
 /// Moves that the amendments brought.
 const AMENDED: &[(&[S], T, &[S])] = &[
     (&[S::OfferedToSociety], T::LapseOffer, &[S::Triaged]),
+    (&[S::HandedOff], T::ReturnFromReferral, &[S::Triaged, S::Accepted]),
     (&[S::Suspended], T::ReturnFromSociety, &[S::Triaged]),
     (&[S::InProgress, S::Suspended], T::ReturnFromMediation, &[S::Triaged]),
     (&[S::Dispatched], T::RequestReview, &[S::Objected]),

@@ -188,7 +188,14 @@ pub fn attempt(world: &mut World, case: Case, attempt: &Attempt) -> Result<Optio
             }
             Trigger::Supplement => one(case.supplement(sent(pick), &world.act(resident()))),
             Trigger::Decline => one(case.decline("out_of_scope", "petition", &world.act(at_station))),
-            Trigger::HandOff => one(case.hand_off("119", false, &world.act(at_station))),
+            Trigger::HandOff => {
+                let elsewhere = attempt.by.is_multiple_of(2);
+                let (line, taken_elsewhere) = if elsewhere { ("12345", true) } else { ("119", false) };
+                one(case.hand_off(line, taken_elsewhere, &world.act(at_station)))
+            }
+            Trigger::ReturnFromReferral => {
+                one(case.return_from_referral("hotline", "退回", &world.system()))
+            }
             Trigger::Merge => one(case.merge(CaseId(CITY.0), &world.act(at_station))),
             Trigger::Unmerge => one(case.unmerge(&world.act(at_station))),
             Trigger::Answer => {

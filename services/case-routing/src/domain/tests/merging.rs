@@ -218,3 +218,53 @@ fn a_closed_original_is_opened_again_within_its_window_and_one_that_is_over_is_n
     let now = world.now;
     assert_eq!(guard(archived.heed_joined(now, &world.official(VERIFIER))), "original_over");
 }
+
+/// What the tickets of those that are merged into the case hear of a decision.
+fn heard(before: &Case, decision: &Decision) -> Vec<(CaseState, Option<ClosedCode>)> {
+    let told = exchange::reports_to_joined(&decision.case, Some(before.state), &decision.events);
+    assert!(told.iter().all(|report| report.cases == decision.case.merged));
+    told.into_iter().map(|report| (report.state, report.closed_code)).collect()
+}
+
+#[test]
+fn tickets_of_joined_cases_hear_how_the_original_ends_and_that_it_goes_on() {
+    let mut world = World::new();
+    let other = CaseId(world.fresh());
+    let case = world.completed("stairs");
+    let alone = case.clone().verify(&found_good(), &world.official(VERIFIER)).unwrap();
+    assert_eq!(heard(&case, &alone), [], "nobody is merged into it");
+    let case = case.absorb(&[other], true, &world.official(STATION)).unwrap().case;
+    let resolved = case.clone().verify(&found_good(), &world.official(VERIFIER)).unwrap();
+    assert_eq!(heard(&case, &resolved), [(CaseState::Resolved, Some(ClosedCode::Resolved))]);
+    let resolved = resolved.case;
+
+    let rated = resolved.clone().rate(1, &world.resident()).unwrap();
+    assert_eq!(heard(&resolved, &rated), [], "it stays where it is");
+    let rated = rated.case;
+    let reworked = rated.clone().judge_rating(true, "", &world.official(VERIFIER)).unwrap();
+    assert_eq!(heard(&rated, &reworked), [(CaseState::InProgress, None)]);
+
+    let closed = resolved.clone().rate(5, &world.resident()).unwrap();
+    assert_eq!(heard(&resolved, &closed), [(CaseState::Closed, Some(ClosedCode::Resolved))]);
+    let closed = closed.case;
+    let opened = closed.clone().reopen("new_facts", &world.resident()).unwrap();
+    assert_eq!(heard(&closed, &opened), [(CaseState::Triaged, None)], "of the way from there nothing");
+    let parted = closed.clone().absorb(&[other], false, &world.official(STATION)).unwrap().case;
+    let opened = parted.clone().reopen("new_facts", &world.resident()).unwrap();
+    assert_eq!(heard(&parted, &opened), [], "it is no longer one of them");
+    world.wait(TimeDelta::days(101));
+    let archived = closed.clone().archive(&world.system()).unwrap();
+    assert_eq!(heard(&closed, &archived), [], "no second end");
+}
+
+#[test]
+fn tickets_of_joined_cases_hear_that_the_original_went_elsewhere_and_came_back() {
+    let mut world = World::new();
+    let other = CaseId(world.fresh());
+    let case = world.accepted().absorb(&[other], true, &world.official(STATION)).unwrap().case;
+    let gone = case.clone().hand_off("12345", true, &world.official(STATION)).unwrap();
+    assert_eq!(heard(&case, &gone), [(CaseState::HandedOff, Some(ClosedCode::HandedOff))]);
+    let gone = gone.case;
+    let back = gone.clone().return_from_referral("hotline", "退回", &world.system()).unwrap();
+    assert_eq!(heard(&gone, &back), [(CaseState::Accepted, None)]);
+}

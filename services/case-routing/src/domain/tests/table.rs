@@ -67,6 +67,10 @@ fn prepared(world: &mut World, state: CaseState, verb: Trigger) -> Case {
             // The first partner has just been told that the case moved on to the next.
             in_state(world, state)
         }
+        (CaseState::HandedOff, Trigger::ReturnFromReferral) => {
+            let case = world.triaged("stairs");
+            case.hand_off("12345", true, &world.official(STATION)).unwrap().case
+        }
         (CaseState::InProgress, Trigger::Contact) => world.with_partner(),
         (CaseState::InProgress, Trigger::ReturnFromSociety) => world.with_partner(),
         (CaseState::Suspended, Trigger::ReturnFromSociety) => {
@@ -274,6 +278,7 @@ fn attempt(world: &mut World, case: Case, verb: Trigger) -> Result<Decision> {
         Trigger::Supplement => case.supplement(materials(&["id_copy"]), &world.resident()),
         Trigger::Decline => case.decline("out_of_scope", "petition", &world.official(STATION)),
         Trigger::HandOff => case.hand_off("119", false, &world.official(STATION)),
+        Trigger::ReturnFromReferral => case.return_from_referral("hotline", "退回", &world.system()),
         Trigger::Merge => case.merge(CaseId(nothing.0), &world.official(STATION)),
         Trigger::Unmerge => case.unmerge(&world.official(STATION)),
         Trigger::Answer => {
@@ -385,6 +390,13 @@ fn other_outcomes() {
     let case = case.request_supplement(vec!["id_copy".into()], &world.official(STATION)).unwrap().case;
     world.wait(TimeDelta::days(30));
     world.tick(case);
+
+    // What another system sends back was never triaged.
+    let mut world = World::new();
+    let case = Case { item: None, ..world.accepted() };
+    let case = case.hand_off("12345", true, &world.official(STATION)).unwrap().case;
+    let case = case.return_from_referral("hotline", "退回", &world.system()).unwrap().case;
+    assert_eq!(case.state, CaseState::Accepted);
 
     // What was put right on the spot is not drawn for a check.
     let mut world = World::new();

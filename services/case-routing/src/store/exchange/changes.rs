@@ -16,7 +16,7 @@ use diesel::{
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
-use super::tickets;
+use super::{joined, tickets};
 use crate::{
     domain::{
         TicketId,
@@ -37,8 +37,14 @@ pub async fn save(conn: &AsyncPgConnection, changes: &[Change<CaseRecord>]) -> R
             refer(conn, record, line, now).await?;
         }
     }
-    let reports: Vec<&Report> = changes.iter().flat_map(|change| &change.after.pending.reports).collect();
-    if reports.is_empty() { Ok(()) } else { tell(conn, &reports, now).await }
+    let joined = joined::reports(conn, changes).await?;
+    let own = changes.iter().flat_map(|change| &change.after.pending.reports);
+    let reports: Vec<&Report> = own.chain(&joined).collect();
+    if reports.is_empty() {
+        return Ok(());
+    }
+    tell(conn, &reports, now).await?;
+    joined::count(conn, &joined).await
 }
 
 async fn insert(mut conn: &AsyncPgConnection, record: &CaseRecord, ticket: &NewTicket) -> Result<()> {
@@ -127,12 +133,13 @@ struct TicketRow {
     ticket_id: Uuid,
 }
 
+/// Numbered behind what the tickets were told of cases that theirs were merged into.
 async fn tell(mut conn: &AsyncPgConnection, reports: &[&Report], now: Timestamp) -> Result<()> {
     cached(
         "INSERT INTO ticket_changes (change_id, ticket_id, number, kind, state, closed_code, at) \
-         SELECT change_id, ticket_id, number, 'state', state, closed_code, at \
-         FROM unnest($1, $2, $3, $4, $5, $6) AS t (change_id, ticket_id, number, state, closed_code, at) \
-         ORDER BY ticket_id, number",
+         SELECT r.change_id, r.ticket_id, r.number + t.joined, 'state', r.state, r.closed_code, r.at \
+         FROM unnest($1, $2, $3, $4, $5, $6) AS r (change_id, ticket_id, number, state, closed_code, at) \
+         JOIN external_tickets t ON t.ticket_id = r.ticket_id ORDER BY r.ticket_id, r.number",
     )
     .bind::<Array<SqlUuid>, _>(reports.iter().map(|_| new_id()).collect::<Vec<_>>())
     .bind::<Array<SqlUuid>, _>(reports.iter().map(|report| report.ticket.0).collect::<Vec<_>>())

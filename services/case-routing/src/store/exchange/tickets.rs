@@ -1,10 +1,11 @@
 //! Tickets: taken and told of with their cases, found by number, shown to operators. A ticket's row is only ever locked after its
-//! case's, so that commands on the case and pushes never wait for each other in a ring; a delivery locks the ticket alone.
+//! case's, or that of the case which its own was merged into, so that commands on cases and pushes never wait for each other in a
+//! ring; a delivery locks the ticket alone.
 
 use chassis::{Error, Result, Timestamp, db::cached};
 use diesel::{
     OptionalExtension, QueryableByName,
-    sql_types::{BigInt, Bytea, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid},
+    sql_types::{BigInt, Bool, Bytea, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid},
 };
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
@@ -71,6 +72,9 @@ pub struct Ticket {
     external_state: Option<String>,
     #[diesel(sql_type = Nullable<Timestamptz>)]
     external_at: Option<Timestamp>,
+    /// Whether it was ever sent back.
+    #[diesel(sql_type = Bool)]
+    returned: bool,
 }
 
 impl Ticket {
@@ -82,7 +86,7 @@ impl Ticket {
             return Ok(None);
         };
         let state: CaseState = state.parse().map_err(Error::internal)?;
-        Ok(Some(Reported { status: status.clone(), state, at }))
+        Ok(Some(Reported { status: status.clone(), state, returned: self.returned, at }))
     }
 }
 
@@ -92,7 +96,8 @@ macro_rules! select {
             "SELECT t.ticket_id, t.system_code, s.name_zh, s.name_en, t.ext_no, t.case_id, t.case_no, t.direction, \
              t.mapping_version, t.class_code, t.class_name, t.area_code, t.remark_count, t.remarked_at, t.reported_at, t.taken_at, \
              CASE WHEN s.state = 'paused' AND t.sync_state IN ('pending', 'retrying') THEN 'paused' ELSE t.sync_state END \
-             AS sync_state, t.waiting, t.attempts, t.due_at, t.last_error, t.external_status, t.external_state, t.external_at \
+             AS sync_state, t.waiting, t.attempts, t.due_at, t.last_error, t.external_status, t.external_state, t.external_at, \
+             t.returned \
              FROM external_tickets t JOIN external_systems s ON s.system_code = t.system_code WHERE ",
             $rest
         )
@@ -278,15 +283,36 @@ pub async fn set_sync(mut conn: &AsyncPgConnection, all: &[(TicketId, Sync)]) ->
 /// Notes how a referred case stands in the other system; the case is locked.
 pub async fn set_reported(conn: &mut AsyncPgConnection, id: TicketId, reported: &Reported) -> Result<()> {
     cached(
-        "UPDATE external_tickets SET external_status = $2, external_state = $3, external_at = $4 WHERE ticket_id = $1",
+        "UPDATE external_tickets SET external_status = $2, external_state = $3, external_at = $4, returned = returned OR $5 \
+         WHERE ticket_id = $1",
     )
     .bind::<SqlUuid, _>(id.0)
     .bind::<Text, _>(&reported.status)
     .bind::<Text, _>(reported.state.as_str())
     .bind::<Timestamptz, _>(reported.at)
+    .bind::<Bool, _>(reported.returned)
     .execute(conn)
     .await?;
     Ok(())
+}
+
+#[derive(QueryableByName)]
+struct AloneRow {
+    #[diesel(sql_type = Bool)]
+    alone: bool,
+}
+
+/// Whether every other system that a case was referred to has sent it back; the case is locked.
+pub async fn others_returned(conn: &mut AsyncPgConnection, case: CaseId, but: TicketId) -> Result<bool> {
+    let row: AloneRow = cached(
+        "SELECT NOT EXISTS (SELECT FROM external_tickets WHERE case_id = $1 AND direction = 'out' AND NOT returned \
+         AND ticket_id <> $2) AS alone",
+    )
+    .bind::<SqlUuid, _>(case.0)
+    .bind::<SqlUuid, _>(but.0)
+    .get_result(conn)
+    .await?;
+    Ok(row.alone)
 }
 
 /// Gives a referral the number that the other system has for it; another one stays.

@@ -16,6 +16,9 @@ use crate::suite::request_id;
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct File {
+    /// Words of theirs by which a case that was referred is sent back. First, for in a file it stands before every table.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    return_statuses: Vec<String>,
     classes: Vec<Class>,
     areas: Vec<Area>,
     statuses: Vec<Status>,
@@ -104,6 +107,7 @@ impl File {
                 .collect(),
             statuses,
             closed_codes,
+            return_statuses: self.return_statuses,
         })
     }
 
@@ -126,6 +130,7 @@ impl File {
             areas: mapping.areas.iter().map(area).collect(),
             statuses: mapping.statuses.iter().map(status).collect(),
             closed_codes: mapping.closed_codes.iter().map(closed).collect(),
+            return_statuses: mapping.return_statuses.clone(),
         }
     }
 }
@@ -273,6 +278,7 @@ mod tests {
     use super::*;
 
     const TEXT: &str = r#"
+        return_statuses = ["退回"]
         [[classes]]
         class = "0201"
         item = "CJ-0142"
@@ -306,6 +312,7 @@ mod tests {
             areas: request.areas,
             statuses: request.statuses,
             closed_codes: request.closed_codes,
+            return_statuses: request.return_statuses,
             ..Default::default()
         };
         assert_eq!(File::of(&mapping), file);

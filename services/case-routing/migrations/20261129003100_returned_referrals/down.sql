@@ -1,0 +1,2 @@
+ALTER TABLE external_tickets
+    DROP COLUMN returned;

@@ -1,0 +1,81 @@
+//! Cases that were referred to another system, and come back from there.
+
+use chrono::TimeDelta;
+
+use super::super::exchange::Reported;
+use super::super::*;
+use super::world::*;
+
+fn referred(world: &mut World, case: Case) -> Case {
+    let case = case.hand_off("12345", true, &world.official(STATION)).unwrap().case;
+    world.wait(TimeDelta::hours(1));
+    case
+}
+
+fn said(world: &World, returned: bool) -> Reported {
+    Reported { status: "退回".into(), state: CaseState::NotAccepted, returned, at: world.now }
+}
+
+#[test]
+fn what_another_system_sends_back_goes_on_with_its_promise_and_another_way() {
+    let mut world = World::new();
+    let case = world.triaged("stairs");
+    let promised = case.resolve_clock().unwrap().due_at;
+    let case = referred(&mut world, case);
+    let report = said(&world, true);
+    let back = case.referral_reported("hotline", &report, true, &world.system()).unwrap();
+    assert_eq!(names(&back), ["CaseReturnedFromReferral"]);
+    let reason = back.timeline[0].reason.clone().unwrap();
+    assert_eq!(
+        reason.render(Language::Chinese),
+        "对方系统 hotline 退回（退回），不再转 12345，由本级继续办理"
+    );
+    let case = back.case;
+    assert_eq!((case.state, case.closed_code, case.closed_at), (CaseState::Triaged, None, None));
+    let resolve = case.resolve_clock().unwrap();
+    assert!(resolve.is_running() && resolve.due_at == promised, "as if it had never been away");
+    let dispatch = case.clock(ClockKind::Dispatch, None).unwrap();
+    assert_eq!((dispatch.is_running(), dispatch.started_at), (true, world.now), "counted anew");
+    assert_eq!(violations(&case), Vec::<&str>::new());
+
+    let again = case.clone().hand_off("12345", true, &world.official(STATION));
+    assert_eq!(guard(again), "returned_before");
+    let elsewhere = case.clone().hand_off("12328", true, &world.official(STATION)).unwrap().case;
+    assert_eq!(elsewhere.state, CaseState::HandedOff);
+    let case = case.dispatch(&RouteChoice::Auto, &world.official(STREET_OFFICE)).unwrap().case;
+    assert_eq!(case.state, CaseState::Dispatched);
+    // Said again, it is nothing but said.
+    let report = said(&world, true);
+    let heard = case.referral_reported("hotline", &report, true, &world.system()).unwrap();
+    assert_eq!(heard.timeline[0].event, "ReferralReported");
+    assert_eq!(heard.case.state, CaseState::Dispatched);
+}
+
+#[test]
+fn what_was_never_taken_in_comes_back_accepted_since_it_left() {
+    let mut world = World::new();
+    let case = world.registered();
+    let left_at = world.now;
+    let case = referred(&mut world, case);
+    let back = case.return_from_referral("hotline", "退回", &world.system()).unwrap().case;
+    assert_eq!((back.state, back.accepted_at), (CaseState::Accepted, Some(left_at)));
+    assert_eq!(back.resolve_clock().unwrap().started_at, left_at);
+    assert_eq!(violations(&back), Vec::<&str>::new());
+}
+
+#[test]
+fn nothing_comes_back_while_somebody_keeps_it_nor_an_emergency() {
+    let mut world = World::new();
+    let case = world.accepted();
+    let case = referred(&mut world, case);
+    let fire = world.registered().hand_off("119", false, &world.official(STATION)).unwrap().case;
+    assert_eq!(guard(fire.clone().return_from_referral("fire", "退回", &world.system())), "emergency_line");
+    let kept = [(case.clone(), true, false), (case, false, true), (fire, true, true)];
+    for (case, returned, all_returned) in kept {
+        let report = said(&world, returned);
+        let heard = case.referral_reported("hotline", &report, all_returned, &world.system()).unwrap();
+        assert!(heard.events.is_empty());
+        assert_eq!(heard.timeline[0].event, "ReferralReported");
+        assert_eq!(heard.case.state, CaseState::HandedOff);
+    }
+}
