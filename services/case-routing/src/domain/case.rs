@@ -294,25 +294,6 @@ impl Case {
         orgs
     }
 
-    /// Whether an organisation takes part, is asked to define the duty, or has to answer a supervision: its caller reaches the
-    /// case.
-    #[must_use]
-    pub fn is_party(&self, org: OrgId) -> bool {
-        self.first_receiver == org
-            || self.tasks.iter().any(|task| task.org == org)
-            || self.verification.as_ref().is_some_and(|verification| verification.verifier == org)
-            || self
-                .supervisions
-                .iter()
-                .any(|known| known.state != SupervisionState::Cleared && self.supervised(known) == org)
-            || self.objection.as_ref().is_some_and(|objection| {
-                let asked = objection.ruling.as_ref().and_then(|ruling| ruling.definition.as_ref());
-                objection.arbiter == Some(org)
-                    || objection.parties.contains(&org)
-                    || asked.is_some_and(|asked| asked.org == org)
-            })
-    }
-
     /// Whether a call-back is due on completion.
     #[must_use]
     pub const fn callback_due(&self) -> bool {

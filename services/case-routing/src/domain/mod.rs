@@ -70,6 +70,7 @@ mod supervision;
 mod supplement;
 mod synonyms;
 mod table;
+mod taking_part;
 mod tally;
 mod tick;
 mod whistle;

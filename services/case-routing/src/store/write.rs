@@ -201,14 +201,15 @@ pub async fn agenda(mut conn: &AsyncPgConnection, changes: &Changes) -> Result<(
     if !set.is_empty() {
         cached(
             "INSERT INTO agenda (case_id, due_at, awaits, calendar_version, running_due_at, open, state, street_id, \
-             requester_id, org_ids) \
+             requester_id, org_ids, asked_org_ids) \
              SELECT case_id, due_at, awaits, calendar_version, running_due_at, open, state, street_id, requester_id, \
-             org_ids::uuid[] FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) AS t \
-             (case_id, due_at, awaits, calendar_version, running_due_at, open, state, street_id, requester_id, org_ids) \
+             org_ids::uuid[], asked_org_ids::uuid[] FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) AS t \
+             (case_id, due_at, awaits, calendar_version, running_due_at, open, state, street_id, requester_id, org_ids, \
+             asked_org_ids) \
              ON CONFLICT (case_id) DO UPDATE SET due_at = excluded.due_at, awaits = excluded.awaits, \
              calendar_version = excluded.calendar_version, running_due_at = excluded.running_due_at, \
              open = excluded.open, state = excluded.state, street_id = excluded.street_id, \
-             org_ids = excluded.org_ids",
+             org_ids = excluded.org_ids, asked_org_ids = excluded.asked_org_ids",
         )
         .bind::<Array<SqlUuid>, _>(set.iter().map(|(case, _)| *case).collect::<Vec<_>>())
         .bind::<Array<Nullable<Timestamptz>>, _>(set.iter().map(|(_, row)| row.due_at).collect::<Vec<_>>())
@@ -226,6 +227,7 @@ pub async fn agenda(mut conn: &AsyncPgConnection, changes: &Changes) -> Result<(
         )
         .bind::<Array<Nullable<SqlUuid>>, _>(set.iter().map(|(_, row)| row.requester).collect::<Vec<_>>())
         .bind::<Array<Text>, _>(set.iter().map(|(_, row)| ids(row.orgs.iter())).collect::<Vec<_>>())
+        .bind::<Array<Text>, _>(set.iter().map(|(_, row)| ids(row.asked.iter())).collect::<Vec<_>>())
         .execute(&mut conn)
         .await?;
     }

@@ -54,6 +54,7 @@ fn check(world: &World, before: &Case, decision: &Decision) {
     let judge = case.rating.as_ref().and_then(|rating| rating.judge).filter(|_| case.merged_into.is_none());
     assert!(judge.is_none_or(|judge| !case.handling_orgs().contains(&judge)), "C-4: who handled it judges");
     noted_once(case);
+    whoever_is_asked_finds_it(case);
     let json = serde_json::to_value(case).unwrap();
     assert_eq!(&serde_json::from_value::<Case>(json).unwrap(), case);
 }
@@ -64,6 +65,27 @@ fn noted_once(case: &Case) {
     assert!(row.is_none() || kept.is_none(), "twice");
     assert!(row.is_some() || (case.state.is_finished() && case.counted_with().is_none()), "not at all");
     assert_eq!(row.map_or(kept, |row| row.due_at), case.next_timer_at());
+}
+
+/// Whoever is asked for something finds the case in a list, and reaches it.
+fn whoever_is_asked_finds_it(case: &Case) {
+    let asked = case.asked_orgs();
+    assert!(asked.iter().all(|org| case.is_party(*org)), "{asked:?} are listed a case that they do not reach");
+    let listed = AgendaRow::of(case).map_or(Vec::new(), |row| row.orgs);
+    let found = |org: &OrgId| listed.contains(org);
+    assert!(asked.iter().all(found), "{asked:?}");
+    if case.state.is_finished() {
+        return;
+    }
+    if let Some(objection) = case.objection.as_ref().filter(|_| case.state == CaseState::Objected) {
+        let open = matches!(objection.state, ObjectionState::InArbitration | ObjectionState::InReview);
+        let mut heard = objection.parties.iter().chain(&objection.arbiter).filter(|_| open);
+        assert!(heard.all(found), "{objection:?}");
+    }
+    let verifies = case.verification.as_ref().filter(|_| case.state == CaseState::Verifying);
+    assert!(verifies.is_none_or(|verification| found(&verification.verifier)));
+    let mut open = case.supervisions.iter().filter(|known| known.state != SupervisionState::Cleared);
+    assert!(open.all(|known| found(&case.supervised(known))));
 }
 
 /// C-2, C-3: a promise to the requester moves only by what is listed, never to an earlier day, and never past the law's.
