@@ -16,7 +16,7 @@ use super::ids::*;
 use super::mediation::MediationLink;
 pub use super::parts::{
     Callback, Evidence, Objection, Offer, Rating, RoutingDecision, Supervision, Suspension, Task,
-    Verification,
+    Verification, Waited,
 };
 use super::point::Point;
 use super::router::RouteQuery;
@@ -113,6 +113,9 @@ pub struct Case {
     pub objection: Option<Objection>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suspension: Option<Suspension>,
+    /// How long it has waited, by cause, over all its suspensions that are over.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waited: Vec<Waited>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub supervisions: Vec<Supervision>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
