@@ -202,7 +202,7 @@ pub struct Code {
     pub zh: String,
     /// What it means, in English.
     pub en: String,
-    /// For suspensions: days at most.
+    /// For suspensions: days at most, at a time and, unless the level above approves more, of a case in all.
     #[serde(default)]
     pub max_days: u32,
     /// For suspensions: the law does not count the period, so that it stops the limit of an application too.

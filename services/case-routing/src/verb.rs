@@ -169,6 +169,20 @@ pub fn leading<'a>(mut act: Act<'a>, by: &Caller, case: &Case) -> Act<'a> {
     act
 }
 
+/// Lets a leader suspend the case for the own organisation that may, else for one that answers for it: that hears why it may not.
+pub fn suspending<'a>(
+    act: Act<'a>,
+    by: &Caller,
+    case: &Case,
+    cause_code: &str,
+    resume_at: Option<Timestamp>,
+) -> Act<'a> {
+    let responsible = case.responsible_orgs(act.routes, act.now);
+    let approvers = case.suspension_approvers(cause_code, resume_at, act.routes, act.rules, act.now);
+    let act = acting_for_who_may(act, by, |org| responsible.contains(&org));
+    acting_for_who_may(act, by, |org| approvers.contains(&org))
+}
+
 /// What the domain refuses, as callers hear it.
 pub fn refused(id: CaseId, error: DomainError) -> Error {
     match error {

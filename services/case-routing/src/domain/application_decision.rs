@@ -197,7 +197,7 @@ impl Application {
     /// The limit stands still for a listed period that does not count, told to the applicant in writing (C-3).
     ///
     /// # Errors
-    /// `Guard(application_state)`; `WrongState` of the case; `NotEntitled` unless the lead's leader; `Invalid` cause or date.
+    /// `Guard(application_state)`; `WrongState` of the case; `Invalid` cause or date; and as [`Case::suspend`] for who may.
     pub fn pause(
         self,
         (cause_code, told_ref): (&str, &str),

@@ -17,7 +17,7 @@ use super::ids::*;
 use super::mediation::MediationLink;
 pub use super::parts::{
     Callback, Evidence, Objection, Offer, Rating, RoutingDecision, Supervision, Suspension, Task,
-    Verification,
+    Verification, Waited,
 };
 use super::point::Point;
 use super::router::RouteQuery;
@@ -114,6 +114,9 @@ pub struct Case {
     pub objection: Option<Objection>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suspension: Option<Suspension>,
+    /// How long it has waited, by cause, over all its suspensions that are over.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waited: Vec<Waited>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub supervisions: Vec<Supervision>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -301,25 +304,6 @@ impl Case {
         orgs.sort_unstable();
         orgs.dedup();
         orgs
-    }
-
-    /// Whether an organisation takes part, is asked to define the duty, or has to answer a supervision: its caller reaches the
-    /// case.
-    #[must_use]
-    pub fn is_party(&self, org: OrgId) -> bool {
-        self.first_receiver == org
-            || self.tasks.iter().any(|task| task.org == org)
-            || self.verification.as_ref().is_some_and(|verification| verification.verifier == org)
-            || self
-                .supervisions
-                .iter()
-                .any(|known| known.state != SupervisionState::Cleared && self.supervised(known) == org)
-            || self.objection.as_ref().is_some_and(|objection| {
-                let asked = objection.ruling.as_ref().and_then(|ruling| ruling.definition.as_ref());
-                objection.arbiter == Some(org)
-                    || objection.parties.contains(&org)
-                    || asked.is_some_and(|asked| asked.org == org)
-            })
     }
 
     /// Whether a call-back is due on completion.

@@ -222,7 +222,7 @@ impl Work<'_> {
     pub(super) fn end(&mut self, code: ClosedCode) {
         self.stop_all_clocks();
         self.clear_supervisions(|_| true);
-        self.case.suspension = None;
+        self.count_waiting();
         self.case.closed_code = Some(code);
         self.case.closed_at = Some(self.now);
     }

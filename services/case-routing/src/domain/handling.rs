@@ -1,9 +1,9 @@
-//! The work itself: first contact, waiting, extensions, assists' results. For completion see [`super::completion`].
+//! The work itself: first contact, extensions, assists' results. For waiting see [`super::suspending`], for completion
+//! [`super::completion`].
 
 use calendar::Limit;
-use chrono::TimeDelta;
 
-use super::case::{Case, Suspension, Task};
+use super::case::{Case, Task};
 use super::codes::*;
 use super::error::{DomainError, Result};
 use super::event::{DomainEvent, Timestamp};
@@ -22,24 +22,6 @@ impl Case {
     pub fn contact(self, method: ContactMethod, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.contact(Some(method))?;
-        Ok(work.finish())
-    }
-
-    /// The case waits for a listed cause, with approval, told to the requester in writing (C-3); the requester's clock stands
-    /// still.
-    ///
-    /// # Errors
-    /// `WrongState`; `NotEntitled` unless of an organisation that [answers for it](Self::responsible_orgs), never a machine;
-    /// `Invalid` cause or date, and without the writing.
-    pub fn suspend(
-        self,
-        cause_code: &str,
-        told_ref: &str,
-        resume_at: Option<Timestamp>,
-        act: &Act<'_>,
-    ) -> Result<Decision> {
-        let mut work = Work::begin(self, act);
-        work.suspend(cause_code, told_ref, resume_at)?;
         Ok(work.finish())
     }
 
@@ -113,10 +95,15 @@ impl Case {
     pub fn extension_approvers(&self, routes: &RoutingTable, rules: &Rules, at: Timestamp) -> Vec<OrgId> {
         let item = self.item.as_ref().and_then(|item| routes.item_version(&item.code, item.version));
         let usual = rules.sla_for(item.map(std::convert::AsRef::as_ref), self.urgency).max_extensions;
-        let own = self.responsible_orgs(routes, at);
         if self.extension_count < usual {
-            return own;
+            return self.responsible_orgs(routes, at);
         }
+        self.level_above(routes, at)
+    }
+
+    /// The organisations one level above those that [answer for the case](Self::responsible_orgs), and none of these.
+    pub(super) fn level_above(&self, routes: &RoutingTable, at: Timestamp) -> Vec<OrgId> {
+        let own = self.responsible_orgs(routes, at);
         let line = self.item.as_ref().and_then(|item| item.line.as_deref());
         let above = own.iter().flat_map(|org| routes.leaders_of(*org, line, at));
         above.filter(|org| !own.contains(org)).collect()
@@ -237,38 +224,6 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// The case waits for a listed cause, of which the requester was told in writing.
-    pub(super) fn suspend(
-        &mut self,
-        cause_code: &str,
-        told_ref: &str,
-        resume_at: Option<Timestamp>,
-    ) -> Result<()> {
-        self.permit(Trigger::Suspend)?;
-        let (id, _) = self.lead()?;
-        self.human_official()?;
-        self.answers_for_case()?;
-        let days = self.rules.suspension_causes.get(cause_code);
-        let days = *days.ok_or_else(|| DomainError::invalid("cause_code", "not a listed cause"))?;
-        written(told_ref)?;
-        let latest = self.now + TimeDelta::days(i64::from(days));
-        if resume_at.is_some_and(|at| at <= self.now || at > latest) {
-            let message = format!("must lie ahead, at most {days} days for this cause");
-            return Err(DomainError::invalid("resume_time", message));
-        }
-        // Without a date the case goes on by itself when the cause's longest time is over.
-        let resume_at = Some(resume_at.unwrap_or(latest));
-        let due_before = self.case.resolve_clock().map(|clock| clock.due_at);
-        self.pause_clocks(&[ClockKind::Resolve, ClockKind::Rework, ClockKind::Stage]);
-        let (cause_code, told_ref, since) = (cause_code.to_owned(), told_ref.to_owned(), self.now);
-        let reason = Reason::new(&cause_code).with("told_ref", &told_ref);
-        let event = DomainEvent::CaseSuspended { cause_code: cause_code.clone(), resume_at };
-        self.case.suspension = Some(Suspension { cause_code, told_ref, since, resume_at, due_before });
-        self.enter(CaseState::Suspended, Trigger::Suspend)?;
-        self.emit(event, Some(reason), Some(id));
-        Ok(())
-    }
-
     /// Assists that are not done: what is decided without them needs them no more.
     pub(super) fn outstanding_assists(&self) -> Vec<TaskId> {
         let assists = self.case.tasks.iter().filter(|task| task.part == TaskPart::Assist);
@@ -326,16 +281,10 @@ impl Work<'_> {
         self.emit(DomainEvent::CaseResumed {}, reason, None);
         Ok(())
     }
-
-    pub(super) fn end_suspension(&mut self) {
-        if self.case.suspension.take().is_some() {
-            self.resume_clocks();
-        }
-    }
 }
 
 /// What moves the requester's time is told to them in writing.
-fn written(told_ref: &str) -> Result<()> {
+pub(super) fn written(told_ref: &str) -> Result<()> {
     if told_ref.is_empty() {
         return Err(DomainError::invalid("told_ref", "the writing by which the requester was told"));
     }

@@ -204,6 +204,7 @@ pub(super) fn new_case(command: RegisterCase, place: Place, now: Timestamp) -> C
         routing: Vec::new(),
         objection: None,
         suspension: None,
+        waited: Vec::new(),
         supervisions: Vec::new(),
         verification: None,
         rating: None,

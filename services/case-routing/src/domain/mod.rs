@@ -70,8 +70,10 @@ mod state;
 mod suggestion;
 mod supervision;
 mod supplement;
+mod suspending;
 mod synonyms;
 mod table;
+mod taking_part;
 mod tally;
 mod tick;
 mod whistle;
@@ -101,7 +103,7 @@ pub use benefit_end::{BenefitEnding, EndBenefit};
 pub use by_hand::{Chooser, ManualRoute};
 pub use case::{
     AssignmentView, Callback, Case, Evidence, ItemRef, Objection, Offer, Place, Rating, RoutingDecision,
-    Supervision, Suspension, Task, Verification, is_overdue, promised, running_due_at,
+    Supervision, Suspension, Task, Verification, Waited, is_overdue, promised, running_due_at,
 };
 pub use catalogue::CatalogueVersion;
 pub use clock::{Clock, WARNINGS};

@@ -294,6 +294,13 @@ pub struct Suspension {
     pub due_before: Option<Timestamp>,
 }
 
+/// How long a case has waited for one cause. What was granted and not used, because it went on earlier, is not in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waited {
+    pub cause_code: String,
+    pub seconds: i64,
+}
+
 /// A reference to evidence; the thing itself is stored elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence {

@@ -68,8 +68,8 @@ pub struct Rules {
     pub judge: Limit,
     /// How long the parties of a mediation have to come to an agreement.
     pub mediation_talks: Limit,
-    /// The causes for which a case may wait, and for how many days at most; no others stop the
-    /// requester's clock (C-3).
+    /// The causes for which a case may wait, and for how many days at most: at a time, and in all unless the level above approves
+    /// more; no others stop the requester's clock (C-3).
     pub suspension_causes: BTreeMap<String, u32>,
     /// A partner gives the case back to the public service when this part of the time left has run.
     pub partner_share_percent: u8,

@@ -19,7 +19,7 @@ use crate::{
         masked_name,
     },
     filing::impartial,
-    verb::{acting_for, withdrawing},
+    verb::{acting_for, suspending, withdrawing},
 };
 
 fn nobody_applied() -> DomainError {
@@ -366,7 +366,7 @@ impl ApplicationService for Applications {
                 parse::reference("told_ref", &message.told_ref)?
             ),
             |papers, case, act, by, pause| {
-                let act = acting_for(act, by, case.lead_org);
+                let act = suspending(act, by, &case, &pause.0, pause.1);
                 papers.pause((&pause.0, &pause.2), pause.1, case, &act)
             }
         )

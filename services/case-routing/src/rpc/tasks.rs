@@ -25,7 +25,7 @@ use crate::{
     },
     reach, seed,
     store::list_work,
-    verb::{acting_for, acting_for_who_may, leading},
+    verb::{acting_for, acting_for_who_may, leading, suspending},
 };
 
 /// The RPCs.
@@ -355,7 +355,7 @@ impl TaskService for Tasks {
                 parse::reference("told_ref", &message.told_ref)?
             ),
             |case, act, by, pause| {
-                let act = leading(act, by, &case);
+                let act = suspending(act, by, &case, &pause.0, pause.1);
                 case.suspend(&pause.0, &pause.2, pause.1, &act)
             }
         )

@@ -1,6 +1,9 @@
 //! Lists of cases, a page at a time by key, each by the index that leads to it soonest ([`super::list_texts`]).
 
-use std::collections::HashMap;
+use std::{
+    cmp::Reverse,
+    collections::{HashMap, HashSet},
+};
 
 use chassis::{
     Error, Result, Timestamp,
@@ -20,8 +23,8 @@ use super::{
     case_store::CaseStore,
     list_running,
     list_texts::{
-        ALL, BY_ITEM, BY_LINE, BY_ORG, BY_RECEIVER, BY_REQUESTER, BY_STREET, BY_WORDS, LOOK_THROUGH, OPEN,
-        Texts,
+        ALL, BY_ASKED, BY_ITEM, BY_LINE, BY_ORG, BY_RECEIVER, BY_REQUESTER, BY_STREET, BY_WORDS,
+        LOOK_THROUGH, OPEN, Texts,
     },
     rows::never,
     words,
@@ -207,15 +210,19 @@ impl CaseFilter {
         (ALL, None)
     }
 
-    /// For whoever has a desk at one street, an organisation and own requests, and asks for nothing in particular: the indexes that
-    /// together hold all that is within reach, and what each is looked up by.
-    fn nearby(&self) -> Option<Vec<(Texts, String)>> {
-        let (reach, (texts, _)) = (&self.reach, self.driver());
+    /// Where no index alone leads there, those that together hold all that is asked for, and what each is looked up by: for an
+    /// organisation the cases of its tasks and those that ask it for something; for whoever has a desk at one street, an
+    /// organisation and own requests, and asks for nothing in particular, all that is within reach.
+    fn several(&self) -> Option<Vec<(Texts, String)>> {
+        let (reach, (texts, key)) = (&self.reach, self.driver());
+        if texts == BY_ORG {
+            return key.map(|org| vec![(BY_ORG, org.clone()), (BY_ASKED, org)]);
+        }
         let street = self.near.filter(|_| texts == ALL && reach.orgs.len() <= 1)?;
         let mut all = vec![(BY_STREET, street.to_string())];
         all.extend(reach.requester.map(|requester| (BY_REQUESTER, requester.to_string())));
         for org in &reach.orgs {
-            all.extend([(BY_ORG, org.to_string()), (BY_RECEIVER, org.to_string())]);
+            all.extend([BY_ORG, BY_RECEIVER, BY_ASKED].map(|texts| (texts, org.to_string())));
         }
         Some(all)
     }
@@ -275,8 +282,7 @@ async fn by_due<D: FromCase>(
     let behind = filter.after.filter(|(due, _)| *due == filter.order.without());
     let mut rows = Vec::new();
     if behind.is_none() {
-        let (texts, key) = list_running::texts(conn, filter).await?;
-        rows = page(conn, store, texts[usize::from(last)], key, filter).await?;
+        rows = running(conn, store, filter, last).await?;
     }
     let left = filter.limit - i64::try_from(rows.len()).unwrap_or(filter.limit);
     if left > 0 && filter.overdue_at.is_none() {
@@ -287,6 +293,27 @@ async fn by_due<D: FromCase>(
     Ok(rows)
 }
 
+/// Those whose clock runs, in the order of their due times.
+async fn running<D: FromCase>(
+    conn: &mut AsyncPgConnection,
+    store: &CaseStore,
+    filter: &CaseFilter,
+    last: bool,
+) -> Result<Vec<Found<D>>> {
+    let indexes = list_running::texts(conn, filter).await?;
+    let several = indexes.len() > 1;
+    let mut found = Vec::new();
+    for (texts, key) in indexes {
+        found.extend(rows(conn, texts[usize::from(last)], key, filter).await?);
+    }
+    if several && last {
+        found.sort_unstable_by_key(|row| Reverse((row.running_due_at, row.case_id)));
+    } else if several {
+        found.sort_unstable_by_key(|row| (row.running_due_at, row.case_id));
+    }
+    merged(conn, store, found, filter).await
+}
+
 async fn by_id<D: FromCase>(
     conn: &mut AsyncPgConnection,
     store: &CaseStore,
@@ -294,8 +321,8 @@ async fn by_id<D: FromCase>(
 ) -> Result<Vec<Found<D>>> {
     let oldest = filter.order == Order::Oldest;
     let Some(found) = &filter.found else {
-        if let Some(indexes) = filter.nearby() {
-            return nearby(conn, store, indexes, filter).await;
+        if let Some(indexes) = filter.several() {
+            return several(conn, store, indexes, filter).await;
         }
         let (texts, key) = filter.driver();
         return page(conn, store, texts[usize::from(oldest)], key, filter).await;
@@ -320,7 +347,7 @@ async fn by_id<D: FromCase>(
 }
 
 /// What several indexes hold between them, each read as far as a page goes.
-async fn nearby<D: FromCase>(
+async fn several<D: FromCase>(
     conn: &mut AsyncPgConnection,
     store: &CaseStore,
     indexes: Vec<(Texts, String)>,
@@ -332,7 +359,18 @@ async fn nearby<D: FromCase>(
         found.extend(rows(conn, texts[usize::from(oldest)], Some(key), filter).await?);
     }
     found.sort_unstable_by(|a, b| if oldest { a.case_id.cmp(&b.case_id) } else { b.case_id.cmp(&a.case_id) });
-    found.dedup_by_key(|row| row.case_id);
+    merged(conn, store, found, filter).await
+}
+
+/// A page of what several indexes gave, in order. A case may have changed between two of them: it is listed once.
+async fn merged<D: FromCase>(
+    conn: &mut AsyncPgConnection,
+    store: &CaseStore,
+    mut found: Vec<Row>,
+    filter: &CaseFilter,
+) -> Result<Vec<Found<D>>> {
+    let mut seen = HashSet::new();
+    found.retain(|row| seen.insert(row.case_id));
     found.truncate(usize::try_from(filter.limit).unwrap_or(0));
     read(conn, store, &found).await
 }
@@ -348,12 +386,12 @@ pub async fn look_through<D: FromCase>(
         return Ok(None);
     }
     let full = |found: usize| i64::try_from(found).is_ok_and(|found| found >= filter.limit);
-    if let Some(indexes) = filter.nearby() {
-        // A word that is common in the street is found soon in each of them.
+    if let Some(indexes) = filter.several() {
+        // A word that is common in the street, or among an organisation's, is found soon in each of them.
         let (texts, key) = &indexes[0];
-        let street = rows(conn, texts[LOOK_THROUGH], Some(key.clone()), filter).await?;
-        return if full(street.len()) {
-            nearby(conn, store, indexes, filter).await.map(Some)
+        let first = rows(conn, texts[LOOK_THROUGH], Some(key.clone()), filter).await?;
+        return if full(first.len()) {
+            several(conn, store, indexes, filter).await.map(Some)
         } else {
             Ok(None)
         };

@@ -10,30 +10,31 @@ use uuid::Uuid;
 
 use super::{
     list::{CaseFilter, array},
-    list_texts::{RUNNING, RUNNING_FOUND, RUNNING_OF_ORG, RUNNING_OF_REQUESTER},
+    list_texts::{RUNNING, RUNNING_FOUND, RUNNING_OF_ASKED, RUNNING_OF_ORG, RUNNING_OF_REQUESTER},
 };
 
 /// Tasks in running cases up to which an organisation's are read by themselves. Where there are more, the agenda of all that run
 /// fills a page soon, and says of each case what else is asked before the case is read.
 const FEW: i64 = 1_000;
 
-/// The texts of the index that leads there soonest, due first and due last, and what it is looked up by.
-pub async fn texts(
-    conn: &mut AsyncPgConnection,
-    filter: &CaseFilter,
-) -> Result<([&'static str; 2], Option<String>)> {
+/// The texts of an index, due first and due last, and what it is looked up by.
+pub type Running = ([&'static str; 2], Option<String>);
+
+/// The index that leads there soonest, or those that together do.
+pub async fn texts(conn: &mut AsyncPgConnection, filter: &CaseFilter) -> Result<Vec<Running>> {
     if let Some(requester) = filter.requester() {
-        return Ok((RUNNING_OF_REQUESTER, Some(requester.to_string())));
+        return Ok(vec![(RUNNING_OF_REQUESTER, Some(requester.to_string()))]);
     }
     if let Some(found) = &filter.found {
-        return Ok((RUNNING_FOUND, Some(array(found))));
+        return Ok(vec![(RUNNING_FOUND, Some(array(found)))]);
     }
     if let Some(org) = filter.org
         && few(conn, org).await?
     {
-        return Ok((RUNNING_OF_ORG, Some(org.to_string())));
+        let org = Some(org.to_string());
+        return Ok(vec![(RUNNING_OF_ORG, org.clone()), (RUNNING_OF_ASKED, org)]);
     }
-    Ok((RUNNING, None))
+    Ok(vec![(RUNNING, None)])
 }
 
 #[derive(QueryableByName)]

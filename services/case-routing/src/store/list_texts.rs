@@ -1,12 +1,14 @@
 //! The texts of lists of cases: a few per index that can drive one. What the index does not decide is filtered row by row,
 //! reach included. All have the same parameters, bound by [`super::list`].
+//! Who is asked for something without having a task stands in the agenda, which is looked up by its key for open cases only.
 
 macro_rules! reached {
     () => {
         "($10 OR c.requester_id = $11 OR c.first_receiver_org_id = ANY ($14) \
          OR EXISTS (SELECT 1 FROM unnest($12, $13) AS s (unit, line) \
          WHERE s.unit = ANY (c.place_path) AND (s.line IS NULL OR s.line = c.line)) \
-         OR EXISTS (SELECT 1 FROM tasks r WHERE r.org_id = ANY ($14) AND r.case_id = c.case_id))"
+         OR EXISTS (SELECT 1 FROM tasks r WHERE r.org_id = ANY ($14) AND r.case_id = c.case_id) \
+         OR (c.open AND (SELECT a.asked_org_ids && $14 FROM agenda a WHERE a.case_id = c.case_id)))"
     };
 }
 
@@ -24,7 +26,8 @@ macro_rules! list {
              AND ($4 IS NULL OR $4 = ANY (c.place_path)) AND ($5 IS NULL OR c.item_code = $5) \
              AND ($6 IS NULL OR (c.open AND c.running_due_at < $6)) \
              AND ($7 IS NULL OR c.registered_at >= $7) AND ($8 IS NULL OR c.registered_at < $8) \
-             AND ($15 IS NULL OR EXISTS (SELECT 1 FROM tasks o WHERE o.org_id = $15 AND o.case_id = c.case_id)) \
+             AND ($15 IS NULL OR EXISTS (SELECT 1 FROM tasks o WHERE o.org_id = $15 AND o.case_id = c.case_id) \
+             OR (c.open AND (SELECT $15 = ANY (a.asked_org_ids) FROM agenda a WHERE a.case_id = c.case_id))) \
              AND (cardinality($17) = 0 OR EXISTS \
              (SELECT 1 FROM case_words w WHERE w.case_id = c.case_id AND w.pairs @> $17)) AND ",
             reached!(),
@@ -83,6 +86,25 @@ pub const BY_ORG: Texts = ordered!(
      ORDER BY case_id) t JOIN cases c ON c.case_id = t.held",
     "true"
 );
+/// Open cases that ask an organisation for something without its having a task: few, in an index of their own.
+pub const BY_ASKED: Texts = [
+    list!(
+        "agenda t JOIN cases c ON c.case_id = t.case_id",
+        "t.asked_org_ids <> '{}' AND $9::uuid = ANY (t.asked_org_ids)",
+        "t.case_id < $1 AND $16 IS NOT NULL",
+        "t.case_id DESC"
+    ),
+    list!(
+        "agenda t JOIN cases c ON c.case_id = t.case_id",
+        "t.asked_org_ids <> '{}' AND $9::uuid = ANY (t.asked_org_ids)",
+        "t.case_id > $1 AND $16 IS NOT NULL",
+        "t.case_id"
+    ),
+    looked_through!(
+        "agenda t JOIN cases c ON c.case_id = t.case_id",
+        "t.asked_org_ids <> '{}' AND $9::uuid = ANY (t.asked_org_ids)"
+    ),
+];
 pub const BY_RECEIVER: Texts = ordered!("cases c", "c.first_receiver_org_id = $9::uuid");
 pub const BY_STREET: Texts = ordered!("cases c", "c.street_id = $9::uuid");
 pub const BY_LINE: Texts = ordered!("cases c", "c.line = $9");
@@ -162,6 +184,11 @@ pub const RUNNING_OF_ORG: [&str; 2] = [
         "t.running_due_at DESC, t.case_id DESC"
     ),
 ];
+/// Those that ask an organisation for something without its having a task.
+pub const RUNNING_OF_ASKED: [&str; 2] = running!(
+    "agenda t JOIN cases c ON c.case_id = t.case_id",
+    "t.asked_org_ids <> '{}' AND t.running_due_at IS NOT NULL AND $9::uuid = ANY (t.asked_org_ids)"
+);
 pub const RUNNING_OF_REQUESTER: [&str; 2] = running!(
     "cases c JOIN cases t ON t.case_id = c.case_id",
     "c.requester_id = $9::uuid AND c.running_due_at IS NOT NULL"

@@ -69,13 +69,16 @@ pub struct AgendaRow {
     pub state: &'static str,
     pub street: Option<UnitId>,
     pub requester: Option<Uuid>,
-    /// The first receiver, and whoever has a task.
+    /// The first receiver, whoever has a task, and those who are asked.
     pub orgs: Vec<OrgId>,
+    /// Those who are asked for something and have no task ([`Case::asked_orgs`]).
+    pub asked: Vec<OrgId>,
 }
 
 impl AgendaRow {
     pub fn of(case: &Case) -> Option<Self> {
         let calendar_version = case.counted_with().and_then(|version| i32::try_from(version).ok());
+        let asked = case.asked_orgs();
         let row = Self {
             due_at: case.next_timer_at(),
             awaits: awaits(case),
@@ -85,7 +88,8 @@ impl AgendaRow {
             state: case.state.as_str(),
             street: case.place.street,
             requester: requester(case),
-            orgs: orgs(case),
+            orgs: orgs(case, &asked),
+            asked,
         };
         let due = row.due_at.is_some() && kept_until(case).is_none();
         (!case.state.is_finished() || due || row.awaits.is_some()).then_some(row)
@@ -104,8 +108,9 @@ pub fn requester(case: &Case) -> Option<Uuid> {
     case.requester.as_ref().and_then(|requester| requester.0.parse().ok())
 }
 
-fn orgs(case: &Case) -> Vec<OrgId> {
+fn orgs(case: &Case, asked: &[OrgId]) -> Vec<OrgId> {
     let mut orgs: Vec<OrgId> = case.tasks.iter().map(|task| task.org).collect();
+    orgs.extend(asked.iter().copied());
     orgs.push(case.first_receiver);
     orgs.sort_unstable();
     orgs.dedup();

@@ -55,6 +55,33 @@ pub fn head(d: &District, org: Uuid) -> Persona {
     Persona::new(Role::DeptLeader, d.district).org(org)
 }
 
+/// The head of a department, whose grant is for a line that the case is not of: what is reached, is reached by taking part.
+fn party(d: &District, org: Uuid) -> Persona {
+    head(d, org).line("civil_affairs")
+}
+
+/// Ids of the cases that are listed, in whatever way is asked.
+async fn listed(d: &District, by: &Persona, request: pb::ListCasesRequest) -> Vec<String> {
+    let page = d.cases(by).list_cases(request).await.unwrap().into_inner();
+    page.cases.into_iter().map(|case| case.case_id).collect()
+}
+
+/// The lists by which an organisation looks for its cases: all within reach, its own, its own in a state, by due time either way,
+/// and by words.
+fn lists(org: Uuid, state: pb::CaseState) -> [pb::ListCasesRequest; 7] {
+    let own = pb::ListCasesRequest { org_id: org.to_string(), ..Default::default() };
+    let by = |order: &str| pb::ListCasesRequest { order_by: order.into(), ..own.clone() };
+    [
+        pb::ListCasesRequest::default(),
+        pb::ListCasesRequest { states: vec![state.into()], ..own.clone() },
+        pb::ListCasesRequest { query: "楼道".into(), ..own.clone() },
+        by("registered_time"),
+        by("resolve_due_time"),
+        by("resolve_due_time desc"),
+        own,
+    ]
+}
+
 pub const DEPARTMENTS: [Uuid; 2] = [HOUSING, LIGHTS];
 
 fn tasks(d: &District, persona: &Persona) -> TaskServiceClient<PeerChannel> {
@@ -122,9 +149,22 @@ async fn a_ruling_becomes_a_rule_of_the_next_list_and_changes_nothing_that_was()
     let early = tasks(&d, &arbiter(&d)).rule_objection(ruling(&case, HOUSING)).await.unwrap_err();
     assert_eq!(early.code(), Code::FailedPrecondition);
     assert!(early.message().contains("consultation_open"), "{early}");
-    // A party that holds no task yet reaches the case, says its word, and does not rule.
-    tasks(&d, &head(&d, HOUSING)).take_position(position(&case, LIGHTS)).await.unwrap();
-    tasks(&d, &head(&d, LIGHTS)).take_position(position(&case, HOUSING)).await.unwrap();
+    // A party that holds no task yet finds the case, and no other, reaches it, says its word, and does not rule.
+    for org in DEPARTMENTS {
+        for request in lists(org, pb::CaseState::Objected) {
+            let found = listed(&d, &party(&d, org), request.clone()).await;
+            assert_eq!(found, [case.case_id.clone()], "{request:?}");
+        }
+        let request = pb::GetCaseRequest { case_id: case.case_id.clone() };
+        d.cases(&party(&d, org)).get_case(request).await.unwrap();
+        let other = pb::GetCaseRequest { case_id: before.case_id.clone() };
+        let refused = d.cases(&party(&d, org)).get_case(other).await.unwrap_err();
+        assert_eq!(refused.code(), Code::NotFound, "nothing by its grants alone");
+    }
+    let of_the_arbiter = pb::ListCasesRequest { org_id: d.gov.to_string(), ..Default::default() };
+    assert_eq!(listed(&d, &arbiter(&d), of_the_arbiter).await, [case.case_id.clone()]);
+    tasks(&d, &party(&d, HOUSING)).take_position(position(&case, LIGHTS)).await.unwrap();
+    tasks(&d, &party(&d, LIGHTS)).take_position(position(&case, HOUSING)).await.unwrap();
     let heard = tasks(&d, &d.leader()).take_position(position(&case, HOUSING)).await.unwrap();
     let heard = heard.into_inner().case.unwrap();
     assert_eq!(heard.objection.as_ref().unwrap().positions.len(), 3);
@@ -240,10 +280,16 @@ async fn parties_that_agree_need_no_ruling_and_a_ruling_is_reviewed_once() {
     let stranger = Persona::new(Role::StreetLeader, d.other_street).org(d.other_office);
     let refused = tasks(&d, &stranger).take_position(position(&case, HOUSING)).await.unwrap_err();
     assert_eq!(refused.code(), Code::NotFound);
-    for persona in [d.leader(), head(&d, LIGHTS), head(&d, HOUSING)] {
+    for persona in [d.leader(), party(&d, LIGHTS), party(&d, HOUSING)] {
         tasks(&d, &persona).take_position(position(&case, HOUSING)).await.unwrap();
     }
     let agreed = d.read(&case).await;
+    // Whose word is not asked for any more finds it no more; who leads holds a task.
+    for (org, found) in [(LIGHTS, Vec::new()), (HOUSING, vec![case.case_id.clone()])] {
+        for request in lists(org, pb::CaseState::Dispatched) {
+            assert_eq!(listed(&d, &party(&d, org), request.clone()).await, found, "{request:?}");
+        }
+    }
     assert_eq!(
         (agreed.state(), agreed.lead_org_id.as_str()),
         (pb::CaseState::Dispatched, HOUSING.to_string().as_str())
@@ -267,7 +313,7 @@ async fn parties_that_agree_need_no_ruling_and_a_ruling_is_reviewed_once() {
         ground_code: "wrong_item".into(),
         ..Default::default()
     };
-    let refused = tasks(&d, &head(&d, HOUSING)).request_review(review.clone()).await.unwrap_err();
+    let refused = tasks(&d, &party(&d, HOUSING)).request_review(review.clone()).await.unwrap_err();
     assert_eq!(refused.code(), Code::PermissionDenied);
     let under = tasks(&d, &head(&d, LIGHTS)).request_review(review).await.unwrap().into_inner().case.unwrap();
     assert_eq!(under.objection.as_ref().unwrap().state, "in_review");

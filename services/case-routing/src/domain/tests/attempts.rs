@@ -268,7 +268,14 @@ pub fn attempt(world: &mut World, case: Case, attempt: &Attempt) -> Result<Optio
             }
             Trigger::Recall => one(case.recall("mis_dispatch", &world.act(at_district))),
             Trigger::Contact => one(case.contact(ContactMethod::Phone, &world.act(as_lead))),
-            Trigger::Suspend => one(case.suspend("expert_review", "doc:told", None, &world.act(as_lead))),
+            Trigger::Suspend => {
+                let cause = if pick < 6 { "expert_review" } else { "season_condition" };
+                let used_up = case.waited.iter().any(|waited| waited.cause_code == cause);
+                let days = i64::try_from(pick).unwrap() * 5;
+                let resume_at = (pick % 2 == 1).then(|| world.now + TimeDelta::days(days));
+                let leader = if used_up && pick > 2 { at_district } else { as_lead };
+                one(case.suspend(cause, "doc:told", resume_at, &world.act(leader)))
+            }
             Trigger::Resume => one(case.resume(&world.act(as_lead))),
             Trigger::Extend => {
                 let extra = Limit::new(TimeUnit::WorkDay, u16::try_from(pick).unwrap());

@@ -37,6 +37,7 @@ fn check(world: &World, before: &Case, decision: &Decision) {
     assert!(case.updated_at >= before.updated_at);
     assert!(decision.timeline.windows(2).all(|pair| pair[0].at <= pair[1].at));
     promises_stand(world, before, decision);
+    waiting_is_counted(before, decision);
     for emitted in &decision.events {
         event_is_lawful(world, before, decision, &emitted.event);
     }
@@ -54,6 +55,7 @@ fn check(world: &World, before: &Case, decision: &Decision) {
     let judge = case.rating.as_ref().and_then(|rating| rating.judge).filter(|_| case.merged_into.is_none());
     assert!(judge.is_none_or(|judge| !case.handling_orgs().contains(&judge)), "C-4: who handled it judges");
     noted_once(case);
+    whoever_is_asked_finds_it(case);
     let json = serde_json::to_value(case).unwrap();
     assert_eq!(&serde_json::from_value::<Case>(json).unwrap(), case);
 }
@@ -64,6 +66,27 @@ fn noted_once(case: &Case) {
     assert!(row.is_none() || kept.is_none(), "twice");
     assert!(row.is_some() || (case.state.is_finished() && case.counted_with().is_none()), "not at all");
     assert_eq!(row.map_or(kept, |row| row.due_at), case.next_timer_at());
+}
+
+/// Whoever is asked for something finds the case in a list, and reaches it.
+fn whoever_is_asked_finds_it(case: &Case) {
+    let asked = case.asked_orgs();
+    assert!(asked.iter().all(|org| case.is_party(*org)), "{asked:?} are listed what they do not reach");
+    let listed = AgendaRow::of(case).map_or(Vec::new(), |row| row.orgs);
+    let found = |org: &OrgId| listed.contains(org);
+    assert!(asked.iter().all(found), "{asked:?}");
+    if case.state.is_finished() {
+        return;
+    }
+    if let Some(objection) = case.objection.as_ref().filter(|_| case.state == CaseState::Objected) {
+        let open = matches!(objection.state, ObjectionState::InArbitration | ObjectionState::InReview);
+        let mut heard = objection.parties.iter().chain(&objection.arbiter).filter(|_| open);
+        assert!(heard.all(found), "{objection:?}");
+    }
+    let verifies = case.verification.as_ref().filter(|_| case.state == CaseState::Verifying);
+    assert!(verifies.is_none_or(|verification| found(&verification.verifier)));
+    let mut open = case.supervisions.iter().filter(|known| known.state != SupervisionState::Cleared);
+    assert!(open.all(|known| found(&case.supervised(known))));
 }
 
 /// C-2, C-3: a promise to the requester moves only by what is listed, never to an earlier day, and never past the law's.
@@ -115,6 +138,29 @@ fn promises_stand(world: &World, before: &Case, decision: &Decision) {
     }
 }
 
+/// How long a case has waited for a cause, as it is kept.
+fn waited(case: &Case, cause: &str) -> TimeDelta {
+    let known = case.waited.iter().filter(|waited| waited.cause_code == cause);
+    known.map(|waited| TimeDelta::seconds(waited.seconds)).sum()
+}
+
+/// C-3: what a suspension took is counted once it is over, whichever way it ended, and never forgotten.
+fn waiting_is_counted(before: &Case, decision: &Decision) {
+    let case = &decision.case;
+    let Some(over) = before.suspension.as_ref().filter(|_| case.suspension.is_none()) else {
+        assert!(before.suspension.is_none() || before.suspension == case.suspension);
+        assert_eq!(before.waited, case.waited, "C-3: counted while it lasts, or without");
+        return;
+    };
+    for known in &before.waited {
+        assert!(waited(case, &known.cause_code) >= waited(before, &known.cause_code), "C-3: forgotten");
+    }
+    let ended = decision.timeline.iter().find(|entry| entry.state != CaseState::Suspended).unwrap().at;
+    let took = ended.min(over.resume_at.unwrap()) - over.since;
+    let counted = waited(case, &over.cause_code) - waited(before, &over.cause_code);
+    assert!(took <= counted && counted < took + TimeDelta::seconds(1), "C-3: {counted} of {took}");
+}
+
 fn item_of(case: &Case) -> &str {
     case.item.as_ref().map_or("", |item| item.code.as_str())
 }
@@ -142,6 +188,21 @@ fn event_is_lawful(world: &World, before: &Case, decision: &Decision, event: &Do
                 assert!(before.lead_org == Some(by) || street, "C-2: approved by {by}");
             } else {
                 assert_eq!(by, GOVERNMENT, "C-2: beyond the usual number the level above approves");
+            }
+        }
+        DomainEvent::CaseSuspended { cause_code, resume_at } => {
+            let approved = decision.timeline.iter().find(|entry| entry.event == "CaseSuspended").unwrap();
+            let by = approved.org.expect("C-3: somebody approved it");
+            let days = TimeDelta::days(i64::from(world.rules.suspension_causes[cause_code]));
+            let asked = resume_at.expect("C-3: it ends by itself") - approved.at;
+            assert!(TimeDelta::zero() < asked && asked <= days, "C-3: {asked} at a time for {cause_code}");
+            if waited(before, cause_code) + asked <= days {
+                let below = [STATION, COMMITTEE, GROUP, TEAM, CONTRACTOR].map(Some);
+                let street = below.contains(&before.lead_org) && by == STREET_OFFICE;
+                assert!(before.lead_org == Some(by) || street, "C-3: approved by {by}");
+            } else {
+                let above = by == GOVERNMENT && before.lead_org != Some(by);
+                assert!(above, "C-3: beyond its days the level above approves");
             }
         }
         DomainEvent::TaskObjected { org_id, .. } => {

@@ -186,6 +186,65 @@ fn a_suspended_case_stands_still_and_resumes_at_its_date() {
 }
 
 #[test]
+fn for_one_cause_a_case_waits_so_many_days_in_all_and_longer_only_by_the_level_above() {
+    let mut world = World::new();
+    let case = world.in_progress("stairs");
+    let suspend = |world: &mut World, case: &Case, cause: &str, days: Option<i64>, by: OrgId| {
+        let resume_at = days.map(|days| world.now + TimeDelta::days(days));
+        case.clone().suspend(cause, "doc:told", resume_at, &world.official(by))
+    };
+    let days_waited = |case: &Case| {
+        let days = |waited: &Waited| (waited.cause_code.clone(), waited.seconds / 86_400);
+        case.waited.iter().map(days).collect::<Vec<_>>()
+    };
+    // Of ten days that were granted four are used: they count, the others are left.
+    let waits = suspend(&mut world, &case, "expert_review", Some(10), STATION).unwrap().case;
+    world.wait(TimeDelta::days(4));
+    let case = waits.resume(&world.official(STATION)).unwrap().case;
+    assert_eq!(days_waited(&case), [("expert_review".to_owned(), 4)]);
+    for by in [STATION, STREET_OFFICE] {
+        let more = suspend(&mut world, &case, "expert_review", Some(27), by);
+        assert_eq!(guard(more), "suspensions_used_up", "{by}");
+    }
+    let unrelated = suspend(&mut world, &case, "expert_review", Some(27), HOUSING);
+    assert_eq!(guard(unrelated), "lead_org");
+    let too_long = suspend(&mut world, &case, "expert_review", Some(31), GOVERNMENT);
+    assert_eq!(guard(too_long), "resume_time", "nor does the level above grant more at a time");
+    // Within the days it is for those who answer for the case, and each cause has its own.
+    let early = suspend(&mut world, &case, "expert_review", Some(26), GOVERNMENT);
+    assert_eq!(guard(early), "lead_org");
+    suspend(&mut world, &case, "season_condition", Some(90), STATION).unwrap();
+    let approvers = |case: &Case, days: i64| {
+        let until = Some(world.now + TimeDelta::days(days));
+        case.suspension_approvers("expert_review", until, &world.routes, &world.rules, world.now)
+    };
+    assert_eq!(approvers(&case, 26), [STATION, STREET_OFFICE]);
+    assert_eq!(approvers(&case, 27), [GOVERNMENT]);
+
+    // Without a date it waits as long as is left, and then goes on by itself.
+    let rest = suspend(&mut world, &case, "expert_review", None, STATION).unwrap().case;
+    let until = world.now + TimeDelta::days(26);
+    assert_eq!(rest.suspension.as_ref().unwrap().resume_at, Some(until));
+    let (case, _) = sweep(&mut world, rest, until);
+    assert_eq!(case.state, CaseState::InProgress);
+    assert_eq!(days_waited(&case), [("expert_review".to_owned(), 30)]);
+    for days in [None, Some(1)] {
+        let more = suspend(&mut world, &case, "expert_review", days, STATION);
+        assert_eq!(guard(more), "suspensions_used_up");
+    }
+    let granted = suspend(&mut world, &case, "expert_review", None, GOVERNMENT).unwrap();
+    assert_eq!(granted.timeline[0].org, Some(GOVERNMENT));
+    let again = granted.case;
+    assert_eq!(again.suspension.as_ref().unwrap().resume_at, Some(world.now + TimeDelta::days(30)));
+    // What ends the case ends the waiting, and counts it.
+    world.wait(TimeDelta::days(2));
+    let ended = again.withdraw("not_needed", None, &world.resident()).unwrap().case;
+    assert_eq!(ended.suspension, None);
+    assert_eq!(days_waited(&ended), [("expert_review".to_owned(), 32)]);
+    assert_eq!(violations(&ended), Vec::<&str>::new());
+}
+
+#[test]
 fn more_time_is_given_before_the_limit_has_passed_and_not_for_ever() {
     let mut world = World::new();
     let case = world.in_progress("stairs");

@@ -1,0 +1,1 @@
+ALTER TABLE agenda DROP COLUMN asked_org_ids;

@@ -1,0 +1,139 @@
+//! Waiting (挂起): for a listed cause, told in writing (C-3). However often a case is suspended, for one cause it waits no longer
+//! than that cause's days in all; beyond them the level above approves it (domain.md §2.0.6).
+
+use chrono::TimeDelta;
+
+use super::case::{Case, Suspension, Waited};
+use super::codes::*;
+use super::error::{DomainError, Result};
+use super::event::{DomainEvent, Timestamp};
+use super::handling::written;
+use super::ids::OrgId;
+use super::reason::Reason;
+use super::rules::Rules;
+use super::state::Trigger;
+use super::table::RoutingTable;
+use super::work::{Act, Decision, Work};
+
+/// What a suspension comes to.
+struct Wait {
+    until: Timestamp,
+    /// With it the case would wait longer than the cause's days in all.
+    beyond: bool,
+}
+
+impl Case {
+    /// The case waits for a listed cause, with approval, told to the requester in writing (C-3); the requester's clock stands
+    /// still. Without a date it goes on when what is left of the cause's days is over, or, where nothing is left, after as many
+    /// again.
+    ///
+    /// # Errors
+    /// `WrongState`; `NotEntitled` unless of an [organisation that approves](Self::suspension_approvers), never a machine;
+    /// `Guard(suspensions_used_up)`; `Invalid` cause or date, and without the writing.
+    pub fn suspend(
+        self,
+        cause_code: &str,
+        told_ref: &str,
+        resume_at: Option<Timestamp>,
+        act: &Act<'_>,
+    ) -> Result<Decision> {
+        let mut work = Work::begin(self, act);
+        work.suspend(cause_code, told_ref, resume_at)?;
+        Ok(work.finish())
+    }
+
+    /// The organisations whose leader may suspend the case now until that date: whoever [answers for
+    /// it](Self::responsible_orgs) within the cause's days in all, beyond them only the level above, as for
+    /// [more time](Self::extension_approvers).
+    #[must_use]
+    pub fn suspension_approvers(
+        &self,
+        cause_code: &str,
+        resume_at: Option<Timestamp>,
+        routes: &RoutingTable,
+        rules: &Rules,
+        at: Timestamp,
+    ) -> Vec<OrgId> {
+        let days = rules.suspension_causes.get(cause_code);
+        let beyond = days.is_some_and(|days| self.wait(cause_code, *days, resume_at, at).beyond);
+        if beyond { self.level_above(routes, at) } else { self.responsible_orgs(routes, at) }
+    }
+
+    /// What was used counts, not what was granted: a case that went on early has the rest left.
+    fn wait(&self, cause_code: &str, days: u32, resume_at: Option<Timestamp>, at: Timestamp) -> Wait {
+        let longest = TimeDelta::days(i64::from(days));
+        let waited = self.waited.iter().find(|waited| waited.cause_code == cause_code);
+        let left = longest - TimeDelta::seconds(waited.map_or(0, |waited| waited.seconds));
+        let usual = if left > TimeDelta::zero() { left } else { longest };
+        let until = resume_at.unwrap_or(at + usual);
+        Wait { until, beyond: until > at + left }
+    }
+}
+
+impl Work<'_> {
+    /// The case waits for a listed cause, of which the requester was told in writing.
+    pub(super) fn suspend(
+        &mut self,
+        cause_code: &str,
+        told_ref: &str,
+        resume_at: Option<Timestamp>,
+    ) -> Result<()> {
+        self.permit(Trigger::Suspend)?;
+        let (id, _) = self.lead()?;
+        let by = self.human_official()?;
+        let not_entitled = DomainError::NotEntitled { code: "lead_org" };
+        let own = self.case.responsible_orgs(self.routes, self.now).contains(&by);
+        if !own && !self.case.level_above(self.routes, self.now).contains(&by) {
+            return Err(not_entitled);
+        }
+        let days = self.rules.suspension_causes.get(cause_code);
+        let days = *days.ok_or_else(|| DomainError::invalid("cause_code", "not a listed cause"))?;
+        written(told_ref)?;
+        let latest = self.now + TimeDelta::days(i64::from(days));
+        if resume_at.is_some_and(|at| at <= self.now || at > latest) {
+            let message = format!("must lie ahead, at most {days} days for this cause");
+            return Err(DomainError::invalid("resume_time", message));
+        }
+        let wait = self.case.wait(cause_code, days, resume_at, self.now);
+        match (wait.beyond, own) {
+            (true, true) => {
+                let message = format!("beyond {days} days in all for this cause the level above approves");
+                return Err(DomainError::guard("suspensions_used_up", message));
+            }
+            (false, false) => return Err(not_entitled),
+            _ => {}
+        }
+        let resume_at = Some(wait.until);
+        let due_before = self.case.resolve_clock().map(|clock| clock.due_at);
+        self.pause_clocks(&[ClockKind::Resolve, ClockKind::Rework, ClockKind::Stage]);
+        let (cause_code, told_ref, since) = (cause_code.to_owned(), told_ref.to_owned(), self.now);
+        let reason = Reason::new(&cause_code).with("told_ref", &told_ref);
+        let event = DomainEvent::CaseSuspended { cause_code: cause_code.clone(), resume_at };
+        self.case.suspension = Some(Suspension { cause_code, told_ref, since, resume_at, due_before });
+        self.enter(CaseState::Suspended, Trigger::Suspend)?;
+        self.emit(event, Some(reason), Some(id));
+        Ok(())
+    }
+
+    /// The case waits no more, and its clocks go on.
+    pub(super) fn end_suspension(&mut self) {
+        if self.case.suspension.is_some() {
+            self.count_waiting();
+            self.resume_clocks();
+        }
+    }
+
+    /// A suspension is over: the time that it took, begun seconds in full, counts against the days of its cause.
+    pub(super) fn count_waiting(&mut self) {
+        let Some(over) = self.case.suspension.take() else { return };
+        let Suspension { cause_code, since, resume_at, .. } = over;
+        let until = resume_at.map_or(self.now, |at| at.min(self.now));
+        let used = (until - since).max(TimeDelta::zero());
+        let whole = used.num_seconds();
+        let seconds = if TimeDelta::seconds(whole) < used { whole + 1 } else { whole };
+        match self.case.waited.iter_mut().find(|waited| waited.cause_code == cause_code) {
+            Some(waited) => waited.seconds += seconds,
+            None => self.case.waited.push(Waited { cause_code, seconds }),
+        }
+    }
+}
