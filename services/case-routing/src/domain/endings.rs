@@ -41,7 +41,8 @@ impl Case {
         work.permit(Trigger::HandOff)?;
         check_code("line_code", line_code)?;
         if work.case.returned_lines.iter().any(|line| line == line_code) {
-            let message = "it was referred by this line and sent back: choose another, or who handles it here";
+            let message =
+                "it was referred by this line and sent back: choose another, or who handles it here";
             return Err(DomainError::guard("returned_before", message));
         }
         if !taken_elsewhere && !work.routes.is_emergency_line(line_code, work.now) {

@@ -115,7 +115,7 @@ fn a_finished_case_keeps_its_place_until_it_is_taken_up_again() {
     let mut world = World::new();
     let other = world.registered().id;
     let joined = world.registered().merge(other, &world.official(STATION)).unwrap().case;
-    let ended = world.closed("street_light");
+    let ended = world.closed("gas_smell");
     world.routes = RoutingTable::new(merged());
     for case in [&joined, &ended] {
         assert_eq!(case.clone().follow_units(&world.system()), None);
