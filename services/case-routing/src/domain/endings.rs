@@ -100,7 +100,7 @@ impl Work<'_> {
         let statement_ref = statement_ref.filter(|reference| !reference.is_empty());
         let told = self.word_of_requester(reason_code, statement_ref)?;
         self.nobody_else_waits()?;
-        if self.item().is_some_and(|item| item.withdrawal_barred) || self.case.urgency == Urgency::Emergency {
+        if self.concerns_others() {
             let message = "public safety or the rights of others are concerned";
             return Err(DomainError::guard("withdrawal_barred", message));
         }
@@ -109,6 +109,11 @@ impl Work<'_> {
             self.case.evidence.push(Evidence { kind, reference, at: self.now });
         }
         self.withdraw(reason_code, told, Trigger::Withdraw)
+    }
+
+    /// Public safety, or the rights of others: it is not the requester's to withdraw.
+    pub(super) fn concerns_others(&self) -> bool {
+        self.item().is_some_and(|item| item.withdrawal_barred) || self.case.urgency == Urgency::Emergency
     }
 
     /// Who says that the requester withdraws: they themselves, or the window that received the case, by their statement. Gives

@@ -63,6 +63,55 @@ fn an_unsent_supplement_ends_as_the_item_says() {
 }
 
 #[test]
+fn silence_withdraws_nothing_that_its_requester_could_not_withdraw_or_answer() {
+    let of = |code: &str, world: &mut World| {
+        let register = world.register();
+        RegisterCase { item_code: Some(code.into()), ..register }
+    };
+    let anonymous = |register: RegisterCase| RegisterCase {
+        nature: Nature::Report,
+        anonymous: true,
+        requester: None,
+        urgency: Urgency::Urgent,
+        ..register
+    };
+    let items = vec![
+        item("stairs", "housing"),
+        ServiceItem { withdrawal_barred: true, ..item("gas_smell", "safety") },
+        ServiceItem { nature: Nature::Report, ..item("collapsed_road", "urban") },
+    ];
+    let mut world = World::of(TableParts { items, ..parts() });
+    let emergency = RegisterCase { urgency: Urgency::Emergency, ..of("stairs", &mut world) };
+    let patrol = RegisterCase { origin: Origin::Patrol, requester: None, ..of("stairs", &mut world) };
+    let registered = [
+        ("no item yet", world.register()),
+        ("barred", of("gas_smell", &mut world)),
+        ("emergency", emergency),
+        ("anonymous", anonymous(of("collapsed_road", &mut world))),
+        ("nobody asked", patrol),
+    ];
+    for (what, register) in registered {
+        let case = Case::register(register, &world.official(STATION)).unwrap().case;
+        let case = case.request_supplement(vec!["place".into()], &world.official(STATION)).unwrap().case;
+        world.now = case.clock(ClockKind::Supplement, None).unwrap().due_at;
+        let decision = world.tick(case);
+        assert_eq!(names(&decision), ["CaseAccepted"], "{what}");
+        let DomainEvent::CaseAccepted { in_time: false, by_silence: true } = decision.events[0].event else {
+            panic!("{what}")
+        };
+        assert_eq!(violations(&decision.case), Vec::<&str>::new(), "{what}");
+    }
+    // Another system answers for whoever it knows.
+    let pushed = anonymous(of("collapsed_road", &mut world));
+    let case = Case::register(pushed, &world.official(STATION)).unwrap().case;
+    let ticket = TicketId(world.fresh());
+    let case = Case { external: vec![exchange::ExternalLink { ticket, told: 0 }], ..case };
+    let case = case.request_supplement(vec!["place".into()], &world.official(STATION)).unwrap().case;
+    world.now = case.clock(ClockKind::Supplement, None).unwrap().due_at;
+    assert_eq!(world.tick(case).case.state, CaseState::Withdrawn);
+}
+
+#[test]
 fn an_offer_that_nobody_answers_goes_on_to_the_next_and_at_last_to_the_public_service() {
     let mut world = World::new();
     let case = world.dispatched("shopping_help");
