@@ -89,9 +89,14 @@ fn promises_stand(world: &World, before: &Case, decision: &Decision) {
             assert!(ahead, "{}: a mark of another limit lies behind", earlier.kind);
         }
         let promise = matches!(earlier.kind, ClockKind::Resolve | ClockKind::Rework);
-        let retriaged = earlier.kind == ClockKind::Resolve && before.state == CaseState::Accepted;
+        let may_shorten = match earlier.kind {
+            ClockKind::Resolve => before.state == CaseState::Accepted,
+            // Less time to dispatch what turns out to be urgent.
+            ClockKind::Dispatch => told("CaseTriaged"),
+            _ => false,
+        };
         assert!(
-            later.due_at >= earlier.due_at || retriaged,
+            later.due_at >= earlier.due_at || may_shorten,
             "{} moved from {} to {}",
             earlier.kind,
             earlier.due_at,

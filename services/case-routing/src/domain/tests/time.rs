@@ -381,3 +381,56 @@ fn urgent_cases_have_the_limits_of_their_urgency() {
     let sign = case.clock(ClockKind::Sign, case.lead_task).unwrap();
     assert_eq!(sign.due_at, world.now + TimeDelta::hours(1));
 }
+
+#[test]
+fn what_triage_finds_urgent_is_to_be_dispatched_sooner_and_never_later() {
+    let within = |limit| SlaProfile { dispatch: limit, ..SlaProfile::default() };
+    let world = || {
+        let rush = ServiceItem { urgency: Urgency::Urgent, ..item("burst_main", "urban") };
+        let slow = ServiceItem { sla_profile: Some("complex".into()), ..item("old_quarrel", "urban") };
+        let items = vec![item("stairs", "housing"), rush, slow];
+        let mut world = World::of(TableParts { items, ..parts() });
+        let profiles = [
+            ("urgent", Limit::new(TimeUnit::CalHour, 2)),
+            ("emergency", Limit::new(TimeUnit::CalHour, 1)),
+            ("complex", Limit::new(TimeUnit::WorkDay, 2)),
+        ];
+        world.rules.sla.extend(profiles.map(|(code, limit)| (code.to_owned(), within(limit))));
+        world
+    };
+    let dispatch = |case: &Case| case.clock(ClockKind::Dispatch, None).unwrap().clone();
+    let mut world = world();
+    let case = world.accepted();
+    let (started, usual) = (world.now, dispatch(&case));
+    assert_eq!(usual.due_at, started + TimeDelta::hours(6), "four working hours over noon");
+    world.wait(TimeDelta::minutes(30));
+    // By its item, and by what somebody found: from the start, with reminders of its own.
+    let urgent = case.clone().triage(&triage("burst_main"), &world.official(STATION)).unwrap();
+    assert_eq!(names(&urgent), ["CaseTriaged"]);
+    let hastened = dispatch(&urgent.case);
+    assert_eq!((hastened.started_at, hastened.due_at), (started, started + TimeDelta::hours(2)));
+    assert_eq!(hastened.warned, 0);
+    assert_eq!(hastened.next_warning().map(|(at, _)| at), Some(started + TimeDelta::hours(1)));
+    let raised = TriageCase { urgency: Some(Urgency::Emergency), ..triage("stairs") };
+    let raised = case.clone().triage(&raised, &world.official(STATION)).unwrap().case;
+    assert_eq!(dispatch(&raised).due_at, started + TimeDelta::hours(1));
+    // What another triage allows for is no longer than what was promised already.
+    let back = TriageCase { urgency: Some(Urgency::Normal), ..triage("stairs") };
+    let back = raised.triage(&back, &world.official(STATION)).unwrap().case;
+    assert_eq!((back.urgency, dispatch(&back).due_at), (Urgency::Normal, started + TimeDelta::hours(1)));
+    for code in ["stairs", "old_quarrel"] {
+        let triaged = case.clone().triage(&triage(code), &world.official(STATION)).unwrap().case;
+        assert_eq!(dispatch(&triaged), usual, "{code}");
+    }
+    // The machine's triage as a human's.
+    let suggestion = Suggestion { model: 1, items: vec!["burst_main".into()], permille: 990 };
+    let command = world.register();
+    let by_machine = Case::register_triaged(command, suggestion, &world.resident()).unwrap().case;
+    assert_eq!(dispatch(&by_machine).due_at, world.now + TimeDelta::hours(2));
+    // What has run out stays so, and is supervised once.
+    world.now = usual.due_at;
+    let late = world.tick(case).case;
+    let late = late.triage(&triage("burst_main"), &world.official(STATION)).unwrap().case;
+    assert_eq!(dispatch(&late).due_at, usual.due_at);
+    assert_eq!(dispatch(&late).breached_at, Some(usual.due_at));
+}
