@@ -36,7 +36,7 @@ impl Case {
         Ok(work.finish())
     }
 
-    /// The merge was wrong; the clocks run on as if never stopped.
+    /// The merge was wrong; the clocks run on as if never stopped. Supervisions, which rested, get their time to answer anew.
     ///
     /// # Errors
     /// `WrongState`.
@@ -65,6 +65,7 @@ impl Case {
             work.start_clock(ClockKind::Dispatch, None, work.sla().dispatch);
         }
         work.emit(DomainEvent::CaseUnmerged {}, None, None);
+        work.renew_supervisions(merged_at);
         Ok(work.finish())
     }
 

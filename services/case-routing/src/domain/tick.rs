@@ -71,7 +71,7 @@ impl Case {
         let supervisions = self.supervisions.iter().filter(|supervision| {
             let waits =
                 matches!(supervision.state, SupervisionState::Issued | SupervisionState::Acknowledged);
-            waits && (1..TOP_LEVEL).contains(&supervision.level)
+            waits && (1..TOP_LEVEL).contains(&supervision.level) && !self.rests(supervision)
         });
         let supervisions =
             supervisions.map(|supervision| (supervision.due_at, Timer::Escalate(supervision.id)));
