@@ -23,7 +23,8 @@ impl Case {
     /// A human refuses the case, with a reason, and tells the legal channel (C-5).
     ///
     /// # Errors
-    /// `WrongState`; `NotEntitled` for a machine; `Invalid` codes.
+    /// `WrongState`; `NotEntitled` for a machine; `Invalid` codes; `Guard` `accepted_by_silence` once the time to decide is over,
+    /// `others_joined` while other requests are merged into it.
     pub fn decline(self, reason_code: &str, channel_told: &str, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.decline(reason_code, channel_told)?;
@@ -82,6 +83,7 @@ impl Work<'_> {
         self.human_official()?;
         check_code("reason_code", reason_code)?;
         check_code("channel_told", channel_told)?;
+        self.still_to_be_accepted()?;
         self.nobody_else_waits()?;
         let in_time = self.end_accept();
         self.enter(CaseState::NotAccepted, Trigger::Decline)?;
@@ -90,6 +92,16 @@ impl Work<'_> {
         self.end(ClosedCode::Declined);
         let event = DomainEvent::CaseDeclined { reason_code: reason_code.to_owned(), in_time };
         self.emit(event, Some(reason), None);
+        Ok(())
+    }
+
+    /// When the limit to accept is over, silence has accepted the case, also where no timer has been there yet.
+    pub(super) fn still_to_be_accepted(&self) -> Result<()> {
+        let accept = self.case.clock(ClockKind::Accept, None).filter(|clock| clock.is_running());
+        if accept.is_some_and(|clock| clock.due_at < self.now) {
+            let message = "the time to decide is over: the case counts as accepted";
+            return Err(DomainError::guard("accepted_by_silence", message));
+        }
         Ok(())
     }
 

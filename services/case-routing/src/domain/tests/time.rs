@@ -45,6 +45,27 @@ fn silence_at_intake_is_acceptance_counted_late() {
 }
 
 #[test]
+fn what_silence_has_accepted_is_not_refused_though_no_timer_was_there_yet() {
+    let mut world = World::new();
+    let case = world.registered();
+    let due = case.clock(ClockKind::Accept, None).unwrap().due_at;
+    let missing = || vec!["id_copy".to_owned()];
+    world.now = due;
+    assert!(case.clone().decline("out_of_scope", "petition", &world.official(STATION)).is_ok());
+    let asked = case.clone().request_supplement(missing(), &world.official(STATION)).unwrap().case;
+    world.wait(TimeDelta::seconds(1));
+    let declined = case.clone().decline("out_of_scope", "petition", &world.official(STATION));
+    assert_eq!(guard(declined), "accepted_by_silence");
+    let refused = case.clone().request_supplement(missing(), &world.official(STATION));
+    assert_eq!(guard(refused), "accepted_by_silence");
+    // Whoever takes it in does so late, and while a list is out the limit stands still.
+    let late = case.accept(&world.official(STATION)).unwrap();
+    let DomainEvent::CaseAccepted { in_time: false, by_silence: false } = late.events[0].event else { panic!() };
+    world.wait(TimeDelta::hours(1));
+    assert!(asked.supplement(materials(&["id_copy"]), &world.resident()).is_ok());
+}
+
+#[test]
 fn an_unsent_supplement_ends_as_the_item_says() {
     for (item, event, state) in
         [("licence", "CaseAccepted", CaseState::Accepted), ("stairs", "CaseWithdrawn", CaseState::Withdrawn)]
