@@ -23,8 +23,8 @@ impl Case {
     /// A human refuses the case, with a reason, and tells the legal channel (C-5).
     ///
     /// # Errors
-    /// `WrongState`; `NotEntitled` for a machine; `Invalid` codes; `Guard` `accepted_by_silence` once the time to decide is over,
-    /// `others_joined` while other requests are merged into it.
+    /// `WrongState`; `NotEntitled` for a machine; `Invalid` codes; `Guard` `recused` for the organisation complained of,
+    /// `accepted_by_silence` once the time to decide is over, `others_joined` while other requests are merged into it.
     pub fn decline(self, reason_code: &str, channel_told: &str, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.decline(reason_code, channel_told)?;
@@ -51,12 +51,13 @@ impl Case {
     /// Answers a consultation from the knowledge base, or tells another legal channel.
     ///
     /// # Errors
-    /// `WrongState`; `Invalid` code or explanation; `NotEntitled` for a requester; `Guard` `not_a_consultation` for an
-    /// explanation of what asks for more.
+    /// `WrongState`; `Invalid` code or explanation; `NotEntitled` for a requester; `Guard` `recused` for the organisation
+    /// complained of, `not_a_consultation` for an explanation of what asks for more.
     pub fn answer(self, command: AnswerCase, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.permit(Trigger::Answer)?;
         let by = work.human_official()?;
+        work.not_complained_of()?;
         work.answer(command, Reason::new("answered_at_window"), by)?;
         Ok(work.finish())
     }
@@ -81,6 +82,7 @@ impl Work<'_> {
     pub(super) fn decline(&mut self, reason_code: &str, channel_told: &str) -> Result<()> {
         self.permit(Trigger::Decline)?;
         self.human_official()?;
+        self.not_complained_of()?;
         check_code("reason_code", reason_code)?;
         check_code("channel_told", channel_told)?;
         self.still_to_be_accepted()?;
@@ -92,6 +94,14 @@ impl Work<'_> {
         self.end(ClosedCode::Declined);
         let event = DomainEvent::CaseDeclined { reason_code: reason_code.to_owned(), in_time };
         self.emit(event, Some(reason), None);
+        Ok(())
+    }
+
+    /// The organisation complained of does not settle the complaint (回避).
+    pub(super) fn not_complained_of(&self) -> Result<()> {
+        if self.by.org.is_some() && self.by.org == self.case.complained_of {
+            return Err(DomainError::guard("recused", "the organisation complained of steps aside"));
+        }
         Ok(())
     }
 
