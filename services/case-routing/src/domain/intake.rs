@@ -109,7 +109,8 @@ impl Case {
     }
 
     /// Sets item, place and urgency; the resolve clock takes the item's promised limit, the dispatch clock that of its urgency
-    /// or profile where it ends earlier. Until it is dispatched, what was set can be set otherwise.
+    /// or profile where it ends earlier. Until it is dispatched, what was set can be set otherwise. What turns out to be of an
+    /// emergency line is handed over at once.
     ///
     /// # Errors
     /// `WrongState`; `Invalid` item or place.
@@ -117,6 +118,7 @@ impl Case {
         let mut work = Work::begin(self, act);
         work.permit(Trigger::Triage)?;
         work.triage(command)?;
+        work.hand_off_emergency()?;
         Ok(work.finish())
     }
 }
