@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
+    listing::needs_lead,
     seed::{self, Item},
     tables::{ItemContext, Problems, Table, read_items},
 };
@@ -43,6 +44,18 @@ impl Draft {
     }
 }
 
+impl Draft {
+    /// Codes of the items that an organisation has to lead from now on: new ones, and those that went to an emergency line, a
+    /// statutory channel or their first receiver before.
+    pub fn to_be_led(&self) -> Vec<&str> {
+        let led = |change: &Change| {
+            let before = change.base.as_ref().is_some_and(needs_lead);
+            !before && change.item.as_ref().is_some_and(needs_lead)
+        };
+        self.0.iter().filter(|(_, change)| led(change)).map(|(code, _)| code.as_str()).collect()
+    }
+}
+
 /// Reads a file against the catalogue as it will be.
 pub fn reading(
     table: &Table,
@@ -72,4 +85,33 @@ pub fn reading(
         }
     }
     Reading { problems: problems.sorted(), rows, draft: Draft(changes) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_longer_goes_elsewhere_is_to_be_led_as_what_is_new() {
+        let shipped = |code: &str| {
+            let items = &seed::catalogue().items;
+            items.iter().find(|item| item.item_code == code).unwrap().clone()
+        };
+        let (fire, lamp) = (shipped("ZF-0191"), shipped("CJ-0101"));
+        assert!(!needs_lead(&fire) && needs_lead(&lamp));
+        let own = Item { emergency_channel: String::new(), ..fire.clone() };
+        let renamed = Item { name_zh: "道路破损".into(), ..lamp.clone() };
+        let channel = Item { statutory_channel: "litigation".into(), ..lamp.clone() };
+        let changes = [
+            ("came back", Some(fire.clone()), Some(own)),
+            ("new", None, Some(lamp.clone())),
+            ("new elsewhere", None, Some(fire)),
+            ("renamed", Some(lamp.clone()), Some(renamed)),
+            ("goes elsewhere", Some(lamp.clone()), Some(channel.clone())),
+            ("no channel", Some(channel), Some(lamp.clone())),
+            ("ends", Some(lamp), None),
+        ];
+        let changes = changes.map(|(code, base, item)| (code.to_owned(), Change { base, item }));
+        assert_eq!(Draft(changes.into()).to_be_led(), ["came back", "new", "no channel"]);
+    }
 }

@@ -88,7 +88,7 @@ impl Draft {
             }
             entries.insert(upsert.entry.rule_id.clone(), upsert.clone());
         }
-        if let Some(item) = known.without_lead(&entries).first() {
+        if let Some(item) = known.without_lead(base, &entries).first() {
             let message = text("no_lead").1.replace("{}", item);
             return Err(Error::invalid("upserts.item_code", message));
         }
@@ -146,20 +146,29 @@ impl Known<'_> {
         !concerned || based.is_some_and(|based| same_duty(based, own))
     }
 
-    /// Items that organisations handle and nobody may lead in every case.
-    pub fn without_lead<'e>(&'e self, entries: &Entries) -> Vec<&'e str> {
-        let leads = entries.values().filter(|listed| {
-            let may = matches!(listed.entry.part, ListPart::Lead | ListPart::StatutoryDuty);
-            let always = listed.entry.condition.is_none();
-            may && always && listed.to.is_none_or(|to| self.today < to)
-        });
-        let led: BTreeSet<&str> = leads.map(|listed| listed.entry.item_code.as_str()).collect();
-        let handled = |item: &&seed::Item| {
-            item.emergency_channel.is_empty() && item.statutory_channel.is_empty() && !item.lead_line_unclear
-        };
-        let bare = self.items.values().filter(handled).map(|item| item.item_code.as_str());
+    /// Items that organisations handle and nobody may lead in every case, as of today; of a list that begins later, as of its
+    /// first day. Who leads from a day that lies ahead leaves the days until then without anybody.
+    pub fn without_lead<'e>(&'e self, base: &Entries, entries: &Entries) -> Vec<&'e str> {
+        let list = if base.is_empty() { entries } else { base };
+        let first = list.values().map(|listed| listed.from).min();
+        let led = led_on(entries, first.map_or(self.today, |first| first.max(self.today)));
+        let bare = self.items.values().filter(|item| needs_lead(item)).map(|item| item.item_code.as_str());
         bare.filter(|code| !led.contains(code)).collect()
     }
+}
+
+/// Whether organisations handle an item, so that the list has to say who leads it.
+pub fn needs_lead(item: &seed::Item) -> bool {
+    item.emergency_channel.is_empty() && item.statutory_channel.is_empty() && !item.lead_line_unclear
+}
+
+/// Codes of the items that somebody may lead in every case on a day.
+pub fn led_on(entries: &Entries, day: NaiveDate) -> BTreeSet<&str> {
+    let leads = entries.values().filter(|listed| {
+        let may = matches!(listed.entry.part, ListPart::Lead | ListPart::StatutoryDuty);
+        may && listed.entry.condition.is_none() && listed.holds_on(day)
+    });
+    leads.map(|listed| listed.entry.item_code.as_str()).collect()
 }
 
 /// A rule that two versions have differently.
@@ -290,6 +299,35 @@ mod tests {
         let ended = leads.into_iter().map(|lead| ListEntry { to: lead.from.succ_opt(), ..lead });
         let ended = Draft { upserts: ended.collect(), ..Draft::default() };
         assert!(applied(&ended).unwrap_err().to_string().contains("CJ-0101"));
+    }
+
+    #[test]
+    fn who_leads_from_a_day_that_lies_ahead_does_not_lead_today() {
+        let today = NaiveDate::from_ymd_opt(2026, 3, 2).unwrap();
+        let tomorrow = today.succ_opt().unwrap();
+        let from = |from: NaiveDate| {
+            let leads = shipped().into_values().filter(|listed| {
+                listed.entry.item_code == "CJ-0101"
+                    && matches!(listed.entry.part, ListPart::Lead | ListPart::StatutoryDuty)
+            });
+            leads.map(move |listed| ListEntry { from, ..listed }).collect::<Vec<_>>()
+        };
+        let later = Draft { upserts: from(tomorrow), ..Draft::default() };
+        assert!(applied(&later).unwrap_err().to_string().contains("CJ-0101"));
+        assert!(applied(&Draft { upserts: from(today), ..Draft::default() }).is_ok());
+        // Beside one that leads meanwhile.
+        let mut beside = from(tomorrow);
+        beside.iter_mut().for_each(|listed| listed.entry.rule_id.push_str("-NEW"));
+        assert!(applied(&Draft { upserts: beside, ..Draft::default() }).is_ok());
+        // A first list begins on its own first day.
+        let org_kind = |code: &str| code.split_once(':').and_then(|(kind, _)| kind.parse::<OrgKind>().ok());
+        let upserts: Vec<ListEntry> =
+            shipped().into_values().map(|listed| ListEntry { from: tomorrow, ..listed }).collect();
+        let first = Draft { upserts, ..Draft::default() };
+        let known = Known { items: &items(), org_kind: &org_kind, today };
+        assert!(first.apply(&Entries::new(), &known).is_ok());
+        let all_later = Draft { whole: true, ..first };
+        assert!(all_later.apply(&shipped(), &known).is_err(), "nobody would lead anything today");
     }
 
     #[test]

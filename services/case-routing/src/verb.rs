@@ -148,6 +148,15 @@ pub fn withdrawing<'a>(act: Act<'a>, by: &Caller, case: &Case) -> Act<'a> {
     if act.by.standing == Standing::Official { acting_for(act, by, Some(case.first_receiver)) } else { act }
 }
 
+/// Whoever belongs to the organisation complained of, by whatever grant, does not settle the complaint (回避).
+pub fn unbiased(case: &Case, by: &Caller) -> domain::Result<()> {
+    if case.complained_of.is_none_or(|org| !by.held_orgs.contains(&org.0)) {
+        return Ok(());
+    }
+    let message = "the organisation complained of steps aside".to_owned();
+    Err(DomainError::Guard { code: "recused", message })
+}
+
 /// Lets a leader act over the organisation that has the case: for one that answers for it, else as the lead where the own one
 /// leads that.
 pub fn leading<'a>(mut act: Act<'a>, by: &Caller, case: &Case) -> Act<'a> {

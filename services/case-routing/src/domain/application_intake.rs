@@ -110,8 +110,8 @@ impl Application {
     /// Asks, once, for the complete list of what is missing.
     ///
     /// # Errors
-    /// `Guard` `application_state`, `supplement_asked_before`; `NotEntitled` for a machine; `Invalid` for an empty list or
-    /// wrong codes.
+    /// `Guard` `application_state`, `supplement_asked_before`, `accepted_by_silence`; `NotEntitled` for a machine; `Invalid` for
+    /// an empty list or wrong codes.
     pub fn request_supplement(self, material_codes: Vec<String>, case: Case, act: &Act<'_>) -> Result<Filed> {
         let mut filing = Filing::begin(self, case, ApplicationVerb::RequestSupplement, act)?;
         filing.work.human_official()?;
@@ -139,7 +139,7 @@ impl Application {
     /// A human does not take it in, in writing with reasons and remedies (C-5).
     ///
     /// # Errors
-    /// `Guard(application_state)`; `NotEntitled` for a machine; `Invalid` reasons or remedies.
+    /// `Guard` `application_state`, `accepted_by_silence`; `NotEntitled` for a machine; `Invalid` reasons or remedies.
     pub fn decline(self, refusal: &Refusal, case: Case, act: &Act<'_>) -> Result<Filed> {
         let mut filing = Filing::begin(self, case, ApplicationVerb::Decline, act)?;
         let ruling = filing.refusal(ApplicationOutcome::NotAccepted, refusal)?;

@@ -39,12 +39,21 @@ pub struct DryRun {
 }
 
 impl DryRun {
-    /// Routes a case as it was first asked about, by both tables at one instant.
+    /// Routes a case as it was first asked about, by what both tables say at one instant. Conditions are judged by when the case
+    /// was sent, else came in: whether that was in working time has nothing to do with when this is tried.
     pub fn add(&mut self, case: &Case, before: &RoutingTable, after: &RoutingTable, at: Timestamp) {
+        let asked_at = case.dispatched_at.unwrap_or(case.registered_at);
         let routed = |table: &RoutingTable| {
             let query = case.route_query(table, at);
+            let known = table.circumstances(query.place, query.urgency, query.facts, asked_at);
             // What came later in its life — refusals, objections, society's turn — is no fact of the matter.
-            table.route(&RouteQuery { excluded: &[], tried: &[], may_offer: case.society_agreed, ..query })
+            table.route(&RouteQuery {
+                excluded: &[],
+                tried: &[],
+                may_offer: case.society_agreed,
+                kept: Some(&known),
+                ..query
+            })
         };
         let (old, new) = (routed(before), routed(after));
         self.compared += 1;

@@ -23,7 +23,8 @@ impl Case {
     /// A human refuses the case, with a reason, and tells the legal channel (C-5).
     ///
     /// # Errors
-    /// `WrongState`; `NotEntitled` for a machine; `Invalid` codes.
+    /// `WrongState`; `NotEntitled` for a machine; `Invalid` codes; `Guard` `recused` for the organisation complained of,
+    /// `accepted_by_silence` once the time to decide is over, `others_joined` while other requests are merged into it.
     pub fn decline(self, reason_code: &str, channel_told: &str, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.decline(reason_code, channel_told)?;
@@ -56,12 +57,13 @@ impl Case {
     /// Answers a consultation from the knowledge base, or tells another legal channel.
     ///
     /// # Errors
-    /// `WrongState`; `Invalid` code or explanation; `NotEntitled` for a requester; `Guard` `not_a_consultation` for an
-    /// explanation of what asks for more.
+    /// `WrongState`; `Invalid` code or explanation; `NotEntitled` for a requester; `Guard` `recused` for the organisation
+    /// complained of, `not_a_consultation` for an explanation of what asks for more.
     pub fn answer(self, command: AnswerCase, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.permit(Trigger::Answer)?;
         let by = work.human_official()?;
+        work.not_complained_of()?;
         work.answer(command, Reason::new("answered_at_window"), by)?;
         Ok(work.finish())
     }
@@ -86,8 +88,10 @@ impl Work<'_> {
     pub(super) fn decline(&mut self, reason_code: &str, channel_told: &str) -> Result<()> {
         self.permit(Trigger::Decline)?;
         self.human_official()?;
+        self.not_complained_of()?;
         check_code("reason_code", reason_code)?;
         check_code("channel_told", channel_told)?;
+        self.still_to_be_accepted()?;
         self.nobody_else_waits()?;
         let in_time = self.end_accept();
         self.enter(CaseState::NotAccepted, Trigger::Decline)?;
@@ -99,6 +103,24 @@ impl Work<'_> {
         Ok(())
     }
 
+    /// The organisation complained of does not settle the complaint (回避).
+    pub(super) fn not_complained_of(&self) -> Result<()> {
+        if self.by.org.is_some() && self.by.org == self.case.complained_of {
+            return Err(DomainError::guard("recused", "the organisation complained of steps aside"));
+        }
+        Ok(())
+    }
+
+    /// When the limit to accept is over, silence has accepted the case, also where no timer has been there yet.
+    pub(super) fn still_to_be_accepted(&self) -> Result<()> {
+        let accept = self.case.clock(ClockKind::Accept, None).filter(|clock| clock.is_running());
+        if accept.is_some_and(|clock| clock.due_at < self.now) {
+            let message = "the time to decide is over: the case counts as accepted";
+            return Err(DomainError::guard("accepted_by_silence", message));
+        }
+        Ok(())
+    }
+
     /// The requester does not want it any more.
     pub(super) fn withdraw_by_will(&mut self, reason_code: &str, statement_ref: Option<&str>) -> Result<()> {
         self.permit(Trigger::Withdraw)?;
@@ -106,7 +128,7 @@ impl Work<'_> {
         let statement_ref = statement_ref.filter(|reference| !reference.is_empty());
         let told = self.word_of_requester(reason_code, statement_ref)?;
         self.nobody_else_waits()?;
-        if self.item().is_some_and(|item| item.withdrawal_barred) || self.case.urgency == Urgency::Emergency {
+        if self.concerns_others() {
             let message = "public safety or the rights of others are concerned";
             return Err(DomainError::guard("withdrawal_barred", message));
         }
@@ -115,6 +137,11 @@ impl Work<'_> {
             self.case.evidence.push(Evidence { kind, reference, at: self.now });
         }
         self.withdraw(reason_code, told, Trigger::Withdraw)
+    }
+
+    /// Public safety, or the rights of others: it is not the requester's to withdraw.
+    pub(super) fn concerns_others(&self) -> bool {
+        self.item().is_some_and(|item| item.withdrawal_barred) || self.case.urgency == Urgency::Emergency
     }
 
     /// Who says that the requester withdraws: they themselves, or the window that received the case, by their statement. Gives

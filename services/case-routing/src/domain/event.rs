@@ -205,7 +205,8 @@ events! {
     SupervisionAnswered { supervision_id: SupervisionId, in_time: bool }
     SupervisionEscalated { supervision_id: SupervisionId, level: u8 }
     SupervisionCleared { supervision_id: SupervisionId }
-    /// Another calendar came into force: there is longer to answer, or after an answer until it rises.
+    /// Another calendar came into force, or a case that rested goes on: there is longer to answer, or after an answer until it
+    /// rises.
     SupervisionMoved {
         supervision_id: SupervisionId, rises: bool, due_before_at: Timestamp, due_at: Timestamp,
         calendar_version: u32,

@@ -39,7 +39,7 @@ impl Case {
         match supervision.state {
             Cleared => false,
             _ if !self.state.is_finished() => true,
-            Issued | Acknowledged => (1..TOP_LEVEL).contains(&supervision.level),
+            Issued | Acknowledged => (1..TOP_LEVEL).contains(&supervision.level) && !self.rests(supervision),
             Answered => self.rises_at(supervision).is_some(),
         }
     }

@@ -108,8 +108,9 @@ impl Case {
         Ok(work.finish())
     }
 
-    /// Sets item, place and urgency; the resolve clock takes the item's promised limit. Until it is dispatched, what was set
-    /// can be set otherwise.
+    /// Sets item, place and urgency; the resolve clock takes the item's promised limit, the dispatch clock that of its urgency
+    /// or profile where it ends earlier. Until it is dispatched, what was set can be set otherwise. What turns out to be of an
+    /// emergency line is handed over at once.
     ///
     /// # Errors
     /// `WrongState`; `Invalid` item or place.
@@ -117,6 +118,7 @@ impl Case {
         let mut work = Work::begin(self, act);
         work.permit(Trigger::Triage)?;
         work.triage(command)?;
+        work.hand_off_emergency()?;
         Ok(work.finish())
     }
 }
@@ -322,6 +324,7 @@ impl Work<'_> {
                 clock.bind(law, rules);
             }
         }
+        self.hasten_dispatch();
         self.enter(CaseState::Triaged, Trigger::Triage)?;
         let reason = self.note_suggestion(had_item, command.suggestion.as_ref());
         self.emit(DomainEvent::CaseTriaged { decision: self.case.triage.clone() }, reason, None);
@@ -329,6 +332,22 @@ impl Work<'_> {
             self.follow_place();
         }
         Ok(())
+    }
+
+    /// Until the matter was known the dispatcher had the usual time; what is urgent leaves less of it, from the same start. More
+    /// it never becomes.
+    fn hasten_dispatch(&mut self) {
+        let (rules, limit, now) = (self.rules, self.sla().dispatch, self.now);
+        let runs = |clock: &&mut Clock| {
+            clock.kind == ClockKind::Dispatch && clock.is_running() && clock.breached_at.is_none()
+        };
+        for clock in self.case.clocks.iter_mut().filter(runs).filter(|clock| clock.limit != limit) {
+            let mut changed = clock.clone();
+            changed.change_limit(limit, now, rules);
+            if changed.due_at < clock.due_at {
+                *clock = changed;
+            }
+        }
     }
 
     /// Another place for the case. Its point is where it was, for the unit alone was wrong; a grid lies in one community.

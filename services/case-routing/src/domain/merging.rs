@@ -18,11 +18,13 @@ impl Case {
     /// ([`Case::go_along`]) and stay known here, to come back with it.
     ///
     /// # Errors
-    /// `WrongState`; `NotEntitled` for a machine; `Invalid` when it is the case itself.
+    /// `WrongState`; `NotEntitled` for a machine; `Guard(recused)` for the organisation complained of; `Invalid` when it is the
+    /// case itself.
     pub fn merge(self, into: CaseId, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.permit(Trigger::Merge)?;
         work.human_official()?;
+        work.not_complained_of()?;
         if into == work.case.id {
             return Err(DomainError::invalid("into_case_id", "a case cannot be merged into itself"));
         }
@@ -36,7 +38,7 @@ impl Case {
         Ok(work.finish())
     }
 
-    /// The merge was wrong; the clocks run on as if never stopped.
+    /// The merge was wrong; the clocks run on as if never stopped. Supervisions, which rested, get their time to answer anew.
     ///
     /// # Errors
     /// `WrongState`.
@@ -66,6 +68,7 @@ impl Case {
             work.start_clock(ClockKind::Dispatch, None, work.sla().dispatch);
         }
         work.emit(DomainEvent::CaseUnmerged {}, None, None);
+        work.renew_supervisions(merged_at);
         Ok(work.finish())
     }
 

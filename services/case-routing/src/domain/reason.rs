@@ -224,6 +224,16 @@ pub const TEXTS: &[(&str, &str, &str)] = &[
         "按现行节假日安排和工作时间，答复后督办升级时间由 {from} 顺延至 {to}",
         "by the calendar and working hours in force the answered supervision rises at {to} instead of {from}",
     ),
+    (
+        "supervision_renewed",
+        "取消并单后继续办理，督办答复期限由 {from} 重新计算至 {to}",
+        "taken out of another case: the time to answer the supervision, {from}, is counted anew until {to}",
+    ),
+    (
+        "supervision_rise_renewed",
+        "取消并单后继续办理，答复后督办升级时间由 {from} 重新计算至 {to}",
+        "taken out of another case: the answered supervision rises at {to} instead of {from}",
+    ),
     ("accepted_by_silence", "逾期未作决定，视为受理", "no decision in time: taken as accepted"),
     ("materials_missing", "一次性告知需补正：{materials}", "missing, told once and completely: {materials}"),
     ("materials_sent", "已补正：{materials}", "sent: {materials}"),

@@ -467,7 +467,10 @@ impl RoutingTable {
             let entries = list.about(&item.code, org.unit);
             entries.filter(|entry| entry.in_force(at) && means(&entry.holder, org) && applies(entry))
         };
-        let transferred = || own().any(|entry| entry.transfer_ref.is_some());
+        // What an admission brought is named to assist, and never lets anybody lead.
+        let leads =
+            |entry: &ResponsibilityEntry| matches!(entry.part, ListPart::Lead | ListPart::StatutoryDuty);
+        let transferred = || own().any(|entry| entry.transfer_ref.is_some() && leads(entry));
         let low = org.kind.is_community_level() || org.kind == OrgKind::StreetOffice;
         if own().any(|entry| entry.part == ListPart::Negative) {
             Some("negative_list")

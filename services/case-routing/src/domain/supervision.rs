@@ -4,10 +4,11 @@
 use super::application::PAPERS_OVERDUE;
 use super::case::{Case, Objection, Supervision};
 use super::clock::Clock;
-use super::codes::{ClockKind, ObjectionState, SupervisionState};
+use super::codes::{CaseState, ClockKind, ObjectionState, SupervisionState};
 use super::counted::Counted;
 use super::error::{DomainError, Result};
 use super::event::{DomainEvent, Timestamp};
+use super::follow::told;
 use super::ids::*;
 use super::reason::Reason;
 use super::work::{Act, Decision, Work, check_code};
@@ -191,6 +192,12 @@ impl Case {
         of_task.chain(self.resolve_clock().filter(|_| promised))
     }
 
+    /// Whether nobody has to answer it for now: nobody works on a case that was merged into another. A rating of the other's
+    /// result is judged there all the same.
+    pub(super) fn rests(&self, supervision: &Supervision) -> bool {
+        self.state == CaseState::Merged && supervision.clock != Some(ClockKind::Judge)
+    }
+
     /// When an answered supervision goes one level up by itself: what it is about is overdue still, the answer's time is over.
     #[must_use]
     pub fn rises_at(&self, supervision: &Supervision) -> Option<Timestamp> {
@@ -277,6 +284,33 @@ impl Work<'_> {
     pub(super) fn rise(&mut self, id: SupervisionId) {
         self.set_supervision(id, SupervisionState::Issued);
         self.escalate(id, "still_overdue");
+    }
+
+    /// The case rested since then and goes on: what was still to be answered, or to be done after an answer, gets its time anew.
+    pub(super) fn renew_supervisions(&mut self, rested_from: Option<Timestamp>) {
+        let (counted, due_at) = Counted::begin(self.rules.supervision_answer, self.now, self.rules);
+        let mut renewed = Vec::new();
+        for supervision in &mut self.case.supervisions {
+            let due = match supervision.state {
+                SupervisionState::Cleared => None,
+                SupervisionState::Answered => supervision.rises_at.as_mut(),
+                SupervisionState::Issued | SupervisionState::Acknowledged => Some(&mut supervision.due_at),
+            };
+            let ran = due.filter(|due| rested_from.is_none_or(|from| **due > from) && **due < due_at);
+            let Some(due) = ran else { continue };
+            let due_before_at = std::mem::replace(due, due_at);
+            supervision.counted = Some(counted);
+            let rises = supervision.state == SupervisionState::Answered;
+            renewed.push((supervision.id, supervision.task, rises, due_before_at));
+        }
+        let calendar_version = counted.calendar_version;
+        for (supervision_id, task, rises, due_before_at) in renewed {
+            let code = if rises { "supervision_rise_renewed" } else { "supervision_renewed" };
+            let reason = Reason::new(code).with("from", told(due_before_at)).with("to", told(due_at));
+            let event =
+                DomainEvent::SupervisionMoved { supervision_id, rises, due_before_at, due_at, calendar_version };
+            self.emit(event, Some(reason), task);
+        }
     }
 
     /// One level up, with a new time to answer.

@@ -46,7 +46,8 @@ impl Case {
     /// Asks, once, for a complete list of what is missing. The accept clock stands still meanwhile.
     ///
     /// # Errors
-    /// `WrongState`; `Guard(supplement_asked_before)`; `Invalid` for an empty list or wrong codes.
+    /// `WrongState`; `Guard` `supplement_asked_before`, `accepted_by_silence` once the time to decide is over, `recused` for the
+    /// organisation complained of; `Invalid` for an empty list or wrong codes.
     pub fn request_supplement(self, material_codes: Vec<String>, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.request_supplement(material_codes)?;
@@ -70,6 +71,7 @@ impl Work<'_> {
     /// One complete list of what is missing; the accept clock stands still.
     pub(super) fn request_supplement(&mut self, material_codes: Vec<String>) -> Result<()> {
         self.permit(Trigger::RequestSupplement)?;
+        self.not_complained_of()?;
         if material_codes.is_empty() {
             return Err(DomainError::invalid("material_codes", "the complete list of what is missing"));
         }
@@ -77,6 +79,7 @@ impl Work<'_> {
         if self.case.supplement.is_some() || self.case.clock(ClockKind::Supplement, None).is_some() {
             return Err(DomainError::guard("supplement_asked_before", "a supplement is asked for once only"));
         }
+        self.still_to_be_accepted()?;
         let asked = each_once(material_codes);
         let in_time = self.case.clock(ClockKind::Accept, None).is_some_and(|clock| clock.in_time(self.now));
         self.pause_clocks(&[ClockKind::Accept, ClockKind::Resolve]);

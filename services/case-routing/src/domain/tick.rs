@@ -71,7 +71,7 @@ impl Case {
         let supervisions = self.supervisions.iter().filter(|supervision| {
             let waits =
                 matches!(supervision.state, SupervisionState::Issued | SupervisionState::Acknowledged);
-            waits && (1..TOP_LEVEL).contains(&supervision.level)
+            waits && (1..TOP_LEVEL).contains(&supervision.level) && !self.rests(supervision)
         });
         let supervisions =
             supervisions.map(|supervision| (supervision.due_at, Timer::Escalate(supervision.id)));
@@ -209,11 +209,18 @@ impl Work<'_> {
         leads && self.case.state == CaseState::InProgress
     }
 
-    fn supplement_expired(&mut self) -> Result<()> {
-        let mut silence = self.item().map_or(Silence::Withdrawn, |item| item.silence);
-        if !self.case.merged.is_empty() {
-            silence = Silence::Accepted; // others wait for this case
+    /// What silence means to the item, as far as it may mean a withdrawal: not of what nobody knows yet or the requester could
+    /// not withdraw either, not while others wait for the case, nor where nobody could have answered.
+    fn silence(&self) -> Silence {
+        let unheard = self.case.requester.is_none() && self.case.external.is_empty();
+        match self.item() {
+            Some(item) if !self.concerns_others() && self.case.merged.is_empty() && !unheard => item.silence,
+            _ => Silence::Accepted,
         }
+    }
+
+    fn supplement_expired(&mut self) -> Result<()> {
+        let silence = self.silence();
         self.resume_clocks();
         match silence {
             Silence::Accepted => {

@@ -19,7 +19,7 @@ use crate::{
         masked_name,
     },
     filing::impartial,
-    verb::{acting_for, suspending, withdrawing},
+    verb::{acting_for, suspending, unbiased, withdrawing},
 };
 
 fn nobody_applied() -> DomainError {
@@ -72,7 +72,10 @@ impl ApplicationService for Applications {
             "RequestApplicationSupplement",
             RequestApplicationSupplementResponse,
             |message| parse::codes("material_codes", &message.material_codes)?,
-            |papers, case, act, _by, missing| papers.request_supplement(missing.clone(), case, &act)
+            |papers, case, act, by, missing| {
+                unbiased(&case, by)?;
+                papers.request_supplement(missing.clone(), case, &act)
+            }
         )
     }
 
@@ -106,6 +109,7 @@ impl ApplicationService for Applications {
             )?,
             |papers, case, act, by, refusal| {
                 impartial(&case, by)?;
+                unbiased(&case, by)?;
                 papers.decline(&refusal, case, &act)
             }
         )

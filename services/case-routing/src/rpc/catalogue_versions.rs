@@ -1,6 +1,6 @@
 //! `CatalogueMaintenanceService`: the catalogue imported as a file, put in force and taken back version by version.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use chassis::{
     Error, Result, RpcResult, Timestamp,
@@ -26,8 +26,9 @@ use super::{
 use crate::{
     atlas::World,
     cataloguing::{Change, Draft, Reading, reading},
-    domain::{CatalogueVersion, DomainError, ListPart, ListState, OrgId},
+    domain::{CatalogueVersion, DomainError, ListState, OrgId},
     editions::Editions,
+    listing::led_on,
     store::{
         catalogue::editions,
         catalogue_versions::{self as versions, VersionRow},
@@ -200,24 +201,17 @@ fn read_file(world: &World, table: &Table, known: &Editions, whole: bool, at: Ti
     reading(table, &known.coming(), whole, &context)
 }
 
-/// New items that the list in force gives to nobody.
+/// Items that are to be led from now on, and that the list in force gives to nobody.
 async fn without_lead(conn: &mut AsyncPgConnection, draft: &Draft, now: Timestamp) -> Result<Vec<String>> {
-    let new = draft.0.iter().filter(|(_, change)| change.base.is_none());
-    let new = new.filter_map(|(code, change)| change.item.as_ref().map(|item| (code, item)));
-    let handled = |item: &crate::seed::Item| {
-        item.emergency_channel.is_empty() && item.statutory_channel.is_empty() && !item.lead_line_unclear
-    };
-    let new: Vec<&String> = new.filter(|(_, item)| handled(item)).map(|(code, _)| code).collect();
+    let new = draft.to_be_led();
     if new.is_empty() {
         return Ok(Vec::new());
     }
     let periods = lists::periods(conn).await?;
     let in_force = crate::domain::version_at(&periods, &[], now).unwrap_or_default();
     let entries = lists::entries(conn, in_force).await?;
-    let leads = entries.values().map(|listed| &listed.entry);
-    let leads = leads.filter(|entry| matches!(entry.part, ListPart::Lead | ListPart::StatutoryDuty));
-    let led: BTreeSet<&String> = leads.map(|entry| &entry.item_code).collect();
-    Ok(new.into_iter().filter(|code| !led.contains(code)).cloned().collect())
+    let led = led_on(&entries, calendar::local_day(now));
+    Ok(new.into_iter().filter(|code| !led.contains(code)).map(str::to_owned).collect())
 }
 
 fn told_reading(reading: &Reading) -> pb::ImportCatalogueResponse {

@@ -23,7 +23,7 @@ use crate::{
     record::CaseRecord,
     seed,
     store::{case_store::CaseStore, exchange::systems, read},
-    verb::{Verb, acting_for, acting_for_who_may},
+    verb::{Verb, acting_for, acting_for_who_may, unbiased},
 };
 
 /// The RPCs.
@@ -77,7 +77,10 @@ impl IntakeService for Intake {
                     known.ok_or_else(|| Error::invalid("reason_code", "is not on the list of reasons"))?;
                 (message.reason_code.clone(), reason.told_channel.clone())
             },
-            |case, act, _by, reason| case.decline(&reason.0, &reason.1, &act)
+            |case, act, by, reason| {
+                unbiased(&case, by)?;
+                case.decline(&reason.0, &reason.1, &act)
+            }
         )
     }
 
@@ -91,7 +94,10 @@ impl IntakeService for Intake {
             "RequestSupplement",
             RequestSupplementResponse,
             |message| parse::codes("material_codes", &message.material_codes)?,
-            |case, act, _by, materials| case.request_supplement(materials.clone(), &act)
+            |case, act, by, materials| {
+                unbiased(&case, by)?;
+                case.request_supplement(materials.clone(), &act)
+            }
         )
     }
 
@@ -147,7 +153,10 @@ impl IntakeService for Intake {
                 explanation_ref: parse::reference("answer_ref", &message.answer_ref)?,
                 closed_code: parse::word("closed_code", message.closed_code, codes::closed_code_from, None)?,
             },
-            |case, act, _by, answer| case.answer(answer.clone(), &act)
+            |case, act, by, answer| {
+                unbiased(&case, by)?;
+                case.answer(answer.clone(), &act)
+            }
         )
     }
 
@@ -256,7 +265,10 @@ impl Intake {
         let world = self.0.atlas.world();
         let joined = once(&self.0.db, &caller, meta, async |tx: &mut Tx<'_>| {
             let brought = reached(tx, &caller, id).await?.case.merged.clone();
-            let merge = move |case: Case, act: Act<'_>, _: &Caller| case.merge(into, &act);
+            let merge = move |case: Case, act: Act<'_>, by: &Caller| {
+                unbiased(&case, by)?;
+                case.merge(into, &act)
+            };
             let mut all = vec![id];
             all.extend(&brought);
             let absorb = move |case: Case, act: Act<'_>, _: &Caller| case.absorb(&all, true, &act);

@@ -109,7 +109,8 @@ pub fn read_entries(
         let mut entries = base.clone();
         draft.removed.iter().for_each(|rule| drop(entries.remove(rule)));
         entries.extend(draft.upserts.iter().map(|listed| (listed.entry.rule_id.clone(), listed.clone())));
-        context.without_lead(&entries).into_iter().for_each(|item| problems.add(0, "", "no_lead", item));
+        let bare = context.without_lead(base, &entries);
+        bare.into_iter().for_each(|item| problems.add(0, "", "no_lead", item));
     }
     draft
 }

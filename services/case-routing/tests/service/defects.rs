@@ -30,6 +30,10 @@ use crate::{
 
 const DAY: u64 = 86_400;
 
+/// Items that the street leads, by the working days that they promise.
+const FIVE_DAYS: &str = "CJ-0142";
+const FIFTEEN_DAYS: &str = "CJ-0133";
+
 fn of<M: EventMessage + Default>(events: &[Event], name: &str) -> Vec<M> {
     let named = events.iter().filter(|event| event.r#type.ends_with(&format!(".{name}")));
     named.map(|event| M::decode(event.data.clone()).unwrap()).collect()
@@ -328,16 +332,21 @@ async fn what_was_blanked_for_reading_never_replaces_what_was_written() {
 async fn every_order_is_kept_over_all_pages_and_an_unknown_one_is_refused() {
     let d = District::start().await;
     let resident = Persona::resident(d.district);
-    for step in 0..5_u64 {
-        // Urgent cases are due sooner, so that the orders differ.
-        let urgency = if step % 2 == 0 { pb::Urgency::Normal } else { pb::Urgency::Urgent };
-        let request = pb::IntakeCaseRequest { urgency: urgency.into(), ..d.intake_request(&resident) };
-        d.cases(&d.window()).intake_case(request).await.unwrap();
-        d.service.clock().advance(Duration::from_secs(3_600));
-    }
     type Key = fn(&pb::Case) -> chassis::Timestamp;
     let registered: Key = |case| from_proto(case.registered_time.as_ref().unwrap()).unwrap();
     let due: Key = |case| from_proto(case.resolve_due_time.as_ref().unwrap()).unwrap();
+    let mut made = Vec::new();
+    for step in 0..5 {
+        // A case on each working day of a week; every other one has two weeks longer, so that the orders differ.
+        let item_code = if step % 2 == 0 { FIFTEEN_DAYS } else { FIVE_DAYS };
+        let request = pb::IntakeCaseRequest { item_code: item_code.into(), ..d.intake_request(&resident) };
+        let case = d.cases(&d.window()).intake_case(request).await.unwrap().into_inner().case.unwrap();
+        made.push(case);
+        d.service.clock().advance(Duration::from_secs(DAY));
+    }
+    let dues: Vec<chassis::Timestamp> = made.iter().map(due).collect();
+    assert_eq!(dues.iter().collect::<HashSet<_>>().len(), 5, "the premise: each at its own time, {dues:?}");
+    assert!(made.is_sorted_by_key(registered) && !dues.is_sorted(), "the premise: two orders, {dues:?}");
     for (order_by, key, falling) in [
         ("registered_time", registered, false),
         ("registered_time desc", registered, true),
@@ -361,7 +370,7 @@ async fn every_order_is_kept_over_all_pages_and_an_unknown_one_is_refused() {
         }
         assert_eq!(seen.len(), 5);
         let sorted =
-            |pair: &[chassis::Timestamp]| if falling { pair[0] >= pair[1] } else { pair[0] <= pair[1] };
+            |pair: &[chassis::Timestamp]| if falling { pair[0] > pair[1] } else { pair[0] < pair[1] };
         assert!(seen.windows(2).all(sorted), "{order_by}: {seen:?}");
     }
     let request = pb::ListCasesRequest { order_by: "text".into(), ..Default::default() };

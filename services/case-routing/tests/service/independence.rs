@@ -1,4 +1,4 @@
-//! C-4: nobody verifies or judges their own work, whatever else they are.
+//! C-4: nobody verifies or judges their own work, nor settles a complaint about it, whatever else they are.
 
 use chassis::{
     auth::{Role, Scope},
@@ -10,10 +10,10 @@ use chassis::{
 };
 use tonic::Code;
 
-use crate::support::{District, request_id};
+use crate::support::{District, ITEM, request_id};
 
-/// Received by the station, answered by the street.
-async fn answered(d: &District, resident: &Persona) -> pb::Case {
+/// Received and taken in by the station.
+async fn accepted(d: &District, resident: &Persona) -> pb::Case {
     let register = pb::RegisterCaseRequest {
         request_id: request_id(),
         text: "医保怎么办".into(),
@@ -27,7 +27,13 @@ async fn answered(d: &District, resident: &Persona) -> pb::Case {
         request_id: request_id(),
         ..Default::default()
     };
-    IntakeServiceClient::new(d.service.call_as(&d.window())).accept_case(accept).await.unwrap();
+    let mut window = IntakeServiceClient::new(d.service.call_as(&d.window()));
+    window.accept_case(accept).await.unwrap().into_inner().case.unwrap()
+}
+
+/// Received by the station, answered by the street.
+async fn answered(d: &District, resident: &Persona) -> pb::Case {
+    let case = accepted(d, resident).await;
     let answer = pb::AnswerCaseRequest {
         case_id: case.case_id.clone(),
         request_id: request_id(),
@@ -49,6 +55,47 @@ fn also_of_the_street(d: &District, persona: Persona) -> Persona {
         org_id: Some(d.office),
     });
     both
+}
+
+#[tokio::test]
+async fn who_belongs_to_the_organisation_complained_of_does_not_settle_the_complaint() {
+    let d = District::start().await;
+    let resident = Persona::resident(d.district);
+    let (case, other) = (accepted(&d, &resident).await, accepted(&d, &resident).await);
+    let mut window = IntakeServiceClient::new(d.service.call_as(&d.window()));
+    let triage = pb::TriageCaseRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        item_code: ITEM.into(),
+        subject_org_id: d.office.to_string(),
+        ..Default::default()
+    };
+    window.triage_case(triage).await.unwrap();
+    let answer = || pb::AnswerCaseRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        closed_code: pb::ClosedCode::BeyondAuthority.into(),
+        answer_ref: "kb:discipline".into(),
+        ..Default::default()
+    };
+    let merge = || pb::MergeCaseRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        into_case_id: other.case_id.clone(),
+        ..Default::default()
+    };
+    for persona in [d.dispatcher(), also_of_the_street(&d, d.window())] {
+        let mut own = IntakeServiceClient::new(d.service.call_as(&persona));
+        let answered = own.answer_case(answer()).await.unwrap_err();
+        let merged = own.merge_case(merge()).await.unwrap_err();
+        for refused in [answered, merged] {
+            assert_eq!(refused.code(), Code::FailedPrecondition, "{refused}");
+            assert!(refused.message().contains("recused"), "{}", refused.message());
+        }
+    }
+    let answered = window.answer_case(answer()).await.unwrap().into_inner().case.unwrap();
+    assert_eq!(answered.closed_code(), pb::ClosedCode::BeyondAuthority);
+    d.service.stop().await;
 }
 
 #[tokio::test]

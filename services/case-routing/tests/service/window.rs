@@ -177,6 +177,37 @@ async fn an_emergency_is_handed_off_when_it_is_registered_online_or_offline() {
 }
 
 #[tokio::test]
+async fn an_emergency_that_the_window_finds_is_handed_off_by_its_triage() {
+    let d = District::start().await;
+    let resident = Persona::resident(d.district);
+    let case = d.cases(&resident).register_case(request(&d)).await.unwrap().into_inner().case.unwrap();
+    let accept = pb::AcceptCaseRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        ..Default::default()
+    };
+    let mut desk = intake(&d);
+    desk.accept_case(accept).await.unwrap();
+    d.told().await;
+    let triage = pb::TriageCaseRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        item_code: FIRE.into(),
+        ..Default::default()
+    };
+    let case = desk.triage_case(triage.clone()).await.unwrap().into_inner().case.unwrap();
+    assert_eq!((case.state(), case.closed_code()), (pb::CaseState::HandedOff, pb::ClosedCode::HandedOff));
+    assert_eq!(case.routing.as_ref().unwrap().decided_by, "system");
+    assert!(case.clocks.iter().all(|clock| clock.stop_time.is_some()), "{:?}", case.clocks);
+    assert_eq!(d.told().await, ["CaseTriaged", "CaseHandedOff"]);
+    // Sent again it says the same and hands nothing over twice.
+    let again = desk.triage_case(triage).await.unwrap().into_inner().case.unwrap();
+    assert_eq!(again, case);
+    assert!(d.told().await.is_empty());
+    d.service.stop().await;
+}
+
+#[tokio::test]
 async fn a_ticket_of_another_system_about_an_emergency_is_handed_off_wherever_it_lies() {
     let world = World::start("", pb::ExchangeDirection::In).await;
     let mut mapping = world.mapping();

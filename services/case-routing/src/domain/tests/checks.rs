@@ -10,6 +10,28 @@ fn answer() -> AnswerCase {
 }
 
 #[test]
+fn who_is_complained_of_does_not_settle_the_complaint() {
+    let mut world = World::new();
+    let register = RegisterCase { complained_of: Some(STATION), ..world.register() };
+    let case = Case::register(register, &world.official(STATION)).unwrap().case;
+    let other = CaseId(world.fresh());
+    let accepted = case.clone().accept(&world.official(STATION)).unwrap().case;
+    for (own, refused) in [(STATION, true), (STREET_OFFICE, false)] {
+        let declined = case.clone().decline("out_of_scope", "petition", &world.official(own));
+        let asked = case.clone().request_supplement(vec!["photo".into()], &world.official(own));
+        let merged = case.clone().merge(other, &world.official(own));
+        let answered = accepted.clone().answer(answer(), &world.official(own));
+        for result in [declined, asked, merged, answered] {
+            if refused {
+                assert_eq!(guard(result), "recused");
+            } else {
+                assert_eq!(violations(&result.unwrap().case), Vec::<&str>::new());
+            }
+        }
+    }
+}
+
+#[test]
 fn who_answers_a_case_handled_it_and_does_not_check_it() {
     let mut world = World::new();
     let case = world.triaged("stairs");

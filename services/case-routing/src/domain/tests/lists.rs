@@ -221,3 +221,32 @@ fn a_dry_run_tells_who_would_lead_instead_and_what_would_fall_to_the_district() 
     let (street, urban, government) = (Some(STREET_OFFICE), Some(URBAN), Some(GOVERNMENT));
     assert_eq!(moved, [("gas_smell", street, government), ("street_light", street, urban)]);
 }
+
+#[test]
+fn a_dry_run_judges_time_by_when_each_case_was_sent_and_the_list_by_the_day_it_is_tried_for() {
+    let mut world = World::new();
+    let by_day = world.triaged("street_light");
+    world.now = at("2026-06-08T20:00:00");
+    let by_night = world.triaged("street_light");
+    let changed = |change: fn(&mut ResponsibilityEntry)| {
+        let mut parts = parts();
+        change(parts.entries.iter_mut().find(|entry| entry.rule_id == "r-light-street").unwrap());
+        RoutingTable::new(parts)
+    };
+    let before = RoutingTable::new(parts());
+    let tried = |case: &Case, after: &RoutingTable, at: Timestamp| {
+        let mut run = DryRun::default();
+        run.add(case, &before, after, at);
+        run.changed
+    };
+    let at_night = changed(|entry| entry.condition = Some(Box::new("time=off".parse().unwrap())));
+    for now in [at("2026-06-09T10:00:00"), at("2026-06-09T22:00:00")] {
+        let found = (tried(&by_day, &at_night, now), tried(&by_night, &at_night, now));
+        assert_eq!(found, (1, 0), "whenever it is tried");
+    }
+    let sent = Case { dispatched_at: Some(at("2026-06-08T21:00:00")), ..by_day.clone() };
+    assert_eq!(tried(&sent, &at_night, at("2026-06-09T10:00:00")), 0, "it came by day and was sent by night");
+    let from_july = changed(|entry| entry.valid_from = at("2026-07-01T00:00:00"));
+    assert_eq!(tried(&by_day, &from_july, at("2026-06-30T10:00:00")), 1);
+    assert_eq!(tried(&by_day, &from_july, at("2026-07-01T10:00:00")), 0);
+}

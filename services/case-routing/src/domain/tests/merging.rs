@@ -198,6 +198,50 @@ fn a_valid_bad_rating_of_a_joined_requester_sends_the_work_back() {
 }
 
 #[test]
+fn supervisions_of_a_merged_case_rest_and_get_their_time_anew_when_it_goes_on() {
+    let mut world = World::new();
+    let case = world.accepted();
+    world.now = case.clock(ClockKind::Dispatch, None).unwrap().due_at;
+    let late = world.tick(case).case;
+    let id = late.supervisions[0].id;
+    assert_eq!((late.supervisions.len(), late.supervisions[0].level), (1, 1));
+    let said = late.clone().answer_supervision(id, "under_way", None, &world.official(STATION)).unwrap().case;
+    let (begun, other) = (world.now, CaseId(world.fresh()));
+    for (case, state) in [(late, SupervisionState::Issued), (said, SupervisionState::Answered)] {
+        world.now = begun;
+        let merged = case.merge(other, &world.official(STATION)).unwrap().case;
+        assert_eq!((merged.next_timer_at(), merged.counted_with()), (None, None), "nothing is waited for");
+        world.wait(TimeDelta::days(30));
+        assert_eq!(merged.clone().tick(&world.system()).unwrap(), None);
+        let back = merged.unmerge(&world.official(STATION)).unwrap();
+        assert_eq!(names(&back), ["CaseUnmerged", "SupervisionMoved"]);
+        let DomainEvent::SupervisionMoved { rises, due_at, .. } = back.events[1].event else { panic!() };
+        let known = back.case.supervisions[0].clone();
+        assert_eq!((known.level, known.state, rises), (1, state, state == SupervisionState::Answered));
+        assert_eq!(if rises { known.rises_at } else { Some(known.due_at) }, Some(due_at));
+        assert!(due_at > world.now);
+        assert_eq!(violations(&back.case), Vec::<&str>::new());
+        world.now = due_at;
+        let up = world.tick(back.case).case;
+        let known = up.supervisions.iter().find(|known| known.id == id).unwrap();
+        assert_eq!((known.level, known.state), (2, SupervisionState::Issued));
+    }
+}
+
+#[test]
+fn whoever_does_not_judge_the_rating_of_a_joined_requester_is_supervised_on() {
+    let mut world = World::new();
+    let resolved = world.resolved("stairs");
+    let case = joined(&mut world, &resolved);
+    let rated = case.rate_merged(1, &original(&world, &resolved), &world.resident()).unwrap().case;
+    world.now = rated.clock(ClockKind::Judge, None).unwrap().due_at;
+    let late = world.tick(rated).case;
+    assert_eq!(late.next_timer_at(), Some(late.supervisions[0].due_at));
+    world.now = late.supervisions[0].due_at;
+    assert_eq!(world.tick(late).case.supervisions[0].level, 2);
+}
+
+#[test]
 fn a_closed_original_is_opened_again_within_its_window_and_one_that_is_over_is_not() {
     let mut world = World::new();
     let case = world.closed("stairs");

@@ -227,6 +227,19 @@ fn what_the_lists_bar_does_not_lead_as_first_receiver_or_last_resort_either() {
         ..entry("r-transfer", "tangled_cables", STREET_OFFICE, ListPart::Lead)
     };
     assert_eq!(lead(&routed(&tangled(vec![transferred], true), STREET_OFFICE)), STREET_OFFICE);
+    // What an admission brought is for assistance, by the router as by hand.
+    for (low, why) in [(STATION, "not_statutory_duty"), (STREET_OFFICE, "department_item_not_transferred")] {
+        let admitted = ResponsibilityEntry {
+            transfer_ref: Some("admission-1".into()),
+            ..entry("r-admission", "tangled_cables", low, ListPart::AssistDuty)
+        };
+        let world = tangled(vec![admitted], true);
+        let outcome = routed(&world, low);
+        assert_eq!((outcome.kind, lead(&outcome)), (RoutingKind::Fallback, GOVERNMENT));
+        assert!(rejected(&outcome, low).contains(&why), "{:?}", outcome.candidates);
+        let item = world.routes.item("tangled_cables", world.now).unwrap();
+        assert_eq!(world.routes.bars_lead(item, low, &PLACE, None, world.now), Some(why));
+    }
     let never = |org| entry("r-never", "tangled_cables", org, ListPart::Negative);
     let outcome = routed(&tangled(vec![never(STREET_OFFICE)], false), STREET_OFFICE);
     assert_eq!((lead(&outcome), rejected(&outcome, STREET_OFFICE)), (GOVERNMENT, vec!["negative_list"]));

@@ -15,7 +15,9 @@ pub(super) fn in_state(world: &mut World, state: CaseState) -> Case {
     let case = match state {
         CaseState::Registered => world.registered(),
         CaseState::NeedSupplement => {
-            let case = world.registered();
+            // Of what has no item yet silence is no withdrawal.
+            let register = RegisterCase { item_code: Some("stairs".into()), ..world.register() };
+            let case = Case::register(register, &world.official(STATION)).unwrap().case;
             case.request_supplement(vec!["id_copy".into()], &world.official(STATION)).unwrap().case
         }
         CaseState::NotAccepted => {

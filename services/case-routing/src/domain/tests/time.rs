@@ -45,6 +45,27 @@ fn silence_at_intake_is_acceptance_counted_late() {
 }
 
 #[test]
+fn what_silence_has_accepted_is_not_refused_though_no_timer_was_there_yet() {
+    let mut world = World::new();
+    let case = world.registered();
+    let due = case.clock(ClockKind::Accept, None).unwrap().due_at;
+    let missing = || vec!["id_copy".to_owned()];
+    world.now = due;
+    assert!(case.clone().decline("out_of_scope", "petition", &world.official(STATION)).is_ok());
+    let asked = case.clone().request_supplement(missing(), &world.official(STATION)).unwrap().case;
+    world.wait(TimeDelta::seconds(1));
+    let declined = case.clone().decline("out_of_scope", "petition", &world.official(STATION));
+    assert_eq!(guard(declined), "accepted_by_silence");
+    let refused = case.clone().request_supplement(missing(), &world.official(STATION));
+    assert_eq!(guard(refused), "accepted_by_silence");
+    // Whoever takes it in does so late, and while a list is out the limit stands still.
+    let late = case.accept(&world.official(STATION)).unwrap();
+    let DomainEvent::CaseAccepted { in_time: false, by_silence: false } = late.events[0].event else { panic!() };
+    world.wait(TimeDelta::hours(1));
+    assert!(asked.supplement(materials(&["id_copy"]), &world.resident()).is_ok());
+}
+
+#[test]
 fn an_unsent_supplement_ends_as_the_item_says() {
     for (item, event, state) in
         [("licence", "CaseAccepted", CaseState::Accepted), ("stairs", "CaseWithdrawn", CaseState::Withdrawn)]
@@ -60,6 +81,55 @@ fn an_unsent_supplement_ends_as_the_item_says() {
         assert_eq!(decision.case.state, state);
         assert_eq!(violations(&decision.case), Vec::<&str>::new());
     }
+}
+
+#[test]
+fn silence_withdraws_nothing_that_its_requester_could_not_withdraw_or_answer() {
+    let of = |code: &str, world: &mut World| {
+        let register = world.register();
+        RegisterCase { item_code: Some(code.into()), ..register }
+    };
+    let anonymous = |register: RegisterCase| RegisterCase {
+        nature: Nature::Report,
+        anonymous: true,
+        requester: None,
+        urgency: Urgency::Urgent,
+        ..register
+    };
+    let items = vec![
+        item("stairs", "housing"),
+        ServiceItem { withdrawal_barred: true, ..item("gas_smell", "safety") },
+        ServiceItem { nature: Nature::Report, ..item("collapsed_road", "urban") },
+    ];
+    let mut world = World::of(TableParts { items, ..parts() });
+    let emergency = RegisterCase { urgency: Urgency::Emergency, ..of("stairs", &mut world) };
+    let patrol = RegisterCase { origin: Origin::Patrol, requester: None, ..of("stairs", &mut world) };
+    let registered = [
+        ("no item yet", world.register()),
+        ("barred", of("gas_smell", &mut world)),
+        ("emergency", emergency),
+        ("anonymous", anonymous(of("collapsed_road", &mut world))),
+        ("nobody asked", patrol),
+    ];
+    for (what, register) in registered {
+        let case = Case::register(register, &world.official(STATION)).unwrap().case;
+        let case = case.request_supplement(vec!["place".into()], &world.official(STATION)).unwrap().case;
+        world.now = case.clock(ClockKind::Supplement, None).unwrap().due_at;
+        let decision = world.tick(case);
+        assert_eq!(names(&decision), ["CaseAccepted"], "{what}");
+        let DomainEvent::CaseAccepted { in_time: false, by_silence: true } = decision.events[0].event else {
+            panic!("{what}")
+        };
+        assert_eq!(violations(&decision.case), Vec::<&str>::new(), "{what}");
+    }
+    // Another system answers for whoever it knows.
+    let pushed = anonymous(of("collapsed_road", &mut world));
+    let case = Case::register(pushed, &world.official(STATION)).unwrap().case;
+    let ticket = TicketId(world.fresh());
+    let case = Case { external: vec![exchange::ExternalLink { ticket, told: 0 }], ..case };
+    let case = case.request_supplement(vec!["place".into()], &world.official(STATION)).unwrap().case;
+    world.now = case.clock(ClockKind::Supplement, None).unwrap().due_at;
+    assert_eq!(world.tick(case).case.state, CaseState::Withdrawn);
 }
 
 #[test]
@@ -390,4 +460,57 @@ fn urgent_cases_have_the_limits_of_their_urgency() {
     let case = Case::intake(command, &world.official(STATION)).unwrap().case;
     let sign = case.clock(ClockKind::Sign, case.lead_task).unwrap();
     assert_eq!(sign.due_at, world.now + TimeDelta::hours(1));
+}
+
+#[test]
+fn what_triage_finds_urgent_is_to_be_dispatched_sooner_and_never_later() {
+    let within = |limit| SlaProfile { dispatch: limit, ..SlaProfile::default() };
+    let world = || {
+        let rush = ServiceItem { urgency: Urgency::Urgent, ..item("burst_main", "urban") };
+        let slow = ServiceItem { sla_profile: Some("complex".into()), ..item("old_quarrel", "urban") };
+        let items = vec![item("stairs", "housing"), rush, slow];
+        let mut world = World::of(TableParts { items, ..parts() });
+        let profiles = [
+            ("urgent", Limit::new(TimeUnit::CalHour, 2)),
+            ("emergency", Limit::new(TimeUnit::CalHour, 1)),
+            ("complex", Limit::new(TimeUnit::WorkDay, 2)),
+        ];
+        world.rules.sla.extend(profiles.map(|(code, limit)| (code.to_owned(), within(limit))));
+        world
+    };
+    let dispatch = |case: &Case| case.clock(ClockKind::Dispatch, None).unwrap().clone();
+    let mut world = world();
+    let case = world.accepted();
+    let (started, usual) = (world.now, dispatch(&case));
+    assert_eq!(usual.due_at, started + TimeDelta::hours(6), "four working hours over noon");
+    world.wait(TimeDelta::minutes(30));
+    // By its item, and by what somebody found: from the start, with reminders of its own.
+    let urgent = case.clone().triage(&triage("burst_main"), &world.official(STATION)).unwrap();
+    assert_eq!(names(&urgent), ["CaseTriaged"]);
+    let hastened = dispatch(&urgent.case);
+    assert_eq!((hastened.started_at, hastened.due_at), (started, started + TimeDelta::hours(2)));
+    assert_eq!(hastened.warned, 0);
+    assert_eq!(hastened.next_warning().map(|(at, _)| at), Some(started + TimeDelta::hours(1)));
+    let raised = TriageCase { urgency: Some(Urgency::Emergency), ..triage("stairs") };
+    let raised = case.clone().triage(&raised, &world.official(STATION)).unwrap().case;
+    assert_eq!(dispatch(&raised).due_at, started + TimeDelta::hours(1));
+    // What another triage allows for is no longer than what was promised already.
+    let back = TriageCase { urgency: Some(Urgency::Normal), ..triage("stairs") };
+    let back = raised.triage(&back, &world.official(STATION)).unwrap().case;
+    assert_eq!((back.urgency, dispatch(&back).due_at), (Urgency::Normal, started + TimeDelta::hours(1)));
+    for code in ["stairs", "old_quarrel"] {
+        let triaged = case.clone().triage(&triage(code), &world.official(STATION)).unwrap().case;
+        assert_eq!(dispatch(&triaged), usual, "{code}");
+    }
+    // The machine's triage as a human's.
+    let suggestion = Suggestion { model: 1, items: vec!["burst_main".into()], permille: 990 };
+    let command = world.register();
+    let by_machine = Case::register_triaged(command, suggestion, &world.resident()).unwrap().case;
+    assert_eq!(dispatch(&by_machine).due_at, world.now + TimeDelta::hours(2));
+    // What has run out stays so, and is supervised once.
+    world.now = usual.due_at;
+    let late = world.tick(case).case;
+    let late = late.triage(&triage("burst_main"), &world.official(STATION)).unwrap().case;
+    assert_eq!(dispatch(&late).due_at, usual.due_at);
+    assert_eq!(dispatch(&late).breached_at, Some(usual.due_at));
 }

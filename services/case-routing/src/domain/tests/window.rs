@@ -128,6 +128,30 @@ fn an_emergency_is_handed_over_when_it_is_registered() {
 }
 
 #[test]
+fn an_emergency_that_triage_finds_is_handed_over_at_once() {
+    let mut world = World::new();
+    for case in [world.accepted(), world.triaged("stairs")] {
+        let found = case.triage(&triage("fire"), &world.official(STATION)).unwrap();
+        assert_eq!(names(&found), ["CaseTriaged", "CaseHandedOff"]);
+        let actors: Vec<_> = found.timeline.iter().map(|entry| entry.actor.clone()).collect();
+        assert_eq!(actors, [official(STATION).actor, PersonRef::system()]);
+        let case = found.case;
+        assert_eq!((case.state, case.closed_code), (CaseState::HandedOff, Some(ClosedCode::HandedOff)));
+        let decision = case.routing.last().unwrap();
+        assert_eq!((decision.kind, decision.by_human), (RoutingKind::HandedOff, false));
+        assert_eq!(case.next_timer_at(), None, "nobody has to dispatch it");
+        assert_eq!(violations(&case), Vec::<&str>::new());
+    }
+    // What is urgent otherwise, or goes to a channel, waits for a dispatcher.
+    for item in ["court_matter", "gas_smell", "stairs"] {
+        let case = world.accepted();
+        let urgent = TriageCase { urgency: Some(Urgency::Emergency), ..triage(item) };
+        let triaged = case.triage(&urgent, &world.official(STATION)).unwrap();
+        assert_eq!((names(&triaged), triaged.case.state), (vec!["CaseTriaged"], CaseState::Triaged), "{item}");
+    }
+}
+
+#[test]
 fn nobody_waits_without_having_been_told_in_writing() {
     let mut world = World::new();
     let case = world.in_progress("stairs");

@@ -96,6 +96,9 @@ enum Action {
         /// Cases registered before this day or instant.
         #[arg(long, value_name = "DATE", value_parser = instant)]
         until: Option<DateTime<Utc>>,
+        /// The day (from its first instant) or RFC 3339 instant whose list and organisations are asked; now without it.
+        #[arg(long, value_name = "DATE", value_parser = instant)]
+        at: Option<DateTime<Utc>>,
     },
 }
 
@@ -153,7 +156,7 @@ pub async fn run(args: Args) -> Result<ExitCode> {
             let differs = replays.iter().any(|replay| !replay.differences.is_empty());
             Ok(if differs { ExitCode::FAILURE } else { ExitCode::SUCCESS })
         }
-        Action::DryRun { version, unit, since, until } => {
+        Action::DryRun { version, unit, since, until, at } => {
             let mut trial = Trial::default();
             let unit_id = unit.map(|unit| names.unit_id(&unit)).transpose()?.unwrap_or_default();
             let mut page_token = String::new();
@@ -163,6 +166,7 @@ pub async fn run(args: Args) -> Result<ExitCode> {
                     registered_after: since.map(chassis::clock::to_proto),
                     registered_before: until.map(chassis::clock::to_proto),
                     unit_id: unit_id.clone(),
+                    at_time: at.map(chassis::clock::to_proto),
                     page_token,
                     ..Default::default()
                 };
