@@ -34,7 +34,7 @@ impl Config {
         let listen = env("JIANGHAN_HTTP_LISTEN").unwrap_or_else(|| "127.0.0.1:8080".into());
         let listen: SocketAddr =
             listen.parse().context("JIANGHAN_HTTP_LISTEN is not an address such as 127.0.0.1:8080")?;
-        let public_url = Self::public_url(&env)?.unwrap_or_else(|| format!("http://{listen}"));
+        let public_url = Self::public_url(env)?.unwrap_or_else(|| format!("http://{listen}"));
         let key_file = shared.key_file.to_string_lossy().into_owned();
         Ok((Self { listen, public_url, key_file, addresses: shared.addresses }, shared.telemetry))
     }

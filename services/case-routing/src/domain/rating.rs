@@ -131,7 +131,7 @@ impl Work<'_> {
         }
         // What was said of an earlier result went with it.
         let call = self.case.verification.as_ref().and_then(|verification| verification.callback.as_ref());
-        if on_behalf && !call.is_some_and(|call| call.outcome == CallbackOutcome::Reached) {
+        if on_behalf && call.is_none_or(|call| call.outcome != CallbackOutcome::Reached) {
             return Err(not_reached());
         }
         self.stop_clock(ClockKind::RatingWindow, None);

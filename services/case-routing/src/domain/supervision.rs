@@ -307,8 +307,13 @@ impl Work<'_> {
         for (supervision_id, task, rises, due_before_at) in renewed {
             let code = if rises { "supervision_rise_renewed" } else { "supervision_renewed" };
             let reason = Reason::new(code).with("from", told(due_before_at)).with("to", told(due_at));
-            let event =
-                DomainEvent::SupervisionMoved { supervision_id, rises, due_before_at, due_at, calendar_version };
+            let event = DomainEvent::SupervisionMoved {
+                supervision_id,
+                rises,
+                due_before_at,
+                due_at,
+                calendar_version,
+            };
             self.emit(event, Some(reason), task);
         }
     }

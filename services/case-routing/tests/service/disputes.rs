@@ -153,7 +153,7 @@ async fn a_ruling_becomes_a_rule_of_the_next_list_and_changes_nothing_that_was()
     for org in DEPARTMENTS {
         for request in lists(org, pb::CaseState::Objected) {
             let found = listed(&d, &party(&d, org), request.clone()).await;
-            assert_eq!(found, [case.case_id.clone()], "{request:?}");
+            assert_eq!(found, std::slice::from_ref(&case.case_id), "{request:?}");
         }
         let request = pb::GetCaseRequest { case_id: case.case_id.clone() };
         d.cases(&party(&d, org)).get_case(request).await.unwrap();
@@ -162,7 +162,7 @@ async fn a_ruling_becomes_a_rule_of_the_next_list_and_changes_nothing_that_was()
         assert_eq!(refused.code(), Code::NotFound, "nothing by its grants alone");
     }
     let of_the_arbiter = pb::ListCasesRequest { org_id: d.gov.to_string(), ..Default::default() };
-    assert_eq!(listed(&d, &arbiter(&d), of_the_arbiter).await, [case.case_id.clone()]);
+    assert_eq!(listed(&d, &arbiter(&d), of_the_arbiter).await, std::slice::from_ref(&case.case_id));
     tasks(&d, &party(&d, HOUSING)).take_position(position(&case, LIGHTS)).await.unwrap();
     tasks(&d, &party(&d, LIGHTS)).take_position(position(&case, HOUSING)).await.unwrap();
     let heard = tasks(&d, &d.leader()).take_position(position(&case, HOUSING)).await.unwrap();

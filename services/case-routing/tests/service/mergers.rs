@@ -139,7 +139,7 @@ async fn open_cases_of_a_merged_street_are_in_the_new_one() {
     let mut moved = [&here, &waiting].map(|case| case.case_id.clone());
     moved.sort_unstable();
     d.service.wait_for("the next pass", async || listed(&d, &there, d.other_street).await == moved).await;
-    assert_eq!(listed(&d, &dispatcher, next).await, [whole.case_id.clone()]);
+    assert_eq!(listed(&d, &dispatcher, next).await, std::slice::from_ref(&whole.case_id));
     assert_eq!(read(&d, &dispatcher, &here).await.unwrap_err().code(), Code::NotFound);
     assert_eq!(read(&d, &dispatcher, &whole).await.unwrap(), before, "nothing is done twice");
     assert!(of_type::<pb::CaseTriaged>(&d.service.drain_outbox().await).is_empty(), "the same unit");

@@ -60,7 +60,9 @@ fn what_silence_has_accepted_is_not_refused_though_no_timer_was_there_yet() {
     assert_eq!(guard(refused), "accepted_by_silence");
     // Whoever takes it in does so late, and while a list is out the limit stands still.
     let late = case.accept(&world.official(STATION)).unwrap();
-    let DomainEvent::CaseAccepted { in_time: false, by_silence: false } = late.events[0].event else { panic!() };
+    let DomainEvent::CaseAccepted { in_time: false, by_silence: false } = late.events[0].event else {
+        panic!()
+    };
     world.wait(TimeDelta::hours(1));
     assert!(asked.supplement(materials(&["id_copy"]), &world.resident()).is_ok());
 }

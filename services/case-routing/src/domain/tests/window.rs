@@ -147,7 +147,11 @@ fn an_emergency_that_triage_finds_is_handed_over_at_once() {
         let case = world.accepted();
         let urgent = TriageCase { urgency: Some(Urgency::Emergency), ..triage(item) };
         let triaged = case.triage(&urgent, &world.official(STATION)).unwrap();
-        assert_eq!((names(&triaged), triaged.case.state), (vec!["CaseTriaged"], CaseState::Triaged), "{item}");
+        assert_eq!(
+            (names(&triaged), triaged.case.state),
+            (vec!["CaseTriaged"], CaseState::Triaged),
+            "{item}"
+        );
     }
 }
 
