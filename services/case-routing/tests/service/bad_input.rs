@@ -192,12 +192,17 @@ fn bad(method: &str, field: &FieldDescriptor) -> Vec<Value> {
         }
         (_, "reconsideration_body" | "court", _) => vec![text(""), text(" "), text(&"长".repeat(101))],
         (_, "applicant_name", _) => vec![text(""), text("张"), text("13812345678"), text(&"长".repeat(51))],
-        (_, "note" | "opinion" | "comment", _) => vec![text(&"长".repeat(4_001)), text("a\0b")],
+        (_, "note" | "opinion" | "comment" | "explanation", _) => {
+            vec![text(&"长".repeat(4_001)), text("a\0b")]
+        }
         (_, "amount_fen", _) => vec![Value::I64(-1), Value::I64(i64::MAX)],
         // Another system's codes are whatever it uses; a ticket that is known may be pushed without a text.
         (_, "class_code" | "area_code", _) => vec![text(&"x".repeat(65)), text("a\nb")],
         ("ListTickets", "ext_no", _) => vec![text(&"x".repeat(65)), text("a\nb")],
         (_, "external_status", _) => vec![text(""), text(&"长".repeat(65)), text("a\nb")],
+        (_, "return_statuses", _) => {
+            ["长".repeat(65), "a\nb".to_owned()].map(|word| Value::List(vec![Value::String(word)])).to_vec()
+        }
         (_, "class_name", _) => vec![text(&"长".repeat(101)), text("a\0b")],
         (_, "name_zh" | "name_en", _) => vec![text(""), text(&"长".repeat(101)), text("a\nb")],
         ("ListTickets", "system_code", _) => vec![text(&"x".repeat(65)), text("a\nb")],
