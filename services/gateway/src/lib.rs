@@ -110,7 +110,7 @@ pub fn router(app: Arc<App>) -> Router {
         .with_state(app)
 }
 
-/// Within what time an answer begins: a body that comes drop by drop holds nothing longer. What the services may take is less.
+/// Within what time an answer begins: a body that comes drop by drop holds nothing longer.
 const ANSWER: Duration = Duration::from_secs(60);
 
 async fn in_time(request: Request, next: Next) -> Response {

@@ -1,12 +1,14 @@
 //! The accepting loop of the edge: axum's own knows no limit in number or time, and whoever opened connections and said nothing
-//! would hold them all.
+//! would hold them all. HTTP/1.1 alone, which proxies speak with what is behind them: a version that has to be guessed first would
+//! be waited for without a limit.
 
 use std::{sync::Arc, time::Duration};
 
 use axum::{Router, extract::Request};
+use hyper::server::conn::http1;
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto::Builder, graceful::GracefulShutdown},
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
     service::TowerToHyperService,
 };
 use tokio::{
@@ -21,22 +23,22 @@ use tower::ServiceExt;
 pub(crate) struct Limits {
     /// Connections at once; more wait to be accepted.
     pub connections: usize,
-    /// Within what time a connection has to bring the head of a request, the first one and each further one.
+    /// Within what time a connection has to bring the head of a request, the first one and each further one: longer than proxies
+    /// keep a connection that rests (60 s is usual), so that it is theirs to end it.
     pub head: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { connections: 2_048, head: Duration::from_secs(30) }
+        // More than all windows of the board that a replica serves (services/gateway/README.md).
+        Self { connections: 10_000, head: Duration::from_secs(90) }
     }
 }
 
 /// Serves until `stop`, then finishes the answers in hand.
 pub(crate) async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: &CancellationToken) {
-    let mut server = Builder::new(TokioExecutor::new());
-    server.http1().timer(TokioTimer::new()).header_read_timeout(limits.head);
-    // Here no request begins a connection's time, but a connection that does not answer a ping is closed.
-    server.http2().timer(TokioTimer::new()).keep_alive_interval(limits.head).keep_alive_timeout(limits.head);
+    let mut server = http1::Builder::new();
+    server.timer(TokioTimer::new()).header_read_timeout(limits.head);
     let places = Arc::new(Semaphore::new(limits.connections));
     let open = GracefulShutdown::new();
     loop {
@@ -50,7 +52,7 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, limits: Limits,
             .clone()
             .map_request(|request: Request<hyper::body::Incoming>| request.map(axum::body::Body::new));
         let connection = server.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
-        let connection = open.watch(connection.into_owned());
+        let connection = open.watch(connection);
         tokio::spawn(async move {
             // How a connection ended is its client's matter.
             let _ = connection.await;
@@ -110,13 +112,16 @@ mod tests {
         let stop = CancellationToken::new();
         let limits = Limits { connections: 1, head: Duration::from_millis(200) };
         let at = listening(limits, &stop).await;
-        let mut silent = TcpStream::connect(at).await.unwrap();
-        silent.write_all(b"GET / HTTP/1.1\r\nho").await.unwrap();
-        // It holds the only place until its time is over.
-        assert!(answer(at).await.ends_with("here"));
-        let mut rest = Vec::new();
-        let _ = silent.read_to_end(&mut rest).await;
-        assert!(!String::from_utf8_lossy(&rest).contains("here"), "the head never came to its end");
+        for said in ["", "GET / HTTP/1.1\r\nho", "PRI * HTTP/2"] {
+            let mut silent = TcpStream::connect(at).await.unwrap();
+            silent.write_all(said.as_bytes()).await.unwrap();
+            // It holds the only place until its time is over.
+            let answered = tokio::time::timeout(Duration::from_secs(20), answer(at)).await;
+            assert!(answered.is_ok_and(|text| text.ends_with("here")), "{said:?}");
+            let mut rest = Vec::new();
+            let _ = silent.read_to_end(&mut rest).await;
+            assert!(!String::from_utf8_lossy(&rest).contains("here"), "the head never came to its end");
+        }
         stop.cancel();
     }
 

@@ -83,11 +83,9 @@ impl Problem {
         problem
     }
 
-    /// The request did not come to its end in time.
+    /// The request was not in, or not answered, in time.
     pub fn too_slow() -> Box<Self> {
-        let mut problem = Self::new(Code::DeadlineExceeded, "the request took too long to come in");
-        problem.status = StatusCode::REQUEST_TIMEOUT.as_u16();
-        problem
+        Self::new(Code::DeadlineExceeded, "there was no answer in time")
     }
 
     /// Something failed here that the caller can do nothing about.

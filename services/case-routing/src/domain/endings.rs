@@ -229,6 +229,14 @@ impl Work<'_> {
         }
     }
 
+    /// The same of whoever had a hand in it while others lead, such as a mediator or somebody on patrol. In what is checked already,
+    /// as when a court did not confirm the first agreement, it had no part.
+    pub(super) fn handled_besides(&mut self, org: OrgId) {
+        if self.case.verification.is_none() && self.case.rating.is_none() {
+            self.handled_by(org);
+        }
+    }
+
     pub(super) fn withdraw(&mut self, reason_code: &str, told: Reason, trigger: Trigger) -> Result<()> {
         let confirmed =
             self.case.offer.as_ref().filter(|offer| offer.confirmed_at.is_some() && offer.ended_at.is_none());

@@ -60,7 +60,8 @@ impl Case {
         act: &Act<'_>,
     ) -> Result<Decision> {
         let mut work = Work::begin(self, act);
-        work.human_official()?;
+        let org = work.human_official()?;
+        work.handled_besides(org);
         let reason = Reason::new("put_right_on_patrol")
             .with("before", references(&before))
             .with("after", references(&after));

@@ -57,10 +57,10 @@ impl Case {
             }
         }
         work.enter(CaseState::Accepted, Trigger::Unmerge)?;
-        work.follow_merger();
         work.case.merged_into = None;
         work.case.merged_through.clear();
         work.case.closed_code = None;
+        work.follow_merger();
         if work.case.accepted_at.is_none() {
             let since = merged_at.unwrap_or(work.now);
             work.start_service(since);

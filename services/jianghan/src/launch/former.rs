@@ -94,7 +94,7 @@ pub(super) async fn nothing_waits(dir: &Path, named: Option<String>) -> Result<(
             Some(url) => waited_for(&url).await?,
             None => bail!(
                 "this folder was last run with --shape distributed and the broker of JIANGHAN_AMQP_URL, in which events may \
-                 wait: set it again, so that they are looked for"
+                 wait: set it again, so that they are looked for, or, if that broker is gone, begin in another --data-dir"
             ),
         },
     };

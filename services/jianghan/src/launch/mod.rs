@@ -95,10 +95,6 @@ impl Launch {
         let public_url = gateway::Config::public_url(|name| self.variable(name))?;
         std::fs::create_dir_all(&self.dir)
             .with_context(|| format!("cannot make the folder {}", self.dir.display()))?;
-        if !self.throw_away && self.shape == Shape::AllInOne {
-            former::nothing_waits(&self.dir, self.named_broker()).await?;
-            Way::Process.note(&self.dir)?;
-        }
         told("数据库 database");
         let (postgres, database_url) = self.postgres().await?;
         let (rabbit, amqp_url) = match self.shape {
@@ -123,6 +119,11 @@ impl Launch {
         let http =
             http.with_context(|| format!("port {} is taken; choose another with --port", self.port))?;
         let gateway_at = http.local_addr().context("the gateway's address")?;
+        // Not before the folder's server and the ports are ours: nobody else runs on this folder now, its broker included.
+        if !self.throw_away && self.shape == Shape::AllInOne {
+            former::nothing_waits(&self.dir, self.named_broker()).await?;
+            Way::Process.note(&self.dir)?;
+        }
 
         let mut configs = BTreeMap::new();
         let mut calendar_key = String::new();

@@ -23,7 +23,9 @@ pub fn reports_to_joined(case: &Case, before: Option<CaseState>, events: &[Emitt
     for told in events {
         let state = told.facts.state;
         let was = last.replace(state).filter(|was| *was != state);
-        let goes_on = was.is_some_and(is_result) && state != CaseState::Archived;
+        // Taken out of another, it leaves whatever that one had come to.
+        let goes_on = was.is_some_and(|was| is_result(was) || was == CaseState::Merged);
+        let goes_on = goes_on && state != CaseState::Archived;
         if was.is_some() && (is_result(state) || goes_on) {
             let (cases, closed_code, at) = (case.merged.clone(), told.facts.closed_code, case.updated_at);
             reports.push(JoinedReport { cases, state, closed_code, at });

@@ -61,6 +61,11 @@ impl Work<'_> {
         };
         let left_at = self.case.closed_at.take();
         self.case.closed_code = None;
+        let known = self.case.item.is_some();
+        let to = if known { CaseState::Triaged } else { CaseState::Accepted };
+        self.enter(to, Trigger::ReturnFromReferral)?;
+        // Its unit may have been merged meanwhile.
+        self.follow_merger();
         // What the requester was promised counts on as if the case had never been away (C-3).
         let rules = self.rules;
         let promise = self.case.clocks.iter_mut().rfind(|clock| {
@@ -78,9 +83,6 @@ impl Work<'_> {
             self.start_resolve();
             self.now = now;
         }
-        let known = self.case.item.is_some();
-        let to = if known { CaseState::Triaged } else { CaseState::Accepted };
-        self.enter(to, Trigger::ReturnFromReferral)?;
         self.start_clock(ClockKind::Dispatch, None, self.sla().dispatch);
         let reason = Reason::new("referral_returned").with("system", system).with("status", status);
         let reason = reason.with("line", &line_code);

@@ -127,7 +127,7 @@ impl Case {
             CaseMove::Settle { org, delivery_mode } => {
                 let mut work = Work::begin(self, act);
                 work.case.mediation = Some(MediationLink { id, open: false, overdue: false });
-                work.handled_by_mediator(org);
+                work.handled_besides(org);
                 if work.case.is_taken_up() {
                     work.settle_dispute(id, delivery_mode)?;
                 }
@@ -167,14 +167,6 @@ impl Case {
 }
 
 impl Work<'_> {
-    /// Whoever brought the parties together handled the matter, also without a task: it neither verifies nor judges it (C-4). In
-    /// what is checked already, as when a court did not confirm the first agreement, it had no part.
-    fn handled_by_mediator(&mut self, org: OrgId) {
-        if self.case.verification.is_none() && self.case.rating.is_none() {
-            self.handled_by(org);
-        }
-    }
-
     /// The agreement is what was done about the matter, and its evidence; whatever else was asked for is not needed.
     fn settle_dispute(&mut self, id: MediationId, delivery_mode: Option<DeliveryMode>) -> Result<()> {
         if self.case.state == CaseState::Suspended {

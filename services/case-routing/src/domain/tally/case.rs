@@ -8,7 +8,7 @@ use super::super::codes::*;
 use super::super::event::Timestamp;
 use super::super::ids::PersonRef;
 use super::life::Life;
-use super::{Tally, is_closed, stopped_in_time};
+use super::{Tally, is_closed, stopped};
 
 /// The decisions that end the wait at intake.
 const DECISIONS: [&str; 6] = [
@@ -84,9 +84,15 @@ impl Tally {
 
     fn routing(&mut self, case: &Case, life: &Life) {
         if let Some(step) = life.first(&ROUTED) {
-            let in_time = stopped_in_time(case, ClockKind::Dispatch, None, step.at);
+            let mut in_time = stopped(case, ClockKind::Dispatch, None, step.at);
+            let first = in_time.next().unwrap_or(true);
             self.add("routed", 1);
-            self.add("routed_in_time", in_time.unwrap_or(true));
+            if in_time.all(|other| other == first) {
+                self.add("routed_in_time", first);
+            } else {
+                // Put right by its finder, sent back and sent out in one instant: which clock that was for is not held.
+                self.unknown("routed_in_time");
+            }
             self.add("process_decided", 1);
         }
     }

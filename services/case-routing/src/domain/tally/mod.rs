@@ -71,10 +71,20 @@ fn is_same(one: Timestamp, other: Timestamp) -> bool {
 
 /// Whether what stopped a clock at an instant was in time; `None` where it stopped none.
 fn stopped_in_time(case: &Case, kind: ClockKind, task: Option<TaskId>, at: Timestamp) -> Option<bool> {
-    let stopped = |clock: &&Clock| {
+    stopped(case, kind, task, at).next()
+}
+
+/// The same of each clock that was stopped at that instant.
+fn stopped(
+    case: &Case,
+    kind: ClockKind,
+    task: Option<TaskId>,
+    at: Timestamp,
+) -> impl Iterator<Item = bool> + '_ {
+    let stopped = move |clock: &&Clock| {
         clock.kind == kind && clock.task_id == task && clock.stopped_at.is_some_and(|stop| is_same(stop, at))
     };
-    case.clocks.iter().find(stopped).map(|clock| clock.in_time(at))
+    case.clocks.iter().filter(stopped).map(move |clock| clock.in_time(at))
 }
 
 /// Whether a completion at an instant was in time: by the limit of the rework where there was one, else by the promised one.

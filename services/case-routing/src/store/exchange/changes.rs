@@ -90,7 +90,8 @@ async fn refer(mut conn: &AsyncPgConnection, record: &CaseRecord, line: &str, no
         "SELECT s.system_code, COALESCE((SELECT m.mapping_version FROM external_mappings m \
          WHERE m.system_code = s.system_code AND m.state = 'in_force'), 0) AS mapping_version \
          FROM external_systems s WHERE $2 = ANY (s.line_codes) AND s.direction <> 'in' \
-         AND NOT EXISTS (SELECT 1 FROM external_tickets t WHERE t.case_id = $1 AND t.system_code = s.system_code)",
+         AND NOT EXISTS (SELECT 1 FROM external_tickets t WHERE t.case_id = $1 AND t.system_code = s.system_code \
+         AND NOT (t.direction = 'out' AND t.returned))",
     )
     .bind::<SqlUuid, _>(record.case.id.0)
     .bind::<Text, _>(line)

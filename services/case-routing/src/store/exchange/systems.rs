@@ -97,7 +97,8 @@ struct LineRow {
 pub async fn take_line(conn: &mut AsyncPgConnection, line: &str, case: Uuid) -> Result<bool> {
     let row: LineRow = cached(
         "SELECT EXISTS (SELECT FROM external_systems s WHERE $1 = ANY (s.line_codes) AND s.direction <> 'in' AND NOT EXISTS \
-         (SELECT FROM external_tickets t WHERE t.case_id = $2 AND t.system_code = s.system_code)) AS taken",
+         (SELECT FROM external_tickets t WHERE t.case_id = $2 AND t.system_code = s.system_code \
+         AND NOT (t.direction = 'out' AND t.returned))) AS taken",
     )
     .bind::<Text, _>(line)
     .bind::<SqlUuid, _>(case)
