@@ -42,9 +42,7 @@ impl Draft {
             count(|change| change.item.is_none()),
         )
     }
-}
 
-impl Draft {
     /// Codes of the items that an organisation has to lead from now on: new ones, and those that went to an emergency line, a
     /// statutory channel or their first receiver before.
     pub fn to_be_led(&self) -> Vec<&str> {

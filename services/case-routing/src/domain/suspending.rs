@@ -1,5 +1,5 @@
 //! Waiting (挂起): for a listed cause, told in writing (C-3). However often a case is suspended, for one cause it waits no longer
-//! than that cause's days in all; beyond them the level above approves it (domain.md §2.0.6).
+//! than that cause's days in all; beyond them the level above approves it.
 
 use chrono::TimeDelta;
 

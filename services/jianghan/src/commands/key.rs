@@ -24,7 +24,7 @@ enum Action {
 /// Arguments of `key create`.
 #[derive(ClapArgs)]
 struct CreateArgs {
-    /// The key file; every service and the gateway of the suite get the same.
+    /// The key file; every service of the suite gets the same. The gateway, run apart, has one of its own for the cookies.
     #[arg(long, value_name = "FILE", env = "JIANGHAN_KEY_FILE")]
     file: PathBuf,
     /// Print JSON.
