@@ -112,5 +112,6 @@ need_rabbitmq() {
 need_rust() {
     have cargo || { [ -x "$HOME/.cargo/bin/cargo" ] && PATH=$HOME/.cargo/bin:$PATH; } ||
         fail $EX_UNAVAILABLE "Rust is not installed: get it from https://rustup.rs, then run this again."
-    have cc || apt_install "ask an administrator for the packages gcc and libc6-dev: Rust links with them." gcc libc6-dev
+    { have cc && have make; } ||
+        apt_install "ask an administrator for the packages gcc, make and libc6-dev: Rust links with them, and the allocator is built with them." gcc make libc6-dev
 }

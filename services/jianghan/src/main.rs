@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 use jianghan::{bench, commands};
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// 江汉 Jianghan: community governance for an urban district.
 #[derive(Parser)]
@@ -57,8 +57,8 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    // The allocator asks for huge pages, of which a service fills a part only: measured, they cost half its memory and
-    // gain no time. A kernel without them has nothing to switch off.
+    // Some kernels hand out huge pages unasked, of which a service fills a part only: measured, they cost half its memory
+    // and gain no time. A kernel without them has nothing to switch off.
     let _ = nix::sys::prctl::set_thp_disable(true);
     let cli = Cli::parse();
     if let Command::Serve(args) = cli.command {

@@ -23,7 +23,9 @@ pub struct RunnerConfig {
     pub batch: usize,
     /// How long to wait for a batch to fill on a shared bus.
     pub linger: Duration,
-    /// The same in one process, where deliveries cost nothing.
+    /// Most events per transaction in one process, where nothing limits what is delivered ahead of acknowledgements.
+    pub local_batch: usize,
+    /// How long to wait for a batch to fill there, where deliveries cost nothing.
     pub local_linger: Duration,
     /// Delay before the second attempt of a parked event; it doubles.
     pub retry_first: Duration,
@@ -44,9 +46,11 @@ impl Default for RunnerConfig {
 impl From<&SpineConfig> for RunnerConfig {
     fn from(spine: &SpineConfig) -> Self {
         let linger = Duration::from_millis(spine.consume_linger_ms);
+        let batch = spine.consume_batch.max(1);
         Self {
-            batch: spine.consume_batch.max(1),
+            batch,
             linger,
+            local_batch: batch,
             local_linger: linger / 4,
             retry_first: Duration::from_millis(spine.retry_first_ms),
             retry_max: Duration::from_millis(spine.retry_max_ms),
@@ -58,9 +62,15 @@ impl From<&SpineConfig> for RunnerConfig {
 
 impl RunnerConfig {
     /// Larger batches, waited for longer. A batch stays within what a bus delivers ahead of acknowledgements (400),
-    /// and the wait in one process short of what would hold the relay back. No wait stays none.
+    /// and batch and wait in one process short of what would hold the relay back. No wait stays none.
     pub(crate) fn bulk(self) -> Self {
-        Self { batch: 2 * self.batch, linger: 8 * self.linger, local_linger: 16 * self.local_linger, ..self }
+        Self {
+            batch: 2 * self.batch,
+            linger: 8 * self.linger,
+            local_batch: 4 * self.local_batch,
+            local_linger: 16 * self.local_linger,
+            ..self
+        }
     }
 
     /// Delay after the given attempt in milliseconds: doubling, with a ceiling.
@@ -160,7 +170,9 @@ async fn leased(intake: Intake, bus: Arc<dyn EventBus>, stop: CancellationToken)
 /// Consumes one group until `stop`, making a new subscription whenever one breaks.
 async fn consume(intake: Intake, bus: Arc<dyn EventBus>, group: u8, stop: CancellationToken) -> Result<()> {
     let service = intake.db.service().clone();
-    let linger = if bus.shared() { intake.config.linger } else { intake.config.local_linger };
+    let config = &intake.config;
+    let (most, linger) =
+        if bus.shared() { (config.batch, config.linger) } else { (config.local_batch, config.local_linger) };
     let mut pause = Duration::from_millis(50);
     loop {
         let subscribed = tokio::select! {
@@ -171,7 +183,7 @@ async fn consume(intake: Intake, bus: Arc<dyn EventBus>, group: u8, stop: Cancel
         match subscribed {
             Ok(mut subscription) => {
                 let started = Instant::now();
-                match until_broken(&intake, &mut *subscription, linger, &stop).await {
+                match until_broken(&intake, &mut *subscription, (most, linger), &stop).await {
                     Ok(()) if stop.is_cancelled() => return Ok(()),
                     Ok(()) => tracing::debug!(group, "a subscription ended"),
                     Err(error) if error.retryable() => {
@@ -194,10 +206,10 @@ async fn consume(intake: Intake, bus: Arc<dyn EventBus>, group: u8, stop: Cancel
 async fn until_broken(
     intake: &Intake,
     subscription: &mut dyn Subscription,
-    linger: Duration,
+    (most, linger): (usize, Duration),
     stop: &CancellationToken,
 ) -> Result<()> {
-    let mut batch: Vec<Delivery> = Vec::with_capacity(intake.config.batch);
+    let mut batch: Vec<Delivery> = Vec::with_capacity(most);
     loop {
         batch.clear();
         tokio::select! {
@@ -209,7 +221,7 @@ async fn until_broken(
             },
         }
         let full_by = Instant::now() + linger;
-        while batch.len() < intake.config.batch {
+        while batch.len() < most {
             let more = tokio::select! {
                 biased;
                 () = stop.cancelled() => break,

@@ -44,10 +44,6 @@ const GROUPS: u8 = 1;
 /// The runtime's own variable: how many threads work.
 const THREADS: &str = "TOKIO_WORKER_THREADS";
 
-/// The allocator's: how many milliseconds it keeps memory that is free. Given back at once, six services take a sixth less, and
-/// measured no more time.
-const PURGE: &str = "MIMALLOC_PURGE_DELAY";
-
 /// Whose yearly notices count, in case-routing's section.
 const CALENDAR_KEY: &str = "calendar_key";
 
@@ -326,9 +322,6 @@ impl Launch {
             // They share the processors, and each thread that is woken for another's work costs the others time.
             let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
             common.push((THREADS.to_owned(), (processors / 2).max(1).to_string()));
-        }
-        if std::env::var_os(PURGE).is_none() {
-            common.push((PURGE.to_owned(), "0".to_owned()));
         }
         common.extend(self.environment.iter().cloned());
         let listens = [
