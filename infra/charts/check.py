@@ -165,6 +165,7 @@ SERVICE_CHOICES = [
         {},
         {"podLabels": {"team": "a"}, "podAnnotations": {"a.example/b": "c"}, "nodeSelector": {"disk": "ssd"}, "priorityClassName": "high"},
         {"tolerations": [{"key": "a", "operator": "Exists"}], "affinity": {"nodeAffinity": {}}, "topologySpread/enabled": False},
+        {"topologySpread/whenUnsatisfiable": "DoNotSchedule"},
     ],
     [{}, {"name": "a-name-of-forty-characters-no-more-than1"}],
 ]

@@ -119,6 +119,8 @@ def selectors(documents):
         for constraint in template["spec"].get("topologySpreadConstraints", []):
             if constraint["labelSelector"]["matchLabels"] != selector:
                 yield f"{name_of(document)}: spreads other pods than its own"
+            if constraint["topologyKey"] != "kubernetes.io/hostname" and constraint["whenUnsatisfiable"] != "ScheduleAnyway":
+                yield f"{name_of(document)}: is not scheduled on nodes without the label {constraint['topologyKey']}"
     for document in documents:
         selector = {
             "Service": lambda d: d["spec"]["selector"],
