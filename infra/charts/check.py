@@ -229,6 +229,7 @@ REFUSED = [
     ("service", {"global": {"image": {"pullPolicy": "Sometimes"}}}, "pullPolicy"),
     ("service", {"global": {"peers": ["identity"]}}, "peers"),
     ("service", {"global": {"publicUrl": "jianghan.example"}}, "publicUrl"),
+    ("service", {"global": {"otlpEndpoint": "https://otel:4317"}}, "otlpEndpoint"),
     ("service", {"topologySpread": {"whenUnsatisfiable": "Never"}}, "whenUnsatisfiable"),
     ("service", {"name": "Case_Routing"}, "name"),
     ("jianghan", {"casRouting": {}}, "casRouting"),
@@ -236,6 +237,7 @@ REFUSED = [
     ("jianghan", {"gateway": {"ingress": {"enabled": True}}}, "host"),
     ("jianghan", {"global": {"imag": {}}}, "imag"),
     ("jianghan", {"global": {"image": {"tag": "latest"}}}, "tag"),
+    ("jianghan", {"global": {"otlpEndpoint": "https://otel:4317"}}, "otlpEndpoint"),
 ]
 
 

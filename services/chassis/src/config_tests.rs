@@ -83,6 +83,10 @@ fn an_unknown_key_is_refused_by_name() {
     }
     let error = with("", &[("JIANGHAN_GRPC_MAX_IN_FLIGHT", "many")]).unwrap_err().to_string();
     assert!(error.contains("JIANGHAN_GRPC_MAX_IN_FLIGHT"), "{error}");
+    for endpoint in ["https://otel:4317", "otel:4317"] {
+        let error = with("", &[("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)]).unwrap_err().to_string();
+        assert!(error.contains("OTEL_EXPORTER_OTLP_ENDPOINT") && error.contains("http://"), "{error}");
+    }
     let error = with("[spine]\nbatch = 0", &[]).unwrap_err().to_string();
     assert!(error.contains("spine.batch"), "{error}");
 }
