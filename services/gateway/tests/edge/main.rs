@@ -8,6 +8,7 @@ mod case_list;
 mod case_live;
 mod fakes;
 mod inputs;
+mod names;
 mod pages;
 mod papers;
 mod papers_pages;
