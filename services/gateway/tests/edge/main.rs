@@ -14,6 +14,7 @@ mod papers;
 mod papers_pages;
 mod rest;
 mod sessions;
+mod steps;
 mod visitor;
 #[path = "../../../../tests/src/webdriver.rs"]
 mod webdriver;
