@@ -142,6 +142,8 @@ SECRETS = {
     "JIANGHAN_AMQP_URL_FILE": {"name": "amqp", "key": "url"},
 }
 
+CONFIG = '[services.case-routing.webhook]\nnetworks = ["10.20.0.0/16"]\n'
+
 # One value from each row is taken, in every combination that differs from the first column in at most two rows.
 SERVICE_CHOICES = [
     [{}, {"replicas": 0}, {"replicas": 3}],
@@ -159,12 +161,14 @@ SERVICE_CHOICES = [
     ],
     [{}, {"serviceAccount/create": False}, {"serviceAccount/name": "other", "serviceAccount/annotations": {"a.example/b": "c"}}],
     [{}, {"env": {"JIANGHAN_SPINE_BATCH": 32, "JIANGHAN_ALLOW_TIME_TRAVEL": False, "JIANGHAN_AUTH_ISSUER": "it's: \"x\""}}],
+    [{}, {"config": CONFIG}],
     [{}, {"global/image/digest": "sha256:" + "0" * 64}, {"global/image/tag": "1.2.3", "global/image/pullSecrets": ["a", "b"]}],
     [{}, {"global/peers": {"identity": 9090, "case-routing": 9191}, "global/otlpEndpoint": "http://otel:4317", "global/publicUrl": "https://x.example"}],
     [
         {},
         {"podLabels": {"team": "a"}, "podAnnotations": {"a.example/b": "c"}, "nodeSelector": {"disk": "ssd"}, "priorityClassName": "high"},
         {"tolerations": [{"key": "a", "operator": "Exists"}], "affinity": {"nodeAffinity": {}}, "topologySpread/enabled": False},
+        {"topologySpread/whenUnsatisfiable": "DoNotSchedule"},
     ],
     [{}, {"name": "a-name-of-forty-characters-no-more-than1"}],
 ]
@@ -188,6 +192,7 @@ UMBRELLA = {
     "another port": deep({}, {"global/peers/staffing": 9191, "staffing/grpc/port": 9191}),
     "no network policies": {s: {"networkPolicy": {"enabled": False}} for s in ("identity", "caseRouting", "staffing", "volunteerMatching", "analytics", "gateway")},
     "everything scaled": {s: {"autoscaling": {"enabled": True}} for s in ("identity", "caseRouting", "staffing", "volunteerMatching", "analytics", "gateway")},
+    "a settings file": deep({}, {"caseRouting/config": CONFIG, "gateway/config": "[telemetry]\nsample = 0.1"}),
     "gateway as a load balancer": deep({}, {"gateway/service/type": "LoadBalancer", "gateway/http/port": 80}),
 }
 
@@ -210,6 +215,7 @@ REFUSED = [
     ("service", {"secrets": {"JIANGHAN_DATABASE_URL_FILE": {"name": "a", "key": "b", "value": "c"}}}, "value"),
     ("service", {"env": {"lower": "x"}}, "lower"),
     ("service", {"env": {"A": ["x"]}}, "env"),
+    ("service", {"config": {"listen": "0.0.0.0:1"}}, "config"),
     ("service", {"migrate": {"hooks": "pre-install"}}, "hooks"),
     ("service", {"runAsUser": 0}, "runAsUser"),
     ("service", {"terminationGracePeriodSeconds": 5}, "terminationGracePeriodSeconds"),
@@ -223,6 +229,7 @@ REFUSED = [
     ("service", {"global": {"image": {"pullPolicy": "Sometimes"}}}, "pullPolicy"),
     ("service", {"global": {"peers": ["identity"]}}, "peers"),
     ("service", {"global": {"publicUrl": "jianghan.example"}}, "publicUrl"),
+    ("service", {"global": {"otlpEndpoint": "https://otel:4317"}}, "otlpEndpoint"),
     ("service", {"topologySpread": {"whenUnsatisfiable": "Never"}}, "whenUnsatisfiable"),
     ("service", {"name": "Case_Routing"}, "name"),
     ("jianghan", {"casRouting": {}}, "casRouting"),
@@ -230,6 +237,7 @@ REFUSED = [
     ("jianghan", {"gateway": {"ingress": {"enabled": True}}}, "host"),
     ("jianghan", {"global": {"imag": {}}}, "imag"),
     ("jianghan", {"global": {"image": {"tag": "latest"}}}, "tag"),
+    ("jianghan", {"global": {"otlpEndpoint": "https://otel:4317"}}, "otlpEndpoint"),
 ]
 
 

@@ -1,4 +1,5 @@
 """Rules that every rendered manifest of the charts must keep, beyond what the API's schema says."""
+import pathlib
 import re
 
 # What the `restricted` Pod Security Standard allows as volumes, as far as the charts use them.
@@ -119,6 +120,8 @@ def selectors(documents):
         for constraint in template["spec"].get("topologySpreadConstraints", []):
             if constraint["labelSelector"]["matchLabels"] != selector:
                 yield f"{name_of(document)}: spreads other pods than its own"
+            if constraint["topologyKey"] != "kubernetes.io/hostname" and constraint["whenUnsatisfiable"] != "ScheduleAnyway":
+                yield f"{name_of(document)}: is not scheduled on nodes without the label {constraint['topologyKey']}"
     for document in documents:
         selector = {
             "Service": lambda d: d["spec"]["selector"],
@@ -144,8 +147,21 @@ def references(documents):
         pod = template["spec"]
         for container in pod["containers"]:
             for source in container.get("envFrom", []):
-                if ("ConfigMap", source["configMapRef"]["name"]) not in made:
+                settings = made.get(("ConfigMap", source["configMapRef"]["name"]))
+                if settings is None:
                     yield f"{name_of(document)}: its ConfigMap is not in the release"
+                    continue
+                file = settings["data"].get("JIANGHAN_CONFIG")
+                if file is None:
+                    continue
+                place = pathlib.PurePosixPath(file)
+                mounts = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
+                volumes = {volume["name"]: volume.get("configMap", {}).get("name") for volume in pod["volumes"]}
+                held = made.get(("ConfigMap", volumes.get(mounts.get(str(place.parent)))))
+                if held is None or not held["data"].get(place.name):
+                    yield f"{name_of(document)}: nothing is mounted at {file}"
+                if "checksum/config" not in template["metadata"]["annotations"]:
+                    yield f"{name_of(document)}: does not restart when its settings file changes"
     for document in documents:
         if document["kind"] == "HorizontalPodAutoscaler":
             target = made.get(("Deployment", document["spec"]["scaleTargetRef"]["name"]))
@@ -164,7 +180,7 @@ def addresses(documents):
     """Every JIANGHAN_ADDR_… is a Service of the release and a port it has; every service knows all five."""
     ports = {d["metadata"]["name"]: {p["port"] for p in d["spec"]["ports"]} for d in documents if d["kind"] == "Service"}
     for document in documents:
-        if document["kind"] != "ConfigMap":
+        if document["kind"] != "ConfigMap" or "jianghan.toml" in document["data"]:
             continue
         known = {k: v for k, v in document["data"].items() if k.startswith("JIANGHAN_ADDR_")}
         if len(known) != 5:

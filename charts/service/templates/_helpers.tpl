@@ -46,6 +46,11 @@ helm.sh/chart: {{ printf "service-%s" .Chart.Version | replace "+" "_" }}
 {{- end -}}
 {{- end -}}
 
+{{/* Name of the ConfigMap with the settings file. Not the one of the variables: all that one holds becomes a variable. */}}
+{{- define "service.configName" -}}
+{{- printf "%s-config" (include "service.fullname" . | trunc 55 | trimSuffix "-") -}}
+{{- end -}}
+
 {{/* Settings that are not secret, as a map of environment variables. */}}
 {{- define "service.environment" -}}
 JIANGHAN_LOG: {{ .Values.global.log | quote }}
@@ -64,6 +69,9 @@ JIANGHAN_HTTP_LISTEN: {{ printf "0.0.0.0:%d" (int .Values.http.port) | quote }}
 {{- end }}
 {{- range $peer, $port := .Values.global.peers }}
 JIANGHAN_ADDR_{{ $peer | replace "-" "_" | upper }}: {{ printf "http://%s-%s:%d" $.Release.Name $peer (int $port) | quote }}
+{{- end }}
+{{- if .Values.config }}
+JIANGHAN_CONFIG: /etc/jianghan/config/jianghan.toml
 {{- end }}
 {{- range $name, $value := .Values.env }}
 {{ $name }}: {{ $value | toString | quote }}

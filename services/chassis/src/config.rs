@@ -125,7 +125,7 @@ pub struct TelemetryConfig {
     pub log: String,
     /// Form of a log line.
     pub log_format: LogFormat,
-    /// OTLP over gRPC, such as `http://127.0.0.1:4317`; traces and metrics are off without it.
+    /// OTLP over gRPC, such as `http://127.0.0.1:4317`, without TLS; traces and metrics are off without it.
     pub otlp_endpoint: Option<String>,
     /// Share of new traces that is kept, 0 to 1; a caller's decision is followed.
     pub sample: f64,
@@ -364,6 +364,13 @@ impl ServiceConfig {
         }
         if !(0.0..=1.0).contains(&self.telemetry.sample) {
             bail!("telemetry.sample must be between 0 and 1");
+        }
+        // The exporter is built without TLS.
+        if self.telemetry.otlp_endpoint.as_ref().is_some_and(|endpoint| !endpoint.starts_with("http://")) {
+            bail!(
+                "telemetry.otlp_endpoint (OTEL_EXPORTER_OTLP_ENDPOINT) must be an http:// address: name a \
+                 collector nearby, which may go on over TLS"
+            );
         }
         Ok(())
     }

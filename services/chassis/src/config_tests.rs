@@ -34,6 +34,7 @@ fn the_environment_goes_over_the_file_and_the_file_over_defaults() {
         ("JIANGHAN_ADDR_VOLUNTEER_MATCHING", "http://v:2"),
         ("JIANGHAN_ALLOW_TIME_TRAVEL", "true"),
         ("JIANGHAN_LOG_FORMAT", "json"),
+        ("JIANGHAN_HASHING_THREADS", "3"),
     ];
     let config = with(file, &vars).unwrap();
     assert_eq!(config.listen.to_string(), "127.0.0.1:9");
@@ -43,6 +44,7 @@ fn the_environment_goes_over_the_file_and_the_file_over_defaults() {
     assert_eq!(config.addresses["analytics"], "http://127.0.0.1:8105");
     assert!(config.allow_time_travel);
     assert_eq!(config.telemetry.log_format, LogFormat::Json);
+    assert_eq!(config.services["identity"]["hashing_threads"], Value::Integer(3));
 }
 
 #[test]
@@ -81,6 +83,10 @@ fn an_unknown_key_is_refused_by_name() {
     }
     let error = with("", &[("JIANGHAN_GRPC_MAX_IN_FLIGHT", "many")]).unwrap_err().to_string();
     assert!(error.contains("JIANGHAN_GRPC_MAX_IN_FLIGHT"), "{error}");
+    for endpoint in ["https://otel:4317", "otel:4317"] {
+        let error = with("", &[("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)]).unwrap_err().to_string();
+        assert!(error.contains("OTEL_EXPORTER_OTLP_ENDPOINT") && error.contains("http://"), "{error}");
+    }
     let error = with("[spine]\nbatch = 0", &[]).unwrap_err().to_string();
     assert!(error.contains("spine.batch"), "{error}");
 }

@@ -266,7 +266,7 @@ impl From<diesel::result::Error> for Error {
 
 /// Failures that pass: lost connections, restarts, deadlocks, serialization failures, a full disk, and statements that
 /// took too long. diesel names only some of them and keeps the SQLSTATE to itself; the server's fixed English messages
-/// (`lc_messages` is `C`) tell the rest.
+/// (`db/language.rs` sees to that) tell the rest.
 fn passing(error: &diesel::result::Error) -> bool {
     match error {
         diesel::result::Error::DatabaseError(kind, info) => match kind {

@@ -1,7 +1,10 @@
 //! Cases as a table, for CSV and spreadsheets: the columns, their names in both languages, and cells that a spreadsheet
 //! program takes as text. Only the redacted copy of a text is in it.
 
-use proto::case_routing::v1::Case;
+use proto::{
+    case_routing::v1::Case,
+    identity::v1::{Unit, UnitState},
+};
 
 use crate::board::{Lang, bare, local};
 
@@ -31,6 +34,18 @@ pub type Row = [String; COLUMNS.len()];
 #[must_use]
 pub fn header(english: bool) -> Row {
     COLUMNS.map(|(zh, en)| if english { en } else { zh }.to_owned())
+}
+
+/// The Chinese and the English name of a unit; of one that has ended they say so, for its successor may bear the same.
+#[must_use]
+pub fn unit_names(unit: &Unit) -> (String, String) {
+    let ended = matches!(unit.state(), UnitState::Merged | UnitState::Split | UnitState::Abolished);
+    let marked = |name: &str, mark: &str| match name {
+        "" => String::new(),
+        name if ended => format!("{name}{mark}"),
+        name => name.to_owned(),
+    };
+    (marked(&unit.name_zh, "（已撤并）"), marked(&unit.name_en, " (ended)"))
 }
 
 /// A case as a row; `name` gives the name of a unit or organisation by id.
@@ -95,6 +110,22 @@ mod tests {
         }
         assert_eq!(quoted("路灯=不亮, \"三\"天\n"), "\"路灯=不亮, \"\"三\"\"天\n\"");
         assert_eq!(quoted(""), "\"\"");
+    }
+
+    #[test]
+    fn the_name_of_a_unit_says_that_it_has_ended() {
+        let unit = |state: UnitState, en: &str| Unit {
+            name_zh: "大夹社区".into(),
+            name_en: en.into(),
+            state: state.into(),
+            ..Default::default()
+        };
+        let names = |state, en| unit_names(&unit(state, en));
+        assert_eq!(names(UnitState::Active, "Dajia"), ("大夹社区".to_owned(), "Dajia".to_owned()));
+        for state in [UnitState::Merged, UnitState::Split, UnitState::Abolished] {
+            assert_eq!(names(state, "Dajia"), ("大夹社区（已撤并）".to_owned(), "Dajia (ended)".to_owned()));
+            assert_eq!(names(state, ""), ("大夹社区（已撤并）".to_owned(), String::new()));
+        }
     }
 
     #[test]

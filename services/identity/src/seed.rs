@@ -43,6 +43,8 @@ pub struct SeedOptions {
     pub streets: Option<Vec<String>>,
     /// At most so many residents; `None` means all of the file.
     pub residents: Option<u32>,
+    /// The service's settings: how many passwords are hashed at once.
+    pub config: Config,
     /// Called with the passwords just before the commit, so that a crash never leaves accounts nobody can enter. When
     /// it fails nothing is seeded.
     pub keep: Option<Keep>,
@@ -106,7 +108,7 @@ pub async fn seed(db: &Db, crypto: &Crypto, clock: &Clock, options: SeedOptions)
     let edges = plan_edges(&files, &world)?;
     let planned = plan_people(&files, &world, &options, clock.now())?;
     let words = planned.iter().map(|p| p.account.password.clone()).collect();
-    let hashes = Passwords::new(&Config::default())?.hash_all(words).await?;
+    let hashes = Passwords::new(&options.config)?.hash_all(words).await?;
 
     let vault = People::new(crypto.clone());
     let mut report = SeedReport {

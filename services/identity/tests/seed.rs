@@ -17,7 +17,7 @@ use proto::identity::v1::{
 
 /// One street and a handful of residents: enough to see every rule at work.
 fn small() -> SeedOptions {
-    SeedOptions { streets: Some(vec!["420103005".to_owned()]), residents: Some(3), keep: None }
+    SeedOptions { streets: Some(vec!["420103005".to_owned()]), residents: Some(3), ..SeedOptions::default() }
 }
 
 async fn run(service: &TestService<App>, options: SeedOptions) -> anyhow::Result<SeedReport> {
@@ -135,10 +135,11 @@ async fn when_the_passwords_cannot_be_kept_nothing_is_seeded() {
         keep: Some(Box::new(|_| anyhow::bail!("the disk is full"))),
         residents: Some(1),
         streets: Some(vec![]),
+        ..SeedOptions::default()
     };
     assert!(run(&service, options).await.is_err());
     assert!(service.drain_outbox().await.is_empty());
-    let report =
-        run(&service, SeedOptions { residents: Some(1), streets: Some(vec![]), keep: None }).await.unwrap();
+    let options = SeedOptions { residents: Some(1), streets: Some(vec![]), ..SeedOptions::default() };
+    let report = run(&service, options).await.unwrap();
     assert!(!report.already);
 }

@@ -38,7 +38,7 @@ use crate::{
     webhook::{Poster, Secret, WebhookConfig, signature},
 };
 
-/// Deliveries at once, and of these to one system.
+/// Deliveries at once, and of these to one system: of each replica.
 const AT_ONCE: usize = 16;
 const EACH: i64 = 4;
 /// Of these kept for systems to which nothing is being delivered.

@@ -19,6 +19,7 @@ const VARIABLES: &[(&str, &str, Form)] = &[
     ("JIANGHAN_LISTEN", "listen", Form::Text),
     ("JIANGHAN_KEY_FILE", "key_file", Form::Text),
     ("JIANGHAN_ALLOW_TIME_TRAVEL", "allow_time_travel", Form::Flag),
+    ("JIANGHAN_HASHING_THREADS", "services.identity.hashing_threads", Form::Whole),
     ("JIANGHAN_CALENDAR_KEY", "services.case-routing.calendar_key", Form::Text),
     ("JIANGHAN_CLASSIFY_THRESHOLD", "services.case-routing.classify_threshold", Form::Number),
     ("JIANGHAN_WEBHOOK_LOOPBACK", "services.case-routing.webhook.loopback", Form::Flag),

@@ -42,8 +42,10 @@ impl Db {
     where
         S: MigrationSource<Pg> + Send + 'static,
     {
-        let mut conn = self.dedicated("-c statement_timeout=0 -c lock_timeout=60s").await?;
+        // Waiting for another replica has no limit, its migrations may take long; waiting for a table has.
+        let mut conn = self.dedicated("-c statement_timeout=0 -c lock_timeout=0").await?;
         conn.batch_execute(&format!("SELECT pg_advisory_lock({LOCK})")).await?;
+        conn.batch_execute("SET lock_timeout = '60s'").await?;
         conn.batch_execute(&CHECK.replace("{generation}", &GENERATION.to_string())).await.map_err(|error| {
             if error.to_string().contains("another generation") {
                 return Error::wrong_state(

@@ -3,6 +3,7 @@
 
 mod cached;
 pub mod domain_clock;
+mod language;
 mod migrate;
 mod news;
 pub mod purge;
@@ -114,11 +115,11 @@ where
 }
 
 impl Db {
-    /// Opens the pool and checks that the server answers.
+    /// Opens the pool and checks that the server answers, in words that are understood here.
     pub async fn connect(config: &DbConfig, setup: Setup) -> Result<Self> {
         let [writes, reads, lists] = shares(config.max_connections);
         let writes = pool(config, writes, BY_KEY.to_owned()).await?;
-        drop(writes.get().await?);
+        language::check(&mut *writes.get().await?).await?;
         let reads = pool(config, reads, String::new()).await?;
         let lists = pool(config, lists, format!("{BY_KEY} {IN_ORDER}")).await?;
         let outbox = Arc::new(OutboxState::default());

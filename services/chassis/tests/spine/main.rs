@@ -1,5 +1,6 @@
 //! The event spine against real servers: commands, outbox, both buses, inbox. Every test has a database of its own.
 
+mod alarm;
 mod bus;
 mod command;
 mod common;

@@ -23,6 +23,7 @@ use super::{
     names::Names,
     reader::{NoSession, Reader},
     session::Session,
+    steps::{ground, step},
     view::{
         coordinates, day, encoded, judged, local, materials, outcome, permitted, probability, reason_text,
         render, task_numbers, unsynced, whistled, word, yuan,

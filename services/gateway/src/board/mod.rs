@@ -16,6 +16,7 @@ mod notices;
 mod pages;
 mod reader;
 mod session;
+mod steps;
 mod stream;
 mod view;
 

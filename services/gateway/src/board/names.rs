@@ -8,7 +8,7 @@ use proto::identity::v1::{
 use tokio::{sync::Mutex, time::Instant};
 
 use super::{lang::Lang, session::Session};
-use crate::App;
+use crate::{App, export::unit_names};
 
 const KEEP: Duration = Duration::from_secs(60);
 const RETRY: Duration = Duration::from_secs(3);
@@ -61,9 +61,11 @@ async fn fetch(app: &App, session: &Session) -> Result<Names, tonic::Status> {
     let mut names = HashMap::new();
     let mut page_token = String::new();
     loop {
-        let request = ListUnitsRequest { page_size: 200, page_token, ..Default::default() };
+        // Cases stay where they were: at units that have been merged, too.
+        let request =
+            ListUnitsRequest { page_size: 200, page_token, include_ended: true, ..Default::default() };
         let page = topology.list_units(session.request(request)?).await?.into_inner();
-        names.extend(page.units.into_iter().map(|unit| (unit.unit_id, (unit.name_zh, unit.name_en))));
+        names.extend(page.units.iter().map(|unit| (unit.unit_id.clone(), unit_names(unit))));
         page_token = page.next_page_token;
         if page_token.is_empty() {
             break;

@@ -8,11 +8,13 @@ mod case_list;
 mod case_live;
 mod fakes;
 mod inputs;
+mod names;
 mod pages;
 mod papers;
 mod papers_pages;
 mod rest;
 mod sessions;
+mod steps;
 mod visitor;
 #[path = "../../../../tests/src/webdriver.rs"]
 mod webdriver;

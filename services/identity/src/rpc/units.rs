@@ -41,7 +41,8 @@ impl Identity {
             Ok(kind) => Some(kind),
             Err(_) => return Err(Error::invalid("kind", "is not a kind")),
         };
-        let filter = units::Filter { parent_id: UnitId::parse_opt("parent_id", &request.parent_id)?, kind };
+        let parent_id = UnitId::parse_opt("parent_id", &request.parent_id)?;
+        let filter = units::Filter { parent_id, kind, include_ended: request.include_ended };
         let at = instant("at_time", request.at_time.as_ref())?.unwrap_or_else(|| self.clock.now());
         let mut conn = self.db.conn().await?;
         let mut rows = units::list(&mut conn, &filter, at, after, size + 1).await?;

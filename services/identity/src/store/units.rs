@@ -4,7 +4,7 @@
 use chassis::{Error, Result, Timestamp, db::cached};
 use diesel::{
     OptionalExtension, QueryableByName,
-    sql_types::{Array, BigInt, Integer, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid},
+    sql_types::{Array, BigInt, Bool, Integer, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
@@ -140,9 +140,11 @@ pub struct Filter {
     pub parent_id: Option<UnitId>,
     /// Of this kind.
     pub kind: Option<UnitKind>,
+    /// Also those that have ended.
+    pub include_ended: bool,
 }
 
-/// Units in force at `at`, by code, after `after`.
+/// Units in force at `at`, and those that had ended by then if the filter has them, by code, after `after`.
 pub async fn list(
     conn: &mut AsyncPgConnection,
     filter: &Filter,
@@ -153,9 +155,9 @@ pub async fn list(
     let (code, id) = after.unwrap_or_default();
     let rows = cached(
         "SELECT unit_id, code, code_system, code_year, kind, name_zh, name_en, parent_id, state, valid_from, valid_to, version,
-                NULL::uuid AS successor_id
-           FROM unit_history
-          WHERE during @> $1 AND state = 2
+                CASE WHEN state > 2 THEN (SELECT u.successor_id FROM units u WHERE u.unit_id = h.unit_id) END AS successor_id
+           FROM unit_history h
+          WHERE during @> $1 AND (state = 2 OR ($7 AND state > 2))
             AND ($2 IS NULL OR parent_id = $2) AND ($3 IS NULL OR kind = $3)
             AND (code, unit_id) > ($4, $5)
           ORDER BY code, unit_id LIMIT $6",
@@ -166,6 +168,7 @@ pub async fn list(
     .bind::<Text, _>(code)
     .bind::<SqlUuid, _>(id)
     .bind::<BigInt, _>(limit)
+    .bind::<Bool, _>(filter.include_ended)
     .load(conn)
     .await?;
     all(rows)

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use chassis::lifecycle::shutdown_signal;
 use chrono::{NaiveDate, NaiveTime};
 use clap::{Args as ClapArgs, Subcommand};
-use gateway::export::{self, Row};
+use gateway::export::{self, Row, unit_names};
 use indicatif::{ProgressBar, ProgressStyle};
 use proto::case_routing::v1::{CaseState, ListCasesRequest};
 use serde::Serialize;
@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 use super::Target;
 use crate::{
     part::{Mark, Part},
-    simulate::actors::{organizations, units},
+    simulate::actors::{organizations, units_ever},
     suite::{Session, Suite},
     table::Table,
 };
@@ -237,9 +237,12 @@ impl Out {
 /// Names of units and organisations by id.
 async fn names(suite: &Suite, session: &Arc<Session>, english: bool) -> Result<HashMap<String, String>> {
     let pick = |zh: String, en: String| if english && !en.is_empty() { en } else { zh };
-    let units = units(suite, session).await?.into_iter();
-    let mut names: HashMap<_, _> =
-        units.map(|unit| (unit.unit_id, pick(unit.name_zh, unit.name_en))).collect();
+    let units = units_ever(suite, session).await?.into_iter();
+    let named = units.map(|unit| {
+        let (zh, en) = unit_names(&unit);
+        (unit.unit_id, pick(zh, en))
+    });
+    let mut names: HashMap<_, _> = named.collect();
     let orgs = organizations(suite, session).await?.into_iter();
     names.extend(orgs.map(|org| (org.org_id, pick(org.name_zh, org.name_en))));
     Ok(names)

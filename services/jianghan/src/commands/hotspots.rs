@@ -4,11 +4,12 @@ use std::{collections::HashMap, process::ExitCode};
 
 use anyhow::{Context, Result};
 use clap::Args as ClapArgs;
+use gateway::export::unit_names;
 use proto::analytics::v1::{DetectHotspotsRequest, DetectHotspotsResponse, Hotspot, ListHotspotsRequest};
 use serde::Serialize;
 
 use crate::{
-    simulate::actors::units,
+    simulate::actors::units_ever,
     suite::{AccountsFile, Session, Suite, request_id},
 };
 
@@ -141,8 +142,12 @@ pub async fn run(args: &Args, json: bool, suite: &Suite, file: &AccountsFile) ->
     } else {
         None
     };
-    let units = units(suite, &session).await?.into_iter();
-    let names: HashMap<String, String> = units.map(|unit| (unit.unit_id, unit.name_zh)).collect();
+    let units = units_ever(suite, &session).await?.into_iter();
+    let named = units.map(|unit| {
+        let (name, _) = unit_names(&unit);
+        (unit.unit_id, name)
+    });
+    let names: HashMap<String, String> = named.collect();
     let mut hotspots = Vec::new();
     let mut page_token = String::new();
     loop {

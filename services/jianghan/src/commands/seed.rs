@@ -35,7 +35,8 @@ pub async fn run(args: Args) -> Result<ExitCode> {
     let db = serve::apply("identity", &config, &crypto).await?;
     let scope = SeedScope { streets: (!args.street.is_empty()).then_some(args.street), residents: None };
     let addresses = Addresses::local(8080).with_environment();
-    let seeded = launch::seed_district(&db, &crypto, &args.accounts, &addresses, &scope).await?;
+    let own = config.section()?;
+    let seeded = launch::seed_district(&db, own, &crypto, &args.accounts, &addresses, &scope).await?;
     if args.json {
         println!("{}", json!({ "seeded": seeded, "accounts": seeded.then_some(&args.accounts) }));
     } else if seeded {

@@ -152,7 +152,8 @@ impl Launch {
         };
         let accounts_path = self.dir.join("accounts.json");
         let identity_db = serve::apply("identity", &configs["identity"], &crypto).await?;
-        let fresh = seed_district(&identity_db, &crypto, &accounts_path, &book, &self.seed).await?;
+        let own = configs["identity"].section()?;
+        let fresh = seed_district(&identity_db, own, &crypto, &accounts_path, &book, &self.seed).await?;
         drop(identity_db);
         let accounts = seed::with_addresses(&accounts_path, &book)?;
 

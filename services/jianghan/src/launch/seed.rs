@@ -9,7 +9,10 @@ use std::{
 
 use anyhow::{Context, Result};
 use chassis::{clock::Clock, crypto::Crypto, db::Db};
-use identity::seed::{SeedOptions, SeedReport};
+use identity::{
+    config::Config,
+    seed::{SeedOptions, SeedReport},
+};
 
 use crate::suite::{Account, AccountsFile, Addresses};
 
@@ -22,9 +25,10 @@ pub struct SeedScope {
     pub residents: Option<u32>,
 }
 
-/// Seeds an empty database; false if it was seeded before.
+/// Seeds an empty database, with identity's own settings; false if it was seeded before.
 pub async fn seed(
     db: &Db,
+    config: Config,
     crypto: &Crypto,
     accounts: &Path,
     addresses: &Addresses,
@@ -36,6 +40,7 @@ pub async fn seed(
     let options = SeedOptions {
         streets: scope.streets.clone(),
         residents: scope.residents,
+        config,
         keep: Some(Box::new(keep)),
     };
     let report =

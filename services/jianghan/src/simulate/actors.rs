@@ -181,11 +181,20 @@ impl Actors {
 
 /// Every unit in force.
 pub async fn units(suite: &Suite, reader: &Session) -> Result<Vec<Unit>> {
+    list(suite, reader, false).await
+}
+
+/// Every unit, those that have ended included: cases stay where they were.
+pub async fn units_ever(suite: &Suite, reader: &Session) -> Result<Vec<Unit>> {
+    list(suite, reader, true).await
+}
+
+async fn list(suite: &Suite, reader: &Session, include_ended: bool) -> Result<Vec<Unit>> {
     let mut all = Vec::new();
     let mut page_token = String::new();
     loop {
-        let request =
-            reader.request(ListUnitsRequest { page_size: 200, page_token, ..Default::default() }).await?;
+        let request = ListUnitsRequest { page_size: 200, page_token, include_ended, ..Default::default() };
+        let request = reader.request(request).await?;
         let page = suite.topology().list_units(request).await?.into_inner();
         all.extend(page.units);
         page_token = page.next_page_token;

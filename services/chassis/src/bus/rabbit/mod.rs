@@ -1,6 +1,7 @@
-//! The bus of the distributed shape: RabbitMQ, one connection per process with several channels. Publishes are
-//! persistent, mandatory and confirmed; only an acknowledgement that brings no returned message counts. Whatever
-//! breaks, connection, channels and consumers are made anew: recovery within the client loses state at the edges.
+//! The bus of the distributed shape: RabbitMQ, two connections per process: one that publishes, one with a channel for each
+//! consumer. Publishes are persistent, mandatory and confirmed; only an acknowledgement that brings no returned message
+//! counts. Whatever breaks, connection, channels and consumers are made anew: recovery within the client loses state at the
+//! edges.
 
 mod envelope;
 mod topology;
@@ -26,7 +27,7 @@ use crate::{
     event::{Catalogue, Event, PARTITIONS, catalogue},
 };
 
-/// Bytes of a frame, of which the client keeps room for 32 in either direction: with the usual 128 KiB 8 MB a process. Events
+/// Bytes of a frame, of which the client keeps room for 32 in either direction: with the usual 128 KiB 8 MB each. Events
 /// have a few hundred bytes; larger ones are cut into several frames.
 const FRAME_MAX: u32 = 16 << 10;
 
@@ -58,17 +59,60 @@ struct Inner {
     name: String,
     catalogue: Arc<Catalogue>,
     config: RabbitConfig,
-    link: Mutex<Reconnect>,
+    link: Mutex<Reconnect<Link>>,
+    /// For consumers alone: of a connection that publishes, a broker short of memory or disk reads nothing more, not even the
+    /// acknowledgements by which it would get rid of what it holds.
+    consuming: Mutex<Reconnect<Connection>>,
 }
 
-/// The connection, or when to try again.
-#[derive(Default)]
-struct Reconnect {
-    link: Option<Arc<Link>>,
+/// A connection, or when to try again.
+struct Reconnect<L> {
+    link: Option<Arc<L>>,
     /// How many connections there have been.
     made: LinkNumber,
     failures: u32,
     not_before: Option<Instant>,
+}
+
+impl<L> Default for Reconnect<L> {
+    fn default() -> Self {
+        Self { link: None, made: 0, failures: 0, not_before: None }
+    }
+}
+
+impl<L> Reconnect<L> {
+    /// The live connection, or the one that `connecting` makes; `Unavailable` while the broker is away.
+    async fn get(
+        &mut self,
+        bus: &Inner,
+        alive: fn(&L) -> bool,
+        connecting: impl Future<Output = lapin::Result<L>>,
+    ) -> Result<Arc<L>> {
+        if let Some(link) = self.link.as_ref().filter(|link| alive(link)) {
+            return Ok(link.clone());
+        }
+        self.link = None;
+        if self.not_before.is_some_and(|at| Instant::now() < at) {
+            return Err(Error::unavailable("the event bus is not reachable"));
+        }
+        let connecting = tokio::time::timeout(bus.config.connect_timeout, connecting).await;
+        match connecting.map_err(|_| "timed out".to_owned()).and_then(|link| link.map_err(|e| e.to_string()))
+        {
+            Ok(link) => {
+                let link = Arc::new(link);
+                *self = Self { link: Some(link.clone()), made: self.made + 1, ..Self::default() };
+                tracing::info!(bus.name = %bus.name, "connected to the event bus");
+                Ok(link)
+            }
+            Err(error) => {
+                let pause = Duration::from_millis(100 << self.failures.min(3)); // 0.1 to 0.8 seconds
+                self.failures += 1;
+                self.not_before = Some(Instant::now() + pause);
+                tracing::warn!(bus.name = %bus.name, error, "the event bus is not reachable");
+                Err(Error::unavailable("the event bus is not reachable"))
+            }
+        }
+    }
 }
 
 /// A connection with its publishing channel; the topology has been declared on it.
@@ -108,7 +152,8 @@ impl RabbitMq {
         uri.query.heartbeat.get_or_insert(config.heartbeat);
         uri.query.frame_max.get_or_insert(FRAME_MAX);
         let config = RabbitConfig { groups: config.groups.clamp(1, PARTITIONS), ..config };
-        let inner = Inner { uri, name: name.to_owned(), catalogue, config, link: Mutex::default() };
+        let (link, consuming) = (Mutex::default(), Mutex::default());
+        let inner = Inner { uri, name: name.to_owned(), catalogue, config, link, consuming };
         Ok(Self(Arc::new(inner)))
     }
 
@@ -117,39 +162,28 @@ impl RabbitMq {
         self.link().await.map(drop)
     }
 
-    /// The live connection, or a new one; `Unavailable` while the broker is away.
+    /// The connection that publishes.
     async fn link(&self) -> Result<Arc<Link>> {
         let mut state = self.0.link.lock().await;
-        if let Some(link) = state.link.as_ref().filter(|link| link.alive()) {
-            return Ok(link.clone());
-        }
-        state.link = None;
-        if state.not_before.is_some_and(|at| Instant::now() < at) {
-            return Err(Error::unavailable("the event bus is not reachable"));
-        }
         let number = state.made + 1;
-        let connecting = tokio::time::timeout(self.0.config.connect_timeout, self.connect(number)).await;
-        match connecting.map_err(|_| "timed out".to_owned()).and_then(|link| link.map_err(|e| e.to_string()))
-        {
-            Ok(link) => {
-                let link = Arc::new(link);
-                *state = Reconnect { link: Some(link.clone()), made: number, ..Reconnect::default() };
-                tracing::info!(bus.name = %self.0.name, "connected to the event bus");
-                Ok(link)
-            }
-            Err(error) => {
-                let pause = Duration::from_millis(100 << state.failures.min(3)); // 0.1 to 0.8 seconds
-                state.failures += 1;
-                state.not_before = Some(Instant::now() + pause);
-                tracing::warn!(bus.name = %self.0.name, error, "the event bus is not reachable");
-                Err(Error::unavailable("the event bus is not reachable"))
-            }
-        }
+        state.get(&self.0, Link::alive, self.connect(number)).await
+    }
+
+    /// The connection of consumers.
+    async fn consuming(&self) -> Result<Arc<Connection>> {
+        let mut state = self.0.consuming.lock().await;
+        state.get(&self.0, |connection| connection.status().connected(), self.open("consume")).await
+    }
+
+    /// A connection whose name at the broker says what it is for.
+    async fn open(&self, purpose: &str) -> lapin::Result<Connection> {
+        let name = format!("{} {purpose}", self.0.name);
+        let properties = ConnectionProperties::default().with_connection_name(name.into());
+        Connection::connect_uri(self.0.uri.clone(), properties).await
     }
 
     async fn connect(&self, number: LinkNumber) -> lapin::Result<Link> {
-        let properties = ConnectionProperties::default().with_connection_name(self.0.name.as_str().into());
-        let connection = Connection::connect_uri(self.0.uri.clone(), properties).await?;
+        let connection = self.open("publish").await?;
         let declaring = connection.create_channel().await?;
         topology::declare(&declaring, &self.0.catalogue, self.0.config.groups).await.inspect_err(|error| {
             if topology::refused(error) {
@@ -252,9 +286,10 @@ impl EventBus for RabbitMq {
     }
 
     async fn subscribe(&self, service: &str, group: u8) -> Result<Box<dyn Subscription>> {
-        let link = self.link().await?;
+        self.check().await?; // whoever publishes declares the queues
+        let connection = self.consuming().await?;
         let subscribed = async {
-            let channel = link.connection.create_channel().await?;
+            let channel = connection.create_channel().await?;
             channel.basic_qos(self.0.config.prefetch, BasicQosOptions::default()).await?;
             let queue = topology::queue(service, group);
             let tag = short(&format!("{}.{}", self.0.name, crate::clock::new_id().simple()));
@@ -270,7 +305,11 @@ impl EventBus for RabbitMq {
                 Err(Error::unavailable("the event bus is not reachable"))
             }
             Err(_) => {
-                self.reset(link.number).await;
+                // As in `reset`: only if nobody has made another one meanwhile.
+                let mut consuming = self.0.consuming.lock().await;
+                if let Some(silent) = consuming.link.take_if(|held| Arc::ptr_eq(held, &connection)) {
+                    tokio::spawn(async move { hang_up(&silent).await });
+                }
                 Err(Error::unavailable("the event bus does not answer"))
             }
         }
@@ -295,21 +334,30 @@ impl EventBus for RabbitMq {
         // Whoever finds it silent may be late: others may have made a new one meanwhile, which works.
         let broken = self.0.link.lock().await.link.take_if(|held| held.number == link);
         if let Some(link) = broken {
-            tokio::spawn(async move { hang_up(&link).await });
+            tokio::spawn(async move { hang_up(&link.connection).await });
         }
     }
 
     async fn close(&self) {
         let link = self.0.link.lock().await.link.take();
-        if let Some(link) = link {
-            hang_up(&link).await;
-        }
+        let consuming = self.0.consuming.lock().await.link.take();
+        let publishing_ends = async {
+            if let Some(link) = link {
+                hang_up(&link.connection).await;
+            }
+        };
+        let consuming_ends = async {
+            if let Some(connection) = consuming {
+                hang_up(&connection).await;
+            }
+        };
+        tokio::join!(publishing_ends, consuming_ends);
     }
 }
 
 /// Closes in good order, but does not wait for a broker that is gone.
-async fn hang_up(link: &Link) {
-    let _ = tokio::time::timeout(Duration::from_secs(2), link.connection.close(200, short("closing"))).await;
+async fn hang_up(connection: &Connection) {
+    let _ = tokio::time::timeout(Duration::from_secs(2), connection.close(200, short("closing"))).await;
 }
 
 struct AmqpSubscription {
