@@ -84,6 +84,7 @@ fn message(to: Addressed<'_>, case_id: String, facts: Option<pb::CaseFacts>) -> 
             };
             to.send(&message)
         }
+        E::CasePlaceFollowed {} => to.send(&pb::CasePlaceFollowed { case_id, facts }),
         E::CaseDispatched { task_id, lead_org_id, sender_org_id, mode, first, in_time, process } => {
             let message = pb::CaseDispatched {
                 case_id,

@@ -110,6 +110,13 @@ impl Story {
         self.triage(at, &item, &line)
     }
 
+    /// The unit of the place became another one.
+    pub fn follow_place(&mut self, at: Timestamp, place: Uuid) -> &mut Self {
+        self.facts.place_unit_id = place.to_string();
+        let facts = self.sent();
+        self.send(at, |case_id| CasePlaceFollowed { case_id, facts })
+    }
+
     /// Gives the id of the lead's task.
     pub fn dispatch(&mut self, at: Timestamp, mode: DeliveryMode, first: bool, in_time: bool) -> Uuid {
         let task = new_id();

@@ -113,6 +113,8 @@ events! {
     CaseReturnedFromReferral { line_code: String }
     CaseAnswered { in_time: bool, process: String }
     CaseTriaged { decision: Option<TriageDecision> }
+    /// The unit of its place was merged: it is in what that became.
+    CasePlaceFollowed {}
     /// Its finder put it right on the spot.
     CaseSolvedOnSpot { in_time: bool, sampled: bool }
     CaseLinkedToTopic { topic_case_id: CaseId }

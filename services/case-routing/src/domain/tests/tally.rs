@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::super::*;
 use super::attempts::{ITEMS, attempt};
+use super::follow_units::{self, NEXT};
 use super::history::attempts;
 use super::import::{command, import};
 use super::world::*;
@@ -51,6 +52,10 @@ impl Both {
     fn life(&self) -> Life {
         let kept = serde_json::to_value(&self.commands).unwrap();
         Life::of(serde_json::from_value(kept).unwrap())
+    }
+
+    fn text(&self) -> String {
+        Tally::of_case(&self.case, &self.life(), false).to_string()
     }
 
     fn check(&self) {
@@ -149,6 +154,24 @@ fn a_supervision_that_is_answered_rises_and_is_answered_anew_counts_by_its_first
             }
         }
     }
+}
+
+#[test]
+fn a_place_that_follows_its_unit_counts_nothing() {
+    let mut world = World::new();
+    let command = RegisterCase { place_unit: STREET, ..world.register() };
+    let begun = Case::register(command, &world.official(STATION)).unwrap();
+    let mut both = Both::begin(world.now, begun);
+    let accepted = both.case.clone().accept(&world.official(STATION)).unwrap();
+    both.take(world.now, accepted);
+    let before = both.text();
+    world.routes = RoutingTable::new(follow_units::merged());
+    let followed = both.case.clone().follow_units(&world.system()).unwrap();
+    assert_eq!(names(&followed), ["CasePlaceFollowed"]);
+    both.take(world.now, followed);
+    both.check();
+    assert_eq!(both.text(), before);
+    assert_eq!(both.fact.as_ref().unwrap().place_unit_id, Some(NEXT.0));
 }
 
 fn counts(case: &Case, commands: &[&[TimelineEntry]]) -> String {
