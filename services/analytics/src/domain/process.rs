@@ -43,8 +43,8 @@ pub enum Kind {
     Supplement,
     /// The handler spoke with the requester.
     Contact,
-    /// Nobody did anything here, so that it is no step: time or the calendar did it, a reminder of a limit or a later due time; or
-    /// the place is where its unit went.
+    /// Nobody did anything here, so that it is no step: time or the calendar did it, a reminder of a limit or a later due time; the
+    /// place is where its unit went; or the work is another case's.
     ByItself,
 }
 
@@ -67,7 +67,8 @@ impl Step {
             | "SupervisionMoved"
             | "ApplicationNoticeProlonged"
             | "ApplicationPapersMoved"
-            | "CasePlaceFollowed" => Some(Kind::ByItself),
+            | "CasePlaceFollowed"
+            | "RatingRectified" => Some(Kind::ByItself),
             _ => None,
         };
         let process_version = match name {
@@ -405,6 +406,7 @@ mod tests {
             "ApplicationNoticeProlonged",
             "ApplicationPapersMoved",
             "CasePlaceFollowed",
+            "RatingRectified",
         ] {
             process.step(Step::of(name, &event).unwrap().kind, None);
         }

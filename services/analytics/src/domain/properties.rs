@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use chrono::TimeDelta;
 use proptest::prelude::*;
-use proto::case_routing::v1::{CaseState, ClosedCode, DeliveryMode, LimitUnit};
+use proto::case_routing::v1::{CallbackOutcome, CaseState, ClosedCode, DeliveryMode, LimitUnit};
 use uuid::Uuid;
 
 use super::{
@@ -25,7 +25,7 @@ fn story(place: u128, steps: &[Step]) -> Story {
     for (verb, hours, flag) in steps {
         now += TimeDelta::hours(*hours);
         let due = now + TimeDelta::hours(30);
-        match verb % 17 {
+        match verb % 18 {
             0 => drop(story.accept(now, due, *flag)),
             1 => drop(story.triage(
                 now,
@@ -53,6 +53,10 @@ fn story(place: u128, steps: &[Step]) -> Story {
             14 => drop(story.withdraw(now)),
             15 if *flag => drop(story.follow_place(now, unit(u128::from(*verb) + place))),
             15 => drop(story.move_to(now, unit(u128::from(*verb) + place))),
+            16 => {
+                let callback = if *flag { CallbackOutcome::Reached } else { CallbackOutcome::Unspecified };
+                story.rectify(now, *flag, callback);
+            }
             _ => drop(story.merge(now, Uuid::from_u128(7))),
         }
     }
@@ -112,7 +116,7 @@ proptest! {
 
     #[test]
     fn rollups_are_the_sum_over_the_facts_however_events_are_mixed_and_batched(
-        lives in proptest::collection::vec(proptest::collection::vec((0_u8..34, 0_i64..60, any::<bool>()), 0..14), 1..6),
+        lives in proptest::collection::vec(proptest::collection::vec((0_u8..36, 0_i64..60, any::<bool>()), 0..14), 1..6),
         order in proptest::collection::vec(0_usize..6, 1..20),
         batch in 1_usize..12,
     ) {

@@ -377,6 +377,12 @@ impl Story {
         self.send(at, |case_id| RatingJudged { case_id, facts, grade, valid, callback })
     }
 
+    /// Of a merged case: the other was worked on again for the bad rating.
+    pub fn rectify(&mut self, at: Timestamp, in_time: bool, callback: CallbackOutcome) -> &mut Self {
+        let (facts, callback) = (self.sent(), callback.into());
+        self.send(at, |case_id| RatingRectified { case_id, facts, in_time, callback })
+    }
+
     pub fn rate_on_behalf(&mut self, at: Timestamp, grade: i32) -> &mut Self {
         let (facts, on_behalf) = (self.sent(), true);
         self.send(at, |case_id| RatingReceived { case_id, facts, grade, on_behalf, ..Default::default() })

@@ -226,4 +226,6 @@ events! {
     }
     RatingReceived { grade: u8, org_id: Option<OrgId>, anonymous: bool, on_behalf: bool }
     RatingJudged { grade: u8, valid: bool, callback: Option<CallbackOutcome> }
+    /// Of a merged case: the other was worked on again for its bad rating, and its requester perhaps called about that.
+    RatingRectified { in_time: bool, callback: Option<CallbackOutcome> }
 }
