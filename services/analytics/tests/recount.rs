@@ -84,7 +84,11 @@ fn stories() -> Vec<Story> {
     let mut declined = Story::register(day(2), a);
     declined.decline(day(2));
     let mut merged = Story::register(day(2), a);
-    merged.merge(day(2), whole.case_id);
+    merged
+        .merge(day(2), whole.case_id)
+        .rate(day(3), 1, Some(true))
+        .rectify(day(6), true, CallbackOutcome::Unspecified)
+        .rectify(day(7), true, CallbackOutcome::Reached);
 
     let mut dispute = Story::register(day(2), b);
     dispute.accept(day(2), day(20), true).triage(day(2), "quarrel", "justice");
@@ -328,6 +332,9 @@ async fn what_each_thing_counts_is_listed_by_its_id() {
     };
     for part in ["bad_called_back=1", "rated_bad=1", "callback_partly@2026-02-08=1", "process_objections=1"] {
         assert!(of(&stories[1]).split(';').any(|known| known == part), "{part} in {}", of(&stories[1]));
+    }
+    for part in ["bad_valid=1", "bad_rectified=1", "bad_called_back=1"] {
+        assert!(of(&stories[8]).split(';').any(|known| known == part), "{part} in {}", of(&stories[8]));
     }
     let tasks = digests(&service, "task_counts", 2).await;
     assert_eq!(tasks.len(), 6);

@@ -84,6 +84,7 @@ fn message(to: Addressed<'_>, case_id: String, facts: Option<pb::CaseFacts>) -> 
             };
             to.send(&message)
         }
+        E::CasePlaceFollowed {} => to.send(&pb::CasePlaceFollowed { case_id, facts }),
         E::CaseDispatched { task_id, lead_org_id, sender_org_id, mode, first, in_time, process } => {
             let message = pb::CaseDispatched {
                 case_id,
@@ -240,6 +241,10 @@ fn message(to: Addressed<'_>, case_id: String, facts: Option<pb::CaseFacts>) -> 
             let (grade, valid) = (i32::from(*grade), *valid);
             let callback = callback.map_or(0, |outcome| callback_outcome(outcome).into());
             to.send(&pb::RatingJudged { case_id, facts, grade, valid, callback })
+        }
+        E::RatingRectified { in_time, callback } => {
+            let callback = callback.map_or(0, |outcome| callback_outcome(outcome).into());
+            to.send(&pb::RatingRectified { case_id, facts, in_time: *in_time, callback })
         }
         E::CaseOffered { offer_id, partner_org_id, mode, offer_due_at, skill_codes, in_time, process } => {
             let message = pb::CaseOffered {

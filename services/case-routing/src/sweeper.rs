@@ -19,14 +19,16 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     atlas::Atlas,
-    domain::{Case, CaseId, Party},
-    store::{agenda, case_store::CaseStore},
+    domain::{Case, CaseId, Original, Party},
+    store::{agenda, case_store::CaseStore, read},
     sweep::{self, Sweep, Timers},
     verb::{act, decided},
 };
 
 /// How long a case that cannot be moved is put off.
 const PUT_OFF: TimeDelta = TimeDelta::hours(1);
+/// As many merged cases hear of their originals in one transaction.
+const HEARING: i64 = 100;
 
 /// Moves cases by time.
 #[derive(Clone)]
@@ -44,7 +46,8 @@ impl Sweep for Sweeper {
 
     async fn sweep(&self, stop: &CancellationToken) -> Result<()> {
         self.atlas.refresh(&self.db).await?;
-        sweep::timers(self, stop).await
+        sweep::timers(self, stop).await?;
+        self.hear_rectified(stop).await
     }
 }
 
@@ -109,6 +112,49 @@ impl Sweeper {
     /// Over the service's database.
     pub fn new(db: Db, atlas: Arc<Atlas>, clock: Clock, service: &str, pause: Duration) -> Self {
         Self { db, atlas, clock, by: Caller::system(service), pause }
+    }
+
+    /// Merged cases whose bad ratings were found valid hear that the others were worked on again. Nothing tells them when that
+    /// happens, in whichever of the ways in which a case is completed: it is looked for.
+    async fn hear_rectified(&self, stop: &CancellationToken) -> Result<()> {
+        let mut after = CaseId(uuid::Uuid::nil());
+        while !stop.is_cancelled() {
+            match self.some_hear_rectified(after).await? {
+                Some(last) => after = last,
+                None => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// Some of them, behind one. Gives the last.
+    async fn some_hear_rectified(&self, after: CaseId) -> Result<Option<CaseId>> {
+        let world = self.atlas.world();
+        self.db
+            .transaction(async |tx: &mut Tx<'_>| {
+                let ids = agenda::take_rectified(tx.conn, after, HEARING).await?;
+                let Some(last) = ids.last().copied() else { return Ok(None) };
+                let before = CaseStore::default().load(tx.conn, &ids).await?;
+                let mut changes = Vec::with_capacity(ids.len());
+                for id in &ids {
+                    let Some(record) = before.get(id) else { continue };
+                    let Some(into) = record.case.merged_into else { continue };
+                    // As it is committed: what it came to since the rating is told whatever becomes of it next.
+                    let Some(original) = read::case(tx.conn, into).await? else { continue };
+                    let original = Original::of(&original.case, &world.rules, &world.routes);
+                    let act = act(&world, new_id(), Party::system(), tx.now);
+                    let heard = Case::clone(&record.case).hear_rectified(&original, &act);
+                    let Some(decision) = heard else { continue };
+                    let next = decided(Some(record), decision, &self.by);
+                    for emit in next.events {
+                        tx.emit(emit);
+                    }
+                    changes.push(Change { before: Some(record.clone()), after: next.aggregate, trace: None });
+                }
+                CaseStore::default().save_in(tx, changes).await?;
+                Ok(Some(last))
+            })
+            .await
     }
 
     /// Sweeps until `stop`. Outages are logged and waited out.

@@ -108,7 +108,7 @@ pub struct CaseFact {
     pub rated_on_behalf_only: bool,
     /// Whether the bad rating was judged to stand; unset before.
     pub bad_valid: Option<bool>,
-    /// Whether the rework of the bad rating was done in time; unset before it is done.
+    /// Whether the rework of the bad rating was done in time; unset before it is done. Of a merged case that of the other one.
     pub bad_rectified: Option<bool>,
     /// The requester was called back and reached after the bad rating: about what was put right, or before it was found not
     /// valid.
@@ -271,6 +271,10 @@ impl CaseFact {
                 self.bad_valid = Some(valid);
                 // After a valid one the call-back about what was put right counts, which comes with the verification.
                 self.bad_called_back |= reached && !valid;
+            }
+            Change::Rectified { in_time, reached } => {
+                self.bad_rectified.get_or_insert(in_time);
+                self.bad_called_back |= reached;
             }
             Change::Supervised { supervision_id, level } if level > 0 => {
                 self.supervision_count += 1;

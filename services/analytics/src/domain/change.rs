@@ -104,6 +104,13 @@ pub enum Change {
         /// A call about it reached the requester.
         reached: bool,
     },
+    /// Of a merged case: the case that it was merged into was worked on again for its bad rating.
+    Rectified {
+        /// Within the limit.
+        in_time: bool,
+        /// A call about that reached the requester.
+        reached: bool,
+    },
     /// A reminder (level 0) or supervision was issued.
     Supervised {
         /// Which.
@@ -219,7 +226,7 @@ macro_rules! case_event {
 
 fn decode(name: &str, event: &Event) -> Result<Option<CaseEvent>> {
     use Change::{
-        Closed, Completed, Contacted, IntakeDecided, Plain, Rated, RatingJudged, Reopened, Routed,
+        Closed, Completed, Contacted, IntakeDecided, Plain, Rated, RatingJudged, Rectified, Reopened, Routed,
         Supervised, SupervisionAnswered, Task, Verified,
     };
     match name {
@@ -276,6 +283,10 @@ fn decode(name: &str, event: &Event) -> Result<Option<CaseEvent>> {
         }
         "RatingJudged" => case_event!(event, RatingJudged, |m| RatingJudged {
             valid: m.valid,
+            reached: m.callback() == wire::CallbackOutcome::Reached,
+        }),
+        "RatingRectified" => case_event!(event, RatingRectified, |m| Rectified {
+            in_time: m.in_time,
             reached: m.callback() == wire::CallbackOutcome::Reached,
         }),
         "SupervisionIssued" => case_event!(event, SupervisionIssued, |m| Supervised {

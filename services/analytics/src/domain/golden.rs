@@ -341,6 +341,30 @@ fn bad_ratings_count_on_their_own_day_and_are_followed_up() {
 }
 
 #[test]
+fn a_bad_rating_of_a_merged_case_is_followed_up_by_what_the_other_case_came_to() {
+    let (start, rated) = (at("2026-06-01", 9), at("2026-06-10", 9));
+    let mut story = Story::register(start, Uuid::from_u128(1));
+    story.merge(start, Uuid::from_u128(2)).rate(rated, 1, Some(true));
+    let rates = |story: &Story| {
+        let june = totals(&applied(std::slice::from_ref(story)), ALL, "2026-06-01", "2026-07-01");
+        ["I-20-rectified", "I-20-called-back"].map(|code| {
+            let rate = value(&june, code);
+            (rate.numerator, rate.denominator)
+        })
+    };
+    assert_eq!(rates(&story), [(0, 1), (0, 1)]);
+    story.rectify(at("2026-06-12", 9), true, CallbackOutcome::Unspecified);
+    assert_eq!(rates(&story), [(1, 1), (0, 1)]);
+    story.rectify(at("2026-06-13", 9), true, CallbackOutcome::Reached);
+    assert_eq!(rates(&story), [(1, 1), (1, 1)]);
+    // The next one is another one.
+    story.rate(at("2026-06-20", 9), 2, Some(true));
+    assert_eq!(rates(&story), [(0, 1), (0, 1)]);
+    story.rectify(at("2026-06-25", 9), false, CallbackOutcome::Unreached);
+    assert_eq!(rates(&story), [(0, 1), (0, 1)], "late, and not reached");
+}
+
+#[test]
 fn a_bad_rating_found_not_valid_counts_as_called_back_by_the_call_about_it() {
     for (callback, expected) in [(CallbackOutcome::Reached, 1), (CallbackOutcome::Unreached, 0)] {
         let mut story = Story::whole(at("2026-06-01", 9), Uuid::from_u128(1), "roof", "housing");

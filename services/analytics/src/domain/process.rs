@@ -43,7 +43,8 @@ pub enum Kind {
     Supplement,
     /// The handler spoke with the requester.
     Contact,
-    /// Time or the calendar did it, a reminder of a limit or a later due time: nobody did anything, so that it is no step.
+    /// Nobody did anything here, so that it is no step: time or the calendar did it, a reminder of a limit or a later due time; the
+    /// place is where its unit went; or the work is another case's.
     ByItself,
 }
 
@@ -65,7 +66,9 @@ impl Step {
             | "ClockMoved"
             | "SupervisionMoved"
             | "ApplicationNoticeProlonged"
-            | "ApplicationPapersMoved" => Some(Kind::ByItself),
+            | "ApplicationPapersMoved"
+            | "CasePlaceFollowed"
+            | "RatingRectified" => Some(Kind::ByItself),
             _ => None,
         };
         let process_version = match name {
@@ -391,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn what_time_or_the_calendar_did_is_no_step() {
+    fn what_nobody_did_here_is_no_step() {
         let at = "2026-03-02T01:00:00Z".parse().unwrap();
         let told = proto::case_routing::v1::ClockMoved::default();
         let event = Event::of("case-routing", at, Uuid::from_u128(1), 1, &told);
@@ -402,6 +405,8 @@ mod tests {
             "SupervisionMoved",
             "ApplicationNoticeProlonged",
             "ApplicationPapersMoved",
+            "CasePlaceFollowed",
+            "RatingRectified",
         ] {
             process.step(Step::of(name, &event).unwrap().kind, None);
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use chrono::TimeDelta;
 use proptest::prelude::*;
-use proto::case_routing::v1::{CaseState, ClosedCode, DeliveryMode, LimitUnit};
+use proto::case_routing::v1::{CallbackOutcome, CaseState, ClosedCode, DeliveryMode, LimitUnit};
 use uuid::Uuid;
 
 use super::{
@@ -25,7 +25,7 @@ fn story(place: u128, steps: &[Step]) -> Story {
     for (verb, hours, flag) in steps {
         now += TimeDelta::hours(*hours);
         let due = now + TimeDelta::hours(30);
-        match verb % 17 {
+        match verb % 18 {
             0 => drop(story.accept(now, due, *flag)),
             1 => drop(story.triage(
                 now,
@@ -51,7 +51,12 @@ fn story(place: u128, steps: &[Step]) -> Story {
             12 => drop(story.close(now, ClosedCode::Resolved)),
             13 => drop(story.reopen(now, due)),
             14 => drop(story.withdraw(now)),
+            15 if *flag => drop(story.follow_place(now, unit(u128::from(*verb) + place))),
             15 => drop(story.move_to(now, unit(u128::from(*verb) + place))),
+            16 => {
+                let callback = if *flag { CallbackOutcome::Reached } else { CallbackOutcome::Unspecified };
+                story.rectify(now, *flag, callback);
+            }
             _ => drop(story.merge(now, Uuid::from_u128(7))),
         }
     }
@@ -111,7 +116,7 @@ proptest! {
 
     #[test]
     fn rollups_are_the_sum_over_the_facts_however_events_are_mixed_and_batched(
-        lives in proptest::collection::vec(proptest::collection::vec((0_u8..34, 0_i64..60, any::<bool>()), 0..14), 1..6),
+        lives in proptest::collection::vec(proptest::collection::vec((0_u8..36, 0_i64..60, any::<bool>()), 0..14), 1..6),
         order in proptest::collection::vec(0_usize..6, 1..20),
         batch in 1_usize..12,
     ) {
@@ -139,6 +144,30 @@ proptest! {
             prop_assert_eq!(fact.closed_at.is_some(), story.facts.state() == CaseState::Closed);
         }
     }
+}
+
+fn fact(story: &Story) -> CaseFact {
+    let mut fact = None;
+    for event in &story.events {
+        fact = Some(CaseFact::apply(fact, &CaseEvent::of(event).unwrap().unwrap()));
+    }
+    fact.unwrap()
+}
+
+#[test]
+fn a_place_that_follows_its_unit_moves_the_case_and_is_no_step_of_it() {
+    let [before, after] = [7, 8].map(Uuid::from_u128);
+    let hour = |hour| at("2026-02-02", hour);
+    let mut story = Story::register(hour(9), before);
+    story.accept(hour(10), hour(34), true).triage(hour(10), "roof", "housing");
+    story.dispatch(hour(11), DeliveryMode::GovDirect, true, true);
+    let was = fact(&story);
+    let triaged = fact(story.clone().move_to(hour(12), after));
+    assert_ne!(triaged.process, was.process, "as it was told before");
+    assert_eq!(triaged.place_unit_id, Some(after));
+    story.follow_place(hour(12), after);
+    let moved = CaseFact { version: was.version + 1, place_unit_id: Some(after), ..was };
+    assert_eq!(fact(&story), moved, "and nothing else");
 }
 
 #[test]

@@ -110,6 +110,13 @@ impl Story {
         self.triage(at, &item, &line)
     }
 
+    /// The unit of the place became another one.
+    pub fn follow_place(&mut self, at: Timestamp, place: Uuid) -> &mut Self {
+        self.facts.place_unit_id = place.to_string();
+        let facts = self.sent();
+        self.send(at, |case_id| CasePlaceFollowed { case_id, facts })
+    }
+
     /// Gives the id of the lead's task.
     pub fn dispatch(&mut self, at: Timestamp, mode: DeliveryMode, first: bool, in_time: bool) -> Uuid {
         let task = new_id();
@@ -368,6 +375,12 @@ impl Story {
     pub fn judge(&mut self, at: Timestamp, grade: i32, valid: bool, callback: CallbackOutcome) -> &mut Self {
         let (facts, callback) = (self.sent(), callback.into());
         self.send(at, |case_id| RatingJudged { case_id, facts, grade, valid, callback })
+    }
+
+    /// Of a merged case: the other was worked on again for the bad rating.
+    pub fn rectify(&mut self, at: Timestamp, in_time: bool, callback: CallbackOutcome) -> &mut Self {
+        let (facts, callback) = (self.sent(), callback.into());
+        self.send(at, |case_id| RatingRectified { case_id, facts, in_time, callback })
     }
 
     pub fn rate_on_behalf(&mut self, at: Timestamp, grade: i32) -> &mut Self {

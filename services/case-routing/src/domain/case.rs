@@ -20,6 +20,7 @@ pub use super::parts::{
     Verification, Waited,
 };
 use super::point::Point;
+use super::rectified::Rectified;
 use super::router::RouteQuery;
 use super::stages::StageRun;
 use super::suggestion::TriageDecision;
@@ -127,6 +128,9 @@ pub struct Case {
     /// other.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub later_calls: Vec<CallbackAttempt>,
+    /// Of a merged case: that the other was worked on again for a bad rating of this one, the last valid one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rectified: Option<Rectified>,
     /// Who answered it at the window, put it right on the spot or brought its parties to an agreement: they hold no task, and
     /// handled it all the same.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -113,6 +113,8 @@ events! {
     CaseReturnedFromReferral { line_code: String }
     CaseAnswered { in_time: bool, process: String }
     CaseTriaged { decision: Option<TriageDecision> }
+    /// The unit of its place was merged: it is in what that became.
+    CasePlaceFollowed {}
     /// Its finder put it right on the spot.
     CaseSolvedOnSpot { in_time: bool, sampled: bool }
     CaseLinkedToTopic { topic_case_id: CaseId }
@@ -224,4 +226,6 @@ events! {
     }
     RatingReceived { grade: u8, org_id: Option<OrgId>, anonymous: bool, on_behalf: bool }
     RatingJudged { grade: u8, valid: bool, callback: Option<CallbackOutcome> }
+    /// Of a merged case: the other was worked on again for its bad rating, and its requester perhaps called about that.
+    RatingRectified { in_time: bool, callback: Option<CallbackOutcome> }
 }

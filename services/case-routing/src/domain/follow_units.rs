@@ -6,9 +6,10 @@ use super::case::{Case, Place};
 use super::event::DomainEvent;
 use super::intake::place_of;
 use super::reason::Reason;
-use super::work::{Act, Decision, Work};
+use super::work::{Act, Decision, Party, Work};
 
-/// The step of the timeline by which a place is written down anew. No event tells of it: its unit is the same.
+/// The step of the timeline by which a place is written down anew: that of the event, also where none is told, for the unit is the
+/// same or what is told next carries it.
 const FOLLOWED: &str = "CasePlaceFollowed";
 
 impl Case {
@@ -22,6 +23,8 @@ impl Case {
         act.routes.goes_on_at(self.place.unit, &self.place.path)?;
         let unit = self.place.unit;
         let mut work = Work::begin(self, act);
+        // Nobody did it, whoever looks.
+        work.by = Party::system();
         let (reason, other_hours) = work.go_along()?;
         if work.case.place.unit == unit {
             if other_hours {
@@ -29,7 +32,7 @@ impl Case {
             }
             return Some(work.finish_with(FOLLOWED, Some(reason)));
         }
-        work.emit(DomainEvent::CaseTriaged { decision: None }, Some(reason), None);
+        work.emit(DomainEvent::CasePlaceFollowed {}, Some(reason), None);
         if other_hours {
             work.follow_place();
         }

@@ -211,6 +211,7 @@ pub(super) fn new_case(command: RegisterCase, place: Place, now: Timestamp) -> C
         verification: None,
         rating: None,
         later_calls: Vec::new(),
+        rectified: None,
         answered_by: Vec::new(),
         evidence: Vec::new(),
         stages: Vec::new(),

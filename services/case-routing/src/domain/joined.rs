@@ -28,12 +28,18 @@ pub struct Original {
     pub completed_at: Option<Timestamp>,
     /// Until when a closed one can be opened again, and so be rated.
     pub reopenable_until: Option<Timestamp>,
+    /// When its work was done, each time, and whether that was in time.
+    pub results: Vec<(Timestamp, bool)>,
 }
 
 impl Original {
     /// Of the case itself.
     #[must_use]
     pub fn of(case: &Case, rules: &Rules, routes: &RoutingTable) -> Self {
+        // Of one instant the clock of the rework counts, as for the case itself.
+        let kinds = [ClockKind::Rework, ClockKind::Resolve].into_iter();
+        let clocks = kinds.flat_map(|kind| case.clocks.iter().filter(move |clock| clock.kind == kind));
+        let results = clocks.filter_map(|clock| clock.stopped_at.map(|at| (at, clock.in_time(at))));
         Self {
             id: case.id,
             state: case.state,
@@ -41,12 +47,20 @@ impl Original {
             handlers: case.handling_orgs(),
             completed_at: case.completed_at,
             reopenable_until: case.reopenable_until(rules, routes),
+            results: results.collect(),
         }
     }
 
     /// Whether a rating is about the result that there is now.
     fn is_rated_by(&self, rating: &Rating) -> bool {
         self.completed_at.is_none_or(|at| rating.at >= at)
+    }
+
+    /// Whether the work that was done again after a rating was done in time, the first time since; `None`: it is not done.
+    pub(super) fn rectified_after(&self, rated_at: Timestamp) -> Option<bool> {
+        self.completed_at.filter(|at| *at > rated_at)?;
+        let first = self.results.iter().filter(|(at, _)| *at > rated_at).min_by_key(|(at, _)| *at);
+        Some(first.is_none_or(|(_, in_time)| *in_time))
     }
 }
 
@@ -81,6 +95,11 @@ impl Case {
         }
         if on_behalf && !work.case.reached_since(original.completed_at) {
             return Err(not_reached());
+        }
+        // Of the result before this is told as long as that is known.
+        work.hear_rectified(original);
+        if grade <= 2 {
+            work.case.rectified = None;
         }
         let org_id = original.lead.or(Some(work.case.first_receiver));
         work.rated(Rating { on_behalf, ..Rating::given(grade, work.now, late) }, org_id);

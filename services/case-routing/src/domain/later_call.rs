@@ -14,7 +14,8 @@ use super::state::Trigger;
 use super::work::{Act, Decision, Work};
 
 impl Case {
-    /// The requester of a merged case is called about what came of the other, or about their own bad rating of it.
+    /// The requester of a merged case is called about what came of the other, or about their own bad rating of it. What calls about
+    /// work that was done again for such a rating come to is told.
     ///
     /// # Errors
     /// `WrongState`; `NotEntitled` for a handler or a machine; `Guard` `original_not_resolved`, `callback_not_due`,
@@ -38,6 +39,10 @@ impl Case {
         // Of an earlier result nothing counts for the present one.
         let since = original.completed_at.filter(|_| !awaits);
         work.call_again(report, since, &work.case.handlers_with(original))?;
+        if !awaits {
+            work.hear_rectified(original);
+            work.called_about_rectified(work.later_calls(since));
+        }
         Ok(work.finish_with(CALLED_BACK, None))
     }
 

@@ -130,5 +130,6 @@ impl Work<'_> {
         self.clear_supervisions(|supervision| supervision.clock == Some(ClockKind::Judge));
         self.case.rating = None;
         self.case.later_calls.clear();
+        self.case.rectified = None;
     }
 }

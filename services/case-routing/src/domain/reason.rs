@@ -294,6 +294,16 @@ pub const TEXTS: &[(&str, &str, &str)] = &[
         "a bad rating of a request that was merged into this one was found valid",
     ),
     (
+        "joined_rectified",
+        "所并入的案件已就本件差评重新办理",
+        "the case that it was merged into was worked on again for its bad rating",
+    ),
+    (
+        "joined_called_back",
+        "就重新办理的结果回访诉求人：{outcome}",
+        "its requester was called about what was done again: {outcome}",
+    ),
+    (
         "original_merged",
         "所并入的案件已并入另一件，本件随之转入",
         "the case that it was merged into went into another and took it along",

@@ -322,7 +322,12 @@ impl VerificationService for Verifications {
         let request = request.into_inner();
         let size = page::size(request.page_size, 50, 200)?;
         let after: Option<Uuid> = page::decode(&request.page_token)?;
-        let awaits = if request.ratings { "judgement" } else { "verification" };
+        let awaits = match (request.ratings, request.callbacks) {
+            (false, false) => "verification",
+            (true, false) => "judgement",
+            (false, true) => "callback",
+            (true, true) => return Err(Error::invalid("callbacks", "not together with `ratings`").into()),
+        };
         let mut conn = self.0.db.conn().await?;
         let mut found =
             list_work::awaiting(&mut conn, awaits, &ReachFilter::of(&caller), after, size + 1).await?;

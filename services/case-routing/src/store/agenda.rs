@@ -37,6 +37,22 @@ pub async fn take_due(conn: &mut AsyncPgConnection, now: Timestamp, most: i64) -
     Ok(ids)
 }
 
+/// Locks merged cases after `after` that wait for the work that is done again for their bad ratings and whose originals came to a
+/// result, by id; passes over those that somebody else works on.
+pub async fn take_rectified(conn: &mut AsyncPgConnection, after: CaseId, most: i64) -> Result<Vec<CaseId>> {
+    let rows: Vec<IdRow> = cached(
+        "SELECT c.case_id FROM agenda a JOIN cases c ON c.case_id = a.case_id \
+         WHERE a.awaits = 'rectification' AND a.case_id > $1 AND EXISTS (SELECT 1 FROM cases o \
+         WHERE o.case_id = a.original_id AND o.state IN ('completed', 'verifying', 'resolved', 'closed')) \
+         ORDER BY a.case_id LIMIT $2 FOR UPDATE OF c SKIP LOCKED",
+    )
+    .bind::<SqlUuid, _>(after.0)
+    .bind::<BigInt, _>(most)
+    .load(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| CaseId(row.case_id)).collect())
+}
+
 async fn take(
     conn: &mut AsyncPgConnection,
     text: &'static str,

@@ -11,7 +11,8 @@ use uuid::Uuid;
 use super::{case_store::CaseRow, list::ReachFilter};
 use crate::record::CaseRecord;
 
-/// Cases that wait for a third organisation, oldest first.
+/// Cases that wait for a third organisation, oldest first. Whoever is to be called about what was done again in another case is
+/// called once that was found good.
 pub async fn awaiting(
     conn: &mut AsyncPgConnection,
     awaits: &str,
@@ -23,6 +24,8 @@ pub async fn awaiting(
         "SELECT c.told_version, c.doc FROM agenda a JOIN cases c ON c.case_id = a.case_id \
          WHERE a.awaits = $1 AND a.case_id > $2 AND ($4 OR EXISTS (SELECT 1 FROM unnest($5, $6) AS s (unit, line) \
          WHERE s.unit = ANY (c.place_path) AND (s.line IS NULL OR s.line = c.line))) \
+         AND ($1 <> 'callback' OR EXISTS (SELECT 1 FROM cases o WHERE o.case_id = a.original_id \
+         AND o.state IN ('resolved', 'closed'))) \
          ORDER BY a.case_id LIMIT $3",
     )
     .bind::<Text, _>(awaits)

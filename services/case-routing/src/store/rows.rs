@@ -5,7 +5,7 @@ use chrono::{DateTime, TimeZone, Utc};
 use uuid::Uuid;
 
 use crate::domain::{
-    Case, CaseState, Clock, ClockKind, DispatchMode, OrgId, Rating, Task, TaskState, UnitId,
+    Case, CaseId, CaseState, Clock, ClockKind, DispatchMode, OrgId, Rating, Task, TaskState, UnitId,
 };
 
 /// Stands for "never due", so that a list can be ordered by it.
@@ -62,6 +62,8 @@ fn staffed(case: &Case, task: &Task) -> bool {
 pub struct AgendaRow {
     pub due_at: Option<Timestamp>,
     pub awaits: Option<&'static str>,
+    /// Of a merged case that awaits something of the other: which one that is.
+    pub original: Option<CaseId>,
     /// Lowest version of the calendar that something which runs was counted with: a clock, supervision, notice or papers.
     pub calendar_version: Option<i32>,
     pub running_due_at: Option<Timestamp>,
@@ -79,9 +81,11 @@ impl AgendaRow {
     pub fn of(case: &Case) -> Option<Self> {
         let calendar_version = case.counted_with().and_then(|version| i32::try_from(version).ok());
         let asked = case.asked_orgs();
+        let awaits = awaits(case);
         let row = Self {
             due_at: case.next_timer_at(),
-            awaits: awaits(case),
+            awaits,
+            original: case.merged_into.filter(|_| matches!(awaits, Some("rectification" | "callback"))),
             calendar_version,
             running_due_at: running_due_at(case),
             open: !case.state.is_finished(),
@@ -117,11 +121,13 @@ fn orgs(case: &Case, asked: &[OrgId]) -> Vec<OrgId> {
     orgs
 }
 
-/// What a third organisation has to do with the case.
+/// What a third organisation has to do with the case, or what is to be told of it once another case is done.
 pub fn awaits(case: &Case) -> Option<&'static str> {
     match case.state {
         CaseState::Completed | CaseState::Verifying => Some("verification"),
         _ if case.rating.as_ref().is_some_and(Rating::awaits_judgement) => Some("judgement"),
+        _ if case.awaits_rectification() => Some("rectification"),
+        _ if case.awaits_later_call() => Some("callback"),
         _ => None,
     }
 }

@@ -250,13 +250,13 @@ pub async fn agenda(mut conn: &AsyncPgConnection, changes: &Changes) -> Result<(
     if !set.is_empty() {
         cached(
             "INSERT INTO agenda (case_id, due_at, awaits, calendar_version, running_due_at, open, state, street_id, \
-             requester_id, org_ids, asked_org_ids) \
+             requester_id, org_ids, asked_org_ids, original_id) \
              SELECT unnest($1), unnest($2), unnest($3), unnest($4), unnest($5), unnest($6), unnest($7), unnest($8), \
-             unnest($9), unnest($10)::uuid[], unnest($11)::uuid[] \
+             unnest($9), unnest($10)::uuid[], unnest($11)::uuid[], unnest($12) \
              ON CONFLICT (case_id) DO UPDATE SET due_at = excluded.due_at, awaits = excluded.awaits, \
              calendar_version = excluded.calendar_version, running_due_at = excluded.running_due_at, \
              open = excluded.open, state = excluded.state, street_id = excluded.street_id, \
-             org_ids = excluded.org_ids, asked_org_ids = excluded.asked_org_ids",
+             org_ids = excluded.org_ids, asked_org_ids = excluded.asked_org_ids, original_id = excluded.original_id",
         )
         .bind::<Array<SqlUuid>, _>(set.iter().map(|(case, _)| *case).collect::<Vec<_>>())
         .bind::<Array<Nullable<Timestamptz>>, _>(set.iter().map(|(_, row)| row.due_at).collect::<Vec<_>>())
@@ -275,6 +275,9 @@ pub async fn agenda(mut conn: &AsyncPgConnection, changes: &Changes) -> Result<(
         .bind::<Array<Nullable<SqlUuid>>, _>(set.iter().map(|(_, row)| row.requester).collect::<Vec<_>>())
         .bind::<Array<Text>, _>(set.iter().map(|(_, row)| ids(row.orgs.iter())).collect::<Vec<_>>())
         .bind::<Array<Text>, _>(set.iter().map(|(_, row)| ids(row.asked.iter())).collect::<Vec<_>>())
+        .bind::<Array<Nullable<SqlUuid>>, _>(
+            set.iter().map(|(_, row)| row.original.map(|case| case.0)).collect::<Vec<_>>(),
+        )
         .execute(&mut conn)
         .await?;
     }

@@ -18,7 +18,7 @@ async fn registered(d: &District) -> pb::Case {
     said(d, &Persona::resident(d.district), "路灯不亮", d.community).await
 }
 
-async fn said(d: &District, resident: &Persona, text: &str, place: Uuid) -> pb::Case {
+pub async fn said(d: &District, resident: &Persona, text: &str, place: Uuid) -> pb::Case {
     let request = pb::RegisterCaseRequest {
         request_id: request_id(),
         text: text.into(),
@@ -33,7 +33,7 @@ fn intake(d: &District) -> IntakeServiceClient<PeerChannel> {
     IntakeServiceClient::new(d.service.call_as(&d.window()))
 }
 
-async fn merge(d: &District, case: &pb::Case, into: &pb::Case) -> Result<pb::Case, Status> {
+pub async fn merge(d: &District, case: &pb::Case, into: &pb::Case) -> Result<pb::Case, Status> {
     let request = pb::MergeCaseRequest {
         case_id: case.case_id.clone(),
         into_case_id: into.case_id.clone(),

@@ -5,6 +5,7 @@ use calendar::local_day;
 use super::super::case::{Case, Rating};
 use super::super::codes::*;
 use super::super::event::{TimelineEntry, Timestamp};
+use super::super::rectified::Rectified;
 use super::life::Life;
 use super::{Tally, completed_in_time, is_same, stopped_in_time};
 
@@ -62,7 +63,10 @@ impl Tally {
             self.add("rated_bad", any_bad);
             if any_bad {
                 let verified = called_back(case, life, bad.map_or(0, |step| step.case_version));
-                match either(verified, bad.map_or(Some(false), |bad| called_about(case, life, bad))) {
+                let about = bad.map_or(Some(false), |bad| called_about(case, life, bad));
+                let done_again = bad.and_then(|bad| rectified(case, bad));
+                let heard = done_again.is_some_and(|done| done.callback == Some(CallbackOutcome::Reached));
+                match either(either(verified, about), Some(heard)) {
                     Some(reached) => self.add("bad_called_back", reached),
                     None => self.unknown("bad_called_back"),
                 }
@@ -81,7 +85,11 @@ impl Tally {
                 let done = life
                     .steps()
                     .find(|step| step.event == "CaseCompleted" && step.case_version > judged.case_version);
-                self.add("bad_rectified", done.is_some_and(|step| completed_in_time(case, step.at)));
+                let in_time = rectified(case, bad).map_or_else(
+                    || done.is_some_and(|step| completed_in_time(case, step.at)),
+                    |done_again| done_again.in_time,
+                );
+                self.add("bad_rectified", in_time);
             }
             Some(false) => {}
             None => {
@@ -110,8 +118,16 @@ fn rating_of(case: &Case, at: Timestamp) -> Option<&Rating> {
     case.rating.as_ref().filter(|rating| is_same(rating.at, at))
 }
 
+/// What the case holds of the work that was done again for this bad rating in the case that it was merged into.
+fn rectified(case: &Case, bad: &TimelineEntry) -> Option<Rectified> {
+    case.rectified.filter(|done| is_same(done.rated_at, bad.at))
+}
+
 /// Whether a bad rating was found to stand. `None`: of a case that was taken out of another one since it is not held.
 fn found_valid(case: &Case, life: &Life, bad: &TimelineEntry, judged: &TimelineEntry) -> Option<bool> {
+    if rectified(case, bad).is_some() {
+        return Some(true);
+    }
     if let Some(rating) = rating_of(case, bad.at) {
         return Some(rating.valid == Some(true));
     }

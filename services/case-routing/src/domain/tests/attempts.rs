@@ -105,17 +105,19 @@ fn sent(pick: usize) -> Materials {
     if pick == 0 { Materials::default() } else { materials(&["id_copy"]) }
 }
 
-/// How the case stands that this one was merged into.
-fn original(case: &Case, pick: usize) -> Original {
+/// How the case stands that this one was merged into; it may have been done again just now.
+fn original(world: &World, case: &Case, pick: usize) -> Original {
     let state = if pick == 0 { CaseState::InProgress } else { CaseState::Resolved };
     let id = case.merged_into.unwrap_or(CaseId(CITY.0));
+    let done = (pick > 2).then_some(world.now);
     Original {
         id,
         state,
         lead: Some(STATION),
         handlers: vec![STATION],
-        completed_at: None,
+        completed_at: done,
         reopenable_until: None,
+        results: done.map(|at| (at, pick.is_multiple_of(2))).into_iter().collect(),
     }
 }
 
@@ -170,6 +172,10 @@ pub fn attempt(world: &mut World, case: Case, attempt: &Attempt) -> Result<Optio
         Verb::Absorb => {
             let other = CaseId(DISTRICT.0);
             one(case.absorb(&[other], pick > 6, &world.act(at_station)))
+        }
+        Verb::News if case.state == CaseState::Merged => {
+            let original = original(world, &case, pick);
+            Ok(case.hear_rectified(&original, &world.system()))
         }
         Verb::News => {
             let status = AssignmentStatus::ALL[pick % AssignmentStatus::ALL.len()];
@@ -318,16 +324,16 @@ pub fn attempt(world: &mut World, case: Case, attempt: &Attempt) -> Result<Optio
             Trigger::Rate => one(case.rate(u8::try_from(pick % 6).unwrap(), &world.act(resident()))),
             Trigger::JudgeRating => one(case.judge_rating(pick > 3, "", &world.act(as_verifier))),
             Trigger::RateMerged => {
-                let original = original(&case, pick);
+                let original = original(world, &case, pick);
                 let grade = u8::try_from(pick % 6).unwrap();
                 one(case.rate_merged(grade, &original, &world.act(resident())))
             }
             Trigger::JudgeMerged => {
-                let original = original(&case, pick);
+                let original = original(world, &case, pick);
                 one(case.judge_merged(pick > 3, "", &original, &world.act(as_verifier)))
             }
             Trigger::CallMerged => {
-                let original = original(&case, pick);
+                let original = original(world, &case, pick);
                 let report = if pick > 4 { reached(2) } else { CallbackReport::NoAnswer };
                 one(case.call_merged(&report, &original, &world.act(as_verifier)))
             }

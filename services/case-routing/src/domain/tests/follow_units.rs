@@ -10,10 +10,10 @@ use super::super::*;
 use super::world::*;
 
 /// The street that the other became part of.
-const NEXT: UnitId = UnitId(Uuid::from_u128(0x1ffe));
+pub(super) const NEXT: UnitId = UnitId(Uuid::from_u128(0x1ffe));
 
 /// What lay in the street and what sat there goes on in the next one.
-fn merged() -> TableParts {
+pub(super) fn merged() -> TableParts {
     let mut parts = parts();
     let path = [CITY, DISTRICT, NEXT, COMMUNITY, COURTYARD, DOORWAY];
     parts.units.push(UnitNode { id: NEXT, kind: UnitKind::Street, path: Arc::from(&path[..=2]) });
@@ -71,9 +71,13 @@ fn a_case_of_the_street_itself_is_told_with_the_new_one_and_goes_to_who_sits_the
     let there = TriageCase { place_unit: Some(STREET), ..triage("street_light") };
     let case = world.accepted().triage(&there, &world.official(STATION)).unwrap().case;
     world.routes = RoutingTable::new(merged());
-    let followed = case.clone().follow_units(&world.system()).unwrap();
-    assert_eq!(names(&followed), ["CaseTriaged"]);
+    // Whoever looks, nobody did it.
+    let followed = case.clone().follow_units(&world.official(STREET_OFFICE)).unwrap();
+    assert_eq!(names(&followed), ["CasePlaceFollowed"]);
     assert_eq!(followed.events[0].facts.place_unit_id, NEXT);
+    let [step] = &followed.timeline[..] else { panic!("{:?}", followed.timeline) };
+    assert_eq!((step.event.as_str(), step.org), ("CasePlaceFollowed", None));
+    assert_eq!(step.actor, PersonRef::system());
     assert_eq!(followed.case.place.path, [CITY, DISTRICT, NEXT]);
     assert_eq!((followed.case.state, due(&followed.case)), (case.state, due(&case)));
     assert_eq!(followed.timeline[0].reason.as_ref().unwrap().args["from"], STREET.to_string());

@@ -6,17 +6,17 @@ use super::super::*;
 use super::table::in_state;
 use super::world::*;
 
-fn original(world: &World, case: &Case) -> Original {
+pub(super) fn original(world: &World, case: &Case) -> Original {
     Original::of(case, &world.rules, &world.routes)
 }
 
 /// Merged into that case.
-fn joined(world: &mut World, into: &Case) -> Case {
+pub(super) fn joined(world: &mut World, into: &Case) -> Case {
     let case = world.registered();
     case.merge(into.id, &world.official(STATION)).unwrap().case
 }
 
-fn resolved_again(world: &mut World, case: Case) -> Case {
+pub(super) fn resolved_again(world: &mut World, case: Case) -> Case {
     let case = world.complete(case);
     case.verify(&found_good(), &world.official(VERIFIER)).unwrap().case
 }

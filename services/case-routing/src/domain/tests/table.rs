@@ -210,6 +210,7 @@ fn resolved_original(id: CaseId) -> Original {
         handlers: vec![STATION],
         completed_at: None,
         reopenable_until: None,
+        results: Vec::new(),
     }
 }
 

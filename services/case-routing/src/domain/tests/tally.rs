@@ -10,8 +10,10 @@ use uuid::Uuid;
 
 use super::super::*;
 use super::attempts::{ITEMS, attempt};
+use super::follow_units::{self, NEXT};
 use super::history::attempts;
 use super::import::{command, import};
+use super::merging::{original, resolved_again};
 use super::world::*;
 use crate::events;
 
@@ -51,6 +53,10 @@ impl Both {
     fn life(&self) -> Life {
         let kept = serde_json::to_value(&self.commands).unwrap();
         Life::of(serde_json::from_value(kept).unwrap())
+    }
+
+    fn text(&self) -> String {
+        Tally::of_case(&self.case, &self.life(), false).to_string()
     }
 
     fn check(&self) {
@@ -149,6 +155,64 @@ fn a_supervision_that_is_answered_rises_and_is_answered_anew_counts_by_its_first
             }
         }
     }
+}
+
+#[test]
+fn a_bad_rating_of_a_merged_case_counts_as_put_right_by_the_work_on_the_other() {
+    let mut world = World::new();
+    let other = world.resolved("stairs");
+    let command = world.register();
+    let begun = Case::register(command, &world.official(STATION)).unwrap();
+    let mut both = Both::begin(world.now, begun);
+    let merged = both.case.clone().merge(other.id, &world.official(STATION)).unwrap();
+    both.take(world.now, merged);
+    world.wait(TimeDelta::hours(1));
+    let about = original(&world, &other);
+    let rated = both.case.clone().rate_merged(1, &about, &world.resident()).unwrap();
+    both.take(world.now, rated);
+    let judged = both.case.clone().judge_merged(true, "", &about, &world.official(VERIFIER)).unwrap();
+    both.take(world.now, judged);
+    both.check();
+    let text = both.text();
+    assert!(text.contains("bad_valid=1") && !text.contains("bad_rectified"), "{text}");
+    let rated_at = both.case.rating.as_ref().unwrap().at;
+    let other = other.heed_joined(rated_at, &world.official(VERIFIER)).unwrap().case;
+    world.wait(TimeDelta::hours(1));
+    let other = resolved_again(&mut world, other);
+    let about = original(&world, &other);
+    let heard = both.case.clone().hear_rectified(&about, &world.system()).unwrap();
+    both.take(world.now, heard);
+    both.check();
+    let text = both.text();
+    assert!(text.contains("bad_rectified=1") && !text.contains("bad_called_back"), "{text}");
+    let called = both.case.clone().call_merged(&reached(4), &about, &world.official(VERIFIER)).unwrap();
+    both.take(world.now, called);
+    both.check();
+    let rated = both.case.clone().rate_merged(5, &about, &world.resident()).unwrap();
+    both.take(world.now, rated);
+    both.check();
+    let text = both.text();
+    for part in ["bad_called_back=1", "bad_rectified=1", "bad_valid=1", "rated=2"] {
+        assert!(text.split(';').any(|known| known == part), "{part} in {text}");
+    }
+}
+
+#[test]
+fn a_place_that_follows_its_unit_counts_nothing() {
+    let mut world = World::new();
+    let command = RegisterCase { place_unit: STREET, ..world.register() };
+    let begun = Case::register(command, &world.official(STATION)).unwrap();
+    let mut both = Both::begin(world.now, begun);
+    let accepted = both.case.clone().accept(&world.official(STATION)).unwrap();
+    both.take(world.now, accepted);
+    let before = both.text();
+    world.routes = RoutingTable::new(follow_units::merged());
+    let followed = both.case.clone().follow_units(&world.system()).unwrap();
+    assert_eq!(names(&followed), ["CasePlaceFollowed"]);
+    both.take(world.now, followed);
+    both.check();
+    assert_eq!(both.text(), before);
+    assert_eq!(both.fact.as_ref().unwrap().place_unit_id, Some(NEXT.0));
 }
 
 fn counts(case: &Case, commands: &[&[TimelineEntry]]) -> String {
