@@ -146,7 +146,7 @@ impl Work<'_> {
             assists,
             candidates: vec![candidate],
             reasons: vec![Reason::new(why), Reason::new(&manual.reason_code)],
-            ..RoutingOutcome::of(RoutingKind::Manual, list)
+            ..RoutingOutcome::of(RoutingKind::Manual, list, self.now)
         })
     }
 

@@ -7,6 +7,7 @@ use chassis::{Error, Result, auth::Caller, page, proto::case_routing::v1 as pb};
 use super::{convert, desk::Desk, list_forms::number, lists::found, parse};
 use crate::{
     domain::{Case, CaseId, DecisionId, Difference, DryRun, Replay},
+    listing::Entries,
     store::{
         catalogue::Lists,
         list::{self, CaseFilter, CaseKey, Order, ReachFilter},
@@ -87,10 +88,14 @@ pub async fn replay(
     let mut tables = HashMap::new();
     let mut replays = Vec::with_capacity(decisions.len());
     for decision in &decisions {
-        let cited = Lists::of_citation(&decision.list_version).unwrap_or_default();
+        let cited = decision.list_version.as_str();
         let table = match tables.entry(cited) {
             Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(new) => new.insert(world.under(cited, &lists::entries(&mut conn, cited).await?)),
+            Entry::Vacant(new) => new.insert(match Lists::of_citation(cited) {
+                Some(version) => world.under_cited(cited, &lists::entries(&mut conn, version).await?),
+                // It cites no version, and so comes out with another name.
+                None => world.under(0, &Entries::new()),
+            }),
         };
         let replayed = decision.replay(table);
         let (outcome, differences) = match replayed {

@@ -23,6 +23,7 @@ mod follow_units;
 mod history;
 mod hours;
 mod import;
+mod list_turns;
 mod lists;
 mod merging;
 mod partners;
