@@ -15,6 +15,7 @@ mod benefit_place;
 mod checks;
 mod conditions;
 mod crew;
+mod dry_run;
 mod field;
 mod flows;
 mod follow;
