@@ -382,7 +382,13 @@ fn shape(topology: &Topology) -> u64 {
 async fn in_force(conn: &mut AsyncPgConnection) -> Result<InForce> {
     let imported = store::calendar::load(conn).await?;
     let ordered = store::hours::load(conn).await?;
-    Ok(InForce::of(imported, ordered).with_moves(store::hours::moves(conn).await?))
+    let in_force = InForce::of(imported, ordered);
+    for passed_over in in_force.passed_over() {
+        let (year, version) = (passed_over.notice.year.title_year, passed_over.notice.version);
+        let shipped = in_force.shipped_version(year);
+        tracing::warn!(year, version, shipped, "an imported notice is passed over: the release's is newer");
+    }
+    Ok(in_force.with_moves(store::hours::moves(conn).await?))
 }
 
 /// A kind as the domain has it.
