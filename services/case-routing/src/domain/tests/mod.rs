@@ -7,6 +7,7 @@ mod application;
 mod application_history;
 mod application_world;
 mod arbitration;
+mod assists;
 mod attempts;
 mod benefit;
 mod benefit_end;
