@@ -35,7 +35,20 @@ pub struct YearNotice {
 #[derive(Deserialize)]
 struct Facts {
     version: u32,
-    year: Vec<YearNotice>,
+    year: Vec<FactsOfYear>,
+}
+
+#[derive(Deserialize)]
+struct FactsOfYear {
+    /// Grows with each amendment of the year.
+    #[serde(default = "first_version")]
+    version: u32,
+    #[serde(flatten)]
+    notice: YearNotice,
+}
+
+const fn first_version() -> u32 {
+    1
 }
 
 /// Facts that do not make a calendar.
@@ -78,6 +91,8 @@ impl DayKind {
 /// What the notices of one title year say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Year {
+    /// Of the notice.
+    version: u32,
     /// The day and whether it is a working day.
     days: BTreeMap<NaiveDate, bool>,
     papers: Vec<String>,
@@ -112,8 +127,8 @@ impl Calendar {
     pub fn from_toml(text: &str) -> Result<Self, CalendarError> {
         let facts: Facts = toml::from_str(text).map_err(Box::new)?;
         let mut calendar = Self { version: facts.version, years: BTreeMap::new() };
-        for notice in &facts.year {
-            if calendar.years.insert(notice.title_year, Year::of(notice)?).is_some() {
+        for FactsOfYear { version, notice } in &facts.year {
+            if calendar.years.insert(notice.title_year, Year::of(notice, *version)?).is_some() {
                 return Err(CalendarError::Twice { year: notice.title_year });
             }
         }
@@ -126,10 +141,36 @@ impl Calendar {
     /// # Errors
     /// Any [`CalendarError`] of the notice.
     pub fn amended(&self, notice: &YearNotice) -> Result<Self, CalendarError> {
+        self.laid_over(notice, self.notice_version(notice.title_year))
+    }
+
+    /// The calendar of the next version, with a notice laid over what is known of its year: the same number is the same
+    /// notice, as whoever brings it has written it down. One that is older than what is known is passed over, and makes a
+    /// version all the same: the calendar of a later release is a higher version than that of an earlier one, whatever was
+    /// laid over either.
+    ///
+    /// # Errors
+    /// Any [`CalendarError`] of the notice.
+    pub fn laid_over(&self, notice: &YearNotice, version: u32) -> Result<Self, CalendarError> {
+        let year = Year::of(notice, version)?;
         let mut next = self.clone();
-        next.years.insert(notice.title_year, Year::of(notice)?);
+        if !self.has_newer(notice.title_year, version) {
+            next.years.insert(notice.title_year, year);
+        }
         next.version += 1;
         Ok(next)
+    }
+
+    /// Version of the notice that a title year is known from; 0: it is not known.
+    #[must_use]
+    pub fn notice_version(&self, year: i32) -> u32 {
+        self.years.get(&year).map_or(0, |year| year.version)
+    }
+
+    /// Whether a title year is known from a newer notice than that of a version.
+    #[must_use]
+    pub fn has_newer(&self, year: i32, version: u32) -> bool {
+        self.notice_version(year) > version
     }
 
     /// Grows with every change of the facts.
@@ -193,8 +234,8 @@ impl Calendar {
 }
 
 impl Year {
-    fn of(notice: &YearNotice) -> Result<Self, CalendarError> {
-        Ok(Self { days: days(notice)?, papers: notice.papers.clone() })
+    fn of(notice: &YearNotice, version: u32) -> Result<Self, CalendarError> {
+        Ok(Self { version, days: days(notice)?, papers: notice.papers.clone() })
     }
 }
 
@@ -266,6 +307,38 @@ mod tests {
         assert!(!calendar.is_work_day(day("2027-01-02")));
         assert!(calendar.is_provisional(day("2027-01-01")) && calendar.is_provisional(day("2026-12-31")));
         assert!(!calendar.is_provisional(day("2026-12-20")) && !calendar.is_provisional(day("2025-12-31")));
+    }
+
+    #[test]
+    fn a_notice_older_than_what_is_known_of_its_year_is_passed_over_and_still_a_version() {
+        let new_year = |off: &str| YearNotice {
+            title_year: 2027,
+            papers: vec![],
+            holidays: vec![HolidayGroup { name: "元旦".into(), off: vec![off.into()], work: vec![] }],
+        };
+        let shipped = |version: &str| {
+            let holiday = "[[year.holiday]]\nname = \"元旦\"\noff = [\"2027-01-01/2027-01-03\"]\nwork = []";
+            let text = format!("version = 7\n[[year]]\ntitle_year = 2027\n{version}papers = []\n{holiday}");
+            Calendar::from_toml(&text).unwrap()
+        };
+        assert_eq!((shipped("").notice_version(2027), shipped("version = 2\n").notice_version(2027)), (1, 2));
+        assert_eq!(Calendar::builtin().notice_version(2027), 0, "not known");
+        let imported = new_year("2027-01-01");
+        // Whether 2 January is a rest day: only the release says so.
+        for (calendar, version, rests, in_force) in [
+            (shipped("version = 2\n"), 1, true, 2),
+            (shipped("version = 2\n"), 2, false, 2),
+            (shipped("version = 2\n"), 3, false, 3),
+            (shipped(""), 1, false, 1),
+        ] {
+            let laid = calendar.laid_over(&imported, version).unwrap();
+            let second = laid.day_kind(day("2027-01-02"));
+            assert_eq!(second == DayKind::Holiday, rests, "{version}");
+            assert_eq!((laid.notice_version(2027), laid.version()), (in_force, 8), "{version}");
+            assert_eq!(calendar.has_newer(2027, version), rests);
+        }
+        let wrong = new_year("2029-01-01");
+        assert!(shipped("version = 2\n").laid_over(&wrong, 1).is_err(), "though passed over");
     }
 
     #[test]

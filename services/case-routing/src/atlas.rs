@@ -23,8 +23,8 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     calendars::InForce,
     domain::{
-        Edge, EdgeKind, ItemRef, Load, OrgId, OrgKind, OrgNode, ResponsibilityEntry, RoutingTable, Rules,
-        Schedule, TableParts, UnitId, UnitKind, UnitNode, version_at,
+        Citation, Edge, EdgeKind, ItemRef, Load, OrgId, OrgKind, OrgNode, ResponsibilityEntry, RoutingTable,
+        Rules, Schedule, TableParts, UnitId, UnitKind, UnitNode, version_at,
     },
     editions::Editions,
     listing::{Entries, ListEntry},
@@ -123,7 +123,7 @@ impl World {
         };
         let bare = RoutingTable::new(parts);
         let listed = lists.entries.iter().map(|(version, entries)| {
-            (*version, bare.index(&lists.cited(*version), responsibilities(entries, &by_code)))
+            (*version, bare.index(lists.cited(*version), responsibilities(entries, &by_code)))
         });
         let schedule = Schedule::new(lists.periods.clone(), listed.collect());
         let sla: BTreeMap<_, _> =
@@ -184,16 +184,25 @@ impl World {
     }
 
     /// A version of the list as decisions cite it.
-    pub fn cited(&self, list_version: i32) -> String {
+    pub fn cited(&self, list_version: i32) -> Citation {
         self.lists.cited(list_version)
     }
 
     /// The table with one version of the list in force everywhere and always, and without loads.
     pub fn under(&self, list_version: i32, entries: &Entries) -> RoutingTable {
+        self.with_list(self.lists.cited(list_version), entries)
+    }
+
+    /// The same with a version as a decision cites it: with which catalogue that was made, it tells itself.
+    pub fn under_cited(&self, cited: &str, entries: &Entries) -> RoutingTable {
+        self.with_list(cited.into(), entries)
+    }
+
+    fn with_list(&self, cited: Citation, entries: &Entries) -> RoutingTable {
         let by_code: HashMap<&str, OrgId> =
             self.topology.orgs().map(|org| (org.code.as_str(), OrgId(org.id))).collect();
         let entries = responsibilities(entries, &by_code);
-        let list = self.routes.index(&self.lists.cited(list_version), entries);
+        let list = self.routes.index(cited, entries);
         self.routes.under(list).with_load(Arc::default())
     }
 
@@ -373,7 +382,13 @@ fn shape(topology: &Topology) -> u64 {
 async fn in_force(conn: &mut AsyncPgConnection) -> Result<InForce> {
     let imported = store::calendar::load(conn).await?;
     let ordered = store::hours::load(conn).await?;
-    Ok(InForce::of(imported, ordered).with_moves(store::hours::moves(conn).await?))
+    let in_force = InForce::of(imported, ordered);
+    for passed_over in in_force.passed_over() {
+        let (year, version) = (passed_over.notice.year.title_year, passed_over.notice.version);
+        let shipped = in_force.shipped_version(year);
+        tracing::warn!(year, version, shipped, "an imported notice is passed over: the release's is newer");
+    }
+    Ok(in_force.with_moves(store::hours::moves(conn).await?))
 }
 
 /// A kind as the domain has it.

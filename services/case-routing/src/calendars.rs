@@ -56,6 +56,8 @@ impl Own<'_> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InForce {
     pub calendar: Calendar,
+    /// What the release knows.
+    shipped: Calendar,
     imported: Vec<Imported>,
     ordered: Vec<Ordered>,
     /// The versions of the topology with which units came under other hours, in order.
@@ -65,12 +67,17 @@ pub struct InForce {
 impl InForce {
     /// Lays notices, in the order of import, over the facts of the release; orders over the shipped hours.
     pub fn of(imported: Vec<Imported>, ordered: Vec<Ordered>) -> Self {
-        let shipped = Calendar::builtin().clone();
-        // A notice that is read is one that the calendar takes.
+        Self::over(Calendar::builtin().clone(), imported, ordered)
+    }
+
+    fn over(shipped: Calendar, imported: Vec<Imported>, ordered: Vec<Ordered>) -> Self {
+        // A notice that is read is one that the calendar takes, unless the release has a newer one.
         let laid = |calendar: Calendar, imported: &Imported| {
-            calendar.amended(&imported.notice.year).unwrap_or(calendar)
+            let Notice { version, year } = &imported.notice;
+            calendar.laid_over(year, *version).unwrap_or(calendar)
         };
-        Self { calendar: imported.iter().fold(shipped, laid), imported, ordered, moves: Vec::new() }
+        let calendar = imported.iter().fold(shipped.clone(), laid);
+        Self { calendar, shipped, imported, ordered, moves: Vec::new() }
     }
 
     /// With the versions of the topology with which units came under other hours, in order.
@@ -95,14 +102,36 @@ impl InForce {
 
     /// The imported notice of a title year that is in force.
     pub fn notice_of(&self, year: i32) -> Option<&Imported> {
+        self.newest_of(year).filter(|imported| !self.is_passed_over(imported))
+    }
+
+    /// The newest imported notice of a title year, in force or passed over.
+    pub fn newest_of(&self, year: i32) -> Option<&Imported> {
         self.imported.iter().rev().find(|imported| imported.notice.year.title_year == year)
+    }
+
+    /// Version of the notice that the release knows a title year from; 0: it does not.
+    pub fn shipped_version(&self, year: i32) -> u32 {
+        self.shipped.notice_version(year)
+    }
+
+    /// For each title year with imported notices the newest, where the release has a newer one.
+    pub fn passed_over(&self) -> impl Iterator<Item = &Imported> {
+        let years: BTreeSet<i32> =
+            self.imported.iter().map(|imported| imported.notice.year.title_year).collect();
+        let newest = years.into_iter().filter_map(|year| self.newest_of(year));
+        newest.filter(|imported| self.is_passed_over(imported))
+    }
+
+    fn is_passed_over(&self, imported: &Imported) -> bool {
+        self.shipped.has_newer(imported.notice.year.title_year, imported.notice.version)
     }
 
     /// With one more notice.
     pub fn with(&self, imported: Imported) -> Self {
         let mut all = self.imported.clone();
         all.push(imported);
-        Self::of(all, self.ordered.clone()).with_moves(self.moves.clone())
+        Self::over(self.shipped.clone(), all, self.ordered.clone()).with_moves(self.moves.clone())
     }
 
     /// With one more order.
@@ -199,7 +228,7 @@ fn present(topology: &Topology, unit: Uuid) -> Option<std::sync::Arc<[Uuid]>> {
 
 #[cfg(test)]
 mod tests {
-    use calendar::{TimeUnit, instant, local};
+    use calendar::{DayKind, TimeUnit, instant, local};
     use chassis::topology::{UnitKind, UnitState};
     use chrono::{NaiveDate, NaiveTime};
 
@@ -210,6 +239,46 @@ mod tests {
     const COMMUNITY: Uuid = Uuid::from_u128(3);
     const NEXT_STREET: Uuid = Uuid::from_u128(4);
     const COURTYARD: Uuid = Uuid::from_u128(5);
+
+    #[test]
+    fn what_a_release_has_newer_is_in_force_and_says_what_it_passes_over() {
+        let facts = |version: u32, off: &str| {
+            let text = format!(
+                "version = {}\n[[year]]\ntitle_year = 2027\nversion = {version}\npapers = []\n[[year.holiday]]\n\
+                 name = \"元旦\"\noff = [\"{off}\"]\nwork = []\n",
+                version + 1
+            );
+            Calendar::from_toml(&text).unwrap()
+        };
+        let imported = |seq: i64, version: u32, off: &str| {
+            let text = format!(
+                "title_year = 2027\nversion = {version}\npapers = [\"https://www.gov.cn/2027\"]\n[[holiday]]\n\
+                 name = \"元旦\"\noff = [\"{off}\"]\n"
+            );
+            Imported { seq, notice: Notice::from_toml(&text).unwrap(), imported_at: Timestamp::MIN_UTC }
+        };
+        let off = |in_force: &InForce| {
+            let days = in_force.calendar.days_of(2027).filter(|(_, kind)| *kind == DayKind::Holiday);
+            days.map(|(day, _)| day.to_string()).collect::<Vec<_>>().join(" ")
+        };
+        let told = |in_force: &InForce| {
+            let version = |imported: &Imported| imported.notice.version;
+            (in_force.notice_of(2027).map(version), in_force.passed_over().map(version).collect::<Vec<_>>())
+        };
+        // The district imported the year before a release knew it. The release after ships the same notice, the next one
+        // an amendment.
+        let own = || vec![imported(1, 1, "2027-01-01")];
+        let same = InForce::over(facts(1, "2027-01-02"), own(), Vec::new());
+        assert_eq!((off(&same), told(&same)), ("2027-01-01".to_owned(), (Some(1), vec![])));
+        let amended = InForce::over(facts(2, "2027-01-02"), own(), Vec::new());
+        assert_eq!((off(&amended), told(&amended)), ("2027-01-02".to_owned(), (None, vec![1])));
+        assert!(amended.calendar.version() > same.calendar.version(), "what runs is counted again");
+        assert_eq!(amended.shipped_version(2027), 2);
+        // What the district imports after that counts again.
+        let next = amended.with(imported(2, 3, "2027-01-03"));
+        assert_eq!((off(&next), told(&next)), ("2027-01-03".to_owned(), (Some(3), vec![])));
+        assert!(next.calendar.version() > amended.calendar.version());
+    }
 
     fn ordered(all: &[(Uuid, &str)]) -> InForce {
         let read = |(seq, (unit, text)): (i64, &(Uuid, &str))| {

@@ -114,7 +114,7 @@ async fn on_calendar_amended(tx: &mut Tx<'_>, setup: &Setup, event: &Event) -> R
     let (version, notice) = working_days::notice_of(event.decode()?)?;
     if notices::learn(tx.conn, version, &notice).await? {
         let days = setup.days.clone();
-        tx.after_commit(Box::new(move || days.lay(&notice)));
+        tx.after_commit(Box::new(move || days.lay(version, &notice)));
     }
     Ok(())
 }

@@ -373,7 +373,9 @@ impl Work<'_> {
             assists: assists.iter().map(|org| (*org, true)).collect(),
             reason_code: objection.ground_code.clone(),
         };
-        // A ruling is not held to what the arbiter's organisation may send.
+        // A ruling is not held to what the arbiter's organisation may send, nor to who declined or was relieved: that is about
+        // who leads, and whoever is found not to lead may be ruled to help. The lists bind it, as they bind its lead: what is
+        // never a community's, or not admitted, becomes so by another list only.
         let ruled = |work: &Self| work.manual(&manual, why, |_| None);
         if lead == before {
             let helping = if assists.is_empty() { Vec::new() } else { ruled(self)?.assists };

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::application::{Application, Filed, Filing};
 use super::application_news::ApplicationNews;
 use super::case::{ItemRef, Task};
-use super::codes::{CaseState, Nature, TaskPart, TaskState};
+use super::codes::{CaseState, Nature, TaskState};
 use super::error::{DomainError, Result};
 use super::event::Timestamp;
 use super::ids::CaseId;
@@ -203,14 +203,12 @@ impl Work<'_> {
         let stands = routes.org(first).is_some_and(|org| org.in_force(self.now));
         let nearest = || routes.window_above(&self.case.place.path, self.now);
         let Some(receiver) = stands.then_some(first).or_else(nearest) else { return };
-        let about = (self.case.urgency, self.case.condition_facts());
-        let place = &self.case.place.path;
-        let admits = |item| routes.admits(item, receiver, TaskPart::Assist, place, about, self.now);
         let gave_back = |task: &Task| task.org == receiver && task.state == TaskState::Declined;
         let asked = self.case.lead_org != Some(receiver)
             && !self.case.excluded_orgs.contains(&receiver)
             && !self.case.tasks.iter().any(gave_back)
-            && self.item().is_some_and(admits);
+            && self.item().is_some()
+            && self.lists_let_assist(receiver).is_ok();
         // Nobody may order a committee about; then the lead's task stands alone.
         let choice = self.chosen("assist_org_ids", receiver, None, false).ok().filter(|_| asked);
         if let Some(choice) = choice {

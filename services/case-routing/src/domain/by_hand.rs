@@ -5,11 +5,13 @@ use serde::{Deserialize, Serialize};
 
 use super::case::Case;
 use super::codes::*;
+use super::condition::Facts;
 use super::error::{DomainError, Result};
 use super::event::Timestamp;
 use super::ids::*;
+use super::item::ServiceItem;
 use super::reason::Reason;
-use super::router::{Candidate, Choice, RouteQuery, RoutingOutcome};
+use super::router::{Candidate, Choice, RouteQuery, RoutingOutcome, means};
 use super::table::RoutingTable;
 use super::work::{Work, check_code};
 
@@ -64,6 +66,33 @@ impl RoutingTable {
         false
     }
 
+    /// Step 5 for an assist that the router did not choose: what bars an organisation from assisting with an item, if anything.
+    #[must_use]
+    pub fn bars_assist(
+        &self,
+        item: &ServiceItem,
+        org: OrgId,
+        place: &[UnitId],
+        about: (Urgency, Facts),
+        at: Timestamp,
+    ) -> Option<&'static str> {
+        let node = self.org(org)?;
+        let mut own = self.list_at(place, at).about(&item.code, node.unit);
+        let negative = own.any(|entry| {
+            entry.part == ListPart::Negative
+                && entry.in_force(at)
+                && means(&entry.holder, node)
+                && self.applies(entry, place, Some(about), at)
+        });
+        if negative {
+            Some("negative_list")
+        } else if self.admits(item, org, TaskPart::Assist, place, about, at) {
+            None
+        } else {
+            Some("not_admitted")
+        }
+    }
+
     /// Whether the other one belongs to the community whose organisation the first is: its station, its committee, its groups.
     fn of_own_community(&self, own: OrgId, other: OrgId) -> bool {
         let (Some(own), Some(other)) = (self.org(own), self.org(other)) else { return false };
@@ -110,13 +139,14 @@ impl Work<'_> {
             return Err(DomainError::guard("objected_before", message));
         }
         let own = self.human_official()?;
+        manual.assists.iter().try_for_each(|(org, _)| self.not_excluded(*org))?;
         let outcome = self.manual(manual, "chosen_by_dispatcher", |to| self.own_edge(own, to, chooser))?;
         self.within_rights(own, chooser, &outcome)?;
         Ok(outcome)
     }
 
-    /// A human's choice of lead and assists, held to edges and hard exclusions. `sends` knows who sends, where that is not the
-    /// nearest superior.
+    /// A human's choice of lead and assists, held to edges and to what the lists exclude. `sends` knows who sends, where that is
+    /// not the nearest superior.
     pub(super) fn manual(
         &self,
         manual: &ManualRoute,
@@ -137,6 +167,7 @@ impl Work<'_> {
                 return Err(DomainError::invalid("assist_org_ids", "each organisation takes one part"));
             }
             assists.push(self.chosen("assist_org_ids", *org, sends(*org), *mandatory)?);
+            self.lists_let_assist(*org)?;
         }
         let candidate =
             Candidate { org: lead.org, unit: Some(lead.unit), rule_id: None, rejected_because: None };
@@ -146,8 +177,27 @@ impl Work<'_> {
             assists,
             candidates: vec![candidate],
             reasons: vec![Reason::new(why), Reason::new(&manual.reason_code)],
-            ..RoutingOutcome::of(RoutingKind::Manual, list)
+            ..RoutingOutcome::of(RoutingKind::Manual, list, self.now)
         })
+    }
+
+    /// The lists let an organisation assist with the item, in what is known of the case.
+    pub(super) fn lists_let_assist(&self, org: OrgId) -> Result<()> {
+        let about = (self.case.urgency, self.case.condition_facts());
+        let barred = |item| self.routes.bars_assist(item, org, &self.case.place.path, about, self.now);
+        match self.item().and_then(barred) {
+            Some(bar) => Err(DomainError::guard(bar, "the organisation may not assist with this item")),
+            None => Ok(()),
+        }
+    }
+
+    /// Who declined, gave up, or was relieved of the matter is called to it no more, as the router calls it no more.
+    pub(super) fn not_excluded(&self, org: OrgId) -> Result<()> {
+        if self.case.excluded_orgs.contains(&org) {
+            let message = "the organisation declined, gave up, or was relieved of the case";
+            return Err(DomainError::guard("excluded", message));
+        }
+        Ok(())
     }
 
     /// An organisation with the sender and mode that reach it: the nearest superior's, unless another sends.

@@ -90,6 +90,24 @@ impl CatalogueVersion {
     }
 }
 
+/// The version that decisions cite from each instant on, in order: of those in force the one that came last.
+#[must_use]
+pub fn cited_catalogues(all: &[CatalogueVersion]) -> Vec<(Timestamp, i32)> {
+    let in_force = |at: Timestamp| {
+        let covers = |version: &&CatalogueVersion| {
+            version.valid_from.is_some_and(|from| from <= at)
+                && version.withdrawn_at.is_none_or(|gone| at < gone)
+        };
+        let last = all.iter().filter(covers).max_by_key(|version| (version.valid_from, version.version));
+        last.map(|version| (at, version.version))
+    };
+    let turns = |version: &CatalogueVersion| version.valid_from.into_iter().chain(version.withdrawn_at);
+    let mut instants: Vec<Timestamp> = all.iter().flat_map(turns).collect();
+    instants.sort_unstable();
+    instants.dedup();
+    instants.into_iter().filter_map(in_force).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use chrono::TimeDelta;
@@ -140,6 +158,28 @@ mod tests {
         assert_eq!(code(own.activate(&moved, now(), "arbiter", now())), "catalogue_moved");
         let back = CatalogueVersion { withdrawn_at: Some(now()), ..approved(3, -50, -40) };
         assert_eq!(code(own.activate(&[first, back], now(), "arbiter", now())), "catalogue_moved");
+    }
+
+    #[test]
+    fn decisions_cite_the_version_that_came_last_of_those_in_force() {
+        let hours = |found: Vec<(Timestamp, i32)>| -> Vec<(i64, i32)> {
+            found.into_iter().map(|(at, version)| ((at - now()).num_hours(), version)).collect()
+        };
+        let gone = |at: i64, version: CatalogueVersion| CatalogueVersion {
+            withdrawn_at: Some(now() + TimeDelta::hours(at)),
+            ..version
+        };
+        let (first, second, third) = (approved(1, -100, -100), approved(2, -20, -10), approved(3, -5, -5));
+        assert_eq!(hours(cited_catalogues(&[version(4), first.clone()])), [(-100, 1)], "no draft");
+        let all = [second.clone(), first.clone(), third.clone()];
+        assert_eq!(hours(cited_catalogues(&all)), [(-100, 1), (-10, 2), (-5, 3)]);
+        let all = [first.clone(), second.clone(), gone(-2, third.clone())];
+        assert_eq!(hours(cited_catalogues(&all)), [(-100, 1), (-10, 2), (-5, 3), (-2, 2)]);
+        let all = [first.clone(), gone(-2, second.clone()), third];
+        assert_eq!(hours(cited_catalogues(&all)).last(), Some(&(-2, 3)), "what came after it stays");
+        let all = [first, gone(-15, second)];
+        let found = hours(cited_catalogues(&all));
+        assert!(found.iter().all(|(_, version)| *version == 1), "taken back before its day: {found:?}");
     }
 
     #[test]

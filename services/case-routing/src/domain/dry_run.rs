@@ -12,14 +12,18 @@ use super::table::RoutingTable;
 /// Most examples.
 const EXAMPLES: usize = 20;
 
-/// Cases that would move alike: street and item, from where, to where.
+/// Cases that would be decided otherwise alike: street and item, and all that differs.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Shift {
     pub street: Option<UnitId>,
     pub item: String,
-    /// Lead or first partner.
+    /// Lead or first partner; the same one where it stays.
     pub from: Option<OrgId>,
     pub to: Option<OrgId>,
+    /// The kind of the decision, before and after.
+    pub kinds: (RoutingKind, RoutingKind),
+    /// Assists that differ: whether the case needs them (`mandatory`), before and after; unset where they do not assist.
+    pub assists: BTreeMap<OrgId, (Option<bool>, Option<bool>)>,
 }
 
 /// What would be otherwise.
@@ -28,7 +32,7 @@ pub struct DryRun {
     pub compared: u32,
     /// Another destination, kind of decision, or other assists.
     pub changed: u32,
-    /// Changed destinations.
+    /// What changed, each changed case once.
     pub shifts: BTreeMap<Shift, u32>,
     /// Changed cases, the first ones.
     pub examples: Vec<CaseId>,
@@ -58,22 +62,18 @@ impl DryRun {
         let (old, new) = (routed(before), routed(after));
         self.compared += 1;
         let (from, to) = (destination(&old), destination(&new));
-        let assists = |outcome: &RoutingOutcome| {
-            let mut orgs: Vec<_> = outcome.assists.iter().map(|own| (own.org, own.mandatory)).collect();
-            orgs.sort_unstable();
-            orgs
-        };
-        if from == to && old.kind == new.kind && assists(&old) == assists(&new) {
+        let assists = assists_between(&old, &new);
+        if from == to && old.kind == new.kind && assists.is_empty() {
             return;
         }
         self.changed += 1;
         if self.examples.len() < EXAMPLES {
             self.examples.push(case.id);
         }
-        if from != to {
-            let item = case.item.as_ref().map(|item| item.code.clone()).unwrap_or_default();
-            *self.shifts.entry(Shift { street: case.place.street, item, from, to }).or_default() += 1;
-        }
+        let item = case.item.as_ref().map(|item| item.code.clone()).unwrap_or_default();
+        let kinds = (old.kind, new.kind);
+        let shift = Shift { street: case.place.street, item, from, to, kinds, assists };
+        *self.shifts.entry(shift).or_default() += 1;
         self.lost_lead += u32::from(from.is_some() && to.is_none());
         let fallback = |outcome: &RoutingOutcome| outcome.kind == RoutingKind::Fallback;
         self.to_fallback += u32::from(fallback(&new) && !fallback(&old));
@@ -82,4 +82,17 @@ impl DryRun {
 
 fn destination(outcome: &RoutingOutcome) -> Option<OrgId> {
     outcome.partner.as_ref().or(outcome.lead.as_ref()).map(|choice| choice.org)
+}
+
+/// Assists that come, go, or are needed otherwise.
+fn assists_between(
+    old: &RoutingOutcome,
+    new: &RoutingOutcome,
+) -> BTreeMap<OrgId, (Option<bool>, Option<bool>)> {
+    let needs = |outcome: &RoutingOutcome| -> BTreeMap<OrgId, bool> {
+        outcome.assists.iter().map(|own| (own.org, own.mandatory)).collect()
+    };
+    let (had, has) = (needs(old), needs(new));
+    let each = had.keys().chain(has.keys()).map(|org| (*org, (had.get(org).copied(), has.get(org).copied())));
+    each.filter(|(_, (before, after))| before != after).collect()
 }

@@ -424,7 +424,7 @@ impl Past {
             rules_version: String::new(),
             // People decided, elsewhere: no machine of ours refused it (C-5).
             by_human: true,
-            list_version: act.routes.list_at(&self.case.place.path, act.now).version().to_string(),
+            list_version: act.routes.list_at(&self.case.place.path, act.now).cited(act.now).to_string(),
             inputs: None,
             at: self.case.closed_at.unwrap_or(DateTime::UNIX_EPOCH),
         }

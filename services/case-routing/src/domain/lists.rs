@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
+use super::citation::Citation;
 use super::codes::{ListPart, ListState};
 use super::error::{DomainError, Result};
 use super::event::Timestamp;
@@ -16,7 +17,7 @@ use super::item::{Holder, ResponsibilityEntry};
 /// The entries of one version, those of an item that name organisations of one unit side by side.
 #[derive(Debug, Default)]
 pub struct EntryList {
-    version: Arc<str>,
+    cited: Citation,
     entries: Vec<ResponsibilityEntry>,
     index: FxHashMap<String, ItemIndex>,
 }
@@ -46,7 +47,7 @@ impl ItemIndex {
 impl EntryList {
     /// Indexes the entries; those that name an organisation which sits nowhere are never found.
     pub fn new(
-        version: &str,
+        cited: Citation,
         entries: Vec<ResponsibilityEntry>,
         unit_of: impl Fn(OrgId) -> Option<UnitId>,
     ) -> Self {
@@ -76,13 +77,13 @@ impl EntryList {
             }
             entries.push(entry);
         }
-        Self { version: version.into(), entries, index }
+        Self { cited, entries, index }
     }
 
-    /// The name that decisions cite.
+    /// The name that decisions of an instant cite.
     #[must_use]
-    pub const fn version(&self) -> &Arc<str> {
-        &self.version
+    pub fn cited(&self, at: Timestamp) -> &Arc<str> {
+        self.cited.at(at)
     }
 
     pub(super) fn item(&self, code: &str) -> Option<&ItemIndex> {
@@ -303,8 +304,12 @@ pub fn roll_back(list: &ListVersion, all: &[Period], now: Timestamp) -> Result<V
         if now < started {
             periods[before].to = None;
         } else {
-            let again = Period { version: periods[before].version, unit: None, from: now, to: None };
-            periods.push(again);
+            // Where another version waits for its day, it ends there as the one taken back would have.
+            let to = periods.iter().find(|period| {
+                period.version == list.version && period.unit.is_none() && period.covers(now)
+            });
+            let to = to.and_then(|period| period.to);
+            periods.push(Period { version: periods[before].version, unit: None, from: now, to });
         }
     }
     for period in periods.iter_mut().filter(|period| period.version == list.version) {
@@ -313,6 +318,19 @@ pub fn roll_back(list: &ListVersion, all: &[Period], now: Timestamp) -> Result<V
         }
     }
     Ok(periods)
+}
+
+/// A draft is put in force on top of what it was drafted from, else it would undo what others have put in force or taken back
+/// since. `base` is what it was drafted from, `chain` the version in force and what that amends.
+///
+/// # Errors
+/// `Guard` `list_moved`.
+pub fn stands_on(base: Option<i32>, chain: &[i32]) -> Result<()> {
+    if base.map_or(chain.is_empty(), |base| chain.contains(&base)) {
+        return Ok(());
+    }
+    let message = "what it was drafted from is not in force; draft it anew, or say that it replaces what is";
+    Err(DomainError::guard("list_moved", message))
 }
 
 /// What was in force before a version came that duties have amended since. `chain` holds it and what it amends.

@@ -20,6 +20,7 @@ mod benefit_end;
 mod by_hand;
 mod case;
 mod catalogue;
+mod citation;
 mod clock;
 mod closing;
 mod completion;
@@ -106,7 +107,8 @@ pub use case::{
     AssignmentView, Callback, Case, Evidence, ItemRef, Objection, Offer, Place, Rating, RoutingDecision,
     Supervision, Suspension, Task, Verification, Waited, is_overdue, promised, running_due_at,
 };
-pub use catalogue::CatalogueVersion;
+pub use catalogue::{CatalogueVersion, cited_catalogues};
+pub use citation::Citation;
 pub use clock::{Clock, WARNINGS};
 pub use closing::{CallbackAttempt, CallbackReport, VerifyCase};
 pub use codes::*;
@@ -128,7 +130,8 @@ pub use item::{ApplicationRules, Holder, PartnerRule, ResponsibilityEntry, Servi
 pub use joined::Original;
 pub use likeness::{LEAST_ALIKE, Likeness, Matter, Weights};
 pub use lists::{
-    EntryList, ListVersion, Period, Schedule, activate, replaced, roll_back, start_canary, version_at,
+    EntryList, ListVersion, Period, Schedule, activate, replaced, roll_back, stands_on, start_canary,
+    version_at,
 };
 pub use mediation::*;
 pub use objection::ObjectTask;

@@ -94,9 +94,9 @@ pub struct RoutingOutcome {
 }
 
 impl RoutingOutcome {
-    /// No organisation, for no reason yet.
+    /// No organisation, for no reason yet; decided by a list at an instant.
     #[must_use]
-    pub fn of(kind: RoutingKind, list: &EntryList) -> Self {
+    pub fn of(kind: RoutingKind, list: &EntryList, at: Timestamp) -> Self {
         Self {
             kind,
             lead: None,
@@ -107,7 +107,7 @@ impl RoutingOutcome {
             reasons: Vec::new(),
             confidence: 100,
             channel_code: None,
-            list_version: list.version().clone(),
+            list_version: list.cited(at).clone(),
             loads: Vec::new(),
             circumstances: None,
             inputs: None,
@@ -134,7 +134,7 @@ impl RoutingTable {
     #[must_use]
     pub fn route(&self, query: &RouteQuery<'_>) -> RoutingOutcome {
         let list = &**self.list_at(query.place, query.at);
-        let mut outcome = RoutingOutcome::of(RoutingKind::Dispatched, list);
+        let mut outcome = RoutingOutcome::of(RoutingKind::Dispatched, list, query.at);
         let judge = Judge::new(self, query);
         if let Some(line) = query.item.and_then(|item| item.emergency_line.as_ref()) {
             outcome.kind = RoutingKind::HandedOff;

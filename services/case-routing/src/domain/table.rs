@@ -8,6 +8,7 @@ use calendar::{Calendar, Profile};
 use rustc_hash::FxHashMap;
 
 use super::case::Place;
+use super::citation::Citation;
 use super::codes::{DispatchMode, EdgeKind, OrgKind, UnitKind};
 use super::event::Timestamp;
 use super::hours::Hours;
@@ -156,14 +157,14 @@ impl RoutingTable {
             hours: parts.hours,
         };
         let table = Self { fixed: Arc::new(fixed), ..Self::default() };
-        let list = table.index(&parts.version, parts.entries);
+        let list = table.index(parts.version.as_str(), parts.entries);
         table.under(list)
     }
 
     /// A version of the list as this table's topology places its entries.
     #[must_use]
-    pub fn index(&self, version: &str, entries: Vec<ResponsibilityEntry>) -> Arc<EntryList> {
-        Arc::new(EntryList::new(version, entries, |org| self.org(org).map(|org| org.unit)))
+    pub fn index(&self, cited: impl Into<Citation>, entries: Vec<ResponsibilityEntry>) -> Arc<EntryList> {
+        Arc::new(EntryList::new(cited.into(), entries, |org| self.org(org).map(|org| org.unit)))
     }
 
     /// The same table with one version of the list in force everywhere and always.

@@ -436,7 +436,8 @@ impl<'a> Work<'a> {
 
     /// A decision that chose no organisation, such as an answer at the window.
     pub fn record_plain_routing(&mut self, kind: RoutingKind, reason: Reason) {
-        let mut outcome = RoutingOutcome::of(kind, self.routes.list_at(&self.case.place.path, self.now));
+        let list = self.routes.list_at(&self.case.place.path, self.now);
+        let mut outcome = RoutingOutcome::of(kind, list, self.now);
         outcome.reasons.push(reason);
         self.record_routing(&outcome, self.by.standing == Standing::Official);
     }

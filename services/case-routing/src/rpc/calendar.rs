@@ -146,9 +146,14 @@ async fn import(
     }
     store::lock(tx.conn).await?;
     let before = InForce::of(store::load(tx.conn).await?, Vec::new());
-    let known = before.notice_of(year).map_or(0, |imported| imported.notice.version);
+    let known = before.newest_of(year).map_or(0, |imported| imported.notice.version);
+    let shipped = before.shipped_version(year);
     if notice.version <= known {
-        let message = format!("must be higher than {known}, the version in force");
+        let message = format!("must be higher than {known}, the version that was imported last");
+        return Err(Error::invalid("notice.version", message));
+    }
+    if notice.version < shipped {
+        let message = format!("must be at least {shipped}, the version that the release has");
         return Err(Error::invalid("notice.version", message));
     }
     let imported = Imported { seq: before.newest() + 1, notice, imported_at: tx.now };
@@ -182,6 +187,7 @@ fn told(in_force: &InForce, year: i32) -> pb::CalendarYear {
         calendar.days_of(year).filter(|(_, is)| *is == kind).map(|(day, _)| day.to_string()).collect()
     };
     let notice = in_force.notice_of(year);
+    let passed_over = in_force.newest_of(year).filter(|_| notice.is_none());
     pb::CalendarYear {
         year,
         published: calendar.is_published(year),
@@ -192,6 +198,8 @@ fn told(in_force: &InForce, year: i32) -> pb::CalendarYear {
         make_up_days: days(DayKind::MakeUp),
         papers: calendar.papers(year).to_vec(),
         import_time: notice.map(|imported| to_proto(imported.imported_at)),
+        shipped_version: number(in_force.shipped_version(year)),
+        passed_over_version: passed_over.map_or(0, |imported| number(imported.notice.version)),
     }
 }
 

@@ -170,7 +170,7 @@ pub(super) fn told(row: &VersionRow, periods: &[Period], world: &World, at: Time
         withdrawn_by: row.withdrawn_by.clone().unwrap_or_default(),
         withdrawn_time: row.withdrawn_at.map(to_proto),
         withdrawn_reason_code: row.withdrawn_reason.clone().unwrap_or_default(),
-        cited_as: world.cited(row.list_version),
+        cited_as: world.cited(row.list_version).at(at).to_string(),
     }
 }
 

@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     atlas::{World, org_kind},
-    domain::{DomainError, Period, UnitId, activate, replaced, roll_back, start_canary, version_at},
+    domain::{DomainError, Period, UnitId, activate, replaced, roll_back, stands_on, start_canary, version_at},
     listing::{self, Known},
     reach,
     store::{
@@ -253,13 +253,16 @@ impl ResponsibilityService for Responsibilities {
         if !within {
             return Err(Error::invalid("unit_id", "is not a street of the district").into());
         }
-        let by = caller.actor_ref.clone();
+        let (by, replaces) = (caller.actor_ref.clone(), request.replace_moved);
         let answer = once(&self.0.db, &caller, meta, async move |tx: &mut Tx<'_>| {
             lists::lock(tx.conn).await?;
             let (row, periods) = with_periods(tx.conn, number).await?;
             duties_stand(tx.conn, number, &periods, tx.now).await?;
             let started = start_canary(&row.version(&periods), &periods, UnitId(unit), &by, tx.now)
                 .map_err(|error| refused(number, error))?;
+            if !replaces {
+                base_stands(tx.conn, number, &periods, tx.now).await?;
+            }
             lists::save_periods(tx.conn, &periods, &started).await?;
             lists::approve(tx.conn, number, &by, tx.now).await?;
             let row = found(tx.conn, number).await?;
@@ -280,7 +283,7 @@ impl ResponsibilityService for Responsibilities {
         let number = number("list_version", request.list_version)?;
         let from = day("effective_on", &request.effective_on)?;
         let world = self.of_district(&caller)?;
-        let by = caller.actor_ref.clone();
+        let (by, replaces) = (caller.actor_ref.clone(), request.replace_moved);
         let answer = once(&self.0.db, &caller, meta, async move |tx: &mut Tx<'_>| {
             lists::lock(tx.conn).await?;
             let (row, periods) = with_periods(tx.conn, number).await?;
@@ -288,6 +291,9 @@ impl ResponsibilityService for Responsibilities {
             duties_stand(tx.conn, number, &periods, tx.now).await?;
             let active = activate(&row.version(&periods), &periods, from, &by, tx.now)
                 .map_err(|error| refused(number, error))?;
+            if !replaces {
+                base_stands(tx.conn, number, &periods, tx.now).await?;
+            }
             lists::save_periods(tx.conn, &periods, &active).await?;
             lists::approve(tx.conn, number, &by, tx.now).await?;
             let row = found(tx.conn, number).await?;
@@ -327,9 +333,8 @@ impl ResponsibilityService for Responsibilities {
                 if chain.len() > 1 || !lists::same_duties(tx.conn, earlier, number).await? {
                     let earlier = found(tx.conn, earlier).await?;
                     lists::restore(tx.conn, next, &earlier, number, &reason_code, tx.now).await?;
-                    for period in
-                        back.iter_mut().filter(|p| p.unit.is_none() && p.from == tx.now && p.to.is_none())
-                    {
+                    let again = |p: &&mut Period| p.unit.is_none() && p.from == tx.now && p.covers(tx.now);
+                    for period in back.iter_mut().filter(again) {
                         period.version = next;
                     }
                 }
@@ -361,6 +366,21 @@ async fn duties_stand(
         return Ok(());
     }
     Err(Error::wrong_state("list_version", number, "duties have moved since it was drafted; draft it anew"))
+}
+
+/// A draft is put in force on top of what it was drafted from: what others have put in force or taken back since is not
+/// undone behind their back.
+async fn base_stands(
+    conn: &mut AsyncPgConnection,
+    number: i32,
+    periods: &[Period],
+    now: Timestamp,
+) -> Result<()> {
+    let in_force = lists::chain(conn, version_at(periods, &[], now).unwrap_or_default()).await?;
+    // A canary that duties have amended was drafted from what its first version was.
+    let drafted = lists::chain(conn, number).await?.into_iter().min().unwrap_or(number);
+    let base = found(conn, drafted).await?.base_version;
+    stands_on(base, &in_force).map_err(|error| refused(number, error))
 }
 
 pub(super) async fn found(conn: &mut AsyncPgConnection, number: i32) -> Result<VersionRow> {

@@ -148,7 +148,7 @@ pub async fn explain(
     // What was in force long ago is not at hand.
     let version = world.list_version(&place, at);
     let table = match version {
-        Some(version) if **world.routes.list_at(&place, at).version() != *world.cited(version) => {
+        Some(version) if world.routes.list_at(&place, at).cited(at) != world.cited(version).at(at) => {
             let entries = lists::entries(&mut *desk.db.conn().await?, version).await?;
             &world.under(version, &entries)
         }

@@ -6,7 +6,8 @@ use chassis::{Error, Result, auth::Caller, page, proto::case_routing::v1 as pb};
 
 use super::{convert, desk::Desk, list_forms::number, lists::found, parse};
 use crate::{
-    domain::{Case, CaseId, DecisionId, Difference, DryRun, Replay},
+    domain::{Case, CaseId, DecisionId, Difference, DryRun, OrgId, Replay},
+    listing::Entries,
     store::{
         catalogue::Lists,
         list::{self, CaseFilter, CaseKey, Order, ReachFilter},
@@ -56,6 +57,9 @@ pub async fn dry_run(
         from_org_id: shift.from.map(|org| org.to_string()).unwrap_or_default(),
         to_org_id: shift.to.map(|org| org.to_string()).unwrap_or_default(),
         count: count(*cases),
+        from_kind: shift.kinds.0.to_string(),
+        to_kind: shift.kinds.1.to_string(),
+        assists: shift.assists.iter().map(|(org, (before, after))| assist(*org, *before, *after)).collect(),
     });
     Ok(pb::DryRunListVersionResponse {
         compared: count(run.compared),
@@ -66,6 +70,15 @@ pub async fn dry_run(
         to_fallback: count(run.to_fallback),
         next_page_token,
     })
+}
+
+fn assist(org: OrgId, before: Option<bool>, after: Option<bool>) -> pb::AssistShift {
+    let need = |mandatory: Option<bool>| match mandatory {
+        None => pb::AssistNeed::Absent,
+        Some(false) => pb::AssistNeed::Optional,
+        Some(true) => pb::AssistNeed::Mandatory,
+    };
+    pb::AssistShift { org_id: org.to_string(), before: need(before).into(), after: need(after).into() }
 }
 
 /// The decisions about a case, each decided anew by the version that it cites.
@@ -87,10 +100,14 @@ pub async fn replay(
     let mut tables = HashMap::new();
     let mut replays = Vec::with_capacity(decisions.len());
     for decision in &decisions {
-        let cited = Lists::of_citation(&decision.list_version).unwrap_or_default();
+        let cited = decision.list_version.as_str();
         let table = match tables.entry(cited) {
             Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(new) => new.insert(world.under(cited, &lists::entries(&mut conn, cited).await?)),
+            Entry::Vacant(new) => new.insert(match Lists::of_citation(cited) {
+                Some(version) => world.under_cited(cited, &lists::entries(&mut conn, version).await?),
+                // It cites no version, and so comes out with another name.
+                None => world.under(0, &Entries::new()),
+            }),
         };
         let replayed = decision.replay(table);
         let (outcome, differences) = match replayed {

@@ -12,7 +12,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{catalogue_versions, lists};
 use crate::{
-    domain::Period,
+    domain::{CatalogueVersion, Citation, Period, cited_catalogues},
     editions::{Editions, ItemRow},
     listing::Entries,
     seed,
@@ -23,8 +23,8 @@ use crate::{
 pub struct Lists {
     /// Grows with each change.
     pub revision: i64,
-    /// Version of the catalogue.
-    pub catalogue_version: i32,
+    /// Versions of the catalogue that were put in force.
+    pub catalogues: Vec<CatalogueVersion>,
     /// Code of the organisation of last resort.
     pub fallback_org: String,
     /// Every version of every item that was put in force.
@@ -38,9 +38,11 @@ pub struct Lists {
 }
 
 impl Lists {
-    /// A version of the list as decisions cite it.
-    pub fn cited(&self, list_version: i32) -> String {
-        format!("catalogue-{}.list-{list_version}", self.catalogue_version)
+    /// A version of the list as decisions cite it: with the catalogue that is in force when they are made.
+    pub fn cited(&self, list_version: i32) -> Citation {
+        let catalogues = cited_catalogues(&self.catalogues).into_iter();
+        let name = |catalogue: i32| format!("catalogue-{catalogue}.list-{list_version}");
+        Citation::of(catalogues.map(|(from, catalogue)| (from, name(catalogue))))
     }
 
     /// The version of the list that a decision cites.
@@ -53,8 +55,6 @@ impl Lists {
 struct StateRow {
     #[diesel(sql_type = BigInt)]
     revision: i64,
-    #[diesel(sql_type = Integer)]
-    catalogue_version: i32,
     #[diesel(sql_type = Text)]
     fallback_org: String,
 }
@@ -107,7 +107,7 @@ pub async fn revision(conn: &mut AsyncPgConnection) -> Result<i64> {
 /// Reads the lists, and the entries of every version that decides at `now` or later; empty when nothing was loaded yet.
 pub async fn load(conn: &mut AsyncPgConnection, now: Timestamp) -> Result<Lists> {
     let states: Vec<StateRow> =
-        cached("SELECT revision, catalogue_version, fallback_org FROM catalogue_state").load(conn).await?;
+        cached("SELECT revision, fallback_org FROM catalogue_state").load(conn).await?;
     let Some(state) = states.into_iter().next() else { return Ok(Lists::default()) };
     let periods = lists::periods(conn).await?;
     let mut entries = BTreeMap::new();
@@ -120,7 +120,7 @@ pub async fn load(conn: &mut AsyncPgConnection, now: Timestamp) -> Result<Lists>
         cached("SELECT content FROM sla_profiles ORDER BY code").load(conn).await?;
     Ok(Lists {
         revision: state.revision,
-        catalogue_version: state.catalogue_version,
+        catalogues: catalogue_versions::put_in_force(conn).await?,
         fallback_org: state.fallback_org,
         items: editions(conn).await?,
         periods,
@@ -144,14 +144,11 @@ pub async fn editions(mut conn: &AsyncPgConnection) -> Result<Editions> {
 /// Fills empty tables with the shipped lists. Gives whether it did.
 pub async fn fill(conn: &mut AsyncPgConnection, now: Timestamp) -> Result<bool> {
     let (catalogue, list) = (seed::catalogue(), seed::responsibility());
-    let first = cached(
-        "INSERT INTO catalogue_state (revision, catalogue_version, fallback_org) \
-         VALUES (1, $1, $2) ON CONFLICT DO NOTHING",
-    )
-    .bind::<Integer, _>(catalogue.catalogue_version)
-    .bind::<Text, _>(&list.fallback.org)
-    .execute(conn)
-    .await?;
+    let first =
+        cached("INSERT INTO catalogue_state (revision, fallback_org) VALUES (1, $1) ON CONFLICT DO NOTHING")
+            .bind::<Text, _>(&list.fallback.org)
+            .execute(conn)
+            .await?;
     if first == 0 {
         return Ok(false);
     }

@@ -84,6 +84,13 @@ pub async fn versions(conn: &mut AsyncPgConnection, below: i32, limit: i64) -> R
         .await?)
 }
 
+/// Versions that were put in force, those that were taken back since among them.
+pub async fn put_in_force(mut conn: &AsyncPgConnection) -> Result<Vec<CatalogueVersion>> {
+    let rows: Vec<VersionRow> =
+        cached(versions!("WHERE valid_from IS NOT NULL ORDER BY catalogue_version")).load(&mut conn).await?;
+    Ok(rows.iter().map(VersionRow::version).collect())
+}
+
 #[derive(QueryableByName)]
 struct NextRow {
     #[diesel(sql_type = Integer)]

@@ -247,3 +247,17 @@ async fn every_replica_takes_the_notice_up() {
     late.stop().await.unwrap();
     d.service.stop().await;
 }
+
+#[tokio::test]
+async fn a_year_tells_which_notices_it_is_known_from() {
+    let d = last_monday().await;
+    let versions = |year: &pb::CalendarYear| {
+        (year.notice_version, year.shipped_version, year.passed_over_version, year.import_time.is_some())
+    };
+    assert_eq!(versions(&d.year(2026).await), (0, 1, 0, false));
+    assert_eq!(versions(&d.year(2027).await), (0, 0, 0, false));
+    let again = NEW_YEAR.replace("2027", "2026");
+    assert_eq!(versions(&d.import(&again).await.unwrap()), (1, 1, 0, true), "the same number counts");
+    assert_eq!(versions(&d.import(NEW_YEAR).await.unwrap()), (1, 0, 0, true));
+    d.service.stop().await;
+}

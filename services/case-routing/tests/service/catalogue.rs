@@ -318,7 +318,7 @@ async fn a_case_of_a_new_item_goes_by_conditions_and_through_its_stages() {
     let request = pb::ActivateListVersionRequest {
         list_version: drafted.version.unwrap().list_version,
         request_id: request_id(),
-        effective_on: String::new(),
+        ..Default::default()
     };
     desk.rulers.activate_list_version(request).await.unwrap();
 

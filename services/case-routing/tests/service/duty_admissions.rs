@@ -13,7 +13,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn a_committee_assists_with_what_was_admitted_and_sends_back_the_rest() {
+async fn a_committee_assists_with_what_was_admitted_and_with_nothing_else() {
     let world = Duties::start().await;
     let d = &world.d;
     let application = |world: &Duties| pb::ApplyAdmissionRequest {
@@ -26,7 +26,7 @@ async fn a_committee_assists_with_what_was_admitted_and_sends_back_the_rest() {
         ends_on: "2026-03-16".into(),
         ..Default::default()
     };
-    // Not admitted yet: a dispatcher asks all the same, and the committee sends it back alone.
+    // Not admitted yet: a dispatcher cannot ask for it either.
     let case = world.lamp().await;
     let recall = pb::RecallCaseRequest {
         case_id: case.case_id.clone(),
@@ -45,11 +45,12 @@ async fn a_committee_assists_with_what_was_admitted_and_sends_back_the_rest() {
         ..Default::default()
     };
     let mut street = IntakeServiceClient::new(d.service.call_as(&d.dispatcher()));
-    let pushed = street.dispatch_case(pushed).await.unwrap().into_inner().case.unwrap();
-    let by_head = world.refuse(&pushed, world.committee, &head(d)).await.unwrap_err();
-    assert_eq!(by_head.code(), Code::PermissionDenied, "the committee answers for itself");
-    let refused = world.refuse(&pushed, world.committee, &world.member()).await.unwrap();
-    assert_eq!(refused.lead_org_id, world.department.to_string(), "the lead goes on");
+    let refused = street.dispatch_case(pushed.clone()).await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition, "{refused}");
+    assert!(refused.message().contains("not_admitted"), "{refused}");
+    let alone =
+        pb::DispatchCaseRequest { assist_org_ids: Vec::new(), request_id: request_id(), ..pushed };
+    street.dispatch_case(alone).await.unwrap();
 
     let mut leader = world.client(&world.leader());
     let made = leader.apply_admission(application(&world)).await.unwrap().into_inner().admission.unwrap();
@@ -97,6 +98,11 @@ async fn a_committee_assists_with_what_was_admitted_and_sends_back_the_rest() {
     assert_eq!(admitted.code(), Code::FailedPrecondition, "{admitted}");
     d.service.clock().advance(7 * DAY);
     d.service.wait_for("it has expired", async || assists(&world).await.is_none()).await;
+    // What came while it was admitted and is not any more, the committee sends back alone.
+    let by_head = world.refuse(&case, world.committee, &head(d)).await.unwrap_err();
+    assert_eq!(by_head.code(), Code::PermissionDenied, "the committee answers for itself");
+    let refused = world.refuse(&case, world.committee, &world.member()).await.unwrap();
+    assert_eq!(refused.lead_org_id, world.department.to_string(), "the lead goes on");
     let request = pb::GetAdmissionRequest { admission_id: id.clone() };
     let over = arbiter.get_admission(request).await.unwrap().into_inner().admission.unwrap();
     assert_eq!(over.state(), pb::TaskAdmissionState::Expired);

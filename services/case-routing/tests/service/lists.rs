@@ -77,6 +77,7 @@ impl Desk {
             list_version: version,
             request_id: request_id(),
             unit_id: unit.to_string(),
+            ..Default::default()
         };
         self.approver.start_canary(request).await.map(|answer| answer.into_inner().version.unwrap())
     }
@@ -86,6 +87,7 @@ impl Desk {
             list_version: version,
             request_id: request_id(),
             effective_on: day.into(),
+            ..Default::default()
         };
         self.approver.activate_list_version(request).await.map(|answer| answer.into_inner().version.unwrap())
     }

@@ -1,7 +1,7 @@
 //! The notices that case-routing told of. They are few and read whole; nothing here changes or removes one.
 
 use calendar::{HolidayGroup, YearNotice};
-use chassis::{Result, db::cached};
+use chassis::{Error, Result, db::cached};
 use diesel::{
     QueryableByName,
     sql_types::{Array, BigInt, Integer, Text},
@@ -18,6 +18,8 @@ struct CountRow {
 struct Row {
     #[diesel(sql_type = Integer)]
     title_year: i32,
+    #[diesel(sql_type = Integer)]
+    version: i32,
     #[diesel(sql_type = Array<Text>)]
     off_days: Vec<String>,
     #[diesel(sql_type = Array<Text>)]
@@ -30,21 +32,23 @@ pub async fn count(conn: &mut AsyncPgConnection) -> Result<i64> {
     Ok(row.count)
 }
 
-/// Each, a year's newest last.
-pub async fn load(conn: &mut AsyncPgConnection) -> Result<Vec<YearNotice>> {
-    let rows: Vec<Row> =
-        cached("SELECT title_year, off_days, work_days FROM calendar_notices ORDER BY title_year, version")
-            .load(conn)
-            .await?;
-    let notice = |Row { title_year, off_days, work_days }| {
+/// Each with its version, a year's newest last.
+pub async fn load(conn: &mut AsyncPgConnection) -> Result<Vec<(u32, YearNotice)>> {
+    let rows: Vec<Row> = cached(
+        "SELECT title_year, version, off_days, work_days FROM calendar_notices ORDER BY title_year, version",
+    )
+    .load(conn)
+    .await?;
+    let notice = |Row { title_year, version, off_days, work_days }| {
         let days = HolidayGroup { name: String::new(), off: off_days, work: work_days };
-        YearNotice { title_year, papers: Vec::new(), holidays: vec![days] }
+        let notice = YearNotice { title_year, papers: Vec::new(), holidays: vec![days] };
+        (u32::try_from(version).unwrap_or_default(), notice)
     };
     Ok(rows.into_iter().map(notice).collect())
 }
 
 /// Keeps a notice, unless it is known already. Gives whether it was new.
-pub async fn learn(conn: &mut AsyncPgConnection, version: i32, notice: &YearNotice) -> Result<bool> {
+pub async fn learn(conn: &mut AsyncPgConnection, version: u32, notice: &YearNotice) -> Result<bool> {
     let days = |of: fn(&HolidayGroup) -> &Vec<String>| -> Vec<String> {
         notice.holidays.iter().flat_map(of).cloned().collect()
     };
@@ -53,7 +57,7 @@ pub async fn learn(conn: &mut AsyncPgConnection, version: i32, notice: &YearNoti
          ON CONFLICT DO NOTHING",
     )
     .bind::<Integer, _>(notice.title_year)
-    .bind::<Integer, _>(version)
+    .bind::<Integer, _>(i32::try_from(version).map_err(Error::internal)?)
     .bind::<Array<Text>, _>(days(|group| &group.off))
     .bind::<Array<Text>, _>(days(|group| &group.work))
     .execute(conn)

@@ -201,8 +201,11 @@ proptest! {
         cases.iter().for_each(|case| run.add(case, &same, &changed, world.now));
         let about = cases.iter().filter(|case| case.item.as_ref().unwrap().code == gone.item_code).count();
         prop_assert!(run.changed <= u32::try_from(about).unwrap());
-        prop_assert!(run.shifts.values().sum::<u32>() <= run.changed);
-        prop_assert!(run.shifts.keys().all(|shift| shift.item == gone.item_code && shift.from != shift.to));
+        prop_assert_eq!(run.shifts.values().sum::<u32>(), run.changed);
+        let differs = |shift: &Shift| {
+            shift.from != shift.to || shift.kinds.0 != shift.kinds.1 || !shift.assists.is_empty()
+        };
+        prop_assert!(run.shifts.keys().all(|shift| shift.item == gone.item_code && differs(shift)));
     }
 }
 

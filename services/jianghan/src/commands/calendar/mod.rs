@@ -64,9 +64,19 @@ impl Facts {
                 .with_context(|| format!("--notice: cannot read {}", path.display()))?;
             let notice = Notice::from_toml(&text)
                 .with_context(|| format!("--notice: {} is no notice", path.display()))?;
-            calendar = calendar.amended(&notice.year)?;
+            warn_if_passed_over(&calendar, &notice);
+            calendar = calendar.laid_over(&notice.year, notice.version)?;
         }
         Ok(calendar)
+    }
+}
+
+/// A notice that is older than what is known of its year would change nothing.
+fn warn_if_passed_over(known: &Calendar, notice: &Notice) {
+    let (year, version) = (notice.year.title_year, notice.version);
+    if known.has_newer(year, version) {
+        let newer = known.notice_version(year);
+        eprintln!("warning: version {version} of {year} is passed over: version {newer} is known");
     }
 }
 

@@ -76,6 +76,9 @@ pub fn key(args: &KeyArgs) -> Result<ExitCode> {
 /// Signs what can be imported, and nothing else.
 pub fn sign(args: &SignArgs) -> Result<ExitCode> {
     let (text, content) = read(&args.file)?;
+    if let Content::Notice(notice) = &content {
+        super::warn_if_passed_over(Calendar::builtin(), notice);
+    }
     let pem = std::fs::read_to_string(&args.key)
         .with_context(|| format!("--key: cannot read {}", args.key.display()))?;
     let key = NoticeKey::from_pem(&pem).with_context(|| format!("--key: {}", args.key.display()))?;
@@ -252,6 +255,7 @@ fn year_as_json(year: &CalendarYear) -> Value {
         "year": year.year,
         "notice_version": year.notice_version,
         "calendar_version": year.calendar_version,
+        "shipped_version": year.shipped_version,
         "work_days": year.work_days,
         "off_days": year.off_days,
         "make_up_days": year.make_up_days,

@@ -29,6 +29,8 @@ struct Answer {
     /// Without a notice only weekends are rest days, and every due time in the year is provisional.
     published: bool,
     calendar_version: u32,
+    /// Of the notice that the year is known from; 0: none.
+    notice_version: u32,
     days: usize,
     work_days: usize,
     /// Rest days that a notice names, weekends among them.
@@ -56,6 +58,7 @@ fn answer(args: &Args) -> Result<Answer> {
         year: args.year,
         published: calendar.is_published(args.year),
         calendar_version: calendar.version(),
+        notice_version: calendar.notice_version(args.year),
         days: calendar.days_of(args.year).count(),
         work_days: calendar.work_days_in_year(args.year),
         off_days: of(DayKind::Holiday),
@@ -67,8 +70,8 @@ fn answer(args: &Args) -> Result<Answer> {
 impl Answer {
     fn text(&self) -> String {
         let mut text = format!(
-            "{}  {} 工作日 working days of {}  (calendar {})\n",
-            self.year, self.work_days, self.days, self.calendar_version
+            "{}  {} 工作日 working days of {}  (calendar {}, notice {})\n",
+            self.year, self.work_days, self.days, self.calendar_version, self.notice_version
         );
         if !self.published {
             text += "未公布 not published: weekends only are known, due times are provisional\n";

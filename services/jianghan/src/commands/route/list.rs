@@ -61,6 +61,9 @@ pub enum Action {
         /// Code or id of the street.
         #[arg(long, value_name = "UNIT")]
         street: String,
+        /// Although it was drafted from another version than the one in force: what that has otherwise is undone there.
+        #[arg(long)]
+        replace_moved: bool,
     },
     /// Put a draft or a canary in force everywhere, as the district's arbiter: at once, or from a day on.
     Activate {
@@ -70,6 +73,9 @@ pub enum Action {
         /// First day, YYYY-MM-DD.
         #[arg(long, value_name = "DAY")]
         on: Option<NaiveDate>,
+        /// Although it was drafted from another version than the one in force: what that has otherwise is undone.
+        #[arg(long)]
+        replace_moved: bool,
     },
     /// Take a version back at once: a canary ends, and what was in force before is in force again.
     RollBack {
@@ -135,20 +141,22 @@ pub(super) async fn run(
             }
             Ok(ExitCode::SUCCESS)
         }
-        Action::Activate { version, on } => {
+        Action::Activate { version, on, replace_moved } => {
             let request = ActivateListVersionRequest {
                 list_version: version,
                 request_id: request_id(),
                 effective_on: on.map(|day| day.to_string()).unwrap_or_default(),
+                replace_moved,
             };
             let answer = client.activate_list_version(by.request(request).await?).await?.into_inner();
             told(answer.version.context("an answer without the version")?, Vec::new()).print(json)
         }
-        Action::Canary { version, street } => {
+        Action::Canary { version, street, replace_moved } => {
             let request = StartCanaryRequest {
                 list_version: version,
                 request_id: request_id(),
                 unit_id: names.unit_id(&street)?,
+                replace_moved,
             };
             let answer = client.start_canary(by.request(request).await?).await?.into_inner();
             told(answer.version.context("an answer without the version")?, Vec::new()).print(json)

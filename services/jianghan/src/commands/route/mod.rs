@@ -322,6 +322,7 @@ mod tests {
             from_org_id: "o-1".into(),
             to_org_id: to.into(),
             count,
+            ..Default::default()
         };
         let page = |shifts: Vec<RouteShift>| DryRunListVersionResponse {
             compared: 500,

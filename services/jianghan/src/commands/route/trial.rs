@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use proto::case_routing::v1::DryRunListVersionResponse;
+use proto::case_routing::v1::{AssistNeed, AssistShift, DryRunListVersionResponse};
 use serde::Serialize;
 
 use super::Names;
@@ -24,6 +24,11 @@ pub(super) struct Shifted {
     pub(super) item: String,
     pub(super) from: String,
     pub(super) to: String,
+    /// Kinds of the decision.
+    pub(super) from_kind: String,
+    pub(super) to_kind: String,
+    /// Assists that come (+), go (-) or are needed otherwise (~).
+    pub(super) assists: Vec<String>,
     pub(super) count: i64,
 }
 
@@ -44,12 +49,12 @@ impl Trial {
                 item: shift.item_code.clone(),
                 from: org(&shift.from_org_id),
                 to: org(&shift.to_org_id),
+                from_kind: shift.from_kind.clone(),
+                to_kind: shift.to_kind.clone(),
+                assists: shift.assists.iter().map(|assist| assisting(assist, names)).collect(),
                 count: i64::from(shift.count),
             };
-            let same = |known: &&mut Shifted| {
-                (&known.street, &known.item, &known.from, &known.to)
-                    == (&new.street, &new.item, &new.from, &new.to)
-            };
+            let same = |known: &&mut Shifted| known.what() == new.what();
             match self.shifts.iter_mut().find(same) {
                 Some(known) => known.count += new.count,
                 None => self.shifts.push(new),
@@ -63,15 +68,95 @@ impl Trial {
             self.compared, self.changed, self.lost_lead, self.to_fallback
         );
         for shift in &self.shifts {
-            let _ = writeln!(
-                text,
-                "{:>6} {} {}: {} → {}",
-                shift.count, shift.street, shift.item, shift.from, shift.to
-            );
+            let _ = writeln!(text, "{:>6} {}", shift.count, shift.text());
         }
         for case in &self.example_case_ids {
             let _ = writeln!(text, "  case {case}");
         }
         text
+    }
+}
+
+impl Shifted {
+    /// All but the count.
+    fn what(&self) -> ([&str; 6], &[String]) {
+        let own = [&self.street, &self.item, &self.from, &self.to, &self.from_kind, &self.to_kind];
+        (own.map(String::as_str), &self.assists)
+    }
+
+    /// `420103005 满春街道 CJ-0142: A → B; fallback, was dispatched; + C`
+    fn text(&self) -> String {
+        let Self { street, item, from, to, from_kind, to_kind, assists, .. } = self;
+        let lead = if from == to { from.clone() } else { format!("{from} → {to}") };
+        let kind = if from_kind == to_kind { String::new() } else { format!("; {to_kind}, was {from_kind}") };
+        let assists: String = assists.iter().map(|assist| format!("; {assist}")).collect();
+        format!("{street} {item}: {lead}{kind}{assists}")
+    }
+}
+
+/// `+ dept:housing 房管局 (mandatory)`
+fn assisting(assist: &AssistShift, names: &Names) -> String {
+    let sign = match (assist.before(), assist.after()) {
+        (AssistNeed::Absent, _) => '+',
+        (_, AssistNeed::Absent) => '-',
+        _ => '~',
+    };
+    let now = match assist.after() {
+        AssistNeed::Mandatory => " (mandatory)",
+        AssistNeed::Optional => " (optional)",
+        AssistNeed::Absent | AssistNeed::Unspecified => "",
+    };
+    format!("{sign} {}{now}", names.org(&assist.org_id))
+}
+
+#[cfg(test)]
+mod tests {
+    use proto::case_routing::v1::RouteShift;
+
+    use super::*;
+
+    #[test]
+    fn what_changes_while_the_lead_stays_is_told_too() {
+        let stays = RouteShift {
+            item_code: "CJ-0142".into(),
+            from_org_id: "o-1".into(),
+            to_org_id: "o-1".into(),
+            from_kind: "dispatched".into(),
+            to_kind: "fallback".into(),
+            count: 2,
+            ..Default::default()
+        };
+        let assist = |before: AssistNeed, after: AssistNeed| AssistShift {
+            org_id: "o-2".into(),
+            before: before.into(),
+            after: after.into(),
+        };
+        let with = |assist| RouteShift {
+            to_kind: "dispatched".into(),
+            count: 1,
+            assists: vec![assist],
+            ..stays.clone()
+        };
+        let page = DryRunListVersionResponse {
+            shifts: vec![
+                stays.clone(),
+                with(assist(AssistNeed::Absent, AssistNeed::Mandatory)),
+                with(assist(AssistNeed::Optional, AssistNeed::Absent)),
+                with(assist(AssistNeed::Mandatory, AssistNeed::Optional)),
+            ],
+            ..Default::default()
+        };
+        let mut trial = Trial::default();
+        trial.add(&page, &Names::default());
+        trial.add(&page, &Names::default());
+        let text = trial.text();
+        let told: Vec<&str> = text.lines().skip(1).map(str::trim_start).collect();
+        let expected = [
+            "4 — CJ-0142: o-1; fallback, was dispatched",
+            "2 — CJ-0142: o-1; + o-2 (mandatory)",
+            "2 — CJ-0142: o-1; - o-2",
+            "2 — CJ-0142: o-1; ~ o-2 (optional)",
+        ];
+        assert_eq!(told, expected);
     }
 }
