@@ -29,6 +29,7 @@ mod partners;
 mod place;
 mod precedents;
 mod public_notices;
+mod recusal;
 mod referral;
 mod remark;
 mod reminders;
