@@ -47,6 +47,7 @@ mod places;
 mod reach;
 mod recount;
 mod recount_moves;
+mod recusal;
 mod remarks;
 mod reminders;
 mod repeats;
