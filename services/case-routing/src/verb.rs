@@ -157,6 +157,14 @@ pub fn unbiased(case: &Case, by: &Caller) -> domain::Result<()> {
     Err(DomainError::Guard { code: "recused", message })
 }
 
+/// Who complained, and in what words, is not opened to the organisation complained of; to the requester it is, whoever that is.
+pub fn opened_to(case: &Case, by: &Caller) -> Result<()> {
+    if reach::is_requester(case, by) {
+        return Ok(());
+    }
+    unbiased(case, by).map_err(|_| Error::Forbidden)
+}
+
 /// Lets a leader act over the organisation that has the case: for one that answers for it, else as the lead where the own one
 /// leads that.
 pub fn leading<'a>(mut act: Act<'a>, by: &Caller, case: &Case) -> Act<'a> {

@@ -95,7 +95,7 @@ impl Case {
                 parties.push(*org);
             }
         }
-        let arbiter = work.routes.common_superior(&parties, work.now);
+        let arbiter = work.routes.superior_apart(&parties, work.case.complained_of, work.now);
         let arbiter =
             arbiter.ok_or_else(|| DomainError::guard("no_arbiter", "the parties have no common superior"))?;
         work.end_dispatch();
@@ -221,8 +221,9 @@ impl Case {
         let mut above: Vec<OrgId> = objection.parties.clone();
         above.extend([org, arbiter]);
         above.dedup();
-        let own_ruling_again = || Some(arbiter).filter(|arbiter| *arbiter != org);
-        let reviewer = work.routes.common_superior(&above, work.now).or_else(own_ruling_again);
+        let aside = work.case.complained_of;
+        let own_ruling_again = || Some(arbiter).filter(|arbiter| *arbiter != org && aside != Some(*arbiter));
+        let reviewer = work.routes.superior_apart(&above, aside, work.now).or_else(own_ruling_again);
         let reviewer = reviewer.ok_or_else(|| DomainError::guard("no_arbiter", "nobody stands above"))?;
         work.move_task(task_id, TaskState::Objected)?;
         work.stop_task_clocks(task_id);
@@ -275,9 +276,10 @@ impl Work<'_> {
         Ok((objection, id))
     }
 
-    /// A human of the arbiter's, which is none of the parties (C-7).
+    /// A human of the arbiter's, which is none of the parties (C-7), nor the one complained of.
     fn arbiter(&self, objection: &Objection) -> Result<()> {
         let org = self.human_official()?;
+        self.not_complained_of()?;
         let entitled = objection.arbiter == Some(org) && !objection.parties.contains(&org);
         if entitled { Ok(()) } else { Err(DomainError::NotEntitled { code: "arbiter" }) }
     }

@@ -104,6 +104,9 @@ pub struct Case {
     pub tried_partners: Vec<OrgId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub complained_of: Option<OrgId>,
+    /// Where that is known only by cases that were merged into it: those that say so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub complained_through: Vec<CaseId>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub excluded_orgs: Vec<OrgId>,
     /// Of those, who was relieved by an objection, each with the code of the item that it was relieved of.

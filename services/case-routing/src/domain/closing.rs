@@ -51,11 +51,13 @@ impl Case {
     /// A third organisation takes the verification, where none was asked by itself.
     ///
     /// # Errors
-    /// `WrongState`; `NotEntitled` for a requester; `Guard(verifier_is_handler)` (C-4).
+    /// `WrongState`; `NotEntitled` for a requester; `Guard` `verifier_is_handler` and, for the organisation complained of,
+    /// `recused` (C-4).
     pub fn start_verification(self, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.permit(Trigger::StartVerification)?;
         let verifier = work.human_official()?;
+        work.not_complained_of()?;
         if work.case.handling_orgs().contains(&verifier) {
             return Err(DomainError::guard("verifier_is_handler", "who handled a case does not verify it"));
         }
@@ -116,7 +118,7 @@ impl Work<'_> {
     /// Completed: the verify clock starts, and a third organisation is asked if there is one.
     pub(super) fn begin_verification(&mut self) -> Result<()> {
         self.start_clock(ClockKind::Verify, None, self.sla().verify);
-        match self.routes.verifier_for(&self.case.handling_orgs(), self.now) {
+        match self.routes.verifier_for(&self.case.kept_from_checks(), self.now) {
             Some(verifier) => self.verify_by(verifier),
             None => Ok(()),
         }
@@ -124,6 +126,14 @@ impl Work<'_> {
 
     fn verify_by(&mut self, verifier: OrgId) -> Result<()> {
         self.enter(CaseState::Verifying, Trigger::StartVerification)?;
+        self.case.verification = Some(self.begun_by(verifier));
+        let verify_due_at = self.case.clock(ClockKind::Verify, None).map_or(self.now, |clock| clock.due_at);
+        self.emit(DomainEvent::VerificationStarted { verifier_org_id: verifier, verify_due_at }, None, None);
+        Ok(())
+    }
+
+    /// A verification in which nothing was found and nobody called yet.
+    fn begun_by(&self, verifier: OrgId) -> Verification {
         let not_due = Callback {
             outcome: CallbackOutcome::NotDue,
             resolution: None,
@@ -131,7 +141,7 @@ impl Work<'_> {
             contact_confirmed: false,
             at: self.now,
         };
-        self.case.verification = Some(Verification {
+        Verification {
             verifier,
             started_at: self.now,
             attempts: 0,
@@ -141,22 +151,25 @@ impl Work<'_> {
             resolution: None,
             evidence_refs: Vec::new(),
             verified_at: None,
-        });
-        let verify_due_at = self.case.clock(ClockKind::Verify, None).map_or(self.now, |clock| clock.due_at);
-        self.emit(DomainEvent::VerificationStarted { verifier_org_id: verifier, verify_due_at }, None, None);
-        Ok(())
+        }
     }
 
-    /// The acting party is of the verifying organisation.
-    fn verifier(&self) -> Result<OrgId> {
+    /// The acting party is of the verifying organisation. Where that is the one complained of, whoever had no part in the case
+    /// begins anew, as where nobody was asked.
+    fn verifier(&mut self) -> Result<OrgId> {
         let verifier = self.case.verification.as_ref().map(|verification| verification.verifier);
         let verifier =
             verifier.ok_or_else(|| DomainError::guard("no_verifier", "nobody verifies this case"))?;
-        if self.human_official()? == verifier {
-            Ok(verifier)
-        } else {
-            Err(DomainError::NotEntitled { code: "verifier" })
+        let org = self.human_official()?;
+        self.not_complained_of()?;
+        if org == verifier {
+            return Ok(verifier);
         }
+        if self.case.complained_of == Some(verifier) && !self.case.handling_orgs().contains(&org) {
+            self.case.verification = Some(self.begun_by(org));
+            return Ok(org);
+        }
+        Err(DomainError::NotEntitled { code: "verifier" })
     }
 
     fn record_callback(&mut self, report: &CallbackReport) -> Result<()> {

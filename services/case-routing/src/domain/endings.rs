@@ -35,11 +35,12 @@ impl Case {
     /// channels are told with an [answer](Self::answer).
     ///
     /// # Errors
-    /// `WrongState`; `Invalid` line code: no emergency line of the catalogue, nor taken elsewhere; `Guard(returned_before)` for a
-    /// line by which it went before and came back.
+    /// `WrongState`; `Invalid` line code: no emergency line of the catalogue, nor taken elsewhere; `Guard` `recused` for the
+    /// organisation complained of, `returned_before` for a line by which it went before and came back.
     pub fn hand_off(self, line_code: &str, taken_elsewhere: bool, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.permit(Trigger::HandOff)?;
+        work.not_complained_of()?;
         check_code("line_code", line_code)?;
         if work.case.returned_lines.iter().any(|line| line == line_code) {
             let message =

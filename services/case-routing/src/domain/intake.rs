@@ -13,6 +13,7 @@ use super::event::{DomainEvent, Timestamp};
 use super::ids::*;
 use super::point::Point;
 use super::reason::Reason;
+use super::recusal::is_known;
 use super::state::Trigger;
 use super::suggestion::Suggestion;
 use super::work::{Act, Decision, Standing, Work};
@@ -77,7 +78,7 @@ impl Case {
     /// A new case. The accept clock starts; what is of an emergency line is handed over at once.
     ///
     /// # Errors
-    /// `Invalid` for a wrong place, number, or an anonymous request of a nature that needs a requester.
+    /// `Invalid` for a wrong place, number or organisation, or an anonymous request of a nature that needs a requester.
     pub fn register(command: RegisterCase, act: &Act<'_>) -> Result<Decision> {
         let mut work = registered(command, act)?;
         work.hand_off_emergency()?;
@@ -113,10 +114,12 @@ impl Case {
     /// emergency line is handed over at once.
     ///
     /// # Errors
-    /// `WrongState`; `Invalid` item or place.
+    /// `WrongState`; `Guard(recused)` for the organisation complained of, also to name another one; `Invalid` item, place or
+    /// organisation.
     pub fn triage(self, command: &TriageCase, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.permit(Trigger::Triage)?;
+        work.not_complained_of()?;
         work.triage(command)?;
         work.hand_off_emergency()?;
         Ok(work.finish())
@@ -149,6 +152,7 @@ pub(super) fn registered_as<'a>(
     if act.routes.org(command.receiver).is_none() {
         return Err(DomainError::invalid("receiver_org_id", "no such organisation"));
     }
+    is_known(command.complained_of, act.routes)?;
     if command.anonymous && command.item_code.is_none() && !command.nature.may_be_anonymous() {
         return Err(DomainError::invalid("anonymous", "a request of this nature needs a requester"));
     }
@@ -201,6 +205,7 @@ pub(super) fn new_case(command: RegisterCase, place: Place, now: Timestamp) -> C
         offer: None,
         tried_partners: Vec::new(),
         complained_of: command.complained_of,
+        complained_through: Vec::new(),
         excluded_orgs: Vec::new(),
         relieved: Vec::new(),
         routing: Vec::new(),
@@ -309,7 +314,7 @@ impl Work<'_> {
         self.case.urgency = command.urgency.unwrap_or(self.case.urgency);
         self.case.society_agreed = command.society_agreed.unwrap_or(self.case.society_agreed);
         self.case.vulnerable = command.vulnerable.unwrap_or(self.case.vulnerable);
-        self.case.complained_of = command.complained_of.or(self.case.complained_of);
+        self.names_subject(command.complained_of)?;
         let (rules, limit, law) = (self.rules, self.resolve_limit(), self.statutory_limit());
         let now = self.now;
         let promised = self.case.state == CaseState::Triaged;

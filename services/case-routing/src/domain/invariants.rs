@@ -12,12 +12,12 @@ pub fn violations(case: &Case) -> Vec<&'static str> {
         (lead_is_consistent(case), "C-1: lead organisation and lead task agree"),
         (promised_within_law(case), "C-2: what an item promises ends no later than the law says"),
         (clocks_pause_where_listed(case), "C-3: clocks stand still only in NeedSupplement and Suspended"),
-        (verifier_is_third(case), "C-4: the verifier handled no part of the case"),
+        (verifier_is_third(case), "C-4: the verifier handled no part of the case, nor is complained of"),
         (refused_by_human(case), "C-5: refused by a human only"),
         (closed_record_is_complete(case), "C-6: a closed case has decision, evidence and delivery mode"),
         (finished_cases_rest(case), "nothing runs in a finished case"),
         (ended_with_a_code(case), "a finished case says how it ended"),
-        (arbiter_is_no_party(case), "C-7: the arbiter belongs to no party"),
+        (arbiter_is_no_party(case), "C-7: the arbiter belongs to no party, nor is complained of"),
         (arbitration_is_watched(case), "an arbitration runs against a clock, and nothing else does"),
         (bad_ratings_are_watched(case), "a bad rating is checked against a clock, and nothing else is"),
         (stages_are_watched(case), "a stage is in hand, against its clock, only while work goes on"),
@@ -65,7 +65,7 @@ fn clocks_pause_where_listed(case: &Case) -> bool {
 fn verifier_is_third(case: &Case) -> bool {
     case.verification
         .as_ref()
-        .is_none_or(|verification| !case.handling_orgs().contains(&verification.verifier))
+        .is_none_or(|verification| !case.kept_from_checks().contains(&verification.verifier))
 }
 
 fn refused_by_human(case: &Case) -> bool {
@@ -91,9 +91,12 @@ fn ended_with_a_code(case: &Case) -> bool {
 }
 
 fn arbiter_is_no_party(case: &Case) -> bool {
-    case.objection
-        .as_ref()
-        .is_none_or(|objection| objection.arbiter.is_none_or(|arbiter| !objection.parties.contains(&arbiter)))
+    let Some(objection) = &case.objection else { return true };
+    // Whoever ruled before it was complained of did so for good.
+    let open = matches!(objection.state, ObjectionState::InArbitration | ObjectionState::InReview);
+    objection.arbiter.is_none_or(|arbiter| {
+        !objection.parties.contains(&arbiter) && !(open && case.complained_of == Some(arbiter))
+    })
 }
 
 fn arbitration_is_watched(case: &Case) -> bool {

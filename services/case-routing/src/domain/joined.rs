@@ -22,7 +22,7 @@ pub struct Original {
     pub id: CaseId,
     pub state: CaseState,
     pub lead: Option<OrgId>,
-    /// Who worked on it; they neither rate nor judge their own work.
+    /// Who worked on it or is complained of; they neither rate nor judge it.
     pub handlers: Vec<OrgId>,
     /// Since when there is the result that can be rated.
     pub completed_at: Option<Timestamp>,
@@ -44,7 +44,7 @@ impl Original {
             id: case.id,
             state: case.state,
             lead: case.lead_org,
-            handlers: case.handling_orgs(),
+            handlers: case.kept_from_checks(),
             completed_at: case.completed_at,
             reopenable_until: case.reopenable_until(rules, routes),
             results: results.collect(),
@@ -128,11 +128,11 @@ impl Case {
         Ok(work.finish())
     }
 
-    /// Who worked on the case that this one was merged into, or on this one before. Whoever only received this one had no part in
-    /// what is rated.
+    /// Who worked on the case that this one was merged into, or on this one before, or is complained of. Whoever only received
+    /// this one had no part in what is rated.
     #[must_use]
     pub fn handlers_with(&self, original: &Original) -> Vec<OrgId> {
-        self.acting_orgs().chain(original.handlers.iter().copied()).collect()
+        self.acting_orgs().chain(self.complained_of).chain(original.handlers.iter().copied()).collect()
     }
 
     /// The bad rating of a case that was merged into this one is found valid, as if it were the own one: the work is done again,
@@ -143,7 +143,7 @@ impl Case {
     pub fn heed_joined(self, rated_at: Timestamp, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         let judge = work.human_official()?;
-        if work.case.handling_orgs().contains(&judge) {
+        if work.case.kept_from_checks().contains(&judge) {
             return Err(DomainError::NotEntitled { code: "rating_judge" });
         }
         let about_this = work.case.completed_at.is_none_or(|at| rated_at >= at);

@@ -75,6 +75,7 @@ impl Work<'_> {
         if handlers.contains(&self.human_official()?) {
             return Err(DomainError::NotEntitled { code: "caller" });
         }
+        self.not_complained_of()?;
         if !self.case.callback_due() {
             return Err(DomainError::guard("callback_not_due", "there is nobody to call back"));
         }

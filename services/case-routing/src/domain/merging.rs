@@ -41,10 +41,11 @@ impl Case {
     /// The merge was wrong; the clocks run on as if never stopped. Supervisions, which rested, get their time to answer anew.
     ///
     /// # Errors
-    /// `WrongState`.
+    /// `WrongState`; `Guard(recused)` for the organisation complained of, which would be so no more where the work is done.
     pub fn unmerge(self, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.permit(Trigger::Unmerge)?;
+        work.not_complained_of()?;
         work.forget_rating_of_original();
         // The check of a rating came after the merge.
         let before = work.case.clocks.iter().filter(|clock| clock.kind != ClockKind::Judge);
@@ -87,6 +88,8 @@ impl Case {
         work.case.merged.retain(|id| !others.contains(id));
         if present {
             work.case.merged.extend(others);
+        } else {
+            work.case.forget_complaints(others);
         }
         Ok(work.finish())
     }

@@ -41,7 +41,8 @@ impl Case {
     /// called about it. The reason may be empty.
     ///
     /// # Errors
-    /// `WrongState`; `NotEntitled` for a handler or a machine; `Guard` `no_bad_rating`, `callback_outstanding`; `Invalid` code.
+    /// `WrongState`; `NotEntitled` for a handler or a machine; `Guard` `recused` for the organisation complained of,
+    /// `no_bad_rating`, `callback_outstanding`; `Invalid` code.
     pub fn judge_rating(self, valid: bool, reason_code: &str, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.stay(Trigger::JudgeRating)?;
@@ -146,7 +147,8 @@ impl Work<'_> {
         if self.is_requester() {
             return Ok(false);
         }
-        let third = self.by.org.is_some_and(|org| !handlers.contains(&org));
+        let barred = |org: &OrgId| handlers.contains(org) || self.case.complained_of == Some(*org);
+        let third = self.by.org.is_some_and(|org| !barred(&org));
         if self.by.standing == Standing::Official && third {
             Ok(true)
         } else {
@@ -164,22 +166,24 @@ impl Work<'_> {
     }
 
     /// A bad rating is checked within a limit. Whoever verified what it is about sees to that, else another organisation that
-    /// verifies, else the lowest that stands above those who handled it.
+    /// verifies, else the lowest that stands above those who handled it; never the one complained of.
     pub(super) fn await_judgement(&mut self, handlers: &[OrgId]) {
-        let (routes, now) = (self.routes, self.now);
+        let (routes, now, aside) = (self.routes, self.now, self.case.complained_of);
         let verifier = self.case.verification.as_ref().map(|verification| verification.verifier);
         let Some(rating) = self.case.rating.as_mut().filter(|rating| rating.awaits_judgement()) else {
             return;
         };
-        let third = verifier.filter(|org| !handlers.contains(org));
-        let third = third.or_else(|| routes.verifier_for(handlers, now));
-        rating.judge = third.or_else(|| routes.common_superior(handlers, now));
+        let barred: Vec<OrgId> = handlers.iter().copied().chain(aside).collect();
+        let third = verifier.filter(|org| !barred.contains(org));
+        let third = third.or_else(|| routes.verifier_for(&barred, now));
+        rating.judge = third.or_else(|| routes.superior_apart(handlers, aside, now));
         self.start_clock(ClockKind::Judge, None, self.rules.judge);
     }
 
-    /// None of those who handled what was rated judges it.
+    /// None of those who handled what was rated judges it, nor the organisation complained of.
     pub(super) fn judge(&mut self, valid: bool, reason_code: &str, handlers: &[OrgId]) -> Result<()> {
         let org = self.human_official()?;
+        self.not_complained_of()?;
         if handlers.contains(&org) {
             return Err(DomainError::NotEntitled { code: "rating_judge" });
         }

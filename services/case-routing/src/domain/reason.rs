@@ -263,6 +263,7 @@ pub const TEXTS: &[(&str, &str, &str)] = &[
     ("near_place", "同在 {unit}", "both within {unit}"),
     ("same_requester", "同一诉求人", "the same requester"),
     ("same_item", "同一事项 {item}", "the same item {item}"),
+    ("another_subject", "被诉单位不同", "another organisation is complained of"),
     (
         "suggested_item",
         "按分类模型的建议属同一事项 {item}",

@@ -248,7 +248,8 @@ impl Work<'_> {
     pub(super) fn sees_to(&self, clock: Option<ClockKind>) -> Option<OrgId> {
         match clock? {
             ClockKind::Verify if self.case.verification.is_none() => {
-                self.routes.common_superior(&self.case.handling_orgs(), self.now)
+                let aside = self.case.complained_of;
+                self.routes.superior_apart(&self.case.handling_orgs(), aside, self.now)
             }
             ClockKind::Dispatch => {
                 let open = self.case.open_objection()?;

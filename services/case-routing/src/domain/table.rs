@@ -389,18 +389,25 @@ impl RoutingTable {
     /// fallback, where that is no party.
     #[must_use]
     pub fn common_superior(&self, parties: &[OrgId], at: Timestamp) -> Option<OrgId> {
+        self.superior_apart(parties, None, at)
+    }
+
+    /// The same, but whoever steps aside is passed over, though it is no party.
+    #[must_use]
+    pub fn superior_apart(&self, parties: &[OrgId], aside: Option<OrgId>, at: Timestamp) -> Option<OrgId> {
         let mut paths = parties.iter().filter_map(|id| self.unit(self.org(*id)?.unit)).map(|unit| &unit.path);
         let mut common: Vec<UnitId> = paths.next()?.to_vec();
         for path in paths {
             let shared = common.iter().zip(path.iter()).take_while(|(a, b)| a == b).count();
             common.truncate(shared);
         }
+        let barred = |id: &OrgId| parties.contains(id) || aside == Some(*id);
         let governs = |org: &&OrgNode| {
-            matches!(org.kind, OrgKind::Government | OrgKind::StreetOffice) && !parties.contains(&org.id)
+            matches!(org.kind, OrgKind::Government | OrgKind::StreetOffice) && !barred(&org.id)
         };
         let superior =
             common.iter().rev().find_map(|unit| self.orgs_at(*unit, at).find(governs)).map(|org| org.id);
-        let apart = |id: &OrgId| !parties.contains(id) && self.org(*id).is_some_and(|org| org.in_force(at));
+        let apart = |id: &OrgId| !barred(id) && self.org(*id).is_some_and(|org| org.in_force(at));
         superior.or(self.fixed.joint_body.filter(apart)).or(self.fixed.fallback.filter(apart))
     }
 }

@@ -35,11 +35,13 @@ pub fn ruling(message: &pb::RuleObjectionRequest, now: Timestamp) -> Result<Rule
     })
 }
 
-/// Lets the caller act for the arbiter; nobody who belongs to a party does, by whatever grant (C-7).
+/// Lets the caller act for the arbiter; nobody who belongs to a party, or to the organisation complained of, does, by whatever
+/// grant (C-7).
 pub fn impartial<'a>(act: Act<'a>, by: &Caller, case: &Case) -> domain::Result<Act<'a>> {
     let Some(objection) = &case.objection else { return Ok(act) };
     let lead = case.lead_org.filter(|lead| objection.arbiter != Some(*lead));
-    if objection.parties.iter().chain(lead.iter()).any(|party| by.held_orgs.contains(&party.0)) {
+    let mut barred = objection.parties.iter().chain(&lead).chain(&case.complained_of);
+    if barred.any(|party| by.held_orgs.contains(&party.0)) {
         return Err(DomainError::NotEntitled { code: "party" });
     }
     Ok(acting_for(act, by, objection.arbiter))

@@ -36,7 +36,7 @@ use crate::{
         read::{self, Access},
         remarks,
     },
-    verb::{acting_for, in_own_case, withdrawing},
+    verb::{acting_for, in_own_case, opened_to, withdrawing},
 };
 
 /// Longest text that is added to a case.
@@ -152,6 +152,7 @@ impl CaseService for Cases {
         let caller = Caller::of(&request)?;
         let id: CaseId = parse::id("case_id", &request.get_ref().case_id)?;
         let case = self.0.find(&caller, id).await?.case;
+        opened_to(&case, &caller)?;
         let judges = judges_only(&case, &caller);
         if judges && !case.rating.as_ref().is_some_and(Rating::awaits_judgement) {
             return Err(Error::Forbidden.into());
@@ -305,7 +306,7 @@ impl Cases {
 }
 
 /// The requester rates in person, whatever else they are. Whoever writes down what the requester says belongs to none of
-/// those who handled what is rated (C-4).
+/// those who handled what is rated, nor to whom it complains of (C-4).
 fn rating<'a>(
     act: Act<'a>,
     by: &Caller,
@@ -316,7 +317,7 @@ fn rating<'a>(
     if act.by.standing == Standing::Requester {
         return Ok(act);
     }
-    let handlers = original.map_or_else(|| case.handling_orgs(), |original| case.handlers_with(original));
+    let handlers = original.map_or_else(|| case.kept_from_checks(), |original| case.handlers_with(original));
     independent(act, by, &handlers, None)
 }
 

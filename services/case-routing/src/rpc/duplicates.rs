@@ -8,7 +8,8 @@ use uuid::Uuid;
 use super::{convert, desk::Desk, parse};
 use crate::{
     domain::{
-        Case, CaseId, LEAST_ALIKE, Likeness, Matter, RoutingTable, Told, UnitId, UnitKind, Weights, pairs,
+        Case, CaseId, LEAST_ALIKE, Likeness, Matter, Reason, RoutingTable, Told, UnitId, UnitKind, Weights,
+        pairs,
     },
     store::{
         alike::{self, Area, Around, Near, OfItem},
@@ -100,11 +101,13 @@ pub async fn find(
         // What changed hands meanwhile may be out of reach now.
         let found = read::case(&mut conn, other).await?;
         let Some(found) = found.filter(|found| crate::reach::reaches(&found.case, caller)) else { continue };
+        let barred = case.complained_of.and_then(|of| found.case.bars_complaint(of));
+        let why = barred.map(Reason::new);
         candidates.push(pb::DuplicateCandidate {
             case: Some(convert::case(&found, &world, now)),
             score: likeness.score,
-            reasons: likeness.reasons.iter().map(convert::reason).collect(),
-            takes_others: !found.case.state.is_finished(),
+            reasons: likeness.reasons.iter().chain(&why).map(convert::reason).collect(),
+            takes_others: barred.is_none() && !found.case.state.is_finished(),
         });
     }
     Ok(pb::FindDuplicatesResponse { candidates, unindexed_count })

@@ -32,6 +32,7 @@ use crate::{
         },
         read::{self, Access},
     },
+    verb::opened_to,
     webhook::Networks,
 };
 
@@ -356,6 +357,7 @@ impl ExchangeService for Exchange {
         let case_id = CaseId(ticket.case_id);
         let record = read::case(&mut conn, case_id).await?;
         let record = record.filter(|record| reach::reaches(&record.case, &caller)).ok_or_else(missing)?;
+        opened_to(&record.case, &caller)?;
         let in_full = reach::reaches(&record.case, &without_callers_back(&caller));
         // Recorded first: who could read it is known, whatever happens afterwards.
         let access = Access {

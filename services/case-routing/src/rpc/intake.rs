@@ -117,7 +117,10 @@ impl IntakeService for Intake {
                 let taken_elsewhere = systems::take_line(&mut conn, &line, id.0).await?;
                 (line, taken_elsewhere)
             },
-            |case, act, _by, line| case.hand_off(&line.0, line.1, &act)
+            |case, act, by, line| {
+                unbiased(&case, by)?;
+                case.hand_off(&line.0, line.1, &act)
+            }
         )
     }
 
@@ -192,7 +195,8 @@ impl IntakeService for Intake {
                     suggestion: None,
                 }
             },
-            |case, act, _by, triage| {
+            |case, act, by, triage| {
+                unbiased(&case, by)?;
                 let suggestion = models.beside(&world, act.now, &case);
                 case.triage(&TriageCase { suggestion, ..triage.clone() }, &act)
             }
@@ -264,14 +268,17 @@ impl Intake {
         }
         let world = self.0.atlas.world();
         let joined = once(&self.0.db, &caller, meta, async |tx: &mut Tx<'_>| {
-            let brought = reached(tx, &caller, id).await?.case.merged.clone();
+            let found = reached(tx, &caller, id).await?;
+            let (brought, complaint) = (found.case.merged.clone(), found.case.complaint());
             let merge = move |case: Case, act: Act<'_>, by: &Caller| {
                 unbiased(&case, by)?;
                 case.merge(into, &act)
             };
             let mut all = vec![id];
             all.extend(&brought);
-            let absorb = move |case: Case, act: Act<'_>, _: &Caller| case.absorb(&all, true, &act);
+            let brings = complaint.clone();
+            let absorb =
+                move |case: Case, act: Act<'_>, _: &Caller| case.take_in(&all, brings.as_ref(), &act);
             let mut commands: Commands<CaseStore> = vec![
                 (id, Box::new(Verb::new(world.clone(), id, etag, merge).within_reach())),
                 (into, Box::new(Verb::new(world.clone(), into, None, absorb).within_reach())),
@@ -282,6 +289,10 @@ impl Intake {
                     .push((*other, Box::new(Verb::new(world.clone(), *other, None, go).on_what_was_found())));
             }
             let record = self.first_of(tx, &caller, commands, &brought).await?;
+            // Another is complained of since the look: the other case was asked about the wrong one.
+            if record.case.complaint() != complaint {
+                return Err(Error::stale("case", id.to_string()));
+            }
             Ok(pb::MergeCaseResponse { case: Some(told(&record, &world)) })
         });
         joined.await
@@ -303,7 +314,8 @@ impl Intake {
             let into = found.case.merged_into.filter(|_| found.case.state == CaseState::Merged);
             let into =
                 into.ok_or_else(|| Error::wrong_state("case", id.to_string(), "the case is not merged"))?;
-            let unmerge = move |case: Case, act: Act<'_>, _: &Caller| {
+            let unmerge = move |case: Case, act: Act<'_>, by: &Caller| {
+                unbiased(&case, by)?;
                 // Found in another case, it would leave the wrong one.
                 if case.merged_into == Some(into) {
                     case.unmerge(&act)

@@ -131,13 +131,17 @@ pub async fn explain(
         anonymous: request.anonymous,
     };
     let place: Vec<UnitId> = path.iter().copied().map(UnitId).collect();
+    let subject: Option<OrgId> = parse::optional_id("subject_org_id", &request.subject_org_id)?;
+    if subject.is_some_and(|org| world.routes.org(org).is_none()) {
+        return Err(Error::invalid("subject_org_id", "no such organisation"));
+    }
     let receiver = caller.org_id.or_else(|| reach::part_orgs(caller).first().copied());
     let query = RouteQuery {
         item: Some(item.as_ref()),
         place: &place,
         urgency: urgency.unwrap_or(Urgency::Normal).max(item.urgency),
         first_receiver: OrgId(receiver.unwrap_or_default()),
-        complained_of: parse::optional_id("subject_org_id", &request.subject_org_id)?,
+        complained_of: subject,
         excluded: &[],
         may_offer: request.agrees_to_society,
         tried: &[],

@@ -37,8 +37,8 @@ fn verifier(case: &Case) -> Option<OrgId> {
     case.verification.as_ref().map(|verification| verification.verifier)
 }
 
-/// Lets the caller act for the verifier, if there is one; nobody who belongs to an organisation that handled the case does,
-/// whatever else they are (C-4).
+/// Lets the caller act for the verifier, if there is one; nobody who belongs to an organisation that handled the case or is
+/// complained of does, whatever else they are (C-4).
 pub(super) fn independent<'a>(
     act: Act<'a>,
     by: &Caller,
@@ -132,7 +132,7 @@ impl VerificationService for Verifications {
                     let act = independent(act, by, &case.handlers_with(original), None)?;
                     return case.call_merged(&report, original, &act);
                 }
-                let act = independent(act, by, &case.handling_orgs(), verifier(&case))?;
+                let act = independent(act, by, &case.kept_from_checks(), verifier(&case))?;
                 verifying(case, &act, |case| case.record_callback(&report, &act))
             }
         )
@@ -161,7 +161,7 @@ impl VerificationService for Verifications {
                 }
             },
             |case, act, by, finding| {
-                let act = independent(act, by, &case.handling_orgs(), verifier(&case))?;
+                let act = independent(act, by, &case.kept_from_checks(), verifier(&case))?;
                 verifying(case, &act, |case| case.verify(&finding, &act))
             }
         )
@@ -178,7 +178,7 @@ impl VerificationService for Verifications {
             OrderReworkResponse,
             |message| parse::code("reason_code", &message.reason_code)?,
             |case, act, by, reason| {
-                let act = independent(act, by, &case.handling_orgs(), verifier(&case))?;
+                let act = independent(act, by, &case.kept_from_checks(), verifier(&case))?;
                 case.order_rework(&reason, &act)
             }
         )
@@ -208,7 +208,7 @@ impl VerificationService for Verifications {
                 (message.valid, message.reason_code.clone())
             },
             |case, act, by, judged| {
-                let act = independent(act, by, &case.handling_orgs(), None)?;
+                let act = independent(act, by, &case.kept_from_checks(), None)?;
                 case.judge_rating(judged.0, &judged.1, &act)
             }
         )
@@ -366,7 +366,7 @@ impl Verifications {
             // Without a rating there is nothing to judge, which the first verb says.
             if let Some(rated_at) = joined.case.rating.as_ref().map(|rating| rating.at).filter(|_| valid) {
                 let heed = move |case: Case, act: Act<'_>, by: &Caller| {
-                    let act = independent(act, by, &case.handling_orgs(), None)?;
+                    let act = independent(act, by, &case.kept_from_checks(), None)?;
                     case.heed_joined(rated_at, &act)
                 };
                 commands.push((into, Box::new(Verb::new(world.clone(), into, None, heed))));

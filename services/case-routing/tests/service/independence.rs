@@ -84,11 +84,25 @@ async fn who_belongs_to_the_organisation_complained_of_does_not_settle_the_compl
         into_case_id: other.case_id.clone(),
         ..Default::default()
     };
+    let triage = || pb::TriageCaseRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        subject_org_id: d.other_office.to_string(),
+        ..Default::default()
+    };
+    let hand_off = || pb::HandOffCaseRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        line_code: "110".into(),
+        ..Default::default()
+    };
     for persona in [d.dispatcher(), also_of_the_street(&d, d.window())] {
         let mut own = IntakeServiceClient::new(d.service.call_as(&persona));
         let answered = own.answer_case(answer()).await.unwrap_err();
         let merged = own.merge_case(merge()).await.unwrap_err();
-        for refused in [answered, merged] {
+        let triaged = own.triage_case(triage()).await.unwrap_err();
+        let handed_off = own.hand_off_case(hand_off()).await.unwrap_err();
+        for refused in [answered, merged, triaged, handed_off] {
             assert_eq!(refused.code(), Code::FailedPrecondition, "{refused}");
             assert!(refused.message().contains("recused"), "{}", refused.message());
         }

@@ -50,6 +50,7 @@ mod places;
 mod reach;
 mod recount;
 mod recount_moves;
+mod recusal;
 mod remarks;
 mod reminders;
 mod repeats;

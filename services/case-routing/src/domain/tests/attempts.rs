@@ -132,7 +132,10 @@ pub fn attempt(world: &mut World, case: Case, attempt: &Attempt) -> Result<Optio
         assists.map(|task| (task.id, task.org)).nth(pick % 2).unwrap_or((task, task_org));
     let lead_task = case.lead_task.unwrap_or(task);
     let lead = case.lead_org.unwrap_or(case.first_receiver);
-    let verifier = case.verification.as_ref().map_or(VERIFIER, |verification| verification.verifier);
+    // Where the usual one is complained of, another has to.
+    let window = if case.complained_of == Some(STATION) { STREET_OFFICE } else { STATION };
+    let third = if case.complained_of == Some(VERIFIER) { GOVERNMENT } else { VERIFIER };
+    let verifier = case.verification.as_ref().map_or(third, |verification| verification.verifier);
     let offer = case.offer.as_ref().map_or(OfferId(CITY.0), |offer| offer.id);
     let partner = case.offer.as_ref().map_or(GROUP, |offer| offer.partner);
     let arbiter = case.objection.as_ref().and_then(|objection| objection.arbiter).unwrap_or(GOVERNMENT);
@@ -147,7 +150,7 @@ pub fn attempt(world: &mut World, case: Case, attempt: &Attempt) -> Result<Optio
         _ => RouteChoice::Auto,
     };
     let by = |right: OrgId| attempt.party(right);
-    let (at_station, at_street, at_district) = (by(STATION), by(STREET_OFFICE), by(GOVERNMENT));
+    let (at_station, at_street, at_district) = (by(window), by(STREET_OFFICE), by(GOVERNMENT));
     let (as_lead, as_assist) = (by(lead), by(assist_org));
     let (as_verifier, as_partner, as_arbiter) = (by(verifier), by(partner), by(arbiter));
     match attempt.verb(case.state) {
@@ -171,7 +174,14 @@ pub fn attempt(world: &mut World, case: Case, attempt: &Attempt) -> Result<Optio
         }
         Verb::Absorb => {
             let other = CaseId(DISTRICT.0);
-            one(case.absorb(&[other], pick > 6, &world.act(at_station)))
+            let complaint = world.found_out.map(|of| Complaint { of, by: vec![other] });
+            let act = world.act(at_station);
+            let joined = if pick > 6 {
+                case.take_in(&[other], complaint.as_ref(), &act)
+            } else {
+                case.absorb(&[other], false, &act)
+            };
+            one(joined)
         }
         Verb::News if case.state == CaseState::Merged => {
             let original = original(world, &case, pick);
@@ -210,7 +220,9 @@ pub fn attempt(world: &mut World, case: Case, attempt: &Attempt) -> Result<Optio
                 one(case.answer(command, &world.act(by(window))))
             }
             Trigger::Triage => {
-                one(case.triage(&triage(ITEMS[(pick + attempt.by) % ITEMS.len()]), &world.act(at_station)))
+                let complained_of = world.found_out.filter(|_| pick > 4);
+                let item = triage(ITEMS[(pick + attempt.by) % ITEMS.len()]);
+                one(case.triage(&TriageCase { complained_of, ..item }, &world.act(at_station)))
             }
             Trigger::SolveOnSpot => {
                 let found = Case { origin: Origin::Patrol, ..case };

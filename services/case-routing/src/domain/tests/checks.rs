@@ -21,7 +21,9 @@ fn who_is_complained_of_does_not_settle_the_complaint() {
         let asked = case.clone().request_supplement(vec!["photo".into()], &world.official(own));
         let merged = case.clone().merge(other, &world.official(own));
         let answered = accepted.clone().answer(answer(), &world.official(own));
-        for result in [declined, asked, merged, answered] {
+        let triaged = accepted.clone().triage(&triage("stairs"), &world.official(own));
+        let handed_off = case.clone().hand_off("119", false, &world.official(own));
+        for result in [declined, asked, merged, answered, triaged, handed_off] {
             if refused {
                 assert_eq!(guard(result), "recused");
             } else {

@@ -25,6 +25,11 @@ pub(super) fn attempts() -> impl Strategy<Value = Vec<Attempt>> {
     prop::collection::vec(attempt, 1..60)
 }
 
+/// Whom a case complains of: nobody, or any organisation, those that verify, rule and stand above others included.
+fn subjects() -> impl Strategy<Value = Option<OrgId>> {
+    prop_oneof![2 => Just(None::<OrgId>), 3 => prop::sample::select(ALL_ORGS.to_vec()).prop_map(Some)]
+}
+
 /// What must hold of every decision.
 fn check(world: &World, before: &Case, decision: &Decision) {
     let case = &decision.case;
@@ -54,6 +59,8 @@ fn check(world: &World, before: &Case, decision: &Decision) {
     assert!(answered.all(|org| case.answered_by.contains(org)), "C-4: forgotten");
     let judge = case.rating.as_ref().and_then(|rating| rating.judge).filter(|_| case.merged_into.is_none());
     assert!(judge.is_none_or(|judge| !case.handling_orgs().contains(&judge)), "C-4: who handled it judges");
+    let judge = case.rating.as_ref().and_then(|rating| rating.judge);
+    assert!(judge.is_none() || judge != case.complained_of, "C-4: whom it complains of judges");
     noted_once(case);
     whoever_is_asked_finds_it(case);
     let json = serde_json::to_value(case).unwrap();
@@ -224,7 +231,7 @@ fn event_is_lawful(world: &World, before: &Case, decision: &Decision, event: &Do
             assert!(by_ruling(decision) && *lead_org_id == before.lead_org.unwrap(), "C7: {objection:?}");
         }
         DomainEvent::VerificationStarted { verifier_org_id, .. } => {
-            assert!(!case.handling_orgs().contains(verifier_org_id), "C-4");
+            assert!(!case.kept_from_checks().contains(verifier_org_id), "C-4");
             let answered = decision.timeline.iter().find(|entry| entry.event == "CaseAnswered");
             let by_hand = answered.filter(|entry| is_by_hand(entry)).and_then(|entry| entry.org);
             assert_ne!(by_hand, Some(*verifier_org_id), "C-4: nobody checks their own answer");
@@ -236,7 +243,16 @@ fn event_is_lawful(world: &World, before: &Case, decision: &Decision, event: &Do
         }
         DomainEvent::ArbitrationOpened { arbiter_org_id, party_org_ids, .. } => {
             assert!(!party_org_ids.contains(arbiter_org_id), "C-7: the arbiter belongs to no party");
-            assert_eq!(*arbiter_org_id, lowest_superior(world, party_org_ids), "C-7: the lowest one");
+            let lowest = lowest_superior(world, party_org_ids, case.complained_of);
+            assert_eq!(*arbiter_org_id, lowest, "C-7: the lowest one");
+            assert_ne!(Some(*arbiter_org_id), case.complained_of, "C-7: whom it complains of arbitrates");
+        }
+        DomainEvent::ArbitrationReviewRequested { reviewer_org_id, .. } => {
+            assert_ne!(Some(*reviewer_org_id), case.complained_of, "C-7: whom it complains of reviews");
+        }
+        DomainEvent::CaseVerified { .. } | DomainEvent::RatingJudged { .. } => {
+            let found = decision.timeline.iter().find(|entry| entry.event == event.name()).unwrap();
+            assert!(found.org.is_none() || found.org != before.complained_of, "C-4: whom it complains of");
         }
         DomainEvent::ArbitrationRuled { .. } => {
             let arbiter = before.objection.as_ref().and_then(|objection| objection.arbiter);
@@ -284,14 +300,14 @@ fn by_ruling(decision: &Decision) -> bool {
 }
 
 /// Step by step up the tree, independent of how the routing table looks for it.
-fn lowest_superior(world: &World, parties: &[OrgId]) -> OrgId {
+fn lowest_superior(world: &World, parties: &[OrgId], aside: Option<OrgId>) -> OrgId {
     let path = |org: &OrgId| world.routes.unit(world.routes.org(*org).unwrap().unit).unwrap().path.clone();
     let above = |unit: &UnitId| parties.iter().all(|party| path(party).contains(unit));
     let governs = |unit: &UnitId| {
         ALL_ORGS.into_iter().find(|org| {
             let found = world.routes.org(*org).unwrap();
             let kind = matches!(found.kind, OrgKind::Government | OrgKind::StreetOffice);
-            kind && found.unit == *unit && !parties.contains(org)
+            kind && found.unit == *unit && !parties.contains(org) && aside != Some(*org)
         })
     };
     let shared = path(&parties[0]).iter().rev().filter(|unit| above(unit)).copied().collect::<Vec<_>>();
@@ -340,22 +356,29 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(250) })]
 
     #[test]
-    fn every_history_keeps_the_invariants(history in attempts()) {
+    fn every_history_keeps_the_invariants(history in attempts(), (of, later) in (subjects(), subjects())) {
         let mut world = World::new();
+        (world.complained_of, world.found_out) = (of, later);
         let case = born(&mut world, &history);
         live(&mut world, case, &history);
     }
 
     #[test]
-    fn every_history_from_every_state_keeps_them(history in attempts(), state in 0..CaseState::ALL.len()) {
+    fn every_history_from_every_state_keeps_them(
+        history in attempts(), state in 0..CaseState::ALL.len(), later in subjects(),
+    ) {
         let mut world = World::new();
         let case = in_state(&mut world, CaseState::ALL[state]);
+        world.found_out = later;
         live(&mut world, case, &history);
     }
 
     #[test]
-    fn histories_without_a_verifier_or_fallback_keep_them_too(history in attempts()) {
+    fn histories_without_a_verifier_or_fallback_keep_them_too(
+        history in attempts(), (of, later) in (subjects(), subjects()),
+    ) {
         let mut world = World::of(TableParts { verifiers: vec![], fallback: None, ..parts() });
+        (world.complained_of, world.found_out) = (of, later);
         let case = born(&mut world, &history);
         live(&mut world, case, &history);
     }

@@ -33,6 +33,7 @@ mod place;
 mod precedents;
 mod public_notices;
 mod rectified;
+mod recusal;
 mod referral;
 mod remark;
 mod reminders;

@@ -230,6 +230,10 @@ pub struct World {
     pub rules: Rules,
     pub routes: RoutingTable,
     pub now: Timestamp,
+    /// Whom what comes in complains of.
+    pub complained_of: Option<OrgId>,
+    /// Of whom it turns out later, by triage or a merger, that it is complained of.
+    pub found_out: Option<OrgId>,
     drawn: u64,
 }
 
@@ -245,7 +249,8 @@ impl World {
 
     pub fn of(parts: TableParts) -> Self {
         let routes = RoutingTable::new(parts);
-        Self { rules: Rules::default(), routes, now: at("2026-06-08T09:00:00"), drawn: 0 }
+        let now = at("2026-06-08T09:00:00");
+        Self { rules: Rules::default(), routes, now, complained_of: None, found_out: None, drawn: 0 }
     }
 
     pub fn wait(&mut self, time: TimeDelta) -> &mut Self {
@@ -293,7 +298,7 @@ impl World {
             receiver: STATION,
             text_redacted: "the lamp is out".into(),
             text_ref: None,
-            complained_of: None,
+            complained_of: self.complained_of,
             society_agreed: true,
         }
     }

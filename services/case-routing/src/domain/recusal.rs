@@ -1,0 +1,128 @@
+//! The organisation complained of steps aside (回避): it neither settles the complaint nor checks what came of it, and no
+//! merger takes the complaint to where it has the matter in hand.
+
+use super::case::Case;
+use super::error::{DomainError, Result};
+use super::ids::*;
+use super::table::RoutingTable;
+use super::work::{Act, Decision, Work};
+
+/// Of whom a case complains, as it is passed on to the case that it is merged into.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Complaint {
+    pub of: OrgId,
+    /// The cases that say so themselves.
+    pub by: Vec<CaseId>,
+}
+
+/// Who is complained of is an organisation that there is.
+pub(super) fn is_known(of: Option<OrgId>, routes: &RoutingTable) -> Result<()> {
+    if of.is_some_and(|org| routes.org(org).is_none()) {
+        return Err(DomainError::invalid("subject_org_id", "no such organisation"));
+    }
+    Ok(())
+}
+
+impl Case {
+    /// Organisations that check nothing of the case: those that handle or handled it, and the one complained of (C-4).
+    #[must_use]
+    pub fn kept_from_checks(&self) -> Vec<OrgId> {
+        let mut orgs = self.handling_orgs();
+        let aside = self.complained_of.filter(|of| !orgs.contains(of));
+        orgs.extend(aside);
+        orgs
+    }
+
+    /// Of whom it complains, by itself or through those that were merged into it.
+    #[must_use]
+    pub fn complaint(&self) -> Option<Complaint> {
+        let of = self.complained_of?;
+        let through = &self.complained_through;
+        let by = if through.is_empty() { vec![self.id] } else { through.clone() };
+        Some(Complaint { of, by })
+    }
+
+    /// Why a complaint about an organisation does not come into this case, where it does not: another one steps aside here, or
+    /// that one has the matter in hand.
+    #[must_use]
+    pub fn bars_complaint(&self, of: OrgId) -> Option<&'static str> {
+        match self.complained_of {
+            Some(known) if known == of => None,
+            Some(_) => Some("another_subject"),
+            None => self.has_in_hand(of).then_some("recused"),
+        }
+    }
+
+    /// Whether an organisation works on the case, did so, is asked to, checks it or rules about it. To have received it, or to
+    /// have been relieved before it signed, is nothing of that.
+    fn has_in_hand(&self, org: OrgId) -> bool {
+        let offered = self.offer.as_ref().filter(|offer| offer.is_open()).map(|offer| offer.partner);
+        let verifier = self.verification.as_ref().map(|verification| verification.verifier);
+        let judge = self.rating.as_ref().and_then(|rating| rating.judge);
+        let ruled = self.objection.as_ref().is_some_and(|objection| {
+            objection.arbiter == Some(org) || objection.parties.contains(&org)
+        });
+        let has = |known: Option<OrgId>| known == Some(org);
+        let works = has(self.lead_org) || has(offered) || self.acting_orgs().any(|known| known == org);
+        works || has(verifier) || has(judge) || ruled
+    }
+
+    /// Cases are merged into this one, as by [`Case::absorb`], and whoever they complain of steps aside here as well.
+    ///
+    /// # Errors
+    /// As there; `Guard` `recused` where the organisation complained of has this case in hand, `another_subject` where another
+    /// one is complained of here.
+    pub fn take_in(
+        self,
+        others: &[CaseId],
+        complaint: Option<&Complaint>,
+        act: &Act<'_>,
+    ) -> Result<Decision> {
+        let mut taken = self.absorb(others, true, act)?;
+        if let Some(complaint) = complaint {
+            taken.case.hear(complaint)?;
+        }
+        Ok(taken)
+    }
+
+    fn hear(&mut self, complaint: &Complaint) -> Result<()> {
+        if let Some(code) = self.bars_complaint(complaint.of) {
+            let message = if code == "recused" {
+                "the organisation complained of has that case in hand"
+            } else {
+                "another organisation is complained of there"
+            };
+            return Err(DomainError::guard(code, message));
+        }
+        // What the case says itself it does not owe to the others.
+        if self.complained_of.is_none() || !self.complained_through.is_empty() {
+            self.complained_of = Some(complaint.of);
+            self.complained_through.retain(|id| !complaint.by.contains(id));
+            self.complained_through.extend(&complaint.by);
+        }
+        Ok(())
+    }
+
+    /// Cases leave; what only they complained of is not complained of here any more.
+    pub(super) fn forget_complaints(&mut self, gone: &[CaseId]) {
+        if self.complained_through.is_empty() {
+            return;
+        }
+        self.complained_through.retain(|id| !gone.contains(id));
+        if self.complained_through.is_empty() {
+            self.complained_of = None;
+        }
+    }
+}
+
+impl Work<'_> {
+    /// Somebody says of whom it complains, whatever becomes of the cases that were merged into it.
+    pub(super) fn names_subject(&mut self, of: Option<OrgId>) -> Result<()> {
+        is_known(of, self.routes)?;
+        if of.is_some() {
+            self.case.complained_of = of;
+            self.case.complained_through.clear();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,234 @@
+//! Whoever is complained of steps aside: in triage, in every check, in arbitration, and wherever the complaint is merged to.
+
+use chrono::TimeDelta;
+
+use super::super::*;
+use super::table::{in_arbitration, ruling};
+use super::world::*;
+
+/// Taken in at the station.
+fn complaint(world: &mut World, of: OrgId) -> Case {
+    let register = RegisterCase { complained_of: Some(of), ..world.register() };
+    let case = Case::register(register, &world.official(STATION)).unwrap().case;
+    case.accept(&world.official(STATION)).unwrap().case
+}
+
+fn naming(of: OrgId) -> TriageCase {
+    TriageCase { complained_of: Some(of), ..triage("street_light") }
+}
+
+#[test]
+fn whom_it_complains_of_is_said_by_others_than_that_one_and_is_an_organisation() {
+    let mut world = World::new();
+    let case = complaint(&mut world, STREET_OFFICE);
+    for of in [HOUSING, STREET_OFFICE] {
+        assert_eq!(guard(case.clone().triage(&naming(of), &world.official(STREET_OFFICE))), "recused");
+    }
+    let nobody = OrgId(CITY.0);
+    assert_eq!(guard(case.clone().triage(&naming(nobody), &world.official(STATION))), "subject_org_id");
+    let register = RegisterCase { complained_of: Some(nobody), ..world.register() };
+    assert_eq!(guard(Case::register(register, &world.official(STATION))), "subject_org_id");
+
+    let other = case.triage(&naming(HOUSING), &world.official(STATION)).unwrap().case;
+    assert_eq!(other.complained_of, Some(HOUSING));
+    let as_before = other.triage(&triage("stairs"), &world.official(STREET_OFFICE)).unwrap().case;
+    assert_eq!(as_before.complained_of, Some(HOUSING), "nothing was said of it");
+}
+
+#[test]
+fn what_happens_by_itself_happens_whoever_is_complained_of() {
+    let mut world = World::new();
+    let fire = RegisterCase {
+        complained_of: Some(STATION),
+        item_code: Some("fire".into()),
+        ..world.register()
+    };
+    let gone = Case::register(fire, &world.official(STATION)).unwrap().case;
+    assert_eq!(gone.state, CaseState::HandedOff);
+    let case = Case { complained_of: Some(STATION), ..world.registered() };
+    world.now = case.clock(ClockKind::Accept, None).unwrap().due_at;
+    assert_eq!(world.tick(case).case.state, CaseState::Accepted);
+}
+
+#[test]
+fn whoever_is_complained_of_verifies_calls_judges_and_writes_down_nothing() {
+    let mut world = World::new();
+    world.complained_of = Some(VERIFIER);
+    let case = world.completed("stairs");
+    assert_eq!((case.state, &case.verification), (CaseState::Completed, &None), "no other verifies");
+    assert_eq!(guard(case.clone().start_verification(&world.official(VERIFIER))), "recused");
+    let case = case.start_verification(&world.official(GOVERNMENT)).unwrap().case;
+    assert_eq!(guard(case.clone().verify(&found_good(), &world.official(VERIFIER))), "recused");
+    let case = case.verify(&found_good(), &world.official(GOVERNMENT)).unwrap().case;
+    assert_eq!(guard(case.clone().rate(5, &world.official(VERIFIER))), "requester");
+    let rated = case.rate(1, &world.resident()).unwrap().case;
+    assert_eq!(rated.rating.as_ref().unwrap().judge, Some(GOVERNMENT));
+    assert_eq!(guard(rated.clone().record_callback(&reached(2), &world.official(VERIFIER))), "recused");
+    for valid in [true, false] {
+        assert_eq!(guard(rated.clone().judge_rating(valid, "", &world.official(VERIFIER))), "recused");
+    }
+    assert_eq!(guard(rated.clone().order_rework("not_done", &world.official(VERIFIER))), "recused");
+    assert!(rated.judge_rating(true, "", &world.official(GOVERNMENT)).is_ok());
+}
+
+#[test]
+fn another_verifier_is_asked_and_another_superior_sees_to_it() {
+    let mut world = World::of(TableParts { verifiers: vec![VERIFIER, COURTS], ..parts() });
+    world.complained_of = Some(VERIFIER);
+    let case = world.completed("stairs");
+    assert_eq!(case.verification.as_ref().unwrap().verifier, COURTS);
+
+    for (of, superior) in [(HOUSING, STREET_OFFICE), (STREET_OFFICE, GOVERNMENT)] {
+        let mut world = World::without_verifier();
+        world.complained_of = Some(of);
+        let case = world.completed("stairs");
+        world.now = case.clock(ClockKind::Verify, None).unwrap().due_at;
+        let late = world.tick(case).case;
+        let about = late.supervisions.iter().find(|known| known.clock == Some(ClockKind::Verify)).unwrap();
+        assert_eq!(late.supervised(about), superior);
+    }
+}
+
+#[test]
+fn a_verifier_that_turns_out_to_be_complained_of_makes_way_for_whoever_had_no_part() {
+    let mut world = World::new();
+    let case = world.completed("stairs");
+    let case = case.record_callback(&reached(5), &world.official(VERIFIER)).unwrap().case;
+    let case = Case { complained_of: Some(VERIFIER), ..case };
+    assert_eq!(guard(case.clone().verify(&found_good(), &world.official(VERIFIER))), "recused");
+    assert_eq!(guard(case.clone().order_rework("not_done", &world.official(VERIFIER))), "recused");
+    assert_eq!(guard(case.clone().verify(&found_good(), &world.official(STATION))), "verifier");
+    let unheard = VerifyCase { callback: None, ..found_good() };
+    let refused = case.clone().verify(&unheard, &world.official(GOVERNMENT));
+    assert_eq!(guard(refused), "callback_outstanding", "what that one was told does not count");
+    let verified = case.verify(&found_good(), &world.official(GOVERNMENT)).unwrap().case;
+    assert_eq!(verified.state, CaseState::Resolved);
+    assert_eq!(verified.verification.as_ref().unwrap().verifier, GOVERNMENT);
+    assert_eq!(violations(&verified), Vec::<&str>::new());
+}
+
+#[test]
+fn whoever_is_complained_of_does_not_arbitrate() {
+    let mut world = World::new();
+    let superior = |aside| world.routes.superior_apart(&[STATION, COMMITTEE], Some(aside), world.now);
+    assert_eq!(superior(STREET_OFFICE), Some(GOVERNMENT));
+    assert_eq!(superior(HOUSING), Some(STREET_OFFICE), "it is no party");
+    world.complained_of = Some(GOVERNMENT);
+    let case = world.objected("street_light");
+    assert_eq!(guard(case.open_arbitration(&[], None, &world.official(GOVERNMENT))), "no_arbiter");
+
+    let mut world = World::of(TableParts { joint_body: Some(COURTS), ..parts() });
+    world.complained_of = Some(GOVERNMENT);
+    let case = world.objected("street_light");
+    let case = case.open_arbitration(&[], None, &world.official(GOVERNMENT)).unwrap().case;
+    assert_eq!(case.objection.as_ref().unwrap().arbiter, Some(COURTS));
+    world.wait(TimeDelta::days(3));
+    let case = world.tick(case).case;
+    let own = case.clone().rule_objection(&ruling(HOUSING), &world.official(GOVERNMENT));
+    assert_eq!(guard(own), "recused");
+    let ruled = case.rule_objection(&ruling(HOUSING), &world.official(COURTS)).unwrap().case;
+    let review = ruled.request_review("wrong_item", &world.official(HOUSING)).unwrap().case;
+    assert_eq!(review.objection.as_ref().unwrap().arbiter, Some(COURTS), "nobody else is left");
+    assert_eq!(violations(&review), Vec::<&str>::new());
+}
+
+/// As when another case, which complains of that organisation, is merged into it.
+fn takes(case: &Case, of: OrgId, world: &mut World) -> Result<Decision> {
+    let other = CaseId(world.fresh());
+    let complaint = Complaint { of, by: vec![other] };
+    case.clone().take_in(&[other], Some(&complaint), &world.official(STATION))
+}
+
+#[test]
+fn a_complaint_does_not_come_into_what_the_one_complained_of_has_in_hand() {
+    let mut world = World::new();
+    let led = world.dispatched("street_light");
+    let (offered, partner) = (world.dispatched("shopping_help"), world.with_partner());
+    let verifying = world.completed("stairs");
+    let rated = world.resolved("stairs").rate(1, &world.resident()).unwrap().case;
+    let arbitrated = in_arbitration(&mut world);
+    let answer = AnswerCase { explanation_ref: "kb-7".into(), closed_code: ClosedCode::BeyondAuthority };
+    let answered = world.triaged("stairs").answer(answer, &world.official(HOUSING)).unwrap().case;
+    for (case, of) in [
+        (&led, STREET_OFFICE),
+        (&led, URBAN),
+        (&offered, GROUP),
+        (&partner, GROUP),
+        (&verifying, STATION),
+        (&verifying, VERIFIER),
+        (&rated, VERIFIER),
+        (&arbitrated, GOVERNMENT),
+        (&arbitrated, URBAN),
+        (&answered, HOUSING),
+    ] {
+        assert_eq!(case.bars_complaint(of), Some("recused"), "{of}: {}", case.state);
+        assert_eq!(guard(takes(case, of, &mut world)), "recused", "{of}: {}", case.state);
+    }
+    let received = takes(&led, STATION, &mut world).unwrap().case;
+    assert_eq!((received.complained_of, received.merged.len()), (Some(STATION), 1), "it only received it");
+    let known = Case { complained_of: Some(HOUSING), ..led };
+    assert_eq!(guard(takes(&known, COURTS, &mut world)), "another_subject");
+    let same = takes(&known, HOUSING, &mut world).unwrap().case;
+    assert_eq!((same.complained_of, same.complained_through.len()), (Some(HOUSING), 0), "of its own");
+    let gone = world.registered().withdraw("solved_itself", None, &world.resident()).unwrap().case;
+    assert!(matches!(takes(&gone, HOUSING, &mut world), Err(DomainError::WrongState { .. })));
+}
+
+#[test]
+fn a_complaint_comes_with_those_that_make_it_and_goes_with_the_last_of_them() {
+    let mut world = World::new();
+    let ids: Vec<CaseId> = (0..2).map(|_| CaseId(world.fresh())).collect();
+    let case = world.triaged("street_light");
+    let by = |id: CaseId| Complaint { of: STREET_OFFICE, by: vec![id] };
+    let case = case.take_in(&ids[..1], Some(&by(ids[0])), &world.official(STATION)).unwrap().case;
+    assert_eq!(case.complaint(), Some(by(ids[0])));
+    let text = serde_json::to_string(&case).unwrap();
+    assert_eq!(serde_json::from_str::<Case>(&text).unwrap(), case);
+    let sent = case.clone().dispatch(&RouteChoice::Auto, &world.official(GOVERNMENT)).unwrap().case;
+    assert_eq!(sent.lead_org, Some(URBAN), "the router passes it over");
+    assert_eq!(guard(case.clone().triage(&naming(HOUSING), &world.official(STREET_OFFICE))), "recused");
+
+    let both = case.take_in(&ids[1..], Some(&by(ids[1])), &world.official(STATION)).unwrap().case;
+    assert_eq!(both.complaint().unwrap().by, ids);
+    let one = both.clone().absorb(&ids[..1], false, &world.official(STATION)).unwrap().case;
+    assert_eq!(one.complaint(), Some(by(ids[1])));
+    let none = one.absorb(&ids[1..], false, &world.official(STATION)).unwrap().case;
+    assert_eq!((none.complained_of, none.complained_through.len()), (None, 0));
+
+    // Said of this one, too, it stays.
+    let said = both.triage(&naming(STREET_OFFICE), &world.official(STATION)).unwrap().case;
+    let left = said.absorb(&ids, false, &world.official(STATION)).unwrap().case;
+    assert_eq!(left.complaint(), Some(Complaint { of: STREET_OFFICE, by: vec![left.id] }));
+}
+
+#[test]
+fn a_merger_is_not_taken_back_by_whom_the_case_complains_of() {
+    let mut world = World::new();
+    let other = CaseId(world.fresh());
+    let case = complaint(&mut world, STREET_OFFICE);
+    let merged = case.merge(other, &world.official(STATION)).unwrap().case;
+    assert_eq!(guard(merged.clone().unmerge(&world.official(STREET_OFFICE))), "recused");
+    let back = merged.unmerge(&world.official(STATION)).unwrap().case;
+    assert_eq!(back.complained_of, Some(STREET_OFFICE));
+}
+
+#[test]
+fn the_word_of_a_joined_requester_is_not_judged_by_whom_either_case_complains_of() {
+    let mut world = World::new();
+    let resolved = world.resolved("stairs");
+    let original = |case: &Case, world: &World| Original::of(case, &world.rules, &world.routes);
+    let own = complaint(&mut world, HOUSING);
+    let own = own.merge(resolved.id, &world.official(STATION)).unwrap().case;
+    let about = original(&resolved, &world);
+    let rated = own.rate_merged(1, &about, &world.resident()).unwrap().case;
+    assert_eq!(guard(rated.judge_merged(true, "", &about, &world.official(HOUSING))), "recused");
+
+    let complained = Case { complained_of: Some(HOUSING), ..resolved };
+    let joined = world.registered().merge(complained.id, &world.official(STATION)).unwrap().case;
+    let about = original(&complained, &world);
+    let rated = joined.rate_merged(1, &about, &world.resident()).unwrap().case;
+    assert_eq!(rated.rating.as_ref().unwrap().judge, Some(VERIFIER));
+    let at = rated.rating.as_ref().unwrap().at;
+    assert_eq!(guard(rated.judge_merged(true, "", &about, &world.official(HOUSING))), "rating_judge");
+    assert_eq!(guard(complained.heed_joined(at, &world.official(HOUSING))), "rating_judge");
+}
