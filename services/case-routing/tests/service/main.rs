@@ -37,6 +37,7 @@ mod lists;
 mod mediation;
 mod mediation_days;
 mod mediation_news;
+mod mediation_parties;
 mod mergers;
 mod model;
 mod news;
