@@ -43,6 +43,7 @@ mod model;
 mod news;
 mod partners;
 mod patrol;
+mod patrol_merged;
 mod patrol_repairs;
 mod places;
 mod reach;
