@@ -7,7 +7,7 @@ use chassis::{
     Error, Result, Timestamp,
     auth::Caller,
     clock::{new_id, to_proto},
-    command::{AggregateStore, Commands, Decide, Decision, Meta, once},
+    command::{Commands, Decide, Decision, Meta, once},
     crypto::Crypto,
     db::{Origin as Cause, Tx},
     proto::case_routing::v1 as pb,
@@ -16,18 +16,19 @@ use chassis::{
 use diesel_async::AsyncPgConnection;
 use uuid::Uuid;
 
-use super::{Mappings, TICKET};
+use super::{Mappings, TICKET, joint::Joint};
 use crate::{
     atlas::World,
     codes,
     domain::{
-        Case, CaseId, CaseState, Channel, IntakeCase, Nature, Origin, PersonRef, RegisterCase, RouteChoice,
-        TicketId, TriageCase, UnitId, Urgency,
+        Act, Case, CaseId, CaseState, Channel, IntakeCase, Nature, Origin, PersonRef, RegisterCase,
+        RouteChoice, TicketId, TriageCase, UnitId, Urgency,
         exchange::{ExternalLink, MOST_REMARKS, Mapping, Paper, Pushed, is_masked},
     },
     reach,
     record::{CaseRecord, NewTicket},
     redact::redact,
+    remark::{Words, heard},
     rpc::{Desk, TEXT, receiver},
     store::{
         case_store::CaseStore,
@@ -107,12 +108,12 @@ impl Pusher {
                 }
             };
             match done {
-                // Somebody else took it in meanwhile: then it is known now.
-                Err(Error::AlreadyExists { kind: tickets::KIND, .. }) => {}
+                // Somebody else took it in meanwhile: then it is known now. Or its case was merged, or taken out.
+                Err(Error::AlreadyExists { kind: tickets::KIND, .. } | Error::Stale { .. }) => {}
                 done => return done,
             }
         }
-        Err(Error::unavailable("the same ticket is being pushed at the same time"))
+        Err(Error::unavailable("the same ticket is being changed at the same time"))
     }
 
     async fn plan(&self, caller: &Caller, system: &System, push: &Push) -> Result<Plan> {
@@ -251,9 +252,7 @@ impl Pusher {
     ) -> Result<pb::TicketReceipt> {
         let (id, case_id) = (TicketId(ticket.ticket_id), CaseId(ticket.case_id));
         // The case first, so that pushes of one number come one after the other.
-        let mut loaded = CaseStore::default().load(&*tx.conn, &[case_id]).await?;
-        let mut record =
-            loaded.remove(&case_id).ok_or_else(|| Error::internal("a ticket without its case"))?;
+        let Joint { own: mut record, original } = Joint::lock(tx, case_id).await?;
         let mapping = self.mappings.get(tx.conn, &ticket.system_code, ticket.mapping_version).await?;
         let mut outcome = pb::PushOutcome::Unchanged;
         // Of what we referred, the text is ours: there is nothing to add to.
@@ -267,10 +266,16 @@ impl Pusher {
             }
             if pushing.remarked {
                 let world = self.desk.atlas.world();
-                let verb = Verb::new(world, case_id, None, |case: Case, act, _: &Caller| case.remark(&act));
-                let commands: Commands<CaseStore> = vec![(case_id, Box::new(verb))];
-                let mut records = self.desk.executor.apply(tx, caller, commands).await?;
-                record = records.pop().ok_or_else(|| Error::internal("a command without its aggregate"))?;
+                let remark = |case: Case, act: Act<'_>, _: &Caller| case.remark(&act);
+                let verb = Verb::new(world.clone(), case_id, None, remark);
+                let mut commands: Commands<CaseStore> = vec![(case_id, Box::new(verb))];
+                if let Some(original) = original.filter(|original| original.case.takes_words()) {
+                    let (id, words) = (original.case.id, Words::heard(&self.desk.crypto, &push.pushed.text));
+                    commands.push((id, heard(world, id, None, words)));
+                }
+                let records = self.desk.executor.apply(tx, caller, commands).await?;
+                let remarked = records.into_iter().next();
+                record = remarked.ok_or_else(|| Error::internal("a command without its aggregate"))?;
             }
             if pushing.changed {
                 let sealed = seal(&self.desk.crypto, id, &pushing.paper)?;

@@ -33,6 +33,7 @@ mod hours;
 mod imports;
 mod independence;
 mod joined;
+mod joined_words;
 mod lists;
 mod mediation;
 mod mediation_days;

@@ -23,6 +23,7 @@ mod follow_units;
 mod history;
 mod hours;
 mod import;
+mod joined_words;
 mod lists;
 mod merging;
 mod partners;
