@@ -1,5 +1,5 @@
-//! The case of a ticket together with the one that it was merged into (并单), where the matter is worked on: that one hears what is
-//! pushed.
+//! The case of a ticket together with the one that it was merged into (并单), where the matter is worked on: that one says how it
+//! stands, and hears what is pushed.
 
 use chassis::{Error, Result, command::AggregateStore, db::Tx};
 

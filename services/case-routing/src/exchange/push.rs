@@ -240,7 +240,8 @@ impl Pusher {
         let records = self.desk.executor.apply(tx, caller, commands).await?;
         let record = records.first().ok_or_else(|| Error::internal("a command without its aggregate"))?;
         let case = &record.case;
-        Ok(receipt(case, ticket.id, &ticket.ext_no, &mapping, pb::PushOutcome::Taken, case.registered_at))
+        let (outcome, taken_at) = (pb::PushOutcome::Taken, case.registered_at);
+        Ok(receipt(case, case, ticket.id, &ticket.ext_no, &mapping, outcome, taken_at))
     }
 
     async fn add(
@@ -269,7 +270,7 @@ impl Pusher {
                 let remark = |case: Case, act: Act<'_>, _: &Caller| case.remark(&act);
                 let verb = Verb::new(world.clone(), case_id, None, remark);
                 let mut commands: Commands<CaseStore> = vec![(case_id, Box::new(verb))];
-                if let Some(original) = original.filter(|original| original.case.takes_words()) {
+                if let Some(original) = original.as_ref().filter(|original| original.case.takes_words()) {
                     let (id, words) = (original.case.id, Words::heard(&self.desk.crypto, &push.pushed.text));
                     commands.push((id, heard(world, id, None, words)));
                 }
@@ -284,7 +285,8 @@ impl Pusher {
                 outcome = pb::PushOutcome::Added;
             }
         }
-        Ok(receipt(&record.case, id, &push.ext_no, &mapping, outcome, ticket.taken_at))
+        let stands = original.as_ref().map_or(&record.case, |original| &original.case);
+        Ok(receipt(&record.case, stands, id, &push.ext_no, &mapping, outcome, ticket.taken_at))
     }
 }
 
@@ -376,8 +378,10 @@ impl Decide<CaseRecord> for Take {
     }
 }
 
+/// The receipt of a ticket's case; how the matter stands is told by the one that it was merged into, as changes tell it.
 fn receipt(
     case: &Case,
+    stands: &Case,
     ticket: TicketId,
     ext_no: &str,
     mapping: &Mapping,
@@ -388,10 +392,10 @@ fn receipt(
         ticket_id: ticket.to_string(),
         ext_no: ext_no.to_owned(),
         case_no: case.case_no.clone(),
-        state: codes::case_state(case.state).into(),
-        external_status: mapping.status(case.state, case.closed_code).unwrap_or_default().to_owned(),
+        state: codes::case_state(stands.state).into(),
+        external_status: mapping.status(stands.state, stands.closed_code).unwrap_or_default().to_owned(),
         outcome: outcome.into(),
-        awaits_triage: matches!(case.state, CaseState::Registered | CaseState::Accepted),
+        awaits_triage: matches!(stands.state, CaseState::Registered | CaseState::Accepted),
         taken_time: Some(to_proto(taken_at)),
     }
 }

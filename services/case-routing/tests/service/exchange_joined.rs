@@ -27,7 +27,7 @@ pub async fn joined(world: &World, ext_no: &str, into: &str) -> pb::ExternalTick
     ticket
 }
 
-async fn parts(world: &World, ticket: &pb::ExternalTicket) {
+pub async fn parts(world: &World, ticket: &pb::ExternalTicket) {
     let request = pb::UnmergeCaseRequest {
         case_id: ticket.case_id.clone(),
         request_id: request_id(),

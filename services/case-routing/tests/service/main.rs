@@ -25,6 +25,7 @@ mod exchange_delivery;
 mod exchange_files;
 mod exchange_grants;
 mod exchange_joined;
+mod exchange_receipts;
 mod exchange_reports;
 mod exchange_words;
 mod flow;
