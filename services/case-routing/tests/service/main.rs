@@ -10,6 +10,7 @@ mod calendar;
 mod catalogue;
 mod classify;
 mod classify_models;
+mod complaints;
 mod crew;
 mod defects;
 mod disputes;
