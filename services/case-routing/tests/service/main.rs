@@ -2,6 +2,7 @@
 
 mod anonymous;
 mod application;
+mod arbitration_parties;
 mod bad_input;
 mod benefit_days;
 mod benefit_ends;
