@@ -37,6 +37,7 @@ mod imports;
 mod independence;
 mod joined;
 mod joined_words;
+mod judges;
 mod lists;
 mod mediation;
 mod mediation_days;

@@ -24,6 +24,7 @@ mod history;
 mod hours;
 mod import;
 mod joined_words;
+mod judges;
 mod lists;
 mod merging;
 mod partners;
