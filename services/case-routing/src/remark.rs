@@ -1,6 +1,8 @@
 //! Words that somebody adds to a case: sealed like the case's own text, with a redacted copy beside. Who said them, when, and
 //! at which step follows from the decision that they come with.
 
+use std::sync::Arc;
+
 use chassis::{
     Error, Result, Timestamp,
     auth::Caller,
@@ -11,13 +13,17 @@ use chassis::{
 use uuid::Uuid;
 
 use crate::{
-    domain::RemarkKind,
+    atlas::World,
+    domain::{Act, Case, CaseId, OrgId, Party, RemarkKind},
     record::{CaseRecord, NewRemark},
     redact::redact,
+    verb::{Verb, acting_for},
 };
 
 /// Purpose under which they are sealed.
 const REMARK: &str = "case_remark";
+/// Characters of a text that another case hears; all of it stands where it was said.
+const HEARD: usize = 4_000;
 
 /// Words, ready to be stored.
 #[derive(Debug, Clone)]
@@ -38,6 +44,32 @@ impl Words {
         let sealed = crypto.seal(REMARK, text.as_bytes(), id.as_bytes());
         Some(Self { id, kind, redacted: redact(text), sealed })
     }
+
+    /// What was said in a case that was merged into another, as it stands in the other.
+    pub fn heard(crypto: &Crypto, text: &str) -> Option<Self> {
+        let cut = |text: &str| text.chars().take(HEARD).collect::<String>();
+        let words = Self::of(crypto, RemarkKind::Joined, &cut(text))?;
+        // Redacted before it is cut: half a number is not known as one.
+        Some(Self { redacted: cut(&redact(text)), ..words })
+    }
+}
+
+/// The original hears what was said in a case that was merged into it: by an official of an organisation, or by somebody whom
+/// nobody there has to know.
+pub fn heard(
+    world: Arc<World>,
+    original: CaseId,
+    speaker: Option<OrgId>,
+    words: Option<Words>,
+) -> Box<dyn Decide<CaseRecord>> {
+    let hear = move |case: Case, act: Act<'_>, by: &Caller| {
+        let act = match speaker {
+            Some(org) => acting_for(act, by, Some(org)),
+            None => Act { by: Party::system(), ..act },
+        };
+        case.hear_joined(&act)
+    };
+    Box::new(Saying { command: Verb::new(world, original, None, hear).on_what_was_found(), words })
 }
 
 /// The text of words that were sealed under an id.

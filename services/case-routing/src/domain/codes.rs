@@ -388,6 +388,8 @@ codes! {
         Remark = "remark",
         Reopening = "reopening",
         Rating = "rating",
+        /// They were said in a case that was merged into this one.
+        Joined = "joined",
     }
 
     /// How a verifier checked.

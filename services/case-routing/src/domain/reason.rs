@@ -305,6 +305,11 @@ pub const TEXTS: &[(&str, &str, &str)] = &[
         "its requester was called about what was done again: {outcome}",
     ),
     (
+        "joined_remark",
+        "并入本件的诉求有补充",
+        "something was added to a request that was merged into this one",
+    ),
+    (
         "original_merged",
         "所并入的案件已并入另一件，本件随之转入",
         "the case that it was merged into went into another and took it along",

@@ -4,13 +4,18 @@
 use super::case::Case;
 use super::codes::{CaseState, Channel};
 use super::error::{DomainError, Result};
-use super::work::{Act, Decision, Standing, Work};
+use super::reason::Reason;
+use super::state::Trigger;
+use super::work::{Act, Decision, Party, Standing, Work};
 
 /// Words that a case takes, so that nobody fills it without end.
 const MOST_REMARKS: u32 = 200;
 
 /// The step of the timeline.
 const REMARKED: &str = "CaseRemarked";
+
+/// The step by which the people of a case learn what was added to one that was merged into it.
+const JOINED: &str = "JoinedRemarked";
 
 impl Case {
     /// The requester, or somebody for an organisation that takes part, says something.
@@ -26,6 +31,29 @@ impl Case {
         }
         work.remark()?;
         Ok(work.finish_with(REMARKED, None))
+    }
+
+    /// Something was said in a case that was merged into this one: whoever works on the matter has to see it. Who else asked is
+    /// nobody's to know here, so the step is nobody's, unless an official spoke for an organisation.
+    ///
+    /// # Errors
+    /// `WrongState` where it was merged itself; `Guard` `case_archived`, `too_many_remarks`.
+    pub fn hear_joined(self, act: &Act<'_>) -> Result<Decision> {
+        let mut work = Work::begin(self, act);
+        if work.case.merged_into.is_some() {
+            return Err(work.wrong_state(Trigger::Merge));
+        }
+        if work.by.standing != Standing::Official {
+            work.by = Party::system();
+        }
+        work.remark()?;
+        Ok(work.finish_with(JOINED, Some(Reason::new("joined_remark"))))
+    }
+
+    /// Whether there is room for more words.
+    #[must_use]
+    pub const fn takes_words(&self) -> bool {
+        !matches!(self.state, CaseState::Archived) && self.remark_count < MOST_REMARKS
     }
 
     /// Opens a closed case again and says what is new.

@@ -1,17 +1,18 @@
 //! Who takes part in a case, and who is asked for something without having a task of it.
 
-use super::case::Case;
+use super::case::{Case, Rating};
 use super::codes::*;
 use super::ids::OrgId;
 
 impl Case {
-    /// Whether an organisation takes part, is asked to define the duty, or has to answer a supervision: its caller reaches the
-    /// case.
+    /// Whether an organisation takes part, is asked to define the duty, has to answer a supervision or to judge a bad rating: its
+    /// caller reaches the case.
     #[must_use]
     pub fn is_party(&self, org: OrgId) -> bool {
         self.first_receiver == org
             || self.tasks.iter().any(|task| task.org == org)
             || self.verification.as_ref().is_some_and(|verification| verification.verifier == org)
+            || self.judge() == Some(org)
             || self
                 .supervisions
                 .iter()
@@ -24,15 +25,37 @@ impl Case {
             })
     }
 
-    /// The organisations that a case which has not ended asks for something though they have no task of it: the parties and the
-    /// arbiter while an arbitration is open, whoever is asked to define the duty, the verifier while it verifies, and whoever has
-    /// to answer a supervision. Each [takes part](Self::is_party), and has to find the case.
+    /// Whether a bad rating has to be judged. Whoever withdraws ends that with the case.
+    #[must_use]
+    pub fn awaits_judgement(&self) -> bool {
+        let awaited = self.rating.as_ref().is_some_and(Rating::awaits_judgement);
+        awaited && self.state != CaseState::Withdrawn
+    }
+
+    /// Who has to judge a bad rating now.
+    fn judge(&self) -> Option<OrgId> {
+        let rating = self.rating.as_ref().filter(|_| self.awaits_judgement());
+        rating.and_then(|rating| rating.judge)
+    }
+
+    /// The organisations that a case asks for something though they have no task of it: whoever has to judge a bad rating, also when
+    /// the case is closed or merged; of one that has not ended the parties and the arbiter while an arbitration is open, whoever is
+    /// asked to define the duty, the verifier while it verifies, and whoever has to answer a supervision. Each
+    /// [takes part](Self::is_party), and has to find the case.
     #[must_use]
     pub fn asked_orgs(&self) -> Vec<OrgId> {
-        if self.state.is_finished() {
-            return Vec::new();
+        let mut asked: Vec<OrgId> = self.judge().into_iter().collect();
+        if !self.state.is_finished() {
+            self.ask_the_others(&mut asked);
         }
-        let mut asked: Vec<OrgId> = Vec::new();
+        asked.retain(|org| self.tasks.iter().all(|task| task.org != *org));
+        asked.sort_unstable();
+        asked.dedup();
+        asked
+    }
+
+    /// Those that are asked while the case goes on.
+    fn ask_the_others(&self, asked: &mut Vec<OrgId>) {
         if let Some(objection) = &self.objection {
             if matches!(objection.state, ObjectionState::InArbitration | ObjectionState::InReview) {
                 asked.extend(objection.parties.iter().copied());
@@ -46,9 +69,5 @@ impl Case {
         asked.extend(verification.map(|verification| verification.verifier));
         let open = self.supervisions.iter().filter(|known| known.state != SupervisionState::Cleared);
         asked.extend(open.map(|known| self.supervised(known)));
-        asked.retain(|org| self.tasks.iter().all(|task| task.org != *org));
-        asked.sort_unstable();
-        asked.dedup();
-        asked
     }
 }

@@ -2,6 +2,7 @@
 //! (`courier`), and what becomes elsewhere of those that were referred is noted (`reports`).
 
 pub mod courier;
+mod joint;
 pub mod push;
 pub mod reports;
 pub mod telling;

@@ -7,7 +7,7 @@ use chassis::{
     Error, Result, Timestamp,
     auth::Caller,
     clock::{new_id, to_proto},
-    command::{AggregateStore, Commands, Decide, Decision, Meta, once},
+    command::{Commands, Decide, Decision, Meta, once},
     crypto::Crypto,
     db::{Origin as Cause, Tx},
     proto::case_routing::v1 as pb,
@@ -16,18 +16,19 @@ use chassis::{
 use diesel_async::AsyncPgConnection;
 use uuid::Uuid;
 
-use super::{Mappings, TICKET};
+use super::{Mappings, TICKET, joint::Joint};
 use crate::{
     atlas::World,
     codes,
     domain::{
-        Case, CaseId, CaseState, Channel, IntakeCase, Nature, Origin, PersonRef, RegisterCase, RouteChoice,
-        TicketId, TriageCase, UnitId, Urgency,
+        Act, Case, CaseId, CaseState, Channel, IntakeCase, Nature, Origin, PersonRef, RegisterCase,
+        RouteChoice, TicketId, TriageCase, UnitId, Urgency,
         exchange::{ExternalLink, MOST_REMARKS, Mapping, Paper, Pushed, is_masked},
     },
     reach,
     record::{CaseRecord, NewTicket},
     redact::redact,
+    remark::{Words, heard},
     rpc::{Desk, TEXT, receiver},
     store::{
         case_store::CaseStore,
@@ -107,12 +108,12 @@ impl Pusher {
                 }
             };
             match done {
-                // Somebody else took it in meanwhile: then it is known now.
-                Err(Error::AlreadyExists { kind: tickets::KIND, .. }) => {}
+                // Somebody else took it in meanwhile: then it is known now. Or its case was merged, or taken out.
+                Err(Error::AlreadyExists { kind: tickets::KIND, .. } | Error::Stale { .. }) => {}
                 done => return done,
             }
         }
-        Err(Error::unavailable("the same ticket is being pushed at the same time"))
+        Err(Error::unavailable("the same ticket is being changed at the same time"))
     }
 
     async fn plan(&self, caller: &Caller, system: &System, push: &Push) -> Result<Plan> {
@@ -239,7 +240,8 @@ impl Pusher {
         let records = self.desk.executor.apply(tx, caller, commands).await?;
         let record = records.first().ok_or_else(|| Error::internal("a command without its aggregate"))?;
         let case = &record.case;
-        Ok(receipt(case, ticket.id, &ticket.ext_no, &mapping, pb::PushOutcome::Taken, case.registered_at))
+        let (outcome, taken_at) = (pb::PushOutcome::Taken, case.registered_at);
+        Ok(receipt(case, case, ticket.id, &ticket.ext_no, &mapping, outcome, taken_at))
     }
 
     async fn add(
@@ -251,9 +253,7 @@ impl Pusher {
     ) -> Result<pb::TicketReceipt> {
         let (id, case_id) = (TicketId(ticket.ticket_id), CaseId(ticket.case_id));
         // The case first, so that pushes of one number come one after the other.
-        let mut loaded = CaseStore::default().load(&*tx.conn, &[case_id]).await?;
-        let mut record =
-            loaded.remove(&case_id).ok_or_else(|| Error::internal("a ticket without its case"))?;
+        let Joint { own: mut record, original } = Joint::lock(tx, case_id).await?;
         let mapping = self.mappings.get(tx.conn, &ticket.system_code, ticket.mapping_version).await?;
         let mut outcome = pb::PushOutcome::Unchanged;
         // Of what we referred, the text is ours: there is nothing to add to.
@@ -267,10 +267,16 @@ impl Pusher {
             }
             if pushing.remarked {
                 let world = self.desk.atlas.world();
-                let verb = Verb::new(world, case_id, None, |case: Case, act, _: &Caller| case.remark(&act));
-                let commands: Commands<CaseStore> = vec![(case_id, Box::new(verb))];
-                let mut records = self.desk.executor.apply(tx, caller, commands).await?;
-                record = records.pop().ok_or_else(|| Error::internal("a command without its aggregate"))?;
+                let remark = |case: Case, act: Act<'_>, _: &Caller| case.remark(&act);
+                let verb = Verb::new(world.clone(), case_id, None, remark);
+                let mut commands: Commands<CaseStore> = vec![(case_id, Box::new(verb))];
+                if let Some(original) = original.as_ref().filter(|original| original.case.takes_words()) {
+                    let (id, words) = (original.case.id, Words::heard(&self.desk.crypto, &push.pushed.text));
+                    commands.push((id, heard(world, id, None, words)));
+                }
+                let records = self.desk.executor.apply(tx, caller, commands).await?;
+                let remarked = records.into_iter().next();
+                record = remarked.ok_or_else(|| Error::internal("a command without its aggregate"))?;
             }
             if pushing.changed {
                 let sealed = seal(&self.desk.crypto, id, &pushing.paper)?;
@@ -279,7 +285,8 @@ impl Pusher {
                 outcome = pb::PushOutcome::Added;
             }
         }
-        Ok(receipt(&record.case, id, &push.ext_no, &mapping, outcome, ticket.taken_at))
+        let stands = original.as_ref().map_or(&record.case, |original| &original.case);
+        Ok(receipt(&record.case, stands, id, &push.ext_no, &mapping, outcome, ticket.taken_at))
     }
 }
 
@@ -371,8 +378,10 @@ impl Decide<CaseRecord> for Take {
     }
 }
 
+/// The receipt of a ticket's case; how the matter stands is told by the one that it was merged into, as changes tell it.
 fn receipt(
     case: &Case,
+    stands: &Case,
     ticket: TicketId,
     ext_no: &str,
     mapping: &Mapping,
@@ -383,10 +392,10 @@ fn receipt(
         ticket_id: ticket.to_string(),
         ext_no: ext_no.to_owned(),
         case_no: case.case_no.clone(),
-        state: codes::case_state(case.state).into(),
-        external_status: mapping.status(case.state, case.closed_code).unwrap_or_default().to_owned(),
+        state: codes::case_state(stands.state).into(),
+        external_status: mapping.status(stands.state, stands.closed_code).unwrap_or_default().to_owned(),
         outcome: outcome.into(),
-        awaits_triage: matches!(case.state, CaseState::Registered | CaseState::Accepted),
+        awaits_triage: matches!(stands.state, CaseState::Registered | CaseState::Accepted),
         taken_time: Some(to_proto(taken_at)),
     }
 }

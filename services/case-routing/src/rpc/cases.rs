@@ -19,14 +19,14 @@ use uuid::Uuid;
 use super::{
     convert,
     desk::{Desk, aim},
-    exchange_forms, mediation_view, parse,
+    exchange_forms, joined_words, mediation_view, parse,
     register::{Entry, TEXT},
     verification::independent,
     wait::Wait,
 };
 use crate::{
     codes,
-    domain::{self, Act, Case, CaseId, Materials, OrgId, Original, Rating, RemarkKind, Standing},
+    domain::{self, Act, Case, CaseId, Materials, Original, Rating, RemarkKind, Standing},
     reach,
     record::CaseRecord,
     remark::{self, Words},
@@ -36,7 +36,7 @@ use crate::{
         read::{self, Access},
         remarks,
     },
-    verb::{acting_for, in_own_case, opened_to, withdrawing},
+    verb::{in_own_case, opened_to, withdrawing},
 };
 
 /// Longest text that is added to a case.
@@ -76,7 +76,7 @@ impl CaseService for Cases {
         let caller = Caller::of(&request)?;
         let id: CaseId = parse::id("case_id", &request.get_ref().case_id)?;
         let record = self.0.find(&caller, id).await?;
-        let case = self.shown(&record).await?;
+        let case = self.shown(&record, &caller).await?;
         Ok(Response::new(pb::GetCaseResponse { case: Some(case) }))
     }
 
@@ -84,7 +84,7 @@ impl CaseService for Cases {
         let caller = Caller::of(&request)?;
         let wait = Wait::try_from(request.get_ref())?;
         let (record, changed) = self.0.changed(&caller, &wait, longest_wait(&request)).await?;
-        let case = self.shown(&record).await?;
+        let case = self.shown(&record, &caller).await?;
         Ok(Response::new(pb::WaitCaseResponse { case: Some(case), changed }))
     }
 
@@ -179,6 +179,7 @@ impl CaseService for Cases {
         };
         let said = remarks::of_case(&mut conn, id).await?.into_iter();
         let said = said.filter(|said| !judges || said.kind == RemarkKind::Rating.as_str());
+        let said = said.filter(|said| joined_words::is_shown(&said.kind, &case, &caller));
         let revealed = said.map(|said| {
             let text = remark::open(&self.0.crypto, said.remark_id, &said.sealed);
             text.map(|text| pb::RevealedRemark { case_version: said.case_version, kind: said.kind, text })
@@ -264,29 +265,26 @@ impl CaseService for Cases {
         let request = request.into_inner();
         let aim = aim!("AddRemark", request);
         let text = parse::words("text", &request.text, 1, MOST_CHARACTERS)?;
+        if self.0.original(&caller, aim.id).await?.is_some() {
+            return Ok(Response::new(joined_words::add(&self.0, &caller, aim, &text).await?));
+        }
         let words = Words::of(&self.0.crypto, RemarkKind::Remark, &text);
         let wrap = |case| pb::AddRemarkResponse { case };
-        let add = |case: Case, act: Act<'_>, by: &Caller| {
-            if reach::is_requester(&case, by) {
-                let act = in_own_case(act, by, &case);
-                return case.add_remark(&act);
-            }
-            let part = reach::part_orgs(by).into_iter().map(OrgId).find(|org| case.is_party(*org));
-            case.add_remark(&acting_for(act, by, part))
-        };
-        self.0.say(&caller, aim, words, add, wrap).await
+        self.0.say(&caller, aim, words, joined_words::say_alone, wrap).await
     }
 }
 
 impl Cases {
     /// A single case, with what is kept beside it.
-    async fn shown(&self, record: &CaseRecord) -> chassis::Result<pb::Case> {
+    async fn shown(&self, record: &CaseRecord, by: &Caller) -> chassis::Result<pb::Case> {
         let mut case = convert::case(record, &self.0.atlas.world(), self.0.clock.now());
         case.original = self.0.original_of(&record.case).await?.map(|record| convert::original(&record.case));
         case.mediation = self.0.mediation_of(&record.case).await?.as_ref().map(mediation_view::summary);
         let tickets = self.0.tickets_of(&record.case).await?;
         case.external_tickets = tickets.iter().map(exchange_forms::ticket).collect::<Result<_, Error>>()?;
-        case.remarks = self.0.remarks_of(&record.case).await?.iter().map(convert::remark).collect();
+        let said = self.0.remarks_of(&record.case).await?;
+        let said = said.iter().filter(|said| joined_words::is_shown(&said.kind, &record.case, by));
+        case.remarks = said.map(convert::remark).collect();
         Ok(case)
     }
 

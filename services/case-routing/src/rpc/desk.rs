@@ -31,9 +31,6 @@ use crate::{
     verb::Verb,
 };
 
-/// Merged cases that lie between one and its original, at most.
-const MOST_STEPS: usize = 16;
-
 /// Cheap to clone.
 #[derive(Clone)]
 pub struct Desk {
@@ -133,17 +130,11 @@ impl Desk {
 
     /// The case that another was merged into, which the reader of the other need not reach.
     pub async fn original_of(&self, case: &Case) -> Result<Option<CaseRecord>> {
-        let Some(mut into) = case.merged_into else { return Ok(None) };
-        let mut conn = self.db.conn().await?;
-        // Only cases of earlier releases were left behind in one that was merged itself.
-        for _ in 0..MOST_STEPS {
-            let found = read::case(&mut conn, into).await?;
-            match found.as_ref().and_then(|record| record.case.merged_into) {
-                Some(further) => into = further,
-                None => return Ok(found),
-            }
+        if case.merged_into.is_none() {
+            return Ok(None);
         }
-        Ok(None)
+        let mut conn = self.db.conn().await?;
+        read::original(&mut conn, case).await
     }
 
     /// The latest mediation of a dispute.

@@ -2,7 +2,7 @@
 
 use chassis::{
     Error, Result, RpcResult, Timestamp,
-    auth::{Caller, Role},
+    auth::{Caller, CallerKind, Role},
     clock::new_id,
     command::{Meta, Target},
     page,
@@ -334,6 +334,7 @@ impl MediationService for Mediations {
         let states = states.map(|number| parse::word("states", *number, codes::mediation_state_from, None));
         let filter = MediationFilter {
             reach: ReachFilter::of_disputes(&caller),
+            party: (caller.kind == CallerKind::Person).then_some(caller.person_id),
             states: states.collect::<Result<_>>()?,
             case: parse::optional_id("case_id", &request.case_id)?,
             before: page::decode(&request.page_token)?,

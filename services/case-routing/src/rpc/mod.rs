@@ -30,6 +30,7 @@ mod hotspots;
 mod hours;
 mod imports;
 mod intake;
+mod joined_words;
 mod list_files;
 mod list_forms;
 mod lists;

@@ -92,7 +92,7 @@ impl TryFrom<&pb::RegisterCaseRequest> for Entry {
             urgency: parse::word("urgency", request.urgency, codes::urgency_from, Some(Urgency::Normal))?,
             agrees_to_society: request.agrees_to_society,
             origin: parse::word("origin", request.origin, codes::origin_from, Some(Origin::BottomUp))?,
-            subject_org: None,
+            subject_org: parse::optional_id("subject_org_id", &request.subject_org_id)?,
             client_ref: some(client_ref),
         })
     }
@@ -118,12 +118,12 @@ impl TryFrom<&pb::IntakeCaseRequest> for Entry {
             client_ref: request.client_ref.clone(),
             grid_code: request.grid_code.clone(),
             point: request.point,
+            subject_org_id: request.subject_org_id.clone(),
         };
         if request.item_code.is_empty() {
             return Err(Error::invalid("item_code", "intake names the item"));
         }
-        let subject_org = parse::optional_id("subject_org_id", &request.subject_org_id)?;
-        Ok(Self { subject_org, ..Self::try_from(&common)? })
+        Self::try_from(&common)
     }
 }
 
@@ -172,6 +172,7 @@ impl Entry {
         let receiver = receiver(world, caller, &path, now);
         let receiver =
             receiver.ok_or_else(|| Error::invalid("place_unit_id", "nobody receives requests there"))?;
+        let complained_of = self.subject_org.map(|org| complained_of(world, org)).transpose()?;
         Ok(RegisterCase {
             case_id,
             case_no,
@@ -191,10 +192,16 @@ impl Entry {
             receiver,
             text_redacted: redact(&self.text),
             text_ref: Some(case_id.0),
-            complained_of: self.subject_org,
+            complained_of,
             society_agreed: self.agrees_to_society,
         })
     }
+}
+
+/// The organisation that a request complains of, if there is such a one.
+fn complained_of(world: &World, org: OrgId) -> Result<OrgId> {
+    let known = world.routes.org(org).map(|known| known.id);
+    known.ok_or_else(|| Error::invalid("subject_org_id", "no such organisation"))
 }
 
 /// Who receives a request: the official's own organisation; for residents the nearest window above the place.

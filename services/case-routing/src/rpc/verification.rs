@@ -2,7 +2,7 @@
 
 use chassis::{
     Error, RpcResult,
-    auth::Caller,
+    auth::{Caller, Role},
     command::{Commands, once},
     db::Tx,
     page,
@@ -49,6 +49,13 @@ pub(super) fn independent<'a>(
         return Err(DomainError::NotEntitled { code: "handler" });
     }
     Ok(acting_for(act, by, verifier))
+}
+
+/// What the caller looks through by place: as whoever verifies or calls back. Those who only judge see what asks their organisation.
+fn by_place(caller: &Caller) -> ReachFilter {
+    let looks = |role| matches!(role, Role::Verifier | Role::CallbackAgent);
+    let scopes = caller.scopes.iter().filter(|scope| looks(scope.role)).cloned().collect();
+    ReachFilter::of(&Caller { scopes, ..caller.clone() })
 }
 
 /// Who has to answer a supervision.
@@ -329,8 +336,8 @@ impl VerificationService for Verifications {
             (true, true) => return Err(Error::invalid("callbacks", "not together with `ratings`").into()),
         };
         let mut conn = self.0.db.conn().await?;
-        let mut found =
-            list_work::awaiting(&mut conn, awaits, &ReachFilter::of(&caller), after, size + 1).await?;
+        let (reach, judges) = (by_place(&caller), reach::part_orgs(&caller));
+        let mut found = list_work::awaiting(&mut conn, awaits, &reach, &judges, after, size + 1).await?;
         let next_page_token = page::cut(&mut found, size, |record| record.case.id.0);
         let (world, now) = (self.0.atlas.world(), self.0.clock.now());
         let cases = found.iter().map(|record| convert::in_brief(record, &world, now)).collect();

@@ -1,6 +1,6 @@
 //! The texts of lists of cases: a few per index that can drive one. What the index does not decide is filtered row by row,
 //! reach included. All have the same parameters, bound by [`super::list`].
-//! Who is asked for something without having a task stands in the agenda, which is looked up by its key for open cases only.
+//! Who is asked for something without having a task stands in the agenda, in a small index by which it is looked up.
 
 macro_rules! reached {
     () => {
@@ -8,7 +8,8 @@ macro_rules! reached {
          OR EXISTS (SELECT 1 FROM unnest($12, $13) AS s (unit, line) \
          WHERE s.unit = ANY (c.place_path) AND (s.line IS NULL OR s.line = c.line)) \
          OR EXISTS (SELECT 1 FROM tasks r WHERE r.org_id = ANY ($14) AND r.case_id = c.case_id) \
-         OR (c.open AND (SELECT a.asked_org_ids && $14 FROM agenda a WHERE a.case_id = c.case_id)))"
+         OR EXISTS (SELECT 1 FROM agenda a WHERE a.case_id = c.case_id AND a.asked_org_ids <> '{}' \
+         AND a.asked_org_ids && $14))"
     };
 }
 
@@ -27,7 +28,8 @@ macro_rules! list {
              AND ($6 IS NULL OR (c.open AND c.running_due_at < $6)) \
              AND ($7 IS NULL OR c.registered_at >= $7) AND ($8 IS NULL OR c.registered_at < $8) \
              AND ($15 IS NULL OR EXISTS (SELECT 1 FROM tasks o WHERE o.org_id = $15 AND o.case_id = c.case_id) \
-             OR (c.open AND (SELECT $15 = ANY (a.asked_org_ids) FROM agenda a WHERE a.case_id = c.case_id))) \
+             OR EXISTS (SELECT 1 FROM agenda a WHERE a.case_id = c.case_id AND a.asked_org_ids <> '{}' \
+             AND $15 = ANY (a.asked_org_ids))) \
              AND (cardinality($17) = 0 OR EXISTS \
              (SELECT 1 FROM case_words w WHERE w.case_id = c.case_id AND w.pairs @> $17)) AND ",
             reached!(),
@@ -86,7 +88,7 @@ pub const BY_ORG: Texts = ordered!(
      ORDER BY case_id) t JOIN cases c ON c.case_id = t.held",
     "true"
 );
-/// Open cases that ask an organisation for something without its having a task: few, in an index of their own.
+/// Cases that ask an organisation for something without its having a task: few, in an index of their own.
 pub const BY_ASKED: Texts = [
     list!(
         "agenda t JOIN cases c ON c.case_id = t.case_id",

@@ -11,19 +11,22 @@ use uuid::Uuid;
 use super::{case_store::CaseRow, list::ReachFilter};
 use crate::record::CaseRecord;
 
-/// Cases that wait for a third organisation, oldest first. Whoever is to be called about what was done again in another case is
-/// called once that was found good.
+/// Cases that wait for a third organisation, oldest first: those within reach by place, and bad ratings that one of these
+/// organisations has to judge, wherever they are. Whoever is to be called about what was done again in another case is called once
+/// that was found good.
 pub async fn awaiting(
     conn: &mut AsyncPgConnection,
     awaits: &str,
     reach: &ReachFilter,
+    judges: &[Uuid],
     after: Option<Uuid>,
     limit: i64,
 ) -> Result<Vec<CaseRecord>> {
     let rows: Vec<CaseRow> = cached(
         "SELECT c.told_version, c.doc FROM agenda a JOIN cases c ON c.case_id = a.case_id \
          WHERE a.awaits = $1 AND a.case_id > $2 AND ($4 OR EXISTS (SELECT 1 FROM unnest($5, $6) AS s (unit, line) \
-         WHERE s.unit = ANY (c.place_path) AND (s.line IS NULL OR s.line = c.line))) \
+         WHERE s.unit = ANY (c.place_path) AND (s.line IS NULL OR s.line = c.line)) \
+         OR ($1 = 'judgement' AND (c.doc::json -> 'rating' ->> 'judge')::uuid = ANY ($7))) \
          AND ($1 <> 'callback' OR EXISTS (SELECT 1 FROM cases o WHERE o.case_id = a.original_id \
          AND o.state IN ('resolved', 'closed'))) \
          ORDER BY a.case_id LIMIT $3",
@@ -34,6 +37,7 @@ pub async fn awaiting(
     .bind::<Bool, _>(reach.all)
     .bind::<Array<SqlUuid>, _>(&reach.units)
     .bind::<Array<Nullable<Text>>, _>(&reach.lines)
+    .bind::<Array<SqlUuid>, _>(judges)
     .load(conn)
     .await?;
     rows.iter().map(CaseRow::record).collect()

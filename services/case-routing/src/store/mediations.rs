@@ -15,7 +15,7 @@ use diesel::{
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
-use super::{case_store::CaseStore, list::ReachFilter};
+use super::{case_store::CaseStore, list::ReachFilter, write::ids};
 use crate::{
     docket::{Docket, SealedText},
     domain::{CaseId, CaseState, Mediation, MediationId, MediationState},
@@ -98,11 +98,11 @@ async fn upsert(mut conn: &AsyncPgConnection, rows: &[Mediation]) -> Result<()> 
     let docs = rows.iter().map(|row| serde_json::to_string(row).map_err(Error::internal));
     let docs: Vec<String> = docs.collect::<Result<_>>()?;
     cached(
-        "INSERT INTO mediations (mediation_id, case_id, version, state, open, due_at, doc, calendar_version) \
-         SELECT unnest($1), unnest($2), unnest($3), unnest($4), unnest($5), unnest($6), unnest($7), \
-         unnest($8) ON CONFLICT (mediation_id) DO UPDATE SET \
+        "INSERT INTO mediations (mediation_id, case_id, version, state, open, due_at, doc, calendar_version, \
+         party_ids) SELECT unnest($1), unnest($2), unnest($3), unnest($4), unnest($5), unnest($6), unnest($7), \
+         unnest($8), unnest($9)::uuid[] ON CONFLICT (mediation_id) DO UPDATE SET \
          version = excluded.version, state = excluded.state, open = excluded.open, due_at = excluded.due_at, \
-         doc = excluded.doc, calendar_version = excluded.calendar_version",
+         doc = excluded.doc, calendar_version = excluded.calendar_version, party_ids = excluded.party_ids",
     )
     .bind::<Array<SqlUuid>, _>(rows.iter().map(|row| row.id.0).collect::<Vec<_>>())
     .bind::<Array<SqlUuid>, _>(rows.iter().map(|row| row.case_id.0).collect::<Vec<_>>())
@@ -112,6 +112,7 @@ async fn upsert(mut conn: &AsyncPgConnection, rows: &[Mediation]) -> Result<()> 
     .bind::<Array<Nullable<Timestamptz>>, _>(rows.iter().map(Mediation::next_timer_at).collect::<Vec<_>>())
     .bind::<Array<Text>, _>(docs)
     .bind::<Array<Nullable<Integer>>, _>(rows.iter().map(counted_with).collect::<Vec<_>>())
+    .bind::<Array<Text>, _>(rows.iter().map(persons).collect::<Vec<_>>())
     .execute(&mut conn)
     .await?;
     Ok(())
@@ -119,6 +120,12 @@ async fn upsert(mut conn: &AsyncPgConnection, rows: &[Mediation]) -> Result<()> 
 
 fn counted_with(mediation: &Mediation) -> Option<i32> {
     mediation.counted_with().and_then(|version| i32::try_from(version).ok())
+}
+
+/// The registered persons who are parties, as an array in text.
+fn persons(mediation: &Mediation) -> String {
+    let persons: Vec<Uuid> = mediation.parties.iter().filter_map(|party| party.person).collect();
+    ids(persons.iter())
 }
 
 async fn insert_texts(mut conn: &AsyncPgConnection, texts: &[SealedText]) -> Result<()> {
@@ -164,6 +171,8 @@ pub async fn texts(conn: &mut AsyncPgConnection, id: MediationId) -> Result<Hash
 #[derive(Debug, Clone, Default)]
 pub struct MediationFilter {
     pub reach: ReachFilter,
+    /// A person who reaches those besides in which they are a party.
+    pub party: Option<Uuid>,
     /// Empty: all.
     pub states: Vec<MediationState>,
     pub case: Option<Uuid>,
@@ -189,7 +198,7 @@ struct ListedRow {
     case_no: String,
 }
 
-/// Mediations of cases within reach, newest first.
+/// Mediations of cases within reach, and those of a party, newest first.
 pub async fn list(conn: &mut AsyncPgConnection, filter: &MediationFilter) -> Result<Vec<Listed>> {
     let rows: Vec<ListedRow> = cached(
         "SELECT m.doc, c.state AS case_state, c.case_no FROM mediations m JOIN cases c ON c.case_id = m.case_id \
@@ -198,7 +207,8 @@ pub async fn list(conn: &mut AsyncPgConnection, filter: &MediationFilter) -> Res
          AND ($4 OR c.requester_id = $5 OR c.first_receiver_org_id = ANY ($8) \
          OR EXISTS (SELECT 1 FROM unnest($6, $7) AS s (unit, line) \
          WHERE s.unit = ANY (c.place_path) AND (s.line IS NULL OR s.line = c.line)) \
-         OR EXISTS (SELECT 1 FROM tasks r WHERE r.org_id = ANY ($8) AND r.case_id = c.case_id)) \
+         OR EXISTS (SELECT 1 FROM tasks r WHERE r.org_id = ANY ($8) AND r.case_id = c.case_id) \
+         OR m.mediation_id IN (SELECT p.mediation_id FROM mediations p WHERE p.party_ids @> ARRAY[$10])) \
          ORDER BY m.mediation_id DESC LIMIT $9",
     )
     .bind::<SqlUuid, _>(filter.before.unwrap_or(Uuid::max()))
@@ -210,6 +220,7 @@ pub async fn list(conn: &mut AsyncPgConnection, filter: &MediationFilter) -> Res
     .bind::<Array<Nullable<Text>>, _>(&filter.reach.lines)
     .bind::<Array<SqlUuid>, _>(&filter.reach.orgs)
     .bind::<BigInt, _>(filter.limit)
+    .bind::<Nullable<SqlUuid>, _>(filter.party)
     .load(conn)
     .await?;
     let listed = |row: ListedRow| {

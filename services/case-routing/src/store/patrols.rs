@@ -12,6 +12,9 @@ use diesel::{
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
+use super::read;
+use crate::domain::{CaseId, CaseState};
+
 /// A patrol.
 #[derive(Debug, Clone, PartialEq, QueryableByName)]
 pub struct Patrol {
@@ -260,8 +263,8 @@ pub async fn told(conn: &mut AsyncPgConnection, case: Uuid) -> Result<Option<Tol
         .optional()?)
 }
 
-/// The open case of a matter at a component, if there is one. The matter stays locked until the end of the transaction, so
-/// that two finders do not open it twice.
+/// The open case of a matter at a component, or the open one that it was merged into, if there is one. The matter stays locked until
+/// the end of the transaction, so that two finders do not open it twice.
 pub async fn open_case(
     conn: &mut AsyncPgConnection,
     component: &str,
@@ -271,15 +274,32 @@ pub async fn open_case(
         .bind::<Text, _>(format!("component {component} {item_code}"))
         .execute(conn)
         .await?;
-    Ok(cached(
+    let latest: Option<Told> = cached(
         "SELECT c.case_id, c.case_no, c.state FROM component_cases k JOIN cases c ON c.case_id = k.case_id \
-         WHERE k.component_code = $1 AND k.item_code = $2 AND c.open",
+         WHERE k.component_code = $1 AND k.item_code = $2 AND (c.open OR c.state = $3)",
     )
     .bind::<Text, _>(component)
     .bind::<Text, _>(item_code)
+    .bind::<Text, _>(CaseState::Merged.as_str())
     .get_result(conn)
     .await
-    .optional()?)
+    .optional()?;
+    match latest {
+        Some(merged) if merged.state == CaseState::Merged.as_str() => original(conn, merged.case_id).await,
+        open => Ok(open),
+    }
+}
+
+/// The case that another was merged into, while it is open. The link stays with the other: taken out again, it is the matter's.
+async fn original(conn: &mut AsyncPgConnection, merged: Uuid) -> Result<Option<Told>> {
+    let Some(merged) = read::case(conn, CaseId(merged)).await? else { return Ok(None) };
+    let original = read::original(conn, &merged.case).await?;
+    let open = original.map(|record| record.case).filter(|case| !case.state.is_finished());
+    Ok(open.map(|case| Told {
+        case_id: case.id.0,
+        case_no: case.case_no.clone(),
+        state: case.state.to_string(),
+    }))
 }
 
 /// The matter's case is this one now.

@@ -15,9 +15,12 @@ use super::{
     case_store::{CaseStore, read_doc},
 };
 use crate::{
-    domain::{CaseId, RoutingDecision, TimelineEntry},
+    domain::{Case, CaseId, RoutingDecision, TimelineEntry},
     record::CaseRecord,
 };
+
+/// Merged cases that lie between one and its original, at most.
+const MOST_STEPS: usize = 16;
 
 #[derive(QueryableByName)]
 struct Row {
@@ -34,7 +37,21 @@ pub async fn case(conn: &mut AsyncPgConnection, id: CaseId) -> Result<Option<Cas
     unless(conn, id, None).await
 }
 
-/// The same; document and decision are not read where the case is the one at hand.
+/// The case that another was merged into, where it is worked on. Reach is the caller's affair, and nothing is locked.
+pub async fn original(conn: &mut AsyncPgConnection, merged: &Case) -> Result<Option<CaseRecord>> {
+    let Some(mut into) = merged.merged_into else { return Ok(None) };
+    // Only cases of earlier releases were left behind in one that was merged itself.
+    for _ in 0..MOST_STEPS {
+        let found = case(conn, into).await?;
+        match found.as_ref().and_then(|record| record.case.merged_into) {
+            Some(further) => into = further,
+            None => return Ok(found),
+        }
+    }
+    Ok(None)
+}
+
+/// As [`case`]; document and decision are not read where the case is the one at hand.
 pub async fn at_hand(
     conn: &mut AsyncPgConnection,
     store: &CaseStore,

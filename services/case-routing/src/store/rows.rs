@@ -4,9 +4,7 @@ use chassis::{Timestamp, clock::to_micros};
 use chrono::{DateTime, TimeZone, Utc};
 use uuid::Uuid;
 
-use crate::domain::{
-    Case, CaseId, CaseState, Clock, ClockKind, DispatchMode, OrgId, Rating, Task, TaskState, UnitId,
-};
+use crate::domain::{Case, CaseId, CaseState, Clock, ClockKind, DispatchMode, OrgId, Task, TaskState, UnitId};
 
 /// Stands for "never due", so that a list can be ordered by it.
 pub fn never() -> Timestamp {
@@ -125,7 +123,7 @@ fn orgs(case: &Case, asked: &[OrgId]) -> Vec<OrgId> {
 pub fn awaits(case: &Case) -> Option<&'static str> {
     match case.state {
         CaseState::Completed | CaseState::Verifying => Some("verification"),
-        _ if case.rating.as_ref().is_some_and(Rating::awaits_judgement) => Some("judgement"),
+        _ if case.awaits_judgement() => Some("judgement"),
         _ if case.awaits_rectification() => Some("rectification"),
         _ if case.awaits_later_call() => Some("callback"),
         _ => None,

@@ -7,13 +7,13 @@ use chassis::{
 
 use crate::{exchange::World, support::request_id};
 
-async fn ticket(world: &World, ext_no: &str) -> pb::ExternalTicket {
+pub async fn ticket(world: &World, ext_no: &str) -> pb::ExternalTicket {
     let tickets = world.tickets(pb::SyncState::Unspecified).await;
     tickets.into_iter().find(|ticket| ticket.ext_no == ext_no).unwrap()
 }
 
 /// A ticket that no mapping knows waits for a human, who finds that it is the same matter.
-async fn joined(world: &World, ext_no: &str, into: &str) -> pb::ExternalTicket {
+pub async fn joined(world: &World, ext_no: &str, into: &str) -> pb::ExternalTicket {
     let unknown = pb::PushTicketRequest { class_code: "9999".into(), ..world.ticket(ext_no) };
     world.pushes(unknown).await.unwrap();
     let ticket = ticket(world, ext_no).await;
@@ -27,7 +27,7 @@ async fn joined(world: &World, ext_no: &str, into: &str) -> pb::ExternalTicket {
     ticket
 }
 
-async fn parts(world: &World, ticket: &pb::ExternalTicket) {
+pub async fn parts(world: &World, ticket: &pb::ExternalTicket) {
     let request = pb::UnmergeCaseRequest {
         case_id: ticket.case_id.clone(),
         request_id: request_id(),

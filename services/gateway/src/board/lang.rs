@@ -219,6 +219,7 @@ const NAMES: &[(&str, &str, &str)] = &[
     ("remark_kind_remark", "留言", "Remark"),
     ("remark_kind_reopening", "重新打开的原因", "On opening it again"),
     ("remark_kind_rating", "评价留言", "With the rating"),
+    ("remark_kind_joined", "并入诉求的补充", "Of a merged request"),
     // Of duties that move.
     ("duty_transfer_state_applied", "待评估", "To be assessed"),
     ("duty_transfer_state_proposed", "已提出", "Proposed"),

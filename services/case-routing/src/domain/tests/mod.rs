@@ -25,6 +25,8 @@ mod follow_units;
 mod history;
 mod hours;
 mod import;
+mod joined_words;
+mod judges;
 mod list_turns;
 mod lists;
 mod merging;
