@@ -40,6 +40,7 @@ mod supervision;
 mod table;
 mod tally;
 mod time;
+mod waiting;
 mod whistle;
 mod window;
 pub(crate) mod world;
