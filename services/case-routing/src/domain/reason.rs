@@ -353,6 +353,11 @@ pub const TEXTS: &[(&str, &str, &str)] = &[
         "对方系统 {system} 退回（{status}），不再转 {line}，由本级继续办理",
         "system {system} sent it back ({status}): it goes on here, and not to line {line} again",
     ),
+    (
+        "taken_back",
+        "已转 {line}，现收回（{reason}），由本级继续办理",
+        "taken back from line {line} ({reason}): it goes on here",
+    ),
     ("imported", "{on} 由 {source} 迁入", "taken over from {source} on {on}"),
     ("retention_reached", "达到归档期限", "the time to archive was reached"),
 ];

@@ -55,6 +55,7 @@ mod rights;
 mod routing;
 mod search;
 mod support;
+mod taken_back;
 mod timers;
 mod waiting;
 mod whistles;

@@ -20,6 +20,7 @@ mod flows;
 mod follow;
 mod follow_days;
 mod follow_units;
+mod hand_off;
 mod history;
 mod hours;
 mod import;
