@@ -64,6 +64,9 @@ pub struct Case {
     pub origin: Origin,
     pub nature: Nature,
     pub urgency: Urgency,
+    /// How urgent its requester called it, where that is more than ordinary: for whoever looks at it, and nothing else goes by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claimed_urgency: Option<Urgency>,
     #[serde(default, skip_serializing_if = "is_default")]
     pub vulnerable: bool,
     #[serde(default, skip_serializing_if = "is_default")]

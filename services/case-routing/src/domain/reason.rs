@@ -168,6 +168,11 @@ pub const TEXTS: &[(&str, &str, &str)] = &[
     ("not_a_partner", "不是合作伙伴", "is not a partner"),
     // Triage.
     (
+        "urgency_claimed",
+        "诉求人称情况紧急（{urgency}），是否紧急由研判确定",
+        "{urgency}, says the requester: triage finds how urgent it is",
+    ),
+    (
         "place_followed",
         "所在单元已合并或改变归属，本件地点随之更新",
         "the unit of its place was merged or put under another one; the place follows",

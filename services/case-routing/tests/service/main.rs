@@ -8,6 +8,7 @@ mod benefit_ends;
 mod benefits;
 mod calendar;
 mod catalogue;
+mod claimed_urgency;
 mod classify;
 mod classify_models;
 mod crew;

@@ -13,6 +13,7 @@ mod benefit_end;
 mod benefit_history;
 mod benefit_place;
 mod checks;
+mod claimed_urgency;
 mod conditions;
 mod crew;
 mod field;
