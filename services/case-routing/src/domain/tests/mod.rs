@@ -27,6 +27,7 @@ mod hours;
 mod import;
 mod lists;
 mod merging;
+mod papers_owed;
 mod partners;
 mod place;
 mod precedents;
