@@ -1,7 +1,6 @@
 //! The ways in which intake ends a case, or the requester does: declined, handed off, answered, withdrawn. Only a human
 //! declines (C-5). For merging see [`super::merging`].
 
-use super::application::PAPERS_OVERDUE;
 use super::case::{Case, Evidence};
 use super::codes::*;
 use super::error::{DomainError, Result};
@@ -280,12 +279,12 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// What entering a terminal state means: nothing runs any more, and nothing is owed but the papers of an urgent grant, when it
+    /// What entering a terminal state means: nothing runs any more, and nothing is asked for but what is owed all the same when it
     /// closes.
     pub(super) fn end(&mut self, code: ClosedCode) {
         self.stop_all_clocks();
         let closes = self.case.state == CaseState::Closed;
-        self.clear_supervisions(|supervision| !closes || supervision.reason_code != PAPERS_OVERDUE);
+        self.clear_supervisions(|supervision| !closes || !supervision.outlives_the_work());
         self.count_waiting();
         self.case.closed_code = Some(code);
         self.case.closed_at = Some(self.now);

@@ -266,7 +266,7 @@ impl Work<'_> {
         }
         self.enter(CaseState::Archived, Trigger::Archive)?;
         self.case.archive_at = None;
-        // Papers that never came are not asked for any more.
+        // What never came is not asked for any more.
         if let Some(face) = &mut self.case.application {
             face.papers_due_at = None;
         }

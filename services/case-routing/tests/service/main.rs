@@ -38,6 +38,7 @@ mod lists;
 mod mediation;
 mod mediation_days;
 mod mediation_news;
+mod mediation_overdue;
 mod mergers;
 mod model;
 mod news;
