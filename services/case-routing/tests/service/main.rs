@@ -21,6 +21,7 @@ mod duty_arrivals;
 mod duty_days;
 mod duty_lists;
 mod duty_training;
+mod duty_undecided;
 mod exchange;
 mod exchange_delivery;
 mod exchange_files;
