@@ -187,7 +187,7 @@ impl Work<'_> {
             return Ok(());
         }
         if emergency && self.case.item.is_some() {
-            let message = "it is of another item: triage an emergency to its item, and it goes there by itself";
+            let message = "it is of another item: triage an emergency to its own, and it goes by itself";
             return Err(DomainError::guard("other_item", message));
         }
         if emergency {

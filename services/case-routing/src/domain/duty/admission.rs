@@ -117,7 +117,9 @@ impl TaskAdmission {
     pub const fn next_due(&self) -> Option<Timestamp> {
         match self.state {
             AdmissionState::Approved => Some(self.valid_from),
-            AdmissionState::Applied | AdmissionState::Assessed | AdmissionState::InForce => Some(self.valid_to),
+            AdmissionState::Applied | AdmissionState::Assessed | AdmissionState::InForce => {
+                Some(self.valid_to)
+            }
             AdmissionState::Expired | AdmissionState::Withdrawn | AdmissionState::Denied => None,
         }
     }

@@ -78,7 +78,8 @@ fn an_agreement_without_a_day_is_asked_after_by_the_rule() {
     assert!(broken.state == MediationState::ToldOfCourt && broken.overdue_since().is_none());
     let late = passes(&mut world, mediation, DeadlineKind::FollowUp);
     assert!(late.missed && late.case_move.is_none());
-    assert_eq!((late.mediation.state, late.mediation.overdue_since()), (MediationState::Effective, Some(due_at)));
+    assert_eq!(late.mediation.state, MediationState::Effective);
+    assert_eq!(late.mediation.overdue_since(), Some(due_at));
     let done = late.mediation.perform(seen(), &world.act(mediator())).unwrap();
     assert!(matches!(done.events[0].1, MediationEvent::MediationPerformed { in_time: true, .. }));
     assert_eq!(done.mediation.overdue_since(), None);
