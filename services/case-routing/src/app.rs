@@ -65,8 +65,11 @@ impl Service for App {
             "" => None,
             key => Some(TrustedKey::parse(key).context("services.case-routing.calendar_key")?),
         };
-        let settings =
-            Settings { joint_body: config.joint_body.clone(), mediation_days: config.mediation_days };
+        let settings = Settings {
+            joint_body: config.joint_body.clone(),
+            mediation_days: config.mediation_days,
+            mediation_follow_up_days: config.mediation_follow_up_days,
+        };
         let atlas = Atlas::open(&ctx.db, ctx.topology.clone(), ctx.clock.clone(), settings).await?;
         let executor = ExecutorConfig::from(&ctx.config.spine);
         let desk = Desk::new(

@@ -137,6 +137,7 @@ impl World {
             supervision_answer: seed::supervision_answer(),
             warn_percent: seed::warn_percent(),
             mediation_talks: Limit::new(TimeUnit::CalDay, settings.mediation_days.max(1)),
+            mediation_follow_up: Limit::new(TimeUnit::CalDay, settings.mediation_follow_up_days.max(1)),
             ..defaults
         };
         let rules = Rules { version: process::rules_version(&lists.profiles, &rules), ..rules };
@@ -236,6 +237,8 @@ pub struct Settings {
     pub joint_body: String,
     /// Calendar days in which the parties of a mediation come to an agreement.
     pub mediation_days: u16,
+    /// Calendar days after which the mediator asks after an agreement without a day.
+    pub mediation_follow_up_days: u16,
 }
 
 /// Keeps the present [`World`].

@@ -27,6 +27,8 @@ pub struct Config {
     pub sample_percent: u8,
     /// Calendar days in which the parties of a mediation come to an agreement; afterwards the lead need not wait for them.
     pub mediation_days: u16,
+    /// Calendar days after which the mediator is to ask after an agreement whose parties set no day for it to be performed.
+    pub mediation_follow_up_days: u16,
 }
 
 impl Default for Config {
@@ -41,6 +43,7 @@ impl Default for Config {
             webhook: WebhookConfig::default(),
             sample_percent: 20,
             mediation_days: 30,
+            mediation_follow_up_days: 30,
         }
     }
 }

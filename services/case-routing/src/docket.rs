@@ -92,7 +92,8 @@ impl Docket {
     /// # Errors
     /// What the case refuses, and a second mediation that would be open.
     pub fn after(&self, decision: MediationDecision, act: &Act<'_>, by: &Caller) -> Result<Decision<Self>> {
-        let MediationDecision { mediation, events, case_move } = decision;
+        let MediationDecision { mediation, events, case_move, missed } = decision;
+        let mediator = mediation.mediator.as_ref().map(|mediator| mediator.org);
         let (id, case) = (mediation.id, &*self.case.case);
         let another = |other: &Mediation| other.id != id && other.state.is_open();
         if mediation.state.is_open() && self.mediations.iter().any(another) {
@@ -116,6 +117,13 @@ impl Docket {
         match next.mediations.iter_mut().find(|known| known.id == id) {
             Some(known) => *known = mediation,
             None => next.mediations.push(mediation),
+        }
+        let overdue = next.mediations.iter().any(|known| known.overdue_since().is_some());
+        let reminded = Case::clone(&next.case.case).remind_of_mediation(mediator, missed, overdue, act);
+        if let Some(reminded) = reminded {
+            let reminded = decided(Some(&next.case), reminded, by);
+            told.extend(reminded.events);
+            next.case = reminded.aggregate;
         }
         Ok(Decision { aggregate: next, events: told })
     }

@@ -12,7 +12,8 @@ use crate::{domain::Rules, seed};
 pub fn rules_version(profiles: &[seed::Profile], rules: &Rules) -> Arc<str> {
     let numbers = (
         (&rules.standard, rules.resolve, rules.supervision_answer, rules.warn_percent, rules.ruling),
-        (rules.report_in, rules.judge, rules.mediation_talks, &rules.suspension_causes),
+        (rules.report_in, rules.judge, rules.mediation_talks, rules.mediation_follow_up),
+        (&rules.suspension_causes,),
         (rules.partner_share_percent, rules.min_confidence, rules.retention_days),
     );
     format!("sla-{}.rules-{}", digest(&profiles), digest(&numbers)).into()

@@ -56,6 +56,8 @@ pub struct Pending {
     pub joined_reports: Vec<JoinedReport>,
     /// The line that it was handed off by; a system that takes the line gets a referral.
     pub handed_off: Option<String>,
+    /// It came back from where it was handed off to before: nobody there is waited for any more.
+    pub taken_back: bool,
 }
 
 /// Words as they are added.
@@ -142,6 +144,10 @@ impl CaseRecord {
             }
             if let DomainEvent::CaseHandedOff { line_code, .. } = &told.event {
                 pending.handed_off = Some(line_code.clone());
+            }
+            if let DomainEvent::CaseReturnedFromReferral { .. } = &told.event {
+                pending.handed_off = None;
+                pending.taken_back = true;
             }
         }
         let before = current.map(|record| record.case.state);

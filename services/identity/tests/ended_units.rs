@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 
 use chassis::clock::to_proto;
 use common::{World, request_id};
-use proto::identity::v1::{CreateUnitRequest, ListUnitsRequest, MergeUnitsRequest, Unit, UnitKind, UnitState};
+use proto::identity::v1::{
+    CreateUnitRequest, ListUnitsRequest, MergeUnitsRequest, Unit, UnitKind, UnitState,
+};
 
 fn community(world: &World, code: &str) -> Unit {
     Unit {

@@ -65,6 +65,9 @@ pub struct Case {
     pub origin: Origin,
     pub nature: Nature,
     pub urgency: Urgency,
+    /// How urgent its requester called it, where that is more than ordinary: for whoever looks at it, and nothing else goes by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claimed_urgency: Option<Urgency>,
     #[serde(default, skip_serializing_if = "is_default")]
     pub vulnerable: bool,
     #[serde(default, skip_serializing_if = "is_default")]
@@ -207,7 +210,8 @@ pub struct Case {
     /// Other systems that hear what becomes of it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub external: Vec<ExternalLink>,
-    /// Lines by which it was referred to other systems that sent it back; it goes by none of them again.
+    /// Lines by which it was referred to other systems that sent it back, or from which it was taken back; it goes by none of
+    /// them again but an emergency line.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub returned_lines: Vec<String>,
     /// What was missing when it came in, and what came of it.

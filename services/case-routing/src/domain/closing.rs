@@ -3,7 +3,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::application::PAPERS_OVERDUE;
 use super::case::{Callback, Case, Verification};
 use super::codes::*;
 use super::error::{DomainError, Result};
@@ -267,7 +266,7 @@ impl Work<'_> {
             self.case.closed_code = Some(ClosedCode::PartlyResolved);
         }
         self.stop_clock(ClockKind::Verify, None);
-        self.clear_supervisions(|supervision| supervision.reason_code != PAPERS_OVERDUE);
+        self.clear_supervisions(|supervision| !supervision.outlives_the_work());
         self.enter(CaseState::Resolved, Trigger::Verify)?;
         self.approve_tasks()?;
         let rating_due_at = if self.case.callback_due() {
@@ -349,7 +348,7 @@ impl Work<'_> {
         self.stop_clock(ClockKind::Verify, None);
         self.stop_clock(ClockKind::RatingWindow, None);
         self.stop_clock(ClockKind::Judge, None);
-        self.clear_supervisions(|supervision| supervision.reason_code != PAPERS_OVERDUE);
+        self.clear_supervisions(|supervision| !supervision.outlives_the_work());
         self.case.verification = None;
         self.case.rating = None;
         self.case.later_calls.clear();

@@ -2,7 +2,6 @@
 //! done, in another service and at its own time: what it did is kept at once, and where others still work on the case it is
 //! completed with the last of them.
 
-use super::application::PAPERS_OVERDUE;
 use super::case::{Case, Evidence, Task};
 use super::codes::*;
 use super::error::{DomainError, Result};
@@ -162,7 +161,7 @@ impl Work<'_> {
         if self.case.task(id)?.state != TaskState::Submitted {
             self.submit(id, in_time)?;
         }
-        self.clear_supervisions(|supervision| supervision.reason_code != PAPERS_OVERDUE);
+        self.clear_supervisions(|supervision| !supervision.outlives_the_work());
         self.case.closed_code = Some(code);
         self.case.completed_at = Some(self.now);
         self.enter(CaseState::Completed, Trigger::Complete)?;

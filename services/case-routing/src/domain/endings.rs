@@ -31,26 +31,32 @@ impl Case {
         Ok(work.finish())
     }
 
-    /// Hands an emergency over to its own line, at once, or a case to the line by which another system takes it. Statutory
-    /// channels are told with an [answer](Self::answer).
+    /// Somebody hands an emergency over to its own line, at once, or a case to the line by which another system takes it.
+    /// Statutory channels are told with an [answer](Self::answer).
     ///
     /// # Errors
-    /// `WrongState`; `Invalid` line code: no emergency line of the catalogue, nor taken elsewhere; `Guard` `recused` for the
-    /// organisation complained of, `returned_before` for a line by which it went before and came back.
+    /// `WrongState`; `NotEntitled` for a machine; `Invalid` line code: no emergency line of the catalogue, nor taken elsewhere;
+    /// `Guard` `recused` for the organisation complained of, `returned_before` for a line by which it went before and came back,
+    /// `late`, `accepted_by_silence` once the time to decide is over, and of an emergency line `other_item` for what has an item and
+    /// `others_joined` while other requests are merged into it. What is of that emergency line by its item goes there whatever else
+    /// it is.
     pub fn hand_off(self, line_code: &str, taken_elsewhere: bool, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.permit(Trigger::HandOff)?;
+        work.human_official()?;
         work.not_complained_of()?;
         check_code("line_code", line_code)?;
-        if work.case.returned_lines.iter().any(|line| line == line_code) {
+        let emergency = work.routes.is_emergency_line(line_code, work.now);
+        if !emergency && work.case.returned_lines.iter().any(|line| line == line_code) {
             let message =
                 "it was referred by this line and sent back: choose another, or who handles it here";
             return Err(DomainError::guard("returned_before", message));
         }
-        if !taken_elsewhere && !work.routes.is_emergency_line(line_code, work.now) {
+        if !taken_elsewhere && !emergency {
             let message = "neither an emergency line of the catalogue nor one that another system takes";
             return Err(DomainError::invalid("line_code", message));
         }
+        work.may_be_handed_off(line_code, emergency)?;
         work.hand_off(line_code)?;
         Ok(work.finish())
     }
@@ -176,6 +182,26 @@ impl Work<'_> {
         Err(DomainError::guard("others_joined", message))
     }
 
+    /// A line is no way out of a case that somebody has in hand: what is late stays here, and an emergency line takes what is of
+    /// it by its item, or what nobody has found out about yet.
+    fn may_be_handed_off(&self, line_code: &str, emergency: bool) -> Result<()> {
+        if self.item().is_some_and(|item| item.emergency_line.as_deref() == Some(line_code)) {
+            return Ok(());
+        }
+        if emergency && self.case.item.is_some() {
+            let message = "it is of another item: triage an emergency to its own, and it goes by itself";
+            return Err(DomainError::guard("other_item", message));
+        }
+        if emergency {
+            self.nobody_else_waits()?;
+        }
+        self.still_to_be_accepted()?;
+        if self.case.was_late(self.now) {
+            return Err(DomainError::guard("late", "what is late is handled here, by whoever leads it"));
+        }
+        Ok(())
+    }
+
     pub(super) fn hand_off(&mut self, line_code: &str) -> Result<()> {
         let in_time = self.end_accept();
         self.enter(CaseState::HandedOff, Trigger::HandOff)?;
@@ -255,10 +281,12 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// What entering a terminal state means: nothing runs any more.
+    /// What entering a terminal state means: nothing runs any more, and nothing is asked for but what is owed all the same when it
+    /// closes.
     pub(super) fn end(&mut self, code: ClosedCode) {
         self.stop_all_clocks();
-        self.clear_supervisions(|_| true);
+        let closes = self.case.state == CaseState::Closed;
+        self.clear_supervisions(|supervision| !closes || !supervision.outlives_the_work());
         self.count_waiting();
         self.case.closed_code = Some(code);
         self.case.closed_at = Some(self.now);

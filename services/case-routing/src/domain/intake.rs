@@ -29,6 +29,7 @@ pub struct RegisterCase {
     pub nature: Nature,
     /// The matter, if it is known already; triage confirms or changes it.
     pub item_code: Option<String>,
+    /// Of a requester's own word it is kept as what they say ([`Case::claimed_urgency`]): a human's triage finds how urgent it is.
     pub urgency: Urgency,
     pub anonymous: bool,
     pub vulnerable: bool,
@@ -163,7 +164,12 @@ pub(super) fn registered_as<'a>(
         return Err(DomainError::invalid("requester", "say who asks, or that the request is anonymous"));
     }
     let item_code = command.item_code.clone();
-    let mut work = Work::begin(new_case(command, place, act.now), act);
+    let claims = act.by.standing == Standing::Requester && command.urgency > Urgency::Normal;
+    let mut case = new_case(command, place, act.now);
+    if claims {
+        case.claimed_urgency = Some(std::mem::replace(&mut case.urgency, Urgency::Normal));
+    }
+    let mut work = Work::begin(case, act);
     work.come_in(CaseState::Registered, Trigger::Register)?;
     if let Some(code) = item_code {
         work.case.item = version;
@@ -173,7 +179,9 @@ pub(super) fn registered_as<'a>(
         }
     }
     let accept_due_at = work.start_clock(ClockKind::Accept, None, work.sla().accept);
-    work.emit(DomainEvent::CaseRegistered { accept_due_at }, None, None);
+    let claimed = work.case.claimed_urgency;
+    let claimed = claimed.map(|urgency| Reason::new("urgency_claimed").with("urgency", urgency));
+    work.emit(DomainEvent::CaseRegistered { accept_due_at }, claimed, None);
     Ok(work)
 }
 
@@ -187,6 +195,7 @@ pub(super) fn new_case(command: RegisterCase, place: Place, now: Timestamp) -> C
         origin: command.origin,
         nature: command.nature,
         urgency: command.urgency,
+        claimed_urgency: None,
         vulnerable: command.vulnerable,
         anonymous: command.anonymous,
         requester: command.requester,

@@ -305,9 +305,9 @@ pub fn roll_back(list: &ListVersion, all: &[Period], now: Timestamp) -> Result<V
             periods[before].to = None;
         } else {
             // Where another version waits for its day, it ends there as the one taken back would have.
-            let to = periods.iter().find(|period| {
-                period.version == list.version && period.unit.is_none() && period.covers(now)
-            });
+            let to = periods
+                .iter()
+                .find(|period| period.version == list.version && period.unit.is_none() && period.covers(now));
             let to = to.and_then(|period| period.to);
             periods.push(Period { version: periods[before].version, unit: None, from: now, to });
         }

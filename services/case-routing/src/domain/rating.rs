@@ -270,6 +270,11 @@ impl Work<'_> {
         }
         self.enter(CaseState::Archived, Trigger::Archive)?;
         self.case.archive_at = None;
+        // What never came is not asked for any more.
+        if let Some(face) = &mut self.case.application {
+            face.papers_due_at = None;
+        }
+        self.clear_supervisions(|_| true);
         self.emit(DomainEvent::CaseArchived {}, Some(Reason::new("retention_reached")), None);
         Ok(())
     }

@@ -168,6 +168,11 @@ pub const TEXTS: &[(&str, &str, &str)] = &[
     ("not_a_partner", "不是合作伙伴", "is not a partner"),
     // Triage.
     (
+        "urgency_claimed",
+        "诉求人称情况紧急（{urgency}），是否紧急由研判确定",
+        "{urgency}, says the requester: triage finds how urgent it is",
+    ),
+    (
         "place_followed",
         "所在单元已合并或改变归属，本件地点随之更新",
         "the unit of its place was merged or put under another one; the place follows",
@@ -368,6 +373,11 @@ pub const TEXTS: &[(&str, &str, &str)] = &[
         "referral_returned",
         "对方系统 {system} 退回（{status}），不再转 {line}，由本级继续办理",
         "system {system} sent it back ({status}): it goes on here, and not to line {line} again",
+    ),
+    (
+        "taken_back",
+        "已转 {line}，现收回（{reason}），由本级继续办理",
+        "taken back from line {line} ({reason}): it goes on here",
     ),
     ("imported", "{on} 由 {source} 迁入", "taken over from {source} on {on}"),
     ("retention_reached", "达到归档期限", "the time to archive was reached"),

@@ -59,9 +59,10 @@ impl Case {
         let offered = self.offer.as_ref().filter(|offer| offer.is_open()).map(|offer| offer.partner);
         let verifier = self.verification.as_ref().map(|verification| verification.verifier);
         let judge = self.rating.as_ref().and_then(|rating| rating.judge);
-        let ruled = self.objection.as_ref().is_some_and(|objection| {
-            objection.arbiter == Some(org) || objection.parties.contains(&org)
-        });
+        let ruled = self
+            .objection
+            .as_ref()
+            .is_some_and(|objection| objection.arbiter == Some(org) || objection.parties.contains(&org));
         let has = |known: Option<OrgId>| known == Some(org);
         let works = has(self.lead_org) || has(offered) || self.acting_orgs().any(|known| known == org);
         works || has(verifier) || has(judge) || ruled

@@ -68,6 +68,8 @@ pub struct Rules {
     pub judge: Limit,
     /// How long the parties of a mediation have to come to an agreement.
     pub mediation_talks: Limit,
+    /// When the mediator asks after an agreement whose parties set no day.
+    pub mediation_follow_up: Limit,
     /// The causes for which a case may wait, and for how many days at most: at a time, and in all unless the level above approves
     /// more; no others stop the requester's clock (C-3).
     pub suspension_causes: BTreeMap<String, u32>,
@@ -132,6 +134,7 @@ impl Default for Rules {
             report_in: Limit::new(TimeUnit::WorkHour, 2),
             judge: Limit::new(TimeUnit::WorkDay, 3),
             mediation_talks: Limit::new(TimeUnit::CalDay, 30),
+            mediation_follow_up: Limit::new(TimeUnit::CalDay, 30),
             suspension_causes: causes.map(|(code, days)| (code.to_owned(), days)).into(),
             partner_share_percent: 70,
             min_confidence: 65,

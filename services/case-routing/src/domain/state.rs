@@ -10,7 +10,8 @@
 //!   router is sure enough of: a dispatcher decides then.
 //! - `InProgress → Triaged` when talks of a mediation fail, or society leads: the public service takes over, as after a partner.
 //! - `HandedOff → Triaged` when another system sends back what was referred to it, `→ Accepted` where nobody has said yet what it is
-//!   about: else its requester would be lost. An emergency stays with its line.
+//!   about: else its requester would be lost. An emergency stays with its line, unless somebody takes it back: nobody's mistake is for
+//!   good.
 //! - Suspended cases can be returned too: a partner may give up, and talks may fail, while the case waits.
 //! - `Triaged → Triaged`: a human may say otherwise what a case is about until it is dispatched.
 //! - A case that was merged is rated by its own requester, who is called about it, and a bad rating judged, without moving it.
@@ -65,7 +66,7 @@ triggers! {
     SupplementExpired = "supplement_expired",
     Decline = "decline",
     HandOff = "hand_off",
-    /// The other system that it was referred to sends it back.
+    /// The other system that it was referred to sends it back, or somebody takes it back.
     ReturnFromReferral = "return_from_referral",
     Merge = "merge",
     Unmerge = "unmerge",

@@ -68,6 +68,7 @@ impl Case {
 /// Whether the machine may settle that a case is about an item.
 fn may_triage(case: &Case, item: &ServiceItem) -> bool {
     case.urgency != Urgency::Emergency
+        && case.claimed_urgency != Some(Urgency::Emergency)
         && item.urgency != Urgency::Emergency
         && item.emergency_line.is_none()
         && item.statutory_channel.is_none()

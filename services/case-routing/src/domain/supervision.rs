@@ -10,8 +10,17 @@ use super::error::{DomainError, Result};
 use super::event::{DomainEvent, Timestamp};
 use super::follow::told;
 use super::ids::*;
+use super::mediation::DAY_PASSED;
 use super::reason::Reason;
 use super::work::{Act, Decision, Work, check_code};
+
+impl Supervision {
+    /// Whether it is about what is owed whatever becomes of the work: papers of an urgent grant, or what the parties of a
+    /// mediation agreed on.
+    pub(super) fn outlives_the_work(&self) -> bool {
+        self.reason_code == PAPERS_OVERDUE || self.reason_code == DAY_PASSED
+    }
+}
 
 /// The highest level: the city, or a leader.
 pub const TOP_LEVEL: u8 = 3;

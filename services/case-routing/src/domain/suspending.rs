@@ -1,7 +1,8 @@
 //! Waiting (挂起): for a listed cause, told in writing (C-3). However often a case is suspended, for one cause it waits no longer
 //! than that cause's days in all; beyond them the level above approves it.
 
-use chrono::TimeDelta;
+use calendar::{instant, local_day};
+use chrono::{NaiveTime, TimeDelta};
 
 use super::case::{Case, Suspension, Waited};
 use super::codes::*;
@@ -59,15 +60,28 @@ impl Case {
         if beyond { self.level_above(routes, at) } else { self.responsible_orgs(routes, at) }
     }
 
-    /// What was used counts, not what was granted: a case that went on early has the rest left.
+    /// What was used counts, not what was granted: a case that went on early has the rest left, as far as a pause that begins now
+    /// [can use it](cost).
     fn wait(&self, cause_code: &str, days: u32, resume_at: Option<Timestamp>, at: Timestamp) -> Wait {
         let longest = TimeDelta::days(i64::from(days));
         let waited = self.waited.iter().find(|waited| waited.cause_code == cause_code);
         let left = longest - TimeDelta::seconds(waited.map_or(0, |waited| waited.seconds));
-        let usual = if left > TimeDelta::zero() { left } else { longest };
-        let until = resume_at.unwrap_or(at + usual);
-        Wait { until, beyond: until > at + left }
+        let usual = Some(latest(at, left)).filter(|until| *until > at);
+        let until = resume_at.or(usual).unwrap_or_else(|| latest(at, longest));
+        Wait { until, beyond: cost(at, until) > left }
     }
+}
+
+/// What a pause takes of its cause's days: the time that it lasts, and no less than the days that a clock of days stands still by
+/// it, which are those after the one it begins on. Two minutes over midnight are a day.
+fn cost(from: Timestamp, to: Timestamp) -> TimeDelta {
+    (to - from).max(local_day(to) - local_day(from))
+}
+
+/// The latest end of a pause that takes no more than so much.
+fn latest(from: Timestamp, most: TimeDelta) -> Timestamp {
+    let after = local_day(from) + TimeDelta::days(most.num_days() + 1);
+    (from + most).min(instant(after, NaiveTime::MIN) - TimeDelta::microseconds(1))
 }
 
 impl Work<'_> {
@@ -117,23 +131,26 @@ impl Work<'_> {
 
     /// The case waits no more, and its clocks go on.
     pub(super) fn end_suspension(&mut self) {
-        if self.case.suspension.is_some() {
-            self.count_waiting();
+        if let Some(until) = self.count_waiting() {
+            // Not longer than is counted, however late somebody sees to it.
+            let now = std::mem::replace(&mut self.now, until);
             self.resume_clocks();
+            self.now = now;
         }
     }
 
-    /// A suspension is over: the time that it took, begun seconds in full, counts against the days of its cause.
-    pub(super) fn count_waiting(&mut self) {
-        let Some(over) = self.case.suspension.take() else { return };
-        let Suspension { cause_code, since, resume_at, .. } = over;
-        let until = resume_at.map_or(self.now, |at| at.min(self.now));
-        let used = (until - since).max(TimeDelta::zero());
+    /// A suspension is over: what it [took](cost), begun seconds in full, counts against the days of its cause. Gives when it
+    /// ended.
+    pub(super) fn count_waiting(&mut self) -> Option<Timestamp> {
+        let Suspension { cause_code, since, resume_at, .. } = self.case.suspension.take()?;
+        let until = resume_at.map_or(self.now, |at| at.min(self.now)).max(since);
+        let used = cost(since, until);
         let whole = used.num_seconds();
         let seconds = if TimeDelta::seconds(whole) < used { whole + 1 } else { whole };
         match self.case.waited.iter_mut().find(|waited| waited.cause_code == cause_code) {
             Some(waited) => waited.seconds += seconds,
             None => self.case.waited.push(Waited { cause_code, seconds }),
         }
+        Some(until)
     }
 }

@@ -12,8 +12,8 @@ use crate::{
     domain::{
         AssignmentView, CallbackAttempt, CallbackOutcome, Candidate, Case, Clock, ClockKind, Language,
         Objection, ObjectionState, Offer, Point, Position, Rating, Reason, RoutingDecision, Stage,
-        Suggestion, Supervision, Supplement, Suspension, Task, TimelineEntry, TriageDecision, Verification,
-        WhistleScore,
+        Suggestion, Supervision, Supplement, Suspension, Task, TimelineEntry, TriageDecision, Urgency,
+        Verification, WhistleScore,
     },
     editions::Edition,
     record::CaseRecord,
@@ -50,6 +50,7 @@ pub fn case(record: &CaseRecord, world: &World, now: Timestamp) -> pb::Case {
         nature: nature(case.nature).into(),
         line: case.item.as_ref().and_then(|item| item.line.clone()).unwrap_or_default(),
         urgency: urgency(case.urgency).into(),
+        claimed_urgency: claimed(case.claimed_urgency),
         channel: channel(case.channel).into(),
         origin: origin(case.origin).into(),
         anonymous: case.anonymous,
@@ -97,6 +98,10 @@ pub fn case(record: &CaseRecord, world: &World, now: Timestamp) -> pb::Case {
         point: case.place.point.map(point),
         later_calls: case.later_calls.iter().map(attempt).collect(),
     }
+}
+
+fn claimed(said: Option<Urgency>) -> i32 {
+    said.map_or(0, |said| urgency(said).into())
 }
 
 /// As a list of whole cases shows it: without grid and point.
@@ -190,6 +195,7 @@ pub fn listed(case: Listed, world: &World, now: Timestamp) -> pb::Case {
         nature: nature(case.nature).into(),
         line: item.line.unwrap_or_default(),
         urgency: urgency(case.urgency).into(),
+        claimed_urgency: claimed(case.claimed_urgency),
         channel: channel(case.channel).into(),
         origin: origin(case.origin).into(),
         anonymous: case.anonymous,

@@ -124,6 +124,23 @@ impl IntakeService for Intake {
         )
     }
 
+    async fn take_back_case(
+        &self,
+        request: Request<pb::TakeBackCaseRequest>,
+    ) -> RpcResult<pb::TakeBackCaseResponse> {
+        verb!(
+            self,
+            request,
+            "TakeBackCase",
+            TakeBackCaseResponse,
+            |message| parse::code("reason_code", &message.reason_code)?,
+            |case, act, by, reason| {
+                unbiased(&case, by)?;
+                case.take_back(&reason, &act)
+            }
+        )
+    }
+
     async fn merge_case(&self, request: Request<pb::MergeCaseRequest>) -> RpcResult<pb::MergeCaseResponse> {
         Ok(Response::new(self.join(request).await?))
     }

@@ -24,7 +24,9 @@ use super::{
 };
 use crate::{
     atlas::{World, org_kind},
-    domain::{DomainError, Period, UnitId, activate, replaced, roll_back, stands_on, start_canary, version_at},
+    domain::{
+        DomainError, Period, UnitId, activate, replaced, roll_back, stands_on, start_canary, version_at,
+    },
     listing::{self, Known},
     reach,
     store::{

@@ -27,7 +27,8 @@ use crate::{
     reach,
     store::{
         list::ReachFilter,
-        mediations::{self, MediationFilter},
+        mediations::{self, Listed, MediationFilter},
+        overdue_mediations,
         read::{self, Access},
     },
     verb::acting_for,
@@ -337,12 +338,21 @@ impl MediationService for Mediations {
             party: (caller.kind == CallerKind::Person).then_some(caller.person_id),
             states: states.collect::<Result<_>>()?,
             case: parse::optional_id("case_id", &request.case_id)?,
-            before: page::decode(&request.page_token)?,
+            before: if request.overdue { None } else { page::decode(&request.page_token)? },
             limit: size + 1,
         };
         let mut conn = self.desk.db.conn().await?;
-        let mut found = mediations::list(&mut conn, &filter).await?;
-        let next_page_token = page::cut(&mut found, size, |listed| listed.mediation.id.0);
+        let (found, next_page_token) = if request.overdue {
+            let after = page::decode(&request.page_token)?;
+            let mut found = overdue_mediations::list(&mut conn, &filter, after).await?;
+            let key = |listed: &Listed| (listed.mediation.overdue_since(), listed.mediation.id.0);
+            let next = page::cut(&mut found, size, key);
+            (found, next)
+        } else {
+            let mut found = mediations::list(&mut conn, &filter).await?;
+            let next = page::cut(&mut found, size, |listed| listed.mediation.id.0);
+            (found, next)
+        };
         let shown = found.iter().map(|listed| {
             let shown = view::mediation(&listed.mediation, listed.case_state, &listed.case_no);
             pb::Mediation { steps: Vec::new(), ..shown }

@@ -120,6 +120,7 @@ fn deadline(deadline: &Deadline) -> pb::MediationDeadline {
         DeadlineKind::CourtAccepts => Kind::CourtAccepts,
         DeadlineKind::CourtDecides => Kind::CourtDecides,
         DeadlineKind::Performance => Kind::Performance,
+        DeadlineKind::FollowUp => Kind::FollowUp,
     };
     pb::MediationDeadline {
         kind: kind.into(),

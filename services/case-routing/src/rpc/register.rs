@@ -156,7 +156,9 @@ impl Entry {
         if self.anonymous && item.is_some_and(|item| !item.accepts_anonymous) {
             return Err(Error::invalid("anonymous", "this item needs a requester"));
         }
-        if !self.noticed && !self.anonymous && self.urgency != Urgency::Emergency {
+        // A resident's own word hastens nothing before somebody has looked at it: until then it is as urgent as its item.
+        let urgency = if own { item.map_or(Urgency::Normal, |item| item.urgency) } else { self.urgency };
+        if !self.noticed && !self.anonymous && urgency != Urgency::Emergency {
             return Err(Error::invalid("notice_version", "the privacy notice must have been shown"));
         }
         if self.anonymous && self.requester.is_some() && !own {

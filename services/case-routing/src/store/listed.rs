@@ -22,6 +22,8 @@ pub struct Listed {
     pub nature: Nature,
     pub urgency: Urgency,
     #[serde(default)]
+    pub claimed_urgency: Option<Urgency>,
+    #[serde(default)]
     pub vulnerable: bool,
     #[serde(default)]
     pub anonymous: bool,
@@ -78,6 +80,7 @@ impl FromCase for Listed {
             origin: case.origin,
             nature: case.nature,
             urgency: case.urgency,
+            claimed_urgency: case.claimed_urgency,
             vulnerable: case.vulnerable,
             anonymous: case.anonymous,
             place: Place { unit: case.place.unit, street: case.place.street },

@@ -99,10 +99,11 @@ async fn upsert(mut conn: &AsyncPgConnection, rows: &[Mediation]) -> Result<()> 
     let docs: Vec<String> = docs.collect::<Result<_>>()?;
     cached(
         "INSERT INTO mediations (mediation_id, case_id, version, state, open, due_at, doc, calendar_version, \
-         party_ids) SELECT unnest($1), unnest($2), unnest($3), unnest($4), unnest($5), unnest($6), unnest($7), \
-         unnest($8), unnest($9)::uuid[] ON CONFLICT (mediation_id) DO UPDATE SET \
+         party_ids, overdue_since) SELECT unnest($1), unnest($2), unnest($3), unnest($4), unnest($5), unnest($6), \
+         unnest($7), unnest($8), unnest($9)::uuid[], unnest($10) ON CONFLICT (mediation_id) DO UPDATE SET \
          version = excluded.version, state = excluded.state, open = excluded.open, due_at = excluded.due_at, \
-         doc = excluded.doc, calendar_version = excluded.calendar_version, party_ids = excluded.party_ids",
+         doc = excluded.doc, calendar_version = excluded.calendar_version, party_ids = excluded.party_ids, \
+         overdue_since = excluded.overdue_since",
     )
     .bind::<Array<SqlUuid>, _>(rows.iter().map(|row| row.id.0).collect::<Vec<_>>())
     .bind::<Array<SqlUuid>, _>(rows.iter().map(|row| row.case_id.0).collect::<Vec<_>>())
@@ -113,6 +114,7 @@ async fn upsert(mut conn: &AsyncPgConnection, rows: &[Mediation]) -> Result<()> 
     .bind::<Array<Text>, _>(docs)
     .bind::<Array<Nullable<Integer>>, _>(rows.iter().map(counted_with).collect::<Vec<_>>())
     .bind::<Array<Text>, _>(rows.iter().map(persons).collect::<Vec<_>>())
+    .bind::<Array<Nullable<Timestamptz>>, _>(rows.iter().map(Mediation::overdue_since).collect::<Vec<_>>())
     .execute(&mut conn)
     .await?;
     Ok(())
@@ -189,13 +191,20 @@ pub struct Listed {
 }
 
 #[derive(QueryableByName)]
-struct ListedRow {
+pub(super) struct ListedRow {
     #[diesel(sql_type = Text)]
     doc: String,
     #[diesel(sql_type = Text)]
     case_state: String,
     #[diesel(sql_type = Text)]
     case_no: String,
+}
+
+impl ListedRow {
+    pub fn listed(self) -> Result<Listed> {
+        let case_state = self.case_state.parse().map_err(Error::internal)?;
+        Ok(Listed { mediation: read_doc(&self.doc)?, case_state, case_no: self.case_no })
+    }
 }
 
 /// Mediations of cases within reach, and those of a party, newest first.
@@ -223,11 +232,7 @@ pub async fn list(conn: &mut AsyncPgConnection, filter: &MediationFilter) -> Res
     .bind::<Nullable<SqlUuid>, _>(filter.party)
     .load(conn)
     .await?;
-    let listed = |row: ListedRow| {
-        let case_state = row.case_state.parse().map_err(Error::internal)?;
-        Ok(Listed { mediation: read_doc(&row.doc)?, case_state, case_no: row.case_no })
-    };
-    rows.into_iter().map(listed).collect()
+    rows.into_iter().map(ListedRow::listed).collect()
 }
 
 #[derive(QueryableByName)]

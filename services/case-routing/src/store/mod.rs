@@ -26,6 +26,7 @@ pub mod mediations;
 pub mod models;
 pub mod notes;
 pub mod notices;
+pub mod overdue_mediations;
 pub mod patrols;
 pub mod places;
 pub mod points;

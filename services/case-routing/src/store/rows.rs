@@ -4,7 +4,9 @@ use chassis::{Timestamp, clock::to_micros};
 use chrono::{DateTime, TimeZone, Utc};
 use uuid::Uuid;
 
-use crate::domain::{Case, CaseId, CaseState, Clock, ClockKind, DispatchMode, OrgId, Task, TaskState, UnitId};
+use crate::domain::{
+    Case, CaseId, CaseState, Clock, ClockKind, DispatchMode, OrgId, Task, TaskState, UnitId,
+};
 
 /// Stands for "never due", so that a list can be ordered by it.
 pub fn never() -> Timestamp {

@@ -3,8 +3,7 @@
 use chassis::{
     auth::Role,
     proto::case_routing::v1::{
-        self as pb,
-        catalogue_maintenance_service_client::CatalogueMaintenanceServiceClient as Catalogues,
+        self as pb, catalogue_maintenance_service_client::CatalogueMaintenanceServiceClient as Catalogues,
         intake_service_client::IntakeServiceClient,
         responsibility_service_client::ResponsibilityServiceClient as Lists,
     },
@@ -79,8 +78,7 @@ async fn a_decision_cites_the_catalogue_in_force_and_comes_out_the_same_after_th
         ..Default::default()
     };
     let mut intake = IntakeServiceClient::new(d.service.call_as(&dispatcher));
-    for (at, expected) in
-        [(Some("2026-03-03T00:00:00Z"), "catalogue-1.list-1"), (None, "catalogue-2.list-1")]
+    for (at, expected) in [(Some("2026-03-03T00:00:00Z"), "catalogue-1.list-1"), (None, "catalogue-2.list-1")]
     {
         let decision = intake.explain_route(explain(at)).await.unwrap().into_inner().decision.unwrap();
         assert_eq!(decision.list_version, expected);

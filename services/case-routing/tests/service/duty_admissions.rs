@@ -48,8 +48,7 @@ async fn a_committee_assists_with_what_was_admitted_and_with_nothing_else() {
     let refused = street.dispatch_case(pushed.clone()).await.unwrap_err();
     assert_eq!(refused.code(), Code::FailedPrecondition, "{refused}");
     assert!(refused.message().contains("not_admitted"), "{refused}");
-    let alone =
-        pb::DispatchCaseRequest { assist_org_ids: Vec::new(), request_id: request_id(), ..pushed };
+    let alone = pb::DispatchCaseRequest { assist_org_ids: Vec::new(), request_id: request_id(), ..pushed };
     street.dispatch_case(alone).await.unwrap();
 
     let mut leader = world.client(&world.leader());

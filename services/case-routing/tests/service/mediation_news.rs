@@ -169,7 +169,9 @@ async fn a_day_of_a_mediation_that_goes_by_answers_who_waits_for_the_case() {
     let known = m.answered(&known, later).await;
     let noted = m.read(&m.mediator, &effective).await.unwrap();
     assert_eq!(noted.steps.last().unwrap().step, "deadline_passed");
-    assert!(m.d.told().await.is_empty(), "nothing is to be told");
-    assert_eq!(Stands::of(&m, &known).await, before);
+    assert_eq!(m.d.told().await, ["SupervisionIssued"], "whoever mediates is reminded");
+    let steps = Stands::of(&m, &known).await.steps;
+    assert_eq!(steps.len(), before.steps.len() + 1);
+    assert_eq!(steps.last().unwrap().reason.as_ref().unwrap().code, "mediation_day_passed");
     m.d.service.stop().await;
 }

@@ -53,11 +53,8 @@ async fn a_matter_is_found_open_in_the_case_that_its_own_was_merged_into() {
     assert_eq!(d.read(&asked).await.remark_count, 1);
 
     // It was another lamp after all: the patrol's case is open again, and it is still the one of this lamp.
-    let unmerge = pb::UnmergeCaseRequest {
-        case_id: own_id.clone(),
-        request_id: request_id(),
-        ..Default::default()
-    };
+    let unmerge =
+        pb::UnmergeCaseRequest { case_id: own_id.clone(), request_id: request_id(), ..Default::default() };
     desk.unmerge_case(unmerge).await.unwrap();
     let again = d.reports(&other, lamp(&second)).await.unwrap().finding.unwrap();
     assert_eq!((again.outcome(), again.case_id), (pb::FindingOutcome::Duplicate, own_id));

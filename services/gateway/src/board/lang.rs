@@ -296,6 +296,7 @@ const NAMES: &[(&str, &str, &str)] = &[
     ("mediation_deadline_kind_court_accepts", "法院受理", "The court takes it"),
     ("mediation_deadline_kind_court_decides", "法院裁定", "The court decides"),
     ("mediation_deadline_kind_performance", "履行协议", "Perform the agreement"),
+    ("mediation_deadline_kind_follow_up", "回访履行", "Ask whether it is performed"),
     ("mediation_deadline_kind_talks", "达成协议", "Come to an agreement"),
 ];
 

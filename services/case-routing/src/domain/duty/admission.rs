@@ -2,7 +2,8 @@
 //! the district, after street and community were heard; the requesting department signs nothing.
 //!
 //! `Applied → Assessed → {Approved → InForce → {Expired | Withdrawn} | Denied}`. Amended against domain.md §2.2.2: an
-//! application may be taken back in every state before it is over.
+//! application may be taken back in every state before it is over, and one that nobody decides expires with its last day: nothing
+//! is denied by time, and nobody waits for it for ever.
 
 use serde::{Deserialize, Serialize};
 
@@ -58,6 +59,9 @@ impl AdmissionState {
     }
 }
 
+/// Why an application expired of which nobody made an admission.
+const NOT_DECIDED: &str = "not_decided";
+
 /// An application and what became of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskAdmission {
@@ -86,7 +90,7 @@ pub struct TaskAdmission {
     pub applied_at: Timestamp,
     pub approved_by: Option<PersonRef>,
     pub approved_at: Option<Timestamp>,
-    /// Why it was denied or withdrawn.
+    /// Why it was denied or withdrawn, or expired though nobody had decided.
     pub reason_code: Option<String>,
     pub updated_at: Timestamp,
 }
@@ -113,8 +117,10 @@ impl TaskAdmission {
     pub const fn next_due(&self) -> Option<Timestamp> {
         match self.state {
             AdmissionState::Approved => Some(self.valid_from),
-            AdmissionState::InForce => Some(self.valid_to),
-            _ => None,
+            AdmissionState::Applied | AdmissionState::Assessed | AdmissionState::InForce => {
+                Some(self.valid_to)
+            }
+            AdmissionState::Expired | AdmissionState::Withdrawn | AdmissionState::Denied => None,
         }
     }
 
@@ -223,10 +229,15 @@ impl TaskAdmission {
         Ok(self.enter(AdmissionState::Withdrawn, now, told))
     }
 
-    /// Its first day, or its last. `None`: nothing is due.
+    /// Its first day, or its last. What nobody decided until then is over, and told to nobody, for only what was approved is.
+    /// `None`: nothing is due.
     #[must_use]
-    pub fn tick(self, now: Timestamp) -> Option<Admission> {
+    pub fn tick(mut self, now: Timestamp) -> Option<Admission> {
         self.next_due().filter(|due| *due <= now)?;
+        if matches!(self.state, AdmissionState::Applied | AdmissionState::Assessed) {
+            self.reason_code = Some(NOT_DECIDED.to_owned());
+            return Some(self.enter(AdmissionState::Expired, now, None));
+        }
         // Both have passed: it never was in force.
         if self.valid_to <= now {
             let told = AdmissionEvent::Ended { reason_code: "expired".to_owned() };

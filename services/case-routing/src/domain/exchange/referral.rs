@@ -1,4 +1,5 @@
-//! What becomes of a case that was referred to another system, and its way back when that system sends it back.
+//! What becomes of a case that was referred to another system, and its way back when that system sends it back or somebody takes
+//! it back.
 
 use super::super::{
     case::Case,
@@ -7,7 +8,7 @@ use super::super::{
     event::DomainEvent,
     reason::Reason,
     state::Trigger,
-    work::{Act, Decision, Work},
+    work::{Act, Decision, Work, check_code},
 };
 use super::Reported;
 
@@ -42,15 +43,40 @@ impl Case {
         work.return_from_referral(system, status)?;
         Ok(work.finish())
     }
+
+    /// Somebody takes back what was handed off, also to an emergency line: it went there by mistake, or is not taken there. It
+    /// goes on like what another system sends back.
+    ///
+    /// # Errors
+    /// `WrongState`; `NotEntitled` for a machine; `Invalid` code; `Guard` `recused` for the organisation complained of,
+    /// `handed_off_elsewhere` for what came here as handed off already.
+    pub fn take_back(self, reason_code: &str, act: &Act<'_>) -> Result<Decision> {
+        let mut work = Work::begin(self, act);
+        work.permit(Trigger::ReturnFromReferral)?;
+        work.human_official()?;
+        work.not_complained_of()?;
+        check_code("reason_code", reason_code)?;
+        let Some(line) = work.line_handed_to() else {
+            let message = "another system handed it off before it came here: register it anew";
+            return Err(DomainError::guard("handed_off_elsewhere", message));
+        };
+        let reason = Reason::new("taken_back").with("line", &line).with("reason", reason_code);
+        work.come_back(line, reason)?;
+        Ok(work.finish())
+    }
 }
 
 impl Work<'_> {
-    /// The line by which the case was handed off, if it can come back from there.
-    fn returnable_line(&self) -> Option<String> {
+    /// The line by which the case was handed off.
+    fn line_handed_to(&self) -> Option<String> {
+        let handed_off = self.case.state == CaseState::HandedOff;
         let decision = self.case.routing.last().filter(|decision| decision.kind == RoutingKind::HandedOff)?;
-        let line = decision.reasons.iter().find_map(|reason| reason.args.get("line"))?;
-        let emergency = self.routes.is_emergency_line(line, self.now);
-        (self.case.state == CaseState::HandedOff && !emergency).then(|| line.clone())
+        decision.reasons.iter().find_map(|reason| reason.args.get("line")).filter(|_| handed_off).cloned()
+    }
+
+    /// The same, if another system can send the case back from there.
+    fn returnable_line(&self) -> Option<String> {
+        self.line_handed_to().filter(|line| !self.routes.is_emergency_line(line, self.now))
     }
 
     fn return_from_referral(&mut self, system: &str, status: &str) -> Result<()> {
@@ -59,6 +85,13 @@ impl Work<'_> {
             let message = "an emergency stays with its line";
             return Err(DomainError::guard("emergency_line", message));
         };
+        let reason = Reason::new("referral_returned").with("system", system).with("status", status);
+        let reason = reason.with("line", &line_code);
+        self.come_back(line_code, reason)
+    }
+
+    /// The case goes on here; by that line, unless it is an emergency line, it does not go again.
+    fn come_back(&mut self, line_code: String, reason: Reason) -> Result<()> {
         let left_at = self.case.closed_at.take();
         self.case.closed_code = None;
         let known = self.case.item.is_some();
@@ -73,9 +106,10 @@ impl Work<'_> {
                 && clock.stopped_at.is_some()
                 && clock.stopped_at == left_at
         });
-        if let Some(clock) = promise {
+        let overdue = promise.and_then(|clock| {
             clock.run_on(rules);
-        }
+            clock.breached_at.map(|_| clock.kind)
+        });
         if self.case.accepted_at.is_none() {
             let since = left_at.unwrap_or(self.now);
             let now = std::mem::replace(&mut self.now, since);
@@ -84,10 +118,14 @@ impl Work<'_> {
             self.now = now;
         }
         self.start_clock(ClockKind::Dispatch, None, self.sla().dispatch);
-        let reason = Reason::new("referral_returned").with("system", system).with("status", status);
-        let reason = reason.with("line", &line_code);
-        self.case.returned_lines.push(line_code.clone());
+        if !self.case.returned_lines.contains(&line_code) {
+            self.case.returned_lines.push(line_code.clone());
+        }
         self.emit(DomainEvent::CaseReturnedFromReferral { line_code }, Some(reason), None);
+        // The supervision of what was late went with it.
+        if let Some(kind) = overdue {
+            self.supervise(if kind == ClockKind::Rework { 2 } else { 1 }, "overdue", Some(kind), None);
+        }
         Ok(())
     }
 }

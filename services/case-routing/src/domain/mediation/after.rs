@@ -39,6 +39,7 @@ impl Mediation {
         work.mediation.evidence = found.collect();
         let in_time = work.deadline(D::Performance).is_none_or(|deadline| deadline.in_time(now));
         work.meet(D::Performance);
+        work.meet(D::FollowUp);
         work.meet(D::RequestConfirmation);
         work.mediation.performed_at = Some(now);
         work.mediation.remedy = None;
@@ -65,6 +66,7 @@ impl Mediation {
             return Err(DomainError::guard("not_due_yet", message));
         }
         work.meet(D::Performance);
+        work.meet(D::FollowUp);
         work.meet(D::RequestConfirmation);
         work.enter(S::Breached, V::Breach, None, Some(Reason::new(reason_code)))?;
         let confirmation = work.mediation.confirmation.as_ref().map(|confirmation| confirmation.state);
@@ -196,7 +198,11 @@ impl Mediation {
         }
         let mut work = Work::begin(self, act);
         work.by = Party::system();
-        let now = work.now;
+        let (now, rules) = (work.now, work.rules);
+        if let Some(since) = work.mediation.never_followed_up() {
+            let follow_up = Deadline::counted(D::FollowUp, rules.mediation_follow_up, since, rules);
+            work.mediation.deadlines.push(follow_up);
+        }
         let mut over: Vec<_> = work.mediation.deadlines.iter_mut().collect();
         over.retain(|deadline| deadline.is_open() && deadline.due_at <= now);
         over.sort_by_key(|deadline| deadline.due_at);
@@ -210,6 +216,8 @@ impl Mediation {
         if kinds.contains(&D::Talks) {
             work.case_move = Some(CaseMove::Overdue);
         }
+        let awaited = kinds.iter().any(|kind| *kind != D::RequestConfirmation);
+        work.missed = awaited && work.mediation.overdue_since().is_some();
         for kind in kinds {
             work.note("deadline_passed", None, Some(Reason::new("deadline_over").with("deadline", kind)));
         }
@@ -238,9 +246,11 @@ impl Work<'_> {
         let (kind, performance_due_at) = (agreement.kind, agreement.performance_due_at);
         let confirm = Deadline::counted(D::RequestConfirmation, REQUEST_CONFIRMATION, now, rules);
         self.mediation.deadlines.push(confirm);
-        if let Some(due_at) = performance_due_at {
-            self.mediation.deadlines.push(Deadline::on(D::Performance, now, due_at.max(now)));
-        }
+        // Somebody asks after what is to be done at once, too.
+        self.mediation.deadlines.push(match performance_due_at {
+            Some(due_at) => Deadline::on(D::Performance, now, due_at.max(now)),
+            None => Deadline::counted(D::FollowUp, rules.mediation_follow_up, now, rules),
+        });
         let unit = self.routes.org(org).map(|org| org.unit);
         let level = unit.and_then(|unit| self.routes.unit(unit)).map(|unit| unit.kind);
         let event = MediationEvent::MediationAgreed {

@@ -4,8 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::super::case::Case;
-use super::super::codes::{CaseState, ClosedCode, DeliveryMode, EvidenceKind, Nature};
+use super::super::case::{Case, Supervision};
+use super::super::codes::{CaseState, ClosedCode, DeliveryMode, EvidenceKind, Nature, SupervisionState};
 use super::super::completion::CompleteCase;
 use super::super::error::{DomainError, Result};
 use super::super::event::DomainEvent;
@@ -19,6 +19,9 @@ const FAILED: &str = "mediation_failed";
 /// The step of the timeline by which the lead need not wait for the parties any more, and its reason.
 const OVERDUE: &str = "MediationOverdue";
 const TALKS_OVERDUE: &str = "mediation_overdue";
+
+/// Reason of the reminder that a day of a mediation went by.
+pub(in super::super) const DAY_PASSED: &str = "mediation_day_passed";
 
 /// The latest mediation of a case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -151,6 +154,36 @@ impl Case {
     #[must_use]
     pub fn mediation_went_on(self, act: &Act<'_>) -> Decision {
         Work::begin(self, act).finish()
+    }
+
+    /// A day of one of its mediations [went by](super::MediationDecision::missed): whoever mediates, else whoever has the case, is
+    /// reminded, unless they were and have not answered yet. The reminder stands, also when the case is closed, as long as one
+    /// of them is `overdue`. `None`: nothing changes.
+    #[must_use]
+    pub fn remind_of_mediation(
+        self,
+        mediator: Option<OrgId>,
+        missed: bool,
+        overdue: bool,
+        act: &Act<'_>,
+    ) -> Option<Decision> {
+        let stands =
+            |known: &Supervision| known.reason_code == DAY_PASSED && known.state != SupervisionState::Cleared;
+        let unanswered = |known: &Supervision| stands(known) && known.state != SupervisionState::Answered;
+        if self.state.is_terminal() {
+            return None;
+        }
+        if missed && !self.supervisions.iter().any(unanswered) {
+            let mut work = Work::begin(self, act);
+            work.supervise_org(0, DAY_PASSED, None, None, mediator);
+            return Some(work.finish());
+        }
+        if overdue || !self.supervisions.iter().any(stands) {
+            return None;
+        }
+        let mut work = Work::begin(self, act);
+        work.clear_supervisions(stands);
+        Some(work.finish())
     }
 
     /// The public service has it again.

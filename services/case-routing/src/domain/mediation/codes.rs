@@ -93,6 +93,8 @@ codes! {
         /// The court decides.
         CourtDecides = "court_decides",
         Performance = "performance",
+        /// The mediator asks whether what was agreed without a day is done.
+        FollowUp = "follow_up",
     }
 
     /// What moves a mediation, or is noted in it.

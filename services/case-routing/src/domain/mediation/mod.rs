@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 pub use self::after::CourtAnswered;
+pub(super) use self::case::DAY_PASSED;
 pub use self::case::{CaseMove, MediationLink};
 pub use self::codes::*;
 pub use self::deadline::Deadline;
@@ -162,6 +163,32 @@ impl Mediation {
     /// The next instant at which [`Mediation::tick`] has something to do.
     #[must_use]
     pub fn next_timer_at(&self) -> Option<Timestamp> {
-        self.deadlines.iter().filter(|deadline| deadline.is_open()).map(|deadline| deadline.due_at).min()
+        let days = self.deadlines.iter().filter(|deadline| deadline.is_open());
+        days.map(|deadline| deadline.due_at).chain(self.never_followed_up()).min()
+    }
+
+    /// Since when something is waited for in vain, as long as it has not ended. That nobody asked the court to confirm an
+    /// agreement is no delay: they may, within their days.
+    #[must_use]
+    pub fn overdue_since(&self) -> Option<Timestamp> {
+        let missed = self.of_present_agreement().filter(|deadline| {
+            let waited_for = deadline.kind != DeadlineKind::RequestConfirmation && deadline.met_at.is_none();
+            waited_for && deadline.passed_at.is_some()
+        });
+        missed.map(|deadline| deadline.due_at).min().filter(|_| !self.state.is_end())
+    }
+
+    /// Since when an agreement of an earlier release is in effect that nobody would ever ask after.
+    fn never_followed_up(&self) -> Option<Timestamp> {
+        let since = self.agreement.as_ref().and_then(|agreement| agreement.effective_at)?;
+        let asks = |kind| matches!(kind, DeadlineKind::Performance | DeadlineKind::FollowUp);
+        let asked = self.of_present_agreement().any(|deadline| asks(deadline.kind));
+        (self.state == MediationState::Effective && !asked).then_some(since)
+    }
+
+    /// Its days, but for those of an agreement before the one in effect.
+    fn of_present_agreement(&self) -> impl Iterator<Item = &Deadline> {
+        let since = self.agreement.as_ref().and_then(|agreement| agreement.effective_at);
+        self.deadlines.iter().filter(move |deadline| since.is_none_or(|since| deadline.started_at >= since))
     }
 }

@@ -58,6 +58,11 @@ pub const TEXTS: &[(&str, &str, &str)] = &[
         "调解期限届满，当事人未达成协议：主办单位不必再等待调解，调解可以继续",
         "the parties did not agree by their day: the lead need not wait for them, though they may go on",
     ),
+    (
+        "mediation_day_passed",
+        "调解的期限届满，请调解单位跟进",
+        "a day of its mediation went by: whoever mediates sees to it",
+    ),
     ("mediation_ended", "调解结束", "the mediation ended"),
     ("deadline_over", "{deadline} 期限届满", "the day for {deadline} is over"),
     (

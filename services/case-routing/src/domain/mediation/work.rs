@@ -65,6 +65,8 @@ pub struct MediationDecision {
     pub events: Vec<(i64, MediationEvent)>,
     /// What becomes of the case.
     pub case_move: Option<CaseMove>,
+    /// A day went by for which something was waited for: somebody is to hear of it.
+    pub missed: bool,
 }
 
 pub(super) struct Work<'a> {
@@ -74,6 +76,7 @@ pub(super) struct Work<'a> {
     pub rules: &'a Rules,
     pub routes: &'a RoutingTable,
     pub case_move: Option<CaseMove>,
+    pub missed: bool,
     events: Vec<(i64, MediationEvent)>,
 }
 
@@ -88,6 +91,7 @@ impl<'a> Work<'a> {
             rules: act.rules,
             routes: act.routes,
             case_move: None,
+            missed: false,
             events: Vec::new(),
         };
         work.follow_calendar();
@@ -113,7 +117,8 @@ impl<'a> Work<'a> {
 
     pub fn finish(mut self) -> MediationDecision {
         self.mediation.updated_at = self.now;
-        MediationDecision { mediation: self.mediation, events: self.events, case_move: self.case_move }
+        let Self { mediation, events, case_move, missed, .. } = self;
+        MediationDecision { mediation, events, case_move, missed }
     }
 
     // --- the state tables

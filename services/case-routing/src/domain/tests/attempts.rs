@@ -209,6 +209,9 @@ pub fn attempt(world: &mut World, case: Case, attempt: &Attempt) -> Result<Optio
                 let (line, taken_elsewhere) = if elsewhere { ("12345", true) } else { ("119", false) };
                 one(case.hand_off(line, taken_elsewhere, &world.act(at_station)))
             }
+            Trigger::ReturnFromReferral if pick > 3 => {
+                one(case.take_back("by_mistake", &world.act(at_station)))
+            }
             Trigger::ReturnFromReferral => one(case.return_from_referral("hotline", "退回", &world.system())),
             Trigger::Merge => one(case.merge(CaseId(CITY.0), &world.act(at_station))),
             Trigger::Unmerge => one(case.unmerge(&world.act(at_station))),

@@ -156,6 +156,11 @@ fn waited(case: &Case, cause: &str) -> TimeDelta {
     known.map(|waited| TimeDelta::seconds(waited.seconds)).sum()
 }
 
+/// What a pause takes of its cause's days: its time, and no less than the days that it moves a clock of days.
+fn pause_costs(from: Timestamp, to: Timestamp) -> TimeDelta {
+    (to - from).max(calendar::local_day(to) - calendar::local_day(from))
+}
+
 /// C-3: what a suspension took is counted once it is over, whichever way it ended, and never forgotten.
 fn waiting_is_counted(before: &Case, decision: &Decision) {
     let case = &decision.case;
@@ -168,7 +173,7 @@ fn waiting_is_counted(before: &Case, decision: &Decision) {
         assert!(waited(case, &known.cause_code) >= waited(before, &known.cause_code), "C-3: forgotten");
     }
     let ended = decision.timeline.iter().find(|entry| entry.state != CaseState::Suspended).unwrap().at;
-    let took = ended.min(over.resume_at.unwrap()) - over.since;
+    let took = pause_costs(over.since, ended.min(over.resume_at.unwrap()));
     let counted = waited(case, &over.cause_code) - waited(before, &over.cause_code);
     assert!(took <= counted && counted < took + TimeDelta::seconds(1), "C-3: {counted} of {took}");
 }
@@ -206,9 +211,10 @@ fn event_is_lawful(world: &World, before: &Case, decision: &Decision, event: &Do
             let approved = decision.timeline.iter().find(|entry| entry.event == "CaseSuspended").unwrap();
             let by = approved.org.expect("C-3: somebody approved it");
             let days = TimeDelta::days(i64::from(world.rules.suspension_causes[cause_code]));
-            let asked = resume_at.expect("C-3: it ends by itself") - approved.at;
+            let until = resume_at.expect("C-3: it ends by itself");
+            let asked = until - approved.at;
             assert!(TimeDelta::zero() < asked && asked <= days, "C-3: {asked} at a time for {cause_code}");
-            if waited(before, cause_code) + asked <= days {
+            if waited(before, cause_code) + pause_costs(approved.at, until) <= days {
                 let below = [STATION, COMMITTEE, GROUP, TEAM, CONTRACTOR].map(Some);
                 let street = below.contains(&before.lead_org) && by == STREET_OFFICE;
                 assert!(before.lead_org == Some(by) || street, "C-3: approved by {by}");

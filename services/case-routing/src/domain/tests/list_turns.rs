@@ -56,7 +56,8 @@ fn what_came_back_before_is_taken_back_while_another_waits() {
 #[test]
 fn a_draft_stands_on_the_version_in_force_or_what_that_amends() {
     let amended = vec![4, 3, 1];
-    for (base, chain) in [(Some(1), vec![1]), (Some(1), amended.clone()), (Some(3), amended), (None, vec![])] {
+    for (base, chain) in [(Some(1), vec![1]), (Some(1), amended.clone()), (Some(3), amended), (None, vec![])]
+    {
         assert_eq!(stands_on(base, &chain), Ok(()), "{base:?} {chain:?}");
     }
     // One came since, one was taken back since, and a first list that is the first no more.

@@ -38,11 +38,8 @@ fn whom_it_complains_of_is_said_by_others_than_that_one_and_is_an_organisation()
 #[test]
 fn what_happens_by_itself_happens_whoever_is_complained_of() {
     let mut world = World::new();
-    let fire = RegisterCase {
-        complained_of: Some(STATION),
-        item_code: Some("fire".into()),
-        ..world.register()
-    };
+    let fire =
+        RegisterCase { complained_of: Some(STATION), item_code: Some("fire".into()), ..world.register() };
     let gone = Case::register(fire, &world.official(STATION)).unwrap().case;
     assert_eq!(gone.state, CaseState::HandedOff);
     let case = Case { complained_of: Some(STATION), ..world.registered() };

@@ -280,7 +280,7 @@ fn attempt(world: &mut World, case: Case, verb: Trigger) -> Result<Decision> {
         }
         Trigger::Supplement => case.supplement(materials(&["id_copy"]), &world.resident()),
         Trigger::Decline => case.decline("out_of_scope", "petition", &world.official(STATION)),
-        Trigger::HandOff => case.hand_off("119", false, &world.official(STATION)),
+        Trigger::HandOff => case.hand_off("12345", true, &world.official(STATION)),
         Trigger::ReturnFromReferral => case.return_from_referral("hotline", "退回", &world.system()),
         Trigger::Merge => case.merge(CaseId(nothing.0), &world.official(STATION)),
         Trigger::Unmerge => case.unmerge(&world.official(STATION)),

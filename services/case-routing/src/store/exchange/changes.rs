@@ -19,7 +19,7 @@ use uuid::Uuid;
 use super::{joined, tickets};
 use crate::{
     domain::{
-        TicketId,
+        CaseId, TicketId,
         exchange::{Report, Sync},
     },
     record::{CaseRecord, NewTicket},
@@ -32,6 +32,9 @@ pub async fn save(conn: &AsyncPgConnection, changes: &[Change<CaseRecord>]) -> R
         let record = &change.after;
         if let Some(ticket) = &record.pending.ticket {
             insert(conn, record, ticket).await?;
+        }
+        if record.pending.taken_back {
+            take_back(conn, record.case.id).await?;
         }
         if let Some(line) = &record.pending.handed_off {
             refer(conn, record, line, now).await?;
@@ -125,6 +128,19 @@ async fn refer(mut conn: &AsyncPgConnection, record: &CaseRecord, line: &str, no
         .execute(&mut conn)
         .await?;
     }
+    Ok(())
+}
+
+/// The case goes on here: what did not reach the systems that it was referred to does not any more, and none of them is waited for.
+async fn take_back(mut conn: &AsyncPgConnection, case: CaseId) -> Result<()> {
+    cached(
+        "WITH gone AS (UPDATE external_tickets SET returned = true, sync_state = 'synced', waiting = 0, attempts = 0, \
+         due_at = NULL, last_error = '' WHERE case_id = $1 AND direction = 'out' AND NOT returned RETURNING ticket_id) \
+         DELETE FROM ticket_changes c USING gone g WHERE c.ticket_id = g.ticket_id AND c.delivered_at IS NULL",
+    )
+    .bind::<SqlUuid, _>(case.0)
+    .execute(&mut conn)
+    .await?;
     Ok(())
 }
 

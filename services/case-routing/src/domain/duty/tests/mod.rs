@@ -4,6 +4,7 @@ mod admissions;
 mod arrivals;
 mod saga;
 mod transfers;
+mod undecided;
 
 use chrono::{DateTime, TimeDelta};
 use uuid::Uuid;

@@ -4,6 +4,7 @@ mod cases;
 mod days;
 mod follow;
 mod history;
+mod overdue;
 mod table;
 
 use chrono::TimeDelta;

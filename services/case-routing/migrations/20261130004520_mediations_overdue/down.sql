@@ -1,0 +1,2 @@
+DROP INDEX mediations_overdue;
+ALTER TABLE mediations DROP COLUMN overdue_since;

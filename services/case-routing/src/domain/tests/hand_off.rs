@@ -1,0 +1,131 @@
+//! What is handed off by hand, and what is taken back.
+
+use chrono::TimeDelta;
+
+use super::super::*;
+use super::world::*;
+
+/// By 12345 another system takes cases; 119 is an emergency line.
+fn by_line(world: &mut World, case: &Case, line: &str) -> Result<Decision> {
+    case.clone().hand_off(line, line == "12345", &world.official(STATION))
+}
+
+fn is_handed_off(result: Result<Decision>) -> bool {
+    result.unwrap().case.state == CaseState::HandedOff
+}
+
+/// A lamp that nobody was sent to in time.
+fn overdue(world: &mut World) -> Case {
+    let case = world.triaged("street_light");
+    world.now = case.resolve_clock().unwrap().due_at + TimeDelta::seconds(1);
+    let case = world.tick(case).case;
+    assert!(case.state == CaseState::Triaged && case.is_overdue(world.now));
+    case
+}
+
+#[test]
+fn an_emergency_line_takes_what_is_of_it_or_what_nobody_has_found_out_about() {
+    let mut world = World::new();
+    for unknown in [world.registered(), world.accepted()] {
+        assert!(is_handed_off(by_line(&mut world, &unknown, "119")));
+        assert_eq!(guard(unknown.hand_off("119", false, &world.system())), "human_official");
+    }
+    let lamp = RegisterCase { item_code: Some("street_light".into()), ..world.register() };
+    let lamp = Case::register(lamp, &world.official(STATION)).unwrap().case;
+    for other in [lamp, world.triaged("street_light")] {
+        assert_eq!(guard(by_line(&mut world, &other, "119")), "other_item", "{}", other.state);
+        assert!(is_handed_off(by_line(&mut world, &other, "12345")), "it is another system's then");
+    }
+    // Who was merged into it waits for it; another system's answer reaches them.
+    let joined = CaseId(world.fresh());
+    let case = world.accepted().absorb(&[joined], true, &world.official(STATION)).unwrap().case;
+    assert_eq!(guard(by_line(&mut world, &case, "119")), "others_joined");
+    assert!(is_handed_off(by_line(&mut world, &case, "12345")));
+    let found = case.triage(&triage("fire"), &world.official(STATION)).unwrap().case;
+    assert_eq!(found.state, CaseState::HandedOff, "an emergency is one");
+}
+
+#[test]
+fn what_is_late_is_not_handed_off_unless_it_is_found_to_be_an_emergency() {
+    let mut world = World::new();
+    let case = overdue(&mut world);
+    assert_eq!(guard(by_line(&mut world, &case, "119")), "other_item");
+    assert_eq!(guard(by_line(&mut world, &case, "12345")), "late");
+    let unknown = Case { item: None, ..case.clone() };
+    for line in ["119", "12345"] {
+        assert_eq!(guard(by_line(&mut world, &unknown, line)), "late", "{line}");
+    }
+    let registered = world.registered();
+    world.now = registered.clock(ClockKind::Accept, None).unwrap().due_at + TimeDelta::seconds(1);
+    for line in ["119", "12345"] {
+        assert_eq!(guard(by_line(&mut world, &registered, line)), "accepted_by_silence", "{line}");
+    }
+    let fire = case.triage(&triage("fire"), &world.official(STATION)).unwrap().case;
+    assert_eq!(fire.state, CaseState::HandedOff);
+}
+
+#[test]
+fn what_went_to_an_emergency_line_by_mistake_is_taken_back_and_is_as_late_as_before() {
+    let mut world = World::new();
+    let case = overdue(&mut world);
+    let due = case.resolve_clock().unwrap().due_at;
+    let gone = case.triage(&triage("fire"), &world.official(STATION)).unwrap().case;
+    assert!(!gone.is_overdue(world.now) && gone.closed_code == Some(ClosedCode::HandedOff));
+    world.wait(TimeDelta::hours(3));
+    let back = gone.take_back("by_mistake", &world.official(STATION)).unwrap();
+    assert_eq!(names(&back), ["CaseReturnedFromReferral", "SupervisionIssued"]);
+    let reason = back.timeline[0].reason.clone().unwrap();
+    assert_eq!(reason.render(Language::Chinese), "已转 119，现收回（by_mistake），由本级继续办理");
+    let case = back.case;
+    assert_eq!((case.state, case.closed_code, case.closed_at), (CaseState::Triaged, None, None));
+    assert_eq!((case.resolve_clock().unwrap().due_at, case.is_overdue(world.now)), (due, true));
+    let open = case.supervisions.iter().filter(|known| known.state != SupervisionState::Cleared);
+    let open: Vec<_> = open.map(|known| (known.level, known.clock)).collect();
+    assert_eq!(open, [(1, Some(ClockKind::Resolve))]);
+    assert!(case.clock(ClockKind::Dispatch, None).unwrap().is_running());
+    assert_eq!(violations(&case), Vec::<&str>::new());
+    // What is of the line goes there again, and what is not is handled.
+    assert!(is_handed_off(by_line(&mut world, &case, "119")));
+    let case = case.triage(&triage("street_light"), &world.official(STATION)).unwrap().case;
+    let case = case.dispatch(&RouteChoice::Auto, &world.official(STREET_OFFICE)).unwrap().case;
+    assert_eq!(case.state, CaseState::Dispatched);
+}
+
+#[test]
+fn a_referral_is_taken_back_too_and_does_not_go_by_its_line_again() {
+    let mut world = World::new();
+    let case = world.triaged("stairs");
+    let promised = case.resolve_clock().unwrap().due_at;
+    let gone = by_line(&mut world, &case, "12345").unwrap().case;
+    world.wait(TimeDelta::hours(1));
+    let back = gone.take_back("not_taken_there", &world.official(STREET_OFFICE)).unwrap();
+    assert_eq!(names(&back), ["CaseReturnedFromReferral"]);
+    let case = back.case;
+    assert_eq!((case.state, case.resolve_clock().unwrap().due_at), (CaseState::Triaged, promised));
+    assert_eq!(guard(by_line(&mut world, &case, "12345")), "returned_before");
+
+    // What was never taken in is, since it left.
+    let (left_at, case) = (world.now, world.registered());
+    let gone = by_line(&mut world, &case, "119").unwrap().case;
+    world.wait(TimeDelta::hours(1));
+    let case = gone.take_back("by_mistake", &world.official(STATION)).unwrap().case;
+    assert_eq!((case.state, case.accepted_at), (CaseState::Accepted, Some(left_at)));
+    assert_eq!(violations(&case), Vec::<&str>::new());
+}
+
+#[test]
+fn nobody_but_a_human_takes_back_what_was_handed_off_here() {
+    let mut world = World::new();
+    let case = world.accepted();
+    let gone = by_line(&mut world, &case, "119").unwrap().case;
+    assert_eq!(guard(gone.clone().take_back("by_mistake", &world.system())), "human_official");
+    assert_eq!(guard(gone.clone().take_back("by_mistake", &world.resident())), "human_official");
+    assert_eq!(guard(gone.clone().take_back("By mistake", &world.official(STATION))), "reason_code");
+    let complained_of = Case { complained_of: Some(STATION), ..gone.clone() };
+    assert_eq!(guard(complained_of.take_back("by_mistake", &world.official(STATION))), "recused");
+    let elsewhere = Case { routing: vec![], ..gone };
+    assert_eq!(guard(elsewhere.take_back("by_mistake", &world.official(STATION))), "handed_off_elsewhere");
+    let here = case.take_back("by_mistake", &world.official(STATION));
+    let verb = Trigger::ReturnFromReferral;
+    assert_eq!(here, Err(DomainError::WrongState { state: CaseState::Accepted, verb }));
+}

@@ -1,0 +1,43 @@
+//! Mediations in which something is waited for in vain.
+
+use chassis::{Result, Timestamp, db::cached};
+use diesel::sql_types::{Array, BigInt, Bool, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use uuid::Uuid;
+
+use super::mediations::{Listed, ListedRow, MediationFilter};
+
+/// Those of cases within reach and those of a party, whose day went by longest ago first, behind a place in the list. The filter's own place is of the
+/// other order.
+pub async fn list(
+    conn: &mut AsyncPgConnection,
+    filter: &MediationFilter,
+    after: Option<(Timestamp, Uuid)>,
+) -> Result<Vec<Listed>> {
+    let (since, id) = after.unzip();
+    let rows: Vec<ListedRow> = cached(
+        "SELECT m.doc, c.state AS case_state, c.case_no FROM mediations m JOIN cases c ON c.case_id = m.case_id \
+         WHERE m.overdue_since IS NOT NULL AND ($10 IS NULL OR (m.overdue_since, m.mediation_id) > ($10, $1)) \
+         AND (cardinality($2) = 0 OR m.state = ANY ($2)) AND ($3 IS NULL OR m.case_id = $3) \
+         AND ($4 OR c.requester_id = $5 OR c.first_receiver_org_id = ANY ($8) \
+         OR EXISTS (SELECT 1 FROM unnest($6, $7) AS s (unit, line) \
+         WHERE s.unit = ANY (c.place_path) AND (s.line IS NULL OR s.line = c.line)) \
+         OR EXISTS (SELECT 1 FROM tasks r WHERE r.org_id = ANY ($8) AND r.case_id = c.case_id) \
+         OR $11 = ANY (m.party_ids)) \
+         ORDER BY m.overdue_since, m.mediation_id LIMIT $9",
+    )
+    .bind::<SqlUuid, _>(id.unwrap_or_default())
+    .bind::<Array<Text>, _>(filter.states.iter().map(|state| state.as_str()).collect::<Vec<_>>())
+    .bind::<Nullable<SqlUuid>, _>(filter.case)
+    .bind::<Bool, _>(filter.reach.all)
+    .bind::<Nullable<SqlUuid>, _>(filter.reach.requester)
+    .bind::<Array<SqlUuid>, _>(&filter.reach.units)
+    .bind::<Array<Nullable<Text>>, _>(&filter.reach.lines)
+    .bind::<Array<SqlUuid>, _>(&filter.reach.orgs)
+    .bind::<BigInt, _>(filter.limit)
+    .bind::<Nullable<Timestamptz>, _>(since)
+    .bind::<Nullable<SqlUuid>, _>(filter.party)
+    .load(conn)
+    .await?;
+    rows.into_iter().map(ListedRow::listed).collect()
+}

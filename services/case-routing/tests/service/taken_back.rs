@@ -1,0 +1,129 @@
+//! What the window handed off by mistake, and takes back.
+
+use chassis::{
+    proto::case_routing::v1::{self as pb, intake_service_client::IntakeServiceClient},
+    testing::{Persona, Reply, TestHttp},
+};
+use tonic::{Code, Status};
+
+use crate::{
+    exchange::World,
+    exchange_reports::{referred, report, says, shown},
+    support::{District, ITEM, request_id},
+};
+
+/// 火情处置, which goes to 119.
+const FIRE: &str = "ZF-0191";
+
+async fn registered(d: &District, item_code: &str) -> pb::Case {
+    let request = pb::RegisterCaseRequest {
+        request_id: request_id(),
+        text: "楼道里有烟".into(),
+        place_unit_id: d.community.to_string(),
+        item_code: item_code.into(),
+        notice_version: "1".into(),
+        ..Default::default()
+    };
+    let resident = Persona::resident(d.district);
+    d.cases(&resident).register_case(request).await.unwrap().into_inner().case.unwrap()
+}
+
+async fn hands_off(d: &District, case_id: &str, line: &str) -> Result<pb::Case, Status> {
+    let request = pb::HandOffCaseRequest {
+        case_id: case_id.into(),
+        request_id: request_id(),
+        line_code: line.into(),
+        ..Default::default()
+    };
+    let mut intake = IntakeServiceClient::new(d.service.call_as(&d.window()));
+    Ok(intake.hand_off_case(request).await?.into_inner().case.unwrap())
+}
+
+fn back(case_id: &str) -> pb::TakeBackCaseRequest {
+    pb::TakeBackCaseRequest {
+        case_id: case_id.into(),
+        request_id: request_id(),
+        reason_code: "by_mistake".into(),
+        ..Default::default()
+    }
+}
+
+async fn takes_back(
+    d: &District,
+    by: &Persona,
+    request: pb::TakeBackCaseRequest,
+) -> Result<pb::Case, Status> {
+    let mut intake = IntakeServiceClient::new(d.service.call_as(by));
+    Ok(intake.take_back_case(request).await?.into_inner().case.unwrap())
+}
+
+#[tokio::test]
+async fn an_emergency_that_is_none_comes_back_and_one_that_is_of_another_item_does_not_go() {
+    let d = District::start().await;
+    let lamp = registered(&d, ITEM).await;
+    let refused = hands_off(&d, &lamp.case_id, "119").await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition);
+    assert!(refused.message().contains("other_item"), "{refused}");
+
+    let fire = registered(&d, FIRE).await;
+    assert_eq!(fire.state(), pb::CaseState::HandedOff);
+    d.told().await;
+    let request = back(&fire.case_id);
+    let case = takes_back(&d, &d.window(), request.clone()).await.unwrap();
+    assert_eq!((case.state(), case.closed_code()), (pb::CaseState::Triaged, pb::ClosedCode::Unspecified));
+    assert_eq!(takes_back(&d, &d.window(), request).await.unwrap(), case, "once");
+    assert_eq!(d.told().await, ["CaseReturnedFromReferral"]);
+    let again = takes_back(&d, &d.window(), back(&fire.case_id)).await.unwrap_err();
+    assert_eq!(again.code(), Code::FailedPrecondition, "it is here");
+
+    // Not for whom its place is not granted, nor for whoever asked.
+    let gone = hands_off(&d, &fire.case_id, "119").await.unwrap();
+    assert_eq!(gone.state(), pb::CaseState::HandedOff);
+    let elsewhere = Persona::new(chassis::auth::Role::StreetDispatcher, d.other_street).org(d.other_office);
+    let refused = takes_back(&d, &elsewhere, back(&fire.case_id)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::NotFound);
+    let resident = Persona::resident(d.district);
+    let refused = takes_back(&d, &resident, back(&fire.case_id)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::PermissionDenied);
+    d.service.stop().await;
+}
+
+#[tokio::test]
+async fn a_referral_that_did_not_arrive_is_not_sent_any_more_once_it_is_taken_back() {
+    let http = TestHttp::start(|_| Reply::status(410)).await;
+    let world = World::mapped(&http.url("/"), pb::ExchangeDirection::Out).await;
+    let ticket = referred(&world).await;
+    let given_up = async || world.tickets(pb::SyncState::Failed).await.len() == 1;
+    world.d.service.wait_for("it is given up", given_up).await;
+    let case = takes_back(&world.d, &world.d.window(), back(&ticket.case_id)).await.unwrap();
+    assert_eq!(case.state(), pb::CaseState::Triaged);
+    let now = shown(&world, &ticket.case_id).await;
+    assert_eq!(
+        (now.sync_state(), now.waiting_count, now.last_error_code.as_str()),
+        (pb::SyncState::Synced, 0, "")
+    );
+    let mut call = world.call(&world.client);
+    let waiting = call.list_ticket_changes(pb::ListTicketChangesRequest::default()).await.unwrap();
+    assert_eq!(waiting.into_inner().changes, []);
+    assert_eq!(http.received().len(), 1);
+
+    // What the system says of it later is told, and moves nothing.
+    says(&world, &world.client, report(&ticket, "R-1", "退回")).await.unwrap();
+    assert_eq!(world.case(&ticket.case_id).await.state(), pb::CaseState::Triaged);
+    let refused = hands_off(&world.d, &ticket.case_id, "12345").await.unwrap_err();
+    assert!(refused.message().contains("returned_before"), "{refused}");
+    world.d.service.stop().await;
+}
+
+#[tokio::test]
+async fn by_another_line_the_same_system_gets_it_anew() {
+    let world = World::mapped("", pb::ExchangeDirection::Out).await;
+    world.updates(|change| change.line_codes = vec!["12345".into(), "12328".into()]).await.unwrap();
+    let ticket = referred(&world).await;
+    takes_back(&world.d, &world.d.window(), back(&ticket.case_id)).await.unwrap();
+    hands_off(&world.d, &ticket.case_id, "12328").await.unwrap();
+    let tickets = world.case(&ticket.case_id).await.external_tickets;
+    assert_eq!(tickets.len(), 2, "{tickets:?}");
+    assert_eq!(tickets[1].waiting_count, 1);
+    world.d.service.stop().await;
+}
