@@ -25,7 +25,8 @@ fn the_judge_finds_the_rating_of_a_resolved_and_of_a_merged_case_until_it_is_jud
     for judged in [&joined, &own] {
         assert!(!judged.awaits_judgement() && !judged.asked_orgs().contains(&VERIFIER));
     }
-    assert_eq!(AgendaRow::of(&joined), None);
+    let awaits = AgendaRow::of(&joined).and_then(|row| row.awaits);
+    assert_eq!(awaits, Some("rectification"), "that it is done again for this rating");
     assert!(!joined.is_party(VERIFIER), "it had no other part in it");
 }
 
