@@ -161,10 +161,10 @@ impl Calendar {
         Ok(next)
     }
 
-    /// Version of the notice that a title year is known from; 0: it is not known.
+    /// Version of the notice that a title year is known from; 0: it is not known, or by an entry without days.
     #[must_use]
     pub fn notice_version(&self, year: i32) -> u32 {
-        self.years.get(&year).map_or(0, |year| year.version)
+        self.years.get(&year).filter(|year| !year.days.is_empty()).map_or(0, |year| year.version)
     }
 
     /// Whether a title year is known from a newer notice than that of a version.

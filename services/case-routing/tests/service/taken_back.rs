@@ -68,10 +68,10 @@ async fn an_emergency_that_is_none_comes_back_and_one_that_is_of_another_item_do
     let fire = registered(&d, FIRE).await;
     assert_eq!(fire.state(), pb::CaseState::HandedOff);
     d.told().await;
-    let request = back(&fire.case_id);
-    let case = takes_back(&d, &d.window(), request.clone()).await.unwrap();
+    let (window, request) = (d.window(), back(&fire.case_id));
+    let case = takes_back(&d, &window, request.clone()).await.unwrap();
     assert_eq!((case.state(), case.closed_code()), (pb::CaseState::Triaged, pb::ClosedCode::Unspecified));
-    assert_eq!(takes_back(&d, &d.window(), request).await.unwrap(), case, "once");
+    assert_eq!(takes_back(&d, &window, request).await.unwrap(), case, "once");
     assert_eq!(d.told().await, ["CaseReturnedFromReferral"]);
     let again = takes_back(&d, &d.window(), back(&fire.case_id)).await.unwrap_err();
     assert_eq!(again.code(), Code::FailedPrecondition, "it is here");
