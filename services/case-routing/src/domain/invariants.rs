@@ -95,7 +95,7 @@ fn arbiter_is_no_party(case: &Case) -> bool {
     // Whoever ruled before it was complained of did so for good.
     let open = matches!(objection.state, ObjectionState::InArbitration | ObjectionState::InReview);
     objection.arbiter.is_none_or(|arbiter| {
-        !objection.parties.contains(&arbiter) && !(open && case.complained_of == Some(arbiter))
+        !(objection.parties.contains(&arbiter) || open && case.complained_of == Some(arbiter))
     })
 }
 

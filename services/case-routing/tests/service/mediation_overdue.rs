@@ -67,7 +67,7 @@ async fn what_is_not_performed_by_its_day_is_listed_by_that_day_and_whoever_medi
 
     let done = performed(&m, &first).await;
     assert_eq!(done.state(), pb::MediationState::Performed);
-    assert_eq!(listed(&m, &m.mediator).await, [later.mediation_id.clone()]);
+    assert_eq!(listed(&m, &m.mediator).await, std::slice::from_ref(&later.mediation_id));
     let before = reminders(&m, &later).await;
     let after = reminders(&m, &first).await;
     assert!(after.len() == 1 && before.len() == 1 && before[0].0 == 0);
