@@ -1,10 +1,13 @@
 //! Names of places whose units are no longer in force.
 
 use prost::Message as _;
-use proto::identity::v1::{ListUnitsRequest, ListUnitsResponse, Unit, UnitState};
+use proto::{
+    case_routing::v1::{Case, ListCasesResponse},
+    identity::v1::{ListUnitsRequest, ListUnitsResponse, Unit, UnitState},
+};
 
 use crate::{
-    canned::{STREET, district},
+    canned::{self, STREET, district},
     visitor::{page, sign_in},
 };
 
@@ -29,6 +32,10 @@ async fn a_place_that_was_merged_keeps_its_name_and_says_so() {
     assert!(html.contains("满春街道（已撤并）"), "{html}");
     let (_, html) = page(&edge, &list, &format!("{session}; jh_lang=en")).await;
     assert!(html.contains("Manchun Street (ended)"), "{html}");
+    edge.services.answer_by("ListCases", |_| {
+        let cases = vec![Case { place_unit_id: STREET.into(), ..canned::case() }];
+        Ok(ListCasesResponse { cases, ..Default::default() }.encode_to_vec())
+    });
     let request = edge.post("/cases.csv").header("origin", &edge.url).header("cookie", &session);
     let request = request.header("content-type", "application/x-www-form-urlencoded").body("query=");
     let csv = request.send().await.expect("an answer").text().await.expect("text");
