@@ -36,10 +36,16 @@ pub fn header(english: bool) -> Row {
     COLUMNS.map(|(zh, en)| if english { en } else { zh }.to_owned())
 }
 
+/// Whether a unit is no more: what was done there still bears its name.
+#[must_use]
+pub fn has_ended(unit: &Unit) -> bool {
+    matches!(unit.state(), UnitState::Merged | UnitState::Split | UnitState::Abolished)
+}
+
 /// The Chinese and the English name of a unit; of one that has ended they say so, for its successor may bear the same.
 #[must_use]
 pub fn unit_names(unit: &Unit) -> (String, String) {
-    let ended = matches!(unit.state(), UnitState::Merged | UnitState::Split | UnitState::Abolished);
+    let ended = has_ended(unit);
     let marked = |name: &str, mark: &str| match name {
         "" => String::new(),
         name if ended => format!("{name}{mark}"),

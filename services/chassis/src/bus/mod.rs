@@ -61,6 +61,12 @@ pub trait EventBus: Send + Sync + 'static {
         self.shared()
     }
 
+    /// Whether the connection of this number is there, and the broker, short of memory or disk, takes nothing from it for now.
+    /// What went by it is neither lost nor refused: it arrives when the broker goes on.
+    fn held_up(&self, _link: LinkNumber) -> bool {
+        false
+    }
+
     /// Forgets the connection of this number, which seems broken; the next call makes a new one. Another one stays.
     async fn reset(&self, _link: LinkNumber) {}
 

@@ -6,8 +6,9 @@
 
 use diesel::migration::MigrationSource;
 use diesel::pg::Pg;
+use diesel::{QueryableByName, sql_types::Bool};
 use diesel_async::{
-    AsyncPgConnection, SimpleAsyncConnection, async_connection_wrapper::AsyncConnectionWrapper,
+    AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection, async_connection_wrapper::AsyncConnectionWrapper,
 };
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
@@ -33,6 +34,17 @@ const CHECK: &str = "DO $$ BEGIN \
          RAISE EXCEPTION 'another generation' USING ERRCODE = 'JH001'; \
      END IF; END $$";
 
+/// Waiting for another replica has no limit, its migrations may take long. So the server looks whether who waits is still
+/// there: one that is gone, or was cut off, would stay in the queue, get the lock, and keep it from the others.
+const WAITING: &str = "-c statement_timeout=0 -c lock_timeout=0 -c client_connection_check_interval=10s \
+     -c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3";
+
+#[derive(QueryableByName)]
+struct Lock {
+    #[diesel(sql_type = Bool)]
+    had: bool,
+}
+
 impl Db {
     /// Applies what is missing of the chassis's and then of the service's migrations. Other replicas wait.
     ///
@@ -42,10 +54,15 @@ impl Db {
     where
         S: MigrationSource<Pg> + Send + 'static,
     {
-        // Waiting for another replica has no limit, its migrations may take long; waiting for a table has.
-        let mut conn = self.dedicated("-c statement_timeout=0 -c lock_timeout=0").await?;
-        conn.batch_execute(&format!("SELECT pg_advisory_lock({LOCK})")).await?;
-        conn.batch_execute("SET lock_timeout = '60s'").await?;
+        let mut conn = self.dedicated(WAITING).await?;
+        let lock: Lock = diesel::sql_query(format!("SELECT pg_try_advisory_lock({LOCK}) AS had"))
+            .get_result(&mut conn)
+            .await?;
+        if !lock.had {
+            tracing::info!(service = %self.service(), "waits for the migrations of another replica");
+            conn.batch_execute(&format!("SELECT pg_advisory_lock({LOCK})")).await?;
+        }
+        conn.batch_execute("SET lock_timeout = '60s'").await?; // for a table
         conn.batch_execute(&CHECK.replace("{generation}", &GENERATION.to_string())).await.map_err(|error| {
             if error.to_string().contains("another generation") {
                 return Error::wrong_state(

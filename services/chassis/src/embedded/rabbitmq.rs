@@ -27,6 +27,12 @@ const STOP: Duration = Duration::from_secs(20);
 /// The server script itself; the one in /usr/sbin changes users and loses the pid.
 const SERVER: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
 
+/// Its tool, likewise.
+const CTL: &str = "/usr/lib/rabbitmq/bin/rabbitmqctl";
+
+/// What the broker calls itself.
+const NODE: &str = "jh@localhost";
+
 /// The shell becomes the broker (same pid); its port mapper gets a death signal from it.
 const SCRIPT: &str = r#"setpriv --pdeathsig KILL epmd -address 127.0.0.1 -port "$ERL_EPMD_PORT" &
 n=0
@@ -137,6 +143,22 @@ impl RabbitMq {
         self.launch().await
     }
 
+    /// Has `rabbitmqctl` do something at the running broker, and gives what it prints. For tests.
+    ///
+    /// # Errors
+    /// With what it says when it fails.
+    pub async fn ctl(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        let mut command = child::command(Path::new(CTL), self.user.as_ref(), "KILL");
+        self.surround(&mut command);
+        command.args(["--node", NODE]).args(arguments);
+        let ended = tokio::task::spawn_blocking(move || command.output());
+        let told = ended.await?.context("cannot run rabbitmqctl through setpriv (package util-linux)")?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let (out, failure) = (text(&told.stdout), text(&told.stderr));
+        anyhow::ensure!(told.status.success(), "rabbitmqctl {}: {out}{failure}", arguments.join(" "));
+        Ok(out)
+    }
+
     async fn end(&mut self, signal: Signal) -> anyhow::Result<()> {
         let Some(child) = self.child.take() else { return Ok(()) };
         child.signal(signal);
@@ -217,6 +239,20 @@ impl RabbitMq {
         }
     }
 
+    /// What the broker and its tool have to know alike, so that they find one another and nobody else.
+    fn surround(&self, command: &mut Command) {
+        command
+            .current_dir(&self.options.dir)
+            .env("HOME", self.file("home"))
+            .env("ERL_EPMD_PORT", self.epmd_port.to_string())
+            .env("ERL_EPMD_ADDRESS", "127.0.0.1")
+            .env("ERL_FLAGS", "-start_epmd false")
+            .env("RABBITMQ_NODENAME", NODE)
+            .env("RABBITMQ_BASE", &self.options.dir)
+            .env("RABBITMQ_CONF_ENV_FILE", "/dev/null")
+            .env("RABBITMQ_ENABLED_PLUGINS_FILE", self.file("enabled_plugins"));
+    }
+
     fn spawn(&self) -> anyhow::Result<Child> {
         let log = std::fs::OpenOptions::new()
             .create(true)
@@ -224,24 +260,17 @@ impl RabbitMq {
             .open(self.file("broker.log"))
             .context("the broker's log file")?;
         let mut command: Command = child::command(Path::new("sh"), self.user.as_ref(), "TERM");
-        command.arg("-c").arg(SCRIPT).arg(SERVER).current_dir(&self.options.dir);
+        command.arg("-c").arg(SCRIPT).arg(SERVER);
         command.stdout(log.try_clone().context("the log file")?).stderr(log);
+        self.surround(&mut command);
         let here = |name: &str| self.file(name);
         command
-            .env("HOME", here("home"))
-            .env("ERL_EPMD_PORT", self.epmd_port.to_string())
-            .env("ERL_EPMD_ADDRESS", "127.0.0.1")
-            .env("ERL_FLAGS", "-start_epmd false")
-            .env("RABBITMQ_NODENAME", "jh@localhost")
-            .env("RABBITMQ_BASE", &self.options.dir)
-            .env("RABBITMQ_CONF_ENV_FILE", "/dev/null")
             .env("RABBITMQ_CONFIG_FILE", here("rabbitmq.conf"))
             .env("RABBITMQ_ADVANCED_CONFIG_FILE", here("none"))
             .env("RABBITMQ_MNESIA_BASE", here("mnesia"))
             .env("RABBITMQ_LOG_BASE", here("log"))
             .env("RABBITMQ_LOGS", "-")
             .env("RABBITMQ_GENERATED_CONFIG_DIR", here("gen"))
-            .env("RABBITMQ_ENABLED_PLUGINS_FILE", here("enabled_plugins"))
             .env("RABBITMQ_PID_FILE", here("pid"))
             .env("RABBITMQ_DIST_PORT", self.dist_port.to_string())
             .env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "-kernel inet_dist_use_interface {127,0,0,1} +S 2:2")

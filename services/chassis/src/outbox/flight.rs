@@ -121,6 +121,11 @@ impl Flight {
         self.under_way.values().any(|(since, _)| since.elapsed() > limit)
     }
 
+    /// What is under way has been so since now only, as far as deadlines go: it could not arrive before.
+    pub(super) fn put_off(&mut self, now: Instant) {
+        self.under_way.values_mut().for_each(|(since, _)| *since = now);
+    }
+
     /// Forgets all: it is read again.
     pub(super) fn clear(&mut self) {
         *self = Self::new(self.one_by_one);
@@ -195,6 +200,17 @@ mod tests {
         flight.went_by(8);
         flight.clear();
         assert_eq!(flight.link(), None, "it begins again");
+    }
+
+    #[test]
+    fn what_could_not_arrive_is_given_its_time_anew() {
+        let (limit, now) = (Duration::from_millis(1), Instant::now());
+        let mut flight = Flight::new(false);
+        flight.take_in(vec![(1, event(new_id())), (2, event(new_id()))], now);
+        std::thread::sleep(2 * limit);
+        assert!(flight.is_overdue(limit));
+        flight.put_off(now + Duration::from_secs(60));
+        assert!(!flight.is_overdue(limit) && flight.len() == 2);
     }
 
     #[test]

@@ -136,6 +136,8 @@ struct Session<'a> {
     last_confirmed: Instant,
     /// The bus is away; not worth asking before.
     away_until: Instant,
+    /// The broker held up the connection when it was last looked at.
+    held_up: bool,
     oldest: Option<i64>,
 }
 
@@ -166,6 +168,7 @@ impl<'a> Session<'a> {
             confirmations: mpsc::unbounded_channel(),
             last_confirmed: now,
             away_until: now,
+            held_up: false,
             oldest: None,
         })
     }
@@ -206,7 +209,12 @@ impl<'a> Session<'a> {
                     self.check_deadline().await;
                 }
             }
-            if more && self.leading() && self.has_room() && self.away_until <= Instant::now() {
+            if more
+                && self.leading()
+                && self.has_room()
+                && self.away_until <= Instant::now()
+                && !self.is_held_up()
+            {
                 more = self.publish_next().await?;
             }
         }
@@ -341,9 +349,31 @@ impl<'a> Session<'a> {
         Ok(false) // what there was no room for is still known to be there
     }
 
-    /// On a shared bus a confirmation that does not come means a dead connection. In one process it only means that
-    /// a consumer waits for its database, and publishing again would pile up duplicates.
+    /// Whether the connection that events went by takes nothing for now: more of them would only pile up in it.
+    fn is_held_up(&mut self) -> bool {
+        let held_up = self.flight.link().is_some_and(|link| self.relay.bus.held_up(link));
+        if held_up && !self.held_up {
+            tracing::warn!(
+                service = %self.relay.db.service(),
+                in_flight = self.flight.len(),
+                "the broker is short of memory or disk and holds up who publishes; events wait in the outbox"
+            );
+        }
+        self.held_up = held_up;
+        held_up
+    }
+
+    /// On a shared bus a confirmation that does not come means a dead connection, unless the broker holds it up: nothing can
+    /// be said to it then, not even that it ends. In one process it only means that a consumer waits for its database, and
+    /// publishing again would pile up duplicates.
     async fn check_deadline(&mut self) {
+        if self.is_held_up() {
+            self.flight.put_off(Instant::now());
+            if self.state.backlog() > 0 {
+                self.state.set_flowing(false);
+            }
+            return;
+        }
         if self.relay.bus.shared() && self.flight.is_overdue(self.relay.config.confirm_deadline) {
             tracing::warn!(in_flight = self.flight.len(), "confirmations are overdue; publishing again");
             self.state.set_flowing(false);

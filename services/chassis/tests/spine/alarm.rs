@@ -1,19 +1,24 @@
 //! A broker that is short of memory or disk takes no events. What it has it gives away nevertheless, and hears that it is done.
 
-use std::{io::Write, time::Duration};
+use std::{collections::HashMap, io::Write, sync::Arc, time::Duration};
 
 use chassis::{
     bus::{EventBus, RabbitConfig, RabbitMq},
     embedded::rabbitmq,
+    outbox::RelayConfig,
 };
 use tokio::{sync::mpsc, time::timeout};
+use uuid::Uuid;
 
 use crate::{
     bus::rabbit,
-    common::{CATALOGUE, LEDGER, event, id},
+    common::{CATALOGUE, LEDGER, PRODUCER, emit, event, id, run_relay, until, world},
 };
 
 const SOON: Duration = Duration::from_secs(30);
+
+/// Bytes, more than any disk has free.
+const TOO_MUCH: &str = "1000000000000000";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn consumers_go_on_while_the_broker_takes_nothing() {
@@ -31,9 +36,9 @@ async fn consumers_go_on_while_the_broker_takes_nothing() {
     }
     before.close().await;
 
-    // More than any disk has free: the alarm is raised when the broker starts.
+    // The alarm is raised when the broker starts.
     let mut settings = std::fs::OpenOptions::new().append(true).open(settings).unwrap();
-    settings.write_all(b"disk_free_limit.absolute = 1000000000000000\n").unwrap();
+    settings.write_all(format!("disk_free_limit.absolute = {TOO_MUCH}\n").as_bytes()).unwrap();
     drop(settings);
     broker.restart().await.unwrap();
 
@@ -65,5 +70,46 @@ async fn consumers_go_on_while_the_broker_takes_nothing() {
         subscription.ack(arrived.tag).await.unwrap();
     }
     drop(subscription);
+    bus.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_keeps_its_connection_through_an_alarm_and_everything_follows_once() {
+    let broker = rabbitmq::RabbitMq::start(rabbitmq::Options::throw_away(0)).await.unwrap();
+    let producer = world(PRODUCER).await;
+    let bus = Arc::new(rabbit(&broker.url("/"), PRODUCER));
+    let confirm_deadline = Duration::from_secs(2);
+    let config = RelayConfig { confirm_deadline, ..RelayConfig::default() };
+    let relay = run_relay(&producer.db, bus.clone(), config);
+    let drained = async || producer.number("SELECT count(*) FROM outbox").await == 0;
+    emit(&producer.db, &[id()], 1..=1).await;
+    until("events flow", async || drained().await).await;
+    let (sender, _confirmed) = mpsc::unbounded_channel();
+    let link = bus.publish(Vec::new(), None, &sender).await.unwrap();
+    assert!(!bus.held_up(link));
+
+    broker.ctl(&["set_disk_free_limit", TOO_MUCH]).await.unwrap();
+    let keys: Vec<Uuid> = (0..20).map(|_| id()).collect();
+    emit(&producer.db, &keys, 1..=10).await;
+    until("the broker holds it up", async || bus.held_up(link)).await;
+    tokio::time::sleep(4 * confirm_deadline).await;
+    assert!(bus.held_up(link) && !drained().await);
+    assert_eq!(bus.publish(Vec::new(), None, &sender).await.unwrap(), link, "it stays where it is");
+    assert!(!producer.db.outbox().flowing());
+
+    broker.ctl(&["set_disk_free_limit", "1"]).await.unwrap();
+    until("the rest follows", async || drained().await).await;
+    assert_eq!(bus.publish(Vec::new(), None, &sender).await.unwrap(), link, "by the same connection");
+    relay.stop().await;
+    let mut arrived: HashMap<Uuid, Vec<i64>> = HashMap::new();
+    for group in 0..bus.groups() {
+        let mut subscription = bus.subscribe(LEDGER, group).await.unwrap();
+        while let Ok(Some(delivery)) = timeout(Duration::from_secs(3), subscription.next()).await {
+            arrived.entry(delivery.event.partition_key).or_default().push(delivery.event.aggregate_version);
+            subscription.ack(delivery.tag).await.unwrap();
+        }
+    }
+    let once: Vec<i64> = (1..=10).collect();
+    assert!(keys.iter().all(|key| arrived[key] == once), "{arrived:?}");
     bus.close().await;
 }

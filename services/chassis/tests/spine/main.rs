@@ -7,4 +7,5 @@ mod common;
 mod crash;
 mod inbox;
 mod links;
+mod migrate;
 mod relay;

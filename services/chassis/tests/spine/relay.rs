@@ -35,6 +35,11 @@ struct Recorder {
     link: AtomicU64,
     /// The connection dies with the next events, which is told only when more may have come.
     dies: AtomicBool,
+    /// Takes nothing for now, as a broker short of memory.
+    holds_up: AtomicBool,
+    /// What is confirmed when it goes on, and to whom.
+    waiting: Mutex<Vec<(Confirmation, Confirmations)>>,
+    resets: AtomicU64,
 }
 
 impl Recorder {
@@ -51,6 +56,14 @@ impl Recorder {
             }
         }
         by_key
+    }
+
+    /// Takes what was held up, and what comes.
+    fn go_on(&self) {
+        self.holds_up.store(false, Ordering::Relaxed);
+        for (confirmation, confirmations) in self.waiting.lock().unwrap().drain(..) {
+            let _ = confirmations.send(confirmation);
+        }
     }
 }
 
@@ -89,6 +102,11 @@ impl EventBus for Recorder {
                 }
             }
         }
+        if self.holds_up.load(Ordering::Relaxed) {
+            let told = seqs.into_iter().map(|(seq, taken)| Confirmation { seq, taken });
+            self.waiting.lock().unwrap().extend(told.map(|one| (one, confirmations.clone())));
+            return Ok(link);
+        }
         let confirmations = confirmations.clone();
         tokio::spawn(async move {
             // A broker's latency, or the time until it is seen that nobody is there any more.
@@ -114,6 +132,14 @@ impl EventBus for Recorder {
 
     fn may_overtake(&self) -> bool {
         !self.pipelined
+    }
+
+    fn held_up(&self, link: LinkNumber) -> bool {
+        link == self.link.load(Ordering::Relaxed) && self.holds_up.load(Ordering::Relaxed)
+    }
+
+    async fn reset(&self, _: LinkNumber) {
+        self.resets.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -206,6 +232,27 @@ async fn a_confirmation_that_never_comes_is_overdue_though_others_flow() {
     assert!(version > 5, "others flowed meanwhile");
     relay.stop().await;
     assert_eq!(bus.first_seen()[&other], (1..=version).collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_that_is_held_up_waits_without_publishing_again_or_hanging_up() {
+    let world = world(PRODUCER).await;
+    let bus = Arc::new(Recorder { pipelined: true, ..Recorder::default() });
+    bus.holds_up.store(true, Ordering::Relaxed);
+    let deadline = Duration::from_millis(500);
+    let config = RelayConfig { confirm_deadline: deadline, ..RelayConfig::default() };
+    let relay = run_relay(&world.db, bus.clone(), config);
+    emit(&world.db, &[id()], 1..=1).await;
+    until("it is handed over", async || bus.count() == 1).await;
+    emit(&world.db, &[id()], 1..=5).await;
+    tokio::time::sleep(8 * deadline).await;
+    assert_eq!(bus.published.lock().unwrap().len(), 1, "not again, and nothing behind it");
+    assert_eq!(bus.resets.load(Ordering::Relaxed), 0);
+    assert!(!world.db.outbox().flowing());
+    bus.go_on();
+    until("the rest follows", async || world.number("SELECT count(*) FROM outbox").await == 0).await;
+    assert_eq!(bus.count(), 6);
+    relay.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -330,6 +330,13 @@ impl EventBus for RabbitMq {
         false
     }
 
+    fn held_up(&self, link: LinkNumber) -> bool {
+        // Whoever has the lock connects, or looks and is gone in a moment: then the next question is answered.
+        let Ok(state) = self.0.link.try_lock() else { return false };
+        let live = state.link.as_ref().filter(|held| held.number == link && held.alive());
+        live.is_some_and(|held| held.connection.status().blocked())
+    }
+
     async fn reset(&self, link: LinkNumber) {
         // Whoever finds it silent may be late: others may have made a new one meanwhile, which works.
         let broken = self.0.link.lock().await.link.take_if(|held| held.number == link);

@@ -8,6 +8,7 @@ use std::{collections::HashMap, process::ExitCode, sync::Arc, time::Duration};
 use anyhow::{Context, Result, bail};
 use chrono::NaiveDate;
 use clap::{Args as ClapArgs, Subcommand};
+use gateway::export::{has_ended, unit_names};
 use proto::{
     analytics::v1::{CompareProcessesRequest, ListProcessVersionsRequest, ProcessSide},
     identity::v1::Unit,
@@ -241,12 +242,12 @@ impl Compare {
     }
 }
 
-/// Units by id.
+/// Units by id, those that have ended included.
 struct Units(HashMap<String, Unit>);
 
 impl Units {
     async fn read(suite: &Suite, session: &Session) -> Result<Self> {
-        let units = actors::units(suite, session).await?;
+        let units = actors::units_ever(suite, session).await?;
         Ok(Self(units.into_iter().map(|unit| (unit.unit_id.clone(), unit)).collect()))
     }
 
@@ -255,7 +256,7 @@ impl Units {
         if Uuid::try_parse(code).is_ok() {
             return Ok(code.to_owned());
         }
-        let unit = self.0.values().find(|unit| unit.code == code);
+        let unit = self.0.values().find(|unit| unit.code == code && !has_ended(unit));
         Ok(unit.with_context(|| format!("no unit in force has the code `{code}`"))?.unit_id.clone())
     }
 
@@ -263,8 +264,15 @@ impl Units {
         self.0.get(id).map_or_else(|| id.to_owned(), |unit| unit.code.clone())
     }
 
+    /// Code and Chinese name, which says so where it has ended.
+    fn named(&self, id: &str) -> String {
+        let named = |unit: &Unit| format!("{} {}", unit.code, unit_names(unit).0);
+        self.0.get(id).map_or_else(|| id.to_owned(), named)
+    }
+
+    /// Streets in force.
     fn streets(&self) -> impl Iterator<Item = String> {
-        let street = |unit: &&Unit| unit.kind() == proto::identity::v1::UnitKind::Street;
+        let street = |unit: &&Unit| unit.kind() == proto::identity::v1::UnitKind::Street && !has_ended(unit);
         self.0.values().filter(street).map(|unit| unit.unit_id.clone())
     }
 }
@@ -311,5 +319,17 @@ mod tests {
         let (base, other) = two.sides(&units()).unwrap();
         assert_eq!((base.process_version.as_str(), other.process_version.as_str()), ("a", "b"));
         assert!(Compare { street: Some("42".into()), ..compare() }.sides(&units()).is_err());
+    }
+
+    #[test]
+    fn a_street_that_has_ended_has_a_name_and_is_compared_by_its_id_only() {
+        let mut units = units();
+        let ended = units.0.get_mut("s-3").unwrap();
+        ended.name_zh = "民意街道".into();
+        ended.set_state(proto::identity::v1::UnitState::Merged);
+        assert_eq!(units.named("s-3"), "420103009 民意街道（已撤并）");
+        assert_eq!((units.code("s-3").as_str(), units.named("s-9").as_str()), ("420103009", "s-9"));
+        assert_eq!(compare().sides(&units).unwrap().0.unit_ids, ["s-2"]);
+        assert!(units.id("420103009").is_err());
     }
 }

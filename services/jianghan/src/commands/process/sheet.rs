@@ -43,11 +43,13 @@ fn figures(side: &ProcessFigures) -> Value {
 
 /// A row with both sides.
 pub fn as_json(row: &ProcessComparison, units: &Units) -> Value {
-    let street = Some(&row.street_unit_id).filter(|id| !id.is_empty()).map(|id| units.code(id));
+    let street_unit_id = Some(&row.street_unit_id).filter(|id| !id.is_empty());
+    let street = street_unit_id.map(|id| units.code(id));
     let item = Some(&row.item_code).filter(|code| !code.is_empty());
     json!({
         "item_code": item,
         "street": street,
+        "street_unit_id": street_unit_id,
         "base": row.base.as_ref().map(figures),
         "other": row.other.as_ref().map(figures),
         "note_zh": row.note_zh,
@@ -93,9 +95,9 @@ pub fn sheet(overall: &ProcessComparison, rows: &[ProcessComparison], units: &Un
     }
     for row in rows {
         let (base, other) = sides(row);
-        let street = units.code(&row.street_unit_id);
+        let street = units.named(&row.street_unit_id);
         text.push_str(&format!(
-            "{:<10} {:<12} {} / {} cases, hand-overs {} / {}, on time {} / {}, rework {} / {}{}\n",
+            "{:<10} {:<18} {} / {} cases, hand-overs {} / {}, on time {} / {}, rework {} / {}{}\n",
             row.item_code,
             street,
             base.cases,

@@ -12,6 +12,7 @@ use std::{collections::HashMap, process::ExitCode, sync::Arc};
 use anyhow::{Context, Result};
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use clap::{Args as ClapArgs, Subcommand};
+use gateway::export::{has_ended, unit_names};
 use proto::{
     case_routing::v1::{
         Channel, DryRunListVersionRequest, ExplainRouteRequest, Origin, ReplayDecisionRequest, Urgency,
@@ -213,7 +214,7 @@ fn instant(text: &str) -> Result<DateTime<Utc>, String> {
     at.map_err(|_| "neither a day such as 2026-03-01 nor an RFC 3339 instant".to_owned())
 }
 
-/// Codes and names of organisations and units, by id.
+/// Codes and names of organisations and of units, those that have ended included, by id.
 #[derive(Default)]
 struct Names {
     units: HashMap<String, Unit>,
@@ -222,7 +223,7 @@ struct Names {
 
 impl Names {
     async fn read(suite: &Suite, session: &Session) -> Result<Self> {
-        let units = actors::units(suite, session).await?;
+        let units = actors::units_ever(suite, session).await?;
         let orgs = actors::organizations(suite, session).await?;
         Ok(Self {
             units: units.into_iter().map(|unit| (unit.unit_id.clone(), unit)).collect(),
@@ -235,9 +236,15 @@ impl Names {
         if Uuid::try_parse(code).is_ok() {
             return Ok(code.to_owned());
         }
-        let unit = self.units.values().find(|unit| unit.code == code);
+        let unit = self.units.values().find(|unit| unit.code == code && !has_ended(unit));
         let unit = unit.with_context(|| format!("no unit in force has the code `{code}`"))?;
         Ok(unit.unit_id.clone())
+    }
+
+    /// Code and Chinese name, which says so where it has ended; the id of one that is not known.
+    fn unit(&self, id: &str) -> String {
+        let named = |unit: &Unit| format!("{} {}", unit.code, unit_names(unit).0);
+        self.units.get(id).map_or_else(|| id.to_owned(), named)
     }
 
     /// Code and Chinese name; the id of one that is not in force.

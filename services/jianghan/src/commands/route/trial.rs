@@ -20,6 +20,7 @@ pub(super) struct Trial {
 
 #[derive(Debug, PartialEq, Serialize)]
 pub(super) struct Shifted {
+    pub(super) street_unit_id: String,
     pub(super) street: String,
     pub(super) item: String,
     pub(super) from: String,
@@ -42,10 +43,10 @@ impl Trial {
         self.example_case_ids.extend(page.example_case_ids.iter().take(room).cloned());
         for shift in &page.shifts {
             let org = |id: &str| if id.is_empty() { "—".to_owned() } else { names.org(id) };
-            let street = names.units.get(&shift.street_unit_id);
+            let street = |id: &str| if id.is_empty() { "—".to_owned() } else { names.unit(id) };
             let new = Shifted {
-                street: street
-                    .map_or_else(|| "—".to_owned(), |unit| format!("{} {}", unit.code, unit.name_zh)),
+                street_unit_id: shift.street_unit_id.clone(),
+                street: street(&shift.street_unit_id),
                 item: shift.item_code.clone(),
                 from: org(&shift.from_org_id),
                 to: org(&shift.to_org_id),
@@ -78,9 +79,9 @@ impl Trial {
 }
 
 impl Shifted {
-    /// All but the count.
+    /// All but the count; streets by their id, as two of the same code and name may have followed one another.
     fn what(&self) -> ([&str; 6], &[String]) {
-        let own = [&self.street, &self.item, &self.from, &self.to, &self.from_kind, &self.to_kind];
+        let own = [&self.street_unit_id, &self.item, &self.from, &self.to, &self.from_kind, &self.to_kind];
         (own.map(String::as_str), &self.assists)
     }
 
@@ -111,7 +112,10 @@ fn assisting(assist: &AssistShift, names: &Names) -> String {
 
 #[cfg(test)]
 mod tests {
-    use proto::case_routing::v1::RouteShift;
+    use proto::{
+        case_routing::v1::RouteShift,
+        identity::v1::{Unit, UnitState},
+    };
 
     use super::*;
 
@@ -158,5 +162,32 @@ mod tests {
             "2 — CJ-0142: o-1; ~ o-2 (optional)",
         ];
         assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn streets_that_have_ended_keep_their_names_and_stay_apart() {
+        let ended = |id: &str| Unit {
+            unit_id: id.into(),
+            code: "420103004".into(),
+            name_zh: "水塔街道".into(),
+            state: UnitState::Merged.into(),
+            ..Default::default()
+        };
+        let units = ["u-2", "u-3"].map(|id| (id.to_owned(), ended(id)));
+        let names = Names { units: units.into(), ..Names::default() };
+        let shift = |street: &str, count| RouteShift {
+            street_unit_id: street.into(),
+            item_code: "CJ-0142".into(),
+            count,
+            ..Default::default()
+        };
+        let shifts = vec![shift("u-2", 1), shift("u-3", 2), shift("u-9", 4), shift("", 8), shift("u-3", 16)];
+        let mut trial = Trial::default();
+        trial.add(&DryRunListVersionResponse { shifts, ..Default::default() }, &names);
+        let counts: Vec<_> = trial.shifts.iter().map(|shift| shift.count).collect();
+        assert_eq!(counts, [1, 18, 4, 8]);
+        let streets: Vec<_> = trial.shifts.iter().map(|shift| shift.street.as_str()).collect();
+        assert_eq!(streets, ["420103004 水塔街道（已撤并）", "420103004 水塔街道（已撤并）", "u-9", "—"]);
+        assert!(names.unit_id("420103004").is_err(), "a code is that of a unit in force");
     }
 }
