@@ -37,6 +37,7 @@ mod flow;
 mod hotspots;
 mod hours;
 mod imports;
+mod in_flight;
 mod independence;
 mod joined;
 mod joined_calls;
