@@ -50,6 +50,7 @@ mod mediation_days;
 mod mediation_news;
 mod mediation_overdue;
 mod mediation_parties;
+mod mediation_recused;
 mod mergers;
 mod model;
 mod news;
