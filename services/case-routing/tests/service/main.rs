@@ -41,6 +41,7 @@ mod in_flight;
 mod independence;
 mod joined;
 mod joined_calls;
+mod joined_complaints;
 mod joined_words;
 mod judges;
 mod list_moves;
