@@ -109,7 +109,8 @@ impl Docket {
             None => Ok(None),
         };
         let moved = moved.map_err(|error| refused(id, error))?;
-        let moved = moved.unwrap_or_else(|| case.clone().mediation_went_on(act));
+        let mut moved = moved.unwrap_or_else(|| case.clone().mediation_went_on(act));
+        moved.case = moved.case.mediated_by(id, mediator);
         let moved = decided(Some(&self.case), moved, by);
         told.extend(moved.events);
         let (mediations, texts) = (self.mediations.clone(), self.texts.clone());

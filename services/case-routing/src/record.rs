@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use crate::{
     domain::{
-        BenefitChange, Case, Decision, DomainEvent, NewNotice, OfferId, OrgId, RemarkKind, RoutingDecision,
-        TaskPart, TicketId, TimelineEntry, Timestamp,
+        BenefitChange, Case, CaseId, Decision, DomainEvent, NewNotice, OfferId, OrgId, RemarkKind,
+        RoutingDecision, TaskPart, TicketId, TimelineEntry, Timestamp,
         exchange::{JoinedReport, Report, reports, reports_to_joined},
     },
     events,
@@ -67,6 +67,8 @@ pub struct NewRemark {
     pub kind: RemarkKind,
     pub redacted: String,
     pub sealed: Vec<u8>,
+    /// Of the kind `joined`: in which case they were said.
+    pub from: Option<CaseId>,
     /// The step that they came with.
     pub step: TimelineEntry,
 }

@@ -32,6 +32,8 @@ pub struct Words {
     kind: RemarkKind,
     redacted: String,
     sealed: Vec<u8>,
+    /// In which case they were said, where that is another one.
+    from: Option<CaseId>,
 }
 
 impl Words {
@@ -42,15 +44,15 @@ impl Words {
         }
         let id = new_id();
         let sealed = crypto.seal(REMARK, text.as_bytes(), id.as_bytes());
-        Some(Self { id, kind, redacted: redact(text), sealed })
+        Some(Self { id, kind, redacted: redact(text), sealed, from: None })
     }
 
     /// What was said in a case that was merged into another, as it stands in the other.
-    pub fn heard(crypto: &Crypto, text: &str) -> Option<Self> {
+    pub fn heard(crypto: &Crypto, joined: &Case, text: &str) -> Option<Self> {
         let cut = |text: &str| text.chars().take(HEARD).collect::<String>();
         let words = Self::of(crypto, RemarkKind::Joined, &cut(text))?;
         // Redacted before it is cut: half a number is not known as one.
-        Some(Self { redacted: cut(&redact(text)), ..words })
+        Some(Self { redacted: cut(&redact(text)), from: Some(joined.id), ..words })
     }
 }
 
@@ -59,15 +61,17 @@ impl Words {
 pub fn heard(
     world: Arc<World>,
     original: CaseId,
+    joined: &Case,
     speaker: Option<OrgId>,
     words: Option<Words>,
 ) -> Box<dyn Decide<CaseRecord>> {
+    let (from, complaint) = (joined.id, joined.complaint());
     let hear = move |case: Case, act: Act<'_>, by: &Caller| {
         let act = match speaker {
             Some(org) => acting_for(act, by, Some(org)),
             None => Act { by: Party::system(), ..act },
         };
-        case.hear_joined(&act)
+        case.hear_joined(from, complaint.as_ref(), &act)
     };
     Box::new(Saying { command: Verb::new(world, original, None, hear).on_what_was_found(), words })
 }
@@ -94,11 +98,11 @@ impl<C: Decide<CaseRecord>> Decide<CaseRecord> for Saying<C> {
         now: Timestamp,
     ) -> Result<Decision<CaseRecord>> {
         let mut decision = self.command.decide(current, by, now)?;
-        if let Some(Words { id, kind, redacted, sealed }) = self.words.clone() {
+        if let Some(Words { id, kind, redacted, sealed, from }) = self.words.clone() {
             let pending = &mut decision.aggregate.pending;
             let step = pending.timeline.last().and_then(|steps| steps.last()).cloned();
             let step = step.ok_or_else(|| Error::internal("words without a step"))?;
-            pending.remarks.push(NewRemark { id, kind, redacted, sealed, step });
+            pending.remarks.push(NewRemark { id, kind, redacted, sealed, from, step });
         }
         Ok(decision)
     }

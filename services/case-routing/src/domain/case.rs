@@ -21,6 +21,7 @@ pub use super::parts::{
 };
 use super::point::Point;
 use super::rectified::Rectified;
+use super::remark::JoinedWords;
 use super::router::RouteQuery;
 use super::stages::StageRun;
 use super::suggestion::TriageDecision;
@@ -107,9 +108,12 @@ pub struct Case {
     pub tried_partners: Vec<OrgId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub complained_of: Option<OrgId>,
-    /// Where that is known only by cases that were merged into it: those that say so.
+    /// The cases that were merged into it and say so; where there are none, it says so itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub complained_through: Vec<CaseId>,
+    /// Besides those it says so itself.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub complains_itself: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub excluded_orgs: Vec<OrgId>,
     /// Of those, who was relieved by an objection, each with the code of the item that it was relieved of.
@@ -177,6 +181,9 @@ pub struct Case {
     /// When the last came, also of another system.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remarked_at: Option<Timestamp>,
+    /// What was said in cases that were merged into it, by case; also in those that have left it since.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub joined_words: Vec<JoinedWords>,
     #[serde(default, skip_serializing_if = "is_default")]
     pub rework_count: u32,
     #[serde(default, skip_serializing_if = "is_default")]

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::case::{Case, ItemRef, Place};
-use super::clock::Clock;
+use super::clock::{Clock, is_default};
 use super::codes::*;
 use super::dispatch::RouteChoice;
 use super::error::{DomainError, Result};
@@ -13,7 +13,7 @@ use super::event::{DomainEvent, Timestamp};
 use super::ids::*;
 use super::point::Point;
 use super::reason::Reason;
-use super::recusal::is_known;
+use super::recusal::{SUBJECT_CLEARED, is_known};
 use super::state::Trigger;
 use super::suggestion::Suggestion;
 use super::work::{Act, Decision, Standing, Work};
@@ -59,6 +59,9 @@ pub struct TriageCase {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub point: Option<Point>,
     pub complained_of: Option<OrgId>,
+    /// It complains of nobody after all.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub clears_subject: bool,
     /// Whether the requester agrees to be helped by society first; unchanged where unset.
     pub society_agreed: Option<bool>,
     pub vulnerable: Option<bool>,
@@ -115,14 +118,18 @@ impl Case {
     /// emergency line is handed over at once.
     ///
     /// # Errors
-    /// `WrongState`; `Guard(recused)` for the organisation complained of, also to name another one; `Invalid` item, place or
-    /// organisation.
+    /// `WrongState`; `Guard` `recused` for the organisation complained of, also to name another one, `another_subject` and
+    /// `others_complain` while cases that were merged into it complain; `Invalid` item, place or organisation.
     pub fn triage(self, command: &TriageCase, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.permit(Trigger::Triage)?;
         work.not_complained_of()?;
+        let cleared = command.clears_subject && work.clear_subject()?;
         work.triage(command)?;
         work.hand_off_emergency()?;
+        if cleared {
+            return Ok(work.finish_with(SUBJECT_CLEARED, Some(Reason::new("subject_cleared"))));
+        }
         Ok(work.finish())
     }
 }
@@ -215,6 +222,7 @@ pub(super) fn new_case(command: RegisterCase, place: Place, now: Timestamp) -> C
         tried_partners: Vec::new(),
         complained_of: command.complained_of,
         complained_through: Vec::new(),
+        complains_itself: false,
         excluded_orgs: Vec::new(),
         relieved: Vec::new(),
         routing: Vec::new(),
@@ -240,6 +248,7 @@ pub(super) fn new_case(command: RegisterCase, place: Place, now: Timestamp) -> C
         repeats: None,
         remark_count: 0,
         remarked_at: None,
+        joined_words: Vec::new(),
         rework_count: 0,
         reopen_count: 0,
         lead_change_count: 0,

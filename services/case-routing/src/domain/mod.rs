@@ -140,6 +140,7 @@ pub use point::{Axis, Point};
 pub use reason::{Language, Reason};
 pub use rectified::Rectified;
 pub use recusal::Complaint;
+pub use remark::{JoinedWords, remarks};
 pub use replay::{Difference, Replay, RoutingInputs};
 pub use router::{Candidate, Choice, RouteQuery, RoutingOutcome};
 pub use rules::{Rules, SlaProfile};

@@ -314,6 +314,7 @@ pub const TEXTS: &[(&str, &str, &str)] = &[
         "并入本件的诉求有补充",
         "something was added to a request that was merged into this one",
     ),
+    ("subject_cleared", "经核，本件不再有被诉单位", "it complains of no organisation after all"),
     (
         "original_merged",
         "所并入的案件已并入另一件，本件随之转入",

@@ -7,6 +7,9 @@ use super::ids::*;
 use super::table::RoutingTable;
 use super::work::{Act, Decision, Work};
 
+/// The step of the timeline by which a case complains of nobody any more.
+pub(super) const SUBJECT_CLEARED: &str = "SubjectCleared";
+
 /// Of whom a case complains, as it is passed on to the case that it is merged into.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Complaint {
@@ -38,8 +41,15 @@ impl Case {
     pub fn complaint(&self) -> Option<Complaint> {
         let of = self.complained_of?;
         let through = &self.complained_through;
-        let by = if through.is_empty() { vec![self.id] } else { through.clone() };
+        let own = (through.is_empty() || self.complains_itself).then_some(self.id);
+        let by = own.into_iter().chain(through.iter().copied()).collect();
         Some(Complaint { of, by })
+    }
+
+    /// Whether a complaint was passed on to this case by all who make it: it is complained of here as long as they are merged in.
+    pub(super) fn holds(&self, complaint: &Complaint) -> bool {
+        let known = |id: &CaseId| self.complained_through.contains(id);
+        self.complained_of == Some(complaint.of) && complaint.by.iter().all(known)
     }
 
     /// Why a complaint about an organisation does not come into this case, where it does not: another one steps aside here, or
@@ -53,19 +63,20 @@ impl Case {
         }
     }
 
-    /// Whether an organisation works on the case, did so, is asked to, checks it or rules about it. To have received it, or to
-    /// have been relieved before it signed, is nothing of that.
+    /// Whether an organisation works on the case, did so, is asked to, mediates it, checks it or rules about it. To have received
+    /// it, or to have been relieved before it signed, is nothing of that.
     fn has_in_hand(&self, org: OrgId) -> bool {
         let offered = self.offer.as_ref().filter(|offer| offer.is_open()).map(|offer| offer.partner);
         let verifier = self.verification.as_ref().map(|verification| verification.verifier);
         let judge = self.rating.as_ref().and_then(|rating| rating.judge);
+        let mediator = self.mediation.filter(|link| link.open).and_then(|link| link.mediator);
         let ruled = self
             .objection
             .as_ref()
             .is_some_and(|objection| objection.arbiter == Some(org) || objection.parties.contains(&org));
         let has = |known: Option<OrgId>| known == Some(org);
         let works = has(self.lead_org) || has(offered) || self.acting_orgs().any(|known| known == org);
-        works || has(verifier) || has(judge) || ruled
+        works || has(mediator) || has(verifier) || has(judge) || ruled
     }
 
     /// Cases are merged into this one, as by [`Case::absorb`], and whoever they complain of steps aside here as well.
@@ -95,12 +106,13 @@ impl Case {
             };
             return Err(DomainError::guard(code, message));
         }
-        // What the case says itself it does not owe to the others.
-        if self.complained_of.is_none() || !self.complained_through.is_empty() {
-            self.complained_of = Some(complaint.of);
-            self.complained_through.retain(|id| !complaint.by.contains(id));
-            self.complained_through.extend(&complaint.by);
+        // What the case says itself stands when the others have left.
+        if self.complained_of.is_some() && self.complained_through.is_empty() {
+            self.complains_itself = true;
         }
+        self.complained_of = Some(complaint.of);
+        self.complained_through.retain(|id| !complaint.by.contains(id));
+        self.complained_through.extend(&complaint.by);
         Ok(())
     }
 
@@ -110,20 +122,37 @@ impl Case {
             return;
         }
         self.complained_through.retain(|id| !gone.contains(id));
-        if self.complained_through.is_empty() {
+        if self.complained_through.is_empty() && !std::mem::take(&mut self.complains_itself) {
             self.complained_of = None;
         }
     }
 }
 
 impl Work<'_> {
-    /// Somebody says of whom it complains, whatever becomes of the cases that were merged into it.
+    /// Somebody says of whom it complains, whatever becomes of the cases that were merged into it. Those are heard as well: while
+    /// they complain of one, it is not another.
     pub(super) fn names_subject(&mut self, of: Option<OrgId>) -> Result<()> {
         is_known(of, self.routes)?;
-        if of.is_some() {
-            self.case.complained_of = of;
-            self.case.complained_through.clear();
+        if of.is_none() {
+            return Ok(());
         }
+        if !self.case.complained_through.is_empty() {
+            if self.case.complained_of != of {
+                let message = "cases that were merged into it complain of another one: take them out first";
+                return Err(DomainError::guard("another_subject", message));
+            }
+            self.case.complains_itself = true;
+        }
+        self.case.complained_of = of;
         Ok(())
+    }
+
+    /// It complains of nobody after all. Gives whether it did.
+    pub(super) fn clear_subject(&mut self) -> Result<bool> {
+        if !self.case.complained_through.is_empty() {
+            let message = "cases that were merged into it complain, too: take them out first";
+            return Err(DomainError::guard("others_complain", message));
+        }
+        Ok(self.case.complained_of.take().is_some())
     }
 }

@@ -1,6 +1,6 @@
 //! Who takes part in a case, and who is asked for something without having a task of it.
 
-use super::case::{Case, Rating};
+use super::case::{Case, Rating, Supervision};
 use super::codes::*;
 use super::ids::OrgId;
 
@@ -13,10 +13,7 @@ impl Case {
             || self.tasks.iter().any(|task| task.org == org)
             || self.verification.as_ref().is_some_and(|verification| verification.verifier == org)
             || self.judge() == Some(org)
-            || self
-                .supervisions
-                .iter()
-                .any(|known| known.state != SupervisionState::Cleared && self.supervised(known) == org)
+            || self.open_supervisions().any(|known| self.supervised(known) == org)
             || self.objection.as_ref().is_some_and(|objection| {
                 let asked = objection.ruling.as_ref().and_then(|ruling| ruling.definition.as_ref());
                 objection.arbiter == Some(org)
@@ -40,12 +37,15 @@ impl Case {
 
     /// The organisations that a case asks for something though they have no task of it: whoever has to judge a bad rating, also when
     /// the case is closed or merged; of one that has not ended the parties and the arbiter while an arbitration is open, whoever is
-    /// asked to define the duty, the verifier while it verifies, and whoever has to answer a supervision. Each
-    /// [takes part](Self::is_party), and has to find the case.
+    /// asked to define the duty, the verifier while it verifies, and whoever has to answer a supervision, of a closed one about
+    /// what is owed all the same. Each [takes part](Self::is_party), and has to find the case.
     #[must_use]
     pub fn asked_orgs(&self) -> Vec<OrgId> {
         let mut asked: Vec<OrgId> = self.judge().into_iter().collect();
-        if !self.state.is_finished() {
+        if self.state == CaseState::Closed {
+            let owed = self.open_supervisions().filter(|known| known.outlives_the_work());
+            asked.extend(owed.map(|known| self.supervised(known)));
+        } else if !self.state.is_finished() {
             self.ask_the_others(&mut asked);
         }
         asked.retain(|org| self.tasks.iter().all(|task| task.org != *org));
@@ -67,7 +67,10 @@ impl Case {
         let verifies = matches!(self.state, CaseState::Completed | CaseState::Verifying);
         let verification = self.verification.as_ref().filter(|_| verifies);
         asked.extend(verification.map(|verification| verification.verifier));
-        let open = self.supervisions.iter().filter(|known| known.state != SupervisionState::Cleared);
-        asked.extend(open.map(|known| self.supervised(known)));
+        asked.extend(self.open_supervisions().map(|known| self.supervised(known)));
+    }
+
+    fn open_supervisions(&self) -> impl Iterator<Item = &Supervision> {
+        self.supervisions.iter().filter(|known| known.state != SupervisionState::Cleared)
     }
 }

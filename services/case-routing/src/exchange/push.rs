@@ -270,9 +270,12 @@ impl Pusher {
                 let remark = |case: Case, act: Act<'_>, _: &Caller| case.remark(&act);
                 let verb = Verb::new(world.clone(), case_id, None, remark);
                 let mut commands: Commands<CaseStore> = vec![(case_id, Box::new(verb))];
-                if let Some(original) = original.as_ref().filter(|original| original.case.takes_words()) {
-                    let (id, words) = (original.case.id, Words::heard(&self.desk.crypto, &push.pushed.text));
-                    commands.push((id, heard(world, id, None, words)));
+                let (own, complaint) = (&record.case, record.case.complaint());
+                let hears = |known: &&CaseRecord| known.case.hears(own.id, complaint.as_ref());
+                if let Some(original) = original.as_ref().filter(hears) {
+                    let words = Words::heard(&self.desk.crypto, own, &push.pushed.text);
+                    let id = original.case.id;
+                    commands.push((id, heard(world, id, own, None, words)));
                 }
                 let records = self.desk.executor.apply(tx, caller, commands).await?;
                 let remarked = records.into_iter().next();

@@ -179,7 +179,7 @@ impl CaseService for Cases {
         };
         let said = remarks::of_case(&mut conn, id).await?.into_iter();
         let said = said.filter(|said| !judges || said.kind == RemarkKind::Rating.as_str());
-        let said = said.filter(|said| joined_words::is_shown(&said.kind, &case, &caller));
+        let said = said.filter(|said| joined_words::is_shown(said, &case, &caller));
         let revealed = said.map(|said| {
             let text = remark::open(&self.0.crypto, said.remark_id, &said.sealed);
             text.map(|text| pb::RevealedRemark { case_version: said.case_version, kind: said.kind, text })
@@ -268,9 +268,7 @@ impl CaseService for Cases {
         if self.0.original(&caller, aim.id).await?.is_some() {
             return Ok(Response::new(joined_words::add(&self.0, &caller, aim, &text).await?));
         }
-        let words = Words::of(&self.0.crypto, RemarkKind::Remark, &text);
-        let wrap = |case| pb::AddRemarkResponse { case };
-        self.0.say(&caller, aim, words, joined_words::say_alone, wrap).await
+        Ok(Response::new(joined_words::add_alone(&self.0, &caller, aim, &text).await?))
     }
 }
 
@@ -283,7 +281,7 @@ impl Cases {
         let tickets = self.0.tickets_of(&record.case).await?;
         case.external_tickets = tickets.iter().map(exchange_forms::ticket).collect::<Result<_, Error>>()?;
         let said = self.0.remarks_of(&record.case).await?;
-        let said = said.iter().filter(|said| joined_words::is_shown(&said.kind, &record.case, by));
+        let said = said.iter().filter(|said| joined_words::is_shown(said, &record.case, by));
         case.remarks = said.map(convert::remark).collect();
         Ok(case)
     }

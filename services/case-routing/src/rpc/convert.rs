@@ -38,6 +38,7 @@ pub fn case(record: &CaseRecord, world: &World, now: Timestamp) -> pb::Case {
     let case = &record.case;
     let item_code = case.item.as_ref().map(|item| item.code.clone()).unwrap_or_default();
     let (name_zh, name_en) = world.names_of(case.item.as_ref());
+    let (remark_count, remarked_at) = case.remarks();
     pb::Case {
         case_id: case.id.to_string(),
         case_no: case.case_no.clone(),
@@ -91,8 +92,8 @@ pub fn case(record: &CaseRecord, world: &World, now: Timestamp) -> pb::Case {
         solved_on_spot: case.solved_on_spot,
         supplement: case.supplement.as_ref().map(|known| supplement(case, known)),
         suspension: case.suspension.as_ref().map(suspension),
-        remark_count: count(case.remark_count),
-        remarked_time: case.remarked_at.and_then(at),
+        remark_count: count(remark_count),
+        remarked_time: remarked_at.and_then(at),
         remarks: Vec::new(),
         grid_code: case.place.grid.clone().unwrap_or_default(),
         point: case.place.point.map(point),
@@ -182,6 +183,7 @@ pub fn listed(case: Listed, world: &World, now: Timestamp) -> pb::Case {
     let resolve_due_time = case.resolve_clock().and_then(|clock| at(clock.due_at));
     let overdue = case.is_overdue(now);
     let (name_zh, name_en) = world.names_of(case.item.as_ref());
+    let (remark_count, remarked_at) = case.remarks();
     let item = case.item.unwrap_or_default();
     pb::Case {
         case_id: case.id.to_string(),
@@ -238,8 +240,8 @@ pub fn listed(case: Listed, world: &World, now: Timestamp) -> pb::Case {
         solved_on_spot: case.solved_on_spot,
         supplement: None,
         suspension: None,
-        remark_count: count(case.remark_count),
-        remarked_time: case.remarked_at.and_then(at),
+        remark_count: count(remark_count),
+        remarked_time: remarked_at.and_then(at),
         remarks: Vec::new(),
         grid_code: String::new(),
         point: None,
@@ -494,7 +496,7 @@ pub fn listed_task(record: &CaseRecord, task_id: uuid::Uuid, world: &World) -> O
         item_name_en: name_en.to_owned(),
         urgency: urgency(case.urgency).into(),
         place_unit_id: case.place.unit.to_string(),
-        remarked_time: case.remarked_at.and_then(at),
+        remarked_time: case.remarks().1.and_then(at),
     })
 }
 

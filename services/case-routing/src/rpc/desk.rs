@@ -157,7 +157,7 @@ impl Desk {
 
     /// What was added to the case. Most cases have nothing, and are not asked for.
     pub async fn remarks_of(&self, case: &Case) -> Result<Vec<Remark>> {
-        if case.remark_count == 0 {
+        if case.remarks().0 == 0 {
             return Ok(Vec::new());
         }
         let mut conn = self.db.conn().await?;

@@ -199,6 +199,9 @@ impl IntakeService for Intake {
                 if !message.item_code.is_empty() && world.items().newest(&message.item_code).is_none() {
                     return Err(Error::invalid("item_code", "no such item in the catalogue").into());
                 }
+                if message.clear_subject && !message.subject_org_id.is_empty() {
+                    return Err(Error::invalid("clear_subject", "not together with subject_org_id").into());
+                }
                 TriageCase {
                     item_code: (!message.item_code.is_empty()).then(|| message.item_code.clone()),
                     urgency: parse::optional_word("urgency", message.urgency, codes::urgency_from)?,
@@ -206,6 +209,7 @@ impl IntakeService for Intake {
                     grid: parse::grid_code("grid_code", &message.grid_code)?,
                     point: parse::point("point", message.point.as_ref())?,
                     complained_of: parse::optional_id::<OrgId>("subject_org_id", &message.subject_org_id)?,
+                    clears_subject: message.clear_subject,
                     // Both can only be added here: what was said at the window stands.
                     society_agreed: message.agrees_to_society.then_some(true),
                     vulnerable: message.vulnerable.then_some(true),

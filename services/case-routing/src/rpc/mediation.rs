@@ -13,7 +13,7 @@ use tonic::{Request, Response};
 
 use super::{
     mediation_desk::{
-        Mediations, aim, court_answer_from, court_ref, of_place, own, party_number, text, told,
+        Mediations, aim, court_answer_from, court_ref, of_place, own, party_number, text, told, verb,
     },
     mediation_view as view, parse, parts,
 };
@@ -31,27 +31,8 @@ use crate::{
         overdue_mediations,
         read::{self, Access},
     },
-    verb::acting_for,
+    verb::{acting_for, opened_to, unbiased},
 };
-
-/// Runs a verb: the common fields, what is parsed from the rest, and the verb itself.
-macro_rules! verb {
-    ($self:ident, $request:ident, $method:literal, $response:ident, |$message:ident| $parsed:expr, |$mediation:ident, $act:ident, $by:ident, $value:ident| $run:expr) => {{
-        let caller = Caller::of(&$request)?;
-        let $message = $request.into_inner();
-        let aim = aim!($method, $message);
-        let $value = $parsed;
-        $self
-            .run(
-                &caller,
-                aim,
-                Vec::new(),
-                move |$mediation: Mediation, _case: &domain::Case, $act: &Act<'_>, $by: &Caller| $run,
-                |mediation| pb::$response { mediation },
-            )
-            .await
-    }};
-}
 
 #[tonic::async_trait]
 impl MediationService for Mediations {
@@ -116,8 +97,11 @@ impl MediationService for Mediations {
                 }
                 party_number(message.party_number)?
             },
-            |mediation, act, by, number| {
+            |mediation, case, act, by, number| {
                 let own = own(by, &mediation);
+                if own.is_none() {
+                    unbiased(case, by)?;
+                }
                 mediation.consent(number, own, act)
             }
         )
@@ -135,8 +119,13 @@ impl MediationService for Mediations {
         let run = move |mediation: Mediation, case: &domain::Case, act: &Act<'_>, by: &Caller| {
             let party = usize::try_from(number - 1).ok().and_then(|index| mediation.parties.get(index));
             // An organisation that is the party is spoken for by whoever acts for it.
-            let act = acting_for(act.clone(), by, party.and_then(|party| party.org));
+            let org = party.and_then(|party| party.org);
+            let act = acting_for(act.clone(), by, org);
             let (own, of_place) = (own(by, &mediation), of_place(by, case, &mediation));
+            // Each party refuses for itself, whoever is complained of.
+            if own.is_none() && (org.is_none() || org != act.by.org) {
+                unbiased(case, by)?;
+            }
             mediation.refuse(number, own, of_place, &reason, &act)
         };
         let wrap = |mediation| pb::RefuseMediationResponse { mediation };
@@ -153,7 +142,8 @@ impl MediationService for Mediations {
         text("notes", &request.notes, false)?;
         let notes = (!request.notes.is_empty()).then(|| self.seal(aim.id, request.notes.as_bytes()));
         let text_id = notes.as_ref().map(|notes| notes.text_id);
-        let run = move |mediation: Mediation, case: &domain::Case, act: &Act<'_>, _: &Caller| {
+        let run = move |mediation: Mediation, case: &domain::Case, act: &Act<'_>, by: &Caller| {
+            unbiased(case, by)?;
             mediation.hold_session(case.is_taken_up(), text_id, act)
         };
         let wrap = |mediation| pb::HoldSessionResponse { mediation };
@@ -173,7 +163,8 @@ impl MediationService for Mediations {
         let performance_due_at: Option<Timestamp> = parse::optional_time("performance_due_time", due)?;
         let terms = self.seal(aim.id, request.terms.as_bytes());
         let reached = AgreementReached { kind, text_id: terms.text_id, performance_due_at };
-        let run = move |mediation: Mediation, _: &domain::Case, act: &Act<'_>, _: &Caller| {
+        let run = move |mediation: Mediation, case: &domain::Case, act: &Act<'_>, by: &Caller| {
+            unbiased(case, by)?;
             mediation.agree(reached.clone(), act)
         };
         let wrap = |mediation| pb::RecordAgreementResponse { mediation };
@@ -197,7 +188,7 @@ impl MediationService for Mediations {
                     parties.ok_or_else(|| Error::invalid("party_numbers", "at most 20; 1 is the first"))?;
                 Signatures { parties, sealed: message.sealed }
             },
-            |mediation, act, _by, signatures| mediation.sign(&signatures, act)
+            |mediation, act, by, signatures| mediation.sign(&signatures, act)
         )
     }
 
@@ -216,7 +207,7 @@ impl MediationService for Mediations {
                 }
                 parts::evidence(&message.evidence_refs)?
             },
-            |mediation, act, _by, evidence| mediation.perform(evidence.clone(), act)
+            |mediation, act, by, evidence| mediation.perform(evidence.clone(), act)
         )
     }
 
@@ -230,7 +221,7 @@ impl MediationService for Mediations {
             "RecordBreach",
             RecordBreachResponse,
             |message| parse::code("reason_code", &message.reason_code)?,
-            |mediation, act, _by, reason| mediation.breach(&reason, act)
+            |mediation, act, by, reason| mediation.breach(&reason, act)
         )
     }
 
@@ -244,7 +235,7 @@ impl MediationService for Mediations {
             "FailMediation",
             FailMediationResponse,
             |message| parse::code("reason_code", &message.reason_code)?,
-            |mediation, act, _by, reason| mediation.fail(&reason, act)
+            |mediation, act, by, reason| mediation.fail(&reason, act)
         )
     }
 
@@ -258,7 +249,7 @@ impl MediationService for Mediations {
             "ReportEscalation",
             ReportEscalationResponse,
             |message| parse::code("ground_code", &message.ground_code)?,
-            |mediation, act, _by, ground| mediation.report_escalation(&ground, act)
+            |mediation, _case, act, _by, ground| mediation.report_escalation(&ground, act)
         )
     }
 
@@ -277,7 +268,7 @@ impl MediationService for Mediations {
                 }
                 court_ref(&message.court_ref)?
             },
-            |mediation, act, _by, number| mediation.request_confirmation(number.clone(), act)
+            |mediation, act, by, number| mediation.request_confirmation(number.clone(), act)
         )
     }
 
@@ -294,7 +285,7 @@ impl MediationService for Mediations {
                 answer: parse::word("answer", message.answer, court_answer_from, None)?,
                 court_ref: court_ref(&message.court_ref)?,
             },
-            |mediation, act, _by, answered| mediation.court_answers(answered.clone(), act)
+            |mediation, act, by, answered| mediation.court_answers(answered.clone(), act)
         )
     }
 
@@ -308,7 +299,7 @@ impl MediationService for Mediations {
             "RemediateMediation",
             RemediateMediationResponse,
             |_message| (),
-            |mediation, act, _by, _nothing| mediation.remediate(act)
+            |mediation, act, by, _nothing| mediation.remediate(act)
         )
     }
 
@@ -374,6 +365,7 @@ impl MediationService for Mediations {
         if !org.is_some_and(|org| reach::own_orgs(&caller).contains(&org)) {
             return Err(Error::Forbidden.into());
         }
+        opened_to(&docket.case.case, &caller)?;
         let mut conn = self.desk.db.conn().await?;
         // Recorded first: who could read it is known, whatever happens afterwards.
         let access = Access {

@@ -62,6 +62,41 @@ macro_rules! aim {
 
 pub(super) use aim;
 
+/// Runs a verb: the common fields, what is parsed from the rest, and the verb itself. Without the case it is a mediator's, and not for
+/// whoever belongs to the organisation complained of.
+macro_rules! verb {
+    ($self:ident, $request:ident, $method:literal, $response:ident, |$message:ident| $parsed:expr, |$mediation:ident, $act:ident, $by:ident, $value:ident| $run:expr) => {
+        verb!(
+            $self,
+            $request,
+            $method,
+            $response,
+            |$message| $parsed,
+            |$mediation, case, $act, $by, $value| {
+                unbiased(case, $by)?;
+                $run
+            }
+        )
+    };
+    ($self:ident, $request:ident, $method:literal, $response:ident, |$message:ident| $parsed:expr, |$mediation:ident, $case:ident, $act:ident, $by:ident, $value:ident| $run:expr) => {{
+        let caller = Caller::of(&$request)?;
+        let $message = $request.into_inner();
+        let aim = aim!($method, $message);
+        let $value = $parsed;
+        $self
+            .run(
+                &caller,
+                aim,
+                Vec::new(),
+                move |$mediation: Mediation, $case: &domain::Case, $act: &Act<'_>, $by: &Caller| $run,
+                |mediation| pb::$response { mediation },
+            )
+            .await
+    }};
+}
+
+pub(super) use verb;
+
 /// The person who acts for themselves: a resident, and whoever is a party, whatever office they hold besides.
 pub(super) fn own(by: &Caller, mediation: &Mediation) -> Option<Uuid> {
     (by.is_self_only() || mediation.has_party(by.person_id)).then_some(by.person_id)

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::list::FromCase;
 use crate::domain::{
     self, ApplicationFace, Case, CaseId, CaseState, Channel, Clock, ClosedCode, DeliveryMode, ItemRef,
-    Nature, OrgId, Origin, Rating, UnitId, Urgency,
+    JoinedWords, Nature, OrgId, Origin, Rating, UnitId, Urgency,
 };
 
 /// See the module. Fields as in [`domain::Case`].
@@ -40,6 +40,8 @@ pub struct Listed {
     pub closed_code: Option<ClosedCode>,
     pub merged_into: Option<CaseId>,
     #[serde(default)]
+    pub merged: Vec<CaseId>,
+    #[serde(default)]
     pub rework_count: u32,
     #[serde(default)]
     pub reopen_count: u32,
@@ -58,6 +60,8 @@ pub struct Listed {
     pub remark_count: u32,
     #[serde(default)]
     pub remarked_at: Option<Timestamp>,
+    #[serde(default)]
+    pub joined_words: Vec<JoinedWords>,
     #[serde(default)]
     pub application: Option<ApplicationFace>,
 }
@@ -94,6 +98,7 @@ impl FromCase for Listed {
             delivery_mode: case.delivery_mode,
             closed_code: case.closed_code,
             merged_into: case.merged_into,
+            merged: case.merged.clone(),
             rework_count: case.rework_count,
             reopen_count: case.reopen_count,
             lead_change_count: case.lead_change_count,
@@ -105,6 +110,7 @@ impl FromCase for Listed {
             solved_on_spot: case.solved_on_spot,
             remark_count: case.remark_count,
             remarked_at: case.remarked_at,
+            joined_words: case.joined_words.clone(),
             application: case.application.clone(),
         }
     }
@@ -119,5 +125,10 @@ impl Listed {
     /// Whether the promised time has passed without completion.
     pub fn is_overdue(&self, at: Timestamp) -> bool {
         domain::is_overdue(self.state, &self.clocks, at)
+    }
+
+    /// How many words it shows, and when the last came.
+    pub fn remarks(&self) -> (u32, Option<Timestamp>) {
+        domain::remarks((self.remark_count, self.remarked_at), &self.joined_words, &self.merged)
     }
 }

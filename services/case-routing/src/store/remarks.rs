@@ -32,6 +32,9 @@ pub struct Remark {
     pub redacted: String,
     #[diesel(sql_type = Bytea)]
     pub sealed: Vec<u8>,
+    /// Of the kind `joined`: in which case they were said, where that was kept.
+    #[diesel(sql_type = Nullable<SqlUuid>)]
+    pub source_case_id: Option<Uuid>,
 }
 
 /// Stores what was added.
@@ -47,9 +50,10 @@ pub async fn save(mut conn: &AsyncPgConnection, changes: &[Change<CaseRecord>]) 
         return Ok(());
     }
     cached(
-        "INSERT INTO case_remarks (remark_id, case_id, case_version, kind, actor_ref, org_id, at, redacted, sealed) \
+        "INSERT INTO case_remarks (remark_id, case_id, case_version, kind, actor_ref, org_id, at, redacted, sealed, \
+         source_case_id) \
          SELECT unnest($1), unnest($2), unnest($3), unnest($4), unnest($5), unnest($6), unnest($7), unnest($8), \
-         unnest($9)",
+         unnest($9), unnest($10)",
     )
     .bind::<Array<SqlUuid>, _>(all.iter().map(|(_, remark)| remark.id).collect::<Vec<_>>())
     .bind::<Array<SqlUuid>, _>(all.iter().map(|(case, _)| *case).collect::<Vec<_>>())
@@ -62,6 +66,9 @@ pub async fn save(mut conn: &AsyncPgConnection, changes: &[Change<CaseRecord>]) 
     .bind::<Array<Timestamptz>, _>(all.iter().map(|(_, remark)| remark.step.at).collect::<Vec<_>>())
     .bind::<Array<Text>, _>(all.iter().map(|(_, remark)| remark.redacted.as_str()).collect::<Vec<_>>())
     .bind::<Array<Bytea>, _>(all.iter().map(|(_, remark)| remark.sealed.as_slice()).collect::<Vec<_>>())
+    .bind::<Array<Nullable<SqlUuid>>, _>(
+        all.iter().map(|(_, remark)| remark.from.map(|case| case.0)).collect::<Vec<_>>(),
+    )
     .execute(&mut conn)
     .await?;
     Ok(())
@@ -70,7 +77,7 @@ pub async fn save(mut conn: &AsyncPgConnection, changes: &[Change<CaseRecord>]) 
 /// What was added to a case, oldest first.
 pub async fn of_case(conn: &mut AsyncPgConnection, id: CaseId) -> Result<Vec<Remark>> {
     let rows: Vec<Remark> = cached(
-        "SELECT remark_id, case_version, kind, actor_ref, org_id, at, redacted, sealed FROM case_remarks \
+        "SELECT remark_id, case_version, kind, actor_ref, org_id, at, redacted, sealed, source_case_id FROM case_remarks \
          WHERE case_id = $1 ORDER BY case_version",
     )
     .bind::<SqlUuid, _>(id.0)

@@ -57,7 +57,8 @@ fn staffed(case: &Case, task: &Task) -> bool {
     ordered && task.signed_at.is_some() && case.clocks.iter().any(to_sign)
 }
 
-/// A case's row in the agenda; `None` when it has ended and nothing is to happen, or nothing but what [`kept_until`] says.
+/// A case's row in the agenda; `None` when it has ended, nobody is asked for anything, and nothing is to happen, or nothing but
+/// what [`kept_until`] says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AgendaRow {
     pub due_at: Option<Timestamp>,
@@ -96,14 +97,17 @@ impl AgendaRow {
             asked,
         };
         let due = row.due_at.is_some() && kept_until(case).is_none();
-        (!case.state.is_finished() || due || row.awaits.is_some()).then_some(row)
+        let waits = due || row.awaits.is_some() || !row.asked.is_empty();
+        (!case.state.is_finished() || waits).then_some(row)
     }
 }
 
-/// Until when an ended case is kept, where nothing is to happen with it but that it is archived then. Such cases are most of
-/// a history: they stand apart from the agenda.
+/// Until when an ended case is kept, where nobody is asked for anything and nothing is to happen with it but that it is archived
+/// then. Such cases are most of a history: they stand apart from the agenda.
 pub fn kept_until(case: &Case) -> Option<Timestamp> {
-    let rests = case.state.is_finished() && awaits(case).is_none() && case.counted_with().is_none();
+    let waited_for =
+        || awaits(case).is_some() || case.counted_with().is_some() || !case.asked_orgs().is_empty();
+    let rests = case.state.is_finished() && !waited_for();
     case.archive_at.filter(|at| rests && case.next_timer_at() == Some(*at))
 }
 

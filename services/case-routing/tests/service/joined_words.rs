@@ -111,7 +111,7 @@ async fn what_a_merged_requester_adds_reaches_the_lead_and_stays_their_own() {
     let heard = read(&d, &d.leader(), &case).await;
     assert_eq!((heard.remarks.len(), heard.remarks[1].org_id.as_str()), (2, d.station.to_string().as_str()));
 
-    // Taken out again, it is its own matter.
+    // Taken out again, it is its own matter, and nobody reads its words here any more.
     let part = pb::UnmergeCaseRequest {
         case_id: repeat.case_id.clone(),
         request_id: request_id(),
@@ -120,7 +120,18 @@ async fn what_a_merged_requester_adds_reaches_the_lead_and_stays_their_own() {
     desk(&d).unmerge_case(part).await.unwrap();
     d.cases(&other).add_remark(remark(&repeat, "是另一处")).await.unwrap();
     assert_eq!(read(&d, &other, &repeat).await.remarks.len(), 3);
-    assert_eq!(read(&d, &d.leader(), &case).await.remarks.len(), 2);
+    let left = read(&d, &d.leader(), &case).await;
+    assert_eq!((left.remarks.len(), left.remark_count, left.remarked_time), (0, 0, None));
+    assert!(revealed(&d, &d.leader(), &case).await.is_empty());
+    let listed = d.cases(&d.leader()).list_cases(pb::ListCasesRequest::default()).await.unwrap().into_inner();
+    let listed = listed.cases.iter().find(|listed| listed.case_id == case.case_id).unwrap();
+    assert_eq!((listed.remark_count, listed.remarked_time), (0, None));
+    let listed = d.tasks(&d.leader()).list_tasks(pb::ListTasksRequest::default()).await.unwrap();
+    assert_eq!(listed.into_inner().tasks[0].remarked_time, None);
+    // Back in it, what was said then is heard again.
+    merge(&d, &repeat, &case).await;
+    let again = read(&d, &d.leader(), &case).await;
+    assert_eq!((again.remarks, again.remark_count), (heard.remarks, 2));
     d.service.stop().await;
 }
 

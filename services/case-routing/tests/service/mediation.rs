@@ -20,15 +20,15 @@ use uuid::Uuid;
 use crate::support::{District, names, request_id};
 
 /// Quarrels between neighbours.
-const QUARREL: &str = "ZF-0120";
+pub const QUARREL: &str = "ZF-0120";
 const NAME: &str = "金丝雀";
 pub const TERMS: &str = "金丝雀每晚十点后不再弹琴";
 
 /// The district with a residents' committee, its mediator and two neighbours.
 pub struct Dispute {
     pub d: District,
-    committee: Uuid,
-    asking: Persona,
+    pub committee: Uuid,
+    pub asking: Persona,
     pub other: Persona,
     pub mediator: Persona,
 }
@@ -73,7 +73,7 @@ impl Dispute {
         tasks.contact_requester(contact).await.unwrap().into_inner().case.unwrap()
     }
 
-    fn application(&self, case: &pb::Case) -> pb::OpenMediationRequest {
+    pub fn application(&self, case: &pb::Case) -> pb::OpenMediationRequest {
         let party = |person_id: String, name: &str| pb::PartyEntry {
             kind: pb::PartyKind::Person.into(),
             person_id,

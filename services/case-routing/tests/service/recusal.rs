@@ -19,7 +19,7 @@ use crate::{
     support::{District, ITEM, request_id},
 };
 
-fn intake(d: &District, by: &Persona) -> IntakeServiceClient<PeerChannel> {
+pub fn intake(d: &District, by: &Persona) -> IntakeServiceClient<PeerChannel> {
     IntakeServiceClient::new(d.service.call_as(by))
 }
 
@@ -34,7 +34,7 @@ fn also_of(mut persona: Persona, role: Role, unit_id: Uuid, org: Uuid) -> Person
 }
 
 /// Registered by a resident, taken in at the window.
-async fn accepted(d: &District, resident: &Persona) -> pb::Case {
+pub async fn accepted(d: &District, resident: &Persona) -> pb::Case {
     let register = pb::RegisterCaseRequest {
         request_id: request_id(),
         text: d.intake_request(resident).text,
@@ -51,7 +51,12 @@ async fn accepted(d: &District, resident: &Persona) -> pb::Case {
     intake(d, &d.window()).accept_case(accept).await.unwrap().into_inner().case.unwrap()
 }
 
-async fn triage(d: &District, by: &Persona, case: &pb::Case, of: Option<Uuid>) -> Result<pb::Case, Status> {
+pub async fn triage(
+    d: &District,
+    by: &Persona,
+    case: &pb::Case,
+    of: Option<Uuid>,
+) -> Result<pb::Case, Status> {
     let request = pb::TriageCaseRequest {
         case_id: case.case_id.clone(),
         request_id: request_id(),
@@ -62,12 +67,12 @@ async fn triage(d: &District, by: &Persona, case: &pb::Case, of: Option<Uuid>) -
     Ok(intake(d, by).triage_case(request).await?.into_inner().case.unwrap())
 }
 
-async fn complaint(d: &District, resident: &Persona, of: Uuid) -> pb::Case {
+pub async fn complaint(d: &District, resident: &Persona, of: Uuid) -> pb::Case {
     let case = accepted(d, resident).await;
     triage(d, &d.window(), &case, Some(of)).await.unwrap()
 }
 
-async fn merge(d: &District, by: &Persona, case: &pb::Case, into: &pb::Case) -> Result<pb::Case, Status> {
+pub async fn merge(d: &District, by: &Persona, case: &pb::Case, into: &pb::Case) -> Result<pb::Case, Status> {
     let request = pb::MergeCaseRequest {
         case_id: case.case_id.clone(),
         into_case_id: into.case_id.clone(),
@@ -77,7 +82,7 @@ async fn merge(d: &District, by: &Persona, case: &pb::Case, into: &pb::Case) -> 
     Ok(intake(d, by).merge_case(request).await?.into_inner().case.unwrap())
 }
 
-async fn unmerge(d: &District, by: &Persona, case: &pb::Case) -> Result<pb::Case, Status> {
+pub async fn unmerge(d: &District, by: &Persona, case: &pb::Case) -> Result<pb::Case, Status> {
     let request = pb::UnmergeCaseRequest {
         case_id: case.case_id.clone(),
         request_id: request_id(),
@@ -86,19 +91,19 @@ async fn unmerge(d: &District, by: &Persona, case: &pb::Case) -> Result<pb::Case
     Ok(intake(d, by).unmerge_case(request).await?.into_inner().case.unwrap())
 }
 
-async fn reveal(d: &District, by: &Persona, case: &pb::Case) -> Result<String, Status> {
+pub async fn reveal(d: &District, by: &Persona, case: &pb::Case) -> Result<String, Status> {
     let request = pb::RevealTextRequest { case_id: case.case_id.clone() };
     Ok(d.cases(by).reveal_text(request).await?.into_inner().text)
 }
 
-fn refused(result: Result<pb::Case, Status>, code: &str) {
+pub fn refused(result: Result<pb::Case, Status>, code: &str) {
     let status = result.unwrap_err();
     assert_eq!(status.code(), Code::FailedPrecondition, "{status}");
     assert!(status.message().contains(code), "{}", status.message());
 }
 
 /// How often somebody read who asked, and in what words.
-async fn looks(d: &District) -> i64 {
+pub async fn looks(d: &District) -> i64 {
     #[derive(diesel::QueryableByName)]
     struct Looks {
         #[diesel(sql_type = diesel::sql_types::BigInt)]

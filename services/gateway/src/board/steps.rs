@@ -32,6 +32,7 @@ const STEPS: &[Named] = &[
     ("CaseReturnedFromReferral", "转出后退回", "Came back from the other system"),
     ("CaseAnswered", "窗口答复", "Answered at the window"),
     ("CaseTriaged", "研判", "Triaged"),
+    ("SubjectCleared", "取消被诉单位", "Complains of nobody any more"),
     ("CasePlaceFollowed", "地点随单元撤并变更", "Place follows its unit"),
     ("CaseSolvedOnSpot", "现场处置", "Put right on the spot"),
     ("CasePutRightOnPatrol", "巡查中处置", "Put right on patrol"),

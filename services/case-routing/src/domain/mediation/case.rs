@@ -33,6 +33,9 @@ pub struct MediationLink {
     /// The day by which they were to agree went by: they may still, but the lead does not wait for them.
     #[serde(default)]
     pub overdue: bool,
+    /// Whose mediator has it; unset while nobody does, and until the next step of what an earlier release left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mediator: Option<OrgId>,
 }
 
 impl MediationLink {
@@ -118,18 +121,18 @@ impl Case {
             CaseMove::Open if other => Err(DomainError::guard("mediation_open", "another one is open")),
             CaseMove::Open => {
                 let mut work = Work::begin(self, act);
-                work.case.mediation = Some(MediationLink { id, open: true, overdue: false });
+                work.case.mediation = Some(MediationLink { id, open: true, overdue: false, mediator: None });
                 Ok(Some(work.finish()))
             }
             CaseMove::Overdue | CaseMove::Settle { .. } | CaseMove::Return { .. } if !own => Ok(None),
             CaseMove::Overdue => {
                 let mut work = Work::begin(self, act);
-                work.case.mediation = Some(MediationLink { id, open: true, overdue: true });
+                work.case.mediation = work.case.mediation.map(|link| MediationLink { overdue: true, ..link });
                 Ok(Some(work.finish_with(OVERDUE, Some(Reason::new(TALKS_OVERDUE)))))
             }
             CaseMove::Settle { org, delivery_mode } => {
                 let mut work = Work::begin(self, act);
-                work.case.mediation = Some(MediationLink { id, open: false, overdue: false });
+                work.mediation_ended(id);
                 work.handled_besides(org);
                 if work.case.is_taken_up() {
                     work.settle_dispute(id, delivery_mode)?;
@@ -138,7 +141,7 @@ impl Case {
             }
             CaseMove::Return { talked } => {
                 let mut work = Work::begin(self, act);
-                work.case.mediation = Some(MediationLink { id, open: false, overdue: false });
+                work.mediation_ended(id);
                 // What a partner has done is not taken from it: the case waits for the others only.
                 let in_hand = work.case.is_taken_up() && !work.case.partner_is_done();
                 if in_hand && (talked || work.led_by_society()) {
@@ -156,9 +159,18 @@ impl Case {
         Work::begin(self, act).finish()
     }
 
+    /// Whose mediator has its latest mediation: while that is open, no complaint about them comes in by a merger.
+    #[must_use]
+    pub fn mediated_by(mut self, id: MediationId, mediator: Option<OrgId>) -> Self {
+        if let Some(link) = self.mediation.as_mut().filter(|link| link.id == id) {
+            link.mediator = mediator;
+        }
+        self
+    }
+
     /// A day of one of its mediations [went by](super::MediationDecision::missed): whoever mediates, else whoever has the case, is
-    /// reminded, unless they were and have not answered yet. The reminder stands, also when the case is closed, as long as one
-    /// of them is `overdue`. `None`: nothing changes.
+    /// reminded, unless they were and have not answered yet; nobody of a case that is over. The reminder stands, also when the
+    /// case is closed or merged, as long as one of them is `overdue`. `None`: nothing changes.
     #[must_use]
     pub fn remind_of_mediation(
         self,
@@ -170,10 +182,8 @@ impl Case {
         let stands =
             |known: &Supervision| known.reason_code == DAY_PASSED && known.state != SupervisionState::Cleared;
         let unanswered = |known: &Supervision| stands(known) && known.state != SupervisionState::Answered;
-        if self.state.is_terminal() {
-            return None;
-        }
-        if missed && !self.supervisions.iter().any(unanswered) {
+        let reminds = missed && !self.state.is_terminal();
+        if reminds && !self.supervisions.iter().any(unanswered) {
             let mut work = Work::begin(self, act);
             work.supervise_org(0, DAY_PASSED, None, None, mediator);
             return Some(work.finish());
@@ -200,6 +210,10 @@ impl Case {
 }
 
 impl Work<'_> {
+    fn mediation_ended(&mut self, id: MediationId) {
+        self.case.mediation = Some(MediationLink { id, open: false, overdue: false, mediator: None });
+    }
+
     /// The agreement is what was done about the matter, and its evidence; whatever else was asked for is not needed.
     fn settle_dispute(&mut self, id: MediationId, delivery_mode: Option<DeliveryMode>) -> Result<()> {
         if self.case.state == CaseState::Suspended {

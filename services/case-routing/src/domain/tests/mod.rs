@@ -45,6 +45,7 @@ mod reminders;
 mod rights;
 mod routing;
 mod stages;
+mod subjects;
 mod suggestion;
 mod supervision;
 mod table;

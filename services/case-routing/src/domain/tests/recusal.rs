@@ -166,7 +166,8 @@ fn a_complaint_does_not_come_into_what_the_one_complained_of_has_in_hand() {
     let known = Case { complained_of: Some(HOUSING), ..led };
     assert_eq!(guard(takes(&known, COURTS, &mut world)), "another_subject");
     let same = takes(&known, HOUSING, &mut world).unwrap().case;
-    assert_eq!((same.complained_of, same.complained_through.len()), (Some(HOUSING), 0), "of its own");
+    let own = same.complaint().unwrap();
+    assert_eq!((own.of, own.by.len(), own.by[0]), (HOUSING, 2, same.id), "of its own as well");
     let gone = world.registered().withdraw("solved_itself", None, &world.resident()).unwrap().case;
     assert!(matches!(takes(&gone, HOUSING, &mut world), Err(DomainError::WrongState { .. })));
 }

@@ -16,6 +16,10 @@ fn follow(world: &mut World, case: Case, id: MediationId, case_move: CaseMove) -
     decision
 }
 
+fn link(id: MediationId, open: bool) -> Option<MediationLink> {
+    Some(MediationLink { id, open, overdue: false, mediator: None })
+}
+
 const SETTLED: CaseMove =
     CaseMove::Settle { org: COMMITTEE, delivery_mode: Some(DeliveryMode::SelfGovernance) };
 const FAILED: CaseMove = CaseMove::Return { talked: true };
@@ -36,7 +40,7 @@ fn an_agreement_completes_a_case_in_progress_as_mediated() {
     assert_eq!(case.closed_code, Some(ClosedCode::Mediated));
     assert_eq!(case.delivery_mode, Some(DeliveryMode::SelfGovernance));
     assert_eq!(case.evidence.last().unwrap().reference, format!("mediation:{id}"));
-    assert_eq!(case.mediation, Some(MediationLink { id, open: false, overdue: false }));
+    assert_eq!(case.mediation, link(id, false));
     assert!(follow(&mut world, case.clone(), id, FAILED).is_none(), "it is over for the case");
     // The third organisation verifies it like any other.
     let verified = case.verify(&found_good(), &world.official(VERIFIER)).unwrap().case;
@@ -122,7 +126,7 @@ fn talks_that_fail_take_nothing_from_a_partner_that_is_done() {
         assert!(followed.events.is_empty());
         assert!(followed.case.partner_is_done(), "it waits for the department alone");
         assert_eq!((followed.case.state, followed.case.lead_org), (CaseState::InProgress, partner));
-        assert_eq!(followed.case.mediation, Some(MediationLink { id, open: false, overdue: false }));
+        assert_eq!(followed.case.mediation, link(id, false));
     }
 }
 
@@ -135,7 +139,7 @@ fn a_case_that_nobody_has_in_hand_stays_where_it_is() {
         let followed = follow(&mut world, case, id, case_move).unwrap();
         assert!(followed.events.is_empty());
         assert_eq!(followed.case.state, CaseState::Dispatched);
-        assert_eq!(followed.case.mediation, Some(MediationLink { id, open: false, overdue: false }));
+        assert_eq!(followed.case.mediation, link(id, false));
     }
 }
 
@@ -169,7 +173,7 @@ fn talks_begun_anew_hold_the_case_once_it_is_back_in_hand() {
     let mut world = World::new();
     let case = world.completed("quarrel");
     let (case, id) = open(&mut world, case);
-    assert_eq!(case.mediation, Some(MediationLink { id, open: true, overdue: false }));
+    assert_eq!(case.mediation, link(id, true));
     let case = case.order_rework("not_done", &world.official(VERIFIER)).unwrap().case;
     assert_eq!(case.state, CaseState::InProgress);
     assert_eq!(guard(case.clone().complete(done(), &world.official(COMMITTEE))), "mediation_open");
@@ -212,7 +216,7 @@ fn a_department_works_on_when_nobody_has_talked_yet() {
     let refused = follow(&mut world, case.clone(), id, CaseMove::Return { talked: false }).unwrap();
     assert!(refused.events.is_empty());
     assert_eq!((refused.case.state, &refused.case.tasks), (CaseState::InProgress, &case.tasks));
-    assert_eq!(refused.case.mediation, Some(MediationLink { id, open: false, overdue: false }));
+    assert_eq!(refused.case.mediation, link(id, false));
     let failed = follow(&mut world, case, id, FAILED).unwrap();
     assert!(names(&failed).contains(&"CaseTriaged"));
     // Society is relieved of it either way.
@@ -264,7 +268,7 @@ fn what_is_open_ends_with_a_case_that_is_not_handled() {
     assert!(case.state.leaves_nothing_to_mediate());
     let followed = follow(&mut world, case, id, FAILED).unwrap();
     assert!(followed.events.is_empty());
-    assert_eq!(followed.case.mediation, Some(MediationLink { id, open: false, overdue: false }));
+    assert_eq!(followed.case.mediation, link(id, false));
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod days;
 mod follow;
 mod history;
 mod overdue;
+mod reminded;
 mod table;
 
 use chrono::TimeDelta;

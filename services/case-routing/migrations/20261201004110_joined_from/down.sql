@@ -1,0 +1,1 @@
+ALTER TABLE case_remarks DROP COLUMN source_case_id;
