@@ -164,8 +164,8 @@ fn what_nobody_sent_in_time_is_no_less_late_for_having_been_handed_off_and_taken
         let back = gone.take_back("by_mistake", &world.official(STATION)).unwrap().case;
         let clocks: Vec<_> = back.clocks.iter().filter(|clock| clock.kind == ClockKind::Dispatch).collect();
         assert_eq!((clocks.len(), clocks[0].is_running(), clocks[0].due_at), (1, true, due), "no new one");
-        let open: Vec<_> = back.supervisions.iter().filter(|known| !is_cleared(known)).collect();
-        let watched: Vec<_> = open.iter().map(|known| (known.level, known.clock)).collect();
+        let open = back.supervisions.iter().filter(|known| !is_cleared(known));
+        let watched: Vec<_> = open.map(|known| (known.level, known.clock)).collect();
         let dispatch = vec![(1_u8, Some(ClockKind::Dispatch))];
         assert_eq!(watched, if breached { dispatch } else { vec![] });
         assert_eq!(violations(&back), Vec::<&str>::new());
