@@ -119,7 +119,14 @@ impl Sweeper {
     async fn hear_rectified(&self, stop: &CancellationToken) -> Result<()> {
         let mut after = CaseId(uuid::Uuid::nil());
         while !stop.is_cancelled() {
-            match self.some_hear_rectified(after).await? {
+            let heard = match self.some_hear_rectified(after, HEARING, &OnceLock::new()).await {
+                Err(error) if !error.retryable() => {
+                    tracing::warn!(error = %error.chain(), "merged cases hear of their originals one by one");
+                    self.hear_singly(after).await?
+                }
+                heard => heard?,
+            };
+            match heard {
                 Some(last) => after = last,
                 None => break,
             }
@@ -127,13 +134,39 @@ impl Sweeper {
         Ok(())
     }
 
-    /// Some of them, behind one. Gives the last.
-    async fn some_hear_rectified(&self, after: CaseId) -> Result<Option<CaseId>> {
+    /// One at a time, as many as together; the one that fails is passed over until the next look. Gives the last, if more may be
+    /// behind it.
+    async fn hear_singly(&self, mut after: CaseId) -> Result<Option<CaseId>> {
+        for _ in 0..HEARING {
+            let taken = OnceLock::new();
+            match self.some_hear_rectified(after, 1, &taken).await {
+                Ok(Some(last)) => after = last,
+                Ok(None) => return Ok(None),
+                Err(error) if error.retryable() => return Err(error),
+                Err(error) => {
+                    // None is to blame where none could be taken.
+                    let Some(id) = taken.get() else { return Err(error) };
+                    tracing::error!(%id, error = %error.chain(), "a merged case does not hear of its original");
+                    after = *id;
+                }
+            }
+        }
+        Ok(Some(after))
+    }
+
+    /// Some of them, behind one. Gives the last, which is noted as well: that outlives a failure.
+    async fn some_hear_rectified(
+        &self,
+        after: CaseId,
+        most: i64,
+        taken: &OnceLock<CaseId>,
+    ) -> Result<Option<CaseId>> {
         let world = self.atlas.world();
         self.db
             .transaction(async |tx: &mut Tx<'_>| {
-                let ids = agenda::take_rectified(tx.conn, after, HEARING).await?;
+                let ids = agenda::take_rectified(tx.conn, after, most).await?;
                 let Some(last) = ids.last().copied() else { return Ok(None) };
+                taken.set(last).ok();
                 let before = CaseStore::default().load(tx.conn, &ids).await?;
                 let mut changes = Vec::with_capacity(ids.len());
                 for id in &ids {

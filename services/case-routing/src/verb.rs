@@ -142,10 +142,15 @@ pub fn in_own_case<'a>(mut act: Act<'a>, by: &Caller, case: &Case) -> Act<'a> {
     act
 }
 
-/// Lets the requester withdraw for themselves, and an official for the window that received the case, if they belong to it.
-pub fn withdrawing<'a>(act: Act<'a>, by: &Caller, case: &Case) -> Act<'a> {
+/// Lets the requester withdraw for themselves, and an official for the window that received the case, if they belong to it and
+/// not to the organisation complained of.
+pub fn withdrawing<'a>(act: Act<'a>, by: &Caller, case: &Case) -> domain::Result<Act<'a>> {
     let act = in_own_case(act, by, case);
-    if act.by.standing == Standing::Official { acting_for(act, by, Some(case.first_receiver)) } else { act }
+    if act.by.standing != Standing::Official {
+        return Ok(act);
+    }
+    unbiased(case, by)?;
+    Ok(acting_for(act, by, Some(case.first_receiver)))
 }
 
 /// Whoever belongs to the organisation complained of, by whatever grant, does not settle the complaint (回避).

@@ -1,2 +1,1 @@
-ALTER TABLE catalogue_state
-    ADD COLUMN catalogue_version integer NOT NULL DEFAULT 1;
+ALTER TABLE catalogue_state ALTER COLUMN catalogue_version DROP DEFAULT;

@@ -82,7 +82,7 @@ impl Case {
     /// # Errors
     /// `WrongState`; `NotEntitled` for whoever is neither; `Invalid` code or, for the window, statement; `Guard`
     /// `withdrawal_barred` for public safety or third-party rights, `others_joined` while other requests are merged into it;
-    /// for the window `nobody_asked` and `late`.
+    /// for the window `nobody_asked`, `late`, and `recused` where it is complained of itself.
     pub fn withdraw(self, reason_code: &str, statement_ref: Option<&str>, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.withdraw_by_will(reason_code, statement_ref)?;
@@ -158,6 +158,7 @@ impl Work<'_> {
             return Ok(Reason::new(reason_code));
         }
         let window = self.human_official()?;
+        self.not_complained_of()?;
         if window != self.case.first_receiver {
             return Err(DomainError::NotEntitled { code: "first_receiver" });
         }

@@ -53,6 +53,7 @@ mod lists;
 mod meanings;
 mod mediation;
 mod merging;
+mod noted;
 mod objection;
 mod parts;
 pub mod patrol;

@@ -11,6 +11,7 @@ use super::error::{DomainError, Result};
 use super::event::{DomainEvent, Emitted, TimelineEntry, Timestamp};
 use super::ids::*;
 use super::item::ServiceItem;
+use super::noted::NOTED;
 use super::reason::Reason;
 use super::replay::RoutingInputs;
 use super::router::{Choice, RoutingOutcome};
@@ -137,6 +138,7 @@ impl<'a> Work<'a> {
 
     /// Finishes with a step that people read and nobody is told of, under a version of its own: the timeline is paged by them.
     pub fn finish_with(mut self, step: &str, reason: Option<Reason>) -> Decision {
+        debug_assert!(NOTED.contains(&step), "{step} is not in the list that the board goes by");
         let (actor, org) = (self.by.actor.clone(), self.by.org);
         if self.has_told() {
             self.case.version += 1;
@@ -249,6 +251,7 @@ impl<'a> Work<'a> {
 
     /// A step that people read and nobody is told of, under a version of its own, before what is told. Nobody's doing.
     pub fn note(&mut self, step: &str, reason: Reason) {
+        debug_assert!(NOTED.contains(&step), "{step} is not in the list that the board goes by");
         self.case.version += 1;
         self.timeline.push(TimelineEntry {
             case_version: self.case.version,

@@ -129,7 +129,7 @@ impl ApplicationService for Applications {
                 (parse::code("reason_code", &message.reason_code)?, statement)
             },
             |papers, case, act, by, will| {
-                let act = withdrawing(act, by, &case);
+                let act = withdrawing(act, by, &case)?;
                 papers.withdraw(&will.0, will.1.as_deref(), case, &act)
             }
         )

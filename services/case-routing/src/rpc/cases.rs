@@ -213,7 +213,7 @@ impl CaseService for Cases {
         let statement = parse::optional_reference("statement_ref", &request.statement_ref)?;
         let wrap = |case| pb::WithdrawCaseResponse { case };
         let withdraw = move |case: Case, act: Act<'_>, by: &Caller| {
-            let act = withdrawing(act, by, &case);
+            let act = withdrawing(act, by, &case)?;
             case.withdraw(&reason, statement.as_deref(), &act)
         };
         self.0.run(&caller, aim, withdraw, wrap).await

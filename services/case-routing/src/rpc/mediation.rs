@@ -335,9 +335,9 @@ impl MediationService for Mediations {
         let mut conn = self.desk.db.conn().await?;
         let (found, next_page_token) = if request.overdue {
             let after = page::decode(&request.page_token)?;
-            let mut found = overdue_mediations::list(&mut conn, &filter, after).await?;
-            let key = |listed: &Listed| (listed.mediation.overdue_since(), listed.mediation.id.0);
-            let next = page::cut(&mut found, size, key);
+            let mut overdue = overdue_mediations::list(&mut conn, &filter, after).await?;
+            let next = page::cut(&mut overdue, size, |(since, listed)| (*since, listed.mediation.id.0));
+            let found: Vec<Listed> = overdue.into_iter().map(|(_, listed)| listed).collect();
             (found, next)
         } else {
             let mut found = mediations::list(&mut conn, &filter).await?;

@@ -13,7 +13,7 @@ use crate::record::CaseRecord;
 
 /// Cases that wait for a third organisation, oldest first: those within reach by place, and bad ratings that one of these
 /// organisations has to judge, wherever they are. Whoever is to be called about what was done again in another case is called once
-/// that was found good.
+/// that was found good. Whoever has to judge stands in the agenda: no document is looked into for another's rating.
 pub async fn awaiting(
     conn: &mut AsyncPgConnection,
     awaits: &str,
@@ -22,11 +22,15 @@ pub async fn awaiting(
     after: Option<Uuid>,
     limit: i64,
 ) -> Result<Vec<CaseRecord>> {
+    if !reach.all && reach.units.is_empty() && (awaits != "judgement" || judges.is_empty()) {
+        return Ok(Vec::new());
+    }
     let rows: Vec<CaseRow> = cached(
         "SELECT c.told_version, c.doc FROM agenda a JOIN cases c ON c.case_id = a.case_id \
          WHERE a.awaits = $1 AND a.case_id > $2 AND ($4 OR EXISTS (SELECT 1 FROM unnest($5, $6) AS s (unit, line) \
          WHERE s.unit = ANY (c.place_path) AND (s.line IS NULL OR s.line = c.line)) \
-         OR ($1 = 'judgement' AND (c.doc::json -> 'rating' ->> 'judge')::uuid = ANY ($7))) \
+         OR ($1 = 'judgement' AND (a.org_ids && $7 OR a.asked_org_ids && $7) \
+         AND (c.doc::json -> 'rating' ->> 'judge')::uuid = ANY ($7))) \
          AND ($1 <> 'callback' OR EXISTS (SELECT 1 FROM cases o WHERE o.case_id = a.original_id \
          AND o.state IN ('resolved', 'closed'))) \
          ORDER BY a.case_id LIMIT $3",

@@ -1,22 +1,34 @@
 //! Mediations in which something is waited for in vain.
 
 use chassis::{Result, Timestamp, db::cached};
-use diesel::sql_types::{Array, BigInt, Bool, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::{
+    QueryableByName,
+    sql_types::{Array, BigInt, Bool, Nullable, Text, Timestamptz, Uuid as SqlUuid},
+};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
 use super::mediations::{Listed, ListedRow, MediationFilter};
 
-/// Those of cases within reach and those of a party, whose day went by longest ago first, behind a place in the list. The filter's own place is of the
-/// other order.
+#[derive(QueryableByName)]
+struct OverdueRow {
+    #[diesel(sql_type = Timestamptz)]
+    overdue_since: Timestamp,
+    #[diesel(embed)]
+    row: ListedRow,
+}
+
+/// Those of cases within reach and those of a party, whose day went by longest ago first, behind a place in the list; each with
+/// that day as the list is ordered by it, which its document may not say any more. The filter's own place is of the other order.
 pub async fn list(
     conn: &mut AsyncPgConnection,
     filter: &MediationFilter,
     after: Option<(Timestamp, Uuid)>,
-) -> Result<Vec<Listed>> {
+) -> Result<Vec<(Timestamp, Listed)>> {
     let (since, id) = after.unzip();
-    let rows: Vec<ListedRow> = cached(
-        "SELECT m.doc, c.state AS case_state, c.case_no FROM mediations m JOIN cases c ON c.case_id = m.case_id \
+    let rows: Vec<OverdueRow> = cached(
+        "SELECT m.doc, m.overdue_since, c.state AS case_state, c.case_no \
+         FROM mediations m JOIN cases c ON c.case_id = m.case_id \
          WHERE m.overdue_since IS NOT NULL AND ($10 IS NULL OR (m.overdue_since, m.mediation_id) > ($10, $1)) \
          AND (cardinality($2) = 0 OR m.state = ANY ($2)) AND ($3 IS NULL OR m.case_id = $3) \
          AND ($4 OR c.requester_id = $5 OR c.first_receiver_org_id = ANY ($8) \
@@ -39,5 +51,5 @@ pub async fn list(
     .bind::<Nullable<SqlUuid>, _>(filter.party)
     .load(conn)
     .await?;
-    rows.into_iter().map(ListedRow::listed).collect()
+    rows.into_iter().map(|found| Ok((found.overdue_since, found.row.listed()?))).collect()
 }

@@ -2,6 +2,7 @@
 
 use chassis::{
     auth::Role,
+    db::cached,
     proto::case_routing::v1::{
         self as pb, catalogue_maintenance_service_client::CatalogueMaintenanceServiceClient as Catalogues,
         intake_service_client::IntakeServiceClient,
@@ -9,6 +10,8 @@ use chassis::{
     },
     testing::Persona,
 };
+use diesel::{QueryableByName, sql_types::Integer};
+use diesel_async::RunQueryDsl;
 
 use crate::{
     duties::DAY,
@@ -103,5 +106,26 @@ async fn a_decision_cites_the_catalogue_in_force_and_comes_out_the_same_after_th
     assert_eq!(cited(&d.taken_in(&resident).await), "catalogue-1.list-1");
     assert_eq!(cited(&d.read(&new).await), "catalogue-2.list-1");
     assert_eq!(replayed(&d, &new).await[0].outcome, "identical");
+    d.service.stop().await;
+}
+
+#[derive(QueryableByName)]
+struct State {
+    #[diesel(sql_type = Integer)]
+    catalogue_version: i32,
+}
+
+/// While a rollout replaces the build before, that one reads the state of the catalogue as it always did.
+#[tokio::test]
+async fn what_the_build_before_reads_of_the_catalogue_is_there_still() {
+    let d = District::start().await;
+    {
+        let mut conn = d.service.db().conn().await.unwrap();
+        let state: State = cached("SELECT revision, catalogue_version, fallback_org FROM catalogue_state")
+            .get_result(&mut conn)
+            .await
+            .unwrap();
+        assert_eq!(state.catalogue_version, 1);
+    }
     d.service.stop().await;
 }

@@ -4,13 +4,17 @@ use std::time::Duration;
 
 use chassis::{
     auth::Role,
+    db::cached,
     grpc::PeerChannel,
     proto::case_routing::v1::{
         self as pb, verification_service_client::VerificationServiceClient as Verifications,
     },
     testing::Persona,
 };
+use diesel::sql_types::Uuid as SqlUuid;
+use diesel_async::RunQueryDsl;
 use tonic::{Code, Status};
+use uuid::Uuid;
 
 use crate::{
     benefits::of_type,
@@ -113,5 +117,66 @@ async fn a_merged_requester_is_called_back_about_what_was_done_again_for_their_b
     let refused = desk.list_verifications(both).await.unwrap_err();
     assert_eq!(refused.code(), Code::InvalidArgument);
     assert!(refused.message().contains("callbacks"), "{refused}");
+    d.service.stop().await;
+}
+
+/// A merged case whose bad rating was found valid, and the case that is worked on again for it.
+async fn worked_on_again(d: &District) -> (pb::Case, pb::Case) {
+    let (one, other) = (Persona::resident(d.district), Persona::resident(d.district));
+    let repeat = said(d, &other, "楼道堆物", d.community).await;
+    let case = d.taken_in(&one).await;
+    merge(d, &repeat, &case).await.unwrap();
+    d.resolve(&case).await;
+    d.service.clock().advance(Duration::from_secs(600));
+    let rate = pb::RateCaseRequest {
+        case_id: repeat.case_id.clone(),
+        request_id: request_id(),
+        grade: 1,
+        ..Default::default()
+    };
+    d.cases(&other).rate_case(rate).await.unwrap();
+    let judge = pb::JudgeRatingRequest {
+        case_id: repeat.case_id.clone(),
+        request_id: request_id(),
+        valid: true,
+        ..Default::default()
+    };
+    let agent = Persona::new(Role::CallbackAgent, d.district).org(d.centre);
+    Verifications::new(d.service.call_as(&agent)).judge_rating(judge).await.unwrap();
+    (repeat, case)
+}
+
+#[tokio::test]
+async fn a_merged_case_that_cannot_be_read_keeps_no_other_from_hearing_that_the_work_was_done_again() {
+    let d = District::start().await;
+    let (broken, sound) = (worked_on_again(&d).await, worked_on_again(&d).await);
+    assert!(broken.0.case_id < sound.0.case_id, "it comes first");
+    {
+        let mut conn = d.service.db().conn().await.unwrap();
+        let spoilt = cached("UPDATE cases SET doc = '{}' WHERE case_id = $1")
+            .bind::<SqlUuid, _>(broken.0.case_id.parse::<Uuid>().unwrap())
+            .execute(&mut conn)
+            .await
+            .unwrap();
+        assert_eq!(spoilt, 1);
+    }
+    d.service.clock().advance(Duration::from_secs(600));
+    for (_, case) in [&broken, &sound] {
+        let complete = pb::CompleteCaseRequest {
+            case_id: case.case_id.clone(),
+            request_id: request_id(),
+            evidence_refs: vec!["photo:2".into()],
+            ..Default::default()
+        };
+        d.tasks(&d.leader()).complete_case(complete).await.unwrap();
+    }
+    let mut told = Vec::new();
+    let heard = async || {
+        told.extend(rectified(&d).await);
+        !told.is_empty()
+    };
+    d.service.wait_for("the other merged case hears of it", heard).await;
+    let [done] = &told[..] else { panic!("once: {told:?}") };
+    assert_eq!((&done.case_id, done.in_time), (&sound.0.case_id, true));
     d.service.stop().await;
 }

@@ -2,14 +2,23 @@
 
 use std::time::Duration;
 
-use chassis::{auth::Role, proto::case_routing::v1 as pb, testing::Persona};
+use chassis::{Timestamp, auth::Role, db::cached, proto::case_routing::v1 as pb, testing::Persona};
 use chrono::TimeDelta;
+use diesel::{
+    QueryableByName,
+    sql_types::{Nullable, Text, Timestamptz, Uuid as SqlUuid},
+};
+use diesel_async::RunQueryDsl;
 use tonic::Code;
+use uuid::Uuid;
 
 use crate::{
     mediation::{Dispute, ids},
     support::request_id,
 };
+
+/// Looks into what the build before it left.
+const MIGRATION: &str = include_str!("../../migrations/20261130004520_mediations_overdue/up.sql");
 
 fn overdue(page_size: i32, page_token: String) -> pb::ListMediationsRequest {
     pb::ListMediationsRequest { overdue: true, page_size, page_token, ..Default::default() }
@@ -77,5 +86,67 @@ async fn what_is_not_performed_by_its_day_is_listed_by_that_day_and_whoever_medi
     let newest = m.as_(&m.mediator).list_mediations(all).await.unwrap().into_inner();
     let mixed = m.as_(&m.mediator).list_mediations(overdue(1, newest.next_page_token)).await.unwrap_err();
     assert_eq!(mixed.code(), Code::InvalidArgument);
+    m.d.service.stop().await;
+}
+
+#[derive(QueryableByName)]
+struct Since {
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    overdue_since: Option<Timestamp>,
+}
+
+/// Since when something is waited for in vain, as the list is ordered by it.
+async fn since(m: &Dispute, of: &pb::Mediation) -> Option<Timestamp> {
+    let mut conn = m.d.service.db().conn().await.unwrap();
+    let row: Since = cached("SELECT overdue_since FROM mediations WHERE mediation_id = $1")
+        .bind::<SqlUuid, _>(of.mediation_id.parse::<Uuid>().unwrap())
+        .get_result(&mut conn)
+        .await
+        .unwrap();
+    row.overdue_since
+}
+
+/// Two whose days went by. In its document alone the first has another agreement since, as where a court did not confirm the
+/// one before: the days of that do not count any more.
+async fn one_agreed_anew(m: &Dispute) -> (pb::Mediation, pb::Mediation) {
+    let (first, later) = (m.effective(TimeDelta::days(5)).await, m.effective(TimeDelta::days(6)).await);
+    m.d.service.clock().advance(Duration::from_secs(7 * 86_400));
+    m.d.service.wait_for("both days go by", async || listed(m, &m.mediator).await.len() == 2).await;
+    let mut conn = m.d.service.db().conn().await.unwrap();
+    let changed = cached(
+        "UPDATE mediations SET doc = jsonb_set(doc::jsonb, '{agreement,effective_at}', to_jsonb($2::text))::text \
+         WHERE mediation_id = $1",
+    )
+    .bind::<SqlUuid, _>(first.mediation_id.parse::<Uuid>().unwrap())
+    .bind::<Text, _>(m.d.service.clock().now().to_rfc3339())
+    .execute(&mut conn)
+    .await
+    .unwrap();
+    assert_eq!(changed, 1);
+    (first, later)
+}
+
+#[tokio::test]
+async fn every_page_leads_to_the_next_though_a_document_does_not_say_what_the_list_is_ordered_by() {
+    let m = Dispute::start().await;
+    let (first, later) = one_agreed_anew(&m).await;
+    let expected = [first.mediation_id, later.mediation_id];
+    assert_eq!(listed(&m, &m.mediator).await, expected);
+    m.d.service.stop().await;
+}
+
+#[tokio::test]
+async fn what_went_by_before_the_list_was_kept_comes_into_it_but_for_the_days_of_an_agreement_before() {
+    let m = Dispute::start().await;
+    let (first, later) = one_agreed_anew(&m).await;
+    let known = since(&m, &later).await;
+    assert!(known.is_some());
+    {
+        let mut conn = m.d.service.db().conn().await.unwrap();
+        cached("UPDATE mediations SET overdue_since = NULL").execute(&mut conn).await.unwrap();
+        let backfill = MIGRATION.split(';').find(|part| part.contains("SET overdue_since")).unwrap();
+        assert_eq!(cached(backfill).execute(&mut conn).await.unwrap(), 1);
+    }
+    assert_eq!((since(&m, &first).await, since(&m, &later).await), (None, known));
     m.d.service.stop().await;
 }

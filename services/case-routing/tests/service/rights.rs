@@ -250,3 +250,32 @@ async fn officials_only_write_down_that_the_requester_withdraws_and_nothing_that
     assert_eq!(withdraw(&d, &resident, &late, "").await.unwrap().state(), pb::CaseState::Withdrawn);
     d.service.stop().await;
 }
+
+#[tokio::test]
+async fn whoever_belongs_to_the_organisation_complained_of_writes_down_no_withdrawal() {
+    let d = District::start().await;
+    let resident = Persona::resident(d.district);
+    // Who works at the window, and leads the street office besides.
+    let mut torn = d.window().also(Role::StreetLeader, d.street);
+    torn.scopes[1].org_id = Some(d.office);
+    for (of, by) in [(d.station, d.window()), (d.office, torn)] {
+        let register = pb::RegisterCaseRequest {
+            request_id: request_id(),
+            text: "工作人员态度恶劣".into(),
+            place_unit_id: d.community.to_string(),
+            notice_version: "1".into(),
+            subject_org_id: of.to_string(),
+            ..Default::default()
+        };
+        let case = d.cases(&resident).register_case(register).await.unwrap().into_inner().case.unwrap();
+        assert_eq!(case.first_receiver_org_id, d.station.to_string());
+        let refused = withdraw(&d, &by, &case, "doc:statement-7").await.unwrap_err();
+        assert_eq!(refused.code(), Code::FailedPrecondition, "{refused}");
+        assert!(refused.message().contains("recused"), "{refused}");
+        // Whoever asked does for themselves, wherever they work.
+        let mut colleague = resident.clone().also(Role::ServiceWorker, d.community);
+        colleague.scopes[1].org_id = Some(of);
+        assert_eq!(withdraw(&d, &colleague, &case, "").await.unwrap().state(), pb::CaseState::Withdrawn);
+    }
+    d.service.stop().await;
+}

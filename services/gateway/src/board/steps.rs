@@ -52,6 +52,7 @@ const STEPS: &[Named] = &[
     ("CaseStageCompleted", "完成一个阶段", "Stage completed"),
     ("CaseCompleted", "办理完成", "Work completed"),
     ("CaseRemarked", "留言", "Remark"),
+    ("JoinedRemarked", "并入诉求的留言", "Remark in a merged case"),
     ("CallbackRecorded", "回访记录", "Call-back recorded"),
     ("VerificationStarted", "开始核查", "Verification begun"),
     ("CaseVerified", "核查通过", "Verified"),
@@ -139,6 +140,9 @@ mod tests {
     /// The closed list of those who object.
     const LIST: &str = include_str!("../../../case-routing/seed/objection_grounds.toml");
 
+    /// What is noted beside the events, a step a line.
+    const NOTED: &str = include_str!("../../../case-routing/src/domain/noted.rs");
+
     #[test]
     fn every_event_of_a_case_has_a_name() {
         let mut seen = 0;
@@ -156,6 +160,19 @@ mod tests {
         assert_eq!(step("CaseDispatched", Lang::Zh), "派单");
         assert_eq!(step("CaseDispatched", Lang::En), "Dispatched");
         assert_eq!(step("SomethingNew", Lang::Zh), "SomethingNew");
+    }
+
+    #[test]
+    fn every_step_that_is_no_event_has_a_name() {
+        let steps: Vec<&str> = NOTED
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix('"')?.strip_suffix(',')?.strip_suffix('"'))
+            .collect();
+        assert!(steps.len() >= 12 && steps.contains(&"JoinedRemarked"), "{steps:?}");
+        for code in steps {
+            let (zh, en) = (step(code, Lang::Zh), step(code, Lang::En));
+            assert!(zh != code && en != code && zh != en, "{code} has no name");
+        }
     }
 
     #[test]

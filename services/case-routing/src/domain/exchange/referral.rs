@@ -5,7 +5,7 @@ use super::super::{
     case::Case,
     codes::{CaseState, ClockKind, RoutingKind},
     error::{DomainError, Result},
-    event::DomainEvent,
+    event::{DomainEvent, Timestamp},
     reason::Reason,
     state::Trigger,
     work::{Act, Decision, Work, check_code},
@@ -45,7 +45,7 @@ impl Case {
     }
 
     /// Somebody takes back what was handed off, also to an emergency line: it went there by mistake, or is not taken there. It
-    /// goes on like what another system sends back.
+    /// goes on like what another system sends back, but for the time to dispatch: nobody else took that, so it ran on.
     ///
     /// # Errors
     /// `WrongState`; `NotEntitled` for a machine; `Invalid` code; `Guard` `recused` for the organisation complained of,
@@ -61,7 +61,7 @@ impl Case {
             return Err(DomainError::guard("handed_off_elsewhere", message));
         };
         let reason = Reason::new("taken_back").with("line", &line).with("reason", reason_code);
-        work.come_back(line, reason)?;
+        work.come_back(line, reason, true)?;
         Ok(work.finish())
     }
 }
@@ -87,11 +87,12 @@ impl Work<'_> {
         };
         let reason = Reason::new("referral_returned").with("system", system).with("status", status);
         let reason = reason.with("line", &line_code);
-        self.come_back(line_code, reason)
+        self.come_back(line_code, reason, false)
     }
 
-    /// The case goes on here; by that line, unless it is an emergency line, it does not go again.
-    fn come_back(&mut self, line_code: String, reason: Reason) -> Result<()> {
+    /// The case goes on here; by that line, unless it is an emergency line, it does not go again. The time to dispatch begins
+    /// anew once another system had the case, and not where somebody here took it back.
+    fn come_back(&mut self, line_code: String, reason: Reason, taken_back: bool) -> Result<()> {
         let left_at = self.case.closed_at.take();
         self.case.closed_code = None;
         let known = self.case.item.is_some();
@@ -100,16 +101,7 @@ impl Work<'_> {
         // Its unit may have been merged meanwhile.
         self.follow_merger();
         // What the requester was promised counts on as if the case had never been away (C-3).
-        let rules = self.rules;
-        let promise = self.case.clocks.iter_mut().rfind(|clock| {
-            matches!(clock.kind, ClockKind::Resolve | ClockKind::Rework)
-                && clock.stopped_at.is_some()
-                && clock.stopped_at == left_at
-        });
-        let overdue = promise.and_then(|clock| {
-            clock.run_on(rules);
-            clock.breached_at.map(|_| clock.kind)
-        });
+        let promised = self.runs_on(left_at, &[ClockKind::Resolve, ClockKind::Rework]);
         if self.case.accepted_at.is_none() {
             let since = left_at.unwrap_or(self.now);
             let now = std::mem::replace(&mut self.now, since);
@@ -117,15 +109,29 @@ impl Work<'_> {
             self.start_resolve();
             self.now = now;
         }
-        self.start_clock(ClockKind::Dispatch, None, self.sla().dispatch);
+        let dispatch = if taken_back { self.runs_on(left_at, &[ClockKind::Dispatch]) } else { None };
+        if dispatch.is_none() {
+            self.start_clock(ClockKind::Dispatch, None, self.sla().dispatch);
+        }
         if !self.case.returned_lines.contains(&line_code) {
             self.case.returned_lines.push(line_code.clone());
         }
         self.emit(DomainEvent::CaseReturnedFromReferral { line_code }, Some(reason), None);
         // The supervision of what was late went with it.
-        if let Some(kind) = overdue {
+        for (kind, _) in [promised, dispatch].into_iter().flatten().filter(|(_, overdue)| *overdue) {
             self.supervise(if kind == ClockKind::Rework { 2 } else { 1 }, "overdue", Some(kind), None);
         }
         Ok(())
+    }
+
+    /// The clock of one of these kinds that stopped when the case left runs on as if it never had. Gives its kind, and whether it
+    /// had run out before.
+    fn runs_on(&mut self, left_at: Option<Timestamp>, kinds: &[ClockKind]) -> Option<(ClockKind, bool)> {
+        let rules = self.rules;
+        let clock = self.case.clocks.iter_mut().rfind(|clock| {
+            kinds.contains(&clock.kind) && clock.stopped_at.is_some() && clock.stopped_at == left_at
+        })?;
+        clock.run_on(rules);
+        Some((clock.kind, clock.breached_at.is_some()))
     }
 }

@@ -10,6 +10,10 @@ fn by_line(world: &mut World, case: &Case, line: &str) -> Result<Decision> {
     case.clone().hand_off(line, line == "12345", &world.official(STATION))
 }
 
+fn is_cleared(supervision: &Supervision) -> bool {
+    supervision.state == SupervisionState::Cleared
+}
+
 fn is_handed_off(result: Result<Decision>) -> bool {
     result.unwrap().case.state == CaseState::HandedOff
 }
@@ -73,7 +77,7 @@ fn what_went_to_an_emergency_line_by_mistake_is_taken_back_and_is_as_late_as_bef
     assert!(!gone.is_overdue(world.now) && gone.closed_code == Some(ClosedCode::HandedOff));
     world.wait(TimeDelta::hours(3));
     let back = gone.take_back("by_mistake", &world.official(STATION)).unwrap();
-    assert_eq!(names(&back), ["CaseReturnedFromReferral", "SupervisionIssued"]);
+    assert_eq!(names(&back), ["CaseReturnedFromReferral", "SupervisionIssued", "SupervisionIssued"]);
     let reason = back.timeline[0].reason.clone().unwrap();
     assert_eq!(reason.render(Language::Chinese), "已转 119，现收回（by_mistake），由本级继续办理");
     let case = back.case;
@@ -81,7 +85,7 @@ fn what_went_to_an_emergency_line_by_mistake_is_taken_back_and_is_as_late_as_bef
     assert_eq!((case.resolve_clock().unwrap().due_at, case.is_overdue(world.now)), (due, true));
     let open = case.supervisions.iter().filter(|known| known.state != SupervisionState::Cleared);
     let open: Vec<_> = open.map(|known| (known.level, known.clock)).collect();
-    assert_eq!(open, [(1, Some(ClockKind::Resolve))]);
+    assert_eq!(open, [(1, Some(ClockKind::Resolve)), (1, Some(ClockKind::Dispatch))]);
     assert!(case.clock(ClockKind::Dispatch, None).unwrap().is_running());
     assert_eq!(violations(&case), Vec::<&str>::new());
     // What is of the line goes there again, and what is not is handled.
@@ -128,4 +132,65 @@ fn nobody_but_a_human_takes_back_what_was_handed_off_here() {
     let here = case.take_back("by_mistake", &world.official(STATION));
     let verb = Trigger::ReturnFromReferral;
     assert_eq!(here, Err(DomainError::WrongState { state: CaseState::Accepted, verb }));
+}
+
+/// Whether the decision that sent it said that it was sent in time.
+fn sent_in_time(sent: &Decision) -> bool {
+    let told = sent.events.iter().find_map(|emitted| match &emitted.event {
+        DomainEvent::CaseDispatched { in_time, .. } => Some(*in_time),
+        _ => None,
+    });
+    told.expect("it was dispatched")
+}
+
+#[test]
+fn what_nobody_sent_in_time_is_no_less_late_for_having_been_handed_off_and_taken_back() {
+    let mut world = World::new();
+    let case = world.triaged("street_light");
+    let due = case.clock(ClockKind::Dispatch, None).unwrap().due_at;
+    let before_due = |world: &mut World| {
+        world.now = due - TimeDelta::minutes(1);
+        case.clone()
+    };
+    let after_due = |world: &mut World| {
+        world.now = due + TimeDelta::days(1);
+        world.tick(case.clone()).case
+    };
+    for (leaves, breached) in [(before_due(&mut world), false), (after_due(&mut world), true)] {
+        world.now = leaves.updated_at.max(due - TimeDelta::minutes(1));
+        let gone = leaves.triage(&triage("fire"), &world.official(STATION)).unwrap().case;
+        assert_eq!((gone.state, gone.supervisions.iter().all(is_cleared)), (CaseState::HandedOff, true));
+        world.wait(TimeDelta::hours(1));
+        let back = gone.take_back("by_mistake", &world.official(STATION)).unwrap().case;
+        let clocks: Vec<_> = back.clocks.iter().filter(|clock| clock.kind == ClockKind::Dispatch).collect();
+        assert_eq!((clocks.len(), clocks[0].is_running(), clocks[0].due_at), (1, true, due), "no new one");
+        let open = back.supervisions.iter().filter(|known| !is_cleared(known));
+        let watched: Vec<_> = open.map(|known| (known.level, known.clock)).collect();
+        let dispatch = vec![(1_u8, Some(ClockKind::Dispatch))];
+        assert_eq!(watched, if breached { dispatch } else { vec![] });
+        assert_eq!(violations(&back), Vec::<&str>::new());
+
+        let case = back.triage(&triage("street_light"), &world.official(STATION)).unwrap().case;
+        let sent = case.dispatch(&RouteChoice::Auto, &world.official(STREET_OFFICE)).unwrap();
+        assert!(!sent_in_time(&sent), "it ran out before, or while it was away");
+        assert!(sent.case.supervisions.iter().all(is_cleared));
+    }
+}
+
+#[test]
+fn what_comes_back_in_time_is_sent_in_time_and_what_had_no_dispatcher_has_a_whole_limit() {
+    let mut world = World::new();
+    let case = world.triaged("street_light");
+    let gone = by_line(&mut world, &case, "12345").unwrap().case;
+    world.wait(TimeDelta::hours(1));
+    let case = gone.take_back("not_taken_there", &world.official(STATION)).unwrap().case;
+    let sent = case.dispatch(&RouteChoice::Auto, &world.official(STREET_OFFICE)).unwrap();
+    assert!(sent_in_time(&sent));
+
+    let case = world.registered();
+    let gone = by_line(&mut world, &case, "119").unwrap().case;
+    world.wait(TimeDelta::hours(1));
+    let case = gone.take_back("by_mistake", &world.official(STATION)).unwrap().case;
+    let dispatch = case.clock(ClockKind::Dispatch, None).unwrap();
+    assert_eq!((dispatch.is_running(), dispatch.started_at), (true, world.now));
 }

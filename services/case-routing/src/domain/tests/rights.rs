@@ -4,7 +4,7 @@
 use chrono::TimeDelta;
 
 use super::super::*;
-use super::application_world::{self, RELIEF};
+use super::application_world::{self, RELIEF, Way};
 use super::world::*;
 
 fn parties(case: &Case) -> Vec<(OrgId, OrgId, DispatchMode)> {
@@ -281,4 +281,21 @@ fn an_application_is_withdrawn_at_the_window_like_any_case() {
     assert_eq!(face.state, ApplicationState::Withdrawn);
     world.now = way.case.resolve_clock().unwrap().due_at + TimeDelta::minutes(1);
     assert_eq!(refused(withdraw(written, STATION, &mut world)), "late");
+}
+
+#[test]
+fn the_window_complained_of_writes_down_no_withdrawal() {
+    let mut world = World::new();
+    let written = Some("doc:statement-7");
+    let case = Case { complained_of: Some(STATION), ..world.in_progress("street_light") };
+    let refused = case.clone().withdraw("solved_itself", written, &world.official(STATION));
+    assert_eq!(guard(refused), "recused");
+    assert!(case.withdraw("solved_itself", None, &world.resident()).is_ok(), "it is theirs");
+
+    let mut world = application_world::world();
+    let Way { papers, case } = world.way(RELIEF, ApplicationState::Accepted);
+    let case = Case { complained_of: Some(STATION), ..case };
+    let refused = papers.clone().withdraw("not_needed", written, case.clone(), &world.official(STATION));
+    assert_eq!(guard(refused.map(|filed| filed.decision)), "recused");
+    assert!(papers.withdraw("not_needed", None, case, &world.resident()).is_ok());
 }
