@@ -2,7 +2,7 @@
 //! its tests look up for every line here.
 
 /// What they are called in the timeline.
-pub(super) const NOTED: [&str; 12] = [
+pub(super) const NOTED: [&str; 13] = [
     "BenefitEnded",
     "CallbackRecorded",
     "CasePlaceFollowed",
@@ -14,5 +14,6 @@ pub(super) const NOTED: [&str; 12] = [
     "MediationOverdue",
     "PartnerDone",
     "ReferralReported",
+    "SubjectCleared",
     "TicketRemarked",
 ];
