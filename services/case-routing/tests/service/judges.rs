@@ -117,13 +117,13 @@ async fn the_documents_of_ratings_that_others_judge_are_not_looked_into() {
     {
         let mut conn = d.service.db().conn().await.unwrap();
         let spoilt = cached("UPDATE cases SET doc = 'no document' WHERE case_id = $1")
-            .bind::<SqlUuid, _>(case.case_id.parse::<Uuid>().unwrap())
+            .bind::<SqlUuid, _>(repeat.case_id.parse::<Uuid>().unwrap())
             .execute(&mut conn)
             .await
             .unwrap();
         assert_eq!(spoilt, 1);
     }
-    let dispatcher = Persona::new(Role::DistrictDispatcher, d.district).org(d.gov);
-    assert_eq!(listed(&d, &dispatcher, true).await, [repeat.case_id]);
+    let supervisor = Persona::new(Role::StreetSupervisor, d.other_street).org(d.other_office);
+    assert_eq!(listed(&d, &supervisor, true).await, [case.case_id]);
     d.service.stop().await;
 }
