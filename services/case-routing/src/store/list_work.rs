@@ -29,8 +29,8 @@ pub async fn awaiting(
         "SELECT c.told_version, c.doc FROM agenda a JOIN cases c ON c.case_id = a.case_id \
          WHERE a.awaits = $1 AND a.case_id > $2 AND ($4 OR EXISTS (SELECT 1 FROM unnest($5, $6) AS s (unit, line) \
          WHERE s.unit = ANY (c.place_path) AND (s.line IS NULL OR s.line = c.line)) \
-         OR ($1 = 'judgement' AND (a.org_ids && $7 OR a.asked_org_ids && $7) \
-         AND (c.doc::json -> 'rating' ->> 'judge')::uuid = ANY ($7))) \
+         OR CASE WHEN $1 = 'judgement' AND (a.org_ids && $7 OR a.asked_org_ids && $7) \
+         THEN (c.doc::json -> 'rating' ->> 'judge')::uuid = ANY ($7) ELSE false END) \
          AND ($1 <> 'callback' OR EXISTS (SELECT 1 FROM cases o WHERE o.case_id = a.original_id \
          AND o.state IN ('resolved', 'closed'))) \
          ORDER BY a.case_id LIMIT $3",
