@@ -12,6 +12,9 @@ export JIANGHAN_HOME=${JIANGHAN_HOME:-$root}
 # Exit codes (sysexits): something this machine lacks; a wrong command line.
 readonly EX_UNAVAILABLE=69 EX_USAGE=64
 
+# What compiles once wants no incremental copies, which are as large as all else together.
+export CARGO_INCREMENTAL=${CARGO_INCREMENTAL:-0}
+
 say() { printf '%s\n' "$*" >&2; }
 
 # fail CODE SENTENCE: the only way these scripts give up.
@@ -20,6 +23,16 @@ fail() {
     shift
     say "${0##*/}: $*"
     exit "$code"
+}
+
+# say_little_room GIB: says so where less than that is free for what is built, or for what the tests keep for a while.
+say_little_room() {
+    local folder free
+    for folder in "$target" "${TMPDIR:-/tmp}"; do
+        [ -d "$folder" ] || folder=$root
+        free=$(df --output=avail -k "$folder" | tail -n 1)
+        [ "$free" -ge $(($1 * 1024 * 1024)) ] || say "only $((free / 1024)) MiB are free in $folder; $1 GiB or more are needed"
+    done
 }
 
 have() { command -v "$1" >/dev/null 2>&1; }

@@ -1,7 +1,7 @@
 //! How many events per second one consumer connection takes in: whole lives of cases, fifty at a time, in batches of
 //! 200, into a private durable PostgreSQL. `cargo run --release -p analytics --example intake_speed [lives [batch]]`.
 
-#[path = "../tests/support/story.rs"]
+#[path = "../tests/service/support/story.rs"]
 mod story;
 
 use std::time::Instant;

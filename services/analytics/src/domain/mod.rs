@@ -25,7 +25,7 @@ mod golden;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]
-#[path = "../../tests/support/story.rs"]
+#[path = "../../tests/service/support/story.rs"]
 mod story;
 
 pub use case_fact::CaseFact;

@@ -1,11 +1,9 @@
 //! The unit tree, organisations and authority edges.
 
-mod common;
-
 use std::collections::HashSet;
 
+use crate::world::{World, nobody, refusal, request_id};
 use chassis::{auth::Role, clock::to_proto};
-use common::{World, nobody, refusal, request_id};
 use proto::identity::v1::{
     ApproveGrantRequest, AuthorityEdge, AuthorityEdgeChanged, CreateAuthorityEdgeRequest,
     CreateOrganizationRequest, CreatePersonRequest, CreateUnitRequest, EdgeKind, EndAuthorityEdgeRequest,
@@ -250,7 +248,7 @@ async fn nobody_who_governs_themselves_can_be_led() {
     };
     for (from, to) in [("office1", "committee1"), ("gov", "garden"), ("office1", "garden")] {
         let error = admin.create_authority_edge(edge(EdgeKind::Leads, from, to)).await.unwrap_err();
-        assert_eq!(common::fields(&error), ["edge.kind"], "{from} → {to}");
+        assert_eq!(crate::world::fields(&error), ["edge.kind"], "{from} → {to}");
     }
     assert!(world.service.drain_outbox().await.is_empty(), "nothing was stored or told");
     // The database itself refuses it, too.

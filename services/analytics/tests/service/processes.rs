@@ -1,7 +1,9 @@
 //! Process versions over gRPC and a real database: which ones there were, and how two sides compare.
 
-mod support;
-
+use crate::support::{
+    COMMUNITIES, DISTRICT, MANCHUN, WANSONG, analyst, digest, in_turn, rebuild, start,
+    story::{Story, Verdict, at},
+};
 use analytics::App;
 use chassis::{
     auth::Role,
@@ -13,10 +15,6 @@ use proto::{
     analytics::v1::{process_service_client::ProcessServiceClient, *},
     case_routing::v1::{ClockKind, ClosedCode, DeliveryMode},
     staffing::v1::AssignmentConfirmed,
-};
-use support::{
-    COMMUNITIES, DISTRICT, MANCHUN, WANSONG, analyst, digest, in_turn, rebuild, start,
-    story::{Story, Verdict, at},
 };
 use tonic::{Code, Status};
 use uuid::Uuid;

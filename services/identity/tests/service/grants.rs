@@ -1,12 +1,10 @@
 //! Grants: never beyond the grantor's own, two approvers for sensitive roles, exclusive administrators, and ends that are
 //! felt at once.
 
-mod common;
-
 use std::time::Duration;
 
+use crate::world::{World, nobody, refusal, request_id};
 use chassis::{auth::Role, clock::to_proto, grpc::PeerChannel};
-use common::{World, nobody, refusal, request_id};
 use proto::identity::v1::{
     ApproveGrantRequest, GetPersonRequest, GetSelfRequest, GrantRoleRequest, GrantRoleResponse,
     ListRoleGrantsRequest, RefreshTokenRequest, RevokeRoleRequest, RoleGrant, RoleGrantState, RoleGranted,
@@ -84,10 +82,10 @@ async fn nobody_grants_or_approves_for_oneself() {
     let world = World::start().await;
     let (mut first, mut second) = (world.persons("secadmin1").await, world.persons("secadmin2").await);
     let own = grant(&mut first, wanted(&world, "secadmin1", Role::Analyst, "district")).await.unwrap_err();
-    assert_eq!(common::fields(&own), ["grant.person_id"]);
+    assert_eq!(crate::world::fields(&own), ["grant.person_id"]);
     let asked = grant(&mut first, wanted(&world, "secadmin2", Role::Arbiter, "district")).await.unwrap();
     let error = approve(&mut second, &asked.grant_id).await.unwrap_err();
-    assert_eq!(common::fields(&error), ["grant_id"]);
+    assert_eq!(crate::world::fields(&error), ["grant_id"]);
 }
 
 #[tokio::test]

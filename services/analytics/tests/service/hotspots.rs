@@ -1,10 +1,12 @@
 //! Hot spots over gRPC and a real database: found once, told once, over when they are over, and compared after their topic
 //! case was closed.
 
-mod support;
-
 use std::time::Duration;
 
+use crate::support::{
+    COMMUNITIES, DISTRICT, MANCHUN, analyst, in_turn, rebuild, start,
+    story::{Story, at},
+};
 use analytics::App;
 use chassis::{
     auth::Role,
@@ -24,10 +26,6 @@ use proto::{
         CaseState, CasesImported, ClosedCode, DeliveryMode, HotspotAnswered, ImportedFact, ImportedItem,
         Origin,
     },
-};
-use support::{
-    COMMUNITIES, DISTRICT, MANCHUN, analyst, in_turn, rebuild, start,
-    story::{Story, at},
 };
 use tonic::Code;
 use uuid::Uuid;

@@ -1,9 +1,7 @@
 //! Authority that transfers of duties ask for: granted by the competent, refused, ended with the transfer.
 
-mod common;
-
+use crate::world::{World, request_id};
 use chassis::{clock::new_id, event::Event};
-use common::{World, request_id};
 use proto::{
     EventMessage,
     case_routing::v1::{DutyEffective, DutyRolledBack, DutyTransferProposed},

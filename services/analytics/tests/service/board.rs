@@ -1,12 +1,14 @@
 //! The board over gRPC and a real database: what it counts, how it moves with time, and who sees which part.
 
-mod support;
-
 use std::{
     collections::{BTreeMap, HashMap},
     time::Duration,
 };
 
+use crate::support::{
+    self, COMMUNITIES, DISTRICT, MANCHUN, WANSONG, analyst, board, client, in_turn, start,
+    story::{Story, Verdict, at},
+};
 use analytics::{
     App,
     store::query::{self, Selection},
@@ -24,10 +26,6 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use proto::{
     analytics::v1::{Count, GetBoardRequest, GetBoardResponse},
     case_routing::v1::{ClosedCode, DeliveryMode},
-};
-use support::{
-    COMMUNITIES, DISTRICT, MANCHUN, WANSONG, analyst, board, client, in_turn, start,
-    story::{Story, Verdict, at},
 };
 use tonic::Code;
 use uuid::Uuid;

@@ -1,13 +1,15 @@
 //! What reconcile compares of the figures: every cell of the rollups with its recount from the facts, so that whatever is counted
 //! twice, or not at all, is told; and what each case, task and mediation counts.
 
-mod support;
-
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
 
+use crate::support::{
+    COMMUNITIES, digests, in_turn, start,
+    story::{Story, Verdict, at},
+};
 use analytics::{
     App,
     digest::Digests,
@@ -17,10 +19,6 @@ use chassis::{Error, clock::new_id, ops::DigestSource, testing::TestService};
 use diesel::sql_query;
 use diesel_async::RunQueryDsl;
 use proto::case_routing::v1::*;
-use support::{
-    COMMUNITIES, digests, in_turn, start,
-    story::{Story, Verdict, at},
-};
 
 /// Lives that count what there is to count.
 fn stories() -> Vec<Story> {

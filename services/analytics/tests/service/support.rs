@@ -1,7 +1,5 @@
 //! What the tests of the service share: a small district, stories of cases, and who asks.
 
-#![allow(dead_code, reason = "every test uses a part of it")]
-
 pub mod story;
 
 use analytics::App;

@@ -1,9 +1,11 @@
 //! The event log, the digests for reconcile, and rebuilding everything from the log.
 
-mod support;
-
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::support::{
+    self, COMMUNITIES, DISTRICT, MANCHUN, board, client, digest, digests, in_turn, rebuild, start,
+    story::{Story, at},
+};
 use chassis::{
     auth::Role,
     clock::new_id,
@@ -16,10 +18,6 @@ use diesel_async::SimpleAsyncConnection;
 use proto::{
     case_routing::v1::{CaseState, DeliveryMode},
     staffing::v1::AssignmentAccepted,
-};
-use support::{
-    COMMUNITIES, DISTRICT, MANCHUN, board, client, digest, digests, in_turn, rebuild, start,
-    story::{Story, at},
 };
 use tonic::Code;
 

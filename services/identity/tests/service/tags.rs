@@ -1,17 +1,15 @@
 //! Tags of people: told sealed by case-routing, seen by whoever may with a record, past their review day of no use, and gone
 //! with the benefit.
 
-mod common;
-
 use std::time::Duration;
 
+use crate::world::{World, assert_absent, dump, nobody, refusal, request_id};
 use chassis::{
     Timestamp,
     auth::Role,
     clock::{new_id, to_proto},
     event::Event,
 };
-use common::{World, assert_absent, dump, nobody, refusal, request_id};
 use identity::{domain::audit::Decision, store::audit};
 use proto::{
     EventMessage,

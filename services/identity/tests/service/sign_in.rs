@@ -1,12 +1,10 @@
 //! Signing in and out, tokens and keys: over real gRPC and a real database.
 
-mod common;
-
+use crate::world::{PASSWORD, World, refusal};
 use chassis::{
     auth::{Claims, GrantClaim, KeySource, Signer, TokenKind},
     db::Tx,
 };
-use common::{PASSWORD, World, refusal};
 use identity::keyring::{KeyRing, PUBLISHED_FIRST, RELOAD};
 use proto::identity::v1::{
     GetJwksRequest, GetSelfRequest, GetTopologySnapshotRequest, IssueServiceTokenRequest,
@@ -215,7 +213,7 @@ async fn keys_rotate_while_old_tokens_go_on() {
     let world = World::start().await;
     let before = world.sign_in("worker1").await;
     let admin = world.sign_in("secadmin1").await;
-    let request = RotateKeysRequest { request_id: common::request_id() };
+    let request = RotateKeysRequest { request_id: crate::world::request_id() };
     let mut auth = world.auth_with(&admin.access_token);
     let key_id = auth.rotate_keys(request.clone()).await.unwrap().into_inner().key_id;
     assert_eq!(
@@ -263,7 +261,7 @@ async fn a_new_key_signs_only_when_every_replica_has_had_the_time_to_read_it() {
     let world = World::start().await;
     let before = key_of(&world.sign_in("worker1").await.access_token);
     let admin = world.sign_in("secadmin1").await;
-    let request = RotateKeysRequest { request_id: common::request_id() };
+    let request = RotateKeysRequest { request_id: crate::world::request_id() };
     let rotated =
         world.auth_with(&admin.access_token).rotate_keys(request).await.unwrap().into_inner().key_id;
     assert_eq!(key_of(&world.sign_in("worker1").await.access_token), before, "published, not signing");
@@ -370,10 +368,10 @@ async fn passwords_and_tokens_are_nowhere_in_clear() {
     let world = World::start().await;
     let pair = world.sign_in("worker1").await;
     let next = refresh(&world, &pair.refresh_token).await.unwrap();
-    let dump = common::dump(&world).await;
+    let dump = crate::world::dump(&world).await;
     for secret in [PASSWORD, &pair.refresh_token, &next.refresh_token, &pair.access_token, &next.access_token]
     {
-        common::assert_absent(&dump, secret);
+        crate::world::assert_absent(&dump, secret);
     }
     // A refresh token is random bytes: their own form must not be there either.
     use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};

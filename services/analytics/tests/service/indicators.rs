@@ -1,7 +1,9 @@
 //! Definitions and values over gRPC, and what bad questions get.
 
-mod support;
-
+use crate::support::{
+    COMMUNITIES, DISTRICT, MANCHUN, WANSONG, analyst, client, digest, in_turn, rebuild, start,
+    story::{Story, at},
+};
 use chassis::{auth::Role, testing::Persona};
 use chrono::TimeDelta;
 use proto::{
@@ -10,10 +12,6 @@ use proto::{
         RebuildRollupsRequest,
     },
     case_routing::v1::{ClosedCode, LimitUnit},
-};
-use support::{
-    COMMUNITIES, DISTRICT, MANCHUN, WANSONG, analyst, client, digest, in_turn, rebuild, start,
-    story::{Story, at},
 };
 use tonic::Code;
 use tonic_types::StatusExt;

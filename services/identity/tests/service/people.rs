@@ -1,9 +1,7 @@
 //! People: sealed fields, masks, blind indexes, reveals with a record, and who reaches whom.
 
-mod common;
-
+use crate::world::{World, assert_absent, dump, nobody, refusal, request_id};
 use chassis::{auth::Role, grpc::PeerChannel};
-use common::{World, assert_absent, dump, nobody, refusal, request_id};
 use identity::{domain::audit::Decision, store::audit};
 use proto::identity::v1::{
     CreateAccountRequest, CreatePersonRequest, FindPersonRequest, GetPersonRequest, Person,
@@ -75,7 +73,7 @@ async fn a_repeated_request_makes_one_person_and_another_body_is_refused() {
     assert_eq!(create(&mut worker, request.clone()).await, first);
     let other = CreatePersonRequest { phone: "13900009999".to_owned(), ..request };
     let error = worker.create_person(other).await.unwrap_err();
-    assert_eq!(common::fields(&error), ["request_id"]);
+    assert_eq!(crate::world::fields(&error), ["request_id"]);
 }
 
 #[tokio::test]

@@ -1,11 +1,9 @@
 //! Units that are no longer in force, for those who name what happened there.
 
-mod common;
-
 use std::collections::BTreeMap;
 
+use crate::world::{World, request_id};
 use chassis::clock::to_proto;
-use common::{World, request_id};
 use proto::identity::v1::{
     CreateUnitRequest, ListUnitsRequest, MergeUnitsRequest, Unit, UnitKind, UnitState,
 };

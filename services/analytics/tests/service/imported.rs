@@ -1,15 +1,13 @@
 //! An import is one event of many cases: counted like their lives, never over what is known better, the same after a rebuild.
 
-mod support;
-
+use crate::support::{
+    COMMUNITIES, DISTRICT, analyst, board, digest, digests, rebuild, start,
+    story::{Story, at},
+};
 use chassis::{clock::new_id, clock::to_proto, event::Event, testing::TestService};
 use chrono::TimeDelta;
 use diesel::{QueryableByName, sql_query, sql_types::BigInt};
 use proto::case_routing::v1::*;
-use support::{
-    COMMUNITIES, DISTRICT, analyst, board, digest, digests, rebuild, start,
-    story::{Story, at},
-};
 use uuid::Uuid;
 
 #[derive(QueryableByName)]

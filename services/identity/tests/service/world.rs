@@ -1,7 +1,5 @@
 //! A small district with people of every role that identity's RPCs know, over real gRPC and a real database.
 
-#![allow(dead_code, reason = "each test file uses its part of the world")]
-
 use std::collections::HashMap;
 
 use argon2::{Argon2, PasswordHasher, password_hash::phc::PasswordHash};

@@ -1,11 +1,9 @@
 //! Bad input on every RPC of identity: `INVALID_ARGUMENT` naming the field, and nothing stored or told. That no RPC is
 //! forgotten is read from the descriptors.
 
-mod common;
-
 use std::collections::BTreeSet;
 
-use common::{World, fields, nobody, request_id};
+use crate::world::{World, fields, nobody, request_id};
 use proto::{
     auth::v1::Role,
     identity::v1::{
@@ -68,7 +66,7 @@ async fn every_rpc_names_the_field_and_stores_nothing() {
     let token = anyone.issue_service_token(request).await.unwrap().into_inner().access_token;
     let mut service = TopologyServiceClient::new(world.service.call_with(&token));
     let mut arbiter = world.authorities("arbiter").await;
-    let before = common::dump(&world).await;
+    let before = crate::world::dump(&world).await;
 
     refused!(
         seen,
@@ -364,7 +362,7 @@ async fn every_rpc_names_the_field_and_stores_nothing() {
         "reason_code" <= |r| r.reason_code = "because I say so".to_owned(),
     );
 
-    assert_eq!(common::dump(&world).await, before, "nothing was stored, told or answered for a repeat");
+    assert_eq!(crate::world::dump(&world).await, before, "nothing was stored, told or answered for a repeat");
     let with_fields: BTreeSet<String> = proto::pool()
         .services()
         .filter(|service| service.package_name() == "jianghan.identity.v1")
