@@ -19,6 +19,42 @@ pub struct AnswerCase {
     pub closed_code: ClosedCode,
 }
 
+/// What other systems have to do with a line by which a case is to go, by the case and by those that were merged into it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Elsewhere {
+    /// None takes what goes by it, or the one alone that the case came from.
+    Nobody,
+    /// Some system takes it.
+    Taken,
+    /// What was merged into the case went by it before and came back.
+    JoinedReturned,
+    /// What was merged into the case came from a system that takes what goes by it.
+    JoinedFromThere,
+}
+
+impl Elsewhere {
+    /// Whether the case goes there.
+    fn takes(self) -> Result<()> {
+        match self {
+            Self::Taken => Ok(()),
+            Self::Nobody => {
+                let message = "neither an emergency line of the catalogue nor one that another system takes";
+                Err(DomainError::invalid("line_code", message))
+            }
+            Self::JoinedReturned => {
+                let message =
+                    "what was merged into it came back from this line: choose another, or take it out first";
+                Err(DomainError::guard("joined_returned_before", message))
+            }
+            Self::JoinedFromThere => {
+                let message =
+                    "what was merged into it came from where this goes: choose another line, or take it out";
+                Err(DomainError::guard("joined_from_there", message))
+            }
+        }
+    }
+}
+
 impl Case {
     /// A human refuses the case, with a reason, and tells the legal channel (C-5).
     ///
@@ -37,10 +73,11 @@ impl Case {
     /// # Errors
     /// `WrongState`; `NotEntitled` for a machine; `Invalid` line code: no emergency line of the catalogue, nor taken elsewhere;
     /// `Guard` `recused` for the organisation complained of, `returned_before` for a line by which it went before and came back,
-    /// `late`, `accepted_by_silence` once the time to decide is over, and of an emergency line `other_item` for what has an item and
-    /// `others_joined` while other requests are merged into it. What is of that emergency line by its item goes there whatever else
-    /// it is.
-    pub fn hand_off(self, line_code: &str, taken_elsewhere: bool, act: &Act<'_>) -> Result<Decision> {
+    /// `joined_returned_before` for one by which what was merged into it did, `joined_from_there` where that came from a system
+    /// which takes the line, `late`, `accepted_by_silence` once the time to decide is over, and of an emergency line `other_item`
+    /// for what has an item and `others_joined` while other requests are merged into it. What is of that emergency line by its item
+    /// goes there whatever else it is.
+    pub fn hand_off(self, line_code: &str, elsewhere: Elsewhere, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.permit(Trigger::HandOff)?;
         work.human_official()?;
@@ -52,9 +89,8 @@ impl Case {
                 "it was referred by this line and sent back: choose another, or who handles it here";
             return Err(DomainError::guard("returned_before", message));
         }
-        if !taken_elsewhere && !emergency {
-            let message = "neither an emergency line of the catalogue nor one that another system takes";
-            return Err(DomainError::invalid("line_code", message));
+        if !emergency {
+            elsewhere.takes()?;
         }
         work.may_be_handed_off(line_code, emergency)?;
         work.hand_off(line_code)?;

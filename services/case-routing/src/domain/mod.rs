@@ -119,7 +119,7 @@ pub use condition::{Circumstances, Condition, Facts, NoCondition};
 pub use counted::Counted;
 pub use dispatch::{AssignmentChanged, RouteChoice};
 pub use dry_run::{DryRun, Shift};
-pub use endings::AnswerCase;
+pub use endings::{AnswerCase, Elsewhere};
 pub use error::{DomainError, Result};
 pub use event::{CaseFacts, DomainEvent, Emitted, TimelineEntry, Timestamp};
 pub use field::OnTheSpot;

@@ -376,6 +376,11 @@ pub const TEXTS: &[(&str, &str, &str)] = &[
         "system {system} sent it back ({status}): it goes on here, and not to line {line} again",
     ),
     (
+        "taken_back_reported",
+        "本件已收回，对方系统 {system} 仍反馈：{status}，不影响本级办理",
+        "system {system} still reports what was taken back from it ({status}): nothing moves here",
+    ),
+    (
         "taken_back",
         "已转 {line}，现收回（{reason}），由本级继续办理",
         "taken back from line {line} ({reason}): it goes on here",

@@ -247,7 +247,11 @@ impl Courier {
                 let locked = tickets::lock(&*tx.conn, &[ticket.0], Some(lease)).await?;
                 let Some((_, sync)) = locked.into_iter().next() else { return Ok(None) };
                 let attempts = sync.attempts;
-                let sync = match &outcome {
+                // A referral that was taken back meanwhile, and is or may be there.
+                let referral = waiting.as_ref().is_some_and(|waiting| waiting.kind == "referral");
+                let is_there = referral && outcome.as_ref().err().is_none_or(Failure::may_have_arrived);
+                let mut heard_of = false;
+                let mut sync = match &outcome {
                     Ok(number) => {
                         let ids: Vec<_> = waiting.iter().map(|waiting| waiting.change_id).collect();
                         changes::delivered(tx.conn, &ids, real).await?;
@@ -260,17 +264,24 @@ impl Courier {
                         sync.delivered(new, real)
                     }
                     Err(failure) => {
-                        // Acknowledged meanwhile: what failed is nothing that still waits.
-                        if let Some(waiting) = &waiting
-                            && !changes::waits(tx.conn, waiting.change_id).await?
-                        {
-                            return Ok(None);
+                        if let Some(waiting) = &waiting {
+                            heard_of = !changes::waits(tx.conn, waiting.change_id).await?;
                         }
-                        let mut hasher = DefaultHasher::new();
-                        (lease, ticket, attempts).hash(&mut hasher);
-                        sync.failed(failure, real, &backoff, hasher.finish())
+                        if heard_of {
+                            sync
+                        } else {
+                            let mut hasher = DefaultHasher::new();
+                            (lease, ticket, attempts).hash(&mut hasher);
+                            sync.failed(failure, real, &backoff, hasher.finish())
+                        }
                     }
                 };
+                if is_there && !changes::tell_taken_back(&*tx.conn, &[ticket.0]).await?.is_empty() {
+                    sync = sync.told(1, real);
+                } else if heard_of {
+                    // Acknowledged meanwhile, or not sent any more: what failed is nothing that still waits.
+                    return Ok(None);
+                }
                 tickets::set_sync(&*tx.conn, &[(ticket, sync.clone())]).await?;
                 Ok(Some(sync))
             })

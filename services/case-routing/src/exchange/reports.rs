@@ -136,14 +136,14 @@ impl Reporter {
         let (id, case_id) = (TicketId(ticket.ticket_id), CaseId(ticket.case_id));
         // The case first, so that reports of one ticket come one after the other.
         CaseStore::default().load(&*tx.conn, &[case_id]).await?;
-        let outcome = match reports::get(tx.conn, id, &said.report_ref).await? {
+        let (outcome, keeps) = match reports::get(tx.conn, id, &said.report_ref).await? {
             None => self.follow(tx, caller, system, said, (id, case_id)).await?,
             Some(taken) => {
                 let same_time = said.at.is_none_or(|at| at == taken.changed_at);
                 if taken.external_status != said.status || !same_time {
                     return Err(Error::invalid("report_ref", "was used before with another report"));
                 }
-                Reporting::Unchanged
+                (Reporting::Unchanged, false)
             }
         };
         if let Some(number) = &said.ext_no {
@@ -152,12 +152,12 @@ impl Reporter {
                 error => error,
             })?;
         }
-        self.arrived(tx, id).await?;
+        self.arrived(tx, id, keeps).await?;
         let receipt = Some(receipt(&found(tx, id).await?, outcome)?);
         Ok(pb::ReportTicketStatusResponse { receipt })
     }
 
-    /// A report that was not here before.
+    /// A report that was not here before. Gives also whether its system keeps the referral, as far as this report says.
     async fn follow(
         &self,
         tx: &mut Tx<'_>,
@@ -165,45 +165,56 @@ impl Reporter {
         system: &System,
         said: &Said,
         (id, case_id): (TicketId, CaseId),
-    ) -> Result<Reporting> {
+    ) -> Result<(Reporting, bool)> {
         let mapping = self.mappings.get(tx.conn, &system.system_code, system.mapping_version).await?;
         let state = mapping.state(&said.status);
         let state =
             state.ok_or_else(|| Error::invalid("external_status", "is no status of the mapping in force"))?;
-        let known = found(tx, id).await?.reported()?;
+        let ticket = found(tx, id).await?;
+        let known = ticket.reported()?;
         // What is said without a time is never behind what is known, though the other clock was ahead.
         let now = known.as_ref().map_or(tx.now, |known| known.at.max(tx.now));
         let returned = mapping.returns(&said.status);
         let reported = Reported { status: said.status.clone(), state, returned, at: said.at.unwrap_or(now) };
         let reporting = reported.beside(known.as_ref());
+        if reporting != Reporting::Late {
+            // Before its case comes back: whoever sends it back is not told that it was taken back.
+            tickets::set_reported(tx.conn, id, &reported).await?;
+        }
         if reporting == Reporting::Moved {
+            let taken_back = ticket.taken_back_at.is_some();
             // It comes back when nobody whom it was referred to keeps it.
             let all_returned = returned && tickets::others_returned(tx.conn, case_id, id).await?;
             let (world, code, step) = (self.desk.atlas.world(), system.system_code.clone(), reported.clone());
             let verb = Verb::new(world, case_id, None, move |case: Case, act, _: &Caller| {
-                case.referral_reported(&code, &step, all_returned, &act)
+                if taken_back {
+                    case.taken_back_reported(&code, &step, &act)
+                } else {
+                    case.referral_reported(&code, &step, all_returned, &act)
+                }
             });
             let commands: Commands<CaseStore> = vec![(case_id, Box::new(verb))];
             self.desk.executor.apply(tx, caller, commands).await?;
         }
-        if reporting != Reporting::Late {
-            tickets::set_reported(tx.conn, id, &reported).await?;
-        }
         reports::insert(tx.conn, id, &said.report_ref, &reported, system.mapping_version, tx.now).await?;
-        Ok(reporting)
+        Ok((reporting, !returned))
     }
 
-    /// Whoever reports on a referral has it: it is not sent again.
-    async fn arrived(&self, tx: &mut Tx<'_>, id: TicketId) -> Result<()> {
+    /// Whoever reports on a referral has it: it is not sent again, and whoever keeps one that was taken back hears of that.
+    async fn arrived(&self, tx: &mut Tx<'_>, id: TicketId, keeps: bool) -> Result<()> {
         // Locked first: a delivery in hand waits, and finds it done.
         let locked = tickets::lock(&*tx.conn, &[id.0], None).await?;
         let real = self.desk.clock.real_now();
-        let arrived = changes::all_delivered(tx.conn, id, real).await?;
-        if arrived == 0 {
+        let arrived = changes::referral_delivered(tx.conn, id, real).await?;
+        let owed = keeps && !changes::tell_taken_back(&*tx.conn, &[id.0]).await?.is_empty();
+        if arrived == 0 && !owed {
             return Ok(());
         }
         let arrived = i32::try_from(arrived).unwrap_or(i32::MAX);
-        let moved = locked.into_iter().map(|(id, sync)| (id, sync.delivered(arrived, real)));
+        let moved = locked.into_iter().map(|(id, sync)| {
+            let sync = if arrived == 0 { sync } else { sync.delivered(arrived, real) };
+            (id, if owed { sync.told(1, real) } else { sync })
+        });
         tickets::set_sync(&*tx.conn, &moved.collect::<Vec<(TicketId, Sync)>>()).await
     }
 }
@@ -227,5 +238,6 @@ fn receipt(ticket: &Ticket, outcome: Reporting) -> Result<pb::ReportReceipt> {
         external_state: codes::case_state(reported.state).into(),
         changed_time: Some(to_proto(reported.at)),
         outcome: outcome.into(),
+        taken_back: ticket.taken_back_at.is_some(),
     })
 }

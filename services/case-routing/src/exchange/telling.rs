@@ -50,6 +50,7 @@ fn change(waiting: &Waiting, mapping: &Mapping, referral: Option<pb::Referral>) 
         waiting.closed_code.as_deref().map(str::parse).transpose().map_err(Error::internal)?;
     let kind = match waiting.kind.as_str() {
         "referral" => pb::TicketChangeKind::Referral,
+        "taken_back" => pb::TicketChangeKind::TakenBack,
         _ => pb::TicketChangeKind::State,
     };
     Ok(pb::TicketChange {
@@ -221,6 +222,28 @@ mod tests {
             ("", 0),
             "a state that it has no word for"
         );
+    }
+
+    #[test]
+    fn what_is_taken_back_is_told_as_withdrawn_with_a_word_or_without() {
+        let mapping = Mapping {
+            statuses: vec![Status(CaseState::Withdrawn, "撤单".into(), None)],
+            closed_codes: vec![(ClosedCode::Withdrawn, "09".into())],
+            ..Mapping::default()
+        };
+        for (mapping, word, code) in [(mapping, "撤单", "09"), (Mapping::default(), "", "")] {
+            let waiting = waiting("taken_back", "withdrawn", Some("withdrawn"));
+            let told = change(&waiting, &mapping, None).unwrap();
+            assert_eq!(
+                (told.kind(), told.state()),
+                (pb::TicketChangeKind::TakenBack, pb::CaseState::Withdrawn)
+            );
+            assert_eq!((told.external_status.as_str(), told.external_closed_code.as_str()), (word, code));
+            let read: Value = serde_json::from_slice(&event(&told).unwrap()).unwrap();
+            assert_eq!(read["data"]["kind"], "TICKET_CHANGE_KIND_TAKEN_BACK");
+            assert_eq!(read["data"]["closedCode"], "CLOSED_CODE_WITHDRAWN");
+            assert!(read["data"].get("referral").is_none(), "nothing of what is no longer theirs");
+        }
     }
 
     #[test]

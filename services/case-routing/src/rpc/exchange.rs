@@ -100,9 +100,16 @@ impl Exchange {
         for ticket in changes::delivered(tx.conn, &waiting, real).await? {
             *arrived.entry(ticket).or_default() += 1;
         }
+        // Who acknowledges a referral that was taken back before it was known to be there has it.
+        let owed = changes::tell_taken_back(&*tx.conn, &of).await?;
         let moved: Vec<(TicketId, Sync)> = locked
             .into_iter()
-            .filter_map(|(id, sync)| Some((id, sync.delivered(*arrived.get(&id)?, real))))
+            .filter_map(|(id, sync)| match (arrived.get(&id), owed.contains(&id)) {
+                (None, false) => None,
+                (None, true) => Some((id, sync.told(1, real))),
+                (Some(count), false) => Some((id, sync.delivered(*count, real))),
+                (Some(count), true) => Some((id, sync.delivered(*count, real).told(1, real))),
+            })
             .collect();
         tickets::set_sync(&*tx.conn, &moved).await?;
         Ok(pb::AckTicketChangesResponse { acknowledged: arrived.values().sum() })

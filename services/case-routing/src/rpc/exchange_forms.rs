@@ -306,6 +306,7 @@ pub fn ticket(ticket: &Ticket) -> Result<pb::ExternalTicket> {
         external_state: reported.as_ref().map_or(0, |known| codes::case_state(known.state).into()),
         external_status_time: reported.as_ref().map(|known| to_proto(known.at)),
         external_status: reported.map(|known| known.status).unwrap_or_default(),
+        taken_back_time: ticket.taken_back_at.map(to_proto),
     })
 }
 

@@ -3,7 +3,7 @@
 use chassis::{
     Error, RpcResult,
     auth::Caller,
-    command::{Commands, Meta, once},
+    command::{AggregateStore, Commands, Meta, once},
     db::Tx,
     proto::case_routing::v1::{self as pb, intake_service_server::IntakeService},
 };
@@ -22,7 +22,7 @@ use crate::{
     reach,
     record::CaseRecord,
     seed,
-    store::{case_store::CaseStore, exchange::systems, read},
+    store::{case_store::CaseStore, exchange::joined, read},
     verb::{Verb, acting_for, acting_for_who_may, unbiased},
 };
 
@@ -105,23 +105,7 @@ impl IntakeService for Intake {
         &self,
         request: Request<pb::HandOffCaseRequest>,
     ) -> RpcResult<pb::HandOffCaseResponse> {
-        verb!(
-            self,
-            request,
-            "HandOffCase",
-            HandOffCaseResponse,
-            |message| {
-                let line = parse::code("line_code", &message.line_code)?;
-                let mut conn = self.0.db.conn().await?;
-                let id: CaseId = parse::id("case_id", &message.case_id)?;
-                let taken_elsewhere = systems::take_line(&mut conn, &line, id.0).await?;
-                (line, taken_elsewhere)
-            },
-            |case, act, by, line| {
-                unbiased(&case, by)?;
-                case.hand_off(&line.0, line.1, &act)
-            }
-        )
+        Ok(Response::new(self.refer(request).await?))
     }
 
     async fn take_back_case(
@@ -277,6 +261,35 @@ impl IntakeService for Intake {
 }
 
 impl Intake {
+    /// Hands a case off by a line that somebody chose.
+    async fn refer(
+        &self,
+        request: Request<pb::HandOffCaseRequest>,
+    ) -> chassis::Result<pb::HandOffCaseResponse> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let aim = Aim::new("HandOffCase", &request, &request.case_id, &request.request_id, &request.etag)?;
+        let line = parse::code("line_code", &request.line_code)?;
+        let world = self.0.atlas.world();
+        let referred = once(&self.0.db, &caller, aim.meta, async |tx: &mut Tx<'_>| {
+            // Locked before other systems are asked about: what is merged into it stays the same meanwhile.
+            let mut locked = self.0.executor.store().load(&*tx.conn, &[aim.id]).await?;
+            let found = locked.remove(&aim.id).filter(|record| reach::reaches(&record.case, &caller));
+            let found = found.ok_or_else(|| Error::not_found("case", aim.id.to_string()))?;
+            let elsewhere = joined::elsewhere(tx.conn, &line, &found.case).await?;
+            let by_line = line.clone();
+            let hand_off = move |case: Case, act: Act<'_>, by: &Caller| {
+                unbiased(&case, by)?;
+                case.hand_off(&by_line, elsewhere, &act)
+            };
+            let hand_off = Verb::new(world.clone(), aim.id, aim.etag, hand_off).within_reach();
+            let commands: Commands<CaseStore> = vec![(aim.id, Box::new(hand_off))];
+            let records = self.0.executor.apply(tx, &caller, commands).await?;
+            Ok(pb::HandOffCaseResponse { case: records.first().map(|record| told(record, &world)) })
+        });
+        referred.await
+    }
+
     /// Joins a duplicate to its original, with those that were joined to it: all of them change in one commit.
     async fn join(&self, request: Request<pb::MergeCaseRequest>) -> chassis::Result<pb::MergeCaseResponse> {
         let caller = Caller::of(&request)?;

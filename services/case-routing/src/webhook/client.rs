@@ -149,7 +149,8 @@ impl Poster {
                     last = failure("connect_refused")
                 }
                 Ok(Err(_)) => last = failure("connect"),
-                Err(_) => last = failure("timeout"),
+                // Another code than that of an answer which does not come: nothing was sent.
+                Err(_) => last = failure("connect_timeout"),
             }
         }
         Err(last)

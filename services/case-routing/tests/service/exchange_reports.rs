@@ -14,8 +14,8 @@ use crate::{
     support::{ITEM, request_id},
 };
 
-/// A case that was handed off by the line of the system, as its ticket.
-pub async fn referred(world: &World) -> pb::ExternalTicket {
+/// A case of somebody who asks for what the system takes.
+pub async fn registered(world: &World) -> pb::Case {
     let resident = Persona::resident(world.d.district);
     let request = pb::RegisterCaseRequest {
         request_id: request_id(),
@@ -25,7 +25,12 @@ pub async fn referred(world: &World) -> pb::ExternalTicket {
         notice_version: "1".into(),
         ..Default::default()
     };
-    let case = world.d.cases(&resident).register_case(request).await.unwrap().into_inner().case.unwrap();
+    world.d.cases(&resident).register_case(request).await.unwrap().into_inner().case.unwrap()
+}
+
+/// A case that was handed off by the line of the system, as its ticket.
+pub async fn referred(world: &World) -> pb::ExternalTicket {
+    let case = registered(world).await;
     hands_off(world, &case.case_id).await.unwrap();
     shown(world, &case.case_id).await
 }

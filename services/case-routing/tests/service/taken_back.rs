@@ -28,7 +28,7 @@ async fn registered(d: &District, item_code: &str) -> pb::Case {
     d.cases(&resident).register_case(request).await.unwrap().into_inner().case.unwrap()
 }
 
-async fn hands_off(d: &District, case_id: &str, line: &str) -> Result<pb::Case, Status> {
+pub async fn hands_off(d: &District, case_id: &str, line: &str) -> Result<pb::Case, Status> {
     let request = pb::HandOffCaseRequest {
         case_id: case_id.into(),
         request_id: request_id(),
@@ -39,7 +39,7 @@ async fn hands_off(d: &District, case_id: &str, line: &str) -> Result<pb::Case, 
     Ok(intake.hand_off_case(request).await?.into_inner().case.unwrap())
 }
 
-fn back(case_id: &str) -> pb::TakeBackCaseRequest {
+pub fn back(case_id: &str) -> pb::TakeBackCaseRequest {
     pb::TakeBackCaseRequest {
         case_id: case_id.into(),
         request_id: request_id(),
@@ -48,7 +48,7 @@ fn back(case_id: &str) -> pb::TakeBackCaseRequest {
     }
 }
 
-async fn takes_back(
+pub async fn takes_back(
     d: &District,
     by: &Persona,
     request: pb::TakeBackCaseRequest,

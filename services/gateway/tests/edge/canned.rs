@@ -139,6 +139,7 @@ pub fn case() -> Case {
         external_status: "已转区住建局".into(),
         external_state: CaseState::Dispatched.into(),
         external_status_time: at(60),
+        taken_back_time: at(120),
         ..Default::default()
     };
     Case {

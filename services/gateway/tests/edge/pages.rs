@@ -42,6 +42,7 @@ async fn the_pages_show_what_the_services_answer_to_this_person() {
         "WH20260302001",
         "已放弃 · http_503",
         "已转区住建局 · 2026-03-02",
+        "已收回 2026-03-02 11:00",
         "人民调解",
         "协议生效",
         "2026-03-18 09:00",

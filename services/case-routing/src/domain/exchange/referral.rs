@@ -34,6 +34,17 @@ impl Case {
         Ok(work.finish_with("ReferralReported", Some(reason)))
     }
 
+    /// Another system still says how a referral stands there that was taken back from it: it is noted, and nothing moves.
+    ///
+    /// # Errors
+    /// None that can be brought about.
+    pub fn taken_back_reported(self, system: &str, reported: &Reported, act: &Act<'_>) -> Result<Decision> {
+        let work = Work::begin(self, act);
+        let reason =
+            Reason::new("taken_back_reported").with("system", system).with("status", &reported.status);
+        Ok(work.finish_with("ReferralReported", Some(reason)))
+    }
+
     /// The other system sends back what was referred to it: a dispatcher decides where it goes instead.
     ///
     /// # Errors

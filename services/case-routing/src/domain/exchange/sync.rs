@@ -39,6 +39,17 @@ pub struct Failure {
     pub wait_ms: Option<i64>,
 }
 
+/// Failures of what was sent, and not answered: the other side may have it all the same.
+const UNANSWERED: [&str; 2] = ["timeout", "broken_off"];
+
+impl Failure {
+    /// Whether the other side may have what was sent.
+    #[must_use]
+    pub fn may_have_arrived(&self) -> bool {
+        UNANSWERED.contains(&self.code.as_str())
+    }
+}
+
 /// Where a ticket stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sync {
@@ -77,6 +88,13 @@ impl Sync {
     #[must_use]
     pub const fn new() -> Self {
         Self { state: SyncState::Synced, waiting: 0, attempts: 0, due_at: None, last_error: String::new() }
+    }
+
+    /// Whether the other system may have the first of the changes, though the last attempt failed. One that has it says so when it
+    /// is sent again.
+    #[must_use]
+    pub fn may_have_arrived(&self) -> bool {
+        UNANSWERED.contains(&self.last_error.as_str())
     }
 
     /// More has happened. What waits for its next attempt or was given up goes on waiting, for the first change comes first.

@@ -174,6 +174,26 @@ fn it_is_given_up_after_so_many_attempts_and_not_before() {
 }
 
 #[test]
+fn what_was_sent_and_not_answered_may_have_arrived() {
+    let now: Timestamp = "2026-03-02T01:00:00Z".parse().unwrap();
+    for (code, may_have_arrived) in [
+        ("timeout", true),
+        ("broken_off", true),
+        ("connect_timeout", false),
+        ("connect_refused", false),
+        ("http_503", false),
+        ("http_410", false),
+        ("internal", false),
+    ] {
+        let failure = Failure { code: code.into(), gone: false, wait_ms: None };
+        let sync = Sync::new().told(1, now).failed(&failure, now, &BACKOFF, 0);
+        assert_eq!(failure.may_have_arrived(), may_have_arrived, "{code}");
+        assert_eq!(sync.may_have_arrived(), may_have_arrived, "{code}");
+        assert!(!sync.delivered(1, now).may_have_arrived());
+    }
+}
+
+#[test]
 fn a_failure_of_what_was_acknowledged_meanwhile_is_none() {
     let now: Timestamp = "2026-03-02T01:00:00Z".parse().unwrap();
     let failure = Failure { code: "http_410".into(), gone: true, wait_ms: None };

@@ -206,8 +206,9 @@ pub fn attempt(world: &mut World, case: Case, attempt: &Attempt) -> Result<Optio
             Trigger::Decline => one(case.decline("out_of_scope", "petition", &world.act(at_station))),
             Trigger::HandOff => {
                 let elsewhere = attempt.by.is_multiple_of(2);
-                let (line, taken_elsewhere) = if elsewhere { ("12345", true) } else { ("119", false) };
-                one(case.hand_off(line, taken_elsewhere, &world.act(at_station)))
+                let (line, taker) =
+                    if elsewhere { ("12345", Elsewhere::Taken) } else { ("119", Elsewhere::Nobody) };
+                one(case.hand_off(line, taker, &world.act(at_station)))
             }
             Trigger::ReturnFromReferral if pick > 3 => {
                 one(case.take_back("by_mistake", &world.act(at_station)))

@@ -22,7 +22,7 @@ fn who_is_complained_of_does_not_settle_the_complaint() {
         let merged = case.clone().merge(other, &world.official(own));
         let answered = accepted.clone().answer(answer(), &world.official(own));
         let triaged = accepted.clone().triage(&triage("stairs"), &world.official(own));
-        let handed_off = case.clone().hand_off("119", false, &world.official(own));
+        let handed_off = case.clone().hand_off("119", Elsewhere::Nobody, &world.official(own));
         for result in [declined, asked, merged, answered, triaged, handed_off] {
             if refused {
                 assert_eq!(guard(result), "recused");

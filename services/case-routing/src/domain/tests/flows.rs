@@ -380,11 +380,11 @@ fn a_case_is_handed_off_only_by_a_line_that_is_known() {
     let mut world = World::new();
     let case = world.accepted();
     for line in ["120", "litigation", "12345"] {
-        let refused = case.clone().hand_off(line, false, &world.official(STATION));
+        let refused = case.clone().hand_off(line, Elsewhere::Nobody, &world.official(STATION));
         assert_eq!(guard(refused), "line_code", "{line}");
     }
-    for (line, taken_elsewhere) in [("119", false), ("12345", true)] {
-        let gone = case.clone().hand_off(line, taken_elsewhere, &world.official(STATION)).unwrap().case;
+    for (line, elsewhere) in [("119", Elsewhere::Nobody), ("12345", Elsewhere::Taken)] {
+        let gone = case.clone().hand_off(line, elsewhere, &world.official(STATION)).unwrap().case;
         assert_eq!(gone.state, CaseState::HandedOff, "{line}");
     }
 }

@@ -7,7 +7,8 @@ use super::world::*;
 
 /// By 12345 another system takes cases; 119 is an emergency line.
 fn by_line(world: &mut World, case: &Case, line: &str) -> Result<Decision> {
-    case.clone().hand_off(line, line == "12345", &world.official(STATION))
+    let elsewhere = if line == "12345" { Elsewhere::Taken } else { Elsewhere::Nobody };
+    case.clone().hand_off(line, elsewhere, &world.official(STATION))
 }
 
 fn is_cleared(supervision: &Supervision) -> bool {
@@ -32,7 +33,7 @@ fn an_emergency_line_takes_what_is_of_it_or_what_nobody_has_found_out_about() {
     let mut world = World::new();
     for unknown in [world.registered(), world.accepted()] {
         assert!(is_handed_off(by_line(&mut world, &unknown, "119")));
-        assert_eq!(guard(unknown.hand_off("119", false, &world.system())), "human_official");
+        assert_eq!(guard(unknown.hand_off("119", Elsewhere::Nobody, &world.system())), "human_official");
     }
     let lamp = RegisterCase { item_code: Some("street_light".into()), ..world.register() };
     let lamp = Case::register(lamp, &world.official(STATION)).unwrap().case;
@@ -47,6 +48,32 @@ fn an_emergency_line_takes_what_is_of_it_or_what_nobody_has_found_out_about() {
     assert!(is_handed_off(by_line(&mut world, &case, "12345")));
     let found = case.triage(&triage("fire"), &world.official(STATION)).unwrap().case;
     assert_eq!(found.state, CaseState::HandedOff, "an emergency is one");
+}
+
+#[test]
+fn what_was_merged_into_a_case_and_is_known_there_keeps_it_from_that_line() {
+    let mut world = World::new();
+    let joined = CaseId(world.fresh());
+    let case = world.accepted().absorb(&[joined], true, &world.official(STATION)).unwrap().case;
+    let known = [
+        (Elsewhere::JoinedReturned, "joined_returned_before"),
+        (Elsewhere::JoinedFromThere, "joined_from_there"),
+    ];
+    for (elsewhere, code) in known {
+        let refused = case.clone().hand_off("12345", elsewhere, &world.official(STATION));
+        assert_eq!(guard(refused), code);
+        // What applies to the case itself is told first, and the organisation complained of hears nothing of the others.
+        let returned = Case { returned_lines: vec!["12345".into()], ..case.clone() };
+        let refused = returned.hand_off("12345", elsewhere, &world.official(STATION));
+        assert_eq!(guard(refused), "returned_before");
+        let complained_of = Case { complained_of: Some(STATION), ..case.clone() };
+        let refused = complained_of.hand_off("12345", elsewhere, &world.official(STATION));
+        assert_eq!(guard(refused), "recused");
+        // An emergency goes to its line whatever else is known there.
+        let fire = case.clone().triage(&triage("fire"), &world.official(STATION)).unwrap().case;
+        let fire = fire.take_back("by_mistake", &world.official(STATION)).unwrap().case;
+        assert!(is_handed_off(fire.hand_off("119", elsewhere, &world.official(STATION))));
+    }
 }
 
 #[test]

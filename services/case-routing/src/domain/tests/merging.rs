@@ -306,7 +306,7 @@ fn tickets_of_joined_cases_hear_that_the_original_went_elsewhere_and_came_back()
     let mut world = World::new();
     let other = CaseId(world.fresh());
     let case = world.accepted().absorb(&[other], true, &world.official(STATION)).unwrap().case;
-    let gone = case.clone().hand_off("12345", true, &world.official(STATION)).unwrap();
+    let gone = case.clone().hand_off("12345", Elsewhere::Taken, &world.official(STATION)).unwrap();
     assert_eq!(heard(&case, &gone), [(CaseState::HandedOff, Some(ClosedCode::HandedOff))]);
     let gone = gone.case;
     let back = gone.clone().return_from_referral("hotline", "退回", &world.system()).unwrap();

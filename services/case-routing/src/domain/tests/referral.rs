@@ -7,7 +7,7 @@ use super::super::*;
 use super::world::*;
 
 fn referred(world: &mut World, case: Case) -> Case {
-    let case = case.hand_off("12345", true, &world.official(STATION)).unwrap().case;
+    let case = case.hand_off("12345", Elsewhere::Taken, &world.official(STATION)).unwrap().case;
     world.wait(TimeDelta::hours(1));
     case
 }
@@ -38,9 +38,9 @@ fn what_another_system_sends_back_goes_on_with_its_promise_and_another_way() {
     assert_eq!((dispatch.is_running(), dispatch.started_at), (true, world.now), "counted anew");
     assert_eq!(violations(&case), Vec::<&str>::new());
 
-    let again = case.clone().hand_off("12345", true, &world.official(STATION));
+    let again = case.clone().hand_off("12345", Elsewhere::Taken, &world.official(STATION));
     assert_eq!(guard(again), "returned_before");
-    let elsewhere = case.clone().hand_off("12328", true, &world.official(STATION)).unwrap().case;
+    let elsewhere = case.clone().hand_off("12328", Elsewhere::Taken, &world.official(STATION)).unwrap().case;
     assert_eq!(elsewhere.state, CaseState::HandedOff);
     let case = case.dispatch(&RouteChoice::Auto, &world.official(STREET_OFFICE)).unwrap().case;
     assert_eq!(case.state, CaseState::Dispatched);
@@ -68,7 +68,7 @@ fn nothing_comes_back_while_somebody_keeps_it_nor_an_emergency() {
     let mut world = World::new();
     let case = world.accepted();
     let case = referred(&mut world, case);
-    let fire = world.registered().hand_off("119", false, &world.official(STATION)).unwrap().case;
+    let fire = world.registered().hand_off("119", Elsewhere::Nobody, &world.official(STATION)).unwrap().case;
     assert_eq!(guard(fire.clone().return_from_referral("fire", "退回", &world.system())), "emergency_line");
     let kept = [(case.clone(), true, false), (case, false, true), (fire, true, true)];
     for (case, returned, all_returned) in kept {
@@ -78,4 +78,19 @@ fn nothing_comes_back_while_somebody_keeps_it_nor_an_emergency() {
         assert_eq!(heard.timeline[0].event, "ReferralReported");
         assert_eq!(heard.case.state, CaseState::HandedOff);
     }
+}
+
+#[test]
+fn what_is_said_of_a_referral_that_was_taken_back_is_noted_in_words_of_its_own() {
+    let mut world = World::new();
+    let case = world.triaged("stairs");
+    let case = referred(&mut world, case);
+    let case = case.take_back("by_mistake", &world.official(STATION)).unwrap().case;
+    let report = said(&world, true);
+    let heard = case.clone().taken_back_reported("hotline", &report, &world.system()).unwrap();
+    assert!(heard.events.is_empty());
+    assert_eq!(heard.timeline[0].event, "ReferralReported");
+    let reason = heard.timeline[0].reason.clone().unwrap().render(Language::Chinese);
+    assert_eq!(reason, "本件已收回，对方系统 hotline 仍反馈：退回，不影响本级办理");
+    assert_eq!((heard.case.state, heard.case.returned_lines), (case.state, case.returned_lines));
 }

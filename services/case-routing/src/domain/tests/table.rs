@@ -26,7 +26,7 @@ pub(super) fn in_state(world: &mut World, state: CaseState) -> Case {
         }
         CaseState::HandedOff => {
             let case = world.registered();
-            case.hand_off("119", false, &world.official(STATION)).unwrap().case
+            case.hand_off("119", Elsewhere::Nobody, &world.official(STATION)).unwrap().case
         }
         CaseState::Merged => {
             let case = world.accepted();
@@ -71,7 +71,7 @@ fn prepared(world: &mut World, state: CaseState, verb: Trigger) -> Case {
         }
         (CaseState::HandedOff, Trigger::ReturnFromReferral) => {
             let case = world.triaged("stairs");
-            case.hand_off("12345", true, &world.official(STATION)).unwrap().case
+            case.hand_off("12345", Elsewhere::Taken, &world.official(STATION)).unwrap().case
         }
         (CaseState::InProgress, Trigger::Contact) => world.with_partner(),
         (CaseState::InProgress, Trigger::ReturnFromSociety) => world.with_partner(),
@@ -280,7 +280,7 @@ fn attempt(world: &mut World, case: Case, verb: Trigger) -> Result<Decision> {
         }
         Trigger::Supplement => case.supplement(materials(&["id_copy"]), &world.resident()),
         Trigger::Decline => case.decline("out_of_scope", "petition", &world.official(STATION)),
-        Trigger::HandOff => case.hand_off("12345", true, &world.official(STATION)),
+        Trigger::HandOff => case.hand_off("12345", Elsewhere::Taken, &world.official(STATION)),
         Trigger::ReturnFromReferral => case.return_from_referral("hotline", "退回", &world.system()),
         Trigger::Merge => case.merge(CaseId(nothing.0), &world.official(STATION)),
         Trigger::Unmerge => case.unmerge(&world.official(STATION)),
@@ -397,7 +397,7 @@ fn other_outcomes() {
     // What another system sends back was never triaged.
     let mut world = World::new();
     let case = Case { item: None, ..world.accepted() };
-    let case = case.hand_off("12345", true, &world.official(STATION)).unwrap().case;
+    let case = case.hand_off("12345", Elsewhere::Taken, &world.official(STATION)).unwrap().case;
     let case = case.return_from_referral("hotline", "退回", &world.system()).unwrap().case;
     assert_eq!(case.state, CaseState::Accepted);
 

@@ -19,7 +19,7 @@ use uuid::Uuid;
 use super::{joined, tickets};
 use crate::{
     domain::{
-        CaseId, TicketId,
+        CaseState, ClosedCode, TicketId,
         exchange::{Report, Sync},
     },
     record::{CaseRecord, NewTicket},
@@ -34,7 +34,7 @@ pub async fn save(conn: &AsyncPgConnection, changes: &[Change<CaseRecord>]) -> R
             insert(conn, record, ticket).await?;
         }
         if record.pending.taken_back {
-            take_back(conn, record.case.id).await?;
+            take_back(conn, record, now).await?;
         }
         if let Some(line) = &record.pending.handed_off {
             refer(conn, record, line, now).await?;
@@ -131,17 +131,60 @@ async fn refer(mut conn: &AsyncPgConnection, record: &CaseRecord, line: &str, no
     Ok(())
 }
 
-/// The case goes on here: what did not reach the systems that it was referred to does not any more, and none of them is waited for.
-async fn take_back(mut conn: &AsyncPgConnection, case: CaseId) -> Result<()> {
-    cached(
-        "WITH gone AS (UPDATE external_tickets SET returned = true, sync_state = 'synced', waiting = 0, attempts = 0, \
-         due_at = NULL, last_error = '' WHERE case_id = $1 AND direction = 'out' AND NOT returned RETURNING ticket_id) \
-         DELETE FROM ticket_changes c USING gone g WHERE c.ticket_id = g.ticket_id AND c.delivered_at IS NULL",
+/// The case goes on here, and none of the systems that it was referred to is waited for. Whoever has not sent it back is told to
+/// stop; what did not reach its system does not any more, and is told nothing as long as it does not turn out to be there.
+async fn take_back(mut conn: &AsyncPgConnection, record: &CaseRecord, now: Timestamp) -> Result<()> {
+    let rows: Vec<TicketRow> = cached(
+        "UPDATE external_tickets SET returned = true, taken_back_at = $2 WHERE case_id = $1 AND direction = 'out' \
+         AND NOT returned RETURNING ticket_id",
     )
-    .bind::<SqlUuid, _>(case.0)
-    .execute(&mut conn)
+    .bind::<SqlUuid, _>(record.case.id.0)
+    .bind::<Timestamptz, _>(record.case.updated_at)
+    .load(&mut conn)
     .await?;
-    Ok(())
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<Uuid> = rows.iter().map(|row| row.ticket_id).collect();
+    // Kept: who has fetched it may still acknowledge it.
+    let rows: Vec<TicketRow> = cached(
+        "UPDATE ticket_changes SET delivered_at = $2 WHERE ticket_id = ANY ($1) AND delivered_at IS NULL RETURNING ticket_id",
+    )
+    .bind::<Array<SqlUuid>, _>(ids.as_slice())
+    .bind::<Timestamptz, _>(now)
+    .load(&mut conn)
+    .await?;
+    let unsent: Vec<Uuid> = rows.iter().map(|row| row.ticket_id).collect();
+    let locked = tickets::lock(conn, &ids, None).await?;
+    let there = locked.iter().filter(|(id, sync)| !unsent.contains(&id.0) || sync.may_have_arrived());
+    let told = tell_taken_back(conn, &there.map(|(id, _)| id.0).collect::<Vec<_>>()).await?;
+    let stand = locked.into_iter().map(|(id, _)| {
+        let sync = Sync::new();
+        (id, if told.contains(&id) { sync.told(1, now) } else { sync })
+    });
+    tickets::set_sync(conn, &stand.collect::<Vec<(TicketId, Sync)>>()).await
+}
+
+/// Tells the systems of these tickets that they were taken back, of those that were, each once: the last change of a ticket, behind
+/// the referral, which is its first. For those known to be there; they are locked. Gives the ones that have one change more.
+pub async fn tell_taken_back(mut conn: &AsyncPgConnection, tickets: &[Uuid]) -> Result<Vec<TicketId>> {
+    if tickets.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows: Vec<TicketRow> = cached(
+        "WITH owed AS (UPDATE external_tickets AS t SET taken_back_told = true FROM unnest($1, $2) AS o (ticket_id, change_id) \
+         WHERE t.ticket_id = o.ticket_id AND t.taken_back_at IS NOT NULL AND NOT t.taken_back_told \
+         RETURNING t.ticket_id, o.change_id, t.taken_back_at) \
+         INSERT INTO ticket_changes (change_id, ticket_id, number, kind, state, closed_code, at) \
+         SELECT change_id, ticket_id, 2, 'taken_back', $3, $4, taken_back_at FROM owed RETURNING ticket_id",
+    )
+    .bind::<Array<SqlUuid>, _>(tickets)
+    .bind::<Array<SqlUuid>, _>(tickets.iter().map(|_| new_id()).collect::<Vec<_>>())
+    .bind::<Text, _>(CaseState::Withdrawn.as_str())
+    .bind::<Text, _>(ClosedCode::Withdrawn.as_str())
+    .load(&mut conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| TicketId(row.ticket_id)).collect())
 }
 
 #[derive(QueryableByName)]
@@ -204,7 +247,7 @@ pub struct Waiting {
     pub mapping_version: i32,
     #[diesel(sql_type = Integer)]
     pub number: i32,
-    /// state, referral
+    /// state, referral, taken_back
     #[diesel(sql_type = Text)]
     pub kind: String,
     #[diesel(sql_type = Text)]
@@ -259,7 +302,8 @@ struct NamedRow {
     ticket_id: Uuid,
 }
 
-/// Of these, the ones that a system does not have, each with its ticket.
+/// Of these, the ones that a system does not have, and every referral: one that was taken back may turn out to be there. Each with
+/// its ticket.
 pub async fn named(
     conn: &mut AsyncPgConnection,
     system: &str,
@@ -267,7 +311,7 @@ pub async fn named(
 ) -> Result<Vec<(Uuid, TicketId)>> {
     let rows: Vec<NamedRow> = cached(
         "SELECT c.change_id, c.ticket_id FROM ticket_changes c JOIN external_tickets t ON t.ticket_id = c.ticket_id \
-         WHERE c.change_id = ANY ($2) AND t.system_code = $1 AND c.delivered_at IS NULL",
+         WHERE c.change_id = ANY ($2) AND t.system_code = $1 AND (c.delivered_at IS NULL OR c.kind = 'referral')",
     )
     .bind::<Text, _>(system)
     .bind::<Array<SqlUuid>, _>(changes)
@@ -340,14 +384,19 @@ pub async fn delivered(
     Ok(rows.into_iter().map(|row| TicketId(row.ticket_id)).collect())
 }
 
-/// Notes that whatever its system did not have of a ticket has arrived; gives how many changes that is. The ticket is locked.
-pub async fn all_delivered(conn: &mut AsyncPgConnection, ticket: TicketId, at: Timestamp) -> Result<usize> {
-    let arrived =
-        cached("UPDATE ticket_changes SET delivered_at = $2 WHERE ticket_id = $1 AND delivered_at IS NULL")
-            .bind::<SqlUuid, _>(ticket.0)
-            .bind::<Timestamptz, _>(at)
-            .execute(conn)
-            .await?;
+/// Notes that a referral has arrived, if that was not known; gives how many changes that is. The ticket is locked.
+pub async fn referral_delivered(
+    conn: &mut AsyncPgConnection,
+    ticket: TicketId,
+    at: Timestamp,
+) -> Result<usize> {
+    let arrived = cached(
+        "UPDATE ticket_changes SET delivered_at = $2 WHERE ticket_id = $1 AND kind = 'referral' AND delivered_at IS NULL",
+    )
+    .bind::<SqlUuid, _>(ticket.0)
+    .bind::<Timestamptz, _>(at)
+    .execute(conn)
+    .await?;
     Ok(arrived)
 }
 

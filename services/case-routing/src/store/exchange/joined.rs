@@ -1,19 +1,20 @@
-//! The tickets of cases that were merged into others. A case that is merged moves only together with the one that it was merged
-//! into, which is locked here: what its tickets were told so far stands still meanwhile.
+//! The tickets of cases that were merged into others, and what these keep the others from. A case that is merged moves only
+//! together with the one that it was merged into, which is locked here: what its tickets were told so far stands still meanwhile.
 
 use std::collections::BTreeMap;
 
 use chassis::{Result, command::Change, db::cached};
 use diesel::{
     QueryableByName,
-    sql_types::{Array, Integer, Text, Uuid as SqlUuid},
+    sql_types::{Array, Bool, Integer, Text, Uuid as SqlUuid},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
+use super::systems;
 use crate::{
     domain::{
-        CaseId,
+        Case, CaseId, Elsewhere,
         exchange::{JoinedReport, Report},
     },
     record::CaseRecord,
@@ -80,4 +81,39 @@ pub async fn count(mut conn: &AsyncPgConnection, reports: &[Report]) -> Result<(
     .execute(&mut conn)
     .await?;
     Ok(())
+}
+
+#[derive(QueryableByName)]
+struct FromRow {
+    #[diesel(sql_type = Bool)]
+    from_there: bool,
+}
+
+/// What other systems have to do with a line by which a case is to go that is locked: nothing joins it or leaves it meanwhile.
+pub async fn elsewhere(conn: &mut AsyncPgConnection, line: &str, case: &Case) -> Result<Elsewhere> {
+    let merged: Vec<Uuid> = case.merged.iter().map(|id| id.0).collect();
+    if !merged.is_empty() {
+        let rows: Vec<DocRow> = cached("SELECT c.doc FROM cases c WHERE c.case_id = ANY ($1)")
+            .bind::<Array<SqlUuid>, _>(merged.as_slice())
+            .load(conn)
+            .await?;
+        for row in rows {
+            if read_doc(&row.doc)?.returned_lines.iter().any(|known| known == line) {
+                return Ok(Elsewhere::JoinedReturned);
+            }
+        }
+        let row: FromRow = cached(
+            "SELECT EXISTS (SELECT FROM external_tickets t JOIN external_systems s ON s.system_code = t.system_code \
+             WHERE t.case_id = ANY ($1) AND t.direction = 'in' AND $2 = ANY (s.line_codes) AND s.direction <> 'in') AS from_there",
+        )
+        .bind::<Array<SqlUuid>, _>(merged.as_slice())
+        .bind::<Text, _>(line)
+        .get_result(conn)
+        .await?;
+        if row.from_there {
+            return Ok(Elsewhere::JoinedFromThere);
+        }
+    }
+    let taken = systems::take_line(conn, line, case.id.0).await?;
+    Ok(if taken { Elsewhere::Taken } else { Elsewhere::Nobody })
 }

@@ -72,9 +72,12 @@ pub struct Ticket {
     external_state: Option<String>,
     #[diesel(sql_type = Nullable<Timestamptz>)]
     external_at: Option<Timestamp>,
-    /// Whether it was ever sent back.
+    /// Whether it was ever sent back, or taken back.
     #[diesel(sql_type = Bool)]
     returned: bool,
+    /// When somebody here took a referral back.
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    pub taken_back_at: Option<Timestamp>,
 }
 
 impl Ticket {
@@ -97,7 +100,7 @@ macro_rules! select {
              t.mapping_version, t.class_code, t.class_name, t.area_code, t.remark_count, t.remarked_at, t.reported_at, t.taken_at, \
              CASE WHEN s.state = 'paused' AND t.sync_state IN ('pending', 'retrying') THEN 'paused' ELSE t.sync_state END \
              AS sync_state, t.waiting, t.attempts, t.due_at, t.last_error, t.external_status, t.external_state, t.external_at, \
-             t.returned \
+             t.returned, t.taken_back_at \
              FROM external_tickets t JOIN external_systems s ON s.system_code = t.system_code WHERE ",
             $rest
         )

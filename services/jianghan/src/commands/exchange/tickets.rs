@@ -23,6 +23,8 @@ struct Line {
     remarks: i32,
     /// How a referral stands there, in the other system's word.
     external_status: String,
+    /// A referral that was taken back.
+    taken_back: bool,
 }
 
 impl Line {
@@ -39,6 +41,7 @@ impl Line {
             last_error: ticket.last_error_code.clone(),
             remarks: ticket.remark_count,
             external_status: ticket.external_status.clone(),
+            taken_back: ticket.taken_back_time.is_some(),
         }
     }
 
@@ -50,6 +53,9 @@ impl Line {
         );
         if !self.external_status.is_empty() {
             text.push_str(&format!(", there {}", self.external_status));
+        }
+        if self.taken_back {
+            text.push_str(", taken back");
         }
         if self.waiting > 0 {
             text.push_str(&format!(", {} waiting", self.waiting));
@@ -174,5 +180,7 @@ mod tests {
         assert_eq!(Line::of(&referral).text(), "t-1 hotline (no number) 420103-20260302-000001 out synced");
         let reported = ExternalTicket { external_status: "办结".into(), ..referral };
         assert!(Line::of(&reported).text().ends_with(" out synced, there 办结"));
+        let taken_back = ExternalTicket { taken_back_time: Some(Default::default()), ..reported };
+        assert!(Line::of(&taken_back).text().ends_with(" out synced, there 办结, taken back"));
     }
 }
