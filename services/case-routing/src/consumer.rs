@@ -21,7 +21,7 @@ use chassis::{
         staffing::v1::{
             AssignmentAccepted, AssignmentCancelled, AssignmentDeclined, AssignmentDone, AssignmentOffered,
             AssignmentOnSite, AssignmentUnfilled, FundsAllotted, FundsRefused, StaffAssigned,
-            StaffUnavailable, TrainingCompleted,
+            StaffUnavailable, TrainingCompleted, TrainingRefused,
         },
         volunteer_matching::v1::{SocialAccepted, SocialCompleted, SocialDeclined, SocialGaveUp},
     },
@@ -215,6 +215,8 @@ fn duty_answer(event: &Event) -> Result<Option<Answer>> {
         refused(LegKind::Staff, event.decode::<StaffUnavailable>()?.reason_code)
     } else if event.is::<TrainingCompleted>() {
         confirmed(LegKind::Training, event.decode::<TrainingCompleted>()?.record_ref)
+    } else if event.is::<TrainingRefused>() {
+        refused(LegKind::Training, event.decode::<TrainingRefused>()?.reason_code)
     } else {
         None
     })

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::{
     atlas::World,
-    domain::{self, Act, Case, CaseId, DomainError, Ids, OrgId, Party, PersonRef, Standing},
+    domain::{self, Act, Case, CaseId, DomainError, Ids, OrgId, Party, PersonRef, RouteChoice, Standing},
     reach,
     record::CaseRecord,
 };
@@ -160,6 +160,11 @@ pub fn unbiased(case: &Case, by: &Caller) -> domain::Result<()> {
     }
     let message = "the organisation complained of steps aside".to_owned();
     Err(DomainError::Guard { code: "recused", message })
+}
+
+/// Whoever belongs to the organisation complained of lets the router send the case, and sends it nowhere by hand.
+pub fn sends(case: &Case, choice: &RouteChoice, act: &Act<'_>, by: &Caller) -> domain::Result<()> {
+    if case.subject_may_send(choice, act) { Ok(()) } else { unbiased(case, by) }
 }
 
 /// Who complained, and in what words, is not opened to the organisation complained of; to the requester it is, whoever that is.

@@ -46,10 +46,12 @@ impl Case {
     /// # Errors
     /// `WrongState`; `NotEntitled` when a machine confirms, `lead_org_id` and `assist_org_ids` for whom the acting organisation
     /// may not send it to; `Guard` `no_route`, `no_authority_edge` or a hard exclusion of the router, `objected_before` for who
-    /// was relieved of the case, `needs_human` out of an offer, `not_proposed` and `proposal_changed` for a confirmation.
+    /// was relieved of the case, `needs_human` out of an offer, `not_proposed` and `proposal_changed` for a confirmation,
+    /// `recused` for the organisation complained of, unless it [leaves it to the router](Self::subject_may_send).
     pub fn dispatch(self, choice: &RouteChoice, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.permit(Trigger::Dispatch)?;
+        work.not_sent_by_subject(choice, act)?;
         if work.case.is_recheck() {
             work.follow_merger();
         }
@@ -130,10 +132,11 @@ impl Case {
     /// cancelled.
     ///
     /// # Errors
-    /// `WrongState`; `NotEntitled` for everybody else.
+    /// `WrongState`; `NotEntitled` for everybody else; `Guard(recused)` for the organisation complained of.
     pub fn recall(self, reason_code: &str, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.permit(Trigger::Recall)?;
+        work.not_complained_of()?;
         let (task, _) = work.lead()?;
         work.decides_for(work.case.task(task)?.sender)?;
         check_code("reason_code", reason_code)?;

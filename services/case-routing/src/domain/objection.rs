@@ -126,12 +126,13 @@ impl Case {
     ///
     /// # Errors
     /// `WrongState`; `NotEntitled` as for rejecting it, and as for a dispatch by hand; `Guard` `in_arbitration`, `no_route`,
-    /// `needs_human`, `objected_before`.
+    /// `needs_human`, `objected_before`, `recused` as for a dispatch.
     pub fn redispatch(self, choice: &RouteChoice, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.permit(Trigger::Redispatch)?;
         let objection = work.objection(ObjectionState::Open)?;
         work.decides_over(&objection)?;
+        work.not_sent_by_subject(choice, act)?;
         work.relieve(objection.objector);
         work.case.left_society = true;
         let (outcome, by_human) = match choice {

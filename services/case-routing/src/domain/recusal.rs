@@ -1,9 +1,12 @@
-//! The organisation complained of steps aside (回避): it neither settles the complaint nor checks what came of it, and no
-//! merger takes the complaint to where it has the matter in hand.
+//! The organisation complained of steps aside (回避): it neither settles the complaint nor sends it on by hand nor checks what
+//! came of it, and no merger takes the complaint to where it has the matter in hand.
 
-use super::case::Case;
+use super::case::{Case, Offer};
+use super::codes::{ObjectionState, RoutingKind};
+use super::dispatch::RouteChoice;
 use super::error::{DomainError, Result};
 use super::ids::*;
+use super::router::RouteQuery;
 use super::table::RoutingTable;
 use super::work::{Act, Decision, Work};
 
@@ -34,6 +37,41 @@ impl Case {
         let aside = self.complained_of.filter(|of| !orgs.contains(of));
         orgs.extend(aside);
         orgs
+    }
+
+    /// Whether also whoever is complained of may send the case that way: it asks the router, which passes it over, and takes
+    /// nothing from a partner that is asked. What a human decides is for others; only above the district, which takes what nobody
+    /// takes, nobody sends cases: where that one is complained of and the router does not decide, it still sends the case to
+    /// another by hand.
+    #[must_use]
+    pub fn subject_may_send(&self, choice: &RouteChoice, act: &Act<'_>) -> bool {
+        if self.offer.as_ref().is_some_and(Offer::is_open) {
+            return false;
+        }
+        match choice {
+            RouteChoice::Auto | RouteChoice::PublicService => true,
+            RouteChoice::Confirmed(_) | RouteChoice::Manual(..) => {
+                let fallback = act.routes.fixed.fallback;
+                let district = fallback.is_some() && self.complained_of == fallback;
+                district && !self.router_decides(act)
+            }
+        }
+    }
+
+    /// Whether the router sends the case somewhere, or ends it, without a human. Whoever objects to it now would be relieved.
+    fn router_decides(&self, act: &Act<'_>) -> bool {
+        let open = self.objection.as_ref().filter(|objection| objection.state == ObjectionState::Open);
+        let objector = open.map(|objection| objection.objector);
+        let excluded: Vec<OrgId> = self.excluded_orgs.iter().copied().chain(objector).collect();
+        let query = self.route_query(act.routes, act.now);
+        let may_offer = query.may_offer && objector.is_none();
+        let outcome = act.routes.route(&RouteQuery { excluded: &excluded, may_offer, ..query });
+        let outcome = outcome.held_to(act.rules.min_confidence);
+        match outcome.kind {
+            RoutingKind::Proposed => false,
+            RoutingKind::HandedOff | RoutingKind::AnsweredAtWindow | RoutingKind::Offered => true,
+            _ => outcome.lead.is_some(),
+        }
     }
 
     /// Of whom it complains, by itself or through those that were merged into it.
@@ -129,6 +167,17 @@ impl Case {
 }
 
 impl Work<'_> {
+    /// Whoever is complained of does not send the case [by hand](Case::subject_may_send).
+    pub(super) fn not_sent_by_subject(&self, choice: &RouteChoice, act: &Act<'_>) -> Result<()> {
+        if self.case.subject_may_send(choice, act) { Ok(()) } else { self.not_complained_of() }
+    }
+
+    /// Who sees to it that the case is dispatched, where whoever received it is complained of: the lowest that stands above.
+    pub(super) fn dispatches_instead(&self) -> Option<OrgId> {
+        let aside = self.case.complained_of.filter(|of| *of == self.case.first_receiver)?;
+        self.routes.superior_apart(&[aside], Some(aside), self.now)
+    }
+
     /// Somebody says of whom it complains, whatever becomes of the cases that were merged into it. Those are heard as well: while
     /// they complain of one, it is not another.
     pub(super) fn names_subject(&mut self, of: Option<OrgId>) -> Result<()> {

@@ -220,10 +220,11 @@ impl Case {
     ///
     /// # Errors
     /// `Invalid` id; `NotEntitled` for a machine, below the level of the supervision, and for whoever is supervised above level 1
-    /// or while what it is about is overdue; `Guard(supervision_settled)`.
+    /// or while what it is about is overdue; `Guard` `recused` for the organisation complained of, `supervision_settled`.
     pub fn clear_supervision(self, id: SupervisionId, highest: u8, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         let by = work.human_official()?;
+        work.not_complained_of()?;
         let supervision = work.case.supervision(id)?.clone();
         if supervision.level > highest {
             return Err(DomainError::NotEntitled { code: "supervision_level" });
@@ -253,17 +254,17 @@ impl Work<'_> {
     }
 
     /// Who sees to what nobody has taken: to a verification, the lowest that stands above all who handled the case; to an
-    /// objection, whoever decides over it.
+    /// objection, whoever decides over it; to a dispatch, another than whoever received the case, where that is complained of.
     pub(super) fn sees_to(&self, clock: Option<ClockKind>) -> Option<OrgId> {
         match clock? {
             ClockKind::Verify if self.case.verification.is_none() => {
                 let aside = self.case.complained_of;
                 self.routes.superior_apart(&self.case.handling_orgs(), aside, self.now)
             }
-            ClockKind::Dispatch => {
-                let open = self.case.open_objection()?;
-                self.case.decider_of(open, self.routes, self.now)
-            }
+            ClockKind::Dispatch => match self.case.open_objection() {
+                Some(open) => self.case.decider_of(open, self.routes, self.now),
+                None => self.dispatches_instead(),
+            },
             _ => None,
         }
     }

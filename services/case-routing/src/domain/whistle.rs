@@ -46,6 +46,7 @@ impl Case {
         let mut work = Work::begin(self, act);
         work.stay(Trigger::Whistle)?;
         let sender = work.human_official()?;
+        work.not_complained_of()?;
         check_code("reason_code", &command.reason_code)?;
         if command.orgs.is_empty() || command.orgs.len() > 20 {
             return Err(DomainError::invalid("org_ids", "1–20 organisations"));

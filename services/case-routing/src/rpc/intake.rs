@@ -23,7 +23,7 @@ use crate::{
     record::CaseRecord,
     seed,
     store::{case_store::CaseStore, exchange::joined, read},
-    verb::{Verb, acting_for, acting_for_who_may, unbiased},
+    verb::{Verb, acting_for, acting_for_who_may, sends, unbiased},
 };
 
 /// The RPCs.
@@ -227,6 +227,7 @@ impl IntakeService for Intake {
             |case, act, by, wish| {
                 let act = acting_for(act, by, by.org_id.map(OrgId));
                 let choice: RouteChoice = wish.choice(&case, &act, by);
+                sends(&case, &choice, &act, by)?;
                 case.dispatch(&choice, &act)
             }
         )
@@ -243,6 +244,7 @@ impl IntakeService for Intake {
             RecallCaseResponse,
             |message| parse::code("reason_code", &message.reason_code)?,
             |case, act, by, reason| {
+                unbiased(&case, by)?;
                 let (routes, now) = (act.routes, act.now);
                 let act = acting_for_who_may(act, by, |org| case.may_recall(org, routes, now));
                 case.recall(&reason, &act)

@@ -73,11 +73,14 @@ impl MediationService for Mediations {
             "TakeMediation",
             TakeMediationResponse,
             |_message| (),
-            |mediation, act, by, _nothing| {
+            |mediation, case, act, by, _nothing| {
+                unbiased(case, by)?;
                 // Another organisation's mediator takes it over for the own one.
                 let mut act = act.clone();
                 act.by = who(by);
-                mediation.take(Some(by.person_id), &act)
+                let mediates = mediation.mediator.as_ref().map(|mediator| mediator.org);
+                let recused = mediates.is_some() && mediates == case.complained_of;
+                mediation.take(Some(by.person_id), recused, &act)
             }
         )
     }

@@ -25,7 +25,7 @@ use crate::{
     },
     reach, seed,
     store::list_work,
-    verb::{acting_for, acting_for_who_may, leading, suspending},
+    verb::{acting_for, acting_for_who_may, leading, sends, suspending, unbiased},
 };
 
 /// The RPCs.
@@ -157,6 +157,7 @@ impl TaskService for Tasks {
                 match &decision.1 {
                     Some(wish) => {
                         let choice = wish.choice(&case, &act, by);
+                        sends(&case, &choice, &act, by)?;
                         case.redispatch(&choice, &act)
                     }
                     None if decision.0 == "reject" => case.reject_objection(&decision.2, &act),
@@ -260,7 +261,10 @@ impl TaskService for Tasks {
                     reason_code: parse::code("reason_code", &message.reason_code)?,
                 }
             },
-            |case, act, _by, call| case.whistle(&call, &act)
+            |case, act, by, call| {
+                unbiased(&case, by)?;
+                case.whistle(&call, &act)
+            }
         )
     }
 

@@ -1,6 +1,6 @@
-//! Duties that wait for training, those that have no courses, and those that the district does not let come about.
+//! Duties that wait for training, of which it is refused, those that have no courses, and those that the district does not let come about.
 
-use chassis::proto::case_routing::v1 as pb;
+use chassis::proto::{case_routing::v1 as pb, staffing::v1::TrainingRefused};
 use tonic::Code;
 
 use crate::{
@@ -27,6 +27,50 @@ async fn a_duty_with_courses_waits_for_them_and_is_rolled_back_without() {
     assert_eq!(world.told().await, ["DutyRolledBack"], "authority, money and posts go back");
     world.trained(&id).await;
     assert_eq!(world.transfer(&id).await, over, "too late");
+    world.d.service.stop().await;
+}
+
+async fn refused(world: &Duties, id: &str) {
+    let refused = TrainingRefused {
+        duty_transfer_id: id.to_owned(),
+        to_org_id: world.d.station.to_string(),
+        reason_code: "no_trainer".into(),
+    };
+    world.answered("staffing", id, &refused).await;
+}
+
+#[tokio::test]
+async fn refused_courses_roll_a_duty_back_at_once_and_the_reason_stands() {
+    let world = Duties::start().await;
+    let id = world.proposed().await.duty_transfer_id;
+    world.approve(&id, &world.arbiter()).await.unwrap();
+    world.all_legs(&id).await;
+    world.told().await;
+    refused(&world, &id).await;
+    let over = world.transfer(&id).await;
+    let expected = (pb::DutyTransferState::RolledBack, "training_refused");
+    assert_eq!((over.state(), over.reason_code.as_str()), expected);
+    let leg = over.training.unwrap();
+    assert_eq!((leg.state(), leg.reason_code.as_str()), (pb::LegState::Refused, "no_trainer"));
+    assert!(leg.change_time.is_some() && leg.reference.is_empty());
+    let events = world.d.service.drain_outbox().await;
+    let told = events.iter().find(|event| event.is::<pb::DutyRolledBack>()).expect("it is told");
+    let told: pb::DutyRolledBack = told.decode().unwrap();
+    assert_eq!((told.reason_code.as_str(), told.training()), ("training_refused", pb::LegState::Refused));
+    assert_eq!(told.staff(), pb::LegState::Confirmed, "what was granted is given back by that");
+    assert_eq!(world.lead().await, world.department.to_string());
+
+    // Where nobody asked for courses, nobody refuses any.
+    let proposal = pb::ProposeDutyTransferRequest {
+        training_codes: Vec::new(),
+        effective_on: "2026-04-01".into(),
+        deadline_time: None,
+        ..world.proposal(world.d.station)
+    };
+    let id = world.asked(proposal).await.duty_transfer_id;
+    let bare = world.transfer(&id).await;
+    refused(&world, &id).await;
+    assert_eq!(world.transfer(&id).await, bare);
     world.d.service.stop().await;
 }
 

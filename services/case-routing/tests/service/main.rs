@@ -66,6 +66,7 @@ mod reach;
 mod recount;
 mod recount_moves;
 mod recusal;
+mod recusal_by_hand;
 mod remarks;
 mod reminders;
 mod repeats;

@@ -101,7 +101,7 @@ impl Dispute {
     }
 
     /// Both neighbours consent, one by herself and one before the mediator; a session is held.
-    async fn in_session(&self, case: &pb::Case) -> pb::Mediation {
+    pub async fn in_session(&self, case: &pb::Case) -> pb::Mediation {
         let taken = self.taken(case).await;
         let consent = |party_number| {
             let (case_id, mediation_id) = ids(&taken);

@@ -1,6 +1,9 @@
 //! 回避: whoever belongs to the organisation complained of mediates nothing of the complaint, and no merger brings one before them.
 
+use std::time::Duration;
+
 use chassis::{auth::Role, proto::case_routing::v1 as pb, testing::Persona};
+use chrono::TimeDelta;
 use tonic::{Code, Status};
 use uuid::Uuid;
 
@@ -118,6 +121,108 @@ async fn a_mediator_who_turns_out_to_be_of_whom_it_complains_goes_no_further() {
     consents(&m, &other, &taken, 1).await.unwrap();
     let refuse = pb::RefuseMediationRequest { request_id: request_id(), ..refuse };
     m.as_(&m.asking).refuse_mediation(refuse).await.unwrap();
+    m.d.service.stop().await;
+}
+
+/// The case is verified, rated and closed; opened again it turns out to complain of the committee.
+async fn complained_of_later(m: &Dispute, case: &pb::Case) {
+    m.d.confirm(case).await;
+    let case_id = || case.case_id.clone();
+    let rate =
+        pb::RateCaseRequest { case_id: case_id(), request_id: request_id(), grade: 5, ..Default::default() };
+    m.d.cases(&m.asking).rate_case(rate).await.unwrap();
+    let reopen = pb::ReopenCaseRequest {
+        case_id: case_id(),
+        request_id: request_id(),
+        reason_code: "new_facts".into(),
+        ..Default::default()
+    };
+    let open = m.d.cases(&m.asking).reopen_case(reopen).await.unwrap().into_inner().case.unwrap();
+    assert_eq!((open.state(), &open.lead_org_id), (pb::CaseState::Dispatched, &m.committee.to_string()));
+    let recall = pb::RecallCaseRequest {
+        case_id: case_id(),
+        request_id: request_id(),
+        reason_code: "mis_dispatch".into(),
+        ..Default::default()
+    };
+    intake(&m.d, &m.d.dispatcher()).recall_case(recall).await.unwrap();
+    triaged(m, case, Some(m.committee)).await;
+}
+
+/// Taken over by the street's mediator, which was not possible before; as the parties find it in their list.
+async fn taken_over(m: &Dispute, of: &pb::Mediation) -> pb::Mediation {
+    let other = other_mediator(m);
+    let over = takes(m, &other, of).await.unwrap();
+    let step = over.steps.last().unwrap();
+    assert_eq!((step.step.as_str(), &step.org_id), ("take", &m.d.office.to_string()));
+    assert_eq!(step.reason.as_ref().unwrap().code, "mediator_recused");
+    for party in [&m.asking, &m.other] {
+        let list = pb::ListMediationsRequest::default();
+        let listed = m.as_(party).list_mediations(list).await.unwrap().into_inner().mediations;
+        let known = listed.iter().find(|known| known.mediation_id == of.mediation_id).unwrap();
+        assert_eq!((&known.mediator_org_id, known.state()), (&m.d.office.to_string(), over.state()));
+    }
+    over
+}
+
+#[tokio::test]
+async fn talks_whose_mediator_turns_out_to_be_complained_of_are_taken_over_and_ended_by_another() {
+    let m = Dispute::start().await;
+    let case = m.in_progress().await;
+    let held = m.in_session(&case).await;
+    let begun = takes(&m, &other_mediator(&m), &held).await.unwrap_err();
+    assert_eq!(begun.code(), Code::FailedPrecondition, "{begun}");
+    assert!(begun.message().contains("mediation_state"), "nobody else's talks are taken over: {begun}");
+    // The parties do not come to an end, and the committee goes on with the case.
+    m.d.service.clock().advance(Duration::from_secs(40 * 86_400));
+    let passed = async || m.read(&m.mediator, &held).await.unwrap().deadlines[0].passed;
+    m.d.service.wait_for("the day to go by", passed).await;
+    let complete = pb::CompleteCaseRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        evidence_refs: vec!["photo:1".into()],
+        ..Default::default()
+    };
+    let member = Persona::new(Role::CommitteeMember, m.d.community).org(m.committee);
+    m.d.tasks(&member).complete_case(complete).await.unwrap();
+    complained_of_later(&m, &case).await;
+
+    let before = m.read(&m.mediator, &held).await.unwrap();
+    assert_eq!(before.state(), pb::MediationState::InSession);
+    recused(fails(&m, &m.mediator, &held).await.unwrap_err());
+    recused(takes(&m, &m.mediator, &held).await.unwrap_err());
+    let over = taken_over(&m, &held).await;
+    assert_eq!((over.state(), over.sessions.len()), (pb::MediationState::Applied, 1));
+    assert!(over.parties.iter().all(|party| party.consented_time.is_none()), "to another mediator");
+    assert_eq!(over.deadlines, before.deadlines, "its days run on");
+    consents(&m, &m.other, &held, 2).await.unwrap();
+    fails(&m, &other_mediator(&m), &held).await.unwrap();
+    let ended = m.read(&m.asking, &held).await.unwrap();
+    assert_eq!(ended.state(), pb::MediationState::ToldOfChannels);
+    m.d.service.stop().await;
+}
+
+#[tokio::test]
+async fn an_agreement_whose_mediator_turns_out_to_be_complained_of_is_followed_up_by_another() {
+    let m = Dispute::start().await;
+    let effective = m.effective(TimeDelta::days(20)).await;
+    let case = pb::Case { case_id: effective.case_id.clone(), ..Default::default() };
+    complained_of_later(&m, &case).await;
+    let (case_id, mediation_id) = ids(&effective);
+    let perform = || pb::RecordPerformanceRequest {
+        case_id: case_id.clone(),
+        mediation_id: mediation_id.clone(),
+        request_id: request_id(),
+        evidence_refs: vec!["doc:visit-1".into()],
+        ..Default::default()
+    };
+    recused(m.as_(&m.mediator).record_performance(perform()).await.unwrap_err());
+    let over = taken_over(&m, &effective).await;
+    assert_eq!(over.state(), pb::MediationState::Effective);
+    assert_eq!((&over.agreement, &over.deadlines), (&effective.agreement, &effective.deadlines));
+    let other = other_mediator(&m);
+    let done = m.as_(&other).record_performance(perform()).await.unwrap().into_inner().mediation.unwrap();
+    assert_eq!(done.state(), pb::MediationState::Performed);
     m.d.service.stop().await;
 }
 

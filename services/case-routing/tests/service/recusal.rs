@@ -28,7 +28,7 @@ fn verification(d: &District, by: &Persona) -> VerificationServiceClient<PeerCha
 }
 
 /// With a grant for another organisation besides.
-fn also_of(mut persona: Persona, role: Role, unit_id: Uuid, org: Uuid) -> Persona {
+pub fn also_of(mut persona: Persona, role: Role, unit_id: Uuid, org: Uuid) -> Persona {
     persona.scopes.push(Scope { role, unit_id, line: None, org_id: Some(org) });
     persona
 }

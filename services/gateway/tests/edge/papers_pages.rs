@@ -4,8 +4,8 @@ use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use proto::{
     auth::v1::Role,
     case_routing::v1::{
-        Application, GetApplicationRequest, GetApplicationResponse, GetCaseResponse, GetDutyTransferRequest,
-        GetMediationRequest,
+        Application, DutyLeg, DutyTransfer, DutyTransferState, GetApplicationRequest, GetApplicationResponse,
+        GetCaseResponse, GetDutyTransferRequest, GetDutyTransferResponse, GetMediationRequest, LegState,
     },
     identity::v1::SignInResponse,
 };
@@ -173,6 +173,20 @@ async fn duties_show_their_authority_funds_and_staff_and_what_was_sent_back() {
     assert_eq!(asked.duty_transfer_id, TRANSFER);
     let (_, html) = page(&edge, &path, &format!("{session}; jh_lang=en")).await;
     shows(&html, &["Authority", "Confirmed", "Refused", "Supports"]);
+    let leg = DutyLeg {
+        state: LegState::Refused.into(),
+        reason_code: "no_trainer".into(),
+        ..Default::default()
+    };
+    let refused = DutyTransfer {
+        state: DutyTransferState::RolledBack.into(),
+        reason_code: "training_refused".into(),
+        training: Some(leg),
+        ..papers::transfer()
+    };
+    edge.services.answer("GetDutyTransfer", &GetDutyTransferResponse { transfer: Some(refused) });
+    let (_, html) = page(&edge, &path, &session).await;
+    shows(&html, &["回滚", "拒绝培训", "no_trainer"]);
 
     // Who may not see what was sent back sees the rest; who may see nothing is told so.
     edge.services.refuse("ListAdmissionRefusals", Status::permission_denied("role"));

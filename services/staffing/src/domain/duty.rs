@@ -223,6 +223,20 @@ impl Demand {
         Ok(self.changed())
     }
 
+    /// The courses are refused, or were not done after all.
+    ///
+    /// # Errors
+    /// `WrongState` when none are asked for, when it is said already, and when the transfer took effect or is over.
+    pub fn refuse_training(mut self) -> Result<Self> {
+        self.may_refuse(self.training)?;
+        if self.training_codes.is_empty() {
+            return Err(self.wrong("no courses are asked for"));
+        }
+        self.training = LegState::Refused;
+        self.training_ref.clear();
+        Ok(self.changed())
+    }
+
     /// There is nobody, or no longer. Whoever comes instead has the courses still to do.
     ///
     /// # Errors

@@ -16,8 +16,8 @@ use proto::staffing::v1::{
     CompleteDutyTrainingRequest, CompleteDutyTrainingResponse, CreateFundLineRequest, CreateFundLineResponse,
     FundsAllotted, FundsRefused, GetDutyDemandRequest, GetDutyDemandResponse, ListDutyDemandsRequest,
     ListDutyDemandsResponse, ListFundLinesRequest, ListFundLinesResponse, RefuseDutyStaffRequest,
-    RefuseDutyStaffResponse, RefuseFundsRequest, RefuseFundsResponse, StaffUnavailable,
-    duty_resource_service_server::DutyResourceService,
+    RefuseDutyStaffResponse, RefuseDutyTrainingRequest, RefuseDutyTrainingResponse, RefuseFundsRequest,
+    RefuseFundsResponse, StaffUnavailable, duty_resource_service_server::DutyResourceService,
 };
 use tonic::{Request, Response};
 use uuid::Uuid;
@@ -37,7 +37,7 @@ use crate::{
 const MAX_FEN: i64 = 10_000_000_000_000;
 /// Most posts named at once.
 const MAX_POSTS: usize = 1_000;
-/// Who names posts, and says that those on them were trained: those who manage the new holder's workers (S-3).
+/// Who names posts, and says that those on them were trained, or are not: those who manage the new holder's workers (S-3).
 pub(super) const NAMING: [Role; 3] = [Role::StreetLeader, Role::StreetDispatcher, Role::StationHead];
 
 /// `jianghan.staffing.v1.DutyResourceService`.
@@ -348,6 +348,14 @@ impl DutyResourceService for DutyRpc {
     ) -> RpcResult<CompleteDutyTrainingResponse> {
         let caller = Caller::of(&request)?;
         Ok(Response::new(self.trained(&caller, request.into_inner()).await?))
+    }
+
+    async fn refuse_duty_training(
+        &self,
+        request: Request<RefuseDutyTrainingRequest>,
+    ) -> RpcResult<RefuseDutyTrainingResponse> {
+        let caller = Caller::of(&request)?;
+        Ok(Response::new(self.refuse_courses(&caller, request.into_inner()).await?))
     }
 
     async fn refuse_duty_staff(

@@ -1,4 +1,4 @@
-//! The courses (培训) that a transfer of a duty asks for, done by those on its posts.
+//! The courses (培训) that a transfer of a duty asks for, done by those on its posts, or refused.
 
 use chassis::{
     Result,
@@ -7,7 +7,10 @@ use chassis::{
     db::Tx,
     event::Emit,
 };
-use proto::staffing::v1::{CompleteDutyTrainingRequest, CompleteDutyTrainingResponse, TrainingCompleted};
+use proto::staffing::v1::{
+    CompleteDutyTrainingRequest, CompleteDutyTrainingResponse, RefuseDutyTrainingRequest,
+    RefuseDutyTrainingResponse, TrainingCompleted, TrainingRefused,
+};
 
 use super::{
     convert,
@@ -38,6 +41,31 @@ impl DutyRpc {
             };
             tx.emit(Emit::new(id, demand.version, &event).line(demand.line.as_deref()));
             Ok(CompleteDutyTrainingResponse { demand: Some((&demand).into()) })
+        })
+        .await
+    }
+
+    /// They are refused, for a reason.
+    pub(super) async fn refuse_courses(
+        &self,
+        caller: &Caller,
+        request: RefuseDutyTrainingRequest,
+    ) -> Result<RefuseDutyTrainingResponse> {
+        let meta = Meta::new("RefuseDutyTraining", &request.request_id, &request)?;
+        let id = convert::uuid("duty_transfer_id", &request.duty_transfer_id)?;
+        let reason_code = convert::code("reason_code", &request.reason_code)?;
+        let (topology, by) = (self.setup.topology.load(), caller.clone());
+        once(&self.db, caller, meta, async move |tx: &mut Tx<'_>| {
+            let demand = Self::demand(tx, &by, &NAMING, &topology, id).await?;
+            let demand = demand.refuse_training()?;
+            demands::write(tx.conn, &demand).await?;
+            let event = TrainingRefused {
+                duty_transfer_id: id.to_string(),
+                to_org_id: demand.to_org_id.to_string(),
+                reason_code: reason_code.clone(),
+            };
+            tx.emit(Emit::new(id, demand.version, &event).line(demand.line.as_deref()));
+            Ok(RefuseDutyTrainingResponse { demand: Some((&demand).into()) })
         })
         .await
     }

@@ -7,8 +7,8 @@ use proto::{
         AllotFundsRequest, AssignDutyStaffRequest, CompleteDutyTrainingRequest, CreateFundLineRequest,
         DemandState, DutyDemand, FundLine, GetDutyDemandRequest, GetDutyDemandResponse,
         ListDutyDemandsRequest, ListFundLinesRequest, ListPostsRequest, Post, PostKind,
-        RefuseDutyStaffRequest, RefuseFundsRequest, TrainingCompleted,
-        duty_resource_service_client::DutyResourceServiceClient,
+        RefuseDutyStaffRequest, RefuseDutyTrainingRequest, RefuseFundsRequest, TrainingCompleted,
+        TrainingRefused, duty_resource_service_client::DutyResourceServiceClient,
     },
 };
 use tonic::{Code, Status};
@@ -238,6 +238,67 @@ async fn courses_are_done_by_those_on_the_posts_and_anew_by_others() {
     let without = demand(&mut head, id).await;
     assert_eq!((without.staff(), without.training()), (DemandState::Refused, DemandState::Asked));
     assert!(without.training_ref.is_empty());
+    world.service.stop().await;
+}
+
+#[tokio::test]
+async fn courses_are_refused_with_a_reason_before_the_transfer_takes_effect() {
+    let world = World::start().await;
+    world.hire(Role::ServiceWorker, COMMUNITY, STATION, "").await;
+    let post = post_of(&world).await;
+    let (bare, id, later) = (new_id(), new_id(), new_id());
+    world.tell(bare, &proposed(bare)).await;
+    for id in [id, later] {
+        let with_courses = DutyTransferProposed { training_codes: vec!["lamps_1".into()], ..proposed(id) };
+        world.tell(id, &with_courses).await;
+    }
+    let refuse = |id: Uuid, reason: &str| RefuseDutyTrainingRequest {
+        duty_transfer_id: id.to_string(),
+        request_id: request_id(),
+        reason_code: reason.into(),
+    };
+    let mut head = client(&world, &head());
+    for wrong in ["", "Prose with spaces", "忙"] {
+        let status = head.refuse_duty_training(refuse(id, wrong)).await.unwrap_err();
+        assert_eq!((status.code(), fields(&status)), (Code::InvalidArgument, vec!["reason_code".to_owned()]));
+    }
+    let none = head.refuse_duty_training(refuse(bare, "no_trainer")).await.unwrap_err();
+    assert_eq!(none.code(), Code::FailedPrecondition, "no courses are asked for: {none}");
+    let mut stranger = client(&world, &Persona::new(Role::StationHead, OTHER_STREET));
+    for id in [id, new_id()] {
+        let unseen = stranger.refuse_duty_training(refuse(id, "no_trainer")).await.unwrap_err();
+        assert_eq!(unseen.code(), Code::NotFound);
+    }
+    assign(&mut head, id, std::slice::from_ref(&post)).await.unwrap();
+    world.sent().await;
+
+    let request = refuse(id, "no_trainer");
+    let refused = head.refuse_duty_training(request.clone()).await.unwrap().into_inner();
+    assert_eq!(head.refuse_duty_training(request).await.unwrap().into_inner(), refused, "repeated");
+    let demanded = refused.demand.unwrap();
+    assert_eq!((demanded.training(), demanded.staff()), (DemandState::Refused, DemandState::Met));
+    let again = head.refuse_duty_training(refuse(id, "no_time")).await.unwrap_err();
+    assert_eq!(again.code(), Code::FailedPrecondition, "{again}");
+    let events = world.service.drain_outbox().await;
+    let [event] = events.as_slice() else { panic!("told once: {events:?}") };
+    let told: TrainingRefused = event.decode().unwrap();
+    assert_eq!((told.duty_transfer_id, told.reason_code.as_str()), (id.to_string(), "no_trainer"));
+    assert_eq!(told.to_org_id, STATION.to_string());
+    // The transfer is rolled back with that: the posts are free again.
+    world.tell(id, &over(id)).await;
+    assert_eq!(world.sent().await, ["StaffReleased"]);
+    assert_eq!(demand(&mut head, id).await.training(), DemandState::Refused);
+
+    // What was said to be done is taken back, too; afterwards nothing is.
+    assign(&mut head, later, std::slice::from_ref(&post)).await.unwrap();
+    train(&mut head, later, "record:1").await.unwrap();
+    let after_all = head.refuse_duty_training(refuse(later, "not_passed")).await.unwrap().into_inner();
+    let after_all = after_all.demand.unwrap();
+    assert_eq!((after_all.training(), after_all.training_ref.as_str()), (DemandState::Refused, ""));
+    train(&mut head, later, "record:2").await.unwrap();
+    world.tell(later, &DutyEffective { duty_transfer_id: later.to_string(), ..Default::default() }).await;
+    let late = head.refuse_duty_training(refuse(later, "no_time")).await.unwrap_err();
+    assert_eq!(late.code(), Code::FailedPrecondition, "it took effect: {late}");
     world.service.stop().await;
 }
 

@@ -169,7 +169,8 @@ impl Case {
     }
 
     /// A day of one of its mediations [went by](super::MediationDecision::missed): whoever mediates, else whoever has the case, is
-    /// reminded, unless they were and have not answered yet; nobody of a case that is over. The reminder stands, also when the
+    /// reminded, unless they were and have not answered yet; nobody of a case that is over. Where whoever mediates is complained of,
+    /// the lowest that stands above hears of it: another mediator has to take it over. The reminder stands, also when the
     /// case is closed or merged, as long as one of them is `overdue`. `None`: nothing changes.
     #[must_use]
     pub fn remind_of_mediation(
@@ -181,9 +182,16 @@ impl Case {
     ) -> Option<Decision> {
         let stands =
             |known: &Supervision| known.reason_code == DAY_PASSED && known.state != SupervisionState::Cleared;
-        let unanswered = |known: &Supervision| stands(known) && known.state != SupervisionState::Answered;
+        let subject = |org: OrgId| self.complained_of == Some(org);
+        let unanswered = |known: &Supervision| {
+            stands(known) && known.state != SupervisionState::Answered && !subject(self.supervised(known))
+        };
         let reminds = missed && !self.state.is_terminal();
         if reminds && !self.supervisions.iter().any(unanswered) {
+            let mediator = match mediator {
+                Some(org) if subject(org) => act.routes.superior_apart(&[org], Some(org), act.now),
+                other => other,
+            };
             let mut work = Work::begin(self, act);
             work.supervise_org(0, DAY_PASSED, None, None, mediator);
             return Some(work.finish());

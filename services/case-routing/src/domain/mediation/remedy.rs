@@ -63,6 +63,11 @@ pub const TEXTS: &[(&str, &str, &str)] = &[
         "调解的期限届满，请调解单位跟进",
         "a day of its mediation went by: whoever mediates sees to it",
     ),
+    (
+        "mediator_recused",
+        "原调解单位系被诉单位，依法回避，由其他调解员接手",
+        "whoever mediated is complained of and steps aside: another mediator takes it over",
+    ),
     ("mediation_ended", "调解结束", "the mediation ended"),
     ("deadline_over", "{deadline} 期限届满", "the day for {deadline} is over"),
     (

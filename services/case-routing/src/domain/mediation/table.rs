@@ -7,6 +7,8 @@
 //!   effect, and is performed or not.
 //! - An agreement that the court did not confirm is mediated anew (`Remediate`) or given up (`Fail`).
 //! - A written agreement that is not signed yet binds nobody: a party may still end the mediation.
+//! - Whoever mediates and turns out to be complained of steps aside (回避) in whatever state, and another mediator takes it over:
+//!   before an agreement is in effect the parties consent anew, afterwards it is followed up by the other one.
 
 use super::codes::ConfirmationState::{self as C, *};
 use super::codes::MediationState::{self as S, *};
@@ -20,6 +22,13 @@ pub const MEDIATION_TRANSITIONS: &[(Option<S>, S, V)] = &[
     (Some(Initiated), Initiated, V::Take),
     (Some(Consented), Applied, V::Take),
     (Some(Consented), Initiated, V::Take),
+    (Some(InSession), Applied, V::Take),
+    (Some(InSession), Initiated, V::Take),
+    (Some(Agreed), Applied, V::Take),
+    (Some(Agreed), Initiated, V::Take),
+    (Some(Effective), Effective, V::Take),
+    (Some(Performed), Performed, V::Take),
+    (Some(ToldOfCourt), ToldOfCourt, V::Take),
     (Some(Applied), Applied, V::Consent),
     (Some(Applied), Consented, V::Consent),
     (Some(Initiated), Initiated, V::Consent),
@@ -85,6 +94,14 @@ impl S {
     #[must_use]
     pub const fn is_end(self) -> bool {
         matches!(self, Performed | ToldOfCourt | Refused | ToldOfChannels | TerminatedByParty)
+    }
+}
+
+impl C {
+    /// Whether the court is still to answer.
+    #[must_use]
+    pub const fn is_awaited(self) -> bool {
+        matches!(self, Requested | Self::Accepted)
     }
 }
 

@@ -19,6 +19,8 @@ const MOST_SESSIONS: usize = 50;
 
 /// The code under which a mediation ends with its case.
 const CASE_ENDED: &str = "case_ended";
+/// Why another mediator took it over, where whoever mediated is complained of.
+const RECUSED: &str = "mediator_recused";
 
 /// A party as it is entered.
 #[derive(Debug, Clone)]
@@ -115,13 +117,19 @@ impl Mediation {
         Ok(work.finish())
     }
 
-    /// A mediator takes it on, or over from another. Consents were given to the mediator of then.
+    /// A mediator takes it on, or over from another. Consents were given to the mediator of then. `recused`: whoever mediates is
+    /// complained of, and steps aside also once the talks have begun. What the parties have not all signed yet is given up with
+    /// that, and the talks go on before the other one with everybody's consent; an agreement in effect stands.
     ///
     /// # Errors
-    /// `Guard(mediation_state)` once the talks have begun; `NotEntitled(is_party)`; `Guard(taken_before)`.
-    pub fn take(self, person: Option<Uuid>, act: &Act<'_>) -> Result<MediationDecision> {
+    /// `Guard(mediation_state)` once the talks have begun, unless `recused`, and of one that ended, unless the court is to answer
+    /// still; `NotEntitled(is_party)`; `Guard(taken_before)`.
+    pub fn take(self, person: Option<Uuid>, recused: bool, act: &Act<'_>) -> Result<MediationDecision> {
         let mut work = Work::begin(self, act);
         work.permit(V::Take)?;
+        if !work.mediation.may_be_taken(recused) {
+            return Err(work.wrong_state(V::Take));
+        }
         let (Standing::Official, Some(org)) = (work.by.standing, work.by.org) else {
             return Err(DomainError::NotEntitled { code: "mediator" });
         };
@@ -135,9 +143,27 @@ impl Mediation {
             return Err(DomainError::guard("taken_before", "this mediator has it already"));
         }
         work.mediation.mediator = Some(mediator);
-        work.mediation.parties.iter_mut().for_each(|party| party.consented_at = None);
-        work.enter(opened(work.mediation.origin), V::Take, None, None)?;
+        let reason = recused.then(|| Reason::new(RECUSED));
+        if !work.mediation.state.is_open() {
+            work.stay(V::Take, None, reason)?;
+            return Ok(work.finish());
+        }
+        work.mediation.agreement = None;
+        for party in &mut work.mediation.parties {
+            party.consented_at = None;
+            party.signed_at = None;
+        }
+        work.enter(opened(work.mediation.origin), V::Take, None, reason)?;
         Ok(work.finish())
+    }
+
+    /// Whether another mediator may take it on now.
+    fn may_be_taken(&self, recused: bool) -> bool {
+        match self.state {
+            S::Applied | S::Initiated | S::Consented => true,
+            S::InSession | S::Agreed | S::Effective => recused,
+            _ => recused && self.confirmation.as_ref().is_some_and(|asked| asked.state.is_awaited()),
+        }
     }
 
     /// A party consents to the mediator; `own` is the resident who acts for themselves.

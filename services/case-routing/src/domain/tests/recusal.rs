@@ -1,4 +1,5 @@
-//! Whoever is complained of steps aside: in triage, in every check, in arbitration, and wherever the complaint is merged to.
+//! Whoever is complained of steps aside: in triage, in dispatch by hand, in every check, in arbitration, and wherever the complaint is
+//! merged to.
 
 use chrono::TimeDelta;
 
@@ -229,4 +230,86 @@ fn the_word_of_a_joined_requester_is_not_judged_by_whom_either_case_complains_of
     let at = rated.rating.as_ref().unwrap().at;
     assert_eq!(guard(rated.judge_merged(true, "", &about, &world.official(HOUSING))), "rating_judge");
     assert_eq!(guard(complained.heed_joined(at, &world.official(HOUSING))), "rating_judge");
+}
+
+#[test]
+fn whoever_is_complained_of_sends_nothing_by_hand_and_leaves_it_to_the_router_and_to_others() {
+    let mut world = World::new();
+    world.complained_of = Some(STREET_OFFICE);
+    let case = world.triaged("street_light");
+    for choice in [manual(URBAN), sends(Chooser::Dispatcher, URBAN, &[COURTS])] {
+        assert_eq!(guard(case.clone().dispatch(&choice, &world.official(STREET_OFFICE))), "recused");
+    }
+    let by_superior = case.clone().dispatch(&manual(URBAN), &world.official(GOVERNMENT)).unwrap().case;
+    assert_eq!(by_superior.lead_org, Some(URBAN));
+    let routed = case.dispatch(&RouteChoice::Auto, &world.official(STREET_OFFICE)).unwrap().case;
+    assert_eq!(routed.lead_org, Some(URBAN), "by the list");
+
+    let waiting = world.dispatched("nobodys");
+    let proposal = RouteChoice::Confirmed(waiting.routing.last().unwrap().id);
+    assert_eq!(guard(waiting.clone().dispatch(&proposal, &world.official(STREET_OFFICE))), "recused");
+    let confirmed = waiting.dispatch(&proposal, &world.official(GOVERNMENT)).unwrap().case;
+    assert_eq!(confirmed.lead_org, Some(GOVERNMENT));
+
+    let offered = world.dispatched("shopping_help");
+    for choice in [RouteChoice::Auto, RouteChoice::PublicService] {
+        assert_eq!(guard(offered.clone().dispatch(&choice, &world.official(STREET_OFFICE))), "recused");
+        assert!(offered.clone().dispatch(&choice, &world.official(GOVERNMENT)).is_ok());
+    }
+
+    let objected = world.objected("stairs");
+    let by_hand = objected.clone().redispatch(&manual(URBAN), &world.official(STREET_OFFICE));
+    assert_eq!(guard(by_hand), "recused");
+    let by_list = objected.redispatch(&RouteChoice::PublicService, &world.official(STREET_OFFICE));
+    assert_eq!(by_list.unwrap().case.lead_org, Some(HOUSING));
+
+    let sent = world.dispatched("stairs");
+    assert_eq!(guard(sent.clone().recall("mis_dispatch", &world.official(STREET_OFFICE))), "recused");
+    assert!(sent.recall("mis_dispatch", &world.official(GOVERNMENT)).is_ok());
+    let worked_on = world.in_progress("stairs");
+    let whistle = WhistleCase { orgs: vec![URBAN], report_within: None, reason_code: "joint_work".into() };
+    assert_eq!(guard(worked_on.whistle(&whistle, &world.official(STREET_OFFICE))), "recused");
+}
+
+#[test]
+fn a_complaint_about_the_district_goes_on_where_the_router_knows_nobody() {
+    let mut world = World::new();
+    world.complained_of = Some(GOVERNMENT);
+    let known = world.triaged("street_light");
+    assert_eq!(guard(known.dispatch(&manual(URBAN), &world.official(GOVERNMENT))), "recused");
+    let unknown = world.triaged("nobodys");
+    for by in [STATION, STREET_OFFICE, GOVERNMENT] {
+        let routed = unknown.clone().dispatch(&RouteChoice::Auto, &world.official(by));
+        assert_eq!(guard(routed), "no_route", "{by}");
+    }
+    assert_eq!(guard(unknown.clone().dispatch(&manual(GOVERNMENT), &world.official(GOVERNMENT))), "recused");
+    let sent = unknown.dispatch(&manual(HOUSING), &world.official(GOVERNMENT)).unwrap().case;
+    assert_eq!(sent.lead_org, Some(HOUSING));
+    // Nobody but the objector is on the list, and nobody stands above the district to arbitrate.
+    let objected = sent.clone().object(objection(&sent), &world.official(HOUSING)).unwrap().case;
+    let redispatched = objected.redispatch(&manual(URBAN), &world.official(GOVERNMENT)).unwrap().case;
+    assert_eq!(redispatched.lead_org, Some(URBAN));
+}
+
+#[test]
+fn whoever_stands_above_sees_to_the_dispatch_of_a_complaint_about_whoever_received_it() {
+    let mut world = World::new();
+    world.complained_of = Some(STATION);
+    let case = world.accepted();
+    world.now = case.clock(ClockKind::Dispatch, None).unwrap().due_at;
+    let late = world.tick(case).case;
+    let about = late.supervisions.iter().find(|known| known.clock == Some(ClockKind::Dispatch)).unwrap();
+    assert_eq!((late.first_receiver, late.supervised(about)), (STATION, STREET_OFFICE));
+}
+
+#[test]
+fn whoever_is_complained_of_clears_no_supervision() {
+    let mut world = World::new();
+    world.complained_of = Some(STREET_OFFICE);
+    let case = world.in_progress("stairs");
+    let case = case.supervise(1, "leader", None, &world.official(GOVERNMENT)).unwrap().case;
+    let id = case.supervisions[0].id;
+    assert_eq!(guard(case.clone().clear_supervision(id, 1, &world.official(STREET_OFFICE))), "recused");
+    let cleared = case.clear_supervision(id, 2, &world.official(GOVERNMENT)).unwrap().case;
+    assert_eq!(cleared.supervisions[0].state, SupervisionState::Cleared);
 }

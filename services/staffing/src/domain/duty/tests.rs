@@ -89,6 +89,23 @@ fn courses_are_done_by_those_who_are_named_and_by_others_anew() {
 }
 
 #[test]
+fn courses_are_refused_until_the_transfer_takes_effect() {
+    let refused = asked().refuse_training().unwrap();
+    assert_eq!((refused.training, refused.version), (LegState::Refused, 2), "before anybody is named");
+    assert!(refused.clone().refuse_training().is_err(), "said already");
+    let done = refused.assign(&two()).unwrap().train("record:1").unwrap();
+    let effective = done.clone().take_effect().unwrap();
+    let after_all = done.refuse_training().unwrap();
+    assert_eq!((after_all.training, after_all.training_ref.as_str()), (LegState::Refused, ""));
+    assert_eq!(after_all.staff, LegState::Met, "those who are named stay until it is over");
+    let (over, returned) = after_all.close(true).unwrap();
+    assert_eq!((over.training, returned.post_ids.len()), (LegState::Refused, 2));
+    assert!(over.refuse_training().is_err() && effective.refuse_training().is_err());
+    let none = Demand { training_codes: vec![], ..asked() };
+    assert!(none.refuse_training().is_err(), "none are asked for");
+}
+
+#[test]
 fn what_was_met_is_given_back_once_and_nothing_moves_afterwards() {
     let (met, _) = asked().assign(&two()).unwrap().allot(line(100)).unwrap();
     let effective = met.clone().take_effect().unwrap();

@@ -85,7 +85,7 @@ const TRAINING: usize = 3;
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
         8 => (0_usize..4).prop_map(Step::Grant),
-        1 => (0_usize..3).prop_map(Step::Refuse),
+        1 => (0_usize..4).prop_map(Step::Refuse),
         1 => Just(Step::Leave),
         10 => (0_usize..4, any::<bool>()).prop_map(|(i, twice)| Step::Tell(i, twice)),
         10 => (0_usize..4, any::<bool>()).prop_map(|(i, twice)| Step::Answer(i, twice)),
@@ -158,8 +158,13 @@ impl Saga {
 
     /// Only those on the posts are trained, and whoever comes after them anew; staffing says both, in order.
     fn refuse(&mut self, one: usize) {
+        if one == TRAINING && !self.transfer.needs(LegKind::Training) {
+            return;
+        }
         self.four[one].refuses();
-        self.forgets_training();
+        if one != TRAINING {
+            self.forgets_training();
+        }
     }
 
     fn leave(&mut self) {

@@ -285,9 +285,9 @@ fn the_first_session_waits_until_the_lead_has_taken_the_case_up() {
 fn who_is_a_party_does_not_mediate() {
     let mut world = World::new();
     let mediation = opened(&mut world, MediationOrigin::Application);
-    let concerned = mediation.clone().take(Some(NEIGHBOUR), &world.act(mediator()));
+    let concerned = mediation.clone().take(Some(NEIGHBOUR), false, &world.act(mediator()));
     assert_eq!(refusal(concerned), "is_party");
-    assert_eq!(refusal(mediation.clone().take(None, &world.official(CONTRACTOR))), "is_party");
+    assert_eq!(refusal(mediation.clone().take(None, false, &world.official(CONTRACTOR))), "is_party");
     assert_eq!(refusal(mediation.consent(1, Some(NEIGHBOUR), &world.resident())), "no_mediator");
 }
 

@@ -5,6 +5,7 @@ mod days;
 mod follow;
 mod history;
 mod overdue;
+mod recused;
 mod reminded;
 mod table;
 
@@ -65,7 +66,7 @@ pub fn step(
 
 pub fn taken(world: &mut World) -> Mediation {
     let mediation = opened(world, MediationOrigin::Application);
-    step(world, mediation, |mediation, act| mediation.take(Some(MEDIATOR), act))
+    step(world, mediation, |mediation, act| mediation.take(Some(MEDIATOR), false, act))
 }
 
 pub fn consented(world: &mut World) -> Mediation {

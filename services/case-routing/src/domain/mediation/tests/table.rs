@@ -12,7 +12,7 @@ fn in_state(world: &mut World, state: MediationState) -> Option<Mediation> {
         S::Applied => taken(world),
         S::Initiated => {
             let mediation = opened(world, MediationOrigin::Committee);
-            step(world, mediation, |mediation, act| mediation.take(Some(MEDIATOR), act))
+            step(world, mediation, |mediation, act| mediation.take(Some(MEDIATOR), false, act))
         }
         S::Consented => consented(world),
         S::InSession => in_session(world),
@@ -50,7 +50,8 @@ fn prepared(world: &mut World, state: MediationState, verb: MediationVerb) -> Op
     use MediationState as S;
     let mediation = match (state, verb) {
         (S::Effective, MediationVerb::Remediate | MediationVerb::Fail) => return Some(not_confirmed(world)),
-        (S::Effective | S::Performed | S::ToldOfCourt, MediationVerb::CourtAnswer) => {
+        (S::Effective | S::Performed | S::ToldOfCourt, MediationVerb::CourtAnswer)
+        | (S::Performed | S::ToldOfCourt, MediationVerb::Take) => {
             let mediation = effective(world);
             step(world, mediation, |mediation, act| mediation.request_confirmation(None, act))
         }
@@ -74,7 +75,7 @@ fn attempt(world: &mut World, mediation: Mediation, verb: MediationVerb) -> Resu
         V::Open | V::TellCourt | V::TellChannels => {
             Err(DomainError::guard("mediation_state", format!("nobody can {verb}")))
         }
-        V::Take => mediation.take(Some(MEDIATOR), &Act { by: official(STREET_OFFICE), ..act.clone() }),
+        V::Take => mediation.take(Some(MEDIATOR), true, &Act { by: official(STREET_OFFICE), ..act.clone() }),
         V::Consent => mediation.consent(1, None, act),
         V::Refuse | V::Terminate => {
             let decision = mediation.refuse(1, None, false, "refused", act)?;
@@ -144,12 +145,21 @@ fn every_verb_in_every_state_does_what_the_table_says() {
     // What one state and verb cannot show in both ways.
     let mut world = World::new();
     let offered = opened(&mut world, MediationOrigin::Court);
-    let mut offered = step(&mut world, offered, |mediation, act| mediation.take(None, act));
+    let mut offered = step(&mut world, offered, |mediation, act| mediation.take(None, false, act));
     for number in 1..=3 {
         offered = step(&mut world, offered, |mediation, act| mediation.consent(number, None, act));
     }
     let other = Act { by: official(STREET_OFFICE), ..world.act(mediator()) };
-    taken_rows.extend(rows(&offered.take(None, &other).unwrap().mediation));
+    taken_rows.extend(rows(&offered.take(None, false, &other).unwrap().mediation));
+    let talks = opened(&mut world, MediationOrigin::Court);
+    let talks = step(&mut world, talks, |mediation, act| mediation.take(None, false, act));
+    let talks = to_talks(&mut world, talks);
+    let written = terms(AgreementKind::Written, None);
+    let written = step(&mut world, talks.clone(), |mediation, act| mediation.agree(written, act));
+    for mediation in [talks, written] {
+        let over = mediation.take(None, true, &world.official(STREET_OFFICE)).unwrap().mediation;
+        taken_rows.extend(rows(&over));
+    }
     let mut offered = not_confirmed(&mut world);
     offered.origin = MediationOrigin::Committee;
     let anew = step(&mut world, offered, |mediation, act| mediation.remediate(act));
