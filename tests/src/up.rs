@@ -27,10 +27,10 @@ pub fn folder() -> TempDir {
     folder
 }
 
-/// `jianghan up` without the day of 300 requests.
+/// `jianghan up`, which plays the day of 300 requests where none has been played.
 pub fn up(binary: &Path, data: &Path, port: u16) -> Command {
     let mut command = Command::new(binary);
-    command.args(["up", "--no-demo", "--port"]).arg(port.to_string()).arg("--data-dir").arg(data);
+    command.args(["up", "--port"]).arg(port.to_string()).arg("--data-dir").arg(data);
     // The private servers are what is looked at.
     command.env_remove("JIANGHAN_DATABASE_URL").env_remove("JIANGHAN_AMQP_URL");
     command.env_remove("JIANGHAN_CONFIG").env_remove("JIANGHAN_LOG");
@@ -62,6 +62,8 @@ pub fn database_rests(data: &Path) -> bool {
 
 /// A suite that came up and waits for Ctrl-C.
 pub struct Up {
+    /// What it said until it waited.
+    pub said: Vec<String>,
     child: Child,
     log: PathBuf,
     /// Kept: what it says when it stops must have somewhere to go.
@@ -74,17 +76,19 @@ impl Up {
         command.stdout(Stdio::piped()).stderr(fs::File::create(&log).expect("a log"));
         let mut child = command.spawn().expect("it runs");
         let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
+        let mut said = Vec::new();
         let ready = async {
             while let Some(line) = lines.next_line().await.expect("text") {
                 if line.contains("Ctrl-C") {
                     return true;
                 }
+                said.push(line);
             }
             false
         };
         let ready = timeout(PATIENCE, ready).await.expect("it comes up");
         assert!(ready, "it ended: {}", fs::read_to_string(&log).unwrap_or_default());
-        Self { child, log, _lines: lines }
+        Self { said, child, log, _lines: lines }
     }
 
     /// Its number.

@@ -9,7 +9,10 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use chassis::{config::TelemetryConfig, telemetry};
+use chassis::{
+    config::{BusConfig, TelemetryConfig},
+    telemetry,
+};
 use jianghan::{
     launch::{Launch, Launched, SeedScope, Shape},
     reconcile::{self, Waiting},
@@ -74,7 +77,7 @@ impl World {
         ALL_IN_ONE.get_or_try_init(start).await.expect("the all-in-one world starts")
     }
 
-    /// A process per service, RabbitMQ between them.
+    /// A process per service, RabbitMQ between them, with as many consumer groups of each service as a district has.
     pub async fn distributed() -> &'static Self {
         let start = || Self::start(Shape::Distributed, None);
         DISTRIBUTED.get_or_try_init(start).await.expect("the distributed world starts")
@@ -92,6 +95,7 @@ impl World {
         };
         std::mem::forget(telemetry::init("jianghan", &config)?); // flushed by intervals; dropping would end it
         let own = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let groups = BusConfig::default().groups.to_string(); // `up` has one; in one process nobody reads it
         let launch = Launch {
             shape,
             dir: dir.clone(),
@@ -109,6 +113,7 @@ impl World {
                 own("OTEL_EXPORTER_OTLP_ENDPOINT", &otlp.endpoint),
                 own("JIANGHAN_METRIC_INTERVAL_MS", "500"),
                 own("JIANGHAN_LOG", "info"),
+                own("JIANGHAN_BUS_GROUPS", &groups),
                 own("JIANGHAN_SPINE_RETRY_FIRST_MS", "20"), // what is poisoned is dead in seconds, not in minutes
                 own("JIANGHAN_WEBHOOK_LOOPBACK", "true"),   // other systems listen on this machine
                 own("JIANGHAN_WEBHOOK_RETRY_FIRST_MS", "50"),

@@ -1,5 +1,5 @@
-//! The first command an operator gives, with its own binary: the whole suite on an empty folder, stopped by itself; then again on
-//! what is there, stopped as Ctrl-C does.
+//! The first command an operator gives, with its own binary: the whole suite on an empty folder, the day of 300 requests and every
+//! scenario, stopped by itself; then again on what is there, which plays nothing, stopped as Ctrl-C does.
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
@@ -33,6 +33,21 @@ fn secret(path: &Path) -> Vec<u8> {
     fs::read(path).expect("it can be read")
 }
 
+/// The day was played to its end, and people were told what came of it.
+fn came_to_its_end(day: &Value, told: &str) {
+    for (figure, count) in [("registered", 300), ("lost", 0), ("duplicated_effects", 0), ("differences", 0)] {
+        assert_eq!(day[figure], count, "{figure}: {day:#}");
+    }
+    for nothing in ["stuck", "failures"] {
+        assert_eq!(day[nothing], json!([]), "{day:#}");
+    }
+    assert!(told.contains("playing a day of 300 requests"), "{told}");
+    for (line, figure) in [("registered", "300"), ("lost", "0"), ("duplicated effects", "0")] {
+        let is_it = |said: &str| said.contains(line) && said.split_whitespace().next_back() == Some(figure);
+        assert!(told.lines().any(is_it), "no line says `{line} {figure}`: {told}");
+    }
+}
+
 /// Nothing runs on the data any more.
 fn is_left_alone(data: &Path) {
     assert!(database_rests(data), "the database was stopped in order");
@@ -46,6 +61,7 @@ fn a_second_start_finds_the_data_of_the_first_and_neither_leaves_a_process() {
         let folder = folder();
         let (data, report) = (folder.path().join("data"), folder.path().join("report.json"));
         let (accounts, key) = (data.join("accounts.json"), data.join("jianghan.key"));
+        let day = data.join("demo.json");
         let port = free_port();
         let board = format!("http://127.0.0.1:{port}");
 
@@ -55,15 +71,18 @@ fn a_second_start_finds_the_data_of_the_first_and_neither_leaves_a_process() {
         names.push("one-window".to_owned());
         let mut first = up(binary, &data, port);
         first.args(["--scenario", &names.join(","), "--exit", "--json", "--report"]).arg(&report);
-        let first = timeout(PATIENCE, first.output()).await.expect("it ends by itself").expect("it runs");
+        let first = timeout(2 * PATIENCE, first.output()).await.expect("it ends by itself").expect("it runs");
         assert!(first.status.success(), "{first:?}");
         let told: Value = serde_json::from_slice(&first.stdout).expect("JSON and nothing else");
         assert_eq!(told["board"], format!("{board}/"));
         assert_eq!(told["accounts"], json!(accounts));
-        assert!(!data.join("demo.json").exists(), "no day was played");
+        let played_once = fs::read_to_string(&day).expect("the figures of the day");
+        let figures: Value = serde_json::from_str(&played_once).expect("they are JSON");
+        came_to_its_end(&figures, &String::from_utf8_lossy(&first.stderr));
         let written: Value =
             serde_json::from_slice(&fs::read(&report).expect("the report")).expect("the report is JSON");
         assert_eq!(written, told["played"]);
+        assert_eq!(written["registered"], figures["registered"], "the day stands in it, too");
         let all = written["scenarios"].as_array().expect("the scenarios");
         let played: Vec<_> = all.iter().map(|one| one["scenario"].as_str().expect("its name")).collect();
         assert_eq!(played, names, "each once, in the order asked for");
@@ -79,6 +98,8 @@ fn a_second_start_finds_the_data_of_the_first_and_neither_leaves_a_process() {
         is_left_alone(&data);
 
         let second = Up::start(up(binary, &data, port), folder.path().join("second.log")).await;
+        assert!(!second.said.iter().any(|line| line.contains("playing a day")), "{:#?}", second.said);
+        assert_eq!(fs::read_to_string(&day).expect("they stay"), played_once, "the day is played once");
         let server = fs::read_to_string(data.join("postgres/pg/postmaster.pid")).expect("a database runs");
         let server = server.lines().next().expect("its number").trim().to_owned();
         assert!(working_in(&data).contains(&server), "{server} works elsewhere");

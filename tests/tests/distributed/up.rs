@@ -21,7 +21,7 @@ fn ctrl_c_stops_every_process_in_order_and_one_process_goes_on() {
         let port = free_port();
         let mut command = up(&world.binary, &data, port);
         // They all work in the folder, so that one that is left behind is found.
-        command.args(["--shape", "distributed"]).current_dir(folder.path()).process_group(0);
+        command.args(["--no-demo", "--shape", "distributed"]).current_dir(folder.path()).process_group(0);
         let running = Up::start(command, folder.path().join("up.log")).await;
         killpg(running.pid(), Signal::SIGINT).expect("told to stop");
         running.ends_well().await;
@@ -37,7 +37,8 @@ fn ctrl_c_stops_every_process_in_order_and_one_process_goes_on() {
 
         // Everything had been taken in, so nothing waits in the broker for those who would not read it there.
         let mut command = up(&world.binary, &data, port);
-        let ended = timeout(PATIENCE, command.arg("--exit").output()).await.expect("it ends by itself");
+        command.args(["--no-demo", "--exit"]);
+        let ended = timeout(PATIENCE, command.output()).await.expect("it ends by itself");
         let ended = ended.expect("it runs");
         assert!(ended.status.success(), "{ended:?}");
         assert_eq!(fs::read_to_string(data.join("shape")).expect("the note"), "all-in-one\n");

@@ -30,8 +30,6 @@ const DAYS: i64 = 3 * 365;
 const OPEN: u32 = 20;
 /// Items of open cases: none of them is an application, which is not imported open.
 const SIMPLE: [&str; 4] = ["CJ-0101", "CJ-0112", "CJ-0142", "CJ-0103"];
-/// Of a thousand cases, those of one seeded resident.
-const OWN: u32 = 1;
 
 /// A suite of its own, and who works on it.
 pub struct Site {
@@ -91,19 +89,20 @@ impl Site {
     }
 }
 
-/// Brings a history of so many cases into a running suite and waits until everything has followed.
+/// Brings a history of so many cases into a running suite and waits until everything has followed. `own` as in [`write()`].
 pub async fn preload(
     suite: &Suite,
     operator: &Arc<Session>,
     folder: &Path,
     cases: u64,
+    own: &[String],
     quiet: bool,
 ) -> Result<()> {
     if cases == 0 {
         return Ok(());
     }
     let file = folder.join("history.csv");
-    write(&file, cases, &communities(suite, operator).await?, "", chassis::Clock::system().now())?;
+    write(&file, cases, &communities(suite, operator).await?, own, chassis::Clock::system().now())?;
     let (outcome, _) = load(suite, operator, &file, cases, quiet).await?;
     settle(suite, operator, &outcome).await?;
     Ok(())
@@ -157,8 +156,15 @@ async fn settle(suite: &Suite, operator: &Arc<Session>, outcome: &Outcome) -> Re
     Ok((drained, began.elapsed().as_secs_f64()))
 }
 
-/// Writes a history of so many cases up to `now`, oldest first. `own` is the person whose some of them are.
-pub fn write(path: &Path, cases: u64, communities: &[String], own: &str, now: DateTime<Utc>) -> Result<()> {
+/// Writes a history of so many cases up to `now`, oldest first. `own` are people of whom each has one case in a thousand; nobody
+/// known has the others.
+pub fn write(
+    path: &Path,
+    cases: u64,
+    communities: &[String],
+    own: &[String],
+    now: DateTime<Utc>,
+) -> Result<()> {
     let mut out = BufWriter::new(std::fs::File::create(path)?);
     let mut rng = StdRng::seed_from_u64(1);
     let words = keywords::vocabulary();
@@ -181,7 +187,8 @@ pub fn write(path: &Path, cases: u64, communities: &[String], own: &str, now: Da
         let phone = if rng.random_range(0..5) == 0 { "，电话13812345678" } else { "" };
         let text =
             format!("第{}号楼{word}，邻居们说了{}次{phone}，请尽快来看看。", number % 997, number % 7 + 2);
-        let own = if rng.random_range(0..1_000) < OWN { own } else { "" };
+        let whose: u16 = rng.random_range(0..1_000);
+        let own = own.get(usize::from(whose)).map_or("", String::as_str);
         let at =
             |hours: i64| (registered + TimeDelta::hours(hours)).to_rfc3339_opts(SecondsFormat::Secs, true);
         let street = &place[..9];
@@ -203,4 +210,30 @@ pub fn write(path: &Path, cases: u64, communities: &[String], own: &str, now: Da
         }
     }
     Ok(out.flush()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_of_those_who_have_some_has_one_case_in_a_thousand() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let communities = ["420103005001".to_owned()];
+        let of = |own: &[String]| -> Vec<String> {
+            let file = dir.path().join("history.csv");
+            write(&file, 20_000, &communities, own, DateTime::<Utc>::UNIX_EPOCH).expect("written");
+            let text = std::fs::read_to_string(&file).expect("read");
+            let requesters = text.lines().skip(1).map(|line| line.split(',').nth(6).expect("a requester"));
+            requesters.map(str::to_owned).collect()
+        };
+        let nobody = of(&[]);
+        assert!(nobody.len() == 20_000 && nobody.iter().all(String::is_empty));
+        let all = of(&["r-0".to_owned(), "r-1".to_owned()]);
+        for own in ["r-0", "r-1"] {
+            let cases = all.iter().filter(|requester| *requester == own).count();
+            assert!((5..=45).contains(&cases), "{own} has {cases} of 20,000");
+        }
+        assert!(all.iter().filter(|requester| requester.is_empty()).count() >= 19_910);
+    }
 }

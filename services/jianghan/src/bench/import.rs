@@ -81,7 +81,7 @@ async fn measure(args: &Args, site: &Site) -> Result<Report> {
     let server = site.launched.postgres.as_ref().context("the bench runs its own PostgreSQL")?;
     let (floor_1, _) = floor::measure(server, 2, 3).await?;
     let file = site.folder.join("history.csv");
-    history::write(&file, args.cases, &site.communities().await?, "", chassis::Clock::system().now())?;
+    history::write(&file, args.cases, &site.communities().await?, &[], chassis::Clock::system().now())?;
     if args.statements > 0 {
         usage::reset_statements(server).await?;
     }

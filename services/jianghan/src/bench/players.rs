@@ -25,6 +25,8 @@ use crate::{
 
 /// Streets whose people are seeded: enough organisations to spread over, few enough to sign in quickly.
 pub(super) const STREETS: [&str; 2] = ["420103005", "420103008"];
+/// Residents who are seeded, and whom the users share.
+pub(super) const RESIDENTS: u32 = 50;
 /// The steps of a lifecycle, in order.
 pub(super) const STEPS: [&str; 4] = ["create", "assign", "resolve", "search"];
 
@@ -117,8 +119,15 @@ impl Bench {
         Ok(Cast {
             place: place.unit_id.clone(),
             window: self.actors.role_at("service_worker", &place.unit_id, user)?.clone(),
-            resident: self.actors.resident(user, 50)?.clone(),
+            resident: self.actors.resident(user, u64::from(RESIDENTS))?.clone(),
         })
+    }
+
+    /// Ids of the residents whose cases the users play.
+    pub(super) fn residents(&self) -> Result<Vec<String>> {
+        let all = u64::from(RESIDENTS);
+        let id = |n| self.actors.resident(n, all).map(|session| session.account.person_id.clone());
+        (0..all).map(id).collect()
     }
 
     /// Registers so many cases.

@@ -92,7 +92,7 @@ async fn measure(args: &Args, site: &Site) -> Result<Report> {
     let actors = Actors::load(&site.suite, &site.launched.accounts).await?;
     let resident = actors.resident(0, 1)?.clone();
     let file = site.folder.join("history.csv");
-    let own = &resident.account.person_id;
+    let own = std::slice::from_ref(&resident.account.person_id);
     history::write(&file, args.cases, &site.communities().await?, own, chassis::Clock::system().now())?;
     let (outcome, _) = site.import(&file, args.cases, args.json).await?;
     let (_, words) = site.settle(&outcome).await?;

@@ -40,7 +40,7 @@ pub struct Args {
     /// the exit code is 1.
     #[arg(long, value_name = "SECONDS", default_value_t = 120)]
     drain: u64,
-    /// Write the report as JSON.
+    /// Write the report as JSON, also when something could not be compared: that is told in it, and the exit code is 1.
     #[arg(long, value_name = "FILE.json")]
     report: Option<PathBuf>,
     /// Print the report as JSON instead of a table.
@@ -50,7 +50,8 @@ pub struct Args {
     target: Target,
 }
 
-/// Plays, reports, and exits 1 unless nothing was lost, nothing happened twice, nobody is stuck and every event was handled.
+/// Plays, reports, and exits 1 unless nothing was lost, nothing happened twice, nobody is stuck, every event was handled and all
+/// could be compared.
 pub async fn run(args: Args) -> Result<ExitCode> {
     let file = args.target.read()?;
     let options = Options {
@@ -68,6 +69,9 @@ pub async fn run(args: Args) -> Result<ExitCode> {
     .await?;
     if let Some(undrained) = &report.undrained {
         eprintln!("jianghan: {undrained}; comparing all the same");
+    }
+    for failure in &report.failures {
+        eprintln!("jianghan: not told: {failure}");
     }
     if args.json {
         println!("{}", serde_json::to_string_pretty(&report)?);

@@ -1,6 +1,6 @@
 //! What two services hold of the same things, laid side by side.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use anyhow::{Result, ensure};
 use serde::Serialize;
@@ -47,6 +47,12 @@ pub struct Failure {
     pub error: String,
 }
 
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` of {}: {}", self.subject, self.service, self.error)
+    }
+}
+
 /// The outcome of a comparison.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Reconciliation {
@@ -75,11 +81,7 @@ impl Reconciliation {
     /// # Errors
     /// Tells which were not, and why.
     pub fn all_made(&self) -> Result<()> {
-        let failed: Vec<String> = self
-            .failures
-            .iter()
-            .map(|one| format!("`{}` of {}: {}", one.subject, one.service, one.error))
-            .collect();
+        let failed: Vec<String> = self.failures.iter().map(ToString::to_string).collect();
         ensure!(failed.is_empty(), "not everything could be compared: {}", failed.join("; "));
         Ok(())
     }

@@ -49,12 +49,15 @@ pub struct Report {
     pub restarted: Vec<String>,
     /// Why the services were compared while events were under way; nothing if none were.
     pub undrained: Option<String>,
+    /// What could not be asked or compared, and why. What it would have told is not among the figures; nothing if all was told.
+    pub failures: Vec<String>,
     /// Events that waited when the services had been compared: to be sent, for a retry, or behind a dead one. After a drain
     /// they are new ones, or behind a dead one.
     pub waiting: i64,
     /// Events that are dead now.
     pub dead_letters: i64,
-    /// Acknowledged registrations that are neither terminal nor Closed, or absent in analytics.
+    /// Acknowledged registrations that are neither terminal nor Closed, or absent in analytics; if one of the two was not told
+    /// (`failures`), by the other alone.
     pub lost: u64,
     /// Active assignments beyond those that a task needs, extra records and facts, facts that count too much, and figures above
     /// their recount.
@@ -157,8 +160,8 @@ pub struct Run {
     pub drain: Duration,
 }
 
-/// Drains, reconciles and counts. What does not drain is told in the report, which is made all the same: a run may have
-/// taken hours.
+/// Drains, reconciles and counts. What does not drain, and what cannot be asked or compared, is told in the report, which is
+/// made all the same: a run may have taken hours.
 pub async fn make(
     suite: &Suite,
     operator: &std::sync::Arc<Session>,
@@ -166,33 +169,17 @@ pub async fn make(
 ) -> Result<(Report, Reconciliation)> {
     let undrained =
         reconcile::drain(suite, operator, run.drain).await.err().map(|error| format!("{error:#}"));
-    let outcome = reconcile::reconcile(suite, operator).await?;
-    let after = Counters::read(suite, operator).await?;
+    let outcome = reconcile::compare_all(suite, operator).await;
+    let mut failures: Vec<String> = outcome.failures.iter().map(ToString::to_string).collect();
+    let after = Counters::read(suite, operator).await;
+    let after = noted(after, "the services' figures", &mut failures).unwrap_or_default();
     let done = after.since(&run.before);
     let waiting = Waiting::of(after.0.values());
-    let cases = reconcile::digests(suite, operator, "case-routing", "case").await?;
-    let facts = reconcile::digests(suite, operator, "analytics", "case").await?;
-
-    let (mut by_state, mut by_closed_code, mut by_delivery_mode) =
-        (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-    let mut lost = 0;
-    let mut closed = 0;
-    for id in &run.acknowledged {
-        let digest = cases.get(id).map(String::as_str).unwrap_or_default();
-        let fields: Vec<_> = digest.split('|').collect();
-        let field = |n: usize| fields.get(n).copied().unwrap_or_default();
-        let state = field(0);
-        *by_state.entry(state.to_owned()).or_insert(0) += 1;
-        let ended = TERMINAL.contains(&state);
-        if ended {
-            *by_closed_code.entry(field(5).to_owned()).or_insert(0) += 1;
-            if !field(4).is_empty() {
-                *by_delivery_mode.entry(field(4).to_owned()).or_insert(0) += 1;
-            }
-        }
-        closed += u64::from(matches!(state, "closed" | "archived"));
-        lost += u64::from(!ended || !facts.contains_key(id));
-    }
+    let cases = reconcile::digests(suite, operator, "case-routing", "case").await;
+    let cases = noted(cases, "what became of the cases", &mut failures);
+    let facts = reconcile::digests(suite, operator, "analytics", "case").await;
+    let facts = noted(facts, "which cases analytics knows", &mut failures);
+    let fates = Fates::of(&run.acknowledged, cases.as_ref(), facts.as_ref());
 
     let mut active = Histogram::<u64>::new(3)?;
     let mut domain = Histogram::<u64>::new(3)?;
@@ -203,10 +190,10 @@ pub async fn make(
     let wall_seconds = run.wall.as_secs_f64();
     let report = Report {
         registered: run.acknowledged.len() as u64,
-        closed,
-        by_state,
-        by_closed_code,
-        by_delivery_mode,
+        closed: fates.closed,
+        by_state: fates.by_state,
+        by_closed_code: fates.by_closed_code,
+        by_delivery_mode: fates.by_delivery_mode,
         lifecycle_p50_ms: round(active.value_at_quantile(0.5) as f64 / 1000.0),
         lifecycle_p95_ms: round(active.value_at_quantile(0.95) as f64 / 1000.0),
         lifecycle_p50_domain_hours: round(domain.value_at_quantile(0.5) as f64 / 60.0),
@@ -215,9 +202,10 @@ pub async fn make(
         events_consumed: done.consumed,
         restarted: done.restarted,
         undrained,
+        failures,
         waiting: waiting.unsent + waiting.parked + waiting.behind_dead,
         dead_letters: waiting.dead,
-        lost,
+        lost: fates.lost,
         duplicated_effects: outcome.duplicated_effects,
         differences: outcome.differences.len() as u64,
         rss_mb: round(after.resident(&run.addresses) as f64 / 1e6),
@@ -226,6 +214,56 @@ pub async fn make(
         stuck: run.stuck,
     };
     Ok((report, outcome))
+}
+
+/// What was told; if it was not, that is noted.
+fn noted<T>(told: Result<T>, what: &str, failures: &mut Vec<String>) -> Option<T> {
+    told.inspect_err(|error| failures.push(format!("{what}: {error:#}"))).ok()
+}
+
+/// What became of the registrations that were acknowledged.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Fates {
+    closed: u64,
+    by_state: BTreeMap<String, u64>,
+    by_closed_code: BTreeMap<String, u64>,
+    by_delivery_mode: BTreeMap<String, u64>,
+    lost: u64,
+}
+
+impl Fates {
+    /// By the cases that case-routing holds and those that analytics knows. Nothing is lost for not having been told.
+    fn of(
+        acknowledged: &BTreeSet<String>,
+        cases: Option<&BTreeMap<String, String>>,
+        facts: Option<&BTreeMap<String, String>>,
+    ) -> Self {
+        let mut fates = Self::default();
+        for id in acknowledged {
+            let held = cases.map(|cases| cases.get(id).map(String::as_str).unwrap_or_default());
+            let ended = held.is_none_or(|digest| fates.note(digest));
+            let known = facts.is_none_or(|facts| facts.contains_key(id));
+            fates.lost += u64::from(!ended || !known);
+        }
+        fates
+    }
+
+    /// Counts a case as case-routing holds it; gives whether it has ended.
+    fn note(&mut self, digest: &str) -> bool {
+        let fields: Vec<_> = digest.split('|').collect();
+        let field = |n: usize| fields.get(n).copied().unwrap_or_default();
+        let state = field(0);
+        *self.by_state.entry(state.to_owned()).or_insert(0) += 1;
+        self.closed += u64::from(matches!(state, "closed" | "archived"));
+        let ended = TERMINAL.contains(&state);
+        if ended {
+            *self.by_closed_code.entry(field(5).to_owned()).or_insert(0) += 1;
+            if !field(4).is_empty() {
+                *self.by_delivery_mode.entry(field(4).to_owned()).or_insert(0) += 1;
+            }
+        }
+        ended
+    }
 }
 
 const TERMINAL: [&str; 6] = ["closed", "archived", "withdrawn", "merged", "not_accepted", "handed_off"];
@@ -248,12 +286,13 @@ fn round(value: f64) -> f64 {
 }
 
 impl Report {
-    /// Nothing lost, nothing twice, nobody stuck, no service disagrees, and every event was handled.
+    /// Nothing lost, nothing twice, nobody stuck, no service disagrees, every event was handled, and all of that was told.
     pub fn is_clean(&self) -> bool {
         self.lost == 0
             && self.duplicated_effects == 0
             && self.differences == 0
             && self.undrained.is_none()
+            && self.failures.is_empty()
             && self.dead_letters == 0
             && self.stuck.is_empty()
     }
@@ -302,6 +341,9 @@ impl Report {
         if let Some(undrained) = &self.undrained {
             line("未办完", "not drained", undrained.clone());
         }
+        for failure in &self.failures {
+            line("未查明", "not told", failure.clone());
+        }
         line("丢失", "lost", self.lost.to_string());
         line("重复效果", "duplicated effects", self.duplicated_effects.to_string());
         line("差异", "differences", self.differences.to_string());
@@ -321,6 +363,7 @@ impl Report {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::suite::Account;
 
     fn counters(services: &[(&'static str, i64, i64, i64)]) -> Counters {
         let of = |(service, started, published, consumed): &(&'static str, i64, i64, i64)| {
@@ -388,6 +431,7 @@ mod tests {
             events_consumed: 4,
             restarted: Vec::new(),
             undrained: None,
+            failures: Vec::new(),
             waiting: 0,
             dead_letters: 0,
             lost: 0,
@@ -408,5 +452,71 @@ mod tests {
         assert!(!undrained.is_clean() && undrained.table().contains("1 events unsent"));
         let restarted = Report { restarted: vec!["staffing".into()], ..report() };
         assert!(restarted.is_clean() && restarted.table().contains("at least 3 published"));
+        let untold = Report { failures: vec!["`cell` of analytics: it is away".into()], ..report() };
+        assert!(!untold.is_clean() && untold.table().contains("`cell` of analytics: it is away"));
+    }
+
+    #[test]
+    fn a_case_is_lost_by_what_was_told_and_not_for_want_of_it() {
+        let map = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
+            pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+        };
+        let acknowledged: BTreeSet<String> = ["a", "b", "c"].map(str::to_owned).into();
+        let closed = "closed|9|CJ-0112|place|worker|resolved";
+        let cases = map(&[("a", closed), ("b", "signed|4|CJ-0112|place||"), ("c", closed)]);
+        let facts = map(&[("a", closed), ("b", "signed|4|CJ-0112|place||")]);
+        let all = Fates::of(&acknowledged, Some(&cases), Some(&facts));
+        assert_eq!((all.closed, all.lost), (2, 2), "one is still open, of one analytics knows nothing");
+        assert_eq!(all.by_state, BTreeMap::from([("closed".to_owned(), 2), ("signed".to_owned(), 1)]));
+        assert_eq!(all.by_closed_code, BTreeMap::from([("resolved".to_owned(), 2)]));
+        assert_eq!(all.by_delivery_mode, BTreeMap::from([("worker".to_owned(), 2)]));
+        assert_eq!(Fates::of(&acknowledged, Some(&map(&[])), Some(&facts)).lost, 3);
+        assert_eq!(Fates::of(&acknowledged, Some(&cases), None), Fates { lost: 1, ..all });
+        let by_facts = Fates { lost: 1, ..Fates::default() };
+        assert_eq!(Fates::of(&acknowledged, None, Some(&facts)), by_facts);
+        assert_eq!(Fates::of(&acknowledged, None, None), Fates::default());
+    }
+
+    #[tokio::test]
+    async fn a_run_is_reported_though_nobody_answers_any_more() {
+        // Bound and let go: nobody answers there.
+        let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr();
+        let nobody = format!("http://{}", free.expect("its address"));
+        let addresses = Addresses {
+            identity: nobody.clone(),
+            case_routing: nobody.clone(),
+            staffing: nobody.clone(),
+            volunteer_matching: nobody.clone(),
+            analytics: nobody.clone(),
+            gateway: nobody,
+        };
+        let suite = Suite::new(&addresses).expect("addresses");
+        let account = Account {
+            login: "operator".to_owned(),
+            password: "none".to_owned(),
+            role: "it_operator".to_owned(),
+            person_id: String::new(),
+            actor_ref: String::new(),
+            unit_code: String::new(),
+            org_code: String::new(),
+            line: String::new(),
+        };
+        let operator = Session::new(&suite, account);
+        let run = Run {
+            acknowledged: ["a", "b"].map(str::to_owned).into(),
+            ended: Vec::new(),
+            stuck: Vec::new(),
+            wall: Duration::from_secs(7_200),
+            domain: chrono::Duration::days(1),
+            before: counters(&[("identity", 1, 10, 0)]),
+            addresses,
+            drain: Duration::ZERO,
+        };
+        let (report, outcome) = make(&suite, &operator, run).await.expect("a report all the same");
+        assert_eq!((report.registered, report.lost), (2, 0), "nothing is known to be lost");
+        assert!(!outcome.failures.is_empty());
+        assert_eq!(report.failures.len(), outcome.failures.len() + 3, "{:#?}", report.failures);
+        assert!(report.undrained.is_some());
+        assert!(!Report { undrained: None, ..report }.is_clean(), "what was not compared may differ");
     }
 }
