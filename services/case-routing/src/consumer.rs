@@ -25,7 +25,7 @@ use chassis::{
         },
         volunteer_matching::v1::{SocialAccepted, SocialCompleted, SocialDeclined, SocialGaveUp},
     },
-    topology::Unit,
+    topology::{Changes, Unit},
 };
 use chrono::NaiveDate;
 use uuid::Uuid;
@@ -140,6 +140,10 @@ impl Consumer for Events {
         }
         self.save(tx, &mut before, after).await
     }
+
+    async fn caught_up(&self, tx: &mut Tx<'_>, changes: &Changes) -> Result<()> {
+        self.on_units_changed(tx, &changes.units).await
+    }
 }
 
 impl Events {
@@ -159,9 +163,9 @@ impl Events {
     }
 
     /// What lies in a unit that came under other working hours is counted again: that raises the version by which the pass finds
-    /// what is behind. The chassis has noted the units in this transaction; in memory they are still where they were, unless
-    /// another replica noted more since memory was read: where they were is not known then, and they count as moved. A pass too
-    /// many changes no due time.
+    /// what is behind, whether events tell of the units or, at a start, identity's snapshot. The chassis has noted the units in this
+    /// transaction; in memory they are still where they were, unless another replica noted more since memory was read: where they
+    /// were is not known then, and they count as moved. A pass too many changes no due time.
     async fn on_units_changed(&self, tx: &mut Tx<'_>, units: &[Unit]) -> Result<()> {
         let ordered = hours::load(tx.conn).await?;
         if ordered.is_empty() {

@@ -1,4 +1,5 @@
-//! What identity holds, for reconcile: units, organisations and edges with their versions, which every copy must share.
+//! What identity holds, for reconcile: units, organisations and edges with their versions, which every copy must share. The chassis
+//! lists a service's copy in the same form.
 
 use async_trait::async_trait;
 use chassis::{

@@ -195,7 +195,8 @@ fn what_is_missing_in_two_services_is_told_by_its_id_until_it_is_there_again() {
         let task = lead_task(&case).expect("a lead task").task_id.clone();
         world.settles().await;
         let told = world.is_told_well(&["reconcile"]).await;
-        for subject in ["case", "task", "case_counts", "task_counts", "cell"] {
+        for subject in ["case", "task", "case_counts", "task_counts", "cell", "unit", "organization", "edge"]
+        {
             assert!(some(&told["compared"][subject]), "{subject}: {told}");
         }
         assert_eq!((&told["differences"], &told["duplicated_effects"]), (&json!([]), &json!(0)), "{told}");
@@ -206,6 +207,9 @@ fn what_is_missing_in_two_services_is_told_by_its_id_until_it_is_there_again() {
         takes_out(&analytics, "case_facts", "case_id", id).await;
         let id: Uuid = task.parse().expect("a task id");
         let assignment = takes_out(&staffing, "assignments", "task_id", id).await;
+        // A change of a unit that only the broker held.
+        let unit: Uuid = place.parse().expect("a unit id");
+        staffing.forge("UPDATE topology_units SET version = version - 1 WHERE id = $1", &[&unit]).await;
         let (told, well) = world.is_told(&["reconcile"]).await;
         assert!(!well, "differences are a finding: {told}");
         let found: BTreeSet<_> = list(&told["differences"])
@@ -219,6 +223,7 @@ fn what_is_missing_in_two_services_is_told_by_its_id_until_it_is_there_again() {
             ["case", "analytics", "missing", closed.as_str()],
             ["case_counts", "analytics", "missing", closed.as_str()],
             ["task", "staffing", "differing", task.as_str()],
+            ["unit", "staffing", "differing", place.as_str()],
         ];
         assert_eq!(found, BTreeSet::from(expected), "{told}");
         // The figures count the case still, and no fact is there that does.
@@ -235,6 +240,7 @@ fn what_is_missing_in_two_services_is_told_by_its_id_until_it_is_there_again() {
         let rebuilt = world.is_told_well(&["analytics", "rebuild"]).await;
         assert!(some(&rebuilt["events"]) && rebuilt["same"] == false, "{rebuilt}");
         staffing.forge(BACK, &[&assignment]).await;
+        staffing.forge("UPDATE topology_units SET version = version + 1 WHERE id = $1", &[&unit]).await;
         let told = world.is_told_well(&["reconcile"]).await;
         assert_eq!(told["differences"], json!([]), "{told}");
     });

@@ -11,5 +11,6 @@ mod idempotency;
 mod nothing_lost;
 mod personal_data;
 mod revocation;
+mod stale_copy;
 mod traces;
 mod up;

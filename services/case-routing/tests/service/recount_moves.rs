@@ -10,7 +10,8 @@ use chassis::{
         case_routing::v1 as pb,
         identity::v1::{Unit, UnitChanged, UnitKind, UnitState},
     },
-    testing::Persona,
+    testing::{Persona, TestIdentity},
+    topology::{self, Changes, Shared},
 };
 use chrono::TimeDelta;
 use diesel::{QueryableByName, sql_types::BigInt};
@@ -134,5 +135,42 @@ async fn cases_of_a_unit_that_comes_under_a_closed_street_are_due_later_and_none
     assert_eq!(due(&d.read(&here).await, kind), later, "what was promised meanwhile stays promised");
     assert_eq!(due(&d.taken_in(&resident).await, kind), promised);
     other.stop().await.unwrap();
+    d.service.stop().await;
+}
+
+/// An event that only the broker held is gone with it, and the database comes from a backup. Identity's snapshot has what it told.
+#[tokio::test]
+async fn a_move_that_no_event_told_is_learnt_at_the_next_start_and_counted_once() {
+    let d = District::start().await;
+    let here = d.taken_in(&Persona::resident(d.district)).await;
+    let kind = pb::ClockKind::Resolve;
+    let promised = due(&here, kind);
+    let closed = import(&d, &order(OTHER_STREET, 1, FLOOD)).await;
+    let counted = async || clock(&d.read(&here).await, kind).calendar_version == closed.calendar_version;
+    d.service.wait_for("the recount", counted).await;
+    assert_eq!(due(&d.read(&here).await, kind), promised, "it lies elsewhere");
+
+    let unit = || Shared::load(&d.service.context.topology).unit(d.community).unwrap();
+    let there =
+        topology::Unit { parent_id: Some(d.other_street), version: 2, ..topology::Unit::clone(&unit()) };
+    let secret = d.service.context.crypto.service_secret("case-routing");
+    let holds = Changes { units: vec![there], ..Changes::default() };
+    let identity = TestIdentity::start(&secret, holds).await;
+    let starts = async || d.another_with(|config| config.addresses.extend(identity.addresses())).await;
+    let first = starts().await;
+    let later = promised + TimeDelta::days(2);
+    d.service.wait_for("the recount", async || due(&d.read(&here).await, kind) == later).await;
+    assert_eq!(moves(&d).await, 1);
+    let known = Shared::load(&first.context.topology);
+    assert!(known.unit(d.street).is_some(), "what the snapshot does not have stays");
+
+    let second = starts().await;
+    d.service.wait_for("the next snapshot", async || identity.callers().len() > 1).await;
+    d.service.wait_for("memory", async || unit().parent_id == Some(d.other_street)).await;
+    // The event comes late after all.
+    tell(&d, d.other_street, "renamed", 2).await;
+    assert_eq!(moves(&d).await, 1, "it was counted with the snapshot");
+    first.stop().await.unwrap();
+    second.stop().await.unwrap();
     d.service.stop().await;
 }

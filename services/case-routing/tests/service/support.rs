@@ -184,6 +184,13 @@ impl District {
 
     /// The service once more, over the same database.
     pub async fn another(&self) -> Running {
+        self.another_with(|_| {}).await
+    }
+
+    /// The same, with a changed configuration.
+    pub async fn another_with(&self, change: impl FnOnce(&mut ServiceConfig)) -> Running {
+        let mut config = self.service.context.config.clone();
+        change(&mut config);
         let wiring = Wiring {
             relay: false,
             clock: self.service.clock().clone(),
@@ -191,7 +198,7 @@ impl District {
             crypto: Some(self.service.context.crypto.clone()),
             ..Wiring::new(Arc::new(InProcess::new(&["case-routing"], 1)))
         };
-        chassis::start::<App>(self.service.context.config.clone(), wiring).await.unwrap()
+        chassis::start::<App>(config, wiring).await.unwrap()
     }
 
     /// A channel to another instance.

@@ -1,155 +1,38 @@
 //! Channels against a small identity: the service token is fetched once and renewed, keys are fetched, a service that
-//! starts empty takes the topology, and a service whose secret is wrong gets nothing.
+//! starts takes what is new of the topology, and a service whose secret is wrong gets nothing.
 
-use std::sync::{
-    Mutex,
-    atomic::{AtomicI64, AtomicUsize, Ordering},
-};
+use std::sync::Mutex;
 
-use proto::identity::v1::{
-    self as wire,
-    auth_service_server::{AuthService, AuthServiceServer},
-    topology_service_server::{TopologyService, TopologyServiceServer},
-};
+use proto::identity::v1 as wire;
 use tokio_util::sync::CancellationToken;
-use tonic::{Code, Request as Rpc};
+use tonic::Code;
+use uuid::Uuid;
 
 use super::*;
 use crate::{
-    auth::{AUDIENCE, Caller, Claims, Gate, KeySource, Signer, Verifier, jwks},
-    clock::{self, new_id},
+    auth::{AUDIENCE, Claims, KeySource, Verifier},
+    clock::new_id,
     config::ServiceConfig,
-    error::RpcResult,
-    grpc::{GuardLayer, RoutesBuilder, bind, serve, with_health_and_reflection},
-    topology::{Feed, Shared},
+    db::{Db, Tx},
+    event::Event,
+    inbox::Consumer,
+    testing::{TestDb, TestIdentity},
+    topology::{Changes, Feed, Shared, Unit},
 };
-
-/// Identity as far as services call it.
-struct Identity {
-    signer: Signer,
-    issued: AtomicUsize,
-    valid_seconds: AtomicI64,
-    callers: Mutex<Vec<String>>,
-    units: Vec<wire::Unit>,
-}
 
 const SECRET: &str = "of staffing";
 
-impl Identity {
-    async fn start(units: Vec<wire::Unit>) -> (Arc<Self>, BTreeMap<String, String>, CancellationToken) {
-        let identity = Arc::new(Self {
-            signer: Signer::from_seed(&[4; 32]).unwrap(),
-            issued: AtomicUsize::new(0),
-            valid_seconds: AtomicI64::new(600),
-            callers: Mutex::default(),
-            units,
-        });
-        let keys = KeySource::local();
-        keys.replace(&jwks([&identity.signer.jwk()])).unwrap();
-        let config = ServiceConfig::for_service("identity");
-        let gate = Gate::new(Verifier::new(keys, Clock::system(), &config.auth), Arc::default());
-        let mut routes = RoutesBuilder::default();
-        routes.add_service(AuthServiceServer::from_arc(identity.clone()));
-        routes.add_service(TopologyServiceServer::from_arc(identity.clone()));
-        let (routes, _health) = with_health_and_reflection(routes).await.unwrap();
-        let (listener, addr) = bind(([127, 0, 0, 1], 0).into()).await.unwrap();
-        let stop = CancellationToken::new();
-        let layer = GuardLayer::new(&config, gate, Arc::default());
-        tokio::spawn({
-            let stop = stop.clone();
-            async move { serve(listener, routes, layer, &config.grpc, stop).await }
-        });
-        let addresses = BTreeMap::from([("identity".to_owned(), format!("http://{addr}"))]);
-        (identity, addresses, stop)
-    }
-
-    fn peers(addresses: &BTreeMap<String, String>, secret: &str) -> Peers {
-        Peers::new("staffing", addresses, SecretString::from(secret), Clock::system()).unwrap()
-    }
+async fn identity(units: Vec<wire::Unit>) -> TestIdentity {
+    TestIdentity::start(SECRET, holding(units)).await
 }
 
-#[tonic::async_trait]
-impl AuthService for Identity {
-    async fn get_jwks(&self, _: Rpc<wire::GetJwksRequest>) -> RpcResult<wire::GetJwksResponse> {
-        Ok(tonic::Response::new(wire::GetJwksResponse { jwks_json: jwks([&self.signer.jwk()]) }))
-    }
-
-    async fn issue_service_token(
-        &self,
-        request: Rpc<wire::IssueServiceTokenRequest>,
-    ) -> RpcResult<wire::IssueServiceTokenResponse> {
-        let request = request.into_inner();
-        self.issued.fetch_add(1, Ordering::SeqCst);
-        if request.secret != SECRET {
-            return Err(Error::Unauthenticated.into());
-        }
-        let now = Clock::system().real_now();
-        let seconds = self.valid_seconds.load(Ordering::SeqCst);
-        let claims = Claims::service(&request.service, "jianghan", AUDIENCE).valid_for(now, seconds);
-        let expires = now + chrono::TimeDelta::seconds(seconds);
-        Ok(tonic::Response::new(wire::IssueServiceTokenResponse {
-            access_token: self.signer.sign(&claims)?,
-            access_expire_time: Some(clock::to_proto(expires)),
-        }))
-    }
-
-    async fn sign_in(&self, _: Rpc<wire::SignInRequest>) -> RpcResult<wire::SignInResponse> {
-        Err(Status::unimplemented(""))
-    }
-    async fn refresh_token(
-        &self,
-        _: Rpc<wire::RefreshTokenRequest>,
-    ) -> RpcResult<wire::RefreshTokenResponse> {
-        Err(Status::unimplemented(""))
-    }
-    async fn sign_out(&self, _: Rpc<wire::SignOutRequest>) -> RpcResult<wire::SignOutResponse> {
-        Err(Status::unimplemented(""))
-    }
-    async fn get_self(&self, _: Rpc<wire::GetSelfRequest>) -> RpcResult<wire::GetSelfResponse> {
-        Err(Status::unimplemented(""))
-    }
-    async fn rotate_keys(&self, _: Rpc<wire::RotateKeysRequest>) -> RpcResult<wire::RotateKeysResponse> {
-        Err(Status::unimplemented(""))
-    }
+fn holding(units: Vec<wire::Unit>) -> Changes {
+    let units = units.into_iter().map(|unit| Unit::try_from(unit).unwrap()).collect();
+    Changes { units, ..Changes::default() }
 }
 
-/// A method that no test calls.
-macro_rules! not_called {
-    ($($method:ident: $request:ident => $response:ident;)*) => {
-        #[tonic::async_trait]
-        impl TopologyService for Identity {
-            async fn get_topology_snapshot(
-                &self,
-                request: Rpc<wire::GetTopologySnapshotRequest>,
-            ) -> RpcResult<wire::GetTopologySnapshotResponse> {
-                self.callers.lock().unwrap().push(Caller::of(&request)?.actor_ref);
-                // One unit a page.
-                let at: usize = request.get_ref().page_token.parse().unwrap_or(0);
-                let next = if at + 1 < self.units.len() { (at + 1).to_string() } else { String::new() };
-                Ok(tonic::Response::new(wire::GetTopologySnapshotResponse {
-                    units: self.units.get(at).cloned().into_iter().collect(),
-                    next_page_token: next,
-                    ..Default::default()
-                }))
-            }
-            $(async fn $method(&self, _: Rpc<wire::$request>) -> RpcResult<wire::$response> {
-                Err(Status::unimplemented(""))
-            })*
-        }
-    };
-}
-not_called! {
-    list_units: ListUnitsRequest => ListUnitsResponse;
-    get_unit: GetUnitRequest => GetUnitResponse;
-    create_unit: CreateUnitRequest => CreateUnitResponse;
-    update_unit: UpdateUnitRequest => UpdateUnitResponse;
-    merge_units: MergeUnitsRequest => MergeUnitsResponse;
-    list_organizations: ListOrganizationsRequest => ListOrganizationsResponse;
-    get_organization: GetOrganizationRequest => GetOrganizationResponse;
-    create_organization: CreateOrganizationRequest => CreateOrganizationResponse;
-    list_authority_edges: ListAuthorityEdgesRequest => ListAuthorityEdgesResponse;
-    create_authority_edge: CreateAuthorityEdgeRequest => CreateAuthorityEdgeResponse;
-    end_authority_edge: EndAuthorityEdgeRequest => EndAuthorityEdgeResponse;
+fn peers(addresses: &BTreeMap<String, String>, secret: &str) -> Peers {
+    Peers::new("staffing", addresses, SecretString::from(secret), Clock::system()).unwrap()
 }
 
 async fn snapshot(peers: &Peers) -> std::result::Result<(), Status> {
@@ -160,103 +43,207 @@ async fn snapshot(peers: &Peers) -> std::result::Result<(), Status> {
 
 #[tokio::test]
 async fn a_service_calls_as_itself_with_one_token_until_it_nears_its_end() {
-    let (identity, addresses, _stop) = Identity::start(Vec::new()).await;
-    let peers = Identity::peers(&addresses, SECRET);
-    let calls = (0..10).map(|_| snapshot(&peers));
+    let identity = identity(Vec::new()).await;
+    let calling = peers(&identity.addresses(), SECRET);
+    let calls = (0..10).map(|_| snapshot(&calling));
     futures::future::try_join_all(calls).await.unwrap();
-    assert_eq!(identity.issued.load(Ordering::SeqCst), 1, "fetched once for all");
-    assert!(identity.callers.lock().unwrap().iter().all(|caller| caller == "service:staffing"));
+    assert_eq!(identity.issued(), 1, "fetched once for all");
+    assert!(identity.callers().iter().all(|caller| caller == "service:staffing"));
 
     // A token with less than two minutes left is renewed at the next call.
-    identity.valid_seconds.store(100, Ordering::SeqCst);
-    let peers = Identity::peers(&addresses, SECRET);
-    snapshot(&peers).await.unwrap();
-    snapshot(&peers).await.unwrap();
-    assert_eq!(identity.issued.load(Ordering::SeqCst), 3);
+    identity.tokens_last(100);
+    let calling = peers(&identity.addresses(), SECRET);
+    snapshot(&calling).await.unwrap();
+    snapshot(&calling).await.unwrap();
+    assert_eq!(identity.issued(), 3);
 }
 
 #[tokio::test]
 async fn a_wrong_secret_gives_no_token() {
-    let (_identity, addresses, _stop) = Identity::start(Vec::new()).await;
-    let refused = snapshot(&Identity::peers(&addresses, "guessed")).await.unwrap_err();
+    let identity = identity(Vec::new()).await;
+    let refused = snapshot(&peers(&identity.addresses(), "guessed")).await.unwrap_err();
     assert_eq!(refused.code(), Code::Unauthenticated);
 }
 
 #[tokio::test]
 async fn without_identity_a_call_is_unavailable_and_an_unknown_peer_a_defect() {
     let nowhere = BTreeMap::from([("identity".to_owned(), "http://127.0.0.1:1".to_owned())]);
-    let peers = Identity::peers(&nowhere, SECRET);
-    assert_eq!(snapshot(&peers).await.unwrap_err().code(), Code::Unavailable);
-    assert_eq!(peers.channel("nobody").unwrap_err().code(), "internal");
+    let calling = peers(&nowhere, SECRET);
+    assert_eq!(snapshot(&calling).await.unwrap_err().code(), Code::Unavailable);
+    assert_eq!(calling.channel("nobody").unwrap_err().code(), "internal");
     assert!(Peers::new("x", &BTreeMap::new(), SecretString::from(""), Clock::system()).is_err());
 }
 
 #[tokio::test]
 async fn keys_come_from_identity_and_verify() {
-    let (identity, addresses, _stop) = Identity::start(Vec::new()).await;
-    let keys = KeySource::remote(Identity::peers(&addresses, SECRET).fetch_keys().unwrap());
+    let identity = identity(Vec::new()).await;
+    let keys = KeySource::remote(peers(&identity.addresses(), SECRET).fetch_keys().unwrap());
     let verifier = Verifier::new(keys, Clock::system(), &ServiceConfig::for_service("x").auth);
     let claims = Claims::service("x", "jianghan", AUDIENCE).valid_for(Clock::system().real_now(), 60);
-    verifier.verify(&identity.signer.sign(&claims).unwrap()).await.unwrap();
+    verifier.verify(&identity.signer().sign(&claims).unwrap()).await.unwrap();
+}
+
+/// A service over a database, as it starts: it knows what is there, and asks identity.
+struct Starts<'a> {
+    identity: &'a TestIdentity,
+    db: Db,
+    learnt: Arc<Learnt>,
+    _test_db: TestDb,
+}
+
+/// What its consumer is told beside events.
+#[derive(Default)]
+struct Learnt(Mutex<Vec<Changes>>);
+
+#[async_trait]
+impl Consumer for Learnt {
+    async fn handle(&self, _tx: &mut Tx<'_>, _events: &[Event]) -> Result<()> {
+        Ok(())
+    }
+
+    async fn caught_up(&self, _tx: &mut Tx<'_>, changes: &Changes) -> Result<()> {
+        self.0.lock().unwrap().push(changes.clone());
+        Ok(())
+    }
+}
+
+impl<'a> Starts<'a> {
+    /// With an empty database.
+    async fn over(identity: &'a TestIdentity) -> Self {
+        let test_db = TestDb::migrated("topology", no_migrations).await.unwrap();
+        let db = test_db.connect("staffing", Clock::system()).await.unwrap();
+        Self { identity, db, learnt: Arc::default(), _test_db: test_db }
+    }
+
+    /// Starts, asks, and gives what it knows then.
+    async fn once(&self) -> Arc<Shared> {
+        let shared = Arc::new(Shared::default());
+        shared.reload(&self.db).await.unwrap();
+        self.asks(&shared).await;
+        shared
+    }
+
+    async fn asks(&self, shared: &Arc<Shared>) {
+        let peers = peers(&self.identity.addresses(), SECRET);
+        let feed = Feed::new(shared.clone());
+        let filling = feed.fill(self.db.clone(), peers, self.learnt.clone(), CancellationToken::new());
+        tokio::time::timeout(Duration::from_secs(20), filling).await.unwrap().unwrap();
+    }
+
+    /// Handles an event that says how a unit is now.
+    async fn hears(&self, shared: &Arc<Shared>, unit: wire::Unit) {
+        let (id, version): (Uuid, i64) = (unit.unit_id.parse().unwrap(), unit.version);
+        let changed = wire::UnitChanged { unit_id: unit.unit_id.clone(), unit: Some(unit) };
+        let event = Event::of("identity", Clock::system().now(), id, version, &changed);
+        let feed = Feed::new(shared.clone());
+        let handled = async |tx: &mut Tx<'_>| feed.handle(tx, &[event]).await;
+        self.db.transaction(handled).await.unwrap();
+    }
+
+    /// Versions of units that the consumer was told of, one list a time.
+    fn learnt(&self) -> Vec<Vec<(String, i64)>> {
+        let told = self.learnt.0.lock().unwrap();
+        let units = |changes: &Changes| -> Vec<(String, i64)> {
+            changes.units.iter().map(|unit| (unit.id.to_string(), unit.version)).collect()
+        };
+        told.iter().map(units).collect()
+    }
+}
+
+fn unit(id: Uuid, version: i64) -> wire::Unit {
+    wire::Unit { unit_id: id.to_string(), version, ..wire::Unit::default() }
 }
 
 #[tokio::test]
 async fn a_service_that_starts_empty_takes_the_topology_from_identity() {
     let ids = [new_id(), new_id(), new_id()];
-    let units = ids
-        .iter()
-        .enumerate()
-        .map(|(n, id)| wire::Unit {
-            unit_id: id.to_string(),
-            parent_id: n.checked_sub(1).map(|above| ids[above].to_string()).unwrap_or_default(),
-            version: 1,
-            ..wire::Unit::default()
-        })
-        .collect();
-    let (_identity, addresses, _stop) = Identity::start(units).await;
-    let test_db = crate::testing::TestDb::migrated("topology", no_migrations).await.unwrap();
-    let db = test_db.connect("staffing", Clock::system()).await.unwrap();
-    let shared = Arc::new(Shared::default());
-    let peers = Identity::peers(&addresses, SECRET);
-    let filling = Feed::new(shared.clone()).fill(db.clone(), peers, CancellationToken::new());
-    tokio::time::timeout(Duration::from_secs(20), filling).await.unwrap().unwrap();
-    assert_eq!(*shared.load().path(ids[2]).unwrap(), ids);
+    let below = |(n, id): (usize, &Uuid)| wire::Unit {
+        parent_id: n.checked_sub(1).map(|above| ids[above].to_string()).unwrap_or_default(),
+        ..unit(*id, 1)
+    };
+    let identity = identity(ids.iter().enumerate().map(below).collect()).await;
+    let service = Starts::over(&identity).await;
+    assert_eq!(*service.once().await.load().path(ids[2]).unwrap(), ids);
     let restarted = Shared::default();
-    restarted.reload(&db).await.unwrap();
+    restarted.reload(&service.db).await.unwrap();
     assert_eq!(*restarted.load().path(ids[2]).unwrap(), ids);
 }
 
 #[tokio::test]
 async fn events_that_come_before_the_snapshot_do_not_stand_for_it() {
-    let wire =
-        |id: uuid::Uuid, version| wire::Unit { unit_id: id.to_string(), version, ..wire::Unit::default() };
     let (early, old) = (new_id(), new_id());
-    let (identity, addresses, _stop) = Identity::start(vec![wire(early, 1), wire(old, 1)]).await;
-    let test_db = crate::testing::TestDb::migrated("topology", no_migrations).await.unwrap();
-    let db = test_db.connect("staffing", Clock::system()).await.unwrap();
-    let (shared, peers) = (Arc::new(Shared::default()), Identity::peers(&addresses, SECRET));
-    let feed = Feed::new(shared.clone());
+    let identity = identity(vec![unit(early, 1), unit(old, 1)]).await;
+    let service = Starts::over(&identity).await;
+    let shared = Arc::new(Shared::default());
     // An event is quicker than identity's answer.
-    let renamed = wire::Unit { name_zh: "新".to_owned(), ..wire(early, 2) };
-    let changed = wire::UnitChanged { unit_id: early.to_string(), unit: Some(renamed) };
-    let event = crate::event::Event::of("identity", Clock::system().now(), early, 2, &changed);
-    let handled = async |tx: &mut crate::db::Tx<'_>| feed.handle(tx, &[event]).await;
-    db.transaction(handled).await.unwrap();
-    let fill = async |shared: &Arc<Shared>| {
-        let filling = Feed::new(shared.clone()).fill(db.clone(), peers.clone(), CancellationToken::new());
-        tokio::time::timeout(Duration::from_secs(20), filling).await.unwrap().unwrap();
-    };
-    fill(&shared).await;
+    service.hears(&shared, wire::Unit { name_zh: "新".to_owned(), ..unit(early, 2) }).await;
+    service.asks(&shared).await;
     let known = shared.load();
     assert!(known.unit(old).is_some(), "what was there before the event is known");
     assert_eq!(known.unit(early).unwrap().name_zh, "新", "and the event's version holds");
+    assert_eq!(service.learnt(), [[(old.to_string(), 1)]]);
+}
 
-    // It is taken once, however often the service starts.
-    let asked = identity.callers.lock().unwrap().len();
-    let restarted = Arc::new(Shared::default());
-    restarted.reload(&db).await.unwrap();
-    fill(&restarted).await;
-    assert_eq!(identity.callers.lock().unwrap().len(), asked);
+#[tokio::test]
+async fn a_copy_that_lost_an_event_is_brought_up_to_date_at_the_next_start() {
+    let (renamed, new) = (new_id(), new_id());
+    let identity = identity(vec![unit(renamed, 1)]).await;
+    let service = Starts::over(&identity).await;
+    let before = service.once().await.load().version();
+    // What was under way when the backup was made is nowhere any more.
+    identity.holds(holding(vec![wire::Unit { name_zh: "新".to_owned(), ..unit(renamed, 2) }, unit(new, 1)]));
+    let shared = service.once().await;
+    let known = shared.load();
+    assert_eq!(known.unit(renamed).unwrap().name_zh, "新");
+    assert!(known.unit(new).is_some());
+    assert_eq!(known.version(), before + 1, "other replicas read it");
+    let restarted = Shared::default();
+    restarted.reload(&service.db).await.unwrap();
+    assert_eq!(restarted.load().unit(renamed).unwrap().version, 2, "it is kept");
+
+    // It is asked at every start. The same again changes nothing and is told to nobody, in whichever replica.
+    let asked = identity.callers().len();
+    assert_eq!(service.once().await.load().version(), before + 1);
+    service.asks(&shared).await;
+    assert!(Arc::ptr_eq(&shared.load(), &known), "nothing is made anew");
+    let behind = Arc::new(Shared::default());
+    service.asks(&behind).await;
+    restarted.reload(&service.db).await.unwrap();
+    assert_eq!(restarted.load().version(), before + 1, "also where memory lags behind");
+    assert_eq!(identity.callers().len(), asked + 6, "two pages each time");
+    // The event comes late after all.
+    service.hears(&shared, unit(renamed, 2)).await;
+    assert_eq!(shared.load().unit(renamed).unwrap().name_zh, "新");
+    let mut both = vec![(renamed.to_string(), 2), (new.to_string(), 1)];
+    both.sort_unstable();
+    assert_eq!(service.learnt(), [vec![(renamed.to_string(), 1)], both]);
+}
+
+#[tokio::test]
+async fn a_copy_that_is_newer_is_not_set_back_and_loses_nothing() {
+    let (ended, made) = (new_id(), new_id());
+    let identity = identity(vec![unit(ended, 1)]).await;
+    let service = Starts::over(&identity).await;
+    let shared = service.once().await;
+    service.hears(&shared, wire::Unit { state: wire::UnitState::Merged.into(), ..unit(ended, 2) }).await;
+    service.hears(&shared, unit(made, 1)).await;
+    // The snapshot was read before either.
+    let restarted = service.once().await;
+    for known in [shared.load(), restarted.load()] {
+        assert_eq!(known.unit(ended).unwrap().state, wire::UnitState::Merged);
+        assert!(known.unit(made).is_some(), "what a snapshot does not have may be newer than it");
+    }
+    assert_eq!(service.learnt().len(), 1, "the first alone");
+}
+
+#[tokio::test]
+async fn a_copy_asks_nothing_more_of_an_identity_that_has_nothing() {
+    let id = new_id();
+    let identity = identity(vec![unit(id, 1)]).await;
+    let service = Starts::over(&identity).await;
+    service.once().await;
+    identity.holds(Changes::default());
+    assert!(service.once().await.load().unit(id).is_some());
 }
 
 fn no_migrations() -> diesel_migrations::EmbeddedMigrations {

@@ -18,7 +18,7 @@ pub use self::{
     runner::{Runner, RunnerConfig},
     state::InboxState,
 };
-use crate::{Result, db::Tx, event::Event};
+use crate::{Result, db::Tx, event::Event, topology::Changes};
 
 /// Handles the events of one service. An error (or a panic) undoes the whole batch; the runner then narrows down
 /// which event is to blame and parks that one. `Unavailable`, `Exhausted` and `Stale` are tried again and cost no
@@ -32,6 +32,13 @@ pub trait Consumer: Send + Sync + 'static {
     /// Sees new events that are parked, because an earlier one of their key is or because `handle` failed. They come
     /// to `handle` later; this is only for what must not wait and may be done twice and out of order: bars on tokens.
     async fn waiting(&self, _tx: &mut Tx<'_>, _events: &[Event]) -> Result<()> {
+        Ok(())
+    }
+
+    /// Learns what identity has newer than the service's copy of the topology, which this transaction writes; in memory all is
+    /// still as it was. No event has told it yet, and the one that does, if it comes, changes nothing any more: whoever acts when
+    /// the topology changes acts now. Of what another replica writes just then, some may be told twice.
+    async fn caught_up(&self, _tx: &mut Tx<'_>, _changes: &Changes) -> Result<()> {
         Ok(())
     }
 }

@@ -25,9 +25,9 @@ use crate::{
     event::Event,
     grpc::{self, GuardLayer, Health, Peers},
     inbox::{Consumer, Runner, RunnerConfig},
-    ops::{self, Ops, metrics},
+    ops::{self, DigestSource, Ops, metrics},
     outbox::{Relay, RelayConfig},
-    topology::{Changes, Feed, Shared},
+    topology::{Changes, Copied, Feed, Shared},
 };
 
 /// How long consumers and timers, and then the relay, may take to end.
@@ -178,7 +178,12 @@ pub async fn start<S: Service>(config: ServiceConfig, wiring: Wiring) -> anyhow:
     let verifier = Verifier::new(keys, clock, &config.auth);
     let gate = Gate::new(verifier, topology.revocations().clone());
     let layer = GuardLayer::new(&config, gate, context.db.pressure().clone());
-    let ops = Ops::new(context.db.clone(), built.digests.clone(), config.allow_time_travel);
+    // Identity gives what it owns itself.
+    let digests: Arc<dyn DigestSource> = match name {
+        "identity" => built.digests.clone(),
+        _ => Arc::new(Copied::new(context.db.clone(), built.digests.clone())),
+    };
+    let ops = Ops::new(context.db.clone(), digests, config.allow_time_travel);
     let mut routes = built.routes.clone();
     routes.add_service(OpsServiceServer::new(ops));
     let (routes, health) = grpc::with_health_and_reflection(routes).await?;
@@ -240,15 +245,15 @@ impl House {
         let mut workers = Crew::default();
         let stop = &context.stop;
         let feed = Feed::new(context.topology.clone());
-        let consumer = WithTopology { feed: feed.clone(), own: built.consumer };
+        let consumer: Arc<dyn Consumer> = Arc::new(WithTopology { feed: feed.clone(), own: built.consumer });
         let config = RunnerConfig::from(&context.config.spine);
         let config = if built.bulk { config.bulk() } else { config };
-        let runner = Runner::new(context.db.clone(), bus, Arc::new(consumer), config);
+        let runner = Runner::new(context.db.clone(), bus, consumer.clone(), config);
         workers.spawn("consumer", Ends::WhenTold, whole(runner.run(stop.clone())));
         let watch = feed.clone().watch(context.db.clone(), context.clock.clone(), stop.clone());
         workers.spawn("topology poll", Ends::WhenTold, whole(watch));
         if context.config.service != "identity" {
-            let fill = feed.fill(context.db.clone(), context.peers.clone(), stop.clone());
+            let fill = feed.fill(context.db.clone(), context.peers.clone(), consumer, stop.clone());
             workers.spawn("topology snapshot", Ends::Freely, whole(fill));
         }
         if context.config.allow_time_travel {
@@ -357,6 +362,13 @@ impl Consumer for WithTopology {
         self.feed.bar(tx, events).await?;
         match &self.own {
             Some(own) => own.waiting(tx, events).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn caught_up(&self, tx: &mut Tx<'_>, changes: &Changes) -> Result<()> {
+        match &self.own {
+            Some(own) => own.caught_up(tx, changes).await,
             None => Ok(()),
         }
     }

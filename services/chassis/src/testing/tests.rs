@@ -268,6 +268,51 @@ async fn digests_come_page_by_page() {
 }
 
 #[tokio::test]
+async fn the_copy_of_the_topology_is_listed_with_its_versions() {
+    let service = TestService::<Echo>::start().await;
+    let now = service.clock().now();
+    let mut units = Vec::new();
+    for version in [3, 1, 2] {
+        let id = new_id();
+        service.deliver(changed(&service, unit(id, None, version))).await;
+        units.push((id.to_string(), version.to_string()));
+    }
+    let (org_id, edge_id, unit_id) = (new_id(), new_id().to_string(), units[0].0.clone());
+    let organization =
+        wire::Organization { org_id: org_id.to_string(), unit_id, version: 4, ..Default::default() };
+    let message = wire::OrganizationChanged { org_id: org_id.to_string(), organization: Some(organization) };
+    service.deliver(Event::of("identity", now, org_id, 4, &message)).await;
+    let edge = wire::AuthorityEdge {
+        edge_id: edge_id.clone(),
+        from_org_id: org_id.to_string(),
+        to_org_id: org_id.to_string(),
+        version: 5,
+        ..Default::default()
+    };
+    let message = wire::AuthorityEdgeChanged { edge_id: edge_id.clone(), edge: Some(edge) };
+    service.deliver(Event::of("identity", now, edge_id.parse().unwrap(), 5, &message)).await;
+
+    let mut client = OpsServiceClient::new(service.call_as(&operator()));
+    let mut list = async |subject: &str, page_token: String| {
+        let request = ops::ListDigestsRequest { subject: subject.to_owned(), page_size: 2, page_token };
+        let page = client.list_digests(request).await.unwrap().into_inner();
+        let held: Vec<_> = page.digests.into_iter().map(|one| (one.key, one.value)).collect();
+        (held, page.next_page_token)
+    };
+    let (first, token) = list("unit", String::new()).await;
+    let (second, end) = list("unit", token).await;
+    assert_eq!(([first, second].concat(), end.as_str()), (units, ""));
+    let organizations = vec![(org_id.to_string(), "4".to_owned())];
+    assert_eq!(list("organization", String::new()).await, (organizations, String::new()));
+    assert_eq!(list("edge", String::new()).await, (vec![(edge_id, "5".to_owned())], String::new()));
+    // Beside what the service has of its own.
+    assert_eq!(list("case", String::new()).await.0.len(), 2);
+    let token = crate::page::encode(&"no id");
+    let request = ops::ListDigestsRequest { subject: "unit".to_owned(), page_size: 2, page_token: token };
+    assert_eq!(client.list_digests(request).await.unwrap_err().code(), Code::InvalidArgument);
+}
+
+#[tokio::test]
 async fn a_poisonous_event_is_parked_shown_redriven_and_skipped() {
     let service = TestService::<Echo>::start().await;
     let mut client = OpsServiceClient::new(service.call_as(&operator()));

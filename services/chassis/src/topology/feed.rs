@@ -1,5 +1,5 @@
 //! How the copy is kept fresh: the consumer part for identity's events, the poll for what other replicas have
-//! consumed, and the snapshot of what was there before the events.
+//! consumed, and at each start the snapshot of what no event told or will tell.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,6 +17,7 @@ use crate::{
     error::{Error, Result},
     event::Event,
     grpc::Peers,
+    inbox::Consumer,
 };
 
 /// How often other replicas' changes are looked for; bars on tokens are to reach everywhere within five seconds.
@@ -110,52 +111,71 @@ impl Feed {
         Ok(())
     }
 
-    /// Asks identity for a snapshot, again and again, until one is in the database, whoever has put it there. Events
-    /// that come first do not stand for it. An identity that knows nothing yet is asked again too.
-    pub async fn fill(self, db: Db, peers: Peers, stop: CancellationToken) -> Result<()> {
-        while !stop.is_cancelled() {
-            match self.fill_once(&db, &peers).await {
+    /// Asks identity for a snapshot, again and again, until it has given one: at every start, whatever is in the database already.
+    /// That may come from a backup, and events that only the broker held then are lost. Of each thing the newest version stays, and
+    /// nothing leaves for not being in a snapshot: an event may have been quicker. What is new `consumer` learns, in the same
+    /// transaction. An identity that knows nothing yet is asked again where there was no snapshot before.
+    pub async fn fill(
+        self,
+        db: Db,
+        peers: Peers,
+        consumer: Arc<dyn Consumer>,
+        stop: CancellationToken,
+    ) -> Result<()> {
+        while let Some(filled) = stop.run_until_cancelled(self.fill_once(&db, &peers, &consumer)).await {
+            match filled {
                 Ok(true) => return Ok(()),
                 Ok(false) => {}
-                Err(error) => tracing::debug!(error = %error.chain(), "identity gave no topology yet"),
+                Err(error) if error.retryable() => {
+                    tracing::debug!(error = %error.chain(), "identity gave no topology yet");
+                }
+                Err(error) => tracing::warn!(error = %error.chain(), "the topology could not be taken"),
             }
             stop.run_until_cancelled(tokio::time::sleep(ASK_AGAIN)).await;
         }
         Ok(())
     }
 
-    /// Takes one snapshot if there is none yet; tells whether there is one now.
-    async fn fill_once(&self, db: &Db, peers: &Peers) -> Result<bool> {
-        if store::has_snapshot(&mut *db.conn().await?).await? {
+    /// Takes one snapshot; tells whether there is one now.
+    async fn fill_once(&self, db: &Db, peers: &Peers, consumer: &Arc<dyn Consumer>) -> Result<bool> {
+        let all = snapshot(peers).await?;
+        let had_one = store::has_snapshot(&mut *db.conn().await?).await?;
+        if all.is_empty() {
+            return Ok(had_one);
+        }
+        // Nearly always nothing is new: then nothing is written, and no replica reads anything anew.
+        let news = self.shared.load().lacks(all);
+        if had_one && news.is_empty() {
             return Ok(true);
         }
-        let mut client = TopologyServiceClient::new(peers.channel("identity")?);
-        let mut all = Changes::default();
-        let mut page_token = String::new();
-        loop {
-            let request = GetTopologySnapshotRequest { page_token, page_size: 1000 };
-            let page =
-                client.get_topology_snapshot(request).await.map_err(|s| Error::from_status(&s))?.into_inner();
-            for unit in page.units {
-                all.units.push(unit.try_into()?);
-            }
-            for org in page.organizations {
-                all.orgs.push(org.try_into()?);
-            }
-            for edge in page.edges {
-                all.edges.push(edge.try_into()?);
-            }
-            page_token = page.next_page_token;
-            if page_token.is_empty() {
-                break;
-            }
+        let things = self.shared.catch_up(db, news, Some(consumer.clone())).await?;
+        tracing::info!(things, "the topology was taken from identity");
+        Ok(true)
+    }
+}
+
+/// All that identity has, page by page. What changes meanwhile is told by its events.
+async fn snapshot(peers: &Peers) -> Result<Changes> {
+    let mut client = TopologyServiceClient::new(peers.channel("identity")?);
+    let mut all = Changes::default();
+    let mut page_token = String::new();
+    loop {
+        let request = GetTopologySnapshotRequest { page_token, page_size: 1000 };
+        let page =
+            client.get_topology_snapshot(request).await.map_err(|s| Error::from_status(&s))?.into_inner();
+        for unit in page.units {
+            all.units.push(unit.try_into()?);
         }
-        let things = all.units.len() + all.orgs.len() + all.edges.len();
-        if things > 0 {
-            self.shared.install(db, all).await?;
-            tracing::info!(things, "the topology was taken from identity");
+        for org in page.organizations {
+            all.orgs.push(org.try_into()?);
         }
-        Ok(things > 0)
+        for edge in page.edges {
+            all.edges.push(edge.try_into()?);
+        }
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            return Ok(all);
+        }
     }
 }
 

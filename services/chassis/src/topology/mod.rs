@@ -1,7 +1,8 @@
 //! The unit tree, organisations and authority edges, and the bars on tokens: owned by identity, copied by every
-//! service. The copy is fed by identity's events, kept in the service's database and held in memory whole; a service
-//! that starts empty asks identity for a snapshot. Services only read it.
+//! service. The copy is fed by identity's events, kept in the service's database and held in memory whole; at each start
+//! identity is asked for a snapshot, which has what no event told or will tell. Services only read it.
 
+mod digest;
 mod feed;
 mod model;
 mod store;
@@ -11,12 +12,13 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
+pub(crate) use self::digest::Copied;
 pub use self::{
     feed::Feed,
     model::{Edge, EdgeKind, Organization, OrganizationKind, Unit, UnitKind, UnitState},
     tree::{Changes, Topology},
 };
-use crate::{auth::Revocations, db::Db, error::Result};
+use crate::{auth::Revocations, db::Db, error::Result, inbox::Consumer};
 
 /// The topology in force, shared by everything in the service.
 #[derive(Debug, Default)]
@@ -51,20 +53,36 @@ impl Shared {
         Ok(())
     }
 
-    /// Writes the snapshot (or in tests what stands for it) to the database and to memory in a transaction of its own,
-    /// and that it is in.
+    /// Writes what stands for a snapshot in tests, before there is anybody to learn of it.
     ///
     /// # Errors
     /// `Unavailable` or `Internal` from the database.
     pub async fn install(self: &Arc<Self>, db: &Db, changes: Changes) -> Result<()> {
+        self.catch_up(db, changes, None).await.map(drop)
+    }
+
+    /// Writes what a snapshot has newer to the database and to memory, and that one is in, in a transaction of its own with what the
+    /// consumer does about it. Gives how much was news to the database: where nothing was, as when another replica was
+    /// faster, nothing changes and nobody is told.
+    async fn catch_up(
+        self: &Arc<Self>,
+        db: &Db,
+        changes: Changes,
+        consumer: Option<Arc<dyn Consumer>>,
+    ) -> Result<usize> {
         let changes = changes.newest();
         let shared = self.clone();
         db.transaction(async move |tx: &mut crate::db::Tx<'_>| {
-            store::save(tx.conn, &changes).await?;
+            let saved = store::save(tx.conn, &changes).await?;
             store::note_snapshot(tx.conn).await?;
-            let version = store::bump(tx.conn).await?;
-            tx.after_commit(Box::new(move || shared.apply(changes, version)));
-            Ok(())
+            if saved > 0 {
+                let version = store::bump(tx.conn).await?;
+                if let Some(consumer) = consumer {
+                    consumer.caught_up(tx, &changes).await?;
+                }
+                tx.after_commit(Box::new(move || shared.apply(changes, version)));
+            }
+            Ok(saved)
         })
         .await
     }

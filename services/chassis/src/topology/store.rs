@@ -1,4 +1,4 @@
-//! The copy in the service's database: read whole at start, written by the consumer and by the first snapshot. Of two
+//! The copy in the service's database: read whole at start, written by the consumer and by identity's snapshots. Of two
 //! versions of a thing the newer wins, whatever the order of arrival.
 
 use std::sync::Arc;
@@ -117,7 +117,7 @@ pub(super) async fn bump(conn: &mut AsyncPgConnection) -> Result<i64> {
     Ok(row.version)
 }
 
-/// Whether identity's snapshot is in.
+/// Whether a snapshot of identity's is in.
 pub(super) async fn has_snapshot(conn: &mut AsyncPgConnection) -> Result<bool> {
     #[derive(QueryableByName)]
     struct Row {
@@ -128,10 +128,35 @@ pub(super) async fn has_snapshot(conn: &mut AsyncPgConnection) -> Result<bool> {
     Ok(row.snapshot)
 }
 
-/// Notes that the snapshot is in.
+/// Notes that a snapshot is in.
 pub(super) async fn note_snapshot(conn: &mut AsyncPgConnection) -> Result<()> {
-    cached("UPDATE topology_version SET snapshot = true").execute(conn).await?;
+    cached("UPDATE topology_version SET snapshot = true WHERE NOT snapshot").execute(conn).await?;
     Ok(())
+}
+
+/// Units by id, for [`versions`].
+pub(super) const UNITS: &str = "SELECT id, version FROM topology_units WHERE id > $1 ORDER BY id LIMIT $2";
+/// Organisations, the same.
+pub(super) const ORGS: &str = "SELECT id, version FROM topology_orgs WHERE id > $1 ORDER BY id LIMIT $2";
+/// Edges, the same.
+pub(super) const EDGES: &str = "SELECT id, version FROM topology_edges WHERE id > $1 ORDER BY id LIMIT $2";
+
+/// Ids with the versions that are held of them, after `after`.
+pub(super) async fn versions(
+    conn: &mut AsyncPgConnection,
+    select: &'static str,
+    after: Uuid,
+    limit: i64,
+) -> Result<Vec<(Uuid, i64)>> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = SqlUuid)]
+        id: Uuid,
+        #[diesel(sql_type = BigInt)]
+        version: i64,
+    }
+    let rows: Vec<Row> = cached(select).bind::<SqlUuid, _>(after).bind::<BigInt, _>(limit).load(conn).await?;
+    Ok(rows.into_iter().map(|row| (row.id, row.version)).collect())
 }
 
 /// Everything.
@@ -155,18 +180,19 @@ pub(super) async fn load(conn: &mut AsyncPgConnection) -> Result<(Changes, Revok
     Ok((all, revoked))
 }
 
-/// Writes what is newer than what is there. `changes` holds each thing once.
-pub(super) async fn save(conn: &mut AsyncPgConnection, changes: &Changes) -> Result<()> {
-    save_units(conn, &changes.units).await?;
-    save_orgs(conn, &changes.orgs).await?;
-    save_edges(conn, &changes.edges).await
+/// Writes what is newer than what is there, and gives how much that is. `changes` holds each thing once.
+pub(super) async fn save(conn: &mut AsyncPgConnection, changes: &Changes) -> Result<usize> {
+    let units = save_units(conn, &changes.units).await?;
+    let orgs = save_orgs(conn, &changes.orgs).await?;
+    let edges = save_edges(conn, &changes.edges).await?;
+    Ok(units + orgs + edges)
 }
 
-async fn save_units(conn: &mut AsyncPgConnection, units: &[Unit]) -> Result<()> {
+async fn save_units(conn: &mut AsyncPgConnection, units: &[Unit]) -> Result<usize> {
     if units.is_empty() {
-        return Ok(());
+        return Ok(0);
     }
-    cached(
+    let saved = cached(
         "INSERT INTO topology_units (id, code, code_system, code_year, kind, name_zh, name_en, parent_id, state, \
              valid_from, valid_to, version, successor_id) \
          SELECT unnest($1), unnest($2), unnest($3), unnest($4), unnest($5), unnest($6), unnest($7), unnest($8), \
@@ -195,14 +221,14 @@ async fn save_units(conn: &mut AsyncPgConnection, units: &[Unit]) -> Result<()> 
     .bind::<Array<Nullable<SqlUuid>>, _>(column(units, |u| u.successor_id))
     .execute(conn)
     .await?;
-    Ok(())
+    Ok(saved)
 }
 
-async fn save_orgs(conn: &mut AsyncPgConnection, orgs: &[Organization]) -> Result<()> {
+async fn save_orgs(conn: &mut AsyncPgConnection, orgs: &[Organization]) -> Result<usize> {
     if orgs.is_empty() {
-        return Ok(());
+        return Ok(0);
     }
-    cached(
+    let saved = cached(
         "INSERT INTO topology_orgs (id, code, kind, name_zh, name_en, unit_id, line, valid_from, valid_to, version) \
          SELECT unnest($1), unnest($2), unnest($3), unnest($4), unnest($5), unnest($6), unnest($7), unnest($8), \
          unnest($9), unnest($10) \
@@ -223,14 +249,14 @@ async fn save_orgs(conn: &mut AsyncPgConnection, orgs: &[Organization]) -> Resul
     .bind::<Array<BigInt>, _>(column(orgs, |o| o.version))
     .execute(conn)
     .await?;
-    Ok(())
+    Ok(saved)
 }
 
-async fn save_edges(conn: &mut AsyncPgConnection, edges: &[Edge]) -> Result<()> {
+async fn save_edges(conn: &mut AsyncPgConnection, edges: &[Edge]) -> Result<usize> {
     if edges.is_empty() {
-        return Ok(());
+        return Ok(0);
     }
-    cached(
+    let saved = cached(
         "INSERT INTO topology_edges (id, from_org_id, to_org_id, kind, line, valid_from, valid_to, version) \
          SELECT unnest($1), unnest($2), unnest($3), unnest($4), unnest($5), unnest($6), unnest($7), unnest($8) \
          ON CONFLICT (id) DO UPDATE SET from_org_id = excluded.from_org_id, to_org_id = excluded.to_org_id, \
@@ -248,7 +274,7 @@ async fn save_edges(conn: &mut AsyncPgConnection, edges: &[Edge]) -> Result<()> 
     .bind::<Array<BigInt>, _>(column(edges, |e| e.version))
     .execute(conn)
     .await?;
-    Ok(())
+    Ok(saved)
 }
 
 /// Writes bars on tokens; of two for one session or person the later holds.

@@ -87,6 +87,14 @@ impl Topology {
         Self::index(units, orgs, edges, version)
     }
 
+    /// Of a list, what is not known here, or only as it was before.
+    pub(super) fn lacks(&self, mut all: Changes) -> Changes {
+        all.units.retain(|unit| self.units.get(&unit.id).is_none_or(|old| old.gives_way_to(unit)));
+        all.orgs.retain(|org| self.orgs.get(&org.id).is_none_or(|old| old.version < org.version));
+        all.edges.retain(|edge| self.edges.get(&edge.id).is_none_or(|old| old.version < edge.version));
+        all
+    }
+
     fn index(
         units: HashMap<Uuid, Unit>,
         orgs: HashMap<Uuid, Arc<Organization>>,
@@ -340,6 +348,41 @@ mod tests {
         let late =
             moved.with(Changes { units: vec![unit(4, 2, UnitKind::Community, 5)], ..Changes::default() }, 3);
         assert_eq!(ids(&late.path(Uuid::from_u128(5)).unwrap()), [1, 3, 4, 5]);
+    }
+
+    #[test]
+    fn of_a_list_only_what_is_newer_is_lacking() {
+        let merged = |version| Unit {
+            successor_id: Some(Uuid::from_u128(9)),
+            ..unit(3, 1, UnitKind::Street, version)
+        };
+        let known = Changes {
+            units: vec![
+                unit(1, 0, UnitKind::District, 2),
+                unit(2, 1, UnitKind::Street, 2),
+                unit(3, 1, UnitKind::Street, 2),
+            ],
+            edges: vec![edge(1, EdgeKind::Leads, None, None)],
+            ..Changes::default()
+        };
+        let topology = Topology::build(known.clone(), 1);
+        assert!(topology.lacks(known).is_empty());
+        let told = Changes {
+            units: vec![
+                unit(1, 0, UnitKind::District, 1),
+                unit(2, 1, UnitKind::Street, 3),
+                merged(2),
+                unit(4, 1, UnitKind::Street, 1),
+            ],
+            edges: vec![
+                edge(1, EdgeKind::Leads, None, None),
+                Edge { version: 2, ..edge(1, EdgeKind::Leads, None, None) },
+            ],
+            ..Changes::default()
+        };
+        let news = topology.lacks(told);
+        assert_eq!(news.units.iter().map(|unit| unit.id.as_u128()).collect::<Vec<_>>(), [2, 3, 4]);
+        assert_eq!(news.edges.iter().map(|edge| edge.version).collect::<Vec<_>>(), [2]);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use proto::identity::v1::{
     RoleGranted, RoleRevoked, Unit, UnitChanged, UnitKind, UnitMerged, UnitState, UpdateUnitRequest,
     person_service_client::PersonServiceClient, topology_service_client::TopologyServiceClient,
 };
+use proto::ops::v1::{ListDigestsRequest, ops_service_client::OpsServiceClient};
 use tonic::Code;
 
 fn community(world: &World, code: &str) -> CreateUnitRequest {
@@ -328,18 +329,25 @@ async fn a_service_takes_the_whole_topology_page_by_page() {
     let request = proto::identity::v1::IssueServiceTokenRequest { service: "staffing".to_owned(), secret };
     let issued = world.auth_anonymously().issue_service_token(request).await.unwrap().into_inner();
     let mut client = TopologyServiceClient::new(world.service.call_with(&issued.access_token));
-    let (mut units, mut orgs, mut token) = (0, 0, String::new());
+    let (mut units, mut orgs, mut token) = (Vec::new(), Vec::new(), String::new());
     loop {
         let request = GetTopologySnapshotRequest { page_size: 2, page_token: token };
         let page = client.get_topology_snapshot(request).await.unwrap().into_inner();
-        units += page.units.len();
-        orgs += page.organizations.len();
+        units.extend(page.units.into_iter().map(|unit| (unit.unit_id, unit.version.to_string())));
+        orgs.extend(page.organizations.into_iter().map(|org| (org.org_id, org.version.to_string())));
         token = page.next_page_token;
         if token.is_empty() {
             break;
         }
     }
-    assert_eq!((units, orgs), (world.units.len(), world.orgs.len()));
+    assert_eq!((units.len(), orgs.len()), (world.units.len(), world.orgs.len()));
+    // With what reconcile compares the copies that are made of it.
+    let mut ops = OpsServiceClient::new(world.channel("operator").await);
+    for (subject, held) in [("unit", units), ("organization", orgs)] {
+        let request = ListDigestsRequest { subject: subject.to_owned(), ..Default::default() };
+        let listed = ops.list_digests(request).await.unwrap().into_inner().digests;
+        assert_eq!(listed.into_iter().map(|one| (one.key, one.value)).collect::<Vec<_>>(), held, "{subject}");
+    }
     let mut person = world.topology("dispatcher").await;
     let answer = person.get_topology_snapshot(GetTopologySnapshotRequest::default()).await;
     assert_eq!(refusal(answer), Code::PermissionDenied);

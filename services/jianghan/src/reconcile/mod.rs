@@ -1,5 +1,6 @@
-//! Compares what case-routing holds with what the other services learnt from its events, and what analytics
-//! reports with recounts from the cases and from its own facts. Reads the services' `jianghan.ops.v1` only; changes nothing.
+//! Compares what case-routing holds with what the other services learnt from its events, what analytics reports with recounts from
+//! the cases and from its own facts, and identity's units, organisations and edges with the copy that each other service keeps.
+//! Reads the services' `jianghan.ops.v1` only; changes nothing.
 
 mod compare;
 mod pages;
@@ -10,7 +11,10 @@ use std::{cmp::Ordering, collections::BTreeMap, sync::Arc};
 use anyhow::Result;
 use proto::ops::v1::{GetStatisticsRequest, GetStatisticsResponse};
 
-use self::{compare::Comparison, pages::Pages};
+use self::{
+    compare::{COPIED, Comparison},
+    pages::Pages,
+};
 pub use self::{
     compare::{Difference, Failure, Reconciliation},
     waiting::{Waiting, drain, taken_in},
@@ -22,7 +26,7 @@ const fn held(subject: &'static str, by: &'static str, in_order: bool) -> Compar
     Comparison { subject, expected: ("case-routing", subject), found: (by, subject), in_order }
 }
 
-/// Who is compared with whom on what.
+/// Who is compared with whom on what, beside copies.
 const COMPARISONS: [Comparison; 12] = [
     held("case", "analytics", true),
     held("rollup", "analytics", false),
@@ -44,6 +48,19 @@ const COMPARISONS: [Comparison; 12] = [
     held("offer", "volunteer-matching", true),
 ];
 
+/// Who is compared with whom on what.
+fn comparisons() -> impl Iterator<Item = Comparison> {
+    let copies = SERVICES.into_iter().filter(|service| *service != "identity").flat_map(|by| {
+        COPIED.map(|subject| Comparison {
+            subject,
+            expected: ("identity", subject),
+            found: (by, subject),
+            in_order: true,
+        })
+    });
+    COMPARISONS.into_iter().chain(copies)
+}
+
 /// The figures of every service.
 pub async fn statistics(
     suite: &Suite,
@@ -61,8 +78,8 @@ pub async fn statistics(
 /// told in the outcome, and the others are made all the same.
 pub async fn compare_all(suite: &Suite, operator: &Arc<Session>) -> Reconciliation {
     let mut outcome = Reconciliation::default();
-    for comparison in &COMPARISONS {
-        match compare(suite, operator, comparison, &mut outcome).await {
+    for comparison in comparisons() {
+        match compare(suite, operator, &comparison, &mut outcome).await {
             Ok(compared) => {
                 outcome.compared.insert(comparison.subject, compared);
             }
@@ -152,4 +169,20 @@ pub async fn digests(
         all.insert(digest.key, digest.value);
     }
     Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_service_but_their_owner_is_compared_on_what_it_keeps_a_copy_of() {
+        for subject in COPIED {
+            let of: Vec<Comparison> = comparisons().filter(|one| one.subject == subject).collect();
+            assert!(of.iter().all(|one| one.expected == ("identity", subject) && one.in_order), "{of:?}");
+            let by: Vec<&str> = of.iter().map(|one| one.found.0).collect();
+            assert_eq!(by, ["case-routing", "staffing", "volunteer-matching", "analytics"]);
+        }
+        assert_eq!(comparisons().count(), COMPARISONS.len() + 4 * COPIED.len());
+    }
 }
