@@ -1,6 +1,7 @@
 //! Arbitration (职责裁定; domain.md F3): the parties are heard within a limit and may agree; else the lowest common superior
 //! rules, never one of the parties. The ruling is reviewed once if the lead asks for it before it signs, then it is final,
-//! and may bind later cases as a precedent. The requester's clock runs on all the while.
+//! and may bind later cases as a precedent. What was ruled or agreed on outlives a recall: the case goes to that lead again, as
+//! long as it is about the same item and that one may lead it. The requester's clock runs on all the while.
 
 use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
@@ -12,8 +13,15 @@ use super::error::{DomainError, Result};
 use super::event::{DomainEvent, Timestamp};
 use super::ids::*;
 use super::reason::Reason;
+use super::router::RoutingOutcome;
 use super::state::Trigger;
+use super::table::RoutingTable;
 use super::work::{Act, Decision, Work, check_code};
+
+/// Why a case goes where the parties agree that it does.
+const BY_AGREEMENT: &str = "chosen_by_agreement";
+/// Why it goes where the arbiter rules.
+const BY_ARBITER: &str = "chosen_by_arbiter";
 
 /// What is done at once where nobody says another measure: contact is kept, and what cannot wait is dealt with.
 pub const STOP_GAP: &str = "stop_gap";
@@ -52,6 +60,9 @@ pub struct RuleObjection {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ruling {
     pub lead: OrgId,
+    /// Who is to help, besides whom the lists name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub assists: Vec<OrgId>,
     pub basis_code: String,
     pub precedent: Option<NaiveDate>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -67,13 +78,50 @@ pub struct Position {
     pub lead: OrgId,
 }
 
+impl Objection {
+    /// Who leads by the ruling, or by what the parties agreed on, once there is either and nobody reviews it.
+    #[must_use]
+    pub fn settled_lead(&self) -> Option<OrgId> {
+        let agreed = || self.positions.first().map(|position| position.lead);
+        match self.state {
+            ObjectionState::Ruled | ObjectionState::Agreed | ObjectionState::Final => {
+                self.ruling.as_ref().map(|ruling| ruling.lead).or_else(agreed)
+            }
+            _ => None,
+        }
+    }
+}
+
 impl Case {
+    /// The lead that a ruling or an agreement binds the case to, where it is to be sent again. Nobody where the item is another
+    /// one, nor where that lead may not lead any more: it ended, is complained of, left the case, or the lists bar it.
+    #[must_use]
+    pub fn bound_lead(&self, routes: &RoutingTable, at: Timestamp) -> Option<OrgId> {
+        let objection = self.objection.as_ref().filter(|objection| self.is_about_the_item_of(objection))?;
+        let lead = objection.settled_lead()?;
+        let aside = self.complained_of == Some(lead) || self.excluded_orgs.contains(&lead);
+        routes.org(lead).filter(|org| org.in_force(at) && !aside)?;
+        let (item, place) = (self.item.as_ref()?, &self.place.path);
+        routes.sender_to(lead, place, item.line.as_deref(), at)?;
+        let about = Some((self.urgency, self.condition_facts()));
+        let known = routes.item_version(&item.code, item.version);
+        let barred = known.and_then(|item| routes.bars_lead(item, lead, place, about, at));
+        barred.is_none().then_some(lead)
+    }
+
+    /// Whether the case is still about what was objected to. Tasks of an earlier release do not say what they were about.
+    fn is_about_the_item_of(&self, objection: &Objection) -> bool {
+        let of = self.task(objection.task).map_or("", |task| task.item.as_str());
+        of.is_empty() || self.item.as_ref().is_some_and(|item| item.code == of)
+    }
+
     /// The dispatcher opens an arbitration between the organisations that may be meant; each is to take a position within
     /// the limit of the consultation. Meanwhile the first receiver keeps contact and does what cannot wait, by the measure
-    /// named or else the [usual one](STOP_GAP).
+    /// named or else the [usual one](STOP_GAP). Whoever is complained of is no party, also where the objector names it.
     ///
     /// # Errors
-    /// `WrongState`; `NotEntitled` as for rejecting it; `Guard` `in_arbitration`, `no_arbiter`; `Invalid` party or measure.
+    /// `WrongState`; `NotEntitled` as for rejecting it; `Guard` `in_arbitration`, `no_arbiter`, `recused` for the organisation
+    /// complained of among those named; `Invalid` party or measure.
     pub fn open_arbitration(
         self,
         claimed: &[OrgId],
@@ -86,8 +134,13 @@ impl Case {
         check_code("interim_measure_code", measure_code)?;
         let mut objection = work.objection(ObjectionState::Open)?;
         work.decides_over(&objection)?;
+        let aside = work.case.complained_of;
+        if aside.is_some_and(|aside| claimed.contains(&aside)) {
+            return Err(DomainError::guard("recused", "the organisation complained of steps aside"));
+        }
         let mut parties: Vec<OrgId> = vec![objection.objector];
-        for org in objection.suggested.iter().chain(claimed) {
+        let suggested = objection.suggested.filter(|org| aside != Some(*org));
+        for org in suggested.iter().chain(claimed) {
             if !work.routes.org(*org).is_some_and(|org| org.in_force(work.now)) {
                 return Err(DomainError::invalid("party_org_ids", "no such organisation"));
             }
@@ -95,7 +148,7 @@ impl Case {
                 parties.push(*org);
             }
         }
-        let arbiter = work.routes.superior_apart(&parties, work.case.complained_of, work.now);
+        let arbiter = work.routes.superior_apart(&parties, aside, work.now);
         let arbiter =
             arbiter.ok_or_else(|| DomainError::guard("no_arbiter", "the parties have no common superior"))?;
         work.end_dispatch();
@@ -122,7 +175,8 @@ impl Case {
         Ok(work.finish())
     }
 
-    /// A party says which of them leads, once. If all say the same, that is agreed and binds.
+    /// A party says which of them leads, once. If all say the same, that is agreed and binds, unless that one may not lead: then
+    /// it is for the arbiter to rule, as where they differ.
     ///
     /// # Errors
     /// `WrongState`; `NotEntitled` unless a party's; `Guard` `not_in_arbitration`, `position_taken`, `consultation_over`;
@@ -147,15 +201,18 @@ impl Case {
         objection.positions.push(Position { party, lead });
         work.case.objection = Some(objection.clone());
         let task_id = objection.task;
+        let all = objection.positions.len() == objection.parties.len();
+        let unanimous = all && objection.positions.iter().all(|known| known.lead == lead);
+        let agreed = unanimous && work.can_go_to(&objection, lead);
         let event = DomainEvent::ArbitrationPositionTaken {
             task_id,
             arbitration_id,
             org_id: party,
             lead_org_id: lead,
         };
-        work.emit(event, None, Some(task_id));
-        let all = objection.positions.len() == objection.parties.len();
-        if all && objection.positions.iter().all(|known| known.lead == lead) {
+        let barred = (unanimous && !agreed).then(|| Reason::new("agreed_lead_barred").with("org", lead));
+        work.emit(event, barred, Some(task_id));
+        if agreed {
             work.settle(ObjectionState::Agreed);
             work.end_arbitration();
             let event = DomainEvent::ArbitrationAgreed { task_id, arbitration_id, lead_org_id: lead };
@@ -339,6 +396,7 @@ impl Work<'_> {
             let asked = own.ruling.take().and_then(|ruling| ruling.definition);
             own.ruling = Some(Ruling {
                 lead: ruling.lead,
+                assists: ruling.assists.clone(),
                 basis_code: ruling.basis_code.clone(),
                 precedent: ruling.precedent,
                 definition: ruling.definition.clone().or(asked),
@@ -367,20 +425,14 @@ impl Work<'_> {
         assists: &[OrgId],
         trigger: Trigger,
     ) -> Result<()> {
-        let why =
-            if trigger == Trigger::AgreeArbitration { "chosen_by_agreement" } else { "chosen_by_arbiter" };
+        let why = if trigger == Trigger::AgreeArbitration { BY_AGREEMENT } else { BY_ARBITER };
         let before = self.case.task(task)?.org;
-        let manual = ManualRoute {
-            lead,
-            assists: assists.iter().map(|org| (*org, true)).collect(),
-            reason_code: objection.ground_code.clone(),
-        };
-        // A ruling is not held to what the arbiter's organisation may send, nor to who declined or was relieved: that is about
-        // who leads, and whoever is found not to lead may be ruled to help. The lists bind it, as they bind its lead: what is
-        // never a community's, or not admitted, becomes so by another list only.
-        let ruled = |work: &Self| work.manual(&manual, why, |_| None);
         if lead == before {
-            let helping = if assists.is_empty() { Vec::new() } else { ruled(self)?.assists };
+            let helping = if assists.is_empty() {
+                Vec::new()
+            } else {
+                self.settled_route(objection, lead, assists, why)?.assists
+            };
             self.keep_lead(task)?;
             self.enter(CaseState::Dispatched, trigger)?;
             if trigger == Trigger::RuleArbitration {
@@ -403,8 +455,69 @@ impl Work<'_> {
         // Whatever it was relieved of before: it leads now.
         self.case.excluded_orgs.retain(|org| *org != lead);
         self.case.relieved.retain(|(org, _)| *org != lead);
-        let outcome = ruled(self)?;
+        let outcome = self.settled_route(objection, lead, assists, why)?;
         self.replace_lead(task, &outcome, true, trigger)
+    }
+
+    /// Where a ruling or an agreement sends the case. It is not held to what the arbiter's organisation may send, nor to who
+    /// declined or was relieved: that is about who leads, and whoever is found not to lead may be ruled to help. The lists bind it,
+    /// as they bind its lead: what is never a community's, or not admitted, becomes so by another list only.
+    fn settled_route(
+        &self,
+        objection: &Objection,
+        lead: OrgId,
+        assists: &[OrgId],
+        why: &str,
+    ) -> Result<RoutingOutcome> {
+        let manual = ManualRoute {
+            lead,
+            assists: assists.iter().map(|org| (*org, true)).collect(),
+            reason_code: objection.ground_code.clone(),
+        };
+        self.manual(&manual, why, |_| None)
+    }
+
+    /// Whether the case can go where all parties say: it is there already, or nothing bars that lead.
+    fn can_go_to(&self, objection: &Objection, lead: OrgId) -> bool {
+        let there = self.case.task(objection.task).is_ok_and(|task| task.org == lead);
+        there || self.settled_route(objection, lead, &[], BY_AGREEMENT).is_ok()
+    }
+
+    /// Where the case goes by itself: to the lead that was ruled or agreed on, where one binds it, with those who help it by the
+    /// lists and by the ruling; else where the router says, as far as it is sure enough.
+    pub(super) fn where_to(&self) -> Result<RoutingOutcome> {
+        let bound = self.case.objection.as_ref().zip(self.case.bound_lead(self.routes, self.now));
+        let Some((objection, lead)) = bound else {
+            return Ok(self.ask_router().held_to(self.rules.min_confidence));
+        };
+        let why = if objection.ruling.is_some() { BY_ARBITER } else { BY_AGREEMENT };
+        let outcome = self.settled_route(objection, lead, &[], why)?;
+        let query = self.case.route_query(self.routes, self.now);
+        Ok(self.with_ruled_assists(self.routes.with_listed_assists(&query, outcome)))
+    }
+
+    /// With those whom the ruling that binds the case names to help, as far as they still may.
+    pub(super) fn with_ruled_assists(&self, mut outcome: RoutingOutcome) -> RoutingOutcome {
+        let ruling = self.case.objection.as_ref().and_then(|objection| objection.ruling.as_ref());
+        for org in ruling.map_or(&[][..], |ruling| ruling.assists.as_slice()) {
+            let known = outcome.lead.iter().chain(&outcome.assists).any(|choice| choice.org == *org);
+            let helps = self.chosen("assist_org_ids", *org, None, true);
+            let helps = helps.ok().filter(|_| !known && self.lists_let_assist(*org).is_ok());
+            outcome.assists.extend(helps);
+        }
+        outcome
+    }
+
+    /// Somebody leads from now on. What was ruled or agreed on about another lead or another item does not bind it: it may object
+    /// to its task, and no precedent comes of what nobody followed.
+    pub(super) fn forget_ruling_for_another(&mut self, lead: OrgId) {
+        let for_another = |objection: &Objection| {
+            let settled = objection.settled_lead();
+            settled.is_some_and(|settled| settled != lead || !self.case.is_about_the_item_of(objection))
+        };
+        if self.case.objection.as_ref().is_some_and(for_another) {
+            self.case.objection = None;
+        }
     }
 
     /// The lead signs after a ruling or agreement: it complies, and the matter is final.
@@ -419,4 +532,9 @@ impl Work<'_> {
             self.emit(DomainEvent::ArbitrationFinal { task_id, arbitration_id }, None, Some(task_id));
         }
     }
+}
+
+/// Whoever leads by a ruling or an agreement, or has to send the case on, is bound by it.
+pub(super) fn ruling_is_final() -> DomainError {
+    DomainError::guard("ruling_is_final", "who leads this item was ruled or agreed on")
 }

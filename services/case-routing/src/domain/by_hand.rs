@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::arbitration::ruling_is_final;
 use super::case::Case;
 use super::codes::*;
 use super::condition::Facts;
@@ -128,12 +129,17 @@ impl Case {
 
 impl Work<'_> {
     /// A dispatcher's choice. Who was relieved of the matter by an objection of its own gets it back by a ruling, or as the
-    /// parties agree, and in no other way: else it would be passed to and fro without end.
+    /// parties agree, and in no other way: else it would be passed to and fro without end. Who leads by either is not the
+    /// dispatcher's to choose.
     pub(super) fn chosen_by_dispatcher(
         &self,
         manual: &ManualRoute,
         chooser: Chooser,
     ) -> Result<RoutingOutcome> {
+        let bound = self.case.bound_lead(self.routes, self.now);
+        if bound.is_some_and(|lead| lead != manual.lead) {
+            return Err(ruling_is_final());
+        }
         if self.was_relieved(manual.lead) && self.has_objected(manual.lead) {
             let message = "its objection was accepted: only a ruling gives the case back to it";
             return Err(DomainError::guard("objected_before", message));
@@ -142,7 +148,7 @@ impl Work<'_> {
         manual.assists.iter().try_for_each(|(org, _)| self.not_excluded(*org))?;
         let outcome = self.manual(manual, "chosen_by_dispatcher", |to| self.own_edge(own, to, chooser))?;
         self.within_rights(own, chooser, &outcome)?;
-        Ok(outcome)
+        Ok(if bound.is_some() { self.with_ruled_assists(outcome) } else { outcome })
     }
 
     /// A human's choice of lead and assists, held to edges and to what the lists exclude. `sends` knows who sends, where that is
@@ -226,15 +232,17 @@ impl Work<'_> {
     }
 
     /// Whoever gets a part is the own organisation, reached by an edge of its own or of its own community; or it is whom the
-    /// router would give that part.
+    /// router would give that part, or leads by a ruling or an agreement.
     fn within_rights(&self, own: OrgId, chooser: Chooser, outcome: &RoutingOutcome) -> Result<()> {
         let query = self.case.route_query(self.routes, self.now);
         let routed = self.routes.route(&RouteQuery { may_offer: false, ..query });
         let may_send = |to: OrgId| {
             to == own || self.own_edge(own, to, chooser).is_some() || self.routes.of_own_community(own, to)
         };
+        let bound = self.case.bound_lead(self.routes, self.now);
         let may_lead = |choice: &Choice| {
-            may_send(choice.org) || routed.lead.as_ref().is_some_and(|lead| lead.org == choice.org)
+            let routed = routed.lead.as_ref().is_some_and(|lead| lead.org == choice.org);
+            routed || bound == Some(choice.org) || may_send(choice.org)
         };
         if !outcome.lead.iter().all(may_lead) {
             return Err(DomainError::NotEntitled { code: "lead_org_id" });

@@ -372,6 +372,8 @@ codes! {
         /// The lead asked for the one review of the ruling.
         InReview = "in_review",
         Final = "final",
+        /// The case was withdrawn before anybody decided.
+        Lapsed = "lapsed",
     }
 
     /// Where a supervision stands.

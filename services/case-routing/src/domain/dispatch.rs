@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::arbitration::ruling_is_final;
 use super::by_hand::{Chooser, ManualRoute};
 use super::case::{AssignmentView, Case, Offer};
 use super::codes::*;
@@ -41,13 +42,15 @@ pub struct AssignmentChanged {
 
 impl Case {
     /// Sends the case to an organisation; an open offer ends. The router may still choose to offer it first. A triaged case
-    /// of whose lead it is not sure enough stays so, with the proposal on record, until a human confirms or chooses.
+    /// of whose lead it is not sure enough stays so, with the proposal on record, until a human confirms or chooses. What was ruled
+    /// or agreed on goes to that lead again ([`Case::bound_lead`]), whoever sends it.
     ///
     /// # Errors
     /// `WrongState`; `NotEntitled` when a machine confirms, `lead_org_id` and `assist_org_ids` for whom the acting organisation
     /// may not send it to; `Guard` `no_route`, `no_authority_edge` or a hard exclusion of the router, `objected_before` for who
-    /// was relieved of the case, `needs_human` out of an offer, `not_proposed` and `proposal_changed` for a confirmation,
-    /// `recused` for the organisation complained of, unless it [leaves it to the router](Self::subject_may_send).
+    /// was relieved of the case, `ruling_is_final` for another lead than was ruled or agreed on, `needs_human` out of an offer,
+    /// `not_proposed` and `proposal_changed` for a confirmation, `recused` for the organisation complained of, unless it
+    /// [leaves it to the router](Self::subject_may_send).
     pub fn dispatch(self, choice: &RouteChoice, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.permit(Trigger::Dispatch)?;
@@ -129,7 +132,7 @@ impl Case {
     }
 
     /// Who sent the case to its lead, or stands above who did, calls a mis-dispatch back before work began; its tasks are
-    /// cancelled.
+    /// cancelled. A ruling or an agreement stands, unless the item turns out to be another one.
     ///
     /// # Errors
     /// `WrongState`; `NotEntitled` for everybody else; `Guard(recused)` for the organisation complained of.
@@ -222,8 +225,8 @@ impl Work<'_> {
         self.case.left_society |= matches!(choice, RouteChoice::PublicService);
         match choice {
             RouteChoice::Auto | RouteChoice::PublicService => {
-                let outcome = self.ask_router();
-                self.follow(&outcome.held_to(self.rules.min_confidence), false)
+                let outcome = self.where_to()?;
+                self.follow(&outcome, outcome.kind == RoutingKind::Manual)
             }
             RouteChoice::Confirmed(proposal) => {
                 let outcome = self.confirmed(*proposal)?;
@@ -293,8 +296,12 @@ impl Work<'_> {
             DomainError::guard("not_proposed", "no such decision waits for confirmation; read the case again")
         })?;
         let mut outcome = self.ask_router();
-        if outcome.lead.as_ref().map(|lead| lead.org) != waiting.lead {
+        let lead = outcome.lead.as_ref().map(|lead| lead.org);
+        if lead != waiting.lead {
             return Err(DomainError::guard("proposal_changed", "the router would decide otherwise now"));
+        }
+        if self.case.bound_lead(self.routes, self.now).is_some_and(|bound| Some(bound) != lead) {
+            return Err(ruling_is_final());
         }
         outcome.reasons.push(Reason::new("confirmed_by_human"));
         Ok(outcome)

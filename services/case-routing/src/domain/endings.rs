@@ -315,6 +315,7 @@ impl Work<'_> {
         let reason_code = reason_code.to_owned();
         self.application_withdrawn(trigger)?;
         self.emit(DomainEvent::CaseWithdrawn { reason_code, offer_id }, Some(told), None);
+        self.lapse_objection();
         Ok(())
     }
 

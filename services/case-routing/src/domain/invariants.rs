@@ -18,6 +18,7 @@ pub fn violations(case: &Case) -> Vec<&'static str> {
         (finished_cases_rest(case), "nothing runs in a finished case"),
         (ended_with_a_code(case), "a finished case says how it ended"),
         (arbiter_is_no_party(case), "C-7: the arbiter belongs to no party, nor is complained of"),
+        (open_objections_hold_it_up(case), "an objection is open only while the case waits for it"),
         (arbitration_is_watched(case), "an arbitration runs against a clock, and nothing else does"),
         (bad_ratings_are_watched(case), "a bad rating is checked against a clock, and nothing else is"),
         (stages_are_watched(case), "a stage is in hand, against its clock, only while work goes on"),
@@ -97,6 +98,13 @@ fn arbiter_is_no_party(case: &Case) -> bool {
     objection.arbiter.is_none_or(|arbiter| {
         !(objection.parties.contains(&arbiter) || open && case.complained_of == Some(arbiter))
     })
+}
+
+fn open_objections_hold_it_up(case: &Case) -> bool {
+    use ObjectionState::{InArbitration, InReview, Open};
+    let state = case.objection.as_ref().map(|objection| objection.state);
+    let open = matches!(state, Some(Open | InArbitration | InReview));
+    open == (case.state == CaseState::Objected)
 }
 
 fn arbitration_is_watched(case: &Case) -> bool {

@@ -2,7 +2,7 @@
 //! its tests look up for every line here.
 
 /// What they are called in the timeline.
-pub(super) const NOTED: [&str; 13] = [
+pub(super) const NOTED: [&str; 14] = [
     "BenefitEnded",
     "CallbackRecorded",
     "CasePlaceFollowed",
@@ -12,6 +12,7 @@ pub(super) const NOTED: [&str; 13] = [
     "JoinedRatingValid",
     "JoinedRemarked",
     "MediationOverdue",
+    "ObjectionLapsed",
     "PartnerDone",
     "ReferralReported",
     "SubjectCleared",

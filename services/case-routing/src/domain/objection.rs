@@ -1,6 +1,7 @@
 //! Objection (退单; domain.md F3) and what the dispatcher makes of it; arbitration is in [`super::arbitration`]. The
 //! requester's clock runs on all the while.
 
+use super::arbitration::ruling_is_final;
 use super::case::{Case, Evidence, Objection};
 use super::codes::*;
 use super::dispatch::RouteChoice;
@@ -12,6 +13,9 @@ use super::router::RoutingOutcome;
 use super::state::Trigger;
 use super::table::RoutingTable;
 use super::work::{Act, Decision, Work, check_code};
+
+/// The step of the timeline by which an objection ends with its case, undecided. No event tells of it: the case's end is told.
+const LAPSED: &str = "ObjectionLapsed";
 
 /// A lead says the task is not its duty.
 #[derive(Debug, Clone)]
@@ -49,12 +53,9 @@ impl Case {
         if task.objected {
             return Err(DomainError::guard("objected_before", "an organisation objects to a matter once"));
         }
-        let ruled = |objection: &Objection| {
-            use ObjectionState::{Agreed, Final, InReview, Ruled};
-            matches!(objection.state, Ruled | InReview | Agreed | Final)
-        };
-        if work.case.objection.as_ref().is_some_and(ruled) {
-            return Err(DomainError::guard("ruling_is_final", "who leads was ruled or agreed on"));
+        let settled = work.case.objection.as_ref().and_then(Objection::settled_lead);
+        if settled == Some(task.org) {
+            return Err(ruling_is_final());
         }
         let clock = work.case.clock(ClockKind::Objection, Some(id));
         if !clock.is_some_and(|clock| clock.is_open() && clock.in_time(work.now)) {
@@ -201,6 +202,16 @@ impl Work<'_> {
     pub(super) fn settle(&mut self, state: ObjectionState) {
         if let Some(objection) = &mut self.case.objection {
             objection.state = state;
+        }
+    }
+
+    /// The case has ended before anybody decided over the objection, or ruled or reviewed: nobody does any more.
+    pub(super) fn lapse_objection(&mut self) {
+        use ObjectionState::{InArbitration, InReview, Lapsed, Open};
+        let open = |objection: &Objection| matches!(objection.state, Open | InArbitration | InReview);
+        if self.case.objection.as_ref().is_some_and(open) {
+            self.settle(Lapsed);
+            self.note(LAPSED, Reason::new("objection_lapsed"));
         }
     }
 

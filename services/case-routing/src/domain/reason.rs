@@ -123,6 +123,11 @@ pub const TEXTS: &[(&str, &str, &str)] = &[
     ),
     ("chosen_by_arbiter", "按职责裁定确定", "by the arbiter's ruling"),
     ("chosen_by_agreement", "各方协商一致确定", "by agreement of the parties"),
+    (
+        "agreed_lead_barred",
+        "各方一致认为应由 {org} 主办，但其不得主办本件，提请裁定",
+        "all parties name {org}, which may not lead this case: the arbiter rules",
+    ),
     ("emergency_line", "属 {line} 紧急事项，立即转接", "an emergency of line {line}: handed over at once"),
     (
         "statutory_channel",
@@ -287,6 +292,11 @@ pub const TEXTS: &[(&str, &str, &str)] = &[
     ("recalled", "派单有误，收回", "a mis-dispatch, called back"),
     ("objection_accepted", "异议成立，改派", "the objection was accepted"),
     ("objection_rejected", "异议不成立", "the objection was rejected"),
+    (
+        "objection_lapsed",
+        "本件已撤回，异议不再处理",
+        "the case was withdrawn before anybody decided over the objection",
+    ),
     ("lead_changed", "主办单位变更", "the lead changed"),
     ("lead_declined", "主办单位拒收", "the lead declined"),
     ("returned_to_public_service", "转由公共服务办理", "the public service takes over"),

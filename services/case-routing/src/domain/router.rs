@@ -353,6 +353,17 @@ impl RoutingTable {
         outcome.lead = Some(lead);
     }
 
+    /// A lead that the router did not choose, with those whom the lists name to assist it.
+    pub(super) fn with_listed_assists(
+        &self,
+        query: &RouteQuery<'_>,
+        mut outcome: RoutingOutcome,
+    ) -> RoutingOutcome {
+        let list = &**self.list_at(query.place, query.at);
+        self.choose_assists(list, query, &Judge::new(self, query), &mut outcome);
+        outcome
+    }
+
     /// Organisations that the lists name to assist, each by the edge that reaches it.
     fn choose_assists(
         &self,

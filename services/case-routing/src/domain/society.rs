@@ -1,6 +1,7 @@
 //! Offers to society (协商自治): partners are asked, never ordered. Routing owns the deadline; an acceptance
 //! binds only when it is confirmed here. Whatever a partner does not do, the public service takes over.
 
+use super::arbitration::ruling_is_final;
 use super::case::{Case, Offer};
 use super::codes::*;
 use super::error::{DomainError, Result};
@@ -15,10 +16,14 @@ impl Case {
     /// Offers a triaged case to the next partner of the item's chain.
     ///
     /// # Errors
-    /// `WrongState`; `Guard(no_partner)` when there is none to ask or the requester did not agree.
+    /// `WrongState`; `Guard` `no_partner` when there is none to ask or the requester did not agree, `ruling_is_final` where who
+    /// leads was ruled or agreed on.
     pub fn offer(self, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.permit(Trigger::Offer)?;
+        if work.case.bound_lead(work.routes, work.now).is_some() {
+            return Err(ruling_is_final());
+        }
         let outcome = work.ask_router();
         if outcome.kind != RoutingKind::Offered {
             return Err(DomainError::guard("no_partner", "there is no partner to ask"));
@@ -195,8 +200,7 @@ impl Work<'_> {
     /// Declined or timed out: the next partner, else the public service, else a dispatcher.
     pub(super) fn lapse_offer(&mut self, reason_code: &str) -> Result<()> {
         self.end_open_offer(reason_code);
-        let outcome = self.ask_router();
-        let outcome = outcome.held_to(self.rules.min_confidence);
+        let outcome = self.where_to()?;
         if outcome.kind == RoutingKind::Offered {
             self.stay(Trigger::LapseOffer)?;
             return self.offer_to(&outcome);
@@ -204,7 +208,7 @@ impl Work<'_> {
         self.case.left_society = true;
         if outcome.lead.is_some() && outcome.kind != RoutingKind::Proposed {
             self.stay(Trigger::LapseOffer)?;
-            return self.dispatch_to(&outcome, false);
+            return self.dispatch_to(&outcome, outcome.kind == RoutingKind::Manual);
         }
         self.enter(CaseState::Triaged, Trigger::LapseOffer)?;
         if outcome.lead.is_some() {

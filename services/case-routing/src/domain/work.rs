@@ -3,7 +3,7 @@
 
 use calendar::Limit;
 
-use super::case::{Case, Objection, Place, RoutingDecision, Supervision, Task};
+use super::case::{Case, Place, RoutingDecision, Supervision, Task};
 use super::clock::Clock;
 use super::codes::*;
 use super::counted::Counted;
@@ -249,7 +249,7 @@ impl<'a> Work<'a> {
         self.events.push(Emitted { case_id: self.case.id, version: self.case.version, facts, event });
     }
 
-    /// A step that people read and nobody is told of, under a version of its own, before what is told. Nobody's doing.
+    /// A step that people read and nobody is told of, under a version of its own. Nobody's doing.
     pub fn note(&mut self, step: &str, reason: Reason) {
         debug_assert!(NOTED.contains(&step), "{step} is not in the list that the board goes by");
         self.case.version += 1;
@@ -366,6 +366,7 @@ impl<'a> Work<'a> {
         if self.case.dispatched_at.is_some() && before.is_some_and(|task| task.org != choice.org) {
             self.case.lead_change_count += 1;
         }
+        self.forget_ruling_for_another(choice.org);
         self.case.lead_task = Some(id);
         self.case.lead_org = Some(choice.org);
         self.case.lead_unit = Some(choice.unit);
@@ -399,14 +400,8 @@ impl<'a> Work<'a> {
         live.into_iter().try_for_each(|id| self.cancel_task(id, reason_code))
     }
 
-    /// Nobody leads for the moment; the first receiver still owns the case.
+    /// Nobody leads for the moment; the first receiver still owns the case. What was ruled or agreed on stands until somebody leads.
     pub fn release_lead(&mut self) {
-        // A ruling that nobody has followed yet was about a lead that is gone: whoever leads next is not bound by it, and no
-        // precedent comes of it.
-        let unfollowed = |objection: &mut Objection| {
-            matches!(objection.state, ObjectionState::Ruled | ObjectionState::Agreed)
-        };
-        let _ = self.case.objection.take_if(unfollowed);
         self.case.lead_task = None;
         self.case.lead_org = None;
         self.case.lead_unit = None;

@@ -440,6 +440,7 @@ fn objection(objection: &Objection) -> pb::Objection {
         ObjectionState::Ruled => "ruled",
         ObjectionState::InReview => "in_review",
         ObjectionState::Final => "final",
+        ObjectionState::Lapsed => "lapsed",
     };
     let (interim, ruling) = (objection.interim.as_ref(), objection.ruling.as_ref());
     let definition = ruling.and_then(|ruling| ruling.definition.as_ref());

@@ -54,7 +54,8 @@ impl Wish {
         Ok(Self { confirmed, ..self })
     }
 
-    /// The choice for this case: organisations that are to assist join the lead that the router would choose.
+    /// The choice for this case: organisations that are to assist join the lead that a ruling or an agreement binds it to, else the
+    /// one that the router would choose.
     pub fn choice(&self, case: &Case, act: &Act<'_>, by: &Caller) -> RouteChoice {
         if let Some(decision) = self.confirmed {
             return RouteChoice::Confirmed(decision);
@@ -66,7 +67,8 @@ impl Wish {
             // What is only proposed is confirmed first; who is to assist is said then or by one's own choice.
             outcome.lead.filter(|_| outcome.kind != RoutingKind::Proposed).map(|choice| choice.org)
         };
-        let lead = self.lead.or_else(|| if self.assists.is_empty() { None } else { routed() });
+        let usual = || case.bound_lead(act.routes, act.now).or_else(routed);
+        let lead = self.lead.or_else(|| if self.assists.is_empty() { None } else { usual() });
         match lead {
             Some(lead) => {
                 let assists = self.assists.iter().map(|org| (*org, true)).collect();

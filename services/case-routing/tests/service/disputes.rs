@@ -334,6 +334,46 @@ async fn parties_that_agree_need_no_ruling_and_a_ruling_is_reviewed_once() {
     d.service.stop().await;
 }
 
+/// C-7: a dispatcher calls the case back, and it goes to the lead that was ruled on again.
+#[tokio::test]
+async fn a_recall_does_not_undo_a_ruling() {
+    let d = district().await;
+    let case = objected(&d, &d.taken_in(&Persona::resident(d.district)).await).await;
+    let said = [(d.leader(), LIGHTS), (party(&d, HOUSING), LIGHTS), (party(&d, LIGHTS), HOUSING)];
+    for (persona, lead) in said {
+        tasks(&d, &persona).take_position(position(&case, lead)).await.unwrap();
+    }
+    tasks(&d, &arbiter(&d)).rule_objection(ruling(&case, LIGHTS)).await.unwrap();
+    let dispatcher = Persona::new(Role::DistrictDispatcher, d.district).org(d.gov);
+    let mut intake = IntakeServiceClient::new(d.service.call_as(&dispatcher));
+    let recall = pb::RecallCaseRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        reason_code: "mis_dispatch".into(),
+        ..Default::default()
+    };
+    let recalled = intake.recall_case(recall).await.unwrap().into_inner().case.unwrap();
+    assert_eq!(recalled.objection.as_ref().unwrap().state, "ruled");
+    let send = |lead: &str, assist: Uuid| pb::DispatchCaseRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        lead_org_id: lead.into(),
+        assist_org_ids: vec![assist.to_string()],
+        reason_code: "dispatcher_knows".into(),
+        ..Default::default()
+    };
+    let past = intake.dispatch_case(send(&HOUSING.to_string(), LIGHTS)).await.unwrap_err();
+    assert_eq!(past.code(), Code::FailedPrecondition);
+    assert!(past.message().contains("ruling_is_final"), "{past}");
+    // Who is to assist joins the lead that was ruled on.
+    let sent = intake.dispatch_case(send("", HOUSING)).await.unwrap().into_inner().case.unwrap();
+    assert_eq!((sent.state(), sent.lead_org_id.as_str()), (pb::CaseState::Dispatched, &*LIGHTS.to_string()));
+    let mut assists = sent.tasks.iter().filter(|task| task.part() == pb::TaskPart::Assist);
+    assert!(assists.any(|task| task.org_id == HOUSING.to_string()), "{:?}", sent.tasks);
+    assert_eq!(sent.objection.unwrap().state, "ruled");
+    d.service.stop().await;
+}
+
 /// A city that leads the district.
 fn below_a_city(topology: &mut Changes) {
     let gov = topology.orgs.iter().find(|org| org.code == "gov:420103").unwrap().clone();

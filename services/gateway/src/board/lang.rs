@@ -165,6 +165,7 @@ const NAMES: &[(&str, &str, &str)] = &[
     ("objection_state_ruled", "已裁定", "Ruled"),
     ("objection_state_in_review", "复核中", "In review"),
     ("objection_state_final", "已生效", "Final"),
+    ("objection_state_lapsed", "随案终止", "Lapsed with the case"),
     // Reasons that people give by code, the common ones.
     ("not_competent", "不属本单位职责", "Not its duty"),
     ("responsibility_list", "责任清单", "Responsibility list"),

@@ -65,6 +65,7 @@ const STEPS: &[Named] = &[
     ("TaskSigned", "签收任务", "Task signed for"),
     ("TaskObjected", "提出派单异议", "Objection to the dispatch"),
     ("TaskObjectionRejected", "异议不成立", "Objection rejected"),
+    ("ObjectionLapsed", "异议随案终止", "Objection lapsed with the case"),
     ("TaskCancelled", "任务取消", "Task cancelled"),
     ("TaskDeclined", "谢绝任务", "Task declined"),
     ("AdmissionRefusedByCommunity", "社区退回未准入事项", "Sent back as not admitted"),

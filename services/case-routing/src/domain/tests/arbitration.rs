@@ -16,6 +16,27 @@ fn says(case: Case, world: &mut World, party: OrgId, lead: OrgId) -> Decision {
     case.take_position(lead, &world.official(party)).unwrap()
 }
 
+/// All name the department that was suggested.
+fn agreed(world: &mut World) -> Case {
+    let mut case = opened(world);
+    for party in [STREET_OFFICE, HOUSING, URBAN] {
+        case = says(case, world, party, URBAN).case;
+    }
+    case
+}
+
+fn helpers(case: &Case) -> Vec<OrgId> {
+    let helps = |task: &&Task| task.part == TaskPart::Assist && task.state.is_live();
+    case.tasks.iter().filter(helps).map(|task| task.org).collect()
+}
+
+/// The lists say that it is never given street lights.
+fn without_lights(org: OrgId) -> TableParts {
+    let mut parts = parts();
+    parts.entries.push(entry("n-light", "street_light", org, ListPart::Negative));
+    parts
+}
+
 #[test]
 fn parties_that_all_say_the_same_have_agreed() {
     let mut world = World::new();
@@ -85,9 +106,7 @@ fn parties_that_differ_or_stay_silent_are_ruled_on_by_nobody_else_than_their_sup
         else {
             panic!("{ruled:?}")
         };
-        let helps = |task: &&Task| task.part == TaskPart::Assist && task.state.is_live();
-        let helpers: Vec<OrgId> = ruled.case.tasks.iter().filter(helps).map(|task| task.org).collect();
-        assert_eq!((ruled.case.lead_org, helpers), (Some(URBAN), vec![HOUSING]));
+        assert_eq!((ruled.case.lead_org, helpers(&ruled.case)), (Some(URBAN), vec![HOUSING]));
     }
 }
 
@@ -229,4 +248,201 @@ fn an_unclear_duty_is_put_to_whoever_defines_duties_with_the_ruling() {
     let older: Case = serde_json::from_value(stored).unwrap();
     let older = older.objection.unwrap();
     assert_eq!((older.interim, older.ruling.unwrap().definition), (None, None));
+}
+
+#[test]
+fn parties_that_agree_on_whom_nothing_lets_lead_are_ruled_on() {
+    // The one is on the negative list, the other nobody has authority to send it to.
+    for (table, named) in [(without_lights(HOUSING), HOUSING), (parts(), VERIFIER)] {
+        let mut world = World::of(table);
+        let case = world.objected("street_light");
+        let mut case = case.open_arbitration(&[named], None, &world.official(GOVERNMENT)).unwrap().case;
+        for party in [STREET_OFFICE, URBAN] {
+            case = says(case, &mut world, party, named).case;
+        }
+        let last = says(case, &mut world, named, named);
+        assert_eq!(names(&last), ["ArbitrationPositionTaken"], "nobody is bound");
+        assert_eq!(last.timeline[0].reason.as_ref().unwrap().code, "agreed_lead_barred");
+        let heard = last.case;
+        let objection = heard.objection.as_ref().unwrap();
+        assert_eq!((objection.state, objection.positions.len()), (ObjectionState::InArbitration, 3));
+        assert!(heard.clock(ClockKind::Ruling, None).unwrap().is_running());
+        assert_eq!(violations(&heard), Vec::<&str>::new());
+        let ruled = heard.rule_objection(&ruling(URBAN), &world.official(GOVERNMENT)).unwrap().case;
+        assert_eq!(ruled.lead_org, Some(URBAN));
+    }
+}
+
+#[test]
+fn whoever_is_complained_of_is_no_party() {
+    let mut world = World::new();
+    world.complained_of = Some(HOUSING);
+    let case = world.objected("street_light");
+    let named = case.open_arbitration(&[HOUSING], None, &world.official(GOVERNMENT));
+    assert_eq!(guard(named), "recused");
+    // Whom the objector suggests is not for the dispatcher to say.
+    world.complained_of = Some(URBAN);
+    let case = world.objected("street_light");
+    assert_eq!(case.objection.as_ref().unwrap().suggested, Some(URBAN));
+    let opened = case.open_arbitration(&[HOUSING], None, &world.official(GOVERNMENT)).unwrap().case;
+    assert_eq!(opened.objection.unwrap().parties, [STREET_OFFICE, HOUSING]);
+}
+
+/// C-7: the superior decides, and it is reviewed once; no dispatcher takes it back.
+#[test]
+fn a_recall_undoes_neither_a_ruling_nor_an_agreement() {
+    let mut world = World::new();
+    let sent = ruled(&mut world);
+    let task = sent.lead_task.unwrap();
+    let signed = sent.clone().sign(task, &world.official(HOUSING)).unwrap().case;
+    let agreed = agreed(&mut world);
+    for (case, lead, why, state) in [
+        (sent, HOUSING, "chosen_by_arbiter", ObjectionState::Ruled),
+        (signed, HOUSING, "chosen_by_arbiter", ObjectionState::Final),
+        (agreed, URBAN, "chosen_by_agreement", ObjectionState::Agreed),
+    ] {
+        let case = case.recall("mis_dispatch", &world.official(GOVERNMENT)).unwrap().case;
+        assert_eq!(violations(&case), Vec::<&str>::new());
+        for other in [STREET_OFFICE, COURTS] {
+            let past = case.clone().dispatch(&manual(other), &world.official(GOVERNMENT));
+            assert_eq!(guard(past), "ruling_is_final", "{other}");
+        }
+        assert_eq!(guard(case.clone().offer(&world.official(STREET_OFFICE))), "ruling_is_final");
+        // By hand it goes there for whoever dispatches, though the street has no authority over the one department.
+        for by in [STREET_OFFICE, GOVERNMENT] {
+            let by_hand = case.clone().dispatch(&manual(lead), &world.official(by)).unwrap().case;
+            assert_eq!(by_hand.lead_org, Some(lead), "{by}");
+        }
+        let again = case.dispatch(&RouteChoice::Auto, &world.official(STATION)).unwrap();
+        assert_eq!(again.timeline[0].reason.as_ref().unwrap().code, why);
+        let again = again.case;
+        assert_eq!((again.lead_org, again.objection.as_ref().unwrap().state), (Some(lead), state));
+        let against = objection(&again);
+        assert_eq!(guard(again.clone().object(against, &world.official(lead))), "ruling_is_final");
+        // The one review is there as long as nobody has signed.
+        let review = again.clone().request_review("wrong_item", &world.official(lead));
+        if state == ObjectionState::Ruled {
+            assert!(review.is_ok());
+        } else {
+            assert_eq!(guard(review), "not_ruled");
+        }
+        let task = again.lead_task.unwrap();
+        let signed = again.sign(task, &world.official(lead)).unwrap();
+        let told = names(&signed).contains(&"ArbitrationFinal");
+        assert_eq!(told, state != ObjectionState::Final, "told once");
+        assert_eq!(signed.case.objection.unwrap().state, ObjectionState::Final);
+    }
+}
+
+#[test]
+fn whoever_a_ruling_names_to_help_is_called_again_after_a_recall() {
+    let mut world = World::new();
+    let case = opened(&mut world);
+    world.wait(TimeDelta::days(2));
+    let case = world.tick(case).case;
+    let with_help = RuleObjection { assists: vec![COURTS], ..ruling(HOUSING) };
+    let ruled = case.rule_objection(&with_help, &world.official(GOVERNMENT)).unwrap().case;
+    assert_eq!(helpers(&ruled), [URBAN, COURTS]);
+    let case = ruled.recall("mis_dispatch", &world.official(GOVERNMENT)).unwrap().case;
+    assert!(helpers(&case).is_empty());
+    let by_itself = case.clone().dispatch(&RouteChoice::Auto, &world.official(STATION)).unwrap().case;
+    assert_eq!((by_itself.lead_org, helpers(&by_itself)), (Some(HOUSING), vec![URBAN, COURTS]));
+    let by_hand = case.dispatch(&manual(HOUSING), &world.official(GOVERNMENT)).unwrap().case;
+    assert_eq!((by_hand.lead_org, helpers(&by_hand)), (Some(HOUSING), vec![COURTS]));
+}
+
+#[test]
+fn a_ruling_about_one_item_binds_nobody_who_leads_another() {
+    let mut world = World::new();
+    let sent = ruled(&mut world);
+    let task = sent.lead_task.unwrap();
+    let signed = sent.clone().sign(task, &world.official(HOUSING)).unwrap().case;
+    for case in [sent, signed] {
+        let recalled = case.recall("wrong_item", &world.official(GOVERNMENT)).unwrap().case;
+        let other = recalled.triage(&triage("stairs"), &world.official(STATION)).unwrap().case;
+        // Under its first name again it is the first matter.
+        let first = other.clone().triage(&triage("street_light"), &world.official(STATION)).unwrap().case;
+        let past = first.dispatch(&manual(COURTS), &world.official(GOVERNMENT));
+        assert_eq!(guard(past), "ruling_is_final");
+        let other = other.dispatch(&RouteChoice::Auto, &world.official(GOVERNMENT)).unwrap().case;
+        assert_eq!((other.lead_org, &other.objection), (Some(STATION), &None));
+        let own = objection(&other);
+        let objected = other.object(own, &world.official(STATION)).unwrap().case;
+        assert_eq!(objected.objection.unwrap().objector, STATION);
+    }
+}
+
+#[test]
+fn a_ruled_lead_that_may_not_lead_any_more_holds_nothing_up() {
+    fn recalled(world: &mut World) -> Case {
+        let case = ruled(world);
+        case.recall("mis_dispatch", &world.official(GOVERNMENT)).unwrap().case
+    }
+    fn ended(world: &World) -> RoutingTable {
+        let mut parts = parts();
+        parts.orgs.iter_mut().filter(|org| org.id == HOUSING).for_each(|org| org.valid_to = Some(world.now));
+        RoutingTable::new(parts)
+    }
+    /// Whoever leads next is not bound by what was ruled about somebody else.
+    fn objects(case: Case, world: &mut World) {
+        assert_eq!((case.lead_org, &case.objection), (Some(URBAN), &None));
+        let own = objection(&case);
+        assert!(case.object(own, &world.official(URBAN)).is_ok());
+    }
+
+    let mut world = World::new();
+    let complained_of = Case { complained_of: Some(HOUSING), ..recalled(&mut world) };
+    let sent = complained_of.dispatch(&RouteChoice::Auto, &world.official(GOVERNMENT)).unwrap().case;
+    objects(sent, &mut world);
+
+    let case = recalled(&mut world);
+    world.routes = RoutingTable::new(without_lights(HOUSING));
+    let sent = case.dispatch(&manual(URBAN), &world.official(GOVERNMENT)).unwrap().case;
+    objects(sent, &mut world);
+
+    let mut world = World::new();
+    let case = recalled(&mut world);
+    world.routes = ended(&world);
+    let sent = case.dispatch(&RouteChoice::Auto, &world.official(GOVERNMENT)).unwrap().case;
+    objects(sent, &mut world);
+
+    // It did the work, which has to be done again, and is no more.
+    let mut world = World::new();
+    let case = ruled(&mut world);
+    let task = case.lead_task.unwrap();
+    let case = case.sign(task, &world.official(HOUSING)).unwrap().case;
+    let case = case.contact(ContactMethod::Phone, &world.official(HOUSING)).unwrap().case;
+    let assists = case.tasks.iter().filter(|task| task.part == TaskPart::Assist && task.state.is_live());
+    let waived = assists.map(|task| task.id).collect();
+    let command = CompleteCase { waived, ..done() };
+    let case = case.complete(command, &world.official(HOUSING)).unwrap().case;
+    world.routes = ended(&world);
+    let reworked = case.order_rework("not_done", &world.official(VERIFIER)).unwrap().case;
+    objects(reworked, &mut world);
+}
+
+#[test]
+fn an_objection_lapses_with_a_case_that_is_withdrawn() {
+    let mut world = World::new();
+    let open = world.objected("street_light");
+    let arbitrated = opened(&mut world);
+    let review = ruled(&mut world).request_review("wrong_item", &world.official(HOUSING)).unwrap().case;
+    for case in [open, arbitrated, review] {
+        let withdrawn = case.withdraw("solved_itself", None, &world.resident()).unwrap();
+        assert_eq!(names(&withdrawn).last(), Some(&"CaseWithdrawn"), "no event tells of it");
+        let told = withdrawn.events.last().unwrap().version;
+        let step = withdrawn.timeline.last().unwrap();
+        assert_eq!((step.event.as_str(), &step.actor), ("ObjectionLapsed", &PersonRef::system()));
+        assert_eq!((step.case_version, step.state), (told + 1, CaseState::Withdrawn));
+        let case = withdrawn.case;
+        let state = case.objection.as_ref().unwrap().state;
+        assert_eq!((case.version, state), (told + 1, ObjectionState::Lapsed));
+        assert_eq!((case.asked_orgs(), violations(&case)), (vec![], vec![]));
+    }
+    // What was decided stays so.
+    let case = world.objected("street_light");
+    let kept = case.reject_objection("duty_is_clear", &world.official(GOVERNMENT)).unwrap().case;
+    let withdrawn = kept.withdraw("solved_itself", None, &world.resident()).unwrap();
+    assert_eq!(withdrawn.timeline.last().unwrap().event, "CaseWithdrawn");
+    assert_eq!(withdrawn.case.objection.unwrap().state, ObjectionState::Rejected);
 }

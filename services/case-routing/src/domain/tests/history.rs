@@ -120,7 +120,8 @@ fn promises_stand(world: &World, before: &Case, decision: &Decision) {
         }
         let promise = matches!(earlier.kind, ClockKind::Resolve | ClockKind::Rework);
         let may_shorten = match earlier.kind {
-            ClockKind::Resolve => before.state == CaseState::Accepted,
+            // Until it has an item the house's own limit holds.
+            ClockKind::Resolve => before.state == CaseState::Accepted && before.item.is_none(),
             // Less time to dispatch what turns out to be urgent.
             ClockKind::Dispatch => told("CaseTriaged"),
             _ => false,
@@ -231,6 +232,8 @@ fn event_is_lawful(world: &World, before: &Case, decision: &Decision, event: &Do
             let relieved = before.relieved.iter().any(|(org, of)| org == lead_org_id && of == item_of(case));
             let relieved = relieved && has_objected(before, case, *lead_org_id);
             assert!(!relieved || by_ruling(decision), "C7: sent back to {lead_org_id} without a ruling");
+            let bound = bound_before(before, decision);
+            assert!(bound.is_none_or(|lead| lead == *lead_org_id), "C-7: sent past {bound:?}, as ruled");
         }
         DomainEvent::CaseRedispatched { lead_org_id, .. } => {
             let objection = before.objection.as_ref().unwrap();
@@ -303,6 +306,24 @@ fn is_by_hand(answered: &TimelineEntry) -> bool {
 fn by_ruling(decision: &Decision) -> bool {
     let says = |name: &str| matches!(name, "ArbitrationRuled" | "ArbitrationAgreed");
     decision.events.iter().any(|emitted| says(emitted.event.name()))
+}
+
+/// Who led by a ruling or an agreement about the same item, and still may.
+fn bound_before(before: &Case, decision: &Decision) -> Option<OrgId> {
+    let case = &decision.case;
+    let anew = decision.events.iter().any(|emitted| emitted.event.name() == "CaseReopened");
+    let objection = before.objection.as_ref().filter(|_| !anew)?;
+    let agreed = objection.positions.first().map(|position| position.lead);
+    let lead = match objection.state {
+        ObjectionState::Agreed => agreed,
+        ObjectionState::Ruled | ObjectionState::Final => {
+            objection.ruling.as_ref().map(|ruling| ruling.lead).or(agreed)
+        }
+        _ => None,
+    }?;
+    let same = before.tasks.iter().any(|task| task.id == objection.task && task.item == item_of(case));
+    let may = case.complained_of != Some(lead) && !case.excluded_orgs.contains(&lead);
+    (same && may).then_some(lead)
 }
 
 /// Step by step up the tree, independent of how the routing table looks for it.

@@ -79,6 +79,23 @@ fn another_item_never_ends_a_promise_earlier() {
     let case = world.triaged("short");
     let before = due(&case);
     assert!(due(&case.triage(&triage("long"), &world.official(STATION)).unwrap().case) > before);
+
+    // Nor where the case was in another one meanwhile, or came in with its item.
+    let merged = world.triaged("long").merge(CaseId(CITY.0), &world.official(STATION)).unwrap().case;
+    let back = merged.unmerge(&world.official(STATION)).unwrap().case;
+    let register = RegisterCase { item_code: Some("long".into()), ..world.register() };
+    let told = Case::register(register, &world.official(STATION)).unwrap().case;
+    let told = told.accept(&world.official(STATION)).unwrap().case;
+    for case in [back, told] {
+        assert_eq!(case.state, CaseState::Accepted);
+        let promised = due(&case);
+        let other = case.triage(&triage("short"), &world.official(STATION)).unwrap().case;
+        assert_eq!(due(&other), promised);
+    }
+    // Nobody promised the time that holds until the item is known.
+    let case = world.accepted();
+    let usual = due(&case);
+    assert!(due(&case.triage(&triage("short"), &world.official(STATION)).unwrap().case) < usual);
 }
 
 #[test]
