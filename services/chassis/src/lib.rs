@@ -23,6 +23,7 @@ pub mod pressure;
 pub mod telemetry;
 pub mod testing;
 pub mod topology;
+pub mod update;
 
 pub use clock::{Clock, Timestamp};
 pub use error::{Error, Result, RpcResult};

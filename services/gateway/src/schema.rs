@@ -95,7 +95,12 @@ impl Schemas {
 }
 
 fn well_known(name: &str) -> Option<Value> {
-    (name == "google.protobuf.Timestamp").then(|| json!({ "type": "string", "format": "date-time" }))
+    match name {
+        "google.protobuf.Timestamp" => Some(json!({ "type": "string", "format": "date-time" })),
+        // Names of fields as in JSON, with commas between them.
+        "google.protobuf.FieldMask" => Some(json!({ "type": "string", "format": "field-mask" })),
+        _ => None,
+    }
 }
 
 /// Name of a schema: `jianghan.case_routing.v1.Case` → `case_routing.v1.Case`.

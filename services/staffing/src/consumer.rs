@@ -89,16 +89,21 @@ impl Consumer for StaffingConsumer {
         }
         for (event, news) in news {
             desk.caused_by(event);
-            match news {
-                News::Signed(task) => on_task_signed(&mut desk, *task)?,
-                News::Objected(id) => on_task_objected(&mut desk, id)?,
-                News::Cancelled(id) => on_task_cancelled(&mut desk, id)?,
-                News::Refused(id) => on_admission_refused_by_community(&mut desk, id)?,
-                News::Returned(id, due) => on_task_returned(&mut desk, id, due)?,
-                News::Approved(id) => on_task_approved(&mut desk, id)?,
-                News::Completed(id) => on_case_completed(&mut desk, id)?,
-                News::Withdrawn(case) => on_case_withdrawn(&mut desk, case)?,
-                News::Closed(case) => on_case_closed(&mut desk, case)?,
+            // What was told before is no news, under whatever id it comes again.
+            let mut tasks = news.tasks(&desk);
+            tasks.retain(|id| desk.learns(*id, event.aggregate_version));
+            for id in tasks {
+                match &news {
+                    News::Signed(task) => on_task_signed(&mut desk, Task::clone(task))?,
+                    News::Objected(_) => on_task_objected(&mut desk, id)?,
+                    News::Cancelled(_) => on_task_cancelled(&mut desk, id)?,
+                    News::Refused(_) => on_admission_refused_by_community(&mut desk, id)?,
+                    News::Returned(_, due) => on_task_returned(&mut desk, id, due.as_ref())?,
+                    News::Approved(_) => on_task_approved(&mut desk, id)?,
+                    News::Completed(_) => on_case_completed(&mut desk, id)?,
+                    News::Withdrawn(_) => on_case_withdrawn(&mut desk, id)?,
+                    News::Closed(_) => on_case_closed(&mut desk, id)?,
+                }
             }
         }
         desk.save(tx).await?;
@@ -146,8 +151,8 @@ fn on_admission_refused_by_community(desk: &mut Desk, id: TaskId) -> Result<()> 
 }
 
 /// Rework: those who did it are asked first.
-fn on_task_returned(desk: &mut Desk, id: TaskId, due: Option<prost_types::Timestamp>) -> Result<()> {
-    desk.returned(id, due.as_ref().and_then(from_proto))
+fn on_task_returned(desk: &mut Desk, id: TaskId, due: Option<&prost_types::Timestamp>) -> Result<()> {
+    desk.returned(id, due.and_then(from_proto))
 }
 
 /// The result stands.
@@ -160,20 +165,32 @@ fn on_case_completed(desk: &mut Desk, id: TaskId) -> Result<()> {
     desk.submitted(id)
 }
 
-/// The requester withdrew, perhaps while a worker is on site.
-fn on_case_withdrawn(desk: &mut Desk, case: Uuid) -> Result<()> {
-    desk.tasks_of(case).into_iter().try_for_each(|id| desk.ended(id, "case_withdrawn"))
+/// The requester withdrew the case, perhaps while a worker is on site.
+fn on_case_withdrawn(desk: &mut Desk, id: TaskId) -> Result<()> {
+    desk.ended(id, "case_withdrawn")
 }
 
 /// The case ended: what is done stands, what is open ends.
-fn on_case_closed(desk: &mut Desk, case: Uuid) -> Result<()> {
-    desk.tasks_of(case).into_iter().try_for_each(|id| {
-        let over = desk.task(id).is_some_and(|task| task.state == TaskState::Ended);
-        if over { Ok(()) } else { desk.approved(id, "case_closed") }
-    })
+fn on_case_closed(desk: &mut Desk, id: TaskId) -> Result<()> {
+    let over = desk.task(id).is_some_and(|task| task.state == TaskState::Ended);
+    if over { Ok(()) } else { desk.approved(id, "case_closed") }
 }
 
 impl News {
+    /// The tasks that it is about; of a case those that are known.
+    fn tasks(&self, desk: &Desk) -> Vec<TaskId> {
+        match self {
+            Self::Signed(task) => vec![task.id],
+            Self::Objected(id)
+            | Self::Cancelled(id)
+            | Self::Refused(id)
+            | Self::Returned(id, _)
+            | Self::Approved(id)
+            | Self::Completed(id) => vec![*id],
+            Self::Withdrawn(case) | Self::Closed(case) => desk.tasks_of(*case),
+        }
+    }
+
     /// What an event means here, and what has to be loaded for it.
     fn read(event: &Event, touch: &mut Touch) -> Result<Option<Self>> {
         let mut task = |id: &str| -> Result<TaskId> {
@@ -182,7 +199,7 @@ impl News {
             Ok(TaskId(id))
         };
         let news = if event.is::<TaskSigned>() {
-            let Some(signed) = signed(event.decode()?)? else { return Ok(None) };
+            let Some(signed) = signed(event.decode()?, event.aggregate_version)? else { return Ok(None) };
             touch.tasks.push(signed.id.0);
             touch.orgs.push(signed.org_id.0);
             touch.offers = true;
@@ -221,7 +238,7 @@ impl News {
 
 /// The task of a signature; `None` when the mode leaves the work to the organisation itself: who may refuse is not
 /// staffed from here.
-fn signed(event: TaskSigned) -> Result<Option<Task>> {
+fn signed(event: TaskSigned, case_version: i64) -> Result<Option<Task>> {
     if !matches!(event.mode(), DispatchMode::Order | DispatchMode::Whistle | DispatchMode::WorkOrder) {
         return Ok(None);
     }
@@ -247,6 +264,7 @@ fn signed(event: TaskSigned) -> Result<Option<Task>> {
         state: TaskState::Open,
         lack_told: false,
         round: 1,
+        case_version,
         version: 1,
     }))
 }

@@ -86,7 +86,11 @@ fn verbs_in_other_services_are_answered_again_too() {
         let case = world.sees_assignment(&case, AssignmentStatus::Offered).await;
         let worker = world.worker_of(&case);
         let assignment_id = jianghan::simulate::lead_task(&case).expect("a lead task").assignment_id.clone();
-        let accept = AcceptAssignmentRequest { assignment_id, request_id: jianghan::suite::request_id() };
+        let accept = AcceptAssignmentRequest {
+            assignment_id,
+            request_id: jianghan::suite::request_id(),
+            ..Default::default()
+        };
         let mut assignments = world.suite.assignments();
         let first = assignments.accept_assignment(worker.asks(accept.clone()).await).await.expect("accepted");
         let again = assignments.accept_assignment(worker.asks(accept.clone()).await).await.expect("the same");

@@ -7,6 +7,7 @@ use chassis::{
     db::Tx,
     page,
     proto::case_routing::v1 as pb,
+    update::{self, Mask},
 };
 use uuid::Uuid;
 
@@ -27,39 +28,17 @@ use crate::{
 /// Secrets that sign beside each other.
 const SECRETS: usize = 2;
 
-/// What an operator sets of a system.
-struct Settings {
-    name_zh: String,
-    name_en: String,
-    direction: &'static str,
-    client_id: Option<Uuid>,
-    endpoint: String,
-    line_codes: Vec<String>,
-}
+/// What an operator sets of a system, as an `update_mask` names it.
+const SETTINGS: [&str; 7] =
+    ["name_zh", "name_en", "direction", "state", "client_id", "endpoint", "line_codes"];
 
 impl Exchange {
-    fn settings(
-        &self,
-        names: (&str, &str),
-        direction: i32,
-        client_id: &str,
-        endpoint: &str,
-        line_codes: &[String],
-    ) -> Result<Settings> {
-        if !endpoint.is_empty() {
-            self.networks.endpoint(endpoint).map_err(|message| Error::invalid("endpoint", message))?;
+    /// Where a system's changes are posted; empty: it fetches them.
+    fn endpoint(&self, text: &str) -> Result<String> {
+        if !text.is_empty() {
+            self.networks.endpoint(text).map_err(|message| Error::invalid("endpoint", message))?;
         }
-        for (place, line) in parse::bounded("line_codes", line_codes)?.iter().enumerate() {
-            parse::code(&format!("line_codes[{place}]"), line)?;
-        }
-        Ok(Settings {
-            name_zh: name("name_zh", names.0)?,
-            name_en: name("name_en", names.1)?,
-            direction: forms::direction("direction", direction)?,
-            client_id: parse::optional_id("client_id", client_id)?,
-            endpoint: endpoint.to_owned(),
-            line_codes: line_codes.to_vec(),
-        })
+        Ok(text.to_owned())
     }
 
     pub(super) async fn create_system(
@@ -69,18 +48,20 @@ impl Exchange {
     ) -> Result<pb::CreateExternalSystemResponse> {
         let meta = Meta::new("CreateExternalSystem", &m.request_id, &m)?;
         let code = parse::code("system_code", &m.system_code)?;
-        let names = (m.name_zh.as_str(), m.name_en.as_str());
-        let set = self.settings(names, m.direction, &m.client_id, &m.endpoint, &m.line_codes)?;
+        let (endpoint, line_codes) = (self.endpoint(&m.endpoint)?, lines(&m.line_codes)?);
+        let (name_zh, name_en) = (name("name_zh", &m.name_zh)?, name("name_en", &m.name_en)?);
+        let direction = forms::direction("direction", m.direction)?;
+        let client_id: Option<Uuid> = parse::optional_id("client_id", &m.client_id)?;
         once(&self.desk.db, caller, meta, async |tx: &mut Tx<'_>| {
             let system = System {
                 system_code: code,
-                name_zh: set.name_zh,
-                name_en: set.name_en,
-                direction: set.direction.to_owned(),
+                name_zh,
+                name_en,
+                direction: direction.to_owned(),
                 state: "on".to_owned(),
-                client_id: set.client_id,
-                endpoint: set.endpoint,
-                line_codes: set.line_codes,
+                client_id,
+                endpoint,
+                line_codes,
                 sealed_secrets: None,
                 version: 1,
                 updated_at: tx.now,
@@ -100,22 +81,27 @@ impl Exchange {
         let meta = Meta::new("UpdateExternalSystem", &m.request_id, &m)?;
         let code = parse::code("system_code", &m.system_code)?;
         let etag = parse::etag(&m.etag)?;
-        let state = forms::system_state("state", m.state)?;
-        let names = (m.name_zh.as_str(), m.name_en.as_str());
-        let set = self.settings(names, m.direction, &m.client_id, &m.endpoint, &m.line_codes)?;
+        let mask = Mask::new(m.update_mask.as_ref(), &SETTINGS)?;
+        let set = |field| mask.sets(field, true);
+        let state = set("state").then(|| forms::system_state("state", m.state)).transpose()?;
+        let endpoint = set("endpoint").then(|| self.endpoint(&m.endpoint)).transpose()?;
+        let line_codes = set("line_codes").then(|| lines(&m.line_codes)).transpose()?;
+        let name_zh = set("name_zh").then(|| name("name_zh", &m.name_zh)).transpose()?;
+        let name_en = set("name_en").then(|| name("name_en", &m.name_en)).transpose()?;
+        let direction = set("direction").then(|| forms::direction("direction", m.direction)).transpose()?;
+        let client_id: Option<Option<Uuid>> =
+            set("client_id").then(|| parse::optional_id("client_id", &m.client_id)).transpose()?;
         once(&self.desk.db, caller, meta, async |tx: &mut Tx<'_>| {
             let known = systems::lock(tx.conn, &code).await?;
-            if etag.is_some_and(|etag| etag != known.version) {
-                return Err(Error::stale(systems::KIND, &code));
-            }
+            update::fresh(etag, known.version, systems::KIND, &code)?;
             let system = System {
-                name_zh: set.name_zh,
-                name_en: set.name_en,
-                direction: set.direction.to_owned(),
-                state: state.to_owned(),
-                client_id: set.client_id,
-                endpoint: set.endpoint,
-                line_codes: set.line_codes,
+                name_zh: name_zh.unwrap_or(known.name_zh),
+                name_en: name_en.unwrap_or(known.name_en),
+                direction: direction.map_or(known.direction, str::to_owned),
+                state: state.map_or(known.state, str::to_owned),
+                client_id: client_id.unwrap_or(known.client_id),
+                endpoint: endpoint.unwrap_or(known.endpoint),
+                line_codes: line_codes.unwrap_or(known.line_codes),
                 version: known.version + 1,
                 updated_at: tx.now,
                 ..known
@@ -273,6 +259,14 @@ async fn found(tx: &mut Tx<'_>, system: &str, number: i32) -> Result<Version> {
 
 fn version(field: &str, number: i32) -> Result<i32> {
     if number > 0 { Ok(number) } else { Err(Error::invalid(field, "must be at least 1")) }
+}
+
+/// Lines by which cases are handed off to a system.
+fn lines(codes: &[String]) -> Result<Vec<String>> {
+    for (place, line) in parse::bounded("line_codes", codes)?.iter().enumerate() {
+        parse::code(&format!("line_codes[{place}]"), line)?;
+    }
+    Ok(codes.to_vec())
 }
 
 fn name(field: &str, text: &str) -> Result<String> {

@@ -267,6 +267,11 @@ fn bad(method: &str, field: &FieldDescriptor) -> Vec<Value> {
                 at(Some(114_270_000), Some(-90_000_001)),
             ]
         }
+        (_, _, Kind::Message(kind)) if kind.full_name() == "google.protobuf.FieldMask" => {
+            let mut mask = DynamicMessage::new(kind.clone());
+            mask.set_field_by_name("paths", Value::List(vec![text("name_zh"), text("no_such_field")]));
+            vec![Value::Message(mask)]
+        }
         (_, _, Kind::Message(kind)) if kind.full_name() == "google.protobuf.Timestamp" => {
             let at = |seconds, nanos| {
                 let mut at = DynamicMessage::new(kind.clone());

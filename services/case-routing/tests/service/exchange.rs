@@ -155,6 +155,7 @@ impl World {
             client_id: known.client_id,
             endpoint: known.endpoint,
             line_codes: known.line_codes,
+            update_mask: None,
         };
         change(&mut request);
         self.call(&self.operator).update_external_system(request).await.map(drop)
@@ -196,6 +197,45 @@ async fn a_system_is_entered_once_and_changed_by_its_version() {
     let repeat = world.call(&world.operator).rotate_webhook_secret(request).await.unwrap().into_inner();
     assert!(first.secret.starts_with("whsec_") && first.secret == repeat.secret, "a repeat makes no other");
     assert!(first.system.unwrap().has_secret);
+    world.d.service.stop().await;
+}
+
+#[tokio::test]
+async fn of_a_system_is_set_what_the_mask_names_and_the_rest_stays() {
+    let world = World::start("https://example.com/hook", pb::ExchangeDirection::Both).await;
+    let known = async || {
+        let request = pb::ListExternalSystemsRequest::default();
+        let all = world.call(&world.operator).list_external_systems(request).await.unwrap().into_inner();
+        all.systems.into_iter().next().unwrap()
+    };
+    let sets = |paths: &[&str]| pb::UpdateExternalSystemRequest {
+        system_code: CODE.into(),
+        request_id: request_id(),
+        update_mask: Some(prost_types::FieldMask { paths: paths.iter().map(ToString::to_string).collect() }),
+        ..Default::default()
+    };
+    let before = known().await;
+    // The endpoint is emptied; whatever else is left out is not named.
+    let named = pb::UpdateExternalSystemRequest { name_zh: "热线".into(), ..sets(&["name_zh", "endpoint"]) };
+    world.call(&world.operator).update_external_system(named).await.unwrap();
+    let after = known().await;
+    let expected = pb::ExternalSystem {
+        name_zh: "热线".into(),
+        endpoint: String::new(),
+        etag: after.etag.clone(),
+        update_time: after.update_time,
+        ..before.clone()
+    };
+    assert_eq!(after, expected);
+    assert_ne!(after.etag, before.etag);
+
+    let refused =
+        world.call(&world.operator).update_external_system(sets(&["system_code"])).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    assert!(refused.message().starts_with("update_mask: "), "{refused}");
+    let empty = world.call(&world.operator).update_external_system(sets(&["name_en"])).await.unwrap_err();
+    assert!(empty.message().starts_with("name_en: "), "what is named is checked: {empty}");
+    assert_eq!(known().await, after);
     world.d.service.stop().await;
 }
 

@@ -8,7 +8,7 @@ use diesel::{
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
-use super::store::Row;
+use super::store::{self, Row};
 use crate::{
     Error, Result, Timestamp,
     db::{Db, cached},
@@ -86,7 +86,8 @@ pub async fn get(db: &Db, event_id: Uuid) -> Result<Parked> {
     rows.into_iter().next().map(Parked::from).ok_or_else(|| Error::not_found("event", event_id))
 }
 
-/// Makes one event due at once, or every dead one. Gives how many; `NotFound` if the one is not parked.
+/// Makes one event due at once, or every dead one. Gives how many: none if the one was handled meanwhile, so that asking again is
+/// answered, too. `NotFound` if the one was given up or never came.
 pub async fn redrive(db: &Db, event_id: Option<Uuid>) -> Result<usize> {
     let mut conn = db.conn().await?;
     let redriven = cached(
@@ -97,18 +98,19 @@ pub async fn redrive(db: &Db, event_id: Option<Uuid>) -> Result<usize> {
     .execute(&mut *conn)
     .await?;
     if let Some(id) = event_id.filter(|_| redriven == 0) {
-        return Err(Error::not_found("event", id));
+        return if store::handled(&mut conn, id).await? { Ok(0) } else { Err(Error::not_found("event", id)) };
     }
     db.inbox().ring();
     Ok(redriven)
 }
 
-/// Gives one event up for good, so that those behind it flow. `NotFound` if it is not parked.
+/// Gives one event up for good, so that those behind it flow. One that was given up before stays so, for its first reason.
+/// `NotFound` if it is not parked.
 pub async fn skip(db: &Db, event_id: Uuid, reason: &str) -> Result<()> {
     let mut conn = db.conn().await?;
     let skipped = cached(
-        "UPDATE parked_events SET skipped_at = clock_timestamp(), skip_reason = $2 \
-         WHERE event_id = $1 AND skipped_at IS NULL",
+        "UPDATE parked_events SET skipped_at = coalesce(skipped_at, clock_timestamp()), \
+         skip_reason = coalesce(skip_reason, $2) WHERE event_id = $1",
     )
     .bind::<SqlUuid, _>(event_id)
     .bind::<Text, _>(reason)

@@ -230,6 +230,23 @@ pub(super) async fn lock(conn: &mut AsyncPgConnection, seqs: &[i64]) -> Result<H
     Ok(rows.into_iter().map(|row| row.seq).collect())
 }
 
+/// Whether an event was taken in and waits no longer: it was handled, at once or after it had been parked.
+pub(super) async fn handled(conn: &mut AsyncPgConnection, event_id: Uuid) -> Result<bool> {
+    #[derive(QueryableByName)]
+    struct Handled {
+        #[diesel(sql_type = Bool)]
+        handled: bool,
+    }
+    let row: Handled = cached(
+        "SELECT EXISTS (SELECT 1 FROM inbox WHERE event_id = $1) \
+         AND NOT EXISTS (SELECT 1 FROM parked_events WHERE event_id = $1) AS handled",
+    )
+    .bind::<SqlUuid, _>(event_id)
+    .get_result(conn)
+    .await?;
+    Ok(row.handled)
+}
+
 /// Removes parked events that have been handled.
 pub(super) async fn unpark(conn: &mut AsyncPgConnection, seqs: &[i64]) -> Result<()> {
     cached("DELETE FROM parked_events WHERE seq = ANY($1)")

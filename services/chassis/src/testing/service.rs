@@ -11,7 +11,7 @@ use tonic::transport::{Channel, Endpoint};
 use super::{Persona, TestDb, TestKeys};
 use crate::{
     bus::{EventBus, InProcess},
-    clock::{Clock, Timestamp},
+    clock::{Clock, Timestamp, new_id},
     config::ServiceConfig,
     crypto::Crypto,
     db::Db,
@@ -119,13 +119,24 @@ impl<S: Service> TestService<S> {
         events
     }
 
-    /// Delivers an event to the service's consumer and waits until it is handled or parked. Deliver the same event
-    /// twice to see that the second changes nothing.
+    /// Delivers an event to the service's consumer and waits until it is handled or parked.
     ///
     /// # Panics
     /// When the service does not consume this type, or does not answer in time.
     pub async fn deliver(&self, event: Event) {
         self.deliver_all(vec![event]).await;
+    }
+
+    /// Delivers an event, the same once more, and the same fact as another event: the inbox stops the second, and nothing but
+    /// the handler the third. None but the first may change anything.
+    ///
+    /// # Panics
+    /// As [`deliver`](Self::deliver).
+    pub async fn deliver_repeatedly(&self, event: Event) {
+        let told_again = Event { id: new_id(), ..event.clone() };
+        for delivered in [event.clone(), event, told_again] {
+            self.deliver(delivered).await;
+        }
     }
 
     /// Delivers several events in order, as one batch if they come fast enough.

@@ -230,6 +230,7 @@ async fn domain_time_moves_forward_only_and_only_where_allowed() {
     let mut advance =
         async |offset_seconds| client.advance_clock(ops::AdvanceClockRequest { offset_seconds }).await;
     assert_eq!(advance(3_600).await.unwrap().into_inner().offset_seconds, 3_600);
+    assert_eq!(advance(3_600).await.unwrap().into_inner().offset_seconds, 3_600, "asked again");
     assert_eq!(advance(60).await.unwrap().into_inner().offset_seconds, 3_600);
     assert_eq!(advance(-1).await.unwrap_err().code(), Code::InvalidArgument);
     let too_far = advance(21 * 366 * 86_400).await.unwrap_err();
@@ -342,7 +343,11 @@ async fn a_poisonous_event_is_parked_shown_redriven_and_skipped() {
     };
     assert_eq!(skip("no spaces please").await, Err(Code::InvalidArgument));
     assert_eq!(skip("malformed").await, Ok(()));
-    assert_eq!(skip("malformed").await, Err(Code::NotFound));
+    assert_eq!(skip("another").await, Ok(()), "asked again, it answers the same");
+    let unknown = ops::SkipEventRequest { event_id: new_id().to_string(), reason_code: "x".to_owned() };
+    assert_eq!(client.skip_event(unknown).await.unwrap_err().code(), Code::NotFound);
+    let given_up = client.redrive_event(ops::RedriveEventRequest { event_id }).await.unwrap_err();
+    assert_eq!(given_up.code(), Code::NotFound, "what was given up is not tried again");
 }
 
 #[tokio::test]

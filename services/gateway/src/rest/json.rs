@@ -173,6 +173,22 @@ mod tests {
     }
 
     #[test]
+    fn an_update_mask_is_a_text_of_json_names() {
+        let update = proto::pool().get_message_by_name("jianghan.identity.v1.UpdateUnitRequest");
+        let update = update.expect("a message of the suite");
+        let body = b"{\"version\":\"3\",\"updateMask\":\"nameEn,code\"}";
+        let asked = request(&update, BTreeMap::new(), Some(&body[..]), "").expect("accepted");
+        let asked: proto::identity::v1::UpdateUnitRequest = asked.transcode_to().expect("the message");
+        assert_eq!(asked.version, 3);
+        assert_eq!(asked.update_mask.expect("set").paths, ["name_en", "code"]);
+        for wrong in ["\"name_en\"", "[\"nameEn\"]", "5", "{\"paths\":[\"code\"]}"] {
+            let body = format!("{{\"updateMask\":{wrong}}}");
+            let refused = refused(request(&update, BTreeMap::new(), Some(body.as_bytes()), ""));
+            assert_eq!(refused, ["updateMask"], "{wrong}");
+        }
+    }
+
+    #[test]
     fn the_path_wins_over_the_body() {
         let rate = message("RateCaseRequest");
         let variables = BTreeMap::from([("case_id".to_owned(), "from-path".to_owned())]);

@@ -176,6 +176,8 @@ mod tests {
             let name = reference.split('"').next().expect("a name");
             assert!(document["components"]["schemas"].get(name).is_some(), "{name} is not described");
         }
+        let update = &document["components"]["schemas"]["identity.v1.UpdateUnitRequest"];
+        assert_eq!(update["properties"]["updateMask"]["type"], "string", "as the JSON mapping has it");
     }
 
     /// The file is validated against the OpenAPI 3.1 schema by `infra/test`.

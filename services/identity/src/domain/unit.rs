@@ -90,8 +90,19 @@ pub struct UnitChange {
     pub code: Option<String>,
     /// New Chinese name.
     pub name_zh: Option<String>,
-    /// New English name.
+    /// New English name; may be empty.
     pub name_en: Option<String>,
+}
+
+impl UnitChange {
+    /// The field that a refusal of the whole names.
+    fn named(&self) -> &'static str {
+        match self {
+            Self { name_zh: None, name_en: Some(_), .. } => "name_en",
+            Self { name_zh: None, code: Some(_), .. } => "code",
+            _ => "name_zh",
+        }
+    }
 }
 
 /// What became of a merger.
@@ -149,11 +160,12 @@ impl Unit {
         }
         self.must_be_active()?;
         let before = self.clone();
+        let named = change.named();
         self.code = change.code.unwrap_or(self.code);
         self.name_zh = change.name_zh.unwrap_or(self.name_zh);
         self.name_en = change.name_en.unwrap_or(self.name_en);
         if self == before {
-            return Err(Error::invalid("name_zh", "nothing would change"));
+            return Err(Error::invalid(named, "nothing would change"));
         }
         self.version += 1;
         Ok(self)
@@ -301,6 +313,9 @@ mod tests {
         assert!(matches!(unit.clone().change(1, UnitChange::default()), Err(Error::Invalid { .. })));
         let changed = unit.clone().change(1, rename()).unwrap();
         assert_eq!((changed.name_zh.as_str(), changed.version), ("新", 2));
+        let unnamed = UnitChange { name_en: Some(String::new()), ..UnitChange::default() };
+        let same = unit.clone().change(1, unnamed).unwrap_err();
+        assert!(matches!(same, Error::Invalid { field, .. } if field == "name_en"), "it had none");
         let ended = Unit { state: UnitState::Merged, ..unit };
         assert!(matches!(ended.change(1, rename()), Err(Error::WrongState { .. })));
     }

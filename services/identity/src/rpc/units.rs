@@ -9,6 +9,7 @@ use chassis::{
     command::{Meta, once},
     db::Tx,
     page,
+    update::Mask,
 };
 use proto::identity::v1::{
     CreateUnitRequest, CreateUnitResponse, GetUnitRequest, GetUnitResponse, ListUnitsRequest,
@@ -29,6 +30,8 @@ use crate::{
     store::{organizations, people, units},
 };
 
+/// What may be changed of a unit, as an `update_mask` names it.
+const CHANGED: [&str; 3] = ["name_zh", "name_en", "code"];
 /// The most units one merger may take.
 const MAX_MERGED: usize = 50;
 
@@ -89,14 +92,15 @@ impl Identity {
         if request.version < 1 {
             return Err(Error::invalid("version", "must be the version the change is based on"));
         }
-        let given = |text: &str| !text.is_empty();
+        let mask = Mask::new(request.update_mask.as_ref(), &CHANGED)?;
+        let set = |field: &str, text: &str| mask.sets(field, !text.is_empty());
         let change = UnitChange {
-            code: given(&request.code).then(|| text::code("code", &request.code, 40)).transpose()?,
-            name_zh: given(&request.name_zh)
+            code: set("code", &request.code).then(|| text::code("code", &request.code, 40)).transpose()?,
+            name_zh: set("name_zh", &request.name_zh)
                 .then(|| text::name("name_zh", &request.name_zh, 80))
                 .transpose()?,
-            name_en: given(&request.name_en)
-                .then(|| text::name("name_en", &request.name_en, 120))
+            name_en: set("name_en", &request.name_en)
+                .then(|| text::optional_name("name_en", &request.name_en, 120))
                 .transpose()?,
         };
         if change.code.is_none() && change.name_zh.is_none() && change.name_en.is_none() {

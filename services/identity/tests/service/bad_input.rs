@@ -48,6 +48,10 @@ fn unit() -> Unit {
     }
 }
 
+fn mask(paths: &[&str]) -> Option<prost_types::FieldMask> {
+    Some(prost_types::FieldMask { paths: paths.iter().map(ToString::to_string).collect() })
+}
+
 fn bad_time() -> Option<prost_types::Timestamp> {
     Some(prost_types::Timestamp { seconds: 0, nanos: -1 })
 }
@@ -138,6 +142,12 @@ async fn every_rpc_names_the_field_and_stores_nothing() {
         "name_zh" <= |r| r.name_zh.clear(),
         "code" <= |r| r.code = "a b".to_owned(),
         "name_en" <= |r| r.name_en = "a".repeat(121),
+        "update_mask" <= |r| r.update_mask = mask(&["name_zh", "parent_id"]),
+        "name_zh" <= |r| {
+            r.update_mask = mask(&["name_zh"]);
+            r.name_zh.clear();
+        },
+        "code" <= |r| r.update_mask = mask(&["code"]),
     );
     let merge = || MergeUnitsRequest {
         request_id: request_id(),

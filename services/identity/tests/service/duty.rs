@@ -13,13 +13,10 @@ use proto::{
 use tonic::{Code, Status};
 use uuid::Uuid;
 
-/// Tells it twice: the second time changes nothing.
+/// Tells it, and tells it again in every way, which changes nothing.
 async fn tell<M: EventMessage>(world: &World, id: Uuid, message: &M) {
     let event = Event::of("case-routing", world.service.clock().now(), id, 1, message);
-    world.service.deliver(event.clone()).await;
-    world.service.deliver(event).await;
-    let again = Event::of("case-routing", world.service.clock().now(), id, 1, message);
-    world.service.deliver(again).await;
+    world.service.deliver_repeatedly(event).await;
 }
 
 async fn proposed(world: &World, by: &str) -> Uuid {

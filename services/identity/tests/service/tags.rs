@@ -24,10 +24,7 @@ const TAG: &str = "dibao";
 /// Tells it twice, and once more as another event: that changes nothing.
 async fn tell<M: EventMessage>(world: &World, benefit: Uuid, version: i64, message: &M) {
     let event = Event::of("case-routing", world.service.clock().now(), benefit, version, message);
-    world.service.deliver(event.clone()).await;
-    world.service.deliver(event).await;
-    let again = Event::of("case-routing", world.service.clock().now(), benefit, version, message);
-    world.service.deliver(again).await;
+    world.service.deliver_repeatedly(event).await;
 }
 
 fn in_days(world: &World, days: i64) -> Timestamp {

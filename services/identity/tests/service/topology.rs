@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::world::{World, nobody, refusal, request_id};
+use crate::world::{World, fields, nobody, refusal, request_id};
 use chassis::{auth::Role, clock::to_proto};
 use proto::identity::v1::{
     ApproveGrantRequest, AuthorityEdge, AuthorityEdgeChanged, CreateAuthorityEdgeRequest,
@@ -70,6 +70,32 @@ async fn a_renamed_unit_keeps_its_past() {
     let then = admin.list_units(list(Some(to_proto(before)))).await.unwrap().into_inner().units;
     let now = admin.list_units(list(None)).await.unwrap().into_inner().units;
     assert_eq!((then[0].name_zh.as_str(), now[0].name_zh.as_str()), ("community1", "改名社区"));
+}
+
+#[tokio::test]
+async fn what_a_mask_names_is_set_also_to_nothing_and_the_rest_stays() {
+    let world = World::start().await;
+    let mut admin = world.topology("sysadmin").await;
+    let update = |version, paths: &[&str]| UpdateUnitRequest {
+        request_id: request_id(),
+        unit_id: world.unit("community1"),
+        version,
+        update_mask: Some(prost_types::FieldMask { paths: paths.iter().map(ToString::to_string).collect() }),
+        ..Default::default()
+    };
+    let next_day = || world.service.clock().advance(std::time::Duration::from_secs(86_400));
+    next_day();
+    // Where the mask names nothing, what is not empty is set.
+    let named = UpdateUnitRequest { name_en: "Xiqiao".to_owned(), ..update(1, &[]) };
+    let named = admin.update_unit(named).await.unwrap().into_inner().unit.unwrap();
+    assert_eq!((named.name_zh.as_str(), named.name_en.as_str()), ("community1", "Xiqiao"));
+    next_day();
+    let cleared = UpdateUnitRequest { name_zh: "不改".to_owned(), ..update(2, &["name_en"]) };
+    let cleared = admin.update_unit(cleared).await.unwrap().into_inner().unit.unwrap();
+    assert_eq!((cleared.name_zh.as_str(), cleared.name_en.as_str()), ("community1", ""));
+    assert_eq!((cleared.code, cleared.version), (named.code, 3));
+    let again = admin.update_unit(update(3, &["name_en"])).await.unwrap_err();
+    assert_eq!(fields(&again), ["name_en"], "nothing would change");
 }
 
 #[tokio::test]

@@ -43,12 +43,12 @@ enum Action {
         /// Event id.
         event: String,
     },
-    /// Try an event again at once; without an id every dead one.
+    /// Try an event again at once; without an id every dead one. One that was handled meanwhile is not due any more: 0.
     Redrive {
         /// Event id.
         event: Option<String>,
     },
-    /// Give an event up for good, so that those behind it flow.
+    /// Give an event up for good, so that those behind it flow. Of one that was given up already the first reason stays.
     Skip {
         /// Event id.
         event: String,

@@ -141,7 +141,12 @@ macro_rules! offer_verbs {
             /// When it is refused.
             pub async fn $name(&self, case: &Case) -> Result<()> {
                 let offer_id = offer(case)?;
-                let message = $request { offer_id, request_id: request_id(), $($field: $value,)* };
+                let message = $request {
+                    offer_id,
+                    request_id: request_id(),
+                    $($field: $value,)*
+                    ..Default::default()
+                };
                 self.notes(&case.case_id, $rpc_name, &message.request_id);
                 let answer = self.stage.suite.offers().$rpc(self.asks(message).await?).await;
                 self.heard($rpc_name, answer).map(drop)
@@ -173,7 +178,12 @@ macro_rules! assignment_verbs {
             pub async fn $name(&self, case: &Case) -> Result<()> {
                 let task = lead_task(case).context("the case has no lead task")?;
                 let assignment_id = task.assignment_id.clone();
-                let message = $request { assignment_id, request_id: request_id(), $($field: $value,)* };
+                let message = $request {
+                    assignment_id,
+                    request_id: request_id(),
+                    $($field: $value,)*
+                    ..Default::default()
+                };
                 self.notes(&case.case_id, $rpc_name, &message.request_id);
                 let answer = self.stage.suite.assignments().$rpc(self.asks(message).await?).await;
                 self.heard($rpc_name, answer).map(drop)

@@ -136,6 +136,7 @@ impl Life {
                 let request = AcceptAssignmentRequest {
                     assignment_id: assignment_id.clone(),
                     request_id: request_id(),
+                    ..Default::default()
                 };
                 moved_on(assignments.accept_assignment(worker.request(request).await?).await)?;
             } else {
@@ -143,6 +144,7 @@ impl Life {
                     assignment_id: assignment_id.clone(),
                     request_id: request_id(),
                     reason_code: "elsewhere".into(),
+                    ..Default::default()
                 };
                 moved_on(assignments.decline_assignment(worker.request(request).await?).await)?;
             }
@@ -219,8 +221,11 @@ impl Life {
             return Ok(());
         }
         let mut assignments = self.world.suite.assignments();
-        let request =
-            ArriveOnSiteRequest { assignment_id: task.assignment_id.clone(), request_id: request_id() };
+        let request = ArriveOnSiteRequest {
+            assignment_id: task.assignment_id.clone(),
+            request_id: request_id(),
+            ..Default::default()
+        };
         moved_on(assignments.arrive_on_site(worker.request(request).await?).await)?;
         let minutes = self.minutes(15, 240);
         self.pause(minutes).await;
@@ -229,6 +234,7 @@ impl Life {
             request_id: request_id(),
             minutes: i32::try_from(minutes.num_minutes())?,
             evidence_refs: vec!["photo:after".into()],
+            ..Default::default()
         };
         moved_on(assignments.finish_assignment(worker.request(request).await?).await)
     }

@@ -73,6 +73,7 @@ impl Life {
             request_id: request_id(),
             // Nobody of them: the organisation answers for itself, as a group or an enterprise does.
             volunteer_id: best_known(offer, &volunteers, acts).unwrap_or_default(),
+            ..Default::default()
         };
         moved_on(self.world.suite.offers().accept_offer(partner.request(request).await?).await)?;
         let offer_id = offer.offer_id.clone();
@@ -90,6 +91,7 @@ impl Life {
             offer_id: offer_id.to_owned(),
             request_id: request_id(),
             reason_code: "no_capacity".into(),
+            ..Default::default()
         };
         moved_on(self.world.suite.offers().decline_offer(partner.request(request).await?).await)?;
         let offer_id = offer_id.to_owned();
@@ -116,6 +118,7 @@ impl Life {
                 offer_id: offer_id.to_owned(),
                 request_id: request_id(),
                 reason_code: "unavailable".into(),
+                ..Default::default()
             };
             offers.give_up_offer(partner.request(request).await?).await.map(drop)
         } else {
@@ -124,6 +127,7 @@ impl Life {
                 request_id: request_id(),
                 minutes: i32::try_from(minutes.num_minutes().min(480))?,
                 evidence_refs: vec!["photo:after".into()],
+                ..Default::default()
             };
             // Whoever did the work says so; without a volunteer it was the organisation.
             let volunteers = self.volunteers(&partner, org_id).await?;

@@ -86,6 +86,11 @@ impl Desk {
         self.tasks.get(&id).map(|(task, _)| task)
     }
 
+    /// Whether what comes with this version of its case is news about a task; of one that is not known anything is.
+    pub fn learns(&mut self, id: TaskId, case_version: i64) -> bool {
+        self.tasks.get_mut(&id).is_none_or(|(task, _)| task.learns(case_version))
+    }
+
     /// The ids of the known tasks of a case.
     pub fn tasks_of(&self, case: Uuid) -> Vec<TaskId> {
         self.tasks.values().filter(|(task, _)| task.case_id.0 == case).map(|(task, _)| task.id).collect()

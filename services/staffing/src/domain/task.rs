@@ -66,6 +66,8 @@ pub struct Task {
     pub lack_told: bool,
     /// Grows whenever the work starts over.
     pub round: i32,
+    /// Version of its case in the last event that was carried out.
+    pub case_version: i64,
     /// Grows with every change.
     pub version: i64,
 }
@@ -74,6 +76,14 @@ impl Task {
     /// How many workers have it in hand when nobody is missing.
     pub fn wanted(&self) -> usize {
         usize::try_from(self.workers_wanted).unwrap_or(1).max(1)
+    }
+
+    /// Whether an event of its case is news: later than the last one that was carried out, which it is from now on. Each event of
+    /// a case has a version of its own, so one that was told before is known by it, whatever id it comes under.
+    pub fn learns(&mut self, case_version: i64) -> bool {
+        let later = case_version > self.case_version;
+        self.case_version = self.case_version.max(case_version);
+        later
     }
 
     /// In another state.

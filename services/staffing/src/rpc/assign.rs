@@ -5,6 +5,7 @@ use chassis::{
     auth::Caller,
     command::{Meta, once},
     db::Tx,
+    update,
 };
 use proto::staffing::v1::{
     AssignTaskRequest, AssignTaskResponse, DeclineAssignmentRequest, DeclineAssignmentResponse,
@@ -53,6 +54,7 @@ impl AssignmentRpc {
     ) -> Result<DeclineAssignmentResponse> {
         let meta = Meta::new("DeclineAssignment", &request.request_id, &request)?;
         let id = AssignmentId(convert::uuid("assignment_id", &request.assignment_id)?);
+        let etag = update::etag(&request.etag)?;
         let reason = convert::code("reason_code", &request.reason_code)?;
         once(&self.db, caller, meta, async |tx: &mut Tx<'_>| {
             let not_found = || Error::not_found(assignment::KIND, id);
@@ -68,6 +70,7 @@ impl AssignmentRpc {
             let touch = Touch { tasks: vec![task.0], offers: true, ..Touch::default() };
             let mut desk = Desk::open(tx, &self.setup, touch).await?;
             let offered = desk.assignment(id).cloned().ok_or_else(not_found)?;
+            update::fresh(etag, offered.version, assignment::KIND, id)?;
             desk.declined(&offered, &reason)?;
             let answer = DeclineAssignmentResponse { assignment: desk.assignment(id).map(Into::into) };
             desk.save(tx).await?;

@@ -5,7 +5,7 @@ use chassis::{
     auth::Caller,
     command::{Decide, Executor, Meta, Target},
     db::Db,
-    page,
+    page, update,
 };
 use proto::staffing::v1::{
     AcceptAssignmentRequest, AcceptAssignmentResponse, ArriveOnSiteRequest, ArriveOnSiteResponse,
@@ -124,8 +124,9 @@ impl AssignmentService for AssignmentRpc {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
         let meta = Meta::new("AcceptAssignment", &request.request_id, &request)?;
+        let command = Accept { etag: update::etag(&request.etag)? };
         let respond = |assignment| AcceptAssignmentResponse { assignment };
-        Ok(Response::new(self.own(&caller, meta, &request.assignment_id, Accept, respond).await?))
+        Ok(Response::new(self.own(&caller, meta, &request.assignment_id, command, respond).await?))
     }
 
     async fn decline_assignment(
@@ -140,8 +141,9 @@ impl AssignmentService for AssignmentRpc {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
         let meta = Meta::new("ArriveOnSite", &request.request_id, &request)?;
+        let command = Arrive { etag: update::etag(&request.etag)? };
         let respond = |assignment| ArriveOnSiteResponse { assignment };
-        Ok(Response::new(self.own(&caller, meta, &request.assignment_id, Arrive, respond).await?))
+        Ok(Response::new(self.own(&caller, meta, &request.assignment_id, command, respond).await?))
     }
 
     async fn finish_assignment(
@@ -153,6 +155,7 @@ impl AssignmentService for AssignmentRpc {
         let meta = Meta::new("FinishAssignment", &request.request_id, &request)?;
         let id = request.assignment_id;
         let command = Finish {
+            etag: update::etag(&request.etag)?,
             minutes: convert::minutes(request.minutes)?,
             evidence: convert::evidence(request.evidence_refs)?,
         };

@@ -4,6 +4,7 @@ use chassis::{
     Error, Result, Timestamp,
     auth::Caller,
     command::{Decide, Decision},
+    update,
 };
 
 use crate::{
@@ -13,15 +14,23 @@ use crate::{
 
 /// The worker accepts.
 #[derive(Debug, Clone, Copy)]
-pub struct Accept;
+pub struct Accept {
+    /// The version it is based on.
+    pub etag: Option<i64>,
+}
 
 /// The worker has arrived.
 #[derive(Debug, Clone, Copy)]
-pub struct Arrive;
+pub struct Arrive {
+    /// The version it is based on.
+    pub etag: Option<i64>,
+}
 
 /// The worker has finished.
 #[derive(Debug, Clone)]
 pub struct Finish {
+    /// The version it is based on.
+    pub etag: Option<i64>,
     /// Minutes worked.
     pub minutes: i32,
     /// References to evidence.
@@ -35,7 +44,7 @@ impl Decide<Assignment> for Accept {
         _: &Caller,
         now: Timestamp,
     ) -> Result<Decision<Assignment>> {
-        decided(existing(current)?.accept(now)?)
+        decided(existing(current, self.etag)?.accept(now)?)
     }
 }
 
@@ -46,7 +55,7 @@ impl Decide<Assignment> for Arrive {
         _: &Caller,
         now: Timestamp,
     ) -> Result<Decision<Assignment>> {
-        decided(existing(current)?.arrive(now)?)
+        decided(existing(current, self.etag)?.arrive(now)?)
     }
 }
 
@@ -57,13 +66,16 @@ impl Decide<Assignment> for Finish {
         _: &Caller,
         now: Timestamp,
     ) -> Result<Decision<Assignment>> {
-        decided(existing(current)?.finish(self.minutes, &self.evidence, now)?)
+        decided(existing(current, self.etag)?.finish(self.minutes, &self.evidence, now)?)
     }
 }
 
-/// The executor only gives nothing when an aggregate is to be created, which no verb here does.
-fn existing(current: Option<&Assignment>) -> Result<&Assignment> {
-    current.ok_or_else(|| Error::not_found(KIND, ""))
+/// The assignment in the version that a verb is based on. The executor only gives nothing when an aggregate is to be created,
+/// which no verb here does.
+fn existing(current: Option<&Assignment>, etag: Option<i64>) -> Result<&Assignment> {
+    let current = current.ok_or_else(|| Error::not_found(KIND, ""))?;
+    update::fresh(etag, current.version, KIND, current.id)?;
+    Ok(current)
 }
 
 fn decided((aggregate, fact): Step) -> Result<Decision<Assignment>> {

@@ -48,6 +48,8 @@ struct Row {
     #[diesel(sql_type = Integer)]
     round: i32,
     #[diesel(sql_type = BigInt)]
+    case_version: i64,
+    #[diesel(sql_type = BigInt)]
     version: i64,
 }
 
@@ -73,6 +75,7 @@ impl TryFrom<Row> for Task {
             state: TaskState::from_number(row.state).ok_or_else(|| corrupt("state of a task"))?,
             lack_told: row.lack_told,
             round: row.round,
+            case_version: row.case_version,
             version: row.version,
         })
     }
@@ -141,18 +144,20 @@ pub async fn write(mut conn: &AsyncPgConnection, tasks: &[&Task]) -> Result<()> 
     }
     cached(
         r"INSERT INTO tasks (task_id, case_id, org_id, unit_id, line, item_code, place_unit_id, skills, weight,
-                 weight_version, urgent, decision, due_at, state, round, version, workers_wanted, lack_told)
+                 weight_version, urgent, decision, due_at, state, round, version, workers_wanted, lack_told, case_version)
           SELECT d.a, d.b, d.c, d.d, d.e, d.f, d.g, string_to_array(d.h, E'\x1f'), d.i, d.j, d.k, d.l, d.m, d.n, d.o, d.p,
-                 d.q, d.r
+                 d.q, d.r, d.s
             FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::uuid[],
                         $8::text[], $9::integer[], $10::integer[], $11::boolean[], $12::boolean[],
-                        $13::timestamptz[], $14::smallint[], $15::integer[], $16::bigint[], $17::integer[], $18::boolean[])
-                 AS d (a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r)
+                        $13::timestamptz[], $14::smallint[], $15::integer[], $16::bigint[], $17::integer[], $18::boolean[],
+                        $19::bigint[])
+                 AS d (a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s)
            ORDER BY d.a
           ON CONFLICT (task_id) DO UPDATE
              SET due_at = excluded.due_at, urgent = excluded.urgent, skills = excluded.skills,
                  state = excluded.state, round = excluded.round, version = excluded.version,
-                 workers_wanted = excluded.workers_wanted, lack_told = excluded.lack_told",
+                 workers_wanted = excluded.workers_wanted, lack_told = excluded.lack_told,
+                 case_version = excluded.case_version",
     )
     .bind::<Array<SqlUuid>, _>(tasks.iter().map(|t| t.id.0).collect::<Vec<_>>())
     .bind::<Array<SqlUuid>, _>(tasks.iter().map(|t| t.case_id.0).collect::<Vec<_>>())
@@ -172,6 +177,7 @@ pub async fn write(mut conn: &AsyncPgConnection, tasks: &[&Task]) -> Result<()> 
     .bind::<Array<BigInt>, _>(tasks.iter().map(|t| t.version).collect::<Vec<_>>())
     .bind::<Array<Integer>, _>(tasks.iter().map(|t| t.workers_wanted).collect::<Vec<_>>())
     .bind::<Array<Bool>, _>(tasks.iter().map(|t| t.lack_told).collect::<Vec<_>>())
+    .bind::<Array<BigInt>, _>(tasks.iter().map(|t| t.case_version).collect::<Vec<_>>())
     .execute(&mut conn)
     .await?;
     Ok(())

@@ -43,9 +43,7 @@ async fn shifts_follow_a_notice_that_case_routing_told_of() {
         off_days: days(&["2027-01-01", "2027-01-02", "2027-01-03"]),
         work_days: days(&["2026-12-27"]),
     };
-    let event = world.event(amended.calendar_id.parse().unwrap(), &amended);
-    world.service.deliver(event.clone()).await;
-    world.service.deliver(event).await;
+    world.tell(amended.calendar_id.parse().unwrap(), &amended).await;
     let ahead = at("2026-12-28T09:00:00") - world.service.clock().now();
     world.service.clock().advance(Duration::from_secs(ahead.num_seconds().unsigned_abs()));
     let new_year = shifts_of(&world, "2027-01-01").await;

@@ -36,7 +36,7 @@ async fn a_worker_accepts_arrives_and_finishes() {
 #[tokio::test]
 async fn a_repeated_request_answers_the_same_and_another_body_is_refused() {
     let (world, worker, _, id) = offered().await;
-    let request = AcceptAssignmentRequest { assignment_id: id.clone(), request_id: request_id() };
+    let request = accepting(&id);
     let mut client = world.assignments(&worker.persona);
     let first = client.accept_assignment(request.clone()).await.unwrap().into_inner();
     world.arrive(&worker, &id).await.unwrap();
@@ -45,6 +45,52 @@ async fn a_repeated_request_answers_the_same_and_another_body_is_refused() {
     let other = AcceptAssignmentRequest { assignment_id: request_id(), ..request };
     assert_eq!(fields(&client.accept_assignment(other).await.unwrap_err()), ["request_id"]);
     assert_eq!(world.sent().await, ["AssignmentAccepted", "AssignmentOnSite"]);
+}
+
+#[tokio::test]
+async fn a_verb_that_is_based_on_another_version_is_aborted_and_changes_nothing() {
+    let (world, worker, case, id) = offered().await;
+    let mut client = world.assignments(&worker.persona);
+    let seen = world.of_task(case.task).await.remove(0).etag;
+    let accept = |etag: &str| AcceptAssignmentRequest { etag: etag.into(), ..accepting(&id) };
+    let arrive = |etag: &str| ArriveOnSiteRequest {
+        assignment_id: id.clone(),
+        request_id: request_id(),
+        etag: etag.into(),
+    };
+    let finish = |etag: &str| FinishAssignmentRequest {
+        assignment_id: id.clone(),
+        request_id: request_id(),
+        minutes: 30,
+        evidence_refs: Vec::new(),
+        etag: etag.into(),
+    };
+    let decline = |etag: &str| DeclineAssignmentRequest {
+        assignment_id: id.clone(),
+        request_id: request_id(),
+        reason_code: "elsewhere".into(),
+        etag: etag.into(),
+    };
+    assert_eq!(client.accept_assignment(accept("7")).await.unwrap_err().code(), Code::Aborted);
+    assert_eq!(client.decline_assignment(decline("7")).await.unwrap_err().code(), Code::Aborted);
+    let accepted = client.accept_assignment(accept(&seen)).await.unwrap().into_inner().assignment.unwrap();
+    assert_ne!(accepted.etag, seen);
+    // Which of the two is wrong, the version or the state: whoever has not seen the state hears of the version.
+    assert_eq!(client.decline_assignment(decline(&seen)).await.unwrap_err().code(), Code::Aborted);
+    let stale = client.arrive_on_site(arrive(&seen)).await.unwrap_err();
+    assert_eq!(
+        (stale.code(), stale.message()),
+        (Code::Aborted, format!("assignment {id} has changed meanwhile").as_str())
+    );
+    let there = client.arrive_on_site(arrive(&accepted.etag)).await.unwrap().into_inner().assignment.unwrap();
+    assert_eq!(client.finish_assignment(finish(&accepted.etag)).await.unwrap_err().code(), Code::Aborted);
+    client.finish_assignment(finish(&there.etag)).await.unwrap();
+    assert_eq!(world.sent().await, ["AssignmentAccepted", "AssignmentOnSite", "AssignmentDone"]);
+    // To whom it does not exist no version is wrong.
+    let colleague = world.hire(Role::ServiceWorker, COMMUNITY, STATION, "").await;
+    let mut theirs = world.assignments(&colleague.persona);
+    assert_eq!(theirs.accept_assignment(accept("7")).await.unwrap_err().code(), Code::NotFound);
+    assert_eq!(theirs.decline_assignment(decline("7")).await.unwrap_err().code(), Code::NotFound);
 }
 
 #[tokio::test]
@@ -133,31 +179,40 @@ async fn lists_are_newest_first_and_paged() {
 async fn bad_input_names_its_field_and_stores_nothing() {
     let (world, worker, case, id) = offered().await;
     let mut client = world.assignments(&worker.persona);
-    let accept = |id: &str, request: &str| AcceptAssignmentRequest {
+    for (request, field) in [
+        (accepting("x"), "assignment_id"),
+        (AcceptAssignmentRequest { request_id: String::new(), ..accepting(&id) }, "request_id"),
+        (AcceptAssignmentRequest { etag: "x".into(), ..accepting(&id) }, "etag"),
+    ] {
+        assert_eq!(fields(&client.accept_assignment(request).await.unwrap_err()), [field]);
+    }
+    let arrive = |id: &str, etag: &str| ArriveOnSiteRequest {
         assignment_id: id.into(),
-        request_id: request.into(),
+        request_id: request_id(),
+        etag: etag.into(),
     };
-    assert_eq!(
-        fields(&client.accept_assignment(accept("x", &request_id())).await.unwrap_err()),
-        ["assignment_id"]
-    );
-    assert_eq!(fields(&client.accept_assignment(accept(&id, "")).await.unwrap_err()), ["request_id"]);
-    let arrive = ArriveOnSiteRequest { assignment_id: String::new(), request_id: request_id() };
-    assert_eq!(fields(&client.arrive_on_site(arrive).await.unwrap_err()), ["assignment_id"]);
+    assert_eq!(fields(&client.arrive_on_site(arrive("", "")).await.unwrap_err()), ["assignment_id"]);
+    assert_eq!(fields(&client.arrive_on_site(arrive(&id, "0")).await.unwrap_err()), ["etag"]);
     for reason in ["", "Prose with spaces", "超"] {
         let decline = DeclineAssignmentRequest {
             assignment_id: id.clone(),
             request_id: request_id(),
             reason_code: reason.into(),
+            ..Default::default()
         };
+        let stray = DeclineAssignmentRequest { etag: "v1".into(), ..decline.clone() };
         assert_eq!(fields(&client.decline_assignment(decline).await.unwrap_err()), ["reason_code"]);
+        assert_eq!(fields(&client.decline_assignment(stray).await.unwrap_err()), ["etag"]);
     }
     let finish = |minutes, evidence: &[&str]| FinishAssignmentRequest {
         assignment_id: id.clone(),
         request_id: request_id(),
         minutes,
         evidence_refs: evidence.iter().map(ToString::to_string).collect(),
+        ..Default::default()
     };
+    let stray = FinishAssignmentRequest { etag: "-1".into(), ..finish(5, &[]) };
+    assert_eq!(fields(&client.finish_assignment(stray).await.unwrap_err()), ["etag"]);
     for minutes in [0, -5, 10_081] {
         assert_eq!(fields(&client.finish_assignment(finish(minutes, &[])).await.unwrap_err()), ["minutes"]);
     }

@@ -96,9 +96,8 @@ async fn two_are_asked_a_third_makes_up_for_a_decline_and_both_cover_the_task() 
     }
     assert_eq!(world.sent().await, ["AssignmentAccepted", "AssignmentAccepted"]);
     assert_eq!(world.states(case.task).await, [Accepted, Declined, Accepted]);
-    // Told again, as the same event and as another one: covered is covered, though there is a fourth.
-    let again = world.tell(case.id, &for_two(&case)).await;
-    world.service.deliver(again).await;
+    // Signed for once more: covered is covered, though there is a fourth.
+    world.tell(case.id, &for_two(&case)).await;
     assert!(world.sent().await.is_empty());
     assert_eq!(world.states(case.task).await, [Accepted, Declined, Accepted]);
     assert_eq!(active(&world, &case).await, "known;active=2");
@@ -162,8 +161,7 @@ async fn who_leaves_hands_over_their_own_part_alone() {
     world.sent().await;
     let before = crew(&world, &case, &staff).await;
     let free = others(&staff, &before);
-    let event = world.revoke(before[0].0).await;
-    world.service.deliver(event).await;
+    world.revoke(before[0].0).await;
     assert_eq!(world.sent().await, ["AssignmentCancelled", "AssignmentOffered"]);
     let after = crew(&world, &case, &staff).await;
     assert_eq!(after.len(), 2);
@@ -181,8 +179,7 @@ async fn what_is_sent_back_goes_first_to_who_did_it_and_what_stands_is_confirmed
     world.sent().await;
     let (case_id, task_id) = (case.id.to_string(), case.task.to_string());
     let returned = TaskReturned { case_id: case_id.clone(), task_id: task_id.clone(), ..Default::default() };
-    let event = world.tell(case.id, &returned).await;
-    world.service.deliver(event).await;
+    world.tell(case.id, &returned).await;
     assert_eq!(world.sent().await, ["AssignmentCancelled", "AssignmentOffered"]);
     let again = crew(&world, &case, &staff).await;
     assert_eq!((again.len(), again[0].0.grant_id), (2, done.0.grant_id));
@@ -192,8 +189,7 @@ async fn what_is_sent_back_goes_first_to_who_did_it_and_what_stands_is_confirmed
     world.work(again[0].0, &again[0].1.assignment_id).await;
     world.sent().await;
     let approved = TaskApproved { case_id: case_id.clone(), task_id, ..Default::default() };
-    let event = world.tell(case.id, &approved).await;
-    world.service.deliver(event).await;
+    world.tell(case.id, &approved).await;
     // Each is told for itself, in the order in which they were asked.
     assert_eq!(world.sent().await, ["AssignmentCancelled", "AssignmentConfirmed"]);
     assert_eq!(active(&world, &case).await, "known;active=0");

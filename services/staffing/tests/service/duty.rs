@@ -2,7 +2,7 @@
 
 use chassis::{auth::Role, clock::new_id, grpc::PeerChannel, testing::Persona};
 use proto::{
-    case_routing::v1::{DutyEffective, DutyRolledBack, DutyTransferProposed, PostNeed},
+    case_routing::v1::{DutyEffective, DutyEnded, DutyRolledBack, DutyTransferProposed, PostNeed},
     staffing::v1::{
         AllotFundsRequest, AssignDutyStaffRequest, CompleteDutyTrainingRequest, CreateFundLineRequest,
         DemandState, DutyDemand, FundLine, GetDutyDemandRequest, GetDutyDemandResponse,
@@ -106,8 +106,7 @@ async fn money_comes_from_a_line_that_is_never_overspent_and_goes_back_once() {
     let line = line(&mut finance, 100).await;
     let (first, second) = (new_id(), new_id());
     for id in [first, second] {
-        let event = world.tell(id, &proposed(id)).await;
-        world.service.deliver(event).await; // asked for once
+        world.tell(id, &proposed(id)).await;
     }
     let met = allot(&mut finance, first, &line).await.unwrap();
     assert_eq!((met.funds(), allotted(&mut finance).await), (DemandState::Met, 60));
@@ -159,8 +158,7 @@ async fn posts_are_named_filled_and_free_and_a_leaver_ends_the_promise() {
     assert_eq!(world.sent().await, ["StaffAssigned"]);
 
     // Whoever is on the post leaves before the transfer takes effect.
-    let event = world.revoke(&worker).await;
-    world.service.deliver(event).await;
+    world.revoke(&worker).await;
     assert_eq!(demand(&mut head, first).await.staff(), DemandState::Refused);
     let sent = world.sent().await;
     let about: Vec<_> = sent.iter().filter(|name| name.starts_with("Staff")).collect();
@@ -175,6 +173,27 @@ async fn posts_are_named_filled_and_free_and_a_leaver_ends_the_promise() {
         world.tell(second, &over(second)).await;
     }
     assert_eq!(world.sent().await, ["StaffReleased"], "given back once");
+    world.service.stop().await;
+}
+
+#[tokio::test]
+async fn a_duty_that_ends_frees_its_posts_and_what_was_paid_stays_paid() {
+    let world = World::start().await;
+    world.hire(Role::ServiceWorker, COMMUNITY, STATION, "").await;
+    let post = post_of(&world).await;
+    let (mut finance, mut head) = (client(&world, &finance()), client(&world, &head()));
+    let line = line(&mut finance, 100).await;
+    let id = new_id();
+    world.tell(id, &proposed(id)).await;
+    allot(&mut finance, id, &line).await.unwrap();
+    assign(&mut head, id, &[post]).await.unwrap();
+    world.tell(id, &DutyEffective { duty_transfer_id: id.to_string(), ..Default::default() }).await;
+    world.sent().await;
+    world.tell(id, &DutyEnded { duty_transfer_id: id.to_string(), ..Default::default() }).await;
+    assert_eq!(world.sent().await, ["StaffReleased"]);
+    let over = demand(&mut head, id).await;
+    assert_eq!((over.staff(), over.funds(), over.closed), (DemandState::Returned, DemandState::Met, true));
+    assert_eq!(allotted(&mut finance).await, 60);
     world.service.stop().await;
 }
 
@@ -331,8 +350,7 @@ async fn a_demand_tells_who_is_on_its_posts_now_also_when_somebody_left_after_it
     let one = [(PostKind::ServiceWorker, 1)];
     assert_eq!(filled(&get(&mut head, &id.to_string()).await.unwrap()), one);
 
-    let event = world.revoke(&worker).await;
-    world.service.deliver(event).await;
+    world.revoke(&worker).await;
     assert_eq!(about_staff(&world).await, ["StaffUnavailable"], "told once, and no post is released");
     let left = get(&mut head, &id.to_string()).await.unwrap();
     assert!(left.filled_posts.is_empty(), "{left:?}");

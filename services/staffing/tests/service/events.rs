@@ -1,10 +1,10 @@
-//! What events do here: each is delivered twice, and the second delivery changes nothing.
+//! What events do here. `World::tell` delivers each of them again, also under another id, which changes nothing.
 
-use chassis::{auth::Role, testing::Persona};
+use chassis::{auth::Role, clock::new_id, event::Event, testing::Persona};
 use proto::{
     case_routing::v1::{
-        CaseClosed, CaseCompleted, CaseWithdrawn, DispatchMode, Nature, TaskApproved, TaskCancelled,
-        TaskObjected,
+        AdmissionRefusedByCommunity, CaseClosed, CaseCompleted, CaseWithdrawn, DispatchMode, Nature,
+        TaskApproved, TaskCancelled, TaskObjected,
     },
     staffing::v1::{
         AssignmentAccepted, AssignmentOffered, AssignmentState::*, AssignmentUnfilled, ListWorkersRequest,
@@ -40,9 +40,8 @@ async fn a_signed_task_is_offered_once_and_explained() {
     assert_eq!(assignment.state(), Offered);
     assert_eq!(assignment.reasons, ["skill:1/1", "area:same_community", "shift:on", "load:0"]);
 
-    // The same signature told again, as another event: the task is in somebody's hands already.
-    let again = world.tell(case.id, &case.signed(STATION, COMMUNITY, &["patrol"])).await;
-    world.service.deliver(again).await;
+    // Signed for once more: the task is in somebody's hands already.
+    world.tell(case.id, &case.signed(STATION, COMMUNITY, &["patrol"])).await;
     assert_eq!(world.states(case.task).await, [Offered]);
     assert!(world.sent().await.is_empty());
 }
@@ -64,8 +63,7 @@ async fn several_tasks_of_one_batch_spread_over_the_workers() {
 async fn an_organisation_without_workers_is_told_once() {
     let world = World::start().await;
     let case = Case::new();
-    let event = world.tell(case.id, &case.signed(WATER, DISTRICT, &[])).await;
-    world.service.deliver(event).await;
+    world.tell(case.id, &case.signed(WATER, DISTRICT, &[])).await;
     let events = world.service.drain_outbox().await;
     assert_eq!(events.len(), 1);
     let unfilled: AssignmentUnfilled = events[0].decode().unwrap();
@@ -100,8 +98,7 @@ async fn a_task_that_ends_takes_the_worker_back_also_from_the_site() {
         task_id: case.task.to_string(),
         ..TaskCancelled::default()
     };
-    let event = world.tell(case.id, &cancelled).await;
-    world.service.deliver(event).await;
+    world.tell(case.id, &cancelled).await;
     assert_eq!(world.sent().await, ["AssignmentCancelled"]);
     assert_eq!(world.states(case.task).await, [Cancelled]);
     // Told in other words: nothing is left to cancel.
@@ -116,16 +113,13 @@ async fn a_withdrawn_or_closed_case_ends_all_its_tasks() {
     let (world, _, case) = asked().await;
     world.sent().await;
     let withdrawn = CaseWithdrawn { case_id: case.id.to_string(), ..CaseWithdrawn::default() };
-    let event = world.tell(case.id, &withdrawn).await;
-    world.service.deliver(event).await;
+    world.tell(case.id, &withdrawn).await;
     assert_eq!(world.sent().await, ["AssignmentCancelled"]);
 
     let other = Case::new();
     world.tell(other.id, &other.signed(STATION, COMMUNITY, &[])).await;
     world.sent().await;
-    let event =
-        world.tell(other.id, &CaseClosed { case_id: other.id.to_string(), ..Default::default() }).await;
-    world.service.deliver(event).await;
+    world.tell(other.id, &CaseClosed { case_id: other.id.to_string(), ..Default::default() }).await;
     assert_eq!(world.sent().await, ["AssignmentCancelled"]);
     assert_eq!(world.of_task(other.task).await[0].end_reason_code, "case_closed");
 }
@@ -141,13 +135,11 @@ async fn an_approved_result_confirms_what_is_done() {
     );
     let completed =
         CaseCompleted { case_id: case.id.to_string(), task_id: case.task.to_string(), ..Default::default() };
-    let event = world.tell(case.id, &completed).await;
-    world.service.deliver(event).await;
+    world.tell(case.id, &completed).await;
     assert_eq!(world.states(case.task).await, [Done]);
     let approved =
         TaskApproved { case_id: case.id.to_string(), task_id: case.task.to_string(), ..Default::default() };
-    let event = world.tell(case.id, &approved).await;
-    world.service.deliver(event).await;
+    world.tell(case.id, &approved).await;
     assert_eq!(world.sent().await, ["AssignmentConfirmed"]);
     assert_eq!(world.states(case.task).await, [Confirmed]);
     world.tell(case.id, &CaseClosed { case_id: case.id.to_string(), ..Default::default() }).await;
@@ -172,14 +164,50 @@ async fn an_objection_rests_the_work_until_somebody_signs_again() {
     world.accept(holder, &assignment.assignment_id).await.unwrap();
     let objected =
         TaskObjected { case_id: case.id.to_string(), task_id: case.task.to_string(), ..Default::default() };
-    let event = world.tell(case.id, &objected).await;
-    world.service.deliver(event).await;
+    let objection = world.tell(case.id, &objected).await;
     assert_eq!(world.states(case.task).await, [Cancelled]);
     world.tell(case.id, &case.signed(STATION, COMMUNITY, &[])).await;
     assert_eq!(world.states(case.task).await, [Offered, Cancelled]);
     let (again, offer) = world.holder(case.task, &staff).await;
     assert_eq!(again.persona.actor_ref, holder.persona.actor_ref);
     assert_eq!(offer.reasons[0], "again:same_worker");
+    // The objection comes once more, after the signature that it was resolved by.
+    world.sent().await;
+    world.service.deliver(Event { id: new_id(), ..objection }).await;
+    assert_eq!(world.states(case.task).await, [Offered, Cancelled]);
+    assert!(world.sent().await.is_empty());
+}
+
+#[tokio::test]
+async fn what_everybody_declined_is_not_offered_again_by_the_same_signature() {
+    let (world, staff, _) = asked().await;
+    let case = Case::new();
+    let signature = world.tell(case.id, &case.signed(STATION, COMMUNITY, &["patrol"])).await;
+    for _ in 0..2 {
+        let (holder, offer) = world.holder(case.task, &staff).await;
+        world.decline(holder, &offer.assignment_id).await.unwrap();
+    }
+    world.sent().await;
+    let known = world.of_task(case.task).await;
+    world.service.deliver(Event { id: new_id(), ..signature }).await;
+    assert_eq!(world.of_task(case.task).await, known, "it was carried out");
+    // A new one starts the work over.
+    world.tell(case.id, &case.signed(STATION, COMMUNITY, &["patrol"])).await;
+    assert_eq!(world.sent().await, ["AssignmentOffered"]);
+}
+
+#[tokio::test]
+async fn work_that_the_community_sends_back_ends() {
+    let (world, _, case) = asked().await;
+    world.sent().await;
+    let refused = AdmissionRefusedByCommunity {
+        case_id: case.id.to_string(),
+        task_id: case.task.to_string(),
+        ..Default::default()
+    };
+    world.tell(case.id, &refused).await;
+    assert_eq!(world.sent().await, ["AssignmentCancelled"]);
+    assert_eq!(world.of_task(case.task).await[0].end_reason_code, "not_admitted");
 }
 
 #[tokio::test]
@@ -228,7 +256,7 @@ async fn a_worker_may_accept_by_rule() {
         })
         .start()
         .await;
-    let world = World { service };
+    let world = World::around(service);
     let worker = world.hire(Role::ServiceWorker, COMMUNITY, STATION, "").await;
     let case = Case::new();
     world.tell(case.id, &case.signed(STATION, COMMUNITY, &[])).await;

@@ -105,8 +105,7 @@ async fn rework_goes_first_to_who_did_it() {
     world.sent().await;
     let (case_id, task_id) = (case.id.to_string(), case.task.to_string());
     let returned = TaskReturned { case_id: case_id.clone(), task_id: task_id.clone(), ..Default::default() };
-    let event = world.tell(case.id, &returned).await;
-    world.service.deliver(event).await;
+    world.tell(case.id, &returned).await;
     assert_eq!(world.sent().await, ["AssignmentCancelled", "AssignmentOffered"]);
     let (again, offer) = world.holder(case.task, &staff).await;
     assert_eq!(again.persona.actor_ref, holder.persona.actor_ref);
@@ -157,8 +156,7 @@ async fn who_leaves_hands_over() {
     let (holder, offer) = world.holder(case.task, &staff).await;
     world.accept(holder, &offer.assignment_id).await.unwrap();
     world.sent().await;
-    let event = world.revoke(holder).await;
-    world.service.deliver(event).await;
+    world.revoke(holder).await;
     assert_eq!(world.sent().await, ["AssignmentCancelled", "AssignmentOffered"]);
     let (other, _) = world.holder(case.task, &staff).await;
     assert_ne!(other.persona.actor_ref, holder.persona.actor_ref);

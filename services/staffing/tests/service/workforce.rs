@@ -42,8 +42,7 @@ async fn a_grant_makes_a_worker_with_the_skills_of_role_and_line_and_a_revocatio
         grant_id: new_id(),
     };
     let message = granted(&officer, Role::DeptOfficer, DISTRICT, HOUSING, "housing");
-    let event = world.tell(officer.persona.person_id, &message).await;
-    world.service.deliver(event).await;
+    world.tell(officer.persona.person_id, &message).await;
     world.tell(officer.persona.person_id, &message).await; // told again as another event
     let chief = Persona::new(Role::DeptLeader, DISTRICT).line("housing");
     let found = workers(&world, &chief).await;
@@ -62,8 +61,7 @@ async fn a_grant_makes_a_worker_with_the_skills_of_role_and_line_and_a_revocatio
         }
     };
     posts("filled").await;
-    let event = world.revoke(&officer).await;
-    world.service.deliver(event).await;
+    world.revoke(&officer).await;
     assert!(workers(&world, &chief).await.is_empty());
     posts("vacant").await;
     // The seat is taken again, not doubled.

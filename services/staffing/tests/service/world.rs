@@ -1,7 +1,10 @@
 //! A small district with a station, a street office, a department and a utility; people who work there; the events of
 //! case-routing and identity, made by hand.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering},
+};
 
 use chassis::{
     auth::Role,
@@ -99,6 +102,8 @@ pub fn topology() -> Changes {
 /// The service with its topology, and what a test does with it.
 pub struct World {
     pub service: TestService<App>,
+    /// How many events were made.
+    told: AtomicI64,
 }
 
 /// A worker that came with a grant.
@@ -110,17 +115,24 @@ pub struct Hired {
 
 impl World {
     pub async fn start() -> Self {
-        Self { service: TestService::<App>::builder().topology(topology()).start().await }
+        Self::around(TestService::<App>::builder().topology(topology()).start().await)
     }
 
+    pub fn around(service: TestService<App>) -> Self {
+        Self { service, told: AtomicI64::default() }
+    }
+
+    /// A new fact: each has a version of its own, as the events of a case do.
     pub fn event<M: EventMessage>(&self, key: Uuid, message: &M) -> Event {
         let source = if M::TYPE.contains("identity") { "identity" } else { "case-routing" };
-        Event::of(source, self.service.clock().now(), key, 1, message)
+        let version = self.told.fetch_add(1, Ordering::Relaxed) + 1;
+        Event::of(source, self.service.clock().now(), key, version, message)
     }
 
+    /// Tells a new fact, and tells it again in every way: each handler is tried with each test.
     pub async fn tell<M: EventMessage>(&self, key: Uuid, message: &M) -> Event {
         let event = self.event(key, message);
-        self.service.deliver(event.clone()).await;
+        self.service.deliver_repeatedly(event.clone()).await;
         let parked = chassis::inbox::ops::list(self.service.db(), false, 0, 10).await.unwrap();
         assert!(parked.is_empty(), "{} could not be handled: {parked:?}", M::TYPE);
         event
@@ -182,7 +194,7 @@ impl World {
     }
 
     pub async fn accept(&self, who: &Hired, id: &str) -> Result<Assignment, Status> {
-        let request = AcceptAssignmentRequest { assignment_id: id.to_owned(), request_id: request_id() };
+        let request = accepting(id);
         let answer = self.assignments(&who.persona).accept_assignment(request).await?;
         Ok(answer.into_inner().assignment.expect("an assignment"))
     }
@@ -192,13 +204,18 @@ impl World {
             assignment_id: id.to_owned(),
             request_id: request_id(),
             reason_code: "elsewhere".to_owned(),
+            ..Default::default()
         };
         let answer = self.assignments(&who.persona).decline_assignment(request).await?;
         Ok(answer.into_inner().assignment.expect("an assignment"))
     }
 
     pub async fn arrive(&self, who: &Hired, id: &str) -> Result<Assignment, Status> {
-        let request = ArriveOnSiteRequest { assignment_id: id.to_owned(), request_id: request_id() };
+        let request = ArriveOnSiteRequest {
+            assignment_id: id.to_owned(),
+            request_id: request_id(),
+            ..Default::default()
+        };
         let answer = self.assignments(&who.persona).arrive_on_site(request).await?;
         Ok(answer.into_inner().assignment.expect("an assignment"))
     }
@@ -209,6 +226,7 @@ impl World {
             request_id: request_id(),
             minutes: 45,
             evidence_refs: vec!["photo:after".to_owned()],
+            ..Default::default()
         };
         let answer = self.assignments(&who.persona).finish_assignment(request).await?;
         Ok(answer.into_inner().assignment.expect("an assignment"))
@@ -269,6 +287,11 @@ impl Case {
             workers_wanted: 0,
         }
     }
+}
+
+/// A worker accepts, whatever the version.
+pub fn accepting(id: &str) -> AcceptAssignmentRequest {
+    AcceptAssignmentRequest { assignment_id: id.to_owned(), request_id: request_id(), ..Default::default() }
 }
 
 pub fn request_id() -> String {

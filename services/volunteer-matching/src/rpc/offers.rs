@@ -13,6 +13,7 @@ use chassis::{
         GiveUpOfferResponse, ListOffersRequest, ListOffersResponse, SocialAccepted, SocialCompleted,
         SocialDeclined, SocialGaveUp, offer_service_server::OfferService,
     },
+    update,
 };
 use tonic::{Request, Response};
 use uuid::Uuid;
@@ -34,6 +35,8 @@ pub struct Offers(pub Shelf);
 
 /// The partner says yes, naming who does it.
 struct Accept {
+    /// The version it is based on.
+    etag: Option<i64>,
     named: Option<Uuid>,
     /// The named volunteer if there is such a one, else the ranked ones, best first, as they are now.
     found: Vec<Volunteer>,
@@ -58,7 +61,7 @@ impl Accept {
 
 impl Decide<Offer> for Accept {
     fn decide(&self, current: Option<&Offer>, by: &Caller, now: Timestamp) -> Result<Decision<Offer>> {
-        let mut offer = manageable(current, by)?.accept(now)?;
+        let mut offer = manageable(current, by, self.etag)?.accept(now)?;
         if let Some(volunteer) = self.choose(&offer)? {
             offer.volunteer_id = Some(volunteer.id);
             offer.volunteer_person = Some(volunteer.person_id);
@@ -76,12 +79,13 @@ impl Decide<Offer> for Accept {
 
 /// The partner says no.
 struct Decline {
+    etag: Option<i64>,
     reason_code: String,
 }
 
 impl Decide<Offer> for Decline {
     fn decide(&self, current: Option<&Offer>, by: &Caller, now: Timestamp) -> Result<Decision<Offer>> {
-        let offer = manageable(current, by)?.turn(Verb::Decline, now)?;
+        let offer = manageable(current, by, self.etag)?.turn(Verb::Decline, now)?;
         let event = SocialDeclined {
             case_id: offer.case_id.to_string(),
             offer_id: offer.id.to_string(),
@@ -94,12 +98,13 @@ impl Decide<Offer> for Decline {
 
 /// The partner gives a confirmed offer back.
 struct GiveUp {
+    etag: Option<i64>,
     reason_code: String,
 }
 
 impl Decide<Offer> for GiveUp {
     fn decide(&self, current: Option<&Offer>, by: &Caller, now: Timestamp) -> Result<Decision<Offer>> {
-        let offer = manageable(current, by)?.turn(Verb::GiveUp, now)?;
+        let offer = manageable(current, by, self.etag)?.turn(Verb::GiveUp, now)?;
         let event = SocialGaveUp {
             case_id: offer.case_id.to_string(),
             offer_id: offer.id.to_string(),
@@ -112,6 +117,7 @@ impl Decide<Offer> for GiveUp {
 
 /// The partner says the work is done.
 struct Complete {
+    etag: Option<i64>,
     record_id: Uuid,
     minutes: i32,
     evidence_refs: Vec<String>,
@@ -119,7 +125,7 @@ struct Complete {
 
 impl Decide<Offer> for Complete {
     fn decide(&self, current: Option<&Offer>, _by: &Caller, now: Timestamp) -> Result<Decision<Offer>> {
-        let offer = existing(current)?.complete(RecordId(self.record_id), self.minutes, now)?;
+        let offer = existing(current, self.etag)?.complete(RecordId(self.record_id), self.minutes, now)?;
         let event = SocialCompleted {
             case_id: offer.case_id.to_string(),
             offer_id: offer.id.to_string(),
@@ -131,18 +137,19 @@ impl Decide<Offer> for Complete {
     }
 }
 
-fn existing(current: Option<&Offer>) -> Result<&Offer> {
-    current.ok_or_else(|| Error::not_found("offer", ""))
+/// The offer in the version that an answer is based on.
+fn existing(current: Option<&Offer>, etag: Option<i64>) -> Result<&Offer> {
+    let offer = current.ok_or_else(|| Error::not_found("offer", ""))?;
+    update::fresh(etag, offer.version, "offer", offer.id)?;
+    Ok(offer)
 }
 
 /// A volunteer may see the own offer, but only the organisation answers for itself.
-fn manageable<'a>(current: Option<&'a Offer>, by: &Caller) -> Result<&'a Offer> {
-    let offer = existing(current)?;
-    if offers::managed(by).contains(&offer.org_id) {
-        Ok(offer)
-    } else {
-        Err(Error::not_found("offer", offer.id))
+fn manageable<'a>(current: Option<&'a Offer>, by: &Caller, etag: Option<i64>) -> Result<&'a Offer> {
+    if let Some(offer) = current.filter(|offer| !offers::managed(by).contains(&offer.org_id)) {
+        return Err(Error::not_found("offer", offer.id));
     }
+    existing(current, etag)
 }
 
 fn emit<M: chassis::proto::EventMessage>(offer: &Offer, event: &M) -> Emit {
@@ -208,8 +215,9 @@ impl OfferService for Offers {
         let meta = Meta::new("AcceptOffer", &request.request_id, &request)?;
         let id = OfferId(convert::id("offer_id", &request.offer_id)?);
         let named = convert::optional_id("volunteer_id", &request.volunteer_id)?;
+        let etag = update::etag(&request.etag)?;
         let offer = self.get(&caller, id).await?;
-        let command = Accept { named, found: self.choice(named, &offer).await? };
+        let command = Accept { etag, named, found: self.choice(named, &offer).await? };
         let orgs = offers::managed(&caller);
         let answer = move |offer: &Offer| AcceptOfferResponse { offer: Some(convert::offer(offer, &orgs)) };
         let response = self.0.executor.execute(&caller, meta, id, Target::Existing, command, answer).await?;
@@ -228,7 +236,7 @@ impl OfferService for Offers {
         };
         let orgs = offers::managed(&caller);
         let answer = move |offer: &Offer| DeclineOfferResponse { offer: Some(convert::offer(offer, &orgs)) };
-        let command = Decline { reason_code };
+        let command = Decline { etag: update::etag(&request.etag)?, reason_code };
         let response = self.0.executor.execute(&caller, meta, id, Target::Existing, command, answer).await?;
         Ok(Response::new(response))
     }
@@ -238,7 +246,8 @@ impl OfferService for Offers {
         let request = request.into_inner();
         let meta = Meta::new("GiveUpOffer", &request.request_id, &request)?;
         let id = OfferId(convert::id("offer_id", &request.offer_id)?);
-        let command = GiveUp { reason_code: convert::code("reason_code", &request.reason_code)? };
+        let reason_code = convert::code("reason_code", &request.reason_code)?;
+        let command = GiveUp { etag: update::etag(&request.etag)?, reason_code };
         let orgs = offers::managed(&caller);
         let answer = move |offer: &Offer| GiveUpOfferResponse { offer: Some(convert::offer(offer, &orgs)) };
         let response = self.0.executor.execute(&caller, meta, id, Target::Existing, command, answer).await?;
@@ -254,6 +263,7 @@ impl OfferService for Offers {
         let meta = Meta::new("CompleteOffer", &request.request_id, &request)?;
         let id = OfferId(convert::id("offer_id", &request.offer_id)?);
         let command = Complete {
+            etag: update::etag(&request.etag)?,
             record_id: new_id(),
             minutes: request.minutes,
             evidence_refs: convert::references("evidence_refs", &request.evidence_refs)?,

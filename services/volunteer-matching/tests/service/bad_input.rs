@@ -50,28 +50,33 @@ async fn bad_input_is_refused_by_name_and_stores_nothing() {
         AcceptOfferRequest { request_id: text(), ..accept(offer_id) } => "request_id",
         AcceptOfferRequest { offer_id: text(), ..accept(offer_id) } => "offer_id",
         AcceptOfferRequest { volunteer_id: text(), ..accept(offer_id) } => "volunteer_id",
+        AcceptOfferRequest { etag: text(), ..accept(offer_id) } => "etag",
     ]);
     let decline = |reason: &str| DeclineOfferRequest {
         offer_id: id.clone(),
         request_id: request_id(),
         reason_code: reason.to_owned(),
+        etag: String::new(),
     };
     refused!(offers, decline_offer, [
         DeclineOfferRequest { request_id: text(), ..decline("") } => "request_id",
         DeclineOfferRequest { offer_id: text(), ..decline("") } => "offer_id",
         decline("Call Mr Li, 13800000000") => "reason_code",
         decline("nul\0") => "reason_code",
+        DeclineOfferRequest { etag: text(), ..decline("") } => "etag",
     ]);
     let give_up = |reason: &str| GiveUpOfferRequest {
         offer_id: id.clone(),
         request_id: request_id(),
         reason_code: reason.to_owned(),
+        etag: String::new(),
     };
     refused!(offers, give_up_offer, [
         GiveUpOfferRequest { request_id: text(), ..give_up("ill") } => "request_id",
         GiveUpOfferRequest { offer_id: text(), ..give_up("ill") } => "offer_id",
         give_up("") => "reason_code",
         give_up("free text") => "reason_code",
+        GiveUpOfferRequest { etag: text(), ..give_up("ill") } => "etag",
     ]);
     let evidence = |texts: &[&str]| CompleteOfferRequest {
         evidence_refs: texts.iter().map(|text| (*text).to_owned()).collect(),
@@ -89,6 +94,7 @@ async fn bad_input_is_refused_by_name_and_stores_nothing() {
         evidence(&["nul\0"]) => "evidence_refs",
         evidence(&[&"x".repeat(201)]) => "evidence_refs",
         evidence(&["a"; 21]) => "evidence_refs",
+        CompleteOfferRequest { etag: text(), ..completion(offer_id, 30) } => "etag",
     ]);
 
     let mut volunteers = world.volunteers(&world.manager);

@@ -10,9 +10,10 @@ use chassis::{
         },
         ops::v1::{ListDigestsRequest, ops_service_client::OpsServiceClient},
         volunteer_matching::v1::{
-            DeclineOfferRequest, GetOfferRequest, GiveUpOfferRequest, ListOffersRequest,
-            ListServiceRecordsRequest, OfferState, ServiceRecord, ServiceRecordLocked, ServiceRecordState,
-            SocialAccepted, SocialCompleted, SocialDeclined, SocialGaveUp,
+            AcceptOfferRequest, CompleteOfferRequest, DeclineOfferRequest, GetOfferRequest,
+            GiveUpOfferRequest, ListOffersRequest, ListServiceRecordsRequest, OfferState, ServiceRecord,
+            ServiceRecordLocked, ServiceRecordState, SocialAccepted, SocialCompleted, SocialDeclined,
+            SocialGaveUp,
         },
     },
     testing::Persona,
@@ -35,6 +36,11 @@ async fn digest(world: &World, offer_id: Uuid) -> String {
     found.map(|digest| digest.value).unwrap_or_default()
 }
 
+/// How often the offer has changed, its making counted.
+async fn version(world: &World, offer_id: Uuid) -> i64 {
+    world.get(offer_id).await.etag.parse().expect("a version")
+}
+
 fn closed(case_id: Uuid, offer_id: Uuid) -> CaseClosed {
     CaseClosed { case_id: case_id.to_string(), offer_id: offer_id.to_string(), ..Default::default() }
 }
@@ -44,11 +50,7 @@ async fn an_offer_is_made_once_and_ranks_the_organisations_volunteers() {
     let world = World::start().await;
     let (volunteer, _) = world.volunteer().await;
     let (case_id, offer_id) = (new_id(), new_id());
-    let event = world.told("case-routing", case_id, &world.offered(case_id, offer_id));
-    world.service.deliver(event.clone()).await;
-    world.service.deliver(event).await;
-    // Another event that tells the same changes nothing either.
-    world.service.deliver(world.told("case-routing", case_id, &world.offered(case_id, offer_id))).await;
+    world.tell("case-routing", case_id, &world.offered(case_id, offer_id)).await;
 
     let listed = world.offers(&world.manager).list_offers(ListOffersRequest::default()).await;
     let offers = listed.expect("listed").into_inner().offers;
@@ -87,9 +89,7 @@ async fn an_accepted_confirmed_completed_and_closed_offer_gives_one_locked_recor
     let early = world.offers(&world.manager).complete_offer(completion(offer_id, 60)).await;
     assert_eq!(refusal(early).0, Code::FailedPrecondition);
 
-    let event = world.told("case-routing", case_id, &world.confirmation(case_id, offer_id));
-    world.service.deliver(event.clone()).await;
-    world.service.deliver(event).await;
+    world.tell("case-routing", case_id, &world.confirmation(case_id, offer_id)).await;
     assert_eq!(world.get(offer_id).await.state(), OfferState::Confirmed);
     assert_eq!(digest(&world, offer_id).await, "confirmed;records=0");
 
@@ -106,10 +106,7 @@ async fn an_accepted_confirmed_completed_and_closed_offer_gives_one_locked_recor
     assert_eq!((drafted[0].minutes, drafted[0].state()), (90, ServiceRecordState::Drafted));
     assert_eq!(digest(&world, offer_id).await, "completed;records=1");
 
-    let event = world.told("case-routing", case_id, &closed(case_id, offer_id));
-    world.service.deliver(event.clone()).await;
-    world.service.deliver(event).await;
-    world.service.deliver(world.told("case-routing", case_id, &closed(case_id, offer_id))).await;
+    world.tell("case-routing", case_id, &closed(case_id, offer_id)).await;
     let told = world.service.drain_outbox().await;
     assert_eq!(told.len(), 1, "one lock however often the case is closed");
     let event: ServiceRecordLocked = told[0].decode().expect("ServiceRecordLocked");
@@ -130,9 +127,7 @@ async fn rework_voids_the_record_and_a_second_completion_makes_a_new_one() {
         offer_id: offer_id.to_string(),
         ..Default::default()
     };
-    let event = world.told("case-routing", case_id, &rework);
-    world.service.deliver(event.clone()).await;
-    world.service.deliver(event).await;
+    world.tell("case-routing", case_id, &rework).await;
     assert_eq!(world.get(offer_id).await.state(), OfferState::Confirmed);
     assert_eq!(digest(&world, offer_id).await, "confirmed;records=0");
     world.complete(offer_id, 45).await;
@@ -141,11 +136,11 @@ async fn rework_voids_the_record_and_a_second_completion_makes_a_new_one() {
     found.sort_unstable();
     assert_eq!(found, [(30, ServiceRecordState::Voided), (45, ServiceRecordState::Drafted)]);
     world.service.drain_outbox().await;
-    world.service.deliver(world.told("case-routing", case_id, &closed(case_id, offer_id))).await;
+    world.tell("case-routing", case_id, &closed(case_id, offer_id)).await;
     let told = world.service.drain_outbox().await;
     assert_eq!(told[0].decode::<ServiceRecordLocked>().expect("locked").minutes, 45);
     // A rework that comes after the hours were locked changes nothing: they count once.
-    world.service.deliver(world.told("case-routing", case_id, &rework)).await;
+    world.tell("case-routing", case_id, &rework).await;
     assert_eq!(world.get(offer_id).await.state(), OfferState::Completed);
 }
 
@@ -157,6 +152,7 @@ async fn a_decline_and_a_give_up_are_told_and_end_the_offer() {
         offer_id: offer_id.to_string(),
         request_id: new_id().to_string(),
         reason_code: "no_capacity".into(),
+        etag: String::new(),
     };
     world.offers(&world.manager).decline_offer(decline).await.expect("declined");
     let told = world.service.drain_outbox().await;
@@ -171,6 +167,7 @@ async fn a_decline_and_a_give_up_are_told_and_end_the_offer() {
         offer_id: offer_id.to_string(),
         request_id: new_id().to_string(),
         reason_code: "volunteer_ill".into(),
+        etag: String::new(),
     };
     world.offers(&world.manager).give_up_offer(give_up).await.expect("given up");
     let told = world.service.drain_outbox().await;
@@ -190,12 +187,10 @@ async fn an_offer_waits_longer_when_the_calendar_moves_its_clock() {
         due_time: Some(chassis::clock::to_proto(due)),
         ..Default::default()
     };
-    let event = world.told("case-routing", case_id, &moved(later));
-    world.service.deliver(event.clone()).await;
-    world.service.deliver(event).await;
+    world.tell("case-routing", case_id, &moved(later)).await;
     let due = world.get(offer_id).await.due_time.and_then(|at| chassis::clock::from_proto(&at));
     assert_eq!(due, Some(later));
-    world.service.deliver(world.told("case-routing", case_id, &moved(before))).await;
+    world.tell("case-routing", case_id, &moved(before)).await;
     let due = world.get(offer_id).await.due_time.and_then(|at| chassis::clock::from_proto(&at));
     assert_eq!(due, Some(later), "never earlier");
     world.service.clock().advance(std::time::Duration::from_secs(2 * 86_400));
@@ -212,56 +207,47 @@ async fn case_routing_takes_offers_back_and_late_events_change_nothing() {
         ..Default::default()
     };
     let (case_id, offer_id) = world.offer().await;
-    world
-        .service
-        .deliver(world.told("case-routing", case_id, &withdrawal(case_id, offer_id, "timed_out")))
-        .await;
+    world.tell("case-routing", case_id, &withdrawal(case_id, offer_id, "timed_out")).await;
     assert_eq!(world.get(offer_id).await.state(), OfferState::Expired);
     // The confirmation of something that has ended, and the other way to say that it ended, are late.
-    let late = world.told("case-routing", case_id, &world.confirmation(case_id, offer_id));
-    world.service.deliver(late).await;
-    world
-        .service
-        .deliver(world.told("case-routing", case_id, &withdrawal(case_id, offer_id, "too_late")))
-        .await;
+    world.tell("case-routing", case_id, &world.confirmation(case_id, offer_id)).await;
+    world.tell("case-routing", case_id, &withdrawal(case_id, offer_id, "too_late")).await;
     assert_eq!(world.get(offer_id).await.state(), OfferState::Expired);
 
     let (case_id, offer_id) = world.offer().await;
-    world
-        .service
-        .deliver(world.told("case-routing", case_id, &withdrawal(case_id, offer_id, "case_moved_on")))
-        .await;
+    world.tell("case-routing", case_id, &withdrawal(case_id, offer_id, "case_moved_on")).await;
     assert_eq!(world.get(offer_id).await.state(), OfferState::Withdrawn);
+    assert_eq!(version(&world, offer_id).await, 2, "it changed once");
     let late = world.offers(&world.manager).accept_offer(accept(offer_id)).await;
     assert_eq!(refusal(late).0, Code::FailedPrecondition);
 
     // The case is withdrawn when the work is done already: the hours were not needed.
     let (case_id, offer_id) = world.confirmed().await;
-    world.complete(offer_id, 20).await;
+    let done = world.complete(offer_id, 20).await;
     let withdrawn =
         CaseWithdrawn { case_id: case_id.to_string(), offer_id: offer_id.to_string(), ..Default::default() };
-    world.service.deliver(world.told("case-routing", case_id, &withdrawn)).await;
+    world.tell("case-routing", case_id, &withdrawn).await;
+    assert_eq!(version(&world, offer_id).await, done.etag.parse::<i64>().expect("a version") + 1);
     assert_eq!(digest(&world, offer_id).await, "withdrawn;records=0");
     assert_eq!(records(&world, offer_id).await[0].state(), ServiceRecordState::Voided);
 
     // The public service took over.
     let (case_id, offer_id) = world.confirmed().await;
+    let before = version(&world, offer_id).await;
     let returned = CaseReturnedFromSociety {
         case_id: case_id.to_string(),
         offer_id: offer_id.to_string(),
         ..Default::default()
     };
-    world.service.deliver(world.told("case-routing", case_id, &returned)).await;
+    world.tell("case-routing", case_id, &returned).await;
     assert_eq!(world.get(offer_id).await.state(), OfferState::Withdrawn);
+    assert_eq!(version(&world, offer_id).await, before + 1);
 
     // Events about offers nobody made, and about cases that never had one.
     let nobody = new_id();
-    world
-        .service
-        .deliver(world.told("case-routing", nobody, &withdrawal(nobody, new_id(), "timed_out")))
-        .await;
+    world.tell("case-routing", nobody, &withdrawal(nobody, new_id(), "timed_out")).await;
     let never = CaseClosed { case_id: nobody.to_string(), ..Default::default() };
-    world.service.deliver(world.told("case-routing", nobody, &never)).await;
+    world.tell("case-routing", nobody, &never).await;
     assert_eq!(world.rows().await.last(), Some(&0), "nothing is parked");
 }
 
@@ -287,9 +273,49 @@ async fn a_repeated_request_answers_the_same_and_another_body_is_refused() {
     assert_eq!(first, second);
     assert_eq!(world.service.drain_outbox().await.len(), 1);
     assert_eq!(records(&world, offer_id).await.len(), 1);
-    let other = chassis::proto::volunteer_matching::v1::CompleteOfferRequest { minutes: 61, ..request };
+    let other = CompleteOfferRequest { minutes: 61, ..request };
     let refused = offers.complete_offer(other).await;
     assert_eq!(refusal(refused), (Code::InvalidArgument, vec!["request_id".to_owned()]));
+}
+
+#[tokio::test]
+async fn an_answer_that_is_based_on_another_version_is_aborted_and_changes_nothing() {
+    let world = World::start().await;
+    let (case_id, offer_id) = world.offer().await;
+    let mut offers = world.offers(&world.manager);
+    let seen = world.get(offer_id).await.etag;
+    let accepting = |etag: &str| AcceptOfferRequest { etag: etag.to_owned(), ..accept(offer_id) };
+    let declining = |etag: &str| DeclineOfferRequest {
+        offer_id: offer_id.to_string(),
+        request_id: new_id().to_string(),
+        reason_code: String::new(),
+        etag: etag.to_owned(),
+    };
+    let giving_up = |etag: &str| GiveUpOfferRequest {
+        offer_id: offer_id.to_string(),
+        request_id: new_id().to_string(),
+        reason_code: "volunteer_ill".into(),
+        etag: etag.to_owned(),
+    };
+    let completing = |etag: &str| CompleteOfferRequest { etag: etag.to_owned(), ..completion(offer_id, 30) };
+    assert_eq!(refusal(offers.accept_offer(accepting("7")).await).0, Code::Aborted);
+    assert_eq!(refusal(offers.decline_offer(declining("7")).await).0, Code::Aborted);
+    let accepted = offers.accept_offer(accepting(&seen)).await.expect("accepted").into_inner();
+    let accepted = accepted.offer.expect("an offer").etag;
+    world.tell("case-routing", case_id, &world.confirmation(case_id, offer_id)).await;
+    // Before the confirmation was seen, it is told of the version, not of the state.
+    assert_eq!(refusal(offers.give_up_offer(giving_up(&accepted)).await).0, Code::Aborted);
+    let stale = offers.complete_offer(completing(&accepted)).await.expect_err("stale");
+    assert_eq!(
+        (stale.code(), stale.message()),
+        (Code::Aborted, format!("offer {offer_id} has changed meanwhile").as_str())
+    );
+    let confirmed = world.get(offer_id).await.etag;
+    offers.complete_offer(completing(&confirmed)).await.expect("completed");
+    assert_eq!(world.service.drain_outbox().await.len(), 2, "accepted and completed");
+    // To whom it does not exist no version is wrong.
+    let stranger = world.stranger();
+    assert_eq!(refusal(world.offers(&stranger).accept_offer(accepting("7")).await).0, Code::NotFound);
 }
 
 #[tokio::test]

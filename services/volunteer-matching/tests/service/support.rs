@@ -80,7 +80,13 @@ impl World {
     pub async fn volunteer(&self) -> (Persona, Uuid) {
         let persona = Persona::new(Role::Volunteer, self.street).org(self.org);
         let grant_id = new_id();
-        let granted = identity::RoleGranted {
+        self.tell("identity", persona.person_id, &self.granted(&persona, grant_id)).await;
+        (persona, grant_id)
+    }
+
+    /// The grant that makes a person a volunteer of the organisation.
+    pub fn granted(&self, persona: &Persona, grant_id: Uuid) -> identity::RoleGranted {
+        identity::RoleGranted {
             person_id: persona.person_id.to_string(),
             grant_id: grant_id.to_string(),
             role: auth::Role::Volunteer.into(),
@@ -88,13 +94,18 @@ impl World {
             line: String::new(),
             org_id: self.org.to_string(),
             person_ref: persona.actor_ref.clone(),
-        };
-        self.service.deliver(self.told("identity", persona.person_id, &granted)).await;
-        (persona, grant_id)
+        }
     }
 
     pub fn told<M: chassis::proto::EventMessage>(&self, source: &str, key: Uuid, message: &M) -> Event {
         Event::of(source, self.service.clock().now(), key, 1, message)
+    }
+
+    /// Tells it, and tells it again in every way: each handler is tried with each test.
+    pub async fn tell<M: chassis::proto::EventMessage>(&self, source: &str, key: Uuid, message: &M) {
+        self.service.deliver_repeatedly(self.told(source, key, message)).await;
+        let parked = chassis::inbox::ops::list(self.service.db(), false, 0, 10).await.expect("listed");
+        assert!(parked.is_empty(), "{} could not be handled: {parked:?}", M::TYPE);
     }
 
     pub fn facts(&self) -> CaseFacts {
@@ -123,7 +134,7 @@ impl World {
     pub async fn offer(&self) -> (Uuid, Uuid) {
         let (case_id, offer_id) = (new_id(), new_id());
         let offered = self.offered(case_id, offer_id);
-        self.service.deliver(self.told("case-routing", case_id, &offered)).await;
+        self.tell("case-routing", case_id, &offered).await;
         (case_id, offer_id)
     }
 
@@ -131,7 +142,7 @@ impl World {
     pub async fn confirmed(&self) -> (Uuid, Uuid) {
         let (case_id, offer_id) = self.offer().await;
         self.offers(&self.manager).accept_offer(accept(offer_id)).await.expect("accepted");
-        self.service.deliver(self.told("case-routing", case_id, &self.confirmation(case_id, offer_id))).await;
+        self.tell("case-routing", case_id, &self.confirmation(case_id, offer_id)).await;
         self.service.drain_outbox().await;
         (case_id, offer_id)
     }
@@ -182,6 +193,7 @@ pub fn accept(offer_id: Uuid) -> chassis::proto::volunteer_matching::v1::AcceptO
         offer_id: offer_id.to_string(),
         request_id: new_id().to_string(),
         volunteer_id: String::new(),
+        etag: String::new(),
     }
 }
 
@@ -191,6 +203,7 @@ pub fn completion(offer_id: Uuid, minutes: i32) -> CompleteOfferRequest {
         request_id: new_id().to_string(),
         minutes,
         evidence_refs: vec!["photo:after".into()],
+        etag: String::new(),
     }
 }
 

@@ -142,6 +142,7 @@ pub(super) async fn set(desk: &Desk, set: Changes) -> Result<ExitCode> {
         client_id,
         endpoint: set.endpoint.unwrap_or(known.endpoint),
         line_codes: set.line.unwrap_or(known.line_codes),
+        update_mask: None,
     };
     let request = desk.operator()?.request(request).await?;
     let changed = desk.suite.exchange().update_external_system(request).await?.into_inner().system;

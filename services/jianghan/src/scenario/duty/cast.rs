@@ -255,10 +255,10 @@ impl Cast<'_> {
 /// Commands that only name the transfer.
 macro_rules! commands {
     ($($name:ident($who:ident $(, $arg:ident: $ty:ty)?) = $client:ident.$rpc:ident($rpc_name:literal, $request:ident { $($field:ident: $value:expr),* $(,)? });)*) => {
+        #[expect(clippy::needless_update, reason = "some of these requests have no further fields")]
         impl Cast<'_> {$(
             pub(super) async fn $name(&self $(, $arg: $ty)?, transfer: &DutyTransfer) -> Result<()> {
                 let person = commands!(@who self $who $(, $arg)?);
-                #[allow(clippy::needless_update, reason = "some of these requests have no further fields")]
                 let message = $request {
                     duty_transfer_id: transfer.duty_transfer_id.clone(),
                     request_id: request_id(),
