@@ -125,7 +125,8 @@ pub async fn look(tx: &mut Tx<'_>, topology: &Topology, day: NaiveDate) -> Resul
     };
     let since = day.checked_sub_days(Days::new(METHOD.cool_days.unsigned_abs())).unwrap_or(day);
     let known = store::known(tx.conn, since).await?;
-    let seen = watch::judge(&field, &known.iter().map(Row::known).collect::<Vec<_>>(), day, &METHOD);
+    let under_way: Vec<_> = known.iter().map(|row| row.known(goes_on_at(topology, row.unit_id))).collect();
+    let seen = watch::judge(&field, &under_way, day, &METHOD);
     (look.tested, look.rejected) = (seen.tested, seen.rejected);
     (look.detected, look.continued, look.ended) = (seen.new.len(), seen.going_on.len(), seen.over.len());
     note(tx, known, seen, day).await?;
@@ -135,11 +136,20 @@ pub async fn look(tx: &mut Tx<'_>, topology: &Topology, day: NaiveDate) -> Resul
     Ok(look)
 }
 
-/// Units of a district and below, each with its path from the district on. Ended ones too: their history counts above.
+/// The unit in which the matters of a unit go on: itself, or what it was merged into, however often, as far as that is known.
+pub fn goes_on_at(topology: &Topology, unit: Uuid) -> Uuid {
+    let successor = |unit: &Uuid| topology.unit(topology.unit(*unit)?.successor_id?).map(|next| next.id);
+    // More mergers in a row than units can have, unless they lead in a circle.
+    std::iter::successors(Some(unit), successor).take(64).last().unwrap_or(unit)
+}
+
+/// Units of a district and below, each with its path from the district on. Ended ones too: their history counts above, and that of
+/// one that was merged where it goes on, so that what it went on in is not judged as if nothing had ever happened there.
 fn paths(topology: &Topology) -> HashMap<Uuid, Vec<Uuid>> {
     let above = |id: &Uuid| topology.unit(*id).is_none_or(|unit| unit.kind == UnitKind::City);
     let below = topology.units().filter(|unit| unit.kind != UnitKind::City);
-    below.map(|unit| (unit.id, unit.path.iter().copied().filter(|id| !above(id)).collect())).collect()
+    let path = |unit: Uuid| topology.path(goes_on_at(topology, unit)).unwrap_or_default();
+    below.map(|unit| (unit.id, path(unit.id).iter().copied().filter(|id| !above(id)).collect())).collect()
 }
 
 fn sorted(paths: &HashMap<Uuid, Vec<Uuid>>) -> Vec<Uuid> {

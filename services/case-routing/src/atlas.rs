@@ -168,6 +168,16 @@ impl World {
         self.lists.profiles.iter().any(|profile| profile.code == code)
     }
 
+    /// The unit in which what comes in by a unit is: itself, or what it was merged into ([`RoutingTable::open_at`]).
+    pub fn open_unit(&self, unit: uuid::Uuid) -> uuid::Uuid {
+        self.routes.open_at(UnitId(unit)).0
+    }
+
+    /// The path of that, root → leaf: by it whoever is in charge there is found, and reaches what comes in.
+    pub fn open_path(&self, unit: uuid::Uuid) -> Option<Arc<[uuid::Uuid]>> {
+        self.topology.path(self.open_unit(unit))
+    }
+
     /// The unit that the lists are of: where the organisation of last resort sits.
     pub fn district(&self) -> Option<Arc<[uuid::Uuid]>> {
         let fallback = self.topology.org_by_code(&self.lists.fallback_org)?;

@@ -123,7 +123,7 @@ impl Reader<'_> {
         let place: Uuid = parse::id("place_unit_id", &case.place_unit_id)?;
         let item_code = (!case.item_code.is_empty()).then(|| case.item_code.clone());
         let line = item_code.as_deref().and_then(|code| self.world.items().newest(code)?.lines.first());
-        let path = self.world.topology.path(place);
+        let path = self.world.open_path(place);
         let path = path.filter(|path| reach::covers(self.caller, path, line.map(String::as_str)));
         let path = path.ok_or_else(|| Error::invalid("place_unit_id", "no such unit"))?;
         let receiver = *windows.entry(place).or_insert_with(|| window_above(self.world, &path, self.now));

@@ -55,6 +55,20 @@ pub struct Known<'a> {
 }
 
 impl Draft {
+    /// The draft, with what it cannot say of an entry of its base as it stands there: the authority and the money that came with
+    /// it, and the precedent that it comes from.
+    #[must_use]
+    pub fn keeping(mut self, base: &Entries) -> Self {
+        for upsert in &mut self.upserts {
+            let entry = &mut upsert.entry;
+            let Some(ListEntry { entry: known, .. }) = base.get(&entry.rule_id) else { continue };
+            entry.authority_granted = known.authority_granted;
+            entry.fund_line.clone_from(&known.fund_line);
+            entry.precedent_id = entry.precedent_id.or(known.precedent_id);
+        }
+        self
+    }
+
     /// The complete set that the draft makes of its base.
     ///
     /// # Errors
@@ -284,6 +298,36 @@ mod tests {
         assert!(drafted(&with_duty, &twice).unwrap_err().to_string().contains("upserts[1].rule_id"));
         let gone = Draft { removed: vec!["R-NONE".into()], ..Draft::default() };
         assert!(applied(&gone).unwrap_err().to_string().contains("removed_rule_ids[0]"));
+    }
+
+    #[test]
+    fn what_a_draft_cannot_say_of_an_entry_stays_as_it_is() {
+        let mut base = shipped();
+        let mut brought = base["R-0001"].clone();
+        brought.entry.rule_id = "D-1".into();
+        brought.entry.transfer_ref = Some("transfer-1".into());
+        brought.entry.precedent_id = Some(uuid::Uuid::from_u128(7));
+        assert!(brought.entry.authority_granted && brought.entry.fund_line.is_some());
+        base.insert("D-1".into(), brought);
+        let said = |listed: &ListEntry| ListEntry {
+            entry: seed::Entry {
+                authority_granted: false,
+                fund_line: None,
+                precedent_id: None,
+                ..listed.entry.clone()
+            },
+            ..listed.clone()
+        };
+        let upserts = base.values().map(said).collect();
+        let kept = Draft { upserts, ..Draft::default() }.keeping(&base);
+        assert_eq!(kept.upserts, base.values().cloned().collect::<Vec<_>>());
+        // What is new, or comes from a precedent itself, is what it says.
+        let mut new = said(&base["D-1"]);
+        new.entry.rule_id = "R-NEW".into();
+        let mut ruled = base["R-0001"].clone();
+        ruled.entry.precedent_id = Some(uuid::Uuid::from_u128(8));
+        let draft = Draft { upserts: vec![new, ruled], ..Draft::default() };
+        assert_eq!(draft.clone().keeping(&base), draft);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What staffing does when something happens elsewhere: one function per event. A batch is read, what it touches is
-//! loaded once, the events are carried out in order, everything is written at once. An event about a task that staffing
-//! does not know is fine: not every organisation has workers here.
+//! loaded once, the events are carried out in order, everything is written at once; where somebody comes after somebody
+//! left, what came before that is written first. An event about a task that staffing does not know is fine: not every
+//! organisation has workers here.
 
 use async_trait::async_trait;
 use chassis::{Result, clock::from_proto, db::Tx, event::Event, inbox::Consumer};
@@ -52,6 +53,35 @@ enum News {
 #[async_trait]
 impl Consumer for StaffingConsumer {
     async fn handle(&self, tx: &mut Tx<'_>, events: &[Event]) -> Result<()> {
+        for run in runs(events) {
+            self.carry_out(tx, run).await?;
+        }
+        Ok(())
+    }
+}
+
+/// A batch, cut where somebody comes after somebody left: the seat is free by then, and a transfer that counts on it hears of
+/// both.
+fn runs(events: &[Event]) -> Vec<&[Event]> {
+    let (mut runs, mut rest) = (Vec::new(), events);
+    let (mut left, mut at) = (false, 0);
+    while let Some(event) = rest.get(at) {
+        if left && event.is::<RoleGranted>() {
+            let (run, next) = rest.split_at(at);
+            runs.push(run);
+            (rest, left, at) = (next, false, 0);
+        } else {
+            left |= event.is::<RoleRevoked>();
+            at += 1;
+        }
+    }
+    runs.push(rest);
+    runs
+}
+
+impl StaffingConsumer {
+    /// Carries out events of which no grant follows a revocation.
+    async fn carry_out(&self, tx: &mut Tx<'_>, events: &[Event]) -> Result<()> {
         let (mut granted, mut revoked, mut appointing) = (Vec::new(), Vec::new(), None);
         let (mut news, mut touch) = (Vec::new(), Touch::default());
         for event in events {

@@ -80,9 +80,13 @@ impl Hotspots {
     }
 }
 
-/// The units of which the caller may see hot spots: communities are nobody's to compare who reaches by line only (C-11).
+/// The units of which the caller may see hot spots: communities are nobody's to compare who reaches by line only (C-11). Those of
+/// a place that was merged are seen where it goes on, too.
 pub(super) fn comparable(topology: &Topology, reached: &Reached) -> Vec<Uuid> {
     let mut units = reached.selection(topology, None).units;
+    units.extend(at_or_below(topology, reached.unit.id));
+    units.sort_unstable();
+    units.dedup();
     if reached.lines.is_some() {
         let coarse = |id: &Uuid| {
             topology.unit(*id).is_some_and(|unit| {
@@ -91,6 +95,16 @@ pub(super) fn comparable(topology: &Topology, reached: &Reached) -> Vec<Uuid> {
         };
         units.retain(coarse);
     }
+    units
+}
+
+/// The units that lie or go on at a unit or below it.
+fn at_or_below(topology: &Topology, unit: Uuid) -> Vec<Uuid> {
+    let lies_there = |id: &Uuid| {
+        topology.path(hotspots::goes_on_at(topology, *id)).is_some_and(|path| path.contains(&unit))
+    };
+    let mut units: Vec<Uuid> = topology.units().map(|unit| unit.id).filter(lies_there).collect();
+    units.sort_unstable();
     units
 }
 
@@ -109,9 +123,7 @@ async fn compared(
     closed: NaiveDate,
     last: NaiveDate,
 ) -> Result<Compared> {
-    let mut units: Vec<Uuid> =
-        topology.units().filter(|unit| unit.path.contains(&row.unit_id)).map(|unit| unit.id).collect();
-    units.sort_unstable();
+    let units = at_or_below(topology, hotspots::goes_on_at(topology, row.unit_id));
     let until =
         closed.checked_add_days(Days::new(METHOD.effect_days.unsigned_abs())).unwrap_or(closed).min(last);
     let next = closed.succ_opt().unwrap_or(closed);

@@ -221,11 +221,11 @@ impl Row {
         }
     }
 
-    /// As the method knows it.
-    pub fn known(&self) -> Known {
+    /// As the method knows it, at the unit in which its own goes on.
+    pub fn known(&self, unit_id: Uuid) -> Known {
         Known {
             hotspot_id: self.hotspot_id,
-            cell: Cell { unit_id: self.unit_id, item_code: self.item_code.clone() },
+            cell: Cell { unit_id, item_code: self.item_code.clone() },
             start: self.since_day,
             end: self.end_day,
             active: self.active,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::support::{
     COMMUNITIES, DISTRICT, MANCHUN, analyst, in_turn, rebuild, start,
     story::{Story, at},
+    topology,
 };
 use analytics::App;
 use chassis::{
@@ -13,6 +14,7 @@ use chassis::{
     clock::{new_id, to_proto},
     event::Event,
     testing::{Persona, TestService},
+    topology::{Unit, UnitState},
 };
 use chrono::{NaiveDate, TimeDelta};
 use proto::{
@@ -26,11 +28,14 @@ use proto::{
         CaseState, CasesImported, ClosedCode, DeliveryMode, HotspotAnswered, ImportedFact, ImportedItem,
         Origin,
     },
+    identity::v1::UnitChanged,
 };
 use tonic::Code;
 use uuid::Uuid;
 
 const ITEM: &str = "CJ-0103";
+/// What the two communities of the first street become.
+const NEXT: Uuid = Uuid::from_u128(0x17);
 
 fn case(day: chrono::NaiveDate, place: Uuid, origin: Origin) -> Story {
     let at = at(&day.to_string(), 9);
@@ -103,6 +108,21 @@ async fn list(service: &TestService<App>, persona: &Persona, request: ListHotspo
 
 async fn all(service: &TestService<App>) -> Vec<Hotspot> {
     list(service, &analyst(), ListHotspotsRequest::default()).await
+}
+
+/// The two communities of the first street become one.
+async fn merge(service: &TestService<App>) {
+    let [first, second, _] = COMMUNITIES;
+    let known = topology().units;
+    let known = |id: Uuid| known.iter().find(|unit| unit.id == id).unwrap().clone();
+    let next = Unit { id: NEXT, code: "420103005003".into(), ..known(first) };
+    let ended =
+        |id: Uuid| Unit { state: UnitState::Merged, successor_id: Some(NEXT), version: 2, ..known(id) };
+    for unit in [next, ended(first), ended(second)] {
+        let told = UnitChanged { unit_id: unit.id.to_string(), unit: Some((&unit).into()) };
+        let now = service.clock().now();
+        service.deliver(Event::of("identity", now, unit.id, unit.version, &told)).await;
+    }
 }
 
 fn of<M: EventMessage>(events: &[Event]) -> Vec<M> {
@@ -256,5 +276,55 @@ async fn a_hot_spot_ends_by_itself_and_its_topic_case_is_judged_by_what_came_aft
     let seen = all(&service).await.remove(0);
     assert_eq!((seen.count_before, seen.days_before, seen.count_after, seen.days_after), (12, 10, 4, 28));
     assert_eq!(seen.effect(), HotspotEffect::Fell);
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn what_communities_became_is_judged_by_what_happened_in_them() {
+    let service = start().await;
+    let last: NaiveDate = "2026-03-01".parse().unwrap();
+    // Three cases a week in each of them, and as many in what they became: nothing is unusual.
+    let weeks = (7..70).filter(|n| n % 7 < 3).flat_map(|n| [(n, COMMUNITIES[0]), (n, COMMUNITIES[1])]);
+    let before = weeks.map(|(n, place)| case(last - TimeDelta::days(n), place, Origin::BottomUp));
+    let now = (0..6).map(|n| case(last - TimeDelta::days(n), NEXT, Origin::BottomUp));
+    service.deliver_all(in_turn(&before.chain(now).collect::<Vec<_>>())).await;
+    merge(&service).await;
+    let found = detect(&service, new_id()).await;
+    assert_eq!((found.too_little_history, found.detected), (false, 0), "{found:?}");
+    assert!(found.tested > 0, "{found:?}");
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn a_hot_spot_goes_on_in_what_its_community_became() {
+    let service = start().await;
+    service.deliver_all(outbreak()).await;
+    assert_eq!(detect(&service, new_id()).await.detected, 1);
+    let hotspot = all(&service).await.remove(0);
+    service.drain_outbox().await;
+
+    merge(&service).await;
+    let last: NaiveDate = "2026-03-01".parse().unwrap();
+    let more = (0..12).map(|n| case(last - TimeDelta::days(n % 6), NEXT, Origin::BottomUp));
+    service.deliver_all(in_turn(&more.collect::<Vec<_>>())).await;
+    let found = detect(&service, new_id()).await;
+    assert_eq!((found.detected, found.continued, found.ended), (0, 1, 0), "{found:?}");
+    assert!(of::<HotspotDetected>(&service.drain_outbox().await).is_empty());
+    // Its topic case is compared by the cases of the whole, and whoever reaches that sees it.
+    let mut topic = case("2026-03-02".parse().unwrap(), NEXT, Origin::TopDown);
+    let answered = HotspotAnswered {
+        hotspot_id: hotspot.hotspot_id.clone(),
+        unit_id: hotspot.unit_id.clone(),
+        item_code: ITEM.to_owned(),
+        topic_case_id: topic.case_id.to_string(),
+        ..Default::default()
+    };
+    service.deliver(Event::of("case-routing", service.clock().now(), COMMUNITIES[0], 1, &answered)).await;
+    topic.close(at("2026-03-04", 17), ClosedCode::Resolved);
+    service.deliver_all(topic.events.clone()).await;
+    let head = Persona::new(Role::StationHead, NEXT);
+    let [seen] = &list(&service, &head, ListHotspotsRequest::default()).await[..] else { panic!("one") };
+    assert_eq!((&seen.hotspot_id, seen.count), (&hotspot.hotspot_id, 24));
+    assert_eq!((seen.count_before, seen.days_before), (24, 10));
     service.stop().await;
 }

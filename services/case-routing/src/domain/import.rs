@@ -208,7 +208,7 @@ fn open(command: ImportCase, act: &Act<'_>) -> Result<Imported> {
     let (state, registered_at) = (command.state, command.registered_at);
     let accepted_at = command.accepted_at.unwrap_or(registered_at);
     let ImportCase { register, lead, resolve_due_at, .. } = command;
-    let place = place_of(register.place_unit, act.routes)?;
+    let place = place_of(act.routes.open_at(register.place_unit), act.routes)?;
     let item_code = register.item_code.clone();
     let mut work = Work::begin(new_case(register, place, registered_at), act);
     work.now = registered_at;

@@ -138,7 +138,7 @@ impl Pusher {
             return Err(Error::invalid("text", "must have 1–20000 characters"));
         }
         let (ticket, case_id) = (TicketId(new_id()), CaseId(new_id()));
-        let path = world.topology.path(matter.place).unwrap_or_default();
+        let path = world.open_path(matter.place).unwrap_or_default();
         let day = calendar::local_day(self.desk.clock.now());
         let district = world.topology.ancestor(matter.place, UnitKind::District);
         let district = district.or_else(|| world.topology.unit(matter.place));
@@ -334,7 +334,7 @@ impl Matter {
 
     /// Whether the client may hand it in.
     fn is_granted(&self, caller: &Caller, world: &World) -> bool {
-        let path = world.topology.path(self.place).unwrap_or_default();
+        let path = world.open_path(self.place).unwrap_or_default();
         reach::sends_from(caller, &path, self.line.as_deref())
     }
 }

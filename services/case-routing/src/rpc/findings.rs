@@ -129,10 +129,11 @@ impl Report {
         Ok(item)
     }
 
-    /// Where it is: within the grid's community.
+    /// Where it is: within the grid's community, or what that was merged into.
     fn place(&self, world: &World, patrol: &Patrol) -> Result<Uuid> {
-        let Some(place) = self.place else { return Ok(patrol.unit_id) };
-        if world.topology.is_within(place, patrol.unit_id) {
+        let community = world.open_unit(patrol.unit_id);
+        let Some(place) = self.place.map(|place| world.open_unit(place)) else { return Ok(community) };
+        if world.topology.is_within(place, community) {
             Ok(place)
         } else {
             Err(Error::invalid("place_unit_id", "lies outside the grid's community"))

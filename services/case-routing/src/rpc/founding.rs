@@ -55,7 +55,7 @@ impl Desk {
     pub async fn founding(&self, world: &Arc<World>, caller: &Caller, matter: Matter) -> Result<Founding> {
         let item = world.item(&matter.item_code, self.clock.now());
         let item = item.ok_or_else(|| Error::invalid("item_code", "no such item in the catalogue"))?;
-        let path = world.topology.path(matter.place);
+        let path = world.open_path(matter.place);
         let path = path.ok_or_else(|| Error::invalid("place_unit_id", "no such unit"))?;
         let receiver = receiver(world, caller, &path, self.clock.now());
         let receiver =

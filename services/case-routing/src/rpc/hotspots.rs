@@ -11,7 +11,7 @@ use chassis::{
     event::Emit,
     page,
     proto::case_routing::v1::{self as pb, hotspot_service_server::HotspotService},
-    topology::{Topology, UnitKind},
+    topology::UnitKind,
 };
 use chrono::{Days, NaiveDate, NaiveTime};
 use tonic::{Request, Response};
@@ -29,7 +29,7 @@ use crate::{
     seed::Item,
     store::{
         case_store::CaseStore,
-        hotspots::{self, Answer, Hotspot, Wanted},
+        hotspots::{self, Answer, Hotspot, Spot, Wanted},
     },
     verb::Verb,
 };
@@ -45,14 +45,24 @@ fn missing(id: Uuid) -> Error {
     Error::not_found("hotspot", id)
 }
 
-fn reaches(hotspot: &Hotspot, caller: &Caller) -> bool {
-    let line = Some(hotspot.line.as_str()).filter(|line| !line.is_empty());
-    reach::covers(caller, &hotspot.place_path, line)
+/// Where a hot spot is now: its unit may have been put under another one, or merged, since it was noted.
+fn path_now(world: &World, spot: &Spot) -> Arc<[Uuid]> {
+    world.open_path(spot.unit_id).unwrap_or_else(|| spot.place_path.as_slice().into())
+}
+
+fn reaches(world: &World, spot: &Spot, caller: &Caller) -> bool {
+    let line = Some(spot.line.as_str()).filter(|line| !line.is_empty());
+    reach::covers(caller, &path_now(world, spot), line)
+}
+
+/// The hot spot, if the caller reaches it.
+fn reached(found: Option<Hotspot>, id: Uuid, world: &World, caller: &Caller) -> Result<Hotspot> {
+    found.filter(|hotspot| reaches(world, &hotspot.spot, caller)).ok_or_else(|| missing(id))
 }
 
 /// The hot spot, if the caller reaches it and nobody has answered it yet.
-fn unanswered(found: Option<Hotspot>, id: Uuid, caller: &Caller) -> Result<Hotspot> {
-    let hotspot = found.filter(|hotspot| reaches(hotspot, caller)).ok_or_else(|| missing(id))?;
+fn unanswered(found: Option<Hotspot>, id: Uuid, world: &World, caller: &Caller) -> Result<Hotspot> {
+    let hotspot = reached(found, id, world, caller)?;
     if hotspot.answer != "open" {
         return Err(Error::wrong_state("hotspot", id.to_string(), "it is answered already"));
     }
@@ -74,14 +84,24 @@ fn fit_for_topic(hotspot: &Hotspot, item: Option<&Item>) -> Result<()> {
     }
 }
 
-/// The streets at or below a unit, or the one above it.
-fn streets(topology: &Topology, unit: Uuid) -> Vec<Uuid> {
-    if let Some(street) = topology.ancestor(unit, UnitKind::Street) {
-        return vec![street.id];
-    }
-    let below =
-        topology.units().filter(|street| street.kind == UnitKind::Street && street.path.contains(&unit));
-    let mut streets: Vec<Uuid> = below.map(|street| street.id).collect();
+/// A unit as places are written down: what it goes on in, for cases that are open, and all that became part of that, for those that
+/// had ended by then.
+fn places(world: &World, unit: Uuid) -> Vec<Uuid> {
+    let open = world.open_unit(unit);
+    let units = world.topology.units().map(|known| known.id);
+    units.filter(|known| world.open_unit(*known) == open).collect()
+}
+
+/// The streets at or below a unit, or the one above it; with those that became part of them.
+fn streets(world: &World, unit: Uuid) -> Vec<Uuid> {
+    let (topology, unit) = (&world.topology, world.open_unit(unit));
+    let above = topology.ancestor(unit, UnitKind::Street).map(|street| street.id);
+    let lies_there = |street: &Uuid| match above {
+        Some(above) => world.open_unit(*street) == above,
+        None => world.open_path(*street).is_some_and(|path| path.contains(&unit)),
+    };
+    let streets = topology.units().filter(|unit| unit.kind == UnitKind::Street).map(|street| street.id);
+    let mut streets: Vec<Uuid> = streets.filter(lies_there).collect();
     streets.sort_unstable();
     streets
 }
@@ -104,11 +124,11 @@ impl Hotspots {
         let world = self.0.atlas.world();
         // What the topic is of does not change; whether it is open is asked again under the lock.
         let found = hotspots::get(&mut *self.0.db.conn().await?, id).await?;
-        let hotspot = found.filter(|hotspot| reaches(hotspot, caller)).ok_or_else(|| missing(id))?;
+        let hotspot = reached(found, id, &world, caller)?;
         fit_for_topic(&hotspot, world.item(&hotspot.item_code, self.0.clock.now()))?;
         let matter = Matter {
             item_code: hotspot.item_code.clone(),
-            place: hotspot.unit_id,
+            place: hotspot.spot.unit_id,
             grid: None,
             point: None,
             text,
@@ -120,10 +140,12 @@ impl Hotspots {
         let topic = founding.case_id;
         let org = caller.org_id.or_else(|| reach::part_orgs(caller).first().copied());
         once(&self.0.db, caller, meta, async |tx: &mut Tx<'_>| {
-            let hotspot = unanswered(hotspots::lock(tx.conn, id).await?, id, caller)?;
+            let hotspot = unanswered(hotspots::lock(tx.conn, id).await?, id, &world, caller)?;
             let days = instants(hotspot.start_date, hotspot.end_date);
-            let streets = streets(&world.topology, hotspot.unit_id);
-            let members = hotspots::members(tx.conn, &hotspot, &streets, days, MOST_LINKED).await?;
+            let unit = hotspot.spot.unit_id;
+            let (streets, places) = (streets(&world, unit), places(&world, unit));
+            let within = (streets.as_slice(), places.as_slice());
+            let members = hotspots::members(tx.conn, &hotspot, within, days, MOST_LINKED).await?;
             let mut commands: Commands<CaseStore> = vec![(topic, Box::new(founding))];
             commands.extend(members.iter().map(|member| {
                 let run = move |case: Case, act: Act<'_>, _: &Caller| case.link_to_topic(topic, &act);
@@ -160,7 +182,7 @@ impl Hotspots {
         let world = self.0.atlas.world();
         let org = caller.org_id.or_else(|| reach::part_orgs(caller).first().copied());
         once(&self.0.db, caller, meta, async |tx: &mut Tx<'_>| {
-            unanswered(hotspots::lock(tx.conn, id).await?, id, caller)?;
+            unanswered(hotspots::lock(tx.conn, id).await?, id, &world, caller)?;
             let answer = Answer {
                 topic_case_id: None,
                 reason_code: Some(&reason),
@@ -190,28 +212,18 @@ impl Hotspots {
             Ok(pb::HotspotAnswer::Dismissed) => Some("dismissed"),
             Err(_) => return Err(Error::invalid("answer", "is not a known value")),
         };
-        let (mut units, mut line_units, mut lines) = (Vec::new(), Vec::new(), Vec::new());
-        for scope in reach::place_scopes(caller) {
-            match &scope.line {
-                None => units.push(scope.unit_id),
-                Some(line) => {
-                    line_units.push(scope.unit_id);
-                    lines.push(line.clone());
-                }
-            }
-        }
-        let wanted = Wanted {
-            units: &units,
-            line_units: &line_units,
-            lines: &lines,
-            within,
-            answer,
-            below,
-            limit: size + 1,
-        };
-        let mut rows = hotspots::list(&mut *self.0.db.conn().await?, &wanted).await?;
-        let next_page_token = page::cut(&mut rows, size, |row| row.hotspot_id);
         let world = self.0.atlas.world();
+        let within = within.map(|unit| world.open_unit(unit));
+        let wanted = |spot: &Spot| {
+            let asked = within.is_none_or(|unit| path_now(&world, spot).contains(&unit));
+            asked && reaches(&world, spot, caller)
+        };
+        let mut conn = self.0.db.conn().await?;
+        let spots = hotspots::spots(&mut conn).await?.into_iter().filter(wanted);
+        let (units, lines): (Vec<Uuid>, Vec<String>) = spots.map(|spot| (spot.unit_id, spot.line)).unzip();
+        let wanted = Wanted { units: &units, lines: &lines, answer, below, limit: size + 1 };
+        let mut rows = hotspots::list(&mut conn, &wanted).await?;
+        let next_page_token = page::cut(&mut rows, size, |row| row.hotspot_id);
         let hotspots = rows.iter().map(|row| shown(row, &world)).collect();
         Ok(pb::ListHotspotsResponse { hotspots, next_page_token })
     }
@@ -219,19 +231,18 @@ impl Hotspots {
 
 /// Tells analytics what became of it.
 fn tell(tx: &mut Tx<'_>, hotspot: &Hotspot) {
+    let Spot { unit_id: unit, line, .. } = &hotspot.spot;
     let told = pb::HotspotAnswered {
         hotspot_id: hotspot.hotspot_id.to_string(),
-        unit_id: hotspot.unit_id.to_string(),
+        unit_id: unit.to_string(),
         item_code: hotspot.item_code.clone(),
         topic_case_id: hotspot.topic_case_id.map(|id| id.to_string()).unwrap_or_default(),
         reason_code: hotspot.reason_code.clone().unwrap_or_default(),
         linked_count: hotspot.linked_count,
     };
-    let line = Some(hotspot.line.as_str()).filter(|line| !line.is_empty());
+    let line = Some(line.as_str()).filter(|line| !line.is_empty());
     // A hot spot is answered once: that is its first and only version here.
-    let emit =
-        Emit::new(hotspot.unit_id, 1, &told).unit(hotspot.unit_id).line(line).subject(hotspot.hotspot_id);
-    tx.emit(emit);
+    tx.emit(Emit::new(*unit, 1, &told).unit(*unit).line(line).subject(hotspot.hotspot_id));
 }
 
 fn shown(hotspot: &Hotspot, world: &World) -> pb::Hotspot {
@@ -244,7 +255,7 @@ fn shown(hotspot: &Hotspot, world: &World) -> pb::Hotspot {
     let text = |id: Option<Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
     pb::Hotspot {
         hotspot_id: hotspot.hotspot_id.to_string(),
-        unit_id: hotspot.unit_id.to_string(),
+        unit_id: hotspot.spot.unit_id.to_string(),
         item_code: hotspot.item_code.clone(),
         item_name_zh: name_zh.to_owned(),
         item_name_en: name_en.to_owned(),
@@ -281,9 +292,9 @@ impl HotspotService for Hotspots {
         let caller = Caller::of(&request)?;
         let id: Uuid = parse::id("hotspot_id", &request.into_inner().hotspot_id)?;
         let found = hotspots::get(&mut *self.0.db.conn().await?, id).await?;
-        let hotspot = found.filter(|hotspot| reaches(hotspot, &caller)).ok_or_else(|| missing(id))?;
-        let hotspot = Some(shown(&hotspot, &self.0.atlas.world()));
-        Ok(Response::new(pb::GetHotspotResponse { hotspot }))
+        let world = self.0.atlas.world();
+        let hotspot = reached(found, id, &world, &caller)?;
+        Ok(Response::new(pb::GetHotspotResponse { hotspot: Some(shown(&hotspot, &world)) }))
     }
 
     async fn open_topic_case(

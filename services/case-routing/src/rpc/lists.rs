@@ -92,6 +92,7 @@ impl ResponsibilityService for Responsibilities {
             };
             let mut draft = draft.clone();
             draft.upserts.extend(precedents::entries(tx.conn, &precedent_ids, &world).await?);
+            let draft = draft.keeping(&entries);
             let whole = {
                 let kind = |code: &str| world.topology.org_by_code(code).and_then(|org| org_kind(org.kind));
                 let today = calendar::local_day(tx.now);

@@ -71,7 +71,7 @@ impl Patrols {
         }
         let org = caller.org_id.or_else(|| reach::part_orgs(caller).first().copied());
         let org = org.ok_or(Error::Forbidden)?;
-        let topology = self.desk.atlas.world().topology.clone();
+        let world = self.desk.atlas.world();
         once(&self.desk.db, caller, meta, async |tx: &mut Tx<'_>| {
             let at = started.unwrap_or(tx.now);
             if !is_recent(at, tx.now) {
@@ -81,14 +81,14 @@ impl Patrols {
                 ));
             }
             let grid = grids::grid_on(tx.conn, &request.grid_code, calendar::local_day(at)).await?;
-            let placed = grid.and_then(|grid: Grid| Some((topology.path(grid.unit_id)?, grid)));
+            let placed = grid.and_then(|grid: Grid| Some((world.open_path(grid.unit_id)?, grid)));
             let placed = placed.filter(|(path, _)| within(caller, path));
             let (path, grid) = placed.ok_or_else(|| Error::not_found("grid", &request.grid_code))?;
             end_forgotten(tx, caller).await?;
             let patrol = Patrol {
                 patrol_id: new_id(),
                 grid_code: grid.grid_code,
-                unit_id: grid.unit_id,
+                unit_id: world.open_unit(grid.unit_id),
                 place_path: path.to_vec(),
                 person_id: caller.person_id,
                 org_id: org,
@@ -168,7 +168,7 @@ impl Patrols {
         let unit: Uuid = parse::id("unit_id", &request.unit_id)?;
         let now = self.desk.clock.now();
         let (start, end) = period(&request.start_date, &request.end_date, now)?;
-        let units = communities(caller, &self.desk.atlas.world().topology, Some(unit))?;
+        let units = communities(caller, &self.desk.atlas.world(), Some(unit))?;
         let instant = |day: NaiveDate| calendar::instant(day, NaiveTime::MIN);
         let mut conn = self.desk.db.conn().await?;
         let rows =

@@ -146,7 +146,7 @@ impl Entry {
             known.ok_or_else(|| Error::invalid("item_code", "no such item in the catalogue"))
         });
         let item = item.transpose()?;
-        let path = world.topology.path(self.place);
+        let path = world.open_path(self.place);
         let path = path.ok_or_else(|| Error::invalid("place_unit_id", "no such unit"))?;
         let own = caller.is_self_only();
         let line = item.and_then(|item| item.lines.first()).map(String::as_str);

@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::{desk::Desk, parse};
 use crate::{
+    atlas::World,
     domain::patrol::{ComponentState, Step, is_component_code, is_grid_code, step},
     reach,
     registers::{self, ComponentRow, GridRow, Problem},
@@ -29,20 +30,23 @@ pub(super) fn within(caller: &Caller, path: &[Uuid]) -> bool {
     reach::place_scopes(caller).any(|scope| path.contains(&scope.unit_id))
 }
 
-/// Communities that the caller's grants reach and, where asked for, that lie within a unit.
+/// Communities that the caller's grants reach and, where asked for, that lie within a unit. A merged one counts where it went on:
+/// its grids are in force until a list says otherwise.
 ///
 /// # Errors
 /// `NotFound` when the unit is out of reach.
-pub(super) fn communities(caller: &Caller, topology: &Topology, unit: Option<Uuid>) -> Result<Vec<Uuid>> {
+pub(super) fn communities(caller: &Caller, world: &World, unit: Option<Uuid>) -> Result<Vec<Uuid>> {
     if let Some(unit) = unit {
-        let path = topology.path(unit).filter(|path| within(caller, path));
+        let path = world.open_path(unit).filter(|path| within(caller, path));
         path.ok_or_else(|| Error::not_found("unit", unit))?;
     }
-    let mut found: Vec<Uuid> = topology
+    let unit = unit.map(|unit| world.open_unit(unit));
+    let reached = |path: &[Uuid]| within(caller, path) && unit.is_none_or(|unit| path.contains(&unit));
+    let mut found: Vec<Uuid> = world
+        .topology
         .units()
         .filter(|community| community.kind == UnitKind::Community)
-        .filter(|community| unit.is_none_or(|unit| community.path.contains(&unit)))
-        .filter(|community| within(caller, &community.path))
+        .filter(|community| world.open_path(community.id).is_some_and(|path| reached(&path)))
         .map(|community| community.id)
         .collect();
     found.sort_unstable();
@@ -181,7 +185,7 @@ pub(super) async fn import_components(
 ) -> Result<pb::ImportComponentsResponse> {
     let meta = Meta::of("ImportComponents", &request, |request| &request.request_id)?;
     let (rows, listed, problems) = registers::components(&request.csv)?;
-    let topology = desk.atlas.world().topology.clone();
+    let world = desk.atlas.world();
     let by = caller.clone();
     once(&desk.db, caller, meta, async move |tx: &mut Tx<'_>| {
         store::lock(tx.conn).await?;
@@ -194,7 +198,7 @@ pub(super) async fn import_components(
         let mut tally = Tally::of(rows, problems);
         let mut write = Vec::new();
         for row in &listed {
-            let Some(component) = component(row, &grids, &topology, &by, &mut tally) else { continue };
+            let Some(component) = component(row, &grids, &world, &by, &mut tally) else { continue };
             let same = latest.get(&row.component_code).map(|known| {
                 let content = Component {
                     valid_from: component.valid_from,
@@ -227,16 +231,16 @@ pub(super) async fn import_components(
 fn component(
     row: &ComponentRow,
     grids: &HashMap<String, Grid>,
-    topology: &Topology,
+    world: &World,
     caller: &Caller,
     tally: &mut Tally,
 ) -> Option<Component> {
-    let reached = |grid: &&Grid| topology.path(grid.unit_id).is_some_and(|path| within(caller, &path));
+    let reached = |grid: &&Grid| world.open_path(grid.unit_id).is_some_and(|path| within(caller, &path));
     let grid = grids.get(&row.grid_code).filter(reached);
     if grid.is_none() {
         tally.wrong(row.row, "grid_code", "no such grid within your reach");
     }
-    let owner = topology.org_by_code(&row.owner_org);
+    let owner = world.topology.org_by_code(&row.owner_org);
     if owner.is_none() {
         tally.wrong(row.row, "owner_org", "no such organisation");
     }
@@ -264,7 +268,7 @@ pub(super) async fn list_grids(
     let size = page::size(request.page_size, 50, 500)?;
     let after: String = page::decode(&request.page_token)?.unwrap_or_default();
     let unit = parse::optional_id("unit_id", &request.unit_id)?;
-    let units = communities(caller, &desk.atlas.world().topology, unit)?;
+    let units = communities(caller, &desk.atlas.world(), unit)?;
     let today = calendar::local_day(desk.clock.now());
     let mut conn = desk.db.conn().await?;
     let mut rows = store::list_grids(&mut conn, &units, today, &after, size + 1).await?;
@@ -293,7 +297,7 @@ pub(super) async fn list_components(
     let grid = grid_filter(&request.grid_code)?;
     let day = day("day", &request.day)?.unwrap_or_else(|| calendar::local_day(desk.clock.now()));
     let unit = parse::optional_id("unit_id", &request.unit_id)?;
-    let units = communities(caller, &desk.atlas.world().topology, unit)?;
+    let units = communities(caller, &desk.atlas.world(), unit)?;
     let wanted = Wanted {
         units: &units,
         grid,

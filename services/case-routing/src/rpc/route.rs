@@ -117,8 +117,8 @@ pub async fn explain(
 ) -> Result<pb::RoutingDecision> {
     let world = desk.atlas.world();
     let unit: Uuid = parse::id("unit_id", &request.unit_id)?;
-    let path =
-        world.topology.path(unit).filter(|path| reach::covers(caller, path, None) || by_line(caller, path));
+    let path = world.open_path(unit);
+    let path = path.filter(|path| reach::covers(caller, path, None) || by_line(caller, path));
     let path = path.ok_or_else(|| Error::not_found("unit", unit.to_string()))?;
     let at = parse::optional_time("at_time", request.at_time.as_ref())?;
     let at = at.unwrap_or_else(|| desk.clock.now());

@@ -9,19 +9,27 @@ use diesel::{
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
+/// Where a hot spot is and of which line: by that it is reached.
+#[derive(Debug, Clone, PartialEq, QueryableByName)]
+pub struct Spot {
+    #[diesel(sql_type = SqlUuid)]
+    pub unit_id: Uuid,
+    /// As it was when it was noted.
+    #[diesel(sql_type = Array<SqlUuid>)]
+    pub place_path: Vec<Uuid>,
+    #[diesel(sql_type = Text)]
+    pub line: String,
+}
+
 /// A hot spot as it is kept.
 #[derive(Debug, Clone, PartialEq, QueryableByName)]
 pub struct Hotspot {
     #[diesel(sql_type = SqlUuid)]
     pub hotspot_id: Uuid,
-    #[diesel(sql_type = SqlUuid)]
-    pub unit_id: Uuid,
-    #[diesel(sql_type = Array<SqlUuid>)]
-    pub place_path: Vec<Uuid>,
+    #[diesel(embed)]
+    pub spot: Spot,
     #[diesel(sql_type = Text)]
     pub item_code: String,
-    #[diesel(sql_type = Text)]
-    pub line: String,
     #[diesel(sql_type = Date)]
     pub start_date: NaiveDate,
     #[diesel(sql_type = Date)]
@@ -125,30 +133,28 @@ pub async fn lock(conn: &mut AsyncPgConnection, id: Uuid) -> Result<Option<Hotsp
 /// Which are listed.
 #[derive(Debug)]
 pub struct Wanted<'a> {
-    /// Granted units on all lines, and granted units with the line they are granted for.
+    /// Units, each with a line.
     pub units: &'a [Uuid],
-    pub line_units: &'a [Uuid],
     pub lines: &'a [String],
-    /// Only within this unit.
-    pub within: Option<Uuid>,
     /// Only with this answer.
     pub answer: Option<&'a str>,
     pub below: Uuid,
     pub limit: i64,
 }
 
+/// Where there are hot spots, and of which lines.
+pub async fn spots(conn: &mut AsyncPgConnection) -> Result<Vec<Spot>> {
+    Ok(cached("SELECT DISTINCT unit_id, place_path, line FROM hotspots").load(conn).await?)
+}
+
 /// A page, newest first.
 pub async fn list(conn: &mut AsyncPgConnection, wanted: &Wanted<'_>) -> Result<Vec<Hotspot>> {
     Ok(cached(
-        "SELECT * FROM hotspots h WHERE (place_path && $1 OR EXISTS ( \
-             SELECT 1 FROM unnest($2, $3) AS s (unit_id, line) WHERE s.unit_id = ANY(h.place_path) AND s.line = h.line)) \
-         AND ($4 IS NULL OR $4 = ANY(place_path)) AND ($5 IS NULL OR answer = $5) AND hotspot_id < $6 \
-         ORDER BY hotspot_id DESC LIMIT $7",
+        "SELECT * FROM hotspots WHERE (unit_id, line) IN (SELECT unit_id, line FROM unnest($1, $2) AS s (unit_id, line)) \
+         AND ($3 IS NULL OR answer = $3) AND hotspot_id < $4 ORDER BY hotspot_id DESC LIMIT $5",
     )
     .bind::<Array<SqlUuid>, _>(wanted.units)
-    .bind::<Array<SqlUuid>, _>(wanted.line_units)
     .bind::<Array<Text>, _>(wanted.lines)
-    .bind::<Nullable<SqlUuid>, _>(wanted.within)
     .bind::<Nullable<Text>, _>(wanted.answer)
     .bind::<SqlUuid, _>(wanted.below)
     .bind::<BigInt, _>(wanted.limit)
@@ -195,13 +201,13 @@ struct IdRow {
     case_id: Uuid,
 }
 
-/// Cases a hot spot stands for, the newest first: of its item, at or below its unit, registered in its days, and not ended
-/// without being handled. Topic cases are none. Of each street the newest 20,000 cases are looked through, so that the cost
-/// does not grow with the years.
+/// Cases a hot spot stands for, the newest first: of its item, at or below one of the places, in one of the streets, registered in
+/// its days, and not ended without being handled. Topic cases are none. Of each street the newest 20,000 cases are looked
+/// through, so that the cost does not grow with the years.
 pub async fn members(
     conn: &mut AsyncPgConnection,
     hotspot: &Hotspot,
-    streets: &[Uuid],
+    (streets, places): (&[Uuid], &[Uuid]),
     (from, to): (Timestamp, Timestamp),
     limit: i64,
 ) -> Result<Vec<Uuid>> {
@@ -209,14 +215,14 @@ pub async fn members(
         "SELECT c.case_id FROM unnest($1) AS s (street_id) CROSS JOIN LATERAL ( \
              SELECT case_id, item_code, place_path, registered_at, state FROM cases WHERE street_id = s.street_id \
              ORDER BY case_id DESC LIMIT 20000 \
-         ) AS c WHERE c.item_code = $2 AND $3 = ANY(c.place_path) AND c.registered_at >= $4 AND c.registered_at < $5 \
+         ) AS c WHERE c.item_code = $2 AND c.place_path && $3 AND c.registered_at >= $4 AND c.registered_at < $5 \
          AND c.state NOT IN ('withdrawn', 'not_accepted', 'handed_off', 'archived') \
          AND NOT EXISTS (SELECT 1 FROM hotspots h WHERE h.topic_case_id = c.case_id) \
          ORDER BY c.case_id DESC LIMIT $6",
     )
     .bind::<Array<SqlUuid>, _>(streets)
     .bind::<Text, _>(&hotspot.item_code)
-    .bind::<SqlUuid, _>(hotspot.unit_id)
+    .bind::<Array<SqlUuid>, _>(places)
     .bind::<Timestamptz, _>(from)
     .bind::<Timestamptz, _>(to)
     .bind::<BigInt, _>(limit)

@@ -106,6 +106,21 @@ async fn a_duty_moves_with_authority_funds_and_staff_and_the_list_follows() {
         assert_eq!(refused.code(), Code::InvalidArgument, "its days are its own too");
         assert!(refused.message().starts_with("upserts[0].transfer_ref"), "{refused}");
     }
+    // Drafted as it stands it keeps what no draft says: authority and money.
+    let same = pb::CreateListVersionRequest {
+        request_id: request_id(),
+        upserts: vec![pb::ListEntry { authority_granted: false, fund_line: String::new(), ..entry.clone() }],
+        reason_code: "same".into(),
+        ..Default::default()
+    };
+    let same = lists.create_list_version(same).await.unwrap().into_inner().version.unwrap();
+    let request = pb::ListListEntriesRequest {
+        list_version: same.list_version,
+        item_code: LAMP.into(),
+        ..Default::default()
+    };
+    let kept = lists.list_list_entries(request).await.unwrap().into_inner().entries;
+    assert!(kept.contains(entry), "{kept:?}");
 
     // Suspended, the list does without it; what had arrived is sent back and goes to the department.
     let case = world.lamp().await;

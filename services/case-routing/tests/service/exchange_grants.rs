@@ -9,6 +9,7 @@ use tonic::Code;
 
 use crate::{
     exchange::World,
+    mergers::merged_community,
     support::{ITEM, request_id},
 };
 
@@ -107,5 +108,24 @@ async fn what_triage_makes_of_it_does_not_cut_a_system_off_from_its_ticket() {
         pb::PushTicketRequest { request_id: request_id(), text: "又堆了两辆车".into(), ..unknown };
     let added = call.push_ticket(more).await.unwrap().into_inner().receipt.unwrap();
     assert_eq!(added.outcome(), pb::PushOutcome::Added);
+    world.d.service.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_whose_grant_moved_hands_in_by_the_area_of_a_merged_community() {
+    let world = World::mapped("", pb::ExchangeDirection::In).await;
+    let next = merged_community(&world.d).await;
+    let granted = Persona::new(Role::IntegrationClient, next);
+    let moved = Persona { scopes: granted.scopes, org_id: None, ..world.client.clone() };
+    let mut call = world.call(&moved);
+    call.push_ticket(world.ticket("WH-1")).await.unwrap();
+    let case = world.case(&world.tickets(pb::SyncState::Unspecified).await.remove(0).case_id).await;
+    assert_eq!(case.place_unit_id, next.to_string());
+    assert_eq!(case.first_receiver_org_id, world.d.station.to_string(), "the nearest window there");
+    let more = pb::PushTicketRequest { text: "又堆了两辆车".into(), ..world.ticket("WH-1") };
+    let added = call.push_ticket(more.clone()).await.unwrap().into_inner().receipt.unwrap();
+    assert_eq!(added.outcome(), pb::PushOutcome::Added);
+    let elsewhere = pb::PushTicketRequest { request_id: request_id(), ..more };
+    assert_eq!(refused(&world, &self::elsewhere(&world), elsewhere).await.0, Code::PermissionDenied);
     world.d.service.stop().await;
 }

@@ -13,7 +13,10 @@ use chassis::{
 };
 use tonic::{Code, Status};
 
-use crate::support::{District, ITEM, names, request_id};
+use crate::{
+    mergers::merged_community,
+    support::{District, ITEM, names, request_id},
+};
 
 impl District {
     /// What analytics tells of the community, from the day before the domain's now to its day.
@@ -191,5 +194,43 @@ async fn no_topic_case_is_opened_for_what_has_a_channel_of_its_own() {
     let refused = d.opens_topic(&d.leader(), &told.hotspot_id, &request_id()).await.unwrap_err();
     assert_eq!(refused.code(), Code::FailedPrecondition);
     assert_eq!(d.spots(&d.leader()).await[0].answer(), pb::HotspotAnswer::Open);
+    d.service.stop().await;
+}
+
+#[tokio::test]
+async fn a_hot_spot_of_a_merged_community_is_answered_where_that_went() {
+    let d = District::start().await;
+    let (one, two) = (Persona::resident(d.district), Persona::resident(d.district));
+    let (open, ended) = (d.taken_in(&one).await, d.taken_in(&two).await);
+    d.resolve(&ended).await;
+    let rate = pb::RateCaseRequest {
+        case_id: ended.case_id.clone(),
+        request_id: request_id(),
+        grade: 5,
+        ..Default::default()
+    };
+    d.cases(&two).rate_case(rate).await.unwrap();
+    let told = d.hotspot(ITEM);
+    d.hears("analytics", &told.unit_id, &told).await;
+    let next = merged_community(&d).await;
+    let there = next.to_string();
+    d.service.wait_for("the pass", async || d.read(&open).await.place_unit_id == there).await;
+    assert_eq!(d.read(&ended).await.place_unit_id, d.community.to_string(), "it has ended");
+
+    let head = Persona::new(Role::StationHead, next).org(d.station);
+    let mut client = HotspotServiceClient::new(d.service.call_as(&head));
+    for unit_id in [String::new(), d.community.to_string(), there.clone()] {
+        let request = pb::ListHotspotsRequest { unit_id, ..Default::default() };
+        let seen = client.list_hotspots(request).await.unwrap().into_inner().hotspots;
+        assert_eq!(seen.iter().map(|spot| &spot.hotspot_id).collect::<Vec<_>>(), [&told.hotspot_id]);
+    }
+    let get = pb::GetHotspotRequest { hotspot_id: told.hotspot_id.clone() };
+    client.get_hotspot(get).await.unwrap();
+    let opened = d.opens_topic(&head, &told.hotspot_id, &request_id()).await.unwrap();
+    let topic = opened.case.unwrap();
+    assert_eq!((topic.place_unit_id, opened.hotspot.unwrap().linked_count), (there, 2));
+    for case in [&open, &ended] {
+        assert_eq!(d.read(case).await.parent_case_id, topic.case_id);
+    }
     d.service.stop().await;
 }

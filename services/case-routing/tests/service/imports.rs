@@ -18,7 +18,10 @@ use diesel::{QueryableByName, sql_types::BigInt};
 use diesel_async::RunQueryDsl;
 use tonic::{Code, Status};
 
-use crate::support::{District, ITEM, names, request_id};
+use crate::{
+    mergers::merged_community,
+    support::{District, ITEM, names, request_id},
+};
 
 #[derive(QueryableByName)]
 struct Number {
@@ -494,5 +497,34 @@ async fn history_is_listed_by_its_own_days_and_goes_on_like_any_other_case() {
     };
     d.tasks(&d.leader()).sign_task(sign).await.unwrap();
     assert_eq!(d.told().await, ["TaskSigned"]);
+    d.service.stop().await;
+}
+
+#[tokio::test]
+async fn an_open_case_of_a_merged_community_is_in_the_next_one_at_once() {
+    let d = District::start().await;
+    let next = merged_community(&d).await;
+    let rows = vec![open(&d, pb::CaseState::Accepted, "o-1"), closed(&d, 1)];
+    let by = Persona::new(Role::ItOperator, next);
+    let answer = import(&d, &by, &batch(rows)).await.unwrap();
+    assert_eq!((answer.imported_count, answer.problems), (2, vec![]));
+    let events = d.service.drain_outbox().await;
+    let told: pb::CasesImported = events[0].decode().unwrap();
+    let names = |number: i32, names: &[String]| names[usize::try_from(number).unwrap() - 1].clone();
+    let told: Vec<_> = told
+        .cases
+        .iter()
+        .map(|fact| {
+            let receiver = names(fact.first_receiver_org, &told.org_ids);
+            (fact.state(), names(fact.place_unit, &told.unit_ids), receiver)
+        })
+        .collect();
+    let station = d.station.to_string();
+    // One that has ended keeps its place.
+    let expected = [
+        (pb::CaseState::Accepted, next.to_string(), station.clone()),
+        (pb::CaseState::Closed, d.community.to_string(), station),
+    ];
+    assert_eq!(told, expected);
     d.service.stop().await;
 }

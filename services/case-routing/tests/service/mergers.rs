@@ -1,5 +1,6 @@
 //! A street becomes part of another, or a community is put under another street: open cases are where their units went, for
-//! whoever is in charge there and for the router, and nothing is done twice.
+//! whoever is in charge there and for the router, and nothing is done twice. What comes in by a unit that has ended comes in where
+//! it went on.
 
 use chassis::{
     auth::Role,
@@ -10,14 +11,15 @@ use chassis::{
         identity::v1::{OrganizationChanged, UnitChanged},
     },
     testing::Persona,
-    topology::{Organization, Unit, UnitState},
+    topology::{Organization, Unit, UnitKind, UnitState},
 };
 use tonic::{Code, Status};
 use uuid::Uuid;
 
 use crate::{
     benefits::of_type,
-    support::{District, request_id},
+    patrol::{district, lamp},
+    support::{District, ITEM, request_id},
 };
 
 async fn tell(d: &District, unit: &Unit) {
@@ -32,25 +34,43 @@ fn next_version(d: &District, id: Uuid) -> Unit {
     Unit { version: known.version + 1, ..Unit::clone(&known) }
 }
 
-/// The street becomes part of a new one, with its community and its office; gives the new one.
-async fn merged(d: &District) -> Uuid {
+/// A unit becomes part of a new one; gives the new one.
+async fn part_of_new(d: &District, unit: Uuid, code: &str) -> Uuid {
     let next = new_id();
-    let street = next_version(d, d.street);
-    tell(d, &Unit { id: next, code: "420103099".into(), version: 1, ..street.clone() }).await;
+    let unit = next_version(d, unit);
+    tell(d, &Unit { id: next, code: code.into(), version: 1, ..unit.clone() }).await;
     let ended = Unit {
         state: UnitState::Merged,
         valid_to: Some(d.service.clock().now()),
         successor_id: Some(next),
-        ..street
+        ..unit
     };
     tell(d, &ended).await;
-    tell(d, &Unit { parent_id: Some(next), ..next_version(d, d.community) }).await;
+    next
+}
+
+/// An organisation goes on at another unit.
+async fn rehomed(d: &District, org: Uuid, unit_id: Uuid) {
     let topology = chassis::topology::Shared::load(&d.service.context.topology);
-    let office = topology.org(d.office).unwrap();
-    let office = Organization { unit_id: next, version: office.version + 1, ..Organization::clone(&office) };
-    let told = OrganizationChanged { org_id: office.id.to_string(), organization: Some((&office).into()) };
+    let org = topology.org(org).unwrap();
+    let org = Organization { unit_id, version: org.version + 1, ..Organization::clone(&org) };
+    let told = OrganizationChanged { org_id: org.id.to_string(), organization: Some((&org).into()) };
     let now = d.service.clock().now();
-    d.service.deliver(Event::of("identity", now, office.id, office.version, &told)).await;
+    d.service.deliver(Event::of("identity", now, org.id, org.version, &told)).await;
+}
+
+/// The street becomes part of a new one, with its community and its office; gives the new one.
+async fn merged(d: &District) -> Uuid {
+    let next = part_of_new(d, d.street, "420103099").await;
+    tell(d, &Unit { parent_id: Some(next), ..next_version(d, d.community) }).await;
+    rehomed(d, d.office, next).await;
+    next
+}
+
+/// The community becomes part of a new one in its street, with its station; gives the new one.
+pub async fn merged_community(d: &District) -> Uuid {
+    let next = part_of_new(d, d.community, "420103005099").await;
+    rehomed(d, d.station, next).await;
     next
 }
 
@@ -145,5 +165,88 @@ async fn open_cases_of_a_merged_street_are_in_the_new_one() {
     assert_eq!(read(&d, &dispatcher, &here).await.unwrap_err().code(), Code::NotFound);
     assert_eq!(read(&d, &dispatcher, &whole).await.unwrap(), before, "nothing is done twice");
     assert!(of_type::<pb::CasePlaceFollowed>(&d.service.drain_outbox().await).is_empty(), "the same unit");
+    d.service.stop().await;
+}
+
+#[tokio::test]
+async fn what_comes_in_by_a_merged_community_is_received_where_its_station_is_now() {
+    let d = District::start().await;
+    let next = merged_community(&d).await;
+    let resident = Persona::resident(d.district);
+    // Whose grant moved names the place by the number that everybody knows.
+    let window = Persona::new(Role::ServiceWorker, next).org(d.station);
+    let intake = d.intake_request(&resident);
+    let taken = d.cases(&window).intake_case(intake).await.unwrap().into_inner().case.unwrap();
+    let register = pb::RegisterCaseRequest {
+        request_id: request_id(),
+        text: "楼道堆物".into(),
+        place_unit_id: d.community.to_string(),
+        notice_version: "1".into(),
+        ..Default::default()
+    };
+    let asked = d.cases(&resident).register_case(register).await.unwrap().into_inner().case.unwrap();
+    for case in [&taken, &asked] {
+        assert_eq!(case.place_unit_id, next.to_string());
+        assert_eq!(case.first_receiver_org_id, d.station.to_string(), "the nearest window there");
+    }
+    assert_eq!((taken.state(), taken.lead_org_id), (pb::CaseState::Dispatched, d.office.to_string()));
+    let explain = pb::ExplainRouteRequest {
+        item_code: ITEM.into(),
+        unit_id: d.community.to_string(),
+        ..Default::default()
+    };
+    let mut desk = IntakeServiceClient::new(d.service.call_as(&window));
+    let explained = desk.explain_route(explain).await.unwrap().into_inner().decision.unwrap();
+    assert_eq!(explained.lead_org_id, d.office.to_string());
+    let elsewhere = Persona::new(Role::ServiceWorker, d.other_street).org(d.other_office);
+    let foreign = d.cases(&elsewhere).intake_case(d.intake_request(&resident)).await.unwrap_err();
+    assert_eq!(foreign.code(), Code::PermissionDenied);
+    d.service.stop().await;
+}
+
+#[tokio::test]
+async fn the_grids_of_a_merged_community_are_walked_where_it_went() {
+    let d = district(0).await;
+    d.with_registers().await;
+    let courtyard = new_id();
+    let below = Unit {
+        id: courtyard,
+        code: "420103005001C001".into(),
+        kind: UnitKind::Courtyard,
+        parent_id: Some(d.community),
+        version: 1,
+        ..next_version(&d, d.community)
+    };
+    tell(&d, &below).await;
+    let worker = d.worker();
+    let walking = d.starts(&worker).await;
+    let next = merged_community(&d).await;
+    tell(&d, &Unit { parent_id: Some(next), ..next_version(&d, courtyard) }).await;
+    let moved = Persona::new(Role::GridWorker, next).org(d.station);
+    let worker = Persona { scopes: moved.scopes.clone(), ..worker };
+
+    // The patrol goes on.
+    let in_courtyard = pb::ReportFindingRequest { place_unit_id: courtyard.to_string(), ..lamp(&walking) };
+    let found = d.reports(&worker, in_courtyard).await.unwrap().finding.unwrap();
+    assert_eq!(found.place_unit_id, courtyard.to_string());
+    let case = read(&d, &d.dispatcher(), &pb::Case { case_id: found.case_id, ..Default::default() }).await;
+    assert_eq!(case.unwrap().place_unit_id, courtyard.to_string());
+    // Another begins, by a list that still has the grid where it was.
+    let second = d.starts(&moved).await;
+    assert_eq!(second.unit_id, next.to_string());
+    let litter = pb::ReportFindingRequest {
+        item_code: "CJ-0112".into(),
+        component_code: String::new(),
+        place_unit_id: d.community.to_string(),
+        ..lamp(&second)
+    };
+    let found = d.reports(&moved, litter).await.unwrap().finding.unwrap();
+    assert_eq!(found.place_unit_id, next.to_string());
+    let head = Persona::new(Role::StationHead, next).org(d.station);
+    let listed = d.patrols(&head).list_grids(pb::ListGridsRequest::default()).await.unwrap();
+    assert_eq!(listed.into_inner().grids.len(), 2);
+    let request = pb::GetPatrolCoverageRequest { unit_id: next.to_string(), ..Default::default() };
+    let seen = d.patrols(&head).get_patrol_coverage(request).await.unwrap().into_inner();
+    assert_eq!((seen.grids_in_force, seen.patrols, seen.findings), (2, 2, 2));
     d.service.stop().await;
 }

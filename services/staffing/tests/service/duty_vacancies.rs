@@ -1,14 +1,15 @@
 //! Posts that fall vacant when the transfer of a duty is in effect already, and are held again.
 
-use chassis::{auth::Role, clock::new_id};
+use chassis::{auth::Role, clock::new_id, db::Tx, inbox::Consumer, testing::Persona};
 use proto::{
     case_routing::v1::{DutyEffective, DutyTransferProposed, PostNeed},
     staffing::v1::{CreatePostRequest, CreateWorkerRequest, DemandState, PostKind},
 };
+use staffing::{config::Config, consumer::StaffingConsumer, desk::Setup, working_days::WorkingDays};
 
 use crate::{
     duty::{about_staff, assign, client, demand, head, posts_of, proposed, train},
-    world::{COMMUNITY, STATION, World, request_id},
+    world::{COMMUNITY, Hired, STATION, World, granted, request_id},
 };
 
 #[tokio::test]
@@ -77,5 +78,58 @@ async fn a_duty_in_effect_has_its_staff_again_with_every_post_held_or_with_other
     assert!(others.contains(&free) && others.len() == 2, "{others:?}");
     assert_eq!(assign(&mut head, id, &others).await.unwrap().staff(), DemandState::Met);
     assert_eq!(about_staff(&world).await, ["StaffReleased", "StaffAssigned"]);
+    world.service.stop().await;
+}
+
+#[tokio::test]
+async fn who_comes_after_somebody_left_takes_the_promised_post_also_in_one_batch() {
+    let world = World::start().await;
+    let one = world.hire(Role::ServiceWorker, COMMUNITY, STATION, "").await;
+    let id = new_id();
+    world.tell(id, &proposed(id)).await;
+    let persona = head();
+    let mut head = client(&world, &persona);
+    let promised = posts_of(&world).await.swap_remove(0).post_id;
+    assign(&mut head, id, std::slice::from_ref(&promised)).await.unwrap();
+    world.tell(id, &DutyEffective { duty_transfer_id: id.to_string(), ..Default::default() }).await;
+    world.sent().await;
+
+    let setup = Setup {
+        topology: world.service.context.topology.clone(),
+        terms: Config::default().terms(),
+        days: WorkingDays::open(world.service.db()).await.unwrap(),
+        auto_accept: false,
+    };
+    let consumer = StaffingConsumer::new(setup);
+    let mut holder = one;
+    for comes_first in [false, true] {
+        let persona = Persona::new(Role::ServiceWorker, COMMUNITY).org(STATION);
+        let next = Hired { persona, grant_id: new_id() };
+        let comes = granted(&next, Role::ServiceWorker, COMMUNITY, STATION, "");
+        let mut batch = [
+            world.event(holder.persona.person_id, &world.revoked(&holder)),
+            world.event(next.persona.person_id, &comes),
+        ];
+        if comes_first {
+            batch.reverse();
+        }
+        let handled =
+            world.service.db().transaction(async |tx: &mut Tx<'_>| consumer.handle(tx, &batch).await);
+        handled.await.unwrap();
+        let filled = posts_of(&world).await.into_iter().filter(|post| post.state == "filled");
+        let filled: Vec<String> = filled.map(|post| post.post_id).collect();
+        let staff = demand(&mut head, id).await.staff();
+        if comes_first {
+            // While the other is still there, nobody takes that post.
+            assert!(filled.len() == 1 && filled[0] != promised, "{filled:?}");
+            assert_eq!(about_staff(&world).await, ["StaffUnavailable"]);
+            assert_eq!(staff, DemandState::Refused);
+        } else {
+            assert_eq!(filled, [promised.clone()]);
+            assert_eq!(about_staff(&world).await, ["StaffUnavailable", "StaffAssigned"], "there is no grace");
+            assert_eq!(staff, DemandState::Met);
+        }
+        holder = next;
+    }
     world.service.stop().await;
 }

@@ -149,14 +149,17 @@ impl World {
         hired
     }
 
-    pub async fn revoke(&self, hired: &Hired) -> Event {
-        let message = RoleRevoked {
+    pub fn revoked(&self, hired: &Hired) -> RoleRevoked {
+        RoleRevoked {
             person_id: hired.persona.person_id.to_string(),
             grant_id: hired.grant_id.to_string(),
             tokens_before_time: Some(to_proto(self.service.clock().real_now())),
             ..RoleRevoked::default()
-        };
-        self.tell(hired.persona.person_id, &message).await
+        }
+    }
+
+    pub async fn revoke(&self, hired: &Hired) -> Event {
+        self.tell(hired.persona.person_id, &self.revoked(hired)).await
     }
 
     pub fn assignments(&self, persona: &Persona) -> AssignmentServiceClient<PeerChannel> {

@@ -13,6 +13,7 @@
 //! - *Which level*: the deepest that explains it. What lies above is found only if the rest is too much by itself.
 //! - *Steadiness*: a hot spot goes on under easier conditions than it began under, against the history before it began;
 //!   an excess soon after its end is the same one; one that lasts is the usual some day ([`watch`]).
+//! - *Mergers*: the counts of a place that was merged, and its hot spot, are those of what it was merged into.
 
 pub mod detect;
 pub mod effect;

@@ -277,6 +277,22 @@ fn an_excess_soon_after_the_end_is_the_same_hot_spot() {
     assert_eq!((seen.new.len(), seen.going_on.len()), (1, 0));
 }
 
+#[test]
+fn of_hot_spots_whose_places_became_one_the_first_goes_on() {
+    let known = |id: u128| Known {
+        hotspot_id: Uuid::from_u128(id),
+        cell: cell(community(0, 0), "CJ-0103"),
+        start: window_start(day()),
+        end: day(),
+        active: true,
+    };
+    let field = field(one(&[14, 1, 0, 2, 1, 1, 0, 1, 2]), 17);
+    let seen = judge(&field, &[known(7), known(8)], day(), &METHOD);
+    let going_on: Vec<Uuid> = seen.going_on.iter().map(|(id, _)| *id).collect();
+    assert_eq!((going_on, seen.over), (vec![Uuid::from_u128(7)], vec![Uuid::from_u128(8)]));
+    assert!(seen.new.is_empty(), "{:?}", seen.new);
+}
+
 /// Weeks of a quiet district: 5 streets of 8 communities, 12 items between rare and common, some in bursts.
 fn quiet(dice: &mut Dice, outbreak: Option<(Uuid, &str, i64)>) -> Field {
     const ITEMS: [(&str, f64, bool); 12] = [

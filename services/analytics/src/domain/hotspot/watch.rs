@@ -49,11 +49,14 @@ pub fn judge(field: &Field, known: &[Known], day: NaiveDate, method: &Method) ->
     if !field.is_judged(method) {
         return seen;
     }
-    let mut standing = Vec::new();
+    let mut standing: Vec<(Cell, Verdict)> = Vec::new();
     for hotspot in known.iter().filter(|hotspot| hotspot.active) {
         let age = (day - hotspot.start).num_days();
+        // Places that became one have one excess: the first of their hot spots goes on.
+        let goes_on = standing.iter().any(|(cell, _)| *cell == hotspot.cell);
         let verdict = field.verdict(&hotspot.cell, Some(age), method).filter(|verdict| {
-            age < method.most_days && verdict.p_value <= method.keep_p && verdict.ratio() >= method.keep_ratio
+            let lasts = verdict.p_value <= method.keep_p && verdict.ratio() >= method.keep_ratio;
+            !goes_on && age < method.most_days && lasts
         });
         match verdict {
             Some(verdict) => {

@@ -4,6 +4,7 @@
 use chrono::TimeDelta;
 
 use super::super::*;
+use super::follow_units::{self, NEXT};
 use super::world::*;
 
 const OPEN: [CaseState; 4] =
@@ -68,6 +69,21 @@ fn every_state_is_taken_over_complete_and_no_other_is() {
         assert_eq!(first.reason.as_ref().unwrap().args["source"], "old_hotline");
         assert!(timeline[1..].iter().all(|entry| entry.actor == PersonRef::system()));
         assert_eq!(case.registered_at, first.at);
+    }
+}
+
+#[test]
+fn an_open_case_of_a_merged_street_is_in_the_new_one_and_one_that_has_ended_where_it_lay() {
+    for state in OPEN.iter().chain(&ENDED) {
+        let mut world = World::new();
+        world.routes = RoutingTable::new(follow_units::merged());
+        let mut command = command(&mut world, *state);
+        command.register.place_unit = STREET;
+        let case = import(&mut world, command).unwrap().case;
+        let unit = if OPEN.contains(state) { NEXT } else { STREET };
+        assert_eq!((case.place.unit, case.place.street), (unit, Some(unit)), "{state}");
+        assert_eq!(case.place.path, [CITY, DISTRICT, unit]);
+        assert_eq!(violations(&case), Vec::<&str>::new());
     }
 }
 
