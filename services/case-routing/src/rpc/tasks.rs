@@ -260,7 +260,11 @@ impl TaskService for Tasks {
                     reason_code: parse::code("reason_code", &message.reason_code)?,
                 }
             },
-            |case, act, _by, call| case.whistle(&call, &act)
+            |case, act, by, call| {
+                let (routes, now) = (act.routes, act.now);
+                let act = acting_for_who_may(act, by, |org| case.may_whistle(org, &call.orgs, routes, now));
+                case.whistle(&call, &act)
+            }
         )
     }
 
