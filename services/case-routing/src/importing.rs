@@ -44,16 +44,20 @@ pub struct Row {
 impl Row {
     /// All keys by which it may be known.
     pub fn keys(&self) -> impl Iterator<Item = &[u8]> {
-        std::iter::once(self.key.as_slice()).chain(self.also.as_deref())
+        both(&self.key, self.also.as_deref())
     }
+}
+
+fn both<'k>(key: &'k [u8], also: Option<&'k [u8]>) -> impl Iterator<Item = &'k [u8]> {
+    std::iter::once(key).chain(also)
 }
 
 /// A case that is to be stored.
 #[derive(Debug)]
 pub struct Ready {
     pub index: usize,
-    pub key: Vec<u8>,
-    pub also: Option<Vec<u8>>,
+    key: Vec<u8>,
+    also: Option<Vec<u8>>,
     pub change: Change<CaseRecord>,
     /// Code of the district that numbers it, and the day.
     numbered: (String, NaiveDate),
@@ -297,7 +301,8 @@ impl Ready {
         imported: Imported,
         rated_at: Option<Timestamp>,
     ) -> Self {
-        let Imported { mut case, timeline, intake_in_time, elapsed_seconds, elapsed_unit } = imported;
+        let Imported { mut case, timeline, intake_in_time, elapsed_seconds, elapsed_unit, handed_off } =
+            imported;
         let version = case.version;
         let lead_task = case.lead_task.filter(|_| !case.state.is_finished());
         let rating = case.rating.as_ref();
@@ -315,9 +320,11 @@ impl Ready {
         };
         let told = Told { id: case.id, fact, facts: case.facts() };
         // Decisions of ours are kept with all that was looked at; what was decided elsewhere stands with the case alone.
-        let decisions = if case.state.is_finished() { Vec::new() } else { case.routing.clone() };
+        let elsewhere = case.state.is_finished() && handed_off.is_none();
+        let decisions = if elsewhere { Vec::new() } else { case.routing.clone() };
         case.routing.iter_mut().for_each(|decision| decision.candidates.clear());
-        let pending = Pending { timeline: vec![timeline], decisions, sealed_text, ..Pending::default() };
+        let pending =
+            Pending { timeline: vec![timeline], decisions, sealed_text, handed_off, ..Pending::default() };
         let after = CaseRecord { pending, ..CaseRecord::loaded(case, version) };
         let change = Change { before: None, after, trace: None };
         Self { index, key, also, change, numbered, told }
@@ -326,6 +333,11 @@ impl Ready {
     /// The case.
     pub fn case(&self) -> &Case {
         &self.change.after.case
+    }
+
+    /// All keys that are to stand for it.
+    pub fn keys(&self) -> impl Iterator<Item = &[u8]> {
+        both(&self.key, self.also.as_deref())
     }
 
     /// What is stored, and what is told.

@@ -1,7 +1,10 @@
 //! Entries of the responsibility list as they are maintained: checked row by row, put together into a version, compared.
 //! Pure; the database and the wire are others' affair.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use chassis::{Error, Result};
 use chrono::NaiveDate;
@@ -102,8 +105,8 @@ impl Draft {
             }
             entries.insert(upsert.entry.rule_id.clone(), upsert.clone());
         }
-        if let Some(item) = known.without_lead(base, &entries).first() {
-            let message = text("no_lead").1.replace("{}", item);
+        if let Some(bare) = known.without_lead(base, &entries).first() {
+            let message = text("no_lead").1.replace("{}", &bare.to_string());
             return Err(Error::invalid("upserts.item_code", message));
         }
         Ok(entries)
@@ -160,15 +163,75 @@ impl Known<'_> {
         !concerned || based.is_some_and(|based| same_duty(based, own))
     }
 
-    /// Items that organisations handle and nobody may lead in every case, as of today; of a list that begins later, as of its
-    /// first day. Who leads from a day that lies ahead leaves the days until then without anybody.
-    pub fn without_lead<'e>(&'e self, base: &Entries, entries: &Entries) -> Vec<&'e str> {
+    /// Items that organisations handle and that on some day nobody may lead in every case, from today on; of a list that begins
+    /// later, from its first day on. Who leads from a day that lies ahead leaves the days until then without anybody, and who
+    /// leads until a day the days from it on.
+    pub fn without_lead<'e>(&'e self, base: &Entries, entries: &Entries) -> Vec<Bare<'e>> {
         let list = if base.is_empty() { entries } else { base };
         let first = list.values().map(|listed| listed.from).min();
-        let led = led_on(entries, first.map_or(self.today, |first| first.max(self.today)));
-        let bare = self.items.values().filter(|item| needs_lead(item)).map(|item| item.item_code.as_str());
-        bare.filter(|code| !led.contains(code)).collect()
+        bare_from(self.items, entries, first.map_or(self.today, |first| first.max(self.today)))
     }
+}
+
+/// An item that nobody may lead in every case, and the first day of that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bare<'e> {
+    /// Code of the item.
+    pub item_code: &'e str,
+    /// The day.
+    pub from: NaiveDate,
+}
+
+impl fmt::Display for Bare<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.item_code, self.from)
+    }
+}
+
+/// Items that need a lead and have none on the given day, or on one after it.
+fn bare_from<'e>(
+    items: &'e BTreeMap<String, seed::Item>,
+    entries: &Entries,
+    day: NaiveDate,
+) -> Vec<Bare<'e>> {
+    let mut led: BTreeMap<&str, Vec<(NaiveDate, Option<NaiveDate>)>> = BTreeMap::new();
+    for listed in leads(entries) {
+        led.entry(&listed.entry.item_code).or_default().push((listed.from, listed.to));
+    }
+    led.values_mut().for_each(|days| days.sort_unstable());
+    let needing = items.values().filter(|item| needs_lead(item)).map(|item| item.item_code.as_str());
+    let bare = needing.filter_map(|item_code| {
+        let days = led.get(item_code).map_or(&[][..], Vec::as_slice);
+        first_gap(days, day).map(|from| Bare { item_code, from })
+    });
+    bare.collect()
+}
+
+/// The first day from a given one on that lies in none of the periods, which come in the order of their first days.
+fn first_gap(periods: &[(NaiveDate, Option<NaiveDate>)], day: NaiveDate) -> Option<NaiveDate> {
+    let mut until = day;
+    for (from, to) in periods {
+        if *from > until {
+            break;
+        }
+        until = until.max((*to)?);
+    }
+    Some(until)
+}
+
+/// What a version would leave without a lead if it was put in force on a day: items that it leads on other days only, or that
+/// the version in force leads then. What came into the catalogue since it was drafted, and nobody leads yet, was told with the
+/// catalogue and is no reason to wait.
+pub fn abandoned<'e>(
+    items: &'e BTreeMap<String, seed::Item>,
+    in_force: &Entries,
+    entries: &Entries,
+    day: NaiveDate,
+) -> Option<Bare<'e>> {
+    let led_now = led_on(in_force, day);
+    let led: BTreeSet<&str> = leads(entries).map(|listed| listed.entry.item_code.as_str()).collect();
+    let concerns = |bare: &Bare<'_>| led.contains(bare.item_code) || led_now.contains(bare.item_code);
+    bare_from(items, entries, day).into_iter().find(concerns)
 }
 
 /// Whether organisations handle an item, so that the list has to say who leads it.
@@ -178,11 +241,16 @@ pub fn needs_lead(item: &seed::Item) -> bool {
 
 /// Codes of the items that somebody may lead in every case on a day.
 pub fn led_on(entries: &Entries, day: NaiveDate) -> BTreeSet<&str> {
-    let leads = entries.values().filter(|listed| {
+    let on_the_day = leads(entries).filter(|listed| listed.holds_on(day));
+    on_the_day.map(|listed| listed.entry.item_code.as_str()).collect()
+}
+
+/// Entries by which somebody may lead an item in every case.
+fn leads(entries: &Entries) -> impl Iterator<Item = &ListEntry> {
+    entries.values().filter(|listed| {
         let may = matches!(listed.entry.part, ListPart::Lead | ListPart::StatutoryDuty);
-        may && listed.entry.condition.is_none() && listed.holds_on(day)
-    });
-    leads.map(|listed| listed.entry.item_code.as_str()).collect()
+        may && listed.entry.condition.is_none()
+    })
 }
 
 /// A rule that two versions have differently.
@@ -372,6 +440,65 @@ mod tests {
         assert!(first.apply(&Entries::new(), &known).is_ok());
         let all_later = Draft { whole: true, ..first };
         assert!(all_later.apply(&shipped(), &known).is_err(), "nobody would lead anything today");
+    }
+
+    /// Whoever leads the item in the shipped list, changed.
+    fn leads_of(item: &str, change: impl Fn(&mut ListEntry)) -> Vec<ListEntry> {
+        let mut found: Vec<ListEntry> =
+            leads(&shipped()).filter(|listed| listed.entry.item_code == item).cloned().collect();
+        found.iter_mut().for_each(change);
+        found
+    }
+
+    fn day(text: &str) -> NaiveDate {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn who_leads_until_a_day_leaves_the_item_to_somebody_from_that_day_on() {
+        let ends = leads_of("CJ-0101", |listed| listed.to = Some(day("2026-04-01")));
+        let next = |from: &str| {
+            leads_of("CJ-0101", |listed| {
+                listed.entry.rule_id.push_str("-NEXT");
+                listed.from = day(from);
+            })
+        };
+        let drafted = |next: Vec<ListEntry>| {
+            let upserts = ends.iter().cloned().chain(next).collect();
+            applied(&Draft { upserts, ..Draft::default() })
+        };
+        for left in [drafted(Vec::new()), drafted(next("2026-04-02"))] {
+            let message = left.unwrap_err().to_string();
+            assert!(message.contains("CJ-0101 2026-04-01"), "{message}");
+        }
+        for from in ["2026-04-01", "2026-03-20"] {
+            assert!(drafted(next(from)).is_ok(), "{from}");
+        }
+    }
+
+    #[test]
+    fn a_version_is_put_in_force_when_it_leaves_no_item_to_nobody() {
+        let items = items();
+        let mut ends = shipped();
+        for lead in leads_of("CJ-0101", |listed| listed.to = Some(day("2026-04-01"))) {
+            ends.insert(lead.entry.rule_id.clone(), lead);
+        }
+        let bare = |in_force: &Entries, entries: &Entries, on: &str| {
+            abandoned(&items, in_force, entries, day(on)).map(|bare| bare.to_string())
+        };
+        assert_eq!(bare(&shipped(), &shipped(), "2026-04-01"), None);
+        let days = [("2026-03-31", "2026-04-01"), ("2026-04-01", "2026-04-01"), ("2026-05-01", "2026-05-01")];
+        for (on, from) in days {
+            // Also where the one in force has the same gap.
+            for in_force in [&shipped(), &ends] {
+                assert_eq!(bare(in_force, &ends, on), Some(format!("CJ-0101 {from}")), "{on}");
+            }
+        }
+        // It came into the catalogue, and nobody leads it yet: then the version takes nothing from it.
+        let mut without = shipped();
+        without.retain(|_, listed| listed.entry.item_code != "CJ-0101");
+        assert_eq!(bare(&without, &without, "2026-04-01"), None);
+        assert_eq!(bare(&shipped(), &without, "2026-04-01"), Some("CJ-0101 2026-04-01".to_owned()));
     }
 
     #[test]

@@ -221,7 +221,8 @@ impl Work<'_> {
         let in_time = self.stop_clock(ClockKind::Contact, Some(id)).unwrap_or(true);
         let reason = method.map(|method| Reason::new(format!("contacted_by_{method}")));
         self.emit(DomainEvent::CaseContacted { in_time }, reason, Some(id));
-        Ok(())
+        // Whoever was called to lead has answered the call.
+        self.reported(id)
     }
 
     /// Assists that are not done: what is decided without them needs them no more.

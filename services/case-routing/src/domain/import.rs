@@ -1,7 +1,8 @@
 //! A case of another system becomes one of ours. An open one goes through the verbs at its own times, so that its clocks are
 //! those it would have had here, as far as triage or its lead; what was done beyond that elsewhere is not made up. What time
-//! would have brought here before it came is noted with it: silence has accepted, warnings count as given. One that has ended is
-//! written down as it stands, complete by the rules of a closed record (C-6).
+//! would have brought here before it came is noted with it: silence has accepted, warnings count as given. An open one of an
+//! emergency line goes to that line with the import, for nothing was done here yet. One that has ended is written down as it
+//! stands, complete by the rules of a closed record (C-6).
 
 use std::sync::Arc;
 
@@ -60,6 +61,8 @@ pub struct Imported {
     pub elapsed_seconds: i64,
     /// The unit of that limit; unset of a case that is not completed.
     pub elapsed_unit: Option<TimeUnit>,
+    /// The emergency line that it was handed off by with the import; unset of what another system did with it.
+    pub handed_off: Option<String>,
 }
 
 impl Case {
@@ -184,6 +187,10 @@ impl ImportCase {
             let message = "an application that is open is filed as one, with its papers";
             return Err(DomainError::invalid("item_code", message));
         }
+        if self.state == CaseState::Dispatched && item.emergency_line.is_some() {
+            let message = "an emergency is in the hands of its own line, and has no lead here";
+            return Err(DomainError::invalid("state", message));
+        }
         Ok(())
     }
 }
@@ -224,8 +231,11 @@ fn open(command: ImportCase, act: &Act<'_>) -> Result<Imported> {
     }
     let accept_due_at = work.start_clock(ClockKind::Accept, None, work.sla().accept);
     work.emit(DomainEvent::CaseRegistered { accept_due_at }, None, None);
+    let is_emergency = work.item().is_some_and(|item| item.emergency_line.is_some());
     let mut intake_in_time = false;
-    if state == CaseState::Registered {
+    if state == CaseState::Registered && is_emergency {
+        intake_in_time = act.now <= accept_due_at;
+    } else if state == CaseState::Registered {
         if accept_due_at <= act.now {
             // Nobody decided: it was accepted by silence then. The accept clock is its only one yet.
             work.now = accept_due_at;
@@ -251,17 +261,24 @@ fn open(command: ImportCase, act: &Act<'_>) -> Result<Imported> {
         let outcome = work.manual(&manual, "chosen_by_dispatcher", |_| None)?;
         work.dispatch_to(&outcome, true)?;
     }
+    work.now = act.now;
+    // Its line takes an emergency here and now, however far it had come there.
+    work.hand_off_emergency()?;
     // Reminders of what lies behind would come all at once. That a limit has passed is told all the same, once; who is asked why
     // is asked now, not in a past in which nobody here could answer.
     work.case.clocks.iter_mut().for_each(|clock| clock.forgo_warnings(act.now));
-    work.now = act.now;
     let decision = work.finish();
+    let handed_off = decision.events.into_iter().find_map(|told| match told.event {
+        DomainEvent::CaseHandedOff { line_code, .. } => Some(line_code),
+        _ => None,
+    });
     Ok(Imported {
         case: decision.case,
         timeline: decision.timeline,
         intake_in_time,
         elapsed_seconds: 0,
         elapsed_unit: None,
+        handed_off,
     })
 }
 
@@ -304,7 +321,14 @@ fn ended(command: ImportCase, act: &Act<'_>) -> Result<Imported> {
     past.case.updated_at = act.now;
     let decided = accepted_at.is_some() || command.state != CaseState::Withdrawn;
     let intake_in_time = decided && decided_at <= limit.at;
-    Ok(Imported { case: past.case, timeline: past.timeline, intake_in_time, elapsed_seconds, elapsed_unit })
+    Ok(Imported {
+        case: past.case,
+        timeline: past.timeline,
+        intake_in_time,
+        elapsed_seconds,
+        elapsed_unit,
+        handed_off: None,
+    })
 }
 
 /// A case that has ended, while it is written down.

@@ -333,6 +333,32 @@ pub fn stands_on(base: Option<i32>, chain: &[i32]) -> Result<()> {
     Err(DomainError::guard("list_moved", message))
 }
 
+/// The versions on their way besides one: those that run as canaries or wait for their day.
+#[must_use]
+pub fn on_the_way(all: &[Period], but: i32, now: Timestamp) -> Vec<i32> {
+    let canary = |period: &&Period| period.unit.is_some() && period.covers(now);
+    let waits = |period: &&Period| period.unit.is_none() && now < period.from;
+    let others = all.iter().filter(|period| period.version != but && !period.is_empty());
+    let coming = others.filter(|period| canary(period) || waits(period));
+    let mut versions: Vec<i32> = coming.map(|period| period.version).collect();
+    versions.sort_unstable();
+    versions.dedup();
+    versions
+}
+
+/// What is taken back would come back by itself with a version on its way that was made from it. `made_from` is that version
+/// and all that it was made from, `chain` the one taken back and what that amends.
+///
+/// # Errors
+/// `Guard` `list_scheduled`.
+pub fn stands_apart(made_from: &[i32], chain: &[i32]) -> Result<()> {
+    if !made_from.iter().any(|version| chain.contains(version)) {
+        return Ok(());
+    }
+    let message = "another version that was made from it runs as a canary or waits; roll that back first";
+    Err(DomainError::guard("list_scheduled", message))
+}
+
 /// What was in force before a version came that duties have amended since. `chain` holds it and what it amends.
 #[must_use]
 pub fn replaced(chain: &[i32], all: &[Period]) -> Option<i32> {

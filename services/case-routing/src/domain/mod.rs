@@ -132,8 +132,8 @@ pub use item::{ApplicationRules, Holder, PartnerRule, ResponsibilityEntry, Servi
 pub use joined::Original;
 pub use likeness::{LEAST_ALIKE, Likeness, Matter, Weights};
 pub use lists::{
-    EntryList, ListVersion, Period, Schedule, activate, replaced, roll_back, stands_on, start_canary,
-    version_at,
+    EntryList, ListVersion, Period, Schedule, activate, on_the_way, replaced, roll_back, stands_apart,
+    stands_on, start_canary, version_at,
 };
 pub use mediation::*;
 pub use objection::ObjectTask;

@@ -220,6 +220,10 @@ impl Work<'_> {
         self.move_task(task, TaskState::Issued)?;
         self.task_mut(task)?.signed_at = None;
         self.start_clock(ClockKind::Sign, Some(task), self.sla().sign);
+        let called = self.case.task(task)?.whistle;
+        if called.is_some_and(|score| score.reported_in_time.is_none()) {
+            self.start_clock(ClockKind::Report, Some(task), self.rules.report_in);
+        }
         Ok(())
     }
 

@@ -55,7 +55,7 @@ pub struct Task {
     /// Where it needs several: the assignments of those who have it in hand, in the order in which they were told.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub crew: Vec<AssignmentView>,
-    /// Set for who was called by a whistle.
+    /// Set for who was called by a whistle, also by a dispatch along the same edge.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub whistle: Option<WhistleScore>,
 }

@@ -62,7 +62,7 @@ pub struct Rules {
     pub warn_percent: [u8; 2],
     /// How long the arbiter has to rule after the parties were heard, and a reviewer to review.
     pub ruling: Limit,
-    /// How long a department has to report in after a whistle that names no time.
+    /// How long a department has to report in after a whistle that names no time, as a dispatch along the same edge does not.
     pub report_in: Limit,
     /// How long the check of a bad rating may take.
     pub judge: Limit,

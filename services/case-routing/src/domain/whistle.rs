@@ -1,6 +1,6 @@
-//! The whistle and reporting in (吹哨报到; domain.md F4): a street calls several departments to one case. Each has a task,
-//! a limit to report in and a sign-off of its own; who does not come is reported to the district. Afterwards both sides
-//! judge each other once (双考核): was it needed, was it solved.
+//! The whistle and reporting in (吹哨报到; domain.md F4): a street calls several departments to one case, or sends it to them
+//! along the same edge. Each has a task, a limit to report in and a sign-off of its own; who does not come is reported to the
+//! district. Afterwards both sides judge each other once (双考核): was it needed, was it solved.
 
 use calendar::Limit;
 use serde::{Deserialize, Serialize};
@@ -8,11 +8,12 @@ use serde::{Deserialize, Serialize};
 use super::case::Case;
 use super::codes::*;
 use super::error::{DomainError, Result};
-use super::event::DomainEvent;
+use super::event::{DomainEvent, Timestamp};
 use super::ids::*;
 use super::reason::Reason;
 use super::router::Choice;
 use super::state::Trigger;
+use super::table::RoutingTable;
 use super::work::{Act, Decision, Work, check_code};
 
 /// Whom a street calls.
@@ -37,6 +38,18 @@ pub struct WhistleScore {
 }
 
 impl Case {
+    /// Whether an organisation may call all of these: it coordinates each.
+    #[must_use]
+    pub fn may_whistle(&self, by: OrgId, orgs: &[OrgId], routes: &RoutingTable, at: Timestamp) -> bool {
+        orgs.iter().all(|org| self.coordinates(by, *org, routes, at))
+    }
+
+    fn coordinates(&self, by: OrgId, id: OrgId, routes: &RoutingTable, at: Timestamp) -> bool {
+        let own = routes.org(id).and_then(|org| org.line.as_deref());
+        let line = own.or_else(|| self.item.as_ref()?.line.as_deref());
+        routes.edge(by, id, line, at) == Some(EdgeKind::Coordinates)
+    }
+
     /// A street calls departments it coordinates to a case that is being dealt with.
     ///
     /// # Errors
@@ -57,30 +70,32 @@ impl Case {
         let limit = command.report_within.unwrap_or(work.rules.report_in);
         for org in &command.orgs {
             let choice = work.called(sender, *org)?;
-            let (task_id, issued) = work.make_task(TaskPart::Assist, &choice, false);
-            work.start_clock(ClockKind::Report, Some(task_id), limit);
-            work.task_mut(task_id)?.whistle = Some(WhistleScore::default());
+            let (task_id, issued) = work.make_called(TaskPart::Assist, &choice, false, limit);
             work.emit(issued, Some(Reason::new(&command.reason_code)), Some(task_id));
         }
         Ok(work.finish())
     }
 
-    /// The department is there: it works from now on.
+    /// The department is there: it works from now on; one that leads, from its first contact with the requester on, which says
+    /// the same.
     ///
     /// # Errors
-    /// `WrongState`; `NotEntitled` for another organisation; `Guard` `not_whistled`, `task_state` before it has signed.
+    /// `WrongState`; `NotEntitled` for another organisation; `Guard` `not_whistled`, `task_state` before it has signed and
+    /// once it is there.
     pub fn report_in(self, task_id: TaskId, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.stay(Trigger::ReportIn)?;
         let task = work.case.task(task_id)?.clone();
         work.acts_for(task.org, "task_org")?;
-        if task.whistle.is_none() {
+        let Some(score) = task.whistle else {
             return Err(DomainError::guard("not_whistled", "only who was called by a whistle reports in"));
-        }
-        if task.state != TaskState::Signed {
+        };
+        if task.state != TaskState::Signed || score.reported_in_time.is_some() {
             return Err(DomainError::guard("task_state", "a department reports in once, after signing"));
         }
-        work.move_task(task_id, TaskState::Working)?;
+        if task.part == TaskPart::Assist {
+            work.move_task(task_id, TaskState::Working)?;
+        }
         work.reported(task_id)?;
         Ok(work.finish())
     }
@@ -127,9 +142,7 @@ impl Work<'_> {
         if self.case.tasks.iter().any(|task| task.org == id && task.state.is_live()) {
             return Err(DomainError::guard("takes_part", "the organisation holds a task already"));
         }
-        let line = self.item().and_then(super::item::ServiceItem::line);
-        let coordinates = self.routes.edge(sender, id, org.line.as_deref().or(line), self.now);
-        if coordinates != Some(EdgeKind::Coordinates) {
+        if !self.case.coordinates(sender, id, self.routes, self.now) {
             let message = "a whistle calls those whom the street coordinates";
             return Err(DomainError::guard("no_authority_edge", message));
         }

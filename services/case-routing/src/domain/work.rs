@@ -18,6 +18,7 @@ use super::router::{Choice, RoutingOutcome};
 use super::rules::{Rules, SlaProfile};
 use super::state::{TASK_TRANSITIONS, Trigger, allows, allows_move};
 use super::table::RoutingTable;
+use super::whistle::WhistleScore;
 
 /// In what standing somebody acts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -317,6 +318,17 @@ impl<'a> Work<'a> {
     /// Makes a task and starts its clocks; the event that tells of it is for the caller to emit.
     /// A partner's task is accepted by the offer, so it is not signed.
     pub fn make_task(&mut self, part: TaskPart, choice: &Choice, by_offer: bool) -> (TaskId, DomainEvent) {
+        self.make_called(part, choice, by_offer, self.rules.report_in)
+    }
+
+    /// The same. Whoever is called by a whistle, to assist or to lead, has so long to report in (domain.md §2.0.3).
+    pub fn make_called(
+        &mut self,
+        part: TaskPart,
+        choice: &Choice,
+        by_offer: bool,
+        report_in: Limit,
+    ) -> (TaskId, DomainEvent) {
         let id: TaskId = self.ids.draw();
         let mut sign_due_at = None;
         if !by_offer {
@@ -330,6 +342,10 @@ impl<'a> Work<'a> {
             }
             TaskPart::Assist => Some(self.start_clock(ClockKind::Assist, Some(id), self.sla().assist)),
         };
+        let whistle = (choice.mode == DispatchMode::Whistle).then(WhistleScore::default);
+        if whistle.is_some() {
+            self.start_clock(ClockKind::Report, Some(id), report_in);
+        }
         let item = self.item_code().to_owned();
         let objected = part == TaskPart::Lead && self.has_objected(choice.org);
         self.case.tasks.push(Task {
@@ -352,7 +368,7 @@ impl<'a> Work<'a> {
             assignment: None,
             workers_wanted: 1,
             crew: Vec::new(),
-            whistle: None,
+            whistle,
         });
         if part == TaskPart::Lead {
             self.take_lead(id, choice);

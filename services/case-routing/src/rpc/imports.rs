@@ -17,7 +17,7 @@ use super::{desk::Desk, parse};
 use crate::{
     atlas::World,
     importing::{self, Reader, Ready, Row, Sorted},
-    store::{imports, points, repeats, retention, write},
+    store::{exchange::changes, imports, points, repeats, retention, write},
 };
 
 /// Cases of one call.
@@ -160,17 +160,17 @@ impl Batch {
 /// Cases, their rows, the ledger and the event. Words are noted later ([`crate::indexer`]). `db` gives the numbers, beside
 /// the transaction: others who take numbers of the same days do not wait for its end.
 async fn store(tx: &mut Tx<'_>, db: Db, mut batch: Batch) -> Result<pb::ImportCasesResponse> {
-    let keys = batch.ready.iter().map(|ready| (ready.key.as_slice(), ready.case().id)).collect();
+    let keys =
+        batch.ready.iter().flat_map(|ready| ready.keys().map(move |key| (key, ready.case().id))).collect();
     let free: HashSet<Vec<u8>> = imports::claim(tx.conn, keys).await?.into_iter().collect();
-    // Somebody else brought the others meanwhile.
+    // Somebody else brought the others meanwhile, by whichever key.
     let (mut ready, late): (Vec<_>, Vec<_>) =
-        batch.ready.into_iter().partition(|ready| free.contains(&ready.key));
-    batch.duplicates.extend(late.iter().map(|late| late.index));
-    let besides: Vec<_> =
-        ready.iter().filter_map(|ready| Some((ready.also.as_deref()?, ready.case().id))).collect();
-    if !besides.is_empty() {
-        imports::claim(tx.conn, besides).await?;
+        batch.ready.into_iter().partition(|ready| ready.keys().all(|key| free.contains(key)));
+    let unused: Vec<&[u8]> = late.iter().flat_map(Ready::keys).filter(|key| free.contains(*key)).collect();
+    if !unused.is_empty() {
+        imports::release(tx.conn, &unused).await?;
     }
+    batch.duplicates.extend(late.iter().map(|late| late.index));
     let days = importing::numbers_of(&ready);
     if !days.is_empty() {
         let mut conn = db.conn().await?;
@@ -206,6 +206,8 @@ async fn store(tx: &mut Tx<'_>, db: Db, mut batch: Batch) -> Result<pb::ImportCa
         write::texts(conn, &changes),
         points::save(conn, &changes),
     )?;
+    // After the rest: what the import hands off is referred to whoever takes the line.
+    changes::save(conn, &changes).await?;
     if !told.is_empty() {
         tx.emit(importing::event(batch_id, batch.import_id, &told, &repeats));
     }

@@ -25,7 +25,8 @@ use super::{
 use crate::{
     atlas::{World, org_kind},
     domain::{
-        DomainError, Period, UnitId, activate, replaced, roll_back, stands_on, start_canary, version_at,
+        DomainError, Period, UnitId, activate, on_the_way, replaced, roll_back, stands_apart, stands_on,
+        start_canary, version_at,
     },
     listing::{self, Known},
     reach,
@@ -33,6 +34,7 @@ use crate::{
         self,
         lists::{self, VersionRow},
     },
+    tables::text,
 };
 
 /// The RPCs.
@@ -266,6 +268,7 @@ impl ResponsibilityService for Responsibilities {
             if !replaces {
                 base_stands(tx.conn, number, &periods, tx.now).await?;
             }
+            leads_stand(tx.conn, &world, number, &periods, tx.now, tx.now).await?;
             lists::save_periods(tx.conn, &periods, &started).await?;
             lists::approve(tx.conn, number, &by, tx.now).await?;
             let row = found(tx.conn, number).await?;
@@ -297,6 +300,7 @@ impl ResponsibilityService for Responsibilities {
             if !replaces {
                 base_stands(tx.conn, number, &periods, tx.now).await?;
             }
+            leads_stand(tx.conn, &world, number, &periods, from, tx.now).await?;
             lists::save_periods(tx.conn, &periods, &active).await?;
             lists::approve(tx.conn, number, &by, tx.now).await?;
             let row = found(tx.conn, number).await?;
@@ -323,6 +327,7 @@ impl ResponsibilityService for Responsibilities {
             let (row, periods) = with_periods(tx.conn, number).await?;
             let mut back = roll_back(&row.version(&periods), &periods, tx.now)
                 .map_err(|error| refused(number, error))?;
+            stands_alone(tx.conn, number, &periods, tx.now).await?;
             if this.in_force(&periods, tx.now) == number {
                 // What was in force before it came, with what duties have brought since.
                 let chain = lists::chain(tx.conn, number).await?;
@@ -384,6 +389,41 @@ async fn base_stands(
     let drafted = lists::chain(conn, number).await?.into_iter().min().unwrap_or(number);
     let base = found(conn, drafted).await?.base_version;
     stands_on(base, &in_force).map_err(|error| refused(number, error))
+}
+
+/// From the day on which a version is put in force every item has a lead, as on that of its draft.
+async fn leads_stand(
+    conn: &mut AsyncPgConnection,
+    world: &World,
+    number: i32,
+    periods: &[Period],
+    from: Timestamp,
+    now: Timestamp,
+) -> Result<()> {
+    let in_force = lists::entries(conn, version_at(periods, &[], now).unwrap_or_default()).await?;
+    let entries = lists::entries(conn, number).await?;
+    let items = world.items().coming();
+    let Some(bare) = listing::abandoned(&items, &in_force, &entries, calendar::local_day(from)) else {
+        return Ok(());
+    };
+    let message = format!("no_lead: {}", text("no_lead").1.replace("{}", &bare.to_string()));
+    Err(Error::wrong_state("list_version", number, message))
+}
+
+/// What is taken back does not come back by itself: a version that runs as a canary or waits for its day, and was made from it,
+/// is taken back first.
+async fn stands_alone(
+    conn: &mut AsyncPgConnection,
+    number: i32,
+    periods: &[Period],
+    now: Timestamp,
+) -> Result<()> {
+    let chain = lists::chain(conn, number).await?;
+    for other in on_the_way(periods, number, now) {
+        let made_from = lists::ancestry(conn, other).await?;
+        stands_apart(&made_from, &chain).map_err(|error| refused(number, error))?;
+    }
+    Ok(())
 }
 
 pub(super) async fn found(conn: &mut AsyncPgConnection, number: i32) -> Result<VersionRow> {

@@ -263,6 +263,8 @@ impl TaskService for Tasks {
             },
             |case, act, by, call| {
                 unbiased(&case, by)?;
+                let (routes, now) = (act.routes, act.now);
+                let act = acting_for_who_may(act, by, |org| case.may_whistle(org, &call.orgs, routes, now));
                 case.whistle(&call, &act)
             }
         )

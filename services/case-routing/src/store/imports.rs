@@ -43,6 +43,15 @@ pub async fn claim(conn: &mut AsyncPgConnection, mut keys: Vec<(&[u8], CaseId)>)
     Ok(rows.into_iter().map(|row| row.client_key).collect())
 }
 
+/// Gives back keys that were claimed for cases which are not stored.
+pub async fn release(conn: &mut AsyncPgConnection, keys: &[&[u8]]) -> Result<()> {
+    cached("DELETE FROM client_refs WHERE client_key = ANY($1)")
+        .bind::<Array<Bytea>, _>(keys)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
 #[derive(QueryableByName)]
 struct TakenRow {
     #[diesel(sql_type = Text)]

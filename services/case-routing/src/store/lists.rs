@@ -272,6 +272,20 @@ pub async fn chain(mut conn: &AsyncPgConnection, number: i32) -> Result<Vec<i32>
     Ok(rows.into_iter().map(|row| row.list_version).collect())
 }
 
+/// A version and all that it was made from, one after the other.
+pub async fn ancestry(mut conn: &AsyncPgConnection, number: i32) -> Result<Vec<i32>> {
+    let rows: Vec<NumberRow> = cached(
+        "WITH RECURSIVE made AS (\
+         SELECT list_version, base_version FROM list_versions WHERE list_version = $1 \
+         UNION SELECT v.list_version, v.base_version FROM made m \
+         JOIN list_versions v ON v.list_version = m.base_version) SELECT list_version FROM made",
+    )
+    .bind::<Integer, _>(number)
+    .load(&mut conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| row.list_version).collect())
+}
+
 /// Makes an earlier version anew as `number`, with the entries of transfers and admissions as another has them: what duties
 /// brought is not undone by going back. It stands under the names of those who made the earlier one.
 pub async fn restore(

@@ -295,6 +295,9 @@ mod tests {
         let conditional = csv("rule_id,condition\nR-0001,vulnerable=yes\n");
         let (_, found) = taken(&conditional, &base, false);
         assert_eq!(found, [(0, String::new(), "no_lead")]);
+        // Nor is one that ends before another leads.
+        let (_, found) = taken(&csv("rule_id,valid_to\nR-0001,2030-01-01\n"), &base, false);
+        assert_eq!(found, [(0, String::new(), "no_lead")]);
         let (draft, found) = taken(&csv("rule_id,mandatory\nR-0002,是\n"), &base, false);
         assert_eq!((draft.upserts.len(), found), (1, vec![]));
     }

@@ -141,7 +141,11 @@ const TEXTS: &[(&str, &str, &str)] = &[
     ),
     ("duty_gone", "移交或准入的条目 {} 不得缺少", "{} is of a transfer or admission and goes with it"),
     ("not_a_condition", "适用条件不成立：{}", "is no condition: {}"),
-    ("no_lead", "事项 {} 将没有主办单位", "item {} would be left without any lead"),
+    (
+        "no_lead",
+        "事项将没有主办单位，事项及起始日：{}",
+        "would be left without any lead, item and first day: {}",
+    ),
     // Statuses of referrals.
     ("not_an_ext_no", "工单号须为 1–64 个可见 ASCII 字符", "must have 1–64 visible ASCII characters"),
     ("not_a_time", "时间须写作 2026-03-01 14:30", "is not a time such as 2026-03-01 14:30"),

@@ -15,10 +15,11 @@ use chassis::{
 };
 use chrono::TimeDelta;
 use diesel::{QueryableByName, sql_types::BigInt};
-use diesel_async::RunQueryDsl;
+use diesel_async::{RunQueryDsl, SimpleAsyncConnection as _};
 use tonic::{Code, Status};
 
 use crate::{
+    exchange,
     mergers::merged_community,
     support::{District, ITEM, names, request_id},
 };
@@ -386,6 +387,86 @@ async fn what_somebody_made_offline_and_sent_is_not_imported_a_second_time() {
     assert_eq!((answer.imported_count, &answer.duplicates[..]), (1, &[0][..]), "{answer:?}");
     d.cases(&resident).register_case(asked("phone-2")).await.unwrap();
     assert_eq!(number(&d.service, "SELECT count(*) AS n FROM cases").await, 4);
+    d.service.stop().await;
+}
+
+/// A person sends what they made offline while a batch that has it too is on its way: whoever comes first has it.
+#[tokio::test]
+async fn what_somebody_sends_while_a_batch_is_stored_is_not_stored_a_second_time() {
+    let d = District::start().await;
+    let resident = Persona::resident(d.district);
+    let asked = pb::RegisterCaseRequest {
+        request_id: request_id(),
+        text: "有人乱倒垃圾".into(),
+        place_unit_id: d.community.to_string(),
+        anonymous: true,
+        client_ref: "phone-1".into(),
+        ..Default::default()
+    };
+    d.cases(&resident).register_case(asked).await.unwrap();
+    // As if it were being stored only now: the batch does not see it, and waits for its key.
+    let mut conn = d.service.db().conn().await.unwrap();
+    let (other, own) = (
+        "UPDATE client_refs SET client_key = client_key || '\\x00'::bytea",
+        "BEGIN; UPDATE client_refs SET client_key = substring(client_key FROM 1 FOR length(client_key) - 1)",
+    );
+    conn.batch_execute(other).await.unwrap();
+    conn.batch_execute(own).await.unwrap();
+    let offline = |client_ref: &str| pb::ImportedCase {
+        entered_by_person_id: resident.person_id.to_string(),
+        anonymous: true,
+        item_code: String::new(),
+        ..open(&d, pb::CaseState::Registered, client_ref)
+    };
+    let (by, request) = (operator(&d), batch(vec![offline("phone-1"), offline("phone-2")]));
+    let commit = async {
+        let waits = "SELECT count(*) AS n FROM pg_stat_activity WHERE datname = current_database() \
+                     AND wait_event_type = 'Lock' AND query LIKE 'INSERT INTO client_refs%'";
+        d.service.wait_for("the batch waits", async || number(&d.service, waits).await == 1).await;
+        conn.batch_execute("COMMIT").await.unwrap();
+    };
+    let (answer, ()) = tokio::join!(import(&d, &by, &request), commit);
+    let answer = answer.unwrap();
+    assert_eq!((answer.imported_count, &answer.duplicates[..]), (1, &[0][..]), "{answer:?}");
+    assert_eq!(number(&d.service, "SELECT count(*) AS n FROM cases").await, 2);
+    // Of the one only the key by which it was sent stands for a case, of the other both.
+    let stand = "SELECT count(*) AS n FROM client_refs JOIN cases USING (case_id)";
+    assert_eq!(number(&d.service, stand).await, 3);
+    assert_eq!(number(&d.service, "SELECT count(*) AS n FROM client_refs").await, 3);
+    d.service.stop().await;
+}
+
+/// Here nobody waits for time to accept it, nor for a dispatcher, and who takes its line hears of it.
+#[tokio::test]
+async fn an_open_emergency_is_handed_off_with_the_import_and_none_comes_dispatched() {
+    let world = exchange::World::mapped("", pb::ExchangeDirection::Out).await;
+    world.updates(|change| change.line_codes = vec!["119".into()]).await.unwrap();
+    let d = &world.d;
+    d.told().await;
+    // 火情处置, which goes to 119.
+    let fire = |state, client_ref| pb::ImportedCase {
+        item_code: "ZF-0191".into(),
+        ..open(d, state, client_ref)
+    };
+    let request = batch(vec![
+        fire(pb::CaseState::Registered, "f-1"),
+        fire(pb::CaseState::Triaged, "f-2"),
+        fire(pb::CaseState::Dispatched, "f-3"),
+    ]);
+    let answer = import(d, &operator(d), &request).await.unwrap();
+    let named: Vec<_> =
+        answer.problems.iter().map(|problem| (problem.index, problem.field.as_str())).collect();
+    assert_eq!((answer.imported_count, named), (2, vec![(2, "state")]), "{answer:?}");
+    let events = d.service.drain_outbox().await;
+    assert_eq!(names(&events), ["CasesImported"]);
+    let told: pb::CasesImported = events[0].decode().unwrap();
+    for fact in &told.cases {
+        assert_eq!(fact.state(), pb::CaseState::HandedOff);
+        assert_eq!(fact.closed_time, time(d.service.clock().now()));
+    }
+    assert_eq!(number(&d.service, "SELECT count(*) AS n FROM agenda").await, 0);
+    assert_eq!(number(&d.service, "SELECT count(*) AS n FROM routing_decisions").await, 2, "of ours");
+    assert_eq!(world.tickets(pb::SyncState::Pending).await.len(), 2, "referred, as any other");
     d.service.stop().await;
 }
 

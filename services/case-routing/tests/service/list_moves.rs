@@ -74,12 +74,17 @@ impl Desk {
 
     /// The version in force from then on.
     async fn roll_back(&mut self, version: i32) -> i32 {
+        self.takes_back(version).await.unwrap()
+    }
+
+    async fn takes_back(&mut self, version: i32) -> Result<i32, Status> {
         let request = pb::RollBackListVersionRequest {
             list_version: version,
             request_id: request_id(),
             reason_code: "wrong_lead".into(),
         };
-        self.drafter.roll_back_list_version(request).await.unwrap().into_inner().in_force_version
+        let answer = self.drafter.roll_back_list_version(request).await?;
+        Ok(answer.into_inner().in_force_version)
     }
 
     async fn state(&mut self, list_version: i32) -> pb::ListState {
@@ -163,10 +168,12 @@ async fn a_version_that_waits_outlives_the_one_before_it_and_is_taken_back_still
     let d = District::start().await;
     let mut desk = Desk::of(&d);
     let [one, other] = desk.two_assists().await;
+    // Made beside the one before it, and not from it.
+    let third = desk.draft(&[&other]).await;
     let second = desk.draft(&[&one]).await;
     desk.activate(second, "").await.unwrap();
-    let third = desk.draft(&[&other]).await;
-    assert_eq!(desk.activate(third, "2026-03-12").await.unwrap().state(), pb::ListState::Scheduled);
+    let waits = desk.put_in_force(third, "2026-03-12", true).await.unwrap();
+    assert_eq!(waits.state(), pb::ListState::Scheduled);
     assert_eq!(desk.roll_back(second).await, 1);
     assert_eq!(desk.state(third).await, pb::ListState::Scheduled);
     assert_eq!(desk.roll_back(third).await, 1);
@@ -175,6 +182,33 @@ async fn a_version_that_waits_outlives_the_one_before_it_and_is_taken_back_still
     d.service.clock().advance(11 * DAY);
     let states = [desk.state(1).await, desk.state(third).await, desk.state(fourth).await];
     assert_eq!(states, [pb::ListState::Superseded, pb::ListState::Withdrawn, pb::ListState::InForce]);
+    d.service.stop().await;
+}
+
+/// What was taken back does not come back on somebody else's day, approved by nobody again.
+#[tokio::test]
+async fn what_others_on_their_way_were_made_from_is_taken_back_after_them() {
+    let d = District::start().await;
+    let mut desk = Desk::of(&d);
+    let [one, other] = desk.two_assists().await;
+    let second = desk.draft(&[&one]).await;
+    desk.activate(second, "").await.unwrap();
+    let third = desk.draft(&[&other]).await;
+    desk.activate(third, "2026-03-12").await.unwrap();
+    let barred = |refused: Status| {
+        assert_eq!(refused.code(), Code::FailedPrecondition);
+        assert!(refused.message().contains("list_scheduled"), "{refused}");
+    };
+    barred(desk.takes_back(second).await.unwrap_err());
+    assert_eq!(desk.state(second).await, pb::ListState::InForce, "nothing was stored");
+    assert_eq!(desk.roll_back(third).await, second);
+    let fourth = desk.draft(&[&other]).await;
+    desk.canary(&d, fourth, false).await.unwrap();
+    barred(desk.takes_back(second).await.unwrap_err());
+    assert_eq!(desk.roll_back(fourth).await, second);
+    assert_eq!(desk.roll_back(second).await, 1);
+    d.service.clock().advance(11 * DAY);
+    assert_eq!(desk.state(1).await, pb::ListState::InForce);
     d.service.stop().await;
 }
 
@@ -195,12 +229,12 @@ async fn what_duties_changed_is_no_other_version_and_stays_when_one_is_taken_bac
     // The canary goes on with the duty in it, and was drafted from what is in force but for the duty.
     let canary = desk.made_of(second).await;
     assert_eq!(canary.state(), pb::ListState::Canary);
+    let waits = desk.draft(&[&other]).await;
     d.service.clock().advance(DAY);
     let active = desk.activate(canary.list_version, "").await.unwrap();
     assert_eq!(active.state(), pb::ListState::InForce);
 
-    let waits = desk.draft(&[&other]).await;
-    desk.activate(waits, "2026-03-20").await.unwrap();
+    desk.put_in_force(waits, "2026-03-20", true).await.unwrap();
     d.service.clock().advance(DAY);
     let again = desk.roll_back(canary.list_version).await;
     assert_eq!(desk.state(again).await, pb::ListState::InForce);

@@ -9,6 +9,7 @@ use chassis::{
     },
     testing::Persona,
 };
+use diesel_async::SimpleAsyncConnection as _;
 use tonic::{Code, Status};
 
 use crate::support::{District, ITEM, request_id};
@@ -246,6 +247,49 @@ async fn a_version_is_drafted_and_approved_by_two_persons_of_the_whole_district(
     assert_eq!(desk.canary(2, d.community).await.unwrap_err().code(), Code::InvalidArgument);
     assert_eq!(desk.activate(7, "").await.unwrap_err().code(), Code::NotFound);
     assert_eq!(desk.activate(2, "").await.unwrap().state(), pb::ListState::InForce);
+    d.service.stop().await;
+}
+
+/// On every day, not only on that of the draft.
+#[tokio::test]
+async fn a_version_that_would_leave_an_item_to_nobody_is_neither_drafted_nor_put_in_force() {
+    let d = District::start().await;
+    let mut desk = Desk::of(&d);
+    let entries = desk.entries(1).await;
+    let leads = entries.iter().filter(|entry| entry.part() == pb::ListPart::Lead);
+    let ended = pb::CreateListVersionRequest {
+        request_id: request_id(),
+        upserts: leads
+            .map(|entry| pb::ListEntry { valid_to: "2026-03-10".into(), ..entry.clone() })
+            .collect(),
+        reason_code: "duty_moved".into(),
+        ..Default::default()
+    };
+    let refused = desk.drafter.create_list_version(ended).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    assert!(refused.message().contains(&format!("{ITEM} 2026-03-10")), "{refused}");
+
+    // Drafted by a release that looked at the day of the draft alone.
+    let version = desk.draft().await.list_version;
+    let ends = async |day: &str| {
+        let sql = format!(
+            "UPDATE responsibility_entries SET valid_to = {day} \
+             WHERE list_version = {version} AND item_code = '{ITEM}'"
+        );
+        d.service.db().conn().await.unwrap().batch_execute(&sql).await.unwrap();
+    };
+    ends("'2026-03-10'").await;
+    for refused in [
+        desk.activate(version, "").await,
+        desk.activate(version, "2026-03-10").await,
+        desk.canary(version, d.street).await,
+    ] {
+        let refused = refused.unwrap_err();
+        assert_eq!(refused.code(), Code::FailedPrecondition);
+        assert!(refused.message().contains(&format!("{ITEM} 2026-03-10")), "{refused}");
+    }
+    ends("NULL").await;
+    assert_eq!(desk.activate(version, "").await.unwrap().state(), pb::ListState::InForce);
     d.service.stop().await;
 }
 

@@ -7,7 +7,7 @@ use chassis::{
     auth::Role,
     grpc::PeerChannel,
     proto::case_routing::v1::{
-        self as pb, task_service_client::TaskServiceClient,
+        self as pb, intake_service_client::IntakeServiceClient, task_service_client::TaskServiceClient,
         verification_service_client::VerificationServiceClient,
     },
     testing::Persona,
@@ -180,6 +180,109 @@ async fn departments_come_when_the_street_whistles_or_are_reported_to_the_distri
     assert_eq!(other.code(), Code::PermissionDenied);
     let done = tasks(&d, &d.leader()).complete_case(complete).await.unwrap().into_inner().case.unwrap();
     assert_eq!(done.state(), pb::CaseState::Verifying, "one outcome for the requester");
+    d.service.stop().await;
+}
+
+/// What a street sends to departments by hand is a whistle like any other.
+#[tokio::test]
+async fn who_is_dispatched_to_by_a_whistle_reports_in_or_is_reported_to_the_district() {
+    let d = district().await;
+    let [lead, assist] = DEPARTMENTS;
+    let case = d.taken_in(&Persona::resident(d.district)).await;
+    let id = || case.case_id.clone();
+    let district = Persona::new(Role::DistrictDispatcher, d.district).org(d.gov);
+    let recall = pb::RecallCaseRequest {
+        case_id: id(),
+        request_id: request_id(),
+        reason_code: "mis_dispatch".into(),
+        ..Default::default()
+    };
+    IntakeServiceClient::new(d.service.call_as(&district)).recall_case(recall).await.unwrap();
+    let dispatch = pb::DispatchCaseRequest {
+        case_id: id(),
+        request_id: request_id(),
+        lead_org_id: lead.to_string(),
+        assist_org_ids: vec![assist.to_string()],
+        reason_code: "dispatcher_knows".into(),
+        ..Default::default()
+    };
+    let mut street = IntakeServiceClient::new(d.service.call_as(&d.dispatcher()));
+    let sent = street.dispatch_case(dispatch).await.unwrap().into_inner().case.unwrap();
+    let (first, second) = (task_of(&sent, lead), task_of(&sent, assist));
+    for task in [&first, &second] {
+        assert_eq!(task.mode(), pb::DispatchMode::Whistle);
+        assert_eq!(task.whistle, Some(pb::WhistleScore::default()));
+    }
+
+    let sign = pb::SignTaskRequest {
+        case_id: id(),
+        request_id: request_id(),
+        task_id: first.task_id.clone(),
+        ..Default::default()
+    };
+    tasks(&d, &head(&d, lead)).sign_task(sign).await.unwrap();
+    d.told().await;
+    let contact = pb::ContactRequesterRequest {
+        case_id: id(),
+        request_id: request_id(),
+        method: "phone".into(),
+        ..Default::default()
+    };
+    let there =
+        tasks(&d, &head(&d, lead)).contact_requester(contact).await.unwrap().into_inner().case.unwrap();
+    assert_eq!(d.told().await, ["CaseContacted", "TaskReported"]);
+    let score = task_of(&there, lead).whistle.unwrap();
+    assert!(score.reported && score.reported_in_time, "whoever leads has come with its first contact");
+
+    d.service.clock().advance(Duration::from_secs(3 * 3_600));
+    let of_report = |one: &pb::Supervision| one.clock() == pb::ClockKind::Report;
+    d.service
+        .wait_for("the report to the district", async || {
+            d.read(&case).await.supervisions.iter().any(of_report)
+        })
+        .await;
+    let known = d.read(&case).await.supervisions.into_iter().find(of_report).unwrap();
+    assert_eq!(
+        (known.level, known.org_id.as_str(), known.reason_code.as_str()),
+        (2, assist.to_string().as_str(), "did_not_report")
+    );
+    let sign = pb::SignTaskRequest {
+        case_id: id(),
+        request_id: request_id(),
+        task_id: second.task_id.clone(),
+        ..Default::default()
+    };
+    tasks(&d, &head(&d, assist)).sign_task(sign).await.unwrap();
+    let report = pb::ReportInRequest {
+        case_id: id(),
+        request_id: request_id(),
+        task_id: second.task_id.clone(),
+        ..Default::default()
+    };
+    let came = tasks(&d, &head(&d, assist)).report_in(report).await.unwrap().into_inner().case.unwrap();
+    let score = task_of(&came, assist).whistle.unwrap();
+    assert!(score.reported && !score.reported_in_time);
+    d.service.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_belongs_to_several_organisations_whistles_for_the_one_that_may() {
+    let d = district().await;
+    let [department, _] = DEPARTMENTS;
+    let case = in_progress(&d).await;
+    // The office next door comes first, and coordinates nobody here.
+    let next_door = Persona::new(Role::StreetDispatcher, d.other_street).org(d.other_office);
+    let mut both = next_door.also(Role::StreetDispatcher, d.street);
+    both.scopes[1].org_id = Some(d.office);
+    let whistle = pb::WhistleCaseRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        org_ids: vec![department.to_string()],
+        reason_code: "joint_work".into(),
+        ..Default::default()
+    };
+    let called = tasks(&d, &both).whistle_case(whistle).await.unwrap().into_inner().case.unwrap();
+    assert_eq!(task_of(&called, department).sender_org_id, d.office.to_string());
     d.service.stop().await;
 }
 

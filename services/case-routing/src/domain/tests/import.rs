@@ -134,6 +134,37 @@ fn silence_before_it_came_has_accepted_it_as_of_then() {
 }
 
 #[test]
+fn an_open_emergency_goes_to_its_line_with_the_import_and_time_accepts_none() {
+    for (state, late) in OPEN[..3].iter().flat_map(|state| [(*state, false), (*state, true)]) {
+        let mut world = World::new();
+        let mut command = command(&mut world, state);
+        command.register.item_code = Some("fire".into());
+        if late {
+            command.registered_at = world.now - TimeDelta::days(60);
+        }
+        let Imported { case, timeline, intake_in_time, handed_off, .. } =
+            import(&mut world, command).unwrap();
+        assert_eq!((case.state, handed_off.as_deref()), (CaseState::HandedOff, Some("119")), "{state}");
+        assert_eq!((case.closed_code, case.closed_at), (Some(ClosedCode::HandedOff), Some(world.now)));
+        assert_eq!(intake_in_time, !late, "{state}");
+        let step = timeline.last().unwrap();
+        assert_eq!((step.event.as_str(), step.at), ("CaseHandedOff", world.now), "here and now, {state}");
+        assert_eq!(step.case_version, case.version);
+        let silence = |step: &TimelineEntry| {
+            step.reason.as_ref().is_some_and(|reason| reason.code == "accepted_by_silence")
+        };
+        assert!(!timeline.iter().any(silence), "{state}");
+        assert_eq!((case.next_timer_at(), violations(&case)), (None, Vec::new()), "{state}");
+    }
+    // What went there elsewhere is as it was.
+    let mut world = World::new();
+    let mut ended = command(&mut world, CaseState::HandedOff);
+    ended.register.item_code = Some("fire".into());
+    let imported = import(&mut world, ended.clone()).unwrap();
+    assert_eq!((imported.case.closed_at, imported.handed_off), (ended.closed_at, None));
+}
+
+#[test]
 fn silence_that_is_not_over_accepts_in_its_time() {
     let mut world = World::new();
     let command = command(&mut world, CaseState::Registered);
@@ -284,7 +315,7 @@ fn a_closed_case_can_be_opened_again_and_a_kept_one_is_archived_in_its_time() {
 fn what_does_not_fit_together_is_refused_by_its_field() {
     use CaseState::{Accepted, Closed, Dispatched, Registered, Triaged, Withdrawn};
     type Change = fn(&mut ImportCase, Timestamp);
-    let cases: [(CaseState, Change, &str); 23] = [
+    let cases: [(CaseState, Change, &str); 24] = [
         (Closed, |c, _| c.closed_at = None, "closed_time"),
         (Accepted, |c, now| c.closed_at = Some(now), "closed_time"),
         (Closed, |c, now| c.closed_at = Some(now + TimeDelta::hours(1)), "closed_time"),
@@ -314,6 +345,7 @@ fn what_does_not_fit_together_is_refused_by_its_field() {
         (Closed, |c, _| c.register.item_code = None, "item_code"),
         (Triaged, |c, _| c.register.item_code = Some("no_such".into()), "item_code"),
         (Accepted, |c, _| c.register.item_code = Some("licence".into()), "item_code"),
+        (Dispatched, |c, _| c.register.item_code = Some("fire".into()), "state"),
         (Dispatched, |c, _| c.lead = None, "lead_org_id"),
         (Accepted, |c, _| c.lead = Some(STREET_OFFICE), "lead_org_id"),
     ];

@@ -54,6 +54,29 @@ fn what_came_back_before_is_taken_back_while_another_waits() {
 }
 
 #[test]
+fn what_is_taken_back_comes_back_with_no_version_on_its_way() {
+    let (now, day) = (World::new().now, TimeDelta::days(1));
+    let second = activate(&version(2, &[]), &first(now), now, APPROVER, now).unwrap();
+    assert!(on_the_way(&second, 1, now).is_empty(), "it is there");
+    let waits = activate(&version(3, &[]), &second, now + day * 10, APPROVER, now).unwrap();
+    assert_eq!(on_the_way(&waits, 2, now), [3]);
+    assert!(on_the_way(&waits, 3, now).is_empty(), "besides itself");
+    assert!(on_the_way(&waits, 2, now + day * 10).is_empty(), "it has come");
+    let canary = start_canary(&version(3, &[]), &second, STREET, APPROVER, now).unwrap();
+    assert_eq!(on_the_way(&canary, 2, now), [3]);
+    let both = activate(&version(3, &canary), &canary, now + day * 10, APPROVER, now).unwrap();
+    assert_eq!(on_the_way(&both, 2, now), [3], "once");
+    // Each with the one taken back and what that amends.
+    for (made_from, chain) in [(vec![3, 1], vec![2]), (vec![5, 3, 1], vec![4, 2])] {
+        assert_eq!(stands_apart(&made_from, &chain), Ok(()), "{made_from:?} {chain:?}");
+    }
+    for (made_from, chain) in [(vec![3, 2, 1], vec![2]), (vec![5, 3, 2, 1], vec![4, 2])] {
+        let refused = stands_apart(&made_from, &chain).unwrap_err();
+        assert!(matches!(refused, DomainError::Guard { code: "list_scheduled", .. }), "{refused}");
+    }
+}
+
+#[test]
 fn a_draft_stands_on_the_version_in_force_or_what_that_amends() {
     let amended = vec![4, 3, 1];
     for (base, chain) in [(Some(1), vec![1]), (Some(1), amended.clone()), (Some(3), amended), (None, vec![])]

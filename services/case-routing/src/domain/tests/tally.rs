@@ -158,6 +158,42 @@ fn a_supervision_that_is_answered_rises_and_is_answered_anew_counts_by_its_first
 }
 
 #[test]
+fn a_whistle_by_which_a_case_is_sent_counts_like_any_other() {
+    let mut world = World::new();
+    let begun = world.intake("nobodys");
+    let mut both = Both::begin(world.now, begun);
+    let choice = sends(Chooser::Dispatcher, URBAN, &[COURTS]);
+    let sent = both.case.clone().dispatch(&choice, &world.official(STREET_OFFICE)).unwrap();
+    both.take(world.now, sent);
+    both.check();
+    let (lead, assist) = (both.case.tasks[0].id, both.case.tasks[1].id);
+    // One comes in time, the other does not.
+    let signed = both.case.clone().sign(lead, &world.official(URBAN)).unwrap();
+    both.take(world.now, signed);
+    let contacted = both.case.clone().contact(ContactMethod::Phone, &world.official(URBAN)).unwrap();
+    both.take(world.now, contacted);
+    world.now = both.case.clock(ClockKind::Report, Some(assist)).unwrap().due_at + TimeDelta::minutes(1);
+    let late = world.tick(both.case.clone());
+    both.take(world.now, late);
+    let signed = both.case.clone().sign(assist, &world.official(COURTS)).unwrap();
+    both.take(world.now, signed);
+    let evidence = vec![(EvidenceKind::Document, "d-1".to_owned())];
+    let handed_in = both.case.clone().submit_task(assist, evidence, &world.official(COURTS)).unwrap();
+    both.take(world.now, handed_in);
+    let done = both.case.clone().complete(done(), &world.official(URBAN)).unwrap();
+    both.take(world.now, done);
+    let judged = both.case.clone().appraise_whistle(lead, true, &world.official(STREET_OFFICE)).unwrap();
+    both.take(world.now, judged);
+    both.check();
+    for (task, reported) in [(lead, true), (assist, false)] {
+        let text = Tally::of_task(&both.case, task, &both.life()).to_string();
+        assert!(text.contains("whistles=1"), "{text}");
+        assert_eq!(text.contains("whistles_reported=1"), reported, "{text}");
+        assert_eq!(text.contains("whistles_solved=1"), task == lead, "{text}");
+    }
+}
+
+#[test]
 fn a_bad_rating_of_a_merged_case_counts_as_put_right_by_the_work_on_the_other() {
     let mut world = World::new();
     let other = world.resolved("stairs");
@@ -255,6 +291,25 @@ fn an_imported_case_that_is_open_counts_on_from_there() {
     assert!(text.contains(&format!("intake_in_time@{day}=1")) && !text.contains("routed"), "{text}");
     let life = Life::of(vec![timeline]);
     assert_eq!(Tally::of_task(&case, case.lead_task.unwrap(), &life).to_string(), "tasks_issued=1");
+}
+
+#[test]
+fn an_emergency_that_an_import_hands_off_counts_as_it_is_told() {
+    for late in [false, true] {
+        let mut world = World::new();
+        let mut taken = command(&mut world, CaseState::Registered);
+        taken.register.item_code = Some("fire".into());
+        if late {
+            taken.registered_at = world.now - TimeDelta::days(60);
+        }
+        let Imported { case, timeline, intake_in_time, .. } = import(&mut world, taken).unwrap();
+        assert_eq!(intake_in_time, !late);
+        let text = counts(&case, &[timeline.as_slice()]);
+        let parts: Vec<&str> = text.split(';').collect();
+        let in_time = format!("intake_in_time@{}=1", calendar::local_day(case.registered_at));
+        assert_eq!(parts.contains(&in_time.as_str()), intake_in_time, "{text}");
+        assert!(parts.contains(&"ended_handed_off=1"), "{text}");
+    }
 }
 
 #[test]

@@ -96,6 +96,101 @@ fn who_does_not_come_is_reported_to_the_district_and_coming_clears_it() {
     assert_eq!(task_of(&came.case, URBAN).whistle.unwrap().reported_in_time, Some(false));
 }
 
+/// Sent by the dispatcher of the street, along the edge by which it whistles.
+fn sent(world: &mut World, assists: &[OrgId]) -> Case {
+    let case = world.triaged("street_light");
+    let choice = sends(Chooser::Dispatcher, URBAN, assists);
+    case.dispatch(&choice, &world.official(STREET_OFFICE)).unwrap().case
+}
+
+#[test]
+fn who_is_sent_a_case_by_a_whistle_reports_in_and_who_leads_by_the_first_contact_too() {
+    let mut world = World::new();
+    let case = sent(&mut world, &[COURTS]);
+    for org in [URBAN, COURTS] {
+        let task = task_of(&case, org);
+        assert_eq!((task.mode, task.whistle), (DispatchMode::Whistle, Some(WhistleScore::default())));
+        let report = case.clock(ClockKind::Report, Some(task.id)).unwrap();
+        assert!(report.is_running() && report.limit == world.rules.report_in, "{org}");
+    }
+    // The order of the district is no whistle.
+    let ordered = world.dispatched("street_light");
+    assert!(task_of(&ordered, URBAN).whistle.is_none());
+    assert!(ordered.clocks.iter().all(|clock| clock.kind != ClockKind::Report));
+
+    let (lead, assist) = (task_of(&case, URBAN).id, task_of(&case, COURTS).id);
+    let case = case.sign(lead, &world.official(URBAN)).unwrap().case;
+    let phone = ContactMethod::Phone;
+    let contacted = case.clone().contact(phone, &world.official(URBAN)).unwrap();
+    assert_eq!(names(&contacted), ["CaseContacted", "TaskReported"]);
+    let DomainEvent::TaskReported { in_time: true, task_id, .. } = contacted.events[1].event else {
+        panic!()
+    };
+    assert_eq!(task_id, lead);
+    assert_eq!(guard(contacted.case.report_in(lead, &world.official(URBAN))), "task_state");
+    // It may say so before, which moves nothing else: the requester is still to be spoken to.
+    let there = case.report_in(lead, &world.official(URBAN)).unwrap();
+    assert_eq!((names(&there), there.case.state), (vec!["TaskReported"], CaseState::Signed));
+    assert_eq!(guard(there.case.clone().report_in(lead, &world.official(URBAN))), "task_state");
+    let contacted = there.case.contact(phone, &world.official(URBAN)).unwrap();
+    assert_eq!(names(&contacted), ["CaseContacted"]);
+
+    let case = contacted.case.sign(assist, &world.official(COURTS)).unwrap().case;
+    let case = case.report_in(assist, &world.official(COURTS)).unwrap().case;
+    assert_eq!(task_of(&case, COURTS).state, TaskState::Working);
+    let evidence = vec![(EvidenceKind::Document, "d-1".to_owned())];
+    let case = case.submit_task(assist, evidence, &world.official(COURTS)).unwrap().case;
+    let mut case = world.complete(case);
+    for (task, org) in [(lead, URBAN), (assist, COURTS)] {
+        case = case.appraise_whistle(task, true, &world.official(STREET_OFFICE)).unwrap().case;
+        case = case.appraise_whistle(task, false, &world.official(org)).unwrap().case;
+        let judged = WhistleScore { reported_in_time: Some(true), solved: Some(true), needed: Some(false) };
+        assert_eq!(task_of(&case, org).whistle, Some(judged));
+    }
+    assert_eq!(violations(&case), Vec::<&str>::new());
+}
+
+#[test]
+fn who_is_to_lead_by_a_whistle_and_does_not_come_is_reported_unless_it_objects() {
+    let mut world = World::new();
+    let case = sent(&mut world, &[]);
+    let lead = case.lead_task.unwrap();
+    let report = |case: &Case| case.clock(ClockKind::Report, Some(lead)).unwrap().clone();
+    let command = objection(&case);
+    let objected = case.clone().object(command.clone(), &world.official(URBAN)).unwrap().case;
+    assert!(!report(&objected).is_open(), "whether it has to come is being decided");
+    world.now = report(&case).due_at;
+    let late = world.tick(case).case;
+    let known = late.supervisions.last().unwrap().clone();
+    assert_eq!(
+        (known.level, known.reason_code.as_str(), late.supervised(&known)),
+        (2, "did_not_report", URBAN)
+    );
+
+    // It has to after all, and gets the time for that anew.
+    let by_street = |case: Case, world: &mut World| {
+        case.reject_objection("duty_is_clear", &world.official(STREET_OFFICE)).unwrap().case
+    };
+    let kept = by_street(objected, &mut world);
+    assert!(report(&kept).is_running() && report(&kept).started_at == world.now);
+    assert_eq!(violations(&kept), Vec::<&str>::new());
+    let signed = kept.sign(lead, &world.official(URBAN)).unwrap().case;
+    let came = signed.report_in(lead, &world.official(URBAN)).unwrap().case;
+    assert_eq!(task_of(&came, URBAN).whistle.unwrap().reported_in_time, Some(true));
+
+    // Whoever was there already need not come again.
+    let case = sent(&mut world, &[]);
+    let lead = case.lead_task.unwrap();
+    let case = case.sign(lead, &world.official(URBAN)).unwrap().case;
+    let case = case.report_in(lead, &world.official(URBAN)).unwrap().case;
+    let objected = case.object(ObjectTask { task_id: lead, ..command }, &world.official(URBAN)).unwrap().case;
+    let kept = by_street(objected, &mut world);
+    assert!(!kept.clock(ClockKind::Report, Some(lead)).unwrap().is_open());
+    let signed = kept.sign(lead, &world.official(URBAN)).unwrap().case;
+    let contacted = signed.contact(ContactMethod::Phone, &world.official(URBAN)).unwrap();
+    assert_eq!(names(&contacted), ["CaseContacted"]);
+}
+
 #[test]
 fn both_sides_judge_each_other_once_after_the_work() {
     let mut world = World::new();

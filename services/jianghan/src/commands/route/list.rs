@@ -77,7 +77,8 @@ pub enum Action {
         #[arg(long)]
         replace_moved: bool,
     },
-    /// Take a version back at once: a canary ends, and what was in force before is in force again.
+    /// Take a version back at once: a canary ends, and what was in force before is in force again. What runs or waits and was
+    /// made from it is taken back first.
     RollBack {
         /// Number of the version.
         #[arg(long, value_name = "N")]
