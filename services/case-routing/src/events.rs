@@ -3,6 +3,7 @@
 mod application;
 mod envelope;
 
+use calendar::TimeUnit;
 use chassis::{event::Emit, proto::case_routing::v1 as pb};
 
 pub use self::envelope::facts;
@@ -18,6 +19,11 @@ pub fn emit(told: &Emitted) -> Emit {
     let facts = Some(facts(&told.facts));
     let to = Addressed::new(told);
     message(to, case_id, facts)
+}
+
+/// Seconds, and the unit that they are counted by.
+fn elapsed(time: Option<(i64, TimeUnit)>) -> (i64, i32) {
+    time.map_or((0, 0), |(seconds, unit)| (seconds, limit_unit(unit).into()))
 }
 
 /// One arm per event, so that a new one fails to compile until it is told.
@@ -59,9 +65,18 @@ fn message(to: Addressed<'_>, case_id: String, facts: Option<pb::CaseFacts>) -> 
             let line_code = line_code.clone();
             to.send(&pb::CaseReturnedFromReferral { case_id, facts, line_code })
         }
-        E::CaseAnswered { in_time, process } => {
-            let (in_time, process_version) = (*in_time, process.clone());
-            to.send(&pb::CaseAnswered { case_id, facts, in_time, process_version })
+        E::CaseAnswered { in_time, process, done_in_time, elapsed_total } => {
+            let (elapsed_total_seconds, elapsed_total_unit) = elapsed(*elapsed_total);
+            let message = pb::CaseAnswered {
+                case_id,
+                facts,
+                in_time: *in_time,
+                done_in_time: Some(*done_in_time),
+                elapsed_total_seconds,
+                elapsed_total_unit,
+                process_version: process.clone(),
+            };
+            to.send(&message)
         }
         E::Application { news } => application::message(to, news, case_id, facts),
         E::CaseSolvedOnSpot { in_time, sampled } => {
@@ -135,8 +150,10 @@ fn message(to: Addressed<'_>, case_id: String, facts: Option<pb::CaseFacts>) -> 
             completed_at,
             elapsed_seconds,
             elapsed_unit,
+            elapsed_total,
             callback_due,
         } => {
+            let (elapsed_total_seconds, elapsed_total_unit) = elapsed(*elapsed_total);
             let message = pb::CaseCompleted {
                 case_id,
                 facts,
@@ -147,6 +164,8 @@ fn message(to: Addressed<'_>, case_id: String, facts: Option<pb::CaseFacts>) -> 
                 elapsed_seconds: *elapsed_seconds,
                 callback_due: *callback_due,
                 elapsed_unit: elapsed_unit.map_or(0, |unit| limit_unit(unit).into()),
+                elapsed_total_seconds,
+                elapsed_total_unit,
             };
             to.send(&message)
         }

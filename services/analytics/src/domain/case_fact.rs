@@ -66,9 +66,10 @@ pub struct CaseFact {
     pub open_due_at: Option<Timestamp>,
     /// Last completion that stands.
     pub completed_at: Option<Timestamp>,
-    /// Resolve clock at the last completion, paused time removed.
+    /// All the work since it was accepted, or opened again last, at its last completion: the resolve clock and those of the
+    /// reworks, paused time removed.
     pub elapsed_seconds: Option<i64>,
-    /// `LimitUnit` of that clock; 0 when there was none.
+    /// `LimitUnit` of the resolve clock; 0 when there was none.
     pub elapsed_unit: i16,
     /// The last completion asks for a call-back.
     pub callback_due: bool,
@@ -204,10 +205,16 @@ impl CaseFact {
     fn happen(&mut self, event: &CaseEvent) {
         match event.change {
             Change::Plain | Change::Task { .. } => {}
-            Change::IntakeDecided { in_time, answered } => {
+            Change::IntakeDecided { in_time } => {
                 self.intake_in_time.get_or_insert(in_time);
-                if answered {
-                    self.callback_due = !event.facts.anonymous;
+            }
+            Change::Answered { in_time, done_in_time, elapsed } => {
+                self.intake_in_time.get_or_insert(in_time);
+                self.callback_due = !event.facts.anonymous;
+                self.done_again(done_in_time);
+                // An answer alone is not measured; work that was, and went on, is.
+                if let Some(elapsed) = elapsed.filter(|_| self.elapsed_seconds.is_some()) {
+                    (self.elapsed_seconds, self.elapsed_unit) = (Some(elapsed.seconds), elapsed.unit);
                 }
             }
             Change::Routed { in_time, dispatched } => {
@@ -220,16 +227,17 @@ impl CaseFact {
             Change::Contacted { in_time } => {
                 self.contact_in_time.get_or_insert(in_time);
             }
-            Change::Completed { at, elapsed_seconds, elapsed_unit, callback_due, in_time } => {
+            Change::Completed { at, elapsed, in_all, callback_due, in_time } => {
                 self.completed_at.get_or_insert(at);
-                (self.elapsed_seconds, self.elapsed_unit) = (Some(elapsed_seconds), elapsed_unit);
+                // What an earlier build tells of a rework alone does not stand for the whole.
+                if in_all || self.elapsed_seconds.is_none() {
+                    (self.elapsed_seconds, self.elapsed_unit) = (Some(elapsed.seconds), elapsed.unit);
+                }
                 self.callback_due = callback_due;
                 // A new completion is not verified yet.
                 (self.callback, self.callback_grade, self.callback_resolution) = (0, 0, 0);
                 self.contact_confirmed = false;
-                if self.bad_valid == Some(true) {
-                    self.bad_rectified.get_or_insert(in_time);
-                }
+                self.done_again(in_time);
             }
             Change::Verified { callback, grade, resolution, contact_confirmed } => {
                 self.callback = callback;
@@ -247,7 +255,8 @@ impl CaseFact {
                 self.ended_at = Some(at);
                 if self.first_closed_at.is_none() {
                     self.first_closed_at = Some(at);
-                    self.once_resolved = self.rework_count == 0;
+                    // Another system's closing was not here, but opening it again was.
+                    self.once_resolved = self.rework_count == 0 && event.facts.reopen_count == 0;
                 }
             }
             Change::Reopened => {
@@ -257,6 +266,7 @@ impl CaseFact {
                 if early {
                     self.once_resolved = false;
                 }
+                (self.elapsed_seconds, self.elapsed_unit) = (None, 0);
             }
             Change::Rated { grade, on_behalf } => {
                 self.rated_on_behalf_only = on_behalf && (self.rated_on_behalf_only || !self.rated());
@@ -292,6 +302,13 @@ impl CaseFact {
         }
     }
 
+    /// The work is done: for the first time since a bad rating was found valid it is what was done again for that.
+    fn done_again(&mut self, in_time: bool) {
+        if self.bad_valid == Some(true) {
+            self.bad_rectified.get_or_insert(in_time);
+        }
+    }
+
     /// Takes a supervision from those without an answer. Gives whether it was one: a reminder is none, and one that rose and is
     /// answered anew was answered before.
     fn answers(&mut self, supervision_id: Uuid) -> bool {
@@ -318,14 +335,16 @@ impl CaseFact {
         // Whatever was decided before the import came before all that is told of the case since.
         self.intake_in_time = taken.intake_in_time.or(self.intake_in_time);
         self.dispatched |= taken.dispatched;
-        if let Some(ended_at) = taken.ended_at.filter(|_| vocabulary::ended(self.case_state())) {
+        // Opened again it was done and ended otherwise.
+        let stands = self.completed_at == taken.completed_at;
+        if let Some(ended_at) = taken.ended_at.filter(|_| stands && vocabulary::ended(self.case_state())) {
             self.state_since = self.state_since.min(ended_at);
             self.ended_at = Some(self.ended_at.map_or(ended_at, |at| at.min(ended_at)));
             if vocabulary::closed(self.case_state()) {
                 self.closed_at.get_or_insert(ended_at);
             }
         }
-        if self.completed_at.is_some() && self.elapsed_seconds.is_none() {
+        if stands && self.completed_at.is_some() && self.elapsed_seconds.is_none() {
             (self.elapsed_seconds, self.elapsed_unit) = (Some(taken.elapsed_seconds), taken.elapsed_unit);
         }
         // Who gave it there is not told: it counts as the requester's.

@@ -40,12 +40,19 @@ pub struct CaseEvent {
 pub enum Change {
     /// Nothing that the case's standing does not show.
     Plain,
-    /// An intake decision: accepted, answered, declined, merged, handed off, or more material asked for.
+    /// An intake decision: accepted, declined, merged, handed off, or more material asked for.
     IntakeDecided {
         /// Within the accept limit.
         in_time: bool,
-        /// The window answered the matter itself: that completes it.
-        answered: bool,
+    },
+    /// The window answered the matter itself: that completes it, and is an intake decision where there was none before.
+    Answered {
+        /// Within the accept limit.
+        in_time: bool,
+        /// Within the limit of the work that ran.
+        done_in_time: bool,
+        /// The work since it was accepted, or opened again; unset where no clock ran.
+        elapsed: Option<Elapsed>,
     },
     /// First dispatch or offer, or a later one.
     Routed {
@@ -63,10 +70,10 @@ pub enum Change {
     Completed {
         /// When.
         at: Timestamp,
-        /// Resolve clock without paused time.
-        elapsed_seconds: i64,
-        /// `LimitUnit` of that clock.
-        elapsed_unit: i16,
+        /// The work that it took.
+        elapsed: Elapsed,
+        /// Of all the work since it was accepted, or opened again; else of a rework alone, where there was one.
+        in_all: bool,
         /// A call-back will be made.
         callback_due: bool,
         /// Within the limit that ran.
@@ -136,6 +143,26 @@ pub enum Change {
     },
 }
 
+/// Time on the clocks of a case, without paused time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Elapsed {
+    /// In the kind of time of the unit.
+    pub seconds: i64,
+    /// `LimitUnit`; 0 where no clock ran.
+    pub unit: i16,
+}
+
+impl Elapsed {
+    fn of(seconds: i64, unit: i32) -> Self {
+        Self { seconds: seconds.max(0), unit: small(unit) }
+    }
+
+    /// Where a clock ran, and it was told.
+    fn told(seconds: i64, unit: i32) -> Option<Self> {
+        Some(Self::of(seconds, unit)).filter(|elapsed| elapsed.unit > 0)
+    }
+}
+
 /// What an import tells of a case besides its standing. What it cannot tell (routing, contact, call-back, what was reworked)
 /// is no member of the populations that ask for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,6 +173,8 @@ pub struct Taken {
     pub elapsed_seconds: i64,
     /// `LimitUnit` of that clock.
     pub elapsed_unit: i16,
+    /// When it was completed, if it was.
+    pub completed_at: Option<Timestamp>,
     /// When it ended, if it has.
     pub ended_at: Option<Timestamp>,
     /// Grade and when it was given, if one was.
@@ -226,33 +255,31 @@ macro_rules! case_event {
 
 fn decode(name: &str, event: &Event) -> Result<Option<CaseEvent>> {
     use Change::{
-        Closed, Completed, Contacted, IntakeDecided, Plain, Rated, RatingJudged, Rectified, Reopened, Routed,
-        Supervised, SupervisionAnswered, Task, Verified,
+        Answered, Closed, Completed, Contacted, IntakeDecided, Plain, Rated, RatingJudged, Rectified,
+        Reopened, Routed, Supervised, SupervisionAnswered, Task, Verified,
     };
     match name {
         "CaseAccepted" => {
-            case_event!(event, CaseAccepted, |m| IntakeDecided {
-                in_time: m.in_time && !m.by_silence,
-                answered: false
-            })
+            case_event!(event, CaseAccepted, |m| IntakeDecided { in_time: m.in_time && !m.by_silence })
         }
         "CaseDeclined" => {
-            case_event!(event, CaseDeclined, |m| IntakeDecided { in_time: m.in_time, answered: false })
+            case_event!(event, CaseDeclined, |m| IntakeDecided { in_time: m.in_time })
         }
         "CaseSupplementRequested" => {
-            case_event!(event, CaseSupplementRequested, |m| IntakeDecided {
-                in_time: m.in_time,
-                answered: false
-            })
+            case_event!(event, CaseSupplementRequested, |m| IntakeDecided { in_time: m.in_time })
         }
         "CaseMerged" => {
-            case_event!(event, CaseMerged, |m| IntakeDecided { in_time: m.in_time, answered: false })
+            case_event!(event, CaseMerged, |m| IntakeDecided { in_time: m.in_time })
         }
         "CaseHandedOff" => {
-            case_event!(event, CaseHandedOff, |m| IntakeDecided { in_time: m.in_time, answered: false })
+            case_event!(event, CaseHandedOff, |m| IntakeDecided { in_time: m.in_time })
         }
         "CaseAnswered" => {
-            case_event!(event, CaseAnswered, |m| IntakeDecided { in_time: m.in_time, answered: true })
+            case_event!(event, CaseAnswered, |m| Answered {
+                in_time: m.in_time,
+                done_in_time: m.done_in_time.unwrap_or_else(|| done_in_time(m.facts.as_ref())),
+                elapsed: Elapsed::told(m.elapsed_total_seconds, m.elapsed_total_unit),
+            })
         }
         "CaseOffered" => {
             case_event!(event, CaseOffered, |m| Routed { in_time: m.in_time, dispatched: false })
@@ -261,12 +288,15 @@ fn decode(name: &str, event: &Event) -> Result<Option<CaseEvent>> {
             case_event!(event, CaseDispatched, |m| Routed { in_time: m.in_time, dispatched: true })
         }
         "CaseContacted" => case_event!(event, CaseContacted, |m| Contacted { in_time: m.in_time }),
-        "CaseCompleted" => case_event!(event, CaseCompleted, |m| Completed {
-            at: instant(m.completed_time.as_ref()).unwrap_or(event.time),
-            elapsed_seconds: m.elapsed_seconds.max(0),
-            elapsed_unit: small(m.elapsed_unit),
-            callback_due: m.callback_due,
-            in_time: m.in_time,
+        "CaseCompleted" => case_event!(event, CaseCompleted, |m| {
+            let total = Elapsed::told(m.elapsed_total_seconds, m.elapsed_total_unit);
+            Completed {
+                at: instant(m.completed_time.as_ref()).unwrap_or(event.time),
+                elapsed: total.unwrap_or_else(|| Elapsed::of(m.elapsed_seconds, m.elapsed_unit)),
+                in_all: total.is_some(),
+                callback_due: m.callback_due,
+                in_time: m.in_time,
+            }
         }),
         "CaseVerified" => case_event!(event, CaseVerified, |m| Verified {
             callback: small(m.callback),
@@ -376,6 +406,13 @@ struct AboutTask {
 /// An instant of a message, cut to what the database keeps.
 pub(super) fn instant(at: Option<&prost_types::Timestamp>) -> Option<Timestamp> {
     at.and_then(from_proto).map(to_micros)
+}
+
+/// Whether what a window answered was in time, where an earlier build told no more than when it was due and done.
+fn done_in_time(facts: Option<&CaseFacts>) -> bool {
+    let due = facts.and_then(|facts| instant(facts.resolve_due_time.as_ref()));
+    let done = facts.and_then(|facts| instant(facts.completed_time.as_ref()));
+    due.zip(done).is_none_or(|(due, done)| done <= due)
 }
 
 fn stand(event: &Event, facts: Option<CaseFacts>, change: Change) -> Result<CaseEvent> {

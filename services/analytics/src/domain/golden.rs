@@ -1,5 +1,6 @@
 //! The golden vectors of domain.md §4.1 (a public bulletin), through the whole way: events → facts → rollup → value.
 
+use chassis::event::Event;
 use chrono::{NaiveDate, TimeDelta};
 use proto::case_routing::v1::{CallbackOutcome, ClosedCode, DeliveryMode};
 use uuid::Uuid;
@@ -234,6 +235,43 @@ fn handling_times_are_told_apart_by_the_unit_of_their_clock() {
     assert_eq!(value(&burst, "I-11-work_day").value, None, "no value, never 0");
 }
 
+/// Sent back and done again it took all the time since it was accepted, by the kind of time of the first clock.
+#[test]
+fn what_was_sent_back_is_measured_from_the_start_and_what_was_opened_again_anew() {
+    use proto::case_routing::v1::LimitUnit;
+    let (start, day) = (at("2026-06-01", 9), |day: i64| at("2026-06-01", 9) + TimeDelta::days(day));
+    let task = Uuid::from_u128(9);
+    let sent_back = |earlier_build: bool| {
+        let mut story = Story::register(start, Uuid::from_u128(1));
+        story.earlier_build = earlier_build;
+        story.accept(start, day(9), true).triage(start, "roof", "housing");
+        story.complete(day(2), task, true, 20 * 3600).rework(day(3), task, day(5));
+        story.unit = LimitUnit::CalHour;
+        story
+    };
+    let hours = |story: &Story| {
+        let june = totals(&applied(std::slice::from_ref(story)), ALL, "2026-06-01", "2026-07-01");
+        ["I-11-work_day", "I-11-cal_hour"].map(|code| value(&june, code).value.map(|mean| mean / 3600.0))
+    };
+    let mut done = sent_back(false);
+    done.complete(day(4), task, true, 5 * 3600).close(day(6), ClosedCode::Resolved);
+    assert_eq!(hours(&done), [Some(25.0), None]);
+    let mut answered = sent_back(false);
+    answered.answer_within(day(4), true, 5 * 3600).close(day(6), ClosedCode::BeyondAuthority);
+    assert_eq!(hours(&answered), [Some(25.0), None]);
+    // An earlier build told of the rework alone: what was known before stands.
+    let mut earlier = sent_back(true);
+    earlier.complete(day(4), task, true, 5 * 3600).close(day(6), ClosedCode::Resolved);
+    assert_eq!(hours(&earlier), [Some(20.0), None]);
+
+    done.reopen(day(7), day(12));
+    let mut answered = done.clone();
+    answered.answer(day(8)).close(day(9), ClosedCode::BeyondAuthority);
+    assert_eq!(hours(&answered), [None, None], "of an answer alone nothing is measured");
+    done.complete(day(8), task, true, 3 * 3600).close(day(9), ClosedCode::Resolved);
+    assert_eq!(hours(&done), [None, Some(3.0)]);
+}
+
 #[test]
 fn repeats_are_those_of_the_accepted_that_case_routing_tells() {
     let start = at("2026-06-01", 9);
@@ -312,6 +350,65 @@ fn once_resolved_is_lost_by_rework_or_by_a_reopening_within_thirty_days() {
     assert_eq!(value(&june, "I-09").numerator, 1);
     // The reopened ones are open again, so they are not among the closed.
     assert_eq!(value(&june, "I-21").denominator, 2);
+}
+
+/// Closed by another system, taken over, opened again here and closed here.
+#[test]
+fn an_imported_case_that_was_opened_again_is_not_resolved_the_first_time() {
+    use proto::case_routing::v1::{CaseState, CasesImported, ImportedFact};
+    let start = at("2026-06-01", 9);
+    for (reopened, once) in [(true, 0), (false, 1)] {
+        let mut story = Story::register(start, Uuid::from_u128(1));
+        story.events.clear();
+        let state = if reopened { CaseState::Closed } else { CaseState::Accepted };
+        let told = story.facts.registered_time;
+        let closed = told.filter(|_| reopened);
+        let fact = ImportedFact {
+            case_id: story.case_id.as_bytes().to_vec(),
+            version: story.version,
+            state: state.into(),
+            registered_time: told,
+            accepted_time: told,
+            completed_time: closed,
+            closed_time: closed,
+            ..Default::default()
+        };
+        let message = CasesImported { cases: vec![fact], ..Default::default() };
+        let import = Event::of("case-routing", start, Uuid::from_u128(8), 1, &message);
+        if reopened {
+            story.reopen(at("2026-06-02", 9), at("2026-06-12", 9));
+        }
+        story
+            .complete(at("2026-06-03", 9), Uuid::from_u128(9), true, 3600)
+            .verify(at("2026-06-04", 9), Verdict::good())
+            .close(at("2026-06-05", 9), ClosedCode::Resolved);
+        let mut history = History::default();
+        for event in std::iter::once(&import).chain(&story.events) {
+            let apply = |one: CaseEvent| {
+                history.apply(&one);
+                Ok(())
+            };
+            CaseEvent::each(event, apply).unwrap();
+        }
+        let june = totals(&history.finish().deltas, ALL, "2026-06-01", "2026-07-01");
+        let rate = value(&june, "I-08");
+        assert_eq!((rate.numerator, rate.denominator), (once, 1), "{reopened}");
+    }
+}
+
+/// By its limit: as it is told, or of an earlier build by when it was due and done.
+#[test]
+fn a_bad_rating_is_put_right_by_an_answer_at_the_window_too() {
+    for (in_time, earlier_build) in [(true, false), (false, false), (true, true), (false, true)] {
+        let mut story = Story::whole(at("2026-06-01", 9), Uuid::from_u128(1), "roof", "housing");
+        story.earlier_build = earlier_build;
+        story.rate(at("2026-06-10", 9), 1, Some(true)).reopen(at("2026-06-11", 9), at("2026-06-15", 9));
+        let done = if in_time { at("2026-06-14", 9) } else { at("2026-06-16", 9) };
+        story.answer_within(done, in_time, 3600);
+        let june = totals(&applied(&[story]), ALL, "2026-06-01", "2026-07-01");
+        let rate = value(&june, "I-20-rectified");
+        assert_eq!((rate.numerator, rate.denominator), (i64::from(in_time), 1), "{in_time} {earlier_build}");
+    }
 }
 
 #[test]

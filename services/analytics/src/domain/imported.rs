@@ -22,6 +22,7 @@ pub fn each(event: &Event, mut take: impl FnMut(CaseEvent) -> Result<()>) -> Res
             intake_in_time: (fact.state() != CaseState::Registered).then_some(fact.intake_in_time),
             elapsed_seconds: fact.elapsed_seconds.max(0),
             elapsed_unit: small(fact.elapsed_unit),
+            completed_at: instant(fact.completed_time.as_ref()),
             ended_at: instant(fact.closed_time.as_ref()),
             rated: instant(fact.rated_time.as_ref())
                 .filter(|_| fact.grade > 0)

@@ -2,7 +2,7 @@
 
 use crate::support::{
     COMMUNITIES, DISTRICT, analyst, board, digest, digests, rebuild, start,
-    story::{Story, at},
+    story::{Story, Verdict, at},
 };
 use chassis::{clock::new_id, clock::to_proto, event::Event, testing::TestService};
 use chrono::TimeDelta;
@@ -202,6 +202,38 @@ async fn an_import_that_names_what_it_does_not_list_is_parked_whole() {
     service.deliver(event(vec![closed(new_id(), 1, 0), broken])).await;
     assert_eq!(number(&service, "SELECT count(*) AS n FROM parked_events").await, 1);
     assert_eq!(number(&service, "SELECT count(*) AS n FROM case_facts").await, 0);
+    service.stop().await;
+}
+
+/// Whatever of it comes first, another system's work and end are not what counts once it was opened again.
+#[tokio::test]
+async fn an_imported_case_that_is_opened_again_counts_by_what_came_of_it_here() {
+    let service = start().await;
+    for import_first in [true, false] {
+        let mut story = Story::register(at("2026-01-05", 9), COMMUNITIES[0]);
+        story.events.clear();
+        story.version = 5;
+        story
+            .reopen(at("2026-02-21", 9), at("2026-03-05", 9))
+            .answer(at("2026-02-22", 9))
+            .verify(at("2026-02-23", 9), Verdict::good())
+            .close(at("2026-02-24", 9), ClosedCode::BeyondAuthority);
+        let import = event(vec![closed(story.case_id, 5, 0)]);
+        if import_first {
+            service.deliver(import.clone()).await;
+        }
+        service.deliver_all(story.events).await;
+        if !import_first {
+            service.deliver(import).await;
+        }
+    }
+    let counted = "SELECT count(*) AS n FROM case_facts WHERE first_closed_at IS NOT NULL AND NOT once_resolved \
+                   AND elapsed_seconds IS NULL AND elapsed_unit = 0";
+    assert_eq!(number(&service, counted).await, 2);
+    let ends = "SELECT count(DISTINCT (state_since, closed_at, ended_at)) AS n FROM case_facts";
+    assert_eq!(number(&service, ends).await, 1, "nor when that was");
+    let held = digest(&service).await;
+    assert_eq!(rebuild(&service, new_id()).await.digest, held.digest);
     service.stop().await;
 }
 

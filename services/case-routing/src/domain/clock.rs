@@ -2,8 +2,8 @@
 //! Due times are computed by the crate `calendar`; a clock keeps the result and what it came from.
 
 use calendar::{Due, Interval, Limit, TimeUnit, local_day};
-use chrono::TimeDelta;
 use chrono::serde::{ts_microseconds, ts_microseconds_option};
+use chrono::{NaiveDate, TimeDelta};
 use serde::{Deserialize, Serialize};
 
 use super::codes::ClockKind;
@@ -167,25 +167,34 @@ impl Clock {
     }
 
     /// What was promised elsewhere, moved on by the pauses: hours by the paused time, days by the days that the pauses took
-    /// away (as the calendar counts them), to a working day.
+    /// away (as the calendar counts them), to a working day. A pause that begins when it was over moves nothing: late stays late.
     fn promised(&self, rules: &Rules) -> Option<Timestamp> {
         let promised = self.promised_at?;
         if matches!(self.limit.unit, TimeUnit::CalHour | TimeUnit::WorkHour) {
-            let paused: TimeDelta = self.pauses.iter().map(|pause| pause.to - pause.from).sum();
-            return Some(promised + paused);
+            let moved = |due: Timestamp, pause: &Interval| {
+                if pause.from < due { due + (pause.to - pause.from) } else { due }
+            };
+            return Some(self.pauses.iter().fold(promised, moved));
         }
-        let works = |day| rules.profile.is_work_day(&rules.calendar, day);
+        let works = |day: NaiveDate| rules.profile.is_work_day(&rules.calendar, day);
         let working = self.limit.unit == TimeUnit::WorkDay;
-        let days = self.pauses.iter().flat_map(|pause| {
-            let last = local_day(pause.to);
-            local_day(pause.from).iter_days().skip(1).take_while(move |day| *day <= last)
-        });
-        let lost = days.filter(|day| !working || works(*day)).count();
-        let Some(most) = lost.checked_sub(1) else { return Some(promised) };
+        let counts = |day: &NaiveDate| !working || works(*day);
         let last = local_day(promised);
-        let moved = last.iter_days().skip(1).filter(|day| !working || works(*day)).nth(most);
-        let moved = moved.and_then(|day| day.iter_days().find(|day| works(*day)));
-        Some(promised + (moved.unwrap_or(last) - last))
+        let later_by = |lost: usize| {
+            let Some(most) = lost.checked_sub(1) else { return promised };
+            let moved = last.iter_days().skip(1).filter(counts).nth(most);
+            let moved = moved.and_then(|day| day.iter_days().find(|day| works(*day)));
+            promised + (moved.unwrap_or(last) - last)
+        };
+        let lost = self.pauses.iter().fold(0, |lost, pause| {
+            if pause.from >= later_by(lost) {
+                return lost;
+            }
+            let until = local_day(pause.to);
+            let days = local_day(pause.from).iter_days().skip(1).take_while(|day| *day <= until);
+            lost + days.filter(counts).count()
+        });
+        Some(later_by(lost))
     }
 
     /// Warnings that were due by then count as given, also those of another limit later.
@@ -329,8 +338,12 @@ impl Clock {
     /// Seconds that ran until `at`, pauses left out, in the clock's own kind of time.
     #[must_use]
     pub fn elapsed_seconds(&self, at: Timestamp, rules: &Rules) -> i64 {
-        let until = self.paused_at.unwrap_or(at);
-        let (unit, from) = (self.limit.unit, self.started_at);
+        self.elapsed_in(self.limit.unit, at, rules)
+    }
+
+    /// The same in another kind of time; of a clock that has stopped until it did.
+    pub(super) fn elapsed_in(&self, unit: TimeUnit, at: Timestamp, rules: &Rules) -> i64 {
+        let (from, until) = (self.started_at, self.paused_at.or(self.stopped_at).unwrap_or(at));
         rules.calendar.elapsed(unit, from, until, &self.pauses, &rules.profile).num_seconds()
     }
 

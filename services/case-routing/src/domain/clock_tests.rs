@@ -238,6 +238,44 @@ fn what_was_promised_elsewhere_holds_through_pauses_recounts_and_other_limits() 
 }
 
 #[test]
+fn a_pause_that_begins_when_a_promise_was_over_moves_it_no_more() {
+    let rules = Rules::default();
+    let (start, due) = (at("2026-06-08T10:00:00"), at("2026-06-12T17:00:00"));
+    let promised = |unit| {
+        let mut clock = Clock::start(ClockKind::Resolve, None, Limit::new(unit, 5), start, &rules);
+        clock.promise(due, &rules);
+        clock
+    };
+    let pause = |clock: &mut Clock, from: &str, to: &str| {
+        clock.pause(at(from));
+        clock.resume(at(to), &rules);
+    };
+    for unit in TimeUnit::ALL {
+        // Due on a Friday and missed; it waits over the weekend and longer, on the dot included.
+        for from in ["2026-06-12T17:00:00", "2026-06-13T09:00:00"] {
+            let mut late = promised(unit);
+            pause(&mut late, from, "2026-06-16T10:00:00");
+            assert_eq!(late.due_at, due, "{unit:?} from {from}");
+            assert!(!late.in_time(at("2026-06-16T10:00:00")));
+        }
+    }
+    // What moved it before counts: of two that begin after the first date the one within the new one, and not the one behind it.
+    let mut hours = promised(TimeUnit::CalHour);
+    pause(&mut hours, "2026-06-12T10:00:00", "2026-06-12T13:00:00");
+    pause(&mut hours, "2026-06-12T18:00:00", "2026-06-12T19:00:00");
+    assert_eq!(hours.due_at, at("2026-06-12T21:00:00"));
+    pause(&mut hours, "2026-06-12T21:00:00", "2026-06-13T21:00:00");
+    assert_eq!(hours.due_at, at("2026-06-12T21:00:00"));
+    let mut days = promised(TimeUnit::WorkDay);
+    pause(&mut days, "2026-06-11T10:00:00", "2026-06-12T10:00:00");
+    assert_eq!(days.due_at, at("2026-06-15T17:00:00"));
+    pause(&mut days, "2026-06-15T10:00:00", "2026-06-16T10:00:00");
+    assert_eq!(days.due_at, at("2026-06-16T17:00:00"));
+    pause(&mut days, "2026-06-16T18:00:00", "2026-06-18T10:00:00");
+    assert_eq!(days.due_at, at("2026-06-16T17:00:00"), "late stays late");
+}
+
+#[test]
 fn on_no_day_of_four_years_is_a_promise_due_after_the_law_whatever_the_hours() {
     let limit = |(unit, n)| Limit::new(unit, n);
     let limits = [

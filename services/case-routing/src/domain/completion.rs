@@ -2,7 +2,10 @@
 //! done, in another service and at its own time: what it did is kept at once, and where others still work on the case it is
 //! completed with the last of them.
 
+use calendar::TimeUnit;
+
 use super::case::{Case, Evidence, Task};
+use super::clock::Clock;
 use super::codes::*;
 use super::error::{DomainError, Result};
 use super::event::DomainEvent;
@@ -155,8 +158,8 @@ impl Work<'_> {
         let clock = self.case.resolve_clock();
         let elapsed_seconds = clock.map_or(0, |clock| clock.elapsed_seconds(self.now, self.rules));
         let elapsed_unit = clock.map(|clock| clock.limit.unit);
-        let rework = self.stop_clock(ClockKind::Rework, None);
-        let in_time = rework.or(self.stop_clock(ClockKind::Resolve, None)).unwrap_or(true);
+        let elapsed_total = self.elapsed_total();
+        let in_time = self.stop_work_clocks();
         self.stop_task_clocks(id);
         if self.case.task(id)?.state != TaskState::Submitted {
             self.submit(id, in_time)?;
@@ -172,10 +175,30 @@ impl Work<'_> {
             completed_at: self.now,
             elapsed_seconds,
             elapsed_unit,
+            elapsed_total,
             callback_due: self.case.callback_due(),
         };
         self.emit(event, None, Some(id));
         self.begin_verification()
+    }
+
+    /// The clocks of the work stop; whether it was in time: by the limit of the rework where one ran, else by the promised one.
+    pub(super) fn stop_work_clocks(&mut self) -> bool {
+        let rework = self.stop_clock(ClockKind::Rework, None);
+        rework.or(self.stop_clock(ClockKind::Resolve, None)).unwrap_or(true)
+    }
+
+    /// How long the case was worked on since it was accepted, or opened again: by the clock of that promise and those of the
+    /// reworks since, in the time of the former, so that what was sent back does not come out quick. `None`: no clock ran.
+    pub(super) fn elapsed_total(&self) -> Option<(i64, TimeUnit)> {
+        let promise = self.case.clocks.iter().rposition(|clock| clock.kind == ClockKind::Resolve);
+        let clocks = &self.case.clocks[promise.unwrap_or(0)..];
+        let mut clocks =
+            clocks.iter().filter(|clock| matches!(clock.kind, ClockKind::Resolve | ClockKind::Rework));
+        let first = clocks.next()?;
+        let unit = first.limit.unit;
+        let elapsed = |clock: &Clock| clock.elapsed_in(unit, self.now, self.rules);
+        Some((elapsed(first) + clocks.map(elapsed).sum::<i64>(), unit))
     }
 
     fn ending(&self, code: Option<ClosedCode>) -> Result<ClosedCode> {

@@ -6,6 +6,7 @@ use super::codes::*;
 use super::error::{DomainError, Result};
 use super::event::DomainEvent;
 use super::ids::*;
+use super::rating::unjudged;
 use super::reason::Reason;
 use super::state::Trigger;
 use super::work::{Act, Decision, Work, check_code};
@@ -118,7 +119,7 @@ impl Case {
     /// # Errors
     /// `WrongState`; `NotEntitled` for whoever is neither; `Invalid` code or, for the window, statement; `Guard`
     /// `withdrawal_barred` for public safety or third-party rights, `others_joined` while other requests are merged into it;
-    /// for the window `nobody_asked`, `late`, and `recused` where it is complained of itself.
+    /// for the window `nobody_asked`, `late`, `rating_unjudged`, and `recused` where it is complained of itself.
     pub fn withdraw(self, reason_code: &str, statement_ref: Option<&str>, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.withdraw_by_will(reason_code, statement_ref)?;
@@ -201,6 +202,9 @@ impl Work<'_> {
         if self.case.requester.is_none() && self.case.origin != Origin::BottomUp {
             return Err(DomainError::guard("nobody_asked", "what nobody asked for is not withdrawn"));
         }
+        if self.case.awaits_judgement() {
+            return Err(unjudged());
+        }
         if self.case.was_late(self.now) {
             return Err(DomainError::guard("late", "what is late is withdrawn by the requester alone"));
         }
@@ -270,8 +274,8 @@ impl Work<'_> {
         }
         let in_time = self.end_accept();
         self.stop_clock(ClockKind::Dispatch, None);
-        self.stop_clock(ClockKind::Resolve, None);
-        self.stop_clock(ClockKind::Rework, None);
+        let elapsed_total = self.elapsed_total();
+        let done_in_time = self.stop_work_clocks();
         self.clear_supervisions(|_| true);
         self.record_plain_routing(RoutingKind::AnsweredAtWindow, reason.clone());
         let (kind, reference) = (EvidenceKind::Explanation, command.explanation_ref);
@@ -282,7 +286,8 @@ impl Work<'_> {
         self.case.completed_at = Some(self.now);
         self.enter(CaseState::Completed, Trigger::Answer)?;
         let process = self.process();
-        self.emit(DomainEvent::CaseAnswered { in_time, process }, Some(reason), None);
+        let event = DomainEvent::CaseAnswered { in_time, process, done_in_time, elapsed_total };
+        self.emit(event, Some(reason), None);
         self.begin_verification()
     }
 

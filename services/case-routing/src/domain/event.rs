@@ -111,7 +111,7 @@ events! {
     CaseHandedOff { line_code: String, in_time: bool }
     /// The other system that took the line sent it back.
     CaseReturnedFromReferral { line_code: String }
-    CaseAnswered { in_time: bool, process: String }
+    CaseAnswered { in_time: bool, process: String, done_in_time: bool, elapsed_total: Option<(i64, TimeUnit)> }
     CaseTriaged { decision: Option<TriageDecision> }
     /// The unit of its place was merged: it is in what that became.
     CasePlaceFollowed {}
@@ -145,7 +145,8 @@ events! {
     }
     CaseCompleted {
         task_id: TaskId, offer_id: Option<OfferId>, in_time: bool, completed_at: Timestamp,
-        elapsed_seconds: i64, elapsed_unit: Option<TimeUnit>, callback_due: bool,
+        elapsed_seconds: i64, elapsed_unit: Option<TimeUnit>, elapsed_total: Option<(i64, TimeUnit)>,
+        callback_due: bool,
     }
     VerificationStarted { verifier_org_id: OrgId, verify_due_at: Timestamp }
     CaseVerified {

@@ -136,7 +136,8 @@ impl Case {
     }
 
     /// The bad rating of a case that was merged into this one is found valid, as if it were the own one: the work is done again,
-    /// or a closed case opened again. Where that has begun since it was given, its people only read of it.
+    /// or a closed case opened again. An own bad one that nobody has judged yet counts as valid with it. Where that has begun
+    /// since it was given, its people only read of it.
     ///
     /// # Errors
     /// `NotEntitled` for a handler or a machine; `Guard(original_over)` where nothing can be done in it any more.
@@ -148,8 +149,12 @@ impl Case {
         }
         let about_this = work.case.completed_at.is_none_or(|at| rated_at >= at);
         match work.case.state {
-            CaseState::Resolved if about_this => work.rework("bad_rating")?,
+            CaseState::Resolved if about_this => {
+                work.hold_rating_valid("joined_bad_rating");
+                work.rework("bad_rating")?;
+            }
             CaseState::Closed if about_this => {
+                work.hold_rating_valid("joined_bad_rating");
                 work.reopen("late_bad_rating")?;
                 work.supervise(2, "bad_rating", Some(ClockKind::Resolve), None);
             }

@@ -6,6 +6,7 @@ use super::codes::{CaseState, ClockKind, ClosedCode, RoutingKind};
 use super::error::{DomainError, Result};
 use super::event::DomainEvent;
 use super::ids::CaseId;
+use super::rating::unjudged;
 use super::reason::Reason;
 use super::state::Trigger;
 use super::work::{Act, Decision, Work};
@@ -41,12 +42,29 @@ impl Case {
     /// The merge was wrong; the clocks run on as if never stopped. Supervisions, which rested, get their time to answer anew.
     ///
     /// # Errors
-    /// `WrongState`; `Guard(recused)` for the organisation complained of, which would be so no more where the work is done.
+    /// `WrongState`; `Guard` `recused` for the organisation complained of, which would be so no more where the work is done,
+    /// `rating_unjudged`.
     pub fn unmerge(self, act: &Act<'_>) -> Result<Decision> {
+        self.leave(false, act)
+    }
+
+    /// The same of a case that went into one which is over for good, where nobody would work for its bad rating
+    /// ([`Case::heed_joined`]): one that nobody has judged yet counts as valid, and the case is worked on for itself.
+    ///
+    /// # Errors
+    /// `WrongState`; `Guard(recused)` for the organisation complained of.
+    pub fn unmerge_from_over(self, act: &Act<'_>) -> Result<Decision> {
+        self.leave(true, act)
+    }
+
+    fn leave(self, original_over: bool, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.permit(Trigger::Unmerge)?;
         work.not_complained_of()?;
-        work.forget_rating_of_original();
+        if original_over {
+            work.hold_rating_valid("original_over");
+        }
+        work.forget_rating_of_original()?;
         // The check of a rating came after the merge.
         let before = work.case.clocks.iter().filter(|clock| clock.kind != ClockKind::Judge);
         let merged_at = before.filter_map(|clock| clock.stopped_at).max();
@@ -97,7 +115,7 @@ impl Case {
     /// The case that this one was merged into goes into another itself and takes this one along.
     ///
     /// # Errors
-    /// `WrongState` unless it was merged into that one.
+    /// `WrongState` unless it was merged into that one; `Guard(rating_unjudged)`.
     pub fn go_along(self, with: CaseId, into: CaseId, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         if work.case.state != CaseState::Merged || work.case.merged_into != Some(with) {
@@ -105,14 +123,14 @@ impl Case {
         }
         work.case.merged_through.push(with);
         work.case.merged_into = Some(into);
-        work.forget_rating_of_original();
+        work.forget_rating_of_original()?;
         Ok(work.finish_with(REJOINED, Some(Reason::new("original_merged"))))
     }
 
     /// The case with which this one went along is taken out again, and this one with it.
     ///
     /// # Errors
-    /// `WrongState` unless it went along with that one.
+    /// `WrongState` unless it went along with that one; `Guard(rating_unjudged)`.
     pub fn come_back(self, with: CaseId, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         let place = work.case.merged_through.iter().position(|id| *id == with);
@@ -121,18 +139,21 @@ impl Case {
         };
         work.case.merged_through.truncate(place);
         work.case.merged_into = Some(with);
-        work.forget_rating_of_original();
+        work.forget_rating_of_original()?;
         Ok(work.finish_with(REJOINED, Some(Reason::new("original_unmerged"))))
     }
 }
 
 impl Work<'_> {
-    /// What was said of another case's result does not count for one that had no part in it.
-    fn forget_rating_of_original(&mut self) {
-        self.stop_clock(ClockKind::Judge, None);
-        self.clear_supervisions(|supervision| supervision.clock == Some(ClockKind::Judge));
+    /// What was said of another case's result does not count for one that had no part in it. A bad word is judged first: it is
+    /// not put aside by whoever takes the cases apart.
+    fn forget_rating_of_original(&mut self) -> Result<()> {
+        if self.case.awaits_judgement() {
+            return Err(unjudged());
+        }
         self.case.rating = None;
         self.case.later_calls.clear();
         self.case.rectified = None;
+        Ok(())
     }
 }

@@ -17,6 +17,11 @@ use super::work::{Act, Decision, Standing, Work, check_code};
 /// The code under which the timeline tells that an official wrote a rating down.
 pub(super) const ON_BEHALF: &str = "rated_on_behalf";
 
+/// What the requester says is not put aside unheard, least of all by whoever it is about.
+pub(super) fn unjudged() -> DomainError {
+    DomainError::guard("rating_unjudged", "a bad rating awaits judgement")
+}
+
 /// Nobody tells what a requester says whom nobody has asked.
 pub(super) fn not_reached() -> DomainError {
     let message = "the requester was not reached by a call-back about this result";
@@ -75,10 +80,12 @@ impl Case {
         Ok(work.finish())
     }
 
-    /// Opens a closed case again for new facts.
+    /// Opens a closed case again for new facts. A late bad rating is judged first; where its requester does not wait for that, it
+    /// counts as valid.
     ///
     /// # Errors
-    /// `WrongState`; `NotEntitled` for a stranger; `Guard(reopen_window_over)`; `Invalid` code.
+    /// `WrongState`; `NotEntitled` for a stranger; `Guard` `reopen_window_over`, and `rating_unjudged` for officials; `Invalid`
+    /// code.
     pub fn reopen(self, reason_code: &str, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.permit(Trigger::Reopen)?;
@@ -92,7 +99,14 @@ impl Case {
                 "the time to reopen is over; register a new case",
             ));
         }
+        if !work.is_requester() && work.case.awaits_judgement() {
+            return Err(unjudged());
+        }
+        let bad = work.hold_rating_valid("rating_stands");
         work.reopen(reason_code)?;
+        if bad {
+            work.supervise(2, "bad_rating", Some(ClockKind::Resolve), None);
+        }
         Ok(work.finish())
     }
 
@@ -191,27 +205,44 @@ impl Work<'_> {
         if let Some(code) = &why {
             check_code("reason_code", code)?;
         }
-        let (due, callback) = (self.case.callback_due(), self.later_calls(None));
-        let bad = self.case.rating.as_mut().filter(|rating| rating.awaits_judgement());
-        let rating =
-            bad.ok_or_else(|| DomainError::guard("no_bad_rating", "no bad rating awaits judgement"))?;
-        if !valid && due && callback.is_none() {
+        if !self.case.rating.as_ref().is_some_and(Rating::awaits_judgement) {
+            return Err(DomainError::guard("no_bad_rating", "no bad rating awaits judgement"));
+        }
+        if !valid && self.case.callback_due() && self.later_calls(None).is_none() {
             let message = "the requester was not called enough about the rating yet";
             return Err(DomainError::guard("callback_outstanding", message));
         }
-        rating.valid = Some(valid);
-        rating.callback = callback;
-        rating.judge_reason.clone_from(&why);
-        let grade = rating.grade;
-        self.stop_clock(ClockKind::Judge, None);
-        self.clear_supervisions(|supervision| supervision.clock == Some(ClockKind::Judge));
-        self.emit(DomainEvent::RatingJudged { grade, valid, callback }, why.map(Reason::new), None);
+        if let Some(rating) = &mut self.case.rating {
+            rating.judge_reason.clone_from(&why);
+        }
+        self.rating_judged(valid, why.map(Reason::new));
         Ok(())
     }
 
+    /// A bad rating that nobody has judged yet counts as valid, where the work begins anew without that. Gives whether there was
+    /// one.
+    pub(super) fn hold_rating_valid(&mut self, why: &str) -> bool {
+        let unjudged = self.case.awaits_judgement();
+        if unjudged {
+            self.rating_judged(true, Some(Reason::new(why)));
+        }
+        unjudged
+    }
+
+    fn rating_judged(&mut self, valid: bool, why: Option<Reason>) {
+        let callback = self.later_calls(None);
+        let Some(rating) = &mut self.case.rating else { return };
+        rating.valid = Some(valid);
+        rating.callback = callback;
+        let grade = rating.grade;
+        self.stop_clock(ClockKind::Judge, None);
+        self.clear_supervisions(|supervision| supervision.clock == Some(ClockKind::Judge));
+        self.emit(DomainEvent::RatingJudged { grade, valid, callback }, why, None);
+    }
+
     pub(super) fn close(&mut self, why: &str) -> Result<()> {
-        if self.case.rating.as_ref().is_some_and(Rating::awaits_judgement) {
-            return Err(DomainError::guard("rating_unjudged", "a bad rating awaits judgement"));
+        if self.case.awaits_judgement() {
+            return Err(unjudged());
         }
         let complete = !self.case.routing.is_empty() && !self.case.evidence.is_empty();
         if !complete || self.case.delivery_mode.is_none() {
@@ -265,8 +296,8 @@ impl Work<'_> {
                 "the case is kept until its retention ends",
             ));
         }
-        if self.case.rating.as_ref().is_some_and(Rating::awaits_judgement) {
-            return Err(DomainError::guard("rating_unjudged", "a bad rating awaits judgement"));
+        if self.case.awaits_judgement() {
+            return Err(unjudged());
         }
         self.enter(CaseState::Archived, Trigger::Archive)?;
         self.case.archive_at = None;

@@ -341,6 +341,16 @@ pub const TEXTS: &[(&str, &str, &str)] = &[
         "the partner has done its part: the case is completed when the others have handed in",
     ),
     ("late_bad_rating", "结案后差评核实成立", "a late bad rating was found valid"),
+    (
+        "rating_stands",
+        "差评尚未核实，诉求人申请重启：按成立处理",
+        "not judged yet when its requester had the case opened again: it counts as valid",
+    ),
+    (
+        "original_over",
+        "所并入的案件已终结，差评尚未核实：按成立处理，本件自行办理",
+        "not judged yet when the case that it was merged into was over for good: it counts as valid",
+    ),
     ("reworked", "返工", "rework"),
     ("mediated", "调解达成协议", "the parties agreed in a mediation"),
     ("mediation_failed", "调解未成，由公共服务办理", "no agreement: the public service takes over"),

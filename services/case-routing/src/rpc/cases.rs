@@ -254,7 +254,8 @@ impl CaseService for Cases {
         let words = Words::of(&self.0.crypto, RemarkKind::Reopening, &text);
         let says = words.is_some();
         let wrap = |case| pb::ReopenCaseResponse { case };
-        let reopen = move |case: Case, act: Act<'_>, _: &Caller| {
+        let reopen = move |case: Case, act: Act<'_>, by: &Caller| {
+            let act = in_own_case(act, by, &case);
             if says { case.reopen_saying(&reason, &act) } else { case.reopen(&reason, &act) }
         };
         self.0.say(&caller, aim, words, reopen, wrap).await

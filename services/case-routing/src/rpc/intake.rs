@@ -321,8 +321,8 @@ impl Intake {
             ];
             for other in &brought {
                 let go = move |case: Case, act: Act<'_>, _: &Caller| case.go_along(id, into, &act);
-                commands
-                    .push((*other, Box::new(Verb::new(world.clone(), *other, None, go).on_what_was_found())));
+                // What it refuses is told of the case that was asked for.
+                commands.push((*other, Box::new(Verb::new(world.clone(), id, None, go).on_what_was_found())));
             }
             let record = self.first_of(tx, &caller, commands, &brought).await?;
             // Another is complained of since the look: the other case was asked about the wrong one.
@@ -350,13 +350,17 @@ impl Intake {
             let into = found.case.merged_into.filter(|_| found.case.state == CaseState::Merged);
             let into =
                 into.ok_or_else(|| Error::wrong_state("case", id.to_string(), "the case is not merged"))?;
+            let original = read::original(tx.conn, &found.case).await?;
+            let over = original.is_some_and(|record| record.case.state.is_terminal());
             let unmerge = move |case: Case, act: Act<'_>, by: &Caller| {
                 unbiased(&case, by)?;
                 // Found in another case, it would leave the wrong one.
-                if case.merged_into == Some(into) {
-                    case.unmerge(&act)
-                } else {
+                if case.merged_into != Some(into) {
                     Err(DomainError::WrongState { state: case.state, verb: Trigger::Unmerge })
+                } else if over {
+                    case.unmerge_from_over(&act)
+                } else {
+                    case.unmerge(&act)
                 }
             };
             let mut all = vec![id];
@@ -369,7 +373,8 @@ impl Intake {
                 };
                 if record.as_ref().is_some_and(came) {
                     let back = move |case: Case, act: Act<'_>, _: &Caller| case.come_back(id, &act);
-                    let back = Verb::new(world.clone(), *other, None, back).on_what_was_found();
+                    // As in a merge.
+                    let back = Verb::new(world.clone(), id, None, back).on_what_was_found();
                     commands.push((*other, Box::new(back)));
                     all.push(*other);
                 }

@@ -1,5 +1,7 @@
 //! Whoever may judge a bad rating finds those that their organisation has to judge, and no others.
 
+use std::time::Duration;
+
 use chassis::{
     auth::Role,
     db::cached,
@@ -14,7 +16,11 @@ use diesel::sql_types::Uuid as SqlUuid;
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
-use crate::support::{District, request_id};
+use crate::{
+    joined::said,
+    recusal::{merge, refused, unmerge},
+    support::{District, request_id},
+};
 
 fn without_a_callback_centre(changes: &mut Changes) {
     changes.orgs.retain(|org| org.kind != OrganizationKind::CallbackCentre);
@@ -106,6 +112,54 @@ async fn supervisors_and_dispatchers_list_the_ratings_that_their_organisation_ju
     desk.judge_rating(judge).await.unwrap();
     assert!(listed(&d, &dispatcher, true).await.is_empty());
     assert!(listed(&d, &supervisor, true).await.is_empty(), "the work is done again");
+    d.service.stop().await;
+}
+
+/// Whoever handled it does not get round the judgement; its own requester need not wait for it.
+#[tokio::test]
+async fn a_bad_rating_is_not_put_aside_by_opening_the_case_again_or_taking_it_out_of_the_other() {
+    let d = District::start().await;
+    let (one, other) = (Persona::resident(d.district), Persona::resident(d.district));
+    let repeat = said(&d, &other, "楼道堆物", d.community).await;
+    let case = d.taken_in(&one).await;
+    merge(&d, &d.window(), &repeat, &case).await.unwrap();
+    d.resolve(&case).await;
+    d.service.clock().advance(Duration::from_secs(16 * 86_400));
+    let closed = async || d.read(&case).await.state() == pb::CaseState::Closed;
+    d.service.wait_for("the end of the time to rate", closed).await;
+    for (by, rated) in [(&one, &case), (&other, &repeat)] {
+        let rate = pb::RateCaseRequest {
+            case_id: rated.case_id.clone(),
+            request_id: request_id(),
+            grade: 1,
+            ..Default::default()
+        };
+        d.cases(by).rate_case(rate).await.unwrap();
+    }
+    let reopen = async |by: &Persona| {
+        let request = pb::ReopenCaseRequest {
+            case_id: case.case_id.clone(),
+            request_id: request_id(),
+            reason_code: "new_facts".into(),
+            ..Default::default()
+        };
+        d.cases(by).reopen_case(request).await.map(|answer| answer.into_inner().case.unwrap())
+    };
+    let handler = Persona::new(Role::StreetSupervisor, d.street).org(d.office);
+    let above = Persona::new(Role::DistrictDispatcher, d.district).org(d.gov);
+    for by in [&handler, &above] {
+        refused(reopen(by).await, "rating_unjudged");
+    }
+    refused(unmerge(&d, &d.window(), &repeat).await, "rating_unjudged");
+    d.told().await;
+    let opened = reopen(&one).await.unwrap();
+    assert_eq!((opened.state(), opened.reopen_count), (pb::CaseState::Dispatched, 1));
+    let told = d.told().await;
+    for name in ["RatingJudged", "CaseReopened", "SupervisionIssued"] {
+        assert!(told.contains(&name.to_owned()), "{name}: {told:?}");
+    }
+    // The other's word is about what was done before, and is judged all the same.
+    refused(unmerge(&d, &d.window(), &repeat).await, "rating_unjudged");
     d.service.stop().await;
 }
 

@@ -19,6 +19,10 @@ pub struct Story {
     pub process: String,
     /// In which the next completion's clock is counted.
     pub unit: LimitUnit,
+    /// What was worked since it was accepted, or opened again.
+    pub worked: Option<(i64, LimitUnit)>,
+    /// Told as earlier builds did: of the last clock alone, and of an answer not whether it was in time.
+    pub earlier_build: bool,
     /// The last that was issued.
     pub supervision: Uuid,
 }
@@ -59,6 +63,8 @@ impl Story {
             events: Vec::new(),
             process: "catalogue-1.list-1.sla-aa.rules-bb".to_owned(),
             unit: LimitUnit::WorkDay,
+            worked: None,
+            earlier_build: false,
             supervision: Uuid::nil(),
         };
         story.facts.registered_time = Some(to_proto(at));
@@ -83,11 +89,25 @@ impl Story {
     }
 
     pub fn answer(&mut self, at: Timestamp) -> &mut Self {
+        self.answer_within(at, true, 3600)
+    }
+
+    /// After so long, within the limit of the work or not.
+    pub fn answer_within(&mut self, at: Timestamp, done_in_time: bool, elapsed_seconds: i64) -> &mut Self {
         self.facts.set_state(CaseState::Completed);
         self.facts.set_delivery_mode(DeliveryMode::GovDirect);
         self.facts.completed_time = Some(to_proto(at));
-        let facts = self.sent();
-        self.send(at, |case_id| CaseAnswered { case_id, facts, in_time: true, ..Default::default() })
+        let (facts, earlier_build) = (self.sent(), self.earlier_build);
+        let (elapsed_total_seconds, elapsed_total_unit) = self.total(elapsed_seconds);
+        self.send(at, |case_id| CaseAnswered {
+            case_id,
+            facts,
+            in_time: true,
+            done_in_time: (!earlier_build).then_some(done_in_time),
+            elapsed_total_seconds,
+            elapsed_total_unit,
+            ..Default::default()
+        })
     }
 
     pub fn merge(&mut self, at: Timestamp, into: Uuid) -> &mut Self {
@@ -320,6 +340,7 @@ impl Story {
         self.facts.set_state(CaseState::Completed);
         self.facts.completed_time = Some(to_proto(at));
         let (facts, task_id, unit) = (self.sent(), task.to_string(), self.unit);
+        let (elapsed_total_seconds, elapsed_total_unit) = self.total(elapsed_seconds);
         self.send(at, |case_id| CaseCompleted {
             case_id,
             facts,
@@ -328,6 +349,8 @@ impl Story {
             completed_time: Some(to_proto(at)),
             elapsed_seconds,
             elapsed_unit: unit.into(),
+            elapsed_total_seconds,
+            elapsed_total_unit,
             callback_due: true,
             ..Default::default()
         })
@@ -403,6 +426,7 @@ impl Story {
         self.facts.set_state(CaseState::Triaged);
         self.facts.set_closed_code(ClosedCode::Unspecified);
         self.facts.reopen_count += 1;
+        self.worked = None;
         self.facts.completed_time = None;
         self.facts.resolve_due_time = Some(to_proto(due));
         let facts = self.sent();
@@ -434,6 +458,14 @@ impl Story {
     fn end(&mut self, state: CaseState, code: ClosedCode) {
         self.facts.set_state(state);
         self.facts.set_closed_code(code);
+    }
+
+    /// What is told of all the work, with so much more of it.
+    fn total(&mut self, elapsed_seconds: i64) -> (i64, i32) {
+        let (before, unit) = self.worked.unwrap_or((0, self.unit));
+        let seconds = before + elapsed_seconds;
+        self.worked = Some((seconds, unit));
+        if self.earlier_build { (0, 0) } else { (seconds, unit.into()) }
     }
 
     fn sent(&self) -> Option<CaseFacts> {

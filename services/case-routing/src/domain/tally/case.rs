@@ -5,7 +5,7 @@ use chrono::TimeDelta;
 
 use super::super::case::{Case, Supervision};
 use super::super::codes::*;
-use super::super::event::Timestamp;
+use super::super::event::{TimelineEntry, Timestamp};
 use super::super::ids::PersonRef;
 use super::life::Life;
 use super::{Tally, is_closed, stopped};
@@ -165,8 +165,13 @@ impl Tally {
                 self.add_on(day, format!("mode_{mode}"), 1);
             }
             // How long it took by the calendars of then is not held; that it was measured is.
-            let elsewhere = life.imported().iter().any(|step| step.event == "CaseClosed");
-            self.add_on(day, "durations", elsewhere || life.first(&["CaseCompleted"]).is_some());
+            // Opened again it is measured anew.
+            let opened = life.last(&["CaseReopened"]);
+            let elsewhere = life.imported().iter().any(|step| step.event == "CaseClosed") && opened.is_none();
+            let done = life.last(&["CaseCompleted"]);
+            let here =
+                done.is_some_and(|done| opened.is_none_or(|step| step.case_version < done.case_version));
+            self.add_on(day, "durations", elsewhere || here);
         }
         if let Some(code) = case.closed_code.filter(|_| case.state.is_finished()) {
             match closed {
@@ -251,14 +256,15 @@ fn may_have_been_a_reminder(supervision: &Supervision) -> bool {
     supervision.level > 0 && matches!(supervision.clock, None | Some(ClockKind::Assist))
 }
 
-/// When it was closed here for the first time, and whether that was it: nothing was sent back before, and it was not opened
-/// again soon.
+/// When it was closed here for the first time, and whether that was it: nothing was sent back before, nor was it opened again
+/// after another system had closed it, and it was not opened again soon.
 fn first_closing(life: &Life) -> Option<(Timestamp, bool)> {
     let closed = life.first(&["CaseClosed"])?;
     let (before, after): (Vec<_>, Vec<_>) =
         life.steps().partition(|step| step.case_version < closed.case_version);
-    let reworked = before.iter().any(|step| step.event == "CaseReworkOrdered");
+    let again = |step: &&TimelineEntry| matches!(step.event.as_str(), "CaseReworkOrdered" | "CaseReopened");
+    let again_before = before.iter().any(again);
     let soon = closed.at + TimeDelta::days(ONCE_RESOLVED_DAYS);
     let reopened = after.iter().any(|step| step.event == "CaseReopened" && step.at < soon);
-    Some((closed.at, !reworked && !reopened))
+    Some((closed.at, !again_before && !reopened))
 }

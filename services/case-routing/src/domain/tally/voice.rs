@@ -12,6 +12,9 @@ use super::{Tally, completed_in_time, is_same, stopped_in_time};
 /// What says whether a call-back is due, each for the time after it.
 const CALLS: [&str; 3] = ["CaseAnswered", "CaseCompleted", "CaseVerified"];
 
+/// What is done again for a bad rating, by a lead or at the window.
+const DONE: [&str; 2] = ["CaseCompleted", "CaseAnswered"];
+
 impl Tally {
     /// The call-back population: completed with a call-back due.
     pub(super) fn callback(&mut self, case: &Case, life: &Life) {
@@ -82,9 +85,9 @@ impl Tally {
         match found_valid(case, life, bad, judged) {
             Some(true) => {
                 self.add("bad_valid", 1);
-                let done = life
-                    .steps()
-                    .find(|step| step.event == "CaseCompleted" && step.case_version > judged.case_version);
+                let done = life.steps().find(|step| {
+                    DONE.contains(&step.event.as_str()) && step.case_version > judged.case_version
+                });
                 let in_time = rectified(case, bad).map_or_else(
                     || done.is_some_and(|step| completed_in_time(case, step.at)),
                     |done_again| done_again.in_time,
@@ -131,7 +134,9 @@ fn found_valid(case: &Case, life: &Life, bad: &TimelineEntry, judged: &TimelineE
     if let Some(rating) = rating_of(case, bad.at) {
         return Some(rating.valid == Some(true));
     }
-    let follows = |step: &TimelineEntry| matches!(step.event.as_str(), "CaseReworkOrdered" | "CaseReopened");
+    let follows = |step: &TimelineEntry| {
+        matches!(step.event.as_str(), "CaseReworkOrdered" | "CaseReopened" | "CaseUnmerged")
+    };
     if life.command_of(judged).iter().any(follows) {
         return Some(true);
     }

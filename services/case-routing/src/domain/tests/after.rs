@@ -66,6 +66,79 @@ fn a_late_bad_rating_found_valid_opens_the_case_again() {
     assert_eq!(violations(&reopened.case), Vec::<&str>::new());
 }
 
+/// Closed without a rating, and rated badly then.
+fn rated_late(world: &mut World) -> Case {
+    let case = world.resolved("stairs");
+    world.wait(TimeDelta::days(12));
+    let case = world.tick(case).case;
+    case.rate(1, &world.resident()).unwrap().case
+}
+
+#[test]
+fn a_bad_rating_that_awaits_judgement_is_not_put_aside_by_opening_the_case_again() {
+    let mut world = World::new();
+    let case = rated_late(&mut world);
+    for org in [STATION, STREET_OFFICE, GOVERNMENT, VERIFIER] {
+        assert_eq!(guard(case.clone().reopen("new_facts", &world.official(org))), "rating_unjudged", "{org}");
+    }
+    let judged = world.heard(case).judge_rating(false, "", &world.official(VERIFIER)).unwrap().case;
+    let opened = judged.reopen("new_facts", &world.official(STREET_OFFICE)).unwrap();
+    assert_eq!((opened.case.state, opened.case.rating), (CaseState::Dispatched, None));
+}
+
+#[test]
+fn whoever_rated_badly_opens_the_case_again_without_waiting_and_the_rating_counts_as_valid() {
+    let mut world = World::new();
+    let case = rated_late(&mut world);
+    let opened = case.reopen("new_facts", &world.resident()).unwrap();
+    assert_eq!(
+        names(&opened),
+        ["RatingJudged", "CaseReopened", "CaseDispatched", "TaskIssued", "TaskIssued", "SupervisionIssued"]
+    );
+    let DomainEvent::RatingJudged { grade: 1, valid: true, callback: None } = opened.events[0].event else {
+        panic!("{opened:?}")
+    };
+    let reason = opened.timeline[0].reason.clone().unwrap();
+    assert_ne!(reason.render(Language::Chinese), reason.render(Language::English));
+    let DomainEvent::SupervisionIssued { level: 2, .. } = opened.events[5].event else { panic!() };
+    assert_eq!((opened.case.rating.clone(), opened.case.reopen_count), (None, 1));
+    assert_eq!(violations(&opened.case), Vec::<&str>::new());
+}
+
+#[test]
+fn what_was_sent_back_took_all_the_time_since_it_was_accepted() {
+    let mut world = World::new();
+    let total = |decision: &Decision| {
+        decision.events.iter().find_map(|told| match told.event {
+            DomainEvent::CaseCompleted { elapsed_total, .. }
+            | DomainEvent::CaseAnswered { elapsed_total, .. } => elapsed_total,
+            _ => None,
+        })
+    };
+    let minutes = |n: i64| Some((n * 60, calendar::TimeUnit::WorkDay));
+    let case = world.in_progress("stairs");
+    world.wait(TimeDelta::hours(2));
+    let completed = case.complete(done(), &world.official(STATION)).unwrap();
+    assert_eq!(total(&completed), minutes(120));
+    // What the check takes is nobody's work: from 11:00 to 11:30.
+    world.wait(TimeDelta::minutes(30));
+    let case = completed.case.order_rework("not_done", &world.official(VERIFIER)).unwrap().case;
+    // A day in office hours.
+    world.wait(TimeDelta::days(1));
+    let completed = case.complete(done(), &world.official(STATION)).unwrap();
+    assert_eq!(total(&completed), minutes(120 + 390));
+    let case = completed.case.verify(&found_good(), &world.official(VERIFIER)).unwrap().case;
+    let case = case.rate(5, &world.resident()).unwrap().case;
+
+    // Opened again it is measured anew, up to an answer, too.
+    let case = case.reopen("new_facts", &world.resident()).unwrap().case;
+    let case = case.recall("mis_dispatch", &world.official(GOVERNMENT)).unwrap().case;
+    world.wait(TimeDelta::minutes(15));
+    let command = AnswerCase { explanation_ref: "kb-1".into(), closed_code: ClosedCode::BeyondAuthority };
+    let answered = case.answer(command, &world.official(STATION)).unwrap();
+    assert_eq!(total(&answered), minutes(15));
+}
+
 #[test]
 fn a_closed_case_is_reopened_within_its_window_only() {
     let mut world = World::new();

@@ -215,6 +215,7 @@ pub fn attempt(world: &mut World, case: Case, attempt: &Attempt) -> Result<Optio
             }
             Trigger::ReturnFromReferral => one(case.return_from_referral("hotline", "退回", &world.system())),
             Trigger::Merge => one(case.merge(CaseId(CITY.0), &world.act(at_station))),
+            Trigger::Unmerge if pick > 4 => one(case.unmerge_from_over(&world.act(at_station))),
             Trigger::Unmerge => one(case.unmerge(&world.act(at_station))),
             Trigger::Answer => {
                 let closed_code = if pick == 1 { ClosedCode::Explained } else { ClosedCode::BeyondAuthority };
@@ -354,7 +355,14 @@ pub fn attempt(world: &mut World, case: Case, attempt: &Attempt) -> Result<Optio
                 one(case.call_merged(&report, &original, &world.act(as_verifier)))
             }
             Trigger::Close => one(case.close(&world.system())),
-            Trigger::Reopen => one(case.reopen("new_facts", &world.act(resident()))),
+            Trigger::Reopen => {
+                let who = match pick {
+                    0..=3 => resident(),
+                    4 | 5 => at_street,
+                    _ => as_lead,
+                };
+                one(case.reopen("new_facts", &world.act(who)))
+            }
             Trigger::Withdraw => one(case.withdraw("solved_itself", None, &world.act(resident()))),
             Trigger::Archive => one(case.archive(&world.system())),
         },

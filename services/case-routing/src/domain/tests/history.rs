@@ -61,6 +61,9 @@ fn check(world: &World, before: &Case, decision: &Decision) {
     assert!(judge.is_none_or(|judge| !case.handling_orgs().contains(&judge)), "C-4: who handled it judges");
     let judge = case.rating.as_ref().and_then(|rating| rating.judge);
     assert!(judge.is_none() || judge != case.complained_of, "C-4: whom it complains of judges");
+    let judged = decision.events.iter().any(|emitted| emitted.event.name() == "RatingJudged");
+    let stands = judged || case.rating.is_some() || !before.awaits_judgement();
+    assert!(stands, "a bad rating is put aside unjudged: {:?}", decision.timeline);
     noted_once(case);
     whoever_is_asked_finds_it(case);
     let json = serde_json::to_value(case).unwrap();

@@ -285,6 +285,27 @@ fn a_dispatched_case_is_to_be_signed_for_here_and_goes_on() {
 }
 
 #[test]
+fn what_was_promised_elsewhere_and_missed_is_not_made_good_by_a_suspension() {
+    let mut world = World::new();
+    let promised = world.now + TimeDelta::days(1);
+    let command = ImportCase { resolve_due_at: Some(promised), ..command(&mut world, CaseState::Dispatched) };
+    let case = import(&mut world, command).unwrap().case;
+    let (task, org) = (case.lead_task.unwrap(), case.lead_org.unwrap());
+    let case = case.sign(task, &world.official(org)).unwrap().case;
+    let case = case.contact(ContactMethod::Phone, &world.official(org)).unwrap().case;
+    world.now = promised + TimeDelta::hours(2);
+    let case = world.tick(case).case;
+    assert!(case.resolve_clock().unwrap().breached_at.is_some(), "the premise");
+    let case = case.suspend("season_condition", "doc:told", None, &world.official(org)).unwrap().case;
+    world.wait(TimeDelta::days(3));
+    let case = case.resume(&world.official(org)).unwrap().case;
+    let case = world.complete(case);
+    let resolve = case.resolve_clock().unwrap();
+    assert_eq!((resolve.due_at, case.facts().resolve_due_at), (promised, Some(promised)));
+    assert!(case.completed_at.unwrap() > promised, "late it is");
+}
+
+#[test]
 fn a_closed_case_can_be_opened_again_and_a_kept_one_is_archived_in_its_time() {
     let mut world = World::new();
     let closed = command(&mut world, CaseState::Closed);

@@ -75,11 +75,13 @@ fn out_of_the_middle_of_a_chain_those_behind_it_come_along() {
 fn what_was_said_of_the_others_result_is_forgotten_by_who_leaves_with_the_original() {
     let mut world = World::new();
     let resolved = world.resolved("stairs");
-    let case = joined(&mut world, &resolved);
-    let rated = case.rate_merged(1, &original(&world, &resolved), &world.resident()).unwrap().case;
+    let (case, about) = (joined(&mut world, &resolved), original(&world, &resolved));
+    let rated = case.rate_merged(1, &about, &world.resident()).unwrap().case;
     let with = CaseId(world.fresh());
     let rated = Case { merged_through: vec![with], ..rated };
-    let back = rated.come_back(with, &world.official(STATION)).unwrap().case;
+    assert_eq!(guard(rated.clone().come_back(with, &world.official(STATION))), "rating_unjudged");
+    let judged = rated.judge_merged(true, "", &about, &world.official(VERIFIER)).unwrap().case;
+    let back = judged.come_back(with, &world.official(STATION)).unwrap().case;
     assert_eq!((back.rating.clone(), back.merged_into), (None, Some(with)));
     assert_eq!(violations(&back), Vec::<&str>::new());
 }
@@ -88,18 +90,60 @@ fn what_was_said_of_the_others_result_is_forgotten_by_who_leaves_with_the_origin
 fn what_was_said_of_the_others_result_is_forgotten_by_who_goes_along_with_it() {
     let mut world = World::new();
     let resolved = world.resolved("stairs");
-    let case = joined(&mut world, &resolved);
-    let rated = case.rate_merged(1, &original(&world, &resolved), &world.resident()).unwrap().case;
-    // Nobody judged it in time, which somebody is supervised for.
+    let (case, about) = (joined(&mut world, &resolved), original(&world, &resolved));
+    let rated = case.rate_merged(1, &about, &world.resident()).unwrap().case;
+    // Nobody judged it in time, which somebody is supervised for: it is not put aside for that.
     world.now = rated.clock(ClockKind::Judge, None).unwrap().due_at;
     let rated = world.tick(rated).case;
     let into = CaseId(world.fresh());
-    let along = rated.go_along(resolved.id, into, &world.official(STATION)).unwrap();
-    assert_eq!(names(&along), ["SupervisionCleared"]);
+    let unjudged = rated.clone().go_along(resolved.id, into, &world.official(STATION));
+    assert_eq!(guard(unjudged), "rating_unjudged");
+    let judged = rated.judge_merged(true, "", &about, &world.official(VERIFIER)).unwrap();
+    assert_eq!(names(&judged), ["SupervisionCleared", "RatingJudged"]);
+    let along = judged.case.go_along(resolved.id, into, &world.official(STATION)).unwrap();
+    assert_eq!(names(&along), Vec::<&str>::new());
     let along = along.case;
     assert_eq!((along.rating.clone(), along.merged_into), (None, Some(into)));
     assert!(!along.clock(ClockKind::Judge, None).unwrap().is_open());
     assert_eq!(violations(&along), Vec::<&str>::new());
+}
+
+#[test]
+fn a_joined_requesters_bad_word_is_judged_before_the_cases_are_taken_apart() {
+    let mut world = World::new();
+    let resolved = world.resolved("stairs");
+    let (case, about) = (joined(&mut world, &resolved), original(&world, &resolved));
+    let rated = case.rate_merged(1, &about, &world.resident()).unwrap().case;
+    assert_eq!(guard(rated.clone().unmerge(&world.official(STATION))), "rating_unjudged");
+    let judged = rated.clone().judge_merged(true, "", &about, &world.official(VERIFIER)).unwrap().case;
+    let back = judged.unmerge(&world.official(STATION)).unwrap().case;
+    assert_eq!((back.state, back.rating.clone()), (CaseState::Accepted, None));
+    // Where the other is over for good nobody would work for it there.
+    let back = rated.unmerge_from_over(&world.official(STATION)).unwrap();
+    assert_eq!(names(&back), ["RatingJudged", "CaseUnmerged"]);
+    let DomainEvent::RatingJudged { grade: 1, valid: true, .. } = back.events[0].event else { panic!() };
+    assert_eq!((back.case.state, back.case.rating.clone()), (CaseState::Accepted, None));
+    assert_eq!(violations(&back.case), Vec::<&str>::new());
+}
+
+#[test]
+fn an_own_bad_word_about_the_same_result_counts_as_valid_with_that_of_a_joined_requester() {
+    for (closed, follows) in [(false, "CaseReworkOrdered"), (true, "CaseReopened")] {
+        let mut world = World::new();
+        let mut case = world.resolved("stairs");
+        if closed {
+            world.wait(TimeDelta::days(12));
+            case = world.tick(case).case;
+        }
+        let rated = case.rate(1, &world.resident()).unwrap().case;
+        let now = world.now;
+        let heard = rated.heed_joined(now, &world.official(VERIFIER)).unwrap();
+        assert_eq!(names(&heard)[..2], ["RatingJudged", follows]);
+        let DomainEvent::RatingJudged { valid: true, .. } = heard.events[0].event else { panic!() };
+        assert_eq!(heard.timeline[0].org, Some(VERIFIER));
+        assert!(names(&heard).contains(&"SupervisionIssued"));
+        assert_eq!(violations(&heard.case), Vec::<&str>::new());
+    }
 }
 
 /// Having received a request that went into another is no part in the other's result; having answered it is.

@@ -210,6 +210,9 @@ fn the_window_that_received_a_case_writes_a_withdrawal_down_by_a_statement() {
         assert_eq!(guard(refused), "statement_ref");
     }
 
+    let rated = world.resolved("stairs").rate(1, &world.resident()).unwrap().case;
+    let aside = rated.withdraw("solved_itself", written, &world.official(STATION));
+    assert_eq!(guard(aside), "rating_unjudged", "nor puts a bad word aside");
     let withdrawn = case.withdraw("solved_itself", written, &world.official(STATION)).unwrap();
     assert_eq!(violations(&withdrawn.case), Vec::<&str>::new());
     let DomainEvent::CaseWithdrawn { reason_code, .. } = &withdrawn.events.last().unwrap().event else {

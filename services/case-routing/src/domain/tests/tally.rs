@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use analytics::domain::{self as figures, CaseEvent, CaseFact, Change, TaskFact};
+use analytics::domain::{self as figures, CaseEvent, CaseFact, Change, Taken, TaskFact};
 use chrono::TimeDelta;
 use proptest::prelude::*;
 use uuid::Uuid;
@@ -15,6 +15,7 @@ use super::history::attempts;
 use super::import::{command, import};
 use super::merging::{original, resolved_again};
 use super::world::*;
+use crate::codes::limit_unit;
 use crate::events;
 
 /// A case as it is held, and as analytics hears of it.
@@ -230,6 +231,181 @@ fn a_bad_rating_of_a_merged_case_counts_as_put_right_by_the_work_on_the_other() 
     let text = both.text();
     for part in ["bad_called_back=1", "bad_rectified=1", "bad_valid=1", "rated=2"] {
         assert!(text.split(';').any(|known| known == part), "{part} in {text}");
+    }
+}
+
+/// What somebody does, as it is held and told.
+fn goes_on(
+    both: &mut Both,
+    world: &mut World,
+    by: Party,
+    verb: impl FnOnce(Case, &Act<'_>) -> Result<Decision>,
+) {
+    let decision = verb(both.case.clone(), &world.act(by)).unwrap();
+    both.take(world.now, decision);
+    both.check();
+}
+
+fn resident() -> Party {
+    Party { actor: requester(), org: None, standing: Standing::Requester }
+}
+
+/// Another channel is told at the window.
+fn answer(case: Case, act: &Act<'_>) -> Result<Decision> {
+    let command = AnswerCase { explanation_ref: "kb-1".into(), closed_code: ClosedCode::BeyondAuthority };
+    case.answer(command, act)
+}
+
+#[test]
+fn a_bad_rating_of_what_was_answered_is_put_right_by_another_answer() {
+    for (late, closed) in [(false, false), (true, false), (false, true), (true, true)] {
+        let mut world = World::new();
+        let command = world.register();
+        let begun = Case::register(command, &world.official(STATION)).unwrap();
+        let mut both = Both::begin(world.now, begun);
+        let window = official(STATION);
+        goes_on(&mut both, &mut world, window.clone(), |case, act| case.accept(act));
+        goes_on(&mut both, &mut world, window.clone(), |case, act| case.triage(&triage("stairs"), act));
+        goes_on(&mut both, &mut world, window.clone(), answer);
+        goes_on(&mut both, &mut world, official(VERIFIER), |case, act| case.verify(&found_good(), act));
+        if closed {
+            world.wait(TimeDelta::days(12));
+            let ticked = world.tick(both.case.clone());
+            both.take(world.now, ticked);
+        }
+        goes_on(&mut both, &mut world, resident(), |case, act| case.rate(1, act));
+        goes_on(&mut both, &mut world, official(VERIFIER), |case, act| case.judge_rating(true, "", act));
+        assert_eq!((both.case.state, both.case.reopen_count), (CaseState::Dispatched, u32::from(closed)));
+        goes_on(&mut both, &mut world, official(GOVERNMENT), |case, act| case.recall("mis_dispatch", act));
+        let due = both.case.resolve_clock().unwrap().due_at;
+        world.now = if late { due + TimeDelta::hours(1) } else { world.now + TimeDelta::hours(1) };
+        goes_on(&mut both, &mut world, window, answer);
+        let text = both.text();
+        assert!(text.contains("bad_valid=1"), "{text}");
+        assert_eq!(text.contains("bad_rectified=1"), !late, "{closed} {text}");
+    }
+}
+
+/// A requester who has the case opened again does not wait for the judgement, and nobody else gets round it.
+#[test]
+fn a_bad_rating_that_counts_as_valid_without_a_judgement_is_put_right_by_what_is_done_then() {
+    let mut world = World::new();
+    let begun = world.intake("stairs");
+    let mut both = Both::begin(world.now, begun);
+    let work = |both: &mut Both, world: &mut World| {
+        let task = both.case.lead_task.unwrap();
+        goes_on(both, world, official(STATION), |case, act| case.sign(task, act));
+        goes_on(both, world, official(STATION), |case, act| case.contact(ContactMethod::Phone, act));
+        goes_on(both, world, official(STATION), |case, act| case.complete(done(), act));
+        goes_on(both, world, official(VERIFIER), |case, act| case.verify(&found_good(), act));
+    };
+    work(&mut both, &mut world);
+    world.wait(TimeDelta::days(12));
+    let ticked = world.tick(both.case.clone());
+    both.take(world.now, ticked);
+    goes_on(&mut both, &mut world, resident(), |case, act| case.rate(1, act));
+    goes_on(&mut both, &mut world, resident(), |case, act| case.reopen("new_facts", act));
+    let text = both.text();
+    assert!(text.contains("bad_valid=1") && !text.contains("bad_rectified"), "{text}");
+    world.wait(TimeDelta::hours(1));
+    work(&mut both, &mut world);
+    let text = both.text();
+    assert!(text.contains("bad_rectified=1") && text.contains("bad_called_back=1"), "{text}");
+}
+
+#[test]
+fn a_bad_rating_of_a_case_that_leaves_one_that_is_over_counts_as_valid() {
+    let mut world = World::new();
+    let other = world.resolved("stairs");
+    let about = original(&world, &other);
+    let command = world.register();
+    let begun = Case::register(command, &world.official(STATION)).unwrap();
+    let mut both = Both::begin(world.now, begun);
+    let window = official(STATION);
+    goes_on(&mut both, &mut world, window.clone(), |case, act| case.merge(other.id, act));
+    world.wait(TimeDelta::hours(1));
+    goes_on(&mut both, &mut world, resident(), |case, act| case.rate_merged(1, &about, act));
+    goes_on(&mut both, &mut world, window.clone(), |case, act| case.unmerge_from_over(act));
+    let text = both.text();
+    assert!(text.contains("bad_valid=1") && !text.contains("bad_rectified"), "{text}");
+    goes_on(&mut both, &mut world, window, answer);
+    let text = both.text();
+    assert!(text.contains("bad_rectified=1"), "{text}");
+}
+
+#[test]
+fn how_long_it_took_counts_from_when_it_was_accepted_or_opened_again() {
+    let mut world = World::new();
+    let begun = world.intake("stairs");
+    let mut both = Both::begin(world.now, begun);
+    let elapsed = |both: &Both| both.fact.as_ref().unwrap().elapsed_seconds;
+    let task = both.case.lead_task.unwrap();
+    goes_on(&mut both, &mut world, official(STATION), |case, act| case.sign(task, act));
+    goes_on(&mut both, &mut world, official(STATION), |case, act| case.contact(ContactMethod::Phone, act));
+    world.wait(TimeDelta::hours(1));
+    goes_on(&mut both, &mut world, official(STATION), |case, act| case.complete(done(), act));
+    goes_on(&mut both, &mut world, official(VERIFIER), |case, act| case.order_rework("not_done", act));
+    world.wait(TimeDelta::hours(1));
+    goes_on(&mut both, &mut world, official(STATION), |case, act| case.complete(done(), act));
+    goes_on(&mut both, &mut world, official(VERIFIER), |case, act| case.verify(&found_good(), act));
+    goes_on(&mut both, &mut world, resident(), |case, act| case.rate(5, act));
+    assert_eq!(elapsed(&both), Some(2 * 3_600));
+    assert!(both.text().contains("durations@"), "{}", both.text());
+    goes_on(&mut both, &mut world, resident(), |case, act| case.reopen("new_facts", act));
+    goes_on(&mut both, &mut world, official(GOVERNMENT), |case, act| case.recall("mis_dispatch", act));
+    goes_on(&mut both, &mut world, official(STATION), answer);
+    goes_on(&mut both, &mut world, official(VERIFIER), |case, act| case.verify(&found_good(), act));
+    goes_on(&mut both, &mut world, resident(), |case, act| case.rate(5, act));
+    assert_eq!((both.case.state, elapsed(&both)), (CaseState::Closed, None));
+    assert!(!both.text().contains("durations@"), "{}", both.text());
+}
+
+#[test]
+fn an_imported_case_that_is_opened_again_is_not_done_the_first_time() {
+    let mut world = World::new();
+    let taken = command(&mut world, CaseState::Closed);
+    let Imported { case, timeline, intake_in_time, elapsed_seconds, elapsed_unit } =
+        import(&mut world, taken).unwrap();
+    let told = Taken {
+        intake_in_time: Some(intake_in_time),
+        elapsed_seconds,
+        elapsed_unit: elapsed_unit.map_or(0, |unit| limit_unit(unit) as i16),
+        completed_at: case.completed_at,
+        ended_at: case.closed_at,
+        rated: None,
+        dispatched: false,
+    };
+    let event = CaseEvent {
+        case_id: case.id.0,
+        version: case.version,
+        at: world.now,
+        facts: events::facts(&case.facts()),
+        change: Change::Imported(told),
+        step: figures::process::Step::default(),
+    };
+    let fact = Some(CaseFact::apply(None, &event));
+    let mut both = Both { case, commands: vec![timeline], fact, tasks: BTreeMap::new() };
+    let opened = both.case.clone().reopen("new_facts", &world.resident()).unwrap();
+    both.take(world.now, opened);
+    let (task, org) = (both.case.lead_task.unwrap(), both.case.lead_org.unwrap());
+    let signed = both.case.clone().sign(task, &world.official(org)).unwrap();
+    both.take(world.now, signed);
+    let contacted = both.case.clone().contact(ContactMethod::Phone, &world.official(org)).unwrap();
+    both.take(world.now, contacted);
+    let assists = both.case.tasks.iter().filter(|task| task.part == TaskPart::Assist && task.state.is_open());
+    let waived = assists.map(|task| task.id).collect();
+    let command = CompleteCase { waived, ..done() };
+    let completed = both.case.clone().complete(command, &world.official(org)).unwrap();
+    both.take(world.now, completed);
+    let verified = both.case.clone().verify(&found_good(), &world.official(VERIFIER)).unwrap();
+    both.take(world.now, verified);
+    let rated = both.case.clone().rate(5, &world.resident()).unwrap();
+    both.take(world.now, rated);
+    let told = figures::tally::case(both.fact.as_ref().unwrap());
+    for text in [both.text(), told] {
+        let counts = |name: &str| text.split(';').any(|part| part.starts_with(name));
+        assert!(counts("first_closed@") && counts("durations@"), "{text}");
+        assert!(!counts("once_resolved@") && !counts("process_once_resolved"), "{text}");
     }
 }
 
