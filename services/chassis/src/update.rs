@@ -68,7 +68,10 @@ mod tests {
         }
         for wrong in ["colour", "", "name.first", "*"] {
             let refused = Mask::new(Some(&of(&["name", wrong])), &fields);
-            assert!(matches!(refused, Err(Error::Invalid { field, .. }) if field == "update_mask"), "{wrong}");
+            assert!(
+                matches!(refused, Err(Error::Invalid { field, .. }) if field == "update_mask"),
+                "{wrong}"
+            );
         }
     }
 }

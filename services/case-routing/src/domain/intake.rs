@@ -335,13 +335,15 @@ impl Work<'_> {
         self.names_subject(command.complained_of)?;
         let (rules, limit, law) = (self.rules, self.resolve_limit(), self.statutory_limit());
         let now = self.now;
+        let promised = had_item || self.case.state == CaseState::Triaged;
         let clocks = self.case.clocks.iter_mut();
         for clock in clocks.filter(|clock| clock.kind == ClockKind::Resolve && clock.is_open()) {
             let mut changed = clock.clone();
             changed.bind(law, rules);
             changed.change_limit(limit, now, rules);
-            // What an item promised already does not end earlier because it is another one, unless that one's law does.
-            if !had_item || changed.due_at >= clock.due_at {
+            // What an item promised already, or the house to a case that comes back without one, does not end earlier because it is
+            // another one, unless that one's law does.
+            if !promised || changed.due_at >= clock.due_at {
                 *clock = changed;
             } else {
                 clock.bind(law, rules);

@@ -216,7 +216,8 @@ async fn of_a_system_is_set_what_the_mask_names_and_the_rest_stays() {
     };
     let before = known().await;
     // The endpoint is emptied; whatever else is left out is not named.
-    let named = pb::UpdateExternalSystemRequest { name_zh: "热线".into(), ..sets(&["name_zh", "endpoint"]) };
+    let named =
+        pb::UpdateExternalSystemRequest { name_zh: "热线".into(), ..sets(&["name_zh", "endpoint"]) };
     world.call(&world.operator).update_external_system(named).await.unwrap();
     let after = known().await;
     let expected = pb::ExternalSystem {

@@ -80,9 +80,7 @@ async fn a_referral_that_arrived_and_is_taken_back_is_told_so_in_its_own_words_u
 
     // It takes it and does not say so, then says so.
     let mut cut = false;
-    http.answers(move |_| {
-        if std::mem::replace(&mut cut, true) { Reply::status(200) } else { Reply::Cut }
-    });
+    http.answers(move |_| if std::mem::replace(&mut cut, true) { Reply::status(200) } else { Reply::Cut });
     let retry = pb::RetryTicketRequest { ticket_id: ticket.ticket_id.clone(), request_id: request_id() };
     world.call(&world.operator).retry_ticket(retry).await.unwrap();
     waits_for(&world, pb::SyncState::Synced).await;

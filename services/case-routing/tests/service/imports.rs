@@ -444,10 +444,8 @@ async fn an_open_emergency_is_handed_off_with_the_import_and_none_comes_dispatch
     let d = &world.d;
     d.told().await;
     // 火情处置, which goes to 119.
-    let fire = |state, client_ref| pb::ImportedCase {
-        item_code: "ZF-0191".into(),
-        ..open(d, state, client_ref)
-    };
+    let fire =
+        |state, client_ref| pb::ImportedCase { item_code: "ZF-0191".into(), ..open(d, state, client_ref) };
     let request = batch(vec![
         fire(pb::CaseState::Registered, "f-1"),
         fire(pb::CaseState::Triaged, "f-2"),
@@ -467,7 +465,7 @@ async fn an_open_emergency_is_handed_off_with_the_import_and_none_comes_dispatch
     assert_eq!(number(&d.service, "SELECT count(*) AS n FROM agenda").await, 0);
     assert_eq!(number(&d.service, "SELECT count(*) AS n FROM routing_decisions").await, 2, "of ours");
     assert_eq!(world.tickets(pb::SyncState::Pending).await.len(), 2, "referred, as any other");
-    d.service.stop().await;
+    world.d.service.stop().await;
 }
 
 #[tokio::test]

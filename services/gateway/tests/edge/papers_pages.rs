@@ -173,11 +173,8 @@ async fn duties_show_their_authority_funds_and_staff_and_what_was_sent_back() {
     assert_eq!(asked.duty_transfer_id, TRANSFER);
     let (_, html) = page(&edge, &path, &format!("{session}; jh_lang=en")).await;
     shows(&html, &["Authority", "Confirmed", "Refused", "Supports"]);
-    let leg = DutyLeg {
-        state: LegState::Refused.into(),
-        reason_code: "no_trainer".into(),
-        ..Default::default()
-    };
+    let leg =
+        DutyLeg { state: LegState::Refused.into(), reason_code: "no_trainer".into(), ..Default::default() };
     let refused = DutyTransfer {
         state: DutyTransferState::RolledBack.into(),
         reason_code: "training_refused".into(),

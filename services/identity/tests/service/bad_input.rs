@@ -143,10 +143,11 @@ async fn every_rpc_names_the_field_and_stores_nothing() {
         "code" <= |r| r.code = "a b".to_owned(),
         "name_en" <= |r| r.name_en = "a".repeat(121),
         "update_mask" <= |r| r.update_mask = mask(&["name_zh", "parent_id"]),
-        "name_zh" <= |r| {
-            r.update_mask = mask(&["name_zh"]);
-            r.name_zh.clear();
-        },
+        "name_zh"
+            <= |r| {
+                r.update_mask = mask(&["name_zh"]);
+                r.name_zh.clear();
+            },
         "code" <= |r| r.update_mask = mask(&["code"]),
     );
     let merge = || MergeUnitsRequest {

@@ -364,7 +364,7 @@ fn how_long_it_took_counts_from_when_it_was_accepted_or_opened_again() {
 fn an_imported_case_that_is_opened_again_is_not_done_the_first_time() {
     let mut world = World::new();
     let taken = command(&mut world, CaseState::Closed);
-    let Imported { case, timeline, intake_in_time, elapsed_seconds, elapsed_unit } =
+    let Imported { case, timeline, intake_in_time, elapsed_seconds, elapsed_unit, .. } =
         import(&mut world, taken).unwrap();
     let told = Taken {
         intake_in_time: Some(intake_in_time),
