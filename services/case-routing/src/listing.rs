@@ -59,12 +59,13 @@ pub struct Known<'a> {
 
 impl Draft {
     /// The draft, with what it cannot say of an entry of its base as it stands there: the authority and the money that came with
-    /// it, and the precedent that it comes from.
+    /// it, and the precedent that it comes from. Of one that it gives to somebody else, or for something else, that says nothing.
     #[must_use]
     pub fn keeping(mut self, base: &Entries) -> Self {
         for upsert in &mut self.upserts {
             let entry = &mut upsert.entry;
-            let Some(ListEntry { entry: known, .. }) = base.get(&entry.rule_id) else { continue };
+            let known = base.get(&entry.rule_id).map(|listed| &listed.entry);
+            let Some(known) = known.filter(|known| same_holder(known, entry)) else { continue };
             entry.authority_granted = known.authority_granted;
             entry.fund_line.clone_from(&known.fund_line);
             entry.precedent_id = entry.precedent_id.or(known.precedent_id);
@@ -111,6 +112,16 @@ impl Draft {
         }
         Ok(entries)
     }
+}
+
+/// Whether two entries give the same part in the same item to the same holder.
+pub fn same_holder(one: &seed::Entry, other: &seed::Entry) -> bool {
+    // The kind of an organisation that is named goes without saying.
+    let holder = |entry: &seed::Entry| match &entry.org {
+        Some(org) => (Some(org.clone()), None, None),
+        None => (None, entry.org_kind, entry.line.clone()),
+    };
+    (&one.item_code, one.part) == (&other.item_code, other.part) && holder(one) == holder(other)
 }
 
 /// Whether a draft leaves an entry of a transfer or admission what it is, for the days that it holds. What a draft cannot say
@@ -396,6 +407,43 @@ mod tests {
         ruled.entry.precedent_id = Some(uuid::Uuid::from_u128(8));
         let draft = Draft { upserts: vec![new, ruled], ..Draft::default() };
         assert_eq!(draft.clone().keeping(&base), draft);
+    }
+
+    #[test]
+    fn what_came_with_an_entry_does_not_go_to_somebody_else() {
+        let base = shipped();
+        let known = &base["R-0001"];
+        assert!(known.entry.authority_granted && known.entry.org.is_none());
+        let said = |change: fn(&mut seed::Entry)| {
+            let mut entry = known.entry.clone();
+            (entry.authority_granted, entry.fund_line, entry.precedent_id) = (false, None, None);
+            change(&mut entry);
+            Draft { upserts: vec![ListEntry { entry, ..known.clone() }], ..Draft::default() }
+        };
+        let others: [fn(&mut seed::Entry); 5] = [
+            |entry| entry.item_code = "CJ-0112".into(),
+            |entry| entry.part = ListPart::Assist,
+            |entry| (entry.org, entry.org_kind, entry.line) = (Some("government:1".into()), None, None),
+            |entry| entry.org_kind = Some(OrgKind::Utility),
+            |entry| entry.line = Some("elsewhere".into()),
+        ];
+        for change in others {
+            let draft = said(change);
+            assert_eq!(draft.clone().keeping(&base), draft);
+        }
+        // Where and until when it holds, and by what, is the same duty.
+        let kept = said(|entry| entry.basis_doc = "another".into()).keeping(&base);
+        assert_eq!(kept.upserts[0].entry.fund_line, known.entry.fund_line);
+        assert!(kept.upserts[0].entry.authority_granted);
+        // Nor does it matter whether the kind of an organisation is told beside its code.
+        let mut named = known.clone();
+        (named.entry.org, named.entry.line) = (Some("government:1".into()), None);
+        named.entry.org_kind = Some(OrgKind::Government);
+        let mut short = named.clone();
+        (short.entry.org_kind, short.entry.authority_granted) = (None, false);
+        let base = Entries::from([(named.entry.rule_id.clone(), named)]);
+        let kept = Draft { upserts: vec![short], ..Draft::default() }.keeping(&base);
+        assert!(kept.upserts[0].entry.authority_granted);
     }
 
     #[test]

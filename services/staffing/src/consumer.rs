@@ -19,10 +19,13 @@ use crate::{
     domain::{CaseId, OrgId, Task, TaskId, TaskState, UnitId},
     duty,
     seed::templates,
-    store::{notices, workers},
+    store::{notices, tasks, workers},
     workforce::{self, uuid},
     working_days,
 };
+
+/// How many tasks that lack workers are taken up when somebody comes, the oldest: a head gives away what is beyond.
+const TAKEN_UP: i64 = 200;
 
 /// The consumer of staffing.
 #[derive(Debug, Clone)]
@@ -98,18 +101,24 @@ impl StaffingConsumer {
                 news.push((event, read));
             }
         }
+        let mut unfilled = Vec::new();
         if let Some(event) = appointing {
             let posts = workforce::appoint(tx, &self.setup, &granted).await?;
+            let (ids, orgs): (Vec<Uuid>, Vec<Uuid>) =
+                posts.iter().map(|post| (post.id.0, post.org_id.0)).unzip();
             tx.caused_by(event);
-            duty::held(tx, &posts).await?;
+            duty::held(tx, &ids).await?;
             tx.set_origin(None);
+            unfilled = tasks::unfilled(tx.conn, &orgs, TAKEN_UP).await?;
+            touch.tasks.extend(&unfilled);
+            touch.offers |= !unfilled.is_empty();
         }
         if !revoked.is_empty() {
             let grants: Vec<Uuid> = revoked.iter().map(|(_, grant)| *grant).collect();
             touch.leaving = workers::of_grants(tx.conn, &grants).await?;
             touch.offers |= !touch.leaving.is_empty();
         }
-        if news.is_empty() && touch.leaving.is_empty() {
+        if news.is_empty() && touch.leaving.is_empty() && unfilled.is_empty() {
             return Ok(());
         }
         let leaving = touch.leaving.clone();
@@ -120,9 +129,13 @@ impl StaffingConsumer {
         for (event, news) in news {
             desk.caused_by(event);
             // What was told before is no news, under whatever id it comes again.
-            let mut tasks = news.tasks(&desk);
-            tasks.retain(|id| desk.learns(*id, event.aggregate_version));
-            for id in tasks {
+            let about = news.tasks(&desk).into_iter();
+            let (told, known): (Vec<TaskId>, Vec<TaskId>) =
+                about.partition(|id| desk.learns(*id, event.aggregate_version));
+            for id in known {
+                tracing::warn!(event.id = %event.id, task.id = %id, "dropped: the task knew of this version of its case, or a later one");
+            }
+            for id in told {
                 match &news {
                     News::Signed(task) => on_task_signed(&mut desk, Task::clone(task))?,
                     News::Objected(_) => on_task_objected(&mut desk, id)?,
@@ -135,6 +148,9 @@ impl StaffingConsumer {
                     News::Closed(_) => on_case_closed(&mut desk, id)?,
                 }
             }
+        }
+        if let Some(event) = appointing {
+            on_role_granted(&mut desk, event, &unfilled)?;
         }
         desk.save(tx).await?;
         match revoked.first() {
@@ -152,6 +168,12 @@ async fn on_calendar_amended(tx: &mut Tx<'_>, setup: &Setup, event: &Event) -> R
         tx.after_commit(Box::new(move || days.lay(version, &notice)));
     }
     Ok(())
+}
+
+/// A worker takes a seat, and is asked for what the organisation found nobody for.
+fn on_role_granted(desk: &mut Desk, event: &Event, unfilled: &[Uuid]) -> Result<()> {
+    desk.caused_by(event);
+    desk.take_up(unfilled)
 }
 
 /// The appointment ends; what the worker has in hand goes to somebody else.

@@ -25,7 +25,7 @@ struct Appointment<'a> {
 
 /// Appoints the holders of working roles; other roles, and grants that did so before, change nothing. Gives the posts that
 /// they are on.
-pub async fn appoint(tx: &mut Tx<'_>, setup: &Setup, grants: &[RoleGranted]) -> Result<Vec<Uuid>> {
+pub async fn appoint(tx: &mut Tx<'_>, setup: &Setup, grants: &[RoleGranted]) -> Result<Vec<Post>> {
     let mut appointments = Vec::new();
     for grant in grants {
         appointments.extend(Appointment::of(grant)?);
@@ -54,7 +54,7 @@ pub async fn appoint(tx: &mut Tx<'_>, setup: &Setup, grants: &[RoleGranted]) -> 
     taken.sort_by_key(|post| post.id);
     posts::write(tx.conn, &taken, tx.now).await?;
     workers::insert(tx.conn, &appointed, tx.now).await?;
-    Ok(taken.iter().map(|post| post.id.0).collect())
+    Ok(taken)
 }
 
 impl<'a> Appointment<'a> {

@@ -1,7 +1,7 @@
 //! The first command an operator gives, with its own binary: the whole suite on an empty folder, the day of 300 requests and every
 //! scenario, stopped by itself; then again on what is there, which plays nothing, stopped as Ctrl-C does.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Stdio, time::Duration};
 
 use jianghan::{
     scenario::Scenario,
@@ -12,9 +12,19 @@ use proto::case_routing::v1::{CaseState, GetCaseRequest};
 use serde_json::{Value, json};
 use tests::{
     World, run,
-    up::{PATIENCE, Up, database_rests, folder, free_port, up, working_in},
+    up::{Up, database_rests, folder, free_port, up, working_in},
 };
 use tokio::{process::Command, time::timeout};
+
+/// The first start seeds the whole district and plays a day of 300 requests and every scenario, perhaps beside other tests.
+const FIRST: Duration = Duration::from_secs(900);
+
+/// The last lines of a log.
+fn tail(log: &Path) -> String {
+    let said = String::from_utf8_lossy(&fs::read(log).unwrap_or_default()).into_owned();
+    let lines: Vec<&str> = said.lines().collect();
+    lines[lines.len().saturating_sub(60)..].join("\n")
+}
 
 /// The scenarios that the command itself names.
 async fn scenarios(binary: &Path) -> Vec<String> {
@@ -71,14 +81,18 @@ fn a_second_start_finds_the_data_of_the_first_and_neither_leaves_a_process() {
         names.push("one-window".to_owned());
         let mut first = up(binary, &data, port);
         first.args(["--scenario", &names.join(","), "--exit", "--json", "--report"]).arg(&report);
-        let first = timeout(2 * PATIENCE, first.output()).await.expect("it ends by itself").expect("it runs");
-        assert!(first.status.success(), "{first:?}");
+        let log = folder.path().join("first.log");
+        first.stdout(Stdio::piped()).stderr(fs::File::create(&log).expect("a log"));
+        let running = first.spawn().expect("it runs").wait_with_output();
+        let Ok(first) = timeout(FIRST, running).await else { panic!("it does not end: {}", tail(&log)) };
+        let first = first.expect("it is waited for");
+        assert!(first.status.success(), "{}: {}", first.status, tail(&log));
         let told: Value = serde_json::from_slice(&first.stdout).expect("JSON and nothing else");
         assert_eq!(told["board"], format!("{board}/"));
         assert_eq!(told["accounts"], json!(accounts));
         let played_once = fs::read_to_string(&day).expect("the figures of the day");
         let figures: Value = serde_json::from_str(&played_once).expect("they are JSON");
-        came_to_its_end(&figures, &String::from_utf8_lossy(&first.stderr));
+        came_to_its_end(&figures, &fs::read_to_string(&log).expect("what it told people"));
         let written: Value =
             serde_json::from_slice(&fs::read(&report).expect("the report")).expect("the report is JSON");
         assert_eq!(written, told["played"]);

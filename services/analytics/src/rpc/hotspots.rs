@@ -56,7 +56,7 @@ impl Hotspots {
         let topology = self.topology.load();
         let reached = match request.unit_id.as_str() {
             "" => reach::home(caller, &topology)?,
-            id => reach::unit(caller, &topology, "unit_id", id)?,
+            id => named(caller, &topology, id)?,
         };
         let units = comparable(&topology, &reached);
         let wanted =
@@ -77,6 +77,20 @@ impl Hotspots {
             listed.push(told(row, seen));
         }
         Ok(pb::ListHotspotsResponse { hotspots: listed, next_page_token })
+    }
+}
+
+/// The unit named in a request. One that was merged, and is out of reach itself, is judged by where it goes on: hot spots of its
+/// name are seen there.
+fn named(caller: &Caller, topology: &Topology, id: &str) -> Result<Reached> {
+    let reached = reach::unit(caller, topology, "unit_id", id);
+    match (reached, Uuid::try_parse(id)) {
+        (Err(Error::NotFound { kind, id }), Ok(unit)) => {
+            let next = hotspots::goes_on_at(topology, unit);
+            reach::unit(caller, topology, "unit_id", &next.to_string())
+                .map_err(|_| Error::not_found(kind, id))
+        }
+        (reached, _) => reached,
     }
 }
 

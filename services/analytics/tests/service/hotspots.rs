@@ -326,5 +326,12 @@ async fn a_hot_spot_goes_on_in_what_its_community_became() {
     let [seen] = &list(&service, &head, ListHotspotsRequest::default()).await[..] else { panic!("one") };
     assert_eq!((&seen.hotspot_id, seen.count), (&hotspot.hotspot_id, 24));
     assert_eq!((seen.count_before, seen.days_before), (24, 10));
+    // Also by the unit that it names itself.
+    let request = ListHotspotsRequest { unit_id: hotspot.unit_id.clone(), ..Default::default() };
+    let [named] = &list(&service, &head, request).await[..] else { panic!("one") };
+    assert_eq!(named.hotspot_id, hotspot.hotspot_id);
+    let mut client = HotspotServiceClient::new(service.call_as(&head));
+    let request = ListHotspotsRequest { unit_id: COMMUNITIES[2].to_string(), ..Default::default() };
+    assert_eq!(client.list_hotspots(request).await.unwrap_err().code(), Code::NotFound, "of another station");
     service.stop().await;
 }

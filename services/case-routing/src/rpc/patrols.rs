@@ -19,7 +19,7 @@ use super::{
     findings::{again, client_ref, report},
     parse,
     register::client_key,
-    registers::{self, communities, day, grid_filter, within},
+    registers::{self, communities, communities_within, day, grid_filter, within},
 };
 use crate::{
     domain::patrol::{FORGOTTEN_AFTER, FindingOutcome, forgotten_end, is_grid_code, is_recent, minutes},
@@ -130,8 +130,12 @@ impl Patrols {
         let id: Uuid = parse::id("patrol_id", &request.patrol_id)?;
         let mut conn = self.desk.db.conn().await?;
         let found = store::get(&mut conn, id).await?;
-        let reached =
-            |patrol: &Patrol| patrol.person_id == caller.person_id || within(caller, &patrol.place_path);
+        let world = self.desk.atlas.world();
+        // Where it lies now: of a merged community, where that went on.
+        let reached = |patrol: &Patrol| {
+            patrol.person_id == caller.person_id
+                || world.open_path(patrol.unit_id).is_some_and(|path| within(caller, &path))
+        };
         let patrol = found.filter(reached).ok_or_else(|| missing(id))?;
         let findings = store::findings(&mut conn, id).await?.iter().map(finding_shown).collect();
         Ok(pb::GetPatrolResponse { patrol: Some(shown(&patrol)), findings })
@@ -144,13 +148,15 @@ impl Patrols {
     ) -> Result<pb::ListPatrolsResponse> {
         let size = page::size(request.page_size, 50, 200)?;
         let below: Uuid = page::decode(&request.page_token)?.unwrap_or(Uuid::max());
-        let within_unit = parse::optional_id("unit_id", &request.unit_id)?;
+        let within_unit: Option<Uuid> = parse::optional_id("unit_id", &request.unit_id)?;
         let grid = grid_filter(&request.grid_code)?;
-        let units: Vec<Uuid> = reach::place_scopes(caller).map(|scope| scope.unit_id).collect();
+        let world = self.desk.atlas.world();
+        let units = communities(caller, &world, None)?;
+        let within_unit = within_unit.map(|unit| communities_within(&world, unit));
         let wanted = Wanted {
             units: &units,
             person: caller.person_id,
-            within: within_unit,
+            within: within_unit.as_deref(),
             grid,
             below,
             limit: size + 1,

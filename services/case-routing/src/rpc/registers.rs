@@ -41,16 +41,26 @@ pub(super) fn communities(caller: &Caller, world: &World, unit: Option<Uuid>) ->
         path.ok_or_else(|| Error::not_found("unit", unit))?;
     }
     let unit = unit.map(|unit| world.open_unit(unit));
-    let reached = |path: &[Uuid]| within(caller, path) && unit.is_none_or(|unit| path.contains(&unit));
+    Ok(communities_where(world, |path| within(caller, path) && unit.is_none_or(|unit| path.contains(&unit))))
+}
+
+/// Communities that lie within a unit, or in what that became, whoever reaches them.
+pub(super) fn communities_within(world: &World, unit: Uuid) -> Vec<Uuid> {
+    let unit = world.open_unit(unit);
+    communities_where(world, |path| path.contains(&unit))
+}
+
+/// Communities of whose path, of a merged one where it went on, something holds.
+fn communities_where(world: &World, holds: impl Fn(&[Uuid]) -> bool) -> Vec<Uuid> {
     let mut found: Vec<Uuid> = world
         .topology
         .units()
         .filter(|community| community.kind == UnitKind::Community)
-        .filter(|community| world.open_path(community.id).is_some_and(|path| reached(&path)))
+        .filter(|community| world.open_path(community.id).is_some_and(|path| holds(&path)))
         .map(|community| community.id)
         .collect();
     found.sort_unstable();
-    Ok(found)
+    found
 }
 
 /// A day of a request; `None` when it is left out.

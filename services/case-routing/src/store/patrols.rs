@@ -169,10 +169,11 @@ pub async fn update(conn: &mut AsyncPgConnection, patrol: &Patrol) -> Result<()>
 /// Which are listed.
 #[derive(Debug)]
 pub struct Wanted<'a> {
-    /// Granted units; a person's own are listed besides.
+    /// Communities within reach; a person's own are listed besides.
     pub units: &'a [Uuid],
     pub person: Uuid,
-    pub within: Option<Uuid>,
+    /// Only those of these communities.
+    pub within: Option<&'a [Uuid]>,
     pub grid: Option<&'a str>,
     pub below: Uuid,
     pub limit: i64,
@@ -181,12 +182,12 @@ pub struct Wanted<'a> {
 /// A page, newest first.
 pub async fn list(conn: &mut AsyncPgConnection, wanted: &Wanted<'_>) -> Result<Vec<Patrol>> {
     Ok(cached(patrols!(
-        "WHERE (place_path && $1 OR person_id = $2) AND ($3 IS NULL OR $3 = ANY(place_path)) \
+        "WHERE (unit_id = ANY($1) OR person_id = $2) AND ($3 IS NULL OR unit_id = ANY($3)) \
          AND ($4 IS NULL OR grid_code = $4) AND patrol_id < $5 ORDER BY patrol_id DESC LIMIT $6"
     ))
     .bind::<Array<SqlUuid>, _>(wanted.units)
     .bind::<SqlUuid, _>(wanted.person)
-    .bind::<Nullable<SqlUuid>, _>(wanted.within)
+    .bind::<Nullable<Array<SqlUuid>>, _>(wanted.within)
     .bind::<Nullable<Text>, _>(wanted.grid)
     .bind::<SqlUuid, _>(wanted.below)
     .bind::<BigInt, _>(wanted.limit)

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     domain::{ListPart, OrgKind},
-    listing::{Draft, Entries, Known, ListEntry},
+    listing::{Draft, Entries, Known, ListEntry, same_holder},
     seed,
 };
 
@@ -84,6 +84,11 @@ pub fn read_entries(
             Some(_) => cells.keeps(COLUMNS),
         }
         fill(&mut cells, &mut listed);
+        if known.is_some_and(|known| !same_holder(&known.entry, &listed.entry)) {
+            // What came with it did not come to somebody else.
+            let entry = &mut listed.entry;
+            (entry.authority_granted, entry.fund_line, entry.precedent_id) = (false, None, None);
+        }
         if known == Some(&listed) {
             continue; // as it was, though it might not be taken today
         }
@@ -273,6 +278,23 @@ mod tests {
         ] {
             assert!(found.contains(&expected), "{expected:?} is not in {found:?}");
         }
+    }
+
+    #[test]
+    fn what_came_with_an_entry_does_not_go_to_somebody_else_by_a_file() {
+        let mut base = base();
+        base.get_mut("R-0001").unwrap().entry.precedent_id = Some(uuid::Uuid::from_u128(7));
+        let known = base["R-0001"].entry.clone();
+        assert!(known.authority_granted && known.fund_line.is_some());
+        let of = |text: &str| {
+            let (mut draft, found) = taken(&csv(text), &base, false);
+            assert!(found.is_empty(), "{found:?}");
+            draft.upserts.swap_remove(0).entry
+        };
+        let moved = of("rule_id,line\nR-0001,elsewhere\n");
+        assert_eq!((moved.authority_granted, moved.fund_line, moved.precedent_id), (false, None, None));
+        let kept = of("rule_id,basis_doc\nR-0001,another\n");
+        assert_eq!(kept, seed::Entry { basis_doc: "another".into(), ..known });
     }
 
     #[test]

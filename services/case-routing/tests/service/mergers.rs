@@ -248,5 +248,17 @@ async fn the_grids_of_a_merged_community_are_walked_where_it_went() {
     let request = pb::GetPatrolCoverageRequest { unit_id: next.to_string(), ..Default::default() };
     let seen = d.patrols(&head).get_patrol_coverage(request).await.unwrap().into_inner();
     assert_eq!((seen.grids_in_force, seen.patrols, seen.findings), (2, 2, 2));
+    // What was walked before the merger is seen there, too, by whichever of the two units it is asked for.
+    for unit_id in [String::new(), next.to_string(), d.community.to_string(), d.street.to_string()] {
+        let request = pb::ListPatrolsRequest { unit_id, ..Default::default() };
+        let listed = d.patrols(&head).list_patrols(request).await.unwrap().into_inner().patrols;
+        let listed: Vec<&str> = listed.iter().map(|patrol| patrol.patrol_id.as_str()).collect();
+        assert_eq!(listed, [&second.patrol_id, &walking.patrol_id]);
+    }
+    let request = pb::ListPatrolsRequest { unit_id: d.other_street.to_string(), ..Default::default() };
+    assert!(d.patrols(&head).list_patrols(request).await.unwrap().into_inner().patrols.is_empty());
+    let get = pb::GetPatrolRequest { patrol_id: walking.patrol_id.clone() };
+    let seen = d.patrols(&head).get_patrol(get).await.unwrap().into_inner();
+    assert_eq!(seen.patrol.unwrap().patrol_id, walking.patrol_id);
     d.service.stop().await;
 }

@@ -1,6 +1,9 @@
 //! What two services hold of the same things, laid side by side.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use anyhow::{Result, ensure};
 use serde::Serialize;
@@ -65,6 +68,9 @@ pub struct Reconciliation {
     /// Active assignments beyond those that a task needs + extra records + extra facts + facts that count too much + figures above
     /// their recount.
     pub duplicated_effects: u64,
+    /// Services that could not be asked.
+    #[serde(skip)]
+    pub(super) away: BTreeSet<String>,
     /// Analytics lacks a fact: what it makes anew of its facts is too low then.
     #[serde(skip)]
     facts_lost: bool,
@@ -80,6 +86,15 @@ const FIGURES: [&str; 8] =
 pub(super) const COPIED: [&str; 3] = ["unit", "organization", "edge"];
 
 impl Reconciliation {
+    /// Whether a service is worth asking: one that could not be asked is not waited for again.
+    ///
+    /// # Errors
+    /// Tells that it could not.
+    pub fn worth_asking(&self, service: &str) -> Result<()> {
+        ensure!(!self.away.contains(service), "{service} could not be asked before, and was not asked again");
+        Ok(())
+    }
+
     /// Whether every comparison was made to its end.
     ///
     /// # Errors

@@ -13,7 +13,7 @@ use proto::ops::v1::{GetStatisticsRequest, GetStatisticsResponse};
 
 use self::{
     compare::{COPIED, Comparison},
-    pages::Pages,
+    pages::{Away, Pages},
 };
 pub use self::{
     compare::{Difference, Failure, Reconciliation},
@@ -68,26 +68,39 @@ pub async fn statistics(
 ) -> Result<BTreeMap<&'static str, GetStatisticsResponse>> {
     let mut all = BTreeMap::new();
     for service in SERVICES {
-        let request = operator.request(GetStatisticsRequest {}).await?;
-        all.insert(service, suite.ops(service).get_statistics(request).await?.into_inner());
+        all.insert(service, figures(suite, operator, service).await?);
     }
     Ok(all)
 }
 
+/// The figures of a service.
+pub async fn figures(suite: &Suite, operator: &Session, service: &str) -> Result<GetStatisticsResponse> {
+    let request = operator.request(GetStatisticsRequest {}).await?;
+    Ok(suite.ops(service).get_statistics(request).await?.into_inner())
+}
+
 /// Compares the services. The caller drains first, else differences may be events under way. A comparison that cannot be made is
-/// told in the outcome, and the others are made all the same.
+/// told in the outcome, and the others are made all the same; with a service that could not be asked none is tried again.
 pub async fn compare_all(suite: &Suite, operator: &Arc<Session>) -> Reconciliation {
     let mut outcome = Reconciliation::default();
     for comparison in comparisons() {
-        match compare(suite, operator, &comparison, &mut outcome).await {
+        let both = [comparison.expected.0, comparison.found.0];
+        let compared = match both.iter().try_for_each(|service| outcome.worth_asking(service)) {
+            Ok(()) => compare(suite, operator, &comparison, &mut outcome).await,
+            Err(away) => Err(away),
+        };
+        match compared {
             Ok(compared) => {
                 outcome.compared.insert(comparison.subject, compared);
             }
-            Err(error) => outcome.failures.push(Failure {
-                subject: comparison.subject,
-                service: comparison.found.0,
-                error: format!("{error:#}"),
-            }),
+            Err(error) => {
+                outcome.away.extend(error.downcast_ref::<Away>().into_iter().flat_map(|away| away.0.clone()));
+                outcome.failures.push(Failure {
+                    subject: comparison.subject,
+                    service: comparison.found.0,
+                    error: format!("{error:#}"),
+                });
+            }
         }
     }
     outcome

@@ -1,6 +1,7 @@
 //! A service's digests of a subject, one after the other, of which a page is held at a time.
 
 use std::{
+    fmt,
     time::{Duration, Instant},
     vec::IntoIter,
 };
@@ -10,10 +11,30 @@ use proto::ops::v1::{Digest, ListDigestsRequest, ListDigestsResponse};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-use crate::suite::{Session, Suite};
+use crate::suite::{SERVICES, Session, Suite};
 
 /// How long a page may be made: all that is counted of one place, which goes on from call to call.
 const PATIENCE: Duration = Duration::from_secs(1_800);
+
+/// Services that could not be asked, however long it was tried.
+#[derive(Debug)]
+pub(super) struct Away(pub Vec<String>);
+
+impl fmt::Display for Away {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} could not be asked", self.0.join(", "))
+    }
+}
+
+/// The error of a call; where nobody answered it, with whom that leaves out.
+fn unanswered(status: Status, left_out: &[&str]) -> anyhow::Error {
+    let nobody = status.code() == Code::Unavailable;
+    let error = anyhow::Error::from(status);
+    if !nobody {
+        return error;
+    }
+    error.context(Away(left_out.iter().map(|service| (*service).to_owned()).collect()))
+}
 
 /// Digests that are still to be read.
 pub struct Pages<'a> {
@@ -52,7 +73,9 @@ impl<'a> Pages<'a> {
         let request = ListDigestsRequest { subject, page_size, page_token };
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let call = self.operator.request(request.clone()).await?;
+            // Whoever cannot sign in can ask nobody.
+            let call = self.operator.request(request.clone()).await;
+            let call = call.map_err(|refused| unanswered(refused, &SERVICES))?;
             let refused = match self.suite.ops(self.service).list_digests(call).await {
                 Ok(page) => return Ok(page.into_inner()),
                 Err(refused) => refused,
@@ -60,7 +83,7 @@ impl<'a> Pages<'a> {
             match again_after(&refused) {
                 Some(wait) if Instant::now() + wait < deadline => tokio::time::sleep(wait).await,
                 _ => {
-                    return Err(refused).with_context(|| {
+                    return Err(unanswered(refused, &[self.service])).with_context(|| {
                         format!("{} does not list its digests of `{}`", self.service, self.subject)
                     });
                 }
@@ -99,6 +122,16 @@ mod tests {
     use tonic_types::ErrorDetails;
 
     use super::*;
+
+    #[test]
+    fn whom_nobody_could_ask_is_told_through_what_is_said_of_it() {
+        let said = |status: Status| unanswered(status, &["staffing"]).context("it does not list its digests");
+        let away = said(Status::unavailable("no connection"));
+        assert_eq!(away.downcast_ref::<Away>().expect("away").0, ["staffing"]);
+        let told = format!("{away:#}");
+        assert!(told.contains("staffing could not be asked") && told.contains("no connection"), "{told}");
+        assert!(said(Status::internal("broken")).downcast_ref::<Away>().is_none());
+    }
 
     #[test]
     fn only_who_is_not_done_yet_is_asked_again() {

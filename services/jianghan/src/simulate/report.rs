@@ -15,7 +15,7 @@ use super::life::Ended;
 use crate::{
     bench::usage,
     reconcile::{self, Reconciliation, Waiting},
-    suite::{Addresses, Session, Suite},
+    suite::{Addresses, SERVICES, Session, Suite},
 };
 
 /// The report of a simulation.
@@ -49,7 +49,8 @@ pub struct Report {
     pub restarted: Vec<String>,
     /// Why the services were compared while events were under way; nothing if none were.
     pub undrained: Option<String>,
-    /// What could not be asked or compared, and why. What it would have told is not among the figures; nothing if all was told.
+    /// What could not be asked or compared, and why. What it would have told is not among the figures, as those of a service that
+    /// was away; nothing if all was told.
     pub failures: Vec<String>,
     /// Events that waited when the services had been compared: to be sent, for a retry, or behind a dead one. After a drain
     /// they are new ones, or behind a dead one.
@@ -171,13 +172,19 @@ pub async fn make(
         reconcile::drain(suite, operator, run.drain).await.err().map(|error| format!("{error:#}"));
     let outcome = reconcile::compare_all(suite, operator).await;
     let mut failures: Vec<String> = outcome.failures.iter().map(ToString::to_string).collect();
-    let after = Counters::read(suite, operator).await;
-    let after = noted(after, "the services' figures", &mut failures).unwrap_or_default();
+    let mut after = Counters::default();
+    for service in SERVICES {
+        let told = asked(&outcome, service, reconcile::figures(suite, operator, service)).await;
+        let told = noted(told, &format!("the figures of {service}"), &mut failures);
+        after.0.extend(told.map(|figures| (service, figures)));
+    }
     let done = after.since(&run.before);
     let waiting = Waiting::of(after.0.values());
-    let cases = reconcile::digests(suite, operator, "case-routing", "case").await;
+    let cases = reconcile::digests(suite, operator, "case-routing", "case");
+    let cases = asked(&outcome, "case-routing", cases).await;
     let cases = noted(cases, "what became of the cases", &mut failures);
-    let facts = reconcile::digests(suite, operator, "analytics", "case").await;
+    let facts = reconcile::digests(suite, operator, "analytics", "case");
+    let facts = asked(&outcome, "analytics", facts).await;
     let facts = noted(facts, "which cases analytics knows", &mut failures);
     let fates = Fates::of(&run.acknowledged, cases.as_ref(), facts.as_ref());
 
@@ -214,6 +221,16 @@ pub async fn make(
         stuck: run.stuck,
     };
     Ok((report, outcome))
+}
+
+/// What a service says, unless it could not be asked before.
+async fn asked<T>(
+    outcome: &Reconciliation,
+    service: &str,
+    answer: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    outcome.worth_asking(service)?;
+    answer.await
 }
 
 /// What was told; if it was not, that is noted.
@@ -490,7 +507,7 @@ mod tests {
             analytics: nobody.clone(),
             gateway: nobody,
         };
-        let suite = Suite::new(&addresses).expect("addresses");
+        let suite = Suite::patient(&addresses, Duration::from_secs(1)).expect("addresses");
         let account = Account {
             login: "operator".to_owned(),
             password: "none".to_owned(),
@@ -512,10 +529,15 @@ mod tests {
             addresses,
             drain: Duration::ZERO,
         };
+        let began = std::time::Instant::now();
         let (report, outcome) = make(&suite, &operator, run).await.expect("a report all the same");
         assert_eq!((report.registered, report.lost), (2, 0), "nothing is known to be lost");
+        assert!(began.elapsed() < Duration::from_secs(12), "nobody is waited for at every comparison");
         assert!(!outcome.failures.is_empty());
-        assert_eq!(report.failures.len(), outcome.failures.len() + 3, "{:#?}", report.failures);
+        // The figures of each, the cases and the facts.
+        let untold = SERVICES.len() + 2;
+        assert_eq!(report.failures.len(), outcome.failures.len() + untold, "{:#?}", report.failures);
+        assert!(report.failures.iter().any(|failure| failure.starts_with("the figures of staffing: ")));
         assert!(report.undrained.is_some());
         assert!(!Report { undrained: None, ..report }.is_clean(), "what was not compared may differ");
     }

@@ -226,6 +226,16 @@ impl Desk {
         Ok(())
     }
 
+    /// Somebody came: whoever can be found now is asked for what lacked workers.
+    pub fn take_up(&mut self, ids: &[Uuid]) -> Result<()> {
+        for id in ids.iter().copied().map(TaskId) {
+            if self.task(id).is_some_and(|task| task.state == TaskState::Unfilled) {
+                self.offer(id)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Ends those assignments in hand of a task that are so.
     fn cancel_held(
         &mut self,

@@ -53,6 +53,12 @@ struct Row {
     version: i64,
 }
 
+#[derive(QueryableByName)]
+struct Id {
+    #[diesel(sql_type = SqlUuid)]
+    task_id: Uuid,
+}
+
 impl TryFrom<Row> for Task {
     type Error = Error;
 
@@ -116,17 +122,28 @@ pub async fn find(conn: &mut AsyncPgConnection, id: TaskId) -> Result<Option<Tas
     row.map(Task::try_from).transpose()
 }
 
+/// Tasks of organisations that nobody, or not as many as they need, were found for: the oldest, as many as at most.
+pub async fn unfilled(conn: &mut AsyncPgConnection, orgs: &[Uuid], limit: i64) -> Result<Vec<Uuid>> {
+    if orgs.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows: Vec<Id> = cached(
+        // Whatever is unfilled lacks somebody, and by that it is indexed.
+        "SELECT task_id FROM tasks WHERE org_id = ANY($1) AND lack_told AND state = 2 ORDER BY task_id LIMIT $2",
+    )
+    .bind::<Array<SqlUuid>, _>(orgs)
+    .bind::<BigInt, _>(limit)
+    .load(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| row.task_id).collect())
+}
+
 /// Tasks whose offer has run out, the oldest first.
 pub async fn with_overdue_offers(
     conn: &mut AsyncPgConnection,
     now: Timestamp,
     limit: i64,
 ) -> Result<Vec<Uuid>> {
-    #[derive(QueryableByName)]
-    struct Id {
-        #[diesel(sql_type = SqlUuid)]
-        task_id: Uuid,
-    }
     let rows: Vec<Id> = cached(
         "SELECT task_id FROM assignments WHERE state = 1 AND offer_due_at < $1 ORDER BY offer_due_at LIMIT $2",
     )

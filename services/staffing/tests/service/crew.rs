@@ -127,8 +127,10 @@ async fn whom_the_station_lacks_its_head_adds_and_replaces_only_who_has_not_begu
     let unfilled: AssignmentUnfilled = events[1].decode().unwrap();
     assert_eq!((events.len(), unfilled.reason_code.as_str()), (2, "nobody_left"));
     for _ in 0..2 {
-        staff.push(world.hire(Role::ServiceWorker, COMMUNITY, STATION, "").await);
+        // Who is given work by hand only.
+        staff.push(world.hire(Role::AuxiliaryWorker, COMMUNITY, STATION, "housing").await);
     }
+    assert!(world.sent().await.is_empty(), "nobody is asked of themselves");
     let (first, offer) = crew(&world, &case, &staff).await.remove(0);
     let twice = give(&world, &case, first).await.unwrap_err();
     assert_eq!(twice.code(), Code::FailedPrecondition, "nobody has it twice");

@@ -3,13 +3,16 @@
 use chassis::{auth::Role, clock::new_id, db::Tx, inbox::Consumer, testing::Persona};
 use proto::{
     case_routing::v1::{DutyEffective, DutyTransferProposed, PostNeed},
-    staffing::v1::{CreatePostRequest, CreateWorkerRequest, DemandState, PostKind},
+    staffing::v1::{
+        AssignmentState::{Cancelled, Offered},
+        CreatePostRequest, CreateWorkerRequest, DemandState, PostKind,
+    },
 };
 use staffing::{config::Config, consumer::StaffingConsumer, desk::Setup, working_days::WorkingDays};
 
 use crate::{
     duty::{about_staff, assign, client, demand, head, posts_of, proposed, train},
-    world::{COMMUNITY, Hired, STATION, World, granted, request_id},
+    world::{COMMUNITY, Case, Hired, OTHER_COMMUNITY, OTHER_STATION, STATION, World, granted, request_id},
 };
 
 #[tokio::test]
@@ -131,5 +134,44 @@ async fn who_comes_after_somebody_left_takes_the_promised_post_also_in_one_batch
         }
         holder = next;
     }
+    world.service.stop().await;
+}
+
+#[tokio::test]
+async fn the_work_of_who_left_goes_to_who_comes_in_the_same_batch() {
+    let world = World::start().await;
+    let one = world.hire(Role::ServiceWorker, COMMUNITY, STATION, "").await;
+    let case = Case::new();
+    world.tell(case.id, &case.signed(STATION, COMMUNITY, &[])).await;
+    // Of nobody's since long, and of another organisation.
+    let elsewhere = Case::new();
+    world.tell(elsewhere.id, &elsewhere.signed(OTHER_STATION, OTHER_COMMUNITY, &[])).await;
+    world.sent().await;
+    let persona = Persona::new(Role::ServiceWorker, COMMUNITY).org(STATION);
+    let next = Hired { persona, grant_id: new_id() };
+    let comes = granted(&next, Role::ServiceWorker, COMMUNITY, STATION, "");
+    let batch = [
+        world.event(one.persona.person_id, &world.revoked(&one)),
+        world.event(next.persona.person_id, &comes),
+    ];
+    let setup = Setup {
+        topology: world.service.context.topology.clone(),
+        terms: Config::default().terms(),
+        days: WorkingDays::open(world.service.db()).await.unwrap(),
+        auto_accept: false,
+    };
+    let consumer = StaffingConsumer::new(setup);
+    let handled = world.service.db().transaction(async |tx: &mut Tx<'_>| consumer.handle(tx, &batch).await);
+    handled.await.unwrap();
+    let [offered, cancelled] = &world.of_task(case.task).await[..] else { panic!("two were asked") };
+    assert_eq!((offered.state(), &offered.worker_ref), (Offered, &next.persona.actor_ref));
+    assert_eq!((cancelled.state(), &cancelled.worker_ref), (Cancelled, &one.persona.actor_ref));
+    assert_eq!(world.sent().await, ["AssignmentCancelled", "AssignmentUnfilled", "AssignmentOffered"]);
+    assert!(world.of_task(elsewhere.task).await.is_empty());
+    // Whoever comes later is asked, too, and once.
+    let late = world.hire(Role::ServiceWorker, OTHER_COMMUNITY, OTHER_STATION, "").await;
+    let [offered] = &world.of_task(elsewhere.task).await[..] else { panic!("one was asked") };
+    assert_eq!((offered.state(), &offered.worker_ref), (Offered, &late.persona.actor_ref));
+    assert_eq!(world.sent().await, ["AssignmentOffered"]);
     world.service.stop().await;
 }
