@@ -167,6 +167,11 @@ pub fn sends(case: &Case, choice: &RouteChoice, act: &Act<'_>, by: &Caller) -> d
     if case.subject_may_send(choice, act) { Ok(()) } else { unbiased(case, by) }
 }
 
+/// Whoever belongs to the organisation complained of neither calls the case back nor clears its supervisions, where others can.
+pub fn decides(case: &Case, act: &Act<'_>, by: &Caller) -> domain::Result<()> {
+    if case.nobody_above_subject(act.routes) { Ok(()) } else { unbiased(case, by) }
+}
+
 /// Who complained, and in what words, is not opened to the organisation complained of; to the requester it is, whoever that is.
 pub fn opened_to(case: &Case, by: &Caller) -> Result<()> {
     if reach::is_requester(case, by) {

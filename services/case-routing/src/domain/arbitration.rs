@@ -7,7 +7,7 @@ use chrono::NaiveDate;
 use serde::{Deserialize, Serialize};
 
 use super::by_hand::ManualRoute;
-use super::case::{Case, Objection};
+use super::case::{Case, Objection, Task};
 use super::codes::*;
 use super::error::{DomainError, Result};
 use super::event::{DomainEvent, Timestamp};
@@ -94,14 +94,16 @@ impl Objection {
 
 impl Case {
     /// The lead that a ruling or an agreement binds the case to, where it is to be sent again. Nobody where the item is another
-    /// one, nor where that lead may not lead any more: it ended, is complained of, left the case, or the lists bar it.
+    /// one, or that of the ruling is not known, nor where that lead may not lead any more: it ended, is complained of, left the
+    /// case, or the lists bar it.
     #[must_use]
     pub fn bound_lead(&self, routes: &RoutingTable, at: Timestamp) -> Option<OrgId> {
-        let objection = self.objection.as_ref().filter(|objection| self.is_about_the_item_of(objection))?;
+        let objection = self.objection.as_ref()?;
         let lead = objection.settled_lead()?;
+        let (item, place) = (self.item.as_ref()?, &self.place.path);
+        self.task(objection.task).ok().filter(|task| task.item == item.code)?;
         let aside = self.complained_of == Some(lead) || self.excluded_orgs.contains(&lead);
         routes.org(lead).filter(|org| org.in_force(at) && !aside)?;
-        let (item, place) = (self.item.as_ref()?, &self.place.path);
         routes.sender_to(lead, place, item.line.as_deref(), at)?;
         let about = Some((self.urgency, self.condition_facts()));
         let known = routes.item_version(&item.code, item.version);
@@ -115,13 +117,20 @@ impl Case {
         of.is_empty() || self.item.as_ref().is_some_and(|item| item.code == of)
     }
 
+    /// Whether somebody has a task by what was ruled or agreed on: it leads by that, for the item that was objected to. Tasks of an
+    /// earlier release do not say what they were about; among themselves they were about the same.
+    pub(super) fn is_settled_by(&self, objection: &Objection, task: &Task) -> bool {
+        let of = self.task(objection.task).map(|objected| objected.item.as_str());
+        objection.settled_lead() == Some(task.org) && of.is_ok_and(|item| item == task.item)
+    }
+
     /// The dispatcher opens an arbitration between the organisations that may be meant; each is to take a position within
     /// the limit of the consultation. Meanwhile the first receiver keeps contact and does what cannot wait, by the measure
     /// named or else the [usual one](STOP_GAP). Whoever is complained of is no party, also where the objector names it.
     ///
     /// # Errors
-    /// `WrongState`; `NotEntitled` as for rejecting it; `Guard` `in_arbitration`, `no_arbiter`, `recused` for the organisation
-    /// complained of among those named; `Invalid` party or measure.
+    /// `WrongState`; `NotEntitled` as for rejecting it; `Guard` `in_arbitration`, `no_arbiter`, `recused` as for rejecting it and
+    /// for the organisation complained of among those named; `Invalid` party or measure.
     pub fn open_arbitration(
         self,
         claimed: &[OrgId],
@@ -133,6 +142,7 @@ impl Case {
         let measure_code = interim.unwrap_or(STOP_GAP);
         check_code("interim_measure_code", measure_code)?;
         let mut objection = work.objection(ObjectionState::Open)?;
+        work.not_resolved_by_subject()?;
         work.decides_over(&objection)?;
         let aside = work.case.complained_of;
         if aside.is_some_and(|aside| claimed.contains(&aside)) {
@@ -271,6 +281,9 @@ impl Case {
         let (task_id, org) = work.lead()?;
         work.human_official()?;
         work.acts_for(org, "lead_org")?;
+        if !work.case.is_settled_by(&objection, work.case.task(task_id)?) {
+            return Err(not_ruled());
+        }
         let window = work.case.clock(ClockKind::Objection, Some(task_id));
         if !window.is_some_and(|clock| clock.is_open() && clock.in_time(work.now)) {
             return Err(DomainError::guard("review_too_late", "the time to ask for a review is over"));
@@ -427,6 +440,9 @@ impl Work<'_> {
     ) -> Result<()> {
         let why = if trigger == Trigger::AgreeArbitration { BY_AGREEMENT } else { BY_ARBITER };
         let before = self.case.task(task)?.org;
+        // Whatever it declined or was relieved of before: it leads now.
+        self.case.excluded_orgs.retain(|org| *org != lead);
+        self.case.relieved.retain(|(org, _)| *org != lead);
         if lead == before {
             let helping = if assists.is_empty() {
                 Vec::new()
@@ -452,9 +468,6 @@ impl Work<'_> {
             return Ok(());
         }
         self.relieve(before);
-        // Whatever it was relieved of before: it leads now.
-        self.case.excluded_orgs.retain(|org| *org != lead);
-        self.case.relieved.retain(|(org, _)| *org != lead);
         let outcome = self.settled_route(objection, lead, assists, why)?;
         self.replace_lead(task, &outcome, true, trigger)
     }
@@ -508,27 +521,28 @@ impl Work<'_> {
         outcome
     }
 
-    /// Somebody leads from now on. What was ruled or agreed on about another lead or another item does not bind it: it may object
-    /// to its task, and no precedent comes of what nobody followed.
+    /// Somebody leads from now on. What was ruled or agreed on about another lead for the same item does not bind it: it may object
+    /// to its task, and no precedent comes of what nobody followed. What is about another item stands until that is the item again.
     pub(super) fn forget_ruling_for_another(&mut self, lead: OrgId) {
         let for_another = |objection: &Objection| {
             let settled = objection.settled_lead();
-            settled.is_some_and(|settled| settled != lead || !self.case.is_about_the_item_of(objection))
+            settled.is_some_and(|settled| settled != lead && self.case.is_about_the_item_of(objection))
         };
         if self.case.objection.as_ref().is_some_and(for_another) {
             self.case.objection = None;
         }
     }
 
-    /// The lead signs after a ruling or agreement: it complies, and the matter is final.
+    /// The lead of a ruling or agreement signs: it complies, and the matter is final. Who leads another item meanwhile does not.
     pub(super) fn comply_with_ruling(&mut self, task_id: TaskId) {
-        let settled =
-            self.case.objection.as_mut().filter(|objection| {
-                matches!(objection.state, ObjectionState::Ruled | ObjectionState::Agreed)
-            });
-        let Some(objection) = settled else { return };
-        objection.state = ObjectionState::Final;
-        if let Some(arbitration_id) = objection.arbitration_id {
+        use ObjectionState::{Agreed, Ruled};
+        let Ok(task) = self.case.task(task_id) else { return };
+        let settled = self.case.objection.as_ref().filter(|objection| {
+            matches!(objection.state, Ruled | Agreed) && self.case.is_settled_by(objection, task)
+        });
+        let Some(arbitration_id) = settled.map(|objection| objection.arbitration_id) else { return };
+        self.settle(ObjectionState::Final);
+        if let Some(arbitration_id) = arbitration_id {
             self.emit(DomainEvent::ArbitrationFinal { task_id, arbitration_id }, None, Some(task_id));
         }
     }

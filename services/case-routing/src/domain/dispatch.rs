@@ -135,11 +135,12 @@ impl Case {
     /// cancelled. A ruling or an agreement stands, unless the item turns out to be another one.
     ///
     /// # Errors
-    /// `WrongState`; `NotEntitled` for everybody else; `Guard(recused)` for the organisation complained of.
+    /// `WrongState`; `NotEntitled` for everybody else; `Guard(recused)` for the organisation complained of, unless
+    /// [nobody stands above it](Self::nobody_above_subject).
     pub fn recall(self, reason_code: &str, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.permit(Trigger::Recall)?;
-        work.not_complained_of()?;
+        work.not_decided_by_subject()?;
         let (task, _) = work.lead()?;
         work.decides_for(work.case.task(task)?.sender)?;
         check_code("reason_code", reason_code)?;

@@ -53,8 +53,7 @@ impl Case {
         if task.objected {
             return Err(DomainError::guard("objected_before", "an organisation objects to a matter once"));
         }
-        let settled = work.case.objection.as_ref().and_then(Objection::settled_lead);
-        if settled == Some(task.org) {
+        if work.case.objection.as_ref().is_some_and(|objection| work.case.is_settled_by(objection, &task)) {
             return Err(ruling_is_final());
         }
         let clock = work.case.clock(ClockKind::Objection, Some(id));
@@ -102,12 +101,13 @@ impl Case {
     ///
     /// # Errors
     /// `WrongState`; `NotEntitled` for the objector and for who neither sent it nor stands above who did;
-    /// `Guard(in_arbitration)`.
+    /// `Guard` `in_arbitration`, `recused` for the organisation complained of, unless it [alone](Self::subject_may_resolve) can.
     pub fn reject_objection(self, reason_code: &str, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.permit(Trigger::RejectObjection)?;
         check_code("reason_code", reason_code)?;
         let objection = work.objection(ObjectionState::Open)?;
+        work.not_resolved_by_subject()?;
         work.decides_over(&objection)?;
         work.end_dispatch();
         work.settle(ObjectionState::Rejected);

@@ -1,10 +1,11 @@
 //! The organisation complained of steps aside (回避): it neither settles the complaint nor sends it on by hand nor checks what
 //! came of it, and no merger takes the complaint to where it has the matter in hand.
 
-use super::case::{Case, Offer};
+use super::case::{Case, Objection, Offer};
 use super::codes::{ObjectionState, RoutingKind};
 use super::dispatch::RouteChoice;
 use super::error::{DomainError, Result};
+use super::event::Timestamp;
 use super::ids::*;
 use super::router::RouteQuery;
 use super::table::RoutingTable;
@@ -51,11 +52,30 @@ impl Case {
         match choice {
             RouteChoice::Auto | RouteChoice::PublicService => true,
             RouteChoice::Confirmed(_) | RouteChoice::Manual(..) => {
-                let fallback = act.routes.fixed.fallback;
-                let district = fallback.is_some() && self.complained_of == fallback;
-                district && !self.router_decides(act)
+                self.nobody_above_subject(act.routes) && !self.router_decides(act)
             }
         }
+    }
+
+    /// Whether the case complains of the district that takes what nobody takes: nobody above it decides about single cases. What
+    /// sends the case nowhere it does itself then: it calls it back, clears a supervision of it, and decides over an objection.
+    #[must_use]
+    pub fn nobody_above_subject(&self, routes: &RoutingTable) -> bool {
+        let fallback = routes.fixed.fallback;
+        fallback.is_some() && self.complained_of == fallback
+    }
+
+    /// Whether also whoever is complained of rejects the objection or has it arbitrated: where nobody else can. So it is where the
+    /// district objects to its own order, and whoever received the case stands directly below it.
+    #[must_use]
+    pub fn subject_may_resolve(&self, routes: &RoutingTable, at: Timestamp) -> bool {
+        let directly_below = |objection: &Objection| {
+            let received = self.first_receiver;
+            let decides = self.complained_of == Some(received)
+                && self.decider_of(objection, routes, at) == Some(received);
+            decides && routes.superior_apart(&[received], None, at) == Some(objection.objector)
+        };
+        self.nobody_above_subject(routes) || self.objection.as_ref().is_some_and(directly_below)
     }
 
     /// Whether the router sends the case somewhere, or ends it, without a human. Whoever objects to it now would be relieved.
@@ -170,6 +190,26 @@ impl Work<'_> {
     /// Whoever is complained of does not send the case [by hand](Case::subject_may_send).
     pub(super) fn not_sent_by_subject(&self, choice: &RouteChoice, act: &Act<'_>) -> Result<()> {
         if self.case.subject_may_send(choice, act) { Ok(()) } else { self.not_complained_of() }
+    }
+
+    /// Whoever is complained of does not reject an objection nor have it arbitrated, where [others can](Case::subject_may_resolve).
+    pub(super) fn not_resolved_by_subject(&self) -> Result<()> {
+        if self.case.subject_may_resolve(self.routes, self.now) { Ok(()) } else { self.not_complained_of() }
+    }
+
+    /// Whoever is complained of neither calls the case back nor clears its supervisions, where
+    /// [others can](Case::nobody_above_subject).
+    pub(super) fn not_decided_by_subject(&self) -> Result<()> {
+        if self.case.nobody_above_subject(self.routes) { Ok(()) } else { self.not_complained_of() }
+    }
+
+    /// Who sees to it that an objection is decided over: whoever may, or where that is complained of the lowest that stands above.
+    pub(super) fn sees_to_objection(&self, open: &Objection) -> Option<OrgId> {
+        let decider = self.case.decider_of(open, self.routes, self.now)?;
+        let recused =
+            self.case.complained_of == Some(decider) && !self.case.subject_may_resolve(self.routes, self.now);
+        let above = || self.routes.superior_apart(&[decider], Some(open.objector), self.now);
+        if recused { above() } else { Some(decider) }
     }
 
     /// Who sees to it that the case is dispatched, where whoever received it is complained of: the lowest that stands above.

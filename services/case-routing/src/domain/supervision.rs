@@ -167,11 +167,12 @@ impl Case {
     }
 
     /// Whoever sent the task that is objected to; where that is the objector itself, the first receiver. Where that is the
-    /// objector, too, the case does not tell ([`Work::sees_to`]).
+    /// objector, too, or complained of, the case does not tell ([`Work::sees_to`]).
     fn decides_objection(&self) -> Option<OrgId> {
         let open = self.open_objection()?;
         let sender = self.task(open.task).ok()?.sender;
-        [sender, self.first_receiver].into_iter().find(|org| *org != open.objector)
+        let decides = [sender, self.first_receiver].into_iter().find(|org| *org != open.objector);
+        decides.filter(|org| self.complained_of != Some(*org))
     }
 
     /// Since when that is overdue which a supervision is about, while it is: a clock of it has run out and measures on, or
@@ -220,11 +221,12 @@ impl Case {
     ///
     /// # Errors
     /// `Invalid` id; `NotEntitled` for a machine, below the level of the supervision, and for whoever is supervised above level 1
-    /// or while what it is about is overdue; `Guard` `recused` for the organisation complained of, `supervision_settled`.
+    /// or while what it is about is overdue; `Guard` `recused` for the organisation complained of, unless
+    /// [nobody stands above it](Self::nobody_above_subject), `supervision_settled`.
     pub fn clear_supervision(self, id: SupervisionId, highest: u8, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         let by = work.human_official()?;
-        work.not_complained_of()?;
+        work.not_decided_by_subject()?;
         let supervision = work.case.supervision(id)?.clone();
         if supervision.level > highest {
             return Err(DomainError::NotEntitled { code: "supervision_level" });
@@ -262,7 +264,7 @@ impl Work<'_> {
                 self.routes.superior_apart(&self.case.handling_orgs(), aside, self.now)
             }
             ClockKind::Dispatch => match self.case.open_objection() {
-                Some(open) => self.case.decider_of(open, self.routes, self.now),
+                Some(open) => self.sees_to_objection(open),
                 None => self.dispatches_instead(),
             },
             _ => None,

@@ -244,12 +244,15 @@ impl Courier {
         let noted = self
             .db
             .transaction(async |tx: &mut Tx<'_>| {
+                tickets::settle(&*tx.conn, ticket, lease).await?;
                 let locked = tickets::lock(&*tx.conn, &[ticket.0], Some(lease)).await?;
                 let Some((_, sync)) = locked.into_iter().next() else { return Ok(None) };
                 let attempts = sync.attempts;
-                // A referral that was taken back meanwhile, and is or may be there.
+                // A referral that was taken back meanwhile, and is or may be there: by this attempt, or by one before it that
+                // nobody noted the end of.
                 let referral = waiting.as_ref().is_some_and(|waiting| waiting.kind == "referral");
-                let is_there = referral && outcome.as_ref().err().is_none_or(Failure::may_have_arrived);
+                let by_this = referral && outcome.as_ref().err().is_none_or(Failure::may_have_arrived);
+                let is_there = by_this || waiting.is_none() && sync.maybe_there;
                 let mut heard_of = false;
                 let mut sync = match &outcome {
                     Ok(number) => {

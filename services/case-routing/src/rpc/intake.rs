@@ -23,7 +23,7 @@ use crate::{
     record::CaseRecord,
     seed,
     store::{case_store::CaseStore, exchange::joined, read},
-    verb::{Verb, acting_for, acting_for_who_may, sends, unbiased},
+    verb::{Verb, acting_for, acting_for_who_may, decides, sends, unbiased},
 };
 
 /// The RPCs.
@@ -244,7 +244,7 @@ impl IntakeService for Intake {
             RecallCaseResponse,
             |message| parse::code("reason_code", &message.reason_code)?,
             |case, act, by, reason| {
-                unbiased(&case, by)?;
+                decides(&case, &act, by)?;
                 let (routes, now) = (act.routes, act.now);
                 let act = acting_for_who_may(act, by, |org| case.may_recall(org, routes, now));
                 case.recall(&reason, &act)

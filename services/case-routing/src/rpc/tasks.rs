@@ -154,6 +154,9 @@ impl TaskService for Tasks {
                 if !act.by.org.is_some_and(holds) {
                     return Err(DomainError::NotEntitled { code: "dispatcher" });
                 }
+                if decision.1.is_none() && !case.subject_may_resolve(routes, now) {
+                    unbiased(&case, by)?;
+                }
                 match &decision.1 {
                     Some(wish) => {
                         let choice = wish.choice(&case, &act, by);

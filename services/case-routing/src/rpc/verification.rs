@@ -25,7 +25,7 @@ use crate::{
     },
     reach,
     store::{case_store::CaseStore, list::ReachFilter, list_work, read},
-    verb::{Verb, acting_for, unbiased},
+    verb::{Verb, acting_for, decides},
 };
 
 /// The RPCs.
@@ -313,7 +313,7 @@ impl VerificationService for Verifications {
             ClearSupervisionResponse,
             |message| parse::id::<SupervisionId>("supervision_id", &message.supervision_id)?,
             |case, act, by, id| {
-                unbiased(&case, by)?;
+                decides(&case, &act, by)?;
                 let highest = supervision::highest_level(by, &world, &case);
                 // Who is supervised does not put on another hat for it.
                 let act = acting_for(act, by, supervised(&case, id));

@@ -50,6 +50,20 @@ async fn by_a_line_from_which_it_came_back_a_matter_does_not_go_with_the_case_th
 }
 
 #[tokio::test]
+async fn a_line_that_nobody_takes_is_none_whatever_came_back_by_it() {
+    let world = World::mapped("", pb::ExchangeDirection::Out).await;
+    let ticket = referred(&world).await;
+    says(&world, &world.client, report(&ticket, "R-1", "退回")).await.unwrap();
+    let (merged, original) = (world.case(&ticket.case_id).await, registered(&world).await);
+    merge(&world.d, &merged, &original).await.unwrap();
+    world.updates(|change| change.line_codes = vec!["12328".into()]).await.unwrap();
+    let refused = hands_off(&world.d, &original.case_id, "12345").await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    assert!(refused.message().contains("line_code"), "{refused}");
+    world.d.service.stop().await;
+}
+
+#[tokio::test]
 async fn what_a_system_handed_in_does_not_go_to_it_with_the_case_that_it_was_merged_into() {
     let world = World::mapped("", pb::ExchangeDirection::Both).await;
     let client = Persona::new(Role::IntegrationClient, world.d.district).org(world.d.gov);

@@ -7,6 +7,7 @@ use chassis::{
     proto::case_routing::v1 as pb,
     testing::{Persona, Received, Reply, TestHttp},
 };
+use diesel_async::SimpleAsyncConnection;
 use serde_json::Value;
 
 use crate::{
@@ -200,6 +201,48 @@ async fn what_is_said_of_it_afterwards_is_noted_and_moves_nothing() {
     assert_eq!(now, noted);
     assert_eq!((now.state(), &now.text_redacted), (pb::CaseState::Triaged, &case.text_redacted));
     assert_eq!((now.clocks, now.tasks), (case.clocks, case.tasks));
+    world.d.service.stop().await;
+}
+
+fn last_is_taken_back(http: &TestHttp) -> bool {
+    http.received().last().is_some_and(|it| {
+        let event: Value = serde_json::from_slice(&it.body).unwrap();
+        event["data"]["kind"] == "TICKET_CHANGE_KIND_TAKEN_BACK"
+    })
+}
+
+#[tokio::test]
+async fn a_referral_that_may_be_there_is_told_of_though_later_attempts_were_refused() {
+    let mut first = true;
+    let ill = move |_: &Received| {
+        if std::mem::replace(&mut first, false) { Reply::Cut } else { Reply::status(503) }
+    };
+    let http = TestHttp::start(ill).await;
+    let world = World::mapped(&http.url("/"), pb::ExchangeDirection::Out).await;
+    let ticket = referred(&world).await;
+    waits_for(&world, pb::SyncState::Failed).await;
+    assert_eq!(shown(&world, &ticket.case_id).await.last_error_code, "http_503");
+    http.answers(|_| Reply::status(200));
+    by_mistake(&world, &ticket.case_id).await;
+    world.d.service.wait_for("it is told", async || last_is_taken_back(&http)).await;
+    world.d.service.stop().await;
+}
+
+#[tokio::test]
+async fn a_referral_whose_delivery_nobody_saw_the_end_of_is_told_of() {
+    let http = TestHttp::start(|_| Reply::Hang).await;
+    let world = World::mapped(&http.url("/"), pb::ExchangeDirection::Out).await;
+    let ticket = referred(&world).await;
+    world.d.service.wait_for("it is being sent", async || !http.received().is_empty()).await;
+    by_mistake(&world, &ticket.case_id).await;
+    http.answers(|_| Reply::status(200));
+    // As if its sender had died, and the lease ran out.
+    let mut conn = world.d.service.db().conn().await.unwrap();
+    let lost = "UPDATE external_tickets SET lease = gen_random_uuid(), due_at = now() WHERE in_hand AND due_at IS NOT NULL";
+    conn.batch_execute(lost).await.unwrap();
+    drop(conn);
+    world.d.service.wait_for("it is told", async || last_is_taken_back(&http)).await;
+    waits_for(&world, pb::SyncState::Synced).await;
     world.d.service.stop().await;
 }
 

@@ -140,6 +140,15 @@ async fn whom_a_case_complains_of_names_no_new_lead_after_an_objection() {
     };
     let named = d.tasks(&d.dispatcher()).resolve_objection(redispatch()).await;
     refused(named.map(|answer| answer.into_inner().case.unwrap()), "recused");
+    for decision in ["reject", "arbitrate"] {
+        let decides = pb::ResolveObjectionRequest {
+            decision: decision.into(),
+            lead_org_id: String::new(),
+            ..redispatch()
+        };
+        let decided = d.tasks(&d.dispatcher()).resolve_objection(decides).await;
+        refused(decided.map(|answer| answer.into_inner().case.unwrap()), "recused");
+    }
     let sent = d.tasks(&of_government(&d)).resolve_objection(redispatch()).await.unwrap().into_inner();
     assert_eq!(sent.case.unwrap().lead_org_id, housing.to_string());
     d.service.stop().await;
@@ -161,6 +170,32 @@ async fn a_complaint_about_the_district_is_sent_to_another_where_the_router_know
     refused(send(&d, &of_government(&d), by_hand(&unknown, d.gov, &[])).await, "recused");
     let sent = send(&d, &of_government(&d), by_hand(&unknown, housing, &[])).await.unwrap();
     assert_eq!((sent.state(), &sent.lead_org_id), (pb::CaseState::Dispatched, &housing.to_string()));
+
+    // What it sent so, and what it supervises, is for nobody else either.
+    let supervise = pb::SuperviseCaseRequest {
+        case_id: sent.case_id.clone(),
+        request_id: request_id(),
+        level: 2,
+        reason_code: "leader".into(),
+        ..Default::default()
+    };
+    let issued = desk(&d, &of_government(&d)).supervise_case(supervise).await.unwrap().into_inner();
+    let clear = pb::ClearSupervisionRequest {
+        case_id: sent.case_id.clone(),
+        request_id: request_id(),
+        supervision_id: issued.case.unwrap().supervisions[0].supervision_id.clone(),
+        ..Default::default()
+    };
+    let cleared = desk(&d, &of_government(&d)).clear_supervision(clear).await.unwrap().into_inner();
+    assert_eq!(cleared.case.unwrap().supervisions[0].state, "cleared");
+    let recall = pb::RecallCaseRequest {
+        case_id: sent.case_id.clone(),
+        request_id: request_id(),
+        reason_code: "mis_dispatch".into(),
+        ..Default::default()
+    };
+    let recalled = intake(&d, &of_government(&d)).recall_case(recall).await.unwrap().into_inner();
+    assert_eq!(recalled.case.unwrap().state(), pb::CaseState::Triaged);
     d.service.stop().await;
 }
 

@@ -39,8 +39,9 @@ pub struct Failure {
     pub wait_ms: Option<i64>,
 }
 
-/// Failures of what was sent, and not answered: the other side may have it all the same.
-const UNANSWERED: [&str; 2] = ["timeout", "broken_off"];
+/// Failures of what was sent, and not answered: the other side may have it all the same. A gateway that had no answer says nothing
+/// of what stands behind it.
+const UNANSWERED: [&str; 4] = ["timeout", "broken_off", "http_502", "http_504"];
 
 impl Failure {
     /// Whether the other side may have what was sent.
@@ -62,6 +63,8 @@ pub struct Sync {
     pub due_at: Option<Timestamp>,
     /// Why the last attempt failed; empty after a success.
     pub last_error: String,
+    /// Whether the first of the waiting changes may have arrived by some attempt that failed.
+    pub maybe_there: bool,
 }
 
 impl Backoff {
@@ -87,14 +90,14 @@ impl Sync {
     /// With nothing to say yet.
     #[must_use]
     pub const fn new() -> Self {
-        Self { state: SyncState::Synced, waiting: 0, attempts: 0, due_at: None, last_error: String::new() }
-    }
-
-    /// Whether the other system may have the first of the changes, though the last attempt failed. One that has it says so when it
-    /// is sent again.
-    #[must_use]
-    pub fn may_have_arrived(&self) -> bool {
-        UNANSWERED.contains(&self.last_error.as_str())
+        Self {
+            state: SyncState::Synced,
+            waiting: 0,
+            attempts: 0,
+            due_at: None,
+            last_error: String::new(),
+            maybe_there: false,
+        }
     }
 
     /// More has happened. What waits for its next attempt or was given up goes on waiting, for the first change comes first.
@@ -114,6 +117,7 @@ impl Sync {
         self.waiting = (self.waiting - count).max(0);
         self.attempts = 0;
         self.last_error.clear();
+        self.maybe_there = false;
         (self.state, self.due_at) =
             if self.waiting == 0 { (SyncState::Synced, None) } else { (SyncState::Pending, Some(now)) };
         self
@@ -127,6 +131,8 @@ impl Sync {
         }
         self.attempts = self.attempts.saturating_add(1);
         failure.code.clone_into(&mut self.last_error);
+        // What fails for certain later on does not take it back.
+        self.maybe_there |= failure.may_have_arrived();
         if failure.gone || self.attempts >= backoff.attempts {
             (self.state, self.due_at) = (SyncState::Failed, None);
             return self;

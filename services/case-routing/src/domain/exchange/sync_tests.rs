@@ -179,6 +179,8 @@ fn what_was_sent_and_not_answered_may_have_arrived() {
     for (code, may_have_arrived) in [
         ("timeout", true),
         ("broken_off", true),
+        ("http_502", true),
+        ("http_504", true),
         ("connect_timeout", false),
         ("connect_refused", false),
         ("http_503", false),
@@ -188,8 +190,11 @@ fn what_was_sent_and_not_answered_may_have_arrived() {
         let failure = Failure { code: code.into(), gone: false, wait_ms: None };
         let sync = Sync::new().told(1, now).failed(&failure, now, &BACKOFF, 0);
         assert_eq!(failure.may_have_arrived(), may_have_arrived, "{code}");
-        assert_eq!(sync.may_have_arrived(), may_have_arrived, "{code}");
-        assert!(!sync.delivered(1, now).may_have_arrived());
+        assert_eq!(sync.maybe_there, may_have_arrived, "{code}");
+        let refused = Failure { code: "http_503".into(), gone: false, wait_ms: None };
+        let sync = sync.failed(&refused, now, &BACKOFF, 0).retried(now).unwrap();
+        assert_eq!(sync.maybe_there, may_have_arrived, "{code}, then refused");
+        assert!(!sync.delivered(1, now).maybe_there);
     }
 }
 

@@ -365,11 +365,74 @@ fn a_ruling_about_one_item_binds_nobody_who_leads_another() {
         let past = first.dispatch(&manual(COURTS), &world.official(GOVERNMENT));
         assert_eq!(guard(past), "ruling_is_final");
         let other = other.dispatch(&RouteChoice::Auto, &world.official(GOVERNMENT)).unwrap().case;
-        assert_eq!((other.lead_org, &other.objection), (Some(STATION), &None));
+        assert_eq!(other.lead_org, Some(STATION));
         let own = objection(&other);
         let objected = other.object(own, &world.official(STATION)).unwrap().case;
         assert_eq!(objected.objection.unwrap().objector, STATION);
     }
+}
+
+#[test]
+fn a_ruling_is_not_undone_by_way_of_another_item() {
+    let mut world = World::new();
+    let case = ruled(&mut world).recall("wrong_item", &world.official(GOVERNMENT)).unwrap().case;
+    let other = case.triage(&triage("stairs"), &world.official(STATION)).unwrap().case;
+    let sent = other.clone().dispatch(&RouteChoice::Auto, &world.official(GOVERNMENT)).unwrap().case;
+    assert_eq!(sent.lead_org, Some(STATION));
+    assert_eq!(guard(sent.clone().request_review("wrong_item", &world.official(STATION))), "not_ruled");
+    let signed = sent.clone().sign(sent.lead_task.unwrap(), &world.official(STATION)).unwrap();
+    assert!(!names(&signed).contains(&"ArbitrationFinal"), "it was ruled about another item");
+    // Who was ruled to lead the one leads the other like anybody.
+    let same_lead = other.dispatch(&manual(HOUSING), &world.official(GOVERNMENT)).unwrap().case;
+    assert_eq!(guard(same_lead.clone().request_review("wrong_item", &world.official(HOUSING))), "not_ruled");
+    let own = objection(&same_lead);
+    let objected = same_lead.object(own, &world.official(HOUSING)).unwrap().case;
+    assert_eq!(objected.objection.unwrap().objector, HOUSING);
+
+    let back = sent.recall("wrong_item", &world.official(GOVERNMENT)).unwrap().case;
+    let first = back.triage(&triage("street_light"), &world.official(STATION)).unwrap().case;
+    let past = first.clone().dispatch(&manual(COURTS), &world.official(GOVERNMENT));
+    assert_eq!(guard(past), "ruling_is_final");
+    let again = first.dispatch(&RouteChoice::Auto, &world.official(GOVERNMENT)).unwrap().case;
+    assert_eq!(again.lead_org, Some(HOUSING));
+    let task = again.lead_task.unwrap();
+    let signed = again.sign(task, &world.official(HOUSING)).unwrap();
+    assert!(names(&signed).contains(&"ArbitrationFinal"));
+}
+
+#[test]
+fn a_ruling_of_an_earlier_release_about_an_item_that_is_not_known_binds_nobody() {
+    let mut world = World::new();
+    let mut case = ruled(&mut world);
+    case.tasks.iter_mut().for_each(|task| task.item.clear());
+    // Signed by whoever was ruled to lead, it is final as ever.
+    let signed = case.clone().sign(case.lead_task.unwrap(), &world.official(HOUSING)).unwrap();
+    assert!(names(&signed).contains(&"ArbitrationFinal"));
+    let recalled = case.recall("wrong_item", &world.official(GOVERNMENT)).unwrap().case;
+    let other = recalled.triage(&triage("stairs"), &world.official(STATION)).unwrap().case;
+    assert_eq!(other.bound_lead(&world.routes, world.now), None);
+    let elsewhere = other.clone().dispatch(&manual(COURTS), &world.official(GOVERNMENT)).unwrap().case;
+    assert_eq!(elsewhere.lead_org, Some(COURTS));
+    let sent = other.dispatch(&manual(HOUSING), &world.official(GOVERNMENT)).unwrap().case;
+    let task = sent.lead_task.unwrap();
+    let signed = sent.sign(task, &world.official(HOUSING)).unwrap();
+    assert!(!names(&signed).contains(&"ArbitrationFinal"), "it may be about another item");
+}
+
+#[test]
+fn a_ruling_for_whoever_leads_already_binds_whatever_that_one_was_relieved_of() {
+    let mut world = World::new();
+    let mut case = opened(&mut world);
+    case.excluded_orgs.push(STREET_OFFICE);
+    world.wait(TimeDelta::days(2));
+    let case = world.tick(case).case;
+    let kept = case.rule_objection(&ruling(STREET_OFFICE), &world.official(GOVERNMENT)).unwrap().case;
+    assert_eq!(kept.lead_org, Some(STREET_OFFICE));
+    let recalled = kept.recall("mis_dispatch", &world.official(GOVERNMENT)).unwrap().case;
+    let past = recalled.clone().dispatch(&manual(COURTS), &world.official(GOVERNMENT));
+    assert_eq!(guard(past), "ruling_is_final");
+    let again = recalled.dispatch(&RouteChoice::Auto, &world.official(GOVERNMENT)).unwrap().case;
+    assert_eq!(again.lead_org, Some(STREET_OFFICE));
 }
 
 #[test]

@@ -292,6 +292,58 @@ fn a_complaint_about_the_district_goes_on_where_the_router_knows_nobody() {
 }
 
 #[test]
+fn a_complaint_about_the_district_is_called_back_and_decided_over_by_the_district() {
+    let mut world = World::new();
+    world.complained_of = Some(GOVERNMENT);
+    let case = world.triaged("nobodys");
+    let sent = case.dispatch(&manual(HOUSING), &world.official(GOVERNMENT)).unwrap().case;
+    let recalled = sent.clone().recall("mis_dispatch", &world.official(GOVERNMENT)).unwrap().case;
+    assert_eq!(recalled.state, CaseState::Triaged);
+    let supervised = sent.clone().supervise(2, "leader", None, &world.official(GOVERNMENT)).unwrap().case;
+    let id = supervised.supervisions[0].id;
+    let cleared = supervised.clear_supervision(id, 2, &world.official(GOVERNMENT)).unwrap().case;
+    assert_eq!(cleared.supervisions[0].state, SupervisionState::Cleared);
+    let objected = sent.clone().object(objection(&sent), &world.official(HOUSING)).unwrap().case;
+    let kept = objected.reject_objection("duty_is_clear", &world.official(GOVERNMENT)).unwrap().case;
+    assert_eq!(kept.lead_org, Some(HOUSING));
+}
+
+#[test]
+fn whoever_is_complained_of_decides_over_no_objection_by_hand() {
+    let mut world = World::new();
+    world.complained_of = Some(STREET_OFFICE);
+    let case = world.objected("stairs");
+    let refused = case.clone().reject_objection("duty_is_clear", &world.official(STREET_OFFICE));
+    assert_eq!(guard(refused), "recused");
+    let refused = case.clone().open_arbitration(&[], None, &world.official(STREET_OFFICE));
+    assert_eq!(guard(refused), "recused");
+    assert!(case.clone().reject_objection("duty_is_clear", &world.official(GOVERNMENT)).is_ok());
+    assert!(case.clone().open_arbitration(&[], None, &world.official(GOVERNMENT)).is_ok());
+    world.now = case.clock(ClockKind::Dispatch, None).unwrap().due_at;
+    let late = world.tick(case).case;
+    let about = late.supervisions.iter().find(|known| known.clock == Some(ClockKind::Dispatch)).unwrap();
+    assert_eq!(late.supervised(about), GOVERNMENT, "who may decide is supervised for it");
+}
+
+/// The district does not decide over its own objection, and nobody else stands above a street.
+#[test]
+fn whoever_received_the_case_decides_over_the_objection_of_the_district_where_nobody_else_can() {
+    let mut world = World::new();
+    world.complained_of = Some(STREET_OFFICE);
+    let waiting = world.dispatched("nobodys");
+    let proposal = RouteChoice::Confirmed(waiting.routing.last().unwrap().id);
+    let sent = waiting.dispatch(&proposal, &world.official(GOVERNMENT)).unwrap().case;
+    let own = objection(&sent);
+    let objected = sent.object(own, &world.official(GOVERNMENT)).unwrap().case;
+    let by_street = Case { first_receiver: STREET_OFFICE, ..objected.clone() };
+    assert!(by_street.reject_objection("duty_is_clear", &world.official(STREET_OFFICE)).is_ok());
+    let by_station = Case { complained_of: Some(STATION), ..objected };
+    let refused = by_station.clone().reject_objection("duty_is_clear", &world.official(STATION));
+    assert_eq!(guard(refused), "recused");
+    assert!(by_station.reject_objection("duty_is_clear", &world.official(STREET_OFFICE)).is_ok());
+}
+
+#[test]
 fn whoever_stands_above_sees_to_the_dispatch_of_a_complaint_about_whoever_received_it() {
     let mut world = World::new();
     world.complained_of = Some(STATION);

@@ -132,11 +132,12 @@ async fn refer(mut conn: &AsyncPgConnection, record: &CaseRecord, line: &str, no
 }
 
 /// The case goes on here, and none of the systems that it was referred to is waited for. Whoever has not sent it back is told to
-/// stop; what did not reach its system does not any more, and is told nothing as long as it does not turn out to be there.
+/// stop; what did not reach its system does not any more, and is told nothing as long as it does not turn out to be there. Of what is
+/// in hand that is seen when the delivery ends, or by the next sender if nobody notes how.
 async fn take_back(mut conn: &AsyncPgConnection, record: &CaseRecord, now: Timestamp) -> Result<()> {
-    let rows: Vec<TicketRow> = cached(
+    let rows: Vec<TakenBackRow> = cached(
         "UPDATE external_tickets SET returned = true, taken_back_at = $2 WHERE case_id = $1 AND direction = 'out' \
-         AND NOT returned RETURNING ticket_id",
+         AND NOT returned RETURNING ticket_id, in_hand",
     )
     .bind::<SqlUuid, _>(record.case.id.0)
     .bind::<Timestamptz, _>(record.case.updated_at)
@@ -146,6 +147,7 @@ async fn take_back(mut conn: &AsyncPgConnection, record: &CaseRecord, now: Times
         return Ok(());
     }
     let ids: Vec<Uuid> = rows.iter().map(|row| row.ticket_id).collect();
+    let in_hand: Vec<Uuid> = rows.iter().filter(|row| row.in_hand).map(|row| row.ticket_id).collect();
     // Kept: who has fetched it may still acknowledge it.
     let rows: Vec<TicketRow> = cached(
         "UPDATE ticket_changes SET delivered_at = $2 WHERE ticket_id = ANY ($1) AND delivered_at IS NULL RETURNING ticket_id",
@@ -156,11 +158,12 @@ async fn take_back(mut conn: &AsyncPgConnection, record: &CaseRecord, now: Times
     .await?;
     let unsent: Vec<Uuid> = rows.iter().map(|row| row.ticket_id).collect();
     let locked = tickets::lock(conn, &ids, None).await?;
-    let there = locked.iter().filter(|(id, sync)| !unsent.contains(&id.0) || sync.may_have_arrived());
+    let there = locked.iter().filter(|(id, sync)| !unsent.contains(&id.0) || sync.maybe_there);
     let told = tell_taken_back(conn, &there.map(|(id, _)| id.0).collect::<Vec<_>>()).await?;
-    let stand = locked.into_iter().map(|(id, _)| {
+    let stand = locked.into_iter().map(|(id, known)| {
         let sync = Sync::new();
-        (id, if told.contains(&id) { sync.told(1, now) } else { sync })
+        let due_at = known.due_at.filter(|_| in_hand.contains(&id.0));
+        (id, if told.contains(&id) { sync.told(1, now) } else { Sync { due_at, ..sync } })
     });
     tickets::set_sync(conn, &stand.collect::<Vec<(TicketId, Sync)>>()).await
 }
@@ -185,6 +188,14 @@ pub async fn tell_taken_back(mut conn: &AsyncPgConnection, tickets: &[Uuid]) -> 
     .load(&mut conn)
     .await?;
     Ok(rows.into_iter().map(|row| TicketId(row.ticket_id)).collect())
+}
+
+#[derive(QueryableByName)]
+struct TakenBackRow {
+    #[diesel(sql_type = SqlUuid)]
+    ticket_id: Uuid,
+    #[diesel(sql_type = Bool)]
+    in_hand: bool,
 }
 
 #[derive(QueryableByName)]
@@ -426,7 +437,8 @@ pub struct Claim<'a> {
 }
 
 /// Takes up tickets that are due, of systems that are on and have an endpoint, passing over what somebody else works on. Systems
-/// take turns, those with the fewest in hand first, so that some that are slow never take every place.
+/// take turns, those with the fewest in hand first, so that some that are slow never take every place. What was in hand before, and
+/// nobody noted how that ended, may be there.
 pub async fn claim(conn: &mut AsyncPgConnection, claim: &Claim<'_>) -> Result<Vec<Claimed>> {
     let found = cached(
         "WITH due AS (SELECT d.ticket_id, d.due_at, COALESCE(h.in_hand, 0) + row_number() OVER (PARTITION BY s.system_code \
@@ -437,7 +449,8 @@ pub async fn claim(conn: &mut AsyncPgConnection, claim: &Claim<'_>) -> Result<Ve
          LIMIT GREATEST($7 - COALESCE(h.in_hand, 0), 0) FOR UPDATE SKIP LOCKED) d \
          WHERE s.state = 'on' AND s.endpoint <> ''), \
          placed AS (SELECT ticket_id, turn, row_number() OVER (ORDER BY turn, due_at) AS place FROM due) \
-         UPDATE external_tickets t SET due_at = $2, lease = $3 FROM placed p WHERE t.ticket_id = p.ticket_id \
+         UPDATE external_tickets t SET due_at = $2, lease = $3, in_hand = true, \
+         maybe_there = t.maybe_there OR t.in_hand FROM placed p WHERE t.ticket_id = p.ticket_id \
          AND p.place <= $4 AND (p.turn = 1 OR p.place <= $4 - $8) RETURNING t.ticket_id, t.system_code",
     )
     .bind::<Timestamptz, _>(claim.now)

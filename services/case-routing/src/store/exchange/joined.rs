@@ -91,6 +91,9 @@ struct FromRow {
 
 /// What other systems have to do with a line by which a case is to go that is locked: nothing joins it or leaves it meanwhile.
 pub async fn elsewhere(conn: &mut AsyncPgConnection, line: &str, case: &Case) -> Result<Elsewhere> {
+    if !systems::take_line(conn, line, case.id.0).await? {
+        return Ok(Elsewhere::Nobody);
+    }
     let merged: Vec<Uuid> = case.merged.iter().map(|id| id.0).collect();
     if !merged.is_empty() {
         let rows: Vec<DocRow> = cached("SELECT c.doc FROM cases c WHERE c.case_id = ANY ($1)")
@@ -114,6 +117,5 @@ pub async fn elsewhere(conn: &mut AsyncPgConnection, line: &str, case: &Case) ->
             return Ok(Elsewhere::JoinedFromThere);
         }
     }
-    let taken = systems::take_line(conn, line, case.id.0).await?;
-    Ok(if taken { Elsewhere::Taken } else { Elsewhere::Nobody })
+    Ok(Elsewhere::Taken)
 }

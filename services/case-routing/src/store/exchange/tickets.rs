@@ -233,13 +233,15 @@ struct SyncRow {
     due_at: Option<Timestamp>,
     #[diesel(sql_type = Text)]
     last_error: String,
+    #[diesel(sql_type = Bool)]
+    maybe_there: bool,
 }
 
 impl SyncRow {
     fn sync(self) -> Result<(TicketId, Sync)> {
         let state: SyncState = self.sync_state.parse().map_err(Error::internal)?;
-        let Self { waiting, attempts, due_at, last_error, .. } = self;
-        Ok((TicketId(self.ticket_id), Sync { state, waiting, attempts, due_at, last_error }))
+        let Self { ticket_id, waiting, attempts, due_at, last_error, maybe_there, .. } = self;
+        Ok((TicketId(ticket_id), Sync { state, waiting, attempts, due_at, last_error, maybe_there }))
     }
 }
 
@@ -251,7 +253,7 @@ pub async fn lock(
 ) -> Result<Vec<(TicketId, Sync)>> {
     use diesel::sql_types::Array;
     let rows: Vec<SyncRow> = cached(
-        "SELECT ticket_id, sync_state, waiting, attempts, due_at, last_error FROM external_tickets \
+        "SELECT ticket_id, sync_state, waiting, attempts, due_at, last_error, maybe_there FROM external_tickets \
          WHERE ticket_id = ANY ($1) AND ($2 IS NULL OR lease = $2) ORDER BY ticket_id FOR UPDATE",
     )
     .bind::<Array<SqlUuid>, _>(ids)
@@ -269,8 +271,9 @@ pub async fn set_sync(mut conn: &AsyncPgConnection, all: &[(TicketId, Sync)]) ->
     }
     cached(
         "UPDATE external_tickets AS t SET sync_state = u.sync_state, waiting = u.waiting, attempts = u.attempts, \
-         due_at = u.due_at, last_error = u.last_error FROM unnest($1, $2, $3, $4, $5, $6) \
-         AS u (ticket_id, sync_state, waiting, attempts, due_at, last_error) WHERE t.ticket_id = u.ticket_id",
+         due_at = u.due_at, last_error = u.last_error, maybe_there = u.maybe_there \
+         FROM unnest($1, $2, $3, $4, $5, $6, $7) \
+         AS u (ticket_id, sync_state, waiting, attempts, due_at, last_error, maybe_there) WHERE t.ticket_id = u.ticket_id",
     )
     .bind::<Array<SqlUuid>, _>(all.iter().map(|(id, _)| id.0).collect::<Vec<_>>())
     .bind::<Array<Text>, _>(all.iter().map(|(_, sync)| sync.state.as_str()).collect::<Vec<_>>())
@@ -278,6 +281,21 @@ pub async fn set_sync(mut conn: &AsyncPgConnection, all: &[(TicketId, Sync)]) ->
     .bind::<Array<Integer>, _>(all.iter().map(|(_, sync)| sync.attempts).collect::<Vec<_>>())
     .bind::<Array<Nullable<Timestamptz>>, _>(all.iter().map(|(_, sync)| sync.due_at).collect::<Vec<_>>())
     .bind::<Array<Text>, _>(all.iter().map(|(_, sync)| sync.last_error.as_str()).collect::<Vec<_>>())
+    .bind::<Array<Bool>, _>(all.iter().map(|(_, sync)| sync.maybe_there).collect::<Vec<_>>())
+    .execute(&mut conn)
+    .await?;
+    Ok(())
+}
+
+/// Notes that the outcome of a delivery is known; where nothing waits, nobody has to look after it any more. Nothing if the lease is
+/// another's by now.
+pub async fn settle(mut conn: &AsyncPgConnection, id: TicketId, lease: Uuid) -> Result<()> {
+    cached(
+        "UPDATE external_tickets SET in_hand = false, due_at = CASE WHEN waiting > 0 THEN due_at END \
+         WHERE ticket_id = $1 AND lease = $2",
+    )
+    .bind::<SqlUuid, _>(id.0)
+    .bind::<SqlUuid, _>(lease)
     .execute(&mut conn)
     .await?;
     Ok(())
