@@ -337,7 +337,12 @@ impl CaseFact {
         self.dispatched |= taken.dispatched;
         // Opened again it was done and ended otherwise.
         let stands = self.completed_at == taken.completed_at;
-        if let Some(ended_at) = taken.ended_at.filter(|_| stands && vocabulary::ended(self.case_state())) {
+        // What the import handed off was not completed at all, and may have been taken back and ended otherwise.
+        let same_end = match self.case_state() {
+            state if vocabulary::closed(state) => vocabulary::closed(taken.state),
+            state => vocabulary::ended(state) && state == taken.state,
+        };
+        if let Some(ended_at) = taken.ended_at.filter(|_| stands && same_end) {
             self.state_since = self.state_since.min(ended_at);
             self.ended_at = Some(self.ended_at.map_or(ended_at, |at| at.min(ended_at)));
             if vocabulary::closed(self.case_state()) {

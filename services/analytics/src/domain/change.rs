@@ -9,7 +9,7 @@ use chassis::{
 use prost::Message;
 use proto::{
     EventMessage,
-    case_routing::v1::{self as wire, CaseFacts},
+    case_routing::v1::{self as wire, CaseFacts, CaseState},
 };
 use uuid::Uuid;
 
@@ -167,6 +167,8 @@ impl Elapsed {
 /// is no member of the populations that ask for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Taken {
+    /// How it came to stand with the import.
+    pub state: CaseState,
     /// Whether the intake decision came within its limit; unset while it is waited for.
     pub intake_in_time: Option<bool>,
     /// Resolve clock of a completed case.

@@ -19,6 +19,7 @@ pub fn each(event: &Event, mut take: impl FnMut(CaseEvent) -> Result<()>) -> Res
         let item = if fact.item == 0 { &none } else { entry(&message.items, fact.item)? };
         let facts = facts(fact, item, &message)?;
         let taken = Taken {
+            state: fact.state(),
             intake_in_time: (fact.state() != CaseState::Registered).then_some(fact.intake_in_time),
             elapsed_seconds: fact.elapsed_seconds.max(0),
             elapsed_unit: small(fact.elapsed_unit),

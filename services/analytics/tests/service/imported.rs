@@ -242,7 +242,7 @@ async fn an_import_that_was_overtaken_tells_the_same_as_one_that_was_not() {
     let service = start().await;
     let mut pairs = Vec::new();
     for import_first in [true, false] {
-        let (done, open, task) = (new_id(), new_id(), new_id());
+        let (done, open, task, gone) = (new_id(), new_id(), new_id(), new_id());
         let dispatched = ImportedFact {
             state: CaseState::Dispatched.into(),
             closed_code: 0,
@@ -252,7 +252,17 @@ async fn an_import_that_was_overtaken_tells_the_same_as_one_that_was_not() {
             lead_task_id: task.as_bytes().to_vec(),
             ..closed(open, 4, 0)
         };
-        let import = event(vec![closed(done, 5, 0), dispatched]);
+        let handed_off = ImportedFact {
+            state: CaseState::HandedOff.into(),
+            delivery_mode: 0,
+            closed_code: ClosedCode::HandedOff.into(),
+            accepted_time: None,
+            completed_time: None,
+            resolve_due_time: None,
+            elapsed_seconds: 0,
+            ..closed(gone, 4, 0)
+        };
+        let import = event(vec![closed(done, 5, 0), dispatched, handed_off]);
         let facts = |state: CaseState| {
             let times = closed(done, 5, 0);
             let mut facts = CaseFacts {
@@ -288,9 +298,22 @@ async fn an_import_that_was_overtaken_tells_the_same_as_one_that_was_not() {
             in_time: true,
             ..Default::default()
         };
+        // An emergency that the import handed off is taken back, and withdrawn.
+        let back = CaseReturnedFromReferral {
+            case_id: gone.to_string(),
+            facts: facts(CaseState::Accepted),
+            ..Default::default()
+        };
+        let withdrawn = CaseWithdrawn {
+            case_id: gone.to_string(),
+            facts: facts(CaseState::Withdrawn),
+            ..Default::default()
+        };
         let later = [
             Event::of("case-routing", at("2026-02-21", 9), done, 6, &rating),
             Event::of("case-routing", at("2026-02-21", 10), open, 5, &signed),
+            Event::of("case-routing", at("2026-02-21", 11), gone, 5, &back),
+            Event::of("case-routing", at("2026-02-21", 12), gone, 6, &withdrawn),
         ];
         if import_first {
             service.deliver(import.clone()).await;
@@ -301,7 +324,7 @@ async fn an_import_that_was_overtaken_tells_the_same_as_one_that_was_not() {
         if !import_first {
             service.deliver(import).await;
         }
-        pairs.push((done, open, task));
+        pairs.push((done, open, task, gone));
     }
     let among = |ids: [Uuid; 2]| format!("'{}', '{}'", ids[0], ids[1]);
     let done = among([pairs[0].0, pairs[1].0]);
@@ -314,6 +337,11 @@ async fn an_import_that_was_overtaken_tells_the_same_as_one_that_was_not() {
          AND elapsed_seconds IS NOT NULL AND good_rated_at IS NOT NULL"
     );
     assert_eq!(number(&service, &complete).await, 2);
+    let gone = among([pairs[0].3, pairs[1].3]);
+    let ends = format!(
+        "SELECT count(DISTINCT (state, state_since, ended_at)) AS n FROM case_facts WHERE case_id IN ({gone})"
+    );
+    assert_eq!(number(&service, &ends).await, 1, "how it ended here, when that was");
     let tasks = among([pairs[0].2, pairs[1].2]);
     let issued = format!(
         "SELECT count(*) AS n FROM task_facts WHERE task_id IN ({tasks}) AND issued_at IS NOT NULL AND sign_due \

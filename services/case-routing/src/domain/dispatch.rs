@@ -240,10 +240,17 @@ impl Work<'_> {
         }
     }
 
-    /// Routes a case that came back, with a new dispatch clock. Nobody found: it waits for a dispatcher.
+    /// Routes a case that came back, with a new dispatch clock. Nobody found: it waits for a dispatcher. What was sent back or
+    /// opened again is not answered once more by itself, which nobody would have worked for: it waits, too, for an answer, another
+    /// item or whoever sends it.
     pub(super) fn reroute(&mut self) -> Result<()> {
         self.start_clock(ClockKind::Dispatch, None, self.sla().dispatch);
-        self.route(&RouteChoice::Auto)
+        let outcome = self.where_to()?;
+        let done_before = self.case.rework_count > 0 || self.case.reopen_count > 0;
+        if done_before && outcome.kind == RoutingKind::AnsweredAtWindow {
+            return Ok(());
+        }
+        self.follow(&outcome, outcome.kind == RoutingKind::Manual)
     }
 
     /// What is of an emergency line goes there at once, by the first step of the router, whoever brought it in and how: time

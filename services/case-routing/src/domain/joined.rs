@@ -1,7 +1,7 @@
 //! What the requester of a merged case keeps: their own case with its number, the news of the case it went into, and
 //! their own rating of what came of it. Their word counts like any other: if a bad one is valid, the work is done again.
 
-use super::case::{Case, Rating};
+use super::case::{Case, Rating, Supervision};
 use super::codes::{CaseState, ClockKind};
 use super::error::{DomainError, Result};
 use super::event::Timestamp;
@@ -135,9 +135,17 @@ impl Case {
         self.acting_orgs().chain(self.complained_of).chain(original.handlers.iter().copied()).collect()
     }
 
+    /// Whether the work is being done again, and nobody was supervised for a bad rating since then.
+    fn works_unsupervised_since(&self, at: Timestamp) -> bool {
+        let told = |known: &Supervision| known.reason_code == "bad_rating" && known.issued_at >= at;
+        let works = !self.state.is_finished() && self.completed_at.is_none();
+        works && !self.supervisions.iter().any(told)
+    }
+
     /// The bad rating of a case that was merged into this one is found valid, as if it were the own one: the work is done again,
     /// or a closed case opened again. An own bad one that nobody has judged yet counts as valid with it. Where that has begun
-    /// since it was given, its people only read of it.
+    /// since it was given, its people read of it; they are supervised for it if they are not yet, so that nobody whom it is about
+    /// puts it aside by opening the case first.
     ///
     /// # Errors
     /// `NotEntitled` for a handler or a machine; `Guard(original_over)` where nothing can be done in it any more.
@@ -161,6 +169,10 @@ impl Case {
             state if state.is_terminal() => {
                 let message = "the case is over for good: take the other out of it, and it goes its own way";
                 return Err(DomainError::guard("original_over", message));
+            }
+            _ if work.case.works_unsupervised_since(rated_at) => {
+                let promise = work.case.resolve_clock().map_or(ClockKind::Resolve, |clock| clock.kind);
+                work.supervise(2, "bad_rating", Some(promise), None);
             }
             _ => {}
         }

@@ -2,6 +2,7 @@
 //! it before, so that whoever waits points at the case that is worked on. All of it can be undone.
 
 use super::case::Case;
+use super::clock::Clock;
 use super::codes::{CaseState, ClockKind, ClosedCode, RoutingKind};
 use super::error::{DomainError, Result};
 use super::event::DomainEvent;
@@ -45,50 +46,17 @@ impl Case {
     /// `WrongState`; `Guard` `recused` for the organisation complained of, which would be so no more where the work is done,
     /// `rating_unjudged`.
     pub fn unmerge(self, act: &Act<'_>) -> Result<Decision> {
-        self.leave(false, act)
+        Work::begin(self, act).leave(false, false)
     }
 
     /// The same of a case that went into one which is over for good, where nobody would work for its bad rating
-    /// ([`Case::heed_joined`]): one that nobody has judged yet counts as valid, and the case is worked on for itself.
+    /// ([`Case::heed_joined`]): one that nobody has judged yet counts as valid, and the case is worked on for itself, with the time
+    /// of a rework. `others_rated_bad`: so it is for that of one which comes along ([`Case::come_back_from_over`]).
     ///
     /// # Errors
     /// `WrongState`; `Guard(recused)` for the organisation complained of.
-    pub fn unmerge_from_over(self, act: &Act<'_>) -> Result<Decision> {
-        self.leave(true, act)
-    }
-
-    fn leave(self, original_over: bool, act: &Act<'_>) -> Result<Decision> {
-        let mut work = Work::begin(self, act);
-        work.permit(Trigger::Unmerge)?;
-        work.not_complained_of()?;
-        if original_over {
-            work.hold_rating_valid("original_over");
-        }
-        work.forget_rating_of_original()?;
-        // The check of a rating came after the merge.
-        let before = work.case.clocks.iter().filter(|clock| clock.kind != ClockKind::Judge);
-        let merged_at = before.filter_map(|clock| clock.stopped_at).max();
-        let counted = |kind| matches!(kind, ClockKind::Resolve | ClockKind::Rework | ClockKind::Dispatch);
-        let rules = work.rules;
-        for clock in work.case.clocks.iter_mut().filter(|clock| clock.stopped_at == merged_at) {
-            if counted(clock.kind) {
-                clock.run_on(rules);
-            }
-        }
-        work.enter(CaseState::Accepted, Trigger::Unmerge)?;
-        work.case.merged_into = None;
-        work.case.merged_through.clear();
-        work.case.closed_code = None;
-        work.follow_merger();
-        if work.case.accepted_at.is_none() {
-            let since = merged_at.unwrap_or(work.now);
-            work.start_service(since);
-        } else if work.case.clock(ClockKind::Dispatch, None).is_none_or(|clock| !clock.is_open()) {
-            work.start_clock(ClockKind::Dispatch, None, work.sla().dispatch);
-        }
-        work.emit(DomainEvent::CaseUnmerged {}, None, None);
-        work.renew_supervisions(merged_at);
-        Ok(work.finish())
+    pub fn unmerge_from_over(self, others_rated_bad: bool, act: &Act<'_>) -> Result<Decision> {
+        Work::begin(self, act).leave(true, others_rated_bad)
     }
 
     /// Other cases were merged into this one, or taken out again; counts are kept. Only a case that somebody still
@@ -133,18 +101,80 @@ impl Case {
     /// `WrongState` unless it went along with that one; `Guard(rating_unjudged)`.
     pub fn come_back(self, with: CaseId, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
-        let place = work.case.merged_through.iter().position(|id| *id == with);
-        let Some(place) = place.filter(|_| work.case.state == CaseState::Merged) else {
-            return Err(work.wrong_state(Trigger::Unmerge));
-        };
-        work.case.merged_through.truncate(place);
-        work.case.merged_into = Some(with);
+        work.come_back_with(with)?;
         work.forget_rating_of_original()?;
+        Ok(work.finish_with(REJOINED, Some(Reason::new("original_unmerged"))))
+    }
+
+    /// The same out of a case that is over for good: a bad rating that nobody has judged yet counts as valid, and stands for the
+    /// case that this one comes back with, where the work is done for it ([`Case::unmerge_from_over`]).
+    ///
+    /// # Errors
+    /// `WrongState` unless it went along with that one.
+    pub fn come_back_from_over(self, with: CaseId, act: &Act<'_>) -> Result<Decision> {
+        let mut work = Work::begin(self, act);
+        work.come_back_with(with)?;
+        if !work.hold_rating_valid("original_over") {
+            work.forget_rating_of_original()?;
+        }
         Ok(work.finish_with(REJOINED, Some(Reason::new("original_unmerged"))))
     }
 }
 
 impl Work<'_> {
+    /// Out of the case that it was merged into.
+    fn leave(mut self, original_over: bool, others_rated_bad: bool) -> Result<Decision> {
+        self.permit(Trigger::Unmerge)?;
+        self.not_complained_of()?;
+        let own_bad = original_over && self.hold_rating_valid("original_over");
+        let put_right = own_bad || others_rated_bad;
+        self.forget_rating_of_original()?;
+        // The check of a rating came after the merge.
+        let before = self.case.clocks.iter().filter(|clock| clock.kind != ClockKind::Judge);
+        let merged_at = before.filter_map(|clock| clock.stopped_at).max();
+        let counted = |kind| matches!(kind, ClockKind::Resolve | ClockKind::Rework | ClockKind::Dispatch);
+        let rules = self.rules;
+        for clock in self.case.clocks.iter_mut().filter(|clock| clock.stopped_at == merged_at) {
+            if counted(clock.kind) {
+                clock.run_on(rules);
+            }
+        }
+        self.enter(CaseState::Accepted, Trigger::Unmerge)?;
+        self.case.merged_into = None;
+        self.case.merged_through.clear();
+        self.case.closed_code = None;
+        self.follow_merger();
+        let since = merged_at.unwrap_or(self.now);
+        if self.case.accepted_at.is_none() {
+            self.start_service(since);
+        } else if self.case.clock(ClockKind::Dispatch, None).is_none_or(|clock| !clock.is_open()) {
+            self.start_clock(ClockKind::Dispatch, None, self.sla().dispatch);
+        }
+        if put_right {
+            // Nobody worked on it since it was merged: what is put right now has its own time, as any rework.
+            let promise = |clock: &&mut Clock| matches!(clock.kind, ClockKind::Resolve | ClockKind::Rework);
+            self.case.clocks.iter_mut().filter(promise).for_each(|clock| clock.stop(since, rules));
+            self.start_clock(ClockKind::Rework, None, self.sla().rework);
+        }
+        self.emit(DomainEvent::CaseUnmerged {}, None, None);
+        self.renew_supervisions(merged_at);
+        if put_right {
+            self.supervise(2, "bad_rating", Some(ClockKind::Rework), None);
+        }
+        Ok(self.finish())
+    }
+
+    /// Merged into the case again with which it went along.
+    fn come_back_with(&mut self, with: CaseId) -> Result<()> {
+        let place = self.case.merged_through.iter().position(|id| *id == with);
+        let Some(place) = place.filter(|_| self.case.state == CaseState::Merged) else {
+            return Err(self.wrong_state(Trigger::Unmerge));
+        };
+        self.case.merged_through.truncate(place);
+        self.case.merged_into = Some(with);
+        Ok(())
+    }
+
     /// What was said of another case's result does not count for one that had no part in it. A bad word is judged first: it is
     /// not put aside by whoever takes the cases apart.
     fn forget_rating_of_original(&mut self) -> Result<()> {

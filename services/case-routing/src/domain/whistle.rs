@@ -6,6 +6,7 @@ use calendar::Limit;
 use serde::{Deserialize, Serialize};
 
 use super::case::Case;
+use super::clock::Clock;
 use super::codes::*;
 use super::error::{DomainError, Result};
 use super::event::{DomainEvent, Timestamp};
@@ -152,9 +153,15 @@ impl Work<'_> {
         Ok(Choice { org: id, unit, sender, mode, mandatory: true, rule_id: None })
     }
 
-    /// Notes that a department is there, if it was called and had not come yet.
+    /// Notes that a department is there, if it was called and had not come yet. A limit that ran out before an objection that
+    /// failed stays missed.
     pub(super) fn reported(&mut self, task_id: TaskId) -> Result<()> {
-        let Some(in_time) = self.stop_clock(ClockKind::Report, Some(task_id)) else { return Ok(()) };
+        if self.stop_clock(ClockKind::Report, Some(task_id)).is_none() {
+            return Ok(());
+        }
+        let own = |clock: &&Clock| clock.kind == ClockKind::Report && clock.task_id == Some(task_id);
+        let mut limits = self.case.clocks.iter().filter(own);
+        let in_time = limits.all(|clock| clock.in_time(clock.stopped_at.unwrap_or(self.now)));
         self.clear_supervisions(|supervision| {
             supervision.task == Some(task_id) && supervision.clock == Some(ClockKind::Report)
         });

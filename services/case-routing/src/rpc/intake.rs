@@ -352,13 +352,22 @@ impl Intake {
                 into.ok_or_else(|| Error::wrong_state("case", id.to_string(), "the case is not merged"))?;
             let original = read::original(tx.conn, &found.case).await?;
             let over = original.is_some_and(|record| record.case.state.is_terminal());
+            let mut along = Vec::new();
+            for other in &found.case.merged {
+                let record = read::case(tx.conn, *other).await?;
+                let came = |record: &CaseRecord| {
+                    record.case.merged_into == Some(into) && record.case.merged_through.contains(&id)
+                };
+                along.extend(record.filter(came));
+            }
+            let rated_bad = along.iter().any(|record| record.case.awaits_judgement());
             let unmerge = move |case: Case, act: Act<'_>, by: &Caller| {
                 unbiased(&case, by)?;
                 // Found in another case, it would leave the wrong one.
                 if case.merged_into != Some(into) {
                     Err(DomainError::WrongState { state: case.state, verb: Trigger::Unmerge })
                 } else if over {
-                    case.unmerge_from_over(&act)
+                    case.unmerge_from_over(rated_bad, &act)
                 } else {
                     case.unmerge(&act)
                 }
@@ -366,18 +375,14 @@ impl Intake {
             let mut all = vec![id];
             let unmerge = Verb::new(world.clone(), id, etag, unmerge).within_reach().on_what_was_found();
             let mut commands: Commands<CaseStore> = vec![(id, Box::new(unmerge))];
-            for other in &found.case.merged {
-                let record = read::case(tx.conn, *other).await?;
-                let came = |record: &CaseRecord| {
-                    record.case.merged_into == Some(into) && record.case.merged_through.contains(&id)
+            for other in along.iter().map(|record| record.case.id) {
+                let back = move |case: Case, act: Act<'_>, _: &Caller| {
+                    if over { case.come_back_from_over(id, &act) } else { case.come_back(id, &act) }
                 };
-                if record.as_ref().is_some_and(came) {
-                    let back = move |case: Case, act: Act<'_>, _: &Caller| case.come_back(id, &act);
-                    // As in a merge.
-                    let back = Verb::new(world.clone(), id, None, back).on_what_was_found();
-                    commands.push((*other, Box::new(back)));
-                    all.push(*other);
-                }
+                // As in a merge.
+                let back = Verb::new(world.clone(), id, None, back).on_what_was_found();
+                commands.push((other, Box::new(back)));
+                all.push(other);
             }
             // Those that took it along on its way there do not know it any more either.
             for through in &found.case.merged_through {

@@ -215,7 +215,7 @@ pub fn attempt(world: &mut World, case: Case, attempt: &Attempt) -> Result<Optio
             }
             Trigger::ReturnFromReferral => one(case.return_from_referral("hotline", "退回", &world.system())),
             Trigger::Merge => one(case.merge(CaseId(CITY.0), &world.act(at_station))),
-            Trigger::Unmerge if pick > 4 => one(case.unmerge_from_over(&world.act(at_station))),
+            Trigger::Unmerge if pick > 4 => one(case.unmerge_from_over(pick > 6, &world.act(at_station))),
             Trigger::Unmerge => one(case.unmerge(&world.act(at_station))),
             Trigger::Answer => {
                 let closed_code = if pick == 1 { ClosedCode::Explained } else { ClosedCode::BeyondAuthority };

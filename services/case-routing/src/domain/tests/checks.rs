@@ -61,8 +61,18 @@ fn what_is_told_by_the_list_is_the_windows_whoever_asks_the_router() {
     let case = world.intake("court_matter").case;
     assert_eq!((case.state, case.answered_by.clone()), (CaseState::Verifying, vec![STATION]));
     let again = case.order_rework("wrong_channel", &world.official(VERIFIER)).unwrap().case;
-    assert_eq!((again.state, again.answered_by.clone()), (CaseState::Verifying, vec![STATION]));
-    assert_eq!(again.verification.as_ref().unwrap().verifier, VERIFIER);
+    // Sent back it is not answered once more by itself.
+    assert_eq!((again.state, again.completed_at), (CaseState::Triaged, None));
+    for kind in [ClockKind::Rework, ClockKind::Dispatch] {
+        assert!(again.clock(kind, None).unwrap().is_running(), "{kind}");
+    }
+    assert_eq!(violations(&again), Vec::<&str>::new());
+    let told = again.clone().dispatch(&RouteChoice::Auto, &world.official(STREET_OFFICE)).unwrap().case;
+    assert_eq!((told.state, told.answered_by.clone()), (CaseState::Verifying, vec![STATION]));
+    assert_eq!(told.verification.as_ref().unwrap().verifier, VERIFIER);
+    let other = again.triage(&triage("stairs"), &world.official(STATION)).unwrap().case;
+    let sent = other.dispatch(&RouteChoice::Auto, &world.official(STREET_OFFICE)).unwrap().case;
+    assert_eq!((sent.state, sent.lead_org), (CaseState::Dispatched, Some(STATION)));
     let found = Case { origin: Origin::Patrol, ..world.triaged("street_light") };
     let solved = found.solve_on_spot(&on_the_spot(true), &world.official(STREET_OFFICE)).unwrap().case;
     assert_eq!(solved.handling_orgs(), [STREET_OFFICE], "the finder, not who received it");

@@ -119,11 +119,63 @@ fn a_joined_requesters_bad_word_is_judged_before_the_cases_are_taken_apart() {
     let back = judged.unmerge(&world.official(STATION)).unwrap().case;
     assert_eq!((back.state, back.rating.clone()), (CaseState::Accepted, None));
     // Where the other is over for good nobody would work for it there.
-    let back = rated.unmerge_from_over(&world.official(STATION)).unwrap();
-    assert_eq!(names(&back), ["RatingJudged", "CaseUnmerged"]);
+    let back = rated.unmerge_from_over(false, &world.official(STATION)).unwrap();
+    assert_eq!(names(&back), ["RatingJudged", "CaseUnmerged", "SupervisionIssued"]);
+    let DomainEvent::SupervisionIssued { level: 2, .. } = back.events[2].event else { panic!() };
+    assert_eq!(back.case.resolve_clock().unwrap().kind, ClockKind::Rework);
     let DomainEvent::RatingJudged { grade: 1, valid: true, .. } = back.events[0].event else { panic!() };
     assert_eq!((back.case.state, back.case.rating.clone()), (CaseState::Accepted, None));
     assert_eq!(violations(&back.case), Vec::<&str>::new());
+}
+
+#[test]
+fn a_bad_word_of_who_leaves_what_is_over_with_another_is_worked_for_in_that_one() {
+    let mut world = World::new();
+    let over = world.resolved("stairs");
+    let about = original(&world, &over);
+    let (middle, first) = (joined(&mut world, &over), joined(&mut world, &over));
+    let first = Case { merged_through: vec![middle.id], ..first };
+    let rated = first.rate_merged(1, &about, &world.resident()).unwrap().case;
+    world.wait(TimeDelta::days(60));
+    let left = middle.unmerge_from_over(true, &world.official(STATION)).unwrap();
+    assert_eq!(names(&left), ["CaseUnmerged", "SupervisionIssued"]);
+    let middle = left.case;
+    let back = rated.come_back_from_over(middle.id, &world.official(STATION)).unwrap();
+    assert_eq!(names(&back), ["RatingJudged"]);
+    let DomainEvent::RatingJudged { valid: true, .. } = back.events[0].event else { panic!() };
+    let first = back.case;
+    assert_eq!((first.merged_into, first.awaits_rectification()), (Some(middle.id), true));
+    world.wait(TimeDelta::hours(1));
+    let answer = AnswerCase { explanation_ref: "kb-1".into(), closed_code: ClosedCode::BeyondAuthority };
+    let middle = middle.answer(answer, &world.official(STATION)).unwrap().case;
+    let heard = first.clone().hear_rectified(&original(&world, &middle), &world.system()).unwrap();
+    let DomainEvent::RatingRectified { in_time: true, .. } = heard.events[0].event else { panic!() };
+    for case in [middle, first] {
+        assert_eq!(violations(&case), Vec::<&str>::new());
+    }
+    // Who said nothing, or nothing bad, comes back as ever.
+    let silent = Case { merged_through: vec![over.id], ..joined(&mut world, &over) };
+    let back = silent.come_back_from_over(over.id, &world.official(STATION)).unwrap();
+    assert_eq!((names(&back), back.case.rating), (vec![], None));
+}
+
+#[test]
+fn a_joined_requesters_valid_bad_word_is_supervised_though_the_case_was_opened_again_meanwhile() {
+    let mut world = World::new();
+    let case = world.closed("stairs");
+    let joined = joined(&mut world, &case);
+    let rated = joined.rate_merged(1, &original(&world, &case), &world.resident()).unwrap().case;
+    let rated_at = rated.rating.as_ref().unwrap().at;
+    world.wait(TimeDelta::hours(1));
+    let opened = case.reopen("new_facts", &world.official(STREET_OFFICE)).unwrap().case;
+    let heard = opened.heed_joined(rated_at, &world.official(VERIFIER)).unwrap();
+    assert_eq!(names(&heard), ["SupervisionIssued"]);
+    let DomainEvent::SupervisionIssued { level: 2, .. } = heard.events[0].event else { panic!() };
+    let known = heard.case.supervisions.last().unwrap();
+    assert_eq!((known.reason_code.as_str(), known.clock), ("bad_rating", Some(ClockKind::Resolve)));
+    assert_eq!(violations(&heard.case), Vec::<&str>::new());
+    let again = heard.case.heed_joined(rated_at, &world.official(VERIFIER)).unwrap();
+    assert_eq!(names(&again), Vec::<&str>::new(), "it is supervised for that already");
 }
 
 #[test]

@@ -15,7 +15,7 @@ use super::history::attempts;
 use super::import::{command, import};
 use super::merging::{original, resolved_again};
 use super::world::*;
-use crate::codes::limit_unit;
+use crate::codes::{case_state, limit_unit};
 use crate::events;
 
 /// A case as it is held, and as analytics hears of it.
@@ -315,22 +315,53 @@ fn a_bad_rating_that_counts_as_valid_without_a_judgement_is_put_right_by_what_is
 
 #[test]
 fn a_bad_rating_of_a_case_that_leaves_one_that_is_over_counts_as_valid() {
-    let mut world = World::new();
-    let other = world.resolved("stairs");
-    let about = original(&world, &other);
-    let command = world.register();
-    let begun = Case::register(command, &world.official(STATION)).unwrap();
-    let mut both = Both::begin(world.now, begun);
-    let window = official(STATION);
-    goes_on(&mut both, &mut world, window.clone(), |case, act| case.merge(other.id, act));
-    world.wait(TimeDelta::hours(1));
-    goes_on(&mut both, &mut world, resident(), |case, act| case.rate_merged(1, &about, act));
-    goes_on(&mut both, &mut world, window.clone(), |case, act| case.unmerge_from_over(act));
-    let text = both.text();
-    assert!(text.contains("bad_valid=1") && !text.contains("bad_rectified"), "{text}");
-    goes_on(&mut both, &mut world, window, answer);
-    let text = both.text();
-    assert!(text.contains("bad_rectified=1"), "{text}");
+    for late in [false, true] {
+        let mut world = World::new();
+        let other = world.resolved("stairs");
+        let about = original(&world, &other);
+        let command = world.register();
+        let begun = Case::register(command, &world.official(STATION)).unwrap();
+        let mut both = Both::begin(world.now, begun);
+        let window = official(STATION);
+        goes_on(&mut both, &mut world, window.clone(), |case, act| case.merge(other.id, act));
+        world.wait(TimeDelta::hours(1));
+        goes_on(&mut both, &mut world, resident(), |case, act| case.rate_merged(1, &about, act));
+        // However long it was merged, there is time to put it right.
+        world.wait(TimeDelta::days(60));
+        goes_on(&mut both, &mut world, window.clone(), |case, act| case.unmerge_from_over(false, act));
+        let text = both.text();
+        assert!(text.contains("bad_valid=1") && !text.contains("bad_rectified"), "{text}");
+        let due = both.case.resolve_clock().unwrap().due_at;
+        world.now = if late { due + TimeDelta::hours(1) } else { world.now + TimeDelta::hours(1) };
+        goes_on(&mut both, &mut world, window, answer);
+        let text = both.text();
+        assert_eq!(text.contains("bad_rectified=1"), !late, "{text}");
+    }
+}
+
+#[test]
+fn what_is_told_by_the_list_is_put_right_by_whoever_answers_it_anew_not_by_itself() {
+    for (late, closed) in [(false, false), (true, false), (false, true), (true, true)] {
+        let mut world = World::new();
+        let begun = world.intake("court_matter");
+        let mut both = Both::begin(world.now, begun);
+        goes_on(&mut both, &mut world, official(VERIFIER), |case, act| case.verify(&found_good(), act));
+        if closed {
+            world.wait(TimeDelta::days(12));
+            let ticked = world.tick(both.case.clone());
+            both.take(world.now, ticked);
+        }
+        goes_on(&mut both, &mut world, resident(), |case, act| case.rate(1, act));
+        goes_on(&mut both, &mut world, official(VERIFIER), |case, act| case.judge_rating(true, "", act));
+        assert_eq!((both.case.state, both.case.completed_at), (CaseState::Triaged, None));
+        let text = both.text();
+        assert!(text.contains("bad_valid=1") && !text.contains("bad_rectified"), "{text}");
+        let due = both.case.resolve_clock().unwrap().due_at;
+        world.now = if late { due + TimeDelta::hours(1) } else { world.now + TimeDelta::hours(1) };
+        goes_on(&mut both, &mut world, official(STATION), answer);
+        let text = both.text();
+        assert_eq!(text.contains("bad_rectified=1"), !late, "{closed} {text}");
+    }
 }
 
 #[test]
@@ -367,6 +398,7 @@ fn an_imported_case_that_is_opened_again_is_not_done_the_first_time() {
     let Imported { case, timeline, intake_in_time, elapsed_seconds, elapsed_unit, .. } =
         import(&mut world, taken).unwrap();
     let told = Taken {
+        state: case_state(case.state),
         intake_in_time: Some(intake_in_time),
         elapsed_seconds,
         elapsed_unit: elapsed_unit.map_or(0, |unit| limit_unit(unit) as i16),

@@ -178,6 +178,15 @@ fn who_is_to_lead_by_a_whistle_and_does_not_come_is_reported_unless_it_objects()
     let came = signed.report_in(lead, &world.official(URBAN)).unwrap().case;
     assert_eq!(task_of(&came, URBAN).whistle.unwrap().reported_in_time, Some(true));
 
+    // Who had not come before it objected was late all the same.
+    let objected = late.object(command.clone(), &world.official(URBAN)).unwrap().case;
+    let kept = by_street(objected, &mut world);
+    assert!(report(&kept).is_running() && report(&kept).started_at == world.now);
+    let signed = kept.sign(lead, &world.official(URBAN)).unwrap().case;
+    let came = signed.report_in(lead, &world.official(URBAN)).unwrap();
+    let DomainEvent::TaskReported { in_time: false, .. } = came.events[0].event else { panic!("{came:?}") };
+    assert_eq!(task_of(&came.case, URBAN).whistle.unwrap().reported_in_time, Some(false));
+
     // Whoever was there already need not come again.
     let case = sent(&mut world, &[]);
     let lead = case.lead_task.unwrap();
