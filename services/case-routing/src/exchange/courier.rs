@@ -200,7 +200,7 @@ impl Courier {
                 let refers = waiting.kind == "referral";
                 answer.map(|answer| refers.then(|| telling::number_in(&answer.body)).flatten())
             }
-            // An outage passes, and the delivery is as if it had not begun.
+            // An outage passes. Nobody notes that nothing was sent: until a later one tells, the delivery may have been begun.
             Err(error) if error.retryable() => return Err(error),
             // A defect counts, or it would be met for ever and nobody would see it.
             Err(error) => {

@@ -128,7 +128,7 @@ async fn who_comes_after_somebody_left_takes_the_promised_post_also_in_one_batch
             assert_eq!(about_staff(&world).await, ["StaffUnavailable"]);
             assert_eq!(staff, DemandState::Refused);
         } else {
-            assert_eq!(filled, [promised.clone()]);
+            assert_eq!(filled, std::slice::from_ref(&promised));
             assert_eq!(about_staff(&world).await, ["StaffUnavailable", "StaffAssigned"], "there is no grace");
             assert_eq!(staff, DemandState::Met);
         }
