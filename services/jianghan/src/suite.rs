@@ -76,6 +76,20 @@ impl Addresses {
         }
     }
 
+    /// All of it at one address.
+    #[cfg(test)]
+    pub fn all_at(address: &str) -> Self {
+        let at = || address.to_owned();
+        Self {
+            identity: at(),
+            case_routing: at(),
+            staffing: at(),
+            volunteer_matching: at(),
+            analytics: at(),
+            gateway: at(),
+        }
+    }
+
     /// Where a service listens.
     pub fn of(&self, service: &str) -> &str {
         match service {
@@ -125,6 +139,23 @@ pub struct Account {
     /// Line of the grant; empty means all.
     #[serde(default)]
     pub line: String,
+}
+
+#[cfg(test)]
+impl Account {
+    /// Somebody of a role whom no suite knows.
+    pub fn stranger(role: &str) -> Self {
+        Self {
+            login: "stranger".to_owned(),
+            password: "none".to_owned(),
+            role: role.to_owned(),
+            person_id: String::new(),
+            actor_ref: String::new(),
+            unit_code: String::new(),
+            org_code: String::new(),
+            line: String::new(),
+        }
+    }
 }
 
 /// The accounts file: addresses and passwords of one running suite. Kept at 0600.

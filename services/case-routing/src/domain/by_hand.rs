@@ -3,7 +3,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::arbitration::ruling_is_final;
 use super::case::Case;
 use super::codes::*;
 use super::condition::Facts;
@@ -13,6 +12,7 @@ use super::ids::*;
 use super::item::ServiceItem;
 use super::reason::Reason;
 use super::router::{Candidate, Choice, RouteQuery, RoutingOutcome, means};
+use super::settled::ruling_is_final;
 use super::table::RoutingTable;
 use super::work::{Work, check_code};
 

@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::arbitration::ruling_is_final;
 use super::by_hand::{Chooser, ManualRoute};
 use super::case::{AssignmentView, Case, Offer};
 use super::codes::*;
@@ -12,6 +11,7 @@ use super::event::{DomainEvent, Timestamp};
 use super::ids::*;
 use super::reason::Reason;
 use super::router::{Choice, RoutingOutcome};
+use super::settled::ruling_is_final;
 use super::state::Trigger;
 use super::work::{Act, Decision, Party, Work, check_code};
 
@@ -227,7 +227,7 @@ impl Work<'_> {
         match choice {
             RouteChoice::Auto | RouteChoice::PublicService => {
                 let outcome = self.where_to()?;
-                self.follow(&outcome, outcome.kind == RoutingKind::Manual)
+                self.follow(&outcome, false)
             }
             RouteChoice::Confirmed(proposal) => {
                 let outcome = self.confirmed(*proposal)?;
@@ -250,7 +250,7 @@ impl Work<'_> {
         if done_before && outcome.kind == RoutingKind::AnsweredAtWindow {
             return Ok(());
         }
-        self.follow(&outcome, outcome.kind == RoutingKind::Manual)
+        self.follow(&outcome, false)
     }
 
     /// What is of an emergency line goes there at once, by the first step of the router, whoever brought it in and how: time
@@ -266,7 +266,8 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn follow(&mut self, outcome: &RoutingOutcome, by_human: bool) -> Result<()> {
+    /// Does what was decided. `confirmed`: a human took the router's word; who leads by a ruling was decided by humans, too.
+    fn follow(&mut self, outcome: &RoutingOutcome, confirmed: bool) -> Result<()> {
         let channel = outcome.channel_code.clone().unwrap_or_default();
         match outcome.kind {
             RoutingKind::HandedOff => self.hand_off(&channel),
@@ -281,7 +282,9 @@ impl Work<'_> {
             }
             RoutingKind::Offered => self.offer_to(outcome),
             RoutingKind::Proposed => self.propose(outcome),
-            _ if outcome.lead.is_some() => self.dispatch_to(outcome, by_human),
+            kind if outcome.lead.is_some() => {
+                self.dispatch_to(outcome, confirmed || kind == RoutingKind::Manual)
+            }
             _ => Ok(()),
         }
     }

@@ -68,6 +68,7 @@ mod remark;
 mod replay;
 mod router;
 mod rules;
+mod settled;
 mod society;
 mod stages;
 mod state;

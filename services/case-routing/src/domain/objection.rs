@@ -1,7 +1,6 @@
 //! Objection (退单; domain.md F3) and what the dispatcher makes of it; arbitration is in [`super::arbitration`]. The
 //! requester's clock runs on all the while.
 
-use super::arbitration::ruling_is_final;
 use super::case::{Case, Evidence, Objection};
 use super::codes::*;
 use super::dispatch::RouteChoice;
@@ -10,6 +9,7 @@ use super::event::{DomainEvent, Timestamp};
 use super::ids::*;
 use super::reason::Reason;
 use super::router::RoutingOutcome;
+use super::settled::ruling_is_final;
 use super::state::Trigger;
 use super::table::RoutingTable;
 use super::work::{Act, Decision, Work, check_code};

@@ -1,7 +1,6 @@
 //! Offers to society (协商自治): partners are asked, never ordered. Routing owns the deadline; an acceptance
 //! binds only when it is confirmed here. Whatever a partner does not do, the public service takes over.
 
-use super::arbitration::ruling_is_final;
 use super::case::{Case, Offer};
 use super::codes::*;
 use super::error::{DomainError, Result};
@@ -9,6 +8,7 @@ use super::event::DomainEvent;
 use super::ids::*;
 use super::reason::Reason;
 use super::router::{Choice, RoutingOutcome};
+use super::settled::ruling_is_final;
 use super::state::Trigger;
 use super::work::{Act, Decision, Work, check_code};
 

@@ -183,24 +183,8 @@ mod tests {
         // Bound and let go: nobody answers there.
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let nobody = format!("http://{free}");
-        let addresses = Addresses {
-            identity: nobody.clone(),
-            case_routing: nobody.clone(),
-            staffing: nobody.clone(),
-            volunteer_matching: nobody.clone(),
-            analytics: nobody.clone(),
-            gateway: nobody,
-        };
-        let operator = Account {
-            login: "operator".to_owned(),
-            password: "none".to_owned(),
-            role: "it_operator".to_owned(),
-            person_id: String::new(),
-            actor_ref: String::new(),
-            unit_code: String::new(),
-            org_code: String::new(),
-            line: String::new(),
-        };
+        let addresses = Addresses::all_at(&nobody);
+        let operator = Account::stranger("it_operator");
         let mut launched = Launched {
             addresses: addresses.clone(),
             accounts: AccountsFile { addresses, accounts: vec![operator] },
