@@ -9,6 +9,7 @@ use chassis::{
     command::{Decide, Decision},
     event::Emit,
     proto::{case_routing::v1 as pb, staffing::v1::PostKind},
+    update,
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -136,7 +137,7 @@ where
 {
     fn decide(&self, current: Option<&Duty>, by: &Caller, now: Timestamp) -> Result<Decision<Duty>> {
         let Some(Duty::Transfer(transfer)) = current else { return Err(missing(self.id)) };
-        fresh(self.etag, transfer.version, self.id)?;
+        update::fresh(self.etag, transfer.version, KIND, self.id)?;
         let change = (self.run)(transfer.clone(), by, now).map_err(|error| refused(self.id, error))?;
         Ok(transferred(change))
     }
@@ -156,7 +157,7 @@ where
 {
     fn decide(&self, current: Option<&Duty>, by: &Caller, now: Timestamp) -> Result<Decision<Duty>> {
         let Some(Duty::Admission(admission)) = current else { return Err(missing(self.id)) };
-        fresh(self.etag, admission.version, self.id)?;
+        update::fresh(self.etag, admission.version, KIND, self.id)?;
         let change = (self.run)(admission.clone(), by, now).map_err(|error| refused(self.id, error))?;
         Ok(admitted(change))
     }
@@ -220,10 +221,6 @@ fn admitted(change: Admission) -> Decision<Duty> {
 /// What nobody is told of is as if it were not there.
 pub fn missing(id: Uuid) -> Error {
     Error::not_found(KIND, id)
-}
-
-fn fresh(etag: Option<i64>, version: i64, id: Uuid) -> Result<()> {
-    if etag.is_some_and(|etag| etag != version) { Err(Error::stale(KIND, id)) } else { Ok(()) }
 }
 
 fn refused(id: Uuid, error: DomainError) -> Error {

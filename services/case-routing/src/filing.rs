@@ -8,6 +8,7 @@ use chassis::{
     clock::new_id,
     command::{Decide, Decision},
     db::Origin,
+    update,
 };
 use uuid::Uuid;
 
@@ -60,9 +61,7 @@ where
     ) -> Result<Decision<ApplicationRecord>> {
         let current = current.ok_or_else(|| Error::not_found("application", self.id.to_string()))?;
         let case = &*current.case.case;
-        if self.etag.is_some_and(|etag| etag != case.version) {
-            return Err(Error::stale("application", self.id.to_string()));
-        }
+        update::fresh(self.etag, case.version, "application", self.id)?;
         let who = if self.hidden {
             Party { actor: PersonRef::anonymous(), org: None, standing: Standing::Requester }
         } else {

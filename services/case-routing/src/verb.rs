@@ -7,6 +7,7 @@ use chassis::{
     auth::{Caller, CallerKind},
     clock::new_id,
     command::{Decide, Decision},
+    update,
 };
 use uuid::Uuid;
 
@@ -63,9 +64,7 @@ where
     ) -> Result<Decision<CaseRecord>> {
         let reached = |record: &&CaseRecord| !self.ask_reach || reach::reaches(&record.case, by);
         let current = current.filter(reached).ok_or_else(|| Error::not_found("case", self.id.to_string()))?;
-        if self.etag.is_some_and(|etag| etag != current.case.version) {
-            return Err(Error::stale("case", self.id.to_string()));
-        }
+        update::fresh(self.etag, current.case.version, "case", self.id)?;
         let act = act(&self.world, self.seed, party(Some(&current.case), by), now);
         let refused: fn(CaseId, DomainError) -> Error =
             if self.as_found { refused_as_found } else { refused };

@@ -6,11 +6,16 @@ use crate::error::{Error, Result};
 
 /// The version in an `etag`; empty skips the check. Anything that was never given out is `Invalid { etag }`.
 pub fn etag(text: &str) -> Result<Option<i64>> {
+    version("etag", text)
+}
+
+/// The version that an etag in another field stands for; empty names none.
+pub fn version(field: &str, text: &str) -> Result<Option<i64>> {
     if text.is_empty() {
         return Ok(None);
     }
     let version = text.parse().ok().filter(|version: &i64| *version > 0);
-    version.map(Some).ok_or_else(|| Error::invalid("etag", "is no etag"))
+    version.map(Some).ok_or_else(|| Error::invalid(field, "is no etag"))
 }
 
 /// `Stale` when a change is based on another version than the present one.

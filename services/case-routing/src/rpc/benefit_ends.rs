@@ -6,6 +6,7 @@ use chassis::{
     command::{Commands, Meta, once},
     db::Tx,
     proto::case_routing::v1 as pb,
+    update,
 };
 use chrono::NaiveDate;
 
@@ -76,7 +77,7 @@ impl Applications {
     ) -> Result<pb::EndBenefitResponse> {
         let meta = Meta::new("EndBenefit", &request.request_id, &request)?;
         let id: CaseId = parse::id("benefit_id", &request.benefit_id)?;
-        let etag = parse::etag(&request.etag)?;
+        let etag = update::etag(&request.etag)?;
         let said = Said::try_from(&request)?;
         let world = self.desk.atlas.world();
         let ended = once(&self.desk.db, caller, meta, async |tx: &mut Tx<'_>| {

@@ -9,6 +9,7 @@ use chassis::{
     crypto::Crypto,
     db::Db,
     proto::case_routing::v1 as pb,
+    update,
 };
 use tonic::Response;
 
@@ -64,7 +65,7 @@ impl Aim {
         etag: &str,
     ) -> Result<Self> {
         let id = parse::id("case_id", case_id)?;
-        Ok(Self { meta: Meta::new(method, request_id, request)?, id, etag: parse::etag(etag)? })
+        Ok(Self { meta: Meta::new(method, request_id, request)?, id, etag: update::etag(etag)? })
     }
 }
 

@@ -35,7 +35,7 @@ macro_rules! aim {
     ($method:literal, $id:ident, $message:ident) => {{
         let id: Uuid = parse::id(stringify!($id), &$message.$id)?;
         let meta = Meta::new($method, &$message.request_id, &$message)?;
-        (meta, id, parse::etag(&$message.etag)?)
+        (meta, id, chassis::update::etag(&$message.etag)?)
     }};
 }
 pub(super) use aim;

@@ -80,7 +80,7 @@ impl Exchange {
     ) -> Result<pb::UpdateExternalSystemResponse> {
         let meta = Meta::new("UpdateExternalSystem", &m.request_id, &m)?;
         let code = parse::code("system_code", &m.system_code)?;
-        let etag = parse::etag(&m.etag)?;
+        let etag = update::etag(&m.etag)?;
         let mask = Mask::new(m.update_mask.as_ref(), &SETTINGS)?;
         let set = |field| mask.sets(field, true);
         let state = set("state").then(|| forms::system_state("state", m.state)).transpose()?;

@@ -6,6 +6,7 @@ use chassis::{
     command::{AggregateStore, Commands, Meta, once},
     db::Tx,
     proto::case_routing::v1::{self as pb, intake_service_server::IntakeService},
+    update,
 };
 use tonic::{Request, Response};
 
@@ -297,7 +298,7 @@ impl Intake {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
         let meta = Meta::new("MergeCase", &request.request_id, &request)?;
-        let (id, etag) = (parse::id::<CaseId>("case_id", &request.case_id)?, parse::etag(&request.etag)?);
+        let (id, etag) = (parse::id::<CaseId>("case_id", &request.case_id)?, update::etag(&request.etag)?);
         let into: CaseId = parse::id("into_case_id", &request.into_case_id)?;
         if id == into {
             return Err(Error::invalid("into_case_id", "is the case itself"));
@@ -342,7 +343,7 @@ impl Intake {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
         let meta = Meta::new("UnmergeCase", &request.request_id, &request)?;
-        let (id, etag) = (parse::id::<CaseId>("case_id", &request.case_id)?, parse::etag(&request.etag)?);
+        let (id, etag) = (parse::id::<CaseId>("case_id", &request.case_id)?, update::etag(&request.etag)?);
         let world = self.0.atlas.world();
         // Looked up inside, where a repeat does not come: it would find the case parted already.
         let parted = once(&self.0.db, &caller, meta, async |tx: &mut Tx<'_>| {

@@ -55,7 +55,7 @@ macro_rules! aim {
             meta: Meta::new($method, &$request.request_id, &$request)?,
             case: parse::id("case_id", &$request.case_id)?,
             id: parse::id("mediation_id", &$request.mediation_id)?,
-            etag: parse::etag(&$request.etag)?,
+            etag: chassis::update::etag(&$request.etag)?,
         }
     };
 }

@@ -166,20 +166,6 @@ pub fn query(field: &str, text: &str) -> Result<Vec<i32>> {
     Ok(pairs)
 }
 
-/// The version a change is based on; empty skips the check.
-pub fn etag(text: &str) -> Result<Option<i64>> {
-    version("etag", text)
-}
-
-/// The version that an etag stands for; empty names none.
-pub fn version(field: &str, text: &str) -> Result<Option<i64>> {
-    if text.is_empty() {
-        return Ok(None);
-    }
-    let version = text.parse().ok().filter(|version: &i64| *version > 0);
-    version.map(Some).ok_or_else(|| Error::invalid(field, "is not an etag of a case"))
-}
-
 /// A word of a wire vocabulary; the default for unspecified.
 pub fn word<W, D>(field: &str, number: i32, from: impl Fn(W) -> Option<D>, default: Option<D>) -> Result<D>
 where

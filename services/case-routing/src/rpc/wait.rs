@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use chassis::{Error, Result, auth::Caller, db::Following, proto::case_routing::v1 as pb};
+use chassis::{Error, Result, auth::Caller, db::Following, proto::case_routing::v1 as pb, update};
 use tokio::time::Instant;
 
 use super::{desk::Desk, parse};
@@ -36,7 +36,7 @@ impl TryFrom<&pb::WaitCaseRequest> for Wait {
     fn try_from(request: &pb::WaitCaseRequest) -> Result<Self> {
         Ok(Self {
             id: parse::id("case_id", &request.case_id)?,
-            known: parse::version("after_etag", &request.after_etag)?.unwrap_or(0),
+            known: update::version("after_etag", &request.after_etag)?.unwrap_or(0),
             longest: longest("wait_seconds", request.wait_seconds)?,
         })
     }
