@@ -120,16 +120,18 @@ impl Intake {
 
     async fn in_transaction(&self, tx: &mut Tx<'_>, range: &[Delivery]) -> Result<Counted> {
         let ids: Vec<Uuid> = range.iter().map(|d| d.event.id).collect();
-        let mut fresh = store::claim(tx.conn, &ids).await?;
+        let keys: HashSet<Uuid> = range.iter().map(|d| d.event.partition_key).collect();
+        let keys: Vec<Uuid> = keys.into_iter().collect();
+        // Sent together, in this order: each is a statement with a view of its own.
+        let conn = &*tx.conn;
+        let (mut fresh, mut blocked) =
+            futures::try_join!(store::claim(conn, &ids), store::parked_keys(conn, &keys))?;
         crash::seam("inbox.after_claim");
         let fresh: Vec<&Delivery> = range.iter().filter(|d| fresh.remove(&d.event.id)).collect();
         let duplicates = range.len() - fresh.len();
         if fresh.is_empty() {
             return Ok(Counted { consumed: 0, duplicates, parked: 0 });
         }
-        let keys: HashSet<Uuid> = fresh.iter().map(|d| d.event.partition_key).collect();
-        let keys: Vec<Uuid> = keys.into_iter().collect();
-        let mut blocked = store::parked_keys(tx.conn, &keys).await?;
         let (mut parked, mut good) = (Vec::new(), Vec::with_capacity(fresh.len()));
         let mut waiting = Vec::new();
         for delivery in fresh {

@@ -28,24 +28,24 @@ fn set(rows: Vec<Id>) -> HashSet<Uuid> {
 }
 
 /// Records event ids; gives those that were not there yet. Waits for another transaction that is recording the same.
-pub(super) async fn claim(conn: &mut AsyncPgConnection, ids: &[Uuid]) -> Result<HashSet<Uuid>> {
+pub(super) async fn claim(mut conn: &AsyncPgConnection, ids: &[Uuid]) -> Result<HashSet<Uuid>> {
     let rows: Vec<Id> = cached(
         "INSERT INTO inbox (event_id) SELECT unnest($1) ON CONFLICT DO NOTHING RETURNING event_id AS id",
     )
     .bind::<Array<SqlUuid>, _>(ids)
-    .load(conn)
+    .load(&mut conn)
     .await?;
     Ok(set(rows))
 }
 
 /// Which of these keys have parked events. A statement of its own after `claim`, so that it sees what the
 /// transaction that `claim` waited for has parked.
-pub(super) async fn parked_keys(conn: &mut AsyncPgConnection, keys: &[Uuid]) -> Result<HashSet<Uuid>> {
+pub(super) async fn parked_keys(mut conn: &AsyncPgConnection, keys: &[Uuid]) -> Result<HashSet<Uuid>> {
     let rows: Vec<Id> = cached(
         "SELECT DISTINCT partition_key AS id FROM parked_events WHERE partition_key = ANY($1) AND skipped_at IS NULL",
     )
     .bind::<Array<SqlUuid>, _>(keys)
-    .load(conn)
+    .load(&mut conn)
     .await?;
     Ok(set(rows))
 }
