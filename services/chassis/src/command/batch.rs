@@ -150,11 +150,12 @@ async fn in_transaction<S: AggregateStore>(
     }
     work.before_commit(store, tx);
     let (conn, events) = tx.last_statements();
-    futures::try_join!(
+    let ((), (), written) = futures::try_join!(
         work.save(store, conn),
         idempotency::insert(conn, db.crypto(), &answers),
-        outbox::store::insert(conn, &events),
+        outbox::store::insert(conn, events),
     )?;
+    tx.written(written);
     Ok(outcomes)
 }
 

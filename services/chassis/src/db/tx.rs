@@ -86,9 +86,14 @@ impl<'c> Tx<'c> {
     }
 
     /// For what is written last before the commit: the connection, and the events so far, which the caller writes to the
-    /// outbox in the same go.
+    /// outbox in the same go and then gives to [`written`](Self::written).
     pub(crate) fn last_statements(&mut self) -> (&AsyncPgConnection, Vec<Event>) {
         (&*self.conn, self.effects.take())
+    }
+
+    /// These events are in the outbox, under these numbers.
+    pub(crate) fn written(&mut self, events: Vec<(i64, Event)>) {
+        self.effects.written.extend(events);
     }
 
     /// Runs `act` once the transaction is committed; not at all when it is rolled back.
@@ -104,8 +109,8 @@ pub(crate) struct Effects {
     by_key: HashMap<Uuid, Arc<Origin>>,
     first: Option<Arc<Origin>>,
     events: Vec<Event>,
-    /// How many were written already.
-    written: usize,
+    /// Those that are written already, with their numbers.
+    written: Vec<(i64, Event)>,
     /// Keys whose followers are told.
     changed: Vec<Uuid>,
     after: Vec<Box<dyn FnOnce() + Send>>,
@@ -119,7 +124,7 @@ impl Effects {
             by_key: HashMap::new(),
             first: None,
             events: Vec::new(),
-            written: 0,
+            written: Vec::new(),
             changed: Vec::new(),
             after: Vec::new(),
         }
@@ -145,19 +150,20 @@ impl Effects {
     }
 
     fn take(&mut self) -> Vec<Event> {
-        self.written += self.events.len();
         self.changed.extend(self.events.iter().map(|event| event.partition_key));
         std::mem::take(&mut self.events)
     }
 
     /// Writes the outbox. The caller commits next.
     pub(crate) async fn write(&mut self, conn: &AsyncPgConnection) -> Result<()> {
-        store::insert(conn, &self.take()).await
+        let events = self.take();
+        self.written.extend(store::insert(conn, events).await?);
+        Ok(())
     }
 
     /// To be called right after the commit.
     pub(crate) fn committed(self, outbox: &OutboxState, news: &News) {
-        if self.written > 0 {
+        if !self.written.is_empty() {
             crate::crash::seam("outbox.after_commit");
             outbox.added(self.written);
         }

@@ -3,6 +3,7 @@
 
 mod flight;
 mod gate;
+mod handed;
 mod reading;
 mod relay;
 mod state;

@@ -43,6 +43,11 @@ impl Reading {
         self.gaps.first_key_value().map_or(self.highest, |(first, _)| first - 1)
     }
 
+    /// The number after all that were seen; `None` while one of them may still appear, and before the first.
+    pub(super) fn next(&self) -> Option<i64> {
+        (self.highest > 0 && self.gaps.is_empty()).then_some(self.highest + 1)
+    }
+
     /// Rows were read, in order of their numbers: all there are above the floor, or if not `all`, up to the last of them.
     pub(super) fn saw(&mut self, seqs: impl IntoIterator<Item = i64>, all: bool, now: Instant) {
         let mut last = 0;
@@ -108,6 +113,17 @@ mod tests {
         assert_eq!(reading.floor(), 6);
         reading.saw([7, 8], true, now);
         assert_eq!(reading.floor(), 9);
+    }
+
+    #[test]
+    fn what_comes_next_is_known_once_there_is_no_gap() {
+        let now = Instant::now();
+        let mut reading = Reading::default();
+        assert_eq!(reading.next(), None);
+        reading.saw([1, 3], true, now);
+        assert_eq!(reading.next(), None);
+        reading.saw([2], true, now);
+        assert_eq!(reading.next(), Some(4));
     }
 
     #[test]

@@ -202,6 +202,7 @@ impl<'a> Session<'a> {
                 () = state.rung() => more = true,
                 _ = poll.tick() => {
                     more = true;
+                    self.state.read_next();
                     if !self.leading() && self.relay.bus.shared() && self.state.take_unannounced() {
                         // One for all commits since the last tick, outside their transactions.
                         self.conn.batch_execute(&format!("NOTIFY {CHANNEL}")).await?;
@@ -250,6 +251,9 @@ impl<'a> Session<'a> {
         .load(&mut self.conn)
         .await?;
         let held = rows.as_slice().first().map(|row| row.epoch);
+        if self.held_until.is_some() && !self.leading() {
+            self.forget_flight(); // it may have been another's meanwhile
+        }
         match held {
             Some(epoch) => {
                 if self.held_until.is_none() {
@@ -270,6 +274,10 @@ impl<'a> Session<'a> {
     /// Publishes the next rows. Tells whether there may be more.
     async fn publish_next(&mut self) -> Result<bool> {
         let limit = self.relay.config.batch;
+        if let Some((batch, more)) = self.state.take_handed(self.reading.next(), limit) {
+            let seqs: Vec<i64> = batch.iter().map(|(seq, _)| *seq).collect();
+            return Ok(self.publish(batch, &seqs, !more).await && more);
+        }
         let floor = self.reading.floor();
         let in_flight = self.flight.above(floor);
         let source = self.relay.db.service();
@@ -278,15 +286,23 @@ impl<'a> Session<'a> {
             self.reading.saw([], true, Instant::now());
             return Ok(false);
         }
+        let full = batch.len() == limit;
+        if full {
+            self.state.read_next();
+        }
         if !self.leading() {
             return Ok(true); // the process was held up while reading
         }
-        let since = Instant::now();
-        let full = batch.len() == limit;
         let seqs: Vec<i64> = batch.iter().map(|(seq, _)| *seq).collect();
+        Ok(self.publish(batch, &seqs, !full).await && full)
+    }
+
+    /// Publishes rows under these numbers; `all` that there are. Tells whether the bus took them.
+    async fn publish(&mut self, batch: Vec<(i64, Event)>, seqs: &[i64], all: bool) -> bool {
+        let since = Instant::now();
         let go = self.flight.take_in(batch, since);
-        self.reading.saw(seqs, !full, since);
-        Ok(self.hand_over(go).await && full)
+        self.reading.saw(seqs.iter().copied(), all, since);
+        self.hand_over(go).await
     }
 
     /// Publishes what is under way from now on. Tells whether the bus took it; else everything is read again, also when

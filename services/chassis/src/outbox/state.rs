@@ -7,6 +7,9 @@ use std::{
 
 use tokio::sync::Notify;
 
+use super::handed::Handed;
+use crate::event::Event;
+
 /// Shared by the database handle, the relay, the admission gate and the statistics.
 #[derive(Debug, Default)]
 pub struct OutboxState {
@@ -15,6 +18,7 @@ pub struct OutboxState {
     flowing: AtomicBool,
     leading: AtomicBool,
     unannounced: AtomicBool,
+    handed: Handed,
     bell: Notify,
     lower: Notify,
 }
@@ -41,10 +45,12 @@ impl OutboxState {
         self.leading.load(Ordering::Relaxed)
     }
 
-    /// A transaction with `events` has been committed.
-    pub(crate) fn added(&self, events: usize) {
-        self.backlog.fetch_add(i64::try_from(events).unwrap_or(0), Ordering::Relaxed);
-        if !self.leading() {
+    /// A transaction with `events` under these numbers has been committed.
+    pub(crate) fn added(&self, events: Vec<(i64, Event)>) {
+        self.backlog.fetch_add(i64::try_from(events.len()).unwrap_or(0), Ordering::Relaxed);
+        if self.leading() {
+            self.handed.add(events);
+        } else {
             self.unannounced.store(true, Ordering::Relaxed);
         }
         self.bell.notify_one();
@@ -78,9 +84,20 @@ impl OutboxState {
         self.unannounced.swap(false, Ordering::Relaxed)
     }
 
-    /// Rings the relay.
+    /// Rings the relay: there are rows that this process does not know.
     pub(crate) fn ring(&self) {
+        self.handed.besides();
         self.bell.notify_one();
+    }
+
+    /// The relay is to read the table next.
+    pub(super) fn read_next(&self) {
+        self.handed.besides();
+    }
+
+    /// What was committed here and follows `next` without a gap ([`Handed::take`]).
+    pub(super) fn take_handed(&self, next: Option<i64>, most: usize) -> Option<(Vec<(i64, Event)>, bool)> {
+        self.handed.take(next, most)
     }
 
     /// Waits for the bell.

@@ -2,6 +2,7 @@
 //! cursor would skip rows, because PostgreSQL commits out of order.
 
 use bytes::Bytes;
+use chrono::SubsecRound;
 use diesel::{
     QueryableByName,
     sql_types::{Array, BigInt, Bytea, Nullable, Text, Timestamptz, Uuid as SqlUuid},
@@ -10,22 +11,30 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
 use crate::{
-    Result, Timestamp,
+    Error, Result, Timestamp,
     db::cached,
     event::{Event, catalogue},
 };
 
-/// Appends events, numbered in their order, in one statement.
-pub(crate) async fn insert(mut conn: &AsyncPgConnection, events: &[Event]) -> Result<()> {
+#[derive(QueryableByName)]
+struct Number {
+    #[diesel(sql_type = BigInt)]
+    seq: i64,
+    #[diesel(sql_type = SqlUuid)]
+    id: Uuid,
+}
+
+/// Appends events, numbered in their order, in one statement. Gives them with their numbers, as they will be read.
+pub(crate) async fn insert(mut conn: &AsyncPgConnection, events: Vec<Event>) -> Result<Vec<(i64, Event)>> {
     if events.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
-    let column = Columns::of(events);
-    cached(
+    let column = Columns::of(&events);
+    let numbers: Vec<Number> = cached(
         "INSERT INTO outbox (id, type, subject, occurred_at, partition_key, aggregate_version, unit_id, line, \
          correlation_id, causation_id, actor_ref, traceparent, data) \
          SELECT unnest($1), unnest($2), unnest($3), unnest($4), unnest($5), unnest($6), unnest($7), unnest($8), \
-         unnest($9), unnest($10), unnest($11), unnest($12), unnest($13)",
+         unnest($9), unnest($10), unnest($11), unnest($12), unnest($13) RETURNING seq, id",
     )
     .bind::<Array<SqlUuid>, _>(column.id)
     .bind::<Array<Text>, _>(column.r#type)
@@ -40,9 +49,14 @@ pub(crate) async fn insert(mut conn: &AsyncPgConnection, events: &[Event]) -> Re
     .bind::<Array<Nullable<Text>>, _>(column.actor_ref)
     .bind::<Array<Nullable<Text>>, _>(column.traceparent)
     .bind::<Array<Bytea>, _>(column.data)
-    .execute(&mut conn)
+    .load(&mut conn)
     .await?;
-    Ok(())
+    if !numbers.iter().map(|number| number.id).eq(events.iter().map(|event| event.id)) {
+        return Err(Error::internal("events were not written in their order"));
+    }
+    // The table keeps microseconds.
+    let kept = |event: Event| Event { time: event.time.trunc_subsecs(6), ..event };
+    Ok(numbers.iter().map(|number| number.seq).zip(events.into_iter().map(kept)).collect())
 }
 
 /// The envelope column by column, for `unnest`. The inbox's parked events use it too.
