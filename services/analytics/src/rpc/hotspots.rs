@@ -28,6 +28,9 @@ use crate::{
     store::hotspots::{self as store, Row, Wanted},
 };
 
+/// Most hot spots that a request names, as many as a page holds.
+const MOST_NAMED: usize = 200;
+
 /// Serves `jianghan.analytics.v1.HotspotService`.
 pub struct Hotspots {
     db: Db,
@@ -53,14 +56,21 @@ impl Hotspots {
             Ok(state) => Some(state == pb::HotspotState::Active),
             Err(_) => return Err(Error::invalid("state", "is not a known value")),
         };
+        let ids = ids(&request.hotspot_ids)?;
         let topology = self.topology.load();
         let reached = match request.unit_id.as_str() {
             "" => reach::home(caller, &topology)?,
             id => named(caller, &topology, id)?,
         };
         let units = comparable(&topology, &reached);
-        let wanted =
-            Wanted { units: &units, lines: reached.lines.as_deref(), active, below, limit: size + 1 };
+        let wanted = Wanted {
+            units: &units,
+            lines: reached.lines.as_deref(),
+            active,
+            ids: ids.as_deref(),
+            below,
+            limit: size + 1,
+        };
         let mut conn = self.db.conn().await?;
         let mut rows = store::list(&mut conn, &wanted).await?;
         let next_page_token = page::cut(&mut rows, size, |row| row.hotspot_id);
@@ -78,6 +88,18 @@ impl Hotspots {
         }
         Ok(pb::ListHotspotsResponse { hotspots: listed, next_page_token })
     }
+}
+
+/// The hot spots that a request names; `None` where it names none.
+fn ids(texts: &[String]) -> Result<Option<Vec<Uuid>>> {
+    if texts.len() > MOST_NAMED {
+        return Err(Error::invalid("hotspot_ids", format!("are more than {MOST_NAMED}")));
+    }
+    let id = |(n, text): (usize, &String)| {
+        Uuid::try_parse(text).map_err(|_| Error::invalid(format!("hotspot_ids[{n}]"), "must be a UUID"))
+    };
+    let ids = texts.iter().enumerate().map(id).collect::<Result<Vec<_>>>()?;
+    Ok((!ids.is_empty()).then_some(ids))
 }
 
 /// The unit named in a request. One that was merged, and is out of reach itself, is judged by where it goes on: hot spots of its

@@ -334,6 +334,8 @@ pub struct Wanted<'a> {
     pub lines: Option<&'a [String]>,
     /// Only active or only ended ones.
     pub active: Option<bool>,
+    /// Only these; `None` for all.
+    pub ids: Option<&'a [Uuid]>,
     /// Older than this one.
     pub below: Uuid,
     /// At most so many.
@@ -344,11 +346,13 @@ pub struct Wanted<'a> {
 pub async fn list(conn: &mut AsyncPgConnection, wanted: &Wanted<'_>) -> Result<Vec<Row>> {
     Ok(cached(
         "SELECT * FROM hotspots WHERE unit_id = ANY($1) AND ($2 IS NULL OR line = ANY($2)) \
-         AND ($3 IS NULL OR active = $3) AND hotspot_id < $4 ORDER BY hotspot_id DESC LIMIT $5",
+         AND ($3 IS NULL OR active = $3) AND ($4 IS NULL OR hotspot_id = ANY($4)) AND hotspot_id < $5 \
+         ORDER BY hotspot_id DESC LIMIT $6",
     )
     .bind::<Array<SqlUuid>, _>(wanted.units)
     .bind::<Nullable<Array<Text>>, _>(wanted.lines)
     .bind::<Nullable<Bool>, _>(wanted.active)
+    .bind::<Nullable<Array<SqlUuid>>, _>(wanted.ids)
     .bind::<SqlUuid, _>(wanted.below)
     .bind::<BigInt, _>(wanted.limit)
     .load(conn)

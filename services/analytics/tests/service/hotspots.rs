@@ -31,6 +31,7 @@ use proto::{
     identity::v1::UnitChanged,
 };
 use tonic::Code;
+use tonic_types::StatusExt;
 use uuid::Uuid;
 
 const ITEM: &str = "CJ-0103";
@@ -228,8 +229,39 @@ async fn who_does_not_reach_a_place_sees_none_of_its_hot_spots() {
     assert_eq!(client.detect_hotspots(denied).await.unwrap_err().code(), Code::PermissionDenied);
     let ended = ListHotspotsRequest { state: HotspotState::Ended.into(), ..Default::default() };
     assert!(list(&service, &here, ended).await.is_empty());
+    // Naming it shows it to nobody else.
+    let id = all(&service).await.remove(0).hotspot_id;
+    let by_name = |id: &str| ListHotspotsRequest { hotspot_ids: vec![id.to_owned()], ..Default::default() };
+    assert_eq!(list(&service, &here, by_name(&id)).await[0].hotspot_id, id);
+    assert!(list(&service, &elsewhere, by_name(&id)).await.is_empty());
     let method = client.get_hotspot_definition(GetHotspotDefinitionRequest {}).await.unwrap().into_inner();
     assert_eq!((method.version, method.window_days, method.baseline_windows), (1, 7, 8));
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn hot_spots_are_listed_by_their_ids_however_old_they_are() {
+    let service = start().await;
+    service.deliver_all(outbreak()).await;
+    detect(&service, new_id()).await;
+    let known = all(&service).await.remove(0).hotspot_id;
+    let named = |hotspot_ids| ListHotspotsRequest { page_size: 1, hotspot_ids, ..Default::default() };
+    let found = list(&service, &analyst(), named(vec![new_id().to_string(), known.clone()])).await;
+    assert_eq!(found.iter().map(|found| found.hotspot_id.as_str()).collect::<Vec<_>>(), [known.as_str()]);
+    assert!(list(&service, &analyst(), named(vec![new_id().to_string()])).await.is_empty());
+
+    let mut client = HotspotServiceClient::new(service.call_as(&analyst()));
+    let unfit = [
+        (vec![known.clone(), "Not an id".to_owned()], "hotspot_ids[1]"),
+        (vec![known; 201], "hotspot_ids"),
+    ];
+    for (ids, field) in unfit {
+        let refused = client.list_hotspots(named(ids)).await.unwrap_err();
+        let details = refused.get_error_details();
+        let fields = details.bad_request().map(|bad| bad.field_violations.clone()).unwrap_or_default();
+        assert_eq!(refused.code(), Code::InvalidArgument);
+        assert_eq!(fields.iter().map(|one| one.field.as_str()).collect::<Vec<_>>(), [field]);
+    }
     service.stop().await;
 }
 

@@ -228,7 +228,8 @@ fn staff(learnt: &StaffArrival, now: &Part<GetDutyDemandResponse>, lang: Lang) -
             }
             Some(_) => lang.t("须培训（尚未完成）", "courses (not done yet)").to_owned(),
         };
-        figures.push(format!("{words}: {}", learnt.training_codes.join(", ")));
+        let courses: Vec<String> = learnt.training_codes.iter().map(|code| lang.name(code)).collect();
+        figures.push(format!("{words}: {}", courses.join(", ")));
     }
     figures
 }

@@ -1,8 +1,9 @@
 //! The list of cases as a CSV file, of any length: read page by page as the reader takes it, so memory stays bounded and
-//! nothing waits for the whole. Each page is asked for with the token again; if one fails the transfer breaks off, which
-//! browsers show as failed, rather than end as if it were whole.
+//! nothing waits for the whole. Each page is asked for with the token again, for a while also when its service is away; if one
+//! fails the transfer breaks off, which browsers show as failed, rather than end as if it were whole. It begins with new tokens
+//! and goes on for as long as they last: renewing them uses up the one in the cookie, and none can be set by then.
 
-use std::{io, sync::Arc};
+use std::{io, sync::Arc, time::Duration};
 
 use axum::{
     body::Body,
@@ -12,18 +13,28 @@ use axum::{
 };
 use futures::stream;
 use proto::case_routing::v1::{Case, ListCasesRequest, ListCasesResponse};
+use tokio::time::Instant;
+use tonic::{Code, Status};
 
 use super::{
     lang::Lang,
+    links::Links,
     names::Names,
-    pages::{Filter, ask},
+    pages::{Filter, ask, missing},
     reader::{NoSession, Reader},
     session::{self, Session},
+    view::told,
 };
-use crate::{App, export};
+use crate::{App, export, rest::unreachable_is_unavailable};
 
 /// Cases of a page, the most the service gives.
 const PAGE: i32 = 200;
+/// How long a page is asked for again while its service is away; one that starts anew is back sooner.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// First wait before it is asked for again; it doubles.
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+/// Longest wait.
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
 struct Reading {
     app: Arc<App>,
@@ -45,13 +56,18 @@ pub async fn cases(
     if !session::is_same_site(&headers, &app.config.public_url) {
         return Ok(StatusCode::FORBIDDEN.into_response());
     }
-    let reader = Reader::of(&app, &headers, "/cases").await?;
+    let reader = Reader::renewed(&app, &headers, "/cases").await?;
     let request = ListCasesRequest { page_size: PAGE, page_token: String::new(), ..filter.request() };
     // The first page comes before the answer begins: what is refused is refused as a page.
     let first = match ask(&app, &reader.session, request.clone()).await {
         Ok(first) => first,
         Err(status) => return Ok(reader.answer(Err(status))),
     };
+    if let Some(missing) = missing(&first, reader.lang) {
+        let links = Links::of(&reader.session);
+        let page = told(reader.lang, reader.path, links, StatusCode::CONFLICT, &missing);
+        return Ok(reader.answer(Ok(page)));
+    }
     let names = app.board.names.get(&app, &reader.session).await;
     let (session, lang) = (reader.session.clone(), reader.lang);
     let reading = Reading { app, session, request, names, lang, read: Some(first), begun: false };
@@ -69,11 +85,15 @@ impl Reading {
         let page = match self.read.take() {
             Some(page) => page,
             None if self.request.page_token.is_empty() => return Ok(None),
-            None => ask(&self.app, &self.session, self.request.clone()).await.map_err(|status| {
+            None => self.ask().await.map_err(|status| {
                 tracing::warn!(code = ?status.code(), "an export broke off");
-                io::Error::other("the export broke off")
+                broken_off()
             })?,
         };
+        if page.unindexed_count > 0 {
+            tracing::warn!("an export broke off: words of cases that were imported meanwhile are not indexed");
+            return Err(broken_off());
+        }
         let mut lines = String::new();
         if !self.begun {
             lines.push_str(export::BOM);
@@ -85,7 +105,32 @@ impl Reading {
         Ok(Some((lines, self)))
     }
 
+    /// The page that comes next; again and again while its service is away, for a while.
+    async fn ask(&self) -> Result<ListCasesResponse, Status> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut wait = FIRST_WAIT;
+        loop {
+            let answer = ask(&self.app, &self.session, self.request.clone()).await;
+            let status = match answer.map_err(unreachable_is_unavailable) {
+                Err(status) if status.code() == Code::Unavailable => status,
+                answer => return answer,
+            };
+            if Instant::now() + wait > deadline {
+                return Err(status);
+            }
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = self.app.stopping() => return Err(status),
+            }
+            wait = (wait * 2).min(LONGEST_WAIT);
+        }
+    }
+
     fn line(&self, case: &Case) -> String {
         export::line(&export::row(case, self.lang == Lang::En, |id| self.names.of(id, self.lang)))
     }
+}
+
+fn broken_off() -> io::Error {
+    io::Error::other("the export broke off")
 }

@@ -22,7 +22,7 @@ use super::{
     links::Links,
     names::Names,
     reader::{NoSession, Reader},
-    view::{day, encoded, local, permitted, render, yuan},
+    view::{day, encoded, last_day, local, permitted, render, yuan},
 };
 use crate::App;
 

@@ -125,10 +125,13 @@ async fn list(app: &App, reader: &Reader<'_>, filter: &Filter) -> Result<Respons
 /// What analytics says of those that have a topic case. Who may not see figures, or while they are away, sees the rest.
 async fn effects(app: &App, session: &Session, hotspots: &[Hotspot]) -> HashMap<String, figures::Hotspot> {
     let mut found = HashMap::new();
-    if hotspots.iter().all(|hotspot| hotspot.topic_case_id.is_empty()) {
+    let topics = hotspots.iter().filter(|hotspot| !hotspot.topic_case_id.is_empty());
+    let hotspot_ids: Vec<String> = topics.map(|hotspot| hotspot.hotspot_id.clone()).collect();
+    if hotspot_ids.is_empty() {
         return found;
     }
-    let request = figures::ListHotspotsRequest { page_size: 200, ..Default::default() };
+    // By their ids: a verdict comes long after the finding, when hundreds are newer.
+    let request = figures::ListHotspotsRequest { page_size: 200, hotspot_ids, ..Default::default() };
     let Ok(request) = session.request(request) else { return found };
     if let Ok(page) = FiguresClient::new(app.channel("analytics")).list_hotspots(request).await {
         found.extend(page.into_inner().hotspots.into_iter().map(|seen| (seen.hotspot_id.clone(), seen)));
@@ -180,8 +183,9 @@ pub async fn answer(
         return Ok(StatusCode::FORBIDDEN.into_response());
     }
     let reader = Reader::of(&app, &headers, "/hotspots").await?;
+    let written = form.text.clone();
     let sent = send(&app, &reader.session, form).await;
-    Ok(reader.answer(sent.map(|to| Redirect::to(&to).into_response())))
+    Ok(reader.answer_form(sent.map(|to| Redirect::to(&to).into_response()), &written))
 }
 
 /// Sends the answer; where to go next.

@@ -244,6 +244,17 @@ const NAMES: &[(&str, &str, &str)] = &[
     ("opinion_view_objects", "反对", "Objects"),
     ("street", "街道", "Street"),
     ("community", "社区", "Community"),
+    // Of their assessment, their courses and why they ended.
+    ("law_found", "有法律依据", "The law provides for it"),
+    ("near_to_people", "就近服务居民", "Near to the people"),
+    ("seasonal", "季节性", "Seasonal"),
+    ("bearable", "可以承受", "Bearable"),
+    ("none", "无", "None"),
+    ("heating_basics", "供暖基础知识", "Heating basics"),
+    ("replaced", "已被替代", "Replaced"),
+    ("deadline", "到期未全部到位", "Not everything was there by the deadline"),
+    ("not_decided", "期满未作决定", "Nobody had decided in time"),
+    ("post_vacant", "岗位空缺", "A post is vacant"),
     ("post_kind_service_worker", "社区服务员", "Service worker"),
     ("post_kind_auxiliary_worker", "协管员", "Auxiliary worker"),
     ("post_kind_grid_worker", "网格员", "Grid worker"),
@@ -364,6 +375,16 @@ mod tests {
             for value in found.expect("an enum of the suite").values().filter(|value| value.number() != 0) {
                 assert_ne!(Lang::En.name(value.name()), value.name(), "{} has no name", value.name());
             }
+        }
+    }
+
+    /// The codes that duties are assessed and ended by here; other ones may be given, too.
+    #[test]
+    fn so_have_the_common_codes_of_duties() {
+        let assessed = ["law_found", "near_to_people", "seasonal", "bearable", "none", "heating_basics"];
+        for code in assessed.into_iter().chain(["replaced", "deadline", "not_decided", "post_vacant"]) {
+            let (zh, en) = (Lang::Zh.name(code), Lang::En.name(code));
+            assert!(zh != code && en != code && zh != en, "{code} has no name");
         }
     }
 

@@ -11,13 +11,22 @@ use super::session::Session;
 
 static POLICIES: LazyLock<PolicyTable> = LazyLock::new(PolicyTable::of_suite);
 
+const BOARD: &str = "/jianghan.analytics.v1.IndicatorService/GetBoard";
+const CASES: &str = "/jianghan.case_routing.v1.CaseService/ListCases";
 const HOTSPOTS: &str = "/jianghan.case_routing.v1.HotspotService/ListHotspots";
+const TOPIC: &str = "/jianghan.case_routing.v1.HotspotService/OpenTopicCase";
+const MEDIATIONS: &str = "/jianghan.case_routing.v1.MediationService/ListMediations";
 const DUTIES: &str = "/jianghan.case_routing.v1.DutyService/ListDutyTransfers";
 
 /// Links that not everybody has. Nobody who is not signed in has any.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Links {
+    pub board: bool,
+    pub cases: bool,
     pub hotspots: bool,
+    /// The forms by which hot spots are answered: not all who see them answer them.
+    pub answers_hotspots: bool,
+    pub mediations: bool,
     pub duties: bool,
 }
 
@@ -33,7 +42,25 @@ impl Links {
     pub fn of(session: &Session) -> Self {
         let grants = grants(&session.access).unwrap_or_default();
         let leads = |path| POLICIES.get(path).is_some_and(|policy| allows(policy, &grants));
-        Self { hotspots: leads(HOTSPOTS), duties: leads(DUTIES) }
+        Self {
+            board: leads(BOARD),
+            cases: leads(CASES),
+            hotspots: leads(HOTSPOTS),
+            answers_hotspots: leads(TOPIC),
+            mediations: leads(MEDIATIONS),
+            duties: leads(DUTIES),
+        }
+    }
+
+    /// Where a reader begins who may not see the board; nothing where no page is for them.
+    pub fn first(self) -> Option<&'static str> {
+        let pages = [
+            (self.cases, "/cases"),
+            (self.mediations, "/mediations"),
+            (self.duties, "/duties"),
+            (self.hotspots, "/hotspots"),
+        ];
+        pages.into_iter().find_map(|(led, page)| led.then_some(page))
     }
 }
 
@@ -56,12 +83,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_pages_are_for_roles() {
-        for path in [HOTSPOTS, DUTIES] {
+    fn every_page_and_form_is_for_roles() {
+        for path in [BOARD, CASES, HOTSPOTS, TOPIC, MEDIATIONS, DUTIES] {
             let policy = POLICIES.get(path).unwrap_or_else(|| panic!("{path} has no policy"));
             assert!(matches!(policy.access, Access::Roles(_)), "{path}");
             assert!(!allows(policy, &[]));
         }
+    }
+
+    #[test]
+    fn who_opens_topic_cases_dismisses_hot_spots_too() {
+        let dismiss = "/jianghan.case_routing.v1.HotspotService/DismissHotspot";
+        assert_eq!(POLICIES.get(TOPIC), POLICIES.get(dismiss), "the two forms are shown together");
+    }
+
+    #[test]
+    fn a_reader_begins_where_there_is_something() {
+        assert_eq!(Links { board: true, ..Links::default() }.first(), None, "the board itself was refused");
+        let all = Links { cases: true, mediations: true, duties: true, ..Links::default() };
+        assert_eq!(all.first(), Some("/cases"));
+        assert_eq!(Links { cases: false, ..all }.first(), Some("/mediations"));
+        assert_eq!(Links { duties: true, ..Links::default() }.first(), Some("/duties"));
     }
 
     #[test]

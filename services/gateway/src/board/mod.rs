@@ -11,6 +11,7 @@ mod five;
 mod hotspots;
 mod lang;
 mod links;
+mod mediations;
 mod names;
 mod notices;
 mod pages;
@@ -111,6 +112,7 @@ pub fn routes() -> Router<Arc<App>> {
         .route("/duties/{duty_transfer_id}", get(duties::duty))
         .route("/admissions/{admission_id}", get(duties::admission))
         .route("/hotspots", get(hotspots::hotspots).post(hotspots::answer))
+        .route("/mediations", get(mediations::mediations))
         .route("/notices", get(notices::notices))
         .route("/login", get(account::login).post(account::sign_in))
         .route("/logout", post(account::sign_out))

@@ -49,7 +49,7 @@ pub async fn notices(
     let lang = Lang::of(&headers);
     let path = uri.path_and_query().map_or("/notices", |path| path.as_str());
     let page = list(&app, &filter, lang, path).await;
-    page.unwrap_or_else(|status| refused(lang, path, Links::default(), &status))
+    page.unwrap_or_else(|status| refused(lang, path, Links::default(), &status, ""))
 }
 
 async fn list(app: &App, filter: &Filter, lang: Lang, path: &str) -> Result<Response, tonic::Status> {

@@ -48,7 +48,17 @@ struct BoardPage<'a> {
 #[template(path = "board_body.html")]
 struct BoardBody<'a> {
     lang: Lang,
+    /// Figures lead to their cases for whoever may list cases.
+    links: Links,
     board: &'a GetBoardResponse,
+}
+
+#[derive(Template)]
+#[template(path = "nothing.html")]
+struct NothingPage<'a> {
+    lang: Lang,
+    path: &'a str,
+    links: Links,
 }
 
 #[derive(Template)]
@@ -67,28 +77,32 @@ struct CasesPage<'a> {
     unit: String,
     unit_id: &'a str,
     query: &'a str,
+    /// What the list leaves out, in words.
+    missing: Option<String>,
 }
 
-/// The board. Who may not see figures is shown the own cases instead.
+/// The board. Who may not see figures is led to the first page that is for them, and told so where there is none.
 pub async fn board(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Response, NoSession> {
     let reader = Reader::of(&app, &headers, "/").await?;
     let (session, lang, path) = (&reader.session, reader.lang, reader.path);
+    let links = Links::of(session);
     let page = match fetch_board(&app, session).await {
         Ok(board) => {
-            let body = board_body(lang, &board);
-            Ok(render(&BoardPage { lang, path, links: Links::of(session), body, live: "/events" }))
+            let body = board_body(lang, links, &board);
+            Ok(render(&BoardPage { lang, path, links, body, live: "/events" }))
         }
-        Err(status) if status.code() == tonic::Code::PermissionDenied => {
-            Ok(Redirect::to("/cases").into_response())
-        }
+        Err(status) if status.code() == tonic::Code::PermissionDenied => Ok(match links.first() {
+            Some(page) => Redirect::to(page).into_response(),
+            None => render(&NothingPage { lang, path, links }),
+        }),
         Err(status) => Err(status),
     };
     Ok(reader.answer(page))
 }
 
 /// The board's live part.
-pub fn board_body(lang: Lang, board: &GetBoardResponse) -> String {
-    BoardBody { lang, board }.render().unwrap_or_default()
+pub fn board_body(lang: Lang, links: Links, board: &GetBoardResponse) -> String {
+    BoardBody { lang, links, board }.render().unwrap_or_default()
 }
 
 /// Asks analytics for the board of the reader's reach, over the last thirty days of domain time. What day it is there
@@ -162,6 +176,17 @@ pub async fn ask(
     Ok(cases.list_cases(session.request(request)?).await?.into_inner())
 }
 
+/// What a search leaves out while imported words are not indexed; nothing where it leaves out none.
+pub fn missing(answer: &ListCasesResponse, lang: Lang) -> Option<String> {
+    let count = answer.unindexed_count;
+    let zh = "件导入的工单暂时不能按内容查找，结果中可能缺少；请稍后再查。";
+    let en = "imported cases cannot be found by their words yet and may be missing here; try again later.";
+    (count > 0).then(|| match lang {
+        Lang::Zh => format!("有 {count} {zh}"),
+        Lang::En => format!("{count} {en}"),
+    })
+}
+
 /// Cases that have the words of the form, within the reader's reach.
 pub async fn find(
     State(app): State<Arc<App>>,
@@ -221,5 +246,6 @@ async fn list(app: &App, reader: &Reader<'_>, filter: &Filter) -> Result<Respons
         unit,
         unit_id: &filter.unit,
         query,
+        missing: missing(&answer, lang),
     }))
 }

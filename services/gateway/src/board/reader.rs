@@ -43,8 +43,20 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// The answer to somebody without a session.
     pub async fn of(app: &App, headers: &HeaderMap, path: &'a str) -> Result<Self, NoSession> {
+        Self::opened(Session::of(app, headers).await, headers, path)
+    }
+
+    /// Who asks for what takes long, with tokens as new as can be.
+    ///
+    /// # Errors
+    /// The answer to somebody without a session.
+    pub async fn renewed(app: &App, headers: &HeaderMap, path: &'a str) -> Result<Self, NoSession> {
+        Self::opened(Session::renewed(app, headers).await, headers, path)
+    }
+
+    fn opened(open: Result<Open, Closed>, headers: &HeaderMap, path: &'a str) -> Result<Self, NoSession> {
         let lang = Lang::of(headers);
-        match Session::of(app, headers).await {
+        match open {
             Ok(Open { session, cookies }) => Ok(Self { session, lang, path, cookies }),
             Err(why) => Err(NoSession { lang, path: path.to_owned(), why }),
         }
@@ -52,8 +64,13 @@ impl<'a> Reader<'a> {
 
     /// The page, or the one that says why there is none; with the cookies of tokens that were renewed.
     pub fn answer(self, page: Result<Response, tonic::Status>) -> Response {
+        self.answer_form(page, "")
+    }
+
+    /// The answer to a form. What was written into it is shown again when it was refused, so that it is not lost.
+    pub fn answer_form(self, page: Result<Response, tonic::Status>, written: &str) -> Response {
         let links = Links::of(&self.session);
-        let page = page.unwrap_or_else(|status| refused(self.lang, self.path, links, &status));
+        let page = page.unwrap_or_else(|status| refused(self.lang, self.path, links, &status, written));
         with_cookies(page, self.cookies)
     }
 }

@@ -65,9 +65,23 @@ impl Session {
     /// # Errors
     /// Why there is none.
     pub async fn of(app: &App, headers: &HeaderMap) -> Result<Open, Closed> {
+        Self::with_left(app, headers, RENEW_BEFORE_SECONDS).await
+    }
+
+    /// The session of a request, renewed whatever is left of its tokens, if that can be: for an answer that may take as long as
+    /// a token lasts. Once it has begun no cookie can be set any more.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn renewed(app: &App, headers: &HeaderMap) -> Result<Open, Closed> {
+        Self::with_left(app, headers, i64::MAX).await
+    }
+
+    /// Renewed when less than so many seconds are left.
+    async fn with_left(app: &App, headers: &HeaderMap, seconds: i64) -> Result<Open, Closed> {
         let session = Self::sealed_in(app, headers).ok_or(Closed::SignedOut)?;
         let left = session.expires - app.board.real_now().timestamp();
-        if left >= RENEW_BEFORE_SECONDS {
+        if left >= seconds {
             return Ok(Open { session, cookies: Vec::new() });
         }
         let mut auth = AuthServiceClient::new(app.channel("identity"));

@@ -23,6 +23,7 @@ use tokio::sync::watch;
 
 use super::{
     lang::Lang,
+    links::Links,
     pages,
     session::{Closed, Session},
     view::with_cookies,
@@ -137,7 +138,8 @@ pub async fn events(State(app): State<Arc<App>>, headers: HeaderMap) -> Response
         return with_cookies(StatusCode::SERVICE_UNAVAILABLE.into_response(), open.cookies);
     };
     let until = tokio::time::Instant::now() + LONGEST;
-    let reader = Reader { feed, lang, shown: String::new(), until, ended: false };
+    let links = Links::of(&open.session);
+    let reader = Reader { feed, lang, links, shown: String::new(), until, ended: false };
     let updates = stream::unfold(reader, |mut reader| async move {
         let event = reader.next().await?;
         Some((event, reader))
@@ -158,6 +160,7 @@ pub(super) fn expired() -> Event {
 struct Reader {
     feed: watch::Receiver<News>,
     lang: Lang,
+    links: Links,
     shown: String,
     until: tokio::time::Instant,
     ended: bool,
@@ -171,7 +174,7 @@ impl Reader {
             match news {
                 News::Board(board) => {
                     // Events cannot carry carriage returns.
-                    let body = pages::board_body(self.lang, &board).replace('\r', "");
+                    let body = pages::board_body(self.lang, self.links, &board).replace('\r', "");
                     if body != self.shown {
                         self.shown.clone_from(&body);
                         return Some(Event::default().event("board").retry(COME_BACK).data(body));

@@ -22,6 +22,8 @@ struct MessagePage<'a> {
     path: &'a str,
     links: Links,
     message: &'a str,
+    /// What somebody wrote into a form that was refused.
+    written: &'a str,
 }
 
 /// The page as an answer.
@@ -40,8 +42,8 @@ pub fn unsynced(ticket: &ExternalTicket) -> bool {
     matches!(ticket.sync_state(), SyncState::Failed | SyncState::Retrying)
 }
 
-/// The page that says why there is none; never the service's own words.
-pub fn refused(lang: Lang, path: &str, links: Links, status: &tonic::Status) -> Response {
+/// The page that says why there is none, never in the service's own words; with what was written into the form that was refused.
+pub fn refused(lang: Lang, path: &str, links: Links, status: &tonic::Status, written: &str) -> Response {
     let (code, message) = match status.code() {
         tonic::Code::Unauthenticated => return Redirect::to("/login").into_response(),
         tonic::Code::NotFound => (
@@ -63,7 +65,12 @@ pub fn refused(lang: Lang, path: &str, links: Links, status: &tonic::Status) -> 
         ),
         _ => away(lang),
     };
-    (code, render(&MessagePage { lang, path, links, message })).into_response()
+    (code, render(&MessagePage { lang, path, links, message, written })).into_response()
+}
+
+/// The page that says why there is nothing else to show.
+pub fn told(lang: Lang, path: &str, links: Links, code: StatusCode, message: &str) -> Response {
+    (code, render(&MessagePage { lang, path, links, message, written: "" })).into_response()
 }
 
 /// What a page answers to somebody without a session.
@@ -72,7 +79,7 @@ pub fn closed(lang: Lang, path: &str, closed: Closed) -> Response {
         Closed::SignedOut => Redirect::to("/login").into_response(),
         Closed::Away => {
             let (code, message) = away(lang);
-            (code, render(&MessagePage { lang, path, links: Links::default(), message })).into_response()
+            told(lang, path, Links::default(), code, message)
         }
     }
 }
@@ -245,6 +252,13 @@ pub fn day(time: Option<&prost_types::Timestamp>) -> String {
     local(time).split(' ').next().unwrap_or_default().to_owned()
 }
 
+/// The last day of what holds until an instant, which itself is after it.
+pub fn last_day(until: Option<&prost_types::Timestamp>) -> String {
+    let whole = |until: &prost_types::Timestamp| until.seconds.saturating_sub(i64::from(until.nanos == 0));
+    let before = until.map(|until| prost_types::Timestamp { seconds: whole(until), nanos: 0 });
+    day(before.as_ref())
+}
+
 /// Numbers of tasks by id, for the timeline.
 pub fn task_numbers(case: &Case) -> BTreeMap<&str, &str> {
     case.tasks.iter().map(|task| (task.task_id.as_str(), task.task_no.as_str())).collect()
@@ -322,6 +336,16 @@ mod tests {
         let time = prost_types::Timestamp { seconds: 1_772_413_200, nanos: 0 };
         assert_eq!(local(Some(&time)), "2026-03-02 09:00");
         assert_eq!(local(None), "");
+    }
+
+    #[test]
+    fn what_holds_until_midnight_has_the_day_before_as_its_last() {
+        let midnight = 1_803_830_400; // 2027-03-01T00:00:00+08:00
+        let last = |seconds, nanos| last_day(Some(&prost_types::Timestamp { seconds, nanos }));
+        assert_eq!(last(midnight, 0), "2027-02-28");
+        assert_eq!(last(midnight, 1_000), "2027-03-01");
+        assert_eq!(last(midnight + 1, 0), "2027-03-01");
+        assert_eq!(last_day(None), "");
     }
 
     #[test]

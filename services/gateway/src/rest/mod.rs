@@ -119,7 +119,7 @@ async fn unary(
 }
 
 /// A transport failure is the service's absence, not a fault to describe to callers.
-fn unreachable_is_unavailable(status: tonic::Status) -> tonic::Status {
+pub(crate) fn unreachable_is_unavailable(status: tonic::Status) -> tonic::Status {
     use std::error::Error;
     if status.source().is_some() && status.code() != tonic::Code::DeadlineExceeded {
         return tonic::Status::unavailable("the service does not answer");

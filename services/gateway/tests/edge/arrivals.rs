@@ -17,7 +17,7 @@ use proto::{
 use tonic::Status;
 
 use crate::{
-    canned::{BUREAU, OFFICE, STREET, district},
+    canned::{BUREAU, OFFICE, STREET, bearer, district},
     fakes::{Edge, Services},
     papers::{ADMISSION, TRANSFER, admission, transfer},
     papers_pages::shows,
@@ -163,7 +163,7 @@ async fn a_transfer_in_effect_shows_the_five_with_the_figures_of_three_services(
     assert_eq!(html.matches("<span class=\"tag bad\">尚未到位</span>").count(), 2, "staff and tasks: {html}");
     assert_eq!(html.matches("<span class=\"tag\">已到位</span>").count(), 3, "{html}");
     assert!(!html.contains("确认于"), "staffing tells how it is now");
-    shows(&html, &["培训完成于 2026-03-02 09:00: heating_basics"]);
+    shows(&html, &["培训完成于 2026-03-02 09:00: 供暖基础知识"]);
 
     let asked: GetDutyArrivalsRequest = edge.services.calls("GetDutyArrivals")[0].decode();
     assert_eq!(asked.duty_id, TRANSFER);
@@ -172,7 +172,7 @@ async fn a_transfer_in_effect_shows_the_five_with_the_figures_of_three_services(
     let calls = edge.services.calls("QueryIndicators");
     let mut items: Vec<String> = Vec::new();
     for call in &calls {
-        assert_eq!(call.header("authorization").as_deref(), Some("Bearer access-600"));
+        assert_eq!(call.header("authorization").as_deref(), Some(bearer(600).as_str()));
         let asked: QueryIndicatorsRequest = call.decode();
         assert_eq!((asked.unit_ids, asked.start_date.as_str()), (vec![STREET.to_owned()], "2026-03-06"));
         assert!(asked.end_date.is_empty() && asked.codes.contains(&"I-07".to_owned()), "{:?}", asked.codes);
@@ -262,7 +262,7 @@ async fn an_admission_has_a_page_of_its_own_and_its_dashboard_says_what_is_not_r
     let (status, html) = page(&edge, &path, &session).await;
     assert_eq!(status, 200);
     shows(&html, &["CJ-0110", "施行", "doc:district-2026-9", "200.50", "五个到社区", "AD-1-CJ-0110"]);
-    shows(&html, &["网格员 承诺 2", "须培训（是否完成未记录）: heating_basics", "划拨情况未记录"]);
+    shows(&html, &["网格员 承诺 2", "须培训（是否完成未记录）: 供暖基础知识", "划拨情况未记录"]);
     shows(&html, &["承诺时限 3 个工作日", "按时办结率 50.00 % (1 / 2)"]);
     assert_eq!(html.matches("<span class=\"tag\">未知</span>").count(), 2, "staff and money: {html}");
     assert!(edge.services.calls("GetDutyDemand").is_empty(), "staffing knows of no admission");

@@ -48,11 +48,12 @@ for (const e of document.querySelectorAll('main *, header *')) {
 }
 return wide;";
 
-const PATHS: [(&str, &str); 9] = [
+const PATHS: [(&str, &str); 10] = [
     ("board", "/"),
     ("cases", "/cases"),
     ("case", "/cases/{}"),
     ("hotspots", "/hotspots"),
+    ("mediations", "/mediations"),
     ("notices", "/notices"),
     ("duties", "/duties"),
     ("duty", "/duties/0197d000-0000-7000-8000-000000000001"),

@@ -5,6 +5,7 @@ use chassis::clock::Clock;
 use prost_types::Timestamp;
 use proto::{
     analytics::v1::{Count, GetBoardResponse, IndicatorValue, StreetSummary},
+    auth::v1::Role,
     case_routing::v1::{
         ApplicationState, AssignmentStatus, CallbackAttempt, CallbackOutcome, Case, CaseRemark, CaseState,
         Clock as Limit, ClockKind, DeliveryMode, DispatchMode, ExchangeDirection, ExternalTicket, GeoPoint,
@@ -13,11 +14,13 @@ use proto::{
         TaskPart, TaskState, TimelineEntry, Verification, WaitCaseRequest, WaitCaseResponse,
     },
     identity::v1::{
-        ListOrganizationsResponse, ListUnitsResponse, Organization, SignInResponse, SignOutResponse, Unit,
+        ListOrganizationsResponse, ListUnitsResponse, Organization, RefreshTokenResponse, SignInResponse,
+        SignOutResponse, Unit,
     },
 };
 
 use prost::Message;
+use serde_json::{Value, json};
 
 use crate::{
     fakes::{Edge, Services},
@@ -242,14 +245,47 @@ fn timeline() -> Vec<TimelineEntry> {
     steps.into_iter().map(entry).collect()
 }
 
-/// Tokens that run out in so many seconds.
+/// A grant as tokens carry it.
+pub fn grant(role: Role, purposes: &Value) -> Value {
+    json!([role as i32, STREET, null, null, purposes])
+}
+
+/// An access token with these grants; nobody here checks its signature.
+pub fn token(grants: &[Value], signature: &str) -> String {
+    let payload = BASE64_URL_SAFE_NO_PAD.encode(json!({ "grants": grants }).to_string());
+    format!("e30.{payload}.{signature}")
+}
+
+/// Tokens that run out in so many seconds, of somebody to whom every page is open.
 pub fn tokens(seconds: i64) -> SignInResponse {
     let until = Clock::system().real_now().timestamp() + seconds;
     SignInResponse {
-        access_token: format!("access-{seconds}"),
+        access_token: token(&[grant(Role::StreetLeader, &Value::Null)], &seconds.to_string()),
         access_expire_time: Some(Timestamp { seconds: until, nanos: 0 }),
         refresh_token: "refresh-1".into(),
         ..Default::default()
+    }
+}
+
+/// From now on whoever signs in has this role and no other.
+pub fn everybody_is(services: &Services, role: Role) {
+    let access_token = token(&[grant(role, &Value::Null)], "x");
+    services.answer("SignIn", &SignInResponse { access_token, ..tokens(600) });
+}
+
+/// The header that carries the access token of `tokens`.
+pub fn bearer(seconds: i64) -> String {
+    format!("Bearer {}", tokens(seconds).access_token)
+}
+
+/// The same tokens for a refresh token, with the next one.
+pub fn renewed(seconds: i64) -> RefreshTokenResponse {
+    let new = tokens(seconds);
+    RefreshTokenResponse {
+        access_token: new.access_token,
+        access_expire_time: new.access_expire_time,
+        refresh_token: "refresh-2".into(),
+        refresh_expire_time: None,
     }
 }
 
@@ -377,10 +413,14 @@ fn hotspots(services: &Services) {
     };
     let found =
         cases::ListHotspotsResponse { hotspots: vec![open, topic, dismissed], next_page_token: "a+b".into() };
-    let figures = figures::ListHotspotsResponse { hotspots: vec![seen], ..Default::default() };
-    // Two services have a method of this name.
+    // Two services have a method of this name. Hundreds are newer than what analytics knows of this one.
     services.answer_by("ListHotspots", move |call| {
-        let of_figures = call.method.starts_with("jianghan.analytics");
-        Ok(if of_figures { figures.encode_to_vec() } else { found.encode_to_vec() })
+        if !call.method.starts_with("jianghan.analytics") {
+            return Ok(found.encode_to_vec());
+        }
+        let asked: figures::ListHotspotsRequest = call.decode();
+        let named = asked.hotspot_ids.contains(&seen.hotspot_id);
+        let hotspots = if named { vec![seen.clone()] } else { Vec::new() };
+        Ok(figures::ListHotspotsResponse { hotspots, ..Default::default() }.encode_to_vec())
     });
 }

@@ -5,13 +5,23 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
+use prost::Message;
 use proto::case_routing::v1::{Case, CaseState, ListCasesRequest, ListCasesResponse};
+use reqwest::Response;
 use tonic::Status;
 
 use crate::{
-    canned::{self, STREET, district},
-    visitor::{page, sign_in},
+    canned::{self, STREET, bearer, district, renewed, tokens},
+    fakes::Edge,
+    visitor::{cookies, kept, page, sign_in},
 };
+
+/// Sends the search form.
+async fn send(edge: &Edge, path: &str, cookie: &str) -> Response {
+    let request = edge.post(path).header("origin", &edge.url).header("cookie", cookie);
+    let form = request.header("content-type", "application/x-www-form-urlencoded");
+    form.body("query=%E8%B7%AF%E7%81%AF").send().await.expect("an answer")
+}
 
 #[tokio::test]
 async fn a_search_is_sent_as_a_form_and_what_it_looks_for_stands_in_no_url() {
@@ -66,7 +76,7 @@ async fn an_export_is_the_whole_list_and_one_that_breaks_off_does_not_look_whole
         }
         let next_page_token = if page < 4 { (page + 1).to_string() } else { String::new() };
         let cases = (0..200).map(|n| case(page * 200 + n)).collect();
-        Ok(prost::Message::encode_to_vec(&ListCasesResponse { cases, next_page_token, ..Default::default() }))
+        Ok(ListCasesResponse { cases, next_page_token, ..Default::default() }.encode_to_vec())
     });
     let body = "query=%E8%B7%AF%E7%81%AF&state=closed&page=ignored";
     let send = |origin: String| {
@@ -96,4 +106,76 @@ async fn an_export_is_the_whole_list_and_one_that_breaks_off_does_not_look_whole
     edge.services.refuse("ListCases", Status::permission_denied("not yours"));
     assert_eq!(send(edge.url.clone()).await.expect("an answer").status(), 403);
     assert_eq!(send("http://evil.example".to_owned()).await.expect("an answer").status(), 403);
+}
+
+#[tokio::test]
+async fn an_export_begins_with_new_tokens_and_outlasts_a_service_that_is_away_for_a_moment() {
+    let edge = district(None).await;
+    edge.services.answer("SignIn", &tokens(130));
+    edge.services.answer("RefreshToken", &renewed(600));
+    let session = sign_in(&edge).await;
+    assert_eq!(page(&edge, "/cases", &session).await.0, 200);
+    assert!(edge.services.calls("RefreshToken").is_empty(), "a page is content with what is left");
+
+    let away = AtomicBool::new(true);
+    edge.services.answer_by("ListCases", move |call| {
+        let asked: ListCasesRequest = call.decode();
+        let page: i32 = asked.page_token.parse().unwrap_or_default();
+        if page == 3 && away.swap(false, Ordering::Relaxed) {
+            return Err(Status::unavailable("later"));
+        }
+        let next_page_token = if page < 4 { (page + 1).to_string() } else { String::new() };
+        let cases = vec![canned::case(); 200];
+        Ok(ListCasesResponse { cases, next_page_token, ..Default::default() }.encode_to_vec())
+    });
+    let asked = edge.services.calls("ListCases").len();
+    let response = send(&edge, "/cases.csv", &session).await;
+    assert_eq!(response.status(), 200);
+    let set = cookies(&response);
+    let file = response.text().await.expect("the whole file");
+    assert_eq!(file.split_terminator("\r\n").count(), 1 + 1_000);
+    let calls = edge.services.calls("ListCases").split_off(asked);
+    assert_eq!(calls.len(), 6, "five pages, one of them twice");
+    assert!(calls.iter().all(|call| call.header("authorization") == Some(bearer(600))));
+    // The new tokens are in the cookie: the old ones are used up.
+    assert_eq!(page(&edge, "/cases", &kept(&set)).await.0, 200);
+    assert_eq!(edge.services.calls("RefreshToken").len(), 1);
+}
+
+#[tokio::test]
+async fn a_search_says_what_it_cannot_find_yet_and_an_export_of_it_does_not_end_as_if_it_were_whole() {
+    let edge = district(None).await;
+    let session = sign_in(&edge).await;
+    let english = format!("{session}; jh_lang=en");
+    let (zh, en) = ("有 7 件导入的工单暂时不能按内容查找", "7 imported cases cannot be found");
+    let whole = send(&edge, "/cases", &session).await.text().await.expect("text");
+    assert!(!whole.contains("导入的工单"), "nothing is missing: {whole}");
+
+    for cases in [vec![canned::case()], Vec::new()] {
+        let found = ListCasesResponse { cases, unindexed_count: 7, ..Default::default() };
+        edge.services.answer("ListCases", &found);
+        for (cookie, sentence) in [(&session, zh), (&english, en)] {
+            let listed = send(&edge, "/cases", cookie).await;
+            assert_eq!(listed.status(), 200);
+            let html = listed.text().await.expect("text");
+            assert!(html.contains(sentence), "{html}");
+            let refused = send(&edge, "/cases.csv", cookie).await;
+            assert_eq!(refused.status(), 409);
+            let html = refused.text().await.expect("text");
+            assert!(html.contains(sentence) && html.contains("<h1>"), "{html}");
+        }
+    }
+
+    // Cases came in while the file was written.
+    edge.services.answer_by("ListCases", |call| {
+        let asked: ListCasesRequest = call.decode();
+        let first = asked.page_token.is_empty();
+        let (next, unindexed_count) = if first { ("2", 0) } else { ("", 7) };
+        let next_page_token = next.to_owned();
+        let cases = vec![canned::case()];
+        Ok(ListCasesResponse { cases, next_page_token, unindexed_count }.encode_to_vec())
+    });
+    let response = send(&edge, "/cases.csv", &session).await;
+    assert_eq!(response.status(), 200);
+    assert!(response.bytes().await.is_err(), "what is not whole does not end as if it were");
 }

@@ -59,7 +59,7 @@ async fn an_open_case_is_told_again_when_it_changes_and_only_then() {
         assert!(wait.wait_seconds > 0);
     }
     let calls = edge.services.calls("WaitCase");
-    assert_eq!(calls[0].header("authorization").as_deref(), Some("Bearer access-600"));
+    assert_eq!(calls[0].header("authorization").as_deref(), Some(canned::bearer(600).as_str()));
     assert_eq!(edge.services.calls("GetTimeline").len(), read, "nothing is made of what has not changed");
 
     canned::case_is(&edge.services, moved("8"));

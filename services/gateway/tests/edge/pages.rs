@@ -1,15 +1,18 @@
 //! The board over plain HTTP: what its pages show, and what they answer where a service refuses.
 
-use proto::case_routing::v1::{
-    Case, CaseState, GetCaseRequest, GetCaseResponse, ItemSuggestion, ListCasesRequest,
-    ListPublicNoticesRequest, OpenTopicCaseRequest, OpenTopicCaseResponse, SuggestItemsResponse,
-    SuggestionState, TriageDecision,
+use proto::{
+    auth::v1::Role,
+    case_routing::v1::{
+        Case, CaseState, GetCaseRequest, GetCaseResponse, ItemSuggestion, ListCasesRequest,
+        ListPublicNoticesRequest, OpenTopicCaseRequest, OpenTopicCaseResponse, SuggestItemsResponse,
+        SuggestionState, TriageDecision,
+    },
 };
 use tonic::Status;
 
 use crate::{
-    canned::{self, CASE, STREET, district},
-    visitor::{page, sign_in},
+    canned::{self, CASE, STREET, district, everybody_is},
+    visitor::{heard, page, sign_in},
 };
 
 #[tokio::test]
@@ -25,7 +28,7 @@ async fn the_pages_show_what_the_services_answer_to_this_person() {
     }
     assert_eq!(
         edge.services.calls("GetBoard")[0].header("authorization").as_deref(),
-        Some("Bearer access-600")
+        Some(canned::bearer(600).as_str())
     );
 
     let (status, html) = page(&edge, &format!("/cases/{CASE}"), &session).await;
@@ -207,6 +210,12 @@ async fn hot_spots_are_shown_with_what_came_of_them_and_answered_by_forms_of_thi
         (asked.hotspot_id.as_str(), asked.request_id.as_str(), asked.text.as_str()),
         ("h", "r", "路灯")
     );
+    // Refused: what was written is not lost with it.
+    for status in [Status::aborted("moved on"), Status::permission_denied("no")] {
+        edge.services.refuse("OpenTopicCase", status);
+        let refused = send(topic, edge.url.clone()).await.expect("an answer").text().await.expect("text");
+        assert!(refused.contains("<p class=\"quote\">路灯</p>"), "{refused}");
+    }
     edge.services.refuse("DismissHotspot", Status::failed_precondition("answered already"));
     let dismiss = "hotspot_id=h&request_id=r&action=dismiss&reason_code=seasonal";
     assert_eq!(send(dismiss, edge.url.clone()).await.expect("an answer").status(), 409);
@@ -217,6 +226,59 @@ async fn hot_spots_are_shown_with_what_came_of_them_and_answered_by_forms_of_thi
     // Who may not see them is told so.
     edge.services.refuse("ListHotspots", Status::permission_denied("no"));
     assert_eq!(page(&edge, "/hotspots", &session).await.0, 403);
+}
+
+#[tokio::test]
+async fn who_may_not_answer_hot_spots_sees_them_without_forms() {
+    let edge = district(None).await;
+    for (role, forms) in [(Role::StreetSupervisor, false), (Role::StationHead, true)] {
+        everybody_is(&edge.services, role);
+        let session = sign_in(&edge).await;
+        let (status, html) = page(&edge, "/hotspots", &session).await;
+        assert!(status == 200 && html.contains("按历史约 2.1"), "{html}");
+        assert_eq!(html.contains("<details>"), forms, "{role:?}: {html}");
+        assert_eq!(html.contains("action=\"/hotspots\""), forms, "{role:?}: {html}");
+    }
+}
+
+#[tokio::test]
+async fn figures_lead_to_cases_for_whoever_may_list_cases() {
+    let edge = district(None).await;
+    for (role, led) in [(Role::Analyst, false), (Role::StreetLeader, true)] {
+        everybody_is(&edge.services, role);
+        let session = sign_in(&edge).await;
+        let (status, html) = page(&edge, "/", &session).await;
+        assert!(status == 200 && html.contains("300") && html.contains("办理中"), "{html}");
+        let mut stream = edge.get("/events").header("cookie", &session).send().await.expect("an answer");
+        let live = heard(&mut stream, "唐家墩街道").await;
+        for shown in [html, live] {
+            assert_eq!(shown.contains("href=\"/cases"), led, "{role:?}: {shown}");
+            assert_eq!(shown.contains(&format!("/cases?unit={STREET}")), led, "{role:?}: {shown}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_may_not_see_the_board_begins_on_a_page_that_is_for_them() {
+    let edge = district(None).await;
+    edge.services.refuse("GetBoard", Status::permission_denied("no"));
+    let firsts =
+        [(Role::Resident, "/cases"), (Role::Mediator, "/mediations"), (Role::FinanceOfficer, "/duties")];
+    for (role, first) in firsts {
+        everybody_is(&edge.services, role);
+        let session = sign_in(&edge).await;
+        let response = edge.get("/").header("cookie", &session).send().await.expect("an answer");
+        assert_eq!(
+            (response.status().as_u16(), response.headers()["location"].to_str().expect("text")),
+            (303, first)
+        );
+        assert_eq!(page(&edge, first, &session).await.0, 200);
+    }
+    everybody_is(&edge.services, Role::ItOperator);
+    let session = sign_in(&edge).await;
+    let (status, html) = page(&edge, "/", &session).await;
+    assert_eq!(status, 200);
+    assert!(html.contains("没有供您的岗位查看的页面") && html.contains("公示人人可看"), "{html}");
 }
 
 #[tokio::test]

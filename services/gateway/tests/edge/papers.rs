@@ -9,11 +9,11 @@ use proto::{
         BenefitState, Case, DispatchMode, DutyLeg, DutyOpinion, DutyTransfer, DutyTransferState,
         GetApplicationResponse, GetDutyTransferResponse, GetMediationResponse, Investigation,
         InvestigationKind, InvestigationSignature, LegState, ListAdmissionRefusalsResponse,
-        ListAdmissionsResponse, ListDutyTransfersResponse, Mediation, MediationDeadline,
-        MediationDeadlineKind, MediationParty, MediationSession, MediationState, NoticeObjection,
-        NoticePeriod, Objection, OpinionView, PartyKind, Position, PostNeed, Rating, Reason, RecheckOutcome,
-        Remedy, RemedyKind, Supervision, Supplement, Suspension, Task, TaskAdmission, TaskAdmissionState,
-        TaskPart, TaskState, WhistleScore,
+        ListAdmissionsResponse, ListDutyTransfersResponse, ListMediationsResponse, Mediation,
+        MediationDeadline, MediationDeadlineKind, MediationParty, MediationSession, MediationState,
+        NoticeObjection, NoticePeriod, Objection, OpinionView, PartyKind, Position, PostNeed, Rating, Reason,
+        RecheckOutcome, Remedy, RemedyKind, Supervision, Supplement, Suspension, Task, TaskAdmission,
+        TaskAdmissionState, TaskPart, TaskState, WhistleScore,
     },
     staffing::v1::PostKind,
 };
@@ -243,6 +243,8 @@ fn mediation() -> Mediation {
     };
     Mediation {
         case_id: CASE.into(),
+        case_no: "420103-20260302-000001".into(),
+        opened_time: at(0),
         state: MediationState::Effective.into(),
         mediator_org_id: OFFICE.into(),
         parties: vec![party(1, at(30)), party(2, at(40))],
@@ -335,6 +337,8 @@ pub fn supplemented(mut case: Case, codes: &[&str], reference: &str) -> Case {
 pub fn filed(services: &Services) {
     services.answer("GetApplication", &GetApplicationResponse { application: Some(application()) });
     services.answer("GetMediation", &GetMediationResponse { mediation: Some(mediation()) });
+    let mediations = ListMediationsResponse { mediations: vec![mediation()], next_page_token: "a+b".into() };
+    services.answer("ListMediations", &mediations);
     services.answer("GetDutyTransfer", &GetDutyTransferResponse { transfer: Some(transfer()) });
     let transfers = ListDutyTransfersResponse { transfers: vec![transfer()], next_page_token: "a+b".into() };
     services.answer("ListDutyTransfers", &transfers);

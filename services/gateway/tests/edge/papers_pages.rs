@@ -1,11 +1,13 @@
 //! The parts of a case that tell of applications, mediations, rulings and whistles, and the pages of duties.
 
-use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use prost_types::Timestamp;
 use proto::{
     auth::v1::Role,
     case_routing::v1::{
-        Application, DutyLeg, DutyTransfer, DutyTransferState, GetApplicationRequest, GetApplicationResponse,
-        GetCaseResponse, GetDutyTransferRequest, GetDutyTransferResponse, GetMediationRequest, LegState,
+        Application, DutyLeg, DutyTransfer, DutyTransferState, GetAdmissionResponse, GetApplicationRequest,
+        GetApplicationResponse, GetCaseResponse, GetDutyTransferRequest, GetDutyTransferResponse,
+        GetMediationRequest, LegState, ListAdmissionsResponse, ListMediationsRequest, ListMediationsResponse,
+        TaskAdmission,
     },
     identity::v1::SignInResponse,
 };
@@ -13,8 +15,8 @@ use serde_json::{Value, json};
 use tonic::Status;
 
 use crate::{
-    canned::{self, CASE, district, tokens},
-    papers::{self, GRANTED, RECHECK, TRANSFER},
+    canned::{self, CASE, district, grant, token, tokens},
+    papers::{self, ADMISSION, GRANTED, RECHECK, TRANSFER},
     visitor::{page, sign_in},
 };
 
@@ -145,6 +147,30 @@ async fn what_a_reader_may_not_see_is_left_out_and_the_rest_of_the_case_is_shown
 }
 
 #[tokio::test]
+async fn a_list_of_mediations_leads_to_the_cases_and_tells_what_is_waited_for() {
+    let edge = district(None).await;
+    canned::everybody_is(&edge.services, Role::Mediator);
+    let session = sign_in(&edge).await;
+    let (status, html) = page(&edge, "/mediations?page=x", &session).await;
+    assert_eq!(status, 200);
+    shows(&html, &[&format!("href=\"/cases/{CASE}\""), "420103-20260302-000001", "协议生效"]);
+    shows(&html, &["开始 2026-03-02 09:00", "满春街道办事处", "申请司法确认 2026-04-01 09:00"]);
+    shows(&html, &["/mediations?overdue=false&#38;page=a%2Bb"]);
+    let (_, html) = page(&edge, "/mediations?overdue=true", &format!("{session}; jh_lang=en")).await;
+    shows(&html, &["Agreement in effect", "Ask the court 2026-04-01 09:00", "overdue=true&#38;page=a%2Bb"]);
+    let asked: Vec<ListMediationsRequest> =
+        edge.services.calls("ListMediations").iter().map(|call| call.decode()).collect();
+    assert_eq!((asked[0].page_token.as_str(), asked[0].overdue), ("x", false));
+    assert_eq!((asked[1].page_token.as_str(), asked[1].overdue), ("", true));
+
+    edge.services.answer("ListMediations", &ListMediationsResponse::default());
+    shows(&page(&edge, "/mediations", &session).await.1, &["没有调解。"]);
+    edge.services.refuse("ListMediations", Status::permission_denied("role"));
+    assert_eq!(page(&edge, "/mediations", &session).await.0, 403);
+    assert_eq!(page(&edge, "/mediations", "").await.0, 303, "nobody sees them without a session");
+}
+
+#[tokio::test]
 async fn duties_show_their_authority_funds_and_staff_and_what_was_sent_back() {
     let edge = district(None).await;
     let session = sign_in(&edge).await;
@@ -168,11 +194,13 @@ async fn duties_show_their_authority_funds_and_staff_and_what_was_sent_back() {
     let (status, html) = page(&edge, &path, &session).await;
     assert_eq!(status, 200);
     shows(&html, &["权（授权）", "doc:district-grant-8", "800.00", "社区服务员 × 1", "支持", "2026-03-06"]);
-    shows(&html, &["训（培训）", "heating_basics", "区级评估", "seasonal", "bearable"]);
+    shows(&html, &["训（培训）", "供暖基础知识", "区级评估", "有法律依据", "季节性", "可以承受"]);
     let asked: GetDutyTransferRequest = edge.services.calls("GetDutyTransfer")[0].decode();
     assert_eq!(asked.duty_transfer_id, TRANSFER);
     let (_, html) = page(&edge, &path, &format!("{session}; jh_lang=en")).await;
     shows(&html, &["Authority", "Confirmed", "Refused", "Supports"]);
+    shows(&html, &["Heating basics", "The law provides for it", "Seasonal", "Bearable"]);
+    assert!(!html.contains("law_found") && !html.contains("heating_basics"), "{html}");
     let leg =
         DutyLeg { state: LegState::Refused.into(), reason_code: "no_trainer".into(), ..Default::default() };
     let refused = DutyTransfer {
@@ -196,47 +224,62 @@ async fn duties_show_their_authority_funds_and_staff_and_what_was_sent_back() {
     assert_eq!(page(&edge, "/duties", "").await.0, 303, "nobody sees them without a session");
 }
 
-/// An access token with these grants; who made it is not looked at here.
-fn token(grants: &[Value]) -> String {
-    let payload = BASE64_URL_SAFE_NO_PAD.encode(json!({ "grants": grants }).to_string());
-    format!("e30.{payload}.c2lnbmVk")
-}
-
-/// A grant as tokens carry it.
-fn grant(role: Role, purposes: &Value) -> Value {
-    json!([role as i32, "0197a000-0000-7000-8000-000000000001", null, null, purposes])
+#[tokio::test]
+async fn the_period_of_an_admission_ends_with_its_last_day() {
+    let edge = district(None).await;
+    let session = sign_in(&edge).await;
+    let at = |seconds| Some(Timestamp { seconds, nanos: 0 });
+    // Until 2027-03-01T00:00:00+08:00, which is the first instant without it.
+    let until = TaskAdmission {
+        valid_from_time: at(1_772_294_400),
+        valid_to_time: at(1_803_830_400),
+        ..papers::admission()
+    };
+    let listed = ListAdmissionsResponse { admissions: vec![until.clone()], ..Default::default() };
+    edge.services.answer("ListAdmissions", &listed);
+    edge.services.answer("GetAdmission", &GetAdmissionResponse { admission: Some(until) });
+    for path in ["/duties".to_owned(), format!("/admissions/{ADMISSION}")] {
+        let (_, html) = page(&edge, &path, &session).await;
+        assert!(html.contains("2026-03-01 – 2027-02-28") && !html.contains("2027-03-01"), "{path}: {html}");
+    }
 }
 
 #[tokio::test]
 async fn only_who_may_use_a_page_is_led_to_it() {
     let edge = district(None).await;
     let all = Value::Null;
-    let cases = [
-        (vec![grant(Role::Resident, &all)], false, false),
-        (vec![grant(Role::ServiceWorker, &all)], false, false),
-        (vec![grant(Role::FinanceOfficer, &all)], false, true),
-        (vec![grant(Role::StreetSupervisor, &all)], true, false),
-        (vec![grant(Role::StreetLeader, &all)], true, true),
-        (vec![grant(Role::Resident, &all), grant(Role::Arbiter, &all)], false, true),
+    let (board, cases, hotspots) = (">看板</a>", "href=\"/cases\"", "href=\"/hotspots\"");
+    let (mediations, duties) = ("href=\"/mediations\"", "href=\"/duties\"");
+    let pages = [board, cases, hotspots, mediations, duties];
+    let readers = [
+        (vec![grant(Role::Resident, &all)], vec![cases, mediations]),
+        (vec![grant(Role::ServiceWorker, &all)], vec![cases, mediations]),
+        (vec![grant(Role::Mediator, &all)], vec![mediations]),
+        (vec![grant(Role::FinanceOfficer, &all)], vec![duties]),
+        (vec![grant(Role::Analyst, &all)], vec![board]),
+        (vec![grant(Role::StreetSupervisor, &all)], vec![board, cases, hotspots, mediations]),
+        (vec![grant(Role::StreetLeader, &all)], pages.to_vec()),
+        (vec![grant(Role::Resident, &all), grant(Role::Arbiter, &all)], vec![cases, mediations, duties]),
         // A grant for one purpose leads nowhere else.
-        (vec![grant(Role::StreetLeader, &json!(["handle_appeal"]))], true, false),
-        (vec![], false, false),
+        (vec![grant(Role::StreetLeader, &json!(["handle_appeal"]))], vec![cases, hotspots, mediations]),
+        (vec![], vec![]),
     ];
-    for (grants, hotspots, duties) in cases {
-        let signed_in = SignInResponse { access_token: token(&grants), ..tokens(600) };
+    for (grants, led) in readers {
+        let signed_in = SignInResponse { access_token: token(&grants, "x"), ..tokens(600) };
         edge.services.answer("SignIn", &signed_in);
         let session = sign_in(&edge).await;
         edge.services.refuse("GetCase", Status::not_found("case"));
         for (path, expected) in [("/", 200), ("/cases", 200), ("/duties", 200), ("/cases/x", 404)] {
             let (status, html) = page(&edge, path, &session).await;
             assert_eq!(status, expected, "{path}");
-            let led = (html.contains("href=\"/hotspots\""), html.contains("href=\"/duties\""));
-            assert_eq!(led, (hotspots, duties), "{path} for {grants:?}");
-            assert!(html.contains("href=\"/cases\""), "{path}");
+            for to in pages {
+                assert_eq!(html.contains(to), led.contains(&to), "{to} on {path} for {grants:?}: {html}");
+            }
         }
     }
     // What is no token of ours leads nowhere, and shows what the services give all the same.
-    edge.services.answer("SignIn", &tokens(600));
+    let signed_in = SignInResponse { access_token: "access".into(), ..tokens(600) };
+    edge.services.answer("SignIn", &signed_in);
     let session = sign_in(&edge).await;
     let (status, html) = page(&edge, "/duties", &session).await;
     assert!(status == 200 && !html.contains("href=\"/duties\"") && html.contains("CJ-0108"), "{html}");

@@ -1,10 +1,10 @@
 //! Sessions of the board: cookies, forms of this site only, tokens that are renewed, and who has none.
 
-use proto::identity::v1::{RefreshTokenRequest, RefreshTokenResponse};
+use proto::identity::v1::RefreshTokenRequest;
 use tonic::Status;
 
 use crate::{
-    canned::{district, tokens},
+    canned::{bearer, district, renewed, tokens},
     visitor::{cookies, kept, page, post, sign_in},
 };
 
@@ -44,10 +44,11 @@ async fn cookies_are_out_of_reach_of_scripts_and_other_sites() {
     assert!(secure[0].starts_with("__Host-jh_session="), "{secure:?}");
     assert!(secure[0].contains("; Secure"), "{secure:?}");
     let language = cookies(&post(&edge, "/language", "lang=en&back=/").await);
+    let access = tokens(600).access_token;
     for cookie in plain.iter().chain(&secure).chain(&language) {
         assert!(cookie.contains("; HttpOnly") && cookie.contains("; SameSite=Strict"), "{cookie}");
         assert!(cookie.contains("; Path=/;") && !cookie.contains("Domain"), "{cookie}");
-        assert!(!cookie.contains("access-600") && !cookie.contains("refresh"), "sealed: {cookie}");
+        assert!(!cookie.contains(&access) && !cookie.contains("refresh"), "sealed: {cookie}");
     }
 }
 
@@ -118,21 +119,14 @@ async fn a_session_is_renewed_before_its_token_runs_out() {
     let edge = district(None).await;
     edge.services.answer("SignIn", &tokens(60));
     let session = sign_in(&edge).await;
-    let new = tokens(600);
-    let renewed = RefreshTokenResponse {
-        access_token: new.access_token,
-        access_expire_time: new.access_expire_time,
-        refresh_token: "refresh-2".into(),
-        refresh_expire_time: None,
-    };
-    edge.services.answer("RefreshToken", &renewed);
+    edge.services.answer("RefreshToken", &renewed(600));
     let response = edge.get("/").header("cookie", &session).send().await.expect("an answer");
     assert_eq!(response.status(), 200);
     let asked: RefreshTokenRequest = edge.services.calls("RefreshToken")[0].decode();
     assert_eq!(asked.refresh_token, "refresh-1");
     assert_eq!(
         edge.services.calls("GetBoard")[0].header("authorization").as_deref(),
-        Some("Bearer access-600")
+        Some(bearer(600).as_str())
     );
     let session = kept(&cookies(&response));
     assert_eq!(page(&edge, "/", &session).await.0, 200);
