@@ -4,11 +4,12 @@
 //! organisation has workers here.
 
 use async_trait::async_trait;
-use chassis::{Result, clock::from_proto, db::Tx, event::Event, inbox::Consumer};
+use chassis::{Result, Timestamp, clock::from_proto, db::Tx, event::Event, inbox::Consumer};
 use proto::{
     case_routing::v1::{
-        AdmissionRefusedByCommunity, CalendarAmended, CaseClosed, CaseCompleted, CaseWithdrawn, DispatchMode,
-        Nature, TaskApproved, TaskCancelled, TaskObjected, TaskPart, TaskReturned, TaskSigned, Urgency,
+        AdmissionRefusedByCommunity, CalendarAmended, CaseClosed, CaseCompleted, CaseExtended, CaseResumed,
+        CaseWithdrawn, ClockKind, ClockMoved, DispatchMode, Nature, TaskApproved, TaskCancelled, TaskObjected,
+        TaskPart, TaskReturned, TaskSigned, Urgency,
     },
     identity::v1::{RoleGranted, RoleRevoked},
 };
@@ -19,13 +20,10 @@ use crate::{
     domain::{CaseId, OrgId, Task, TaskId, TaskState, UnitId},
     duty,
     seed::templates,
-    store::{notices, tasks, workers},
-    workforce::{self, uuid},
+    store::{grants, notices, tasks, workers},
+    workforce::{self, TAKEN_UP, uuid},
     working_days,
 };
-
-/// How many tasks that lack workers are taken up when somebody comes, the oldest: a head gives away what is beyond.
-const TAKEN_UP: i64 = 200;
 
 /// The consumer of staffing.
 #[derive(Debug, Clone)]
@@ -51,6 +49,16 @@ enum News {
     Completed(TaskId),
     Withdrawn(Uuid),
     Closed(Uuid),
+    Due(Due, Timestamp),
+}
+
+/// What is due at another time than before.
+#[derive(Clone, Copy)]
+enum Due {
+    /// A task with a limit of its own.
+    Task(TaskId),
+    /// The task of the organisation that leads a case: it is due when that is.
+    Lead(Uuid, OrgId),
 }
 
 #[async_trait]
@@ -113,51 +121,61 @@ impl StaffingConsumer {
             touch.tasks.extend(&unfilled);
             touch.offers |= !unfilled.is_empty();
         }
-        if !revoked.is_empty() {
-            let grants: Vec<Uuid> = revoked.iter().map(|(_, grant)| *grant).collect();
-            touch.leaving = workers::of_grants(tx.conn, &grants).await?;
+        let ended: Vec<Uuid> = revoked.iter().map(|(_, grant)| *grant).collect();
+        if !ended.is_empty() {
+            grants::end(tx.conn, &ended).await?;
+            touch.leaving = workers::of_grants(tx.conn, &ended).await?;
             touch.offers |= !touch.leaving.is_empty();
         }
-        if news.is_empty() && touch.leaving.is_empty() && unfilled.is_empty() {
-            return Ok(());
-        }
-        let leaving = touch.leaving.clone();
-        let mut desk = Desk::open(tx, &self.setup, touch).await?;
-        if let Some((event, _)) = revoked.first() {
-            on_role_revoked(&mut desk, event)?;
-        }
-        for (event, news) in news {
-            desk.caused_by(event);
-            // What was told before is no news, under whatever id it comes again.
-            let about = news.tasks(&desk).into_iter();
-            let (told, known): (Vec<TaskId>, Vec<TaskId>) =
-                about.partition(|id| desk.learns(*id, event.aggregate_version));
-            for id in known {
-                tracing::warn!(event.id = %event.id, task.id = %id, "dropped: the task knew of this version of its case, or a later one");
+        if !news.is_empty() || !touch.leaving.is_empty() || !unfilled.is_empty() {
+            let leaving = touch.leaving.clone();
+            let mut desk = Desk::open(tx, &self.setup, touch).await?;
+            if let Some((event, _)) = revoked.first() {
+                on_role_revoked(&mut desk, event)?;
             }
-            for id in told {
-                match &news {
-                    News::Signed(task) => on_task_signed(&mut desk, Task::clone(task))?,
-                    News::Objected(_) => on_task_objected(&mut desk, id)?,
-                    News::Cancelled(_) => on_task_cancelled(&mut desk, id)?,
-                    News::Refused(_) => on_admission_refused_by_community(&mut desk, id)?,
-                    News::Returned(_, due) => on_task_returned(&mut desk, id, due.as_ref())?,
-                    News::Approved(_) => on_task_approved(&mut desk, id)?,
-                    News::Completed(_) => on_case_completed(&mut desk, id)?,
-                    News::Withdrawn(_) => on_case_withdrawn(&mut desk, id)?,
-                    News::Closed(_) => on_case_closed(&mut desk, id)?,
-                }
+            for (event, news) in &news {
+                on_news(&mut desk, event, news)?;
+            }
+            if let Some(event) = appointing {
+                on_role_granted(&mut desk, event, &unfilled)?;
+            }
+            desk.save(tx).await?;
+            if let Some((event, _)) = revoked.first() {
+                tx.caused_by(event);
+                duty::left(tx, &leaving).await?;
+                tx.set_origin(None);
             }
         }
-        if let Some(event) = appointing {
-            on_role_granted(&mut desk, event, &unfilled)?;
-        }
-        desk.save(tx).await?;
-        match revoked.first() {
-            Some((event, _)) => duty::left(tx, event, &leaving).await,
-            None => Ok(()),
+        // Last: workers are locked after their tasks.
+        grants::pass_on(tx.conn, &ended).await
+    }
+}
+
+/// Carries out what is told about tasks, but for what was told before: that is no news, under whatever id it comes
+/// again.
+fn on_news(desk: &mut Desk, event: &Event, news: &News) -> Result<()> {
+    desk.caused_by(event);
+    let about = news.tasks(desk).into_iter();
+    let (told, known): (Vec<TaskId>, Vec<TaskId>) =
+        about.partition(|id| desk.learns(*id, event.aggregate_version));
+    for id in known {
+        tracing::warn!(event.id = %event.id, task.id = %id, "dropped: the task knew of this version of its case, or a later one");
+    }
+    for id in told {
+        match news {
+            News::Signed(task) => on_task_signed(desk, Task::clone(task))?,
+            News::Objected(_) => on_task_objected(desk, id)?,
+            News::Cancelled(_) => on_task_cancelled(desk, id)?,
+            News::Refused(_) => on_admission_refused_by_community(desk, id)?,
+            News::Returned(_, due) => on_task_returned(desk, id, due.as_ref())?,
+            News::Approved(_) => on_task_approved(desk, id)?,
+            News::Completed(_) => on_case_completed(desk, id)?,
+            News::Withdrawn(_) => on_case_withdrawn(desk, id)?,
+            News::Closed(_) => on_case_closed(desk, id)?,
+            News::Due(_, due) => on_due(desk, id, *due),
         }
     }
+    Ok(())
 }
 
 /// A year's working days are known, or others than before.
@@ -228,6 +246,43 @@ fn on_case_closed(desk: &mut Desk, id: TaskId) -> Result<()> {
     if over { Ok(()) } else { desk.approved(id, "case_closed") }
 }
 
+/// Its limit was extended, is counted anew, or goes on after a rest.
+fn on_due(desk: &mut Desk, id: TaskId, due: Timestamp) {
+    desk.due(id, due);
+}
+
+impl Due {
+    /// Of an event about a limit; `None` where no task is due by that.
+    fn read(event: &Event) -> Result<Option<(Self, Timestamp)>> {
+        let (facts, due) = if event.is::<CaseExtended>() {
+            let extended: CaseExtended = event.decode()?;
+            (extended.facts, extended.resolve_due_time)
+        } else if event.is::<CaseResumed>() {
+            let facts = event.decode::<CaseResumed>()?.facts;
+            let due = facts.as_ref().and_then(|facts| facts.resolve_due_time);
+            (facts, due)
+        } else {
+            let moved: ClockMoved = event.decode()?;
+            match moved.clock() {
+                ClockKind::Assist => {
+                    let task = TaskId(uuid("task_id", &moved.task_id)?);
+                    let due = moved.due_time.as_ref().and_then(from_proto);
+                    return Ok(due.map(|due| (Self::Task(task), due)));
+                }
+                ClockKind::Resolve | ClockKind::Rework => {
+                    // Only the one that counts now: the first limit is past when the work is done again.
+                    let counts = moved.facts.as_ref().and_then(|facts| facts.resolve_due_time);
+                    (moved.facts, moved.due_time.filter(|due| counts == Some(*due)))
+                }
+                _ => return Ok(None),
+            }
+        };
+        let lead = facts.and_then(|facts| Uuid::try_parse(&facts.lead_org_id).ok());
+        let due = due.as_ref().and_then(from_proto);
+        Ok(lead.zip(due).map(|(lead, due)| (Self::Lead(event.partition_key, OrgId(lead)), due)))
+    }
+}
+
 impl News {
     /// The tasks that it is about; of a case those that are known.
     fn tasks(&self, desk: &Desk) -> Vec<TaskId> {
@@ -240,6 +295,12 @@ impl News {
             | Self::Approved(id)
             | Self::Completed(id) => vec![*id],
             Self::Withdrawn(case) | Self::Closed(case) => desk.tasks_of(*case),
+            Self::Due(Due::Task(id), _) => vec![*id],
+            Self::Due(Due::Lead(case, org), _) => {
+                // An organisation has one task of a case at a time.
+                let of_lead = |id: &TaskId| desk.task(*id).is_some_and(|task| task.org_id == *org);
+                desk.tasks_of(*case).into_iter().filter(of_lead).collect()
+            }
         }
     }
 
@@ -281,6 +342,13 @@ impl News {
         } else if event.is::<CaseClosed>() {
             touch.cases.push(event.partition_key);
             Self::Closed(event.partition_key)
+        } else if event.is::<CaseExtended>() || event.is::<CaseResumed>() || event.is::<ClockMoved>() {
+            let Some((due, at)) = Due::read(event)? else { return Ok(None) };
+            match due {
+                Due::Task(id) => touch.tasks.push(id.0),
+                Due::Lead(case, _) => touch.cases.push(case),
+            }
+            Self::Due(due, at)
         } else {
             return Ok(None);
         };

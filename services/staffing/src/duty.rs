@@ -109,11 +109,10 @@ pub async fn give_back(tx: &mut Tx<'_>, demand: &Demand, returned: Returned) -> 
 }
 
 /// Somebody left a post that a transfer counts on: there is nobody for it any more, at once, also when it is in effect (C-12).
-pub async fn left(tx: &mut Tx<'_>, event: &Event, leaving: &[Worker]) -> Result<()> {
+pub async fn left(tx: &mut Tx<'_>, leaving: &[Worker]) -> Result<()> {
     let posts: Vec<Uuid> = leaving.iter().map(|worker| worker.post_id.0).collect();
     for demand in demands::lock_counting_on(tx.conn, &posts).await? {
         let Some((demand, returned)) = demand.vacated() else { continue };
-        tx.caused_by(event);
         give_back(tx, &demand, returned).await?;
         let told = StaffUnavailable {
             duty_transfer_id: demand.transfer_id.to_string(),
@@ -121,7 +120,6 @@ pub async fn left(tx: &mut Tx<'_>, event: &Event, leaving: &[Worker]) -> Result<
             reason_code: "post_vacant".to_owned(),
         };
         tx.emit(Emit::new(demand.transfer_id, demand.version, &told).line(demand.line.as_deref()));
-        tx.set_origin(None);
         demands::write(tx.conn, &demand).await?;
     }
     Ok(())

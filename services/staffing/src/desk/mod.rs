@@ -136,7 +136,28 @@ impl Desk {
                 }
             }
         }
+        self.carry_due(id);
         self.offer(id)
+    }
+
+    /// A task is due at another time than before.
+    pub fn due(&mut self, id: TaskId, due_at: Timestamp) {
+        let going_on = |(task, _): &&mut (Task, bool)| task.state != TaskState::Ended;
+        let Some((task, changed)) = self.tasks.get_mut(&id).filter(going_on) else { return };
+        *changed |= task.due_at != Some(due_at);
+        task.due_at = Some(due_at);
+        self.carry_due(id);
+    }
+
+    /// Who has a task in hand sees when it is due now.
+    fn carry_due(&mut self, id: TaskId) {
+        let Some(due_at) = self.task(id).map(|task| task.due_at) else { return };
+        let held: Vec<AssignmentId> = self.held(id).into_iter().map(|held| held.id).collect();
+        for id in held {
+            if let Some((_, now)) = self.assignments.get_mut(&id) {
+                now.fall_due(due_at);
+            }
+        }
     }
 
     /// The task ended without a result, or its case did.
@@ -181,6 +202,7 @@ impl Desk {
         } else {
             task.start_over();
         }
+        self.carry_due(id);
         self.offer(id)
     }
 

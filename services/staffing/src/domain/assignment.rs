@@ -272,6 +272,14 @@ impl Assignment {
         Ok((self.moved(Verb::Cancel)?.ended(reason_code, now), Fact::Cancelled))
     }
 
+    /// The task is due at another time, or at none; nothing is told of it.
+    pub fn fall_due(&mut self, due_at: Option<Timestamp>) {
+        if self.due_at != due_at {
+            self.due_at = due_at;
+            self.version += 1;
+        }
+    }
+
     fn moved(&self, verb: Verb) -> Result<Self> {
         let state = self.state.after(verb).ok_or_else(|| {
             Error::wrong_state(KIND, self.id, format!("cannot {verb:?} when {:?}", self.state).to_lowercase())

@@ -136,7 +136,7 @@ pub struct Worker {
     pub worker_ref: String,
     /// Post held.
     pub post_id: PostId,
-    /// Grant that made the worker.
+    /// Grant that the worker stands on; `None` when appointed by hand.
     pub grant_id: Option<GrantId>,
     /// Kind of the post.
     pub kind: PostKind,

@@ -122,7 +122,12 @@ impl WorkforceRpc {
     }
 
     /// A worker, if within reach.
-    async fn reached(&self, tx: &mut Tx<'_>, caller: &Caller, id: WorkerId) -> Result<Option<Worker>> {
+    pub(super) async fn reached(
+        &self,
+        tx: &mut Tx<'_>,
+        caller: &Caller,
+        id: WorkerId,
+    ) -> Result<Option<Worker>> {
         let found = workers::find(tx.conn, id).await?;
         let topology = self.setup.topology.load();
         Ok(found.filter(|worker| reach::org(caller, &topology, worker.org_id)))

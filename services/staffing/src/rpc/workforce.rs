@@ -11,19 +11,20 @@ use chassis::{
 };
 use proto::staffing::v1::{
     CancelShiftRequest, CancelShiftResponse, CreatePostRequest, CreatePostResponse, CreateShiftRequest,
-    CreateShiftResponse, CreateWorkerRequest, CreateWorkerResponse, ListPostsRequest, ListPostsResponse,
-    ListShiftsRequest, ListShiftsResponse, ListWorkersRequest, ListWorkersResponse,
-    workforce_service_server::WorkforceService,
+    CreateShiftResponse, CreateWorkerRequest, CreateWorkerResponse, EndWorkerRequest, EndWorkerResponse,
+    ListPostsRequest, ListPostsResponse, ListShiftsRequest, ListShiftsResponse, ListWorkersRequest,
+    ListWorkersResponse, workforce_service_server::WorkforceService,
 };
 use tonic::{Request, Response};
 use uuid::Uuid;
 
 use super::{convert, reach};
 use crate::{
-    desk::Setup,
+    desk::{Desk, Setup, Touch},
     domain::{OrgId, PersonId, Post, PostId, PostKind, PostState, UnitId, Worker, WorkerId},
     duty,
-    store::{lists, posts, workers},
+    store::{lists, posts, tasks, workers},
+    workforce::TAKEN_UP,
 };
 
 /// Working minutes of a full day on a post made by hand.
@@ -139,11 +140,44 @@ impl WorkforceRpc {
                 open_minutes: 0,
                 last_offered_at: None,
             };
-            let answer = CreateWorkerResponse { worker: Some((&worker).into()) };
             posts::write(tx.conn, &[Post { state: PostState::Filled, ..post }], tx.now).await?;
-            workers::insert(tx.conn, &[worker], tx.now).await?;
+            workers::insert(tx.conn, std::slice::from_ref(&worker), tx.now).await?;
             duty::held(tx, &[post_id.0]).await?;
+            let unfilled = tasks::unfilled(tx.conn, &[worker.org_id.0], TAKEN_UP).await?;
+            if unfilled.is_empty() {
+                return Ok(CreateWorkerResponse { worker: Some((&worker).into()) });
+            }
+            let touch = Touch { tasks: unfilled.clone(), offers: true, ..Touch::default() };
+            let mut desk = Desk::open(tx, &self.setup, touch).await?;
+            desk.take_up(&unfilled)?;
+            let answer = CreateWorkerResponse { worker: desk.worker(worker.id).map(Into::into) };
+            desk.save(tx).await?;
             Ok(answer)
+        })
+        .await
+    }
+
+    /// Ends an appointment made by hand. Who stands on a grant leaves with that.
+    async fn end_worker(&self, caller: &Caller, request: EndWorkerRequest) -> Result<EndWorkerResponse> {
+        let meta = Meta::new("EndWorker", &request.request_id, &request)?;
+        let id = WorkerId(convert::uuid("worker_id", &request.worker_id)?);
+        once(&self.db, caller, meta, async |tx: &mut Tx<'_>| {
+            let found = self.reached(tx, caller, id).await?;
+            let worker = found.ok_or_else(|| Error::not_found(workers::KIND, id))?;
+            if !worker.active {
+                return Err(Error::wrong_state(workers::KIND, id, "has left already"));
+            }
+            if worker.grant_id.is_some() {
+                return Err(Error::wrong_state(workers::KIND, id, "stands on a grant that is to be revoked"));
+            }
+            let leaving = vec![worker];
+            let touch = Touch { leaving: leaving.clone(), offers: true, ..Touch::default() };
+            let mut desk = Desk::open(tx, &self.setup, touch).await?;
+            desk.hand_over()?;
+            desk.save(tx).await?;
+            duty::left(tx, &leaving).await?;
+            let left = workers::find(tx.conn, id).await?;
+            Ok(EndWorkerResponse { worker: left.as_ref().map(Into::into) })
         })
         .await
     }
@@ -219,6 +253,11 @@ impl WorkforceService for WorkforceRpc {
     async fn create_worker(&self, request: Request<CreateWorkerRequest>) -> RpcResult<CreateWorkerResponse> {
         let caller = Caller::of(&request)?;
         Ok(Response::new(self.create_worker(&caller, request.into_inner()).await?))
+    }
+
+    async fn end_worker(&self, request: Request<EndWorkerRequest>) -> RpcResult<EndWorkerResponse> {
+        let caller = Caller::of(&request)?;
+        Ok(Response::new(self.end_worker(&caller, request.into_inner()).await?))
     }
 
     async fn list_workers(&self, request: Request<ListWorkersRequest>) -> RpcResult<ListWorkersResponse> {

@@ -164,10 +164,11 @@ async fn update(mut conn: &AsyncPgConnection, rows: &[&Assignment]) -> Result<()
         r"UPDATE assignments a
              SET state = d.state, accepted_at = d.accepted_at, on_site_at = d.on_site_at, done_at = d.done_at,
                  ended_at = d.ended_at, minutes = d.minutes, evidence = string_to_array(d.evidence, E'\x1f'),
-                 end_reason = d.end_reason, version = d.version
+                 end_reason = d.end_reason, version = d.version, due_at = d.due_at
             FROM unnest($1::uuid[], $2::smallint[], $3::timestamptz[], $4::timestamptz[], $5::timestamptz[],
-                        $6::timestamptz[], $7::integer[], $8::text[], $9::text[], $10::bigint[])
-                 AS d (id, state, accepted_at, on_site_at, done_at, ended_at, minutes, evidence, end_reason, version)
+                        $6::timestamptz[], $7::integer[], $8::text[], $9::text[], $10::bigint[], $11::timestamptz[])
+                 AS d (id, state, accepted_at, on_site_at, done_at, ended_at, minutes, evidence, end_reason, version,
+                       due_at)
            WHERE a.assignment_id = d.id",
     )
     .bind::<Array<SqlUuid>, _>(rows.iter().map(|a| a.id.0).collect::<Vec<_>>())
@@ -180,6 +181,7 @@ async fn update(mut conn: &AsyncPgConnection, rows: &[&Assignment]) -> Result<()
     .bind::<Array<Text>, _>(rows.iter().map(|a| joined(&a.evidence)).collect::<Vec<_>>())
     .bind::<Array<Text>, _>(rows.iter().map(|a| a.end_reason.as_str()).collect::<Vec<_>>())
     .bind::<Array<BigInt>, _>(rows.iter().map(|a| a.version).collect::<Vec<_>>())
+    .bind::<Array<Nullable<Timestamptz>>, _>(rows.iter().map(|a| a.due_at).collect::<Vec<_>>())
     .execute(&mut conn)
     .await?;
     if changed == rows.len() {

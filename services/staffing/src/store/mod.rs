@@ -5,6 +5,7 @@
 
 pub mod assignments;
 pub mod demands;
+pub mod grants;
 pub mod lists;
 pub mod notices;
 pub mod posts;

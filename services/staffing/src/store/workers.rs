@@ -147,27 +147,44 @@ pub async fn find(conn: &mut AsyncPgConnection, id: WorkerId) -> Result<Option<W
     row.map(Worker::try_from).transpose()
 }
 
-/// The active workers that some grants made.
+/// The active workers who stand on some grants and have no further one in force.
 pub async fn of_grants(conn: &mut AsyncPgConnection, grants: &[Uuid]) -> Result<Vec<Worker>> {
-    let rows: Vec<Row> =
-        cached("SELECT * FROM workers WHERE grant_id = ANY($1) AND active ORDER BY worker_id")
-            .bind::<Array<SqlUuid>, _>(grants)
-            .load(conn)
-            .await?;
+    let rows: Vec<Row> = cached(
+        "SELECT * FROM workers w WHERE w.grant_id = ANY($1) AND w.active
+            AND NOT EXISTS (SELECT 1 FROM worker_grants f WHERE f.worker_id = w.worker_id AND NOT f.ended)
+          ORDER BY w.worker_id",
+    )
+    .bind::<Array<SqlUuid>, _>(grants)
+    .load(conn)
+    .await?;
     rows.into_iter().map(Worker::try_from).collect()
 }
 
-/// Which of some grants have made a worker already, active or ended.
+/// The active workers among some people who stand on grants.
+pub async fn of_people(conn: &mut AsyncPgConnection, people: &[Uuid]) -> Result<Vec<Worker>> {
+    let rows: Vec<Row> = cached(
+        "SELECT * FROM workers WHERE person_id = ANY($1) AND grant_id IS NOT NULL AND active ORDER BY worker_id",
+    )
+    .bind::<Array<SqlUuid>, _>(people)
+    .load(conn)
+    .await?;
+    rows.into_iter().map(Worker::try_from).collect()
+}
+
+/// Which of some grants somebody stands on or stood on already, active or ended.
 pub async fn known_grants(conn: &mut AsyncPgConnection, grants: &[Uuid]) -> Result<Vec<GrantId>> {
     #[derive(QueryableByName)]
     struct Id {
         #[diesel(sql_type = SqlUuid)]
         grant_id: Uuid,
     }
-    let rows: Vec<Id> = cached("SELECT grant_id FROM workers WHERE grant_id = ANY($1)")
-        .bind::<Array<SqlUuid>, _>(grants)
-        .load(conn)
-        .await?;
+    let rows: Vec<Id> = cached(
+        "SELECT grant_id FROM workers WHERE grant_id = ANY($1)
+         UNION SELECT grant_id FROM worker_grants WHERE grant_id = ANY($1)",
+    )
+    .bind::<Array<SqlUuid>, _>(grants)
+    .load(conn)
+    .await?;
     Ok(rows.into_iter().map(|row| GrantId(row.grant_id)).collect())
 }
 

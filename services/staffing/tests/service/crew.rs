@@ -247,7 +247,7 @@ async fn that_somebody_is_missing_is_not_told_again_when_the_result_is_sent_back
 async fn who_declines_is_not_asked_by_their_other_post() {
     let (world, staff, case) = field_check(1).await;
     let second_post = Hired { persona: staff[0].persona.clone(), grant_id: new_id() };
-    let granted = granted(&second_post, Role::ServiceWorker, COMMUNITY, STATION, "");
+    let granted = granted(&second_post, Role::StationHead, COMMUNITY, STATION, "");
     world.tell(second_post.persona.person_id, &granted).await;
     let (first, offer) = crew(&world, &case, &staff).await.remove(0);
     world.sent().await;

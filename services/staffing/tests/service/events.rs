@@ -1,10 +1,17 @@
 //! What events do here. `World::tell` delivers each of them again, also under another id, which changes nothing.
 
-use chassis::{auth::Role, clock::new_id, event::Event, testing::Persona};
+use chassis::{
+    auth::Role,
+    clock::{new_id, to_proto},
+    event::Event,
+    testing::Persona,
+};
+use chrono::DateTime;
 use proto::{
     case_routing::v1::{
-        AdmissionRefusedByCommunity, CaseClosed, CaseCompleted, CaseWithdrawn, DispatchMode, Nature,
-        TaskApproved, TaskCancelled, TaskObjected,
+        AdmissionRefusedByCommunity, CaseClosed, CaseCompleted, CaseExtended, CaseFacts, CaseResumed,
+        CaseWithdrawn, ClockKind, ClockMoved, DispatchMode, Nature, TaskApproved, TaskCancelled, TaskObjected,
+        TaskPart, TaskReturned,
     },
     staffing::v1::{
         AssignmentAccepted, AssignmentOffered, AssignmentState::*, AssignmentUnfilled, ListWorkersRequest,
@@ -194,6 +201,72 @@ async fn what_everybody_declined_is_not_offered_again_by_the_same_signature() {
     // A new one starts the work over.
     world.tell(case.id, &case.signed(STATION, COMMUNITY, &["patrol"])).await;
     assert_eq!(world.sent().await, ["AssignmentOffered"]);
+}
+
+#[tokio::test]
+async fn a_task_that_is_due_later_is_so_for_its_worker_too() {
+    let (world, staff, case) = asked().await;
+    // The station leads, the office assists.
+    let officer = world.hire(Role::StreetDispatcher, STREET, STREET_OFFICE, "").await;
+    let assist = Case { task: new_id(), ..case };
+    let mut signed = assist.signed(STREET_OFFICE, STREET, &[]);
+    signed.set_part(TaskPart::Assist);
+    world.tell(case.id, &signed).await;
+    let (holder, offer) = world.holder(case.task, &staff).await;
+    let accepted = world.accept(holder, &offer.assignment_id).await.unwrap();
+    world.sent().await;
+    let case_id = case.id.to_string();
+    let later = |hours: i64| DateTime::from_timestamp(1_773_000_000 + 3_600 * hours, 0).map(to_proto);
+    let facts = |hours: i64| {
+        let resolve_due_time = later(hours);
+        Some(CaseFacts { lead_org_id: STATION.to_string(), resolve_due_time, ..Default::default() })
+    };
+    let due = async || {
+        let (lead, assist) = (world.of_task(case.task).await, world.of_task(assist.task).await);
+        (lead[0].due_time, assist[0].due_time)
+    };
+    assert_eq!(due().await, (later(0), later(0)));
+
+    let extended = CaseExtended {
+        case_id: case_id.clone(),
+        facts: facts(1),
+        resolve_due_time: later(1),
+        ..Default::default()
+    };
+    let extension = world.tell(case.id, &extended).await;
+    assert_eq!(due().await, (later(1), later(0)));
+    let moved = |clock: ClockKind, hours: i64| ClockMoved {
+        case_id: case_id.clone(),
+        facts: facts(2),
+        clock: clock.into(),
+        task_id: assist.task.to_string(),
+        due_time: later(hours),
+        ..Default::default()
+    };
+    world.tell(case.id, &moved(ClockKind::Resolve, 2)).await;
+    assert_eq!(due().await, (later(2), later(0)));
+    world.tell(case.id, &moved(ClockKind::Assist, 3)).await;
+    assert_eq!(due().await, (later(2), later(3)));
+    // Neither what no task is due by, nor a limit that counts no more, nor what was known before.
+    world.tell(case.id, &moved(ClockKind::Verify, 9)).await;
+    world.tell(case.id, &moved(ClockKind::Rework, 9)).await;
+    world.service.deliver(Event { id: new_id(), ..extension }).await;
+    assert_eq!(due().await, (later(2), later(3)));
+    world.tell(case.id, &CaseResumed { case_id: case_id.clone(), facts: facts(4) }).await;
+    assert_eq!(due().await, (later(4), later(3)));
+    let shown = world.of_task(case.task).await.remove(0);
+    assert_ne!(shown.etag, accepted.etag, "whoever saw it as it was sees it anew first");
+
+    // Sent back while somebody is at work; whoever takes over is asked for what is due now.
+    let returned =
+        TaskReturned { case_id, task_id: case.task.to_string(), due_time: later(5), ..Default::default() };
+    world.tell(case.id, &returned).await;
+    assert_eq!(due().await, (later(5), later(3)));
+    assert!(world.sent().await.is_empty());
+    world.revoke(holder).await;
+    assert_eq!(world.states(case.task).await, [Offered, Cancelled]);
+    assert_eq!(due().await, (later(5), later(3)));
+    assert_eq!(world.of_task(assist.task).await[0].worker_ref, officer.persona.actor_ref);
 }
 
 #[tokio::test]

@@ -7,8 +7,8 @@ use chassis::{
 };
 use chrono::TimeDelta;
 use proto::staffing::v1::{
-    CancelShiftRequest, CreatePostRequest, CreateShiftRequest, CreateWorkerRequest, ListPostsRequest,
-    ListShiftsRequest, ListWorkersRequest, PostKind, Worker,
+    CancelShiftRequest, CreatePostRequest, CreateShiftRequest, CreateWorkerRequest, EndWorkerRequest,
+    ListPostsRequest, ListShiftsRequest, ListWorkersRequest, PostKind, Worker,
 };
 use tonic::Code;
 use uuid::Uuid;
@@ -67,6 +67,107 @@ async fn a_grant_makes_a_worker_with_the_skills_of_role_and_line_and_a_revocatio
     // The seat is taken again, not doubled.
     world.hire(Role::DeptOfficer, DISTRICT, HOUSING, "housing").await;
     posts("filled").await;
+}
+
+#[tokio::test]
+async fn whoever_has_two_grants_for_one_work_holds_one_seat_until_both_have_ended() {
+    let world = World::start().await;
+    let first = world.hire(Role::ServiceWorker, COMMUNITY, STATION, "").await;
+    let again = |unit: Uuid| {
+        let further = Hired { persona: first.persona.clone(), grant_id: new_id() };
+        let message = granted(&further, Role::ServiceWorker, unit, STATION, "");
+        (further, message)
+    };
+    let person = first.persona.person_id;
+    let (second, of_second) = again(COURTYARD);
+    let (third, of_third) = again(STREET);
+    world.tell(person, &of_second).await;
+    world.tell(person, &of_third).await;
+    let held = async || {
+        let posts = world.workforce(&head()).list_posts(ListPostsRequest::default()).await.unwrap();
+        let states: Vec<String> = posts.into_inner().posts.into_iter().map(|post| post.state).collect();
+        let found = workers(&world, &head()).await;
+        (states, found.into_iter().map(|worker| worker.area_unit_id).collect::<Vec<_>>())
+    };
+    let filled = |area: Uuid| (vec!["filled".to_owned()], vec![area.to_string()]);
+    assert_eq!(held().await, filled(COMMUNITY));
+    world.revoke(&second).await;
+    assert_eq!(held().await, filled(COMMUNITY), "it was given besides");
+    world.tell(person, &of_second).await;
+    world.revoke(&first).await;
+    assert_eq!(held().await, filled(STREET), "by the third: the second has ended, though it was told again");
+    let told_again = granted(&first, Role::ServiceWorker, COMMUNITY, STATION, "");
+    world.tell(person, &told_again).await;
+    world.revoke(&third).await;
+    assert_eq!(held().await, (vec!["vacant".to_owned()], Vec::new()), "and so has the first");
+
+    // Another work is another seat, whoever does it.
+    world.hire(Role::ServiceWorker, COMMUNITY, STATION, "").await;
+    let both = Hired { persona: first.persona.clone(), grant_id: new_id() };
+    world.tell(person, &granted(&both, Role::StationHead, COMMUNITY, STATION, "")).await;
+    assert_eq!(workers(&world, &head()).await.len(), 2);
+}
+
+#[tokio::test]
+async fn who_is_appointed_by_hand_is_asked_for_what_waits_and_leaves_by_hand() {
+    let world = World::start().await;
+    let case = Case::new();
+    world.tell(case.id, &case.signed(STATION, COMMUNITY, &[])).await;
+    assert_eq!(world.sent().await, ["AssignmentUnfilled"]);
+    let head = head();
+    let mut client = world.workforce(&head);
+    let request = CreatePostRequest {
+        request_id: request_id(),
+        kind: PostKind::SocialWorker.into(),
+        org_id: STATION.to_string(),
+        line: String::new(),
+    };
+    let post = client.create_post(request).await.unwrap().into_inner().post.unwrap();
+    let by_hand =
+        Hired { persona: Persona::new(Role::ServiceWorker, COMMUNITY).org(STATION), grant_id: new_id() };
+    let request = CreateWorkerRequest {
+        request_id: request_id(),
+        person_id: by_hand.persona.person_id.to_string(),
+        worker_ref: by_hand.persona.actor_ref.clone(),
+        post_id: post.post_id.clone(),
+        ..Default::default()
+    };
+    let appointed = client.create_worker(request).await.unwrap().into_inner().worker.unwrap();
+    assert_eq!(world.sent().await, ["AssignmentOffered"]);
+    assert_eq!(appointed.open_assignments, 1);
+    let (_, offer) = world.holder(case.task, std::slice::from_ref(&by_hand)).await;
+    world.accept(&by_hand, &offer.assignment_id).await.unwrap();
+    let by_grant = world.hire(Role::ServiceWorker, COMMUNITY, STATION, "").await;
+    let found = workers(&world, &head).await;
+    let granted = found.iter().find(|worker| worker.worker_ref == by_grant.persona.actor_ref).unwrap();
+    world.sent().await;
+
+    let end = |worker: &str| EndWorkerRequest { worker_id: worker.to_owned(), request_id: request_id() };
+    let refused = client.end_worker(end(&granted.worker_id)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition, "{refused}");
+    let stranger = Persona::new(Role::StationHead, OTHER_COMMUNITY).org(OTHER_STATION);
+    for worker in [&appointed.worker_id, &request_id()] {
+        let hidden = world.workforce(&stranger).end_worker(end(worker)).await.unwrap_err();
+        assert_eq!(hidden.code(), Code::NotFound, "{hidden}");
+    }
+    assert_eq!(fields(&client.end_worker(end("?")).await.unwrap_err()), ["worker_id"]);
+    assert!(world.sent().await.is_empty());
+
+    let request = end(&appointed.worker_id);
+    let ended = client.end_worker(request.clone()).await.unwrap().into_inner();
+    assert_eq!(client.end_worker(request).await.unwrap().into_inner(), ended, "a repeat answers the same");
+    let ended = ended.worker.unwrap();
+    assert_eq!((ended.active, ended.open_assignments), (false, 0));
+    assert_eq!(world.sent().await, ["AssignmentCancelled", "AssignmentOffered"]);
+    world.holder(case.task, std::slice::from_ref(&by_grant)).await;
+    let posts = client.list_posts(ListPostsRequest::default()).await.unwrap().into_inner().posts;
+    let left = posts.iter().find(|known| known.post_id == post.post_id).unwrap();
+    assert_eq!(left.state, "vacant");
+    let next = Case::new();
+    world.tell(next.id, &next.signed(STATION, COMMUNITY, &[])).await;
+    world.holder(next.task, std::slice::from_ref(&by_grant)).await;
+    let twice = client.end_worker(end(&appointed.worker_id)).await.unwrap_err();
+    assert_eq!(twice.code(), Code::FailedPrecondition, "{twice}");
 }
 
 #[tokio::test]
