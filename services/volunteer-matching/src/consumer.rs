@@ -172,6 +172,7 @@ impl Events {
             volunteer_id: None,
             volunteer_person: None,
             volunteer_ref: String::new(),
+            stepped_back: Vec::new(),
             record: None,
             version: 1,
             created_at: tx.now,

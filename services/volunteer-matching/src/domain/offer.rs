@@ -4,7 +4,7 @@
 use chassis::{Error, Result, Timestamp};
 use uuid::Uuid;
 
-use super::{OfferId, RecordId, VolunteerId, ranking::Candidate, texts};
+use super::{OfferId, RecordId, Volunteer, VolunteerId, ranking::Candidate, texts};
 
 texts!(
     /// State of an offer.
@@ -43,6 +43,10 @@ texts!(
         Withdraw = "withdraw",
         /// The partner gives up.
         GiveUp = "give_up",
+        /// The partner says who does it.
+        Name = "name",
+        /// The volunteer who was to do it says no.
+        StepBack = "step_back",
         /// The partner says it is done.
         Complete = "complete",
         /// The work goes back to the partner.
@@ -51,6 +55,11 @@ texts!(
 );
 
 impl OfferState {
+    /// Whether something is still to be done by the partner.
+    pub fn is_open(self) -> bool {
+        matches!(self, Self::Offered | Self::Accepted | Self::Confirmed)
+    }
+
     /// The state after a verb; `None` where it is not allowed.
     pub fn after(self, verb: Verb) -> Option<Self> {
         use OfferState::{Accepted, Completed, Confirmed, Declined, Expired, GivenUp, Offered, Withdrawn};
@@ -60,6 +69,7 @@ impl OfferState {
             (Accepted, Verb::Confirm) => Some(Confirmed),
             (Offered | Accepted, Verb::Expire) => Some(Expired),
             (Offered | Accepted | Confirmed | Completed, Verb::Withdraw) => Some(Withdrawn),
+            (Accepted | Confirmed, Verb::Name | Verb::StepBack) => Some(self),
             (Confirmed, Verb::GiveUp) => Some(GivenUp),
             (Confirmed, Verb::Complete) => Some(Completed),
             (Completed, Verb::Rework) => Some(Confirmed),
@@ -131,6 +141,8 @@ pub struct Offer {
     pub volunteer_person: Option<Uuid>,
     /// Pseudonym of the volunteer.
     pub volunteer_ref: String,
+    /// Volunteers who said no to it; none of them is named again.
+    pub stepped_back: Vec<VolunteerId>,
     /// The live record, if any.
     pub record: Option<Record>,
     /// Version of the row.
@@ -175,6 +187,24 @@ impl Offer {
             });
         }
         self.turn(Verb::Accept, now)
+    }
+
+    /// Who does it from now on: a volunteer, or the organisation itself.
+    pub fn entrust(&mut self, volunteer: Option<&Volunteer>) {
+        self.volunteer_id = volunteer.map(|volunteer| volunteer.id);
+        self.volunteer_person = volunteer.map(|volunteer| volunteer.person_id);
+        self.volunteer_ref = volunteer.map(|volunteer| volunteer.volunteer_ref.clone()).unwrap_or_default();
+    }
+
+    /// The volunteer says no after all. The organisation stays bound: it names another, or does the work itself.
+    ///
+    /// # Errors
+    /// `WrongState` unless accepted or confirmed.
+    pub fn step_back(&self, now: Timestamp) -> Result<Self> {
+        let mut offer = self.turn(Verb::StepBack, now)?;
+        offer.stepped_back.extend(offer.volunteer_id);
+        offer.entrust(None);
+        Ok(offer)
     }
 
     /// The partner says the work is done; the hours are drafted, and count once the case is closed.
@@ -239,6 +269,7 @@ impl Offer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::VolunteerState;
 
     fn offer(state: OfferState) -> Offer {
         let now = Timestamp::UNIX_EPOCH;
@@ -256,6 +287,7 @@ mod tests {
             volunteer_id: None,
             volunteer_person: None,
             volunteer_ref: String::new(),
+            stepped_back: Vec::new(),
             record: None,
             version: 1,
             created_at: now,
@@ -275,6 +307,10 @@ mod tests {
             (S::Accepted, Verb::Confirm, S::Confirmed),
             (S::Accepted, Verb::Expire, S::Expired),
             (S::Accepted, Verb::Withdraw, S::Withdrawn),
+            (S::Accepted, Verb::Name, S::Accepted),
+            (S::Accepted, Verb::StepBack, S::Accepted),
+            (S::Confirmed, Verb::Name, S::Confirmed),
+            (S::Confirmed, Verb::StepBack, S::Confirmed),
             (S::Confirmed, Verb::GiveUp, S::GivenUp),
             (S::Confirmed, Verb::Complete, S::Completed),
             (S::Confirmed, Verb::Withdraw, S::Withdrawn),
@@ -334,6 +370,29 @@ mod tests {
             Some(RecordState::Locked),
             "locked hours stay"
         );
+    }
+
+    #[test]
+    fn who_steps_back_is_remembered_and_the_offer_stays_as_it_is() {
+        let now = Timestamp::UNIX_EPOCH + chrono::Duration::days(1);
+        let volunteer = Volunteer {
+            id: VolunteerId(Uuid::from_u128(4)),
+            person_id: Uuid::from_u128(5),
+            volunteer_ref: "v".into(),
+            org_id: Uuid::from_u128(3),
+            home_unit_id: None,
+            skill_codes: None,
+            state: VolunteerState::Active,
+            locked_minutes: 0,
+            open_offers: 0,
+        };
+        for state in [OfferState::Accepted, OfferState::Confirmed] {
+            let mut named = offer(state);
+            named.entrust(Some(&volunteer));
+            let left = named.step_back(now).expect("always");
+            let stepped_back = vec![volunteer.id];
+            assert_eq!(left, Offer { stepped_back, version: 2, updated_at: now, ..offer(state) });
+        }
     }
 
     #[test]

@@ -65,7 +65,8 @@ pub fn states(field: &str, values: &[i32]) -> Result<Vec<OfferState>> {
         .collect()
 }
 
-/// An offer as callers see it. Who else was ranked is shown to the organisation's managers only.
+/// An offer as callers see it. Who else was ranked, and has not stepped back, is shown to the organisation's managers
+/// only.
 pub fn offer(offer: &Offer, managed: &[Uuid]) -> wire::Offer {
     let candidates = if managed.contains(&offer.org_id) { offer.candidates.as_slice() } else { &[] };
     wire::Offer {
@@ -78,6 +79,7 @@ pub fn offer(offer: &Offer, managed: &[Uuid]) -> wire::Offer {
         due_time: Some(to_proto(offer.due_at)),
         candidates: candidates
             .iter()
+            .filter(|candidate| !offer.stepped_back.contains(&candidate.volunteer_id))
             .map(|candidate| wire::OfferCandidate {
                 volunteer_id: candidate.volunteer_id.to_string(),
                 score: candidate.score,

@@ -10,8 +10,9 @@ use chassis::{
     proto::volunteer_matching::v1::{
         AcceptOfferRequest, AcceptOfferResponse, CompleteOfferRequest, CompleteOfferResponse,
         DeclineOfferRequest, DeclineOfferResponse, GetOfferRequest, GetOfferResponse, GiveUpOfferRequest,
-        GiveUpOfferResponse, ListOffersRequest, ListOffersResponse, SocialAccepted, SocialCompleted,
-        SocialDeclined, SocialGaveUp, offer_service_server::OfferService,
+        GiveUpOfferResponse, ListOffersRequest, ListOffersResponse, NameVolunteerRequest,
+        NameVolunteerResponse, SocialAccepted, SocialCompleted, SocialDeclined, SocialGaveUp,
+        StepBackRequest, StepBackResponse, offer_service_server::OfferService,
     },
     update,
 };
@@ -45,28 +46,19 @@ struct Accept {
 impl Accept {
     /// Who does it: the one the partner named, else the best ranked who is still free, else the organisation itself.
     fn choose(&self, offer: &Offer) -> Result<Option<&Volunteer>> {
+        if self.named.is_some() {
+            return nameable(self.found.first(), offer).map(Some);
+        }
         let mut own = self.found.iter().filter(|volunteer| volunteer.org_id == offer.org_id);
-        if self.named.is_none() {
-            return Ok(own.find(|volunteer| volunteer.is_free()));
-        }
-        let named = own.next();
-        let named =
-            named.ok_or_else(|| Error::invalid("volunteer_id", "does not belong to the organisation"))?;
-        if named.state != VolunteerState::Active {
-            return Err(Error::invalid("volunteer_id", "takes no part at present"));
-        }
-        Ok(Some(named))
+        Ok(own.find(|volunteer| volunteer.is_free()))
     }
 }
 
 impl Decide<Offer> for Accept {
     fn decide(&self, current: Option<&Offer>, by: &Caller, now: Timestamp) -> Result<Decision<Offer>> {
         let mut offer = manageable(current, by, self.etag)?.accept(now)?;
-        if let Some(volunteer) = self.choose(&offer)? {
-            offer.volunteer_id = Some(volunteer.id);
-            offer.volunteer_person = Some(volunteer.person_id);
-            offer.volunteer_ref.clone_from(&volunteer.volunteer_ref);
-        }
+        let volunteer = self.choose(&offer)?;
+        offer.entrust(volunteer);
         let event = SocialAccepted {
             case_id: offer.case_id.to_string(),
             offer_id: offer.id.to_string(),
@@ -74,6 +66,39 @@ impl Decide<Offer> for Accept {
             volunteer_ref: offer.volunteer_ref.clone(),
         };
         Ok(decision(offer, |offer| emit(offer, &event)))
+    }
+}
+
+/// The partner says who does it after all. Nobody else has to hear of it: the organisation is bound all the same.
+struct Name {
+    etag: Option<i64>,
+    /// Nobody: the organisation itself.
+    named: Option<Uuid>,
+    found: Option<Volunteer>,
+}
+
+impl Decide<Offer> for Name {
+    fn decide(&self, current: Option<&Offer>, by: &Caller, now: Timestamp) -> Result<Decision<Offer>> {
+        let mut offer = manageable(current, by, self.etag)?.turn(Verb::Name, now)?;
+        let volunteer = self.named.map(|_| nameable(self.found.as_ref(), &offer)).transpose()?;
+        offer.entrust(volunteer);
+        Ok(Decision { aggregate: offer, events: Vec::new() })
+    }
+}
+
+/// The volunteer who was named says no. The organisation stays bound, so that nobody else has to hear of it.
+struct StepBack {
+    etag: Option<i64>,
+}
+
+impl Decide<Offer> for StepBack {
+    fn decide(&self, current: Option<&Offer>, by: &Caller, now: Timestamp) -> Result<Decision<Offer>> {
+        // Nobody says no for another, not even the organisation.
+        if let Some(offer) = current.filter(|offer| offer.volunteer_person != Some(by.person_id)) {
+            return Err(Error::not_found("offer", offer.id));
+        }
+        let offer = existing(current, self.etag)?.step_back(now)?;
+        Ok(Decision { aggregate: offer, events: Vec::new() })
     }
 }
 
@@ -135,6 +160,19 @@ impl Decide<Offer> for Complete {
         };
         Ok(decision(offer, |offer| emit(offer, &event)))
     }
+}
+
+/// The volunteer whom a partner names: one of its own, who takes part and has not said no to this offer.
+fn nameable<'a>(found: Option<&'a Volunteer>, offer: &Offer) -> Result<&'a Volunteer> {
+    let own = found.filter(|volunteer| volunteer.org_id == offer.org_id);
+    let own = own.ok_or_else(|| Error::invalid("volunteer_id", "does not belong to the organisation"))?;
+    if own.state != VolunteerState::Active {
+        return Err(Error::invalid("volunteer_id", "takes no part at present"));
+    }
+    if offer.stepped_back.contains(&own.id) {
+        return Err(Error::invalid("volunteer_id", "has stepped back from this offer"));
+    }
+    Ok(own)
 }
 
 /// The offer in the version that an answer is based on.
@@ -250,6 +288,39 @@ impl OfferService for Offers {
         let command = GiveUp { etag: update::etag(&request.etag)?, reason_code };
         let orgs = offers::managed(&caller);
         let answer = move |offer: &Offer| GiveUpOfferResponse { offer: Some(convert::offer(offer, &orgs)) };
+        let response = self.0.executor.execute(&caller, meta, id, Target::Existing, command, answer).await?;
+        Ok(Response::new(response))
+    }
+
+    async fn name_volunteer(
+        &self,
+        request: Request<NameVolunteerRequest>,
+    ) -> RpcResult<NameVolunteerResponse> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let meta = Meta::new("NameVolunteer", &request.request_id, &request)?;
+        let id = OfferId(convert::id("offer_id", &request.offer_id)?);
+        let named = convert::optional_id("volunteer_id", &request.volunteer_id)?;
+        let etag = update::etag(&request.etag)?;
+        let found = match named {
+            Some(id) => volunteers::get(&mut *self.0.db.conn().await?, VolunteerId(id)).await?,
+            None => None,
+        };
+        let command = Name { etag, named, found };
+        let orgs = offers::managed(&caller);
+        let answer = move |offer: &Offer| NameVolunteerResponse { offer: Some(convert::offer(offer, &orgs)) };
+        let response = self.0.executor.execute(&caller, meta, id, Target::Existing, command, answer).await?;
+        Ok(Response::new(response))
+    }
+
+    async fn step_back(&self, request: Request<StepBackRequest>) -> RpcResult<StepBackResponse> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let meta = Meta::new("StepBack", &request.request_id, &request)?;
+        let id = OfferId(convert::id("offer_id", &request.offer_id)?);
+        let command = StepBack { etag: update::etag(&request.etag)? };
+        let orgs = offers::managed(&caller);
+        let answer = move |offer: &Offer| StepBackResponse { offer: Some(convert::offer(offer, &orgs)) };
         let response = self.0.executor.execute(&caller, meta, id, Target::Existing, command, answer).await?;
         Ok(Response::new(response))
     }

@@ -53,10 +53,15 @@ impl VolunteerService for Volunteers {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
         let size = page::size(request.page_size, 50, 200)?;
-        let after = page::decode::<Uuid>(&request.page_token)?;
-        let orgs = within(&caller, convert::optional_id("org_id", &request.org_id)?);
+        let filter = volunteers::Filter {
+            orgs: managed(&caller),
+            person: caller.person_id,
+            org_id: convert::optional_id("org_id", &request.org_id)?,
+            after: page::decode::<Uuid>(&request.page_token)?,
+            limit: size + 1,
+        };
         let mut conn = self.0.db.conn().await?;
-        let mut found = volunteers::list(&mut conn, &orgs, after, size + 1).await?;
+        let mut found = volunteers::list(&mut conn, &filter).await?;
         let next_page_token = page::cut(&mut found, size, |volunteer| volunteer.id.0);
         self.0.partners.stand_in(&self.0.topology.load(), &mut found);
         Ok(Response::new(ListVolunteersResponse {
@@ -73,10 +78,10 @@ impl VolunteerService for Volunteers {
         let request = request.into_inner();
         let meta = Meta::new("PauseVolunteer", &request.request_id, &request)?;
         let id = VolunteerId(convert::id("volunteer_id", &request.volunteer_id)?);
-        let orgs = managed(&caller);
+        let (orgs, person) = (managed(&caller), caller.person_id);
         let response = once(&self.0.db, &caller, meta, async |tx: &mut Tx<'_>| {
             let found = volunteers::get(tx.conn, id).await?;
-            let found = found.filter(|volunteer| orgs.contains(&volunteer.org_id));
+            let found = found.filter(|found| orgs.contains(&found.org_id) || found.person_id == person);
             let mut volunteer = found.ok_or_else(|| Error::not_found("volunteer", id))?;
             let state = match (volunteer.state, request.paused) {
                 (VolunteerState::Active | VolunteerState::Paused, true) => VolunteerState::Paused,
@@ -117,15 +122,6 @@ impl VolunteerService for Volunteers {
             next_page_token,
         }))
     }
-}
-
-/// The organisations a list is about: one of the caller's, or all of them.
-fn within(caller: &Caller, asked: Option<Uuid>) -> Vec<Uuid> {
-    let mut orgs = managed(caller);
-    if let Some(asked) = asked {
-        orgs.retain(|org| *org == asked);
-    }
-    orgs
 }
 
 impl Volunteers {

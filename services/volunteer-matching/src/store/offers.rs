@@ -51,6 +51,8 @@ struct Row {
     volunteer_person: Option<Uuid>,
     #[diesel(sql_type = Nullable<Text>)]
     volunteer_ref: Option<String>,
+    #[diesel(sql_type = Array<SqlUuid>)]
+    stepped_back: Vec<Uuid>,
     #[diesel(sql_type = BigInt)]
     version: i64,
     #[diesel(sql_type = Timestamptz)]
@@ -69,15 +71,23 @@ struct Row {
     ended_at: Option<Timestamp>,
 }
 
+/// An offer that is locked.
+#[derive(diesel::QueryableByName)]
+struct Held {
+    #[diesel(sql_type = SqlUuid)]
+    offer_id: Uuid,
+}
+
 /// The columns of [`Row`]; each query adds its own condition.
 macro_rules! select {
-    ($rest:literal) => {
+    ($($rest:literal),+) => {
         concat!(
             "SELECT o.*, v.person_id AS volunteer_person, v.volunteer_ref, r.record_id, r.minutes, ",
-            "r.state AS record_state, r.started_at, r.ended_at ",
+            "r.state AS record_state, r.started_at, r.ended_at, ",
+            "ARRAY(SELECT s.volunteer_id FROM step_backs s WHERE s.offer_id = o.offer_id) AS stepped_back ",
             "FROM offers o LEFT JOIN volunteers v ON v.volunteer_id = o.volunteer_id ",
             "LEFT JOIN service_records r ON r.offer_id = o.offer_id AND r.state <> 'voided' ",
-            $rest
+            $($rest),+
         )
     };
 }
@@ -108,6 +118,7 @@ impl Row {
             volunteer_id: self.volunteer_id.map(VolunteerId),
             volunteer_person: self.volunteer_person,
             volunteer_ref: self.volunteer_ref.unwrap_or_default(),
+            stepped_back: self.stepped_back.into_iter().map(VolunteerId).collect(),
             record,
             version: self.version,
             created_at: self.created_at,
@@ -127,8 +138,15 @@ impl AggregateStore for OfferStore {
 
     async fn load(&self, mut conn: &AsyncPgConnection, ids: &[OfferId]) -> Result<HashMap<OfferId, Offer>> {
         let ids: Vec<_> = ids.iter().map(|id| id.0).collect();
-        let rows = cached(select!("WHERE o.offer_id = ANY($1) ORDER BY o.offer_id FOR UPDATE OF o"))
-            .bind::<Array<SqlUuid>, _>(ids)
+        let sql = "SELECT offer_id FROM offers WHERE offer_id = ANY($1) ORDER BY offer_id FOR UPDATE";
+        let held = cached(sql).bind::<Array<SqlUuid>, _>(ids).load::<Held>(&mut conn).await?;
+        if held.is_empty() {
+            return Ok(HashMap::new());
+        }
+        // Only now: a statement that has waited for a lock sees the offer as it is, but what is beside it as it was.
+        let held: Vec<_> = held.into_iter().map(|held| held.offer_id).collect();
+        let rows = cached(select!("WHERE o.offer_id = ANY($1)"))
+            .bind::<Array<SqlUuid>, _>(held)
             .load::<Row>(&mut conn)
             .await?;
         rows.into_iter().map(|row| row.into_offer().map(|offer| (offer.id, offer))).collect()
@@ -237,10 +255,17 @@ async fn write(mut conn: &AsyncPgConnection, offers: &[&Offer]) -> Result<()> {
     .bind::<Jsonb, _>(serde_json::to_value(rows).map_err(Error::internal)?)
     .execute(&mut conn)
     .await?;
-    let rows: Vec<_> = offers.iter().filter_map(|offer| record_row(offer)).collect();
+    write_records(conn, offers).await?;
+    write_step_backs(conn, offers).await
+}
+
+async fn write_records(mut conn: &AsyncPgConnection, offers: &[&Offer]) -> Result<()> {
+    let mut rows: Vec<_> = offers.iter().filter_map(|offer| record_row(offer)).collect();
     if rows.is_empty() {
         return Ok(());
     }
+    // Locked ones are added to their volunteers' sums, everywhere in this order, so that none waits for the other.
+    rows.sort_by_key(|row| row.volunteer_id);
     cached(
         "INSERT INTO service_records (record_id, offer_id, case_id, volunteer_id, org_id, minutes, state, started_at, \
          ended_at) SELECT * FROM jsonb_to_recordset($1) AS t (record_id uuid, offer_id uuid, case_id uuid, \
@@ -248,6 +273,24 @@ async fn write(mut conn: &AsyncPgConnection, offers: &[&Offer]) -> Result<()> {
          ON CONFLICT (record_id) DO UPDATE SET state = excluded.state",
     )
     .bind::<Jsonb, _>(serde_json::to_value(rows).map_err(Error::internal)?)
+    .execute(&mut conn)
+    .await?;
+    Ok(())
+}
+
+async fn write_step_backs(mut conn: &AsyncPgConnection, offers: &[&Offer]) -> Result<()> {
+    let (offers, volunteers): (Vec<_>, Vec<_>) = offers
+        .iter()
+        .flat_map(|offer| offer.stepped_back.iter().map(move |volunteer| (offer.id.0, volunteer.0)))
+        .unzip();
+    if offers.is_empty() {
+        return Ok(());
+    }
+    cached(
+        "INSERT INTO step_backs (offer_id, volunteer_id) SELECT unnest($1), unnest($2) ON CONFLICT DO NOTHING",
+    )
+    .bind::<Array<SqlUuid>, _>(offers)
+    .bind::<Array<SqlUuid>, _>(volunteers)
     .execute(&mut conn)
     .await?;
     Ok(())
@@ -276,21 +319,51 @@ pub struct Filter {
     pub limit: i64,
 }
 
-/// Offers within reach, newest first.
+/// A page of the organisations' offers and of the caller's own, each found by its own index.
+macro_rules! reached {
+    ($states:literal) => {
+        select!(
+            "WHERE o.offer_id IN (SELECT found.offer_id FROM ( \
+                (SELECT f.offer_id FROM unnest($1) AS g (id) CROSS JOIN LATERAL ( \
+                    SELECT offer_id FROM offers WHERE org_id = g.id AND offer_id < $4 AND ",
+            $states,
+            " ORDER BY offer_id DESC LIMIT $5) AS f) \
+                UNION \
+                (SELECT f.offer_id FROM volunteers m CROSS JOIN LATERAL ( \
+                    SELECT offer_id FROM offers WHERE volunteer_id = m.volunteer_id AND offer_id < $4 AND ",
+            $states,
+            " ORDER BY offer_id DESC LIMIT $5) AS f WHERE m.person_id = $2) \
+             ) AS found WHERE $6 IS NULL ORDER BY found.offer_id DESC LIMIT $5) ORDER BY o.offer_id DESC"
+        )
+    };
+}
+
+/// Offers within reach, newest first. Each kind of question has its own statement, so that each has its index.
 pub async fn list(conn: &mut AsyncPgConnection, filter: &Filter) -> Result<Vec<Offer>> {
+    const BY_CASE: &str = select!(
+        "WHERE o.case_id = $6 AND (o.org_id = ANY($1) OR v.person_id = $2) \
+         AND (cardinality($3) = 0 OR o.state = ANY($3)) AND o.offer_id < $4 ORDER BY o.offer_id DESC LIMIT $5"
+    );
+    // As the index `offers_org_open` has them.
+    const OPEN: &str = reached!("state IN ('offered', 'accepted', 'confirmed') AND state = ANY($3)");
+    const REACHED: &str = reached!("(cardinality($3) = 0 OR state = ANY($3))");
+    let sql = if filter.case_id.is_some() {
+        BY_CASE
+    } else if !filter.states.is_empty() && filter.states.iter().all(|state| state.is_open()) {
+        OPEN
+    } else {
+        REACHED
+    };
     let states: Vec<_> = filter.states.iter().map(|state| state.as_str()).collect();
-    let rows = cached(select!(
-        "WHERE (o.org_id = ANY($1) OR v.person_id = $2) AND (cardinality($3) = 0 OR o.state = ANY($3)) \
-         AND ($4 IS NULL OR o.case_id = $4) AND ($5 IS NULL OR o.offer_id < $5) ORDER BY o.offer_id DESC LIMIT $6"
-    ))
-    .bind::<Array<SqlUuid>, _>(&filter.orgs)
-    .bind::<SqlUuid, _>(filter.person)
-    .bind::<Array<Text>, _>(states)
-    .bind::<Nullable<SqlUuid>, _>(filter.case_id)
-    .bind::<Nullable<SqlUuid>, _>(filter.before)
-    .bind::<BigInt, _>(filter.limit)
-    .load::<Row>(conn)
-    .await?;
+    let rows = cached(sql)
+        .bind::<Array<SqlUuid>, _>(&filter.orgs)
+        .bind::<SqlUuid, _>(filter.person)
+        .bind::<Array<Text>, _>(states)
+        .bind::<SqlUuid, _>(filter.before.unwrap_or(Uuid::max()))
+        .bind::<BigInt, _>(filter.limit)
+        .bind::<Nullable<SqlUuid>, _>(filter.case_id)
+        .load::<Row>(conn)
+        .await?;
     rows.into_iter().map(Row::into_offer).collect()
 }
 

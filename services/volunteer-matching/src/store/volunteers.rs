@@ -37,11 +37,10 @@ struct Row {
 macro_rules! select {
     ($rest:literal) => {
         concat!(
-            "SELECT v.*, ",
-            "(SELECT coalesce(sum(r.minutes), 0) FROM service_records r WHERE r.volunteer_id = v.volunteer_id ",
-            "AND r.state = 'locked') AS locked_minutes, ",
+            "SELECT v.*, coalesce(m.minutes, 0) AS locked_minutes, ",
             "(SELECT count(*) FROM offers o WHERE o.volunteer_id = v.volunteer_id ",
-            "AND o.state IN ('accepted', 'confirmed')) AS open_offers FROM volunteers v ",
+            "AND o.state IN ('accepted', 'confirmed')) AS open_offers ",
+            "FROM volunteers v LEFT JOIN volunteer_minutes m ON m.volunteer_id = v.volunteer_id ",
             $rest
         )
     };
@@ -89,19 +88,32 @@ pub async fn by_ids(conn: &mut AsyncPgConnection, ids: &[VolunteerId]) -> Result
     rows.into_iter().map(Row::into_volunteer).collect()
 }
 
-/// Volunteers of organisations, by id.
-pub async fn list(
-    conn: &mut AsyncPgConnection,
-    orgs: &[Uuid],
-    after: Option<Uuid>,
-    limit: i64,
-) -> Result<Vec<Volunteer>> {
+/// Which volunteers a list shows.
+#[derive(Clone, Debug)]
+pub struct Filter {
+    /// Organisations the caller manages.
+    pub orgs: Vec<Uuid>,
+    /// The caller, whose own rows are always shown.
+    pub person: Uuid,
+    /// Only this organisation.
+    pub org_id: Option<Uuid>,
+    /// Only volunteers after this one.
+    pub after: Option<Uuid>,
+    /// How many.
+    pub limit: i64,
+}
+
+/// Volunteers within reach, by id.
+pub async fn list(conn: &mut AsyncPgConnection, filter: &Filter) -> Result<Vec<Volunteer>> {
     let rows = cached(select!(
-        "WHERE v.org_id = ANY($1) AND ($2 IS NULL OR v.volunteer_id > $2) ORDER BY v.volunteer_id LIMIT $3"
+        "WHERE (v.org_id = ANY($1) OR v.person_id = $2) AND ($3 IS NULL OR v.org_id = $3) \
+         AND ($4 IS NULL OR v.volunteer_id > $4) ORDER BY v.volunteer_id LIMIT $5"
     ))
-    .bind::<Array<SqlUuid>, _>(orgs)
-    .bind::<Nullable<SqlUuid>, _>(after)
-    .bind::<BigInt, _>(limit)
+    .bind::<Array<SqlUuid>, _>(&filter.orgs)
+    .bind::<SqlUuid, _>(filter.person)
+    .bind::<Nullable<SqlUuid>, _>(filter.org_id)
+    .bind::<Nullable<SqlUuid>, _>(filter.after)
+    .bind::<BigInt, _>(filter.limit)
     .load::<Row>(conn)
     .await?;
     rows.into_iter().map(Row::into_volunteer).collect()

@@ -6,7 +6,7 @@ use chassis::{
     proto::volunteer_matching::v1::{
         AcceptOfferRequest, CompleteOfferRequest, CreateVolunteerRequest, DeclineOfferRequest,
         GetOfferRequest, GiveUpOfferRequest, ListOffersRequest, ListServiceRecordsRequest,
-        ListVolunteersRequest, PauseVolunteerRequest,
+        ListVolunteersRequest, NameVolunteerRequest, PauseVolunteerRequest, StepBackRequest,
     },
 };
 use tonic::Code;
@@ -77,6 +77,26 @@ async fn bad_input_is_refused_by_name_and_stores_nothing() {
         give_up("") => "reason_code",
         give_up("free text") => "reason_code",
         GiveUpOfferRequest { etag: text(), ..give_up("ill") } => "etag",
+    ]);
+    let name = || NameVolunteerRequest {
+        offer_id: id.clone(),
+        request_id: request_id(),
+        volunteer_id: String::new(),
+        etag: String::new(),
+    };
+    refused!(offers, name_volunteer, [
+        NameVolunteerRequest { request_id: text(), ..name() } => "request_id",
+        NameVolunteerRequest { offer_id: text(), ..name() } => "offer_id",
+        NameVolunteerRequest { volunteer_id: text(), ..name() } => "volunteer_id",
+        NameVolunteerRequest { volunteer_id: request_id(), ..name() } => "volunteer_id",
+        NameVolunteerRequest { etag: text(), ..name() } => "etag",
+    ]);
+    let step_back =
+        || StepBackRequest { offer_id: id.clone(), request_id: request_id(), etag: String::new() };
+    refused!(offers, step_back, [
+        StepBackRequest { request_id: text(), ..step_back() } => "request_id",
+        StepBackRequest { offer_id: text(), ..step_back() } => "offer_id",
+        StepBackRequest { etag: text(), ..step_back() } => "etag",
     ]);
     let evidence = |texts: &[&str]| CompleteOfferRequest {
         evidence_refs: texts.iter().map(|text| (*text).to_owned()).collect(),

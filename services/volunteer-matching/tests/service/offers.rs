@@ -1,6 +1,6 @@
 //! An offer's life over real gRPC and a real database: what case-routing says, what the partner answers, what is told.
 
-use crate::support::{World, accept, completion, refusal};
+use crate::support::{World, accept, closed, completion, refusal};
 use chassis::{
     clock::new_id,
     proto::{
@@ -18,6 +18,7 @@ use chassis::{
     },
     testing::Persona,
 };
+use diesel_async::SimpleAsyncConnection as _;
 use tonic::Code;
 use uuid::Uuid;
 
@@ -39,10 +40,6 @@ async fn digest(world: &World, offer_id: Uuid) -> String {
 /// How often the offer has changed, its making counted.
 async fn version(world: &World, offer_id: Uuid) -> i64 {
     world.get(offer_id).await.etag.parse().expect("a version")
-}
-
-fn closed(case_id: Uuid, offer_id: Uuid) -> CaseClosed {
-    CaseClosed { case_id: case_id.to_string(), offer_id: offer_id.to_string(), ..Default::default() }
 }
 
 #[tokio::test]
@@ -252,6 +249,40 @@ async fn case_routing_takes_offers_back_and_late_events_change_nothing() {
 }
 
 #[tokio::test]
+async fn an_offer_taken_back_while_its_completion_is_being_stored_keeps_no_hours() {
+    let world = World::start().await;
+    let (case_id, offer_id) = world.confirmed().await;
+    // Whoever stores a record waits before it is committed, and holds the offer meanwhile.
+    world
+        .sql(
+            "CREATE FUNCTION wait_at_commit() RETURNS trigger LANGUAGE plpgsql AS
+                 'BEGIN PERFORM pg_advisory_xact_lock_shared(77); RETURN NULL; END';
+             CREATE CONSTRAINT TRIGGER wait_at_commit AFTER INSERT ON service_records
+                 DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION wait_at_commit()",
+        )
+        .await;
+    let mut gate = world.service.db().conn().await.expect("a connection");
+    gate.batch_execute("SELECT pg_advisory_lock(77)").await.expect("shut");
+    let waiting = "SELECT count(*) AS n FROM pg_stat_activity
+                   WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let withdrawn =
+        CaseWithdrawn { case_id: case_id.to_string(), offer_id: offer_id.to_string(), ..Default::default() };
+    let withdrawal = async {
+        world.service.wait_for("the completion waits", async || world.number(waiting).await == 1).await;
+        world.service.deliver(world.told("case-routing", case_id, &withdrawn)).await;
+    };
+    let release = async {
+        world.service.wait_for("the withdrawal waits, too", async || world.number(waiting).await == 2).await;
+        gate.batch_execute("SELECT pg_advisory_unlock(77)").await.expect("open");
+    };
+    let (done, (), ()) = tokio::join!(world.complete(offer_id, 20), withdrawal, release);
+    assert_eq!(done.state(), OfferState::Completed);
+    assert_eq!(digest(&world, offer_id).await, "withdrawn;records=0");
+    let found = records(&world, offer_id).await;
+    assert_eq!((found.len(), found[0].state()), (1, ServiceRecordState::Voided));
+}
+
+#[tokio::test]
 async fn an_acceptance_after_the_deadline_is_refused() {
     let world = World::start().await;
     let (_, offer_id) = world.offer().await;
@@ -365,29 +396,4 @@ async fn what_is_out_of_reach_looks_as_if_it_did_not_exist() {
     assert_eq!(refusal(world.offers(&own).accept_offer(accept(offer_id)).await).0, Code::PermissionDenied);
     let resident = Persona::resident(world.street);
     assert_eq!(refusal(world.offers(&resident).get_offer(get(offer_id)).await).0, Code::PermissionDenied);
-}
-
-#[tokio::test]
-async fn lists_come_newest_first_page_by_page() {
-    let world = World::start().await;
-    let mut made = Vec::new();
-    for _ in 0..3 {
-        made.push(world.offer().await.1.to_string());
-    }
-    made.reverse();
-    let mut seen = Vec::new();
-    let mut page_token = String::new();
-    loop {
-        let request = ListOffersRequest { page_size: 2, page_token, ..Default::default() };
-        let page = world.offers(&world.manager).list_offers(request).await.expect("listed").into_inner();
-        seen.extend(page.offers.into_iter().map(|offer| offer.offer_id));
-        page_token = page.next_page_token;
-        if page_token.is_empty() {
-            break;
-        }
-    }
-    assert_eq!(seen, made);
-    let request = ListOffersRequest { states: vec![OfferState::Confirmed.into()], ..Default::default() };
-    let page = world.offers(&world.manager).list_offers(request).await.expect("listed").into_inner();
-    assert!(page.offers.is_empty());
 }

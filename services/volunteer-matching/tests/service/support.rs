@@ -6,17 +6,17 @@ use chassis::{
     event::Event,
     proto::{
         auth::v1 as auth,
-        case_routing::v1::{CaseFacts, CaseOfferConfirmed, CaseOffered, DispatchMode},
+        case_routing::v1::{CaseClosed, CaseFacts, CaseOfferConfirmed, CaseOffered, DispatchMode},
         identity::v1 as identity,
         volunteer_matching::v1::{
-            CompleteOfferRequest, GetOfferRequest, Offer, offer_service_client::OfferServiceClient,
-            volunteer_service_client::VolunteerServiceClient,
+            AcceptOfferRequest, CompleteOfferRequest, CreateVolunteerRequest, GetOfferRequest, Offer,
+            offer_service_client::OfferServiceClient, volunteer_service_client::VolunteerServiceClient,
         },
     },
     testing::{Persona, TestService},
     topology::{Changes, Organization, Unit},
 };
-use diesel_async::RunQueryDsl;
+use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 use tonic::Code;
 use tonic_types::StatusExt;
 use uuid::Uuid;
@@ -140,8 +140,14 @@ impl World {
 
     /// A new offer that was accepted and confirmed.
     pub async fn confirmed(&self) -> (Uuid, Uuid) {
+        self.confirmed_for("").await
+    }
+
+    /// The same, in the name of a volunteer.
+    pub async fn confirmed_for(&self, volunteer_id: &str) -> (Uuid, Uuid) {
         let (case_id, offer_id) = self.offer().await;
-        self.offers(&self.manager).accept_offer(accept(offer_id)).await.expect("accepted");
+        let request = AcceptOfferRequest { volunteer_id: volunteer_id.to_owned(), ..accept(offer_id) };
+        self.offers(&self.manager).accept_offer(request).await.expect("accepted");
         self.tell("case-routing", case_id, &self.confirmation(case_id, offer_id)).await;
         self.service.drain_outbox().await;
         (case_id, offer_id)
@@ -158,6 +164,24 @@ impl World {
         }
     }
 
+    /// A volunteer whom the organisation registers, with everything that the world's offers ask for.
+    pub fn new_volunteer(&self) -> CreateVolunteerRequest {
+        CreateVolunteerRequest {
+            request_id: new_id().to_string(),
+            person_id: new_id().to_string(),
+            volunteer_ref: "p-0a1b2c".into(),
+            org_id: self.org.to_string(),
+            home_unit_id: self.street.to_string(),
+            skill_codes: vec!["greening".into()],
+        }
+    }
+
+    /// Registers a volunteer, and gives the id.
+    pub async fn register(&self, manager: &Persona, request: CreateVolunteerRequest) -> String {
+        let created = self.volunteers(manager).create_volunteer(request).await.expect("created");
+        created.into_inner().volunteer.expect("a volunteer").volunteer_id
+    }
+
     pub async fn complete(&self, offer_id: Uuid, minutes: i32) -> Offer {
         let done = self.offers(&self.manager).complete_offer(completion(offer_id, minutes)).await;
         done.expect("completed").into_inner().offer.expect("an offer")
@@ -172,24 +196,38 @@ impl World {
 
     /// How many rows each table of the service holds, with those of the outbox.
     pub async fn rows(&self) -> Vec<i64> {
-        #[derive(diesel::QueryableByName)]
-        struct Count {
-            #[diesel(sql_type = diesel::sql_types::BigInt)]
-            count: i64,
-        }
-        let mut conn = self.service.db().conn().await.expect("a connection");
         let mut counts = Vec::new();
         for table in ["offers", "volunteers", "service_records", "outbox", "parked_events"] {
-            let query = diesel::sql_query(format!("SELECT count(*) AS count FROM {table}"));
-            let count: Count = query.get_result(&mut conn).await.expect("counted");
-            counts.push(count.count);
+            counts.push(self.number(&format!("SELECT count(*) AS n FROM {table}")).await);
         }
         counts
     }
+
+    /// The number `n` of a query.
+    pub async fn number(&self, sql: &str) -> i64 {
+        #[derive(diesel::QueryableByName)]
+        struct Number {
+            #[diesel(sql_type = diesel::sql_types::BigInt)]
+            n: i64,
+        }
+        let mut conn = self.service.db().conn().await.expect("a connection");
+        let number: Number = diesel::sql_query(sql).get_result(&mut conn).await.expect("a number");
+        number.n
+    }
+
+    /// Statements by hand.
+    pub async fn sql(&self, text: &str) {
+        let mut conn = self.service.db().conn().await.expect("a connection");
+        conn.batch_execute(text).await.expect("carried out");
+    }
 }
 
-pub fn accept(offer_id: Uuid) -> chassis::proto::volunteer_matching::v1::AcceptOfferRequest {
-    chassis::proto::volunteer_matching::v1::AcceptOfferRequest {
+pub fn closed(case_id: Uuid, offer_id: Uuid) -> CaseClosed {
+    CaseClosed { case_id: case_id.to_string(), offer_id: offer_id.to_string(), ..Default::default() }
+}
+
+pub fn accept(offer_id: Uuid) -> AcceptOfferRequest {
+    AcceptOfferRequest {
         offer_id: offer_id.to_string(),
         request_id: new_id().to_string(),
         volunteer_id: String::new(),

@@ -1,6 +1,6 @@
 //! Volunteers over real gRPC and a real database: learnt from grants, named by partners, on a break.
 
-use crate::support::{World, accept, refusal};
+use crate::support::{World, accept, closed, refusal};
 use chassis::{
     auth::Role,
     clock::new_id,
@@ -20,17 +20,6 @@ use uuid::Uuid;
 async fn listed(world: &World) -> Vec<Volunteer> {
     let answer = world.volunteers(&world.manager).list_volunteers(ListVolunteersRequest::default()).await;
     answer.expect("listed").into_inner().volunteers
-}
-
-fn new_volunteer(world: &World) -> CreateVolunteerRequest {
-    CreateVolunteerRequest {
-        request_id: new_id().to_string(),
-        person_id: new_id().to_string(),
-        volunteer_ref: "p-0a1b2c".into(),
-        org_id: world.org.to_string(),
-        home_unit_id: world.street.to_string(),
-        skill_codes: vec!["greening".into()],
-    }
 }
 
 async fn pause(world: &World, id: &str, paused: bool) {
@@ -137,34 +126,32 @@ async fn skills_stand_in_even_when_the_organisation_is_heard_of_after_its_volunt
 #[tokio::test]
 async fn who_takes_a_break_is_neither_chosen_nor_named() {
     let world = World::start().await;
-    let mut volunteers = world.volunteers(&world.manager);
-    let created = volunteers.create_volunteer(new_volunteer(&world)).await.expect("created").into_inner();
-    let first = created.volunteer.expect("a volunteer");
+    let first = world.register(&world.manager, world.new_volunteer()).await;
     let (_, offer_id) = world.offer().await;
-    assert_eq!(world.get(offer_id).await.candidates[0].volunteer_id, first.volunteer_id);
-    pause(&world, &first.volunteer_id, true).await;
-    let named = AcceptOfferRequest { volunteer_id: first.volunteer_id.clone(), ..accept(offer_id) };
+    assert_eq!(world.get(offer_id).await.candidates[0].volunteer_id, first);
+    pause(&world, &first, true).await;
+    let named = AcceptOfferRequest { volunteer_id: first.clone(), ..accept(offer_id) };
     let refused = world.offers(&world.manager).accept_offer(named).await;
     assert_eq!(refusal(refused), (Code::InvalidArgument, vec!["volunteer_id".to_owned()]));
     // Without anybody free the organisation itself does it.
     let accepted = world.offers(&world.manager).accept_offer(accept(offer_id)).await.expect("accepted");
     assert_eq!(accepted.into_inner().offer.expect("an offer").volunteer_id, "");
 
-    pause(&world, &first.volunteer_id, false).await;
+    pause(&world, &first, false).await;
     let (_, offer_id) = world.offer().await;
-    let request = AcceptOfferRequest { volunteer_id: first.volunteer_id.clone(), ..accept(offer_id) };
+    let request = AcceptOfferRequest { volunteer_id: first.clone(), ..accept(offer_id) };
     world.offers(&world.manager).accept_offer(request.clone()).await.expect("accepted");
     // A break that starts later does not change what was answered.
-    pause(&world, &first.volunteer_id, true).await;
+    pause(&world, &first, true).await;
     let again = world.offers(&world.manager).accept_offer(request).await.expect("the same answer");
-    assert_eq!(again.into_inner().offer.expect("an offer").volunteer_id, first.volunteer_id);
+    assert_eq!(again.into_inner().offer.expect("an offer").volunteer_id, first);
 }
 
 #[tokio::test]
 async fn a_person_volunteers_once_per_organisation() {
     let world = World::start().await;
     let mut volunteers = world.volunteers(&world.manager);
-    let request = new_volunteer(&world);
+    let request = world.new_volunteer();
     let first = volunteers.create_volunteer(request.clone()).await.expect("created").into_inner();
     let same = volunteers.create_volunteer(request.clone()).await.expect("the same answer").into_inner();
     assert_eq!(first, same);
@@ -176,7 +163,7 @@ async fn a_person_volunteers_once_per_organisation() {
 #[tokio::test]
 async fn volunteers_of_other_organisations_are_out_of_reach() {
     let world = World::start().await;
-    let (persona, _) = world.volunteer().await;
+    world.volunteer().await;
     let stranger = world.stranger();
     let mut theirs = world.volunteers(&stranger);
     let page =
@@ -196,7 +183,77 @@ async fn volunteers_of_other_organisations_are_out_of_reach() {
         texts.push(status.message().replace(id.as_str(), "…"));
     }
     assert_eq!(texts[0], texts[1]);
-    assert_eq!(refusal(theirs.create_volunteer(new_volunteer(&world)).await).0, Code::NotFound);
-    let refused = world.volunteers(&persona).list_volunteers(ListVolunteersRequest::default()).await;
-    assert_eq!(refusal(refused).0, Code::PermissionDenied);
+    assert_eq!(refusal(theirs.create_volunteer(world.new_volunteer()).await).0, Code::NotFound);
+    assert_eq!(listed(&world).await[0].state(), VolunteerState::Active, "nobody paused anybody");
+}
+
+#[tokio::test]
+async fn a_volunteer_sees_and_pauses_nobody_else() {
+    let world = World::start().await;
+    let (persona, _) = world.volunteer().await;
+    let other = world.register(&world.manager, world.new_volunteer()).await;
+    let mut volunteers = world.volunteers(&persona);
+    let own = volunteers.list_volunteers(ListVolunteersRequest::default()).await.expect("listed");
+    let own = own.into_inner().volunteers;
+    assert_eq!((own.len(), &own[0].volunteer_ref), (1, &persona.actor_ref));
+    let elsewhere = ListVolunteersRequest { org_id: new_id().to_string(), ..Default::default() };
+    let none = volunteers.list_volunteers(elsewhere).await.expect("listed").into_inner().volunteers;
+    assert!(none.is_empty());
+
+    let pausing = |id: &str, paused: bool| PauseVolunteerRequest {
+        volunteer_id: id.to_owned(),
+        request_id: new_id().to_string(),
+        paused,
+    };
+    let id = own[0].volunteer_id.clone();
+    for paused in [true, false, true] {
+        let answer = volunteers.pause_volunteer(pausing(&id, paused)).await.expect("the own row");
+        let expected = if paused { VolunteerState::Paused } else { VolunteerState::Active };
+        assert_eq!(answer.into_inner().volunteer.expect("a volunteer").state(), expected);
+    }
+    assert_eq!(refusal(volunteers.pause_volunteer(pausing(&other, true)).await).0, Code::NotFound);
+    let states: Vec<_> =
+        listed(&world).await.iter().map(|found| (found.volunteer_id == id, found.state())).collect();
+    assert_eq!(states, [(true, VolunteerState::Paused), (false, VolunteerState::Active)]);
+}
+
+#[tokio::test]
+async fn locked_hours_are_added_up_and_among_equals_who_served_least_comes_first() {
+    let world = World::start().await;
+    let veteran = world.register(&world.manager, world.new_volunteer()).await;
+    let newcomer = world.register(&world.manager, world.new_volunteer()).await;
+    let ranked = async || {
+        let (_, offer_id) = world.offer().await;
+        let offer = world.get(offer_id).await;
+        offer.candidates.into_iter().map(|candidate| candidate.volunteer_id).collect::<Vec<_>>()
+    };
+    let served = async || {
+        let found = listed(&world).await;
+        let of = |id: &str| found.iter().find(|found| found.volunteer_id == id).map(|v| v.locked_minutes);
+        (of(&veteran), of(&newcomer))
+    };
+    assert_eq!(ranked().await, [veteran.clone(), newcomer.clone()], "who came first");
+    for minutes in [50, 20] {
+        let (case_id, offer_id) = world.confirmed_for(&veteran).await;
+        world.complete(offer_id, minutes).await;
+        world.tell("case-routing", case_id, &closed(case_id, offer_id)).await;
+    }
+    let (_, offer_id) = world.confirmed_for(&newcomer).await;
+    world.complete(offer_id, 90).await;
+    assert_eq!(served().await, (Some(70), Some(0)), "what is not locked does not count");
+    assert_eq!(ranked().await, [newcomer.clone(), veteran.clone()]);
+
+    // Whoever sets it right by hand need not think of the sum.
+    world.sql("UPDATE service_records SET state = 'voided' WHERE minutes = 20").await;
+    assert_eq!(served().await, (Some(50), Some(0)));
+    world.sql("UPDATE service_records SET state = 'locked' WHERE minutes = 90").await;
+    assert_eq!(served().await, (Some(50), Some(90)));
+    assert_eq!(ranked().await, [veteran, newcomer]);
+    let wrong = "SELECT count(*) AS n FROM volunteer_minutes m WHERE m.minutes <> (
+                     SELECT coalesce(sum(r.minutes), 0) FROM service_records r
+                     WHERE r.volunteer_id = m.volunteer_id AND r.state = 'locked')";
+    assert_eq!(world.number(wrong).await, 0);
+    world.sql("DELETE FROM service_records").await;
+    assert_eq!(world.number("SELECT count(*) AS n FROM volunteer_minutes WHERE minutes <> 0").await, 0);
+    assert_eq!(world.number("SELECT count(*) AS n FROM volunteer_minutes").await, 2);
 }
