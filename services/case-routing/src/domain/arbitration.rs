@@ -19,7 +19,8 @@ use super::work::{Act, Decision, Work, check_code};
 /// What is done at once where nobody says another measure: contact is kept, and what cannot wait is dealt with.
 pub const STOP_GAP: &str = "stop_gap";
 
-/// What is done while nobody knows who leads (首接负责): by the first receiver, until somebody leads by a ruling.
+/// What is done while nobody knows who leads (首接负责): by the first receiver, or where that is complained of by the lowest that
+/// stands above it, until somebody leads by a ruling.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Interim {
     pub org: OrgId,
@@ -73,8 +74,9 @@ pub struct Position {
 
 impl Case {
     /// The dispatcher opens an arbitration between the organisations that may be meant; each is to take a position within
-    /// the limit of the consultation. Meanwhile the first receiver keeps contact and does what cannot wait, by the measure
-    /// named or else the [usual one](STOP_GAP). Whoever is complained of is no party, also where the objector names it.
+    /// the limit of the consultation. Meanwhile the first receiver, or where that is complained of the lowest that stands above it,
+    /// keeps contact and does what cannot wait, by the measure named or else the [usual one](STOP_GAP). Whoever is complained of is
+    /// no party, also where the objector names it.
     ///
     /// # Errors
     /// `WrongState`; `NotEntitled` as for rejecting it; `Guard` `in_arbitration`, `no_arbiter`, `recused` as for rejecting it and
@@ -115,8 +117,8 @@ impl Case {
         objection.arbitration_id = Some(arbitration_id);
         objection.arbiter = Some(arbiter);
         objection.parties.clone_from(&parties);
-        let first_receiver = work.case.first_receiver;
-        objection.interim = Some(Interim { org: first_receiver, measure_code: measure_code.to_owned() });
+        let stands_in = work.stands_in();
+        objection.interim = Some(Interim { org: stands_in, measure_code: measure_code.to_owned() });
         work.case.objection = Some(objection.clone());
         work.enter(CaseState::Objected, Trigger::OpenArbitration)?;
         let consult_due_at = work.start_clock(ClockKind::Consult, None, work.sla().consult);
@@ -128,7 +130,9 @@ impl Case {
             ground_code: objection.ground_code,
             consult_due_at,
         };
-        let reason = Reason::new("first_receiver_stands_in").with("org", first_receiver);
+        let first = stands_in == work.case.first_receiver;
+        let reason = if first { "first_receiver_stands_in" } else { "superior_stands_in" };
+        let reason = Reason::new(reason).with("org", stands_in);
         work.emit(event, Some(reason.with("measure", measure_code)), Some(objection.task));
         Ok(work.finish())
     }
@@ -348,7 +352,7 @@ impl Work<'_> {
             check_code("interim_measure_code", measure)?;
         }
         self.settle(state);
-        let org = self.case.first_receiver;
+        let org = self.stands_in();
         if let Some(own) = &mut self.case.objection {
             if let Some(measure) = &ruling.interim {
                 own.interim = Some(Interim { org, measure_code: measure.clone() });

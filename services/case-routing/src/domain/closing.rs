@@ -327,7 +327,7 @@ impl Work<'_> {
         } else {
             self.enter(CaseState::Triaged, Trigger::OrderRework)?;
             self.emit(told, Some(reason), None);
-            self.cancel_live_tasks("reworked")?;
+            self.cancel_with_lead("reworked")?;
             self.release_lead();
             if let Some(offer) = &mut self.case.offer {
                 offer.ended_at.get_or_insert(self.now);

@@ -126,13 +126,14 @@ impl Case {
         work.release_lead();
         work.enter(CaseState::Triaged, Trigger::DeclineTask)?;
         work.emit(told, Some(Reason::new(reason_code)), Some(task_id));
-        work.cancel_live_tasks("lead_declined")?;
+        work.cancel_with_lead("lead_declined")?;
         work.reroute()?;
         Ok(work.finish())
     }
 
     /// Who sent the case to its lead, or stands above who did, calls a mis-dispatch back before work began; its tasks are
-    /// cancelled. A ruling or an agreement stands, unless the item turns out to be another one.
+    /// cancelled, but for what an assist has handed in. A ruling or an agreement stands, unless the item turns out to be another
+    /// one.
     ///
     /// # Errors
     /// `WrongState`; `NotEntitled` for everybody else; `Guard(recused)` for the organisation complained of, unless
@@ -145,7 +146,7 @@ impl Case {
         work.decides_for(work.case.task(task)?.sender)?;
         check_code("reason_code", reason_code)?;
         work.enter(CaseState::Triaged, Trigger::Recall)?;
-        work.cancel_live_tasks("recalled")?;
+        work.cancel_with_lead("recalled")?;
         work.release_lead();
         work.start_clock(ClockKind::Dispatch, None, work.sla().dispatch);
         let reason = Reason::new(reason_code);

@@ -161,19 +161,31 @@ impl Case {
         Ok(work.finish())
     }
 
-    /// The lead sends an assist's result back.
+    /// The lead sends an assist's result back, also an approved one while the work is done again: its limit runs anew, and the
+    /// case waits for it as before it was handed in.
     ///
     /// # Errors
-    /// `WrongState`; `NotEntitled` unless the lead; `Guard(task_state)`.
+    /// `WrongState`; `NotEntitled` unless the lead; `Guard` `lead_completes`, `takes_part` where its organisation has another task
+    /// in hand, or leads now, `task_state` for what was not handed in, or was approved before the case was opened again.
     pub fn return_task(self, task_id: TaskId, reason_code: &str, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.stay(Trigger::ReturnTask)?;
         check_code("reason_code", reason_code)?;
         let (_, org) = work.lead()?;
         work.acts_for(org, "lead_org")?;
+        let task = work.case.task(task_id)?;
         // Also one that led before the case was opened again: what was approved of it stays so.
-        if work.case.task(task_id)?.part == TaskPart::Lead {
+        if task.part == TaskPart::Lead {
             return Err(DomainError::guard("lead_completes", "a lead's result is sent back by its verifier"));
+        }
+        let another = |known: &Task| known.id != task_id && known.org == task.org && known.state.is_live();
+        if work.case.tasks.iter().any(another) {
+            return Err(DomainError::guard("takes_part", "the organisation holds another task of the case"));
+        }
+        let opened_at = work.case.clock(ClockKind::Resolve, None).map(|clock| clock.started_at);
+        if task.state == TaskState::Approved && task.submitted_at < opened_at {
+            let message = "what was approved before the case was opened again stays so";
+            return Err(DomainError::guard("task_state", message));
         }
         work.move_task(task_id, TaskState::Returned)?;
         let due_at = work.start_clock(ClockKind::Assist, Some(task_id), work.sla().assist);

@@ -227,7 +227,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Another lead; assists go on, unless one of them leads now.
+    /// Another lead; assists go on, unless one of them leads now. What that one has handed in stands.
     pub(super) fn replace_lead(
         &mut self,
         task: TaskId,
@@ -242,7 +242,7 @@ impl Work<'_> {
         self.enter(CaseState::Dispatched, trigger)?;
         let before = self.case.task(task)?.org;
         self.cancel_task(task, "objection_accepted")?;
-        let assisting = self.case.tasks.iter().find(|task| task.org == lead.org && task.state.is_live());
+        let assisting = self.case.tasks.iter().find(|task| task.org == lead.org && task.state.is_open());
         if let Some(task) = assisting.map(|task| task.id) {
             self.cancel_task(task, "lead_changed")?;
         }

@@ -121,6 +121,11 @@ pub const TEXTS: &[(&str, &str, &str)] = &[
         "裁定前由首接单位 {org} 保持联系并先行处置（{measure}）",
         "until the ruling the first receiver {org} keeps contact and does what cannot wait ({measure})",
     ),
+    (
+        "superior_stands_in",
+        "首接单位被诉回避，裁定前由其上级 {org} 保持联系并先行处置（{measure}）",
+        "the first receiver is complained of: until the ruling {org} above it keeps contact and does what cannot wait ({measure})",
+    ),
     ("chosen_by_arbiter", "按职责裁定确定", "by the arbiter's ruling"),
     ("chosen_by_agreement", "各方协商一致确定", "by agreement of the parties"),
     (
@@ -299,6 +304,8 @@ pub const TEXTS: &[(&str, &str, &str)] = &[
     ),
     ("lead_changed", "主办单位变更", "the lead changed"),
     ("lead_declined", "主办单位拒收", "the lead declined"),
+    ("case_merged", "本件已并入另一件", "the case was merged into another one"),
+    ("case_handed_off", "本件已转出", "the case was handed off"),
     ("returned_to_public_service", "转由公共服务办理", "the public service takes over"),
     ("rating_window_over", "评价期满", "the time for rating is over"),
     ("rated_good", "已评价", "rated"),

@@ -2,7 +2,7 @@
 //! came of it, and no merger takes the complaint to where it has the matter in hand.
 
 use super::case::{Case, Objection, Offer};
-use super::codes::{ObjectionState, RoutingKind};
+use super::codes::{CaseState, ObjectionState, RoutingKind};
 use super::dispatch::RouteChoice;
 use super::error::{DomainError, Result};
 use super::event::Timestamp;
@@ -151,6 +151,7 @@ impl Case {
         let mut taken = self.absorb(others, true, act)?;
         if let Some(complaint) = complaint {
             taken.case.hear(complaint)?;
+            taken.case.relieve_stand_in(act);
         }
         Ok(taken)
     }
@@ -172,6 +173,16 @@ impl Case {
         self.complained_through.retain(|id| !complaint.by.contains(id));
         self.complained_through.extend(&complaint.by);
         Ok(())
+    }
+
+    /// Whoever keeps contact until somebody leads by a ruling turns out to be complained of: the lowest that stands above does.
+    fn relieve_stand_in(&mut self, act: &Act<'_>) {
+        let aside = self.complained_of.filter(|_| self.state == CaseState::Objected);
+        let interim = self.objection.as_mut().and_then(|objection| objection.interim.as_mut());
+        let Some((of, interim)) = aside.zip(interim).filter(|(of, interim)| interim.org == *of) else {
+            return;
+        };
+        interim.org = act.routes.superior_apart(&[of], Some(of), act.now).unwrap_or(of);
     }
 
     /// Cases leave; what only they complained of is not complained of here any more.
@@ -210,6 +221,12 @@ impl Work<'_> {
             self.case.complained_of == Some(decider) && !self.case.subject_may_resolve(self.routes, self.now);
         let above = || self.routes.superior_apart(&[decider], Some(open.objector), self.now);
         if recused { above() } else { Some(decider) }
+    }
+
+    /// Who keeps contact while the case is arbitrated: whoever received it, or where that is complained of the lowest that stands
+    /// above, if there is one.
+    pub(super) fn stands_in(&self) -> OrgId {
+        self.dispatches_instead().unwrap_or(self.case.first_receiver)
     }
 
     /// Who sees to it that the case is dispatched, where whoever received it is complained of: the lowest that stands above.

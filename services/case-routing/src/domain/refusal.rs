@@ -91,7 +91,7 @@ impl Case {
         work.release_lead();
         work.enter(CaseState::Triaged, Trigger::RefuseUnadmitted)?;
         work.emit(told, reason, Some(task_id));
-        work.cancel_live_tasks("lead_declined")?;
+        work.cancel_with_lead("lead_declined")?;
         work.reroute()?;
         Ok(work.finish())
     }

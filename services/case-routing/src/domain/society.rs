@@ -229,7 +229,7 @@ impl Work<'_> {
         }
         self.end_suspension();
         self.enter(CaseState::Triaged, Trigger::ReturnFromSociety)?;
-        self.cancel_live_tasks(reason_code)?;
+        self.cancel_with_lead(reason_code)?;
         self.release_lead();
         self.exclude(offer.partner);
         self.case.left_society = true;

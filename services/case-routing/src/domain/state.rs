@@ -28,8 +28,10 @@
 //! - A community may refuse what was not admitted (F8) also when it has signed already, until work begins; the lead's
 //!   case is Triaged again and routed without it.
 //! - A task's `any → Cancelled` means any that still stands. What was approved stays so: the work was done and found
-//!   good, and is paid, counted and appraised by it. A reopened case gets a new task, a reworked one takes the approved
-//!   task back as returned, which can be cancelled. Declined and cancelled tasks have ended already.
+//!   good, and is paid, counted and appraised by it. So does what an assist has handed in, where only the lead goes (declined,
+//!   recalled, given back, reworked without it): it is approved with the rest, or returned by whoever leads next. A
+//!   reopened case gets a new task, a reworked one takes the approved task back as returned, which can be cancelled.
+//!   Declined and cancelled tasks have ended already.
 
 use std::fmt;
 

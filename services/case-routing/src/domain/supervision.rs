@@ -149,7 +149,8 @@ impl Case {
         of_task.or(of_clock).or(named).or(self.lead_org).unwrap_or(self.first_receiver)
     }
 
-    /// Who has to do what a clock of the case measures, where that is not whoever leads.
+    /// Who has to do what a clock of the case measures, as far as that is said: of what the requester was promised also whoever
+    /// leads, before anybody who is named for the time in which nobody does.
     fn acts_against(&self, clock: ClockKind) -> Option<OrgId> {
         let verifier = || self.verification.as_ref().map(|verification| verification.verifier);
         match clock {
@@ -157,7 +158,9 @@ impl Case {
             ClockKind::Judge => self.rating.as_ref().and_then(|rating| rating.judge).or_else(verifier),
             ClockKind::Ruling => self.objection.as_ref().and_then(|objection| objection.arbiter),
             ClockKind::Dispatch => self.decides_objection(),
-            ClockKind::Resolve | ClockKind::Rework => self.waited_for().map(|task| task.org),
+            ClockKind::Resolve | ClockKind::Rework => {
+                self.waited_for().map(|task| task.org).or(self.lead_org)
+            }
             _ => None,
         }
     }
@@ -256,17 +259,21 @@ impl Work<'_> {
     }
 
     /// Who sees to what nobody has taken: to a verification, the lowest that stands above all who handled the case; to an
-    /// objection, whoever decides over it; to a dispatch, another than whoever received the case, where that is complained of.
+    /// objection, whoever decides over it; to a dispatch, and while nobody leads to what was promised, another than whoever received
+    /// the case, where that is complained of.
     pub(super) fn sees_to(&self, clock: Option<ClockKind>) -> Option<OrgId> {
-        match clock? {
-            ClockKind::Verify if self.case.verification.is_none() => {
+        match clock {
+            Some(ClockKind::Verify) if self.case.verification.is_none() => {
                 let aside = self.case.complained_of;
                 self.routes.superior_apart(&self.case.handling_orgs(), aside, self.now)
             }
-            ClockKind::Dispatch => match self.case.open_objection() {
+            Some(ClockKind::Dispatch) => match self.case.open_objection() {
                 Some(open) => self.sees_to_objection(open),
                 None => self.dispatches_instead(),
             },
+            // Whoever leads, now or later, comes before the one named.
+            Some(ClockKind::Resolve | ClockKind::Rework) => self.dispatches_instead(),
+            None if self.case.lead_org.is_none() => self.dispatches_instead(),
             _ => None,
         }
     }

@@ -5,8 +5,8 @@ use super::codes::*;
 use super::ids::OrgId;
 
 impl Case {
-    /// Whether an organisation takes part, is asked to define the duty, has to answer a supervision or to judge a bad rating: its
-    /// caller reaches the case.
+    /// Whether an organisation takes part, stands in while the case is arbitrated, is asked to define the duty, has to answer a
+    /// supervision or to judge a bad rating: its caller reaches the case.
     #[must_use]
     pub fn is_party(&self, org: OrgId) -> bool {
         self.first_receiver == org
@@ -18,6 +18,7 @@ impl Case {
                 let asked = objection.ruling.as_ref().and_then(|ruling| ruling.definition.as_ref());
                 objection.arbiter == Some(org)
                     || objection.parties.contains(&org)
+                    || objection.interim.as_ref().is_some_and(|interim| interim.org == org)
                     || asked.is_some_and(|asked| asked.org == org)
             })
     }
@@ -36,9 +37,9 @@ impl Case {
     }
 
     /// The organisations that a case asks for something though they have no task of it: whoever has to judge a bad rating, also when
-    /// the case is closed or merged; of one that has not ended the parties and the arbiter while an arbitration is open, whoever is
-    /// asked to define the duty, the verifier while it verifies, and whoever has to answer a supervision, of a closed one about
-    /// what is owed all the same. Each [takes part](Self::is_party), and has to find the case.
+    /// the case is closed or merged; of one that has not ended the parties, the arbiter and whoever stands in for the first receiver
+    /// while an arbitration is open, whoever is asked to define the duty, the verifier while it verifies, and whoever has to answer a
+    /// supervision, of a closed one about what is owed all the same. Each [takes part](Self::is_party), and has to find the case.
     #[must_use]
     pub fn asked_orgs(&self) -> Vec<OrgId> {
         let mut asked: Vec<OrgId> = self.judge().into_iter().collect();
@@ -60,6 +61,9 @@ impl Case {
             if matches!(objection.state, ObjectionState::InArbitration | ObjectionState::InReview) {
                 asked.extend(objection.parties.iter().copied());
                 asked.extend(objection.arbiter);
+                // Whoever received the case finds it all the same.
+                let stands_in = objection.interim.as_ref().map(|interim| interim.org);
+                asked.extend(stands_in.filter(|org| *org != self.first_receiver));
             }
             let definition = objection.ruling.as_ref().and_then(|ruling| ruling.definition.as_ref());
             asked.extend(definition.map(|definition| definition.org));

@@ -411,9 +411,20 @@ impl<'a> Work<'a> {
 
     /// Cancels every task that still stands.
     pub fn cancel_live_tasks(&mut self, reason_code: &str) -> Result<()> {
-        let live: Vec<TaskId> =
-            self.case.tasks.iter().filter(|task| task.state.is_live()).map(|task| task.id).collect();
-        live.into_iter().try_for_each(|id| self.cancel_task(id, reason_code))
+        self.cancel_tasks(reason_code, |task| task.state.is_live())
+    }
+
+    /// The lead goes, and with it whoever still had something to do for it. What an assist has handed in stands: it is verified
+    /// with the rest, or sent back by whoever leads next.
+    pub fn cancel_with_lead(&mut self, reason_code: &str) -> Result<()> {
+        let goes = |task: &Task| task.part == TaskPart::Lead && task.state.is_live();
+        self.cancel_tasks(reason_code, |task| goes(task) || task.state.is_open())
+    }
+
+    fn cancel_tasks(&mut self, reason_code: &str, which: impl Fn(&Task) -> bool) -> Result<()> {
+        let ended: Vec<TaskId> =
+            self.case.tasks.iter().filter(|task| which(task)).map(|task| task.id).collect();
+        ended.into_iter().try_for_each(|id| self.cancel_task(id, reason_code))
     }
 
     /// Nobody leads for the moment; the first receiver still owns the case. What was ruled or agreed on stands until somebody leads.
@@ -465,7 +476,9 @@ impl<'a> Work<'a> {
         clock: Option<ClockKind>,
         task: Option<TaskId>,
     ) {
-        self.supervise_org(level, reason_code, clock, task, self.sees_to(clock));
+        // Of a task it is its organisation's.
+        let org = self.sees_to(clock).filter(|_| task.is_none());
+        self.supervise_org(level, reason_code, clock, task, org);
     }
 
     /// Of an organisation, where it is not the one that the task, the clock or the case tells of.

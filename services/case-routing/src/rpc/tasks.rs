@@ -349,6 +349,26 @@ impl TaskService for Tasks {
         )
     }
 
+    async fn return_task(
+        &self,
+        request: Request<pb::ReturnTaskRequest>,
+    ) -> RpcResult<pb::ReturnTaskResponse> {
+        verb!(
+            self,
+            request,
+            "ReturnTask",
+            ReturnTaskResponse,
+            |message| (
+                parse::id::<TaskId>("task_id", &message.task_id)?,
+                parse::code("reason_code", &message.reason_code)?
+            ),
+            |case, act, by, result| {
+                let act = acting_for(act, by, case.lead_org);
+                case.return_task(result.0, &result.1, &act)
+            }
+        )
+    }
+
     async fn suspend_case(
         &self,
         request: Request<pb::SuspendCaseRequest>,

@@ -1,4 +1,5 @@
-//! What a partner has done is kept while others still work on the case, and holds up nothing that comes after it.
+//! What a partner has done is kept while others still work on the case, and holds up nothing that comes after it. What others
+//! hand in meanwhile it may send back, and that stands when the partner goes.
 
 use chassis::{
     auth::Role,
@@ -30,6 +31,47 @@ async fn with_volunteers(d: &District) -> pb::Case {
     case
 }
 
+/// The street has called a department to it.
+async fn with_department(d: &District) -> (pb::Case, pb::Task) {
+    let case = with_volunteers(d).await;
+    let whistle = pb::WhistleCaseRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        org_ids: vec![DEPARTMENTS[0].to_string()],
+        reason_code: "joint_work".into(),
+        ..Default::default()
+    };
+    let called = d.tasks(&d.dispatcher()).whistle_case(whistle).await.unwrap().into_inner().case.unwrap();
+    (case, of_department(&called))
+}
+
+fn of_department(case: &pb::Case) -> pb::Task {
+    case.tasks.iter().find(|task| task.org_id == DEPARTMENTS[0].to_string()).unwrap().clone()
+}
+
+/// The department signs for its task.
+async fn sign(d: &District, case: &pb::Case, task: &pb::Task) {
+    let request = pb::SignTaskRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        task_id: task.task_id.clone(),
+        ..Default::default()
+    };
+    d.tasks(&head(d, DEPARTMENTS[0])).sign_task(request).await.unwrap();
+}
+
+/// The department hands its result in.
+async fn submit(d: &District, case: &pb::Case, task: &pb::Task) {
+    let request = pb::SubmitTaskRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        task_id: task.task_id.clone(),
+        evidence_refs: vec!["photo:1".into()],
+        ..Default::default()
+    };
+    d.tasks(&head(d, DEPARTMENTS[0])).submit_task(request).await.unwrap();
+}
+
 fn completed(d: &District, case: &pb::Case) -> SocialCompleted {
     SocialCompleted {
         case_id: case.case_id.clone(),
@@ -43,20 +85,7 @@ fn completed(d: &District, case: &pb::Case) -> SocialCompleted {
 #[tokio::test]
 async fn what_a_partner_has_done_takes_effect_with_the_last_department() {
     let d = district().await;
-    let department = DEPARTMENTS[0];
-    let case = with_volunteers(&d).await;
-    let whistle = pb::WhistleCaseRequest {
-        case_id: case.case_id.clone(),
-        request_id: request_id(),
-        org_ids: vec![department.to_string()],
-        reason_code: "joint_work".into(),
-        ..Default::default()
-    };
-    let called = d.tasks(&d.dispatcher()).whistle_case(whistle).await.unwrap().into_inner().case.unwrap();
-    let of_department = |case: &pb::Case| {
-        case.tasks.iter().find(|task| task.org_id == department.to_string()).unwrap().clone()
-    };
-    let task_id = of_department(&called).task_id;
+    let (case, task) = with_department(&d).await;
     d.told().await;
     let told = d.hears("volunteer-matching", &case.case_id, &completed(&d, &case)).await;
     assert_eq!(names(&told), ["TaskSubmitted"]);
@@ -66,9 +95,9 @@ async fn what_a_partner_has_done_takes_effect_with_the_last_department() {
     // Nothing of the case waits behind it.
     let offered = AssignmentOffered {
         case_id: case.case_id.clone(),
-        task_id: task_id.clone(),
+        task_id: task.task_id.clone(),
         assignment_id: new_id().to_string(),
-        org_id: department.to_string(),
+        org_id: DEPARTMENTS[0].to_string(),
         worker_ref: "worker-1".into(),
         offer_due_time: None,
     };
@@ -76,27 +105,78 @@ async fn what_a_partner_has_done_takes_effect_with_the_last_department() {
     let read = d.read(&case).await;
     assert_eq!(of_department(&read).assignment(), pb::AssignmentStatus::Offered);
 
-    let mut tasks = d.tasks(&head(&d, department));
-    let sign = pb::SignTaskRequest {
-        case_id: case.case_id.clone(),
-        request_id: request_id(),
-        task_id: task_id.clone(),
-        ..Default::default()
-    };
-    tasks.sign_task(sign).await.unwrap();
+    sign(&d, &case, &task).await;
     d.told().await;
-    let submit = pb::SubmitTaskRequest {
-        case_id: case.case_id.clone(),
-        request_id: request_id(),
-        task_id,
-        evidence_refs: vec!["photo:1".into()],
-        ..Default::default()
-    };
-    tasks.submit_task(submit).await.unwrap();
+    submit(&d, &case, &task).await;
     let told = d.told().await;
     assert!(told.contains(&"CaseCompleted".to_owned()), "{told:?}");
     let read = d.read(&case).await;
     assert_eq!((read.state(), read.delivery_mode()), (pb::CaseState::Verifying, pb::DeliveryMode::Volunteer));
+    d.service.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_leads_sends_back_what_a_department_handed_in_and_the_case_waits_for_it_again() {
+    let d = district().await;
+    let (case, task) = with_department(&d).await;
+    sign(&d, &case, &task).await;
+    submit(&d, &case, &task).await;
+    let back = pb::ReturnTaskRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        task_id: task.task_id.clone(),
+        reason_code: "photo_unclear".into(),
+        ..Default::default()
+    };
+    let elsewhere = Persona::new(Role::StreetLeader, d.other_street).org(d.other_office);
+    let its_own = head(&d, DEPARTMENTS[0]);
+    for (by, code) in [
+        (elsewhere, Code::NotFound),
+        (its_own, Code::PermissionDenied),
+        (d.leader(), Code::PermissionDenied),
+    ] {
+        assert_eq!(d.tasks(&by).return_task(back.clone()).await.unwrap_err().code(), code);
+    }
+    let manager = Persona::new(Role::OrgManager, d.district).org(d.volunteers);
+    let stale = pb::ReturnTaskRequest { request_id: request_id(), etag: case.etag.clone(), ..back.clone() };
+    assert_eq!(d.tasks(&manager).return_task(stale).await.unwrap_err().code(), Code::Aborted);
+    d.told().await;
+    let returned = d.tasks(&manager).return_task(back.clone()).await.unwrap().into_inner().case.unwrap();
+    assert_eq!(d.told().await, ["TaskReturned"]);
+    assert_eq!(of_department(&returned).state(), pb::TaskState::Returned);
+    let again = d.tasks(&manager).return_task(back).await.unwrap().into_inner().case.unwrap();
+    assert_eq!(again.etag, returned.etag, "a repeat sends nothing back twice");
+    let own = |clock: &&pb::Clock| clock.kind() == pb::ClockKind::Assist && clock.task_id == task.task_id;
+    let limits: Vec<bool> =
+        returned.clocks.iter().filter(own).map(|clock| clock.stop_time.is_none()).collect();
+    assert_eq!(limits, [false, true], "its limit runs anew");
+
+    let told = d.hears("volunteer-matching", &case.case_id, &completed(&d, &case)).await;
+    assert_eq!(names(&told), ["TaskSubmitted"], "the partner's own part waits for it");
+    submit(&d, &case, &task).await;
+    assert_eq!(d.read(&case).await.state(), pb::CaseState::Verifying);
+    d.service.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_department_handed_in_stands_when_the_partner_gives_up() {
+    let d = district().await;
+    let (case, task) = with_department(&d).await;
+    sign(&d, &case, &task).await;
+    submit(&d, &case, &task).await;
+    d.told().await;
+    let gave_up = SocialGaveUp {
+        case_id: case.case_id.clone(),
+        offer_id: case.offer.clone().unwrap().offer_id,
+        org_id: d.volunteers.to_string(),
+        reason_code: "no_capacity".into(),
+    };
+    let told = names(&d.hears("volunteer-matching", &case.case_id, &gave_up).await);
+    let cancelled = told.iter().filter(|name| *name == "TaskCancelled");
+    assert_eq!(cancelled.count(), 1, "the partner's own: {told:?}");
+    let read = d.read(&case).await;
+    assert_ne!(read.lead_org_id, d.volunteers.to_string());
+    assert_eq!(of_department(&read).state(), pb::TaskState::Submitted);
     d.service.stop().await;
 }
 

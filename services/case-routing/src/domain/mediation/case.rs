@@ -248,7 +248,7 @@ impl Work<'_> {
         }
         self.end_suspension();
         self.enter(CaseState::Triaged, Trigger::ReturnFromMediation)?;
-        self.cancel_live_tasks(FAILED)?;
+        self.cancel_with_lead(FAILED)?;
         let lead = self.case.lead_org.and_then(|org| self.routes.org(org));
         if let Some(lead) = lead.filter(|lead| lead.kind.is_society()) {
             self.exclude(lead.id);

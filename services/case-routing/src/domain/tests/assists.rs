@@ -1,4 +1,7 @@
-//! Who may be asked to help by hand, called by a whistle or named by a ruling: the lists bind all of them.
+//! Who may be asked to help by hand, called by a whistle or named by a ruling: the lists bind all of them. And what becomes of
+//! what they hand in.
+
+use chrono::TimeDelta;
 
 use super::super::*;
 use super::table::ruling;
@@ -85,5 +88,202 @@ fn a_community_is_asked_to_help_a_department_only_with_what_was_admitted() {
         let mut world = World::of(admitted);
         let case = world.triaged("demolition");
         assert!(by_street(&case, HOUSING, &[STATION], &mut world).is_ok(), "{part}");
+    }
+}
+
+/// The only task that an organisation has ever had of the case.
+fn only_task(case: &Case, org: OrgId) -> Task {
+    let own: Vec<&Task> = case.tasks.iter().filter(|task| task.org == org).collect();
+    assert_eq!(own.len(), 1, "{own:?}");
+    own[0].clone()
+}
+
+fn result() -> Vec<(EvidenceKind, String)> {
+    vec![(EvidenceKind::Photo, "photo:1".to_owned())]
+}
+
+/// The organisation signs for its part and hands its result in.
+fn handed_in(case: Case, org: OrgId, world: &mut World) -> Case {
+    let task = only_task(&case, org).id;
+    let case = case.sign(task, &world.official(org)).unwrap().case;
+    case.submit_task(task, result(), &world.official(org)).unwrap().case
+}
+
+/// Whoever leads signs, speaks with the requester and completes it, and it is found good.
+fn seen_through(case: Case, world: &mut World) -> Case {
+    let (task, lead) = (case.lead_task.unwrap(), case.lead_org.unwrap());
+    let case = case.sign(task, &world.official(lead)).unwrap().case;
+    let case = case.contact(ContactMethod::Phone, &world.official(lead)).unwrap().case;
+    let case = world.complete(case);
+    case.verify(&found_good(), &world.official(VERIFIER)).unwrap().case
+}
+
+#[test]
+fn a_lead_sends_back_what_an_assist_handed_in_and_waits_for_it_again() {
+    let mut world = World::new();
+    let case = world.in_progress("street_light");
+    let task = only_task(&case, URBAN).id;
+    let early = case.clone().return_task(task, "unclear", &world.official(STREET_OFFICE));
+    assert_eq!(guard(early), "task_state", "nothing was handed in");
+    let case = handed_in(case, URBAN, &mut world);
+    for by in [URBAN, STATION, GOVERNMENT] {
+        let refused = case.clone().return_task(task, "unclear", &world.official(by));
+        assert_eq!(guard(refused), "lead_org", "{by}");
+    }
+    let lead = case.lead_task.unwrap();
+    let own = case.clone().return_task(lead, "unclear", &world.official(STREET_OFFICE));
+    assert_eq!(guard(own), "lead_completes");
+
+    world.wait(TimeDelta::hours(1));
+    let returned = case.return_task(task, "unclear", &world.official(STREET_OFFICE)).unwrap();
+    assert_eq!(names(&returned), ["TaskReturned"]);
+    let case = returned.case;
+    let back = only_task(&case, URBAN);
+    let limit = case.clock(ClockKind::Assist, Some(task)).unwrap();
+    assert!(limit.is_running() && limit.started_at == world.now, "it runs anew");
+    assert_eq!((back.state, back.due_at), (TaskState::Returned, Some(limit.due_at)));
+    let refused = case.clone().complete(done(), &world.official(STREET_OFFICE));
+    assert_eq!(guard(refused), "assist_outstanding");
+    let case = case.submit_task(task, result(), &world.official(URBAN)).unwrap().case;
+    assert_eq!(world.complete(case).state, CaseState::Verifying);
+}
+
+#[test]
+fn a_partner_sends_back_what_a_department_handed_in_and_its_completion_waits() {
+    let mut world = World::new();
+    let case = world.with_partner();
+    let case = whistled(case, URBAN, &mut world).unwrap().case;
+    let case = handed_in(case, URBAN, &mut world);
+    let (task, offer) = (only_task(&case, URBAN).id, case.offer.clone().unwrap().id);
+    let street = case.clone().return_task(task, "unclear", &world.official(STREET_OFFICE));
+    assert_eq!(guard(street), "lead_org", "who called it does not lead");
+    let case = case.return_task(task, "unclear", &world.official(GROUP)).unwrap().case;
+    let case = case.social_completed(offer, &[], &world.system()).unwrap().unwrap().case;
+    assert_eq!(case.state, CaseState::InProgress);
+    let case = case.submit_task(task, result(), &world.official(URBAN)).unwrap().case;
+    assert_eq!(case.state, CaseState::Verifying);
+    // What nobody has looked at before is the verifier's to send back, and then the partner's.
+    let reworked = case.order_rework("not_done", &world.official(VERIFIER)).unwrap().case;
+    let returned = reworked.return_task(task, "unclear", &world.official(GROUP)).unwrap().case;
+    assert_eq!(only_task(&returned, URBAN).state, TaskState::Returned);
+    assert_eq!(violations(&returned), Vec::<&str>::new());
+}
+
+#[test]
+fn what_was_approved_is_sent_back_with_a_rework_and_not_once_the_case_was_opened_again() {
+    let mut world = World::new();
+    let case = world.in_progress("stairs");
+    let case = whistled(case, URBAN, &mut world).unwrap().case;
+    let case = handed_in(case, URBAN, &mut world);
+    let task = only_task(&case, URBAN).id;
+    let case = world.complete(case);
+    let resolved = case.verify(&found_good(), &world.official(VERIFIER)).unwrap().case;
+    let rated = resolved.clone().rate(1, &world.resident()).unwrap().case;
+    let reworked = rated.judge_rating(true, "", &world.official(VERIFIER)).unwrap().case;
+    let called = whistled(reworked.clone(), URBAN, &mut world).unwrap().case;
+    let twice = called.return_task(task, "unclear", &world.official(STATION));
+    assert_eq!(guard(twice), "takes_part", "it has another task of it in hand");
+    let returned = reworked.return_task(task, "unclear", &world.official(STATION)).unwrap().case;
+    assert_eq!(only_task(&returned, URBAN).state, TaskState::Returned);
+
+    let closed = resolved.rate(5, &world.resident()).unwrap().case;
+    world.wait(TimeDelta::hours(1));
+    let opened = closed.reopen("new_facts", &world.resident()).unwrap().case;
+    let lead = opened.lead_task.unwrap();
+    let signed = opened.sign(lead, &world.official(STATION)).unwrap().case;
+    assert_eq!(guard(signed.return_task(task, "unclear", &world.official(STATION))), "task_state");
+}
+
+#[test]
+fn what_an_assist_handed_in_stands_when_the_partner_that_leads_gives_up() {
+    let mut helped = parts();
+    helped.entries.push(entry("r-shop-urban", "shopping_help", URBAN, ListPart::Assist));
+    let mut world = World::of(helped);
+    let case = world.with_partner();
+    let case = whistled(case, URBAN, &mut world).unwrap().case;
+    let case = whistled(case, COURTS, &mut world).unwrap().case;
+    let case = handed_in(case, URBAN, &mut world);
+    let back = case.return_from_society("gave_up", &world.official(GROUP)).unwrap();
+    let told = ["TaskCancelled", "TaskCancelled", "CaseReturnedFromSociety", "CaseDispatched", "TaskIssued"];
+    assert_eq!(names(&back), told, "the partner's and that of who has handed nothing in");
+    let case = back.case;
+    // The list names it to help, and it has helped.
+    let kept = only_task(&case, URBAN);
+    assert_eq!((case.lead_org, kept.state), (Some(STATION), TaskState::Submitted));
+    assert_eq!(only_task(&case, COURTS).state, TaskState::Cancelled);
+    assert_eq!(violations(&case), Vec::<&str>::new());
+    let case = case.appraise_whistle(kept.id, true, &world.official(STREET_OFFICE)).unwrap().case;
+    let case = case.appraise_whistle(kept.id, true, &world.official(URBAN)).unwrap().case;
+    let verified = seen_through(case, &mut world);
+    assert_eq!(only_task(&verified, URBAN).state, TaskState::Approved);
+    assert_eq!(violations(&verified), Vec::<&str>::new());
+}
+
+#[test]
+fn what_an_assist_handed_in_stands_when_the_lead_declines() {
+    let mut world = World::new();
+    let case = world.dispatched("committee_matter");
+    let case = whistled(case, URBAN, &mut world).unwrap().case;
+    let case = handed_in(case, URBAN, &mut world);
+    let lead = case.lead_task.unwrap();
+    let declined = case.decline_task(lead, "not_admitted", false, &world.official(COMMITTEE)).unwrap();
+    assert_eq!(names(&declined), ["TaskDeclined", "CaseDispatched", "TaskIssued"]);
+    let case = declined.case;
+    let kept = only_task(&case, URBAN);
+    assert_eq!((case.lead_org, kept.state), (Some(STREET_OFFICE), TaskState::Submitted));
+    // Whoever leads next may want more of it.
+    let next = case.lead_task.unwrap();
+    let signed = case.clone().sign(next, &world.official(STREET_OFFICE)).unwrap().case;
+    let returned = signed.return_task(kept.id, "unclear", &world.official(STREET_OFFICE)).unwrap().case;
+    assert_eq!(only_task(&returned, URBAN).state, TaskState::Returned);
+    let case = case.appraise_whistle(kept.id, true, &world.official(STREET_OFFICE)).unwrap().case;
+    let verified = seen_through(case, &mut world);
+    assert_eq!(only_task(&verified, URBAN).state, TaskState::Approved);
+}
+
+#[test]
+fn who_has_handed_in_may_lead_later_and_both_of_its_parts_are_approved() {
+    let mut world = World::new();
+    let case = world.dispatched("street_light");
+    let case = handed_in(case, URBAN, &mut world);
+    let assist = only_task(&case, URBAN).id;
+    let recalled = case.clone().recall("mis_dispatch", &world.official(GOVERNMENT)).unwrap().case;
+    assert_eq!(recalled.task(assist).unwrap().state, TaskState::Submitted);
+    let recalled = recalled.dispatch(&manual(URBAN), &world.official(GOVERNMENT)).unwrap().case;
+    let command = objection(&case);
+    let objected = case.object(command, &world.official(STREET_OFFICE)).unwrap().case;
+    let redispatched = objected.redispatch(&manual(URBAN), &world.official(GOVERNMENT)).unwrap().case;
+    for case in [recalled, redispatched] {
+        let state = case.task(assist).unwrap().state;
+        assert_eq!((case.lead_org, state), (Some(URBAN), TaskState::Submitted));
+        assert_eq!(violations(&case), Vec::<&str>::new());
+        let lead = case.lead_task.unwrap();
+        let signed = case.clone().sign(lead, &world.official(URBAN)).unwrap().case;
+        let own = signed.return_task(assist, "unclear", &world.official(URBAN));
+        assert_eq!(guard(own), "takes_part", "nobody sends back their own");
+        let verified = seen_through(case, &mut world);
+        for id in [assist, lead] {
+            assert_eq!(verified.task(id).unwrap().state, TaskState::Approved);
+        }
+        assert_eq!(violations(&verified), Vec::<&str>::new());
+    }
+}
+
+#[test]
+fn what_was_handed_in_ends_with_a_case_that_goes_elsewhere() {
+    let mut world = World::new();
+    let case = world.dispatched("street_light");
+    let case = handed_in(case, URBAN, &mut world);
+    let case = case.recall("mis_dispatch", &world.official(GOVERNMENT)).unwrap().case;
+    let other = CaseId(world.fresh());
+    let merged = case.clone().merge(other, &world.official(STATION)).unwrap();
+    let elsewhere = case.clone().hand_off("12345", Elsewhere::Taken, &world.official(STATION)).unwrap();
+    let withdrawn = case.withdraw("solved_itself", None, &world.resident()).unwrap();
+    for (ended, told) in
+        [(merged, "CaseMerged"), (elsewhere, "CaseHandedOff"), (withdrawn, "CaseWithdrawn")]
+    {
+        assert_eq!(names(&ended), ["TaskCancelled", told]);
+        assert_eq!(only_task(&ended.case, URBAN).state, TaskState::Cancelled);
+        assert_eq!(violations(&ended.case), Vec::<&str>::new());
     }
 }

@@ -365,3 +365,76 @@ fn whoever_is_complained_of_clears_no_supervision() {
     let cleared = case.clear_supervision(id, 2, &world.official(GOVERNMENT)).unwrap().case;
     assert_eq!(cleared.supervisions[0].state, SupervisionState::Cleared);
 }
+
+#[test]
+fn another_answers_for_what_was_promised_until_somebody_leads_where_the_first_receiver_is_complained_of() {
+    let mut world = World::new();
+    let case = Case { complained_of: Some(STATION), ..world.triaged("street_light") };
+    let due_at = case.resolve_clock().unwrap().due_at;
+    world.now = case.resolve_clock().unwrap().warn_at.unwrap()[0];
+    let warned = world.tick(case);
+    let reminded = warned.events.iter().find_map(|emitted| match emitted.event {
+        DomainEvent::ClockWarned { clock: ClockKind::Resolve, org_id, .. } => Some(org_id),
+        _ => None,
+    });
+    assert_eq!(reminded, Some(STREET_OFFICE));
+    world.now = due_at;
+    let late = world.tick(warned.case).case;
+    let about = late.supervisions.iter().find(|known| known.clock == Some(ClockKind::Resolve));
+    let about = about.unwrap().clone();
+    assert_eq!((late.lead_org, late.supervised(&about)), (None, STREET_OFFICE));
+    let own = late.clone().answer_supervision(about.id, "under_way", None, &world.official(STATION));
+    assert_eq!(guard(own), "supervised_org");
+    let by_hand = late.clone().supervise(1, "leader", None, &world.official(GOVERNMENT)).unwrap().case;
+    assert_eq!(by_hand.supervised(by_hand.supervisions.last().unwrap()), STREET_OFFICE);
+    let sent = late.dispatch(&manual(URBAN), &world.official(GOVERNMENT)).unwrap().case;
+    assert_eq!(sent.supervised(&about), URBAN, "whoever leads, once somebody does");
+
+    // Above the district nobody stands.
+    let mut world = World::new();
+    let own = Case { first_receiver: GOVERNMENT, ..world.triaged("street_light") };
+    let case = Case { complained_of: Some(GOVERNMENT), ..own };
+    world.now = case.resolve_clock().unwrap().due_at;
+    let late = world.tick(case).case;
+    let about = late.supervisions.iter().find(|known| known.clock == Some(ClockKind::Resolve)).unwrap();
+    assert_eq!(late.supervised(about), GOVERNMENT);
+}
+
+#[test]
+fn another_stands_in_during_an_arbitration_where_the_first_receiver_is_complained_of() {
+    let mut world = World::new();
+    let interim = |case: &Case| case.objection.as_ref().unwrap().interim.clone().unwrap();
+    let by_street = |measure: &str| Interim { org: STREET_OFFICE, measure_code: measure.into() };
+    let objected = Case { complained_of: Some(STATION), ..world.objected("street_light") };
+    let opened = objected.open_arbitration(&[], None, &world.official(GOVERNMENT)).unwrap();
+    assert_eq!(interim(&opened.case), by_street(STOP_GAP));
+    let reason = opened.timeline.last().unwrap().reason.clone().unwrap();
+    assert_eq!(
+        (reason.code.as_str(), &reason.args["org"]),
+        ("superior_stands_in", &STREET_OFFICE.to_string())
+    );
+    world.wait(TimeDelta::days(3));
+    let heard = world.tick(opened.case).case;
+    let other = RuleObjection { interim: Some("pump_out".into()), ..ruling(URBAN) };
+    let ruled = heard.rule_objection(&other, &world.official(GOVERNMENT)).unwrap().case;
+    assert_eq!(interim(&ruled), by_street("pump_out"));
+
+    // Of whom it complains is found out while it is arbitrated.
+    let case = in_arbitration(&mut world);
+    assert_eq!(interim(&case).org, STATION);
+    let told = takes(&case, STATION, &mut world).unwrap().case;
+    assert_eq!(interim(&told), by_street(STOP_GAP));
+}
+
+#[test]
+fn whoever_stands_in_during_an_arbitration_finds_the_case() {
+    let mut world = World::new();
+    let case = Case { complained_of: Some(STATION), ..world.triaged("street_light") };
+    let sent = case.dispatch(&manual(HOUSING), &world.official(GOVERNMENT)).unwrap().case;
+    let own = objection(&sent);
+    let objected = sent.object(own, &world.official(HOUSING)).unwrap().case;
+    assert!(!objected.is_party(STREET_OFFICE), "it has no part in the case otherwise");
+    let case = objected.open_arbitration(&[], None, &world.official(GOVERNMENT)).unwrap().case;
+    assert_eq!(case.objection.as_ref().unwrap().interim.as_ref().unwrap().org, STREET_OFFICE);
+    assert!(case.is_party(STREET_OFFICE) && case.asked_orgs().contains(&STREET_OFFICE));
+}
