@@ -21,13 +21,13 @@ use crate::{
     domain::{
         PersonId, SessionId, facts,
         grant::{RoleGrant, is_administrator},
-        login,
+        login::{self, Failures},
         session::{self, ACCESS_LIFE, Refresh},
     },
     keyring::KeyRing,
     password::Passwords,
     store::{
-        accounts, grants, people,
+        accounts, grants, people, server_now,
         sessions::{self, EndReason, Ended},
     },
 };
@@ -132,20 +132,26 @@ impl SignIns {
             (accounts::failures(&mut conn, &index).await?, accounts::get(&mut conn, &login).await?)
         };
         let now = self.clock.real_now();
-        if let Some(left) = failures.locked_for(now) {
-            return Err(Error::Exhausted { retry_after: left.to_std().unwrap_or_default() });
-        }
+        unlocked(failures, now)?;
         let right = turn.verify(password, account.as_ref().map(|a| a.password_hash.as_str())).await?;
+        // Others may have failed meanwhile. Once the login is locked, nobody is told whether it was right.
         let Some(account) = account.filter(|_| right) else {
-            self.db
+            let failures = self
+                .db
                 .transaction(async |tx: &mut Tx<'_>| accounts::add_failure(tx.conn, &index, now).await)
                 .await?;
+            unlocked(failures, now)?;
             return Err(Error::Unauthenticated);
         };
         let person = account.person_id();
         let pair = self
             .db
             .transaction(async |tx: &mut Tx<'_>| {
+                let failures = accounts::lock_failures(tx.conn, &index).await?;
+                unlocked(failures, now)?;
+                if !accounts::hold(tx.conn, &login, &account.password_hash).await? {
+                    return Err(Error::Unauthenticated); // it has been set anew meanwhile
+                }
                 if failures.failed > 0 {
                     accounts::clear_failures(tx.conn, &index).await?;
                 }
@@ -153,6 +159,23 @@ impl SignIns {
             })
             .await?;
         Ok(pair)
+    }
+
+    /// Sets the password of a person's login anew: failures are forgotten with their lock, all sessions end.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn set_password(
+        &self,
+        tx: &mut Tx<'_>,
+        person: PersonId,
+        login: &str,
+        password_hash: &str,
+    ) -> Result<()> {
+        // In the order of a sign-in: one by the old password is over and its session ends, or it is refused.
+        accounts::clear_failures(tx.conn, &self.crypto.blind_index(LOGIN_INDEX, login)).await?;
+        accounts::set_password(tx.conn, login, password_hash).await?;
+        self.end_all(tx, person, EndReason::Administrator).await
     }
 
     /// Exchanges a refresh token.
@@ -225,7 +248,7 @@ impl SignIns {
         sessions::insert_refresh(tx.conn, &token.hash(), session, now, refresh_expires).await?;
         if grants.iter().any(|grant| is_administrator(grant.role)) {
             // A privileged person has one session at a time (S-02).
-            for ended in sessions::end_others(tx.conn, person, session, now).await? {
+            for ended in sessions::end_others(tx.conn, person, session, EndReason::Replaced, now).await? {
                 self.tell_ended(tx, &ended);
             }
         }
@@ -284,7 +307,7 @@ impl SignIns {
     }
 
     /// An access token with the person's grants as they are now. The person's row is held, so that a revocation either
-    /// is seen here or bars the token by its time of issue.
+    /// is seen here or bars the token by its time of issue: both are of the clock that all replicas share.
     async fn access_token(
         &self,
         tx: &mut Tx<'_>,
@@ -295,7 +318,7 @@ impl SignIns {
         let row = people::get_for_share(tx.conn, person).await?.ok_or(Error::Unauthenticated)?;
         let held = grants::in_force(tx.conn, person, tx.now).await?;
         let left = held.iter().filter_map(|grant| grant.valid_to).min().map(|end| end - tx.now);
-        let now = self.clock.real_now();
+        let now = server_now(tx.conn).await?;
         let expires = session::access_end(now, session_expires, left);
         let claims = Claims {
             iss: self.auth.issuer.clone(),
@@ -312,13 +335,14 @@ impl SignIns {
         Ok((self.keys.sign(&claims)?, expires, held))
     }
 
-    /// Ends every session of a person who becomes an administrator: whoever had several would keep them (S-02).
+    /// Ends every session of a person, who signs in anew. Called before the person's row is held against
+    /// tokens that are being issued: a refresh holds its session and then waits for the person.
     ///
     /// # Errors
     /// Database errors.
-    pub async fn end_all(&self, tx: &mut Tx<'_>, person: PersonId) -> Result<()> {
+    pub async fn end_all(&self, tx: &mut Tx<'_>, person: PersonId, reason: EndReason) -> Result<()> {
         people::lock_sign_in(tx.conn, person).await?;
-        for ended in sessions::end_all(tx.conn, person, self.clock.real_now()).await? {
+        for ended in sessions::end_all(tx.conn, person, reason, self.clock.real_now()).await? {
             self.tell_ended(tx, &ended);
         }
         Ok(())
@@ -338,6 +362,14 @@ impl SignIns {
 
     fn session_end(&self) -> Timestamp {
         self.clock.real_now() + TimeDelta::hours(self.config.session_max_hours)
+    }
+}
+
+/// Refuses while the login is locked.
+fn unlocked(failures: Failures, now: Timestamp) -> Result<()> {
+    match failures.locked_for(now) {
+        Some(left) => Err(Error::Exhausted { retry_after: left.to_std().unwrap_or_default() }),
+        None => Ok(()),
     }
 }
 

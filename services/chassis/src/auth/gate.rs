@@ -242,7 +242,7 @@ mod tests {
             .bar_session(claims.sid, Clock::system().real_now() + chrono::TimeDelta::minutes(10));
         assert!(matches!(world.gate.admit(STATISTICS, &headers).await, Err(Error::Unauthenticated)));
         let (claims, headers) = world.person(&[(Role::ItOperator, new_id())]);
-        world.gate.revocations.bar_person(claims.sub, Clock::system().real_now());
+        world.gate.revocations.bar_persons(&[claims.sub], Clock::system().real_now());
         assert!(matches!(world.gate.admit(STATISTICS, &headers).await, Err(Error::Unauthenticated)));
     }
 

@@ -45,7 +45,8 @@ struct Inner {
 
 struct Remote {
     fetch: Box<dyn FetchKeys>,
-    asked: Mutex<Option<Instant>>,
+    /// When identity was asked last, and whether it has answered.
+    asked: Mutex<Option<(Instant, bool)>>,
 }
 
 impl std::fmt::Debug for KeySource {
@@ -117,21 +118,23 @@ impl KeySource {
         if let Some(key) = self.known(kid) {
             return Ok(Some(key)); // whoever held the lock has fetched it
         }
-        if asked.is_some_and(|at| at.elapsed() < REFRESH_EVERY) {
-            // Empty means that the last question failed; then this says nothing about the token.
-            return match self.0.keys.load().is_empty() {
-                true => Err(Error::unavailable("the keys of access tokens are not reachable")),
-                false => Ok(None),
-            };
+        let away = || Error::unavailable("the keys of access tokens are not reachable");
+        if let Some((at, answered)) = *asked
+            && at.elapsed() < REFRESH_EVERY
+        {
+            // A question that failed, or was given up, says nothing about the token.
+            return if answered { Ok(None) } else { Err(away()) };
         }
-        *asked = Some(Instant::now());
+        let now = Instant::now();
+        *asked = Some((now, false));
         match remote.fetch.fetch().await {
             Ok(jwks) => self.replace(&jwks)?,
             Err(error) => {
                 tracing::warn!(error = %error.chain(), "the keys of access tokens could not be fetched");
-                return Err(Error::unavailable("the keys of access tokens are not reachable"));
+                return Err(away());
             }
         }
+        *asked = Some((now, true));
         Ok(self.known(kid))
     }
 }

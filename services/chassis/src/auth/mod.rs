@@ -13,7 +13,7 @@ use std::fmt;
 pub use proto::auth::v1::Role;
 use uuid::Uuid;
 
-pub(crate) use self::keys::RENEW_EVERY;
+pub(crate) use self::{keys::RENEW_EVERY, revocation::LINGER};
 pub use self::{
     gate::Gate,
     keys::{FetchKeys, KeySource, Signer, jwks, public_jwk},

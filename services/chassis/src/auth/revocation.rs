@@ -7,16 +7,20 @@ use arc_swap::ArcSwap;
 use chrono::TimeDelta;
 use uuid::Uuid;
 
-use super::Verified;
+use super::{Verified, token::LEEWAY};
 use crate::clock::Timestamp;
 
 /// Longest life of an access token that a person's revocation has to outlive (tokens last ten minutes).
 const TOKEN_LIFE: TimeDelta = TimeDelta::hours(1);
 
+/// How long a session's bar outlives its last token: that is taken for [`LEEWAY`] longer, by a clock that may
+/// be behind by as much.
+pub(crate) const LINGER: TimeDelta = TimeDelta::seconds(2 * LEEWAY as i64);
+
 /// What is barred now.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Revoked {
-    /// Session to the instant from which the entry is no longer needed.
+    /// Session to the instant at which its last token runs out.
     pub sessions: HashMap<Uuid, Timestamp>,
     /// Person to the instant before which issued tokens are refused.
     pub persons: HashMap<Uuid, Timestamp>,
@@ -36,11 +40,13 @@ impl Revocations {
         });
     }
 
-    /// Bars the tokens of a person that were issued before an instant.
-    pub fn bar_person(&self, person_id: Uuid, before: Timestamp) {
+    /// Bars the tokens of persons that were issued before an instant.
+    pub fn bar_persons(&self, person_ids: &[Uuid], before: Timestamp) {
         self.0.rcu(|revoked| {
             let mut next = Revoked::clone(revoked);
-            later(&mut next.persons, person_id, before);
+            for person_id in person_ids {
+                later(&mut next.persons, *person_id, before);
+            }
             next
         });
     }
@@ -67,7 +73,7 @@ impl Revocations {
     pub fn prune(&self, now: Timestamp) {
         self.0.rcu(|revoked| {
             let mut next = Revoked::clone(revoked);
-            next.sessions.retain(|_, until| *until > now);
+            next.sessions.retain(|_, until| *until + LINGER > now);
             next.persons.retain(|_, before| *before + TOKEN_LIFE > now);
             next
         });
@@ -120,8 +126,10 @@ mod tests {
         assert!(!list.bars(&token(now)));
         list.bar_session(Uuid::from_u128(2), now + TimeDelta::minutes(10));
         assert!(list.bars(&token(now)));
-        list.prune(now + TimeDelta::minutes(5));
-        assert!(list.bars(&token(now)));
+        for seconds in [300, 600 + 5] {
+            list.prune(now + TimeDelta::seconds(seconds));
+            assert!(list.bars(&token(now)), "a token is taken for a little longer than it says: {seconds} s");
+        }
         list.prune(now + TimeDelta::minutes(11));
         assert!(!list.bars(&token(now)));
     }
@@ -130,8 +138,8 @@ mod tests {
     fn tokens_from_before_are_refused_and_newer_ones_are_not() {
         let now = Clock::system().real_now();
         let list = Revocations::default();
-        list.bar_person(Uuid::from_u128(1), now);
-        list.bar_person(Uuid::from_u128(1), now - TimeDelta::hours(1));
+        list.bar_persons(&[Uuid::from_u128(1)], now);
+        list.bar_persons(&[Uuid::from_u128(1)], now - TimeDelta::hours(1));
         assert!(list.bars(&token(now - TimeDelta::milliseconds(1))));
         assert!(!list.bars(&token(now)), "issued after the revocation");
         list.prune(now + TimeDelta::hours(2));

@@ -27,7 +27,7 @@ pub const AUDIENCE: &str = "jianghan";
 const MAX_TOKEN: usize = 16 << 10;
 
 /// Seconds by which clocks of services may differ.
-const LEEWAY: u64 = 5;
+pub(super) const LEEWAY: u64 = 5;
 
 /// What an access token says.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -230,6 +230,18 @@ async fn while_identity_is_away_a_token_is_not_called_false() {
     assert_eq!(source.0.load(Ordering::SeqCst), 1);
 }
 
+#[tokio::test]
+async fn while_identity_is_away_a_token_of_a_new_key_is_not_called_false_though_an_older_key_is_known() {
+    let keys = KeySource::remote(Arc::new(Counting(AtomicUsize::new(0), None)));
+    keys.replace(&jwks([&signer(1).jwk()])).unwrap();
+    let verifier = Verifier::new(keys, Clock::system(), &AuthConfig::default());
+    for _ in 0..2 {
+        let error = verifier.verify(&signer(2).sign(&claims()).unwrap()).await.unwrap_err();
+        assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
+    }
+    verifier.verify(&signer(1).sign(&claims()).unwrap()).await.unwrap();
+}
+
 #[test]
 fn keys_of_other_kinds_are_left_out() {
     let keys = KeySource::local();

@@ -100,7 +100,10 @@ impl Shared {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::{Clock, new_id};
+    use crate::{
+        auth::Revoked,
+        clock::{Clock, new_id},
+    };
 
     fn none() -> diesel_migrations::EmbeddedMigrations {
         diesel_migrations::embed_migrations!("src/testing/no_migrations")
@@ -114,7 +117,7 @@ mod tests {
         let (session, person, unit) = (new_id(), new_id(), new_id());
         // In memory, and not among the rows that a reload has read.
         shared.revocations().bar_session(session, now);
-        shared.revocations().bar_person(person, now);
+        shared.revocations().bar_persons(&[person], now);
         let unit = Unit::try_from(proto::identity::v1::Unit {
             unit_id: unit.to_string(),
             version: 1,
@@ -127,6 +130,21 @@ mod tests {
         assert_eq!((revoked.sessions.get(&session), revoked.persons.get(&person)), (Some(&now), Some(&now)));
         assert!(shared.load().unit(unit.id).is_some());
         assert_eq!(shared.load().version(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_bar_on_a_session_is_kept_for_as_long_as_its_last_token_is_taken() {
+        let test_db = crate::testing::TestDb::migrated("topology", none).await.unwrap();
+        let db = test_db.connect("staffing", Clock::system()).await.unwrap();
+        let mut conn = db.conn().await.unwrap();
+        let until = Clock::system().real_now();
+        let revoked = Revoked { sessions: [(new_id(), until)].into(), ..Revoked::default() };
+        store::save_revoked(&mut conn, &revoked).await.unwrap();
+        for (seconds, kept) in [(5, 1), (60, 0)] {
+            store::prune_revoked(&mut conn, until + chrono::TimeDelta::seconds(seconds)).await.unwrap();
+            let (_, revoked) = store::load(&mut conn).await.unwrap();
+            assert_eq!(revoked.sessions.len(), kept, "{seconds} s");
+        }
     }
 
     #[tokio::test]

@@ -11,7 +11,12 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
 use super::{Changes, Edge, EdgeKind, Organization, OrganizationKind, Unit, UnitKind, UnitState};
-use crate::{auth::Revoked, clock::Timestamp, db::cached, error::Result};
+use crate::{
+    auth::{LINGER, Revoked},
+    clock::Timestamp,
+    db::cached,
+    error::Result,
+};
 
 #[derive(QueryableByName)]
 struct UnitRow {
@@ -301,10 +306,11 @@ pub(super) async fn save_revoked(conn: &mut AsyncPgConnection, revoked: &Revoked
 /// Deletes bars that bar nothing any more at `now` (real time).
 pub(super) async fn prune_revoked(conn: &mut AsyncPgConnection, now: Timestamp) -> Result<()> {
     cached(
-        "DELETE FROM revocations WHERE (kind = 'session' AND at < $1) \
+        "DELETE FROM revocations WHERE (kind = 'session' AND at < $2) \
              OR (kind = 'person' AND at < $1 - interval '1 hour')",
     )
     .bind::<Timestamptz, _>(now)
+    .bind::<Timestamptz, _>(now - LINGER)
     .execute(conn)
     .await?;
     Ok(())

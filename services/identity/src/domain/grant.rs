@@ -278,16 +278,17 @@ impl RoleGrant {
     }
 }
 
-/// Whether a person with these grants (requested or active) may also have `role` (I-4).
+/// Whether a person with these grants (requested or active) may also have `role` (I-4). An administrator may
+/// have the same role for a next term, which is granted before the present one has run out.
 ///
 /// # Errors
 /// `WrongState` when the person is one of the other two administrators.
 pub fn check_exclusive(person: PersonId, role: Role, held: &[Role]) -> Result<()> {
-    if is_administrator(role) && held.iter().any(|r| is_administrator(*r)) {
+    if is_administrator(role) && held.iter().any(|other| is_administrator(*other) && *other != role) {
         return Err(Error::wrong_state(
             super::personal::KIND,
             person,
-            "is an administrator already: system, security and audit administrator exclude each other",
+            "is another administrator already: system, security and audit administrator exclude each other",
         ));
     }
     Ok(())

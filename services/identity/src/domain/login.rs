@@ -36,15 +36,24 @@ pub fn login(text: &str) -> Result<String> {
 /// # Errors
 /// `Invalid { password }`.
 pub fn check_password(password: &str, login: &str) -> Result<()> {
+    check_strength(password)?;
+    if password.to_lowercase().contains(login) {
+        return Err(Error::invalid("password", "must not hold the login"));
+    }
+    Ok(())
+}
+
+/// As [`check_password`], as far as that does not depend on the login.
+///
+/// # Errors
+/// `Invalid { password }`.
+pub fn check_strength(password: &str) -> Result<()> {
     let invalid = |message: &str| Err(Error::invalid("password", message));
     if password.len() > MAX_PASSWORD {
         return invalid("must have at most 256 bytes");
     }
     if password.chars().count() < MIN_PASSWORD {
         return invalid("must have at least 12 characters");
-    }
-    if password.to_lowercase().contains(login) {
-        return invalid("must not hold the login");
     }
     let distinct: std::collections::BTreeSet<char> = password.chars().collect();
     if distinct.len() < 5 {
@@ -70,8 +79,12 @@ impl Failures {
         self.locked_until.map(|until| until - now).filter(|left| *left > TimeDelta::zero())
     }
 
-    /// After one more failure at `now`.
+    /// After one more failure at `now`. While the login is locked it changes nothing: of tries at once some
+    /// fail when the lock is in force already.
     pub fn after_failure(self, now: Timestamp) -> Self {
+        if self.locked_for(now).is_some() {
+            return self;
+        }
         let recent =
             self.last_at.is_some_and(|last| now - last < FORGET_FAILURES) && self.locked_until.is_none();
         let failed = if recent { self.failed + 1 } else { 1 };
@@ -118,6 +131,14 @@ mod tests {
         let later = at(4) + LOCK;
         assert_eq!(failures.locked_for(later), None);
         assert_eq!(failures.after_failure(later).failed, 1, "counting begins anew after a lock");
+    }
+
+    #[test]
+    fn a_failure_while_the_login_is_locked_leaves_the_lock_as_it_is() {
+        let locked = (0..5).fold(Failures::default(), |failures, n| failures.after_failure(at(n)));
+        for seconds in [3, 4, 5, 600] {
+            assert_eq!(locked.after_failure(at(seconds)), locked, "{seconds} s");
+        }
     }
 
     #[test]

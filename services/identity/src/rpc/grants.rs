@@ -28,7 +28,7 @@ use crate::{
         grant::{self, Extent, KIND, Rehomed, RoleGrant},
         organization, personal,
     },
-    store::{grants, organizations, people, units},
+    store::{grants, organizations, people, server_now, sessions::EndReason, units},
 };
 
 /// The most grants that begin or end in one transaction.
@@ -107,6 +107,7 @@ impl Identity {
             grants::update(tx.conn, &grant).await?;
             let answer = RevokeRoleResponse { grant: Some((&grant).into()) };
             if begun {
+                self.sign_ins.end_all(tx, grant.person_id, EndReason::Administrator).await?;
                 self.bar_tokens(tx, &[grant]).await?;
             }
             Ok(answer)
@@ -131,43 +132,48 @@ impl Identity {
     /// Tells every service of grants that have ended and that tokens issued until now are refused, and refuses them here
     /// at once. The holders' rows are held, so a token that is being issued is either barred or knows of the end already.
     async fn bar_tokens(&self, tx: &mut Tx<'_>, ended: &[RoleGrant]) -> Result<()> {
+        if ended.is_empty() {
+            return Ok(());
+        }
         let persons: BTreeSet<PersonId> = ended.iter().map(|grant| grant.person_id).collect();
         people::lock(tx.conn, &persons).await?;
-        let before = self.clock.real_now();
+        let before = server_now(tx.conn).await?;
         for grant in ended {
             tx.emit(facts::role_revoked(grant, before));
         }
         let revocations = self.revocations.clone();
-        tx.after_commit(Box::new(move || {
-            persons.iter().for_each(|person| revocations.bar_person(person.0, before));
-        }));
+        let persons: Vec<Uuid> = persons.into_iter().map(|person| person.0).collect();
+        tx.after_commit(Box::new(move || revocations.bar_persons(&persons, before)));
         Ok(())
     }
 
     /// Grants over merged units go on at the successor, and tokens that name the old units are refused. What goes on is
     /// told before what has ended: who works under a grant is then in place to take over from themselves.
+    /// There may be as many as the units have residents, so each kind is written in one statement.
     pub(super) async fn rehome_grants(&self, tx: &mut Tx<'_>, from: &[UnitId], to: UnitId) -> Result<()> {
-        let mut over = Vec::new();
+        let (mut moved, mut over, mut following) = (Vec::new(), Vec::new(), Vec::new());
         for grant in grants::lock_at(tx.conn, from, tx.now).await? {
             match grant.rehome(GrantId(new_id()), to, tx.now)? {
-                Rehomed::Moved(grant) => grants::update(tx.conn, &grant).await?,
+                Rehomed::Moved(grant) => moved.push(grant),
                 Rehomed::Followed { ended, next } => {
-                    grants::update(tx.conn, &ended).await?; // first: nobody has two grants as an administrator
-                    grants::insert(tx.conn, &next).await?;
-                    tell_granted(tx, &next).await?;
                     over.push(ended);
+                    following.push(next);
                 }
             }
         }
+        grants::update_all(tx.conn, &moved).await?;
+        grants::update_all(tx.conn, &over).await?;
+        grants::insert_all(tx.conn, &following).await?;
+        tell_granted(tx, &following).await?;
         self.bar_tokens(tx, &over).await
     }
 
     /// A grant comes into force: it is told, and a new administrator signs in anew.
     async fn begin_grant(&self, tx: &mut Tx<'_>, grant: &RoleGrant) -> Result<()> {
         if grant::is_administrator(grant.role) {
-            self.sign_ins.end_all(tx, grant.person_id).await?;
+            self.sign_ins.end_all(tx, grant.person_id, EndReason::Replaced).await?;
         }
-        tell_granted(tx, grant).await
+        tell_granted(tx, std::slice::from_ref(grant)).await
     }
 
     /// Tells of grants that have come into force; gives how many.
@@ -211,11 +217,15 @@ impl Identity {
     }
 }
 
-/// Tells every service of a grant that is in force.
-async fn tell_granted(tx: &mut Tx<'_>, grant: &RoleGrant) -> Result<()> {
-    let missing = || Error::not_found(personal::KIND, grant.person_id);
-    let row = people::get(tx.conn, grant.person_id).await?.ok_or_else(missing)?;
-    tx.emit(facts::role_granted(grant, &row.pseudonym));
+/// Tells every service of grants that are in force.
+async fn tell_granted(tx: &mut Tx<'_>, grants: &[RoleGrant]) -> Result<()> {
+    let persons: BTreeSet<PersonId> = grants.iter().map(|grant| grant.person_id).collect();
+    let pseudonyms = people::pseudonyms(tx.conn, &persons).await?;
+    for grant in grants {
+        let missing = || Error::not_found(personal::KIND, grant.person_id);
+        let pseudonym = pseudonyms.get(&grant.person_id).ok_or_else(missing)?;
+        tx.emit(facts::role_granted(grant, pseudonym));
+    }
     Ok(())
 }
 
@@ -258,8 +268,9 @@ async fn may_govern(tx: &mut Tx<'_>, caller: &Caller, wanted: &RoleGrant, path: 
     if reached { Ok(()) } else { Err(missing()) }
 }
 
-/// Whether one of the caller's own grants reaches the grant to be ended, and its role may give that role.
-async fn may_end(tx: &mut Tx<'_>, caller: &Caller, ending: &RoleGrant) -> Result<()> {
+/// Whether one of the caller's own grants reaches the other grant, and its role may give that role: who may
+/// end it, or set the password of whoever holds it.
+pub(super) async fn may_end(tx: &mut Tx<'_>, caller: &Caller, ending: &RoleGrant) -> Result<()> {
     let place = units::path(tx.conn, ending.unit_id).await?.unwrap_or_default();
     let held = held_to_govern(tx, caller).await?;
     let may = held.iter().any(|(own, path)| {

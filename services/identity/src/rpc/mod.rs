@@ -1,6 +1,7 @@
 //! The RPCs of identity, one file per group. Handlers are short: forms are checked in the domain, SQL is in the store,
 //! authentication and permission are the layer's. Reach is asked here and answered in the query.
 
+mod accounts;
 mod auth;
 mod duty_authority;
 mod edges;

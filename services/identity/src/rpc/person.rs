@@ -12,8 +12,9 @@ use proto::identity::v1::{
     ApproveGrantRequest, ApproveGrantResponse, CreateAccountRequest, CreateAccountResponse,
     CreatePersonRequest, CreatePersonResponse, FindPersonRequest, FindPersonResponse, GetPersonRequest,
     GetPersonResponse, GetPersonTagsRequest, GetPersonTagsResponse, GrantRoleRequest, GrantRoleResponse,
-    ListRoleGrantsRequest, ListRoleGrantsResponse, Person, RevealPersonRequest, RevealPersonResponse,
-    RevokeRoleRequest, RevokeRoleResponse, person_service_server::PersonService,
+    ListRoleGrantsRequest, ListRoleGrantsResponse, Person, ResetPasswordRequest, ResetPasswordResponse,
+    RevealPersonRequest, RevealPersonResponse, RevokeRoleRequest, RevokeRoleResponse,
+    person_service_server::PersonService,
 };
 use tonic::{Request, Response};
 
@@ -22,13 +23,12 @@ use crate::{
     domain::{
         PersonId,
         audit::{Access, Decision},
-        login,
         personal::{self, IdNumber, KIND, NewPerson, Phone},
         purpose::{self, Field},
         text,
     },
     store::{
-        accounts, audit,
+        audit,
         people::{self, Key, PersonRow},
         units,
     },
@@ -98,6 +98,14 @@ impl PersonService for Identity {
     ) -> RpcResult<CreateAccountResponse> {
         let caller = Caller::of(&request)?;
         Ok(Response::new(self.account_create(&caller, request.into_inner()).await?))
+    }
+
+    async fn reset_password(
+        &self,
+        request: Request<ResetPasswordRequest>,
+    ) -> RpcResult<ResetPasswordResponse> {
+        let caller = Caller::of(&request)?;
+        Ok(Response::new(self.password_reset(&caller, request.into_inner()).await?))
     }
 }
 
@@ -192,25 +200,6 @@ impl Identity {
             phone: shown(Field::Phone, clear.phone),
             id_no: shown(Field::IdNo, clear.id_no),
         })
-    }
-
-    async fn account_create(
-        &self,
-        caller: &Caller,
-        request: CreateAccountRequest,
-    ) -> Result<CreateAccountResponse> {
-        let meta = Meta::new("CreateAccount", &request.request_id, &request)?;
-        let id = PersonId::parse("person_id", &request.person_id)?;
-        let login = login::login(&request.login)?;
-        login::check_password(&request.password, &login)?;
-        let hash = self.passwords.turn().await?.hash(&request.password).await?;
-        let units = reach(caller);
-        once(&self.db, caller, meta, async move |tx: &mut Tx<'_>| {
-            people::within(tx.conn, id, &units).await?.ok_or_else(|| Error::not_found(KIND, id))?;
-            accounts::insert(tx.conn, &login, id, &hash, self.clock.real_now()).await?;
-            Ok(CreateAccountResponse {})
-        })
-        .await
     }
 
     /// A person as callers see one.

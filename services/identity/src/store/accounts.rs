@@ -38,6 +38,15 @@ struct FailureRow {
     locked_until: Option<Timestamp>,
 }
 
+/// What is remembered; a row that was made just now, to be held, remembers nothing.
+fn remembered(row: Option<FailureRow>) -> Failures {
+    row.map_or_else(Failures::default, |row| Failures {
+        failed: row.failed,
+        last_at: (row.failed > 0).then_some(row.last_at),
+        locked_until: row.locked_until,
+    })
+}
+
 /// The account of a login.
 pub async fn get(conn: &mut AsyncPgConnection, login: &str) -> Result<Option<Account>> {
     let row = cached("SELECT person_id, password_hash FROM accounts WHERE login = $1")
@@ -74,24 +83,71 @@ pub async fn insert(
     Ok(())
 }
 
-/// Failed tries at the login behind this index.
-pub async fn failures(conn: &mut AsyncPgConnection, login_index: &[u8]) -> Result<Failures> {
-    let row: Option<FailureRow> =
-        cached("SELECT failed, last_at, locked_until FROM sign_in_failures WHERE login_index = $1")
-            .bind::<Bytea, _>(login_index)
-            .get_result(conn)
-            .await
-            .optional()?;
-    Ok(row.map_or_else(Failures::default, |row| Failures {
-        failed: row.failed,
-        last_at: Some(row.last_at),
-        locked_until: row.locked_until,
-    }))
+/// The login of a person.
+pub async fn login_of(conn: &mut AsyncPgConnection, person: PersonId) -> Result<Option<String>> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Text)]
+        login: String,
+    }
+    let row: Option<Row> = cached("SELECT login FROM accounts WHERE person_id = $1")
+        .bind::<SqlUuid, _>(person.0)
+        .get_result(conn)
+        .await
+        .optional()?;
+    Ok(row.map(|row| row.login))
 }
 
-/// Remembers one more failure. Counted in one statement with the row held, so that tries at once are all counted.
-pub async fn add_failure(conn: &mut AsyncPgConnection, login_index: &[u8], now: Timestamp) -> Result<()> {
-    let row: Option<FailureRow> = cached(
+/// Keeps the password of a login as it is until the transaction ends; whether it is still that of this hash.
+pub async fn hold(conn: &mut AsyncPgConnection, login: &str, password_hash: &str) -> Result<bool> {
+    let held = cached("SELECT 1 FROM accounts WHERE login = $1 AND password_hash = $2 FOR SHARE")
+        .bind::<Text, _>(login)
+        .bind::<Text, _>(password_hash)
+        .execute(conn)
+        .await?;
+    Ok(held == 1)
+}
+
+/// Gives a login another password.
+pub async fn set_password(conn: &mut AsyncPgConnection, login: &str, password_hash: &str) -> Result<()> {
+    cached("UPDATE accounts SET password_hash = $2 WHERE login = $1")
+        .bind::<Text, _>(login)
+        .bind::<Text, _>(password_hash)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Failed tries at the login behind this index.
+pub async fn failures(conn: &mut AsyncPgConnection, login_index: &[u8]) -> Result<Failures> {
+    let row = cached("SELECT failed, last_at, locked_until FROM sign_in_failures WHERE login_index = $1")
+        .bind::<Bytea, _>(login_index)
+        .get_result(conn)
+        .await
+        .optional()?;
+    Ok(remembered(row))
+}
+
+/// As [`failures`], held until the transaction ends.
+pub async fn lock_failures(conn: &mut AsyncPgConnection, login_index: &[u8]) -> Result<Failures> {
+    let row = cached(
+        "SELECT failed, last_at, locked_until FROM sign_in_failures WHERE login_index = $1 FOR UPDATE",
+    )
+    .bind::<Bytea, _>(login_index)
+    .get_result(conn)
+    .await
+    .optional()?;
+    Ok(remembered(row))
+}
+
+/// Remembers one more failure, with the row held, so that tries at once are all counted; gives what was
+/// remembered before.
+pub async fn add_failure(
+    conn: &mut AsyncPgConnection,
+    login_index: &[u8],
+    now: Timestamp,
+) -> Result<Failures> {
+    let row = cached(
         "INSERT INTO sign_in_failures (login_index, failed, last_at) VALUES ($1, 0, $2)
          ON CONFLICT (login_index) DO UPDATE SET failed = sign_in_failures.failed
          RETURNING failed, last_at, locked_until",
@@ -101,12 +157,11 @@ pub async fn add_failure(conn: &mut AsyncPgConnection, login_index: &[u8], now: 
     .get_result(conn)
     .await
     .optional()?;
-    let before = row.map_or_else(Failures::default, |row| Failures {
-        failed: row.failed,
-        last_at: (row.failed > 0).then_some(row.last_at),
-        locked_until: row.locked_until,
-    });
+    let before = remembered(row);
     let after = before.after_failure(now);
+    if after == before {
+        return Ok(before);
+    }
     cached("UPDATE sign_in_failures SET failed = $2, last_at = $3, locked_until = $4 WHERE login_index = $1")
         .bind::<Bytea, _>(login_index)
         .bind::<Integer, _>(after.failed)
@@ -114,7 +169,7 @@ pub async fn add_failure(conn: &mut AsyncPgConnection, login_index: &[u8], now: 
         .bind::<Nullable<Timestamptz>, _>(after.locked_until)
         .execute(conn)
         .await?;
-    Ok(())
+    Ok(before)
 }
 
 /// Forgets the failures of a login after a success.

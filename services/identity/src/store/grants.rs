@@ -2,7 +2,7 @@
 
 use chassis::{Error, Result, Timestamp, auth::Role, db::cached};
 use diesel::{
-    OptionalExtension, QueryableByName,
+    OptionalExtension, QueryResult, QueryableByName,
     sql_types::{Array, BigInt, Bool, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
@@ -196,50 +196,94 @@ pub async fn lock_expired(
 
 /// Adds a grant.
 pub async fn insert(conn: &mut AsyncPgConnection, grant: &RoleGrant) -> Result<()> {
-    let purposes: Option<Vec<&String>> = grant.purposes.as_ref().map(|p| p.iter().collect());
-    let approved_by: Vec<Uuid> = grant.approved_by.iter().map(|id| id.0).collect();
-    cached(
-        "INSERT INTO role_grants (grant_id, person_id, role, unit_id, line, org_id, purposes, valid_from, valid_to, state, approved_by, told, version)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
-    )
-    .bind::<SqlUuid, _>(grant.id.0)
-    .bind::<SqlUuid, _>(grant.person_id.0)
-    .bind::<SmallInt, _>(grant.role as i16)
-    .bind::<SqlUuid, _>(grant.unit_id.0)
-    .bind::<Nullable<Text>, _>(grant.line.as_deref())
-    .bind::<Nullable<SqlUuid>, _>(grant.org_id.map(|id| id.0))
-    .bind::<Nullable<Array<Text>>, _>(purposes)
-    .bind::<Timestamptz, _>(grant.valid_from)
-    .bind::<Nullable<Timestamptz>, _>(grant.valid_to)
-    .bind::<SmallInt, _>(grant.state as i16)
-    .bind::<Array<SqlUuid>, _>(approved_by)
-    .bind::<Bool, _>(grant.told)
-    .bind::<BigInt, _>(grant.version)
-    .execute(conn)
-    .await
-    .map_err(|e| {
+    insert_rows(conn, std::slice::from_ref(grant)).await.map_err(|e| {
         on_constraint(e, "role_grants_one_administrator", || {
             Error::wrong_state(personal::KIND, grant.person_id, "is an administrator already")
         })
-    })?;
-    Ok(())
+    })
+}
+
+/// Adds grants, in one statement.
+pub async fn insert_all(conn: &mut AsyncPgConnection, grants: &[RoleGrant]) -> Result<()> {
+    if grants.is_empty() {
+        return Ok(());
+    }
+    Ok(insert_rows(conn, grants).await?)
+}
+
+async fn insert_rows(conn: &mut AsyncPgConnection, grants: &[RoleGrant]) -> QueryResult<()> {
+    cached(
+        "INSERT INTO role_grants (grant_id, person_id, role, unit_id, line, org_id, purposes,
+                                  valid_from, valid_to, state, approved_by, told, version)
+         SELECT unnest($1), unnest($2), unnest($3), unnest($4), unnest($5), unnest($6),
+                string_to_array(unnest($7), ','), unnest($8), unnest($9), unnest($10), unnest($11)::uuid[],
+                unnest($12), unnest($13)",
+    )
+    .bind::<Array<SqlUuid>, _>(column(grants, |g| g.id.0))
+    .bind::<Array<SqlUuid>, _>(column(grants, |g| g.person_id.0))
+    .bind::<Array<SmallInt>, _>(column(grants, |g| g.role as i16))
+    .bind::<Array<SqlUuid>, _>(column(grants, |g| g.unit_id.0))
+    .bind::<Array<Nullable<Text>>, _>(column(grants, |g| g.line.clone()))
+    .bind::<Array<Nullable<SqlUuid>>, _>(column(grants, |g| g.org_id.map(|id| id.0)))
+    .bind::<Array<Nullable<Text>>, _>(column(grants, purposes))
+    .bind::<Array<Timestamptz>, _>(column(grants, |g| g.valid_from))
+    .bind::<Array<Nullable<Timestamptz>>, _>(column(grants, |g| g.valid_to))
+    .bind::<Array<SmallInt>, _>(column(grants, |g| g.state as i16))
+    .bind::<Array<Text>, _>(column(grants, approvers))
+    .bind::<Array<Bool>, _>(column(grants, |g| g.told))
+    .bind::<Array<BigInt>, _>(column(grants, |g| g.version))
+    .execute(conn)
+    .await
+    .map(drop)
 }
 
 /// Writes a changed grant.
 pub async fn update(conn: &mut AsyncPgConnection, grant: &RoleGrant) -> Result<()> {
-    let approved_by: Vec<Uuid> = grant.approved_by.iter().map(|id| id.0).collect();
+    update_all(conn, std::slice::from_ref(grant)).await
+}
+
+/// Writes changed grants, in one statement.
+pub async fn update_all(conn: &mut AsyncPgConnection, grants: &[RoleGrant]) -> Result<()> {
+    if grants.is_empty() {
+        return Ok(());
+    }
     let changed = cached(
-        "UPDATE role_grants SET unit_id = $2, state = $3, valid_to = $4, approved_by = $5, told = $6, version = $7
-          WHERE grant_id = $1 AND version = $7 - 1",
+        "UPDATE role_grants AS g
+            SET unit_id = t.unit_id, state = t.state, valid_to = t.valid_to, approved_by = t.approved_by,
+                told = t.told, version = t.version
+           FROM (SELECT unnest($1) AS grant_id, unnest($2) AS unit_id, unnest($3) AS state,
+                        unnest($4) AS valid_to, unnest($5)::uuid[] AS approved_by, unnest($6) AS told,
+                        unnest($7) AS version) AS t
+          WHERE g.grant_id = t.grant_id AND g.version = t.version - 1",
     )
-    .bind::<SqlUuid, _>(grant.id.0)
-    .bind::<SqlUuid, _>(grant.unit_id.0)
-    .bind::<SmallInt, _>(grant.state as i16)
-    .bind::<Nullable<Timestamptz>, _>(grant.valid_to)
-    .bind::<Array<SqlUuid>, _>(approved_by)
-    .bind::<Bool, _>(grant.told)
-    .bind::<BigInt, _>(grant.version)
+    .bind::<Array<SqlUuid>, _>(column(grants, |g| g.id.0))
+    .bind::<Array<SqlUuid>, _>(column(grants, |g| g.unit_id.0))
+    .bind::<Array<SmallInt>, _>(column(grants, |g| g.state as i16))
+    .bind::<Array<Nullable<Timestamptz>>, _>(column(grants, |g| g.valid_to))
+    .bind::<Array<Text>, _>(column(grants, approvers))
+    .bind::<Array<Bool>, _>(column(grants, |g| g.told))
+    .bind::<Array<BigInt>, _>(column(grants, |g| g.version))
     .execute(conn)
     .await?;
-    if changed == 1 { Ok(()) } else { Err(Error::stale(KIND, grant.id)) }
+    match grants {
+        _ if changed == grants.len() => Ok(()),
+        [grant] => Err(Error::stale(KIND, grant.id)),
+        _ => Err(Error::internal(format!("{} grants to write, {changed} written", grants.len()))),
+    }
+}
+
+fn column<V>(grants: &[RoleGrant], value: impl Fn(&RoleGrant) -> V) -> Vec<V> {
+    grants.iter().map(value).collect()
+}
+
+/// The purposes in one text; no code of a purpose has a comma.
+fn purposes(grant: &RoleGrant) -> Option<String> {
+    let codes = grant.purposes.as_ref()?;
+    Some(codes.iter().map(String::as_str).collect::<Vec<_>>().join(","))
+}
+
+/// Who approved, as an array in text.
+fn approvers(grant: &RoleGrant) -> String {
+    let ids: Vec<String> = grant.approved_by.iter().map(ToString::to_string).collect();
+    format!("{{{}}}", ids.join(","))
 }

@@ -1,7 +1,7 @@
 //! People. Personal fields leave and enter this file sealed; only [`People`] holds the keys' handle. Found by blind
 //! index, never by value.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use chassis::{Error, Result, Timestamp, crypto::Crypto, db::cached};
 use diesel::{
@@ -187,6 +187,26 @@ pub async fn get(conn: &mut AsyncPgConnection, id: PersonId) -> Result<Option<Pe
         .await
         .optional()?;
     Ok(row)
+}
+
+/// Pseudonyms of people.
+pub async fn pseudonyms(
+    conn: &mut AsyncPgConnection,
+    ids: &BTreeSet<PersonId>,
+) -> Result<HashMap<PersonId, String>> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = SqlUuid)]
+        person_id: Uuid,
+        #[diesel(sql_type = Text)]
+        pseudonym: String,
+    }
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+    let rows: Vec<Row> = cached("SELECT person_id, pseudonym FROM persons WHERE person_id = ANY($1)")
+        .bind::<Array<SqlUuid>, _>(ids)
+        .load(conn)
+        .await?;
+    Ok(rows.into_iter().map(|row| (PersonId(row.person_id), row.pseudonym)).collect())
 }
 
 /// One person, held against revocations of its grants until the transaction ends.

@@ -17,8 +17,10 @@ pub enum EndReason {
     SignedOut,
     /// A refresh token was used twice.
     TokenReused,
-    /// A privileged person signed in anew.
+    /// A privileged person signed in anew, or became one.
     Replaced,
+    /// An administrator took a role away, or set the password anew.
+    Administrator,
 }
 
 impl EndReason {
@@ -27,6 +29,7 @@ impl EndReason {
             Self::SignedOut => "signed_out",
             Self::TokenReused => "token_reused",
             Self::Replaced => "replaced",
+            Self::Administrator => "administrator",
         }
     }
 }
@@ -160,6 +163,7 @@ pub async fn end_others(
     conn: &mut AsyncPgConnection,
     person: PersonId,
     keep: SessionId,
+    reason: EndReason,
     now: Timestamp,
 ) -> Result<Vec<Ended>> {
     let rows = cached(
@@ -170,15 +174,20 @@ pub async fn end_others(
     .bind::<SqlUuid, _>(person.0)
     .bind::<SqlUuid, _>(keep.0)
     .bind::<Timestamptz, _>(now)
-    .bind::<Text, _>(EndReason::Replaced.code())
+    .bind::<Text, _>(reason.code())
     .load(conn)
     .await?;
     Ok(rows)
 }
 
 /// Ends every open session of a person.
-pub async fn end_all(conn: &mut AsyncPgConnection, person: PersonId, now: Timestamp) -> Result<Vec<Ended>> {
-    end_others(conn, person, SessionId(Uuid::nil()), now).await
+pub async fn end_all(
+    conn: &mut AsyncPgConnection,
+    person: PersonId,
+    reason: EndReason,
+    now: Timestamp,
+) -> Result<Vec<Ended>> {
+    end_others(conn, person, SessionId(Uuid::nil()), reason, now).await
 }
 
 /// A refresh token by its hash, with its session; both held until the transaction ends.

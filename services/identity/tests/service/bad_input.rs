@@ -13,9 +13,9 @@ use proto::{
         GetTopologySnapshotRequest, GetUnitRequest, GrantDutyAuthorityRequest, GrantRoleRequest,
         IssueServiceTokenRequest, ListAuthorityEdgesRequest, ListDutyAuthoritiesRequest,
         ListOrganizationsRequest, ListRoleGrantsRequest, ListUnitsRequest, MergeUnitsRequest, Organization,
-        OrganizationKind, RefreshTokenRequest, RefuseDutyAuthorityRequest, RevealPersonRequest,
-        RevokeRoleRequest, RoleGrant, RotateKeysRequest, SignInRequest, Unit, UnitKind, UpdateUnitRequest,
-        topology_service_client::TopologyServiceClient,
+        OrganizationKind, RefreshTokenRequest, RefuseDutyAuthorityRequest, ResetPasswordRequest,
+        RevealPersonRequest, RevokeRoleRequest, RoleGrant, RotateKeysRequest, SignInRequest, Unit, UnitKind,
+        UpdateUnitRequest, topology_service_client::TopologyServiceClient,
     },
 };
 
@@ -339,6 +339,19 @@ async fn every_rpc_names_the_field_and_stores_nothing() {
         "person_id" <= |r| r.person_id.clear(),
         "login" <= |r| r.login = "x".to_owned(),
         "password" <= |r| r.password = "short".to_owned(),
+    );
+    let password = || ResetPasswordRequest {
+        request_id: request_id(),
+        person_id: nobody(),
+        password: "a-fine-long-password".to_owned(),
+    };
+    refused!(
+        seen,
+        security.reset_password(password()),
+        "request_id" <= |r| r.request_id.clear(),
+        "person_id" <= |r| r.person_id.clear(),
+        "password" <= |r| r.password = "short".to_owned(),
+        "password" <= |r| r.password = "长".repeat(100),
     );
 
     refused!(

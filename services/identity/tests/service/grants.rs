@@ -186,6 +186,46 @@ async fn system_security_and_audit_administrator_exclude_each_other() {
 }
 
 #[tokio::test]
+async fn an_administrators_next_term_is_granted_before_the_present_one_has_run_out() {
+    let mut world = World::start().await;
+    let end = world.service.clock().now() + chrono::TimeDelta::days(30);
+    world.add_person("secadmin3", Role::SecurityAdmin, "district", None, Some(end)).await;
+    let (mut first, mut second) = (world.persons("secadmin1").await, world.persons("secadmin2").await);
+    let next = |role| RoleGrant {
+        valid_from: Some(to_proto(end)),
+        ..wanted(&world, "secadmin3", role, "district")
+    };
+    let asked = grant(&mut first, next(Role::SecurityAdmin)).await.unwrap();
+    let given = approve(&mut second, &asked.grant_id).await.unwrap();
+    assert_eq!(given.state, RoleGrantState::Active as i32);
+    for role in [Role::SystemAdmin, Role::AuditAdmin] {
+        assert_eq!(refusal(grant(&mut first, next(role)).await), Code::FailedPrecondition, "{role:?}");
+    }
+    // The database itself refuses it, too.
+    let forced = world.sql("UPDATE role_grants SET role = 31 WHERE role = 30 AND valid_to IS NOT NULL").await;
+    assert!(forced.unwrap_err().to_string().contains("role_grants_one_administrator"));
+}
+
+#[tokio::test]
+async fn who_loses_a_role_signs_in_anew_though_it_is_granted_again() {
+    let world = World::start().await;
+    let mut leader = world.persons("leader1").await;
+    let (pair, other) = (world.sign_in("worker1").await, world.sign_in("head1").await);
+    let list = ListRoleGrantsRequest { person_id: world.person("worker1"), ..Default::default() };
+    let grants = leader.list_role_grants(list).await.unwrap().into_inner().grants;
+    revoke(&mut leader, &grants[0].grant_id).await.unwrap();
+    grant(&mut leader, wanted(&world, "worker1", Role::ServiceWorker, "community1")).await.unwrap();
+    let refresh = async |token: &str| {
+        let request = RefreshTokenRequest { refresh_token: token.to_owned() };
+        world.auth_anonymously().refresh_token(request).await
+    };
+    assert_eq!(refusal(refresh(&pair.refresh_token).await), Code::Unauthenticated, "whoever has it");
+    assert!(refresh(&other.refresh_token).await.is_ok(), "others' sessions go on");
+    let again = world.sign_in("worker1").await;
+    see(&world, &again.access_token, "head1").await.unwrap();
+}
+
+#[tokio::test]
 async fn a_revoked_role_is_gone_at_once_everywhere() {
     let world = World::start().await;
     let mut leader = world.persons("leader1").await;

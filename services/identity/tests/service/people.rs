@@ -1,11 +1,12 @@
 //! People: sealed fields, masks, blind indexes, reveals with a record, and who reaches whom.
 
-use crate::world::{World, assert_absent, dump, nobody, refusal, request_id};
+use crate::world::{PASSWORD, World, assert_absent, dump, fields, nobody, refusal, request_id};
 use chassis::{auth::Role, grpc::PeerChannel};
 use identity::{domain::audit::Decision, store::audit};
 use proto::identity::v1::{
-    CreateAccountRequest, CreatePersonRequest, FindPersonRequest, GetPersonRequest, Person,
-    RevealPersonRequest, person_service_client::PersonServiceClient,
+    CreateAccountRequest, CreatePersonRequest, FindPersonRequest, GetPersonRequest, GetSelfRequest, Person,
+    RefreshTokenRequest, ResetPasswordRequest, RevealPersonRequest,
+    person_service_client::PersonServiceClient,
 };
 use tonic::Code;
 
@@ -260,4 +261,76 @@ async fn an_account_is_made_once_and_opens_the_door() {
     };
     assert_eq!(refusal(admin.create_account(missing).await), Code::NotFound);
     assert_absent(&dump(&world).await, "a-fine-long-password");
+}
+
+const NEW_PASSWORD: &str = "another-fine-long-password";
+
+fn reset(person_id: String) -> ResetPasswordRequest {
+    ResetPasswordRequest { request_id: request_id(), person_id, password: NEW_PASSWORD.to_owned() }
+}
+
+#[tokio::test]
+async fn a_password_that_is_set_anew_is_the_only_one_and_ends_what_was_open() {
+    let world = World::start().await;
+    let old = world.sign_in("worker1").await;
+    for _ in 0..5 {
+        refusal(world.try_sign_in("worker1", "wrong-password").await);
+    }
+    assert_eq!(refusal(world.try_sign_in("worker1", PASSWORD).await), Code::ResourceExhausted);
+    let mut admin = world.persons("secadmin1").await;
+    let request = reset(world.person("worker1"));
+    admin.reset_password(request.clone()).await.unwrap();
+
+    let look = async |token: &str| world.auth_with(token).get_self(GetSelfRequest {}).await;
+    assert_eq!(refusal(look(&old.access_token).await), Code::Unauthenticated);
+    let refresh = RefreshTokenRequest { refresh_token: old.refresh_token };
+    assert_eq!(refusal(world.auth_anonymously().refresh_token(refresh).await), Code::Unauthenticated);
+    let wrong = world.try_sign_in("worker1", PASSWORD).await;
+    assert_eq!(refusal(wrong), Code::Unauthenticated, "neither locked nor right any more");
+    let new = world.try_sign_in("worker1", NEW_PASSWORD).await.unwrap();
+    admin.reset_password(request).await.unwrap();
+    assert!(look(&new.access_token).await.is_ok(), "a repeat ends nothing");
+
+    let mut conn = world.service.db().conn().await.unwrap();
+    let entries = audit::entries(&mut conn).await.unwrap();
+    let told: Vec<_> = entries.iter().map(|e| (e.access.action.as_str(), e.access.object_id)).collect();
+    assert_eq!(told, [("ResetPassword", Some(world.people["worker1"].0))]);
+    assert_absent(&dump(&world).await, NEW_PASSWORD);
+}
+
+#[tokio::test]
+async fn a_password_is_set_anew_by_another_security_administrator_within_reach_only() {
+    let mut world = World::start().await;
+    for login in ["worker1", "leader1", "sysadmin"] {
+        let answer = world.persons(login).await.reset_password(reset(world.person("resident"))).await;
+        assert_eq!(refusal(answer), Code::PermissionDenied, "{login}");
+    }
+    let mut admin = world.persons("secadmin1").await;
+    let own = admin.reset_password(reset(world.person("secadmin1"))).await.unwrap_err();
+    assert_eq!(fields(&own), ["person_id"]);
+    let mut with_login = reset(world.person("worker1"));
+    with_login.password = "x-worker1-and-more".to_owned();
+    assert_eq!(fields(&admin.reset_password(with_login).await.unwrap_err()), ["password"]);
+    let child = create(&mut world.persons("worker1").await, canary(&world)).await;
+    let without = admin.reset_password(reset(child.person_id)).await;
+    assert_eq!(refusal(without), Code::NotFound, "who has no login");
+
+    // Of one street: neither people of another, nor whoever there holds a role over more than the street.
+    world.add_person("secadmin_street", Role::SecurityAdmin, "street1", None, None).await;
+    world.add_grant("head1", Role::Analyst, "district").await;
+    let mut street = world.persons("secadmin_street").await;
+    let hidden = street.reset_password(reset(world.person("worker2"))).await.unwrap_err();
+    let missing = street.reset_password(reset(nobody())).await.unwrap_err();
+    assert_eq!((hidden.code(), missing.code()), (Code::NotFound, Code::NotFound));
+    assert_eq!(
+        hidden.message().replace(&world.person("worker2"), "ID"),
+        missing.message().replace(&nobody(), "ID")
+    );
+    let above = street.reset_password(reset(world.person("head1"))).await;
+    assert_eq!(refusal(above), Code::PermissionDenied);
+    street.reset_password(reset(world.person("worker1"))).await.unwrap();
+
+    // Another administrator's, too.
+    admin.reset_password(reset(world.person("secadmin2"))).await.unwrap();
+    world.try_sign_in("secadmin2", NEW_PASSWORD).await.unwrap();
 }

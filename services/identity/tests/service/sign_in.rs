@@ -5,7 +5,10 @@ use chassis::{
     auth::{Claims, GrantClaim, KeySource, Signer, TokenKind},
     db::Tx,
 };
-use identity::keyring::{KeyRing, PUBLISHED_FIRST, RELOAD};
+use identity::{
+    keyring::{KeyRing, PUBLISHED_FIRST, RELOAD},
+    store::server_now,
+};
 use proto::identity::v1::{
     GetJwksRequest, GetSelfRequest, GetTopologySnapshotRequest, IssueServiceTokenRequest,
     RefreshTokenRequest, RefreshTokenResponse, RotateKeysRequest, SessionRevoked, SignOutRequest,
@@ -68,6 +71,56 @@ async fn after_five_failures_a_login_is_locked_whether_it_exists_or_not() {
     world.sign_in("worker2").await;
     world.sql("UPDATE sign_in_failures SET locked_until = now() - interval '1 second'").await.unwrap();
     world.sign_in("worker1").await;
+}
+
+#[tokio::test]
+async fn tries_at_once_do_not_lift_the_lock_and_tell_nothing_once_it_is_there() {
+    let world = World::configured(|config| {
+        // All are hashed together: none of them finds the login locked when it begins.
+        let section = config.services.entry("identity".to_owned()).or_default();
+        section.insert("hashing_threads".to_owned(), toml::Value::Integer(8));
+    })
+    .await;
+    for login in ["worker1", "nobody"] {
+        let tries = (0..8).map(|_| world.try_sign_in(login, "wrong-password"));
+        let codes: Vec<Code> = futures_join(tries).await.into_iter().map(refusal).collect();
+        let told = |code| codes.iter().filter(|c| **c == code).count();
+        let both = (told(Code::Unauthenticated), told(Code::ResourceExhausted));
+        assert_eq!(both, (5, 3), "{login}: {codes:?}");
+        assert_eq!(refusal(world.try_sign_in(login, PASSWORD).await), Code::ResourceExhausted);
+    }
+}
+
+#[tokio::test]
+async fn the_right_password_is_refused_when_the_lock_comes_while_it_is_hashed() {
+    use diesel_async::SimpleAsyncConnection;
+    let world = World::start().await;
+    refusal(world.try_sign_in("worker1", "wrong-password").await);
+    // Whoever has failed once more holds the row and has not committed yet.
+    let mut other = world.service.db().conn().await.unwrap();
+    let locks =
+        "BEGIN; UPDATE sign_in_failures SET failed = 5, locked_until = now() + interval '15 minutes'";
+    other.batch_execute(locks).await.unwrap();
+    let waiting =
+        "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let release = async {
+        world.service.wait_for("the sign-in waits", async || world.sql(waiting).await.unwrap() == 1).await;
+        other.batch_execute("COMMIT").await.unwrap();
+    };
+    let (tried, ()) = tokio::join!(world.try_sign_in("worker1", PASSWORD), release);
+    assert_eq!(refusal(tried), Code::ResourceExhausted);
+}
+
+#[tokio::test]
+async fn what_came_first_is_told_by_the_databases_clock_which_goes_on_within_a_transaction() {
+    let world = World::start().await;
+    let (first, second) = world
+        .service
+        .db()
+        .transaction(async |tx: &mut Tx<'_>| Ok((server_now(tx.conn).await?, server_now(tx.conn).await?)))
+        .await
+        .unwrap();
+    assert!(first < second, "{first}, {second}");
 }
 
 #[tokio::test]

@@ -229,6 +229,54 @@ async fn grants_over_merged_units_go_on_at_the_successor() {
 }
 
 #[tokio::test]
+async fn however_many_hold_grants_over_merged_units_a_few_statements_take_them_along() {
+    const MANY: usize = 2_000;
+    let world = World::start().await;
+    let mut admin = world.topology("sysadmin").await;
+    let other = admin.create_unit(community(&world, "c-other")).await.unwrap().into_inner().unit.unwrap();
+    for prepare in [
+        "INSERT INTO persons (person_id, pseudonym, name_sealed, home_unit_id, notice_version, created_at)
+         SELECT gen_random_uuid(), 'many-' || n, '\\x00'::bytea, unit_id, 'test', valid_from
+           FROM generate_series(1, 2000) AS n, units WHERE code = 'code-community1'",
+        "INSERT INTO role_grants (grant_id, person_id, role, unit_id, line, org_id, purposes, valid_from,
+                                  state, approved_by, told)
+         SELECT gen_random_uuid(), person_id, 1, home_unit_id, 'housing', o.org_id,
+                ARRAY['administration', 'handle_appeal'], created_at, 2,
+                ARRAY[gen_random_uuid(), gen_random_uuid()], true
+           FROM persons, organizations o WHERE pseudonym LIKE 'many-%' AND o.code = 'org:station1'",
+        "CREATE TABLE statements (what text NOT NULL)",
+        "CREATE FUNCTION note_statement() RETURNS trigger LANGUAGE plpgsql AS
+         'BEGIN INSERT INTO statements VALUES (TG_OP); RETURN NULL; END'",
+        "CREATE TRIGGER noted AFTER INSERT OR UPDATE ON role_grants
+         FOR EACH STATEMENT EXECUTE FUNCTION note_statement()",
+    ] {
+        world.sql(prepare).await.unwrap();
+    }
+    world.service.drain_outbox().await;
+    let request = MergeUnitsRequest {
+        request_id: request_id(),
+        from_unit_ids: vec![world.unit("community1"), other.unit_id],
+        successor: Some(Unit { code: "c-new".to_owned(), ..community(&world, "").unit.unwrap() }),
+        effective_time: None,
+    };
+    let successor = admin.merge_units(request).await.unwrap().into_inner().successor.unwrap();
+    assert_eq!(world.sql("SELECT 1 FROM statements").await.unwrap(), 2, "they end, and go on");
+
+    let events = world.service.drain_outbox().await;
+    let begun: Vec<RoleGranted> = events.iter().filter_map(|e| e.decode().ok()).collect();
+    let ended = events.iter().filter(|e| e.is::<RoleRevoked>()).count();
+    let many = begun.iter().filter(|granted| granted.person_ref.starts_with("many-")).count();
+    assert_eq!((many, ended), (MANY, begun.len()));
+    assert!(begun.iter().all(|granted| granted.unit_id == successor.unit_id));
+    let same = "SELECT 1 FROM role_grants AS was JOIN role_grants AS is_now USING (person_id)
+                  JOIN units ON units.unit_id = is_now.unit_id
+                 WHERE units.code = 'c-new' AND was.state = 3 AND is_now.state = 2 AND is_now.role = was.role
+                   AND is_now.line = was.line AND is_now.org_id = was.org_id AND is_now.valid_to IS NULL
+                   AND is_now.purposes = was.purposes AND is_now.approved_by = was.approved_by";
+    assert_eq!(world.sql(same).await.unwrap(), MANY, "as they were, but for the unit");
+}
+
+#[tokio::test]
 async fn a_unit_that_has_ended_takes_neither_grants_nor_people() {
     let world = World::start().await;
     let mut admin = world.topology("sysadmin").await;
