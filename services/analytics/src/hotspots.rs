@@ -129,7 +129,7 @@ pub async fn look(tx: &mut Tx<'_>, topology: &Topology, day: NaiveDate) -> Resul
     let seen = watch::judge(&field, &under_way, day, &METHOD);
     (look.tested, look.rejected) = (seen.tested, seen.rejected);
     (look.detected, look.continued, look.ended) = (seen.new.len(), seen.going_on.len(), seen.over.len());
-    note(tx, known, seen, day).await?;
+    note(tx, &units, known, seen, day).await?;
     let number = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
     store::note_run(tx.conn, (day, METHOD.version), (number(look.tested), number(look.rejected)), tx.now)
         .await?;
@@ -195,7 +195,7 @@ fn seasons(leaves: &[LeafCount]) -> HashMap<String, f64> {
 }
 
 /// Writes what changed and tells what is news.
-async fn note(tx: &mut Tx<'_>, known: Vec<Row>, seen: Day, day: NaiveDate) -> Result<()> {
+async fn note(tx: &mut Tx<'_>, units: &[Uuid], known: Vec<Row>, seen: Day, day: NaiveDate) -> Result<()> {
     let mut known: HashMap<Uuid, Row> = known.into_iter().map(|row| (row.hotspot_id, row)).collect();
     for id in seen.over {
         let Some(row) = known.remove(&id) else { continue };
@@ -224,7 +224,8 @@ async fn note(tx: &mut Tx<'_>, known: Vec<Row>, seen: Day, day: NaiveDate) -> Re
     if seen.new.is_empty() {
         return Ok(());
     }
-    let lines = store::lines(tx.conn).await?;
+    let items: Vec<&str> = seen.new.iter().map(|(cell, _)| cell.item_code.as_str()).collect();
+    let lines = store::lines(tx.conn, units, &items, (window_start(day), day)).await?;
     for (cell, verdict) in seen.new {
         let row = fresh(cell, &verdict, &lines, day, tx.now);
         store::save(tx.conn, &row).await?;

@@ -173,8 +173,8 @@ impl Events {
         }
         let before = self.atlas.world().topology.clone();
         // Counted by this transaction, which holds the row: no other comes between.
-        let version = hours::topology_version(tx.conn).await?;
-        let moved = if before.version() + 1 == version {
+        let version = hours::version_before(tx.conn).await?;
+        let moved = if before.version() == version {
             InForce::of(Vec::new(), ordered).moved_by(seed::usual_hours(), &before, units)
         } else {
             let ids: BTreeSet<Uuid> = units.iter().map(|unit| unit.id).collect();

@@ -10,7 +10,7 @@ mod cataloguing;
 mod codes;
 mod config;
 mod consumer;
-mod digest;
+pub mod digest;
 mod docket;
 pub mod domain;
 mod duty;

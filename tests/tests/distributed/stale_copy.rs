@@ -5,6 +5,16 @@ use jianghan::reconcile;
 use tests::{World, eventually, journeys::COMMUNITY, run, tables::Tables};
 use uuid::Uuid;
 
+/// What staffing would say is missing, and what the others say is told.
+async fn others_are_told_of(world: &World) {
+    let (listed, well) = world.is_told(&["events", "parked"]).await;
+    assert!(listed.is_array() && !well, "{listed}");
+    let (told, well) = world.is_told(&["reconcile", "--drain", "0"]).await;
+    assert!(!well && told["compared"]["case"].is_u64(), "{told}");
+    let failures = told["failures"].as_array().expect("failures");
+    assert!(!failures.is_empty() && failures.iter().all(|one| one["service"] == "staffing"), "{told}");
+}
+
 #[test]
 fn a_copy_that_is_behind_is_brought_up_to_date_when_its_service_starts() {
     run(async {
@@ -13,6 +23,7 @@ fn a_copy_that_is_behind_is_brought_up_to_date_when_its_service_starts() {
         world.settles().await;
         let unit: Uuid = world.unit(COMMUNITY).parse().expect("a unit id");
         world.kills("staffing").await;
+        others_are_told_of(world).await;
         let staffing = Tables::of(world, "staffing").await.expect("the database");
         let before = "UPDATE topology_units SET version = version - 1, name_zh = '旧' WHERE id = $1";
         staffing.forge(before, &[&unit]).await;

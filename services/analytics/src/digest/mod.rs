@@ -2,6 +2,7 @@
 //! mediation counts, and every cell of the rollups beside its recount.
 
 mod cells;
+mod places;
 
 use std::time::Duration;
 
@@ -11,27 +12,25 @@ use chassis::{
     db::Db,
     ops::{Digest, DigestSource},
 };
-use chrono::NaiveDate;
 use uuid::Uuid;
 
-use self::cells::{Cells, Side};
+use self::places::{List, Places};
 use crate::{
     domain::tally,
     store::{
-        digest::{self, RollupKey},
+        digest::{self, Listed},
         recount,
     },
 };
 
-/// How long cells are counted for one call, which has to be answered within ten seconds.
+/// How long a list is made for one call, which has to be answered within ten seconds.
 const PATIENCE: Duration = Duration::from_secs(4);
 
 /// Reads digests.
 #[derive(Debug)]
 pub struct Digests {
     db: Db,
-    kept: Cells,
-    counted: Cells,
+    lists: [(&'static str, Places); 7],
 }
 
 impl Digests {
@@ -40,21 +39,27 @@ impl Digests {
         Self::within(db, PATIENCE)
     }
 
-    /// The same; whatever cannot be counted within such a time is to be asked for again.
+    /// The same; whatever cannot be listed within such a time is to be asked for again.
     pub fn within(db: Db, time: Duration) -> Self {
-        let cells = |side| Cells::new(db.clone(), side, time);
-        let (kept, counted) = (cells(Side::Kept), cells(Side::Counted));
-        Self { db, kept, counted }
+        let places = |list| Places::new(db.clone(), list, time);
+        let lists = [
+            ("cell", places(List::Kept)),
+            ("cell_recount", places(List::Counted)),
+            ("rollup", places(List::Sums(Listed::Rollup))),
+            ("outcome", places(List::Sums(Listed::Outcome))),
+            ("state", places(List::Sums(Listed::State))),
+            ("open_due", places(List::Sums(Listed::OpenDue))),
+            ("due", places(List::Due)),
+        ];
+        Self { db, lists }
     }
 }
 
 #[async_trait]
 impl DigestSource for Digests {
     async fn digests(&self, subject: &str, after: Option<String>, limit: i64) -> Result<Vec<Digest>> {
-        match subject {
-            "cell" => return self.kept.page(after, limit).await,
-            "cell_recount" => return self.counted.page(after, limit).await,
-            _ => {}
+        if let Some((_, list)) = self.lists.iter().find(|(name, _)| *name == subject) {
+            return list.page(after, limit).await;
         }
         let mut conn = self.db.conn().await?;
         match subject {
@@ -74,15 +79,7 @@ impl DigestSource for Digests {
                 let facts = recount::mediations(&mut conn, id(after)?, limit).await?;
                 Ok(facts.iter().map(|fact| Digest::new(fact.mediation_id, tally::mediation(fact))).collect())
             }
-            "rollup" => {
-                let after = after.map(|key| parse(&key).ok_or_else(foreign)).transpose()?;
-                let rollups = digest::rollups(&mut conn, after, limit).await?;
-                Ok(rollups.into_iter().map(|(key, value)| Digest::new(text(&key), value)).collect())
-            }
-            _ => {
-                let listed = digest::listed(&mut conn, subject, after, limit).await?;
-                Ok(listed.into_iter().map(|(key, value)| Digest::new(key, value)).collect())
-            }
+            _ => Ok(Vec::new()),
         }
     }
 }
@@ -92,35 +89,6 @@ fn id(after: Option<String>) -> Result<Uuid> {
     after.as_deref().map_or(Ok(Uuid::nil()), Uuid::parse_str).map_err(|_| foreign())
 }
 
-/// `place|item|day`; the place is empty while it is unknown.
-fn text((unit, item, day): &RollupKey) -> String {
-    let unit = if unit.is_nil() { String::new() } else { unit.to_string() };
-    format!("{unit}|{item}|{day}")
-}
-
-fn parse(key: &str) -> Option<RollupKey> {
-    let (unit, rest) = key.split_once('|')?;
-    let (item, day) = rest.rsplit_once('|')?;
-    let unit = if unit.is_empty() { Uuid::nil() } else { Uuid::parse_str(unit).ok()? };
-    Some((unit, item.to_owned(), day.parse::<NaiveDate>().ok()?))
-}
-
 fn foreign() -> Error {
     Error::invalid("page_token", "is not a token of this list")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_key_comes_back_from_its_text() {
-        for unit in [Uuid::nil(), Uuid::from_u128(7)] {
-            for item in ["", "roof.leak", "a|b"] {
-                let key = (unit, item.to_owned(), "2026-11-24".parse().unwrap());
-                assert_eq!(parse(&text(&key)), Some(key));
-            }
-        }
-        assert_eq!(parse("nonsense"), None);
-    }
 }

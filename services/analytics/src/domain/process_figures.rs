@@ -119,6 +119,13 @@ pub struct Row {
     pub street: Option<Uuid>,
 }
 
+impl Row {
+    /// By what it stands among the others: rows of items, of streets, of both; then by which. No case that is closed moves it.
+    pub fn place(&self) -> (bool, bool, &Self) {
+        (self.item.is_some() && self.street.is_some(), self.street.is_some(), self)
+    }
+}
+
 /// Both sides of a row.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Comparison {
@@ -148,7 +155,7 @@ impl Comparison {
 /// Sums by leaf unit and item.
 pub type Sums = HashMap<(Uuid, String), Measures>;
 
-/// All rows of two sides: everything first, then by item, by street and by both, those with the most cases first.
+/// All rows of two sides: everything first, then by item, by street and by both, in the order of [`Row::place`].
 pub fn compare(
     base: &Sums,
     other: &Sums,
@@ -178,11 +185,7 @@ pub fn compare(
         // What was only decided so far is compared once it is closed.
         .filter(|(_, both)| both.base.cases() + both.other.cases() > 0)
         .collect();
-    rows.sort_by(|(a, one), (b, two)| {
-        let depth = |row: &Row| (row.item.is_some() && row.street.is_some(), row.street.is_some());
-        let cases = |both: &Comparison| std::cmp::Reverse(both.base.cases() + both.other.cases());
-        (depth(a), cases(one), a).cmp(&(depth(b), cases(two), b))
-    });
+    rows.sort_by(|(a, _), (b, _)| a.place().cmp(&b.place()));
     (overall, rows)
 }
 

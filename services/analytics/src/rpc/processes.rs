@@ -126,7 +126,7 @@ impl ProcessService for Processes {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
         let size = page::size(request.page_size, 50, 200)?;
-        let after: usize = page::decode(&request.page_token)?.unwrap_or_default();
+        let after: Option<VersionKey> = page::decode(&request.page_token)?;
         let period = self.period(&request.start_date, &request.end_date, LIST_DAYS)?;
         let topology = self.topology.load();
         let reached = match request.unit_id.as_str() {
@@ -148,11 +148,10 @@ impl ProcessService for Processes {
                 store::versions(tx.conn, &wanted).await
             })
             .await?;
-        let mut versions: Vec<ProcessVersion> = listed(&topology, &seen).into_iter().skip(after).collect();
-        let size = usize::try_from(size).unwrap_or(usize::MAX);
-        let more = versions.len() > size;
-        versions.truncate(size);
-        let next_page_token = if more { page::encode(&(after + size)) } else { String::new() };
+        let mut versions = listed(&topology, &seen);
+        versions.retain(|(key, _)| after.as_ref().is_none_or(|after| key < after));
+        let next_page_token = page::cut(&mut versions, size, |(key, _)| key.clone());
+        let versions = versions.into_iter().map(|(_, version)| version).collect();
         Ok(Response::new(ListProcessVersionsResponse { versions, next_page_token }))
     }
 
@@ -162,8 +161,9 @@ impl ProcessService for Processes {
     ) -> RpcResult<CompareProcessesResponse> {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
-        let size = usize::try_from(page::size(request.page_size, 200, 500)?).unwrap_or(usize::MAX);
-        let after: usize = page::decode(&request.page_token)?.unwrap_or_default();
+        let size = page::size(request.page_size, 200, 500)?;
+        let after: Option<(Option<String>, Option<Uuid>)> = page::decode(&request.page_token)?;
+        let after = after.map(|(item, street)| Row { item, street });
         if request.item_code.len() > 128 || request.item_code.contains('\0') {
             return Err(Error::invalid("item_code", "is longer than 128 bytes or holds a NUL").into());
         }
@@ -186,15 +186,12 @@ impl ProcessService for Processes {
             })
             .await?;
         let street = |unit| topology.ancestor(unit, UnitKind::Street).map(|street| street.id);
-        let (overall, rows) = figures::compare(&base, &other, street);
-        let next_page_token = if rows.len() > after.saturating_add(size) {
-            page::encode(&(after + size))
-        } else {
-            String::new()
-        };
+        let (overall, mut rows) = figures::compare(&base, &other, street);
+        rows.retain(|(row, _)| after.as_ref().is_none_or(|after| row.place() > after.place()));
+        let next_page_token = page::cut(&mut rows, size, |(row, _)| (row.item.clone(), row.street));
         Ok(Response::new(CompareProcessesResponse {
             overall: Some(comparison(&Row::default(), &overall)),
-            rows: rows.iter().skip(after).take(size).map(|(row, both)| comparison(row, both)).collect(),
+            rows: rows.iter().map(|(row, both)| comparison(row, both)).collect(),
             next_page_token,
             base_start_date: base_period.start.to_string(),
             base_end_date: base_period.end.to_string(),
@@ -214,11 +211,14 @@ fn process(field: &str, text: &str) -> Result<Option<String>> {
     Ok((!text.is_empty()).then(|| text.to_owned()))
 }
 
+/// By what versions are listed: the first day, the version of the list, and all of it.
+type VersionKey = (Option<NaiveDate>, i32, String);
+
 /// Versions, the latest first.
-fn listed(topology: &Topology, seen: &[Seen]) -> Vec<ProcessVersion> {
+fn listed(topology: &Topology, seen: &[Seen]) -> Vec<(VersionKey, ProcessVersion)> {
     let mut by_version: BTreeMap<&str, Vec<&Seen>> = BTreeMap::new();
     seen.iter().for_each(|one| by_version.entry(&one.process_version).or_default().push(one));
-    let mut versions: Vec<(Option<NaiveDate>, ProcessVersion)> = by_version
+    let mut versions: Vec<(VersionKey, ProcessVersion)> = by_version
         .into_iter()
         .map(|(version, seen)| {
             let first = seen.iter().filter_map(|one| one.first_day).min();
@@ -245,13 +245,11 @@ fn listed(topology: &Topology, seen: &[Seen]) -> Vec<ProcessVersion> {
                 closed: seen.iter().map(|one| one.closed).sum(),
                 street_unit_ids: streets.iter().map(Uuid::to_string).collect(),
             };
-            (first, told)
+            ((first, told.list_version, version.to_owned()), told)
         })
         .collect();
-    versions.sort_by(|(a, one), (b, two)| {
-        (b, two.list_version, &two.process_version).cmp(&(a, one.list_version, &one.process_version))
-    });
-    versions.into_iter().map(|(_, version)| version).collect()
+    versions.sort_by(|(a, _), (b, _)| b.cmp(a));
+    versions
 }
 
 fn comparison(row: &Row, both: &Comparison) -> ProcessComparison {

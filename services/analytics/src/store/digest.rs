@@ -5,15 +5,15 @@
 use std::sync::LazyLock;
 
 use chassis::{Result, db::cached};
-use chrono::NaiveDate;
 use diesel::{
     QueryableByName,
-    sql_types::{BigInt, Date, Nullable, SmallInt, Text, Uuid as SqlUuid},
+    sql_types::{BigInt, Nullable, SmallInt, Text, Uuid as SqlUuid},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use super::recount;
 use crate::domain::{Counter, process::Measure, vocabulary};
 
 /// Rows fetched at once.
@@ -147,80 +147,26 @@ pub async fn cases(conn: &mut AsyncPgConnection, after: Uuid, limit: i64) -> Res
     Ok(rows.iter().map(|row| (row.case_id, value(row))).collect())
 }
 
-/// Key of a rollup in the lists: place, item, day.
-pub type RollupKey = (Uuid, String, NaiveDate);
-
-#[derive(QueryableByName)]
-struct RollupRow {
-    #[diesel(sql_type = Text)]
-    item_code: String,
-    #[diesel(sql_type = Date)]
-    day: NaiveDate,
-    #[diesel(sql_type = BigInt)]
-    registered: i64,
-    #[diesel(sql_type = BigInt)]
-    closed: i64,
+/// What is listed of each place from its rollups.
+#[derive(Clone, Copy, Debug)]
+pub enum Listed {
+    /// By item and day: cases that were registered then, and how many of them are closed.
+    Rollup,
+    /// By item: ended cases by closed code and closed ones by delivery mode.
+    Outcome,
+    /// By line and state: cases.
+    State,
+    /// By line and full hour in UTC: due times that can still be missed.
+    OpenDue,
 }
 
-#[derive(QueryableByName)]
-struct UnitRow {
-    #[diesel(sql_type = Nullable<SqlUuid>)]
-    unit_id: Option<Uuid>,
+/// What stands behind the place in the key and the value, both of `$1`, and the next place after `$1`.
+struct Statements {
+    rows: String,
+    next: String,
 }
 
-/// Rollups after `after` in the order of place, item and day: `(key, registered=…;closed=…)`, both by the day of
-/// registration. Goes unit by unit, so that a page costs what it holds.
-pub async fn rollups(
-    conn: &mut AsyncPgConnection,
-    after: Option<RollupKey>,
-    limit: i64,
-) -> Result<Vec<(RollupKey, String)>> {
-    let mut page = Vec::new();
-    let mut within = after;
-    let mut unit = match &within {
-        Some((unit, ..)) => Some(*unit),
-        None => next_unit(conn, None).await?,
-    };
-    while let Some(unit_id) = unit {
-        let left = limit - page.len() as i64;
-        if left <= 0 {
-            break;
-        }
-        let (item, day) = within.take().map(|(_, item, day)| (item, day)).unzip();
-        let rows: Vec<RollupRow> = cached(
-            "SELECT item_code, day, SUM(registered)::bigint AS registered, COALESCE(SUM(registered_closed), 0)::bigint AS closed \
-             FROM rollups WHERE unit_id = $1 AND line <> '*' \
-             AND ($2 IS NULL OR (item_code COLLATE \"C\", day) > ($2 COLLATE \"C\", $3)) \
-             GROUP BY item_code, day HAVING SUM(registered) <> 0 ORDER BY item_code COLLATE \"C\", day LIMIT $4",
-        )
-        .bind::<SqlUuid, _>(unit_id)
-        .bind::<Nullable<Text>, _>(item)
-        .bind::<Nullable<Date>, _>(day)
-        .bind::<BigInt, _>(left)
-        .load(conn)
-        .await?;
-        page.extend(rows.into_iter().map(|row| {
-            let value = format!("registered={};closed={}", row.registered, row.closed);
-            ((unit_id, row.item_code, row.day), value)
-        }));
-        unit = next_unit(conn, Some(unit_id)).await?;
-    }
-    Ok(page)
-}
-
-async fn next_unit(conn: &mut AsyncPgConnection, after: Option<Uuid>) -> Result<Option<Uuid>> {
-    let row: UnitRow = cached(
-        "SELECT (SELECT unit_id FROM rollups WHERE $1 IS NULL OR unit_id > $1 ORDER BY unit_id LIMIT 1) AS unit_id",
-    )
-    .bind::<Nullable<SqlUuid>, _>(after)
-    .get_result(conn)
-    .await?;
-    Ok(row.unit_id)
-}
-
-/// Lists by a textual key, `(key, value)`. Each is grouped anew for every page.
-static LISTS: LazyLock<[(&str, String); 4]> = LazyLock::new(|| {
-    let unit = |column: &str| format!("coalesce(nullif({column}, '{}')::text, '')", Uuid::nil());
+static LISTS: LazyLock<[Statements; 4]> = LazyLock::new(|| {
     let mut ends: Vec<&str> = Counter::ALL.iter().map(|c| c.name()).collect();
     ends.retain(|name| name.starts_with("ended_") || name.starts_with("mode_"));
     ends.sort_unstable();
@@ -231,71 +177,115 @@ static LISTS: LazyLock<[(&str, String); 4]> = LazyLock::new(|| {
         .take_while(|(_, name)| !name.is_empty())
         .map(|(number, name)| format!("({number}, '{name}')"))
         .collect();
+    let of = |table: &str, rows: String| Statements {
+        rows: format!("SELECT rest, value FROM ({rows}) AS list WHERE value <> ''"),
+        next: recount::next("unit_id", &[table]),
+    };
     [
-        (
-            "outcome",
+        of(
+            "rollups",
+            "SELECT item_code || '|' || to_char(day, 'YYYY-MM-DD') AS rest, 'registered=' || SUM(registered) || \
+             ';closed=' || COALESCE(SUM(registered_closed), 0) AS value FROM rollups \
+             WHERE unit_id = $1 AND line <> '*' GROUP BY item_code, day HAVING SUM(registered) <> 0"
+                .to_owned(),
+        ),
+        of(
+            "rollups",
             format!(
-                "SELECT {} || '|' || item_code AS key, concat_ws(';', {}) AS value FROM rollups WHERE line <> '*' \
-                 GROUP BY unit_id, item_code",
-                unit("unit_id"),
+                "SELECT item_code AS rest, concat_ws(';', {}) AS value FROM rollups \
+                 WHERE unit_id = $1 AND line <> '*' GROUP BY item_code",
                 sums.join(", "),
             ),
         ),
-        (
-            "state",
+        of(
+            "state_counts",
             format!(
-                "SELECT {} || '|' || line || '|' || name AS key, 'count=' || count AS value \
-                 FROM state_counts JOIN (VALUES {}) AS names (state, name) USING (state) WHERE count <> 0",
-                unit("unit_id"),
+                "SELECT line || '|' || name AS rest, 'count=' || count AS value \
+                 FROM state_counts JOIN (VALUES {}) AS names (state, name) USING (state) \
+                 WHERE unit_id = $1 AND count <> 0",
                 states.join(", "),
             ),
         ),
-        (
+        of(
             "open_due",
-            format!(
-                "SELECT {} || '|' || line || '|' || to_char(hour AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24\"Z\"') AS key, \
-                 'count=' || count AS value FROM open_due WHERE count <> 0",
-                unit("unit_id"),
-            ),
-        ),
-        (
-            "due",
-            "SELECT case_id::text AS key, \
-             to_char(open_due_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') AS value \
-             FROM case_facts WHERE open_due_at IS NOT NULL"
+            "SELECT line || '|' || to_char(hour AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24\"Z\"') AS rest, \
+             'count=' || count AS value FROM open_due WHERE unit_id = $1 AND count <> 0"
                 .to_owned(),
         ),
     ]
-    .map(|(subject, rows)| {
-        let page = format!(
-            "SELECT key, value FROM ({rows}) AS list WHERE value <> '' AND ($1 IS NULL OR key COLLATE \"C\" > $1) \
-             ORDER BY key COLLATE \"C\" LIMIT $2"
-        );
-        (subject, page)
-    })
 });
 
-#[derive(QueryableByName)]
-struct Pair {
-    #[diesel(sql_type = Text)]
-    key: String,
-    #[diesel(sql_type = Text)]
-    value: String,
+impl Listed {
+    fn statements(self) -> &'static Statements {
+        match self {
+            Self::Rollup => &LISTS[0],
+            Self::Outcome => &LISTS[1],
+            Self::State => &LISTS[2],
+            Self::OpenDue => &LISTS[3],
+        }
+    }
+
+    /// All of a place: what stands behind the place in the key, and the value.
+    pub async fn of_place(self, conn: &mut AsyncPgConnection, place: Uuid) -> Result<Vec<(String, String)>> {
+        #[derive(QueryableByName)]
+        struct Row {
+            #[diesel(sql_type = Text)]
+            rest: String,
+            #[diesel(sql_type = Text)]
+            value: String,
+        }
+        let rows: Vec<Row> =
+            cached(self.statements().rows.as_str()).bind::<SqlUuid, _>(place).load(conn).await?;
+        Ok(rows.into_iter().map(|row| (row.rest, row.value)).collect())
+    }
+
+    /// The next place of which there is something, after one.
+    pub async fn next(self, conn: &mut AsyncPgConnection, place: Uuid) -> Result<Option<Uuid>> {
+        recount::next_place(conn, &self.statements().next, place).await
+    }
 }
 
-/// A list of what the board is made of, after the key `after`: `outcome` (place, item: ended cases by closed code and
-/// closed ones by delivery mode), `state` (place, line, state: cases), `due` (case: its due time that can still be
-/// missed), `open_due` (place, line, full hour in UTC: such due times). Another subject gives none.
-pub async fn listed(
-    conn: &mut AsyncPgConnection,
-    subject: &str,
-    after: Option<String>,
-    limit: i64,
-) -> Result<Vec<(String, String)>> {
-    let Some((_, sql)) = LISTS.iter().find(|(name, _)| *name == subject) else { return Ok(Vec::new()) };
-    let rows: Vec<Pair> =
-        cached(sql.as_str()).bind::<Nullable<Text>, _>(after).bind::<BigInt, _>(limit).load(conn).await?;
-    Ok(rows.into_iter().map(|row| (row.key, row.value)).collect())
+/// Cases that are looked at for one slice of those that are due.
+const SLICE: i64 = 5_000;
+
+/// Of a slice of the cases after `after`, the due times that can still be missed.
+pub async fn due(conn: &mut AsyncPgConnection, after: Uuid) -> Result<Vec<(Uuid, String)>> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = SqlUuid)]
+        case_id: Uuid,
+        #[diesel(sql_type = Text)]
+        due: String,
+    }
+    let rows: Vec<Row> = cached(
+        "SELECT case_id, to_char(open_due_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') AS due \
+         FROM (SELECT case_id, open_due_at FROM case_facts WHERE case_id > $1 ORDER BY case_id LIMIT $2) AS slice \
+         WHERE open_due_at IS NOT NULL",
+    )
+    .bind::<SqlUuid, _>(after)
+    .bind::<BigInt, _>(SLICE)
+    .load(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.case_id, row.due)).collect())
+}
+
+/// The last case of the slice after `after`.
+pub async fn end_of_slice(conn: &mut AsyncPgConnection, after: Uuid) -> Result<Option<Uuid>> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Nullable<SqlUuid>)]
+        case_id: Option<Uuid>,
+    }
+    let row: Row = cached(
+        "SELECT (SELECT case_id FROM \
+             (SELECT case_id FROM case_facts WHERE case_id > $1 ORDER BY case_id LIMIT $2) AS slice \
+         ORDER BY case_id DESC LIMIT 1) AS case_id",
+    )
+    .bind::<SqlUuid, _>(after)
+    .bind::<BigInt, _>(SLICE)
+    .get_result(conn)
+    .await?;
+    Ok(row.case_id)
 }
 
 /// Lets this transaction wait for a long work elsewhere.

@@ -54,10 +54,29 @@ struct LineRow {
     line: String,
 }
 
-/// The line of each item; of several the first.
-pub async fn lines(conn: &mut AsyncPgConnection) -> Result<HashMap<String, String>> {
-    let rows: Vec<LineRow> =
-        cached("SELECT item_code, MIN(line) AS line FROM items GROUP BY item_code").load(conn).await?;
+/// The line of each of these items in `[from, to]`; of several the one under which it was registered last, on the same day that of
+/// most cases.
+pub async fn lines(
+    conn: &mut AsyncPgConnection,
+    units: &[Uuid],
+    items: &[&str],
+    (from, to): (NaiveDate, NaiveDate),
+) -> Result<HashMap<String, String>> {
+    let lines = all_lines(conn).await?;
+    let rows: Vec<LineRow> = cached(
+        "SELECT DISTINCT ON (item_code) item_code, line FROM ( \
+             SELECT item_code, line, day, SUM(registered - COALESCE(registered_above, 0)) AS count FROM rollups \
+             WHERE unit_id = ANY($1) AND line = ANY($2) AND day >= $3 AND day <= $4 AND item_code = ANY($5) \
+             AND registered > COALESCE(registered_above, 0) GROUP BY item_code, line, day \
+         ) AS days ORDER BY item_code, day DESC, count DESC, line",
+    )
+    .bind::<Array<SqlUuid>, _>(units)
+    .bind::<Array<Text>, _>(lines)
+    .bind::<Date, _>(from)
+    .bind::<Date, _>(to)
+    .bind::<Array<Text>, _>(items)
+    .load(conn)
+    .await?;
     Ok(rows.into_iter().map(|row| (row.item_code, row.line)).collect())
 }
 

@@ -109,7 +109,7 @@ struct PlaceRow {
 }
 
 /// The smallest id after `$1` in a column of each table; it stands first in an index of the table.
-fn next(column: &str, tables: &[&str]) -> String {
+pub(super) fn next(column: &str, tables: &[&str]) -> String {
     let first = |table: &&str| {
         format!("(SELECT {column} FROM {table} WHERE {column} > $1 ORDER BY {column} LIMIT 1)")
     };
@@ -117,12 +117,21 @@ fn next(column: &str, tables: &[&str]) -> String {
     format!("SELECT LEAST({}) AS place", firsts.join(", "))
 }
 
+/// The place that such a statement gives.
+pub(super) async fn next_place(
+    conn: &mut AsyncPgConnection,
+    next: &'static str,
+    after: Uuid,
+) -> Result<Option<Uuid>> {
+    let row: PlaceRow = cached(next).bind::<SqlUuid, _>(after).get_result(conn).await?;
+    Ok(row.place)
+}
+
 /// The next place after one of which there are facts.
 pub async fn next_counted(conn: &mut AsyncPgConnection, after: Uuid) -> Result<Option<Uuid>> {
     static NEXT: LazyLock<String> =
         LazyLock::new(|| next("place_unit_id", &["case_facts", "task_facts", "mediation_facts"]));
-    let row: PlaceRow = cached(NEXT.as_str()).bind::<SqlUuid, _>(after).get_result(conn).await?;
-    Ok(row.place)
+    next_place(conn, &NEXT, after).await
 }
 
 /// The next place after one of which there are rollups.
@@ -131,8 +140,7 @@ pub async fn next_kept(conn: &mut AsyncPgConnection, after: Uuid) -> Result<Opti
         let tables = ["rollups", "duration_rollups", "state_counts", "open_due", "process_rollups"];
         next("unit_id", &tables)
     });
-    let row: PlaceRow = cached(NEXT.as_str()).bind::<SqlUuid, _>(after).get_result(conn).await?;
-    Ok(row.place)
+    next_place(conn, &NEXT, after).await
 }
 
 /// Everything that the rollups have of a place.

@@ -38,11 +38,15 @@ const ITEM: &str = "CJ-0103";
 /// What the two communities of the first street become.
 const NEXT: Uuid = Uuid::from_u128(0x17);
 
-fn case(day: chrono::NaiveDate, place: Uuid, origin: Origin) -> Story {
+fn case(day: NaiveDate, place: Uuid, origin: Origin) -> Story {
+    case_of_line(day, place, origin, "construction")
+}
+
+fn case_of_line(day: NaiveDate, place: Uuid, origin: Origin, line: &str) -> Story {
     let at = at(&day.to_string(), 9);
     let mut story = Story::register(at, place);
     story.facts.set_origin(origin);
-    story.accept(at, at + TimeDelta::days(5), true).triage(at, ITEM, "construction");
+    story.accept(at, at + TimeDelta::days(5), true).triage(at, ITEM, line);
     story
 }
 
@@ -163,6 +167,26 @@ async fn an_outbreak_is_found_and_told_once() {
     // Findings are no sums: a rebuild leaves them.
     rebuild(&service, new_id()).await;
     assert_eq!(all(&service).await, listed);
+    service.stop().await;
+}
+
+#[tokio::test]
+async fn a_hot_spot_is_of_the_line_under_which_its_item_comes_in_now() {
+    let service = start().await;
+    let last: NaiveDate = "2026-03-01".parse().unwrap();
+    let place = COMMUNITIES[0];
+    let lived = |n: i64, line| case_of_line(last - TimeDelta::days(n), place, Origin::BottomUp, line);
+    let before = (7..70).filter(|n| n % 7 < 2).map(|n| lived(n, "construction"));
+    // The department was another one in the first days of the week.
+    let now = (0..12).map(|n| lived(n % 6, if n % 6 > 3 { "construction" } else { "urban" }));
+    service.deliver_all(in_turn(&before.chain(now).collect::<Vec<_>>())).await;
+    detect(&service, new_id()).await;
+    let events = service.drain_outbox().await;
+    let told = of::<HotspotDetected>(&events);
+    let lines: Vec<&str> = told.iter().map(|told| told.line.as_str()).collect();
+    assert_eq!(lines, ["urban"]);
+    assert!(events.iter().all(|event| event.line.as_deref() == Some("urban")), "{events:?}");
+    assert_eq!(all(&service).await[0].line, "urban");
     service.stop().await;
 }
 

@@ -188,6 +188,41 @@ async fn two_versions_compare_in_all_and_by_item_and_street() {
 }
 
 #[tokio::test]
+async fn every_row_comes_once_though_cases_are_closed_between_two_pages() {
+    let service = start().await;
+    service.deliver_all(in_turn(&district())).await;
+    let (mut rows, mut page_token) = (Vec::new(), String::new());
+    loop {
+        let request = CompareProcessesRequest {
+            base: Some(version("catalogue-1.list-1")),
+            other: Some(version(NEW)),
+            page_size: 1,
+            page_token,
+            ..Default::default()
+        };
+        let mut client = ProcessServiceClient::new(service.call_as(&analyst()));
+        let page = client.compare_processes(request).await.unwrap().into_inner();
+        rows.extend(page.rows.into_iter().map(|row| (row.item_code, row.street_unit_id)));
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+        // Of the other item, which comes behind the first.
+        let [a, _, c] = COMMUNITIES;
+        let more = |_| match rows[0].0.as_str() {
+            "roof" => winding(c, OLD, "2026-03-04"),
+            _ => straight(a, NEW, "2026-03-04"),
+        };
+        service.deliver_all(in_turn(&(0..3).map(more).collect::<Vec<_>>())).await;
+    }
+    let told = rows.len();
+    rows.sort();
+    rows.dedup();
+    assert_eq!((told, rows.len()), (7, 7), "{rows:?}");
+    service.stop().await;
+}
+
+#[tokio::test]
 async fn a_street_under_trial_compares_with_its_controls_and_with_itself_before() {
     let service = start().await;
     service.deliver_all(in_turn(&district())).await;

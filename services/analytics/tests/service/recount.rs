@@ -284,10 +284,41 @@ async fn cells_come_whole_in_pages_of_any_size() {
 }
 
 #[tokio::test]
+async fn sums_of_places_come_in_the_order_of_their_texts_in_pages_of_any_size() {
+    let service = start().await;
+    let day = at("2026-02-02", 9);
+    let also = |item| Story::whole(day, COMMUNITIES[0], item, "housing");
+    let mut due = Story::register(day, COMMUNITIES[1]);
+    due.accept(day, at("2026-03-20", 9), true);
+    let more = [also("roof"), also("roof.leak"), due];
+    service.deliver_all(in_turn(&stories().into_iter().chain(more).collect::<Vec<_>>())).await;
+    // Where a case lies may be unknown for a while.
+    let (unknown, place) = (uuid::Uuid::nil(), COMMUNITIES[1]);
+    for table in ["rollups", "state_counts", "open_due"] {
+        let lost = format!("UPDATE {table} SET unit_id = '{unknown}' WHERE unit_id = '{place}'");
+        execute(&service, lost).await;
+    }
+    for subject in ["rollup", "outcome", "state", "open_due", "due"] {
+        let whole = digests(&service, subject, 1_000).await;
+        assert!(!whole.is_empty() && whole.is_sorted(), "{subject}: {whole:?}");
+        let last = &whole[whole.len() - 1].0;
+        assert_eq!(last.starts_with('|'), subject != "due", "{subject}: {last}");
+        for page_size in [1, 2, 7] {
+            assert_eq!(digests(&service, subject, page_size).await, whole, "{subject}");
+        }
+    }
+    let rollups = digests(&service, "rollup", 1_000).await;
+    let key = |item: &str| format!("{}|{item}|2026-02-02", COMMUNITIES[0]);
+    let place = |key: String| rollups.iter().position(|(known, _)| *known == key).expect("it is listed");
+    assert!(place(key("roof.leak")) < place(key("roof")));
+    service.stop().await;
+}
+
+#[tokio::test]
 async fn what_cannot_be_counted_within_one_call_goes_on_with_the_next() {
     let service = start().await;
     service.deliver_all(in_turn(&stories())).await;
-    for subject in ["cell", "cell_recount"] {
+    for subject in ["cell", "cell_recount", "rollup", "outcome", "state", "open_due", "due"] {
         let whole = digests(&service, subject, 1_000).await;
         // Without any time each call counts one batch of one place.
         let hurried = Digests::within(service.db().clone(), Duration::ZERO);

@@ -85,65 +85,39 @@ pub async fn offers(conn: &mut AsyncPgConnection, after: Uuid, limit: i64) -> Re
         .await?)
 }
 
-/// Cases of a place and item registered on a day in Shanghai, and how many of them are closed.
+/// What a case counts in recounts; a text that is not known is empty.
 #[derive(Debug, QueryableByName)]
-pub struct RollupDigest {
+pub struct CaseCount {
+    #[diesel(sql_type = SqlUuid)]
+    pub case_id: Uuid,
     #[diesel(sql_type = SqlUuid)]
     pub place_unit_id: Uuid,
     #[diesel(sql_type = Text)]
     pub item_code: String,
+    #[diesel(sql_type = Text)]
+    pub line: String,
+    #[diesel(sql_type = Text)]
+    pub state: String,
+    #[diesel(sql_type = Bool)]
+    pub open: bool,
+    #[diesel(sql_type = Nullable<Text>)]
+    pub closed_code: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    pub delivery_mode: Option<String>,
+    /// On which it was registered, in Shanghai.
     #[diesel(sql_type = Date)]
     pub day: NaiveDate,
-    #[diesel(sql_type = BigInt)]
-    pub registered: i64,
-    #[diesel(sql_type = BigInt)]
-    pub closed: i64,
 }
 
-/// Recounts everything from the cases.
-pub async fn recount(conn: &mut AsyncPgConnection) -> Result<Vec<RollupDigest>> {
+/// What cases after `after` count.
+pub async fn counts(conn: &mut AsyncPgConnection, after: Uuid, limit: i64) -> Result<Vec<CaseCount>> {
     Ok(cached(
-        "SELECT place_unit_id, coalesce(item_code, '') COLLATE \"C\" AS item_code, \
-         (registered_at AT TIME ZONE 'Asia/Shanghai')::date AS day, count(*) AS registered, \
-         count(*) FILTER (WHERE state IN ('closed', 'archived')) AS closed FROM cases \
-         GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
+        "SELECT case_id, place_unit_id, coalesce(item_code, '') AS item_code, coalesce(line, '') AS line, state, open, \
+             closed_code, delivery_mode, (registered_at AT TIME ZONE 'Asia/Shanghai')::date AS day \
+         FROM cases WHERE case_id > $1 ORDER BY case_id LIMIT $2",
     )
-    .load(conn)
-    .await?)
-}
-
-/// A recount with its key, as the digests show them.
-#[derive(Debug, QueryableByName)]
-pub struct Counted {
-    #[diesel(sql_type = Text)]
-    pub key: String,
-    #[diesel(sql_type = Text)]
-    pub value: String,
-}
-
-/// How cases of a place and item ended, and who did the work of the closed ones: `ended_resolved=2;mode_volunteer=1`.
-pub async fn outcomes(conn: &mut AsyncPgConnection) -> Result<Vec<Counted>> {
-    Ok(cached(
-        "SELECT key, string_agg(what || '=' || n, ';' ORDER BY what COLLATE \"C\") AS value FROM ( \
-             SELECT key, what, count(*) AS n FROM ( \
-                 SELECT place_unit_id || '|' || coalesce(item_code, '') AS key, 'ended_' || closed_code AS what \
-                 FROM cases WHERE NOT open AND closed_code IS NOT NULL \
-                 UNION ALL \
-                 SELECT place_unit_id || '|' || coalesce(item_code, ''), 'mode_' || delivery_mode \
-                 FROM cases WHERE state IN ('closed', 'archived') AND delivery_mode IS NOT NULL \
-             ) AS ends GROUP BY key, what \
-         ) AS counts GROUP BY key",
-    )
-    .load(conn)
-    .await?)
-}
-
-/// How many cases of a place and line stand in which state.
-pub async fn states(conn: &mut AsyncPgConnection) -> Result<Vec<Counted>> {
-    Ok(cached(
-        "SELECT place_unit_id || '|' || coalesce(line, '') || '|' || state AS key, 'count=' || count(*) AS value \
-         FROM cases GROUP BY place_unit_id, line, state",
-    )
+    .bind::<SqlUuid, _>(after)
+    .bind::<BigInt, _>(limit)
     .load(conn)
     .await?)
 }

@@ -69,9 +69,10 @@ struct VersionRow {
     version: i64,
 }
 
-/// The version of the topology, with what this transaction has noted of it.
-pub async fn topology_version(conn: &mut AsyncPgConnection) -> Result<i64> {
-    let row: VersionRow = cached("SELECT version FROM topology_version").get_result(conn).await?;
+/// The version of the topology before what this transaction has noted of it.
+pub async fn version_before(conn: &mut AsyncPgConnection) -> Result<i64> {
+    let row: VersionRow =
+        cached("SELECT tree_before AS version FROM topology_version").get_result(conn).await?;
     Ok(row.version)
 }
 
@@ -80,7 +81,7 @@ pub async fn topology_version(conn: &mut AsyncPgConnection) -> Result<i64> {
 pub async fn note_moves(conn: &mut AsyncPgConnection, units: &[Uuid], at: Timestamp) -> Result<()> {
     cached(
         "INSERT INTO working_hours_moves (topology_version, unit_ids, moved_at) \
-         SELECT version, $1, $2 FROM topology_version",
+         SELECT tree_version, $1, $2 FROM topology_version",
     )
     .bind::<Array<SqlUuid>, _>(units)
     .bind::<Timestamptz, _>(at)

@@ -2,19 +2,26 @@
 
 use chassis::{
     auth::Role,
+    clock,
     db::cached,
-    proto::case_routing::v1::{
-        self as pb, catalogue_maintenance_service_client::CatalogueMaintenanceServiceClient as Catalogues,
-        intake_service_client::IntakeServiceClient,
-        responsibility_service_client::ResponsibilityServiceClient as Lists,
+    event::Event,
+    proto::{
+        case_routing::v1::{
+            self as pb, catalogue_maintenance_service_client::CatalogueMaintenanceServiceClient as Catalogues,
+            intake_service_client::IntakeServiceClient,
+            responsibility_service_client::ResponsibilityServiceClient as Lists,
+        },
+        identity::v1::SessionRevoked,
     },
     testing::Persona,
 };
+use chrono::TimeDelta;
 use diesel::{QueryableByName, sql_types::Integer};
 use diesel_async::RunQueryDsl;
 
 use crate::{
     duties::DAY,
+    recount_moves::tell,
     support::{District, ITEM, request_id},
 };
 
@@ -127,5 +134,24 @@ async fn what_the_build_before_reads_of_the_catalogue_is_there_still() {
             .unwrap();
         assert_eq!(state.catalogue_version, 1);
     }
+    d.service.stop().await;
+}
+
+#[tokio::test]
+async fn a_unit_that_changes_is_told_to_a_replay_and_somebody_who_signs_out_is_not() {
+    let d = District::start().await;
+    let resident = Persona::resident(d.district);
+    let case = d.taken_in(&resident).await;
+    let (now, until) = (d.service.clock().now(), d.service.clock().real_now() + TimeDelta::minutes(10));
+    let signed_out = SessionRevoked {
+        person_id: resident.person_id.to_string(),
+        session_id: resident.session_id.to_string(),
+        expire_time: Some(clock::to_proto(until)),
+    };
+    d.service.deliver(Event::of("identity", now, resident.person_id, 1, &signed_out)).await;
+    assert!(!replayed(&d, &case).await[0].topology_changed);
+    tell(&d, d.street, "renamed", 2).await;
+    d.service.wait_for("the change", async || replayed(&d, &case).await[0].topology_changed).await;
+    assert_eq!(replayed(&d, &case).await[0].outcome, "identical");
     d.service.stop().await;
 }

@@ -1,5 +1,8 @@
 //! F1: one case from the window to closed, by commands.
 
+use std::time::Duration;
+
+use case_routing::digest::{Digests, Portions};
 use chassis::proto::{
     case_routing::v1::{
         self as pb, case_service_client::CaseServiceClient, intake_service_client::IntakeServiceClient,
@@ -7,7 +10,7 @@ use chassis::proto::{
     },
     ops::v1::{ListDigestsRequest, ops_service_client::OpsServiceClient},
 };
-use chassis::{auth::Role, testing::Persona};
+use chassis::{Error, auth::Role, ops::DigestSource, testing::Persona};
 use tonic::Code;
 
 use crate::support::{District, request_id};
@@ -25,6 +28,59 @@ pub async fn digest(d: &District, subject: &str) -> Vec<(String, String)> {
             return all;
         }
     }
+}
+
+/// The same of a service that looks at one case a call and holds no more than a page, and how often it was asked.
+async fn bit_by_bit(d: &District, subject: &str) -> (Vec<(String, String)>, usize) {
+    let little = Portions { within: Duration::ZERO, batch: 1, held: 1 };
+    let digests = Digests::with(d.service.db().clone(), little);
+    let (mut all, mut asked, mut after) = (Vec::new(), 0, None);
+    loop {
+        asked += 1;
+        assert!(asked < 1_000, "it never comes to an end");
+        let page = match digests.digests(subject, after.clone(), 2).await {
+            Ok(page) => page,
+            Err(Error::Exhausted { .. }) => {
+                // Nobody takes the recount away from whoever waits for it.
+                let other = digests.digests(subject, after.clone(), 9).await;
+                assert!(matches!(other, Err(Error::Exhausted { .. })), "{other:?}");
+                continue;
+            }
+            Err(error) => panic!("{}", error.chain()),
+        };
+        let Some(last) = page.last() else { return (all, asked) };
+        after = Some(last.key.clone());
+        all.extend(page.into_iter().map(|digest| (digest.key, digest.value)));
+    }
+}
+
+#[tokio::test]
+async fn what_is_more_than_can_be_counted_and_held_at_once_comes_to_the_same() {
+    let d = District::start().await;
+    let resident = Persona::resident(d.district);
+    for _ in 0..3 {
+        d.taken_in(&resident).await;
+    }
+    let window = Persona::new(Role::ServiceWorker, d.street).org(d.office);
+    let place_unit_id = d.street.to_string();
+    let request = pb::IntakeCaseRequest { place_unit_id, ..d.intake_request(&resident) };
+    d.cases(&window).intake_case(request).await.unwrap();
+    let request = pb::RegisterCaseRequest {
+        request_id: request_id(),
+        text: "请帮忙".into(),
+        place_unit_id: d.community.to_string(),
+        notice_version: "1".into(),
+        ..Default::default()
+    };
+    d.cases(&resident).register_case(request).await.unwrap();
+    for (subject, groups) in [("rollup", 3), ("state", 3), ("due", 4), ("open_due", 2)] {
+        let whole = digest(&d, subject).await;
+        assert!(whole.len() >= groups && whole.is_sorted(), "{subject}: {whole:?}");
+        let (listed, asked) = bit_by_bit(&d, subject).await;
+        assert_eq!(listed, whole, "{subject}");
+        assert!(asked > whole.len(), "{subject}: asked {asked} times");
+    }
+    d.service.stop().await;
 }
 
 #[tokio::test]
@@ -160,6 +216,7 @@ async fn a_case_goes_from_the_window_to_closed() {
     assert_eq!(digest(&d, "rollup").await, [(registered, "registered=1;closed=1".into())]);
     let ended = (format!("{}|CJ-0142", d.community), "ended_resolved=1;mode_gov_direct=1".into());
     assert_eq!(digest(&d, "outcome").await, [ended]);
+    assert_eq!(bit_by_bit(&d, "outcome").await.0, digest(&d, "outcome").await);
     assert_eq!(digest(&d, "state").await, standing("closed"));
     assert_eq!((digest(&d, "due").await, digest(&d, "open_due").await), (vec![], vec![]));
     let counts = digest(&d, "case_counts").await;

@@ -31,7 +31,7 @@ fn at(text: &str) -> Timestamp {
 }
 
 /// Identity tells how the community stands.
-async fn tell(d: &District, parent: Uuid, name: &str, version: i64) {
+pub async fn tell(d: &District, parent: Uuid, name: &str, version: i64) {
     let unit = Unit {
         unit_id: d.community.to_string(),
         code: "420103005001".into(),

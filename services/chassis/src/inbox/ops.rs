@@ -144,6 +144,8 @@ pub struct Statistics {
     pub behind_dead: i64,
     /// Parked events that are dead.
     pub dead: i64,
+    /// Rises whenever any replica writes an event or begins to take a batch in.
+    pub progress: i64,
 }
 
 /// Counts the tables and adds the process's counters.
@@ -158,10 +160,14 @@ pub async fn statistics(db: &Db) -> Result<Statistics> {
         behind_dead: i64,
         #[diesel(sql_type = BigInt)]
         dead: i64,
+        #[diesel(sql_type = BigInt)]
+        progress: i64,
     }
     let mut conn = db.conn().await?;
     let counts: Counts = cached(
         "SELECT (SELECT count(*) FROM (SELECT 1 FROM outbox LIMIT $1) AS waiting) AS backlog, \
+         (SELECT last_value + is_called::integer FROM outbox_seq_seq) \
+             + (SELECT last_value + is_called::integer FROM inbox_taken) AS progress, \
          count(*) FILTER (WHERE NOT dead AND behind_dead IS NOT TRUE) AS waiting, \
          count(*) FILTER (WHERE NOT dead AND behind_dead) AS behind_dead, count(*) FILTER (WHERE dead) AS dead FROM ( \
          SELECT dead, seq > min(seq) FILTER (WHERE dead) OVER (PARTITION BY partition_key) AS behind_dead \
@@ -178,5 +184,6 @@ pub async fn statistics(db: &Db) -> Result<Statistics> {
         parked: counts.waiting,
         behind_dead: counts.behind_dead,
         dead: counts.dead,
+        progress: counts.progress,
     })
 }

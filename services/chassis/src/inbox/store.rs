@@ -27,10 +27,12 @@ fn set(rows: Vec<Id>) -> HashSet<Uuid> {
     rows.into_iter().map(|row| row.id).collect()
 }
 
-/// Records event ids; gives those that were not there yet. Waits for another transaction that is recording the same.
+/// Records event ids; gives those that were not there yet. Waits for another transaction that is recording the same. Others see at
+/// once that a batch is taken in.
 pub(super) async fn claim(mut conn: &AsyncPgConnection, ids: &[Uuid]) -> Result<HashSet<Uuid>> {
     let rows: Vec<Id> = cached(
-        "INSERT INTO inbox (event_id) SELECT unnest($1) ON CONFLICT DO NOTHING RETURNING event_id AS id",
+        "INSERT INTO inbox (event_id) SELECT unnest($1) FROM nextval('inbox_taken') \
+         ON CONFLICT DO NOTHING RETURNING event_id AS id",
     )
     .bind::<Array<SqlUuid>, _>(ids)
     .load(&mut conn)

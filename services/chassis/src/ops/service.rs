@@ -63,6 +63,7 @@ impl OpsService for Ops {
             process_id: i64::from(std::process::id()),
             lag_buckets: self.db.inbox().lags().into_iter().map(count).collect(),
             behind_dead: statistics.behind_dead,
+            progress: statistics.progress,
         }))
     }
 

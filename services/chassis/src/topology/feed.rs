@@ -77,11 +77,20 @@ impl Feed {
         let changes = changes.newest();
         store::save(tx.conn, &changes).await?;
         store::save_revoked(tx.conn, &revoked).await?;
-        let version = store::bump(tx.conn).await?;
         let shared = self.shared.clone();
+        if changes.is_empty() {
+            // Who signs out leaves the tree as it is: nobody makes it anew.
+            let version = store::count_bars(tx.conn).await?;
+            tx.after_commit(Box::new(move || {
+                shared.revocations.merge(&revoked);
+                shared.has_barred(version);
+            }));
+            return Ok(());
+        }
+        let step = store::count_change(tx.conn).await?;
         tx.after_commit(Box::new(move || {
             shared.revocations.merge(&revoked);
-            shared.apply(changes, version);
+            shared.apply(changes, step);
         }));
         Ok(())
     }
@@ -104,11 +113,7 @@ impl Feed {
             store::prune_revoked(&mut *db.conn().await?, now).await?;
             self.shared.revocations.prune(now);
         }
-        let version = store::version(&mut *db.conn().await?).await?;
-        if version != self.shared.load().version() {
-            self.shared.reload(db).await?;
-        }
-        Ok(())
+        self.shared.follow(db).await
     }
 
     /// Asks identity for a snapshot, again and again, until it has given one: at every start, whatever is in the database already.
@@ -206,4 +211,68 @@ fn read(event: &Event, changes: &mut Changes, revoked: &mut Revoked) -> Result<(
         revoked.persons.entry(person).and_modify(|at| *at = before.max(*at)).or_insert(before);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+    use diesel_async::SimpleAsyncConnection;
+    use proto::identity::v1::Unit;
+
+    use super::*;
+    use crate::{clock::new_id, testing::TestDb};
+
+    fn none() -> diesel_migrations::EmbeddedMigrations {
+        diesel_migrations::embed_migrations!("src/testing/no_migrations")
+    }
+
+    async fn hears(feed: &Feed, db: &Db, event: Event) {
+        let handled = async |tx: &mut Tx<'_>| feed.handle(tx, &[event]).await;
+        db.transaction(handled).await.unwrap();
+    }
+
+    fn of_a_new_unit(clock: &Clock) -> Event {
+        let id = new_id();
+        let unit = Unit { unit_id: id.to_string(), version: 1, ..Unit::default() };
+        Event::of("identity", clock.now(), id, 1, &UnitChanged { unit_id: id.to_string(), unit: Some(unit) })
+    }
+
+    #[tokio::test]
+    async fn a_sign_out_bars_in_every_replica_and_leaves_the_tree_as_it_is() {
+        let test_db = TestDb::migrated("topology", none).await.unwrap();
+        let clock = Clock::system();
+        let db = test_db.connect("staffing", clock.clone()).await.unwrap();
+        let shared = [Arc::new(Shared::default()), Arc::new(Shared::default())];
+        let [here, other] = shared.clone().map(Feed::new);
+        hears(&here, &db, of_a_new_unit(&clock)).await;
+        other.poll(&db, &clock, false).await.unwrap();
+        let before = shared.clone().map(|shared| shared.load());
+        assert_eq!(before.clone().map(|tree| (tree.version(), tree.units().count())), [(1, 1); 2]);
+
+        let (person, session) = (new_id(), new_id());
+        let signed_out = SessionRevoked {
+            person_id: person.to_string(),
+            session_id: session.to_string(),
+            expire_time: Some(clock::to_proto(clock.real_now() + TimeDelta::minutes(10))),
+        };
+        hears(&here, &db, Event::of("identity", clock.now(), person, 1, &signed_out)).await;
+        other.poll(&db, &clock, false).await.unwrap();
+        for (shared, before) in shared.iter().zip(&before) {
+            assert!(shared.revocations().load().sessions.contains_key(&session), "barred");
+            assert!(Arc::ptr_eq(&shared.load(), before), "nothing is made anew");
+        }
+
+        // What a replica of an earlier build counts may be a change of the tree.
+        let counts = "UPDATE topology_version SET version = version + 1";
+        db.conn().await.unwrap().batch_execute(counts).await.unwrap();
+        other.poll(&db, &clock, false).await.unwrap();
+        assert_eq!(shared[1].load().version(), 3, "it is read");
+        hears(&here, &db, of_a_new_unit(&clock)).await;
+        assert_eq!(shared[0].load().version(), 1, "something lies between");
+        for feed in [&here, &other] {
+            feed.poll(&db, &clock, false).await.unwrap();
+        }
+        let after = shared.map(|shared| shared.load());
+        assert_eq!(after.map(|tree| (tree.version(), tree.units().count())), [(4, 2); 2]);
+    }
 }

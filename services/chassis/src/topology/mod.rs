@@ -8,9 +8,13 @@ mod model;
 mod store;
 mod tree;
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering},
+};
 
 use arc_swap::ArcSwap;
+use diesel_async::AsyncPgConnection;
 
 pub(crate) use self::digest::Copied;
 pub use self::{
@@ -25,6 +29,8 @@ use crate::{auth::Revocations, db::Db, error::Result, inbox::Consumer};
 pub struct Shared {
     topology: ArcSwap<Topology>,
     revocations: Arc<Revocations>,
+    /// Up to which version of the database the bars are known.
+    barred: AtomicI64,
 }
 
 impl Shared {
@@ -46,10 +52,30 @@ impl Shared {
     pub async fn reload(&self, db: &Db) -> Result<()> {
         let mut conn = db.conn().await?;
         // The version first: a change in between is read again at the next poll, never missed.
-        let version = store::version(&mut conn).await?;
-        let (all, revoked) = store::load(&mut conn).await?;
-        self.topology.rcu(|topology| topology.with(all.clone(), topology.version().max(version)));
-        self.revocations.merge(&revoked);
+        let noted = store::noted(&mut conn).await?;
+        let all = store::load(&mut conn).await?;
+        self.topology.rcu(|topology| topology.with(all.clone(), topology.version().max(noted.tree)));
+        self.take_bars(&mut conn, noted).await
+    }
+
+    /// Looks whether other replicas have noted something, and reads what it is: the bars, which are few, without the tree.
+    async fn follow(&self, db: &Db) -> Result<()> {
+        let mut conn = db.conn().await?;
+        let noted = store::noted(&mut conn).await?;
+        if noted.tree != self.load().version() {
+            drop(conn);
+            return self.reload(db).await;
+        }
+        if noted.version != self.barred.load(Ordering::Acquire) {
+            self.take_bars(&mut conn, noted).await?;
+        }
+        Ok(())
+    }
+
+    /// Reads every bar, as of at least that version.
+    async fn take_bars(&self, conn: &mut AsyncPgConnection, noted: store::Noted) -> Result<()> {
+        self.revocations.merge(&store::load_revoked(conn).await?);
+        self.barred.fetch_max(noted.version, Ordering::AcqRel);
         Ok(())
     }
 
@@ -76,11 +102,11 @@ impl Shared {
             let saved = store::save(tx.conn, &changes).await?;
             store::note_snapshot(tx.conn).await?;
             if saved > 0 {
-                let version = store::bump(tx.conn).await?;
+                let step = store::count_change(tx.conn).await?;
                 if let Some(consumer) = consumer {
                     consumer.caught_up(tx, &changes).await?;
                 }
-                tx.after_commit(Box::new(move || shared.apply(changes, version)));
+                tx.after_commit(Box::new(move || shared.apply(changes, step)));
             }
             Ok(saved)
         })
@@ -88,12 +114,18 @@ impl Shared {
     }
 
     /// Applies committed changes in memory.
-    fn apply(&self, changes: Changes, version: i64) {
+    fn apply(&self, changes: Changes, step: store::Step) {
         self.topology.rcu(|topology| {
             // If a change of another replica lies between, keep the old count: the poll then reads everything.
-            let next = if topology.version() + 1 == version { version } else { topology.version() };
+            let next = if topology.version() == step.before { step.version } else { topology.version() };
             topology.with(changes.clone(), next)
         });
+        self.has_barred(step.version);
+    }
+
+    /// Notes that the bars of a version are in memory, where those of the version before were: else the poll reads them.
+    fn has_barred(&self, version: i64) {
+        self.barred.compare_exchange(version - 1, version, Ordering::AcqRel, Ordering::Acquire).ok();
     }
 }
 
@@ -124,7 +156,8 @@ mod tests {
             ..Default::default()
         });
         let unit = unit.unwrap();
-        shared.apply(Changes { units: vec![unit.clone()], ..Changes::default() }, 1);
+        let step = store::Step { before: 0, version: 1 };
+        shared.apply(Changes { units: vec![unit.clone()], ..Changes::default() }, step);
         shared.reload(&db).await.unwrap();
         let revoked = shared.revocations().load();
         assert_eq!((revoked.sessions.get(&session), revoked.persons.get(&person)), (Some(&now), Some(&now)));

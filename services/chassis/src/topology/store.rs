@@ -102,23 +102,62 @@ struct RevocationRow {
     at: Timestamp,
 }
 
-#[derive(QueryableByName)]
-struct VersionRow {
+/// How far the database is, in one count: of everything that is noted, and of the last change of units, organisations or edges.
+#[derive(Clone, Copy, Debug, QueryableByName)]
+pub(super) struct Noted {
+    /// Everything, bars on tokens as well.
     #[diesel(sql_type = BigInt)]
-    version: i64,
+    pub version: i64,
+    /// The version of the last change of the tree. What an earlier build has counted may be one.
+    #[diesel(sql_type = BigInt)]
+    pub tree: i64,
 }
 
-/// The count of changes so far.
-pub(super) async fn version(conn: &mut AsyncPgConnection) -> Result<i64> {
-    let row: VersionRow = cached("SELECT version FROM topology_version").get_result(conn).await?;
-    Ok(row.version)
+/// A change of the tree that was counted.
+#[derive(Clone, Copy, Debug, QueryableByName)]
+pub(super) struct Step {
+    /// The version of the tree before.
+    #[diesel(sql_type = BigInt)]
+    pub before: i64,
+    /// The version with it, of the tree and of everything.
+    #[diesel(sql_type = BigInt)]
+    pub version: i64,
 }
 
-/// Counts a change; other replicas then read everything anew.
-pub(super) async fn bump(conn: &mut AsyncPgConnection) -> Result<i64> {
-    let row: VersionRow = cached("UPDATE topology_version SET version = version + 1 RETURNING version")
-        .get_result(conn)
-        .await?;
+/// How far it is now.
+pub(super) async fn noted(conn: &mut AsyncPgConnection) -> Result<Noted> {
+    let noted = cached(
+        "SELECT version, CASE WHEN counted = version THEN tree_version ELSE version END AS tree \
+         FROM topology_version",
+    );
+    Ok(noted.get_result(conn).await?)
+}
+
+/// Counts a change of the tree; other replicas then read everything anew.
+pub(super) async fn count_change(conn: &mut AsyncPgConnection) -> Result<Step> {
+    let counted = cached(
+        "UPDATE topology_version SET \
+             tree_before = CASE WHEN counted = version THEN tree_version ELSE version END, \
+             tree_version = version + 1, counted = version + 1, version = version + 1 \
+         RETURNING tree_before AS before, version",
+    );
+    Ok(counted.get_result(conn).await?)
+}
+
+/// Counts bars on tokens, and gives the version; other replicas then read those.
+pub(super) async fn count_bars(conn: &mut AsyncPgConnection) -> Result<i64> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = BigInt)]
+        version: i64,
+    }
+    let counted = cached(
+        "UPDATE topology_version SET \
+             tree_version = CASE WHEN counted = version THEN tree_version ELSE version END, \
+             counted = version + 1, version = version + 1 \
+         RETURNING version",
+    );
+    let row: Row = counted.get_result(conn).await?;
     Ok(row.version)
 }
 
@@ -164,11 +203,20 @@ pub(super) async fn versions(
     Ok(rows.into_iter().map(|row| (row.id, row.version)).collect())
 }
 
-/// Everything.
-pub(super) async fn load(conn: &mut AsyncPgConnection) -> Result<(Changes, Revoked)> {
+/// Every unit, organisation and edge.
+pub(super) async fn load(conn: &mut AsyncPgConnection) -> Result<Changes> {
     let units: Vec<UnitRow> = cached("SELECT * FROM topology_units").load(conn).await?;
     let orgs: Vec<OrgRow> = cached("SELECT * FROM topology_orgs").load(conn).await?;
     let edges: Vec<EdgeRow> = cached("SELECT * FROM topology_edges").load(conn).await?;
+    Ok(Changes {
+        units: units.into_iter().map(Unit::from).collect(),
+        orgs: orgs.into_iter().map(Organization::from).collect(),
+        edges: edges.into_iter().map(Edge::from).collect(),
+    })
+}
+
+/// Every bar on tokens.
+pub(super) async fn load_revoked(conn: &mut AsyncPgConnection) -> Result<Revoked> {
     let rows: Vec<RevocationRow> = cached("SELECT kind, id, at FROM revocations").load(conn).await?;
     let mut revoked = Revoked::default();
     for row in rows {
@@ -177,12 +225,7 @@ pub(super) async fn load(conn: &mut AsyncPgConnection) -> Result<(Changes, Revok
             _ => revoked.persons.insert(row.id, row.at),
         };
     }
-    let all = Changes {
-        units: units.into_iter().map(Unit::from).collect(),
-        orgs: orgs.into_iter().map(Organization::from).collect(),
-        edges: edges.into_iter().map(Edge::from).collect(),
-    };
-    Ok((all, revoked))
+    Ok(revoked)
 }
 
 /// Writes what is newer than what is there, and gives how much that is. `changes` holds each thing once.

@@ -134,7 +134,7 @@ impl Topology {
         self.units.is_empty()
     }
 
-    /// Version of the database this was read from.
+    /// Version of the database with which any of it changed last.
     pub fn version(&self) -> i64 {
         self.version
     }

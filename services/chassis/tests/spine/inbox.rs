@@ -58,6 +58,27 @@ async fn a_second_delivery_has_no_second_effect() {
 }
 
 #[tokio::test]
+async fn whichever_replica_writes_or_takes_in_events_every_other_sees_that_something_moves() {
+    let world = world(LEDGER).await;
+    let bus = bus(None);
+    let other = world.again().await;
+    let moved = async || {
+        let figures = ops::statistics(&other).await.unwrap();
+        assert_eq!((figures.published, figures.consumed), (0, 0), "it does nothing itself");
+        figures.progress
+    };
+    let before = moved().await;
+    assert_eq!(moved().await, before);
+    let running = run_ledger(&world.db, Arc::new(bus.clone()), Arc::default());
+    deliver(&bus, vec![event(id(), 1, 1)]).await;
+    let taken_in = moved().await;
+    assert!(taken_in > before);
+    emit(&world.db, &[id()], 1..=1).await;
+    assert!(moved().await > taken_in);
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn poison_parks_only_its_own_key_and_order_holds_behind_it() {
     let world = world(LEDGER).await;
     let (bus, ledger) = (bus(None), Arc::new(Ledger::default()));

@@ -13,7 +13,7 @@ use serde_json::json;
 use super::Target;
 use crate::{
     simulate,
-    suite::{SERVICES, Suite},
+    suite::{SERVICES, Session, Suite},
 };
 
 /// Arguments of `events`.
@@ -21,7 +21,8 @@ use crate::{
 pub struct Args {
     #[command(subcommand)]
     action: Action,
-    /// The consuming service; `dead` and `parked` look at every service without it.
+    /// The consuming service; `dead` and `parked` look at every service without it, tell which could not be asked, and exit 1
+    /// then.
     #[arg(long, global = true, value_parser = clap::builder::PossibleValuesParser::new(SERVICES))]
     service: Option<String>,
     /// Print JSON.
@@ -71,7 +72,7 @@ struct Line {
     detail: String,
 }
 
-/// Lists or acts; `dead` exits 1 when there are dead events.
+/// Lists or acts; `dead` exits 1 when there are dead events, and both lists do when one of all services could not be asked.
 pub async fn run(args: Args) -> Result<ExitCode> {
     let file = args.target.read()?;
     let suite = Suite::new(&file.addresses)?;
@@ -84,22 +85,19 @@ pub async fn run(args: Args) -> Result<ExitCode> {
                 Some(service) => vec![service.as_str()],
                 None => SERVICES.to_vec(),
             };
-            let mut lines = Vec::new();
+            let (mut lines, mut all) = (Vec::new(), true);
             for service in services {
-                let mut page_token = String::new();
-                loop {
-                    let request = ListParkedEventsRequest { dead_only, page_size: 500, page_token };
-                    let request = operator.request(request).await?;
-                    let page = suite.ops(service).list_parked_events(request).await?.into_inner();
-                    lines.extend(page.events.into_iter().map(|event| line(service, event)));
-                    page_token = page.next_page_token;
-                    if page_token.is_empty() {
-                        break;
+                match read(&suite, &operator, service, dead_only, &mut lines).await {
+                    Err(error) if args.service.is_none() => {
+                        eprintln!("jianghan: {service} does not list its events: {error:#}");
+                        all = false;
                     }
+                    read => read?,
                 }
             }
             print(&lines, args.json)?;
-            Ok(if dead_only && !lines.is_empty() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+            let well = all && !(dead_only && !lines.is_empty());
+            Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Action::Show { event } => {
             let service = one()?;
@@ -130,6 +128,27 @@ pub async fn run(args: Args) -> Result<ExitCode> {
                 println!("{event} skipped");
             }
             Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+/// Adds the parked events of a service, as many as it tells.
+async fn read(
+    suite: &Suite,
+    operator: &Session,
+    service: &str,
+    dead_only: bool,
+    lines: &mut Vec<Line>,
+) -> Result<()> {
+    let mut page_token = String::new();
+    loop {
+        let request = ListParkedEventsRequest { dead_only, page_size: 500, page_token };
+        let request = operator.request(request).await?;
+        let page = suite.ops(service).list_parked_events(request).await?.into_inner();
+        lines.extend(page.events.into_iter().map(|event| line(service, event)));
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            return Ok(());
         }
     }
 }

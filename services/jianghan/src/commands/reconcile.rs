@@ -36,7 +36,11 @@ pub async fn run(args: Args) -> Result<ExitCode> {
     {
         eprintln!("jianghan: {error:#}; comparing all the same");
     }
-    let waiting = Waiting::of(reconcile::statistics(&suite, &operator).await?.values());
+    let (figures, away) = reconcile::known_statistics(&suite, &operator).await;
+    for (service, error) in &away {
+        eprintln!("jianghan: {service} tells no figures: {error:#}");
+    }
+    let waiting = Waiting::of(figures.values());
     if let Some(held_up) = waiting.held_up() {
         eprintln!("jianghan: {held_up}");
     }

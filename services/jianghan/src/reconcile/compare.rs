@@ -17,8 +17,6 @@ pub struct Comparison {
     pub expected: (&'static str, &'static str),
     /// The service that is compared with it, and under which subject.
     pub found: (&'static str, &'static str),
-    /// Both lists are in the order of the texts of their keys, so that neither is held whole.
-    pub in_order: bool,
 }
 
 /// One thing on which two services disagree, or one of them with itself.
@@ -139,21 +137,6 @@ impl Reconciliation {
             found: have.to_owned(),
         });
     }
-
-    /// Compares lists that are held whole.
-    pub(super) fn compare(
-        &mut self,
-        comparison: &Comparison,
-        expected: &BTreeMap<String, String>,
-        found: &BTreeMap<String, String>,
-    ) {
-        for (key, want) in expected {
-            self.weigh(comparison, key, Some(want), found.get(key).map(String::as_str));
-        }
-        for (key, have) in found.iter().filter(|(key, _)| !expected.contains_key(*key)) {
-            self.weigh(comparison, key, None, Some(have));
-        }
-    }
 }
 
 /// What a part of a value is about: `closed` of `closed@2026-03-02=1`.
@@ -207,14 +190,22 @@ fn duplicated(subject: &str, expected: &str, found: &str) -> u64 {
 mod tests {
     use super::*;
 
+    fn of(subject: &'static str) -> Comparison {
+        Comparison { subject, expected: ("case-routing", subject), found: ("analytics", subject) }
+    }
+
     fn outcome(subject: &'static str, expected: &[(&str, &str)], found: &[(&str, &str)]) -> Reconciliation {
-        let map = |pairs: &[(&str, &str)]| {
-            pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
-        };
-        let (expects, finds) = (("case-routing", subject), ("analytics", subject));
-        let comparison = Comparison { subject, expected: expects, found: finds, in_order: true };
+        let comparison = of(subject);
         let mut outcome = Reconciliation::default();
-        outcome.compare(&comparison, &map(expected), &map(found));
+        let value = |held: &[(&str, &str)], key: &str| -> Option<String> {
+            held.iter().find(|(known, _)| *known == key).map(|(_, value)| (*value).to_owned())
+        };
+        for (key, want) in expected {
+            outcome.weigh(&comparison, key, Some(want), value(found, key).as_deref());
+        }
+        for (key, have) in found.iter().filter(|(key, _)| value(expected, key).is_none()) {
+            outcome.weigh(&comparison, key, None, Some(have));
+        }
         outcome
     }
 
@@ -338,12 +329,6 @@ mod tests {
 
     #[test]
     fn figures_above_a_recount_that_lacks_a_fact_did_not_happen_twice() {
-        let of = |subject| Comparison {
-            subject,
-            expected: ("case-routing", subject),
-            found: ("analytics", subject),
-            in_order: true,
-        };
         let mut outcome = Reconciliation::default();
         outcome.weigh(&of("case_counts"), "c", Some("closed@2026-03-02=1"), None);
         outcome.weigh(&of("cell"), "u|state|l|closed", Some("count=1"), Some("count=2"));

@@ -13,7 +13,7 @@ use tonic_types::StatusExt;
 
 use crate::suite::{SERVICES, Session, Suite};
 
-/// How long a page may be made: all that is counted of one place, which goes on from call to call.
+/// How long a page may be made: all that is counted of one place, or of every case, which goes on from call to call.
 const PATIENCE: Duration = Duration::from_secs(1_800);
 
 /// Services that could not be asked, however long it was tried.
@@ -111,7 +111,7 @@ fn again_after(refused: &Status) -> Option<Duration> {
     refused.get_details_retry_info()?.retry_delay
 }
 
-/// What counts is long, and made page by page.
+/// What counts is long.
 fn page_size(subject: &str) -> i32 {
     let long = subject.ends_with("_counts") || subject.starts_with("cell");
     if long { 1_000 } else { 5_000 }

@@ -89,9 +89,7 @@ async fn until_quiet(
     loop {
         let figures = statistics(suite, operator).await?;
         let waiting = Waiting::of(figures.values());
-        let done = figures
-            .values()
-            .fold((0, 0), |(published, consumed), one| (published + one.published, consumed + one.consumed));
+        let done = done(figures.values());
         let left = left(&waiting);
         let verdict = if patience.is_zero() {
             Some(left == 0)
@@ -106,10 +104,17 @@ async fn until_quiet(
     }
 }
 
+/// What whoever answers has published and consumed, and how far the databases are, in which every replica counts.
+fn done<'a>(figures: impl IntoIterator<Item = &'a GetStatisticsResponse>) -> (i64, i64) {
+    figures.into_iter().fold((0, 0), |(own, all), one| {
+        (own + one.published + one.consumed, all + one.progress)
+    })
+}
+
 /// Looks at the services, one after the other.
 #[derive(Default)]
 struct Looks {
-    /// What had been published and consumed at the one before.
+    /// What had been done at the one before.
     done: Option<(i64, i64)>,
     /// How many in a row found nothing left, and nothing done since the one before.
     quiet: u32,
@@ -159,6 +164,17 @@ mod tests {
             let told = waiting.all_handled().expect_err("one waits for an operator").to_string();
             assert!(told.contains(&waiting.to_string()), "{told}");
         }
+    }
+
+    #[test]
+    fn what_a_replica_does_that_does_not_answer_is_something_done() {
+        let answers = |progress| GetStatisticsResponse { consumed: 7, progress, ..Default::default() };
+        let mut looks = Looks::default();
+        for progress in 1..20 {
+            assert_eq!(looks.take(0, done(&[answers(progress)]), false), None);
+        }
+        let verdicts: Vec<_> = (0..5).map(|_| looks.take(0, done(&[answers(19)]), false)).collect();
+        assert_eq!(verdicts, [None, None, None, None, Some(true)]);
     }
 
     #[test]

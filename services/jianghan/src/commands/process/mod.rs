@@ -3,14 +3,14 @@
 
 mod sheet;
 
-use std::{collections::HashMap, process::ExitCode, sync::Arc, time::Duration};
+use std::{cmp::Reverse, collections::HashMap, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use chrono::NaiveDate;
 use clap::{Args as ClapArgs, Subcommand};
 use gateway::export::{has_ended, unit_names};
 use proto::{
-    analytics::v1::{CompareProcessesRequest, ListProcessVersionsRequest, ProcessSide},
+    analytics::v1::{CompareProcessesRequest, ListProcessVersionsRequest, ProcessComparison, ProcessSide},
     identity::v1::Unit,
 };
 use serde::Serialize;
@@ -231,6 +231,7 @@ impl Compare {
             request.page_token = page.next_page_token;
         };
         let overall = overall.context("an answer without the comparison")?;
+        most_cases_first(&mut rows);
         if json {
             let rows: Vec<Value> = rows.iter().map(|row| as_json(row, units)).collect();
             let told = json!({ "periods": periods, "overall": as_json(&overall, units), "rows": rows });
@@ -240,6 +241,15 @@ impl Compare {
         }
         Ok(())
     }
+}
+
+/// Rows of items, of streets and of both, of each those with the most cases first; pages come in an order that does not change.
+fn most_cases_first(rows: &mut [ProcessComparison]) {
+    rows.sort_by_key(|row| {
+        let (item, street) = (!row.item_code.is_empty(), !row.street_unit_id.is_empty());
+        let cases: i64 = [&row.base, &row.other].into_iter().flatten().map(|side| side.cases).sum();
+        (item && street, street, Reverse(cases))
+    });
 }
 
 /// Units by id, those that have ended included.
@@ -301,6 +311,22 @@ mod tests {
             item: None,
             days: Days { since: None, until: None },
         }
+    }
+
+    #[test]
+    fn of_items_streets_and_both_those_with_the_most_cases_are_told_first() {
+        let row = |item: &str, street: &str, cases: i64| ProcessComparison {
+            item_code: item.into(),
+            street_unit_id: street.into(),
+            other: Some(proto::analytics::v1::ProcessFigures { cases, ..Default::default() }),
+            ..Default::default()
+        };
+        let mut rows =
+            vec![row("a", "", 1), row("b", "", 2), row("", "s", 3), row("a", "s", 1), row("b", "s", 2)];
+        most_cases_first(&mut rows);
+        let told: Vec<_> =
+            rows.iter().map(|row| (row.item_code.as_str(), row.street_unit_id.as_str())).collect();
+        assert_eq!(told, [("b", ""), ("a", ""), ("", "s"), ("b", "s"), ("a", "s")]);
     }
 
     #[test]

@@ -13,111 +13,46 @@
 //! | `offer` | offer | state; records |
 //! | `case_counts`, `task_counts`, `mediation_counts` | its id | what it counts, by what is held of it ([`Tally`]) |
 
-use std::{collections::BTreeMap, sync::Arc};
+mod recount;
 
 use async_trait::async_trait;
 use chassis::{
     Error, Result,
-    clock::to_micros,
     db::Db,
     ops::{Digest, DigestSource},
 };
-use tokio::sync::Mutex;
 use uuid::Uuid;
 
+pub use self::recount::Portions;
+use self::recount::{Of, Recounts};
 use crate::{
-    domain::{Case, Mediation, Tally, TaskId},
-    store::{
-        digests::{self, CaseDigest, Counted, Lived, RollupDigest},
-        rows::open_due_at,
-    },
+    domain::{Mediation, Tally, TaskId},
+    store::digests::{self, CaseDigest, Lived},
 };
 
-/// Open cases read at once.
-const BATCH: i64 = 1_000;
-
-/// A recount, in the order of its keys.
-struct Recount {
-    subject: String,
-    rows: Arc<Vec<Digest>>,
-}
-
-/// Reads digests. A recount is made once, for its first page, and kept for the others.
+/// Reads digests.
 pub struct Digests {
     db: Db,
-    recount: Mutex<Option<Recount>>,
+    recounts: Recounts,
 }
 
 impl Digests {
     /// From this database.
     pub fn new(db: Db) -> Self {
-        Self { db, recount: Mutex::new(None) }
+        Self::with(db, Portions::default())
     }
 
-    async fn recounted(&self, subject: &str, after: Option<String>, limit: i64) -> Result<Vec<Digest>> {
-        let mut kept = self.recount.lock().await;
-        let rows = match &*kept {
-            Some(recount) if after.is_some() && recount.subject == subject => recount.rows.clone(),
-            _ => {
-                let mut rows = self.recount(subject).await?;
-                rows.sort_unstable_by(|a, b| a.key.cmp(&b.key));
-                Arc::new(rows)
-            }
-        };
-        let from = after.map_or(0, |after| rows.partition_point(|row| row.key <= after));
-        let page: Vec<Digest> =
-            rows[from..].iter().take(usize::try_from(limit).unwrap_or(0)).cloned().collect();
-        // Nothing is held any longer than somebody reads it.
-        *kept = (from + page.len() < rows.len()).then(|| Recount { subject: subject.to_owned(), rows });
-        Ok(page)
-    }
-
-    async fn recount(&self, subject: &str) -> Result<Vec<Digest>> {
-        let mut conn = self.db.conn().await?;
-        Ok(match subject {
-            "rollup" => digests::recount(&mut conn).await?.iter().map(rollup).collect(),
-            "outcome" => digests::outcomes(&mut conn).await?.into_iter().map(counted).collect(),
-            "state" => digests::states(&mut conn).await?.into_iter().map(counted).collect(),
-            _ => {
-                let (mut due, mut after) = (Due::default(), Uuid::nil());
-                loop {
-                    let cases = digests::open_cases(&mut conn, after, BATCH).await?;
-                    let Some(last) = cases.last() else { break };
-                    after = last.id.0;
-                    cases.iter().for_each(|case| due.add(case));
-                }
-                if subject == "due" { due.cases } else { due.hours() }
-            }
-        })
-    }
-}
-
-/// Due times that can still be missed.
-#[derive(Default)]
-struct Due {
-    cases: Vec<Digest>,
-    hours: BTreeMap<String, u64>,
-}
-
-impl Due {
-    fn add(&mut self, case: &Case) {
-        let Some(at) = open_due_at(case).map(to_micros) else { return };
-        self.cases.push(Digest::new(case.id, at.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()));
-        let line = case.item.as_ref().and_then(|item| item.line.as_deref()).unwrap_or_default();
-        let key = format!("{}|{line}|{}", case.place.unit, at.format("%Y-%m-%dT%HZ"));
-        *self.hours.entry(key).or_default() += 1;
-    }
-
-    fn hours(self) -> Vec<Digest> {
-        self.hours.into_iter().map(|(key, count)| Digest::new(key, format!("count={count}"))).collect()
+    /// The same, so much at once.
+    pub fn with(db: Db, portions: Portions) -> Self {
+        Self { recounts: Recounts::new(db.clone(), portions), db }
     }
 }
 
 #[async_trait]
 impl DigestSource for Digests {
     async fn digests(&self, subject: &str, after: Option<String>, limit: i64) -> Result<Vec<Digest>> {
-        if matches!(subject, "rollup" | "outcome" | "state" | "due" | "open_due") {
-            return self.recounted(subject, after, limit).await;
+        if let Some(of) = Of::subject(subject) {
+            return self.recounts.page(of, after.as_deref(), limit).await;
         }
         let after = after.as_deref().map_or(Ok(Uuid::nil()), Uuid::parse_str);
         let after = after.map_err(|_| Error::invalid("page_token", "is not a token of this list"))?;
@@ -168,13 +103,4 @@ fn case(row: &CaseDigest) -> Digest {
         row.closed_code.as_deref().unwrap_or_default(),
     );
     Digest::new(row.case_id, value)
-}
-
-fn rollup(row: &RollupDigest) -> Digest {
-    let key = format!("{}|{}|{}", row.place_unit_id, row.item_code, row.day);
-    Digest::new(key, format!("registered={};closed={}", row.registered, row.closed))
-}
-
-fn counted(row: Counted) -> Digest {
-    Digest::new(row.key, row.value)
 }

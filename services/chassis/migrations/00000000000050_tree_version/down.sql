@@ -1,0 +1,1 @@
+ALTER TABLE topology_version DROP COLUMN tree_version, DROP COLUMN tree_before, DROP COLUMN counted;

@@ -1,0 +1,1 @@
+DROP SEQUENCE inbox_taken;
