@@ -89,6 +89,8 @@ impl Service for App {
         let courier = Courier {
             db: ctx.db.clone(),
             atlas: atlas.clone(),
+            executor: desk.executor.clone(),
+            by: Caller::system(Self::NAME),
             clock: ctx.clock.clone(),
             crypto: ctx.crypto.clone(),
             poster: Poster::new(&config.webhook, networks.clone())?,

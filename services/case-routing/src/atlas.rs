@@ -24,7 +24,7 @@ use crate::{
     calendars::InForce,
     domain::{
         Citation, Edge, EdgeKind, ItemRef, Load, OrgId, OrgKind, OrgNode, ResponsibilityEntry, RoutingTable,
-        Rules, Schedule, TableParts, UnitId, UnitKind, UnitNode, version_at,
+        Rules, Schedule, TableParts, UnitId, UnitKind, UnitNode,
     },
     editions::Editions,
     listing::{Entries, ListEntry},
@@ -186,7 +186,7 @@ impl World {
 
     /// The version of the list that decides about a place (root → leaf) at an instant; ended ones too.
     pub fn list_version(&self, place: &[UnitId], at: Timestamp) -> Option<i32> {
-        version_at(&self.lists.periods, place, at)
+        self.routes.list_version(place, at)
     }
 
     /// A rule of the version that decides about a place (root → leaf) at an instant.

@@ -274,12 +274,23 @@ pub fn refusal_reasons() -> &'static BTreeMap<String, Code> {
     &CODES
 }
 
+/// Causes of a suspension, by code.
+pub fn suspend_causes() -> &'static BTreeMap<String, Code> {
+    static CODES: LazyLock<BTreeMap<String, Code>> =
+        LazyLock::new(|| code_list("causes", include_str!("../seed/suspend_causes.toml")));
+    &CODES
+}
+
 /// Causes of a suspension and their longest time in days.
 pub fn suspension_causes() -> BTreeMap<String, u32> {
-    code_list("causes", include_str!("../seed/suspend_causes.toml"))
-        .into_values()
-        .map(|code| (code.code, code.max_days))
-        .collect()
+    suspend_causes().values().map(|code| (code.code.clone(), code.max_days)).collect()
+}
+
+/// What a code of one of the lists means, in Chinese and in English. Where several have it, the first says so.
+pub fn meaning(code: &str) -> Option<(&'static str, &'static str)> {
+    let lists = [decline_reasons(), refusal_reasons(), objection_grounds(), suspend_causes()];
+    let found = lists.into_iter().find_map(|list| list.get(code));
+    found.map(|code| (code.zh.as_str(), code.en.as_str()))
 }
 
 impl Item {

@@ -5,7 +5,7 @@ use super::application_codes::{ApplicationState, ApplicationVerb};
 use super::application_news::ApplicationNews;
 use super::application_state::{allows, allows_move};
 use super::case::Task;
-use super::codes::TaskPart;
+use super::codes::{Nature, TaskPart};
 use super::error::{DomainError, Result};
 use super::event::DomainEvent;
 use super::reason::Reason;
@@ -75,6 +75,17 @@ impl Work<'_> {
         let other = self.case.item.as_ref().is_some_and(|item| item.code != item_code);
         if other && self.case.application.is_some() {
             return Err(DomainError::guard("application", "another matter is applied for anew"));
+        }
+        Ok(())
+    }
+
+    /// What has to be applied for is refused in writing, with reasons and remedies, as an application. A case of such an item that has
+    /// none does not end as refused instead: it may be withdrawn, merged, or explained with word of how to apply.
+    pub(super) fn not_instead_of_application(&self) -> Result<()> {
+        let applied_for = self.item().is_some_and(|item| item.nature == Nature::Application);
+        if applied_for && self.case.application.is_none() {
+            let message = "what is applied for is refused in writing: file an application, or explain how";
+            return Err(DomainError::guard("application_needed", message));
         }
         Ok(())
     }

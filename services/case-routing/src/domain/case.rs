@@ -162,6 +162,9 @@ pub struct Case {
     /// Cases merged into this one, those included that came with another.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub merged: Vec<CaseId>,
+    /// Of those, the cases that nobody asked for by name, as far as that is known: nobody rates what comes of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub merged_unnamed: Vec<CaseId>,
     /// Of a case that came there with another: what it was merged into before, the first one first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub merged_through: Vec<CaseId>,

@@ -269,7 +269,7 @@ impl Work<'_> {
         self.clear_supervisions(|supervision| !supervision.outlives_the_work());
         self.enter(CaseState::Resolved, Trigger::Verify)?;
         self.approve_tasks()?;
-        let rating_due_at = if self.case.callback_due() {
+        let rating_due_at = if self.case.rating_due() {
             self.start_clock(ClockKind::RatingWindow, None, self.sla().rating_window)
         } else {
             now
@@ -286,8 +286,8 @@ impl Work<'_> {
         };
         let reason = command.partly_reason_code.as_ref().map(Reason::new);
         self.emit(event, reason, None);
-        // Nobody can rate an anonymous case: there is no window to wait for.
-        if self.case.callback_due() { Ok(()) } else { self.close("rating_window_over") }
+        // Where nobody asked by name, nobody can rate it: there is no window to wait for.
+        if self.case.rating_due() { Ok(()) } else { self.close("rating_window_over") }
     }
 
     fn approve_tasks(&mut self) -> Result<()> {

@@ -39,7 +39,8 @@ impl Case {
     ///
     /// # Errors
     /// `WrongState`; `NotEntitled` unless the lead; `Guard` `assist_outstanding`, `mediation_open`, `stage_outstanding` unless
-    /// the ending only explains; `Invalid` evidence or code.
+    /// the ending only explains, `application_needed` where what has to be applied for is found unfounded; `Invalid` evidence or
+    /// code.
     pub fn complete(self, command: CompleteCase, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.complete(command)?;
@@ -208,6 +209,9 @@ impl Work<'_> {
             Some(DeliveryMode::SelfGovernance | DeliveryMode::Volunteer | DeliveryMode::Market)
         );
         let code = code.unwrap_or(if social { SelfGoverned } else { Resolved });
+        if code == Unfounded {
+            self.not_instead_of_application()?;
+        }
         if matches!(code, Resolved | Explained | Unfounded | BeyondAuthority | SelfGoverned | Mediated) {
             Ok(code)
         } else {

@@ -61,7 +61,8 @@ impl Case {
     ///
     /// # Errors
     /// `WrongState`; `NotEntitled` for a machine; `Invalid` codes; `Guard` `recused` for the organisation complained of,
-    /// `accepted_by_silence` once the time to decide is over, `others_joined` while other requests are merged into it.
+    /// `accepted_by_silence` once the time to decide is over, `others_joined` while other requests are merged into it,
+    /// `application_needed` for what has to be applied for.
     pub fn decline(self, reason_code: &str, channel_told: &str, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.decline(reason_code, channel_told)?;
@@ -133,6 +134,7 @@ impl Work<'_> {
         self.permit(Trigger::Decline)?;
         self.human_official()?;
         self.not_complained_of()?;
+        self.not_instead_of_application()?;
         check_code("reason_code", reason_code)?;
         check_code("channel_told", channel_told)?;
         self.still_to_be_accepted()?;

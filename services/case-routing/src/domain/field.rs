@@ -1,5 +1,5 @@
-//! What begins in the field: a matter that its finder put right on the spot, also where its case is open already, and cases that
-//! a topic case stands for.
+//! What begins in the field: a matter that its finder put right on the spot, also where its case is open already, or found again, and
+//! cases that a topic case stands for.
 
 use super::case::Case;
 use super::codes::*;
@@ -13,6 +13,9 @@ use super::work::{Act, Decision, Work};
 
 /// The step of an open case whose matter a patrol put right.
 const PUT_RIGHT: &str = "CasePutRightOnPatrol";
+
+/// The step of an open case whose matter a patrol found again.
+const FOUND_AGAIN: &str = "CaseFoundAgainOnPatrol";
 
 /// What was done on the spot.
 #[derive(Debug, Clone)]
@@ -68,6 +71,28 @@ impl Case {
         work.add_evidence(before.into_iter().chain(after).collect())?;
         work.remark()?;
         Ok(work.finish_with(PUT_RIGHT, Some(reason)))
+    }
+
+    /// Somebody on patrol found the matter again while the case is open, and it is not put right. Its people read the step and how
+    /// urgent the finder calls it, and see the references, which are evidence from now on; no state, no clock and no event moves by
+    /// it. Whoever verifies the case decides by it.
+    ///
+    /// # Errors
+    /// `NotEntitled` for a machine or a requester; `Invalid` evidence; `Guard` `case_archived`, `too_many_remarks`.
+    pub fn found_again_on_patrol(
+        self,
+        before: Vec<(EvidenceKind, String)>,
+        urgency: Urgency,
+        act: &Act<'_>,
+    ) -> Result<Decision> {
+        let mut work = Work::begin(self, act);
+        work.human_official()?;
+        let reason = Reason::new("found_again_on_patrol")
+            .with("before", references(&before))
+            .with("urgency", urgency);
+        work.add_evidence(before)?;
+        work.remark()?;
+        Ok(work.finish_with(FOUND_AGAIN, Some(reason)))
     }
 
     /// A topic case stands for this one and others from now on. Its state is no matter, and it goes its own way; one that

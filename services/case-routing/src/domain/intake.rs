@@ -242,6 +242,7 @@ pub(super) fn new_case(command: RegisterCase, place: Place, now: Timestamp) -> C
         merged_into: None,
         mediation: None,
         merged: Vec::new(),
+        merged_unnamed: Vec::new(),
         merged_through: Vec::new(),
         parent_case: None,
         solved_on_spot: false,

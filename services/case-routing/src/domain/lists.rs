@@ -171,10 +171,29 @@ impl Schedule {
         Self { periods, lists, otherwise }
     }
 
+    /// The same where a unit goes on in another one: a canary of it decides there, too. What was written down before lies in the
+    /// unit still.
+    pub(super) fn going_on(mut self, open_at: impl Fn(UnitId) -> UnitId) -> Self {
+        let further = self.periods.iter().filter_map(|period| {
+            let unit = period.unit?;
+            let next = open_at(unit);
+            (next != unit).then(|| Period { unit: Some(next), ..period.clone() })
+        });
+        let further: Vec<Period> = further.collect();
+        self.periods.extend(further);
+        self
+    }
+
+    /// The version that decides about a place at an instant, whether or not its list is at hand.
+    #[must_use]
+    pub fn version(&self, place: &[UnitId], at: Timestamp) -> Option<i32> {
+        version_at(&self.periods, place, at)
+    }
+
     /// The list that decides about a place at an instant.
     #[must_use]
     pub fn at(&self, place: &[UnitId], at: Timestamp) -> &Arc<EntryList> {
-        let version = version_at(&self.periods, place, at);
+        let version = self.version(place, at);
         version.and_then(|version| self.lists.get(&version)).unwrap_or(&self.otherwise)
     }
 }

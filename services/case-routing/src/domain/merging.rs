@@ -73,6 +73,7 @@ impl Case {
             return Err(work.wrong_state(Trigger::Merge));
         }
         work.case.merged.retain(|id| !others.contains(id));
+        work.case.merged_unnamed.retain(|id| !others.contains(id));
         if present {
             work.case.merged.extend(others);
         } else {
@@ -119,6 +120,30 @@ impl Case {
             work.forget_rating_of_original()?;
         }
         Ok(work.finish_with(REJOINED, Some(Reason::new("original_unmerged"))))
+    }
+}
+
+impl Case {
+    /// Whether somebody may rate what came of it: whoever asked for it, or for a case that was merged into it.
+    #[must_use]
+    pub fn rating_due(&self) -> bool {
+        self.callback_due() || self.merged.iter().any(|id| !self.merged_unnamed.contains(id))
+    }
+
+    /// Of itself and the cases that were merged into it, those that nobody asked for by name.
+    #[must_use]
+    pub fn unnamed(&self) -> Vec<CaseId> {
+        let own = (!self.callback_due()).then_some(self.id);
+        own.into_iter().chain(self.merged_unnamed.iter().copied()).collect()
+    }
+}
+
+impl Decision {
+    /// Of the cases that were taken in, nobody asked for these by name.
+    #[must_use]
+    pub fn nobody_named(mut self, unnamed: &[CaseId]) -> Self {
+        self.case.merged_unnamed.extend(unnamed);
+        self
     }
 }
 

@@ -80,6 +80,7 @@ mod synonyms;
 mod table;
 mod taking_part;
 mod tally;
+mod terms;
 mod tick;
 mod whistle;
 mod words;

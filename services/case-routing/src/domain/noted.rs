@@ -2,9 +2,10 @@
 //! its tests look up for every line here.
 
 /// What they are called in the timeline.
-pub(super) const NOTED: [&str; 14] = [
+pub(super) const NOTED: [&str; 16] = [
     "BenefitEnded",
     "CallbackRecorded",
+    "CaseFoundAgainOnPatrol",
     "CasePlaceFollowed",
     "CasePutRightOnPatrol",
     "CaseRejoined",
@@ -15,6 +16,7 @@ pub(super) const NOTED: [&str; 14] = [
     "ObjectionLapsed",
     "PartnerDone",
     "ReferralReported",
+    "ReferralUndelivered",
     "SubjectCleared",
     "TicketRemarked",
 ];

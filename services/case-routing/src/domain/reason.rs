@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::mediation::TEXTS as MEDIATION_TEXTS;
+use super::terms;
 
 /// Why something was done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +21,17 @@ pub struct Reason {
 pub enum Language {
     Chinese,
     English,
+}
+
+impl Language {
+    /// One of two texts.
+    #[must_use]
+    pub const fn of<'t>(self, zh: &'t str, en: &'t str) -> &'t str {
+        match self {
+            Self::Chinese => zh,
+            Self::English => en,
+        }
+    }
 }
 
 impl Reason {
@@ -39,19 +51,33 @@ impl Reason {
     /// The text in a language. A code without a text is shown as it is, with its arguments.
     #[must_use]
     pub fn render(&self, language: Language) -> String {
-        let found = TEXTS.iter().chain(MEDIATION_TEXTS).find(|(code, _, _)| *code == self.code);
-        let template = found.map(|(_, zh, en)| if language == Language::Chinese { zh } else { en });
-        let Some(template) = template else {
-            let args: Vec<String> = self.args.iter().map(|(name, value)| format!("{name}={value}")).collect();
-            return if args.is_empty() {
-                self.code.clone()
-            } else {
-                format!("{} ({})", self.code, args.join(", "))
-            };
+        self.render_with(language, |_| None)
+    }
+
+    /// The same. A code that is none of the domain's own may be one of a list, which has its texts in Chinese and in English.
+    #[must_use]
+    pub fn render_with(
+        &self,
+        language: Language,
+        listed: impl Fn(&str) -> Option<(&'static str, &'static str)>,
+    ) -> String {
+        let own = TEXTS.iter().chain(MEDIATION_TEXTS).find(|(code, _, _)| *code == self.code);
+        if let Some((_, zh, en)) = own {
+            return self.args.iter().fold(language.of(zh, en).to_owned(), |text, (name, value)| {
+                text.replace(&format!("{{{name}}}"), terms::term(name, value, language))
+            });
+        }
+        let listed = listed(&self.code).map(|(zh, en)| language.of(zh, en));
+        let text = listed.unwrap_or(&self.code);
+        let beside: Vec<String> = match listed {
+            Some(_) => self.args.iter().map(|(name, value)| terms::beside(name, value, language)).collect(),
+            None => self.args.iter().map(|(name, value)| format!("{name}={value}")).collect(),
         };
-        self.args
-            .iter()
-            .fold((*template).to_owned(), |text, (name, value)| text.replace(&format!("{{{name}}}"), value))
+        match (beside.is_empty(), listed, language) {
+            (true, ..) => text.to_owned(),
+            (false, Some(_), Language::Chinese) => format!("{text}（{}）", beside.join("；")),
+            (false, ..) => format!("{text} ({})", beside.join(", ")),
+        }
     }
 }
 
@@ -145,6 +171,11 @@ pub const TEXTS: &[(&str, &str, &str)] = &[
         "put_right_on_patrol",
         "巡查人员报告已现场处置（处置前 {before}；处置后 {after}），仍由主办单位办结",
         "put right by a patrol (before: {before}; after: {after}); the lead still completes it",
+    ),
+    (
+        "found_again_on_patrol",
+        "巡查人员再次发现，仍未处置（现场 {before}；紧急程度：{urgency}）",
+        "found again by a patrol, and not put right (as it is: {before}; urgency: {urgency})",
     ),
     ("not_sampled", "未抽中核查，结案", "not drawn for a check: closed"),
     (
@@ -403,6 +434,16 @@ pub const TEXTS: &[(&str, &str, &str)] = &[
         "system {system} sent it back ({status}): it goes on here, and not to line {line} again",
     ),
     (
+        "referral_undelivered",
+        "转出件未能送达，请设法送达或收回",
+        "a referral does not get through: see to it, or take it back",
+    ),
+    (
+        "referral_given_up",
+        "转出件未能送达对方系统 {system}，已停止重试",
+        "the referral does not get through to system {system} and is not tried any more",
+    ),
+    (
         "taken_back_reported",
         "本件已收回，对方系统 {system} 仍反馈：{status}，不影响本级办理",
         "system {system} still reports what was taken back from it ({status}): nothing moves here",
@@ -426,6 +467,24 @@ mod tests {
         assert_eq!(reason.render(Language::English), "several at that level; the one that owns line housing");
         assert_eq!(reason.render(Language::Chinese), "同级多个单位，选主管条线 housing 的单位");
         assert_eq!(Reason::new("local_code").with("n", 3).render(Language::English), "local_code (n=3)");
+    }
+
+    #[test]
+    fn codes_of_lists_and_what_arguments_hold_are_rendered_in_words() {
+        let listed = |code: &str| (code == "out_of_area").then_some(("不属于本区管辖", "Not of here"));
+        let reason = Reason::new("out_of_area").with("channel", "window");
+        let texts = [Language::Chinese, Language::English].map(|lang| reason.render_with(lang, listed));
+        assert_eq!(texts, ["不属于本区管辖（已告知途径：服务窗口）", "Not of here (told of: the window)"]);
+        assert_eq!(Reason::new("out_of_area").render_with(Language::Chinese, listed), "不属于本区管辖");
+        assert_eq!(reason.render(Language::English), "out_of_area (channel=window)", "without the list");
+        let claimed = Reason::new("urgency_claimed").with("urgency", "emergency");
+        assert_eq!(
+            claimed.render_with(Language::Chinese, listed),
+            "诉求人称情况紧急（突发），是否紧急由研判确定"
+        );
+        assert!(claimed.render(Language::English).starts_with("an emergency, says the requester"));
+        let told = Reason::new("local_code").with("told_ref", "doc:1");
+        assert_eq!(told.render_with(Language::Chinese, listed), "local_code (told_ref=doc:1)");
     }
 
     #[test]

@@ -173,10 +173,10 @@ impl RoutingTable {
         self.with_schedule(Schedule::always(list))
     }
 
-    /// The same table with other versions of the list in force.
+    /// The same table with other versions of the list in force: a canary's also where its unit was merged into.
     #[must_use]
     pub fn with_schedule(&self, schedule: Schedule) -> Self {
-        Self { lists: Arc::new(schedule), ..self.clone() }
+        Self { lists: Arc::new(schedule.going_on(|unit| self.open_at(unit))), ..self.clone() }
     }
 
     /// The same table with other loads.
@@ -189,6 +189,12 @@ impl RoutingTable {
     #[must_use]
     pub fn list_at(&self, place: &[UnitId], at: Timestamp) -> &Arc<EntryList> {
         self.lists.at(place, at)
+    }
+
+    /// Its number, whether or not the list is at hand.
+    #[must_use]
+    pub fn list_version(&self, place: &[UnitId], at: Timestamp) -> Option<i32> {
+        self.lists.version(place, at)
     }
 
     /// Version of the units, organisations and edges.

@@ -11,7 +11,9 @@ use std::{
 
 use chassis::{
     Clock, Error, Result,
+    auth::Caller,
     clock::new_id,
+    command::Executor,
     crypto::Crypto,
     db::{Db, Tx},
 };
@@ -24,16 +26,19 @@ use opentelemetry::{
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{SECRETS, telling};
+use super::{SECRETS, telling, undelivered::Undelivered};
 use crate::{
     atlas::Atlas,
     domain::{
-        TicketId,
-        exchange::{Backoff, Failure, SyncState},
+        CaseId, TicketId,
+        exchange::{Backoff, Failure, Sync, SyncState},
     },
-    store::exchange::{
-        changes::{self, Claim, Claimed, Waiting},
-        systems, tickets,
+    store::{
+        case_store::CaseStore,
+        exchange::{
+            changes::{self, Claim, Claimed, Waiting},
+            systems, tickets,
+        },
     },
     webhook::{Poster, Secret, WebhookConfig, signature},
 };
@@ -57,6 +62,9 @@ const FORGET: i64 = 5_000;
 pub struct Courier {
     pub db: Db,
     pub atlas: Arc<Atlas>,
+    /// By which cases hear that their referrals do not get through, and as whom.
+    pub executor: Executor<CaseStore>,
+    pub by: Caller,
     pub clock: Clock,
     pub crypto: Crypto,
     pub poster: Poster,
@@ -244,14 +252,17 @@ impl Courier {
         let noted = self
             .db
             .transaction(async |tx: &mut Tx<'_>| {
+                let refers = waiting.as_ref().filter(|waiting| waiting.kind == "referral");
+                let cases: Vec<CaseId> = refers.iter().map(|waiting| CaseId(waiting.case_id)).collect();
+                let reminded = self.undelivered().lock(tx, &cases).await?;
                 tickets::settle(&*tx.conn, ticket, lease).await?;
                 let locked = tickets::lock(&*tx.conn, &[ticket.0], Some(lease)).await?;
                 let Some((_, sync)) = locked.into_iter().next() else { return Ok(None) };
                 let attempts = sync.attempts;
                 // A referral that was taken back meanwhile, and is or may be there: by this attempt, or by one before it that
                 // nobody noted the end of.
-                let referral = waiting.as_ref().is_some_and(|waiting| waiting.kind == "referral");
-                let by_this = referral && outcome.as_ref().err().is_none_or(Failure::may_have_arrived);
+                let by_this =
+                    refers.is_some() && outcome.as_ref().err().is_none_or(Failure::may_have_arrived);
                 let is_there = by_this || waiting.is_none() && sync.maybe_there;
                 let mut heard_of = false;
                 let mut sync = match &outcome {
@@ -286,6 +297,14 @@ impl Courier {
                     return Ok(None);
                 }
                 tickets::set_sync(&*tx.conn, &[(ticket, sync.clone())]).await?;
+                match refers {
+                    Some(waiting) if is_lost(&sync) => {
+                        let case = CaseId(waiting.case_id);
+                        self.undelivered().given_up(tx, case, &waiting.system_code).await?;
+                    }
+                    Some(_) if outcome.is_ok() => self.undelivered().arrived(tx, &reminded).await?,
+                    _ => {}
+                }
                 Ok(Some(sync))
             })
             .await?;
@@ -306,6 +325,10 @@ impl Courier {
             }
         }
         Ok(())
+    }
+
+    fn undelivered(&self) -> Undelivered<'_> {
+        Undelivered { executor: &self.executor, world: self.atlas.world(), by: &self.by }
     }
 
     /// The number that a referral got. One that another ticket has is the other side's mistake and changes nothing.
@@ -338,6 +361,11 @@ impl Courier {
         changes::forget(&mut conn, before, FORGET).await?;
         Ok(())
     }
+}
+
+/// Whether what waits first is given up, and is not there for certain.
+fn is_lost(sync: &Sync) -> bool {
+    sync.state == SyncState::Failed && !sync.maybe_there
 }
 
 fn release(in_hand: &mut InHand, system: &str) {

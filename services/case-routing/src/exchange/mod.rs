@@ -1,11 +1,13 @@
 //! Exchange with other systems: tickets become cases (`push`), what becomes of them is told in their words (`telling`) and sent
-//! (`courier`), and what becomes elsewhere of those that were referred is noted (`reports`).
+//! (`courier`), and what becomes elsewhere of those that were referred is noted (`reports`), as is that they do not get there
+//! (`undelivered`).
 
 pub mod courier;
 mod joint;
 pub mod push;
 pub mod reports;
 pub mod telling;
+pub mod undelivered;
 
 use std::{
     collections::HashMap,

@@ -7,14 +7,14 @@ use chassis::{
     Error, Result, Timestamp,
     auth::Caller,
     clock::to_proto,
-    command::{AggregateStore, Commands, Meta, once},
+    command::{Commands, Meta, once},
     db::{Origin as Cause, Tx},
     proto::case_routing::v1 as pb,
 };
 use chrono::TimeDelta;
 use uuid::Uuid;
 
-use super::Mappings;
+use super::{Mappings, undelivered::Undelivered};
 use crate::{
     codes,
     domain::{
@@ -135,7 +135,8 @@ impl Reporter {
     ) -> Result<pb::ReportTicketStatusResponse> {
         let (id, case_id) = (TicketId(ticket.ticket_id), CaseId(ticket.case_id));
         // The case first, so that reports of one ticket come one after the other.
-        CaseStore::default().load(&*tx.conn, &[case_id]).await?;
+        let undelivered = Undelivered::of(&self.desk, caller);
+        let reminded = undelivered.lock(tx, &[case_id]).await?;
         let (outcome, keeps) = match reports::get(tx.conn, id, &said.report_ref).await? {
             None => self.follow(tx, caller, system, said, (id, case_id)).await?,
             Some(taken) => {
@@ -153,6 +154,7 @@ impl Reporter {
             })?;
         }
         self.arrived(tx, id, keeps).await?;
+        undelivered.arrived(tx, &reminded).await?;
         let receipt = Some(receipt(&found(tx, id).await?, outcome)?);
         Ok(pb::ReportTicketStatusResponse { receipt })
     }

@@ -393,8 +393,8 @@ pub fn reason(reason: &Reason) -> pb::Reason {
     pb::Reason {
         code: reason.code.clone(),
         arguments: reason.args.clone(),
-        text_zh: reason.render(Language::Chinese),
-        text_en: reason.render(Language::English),
+        text_zh: reason.render_with(Language::Chinese, seed::meaning),
+        text_en: reason.render_with(Language::English, seed::meaning),
     }
 }
 

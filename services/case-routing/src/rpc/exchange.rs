@@ -22,6 +22,7 @@ use crate::{
         push::{self, Pusher},
         reports::Reporter,
         telling::Teller,
+        undelivered::Undelivered,
     },
     reach,
     store::{
@@ -68,6 +69,7 @@ impl Exchange {
     async fn acknowledge(
         &self,
         tx: &mut Tx<'_>,
+        caller: &Caller,
         system: &System,
         ids: &[Uuid],
         numbers: &[(Uuid, String)],
@@ -85,6 +87,10 @@ impl Exchange {
         let mut of: Vec<Uuid> = of.collect();
         of.sort_unstable();
         of.dedup();
+        // Behind their cases, of which somebody may be reminded.
+        let undelivered = Undelivered::of(&self.desk, caller);
+        let tried = tickets::tried(tx.conn, &of).await?;
+        let reminded = undelivered.lock(tx, &tried).await?;
         // Locked first: a delivery of the same change waits, and finds it done.
         let locked = tickets::lock(&*tx.conn, &of, None).await?;
         for (place, ticket, number) in numbered {
@@ -112,6 +118,7 @@ impl Exchange {
             })
             .collect();
         tickets::set_sync(&*tx.conn, &moved).await?;
+        undelivered.arrived(tx, &reminded).await?;
         Ok(pb::AckTicketChangesResponse { acknowledged: arrived.values().sum() })
     }
 
@@ -293,7 +300,7 @@ impl ExchangeService for Exchange {
         let numbers = each.map(|(place, number)| forms::number(place, number)).collect::<Result<Vec<_>>>()?;
         let system = self.own(&caller).await?;
         let done = once(&self.desk.db, &caller, meta, async |tx: &mut Tx<'_>| {
-            self.acknowledge(tx, &system, &ids, &numbers).await
+            self.acknowledge(tx, &caller, &system, &ids, &numbers).await
         });
         Ok(Response::new(done.await?))
     }

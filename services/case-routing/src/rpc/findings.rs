@@ -1,5 +1,4 @@
-//! What is found on a patrol: it opens a case, is put right on the spot, or repeats a case that is open, which hears of it where
-//! the matter was put right.
+//! What is found on a patrol: it opens a case, is put right on the spot, or repeats a case that is open, which hears of it.
 
 use chassis::{
     Error, Result, Timestamp,
@@ -256,9 +255,7 @@ async fn found(
     };
     let told = match open {
         Some(open) => {
-            if report.solved {
-                put_right(tx, desk, caller, CaseId(open.case_id), &report).await?;
-            }
+            heard(tx, desk, caller, CaseId(open.case_id), &report).await?;
             open
         }
         None => {
@@ -291,11 +288,16 @@ async fn found(
     Ok(answer(&finding, Some(told)))
 }
 
-/// The people of an open case hear that its matter was put right, with the finder's words and evidence.
-async fn put_right(tx: &mut Tx<'_>, desk: &Desk, caller: &Caller, id: CaseId, report: &Report) -> Result<()> {
+/// The people of an open case hear that its matter was put right, or found again, with the finder's words and evidence.
+async fn heard(tx: &mut Tx<'_>, desk: &Desk, caller: &Caller, id: CaseId, report: &Report) -> Result<()> {
     let (before, after) = (evidence(&report.before)?, evidence(&report.after)?);
+    let (solved, urgency) = (report.solved, report.urgency);
     let run = move |case: Case, act: Act<'_>, _: &Caller| {
-        case.put_right_on_patrol(before.clone(), after.clone(), &act)
+        if solved {
+            case.put_right_on_patrol(before.clone(), after.clone(), &act)
+        } else {
+            case.found_again_on_patrol(before.clone(), urgency, &act)
+        }
     };
     let words = Words::of(&desk.crypto, RemarkKind::Remark, &report.text);
     let command = Saying { command: Verb::new(desk.atlas.world(), id, None, run), words };

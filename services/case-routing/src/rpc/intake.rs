@@ -307,6 +307,7 @@ impl Intake {
         let joined = once(&self.0.db, &caller, meta, async |tx: &mut Tx<'_>| {
             let found = reached(tx, &caller, id).await?;
             let (brought, complaint) = (found.case.merged.clone(), found.case.complaint());
+            let unnamed = found.case.unnamed();
             let merge = move |case: Case, act: Act<'_>, by: &Caller| {
                 unbiased(&case, by)?;
                 case.merge(into, &act)
@@ -314,8 +315,9 @@ impl Intake {
             let mut all = vec![id];
             all.extend(&brought);
             let brings = complaint.clone();
-            let absorb =
-                move |case: Case, act: Act<'_>, _: &Caller| case.take_in(&all, brings.as_ref(), &act);
+            let absorb = move |case: Case, act: Act<'_>, _: &Caller| {
+                case.take_in(&all, brings.as_ref(), &act).map(|taken| taken.nobody_named(&unnamed))
+            };
             let mut commands: Commands<CaseStore> = vec![
                 (id, Box::new(Verb::new(world.clone(), id, etag, merge).within_reach())),
                 (into, Box::new(Verb::new(world.clone(), into, None, absorb).within_reach())),

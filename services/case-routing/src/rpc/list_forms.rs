@@ -161,7 +161,10 @@ pub(super) fn told(row: &VersionRow, periods: &[Period], world: &World, at: Time
         base_version: row.base_version.unwrap_or_default(),
         entry_count: row.entry_count,
         effective_time: version.effective_from().map(to_proto),
-        canary_unit_id: version.canary_unit(at).map(|unit| unit.to_string()).unwrap_or_default(),
+        canary_unit_id: version
+            .canary_unit(at)
+            .map(|unit| world.routes.open_at(unit).to_string())
+            .unwrap_or_default(),
         reason_code: row.reason_code.clone(),
         drafted_by: row.drafted_by.clone(),
         drafted_time: Some(to_proto(row.drafted_at)),

@@ -26,12 +26,14 @@ impl Applications {
     ) -> Result<pb::ListPublicNoticesResponse> {
         let size = page::size(request.page_size, 50, 100)?;
         let after: Option<Uuid> = page::decode(&request.page_token)?;
+        let world = self.desk.atlas.world();
+        // What lay in a unit that was merged is shown where that goes on.
         let unit: Option<UnitId> = parse::optional_id("unit_id", &request.unit_id)?;
+        let unit = unit.map(|unit| world.routes.open_at(unit));
         let mut conn = self.desk.db.conn().await?;
         let now = self.desk.clock.now();
         let mut rows = notices::current(&mut conn, unit, now, after, size + 1).await?;
         let next_page_token = page::cut(&mut rows, size, |notice| notice.notice_id);
-        let world = self.desk.atlas.world();
         let notices = rows.into_iter().map(|row| application_convert::public_notice(row, &world)).collect();
         Ok(pb::ListPublicNoticesResponse { notices, next_page_token })
     }

@@ -88,6 +88,32 @@ fn the_shipped_lists_belong_together() {
 }
 
 #[test]
+fn every_code_of_the_lists_is_rendered_in_words_and_so_is_the_channel_that_is_told() {
+    use crate::domain::{Language, Reason};
+    let lists = [decline_reasons(), refusal_reasons(), objection_grounds(), suspend_causes()];
+    assert_eq!(lists.map(BTreeMap::len), [17, 10, 9, 9]);
+    let both = |reason: &Reason| {
+        [Language::Chinese, Language::English].map(|language| reason.render_with(language, meaning))
+    };
+    for code in lists.into_iter().flat_map(|list| list.values()) {
+        let [zh, en] = both(&Reason::new(&code.code));
+        assert!(zh != code.code && en != code.code && zh != en, "{}", code.code);
+    }
+    for cause in suspend_causes().values() {
+        let told = both(&Reason::new(&cause.code).with("told_ref", "doc:1"));
+        assert!(told.iter().all(|text| text.contains("doc:1") && !text.contains("told_ref")), "{told:?}");
+    }
+    let told = decline_reasons().values().map(|code| &code.told_channel);
+    let known = catalogue().items.iter().map(|item| &item.statutory_channel);
+    for channel in told.chain(known).filter(|channel| !channel.is_empty()) {
+        for reason in ["statutory_channel", "out_of_area"] {
+            let [zh, _] = both(&Reason::new(reason).with("channel", channel));
+            assert!(!zh.contains(channel), "{channel}: {zh}");
+        }
+    }
+}
+
+#[test]
 fn the_shipped_working_hours_are_those_that_clocks_run_by() {
     assert_eq!(*usual_hours(), crate::domain::Rules::default().profile);
 }

@@ -1,5 +1,5 @@
-//! The public copies of notices: written when one begins, shown longer where another calendar moves its last day, removed when
-//! it is over or taken down.
+//! The public copies of notices: written when one begins, shown longer where another calendar moves its last day and elsewhere
+//! where its case goes on in another unit, removed when it is over or taken down.
 
 use chassis::{Result, Timestamp, command::Change, db::cached};
 use chrono::NaiveDate;
@@ -10,12 +10,13 @@ use diesel::{
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
+use super::write::ids;
 use crate::{
     domain::{Case, CaseId, CurrentNotice, NoticeId, Place, UnitId},
     record::CaseRecord,
 };
 
-/// Writes what began, prolongs what is shown longer and removes what ended; no statement where nothing did.
+/// Writes what began, follows what is shown longer or elsewhere and removes what ended; no statement where nothing did.
 pub async fn save(mut conn: &AsyncPgConnection, changes: &[Change<CaseRecord>]) -> Result<()> {
     let gone: Vec<Uuid> = changes
         .iter()
@@ -30,7 +31,7 @@ pub async fn save(mut conn: &AsyncPgConnection, changes: &[Change<CaseRecord>]) 
             .execute(&mut conn)
             .await?;
     }
-    prolong(conn, changes).await?;
+    follow(conn, changes).await?;
     for change in changes {
         let case = &change.after.case;
         let begun = change.after.pending.notice.as_ref();
@@ -54,21 +55,27 @@ pub async fn save(mut conn: &AsyncPgConnection, changes: &[Change<CaseRecord>]) 
     Ok(())
 }
 
-async fn prolong(mut conn: &AsyncPgConnection, changes: &[Change<CaseRecord>]) -> Result<()> {
-    let longer = changes.iter().filter_map(|change| {
-        let (was, is) = (shown(&change.before.as_ref()?.case)?, shown(&change.after.case)?);
-        (was.id == is.id && was.over_at != is.over_at).then_some((is.id.0, is.over_at))
+/// A notice that goes on is shown as long as its calendar says, and where its case lies now.
+async fn follow(mut conn: &AsyncPgConnection, changes: &[Change<CaseRecord>]) -> Result<()> {
+    let other = changes.iter().filter_map(|change| {
+        let (before, after) = (&change.before.as_ref()?.case, &change.after.case);
+        let (was, is) = (shown(before)?, shown(after)?);
+        let path = public_path(&after.place);
+        let differs = was.over_at != is.over_at || public_path(&before.place) != path;
+        (was.id == is.id && differs).then(|| (is.id.0, is.over_at, ids(path.iter())))
     });
-    let (ids, over): (Vec<Uuid>, Vec<Timestamp>) = longer.unzip();
-    if ids.is_empty() {
+    let other: Vec<(Uuid, Timestamp, String)> = other.collect();
+    if other.is_empty() {
         return Ok(());
     }
     cached(
-        "UPDATE public_notices AS n SET over_at = t.over_at FROM unnest($1, $2) AS t (notice_id, over_at) \
+        "UPDATE public_notices AS n SET over_at = t.over_at, unit_path = t.unit_path::uuid[] \
+         FROM (SELECT unnest($1) AS notice_id, unnest($2) AS over_at, unnest($3) AS unit_path) AS t \
          WHERE n.notice_id = t.notice_id",
     )
-    .bind::<Array<SqlUuid>, _>(ids)
-    .bind::<Array<Timestamptz>, _>(over)
+    .bind::<Array<SqlUuid>, _>(other.iter().map(|(id, _, _)| *id).collect::<Vec<_>>())
+    .bind::<Array<Timestamptz>, _>(other.iter().map(|(_, over_at, _)| *over_at).collect::<Vec<_>>())
+    .bind::<Array<Text>, _>(other.iter().map(|(_, _, path)| path.as_str()).collect::<Vec<_>>())
     .execute(&mut conn)
     .await?;
     Ok(())

@@ -15,6 +15,7 @@ use chassis::{
 use diesel::sql_types::{Nullable, Text};
 use diesel_async::RunQueryDsl;
 use tonic::Code;
+use uuid::Uuid;
 
 use crate::support::{District, names, request_id};
 
@@ -91,8 +92,13 @@ impl District {
     }
 
     pub async fn notices(&self) -> Vec<pb::PublicNotice> {
+        self.notices_of(self.street).await
+    }
+
+    /// As anybody reads them who looks at a unit.
+    pub async fn notices_of(&self, unit: Uuid) -> Vec<pb::PublicNotice> {
         let mut anybody = ApplicationServiceClient::new(self.service.call_anonymously());
-        let request = pb::ListPublicNoticesRequest { unit_id: self.street.to_string(), ..Default::default() };
+        let request = pb::ListPublicNoticesRequest { unit_id: unit.to_string(), ..Default::default() };
         anybody.list_public_notices(request).await.unwrap().into_inner().notices
     }
 

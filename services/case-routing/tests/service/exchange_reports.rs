@@ -55,7 +55,8 @@ pub async fn told(world: &World, case_id: &str) -> Vec<String> {
     steps(world, case_id, "ReferralReported").await
 }
 
-async fn steps(world: &World, case_id: &str, event: &str) -> Vec<String> {
+/// The steps of a kind in a case's timeline, as their reasons read.
+pub async fn steps(world: &World, case_id: &str, event: &str) -> Vec<String> {
     let request = pb::GetTimelineRequest { case_id: case_id.into(), ..Default::default() };
     let entries = world.d.cases(&world.drafter()).get_timeline(request).await.unwrap().into_inner().entries;
     let of_it = entries.into_iter().filter(|entry| entry.event == event);

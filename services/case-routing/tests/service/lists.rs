@@ -12,7 +12,10 @@ use chassis::{
 use diesel_async::SimpleAsyncConnection as _;
 use tonic::{Code, Status};
 
-use crate::support::{District, ITEM, request_id};
+use crate::{
+    mergers::merged,
+    support::{District, ITEM, request_id},
+};
 
 type Client = ResponsibilityServiceClient<PeerChannel>;
 
@@ -163,6 +166,38 @@ async fn a_canary_routes_one_street_and_a_rollback_ends_it_everywhere() {
     assert_eq!(d.read(&here).await.routing.unwrap(), new, "what was decided stays and cites its version");
     assert_eq!(desk.canary(2, d.street).await.unwrap_err().code(), Code::FailedPrecondition);
     other.stop().await.unwrap();
+    d.service.stop().await;
+}
+
+#[tokio::test]
+async fn a_canary_decides_where_its_street_was_merged_into() {
+    let d = District::start().await;
+    let mut desk = Desk::of(&d);
+    let draft = desk.draft().await;
+    desk.canary(2, d.street).await.unwrap();
+    let resident = Persona::resident(d.district);
+    let before = d.taken_in(&resident).await;
+    assert_eq!(before.routing.clone().unwrap().list_version, draft.cited_as);
+
+    let next = merged(&d).await;
+    for unit in [next, d.community, d.street] {
+        assert_eq!(explained(&d, unit, None).await.list_version, draft.cited_as, "{unit}");
+    }
+    assert_ne!(explained(&d, d.other_street, None).await.list_version, draft.cited_as);
+    let late = d.taken_in(&resident).await;
+    assert_eq!((late.street_unit_id, late.lead_org_id), (next.to_string(), before.lead_org_id.clone()));
+    assert_eq!(late.routing.unwrap().list_version, draft.cited_as);
+    let request = pb::GetListVersionRequest { list_version: 2 };
+    let shown = desk.drafter.get_list_version(request).await.unwrap().into_inner().version.unwrap();
+    assert_eq!((shown.state(), shown.canary_unit_id), (pb::ListState::Canary, next.to_string()));
+
+    // What was decided before comes out the same, though its street is no more.
+    let request = pb::ReplayDecisionRequest { case_id: before.case_id.clone(), ..Default::default() };
+    let replays = desk.drafter.replay_decision(request).await.unwrap().into_inner().replays;
+    let outcomes: Vec<&str> = replays.iter().map(|replay| replay.outcome.as_str()).collect();
+    assert_eq!(outcomes, ["identical"], "{replays:?}");
+    desk.roll_back(2).await.unwrap();
+    assert_ne!(explained(&d, next, None).await.list_version, draft.cited_as);
     d.service.stop().await;
 }
 

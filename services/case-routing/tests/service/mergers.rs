@@ -1,6 +1,6 @@
 //! A street becomes part of another, or a community is put under another street: open cases are where their units went, for
-//! whoever is in charge there and for the router, and nothing is done twice. What comes in by a unit that has ended comes in where
-//! it went on.
+//! whoever is in charge there and for the router, and nothing is done twice. Public notices are shown there. What comes in by a unit
+//! that has ended comes in where it went on.
 
 use chassis::{
     auth::Role,
@@ -38,7 +38,7 @@ fn next_version(d: &District, id: Uuid) -> Unit {
 async fn part_of_new(d: &District, unit: Uuid, code: &str) -> Uuid {
     let next = new_id();
     let unit = next_version(d, unit);
-    tell(d, &Unit { id: next, code: code.into(), version: 1, ..unit.clone() }).await;
+    tell(d, &Unit { id: next, code: code.into(), name_zh: code.into(), version: 1, ..unit.clone() }).await;
     let ended = Unit {
         state: UnitState::Merged,
         valid_to: Some(d.service.clock().now()),
@@ -60,7 +60,7 @@ async fn rehomed(d: &District, org: Uuid, unit_id: Uuid) {
 }
 
 /// The street becomes part of a new one, with its community and its office; gives the new one.
-async fn merged(d: &District) -> Uuid {
+pub async fn merged(d: &District) -> Uuid {
     let next = part_of_new(d, d.street, "420103099").await;
     tell(d, &Unit { parent_id: Some(next), ..next_version(d, d.community) }).await;
     rehomed(d, d.office, next).await;
@@ -201,6 +201,25 @@ async fn what_comes_in_by_a_merged_community_is_received_where_its_station_is_no
     let elsewhere = Persona::new(Role::ServiceWorker, d.other_street).org(d.other_office);
     let foreign = d.cases(&elsewhere).intake_case(d.intake_request(&resident)).await.unwrap_err();
     assert_eq!(foreign.code(), Code::PermissionDenied);
+    d.service.stop().await;
+}
+
+#[tokio::test]
+async fn a_public_notice_is_listed_where_its_community_went_on() {
+    let d = District::start().await;
+    let way = d.noticed(&Persona::resident(d.district)).await;
+    let notice_id = way.notice.unwrap().notice_id;
+    let street = merged(&d).await;
+    let community = merged_community(&d).await;
+    d.service.wait_for("the pass", async || !d.notices_of(community).await.is_empty()).await;
+    // By the units that it was in, too, which everybody knows.
+    for unit in [community, street, d.community, d.street, d.district] {
+        let listed = d.notices_of(unit).await;
+        let [shown] = &listed[..] else { panic!("{unit}: {listed:?}") };
+        assert_eq!((&shown.notice_id, &shown.unit_id), (&notice_id, &community.to_string()));
+        assert_eq!(shown.unit_name_zh, "420103005099");
+    }
+    assert!(d.notices_of(d.other_street).await.is_empty());
     d.service.stop().await;
 }
 

@@ -25,7 +25,7 @@ const LAMP: &str = "4201030102000001";
 const COVER: &str = "4201030101000002";
 const LAMP_OUT: &str = "CJ-0103";
 const COVER_MISSING: &str = "CJ-0102";
-const LITTER: &str = "CJ-0112";
+pub const LITTER: &str = "CJ-0112";
 
 /// A district with the departments that the items belong to, and no draw but where safety is concerned.
 pub async fn district(sample_percent: i64) -> District {
@@ -107,6 +107,15 @@ pub fn lamp(patrol: &pb::Patrol) -> pb::ReportFindingRequest {
         condition_met: true,
         before_refs: vec!["photo:1".into()],
         ..Default::default()
+    }
+}
+
+pub fn cover(patrol: &pb::Patrol) -> pb::ReportFindingRequest {
+    pb::ReportFindingRequest {
+        item_code: COVER_MISSING.into(),
+        component_code: COVER.into(),
+        text: "井盖缺失，已补".into(),
+        ..lamp(patrol)
     }
 }
 
@@ -242,13 +251,7 @@ async fn what_is_put_right_on_the_spot_is_closed_and_safety_is_always_checked_by
     let again = d.reports(&worker, lamp(&patrol)).await.unwrap();
     assert_eq!(again.finding.unwrap().outcome(), pb::FindingOutcome::Case);
 
-    let cover = pb::ReportFindingRequest {
-        item_code: COVER_MISSING.into(),
-        component_code: COVER.into(),
-        text: "井盖缺失，已补".into(),
-        ..lamp(&patrol)
-    };
-    let done = d.reports(&worker, solved(cover)).await.unwrap();
+    let done = d.reports(&worker, solved(cover(&patrol))).await.unwrap();
     assert_eq!(done.case_state(), pb::CaseState::Verifying);
     let case_id = done.finding.unwrap().case_id;
     let verify = pb::VerifyCaseRequest {

@@ -1,14 +1,15 @@
 //! What the window handed off by mistake, and takes back.
 
 use chassis::{
+    auth::Role,
     proto::case_routing::v1::{self as pb, intake_service_client::IntakeServiceClient},
     testing::{Persona, Reply, TestHttp},
 };
 use tonic::{Code, Status};
 
 use crate::{
-    exchange::World,
-    exchange_reports::{referred, report, says, shown},
+    exchange::{CODE, World},
+    exchange_reports::{referred, report, says, shown, steps},
     support::{District, ITEM, request_id},
 };
 
@@ -57,6 +58,25 @@ pub async fn takes_back(
     Ok(intake.take_back_case(request).await?.into_inner().case.unwrap())
 }
 
+/// The reminders of a case that nobody has cleared.
+pub async fn reminders(world: &World, case_id: &str) -> Vec<pb::Supervision> {
+    let mut known = world.case(case_id).await.supervisions;
+    known.retain(|one| one.state != "cleared");
+    known
+}
+
+/// The one change that a client's system does not have.
+async fn acknowledges(world: &World, client: &Persona) {
+    let mut call = world.call(client);
+    let waiting = call.list_ticket_changes(pb::ListTicketChangesRequest::default()).await.unwrap();
+    let ack = pb::AckTicketChangesRequest {
+        request_id: request_id(),
+        change_ids: waiting.into_inner().changes.into_iter().map(|change| change.change_id).collect(),
+        numbers: Vec::new(),
+    };
+    assert_eq!(call.ack_ticket_changes(ack).await.unwrap().into_inner().acknowledged, 1);
+}
+
 #[tokio::test]
 async fn an_emergency_that_is_none_comes_back_and_one_that_is_of_another_item_does_not_go() {
     let d = District::start().await;
@@ -79,7 +99,7 @@ async fn an_emergency_that_is_none_comes_back_and_one_that_is_of_another_item_do
     // Not for whom its place is not granted, nor for whoever asked.
     let gone = hands_off(&d, &fire.case_id, "119").await.unwrap();
     assert_eq!(gone.state(), pb::CaseState::HandedOff);
-    let elsewhere = Persona::new(chassis::auth::Role::StreetDispatcher, d.other_street).org(d.other_office);
+    let elsewhere = Persona::new(Role::StreetDispatcher, d.other_street).org(d.other_office);
     let refused = takes_back(&d, &elsewhere, back(&fire.case_id)).await.unwrap_err();
     assert_eq!(refused.code(), Code::NotFound);
     let resident = Persona::resident(d.district);
@@ -95,8 +115,10 @@ async fn a_referral_that_did_not_arrive_is_not_sent_any_more_once_it_is_taken_ba
     let ticket = referred(&world).await;
     let given_up = async || world.tickets(pb::SyncState::Failed).await.len() == 1;
     world.d.service.wait_for("it is given up", given_up).await;
+    assert_eq!(reminders(&world, &ticket.case_id).await.len(), 1);
     let case = takes_back(&world.d, &world.d.window(), back(&ticket.case_id)).await.unwrap();
     assert_eq!(case.state(), pb::CaseState::Triaged);
+    assert_eq!(reminders(&world, &ticket.case_id).await, []);
     let now = shown(&world, &ticket.case_id).await;
     assert_eq!(
         (now.sync_state(), now.waiting_count, now.last_error_code.as_str()),
@@ -112,6 +134,71 @@ async fn a_referral_that_did_not_arrive_is_not_sent_any_more_once_it_is_taken_ba
     assert_eq!(world.case(&ticket.case_id).await.state(), pb::CaseState::Triaged);
     let refused = hands_off(&world.d, &ticket.case_id, "12345").await.unwrap_err();
     assert!(refused.message().contains("returned_before"), "{refused}");
+    world.d.service.stop().await;
+}
+
+#[tokio::test]
+async fn the_window_finds_a_referral_that_was_given_up_in_its_list_until_it_gets_through() {
+    let http = TestHttp::start(|_| Reply::status(410)).await;
+    let world = World::mapped(&http.url("/"), pb::ExchangeDirection::Out).await;
+    let ticket = referred(&world).await;
+    let listed = async || {
+        let request = pb::ListCasesRequest { org_id: world.d.station.to_string(), ..Default::default() };
+        let page = world.d.cases(&world.d.window()).list_cases(request).await.unwrap().into_inner();
+        page.cases.into_iter().map(|case| case.case_id).collect::<Vec<String>>()
+    };
+    world.d.service.wait_for("a reminder", async || listed().await == [ticket.case_id.clone()]).await;
+    let [reminder] = &reminders(&world, &ticket.case_id).await[..] else { panic!("one") };
+    assert_eq!((reminder.level, reminder.reason_code.as_str()), (0, "referral_undelivered"));
+    assert_eq!(reminder.org_id, world.d.station.to_string());
+    let step = steps(&world, &ticket.case_id, "ReferralUndelivered").await;
+    assert_eq!(step, ["转出件未能送达对方系统 hotline，已停止重试"]);
+    assert_eq!(world.case(&ticket.case_id).await.state(), pb::CaseState::HandedOff);
+
+    // Retried in vain: it is read once more.
+    let retry = || pb::RetryTicketRequest { ticket_id: ticket.ticket_id.clone(), request_id: request_id() };
+    world.call(&world.operator).retry_ticket(retry()).await.unwrap();
+    let twice = async || steps(&world, &ticket.case_id, "ReferralUndelivered").await.len() == 2;
+    world.d.service.wait_for("it is given up again", twice).await;
+    assert_eq!(reminders(&world, &ticket.case_id).await.len(), 1);
+    http.answers(|_| Reply::status(200));
+    world.call(&world.operator).retry_ticket(retry()).await.unwrap();
+    world.d.service.wait_for("it gets through", async || listed().await.is_empty()).await;
+    assert_eq!(reminders(&world, &ticket.case_id).await, []);
+    assert_eq!(shown(&world, &ticket.case_id).await.sync_state(), pb::SyncState::Synced);
+
+    // Whoever fetches it after all, and says so, has it.
+    http.answers(|_| Reply::status(410));
+    let fetched = referred(&world).await;
+    world.d.service.wait_for("a reminder", async || listed().await == [fetched.case_id.clone()]).await;
+    acknowledges(&world, &world.client).await;
+    assert!(listed().await.is_empty());
+    world.d.service.stop().await;
+}
+
+#[tokio::test]
+async fn as_long_as_one_of_two_systems_does_not_get_a_referral_somebody_is_reminded() {
+    let http = TestHttp::start(|_| Reply::status(410)).await;
+    let world = World::mapped(&http.url("/"), pb::ExchangeDirection::Out).await;
+    let client = Persona::new(Role::IntegrationClient, world.d.district).org(world.d.gov);
+    let request = pb::CreateExternalSystemRequest {
+        system_code: "petition".into(),
+        client_id: client.person_id.to_string(),
+        direction: pb::ExchangeDirection::Out.into(),
+        endpoint: http.url("/"),
+        ..world.system()
+    };
+    world.call(&world.operator).create_external_system(request).await.unwrap();
+    let case_id = referred(&world).await.case_id;
+    let given_up = async || steps(&world, &case_id, "ReferralUndelivered").await.len() == 2;
+    world.d.service.wait_for("both are given up", given_up).await;
+    assert_eq!(reminders(&world, &case_id).await.len(), 1, "once for both");
+    acknowledges(&world, &client).await;
+    assert_eq!(reminders(&world, &case_id).await.len(), 1, "the other does not have it");
+    let tickets = world.case(&case_id).await.external_tickets;
+    let ticket = tickets.iter().find(|ticket| ticket.system_code == CODE).unwrap();
+    says(&world, &world.client, report(ticket, "R-1", "转办")).await.unwrap();
+    assert_eq!(reminders(&world, &case_id).await, []);
     world.d.service.stop().await;
 }
 

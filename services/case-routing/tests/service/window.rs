@@ -23,6 +23,8 @@ use crate::{
 };
 
 const FIRE: &str = "ZF-0191";
+/// Temporary relief, which is applied for.
+const RELIEF: &str = "MZ-0102";
 
 fn intake(d: &District) -> IntakeServiceClient<PeerChannel> {
     IntakeServiceClient::new(d.service.call_as(&d.window()))
@@ -397,5 +399,34 @@ async fn an_objection_shows_all_that_it_relies_on() {
     };
     d.tasks(&d.leader()).object_task(object).await.unwrap();
     assert_eq!(d.read(&case).await.objection.unwrap().evidence_refs, evidence_refs);
+    d.service.stop().await;
+}
+
+#[tokio::test]
+async fn relief_that_nobody_applied_for_is_not_refused_at_the_window_without_reasons_in_writing() {
+    let d = District::start().await;
+    let resident = Persona::resident(d.district);
+    let relief = pb::RegisterCaseRequest { item_code: RELIEF.into(), ..request(&d) };
+    let case = d.cases(&resident).register_case(relief).await.unwrap().into_inner().case.unwrap();
+    assert_eq!((case.state(), case.item_code.as_str()), (pb::CaseState::Registered, RELIEF));
+    let decline = |case: &pb::Case| pb::DeclineCaseRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        reason_code: "out_of_area".into(),
+        ..Default::default()
+    };
+    let refused = intake(&d).decline_case(decline(&case)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition);
+    assert!(refused.message().contains("application_needed"), "{refused}");
+    let withdraw = pb::WithdrawCaseRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        reason_code: "applied_for".into(),
+        ..Default::default()
+    };
+    d.cases(&resident).withdraw_case(withdraw).await.unwrap();
+    let plain = d.cases(&resident).register_case(request(&d)).await.unwrap().into_inner().case.unwrap();
+    let declined = intake(&d).decline_case(decline(&plain)).await.unwrap().into_inner().case.unwrap();
+    assert_eq!(declined.state(), pb::CaseState::NotAccepted);
     d.service.stop().await;
 }

@@ -36,6 +36,7 @@ const STEPS: &[Named] = &[
     ("CasePlaceFollowed", "地点随单元撤并变更", "Place follows its unit"),
     ("CaseSolvedOnSpot", "现场处置", "Put right on the spot"),
     ("CasePutRightOnPatrol", "巡查中处置", "Put right on patrol"),
+    ("CaseFoundAgainOnPatrol", "巡查再次发现", "Found again on patrol"),
     ("CaseLinkedToTopic", "关联专题工单", "Linked to a topic case"),
     ("CaseOffered", "邀请伙伴", "Partner invited"),
     ("CaseOfferConfirmed", "伙伴接受邀请", "Invitation accepted"),
@@ -111,6 +112,7 @@ const STEPS: &[Named] = &[
     ("MediationOverdue", "调解逾期", "Mediation overdue"),
     ("TicketRemarked", "其他系统补充内容", "Another system added to it"),
     ("ReferralReported", "其他系统反馈办理状态", "Another system reported"),
+    ("ReferralUndelivered", "转出件未能送达", "The referral did not get through"),
 ];
 
 /// Grounds by code, Chinese, English.

@@ -1,16 +1,27 @@
-//! What becomes of a case that was referred to another system, and its way back when that system sends it back or somebody takes
-//! it back.
+//! What becomes of a case that was referred to another system: whether the referral gets through, and its way back when that system
+//! sends it back or somebody takes it back.
 
 use super::super::{
-    case::Case,
-    codes::{CaseState, ClockKind, RoutingKind},
+    case::{Case, Supervision},
+    codes::{CaseState, ClockKind, RoutingKind, SupervisionState},
     error::{DomainError, Result},
     event::{DomainEvent, Timestamp},
     reason::Reason,
     state::Trigger,
-    work::{Act, Decision, Work, check_code},
+    work::{Act, Decision, Party, Work, check_code},
 };
 use super::Reported;
+
+/// Why somebody is reminded of a referral that does not get through.
+const UNDELIVERED: &str = "referral_undelivered";
+
+/// The step by which the people of a case learn that its referral is not tried any more.
+const GIVEN_UP: &str = "ReferralUndelivered";
+
+/// Whether it is the reminder of a referral that does not get through.
+fn is_undelivered(known: &Supervision) -> bool {
+    known.reason_code == UNDELIVERED && known.state != SupervisionState::Cleared
+}
 
 impl Case {
     /// Another system said how a case that was referred to it stands there, and its people read it in the timeline. The case
@@ -43,6 +54,44 @@ impl Case {
         let reason =
             Reason::new("taken_back_reported").with("system", system).with("status", &reported.status);
         Ok(work.finish_with("ReferralReported", Some(reason)))
+    }
+
+    /// What the case was referred by is not delivered, and is not tried any more until an operator retries it: its people read that.
+    /// Nobody has the case then and no clock runs, so whoever received it is reminded, or where that is complained of whoever
+    /// dispatches instead: to have it retried, or to take the case back.
+    ///
+    /// # Errors
+    /// None that can be brought about.
+    pub fn referral_undelivered(self, system: &str, act: &Act<'_>) -> Result<Decision> {
+        let reminded = self.is_undelivered();
+        let mut work = Work::begin(self, act);
+        work.by = Party::system();
+        if work.case.state == CaseState::HandedOff && !reminded {
+            let org = work.dispatches_instead().unwrap_or(work.case.first_receiver);
+            work.supervise_org(0, UNDELIVERED, None, None, Some(org));
+        }
+        let reason = Reason::new("referral_given_up").with("system", system);
+        Ok(work.finish_with(GIVEN_UP, Some(reason)))
+    }
+
+    /// A referral that was given up got through after all: nobody has to see to it any more.
+    ///
+    /// # Errors
+    /// None that can be brought about.
+    pub fn referral_arrived(self, act: &Act<'_>) -> Result<Decision> {
+        if !self.is_undelivered() {
+            return Ok(Decision { case: self, events: Vec::new(), timeline: Vec::new() });
+        }
+        let mut work = Work::begin(self, act);
+        work.by = Party::system();
+        work.clear_supervisions(is_undelivered);
+        Ok(work.finish())
+    }
+
+    /// Whether somebody is reminded of a referral that does not get through.
+    #[must_use]
+    pub fn is_undelivered(&self) -> bool {
+        self.supervisions.iter().any(is_undelivered)
     }
 
     /// The other system sends back what was referred to it: a dispatcher decides where it goes instead.
@@ -128,6 +177,7 @@ impl Work<'_> {
             self.case.returned_lines.push(line_code.clone());
         }
         self.emit(DomainEvent::CaseReturnedFromReferral { line_code }, Some(reason), None);
+        self.clear_supervisions(is_undelivered);
         // The supervision of what was late went with it.
         for (kind, _) in [promised, dispatch].into_iter().flatten().filter(|(_, overdue)| *overdue) {
             self.supervise(if kind == ClockKind::Rework { 2 } else { 1 }, "overdue", Some(kind), None);

@@ -103,6 +103,35 @@ fn what_a_patrol_puts_right_of_an_open_case_is_evidence_and_a_step_and_moves_not
 }
 
 #[test]
+fn what_a_patrol_finds_again_of_a_case_that_is_verified_is_evidence_and_a_step_and_moves_nothing() {
+    let mut world = World::new();
+    let open = world.completed("stairs");
+    assert_eq!(open.state, CaseState::Verifying);
+    let before = vec![(EvidenceKind::Photo, "photo:again".to_owned())];
+    let told = open.clone().found_again_on_patrol(before.clone(), Urgency::Urgent, &world.official(TEAM));
+    let told = told.unwrap();
+    assert_eq!(names(&told), Vec::<&str>::new(), "no event");
+    let [step] = told.timeline.as_slice() else { panic!("{:?}", told.timeline) };
+    assert_eq!((step.event.as_str(), step.org), ("CaseFoundAgainOnPatrol", Some(TEAM)));
+    assert_eq!(step.case_version, open.version + 1);
+    let text = step.reason.as_ref().unwrap().render(Language::Chinese);
+    assert!(text.contains("photo:again") && text.contains("紧急程度：紧急"), "{text}");
+    let case = told.case;
+    assert_eq!((case.state, &case.clocks, &case.tasks), (open.state, &open.clocks, &open.tasks));
+    assert_eq!((&case.verification, case.urgency), (&open.verification, open.urgency));
+    assert_eq!(case.evidence.len(), open.evidence.len() + 1);
+    assert_eq!((case.remark_count, case.remarked_at), (1, Some(world.now)));
+    assert_eq!(case.handling_orgs(), open.handling_orgs(), "to see it is not to handle it");
+    assert_eq!(violations(&case), Vec::<&str>::new());
+
+    let requester = Party { actor: requester(), org: None, standing: Standing::Requester };
+    for party in [Party::system(), requester] {
+        let refused = open.clone().found_again_on_patrol(before.clone(), Urgency::Normal, &world.act(party));
+        assert!(matches!(refused, Err(DomainError::NotEntitled { .. })), "{refused:?}");
+    }
+}
+
+#[test]
 fn a_topic_is_noted_in_any_state_once_and_moves_nothing() {
     let mut world = World::new();
     let topic = CaseId(world.fresh());

@@ -6,6 +6,7 @@ use chrono::TimeDelta;
 use proptest::prelude::*;
 
 use super::super::*;
+use super::follow_units::{NEXT, merged};
 use super::world::*;
 
 const DRAFTER: &str = "drafter";
@@ -103,17 +104,21 @@ fn two_persons_put_a_version_in_force_and_only_a_new_one() {
     assert_eq!(code(activate(&withdrawn, &periods, now, APPROVER, now)), "list_state");
 }
 
-/// The world with a second version in which the district's department leads street lights.
+/// The second version, in which the district's department leads street lights.
+fn second() -> Vec<ResponsibilityEntry> {
+    parts().entries.into_iter().filter(|entry| entry.rule_id != "r-light-street").collect()
+}
+
+/// The table with the second version as a canary of the street.
+fn under_canary(routes: &RoutingTable, world: &World) -> RoutingTable {
+    let lists = [(1, routes.index("list-1", parts().entries)), (2, routes.index("list-2", second()))];
+    let periods = start_canary(&draft(2, &[]), &first(world), STREET, APPROVER, world.now).unwrap();
+    routes.with_schedule(Schedule::new(periods, lists.into_iter().collect()))
+}
+
 fn with_canary() -> World {
     let mut world = World::new();
-    let entries: Vec<_> =
-        parts().entries.into_iter().filter(|entry| entry.rule_id != "r-light-street").collect();
-    let lists =
-        [(1, world.routes.index("list-1", parts().entries)), (2, world.routes.index("list-2", entries))]
-            .into_iter()
-            .collect();
-    let periods = start_canary(&draft(2, &[]), &first(&world), STREET, APPROVER, world.now).unwrap();
-    world.routes = world.routes.with_schedule(Schedule::new(periods, lists));
+    world.routes = under_canary(&world.routes, &world);
     world
 }
 
@@ -142,6 +147,38 @@ fn a_case_is_routed_by_the_list_of_its_street_and_cites_it() {
 }
 
 #[test]
+fn a_canary_goes_on_where_its_street_was_merged_into_and_what_it_decided_before_comes_out_the_same() {
+    let mut world = with_canary();
+    let case = world.dispatched("street_light");
+    let decided = case.routing.last().unwrap().clone();
+    assert_eq!((decided.lead, decided.list_version.as_str()), (Some(URBAN), "list-2"));
+    // The street has ended, and what lies and sits in it is not told of yet.
+    let mut ended = parts();
+    ended.merged.push((STREET, NEXT));
+    ended.units.push(UnitNode { id: NEXT, kind: UnitKind::Street, path: Arc::from([CITY, DISTRICT, NEXT]) });
+    let there = [CITY, DISTRICT, NEXT, COMMUNITY];
+    let tables = [ended, merged()].map(|units| under_canary(&RoutingTable::new(units), &world));
+    for routes in &tables {
+        for place in [&HERE[..], &HERE[..3], &there[..], &there[..3]] {
+            assert_eq!(routes.list_version(place, world.now), Some(2), "{place:?}");
+            assert_eq!(&**routes.list_at(place, world.now).cited(world.now), "list-2", "{place:?}");
+        }
+        assert_eq!(routes.list_version(&ELSEWHERE, world.now), Some(1));
+        assert_eq!(routes.list_version(&there, world.now - TimeDelta::days(1)), Some(1));
+    }
+    let [ended, merged] = tables;
+    assert_eq!(decided.replay(&ended), Replay::Identical, "of the street that was");
+    // As it was made, by the version that it cites.
+    let routes = RoutingTable::new(parts());
+    assert_eq!(decided.replay(&routes.under(routes.index("list-2", second()))), Replay::Identical);
+    world.routes = merged;
+    let late = world.dispatched("street_light");
+    assert_eq!(late.place.street, Some(NEXT));
+    let decided = late.routing.last().unwrap();
+    assert_eq!((decided.lead, decided.list_version.as_str()), (Some(URBAN), "list-2"));
+}
+
+#[test]
 fn a_decision_comes_out_the_same_from_what_it_was_made_from() {
     let mut world = with_canary();
     let load = [(URBAN, 7), (HOUSING, 3)].into_iter().collect();
@@ -154,9 +191,7 @@ fn a_decision_comes_out_the_same_from_what_it_was_made_from() {
             serde_json::from_str(&serde_json::to_string(decision).unwrap()).unwrap();
         assert_eq!(&stored, decision);
         // Loads, and what is in force, have changed since; the cited version decides.
-        let entries: Vec<_> =
-            parts().entries.into_iter().filter(|entry| entry.rule_id != "r-light-street").collect();
-        let cited = world.routes.index("list-2", entries);
+        let cited = world.routes.index("list-2", second());
         let table = RoutingTable::new(parts()).under(cited);
         assert_eq!(stored.replay(&table), Replay::Identical, "{item}");
     }

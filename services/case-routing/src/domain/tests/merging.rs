@@ -367,6 +367,52 @@ fn heard(before: &Case, decision: &Decision) -> Vec<(CaseState, Option<ClosedCod
 }
 
 #[test]
+fn what_nobody_asked_for_by_name_waits_for_the_word_of_who_was_merged_into_it() {
+    let mut world = World::new();
+    let found = Case { requester: None, origin: Origin::Patrol, ..world.in_progress("stairs") };
+    let good = VerifyCase { callback: None, ..found_good() };
+    let alone = world.complete(found.clone());
+    let alone = alone.verify(&good, &world.official(VERIFIER)).unwrap().case;
+    assert_eq!(alone.state, CaseState::Closed, "nobody can rate it");
+
+    let asked = joined(&mut world, &found);
+    assert_eq!(asked.unnamed(), []);
+    let both = found.clone().absorb(&[asked.id], true, &world.official(STATION)).unwrap().case;
+    let both = world.complete(both);
+    let callback = both.verification.as_ref().unwrap().callback.as_ref().unwrap().outcome;
+    assert_eq!(callback, CallbackOutcome::NotDue, "whoever asked is called about the own case");
+    let resolved = both.verify(&good, &world.official(VERIFIER)).unwrap().case;
+    assert_eq!(resolved.state, CaseState::Resolved);
+    let window = resolved.clock(ClockKind::RatingWindow, None).unwrap();
+    let (open, due_at) = (window.is_open(), window.due_at);
+    assert!(open);
+    assert_eq!(violations(&resolved), Vec::<&str>::new());
+    let about = original(&world, &resolved);
+    let rated = asked.clone().rate_merged(1, &about, &world.resident()).unwrap().case;
+    let rated_at = rated.rating.as_ref().unwrap().at;
+    assert!(!rated.rating.as_ref().unwrap().late, "within the window");
+    rated.judge_merged(true, "", &about, &world.official(VERIFIER)).unwrap();
+    let again = resolved.clone().heed_joined(rated_at, &world.official(VERIFIER)).unwrap().case;
+    assert_eq!((again.state, again.rework_count, again.reopen_count), (CaseState::InProgress, 1, 0));
+    world.now = due_at;
+    let over = world.tick(resolved).case;
+    assert_eq!(over.state, CaseState::Closed, "and for no longer than for anybody else");
+
+    // Whoever did not say who they are waits for nothing, nor does what another patrol found.
+    let nameless = Case { anonymous: true, ..asked.clone() };
+    let carries = Case { merged: vec![nameless.id], merged_unnamed: nameless.unnamed(), ..asked };
+    assert_eq!(carries.unnamed(), [nameless.id]);
+    let taken = found.absorb(&[nameless.id], true, &world.official(STATION)).unwrap();
+    let taken = taken.nobody_named(&nameless.unnamed()).case;
+    let checked = world.complete(taken.clone()).verify(&good, &world.official(VERIFIER)).unwrap().case;
+    assert_eq!(checked.state, CaseState::Closed);
+    let text = serde_json::to_string(&taken).unwrap();
+    assert_eq!(serde_json::from_str::<Case>(&text).unwrap(), taken);
+    let left = taken.absorb(&[nameless.id], false, &world.official(STATION)).unwrap().case;
+    assert_eq!((left.merged, left.merged_unnamed), (vec![], vec![]));
+}
+
+#[test]
 fn tickets_of_joined_cases_hear_how_the_original_ends_and_that_it_goes_on() {
     let mut world = World::new();
     let other = CaseId(world.fresh());

@@ -94,3 +94,52 @@ fn what_is_said_of_a_referral_that_was_taken_back_is_noted_in_words_of_its_own()
     assert_eq!(reason, "本件已收回，对方系统 hotline 仍反馈：退回，不影响本级办理");
     assert_eq!((heard.case.state, heard.case.returned_lines), (case.state, case.returned_lines));
 }
+
+#[test]
+fn whoever_received_a_case_is_reminded_of_its_referral_that_does_not_get_through_until_it_does() {
+    for (complained_of, reminded) in [(None, STATION), (Some(STATION), STREET_OFFICE)] {
+        let mut world = World::new();
+        let case = world.triaged("stairs");
+        let case = Case { complained_of, ..referred(&mut world, case) };
+        assert_eq!(case.asked_orgs(), [], "it is elsewhere");
+        let told = case.referral_undelivered("hotline", &world.system()).unwrap();
+        assert_eq!(names(&told), ["SupervisionIssued"]);
+        let steps: Vec<&str> = told.timeline.iter().map(|step| step.event.as_str()).collect();
+        assert_eq!(steps, ["SupervisionIssued", "ReferralUndelivered"]);
+        for step in &told.timeline {
+            let reason = step.reason.as_ref().unwrap();
+            let texts = [Language::Chinese, Language::English].map(|language| reason.render(language));
+            assert!(texts[0] != texts[1] && !texts[0].contains('{'), "{texts:?}");
+        }
+        let case = told.case;
+        let known = case.supervisions.last().unwrap();
+        assert_eq!((known.level, case.supervised(known), known.clock), (0, reminded, None));
+        assert_eq!((case.state, case.asked_orgs()), (CaseState::HandedOff, vec![reminded]));
+        assert!(case.is_party(reminded) && case.next_timer_at().is_none(), "nothing happens by itself");
+        assert_eq!(violations(&case), Vec::<&str>::new());
+
+        // Given up once more after it was retried: read again, and nobody is reminded twice.
+        let again = case.clone().referral_undelivered("hotline", &world.official(STATION)).unwrap();
+        assert_eq!((names(&again), again.timeline.len()), (vec![], 1));
+        assert_eq!(again.timeline[0].actor, PersonRef::system(), "whoever looks");
+
+        let arrived = again.case.clone().referral_arrived(&world.system()).unwrap();
+        assert_eq!(names(&arrived), ["SupervisionCleared"]);
+        assert_eq!((arrived.case.is_undelivered(), arrived.case.asked_orgs()), (false, vec![]));
+        let nothing = arrived.case.clone().referral_arrived(&world.system()).unwrap();
+        assert_eq!((nothing.case, nothing.timeline.len()), (arrived.case, 0));
+        let by = if complained_of.is_some() { STREET_OFFICE } else { STATION };
+        let back = again.case.take_back("not_taken_there", &world.official(by)).unwrap();
+        assert_eq!(names(&back), ["CaseReturnedFromReferral", "SupervisionCleared"]);
+        assert_eq!(violations(&back.case), Vec::<&str>::new());
+    }
+}
+
+#[test]
+fn nobody_is_reminded_of_a_referral_once_its_case_is_here_again() {
+    let mut world = World::new();
+    let case = world.triaged("stairs");
+    let case = referred(&mut world, case).take_back("by_mistake", &world.official(STATION)).unwrap().case;
+    let told = case.referral_undelivered("hotline", &world.system()).unwrap();
+    assert_eq!((names(&told), told.case.is_undelivered()), (vec![], false));
+}

@@ -70,6 +70,30 @@ fn what_is_asked_for_comes_in_whole_or_not_at_all() {
 }
 
 #[test]
+fn what_has_to_be_applied_for_is_not_refused_as_a_case_that_is_no_application() {
+    let mut world = World::new();
+    let register = RegisterCase { item_code: Some("licence".into()), ..world.register() };
+    let case = Case::register(register, &world.official(STATION)).unwrap().case;
+    let declined = case.clone().decline("out_of_area", "petition", &world.official(STATION));
+    assert_eq!(guard(declined), "application_needed");
+    let other = CaseId(world.fresh());
+    assert!(case.clone().merge(other, &world.official(STATION)).is_ok());
+    assert!(case.clone().withdraw("applied_for", None, &world.resident()).is_ok());
+    // What is about something else after all is refused as ever.
+    let triaged = Case { item: None, ..case };
+    assert!(triaged.decline("out_of_area", "petition", &world.official(STATION)).is_ok());
+
+    let case = world.in_progress("licence");
+    let lead = case.lead_org.unwrap();
+    let ends = |closed_code| CompleteCase { closed_code: Some(closed_code), ..CompleteCase::default() };
+    let refused = case.clone().complete(ends(ClosedCode::Unfounded), &world.official(lead));
+    assert_eq!(guard(refused), "application_needed");
+    let told = case.clone().complete(ends(ClosedCode::Explained), &world.official(lead)).unwrap().case;
+    assert_eq!(told.closed_code, Some(ClosedCode::Explained), "how to apply");
+    assert!(case.complete(done(), &world.official(lead)).is_ok());
+}
+
+#[test]
 fn silence_after_the_list_leaves_on_record_that_nothing_came() {
     let mut world = World::new();
     let register = RegisterCase { item_code: Some("licence".into()), ..world.register() };

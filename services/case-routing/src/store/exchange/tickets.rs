@@ -1,6 +1,6 @@
 //! Tickets: taken and told of with their cases, found by number, shown to operators. A ticket's row is only ever locked after its
 //! case's, or that of the case which its own was merged into, so that commands on cases and pushes never wait for each other in a
-//! ring; a delivery locks the ticket alone.
+//! ring; a delivery locks the ticket alone, unless it is a referral's, of which the case may have to hear.
 
 use chassis::{Error, Result, Timestamp, db::cached};
 use diesel::{
@@ -334,6 +334,44 @@ pub async fn others_returned(conn: &mut AsyncPgConnection, case: CaseId, but: Ti
     .get_result(conn)
     .await?;
     Ok(row.alone)
+}
+
+#[derive(QueryableByName)]
+struct GivenUpRow {
+    #[diesel(sql_type = Bool)]
+    given_up: bool,
+}
+
+/// Whether a referral of a case is given up, and is not there; the case is locked.
+pub async fn has_given_up(conn: &mut AsyncPgConnection, case: CaseId) -> Result<bool> {
+    let row: GivenUpRow = cached(
+        "SELECT EXISTS (SELECT 1 FROM external_tickets t JOIN ticket_changes c ON c.ticket_id = t.ticket_id \
+         WHERE t.case_id = $1 AND t.direction = 'out' AND t.sync_state = 'failed' AND NOT t.maybe_there \
+         AND c.kind = 'referral' AND c.delivered_at IS NULL) AS given_up",
+    )
+    .bind::<SqlUuid, _>(case.0)
+    .get_result(conn)
+    .await?;
+    Ok(row.given_up)
+}
+
+#[derive(QueryableByName)]
+struct CaseRow {
+    #[diesel(sql_type = SqlUuid)]
+    case_id: Uuid,
+}
+
+/// The cases of those referrals among tickets of which a delivery was tried.
+pub async fn tried(conn: &mut AsyncPgConnection, ids: &[Uuid]) -> Result<Vec<CaseId>> {
+    use diesel::sql_types::Array;
+    let rows: Vec<CaseRow> = cached(
+        "SELECT DISTINCT case_id FROM external_tickets WHERE ticket_id = ANY ($1) AND direction = 'out' \
+         AND (attempts > 0 OR in_hand)",
+    )
+    .bind::<Array<SqlUuid>, _>(ids)
+    .load(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| CaseId(row.case_id)).collect())
 }
 
 /// Gives a referral the number that the other system has for it; another one stays.
