@@ -93,13 +93,16 @@ apt_install() {
     case " ${missing[*]} " in *" rabbitmq-server "*) stay_off rabbitmq-server.service $epmd ;; esac
 }
 
-# The folder with initdb and postgres: the one that is named, the newest of Debian's, or the one on PATH.
+# The folder with initdb and postgres: the one that is named, the newest of Debian's that has both (a client alone has neither), or
+# the one on PATH.
 postgres_bin() {
-    local dir=${JIANGHAN_PG_BIN:-}
+    local dir=${JIANGHAN_PG_BIN:-} newest=
     [ -z "$dir" ] || { printf '%s\n' "$dir"; return; }
-    dir=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -n 1)
-    if [ -n "$dir" ] && [ -x "$dir/initdb" ]; then
-        printf '%s\n' "$dir"
+    while read -r dir; do
+        if [ -x "$dir/initdb" ] && [ -x "$dir/postgres" ]; then newest=$dir; fi
+    done < <(printf '%s\n' /usr/lib/postgresql/*/bin | sort -V)
+    if [ -n "$newest" ]; then
+        printf '%s\n' "$newest"
     elif have initdb; then
         dirname "$(readlink -f "$(command -v initdb)")"
     else

@@ -31,6 +31,8 @@ def check_manifests(documents, whole_suite=False):
             yield f"{name_of(document)}: {finding}"
     yield from selectors(documents)
     yield from references(documents)
+    yield from hooks(documents)
+    yield from settings(documents)
     if whole_suite:
         yield from addresses(documents)
 
@@ -102,8 +104,11 @@ def careful(document, pod):
                 yield "is probed on a port it does not have"
             if "grpc" in probe and probe["grpc"]["port"] not in port_names.values():
                 yield "is probed on a port it does not have"
-    if document["kind"] == "Deployment" and pod["terminationGracePeriodSeconds"] < 30:
-        yield "is killed before it can drain"
+    if document["kind"] == "Deployment":
+        # A process stops within 25 seconds after SIGTERM, which it gets when the wait before is over.
+        waits = max(container["lifecycle"]["preStop"]["sleep"]["seconds"] for container in pod["containers"])
+        if pod["terminationGracePeriodSeconds"] < waits + 27:
+            yield "is killed before it can drain"
 
 
 def selectors(documents):
@@ -174,6 +179,38 @@ def references(documents):
                     ports = {port["name"] for port in service["spec"]["ports"]} if service else set()
                     if path["backend"]["service"]["port"]["name"] not in ports:
                         yield f"{name_of(document)}: leads to no port of the release"
+
+
+def hooks(documents):
+    """A Job that runs before the release is upgraded finds what it needs: nothing of it is there yet but other hooks."""
+    jobs = [(d, t) for d, t in pods(documents) if d["kind"] == "Job"]
+    policies = [d for d in documents if d["kind"] == "NetworkPolicy"]
+    for document, template in jobs:
+        if template["spec"].get("serviceAccountName") != "default":
+            yield f"{name_of(document)}: runs as a ServiceAccount that may not be there yet"
+        labels = template["metadata"]["labels"]
+        own = [p for p in policies if selects(p["spec"]["podSelector"]["matchLabels"], labels)]
+        # A policy is there where the Deployment has one.
+        if policies and len(own) != 1:
+            yield f"{name_of(document)}: is under {len(own)} NetworkPolicies, not one"
+        hook = document["metadata"]["annotations"]
+        for policy in own:
+            before = policy["metadata"].get("annotations", {})
+            if before.get("helm.sh/hook") != hook["helm.sh/hook"]:
+                yield f"{name_of(policy)}: is not made when {name_of(document)} is"
+            if int(before.get("helm.sh/hook-weight", 0)) >= int(hook.get("helm.sh/hook-weight", 0)):
+                yield f"{name_of(policy)}: is not made before {name_of(document)}"
+            if before.get("helm.sh/hook-delete-policy") != "before-hook-creation":
+                yield f"{name_of(policy)}: may be gone while {name_of(document)} runs"
+
+
+def settings(documents):
+    """Numbers of a values file are floats to Helm: a million must not become 1e+06, which no service reads."""
+    for document in documents:
+        if document["kind"] == "ConfigMap":
+            for name, value in document["data"].items():
+                if re.fullmatch(r"[-+.\d]+e\+\d+", value):
+                    yield f"{name_of(document)}: {name} is {value}"
 
 
 def addresses(documents):

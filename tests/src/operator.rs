@@ -9,11 +9,17 @@ use tokio::process::Command;
 use crate::World;
 
 impl World {
-    /// `jianghan …` to its end. It finds the world by the accounts file.
+    /// `jianghan …` to its end. It finds the world by the accounts file, its databases and its key as the services do.
     pub async fn operates(&self, arguments: &[&str]) -> Output {
-        let accounts = self.launched.lock().await.accounts_path.clone();
         let mut command = Command::new(&self.binary);
-        command.args(arguments).env("JIANGHAN_ACCOUNTS", accounts).kill_on_drop(true);
+        command.args(arguments).kill_on_drop(true);
+        {
+            let launched = self.launched.lock().await;
+            let server = launched.postgres.as_ref().expect("the world has its own PostgreSQL");
+            command.env("JIANGHAN_ACCOUNTS", &launched.accounts_path);
+            command.env("JIANGHAN_DATABASE_URL", server.url_template());
+            command.env("JIANGHAN_KEY_FILE", &launched.key_path);
+        }
         command.output().await.expect("the operator's binary runs")
     }
 

@@ -5,7 +5,7 @@ use std::{
     net::{Ipv4Addr, TcpListener},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    process::Stdio,
+    process::{ExitStatus, Stdio},
     time::Duration,
 };
 
@@ -60,9 +60,9 @@ pub fn database_rests(data: &Path) -> bool {
     !data.join("postgres/pg/postmaster.pid").exists()
 }
 
-/// A suite that came up and waits for Ctrl-C.
+/// A suite that came up, and waits for Ctrl-C or plays.
 pub struct Up {
-    /// What it said until it waited.
+    /// What it said until then.
     pub said: Vec<String>,
     child: Child,
     log: PathBuf,
@@ -72,14 +72,19 @@ pub struct Up {
 
 impl Up {
     /// Runs the command until it says that it waits; what it says to people in trouble goes to `log`.
-    pub async fn start(mut command: Command, log: PathBuf) -> Self {
+    pub async fn start(command: Command, log: PathBuf) -> Self {
+        Self::until("Ctrl-C", command, log).await
+    }
+
+    /// Runs the command until a line that it says has these words.
+    pub async fn until(words: &str, mut command: Command, log: PathBuf) -> Self {
         command.stdout(Stdio::piped()).stderr(fs::File::create(&log).expect("a log"));
         let mut child = command.spawn().expect("it runs");
         let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
         let mut said = Vec::new();
         let ready = async {
             while let Some(line) = lines.next_line().await.expect("text") {
-                if line.contains("Ctrl-C") {
+                if line.contains(words) {
                     return true;
                 }
                 said.push(line);
@@ -99,7 +104,12 @@ impl Up {
 
     /// Told to stop before, it ends with success.
     pub async fn ends_well(mut self) {
-        let ended = timeout(PATIENCE, self.child.wait()).await.expect("it stops").expect("it is waited for");
+        let ended = self.ends().await;
         assert!(ended.success(), "{ended}: {}", fs::read_to_string(&self.log).unwrap_or_default());
+    }
+
+    /// How it ends, told to stop before.
+    pub async fn ends(&mut self) -> ExitStatus {
+        timeout(PATIENCE, self.child.wait()).await.expect("it stops").expect("it is waited for")
     }
 }

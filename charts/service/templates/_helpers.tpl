@@ -22,6 +22,21 @@ app.kubernetes.io/name: {{ include "service.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
+{{/* The migrate Job, its policy and what picks out its pods: never the selector's labels. */}}
+{{- define "service.migrateName" -}}
+{{- printf "%s-migrate" (include "service.fullname" . | trunc 55 | trimSuffix "-") -}}
+{{- end -}}
+
+{{- define "service.migrateSelectorLabels" -}}
+app.kubernetes.io/name: {{ include "service.name" . }}-migrate
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "service.migrateLabels" -}}
+{{ include "service.migrateSelectorLabels" . }}
+{{ include "service.commonLabels" . }}
+{{- end -}}
+
 {{/* What every object of the release carries besides its name. */}}
 {{- define "service.commonLabels" -}}
 app.kubernetes.io/part-of: jianghan
@@ -51,6 +66,15 @@ helm.sh/chart: {{ printf "service-%s" .Chart.Version | replace "+" "_" }}
 {{- printf "%s-config" (include "service.fullname" . | trunc 55 | trimSuffix "-") -}}
 {{- end -}}
 
+{{/* A value as text. Numbers of a values file are floats to Helm, which writes a million as 1e+06. */}}
+{{- define "service.text" -}}
+{{- if and (kindIs "float64" .) (eq (toString .) (int64 . | float64 | toString)) -}}
+{{- int64 . -}}
+{{- else -}}
+{{- toString . -}}
+{{- end -}}
+{{- end -}}
+
 {{/* Settings that are not secret, as a map of environment variables. */}}
 {{- define "service.environment" -}}
 JIANGHAN_LOG: {{ .Values.global.log | quote }}
@@ -74,7 +98,7 @@ JIANGHAN_ADDR_{{ $peer | replace "-" "_" | upper }}: {{ printf "http://%s-%s:%d"
 JIANGHAN_CONFIG: /etc/jianghan/config/jianghan.toml
 {{- end }}
 {{- range $name, $value := .Values.env }}
-{{ $name }}: {{ $value | toString | quote }}
+{{ $name }}: {{ include "service.text" $value | quote }}
 {{- end }}
 {{- end -}}
 
@@ -118,6 +142,28 @@ capabilities:
             - key: {{ $reference.key }}
               path: {{ $variable | lower | trimSuffix "_file" }}
       {{- end }}
+{{- end -}}
+
+{{/* Rules of a NetworkPolicy for what is outside the release: names, and the ports that are named. */}}
+{{- define "service.egressOutside" -}}
+# Names.
+- ports:
+    - port: 53
+      protocol: UDP
+    - port: 53
+      protocol: TCP
+{{- with .Values.networkPolicy.egressPorts }}
+# Databases, broker and collector.
+- ports:
+    {{- range . }}
+    - port: {{ int . }}
+      protocol: TCP
+    {{- end }}
+  {{- with $.Values.networkPolicy.egressTo }}
+  to:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+{{- end }}
 {{- end -}}
 
 {{/* Registry credentials of the pod. */}}

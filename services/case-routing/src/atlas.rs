@@ -115,7 +115,7 @@ impl World {
             merged: merged.collect(),
             orgs: nodes.collect(),
             edges: edges.collect(),
-            fallback: by_code.get(lists.fallback_org.as_str()).copied(),
+            fallback: last_resort(&lists, &topology).map(|org| OrgId(org.id)),
             verifiers: verifiers.iter().map(|org| OrgId(org.id)).collect(),
             joint_body: by_code.get(settings.joint_body.as_str()).copied(),
             hours: Some((in_force.calendar.clone(), hours.clone())),
@@ -178,10 +178,16 @@ impl World {
         self.topology.path(self.open_unit(unit))
     }
 
-    /// The unit that the lists are of: where the organisation of last resort sits.
+    /// The unit that the lists are of: where the organisation of last resort sits that they name; else the only district that
+    /// there is, so that they can be changed there.
     pub fn district(&self) -> Option<Arc<[uuid::Uuid]>> {
-        let fallback = self.topology.org_by_code(&self.lists.fallback_org)?;
-        self.topology.path(fallback.unit_id)
+        let named = self.topology.org_by_code(&self.lists.fallback_org);
+        self.topology.path(named.map(|org| org.unit_id).or_else(|| only_district(&self.topology))?)
+    }
+
+    /// Whether units are known, but not the organisation of last resort that the lists name.
+    fn lacks_last_resort(&self) -> bool {
+        !self.topology.is_empty() && self.topology.org_by_code(&self.lists.fallback_org).is_none()
     }
 
     /// The version of the list that decides about a place (root → leaf) at an instant; ended ones too.
@@ -229,6 +235,25 @@ impl World {
             shape: self.shape,
         }
     }
+}
+
+/// The organisation of last resort: the one that the lists name. Where there is none of that code, as with shipped lists in another
+/// district, the government of the only district that there is.
+fn last_resort(lists: &Lists, topology: &Topology) -> Option<Arc<Organization>> {
+    topology.org_by_code(&lists.fallback_org).or_else(|| {
+        let mut there = topology.orgs_at(only_district(topology)?).iter();
+        there.find(|org| org.kind == OrganizationKind::Government && org.valid_to.is_none()).cloned()
+    })
+}
+
+/// The district that is in force, if it is the only one.
+fn only_district(topology: &Topology) -> Option<uuid::Uuid> {
+    let in_force = |unit: &&Arc<Unit>| {
+        unit.kind == topology::UnitKind::District && unit.state == topology::UnitState::Active
+    };
+    let mut districts = topology.units().filter(in_force);
+    let district = districts.next()?;
+    districts.next().is_none().then_some(district.id)
 }
 
 /// The entries as the domain has them; those that name an organisation which the topology does not know are left out.
@@ -352,15 +377,36 @@ impl Atlas {
         pause: Duration,
         stop: CancellationToken,
     ) -> Result<()> {
+        let mut rounds = 0_u32;
         loop {
             if let Err(error) = self.count(&db).await {
                 tracing::warn!(error = %error.chain(), "open work could not be counted");
             }
+            rounds = self.tell_of_last_resort(rounds);
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
                 () = tokio::time::sleep(pause) => {}
             }
         }
+    }
+
+    /// Tells the operator once when the lists name an organisation of last resort that there is not. Not in the first of such `rounds`:
+    /// at the first start organisations come after their units.
+    fn tell_of_last_resort(&self, rounds: u32) -> u32 {
+        let world = self.world();
+        if !world.lacks_last_resort() {
+            return 0;
+        }
+        if rounds == 1 {
+            let instead = last_resort(&world.lists, &world.topology);
+            let instead = instead.map_or_else(|| "nobody".to_owned(), |org| org.code.clone());
+            tracing::error!(
+                named = %world.lists.fallback_org,
+                %instead,
+                "the responsibility list ([fallback] in seed/responsibility.toml) names an organisation of last resort that there is not"
+            );
+        }
+        rounds.saturating_add(1)
     }
 
     async fn count(&self, db: &Db) -> Result<()> {

@@ -28,6 +28,9 @@ enum Command {
     Key(commands::key::Args),
     /// Put the demonstration district into identity's database, once, and write its accounts file.
     Seed(commands::seed::Args),
+    /// Check and export the record of who looked at personal data, in identity's database (JIANGHAN_DATABASE_URL) with its key
+    /// (JIANGHAN_KEY_FILE).
+    Audit(commands::audit::Args),
     /// Play residents and everybody who serves them against a running suite, over its gRPC API only.
     Simulate(commands::simulate::Args),
     /// Compare what the services hold with one another; exit 1 if anything differs.
@@ -81,6 +84,7 @@ fn main() -> ExitCode {
             Command::Migrate(args) => commands::serve::migrate(args).await,
             Command::Key(args) => commands::key::run(&args),
             Command::Seed(args) => commands::seed::run(args).await,
+            Command::Audit(args) => commands::audit::run(args).await,
             Command::Simulate(args) => commands::simulate::run(args).await,
             Command::Reconcile(args) => commands::reconcile::run(args).await,
             Command::Import(args) => commands::import::run(args).await,

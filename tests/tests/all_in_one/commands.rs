@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use chrono::{SecondsFormat, TimeDelta};
 use jianghan::{scenario::Scenario, simulate::lead_task};
-use proto::case_routing::v1::AssignmentStatus;
+use proto::{case_routing::v1::AssignmentStatus, identity::v1::FindPersonRequest};
 use serde_json::{Value, json};
 use tests::{
     World,
@@ -50,6 +50,7 @@ fn every_command_that_looks_at_a_running_suite_answers() {
         exchange(world).await;
         calendar(world).await;
         key(world, dir.path()).await;
+        audit(world, dir.path()).await;
 
         for what in ["dead", "parked"] {
             let told = world.is_told_well(&["events", what]).await;
@@ -166,6 +167,42 @@ async fn key(world: &World, dir: &Path) {
     assert!(!well, "{told}");
     assert_eq!(told["created"], false, "{told}");
     assert_eq!(fs::read(&file).expect("the key"), made);
+}
+
+/// Who looked at personal data: whole, changed by hand, and as it was again.
+async fn audit(world: &World, dir: &Path) {
+    // Whoever looks leaves an entry, also for nobody.
+    let request = FindPersonRequest { phone: "13900000000".into(), ..Default::default() };
+    let request = world.window(COMMUNITY).asks(request).await;
+    world.suite.people().find_person(request).await.expect_err("nobody has it");
+    let told = world.is_told_well(&["audit", "check"]).await;
+    assert!(told["whole"] == true && some(&told["entries"]), "{told}");
+    let newest = told["entries"].as_i64().expect("the newest");
+    let head = told["head"].as_str().expect("its hash").to_owned();
+
+    let file = dir.join("audit.jsonl");
+    let out = world.is_told_well(&["audit", "export", "--out", text(&file)]).await;
+    assert_eq!(out["entries"], newest, "{out}");
+    let lines = fs::read_to_string(&file).expect("the file");
+    let last: Value = serde_json::from_str(lines.lines().last().expect("an entry")).expect("JSON");
+    assert_eq!((&last["seq"], &last["action"]), (&json!(newest), &json!("FindPerson")), "{last}");
+    assert_eq!(last["decision"], "deny", "{last}");
+    let behind = (newest - 1).to_string();
+    let printed = world.operates(&["audit", "export", "--after", &behind]).await.stdout;
+    let printed = String::from_utf8(printed).expect("text");
+    assert_eq!(printed.lines().count(), 2, "{printed}");
+    assert!(printed.starts_with("seq,at,") && printed.contains(",FindPerson,"), "{printed}");
+
+    let identity = Tables::of(world, "identity").await.expect("the database");
+    let edit = "UPDATE audit_entries SET role = role + $2 WHERE seq = $1";
+    identity.forge("ALTER TABLE audit_entries DISABLE TRIGGER USER", &[]).await;
+    identity.forge(edit, &[&newest, &1_i16]).await;
+    let (told, well) = world.is_told(&["audit", "check"]).await;
+    assert!(!well, "{told}");
+    assert_eq!(told, json!({ "whole": false, "broken_at": newest, "cause": "was edited" }));
+    identity.forge(edit, &[&newest, &-1_i16]).await;
+    identity.forge("ALTER TABLE audit_entries ENABLE TRIGGER USER", &[]).await;
+    world.is_told_well(&["audit", "check", "--head", &head]).await;
 }
 
 const BACK: &str =

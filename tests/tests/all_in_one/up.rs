@@ -1,5 +1,5 @@
 //! The first command an operator gives, with its own binary: the whole suite on an empty folder, the day of 300 requests and every
-//! scenario, stopped by itself; then again on what is there, which plays nothing, stopped as Ctrl-C does.
+//! scenario, stopped by itself; then again on what is there, which plays nothing, stopped as Ctrl-C does; and stopped while it plays.
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Stdio, time::Duration};
 
@@ -133,5 +133,15 @@ fn a_second_start_finds_the_data_of_the_first_and_neither_leaves_a_process() {
         second.ends_well().await;
         is_left_alone(&data);
         assert_eq!(kept, (secret(&accounts), secret(&key)), "accounts and key are those of the first start");
+
+        // Stopped before the day was played to its end, it says that it did not do what it was asked for.
+        fs::remove_file(&day).expect("as if it had never been played");
+        let mut third = up(binary, &data, port);
+        third.arg("--exit");
+        let mut third = Up::until("playing a day", third, folder.path().join("third.log")).await;
+        kill(third.pid(), Signal::SIGTERM).expect("told to stop");
+        assert_eq!(third.ends().await.code(), Some(1));
+        is_left_alone(&data);
+        assert!(!day.exists(), "half a day has no figures");
     });
 }

@@ -12,6 +12,7 @@ use chassis::{
         responsibility_service_client::ResponsibilityServiceClient,
     },
     testing::Persona,
+    topology::Changes,
 };
 use tonic::{Code, Status};
 
@@ -136,6 +137,32 @@ async fn catalogue_and_list_go_out_and_come_in_without_a_difference() {
         assert_eq!((found.rows, found.unchanged), (out.rows, out.rows));
     }
     assert_eq!(desk.versions().await, [(1, pb::ListState::InForce)], "nothing was drafted");
+    d.service.stop().await;
+}
+
+#[tokio::test]
+async fn lists_that_name_the_government_of_another_district_are_changed_in_this_one_all_the_same() {
+    let rename = |topology: &mut Changes| {
+        let gov = topology.orgs.iter_mut().find(|org| org.code == "gov:420103").unwrap();
+        gov.code = "gov:420199".into();
+    };
+    let d = District::start_with(rename, "sweep_ms", 1_000).await;
+    let mut desk = Desk::of(&d);
+    assert!(desk.import(NEW).await.unwrap().problems.is_empty());
+    desk.activate(2, "").await.unwrap();
+    let list = "rule_id,item_code,part,org_code,basis_doc\nN-1,CJ-0999,lead,gov:420199,清单\n";
+    let drafted = desk.import_list(list).await;
+    assert_eq!((drafted.problems, drafted.added), (vec![], 1));
+
+    // What nobody is competent for goes to it, too: no department is in these tests.
+    let request = pb::ExplainRouteRequest {
+        item_code: "CJ-0101".into(),
+        unit_id: d.community.to_string(),
+        ..Default::default()
+    };
+    let mut window = IntakeServiceClient::new(d.service.call_as(&d.window()));
+    let decision = window.explain_route(request).await.unwrap().into_inner().decision.unwrap();
+    assert_eq!(decision.lead_org_id, d.gov.to_string());
     d.service.stop().await;
 }
 

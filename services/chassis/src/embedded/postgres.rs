@@ -12,7 +12,6 @@ use std::{
 use anyhow::{Context, bail};
 use nix::{sys::signal::Signal, unistd::User};
 
-pub use self::programs::check_installed;
 use self::programs::find_binaries;
 use super::child::{self, Child};
 
@@ -93,10 +92,10 @@ impl Postgres {
     /// Starts a cluster, making it first when the folder is new. Gives back once it answers.
     ///
     /// # Errors
-    /// In one clear sentence: PostgreSQL is not installed, the folder is out of reach or in use, the server did not
-    /// come up (with the end of its log).
+    /// In one clear sentence: PostgreSQL is not installed, or not of the version that made the cluster, the folder is out of reach
+    /// or in use, the server did not come up (with the end of its log).
     pub async fn start(options: Options) -> anyhow::Result<Self> {
-        let bin = find_binaries()?;
+        let bin = find_binaries(&data(&options.dir))?;
         let user = child::server_user(&USERS, PACKAGE)?;
         std::fs::create_dir_all(&options.dir)
             .with_context(|| format!("cannot make the folder {}", options.dir.display()))?;
@@ -182,7 +181,7 @@ impl Postgres {
     }
 
     fn data(&self) -> PathBuf {
-        self.options.dir.join("pg")
+        data(&self.options.dir)
     }
 
     fn log(&self) -> PathBuf {
@@ -336,6 +335,11 @@ impl Postgres {
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     }
+}
+
+/// The cluster in a folder.
+fn data(dir: &Path) -> PathBuf {
+    dir.join("pg")
 }
 
 /// Whether a process is attached to the segment that a lock file names (its seventh line: key and id).

@@ -1,6 +1,10 @@
 //! A private cluster that is killed, restarted and started a second time.
 
-use super::{making::is_mount_point, programs::check_version, *};
+use super::{
+    making::is_mount_point,
+    programs::{check_maker, check_version, chosen, made_by, version_in},
+    *,
+};
 
 async fn count(server: &Postgres) -> i64 {
     let (client, connection) =
@@ -69,7 +73,7 @@ fn unmade(options: Options) -> Postgres {
     let user = child::server_user(&USERS, PACKAGE).unwrap();
     let socket_dir = child::short_dir(user.as_ref()).unwrap();
     std::fs::create_dir_all(&options.dir).unwrap();
-    Postgres { bin: find_binaries().unwrap(), options, user, socket_dir, child: None }
+    Postgres { bin: find_binaries(&data(&options.dir)).unwrap(), options, user, socket_dir, child: None }
 }
 
 #[test]
@@ -125,8 +129,9 @@ fn two_starts_on_one_new_folder_make_one_cluster() {
 async fn a_cluster_that_does_not_read_our_settings_is_left_alone() {
     let options = Options::throw_away(false);
     let data = options.dir.join("pg");
+    let installed = version_in(&find_binaries(&data).unwrap()).unwrap();
     std::fs::create_dir_all(&data).unwrap();
-    std::fs::write(data.join("PG_VERSION"), "15\n").unwrap();
+    std::fs::write(data.join("PG_VERSION"), format!("{installed}\n")).unwrap();
     std::fs::write(data.join("postgresql.conf"), "#include 'jianghan.conf'\n").unwrap();
     let error = Postgres::start(options).await.unwrap_err().to_string();
     assert!(error.starts_with(&format!("{} is no cluster of jianghan's", data.display())), "{error}");
@@ -146,6 +151,40 @@ fn a_server_that_is_too_old_is_refused_by_its_version() {
         let error = check_version(told, dir).unwrap_err().to_string();
         assert!(error.starts_with("PostgreSQL 15 or newer is needed") && error.contains(version), "{error}");
     }
+}
+
+#[test]
+fn the_version_that_made_the_cluster_is_chosen_and_of_others_the_newest_that_is_complete() {
+    let folder = std::env::temp_dir().join(format!("jh-versions-{}", crate::clock::new_id().simple()));
+    let (tree, data) = (folder.join("postgresql"), folder.join("pg"));
+    let bin = |version: &str| tree.join(version).join("bin");
+    let programs = |dir: &Path, names: &[&str]| {
+        std::fs::create_dir_all(dir).unwrap();
+        for name in names {
+            std::fs::write(dir.join(name), "").unwrap();
+        }
+    };
+    for version in ["9.6", "15", "16"] {
+        programs(&bin(version), &["initdb", "postgres", "psql"]);
+    }
+    programs(&bin("17"), &["psql"]); // a client alone
+    let path = Some(folder.join("bin"));
+
+    assert_eq!(chosen(&tree, path.clone(), None), Some(bin("16")));
+    std::fs::create_dir(&data).unwrap();
+    assert_eq!(made_by(&data), None);
+    std::fs::write(data.join("PG_VERSION"), "15\n").unwrap();
+    assert_eq!(chosen(&tree, path.clone(), made_by(&data)), Some(bin("15")));
+    assert_eq!(chosen(&tree, path.clone(), Some(17)), path, "which may be of that version");
+    assert_eq!(chosen(&tree, None, Some(17)), Some(bin("16")), "which is refused, see below");
+    assert_eq!(chosen(&folder.join("none"), path.clone(), None), path);
+    assert_eq!(chosen(&folder.join("none"), None, None), None);
+
+    assert!(check_maker(None, 16, &tree, &data).is_ok() && check_maker(Some(15), 15, &tree, &data).is_ok());
+    let error = check_maker(Some(15), 16, &tree, &data).unwrap_err().to_string();
+    let said = format!("{} was made by PostgreSQL 15, and the one in", data.display());
+    assert!(error.starts_with(&said) && error.contains("JIANGHAN_PG_BIN"), "{error}");
+    std::fs::remove_dir_all(&folder).unwrap();
 }
 
 #[test]

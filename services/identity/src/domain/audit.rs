@@ -4,11 +4,17 @@
 use chassis::Timestamp;
 use uuid::Uuid;
 
+/// Number and hash of an entry, such as the newest.
+pub type Head = (i64, [u8; 32]);
+
 /// Hash before the first entry.
 pub const GENESIS: [u8; 32] = [0; 32];
 
 /// Purpose of the key of the chain.
 pub const KEY: &str = "audit chain";
+
+/// Why an entry is not as it was written.
+pub const EDITED: &str = "was edited";
 
 /// What was answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,26 +82,33 @@ pub struct Fault {
 
 impl Entry {
     /// Chains an access behind `previous` with the keyed hash `mac`.
-    pub fn chain(previous: Option<(i64, [u8; 32])>, access: Access, mac: impl Fn(&[u8]) -> [u8; 32]) -> Self {
+    pub fn chain(previous: Option<Head>, access: Access, mac: impl Fn(&[u8]) -> [u8; 32]) -> Self {
         let (seq, prev_hash) = previous.map_or((1, GENESIS), |(seq, hash)| (seq + 1, hash));
         let hash = mac(&canonical(seq, &prev_hash, &access));
         Self { seq, access, prev_hash, hash }
     }
 }
 
-/// Checks a whole chain in order, and its head against one noted elsewhere.
-///
-/// # Errors
-/// The first fault.
-pub fn verify<'a>(
-    entries: impl IntoIterator<Item = &'a Entry>,
-    noted_head: Option<(i64, [u8; 32])>,
-    mac: impl Fn(&[u8]) -> [u8; 32],
-) -> Result<(), Fault> {
-    let mut previous: Option<(i64, [u8; 32])> = None;
-    let mut head_seen = noted_head.is_none();
-    for entry in entries {
-        let (last, hash) = previous.unwrap_or((0, GENESIS));
+/// A chain that is checked entry by entry, in order, and its head against one noted elsewhere.
+#[derive(Debug)]
+pub struct Check {
+    previous: Option<Head>,
+    noted: Option<Head>,
+    noted_seen: bool,
+}
+
+impl Check {
+    /// Before the first entry.
+    pub fn new(noted: Option<Head>) -> Self {
+        Self { previous: None, noted, noted_seen: noted.is_none() }
+    }
+
+    /// Takes the next entry.
+    ///
+    /// # Errors
+    /// The first fault; nothing behind it is worth a look.
+    pub fn take(&mut self, entry: &Entry, mac: impl Fn(&[u8]) -> [u8; 32]) -> Result<(), Fault> {
+        let (last, hash) = self.previous.unwrap_or((0, GENESIS));
         if entry.seq != last + 1 {
             return Err(Fault { seq: last + 1, cause: "an entry is missing or out of order" });
         }
@@ -103,23 +116,29 @@ pub fn verify<'a>(
             return Err(Fault { seq: entry.seq, cause: "does not continue the entry before" });
         }
         if entry.hash != mac(&canonical(entry.seq, &entry.prev_hash, &entry.access)) {
-            return Err(Fault { seq: entry.seq, cause: "was edited" });
+            return Err(Fault { seq: entry.seq, cause: EDITED });
         }
-        if let Some((seq, noted)) = noted_head
+        if let Some((seq, noted)) = self.noted
             && seq == entry.seq
         {
             if noted != entry.hash {
                 return Err(Fault { seq, cause: "is not the entry that was noted" });
             }
-            head_seen = true;
+            self.noted_seen = true;
         }
-        previous = Some((entry.seq, entry.hash));
+        self.previous = Some((entry.seq, entry.hash));
+        Ok(())
     }
-    match noted_head {
-        Some(_) if !head_seen => {
-            Err(Fault { seq: previous.map_or(1, |(seq, _)| seq + 1), cause: "the chain was cut" })
+
+    /// Behind the last entry; gives which that is.
+    ///
+    /// # Errors
+    /// The chain ends before the entry that was noted.
+    pub fn end(self) -> Result<Option<Head>, Fault> {
+        if self.noted_seen {
+            return Ok(self.previous);
         }
-        _ => Ok(()),
+        Err(Fault { seq: self.previous.map_or(1, |(seq, _)| seq + 1), cause: "the chain was cut" })
     }
 }
 
@@ -152,6 +171,14 @@ mod tests {
 
     fn mac(bytes: &[u8]) -> [u8; 32] {
         Sha256::digest([b"key", bytes].concat()).into()
+    }
+
+    fn verify(entries: &[Entry], noted: Option<Head>, mac: impl Fn(&[u8]) -> [u8; 32]) -> Result<(), Fault> {
+        let mut check = Check::new(noted);
+        for entry in entries {
+            check.take(entry, &mac)?;
+        }
+        check.end().map(drop)
     }
 
     fn chain(count: usize) -> Vec<Entry> {

@@ -9,7 +9,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
 use super::{Limit, corrupt};
-use crate::domain::audit::{Access, Decision, Entry, Fault, KEY, verify};
+use crate::domain::audit::{Access, Check, Decision, EDITED, Entry, Fault, Head, KEY};
 
 /// Key of the advisory lock of the chain.
 const CHAIN_LOCK: i64 = 0x6175_6469;
@@ -18,7 +18,7 @@ const CHAIN_LOCK: i64 = 0x6175_6469;
 const PAGE: Limit = 5_000;
 
 #[derive(QueryableByName)]
-struct Head {
+struct Newest {
     #[diesel(sql_type = BigInt)]
     seq: i64,
     #[diesel(sql_type = Bytea)]
@@ -84,12 +84,14 @@ impl TryFrom<Row> for Entry {
 /// Appends an access to the chain, in the caller's transaction.
 pub async fn append(conn: &mut AsyncPgConnection, crypto: &Crypto, access: Access) -> Result<()> {
     cached("SELECT pg_advisory_xact_lock($1)").bind::<BigInt, _>(CHAIN_LOCK).execute(conn).await?;
-    let head: Option<Head> = cached("SELECT seq, hash FROM audit_entries ORDER BY seq DESC LIMIT 1")
+    let newest: Option<Newest> = cached("SELECT seq, hash FROM audit_entries ORDER BY seq DESC LIMIT 1")
         .get_result(conn)
         .await
         .optional()?;
-    let previous = match head {
-        Some(head) => Some((head.seq, <[u8; 32]>::try_from(head.hash).map_err(|_| corrupt("audit hash"))?)),
+    let previous = match newest {
+        Some(newest) => {
+            Some((newest.seq, <[u8; 32]>::try_from(newest.hash).map_err(|_| corrupt("audit hash"))?))
+        }
         None => None,
     };
     let entry = Entry::chain(previous, access, |bytes| crypto.blind_index(KEY, bytes));
@@ -116,27 +118,50 @@ pub async fn append(conn: &mut AsyncPgConnection, crypto: &Crypto, access: Acces
 
 /// Every entry, in order.
 pub async fn entries(conn: &mut AsyncPgConnection) -> Result<Vec<Entry>> {
-    let (mut all, mut after) = (Vec::new(), i64::MIN);
+    let mut all: Vec<Entry> = Vec::new();
     loop {
-        let rows: Vec<Row> = cached("SELECT * FROM audit_entries WHERE seq > $1 ORDER BY seq LIMIT $2")
-            .bind::<BigInt, _>(after)
-            .bind::<BigInt, _>(PAGE)
-            .load(conn)
-            .await?;
-        let Some(last) = rows.last() else { return Ok(all) };
-        after = last.seq;
-        for row in rows {
-            all.push(Entry::try_from(row)?);
+        let next = page(conn, all.last().map_or(i64::MIN, |entry| entry.seq)).await?;
+        if next.is_empty() {
+            return Ok(all);
         }
+        all.extend(next);
     }
 }
 
-/// Checks the whole chain against a head noted elsewhere. The inner result is the first fault.
+/// Entries behind a number, in order, as many as are read at once; none behind the last.
+pub async fn page(conn: &mut AsyncPgConnection, after: i64) -> Result<Vec<Entry>> {
+    rows(conn, after).await?.into_iter().map(Entry::try_from).collect()
+}
+
+async fn rows(conn: &mut AsyncPgConnection, after: i64) -> Result<Vec<Row>> {
+    Ok(cached("SELECT * FROM audit_entries WHERE seq > $1 ORDER BY seq LIMIT $2")
+        .bind::<BigInt, _>(after)
+        .bind::<BigInt, _>(PAGE)
+        .load(conn)
+        .await?)
+}
+
+/// Checks the whole chain, page by page, against a head noted elsewhere. The inner result is the newest entry, or the first fault.
 pub async fn check(
     conn: &mut AsyncPgConnection,
     crypto: &Crypto,
-    noted_head: Option<(i64, [u8; 32])>,
-) -> Result<std::result::Result<(), Fault>> {
-    let entries = entries(conn).await?;
-    Ok(verify(&entries, noted_head, |bytes| crypto.blind_index(KEY, bytes)))
+    noted: Option<Head>,
+) -> Result<std::result::Result<Option<Head>, Fault>> {
+    let (mut check, mut after) = (Check::new(noted), i64::MIN);
+    loop {
+        let rows = rows(conn, after).await?;
+        let Some(last) = rows.last() else { return Ok(check.end()) };
+        after = last.seq;
+        for row in rows {
+            let seq = row.seq;
+            let taken = match Entry::try_from(row) {
+                Ok(entry) => check.take(&entry, |bytes| crypto.blind_index(KEY, bytes)),
+                // What is no entry at all was not written here.
+                Err(_) => Err(Fault { seq, cause: EDITED }),
+            };
+            if let Err(fault) = taken {
+                return Ok(Err(fault));
+            }
+        }
+    }
 }

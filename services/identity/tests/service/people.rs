@@ -99,7 +99,7 @@ async fn one_identity_number_is_one_person() {
     }
     assert_ne!(entries[0].access.actor_ref, entries[1].access.actor_ref);
     let crypto = &world.service.context.crypto;
-    assert_eq!(audit::check(&mut conn, crypto, None).await.unwrap(), Ok(()));
+    assert!(audit::check(&mut conn, crypto, None).await.unwrap().is_ok());
 }
 
 #[tokio::test]
@@ -198,7 +198,7 @@ async fn every_reveal_and_search_leaves_an_entry_in_an_unbroken_chain() {
     );
     assert!(entries.iter().all(|e| e.access.purpose == "handle_appeal" && !e.access.actor_ref.is_empty()));
     assert_eq!(entries[0].access.reason_code, "home_visit");
-    assert_eq!(audit::check(&mut conn, crypto, None).await.unwrap(), Ok(()));
+    assert!(audit::check(&mut conn, crypto, None).await.unwrap().is_ok());
 
     // The table refuses changes; whoever gets round that is found with the position.
     assert!(world.sql("DELETE FROM audit_entries").await.is_err());

@@ -179,7 +179,7 @@ async fn out_of_reach_there_is_nobody_and_every_look_is_recorded() {
         entry.access.action == "GetPersonTags" && entry.access.purpose == "handle_appeal"
     };
     assert!(entries.iter().all(of));
-    assert_eq!(audit::check(&mut conn, &world.service.context.crypto, None).await.unwrap(), Ok(()));
+    assert!(audit::check(&mut conn, &world.service.context.crypto, None).await.unwrap().is_ok());
     drop(conn);
     world.service.stop().await;
 }

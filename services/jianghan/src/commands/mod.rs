@@ -1,6 +1,7 @@
 //! One file per command: arguments, help and what it prints. Exit codes: 0 done, 1 failed or found something, 2 usage.
 
 pub mod analytics;
+pub mod audit;
 pub mod calendar;
 pub mod catalogue;
 pub mod classify;

@@ -71,8 +71,8 @@ pub async fn migrate(args: MigrateArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Connects to a service's database and applies its migrations.
-pub async fn apply(service: &str, config: &ServiceConfig, crypto: &Crypto) -> Result<Db> {
+/// Connects to a service's database.
+pub async fn connect(service: &str, config: &ServiceConfig, crypto: &Crypto) -> Result<Db> {
     let setup = Setup {
         service: service.to_owned(),
         clock: Clock::system(),
@@ -80,8 +80,12 @@ pub async fn apply(service: &str, config: &ServiceConfig, crypto: &Crypto) -> Re
         gate: GateConfig::from(&config.spine),
         pressure: PressureConfig::from(&config.grpc),
     };
-    let db =
-        Db::connect(&config.database, setup).await.with_context(|| format!("the database of {service}"))?;
+    Db::connect(&config.database, setup).await.with_context(|| format!("the database of {service}"))
+}
+
+/// Connects to a service's database and applies its migrations.
+pub async fn apply(service: &str, config: &ServiceConfig, crypto: &Crypto) -> Result<Db> {
+    let db = connect(service, config, crypto).await?;
     let migrations = match service {
         "identity" => identity::App::migrations(),
         "case-routing" => case_routing::App::migrations(),

@@ -3,7 +3,9 @@
 use std::{
     io::IsTerminal,
     path::{Path, PathBuf},
+    pin::pin,
     process::ExitCode,
+    sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
@@ -46,7 +48,7 @@ pub struct Args {
     /// or several names with commas. Exit 1 at the step that goes wrong.
     #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = choice)]
     scenario: Vec<Choice>,
-    /// Stop when everything is up and played.
+    /// Stop when everything is up and played. Stopped before that, with or without this, it ends with 1.
     #[arg(long)]
     exit: bool,
     /// Write the figures of the day, and the scenarios with their steps, as JSON.
@@ -107,17 +109,23 @@ async fn with_suite(args: &Args) -> Result<ExitCode> {
     };
     let day = !args.no_demo && !day_file(&dir).exists();
     check_time(day, !args.scenario.is_empty(), launch.allows_time_travel()?)?;
+    // One for the start and what follows: no signal comes between them.
+    let mut told_to_stop = pin!(shutdown_signal());
     // A signal while starting must not leave servers behind: what was started is stopped by its owner's drop.
     let mut launched = tokio::select! {
         launched = launch.start(|what| args.say(&format!("  … {what}"))) => launched?,
-        () = shutdown_signal() => return Ok(ExitCode::FAILURE),
+        () = &mut told_to_stop => return Ok(ExitCode::FAILURE),
     };
     args.say(&format!("  就绪 ready in {:.1} s", started.elapsed().as_secs_f64()));
     let (accounts, paths) = (launched.accounts.clone(), launched_paths(&launched));
+    let waits = AtomicBool::new(false);
     let outcome = tokio::select! {
-        outcome = play_and_wait(args, &accounts, &dir, &paths) => outcome,
+        outcome = play_and_wait(args, &accounts, &dir, &paths, &waits) => outcome,
         failed = launched.failed() => failed.map(|()| ExitCode::FAILURE),
-        () = shutdown_signal() => Ok(ExitCode::SUCCESS),
+        // Before it waits for this, what was asked for did not come to its end.
+        () = &mut told_to_stop => {
+            Ok(if waits.load(Ordering::Relaxed) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
     };
     args.say("  停止 stopping …");
     tokio::select! {
@@ -172,7 +180,14 @@ impl Args {
     }
 }
 
-async fn play_and_wait(args: &Args, accounts: &AccountsFile, dir: &Path, paths: &Paths) -> Result<ExitCode> {
+/// Plays what was asked for and, unless it is to end then, waits and says so in `waits`.
+async fn play_and_wait(
+    args: &Args,
+    accounts: &AccountsFile,
+    dir: &Path,
+    paths: &Paths,
+    waits: &AtomicBool,
+) -> Result<ExitCode> {
     let mut code = ExitCode::SUCCESS;
     let played = day_file(dir);
     if !args.no_demo && !played.exists() {
@@ -201,6 +216,7 @@ async fn play_and_wait(args: &Args, accounts: &AccountsFile, dir: &Path, paths: 
     if args.exit || failed {
         return Ok(code);
     }
+    waits.store(true, Ordering::Relaxed);
     args.say("  Ctrl-C 停止 stops");
     std::future::pending().await
 }

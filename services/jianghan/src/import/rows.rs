@@ -8,8 +8,9 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use gateway::export::has_ended;
 use prost::Message;
-use proto::case_routing::v1::ImportedCase;
+use proto::{case_routing::v1::ImportedCase, identity::v1::Unit};
 
 use super::{
     Options, Problem,
@@ -17,7 +18,7 @@ use super::{
     state::State,
 };
 use crate::{
-    simulate::actors::{organizations, units},
+    simulate::actors::{organizations, units_ever},
     suite::{Session, Suite},
 };
 
@@ -81,6 +82,14 @@ fn unreadable(reader: &csv::Reader<Bounded>, error: csv::Error, line: u64) -> an
     anyhow::Error::from(error).context("not a CSV file in UTF-8")
 }
 
+/// Ids of units by code, those that have ended included: a history names places as they were, and the services know where an open
+/// case goes on. Of several with one code it is the one in force, else the one that ended last.
+fn unit_ids(mut units: Vec<Unit>) -> HashMap<String, String> {
+    // The last one of a code stays.
+    units.sort_by_key(|unit| (!has_ended(unit), unit.valid_to.map(|at| (at.seconds, at.nanos))));
+    units.into_iter().map(|unit| (unit.code, unit.unit_id)).collect()
+}
+
 /// Rows of the file in turn.
 pub(super) struct Rows {
     reader: csv::Reader<Bounded>,
@@ -109,8 +118,7 @@ impl Rows {
     ) -> Result<Self> {
         let cannot = || format!("cannot read {}", options.file.display());
         let (mut reader, header) = opened(options).with_context(cannot)?;
-        let codes = units(suite, session).await?.into_iter();
-        let unit_ids: HashMap<_, _> = codes.map(|unit| (unit.code, unit.unit_id)).collect();
+        let unit_ids = unit_ids(units_ever(suite, session).await?);
         let codes = organizations(suite, session).await?.into_iter();
         let org_ids: HashMap<_, _> = codes.map(|org| (org.code, org.org_id)).collect();
         let columns = Columns::load(options.columns.as_deref(), &header, unit_ids, org_ids)?;
@@ -169,6 +177,8 @@ impl Rows {
 
 #[cfg(test)]
 mod tests {
+    use proto::identity::v1::UnitState;
+
     use super::*;
     use crate::import::tests::options;
 
@@ -200,6 +210,26 @@ mod tests {
             read += batch.lines.len();
         }
         assert_eq!(read, 2 + rest.lines().count());
+    }
+
+    #[test]
+    fn a_code_of_a_unit_that_has_ended_is_known_unless_one_in_force_has_it() {
+        let unit = |unit_id: &str, code: &str, state: UnitState, ended: i64| Unit {
+            unit_id: unit_id.into(),
+            code: code.into(),
+            state: state.into(),
+            valid_to: (ended > 0).then_some(prost_types::Timestamp { seconds: ended, nanos: 0 }),
+            ..Default::default()
+        };
+        let ids = unit_ids(vec![
+            unit("now", "taken-over", UnitState::Active, 0),
+            unit("before", "taken-over", UnitState::Merged, 9),
+            unit("later", "ended-twice", UnitState::Abolished, 8),
+            unit("earlier", "ended-twice", UnitState::Merged, 7),
+            unit("merged", "ended", UnitState::Merged, 6),
+        ]);
+        let found = ["taken-over", "ended-twice", "ended"].map(|code| ids[code].as_str());
+        assert_eq!(found, ["now", "later", "merged"]);
     }
 
     #[test]

@@ -156,7 +156,7 @@ enum MappingAction {
     },
     /// Draft a version from a TOML file; exit 1, with everything that is wrong, if anything is.
     Draft {
-        /// Tables `[[classes]]`, `[[areas]]`, `[[statuses]]`, `[[closed_codes]]`.
+        /// The list `return_statuses`, and tables `[[classes]]`, `[[areas]]`, `[[statuses]]`, `[[closed_codes]]`.
         file: PathBuf,
     },
     /// Put a draft in force, as another person than its drafter.
