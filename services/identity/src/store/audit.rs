@@ -118,11 +118,15 @@ pub async fn append(conn: &mut AsyncPgConnection, crypto: &Crypto, access: Acces
 pub async fn entries(conn: &mut AsyncPgConnection) -> Result<Vec<Entry>> {
     let (mut all, mut after) = (Vec::new(), i64::MIN);
     loop {
-        let rows: Vec<Row> = cached("SELECT * FROM audit_entries WHERE seq > $1 ORDER BY seq LIMIT $2")
-            .bind::<BigInt, _>(after)
-            .bind::<BigInt, _>(PAGE)
-            .load(conn)
-            .await?;
+        let rows: Vec<Row> = cached(
+            "SELECT seq, at, actor_ref, role, purpose, action, object_kind, object_id, reason_code, decision,
+                    prev_hash, hash
+               FROM audit_entries WHERE seq > $1 ORDER BY seq LIMIT $2",
+        )
+        .bind::<BigInt, _>(after)
+        .bind::<BigInt, _>(PAGE)
+        .load(conn)
+        .await?;
         let Some(last) = rows.last() else { return Ok(all) };
         after = last.seq;
         for row in rows {
