@@ -252,12 +252,22 @@ impl Row {
     }
 }
 
+/// Reads [`Row`]s, with what follows the columns.
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT hotspot_id, unit_id, item_code, line, active, start_day, since_day, end_day, count, expected, p_value, \
+             baseline_windows, dispersion, season, definition_version, revision, told_count, told_day, detected_at, \
+             topic_case_id, dismissed_reason FROM hotspots ",
+            $rest
+        )
+    };
+}
+
 /// Active ones, and those that ended on `since` or later.
 pub async fn known(conn: &mut AsyncPgConnection, since: NaiveDate) -> Result<Vec<Row>> {
-    Ok(cached("SELECT * FROM hotspots WHERE active OR (NOT active AND end_day >= $1) ORDER BY hotspot_id")
-        .bind::<Date, _>(since)
-        .load(conn)
-        .await?)
+    let text = select!("WHERE active OR (NOT active AND end_day >= $1) ORDER BY hotspot_id");
+    Ok(cached(text).bind::<Date, _>(since).load(conn).await?)
 }
 
 /// Writes one, new or known; the answer of case-routing is left as it is.
@@ -363,11 +373,11 @@ pub struct Wanted<'a> {
 
 /// A page of hot spots, newest first.
 pub async fn list(conn: &mut AsyncPgConnection, wanted: &Wanted<'_>) -> Result<Vec<Row>> {
-    Ok(cached(
-        "SELECT * FROM hotspots WHERE unit_id = ANY($1) AND ($2 IS NULL OR line = ANY($2)) \
+    Ok(cached(select!(
+        "WHERE unit_id = ANY($1) AND ($2 IS NULL OR line = ANY($2)) \
          AND ($3 IS NULL OR active = $3) AND ($4 IS NULL OR hotspot_id = ANY($4)) AND hotspot_id < $5 \
-         ORDER BY hotspot_id DESC LIMIT $6",
-    )
+         ORDER BY hotspot_id DESC LIMIT $6"
+    ))
     .bind::<Array<SqlUuid>, _>(wanted.units)
     .bind::<Nullable<Array<Text>>, _>(wanted.lines)
     .bind::<Nullable<Bool>, _>(wanted.active)

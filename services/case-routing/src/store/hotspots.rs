@@ -60,6 +60,15 @@ pub struct Hotspot {
     pub noted_at: Timestamp,
 }
 
+/// The columns of [`Hotspot`].
+macro_rules! columns {
+    () => {
+        "hotspot_id, unit_id, place_path, line, item_code, start_date, end_date, count, expected, p_value, \
+         definition_version, ended, answer, topic_case_id, reason_code, linked_count, answered_org_id, \
+         answered_at, noted_at"
+    };
+}
+
 /// What analytics told of one.
 #[derive(Debug, Clone)]
 pub struct News {
@@ -114,7 +123,7 @@ pub async fn note_end(conn: &mut AsyncPgConnection, id: Uuid, end_date: NaiveDat
 
 /// One; reach is the caller's affair.
 pub async fn get(conn: &mut AsyncPgConnection, id: Uuid) -> Result<Option<Hotspot>> {
-    Ok(cached("SELECT * FROM hotspots WHERE hotspot_id = $1")
+    Ok(cached(concat!("SELECT ", columns!(), " FROM hotspots WHERE hotspot_id = $1"))
         .bind::<SqlUuid, _>(id)
         .get_result(conn)
         .await
@@ -123,7 +132,7 @@ pub async fn get(conn: &mut AsyncPgConnection, id: Uuid) -> Result<Option<Hotspo
 
 /// One, locked until the end of the transaction. Hot spots are locked before cases.
 pub async fn lock(conn: &mut AsyncPgConnection, id: Uuid) -> Result<Option<Hotspot>> {
-    Ok(cached("SELECT * FROM hotspots WHERE hotspot_id = $1 FOR UPDATE")
+    Ok(cached(concat!("SELECT ", columns!(), " FROM hotspots WHERE hotspot_id = $1 FOR UPDATE"))
         .bind::<SqlUuid, _>(id)
         .get_result(conn)
         .await
@@ -149,10 +158,12 @@ pub async fn spots(conn: &mut AsyncPgConnection) -> Result<Vec<Spot>> {
 
 /// A page, newest first.
 pub async fn list(conn: &mut AsyncPgConnection, wanted: &Wanted<'_>) -> Result<Vec<Hotspot>> {
-    Ok(cached(
-        "SELECT * FROM hotspots WHERE (unit_id, line) IN (SELECT unit_id, line FROM unnest($1, $2) AS s (unit_id, line)) \
-         AND ($3 IS NULL OR answer = $3) AND hotspot_id < $4 ORDER BY hotspot_id DESC LIMIT $5",
-    )
+    Ok(cached(concat!(
+        "SELECT ",
+        columns!(),
+        " FROM hotspots WHERE (unit_id, line) IN (SELECT unit_id, line FROM unnest($1, $2) AS s (unit_id, line)) \
+         AND ($3 IS NULL OR answer = $3) AND hotspot_id < $4 ORDER BY hotspot_id DESC LIMIT $5"
+    ))
     .bind::<Array<SqlUuid>, _>(wanted.units)
     .bind::<Array<Text>, _>(wanted.lines)
     .bind::<Nullable<Text>, _>(wanted.answer)
@@ -179,11 +190,12 @@ pub async fn answer(
     answer: &Answer<'_>,
     now: Timestamp,
 ) -> Result<Hotspot> {
-    Ok(cached(
+    Ok(cached(concat!(
         "UPDATE hotspots SET answer = CASE WHEN $2 IS NULL THEN 'dismissed' ELSE 'topic' END, topic_case_id = $2, \
          reason_code = $3, linked_count = $4, answered_by = $5, answered_org_id = $6, answered_at = $7 \
-         WHERE hotspot_id = $1 RETURNING *",
-    )
+         WHERE hotspot_id = $1 RETURNING ",
+        columns!()
+    ))
     .bind::<SqlUuid, _>(id)
     .bind::<Nullable<SqlUuid>, _>(answer.topic_case_id)
     .bind::<Nullable<Text>, _>(answer.reason_code)

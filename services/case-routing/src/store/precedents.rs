@@ -37,6 +37,17 @@ pub struct PrecedentRow {
     pub list_version: Option<i32>,
 }
 
+/// The columns of [`PrecedentRow`]; each query adds its own condition.
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT precedent_id, case_id, item_code, lead_org_id, relieved_org_id, basis_code, final_at, \
+             effective_on, list_version FROM precedents WHERE ",
+            $rest
+        )
+    };
+}
+
 /// The precedent of a case whose ruling is final.
 fn made(case: &Case) -> Option<PrecedentRow> {
     let objection = case.objection.as_ref().filter(|objection| objection.state == ObjectionState::Final)?;
@@ -79,7 +90,7 @@ pub async fn save(mut conn: &AsyncPgConnection, changes: &[Change<CaseRecord>]) 
 
 /// Precedents before an id, newest first.
 pub async fn below(conn: &mut AsyncPgConnection, id: Uuid, limit: i64) -> Result<Vec<PrecedentRow>> {
-    let rows = cached("SELECT * FROM precedents WHERE precedent_id < $1 ORDER BY precedent_id DESC LIMIT $2")
+    let rows = cached(select!("precedent_id < $1 ORDER BY precedent_id DESC LIMIT $2"))
         .bind::<SqlUuid, _>(id)
         .bind::<BigInt, _>(limit)
         .load(conn)
@@ -89,10 +100,7 @@ pub async fn below(conn: &mut AsyncPgConnection, id: Uuid, limit: i64) -> Result
 
 /// Those of these ids that exist.
 pub async fn by_ids(conn: &mut AsyncPgConnection, ids: &[Uuid]) -> Result<Vec<PrecedentRow>> {
-    let rows = cached("SELECT * FROM precedents WHERE precedent_id = ANY ($1)")
-        .bind::<Array<SqlUuid>, _>(ids)
-        .load(conn)
-        .await?;
+    let rows = cached(select!("precedent_id = ANY ($1)")).bind::<Array<SqlUuid>, _>(ids).load(conn).await?;
     Ok(rows)
 }
 

@@ -35,6 +35,13 @@ pub struct Grid {
     pub valid_to: Option<NaiveDate>,
 }
 
+/// The columns of [`Grid`].
+macro_rules! grid {
+    () => {
+        "grid_code, unit_id, name, valid_from, valid_to"
+    };
+}
+
 /// A version of a component.
 #[derive(Debug, Clone, PartialEq, QueryableByName)]
 pub struct Component {
@@ -64,11 +71,21 @@ pub struct Component {
     pub valid_to: Option<NaiveDate>,
 }
 
+/// The columns of [`Component`].
+macro_rules! component {
+    () => {
+        "component_code, class_code, subclass_code, name, grid_code, unit_id, longitude, latitude, owner_org_id, \
+         state, valid_from, valid_to"
+    };
+}
+
 /// The latest version of each of these grids.
 pub async fn latest_grids(conn: &mut AsyncPgConnection, codes: &[&str]) -> Result<HashMap<String, Grid>> {
-    let rows: Vec<Grid> = cached(
-        "SELECT DISTINCT ON (grid_code) * FROM grids WHERE grid_code = ANY($1) ORDER BY grid_code, valid_from DESC",
-    )
+    let rows: Vec<Grid> = cached(concat!(
+        "SELECT DISTINCT ON (grid_code) ",
+        grid!(),
+        " FROM grids WHERE grid_code = ANY($1) ORDER BY grid_code, valid_from DESC"
+    ))
     .bind::<Array<Text>, _>(codes)
     .load(conn)
     .await?;
@@ -77,9 +94,11 @@ pub async fn latest_grids(conn: &mut AsyncPgConnection, codes: &[&str]) -> Resul
 
 /// A grid as it is on a day.
 pub async fn grid_on(conn: &mut AsyncPgConnection, code: &str, day: NaiveDate) -> Result<Option<Grid>> {
-    let rows: Vec<Grid> = cached(
-        "SELECT * FROM grids WHERE grid_code = $1 AND valid_from <= $2 AND (valid_to IS NULL OR valid_to > $2)",
-    )
+    let rows: Vec<Grid> = cached(concat!(
+        "SELECT ",
+        grid!(),
+        " FROM grids WHERE grid_code = $1 AND valid_from <= $2 AND (valid_to IS NULL OR valid_to > $2)"
+    ))
     .bind::<Text, _>(code)
     .bind::<Date, _>(day)
     .load(conn)
@@ -128,10 +147,12 @@ pub async fn list_grids(
     after: &str,
     limit: i64,
 ) -> Result<Vec<Grid>> {
-    Ok(cached(
-        "SELECT * FROM grids WHERE unit_id = ANY($1) AND valid_from <= $2 AND (valid_to IS NULL OR valid_to > $2) \
-         AND grid_code > $3 ORDER BY grid_code LIMIT $4",
-    )
+    Ok(cached(concat!(
+        "SELECT ",
+        grid!(),
+        " FROM grids WHERE unit_id = ANY($1) AND valid_from <= $2 AND (valid_to IS NULL OR valid_to > $2) \
+         AND grid_code > $3 ORDER BY grid_code LIMIT $4"
+    ))
     .bind::<Array<SqlUuid>, _>(units)
     .bind::<Date, _>(day)
     .bind::<Text, _>(after)
@@ -145,10 +166,11 @@ pub async fn latest_components(
     conn: &mut AsyncPgConnection,
     codes: &[&str],
 ) -> Result<HashMap<String, Component>> {
-    let rows: Vec<Component> = cached(
-        "SELECT DISTINCT ON (component_code) * FROM components WHERE component_code = ANY($1) \
-         ORDER BY component_code, valid_from DESC",
-    )
+    let rows: Vec<Component> = cached(concat!(
+        "SELECT DISTINCT ON (component_code) ",
+        component!(),
+        " FROM components WHERE component_code = ANY($1) ORDER BY component_code, valid_from DESC"
+    ))
     .bind::<Array<Text>, _>(codes)
     .load(conn)
     .await?;
@@ -161,10 +183,12 @@ pub async fn component_on(
     code: &str,
     day: NaiveDate,
 ) -> Result<Option<Component>> {
-    let rows: Vec<Component> = cached(
-        "SELECT * FROM components WHERE component_code = $1 AND valid_from <= $2 \
-         AND (valid_to IS NULL OR valid_to > $2)",
-    )
+    let rows: Vec<Component> = cached(concat!(
+        "SELECT ",
+        component!(),
+        " FROM components WHERE component_code = $1 AND valid_from <= $2 \
+         AND (valid_to IS NULL OR valid_to > $2)"
+    ))
     .bind::<Text, _>(code)
     .bind::<Date, _>(day)
     .load(conn)
@@ -221,12 +245,14 @@ pub struct Wanted<'a> {
 
 /// Components as they are on a day, by code.
 pub async fn list_components(conn: &mut AsyncPgConnection, wanted: &Wanted<'_>) -> Result<Vec<Component>> {
-    Ok(cached(
-        "SELECT * FROM components WHERE unit_id = ANY($1) AND ($2 IS NULL OR grid_code = $2) \
+    Ok(cached(concat!(
+        "SELECT ",
+        component!(),
+        " FROM components WHERE unit_id = ANY($1) AND ($2 IS NULL OR grid_code = $2) \
          AND ($3 IS NULL OR class_code = $3) AND ($4 IS NULL OR subclass_code = $4) \
          AND valid_from <= $5 AND (valid_to IS NULL OR valid_to > $5) AND component_code > $6 \
-         ORDER BY component_code LIMIT $7",
-    )
+         ORDER BY component_code LIMIT $7"
+    ))
     .bind::<Array<SqlUuid>, _>(wanted.units)
     .bind::<Nullable<Text>, _>(wanted.grid)
     .bind::<Nullable<Text>, _>(wanted.class)

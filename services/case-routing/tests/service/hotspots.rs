@@ -83,6 +83,17 @@ async fn a_hot_spot_is_noted_once_brought_up_to_date_and_ended() {
 }
 
 #[tokio::test]
+async fn a_hot_spot_is_read_on_beside_a_migration_that_adds_a_column_to_every_table() {
+    let d = District::start().await;
+    let told = d.hotspot(ITEM);
+    d.hears("analytics", &told.unit_id, &told).await;
+    let before = d.spots(&d.leader()).await;
+    d.service.add_columns().await;
+    assert_eq!(d.spots(&d.leader()).await, before);
+    d.service.stop().await;
+}
+
+#[tokio::test]
 async fn a_topic_case_stands_for_the_cases_of_its_hot_spot_and_each_goes_its_own_way() {
     let d = District::start().await;
     let (one, two) = (Persona::resident(d.district), Persona::resident(d.district));

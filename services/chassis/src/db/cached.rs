@@ -1,8 +1,10 @@
 //! Raw SQL whose prepared statement is kept. diesel never caches `sql_query`; this does, keyed by the text, which
 //! doubled throughput. The text must therefore be constant: values go into binds, lists into arrays (`= ANY($1)`,
-//! `unnest($1), unnest($2)`), never into the text. Rows are best made of arrays in a list of expressions, as in `INSERT … SELECT
-//! unnest($1), unnest($2)` or `FROM (SELECT unnest($1) AS id, …) AS t`: `FROM unnest($1, $2)` keeps every column in a set of
-//! its own first, which takes twice as long.
+//! `unnest($1), unnest($2)`), never into the text. It names the columns of its result and has no `*` there: once a
+//! migration of the next release has added a column, PostgreSQL refuses what was prepared with `*` ("cached plan must not
+//! change result type") at every replica of this one. Rows are best made of arrays in a list of expressions, as in
+//! `INSERT … SELECT unnest($1), unnest($2)` or `FROM (SELECT unnest($1) AS id, …) AS t`: `FROM unnest($1, $2)` keeps every
+//! column in a set of its own first, which takes twice as long.
 
 use std::marker::PhantomData;
 

@@ -65,21 +65,20 @@ impl From<Row> for Parked {
 /// Parked events after position `after`, oldest first.
 pub async fn list(db: &Db, dead_only: bool, after: i64, limit: i64) -> Result<Vec<Parked>> {
     let mut conn = db.conn().await?;
-    let rows: Vec<Row> = cached(
-        "SELECT * FROM parked_events WHERE skipped_at IS NULL AND seq > $1 AND (dead OR NOT $2) ORDER BY seq LIMIT $3",
-    )
-    .bind::<BigInt, _>(after)
-    .bind::<Bool, _>(dead_only)
-    .bind::<BigInt, _>(limit)
-    .load(&mut *conn)
-    .await?;
+    let rows: Vec<Row> =
+        cached(store::select!("skipped_at IS NULL AND seq > $1 AND (dead OR NOT $2) ORDER BY seq LIMIT $3"))
+            .bind::<BigInt, _>(after)
+            .bind::<Bool, _>(dead_only)
+            .bind::<BigInt, _>(limit)
+            .load(&mut *conn)
+            .await?;
     Ok(rows.into_iter().map(Parked::from).collect())
 }
 
 /// One parked event, or `NotFound`.
 pub async fn get(db: &Db, event_id: Uuid) -> Result<Parked> {
     let mut conn = db.conn().await?;
-    let rows: Vec<Row> = cached("SELECT * FROM parked_events WHERE skipped_at IS NULL AND event_id = $1")
+    let rows: Vec<Row> = cached(store::select!("skipped_at IS NULL AND event_id = $1"))
         .bind::<SqlUuid, _>(event_id)
         .load(&mut *conn)
         .await?;

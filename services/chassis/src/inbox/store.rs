@@ -181,6 +181,19 @@ pub(super) struct Row {
     pub dead: bool,
 }
 
+/// The columns of [`Row`]; each query adds its own condition.
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT seq, event_id, type, source, subject, occurred_at, partition_key, aggregate_version, unit_id, \
+             line, correlation_id, causation_id, actor_ref, traceparent, data, cause, detail, attempts, \
+             parked_at, next_attempt_at, dead FROM parked_events p WHERE ",
+            $rest
+        )
+    };
+}
+pub(super) use select;
+
 impl Row {
     pub(super) fn event(&self) -> Event {
         Event {
@@ -204,11 +217,11 @@ impl Row {
 
 /// Due events that are the first of their key, oldest first.
 pub(super) async fn due_heads(conn: &mut AsyncPgConnection, limit: i64) -> Result<Vec<Row>> {
-    Ok(cached(
-        "SELECT p.* FROM parked_events p WHERE p.skipped_at IS NULL AND NOT p.dead \
+    Ok(cached(select!(
+        "p.skipped_at IS NULL AND NOT p.dead \
          AND p.next_attempt_at <= clock_timestamp() AND NOT EXISTS (SELECT 1 FROM parked_events q \
-         WHERE q.partition_key = p.partition_key AND q.skipped_at IS NULL AND q.seq < p.seq) ORDER BY p.seq LIMIT $1",
-    )
+         WHERE q.partition_key = p.partition_key AND q.skipped_at IS NULL AND q.seq < p.seq) ORDER BY p.seq LIMIT $1"
+    ))
     .bind::<BigInt, _>(limit)
     .load(conn)
     .await?)

@@ -143,7 +143,9 @@ pub(crate) async fn read(
 ) -> Result<Vec<(i64, Event)>> {
     // A set, which is hashed: `<> ALL ($1)` of a generic plan compares every row with every number.
     let rows: Vec<Row> = cached(
-        "SELECT * FROM outbox WHERE seq > $3 AND seq NOT IN (SELECT unnest($1::bigint[])) ORDER BY seq LIMIT $2",
+        "SELECT seq, id, type, subject, occurred_at, partition_key, aggregate_version, unit_id, line, \
+         correlation_id, causation_id, actor_ref, traceparent, data FROM outbox \
+         WHERE seq > $3 AND seq NOT IN (SELECT unnest($1::bigint[])) ORDER BY seq LIMIT $2",
     )
     .bind::<Array<BigInt>, _>(in_flight)
     .bind::<BigInt, _>(limit)

@@ -4,6 +4,8 @@
 use std::{marker::PhantomData, net::SocketAddr, sync::Arc, time::Duration};
 
 use chrono::DateTime;
+use diesel::{QueryableByName, sql_types::Text};
+use diesel_async::{RunQueryDsl, SimpleAsyncConnection};
 use http::HeaderValue;
 use tokio::sync::mpsc;
 use tonic::transport::{Channel, Endpoint};
@@ -117,6 +119,30 @@ impl<S: Service> TestService<S> {
         let (seqs, events): (Vec<i64>, Vec<Event>) = rows.expect("the outbox is read").into_iter().unzip();
         store::delete(&mut conn, &seqs).await.expect("the outbox is emptied");
         events
+    }
+
+    /// Adds a column to every table, as a migration of the next release does while this one still runs.
+    ///
+    /// # Panics
+    /// When the database fails.
+    pub async fn add_columns(&self) {
+        #[derive(QueryableByName)]
+        struct Table {
+            #[diesel(sql_type = Text)]
+            name: String,
+        }
+        let mut conn = self.db().conn().await.expect("a connection");
+        let tables: Vec<Table> = diesel::sql_query(
+            "SELECT oid::regclass::text AS name FROM pg_class \
+             WHERE relkind IN ('r', 'p') AND NOT relispartition AND relnamespace = 'public'::regnamespace",
+        )
+        .load(&mut *conn)
+        .await
+        .expect("the tables are listed");
+        for table in tables {
+            let change = format!("ALTER TABLE {} ADD COLUMN of_the_next_release integer", table.name);
+            conn.batch_execute(&change).await.expect("a column is added");
+        }
     }
 
     /// Delivers an event to the service's consumer and waits until it is handled or parked.

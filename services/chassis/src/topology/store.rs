@@ -205,9 +205,21 @@ pub(super) async fn versions(
 
 /// Every unit, organisation and edge.
 pub(super) async fn load(conn: &mut AsyncPgConnection) -> Result<Changes> {
-    let units: Vec<UnitRow> = cached("SELECT * FROM topology_units").load(conn).await?;
-    let orgs: Vec<OrgRow> = cached("SELECT * FROM topology_orgs").load(conn).await?;
-    let edges: Vec<EdgeRow> = cached("SELECT * FROM topology_edges").load(conn).await?;
+    let units: Vec<UnitRow> = cached(
+        "SELECT id, code, code_system, code_year, kind, name_zh, name_en, parent_id, state, valid_from, valid_to, version, \
+         successor_id FROM topology_units",
+    )
+    .load(conn)
+    .await?;
+    let orgs: Vec<OrgRow> = cached(
+        "SELECT id, code, kind, name_zh, name_en, unit_id, line, valid_from, valid_to, version FROM topology_orgs",
+    )
+    .load(conn)
+    .await?;
+    let edges: Vec<EdgeRow> =
+        cached("SELECT id, from_org_id, to_org_id, kind, line, valid_from, valid_to, version FROM topology_edges")
+            .load(conn)
+            .await?;
     Ok(Changes {
         units: units.into_iter().map(Unit::from).collect(),
         orgs: orgs.into_iter().map(Organization::from).collect(),

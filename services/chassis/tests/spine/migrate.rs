@@ -1,6 +1,9 @@
-//! Replicas that start together: one migrates, the others wait for as long as it takes.
+//! Replicas that start together: one migrates, the others wait for as long as it takes. Older ones work on beside it.
 
-use chassis::db::{CHASSIS_MIGRATIONS, Db};
+use chassis::{
+    db::{CHASSIS_MIGRATIONS, Db},
+    inbox::ops,
+};
 use diesel_async::SimpleAsyncConnection;
 
 use crate::common::{PRODUCER, World, until, world};
@@ -34,4 +37,14 @@ async fn a_replica_waits_for_the_migrations_of_another_and_leaves_the_queue_when
     assert!(!waits.is_finished());
     drop(another);
     waits.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn an_older_replica_reads_what_is_parked_beside_a_migration_that_adds_a_column() {
+    let world = world(PRODUCER).await;
+    let parked = async || ops::list(&world.db, false, 0, 10).await.map(|parked| parked.len());
+    assert_eq!(parked().await.unwrap(), 0);
+    let added = "ALTER TABLE parked_events ADD COLUMN of_the_next_release integer";
+    world.db.conn().await.unwrap().batch_execute(added).await.unwrap();
+    assert_eq!(parked().await.unwrap(), 0, "by the statement that was prepared before");
 }

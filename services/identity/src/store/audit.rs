@@ -134,11 +134,14 @@ pub async fn page(conn: &mut AsyncPgConnection, after: i64) -> Result<Vec<Entry>
 }
 
 async fn rows(conn: &mut AsyncPgConnection, after: i64) -> Result<Vec<Row>> {
-    Ok(cached("SELECT * FROM audit_entries WHERE seq > $1 ORDER BY seq LIMIT $2")
-        .bind::<BigInt, _>(after)
-        .bind::<BigInt, _>(PAGE)
-        .load(conn)
-        .await?)
+    Ok(cached(
+        "SELECT seq, at, actor_ref, role, purpose, action, object_kind, object_id, reason_code, decision, prev_hash, hash
+           FROM audit_entries WHERE seq > $1 ORDER BY seq LIMIT $2",
+    )
+    .bind::<BigInt, _>(after)
+    .bind::<BigInt, _>(PAGE)
+    .load(conn)
+    .await?)
 }
 
 /// Checks the whole chain, page by page, against a head noted elsewhere. The inner result is the newest entry, or the first fault.

@@ -43,6 +43,18 @@ struct Row {
     version: i64,
 }
 
+/// The columns of [`Row`]; each query adds its own condition.
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT duty_transfer_id, state, from_org_id, to_org_id, line, item_codes, proposed_by, basis_ref,
+                    reason_code, decided_by, decided_at, effective, closed, version
+               FROM duty_authorities a WHERE ",
+            $rest
+        )
+    };
+}
+
 impl TryFrom<Row> for DutyAuthority {
     type Error = Error;
 
@@ -68,7 +80,7 @@ impl TryFrom<Row> for DutyAuthority {
 
 /// One, held until the transaction ends.
 pub async fn lock(conn: &mut AsyncPgConnection, transfer: Uuid) -> Result<Option<DutyAuthority>> {
-    let row: Option<Row> = cached("SELECT * FROM duty_authorities WHERE duty_transfer_id = $1 FOR UPDATE")
+    let row: Option<Row> = cached(select!("duty_transfer_id = $1 FOR UPDATE"))
         .bind::<SqlUuid, _>(transfer)
         .get_result(conn)
         .await
@@ -88,14 +100,14 @@ pub async fn list(
 ) -> Result<Vec<DutyAuthority>> {
     let (units, lines): (Vec<Uuid>, Vec<Option<&str>>) =
         scopes.iter().map(|(unit, line)| (*unit, line.as_deref())).unzip();
-    let rows: Vec<Row> = cached(
-        "SELECT a.* FROM duty_authorities a WHERE a.duty_transfer_id < $3 AND EXISTS (
+    let rows: Vec<Row> = cached(select!(
+        "a.duty_transfer_id < $3 AND EXISTS (
            SELECT FROM organizations o JOIN units u ON u.unit_id = o.unit_id
              JOIN unnest($1::uuid[], $2::text[]) AS s (unit_id, line)
                ON u.path @> ARRAY[s.unit_id] AND (s.line IS NULL OR s.line = o.line)
             WHERE o.org_id IN (a.from_org_id, a.to_org_id))
-          ORDER BY a.duty_transfer_id DESC LIMIT $4",
-    )
+          ORDER BY a.duty_transfer_id DESC LIMIT $4"
+    ))
     .bind::<Array<SqlUuid>, _>(units)
     .bind::<Array<Nullable<Text>>, _>(lines)
     .bind::<SqlUuid, _>(below)

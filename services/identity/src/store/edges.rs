@@ -39,6 +39,18 @@ struct Row {
     version: i64,
 }
 
+/// The columns of [`Row`]; each query adds its own condition.
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT edge_id, from_org_id, from_kind, to_org_id, to_kind, kind, line, valid_from, valid_to,
+                    version
+               FROM authority_edges WHERE ",
+            $rest
+        )
+    };
+}
+
 impl TryFrom<Row> for AuthorityEdge {
     type Error = Error;
 
@@ -67,11 +79,8 @@ fn all(rows: Vec<Row>) -> Result<Vec<AuthorityEdge>> {
 
 /// One edge.
 pub async fn get(conn: &mut AsyncPgConnection, id: EdgeId) -> Result<Option<AuthorityEdge>> {
-    let row: Option<Row> = cached("SELECT * FROM authority_edges WHERE edge_id = $1")
-        .bind::<SqlUuid, _>(id.0)
-        .get_result(conn)
-        .await
-        .optional()?;
+    let row: Option<Row> =
+        cached(select!("edge_id = $1")).bind::<SqlUuid, _>(id.0).get_result(conn).await.optional()?;
     row.map(AuthorityEdge::try_from).transpose()
 }
 
@@ -83,12 +92,11 @@ pub async fn list(
     after: Uuid,
     limit: Limit,
 ) -> Result<Vec<AuthorityEdge>> {
-    let rows = cached(
-        "SELECT * FROM authority_edges
-          WHERE valid_to IS NULL AND ($1 IS NULL OR from_org_id = $1) AND ($2 IS NULL OR to_org_id = $2)
+    let rows = cached(select!(
+        "valid_to IS NULL AND ($1 IS NULL OR from_org_id = $1) AND ($2 IS NULL OR to_org_id = $2)
             AND edge_id > $3
-          ORDER BY edge_id LIMIT $4",
-    )
+          ORDER BY edge_id LIMIT $4"
+    ))
     .bind::<Nullable<SqlUuid>, _>(from.map(|id| id.0))
     .bind::<Nullable<SqlUuid>, _>(to.map(|id| id.0))
     .bind::<SqlUuid, _>(after)
@@ -100,7 +108,7 @@ pub async fn list(
 
 /// Every edge there ever was, by id, after `after`; for snapshots.
 pub async fn scan(conn: &mut AsyncPgConnection, after: Uuid, limit: Limit) -> Result<Vec<AuthorityEdge>> {
-    let rows = cached("SELECT * FROM authority_edges WHERE edge_id > $1 ORDER BY edge_id LIMIT $2")
+    let rows = cached(select!("edge_id > $1 ORDER BY edge_id LIMIT $2"))
         .bind::<SqlUuid, _>(after)
         .bind::<BigInt, _>(limit)
         .load(conn)

@@ -45,6 +45,18 @@ struct Row {
     version: i64,
 }
 
+/// The columns of [`Row`]; each query adds its own condition.
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT g.grant_id, g.person_id, g.role, g.unit_id, g.line, g.org_id, g.purposes, g.valid_from,
+                    g.valid_to, g.state, g.approved_by, g.told, g.version
+               FROM role_grants g ",
+            $rest
+        )
+    };
+}
+
 impl TryFrom<Row> for RoleGrant {
     type Error = Error;
 
@@ -77,10 +89,10 @@ pub async fn lock_within(
     id: GrantId,
     units: &[Uuid],
 ) -> Result<Option<RoleGrant>> {
-    let row: Option<Row> = cached(
-        "SELECT g.* FROM role_grants g JOIN units u ON u.unit_id = g.unit_id
-          WHERE g.grant_id = $1 AND u.path && $2 FOR UPDATE OF g",
-    )
+    let row: Option<Row> = cached(select!(
+        "JOIN units u ON u.unit_id = g.unit_id
+          WHERE g.grant_id = $1 AND u.path && $2 FOR UPDATE OF g"
+    ))
     .bind::<SqlUuid, _>(id.0)
     .bind::<Array<SqlUuid>, _>(units)
     .get_result(conn)
@@ -95,11 +107,10 @@ pub async fn in_force(
     person: PersonId,
     now: Timestamp,
 ) -> Result<Vec<RoleGrant>> {
-    let rows = cached(
-        "SELECT * FROM role_grants
-          WHERE person_id = $1 AND state = 2 AND valid_from <= $2 AND (valid_to IS NULL OR valid_to > $2)
-          ORDER BY grant_id",
-    )
+    let rows = cached(select!(
+        "WHERE person_id = $1 AND state = 2 AND valid_from <= $2 AND (valid_to IS NULL OR valid_to > $2)
+          ORDER BY grant_id"
+    ))
     .bind::<SqlUuid, _>(person.0)
     .bind::<Timestamptz, _>(now)
     .load(conn)
@@ -109,7 +120,7 @@ pub async fn in_force(
 
 /// Grants of a person that are requested or active.
 pub async fn held(conn: &mut AsyncPgConnection, person: PersonId) -> Result<Vec<RoleGrant>> {
-    let rows = cached("SELECT * FROM role_grants WHERE person_id = $1 AND state IN (1, 2) ORDER BY grant_id")
+    let rows = cached(select!("WHERE person_id = $1 AND state IN (1, 2) ORDER BY grant_id"))
         .bind::<SqlUuid, _>(person.0)
         .load(conn)
         .await?;
@@ -123,11 +134,10 @@ pub async fn lock_at(
     now: Timestamp,
 ) -> Result<Vec<RoleGrant>> {
     let units: Vec<Uuid> = units.iter().map(|id| id.0).collect();
-    let rows = cached(
-        "SELECT * FROM role_grants
-          WHERE unit_id = ANY($1) AND state IN (1, 2) AND (valid_to IS NULL OR valid_to > $2)
-          ORDER BY grant_id FOR UPDATE",
-    )
+    let rows = cached(select!(
+        "WHERE unit_id = ANY($1) AND state IN (1, 2) AND (valid_to IS NULL OR valid_to > $2)
+          ORDER BY grant_id FOR UPDATE"
+    ))
     .bind::<Array<SqlUuid>, _>(units)
     .bind::<Timestamptz, _>(now)
     .load(conn)
@@ -143,11 +153,11 @@ pub async fn list(
     after: Uuid,
     limit: Limit,
 ) -> Result<Vec<RoleGrant>> {
-    let rows = cached(
-        "SELECT g.* FROM role_grants g JOIN units u ON u.unit_id = g.unit_id
+    let rows = cached(select!(
+        "JOIN units u ON u.unit_id = g.unit_id
           WHERE u.path && $1 AND ($2 IS NULL OR g.person_id = $2) AND g.grant_id > $3
-          ORDER BY g.grant_id LIMIT $4",
-    )
+          ORDER BY g.grant_id LIMIT $4"
+    ))
     .bind::<Array<SqlUuid>, _>(units)
     .bind::<Nullable<SqlUuid>, _>(person.map(|id| id.0))
     .bind::<SqlUuid, _>(after)
@@ -164,11 +174,10 @@ pub async fn lock_beginning(
     now: Timestamp,
     limit: Limit,
 ) -> Result<Vec<RoleGrant>> {
-    let rows = cached(
-        "SELECT * FROM role_grants
-          WHERE state = 2 AND NOT told AND valid_from <= $1 AND (valid_to IS NULL OR valid_to > $1)
-          ORDER BY valid_from LIMIT $2 FOR UPDATE SKIP LOCKED",
-    )
+    let rows = cached(select!(
+        "WHERE state = 2 AND NOT told AND valid_from <= $1 AND (valid_to IS NULL OR valid_to > $1)
+          ORDER BY valid_from LIMIT $2 FOR UPDATE SKIP LOCKED"
+    ))
     .bind::<Timestamptz, _>(now)
     .bind::<BigInt, _>(limit)
     .load(conn)
@@ -183,10 +192,10 @@ pub async fn lock_expired(
     now: Timestamp,
     limit: Limit,
 ) -> Result<Vec<RoleGrant>> {
-    let rows = cached(
-        "SELECT * FROM role_grants WHERE state IN (1, 2) AND valid_to <= $1
-          ORDER BY valid_to LIMIT $2 FOR UPDATE SKIP LOCKED",
-    )
+    let rows = cached(select!(
+        "WHERE state IN (1, 2) AND valid_to <= $1
+          ORDER BY valid_to LIMIT $2 FOR UPDATE SKIP LOCKED"
+    ))
     .bind::<Timestamptz, _>(now)
     .bind::<BigInt, _>(limit)
     .load(conn)

@@ -38,6 +38,17 @@ struct Row {
     version: i64,
 }
 
+/// The columns of [`Row`]; each query adds its own condition.
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT org_id, code, kind, name_zh, name_en, unit_id, line, valid_from, valid_to, version
+               FROM organizations WHERE ",
+            $rest
+        )
+    };
+}
+
 impl TryFrom<Row> for Organization {
     type Error = Error;
 
@@ -64,22 +75,18 @@ fn all(rows: Vec<Row>) -> Result<Vec<Organization>> {
 
 /// One organisation.
 pub async fn get(conn: &mut AsyncPgConnection, id: OrgId) -> Result<Option<Organization>> {
-    let row: Option<Row> = cached("SELECT * FROM organizations WHERE org_id = $1")
-        .bind::<SqlUuid, _>(id.0)
-        .get_result(conn)
-        .await
-        .optional()?;
+    let row: Option<Row> =
+        cached(select!("org_id = $1")).bind::<SqlUuid, _>(id.0).get_result(conn).await.optional()?;
     row.map(Organization::try_from).transpose()
 }
 
 /// Organisations in force that sit at any of the units.
 pub async fn at_units(conn: &mut AsyncPgConnection, units: &[UnitId]) -> Result<Vec<Organization>> {
     let units: Vec<Uuid> = units.iter().map(|id| id.0).collect();
-    let rows =
-        cached("SELECT * FROM organizations WHERE unit_id = ANY($1) AND valid_to IS NULL ORDER BY org_id")
-            .bind::<Array<SqlUuid>, _>(units)
-            .load(conn)
-            .await?;
+    let rows = cached(select!("unit_id = ANY($1) AND valid_to IS NULL ORDER BY org_id"))
+        .bind::<Array<SqlUuid>, _>(units)
+        .load(conn)
+        .await?;
     all(rows)
 }
 
@@ -92,12 +99,11 @@ pub async fn list(
     limit: Limit,
 ) -> Result<Vec<Organization>> {
     let (code, id) = after.unwrap_or_default();
-    let rows = cached(
-        "SELECT * FROM organizations
-          WHERE valid_to IS NULL AND ($1 IS NULL OR unit_id = $1) AND ($2 IS NULL OR kind = $2)
+    let rows = cached(select!(
+        "valid_to IS NULL AND ($1 IS NULL OR unit_id = $1) AND ($2 IS NULL OR kind = $2)
             AND (code, org_id) > ($3, $4)
-          ORDER BY code, org_id LIMIT $5",
-    )
+          ORDER BY code, org_id LIMIT $5"
+    ))
     .bind::<Nullable<SqlUuid>, _>(unit_id.map(|id| id.0))
     .bind::<Nullable<SmallInt>, _>(kind.map(|k| k as i16))
     .bind::<Text, _>(code)
@@ -110,7 +116,7 @@ pub async fn list(
 
 /// Every organisation there ever was, by id, after `after`; for snapshots.
 pub async fn scan(conn: &mut AsyncPgConnection, after: Uuid, limit: Limit) -> Result<Vec<Organization>> {
-    let rows = cached("SELECT * FROM organizations WHERE org_id > $1 ORDER BY org_id LIMIT $2")
+    let rows = cached(select!("org_id > $1 ORDER BY org_id LIMIT $2"))
         .bind::<SqlUuid, _>(after)
         .bind::<BigInt, _>(limit)
         .load(conn)

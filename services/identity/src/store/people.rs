@@ -41,6 +41,18 @@ pub struct PersonRow {
     org_id: Option<Uuid>,
 }
 
+/// The columns of [`PersonRow`]; each query adds its own condition.
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT p.person_id, p.pseudonym, p.name_sealed, p.id_no_sealed, p.phone_sealed, p.birth_year,
+                    p.home_unit_id, p.org_id
+               FROM persons p ",
+            $rest
+        )
+    };
+}
+
 impl PersonRow {
     /// Its id.
     pub fn id(&self) -> PersonId {
@@ -139,13 +151,17 @@ impl People {
     ) -> Result<Option<PersonRow>> {
         let (sql, index) = match key {
             Key::IdNo(value) => (
-                "SELECT p.* FROM persons p JOIN units u ON u.unit_id = p.home_unit_id
-                  WHERE p.id_no_index = $1 AND u.path && $2 ORDER BY p.person_id LIMIT 1",
+                select!(
+                    "JOIN units u ON u.unit_id = p.home_unit_id
+                      WHERE p.id_no_index = $1 AND u.path && $2 ORDER BY p.person_id LIMIT 1"
+                ),
                 self.crypto.blind_index(Field::IdNo.label(), value.as_str()),
             ),
             Key::Phone(value) => (
-                "SELECT p.* FROM persons p JOIN units u ON u.unit_id = p.home_unit_id
-                  WHERE p.phone_index = $1 AND u.path && $2 ORDER BY p.person_id LIMIT 1",
+                select!(
+                    "JOIN units u ON u.unit_id = p.home_unit_id
+                      WHERE p.phone_index = $1 AND u.path && $2 ORDER BY p.person_id LIMIT 1"
+                ),
                 self.crypto.blind_index(Field::Phone.label(), value.as_str()),
             ),
         };
@@ -181,11 +197,8 @@ impl People {
 
 /// One person, whoever asks.
 pub async fn get(conn: &mut AsyncPgConnection, id: PersonId) -> Result<Option<PersonRow>> {
-    let row = cached("SELECT * FROM persons WHERE person_id = $1")
-        .bind::<SqlUuid, _>(id.0)
-        .get_result(conn)
-        .await
-        .optional()?;
+    let row =
+        cached(select!("WHERE person_id = $1")).bind::<SqlUuid, _>(id.0).get_result(conn).await.optional()?;
     Ok(row)
 }
 
@@ -211,7 +224,7 @@ pub async fn pseudonyms(
 
 /// One person, held against revocations of its grants until the transaction ends.
 pub async fn get_for_share(conn: &mut AsyncPgConnection, id: PersonId) -> Result<Option<PersonRow>> {
-    let row = cached("SELECT * FROM persons WHERE person_id = $1 FOR KEY SHARE")
+    let row = cached(select!("WHERE person_id = $1 FOR KEY SHARE"))
         .bind::<SqlUuid, _>(id.0)
         .get_result(conn)
         .await
@@ -241,10 +254,10 @@ pub async fn lock(conn: &mut AsyncPgConnection, ids: &BTreeSet<PersonId>) -> Res
 
 /// One person whose home lies below one of `units`; out of reach is as if there were none.
 pub async fn within(conn: &mut AsyncPgConnection, id: PersonId, units: &[Uuid]) -> Result<Option<PersonRow>> {
-    let row = cached(
-        "SELECT p.* FROM persons p JOIN units u ON u.unit_id = p.home_unit_id
-          WHERE p.person_id = $1 AND u.path && $2",
-    )
+    let row = cached(select!(
+        "JOIN units u ON u.unit_id = p.home_unit_id
+          WHERE p.person_id = $1 AND u.path && $2"
+    ))
     .bind::<SqlUuid, _>(id.0)
     .bind::<Array<SqlUuid>, _>(units)
     .get_result(conn)
@@ -259,10 +272,10 @@ pub async fn lock_within(
     id: PersonId,
     units: &[Uuid],
 ) -> Result<Option<PersonRow>> {
-    let row = cached(
-        "SELECT p.* FROM persons p JOIN units u ON u.unit_id = p.home_unit_id
-          WHERE p.person_id = $1 AND u.path && $2 FOR UPDATE OF p",
-    )
+    let row = cached(select!(
+        "JOIN units u ON u.unit_id = p.home_unit_id
+          WHERE p.person_id = $1 AND u.path && $2 FOR UPDATE OF p"
+    ))
     .bind::<SqlUuid, _>(id.0)
     .bind::<Array<SqlUuid>, _>(units)
     .get_result(conn)

@@ -33,6 +33,17 @@ struct Row {
     version: i64,
 }
 
+/// The columns of [`Row`]; each query adds its own condition.
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT benefit_id, person_id, code_sealed, since, review_at, ended, version
+               FROM person_tags WHERE ",
+            $rest
+        )
+    };
+}
+
 impl Row {
     fn tag(self, crypto: &Crypto) -> Result<PersonTag> {
         let carried = match (self.person_id, self.code_sealed, self.since) {
@@ -58,7 +69,7 @@ impl Row {
 /// # Errors
 /// `Internal` when the key file does not hold the key it was sealed with.
 pub async fn lock(conn: &mut AsyncPgConnection, crypto: &Crypto, benefit: Uuid) -> Result<Option<PersonTag>> {
-    let row: Option<Row> = cached("SELECT * FROM person_tags WHERE benefit_id = $1 FOR UPDATE")
+    let row: Option<Row> = cached(select!("benefit_id = $1 FOR UPDATE"))
         .bind::<SqlUuid, _>(benefit)
         .get_result(conn)
         .await
@@ -71,11 +82,10 @@ pub async fn lock(conn: &mut AsyncPgConnection, crypto: &Crypto, benefit: Uuid) 
 /// # Errors
 /// As [`lock`].
 pub async fn of(conn: &mut AsyncPgConnection, crypto: &Crypto, person: PersonId) -> Result<Vec<PersonTag>> {
-    let rows: Vec<Row> =
-        cached("SELECT * FROM person_tags WHERE person_id = $1 ORDER BY since, benefit_id LIMIT 100")
-            .bind::<SqlUuid, _>(person.0)
-            .load(conn)
-            .await?;
+    let rows: Vec<Row> = cached(select!("person_id = $1 ORDER BY since, benefit_id LIMIT 100"))
+        .bind::<SqlUuid, _>(person.0)
+        .load(conn)
+        .await?;
     rows.into_iter().map(|row| row.tag(crypto)).collect()
 }
 

@@ -48,6 +48,18 @@ struct Row {
     successor_id: Option<Uuid>,
 }
 
+/// The columns of [`Row`]; each query adds its own condition.
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT unit_id, code, code_system, code_year, kind, name_zh, name_en, parent_id, state,
+                    valid_from, valid_to, version, successor_id
+               FROM units WHERE ",
+            $rest
+        )
+    };
+}
+
 impl TryFrom<Row> for Unit {
     type Error = Error;
 
@@ -95,18 +107,15 @@ pub async fn hold(conn: &mut AsyncPgConnection) -> Result<()> {
 
 /// One unit.
 pub async fn get(conn: &mut AsyncPgConnection, id: UnitId) -> Result<Option<Unit>> {
-    let row: Option<Row> = cached("SELECT * FROM units WHERE unit_id = $1")
-        .bind::<SqlUuid, _>(id.0)
-        .get_result(conn)
-        .await
-        .optional()?;
+    let row: Option<Row> =
+        cached(select!("unit_id = $1")).bind::<SqlUuid, _>(id.0).get_result(conn).await.optional()?;
     row.map(Unit::try_from).transpose()
 }
 
 /// Several units, by id; those that do not exist are left out.
 pub async fn get_many(conn: &mut AsyncPgConnection, ids: &[UnitId]) -> Result<Vec<Unit>> {
     let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
-    let rows = cached("SELECT * FROM units WHERE unit_id = ANY($1) ORDER BY unit_id")
+    let rows = cached(select!("unit_id = ANY($1) ORDER BY unit_id"))
         .bind::<Array<SqlUuid>, _>(ids)
         .load(conn)
         .await?;
@@ -126,7 +135,7 @@ pub async fn path(conn: &mut AsyncPgConnection, id: UnitId) -> Result<Option<Vec
 /// Units directly below any of `ids`.
 pub async fn children(conn: &mut AsyncPgConnection, ids: &[UnitId]) -> Result<Vec<Unit>> {
     let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
-    let rows = cached("SELECT * FROM units WHERE parent_id = ANY($1) ORDER BY unit_id")
+    let rows = cached(select!("parent_id = ANY($1) ORDER BY unit_id"))
         .bind::<Array<SqlUuid>, _>(ids)
         .load(conn)
         .await?;
@@ -176,7 +185,7 @@ pub async fn list(
 
 /// Every unit there ever was, by id, after `after`; for snapshots.
 pub async fn scan(conn: &mut AsyncPgConnection, after: Uuid, limit: Limit) -> Result<Vec<Unit>> {
-    let rows = cached("SELECT * FROM units WHERE unit_id > $1 ORDER BY unit_id LIMIT $2")
+    let rows = cached(select!("unit_id > $1 ORDER BY unit_id LIMIT $2"))
         .bind::<SqlUuid, _>(after)
         .bind::<BigInt, _>(limit)
         .load(conn)

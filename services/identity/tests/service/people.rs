@@ -2,7 +2,10 @@
 
 use crate::world::{PASSWORD, World, assert_absent, dump, fields, nobody, refusal, request_id};
 use chassis::{auth::Role, grpc::PeerChannel};
-use identity::{domain::audit::Decision, store::audit};
+use identity::{
+    domain::audit::Decision,
+    store::{audit, organizations, units},
+};
 use proto::identity::v1::{
     CreateAccountRequest, CreatePersonRequest, FindPersonRequest, GetPersonRequest, GetSelfRequest, Person,
     RefreshTokenRequest, ResetPasswordRequest, RevealPersonRequest,
@@ -100,6 +103,28 @@ async fn one_identity_number_is_one_person() {
     assert_ne!(entries[0].access.actor_ref, entries[1].access.actor_ref);
     let crypto = &world.service.context.crypto;
     assert!(audit::check(&mut conn, crypto, None).await.unwrap().is_ok());
+}
+
+#[tokio::test]
+async fn all_goes_on_beside_a_migration_that_adds_a_column_to_every_table() {
+    let world = World::start().await;
+    let person = create(&mut world.persons("worker1").await, canary(&world)).await;
+    for migrated in [false, true] {
+        if migrated {
+            world.service.add_columns().await;
+        }
+        let mut worker = world.persons("worker1").await;
+        let find = FindPersonRequest { phone: PHONE.to_owned(), ..Default::default() };
+        let found = worker.find_person(find).await.unwrap().into_inner().person.unwrap();
+        assert_eq!(found.person_id, person.person_id);
+        worker.reveal_person(reveal(&person.person_id)).await.unwrap();
+
+        let mut conn = world.service.db().conn().await.unwrap();
+        let crypto = &world.service.context.crypto;
+        assert_eq!(audit::check(&mut conn, crypto, None).await.unwrap(), Ok(()));
+        assert!(units::get(&mut conn, world.units["street1"]).await.unwrap().is_some());
+        assert!(organizations::get(&mut conn, world.orgs["gov"]).await.unwrap().is_some());
+    }
 }
 
 #[tokio::test]

@@ -79,6 +79,19 @@ pub(super) struct Row {
     version: i64,
 }
 
+/// The columns of [`Row`], before each part of a query.
+macro_rules! select {
+    ($($rest:literal),+) => {
+        concat!($(
+            "SELECT assignment_id, task_id, case_id, org_id, unit_id, line, worker_id, person_id, worker_ref, \
+             item_code, place_unit_id, weight, round, slot, state, offered_at, offer_due_at, due_at, accepted_at, \
+             on_site_at, done_at, ended_at, minutes, evidence, reasons, end_reason, version ",
+            $rest
+        ),+)
+    };
+}
+pub(super) use select;
+
 impl TryFrom<Row> for Assignment {
     type Error = Error;
 
@@ -119,7 +132,7 @@ impl TryFrom<Row> for Assignment {
 /// Every assignment of some tasks, oldest first, held until the transaction ends.
 pub async fn lock_of_tasks(conn: &mut AsyncPgConnection, tasks: &[Uuid]) -> Result<Vec<Assignment>> {
     let rows: Vec<Row> =
-        cached("SELECT * FROM assignments WHERE task_id = ANY($1) ORDER BY assignment_id FOR UPDATE")
+        cached(select!("FROM assignments WHERE task_id = ANY($1) ORDER BY assignment_id FOR UPDATE"))
             .bind::<Array<SqlUuid>, _>(tasks)
             .load(conn)
             .await?;
@@ -255,9 +268,9 @@ impl AggregateStore for AssignmentStore {
         ids: &[AssignmentId],
     ) -> Result<HashMap<AssignmentId, Assignment>> {
         let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
-        let rows: Vec<Row> = cached(
-            "SELECT * FROM assignments WHERE assignment_id = ANY($1) ORDER BY assignment_id FOR UPDATE",
-        )
+        let rows: Vec<Row> = cached(select!(
+            "FROM assignments WHERE assignment_id = ANY($1) ORDER BY assignment_id FOR UPDATE"
+        ))
         .bind::<Array<SqlUuid>, _>(ids)
         .load(&mut conn)
         .await?;

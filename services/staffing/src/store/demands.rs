@@ -28,6 +28,13 @@ struct LineRow {
     allotted_fen: i64,
 }
 
+/// The columns of [`LineRow`]; each query adds its own condition.
+macro_rules! select_line {
+    ($rest:literal) => {
+        concat!("SELECT fund_line_id, code, org_id, budget_fen, allotted_fen FROM fund_lines WHERE ", $rest)
+    };
+}
+
 impl From<LineRow> for FundLine {
     fn from(row: LineRow) -> Self {
         Self {
@@ -60,7 +67,7 @@ pub async fn insert_line(conn: &mut AsyncPgConnection, line: &FundLine) -> Resul
 
 /// One fund line, held until the transaction ends.
 pub async fn lock_line(conn: &mut AsyncPgConnection, id: Uuid) -> Result<Option<FundLine>> {
-    let row: Option<LineRow> = cached("SELECT * FROM fund_lines WHERE fund_line_id = $1 FOR UPDATE")
+    let row: Option<LineRow> = cached(select_line!("fund_line_id = $1 FOR UPDATE"))
         .bind::<SqlUuid, _>(id)
         .get_result(conn)
         .await
@@ -85,14 +92,13 @@ pub async fn lines(
     below: Uuid,
     limit: i64,
 ) -> Result<Vec<FundLine>> {
-    let rows: Vec<LineRow> = cached(
-        "SELECT * FROM fund_lines WHERE org_id = ANY($1) AND fund_line_id < $2 ORDER BY fund_line_id DESC LIMIT $3",
-    )
-    .bind::<Array<SqlUuid>, _>(orgs)
-    .bind::<SqlUuid, _>(below)
-    .bind::<BigInt, _>(limit)
-    .load(conn)
-    .await?;
+    let rows: Vec<LineRow> =
+        cached(select_line!("org_id = ANY($1) AND fund_line_id < $2 ORDER BY fund_line_id DESC LIMIT $3"))
+            .bind::<Array<SqlUuid>, _>(orgs)
+            .bind::<SqlUuid, _>(below)
+            .bind::<BigInt, _>(limit)
+            .load(conn)
+            .await?;
     Ok(rows.into_iter().map(Into::into).collect())
 }
 
@@ -136,6 +142,18 @@ struct Row {
     version: i64,
 }
 
+/// The columns of [`Row`]; each query adds its own condition.
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT duty_transfer_id, from_org_id, to_org_id, line, fund_fen, need_kinds, need_counts, deadline, \
+             funds, fund_line_id, staff, post_ids, training_codes, training, training_ref, effective, closed, \
+             version FROM duty_demands WHERE ",
+            $rest
+        )
+    };
+}
+
 impl TryFrom<Row> for Demand {
     type Error = Error;
 
@@ -170,7 +188,7 @@ impl TryFrom<Row> for Demand {
 
 /// One demand, held until the transaction ends.
 pub async fn lock(conn: &mut AsyncPgConnection, transfer: Uuid) -> Result<Option<Demand>> {
-    let row: Option<Row> = cached("SELECT * FROM duty_demands WHERE duty_transfer_id = $1 FOR UPDATE")
+    let row: Option<Row> = cached(select!("duty_transfer_id = $1 FOR UPDATE"))
         .bind::<SqlUuid, _>(transfer)
         .get_result(conn)
         .await
@@ -180,7 +198,7 @@ pub async fn lock(conn: &mut AsyncPgConnection, transfer: Uuid) -> Result<Option
 
 /// One demand; reach is the caller's affair.
 pub async fn get(conn: &mut AsyncPgConnection, transfer: Uuid) -> Result<Option<Demand>> {
-    let row: Option<Row> = cached("SELECT * FROM duty_demands WHERE duty_transfer_id = $1")
+    let row: Option<Row> = cached(select!("duty_transfer_id = $1"))
         .bind::<SqlUuid, _>(transfer)
         .get_result(conn)
         .await
@@ -214,10 +232,10 @@ pub async fn filled(conn: &mut AsyncPgConnection, transfer: Uuid) -> Result<Vec<
 
 /// Demands of transfers that are not over and count on one of the posts, held until the transaction ends.
 pub async fn lock_counting_on(conn: &mut AsyncPgConnection, posts: &[Uuid]) -> Result<Vec<Demand>> {
-    let rows: Vec<Row> = cached(
-        "SELECT * FROM duty_demands WHERE NOT closed AND duty_transfer_id IN \
-         (SELECT duty_transfer_id FROM duty_posts WHERE post_id = ANY($1)) ORDER BY duty_transfer_id FOR UPDATE",
-    )
+    let rows: Vec<Row> = cached(select!(
+        "NOT closed AND duty_transfer_id IN \
+         (SELECT duty_transfer_id FROM duty_posts WHERE post_id = ANY($1)) ORDER BY duty_transfer_id FOR UPDATE"
+    ))
     .bind::<Array<SqlUuid>, _>(posts)
     .load(conn)
     .await?;
@@ -231,10 +249,10 @@ pub async fn list(
     below: Uuid,
     limit: i64,
 ) -> Result<Vec<Demand>> {
-    let rows: Vec<Row> = cached(
-        "SELECT * FROM duty_demands WHERE (from_org_id = ANY($1) OR to_org_id = ANY($1)) AND duty_transfer_id < $2 \
-         ORDER BY duty_transfer_id DESC LIMIT $3",
-    )
+    let rows: Vec<Row> = cached(select!(
+        "(from_org_id = ANY($1) OR to_org_id = ANY($1)) AND duty_transfer_id < $2 \
+         ORDER BY duty_transfer_id DESC LIMIT $3"
+    ))
     .bind::<Array<SqlUuid>, _>(orgs)
     .bind::<SqlUuid, _>(below)
     .bind::<BigInt, _>(limit)

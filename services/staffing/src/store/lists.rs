@@ -36,25 +36,35 @@ pub struct AssignmentFilter {
 
 /// Assignments, newest first. Each kind of question has its own statement, so that each has its index.
 pub async fn assignments(conn: &mut AsyncPgConnection, filter: &AssignmentFilter) -> Result<Vec<Assignment>> {
-    const BY_ID: &str = "SELECT * FROM assignments a WHERE assignment_id = $7
-        AND (person_id = $1 OR (NOT ($2 = 1) AND org_id = ANY($3))) AND ($4 = '{}' OR state = ANY($4))
-        AND assignment_id < $5 ORDER BY assignment_id DESC LIMIT $6";
-    const BY_TASK: &str = "SELECT * FROM assignments a WHERE task_id = $7
-        AND (person_id = $1 OR (NOT ($2 = 1) AND org_id = ANY($3))) AND ($4 = '{}' OR state = ANY($4))
-        AND assignment_id < $5 ORDER BY assignment_id DESC LIMIT $6";
-    const BY_CASE: &str = "SELECT * FROM assignments a WHERE case_id = $7
-        AND (person_id = $1 OR (NOT ($2 = 1) AND org_id = ANY($3))) AND ($4 = '{}' OR state = ANY($4))
-        AND assignment_id < $5 ORDER BY assignment_id DESC LIMIT $6";
-    const MINE: &str = "SELECT * FROM assignments a WHERE person_id = $1 AND $7 IS NULL AND $2 = 1
-        AND $3 = $3 AND ($4 = '{}' OR state = ANY($4)) AND assignment_id < $5 ORDER BY assignment_id DESC LIMIT $6";
-    const REACHED: &str = "SELECT * FROM (
-            (SELECT * FROM assignments WHERE person_id = $1 AND $7 IS NULL AND ($4 = '{}' OR state = ANY($4))
+    const BY_ID: &str = assignments::select!(
+        "FROM assignments a WHERE assignment_id = $7
+            AND (person_id = $1 OR (NOT ($2 = 1) AND org_id = ANY($3))) AND ($4 = '{}' OR state = ANY($4))
+            AND assignment_id < $5 ORDER BY assignment_id DESC LIMIT $6"
+    );
+    const BY_TASK: &str = assignments::select!(
+        "FROM assignments a WHERE task_id = $7
+            AND (person_id = $1 OR (NOT ($2 = 1) AND org_id = ANY($3))) AND ($4 = '{}' OR state = ANY($4))
+            AND assignment_id < $5 ORDER BY assignment_id DESC LIMIT $6"
+    );
+    const BY_CASE: &str = assignments::select!(
+        "FROM assignments a WHERE case_id = $7
+            AND (person_id = $1 OR (NOT ($2 = 1) AND org_id = ANY($3))) AND ($4 = '{}' OR state = ANY($4))
+            AND assignment_id < $5 ORDER BY assignment_id DESC LIMIT $6"
+    );
+    const MINE: &str = assignments::select!(
+        "FROM assignments a WHERE person_id = $1 AND $7 IS NULL AND $2 = 1
+            AND $3 = $3 AND ($4 = '{}' OR state = ANY($4)) AND assignment_id < $5 ORDER BY assignment_id DESC LIMIT $6"
+    );
+    const REACHED: &str = assignments::select!(
+        "FROM ((",
+        "FROM assignments WHERE person_id = $1 AND $7 IS NULL AND ($4 = '{}' OR state = ANY($4))
                 AND assignment_id < $5 ORDER BY assignment_id DESC LIMIT $6)
-            UNION
-            (SELECT a.* FROM unnest($3) AS o (id) CROSS JOIN LATERAL (
+            UNION (",
+        "FROM unnest($3) AS o (id) CROSS JOIN LATERAL (
                 SELECT * FROM assignments WHERE org_id = o.id AND $2 = 0 AND ($4 = '{}' OR state = ANY($4))
                    AND assignment_id < $5 ORDER BY assignment_id DESC LIMIT $6) a)
-        ) a ORDER BY assignment_id DESC LIMIT $6";
+        ) a ORDER BY assignment_id DESC LIMIT $6"
+    );
     let (sql, key) = match (filter.id, filter.task, filter.case) {
         (Some(id), _, _) => (BY_ID, Some(id)),
         (None, Some(task), _) => (BY_TASK, Some(task)),
@@ -84,7 +94,7 @@ pub async fn posts(
     limit: i64,
 ) -> Result<Vec<Post>> {
     let rows: Vec<posts::Row> =
-        cached("SELECT * FROM posts WHERE org_id = ANY($1) AND post_id > $2 ORDER BY post_id LIMIT $3")
+        cached(posts::select!("org_id = ANY($1) AND post_id > $2 ORDER BY post_id LIMIT $3"))
             .bind::<Array<SqlUuid>, _>(orgs)
             .bind::<SqlUuid, _>(after)
             .bind::<BigInt, _>(limit)
@@ -101,11 +111,11 @@ pub async fn workers(
     limit: i64,
 ) -> Result<Vec<Worker>> {
     let (count, minutes, id) = after.unwrap_or((-1, 0, Uuid::nil()));
-    let rows: Vec<workers::Row> = cached(
-        "SELECT * FROM workers WHERE org_id = ANY($1) AND active
+    let rows: Vec<workers::Row> = cached(workers::select!(
+        "FROM workers WHERE org_id = ANY($1) AND active
             AND (open_count, open_minutes, worker_id) > ($2, $3, $4)
-          ORDER BY open_count, open_minutes, worker_id LIMIT $5",
-    )
+          ORDER BY open_count, open_minutes, worker_id LIMIT $5"
+    ))
     .bind::<Array<SqlUuid>, _>(orgs)
     .bind::<Integer, _>(count)
     .bind::<BigInt, _>(minutes)

@@ -38,6 +38,18 @@ pub(super) struct Row {
     max_open: i32,
 }
 
+/// The columns of [`Row`]; each query adds its own condition.
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT post_id, post_no, kind, org_id, unit_id, line, template, state, daily_minutes, max_open
+               FROM posts WHERE ",
+            $rest
+        )
+    };
+}
+pub(super) use select;
+
 impl TryFrom<Row> for Post {
     type Error = Error;
 
@@ -59,7 +71,7 @@ impl TryFrom<Row> for Post {
 
 /// All posts of organisations, by number, held until the transaction ends.
 pub async fn lock_of_orgs(conn: &mut AsyncPgConnection, orgs: &[Uuid]) -> Result<Vec<Post>> {
-    let rows: Vec<Row> = cached("SELECT * FROM posts WHERE org_id = ANY($1) ORDER BY post_id FOR UPDATE")
+    let rows: Vec<Row> = cached(select!("org_id = ANY($1) ORDER BY post_id FOR UPDATE"))
         .bind::<Array<SqlUuid>, _>(orgs)
         .load(conn)
         .await?;
@@ -68,7 +80,7 @@ pub async fn lock_of_orgs(conn: &mut AsyncPgConnection, orgs: &[Uuid]) -> Result
 
 /// One post, held until the transaction ends.
 pub async fn lock(conn: &mut AsyncPgConnection, id: PostId) -> Result<Option<Post>> {
-    let row: Option<Row> = cached("SELECT * FROM posts WHERE post_id = $1 FOR UPDATE")
+    let row: Option<Row> = cached(select!("post_id = $1 FOR UPDATE"))
         .bind::<SqlUuid, _>(id.0)
         .get_result(conn)
         .await

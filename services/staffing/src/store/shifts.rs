@@ -52,6 +52,17 @@ struct Row {
     cancelled: bool,
 }
 
+/// The columns of [`Row`]; each query adds its own condition.
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT s.shift_id, s.worker_id, s.person_id, s.starts_at, s.ends_at, s.template, s.cancelled
+               FROM shifts s ",
+            $rest
+        )
+    };
+}
+
 impl From<Row> for Shift {
     fn from(row: Row) -> Self {
         Self {
@@ -131,7 +142,7 @@ pub async fn insert(conn: &mut AsyncPgConnection, shift: &Shift) -> Result<()> {
 
 /// One shift, held until the transaction ends.
 pub async fn lock(conn: &mut AsyncPgConnection, id: ShiftId) -> Result<Option<Shift>> {
-    let row: Option<Row> = cached("SELECT * FROM shifts WHERE shift_id = $1 FOR UPDATE")
+    let row: Option<Row> = cached(select!("WHERE shift_id = $1 FOR UPDATE"))
         .bind::<SqlUuid, _>(id.0)
         .get_result(conn)
         .await
@@ -169,9 +180,11 @@ pub struct Filter {
 macro_rules! page {
     ($worker:literal) => {
         concat!(
-            "SELECT s.* FROM shifts s JOIN workers w ON w.worker_id = s.worker_id
-              WHERE w.org_id = ANY($1) AND s.starts_at > $2 - interval '24 hours' AND s.ends_at > $2 AND s.starts_at < $3
-                AND (s.starts_at, s.shift_id) > ($4, $5)",
+            select!(
+                "JOIN workers w ON w.worker_id = s.worker_id
+                  WHERE w.org_id = ANY($1) AND s.starts_at > $2 - interval '24 hours' AND s.ends_at > $2 AND s.starts_at < $3
+                    AND (s.starts_at, s.shift_id) > ($4, $5)"
+            ),
             $worker,
             " ORDER BY s.starts_at, s.shift_id LIMIT $6"
         )

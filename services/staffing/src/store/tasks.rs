@@ -53,6 +53,14 @@ struct Row {
     version: i64,
 }
 
+/// The columns of [`Row`].
+macro_rules! columns {
+    () => {
+        "task_id, case_id, org_id, unit_id, line, item_code, place_unit_id, skills, weight, weight_version, \
+         urgent, decision, workers_wanted, lack_told, due_at, state, round, case_version, version"
+    };
+}
+
 #[derive(QueryableByName)]
 struct Id {
     #[diesel(sql_type = SqlUuid)]
@@ -95,15 +103,17 @@ pub async fn lock(
     cases: &[Uuid],
     workers: &[Uuid],
 ) -> Result<Vec<Task>> {
-    let rows: Vec<Row> = cached(
-        // Row by row: how many ids there are cannot be estimated, and a plan for many would read the whole table.
-        "SELECT t.* FROM (
+    // Row by row: how many ids there are cannot be estimated, and a plan for many would read the whole table.
+    let rows: Vec<Row> = cached(concat!(
+        "SELECT ",
+        columns!(),
+        " FROM (
                 SELECT unnest($1::uuid[]) AS id
                 UNION SELECT task_id FROM tasks WHERE case_id = ANY($2)
                 UNION SELECT task_id FROM assignments WHERE worker_id = ANY($3) AND state IN (1, 2, 3)
                 ORDER BY 1) AS wanted
-          CROSS JOIN LATERAL (SELECT * FROM tasks WHERE task_id = wanted.id FOR UPDATE) AS t",
-    )
+          CROSS JOIN LATERAL (SELECT * FROM tasks WHERE task_id = wanted.id FOR UPDATE) AS t"
+    ))
     .bind::<Array<SqlUuid>, _>(ids)
     .bind::<Array<SqlUuid>, _>(cases)
     .bind::<Array<SqlUuid>, _>(workers)
@@ -114,7 +124,7 @@ pub async fn lock(
 
 /// One task, without holding it.
 pub async fn find(conn: &mut AsyncPgConnection, id: TaskId) -> Result<Option<Task>> {
-    let row: Option<Row> = cached("SELECT * FROM tasks WHERE task_id = $1")
+    let row: Option<Row> = cached(concat!("SELECT ", columns!(), " FROM tasks WHERE task_id = $1"))
         .bind::<SqlUuid, _>(id.0)
         .get_result(conn)
         .await

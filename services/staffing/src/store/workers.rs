@@ -59,6 +59,19 @@ pub(super) struct Row {
     last_offered_at: Option<Timestamp>,
 }
 
+/// The columns of [`Row`]; each query adds what follows them.
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT worker_id, person_id, worker_ref, post_id, grant_id, kind, org_id, unit_id, line, area_unit_id,
+                    skills, auto_accept, daily_minutes, max_open, roster, active, open_count, open_minutes,
+                    last_offered_at ",
+            $rest
+        )
+    };
+}
+pub(super) use select;
+
 impl TryFrom<Row> for Worker {
     type Error = Error;
 
@@ -114,13 +127,12 @@ pub async fn of_orgs(
         #[diesel(sql_type = Bool)]
         rostered: bool,
     }
-    let rows: Vec<Full> = cached(
-        "SELECT w.*,
-                EXISTS (SELECT 1 FROM shifts s WHERE s.worker_id = w.worker_id AND NOT s.cancelled
+    let rows: Vec<Full> = cached(select!(
+        ", EXISTS (SELECT 1 FROM shifts s WHERE s.worker_id = w.worker_id AND NOT s.cancelled
                            AND s.starts_at <= $3 AND s.starts_at > $3 - interval '24 hours' AND s.ends_at > $3) AS on_shift,
                 EXISTS (SELECT 1 FROM roster_weeks r WHERE r.worker_id = w.worker_id AND r.week = $2) AS rostered
-           FROM workers w WHERE w.org_id = ANY($1) AND w.active ORDER BY w.worker_id",
-    )
+           FROM workers w WHERE w.org_id = ANY($1) AND w.active ORDER BY w.worker_id"
+    ))
     .bind::<Array<SqlUuid>, _>(orgs)
     .bind::<Date, _>(week)
     .bind::<Timestamptz, _>(now)
@@ -139,7 +151,7 @@ pub async fn of_orgs(
 
 /// A worker by id, whether active or not.
 pub async fn find(conn: &mut AsyncPgConnection, id: WorkerId) -> Result<Option<Worker>> {
-    let row: Option<Row> = cached("SELECT * FROM workers WHERE worker_id = $1")
+    let row: Option<Row> = cached(select!("FROM workers WHERE worker_id = $1"))
         .bind::<SqlUuid, _>(id.0)
         .get_result(conn)
         .await
@@ -149,11 +161,11 @@ pub async fn find(conn: &mut AsyncPgConnection, id: WorkerId) -> Result<Option<W
 
 /// The active workers who stand on some grants and have no further one in force.
 pub async fn of_grants(conn: &mut AsyncPgConnection, grants: &[Uuid]) -> Result<Vec<Worker>> {
-    let rows: Vec<Row> = cached(
-        "SELECT * FROM workers w WHERE w.grant_id = ANY($1) AND w.active
+    let rows: Vec<Row> = cached(select!(
+        "FROM workers w WHERE w.grant_id = ANY($1) AND w.active
             AND NOT EXISTS (SELECT 1 FROM worker_grants f WHERE f.worker_id = w.worker_id AND NOT f.ended)
-          ORDER BY w.worker_id",
-    )
+          ORDER BY w.worker_id"
+    ))
     .bind::<Array<SqlUuid>, _>(grants)
     .load(conn)
     .await?;
@@ -162,9 +174,9 @@ pub async fn of_grants(conn: &mut AsyncPgConnection, grants: &[Uuid]) -> Result<
 
 /// The active workers among some people who stand on grants.
 pub async fn of_people(conn: &mut AsyncPgConnection, people: &[Uuid]) -> Result<Vec<Worker>> {
-    let rows: Vec<Row> = cached(
-        "SELECT * FROM workers WHERE person_id = ANY($1) AND grant_id IS NOT NULL AND active ORDER BY worker_id",
-    )
+    let rows: Vec<Row> = cached(select!(
+        "FROM workers WHERE person_id = ANY($1) AND grant_id IS NOT NULL AND active ORDER BY worker_id"
+    ))
     .bind::<Array<SqlUuid>, _>(people)
     .load(conn)
     .await?;

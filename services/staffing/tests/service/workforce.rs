@@ -70,6 +70,26 @@ async fn a_grant_makes_a_worker_with_the_skills_of_role_and_line_and_a_revocatio
 }
 
 #[tokio::test]
+async fn all_goes_on_beside_a_migration_that_adds_a_column_to_every_table() {
+    let world = World::start().await;
+    let mut staff = Vec::new();
+    for migrated in [false, true] {
+        if migrated {
+            world.service.add_columns().await;
+        }
+        staff.push(world.hire(Role::ServiceWorker, COMMUNITY, STATION, "").await);
+        let case = Case::new();
+        world.tell(case.id, &case.signed(STATION, COMMUNITY, &[])).await;
+        let (holder, offer) = world.holder(case.task, &staff).await;
+        world.work(holder, &offer.assignment_id).await;
+        assert_eq!(workers(&world, &head()).await.len(), staff.len());
+        let posts = world.workforce(&head()).list_posts(ListPostsRequest::default()).await.unwrap();
+        assert_eq!(posts.into_inner().posts.len(), staff.len());
+        world.workforce(&head()).list_shifts(ListShiftsRequest::default()).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn whoever_has_two_grants_for_one_work_holds_one_seat_until_both_have_ended() {
     let world = World::start().await;
     let first = world.hire(Role::ServiceWorker, COMMUNITY, STATION, "").await;

@@ -82,7 +82,9 @@ struct Held {
 macro_rules! select {
     ($($rest:literal),+) => {
         concat!(
-            "SELECT o.*, v.person_id AS volunteer_person, v.volunteer_ref, r.record_id, r.minutes, ",
+            "SELECT o.offer_id, o.case_id, o.org_id, o.mode, o.state, o.item_code, o.place_unit_id, ",
+            "o.skill_codes, o.due_at, o.candidates, o.volunteer_id, o.version, o.created_at, o.updated_at, ",
+            "v.person_id AS volunteer_person, v.volunteer_ref, r.record_id, r.minutes, ",
             "r.state AS record_state, r.started_at, r.ended_at, ",
             "ARRAY(SELECT s.volunteer_id FROM step_backs s WHERE s.offer_id = o.offer_id) AS stepped_back ",
             "FROM offers o LEFT JOIN volunteers v ON v.volunteer_id = o.volunteer_id ",

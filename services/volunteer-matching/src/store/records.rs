@@ -55,7 +55,8 @@ pub struct Filter {
 /// Records of organisations, newest first.
 pub async fn list(conn: &mut AsyncPgConnection, filter: &Filter) -> Result<Vec<RecordRow>> {
     let rows = cached(
-        "SELECT * FROM service_records WHERE org_id = ANY($1) AND ($2 IS NULL OR offer_id = $2) \
+        "SELECT record_id, offer_id, case_id, volunteer_id, org_id, minutes, state, started_at, ended_at \
+         FROM service_records WHERE org_id = ANY($1) AND ($2 IS NULL OR offer_id = $2) \
          AND ($3 IS NULL OR volunteer_id = $3) AND ($4 IS NULL OR record_id < $4) ORDER BY record_id DESC LIMIT $5",
     )
     .bind::<Array<SqlUuid>, _>(&filter.orgs)

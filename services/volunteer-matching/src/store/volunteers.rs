@@ -37,7 +37,8 @@ struct Row {
 macro_rules! select {
     ($rest:literal) => {
         concat!(
-            "SELECT v.*, coalesce(m.minutes, 0) AS locked_minutes, ",
+            "SELECT v.volunteer_id, v.person_id, v.volunteer_ref, v.org_id, v.home_unit_id, v.skill_codes, ",
+            "v.state, coalesce(m.minutes, 0) AS locked_minutes, ",
             "(SELECT count(*) FROM offers o WHERE o.volunteer_id = v.volunteer_id ",
             "AND o.state IN ('accepted', 'confirmed')) AS open_offers ",
             "FROM volunteers v LEFT JOIN volunteer_minutes m ON m.volunteer_id = v.volunteer_id ",

@@ -115,6 +115,21 @@ async fn an_accepted_confirmed_completed_and_closed_offer_gives_one_locked_recor
 }
 
 #[tokio::test]
+async fn all_goes_on_beside_a_migration_that_adds_a_column_to_every_table() {
+    let world = World::start().await;
+    for migrated in [false, true] {
+        if migrated {
+            world.service.add_columns().await;
+        }
+        let (volunteer, _) = world.volunteer().await;
+        let (_, offer_id) = world.confirmed().await;
+        assert_eq!(world.complete(offer_id, 30).await.state(), OfferState::Completed);
+        assert_eq!(records(&world, offer_id).await.len(), 1);
+        world.offers(&volunteer).list_offers(ListOffersRequest::default()).await.expect("listed");
+    }
+}
+
+#[tokio::test]
 async fn rework_voids_the_record_and_a_second_completion_makes_a_new_one() {
     let world = World::start().await;
     let (case_id, offer_id) = world.confirmed().await;
