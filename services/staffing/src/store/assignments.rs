@@ -178,10 +178,12 @@ async fn update(mut conn: &AsyncPgConnection, rows: &[&Assignment]) -> Result<()
              SET state = d.state, accepted_at = d.accepted_at, on_site_at = d.on_site_at, done_at = d.done_at,
                  ended_at = d.ended_at, minutes = d.minutes, evidence = string_to_array(d.evidence, E'\x1f'),
                  end_reason = d.end_reason, version = d.version, due_at = d.due_at
-            FROM unnest($1::uuid[], $2::smallint[], $3::timestamptz[], $4::timestamptz[], $5::timestamptz[],
-                        $6::timestamptz[], $7::integer[], $8::text[], $9::text[], $10::bigint[], $11::timestamptz[])
-                 AS d (id, state, accepted_at, on_site_at, done_at, ended_at, minutes, evidence, end_reason, version,
-                       due_at)
+            FROM (SELECT unnest($1::uuid[]) AS id, unnest($2::smallint[]) AS state,
+                         unnest($3::timestamptz[]) AS accepted_at, unnest($4::timestamptz[]) AS on_site_at,
+                         unnest($5::timestamptz[]) AS done_at, unnest($6::timestamptz[]) AS ended_at,
+                         unnest($7::integer[]) AS minutes, unnest($8::text[]) AS evidence,
+                         unnest($9::text[]) AS end_reason, unnest($10::bigint[]) AS version,
+                         unnest($11::timestamptz[]) AS due_at) AS d
            WHERE a.assignment_id = d.id",
     )
     .bind::<Array<SqlUuid>, _>(rows.iter().map(|a| a.id.0).collect::<Vec<_>>())
@@ -214,12 +216,15 @@ async fn insert(mut conn: &AsyncPgConnection, rows: &[&Assignment]) -> Result<()
                  accepted_at, ended_at, reasons, end_reason, version, slot)
           SELECT d.a, d.b, d.c, d.d, d.e, d.f, d.g, d.h, d.i, d.j, d.k, d.l, d.m, d.n, d.o, d.p, d.q, d.r, d.s,
                  string_to_array(d.t, E'\x1f'), d.u, d.v, d.w
-            FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::text[], $7::uuid[],
-                        $8::uuid[], $9::text[], $10::text[], $11::uuid[], $12::integer[], $13::integer[],
-                        $14::smallint[], $15::timestamptz[], $16::timestamptz[], $17::timestamptz[],
-                        $18::timestamptz[], $19::timestamptz[], $20::text[], $21::text[], $22::bigint[],
-                        $23::smallint[])
-                 AS d (a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t, u, v, w)",
+            FROM (SELECT unnest($1::uuid[]) AS a, unnest($2::uuid[]) AS b, unnest($3::uuid[]) AS c,
+                         unnest($4::uuid[]) AS d, unnest($5::uuid[]) AS e, unnest($6::text[]) AS f,
+                         unnest($7::uuid[]) AS g, unnest($8::uuid[]) AS h, unnest($9::text[]) AS i,
+                         unnest($10::text[]) AS j, unnest($11::uuid[]) AS k, unnest($12::integer[]) AS l,
+                         unnest($13::integer[]) AS m, unnest($14::smallint[]) AS n,
+                         unnest($15::timestamptz[]) AS o, unnest($16::timestamptz[]) AS p,
+                         unnest($17::timestamptz[]) AS q, unnest($18::timestamptz[]) AS r,
+                         unnest($19::timestamptz[]) AS s, unnest($20::text[]) AS t, unnest($21::text[]) AS u,
+                         unnest($22::bigint[]) AS v, unnest($23::smallint[]) AS w) AS d",
     )
     .bind::<Array<SqlUuid>, _>(rows.iter().map(|a| a.id.0).collect::<Vec<_>>())
     .bind::<Array<SqlUuid>, _>(rows.iter().map(|a| a.task_id.0).collect::<Vec<_>>())

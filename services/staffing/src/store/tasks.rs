@@ -174,11 +174,13 @@ pub async fn write(mut conn: &AsyncPgConnection, tasks: &[&Task]) -> Result<()> 
                  weight_version, urgent, decision, due_at, state, round, version, workers_wanted, lack_told, case_version)
           SELECT d.a, d.b, d.c, d.d, d.e, d.f, d.g, string_to_array(d.h, E'\x1f'), d.i, d.j, d.k, d.l, d.m, d.n, d.o, d.p,
                  d.q, d.r, d.s
-            FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::uuid[],
-                        $8::text[], $9::integer[], $10::integer[], $11::boolean[], $12::boolean[],
-                        $13::timestamptz[], $14::smallint[], $15::integer[], $16::bigint[], $17::integer[], $18::boolean[],
-                        $19::bigint[])
-                 AS d (a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s)
+            FROM (SELECT unnest($1::uuid[]) AS a, unnest($2::uuid[]) AS b, unnest($3::uuid[]) AS c,
+                         unnest($4::uuid[]) AS d, unnest($5::text[]) AS e, unnest($6::text[]) AS f,
+                         unnest($7::uuid[]) AS g, unnest($8::text[]) AS h, unnest($9::integer[]) AS i,
+                         unnest($10::integer[]) AS j, unnest($11::boolean[]) AS k, unnest($12::boolean[]) AS l,
+                         unnest($13::timestamptz[]) AS m, unnest($14::smallint[]) AS n,
+                         unnest($15::integer[]) AS o, unnest($16::bigint[]) AS p, unnest($17::integer[]) AS q,
+                         unnest($18::boolean[]) AS r, unnest($19::bigint[]) AS s) AS d
            ORDER BY d.a
           ON CONFLICT (task_id) DO UPDATE
              SET due_at = excluded.due_at, urgent = excluded.urgent, skills = excluded.skills,

@@ -209,10 +209,11 @@ pub async fn insert(conn: &mut AsyncPgConnection, workers: &[Worker], now: Times
         r"INSERT INTO workers (worker_id, person_id, worker_ref, post_id, grant_id, kind, org_id, unit_id, line,
                  area_unit_id, skills, auto_accept, daily_minutes, max_open, roster, active, appointed_at)
           SELECT d.a, d.b, d.c, d.d, d.e, d.f, d.g, d.h, d.i, d.j, string_to_array(d.k, E'\x1f'), d.l, d.m, d.n, d.o, true, $16
-            FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::uuid[], $6::smallint[], $7::uuid[],
-                        $8::uuid[], $9::text[], $10::uuid[], $11::text[], $12::boolean[], $13::integer[],
-                        $14::integer[], $15::text[])
-                 AS d (a, b, c, d, e, f, g, h, i, j, k, l, m, n, o)",
+            FROM (SELECT unnest($1::uuid[]) AS a, unnest($2::uuid[]) AS b, unnest($3::text[]) AS c,
+                         unnest($4::uuid[]) AS d, unnest($5::uuid[]) AS e, unnest($6::smallint[]) AS f,
+                         unnest($7::uuid[]) AS g, unnest($8::uuid[]) AS h, unnest($9::text[]) AS i,
+                         unnest($10::uuid[]) AS j, unnest($11::text[]) AS k, unnest($12::boolean[]) AS l,
+                         unnest($13::integer[]) AS m, unnest($14::integer[]) AS n, unnest($15::text[]) AS o) AS d",
     )
     .bind::<Array<SqlUuid>, _>(workers.iter().map(|w| w.id.0).collect::<Vec<_>>())
     .bind::<Array<SqlUuid>, _>(workers.iter().map(|w| w.person_id.0).collect::<Vec<_>>())
@@ -311,7 +312,8 @@ pub async fn apply_loads(mut conn: &AsyncPgConnection, loads: &HashMap<WorkerId,
          UPDATE workers w
             SET open_count = w.open_count + d.count, open_minutes = w.open_minutes + d.minutes,
                 last_offered_at = greatest(w.last_offered_at, d.offered_at)
-           FROM unnest($1::uuid[], $2::integer[], $3::bigint[], $4::timestamptz[]) AS d (id, count, minutes, offered_at)
+           FROM (SELECT unnest($1::uuid[]) AS id, unnest($2::integer[]) AS count,
+                         unnest($3::bigint[]) AS minutes, unnest($4::timestamptz[]) AS offered_at) AS d
            JOIN held ON held.worker_id = d.id
           WHERE w.worker_id = d.id AND (w.active OR d.offered_at IS NULL)",
     )
