@@ -169,12 +169,12 @@ impl SignIns {
         &self,
         tx: &mut Tx<'_>,
         person: PersonId,
-        login: &str,
-        password_hash: &str,
+        (login, password_hash): (&str, &str),
+        by: PersonId,
     ) -> Result<()> {
         // In the order of a sign-in: one by the old password is over and its session ends, or it is refused.
         accounts::clear_failures(tx.conn, &self.crypto.blind_index(LOGIN_INDEX, login)).await?;
-        accounts::set_password(tx.conn, login, password_hash).await?;
+        accounts::set_password(tx.conn, login, password_hash, by).await?;
         self.end_all(tx, person, EndReason::Administrator).await
     }
 

@@ -8,8 +8,8 @@ use chassis::{Result, Timestamp, clock::from_proto, db::Tx, event::Event, inbox:
 use proto::{
     case_routing::v1::{
         AdmissionRefusedByCommunity, CalendarAmended, CaseClosed, CaseCompleted, CaseExtended, CaseResumed,
-        CaseWithdrawn, ClockKind, ClockMoved, DispatchMode, Nature, TaskApproved, TaskCancelled, TaskObjected,
-        TaskPart, TaskReturned, TaskSigned, Urgency,
+        CaseWithdrawn, ClockKind, ClockMoved, DispatchMode, Nature, TaskApproved, TaskCancelled,
+        TaskObjected, TaskPart, TaskReturned, TaskSigned, Urgency,
     },
     identity::v1::{RoleGranted, RoleRevoked},
 };
@@ -297,9 +297,11 @@ impl News {
             Self::Withdrawn(case) | Self::Closed(case) => desk.tasks_of(*case),
             Self::Due(Due::Task(id), _) => vec![*id],
             Self::Due(Due::Lead(case, org), _) => {
-                // An organisation has one task of a case at a time.
-                let of_lead = |id: &TaskId| desk.task(*id).is_some_and(|task| task.org_id == *org);
-                desk.tasks_of(*case).into_iter().filter(of_lead).collect()
+                // An organisation that has handed an assist in may lead later: that was signed last.
+                let of_org = |id: &TaskId| desk.task(*id).filter(|task| task.org_id == *org);
+                let going_on = |id: &TaskId| of_org(id).is_some_and(|task| task.state != TaskState::Ended);
+                let going_on = desk.tasks_of(*case).into_iter().filter(going_on);
+                going_on.max_by_key(|id| of_org(id).map(|task| task.case_version)).into_iter().collect()
             }
         }
     }

@@ -106,7 +106,7 @@ impl Places {
             count: None,
             touched: Instant::now(),
         });
-        // Nothing is held any longer than somebody reads it.
+        // What was read to its end is held no longer; what was left in the middle goes with the next call.
         let mut known = known.take().filter(|(place, _)| begun == Some(*place));
         let mut conn = self.db.conn().await?;
         let whole = loop {

@@ -275,10 +275,8 @@ async fn hot_spots_are_listed_by_their_ids_however_old_they_are() {
     assert!(list(&service, &analyst(), named(vec![new_id().to_string()])).await.is_empty());
 
     let mut client = HotspotServiceClient::new(service.call_as(&analyst()));
-    let unfit = [
-        (vec![known.clone(), "Not an id".to_owned()], "hotspot_ids[1]"),
-        (vec![known; 201], "hotspot_ids"),
-    ];
+    let unfit =
+        [(vec![known.clone(), "Not an id".to_owned()], "hotspot_ids[1]"), (vec![known; 201], "hotspot_ids")];
     for (ids, field) in unfit {
         let refused = client.list_hotspots(named(ids)).await.unwrap_err();
         let details = refused.get_error_details();

@@ -255,7 +255,7 @@ impl Recounts {
         }
         let groups = recount.behind(after.as_ref()).take(most);
         let page: Vec<Digest> = groups.map(|(key, counts)| of.digest(key, counts)).collect();
-        // Nothing is held any longer than somebody reads it.
+        // What was read to its end is held no longer; what was left in the middle goes with the next call.
         if page.len() < most {
             *in_hand = None;
         }

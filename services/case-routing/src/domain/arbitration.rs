@@ -250,9 +250,11 @@ impl Case {
         work.move_task(task_id, TaskState::Objected)?;
         work.stop_task_clocks(task_id);
         work.clear_supervisions(|supervision| supervision.task == Some(task_id));
+        let org = work.stands_in();
         if let Some(objection) = &mut work.case.objection {
             objection.state = ObjectionState::InReview;
             objection.arbiter = Some(reviewer);
+            objection.interim.iter_mut().for_each(|interim| interim.org = org);
         }
         work.enter(CaseState::Objected, Trigger::RequestReview)?;
         let review_due_at = work.start_clock(ClockKind::Ruling, None, work.rules.ruling);
@@ -354,6 +356,7 @@ impl Work<'_> {
         self.settle(state);
         let org = self.stands_in();
         if let Some(own) = &mut self.case.objection {
+            own.interim.iter_mut().for_each(|interim| interim.org = org);
             if let Some(measure) = &ruling.interim {
                 own.interim = Some(Interim { org, measure_code: measure.clone() });
             }

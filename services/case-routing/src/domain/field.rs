@@ -87,9 +87,8 @@ impl Case {
     ) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.human_official()?;
-        let reason = Reason::new("found_again_on_patrol")
-            .with("before", references(&before))
-            .with("urgency", urgency);
+        let reason =
+            Reason::new("found_again_on_patrol").with("before", references(&before)).with("urgency", urgency);
         work.add_evidence(before)?;
         work.remark()?;
         Ok(work.finish_with(FOUND_AGAIN, Some(reason)))

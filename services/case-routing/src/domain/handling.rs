@@ -165,7 +165,7 @@ impl Case {
     /// case waits for it as before it was handed in.
     ///
     /// # Errors
-    /// `WrongState`; `NotEntitled` unless the lead; `Guard` `lead_completes`, `takes_part` where its organisation has another task
+    /// `WrongState`; `NotEntitled` unless the lead; `Guard` `lead_completes`, `recused`, `takes_part` where its organisation has another task
     /// in hand, or leads now, `task_state` for what was not handed in, or was approved before the case was opened again.
     pub fn return_task(self, task_id: TaskId, reason_code: &str, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
@@ -178,6 +178,9 @@ impl Case {
         if task.part == TaskPart::Lead {
             return Err(DomainError::guard("lead_completes", "a lead's result is sent back by its verifier"));
         }
+        if work.case.complained_of == Some(task.org) {
+            return Err(DomainError::guard("recused", "the organisation complained of steps aside"));
+        }
         let another = |known: &Task| known.id != task_id && known.org == task.org && known.state.is_live();
         if work.case.tasks.iter().any(another) {
             return Err(DomainError::guard("takes_part", "the organisation holds another task of the case"));
@@ -188,6 +191,7 @@ impl Case {
             return Err(DomainError::guard("task_state", message));
         }
         work.move_task(task_id, TaskState::Returned)?;
+        work.task_mut(task_id)?.mandatory = true; // what is sent back is waited for
         let due_at = work.start_clock(ClockKind::Assist, Some(task_id), work.sla().assist);
         work.returned(task_id, Some(due_at), reason_code)?;
         Ok(work.finish())

@@ -410,6 +410,7 @@ impl Work<'_> {
             // What was done of another matter is nothing of this one, nor what was asked of it.
             self.case.stages.clear();
             self.case.repeats = None;
+            self.cancel_live_tasks("item_changed")?;
             self.take_back_relieved();
         }
         self.case.item = Some(ItemRef {

@@ -335,6 +335,7 @@ pub const TEXTS: &[(&str, &str, &str)] = &[
     ),
     ("lead_changed", "主办单位变更", "the lead changed"),
     ("lead_declined", "主办单位拒收", "the lead declined"),
+    ("item_changed", "事项已改", "the matter is another one now"),
     ("case_merged", "本件已并入另一件", "the case was merged into another one"),
     ("case_handed_off", "本件已转出", "the case was handed off"),
     ("returned_to_public_service", "转由公共服务办理", "the public service takes over"),

@@ -1,8 +1,8 @@
 //! The organisation complained of steps aside (回避): it neither settles the complaint nor sends it on by hand nor checks what
 //! came of it, and no merger takes the complaint to where it has the matter in hand.
 
-use super::case::{Case, Objection, Offer};
-use super::codes::{CaseState, ObjectionState, RoutingKind};
+use super::case::{Case, Objection, Offer, Task};
+use super::codes::{ObjectionState, RoutingKind, TaskPart};
 use super::dispatch::RouteChoice;
 use super::error::{DomainError, Result};
 use super::event::Timestamp;
@@ -177,8 +177,14 @@ impl Case {
 
     /// Whoever keeps contact until somebody leads by a ruling turns out to be complained of: the lowest that stands above does.
     fn relieve_stand_in(&mut self, act: &Act<'_>) {
-        let aside = self.complained_of.filter(|_| self.state == CaseState::Objected);
-        let interim = self.objection.as_mut().and_then(|objection| objection.interim.as_mut());
+        let stands = |objection: &&mut Objection| {
+            matches!(
+                objection.state,
+                ObjectionState::InArbitration | ObjectionState::InReview | ObjectionState::Ruled
+            )
+        };
+        let aside = self.complained_of;
+        let interim = self.objection.as_mut().filter(stands).and_then(|objection| objection.interim.as_mut());
         let Some((of, interim)) = aside.zip(interim).filter(|(of, interim)| interim.org == *of) else {
             return;
         };
@@ -249,6 +255,10 @@ impl Work<'_> {
             }
             self.case.complains_itself = true;
         }
+        // What it handed in before is not taken over from it, and nothing more is expected.
+        let theirs =
+            |task: &Task| task.part == TaskPart::Assist && task.state.is_live() && of == Some(task.org);
+        self.cancel_tasks("recused", theirs)?;
         self.case.complained_of = of;
         Ok(())
     }

@@ -11,6 +11,7 @@ use super::error::{DomainError, Result};
 use super::event::{DomainEvent, Emitted, TimelineEntry, Timestamp};
 use super::ids::*;
 use super::item::ServiceItem;
+use super::mediation::DAY_PASSED;
 use super::noted::NOTED;
 use super::reason::Reason;
 use super::replay::RoutingInputs;
@@ -388,6 +389,10 @@ impl<'a> Work<'a> {
         self.case.lead_unit = Some(choice.unit);
         let kind = self.routes.org(choice.org).map_or(OrgKind::Department, |org| org.kind);
         self.case.delivery_mode = Some(DeliveryMode::of(choice.mode, kind));
+        // What somebody was reminded of by hand while nobody led is the lead's to answer now.
+        let by_hand =
+            |s: &&mut Supervision| s.clock.is_none() && s.task.is_none() && s.reason_code != DAY_PASSED;
+        self.case.supervisions.iter_mut().filter(by_hand).for_each(|supervision| supervision.org = None);
     }
 
     /// A partner works within a part of the time the requester was promised, so that the public service can
@@ -421,7 +426,8 @@ impl<'a> Work<'a> {
         self.cancel_tasks(reason_code, |task| goes(task) || task.state.is_open())
     }
 
-    fn cancel_tasks(&mut self, reason_code: &str, which: impl Fn(&Task) -> bool) -> Result<()> {
+    /// Cancels those tasks.
+    pub fn cancel_tasks(&mut self, reason_code: &str, which: impl Fn(&Task) -> bool) -> Result<()> {
         let ended: Vec<TaskId> =
             self.case.tasks.iter().filter(|task| which(task)).map(|task| task.id).collect();
         ended.into_iter().try_for_each(|id| self.cancel_task(id, reason_code))

@@ -7,7 +7,8 @@ use chassis::{
     event::Event,
     proto::{
         case_routing::v1::{
-            self as pb, catalogue_maintenance_service_client::CatalogueMaintenanceServiceClient as Catalogues,
+            self as pb,
+            catalogue_maintenance_service_client::CatalogueMaintenanceServiceClient as Catalogues,
             intake_service_client::IntakeServiceClient,
             responsibility_service_client::ResponsibilityServiceClient as Lists,
         },

@@ -356,7 +356,8 @@ async fn every_order_is_kept_over_all_pages_and_an_unknown_one_is_refused() {
     // A resident's own newest are read by a text of their own.
     let stranger = Persona::resident(d.district);
     d.taken_in(&stranger).await;
-    let readers = [d.dispatcher(), resident.clone()].map(|reader| orders.map(|order| (reader.clone(), order)));
+    let readers =
+        [d.dispatcher(), resident.clone()].map(|reader| orders.map(|order| (reader.clone(), order)));
     for (reader, (order_by, key, falling)) in readers.into_iter().flatten() {
         let everybody = reader.person_id != resident.person_id;
         let (mut seen, mut page_token) = (Vec::new(), String::new());

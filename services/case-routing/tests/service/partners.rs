@@ -130,11 +130,9 @@ async fn whoever_leads_sends_back_what_a_department_handed_in_and_the_case_waits
     };
     let elsewhere = Persona::new(Role::StreetLeader, d.other_street).org(d.other_office);
     let its_own = head(&d, DEPARTMENTS[0]);
-    for (by, code) in [
-        (elsewhere, Code::NotFound),
-        (its_own, Code::PermissionDenied),
-        (d.leader(), Code::PermissionDenied),
-    ] {
+    for (by, code) in
+        [(elsewhere, Code::NotFound), (its_own, Code::PermissionDenied), (d.leader(), Code::PermissionDenied)]
+    {
         assert_eq!(d.tasks(&by).return_task(back.clone()).await.unwrap_err().code(), code);
     }
     let manager = Persona::new(Role::OrgManager, d.district).org(d.volunteers);

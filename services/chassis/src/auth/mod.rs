@@ -13,7 +13,6 @@ use std::fmt;
 pub use proto::auth::v1::Role;
 use uuid::Uuid;
 
-pub(crate) use self::{keys::RENEW_EVERY, revocation::LINGER};
 pub use self::{
     gate::Gate,
     keys::{FetchKeys, KeySource, Signer, jwks, public_jwk},
@@ -22,6 +21,7 @@ pub use self::{
     service_token::ServiceToken,
     token::{AUDIENCE, Claims, Grant, GrantClaim, TokenKind, Verified, Verifier},
 };
+pub(crate) use self::{keys::RENEW_EVERY, revocation::LINGER};
 use crate::error::{Error, Result};
 
 /// A caller, already authenticated and permitted for this RPC.

@@ -126,6 +126,8 @@ struct Session<'a> {
     listener: Option<tokio::task::JoinHandle<()>>,
     /// Until when the lease is ours for sure; `None` when it is not.
     held_until: Option<Instant>,
+    /// Of the lease that is held; another holder raises it.
+    epoch: Option<i64>,
     /// Rows read and not removed yet.
     flight: Flight,
     /// Below which number nothing has to be looked for.
@@ -162,6 +164,7 @@ impl<'a> Session<'a> {
             conn,
             listener,
             held_until: None,
+            epoch: None,
             flight: Flight::new(relay.bus.may_overtake()),
             reading: Reading::default(),
             dead: 0,
@@ -251,9 +254,10 @@ impl<'a> Session<'a> {
         .load(&mut self.conn)
         .await?;
         let held = rows.as_slice().first().map(|row| row.epoch);
-        if self.held_until.is_some() && !self.leading() {
-            self.forget_flight(); // it may have been another's meanwhile
+        if self.held_until.is_some() && held.is_some() && held != self.epoch {
+            self.forget_flight(); // it was another's meanwhile
         }
+        self.epoch = held;
         match held {
             Some(epoch) => {
                 if self.held_until.is_none() {

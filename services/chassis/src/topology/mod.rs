@@ -175,7 +175,7 @@ mod tests {
         store::save_revoked(&mut conn, &revoked).await.unwrap();
         for (seconds, kept) in [(5, 1), (60, 0)] {
             store::prune_revoked(&mut conn, until + chrono::TimeDelta::seconds(seconds)).await.unwrap();
-            let (_, revoked) = store::load(&mut conn).await.unwrap();
+            let revoked = store::load_revoked(&mut conn).await.unwrap();
             assert_eq!(revoked.sessions.len(), kept, "{seconds} s");
         }
     }

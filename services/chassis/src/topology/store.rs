@@ -216,10 +216,11 @@ pub(super) async fn load(conn: &mut AsyncPgConnection) -> Result<Changes> {
     )
     .load(conn)
     .await?;
-    let edges: Vec<EdgeRow> =
-        cached("SELECT id, from_org_id, to_org_id, kind, line, valid_from, valid_to, version FROM topology_edges")
-            .load(conn)
-            .await?;
+    let edges: Vec<EdgeRow> = cached(
+        "SELECT id, from_org_id, to_org_id, kind, line, valid_from, valid_to, version FROM topology_edges",
+    )
+    .load(conn)
+    .await?;
     Ok(Changes {
         units: units.into_iter().map(Unit::from).collect(),
         orgs: orgs.into_iter().map(Organization::from).collect(),

@@ -91,7 +91,9 @@ impl Reading {
             })?,
         };
         if page.unindexed_count > 0 {
-            tracing::warn!("an export broke off: words of cases that were imported meanwhile are not indexed");
+            tracing::warn!(
+                "an export broke off: words of cases that were imported meanwhile are not indexed"
+            );
             return Err(broken_off());
         }
         let mut lines = String::new();

@@ -111,7 +111,7 @@ async fn an_export_is_the_whole_list_and_one_that_breaks_off_does_not_look_whole
 #[tokio::test]
 async fn an_export_begins_with_new_tokens_and_outlasts_a_service_that_is_away_for_a_moment() {
     let edge = district(None).await;
-    edge.services.answer("SignIn", &tokens(130));
+    edge.services.answer("SignIn", &tokens(300));
     edge.services.answer("RefreshToken", &renewed(600));
     let session = sign_in(&edge).await;
     assert_eq!(page(&edge, "/cases", &session).await.0, 200);

@@ -10,7 +10,7 @@ use proto::identity::v1::{
     CreateAccountRequest, CreateAccountResponse, ResetPasswordRequest, ResetPasswordResponse,
 };
 
-use super::{Identity, grants::may_end, person::access, reach};
+use super::{Identity, grants::may_act_as, person::access, reach};
 use crate::{
     domain::{PersonId, audit::Decision, login, personal::KIND},
     store::{accounts, audit, grants, people, units},
@@ -54,12 +54,12 @@ impl Identity {
             people::within(tx.conn, id, &units).await?.ok_or_else(|| Error::not_found(KIND, id))?;
             // Whoever sets a password can sign in by it: nobody gets further by it than by the own roles.
             for grant in grants::held(tx.conn, id).await? {
-                may_end(tx, caller, &grant).await?;
+                may_act_as(tx, caller, &grant).await?;
             }
             let login = accounts::login_of(tx.conn, id).await?;
             let login = login.ok_or_else(|| Error::not_found("account", id))?;
             login::check_password(&password, &login)?;
-            self.sign_ins.set_password(tx, id, &login, &hash).await?;
+            self.sign_ins.set_password(tx, id, (&login, &hash), PersonId(caller.person_id)).await?;
             let access = access(tx, caller, "ResetPassword", Some(id), "", Decision::Allow);
             audit::append(tx.conn, &self.crypto, access).await?;
             Ok(ResetPasswordResponse {})

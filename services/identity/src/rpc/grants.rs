@@ -28,7 +28,7 @@ use crate::{
         grant::{self, Extent, KIND, Rehomed, RoleGrant},
         organization, personal,
     },
-    store::{grants, organizations, people, server_now, sessions::EndReason, units},
+    store::{accounts, grants, organizations, people, server_now, sessions::EndReason, units},
 };
 
 /// The most grants that begin or end in one transaction.
@@ -80,7 +80,15 @@ impl Identity {
             let grant = within(tx, id, &units).await?;
             let path = unit_within(tx, caller, grant.unit_id).await?;
             may_govern(tx, caller, &grant, &path).await?;
-            let grant = grant.approve(PersonId(caller.person_id), tx.now)?;
+            let by = PersonId(caller.person_id);
+            if accounts::password_set_by(tx.conn, by)
+                .await?
+                .is_some_and(|set| grant.approved_by.contains(&set))
+            {
+                let message = "was approved by whoever set your password: somebody else approves it";
+                return Err(Error::wrong_state(KIND, id, message));
+            }
+            let grant = grant.approve(by, tx.now)?;
             grants::update(tx.conn, &grant).await?;
             if grant.told {
                 self.begin_grant(tx, &grant).await?;
@@ -170,7 +178,10 @@ impl Identity {
 
     /// A grant comes into force: it is told, and a new administrator signs in anew.
     async fn begin_grant(&self, tx: &mut Tx<'_>, grant: &RoleGrant) -> Result<()> {
-        if grant::is_administrator(grant.role) {
+        let held = grants::held(tx.conn, grant.person_id).await?;
+        let was_one =
+            |held: &RoleGrant| held.id != grant.id && held.told && grant::is_administrator(held.role);
+        if grant::is_administrator(grant.role) && !held.iter().any(was_one) {
             self.sign_ins.end_all(tx, grant.person_id, EndReason::Replaced).await?;
         }
         tell_granted(tx, std::slice::from_ref(grant)).await
@@ -268,9 +279,20 @@ async fn may_govern(tx: &mut Tx<'_>, caller: &Caller, wanted: &RoleGrant, path: 
     if reached { Ok(()) } else { Err(missing()) }
 }
 
-/// Whether one of the caller's own grants reaches the other grant, and its role may give that role: who may
-/// end it, or set the password of whoever holds it.
-pub(super) async fn may_end(tx: &mut Tx<'_>, caller: &Caller, ending: &RoleGrant) -> Result<()> {
+/// Whether one of the caller's own grants covers another, and its role may give that role: who may set the password of whoever
+/// holds it, and so could act by it. The end does not count: who holds a term sets passwords of those without one.
+pub(super) async fn may_act_as(tx: &mut Tx<'_>, caller: &Caller, held: &RoleGrant) -> Result<()> {
+    let place = units::path(tx.conn, held.unit_id).await?.unwrap_or_default();
+    let own = held_to_govern(tx, caller).await?;
+    let may = own.iter().any(|(own, path)| {
+        let for_ever = Extent { valid_to: None, ..extent(own, path) };
+        may_grant(own.role, held.role) && grant::within(&extent(held, &place), &for_ever)
+    });
+    if may { Ok(()) } else { Err(Error::Forbidden) }
+}
+
+/// Whether one of the caller's own grants reaches the other grant, and its role may give that role: who may end it.
+async fn may_end(tx: &mut Tx<'_>, caller: &Caller, ending: &RoleGrant) -> Result<()> {
     let place = units::path(tx.conn, ending.unit_id).await?.unwrap_or_default();
     let held = held_to_govern(tx, caller).await?;
     let may = held.iter().any(|(own, path)| {

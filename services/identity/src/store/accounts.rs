@@ -109,13 +109,36 @@ pub async fn hold(conn: &mut AsyncPgConnection, login: &str, password_hash: &str
 }
 
 /// Gives a login another password.
-pub async fn set_password(conn: &mut AsyncPgConnection, login: &str, password_hash: &str) -> Result<()> {
-    cached("UPDATE accounts SET password_hash = $2 WHERE login = $1")
+pub async fn set_password(
+    conn: &mut AsyncPgConnection,
+    login: &str,
+    password_hash: &str,
+    by: PersonId,
+) -> Result<()> {
+    cached("UPDATE accounts SET password_hash = $2, password_set_by = $3 WHERE login = $1")
         .bind::<Text, _>(login)
         .bind::<Text, _>(password_hash)
+        .bind::<SqlUuid, _>(by.0)
         .execute(conn)
         .await?;
     Ok(())
+}
+
+#[derive(QueryableByName)]
+struct SetByRow {
+    #[diesel(sql_type = SqlUuid)]
+    password_set_by: Uuid,
+}
+
+/// Who set a person's present password, where somebody else did.
+pub async fn password_set_by(conn: &mut AsyncPgConnection, person: PersonId) -> Result<Option<PersonId>> {
+    let row: Option<SetByRow> =
+        cached("SELECT password_set_by FROM accounts WHERE person_id = $1 AND password_set_by IS NOT NULL")
+            .bind::<SqlUuid, _>(person.0)
+            .get_result(conn)
+            .await
+            .optional()?;
+    Ok(row.map(|row| PersonId(row.password_set_by)))
 }
 
 /// Failed tries at the login behind this index.

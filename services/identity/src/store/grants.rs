@@ -186,15 +186,18 @@ pub async fn lock_beginning(
 }
 
 /// Requested and active grants whose end has passed at `now`, held until the transaction ends; those another replica holds are left
-/// to it.
+/// to it. None whose holder has one that begins and was not told: what goes on is told before what has ended.
 pub async fn lock_expired(
     conn: &mut AsyncPgConnection,
     now: Timestamp,
     limit: Limit,
 ) -> Result<Vec<RoleGrant>> {
     let rows = cached(select!(
-        "WHERE state IN (1, 2) AND valid_to <= $1
-          ORDER BY valid_to LIMIT $2 FOR UPDATE SKIP LOCKED"
+        "WHERE g.state IN (1, 2) AND g.valid_to <= $1
+            AND NOT EXISTS (SELECT 1 FROM role_grants n
+                             WHERE n.person_id = g.person_id AND n.state = 2 AND NOT n.told AND n.valid_from <= $1
+                               AND (n.valid_to IS NULL OR n.valid_to > $1))
+          ORDER BY g.valid_to LIMIT $2 FOR UPDATE OF g SKIP LOCKED"
     ))
     .bind::<Timestamptz, _>(now)
     .bind::<BigInt, _>(limit)

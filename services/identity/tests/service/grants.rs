@@ -7,8 +7,8 @@ use crate::world::{World, nobody, refusal, request_id};
 use chassis::{auth::Role, clock::to_proto, grpc::PeerChannel};
 use proto::identity::v1::{
     ApproveGrantRequest, GetPersonRequest, GetSelfRequest, GrantRoleRequest, GrantRoleResponse,
-    ListRoleGrantsRequest, RefreshTokenRequest, RevokeRoleRequest, RoleGrant, RoleGrantState, RoleGranted,
-    RoleRevoked, person_service_client::PersonServiceClient,
+    ListRoleGrantsRequest, RefreshTokenRequest, ResetPasswordRequest, RevokeRoleRequest, RoleGrant,
+    RoleGrantState, RoleGranted, RoleRevoked, person_service_client::PersonServiceClient,
 };
 use tonic::{Code, Status};
 
@@ -191,10 +191,8 @@ async fn an_administrators_next_term_is_granted_before_the_present_one_has_run_o
     let end = world.service.clock().now() + chrono::TimeDelta::days(30);
     world.add_person("secadmin3", Role::SecurityAdmin, "district", None, Some(end)).await;
     let (mut first, mut second) = (world.persons("secadmin1").await, world.persons("secadmin2").await);
-    let next = |role| RoleGrant {
-        valid_from: Some(to_proto(end)),
-        ..wanted(&world, "secadmin3", role, "district")
-    };
+    let next =
+        |role| RoleGrant { valid_from: Some(to_proto(end)), ..wanted(&world, "secadmin3", role, "district") };
     let asked = grant(&mut first, next(Role::SecurityAdmin)).await.unwrap();
     let given = approve(&mut second, &asked.grant_id).await.unwrap();
     assert_eq!(given.state, RoleGrantState::Active as i32);
@@ -204,6 +202,35 @@ async fn an_administrators_next_term_is_granted_before_the_present_one_has_run_o
     // The database itself refuses it, too.
     let forced = world.sql("UPDATE role_grants SET role = 31 WHERE role = 30 AND valid_to IS NOT NULL").await;
     assert!(forced.unwrap_err().to_string().contains("role_grants_one_administrator"));
+    // Whoever was one all along goes on when the next term begins.
+    let pair = world.sign_in("secadmin3").await;
+    world.service.drain_outbox().await;
+    world.service.clock().advance(Duration::from_secs(30 * 24 * 3600));
+    let service = &world.service;
+    let mut told = Vec::new();
+    service
+        .wait_for("one term is told, and then the end of the other", async || {
+            told.extend(service.drain_outbox().await.into_iter().map(|event| event.r#type.to_string()));
+            told.len() >= 2
+        })
+        .await;
+    assert!(told[0].contains("RoleGranted") && told[1].contains("RoleRevoked"), "{told:?}");
+    let refresh = RefreshTokenRequest { refresh_token: pair.refresh_token };
+    world.auth_anonymously().refresh_token(refresh).await.unwrap();
+}
+
+#[tokio::test]
+async fn who_had_the_password_set_by_the_first_approver_is_no_second_one() {
+    let world = World::start().await;
+    let (mut first, mut second) = (world.persons("secadmin1").await, world.persons("secadmin2").await);
+    let asked = grant(&mut first, wanted(&world, "worker1", Role::StreetLeader, "street1")).await.unwrap();
+    let reset = ResetPasswordRequest {
+        request_id: request_id(),
+        person_id: world.person("secadmin2"),
+        password: "another-fine-long-password".to_owned(),
+    };
+    first.reset_password(reset).await.unwrap();
+    assert_eq!(refusal(approve(&mut second, &asked.grant_id).await), Code::FailedPrecondition);
 }
 
 #[tokio::test]

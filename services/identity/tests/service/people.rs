@@ -121,7 +121,7 @@ async fn all_goes_on_beside_a_migration_that_adds_a_column_to_every_table() {
 
         let mut conn = world.service.db().conn().await.unwrap();
         let crypto = &world.service.context.crypto;
-        assert_eq!(audit::check(&mut conn, crypto, None).await.unwrap(), Ok(()));
+        assert!(audit::check(&mut conn, crypto, None).await.unwrap().is_ok());
         assert!(units::get(&mut conn, world.units["street1"]).await.unwrap().is_some());
         assert!(organizations::get(&mut conn, world.orgs["gov"]).await.unwrap().is_some());
     }

@@ -98,8 +98,7 @@ async fn the_right_password_is_refused_when_the_lock_comes_while_it_is_hashed() 
     refusal(world.try_sign_in("worker1", "wrong-password").await);
     // Whoever has failed once more holds the row and has not committed yet.
     let mut other = world.service.db().conn().await.unwrap();
-    let locks =
-        "BEGIN; UPDATE sign_in_failures SET failed = 5, locked_until = now() + interval '15 minutes'";
+    let locks = "BEGIN; UPDATE sign_in_failures SET failed = 5, locked_until = now() + interval '15 minutes'";
     other.batch_execute(locks).await.unwrap();
     let waiting =
         "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";

@@ -96,7 +96,7 @@ pub async fn run(args: Args) -> Result<ExitCode> {
                 }
             }
             print(&lines, args.json)?;
-            let well = all && !(dead_only && !lines.is_empty());
+            let well = all && (!dead_only || lines.is_empty());
             Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Action::Show { event } => {

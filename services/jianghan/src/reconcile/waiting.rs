@@ -106,9 +106,9 @@ async fn until_quiet(
 
 /// What whoever answers has published and consumed, and how far the databases are, in which every replica counts.
 fn done<'a>(figures: impl IntoIterator<Item = &'a GetStatisticsResponse>) -> (i64, i64) {
-    figures.into_iter().fold((0, 0), |(own, all), one| {
-        (own + one.published + one.consumed, all + one.progress)
-    })
+    figures
+        .into_iter()
+        .fold((0, 0), |(own, all), one| (own + one.published + one.consumed, all + one.progress))
 }
 
 /// Looks at the services, one after the other.

@@ -320,7 +320,9 @@ pub async fn apply_loads(mut conn: &AsyncPgConnection, loads: &HashMap<WorkerId,
     .bind::<Array<SqlUuid>, _>(loads.iter().map(|(id, _)| id.0).collect::<Vec<_>>())
     .bind::<Array<Integer>, _>(loads.iter().map(|(_, load)| load.count).collect::<Vec<_>>())
     .bind::<Array<BigInt>, _>(loads.iter().map(|(_, load)| load.minutes).collect::<Vec<_>>())
-    .bind::<Array<Nullable<Timestamptz>>, _>(loads.iter().map(|(_, load)| load.offered_at).collect::<Vec<_>>())
+    .bind::<Array<Nullable<Timestamptz>>, _>(
+        loads.iter().map(|(_, load)| load.offered_at).collect::<Vec<_>>(),
+    )
     .execute(&mut conn)
     .await?;
     if counted == loads.len() { Ok(()) } else { Err(stale(loads.iter().map(|(id, _)| **id))) }

@@ -10,8 +10,8 @@ use chrono::DateTime;
 use proto::{
     case_routing::v1::{
         AdmissionRefusedByCommunity, CaseClosed, CaseCompleted, CaseExtended, CaseFacts, CaseResumed,
-        CaseWithdrawn, ClockKind, ClockMoved, DispatchMode, Nature, TaskApproved, TaskCancelled, TaskObjected,
-        TaskPart, TaskReturned,
+        CaseWithdrawn, ClockKind, ClockMoved, DispatchMode, Nature, TaskApproved, TaskCancelled,
+        TaskObjected, TaskPart, TaskReturned,
     },
     staffing::v1::{
         AssignmentAccepted, AssignmentOffered, AssignmentState::*, AssignmentUnfilled, ListWorkersRequest,

@@ -91,7 +91,9 @@ impl VolunteerService for Volunteers {
                     return Err(Error::wrong_state("volunteer", id, message));
                 }
             };
-            volunteers::set_state(tx.conn, id, state).await?;
+            if !volunteers::set_state(tx.conn, id, state).await? {
+                return Err(Error::wrong_state("volunteer", id, "a volunteer who is left takes no break"));
+            }
             volunteer.state = state;
             self.0.partners.stand_in(&self.0.topology.load(), std::slice::from_mut(&mut volunteer));
             Ok(PauseVolunteerResponse { volunteer: Some(convert::volunteer(&volunteer)) })

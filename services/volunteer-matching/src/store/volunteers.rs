@@ -178,14 +178,17 @@ pub async fn learn(
     Ok(())
 }
 
-/// Sets the state of a volunteer.
-pub async fn set_state(conn: &mut AsyncPgConnection, id: VolunteerId, state: VolunteerState) -> Result<()> {
-    cached("UPDATE volunteers SET state = $2, version = version + 1 WHERE volunteer_id = $1 AND state <> $2")
-        .bind::<SqlUuid, _>(id.0)
-        .bind::<Text, _>(state.as_str())
-        .execute(conn)
-        .await?;
-    Ok(())
+/// A volunteer begins or ends a break. Gives whether they still are one.
+pub async fn set_state(conn: &mut AsyncPgConnection, id: VolunteerId, state: VolunteerState) -> Result<bool> {
+    let set = cached(
+        "UPDATE volunteers SET state = $2, version = version + (state <> $2)::int \
+         WHERE volunteer_id = $1 AND state IN ('active', 'paused')",
+    )
+    .bind::<SqlUuid, _>(id.0)
+    .bind::<Text, _>(state.as_str())
+    .execute(conn)
+    .await?;
+    Ok(set > 0)
 }
 
 /// The grant that made someone a volunteer has ended.

@@ -410,5 +410,5 @@ async fn what_is_out_of_reach_looks_as_if_it_did_not_exist() {
     assert_eq!(refusal(world.offers(&other).get_offer(get(offer_id)).await).0, Code::NotFound);
     assert_eq!(refusal(world.offers(&own).accept_offer(accept(offer_id)).await).0, Code::PermissionDenied);
     let resident = Persona::resident(world.street);
-    assert_eq!(refusal(world.offers(&resident).get_offer(get(offer_id)).await).0, Code::PermissionDenied);
+    assert_eq!(refusal(world.offers(&resident).get_offer(get(offer_id)).await).0, Code::NotFound);
 }

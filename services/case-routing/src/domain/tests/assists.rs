@@ -279,8 +279,7 @@ fn what_was_handed_in_ends_with_a_case_that_goes_elsewhere() {
     let merged = case.clone().merge(other, &world.official(STATION)).unwrap();
     let elsewhere = case.clone().hand_off("12345", Elsewhere::Taken, &world.official(STATION)).unwrap();
     let withdrawn = case.withdraw("solved_itself", None, &world.resident()).unwrap();
-    for (ended, told) in
-        [(merged, "CaseMerged"), (elsewhere, "CaseHandedOff"), (withdrawn, "CaseWithdrawn")]
+    for (ended, told) in [(merged, "CaseMerged"), (elsewhere, "CaseHandedOff"), (withdrawn, "CaseWithdrawn")]
     {
         assert_eq!(names(&ended), ["TaskCancelled", told]);
         assert_eq!(only_task(&ended.case, URBAN).state, TaskState::Cancelled);
