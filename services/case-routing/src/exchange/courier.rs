@@ -363,9 +363,9 @@ impl Courier {
     }
 }
 
-/// Whether what waits first is given up, and is not there for certain.
+/// Whether what waits first is given up, also where it may have arrived without an answer: nobody knows that it did.
 fn is_lost(sync: &Sync) -> bool {
-    sync.state == SyncState::Failed && !sync.maybe_there
+    sync.state == SyncState::Failed
 }
 
 fn release(in_hand: &mut InHand, system: &str) {

@@ -4,7 +4,7 @@ use chassis::{
     Error, Result, Timestamp,
     auth::Caller,
     clock::new_id,
-    command::{Commands, Executor, Meta, once},
+    command::{AggregateStore, Commands, Executor, Meta, once},
     db::Tx,
     proto::case_routing::v1 as pb,
 };
@@ -288,8 +288,17 @@ async fn found(
     Ok(answer(&finding, Some(told)))
 }
 
+/// Findings of an open case that it hears in words; further ones are linked alone, so that its requester keeps room.
+const HEARD: u32 = 50;
+
 /// The people of an open case hear that its matter was put right, or found again, with the finder's words and evidence.
 async fn heard(tx: &mut Tx<'_>, desk: &Desk, caller: &Caller, id: CaseId, report: &Report) -> Result<()> {
+    if !report.solved {
+        let known = desk.executor.store().load(&*tx.conn, &[id]).await?;
+        if known.get(&id).is_some_and(|record| record.case.remark_count >= HEARD) {
+            return Ok(());
+        }
+    }
     let (before, after) = (evidence(&report.before)?, evidence(&report.after)?);
     let (solved, urgency) = (report.solved, report.urgency);
     let run = move |case: Case, act: Act<'_>, _: &Caller| {

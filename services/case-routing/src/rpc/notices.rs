@@ -27,12 +27,13 @@ impl Applications {
         let size = page::size(request.page_size, 50, 100)?;
         let after: Option<Uuid> = page::decode(&request.page_token)?;
         let world = self.desk.atlas.world();
-        // What lay in a unit that was merged is shown where that goes on.
+        // What lay in a unit that was merged is shown where that goes on, and until it has followed as it was written down.
         let unit: Option<UnitId> = parse::optional_id("unit_id", &request.unit_id)?;
-        let unit = unit.map(|unit| world.routes.open_at(unit));
+        let units: Vec<UnitId> =
+            unit.into_iter().flat_map(|unit| [unit, world.routes.open_at(unit)]).collect();
         let mut conn = self.desk.db.conn().await?;
         let now = self.desk.clock.now();
-        let mut rows = notices::current(&mut conn, unit, now, after, size + 1).await?;
+        let mut rows = notices::current(&mut conn, &units, now, after, size + 1).await?;
         let next_page_token = page::cut(&mut rows, size, |notice| notice.notice_id);
         let notices = rows.into_iter().map(|row| application_convert::public_notice(row, &world)).collect();
         Ok(pb::ListPublicNoticesResponse { notices, next_page_token })

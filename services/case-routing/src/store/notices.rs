@@ -109,21 +109,22 @@ pub struct PublicNotice {
     pub over_at: Timestamp,
 }
 
-/// Notices that are shown at an instant, in the order they began, after one of them.
+/// Notices of any of these units, or of all where none is given, that are shown at an instant, in the order they began, after one
+/// of them.
 pub async fn current(
     conn: &mut AsyncPgConnection,
-    unit: Option<UnitId>,
+    units: &[UnitId],
     now: Timestamp,
     after: Option<Uuid>,
     limit: i64,
 ) -> Result<Vec<PublicNotice>> {
     let rows = cached(
         "SELECT notice_id, unit_path, item_code, name_masked, first_day, over_at FROM public_notices \
-         WHERE over_at > $1 AND ($2 IS NULL OR unit_path @> ARRAY[$2]) AND ($3 IS NULL OR notice_id > $3) \
+         WHERE over_at > $1 AND (cardinality($2) = 0 OR unit_path && $2) AND ($3 IS NULL OR notice_id > $3) \
          ORDER BY notice_id LIMIT $4",
     )
     .bind::<Timestamptz, _>(now)
-    .bind::<Nullable<SqlUuid>, _>(unit.map(|unit| unit.0))
+    .bind::<Array<SqlUuid>, _>(units.iter().map(|unit| unit.0).collect::<Vec<_>>())
     .bind::<Nullable<SqlUuid>, _>(after)
     .bind::<BigInt, _>(limit)
     .load(conn)

@@ -5,6 +5,7 @@ use chassis::{
     proto::case_routing::v1::{self as pb, intake_service_client::IntakeServiceClient},
     testing::{Persona, Reply, TestHttp},
 };
+use diesel_async::SimpleAsyncConnection;
 use tonic::{Code, Status};
 
 use crate::{
@@ -173,6 +174,25 @@ async fn the_window_finds_a_referral_that_was_given_up_in_its_list_until_it_gets
     world.d.service.wait_for("a reminder", async || listed().await == [fetched.case_id.clone()]).await;
     acknowledges(&world, &world.client).await;
     assert!(listed().await.is_empty());
+    world.d.service.stop().await;
+}
+
+#[tokio::test]
+async fn a_referral_that_is_given_up_though_it_may_have_arrived_is_somebodys_too() {
+    let http = TestHttp::start(|_| Reply::status(502)).await;
+    let world = World::mapped(&http.url("/"), pb::ExchangeDirection::Out).await;
+    let ticket = referred(&world).await;
+    let tried = async || !shown(&world, &ticket.case_id).await.last_error_code.is_empty();
+    world.d.service.wait_for("it was tried", tried).await;
+    let last = "UPDATE external_tickets SET attempts = 11, due_at = now() WHERE due_at IS NOT NULL";
+    world.d.service.db().conn().await.unwrap().batch_execute(last).await.unwrap();
+    let reminded = async || reminders(&world, &ticket.case_id).await.len() == 1;
+    world.d.service.wait_for("somebody is reminded", reminded).await;
+    http.answers(|_| Reply::status(200));
+    let retry = pb::RetryTicketRequest { ticket_id: ticket.ticket_id.clone(), request_id: request_id() };
+    world.call(&world.operator).retry_ticket(retry).await.unwrap();
+    let cleared = async || reminders(&world, &ticket.case_id).await.is_empty();
+    world.d.service.wait_for("it gets through", cleared).await;
     world.d.service.stop().await;
 }
 

@@ -342,11 +342,11 @@ struct GivenUpRow {
     given_up: bool,
 }
 
-/// Whether a referral of a case is given up, and is not there; the case is locked.
+/// Whether a referral of a case was given up and has not got through since; the case is locked.
 pub async fn has_given_up(conn: &mut AsyncPgConnection, case: CaseId) -> Result<bool> {
     let row: GivenUpRow = cached(
         "SELECT EXISTS (SELECT 1 FROM external_tickets t JOIN ticket_changes c ON c.ticket_id = t.ticket_id \
-         WHERE t.case_id = $1 AND t.direction = 'out' AND t.sync_state = 'failed' AND NOT t.maybe_there \
+         WHERE t.case_id = $1 AND t.direction = 'out' AND t.last_error <> '' \
          AND c.kind = 'referral' AND c.delivered_at IS NULL) AS given_up",
     )
     .bind::<SqlUuid, _>(case.0)
@@ -366,7 +366,7 @@ pub async fn tried(conn: &mut AsyncPgConnection, ids: &[Uuid]) -> Result<Vec<Cas
     use diesel::sql_types::Array;
     let rows: Vec<CaseRow> = cached(
         "SELECT DISTINCT case_id FROM external_tickets WHERE ticket_id = ANY ($1) AND direction = 'out' \
-         AND (attempts > 0 OR in_hand)",
+         AND (attempts > 0 OR in_hand OR last_error <> '')",
     )
     .bind::<Array<SqlUuid>, _>(ids)
     .load(conn)
