@@ -133,7 +133,7 @@ impl World {
             calendar: in_force.calendar.clone(),
             standard: sla.get("standard").cloned().unwrap_or(defaults.standard.clone()),
             sla,
-            suspension_causes: seed::suspension_causes(),
+            suspension_causes: seed::suspension_days(),
             supervision_answer: seed::supervision_answer(),
             warn_percent: seed::warn_percent(),
             mediation_talks: Limit::new(TimeUnit::CalDay, settings.mediation_days.max(1)),

@@ -281,8 +281,8 @@ pub fn suspend_causes() -> &'static BTreeMap<String, Code> {
     &CODES
 }
 
-/// Causes of a suspension and their longest time in days.
-pub fn suspension_causes() -> BTreeMap<String, u32> {
+/// Longest time of a suspension in days, by its cause.
+pub fn suspension_days() -> BTreeMap<String, u32> {
     suspend_causes().values().map(|code| (code.code.clone(), code.max_days)).collect()
 }
 

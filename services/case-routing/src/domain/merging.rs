@@ -121,9 +121,7 @@ impl Case {
         }
         Ok(work.finish_with(REJOINED, Some(Reason::new("original_unmerged"))))
     }
-}
 
-impl Case {
     /// Whether somebody may rate what came of it: whoever asked for it, or for a case that was merged into it.
     #[must_use]
     pub fn rating_due(&self) -> bool {

@@ -298,7 +298,8 @@ impl Courier {
                 }
                 tickets::set_sync(&*tx.conn, &[(ticket, sync.clone())]).await?;
                 match refers {
-                    Some(waiting) if is_lost(&sync) => {
+                    // Also where it may have arrived without an answer: nobody knows that it did.
+                    Some(waiting) if sync.state == SyncState::Failed => {
                         let case = CaseId(waiting.case_id);
                         self.undelivered().given_up(tx, case, &waiting.system_code).await?;
                     }
@@ -361,11 +362,6 @@ impl Courier {
         changes::forget(&mut conn, before, FORGET).await?;
         Ok(())
     }
-}
-
-/// Whether what waits first is given up, also where it may have arrived without an answer: nobody knows that it did.
-fn is_lost(sync: &Sync) -> bool {
-    sync.state == SyncState::Failed
 }
 
 fn release(in_hand: &mut InHand, system: &str) {

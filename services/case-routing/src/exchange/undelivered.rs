@@ -41,7 +41,7 @@ impl<'a> Undelivered<'a> {
         Ok(reminded.map(|record| record.case.id).collect())
     }
 
-    /// A referral of the case is given up, and is not there.
+    /// A referral of the case is given up; nobody knows that it is there.
     pub async fn given_up(&self, tx: &mut Tx<'_>, case: CaseId, system: &str) -> Result<()> {
         let system = system.to_owned();
         let hears = move |case: Case, act: Act<'_>, _: &Caller| case.referral_undelivered(&system, &act);

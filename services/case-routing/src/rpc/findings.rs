@@ -288,7 +288,7 @@ async fn found(
     Ok(answer(&finding, Some(told)))
 }
 
-/// Findings of an open case that it hears in words; further ones are linked alone, so that its requester keeps room.
+/// Remarks of an open case from which on what is found again is linked alone, so that its requester keeps room.
 const HEARD: u32 = 50;
 
 /// The people of an open case hear that its matter was put right, or found again, with the finder's words and evidence.

@@ -78,7 +78,7 @@ fn the_shipped_lists_belong_together() {
         assert!(items.contains_key(entry.item_code.as_str()), "{}", entry.rule_id);
         assert!(entry.org.is_some() || entry.org_kind.is_some(), "{}", entry.rule_id);
     }
-    assert!(suspension_causes().values().all(|days| *days > 0));
+    assert!(suspension_days().values().all(|days| *days > 0));
     assert!(!objection_grounds().is_empty());
     assert!(
         decline_reasons()

@@ -10,17 +10,18 @@ use chassis::{
 };
 
 use crate::{
-    patrol::{LITTER, cover, district, lamp, solved},
+    patrol::{cover, district, lamp, solved},
     support::{District, request_id},
 };
 
-/// A resident asks for what lies in the community.
-async fn asked(d: &District, resident: &Persona) -> pb::Case {
+/// A resident asks for what lies in the community, by name or not.
+async fn asked(d: &District, resident: &Persona, anonymous: bool) -> pb::Case {
     let register = pb::RegisterCaseRequest {
         request_id: request_id(),
         text: "门口的路灯不亮".into(),
         place_unit_id: d.community.to_string(),
         notice_version: "1".into(),
+        anonymous,
         ..Default::default()
     };
     d.cases(resident).register_case(register).await.unwrap().into_inner().case.unwrap()
@@ -44,7 +45,7 @@ async fn a_matter_is_found_open_in_the_case_that_its_own_was_merged_into() {
     let patrol = d.starts(&worker).await;
     let own = d.reports(&worker, lamp(&patrol)).await.unwrap();
     let own_id = own.finding.unwrap().case_id;
-    let asked = asked(&d, &Persona::resident(d.district)).await;
+    let asked = asked(&d, &Persona::resident(d.district), false).await;
     merges(&d, &own_id, &asked.case_id).await;
 
     let other = d.worker();
@@ -85,15 +86,13 @@ async fn what_a_patrol_put_right_waits_for_the_word_of_a_resident_whose_request_
         put_right.push(done.finding.unwrap().case_id);
     }
     let resident = Persona::resident(d.district);
-    let joined = asked(&d, &resident).await;
+    let joined = asked(&d, &resident, false).await;
     merges(&d, &joined.case_id, &put_right[0]).await;
-    let litter =
-        pb::ReportFindingRequest { item_code: LITTER.into(), component_code: String::new(), ..lamp(&patrol) };
-    let litter = d.reports(&worker, litter).await.unwrap().finding.unwrap();
-    merges(&d, &litter.case_id, &put_right[1]).await;
+    let nameless = asked(&d, &Persona::resident(d.district), true).await;
+    merges(&d, &nameless.case_id, &put_right[1]).await;
 
     let mut verifications = VerificationServiceClient::new(d.service.call_as(&d.verifier()));
-    // Nobody asked for what another patrol found.
+    // Who asked anonymously cannot rate.
     for (case_id, state) in put_right.iter().zip([pb::CaseState::Resolved, pb::CaseState::Closed]) {
         let verify = pb::VerifyCaseRequest {
             case_id: case_id.clone(),

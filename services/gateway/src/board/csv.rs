@@ -1,4 +1,4 @@
-//! The list of cases as a CSV file, of any length: read page by page as the reader takes it, so memory stays bounded and
+//! The list of cases as a CSV file: read page by page as the reader takes it, so memory stays bounded and
 //! nothing waits for the whole. Each page is asked for with the token again, for a while also when its service is away; if one
 //! fails the transfer breaks off, which browsers show as failed, rather than end as if it were whole. It begins with new tokens
 //! and goes on for as long as they last: renewing them uses up the one in the cookie, and none can be set by then.

@@ -81,12 +81,13 @@ impl Identity {
             let path = unit_within(tx, caller, grant.unit_id).await?;
             may_govern(tx, caller, &grant, &path).await?;
             let by = PersonId(caller.person_id);
-            if accounts::password_set_by(tx.conn, by)
-                .await?
-                .is_some_and(|set| grant.approved_by.contains(&set))
-            {
-                let message = "was approved by whoever set your password: somebody else approves it";
-                return Err(Error::wrong_state(KIND, id, message));
+            let set = accounts::password_set_by(tx.conn, by).await?;
+            for first in &grant.approved_by {
+                let theirs = accounts::password_set_by(tx.conn, *first).await?;
+                if set == Some(*first) || theirs == Some(by) || (set.is_some() && set == theirs) {
+                    let message = "one person may sign in as both approvers: somebody else approves it";
+                    return Err(Error::wrong_state(KIND, id, message));
+                }
             }
             let grant = grant.approve(by, tx.now)?;
             grants::update(tx.conn, &grant).await?;

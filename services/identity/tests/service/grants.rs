@@ -231,6 +231,12 @@ async fn who_had_the_password_set_by_the_first_approver_is_no_second_one() {
     };
     first.reset_password(reset).await.unwrap();
     assert_eq!(refusal(approve(&mut second, &asked.grant_id).await), Code::FailedPrecondition);
+    // Nor the other way round, by whoever may have asked as the other.
+    let asked = grant(&mut second, wanted(&world, "head1", Role::StreetLeader, "street1")).await.unwrap();
+    assert_eq!(refusal(approve(&mut first, &asked.grant_id).await), Code::FailedPrecondition);
+    // Nor the other way round: by whoever may have asked as the other.
+    let asked = grant(&mut second, wanted(&world, "head1", Role::StreetLeader, "street1")).await.unwrap();
+    assert_eq!(refusal(approve(&mut first, &asked.grant_id).await), Code::FailedPrecondition);
 }
 
 #[tokio::test]

@@ -56,7 +56,8 @@ impl Case {
         Ok(work.finish_with("ReferralReported", Some(reason)))
     }
 
-    /// What the case was referred by is not delivered, and is not tried any more until an operator retries it: its people read that.
+    /// What the case was referred by is not delivered, as far as anybody knows, and is not tried any more until an operator retries
+    /// it: its people read that.
     /// Nobody has the case then and no clock runs, so whoever received it is reminded, or where that is complained of whoever
     /// dispatches instead: to have it retried, or to take the case back.
     ///
