@@ -25,7 +25,7 @@ const LAMP: &str = "4201030102000001";
 const COVER: &str = "4201030101000002";
 const LAMP_OUT: &str = "CJ-0103";
 const COVER_MISSING: &str = "CJ-0102";
-pub const LITTER: &str = "CJ-0112";
+const LITTER: &str = "CJ-0112";
 
 /// A district with the departments that the items belong to, and no draw but where safety is concerned.
 pub async fn district(sample_percent: i64) -> District {
