@@ -250,11 +250,11 @@ impl Case {
         work.move_task(task_id, TaskState::Objected)?;
         work.stop_task_clocks(task_id);
         work.clear_supervisions(|supervision| supervision.task == Some(task_id));
-        let org = work.stands_in();
+        let stands_in = work.stands_in();
         if let Some(objection) = &mut work.case.objection {
             objection.state = ObjectionState::InReview;
             objection.arbiter = Some(reviewer);
-            objection.interim.iter_mut().for_each(|interim| interim.org = org);
+            objection.interim.iter_mut().for_each(|interim| interim.org = stands_in);
         }
         work.enter(CaseState::Objected, Trigger::RequestReview)?;
         let review_due_at = work.start_clock(ClockKind::Ruling, None, work.rules.ruling);

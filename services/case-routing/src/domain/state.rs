@@ -29,7 +29,8 @@
 //!   case is Triaged again and routed without it.
 //! - A task's `any → Cancelled` means any that still stands. What was approved stays so: the work was done and found
 //!   good, and is paid, counted and appraised by it. So does what an assist has handed in, where only the lead goes (declined,
-//!   recalled, given back, reworked without it): it is approved with the rest, or returned by whoever leads next. A
+//!   recalled, given back, reworked without it): it is approved with the rest, or returned by whoever leads next; unless the
+//!   case turns out to be about another matter, or to complain of whoever handed it in. A
 //!   reopened case gets a new task, a reworked one takes the approved task back as returned, which can be cancelled.
 //!   Declined and cancelled tasks have ended already.
 

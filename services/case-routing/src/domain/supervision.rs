@@ -20,6 +20,12 @@ impl Supervision {
     pub(super) fn outlives_the_work(&self) -> bool {
         self.reason_code == PAPERS_OVERDUE || self.reason_code == DAY_PASSED
     }
+
+    /// Whether it is about the case as a whole and stands: it is for whoever leads, as long as somebody does.
+    fn goes_with_the_lead(&self) -> bool {
+        let whole = self.clock.is_none() && self.task.is_none();
+        whole && self.state != SupervisionState::Cleared && self.reason_code != DAY_PASSED
+    }
 }
 
 /// The highest level: the city, or a leader.
@@ -139,7 +145,10 @@ impl Case {
     pub fn supervised(&self, supervision: &Supervision) -> OrgId {
         // A reminder about another's task.
         let named = supervision.org.filter(|_| supervision.task.is_some());
-        named.unwrap_or_else(|| self.has_to_act(supervision.clock, supervision.task, supervision.org))
+        let lead = self.lead_org.filter(|_| supervision.goes_with_the_lead());
+        named
+            .or(lead)
+            .unwrap_or_else(|| self.has_to_act(supervision.clock, supervision.task, supervision.org))
     }
 
     /// Whose task it is, else who has to do what the clock measures, else who is named, else who leads or received it first.

@@ -11,7 +11,6 @@ use super::error::{DomainError, Result};
 use super::event::{DomainEvent, Emitted, TimelineEntry, Timestamp};
 use super::ids::*;
 use super::item::ServiceItem;
-use super::mediation::DAY_PASSED;
 use super::noted::NOTED;
 use super::reason::Reason;
 use super::replay::RoutingInputs;
@@ -389,10 +388,6 @@ impl<'a> Work<'a> {
         self.case.lead_unit = Some(choice.unit);
         let kind = self.routes.org(choice.org).map_or(OrgKind::Department, |org| org.kind);
         self.case.delivery_mode = Some(DeliveryMode::of(choice.mode, kind));
-        // What somebody was reminded of by hand while nobody led is the lead's to answer now.
-        let by_hand =
-            |s: &&mut Supervision| s.clock.is_none() && s.task.is_none() && s.reason_code != DAY_PASSED;
-        self.case.supervisions.iter_mut().filter(by_hand).for_each(|supervision| supervision.org = None);
     }
 
     /// A partner works within a part of the time the requester was promised, so that the public service can

@@ -54,7 +54,7 @@ impl<'a> Undelivered<'a> {
     /// Referrals of these cases arrived, as their tickets say by now. One of which another is given up still is reminded of that.
     pub async fn arrived(&self, tx: &mut Tx<'_>, cases: &[CaseId]) -> Result<()> {
         for case in cases {
-            if tickets::has_given_up(tx.conn, *case).await? {
+            if tickets::has_outstanding(tx.conn, *case).await? {
                 continue;
             }
             let hears = |case: Case, act: Act<'_>, _: &Caller| case.referral_arrived(&act);

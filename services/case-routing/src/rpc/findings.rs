@@ -23,7 +23,7 @@ use crate::{
     atlas::World,
     codes,
     domain::{
-        Act, Case, CaseId, Channel, Nature, OnTheSpot, Origin, Point, RemarkKind, Urgency,
+        Act, Case, CaseId, CaseState, Channel, Nature, OnTheSpot, Origin, Point, RemarkKind, Urgency,
         patrol::{FindingOutcome, is_component_code, is_drawn, is_of_field, is_point},
     },
     registers,
@@ -288,14 +288,17 @@ async fn found(
     Ok(answer(&finding, Some(told)))
 }
 
-/// Remarks of an open case from which on what is found again is linked alone, so that its requester keeps room.
+/// Remarks of an open case from which on what is found again, not urgent and not about what is done, is linked alone, so that its
+/// requester keeps room.
 const HEARD: u32 = 50;
 
 /// The people of an open case hear that its matter was put right, or found again, with the finder's words and evidence.
 async fn heard(tx: &mut Tx<'_>, desk: &Desk, caller: &Caller, id: CaseId, report: &Report) -> Result<()> {
-    if !report.solved {
+    if !report.solved && report.urgency == Urgency::Normal {
         let known = desk.executor.store().load(&*tx.conn, &[id]).await?;
-        if known.get(&id).is_some_and(|record| record.case.remark_count >= HEARD) {
+        let done = |case: &Case| matches!(case.state, CaseState::Completed | CaseState::Verifying);
+        let much = |case: &Case| case.remark_count >= HEARD && !done(case);
+        if known.get(&id).is_some_and(|record| much(&record.case)) {
             return Ok(());
         }
     }

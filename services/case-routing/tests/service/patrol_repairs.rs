@@ -1,6 +1,7 @@
 //! What a patrol puts right or finds again while its case is open: the case hears of it, and goes its way as any other.
 
 use chassis::proto::case_routing::v1 as pb;
+use diesel_async::SimpleAsyncConnection;
 
 use crate::{
     patrol::{cover, district, lamp, solved},
@@ -105,5 +106,26 @@ async fn what_is_found_again_while_its_case_is_verified_is_read_by_whoever_verif
     assert_eq!((step.case_version, step.org_id.clone()), (said.case_version, d.station.to_string()));
     let reason = step.reason.as_ref().expect("a reason");
     assert!(reason.text_zh.contains("photo:9") && reason.text_zh.contains("紧急"), "{reason:?}");
+    d.service.stop().await;
+}
+
+#[tokio::test]
+async fn a_case_that_heard_much_hears_of_further_findings_only_what_is_urgent() {
+    let d = district(0).await;
+    d.with_registers().await;
+    let worker = d.worker();
+    let patrol = d.starts(&worker).await;
+    let opened = d.reports(&worker, lamp(&patrol)).await.unwrap().finding.unwrap();
+    let case = pb::Case { case_id: opened.case_id, ..Default::default() };
+    // As a restored copy would: under another time of change, so that the one at hand does not count.
+    let much = "UPDATE cases SET updated_at = updated_at + interval '1 second', \
+                doc = jsonb_set(doc::jsonb, '{remark_count}', '50')::text";
+    d.service.db().conn().await.unwrap().batch_execute(much).await.unwrap();
+    let again = d.reports(&worker, lamp(&patrol)).await.unwrap().finding.unwrap();
+    assert_eq!((again.outcome(), &again.case_id), (pb::FindingOutcome::Duplicate, &case.case_id));
+    assert_eq!(d.read(&case).await.remark_count, 50, "linked alone");
+    let urgent = pb::ReportFindingRequest { urgency: pb::Urgency::Urgent.into(), ..lamp(&patrol) };
+    d.reports(&worker, urgent).await.unwrap();
+    assert_eq!(d.read(&case).await.remark_count, 51);
     d.service.stop().await;
 }

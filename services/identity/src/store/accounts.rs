@@ -130,7 +130,7 @@ struct SetByRow {
     password_set_by: Uuid,
 }
 
-/// Who set a person's present password, where somebody else did.
+/// Who set a person's password anew, if anybody did.
 pub async fn password_set_by(conn: &mut AsyncPgConnection, person: PersonId) -> Result<Option<PersonId>> {
     let row: Option<SetByRow> =
         cached("SELECT password_set_by FROM accounts WHERE person_id = $1 AND password_set_by IS NOT NULL")

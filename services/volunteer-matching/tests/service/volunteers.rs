@@ -14,6 +14,7 @@ use chassis::{
     },
     testing::Persona,
 };
+use diesel_async::SimpleAsyncConnection;
 use tonic::Code;
 use uuid::Uuid;
 
@@ -256,4 +257,24 @@ async fn locked_hours_are_added_up_and_among_equals_who_served_least_comes_first
     world.sql("DELETE FROM service_records").await;
     assert_eq!(world.number("SELECT count(*) AS n FROM volunteer_minutes WHERE minutes <> 0").await, 0);
     assert_eq!(world.number("SELECT count(*) AS n FROM volunteer_minutes").await, 2);
+}
+
+#[tokio::test]
+async fn who_leaves_while_a_break_begins_has_left() {
+    let world = World::start().await;
+    let (persona, _) = world.volunteer().await;
+    let id = listed(&world).await[0].volunteer_id.clone();
+    let mut other = world.service.db().conn().await.expect("a connection");
+    other.batch_execute("BEGIN; UPDATE volunteers SET state = 'left'").await.expect("held");
+    let waiting = "SELECT count(*) AS n FROM pg_stat_activity
+                   WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let release = async {
+        world.service.wait_for("the break waits", async || world.number(waiting).await == 1).await;
+        other.batch_execute("COMMIT").await.expect("left");
+    };
+    let mut own = world.volunteers(&persona);
+    let request = PauseVolunteerRequest { volunteer_id: id, request_id: new_id().to_string(), paused: true };
+    let (paused, ()) = tokio::join!(own.pause_volunteer(request), release);
+    assert_eq!(refusal(paused).0, Code::FailedPrecondition);
+    assert_eq!(listed(&world).await[0].state(), VolunteerState::Left);
 }

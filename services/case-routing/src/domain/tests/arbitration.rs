@@ -509,3 +509,15 @@ fn an_objection_lapses_with_a_case_that_is_withdrawn() {
     assert_eq!(withdrawn.timeline.last().unwrap().event, "CaseWithdrawn");
     assert_eq!(withdrawn.case.objection.unwrap().state, ObjectionState::Rejected);
 }
+
+#[test]
+fn a_review_is_asked_for_by_the_lead_and_whoever_stands_in_is_found_anew() {
+    let mut world = World::new();
+    let case = Case { complained_of: Some(STATION), ..ruled(&mut world) };
+    let review = case.request_review("wrong_item", &world.official(HOUSING)).unwrap();
+    let DomainEvent::ArbitrationReviewRequested { org_id, .. } = review.events[0].event else { panic!() };
+    assert_eq!(org_id, HOUSING, "not whoever stands in");
+    let interim = review.case.objection.as_ref().unwrap().interim.as_ref().unwrap();
+    assert_eq!(interim.org, STREET_OFFICE);
+    assert_eq!(violations(&review.case), Vec::<&str>::new());
+}

@@ -286,3 +286,41 @@ fn what_was_handed_in_ends_with_a_case_that_goes_elsewhere() {
         assert_eq!(violations(&ended.case), Vec::<&str>::new());
     }
 }
+
+#[test]
+fn what_was_handed_in_ends_with_the_matter_and_with_a_complaint_about_whoever_did() {
+    let mut world = World::new();
+    let case = world.dispatched("street_light");
+    let case = handed_in(case, URBAN, &mut world);
+    let case = case.recall("mis_dispatch", &world.official(GOVERNMENT)).unwrap().case;
+    let about = TriageCase { complained_of: Some(HOUSING), ..triage("street_light") };
+    let kept = case.clone().triage(&about, &world.official(STATION)).unwrap();
+    assert_eq!(names(&kept), ["CaseTriaged"], "the same matter, another subject");
+    assert_eq!(only_task(&kept.case, URBAN).state, TaskState::Submitted);
+    let naming = TriageCase { complained_of: Some(URBAN), ..triage("street_light") };
+    for command in [triage("stairs"), naming] {
+        let ended = case.clone().triage(&command, &world.official(STATION)).unwrap();
+        assert_eq!(names(&ended), ["TaskCancelled", "CaseTriaged"]);
+        assert_eq!(only_task(&ended.case, URBAN).state, TaskState::Cancelled);
+        assert_eq!(violations(&ended.case), Vec::<&str>::new());
+    }
+}
+
+#[test]
+fn what_is_sent_back_is_waited_for_though_nobody_had_to_help_and_never_of_whom_the_case_complains() {
+    let mut optional = parts();
+    let assist = optional.entries.iter_mut().find(|entry| entry.part == ListPart::Assist).unwrap();
+    assist.mandatory = false;
+    let mut world = World::of(optional);
+    let case = world.in_progress("street_light");
+    let case = handed_in(case, URBAN, &mut world);
+    let task = only_task(&case, URBAN);
+    assert!(!task.mandatory);
+    let aside = Case { complained_of: Some(URBAN), ..case.clone() };
+    assert_eq!(guard(aside.return_task(task.id, "unclear", &world.official(STREET_OFFICE))), "recused");
+    let case = case.return_task(task.id, "unclear", &world.official(STREET_OFFICE)).unwrap().case;
+    let early = case.clone().complete(done(), &world.official(STREET_OFFICE));
+    assert_eq!(guard(early), "assist_outstanding");
+    let waived = CompleteCase { waived: vec![task.id], ..done() };
+    assert!(case.complete(waived, &world.official(STREET_OFFICE)).is_ok());
+}

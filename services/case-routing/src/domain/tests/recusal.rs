@@ -438,3 +438,19 @@ fn whoever_stands_in_during_an_arbitration_finds_the_case() {
     assert_eq!(case.objection.as_ref().unwrap().interim.as_ref().unwrap().org, STREET_OFFICE);
     assert!(case.is_party(STREET_OFFICE) && case.asked_orgs().contains(&STREET_OFFICE));
 }
+
+#[test]
+fn what_is_supervised_by_hand_is_the_leads_as_long_as_somebody_leads() {
+    let mut world = World::new();
+    let case = Case { complained_of: Some(STATION), ..world.triaged("street_light") };
+    let case = case.supervise(1, "leader", None, &world.official(GOVERNMENT)).unwrap().case;
+    let about = |case: &Case| case.supervised(&case.supervisions[0]);
+    assert_eq!(about(&case), STREET_OFFICE);
+    let sent = case.dispatch(&manual(URBAN), &world.official(GOVERNMENT)).unwrap().case;
+    assert_eq!(about(&sent), URBAN);
+    let id = sent.supervisions[0].id;
+    let cleared = sent.clone().clear_supervision(id, 3, &world.official(GOVERNMENT)).unwrap().case;
+    assert_eq!(about(&cleared), STREET_OFFICE, "as it was issued");
+    let back = sent.recall("mis_dispatch", &world.official(GOVERNMENT)).unwrap().case;
+    assert_eq!(about(&back), STREET_OFFICE, "never whom it complains of");
+}

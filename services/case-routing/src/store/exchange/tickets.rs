@@ -342,8 +342,8 @@ struct GivenUpRow {
     given_up: bool,
 }
 
-/// Whether a referral of a case was given up and has not got through since; the case is locked.
-pub async fn has_given_up(conn: &mut AsyncPgConnection, case: CaseId) -> Result<bool> {
+/// Whether a referral of a case failed and has not got through since; the case is locked.
+pub async fn has_outstanding(conn: &mut AsyncPgConnection, case: CaseId) -> Result<bool> {
     let row: GivenUpRow = cached(
         "SELECT EXISTS (SELECT 1 FROM external_tickets t JOIN ticket_changes c ON c.ticket_id = t.ticket_id \
          WHERE t.case_id = $1 AND t.direction = 'out' AND t.last_error <> '' \
