@@ -270,7 +270,7 @@ async fn however_many_hold_grants_over_merged_units_a_few_statements_take_them_a
     assert!(begun.iter().all(|granted| granted.unit_id == successor.unit_id));
     let same = "SELECT 1 FROM role_grants AS was JOIN role_grants AS is_now USING (person_id)
                   JOIN units ON units.unit_id = is_now.unit_id
-                 WHERE units.code = 'c-new' AND was.state = 3 AND is_now.state = 2 AND is_now.role = was.role
+                 WHERE units.code = 'c-new' AND was.state = 4 AND is_now.state = 2 AND is_now.role = was.role
                    AND is_now.line = was.line AND is_now.org_id = was.org_id AND is_now.valid_to IS NULL
                    AND is_now.purposes = was.purposes AND is_now.approved_by = was.approved_by";
     assert_eq!(world.sql(same).await.unwrap(), MANY, "as they were, but for the unit");
