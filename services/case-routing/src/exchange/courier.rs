@@ -31,7 +31,7 @@ use crate::{
     atlas::Atlas,
     domain::{
         CaseId, TicketId,
-        exchange::{Backoff, Failure, Sync, SyncState},
+        exchange::{Backoff, Failure, SyncState},
     },
     store::{
         case_store::CaseStore,
