@@ -2,6 +2,7 @@
 //! resident's that was merged into what a patrol found has its word about the result.
 
 use chassis::{
+    auth::Role,
     proto::case_routing::v1::{
         self as pb, intake_service_client::IntakeServiceClient,
         verification_service_client::VerificationServiceClient,
@@ -118,7 +119,8 @@ async fn what_a_patrol_put_right_waits_for_the_word_of_a_resident_whose_request_
         valid: true,
         ..Default::default()
     };
-    verifications.judge_rating(judge).await.unwrap();
+    let agent = Persona::new(Role::CallbackAgent, d.district).org(d.centre);
+    VerificationServiceClient::new(d.service.call_as(&agent)).judge_rating(judge).await.unwrap();
     let again = d.read(&pb::Case { case_id: put_right[0].clone(), ..Default::default() }).await;
     assert_eq!((again.rework_count, again.reopen_count), (1, 0), "{:?}", again.state());
     d.service.stop().await;
