@@ -6,9 +6,9 @@
 use std::time::{Duration, Instant};
 
 use chassis::{
-    Error, Result,
+    Result,
     db::{Conn, Db},
-    ops::Digest,
+    ops::{ABANDONED, Digest, ask_again},
 };
 use tokio::sync::Mutex;
 use uuid::Uuid;
@@ -34,11 +34,6 @@ pub enum List {
 
 /// Where sums of an unknown place stand: nothing is before the `|` of their keys, which comes behind every digit.
 const UNKNOWN: Uuid = Uuid::max();
-
-/// When whoever has to ask again does so.
-const AGAIN: Duration = Duration::from_millis(100);
-/// A page that nobody has asked for again is given up: what was counted for it may be true no more.
-const ABANDONED: Duration = Duration::from_secs(60);
 
 /// Makes a list.
 #[derive(Debug)]
@@ -190,10 +185,6 @@ fn in_order(rows: impl Iterator<Item = Digest>) -> Vec<Digest> {
     let mut rows: Vec<Digest> = rows.collect();
     rows.sort_unstable_by(|a, b| a.key.cmp(&b.key));
     rows
-}
-
-fn ask_again() -> Error {
-    Error::Exhausted { retry_after: AGAIN }
 }
 
 #[cfg(test)]

@@ -9,7 +9,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chassis::{Error, Result, clock::to_micros, db::Db, ops::Digest};
+use chassis::{
+    Error, Result,
+    clock::to_micros,
+    db::Db,
+    ops::{ABANDONED, Digest, ask_again},
+};
 use diesel_async::AsyncPgConnection;
 use tokio::sync::Mutex;
 use uuid::Uuid;
@@ -21,11 +26,6 @@ use crate::{
         rows::open_due_at,
     },
 };
-
-/// When whoever has to ask again does so.
-const AGAIN: Duration = Duration::from_millis(100);
-/// A recount that nobody has asked for again is given up: what was counted for it may be true no more.
-const ABANDONED: Duration = Duration::from_secs(60);
 
 /// How much is done at once.
 #[derive(Clone, Copy, Debug)]
@@ -261,8 +261,4 @@ impl Recounts {
         }
         Ok(page)
     }
-}
-
-fn ask_again() -> Error {
-    Error::Exhausted { retry_after: AGAIN }
 }

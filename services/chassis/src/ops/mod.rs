@@ -5,11 +5,22 @@ mod gauges;
 pub(crate) mod metrics;
 mod service;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 pub(crate) use self::gauges::tell;
 pub use self::service::Ops;
-use crate::error::Result;
+use crate::error::{Error, Result};
+
+/// What is counted for a list takes several calls where there is much of it; once nobody has asked for it again for so long, it is given
+/// up: it may be true no more.
+pub const ABANDONED: Duration = Duration::from_secs(60);
+
+/// The answer while a list is still being counted: ask again soon.
+pub const fn ask_again() -> Error {
+    Error::Exhausted { retry_after: Duration::from_millis(100) }
+}
 
 /// What a service holds about one thing, as a text that is equal exactly when the holdings agree.
 #[derive(Clone, Debug, PartialEq, Eq)]
