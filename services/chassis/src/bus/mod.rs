@@ -46,7 +46,7 @@ pub trait EventBus: Send + Sync + 'static {
     ) -> Result<LinkNumber>;
 
     /// The deliveries of one consumer group of a service. A second subscription to a group gets nothing until the
-    /// first is dropped; what the first has not acknowledged comes again.
+    /// first is dropped; what the first has not acknowledged comes again. Cancel safe: whoever stops waiting holds nothing.
     async fn subscribe(&self, service: &str, group: u8) -> Result<Box<dyn Subscription>>;
 
     /// How many groups the partitions of a service are split into.

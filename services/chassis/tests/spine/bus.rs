@@ -383,6 +383,34 @@ async fn replicas_share_the_groups_and_order_survives_their_coming_and_going() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_stops_waiting_for_a_group_holds_nothing_of_it() {
+    let url = amqp().await;
+    let (bus, key) = (rabbit(&url, LEDGER), id());
+    let (sender, mut confirmed) = mpsc::unbounded_channel();
+    bus.publish(vec![(1, event(key, 1, 1))], None, &sender).await.unwrap();
+    assert!(confirmed.recv().await.unwrap().taken);
+    // The event is in one of the two groups; whoever asks for either goes at any stage of it.
+    let asked = tokio::time::Instant::now();
+    drop(bus.subscribe(LEDGER, 0).await.unwrap());
+    let whole = asked.elapsed();
+    for fiftieth in 0..60 {
+        for group in [0, 1] {
+            let asking = bus.subscribe(LEDGER, group);
+            let _ = tokio::time::timeout(whole * fiftieth / 50, asking).await;
+        }
+    }
+    let (mut one, mut other) =
+        (bus.subscribe(LEDGER, 0).await.unwrap(), bus.subscribe(LEDGER, 1).await.unwrap());
+    let arrived = async {
+        tokio::select! { delivery = one.next() => delivery, delivery = other.next() => delivery }
+    };
+    let arrived = tokio::time::timeout(Duration::from_secs(20), arrived).await.expect("the event arrives");
+    assert_eq!(arrived.unwrap().event.partition_key, key);
+    drop((one, other));
+    bus.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn order_per_key_survives_relays_replicas_and_poison_at_once() {
     let url = amqp().await;
     let (producer, ledger) = (world(PRODUCER).await, world(LEDGER).await);

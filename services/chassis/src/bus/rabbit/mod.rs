@@ -15,7 +15,7 @@ use lapin::{
     options::{
         BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions,
     },
-    types::FieldTable,
+    types::{FieldTable, ShortString},
     uri::AMQPUri,
 };
 use tokio::{sync::Mutex, time::Instant};
@@ -288,22 +288,19 @@ impl EventBus for RabbitMq {
     async fn subscribe(&self, service: &str, group: u8) -> Result<Box<dyn Subscription>> {
         self.check().await?; // whoever publishes declares the queues
         let connection = self.consuming().await?;
-        let subscribed = async {
-            let channel = connection.create_channel().await?;
-            channel.basic_qos(self.0.config.prefetch, BasicQosOptions::default()).await?;
-            let queue = topology::queue(service, group);
-            let tag = short(&format!("{}.{}", self.0.name, crate::clock::new_id().simple()));
-            let consumer = channel
-                .basic_consume(queue, tag, BasicConsumeOptions::default(), FieldTable::default())
-                .await?;
-            Ok::<_, lapin::Error>(AmqpSubscription { channel, consumer: Some(consumer) })
-        };
+        let consumer = short(&format!("{}.{}", self.0.name, crate::clock::new_id().simple()));
+        let subscribed =
+            subscribe(connection.clone(), topology::queue(service, group), consumer, self.0.config.prefetch);
+        // To its end, though whoever asked may be gone by then: a consumer that nobody has in hand would keep the group's
+        // deliveries for as long as its connection lives. What nobody takes is dropped, which closes its channel.
+        let subscribed = tokio::spawn(subscribed);
         match tokio::time::timeout(self.0.config.connect_timeout, subscribed).await {
-            Ok(Ok(subscription)) => Ok(Box::new(subscription)),
-            Ok(Err(error)) => {
+            Ok(Ok(Ok(subscription))) => Ok(Box::new(subscription)),
+            Ok(Ok(Err(error))) => {
                 tracing::warn!(service, group, error = %error, "could not subscribe");
                 Err(Error::unavailable("the event bus is not reachable"))
             }
+            Ok(Err(panicked)) => Err(Error::internal(panicked)),
             Err(_) => {
                 // As in `reset`: only if nobody has made another one meanwhile.
                 let mut consuming = self.0.consuming.lock().await;
@@ -365,6 +362,20 @@ impl EventBus for RabbitMq {
 /// Closes in good order, but does not wait for a broker that is gone.
 async fn hang_up(connection: &Connection) {
     let _ = tokio::time::timeout(Duration::from_secs(2), connection.close(200, short("closing"))).await;
+}
+
+/// A channel of its own and a consumer on it.
+async fn subscribe(
+    connection: Arc<Connection>,
+    queue: ShortString,
+    tag: ShortString,
+    prefetch: u16,
+) -> lapin::Result<AmqpSubscription> {
+    let channel = connection.create_channel().await?;
+    channel.basic_qos(prefetch, BasicQosOptions::default()).await?;
+    let consumer =
+        channel.basic_consume(queue, tag, BasicConsumeOptions::default(), FieldTable::default()).await?;
+    Ok(AmqpSubscription { channel, consumer: Some(consumer) })
 }
 
 struct AmqpSubscription {
