@@ -1,6 +1,6 @@
 //! The texts of lists of cases: a few per index that can drive one. What the index does not decide is filtered row by row,
 //! reach included. All have the same parameters, bound by [`super::list`].
-//! Who is asked for something without having a task stands in the agenda, in a small index by which it is looked up.
+//! Who is asked for something without having a task stands in the agenda with the case, and by organisation in `asked`.
 
 macro_rules! reached {
     () => {
@@ -79,34 +79,29 @@ macro_rules! ordered {
 pub type Texts = [&'static str; 3];
 
 pub const BY_REQUESTER: Texts = ordered!("cases c", "c.requester_id = $9::uuid");
-pub const BY_ORG: Texts = ordered!(
-    "(SELECT DISTINCT ON (case_id) case_id AS held FROM tasks WHERE org_id = $9::uuid AND case_id < $1 \
-     AND case_id BETWEEN $18 AND $19 \
-     ORDER BY case_id DESC) t JOIN cases c ON c.case_id = t.held",
-    "(SELECT DISTINCT ON (case_id) case_id AS held FROM tasks WHERE org_id = $9::uuid AND case_id > $1 \
-     AND case_id BETWEEN $18 AND $19 \
-     ORDER BY case_id) t JOIN cases c ON c.case_id = t.held",
-    "true"
-);
-/// Cases that ask an organisation for something without its having a task: few, in an index of their own.
-pub const BY_ASKED: Texts = [
-    list!(
-        "agenda t JOIN cases c ON c.case_id = t.case_id",
-        "t.asked_org_ids <> '{}' AND $9::uuid = ANY (t.asked_org_ids)",
-        "t.case_id < $1 AND $16 IS NOT NULL",
-        "t.case_id DESC"
-    ),
-    list!(
-        "agenda t JOIN cases c ON c.case_id = t.case_id",
-        "t.asked_org_ids <> '{}' AND $9::uuid = ANY (t.asked_org_ids)",
-        "t.case_id > $1 AND $16 IS NOT NULL",
-        "t.case_id"
-    ),
-    looked_through!(
-        "agenda t JOIN cases c ON c.case_id = t.case_id",
-        "t.asked_org_ids <> '{}' AND $9::uuid = ANY (t.asked_org_ids)"
-    ),
-];
+/// The cases of an organisation in a table that has it first and the case next, maybe several times.
+macro_rules! of_org {
+    ($table:literal) => {
+        ordered!(
+            concat!(
+                "(SELECT DISTINCT ON (case_id) case_id AS held FROM ",
+                $table,
+                " WHERE org_id = $9::uuid AND case_id < $1 AND case_id BETWEEN $18 AND $19 ORDER BY case_id DESC) t \
+                 JOIN cases c ON c.case_id = t.held"
+            ),
+            concat!(
+                "(SELECT DISTINCT ON (case_id) case_id AS held FROM ",
+                $table,
+                " WHERE org_id = $9::uuid AND case_id > $1 AND case_id BETWEEN $18 AND $19 ORDER BY case_id) t \
+                 JOIN cases c ON c.case_id = t.held"
+            ),
+            "true"
+        )
+    };
+}
+pub const BY_ORG: Texts = of_org!("tasks");
+/// Cases that ask an organisation for something without its having a task.
+pub const BY_ASKED: Texts = of_org!("asked");
 pub const BY_RECEIVER: Texts = ordered!("cases c", "c.first_receiver_org_id = $9::uuid");
 pub const BY_STREET: Texts = ordered!("cases c", "c.street_id = $9::uuid");
 pub const BY_LINE: Texts = ordered!("cases c", "c.line = $9");
@@ -156,6 +151,36 @@ macro_rules! running {
     };
 }
 
+/// As `of_org!`, of a table that notes by when the running clock of the case is due.
+macro_rules! running_of_org {
+    ($table:literal) => {
+        [
+            list!(
+                concat!(
+                    "(SELECT DISTINCT ON (running_due_at, case_id) running_due_at, case_id FROM ",
+                    $table,
+                    " WHERE org_id = $9::uuid AND running_due_at IS NOT NULL AND (running_due_at, case_id) > ($16, $1) \
+                     ORDER BY running_due_at, case_id) t JOIN cases c ON c.case_id = t.case_id"
+                ),
+                "true",
+                "true",
+                "t.running_due_at, t.case_id"
+            ),
+            list!(
+                concat!(
+                    "(SELECT DISTINCT ON (running_due_at, case_id) running_due_at, case_id FROM ",
+                    $table,
+                    " WHERE org_id = $9::uuid AND running_due_at IS NOT NULL AND (running_due_at, case_id) < ($16, $1) \
+                     ORDER BY running_due_at DESC, case_id DESC) t JOIN cases c ON c.case_id = t.case_id"
+                ),
+                "true",
+                "true",
+                "t.running_due_at DESC, t.case_id DESC"
+            ),
+        ]
+    };
+}
+
 // However long the history is, those that run are few, and stand in the agenda in this order; a person's own are few anyway.
 pub const RUNNING: [&str; 2] = running!(
     "agenda t JOIN cases c ON c.case_id = t.case_id",
@@ -168,29 +193,9 @@ pub const RUNNING_FOUND: [&str; 2] = running!(
     agenda!("t.running_due_at IS NOT NULL AND (t.case_id IN (SELECT unnest($9::uuid[]))) IS TRUE")
 );
 /// Of an organisation that takes part in few of them: whatever runs elsewhere is not looked at.
-pub const RUNNING_OF_ORG: [&str; 2] = [
-    list!(
-        "(SELECT DISTINCT ON (running_due_at, case_id) running_due_at, case_id FROM tasks WHERE org_id = $9::uuid \
-         AND running_due_at IS NOT NULL AND (running_due_at, case_id) > ($16, $1) \
-         ORDER BY running_due_at, case_id) t JOIN cases c ON c.case_id = t.case_id",
-        "true",
-        "true",
-        "t.running_due_at, t.case_id"
-    ),
-    list!(
-        "(SELECT DISTINCT ON (running_due_at, case_id) running_due_at, case_id FROM tasks WHERE org_id = $9::uuid \
-         AND running_due_at IS NOT NULL AND (running_due_at, case_id) < ($16, $1) \
-         ORDER BY running_due_at DESC, case_id DESC) t JOIN cases c ON c.case_id = t.case_id",
-        "true",
-        "true",
-        "t.running_due_at DESC, t.case_id DESC"
-    ),
-];
+pub const RUNNING_OF_ORG: [&str; 2] = running_of_org!("tasks");
 /// Those that ask an organisation for something without its having a task.
-pub const RUNNING_OF_ASKED: [&str; 2] = running!(
-    "agenda t JOIN cases c ON c.case_id = t.case_id",
-    "t.asked_org_ids <> '{}' AND t.running_due_at IS NOT NULL AND $9::uuid = ANY (t.asked_org_ids)"
-);
+pub const RUNNING_OF_ASKED: [&str; 2] = running_of_org!("asked");
 pub const RUNNING_OF_REQUESTER: [&str; 2] = running!(
     "cases c JOIN cases t ON t.case_id = c.case_id",
     "c.requester_id = $9::uuid AND c.running_due_at IS NOT NULL"

@@ -283,6 +283,7 @@ async fn parties_that_agree_need_no_ruling_and_a_ruling_is_reviewed_once() {
     for persona in [d.leader(), party(&d, LIGHTS), party(&d, HOUSING)] {
         tasks(&d, &persona).take_position(position(&case, HOUSING)).await.unwrap();
     }
+    d.asked_as_in_the_agenda().await;
     let agreed = d.read(&case).await;
     // Whose word is not asked for any more finds it no more; who leads holds a task.
     for (org, found) in [(LIGHTS, Vec::new()), (HOUSING, vec![case.case_id.clone()])] {
@@ -296,6 +297,7 @@ async fn parties_that_agree_need_no_ruling_and_a_ruling_is_reviewed_once() {
     );
 
     let case = objected(&d, &d.taken_in(&resident).await).await;
+    d.asked_as_in_the_agenda().await;
     d.told().await;
     // Three working days, as the limits of the item say.
     d.service.clock().advance(Duration::from_secs(4 * 86_400));

@@ -51,10 +51,12 @@ async fn ratings_of_before_the_upgrade_find_their_judge_and_are_told_of_once_put
     assert_eq!(of_org(&d, d.centre.to_string()).await, asks, "the premise");
     run(&d, "UPDATE agenda SET asked_org_ids = '{}', org_ids = '{}' WHERE awaits = 'judgement'").await;
     assert!(of_org(&d, d.centre.to_string()).await.is_empty());
+    d.asked_as_in_the_agenda().await;
     run(&d, CATCH_UP).await;
     assert_eq!(of_org(&d, d.centre.to_string()).await, asks);
     run(&d, CATCH_UP).await;
     assert_eq!(of_org(&d, d.centre.to_string()).await, asks, "once");
+    d.asked_as_in_the_agenda().await;
 
     let agent = Persona::new(Role::CallbackAgent, d.district).org(d.centre);
     let judge = pb::JudgeRatingRequest {

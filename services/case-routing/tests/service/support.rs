@@ -18,6 +18,7 @@ use chassis::{
     testing::{Persona, TestService},
     topology::{Changes, Edge, EdgeKind, Organization, OrganizationKind, Unit, UnitKind, UnitState},
 };
+use diesel_async::SimpleAsyncConnection as _;
 use tonic::transport::Endpoint;
 use uuid::Uuid;
 
@@ -313,6 +314,17 @@ impl District {
     pub async fn read(&self, case: &pb::Case) -> pb::Case {
         let request = pb::GetCaseRequest { case_id: case.case_id.clone() };
         self.cases(&self.dispatcher()).get_case(request).await.unwrap().into_inner().case.unwrap()
+    }
+
+    /// Who is asked for something stands by organisation as it does in the agenda.
+    pub async fn asked_as_in_the_agenda(&self) {
+        let check = "DO $$ BEGIN IF EXISTS (\
+             (SELECT org, case_id, running_due_at FROM agenda, unnest(asked_org_ids) AS org \
+              EXCEPT SELECT org_id, case_id, running_due_at FROM asked) UNION ALL \
+             (SELECT org_id, case_id, running_due_at FROM asked \
+              EXCEPT SELECT org, case_id, running_due_at FROM agenda, unnest(asked_org_ids) AS org)) \
+             THEN RAISE 'asked and agenda differ'; END IF; END $$";
+        self.service.db().conn().await.unwrap().batch_execute(check).await.unwrap();
     }
 
     /// Names of the events in the outbox, which is emptied.
