@@ -5,259 +5,29 @@ use std::{
     collections::{HashMap, HashSet},
 };
 
-use chassis::{
-    Error, Result, Timestamp,
-    auth::{Caller, CallerKind, Role},
-    db::cached,
-};
-use chrono::TimeDelta;
+use chassis::{Error, Result, Timestamp, db::cached};
 use diesel::{
     QueryableByName,
     sql_types::{Array, BigInt, Bool, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::de::DeserializeOwned;
-use uuid::{Builder, Uuid};
+use uuid::Uuid;
 
+pub use super::list_filter::{CaseFilter, CaseKey, Order, ReachFilter, ids_within};
 use super::{
     case_store::CaseStore,
     list_running,
-    list_texts::{
-        ALL, BY_ASKED, BY_ITEM, BY_LINE, BY_ORG, BY_RECEIVER, BY_REQUESTER, BY_STREET, BY_WORDS,
-        LOOK_THROUGH, OPEN, Texts,
-    },
-    rows::never,
+    list_texts::{BY_WORDS, LOOK_THROUGH, Texts},
     words,
 };
-use crate::{
-    domain::{Case, CaseId, CaseState},
-    reach,
-};
-
-/// What a caller reaches, as the queries ask it.
-#[derive(Debug, Clone, Default)]
-pub struct ReachFilter {
-    /// Everything: a service.
-    pub all: bool,
-    /// Own requests.
-    pub requester: Option<Uuid>,
-    /// Units and, each at the same place, lines.
-    pub units: Vec<Uuid>,
-    pub lines: Vec<Option<String>>,
-    /// Organisations that take part.
-    pub orgs: Vec<Uuid>,
-}
-
-impl ReachFilter {
-    pub fn of(caller: &Caller) -> Self {
-        let scopes = || reach::place_scopes(caller);
-        Self {
-            all: caller.kind != CallerKind::Person,
-            requester: caller.has(Role::Resident).then_some(caller.person_id),
-            units: scopes().map(|scope| scope.unit_id).collect(),
-            lines: scopes().map(|scope| scope.line.clone()).collect(),
-            orgs: reach::part_orgs(caller),
-        }
-    }
-
-    /// The same for disputes, of which a mediator's grants reach more.
-    pub fn of_disputes(caller: &Caller) -> Self {
-        let mut reach = Self::of(caller);
-        for scope in caller.scopes.iter().filter(|scope| scope.role == Role::Mediator) {
-            reach.units.push(scope.unit_id);
-            reach.lines.push(None);
-        }
-        reach.orgs = reach::own_orgs(caller);
-        reach
-    }
-}
-
-/// Which cases to list.
-#[derive(Debug, Clone, Default)]
-pub struct CaseFilter {
-    pub reach: ReachFilter,
-    /// Empty: all.
-    pub states: Vec<CaseState>,
-    pub unit: Option<Uuid>,
-    /// The street that `unit`, or everything within reach, lies in.
-    pub street: Option<Uuid>,
-    /// The street that the units within reach lie in, if it is one; organisations and own requests may lie elsewhere.
-    pub near: Option<Uuid>,
-    pub item_code: Option<String>,
-    /// Only those whose clock does not run.
-    pub still: bool,
-    /// Overdue at this instant.
-    pub overdue_at: Option<Timestamp>,
-    pub org: Option<Uuid>,
-    pub registered_after: Option<Timestamp>,
-    pub registered_before: Option<Timestamp>,
-    /// The ids that cases registered within that span have: they are made of the time ([`ids_within`]).
-    pub ids: Option<(Uuid, Uuid)>,
-    /// Only this requester's.
-    pub mine: Option<Uuid>,
-    /// Pairs of characters that the text must have ([`crate::domain::pairs`]); empty: any text.
-    pub pairs: Vec<i32>,
-    /// The cases that have them, where they are few ([`find`]).
-    pub found: Option<Vec<Uuid>>,
-    pub order: Order,
-    /// Only cases behind this one.
-    pub after: Option<CaseKey>,
-    pub limit: i64,
-}
-
-/// In which order cases are listed. Ids are made in the order of registration.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Order {
-    #[default]
-    Newest,
-    Oldest,
-    /// Next due first.
-    DueFirst,
-    /// Due last first.
-    DueLast,
-}
-
-/// What a list of cases is ordered by.
-pub type CaseKey = (Timestamp, Uuid);
-
-impl Order {
-    /// Where the list stands after a case.
-    pub fn key(self, id: CaseId, running_due_at: Option<Timestamp>) -> CaseKey {
-        let due = match self {
-            Self::Newest | Self::Oldest => None,
-            Self::DueFirst | Self::DueLast => running_due_at,
-        };
-        (due.unwrap_or_else(|| self.without()), id.0)
-    }
-
-    /// Stands for the due time of a case whose clock does not run: behind all others. Those are ordered by id.
-    fn without(self) -> Timestamp {
-        if self == Self::DueFirst { never() } else { Timestamp::UNIX_EPOCH }
-    }
-
-    /// Before the first.
-    fn start(self) -> CaseKey {
-        match self {
-            Self::Newest => (Timestamp::UNIX_EPOCH, Uuid::max()),
-            Self::Oldest | Self::DueFirst => (Timestamp::UNIX_EPOCH, Uuid::nil()),
-            Self::DueLast => (never(), Uuid::max()),
-        }
-    }
-}
-
-/// The ids of cases registered at or after the first instant and before the second, with what is between the domain's time,
-/// by which cases are registered, and the machine's, by which ids are made; and a day to spare.
-pub fn ids_within(
-    after: Option<Timestamp>,
-    before: Option<Timestamp>,
-    clock: &chassis::Clock,
-) -> Option<(Uuid, Uuid)> {
-    if after.is_none() && before.is_none() {
-        return None;
-    }
-    let ahead = clock.now() - clock.real_now();
-    let spare = TimeDelta::days(1);
-    let id = |at: Timestamp| {
-        let millis = u64::try_from(at.timestamp_millis()).unwrap_or_default();
-        Builder::from_unix_timestamp_millis(millis, &[0; 10]).into_uuid()
-    };
-    let first = after.map_or(Uuid::nil(), |at| id(at - ahead.max(TimeDelta::zero()) - spare));
-    let last = before.map_or(Uuid::max(), |at| id(at + (-ahead).max(TimeDelta::zero()) + spare));
-    Some((first, last))
-}
+use crate::domain::{Case, CaseId};
 
 /// Cases that the index of words gives at most; of a word that more cases have, the newest ones are looked through
 /// instead, which then finds a page soon.
 const MOST_FOUND: i64 = 20_000;
 /// Of the cases that it gives, so many are looked at at a time.
 const FOUND_AT_ONCE: usize = 500;
-
-impl CaseFilter {
-    /// Whose own cases these are, if nobody else's can be among them.
-    pub(super) fn requester(&self) -> Option<Uuid> {
-        let reach = &self.reach;
-        let own = reach.requester.filter(|_| !reach.all && reach.units.is_empty() && reach.orgs.is_empty());
-        self.mine.or(own)
-    }
-
-    /// Whose own cases are asked for, the newest first and nothing else: what a resident looks at again and again.
-    fn plainly_own(&self) -> Option<Uuid> {
-        let Self {
-            reach,
-            states,
-            unit,
-            street,
-            near: _,
-            item_code,
-            still,
-            overdue_at,
-            org,
-            registered_after,
-            registered_before,
-            ids,
-            mine: _,
-            pairs,
-            found,
-            order,
-            after: _,
-            limit: _,
-        } = self;
-        let narrowed = !(states.is_empty() && pairs.is_empty() && found.is_none() && ids.is_none())
-            || [unit, street, org].into_iter().any(Option::is_some)
-            || [overdue_at, registered_after, registered_before].into_iter().any(Option::is_some)
-            || item_code.is_some()
-            || *still;
-        let requester = self.requester().filter(|_| *order == Order::Newest && !narrowed)?;
-        (reach.all || reach.requester == Some(requester)).then_some(requester)
-    }
-
-    /// The texts of the best index, and what it is looked up by.
-    fn driver(&self) -> (Texts, Option<String>) {
-        let reach = &self.reach;
-        if let Some(requester) = self.requester() {
-            return (BY_REQUESTER, Some(requester.to_string()));
-        }
-        let finished = |state: &CaseState| state.is_finished();
-        // What is open is not much, and the agenda says of it what narrows it down.
-        if self.overdue_at.is_some() || !(self.states.is_empty() || self.states.iter().any(finished)) {
-            return (OPEN, None);
-        }
-        let part = (!reach.all && reach.units.is_empty() && reach.requester.is_none()).then_some(&reach.orgs);
-        let only = part.and_then(|orgs| if let [org] = orgs[..] { Some(org) } else { None });
-        if let Some(org) = self.org.or(only) {
-            return (BY_ORG, Some(org.to_string()));
-        }
-        if let Some(item) = &self.item_code {
-            return (BY_ITEM, Some(item.clone()));
-        }
-        if let Some(street) = self.street {
-            return (BY_STREET, Some(street.to_string()));
-        }
-        let line = reach.lines.as_slice().first().cloned().flatten();
-        let same = reach.lines.iter().all(|other| *other == line);
-        if let Some(line) = line.filter(|_| same && reach.orgs.is_empty() && reach.requester.is_none()) {
-            return (BY_LINE, Some(line));
-        }
-        (ALL, None)
-    }
-
-    /// Where no index alone leads there, those that together hold all that is asked for, and what each is looked up by: for an
-    /// organisation the cases of its tasks and those that ask it for something; for whoever has a desk at one street, an
-    /// organisation and own requests, and asks for nothing in particular, all that is within reach.
-    fn several(&self) -> Option<Vec<(Texts, String)>> {
-        let (reach, (texts, key)) = (&self.reach, self.driver());
-        if texts == BY_ORG {
-            return key.map(|org| vec![(BY_ORG, org.clone()), (BY_ASKED, org)]);
-        }
-        let street = self.near.filter(|_| texts == ALL && reach.orgs.len() <= 1)?;
-        let mut all = vec![(BY_STREET, street.to_string())];
-        all.extend(reach.requester.map(|requester| (BY_REQUESTER, requester.to_string())));
-        for org in &reach.orgs {
-            all.extend([BY_ORG, BY_RECEIVER, BY_ASKED].map(|texts| (texts, org.to_string())));
-        }
-        Some(all)
-    }
-}
 
 /// A case as a list found it.
 #[derive(Debug, Clone)]

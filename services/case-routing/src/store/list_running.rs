@@ -9,7 +9,8 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
 use super::{
-    list::{CaseFilter, array},
+    list::array,
+    list_filter::CaseFilter,
     list_texts::{RUNNING, RUNNING_FOUND, RUNNING_OF_ASKED, RUNNING_OF_ORG, RUNNING_OF_REQUESTER},
 };
 

@@ -17,6 +17,7 @@ pub mod hotspots;
 pub mod hours;
 pub mod imports;
 pub mod list;
+mod list_filter;
 mod list_running;
 mod list_texts;
 pub mod list_work;
