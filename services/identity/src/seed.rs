@@ -160,7 +160,7 @@ async fn store_person(
     let Planned { account, role, unit, org, purposes, person } = planned;
     let id = PersonId(account.person_id);
     vault.insert(tx.conn, id, &person, org, &account.actor_ref, tx.now).await?;
-    store::accounts::insert(tx.conn, &account.login, id, hash, real_now).await?;
+    store::accounts::insert(tx.conn, &account.login, id, hash, None, real_now).await?;
     let grant = RoleGrant {
         id: GrantId(new_id()),
         person_id: id,

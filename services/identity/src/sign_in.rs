@@ -27,7 +27,8 @@ use crate::{
     keyring::KeyRing,
     password::Passwords,
     store::{
-        accounts, grants, people, server_now,
+        accounts::{self, Account},
+        grants, people, server_now,
         sessions::{self, EndReason, Ended},
     },
 };
@@ -85,6 +86,27 @@ enum Outcome {
     Refused,
 }
 
+/// A password that was tried and was right. Whoever acts on it asks once more, with the row of the failures held.
+pub struct Tried {
+    login: String,
+    index: [u8; 32],
+    account: Account,
+    at: Timestamp,
+}
+
+impl Tried {
+    /// Refuses if the login was locked meanwhile: once it is, nobody is told whether the password was right. Else failures
+    /// are forgotten.
+    async fn passes(&self, tx: &mut Tx<'_>) -> Result<()> {
+        let failures = accounts::lock_failures(tx.conn, &self.index).await?;
+        unlocked(failures, self.at)?;
+        if failures.failed > 0 {
+            accounts::clear_failures(tx.conn, &self.index).await?;
+        }
+        Ok(())
+    }
+}
+
 /// Signs people in and out.
 #[derive(Debug)]
 pub struct SignIns {
@@ -121,9 +143,24 @@ impl SignIns {
     /// locked, `Unauthenticated` for anything wrong.
     pub async fn sign_in(&self, login: &str, password: &str) -> Result<Pair> {
         let login = login::login(login)?;
-        if password.is_empty() || password.len() > login::MAX_PASSWORD {
-            return Err(Error::invalid("password", "must have 1 to 256 bytes"));
-        }
+        login::check_tried("password", password)?;
+        let tried = self.try_password(login, password).await?;
+        self.db
+            .transaction(async |tx: &mut Tx<'_>| {
+                tried.passes(tx).await?;
+                if !accounts::hold(tx.conn, &tried.login, &tried.account.password_hash).await? {
+                    return Err(Error::Unauthenticated); // it has been set anew meanwhile
+                }
+                self.open_session(tx, tried.account.person_id()).await
+            })
+            .await
+    }
+
+    /// Tries a password at a login. A wrong one counts towards the lock.
+    ///
+    /// # Errors
+    /// `Exhausted` when too many try at once or the login is locked, `Unauthenticated` for anything wrong.
+    pub async fn try_password(&self, login: String, password: &str) -> Result<Tried> {
         let index = self.crypto.blind_index(LOGIN_INDEX, &login);
         let turn = self.passwords.turn().await?;
         // Looked up with the turn in hand: tries that waited in the queue see the lock too.
@@ -143,22 +180,7 @@ impl SignIns {
             unlocked(failures, now)?;
             return Err(Error::Unauthenticated);
         };
-        let person = account.person_id();
-        let pair = self
-            .db
-            .transaction(async |tx: &mut Tx<'_>| {
-                let failures = accounts::lock_failures(tx.conn, &index).await?;
-                unlocked(failures, now)?;
-                if !accounts::hold(tx.conn, &login, &account.password_hash).await? {
-                    return Err(Error::Unauthenticated); // it has been set anew meanwhile
-                }
-                if failures.failed > 0 {
-                    accounts::clear_failures(tx.conn, &index).await?;
-                }
-                self.open_session(tx, person).await
-            })
-            .await?;
-        Ok(pair)
+        Ok(Tried { login, index, account, at: now })
     }
 
     /// Sets the password of a person's login anew: failures are forgotten with their lock, all sessions end.
@@ -176,6 +198,31 @@ impl SignIns {
         accounts::clear_failures(tx.conn, &self.crypto.blind_index(LOGIN_INDEX, login)).await?;
         accounts::set_password(tx.conn, login, password_hash, by).await?;
         self.end_all(tx, person, EndReason::Administrator).await
+    }
+
+    /// Replaces the password that was tried by another one, which its owner alone knows: all sessions end but this one.
+    ///
+    /// # Errors
+    /// `Exhausted` when the login was locked meanwhile, `Unauthenticated` when the password was set anew.
+    pub async fn change_password(
+        &self,
+        tx: &mut Tx<'_>,
+        tried: &Tried,
+        password_hash: &str,
+        keep: SessionId,
+    ) -> Result<()> {
+        // In the order of a sign-in, as above.
+        tried.passes(tx).await?;
+        let (login, account) = (&tried.login, &tried.account);
+        if !accounts::change_password(tx.conn, login, &account.password_hash, password_hash).await? {
+            return Err(Error::Unauthenticated);
+        }
+        let (person, now) = (account.person_id(), self.clock.real_now());
+        people::lock_sign_in(tx.conn, person).await?;
+        for ended in sessions::end_others(tx.conn, person, keep, EndReason::Replaced, now).await? {
+            self.tell_ended(tx, &ended);
+        }
+        Ok(())
     }
 
     /// Exchanges a refresh token.

@@ -156,6 +156,13 @@ impl AuthService for State {
         Err(Status::unimplemented(""))
     }
 
+    async fn change_password(
+        &self,
+        _: Request<wire::ChangePasswordRequest>,
+    ) -> RpcResult<wire::ChangePasswordResponse> {
+        Err(Status::unimplemented(""))
+    }
+
     async fn get_self(&self, _: Request<wire::GetSelfRequest>) -> RpcResult<wire::GetSelfResponse> {
         Err(Status::unimplemented(""))
     }

@@ -15,6 +15,7 @@ mod mediations;
 mod names;
 mod notices;
 mod pages;
+mod password;
 mod reader;
 mod session;
 mod steps;
@@ -114,6 +115,7 @@ pub fn routes() -> Router<Arc<App>> {
         .route("/hotspots", get(hotspots::hotspots).post(hotspots::answer))
         .route("/mediations", get(mediations::mediations))
         .route("/notices", get(notices::notices))
+        .route("/password", get(password::form).post(password::change))
         .route("/login", get(account::login).post(account::sign_in))
         .route("/logout", post(account::sign_out))
         .route("/language", post(account::language))

@@ -1,8 +1,9 @@
 //! The board in a real headless Chromium: both languages, a phone, the dark, the keyboard, live, and nothing from
 //! elsewhere. The screenshots in `target/screenshots` are for looking at.
 
-use proto::case_routing::v1::{
-    AssignmentStatus, Case, CaseState, OpenTopicCaseRequest, OpenTopicCaseResponse,
+use proto::{
+    case_routing::v1::{AssignmentStatus, Case, CaseState, OpenTopicCaseRequest, OpenTopicCaseResponse},
+    identity::v1::{ChangePasswordRequest, ChangePasswordResponse},
 };
 use serde_json::{Value, json};
 
@@ -48,7 +49,7 @@ for (const e of document.querySelectorAll('main *, header *')) {
 }
 return wide;";
 
-const PATHS: [(&str, &str); 10] = [
+const PATHS: [(&str, &str); 11] = [
     ("board", "/"),
     ("cases", "/cases"),
     ("case", "/cases/{}"),
@@ -58,6 +59,7 @@ const PATHS: [(&str, &str); 10] = [
     ("duties", "/duties"),
     ("duty", "/duties/0197d000-0000-7000-8000-000000000001"),
     ("admission", "/admissions/0197e000-0000-7000-8000-000000000001"),
+    ("password", "/password"),
     ("login", "/login"),
 ];
 
@@ -103,7 +105,7 @@ async fn tab_reaches_everything_in_order_and_shows_where_it_is() {
     let browser = Browser::start().await;
     sign_in(&browser, &edge).await;
     let admission = format!("/admissions/{ADMISSION}");
-    for path in ["/", "/cases", "/cases/{}", "/duties", &admission] {
+    for path in ["/", "/cases", "/cases/{}", "/duties", &admission, "/password"] {
         browser.go(&format!("{}{}", edge.url, path.replace("{}", CASE))).await;
         let all = "a[href], button, input:not([type=hidden]), [tabindex='0']";
         let expected = browser.eval(&format!("return document.querySelectorAll(\"{all}\").length")).await;
@@ -163,6 +165,28 @@ async fn a_hot_spot_is_answered_by_the_keyboard_alone() {
     browser.until("the topic case", &format!("location.pathname === '/cases/{CASE}'")).await;
     let asked: OpenTopicCaseRequest = edge.services.calls("OpenTopicCase")[0].decode();
     assert_eq!(asked.text, "lamps");
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn the_own_password_is_changed_by_the_keyboard_alone() {
+    let edge = district(None).await;
+    edge.services.answer("ChangePassword", &ChangePasswordResponse {});
+    let browser = Browser::start().await;
+    sign_in(&browser, &edge).await;
+    browser.go(&format!("{}/password", edge.url)).await;
+    for _ in 0..30 {
+        if browser.text("return document.activeElement.id").await == "current_password" {
+            break;
+        }
+        browser.press(TAB).await;
+    }
+    let new = "a-fine-long-password";
+    browser.press(&format!("secret{TAB}{new}{TAB}{new}{ENTER}")).await;
+    let said = "document.querySelector('h1')?.innerText.includes('密码已修改') === true";
+    browser.until("it is said so", said).await;
+    let asked: ChangePasswordRequest = edge.services.calls("ChangePassword")[0].decode();
+    assert_eq!((asked.current_password.as_str(), asked.new_password.as_str()), ("secret", new));
     browser.close().await;
 }
 

@@ -1,10 +1,14 @@
 //! Sessions of the board: cookies, forms of this site only, tokens that are renewed, and who has none.
 
-use proto::identity::v1::RefreshTokenRequest;
-use tonic::Status;
+use proto::identity::v1::{
+    ChangePasswordRequest, ChangePasswordResponse, GetSelfResponse, RefreshTokenRequest,
+};
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::{
     canned::{bearer, district, renewed, tokens},
+    fakes::Edge,
     visitor::{cookies, kept, page, post, sign_in},
 };
 
@@ -57,7 +61,7 @@ async fn posts_of_other_sites_are_refused() {
     let edge = district(None).await;
     let session = sign_in(&edge).await;
     let signed_in = edge.services.calls("SignIn").len();
-    for path in ["/login", "/logout", "/language"] {
+    for path in ["/login", "/logout", "/language", "/password"] {
         let foreign = [
             vec![("origin", "https://evil.example")],
             vec![("origin", "null")],
@@ -79,6 +83,7 @@ async fn posts_of_other_sites_are_refused() {
     }
     assert_eq!(edge.services.calls("SignIn").len(), signed_in);
     assert!(edge.services.calls("SignOut").is_empty());
+    assert!(edge.services.calls("ChangePassword").is_empty());
 }
 
 #[tokio::test]
@@ -156,4 +161,95 @@ async fn a_token_with_many_grants_is_spread_over_cookies() {
     assert_eq!(page(&edge, "/", &kept(&set)).await.0, 200);
     assert_eq!(edge.services.calls("GetBoard")[0].header("authorization"), Some(format!("Bearer {long}")));
     assert_eq!(page(&edge, "/", &kept(&set[..1])).await.0, 303, "not with a part of them");
+}
+
+/// A form of the own password, as it is filled in by who means it.
+const CHANGE: &str = "request_id=r&current_password=secret&new_password=a-fine-long-password\
+                      &repeated_password=a-fine-long-password";
+
+/// Sends the form in a session; the status and the page.
+async fn change(edge: &Edge, session: &str, form: &'static str) -> (u16, String) {
+    let request = edge.post("/password").header("origin", &edge.url).header("cookie", session).body(form);
+    let request = request.header("content-type", "application/x-www-form-urlencoded");
+    let response = request.send().await.expect("an answer");
+    (response.status().as_u16(), response.text().await.expect("text"))
+}
+
+#[tokio::test]
+async fn who_is_signed_in_changes_the_own_password_by_a_form_and_stays_signed_in() {
+    let edge = district(None).await;
+    edge.services.answer("ChangePassword", &ChangePasswordResponse {});
+    assert_eq!(page(&edge, "/password", "").await.0, 303, "nobody without a session");
+    assert_eq!(change(&edge, "", CHANGE).await.0, 303, "nobody without a session");
+    assert!(edge.services.calls("ChangePassword").is_empty());
+    let session = sign_in(&edge).await;
+    let english = format!("{session}; jh_lang=en");
+    for (cookie, words) in [
+        (&session, ["修改密码", "当前密码", "再次输入新密码"]),
+        (&english, ["Change password", "Current password", "New password once more"]),
+    ] {
+        let (_, html) = page(&edge, "/", cookie).await;
+        assert!(html.contains("href=\"/password\"") && html.contains(words[0]), "{html}");
+        let (status, html) = page(&edge, "/password", cookie).await;
+        assert_eq!(status, 200);
+        for shown in words.into_iter().chain(["name=\"request_id\"", "autocomplete=\"new-password\""]) {
+            assert!(html.contains(shown), "{shown}: {html}");
+        }
+        assert!(!html.contains("aria-invalid") && !html.contains("role=\"alert\""), "{html}");
+    }
+
+    let (status, html) = change(&edge, &session, CHANGE).await;
+    assert!(status == 200 && html.contains("密码已修改"), "{status}: {html}");
+    let call = &edge.services.calls("ChangePassword")[0];
+    assert_eq!(call.header("authorization"), Some(bearer(600)));
+    let asked: ChangePasswordRequest = call.decode();
+    assert_eq!(
+        (asked.request_id.as_str(), asked.current_password.as_str(), asked.new_password.as_str()),
+        ("r", "secret", "a-fine-long-password")
+    );
+    assert_eq!(page(&edge, "/", &session).await.0, 200);
+}
+
+#[tokio::test]
+async fn a_password_that_is_not_changed_is_told_by_its_field_and_not_shown_again() {
+    let edge = district(None).await;
+    let session = sign_in(&edge).await;
+    let other = "request_id=r&current_password=secret&new_password=a-fine-long-password&repeated_password=x";
+    let (status, html) = change(&edge, &session, other).await;
+    assert!(status == 400 && html.contains("两次输入的新密码不一致"), "{status}: {html}");
+    assert_eq!(invalid(&html), ["repeated_password"]);
+    assert!(edge.services.calls("ChangePassword").is_empty(), "nobody is asked");
+
+    edge.services.answer("GetSelf", &GetSelfResponse::default());
+    let bad = |field: &str| {
+        let mut details = ErrorDetails::new();
+        details.add_bad_request_violation(field, "is not as it must be");
+        Status::with_error_details(Code::InvalidArgument, "is not as it must be", details)
+    };
+    let refusals = [
+        (Status::unauthenticated("a valid token is needed"), 401, "当前密码不对", vec!["current_password"]),
+        (bad("current_password"), 401, "当前密码不对", vec!["current_password"]),
+        (bad("new_password"), 400, "新密码不符合下列要求", vec!["new_password"]),
+        (Status::resource_exhausted("later"), 429, "尝试次数过多", vec![]),
+        (bad("request_id"), 400, "请求有误", vec![]),
+        (Status::unavailable("later"), 503, "服务暂时没有应答", vec![]),
+    ];
+    for (refusal, expected, said, fields) in refusals {
+        edge.services.refuse("ChangePassword", refusal);
+        let (status, html) = change(&edge, &session, CHANGE).await;
+        assert!(status == expected && html.contains(said), "{status}: {html}");
+        assert_eq!(invalid(&html), fields, "{html}");
+        assert!(!html.contains("a-fine-long-password") && !html.contains("value=\"secret\""), "{html}");
+    }
+    // The session itself is over.
+    for method in ["ChangePassword", "GetSelf"] {
+        edge.services.refuse(method, Status::unauthenticated("a valid token is needed"));
+    }
+    assert_eq!(change(&edge, &session, CHANGE).await.0, 303);
+}
+
+/// The fields that a page marks as wrong; each stands in a line of its own.
+fn invalid(html: &str) -> Vec<&str> {
+    let marked = html.lines().filter(|line| line.contains("aria-invalid=\"true\""));
+    marked.filter_map(|line| line.split("name=\"").nth(1)?.split('"').next()).collect()
 }

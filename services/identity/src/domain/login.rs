@@ -34,11 +34,11 @@ pub fn login(text: &str) -> Result<String> {
 /// Checks a new password: 12 characters or more, not the login, not one character over and over.
 ///
 /// # Errors
-/// `Invalid { password }`.
-pub fn check_password(password: &str, login: &str) -> Result<()> {
-    check_strength(password)?;
+/// `Invalid` of this field.
+pub fn check_password(field: &str, password: &str, login: &str) -> Result<()> {
+    check_strength(field, password)?;
     if password.to_lowercase().contains(login) {
-        return Err(Error::invalid("password", "must not hold the login"));
+        return Err(Error::invalid(field, "must not hold the login"));
     }
     Ok(())
 }
@@ -46,9 +46,9 @@ pub fn check_password(password: &str, login: &str) -> Result<()> {
 /// As [`check_password`], as far as that does not depend on the login.
 ///
 /// # Errors
-/// `Invalid { password }`.
-pub fn check_strength(password: &str) -> Result<()> {
-    let invalid = |message: &str| Err(Error::invalid("password", message));
+/// `Invalid` of this field.
+pub fn check_strength(field: &str, password: &str) -> Result<()> {
+    let invalid = |message: &str| Err(Error::invalid(field, message));
     if password.len() > MAX_PASSWORD {
         return invalid("must have at most 256 bytes");
     }
@@ -58,6 +58,17 @@ pub fn check_strength(password: &str) -> Result<()> {
     let distinct: std::collections::BTreeSet<char> = password.chars().collect();
     if distinct.len() < 5 {
         return invalid("must have at least 5 different characters");
+    }
+    Ok(())
+}
+
+/// Checks a password that is tried: what no password can be is refused before any work is done for it.
+///
+/// # Errors
+/// `Invalid` of this field.
+pub fn check_tried(field: &str, password: &str) -> Result<()> {
+    if password.is_empty() || password.len() > MAX_PASSWORD {
+        return Err(Error::invalid(field, "must have 1 to 256 bytes"));
     }
     Ok(())
 }
@@ -111,10 +122,10 @@ mod tests {
 
     #[test]
     fn weak_passwords_are_refused_without_being_repeated() {
-        assert!(check_password("correct horse battery", "worker1").is_ok());
+        assert!(check_password("password", "correct horse battery", "worker1").is_ok());
         for bad in ["short", "aaaaaaaaaaaaaaa", "my-worker1-pass", &"长".repeat(100)] {
-            let error = check_password(bad, "worker1").unwrap_err();
-            assert!(matches!(&error, Error::Invalid { field, .. } if field == "password"));
+            let error = check_password("new_password", bad, "worker1").unwrap_err();
+            assert!(matches!(&error, Error::Invalid { field, .. } if field == "new_password"));
             assert!(!error.to_string().contains(bad));
         }
     }

@@ -3,16 +3,17 @@
 use chassis::{
     Error, Result,
     auth::Caller,
-    command::{Meta, once},
+    command::{Meta, answered, once},
     db::Tx,
 };
 use proto::identity::v1::{
-    CreateAccountRequest, CreateAccountResponse, ResetPasswordRequest, ResetPasswordResponse,
+    ChangePasswordRequest, ChangePasswordResponse, CreateAccountRequest, CreateAccountResponse,
+    ResetPasswordRequest, ResetPasswordResponse,
 };
 
 use super::{Identity, grants::may_act_as, person::access, reach};
 use crate::{
-    domain::{PersonId, audit::Decision, login, personal::KIND},
+    domain::{PersonId, SessionId, audit::Decision, login, personal::KIND},
     store::{accounts, audit, grants, people, units},
 };
 
@@ -25,12 +26,12 @@ impl Identity {
         let meta = Meta::new("CreateAccount", &request.request_id, &request)?;
         let id = PersonId::parse("person_id", &request.person_id)?;
         let login = login::login(&request.login)?;
-        login::check_password(&request.password, &login)?;
+        login::check_password("password", &request.password, &login)?;
         let hash = self.passwords.turn().await?.hash(&request.password).await?;
-        let units = reach(caller);
+        let (units, maker) = (reach(caller), PersonId(caller.person_id));
         once(&self.db, caller, meta, async move |tx: &mut Tx<'_>| {
             people::within(tx.conn, id, &units).await?.ok_or_else(|| Error::not_found(KIND, id))?;
-            accounts::insert(tx.conn, &login, id, &hash, self.clock.real_now()).await?;
+            accounts::insert(tx.conn, &login, id, &hash, Some(maker), self.clock.real_now()).await?;
             Ok(CreateAccountResponse {})
         })
         .await
@@ -46,7 +47,7 @@ impl Identity {
         if id.0 == caller.person_id {
             return Err(Error::invalid("person_id", "nobody sets the own password anew"));
         }
-        login::check_strength(&request.password)?;
+        login::check_strength("password", &request.password)?;
         let hash = self.passwords.turn().await?.hash(&request.password).await?;
         let (units, password) = (reach(caller), request.password);
         once(&self.db, caller, meta, async move |tx: &mut Tx<'_>| {
@@ -58,11 +59,48 @@ impl Identity {
             }
             let login = accounts::login_of(tx.conn, id).await?;
             let login = login.ok_or_else(|| Error::not_found("account", id))?;
-            login::check_password(&password, &login)?;
+            login::check_password("password", &password, &login)?;
             self.sign_ins.set_password(tx, id, (&login, &hash), PersonId(caller.person_id)).await?;
             let access = access(tx, caller, "ResetPassword", Some(id), "", Decision::Allow);
             audit::append(tx.conn, &self.crypto, access).await?;
             Ok(ResetPasswordResponse {})
+        })
+        .await
+    }
+
+    pub(super) async fn password_change(
+        &self,
+        caller: &Caller,
+        request: ChangePasswordRequest,
+    ) -> Result<ChangePasswordResponse> {
+        let meta = Meta::new("ChangePassword", &request.request_id, &request)?;
+        let ChangePasswordRequest { current_password, new_password, .. } = request;
+        login::check_tried("current_password", &current_password)?;
+        login::check_strength("new_password", &new_password)?;
+        if new_password == current_password {
+            return Err(Error::invalid("new_password", "must not be the current one"));
+        }
+        // Once it is carried out the current password is none any more: a repeat must not be taken for a wrong one.
+        if let Some(answer) = answered(&self.db, caller, &meta).await? {
+            return Ok(answer);
+        }
+        let id = PersonId(caller.person_id);
+        let login = accounts::login_of(&mut *self.db.conn().await?, id).await?;
+        let login = login.ok_or_else(|| Error::not_found("account", id))?;
+        login::check_password("new_password", &new_password, &login)?;
+        let tried = match self.sign_ins.try_password(login, &current_password).await {
+            // The same request may have been carried out meanwhile.
+            Err(Error::Unauthenticated) => {
+                return answered(&self.db, caller, &meta).await?.ok_or(Error::Unauthenticated);
+            }
+            tried => tried?,
+        };
+        let hash = self.passwords.turn().await?.hash(&new_password).await?;
+        once(&self.db, caller, meta, async move |tx: &mut Tx<'_>| {
+            self.sign_ins.change_password(tx, &tried, &hash, SessionId(caller.session_id)).await?;
+            let access = access(tx, caller, "ChangePassword", Some(id), "", Decision::Allow);
+            audit::append(tx.conn, &self.crypto, access).await?;
+            Ok(ChangePasswordResponse {})
         })
         .await
     }

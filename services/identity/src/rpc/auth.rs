@@ -8,10 +8,10 @@ use chassis::{
     db::Tx,
 };
 use proto::identity::v1::{
-    GetJwksRequest, GetJwksResponse, GetSelfRequest, GetSelfResponse, IssueServiceTokenRequest,
-    IssueServiceTokenResponse, RefreshTokenRequest, RefreshTokenResponse, RotateKeysRequest,
-    RotateKeysResponse, SignInRequest, SignInResponse, SignOutRequest, SignOutResponse,
-    auth_service_server::AuthService,
+    ChangePasswordRequest, ChangePasswordResponse, GetJwksRequest, GetJwksResponse, GetSelfRequest,
+    GetSelfResponse, IssueServiceTokenRequest, IssueServiceTokenResponse, RefreshTokenRequest,
+    RefreshTokenResponse, RotateKeysRequest, RotateKeysResponse, SignInRequest, SignInResponse,
+    SignOutRequest, SignOutResponse, auth_service_server::AuthService,
 };
 use tonic::{Request, Response};
 
@@ -48,6 +48,14 @@ impl AuthService for Identity {
     async fn sign_out(&self, request: Request<SignOutRequest>) -> RpcResult<SignOutResponse> {
         self.sign_ins.sign_out(&Caller::of(&request)?).await?;
         Ok(Response::new(SignOutResponse {}))
+    }
+
+    async fn change_password(
+        &self,
+        request: Request<ChangePasswordRequest>,
+    ) -> RpcResult<ChangePasswordResponse> {
+        let caller = Caller::of(&request)?;
+        Ok(Response::new(self.password_change(&caller, request.into_inner()).await?))
     }
 
     async fn get_jwks(&self, _: Request<GetJwksRequest>) -> RpcResult<GetJwksResponse> {

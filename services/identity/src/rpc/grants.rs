@@ -85,7 +85,8 @@ impl Identity {
             for first in &grant.approved_by {
                 let theirs = accounts::password_set_by(tx.conn, *first).await?;
                 if set == Some(*first) || theirs == Some(by) || (set.is_some() && set == theirs) {
-                    let message = "one person may sign in as both approvers: somebody else approves it";
+                    let message = "one person may sign in as both approvers: somebody else approves it, or they \
+                                   change their passwords first";
                     return Err(Error::wrong_state(KIND, id, message));
                 }
             }

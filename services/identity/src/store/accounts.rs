@@ -57,29 +57,32 @@ pub async fn get(conn: &mut AsyncPgConnection, login: &str) -> Result<Option<Acc
     Ok(row)
 }
 
-/// Adds a login.
+/// Adds a login, with who chose its password; nobody where the suite itself did.
 pub async fn insert(
     conn: &mut AsyncPgConnection,
     login: &str,
     person: PersonId,
     password_hash: &str,
+    set_by: Option<PersonId>,
     real_now: Timestamp,
 ) -> Result<()> {
-    cached("INSERT INTO accounts (login, person_id, password_hash, created_at) VALUES ($1, $2, $3, $4)")
-        .bind::<Text, _>(login)
-        .bind::<SqlUuid, _>(person.0)
-        .bind::<Text, _>(password_hash)
-        .bind::<Timestamptz, _>(real_now)
-        .execute(conn)
-        .await
-        .map_err(|e| match &e {
-            diesel::result::Error::DatabaseError(_, info)
-                if info.constraint_name() == Some("accounts_pkey") =>
-            {
-                Error::already_exists("account", login)
-            }
-            _ => on_constraint(e, "accounts_person_id_key", || Error::already_exists("account", person)),
-        })?;
+    cached(
+        "INSERT INTO accounts (login, person_id, password_hash, password_set_by, created_at)
+         VALUES ($1, $2, $3, $4, $5)",
+    )
+    .bind::<Text, _>(login)
+    .bind::<SqlUuid, _>(person.0)
+    .bind::<Text, _>(password_hash)
+    .bind::<Nullable<SqlUuid>, _>(set_by.map(|by| by.0))
+    .bind::<Timestamptz, _>(real_now)
+    .execute(conn)
+    .await
+    .map_err(|e| match &e {
+        diesel::result::Error::DatabaseError(_, info) if info.constraint_name() == Some("accounts_pkey") => {
+            Error::already_exists("account", login)
+        }
+        _ => on_constraint(e, "accounts_person_id_key", || Error::already_exists("account", person)),
+    })?;
     Ok(())
 }
 
@@ -108,7 +111,7 @@ pub async fn hold(conn: &mut AsyncPgConnection, login: &str, password_hash: &str
     Ok(held == 1)
 }
 
-/// Gives a login another password.
+/// Gives a login another password, which whoever set it knows.
 pub async fn set_password(
     conn: &mut AsyncPgConnection,
     login: &str,
@@ -124,13 +127,32 @@ pub async fn set_password(
     Ok(())
 }
 
+/// Gives a login another password, which its owner alone knows; whether the one before was still that of this hash.
+pub async fn change_password(
+    conn: &mut AsyncPgConnection,
+    login: &str,
+    password_hash: &str,
+    new_hash: &str,
+) -> Result<bool> {
+    let changed = cached(
+        "UPDATE accounts SET password_hash = $3, password_set_by = NULL
+          WHERE login = $1 AND password_hash = $2",
+    )
+    .bind::<Text, _>(login)
+    .bind::<Text, _>(password_hash)
+    .bind::<Text, _>(new_hash)
+    .execute(conn)
+    .await?;
+    Ok(changed == 1)
+}
+
 #[derive(QueryableByName)]
 struct SetByRow {
     #[diesel(sql_type = SqlUuid)]
     password_set_by: Uuid,
 }
 
-/// Who set a person's password anew, if anybody did.
+/// Who knows a person's password, too: whoever made the account or set it anew, until the person changes it.
 pub async fn password_set_by(conn: &mut AsyncPgConnection, person: PersonId) -> Result<Option<PersonId>> {
     let row: Option<SetByRow> =
         cached("SELECT password_set_by FROM accounts WHERE person_id = $1 AND password_set_by IS NOT NULL")

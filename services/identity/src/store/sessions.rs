@@ -17,7 +17,7 @@ pub enum EndReason {
     SignedOut,
     /// A refresh token was used twice.
     TokenReused,
-    /// A privileged person signed in anew, or became one.
+    /// A privileged person signed in anew, or became one, or the password was replaced by its owner.
     Replaced,
     /// An administrator took a role away, or set the password anew.
     Administrator,

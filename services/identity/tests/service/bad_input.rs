@@ -7,11 +7,11 @@ use crate::world::{World, fields, nobody, request_id};
 use proto::{
     auth::v1::Role,
     identity::v1::{
-        ApproveGrantRequest, AuthorityEdge, CreateAccountRequest, CreateAuthorityEdgeRequest,
-        CreateOrganizationRequest, CreatePersonRequest, CreateUnitRequest, EdgeKind, EndAuthorityEdgeRequest,
-        FindPersonRequest, GetOrganizationRequest, GetPersonRequest, GetPersonTagsRequest,
-        GetTopologySnapshotRequest, GetUnitRequest, GrantDutyAuthorityRequest, GrantRoleRequest,
-        IssueServiceTokenRequest, ListAuthorityEdgesRequest, ListDutyAuthoritiesRequest,
+        ApproveGrantRequest, AuthorityEdge, ChangePasswordRequest, CreateAccountRequest,
+        CreateAuthorityEdgeRequest, CreateOrganizationRequest, CreatePersonRequest, CreateUnitRequest,
+        EdgeKind, EndAuthorityEdgeRequest, FindPersonRequest, GetOrganizationRequest, GetPersonRequest,
+        GetPersonTagsRequest, GetTopologySnapshotRequest, GetUnitRequest, GrantDutyAuthorityRequest,
+        GrantRoleRequest, IssueServiceTokenRequest, ListAuthorityEdgesRequest, ListDutyAuthoritiesRequest,
         ListOrganizationsRequest, ListRoleGrantsRequest, ListUnitsRequest, MergeUnitsRequest, Organization,
         OrganizationKind, RefreshTokenRequest, RefuseDutyAuthorityRequest, ResetPasswordRequest,
         RevealPersonRequest, RevokeRoleRequest, RoleGrant, RotateKeysRequest, SignInRequest, Unit, UnitKind,
@@ -95,6 +95,22 @@ async fn every_rpc_names_the_field_and_stores_nothing() {
         key_admin.rotate_keys(RotateKeysRequest { request_id: request_id() }),
         "request_id" <= |r| r.request_id.clear(),
         "request_id" <= |r| r.request_id = "x".to_owned(),
+    );
+    // Not even a failed try is noted.
+    refused!(
+        seen,
+        key_admin.change_password(ChangePasswordRequest {
+            request_id: request_id(),
+            current_password: "no-password-of-anybody".to_owned(),
+            new_password: "a-fine-long-password".to_owned(),
+        }),
+        "request_id" <= |r| r.request_id.clear(),
+        "current_password" <= |r| r.current_password.clear(),
+        "current_password" <= |r| r.current_password = "x".repeat(10_000),
+        "new_password" <= |r| r.new_password = "short".to_owned(),
+        "new_password" <= |r| r.new_password = "长".repeat(100),
+        "new_password" <= |r| r.new_password = "my-SecAdmin2-password".to_owned(),
+        "new_password" <= |r| r.new_password.clone_from(&r.current_password),
     );
 
     refused!(

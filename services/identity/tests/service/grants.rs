@@ -3,12 +3,13 @@
 
 use std::time::Duration;
 
-use crate::world::{World, nobody, refusal, request_id};
+use crate::world::{PASSWORD, World, nobody, refusal, request_id};
 use chassis::{auth::Role, clock::to_proto, grpc::PeerChannel};
 use proto::identity::v1::{
-    ApproveGrantRequest, GetPersonRequest, GetSelfRequest, GrantRoleRequest, GrantRoleResponse,
-    ListRoleGrantsRequest, RefreshTokenRequest, ResetPasswordRequest, RevokeRoleRequest, RoleGrant,
-    RoleGrantState, RoleGranted, RoleRevoked, person_service_client::PersonServiceClient,
+    ApproveGrantRequest, ChangePasswordRequest, CreateAccountRequest, GetPersonRequest, GetSelfRequest,
+    GrantRoleRequest, GrantRoleResponse, ListRoleGrantsRequest, RefreshTokenRequest, ResetPasswordRequest,
+    RevokeRoleRequest, RoleGrant, RoleGrantState, RoleGranted, RoleRevoked,
+    person_service_client::PersonServiceClient,
 };
 use tonic::{Code, Status};
 
@@ -238,6 +239,37 @@ async fn who_had_the_password_set_by_the_first_approver_is_no_second_one() {
     // Nor the other way round, by whoever may have asked as the other.
     let asked = grant(&mut second, wanted(&world, "head1", Role::StreetLeader, "street1")).await.unwrap();
     assert_eq!(refusal(approve(&mut first, &asked.grant_id).await), Code::FailedPrecondition);
+}
+
+#[tokio::test]
+async fn approvers_whose_accounts_one_person_made_are_one_until_they_change_their_passwords() {
+    let mut world = World::start().await;
+    world.add_person("secadmin3", Role::SecurityAdmin, "district", None, None).await;
+    world.sql("DELETE FROM accounts WHERE login IN ('secadmin2', 'secadmin3')").await.unwrap();
+    let mut maker = world.persons("secadmin1").await;
+    for login in ["secadmin2", "secadmin3"] {
+        let account = CreateAccountRequest {
+            request_id: request_id(),
+            person_id: world.person(login),
+            login: login.to_owned(),
+            password: PASSWORD.to_owned(),
+        };
+        maker.create_account(account).await.unwrap();
+    }
+    let mut first = world.persons("secadmin2").await;
+    let pair = world.sign_in("secadmin3").await;
+    let mut second = PersonServiceClient::new(world.service.call_with(&pair.access_token));
+    let asked = grant(&mut first, wanted(&world, "worker1", Role::StreetLeader, "street1")).await.unwrap();
+    for approver in [&mut maker, &mut second] {
+        assert_eq!(refusal(approve(approver, &asked.grant_id).await), Code::FailedPrecondition);
+    }
+    let change = ChangePasswordRequest {
+        request_id: request_id(),
+        current_password: PASSWORD.to_owned(),
+        new_password: "another-fine-long-password".to_owned(),
+    };
+    world.auth_with(&pair.access_token).change_password(change).await.unwrap();
+    approve(&mut second, &asked.grant_id).await.unwrap();
 }
 
 #[tokio::test]

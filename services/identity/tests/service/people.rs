@@ -7,8 +7,8 @@ use identity::{
     store::{audit, organizations, units},
 };
 use proto::identity::v1::{
-    CreateAccountRequest, CreatePersonRequest, FindPersonRequest, GetPersonRequest, GetSelfRequest, Person,
-    RefreshTokenRequest, ResetPasswordRequest, RevealPersonRequest,
+    ChangePasswordRequest, CreateAccountRequest, CreatePersonRequest, FindPersonRequest, GetPersonRequest,
+    GetSelfRequest, Person, RefreshTokenRequest, ResetPasswordRequest, RevealPersonRequest, SessionRevoked,
     person_service_client::PersonServiceClient,
 };
 use tonic::Code;
@@ -358,4 +358,75 @@ async fn a_password_is_set_anew_by_another_security_administrator_within_reach_o
     // Another administrator's, too.
     admin.reset_password(reset(world.person("secadmin2"))).await.unwrap();
     world.try_sign_in("secadmin2", NEW_PASSWORD).await.unwrap();
+}
+
+fn change(current_password: &str) -> ChangePasswordRequest {
+    ChangePasswordRequest {
+        request_id: request_id(),
+        current_password: current_password.to_owned(),
+        new_password: NEW_PASSWORD.to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn people_change_their_own_password_and_only_the_session_they_do_it_in_goes_on() {
+    let world = World::start().await;
+    let (here, there) = (world.sign_in("worker1").await, world.sign_in("worker1").await);
+    let mut own = world.auth_with(&here.access_token);
+    let request = change(PASSWORD);
+    own.change_password(request.clone()).await.unwrap();
+
+    let look = async |token: &str| world.auth_with(token).get_self(GetSelfRequest {}).await;
+    let refresh = async |token: &str| {
+        let request = RefreshTokenRequest { refresh_token: token.to_owned() };
+        world.auth_anonymously().refresh_token(request).await
+    };
+    assert_eq!(refusal(look(&there.access_token).await), Code::Unauthenticated);
+    assert_eq!(refusal(refresh(&there.refresh_token).await), Code::Unauthenticated);
+    assert!(look(&here.access_token).await.is_ok());
+    assert!(refresh(&here.refresh_token).await.is_ok());
+    let told = world.service.drain_outbox().await;
+    let told: Vec<SessionRevoked> = told.iter().filter_map(|event| event.decode().ok()).collect();
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0].person_id, world.person("worker1"));
+
+    assert_eq!(refusal(world.try_sign_in("worker1", PASSWORD).await), Code::Unauthenticated);
+    let new = world.try_sign_in("worker1", NEW_PASSWORD).await.unwrap();
+    own.change_password(request.clone()).await.unwrap();
+    assert!(look(&new.access_token).await.is_ok(), "a repeat ends nothing, and is no wrong password");
+    let other = ChangePasswordRequest { new_password: "yet-another-fine-one".to_owned(), ..request };
+    assert_eq!(fields(&own.change_password(other).await.unwrap_err()), ["request_id"]);
+
+    let mut conn = world.service.db().conn().await.unwrap();
+    let entries = audit::entries(&mut conn).await.unwrap();
+    let told: Vec<_> = entries.iter().map(|e| (e.access.action.as_str(), e.access.object_id)).collect();
+    assert_eq!(told, [("ChangePassword", Some(world.people["worker1"].0))]);
+    assert_eq!(entries[0].access.decision, Decision::Allow);
+    let dump = dump(&world).await;
+    for password in [PASSWORD, NEW_PASSWORD] {
+        assert_absent(&dump, password);
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_current_password_is_told_as_at_signing_in_and_locks_the_login_with_it() {
+    let world = World::start().await;
+    let pair = world.sign_in("worker1").await;
+    let mut own = world.auth_with(&pair.access_token);
+    let at_the_door = world.try_sign_in("worker1", "wrong-password").await.unwrap_err();
+    let inside = own.change_password(change("wrong-password")).await.unwrap_err();
+    assert_eq!(inside.code(), Code::Unauthenticated);
+    assert_eq!(
+        (inside.code(), inside.message(), inside.details()),
+        (at_the_door.code(), at_the_door.message(), at_the_door.details())
+    );
+    for _ in 0..3 {
+        assert_eq!(refusal(own.change_password(change("wrong-password")).await), Code::Unauthenticated);
+    }
+    // Five in all, here and there.
+    assert_eq!(refusal(own.change_password(change(PASSWORD)).await), Code::ResourceExhausted);
+    assert_eq!(refusal(world.try_sign_in("worker1", PASSWORD).await), Code::ResourceExhausted);
+    world.sql("UPDATE sign_in_failures SET locked_until = now() - interval '1 second'").await.unwrap();
+    own.change_password(change(PASSWORD)).await.unwrap();
+    assert_eq!(world.sql("SELECT 1 FROM sign_in_failures").await.unwrap(), 0, "failures are forgotten");
 }

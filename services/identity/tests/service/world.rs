@@ -174,7 +174,7 @@ impl World {
         let pseudonym = format!("p-{}", id.0.simple());
         let stored = self.service.db().transaction(async |tx: &mut Tx<'_>| {
             vault.insert(tx.conn, id, &person, None, &pseudonym, tx.now).await?;
-            accounts::insert(tx.conn, login, id, hash, real_now).await?;
+            accounts::insert(tx.conn, login, id, hash, None, real_now).await?;
             tx.emit(facts::role_granted(&grant, &pseudonym));
             grants::insert(tx.conn, &grant).await
         });
