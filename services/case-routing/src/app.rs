@@ -137,6 +137,7 @@ impl Service for App {
         let count = Duration::from_millis(config.load_ms.max(10));
         let recounter = Recounter::new(ctx.db.clone(), atlas.clone(), Self::NAME, pause);
         let indexer = Indexer::new(ctx.db.clone(), pause);
+        let digests = Digests::new(ctx.db.clone());
         Ok(Built::new(routes)
             .consumer(Events::new(atlas.clone(), cases, duties, Self::NAME))
             .background(atlas.keep_counting(ctx.db.clone(), count, ctx.stop.clone()))
@@ -148,6 +149,7 @@ impl Service for App {
             .background(recounter.run(ctx.stop.clone()))
             .background(indexer.run(ctx.stop.clone()))
             .background(courier.run(ctx.stop.clone()))
-            .digests(Digests::new(ctx.db)))
+            .background(digests.clone().let_go(ctx.stop.clone()))
+            .digests(digests))
     }
 }

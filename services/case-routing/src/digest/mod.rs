@@ -15,12 +15,15 @@
 
 mod recount;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use chassis::{
     Error, Result,
     db::Db,
     ops::{Digest, DigestSource},
 };
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 pub use self::recount::Portions;
@@ -31,9 +34,10 @@ use crate::{
 };
 
 /// Reads digests.
+#[derive(Clone)]
 pub struct Digests {
     db: Db,
-    recounts: Recounts,
+    recounts: Arc<Recounts>,
 }
 
 impl Digests {
@@ -44,7 +48,16 @@ impl Digests {
 
     /// The same, so much at once.
     pub fn with(db: Db, portions: Portions) -> Self {
-        Self { recounts: Recounts::new(db.clone(), portions), db }
+        Self { recounts: Arc::new(Recounts::new(db.clone(), portions)), db }
+    }
+
+    /// Lets go of recounts that nobody asks for any more, until `stop`.
+    ///
+    /// # Errors
+    /// None.
+    pub async fn let_go(self, stop: CancellationToken) -> Result<()> {
+        self.recounts.let_go(&stop).await;
+        Ok(())
     }
 }
 

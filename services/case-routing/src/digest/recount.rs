@@ -17,6 +17,7 @@ use chassis::{
 };
 use diesel_async::AsyncPgConnection;
 use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
@@ -234,7 +235,7 @@ impl Recounts {
         let most = usize::try_from(limit).unwrap_or(0);
         let after = after.map(|key| of.key(key)).transpose()?;
         let mut in_hand = self.in_hand.lock().await;
-        drop(in_hand.take_if(|recount| recount.touched.elapsed() >= ABANDONED));
+        give_up(&mut in_hand, ABANDONED);
         if !in_hand.as_ref().is_some_and(|recount| recount.gives(of, after.as_ref(), most)) {
             if in_hand.as_ref().is_some_and(|recount| recount.at.is_some()) {
                 return Err(ask_again());
@@ -260,5 +261,45 @@ impl Recounts {
             *in_hand = None;
         }
         Ok(page)
+    }
+
+    /// Until `stop`, lets go of a recount that nobody asks for any more; else it would be kept until the next one.
+    pub(super) async fn let_go(&self, stop: &CancellationToken) {
+        let_go(&self.in_hand, ABANDONED, stop).await;
+    }
+}
+
+/// Looks every so often whether nobody has asked for the recount in that time.
+async fn let_go(in_hand: &Mutex<Option<Recount>>, unasked: Duration, stop: &CancellationToken) {
+    while stop.run_until_cancelled(tokio::time::sleep(unasked)).await.is_some() {
+        // Whoever holds it is asking.
+        if let Ok(mut in_hand) = in_hand.try_lock() {
+            give_up(&mut in_hand, unasked);
+        }
+    }
+}
+
+/// Drops a recount that nobody has asked for in such a time.
+fn give_up(in_hand: &mut Option<Recount>, unasked: Duration) {
+    drop(in_hand.take_if(|recount| recount.touched.elapsed() >= unasked));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_recount_that_nobody_asks_for_any_more_is_let_go_without_another_one() {
+        let (in_hand, stop) = (Mutex::new(Some(Recount::new(Of::State, None, 1))), CancellationToken::new());
+        give_up(&mut *in_hand.lock().await, ABANDONED);
+        assert!(in_hand.lock().await.is_some(), "it was touched just now");
+        let gone = async {
+            while in_hand.lock().await.is_some() {
+                tokio::task::yield_now().await;
+            }
+            stop.cancel();
+        };
+        let both = async { tokio::join!(let_go(&in_hand, Duration::from_millis(1), &stop), gone) };
+        tokio::time::timeout(Duration::from_secs(30), both).await.expect("it is let go");
     }
 }

@@ -1,10 +1,13 @@
 //! Where a case is to go: a dispatcher's wish, and the explanation of where a matter would go. Both ask the very router
 //! that moves cases.
 
+use std::sync::Arc;
+
 use chassis::{
-    Error, Result,
+    Error, Result, Timestamp,
     auth::{Caller, Role},
     proto::case_routing::v1 as pb,
+    topology::{Topology, Unit},
 };
 use uuid::Uuid;
 
@@ -152,7 +155,7 @@ pub async fn explain(
         at,
     };
     // What was in force long ago is not at hand.
-    let version = world.list_version(&place, at);
+    let version = world.list_version(&place_at(&world.topology, unit, at), at);
     let table = match version {
         Some(version) if world.routes.list_at(&place, at).cited(at) != world.cited(version).at(at) => {
             let entries = lists::entries(&mut *desk.db.conn().await?, version).await?;
@@ -164,6 +167,18 @@ pub async fn explain(
     let decision = RoutingDecision::of(&outcome, DecisionId(Uuid::nil()), false, at);
     // Nothing was decided, so there is no id.
     Ok(pb::RoutingDecision { decision_id: String::new(), ..convert::decision(&decision) })
+}
+
+/// Where a unit was at an instant, root → leaf: before it was merged in itself, so that the list of its own street is found. Of a unit
+/// below it only where that lies now is known.
+fn place_at(topology: &Topology, unit: Uuid, at: Timestamp) -> Vec<UnitId> {
+    let gone_on = |unit: &Arc<Unit>| {
+        let ended = unit.valid_to.is_none_or(|to| to <= at);
+        topology.unit(unit.successor_id.filter(|_| ended)?)
+    };
+    // No way is longer than there are units, unless it leads in a circle.
+    let way = std::iter::successors(topology.unit(unit), gone_on).take(topology.units().count());
+    way.last().map(|unit| unit.path.iter().copied().map(UnitId).collect()).unwrap_or_default()
 }
 
 /// Officers of a line may ask about the places of their line.

@@ -13,7 +13,7 @@ use diesel_async::SimpleAsyncConnection as _;
 use tonic::{Code, Status};
 
 use crate::{
-    mergers::merged,
+    mergers::{joins, merged},
     support::{District, ITEM, request_id},
 };
 
@@ -198,6 +198,25 @@ async fn a_canary_decides_where_its_street_was_merged_into() {
     assert_eq!(outcomes, ["identical"], "{replays:?}");
     desk.roll_back(2).await.unwrap();
     assert_ne!(explained(&d, next, None).await.list_version, draft.cited_as);
+    d.service.stop().await;
+}
+
+#[tokio::test]
+async fn before_a_merger_each_street_is_explained_by_the_list_that_it_had() {
+    let d = District::start().await;
+    let mut desk = Desk::of(&d);
+    let draft = desk.draft().await;
+    desk.canary(2, d.street).await.unwrap();
+    let before = Some("2026-03-02T12:00:00Z");
+    d.service.clock().advance(std::time::Duration::from_secs(86_400));
+    let next = merged(&d).await;
+    joins(&d, next).await;
+    for unit in [d.street, d.other_street, next] {
+        assert_eq!(explained(&d, unit, None).await.list_version, draft.cited_as, "{unit}");
+    }
+    assert_eq!(explained(&d, d.street, before).await.list_version, draft.cited_as);
+    let other = explained(&d, d.other_street, before).await;
+    assert!(other.list_version.ends_with(".list-1"), "{}", other.list_version);
     d.service.stop().await;
 }
 

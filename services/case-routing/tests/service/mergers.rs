@@ -39,14 +39,25 @@ async fn part_of_new(d: &District, unit: Uuid, code: &str) -> Uuid {
     let next = new_id();
     let unit = next_version(d, unit);
     tell(d, &Unit { id: next, code: code.into(), name_zh: code.into(), version: 1, ..unit.clone() }).await;
+    ends_in(d, unit, next).await;
+    next
+}
+
+/// A unit ends as a part of another.
+async fn ends_in(d: &District, unit: Unit, into: Uuid) {
     let ended = Unit {
         state: UnitState::Merged,
         valid_to: Some(d.service.clock().now()),
-        successor_id: Some(next),
+        successor_id: Some(into),
         ..unit
     };
     tell(d, &ended).await;
-    next
+}
+
+/// The other street becomes part of one that there is, with its office.
+pub async fn joins(d: &District, into: Uuid) {
+    ends_in(d, next_version(d, d.other_street), into).await;
+    rehomed(d, d.other_office, into).await;
 }
 
 /// An organisation goes on at another unit.

@@ -39,7 +39,9 @@ pub(super) struct Leases {
 
 impl Leases {
     pub(super) fn new(db: Db, groups: u8, lease: Duration) -> Self {
-        Self { db, holder: new_id(), groups, lease_ms: i64::try_from(lease.as_millis()).unwrap_or(3_000) }
+        let lease_ms = i64::try_from(lease.as_millis()).unwrap_or(3_000);
+        db.inbox().lease(groups, lease_ms);
+        Self { db, holder: new_id(), groups, lease_ms }
     }
 
     /// Reports life, renews, takes what is free up to the fair share. Gives the groups to consume; groups beyond the

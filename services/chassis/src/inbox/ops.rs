@@ -3,7 +3,7 @@
 
 use diesel::{
     QueryableByName,
-    sql_types::{BigInt, Bool, Nullable, Text, Uuid as SqlUuid},
+    sql_types::{BigInt, Bool, Nullable, SmallInt, Text, Uuid as SqlUuid},
 };
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
@@ -145,6 +145,11 @@ pub struct Statistics {
     pub dead: i64,
     /// Rises whenever any replica writes an event or begins to take a batch in.
     pub progress: i64,
+    /// Batches that replicas are taking in.
+    pub in_hand: i64,
+    /// Groups that no replica is known to take in, where they are leased. A lease is renewed every third of its time: half of it
+    /// without that is too long.
+    pub unattended: i64,
 }
 
 /// Counts the tables and adds the process's counters.
@@ -161,18 +166,29 @@ pub async fn statistics(db: &Db) -> Result<Statistics> {
         dead: i64,
         #[diesel(sql_type = BigInt)]
         progress: i64,
+        #[diesel(sql_type = BigInt)]
+        in_hand: i64,
+        #[diesel(sql_type = BigInt)]
+        unattended: i64,
     }
+    let (groups, lease_ms) = db.inbox().leases();
     let mut conn = db.conn().await?;
     let counts: Counts = cached(
         "SELECT (SELECT count(*) FROM (SELECT 1 FROM outbox LIMIT $1) AS waiting) AS backlog, \
          (SELECT last_value + is_called::integer FROM outbox_seq_seq) \
              + (SELECT last_value + is_called::integer FROM inbox_taken) AS progress, \
+         (SELECT count(*) FROM pg_locks WHERE relation = 'inbox'::regclass AND mode = 'RowExclusiveLock' \
+             AND database = (SELECT oid FROM pg_database WHERE datname = current_database())) AS in_hand, \
+         greatest(0, $2 - (SELECT count(*) FROM consumer_lease WHERE consumer_group < $2 \
+             AND expires_at > clock_timestamp() + $3 * interval '1 ms')) AS unattended, \
          count(*) FILTER (WHERE NOT dead AND behind_dead IS NOT TRUE) AS waiting, \
          count(*) FILTER (WHERE NOT dead AND behind_dead) AS behind_dead, count(*) FILTER (WHERE dead) AS dead FROM ( \
          SELECT dead, seq > min(seq) FILTER (WHERE dead) OVER (PARTITION BY partition_key) AS behind_dead \
          FROM parked_events WHERE skipped_at IS NULL) parked",
     )
     .bind::<BigInt, _>(MOST_COUNTED)
+    .bind::<SmallInt, _>(i16::from(groups))
+    .bind::<BigInt, _>(lease_ms / 2)
     .get_result(&mut *conn)
     .await?;
     Ok(Statistics {
@@ -184,5 +200,7 @@ pub async fn statistics(db: &Db) -> Result<Statistics> {
         behind_dead: counts.behind_dead,
         dead: counts.dead,
         progress: counts.progress,
+        in_hand: counts.in_hand,
+        unattended: counts.unattended,
     })
 }

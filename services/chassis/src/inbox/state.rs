@@ -2,7 +2,10 @@
 
 use std::{
     array,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use tokio::sync::Notify;
@@ -18,6 +21,7 @@ pub struct InboxState {
     parked: AtomicU64,
     lags: [AtomicU64; LAGS],
     bell: Notify,
+    leases: OnceLock<(u8, i64)>,
 }
 
 impl Default for InboxState {
@@ -28,6 +32,7 @@ impl Default for InboxState {
             parked: AtomicU64::default(),
             lags: array::from_fn(|_| AtomicU64::default()),
             bell: Notify::default(),
+            leases: OnceLock::new(),
         }
     }
 }
@@ -64,6 +69,16 @@ impl InboxState {
         self.consumed.fetch_add(consumed as u64, Ordering::Relaxed);
         self.duplicates.fetch_add(duplicates as u64, Ordering::Relaxed);
         self.parked.fetch_add(parked as u64, Ordering::Relaxed);
+    }
+
+    /// So many groups are leased, each for so many milliseconds.
+    pub(super) fn lease(&self, groups: u8, lease_ms: i64) {
+        let _ = self.leases.set((groups, lease_ms)); // a process has one bus
+    }
+
+    /// How many groups are leased, each for how many milliseconds; none where this process takes in all.
+    pub(super) fn leases(&self) -> (u8, i64) {
+        self.leases.get().copied().unwrap_or_default()
     }
 
     /// Wakes the retrier.

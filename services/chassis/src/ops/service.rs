@@ -64,6 +64,8 @@ impl OpsService for Ops {
             lag_buckets: self.db.inbox().lags().into_iter().map(count).collect(),
             behind_dead: statistics.behind_dead,
             progress: statistics.progress,
+            in_hand: statistics.in_hand,
+            unattended: statistics.unattended,
         }))
     }
 

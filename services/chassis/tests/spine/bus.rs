@@ -383,6 +383,22 @@ async fn replicas_share_the_groups_and_order_survives_their_coming_and_going() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn groups_that_nobody_is_known_to_take_in_are_told() {
+    let ledger = world(LEDGER).await;
+    let unattended = async || ops::statistics(&ledger.db).await.unwrap().unattended;
+    assert_eq!(unattended().await, 0, "it leases none");
+    let bus = Arc::new(rabbit(&amqp().await, LEDGER));
+    let running = run_ledger(&ledger.db, bus.clone(), Arc::default());
+    until("both are taken in", async || {
+        ledger.number("SELECT count(*) FROM consumer_lease").await == 2 && unattended().await == 0
+    })
+    .await;
+    running.abort().await; // as a crash
+    until("nobody renews them", async || unattended().await == 2).await;
+    bus.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_stops_waiting_for_a_group_holds_nothing_of_it() {
     let url = amqp().await;
     let (bus, key) = (rabbit(&url, LEDGER), id());

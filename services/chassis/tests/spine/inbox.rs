@@ -19,7 +19,7 @@ use chassis::{
     outbox::RelayConfig,
 };
 use diesel_async::SimpleAsyncConnection;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -76,6 +76,48 @@ async fn whichever_replica_writes_or_takes_in_events_every_other_sees_that_somet
     emit(&world.db, &[id()], 1..=1).await;
     assert!(moved().await > taken_in);
     running.stop().await;
+}
+
+/// Takes as long as it is told to.
+#[derive(Default)]
+struct Lengthy {
+    begun: Notify,
+    over: Notify,
+}
+
+#[async_trait]
+impl Consumer for Lengthy {
+    async fn handle(&self, _: &mut Tx<'_>, _: &[Event]) -> Result<()> {
+        self.begun.notify_one();
+        self.over.notified().await;
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn every_replica_sees_that_a_batch_is_in_hand_however_long_it_takes() {
+    let world = world(LEDGER).await;
+    let (bus, lengthy) = (bus(None), Arc::new(Lengthy::default()));
+    let other = world.again().await;
+    let figures = async || {
+        let figures = ops::statistics(&other).await.unwrap();
+        (figures.in_hand, figures.progress)
+    };
+    assert_eq!(figures().await.0, 0);
+    let stop = CancellationToken::new();
+    let runner = Runner::new(world.db.clone(), Arc::new(bus.clone()), lengthy.clone(), quick());
+    let running = tokio::spawn(runner.with_catalogue(CATALOGUE.clone()).run(stop.clone()));
+    let seen = async {
+        lengthy.begun.notified().await;
+        let begun = figures().await;
+        assert_eq!(begun.0, 1);
+        assert_eq!(figures().await, begun, "nothing else tells that it goes on");
+        lengthy.over.notify_one();
+    };
+    tokio::join!(deliver(&bus, vec![event(id(), 1, 1)]), seen);
+    assert_eq!(figures().await.0, 0);
+    stop.cancel();
+    running.await.unwrap().unwrap();
 }
 
 #[tokio::test]

@@ -22,6 +22,10 @@ pub struct Waiting {
     pub behind_dead: i64,
     /// Dead: they do, too.
     pub dead: i64,
+    /// Batches of them that are being taken in.
+    pub in_hand: i64,
+    /// Groups of them that no replica is known to take in.
+    pub unattended: i64,
 }
 
 impl Waiting {
@@ -32,7 +36,14 @@ impl Waiting {
             parked: sum.parked + one.parked,
             behind_dead: sum.behind_dead + one.behind_dead,
             dead: sum.dead + one.dead,
+            in_hand: sum.in_hand + one.in_hand,
+            unattended: sum.unattended + one.unattended,
         })
+    }
+
+    /// What keeps everything from having been sent and taken in.
+    fn under_way(&self) -> i64 {
+        self.unsent + self.in_hand + self.unattended
     }
 
     /// Whether none waits for an operator: what was to be done has been done for every event.
@@ -57,7 +68,7 @@ impl Waiting {
 
 impl fmt::Display for Waiting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { unsent, parked, behind_dead, dead } = self;
+        let Self { unsent, parked, behind_dead, dead, .. } = self;
         write!(
             f,
             "{unsent} events unsent, {parked} parked and tried again, {behind_dead} behind dead ones, {dead} dead"
@@ -65,16 +76,16 @@ impl fmt::Display for Waiting {
     }
 }
 
-/// Waits until no service has events in its outbox or parked ones that go by themselves. Gives what waits then, which is dead
+/// Waits until no service has events in its outbox, in hand, or parked ones that go by themselves. Gives what waits then, which is dead
 /// or behind a dead one: [`Waiting::all_handled`] is for whoever needs that there are none. Gives up after `patience` and says
 /// what is left; without any it looks once.
 pub async fn drain(suite: &Suite, operator: &Session, patience: Duration) -> Result<Waiting> {
-    until_quiet(suite, operator, patience, |waiting| waiting.unsent + waiting.parked).await
+    until_quiet(suite, operator, patience, |waiting| waiting.under_way() + waiting.parked).await
 }
 
 /// Waits until everything has been sent and taken in, be it parked; gives what is. As [`drain`] otherwise.
 pub async fn taken_in(suite: &Suite, operator: &Session, patience: Duration) -> Result<Waiting> {
-    until_quiet(suite, operator, patience, |waiting| waiting.unsent).await
+    until_quiet(suite, operator, patience, Waiting::under_way).await
 }
 
 /// Waits until `left` is zero and nothing is done any more.
@@ -98,7 +109,13 @@ async fn until_quiet(
         };
         match verdict {
             Some(true) => return Ok(waiting),
-            Some(false) => anyhow::bail!("events are still under way after {patience:?}: {waiting}"),
+            Some(false) => {
+                let Waiting { in_hand, unattended, .. } = waiting;
+                anyhow::bail!(
+                    "events are still under way after {patience:?}: {waiting}; {in_hand} batches are being taken in, \
+                     {unattended} groups by nobody"
+                );
+            }
             None => tokio::time::sleep(Duration::from_millis(200)).await,
         }
     }
@@ -146,10 +163,14 @@ mod tests {
             parked,
             behind_dead,
             dead,
+            in_hand: 1,
+            unattended: 4,
             ..Default::default()
         };
         let waiting = Waiting::of(&[one(5, 1, 0, 0), one(0, 1, 3, 2)]);
-        assert_eq!(waiting, Waiting { unsent: 5, parked: 2, behind_dead: 3, dead: 2 });
+        let sum = Waiting { unsent: 5, parked: 2, behind_dead: 3, dead: 2, in_hand: 2, unattended: 8 };
+        assert_eq!(waiting, sum);
+        assert_eq!(waiting.under_way(), 5 + 2 + 8);
         let told = waiting.held_up().expect("some are parked");
         assert!(told.contains("3 behind dead ones") && told.contains("redriven or skipped"), "{told}");
         assert_eq!(Waiting { unsent: 5, ..Waiting::default() }.held_up(), None);

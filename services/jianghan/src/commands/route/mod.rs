@@ -47,7 +47,7 @@ enum Action {
         /// Code of the service item, such as CJ-0142.
         #[arg(long, value_name = "ITEM")]
         item: String,
-        /// Code or id of the unit where the matter is.
+        /// Code or id of the unit where the matter is. One that was merged is named by its id, and had its own list before.
         #[arg(long, value_name = "UNIT")]
         unit: String,
         /// The day (from its first instant) or RFC 3339 instant to decide at; now without it.
