@@ -154,6 +154,7 @@ pub use supplement::{Materials, Supplement};
 pub use synonyms::Told;
 pub use table::{Edge, Load, OrgNode, RoutingTable, TableParts, UnitNode};
 pub use tally::{Life, Tally};
+pub use terms::material_names;
 pub use whistle::{WhistleCase, WhistleScore};
 pub use words::pairs;
 pub use work::{Act, Decision, Party, Standing};

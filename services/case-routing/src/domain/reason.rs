@@ -64,7 +64,7 @@ impl Reason {
         let own = TEXTS.iter().chain(MEDIATION_TEXTS).find(|(code, _, _)| *code == self.code);
         if let Some((_, zh, en)) = own {
             return self.args.iter().fold(language.of(zh, en).to_owned(), |text, (name, value)| {
-                text.replace(&format!("{{{name}}}"), terms::term(name, value, language))
+                text.replace(&format!("{{{name}}}"), &terms::term(name, value, language))
             });
         }
         let listed = listed(&self.code).map(|(zh, en)| language.of(zh, en));
@@ -466,7 +466,7 @@ mod tests {
     fn a_reason_is_rendered_in_both_languages() {
         let reason = Reason::new("line_owner").with("line", "housing");
         assert_eq!(reason.render(Language::English), "several at that level; the one that owns line housing");
-        assert_eq!(reason.render(Language::Chinese), "同级多个单位，选主管条线 housing 的单位");
+        assert_eq!(reason.render(Language::Chinese), "同级多个单位，选主管条线 住房保障和房屋管理 的单位");
         assert_eq!(Reason::new("local_code").with("n", 3).render(Language::English), "local_code (n=3)");
     }
 

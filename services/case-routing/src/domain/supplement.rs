@@ -9,6 +9,7 @@ use super::error::{DomainError, Result};
 use super::event::{DomainEvent, Timestamp};
 use super::reason::Reason;
 use super::state::Trigger;
+use super::terms::BETWEEN;
 use super::work::{Act, Decision, Work, check_code};
 
 /// What was asked for, and what came in.
@@ -86,7 +87,7 @@ impl Work<'_> {
         let supplement_due_at = self.start_clock(ClockKind::Supplement, None, self.sla().supplement);
         self.enter(CaseState::NeedSupplement, Trigger::RequestSupplement)?;
         self.case.supplement = Some(Supplement::ask(asked.clone(), self.now));
-        let reason = Reason::new("materials_missing").with("materials", asked.join(", "));
+        let reason = Reason::new("materials_missing").with("materials", asked.join(BETWEEN));
         let event =
             DomainEvent::CaseSupplementRequested { material_codes: asked, supplement_due_at, in_time };
         self.emit(event, Some(reason), None);
@@ -119,7 +120,7 @@ impl Work<'_> {
         let in_time = self.end_accept();
         self.enter(CaseState::Accepted, Trigger::Supplement)?;
         let (sent, now) = (each_once(materials.codes), self.now);
-        let told = (!sent.is_empty()).then(|| sent.join(", "));
+        let told = (!sent.is_empty()).then(|| sent.join(BETWEEN));
         let known = self.case.supplement.get_or_insert_with(|| Supplement::ask(Vec::new(), asked_at));
         (known.sent, known.refs, known.sent_at) = (sent, materials.refs, Some(now));
         let reason = told.map(|told| Reason::new("materials_sent").with("materials", told));

@@ -3,6 +3,7 @@
 use calendar::Limit;
 use chassis::{Timestamp, clock::to_proto, proto::case_routing::v1 as pb};
 
+use super::supplements::supplement;
 use crate::{
     atlas::World,
     codes::{
@@ -10,10 +11,9 @@ use crate::{
         delivery_mode, dispatch_mode, limit_unit, nature, origin, resolution, task_part, task_state, urgency,
     },
     domain::{
-        AssignmentView, CallbackAttempt, CallbackOutcome, Candidate, Case, Clock, ClockKind, Language,
-        Objection, ObjectionState, Offer, Point, Position, Rating, Reason, RoutingDecision, Stage,
-        Suggestion, Supervision, Supplement, Suspension, Task, TimelineEntry, TriageDecision, Urgency,
-        Verification, WhistleScore,
+        AssignmentView, CallbackAttempt, CallbackOutcome, Candidate, Case, Clock, Language, Objection,
+        ObjectionState, Offer, Point, Position, Rating, Reason, RoutingDecision, Stage, Suggestion,
+        Supervision, Suspension, Task, TimelineEntry, TriageDecision, Urgency, Verification, WhistleScore,
     },
     editions::Edition,
     record::CaseRecord,
@@ -112,18 +112,6 @@ pub fn in_brief(record: &CaseRecord, world: &World, now: Timestamp) -> pb::Case 
 
 fn point(point: Point) -> pb::GeoPoint {
     pb::GeoPoint { longitude_e6: Some(point.longitude_e6()), latitude_e6: Some(point.latitude_e6()) }
-}
-
-/// What was missing, and what came in of it.
-fn supplement(case: &Case, known: &Supplement) -> pb::Supplement {
-    pb::Supplement {
-        asked_material_codes: known.asked.clone(),
-        asked_time: at(known.asked_at),
-        due_time: case.clock(ClockKind::Supplement, None).and_then(|clock| at(clock.due_at)),
-        sent_material_codes: known.sent.clone(),
-        material_refs: known.refs.clone(),
-        sent_time: known.sent_at.and_then(at),
-    }
 }
 
 fn suspension(suspension: &Suspension) -> pb::Suspension {

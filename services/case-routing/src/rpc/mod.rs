@@ -46,6 +46,7 @@ mod register;
 mod registers;
 mod route;
 mod supervision;
+mod supplements;
 mod table_files;
 mod tasks;
 mod trial;

@@ -114,6 +114,20 @@ fn every_code_of_the_lists_is_rendered_in_words_and_so_is_the_channel_that_is_to
 }
 
 #[test]
+fn every_line_of_the_shipped_lists_is_rendered_in_words() {
+    use crate::domain::{Language, Reason};
+    let items = catalogue().items.iter().flat_map(|item| &item.lines);
+    let entries = responsibility().entries.iter().filter_map(|entry| entry.line.as_ref());
+    let lines: BTreeSet<&String> = items.chain(entries).filter(|line| !line.is_empty()).collect();
+    assert!(lines.len() > 25, "{lines:?}");
+    for line in lines {
+        let reason = Reason::new("line_owner").with("line", line);
+        let [zh, en] = [Language::Chinese, Language::English].map(|language| reason.render(language));
+        assert!(!zh.contains(line.as_str()) && !en.contains('_'), "{line}: {zh} {en}");
+    }
+}
+
+#[test]
 fn the_shipped_working_hours_are_those_that_clocks_run_by() {
     assert_eq!(*usual_hours(), crate::domain::Rules::default().profile);
 }

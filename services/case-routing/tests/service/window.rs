@@ -103,7 +103,9 @@ async fn the_requester_sees_the_one_list_and_sends_all_of_it() {
     assert!(list.asked_time.is_some() && list.due_time.is_some() && list.sent_time.is_none(), "{list:?}");
     let told = reason(&d, &resident, &case, "CaseSupplementRequested").await;
     assert_eq!(told.arguments["materials"], "id_card, income_proof");
-    assert!(told.text_zh.contains("income_proof") && told.text_en.contains("income_proof"), "{told:?}");
+    assert!(told.text_zh.contains("收入证明") && told.text_en.contains("proof of income"), "{told:?}");
+    let named: Vec<_> = list.materials.iter().map(|one| (&*one.material_code, &*one.name_zh)).collect();
+    assert_eq!(named, [("id_card", "身份证"), ("income_proof", "收入证明")]);
 
     d.told().await;
     let send = |codes: &[&str]| pb::SupplementCaseRequest {
@@ -128,18 +130,21 @@ async fn the_requester_sees_the_one_list_and_sends_all_of_it() {
     assert_eq!(own(&d, &resident, &case).await.etag, waits.etag);
     assert!(d.told().await.is_empty(), "of half a list nothing is taken");
 
-    let all = send(&["income_proof", "id_card", "photo"]);
+    let all = send(&["income_proof", "id_card", "photo", "own_paper"]);
     let sent = d.cases(&resident).supplement_case(all).await.unwrap().into_inner().case.unwrap();
     assert_eq!(sent.state(), pb::CaseState::Accepted);
     assert_eq!(d.told().await, ["CaseSupplemented", "CaseAccepted"]);
     let read = d.read(&case).await.supplement.unwrap();
     assert_eq!(Some(&read), sent.supplement.as_ref());
     assert_eq!(read.asked_material_codes, ["id_card", "income_proof"]);
-    assert_eq!(read.sent_material_codes, ["income_proof", "id_card", "photo"]);
+    assert_eq!(read.sent_material_codes, ["income_proof", "id_card", "photo", "own_paper"]);
+    let named: Vec<_> = read.materials.iter().map(|one| one.name_en.as_str()).collect();
+    assert_eq!(named, ["identity card", "proof of income", "photo"], "each once, and no code of its own");
     assert_eq!(read.material_refs, ["doc:scan-1", "doc:scan-2"]);
     assert!(read.sent_time.is_some());
     let told = reason(&d, &resident, &case, "CaseSupplemented").await;
-    assert_eq!(told.arguments["materials"], "income_proof, id_card, photo");
+    assert_eq!(told.arguments["materials"], "income_proof, id_card, photo, own_paper");
+    assert!(told.text_zh.ends_with("收入证明、身份证、照片、own_paper"), "{told:?}");
     d.service.stop().await;
 }
 

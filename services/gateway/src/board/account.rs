@@ -1,5 +1,5 @@
-//! Signing in and out, and the choice of the language: with the forms of the hot spots and of the own password the only requests
-//! of the board that change something, taken from this site alone.
+//! Signing in and out, and the choice of the language: with the forms of the hot spots, of duties and of the own password the
+//! only requests of the board that change something, taken from this site alone.
 
 use std::sync::Arc;
 

@@ -18,11 +18,12 @@ use serde::Deserialize;
 
 use super::{
     arrivals::{self, Arrivals},
+    duty_forms::{Assess, Courses, FINDINGS, REFUSALS},
     lang::Lang,
     links::Links,
     names::Names,
     reader::{NoSession, Reader},
-    view::{day, encoded, last_day, local, permitted, render, yuan},
+    view::{day, encoded, field, fresh, last_day, local, permitted, render, yuan},
 };
 use crate::App;
 
@@ -54,6 +55,9 @@ struct DutyPage<'a> {
     transfer: &'a DutyTransfer,
     /// Nothing while it is not in force.
     arrivals: Option<Arrivals>,
+    /// Nothing but while it waits to be assessed, by the reader.
+    assess: Option<Assess<'a>>,
+    courses: Courses,
 }
 
 #[derive(Template)]
@@ -66,6 +70,8 @@ struct AdmissionPage<'a> {
     admission: &'a TaskAdmission,
     /// Nothing while it is not in force.
     arrivals: Option<Arrivals>,
+    /// Nothing but while it waits to be assessed, by the reader.
+    assess: Option<Assess<'a>>,
 }
 
 impl DutyPage<'_> {
@@ -161,7 +167,12 @@ async fn one(app: &App, reader: &Reader<'_>, id: String) -> Result<Response, ton
     };
     let names = app.board.names.get(app, session).await;
     let links = Links::of(session);
-    Ok(render(&DutyPage { lang, path, links, names: &names, transfer: &transfer, arrivals }))
+    let assess = match transfer.state() {
+        DutyTransferState::Applied => Assess::of(links, &transfer.etag, &transfer.opinions),
+        _ => None,
+    };
+    let courses = Courses::of(app, session, links, &transfer).await;
+    Ok(render(&DutyPage { lang, path, links, names: &names, transfer: &transfer, arrivals, assess, courses }))
 }
 
 /// One admission.
@@ -188,5 +199,9 @@ async fn admitted(app: &App, reader: &Reader<'_>, id: String) -> Result<Response
     };
     let names = app.board.names.get(app, session).await;
     let links = Links::of(session);
-    Ok(render(&AdmissionPage { lang, path, links, names: &names, admission: &admission, arrivals }))
+    let assess = match admission.state() {
+        TaskAdmissionState::Applied => Assess::of(links, &admission.etag, &admission.opinions),
+        _ => None,
+    };
+    Ok(render(&AdmissionPage { lang, path, links, names: &names, admission: &admission, arrivals, assess }))
 }

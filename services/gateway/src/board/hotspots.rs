@@ -9,7 +9,6 @@ use axum::{
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Redirect, Response},
 };
-use chassis::clock::new_id;
 use proto::{
     analytics::v1::{
         self as figures, HotspotEffect, hotspot_service_client::HotspotServiceClient as FiguresClient,
@@ -27,7 +26,7 @@ use super::{
     names::Names,
     reader::{NoSession, Reader},
     session::{self, Session},
-    view::{encoded, local, render},
+    view::{encoded, fresh, local, render},
 };
 use crate::App;
 
@@ -160,11 +159,6 @@ fn effect(seen: Option<&figures::Hotspot>, lang: Lang) -> String {
 /// `2.5`: an expectation is no whole number.
 fn tenth(value: f64) -> String {
     format!("{value:.1}")
-}
-
-/// The id of a form's request.
-fn fresh() -> String {
-    new_id().to_string()
 }
 
 /// A reason in words; the code where nobody named it.

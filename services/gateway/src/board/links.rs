@@ -17,6 +17,8 @@ const HOTSPOTS: &str = "/jianghan.case_routing.v1.HotspotService/ListHotspots";
 const TOPIC: &str = "/jianghan.case_routing.v1.HotspotService/OpenTopicCase";
 const MEDIATIONS: &str = "/jianghan.case_routing.v1.MediationService/ListMediations";
 const DUTIES: &str = "/jianghan.case_routing.v1.DutyService/ListDutyTransfers";
+const ASSESS: &str = "/jianghan.case_routing.v1.DutyService/AssessDutyTransfer";
+const TRAIN: &str = "/jianghan.staffing.v1.DutyResourceService/CompleteDutyTraining";
 
 /// Links that not everybody has. Nobody who is not signed in has any.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,6 +30,10 @@ pub struct Links {
     pub answers_hotspots: bool,
     pub mediations: bool,
     pub duties: bool,
+    /// The forms by which transfers and admissions are assessed.
+    pub assesses_duties: bool,
+    /// The forms by which the courses of a transfer are done or refused.
+    pub trains_for_duties: bool,
 }
 
 /// What of an access token is looked at.
@@ -49,6 +55,8 @@ impl Links {
             answers_hotspots: leads(TOPIC),
             mediations: leads(MEDIATIONS),
             duties: leads(DUTIES),
+            assesses_duties: leads(ASSESS),
+            trains_for_duties: leads(TRAIN),
         }
     }
 
@@ -84,7 +92,7 @@ mod tests {
 
     #[test]
     fn every_page_and_form_is_for_roles() {
-        for path in [BOARD, CASES, HOTSPOTS, TOPIC, MEDIATIONS, DUTIES] {
+        for path in [BOARD, CASES, HOTSPOTS, TOPIC, MEDIATIONS, DUTIES, ASSESS, TRAIN] {
             let policy = POLICIES.get(path).unwrap_or_else(|| panic!("{path} has no policy"));
             assert!(matches!(policy.access, Access::Roles(_)), "{path}");
             assert!(!allows(policy, &[]));
@@ -95,6 +103,14 @@ mod tests {
     fn who_opens_topic_cases_dismisses_hot_spots_too() {
         let dismiss = "/jianghan.case_routing.v1.HotspotService/DismissHotspot";
         assert_eq!(POLICIES.get(TOPIC), POLICIES.get(dismiss), "the two forms are shown together");
+    }
+
+    #[test]
+    fn who_assesses_transfers_assesses_admissions_and_who_trains_may_refuse_to() {
+        let admission = "/jianghan.case_routing.v1.DutyService/AssessAdmission";
+        assert_eq!(POLICIES.get(ASSESS), POLICIES.get(admission), "one link stands for both");
+        let refuse = "/jianghan.staffing.v1.DutyResourceService/RefuseDutyTraining";
+        assert_eq!(POLICIES.get(TRAIN), POLICIES.get(refuse), "the two forms are shown together");
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod case_page;
 mod case_stream;
 mod csv;
 mod duties;
+mod duty_forms;
 mod five;
 mod hotspots;
 mod lang;
@@ -110,8 +111,8 @@ pub fn routes() -> Router<Arc<App>> {
         .route("/cases/{case_id}", get(case_page::case))
         .route("/cases/{case_id}/events", get(case_stream::events))
         .route("/duties", get(duties::duties))
-        .route("/duties/{duty_transfer_id}", get(duties::duty))
-        .route("/admissions/{admission_id}", get(duties::admission))
+        .route("/duties/{duty_transfer_id}", get(duties::duty).post(duty_forms::duty))
+        .route("/admissions/{admission_id}", get(duties::admission).post(duty_forms::admission))
         .route("/hotspots", get(hotspots::hotspots).post(hotspots::answer))
         .route("/mediations", get(mediations::mediations))
         .route("/notices", get(notices::notices))

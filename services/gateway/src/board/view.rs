@@ -7,11 +7,13 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{Html, IntoResponse, Redirect, Response},
 };
+use chassis::clock::new_id;
 use chrono::{DateTime, FixedOffset};
 use proto::{
     analytics::v1::{Count, IndicatorValue},
     case_routing::v1::{Case, Clock, ClockKind, ExternalTicket, GeoPoint, Reason, Supplement, SyncState},
 };
+use tonic_types::StatusExt;
 
 use super::{lang::Lang, links::Links, names::Names, session::Closed};
 
@@ -44,6 +46,7 @@ pub fn unsynced(ticket: &ExternalTicket) -> bool {
 
 /// The page that says why there is none, never in the service's own words; with what was written into the form that was refused.
 pub fn refused(lang: Lang, path: &str, links: Links, status: &tonic::Status, written: &str) -> Response {
+    let wrong = wrong_fields(status, lang);
     let (code, message) = match status.code() {
         tonic::Code::Unauthenticated => return Redirect::to("/login").into_response(),
         tonic::Code::NotFound => (
@@ -53,9 +56,10 @@ pub fn refused(lang: Lang, path: &str, links: Links, status: &tonic::Status, wri
         tonic::Code::PermissionDenied => {
             (StatusCode::FORBIDDEN, lang.t("您的岗位不能查看此页。", "Your role may not see this page."))
         }
-        tonic::Code::InvalidArgument => {
-            (StatusCode::BAD_REQUEST, lang.t("请求有误。", "The request is not valid."))
-        }
+        tonic::Code::InvalidArgument => (
+            StatusCode::BAD_REQUEST,
+            wrong.as_deref().unwrap_or(lang.t("请求有误。", "The request is not valid.")),
+        ),
         tonic::Code::FailedPrecondition | tonic::Code::Aborted => (
             StatusCode::CONFLICT,
             lang.t(
@@ -66,6 +70,29 @@ pub fn refused(lang: Lang, path: &str, links: Links, status: &tonic::Status, wri
         _ => away(lang),
     };
     (code, render(&MessagePage { lang, path, links, message, written })).into_response()
+}
+
+/// Which fields a service does not take, in words; nothing where it names none.
+fn wrong_fields(status: &tonic::Status, lang: Lang) -> Option<String> {
+    let details = status.get_error_details();
+    let violations = &details.bad_request()?.field_violations;
+    let fields: Vec<String> = violations.iter().map(|wrong| field(&wrong.field, lang)).collect();
+    (!fields.is_empty()).then(|| match lang {
+        Lang::Zh => format!("填写有误：{}。", fields.join("、")),
+        Lang::En => format!("Not valid: {}.", fields.join(", ")),
+    })
+}
+
+/// The name of a field of a form; an unknown one is shown as it is.
+pub fn field(name: &str, lang: Lang) -> String {
+    let code = format!("field_{name}");
+    let known = lang.name(&code);
+    if known == code { name.to_owned() } else { known }
+}
+
+/// The id of a form's request: sent twice, it is done once.
+pub fn fresh() -> String {
+    new_id().to_string()
 }
 
 /// The page that says why there is nothing else to show.
@@ -152,20 +179,14 @@ pub fn local(time: Option<&prost_types::Timestamp>) -> String {
         .unwrap_or_default()
 }
 
-/// A reason in the reader's language, with the names of the organisations, modes and clocks that its arguments hold; the code
-/// where nobody wrote a sentence.
+/// A reason in the reader's language, with the names of the organisations that its arguments hold; the code where nobody wrote a
+/// sentence.
 pub fn reason_text(reason: &Reason, lang: Lang, names: &Names) -> String {
     let text = lang.t(reason.text_zh.as_str(), reason.text_en.as_str());
     if text.is_empty() {
         return reason.code.clone();
     }
     let mut text = text.to_owned();
-    // Codes before names, in which a code may occur.
-    for (argument, value) in &reason.arguments {
-        if matches!(argument.as_str(), "mode" | "clock") {
-            text = text.replace(value.as_str(), &lang.name(value));
-        }
-    }
     for value in reason.arguments.values() {
         if uuid::Uuid::try_parse(value).is_ok() {
             text = text.replace(value.as_str(), &names.of(value, lang));
@@ -226,8 +247,8 @@ pub fn judged(given: &bool, positive: &bool, lang: Lang) -> &'static str {
 /// Material of a supplement: whether it was asked for, and whether it came in.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Material<'a> {
-    /// Its code.
-    pub code: &'a str,
+    /// What it is called; its code where that is none of the common ones.
+    pub name: &'a str,
     /// It stands on the list.
     pub asked: bool,
     /// It was sent.
@@ -235,11 +256,21 @@ pub struct Material<'a> {
 }
 
 /// The list of a supplement in its order, then what came in besides.
-pub fn materials(supplement: &Supplement) -> Vec<Material<'_>> {
+pub fn materials(supplement: &Supplement, lang: Lang) -> Vec<Material<'_>> {
     let (asked, sent) = (&supplement.asked_material_codes, &supplement.sent_material_codes);
-    let listed = asked.iter().map(|code| Material { code, asked: true, sent: sent.contains(code) });
     let others = sent.iter().filter(|code| !asked.contains(code));
-    listed.chain(others.map(|code| Material { code, asked: false, sent: true })).collect()
+    let all = asked.iter().map(|code| (code, true)).chain(others.map(|code| (code, false)));
+    let shown = all.map(|(code, asked)| Material {
+        name: material_name(supplement, code, lang),
+        asked,
+        sent: sent.contains(code),
+    });
+    shown.collect()
+}
+
+fn material_name<'a>(supplement: &'a Supplement, code: &'a str, lang: Lang) -> &'a str {
+    let known = supplement.materials.iter().find(|known| known.material_code == code);
+    known.map_or(code, |known| lang.named(&known.name_zh, &known.name_en))
 }
 
 /// The name of a code that is a word of its kind: the state of an objection, the level of a supervision.
@@ -300,18 +331,21 @@ mod tests {
     }
 
     #[test]
-    fn a_reason_names_the_clock_and_leaves_what_nobody_knows() {
+    fn a_reason_leaves_what_nobody_knows_and_says_no_word_of_its_sentence_otherwise() {
         let org = "01939f5e-7a00-7000-8000-000000000004";
         let arguments = [("clock", "sign"), ("org", org), ("percent", "50")];
         let reason = Reason {
             code: "clock_reminder".into(),
             arguments: arguments.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
-            text_zh: format!("催办 {org}：sign 时限已过 50%"),
-            text_en: String::new(),
+            text_zh: format!("催办 {org}：签收 时限已过 50%"),
+            text_en: format!("{org} is reminded: 50 % of the signing limit has run"),
         };
         let names = Names::default();
-        assert_eq!(reason_text(&reason, Lang::Zh, &names), format!("催办 {org}：签收 时限已过 50%"));
-        assert_eq!(reason_text(&reason, Lang::En, &names), "clock_reminder", "nobody wrote a sentence");
+        for (lang, text) in [(Lang::Zh, &reason.text_zh), (Lang::En, &reason.text_en)] {
+            assert_eq!(reason_text(&reason, lang, &names), *text);
+        }
+        let silent = Reason { text_en: String::new(), ..reason };
+        assert_eq!(reason_text(&silent, Lang::En, &names), "clock_reminder", "nobody wrote a sentence");
     }
 
     #[test]
@@ -357,19 +391,39 @@ mod tests {
 
     #[test]
     fn the_list_of_a_supplement_says_what_is_missing_still() {
+        fn row(name: &str, asked: bool, sent: bool) -> Material<'_> {
+            Material { name, asked, sent }
+        }
         let codes = |codes: &[&str]| codes.iter().map(|code| (*code).to_owned()).collect::<Vec<_>>();
-        let mut list =
-            Supplement { asked_material_codes: codes(&["id_card", "photo"]), ..Default::default() };
-        let shown = |list: &Supplement| {
-            materials(list).iter().map(|one| (one.code.to_owned(), one.asked, one.sent)).collect::<Vec<_>>()
+        let photo = proto::case_routing::v1::Material {
+            material_code: "photo".into(),
+            name_zh: "照片".into(),
+            name_en: "photo".into(),
         };
-        let row = |code: &str, asked, sent| (code.to_owned(), asked, sent);
-        assert_eq!(shown(&list), [row("id_card", true, false), row("photo", true, false)]);
+        let mut list = Supplement {
+            asked_material_codes: codes(&["own_paper", "photo"]),
+            materials: vec![photo],
+            ..Default::default()
+        };
+        assert_eq!(materials(&list, Lang::Zh), [row("own_paper", true, false), row("照片", true, false)]);
+        assert_eq!(materials(&list, Lang::En)[1].name, "photo");
         list.sent_material_codes = codes(&["map", "photo"]);
         assert_eq!(
-            shown(&list),
-            [row("id_card", true, false), row("photo", true, true), row("map", false, true)]
+            materials(&list, Lang::Zh),
+            [row("own_paper", true, false), row("照片", true, true), row("map", false, true)]
         );
+    }
+
+    #[test]
+    fn fields_that_were_refused_are_named_in_words_and_what_nobody_named_as_it_is() {
+        let mut details = tonic_types::ErrorDetails::new();
+        details.add_bad_request_violation("record_ref", "SELECT 1");
+        details.add_bad_request_violation("unit_id", "must be an id");
+        let status = tonic::Status::with_error_details(tonic::Code::InvalidArgument, "x", details);
+        assert_eq!(wrong_fields(&status, Lang::Zh).as_deref(), Some("填写有误：培训记录编号、unit_id。"));
+        let english = wrong_fields(&status, Lang::En);
+        assert_eq!(english.as_deref(), Some("Not valid: Record of the courses, unit_id."));
+        assert_eq!(wrong_fields(&tonic::Status::invalid_argument("x"), Lang::En), None);
     }
 
     #[test]

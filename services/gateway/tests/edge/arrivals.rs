@@ -126,7 +126,12 @@ pub fn filed(services: &Services) {
         Ok(GetDutyArrivalsResponse { arrivals }.encode_to_vec())
     });
     let posts = |count| vec![PostDemand { kind: PostKind::ServiceWorker.into(), count }];
-    let demand = DutyDemand { staff: DemandState::Met.into(), posts: posts(2), ..Default::default() };
+    let demand = DutyDemand {
+        staff: DemandState::Met.into(),
+        training: DemandState::Asked.into(),
+        posts: posts(2),
+        ..Default::default()
+    };
     let demand = GetDutyDemandResponse { demand: Some(demand), filled_posts: posts(1) };
     services.answer("GetDutyDemand", &demand);
     services.answer_by("QueryIndicators", |call| {

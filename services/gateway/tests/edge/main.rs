@@ -6,6 +6,7 @@ mod browser;
 mod canned;
 mod case_list;
 mod case_live;
+mod duty_forms;
 mod fakes;
 mod inputs;
 mod names;

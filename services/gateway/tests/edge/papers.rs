@@ -9,7 +9,7 @@ use proto::{
         BenefitState, Case, DispatchMode, DutyLeg, DutyOpinion, DutyTransfer, DutyTransferState,
         GetApplicationResponse, GetDutyTransferResponse, GetMediationResponse, Investigation,
         InvestigationKind, InvestigationSignature, LegState, ListAdmissionRefusalsResponse,
-        ListAdmissionsResponse, ListDutyTransfersResponse, ListMediationsResponse, Mediation,
+        ListAdmissionsResponse, ListDutyTransfersResponse, ListMediationsResponse, Material, Mediation,
         MediationDeadline, MediationDeadlineKind, MediationParty, MediationSession, MediationState,
         NoticeObjection, NoticePeriod, Objection, OpinionView, PartyKind, Position, PostNeed, Rating, Reason,
         RecheckOutcome, Remedy, RemedyKind, Supervision, Supplement, Suspension, Task, TaskAdmission,
@@ -94,6 +94,10 @@ pub fn disputed(case: Case) -> Case {
         asked_material_codes: vec!["id_card".into(), "income_proof".into()],
         asked_time: at(15),
         due_time: at(5 * 1440),
+        materials: vec![
+            material("id_card", "身份证", "identity card"),
+            material("income_proof", "收入证明", "proof of income"),
+        ],
         ..Default::default()
     });
     case.suspension = Some(Suspension {
@@ -111,6 +115,10 @@ pub fn disputed(case: Case) -> Case {
     });
     case.application_state = ApplicationState::Denied.into();
     case
+}
+
+fn material(code: &str, zh: &str, en: &str) -> Material {
+    Material { material_code: code.into(), name_zh: zh.into(), name_en: en.into() }
 }
 
 /// A visit that needs two people, made by these.

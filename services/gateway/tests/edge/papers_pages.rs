@@ -103,9 +103,9 @@ async fn a_case_tells_what_is_missing_why_it_waits_and_what_people_said_for_the_
     let session = sign_in(&edge).await;
     let (status, html) = page(&edge, &format!("/cases/{CASE}"), &session).await;
     assert_eq!(status, 200);
-    let row = |code: &str, state: &str| format!("<th scope=\"row\">{code}</th><td>{state}</td>");
-    for code in ["id_card", "income_proof"] {
-        assert!(html.contains(&row(code, "待补正")), "{html}");
+    let row = |name: &str, state: &str| format!("<th scope=\"row\">{name}</th><td>{state}</td>");
+    for name in ["身份证", "收入证明"] {
+        assert!(html.contains(&row(name, "待补正")), "{html}");
     }
     shows(&html, &["2026-03-07 09:00"]);
     shows(&html, &["受季节或天气限制", "书面告知", "doc:told-7", "2026-05-31 09:00"]);
@@ -114,6 +114,7 @@ async fn a_case_tells_what_is_missing_why_it_waits_and_what_people_said_for_the_
 
     let (_, html) = page(&edge, &format!("/cases/{CASE}"), &format!("{session}; jh_lang=en")).await;
     shows(&html, &["missing", "Told in writing", "found not valid", "Under way", "Relies on"]);
+    assert!(html.contains(&row("proof of income", "missing")) && !html.contains("income_proof"), "{html}");
 
     // It came in, and something besides; or in words, which say where they are.
     let disputed = papers::disputed(canned::case());
@@ -121,15 +122,14 @@ async fn a_case_tells_what_is_missing_why_it_waits_and_what_people_said_for_the_
     let sent = papers::supplemented(disputed.clone(), &codes, "doc:scan-1");
     edge.services.answer("GetCase", &GetCaseResponse { case: Some(sent) });
     let (_, html) = page(&edge, &format!("/cases/{CASE}"), &session).await;
-    for (code, state) in [("id_card", "已收到"), ("income_proof", "已收到"), ("&#60;i&#62;map", "另行提交")]
-    {
-        assert!(html.contains(&row(code, state)), "{html}");
+    for (name, state) in [("身份证", "已收到"), ("收入证明", "已收到"), ("&#60;i&#62;map", "另行提交")] {
+        assert!(html.contains(&row(name, state)), "{html}");
     }
     shows(&html, &["2026-03-03 09:00", "doc:scan-1"]);
     let told = papers::supplemented(disputed, &[], "ticket:1");
     edge.services.answer("GetCase", &GetCaseResponse { case: Some(told) });
     let (_, html) = page(&edge, &format!("/cases/{CASE}"), &session).await;
-    assert!(html.contains(&row("id_card", "另有补正")) && html.contains("ticket:1"), "{html}");
+    assert!(html.contains(&row("身份证", "另有补正")) && html.contains("ticket:1"), "{html}");
 }
 
 #[tokio::test]

@@ -33,8 +33,11 @@ fn what_is_asked_for_comes_in_whole_or_not_at_all() {
     assert_eq!((known.asked_at, known.sent_at), (world.now, None));
     let reason = first_reason(&asked);
     assert_eq!(reason.code, "materials_missing");
-    for language in [Language::Chinese, Language::English] {
-        assert!(reason.render(language).ends_with("id_copy, place_detail"), "{reason:?}");
+    for (language, words) in [
+        (Language::Chinese, "身份证复印件、具体地点"),
+        (Language::English, "copy of the identity card, exact place"),
+    ] {
+        assert!(reason.render(language).ends_with(words), "{reason:?}");
     }
 
     let wrong: [(&[&str], &str); 3] = [
