@@ -122,7 +122,8 @@ async fn a_case_tells_what_is_missing_why_it_waits_and_what_people_said_for_the_
     let sent = papers::supplemented(disputed.clone(), &codes, "doc:scan-1");
     edge.services.answer("GetCase", &GetCaseResponse { case: Some(sent) });
     let (_, html) = page(&edge, &format!("/cases/{CASE}"), &session).await;
-    for (name, state) in [("身份证", "已收到"), ("收入证明", "已收到"), ("&#60;i&#62;map", "另行提交")] {
+    for (name, state) in [("身份证", "已收到"), ("收入证明", "已收到"), ("&#60;i&#62;map", "另行提交")]
+    {
         assert!(html.contains(&row(name, state)), "{html}");
     }
     shows(&html, &["2026-03-03 09:00", "doc:scan-1"]);
