@@ -18,7 +18,7 @@ use tokio::{
 };
 
 /// A start that takes longer hangs, and so does a stop.
-pub const PATIENCE: Duration = Duration::from_secs(240);
+pub const PATIENCE: Duration = Duration::from_secs(600);
 
 /// A folder that the servers of a root, who are another user, may enter.
 pub fn folder() -> TempDir {

@@ -62,7 +62,7 @@ async fn driver() -> (Child, u16) {
             None
         };
         let port =
-            tokio::time::timeout(Duration::from_secs(30), port).await.expect("chromedriver starts in time");
+            tokio::time::timeout(Duration::from_secs(90), port).await.expect("chromedriver starts in time");
         if let Some(port) = port {
             // Somebody has to read what it says, or it would block one day.
             tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
@@ -106,7 +106,7 @@ impl Browser {
 
     async fn call(&self, command: &str, body: Value) -> Value {
         let request = self.http.post(format!("{}{command}", self.session)).body(body.to_string());
-        let answer = request.timeout(Duration::from_secs(60)).send().await.expect("chromedriver answers");
+        let answer = request.timeout(Duration::from_secs(120)).send().await.expect("chromedriver answers");
         let answer: Value = serde_json::from_slice(&answer.bytes().await.expect("a body")).expect("JSON");
         assert!(answer["value"]["error"].is_null(), "{command}: {}", answer["value"]["message"]);
         answer["value"].clone()
@@ -129,7 +129,7 @@ impl Browser {
 
     /// Waits until an expression is true.
     pub async fn until(&self, what: &str, expression: &str) {
-        let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
         while self.eval(&format!("return {expression}")).await != json!(true) {
             assert!(tokio::time::Instant::now() < deadline, "{what}: not in time");
             tokio::time::sleep(Duration::from_millis(50)).await;

@@ -194,7 +194,7 @@ impl World {
 
     /// Waits until every event has been handled that needs no operator; gives those that do.
     pub async fn settles_but_for_dead(&self) -> Waiting {
-        let drained = reconcile::drain(&self.patient, &self.operator, Duration::from_secs(90)).await;
+        let drained = reconcile::drain(&self.patient, &self.operator, Duration::from_secs(180)).await;
         drained.expect("nothing is under way any more")
     }
 
@@ -209,7 +209,7 @@ impl World {
 
     /// Plays made-up requests to their end.
     pub async fn plays(&self, requests: u64, seed: u64) -> Result<Report> {
-        self.plays_and_waits(requests, seed, Duration::from_secs(120)).await
+        self.plays_and_waits(requests, seed, Duration::from_secs(300)).await
     }
 
     /// The same; waits so long, at the end, for events under way.
@@ -218,7 +218,7 @@ impl World {
         let options = Options {
             seed,
             concurrency: 8,
-            patience: Duration::from_secs(60),
+            patience: Duration::from_secs(180),
             residents: u64::from(RESIDENTS),
             progress: false,
             drain,

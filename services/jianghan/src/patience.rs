@@ -115,6 +115,7 @@ fn wait_after(status: Option<&Status>) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use tonic::transport::server::TcpIncoming;
     use tonic_types::ErrorDetails;
 
     use super::*;
@@ -132,9 +133,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_server_that_comes_late_is_reached_and_the_call_arrives_whole() {
-        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
-        let at = listener.local_addr().expect("its address");
-        drop(listener); // nobody listens for now
+        let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+        socket.bind((std::net::Ipv4Addr::LOCALHOST, 0).into()).expect("a port");
+        let at = socket.local_addr().expect("its address"); // where nobody listens for now
         let channel = Channel::from_shared(format!("http://{at}")).expect("an address").connect_lazy();
         let mut health = tonic_health::pb::health_client::HealthClient::new(Patient::new(
             channel,
@@ -145,7 +146,11 @@ mod tests {
         });
         let (reporter, server) = tonic_health::server::health_reporter();
         reporter.set_service_status("late", tonic_health::ServingStatus::Serving).await;
-        let server = tokio::spawn(tonic::transport::Server::builder().add_service(server).serve(at));
+        let listener = socket.listen(16).expect("a listener");
+        drop(listener.accept().await.expect("a connection")); // if none was refused, then one breaks
+        let listens = TcpIncoming::from(listener);
+        let server = tonic::transport::Server::builder().add_service(server).serve_with_incoming(listens);
+        let server = tokio::spawn(server);
         let answer = asked.await.expect("asked").expect("answered in the end").into_inner();
         assert_eq!(answer.status(), tonic_health::pb::health_check_response::ServingStatus::Serving);
         server.abort();

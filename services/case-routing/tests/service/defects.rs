@@ -25,7 +25,7 @@ use tonic::Code;
 
 use crate::{
     support::{District, request_id},
-    timers::due,
+    timers::{due, quiet},
 };
 
 const DAY: u64 = 86_400;
@@ -42,17 +42,8 @@ fn of<M: EventMessage + Default>(events: &[Event], name: &str) -> Vec<M> {
 /// Lets time pass, and waits until nothing is due any more. Gives what was told.
 async fn pass(d: &District, days: u64) -> Vec<Event> {
     d.service.clock().advance(Duration::from_secs(days * DAY));
-    let mut told = Vec::new();
-    let mut quiet = 0;
-    d.service
-        .wait_for("quiet timers", async || {
-            let more = d.service.drain_outbox().await;
-            quiet = if more.is_empty() && !told.is_empty() { quiet + 1 } else { 0 };
-            told.extend(more);
-            quiet > 20
-        })
-        .await;
-    told
+    d.service.wait_for("nothing to be due any more", async || quiet(d).await).await;
+    d.service.drain_outbox().await
 }
 
 fn intake(d: &District, persona: &Persona) -> IntakeServiceClient<chassis::grpc::PeerChannel> {

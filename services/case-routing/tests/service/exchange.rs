@@ -13,7 +13,7 @@ use diesel::{QueryableByName, sql_types::BigInt};
 use diesel_async::RunQueryDsl;
 use tonic::{Code, Status};
 
-use crate::support::{District, ITEM, request_id};
+use crate::support::{District, ITEM, request_id, webhook};
 
 pub const CODE: &str = "hotline";
 
@@ -26,7 +26,10 @@ pub struct World {
 
 impl World {
     pub async fn start(endpoint: &str, direction: pb::ExchangeDirection) -> Self {
-        let d = District::start().await;
+        Self::of(District::start().await, endpoint, direction).await
+    }
+
+    async fn of(d: District, endpoint: &str, direction: pb::ExchangeDirection) -> Self {
         let operator = Persona::new(Role::ItOperator, d.district).org(d.gov);
         let client = Persona::new(Role::IntegrationClient, d.district).org(d.gov);
         let world = Self { d, operator, client };
@@ -41,11 +44,20 @@ impl World {
 
     /// With the usual mapping in force.
     pub async fn mapped(endpoint: &str, direction: pb::ExchangeDirection) -> Self {
-        let world = Self::start(endpoint, direction).await;
-        let drafted = world.call(&world.drafter()).draft_mapping(world.mapping()).await.unwrap().into_inner();
+        Self::start(endpoint, direction).await.with_mapping().await
+    }
+
+    /// The same, of a district that gives an answer up early.
+    pub async fn impatient(endpoint: &str, direction: pb::ExchangeDirection) -> Self {
+        let d = District::with("webhook", webhook(1_000)).await;
+        Self::of(d, endpoint, direction).await.with_mapping().await
+    }
+
+    async fn with_mapping(self) -> Self {
+        let drafted = self.call(&self.drafter()).draft_mapping(self.mapping()).await.unwrap().into_inner();
         assert_eq!(drafted.problems, []);
-        world.activates(drafted.mapping.unwrap().mapping_version).await.unwrap();
-        world
+        self.activates(drafted.mapping.unwrap().mapping_version).await.unwrap();
+        self
     }
 
     pub fn call(&self, persona: &Persona) -> ExchangeServiceClient<PeerChannel> {

@@ -18,6 +18,7 @@ use diesel_async::SimpleAsyncConnection;
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::Value;
 use sha2::Sha256;
+use tokio::sync::watch;
 use tonic::Code;
 
 use crate::{
@@ -73,14 +74,14 @@ async fn every_state_arrives_in_order_though_the_other_system_is_ill() {
             0 => Reply::status(503),
             1 => Reply::Cut,
             2 => Reply::status(204),
-            3 => Reply::Late(Duration::from_millis(600), 200),
+            3 => Reply::Late(Duration::from_millis(1_500), 200),
             4 => Reply::Answer(302, vec!["location: http://169.254.169.254/".into()], String::new()),
             5 => Reply::Answer(429, vec!["retry-after: 0".into()], "wait".into()),
             _ => Reply::status(200),
         })
         .await
     };
-    let world = World::mapped(&http.url("/hook?a=b"), pb::ExchangeDirection::In).await;
+    let world = World::impatient(&http.url("/hook?a=b"), pb::ExchangeDirection::In).await;
     let rotate = pb::RotateWebhookSecretRequest { system_code: CODE.into(), request_id: request_id() };
     let secret = world.call(&world.operator).rotate_webhook_secret(rotate).await.unwrap().into_inner().secret;
     world.pushes(world.ticket("WH-1")).await.unwrap();
@@ -206,7 +207,8 @@ async fn what_fails_on_our_side_counts_too_until_it_is_given_up() {
 
 #[tokio::test]
 async fn what_is_acknowledged_while_it_is_being_delivered_is_not_given_up() {
-    let http = TestHttp::start(|_| Reply::Late(Duration::from_millis(300), 410)).await;
+    let (release, held) = watch::channel(false);
+    let http = TestHttp::start(move |_| Reply::Held(held.clone(), 410)).await;
     let world = World::mapped(&http.url("/"), pb::ExchangeDirection::In).await;
     world.pushes(world.ticket("WH-1")).await.unwrap();
     world.d.service.wait_for("it is being sent", async || !http.received().is_empty()).await;
@@ -219,6 +221,7 @@ async fn what_is_acknowledged_while_it_is_being_delivered_is_not_given_up() {
         numbers: Vec::new(),
     };
     assert_eq!(call.ack_ticket_changes(ack).await.unwrap().into_inner().acknowledged, 4);
+    release.send_replace(true);
     // One that begins later and takes longer: when it has arrived, the refusal is noted.
     http.answers(|_| Reply::Late(Duration::from_millis(150), 200));
     world.pushes(world.ticket("WH-2")).await.unwrap();

@@ -1,7 +1,5 @@
 //! A referral that is taken back: the system that has it is told to stop, once, and what it says afterwards moves nothing.
 
-use std::time::Duration;
-
 use chassis::{
     auth::Role,
     proto::case_routing::v1 as pb,
@@ -9,6 +7,7 @@ use chassis::{
 };
 use diesel_async::SimpleAsyncConnection;
 use serde_json::Value;
+use tokio::sync::watch;
 
 use crate::{
     exchange::{CODE, World},
@@ -264,12 +263,14 @@ async fn a_referral_that_was_being_delivered_when_it_was_taken_back_is_told_of_i
     assert_eq!(shown(&world, &ticket.case_id).await.waiting_count, 0);
 
     // One that is refused for good while it is taken back never was there.
-    http.answers(|_| Reply::Late(Duration::from_millis(200), 410));
+    let (release, held) = watch::channel(false);
+    http.answers(move |_| Reply::Held(held.clone(), 410));
     let before = http.received().len();
     let refused = referred(&world).await;
     world.d.service.wait_for("it is being sent", async || http.received().len() > before).await;
     by_mistake(&world, &refused.case_id).await;
-    // What begins later and takes as long is noted behind it.
+    release.send_replace(true);
+    // What begins later is noted behind it.
     let later = referred(&world).await;
     let given_up = async || {
         let failed = world.tickets(pb::SyncState::Failed).await;

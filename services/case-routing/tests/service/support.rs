@@ -25,6 +25,19 @@ use uuid::Uuid;
 /// Help with a shared building, led by the street; volunteers may be asked first.
 pub const ITEM: &str = "CJ-0142";
 
+/// How other systems are told: at once, and soon again. An answer is awaited for so long.
+pub fn webhook(timeout_ms: i64) -> toml::Table {
+    let mut told = toml::toml! {
+        loopback = true
+        poll_ms = 20
+        retry_first_ms = 20
+        retry_max_ms = 100
+        attempts = 4
+    };
+    told.insert("timeout_ms".to_owned(), timeout_ms.into());
+    told
+}
+
 pub struct District {
     pub service: TestService<App>,
     pub district: Uuid,
@@ -149,20 +162,9 @@ impl District {
         change(&mut topology);
         let key = signer().public().to_string();
         let own = toml::Table::from_iter([
-            (setting.to_owned(), value),
             ("calendar_key".to_owned(), key.into()),
-            (
-                "webhook".to_owned(),
-                toml::toml! {
-                    loopback = true
-                    poll_ms = 20
-                    timeout_ms = 400
-                    retry_first_ms = 20
-                    retry_max_ms = 100
-                    attempts = 4
-                }
-                .into(),
-            ),
+            ("webhook".to_owned(), webhook(5_000).into()),
+            (setting.to_owned(), value),
         ]);
         let configure =
             move |config: &mut ServiceConfig| drop(config.services.insert(App::NAME.to_owned(), own));

@@ -10,7 +10,7 @@ use chassis::{
     testing::Persona,
 };
 use chrono::TimeDelta;
-use diesel::sql_types::{Array, Bool, Nullable, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Bool, Nullable, Timestamptz, Uuid as SqlUuid};
 use diesel_async::RunQueryDsl;
 use tonic::Code;
 use uuid::Uuid;
@@ -88,6 +88,23 @@ async fn a_case_that_is_looked_at_too_early_keeps_its_timer() {
     d.service.wait_for("another look", async || due(&d, &case).await != early).await;
     assert_eq!(due(&d, &case).await, promised);
     d.service.stop().await;
+}
+
+#[derive(diesel::QueryableByName)]
+struct Overdue {
+    #[diesel(sql_type = BigInt)]
+    n: i64,
+}
+
+/// Whether nothing is due any more.
+pub async fn quiet(d: &District) -> bool {
+    let mut conn = d.service.db().conn().await.unwrap();
+    let overdue: Overdue = cached("SELECT count(*) AS n FROM agenda WHERE due_at <= $1")
+        .bind::<Timestamptz, _>(d.service.clock().now())
+        .get_result(&mut conn)
+        .await
+        .unwrap();
+    overdue.n == 0
 }
 
 #[derive(diesel::QueryableByName)]

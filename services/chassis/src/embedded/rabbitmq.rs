@@ -342,11 +342,11 @@ mod tests {
 
     /// A queue elects its leader a moment after the broker takes connections, so this asks until it answers.
     async fn get(broker: &RabbitMq) -> BasicGetMessage {
-        let deadline = Instant::now() + Duration::from_secs(40);
+        let deadline = Instant::now() + Duration::from_secs(120);
         loop {
             let (_connection, channel) = open(broker).await;
             let get = channel.basic_get("kept".into(), BasicGetOptions { no_ack: true });
-            match tokio::time::timeout(Duration::from_secs(2), get).await {
+            match tokio::time::timeout(Duration::from_secs(5), get).await {
                 Ok(Ok(Some(got))) => return got,
                 other => assert!(Instant::now() < deadline, "{other:?}"),
             }

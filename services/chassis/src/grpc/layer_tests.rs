@@ -101,18 +101,21 @@ async fn a_panic_becomes_internal_with_fixed_text() {
 
 #[tokio::test]
 async fn the_shorter_deadline_holds() {
-    let (layer, _) = layer(|config| config.grpc.request_timeout_ms = 150);
+    let (layer, _) = layer(|config| config.grpc.request_timeout_ms = 5_000);
     let hangs = |_: Request<Body>| std::future::pending();
-    for (timeout, least, most) in
-        [(None, 150, 5_000), (Some("20m"), 20, 149), (Some("1H"), 150, 5_000), (Some("x"), 150, 5_000)]
-    {
-        let start = Instant::now();
+    // Far enough apart for a machine that stands still now and then.
+    let calls = [(None, 5_000), (Some("20m"), 20), (Some("1H"), 5_000), (Some("x"), 5_000)];
+    let calls = calls.map(|(timeout, least)| {
         let headers: Vec<_> = timeout.map(|t| ("grpc-timeout", t)).into_iter().collect();
-        let status = call(&layer, hangs, request(SIGN_IN, &headers)).await;
-        assert_eq!(status.code(), Code::DeadlineExceeded);
-        let took = start.elapsed().as_millis();
-        assert!((least..most).contains(&took), "{timeout:?}: {took} ms");
-    }
+        let call = call(&layer, hangs, request(SIGN_IN, &headers));
+        async move {
+            let start = Instant::now();
+            assert_eq!(call.await.code(), Code::DeadlineExceeded);
+            let (took, most) = (start.elapsed().as_millis(), if least < 5_000 { 5_000 } else { 60_000 });
+            assert!((least..most).contains(&took), "{timeout:?}: {took} ms");
+        }
+    });
+    futures::future::join_all(calls).await;
 }
 
 #[tokio::test]

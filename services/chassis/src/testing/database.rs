@@ -118,7 +118,7 @@ impl TestDb {
             match postgres::create_database(&admin, &name, template).await {
                 Ok(_) => break,
                 // The connections that migrated the template take a moment to go.
-                Err(_) if template.is_some() && start.elapsed() < Duration::from_secs(10) => {
+                Err(_) if template.is_some() && start.elapsed() < Duration::from_secs(60) => {
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
                 Err(error) => return Err(error),

@@ -9,6 +9,7 @@ use std::{
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
+    sync::watch,
     task::JoinSet,
 };
 use tokio_util::task::AbortOnDropHandle;
@@ -38,6 +39,8 @@ pub enum Reply {
     Answer(u16, Vec<String>, String),
     /// The same, after a while.
     Late(Duration, u16),
+    /// A status, as soon as this says so.
+    Held(watch::Receiver<bool>, u16),
     /// The connection is closed without an answer.
     Cut,
     /// Never.
@@ -114,6 +117,10 @@ async fn serve(stream: TcpStream, kept: Arc<Mutex<Vec<Received>>>, asked: Arc<Mu
             Reply::Answer(status, headers, body) => (status, headers, body),
             Reply::Late(wait, status) => {
                 tokio::time::sleep(wait).await;
+                (status, Vec::new(), String::new())
+            }
+            Reply::Held(mut says, status) => {
+                drop(says.wait_for(|go| *go).await); // who is gone holds nothing back
                 (status, Vec::new(), String::new())
             }
             Reply::Cut => return,

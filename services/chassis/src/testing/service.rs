@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// How long anything may take before a test gives up.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running service under test. Its outbox is not relayed: [`drain_outbox`](Self::drain_outbox) reads it.
 pub struct TestService<S> {

@@ -78,8 +78,7 @@ async fn keeps_its_promises(bus: Arc<dyn EventBus>) {
     let mut seen = HashSet::new();
     let mut by_key: BTreeMap<Uuid, Vec<i64>> = BTreeMap::new();
     while seen.len() < sent.len() {
-        let delivery =
-            tokio::time::timeout(Duration::from_secs(20), received.recv()).await.expect("in time").unwrap();
+        let delivery = tokio::time::timeout(PATIENCE, received.recv()).await.expect("in time").unwrap();
         assert_eq!(delivery.defect, None);
         if seen.insert(delivery.event.id) {
             by_key.entry(delivery.event.partition_key).or_default().push(delivery.event.aggregate_version);
@@ -90,8 +89,7 @@ async fn keeps_its_promises(bus: Arc<dyn EventBus>) {
     assert!(by_key.values().all(|versions| *versions == (1..=20).collect::<Vec<_>>()), "in order per key");
     let mut taken = HashSet::new();
     while taken.len() < sent.len() {
-        let one =
-            tokio::time::timeout(Duration::from_secs(20), confirmed.recv()).await.expect("in time").unwrap();
+        let one = tokio::time::timeout(PATIENCE, confirmed.recv()).await.expect("in time").unwrap();
         assert!(one.taken && taken.insert(one.seq), "one confirmation each");
     }
     for consumer in consumers {
@@ -105,10 +103,7 @@ async fn keeps_its_promises(bus: Arc<dyn EventBus>) {
     let group = chassis::event::group(next.partition(), bus.groups());
     let mut subscription = bus.subscribe(LEDGER, group).await.unwrap();
     loop {
-        let arrived = tokio::time::timeout(Duration::from_secs(20), subscription.next())
-            .await
-            .expect("in time")
-            .unwrap();
+        let arrived = tokio::time::timeout(PATIENCE, subscription.next()).await.expect("in time").unwrap();
         subscription.ack(arrived.tag).await.unwrap();
         if arrived.event.id == next.id {
             break;
@@ -153,8 +148,7 @@ async fn an_event_of_many_frames_arrives_whole() {
     let group = chassis::event::group(sent[0].partition(), bus.groups());
     let mut subscription = bus.subscribe(LEDGER, group).await.unwrap();
     for event in &sent {
-        let arrived =
-            tokio::time::timeout(Duration::from_secs(20), subscription.next()).await.expect("in time");
+        let arrived = tokio::time::timeout(PATIENCE, subscription.next()).await.expect("in time");
         assert!(arrived.unwrap().event == *event, "whole, and in order");
     }
     bus.close().await;
@@ -166,8 +160,7 @@ async fn a_message_no_queue_takes_is_not_confirmed() {
     let bus = RabbitMq::with_catalogue(&amqp().await, "nobody", RabbitConfig::default(), nobody).unwrap();
     let (sender, mut confirmed) = mpsc::unbounded_channel();
     bus.publish(vec![(1, event(id(), 1, 1))], None, &sender).await.unwrap();
-    let one =
-        tokio::time::timeout(Duration::from_secs(10), confirmed.recv()).await.expect("in time").unwrap();
+    let one = tokio::time::timeout(PATIENCE, confirmed.recv()).await.expect("in time").unwrap();
     assert!(!one.taken);
     bus.close().await;
 }
@@ -186,17 +179,17 @@ async fn a_type_nobody_declared_goes_to_who_consumes_everything() {
             [&heard, &unheard, &Event { r#type: "t.New".into(), ..event(key, 3, 3) }].map(Clone::clone);
         bus.publish((0..).zip(sent.clone()).collect(), None, &sender).await.unwrap();
         for _ in 0..sent.len() {
-            let one = tokio::time::timeout(Duration::from_secs(10), confirmed.recv()).await;
+            let one = tokio::time::timeout(PATIENCE, confirmed.recv()).await;
             assert!(one.expect("in time").unwrap().taken);
         }
         let group = chassis::event::group(heard.partition(), groups);
         let mut all = bus.subscribe("analytics", group).await.unwrap();
         for event in &sent {
-            let arrived = tokio::time::timeout(Duration::from_secs(10), all.next()).await.expect("in time");
+            let arrived = tokio::time::timeout(PATIENCE, all.next()).await.expect("in time");
             assert_eq!(arrived.unwrap().event, *event, "in order, also what is not known");
         }
         let mut ledger = bus.subscribe(LEDGER, group).await.unwrap();
-        let first = tokio::time::timeout(Duration::from_secs(10), ledger.next()).await.expect("in time");
+        let first = tokio::time::timeout(PATIENCE, ledger.next()).await.expect("in time");
         assert_eq!(first.unwrap().event.id, heard.id);
         let more = tokio::time::timeout(Duration::from_millis(500), ledger.next()).await;
         assert!(more.is_err(), "only what it declared");
@@ -222,8 +215,7 @@ async fn another_number_of_groups_is_refused_before_it_changes_anything() {
     assert!(other.subscribe(LEDGER, 0).await.is_err());
 
     first.publish(vec![(2, event(id(), 1, 1))], None, &sender).await.unwrap();
-    let one =
-        tokio::time::timeout(Duration::from_secs(10), confirmed.recv()).await.expect("in time").unwrap();
+    let one = tokio::time::timeout(PATIENCE, confirmed.recv()).await.expect("in time").unwrap();
     assert!(one.taken && one.seq == 2);
     let again = rabbit(&url, "again");
     again.check().await.unwrap();
@@ -268,7 +260,7 @@ async fn what_earlier_builds_declared_besides_is_taken_away() {
     assert!(there.is_err(), "it is gone");
     let (sender, mut confirmed) = mpsc::unbounded_channel();
     before.publish(vec![(1, event(id(), 1, 1))], None, &sender).await.unwrap();
-    let one = tokio::time::timeout(Duration::from_secs(10), confirmed.recv()).await.expect("in time");
+    let one = tokio::time::timeout(PATIENCE, confirmed.recv()).await.expect("in time");
     assert!(one.unwrap().taken, "and its queue has what it had");
     for bus in [before, after] {
         bus.close().await;
@@ -279,8 +271,10 @@ async fn what_earlier_builds_declared_besides_is_taken_away() {
 async fn every_event_of_the_catalogue_finds_its_queues() {
     let url = amqp().await;
     let _logs = world(PRODUCER).await;
+    // The queues of every service take a slow broker a while to make.
+    let config = || RabbitConfig { connect_timeout: PATIENCE, ..RabbitConfig::default() };
     for attempt in 0..2 {
-        let bus = RabbitMq::new(&url, "catalogue", RabbitConfig::default()).unwrap();
+        let bus = RabbitMq::new(&url, "catalogue", config()).unwrap();
         let started = std::time::Instant::now();
         bus.check().await.unwrap();
         tracing::info!(attempt, elapsed_ms = started.elapsed().as_millis(), "the whole topology is declared");
@@ -293,10 +287,7 @@ async fn every_event_of_the_catalogue_finds_its_queues() {
         assert!(count > 0, "the protos declare events");
         bus.publish(events, None, &sender).await.unwrap();
         for _ in 0..count {
-            let one = tokio::time::timeout(Duration::from_secs(10), confirmed.recv())
-                .await
-                .expect("in time")
-                .unwrap();
+            let one = tokio::time::timeout(PATIENCE, confirmed.recv()).await.expect("in time").unwrap();
             assert!(one.taken);
         }
         bus.close().await;
@@ -420,7 +411,7 @@ async fn who_stops_waiting_for_a_group_holds_nothing_of_it() {
     let arrived = async {
         tokio::select! { delivery = one.next() => delivery, delivery = other.next() => delivery }
     };
-    let arrived = tokio::time::timeout(Duration::from_secs(20), arrived).await.expect("the event arrives");
+    let arrived = tokio::time::timeout(PATIENCE, arrived).await.expect("the event arrives");
     assert_eq!(arrived.unwrap().event.partition_key, key);
     drop((one, other));
     bus.close().await;

@@ -49,8 +49,7 @@ async fn whoever_follows_a_key_is_told_of_its_commits_and_of_nothing_else() {
     let in_vain = tokio::time::timeout(Duration::from_millis(50), news.changed()).await;
     in_vain.expect_err("another key, what was refused, what was rolled back");
 
-    let mut told =
-        async || tokio::time::timeout(Duration::from_secs(20), news.changed()).await.expect("told in time");
+    let mut told = async || tokio::time::timeout(PATIENCE, news.changed()).await.expect("told in time");
     add(&executor, Target::New, Add { id: key, by: 1 }).await.unwrap();
     assert!(told().await, "a command");
     let silent = world.db.transaction(async |tx: &mut Tx<'_>| {
@@ -160,23 +159,28 @@ async fn what_is_out_of_reach_does_not_exist() {
 async fn a_caller_that_goes_away_leaves_no_transaction_open() {
     let world = world(PRODUCER).await;
     let executor = world.executor();
+    let mut gate = world.db.dedicated("").await.unwrap();
     for _ in 0..10 {
         let executor = executor.clone();
         let task = tokio::spawn(async move { add(&executor, Target::New, Add { id: id(), by: 1 }).await });
         tokio::task::yield_now().await;
         task.abort();
+        // Shut again only once the transaction that went through it the last time has ended.
+        gate.batch_execute("SELECT pg_advisory_lock(77)").await.unwrap();
         let db = world.db.clone();
         let task = tokio::spawn(async move {
             db.transaction(async |tx: &mut Tx<'_>| {
-                cached("SELECT pg_sleep(0.2)").execute(tx.conn).await?;
+                cached("SELECT pg_advisory_xact_lock(77)").execute(tx.conn).await?;
                 Ok(())
             })
             .await
         });
         let running = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
-            AND state = 'active' AND query LIKE 'SELECT pg_sleep%'";
-        until("the statement runs", async || world.number(running).await > 0).await;
+            AND wait_event_type = 'Lock' AND query LIKE 'SELECT pg_advisory_xact_lock%'";
+        until("the statement runs", async || world.number(running).await == 1).await;
         task.abort();
+        task.await.unwrap_err();
+        gate.batch_execute("SELECT pg_advisory_unlock(77)").await.unwrap();
     }
     until("open transactions end", async || {
         world.number("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in%'").await == 0

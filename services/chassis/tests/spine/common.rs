@@ -31,6 +31,9 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+/// How long anything may take before a test gives up.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
 /// The event of this world.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Counted {
@@ -113,9 +116,9 @@ pub async fn number(db: &Db, sql: &str) -> i64 {
     row.n
 }
 
-/// Waits until the condition holds; panics with `what` after 30 seconds.
+/// Waits until the condition holds; panics with `what` when it does not in time.
 pub async fn until<F: AsyncFnMut() -> bool>(what: &str, mut condition: F) {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+    let deadline = tokio::time::Instant::now() + PATIENCE;
     while !condition().await {
         assert!(tokio::time::Instant::now() < deadline, "in vain: {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;

@@ -8,7 +8,6 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
 };
 
 use chassis::{
@@ -98,10 +97,8 @@ async fn run_child(database: &str, amqp: Option<&str>, target: i64, crash: Optio
     if let Some(crash) = crash {
         command.env("JIANGHAN_CRASH_AT", crash);
     }
-    let output = tokio::time::timeout(Duration::from_secs(60), command.output())
-        .await
-        .expect("the child hangs")
-        .unwrap();
+    let output =
+        tokio::time::timeout(2 * PATIENCE, command.output()).await.expect("the child hangs").unwrap();
     use std::os::unix::process::ExitStatusExt;
     let aborted = output.status.signal() == Some(6);
     assert!(aborted || output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

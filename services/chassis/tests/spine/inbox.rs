@@ -1,11 +1,8 @@
 //! Taking events in: once each, in order per key, poison kept apart.
 
-use std::{
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, Ordering},
 };
 
 use async_trait::async_trait;
@@ -35,8 +32,7 @@ async fn deliver(bus: &InProcess, events: Vec<Event>) {
     let count = events.len();
     bus.publish((0..).zip(events).collect(), None, &sender).await.unwrap();
     for _ in 0..count {
-        let one =
-            tokio::time::timeout(Duration::from_secs(30), confirmed.recv()).await.expect("in time").unwrap();
+        let one = tokio::time::timeout(PATIENCE, confirmed.recv()).await.expect("in time").unwrap();
         assert!(one.taken);
     }
 }

@@ -180,10 +180,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let log = dir.path().join("staffing.log");
         let dies = Process::start(Path::new("false"), "staffing", Vec::new(), log.clone()).unwrap();
-        // Bound and let go: nobody answers there.
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let nobody = format!("http://{free}");
-        let addresses = Addresses::all_at(&nobody);
+        let addresses = Addresses::all_at("http://127.0.0.1:1"); // nobody listens there
         let operator = Account::stranger("it_operator");
         let mut launched = Launched {
             addresses: addresses.clone(),
