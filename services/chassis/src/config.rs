@@ -155,7 +155,7 @@ pub struct SpineConfig {
     pub batch: usize,
     /// Unsent events from which commands are delayed while the broker confirms.
     pub gate_backlog: i64,
-    /// Unsent events from which commands are refused.
+    /// Unsent events from which commands are refused. Above 100,000 they are estimated, rather too many than too few.
     pub refuse_backlog: i64,
     /// Events the relay reads at once.
     pub relay_batch: i64,

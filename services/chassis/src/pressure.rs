@@ -118,16 +118,28 @@ pub struct Queue {
 impl Queue {
     /// A command is put in.
     pub fn put(&self) {
-        let now = Instant::now();
+        self.put_at(Instant::now());
+    }
+
+    fn put_at(&self, now: Instant) {
         self.change(now, |lane| {
             lane.waiting += 1;
             lane.oldest.get_or_insert(now);
         });
     }
 
-    /// A command that was put in did not fit.
+    /// A command that was put in did not fit: those that wait have done so for as long as before.
     pub fn refused(&self) {
-        self.change(Instant::now(), |lane| lane.left(1, Instant::now()));
+        self.refused_at(Instant::now());
+    }
+
+    fn refused_at(&self, now: Instant) {
+        self.change(now, |lane| {
+            lane.waiting = lane.waiting.saturating_sub(1);
+            if lane.waiting == 0 {
+                lane.oldest = None;
+            }
+        });
     }
 
     /// So many were taken out, of which the oldest had waited so long.
@@ -358,12 +370,16 @@ mod tests {
     #[test]
     fn a_queue_of_which_nothing_is_taken_counts_by_what_waits_in_it() {
         let (pressure, mut now) = pressure();
-        pressure.at(now).lanes[0] = Lane { least: None, waiting: 1, oldest: Some(now) };
-        for _ in 0..20 {
-            now += INTERVAL;
-            drop(pressure.at(now));
+        let queue = Queue { pressure: pressure.clone(), lane: 0 };
+        queue.put_at(now);
+        for _ in 0..200 {
+            now += INTERVAL / 10;
+            // More come, but it is full.
+            queue.put_at(now);
+            queue.refused_at(now);
         }
         assert!(pressure.at(now).share < 0.1, "a writer that hangs lets nobody in");
+        assert_eq!(pressure.at(now).lanes[0].waiting, 1);
     }
 
     #[test]

@@ -34,9 +34,10 @@ const CHECK: &str = "DO $$ BEGIN \
          RAISE EXCEPTION 'another generation' USING ERRCODE = 'JH001'; \
      END IF; END $$";
 
-/// Waiting for another replica has no limit, its migrations may take long. So the server looks whether who waits is still
-/// there: one that is gone, or was cut off, would stay in the queue, get the lock, and keep it from the others.
-const WAITING: &str = "-c statement_timeout=0 -c lock_timeout=0 -c client_connection_check_interval=10s \
+/// Waiting for another replica has no limit, its migrations may take long. The server sees when who waits is gone, as on every
+/// connection of ours, and by these probes when it was cut off: it would stay in the queue, get the lock, and keep it from the
+/// others.
+const WAITING: &str = "-c statement_timeout=0 -c lock_timeout=0 \
      -c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3";
 
 #[derive(QueryableByName)]

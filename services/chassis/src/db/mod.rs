@@ -6,6 +6,7 @@ pub mod domain_clock;
 mod language;
 mod migrate;
 mod news;
+mod pool;
 pub mod purge;
 mod tx;
 
@@ -15,25 +16,16 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
 };
 
-use bb8::QueueStrategy;
-use diesel_async::{
-    AnsiTransactionManager, AsyncPgConnection, TransactionManager,
-    pooled_connection::{
-        AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod,
-        bb8::{Pool, PooledConnection},
-    },
-};
-use futures::FutureExt;
-use secrecy::ExposeSecret;
+use diesel_async::{AnsiTransactionManager, AsyncPgConnection, TransactionManager};
 
-use self::tx::Effects;
+use self::{pool::Pool, tx::Effects};
 pub use self::{
     cached::{Cached, With, cached},
     migrate::CHASSIS_MIGRATIONS,
     news::{Following, News},
+    pool::Conn,
     tx::{Origin, Tx},
 };
 pub use crate::config::DbConfig;
@@ -45,18 +37,15 @@ use crate::{
     pressure::{Pressure, PressureConfig},
 };
 
-/// A pooled connection that may outlive the borrow of its [`Db`].
-pub type Conn = PooledConnection<'static, AsyncPgConnection>;
-
 /// The service's database. Cheap to clone.
 #[derive(Clone)]
 pub struct Db(Arc<Inner>);
 
 struct Inner {
     /// For transactions; `reads` and `lists` beside it, so that neither waits for the other.
-    writes: Pool<AsyncPgConnection>,
-    reads: Pool<AsyncPgConnection>,
-    lists: Pool<AsyncPgConnection>,
+    writes: Pool,
+    reads: Pool,
+    lists: Pool,
     config: DbConfig,
     service: Arc<str>,
     clock: Clock,
@@ -118,10 +107,10 @@ impl Db {
     /// Opens the pool and checks that the server answers, in words that are understood here.
     pub async fn connect(config: &DbConfig, setup: Setup) -> Result<Self> {
         let [writes, reads, lists] = shares(config.max_connections);
-        let writes = pool(config, writes, BY_KEY.to_owned()).await?;
+        let writes = pool::open(config, writes, BY_KEY.to_owned()).await?;
         language::check(&mut *writes.get().await?).await?;
-        let reads = pool(config, reads, String::new()).await?;
-        let lists = pool(config, lists, format!("{BY_KEY} {IN_ORDER}")).await?;
+        let reads = pool::open(config, reads, String::new()).await?;
+        let lists = pool::open(config, lists, format!("{BY_KEY} {IN_ORDER}")).await?;
         let outbox = Arc::new(OutboxState::default());
         let gate = Gate::new(outbox.clone(), setup.gate);
         Ok(Self(Arc::new(Inner {
@@ -141,7 +130,8 @@ impl Db {
         })))
     }
 
-    /// A connection for reading, outside any transaction.
+    /// A connection for reading, outside any transaction. If it is given back while a statement is under way, because whoever
+    /// waited for it has gone, it is closed.
     pub async fn conn(&self) -> Result<Conn> {
         self.take(&self.0.reads).await
     }
@@ -152,14 +142,12 @@ impl Db {
         self.take(&self.0.lists).await
     }
 
-    async fn take(&self, pool: &Pool<AsyncPgConnection>) -> Result<Conn> {
+    async fn take(&self, pool: &Pool) -> Result<Conn> {
         let mut broken = 0;
         loop {
             let mut conn = pool.get_owned().await?;
             // bb8 hands out idle connections unseen (no ping); one that the server has closed is thrown away here.
-            if !diesel_async::pooled_connection::PoolableConnection::is_broken(&mut *conn)
-                || broken > self.0.config.max_connections
-            {
+            if !pool::is_broken(&mut conn) || broken > self.0.config.max_connections {
                 return Ok(conn);
             }
             broken += 1;
@@ -169,7 +157,7 @@ impl Db {
     /// A connection beside the pool, for leases and LISTEN. `options` are server settings such as
     /// `-c synchronous_commit=off`.
     pub async fn dedicated(&self, options: &str) -> Result<AsyncPgConnection> {
-        establish(&self.0.config, options).await.map_err(|error| {
+        pool::establish(&self.0.config, options).await.map_err(|error| {
             tracing::warn!(error = %error, "no database connection");
             Error::unavailable("the database is not reachable")
         })
@@ -177,7 +165,7 @@ impl Db {
 
     /// Runs `work` in one transaction (READ COMMITTED). Its events are written to the outbox in one statement just
     /// before the commit. An error rolls everything back. If the future is dropped half-way, the connection is closed
-    /// rather than given back inside a transaction.
+    /// rather than given back inside a transaction, and the server ends what it was at within a second or so.
     pub async fn transaction<T, F>(&self, work: F) -> Result<T>
     where
         for<'r, 'c> F:
@@ -209,8 +197,11 @@ impl Db {
                 Ok(value)
             }
             Err(error) => {
-                // If the rollback fails too, the connection is broken and the pool drops it.
-                let _ = AnsiTransactionManager::rollback_transaction(&mut *conn).await;
+                // If the rollback fails too, the connection is broken and the pool drops it. Else what was sent together with
+                // the statement that failed, and given up for it, has been answered before the rollback.
+                if AnsiTransactionManager::rollback_transaction(&mut *conn).await.is_ok() {
+                    pool::all_answered(conn);
+                }
                 Err(error)
             }
         }
@@ -269,54 +260,6 @@ impl Db {
 fn shares(max: u32) -> [u32; 3] {
     let (reads, lists) = ((max / 4).max(1), (max / 8).max(1));
     [max.saturating_sub(reads + lists).max(1), reads, lists]
-}
-
-async fn pool(config: &DbConfig, size: u32, options: String) -> Result<Pool<AsyncPgConnection>> {
-    let mut manager = ManagerConfig::default();
-    manager.recycling_method = RecyclingMethod::Fast; // a ping per checkout costs a round trip
-    let config_of_pool = config.clone();
-    manager.custom_setup = Box::new(move |_| {
-        let (config, options) = (config_of_pool.clone(), options.clone());
-        async move { establish(&config, &options).await }.boxed()
-    });
-    Ok(Pool::builder()
-        .max_size(size)
-        .connection_timeout(Duration::from_millis(config.connect_timeout_ms.max(1)))
-        .max_lifetime(None)
-        .idle_timeout(Some(Duration::from_secs(600)))
-        // The one used last is used next: its server process has plans and tables at hand, in the processor's caches too.
-        .queue_strategy(QueueStrategy::Lifo)
-        .test_on_check_out(false) // see `take`
-        .build(AsyncDieselConnectionManager::<AsyncPgConnection>::new_with_config("", manager))
-        .await?)
-}
-
-/// Opens one connection with the configured limits.
-async fn establish(config: &DbConfig, options: &str) -> diesel::ConnectionResult<AsyncPgConnection> {
-    let bad = |error: tokio_postgres::Error| diesel::ConnectionError::BadConnection(error.to_string());
-    let mut pg: tokio_postgres::Config = config.url.expose_secret().parse().map_err(bad)?;
-    let limit = config.connect_timeout();
-    let statement = config.statement_timeout_ms;
-    let given = pg.get_options().unwrap_or_default();
-    pg.options(format!(
-        "{given} -c statement_timeout={statement}ms -c idle_in_transaction_session_timeout=60s -c jit=off {options}"
-    ));
-    if pg.get_connect_timeout().is_none() {
-        pg.connect_timeout(limit);
-    }
-    if pg.get_application_name().is_none() {
-        pg.application_name("jianghan");
-    }
-    pg.tcp_user_timeout(Duration::from_secs(15));
-    // A connection that lies unused must not be found dead by a call, ten minutes later.
-    pg.keepalives_idle(Duration::from_secs(30))
-        .keepalives_interval(Duration::from_secs(10))
-        .keepalives_retries(3);
-    let (client, connection) = tokio::time::timeout(limit, pg.connect(tokio_postgres::NoTls))
-        .await
-        .map_err(|_| diesel::ConnectionError::BadConnection("the server did not answer in time".to_owned()))?
-        .map_err(bad)?;
-    AsyncPgConnection::try_from_client_and_connection(client, connection).await
 }
 
 #[cfg(test)]

@@ -249,31 +249,25 @@ impl Postgres {
         loop {
             self.free_folder(start).await?;
             let told_before = std::fs::metadata(self.log()).map_or(0, |log| log.len());
-            let child = self.spawn()?;
-            match self.ready(&child, start).await {
-                Ok(()) => {
-                    if self.options.throw_away && self.child.is_none() {
-                        let dirs = [self.options.dir.as_path(), self.socket_dir.as_path()];
-                        child::reap_after_us(child.pid(), "INT", &dirs).context("starting the reaper")?;
-                    }
-                    self.child = Some(child);
-                    return Ok(());
-                }
-                // Right after a hard kill backends of the old server may live on for a moment; PostgreSQL sees that
-                // they hold its shared memory and does not start beside them.
-                Err(error) if child.status().is_some() && start.elapsed() < Duration::from_secs(10) => {
-                    let told = child::since(&self.log(), told_before);
-                    if !told.contains("already exists") && !told.contains("shared memory") {
-                        return Err(error);
-                    }
-                    tokio::time::sleep(Duration::from_millis(200)).await;
-                }
-                Err(error) => {
-                    child.signal(Signal::SIGKILL);
-                    return Err(error);
-                }
+            // Kept from the first moment on: if the wait for it is given up, the server goes with it.
+            self.child = Some(self.spawn()?);
+            let Err(error) = self.ready(start).await else { break };
+            let ended = self.child.as_ref().is_some_and(|child| child.status().is_some());
+            self.kill9().await?;
+            // Right after a hard kill backends of the old server may live on for a moment; PostgreSQL sees that
+            // they hold its shared memory and does not start beside them.
+            let told = child::since(&self.log(), told_before);
+            let held = told.contains("already exists") || told.contains("shared memory");
+            if !(ended && held && start.elapsed() < Duration::from_secs(10)) {
+                return Err(error);
             }
+            tokio::time::sleep(Duration::from_millis(200)).await;
         }
+        if self.options.throw_away {
+            let dirs = [self.options.dir.as_path(), self.socket_dir.as_path()];
+            child::reap_after_us(self.pid(), "INT", &dirs).context("starting the reaper")?;
+        }
+        Ok(())
     }
 
     fn spawn(&self) -> anyhow::Result<Child> {
@@ -288,10 +282,10 @@ impl Postgres {
         Child::spawn(command).context("cannot start postgres through setpriv (package util-linux)")
     }
 
-    async fn ready(&self, child: &Child, start: Instant) -> anyhow::Result<()> {
+    async fn ready(&self, start: Instant) -> anyhow::Result<()> {
         let url = self.url("postgres");
         loop {
-            if let Some(status) = child.status() {
+            if let Some(status) = self.child.as_ref().and_then(Child::status) {
                 bail!("PostgreSQL did not start ({status}):\n{}", child::tail(&self.log()));
             }
             if let Ok((client, connection)) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await {

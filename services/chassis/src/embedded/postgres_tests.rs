@@ -1,5 +1,8 @@
 //! A private cluster that is killed, restarted and started a second time.
 
+use futures::FutureExt;
+use nix::{sys::signal::kill, unistd::Pid};
+
 use super::{
     making::is_mount_point,
     programs::{check_maker, check_version, chosen, made_by, version_in},
@@ -74,6 +77,24 @@ fn unmade(options: Options) -> Postgres {
     let socket_dir = child::short_dir(user.as_ref()).unwrap();
     std::fs::create_dir_all(&options.dir).unwrap();
     Postgres { bin: find_binaries(&data(&options.dir)).unwrap(), options, user, socket_dir, child: None }
+}
+
+#[tokio::test]
+async fn a_server_whose_start_is_given_up_is_stopped() {
+    let mut server = unmade(Options::throw_away(false));
+    server.make().unwrap();
+    server.configure().unwrap();
+    // Asked once: by then it is spawned, and waited for.
+    assert!(server.launch().now_or_never().is_none());
+    let pid = server.pid();
+    assert!(pid > 0, "it is known to whoever gives it up");
+    drop(server);
+    let gone = async {
+        while kill(Pid::from_raw(pid), None).is_ok() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), gone).await.expect("it is stopped");
 }
 
 #[test]

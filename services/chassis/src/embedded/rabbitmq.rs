@@ -212,27 +212,37 @@ impl RabbitMq {
     }
 
     async fn launch(&mut self) -> anyhow::Result<()> {
-        let child = self.spawn()?;
+        // Kept from the first moment on: if the wait for it is given up, the broker goes with it.
+        self.child = Some(self.spawn()?);
         if self.options.throw_away {
-            child::reap_after_us(child.pid(), "KILL", &[&self.options.dir]).context("starting the reaper")?;
+            child::reap_after_us(self.pid(), "KILL", &[&self.options.dir]).context("starting the reaper")?;
         }
+        let ready = self.ready().await;
+        if ready.is_err() {
+            self.kill9().await?; // if it has not ended by itself
+        }
+        ready
+    }
+
+    /// Waits until an AMQP connection opens.
+    async fn ready(&self) -> anyhow::Result<()> {
         let start = Instant::now();
         let url = self.url("/");
         loop {
-            if let Some(status) = child.status() {
+            if let Some(status) = self.child.as_ref().and_then(Child::status) {
                 bail!("RabbitMQ did not start ({status}):\n{}", child::tail(&self.file("broker.log")));
             }
-            if start.elapsed() > START {
-                child.signal(Signal::SIGKILL);
-                bail!("RabbitMQ did not answer in time:\n{}", child::tail(&self.file("broker.log")));
-            }
+            anyhow::ensure!(
+                start.elapsed() < START,
+                "RabbitMQ did not answer in time:\n{}",
+                child::tail(&self.file("broker.log"))
+            );
             // lapin takes a while to fail on a closed port; a plain connection tells at once.
             if tokio::net::TcpStream::connect(("127.0.0.1", self.port)).await.is_ok()
                 && let Ok(connection) =
                     lapin::Connection::connect(&url, lapin::ConnectionProperties::default()).await
             {
                 connection.close(200, "ready".into()).await.ok();
-                self.child = Some(child);
                 return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(100)).await;

@@ -1,9 +1,10 @@
 //! The gRPC server: health, reflection, limits and an orderly stop that nobody can hold up. Handlers come in as ready
 //! routes; messages above tonic's 4 MiB are refused by the codec.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{io, net::SocketAddr, time::Duration};
 
 use anyhow::Context;
+use futures::{Stream, StreamExt};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::{
@@ -14,6 +15,9 @@ use tonic_health::{ServingStatus, server::HealthReporter};
 
 use super::{GuardLayer, RoutesBuilder};
 use crate::config::GrpcConfig;
+
+/// How long nothing is accepted after what could not be.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Readiness as `grpc.health.v1` tells it: for the empty name, which is the whole process, and for each service of it.
 #[derive(Clone, Debug)]
@@ -83,7 +87,7 @@ pub async fn serve(
         .http2_max_header_list_size(32 << 10)
         .layer(layer.clone())
         .add_routes(routes)
-        .serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned());
+        .serve_with_incoming_shutdown(unhurried(incoming), stop.clone().cancelled_owned());
     let limit = Duration::from_millis(config.stop_timeout_ms);
     let overdue = async {
         stop.cancelled().await;
@@ -99,6 +103,18 @@ pub async fn serve(
             Ok(false)
         }
     }
+}
+
+/// Connections as they come, with a pause after one that could not be accepted: tonic asks again at once, and a process without
+/// free descriptors would do nothing else.
+fn unhurried<C>(incoming: impl Stream<Item = io::Result<C>>) -> impl Stream<Item = io::Result<C>> {
+    incoming.then(|accepted| async move {
+        if let Err(error) = &accepted {
+            tracing::warn!(%error, "no connection was accepted");
+            tokio::time::sleep(PAUSE).await;
+        }
+        accepted
+    })
 }
 
 #[cfg(test)]
@@ -200,5 +216,15 @@ mod tests {
         stop.cancel();
         let ended = tokio::time::timeout(Duration::from_secs(5), serving).await;
         ended.expect("the stop has a hard deadline").unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_accepted_is_followed_by_a_pause_and_then_by_the_next() {
+        let no_descriptors = || Err(io::Error::from_raw_os_error(24));
+        let incoming = futures::stream::iter([no_descriptors(), no_descriptors(), Ok("a connection")]);
+        let start = tokio::time::Instant::now();
+        let accepted: Vec<io::Result<&str>> = unhurried(incoming).collect().await;
+        assert!(matches!(accepted[..], [Err(_), Err(_), Ok("a connection")]), "{accepted:?}");
+        assert!(start.elapsed() >= 2 * PAUSE, "{:?}", start.elapsed());
     }
 }

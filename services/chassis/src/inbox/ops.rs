@@ -123,7 +123,7 @@ pub async fn skip(db: &Db, event_id: Uuid, reason: &str) -> Result<()> {
 }
 
 /// No more rows of the outbox are counted: figures are collected every few seconds by every replica, and the more wait the
-/// less time there is for that.
+/// less time there is for that. The relay, which has to know more for the gate, estimates what lies beyond.
 pub const MOST_COUNTED: i64 = 100_000;
 
 /// The spine of one service in figures.

@@ -91,17 +91,18 @@ pub struct Running {
     /// What it was built from.
     pub context: Context,
     stop: CancellationToken,
-    supervisor: JoinHandle<anyhow::Result<()>>,
+    /// Until its end has been told.
+    supervisor: Option<JoinHandle<anyhow::Result<()>>>,
 }
 
 impl Running {
     /// Stops in order and waits for the end.
     ///
     /// # Errors
-    /// What failed while running or stopping.
+    /// What failed while running or stopping, unless [`ended`](Self::ended) has told it.
     pub async fn stop(mut self) -> anyhow::Result<()> {
         self.stop.cancel();
-        (&mut self.supervisor).await.context("the supervisor")?
+        self.ended().await
     }
 
     /// Tells it to stop; [`ended`](Self::ended) then tells when it has.
@@ -109,12 +110,15 @@ impl Running {
         self.stop.cancel();
     }
 
-    /// Resolves when the service has ended: with an error when it failed. Cancel safe.
+    /// Resolves when the service has ended: with an error when it failed, which is told once. Cancel safe.
     ///
     /// # Errors
     /// What failed.
     pub async fn ended(&mut self) -> anyhow::Result<()> {
-        (&mut self.supervisor).await.context("the supervisor")?
+        let Some(supervisor) = &mut self.supervisor else { return Ok(()) };
+        let ended = supervisor.await;
+        self.supervisor = None;
+        ended.context("the supervisor")?
     }
 }
 
@@ -197,7 +201,7 @@ pub async fn start<S: Service>(config: ServiceConfig, wiring: Wiring) -> anyhow:
     let served = Served { listener, routes, layer, health };
     let supervisor = tokio::spawn(house.supervise(served, stop.clone()));
     tracing::info!(service = name, %addr, "ready");
-    Ok(Running { name, addr, context, stop, supervisor })
+    Ok(Running { name, addr, context, stop, supervisor: Some(supervisor) })
 }
 
 /// Connects, and waits for a database that is just starting.

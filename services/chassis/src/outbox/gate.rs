@@ -7,7 +7,8 @@ use std::{sync::Arc, time::Duration};
 use super::OutboxState;
 use crate::{Error, Result, config::SpineConfig};
 
-/// Limits of the gate, in events of the outbox.
+/// Limits of the gate, in events of the outbox. More than 100,000 of them are estimated by their numbers: it may be fewer, for
+/// numbers of what was rolled back are missing, but never more, so that the hard limit holds.
 #[derive(Debug, Clone)]
 pub struct GateConfig {
     /// Above this many unsent events commands wait a little.

@@ -194,8 +194,16 @@ impl<'a> Session<'a> {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                _ = renewal.tick() => self.renew().await?,
-                _ = recount.tick() => self.recount().await?,
+                _ = renewal.tick() => {
+                    let asked = Instant::now();
+                    self.renew().await?;
+                    // A third of the lease after it was asked for, but not at once: what stands below must have its turn.
+                    renewal.reset_at((asked + config.lease / 3).max(Instant::now() + config.lease / 30));
+                }
+                _ = recount.tick() => {
+                    self.recount().await?;
+                    recount.reset(); // from its end on: one that takes a second would else be due again for ever
+                }
                 n = self.confirmations.1.recv_many(&mut confirmed, 2 * config.batch) => {
                     debug_assert!(n > 0, "the session holds a sender");
                     more |= self.settle(&mut confirmed).await?;

@@ -25,7 +25,7 @@ pub struct OutboxState {
 
 impl OutboxState {
     /// Events in the outbox that are not confirmed yet. Counted here between two counts of the table, so it may be
-    /// off by what other replicas did within the last second.
+    /// off by what other replicas did within the last second; above 100,000 it is estimated, rather too high than too low.
     pub fn backlog(&self) -> u64 {
         self.backlog.load(Ordering::Relaxed).max(0).unsigned_abs()
     }

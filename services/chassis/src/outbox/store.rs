@@ -14,6 +14,7 @@ use crate::{
     Error, Result, Timestamp,
     db::cached,
     event::{Event, catalogue},
+    inbox::ops::MOST_COUNTED,
 };
 
 #[derive(QueryableByName)]
@@ -205,13 +206,16 @@ pub(crate) struct Horizon {
     pub next: i64,
 }
 
-/// How many rows wait, the number of the oldest, and how far transactions are.
+/// How many rows wait, the number of the oldest, and how far transactions are. The first [`MOST_COUNTED`] rows are counted; what
+/// lies beyond is told by the numbers from there to the newest, of which some may have no row.
 pub(crate) async fn count(conn: &mut AsyncPgConnection) -> Result<(i64, Option<i64>, Horizon)> {
     let row: Count = cached(
-        "SELECT count(*) AS count, min(seq) AS oldest, \
+        "SELECT count(*) + coalesce((SELECT max(seq) FROM outbox) - max(seq), 0) AS count, min(seq) AS oldest, \
          pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS ended, \
-         pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS next FROM outbox",
+         pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS next \
+         FROM (SELECT seq FROM outbox ORDER BY seq LIMIT $1) AS counted",
     )
+    .bind::<BigInt, _>(MOST_COUNTED)
     .get_result(conn)
     .await?;
     Ok((row.count, row.oldest, Horizon { ended: row.ended, next: row.next }))

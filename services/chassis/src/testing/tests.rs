@@ -390,4 +390,5 @@ async fn a_task_that_dies_takes_the_service_down_loudly() {
     let ended = tokio::time::timeout(Duration::from_secs(20), running.ended()).await.unwrap();
     let error = format!("{:#}", ended.unwrap_err());
     assert!(error.contains("the timer broke") && error.contains("staffing"), "{error}");
+    running.stop().await.expect("it has ended, and told why");
 }

@@ -4,6 +4,7 @@ mod alarm;
 mod bus;
 mod command;
 mod common;
+mod connections;
 mod crash;
 mod inbox;
 mod links;

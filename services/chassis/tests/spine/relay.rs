@@ -328,3 +328,47 @@ async fn another_replica_s_commit_wakes_the_relay() {
     until("the other goes on", async || bus.count() == 56).await;
     other.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_whose_count_is_slow_drains_all_the_same() {
+    let world = world(PRODUCER).await;
+    // What only the count asks for takes longer than the time from one count to the next.
+    let slow = "CREATE FUNCTION public.pg_snapshot_xmin(pg_snapshot) RETURNS xid8 LANGUAGE sql AS \
+        'SELECT pg_catalog.pg_snapshot_xmin($1) FROM pg_catalog.pg_sleep(1.2)'; \
+        DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = public, pg_catalog', current_database()); END $$";
+    world.db.conn().await.unwrap().batch_execute(slow).await.unwrap();
+    let bus = Arc::new(Recorder::default());
+    let relay = run_relay(&world.db, bus.clone(), RelayConfig::default());
+    let keys: Vec<Uuid> = (0..300).map(|_| id()).collect();
+    emit(&world.db, &keys, 1..=10).await;
+    until("the outbox is empty", async || world.number("SELECT count(*) FROM outbox").await == 0).await;
+    assert_eq!(bus.count(), 3_000);
+    relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backlog_beyond_all_measure_is_counted_up_to_a_bound_and_estimated_beyond() {
+    let world = world(PRODUCER).await;
+    let sql = async |sql: &str| world.db.conn().await.unwrap().batch_execute(sql).await.unwrap();
+    let fill = |rows: u32| {
+        format!(
+            "INSERT INTO outbox (id, type, subject, occurred_at, partition_key, aggregate_version, correlation_id, \
+             data) SELECT gen_random_uuid(), 'test.v1.Counted', 's', now(), gen_random_uuid(), 1, gen_random_uuid(), \
+             '\\x'::bytea FROM generate_series(1, {rows})"
+        )
+    };
+    let roll_back = "SELECT count(nextval('outbox_seq_seq')) FROM generate_series(1, 10)";
+    sql(&fill(1)).await;
+    sql(roll_back).await;
+    sql(&fill(100_000)).await;
+    sql(roll_back).await;
+    sql(&fill(1)).await;
+    let bus = Arc::new(Recorder::default());
+    bus.away.store(true, Ordering::Relaxed);
+    let relay = run_relay(&world.db, bus.clone(), RelayConfig::default());
+    // A hundred thousand, and from there to the newest one row, ten numbers without one, and another row.
+    until("what is beyond is estimated", async || world.db.outbox().backlog() == 100_012).await;
+    sql("DELETE FROM outbox WHERE seq IN (SELECT seq FROM outbox ORDER BY seq LIMIT 5)").await;
+    until("what is within is counted", async || world.db.outbox().backlog() == 99_997).await;
+    relay.stop().await;
+}

@@ -40,7 +40,8 @@ pub(super) enum Parts {
     Here {
         services: Vec<Running>,
         bus: Arc<dyn EventBus>,
-        gateway: JoinHandle<Result<()>>,
+        /// Until its end has been told.
+        gateway: Option<JoinHandle<Result<()>>>,
         stop: CancellationToken,
     },
     Processes(Vec<Process>),
@@ -94,7 +95,7 @@ impl Launched {
                 });
                 tokio::select! {
                     (result, _, _) = futures::future::select_all(ends) => result?,
-                    result = gateway => result.context("the gateway ended")??,
+                    result = ended(gateway) => result.context("the gateway ended")?,
                 }
                 bail!("a service ended without being told to")
             }
@@ -128,7 +129,7 @@ impl Launched {
     /// Stops everything in order: the edge, the services, the broker, the database. No process is left behind.
     ///
     /// # Errors
-    /// The first failure; the rest is stopped all the same.
+    /// The first failure that [`failed`](Self::failed) has not told; the rest is stopped all the same.
     pub async fn stop(mut self) -> Result<()> {
         let mut first = None;
         let mut note = |result: Result<()>| {
@@ -137,9 +138,9 @@ impl Launched {
             }
         };
         match self.parts {
-            Parts::Here { services, bus, gateway, stop } => {
+            Parts::Here { services, bus, mut gateway, stop } => {
                 stop.cancel();
-                note(gateway.await.map_err(Into::into).and_then(|result| result));
+                note(ended(&mut gateway).await);
                 // Together, not one after the other: a consumer that stops first would leave the others' events.
                 for running in &services {
                     running.tell_to_stop();
@@ -166,6 +167,14 @@ impl Launched {
         }
         first.map_or(Ok(()), Err)
     }
+}
+
+/// Waits until a task has ended, and tells how, once. Cancel safe.
+async fn ended(task: &mut Option<JoinHandle<Result<()>>>) -> Result<()> {
+    let Some(running) = task else { return Ok(()) };
+    let ended = running.await;
+    *task = None;
+    ended?
 }
 
 #[cfg(test)]
@@ -196,5 +205,12 @@ mod tests {
         let told = told.expect("long before the services are given up").unwrap_err().to_string();
         assert!(told.contains("staffing ended with"), "{told}");
         assert!(told.contains(&log.display().to_string()), "{told}");
+    }
+
+    #[tokio::test]
+    async fn a_gateway_that_has_ended_can_be_waited_for_again() {
+        let mut gateway = Some(tokio::spawn(async { Err(anyhow::anyhow!("it broke")) }));
+        assert_eq!(ended(&mut gateway).await.unwrap_err().to_string(), "it broke");
+        ended(&mut gateway).await.expect("told already, it is stopped in order with the rest");
     }
 }

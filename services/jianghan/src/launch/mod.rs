@@ -290,7 +290,7 @@ impl Launch {
             services.push(running.with_context(|| format!("starting {service}"))?);
         }
         let stop = CancellationToken::new();
-        let gateway = tokio::spawn(gateway::serve(gateway, http, stop.clone()));
+        let gateway = Some(tokio::spawn(gateway::serve(gateway, http, stop.clone())));
         Ok(Parts::Here { services, bus, gateway, stop })
     }
 
