@@ -20,7 +20,6 @@ use std::{
 
 use diesel_async::{AnsiTransactionManager, AsyncPgConnection, TransactionManager};
 
-use self::{pool::Pool, tx::Effects};
 pub use self::{
     cached::{Cached, With, cached},
     migrate::CHASSIS_MIGRATIONS,
@@ -28,6 +27,7 @@ pub use self::{
     pool::Conn,
     tx::{Origin, Tx},
 };
+use self::{pool::Pool, tx::Effects};
 pub use crate::config::DbConfig;
 use crate::{
     Clock, Error, Result,

@@ -53,9 +53,10 @@ async fn a_statement_that_is_given_up_holds_up_no_other_and_ends_at_the_server()
 async fn a_transaction_that_is_given_up_ends_at_the_server() {
     let world = world(PRODUCER).await;
     let (db, watch) = (world.db.clone(), world.again().await);
-    let sleeps = tokio::spawn(async move {
-        db.transaction(async |tx: &mut Tx<'_>| run(&*tx.conn, SLEEP).await).await
-    });
+    let sleeps =
+        tokio::spawn(
+            async move { db.transaction(async |tx: &mut Tx<'_>| run(&*tx.conn, SLEEP).await).await },
+        );
     give_up(sleeps, &world.db, &watch).await;
 }
 
