@@ -86,6 +86,6 @@ impl Db {
             Ok(())
         })
         .await
-        .map_err(Error::internal)?
+        .map_err(Error::task)?
     }
 }

@@ -101,7 +101,7 @@ impl Running {
     /// What failed while running or stopping.
     pub async fn stop(mut self) -> anyhow::Result<()> {
         self.stop.cancel();
-        (&mut self.supervisor).await.context("the supervisor")?
+        (&mut self.supervisor).await.map_err(Error::task).context("the supervisor")?
     }
 
     /// Tells it to stop; [`ended`](Self::ended) then tells when it has.
@@ -114,7 +114,7 @@ impl Running {
     /// # Errors
     /// What failed.
     pub async fn ended(&mut self) -> anyhow::Result<()> {
-        (&mut self.supervisor).await.context("the supervisor")?
+        (&mut self.supervisor).await.map_err(Error::task).context("the supervisor")?
     }
 }
 

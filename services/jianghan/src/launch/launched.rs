@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use chassis::{
-    Running,
+    Error, Running,
     bus::EventBus,
     embedded::{Postgres, RabbitMq},
 };
@@ -94,7 +94,7 @@ impl Launched {
                 });
                 tokio::select! {
                     (result, _, _) = futures::future::select_all(ends) => result?,
-                    result = gateway => result.context("the gateway ended")??,
+                    result = gateway => result.map_err(Error::task).context("the gateway ended")??,
                 }
                 bail!("a service ended without being told to")
             }
