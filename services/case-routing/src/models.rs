@@ -254,7 +254,7 @@ impl Models {
 
 /// Reads a model file, beside the runtime: a large one takes a moment.
 pub async fn read(file: Vec<u8>) -> Result<Result<Model, classifier::Error>> {
-    tokio::task::spawn_blocking(move || Model::read(file.as_slice())).await.map_err(Error::internal)
+    tokio::task::spawn_blocking(move || Model::read(file.as_slice())).await.map_err(Error::task)
 }
 
 #[cfg(test)]

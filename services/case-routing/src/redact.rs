@@ -8,8 +8,14 @@ use regex::Regex;
 /// What stands in the place of what was blanked.
 const BLANK: &str = "***";
 
+/// What groups of digits are written apart by.
+const SEPARATORS: [char; 4] = [' ', '　', '-', '－'];
+
+/// After two groups of four digits that go up: a span of money or of rooms.
+const COUNTED: [char; 4] = ['元', '块', '万', '室'];
+
 /// Patterns, in this order: an identity number begins like a bank card and contains what looks like a phone number. `\d`
-/// takes full-width digits too, as Chinese keyboards write them; `~` is a separator or none.
+/// takes full-width digits too, as Chinese keyboards write them; `~` is a [separator](SEPARATORS) or none.
 static PATTERNS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
     [
         // Mail.
@@ -20,15 +26,15 @@ static PATTERNS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
         r"\d{4}(?:~\d{4}){3}(?:~\d{1,3})?",
         // Mobile, with or without +86 and separators.
         r"(?:(?:[+＋]|00|００)?[8８][6６]~)?[1１][3-9３-９]\d~\d{4}~\d{4}",
-        // Landline with country and area code, with area code, and eight digits of Wuhan.
-        r"(?:[+＋]|00|００)[8８][6６]~[1-9１-９]\d{1,2}~\d{3,4}~\d{4}",
-        r"[0０]\d{2,3}~\d{3,4}~\d{4}",
-        r"[2-8２-８]\d{7}",
+        // Landline with country and area code, with area code, perhaps in brackets, and eight digits of Wuhan.
+        r"(?:[+＋]|00|００)[8８][6６]~[(（]?[0０]?[1-9１-９]\d{1,2}[)）]?~\d{3,4}~\d{4}",
+        r"(?:[(（][0０]\d{2,3}[)）]|[0０]\d{2,3}[)）]?)~\d{3,4}~\d{4}",
+        r"[2-8２-８]\d{3}~\d{4}",
     ]
     .into_iter()
     .enumerate()
     .filter_map(|(number, pattern)| {
-        let pattern = pattern.replace('~', "[ 　\\-－]?");
+        let pattern = pattern.replace('~', &format!("[{}]?", regex::escape(&String::from_iter(SEPARATORS))));
         // A number ends where a digit no longer follows, whatever else does. The neighbours are looked at, not taken.
         let whole =
             if number == 0 { format!("({pattern})") } else { format!(r"(?:^|\D)({pattern})(?:\D|$)") };
@@ -51,17 +57,36 @@ pub fn redact(text: &str) -> String {
 /// also be what precedes the next.
 fn blank(pattern: &Regex, text: String) -> String {
     let mut clean = String::new();
-    let mut done = 0;
-    while let Some(found) = pattern.captures_at(&text, done).and_then(|groups| groups.get(1)) {
+    let (mut done, mut from) = (0, 0);
+    while let Some(found) = pattern.captures_at(&text, from).and_then(|groups| groups.get(1)) {
+        if let Some(figure) = figure(found.as_str(), &text[found.end()..]) {
+            // Its other half may be that of a number.
+            from = found.start() + figure.len();
+            continue;
+        }
         clean.push_str(&text[done..found.start()]);
         clean.push_str(BLANK);
         done = found.end();
+        from = done;
     }
     if done == 0 {
         return text;
     }
     clean.push_str(&text[done..]);
     clean
+}
+
+/// The first half of two groups of four digits that are no telephone: a span of years or the number of a paper, which begin with a
+/// year, or a span of something [counted](COUNTED).
+fn figure<'a>(found: &'a str, rest: &str) -> Option<&'a str> {
+    let (low, high) = found.split_once(SEPARATORS)?;
+    let of_four = |half: &str| half.chars().count() == 4 && half.chars().all(char::is_numeric);
+    if !of_four(low) || !of_four(high) {
+        return None;
+    }
+    let year = low.starts_with("20") || low.starts_with("２０");
+    let span = low < high && rest.trim_start().starts_with(COUNTED);
+    (year || span).then_some(low)
 }
 
 #[cfg(test)]
@@ -103,7 +128,20 @@ mod tests {
             ("t85712345t", "t***t"),
             ("+862785712345", "***"),
             ("+86 27 8571 2345", "***"),
-            ("(027)8571-2345", "(027)8571-2345"),
+            ("(027)8571-2345", "***"),
+            ("（027）8571 2345", "***"),
+            ("(027) 85712345", "***"),
+            ("电话（０２７）８５７１－２３４５转2", "电话***转2"),
+            ("027）85712345", "***"),
+            ("(027-85712345)", "(***)"),
+            ("+86(27)8571-2345", "***"),
+            ("+86（027）85712345", "***"),
+            ("座机8571-2345", "座机***"),
+            ("8571 2345或8571　2345", "***或***"),
+            ("８５７１－２３４５", "***"),
+            ("2003 8571-2345", "2003 ***"),
+            ("3000-4000", "***"),
+            ("5000-4000元", "***元"),
             ("电话１３８１２３４５６７８", "电话***"),
             ("身份证420103 19800101 123X", "身份证***"),
         ] {
@@ -114,7 +152,15 @@ mod tests {
     #[test]
     fn numbers_beside_each_other_are_all_blanked() {
         for separator in [" ", ",", "，", "/", "或", "a", "_"] {
-            for number in ["13812345678", "85712345", "027-85712345", "420103800101123"] {
+            for number in [
+                "13812345678",
+                "85712345",
+                "8571-2345",
+                "8571 2345",
+                "027-85712345",
+                "(027)8571-2345",
+                "420103800101123",
+            ] {
                 let text = [number; 3].join(separator);
                 let clean = redact(&text);
                 assert!(!clean.contains(char::is_numeric), "{text} → {clean}");
@@ -127,6 +173,26 @@ mod tests {
     fn longer_runs_of_digits_and_ordinary_figures_stay() {
         for text in ["订单123456789012", "编号00000000000000000000001", "3.1415926，1381234567，101路"]
         {
+            assert_eq!(redact(text), text);
+        }
+    }
+
+    #[test]
+    fn years_the_numbers_of_papers_and_what_is_counted_stay() {
+        for text in [
+            "2026年11月24日",
+            "2019-2026",
+            "2019-2026年",
+            "2019—2026年",
+            "２０１９－２０２６年",
+            "1998-2003年",
+            "工单GD-2025-8571",
+            "每月3000-4000元",
+            "3000-4000 块",
+            "5000-8000万元",
+            "3001-3004室",
+            "12345-6789，1234-56789",
+        ] {
             assert_eq!(redact(text), text);
         }
     }

@@ -4,6 +4,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use diesel::result::DatabaseErrorKind;
+use tokio::task::JoinError;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
@@ -121,6 +122,12 @@ impl Error {
     /// A defect or a broken environment. Takes an error or a text.
     pub fn internal(source: impl Into<BoxError>) -> Self {
         Self::Internal(source.into())
+    }
+
+    /// A task that did not come to its end. What a panic said may hold data and goes no further; the log has
+    /// [where](crate::telemetry::init) it was.
+    pub fn task(lost: JoinError) -> Self {
+        Self::internal(if lost.is_panic() { "a task panicked" } else { "a task was cancelled" })
     }
 
     /// Whether the same act may succeed later without anybody changing anything. Consumers retry what is

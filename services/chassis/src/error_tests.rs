@@ -65,6 +65,17 @@ fn an_internal_error_tells_the_caller_nothing() {
     assert!(!String::from_utf8_lossy(status.details()).contains("cases"));
 }
 
+#[tokio::test]
+async fn what_a_panic_said_is_no_part_of_the_error_of_its_task() {
+    let panicked = tokio::task::spawn_blocking(|| -> Result<()> { panic!("the secret is 42") });
+    let cancelled = tokio::spawn(std::future::pending::<Result<()>>());
+    cancelled.abort();
+    for (task, told) in [(panicked, "a task panicked"), (cancelled, "a task was cancelled")] {
+        let error = Error::task(task.await.unwrap_err());
+        assert_eq!(error.chain(), format!("internal error: {told}"));
+    }
+}
+
 #[test]
 fn a_peers_answer_keeps_its_meaning() {
     for error in every_kind() {

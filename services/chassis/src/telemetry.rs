@@ -2,7 +2,12 @@
 //! are off without an endpoint. Spans carry the target [`SPAN`] so that they cost nothing when nobody collects them.
 //! Personal data never enters a log field, a span or a metric.
 
-use std::{sync::Mutex, time::Duration};
+use std::{
+    panic,
+    sync::{Mutex, Once},
+    thread,
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use opentelemetry::{
@@ -19,7 +24,10 @@ use tracing::{Metadata, Span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::{EnvFilter, Layer, filter::FilterFn, layer::SubscriberExt, util::SubscriberInitExt};
 
-use crate::config::{LogFormat, TelemetryConfig};
+use crate::{
+    Error,
+    config::{LogFormat, TelemetryConfig},
+};
 
 /// Target of every span of the house: collected for OTLP, left out of the log.
 pub const SPAN: &str = "jianghan::span";
@@ -37,8 +45,8 @@ struct Providers {
     metrics: SdkMeterProvider,
 }
 
-/// Installs logging and, with an endpoint, OTLP for the process. `process` becomes `service.name`. A second call in one
-/// process (tests) keeps what is there. Must be called within a tokio runtime when there is an endpoint.
+/// Installs logging, also of panics, and, with an endpoint, OTLP for the process. `process` becomes `service.name`. A second call in
+/// one process (tests) keeps what is there. Must be called within a tokio runtime when there is an endpoint.
 ///
 /// # Errors
 /// When the filter or the endpoint has no acceptable form.
@@ -61,6 +69,7 @@ pub fn init(process: &str, config: &TelemetryConfig) -> anyhow::Result<Telemetry
             .with_filter(filter)
             .boxed(),
     };
+    log_panics();
     let Some(endpoint) = &config.otlp_endpoint else {
         tracing_subscriber::registry().with(log).try_init().ok(); // already there in tests
         return Ok(Telemetry::default());
@@ -106,6 +115,18 @@ pub fn init(process: &str, config: &TelemetryConfig) -> anyhow::Result<Telemetry
     Ok(Telemetry(Mutex::new(Some(Providers { traces, metrics }))))
 }
 
+/// Logs where a thread panicked. What it said may hold data, and the usual hook prints it to standard error, where the log goes.
+fn log_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        panic::set_hook(Box::new(|panic| {
+            let thread = thread::current();
+            let location = panic.location().map(tracing::field::display);
+            tracing::error!(thread = thread.name(), location, "a thread panicked");
+        }));
+    });
+}
+
 fn ours(metadata: &Metadata<'_>) -> bool {
     metadata.is_span() && metadata.target() == SPAN
 }
@@ -121,7 +142,9 @@ impl Telemetry {
         match tokio::time::timeout(FLUSH, flushing).await {
             Ok(Ok((Ok(()), Ok(())))) => {}
             Ok(Ok((traces, metrics))) => tracing::warn!(?traces, ?metrics, "telemetry was not flushed"),
-            Ok(Err(error)) => tracing::warn!(%error, "telemetry was not flushed"),
+            Ok(Err(lost)) => {
+                tracing::warn!(error = %Error::task(lost).chain(), "telemetry was not flushed");
+            }
             Err(_) => tracing::warn!("telemetry was not flushed in time"),
         }
     }

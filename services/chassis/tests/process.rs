@@ -34,6 +34,9 @@ const SERVE: &str = "CHASSIS_TEST_SERVE";
 /// How long a start or an end may take before it hangs.
 const PATIENCE: Duration = Duration::from_secs(90);
 
+/// What a panic says.
+const SECRET: &str = "the secret is 42";
+
 /// Secret bytes of the key that signs the tokens here.
 const SEED: [u8; 32] = [6; 32];
 
@@ -49,8 +52,12 @@ impl Service for App {
 
     async fn build(context: Context) -> anyhow::Result<Built> {
         context.keys.replace(&jwks([&Signer::from_seed(&SEED)?.jwk()]))?;
-        let broken = context.config.section::<Section>()?.broken;
+        let Section { broken, panics } = context.config.section()?;
         Ok(Built::new(RoutesBuilder::default()).digests(Slow).background(async move {
+            if panics {
+                let work = tokio::task::spawn_blocking(|| -> Result<()> { panic!("{SECRET}") });
+                return work.await.map_err(Error::task)?;
+            }
             match broken {
                 true => Err(Error::internal("broken on purpose")),
                 false => Ok(()),
@@ -63,6 +70,7 @@ impl Service for App {
 #[serde(default, deny_unknown_fields)]
 struct Section {
     broken: bool,
+    panics: bool,
 }
 
 struct Slow;
@@ -211,12 +219,13 @@ async fn a_second_signal_ends_it_at_once_with_a_failure(db: &TestDb) {
     assert!(call.await.unwrap().is_err());
 }
 
-async fn a_broken_task_ends_it_with_a_failure(db: &TestDb) {
+/// What a service says that ends by itself, with a failure.
+fn last_words(db: &TestDb, settings: &str) -> String {
     let addr = "127.0.0.1:0";
     let dir = std::env::temp_dir().join(format!("jh-process-{}", new_id().simple()));
     std::fs::create_dir_all(&dir).unwrap();
     let config = dir.join("jianghan.toml");
-    std::fs::write(&config, "[services.identity]\nbroken = true\n").unwrap();
+    std::fs::write(&config, settings).unwrap();
     Crypto::create(&dir.join("key")).unwrap();
     let output = Command::new(std::env::current_exe().unwrap())
         .env(SERVE, "1")
@@ -228,17 +237,21 @@ async fn a_broken_task_ends_it_with_a_failure(db: &TestDb) {
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(1));
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("broken on purpose"), "{said}");
-    std::fs::write(&config, "no_such_key = 1\n").unwrap();
-    let output = Command::new(std::env::current_exe().unwrap())
-        .env(SERVE, "1")
-        .env("JIANGHAN_CONFIG", &config)
-        .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&output.stderr).contains("no_such_key"));
     std::fs::remove_dir_all(dir).unwrap();
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+async fn a_broken_task_ends_it_with_a_failure(db: &TestDb) {
+    let said = last_words(db, "[services.identity]\nbroken = true\n");
+    assert!(said.contains("broken on purpose"), "{said}");
+    let said = last_words(db, "no_such_key = 1\n");
+    assert!(said.contains("no_such_key"), "{said}");
+}
+
+async fn of_a_panic_the_log_has_where_it_was_and_not_what_it_said(db: &TestDb) {
+    let said = last_words(db, "[services.identity]\npanics = true\n");
+    assert!(said.contains("a thread panicked") && said.contains("tests/process.rs:"), "{said}");
+    assert!(said.contains("a task panicked") && !said.contains(SECRET), "{said}");
 }
 
 async fn without_its_key_it_does_not_start_and_makes_none(db: &TestDb) {
@@ -273,6 +286,8 @@ fn main() -> ExitCode {
         println!("a_second_signal_ends_it_at_once_with_a_failure ... ok");
         a_broken_task_ends_it_with_a_failure(&db).await;
         println!("a_broken_task_ends_it_with_a_failure ... ok");
+        of_a_panic_the_log_has_where_it_was_and_not_what_it_said(&db).await;
+        println!("of_a_panic_the_log_has_where_it_was_and_not_what_it_said ... ok");
         without_its_key_it_does_not_start_and_makes_none(&db).await;
         println!("without_its_key_it_does_not_start_and_makes_none ... ok");
     });

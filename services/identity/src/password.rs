@@ -107,7 +107,7 @@ impl Passwords {
         }
         let mut hashes = Vec::with_capacity(passwords.len());
         for task in tasks {
-            hashes.extend(task.await.map_err(Error::internal)??);
+            hashes.extend(task.await.map_err(Error::task)??);
         }
         Ok(hashes)
     }
@@ -124,7 +124,7 @@ impl Turn {
             let _turn = self; // held until the work is done, also when the caller has gone
             hash(password.as_bytes(), &mut memory())
         });
-        work.await.map_err(Error::internal)?
+        work.await.map_err(Error::task)?
     }
 
     /// Whether the password is that of the stored hash. `None` takes as long and is never right.
@@ -139,7 +139,7 @@ impl Turn {
             let _turn = self; // held until the work is done, also when the caller has gone
             verify(password.as_bytes(), &stored)
         });
-        Ok(work.await.map_err(Error::internal)?? && known)
+        Ok(work.await.map_err(Error::task)?? && known)
     }
 }
 

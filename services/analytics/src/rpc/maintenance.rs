@@ -31,7 +31,7 @@ impl Indicators {
                 () = stop.cancelled() => Err(Error::unavailable("the service is stopping")),
             }
         });
-        task.await.map_err(Error::internal)?
+        task.await.map_err(Error::task)?
     }
 
     pub(super) async fn digest(&self) -> Result<GetRollupDigestResponse> {

@@ -23,7 +23,7 @@ use super::state::Trigger;
 use super::work::{Act, Party, Work};
 
 /// Why the first step of a case that came from another system stands there.
-pub(super) const IMPORTED: &str = "imported";
+pub const IMPORTED: &str = "imported";
 /// Older than any system a case could come from: 1990-01-01 UTC.
 const OLDEST_SECONDS: i64 = 631_152_000;
 /// Days after its registration when a case can be due at the latest: old systems write the year 9999 for never.

@@ -127,7 +127,7 @@ pub use event::{CaseFacts, DomainEvent, Emitted, TimelineEntry, Timestamp};
 pub use field::OnTheSpot;
 pub use hours::Hours;
 pub use ids::*;
-pub use import::{ImportCase, Imported};
+pub use import::{IMPORTED, ImportCase, Imported};
 pub use intake::{IntakeCase, RegisterCase, TriageCase};
 pub use invariants::violations;
 pub use item::{ApplicationRules, Holder, PartnerRule, ResponsibilityEntry, ServiceItem};

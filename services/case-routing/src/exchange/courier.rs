@@ -135,7 +135,7 @@ impl Courier {
                 () = stop.cancelled() => break,
                 Some(done) = sending.join_next(), if !sending.is_empty() => {
                     // What else that system has to hear is looked for at once.
-                    let system = done.map_err(Error::internal)?;
+                    let system = done.map_err(Error::task)?;
                     release(&mut in_hand, &system);
                 }
                 () = tokio::time::sleep(pause) => {

@@ -19,6 +19,7 @@ use uuid::Uuid;
 use super::{
     convert,
     desk::{Desk, aim},
+    discretion::Discretion,
     exchange_forms, joined_words, mediation_view, parse,
     register::{Entry, TEXT},
     verification::independent,
@@ -137,11 +138,12 @@ impl CaseService for Cases {
         let id: CaseId = parse::id("case_id", &request.case_id)?;
         let size = page::size(request.page_size, 50, 200)?;
         let after: Option<i64> = page::decode(&request.page_token)?;
-        self.0.find(&caller, id).await?;
+        let record = self.0.find(&caller, id).await?;
+        let discretion = Discretion::of(&record.case, &caller);
         let mut conn = self.0.db.conn().await?;
         let mut steps = read::timeline(&mut conn, id, after.unwrap_or(0), size + 1).await?;
         let next_page_token = page::cut(&mut steps, size, |entry| entry.case_version);
-        let entries = steps.iter().map(convert::step).collect();
+        let entries = steps.iter().map(|entry| discretion.step(entry)).collect();
         Ok(Response::new(pb::GetTimelineResponse { entries, next_page_token }))
     }
 
@@ -283,7 +285,8 @@ impl Cases {
         case.external_tickets = tickets.iter().map(exchange_forms::ticket).collect::<Result<_, Error>>()?;
         let said = self.0.remarks_of(&record.case).await?;
         let said = said.iter().filter(|said| joined_words::is_shown(said, &record.case, by));
-        case.remarks = said.map(convert::remark).collect();
+        let discretion = Discretion::of(&record.case, by);
+        case.remarks = said.map(|said| discretion.remark(said)).collect();
         Ok(case)
     }
 

@@ -141,7 +141,7 @@ async fn on_own_thread<T: Send + 'static>(
             now,
         })
     };
-    tokio::task::spawn_blocking(run).await.map_err(Error::internal)
+    tokio::task::spawn_blocking(run).await.map_err(Error::task)
 }
 
 impl Batch {

@@ -57,7 +57,8 @@ impl MediationService for Mediations {
             Mediation::open(open.clone(), may_offer, &act)
         };
         let command = MediationCommand::opening(self.desk.atlas.world(), id, texts, run);
-        let answer = move |docket: &Docket| pb::OpenMediationResponse { mediation: told(docket, id) };
+        let by = caller.clone();
+        let answer = move |docket: &Docket| pb::OpenMediationResponse { mediation: told(docket, id, &by) };
         let target = Target::Existing; // of the case
         let answer = self.executor.execute(&caller, meta, case_id, target, command, answer).await?;
         Ok(Response::new(answer))
@@ -315,7 +316,7 @@ impl MediationService for Mediations {
         let case = parse::id("case_id", &request.case_id)?;
         let id = parse::id("mediation_id", &request.mediation_id)?;
         let docket = self.find(&caller, case, id).await?;
-        Ok(Response::new(pb::GetMediationResponse { mediation: told(&docket, id) }))
+        Ok(Response::new(pb::GetMediationResponse { mediation: told(&docket, id, &caller) }))
     }
 
     async fn list_mediations(

@@ -13,7 +13,7 @@ use prost::Message;
 use tonic::Response;
 use uuid::Uuid;
 
-use super::{desk::Desk, mediation_view as view, parse};
+use super::{desk::Desk, discretion::Discretion, mediation_view as view, parse};
 use crate::{
     codes,
     docket::{Docket, MediationCommand, SealedText},
@@ -163,7 +163,8 @@ impl Mediations {
             run(known.ok_or_else(missing)?, case, &act, by)
         };
         let command = MediationCommand::new(self.desk.atlas.world(), id, aim.etag, texts, run);
-        let answer = move |docket: &Docket| wrap(told(docket, id));
+        let by = caller.clone();
+        let answer = move |docket: &Docket| wrap(told(docket, id, &by));
         let target = Target::Existing;
         let answer = self.executor.execute(caller, aim.meta, aim.case, target, command, answer).await?;
         Ok(Response::new(answer))
@@ -249,10 +250,11 @@ impl Mediations {
     }
 }
 
-/// A mediation as the answer of a command shows it.
-pub(super) fn told(docket: &Docket, id: MediationId) -> Option<pb::Mediation> {
+/// A mediation as it is read, also in the answer of a command.
+pub(super) fn told(docket: &Docket, id: MediationId, by: &Caller) -> Option<pb::Mediation> {
     let case = &docket.case.case;
-    docket.mediation(id).map(|mediation| view::mediation(mediation, case.state, &case.case_no))
+    let mediation = view::mediation(docket.mediation(id)?, case.state, &case.case_no);
+    Some(Discretion::of(case, by).mediation(mediation))
 }
 
 /// `CourtAnswer` from the wire; `None` when unspecified.

@@ -13,6 +13,7 @@ mod catalogue_versions;
 mod classify;
 mod convert;
 mod desk;
+mod discretion;
 mod duplicates;
 mod duty;
 mod duty_arrivals;

@@ -1,5 +1,7 @@
 //! CSV (RFC 4180), with the row numbers that a spreadsheet shows: a record is a row, also a blank one, however many lines it has.
 
+use std::borrow::Cow;
+
 use super::{MAX_CELL, MAX_COLUMNS, MAX_ROWS, Row, Unreadable};
 
 /// So that spreadsheet programs read the file as UTF-8.
@@ -13,6 +15,18 @@ fn is_formula(cell: &str) -> bool {
     cell.trim_start_matches('\'').trim_start_matches(' ').starts_with(sign)
 }
 
+/// The cell with an apostrophe in front where a spreadsheet program would take it for a formula: that makes text of it.
+#[must_use]
+pub fn guarded(cell: &str) -> Cow<'_, str> {
+    if is_formula(cell) { format!("'{cell}").into() } else { cell.into() }
+}
+
+/// The cell without the apostrophe that kept it from being a formula.
+#[must_use]
+pub fn unguarded(cell: &str) -> &str {
+    cell.strip_prefix('\'').filter(|rest| is_formula(rest)).unwrap_or(cell)
+}
+
 pub fn write(header: &[&str], rows: &[Vec<String>]) -> Vec<u8> {
     let mut text = String::from(BOM);
     let mut line = |cells: &mut dyn Iterator<Item = &str>| {
@@ -20,11 +34,8 @@ pub fn write(header: &[&str], rows: &[Vec<String>]) -> Vec<u8> {
             if number > 0 {
                 text.push(',');
             }
-            // An apostrophe in front makes text of it; reading takes one away.
-            let guard = if is_formula(cell) { "'" } else { "" };
             text.push('"');
-            text.push_str(guard);
-            text.push_str(&cell.replace('"', "\"\""));
+            text.push_str(&guarded(cell).replace('"', "\"\""));
             text.push('"');
         }
         text.push_str("\r\n");
@@ -62,7 +73,7 @@ pub fn read(bytes: &[u8]) -> Result<Vec<Row>, Unreadable> {
             }
             (_, ',' | '\n') => {
                 let row = rows.last_mut().map(|row| &mut row.cells).ok_or(Unreadable::Empty)?;
-                row.push(plain(&cell));
+                row.push(unguarded(&cell).trim().to_owned());
                 if row.len() > MAX_COLUMNS || number > MAX_ROWS + 1 {
                     return Err(Unreadable::TooMany);
                 }
@@ -87,12 +98,6 @@ pub fn read(bytes: &[u8]) -> Result<Vec<Row>, Unreadable> {
         return Err(Unreadable::Quotes(u32::try_from(rows.len()).unwrap_or(u32::MAX)));
     }
     Ok(rows)
-}
-
-/// The cell without blanks around it, and without the apostrophe that kept it from being a formula.
-fn plain(cell: &str) -> String {
-    let guarded = cell.strip_prefix('\'').filter(|rest| is_formula(rest));
-    guarded.unwrap_or(cell).trim().to_owned()
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod statuses;
 mod xlsx;
 
 pub use self::{
+    csv::{guarded, unguarded},
     entries::{EntryContext, entry_cells, entry_header, read_entries},
     items::{ItemContext, item_cells, item_changes, item_header, read_items},
     problem::{Problem, Problems, text},

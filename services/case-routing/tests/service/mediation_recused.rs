@@ -82,6 +82,22 @@ async fn whom_a_dispute_complains_of_does_not_take_its_mediation() {
 }
 
 #[tokio::test]
+async fn whom_a_dispute_complains_of_does_not_read_who_asked_for_the_mediation() {
+    let m = Dispute::start().await;
+    let case = accepted(&m.d, &m.asking).await;
+    let case = triaged(&m, &case, Some(m.committee)).await;
+    let opened = m.as_(&m.asking).open_mediation(m.application(&case)).await.unwrap();
+    let opened = opened.into_inner().mediation.unwrap();
+    let other = other_mediator(&m);
+    let own = m.asking.actor_ref.as_str();
+    for (reader, who) in [(&m.mediator, "party"), (&other, own), (&m.asking, own)] {
+        let steps = m.read(reader, &opened).await.unwrap().steps;
+        assert_eq!((steps[0].actor_ref.as_str(), steps[0].org_id.as_str()), (who, ""));
+    }
+    m.d.service.stop().await;
+}
+
+#[tokio::test]
 async fn a_mediator_who_turns_out_to_be_of_whom_it_complains_goes_no_further() {
     let m = Dispute::start().await;
     let case = accepted(&m.d, &m.asking).await;
@@ -111,7 +127,8 @@ async fn a_mediator_who_turns_out_to_be_of_whom_it_complains_goes_no_further() {
         ground_code: "threats".into(),
         ..Default::default()
     };
-    m.as_(&m.mediator).report_escalation(report).await.unwrap();
+    let told = m.as_(&m.mediator).report_escalation(report).await.unwrap().into_inner().mediation.unwrap();
+    assert!(told.steps.iter().all(|step| step.actor_ref != m.asking.actor_ref), "{:?}", told.steps);
 
     // The parties speak for themselves, and another mediator takes it over.
     consents(&m, &m.other, &taken, 2).await.unwrap();

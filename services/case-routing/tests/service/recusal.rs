@@ -102,6 +102,23 @@ pub fn refused(result: Result<pb::Case, Status>, code: &str) {
     assert!(status.message().contains(code), "{}", status.message());
 }
 
+/// Under which names whoever asked acted and said something, as somebody reads the case; and the whole of what they read.
+async fn read_of_who_asked(d: &District, by: &Persona, case: &pb::Case) -> (Vec<String>, String) {
+    let case_id = || case.case_id.clone();
+    let mut cases = d.cases(by);
+    let timeline = pb::GetTimelineRequest { case_id: case_id(), page_size: 200, ..Default::default() };
+    let steps = cases.get_timeline(timeline).await.unwrap().into_inner().entries;
+    let get = pb::GetCaseRequest { case_id: case_id() };
+    let shown = cases.get_case(get).await.unwrap().into_inner().case.unwrap();
+    let wait = pb::WaitCaseRequest { case_id: case_id(), ..Default::default() };
+    let waited = cases.wait_case(wait).await.unwrap().into_inner().case.unwrap();
+    let whole = format!("{steps:?} {shown:?} {waited:?}");
+    let acted = steps.into_iter().map(|step| (step.actor_ref, step.org_id));
+    let said = shown.remarks.into_iter().chain(waited.remarks).map(|said| (said.actor_ref, said.org_id));
+    let for_nobody = acted.chain(said).filter(|(actor, org)| org.is_empty() && actor != "system");
+    (for_nobody.map(|(actor, _)| actor).collect(), whole)
+}
+
 /// How often somebody read who asked, and in what words.
 pub async fn looks(d: &District) -> i64 {
     #[derive(diesel::QueryableByName)]
@@ -204,16 +221,33 @@ async fn who_complained_is_not_opened_to_whom_it_is_about() {
     let d = District::start().await;
     let resident = Persona::resident(d.district);
     let case = complaint(&d, &resident, d.office).await;
+    let remark = pb::AddRemarkRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        text: "没有人来".into(),
+        ..Default::default()
+    };
+    d.cases(&resident).add_remark(remark).await.unwrap();
     let torn = also_of(d.window(), Role::StreetLeader, d.street, d.office);
     for persona in [d.dispatcher(), d.leader(), torn] {
         assert_eq!(reveal(&d, &persona, &case).await.unwrap_err().code(), Code::PermissionDenied);
+        // Nor by the name under which they stand in other cases.
+        let (who, whole) = read_of_who_asked(&d, &persona, &case).await;
+        assert!(who.len() >= 3 && who.iter().all(|name| name == "requester"), "{who:?}");
+        for trace in [resident.actor_ref.clone(), resident.person_id.to_string()] {
+            assert!(!whole.contains(&trace), "{whole}");
+        }
     }
     assert_eq!(looks(&d).await, 0, "nobody saw anything");
     let said = d.intake_request(&resident).text;
     assert_eq!(reveal(&d, &d.window(), &case).await.unwrap(), said);
     // Whoever asked reads their own words, wherever they work.
-    let colleague = also_of(resident, Role::StreetDispatcher, d.street, d.office);
+    let colleague = also_of(resident.clone(), Role::StreetDispatcher, d.street, d.office);
     assert_eq!(reveal(&d, &colleague, &case).await.unwrap(), said);
+    for persona in [d.window(), colleague] {
+        let (who, _) = read_of_who_asked(&d, &persona, &case).await;
+        assert!(who.len() >= 3 && who.iter().all(|name| *name == resident.actor_ref), "{who:?}");
+    }
     assert_eq!(looks(&d).await, 2);
     d.service.stop().await;
 }

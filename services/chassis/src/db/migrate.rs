@@ -87,6 +87,6 @@ impl Db {
             Ok(())
         })
         .await
-        .map_err(Error::internal)?
+        .map_err(Error::task)?
     }
 }

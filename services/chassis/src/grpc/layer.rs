@@ -172,7 +172,7 @@ impl Shared {
         let outcome = match tokio::time::timeout(deadline, AssertUnwindSafe(work).catch_unwind()).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_panic)) => {
-                // The panic hook has printed where; what it said may hold data and stays out of the log.
+                // The panic hook has logged where; what it said may hold data and stays out of the log.
                 tracing::error!(rpc.method = %path, "a handler panicked");
                 Err(Error::internal("a handler panicked").into())
             }

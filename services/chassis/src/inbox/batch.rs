@@ -1,6 +1,6 @@
 //! One batch of deliveries, in one transaction, or in smaller ones until what is to blame has been found.
 
-use std::{any::Any, collections::HashSet, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{collections::HashSet, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use chrono::DateTime;
@@ -26,10 +26,10 @@ const PATIENCE: u32 = 5;
 /// The pause after the first such failure; it doubles.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 
-/// A panic of a handler, as an error.
+/// A panic of a handler, as an error. What it said may hold data: neither the log nor whoever lists what is parked has it.
 #[derive(Debug, thiserror::Error)]
-#[error("the handler panicked: {0}")]
-struct Panicked(String);
+#[error("the handler panicked")]
+struct Panicked;
 
 /// Takes batches in for one service.
 #[derive(Clone)]
@@ -190,7 +190,7 @@ impl Intake {
         let handled =
             AssertUnwindSafe(self.consumer.handle(tx, &events).instrument(around)).catch_unwind().await;
         tx.set_origin(None);
-        handled.unwrap_or_else(|panic| Err(Error::internal(Panicked(panic_text(panic.as_ref())))))
+        handled.unwrap_or_else(|_| Err(Error::internal(Panicked)))
     }
 
     /// Shows the handler what has to wait.
@@ -199,7 +199,7 @@ impl Intake {
             return Ok(());
         }
         let seen = AssertUnwindSafe(self.consumer.waiting(tx, events)).catch_unwind().await;
-        seen.unwrap_or_else(|panic| Err(Error::internal(Panicked(panic_text(panic.as_ref())))))
+        seen.unwrap_or_else(|_| Err(Error::internal(Panicked)))
     }
 
     /// Parks the one event that is to blame, together with its inbox record: whole; if that cannot be, without
@@ -311,9 +311,4 @@ fn bare(event: &Event) -> Event {
         traceparent: None,
         data: Bytes::new(),
     }
-}
-
-fn panic_text(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "without a message".to_owned())
 }

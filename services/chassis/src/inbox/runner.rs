@@ -112,7 +112,7 @@ impl Runner {
             }
         }
         while let Some(ended) = tasks.join_next().await {
-            ended.map_err(Error::internal)??; // a task that dies takes the service down
+            ended.map_err(Error::task)??; // a task that dies takes the service down
         }
         Ok(())
     }
@@ -142,7 +142,7 @@ async fn leased(intake: Intake, bus: Arc<dyn EventBus>, stop: CancellationToken)
         for group in gone {
             if let Some((cancel, task)) = running.remove(&group) {
                 cancel.cancel();
-                task.await.map_err(Error::internal)??;
+                task.await.map_err(Error::task)??;
             }
             leases.release(group).await;
         }
@@ -154,13 +154,13 @@ async fn leased(intake: Intake, bus: Arc<dyn EventBus>, stop: CancellationToken)
             });
             if entry.1.is_finished() {
                 let (_, task) = running.remove(&group).ok_or_else(|| Error::internal("a group vanished"))?;
-                task.await.map_err(Error::internal)??;
+                task.await.map_err(Error::task)??;
             }
         }
     }
     for (group, (cancel, task)) in running {
         cancel.cancel();
-        task.await.map_err(Error::internal)??;
+        task.await.map_err(Error::task)??;
         leases.release(group).await;
     }
     leases.leave().await;

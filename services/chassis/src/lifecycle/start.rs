@@ -118,7 +118,7 @@ impl Running {
         let Some(supervisor) = &mut self.supervisor else { return Ok(()) };
         let ended = supervisor.await;
         self.supervisor = None;
-        ended.context("the supervisor")?
+        ended.map_err(Error::task).context("the supervisor")?
     }
 }
 

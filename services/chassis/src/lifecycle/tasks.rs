@@ -5,6 +5,8 @@ use std::{future::Future, panic::AssertUnwindSafe, time::Duration};
 use futures::FutureExt;
 use tokio::task::JoinSet;
 
+use crate::Error;
+
 /// Whether a task may end before it is told to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ends {
@@ -39,7 +41,7 @@ impl Crew {
                     return anyhow::anyhow!("the {name} ended by itself");
                 }
                 Some(Ok((name, _, Err(error)))) => return error.context(format!("the {name} failed")),
-                Some(Err(error)) => return anyhow::Error::new(error),
+                Some(Err(lost)) => return Error::task(lost).into(),
                 None => std::future::pending().await,
             }
         }
@@ -53,7 +55,7 @@ impl Crew {
                 let outcome = match ended {
                     Ok((name, _, Err(error))) => Err(error.context(format!("the {name} failed"))),
                     Ok((_, _, Ok(()))) => Ok(()),
-                    Err(error) => Err(anyhow::Error::new(error)),
+                    Err(lost) => Err(Error::task(lost).into()),
                 };
                 if first.is_ok() {
                     first = outcome;

@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, bail};
 use chassis::{
-    Running,
+    Error, Running,
     bus::EventBus,
     embedded::{Postgres, RabbitMq},
 };
@@ -174,7 +174,7 @@ async fn ended(task: &mut Option<JoinHandle<Result<()>>>) -> Result<()> {
     let Some(running) = task else { return Ok(()) };
     let ended = running.await;
     *task = None;
-    ended?
+    ended.map_err(Error::task)?
 }
 
 #[cfg(test)]

@@ -300,7 +300,7 @@ impl EventBus for RabbitMq {
                 tracing::warn!(service, group, error = %error, "could not subscribe");
                 Err(Error::unavailable("the event bus is not reachable"))
             }
-            Ok(Err(panicked)) => Err(Error::internal(panicked)),
+            Ok(Err(lost)) => Err(Error::task(lost)),
             Err(_) => {
                 // As in `reset`: only if nobody has made another one meanwhile.
                 let mut consuming = self.0.consuming.lock().await;

@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use case_routing::tables::guarded;
 use chrono::{NaiveDate, NaiveTime};
 use clap::Args as ClapArgs;
 use proto::case_routing::v1::{Correction, GetModelAccuracyRequest, ListCorrectionsRequest, ModelAccuracy};
@@ -17,7 +18,8 @@ use super::{online::Common, print};
 
 #[derive(ClapArgs)]
 pub struct CorrectionsArgs {
-    /// CSV with the columns subject,detail,label, for `train --corrections`; an older one is replaced once the new one is whole.
+    /// CSV with the columns subject,detail,label, for `train --corrections`; an older one is replaced once the new one is whole. What a
+    /// spreadsheet would take for a formula has an apostrophe in front, which training takes away.
     #[arg(long, value_name = "FILE.csv")]
     out: PathBuf,
     /// Only of this version of the model.
@@ -94,7 +96,10 @@ impl<W: Write> Rows<W> {
     /// A text that is gone teaches nothing.
     fn write(&mut self, one: &Correction) -> Result<()> {
         if !one.subject.is_empty() {
-            self.out.write_record([&one.subject, &one.detail, &one.label])?;
+            for cell in [&one.subject, &one.detail, &one.label] {
+                self.out.write_field(guarded(cell).as_bytes())?;
+            }
+            self.out.write_record(None::<&[u8]>)?;
             self.written += 1;
         }
         Ok(())
@@ -204,6 +209,20 @@ mod tests {
         let read = table::read(file.path(), None, true).expect("read");
         assert_eq!((read[0].subject.as_str(), read[0].detail.as_str()), ("路灯,\"不亮\"", "三天了\n请修"));
         assert_eq!((read[1].subject.as_str(), read[1].label.as_str()), ("楼道堆物", "CJ-0142"));
+    }
+
+    #[test]
+    fn what_a_resident_wrote_is_no_formula_in_a_spreadsheet() {
+        let mut file = tempfile::NamedTempFile::new().expect("a scratch file");
+        let mut rows = Rows::new(&mut file).expect("a header");
+        rows.write(&correction("=1+1", "\t@SUM(A1)", "CJ-0108")).expect("written");
+        rows.write(&correction("'=1", "-2", "CJ-0108")).expect("written");
+        assert_eq!(rows.finish().expect("whole"), 2);
+        let text = std::fs::read_to_string(file.path()).expect("text");
+        assert_eq!(text, "subject,detail,label\n'=1+1,'\t@SUM(A1),CJ-0108\n''=1,'-2,CJ-0108\n");
+        let read = table::read(file.path(), None, true).expect("read");
+        assert_eq!((read[0].subject.as_str(), read[0].detail.as_str()), ("=1+1", "@SUM(A1)"));
+        assert_eq!((read[1].subject.as_str(), read[1].detail.as_str()), ("'=1", "-2"));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
+use case_routing::tables::unguarded;
 use classifier::Record;
 
 use crate::simulate::mapping::Mapper;
@@ -11,7 +12,7 @@ use crate::simulate::mapping::Mapper;
 const SHOWN: usize = 10;
 
 /// Reads a CSV with the columns `subject[,detail][,label]`, or those that the mapping names. Rows are counted from 1,
-/// without the header.
+/// without the header. An apostrophe that keeps a cell from being a formula is taken away.
 pub fn read(path: &Path, columns: Option<&Path>, needs_label: bool) -> Result<Vec<Record>> {
     let file = std::fs::File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
     parse(file, &path.display().to_string(), columns, needs_label)
@@ -35,6 +36,7 @@ fn parse(
     }
     let (mut records, mut wrong) = (Vec::new(), Vec::new());
     for (row, line) in (1_usize..).zip(reader.records()) {
+        let line = line.map(|line| line.iter().map(unguarded).collect::<csv::StringRecord>());
         let problem = match line {
             Err(error) => problem(&error, &header)?,
             Ok(line) => match mapper.record(&header, &line) {
