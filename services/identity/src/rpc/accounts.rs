@@ -13,7 +13,7 @@ use proto::identity::v1::{
 
 use super::{Identity, grants::may_act_as, person::access, reach};
 use crate::{
-    domain::{PersonId, SessionId, audit::Decision, login, personal::KIND},
+    domain::{PersonId, SessionId, audit::Decision, grant, login, personal::KIND},
     store::{accounts, audit, grants, people, units},
 };
 
@@ -54,13 +54,16 @@ impl Identity {
             units::hold(tx.conn).await?;
             people::within(tx.conn, id, &units).await?.ok_or_else(|| Error::not_found(KIND, id))?;
             // Whoever sets a password can sign in by it: nobody gets further by it than by the own roles.
-            for grant in grants::held(tx.conn, id).await? {
-                may_act_as(tx, caller, &grant).await?;
+            let held = grants::held(tx.conn, id).await?;
+            for grant in &held {
+                may_act_as(tx, caller, grant).await?;
             }
+            let approves = held.iter().any(|grant| grant::approves(grant.role));
             let login = accounts::login_of(tx.conn, id).await?;
             let login = login.ok_or_else(|| Error::not_found("account", id))?;
             login::check_password("password", &password, &login)?;
-            self.sign_ins.set_password(tx, id, (&login, &hash), PersonId(caller.person_id)).await?;
+            let by = PersonId(caller.person_id);
+            self.sign_ins.set_password(tx, id, (&login, &hash), by, approves).await?;
             let access = access(tx, caller, "ResetPassword", Some(id), "", Decision::Allow);
             audit::append(tx.conn, &self.crypto, access).await?;
             Ok(ResetPasswordResponse {})
@@ -95,6 +98,7 @@ impl Identity {
             }
             tried => tried?,
         };
+        self.sign_ins.check_new(&tried, "new_password", &new_password).await?;
         let hash = self.passwords.turn().await?.hash(&new_password).await?;
         once(&self.db, caller, meta, async move |tx: &mut Tx<'_>| {
             self.sign_ins.change_password(tx, &tried, &hash, SessionId(caller.session_id)).await?;

@@ -409,6 +409,35 @@ async fn people_change_their_own_password_and_only_the_session_they_do_it_in_goe
 }
 
 #[tokio::test]
+async fn a_password_chosen_for_an_approver_never_comes_back_and_its_chooser_does_not_choose_the_next() {
+    let mut world = World::start().await;
+    world.add_person("secadmin3", Role::SecurityAdmin, "district", None, None).await;
+    let (mut first, mut second) = (world.persons("secadmin1").await, world.persons("secadmin2").await);
+    let changed =
+        |from: &str, to: &str| ChangePasswordRequest { new_password: to.to_owned(), ..change(from) };
+    for (login, again) in [("secadmin3", Err(Code::FailedPrecondition)), ("worker1", Ok(()))] {
+        let person = world.person(login);
+        for _ in 0..2 {
+            first.reset_password(reset(person.clone())).await.unwrap(); // nobody has changed it yet
+        }
+        // Whoever chose it changes it in the owner's place, and would change it back.
+        let pair = world.try_sign_in(login, NEW_PASSWORD).await.unwrap();
+        let mut own = world.auth_with(&pair.access_token);
+        own.change_password(changed(NEW_PASSWORD, "yet-another-fine-one")).await.unwrap();
+        let words = ["yet-another-fine-one", "one-more-fine-one"];
+        for (from, to) in [(words[0], words[1]), (words[1], words[0])] {
+            let back = own.change_password(changed(from, NEW_PASSWORD)).await.unwrap_err();
+            assert_eq!(fields(&back), ["new_password"], "{login}");
+            own.change_password(changed(from, to)).await.unwrap();
+        }
+        let answer = first.reset_password(reset(person.clone())).await;
+        assert_eq!(answer.map(drop).map_err(|status| status.code()), again, "{login}");
+        second.reset_password(reset(person.clone())).await.unwrap();
+        first.reset_password(reset(person)).await.unwrap(); // somebody else has chosen one meanwhile
+    }
+}
+
+#[tokio::test]
 async fn a_wrong_current_password_is_told_as_at_signing_in_and_locks_the_login_with_it() {
     let world = World::start().await;
     let pair = world.sign_in("worker1").await;
