@@ -285,7 +285,34 @@ async fn an_account_is_made_once_and_opens_the_door() {
         ..request
     };
     assert_eq!(refusal(admin.create_account(missing).await), Code::NotFound);
+    let mut conn = world.service.db().conn().await.unwrap();
+    let entries = audit::entries(&mut conn).await.unwrap();
+    let told: Vec<_> = entries
+        .iter()
+        .map(|e| (e.access.action.as_str(), e.access.object_id.map(|id| id.to_string())))
+        .collect();
+    assert_eq!(told, [("CreateAccount", Some(person.person_id))], "what was refused or repeated made none");
     assert_absent(&dump(&world).await, "a-fine-long-password");
+}
+
+#[tokio::test]
+async fn nobody_makes_the_account_of_somebody_with_a_role_beyond_their_own() {
+    let mut world = World::start().await;
+    world.add_person("secadmin_street", Role::SecurityAdmin, "street1", None, None).await;
+    world.add_grant("head1", Role::Analyst, "district").await;
+    world.sql("DELETE FROM accounts WHERE login IN ('head1', 'worker1', 'worker2')").await.unwrap();
+    let mut street = world.persons("secadmin_street").await;
+    let account = |login: &str| CreateAccountRequest {
+        request_id: request_id(),
+        person_id: world.person(login),
+        login: login.to_owned(),
+        password: NEW_PASSWORD.to_owned(),
+    };
+    assert_eq!(refusal(street.create_account(account("head1")).await), Code::PermissionDenied);
+    assert_eq!(refusal(street.create_account(account("worker2")).await), Code::NotFound);
+    street.create_account(account("worker1")).await.unwrap();
+    world.persons("secadmin1").await.create_account(account("head1")).await.unwrap();
+    world.try_sign_in("head1", NEW_PASSWORD).await.unwrap();
 }
 
 const NEW_PASSWORD: &str = "another-fine-long-password";
