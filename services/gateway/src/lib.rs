@@ -3,6 +3,7 @@
 
 pub mod asyncapi;
 pub mod board;
+mod clients;
 pub mod config;
 pub mod export;
 mod headers;
@@ -28,6 +29,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
 
+pub use clients::Proxies;
 pub use config::Config;
 pub use process::run;
 
@@ -44,6 +46,8 @@ pub struct App {
     waiting: HashMap<String, Channel>,
     /// Room for those that come in over REST.
     rest_waits: Arc<places::Places>,
+    /// Room for those who try passwords.
+    tries: Arc<places::Places>,
     openapi: serde_json::Value,
     stopping: CancellationToken,
 }
@@ -71,7 +75,18 @@ impl App {
         }
         let board = board::Board::new(&config)?;
         let rest_waits = places::Places::new(rest::MOST_WAITS, rest::MOST_WAITS_OF_ONE);
-        Ok(Arc::new(Self { config, bindings, board, channels, waiting, rest_waits, openapi, stopping }))
+        let tries = places::Places::new(clients::MOST, clients::MOST_OF_ONE);
+        Ok(Arc::new(Self {
+            config,
+            bindings,
+            board,
+            channels,
+            waiting,
+            rest_waits,
+            tries,
+            openapi,
+            stopping,
+        }))
     }
 
     /// The channel to a service of the address book.

@@ -18,6 +18,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
+use crate::clients::Peer;
+
 /// Connections and times that are granted.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
@@ -47,10 +49,12 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, limits: Limits,
             () = stop.cancelled() => break,
             accepted = accept(&listener, &places) => accepted,
         };
-        let Some((stream, place)) = accepted else { continue };
-        let service = router
-            .clone()
-            .map_request(|request: Request<hyper::body::Incoming>| request.map(axum::body::Body::new));
+        let Some((stream, peer, place)) = accepted else { continue };
+        let service = router.clone().map_request(move |request: Request<hyper::body::Incoming>| {
+            let mut request = request.map(axum::body::Body::new);
+            request.extensions_mut().insert(peer);
+            request
+        });
         let connection = server.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
         let connection = open.watch(connection);
         tokio::spawn(async move {
@@ -63,16 +67,16 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, limits: Limits,
     open.shutdown().await;
 }
 
-/// The next connection and its place; `None` when there was none after all.
+/// The next connection, where it comes from, and its place; `None` when there was none after all.
 async fn accept(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
-) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+) -> Option<(TcpStream, Peer, OwnedSemaphorePermit)> {
     let place = places.clone().acquire_owned().await.ok()?;
     match listener.accept().await {
-        Ok((stream, _)) => {
+        Ok((stream, from)) => {
             let _ = stream.set_nodelay(true);
-            Some((stream, place))
+            Some((stream, Peer(from.ip()), place))
         }
         Err(error) => {
             // A client that was quicker to leave costs nothing; a process without free descriptors waits for some.
