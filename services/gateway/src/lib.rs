@@ -13,12 +13,14 @@ pub mod problem;
 mod process;
 pub mod rest;
 mod schema;
+mod writing;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use axum::{
-    Json, Router,
+    Router,
+    body::Bytes,
     extract::{Request, State},
     http::{StatusCode, header},
     middleware::{self, Next},
@@ -48,7 +50,8 @@ pub struct App {
     rest_waits: Arc<places::Places>,
     /// Room for those who try passwords.
     tries: Arc<places::Places>,
-    openapi: serde_json::Value,
+    /// The OpenAPI document as JSON: it is large, and always the same.
+    openapi: Bytes,
     stopping: CancellationToken,
 }
 
@@ -59,7 +62,7 @@ impl App {
     /// When an annotation or an address cannot be used.
     pub fn new(config: Config, stopping: CancellationToken) -> anyhow::Result<Arc<Self>> {
         let bindings = rest::binding::Bindings::from_descriptors().map_err(anyhow::Error::msg)?;
-        let openapi = rest::openapi::document(&bindings, &config.public_url);
+        let openapi = Bytes::from(rest::openapi::document(&bindings, &config.public_url).to_string());
         let (mut channels, mut waiting) = (HashMap::new(), HashMap::new());
         for (service, address) in &config.addresses {
             let endpoint = Endpoint::from_shared(address.clone())
@@ -110,11 +113,8 @@ pub fn router(app: Arc<App>) -> Router {
     Router::new()
         .route("/healthz", get(async || "ok"))
         .route("/readyz", get(ready))
-        .route("/openapi.json", get(async |State(app): State<Arc<App>>| Json(app.openapi.clone())))
-        .route(
-            "/asyncapi.json",
-            get(async || ([(header::CONTENT_TYPE, "application/json")], asyncapi::text())),
-        )
+        .route("/openapi.json", get(async |State(app): State<Arc<App>>| document(app.openapi.clone())))
+        .route("/asyncapi.json", get(async || document(asyncapi::text())))
         .route("/v1/{*path}", any(rest::serve))
         .merge(board::routes())
         .fallback(async || *problem::Problem::no_route())
@@ -123,6 +123,11 @@ pub fn router(app: Arc<App>) -> Router {
         .layer(middleware::from_fn_with_state(app.clone(), headers::secure))
         .layer(middleware::from_fn(headers::observe))
         .with_state(app)
+}
+
+/// A JSON document as an answer.
+fn document(json: Bytes) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], json)
 }
 
 /// Within what time an answer begins: a body that comes drop by drop holds nothing longer.
