@@ -16,6 +16,7 @@ pub mod event;
 pub mod grpc;
 pub mod inbox;
 pub mod lifecycle;
+pub mod network;
 pub mod ops;
 pub mod outbox;
 pub mod page;

@@ -6,6 +6,8 @@ use std::{collections::BTreeMap, net::SocketAddr};
 use anyhow::{Context, ensure};
 use chassis::config::{ServiceConfig, TelemetryConfig};
 
+use crate::Proxies;
+
 /// Configuration of the HTTP edge.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -17,6 +19,8 @@ pub struct Config {
     pub key_file: String,
     /// `JIANGHAN_ADDR_<SERVICE>`: where the services listen.
     pub addresses: BTreeMap<String, String>,
+    /// `JIANGHAN_TRUSTED_PROXIES`: whose word for where a request came from counts.
+    pub proxies: Proxies,
 }
 
 impl Config {
@@ -35,8 +39,9 @@ impl Config {
         let listen: SocketAddr =
             listen.parse().context("JIANGHAN_HTTP_LISTEN is not an address such as 127.0.0.1:8080")?;
         let public_url = Self::public_url(env)?.unwrap_or_else(|| format!("http://{listen}"));
+        let proxies = Proxies::read(env)?;
         let key_file = shared.key_file.to_string_lossy().into_owned();
-        Ok((Self { listen, public_url, key_file, addresses: shared.addresses }, shared.telemetry))
+        Ok((Self { listen, public_url, key_file, addresses: shared.addresses, proxies }, shared.telemetry))
     }
 
     /// What `JIANGHAN_PUBLIC_URL` says, without a slash at its end; nothing where it is not set.
@@ -88,7 +93,11 @@ mod tests {
 
     #[test]
     fn what_has_no_acceptable_form_is_named() {
-        for (name, value) in [("JIANGHAN_HTTP_LISTEN", "here"), ("JIANGHAN_PUBLIC_URL", "board.example")] {
+        for (name, value) in [
+            ("JIANGHAN_HTTP_LISTEN", "here"),
+            ("JIANGHAN_PUBLIC_URL", "board.example"),
+            ("JIANGHAN_TRUSTED_PROXIES", "proxy.example"),
+        ] {
             let error = read(&[(name, value)]).expect_err("refused");
             assert!(error.to_string().contains(name), "{error}");
         }

@@ -3,6 +3,7 @@
 
 pub mod asyncapi;
 pub mod board;
+mod clients;
 pub mod config;
 pub mod export;
 mod headers;
@@ -12,12 +13,14 @@ pub mod problem;
 mod process;
 pub mod rest;
 mod schema;
+mod writing;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use axum::{
-    Json, Router,
+    Router,
+    body::Bytes,
     extract::{Request, State},
     http::{StatusCode, header},
     middleware::{self, Next},
@@ -28,6 +31,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
 
+pub use clients::Proxies;
 pub use config::Config;
 pub use process::run;
 
@@ -44,7 +48,10 @@ pub struct App {
     waiting: HashMap<String, Channel>,
     /// Room for those that come in over REST.
     rest_waits: Arc<places::Places>,
-    openapi: serde_json::Value,
+    /// Room for those who try passwords.
+    tries: Arc<places::Places>,
+    /// The OpenAPI document as JSON: it is large, and always the same.
+    openapi: Bytes,
     stopping: CancellationToken,
 }
 
@@ -55,7 +62,7 @@ impl App {
     /// When an annotation or an address cannot be used.
     pub fn new(config: Config, stopping: CancellationToken) -> anyhow::Result<Arc<Self>> {
         let bindings = rest::binding::Bindings::from_descriptors().map_err(anyhow::Error::msg)?;
-        let openapi = rest::openapi::document(&bindings, &config.public_url);
+        let openapi = Bytes::from(rest::openapi::document(&bindings, &config.public_url).to_string());
         let (mut channels, mut waiting) = (HashMap::new(), HashMap::new());
         for (service, address) in &config.addresses {
             let endpoint = Endpoint::from_shared(address.clone())
@@ -71,7 +78,18 @@ impl App {
         }
         let board = board::Board::new(&config)?;
         let rest_waits = places::Places::new(rest::MOST_WAITS, rest::MOST_WAITS_OF_ONE);
-        Ok(Arc::new(Self { config, bindings, board, channels, waiting, rest_waits, openapi, stopping }))
+        let tries = places::Places::new(clients::MOST, clients::MOST_OF_ONE);
+        Ok(Arc::new(Self {
+            config,
+            bindings,
+            board,
+            channels,
+            waiting,
+            rest_waits,
+            tries,
+            openapi,
+            stopping,
+        }))
     }
 
     /// The channel to a service of the address book.
@@ -95,11 +113,8 @@ pub fn router(app: Arc<App>) -> Router {
     Router::new()
         .route("/healthz", get(async || "ok"))
         .route("/readyz", get(ready))
-        .route("/openapi.json", get(async |State(app): State<Arc<App>>| Json(app.openapi.clone())))
-        .route(
-            "/asyncapi.json",
-            get(async || ([(header::CONTENT_TYPE, "application/json")], asyncapi::text())),
-        )
+        .route("/openapi.json", get(async |State(app): State<Arc<App>>| document(app.openapi.clone())))
+        .route("/asyncapi.json", get(async || document(asyncapi::text())))
         .route("/v1/{*path}", any(rest::serve))
         .merge(board::routes())
         .fallback(async || *problem::Problem::no_route())
@@ -108,6 +123,11 @@ pub fn router(app: Arc<App>) -> Router {
         .layer(middleware::from_fn_with_state(app.clone(), headers::secure))
         .layer(middleware::from_fn(headers::observe))
         .with_state(app)
+}
+
+/// A JSON document as an answer.
+fn document(json: Bytes) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], json)
 }
 
 /// Within what time an answer begins: a body that comes drop by drop holds nothing longer.

@@ -1,10 +1,11 @@
-//! Places for what waits: so many at once, and of them so many for one person, however often they are signed in. Whom a token
-//! names is read and not checked, for it is only counted by: a token that names somebody else is refused by the service at
-//! once, which makes its place free again. Neither tokens nor persons are kept, only what a key of this process makes of them.
+//! Places for what waits: so many at once, and of them so many for one person, however often they are signed in, or for one
+//! address. Whom a token names is read and not checked, for it is only counted by: a token that names somebody else is refused by
+//! the service at once, which makes its place free again. Neither tokens, persons nor addresses are kept, only what a key of this
+//! process makes of them.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
-    hash::{BuildHasher, RandomState},
+    hash::{BuildHasher, Hash, RandomState},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -30,10 +31,15 @@ impl Places {
     /// A place for whoever has this access token; `None` when there are too many.
     pub fn take(self: &Arc<Self>, token: &str) -> Option<Place> {
         // What names nobody counts by itself.
-        let who = match person(token) {
-            Some(person) => self.digest.hash_one(person),
-            None => self.digest.hash_one(token),
-        };
+        match person(token) {
+            Some(person) => self.take_as(person),
+            None => self.take_as(token),
+        }
+    }
+
+    /// A place for whoever this stands for; `None` when there are too many.
+    pub fn take_as(self: &Arc<Self>, who: impl Hash) -> Option<Place> {
+        let who = self.digest.hash_one(who);
         let mut taken = self.taken();
         let own = taken.get(&who).copied().unwrap_or_default();
         if own >= self.most_of_one || taken.values().sum::<usize>() >= self.most {

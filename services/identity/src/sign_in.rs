@@ -186,18 +186,37 @@ impl SignIns {
     /// Sets the password of a person's login anew: failures are forgotten with their lock, all sessions end.
     ///
     /// # Errors
-    /// Database errors.
+    /// `WrongState` when the person approves, and has changed the password which this one chose last.
     pub async fn set_password(
         &self,
         tx: &mut Tx<'_>,
         person: PersonId,
         (login, password_hash): (&str, &str),
         by: PersonId,
+        approves: bool,
     ) -> Result<()> {
         // In the order of a sign-in: one by the old password is over and its session ends, or it is refused.
         accounts::clear_failures(tx.conn, &self.crypto.blind_index(LOGIN_INDEX, login)).await?;
-        accounts::set_password(tx.conn, login, password_hash, by).await?;
+        if !accounts::set_password(tx.conn, login, password_hash, by, approves).await? {
+            // Else whoever changed it in the owner's place, and approved as both, could hand out another one.
+            let message = "the owner approves grants and has changed the password that you chose last: \
+                           somebody else sets it anew";
+            return Err(Error::wrong_state("account", person, message));
+        }
         self.end_all(tx, person, EndReason::Administrator).await
+    }
+
+    /// Refuses a new password that was handed out before the one that was tried. Whoever chose it may have changed it in the
+    /// owner's place: the owner is to notice.
+    ///
+    /// # Errors
+    /// `Invalid` for that one, `Exhausted` when too many try at once.
+    pub async fn check_new(&self, tried: &Tried, field: &str, password: &str) -> Result<()> {
+        let Some(hash) = &tried.account.handed_out_hash else { return Ok(()) };
+        if self.passwords.turn().await?.verify(password, Some(hash)).await? {
+            return Err(Error::invalid(field, "must not be one that somebody else chose"));
+        }
+        Ok(())
     }
 
     /// Replaces the password that was tried by another one, which its owner alone knows: all sessions end but this one.

@@ -17,7 +17,7 @@ use super::{
     session::{self, Session},
     view::{render, with_cookies},
 };
-use crate::App;
+use crate::{App, clients::Client};
 
 #[derive(Template)]
 #[template(path = "login.html")]
@@ -42,6 +42,7 @@ pub struct Credentials {
 /// Signs in and opens the board.
 pub async fn sign_in(
     State(app): State<Arc<App>>,
+    client: Client,
     headers: HeaderMap,
     Form(credentials): Form<Credentials>,
 ) -> Response {
@@ -49,7 +50,7 @@ pub async fn sign_in(
     if !session::is_same_site(&headers, &app.config.public_url) {
         return StatusCode::FORBIDDEN.into_response();
     }
-    match Session::sign_in(&app, credentials.login, credentials.password).await {
+    match Session::sign_in(&app, client, credentials.login, credentials.password).await {
         Ok(open) => with_cookies(Redirect::to("/").into_response(), open.cookies),
         Err(status) => {
             let (code, failed) = match status.code() {

@@ -19,7 +19,7 @@ use super::{
     case_page,
     lang::Lang,
     session::{Closed, Session},
-    stream::{ASK_EVERY, COME_BACK, LONGEST, MARGIN_SECONDS, expired, sse},
+    stream::{ASK_EVERY, COME_BACK, LONGEST, MARGIN_SECONDS, expired, gone, sse},
     view::with_cookies,
 };
 use crate::{App, places::Place};
@@ -143,11 +143,6 @@ impl Window {
         let body = case_page::body(&self.app, &self.session, self.lang, &case).await?;
         Ok(Some((case.etag, body)))
     }
-}
-
-/// The case is out of the reader's reach, or what its page asks for cannot be had: the page itself says so.
-fn gone() -> Event {
-    Event::default().event("gone").data("-") // browsers drop events without data
 }
 
 #[cfg(test)]

@@ -48,6 +48,8 @@ pub struct Board {
     cookie_name: &'static str,
     names: names::NameCache,
     feeds: stream::Feeds,
+    /// Windows on the board.
+    windows: Arc<Places>,
     /// Windows on cases.
     case_windows: Arc<Places>,
     /// First day of the period shown, `YYYY-MM-DD`; empty until the first answer.
@@ -67,6 +69,7 @@ impl Board {
             cookie_name: if config.is_https() { "__Host-jh_session" } else { "jh_session" },
             names: names::NameCache::default(),
             feeds: stream::Feeds::default(),
+            windows: Places::new(stream::MOST, stream::MOST_WINDOWS),
             case_windows: Places::new(case_stream::MOST, stream::MOST_WINDOWS),
             period_start: RwLock::default(),
         })
@@ -90,6 +93,10 @@ impl Board {
 
     fn feeds(&self) -> &stream::Feeds {
         &self.feeds
+    }
+
+    fn windows(&self) -> &Arc<Places> {
+        &self.windows
     }
 
     fn case_windows(&self) -> &Arc<Places> {

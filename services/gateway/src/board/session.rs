@@ -9,7 +9,7 @@ use proto::identity::v1::{RefreshTokenRequest, SignInRequest, auth_service_clien
 use serde::{Deserialize, Serialize};
 use tonic::Code;
 
-use crate::App;
+use crate::{App, clients::Client};
 
 const PURPOSE: &str = "gateway.session";
 /// Tokens are renewed when less than this is left.
@@ -52,8 +52,14 @@ impl Session {
     /// Signs in by name and password.
     ///
     /// # Errors
-    /// What identity answered.
-    pub async fn sign_in(app: &App, login: String, password: String) -> Result<Open, tonic::Status> {
+    /// What identity answered, or that the client tries too much at once.
+    pub async fn sign_in(
+        app: &App,
+        client: Client,
+        login: String,
+        password: String,
+    ) -> Result<Open, tonic::Status> {
+        let _place = client.tries(app)?;
         let mut auth = AuthServiceClient::new(app.channel("identity"));
         let answer = auth.sign_in(patient(SignInRequest { login, password })).await?.into_inner();
         let expires = answer.access_expire_time.map_or(0, |time| time.seconds);

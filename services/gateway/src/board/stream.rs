@@ -28,7 +28,7 @@ use super::{
     session::{Closed, Session},
     view::with_cookies,
 };
-use crate::App;
+use crate::{App, places::Place};
 
 /// How often a feed asks; one answer of analytics is cheap however many cases there are.
 pub(super) const ASK_EVERY: Duration = Duration::from_millis(1000);
@@ -36,9 +36,12 @@ pub(super) const ASK_EVERY: Duration = Duration::from_millis(1000);
 pub(super) const LONGEST: Duration = Duration::from_secs(300);
 /// A feed, and a window on a case, end this long before their token does.
 pub(super) const MARGIN_SECONDS: i64 = 10;
-/// Sessions that watch at once, and windows per session; on cases, per person.
+/// Sessions that watch at once.
 const MOST_FEEDS: usize = 500;
+/// Windows of a person, however often signed in: on the board, and as many on cases.
 pub(super) const MOST_WINDOWS: usize = 16;
+/// Windows on the board, of all persons.
+pub(super) const MOST: usize = MOST_FEEDS * MOST_WINDOWS;
 /// How long the browser waits before it comes back.
 pub(super) const COME_BACK: Duration = Duration::from_secs(2);
 
@@ -48,6 +51,7 @@ enum News {
     Nothing,
     Board(Arc<GetBoardResponse>),
     Expired,
+    Gone,
 }
 
 /// The feeds in hand, by access token.
@@ -55,12 +59,11 @@ enum News {
 pub struct Feeds(Mutex<HashMap<String, Arc<watch::Sender<News>>>>);
 
 impl Feeds {
-    /// Follows the session's feed, starting it if need be; `None` when too many watch.
+    /// Follows the session's feed, starting it if need be; `None` when too many sessions watch.
     fn follow(&self, app: &Arc<App>, session: &Session) -> Option<watch::Receiver<News>> {
         let mut feeds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let full = feeds.len() >= MOST_FEEDS;
         match feeds.entry(session.access.clone()) {
-            Entry::Occupied(feed) if feed.get().receiver_count() >= MOST_WINDOWS => None,
             Entry::Occupied(feed) => Some(feed.get().subscribe()),
             Entry::Vacant(_) if full => None,
             Entry::Vacant(empty) => {
@@ -84,7 +87,7 @@ impl Feeds {
     }
 }
 
-/// Asks analytics until nobody listens, the token runs out or the server stops.
+/// Asks analytics until nobody listens, it refuses, the token runs out or the server stops.
 async fn ask(app: Arc<App>, session: Session, feed: Arc<watch::Sender<News>>) {
     let mut told = None;
     while session.expires - MARGIN_SECONDS > app.board.real_now().timestamp() {
@@ -98,6 +101,11 @@ async fn ask(app: Arc<App>, session: Session, feed: Arc<watch::Sender<News>>) {
             }
             Err(status) if status.code() == tonic::Code::Unauthenticated => {
                 feed.send_replace(News::Expired);
+                break;
+            }
+            // What is refused now is refused the next time too.
+            Err(status) if status.code() == tonic::Code::PermissionDenied => {
+                feed.send_replace(News::Gone);
                 break;
             }
             Err(_) => {} // analytics is away for a moment; the page keeps what it shows
@@ -134,12 +142,14 @@ pub async fn events(State(app): State<Arc<App>>, headers: HeaderMap) -> Response
         Err(Closed::SignedOut) => return sse(stream::iter([expired()])),
         Err(Closed::Away) => return sse(stream::empty()),
     };
-    let Some(feed) = app.board.feeds().follow(&app, &open.session) else {
+    let place = app.board.windows().take(&open.session.access);
+    let feed = place.and_then(|place| Some((place, app.board.feeds().follow(&app, &open.session)?)));
+    let Some((place, feed)) = feed else {
         return with_cookies(StatusCode::SERVICE_UNAVAILABLE.into_response(), open.cookies);
     };
     let until = tokio::time::Instant::now() + LONGEST;
     let links = Links::of(&open.session);
-    let reader = Reader { feed, lang, links, shown: String::new(), until, ended: false };
+    let reader = Reader { feed, lang, links, shown: String::new(), until, ended: false, _place: place };
     let updates = stream::unfold(reader, |mut reader| async move {
         let event = reader.next().await?;
         Some((event, reader))
@@ -156,6 +166,11 @@ pub(super) fn expired() -> Event {
     Event::default().event("expired").data("-") // browsers drop events without data
 }
 
+/// What is shown is not for the reader any more, or cannot be had: the page itself says so.
+pub(super) fn gone() -> Event {
+    Event::default().event("gone").data("-") // as above
+}
+
 /// One window.
 struct Reader {
     feed: watch::Receiver<News>,
@@ -164,6 +179,7 @@ struct Reader {
     shown: String,
     until: tokio::time::Instant,
     ended: bool,
+    _place: Place,
 }
 
 impl Reader {
@@ -183,6 +199,10 @@ impl Reader {
                 News::Expired => {
                     self.ended = true;
                     return Some(expired());
+                }
+                News::Gone => {
+                    self.ended = true;
+                    return Some(gone());
                 }
                 News::Nothing => {}
             }

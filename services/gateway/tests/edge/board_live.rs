@@ -4,8 +4,8 @@ use proto::analytics::v1::GetBoardResponse;
 use tonic::Status;
 
 use crate::{
-    canned::{self, board, district},
-    visitor::{heard, sign_in},
+    canned::{self, LI, WANG, board, district},
+    visitor::{heard, sign_in, signed_in},
 };
 
 #[tokio::test]
@@ -63,4 +63,34 @@ async fn one_feed_asks_for_all_windows_of_a_session() {
     let since = edge.services.calls("GetBoard").len() - asked;
     let seconds = usize::try_from(started.elapsed().as_secs()).unwrap_or_default();
     assert!(since <= seconds + 2, "{since} questions in {seconds} s");
+}
+
+#[tokio::test]
+async fn a_person_has_so_many_windows_on_the_board_however_often_signed_in() {
+    let edge = district(None).await;
+    let open =
+        async |cookie: &str| edge.get("/events").header("cookie", cookie).send().await.expect("an answer");
+    let sessions = [signed_in(&edge, LI, 1).await, signed_in(&edge, LI, 2).await];
+    let mut windows = Vec::new();
+    for n in 0..16 {
+        let window = open(&sessions[n % 2]).await;
+        assert_eq!(window.status(), 200);
+        windows.push(window);
+    }
+    for session in [&sessions[0], &signed_in(&edge, LI, 3).await] {
+        assert_eq!(open(session).await.status(), 503);
+    }
+    let other = signed_in(&edge, WANG, 1).await;
+    assert_eq!(open(&other).await.status(), 200, "somebody else has their own");
+}
+
+#[tokio::test]
+async fn a_feed_that_is_refused_asks_once_and_says_that_the_board_is_gone() {
+    let edge = district(None).await;
+    let session = sign_in(&edge).await;
+    edge.services.refuse("GetBoard", Status::permission_denied("not permitted"));
+    let mut stream = edge.get("/events").header("cookie", &session).send().await.expect("an answer");
+    let said = heard(&mut stream, "never").await; // until it ends
+    assert!(said.contains("event: gone") && !said.contains("event: board"), "{said}");
+    assert_eq!(edge.services.calls("GetBoard").len(), 1);
 }

@@ -2,17 +2,14 @@
 
 use std::time::Duration;
 
-use proto::{
-    case_routing::v1::{Case, CaseState, GetTimelineResponse, WaitCaseRequest},
-    identity::v1::SignInResponse,
-};
+use proto::case_routing::v1::{Case, CaseState, GetTimelineResponse, WaitCaseRequest};
 use reqwest::Response;
 use tonic::Status;
 
 use crate::{
-    canned::{self, CASE, LI, WANG, district, token_of, tokens},
+    canned::{self, CASE, LI, WANG, district, tokens},
     fakes::Edge,
-    visitor::{heard, page, sign_in},
+    visitor::{heard, page, sign_in, signed_in},
 };
 
 /// The stream of a page that shows version 7.
@@ -144,13 +141,6 @@ async fn while_a_service_is_away_the_page_keeps_what_it_shows_and_hears_of_the_c
     edge.services.answer("GetTimeline", &GetTimelineResponse::default());
     let said = heard(&mut stream, "id: 9").await;
     assert!(!said.contains("event: expired") && !said.contains("event: gone"), "{said}");
-}
-
-/// Signs a person in, once more; the cookies of the session.
-async fn signed_in(edge: &Edge, person: &str, session: usize) -> String {
-    let answer = SignInResponse { access_token: token_of(person, session), ..tokens(600) };
-    edge.services.answer("SignIn", &answer);
-    sign_in(edge).await
 }
 
 #[tokio::test]

@@ -164,22 +164,32 @@ impl Edge {
 
     /// With this public URL; the server's own address if there is none.
     pub async fn reached_at(public_url: Option<&str>) -> Self {
+        Self::configured(|config| {
+            if let Some(url) = public_url {
+                config.public_url = url.to_owned();
+            }
+        })
+        .await
+    }
+
+    /// With a changed configuration.
+    pub async fn configured(change: impl FnOnce(&mut gateway::Config)) -> Self {
         let services = Services::default();
         let stop = CancellationToken::new();
         let address = services.start(stop.clone()).await;
-        Self::before(services, &address, public_url, stop).await
+        Self::before(services, &address, change, stop).await
     }
 
     /// In front of services that are not there.
     pub async fn alone() -> Self {
         // Nobody listens there.
-        Self::before(Services::default(), "http://127.0.0.1:1", None, CancellationToken::new()).await
+        Self::before(Services::default(), "http://127.0.0.1:1", |_| (), CancellationToken::new()).await
     }
 
     async fn before(
         services: Services,
         address: &str,
-        public_url: Option<&str>,
+        change: impl FnOnce(&mut gateway::Config),
         stop: CancellationToken,
     ) -> Self {
         let dir = std::env::temp_dir().join(format!("jh-edge-{}", chassis::clock::new_id().simple()));
@@ -190,12 +200,14 @@ impl Edge {
         let listen = listener.local_addr().expect("an address");
         let url = format!("http://{listen}");
         let names = ["identity", "case-routing", "staffing", "volunteer-matching", "analytics"];
-        let config = gateway::Config {
+        let mut config = gateway::Config {
             listen,
-            public_url: public_url.map_or_else(|| url.clone(), ToOwned::to_owned),
+            public_url: url.clone(),
             key_file: key.display().to_string(),
             addresses: names.into_iter().map(|name| (name.to_owned(), address.to_owned())).collect(),
+            proxies: gateway::Proxies::default(),
         };
+        change(&mut config);
         tokio::spawn(gateway::serve(config, listener, stop.clone()));
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy();
         Self { services, url, http: http.build().expect("a client"), stop, _dir: KeyDir(dir) }

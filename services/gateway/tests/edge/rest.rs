@@ -264,7 +264,9 @@ async fn probes_and_the_documents_need_no_service() {
     for path in ["/healthz", "/readyz"] {
         assert_eq!(edge.get(path).send().await.expect("an answer").status(), 200, "{path}");
     }
-    let document = json(edge.get("/openapi.json").send().await.expect("an answer")).await;
+    let answer = edge.get("/openapi.json").send().await.expect("an answer");
+    assert_eq!(answer.headers()["content-type"], "application/json");
+    let document = json(answer).await;
     assert_eq!(document["openapi"], "3.1.0");
     assert!(document["paths"]["/v1/cases/{case_id}"]["get"].is_object());
     let answer = edge.get("/asyncapi.json").send().await.expect("an answer");

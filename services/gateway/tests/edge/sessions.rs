@@ -8,7 +8,7 @@ use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::{
     canned::{bearer, district, renewed, tokens},
-    fakes::Edge,
+    fakes::{Edge, json},
     visitor::{cookies, kept, page, post, sign_in},
 };
 
@@ -252,4 +252,71 @@ async fn a_password_that_is_not_changed_is_told_by_its_field_and_not_shown_again
 fn invalid(html: &str) -> Vec<&str> {
     let marked = html.lines().filter(|line| line.contains("aria-invalid=\"true\""));
     marked.filter_map(|line| line.split("name=\"").nth(1)?.split('"').next()).collect()
+}
+
+/// What costs identity a hash: paths and bodies. The first two are of REST, the others of the board.
+const TRIES: [(&str, &str); 4] = [
+    ("/v1/auth:signIn", r#"{"login":"li","password":"secret"}"#),
+    ("/v1/auth:changePassword", r#"{"requestId":"r","currentPassword":"secret","newPassword":"x"}"#),
+    ("/login", "login=li&password=secret"),
+    ("/password", CHANGE),
+];
+
+#[tokio::test]
+async fn a_client_has_few_tries_of_passwords_in_hand_whichever_way_they_come() {
+    let proxies = gateway::Proxies::read(|_| Some("127.0.0.1/32".to_owned())).expect("a network");
+    let edge = Edge::configured(|config| config.proxies = proxies).await;
+    edge.services.answer("SignIn", &tokens(600));
+    edge.services.answer("ChangePassword", &ChangePasswordResponse {});
+    let session = sign_in(&edge).await;
+    let tries = |(path, body): (&str, &'static str), from: &str| {
+        let request = edge.post(path).header("origin", &edge.url).header("cookie", &session).body(body);
+        let request = request.header("content-type", "application/x-www-form-urlencoded");
+        request.header("x-forwarded-for", from).send()
+    };
+    edge.services.hold("SignIn");
+    edge.services.hold("ChangePassword");
+    let mut waiting = Vec::new();
+    for from in ["8.8.8.8", "1.1.1.1, 8.8.8.8"] {
+        // What the client itself puts in front does not count.
+        waiting.extend(TRIES.map(|way| tokio::spawn(tries(way, from))));
+    }
+    edge.services.asked("SignIn", 5).await;
+    edge.services.asked("ChangePassword", 4).await;
+    for (n, way) in TRIES.into_iter().enumerate() {
+        let refused = tries(way, "1.1.1.1, 8.8.8.8").await.expect("an answer");
+        assert_eq!(refused.status(), 429, "{way:?}");
+        if n < 2 {
+            assert_eq!(refused.headers()["retry-after"], "1", "{way:?}");
+            assert_eq!(json(refused).await["code"], "RESOURCE_EXHAUSTED", "{way:?}");
+        } else {
+            assert!(refused.text().await.expect("text").contains("尝试次数过多"), "{way:?}");
+        }
+    }
+    let other = tokio::spawn(tries(TRIES[0], "9.9.9.9"));
+    edge.services.asked("SignIn", 6).await;
+    edge.services.release("SignIn");
+    edge.services.release("ChangePassword");
+    for waited in waiting.into_iter().chain([other]) {
+        let status = waited.await.expect("it ends").expect("an answer").status();
+        assert!(status.is_success() || status.is_redirection(), "{status}");
+    }
+    assert_eq!(tries(TRIES[0], "8.8.8.8").await.expect("an answer").status(), 200, "there is room again");
+    assert_eq!(edge.services.calls("SignIn").len(), 7, "what was refused was asked of nobody");
+    assert_eq!(edge.services.calls("ChangePassword").len(), 4);
+}
+
+#[tokio::test]
+async fn unless_proxies_are_told_who_comes_from_inside_may_be_one_and_is_not_limited() {
+    let edge = Edge::start().await;
+    edge.services.answer("SignIn", &tokens(600));
+    edge.services.hold("SignIn");
+    let (path, body) = TRIES[0];
+    let tries = || edge.post(path).header("x-forwarded-for", "8.8.8.8").body(body).send();
+    let waiting: Vec<_> = (0..20).map(|_| tokio::spawn(tries())).collect();
+    edge.services.asked("SignIn", 20).await;
+    edge.services.release("SignIn");
+    for waited in waiting {
+        assert_eq!(waited.await.expect("it ends").expect("an answer").status(), 200);
+    }
 }

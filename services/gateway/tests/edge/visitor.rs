@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
+use proto::identity::v1::SignInResponse;
 use reqwest::Response;
 
-use crate::fakes::Edge;
+use crate::{
+    canned::{token_of, tokens},
+    fakes::Edge,
+};
 
 /// `Set-Cookie`s of an answer.
 pub fn cookies(response: &Response) -> Vec<String> {
@@ -31,6 +35,13 @@ pub async fn sign_in(edge: &Edge) -> String {
         (303, &"/".parse().expect("a value"))
     );
     kept(&cookies(&response))
+}
+
+/// Signs a person in, once more; the cookies of the session.
+pub async fn signed_in(edge: &Edge, person: &str, session: usize) -> String {
+    let answer = SignInResponse { access_token: token_of(person, session), ..tokens(600) };
+    edge.services.answer("SignIn", &answer);
+    sign_in(edge).await
 }
 
 pub async fn page(edge: &Edge, path: &str, cookie: &str) -> (u16, String) {

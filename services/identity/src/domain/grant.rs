@@ -87,6 +87,11 @@ pub fn is_sensitive(role: Role) -> bool {
         )
 }
 
+/// Who gives the second approval of such a role.
+pub fn approves(role: Role) -> bool {
+    role == Role::SecurityAdmin
+}
+
 /// The three administrators (三员), pairwise exclusive.
 pub fn is_administrator(role: Role) -> bool {
     matches!(role, Role::SystemAdmin | Role::SecurityAdmin | Role::AuditAdmin)

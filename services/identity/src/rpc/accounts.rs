@@ -13,7 +13,13 @@ use proto::identity::v1::{
 
 use super::{Identity, grants::may_act_as, person::access, reach};
 use crate::{
-    domain::{PersonId, SessionId, audit::Decision, login, personal::KIND},
+    domain::{
+        PersonId, SessionId,
+        audit::Decision,
+        grant::{self, RoleGrant},
+        login,
+        personal::KIND,
+    },
     store::{accounts, audit, grants, people, units},
 };
 
@@ -30,8 +36,12 @@ impl Identity {
         let hash = self.passwords.turn().await?.hash(&request.password).await?;
         let (units, maker) = (reach(caller), PersonId(caller.person_id));
         once(&self.db, caller, meta, async move |tx: &mut Tx<'_>| {
+            units::hold(tx.conn).await?;
             people::within(tx.conn, id, &units).await?.ok_or_else(|| Error::not_found(KIND, id))?;
+            may_choose_for(tx, caller, id).await?;
             accounts::insert(tx.conn, &login, id, &hash, Some(maker), self.clock.real_now()).await?;
+            let access = access(tx, caller, "CreateAccount", Some(id), "", Decision::Allow);
+            audit::append(tx.conn, &self.crypto, access).await?;
             Ok(CreateAccountResponse {})
         })
         .await
@@ -53,14 +63,13 @@ impl Identity {
         once(&self.db, caller, meta, async move |tx: &mut Tx<'_>| {
             units::hold(tx.conn).await?;
             people::within(tx.conn, id, &units).await?.ok_or_else(|| Error::not_found(KIND, id))?;
-            // Whoever sets a password can sign in by it: nobody gets further by it than by the own roles.
-            for grant in grants::held(tx.conn, id).await? {
-                may_act_as(tx, caller, &grant).await?;
-            }
+            let held = may_choose_for(tx, caller, id).await?;
+            let approves = held.iter().any(|grant| grant::approves(grant.role));
             let login = accounts::login_of(tx.conn, id).await?;
             let login = login.ok_or_else(|| Error::not_found("account", id))?;
             login::check_password("password", &password, &login)?;
-            self.sign_ins.set_password(tx, id, (&login, &hash), PersonId(caller.person_id)).await?;
+            let by = PersonId(caller.person_id);
+            self.sign_ins.set_password(tx, id, (&login, &hash), by, approves).await?;
             let access = access(tx, caller, "ResetPassword", Some(id), "", Decision::Allow);
             audit::append(tx.conn, &self.crypto, access).await?;
             Ok(ResetPasswordResponse {})
@@ -95,6 +104,7 @@ impl Identity {
             }
             tried => tried?,
         };
+        self.sign_ins.check_new(&tried, "new_password", &new_password).await?;
         let hash = self.passwords.turn().await?.hash(&new_password).await?;
         once(&self.db, caller, meta, async move |tx: &mut Tx<'_>| {
             self.sign_ins.change_password(tx, &tried, &hash, SessionId(caller.session_id)).await?;
@@ -104,4 +114,14 @@ impl Identity {
         })
         .await
     }
+}
+
+/// Refuses to let the caller choose the password of somebody with roles beyond the caller's own; gives what is held. Whoever
+/// chooses a password can sign in by it: nobody gets further by it than by the own roles.
+async fn may_choose_for(tx: &mut Tx<'_>, caller: &Caller, id: PersonId) -> Result<Vec<RoleGrant>> {
+    let held = grants::held(tx.conn, id).await?;
+    for grant in &held {
+        may_act_as(tx, caller, grant).await?;
+    }
+    Ok(held)
 }

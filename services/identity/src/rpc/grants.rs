@@ -281,7 +281,7 @@ async fn may_govern(tx: &mut Tx<'_>, caller: &Caller, wanted: &RoleGrant, path: 
     if reached { Ok(()) } else { Err(missing()) }
 }
 
-/// Whether one of the caller's own grants covers another, and its role may give that role: who may set the password of whoever
+/// Whether one of the caller's own grants covers another, and its role may give that role: who may choose the password of whoever
 /// holds it, and so could act by it. The end does not count: who holds a term sets passwords of those without one.
 pub(super) async fn may_act_as(tx: &mut Tx<'_>, caller: &Caller, held: &RoleGrant) -> Result<()> {
     let place = units::path(tx.conn, held.unit_id).await?.unwrap_or_default();

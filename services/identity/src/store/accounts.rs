@@ -3,7 +3,7 @@
 use chassis::{Error, Result, Timestamp, db::cached};
 use diesel::{
     OptionalExtension, QueryableByName,
-    sql_types::{Bytea, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid},
+    sql_types::{Bool, Bytea, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
@@ -19,6 +19,9 @@ pub struct Account {
     /// PHC string of argon2id.
     #[diesel(sql_type = Text)]
     pub password_hash: String,
+    /// That of the password which somebody else chose last and the owner has changed since.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub handed_out_hash: Option<String>,
 }
 
 impl Account {
@@ -49,7 +52,7 @@ fn remembered(row: Option<FailureRow>) -> Failures {
 
 /// The account of a login.
 pub async fn get(conn: &mut AsyncPgConnection, login: &str) -> Result<Option<Account>> {
-    let row = cached("SELECT person_id, password_hash FROM accounts WHERE login = $1")
+    let row = cached("SELECT person_id, password_hash, handed_out_hash FROM accounts WHERE login = $1")
         .bind::<Text, _>(login)
         .get_result(conn)
         .await
@@ -111,23 +114,31 @@ pub async fn hold(conn: &mut AsyncPgConnection, login: &str, password_hash: &str
     Ok(held == 1)
 }
 
-/// Gives a login another password, which whoever set it knows.
+/// Gives a login another password, which whoever set it knows; whether that was done: where its owner approves, not by whoever
+/// chose the one that was changed since.
 pub async fn set_password(
     conn: &mut AsyncPgConnection,
     login: &str,
     password_hash: &str,
     by: PersonId,
-) -> Result<()> {
-    cached("UPDATE accounts SET password_hash = $2, password_set_by = $3 WHERE login = $1")
-        .bind::<Text, _>(login)
-        .bind::<Text, _>(password_hash)
-        .bind::<SqlUuid, _>(by.0)
-        .execute(conn)
-        .await?;
-    Ok(())
+    approves: bool,
+) -> Result<bool> {
+    let set = cached(
+        "UPDATE accounts SET password_hash = $2, password_set_by = $3
+          WHERE login = $1
+            AND NOT ($4 AND password_set_by IS NULL AND handed_out_by IS NOT DISTINCT FROM $3)",
+    )
+    .bind::<Text, _>(login)
+    .bind::<Text, _>(password_hash)
+    .bind::<SqlUuid, _>(by.0)
+    .bind::<Bool, _>(approves)
+    .execute(conn)
+    .await?;
+    Ok(set == 1)
 }
 
-/// Gives a login another password, which its owner alone knows; whether the one before was still that of this hash.
+/// Gives a login another password, which its owner alone knows; whether the one before was still that of this hash. Whoever chose
+/// that one is remembered, and so is its hash.
 pub async fn change_password(
     conn: &mut AsyncPgConnection,
     login: &str,
@@ -135,7 +146,11 @@ pub async fn change_password(
     new_hash: &str,
 ) -> Result<bool> {
     let changed = cached(
-        "UPDATE accounts SET password_hash = $3, password_set_by = NULL
+        "UPDATE accounts
+            SET handed_out_by = COALESCE(password_set_by, handed_out_by),
+                handed_out_hash =
+                    CASE WHEN password_set_by IS NULL THEN handed_out_hash ELSE password_hash END,
+                password_hash = $3, password_set_by = NULL
           WHERE login = $1 AND password_hash = $2",
     )
     .bind::<Text, _>(login)

@@ -285,7 +285,34 @@ async fn an_account_is_made_once_and_opens_the_door() {
         ..request
     };
     assert_eq!(refusal(admin.create_account(missing).await), Code::NotFound);
+    let mut conn = world.service.db().conn().await.unwrap();
+    let entries = audit::entries(&mut conn).await.unwrap();
+    let told: Vec<_> = entries
+        .iter()
+        .map(|e| (e.access.action.as_str(), e.access.object_id.map(|id| id.to_string())))
+        .collect();
+    assert_eq!(told, [("CreateAccount", Some(person.person_id))], "what was refused or repeated made none");
     assert_absent(&dump(&world).await, "a-fine-long-password");
+}
+
+#[tokio::test]
+async fn nobody_makes_the_account_of_somebody_with_a_role_beyond_their_own() {
+    let mut world = World::start().await;
+    world.add_person("secadmin_street", Role::SecurityAdmin, "street1", None, None).await;
+    world.add_grant("head1", Role::Analyst, "district").await;
+    world.sql("DELETE FROM accounts WHERE login IN ('head1', 'worker1', 'worker2')").await.unwrap();
+    let mut street = world.persons("secadmin_street").await;
+    let account = |login: &str| CreateAccountRequest {
+        request_id: request_id(),
+        person_id: world.person(login),
+        login: login.to_owned(),
+        password: NEW_PASSWORD.to_owned(),
+    };
+    assert_eq!(refusal(street.create_account(account("head1")).await), Code::PermissionDenied);
+    assert_eq!(refusal(street.create_account(account("worker2")).await), Code::NotFound);
+    street.create_account(account("worker1")).await.unwrap();
+    world.persons("secadmin1").await.create_account(account("head1")).await.unwrap();
+    world.try_sign_in("head1", NEW_PASSWORD).await.unwrap();
 }
 
 const NEW_PASSWORD: &str = "another-fine-long-password";
@@ -405,6 +432,35 @@ async fn people_change_their_own_password_and_only_the_session_they_do_it_in_goe
     let dump = dump(&world).await;
     for password in [PASSWORD, NEW_PASSWORD] {
         assert_absent(&dump, password);
+    }
+}
+
+#[tokio::test]
+async fn a_password_chosen_for_an_approver_never_comes_back_and_its_chooser_does_not_choose_the_next() {
+    let mut world = World::start().await;
+    world.add_person("secadmin3", Role::SecurityAdmin, "district", None, None).await;
+    let (mut first, mut second) = (world.persons("secadmin1").await, world.persons("secadmin2").await);
+    let changed =
+        |from: &str, to: &str| ChangePasswordRequest { new_password: to.to_owned(), ..change(from) };
+    for (login, again) in [("secadmin3", Err(Code::FailedPrecondition)), ("worker1", Ok(()))] {
+        let person = world.person(login);
+        for _ in 0..2 {
+            first.reset_password(reset(person.clone())).await.unwrap(); // nobody has changed it yet
+        }
+        // Whoever chose it changes it in the owner's place, and would change it back.
+        let pair = world.try_sign_in(login, NEW_PASSWORD).await.unwrap();
+        let mut own = world.auth_with(&pair.access_token);
+        own.change_password(changed(NEW_PASSWORD, "yet-another-fine-one")).await.unwrap();
+        let words = ["yet-another-fine-one", "one-more-fine-one"];
+        for (from, to) in [(words[0], words[1]), (words[1], words[0])] {
+            let back = own.change_password(changed(from, NEW_PASSWORD)).await.unwrap_err();
+            assert_eq!(fields(&back), ["new_password"], "{login}");
+            own.change_password(changed(from, to)).await.unwrap();
+        }
+        let answer = first.reset_password(reset(person.clone())).await;
+        assert_eq!(answer.map(drop).map_err(|status| status.code()), again, "{login}");
+        second.reset_password(reset(person.clone())).await.unwrap();
+        first.reset_password(reset(person)).await.unwrap(); // somebody else has chosen one meanwhile
     }
 }
 

@@ -89,6 +89,7 @@ impl Launch {
     /// One sentence that says what to install, which variable to set, or what failed.
     pub async fn start(self, told: impl Fn(&str)) -> Result<Launched> {
         let public_url = gateway::Config::public_url(|name| self.variable(name))?;
+        let proxies = gateway::Proxies::read(|name| self.variable(name))?;
         std::fs::create_dir_all(&self.dir)
             .with_context(|| format!("cannot make the folder {}", self.dir.display()))?;
         told("数据库 database");
@@ -163,6 +164,7 @@ impl Launch {
             public_url: public_url.unwrap_or_else(|| format!("http://{gateway_at}")),
             key_file: key_path.display().to_string(),
             addresses: addresses.clone(),
+            proxies,
         };
         let parts = match self.shape {
             Shape::AllInOne => self.here(configs, listeners, gateway, http).await?,
