@@ -1,6 +1,11 @@
 -- Who is asked for something without having a task (`agenda.asked_org_ids`), looked up by organisation: once deadlines have passed,
 -- every one of those cases asks whoever received it, and these are as many as are overdue. Kept by a trigger, because replicas of
 -- the build before write the agenda, too, while a rollout replaces them.
+--
+-- The two indexes by which those lists were looked up before go first, by the strongest of the locks that this takes.
+DROP INDEX agenda_asked;
+DROP INDEX agenda_asked_running;
+
 CREATE TABLE asked (
     org_id         uuid NOT NULL,
     case_id        uuid NOT NULL,
@@ -36,7 +41,3 @@ INSERT INTO asked (org_id, case_id, running_due_at)
 SELECT DISTINCT org, a.case_id, a.running_due_at
 FROM agenda AS a, unnest(a.asked_org_ids) AS org
 WHERE a.asked_org_ids <> '{}';
-
--- Only those lists went by them.
-DROP INDEX agenda_asked;
-DROP INDEX agenda_asked_running;

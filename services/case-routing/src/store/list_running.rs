@@ -11,8 +11,13 @@ use uuid::Uuid;
 use super::{
     list::array,
     list_filter::CaseFilter,
-    list_texts::{RUNNING, RUNNING_FOUND, RUNNING_OF_ASKED, RUNNING_OF_ORG, RUNNING_OF_REQUESTER},
+    list_texts::{
+        RUNNING, RUNNING_FEW_FOUND, RUNNING_FOUND, RUNNING_OF_ASKED, RUNNING_OF_ORG, RUNNING_OF_REQUESTER,
+    },
 };
+
+/// Cases that were found up to which they are looked up one by one: to go through all that run takes as long as some thousands.
+const FEW_FOUND: usize = 2_000;
 
 /// Tasks in running cases up to which an organisation's are read by themselves. Where there are more, the agenda of all that run
 /// fills a page soon, and says of each case what else is asked before the case is read.
@@ -27,7 +32,8 @@ pub async fn texts(conn: &mut AsyncPgConnection, filter: &CaseFilter) -> Result<
         return Ok(vec![(RUNNING_OF_REQUESTER, Some(requester.to_string()))]);
     }
     if let Some(found) = &filter.found {
-        return Ok(vec![(RUNNING_FOUND, Some(array(found)))]);
+        let texts = if found.len() <= FEW_FOUND { RUNNING_FEW_FOUND } else { RUNNING_FOUND };
+        return Ok(vec![(texts, Some(array(found)))]);
     }
     if let Some(org) = filter.org
         && few(conn, org).await?

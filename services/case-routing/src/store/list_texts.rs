@@ -192,6 +192,27 @@ pub const RUNNING_FOUND: [&str; 2] = running!(
     "agenda t JOIN cases c ON c.case_id = t.case_id",
     agenda!("t.running_due_at IS NOT NULL AND (t.case_id IN (SELECT unnest($9::uuid[]))) IS TRUE")
 );
+/// Where few were found, they are looked up one by one and put in order, instead of going through all that run. `OFFSET 0` keeps the
+/// planner from taking the order from the index nevertheless.
+macro_rules! running_few {
+    ($after:literal, $order:literal) => {
+        list!(
+            concat!(
+                "(SELECT t.running_due_at, t.case_id FROM (SELECT a.running_due_at, a.case_id FROM unnest($9::uuid[]) AS w (id) \
+                 JOIN agenda a ON a.case_id = w.id WHERE a.running_due_at IS NOT NULL OFFSET 0) t ORDER BY ",
+                $order,
+                ") t JOIN cases c ON c.case_id = t.case_id"
+            ),
+            "true",
+            $after,
+            $order
+        )
+    };
+}
+pub const RUNNING_FEW_FOUND: [&str; 2] = [
+    running_few!("(t.running_due_at, t.case_id) > ($16, $1)", "t.running_due_at, t.case_id"),
+    running_few!("(t.running_due_at, t.case_id) < ($16, $1)", "t.running_due_at DESC, t.case_id DESC"),
+];
 /// Of an organisation that takes part in few of them: whatever runs elsewhere is not looked at.
 pub const RUNNING_OF_ORG: [&str; 2] = running_of_org!("tasks");
 /// Those that ask an organisation for something without its having a task.

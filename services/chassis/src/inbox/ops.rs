@@ -145,7 +145,7 @@ pub struct Statistics {
     pub dead: i64,
     /// Rises whenever any replica writes an event or begins to take a batch in.
     pub progress: i64,
-    /// Batches that replicas are taking in.
+    /// Batches that replicas are taking in: a number of `inbox_taken` locks it until its transaction ends.
     pub in_hand: i64,
     /// Groups that no replica is known to take in, where they are leased. A lease is renewed every third of its time: half of it
     /// without that is too long.
@@ -177,7 +177,7 @@ pub async fn statistics(db: &Db) -> Result<Statistics> {
         "SELECT (SELECT count(*) FROM (SELECT 1 FROM outbox LIMIT $1) AS waiting) AS backlog, \
          (SELECT last_value + is_called::integer FROM outbox_seq_seq) \
              + (SELECT last_value + is_called::integer FROM inbox_taken) AS progress, \
-         (SELECT count(*) FROM pg_locks WHERE relation = 'inbox'::regclass AND mode = 'RowExclusiveLock' \
+         (SELECT count(*) FROM pg_locks WHERE relation = 'inbox_taken'::regclass AND mode = 'RowExclusiveLock' \
              AND database = (SELECT oid FROM pg_database WHERE datname = current_database())) AS in_hand, \
          greatest(0, $2 - (SELECT count(*) FROM consumer_lease WHERE consumer_group < $2 \
              AND expires_at > clock_timestamp() + $3 * interval '1 ms')) AS unattended, \

@@ -99,6 +99,12 @@ async fn every_replica_sees_that_a_batch_is_in_hand_however_long_it_takes() {
         let figures = ops::statistics(&other).await.unwrap();
         (figures.in_hand, figures.progress)
     };
+    let purge = world.db.transaction(async |tx: &mut Tx<'_>| {
+        tx.conn.batch_execute("DELETE FROM inbox WHERE received_at < 'epoch'").await?;
+        assert_eq!(figures().await.0, 0, "what takes away is no batch");
+        Ok(())
+    });
+    purge.await.unwrap();
     assert_eq!(figures().await.0, 0);
     let stop = CancellationToken::new();
     let runner = Runner::new(world.db.clone(), Arc::new(bus.clone()), lengthy.clone(), quick());

@@ -46,13 +46,16 @@ pub struct Assess<'a> {
     pub etag: &'a str,
     /// The street was heard; nothing is assessed before.
     pub heard: bool,
+    /// So was the community, without which nothing is assessed that its own organisations are to take over.
+    pub community_heard: bool,
 }
 
 impl<'a> Assess<'a> {
     /// The form, for whom it is.
     pub fn of(links: Links, etag: &'a str, opinions: &[DutyOpinion]) -> Option<Self> {
-        let heard = opinions.iter().any(|opinion| opinion.heard == "street");
-        links.assesses_duties.then_some(Self { etag, heard })
+        let heard = |who: &str| opinions.iter().any(|opinion| opinion.heard == who);
+        let (heard, community_heard) = (heard("street"), heard("community"));
+        links.assesses_duties.then_some(Self { etag, heard, community_heard })
     }
 }
 

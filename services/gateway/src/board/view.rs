@@ -72,11 +72,11 @@ pub fn refused(lang: Lang, path: &str, links: Links, status: &tonic::Status, wri
     (code, render(&MessagePage { lang, path, links, message, written })).into_response()
 }
 
-/// Which fields a service does not take, in words; nothing where it names none.
+/// Which fields of a form a service does not take, in words; nothing where it names none that a form has.
 fn wrong_fields(status: &tonic::Status, lang: Lang) -> Option<String> {
     let details = status.get_error_details();
     let violations = &details.bad_request()?.field_violations;
-    let fields: Vec<String> = violations.iter().map(|wrong| field(&wrong.field, lang)).collect();
+    let fields: Vec<String> = violations.iter().filter_map(|wrong| known_field(&wrong.field, lang)).collect();
     (!fields.is_empty()).then(|| match lang {
         Lang::Zh => format!("填写有误：{}。", fields.join("、")),
         Lang::En => format!("Not valid: {}.", fields.join(", ")),
@@ -85,9 +85,13 @@ fn wrong_fields(status: &tonic::Status, lang: Lang) -> Option<String> {
 
 /// The name of a field of a form; an unknown one is shown as it is.
 pub fn field(name: &str, lang: Lang) -> String {
+    known_field(name, lang).unwrap_or_else(|| name.to_owned())
+}
+
+fn known_field(name: &str, lang: Lang) -> Option<String> {
     let code = format!("field_{name}");
     let known = lang.name(&code);
-    if known == code { name.to_owned() } else { known }
+    (known != code).then_some(known)
 }
 
 /// The id of a form's request: sent twice, it is done once.
@@ -415,14 +419,18 @@ mod tests {
     }
 
     #[test]
-    fn fields_that_were_refused_are_named_in_words_and_what_nobody_named_as_it_is() {
+    fn fields_of_forms_that_were_refused_are_named_in_words_and_no_others() {
         let mut details = tonic_types::ErrorDetails::new();
         details.add_bad_request_violation("record_ref", "SELECT 1");
         details.add_bad_request_violation("unit_id", "must be an id");
         let status = tonic::Status::with_error_details(tonic::Code::InvalidArgument, "x", details);
-        assert_eq!(wrong_fields(&status, Lang::Zh).as_deref(), Some("填写有误：培训记录编号、unit_id。"));
+        assert_eq!(wrong_fields(&status, Lang::Zh).as_deref(), Some("填写有误：培训记录编号。"));
         let english = wrong_fields(&status, Lang::En);
-        assert_eq!(english.as_deref(), Some("Not valid: Record of the courses, unit_id."));
+        assert_eq!(english.as_deref(), Some("Not valid: Record of the courses."));
+        let mut details = tonic_types::ErrorDetails::new();
+        details.add_bad_request_violation("unit_id", "must be an id");
+        let status = tonic::Status::with_error_details(tonic::Code::InvalidArgument, "x", details);
+        assert_eq!(wrong_fields(&status, Lang::En), None, "no form has it");
         assert_eq!(wrong_fields(&tonic::Status::invalid_argument("x"), Lang::En), None);
     }
 

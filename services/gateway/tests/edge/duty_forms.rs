@@ -81,7 +81,10 @@ async fn a_transfer_is_assessed_by_a_form_for_those_who_assess_once_the_street_w
     let session = sign_in(&edge).await;
     let (status, html) = page(&edge, &path, &session).await;
     assert_eq!(status, 200);
-    shows(&html, &[form, &format!("action=\"{path}\""), "name=\"etag\" value=\"3\""]);
+    shows(&html, &[form, &format!("action=\"{path}\""), "name=\"etag\" value=\"3\"", "社区尚未表示意见"]);
+    transfer_is(&edge, DutyTransferState::Applied, &["street", "community"]);
+    let (_, html) = page(&edge, &path, &session).await;
+    assert!(html.contains(form) && !html.contains("社区尚未表示意见"), "{html}");
     shows(&html, &["法律依据", "没有法律依据", "必要性", "负担过重", "替代办法", "可由部门自行办理"]);
     let (_, html) = page(&edge, &path, &format!("{session}; jh_lang=en")).await;
     shows(&html, &["Alternatives", "The department can do it itself", "No law provides for it"]);
