@@ -40,8 +40,7 @@ impl Case {
         Ok(work.finish())
     }
 
-    /// Its finder put it right on the spot. Nobody verifies himself: by sampling, another organisation does, and always where somebody
-    /// waits for it who asked by name, such as in a case that was merged into it. They rate it then.
+    /// Its finder put it right on the spot. Nobody verifies himself: by sampling, another organisation does.
     ///
     /// # Errors
     /// `WrongState`; `NotEntitled` for a machine or a requester; `Guard(not_found_on_patrol)`; `Invalid` evidence.
@@ -144,11 +143,10 @@ impl Work<'_> {
         self.case.closed_code = Some(ClosedCode::Resolved);
         self.case.completed_at = Some(self.now);
         self.case.solved_on_spot = true;
-        let checked = done.sampled || self.case.rating_due();
-        let to = if checked { CaseState::Completed } else { CaseState::Resolved };
+        let to = if done.sampled { CaseState::Completed } else { CaseState::Resolved };
         self.enter(to, Trigger::SolveOnSpot)?;
         let event = DomainEvent::CaseSolvedOnSpot { in_time, sampled: done.sampled };
         self.emit(event, Some(reason), None);
-        if checked { self.begin_verification() } else { self.close("not_sampled") }
+        if done.sampled { self.begin_verification() } else { self.close("not_sampled") }
     }
 }

@@ -20,8 +20,7 @@
 //!   listed with the states in which they are possible, though they do not move the case.
 //! - Objection and arbitration: parties take positions while the case is Objected; the one review of a ruling takes a
 //!   dispatched case back to Objected, before the lead has signed.
-//! - What a finder put right on the spot was found and done in one: drawn for a check, or waited for by somebody who asked, it is
-//!   Completed, else Resolved and closed.
+//! - What a finder put right on the spot was found and done in one: drawn for a check it is Completed, else Resolved and closed.
 //! - A whistle calls further departments without moving the case, and so does their reporting in.
 //! - A partner's part may be done before the others': its task is submitted then, and the case is completed (and goes on first, if
 //!   it waits) with what the last of them hands in or refuses.

@@ -1,7 +1,6 @@
 //! What is put right on the spot, and cases that a topic case stands for.
 
 use super::super::*;
-use super::merging::{joined, original};
 use super::world::*;
 
 fn found(world: &mut World) -> IntakeCase {
@@ -54,29 +53,6 @@ fn what_is_drawn_is_checked_by_another_organisation_and_nobody_verifies_himself(
     assert_eq!((bad.state, bad.solved_on_spot, bad.rework_count), (CaseState::Dispatched, false, 1));
     assert_ne!(bad.lead_org, None);
     assert_eq!(violations(&bad), Vec::<&str>::new());
-}
-
-#[test]
-fn what_somebody_waits_for_in_a_joined_case_is_checked_though_it_was_not_drawn_and_is_theirs_to_rate() {
-    for (anonymous, state) in [(false, CaseState::Verifying), (true, CaseState::Closed)] {
-        let mut world = World::new();
-        let found = Case { origin: Origin::Patrol, requester: None, ..world.triaged("street_light") };
-        let asked = Case { anonymous, ..joined(&mut world, &found) };
-        let taken = found.absorb(&[asked.id], true, &world.official(STATION)).unwrap();
-        let taken = taken.nobody_named(&asked.unnamed()).case;
-        let case = taken.solve_on_spot(&on_the_spot(false), &world.official(STATION)).unwrap().case;
-        assert_eq!((case.state, case.solved_on_spot), (state, true), "anonymous: {anonymous}");
-        assert_eq!(violations(&case), Vec::<&str>::new());
-        if anonymous {
-            continue;
-        }
-        let good = VerifyCase { callback: None, ..found_good() };
-        let case = case.verify(&good, &world.official(VERIFIER)).unwrap().case;
-        assert_eq!(case.state, CaseState::Resolved);
-        assert!(case.clock(ClockKind::RatingWindow, None).unwrap().is_open());
-        let rated = asked.rate_merged(1, &original(&world, &case), &world.resident()).unwrap().case;
-        assert!(!rated.rating.unwrap().late, "within the window");
-    }
 }
 
 #[test]

@@ -401,9 +401,9 @@ fn other_outcomes() {
     let case = case.return_from_referral("hotline", "退回", &world.system()).unwrap().case;
     assert_eq!(case.state, CaseState::Accepted);
 
-    // What was put right on the spot is not drawn for a check, and nobody asked for it.
+    // What was put right on the spot is not drawn for a check.
     let mut world = World::new();
-    let case = Case { origin: Origin::Patrol, requester: None, ..world.triaged("street_light") };
+    let case = Case { origin: Origin::Patrol, ..world.triaged("street_light") };
     case.solve_on_spot(&on_the_spot(false), &world.official(STATION)).unwrap();
 
     // The last partner declines, and nobody else is there.
