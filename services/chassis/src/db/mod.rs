@@ -6,6 +6,7 @@ pub mod domain_clock;
 mod language;
 mod migrate;
 mod news;
+mod given_up;
 mod pool;
 pub mod purge;
 mod tx;
@@ -24,6 +25,7 @@ pub use self::{
     cached::{Cached, With, cached},
     migrate::CHASSIS_MIGRATIONS,
     news::{Following, News},
+    given_up::Work,
     pool::Conn,
     tx::{Origin, Tx},
 };
@@ -131,7 +133,7 @@ impl Db {
     }
 
     /// A connection for reading, outside any transaction. If it is given back while a statement is under way, because whoever
-    /// waited for it has gone, it is closed.
+    /// waited for it has gone, it is closed: of a call ([`Work`]) always, elsewhere as long as no row has arrived.
     pub async fn conn(&self) -> Result<Conn> {
         self.take(&self.0.reads).await
     }

@@ -12,7 +12,7 @@ use diesel_async::{
 };
 use secrecy::ExposeSecret;
 
-use super::DbConfig;
+use super::{DbConfig, given_up::giving_up};
 
 /// Connections with the same settings.
 pub(super) type Pool = bb8::Pool<Manager>;
@@ -39,11 +39,12 @@ impl ManageConnection for Manager {
     }
 
     fn has_broken(&self, conn: &mut AsyncPgConnection) -> bool {
-        std::thread::panicking() || is_broken(conn)
+        std::thread::panicking() || giving_up() || is_broken(conn)
     }
 }
 
-/// How many statements of a connection have begun and not ended. The future of one that is dropped half-way never ends it.
+/// How many statements of a connection have begun and not been answered. The future of one that is dropped before its answer
+/// begins never ends it; of one whose rows have begun to arrive, see [`super::Work`].
 #[derive(Default)]
 struct Unfinished(u32);
 

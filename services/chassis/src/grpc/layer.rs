@@ -25,6 +25,7 @@ use super::waiting::Granted;
 use crate::{
     auth::Gate,
     config::ServiceConfig,
+    db::Work,
     error::Error,
     pressure::{ATTEMPTS_HEADER, Pressure},
     telemetry::{self, SPAN},
@@ -169,7 +170,7 @@ impl Shared {
                 Ok(response) => Ok(response),
             }
         };
-        let outcome = match tokio::time::timeout(deadline, AssertUnwindSafe(work).catch_unwind()).await {
+        let outcome = match tokio::time::timeout(deadline, AssertUnwindSafe(Work::new(work)).catch_unwind()).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_panic)) => {
                 // The panic hook has logged where; what it said may hold data and stays out of the log.

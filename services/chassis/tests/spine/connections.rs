@@ -4,9 +4,12 @@ use std::time::{Duration, Instant};
 
 use chassis::{
     Result,
-    db::{Db, Tx},
+    db::{Db, Tx, Work},
 };
-use diesel::{QueryableByName, sql_types::Integer};
+use diesel::{
+    QueryableByName,
+    sql_types::{Integer, Text},
+};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use tokio::task::JoinHandle;
 
@@ -47,6 +50,34 @@ async fn a_statement_that_is_given_up_holds_up_no_other_and_ends_at_the_server()
     });
     let answered = give_up(sleeps, &world.db, &watch).await;
     assert!(answered < Duration::from_secs(10), "the next one did not wait behind it: {answered:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_is_given_up_half_way_holds_up_no_other_and_ends_at_the_server() {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Text)]
+        _text: String,
+    }
+    let world = world(PRODUCER).await;
+    let (db, watch) = (world.db.clone(), world.again().await);
+    // The first row is more than the server keeps back, so that it has been sent by the time of the second.
+    let rows = "SELECT repeat('x', 20000) || pg_sleep(CASE n WHEN 1 THEN 0 ELSE 25 END)::text AS _text \
+                FROM generate_series(1, 2) AS n";
+    let sleeps = tokio::spawn(Work::new(async move {
+        let mut conn = db.list_conn().await?;
+        diesel::sql_query(rows).load::<Row>(&mut *conn).await?;
+        Ok(())
+    }));
+    until("it sleeps", async || number(&watch, SLEEPING).await == 1).await;
+    sleeps.abort();
+    assert!(sleeps.await.is_err());
+    let given_up = Instant::now();
+    let conn = world.db.list_conn().await.unwrap();
+    run(&conn, "SELECT 1").await.unwrap();
+    assert!(given_up.elapsed() < Duration::from_secs(10), "it waited behind it: {:?}", given_up.elapsed());
+    until("the server sees that it is gone", async || number(&watch, SLEEPING).await == 0).await;
+    assert!(given_up.elapsed() < Duration::from_secs(15), "{:?}", given_up.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
