@@ -187,9 +187,14 @@ where
         }
         let mediates = known.as_ref().and_then(|known| known.mediator.as_ref()).map(|mediator| mediator.org);
         let act = at_place(act(&self.world, self.seed, who(by), now), &docket.case.case);
-        let act = acting_for(act, by, mediates);
+        let mut act = acting_for(act, by, mediates);
         let decision = (self.run)(known, &docket.case.case, act.clone(), by);
-        let mut decision = docket.after(decision.map_err(|error| refused(self.id, error))?, &act, by)?;
+        let decision = decision.map_err(|error| refused(self.id, error))?;
+        // What becomes of the case is done for whom the step was taken: for nobody where a party spoke for themselves.
+        if let Some(step) = decision.mediation.steps.last().filter(|step| step.actor == act.by.actor) {
+            act.by.org = step.org;
+        }
+        let mut decision = docket.after(decision, &act, by)?;
         decision.aggregate.texts.extend(self.texts.iter().cloned());
         Ok(decision)
     }

@@ -11,11 +11,27 @@ const BLANK: &str = "***";
 /// What groups of digits are written apart by.
 const SEPARATORS: [char; 4] = [' ', '　', '-', '－'];
 
-/// After two groups of four digits that go up: a span of money or of rooms.
-const COUNTED: [char; 4] = ['元', '块', '万', '室'];
+/// What is counted, after two groups of four digits that go up: a span of money, of rooms, of a length. Beside each what it must not
+/// go on with: there it begins another word, and the digits may be a telephone's.
+const COUNTED: [(&str, &str); 13] = [
+    ("块", ""),
+    ("元", "旦宵月内外友"),
+    ("万元", "旦宵月内外友"),
+    ("万块", ""),
+    ("多元", ""),
+    ("余元", ""),
+    ("室", "内外友"),
+    ("户", "主籍口内外"),
+    ("米", "店饭粉"),
+    ("号", "码"),
+    ("房", "东主客产"),
+    ("人", "工家事"),
+    ("平", "时常日安台房"),
+];
 
 /// Patterns, in this order: an identity number begins like a bank card and contains what looks like a phone number. `\d`
-/// takes full-width digits too, as Chinese keyboards write them; `~` is a [separator](SEPARATORS) or none.
+/// takes full-width digits too, as Chinese keyboards write them; `~` is a [separator](SEPARATORS) or none. In two halves and
+/// without its area code a landline begins with 5–8, as those of Wuhan do: what begins lower is a clock time, a year, a sum.
 static PATTERNS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
     [
         // Mail.
@@ -29,7 +45,7 @@ static PATTERNS: LazyLock<Vec<Regex>> = LazyLock::new(|| {
         // Landline with country and area code, with area code, perhaps in brackets, and eight digits of Wuhan.
         r"(?:[+＋]|00|００)[8８][6６]~[(（]?[0０]?[1-9１-９]\d{1,2}[)）]?~\d{3,4}~\d{4}",
         r"(?:[(（][0０]\d{2,3}[)）]|[0０]\d{2,3}[)）]?)~\d{3,4}~\d{4}",
-        r"[2-8２-８]\d{3}~\d{4}",
+        r"[5-8５-８]\d{3}~\d{4}|[2-8２-８]\d{7}",
     ]
     .into_iter()
     .enumerate()
@@ -76,17 +92,24 @@ fn blank(pattern: &Regex, text: String) -> String {
     clean
 }
 
-/// The first half of two groups of four digits that are no telephone: a span of years or the number of a paper, which begin with a
-/// year, or a span of something [counted](COUNTED).
+/// The first half of two groups of four digits that are no telephone: the second is a year, or they are a span of something
+/// [counted](COUNTED).
 fn figure<'a>(found: &'a str, rest: &str) -> Option<&'a str> {
     let (low, high) = found.split_once(SEPARATORS)?;
     let of_four = |half: &str| half.chars().count() == 4 && half.chars().all(char::is_numeric);
     if !of_four(low) || !of_four(high) {
         return None;
     }
-    let year = low.starts_with("20") || low.starts_with("２０");
-    let span = low < high && rest.trim_start().starts_with(COUNTED);
-    (year || span).then_some(low)
+    let year = (high.starts_with("20") || high.starts_with("２０")) && rest.starts_with('年');
+    (year || (low < high && is_counted(rest.trim_start()))).then_some(low)
+}
+
+/// Whether a text begins with something [counted](COUNTED).
+fn is_counted(rest: &str) -> bool {
+    COUNTED.iter().any(|&(unit, other_words)| {
+        let after = rest.strip_prefix(unit);
+        after.is_some_and(|after| !after.starts_with(|c: char| other_words.contains(c)))
+    })
 }
 
 #[cfg(test)]
@@ -140,8 +163,19 @@ mod tests {
             ("8571 2345或8571　2345", "***或***"),
             ("８５７１－２３４５", "***"),
             ("2003 8571-2345", "2003 ***"),
-            ("3000-4000", "***"),
-            ("5000-4000元", "***元"),
+            ("027-2571-2345", "***"),
+            ("(027)2571 2345", "***"),
+            ("25712345", "***"),
+            ("8571-8888", "***"),
+            ("8571-4000元", "***元"),
+            ("座机8571-8888万先生", "座机***万先生"),
+            ("8571-9001室内漏水", "***室内漏水"),
+            ("8571-8888元旦后打", "***元旦后打"),
+            ("8571-8888号码是我的", "***号码是我的"),
+            ("8571-9001房东", "***房东"),
+            ("8571-8888人工", "***人工"),
+            ("8571-8888平时没人接", "***平时没人接"),
+            ("8571-9001户主", "***户主"),
             ("电话１３８１２３４５６７８", "电话***"),
             ("身份证420103 19800101 123X", "身份证***"),
         ] {
@@ -187,10 +221,29 @@ mod tests {
             "２０１９－２０２６年",
             "1998-2003年",
             "工单GD-2025-8571",
+            "3000-4000",
             "每月3000-4000元",
-            "3000-4000 块",
+            "3000-4000多元",
+            "5000-8000 块",
             "5000-8000万元",
+            "5000-8000多元",
+            "7000-8000余元",
+            "投入3000 2024年",
+            "投入5000 2024年",
+            "投入５０００　２０２４年",
+            "每晚2130-2330施工",
+            "早0730-0930",
+            "2500-3000米",
+            "6500-8000米",
+            "3000-5000户居民",
+            "5000-8000户居民",
+            "5000-8000人次",
+            "5000-6000平米",
+            "2501-2504号房",
+            "5501-5504号房",
+            "6501-6504房",
             "3001-3004室",
+            "5001-5004室漏水",
             "12345-6789，1234-56789",
         ] {
             assert_eq!(redact(text), text);

@@ -125,7 +125,7 @@ impl Error {
     }
 
     /// A task that did not come to its end. What a panic said may hold data and goes no further; the log has
-    /// [where](crate::telemetry::init) it was.
+    /// [where](crate::telemetry::log_panics) it was.
     pub fn task(lost: JoinError) -> Self {
         Self::internal(if lost.is_panic() { "a task panicked" } else { "a task was cancelled" })
     }

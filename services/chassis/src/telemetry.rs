@@ -2,12 +2,7 @@
 //! are off without an endpoint. Spans carry the target [`SPAN`] so that they cost nothing when nobody collects them.
 //! Personal data never enters a log field, a span or a metric.
 
-use std::{
-    panic,
-    sync::{Mutex, Once},
-    thread,
-    time::Duration,
-};
+use std::{panic, sync::Mutex, thread, time::Duration};
 
 use anyhow::Context as _;
 use opentelemetry::{
@@ -45,7 +40,7 @@ struct Providers {
     metrics: SdkMeterProvider,
 }
 
-/// Installs logging, also of panics, and, with an endpoint, OTLP for the process. `process` becomes `service.name`. A second call in
+/// Installs logging and, with an endpoint, OTLP for the process. `process` becomes `service.name`. A second call in
 /// one process (tests) keeps what is there. Must be called within a tokio runtime when there is an endpoint.
 ///
 /// # Errors
@@ -69,7 +64,6 @@ pub fn init(process: &str, config: &TelemetryConfig) -> anyhow::Result<Telemetry
             .with_filter(filter)
             .boxed(),
     };
-    log_panics();
     let Some(endpoint) = &config.otlp_endpoint else {
         tracing_subscriber::registry().with(log).try_init().ok(); // already there in tests
         return Ok(Telemetry::default());
@@ -115,16 +109,14 @@ pub fn init(process: &str, config: &TelemetryConfig) -> anyhow::Result<Telemetry
     Ok(Telemetry(Mutex::new(Some(Providers { traces, metrics }))))
 }
 
-/// Logs where a thread panicked. What it said may hold data, and the usual hook prints it to standard error, where the log goes.
-fn log_panics() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        panic::set_hook(Box::new(|panic| {
-            let thread = thread::current();
-            let location = panic.location().map(tracing::field::display);
-            tracing::error!(thread = thread.name(), location, "a thread panicked");
-        }));
-    });
+/// From now on the log has where a thread panicked. What it said may hold data, and the usual hook prints it to standard error, where
+/// the log goes. For a `main`, once logging is there: in a test the panic is what failed, and has to be read.
+pub fn log_panics() {
+    panic::set_hook(Box::new(|panic| {
+        let thread = thread::current();
+        let location = panic.location().map(tracing::field::display);
+        tracing::error!(thread = thread.name(), location, "a thread panicked");
+    }));
 }
 
 fn ours(metadata: &Metadata<'_>) -> bool {

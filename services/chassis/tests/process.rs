@@ -14,9 +14,11 @@ use chassis::{
     Built, Context, Error, Result, RoutesBuilder, Service,
     auth::{AUDIENCE, Claims, GrantClaim, Role, Signer, TokenKind, jwks},
     clock::{Clock, new_id},
+    config::TelemetryConfig,
     crypto::Crypto,
     grpc::{Credential, PeerChannel},
     ops::{Digest, DigestSource},
+    telemetry,
     testing::TestDb,
 };
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
@@ -30,6 +32,9 @@ use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 /// Tells the binary to be the service.
 const SERVE: &str = "CHASSIS_TEST_SERVE";
+
+/// Tells the binary to be a test that has telemetry and fails.
+const FAIL: &str = "CHASSIS_TEST_FAIL";
 
 /// How long a start or an end may take before it hangs.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -254,6 +259,12 @@ async fn of_a_panic_the_log_has_where_it_was_and_not_what_it_said(db: &TestDb) {
     assert!(said.contains("a task panicked") && !said.contains(SECRET), "{said}");
 }
 
+fn what_a_test_says_that_fails_is_read_though_it_has_telemetry() {
+    let output = Command::new(std::env::current_exe().unwrap()).env(FAIL, "1").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains(SECRET), "{said}");
+}
+
 async fn without_its_key_it_does_not_start_and_makes_none(db: &TestDb) {
     let dir = std::env::temp_dir().join(format!("jh-process-{}", new_id().simple()));
     std::fs::create_dir_all(&dir).unwrap();
@@ -277,6 +288,10 @@ fn main() -> ExitCode {
     if std::env::var_os(SERVE).is_some() {
         return chassis::run::<App>();
     }
+    if std::env::var_os(FAIL).is_some() {
+        telemetry::init("test", &TelemetryConfig::default()).unwrap();
+        panic!("{SECRET}");
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
         let db = TestDb::migrated(App::NAME, App::migrations).await.unwrap();
@@ -288,6 +303,8 @@ fn main() -> ExitCode {
         println!("a_broken_task_ends_it_with_a_failure ... ok");
         of_a_panic_the_log_has_where_it_was_and_not_what_it_said(&db).await;
         println!("of_a_panic_the_log_has_where_it_was_and_not_what_it_said ... ok");
+        what_a_test_says_that_fails_is_read_though_it_has_telemetry();
+        println!("what_a_test_says_that_fails_is_read_though_it_has_telemetry ... ok");
         without_its_key_it_does_not_start_and_makes_none(&db).await;
         println!("without_its_key_it_does_not_start_and_makes_none ... ok");
     });

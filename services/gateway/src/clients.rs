@@ -5,6 +5,7 @@ use std::{
     convert::Infallible,
     net::{IpAddr, Ipv6Addr, SocketAddr},
     sync::Arc,
+    time::Duration,
 };
 
 use anyhow::Context;
@@ -19,6 +20,10 @@ use crate::{App, places::Place, rest::too_many};
 pub(crate) const MOST: usize = 512;
 /// Of one client.
 pub(crate) const MOST_OF_ONE: usize = 8;
+/// Of one client, those that wait on the board until they are among these.
+pub(crate) const MOST_WAITING_OF_ONE: usize = 64;
+/// For how long they wait.
+const PATIENCE: Duration = Duration::from_secs(5);
 const FORWARDED: &str = "x-forwarded-for";
 
 /// Where a connection came from: put into its requests by the accepting loop.
@@ -74,6 +79,10 @@ fn address(hop: &str) -> Option<IpAddr> {
     hop.parse().ok().or_else(|| hop.parse().ok().map(|at: SocketAddr| at.ip()))
 }
 
+/// Too many tries of one client are in hand, and went on for longer than the board waits.
+#[derive(Clone, Copy, Debug)]
+pub struct Crowded;
+
 /// Whom a request came from, as far as that can be told.
 #[derive(Clone, Copy, Debug)]
 pub struct Client(Option<IpAddr>);
@@ -92,6 +101,20 @@ impl Client {
     pub fn tries(self, app: &App) -> Result<Option<Place>, Status> {
         let Some(address) = self.0 else { return Ok(None) };
         app.tries.take_as(counted(address)).map(Some).ok_or_else(too_many)
+    }
+
+    /// The same on the board: behind one address there may be a whole office, so a few wait a moment for each other.
+    ///
+    /// # Errors
+    /// When that takes too long, or too many wait already.
+    pub async fn tries_soon(self, app: &App) -> Result<Option<Place>, Crowded> {
+        let Some(address) = self.0 else { return Ok(None) };
+        let client = counted(address);
+        if let Some(place) = app.tries.take_as(client) {
+            return Ok(Some(place));
+        }
+        let _waits = app.tries_waiting.take_as(client).ok_or(Crowded)?;
+        app.tries.wait_as(client, PATIENCE).await.map(Some).ok_or(Crowded)
     }
 }
 

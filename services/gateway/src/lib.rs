@@ -50,6 +50,8 @@ pub struct App {
     rest_waits: Arc<places::Places>,
     /// Room for those who try passwords.
     tries: Arc<places::Places>,
+    /// Room for those who wait for it.
+    tries_waiting: Arc<places::Places>,
     /// The OpenAPI document as JSON: it is large, and always the same.
     openapi: Bytes,
     stopping: CancellationToken,
@@ -79,6 +81,7 @@ impl App {
         let board = board::Board::new(&config)?;
         let rest_waits = places::Places::new(rest::MOST_WAITS, rest::MOST_WAITS_OF_ONE);
         let tries = places::Places::new(clients::MOST, clients::MOST_OF_ONE);
+        let tries_waiting = places::Places::new(clients::MOST, clients::MOST_WAITING_OF_ONE);
         Ok(Arc::new(Self {
             config,
             bindings,
@@ -87,6 +90,7 @@ impl App {
             waiting,
             rest_waits,
             tries,
+            tries_waiting,
             openapi,
             stopping,
         }))

@@ -7,10 +7,12 @@ use std::{
     collections::{HashMap, hash_map::Entry},
     hash::{BuildHasher, Hash, RandomState},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::Deserialize;
+use tokio::sync::Notify;
 use uuid::Uuid;
 
 /// Who has how many places.
@@ -19,13 +21,16 @@ pub struct Places {
     most: usize,
     most_of_one: usize,
     taken: Mutex<HashMap<u64, usize>>,
+    /// Somebody has left a place.
+    left: Notify,
     digest: RandomState,
 }
 
 impl Places {
     /// So many altogether, and so many for one person.
     pub fn new(most: usize, most_of_one: usize) -> Arc<Self> {
-        Arc::new(Self { most, most_of_one, taken: Mutex::default(), digest: RandomState::new() })
+        let (taken, left, digest) = (Mutex::default(), Notify::new(), RandomState::new());
+        Arc::new(Self { most, most_of_one, taken, left, digest })
     }
 
     /// A place for whoever has this access token; `None` when there are too many.
@@ -49,6 +54,21 @@ impl Places {
         Some(Place { places: self.clone(), who })
     }
 
+    /// The same; where there are too many, as soon as one leaves, unless that takes too long.
+    pub async fn wait_as(self: &Arc<Self>, who: impl Hash + Copy, patience: Duration) -> Option<Place> {
+        let waiting = async {
+            loop {
+                // Before the look: what is left after it wakes.
+                let left = self.left.notified();
+                if let Some(place) = self.take_as(who) {
+                    return place;
+                }
+                left.await;
+            }
+        };
+        tokio::time::timeout(patience, waiting).await.ok()
+    }
+
     fn taken(&self) -> MutexGuard<'_, HashMap<u64, usize>> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -69,6 +89,7 @@ impl Drop for Place {
                 own.remove();
             }
         }
+        self.places.left.notify_waiters();
     }
 }
 
@@ -86,6 +107,8 @@ fn person(token: &str) -> Option<Uuid> {
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt;
+
     use super::*;
 
     /// One of the tokens of a person.
@@ -108,6 +131,18 @@ mod tests {
         assert!(places.take("c").is_none(), "not more altogether");
         drop((own, others));
         assert!(places.taken().is_empty(), "nothing is kept of who has gone");
+    }
+
+    #[tokio::test]
+    async fn who_waits_gets_a_place_that_is_left_and_does_not_wait_for_ever() {
+        let places = Places::new(10, 2);
+        let mut held: Vec<_> = (0..2).map(|_| places.take_as("li").expect("there is room")).collect();
+        let mut waiting = Box::pin(places.wait_as("li", Duration::from_secs(60)));
+        assert!((&mut waiting).now_or_never().is_none(), "there is none");
+        drop(held.pop());
+        held.push(waiting.await.expect("one has gone"));
+        assert!(places.wait_as("li", Duration::from_millis(1)).await.is_none(), "it takes too long");
+        assert!(places.wait_as("wang", Duration::ZERO).await.is_some(), "somebody else");
     }
 
     #[test]

@@ -27,6 +27,7 @@ pub fn run() -> ExitCode {
 async fn process() -> anyhow::Result<()> {
     let (config, telemetry) = Config::from_environment()?;
     let telemetry = telemetry::init("gateway", &telemetry)?;
+    telemetry::log_panics();
     let outcome = listen(config).await;
     telemetry.flush().await;
     outcome

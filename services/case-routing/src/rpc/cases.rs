@@ -201,7 +201,11 @@ impl CaseService for Cases {
         let materials =
             Materials { codes, refs: parse::references("material_refs", &request.material_refs)? };
         let wrap = |case| pb::SupplementCaseResponse { case };
-        self.0.run(&caller, aim, move |case, act, _| case.supplement(materials.clone(), &act), wrap).await
+        let supplement = move |case: Case, act: Act<'_>, by: &Caller| {
+            let act = in_own_case(act, by, &case);
+            case.supplement(materials.clone(), &act)
+        };
+        self.0.run(&caller, aim, supplement, wrap).await
     }
 
     async fn withdraw_case(

@@ -17,6 +17,7 @@ use crate::{
         list::{ReachFilter, ids_within},
         points, read,
     },
+    verb::opened_to,
 };
 
 /// Cases that are compared at most, the newest.
@@ -51,7 +52,8 @@ pub async fn find(
         path: case.place.path.clone(),
         point: case.place.point,
         at: case.registered_at,
-        requester: case.requester.clone(),
+        // Whom it complains of does not learn of other cases of the same person by it.
+        requester: case.requester.clone().filter(|_| opened_to(case, caller).is_ok()),
         item_code: case.item.as_ref().map(|item| item.code.clone()),
         suggested_item: suggested.map(|known| known.first().to_owned()),
     };
@@ -88,19 +90,29 @@ pub async fn find(
     }
     let texts = others.iter().map(|(_, matter)| matter.pairs.as_slice());
     let weights = Weights::of(texts.chain([own.pairs.as_slice()]));
-    let mut ranked: Vec<(CaseId, Likeness)> = others
-        .iter()
-        .map(|(other, matter)| (*other, own.likeness(matter, &weights)))
-        .filter(|(_, likeness)| likeness.score >= LEAST_ALIKE)
+    let mut ranked: Vec<(CaseId, Matter, Likeness)> = others
+        .into_iter()
+        .map(|(other, matter)| {
+            let likeness = own.likeness(&matter, &weights);
+            (other, matter, likeness)
+        })
+        .filter(|(_, _, likeness)| likeness.score >= LEAST_ALIKE)
         .collect();
     // The newer one first where two are equally alike.
-    ranked.sort_by(|one, other| other.1.score.total_cmp(&one.1.score).then(other.0.cmp(&one.0)));
+    ranked.sort_by(|one, other| other.2.score.total_cmp(&one.2.score).then(other.0.cmp(&one.0)));
     ranked.truncate(size);
     let mut candidates = Vec::with_capacity(ranked.len());
-    for (other, likeness) in ranked {
+    for (other, matter, mut likeness) in ranked {
         // What changed hands meanwhile may be out of reach now.
         let found = read::case(&mut conn, other).await?;
         let Some(found) = found.filter(|found| crate::reach::reaches(&found.case, caller)) else { continue };
+        if opened_to(&found.case, caller).is_err() {
+            // The score tells, too, and that it is a candidate at all.
+            likeness = own.likeness(&Matter { requester: None, ..matter }, &weights);
+            if likeness.score < LEAST_ALIKE {
+                continue;
+            }
+        }
         let barred = case.complained_of.and_then(|of| found.case.bars_complaint(of));
         let why = barred.map(Reason::new);
         candidates.push(pb::DuplicateCandidate {
@@ -110,6 +122,8 @@ pub async fn find(
             takes_others: barred.is_none() && !found.case.state.is_finished(),
         });
     }
+    // Those that count for less now stand where they would have stood.
+    candidates.sort_by(|one, other| other.score.total_cmp(&one.score));
     Ok(pb::FindDuplicatesResponse { candidates, unindexed_count })
 }
 

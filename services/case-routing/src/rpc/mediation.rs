@@ -13,7 +13,8 @@ use tonic::{Request, Response};
 
 use super::{
     mediation_desk::{
-        Mediations, aim, court_answer_from, court_ref, of_place, own, party_number, text, told, verb,
+        Mediations, aim, court_answer_from, court_ref, for_oneself, of_place, own, party_number, text, told,
+        verb,
     },
     mediation_view as view, parse, parts,
 };
@@ -52,8 +53,10 @@ impl MediationService for Mediations {
             return Err(Error::invalid("origin", "only a mediator or the committee offers mediation").into());
         }
         let open = OpenMediation { mediation_id: id, case_id, origin, parties };
-        let run = move |_: Option<Mediation>, case: &domain::Case, act: Act<'_>, _: &Caller| {
+        let run = move |_: Option<Mediation>, case: &domain::Case, act: Act<'_>, by: &Caller| {
             case.admits_mediation()?;
+            let party = open.parties.iter().any(|party| party.person == Some(by.person_id));
+            let act = for_oneself(act, party || reach::is_requester(case, by));
             Mediation::open(open.clone(), may_offer, &act)
         };
         let command = MediationCommand::opening(self.desk.atlas.world(), id, texts, run);
@@ -106,7 +109,7 @@ impl MediationService for Mediations {
                 if own.is_none() {
                     unbiased(case, by)?;
                 }
-                mediation.consent(number, own, act)
+                mediation.consent(number, own, &for_oneself(act.clone(), own.is_some()))
             }
         )
     }
@@ -130,6 +133,7 @@ impl MediationService for Mediations {
             if own.is_none() && (org.is_none() || org != act.by.org) {
                 unbiased(case, by)?;
             }
+            let act = for_oneself(act, own.is_some());
             mediation.refuse(number, own, of_place, &reason, &act)
         };
         let wrap = |mediation| pb::RefuseMediationResponse { mediation };

@@ -102,6 +102,14 @@ pub(super) fn own(by: &Caller, mediation: &Mediation) -> Option<Uuid> {
     (by.is_self_only() || mediation.has_party(by.person_id)).then_some(by.person_id)
 }
 
+/// Lets whoever acts for themselves do so for no organisation: theirs would tell who they are where a party is not named.
+pub(super) fn for_oneself(mut act: Act<'_>, oneself: bool) -> Act<'_> {
+    if oneself {
+        act.by.org = None;
+    }
+    act
+}
+
 /// Whether the caller is a mediator or of the committee of the case's place, and no organisation of theirs is a party.
 pub(super) fn of_place(by: &Caller, case: &domain::Case, mediation: &Mediation) -> bool {
     let here = by.scopes.iter().any(|scope| {

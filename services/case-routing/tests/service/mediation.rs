@@ -143,7 +143,7 @@ impl Dispute {
         self.as_(&self.mediator).record_agreement(agree).await.unwrap().into_inner().mediation.unwrap()
     }
 
-    fn refusal(&self, of: &pb::Mediation, party_number: i32) -> pb::RefuseMediationRequest {
+    pub fn refusal(&self, of: &pb::Mediation, party_number: i32) -> pb::RefuseMediationRequest {
         let (case_id, mediation_id) = ids(of);
         pb::RefuseMediationRequest {
             case_id,

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::{
     mediation::{Dispute, QUARREL, ids},
-    recusal::{accepted, complaint, intake, looks, merge, refused},
+    recusal::{accepted, also_of, complaint, intake, looks, merge, refused},
     support::request_id,
 };
 
@@ -94,6 +94,54 @@ async fn whom_a_dispute_complains_of_does_not_read_who_asked_for_the_mediation()
         let steps = m.read(reader, &opened).await.unwrap().steps;
         assert_eq!((steps[0].actor_ref.as_str(), steps[0].org_id.as_str()), (who, ""));
     }
+    m.d.service.stop().await;
+}
+
+/// The requester, who mediates elsewhere.
+fn with_office(m: &Dispute) -> Persona {
+    also_of(m.asking.clone(), Role::Mediator, m.d.street, m.d.office)
+}
+
+#[tokio::test]
+async fn a_party_with_an_office_speaks_for_themselves_and_is_not_read_by_whom_the_dispute_complains_of() {
+    let m = Dispute::start().await;
+    let case = accepted(&m.d, &m.asking).await;
+    let case = triaged(&m, &case, Some(m.committee)).await;
+    let asking = with_office(&m);
+    let mut application = m.application(&case);
+    application.parties[0].person_id = asking.person_id.to_string();
+    let opened = m.as_(&asking).open_mediation(application).await.unwrap().into_inner().mediation.unwrap();
+    let third = Persona::new(Role::Mediator, m.d.street).org(m.d.gov);
+    takes(&m, &third, &opened).await.unwrap();
+    consents(&m, &asking, &opened, 1).await.unwrap();
+    let own = asking.actor_ref.as_str();
+    for (reader, name) in [(&m.mediator, "party"), (&third, own)] {
+        let steps = m.read(reader, &opened).await.unwrap().steps;
+        let of = |step: &str| steps.iter().find(|known| known.step == step).unwrap();
+        for step in [of("open"), of("consent")] {
+            assert_eq!((step.actor_ref.as_str(), step.org_id.as_str()), (name, ""), "{}", step.step);
+        }
+        assert_eq!(of("take").org_id, m.d.gov.to_string());
+        assert_eq!(steps.iter().any(|step| step.actor_ref == own), name == own, "{steps:?}");
+    }
+    m.as_(&asking).refuse_mediation(m.refusal(&opened, 1)).await.unwrap();
+    let steps = m.read(&m.mediator, &opened).await.unwrap().steps;
+    assert!(steps.iter().all(|step| step.actor_ref != own), "{steps:?}");
+    m.d.service.stop().await;
+}
+
+#[tokio::test]
+async fn what_becomes_of_a_case_when_a_party_with_an_office_refuses_is_done_for_no_organisation() {
+    let m = Dispute::start().await;
+    let case = m.in_progress().await;
+    let held = m.in_session(&case).await;
+    let asking = with_office(&m);
+    m.as_(&asking).refuse_mediation(m.refusal(&held, 1)).await.unwrap();
+    let timeline = pb::GetTimelineRequest { case_id: case.case_id, page_size: 200, ..Default::default() };
+    let steps = m.d.cases(&m.asking).get_timeline(timeline).await.unwrap().into_inner().entries;
+    let own: Vec<_> = steps.iter().filter(|step| step.actor_ref == asking.actor_ref).collect();
+    assert!(own.iter().any(|step| step.event == "CaseTriaged"), "{steps:?}");
+    assert!(own.iter().all(|step| step.org_id.is_empty()), "{own:?}");
     m.d.service.stop().await;
 }
 

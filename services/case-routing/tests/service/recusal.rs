@@ -119,6 +119,14 @@ async fn read_of_who_asked(d: &District, by: &Persona, case: &pb::Case) -> (Vec<
     (for_nobody.map(|(actor, _)| actor).collect(), whole)
 }
 
+/// What is alike of two cases, as somebody finds the other one by the first.
+async fn alike(d: &District, by: &Persona, case: &pb::Case, other: &pb::Case) -> pb::DuplicateCandidate {
+    let request = pb::FindDuplicatesRequest { case_id: case.case_id.clone(), ..Default::default() };
+    let found = intake(d, by).find_duplicates(request).await.unwrap().into_inner().candidates;
+    let is = |known: &pb::DuplicateCandidate| known.case.as_ref().unwrap().case_id == other.case_id;
+    found.into_iter().find(is).unwrap()
+}
+
 /// How often somebody read who asked, and in what words.
 pub async fn looks(d: &District) -> i64 {
     #[derive(diesel::QueryableByName)]
@@ -253,6 +261,56 @@ async fn who_complained_is_not_opened_to_whom_it_is_about() {
 }
 
 #[tokio::test]
+async fn whom_a_case_complains_of_is_not_told_what_else_the_same_person_asked_for() {
+    let d = District::start().await;
+    let resident = Persona::resident(d.district);
+    let ordinary = accepted(&d, &resident).await;
+    let case = complaint(&d, &resident, d.office).await;
+    for (one, other) in [(&case, &ordinary), (&ordinary, &case)] {
+        let told = alike(&d, &d.dispatcher(), one, other).await;
+        assert!(told.reasons.iter().all(|reason| reason.code != "same_requester"), "{told:?}");
+        let known = alike(&d, &d.window(), one, other).await;
+        assert!(known.reasons.iter().any(|reason| reason.code == "same_requester"), "{known:?}");
+        assert!(told.score < known.score - 0.04, "nor by the score: {} and {}", told.score, known.score);
+    }
+    d.service.stop().await;
+}
+
+#[tokio::test]
+async fn who_sends_what_is_missing_in_their_own_case_does_so_for_no_organisation() {
+    let d = District::start().await;
+    let resident = Persona::resident(d.district);
+    let colleague = also_of(resident.clone(), Role::StreetDispatcher, d.street, d.office);
+    let register = pb::RegisterCaseRequest {
+        request_id: request_id(),
+        text: d.intake_request(&resident).text,
+        place_unit_id: d.community.to_string(),
+        notice_version: "1".into(),
+        ..Default::default()
+    };
+    let case = d.cases(&resident).register_case(register).await.unwrap().into_inner().case.unwrap();
+    let ask = pb::RequestSupplementRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        material_codes: vec!["id_card".into()],
+        ..Default::default()
+    };
+    intake(&d, &d.window()).request_supplement(ask).await.unwrap();
+    let supplement = pb::SupplementCaseRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        material_codes: vec!["id_card".into()],
+        ..Default::default()
+    };
+    d.cases(&colleague).supplement_case(supplement).await.unwrap();
+    triage(&d, &d.window(), &case, Some(d.office)).await.unwrap();
+    let (who, whole) = read_of_who_asked(&d, &d.dispatcher(), &case).await;
+    assert!(who.len() >= 2 && who.iter().all(|name| name == "requester"), "{who:?}");
+    assert!(!whole.contains(&resident.actor_ref), "{whole}");
+    d.service.stop().await;
+}
+
+#[tokio::test]
 async fn who_pushed_a_complaint_is_not_opened_to_whom_it_is_about() {
     let world = World::mapped("", pb::ExchangeDirection::In).await;
     let unknown = pb::PushTicketRequest { class_code: "9999".into(), ..world.ticket("WH-1") };
@@ -286,11 +344,8 @@ async fn a_complaint_is_merged_neither_into_what_the_one_complained_of_leads_nor
     assert_eq!(led.lead_org_id, d.office.to_string());
     let of_another = complaint(&d, &one, d.centre).await;
     let case = complaint(&d, &other, d.office).await;
-    let request = pb::FindDuplicatesRequest { case_id: case.case_id.clone(), ..Default::default() };
-    let found = intake(&d, &d.window()).find_duplicates(request).await.unwrap().into_inner().candidates;
     for (into, code) in [(&led, "recused"), (&of_another, "another_subject")] {
-        let is = |known: &&pb::DuplicateCandidate| known.case.as_ref().unwrap().case_id == into.case_id;
-        let candidate = found.iter().find(is).unwrap();
+        let candidate = alike(&d, &d.window(), &case, into).await;
         assert!(!candidate.takes_others, "{code}");
         assert_eq!(candidate.reasons.last().unwrap().code, code);
         refused(merge(&d, &d.window(), &case, into).await, code);

@@ -43,6 +43,7 @@ pub fn run<S: Service>() -> ExitCode {
 async fn process<S: Service>() -> anyhow::Result<()> {
     let config = ServiceConfig::load(S::NAME)?;
     let telemetry = telemetry::init(S::NAME, &config.telemetry)?;
+    telemetry::log_panics();
     let mut until = None;
     let outcome = serve::<S>(config, &mut until).await;
     while_there_is_time(until, "telemetry", telemetry.flush()).await;

@@ -19,17 +19,29 @@ use super::{
 };
 use crate::{App, clients::Client};
 
+const PATH: &str = "/login";
+
 #[derive(Template)]
 #[template(path = "login.html")]
 struct LoginPage<'a> {
     lang: Lang,
     path: &'a str,
+    /// The name that was written, where nothing is wrong with it; empty where none is shown.
+    login: &'a str,
     failed: Option<&'static str>,
 }
 
 /// The sign-in form.
 pub async fn login(headers: HeaderMap) -> Response {
-    render(&LoginPage { lang: Lang::of(&headers), path: "/login", failed: None })
+    render(&LoginPage { lang: Lang::of(&headers), path: PATH, login: "", failed: None })
+}
+
+/// What the forms say where too many tries of one address are in hand.
+pub(super) fn crowded(lang: Lang) -> &'static str {
+    lang.t(
+        "此刻同一地址的登录较多，请稍后再试。",
+        "Many sign-ins from this address just now: try again in a moment.",
+    )
 }
 
 /// Fields of the sign-in form.
@@ -50,7 +62,13 @@ pub async fn sign_in(
     if !session::is_same_site(&headers, &app.config.public_url) {
         return StatusCode::FORBIDDEN.into_response();
     }
-    match Session::sign_in(&app, client, credentials.login, credentials.password).await {
+    let Credentials { login, password } = credentials;
+    // Held until the answer is there.
+    let Ok(_place) = client.tries_soon(&app).await else {
+        let page = LoginPage { lang, path: PATH, login: &login, failed: Some(crowded(lang)) };
+        return (StatusCode::TOO_MANY_REQUESTS, render(&page)).into_response();
+    };
+    match Session::sign_in(&app, login, password).await {
         Ok(open) => with_cookies(Redirect::to("/").into_response(), open.cookies),
         Err(status) => {
             let (code, failed) = match status.code() {
@@ -67,7 +85,7 @@ pub async fn sign_in(
                     lang.t("暂时无法登录。", "Signing in is not possible just now."),
                 ),
             };
-            (code, render(&LoginPage { lang, path: "/login", failed: Some(failed) })).into_response()
+            (code, render(&LoginPage { lang, path: PATH, login: "", failed: Some(failed) })).into_response()
         }
     }
 }

@@ -16,6 +16,7 @@ use tonic::Code;
 use tonic_types::StatusExt;
 
 use super::{
+    account,
     lang::Lang,
     links::Links,
     reader::{NoSession, Reader},
@@ -109,11 +110,12 @@ async fn send(
     }
     let mut auth = AuthServiceClient::new(app.channel("identity"));
     let request = session.request(ChangePasswordRequest { request_id, current_password, new_password })?;
-    let answer = match client.tries(app) {
-        Ok(_place) => auth.change_password(request).await.map(drop),
-        Err(status) => Err(status),
+    // Held until the answer is there.
+    let Ok(_place) = client.tries_soon(app).await else {
+        let page = shown(reader, "", account::crowded(lang));
+        return Ok((StatusCode::TOO_MANY_REQUESTS, page).into_response());
     };
-    let Err(status) = answer else {
+    let Err(status) = auth.change_password(request).await else {
         let message = lang.t(
             "密码已修改，您在其他地方的登录已全部退出。",
             "Your password is changed; wherever else you were signed in, you are signed out.",

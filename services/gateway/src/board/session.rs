@@ -9,7 +9,7 @@ use proto::identity::v1::{RefreshTokenRequest, SignInRequest, auth_service_clien
 use serde::{Deserialize, Serialize};
 use tonic::Code;
 
-use crate::{App, clients::Client};
+use crate::App;
 
 const PURPOSE: &str = "gateway.session";
 /// Tokens are renewed when less than this is left.
@@ -52,14 +52,8 @@ impl Session {
     /// Signs in by name and password.
     ///
     /// # Errors
-    /// What identity answered, or that the client tries too much at once.
-    pub async fn sign_in(
-        app: &App,
-        client: Client,
-        login: String,
-        password: String,
-    ) -> Result<Open, tonic::Status> {
-        let _place = client.tries(app)?;
+    /// What identity answered.
+    pub async fn sign_in(app: &App, login: String, password: String) -> Result<Open, tonic::Status> {
         let mut auth = AuthServiceClient::new(app.channel("identity"));
         let answer = auth.sign_in(patient(SignInRequest { login, password })).await?.into_inner();
         let expires = answer.access_expire_time.map_or(0, |time| time.seconds);

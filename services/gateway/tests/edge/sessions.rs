@@ -283,15 +283,22 @@ async fn a_client_has_few_tries_of_passwords_in_hand_whichever_way_they_come() {
     }
     edge.services.asked("SignIn", 5).await;
     edge.services.asked("ChangePassword", 4).await;
-    for (n, way) in TRIES.into_iter().enumerate() {
-        let refused = tries(way, "1.1.1.1, 8.8.8.8").await.expect("an answer");
-        assert_eq!(refused.status(), 429, "{way:?}");
-        if n < 2 {
-            assert_eq!(refused.headers()["retry-after"], "1", "{way:?}");
-            assert_eq!(json(refused).await["code"], "RESOURCE_EXHAUSTED", "{way:?}");
-        } else {
-            assert!(refused.text().await.expect("text").contains("尝试次数过多"), "{way:?}");
-        }
+    let [sign_in, change, login, password] = TRIES.map(|way| tries(way, "1.1.1.1, 8.8.8.8"));
+    for refused in [sign_in.await, change.await] {
+        let refused = refused.expect("an answer");
+        assert_eq!(refused.status(), 429);
+        assert_eq!(refused.headers()["retry-after"], "1");
+        assert_eq!(json(refused).await["code"], "RESOURCE_EXHAUSTED");
+    }
+    // The board waits a moment; nothing is locked, and who signs in need not write the name again.
+    let (login, password) = tokio::join!(login, password);
+    for (refused, kept) in [(login, true), (password, false)] {
+        let refused = refused.expect("an answer");
+        assert_eq!(refused.status(), 429);
+        let html = refused.text().await.expect("text");
+        assert!(html.contains("同一地址的登录较多") && !html.contains("尝试次数过多"), "{html}");
+        assert!(html.contains("type=\"password\"") && !html.contains("value=\"secret\""), "{html}");
+        assert_eq!(html.contains("value=\"li\""), kept, "{html}");
     }
     let other = tokio::spawn(tries(TRIES[0], "9.9.9.9"));
     edge.services.asked("SignIn", 6).await;
@@ -304,6 +311,29 @@ async fn a_client_has_few_tries_of_passwords_in_hand_whichever_way_they_come() {
     assert_eq!(tries(TRIES[0], "8.8.8.8").await.expect("an answer").status(), 200, "there is room again");
     assert_eq!(edge.services.calls("SignIn").len(), 7, "what was refused was asked of nobody");
     assert_eq!(edge.services.calls("ChangePassword").len(), 4);
+}
+
+#[tokio::test]
+async fn who_signs_in_on_the_board_waits_a_moment_for_others_of_the_same_address() {
+    let proxies = gateway::Proxies::read(|_| Some("none".to_owned())).expect("none");
+    let edge = Edge::configured(|config| config.proxies = proxies).await;
+    edge.services.answer("SignIn", &tokens(600));
+    edge.services.hold("SignIn");
+    let tries = |(path, body): (&str, &'static str)| {
+        let request = edge.post(path).header("origin", &edge.url).body(body);
+        request.header("content-type", "application/x-www-form-urlencoded").send()
+    };
+    let eight: Vec<_> = (0..8).map(|_| tokio::spawn(tries(TRIES[0]))).collect();
+    edge.services.asked("SignIn", 8).await;
+    let ninth = tokio::spawn(tries(TRIES[2]));
+    // Over REST nobody waits.
+    assert_eq!(tries(TRIES[0]).await.expect("an answer").status(), 429);
+    edge.services.release("SignIn");
+    assert_eq!(ninth.await.expect("it ends").expect("an answer").headers()["location"], "/");
+    for waited in eight {
+        assert_eq!(waited.await.expect("it ends").expect("an answer").status(), 200);
+    }
+    assert_eq!(edge.services.calls("SignIn").len(), 9);
 }
 
 #[tokio::test]

@@ -81,6 +81,7 @@ pub async fn run(args: Args) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let telemetry = telemetry::init("jianghan", &telemetry_config(|name| std::env::var(name).ok())?)?;
+    telemetry::log_panics();
     let outcome = with_suite(&args).await;
     telemetry.flush().await;
     outcome
