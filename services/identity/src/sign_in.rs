@@ -27,7 +27,7 @@ use crate::{
     keyring::KeyRing,
     password::Passwords,
     store::{
-        accounts::{self, Account},
+        accounts::{self, Account, Chooser},
         grants, people, server_now,
         sessions::{self, EndReason, Ended},
     },
@@ -183,25 +183,30 @@ impl SignIns {
         Ok(Tried { login, index, account, at: now })
     }
 
-    /// Sets the password of a person's login anew: failures are forgotten with their lock, all sessions end.
+    /// Sets the password of a person's login anew: failures are forgotten with their lock, all sessions end, and so does what
+    /// was asked for under a password that somebody else chose.
     ///
     /// # Errors
-    /// `WrongState` when the person approves, and has changed the password which this one chose last.
+    /// `WrongState` when the person approves, and has changed the password which this one may have chosen last.
     pub async fn set_password(
         &self,
         tx: &mut Tx<'_>,
         person: PersonId,
         (login, password_hash): (&str, &str),
-        by: PersonId,
+        by: &Chooser,
         approves: bool,
     ) -> Result<()> {
         // In the order of a sign-in: one by the old password is over and its session ends, or it is refused.
         accounts::clear_failures(tx.conn, &self.crypto.blind_index(LOGIN_INDEX, login)).await?;
+        let chosen = accounts::lock_chosen(tx.conn, login).await?;
         if !accounts::set_password(tx.conn, login, password_hash, by, approves).await? {
             // Else whoever changed it in the owner's place, and approved as both, could hand out another one.
-            let message = "the owner approves grants and has changed the password that you chose last: \
+            let message = "the owner approves grants and has changed a password that you may have chosen: \
                            somebody else sets it anew";
             return Err(Error::wrong_state("account", person, message));
+        }
+        if chosen {
+            end_asked(tx, person).await?;
         }
         self.end_all(tx, person, EndReason::Administrator).await
     }
@@ -219,7 +224,8 @@ impl SignIns {
         Ok(())
     }
 
-    /// Replaces the password that was tried by another one, which its owner alone knows: all sessions end but this one.
+    /// Replaces the password that was tried by another one, which its owner alone knows: all sessions end but this one, and so
+    /// does what was asked for under a password that somebody else chose.
     ///
     /// # Errors
     /// `Exhausted` when the login was locked meanwhile, `Unauthenticated` when the password was set anew.
@@ -233,10 +239,14 @@ impl SignIns {
         // In the order of a sign-in, as above.
         tried.passes(tx).await?;
         let (login, account) = (&tried.login, &tried.account);
+        let chosen = accounts::lock_chosen(tx.conn, login).await?;
         if !accounts::change_password(tx.conn, login, &account.password_hash, password_hash).await? {
             return Err(Error::Unauthenticated);
         }
         let (person, now) = (account.person_id(), self.clock.real_now());
+        if chosen {
+            end_asked(tx, person).await?;
+        }
         people::lock_sign_in(tx.conn, person).await?;
         for ended in sessions::end_others(tx.conn, person, keep, EndReason::Replaced, now).await? {
             self.tell_ended(tx, &ended);
@@ -429,6 +439,14 @@ impl SignIns {
     fn session_end(&self) -> Timestamp {
         self.clock.real_now() + TimeDelta::hours(self.config.session_max_hours)
     }
+}
+
+/// Ends what a person asked for and nobody has approved: whoever chose the password may have asked for it. Nobody was told of it.
+/// With the account held, for which whoever asks waits, and before the person's row: whoever holds a grant may wait for that.
+async fn end_asked(tx: &mut Tx<'_>, person: PersonId) -> Result<()> {
+    let asked = grants::lock_asked_by(tx.conn, person).await?;
+    let ended: Result<Vec<RoleGrant>> = asked.into_iter().map(|grant| grant.revoke(tx.now)).collect();
+    grants::update_all(tx.conn, &ended?).await
 }
 
 /// Refuses while the login is locked.

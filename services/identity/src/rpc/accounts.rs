@@ -11,7 +11,7 @@ use proto::identity::v1::{
     ResetPasswordRequest, ResetPasswordResponse,
 };
 
-use super::{Identity, grants::may_act_as, person::access, reach};
+use super::{Identity, grants::may_act_as, known_to, person::access, reach};
 use crate::{
     domain::{
         PersonId, SessionId,
@@ -20,7 +20,10 @@ use crate::{
         login,
         personal::KIND,
     },
-    store::{accounts, audit, grants, people, units},
+    store::{
+        accounts::{self, Chooser},
+        audit, grants, people, units,
+    },
 };
 
 impl Identity {
@@ -39,7 +42,8 @@ impl Identity {
             units::hold(tx.conn).await?;
             people::within(tx.conn, id, &units).await?.ok_or_else(|| Error::not_found(KIND, id))?;
             may_choose_for(tx, caller, id).await?;
-            accounts::insert(tx.conn, &login, id, &hash, Some(maker), self.clock.real_now()).await?;
+            let by = Chooser { person: maker, known_to: known_to(tx, caller).await? };
+            accounts::insert(tx.conn, &login, id, &hash, Some(&by), self.clock.real_now()).await?;
             let access = access(tx, caller, "CreateAccount", Some(id), "", Decision::Allow);
             audit::append(tx.conn, &self.crypto, access).await?;
             Ok(CreateAccountResponse {})
@@ -68,8 +72,8 @@ impl Identity {
             let login = accounts::login_of(tx.conn, id).await?;
             let login = login.ok_or_else(|| Error::not_found("account", id))?;
             login::check_password("password", &password, &login)?;
-            let by = PersonId(caller.person_id);
-            self.sign_ins.set_password(tx, id, (&login, &hash), by, approves).await?;
+            let by = Chooser { person: PersonId(caller.person_id), known_to: known_to(tx, caller).await? };
+            self.sign_ins.set_password(tx, id, (&login, &hash), &by, approves).await?;
             let access = access(tx, caller, "ResetPassword", Some(id), "", Decision::Allow);
             audit::append(tx.conn, &self.crypto, access).await?;
             Ok(ResetPasswordResponse {})

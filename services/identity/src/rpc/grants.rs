@@ -18,7 +18,7 @@ use proto::identity::v1::{
 use uuid::Uuid;
 
 use super::{
-    Identity, reach,
+    Identity, check_session, known_to, reach,
     topology::{PAGE_DEFAULT, PAGE_MAX},
     unit_in_force, unit_within,
 };
@@ -50,6 +50,9 @@ impl Identity {
         let units = reach(caller);
         once(&self.db, caller, meta, async move |tx: &mut Tx<'_>| {
             units::hold(tx.conn).await?;
+            // A change of the caller's password waits, and then finds what is asked for here; or it has ended the session.
+            accounts::hold_of(tx.conn, by).await?;
+            check_session(tx, caller).await?;
             let person = wanted.person_id;
             let missing = || Error::not_found(personal::KIND, person);
             let row = people::lock_within(tx.conn, person, &units).await?.ok_or_else(missing)?;
@@ -81,12 +84,16 @@ impl Identity {
             let path = unit_within(tx, caller, grant.unit_id).await?;
             may_govern(tx, caller, &grant, &path).await?;
             let by = PersonId(caller.person_id);
-            let set = accounts::password_set_by(tx.conn, by).await?;
+            let ours = known_to(tx, caller).await?;
             for first in &grant.approved_by {
-                let theirs = accounts::password_set_by(tx.conn, *first).await?;
-                if set == Some(*first) || theirs == Some(by) || (set.is_some() && set == theirs) {
+                if *first == by {
+                    continue; // who approved already is told so below
+                }
+                // The grant is held: a change of this one's password that ends it comes before or after all of this.
+                let theirs = accounts::password_known_to(tx.conn, *first).await?;
+                if !ours.is_disjoint(&theirs) {
                     let message = "one person may sign in as both approvers: somebody else approves it, or they \
-                                   change their passwords first";
+                                   change their passwords first, which ends what they have asked for";
                     return Err(Error::wrong_state(KIND, id, message));
                 }
             }

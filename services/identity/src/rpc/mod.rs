@@ -12,7 +12,7 @@ mod tags;
 mod topology;
 mod units;
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use chassis::{
     Clock, Error, Result,
@@ -24,7 +24,7 @@ use uuid::Uuid;
 
 use crate::{
     domain::{
-        UnitId,
+        PersonId, SessionId, UnitId,
         unit::{self, UnitState},
     },
     keyring::KeyRing,
@@ -95,6 +95,20 @@ async fn unit_in_force(tx: &mut Tx<'_>, caller: &Caller, id: UnitId) -> Result<V
         Some(unit) if unit.state == UnitState::Active => Ok(path),
         _ => Err(Error::wrong_state(unit::KIND, id, "is not in force")),
     }
+}
+
+/// Refuses a caller whose session has ended: its tokens go on elsewhere until the news of it has come.
+async fn check_session(tx: &mut Tx<'_>, caller: &Caller) -> Result<()> {
+    let goes_on = store::sessions::goes_on(tx.conn, SessionId(caller.session_id)).await?;
+    if goes_on { Ok(()) } else { Err(Error::Unauthenticated) }
+}
+
+/// Who may be behind the caller: all who can sign in as that person. The session is asked after that, so that who is still
+/// behind a session of before the owner changed the password is among them, or is refused.
+async fn known_to(tx: &mut Tx<'_>, caller: &Caller) -> Result<BTreeSet<PersonId>> {
+    let known_to = store::accounts::password_known_to(tx.conn, PersonId(caller.person_id)).await?;
+    check_session(tx, caller).await?;
+    Ok(known_to)
 }
 
 /// An instant of a request field, where absence has a meaning of its own.

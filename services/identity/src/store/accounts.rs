@@ -1,9 +1,11 @@
 //! Logins with their password hashes, and what is remembered of failed tries. Real time.
 
+use std::collections::BTreeSet;
+
 use chassis::{Error, Result, Timestamp, db::cached};
 use diesel::{
     OptionalExtension, QueryableByName,
-    sql_types::{Bool, Bytea, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid},
+    sql_types::{Array, Bool, Bytea, Integer, Nullable, Text, Timestamptz, Uuid as SqlUuid},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
@@ -28,6 +30,20 @@ impl Account {
     /// Whose it is.
     pub fn person_id(&self) -> PersonId {
         PersonId(self.person_id)
+    }
+}
+
+/// Whoever chooses a password for somebody else.
+pub struct Chooser {
+    /// Who does so.
+    pub person: PersonId,
+    /// Who learns it: all who can sign in as that person, the person among them.
+    pub known_to: BTreeSet<PersonId>,
+}
+
+impl Chooser {
+    fn known_to(&self) -> Vec<Uuid> {
+        self.known_to.iter().map(|person| person.0).collect()
     }
 }
 
@@ -66,17 +82,19 @@ pub async fn insert(
     login: &str,
     person: PersonId,
     password_hash: &str,
-    set_by: Option<PersonId>,
+    set_by: Option<&Chooser>,
     real_now: Timestamp,
 ) -> Result<()> {
     cached(
-        "INSERT INTO accounts (login, person_id, password_hash, password_set_by, created_at)
-         VALUES ($1, $2, $3, $4, $5)",
+        "INSERT INTO accounts (login, person_id, password_hash, password_set_by, password_known_to,
+                               created_at)
+         VALUES ($1, $2, $3, $4, $5, $6)",
     )
     .bind::<Text, _>(login)
     .bind::<SqlUuid, _>(person.0)
     .bind::<Text, _>(password_hash)
-    .bind::<Nullable<SqlUuid>, _>(set_by.map(|by| by.0))
+    .bind::<Nullable<SqlUuid>, _>(set_by.map(|by| by.person.0))
+    .bind::<Array<SqlUuid>, _>(set_by.map(Chooser::known_to).unwrap_or_default())
     .bind::<Timestamptz, _>(real_now)
     .execute(conn)
     .await
@@ -114,31 +132,57 @@ pub async fn hold(conn: &mut AsyncPgConnection, login: &str, password_hash: &str
     Ok(held == 1)
 }
 
-/// Gives a login another password, which whoever set it knows; whether that was done: where its owner approves, not by whoever
-/// chose the one that was changed since.
+/// Keeps the password of a person as it is until the transaction ends, whatever it is.
+pub async fn hold_of(conn: &mut AsyncPgConnection, person: PersonId) -> Result<()> {
+    cached("SELECT 1 FROM accounts WHERE person_id = $1 FOR SHARE")
+        .bind::<SqlUuid, _>(person.0)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Whether somebody else chose the password of a login, which is held until the transaction ends: it is about to get another one.
+pub async fn lock_chosen(conn: &mut AsyncPgConnection, login: &str) -> Result<bool> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Bool)]
+        chosen: bool,
+    }
+    let row: Option<Row> =
+        cached("SELECT password_set_by IS NOT NULL AS chosen FROM accounts WHERE login = $1 FOR UPDATE")
+            .bind::<Text, _>(login)
+            .get_result(conn)
+            .await
+            .optional()?;
+    Ok(row.is_some_and(|row| row.chosen))
+}
+
+/// Gives a login another password, which whoever set it knows; whether that was done: where its owner approves, not by somebody
+/// who may have chosen the one that was changed since.
 pub async fn set_password(
     conn: &mut AsyncPgConnection,
     login: &str,
     password_hash: &str,
-    by: PersonId,
+    by: &Chooser,
     approves: bool,
 ) -> Result<bool> {
     let set = cached(
-        "UPDATE accounts SET password_hash = $2, password_set_by = $3
+        "UPDATE accounts SET password_hash = $2, password_set_by = $3, password_known_to = $4
           WHERE login = $1
-            AND NOT ($4 AND password_set_by IS NULL AND handed_out_by IS NOT DISTINCT FROM $3)",
+            AND NOT ($5 AND password_set_by IS NULL AND (password_known_to || handed_out_by) && $4)",
     )
     .bind::<Text, _>(login)
     .bind::<Text, _>(password_hash)
-    .bind::<SqlUuid, _>(by.0)
+    .bind::<SqlUuid, _>(by.person.0)
+    .bind::<Array<SqlUuid>, _>(by.known_to())
     .bind::<Bool, _>(approves)
     .execute(conn)
     .await?;
     Ok(set == 1)
 }
 
-/// Gives a login another password, which its owner alone knows; whether the one before was still that of this hash. Whoever chose
-/// that one is remembered, and so is its hash.
+/// Gives a login another password, which its owner alone knows; whether the one before was still that of this hash. Who chose
+/// that one and who learnt it is remembered, and so is its hash.
 pub async fn change_password(
     conn: &mut AsyncPgConnection,
     login: &str,
@@ -161,21 +205,24 @@ pub async fn change_password(
     Ok(changed == 1)
 }
 
-#[derive(QueryableByName)]
-struct SetByRow {
-    #[diesel(sql_type = SqlUuid)]
-    password_set_by: Uuid,
-}
-
-/// Who knows a person's password, too: whoever made the account or set it anew, until the person changes it.
-pub async fn password_set_by(conn: &mut AsyncPgConnection, person: PersonId) -> Result<Option<PersonId>> {
-    let row: Option<SetByRow> =
-        cached("SELECT password_set_by FROM accounts WHERE person_id = $1 AND password_set_by IS NOT NULL")
-            .bind::<SqlUuid, _>(person.0)
-            .get_result(conn)
-            .await
-            .optional()?;
-    Ok(row.map(|row| PersonId(row.password_set_by)))
+/// Who can sign in as a person: the person and, until the person has changed the password, whoever chose it, by making the account
+/// or setting it anew, and all who could sign in as the chooser then.
+pub async fn password_known_to(conn: &mut AsyncPgConnection, person: PersonId) -> Result<BTreeSet<PersonId>> {
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Array<SqlUuid>)]
+        known_to: Vec<Uuid>,
+    }
+    let row: Option<Row> = cached(
+        "SELECT password_known_to || password_set_by AS known_to
+           FROM accounts WHERE person_id = $1 AND password_set_by IS NOT NULL",
+    )
+    .bind::<SqlUuid, _>(person.0)
+    .get_result(conn)
+    .await
+    .optional()?;
+    let others = row.map(|row| row.known_to).unwrap_or_default();
+    Ok(others.into_iter().map(PersonId).chain([person]).collect())
 }
 
 /// Failed tries at the login behind this index.

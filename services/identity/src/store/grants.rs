@@ -145,6 +145,15 @@ pub async fn lock_at(
     all(rows)
 }
 
+/// Grants that a person asked for and that wait for a second approver, held until the transaction ends.
+pub async fn lock_asked_by(conn: &mut AsyncPgConnection, person: PersonId) -> Result<Vec<RoleGrant>> {
+    let rows = cached(select!("WHERE state = 1 AND $1 = ANY(approved_by) ORDER BY grant_id FOR UPDATE"))
+        .bind::<SqlUuid, _>(person.0)
+        .load(conn)
+        .await?;
+    all(rows)
+}
+
 /// Grants below `units`, of one person or all, by id, after `after`.
 pub async fn list(
     conn: &mut AsyncPgConnection,

@@ -190,6 +190,15 @@ pub async fn end_all(
     end_others(conn, person, SessionId(Uuid::nil()), reason, now).await
 }
 
+/// Whether a session goes on.
+pub async fn goes_on(conn: &mut AsyncPgConnection, id: SessionId) -> Result<bool> {
+    let found = cached("SELECT 1 FROM sessions WHERE session_id = $1 AND ended_at IS NULL")
+        .bind::<SqlUuid, _>(id.0)
+        .execute(conn)
+        .await?;
+    Ok(found == 1)
+}
+
 /// A refresh token by its hash, with its session; both held until the transaction ends.
 pub async fn lock_refresh(conn: &mut AsyncPgConnection, hash: &[u8]) -> Result<Option<RefreshRow>> {
     let row = cached(

@@ -3,17 +3,17 @@
 
 use std::time::Duration;
 
-use crate::world::{PASSWORD, World, nobody, refusal, request_id};
+use crate::world::{World, nobody, refusal, request_id};
 use chassis::{auth::Role, clock::to_proto, grpc::PeerChannel};
 use proto::identity::v1::{
-    ApproveGrantRequest, ChangePasswordRequest, CreateAccountRequest, GetPersonRequest, GetSelfRequest,
-    GrantRoleRequest, GrantRoleResponse, ListRoleGrantsRequest, RefreshTokenRequest, ResetPasswordRequest,
-    RevokeRoleRequest, RoleGrant, RoleGrantState, RoleGranted, RoleRevoked,
-    person_service_client::PersonServiceClient,
+    ApproveGrantRequest, GetPersonRequest, GetSelfRequest, GrantRoleRequest, GrantRoleResponse,
+    ListRoleGrantsRequest, RefreshTokenRequest, RevokeRoleRequest, RoleGrant, RoleGrantState, RoleGranted,
+    RoleRevoked, person_service_client::PersonServiceClient,
 };
 use tonic::{Code, Status};
 
-fn wanted(world: &World, login: &str, role: Role, unit: &str) -> RoleGrant {
+/// A grant to be asked for.
+pub fn wanted(world: &World, login: &str, role: Role, unit: &str) -> RoleGrant {
     RoleGrant {
         person_id: world.person(login),
         role: role as i32,
@@ -22,13 +22,18 @@ fn wanted(world: &World, login: &str, role: Role, unit: &str) -> RoleGrant {
     }
 }
 
-async fn grant(client: &mut PersonServiceClient<PeerChannel>, grant: RoleGrant) -> Result<RoleGrant, Status> {
+/// Asks for a grant.
+pub async fn grant(
+    client: &mut PersonServiceClient<PeerChannel>,
+    grant: RoleGrant,
+) -> Result<RoleGrant, Status> {
     let request = GrantRoleRequest { request_id: request_id(), grant: Some(grant) };
     let GrantRoleResponse { grant } = client.grant_role(request).await?.into_inner();
     Ok(grant.expect("a grant"))
 }
 
-async fn approve(client: &mut PersonServiceClient<PeerChannel>, id: &str) -> Result<RoleGrant, Status> {
+/// Approves a grant.
+pub async fn approve(client: &mut PersonServiceClient<PeerChannel>, id: &str) -> Result<RoleGrant, Status> {
     let request = ApproveGrantRequest { request_id: request_id(), grant_id: id.to_owned() };
     Ok(client.approve_grant(request).await?.into_inner().grant.expect("a grant"))
 }
@@ -218,58 +223,6 @@ async fn an_administrators_next_term_is_granted_before_the_present_one_has_run_o
     assert!(told[0].contains("RoleGranted") && told[1].contains("RoleRevoked"), "{told:?}");
     let refresh = RefreshTokenRequest { refresh_token: pair.refresh_token };
     world.auth_anonymously().refresh_token(refresh).await.unwrap();
-}
-
-#[tokio::test]
-async fn who_had_the_password_set_by_the_first_approver_is_no_second_one() {
-    let world = World::start().await;
-    let mut first = world.persons("secadmin1").await;
-    let asked = grant(&mut first, wanted(&world, "worker1", Role::StreetLeader, "street1")).await.unwrap();
-    let password = "another-fine-long-password".to_owned();
-    let reset = ResetPasswordRequest {
-        request_id: request_id(),
-        person_id: world.person("secadmin2"),
-        password: password.clone(),
-    };
-    first.reset_password(reset).await.unwrap();
-    // The session of before is over.
-    let pair = world.try_sign_in("secadmin2", &password).await.unwrap();
-    let mut second = PersonServiceClient::new(world.service.call_with(&pair.access_token));
-    assert_eq!(refusal(approve(&mut second, &asked.grant_id).await), Code::FailedPrecondition);
-    // Nor the other way round, by whoever may have asked as the other.
-    let asked = grant(&mut second, wanted(&world, "head1", Role::StreetLeader, "street1")).await.unwrap();
-    assert_eq!(refusal(approve(&mut first, &asked.grant_id).await), Code::FailedPrecondition);
-}
-
-#[tokio::test]
-async fn approvers_whose_accounts_one_person_made_are_one_until_they_change_their_passwords() {
-    let mut world = World::start().await;
-    world.add_person("secadmin3", Role::SecurityAdmin, "district", None, None).await;
-    world.sql("DELETE FROM accounts WHERE login IN ('secadmin2', 'secadmin3')").await.unwrap();
-    let mut maker = world.persons("secadmin1").await;
-    for login in ["secadmin2", "secadmin3"] {
-        let account = CreateAccountRequest {
-            request_id: request_id(),
-            person_id: world.person(login),
-            login: login.to_owned(),
-            password: PASSWORD.to_owned(),
-        };
-        maker.create_account(account).await.unwrap();
-    }
-    let mut first = world.persons("secadmin2").await;
-    let pair = world.sign_in("secadmin3").await;
-    let mut second = PersonServiceClient::new(world.service.call_with(&pair.access_token));
-    let asked = grant(&mut first, wanted(&world, "worker1", Role::StreetLeader, "street1")).await.unwrap();
-    for approver in [&mut maker, &mut second] {
-        assert_eq!(refusal(approve(approver, &asked.grant_id).await), Code::FailedPrecondition);
-    }
-    let change = ChangePasswordRequest {
-        request_id: request_id(),
-        current_password: PASSWORD.to_owned(),
-        new_password: "another-fine-long-password".to_owned(),
-    };
-    world.auth_with(&pair.access_token).change_password(change).await.unwrap();
-    approve(&mut second, &asked.grant_id).await.unwrap();
 }
 
 #[tokio::test]

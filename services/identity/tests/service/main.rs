@@ -1,5 +1,6 @@
 //! Identity alone: real gRPC and a real database.
 
+mod approvers;
 mod bad_input;
 mod duty;
 mod ended_units;
