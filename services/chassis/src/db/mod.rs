@@ -3,10 +3,10 @@
 
 mod cached;
 pub mod domain_clock;
+mod given_up;
 mod language;
 mod migrate;
 mod news;
-mod given_up;
 mod pool;
 pub mod purge;
 mod tx;
@@ -23,9 +23,9 @@ use diesel_async::{AnsiTransactionManager, AsyncPgConnection, TransactionManager
 
 pub use self::{
     cached::{Cached, With, cached},
+    given_up::Work,
     migrate::CHASSIS_MIGRATIONS,
     news::{Following, News},
-    given_up::Work,
     pool::Conn,
     tx::{Origin, Tx},
 };

@@ -170,15 +170,16 @@ impl Shared {
                 Ok(response) => Ok(response),
             }
         };
-        let outcome = match tokio::time::timeout(deadline, AssertUnwindSafe(Work::new(work)).catch_unwind()).await {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(_panic)) => {
-                // The panic hook has logged where; what it said may hold data and stays out of the log.
-                tracing::error!(rpc.method = %path, "a handler panicked");
-                Err(Error::internal("a handler panicked").into())
-            }
-            Err(_late) => Err(Status::deadline_exceeded("the deadline of the call has passed")),
-        };
+        let outcome =
+            match tokio::time::timeout(deadline, AssertUnwindSafe(Work::new(work)).catch_unwind()).await {
+                Ok(Ok(outcome)) => outcome,
+                Ok(Err(_panic)) => {
+                    // The panic hook has logged where; what it said may hold data and stays out of the log.
+                    tracing::error!(rpc.method = %path, "a handler panicked");
+                    Err(Error::internal("a handler panicked").into())
+                }
+                Err(_late) => Err(Status::deadline_exceeded("the deadline of the call has passed")),
+            };
         let response = outcome.unwrap_or_else(Status::into_http);
         shared.record(&path, code_of(response.headers()), start.elapsed(), span);
         response
