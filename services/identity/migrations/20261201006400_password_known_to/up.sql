@@ -11,5 +11,22 @@ WITH RECURSIVE known (owner_id, person_id) AS (
 UPDATE accounts
    SET password_known_to = ARRAY(SELECT k.person_id FROM known k WHERE k.owner_id = accounts.person_id)
  WHERE password_set_by IS NOT NULL;
--- Those that wait, by who asked: there are few.
+-- Those that wait: there are few, so whoever asked is looked for among all of them.
 CREATE INDEX role_grants_requested ON role_grants (grant_id) WHERE state = 1;
+
+-- By a trigger, too: replicas of the build before set password_set_by alone, while a rollout replaces them. It only ever adds.
+CREATE FUNCTION keep_known_to() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.password_known_to := ARRAY(
+        SELECT unnest(NEW.password_known_to)
+         UNION
+        SELECT NEW.password_set_by
+         UNION
+        SELECT unnest(c.password_known_to || c.password_set_by)
+          FROM accounts AS c
+         WHERE c.person_id = NEW.password_set_by AND c.password_set_by IS NOT NULL);
+    RETURN NEW;
+END
+$$;
+CREATE TRIGGER keep_known_to BEFORE INSERT OR UPDATE OF password_set_by ON accounts
+    FOR EACH ROW WHEN (NEW.password_set_by IS NOT NULL) EXECUTE FUNCTION keep_known_to();

@@ -170,6 +170,25 @@ async fn who_learnt_a_password_under_a_borrowed_one_is_no_second_approver_though
 }
 
 #[tokio::test]
+async fn whom_a_replica_of_the_build_before_lets_choose_a_password_brings_those_behind_along() {
+    let world = with_a_third().await;
+    let mut first = world.persons("secadmin1").await;
+    let asked = ask(&world, &mut first, "worker1").await.unwrap();
+    reset(&world, &mut first, "secadmin2").await.unwrap();
+    // As it writes: who chose, and nothing else.
+    world
+        .sql(
+            "UPDATE accounts
+                SET password_set_by = (SELECT person_id FROM accounts WHERE login = 'secadmin2')
+              WHERE login = 'secadmin3'",
+        )
+        .await
+        .unwrap();
+    let mut third = world.persons("secadmin3").await;
+    assert_eq!(refusal(approve(&mut third, &asked.grant_id).await), Code::FailedPrecondition);
+}
+
+#[tokio::test]
 async fn a_session_that_has_ended_gives_no_roles_and_chooses_no_passwords_though_its_tokens_go_on() {
     let world = World::start().await;
     world.sql("DELETE FROM accounts WHERE login = 'resident'").await.unwrap();
