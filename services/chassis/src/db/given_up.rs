@@ -19,16 +19,16 @@ pub(super) fn giving_up() -> bool {
 
 /// Work that closes the pooled connections it holds when it is dropped before its end.
 #[derive(Debug)]
-pub struct Work<F>(Option<Pin<Box<F>>>);
+pub struct Abandonable<F>(Option<Pin<Box<F>>>);
 
-impl<F> Work<F> {
+impl<F> Abandonable<F> {
     /// The same work.
     pub fn new(work: F) -> Self {
         Self(Some(Box::pin(work)))
     }
 }
 
-impl<F: Future> Future for Work<F> {
+impl<F: Future> Future for Abandonable<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
@@ -41,7 +41,7 @@ impl<F: Future> Future for Work<F> {
     }
 }
 
-impl<F> Drop for Work<F> {
+impl<F> Drop for Abandonable<F> {
     fn drop(&mut self) {
         /// Back to what was, also if what is dropped panics.
         struct Until(bool);

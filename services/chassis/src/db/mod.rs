@@ -23,7 +23,7 @@ use diesel_async::{AnsiTransactionManager, AsyncPgConnection, TransactionManager
 
 pub use self::{
     cached::{Cached, With, cached},
-    given_up::Work,
+    given_up::Abandonable,
     migrate::CHASSIS_MIGRATIONS,
     news::{Following, News},
     pool::Conn,
@@ -133,7 +133,7 @@ impl Db {
     }
 
     /// A connection for reading, outside any transaction. If it is given back while a statement is under way, because whoever
-    /// waited for it has gone, it is closed: of a call ([`Work`]) always, elsewhere as long as no row has arrived.
+    /// waited for it has gone, it is closed: of a call ([`Abandonable`]) always, elsewhere as long as no row has arrived.
     pub async fn conn(&self) -> Result<Conn> {
         self.take(&self.0.reads).await
     }

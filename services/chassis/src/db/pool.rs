@@ -44,7 +44,7 @@ impl ManageConnection for Manager {
 }
 
 /// How many statements of a connection have begun and not been answered. The future of one that is dropped before its answer
-/// begins never ends it; of one whose rows have begun to arrive, see [`super::Work`].
+/// begins never ends it; of one whose rows have begun to arrive, see [`super::Abandonable`].
 #[derive(Default)]
 struct Unfinished(u32);
 

@@ -25,7 +25,7 @@ use super::waiting::Granted;
 use crate::{
     auth::Gate,
     config::ServiceConfig,
-    db::Work,
+    db::Abandonable,
     error::Error,
     pressure::{ATTEMPTS_HEADER, Pressure},
     telemetry::{self, SPAN},
@@ -171,7 +171,9 @@ impl Shared {
             }
         };
         let outcome =
-            match tokio::time::timeout(deadline, AssertUnwindSafe(Work::new(work)).catch_unwind()).await {
+            match tokio::time::timeout(deadline, AssertUnwindSafe(Abandonable::new(work)).catch_unwind())
+                .await
+            {
                 Ok(Ok(outcome)) => outcome,
                 Ok(Err(_panic)) => {
                     // The panic hook has logged where; what it said may hold data and stays out of the log.

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use chassis::{
     Result,
-    db::{Db, Tx, Work},
+    db::{Abandonable, Db, Tx},
 };
 use diesel::{
     QueryableByName,
@@ -64,7 +64,7 @@ async fn a_list_that_is_given_up_half_way_holds_up_no_other_and_ends_at_the_serv
     // The first row is more than the server keeps back, so that it has been sent by the time of the second.
     let rows = "SELECT repeat('x', 20000) || pg_sleep(CASE n WHEN 1 THEN 0 ELSE 25 END)::text AS _text \
                 FROM generate_series(1, 2) AS n";
-    let sleeps = tokio::spawn(Work::new(async move {
+    let sleeps: JoinHandle<Result<()>> = tokio::spawn(Abandonable::new(async move {
         let mut conn = db.list_conn().await?;
         diesel::sql_query(rows).load::<Row>(&mut *conn).await?;
         Ok(())
