@@ -26,7 +26,7 @@ use crate::domain::{Case, CaseId};
 /// Cases that the index of words gives at most; of a word that more cases have, the newest ones are looked through
 /// instead, which then finds a page soon.
 const MOST_FOUND: i64 = 20_000;
-/// Of the cases that it gives, so many are looked at at a time, after twice a page: most of them are shown mostly.
+/// Of the cases that it gives, so many are looked at at a time; twice a page at first, which is mostly enough.
 const FOUND_AT_ONCE: usize = 500;
 
 /// A case as a list found it.
