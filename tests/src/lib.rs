@@ -16,6 +16,7 @@ pub mod otlp;
 pub mod people;
 pub mod requests;
 pub mod revocation;
+pub mod soak;
 pub mod story;
 pub mod tables;
 pub mod traces;

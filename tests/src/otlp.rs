@@ -91,6 +91,11 @@ impl Receiver {
         spans.iter().filter(|span| span.trace_id == trace_id).cloned().collect()
     }
 
+    /// Lets go of the spans that have arrived.
+    pub fn forget(&self) {
+        self.kept.spans.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// Label sets of a metric from one process.
     pub fn metric(&self, process: &str, name: &str) -> Vec<Vec<(String, String)>> {
         let metrics = self.kept.metrics.lock().unwrap_or_else(PoisonError::into_inner);

@@ -3,12 +3,12 @@
 //! processes or compare everything take it for themselves.
 
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, LazyLock},
     time::Duration,
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use chassis::{
     config::{BusConfig, TelemetryConfig},
     telemetry,
@@ -214,6 +214,12 @@ impl World {
 
     /// The same; waits so long, at the end, for events under way.
     pub async fn plays_and_waits(&self, requests: u64, seed: u64, drain: Duration) -> Result<Report> {
+        self.only_plays(requests, seed, drain).await?.report().await.map(|(report, _)| report)
+    }
+
+    /// Plays made-up requests to their end and leaves it to the caller to look at what came of them, which will wait so long
+    /// for events under way.
+    pub async fn only_plays(&self, requests: u64, seed: u64, drain: Duration) -> Result<simulate::Played> {
         let accounts = self.launched.lock().await.accounts.clone();
         let options = Options {
             seed,
@@ -223,18 +229,19 @@ impl World {
             progress: false,
             drain,
         };
-        let rows = |start| Ok(input::synthetic(requests, seed, start));
-        simulate::run(&accounts, &options, rows).await.map(|(report, _)| report)
+        simulate::play(&accounts, &options, |start| Ok(input::synthetic(requests, seed, start))).await
     }
 }
 
-/// The binary beside the tests' own, and a fresh folder below `target/`.
+/// The operator's binary beside the program that runs or, as test binaries lie in a folder of their own, in the folder above; and a
+/// fresh folder beside it.
 fn paths(shape: Shape) -> Result<(PathBuf, PathBuf)> {
     let own = std::env::current_exe().context("the path of the tests")?;
-    let debug = own.parent().and_then(Path::parent).context("target/debug")?;
-    let binary = debug.join("jianghan");
-    ensure!(binary.exists(), "{} is missing: run `cargo build --bins` first", binary.display());
-    let dir = debug.join(match shape {
+    let mut folders = own.ancestors().skip(1).take(2);
+    let folder = folders.find(|folder| folder.join("jianghan").is_file());
+    let folder = folder.context("jianghan is missing: run `cargo build --bins` first")?;
+    let binary = folder.join("jianghan");
+    let dir = folder.join(match shape {
         Shape::AllInOne => "journeys-all-in-one",
         Shape::Distributed => "journeys-distributed",
     });

@@ -4,12 +4,9 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use chassis::{config::BusConfig, crash::SEAMS};
+use chassis::crash::SEAMS;
 use jianghan::suite::SERVICES;
-use tests::{
-    World, eventually, run,
-    tables::{self, Tables},
-};
+use tests::{World, eventually, run, tables};
 
 /// Plays requests, round after round, for as long as `disturb` does its worst; then checks that every acknowledged one
 /// came to its end.
@@ -41,21 +38,7 @@ async fn survives(world: &World, requests: u64, seed: u64, disturb: impl AsyncFn
         assert!(report.is_clean(), "{}", report.table());
     }
     world.is_consistent().await;
-    every_group_is_consumed(world).await;
-}
-
-/// Each service consumes as many queues as in a district, not one alone as in `up`.
-async fn every_group_is_consumed(world: &World) {
-    let groups = i64::from(BusConfig::default().groups);
-    assert!(groups > 1);
-    for service in SERVICES {
-        let tables = Tables::of(world, service).await.expect("the database");
-        let held = "SELECT count(*) FROM consumer_lease WHERE expires_at >= clock_timestamp()";
-        eventually(&format!("{service} to consume all its queues"), async || {
-            (tables.count(held, &[]).await == groups).then_some(())
-        })
-        .await;
-    }
+    world.consumes_every_group().await;
 }
 
 #[test]

@@ -15,7 +15,7 @@ mod search;
 mod spike;
 mod spine;
 mod sweep;
-pub(crate) mod usage;
+pub mod usage;
 
 use std::process::ExitCode;
 

@@ -93,12 +93,35 @@ pub fn operator(suite: &Suite, file: &AccountsFile) -> Result<Arc<Session>> {
     Ok(Session::new(suite, account.context("the accounts file holds no it_operator")?.clone()))
 }
 
+/// What has been played, before anybody looked at what came of it.
+pub struct Played {
+    suite: Suite,
+    operator: Arc<Session>,
+    run: Run,
+}
+
+impl Played {
+    /// Drains, reconciles and reports.
+    pub async fn report(self) -> Result<(Report, Reconciliation)> {
+        report::make(&self.suite, &self.operator, self.run).await
+    }
+}
+
 /// Plays the rows that `rows` makes from the domain's now, drains, reconciles and reports.
 pub async fn run(
     file: &AccountsFile,
     options: &Options,
     rows: impl FnOnce(chrono::DateTime<chrono::Utc>) -> Result<Vec<Row>>,
 ) -> Result<(Report, Reconciliation)> {
+    play(file, options, rows).await?.report().await
+}
+
+/// Plays the rows that `rows` makes from the domain's now, each to its end.
+pub async fn play(
+    file: &AccountsFile,
+    options: &Options,
+    rows: impl FnOnce(chrono::DateTime<chrono::Utc>) -> Result<Vec<Row>>,
+) -> Result<Played> {
     let suite = Suite::patient(&file.addresses, options.patience)?;
     let operator = operator(&suite, file)?;
     let actors = Actors::load(&suite, file).await?;
@@ -170,7 +193,7 @@ pub async fn run(
         addresses: file.addresses.clone(),
         drain: options.drain,
     };
-    report::make(&suite, &operator, run).await
+    Ok(Played { suite, operator, run })
 }
 
 /// How far the clock may overshoot a wake-up: ten minutes for a day, up to four hours for years, so that a long file takes
