@@ -104,6 +104,9 @@ def careful(document, pod):
                 yield "is probed on a port it does not have"
             if "grpc" in probe and probe["grpc"]["port"] not in port_names.values():
                 yield "is probed on a port it does not have"
+    for spread in pod.get("topologySpreadConstraints", []):
+        if spread["whenUnsatisfiable"] == "DoNotSchedule" and spread.get("nodeTaintsPolicy") != "Honor":
+            yield f"waits for nodes that are lost or drained to take pods over {spread['topologyKey']}"
     if document["kind"] == "Deployment":
         # A process stops within 25 seconds after SIGTERM, which it gets when the wait before is over.
         waits = max(container["lifecycle"]["preStop"]["sleep"]["seconds"] for container in pod["containers"])

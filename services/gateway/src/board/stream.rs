@@ -158,7 +158,9 @@ pub async fn events(State(app): State<Arc<App>>, headers: HeaderMap) -> Response
 }
 
 pub(super) fn sse(events: impl Stream<Item = Event> + Send + 'static) -> Response {
-    Sse::new(events.map(Ok::<_, Infallible>)).keep_alive(KeepAlive::default()).into_response()
+    // A proxy that gathers answers (nginx, unless told otherwise) would keep the events to itself.
+    let unbuffered = [("x-accel-buffering", "no")];
+    (unbuffered, Sse::new(events.map(Ok::<_, Infallible>)).keep_alive(KeepAlive::default())).into_response()
 }
 
 /// The session has ended.

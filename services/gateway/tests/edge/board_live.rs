@@ -18,6 +18,7 @@ async fn the_stream_tells_the_board_again_when_it_changes() {
     };
     let (mut zh, mut en) = (stream("zh").await, stream("en").await);
     assert_eq!(zh.headers()["content-type"], "text/event-stream");
+    assert_eq!(zh.headers()["x-accel-buffering"], "no");
     assert!(heard(&mut zh, "300").await.contains("event: board"));
     assert!(heard(&mut en, "300").await.contains("event: board"));
     edge.services.answer("GetBoard", &board(301));

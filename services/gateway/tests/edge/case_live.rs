@@ -50,6 +50,7 @@ async fn an_open_case_is_told_again_when_it_changes_and_only_then() {
     let mut zh = open(&edge, &path(), &session).await;
     let mut en = open(&edge, &path(), &format!("{session}; jh_lang=en")).await;
     assert_eq!(zh.headers()["content-type"], "text/event-stream");
+    assert_eq!(zh.headers()["x-accel-buffering"], "no");
     edge.services.asked("WaitCase", 4).await;
     for wait in waits(&edge) {
         assert_eq!((wait.case_id.as_str(), wait.after_etag.as_str()), (CASE, "7"));
