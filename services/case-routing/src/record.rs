@@ -8,8 +8,8 @@ use uuid::Uuid;
 
 use crate::{
     domain::{
-        BenefitChange, Case, CaseId, Decision, DomainEvent, NewNotice, OfferId, OrgId, RemarkKind,
-        RoutingDecision, TaskPart, TicketId, TimelineEntry, Timestamp,
+        BenefitChange, Case, CaseId, ClosedCode, Decision, DomainEvent, NewNotice, OfferId, OrgId,
+        RemarkKind, RoutingDecision, TaskPart, TicketId, TimelineEntry, Timestamp,
         exchange::{JoinedReport, Report, reports, reports_to_joined},
     },
     events,
@@ -95,8 +95,10 @@ pub enum OfferState {
     Open,
     /// The partner leads.
     Confirmed,
-    /// The partner's work is done.
+    /// The partner's work is done, as it says.
     Completed,
+    /// The parties of a dispute agreed, without a word of the partner that leads: of its hours nothing is known here.
+    Settled,
     /// Ended without a result.
     Withdrawn,
 }
@@ -108,6 +110,7 @@ impl OfferState {
             Self::Open => "open",
             Self::Confirmed => "confirmed",
             Self::Completed => "completed",
+            Self::Settled => "settled",
             Self::Withdrawn => "withdrawn",
         }
     }
@@ -138,11 +141,13 @@ impl CaseRecord {
         case.routing.extend(latest);
         for told in &events {
             note_offer(&mut pending.offers, &told.event);
-            // A partner's part is done when it says so, though the case may wait for others.
+            // A partner's part is done when it says so, though the case may wait for others; or by an agreement of the parties.
             if let DomainEvent::TaskSubmitted { part: TaskPart::Lead, .. } = &told.event
                 && let Some(offer) = case.confirmed_offer()
             {
-                pending.offers.insert(offer.id, (Some(offer.partner), OfferState::Completed));
+                let agreed = case.closed_code == Some(ClosedCode::Mediated);
+                let state = if agreed { OfferState::Settled } else { OfferState::Completed };
+                pending.offers.insert(offer.id, (Some(offer.partner), state));
             }
             if let DomainEvent::CaseHandedOff { line_code, .. } = &told.event {
                 pending.handed_off = Some(line_code.clone());
@@ -183,8 +188,10 @@ fn note_offer(offers: &mut BTreeMap<OfferId, (Option<OrgId>, OfferState)>, event
         | DomainEvent::CaseReturnedFromSociety { offer_id, partner_org_id, .. } => {
             (*offer_id, Some(*partner_org_id), OfferState::Withdrawn)
         }
+        // Of whom it is, and whether by its word, was noted with its task.
         DomainEvent::CaseCompleted { offer_id: Some(offer_id), .. } => {
-            (*offer_id, None, OfferState::Completed)
+            offers.entry(*offer_id).or_insert((None, OfferState::Completed));
+            return;
         }
         DomainEvent::CaseReworkOrdered { offer_id: Some(offer_id), .. } => {
             (*offer_id, None, OfferState::Confirmed)

@@ -9,7 +9,7 @@ use proto::{
     case_routing::v1::{
         AdmissionRefusedByCommunity, CalendarAmended, CaseClosed, CaseCompleted, CaseExtended, CaseResumed,
         CaseWithdrawn, ClockKind, ClockMoved, DispatchMode, Nature, TaskApproved, TaskCancelled,
-        TaskObjected, TaskPart, TaskReturned, TaskSigned, Urgency,
+        TaskDeclined, TaskObjected, TaskPart, TaskReturned, TaskSigned, TaskSubmitted, Urgency,
     },
     identity::v1::{RoleGranted, RoleRevoked},
 };
@@ -43,10 +43,11 @@ enum News {
     Signed(Box<Task>),
     Objected(TaskId),
     Cancelled(TaskId),
+    Declined(TaskId),
     Refused(TaskId),
+    Submitted(TaskId),
     Returned(TaskId, Option<prost_types::Timestamp>),
     Approved(TaskId),
-    Completed(TaskId),
     Withdrawn(Uuid),
     Closed(Uuid),
     Due(Due, Timestamp),
@@ -166,10 +167,11 @@ fn on_news(desk: &mut Desk, event: &Event, news: &News) -> Result<()> {
             News::Signed(task) => on_task_signed(desk, Task::clone(task))?,
             News::Objected(_) => on_task_objected(desk, id)?,
             News::Cancelled(_) => on_task_cancelled(desk, id)?,
+            News::Declined(_) => on_task_declined(desk, id)?,
             News::Refused(_) => on_admission_refused_by_community(desk, id)?,
+            News::Submitted(_) => on_task_submitted(desk, id)?,
             News::Returned(_, due) => on_task_returned(desk, id, due.as_ref())?,
             News::Approved(_) => on_task_approved(desk, id)?,
-            News::Completed(_) => on_case_completed(desk, id)?,
             News::Withdrawn(_) => on_case_withdrawn(desk, id)?,
             News::Closed(_) => on_case_closed(desk, id)?,
             News::Due(_, due) => on_due(desk, id, *due),
@@ -215,9 +217,19 @@ fn on_task_cancelled(desk: &mut Desk, id: TaskId) -> Result<()> {
     desk.ended(id, "task_cancelled")
 }
 
+/// An organisation that may refuse did, perhaps after it had signed for it.
+fn on_task_declined(desk: &mut Desk, id: TaskId) -> Result<()> {
+    desk.ended(id, "task_declined")
+}
+
 /// The community sent the work back, perhaps after it had signed for it.
 fn on_admission_refused_by_community(desk: &mut Desk, id: TaskId) -> Result<()> {
     desk.ended(id, "not_admitted")
+}
+
+/// The organisation handed its result in, be it an assist's or the lead's.
+fn on_task_submitted(desk: &mut Desk, id: TaskId) -> Result<()> {
+    desk.submitted(id)
 }
 
 /// Rework: those who did it are asked first.
@@ -228,11 +240,6 @@ fn on_task_returned(desk: &mut Desk, id: TaskId, due: Option<&prost_types::Times
 /// The result stands.
 fn on_task_approved(desk: &mut Desk, id: TaskId) -> Result<()> {
     desk.approved(id, "task_approved")
-}
-
-/// The lead handed its result in.
-fn on_case_completed(desk: &mut Desk, id: TaskId) -> Result<()> {
-    desk.submitted(id)
 }
 
 /// The requester withdrew the case, perhaps while a worker is on site.
@@ -290,10 +297,11 @@ impl News {
             Self::Signed(task) => vec![task.id],
             Self::Objected(id)
             | Self::Cancelled(id)
+            | Self::Declined(id)
             | Self::Refused(id)
+            | Self::Submitted(id)
             | Self::Returned(id, _)
-            | Self::Approved(id)
-            | Self::Completed(id) => vec![*id],
+            | Self::Approved(id) => vec![*id],
             Self::Withdrawn(case) | Self::Closed(case) => desk.tasks_of(*case),
             Self::Due(Due::Task(id), _) => vec![*id],
             Self::Due(Due::Lead(case, org), _) => {
@@ -323,8 +331,12 @@ impl News {
             Self::Objected(task(&event.decode::<TaskObjected>()?.task_id)?)
         } else if event.is::<TaskCancelled>() {
             Self::Cancelled(task(&event.decode::<TaskCancelled>()?.task_id)?)
+        } else if event.is::<TaskDeclined>() {
+            Self::Declined(task(&event.decode::<TaskDeclined>()?.task_id)?)
         } else if event.is::<AdmissionRefusedByCommunity>() {
             Self::Refused(task(&event.decode::<AdmissionRefusedByCommunity>()?.task_id)?)
+        } else if event.is::<TaskSubmitted>() {
+            Self::Submitted(task(&event.decode::<TaskSubmitted>()?.task_id)?)
         } else if event.is::<TaskReturned>() {
             let returned: TaskReturned = event.decode()?;
             let id = task(&returned.task_id)?;
@@ -333,11 +345,12 @@ impl News {
         } else if event.is::<TaskApproved>() {
             Self::Approved(task(&event.decode::<TaskApproved>()?.task_id)?)
         } else if event.is::<CaseCompleted>() {
+            // Tells of the lead's task once more what `TaskSubmitted` told.
             let completed: CaseCompleted = event.decode()?;
             if completed.task_id.is_empty() {
                 return Ok(None);
             }
-            Self::Completed(task(&completed.task_id)?)
+            Self::Submitted(task(&completed.task_id)?)
         } else if event.is::<CaseWithdrawn>() {
             touch.cases.push(event.partition_key);
             Self::Withdrawn(event.partition_key)

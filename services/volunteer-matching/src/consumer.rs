@@ -16,8 +16,8 @@ use chassis::{
     proto::{
         auth::v1::Role,
         case_routing::v1::{
-            CaseClosed, CaseOfferConfirmed, CaseOfferWithdrawn, CaseOffered, CaseReturnedFromSociety,
-            CaseReworkOrdered, CaseWithdrawn, ClockMoved,
+            CaseClosed, CaseCompleted, CaseOfferConfirmed, CaseOfferWithdrawn, CaseOffered,
+            CaseReturnedFromSociety, CaseReworkOrdered, CaseWithdrawn, ClockMoved,
         },
         identity::v1::{RoleGranted, RoleRevoked},
         volunteer_matching::v1::ServiceRecordLocked,
@@ -87,6 +87,8 @@ fn offer_of(event: &Event) -> Result<Option<OfferId>> {
         event.decode::<CaseOfferWithdrawn>()?.offer_id
     } else if event.is::<CaseReturnedFromSociety>() {
         event.decode::<CaseReturnedFromSociety>()?.offer_id
+    } else if event.is::<CaseCompleted>() {
+        event.decode::<CaseCompleted>()?.offer_id
     } else if event.is::<CaseReworkOrdered>() {
         event.decode::<CaseReworkOrdered>()?.offer_id
     } else if event.is::<ClockMoved>() {
@@ -128,13 +130,18 @@ impl Events {
             turn(offer, if late { Verb::Expire } else { Verb::Withdraw }, now);
         } else if event.is::<CaseReturnedFromSociety>() || event.is::<CaseWithdrawn>() {
             turn(offer, Verb::Withdraw, now);
+        } else if event.is::<CaseCompleted>() {
+            // By its own word a partner has completed its offer before.
+            turn(offer, Verb::Settle, now);
         } else if event.is::<CaseReworkOrdered>() {
             turn(offer, Verb::Rework, now);
         } else if event.is::<CaseClosed>()
-            && let Some(locked) = offer.lock(now)
+            && let Some(closed) = offer.close(now)
         {
-            *offer = locked;
-            tx.emit(record_locked(offer));
+            *offer = closed;
+            if offer.has_locked_hours() {
+                tx.emit(record_locked(offer));
+            }
         }
         Ok(())
     }
@@ -174,6 +181,7 @@ impl Events {
             volunteer_ref: String::new(),
             stepped_back: Vec::new(),
             record: None,
+            closed_at: None,
             version: 1,
             created_at: tx.now,
             updated_at: tx.now,

@@ -10,7 +10,7 @@
 //! | `due` | case | the due time that can still be missed, if there is one: what is overdue at any instant follows from it |
 //! | `open_due` | place, line, full hour in UTC | such due times |
 //! | `task` | task | known; how many assignments are live, of as many as it needs |
-//! | `offer` | offer | state; records |
+//! | `offer` | offer | state; records, unless the parties agreed without a word of the partner |
 //! | `case_counts`, `task_counts`, `mediation_counts` | its id | what it counts, by what is held of it ([`Tally`]) |
 
 mod recount;
@@ -97,7 +97,11 @@ impl DigestSource for Digests {
             }
             "offer" => {
                 let rows = digests::offers(&mut conn, after, limit).await?;
-                let value = |state: &str| format!("{state};records={}", u8::from(state == "completed"));
+                let value = |state: &str| match state {
+                    // Whether the partner has added its hours is not known here.
+                    "settled" => "completed;records=?".to_owned(),
+                    _ => format!("{state};records={}", u8::from(state == "completed")),
+                };
                 rows.into_iter().map(|row| Digest::new(row.offer_id, value(&row.state))).collect()
             }
             _ => Vec::new(),

@@ -38,9 +38,9 @@ impl Case {
     /// to verify at once, if there is one.
     ///
     /// # Errors
-    /// `WrongState`; `NotEntitled` unless the lead; `Guard` `assist_outstanding`, `mediation_open`, `stage_outstanding` unless
-    /// the ending only explains, `application_needed` where what has to be applied for is found unfounded; `Invalid` evidence or
-    /// code.
+    /// `WrongState`; `NotEntitled` unless the lead; `Guard` `assist_outstanding`, `mediation_open`, `partner_not_done` where a
+    /// partner leads that has not said so by its offer, `stage_outstanding` unless the ending only explains,
+    /// `application_needed` where what has to be applied for is found unfounded; `Invalid` evidence or code.
     pub fn complete(self, command: CompleteCase, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.complete(command)?;
@@ -113,6 +113,10 @@ impl Work<'_> {
         self.permit(Trigger::Complete)?;
         let (_, org) = self.lead()?;
         self.acts_for(org, "lead_org")?;
+        // Its word comes with the hours that it served, which nobody keeps here.
+        if self.case.confirmed_offer().is_some() && !self.case.partner_is_done() {
+            return Err(DomainError::guard("partner_not_done", "a partner says by its offer that it is done"));
+        }
         // What a partner did is done; an official waits for the parties, as long as they have to agree.
         let waits = self.case.mediation.is_some_and(MediationLink::is_waited_for);
         if self.by.standing == Standing::Official && waits {

@@ -129,8 +129,12 @@ impl Dispute {
 
     /// Agreed on by word of mouth, to be performed by then.
     pub async fn effective(&self, performed_within: TimeDelta) -> pb::Mediation {
-        let case = self.in_progress().await;
-        let (case_id, mediation_id) = ids(&self.in_session(&case).await);
+        self.agreed(&self.in_progress().await, performed_within).await
+    }
+
+    /// The same of a case that somebody has in hand.
+    pub async fn agreed(&self, case: &pb::Case, performed_within: TimeDelta) -> pb::Mediation {
+        let (case_id, mediation_id) = ids(&self.in_session(case).await);
         let agree = pb::RecordAgreementRequest {
             case_id,
             mediation_id,
@@ -162,7 +166,7 @@ impl Dispute {
     }
 }
 
-fn with_committee(changes: &mut Changes, committee: Uuid) {
+pub fn with_committee(changes: &mut Changes, committee: Uuid) {
     let community = changes.units.iter().find(|unit| unit.code == "420103005001").unwrap().id;
     let office = changes.orgs.iter().find(|org| org.code == "street_office:420103005").unwrap().id;
     changes.orgs.push(Organization {

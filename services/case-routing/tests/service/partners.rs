@@ -1,5 +1,5 @@
 //! What a partner has done is kept while others still work on the case, and holds up nothing that comes after it. What others
-//! hand in meanwhile it may send back, and that stands when the partner goes.
+//! hand in meanwhile it may send back, and that stands when the partner goes. Parties who agree need no word of the partner.
 
 use chassis::{
     auth::Role,
@@ -10,11 +10,16 @@ use chassis::{
         volunteer_matching::v1::{SocialAccepted, SocialCompleted, SocialGaveUp},
     },
     testing::Persona,
+    topology::{Changes, Edge, EdgeKind, OrganizationKind},
 };
+use chrono::TimeDelta;
 use tonic::Code;
+use uuid::Uuid;
 
 use crate::{
     disputes::{DEPARTMENTS, district, head},
+    flow::digest,
+    mediation::{Dispute, QUARREL, with_committee},
     support::{District, names, request_id},
 };
 
@@ -237,4 +242,78 @@ async fn who_sent_a_partner_the_case_suspends_and_extends_it() {
     let due = |case: &pb::Case| case.resolve_due_time.as_ref().and_then(from_proto).unwrap();
     assert!(due(&longer) > due(&case));
     d.service.stop().await;
+}
+
+/// A quarrel that the neighbours' own group has in hand, and who manages the group.
+async fn with_group() -> (Dispute, pb::Case, Persona) {
+    let (committee, mut group) = (new_id(), Uuid::nil());
+    let topology = |changes: &mut Changes| {
+        with_committee(changes, committee);
+        group = changes.orgs.iter().find(|org| org.kind == OrganizationKind::SelfGovGroup).unwrap().id;
+        changes.edges.push(Edge {
+            id: new_id(),
+            from_org_id: committee,
+            to_org_id: group,
+            kind: EdgeKind::Partners,
+            ..changes.edges[0].clone()
+        });
+    };
+    let d = District::start_with(topology, "sweep_ms", 1_000).await;
+    let (asking, other) = (Persona::resident(d.district), Persona::resident(d.district));
+    let request = pb::IntakeCaseRequest {
+        item_code: QUARREL.into(),
+        agrees_to_society: true,
+        ..d.intake_request(&asking)
+    };
+    let case = d.cases(&d.window()).intake_case(request).await.unwrap().into_inner().case.unwrap();
+    let offer = case.offer.clone().unwrap();
+    assert_eq!(offer.partner_org_id, group.to_string());
+    let accepted = SocialAccepted {
+        case_id: case.case_id.clone(),
+        offer_id: offer.offer_id,
+        org_id: group.to_string(),
+        volunteer_ref: String::new(),
+    };
+    d.hears("volunteer-matching", &case.case_id, &accepted).await;
+    let mediator = Persona::new(Role::Mediator, d.community).org(committee);
+    let manager = Persona::new(Role::OrgManager, d.community).org(group);
+    (Dispute { d, committee, asking, other, mediator }, case, manager)
+}
+
+#[tokio::test]
+async fn an_agreement_completes_what_a_partner_leads_without_its_word_or_hours() {
+    let (m, case, manager) = with_group().await;
+    let offer = case.offer.clone().unwrap();
+    assert_eq!(digest(&m.d, "offer").await, [(offer.offer_id.clone(), "confirmed;records=0".to_owned())]);
+    // The partner itself says so by its offer, not here.
+    let complete = pb::CompleteCaseRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        evidence_refs: vec!["photo:1".into()],
+        ..Default::default()
+    };
+    let refused = m.d.tasks(&manager).complete_case(complete).await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition);
+    assert!(refused.message().contains("partner_not_done"), "{refused}");
+
+    m.d.told().await;
+    m.agreed(&case, TimeDelta::days(10)).await;
+    let told = m.d.service.drain_outbox().await;
+    let completed = told.iter().find(|event| event.is::<pb::CaseCompleted>()).unwrap();
+    assert_eq!(completed.decode::<pb::CaseCompleted>().unwrap().offer_id, offer.offer_id);
+    let read = m.d.read(&case).await;
+    assert_eq!((read.state(), read.closed_code()), (pb::CaseState::Verifying, pb::ClosedCode::Mediated));
+    // Whether it adds hours is the partner's, and nothing that is known here.
+    let settled = [(offer.offer_id.clone(), "completed;records=?".to_owned())];
+    assert_eq!(digest(&m.d, "offer").await, settled);
+    let added = SocialCompleted {
+        case_id: case.case_id.clone(),
+        offer_id: offer.offer_id,
+        org_id: offer.partner_org_id,
+        minutes: 30,
+        evidence_refs: vec!["record:1".into()],
+    };
+    assert!(m.d.hears("volunteer-matching", &case.case_id, &added).await.is_empty());
+    assert_eq!(digest(&m.d, "offer").await, settled);
+    m.d.service.stop().await;
 }

@@ -362,6 +362,16 @@ mod tests {
     }
 
     #[test]
+    fn hours_that_a_partner_may_have_added_are_not_compared() {
+        let settled = [("o", "completed;records=?")];
+        for found in ["completed;records=0", "completed;records=1"] {
+            assert!(outcome("offer", &settled, &[("o", found)]).differences.is_empty());
+        }
+        let differs = outcome("offer", &settled, &[("o", "confirmed;records=0")]);
+        assert_eq!((differs.differences.len(), differs.duplicated_effects), (1, 0));
+    }
+
+    #[test]
     fn what_counts_nothing_need_not_be_known() {
         assert!(outcome("task_counts", &[("t", "counted=0")], &[]).differences.is_empty());
     }

@@ -6,7 +6,10 @@ use std::time::Duration;
 use chassis::{auth::Role, clock::new_id, ops::DigestSource, testing::Persona};
 use diesel_async::SimpleAsyncConnection;
 use proto::{
-    case_routing::v1::{CaseClosed, CaseCompleted, TaskApproved, TaskObjected, TaskReturned, TaskSigned},
+    case_routing::v1::{
+        CaseClosed, CaseCompleted, TaskApproved, TaskObjected, TaskPart, TaskReturned, TaskSigned,
+        TaskSubmitted,
+    },
     staffing::v1::{
         AssignTaskRequest, Assignment, AssignmentState::*, AssignmentUnfilled, ListWorkersRequest,
     },
@@ -228,6 +231,42 @@ async fn whose_offer_ended_with_the_result_is_asked_again_when_that_is_sent_back
     let again = crew(&world, &case, &staff).await;
     assert_eq!((again[0].0.grant_id, again[0].1.state()), (asked[1].0.grant_id, Offered));
     assert_eq!((again[1].0.grant_id, again[1].1.state()), (asked[0].0.grant_id, Accepted));
+}
+
+#[tokio::test]
+async fn nobody_is_asked_for_an_assist_that_was_handed_in_until_it_is_sent_back() {
+    let (world, mut staff, lead) = field_check(1).await;
+    let assist = Case { task: new_id(), ..lead };
+    let mut signed = for_two(&assist);
+    signed.set_part(TaskPart::Assist);
+    world.tell(lead.id, &signed).await;
+    world.sent().await;
+    let (case_id, task_id) = (lead.id.to_string(), assist.task.to_string());
+    let submitted = TaskSubmitted {
+        case_id: case_id.clone(),
+        task_id: task_id.clone(),
+        part: TaskPart::Assist.into(),
+        ..TaskSubmitted::default()
+    };
+    world.tell(lead.id, &submitted).await;
+    assert_eq!(world.sent().await, ["AssignmentCancelled"]);
+    let ended = world.of_task(assist.task).await;
+    assert_eq!((ended.len(), ended[0].end_reason_code.as_str()), (1, "task_submitted"));
+    assert_eq!(world.states(lead.task).await, [Offered], "the lead's is another one");
+
+    // Neither whoever comes, nor by hand, nor when the time to answer is over.
+    staff.push(world.hire(Role::ServiceWorker, COMMUNITY, STATION, "").await);
+    assert_eq!(world.sent().await, ["AssignmentOffered"], "for the lead's alone");
+    let refused = give(&world, &assist, &staff[1]).await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition);
+    world.service.clock().advance(Duration::from_secs(2 * 3600 + 1));
+    let ran_out = async || world.states(lead.task).await == [TimedOut, TimedOut];
+    world.service.wait_for("the lead's offers run out", ran_out).await;
+    assert_eq!(world.of_task(assist.task).await, ended);
+    assert_eq!(active(&world, &assist).await, "known;active=0");
+
+    world.tell(lead.id, &TaskReturned { case_id, task_id, ..TaskReturned::default() }).await;
+    assert_eq!(crew(&world, &assist, &staff).await.len(), 2);
 }
 
 #[tokio::test]

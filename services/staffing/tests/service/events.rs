@@ -11,7 +11,7 @@ use proto::{
     case_routing::v1::{
         AdmissionRefusedByCommunity, CaseClosed, CaseCompleted, CaseExtended, CaseFacts, CaseResumed,
         CaseWithdrawn, ClockKind, ClockMoved, DispatchMode, Nature, TaskApproved, TaskCancelled,
-        TaskObjected, TaskPart, TaskReturned,
+        TaskDeclined, TaskObjected, TaskPart, TaskReturned,
     },
     staffing::v1::{
         AssignmentAccepted, AssignmentOffered, AssignmentState::*, AssignmentUnfilled, ListWorkersRequest,
@@ -281,6 +281,28 @@ async fn work_that_the_community_sends_back_ends() {
     world.tell(case.id, &refused).await;
     assert_eq!(world.sent().await, ["AssignmentCancelled"]);
     assert_eq!(world.of_task(case.task).await[0].end_reason_code, "not_admitted");
+}
+
+#[tokio::test]
+async fn work_that_its_organisation_declines_ends_whatever_its_workers_do() {
+    let (world, staff, _) = asked().await;
+    let (accepts, arrives) = (Case::new(), Case::new());
+    for case in [accepts, arrives] {
+        let mut signed = case.signed(STATION, COMMUNITY, &[]);
+        signed.set_mode(DispatchMode::WorkOrder);
+        world.tell(case.id, &signed).await;
+        let (holder, offer) = world.holder(case.task, &staff).await;
+        world.accept(holder, &offer.assignment_id).await.unwrap();
+        if case.task == arrives.task {
+            world.arrive(holder, &offer.assignment_id).await.unwrap();
+        }
+        world.sent().await;
+        let (case_id, task_id) = (case.id.to_string(), case.task.to_string());
+        world.tell(case.id, &TaskDeclined { case_id, task_id, ..Default::default() }).await;
+        assert_eq!(world.sent().await, ["AssignmentCancelled"]);
+        let ended = world.of_task(case.task).await;
+        assert_eq!((ended[0].state(), ended[0].end_reason_code.as_str()), (Cancelled, "task_declined"));
+    }
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ texts!(
         Expired = "expired",
         /// case-routing took it back.
         Withdrawn = "withdrawn",
-        /// The partner says the work is done.
+        /// The work is done, as the partner says, or as case-routing does.
         Completed = "completed",
         /// The partner gave a confirmed offer back.
         GivenUp = "given_up",
@@ -49,8 +49,14 @@ texts!(
         StepBack = "step_back",
         /// The partner says it is done.
         Complete = "complete",
+        /// The case was completed without the partner's word, as by an agreement of the parties.
+        Settle = "settle",
+        /// The partner adds its hours to what was settled without its word.
+        AddHours = "add_hours",
         /// The work goes back to the partner.
         Rework = "rework",
+        /// The case was closed.
+        Close = "close",
     }
 );
 
@@ -71,7 +77,9 @@ impl OfferState {
             (Offered | Accepted | Confirmed | Completed, Verb::Withdraw) => Some(Withdrawn),
             (Accepted | Confirmed, Verb::Name | Verb::StepBack) => Some(self),
             (Confirmed, Verb::GiveUp) => Some(GivenUp),
-            (Confirmed, Verb::Complete) => Some(Completed),
+            // A case that is closed was completed, also where nothing was heard of that.
+            (Confirmed, Verb::Complete | Verb::Settle | Verb::Close) => Some(Completed),
+            (Completed, Verb::AddHours | Verb::Close) => Some(Completed),
             (Completed, Verb::Rework) => Some(Confirmed),
             _ => None,
         }
@@ -145,6 +153,8 @@ pub struct Offer {
     pub stepped_back: Vec<VolunteerId>,
     /// The live record, if any.
     pub record: Option<Record>,
+    /// When its case was closed; hours are neither added nor taken back any more.
+    pub closed_at: Option<Timestamp>,
     /// Version of the row.
     pub version: i64,
     /// When it was made.
@@ -207,7 +217,13 @@ impl Offer {
         Ok(offer)
     }
 
-    /// The partner says the work is done; the hours are drafted, and count once the case is closed.
+    /// Whether its case was completed without the partner's word: hours may be added until the case is closed.
+    pub fn awaits_hours(&self) -> bool {
+        self.state == OfferState::Completed && self.record.is_none() && self.closed_at.is_none()
+    }
+
+    /// The partner says the work is done, or adds the hours of what was settled without its word; they are drafted, and count
+    /// once the case is closed.
     ///
     /// # Errors
     /// `Invalid` for minutes out of range, `WrongState` in another state.
@@ -215,7 +231,8 @@ impl Offer {
         if !(1..=MAX_MINUTES).contains(&minutes) {
             return Err(Error::invalid("minutes", format!("1 to {MAX_MINUTES}, without travel")));
         }
-        let mut offer = self.turn(Verb::Complete, now)?;
+        let verb = if self.awaits_hours() { Verb::AddHours } else { Verb::Complete };
+        let mut offer = self.turn(verb, now)?;
         offer.record = Some(Record {
             id: record_id,
             minutes,
@@ -229,10 +246,10 @@ impl Offer {
     /// The work goes back: the hours drafted for it do not count, new ones will be.
     ///
     /// # Errors
-    /// `WrongState` unless completed, and once the hours are locked: a reopened case goes to the public service.
+    /// `WrongState` unless completed, and once the case is closed: a reopened one goes to the public service.
     pub fn rework(&self, now: Timestamp) -> Result<Self> {
-        if self.record.as_ref().is_some_and(|record| record.state == RecordState::Locked) {
-            return Err(Error::wrong_state("offer", self.id.to_string(), "its hours are locked"));
+        if self.is_closed() {
+            return Err(Error::wrong_state("offer", self.id.to_string(), "its case is closed"));
         }
         let mut offer = self.turn(Verb::Rework, now)?;
         offer.void_record();
@@ -249,12 +266,28 @@ impl Offer {
         Ok(offer)
     }
 
-    /// The case was verified by a third organisation and closed: the hours count for good. `None` if none wait.
-    pub fn lock(&self, now: Timestamp) -> Option<Self> {
-        let record = self.record.as_ref().filter(|record| record.state == RecordState::Drafted)?;
-        let mut offer = Self { version: self.version + 1, updated_at: now, ..self.clone() };
-        offer.record = Some(Record { state: RecordState::Locked, ..record.clone() });
+    /// The case was verified by a third organisation and closed: drafted hours count for good, and none are added any more.
+    /// `None` where that changes nothing.
+    pub fn close(&self, now: Timestamp) -> Option<Self> {
+        if self.is_closed() {
+            return None;
+        }
+        let mut offer = self.turn(Verb::Close, now).ok()?;
+        offer.closed_at = Some(now);
+        if let Some(record) = offer.record.as_mut().filter(|record| record.state == RecordState::Drafted) {
+            record.state = RecordState::Locked;
+        }
         Some(offer)
+    }
+
+    /// Whether there are hours that count for good.
+    pub fn has_locked_hours(&self) -> bool {
+        self.record.as_ref().is_some_and(|record| record.state == RecordState::Locked)
+    }
+
+    /// Earlier builds noted of a closed case only that the hours count.
+    fn is_closed(&self) -> bool {
+        self.closed_at.is_some() || self.has_locked_hours()
     }
 
     fn void_record(&mut self) {
@@ -289,6 +322,7 @@ mod tests {
             volunteer_ref: String::new(),
             stepped_back: Vec::new(),
             record: None,
+            closed_at: None,
             version: 1,
             created_at: now,
             updated_at: now,
@@ -313,7 +347,11 @@ mod tests {
             (S::Confirmed, Verb::StepBack, S::Confirmed),
             (S::Confirmed, Verb::GiveUp, S::GivenUp),
             (S::Confirmed, Verb::Complete, S::Completed),
+            (S::Confirmed, Verb::Settle, S::Completed),
+            (S::Confirmed, Verb::Close, S::Completed),
             (S::Confirmed, Verb::Withdraw, S::Withdrawn),
+            (S::Completed, Verb::AddHours, S::Completed),
+            (S::Completed, Verb::Close, S::Completed),
             (S::Completed, Verb::Rework, S::Confirmed),
             (S::Completed, Verb::Withdraw, S::Withdrawn),
         ];
@@ -360,9 +398,11 @@ mod tests {
         assert_eq!(done.record.as_ref().map(|record| record.state), Some(RecordState::Drafted));
         let again = done.rework(now).expect("back");
         assert_eq!(again.record.as_ref().map(|record| record.state), Some(RecordState::Voided));
-        let locked = done.lock(now).expect("locked");
+        let locked = done.close(now).expect("locked");
         assert_eq!(locked.record.as_ref().map(|record| record.state), Some(RecordState::Locked));
-        assert!(locked.lock(now).is_none(), "a second close changes nothing");
+        assert!(locked.close(now).is_none(), "a second close changes nothing");
+        let earlier = Offer { closed_at: None, ..locked.clone() };
+        assert!(earlier.close(now).is_none() && earlier.rework(now).is_err(), "as earlier builds left it");
         assert!(locked.rework(now).is_err(), "a second record would count the hours twice");
         let withdrawn = locked.withdraw(Verb::Withdraw, now).expect("withdrawn");
         assert_eq!(
@@ -370,6 +410,26 @@ mod tests {
             Some(RecordState::Locked),
             "locked hours stay"
         );
+    }
+
+    #[test]
+    fn what_was_settled_without_the_partners_word_takes_its_hours_once_until_the_case_is_closed() {
+        let now = Timestamp::UNIX_EPOCH + chrono::Duration::days(1);
+        let hours = |offer: &Offer| offer.complete(RecordId(Uuid::from_u128(9)), 60, now);
+        let settled = offer(OfferState::Confirmed).turn(Verb::Settle, now).expect("settled");
+        assert!(settled.awaits_hours() && !settled.state.is_open());
+        let added = hours(&settled).expect("added");
+        assert_eq!((added.state, added.awaits_hours()), (OfferState::Completed, false));
+        assert!(hours(&added).is_err(), "once");
+        assert!(added.close(now).expect("closed").has_locked_hours());
+        assert_eq!(settled.rework(now).expect("back").state, OfferState::Confirmed);
+        for open in [settled, offer(OfferState::Confirmed)] {
+            let closed = open.close(now).expect("closed");
+            assert_eq!((closed.state, closed.record.as_ref()), (OfferState::Completed, None));
+            assert!(!closed.awaits_hours() && hours(&closed).is_err() && closed.rework(now).is_err());
+            assert!(closed.close(now).is_none());
+        }
+        assert!(offer(OfferState::GivenUp).close(now).is_none(), "it is not the partner's");
     }
 
     #[test]

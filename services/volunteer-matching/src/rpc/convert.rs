@@ -89,6 +89,7 @@ pub fn offer(offer: &Offer, managed: &[Uuid]) -> wire::Offer {
         volunteer_id: offer.volunteer_id.map(|id| id.to_string()).unwrap_or_default(),
         etag: offer.version.to_string(),
         create_time: Some(to_proto(offer.created_at)),
+        awaits_hours: offer.awaits_hours(),
     }
 }
 

@@ -53,6 +53,8 @@ struct Row {
     volunteer_ref: Option<String>,
     #[diesel(sql_type = Array<SqlUuid>)]
     stepped_back: Vec<Uuid>,
+    #[diesel(sql_type = Nullable<Timestamptz>)]
+    closed_at: Option<Timestamp>,
     #[diesel(sql_type = BigInt)]
     version: i64,
     #[diesel(sql_type = Timestamptz)]
@@ -83,8 +85,8 @@ macro_rules! select {
     ($($rest:literal),+) => {
         concat!(
             "SELECT o.offer_id, o.case_id, o.org_id, o.mode, o.state, o.item_code, o.place_unit_id, ",
-            "o.skill_codes, o.due_at, o.candidates, o.volunteer_id, o.version, o.created_at, o.updated_at, ",
-            "v.person_id AS volunteer_person, v.volunteer_ref, r.record_id, r.minutes, ",
+            "o.skill_codes, o.due_at, o.candidates, o.volunteer_id, o.closed_at, o.version, o.created_at, ",
+            "o.updated_at, v.person_id AS volunteer_person, v.volunteer_ref, r.record_id, r.minutes, ",
             "r.state AS record_state, r.started_at, r.ended_at, ",
             "ARRAY(SELECT s.volunteer_id FROM step_backs s WHERE s.offer_id = o.offer_id) AS stepped_back ",
             "FROM offers o LEFT JOIN volunteers v ON v.volunteer_id = o.volunteer_id ",
@@ -122,6 +124,7 @@ impl Row {
             volunteer_ref: self.volunteer_ref.unwrap_or_default(),
             stepped_back: self.stepped_back.into_iter().map(VolunteerId).collect(),
             record,
+            closed_at: self.closed_at,
             version: self.version,
             created_at: self.created_at,
             updated_at: self.updated_at,
@@ -191,6 +194,7 @@ struct OfferRow<'a> {
     due_at: Timestamp,
     candidates: &'a [Candidate],
     volunteer_id: Option<Uuid>,
+    closed_at: Option<Timestamp>,
     version: i64,
     created_at: Timestamp,
     updated_at: Timestamp,
@@ -222,6 +226,7 @@ fn offer_row(offer: &Offer) -> OfferRow<'_> {
         due_at: offer.due_at,
         candidates: &offer.candidates,
         volunteer_id: offer.volunteer_id.map(|id| id.0),
+        closed_at: offer.closed_at,
         version: offer.version,
         created_at: offer.created_at,
         updated_at: offer.updated_at,
@@ -247,12 +252,12 @@ async fn write(mut conn: &AsyncPgConnection, offers: &[&Offer]) -> Result<()> {
     let rows: Vec<_> = offers.iter().map(|offer| offer_row(offer)).collect();
     cached(
         "INSERT INTO offers (offer_id, case_id, org_id, mode, state, item_code, place_unit_id, skill_codes, due_at, \
-         candidates, volunteer_id, version, created_at, updated_at) \
+         candidates, volunteer_id, closed_at, version, created_at, updated_at) \
          SELECT * FROM jsonb_to_recordset($1) AS t (offer_id uuid, case_id uuid, org_id uuid, mode text, state text, \
          item_code text, place_unit_id uuid, skill_codes text[], due_at timestamptz, candidates jsonb, \
-         volunteer_id uuid, version bigint, created_at timestamptz, updated_at timestamptz) \
+         volunteer_id uuid, closed_at timestamptz, version bigint, created_at timestamptz, updated_at timestamptz) \
          ON CONFLICT (offer_id) DO UPDATE SET state = excluded.state, due_at = excluded.due_at, volunteer_id = excluded.volunteer_id, \
-         version = excluded.version, updated_at = excluded.updated_at",
+         closed_at = excluded.closed_at, version = excluded.version, updated_at = excluded.updated_at",
     )
     .bind::<Jsonb, _>(serde_json::to_value(rows).map_err(Error::internal)?)
     .execute(&mut conn)

@@ -3,6 +3,7 @@
 mod bad_input;
 mod lists;
 mod offers;
+mod settled;
 mod stepping_back;
 mod support;
 mod volunteers;

@@ -22,13 +22,13 @@ use diesel_async::SimpleAsyncConnection as _;
 use tonic::Code;
 use uuid::Uuid;
 
-async fn records(world: &World, offer_id: Uuid) -> Vec<ServiceRecord> {
+pub async fn records(world: &World, offer_id: Uuid) -> Vec<ServiceRecord> {
     let request = ListServiceRecordsRequest { offer_id: offer_id.to_string(), ..Default::default() };
     let answer = world.volunteers(&world.manager).list_service_records(request).await;
     answer.expect("listed").into_inner().records
 }
 
-async fn digest(world: &World, offer_id: Uuid) -> String {
+pub async fn digest(world: &World, offer_id: Uuid) -> String {
     let operator = Persona::new(chassis::auth::Role::ItOperator, world.street);
     let mut ops = OpsServiceClient::new(world.service.call_as(&operator));
     let request = ListDigestsRequest { subject: "offer".into(), ..Default::default() };

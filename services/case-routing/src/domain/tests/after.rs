@@ -376,7 +376,8 @@ fn supervision_is_answered_by_the_supervised_and_cleared_by_the_supervisor() {
 fn a_reworked_case_whose_lead_is_gone_is_routed_afresh() {
     let mut world = World::new();
     let case = world.with_partner();
-    let case = world.complete(case);
+    let offer = case.offer.clone().unwrap().id;
+    let case = case.social_completed(offer, &[], &world.system()).unwrap().unwrap().case;
     let mut gone = parts();
     gone.orgs.iter_mut().filter(|org| org.id == GROUP).for_each(|org| org.valid_to = Some(world.now));
     world.routes = RoutingTable::new(gone);

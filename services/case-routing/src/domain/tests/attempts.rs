@@ -138,6 +138,8 @@ pub fn attempt(world: &mut World, case: Case, attempt: &Attempt) -> Result<Optio
     let verifier = case.verification.as_ref().map_or(third, |verification| verification.verifier);
     let offer = case.offer.as_ref().map_or(OfferId(CITY.0), |offer| offer.id);
     let partner = case.offer.as_ref().map_or(GROUP, |offer| offer.partner);
+    // A partner has to say by its offer that it is done.
+    let by_offer = case.partner().is_some() && (pick > 5 || (pick > 0 && !case.partner_is_done()));
     let arbiter = case.objection.as_ref().and_then(|objection| objection.arbiter).unwrap_or(GOVERNMENT);
     let evidence = || vec![(EvidenceKind::Document, "d-1".to_owned())];
     let org = ALL_ORGS[pick];
@@ -311,7 +313,7 @@ pub fn attempt(world: &mut World, case: Case, attempt: &Attempt) -> Result<Optio
                 let code = if pick == 0 { "other".to_owned() } else { code };
                 one(case.complete_stage(&code, evidence(), &world.act(as_lead)))
             }
-            Trigger::Complete if pick > 5 && case.partner().is_some() => {
+            Trigger::Complete if by_offer => {
                 case.social_completed(offer, &["record:1".to_owned()], &world.system())
             }
             Trigger::Complete => {

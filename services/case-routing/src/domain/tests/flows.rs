@@ -101,7 +101,8 @@ fn society_is_asked_first_and_the_confirmed_partner_leads() {
     );
 
     let case = world.with_partner();
-    let completed = case.complete(done(), &world.official(GROUP)).unwrap();
+    let offer = case.offer.clone().unwrap().id;
+    let completed = case.social_completed(offer, &[], &world.system()).unwrap().unwrap();
     let facts = &completed.events.last().unwrap().facts;
     assert_eq!(facts.delivery_mode, Some(DeliveryMode::SelfGovernance));
     assert_eq!(facts.closed_code, Some(ClosedCode::SelfGoverned));

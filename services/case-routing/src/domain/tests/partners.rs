@@ -4,6 +4,7 @@ use chrono::TimeDelta;
 
 use super::super::*;
 use super::world::*;
+use crate::record::{CaseRecord, OfferState};
 
 /// A partner leads, and the street has called a department.
 fn with_department(world: &mut World) -> Case {
@@ -96,6 +97,21 @@ fn a_partner_that_is_done_may_do_without_the_assist() {
     let completed = case.complete(waived, &world.official(GROUP)).unwrap();
     assert_eq!(names(&completed), ["TaskCancelled", "CaseCompleted", "VerificationStarted"]);
     assert_eq!(violations(&completed.case), Vec::<&str>::new());
+}
+
+#[test]
+fn a_partner_says_by_its_offer_that_it_is_done_before_it_completes_the_case() {
+    let mut world = World::new();
+    let case = world.with_partner();
+    assert_eq!(guard(case.clone().complete(done(), &world.official(GROUP))), "partner_not_done");
+    let unfounded = CompleteCase { closed_code: Some(ClosedCode::Unfounded), ..CompleteCase::default() };
+    assert_eq!(guard(case.clone().complete(unfounded, &world.official(GROUP))), "partner_not_done");
+    let offer = case.offer.clone().unwrap().id;
+    let told = case.social_completed(offer, &[], &world.system()).unwrap().unwrap();
+    let (record, _) = CaseRecord::after(None, told.clone());
+    assert_eq!(record.pending.offers[&offer].1, OfferState::Completed);
+    let reworked = told.case.order_rework("not_done", &world.official(VERIFIER)).unwrap().case;
+    assert_eq!(guard(reworked.complete(done(), &world.official(GROUP))), "partner_not_done");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! hand.
 
 use super::*;
+use crate::record::{CaseRecord, OfferState};
 
 fn open(world: &mut World, case: Case) -> (Case, MediationId) {
     let id = MediationId(world.fresh());
@@ -97,6 +98,29 @@ fn a_case_whose_talks_ended_goes_back_to_the_public_service() {
     let back = follow(&mut world, case, id, FAILED).unwrap().case;
     assert_eq!(back.state, CaseState::Triaged);
     assert!(back.clock(ClockKind::Dispatch, None).is_some_and(Clock::is_running));
+}
+
+#[test]
+fn an_agreement_completes_what_a_partner_leads_without_its_word() {
+    let mut world = World::new();
+    let mut case = world.with_partner();
+    case.nature = Nature::Dispute;
+    let (case, id) = open(&mut world, case);
+    let offer = case.offer.clone().unwrap().id;
+    let settled = follow(&mut world, case, id, SETTLED).unwrap();
+    assert!(names(&settled).starts_with(&["TaskSubmitted", "CaseCompleted", "VerificationStarted"]));
+    let DomainEvent::CaseCompleted { offer_id, .. } = settled.events[1].event else { panic!() };
+    assert_eq!((offer_id, settled.case.closed_code), (Some(offer), Some(ClosedCode::Mediated)));
+    let (record, _) = CaseRecord::after(None, settled.clone());
+    assert_eq!(record.pending.offers[&offer].1, OfferState::Settled);
+    // Sent back it is the partner's again.
+    let reworked = settled.case.order_rework("not_done", &world.official(VERIFIER)).unwrap();
+    let (record, _) = CaseRecord::after(Some(&record), reworked.clone());
+    assert_eq!(record.pending.offers[&offer].1, OfferState::Confirmed);
+    // By its own word this time.
+    let done = reworked.case.social_completed(offer, &[], &world.system()).unwrap().unwrap();
+    let (record, _) = CaseRecord::after(Some(&record), done);
+    assert_eq!(record.pending.offers[&offer].1, OfferState::Completed);
 }
 
 #[test]
