@@ -7,7 +7,8 @@ use proto::case_routing::v1::{CallbackOutcome, CaseFacts, CaseState};
 use uuid::Uuid;
 
 use super::{
-    change::{CaseEvent, Change, Taken, instant},
+    change::{CaseEvent, Change, Taken, TaskChange, instant},
+    cohort,
     process::Process,
     vocabulary::{self, small},
 };
@@ -56,7 +57,10 @@ pub struct CaseFact {
     pub routed_in_time: bool,
     /// Dispatched to a public service at least once.
     pub dispatched: bool,
-    /// Whether the first contact came within its limit; unset before it.
+    /// An organisation leads it, or led it when it was done.
+    pub led: bool,
+    /// Whether whoever leads it made contact within the limit, which they have from signing on: before that they have not. Unset
+    /// where none ran for them.
     pub contact_in_time: Option<bool>,
     /// Effective due time of the resolve (or rework) clock.
     pub due_at: Option<Timestamp>,
@@ -66,6 +70,10 @@ pub struct CaseFact {
     pub open_due_at: Option<Timestamp>,
     /// Last completion that stands.
     pub completed_at: Option<Timestamp>,
+    /// Since it was accepted, or opened again, a result came too late that was sent back.
+    pub missed_before: bool,
+    /// When it was late with results that do not stand any more, as text.
+    pub late_before: String,
     /// All the work since it was accepted, or opened again last, at its last completion: the resolve clock and those of the
     /// reworks, paused time removed.
     pub elapsed_seconds: Option<i64>,
@@ -165,6 +173,10 @@ impl CaseFact {
     /// Takes over the case's standing.
     fn stand(&mut self, facts: &CaseFacts, at: Timestamp, before: Option<CaseState>) {
         let state = facts.state();
+        let completed_at = instant(facts.completed_time.as_ref());
+        if self.completed_at.is_some() && completed_at.is_none() {
+            self.begin_again();
+        }
         if before != Some(state) {
             self.state_since = at;
             self.ended_at = vocabulary::ended(state).then(|| match before {
@@ -190,7 +202,7 @@ impl CaseFact {
         self.accepted_at = instant(facts.accepted_time.as_ref());
         self.due_at = instant(facts.resolve_due_time.as_ref());
         self.due_before_pause_at = instant(facts.due_before_pause_time.as_ref());
-        self.completed_at = instant(facts.completed_time.as_ref());
+        self.completed_at = completed_at;
         if self.completed_at.is_none() {
             // What was said of the last result does not count for the next one, however that comes about.
             (self.callback, self.callback_grade, self.callback_resolution) = (0, 0, 0);
@@ -199,11 +211,29 @@ impl CaseFact {
         self.rework_count = facts.rework_count;
         self.lead_change_count = facts.lead_change_count;
         self.extension_count = facts.extension_count;
+        self.led = !facts.lead_org_id.is_empty();
+        if !self.led {
+            // Whoever led it has no part in what is done next.
+            self.contact_in_time = None;
+        }
+    }
+
+    /// The work is sent back, or the case opened again. That it was late stays so; to be called while the fact still says when it
+    /// was due and done.
+    fn begin_again(&mut self) {
+        if let Some((since, Some(until))) = cohort::late_days(self) {
+            cohort::add_late(&mut self.late_before, since, until);
+            self.missed_before = true;
+        }
     }
 
     /// Takes over what happened.
     fn happen(&mut self, event: &CaseEvent) {
         match event.change {
+            Change::Task { change: TaskChange::Issued { lead: true, .. }, .. } => self.contact_in_time = None,
+            Change::Task { change: TaskChange::Signed { lead: true, .. }, .. } => {
+                self.contact_in_time = Some(false);
+            }
             Change::Plain | Change::Task { .. } => {}
             Change::IntakeDecided { in_time } => {
                 self.intake_in_time.get_or_insert(in_time);
@@ -224,9 +254,7 @@ impl CaseFact {
                 }
                 self.dispatched |= dispatched;
             }
-            Change::Contacted { in_time } => {
-                self.contact_in_time.get_or_insert(in_time);
-            }
+            Change::Contacted { in_time } => self.contact_in_time = Some(in_time),
             Change::Completed { at, elapsed, in_all, callback_due, in_time } => {
                 self.completed_at.get_or_insert(at);
                 // What an earlier build tells of a rework alone does not stand for the whole.
@@ -267,6 +295,8 @@ impl CaseFact {
                     self.once_resolved = false;
                 }
                 (self.elapsed_seconds, self.elapsed_unit) = (None, 0);
+                // The requester is promised anew.
+                self.missed_before = false;
             }
             Change::Rated { grade, on_behalf } => {
                 self.rated_on_behalf_only = on_behalf && (self.rated_on_behalf_only || !self.rated());
@@ -337,6 +367,9 @@ impl CaseFact {
         self.dispatched |= taken.dispatched;
         // Opened again it was done and ended otherwise.
         let stands = self.completed_at == taken.completed_at;
+        if let Some((since, until)) = taken.late_days().filter(|_| !stands) {
+            cohort::add_late(&mut self.late_before, since, until);
+        }
         // What the import handed off was not completed at all, and may have been taken back and ended otherwise.
         let same_end = match self.case_state() {
             state if vocabulary::closed(state) => vocabulary::closed(taken.state),
@@ -382,10 +415,16 @@ impl CaseFact {
             && self.due_before_pause_at.or(self.due_at).is_none_or(|due| due > self.state_since)
     }
 
-    /// Whether the handler's first contact came within its limit. Where none ran (answered at the window, done by a
+    /// Whether whoever did the work made contact within their limit. Where none ran for them (answered at the window, done by a
     /// partner), nothing was missed.
     pub fn contacted_in_time(&self) -> bool {
-        self.contact_in_time.unwrap_or(!self.dispatched)
+        self.contact_in_time.unwrap_or(true)
+    }
+
+    /// Completed by the due time; where none ran, completed at all. What came too late before it was sent back stays late.
+    pub fn on_time(&self) -> bool {
+        let by_due = |completed: Timestamp| self.due_at.is_none_or(|due| completed <= due);
+        !self.missed_before && self.completed_at.is_some_and(by_due)
     }
 
     /// The due time by which the case is attributed: while suspended, the one before the pause.

@@ -1,11 +1,13 @@
 //! What an event of case-routing says, beyond the case as it stands afterwards. Events of other services, and those
 //! that change no fact, are none of this: they are only logged.
 
+use calendar::local_day;
 use chassis::{
     Error, Result, Timestamp,
     clock::{from_proto, to_micros},
     event::Event,
 };
+use chrono::NaiveDate;
 use prost::Message;
 use proto::{
     EventMessage,
@@ -61,7 +63,7 @@ pub enum Change {
         /// Dispatched to a public service, not offered to society.
         dispatched: bool,
     },
-    /// The handler's first contact with the requester.
+    /// The first contact that whoever leads made with the requester.
     Contacted {
         /// Within the contact limit.
         in_time: bool,
@@ -129,7 +131,7 @@ pub enum Change {
     SupervisionAnswered {
         /// Which.
         supervision_id: Uuid,
-        /// Within the limit.
+        /// For the first time, and within the first limit.
         in_time: bool,
     },
     /// It was taken over from another system, as it stands.
@@ -175,6 +177,8 @@ pub struct Taken {
     pub elapsed_seconds: i64,
     /// `LimitUnit` of that clock.
     pub elapsed_unit: i16,
+    /// Until when it was to be completed, where that was promised.
+    pub due_at: Option<Timestamp>,
     /// When it was completed, if it was.
     pub completed_at: Option<Timestamp>,
     /// When it ended, if it has.
@@ -183,6 +187,14 @@ pub struct Taken {
     pub rated: Option<(i16, Timestamp)>,
     /// It has a lead that is to sign for it.
     pub dispatched: bool,
+}
+
+impl Taken {
+    /// The days on which it became late elsewhere, and stopped being so, if it was completed too late.
+    pub fn late_days(&self) -> Option<(NaiveDate, NaiveDate)> {
+        let (due, done) = self.due_at.zip(self.completed_at)?;
+        (done > due).then(|| (local_day(due), local_day(done)))
+    }
 }
 
 /// What happened to a task.
@@ -194,11 +206,15 @@ pub enum TaskChange {
         sign_due: bool,
         /// A street calls a department together with others.
         whistle: bool,
+        /// Of whoever leads the case from now on.
+        lead: bool,
     },
     /// Signed for.
     Signed {
         /// Within the limit.
         in_time: bool,
+        /// By whoever leads the case: the limit to make contact begins.
+        lead: bool,
     },
     /// The organisation objected.
     Objected,
@@ -334,11 +350,12 @@ fn decode(name: &str, event: &Event) -> Result<Option<CaseEvent>> {
             change: TaskChange::Issued {
                 sign_due: m.sign_due_time.is_some(),
                 whistle: m.mode() == wire::DispatchMode::Whistle,
+                lead: m.part() == wire::TaskPart::Lead,
             },
         }),
         "TaskSigned" => case_event!(event, TaskSigned, |m| Task {
             task_id: id(&m.task_id)?,
-            change: TaskChange::Signed { in_time: m.in_time },
+            change: TaskChange::Signed { in_time: m.in_time, lead: m.part() == wire::TaskPart::Lead },
         }),
         "TaskObjected" => case_event!(event, TaskObjected, |m| Task {
             task_id: id(&m.task_id)?,

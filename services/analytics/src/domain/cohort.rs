@@ -43,6 +43,26 @@ pub fn late_days(case: &CaseFact) -> Option<(NaiveDate, Option<NaiveDate>)> {
     }
 }
 
+/// One more time that a case was late before its work began again, kept as text in the order of the days:
+/// `2026-03-02/2026-03-05,…`.
+pub fn add_late(kept: &mut String, since: NaiveDate, until: NaiveDate) {
+    let added = format!("{since}/{until}");
+    let mut all: Vec<&str> = kept.split(',').filter(|period| !period.is_empty()).collect();
+    all.push(&added);
+    all.sort_unstable();
+    *kept = all.join(",");
+}
+
+/// The days on which a case became late before its work began again, and stopped being so.
+pub fn late_days_before(case: &CaseFact) -> impl Iterator<Item = (NaiveDate, NaiveDate)> {
+    case.late_before.split(',').filter_map(period)
+}
+
+fn period(text: &str) -> Option<(NaiveDate, NaiveDate)> {
+    let (since, until) = text.split_once('/')?;
+    Some((since.parse().ok()?, until.parse().ok()?))
+}
+
 /// First day that is numbered, and how many are.
 const FIRST_DAY: (i32, u32, u32) = (2000, 1, 1);
 const NUMBERED_DAYS: usize = 36_525;

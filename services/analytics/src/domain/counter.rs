@@ -62,7 +62,7 @@ counters! {
     DueDeferred = "due_deferred",
     /// Of these, completed and verified.
     DueVerified = "due_verified",
-    /// Of these, completed within the limit.
+    /// Of these, completed within the limit, and never too late before they were sent back.
     DueOnTime = "due_on_time",
     /// Members with an extension.
     DueExtended = "due_extended",
@@ -73,7 +73,7 @@ counters! {
     /// Of these, answered in time.
     SupervisionsInTime = "supervisions_in_time",
     // --- by the day a limit passed, or the lateness ended
-    /// Cases that became late.
+    /// Cases that became late, each time.
     OverdueIn = "overdue_in",
     /// Late cases that were completed or ended.
     OverdueOut = "overdue_out",
@@ -86,7 +86,7 @@ counters! {
     Closed = "closed",
     /// Of these, dispatched at least once.
     ClosedDispatched = "closed_dispatched",
-    /// Of these, with the lead they were first given.
+    /// Of these, with the lead they were first given to the end.
     ClosedFirstLead = "closed_first_lead",
     /// Lead changes of the dispatched ones.
     ClosedLeadChanges = "closed_lead_changes",
@@ -137,7 +137,7 @@ counters! {
     CallbackUnreached = "callback_unreached",
     /// Of these, reached and answered: the valid ones.
     CallbackValid = "callback_valid",
-    /// Valid ones contacted in time, as the requester confirms.
+    /// Valid ones contacted in time by whoever did the work, as the requester confirms.
     CallbackContacted = "callback_contacted",
     /// Valid ones whose resolution counts (not explained, unfounded or beyond authority).
     CallbackResolvable = "callback_resolvable",

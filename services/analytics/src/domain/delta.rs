@@ -235,21 +235,17 @@ fn intake(case: &CaseFact, entry: &mut Entry<'_>) {
 fn due(case: &CaseFact, entry: &mut Entry<'_>) {
     if let Some(day) = cohort::due_day(case) {
         let verified = vocabulary::verified(case.case_state());
-        let in_time = match (case.completed_at, case.due_at) {
-            (Some(completed), Some(due)) => completed <= due,
-            (completed, None) => completed.is_some(),
-            (None, Some(_)) => false,
-        };
         entry.add(day, Counter::Due, 1);
         entry.add(day, Counter::DueDeferred, i64::from(case.deferred()));
         entry.add(day, Counter::DueVerified, i64::from(verified));
-        entry.add(day, Counter::DueOnTime, i64::from(verified && in_time));
+        entry.add(day, Counter::DueOnTime, i64::from(verified && case.on_time()));
         entry.add(day, Counter::DueExtended, i64::from(case.extension_count > 0));
         entry.add(day, Counter::DueSupervised, i64::from(case.supervision_count > 0));
         entry.add(day, Counter::Supervisions, i64::from(case.supervision_count));
         entry.add(day, Counter::SupervisionsInTime, i64::from(case.supervision_in_time_count));
     }
-    if let Some((since, until)) = cohort::late_days(case) {
+    let before = cohort::late_days_before(case).map(|(since, until)| (since, Some(until)));
+    for (since, until) in before.chain(cohort::late_days(case)) {
         let number = cohort::work_day_number(since);
         entry.add(since, Counter::OverdueIn, 1);
         entry.add(since, Counter::OverdueInDays, number);
@@ -266,7 +262,8 @@ fn closing(case: &CaseFact, entry: &mut Entry<'_>) {
         entry.add(day, Counter::Closed, 1);
         if case.dispatched {
             entry.add(day, Counter::ClosedDispatched, 1);
-            entry.add(day, Counter::ClosedFirstLead, i64::from(case.lead_change_count == 0));
+            let stayed = case.led && case.lead_change_count == 0;
+            entry.add(day, Counter::ClosedFirstLead, i64::from(stayed));
             entry.add(day, Counter::ClosedLeadChanges, i64::from(case.lead_change_count));
         }
         // 主动评价 is the requester's own doing.

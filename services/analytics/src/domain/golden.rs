@@ -13,7 +13,7 @@ use super::{
     value::{Totals, Value},
 };
 
-fn applied(stories: &[Story]) -> Deltas {
+pub(super) fn applied(stories: &[Story]) -> Deltas {
     let mut history = History::default();
     for event in stories.iter().flat_map(|s| &s.events) {
         history.apply(&CaseEvent::of(event).unwrap().unwrap());
@@ -22,7 +22,7 @@ fn applied(stories: &[Story]) -> Deltas {
 }
 
 /// Counts of one item (or all) in `[start, end)`.
-fn totals(deltas: &Deltas, item: &str, start: &str, end: &str) -> Totals {
+pub(super) fn totals(deltas: &Deltas, item: &str, start: &str, end: &str) -> Totals {
     let (start, end): (NaiveDate, NaiveDate) = (start.parse().unwrap(), end.parse().unwrap());
     let mut totals = Totals::default();
     let mut add = |to: fn(&mut Totals) -> &mut Counters, from: NaiveDate| {
@@ -43,7 +43,7 @@ fn totals(deltas: &Deltas, item: &str, start: &str, end: &str) -> Totals {
     totals
 }
 
-fn value(totals: &Totals, code: &str) -> Value {
+pub(super) fn value(totals: &Totals, code: &str) -> Value {
     let catalogue = Catalogue::builtin();
     catalogue.evaluate(catalogue.get(code).unwrap(), totals)
 }

@@ -23,6 +23,7 @@ pub fn each(event: &Event, mut take: impl FnMut(CaseEvent) -> Result<()>) -> Res
             intake_in_time: (fact.state() != CaseState::Registered).then_some(fact.intake_in_time),
             elapsed_seconds: fact.elapsed_seconds.max(0),
             elapsed_unit: small(fact.elapsed_unit),
+            due_at: instant(fact.resolve_due_time.as_ref()),
             completed_at: instant(fact.completed_time.as_ref()),
             ended_at: instant(fact.closed_time.as_ref()),
             rated: instant(fact.rated_time.as_ref())
@@ -44,7 +45,7 @@ pub fn each(event: &Event, mut take: impl FnMut(CaseEvent) -> Result<()>) -> Res
         }
         let change = Change::Task {
             task_id: uuid(&fact.lead_task_id)?,
-            change: TaskChange::Issued { sign_due: true, whistle: false },
+            change: TaskChange::Issued { sign_due: true, whistle: false, lead: true },
         };
         let task = CaseEvent { at: event.time, change, ..one.clone() };
         take(one)?;

@@ -21,6 +21,8 @@ pub mod value;
 pub mod vocabulary;
 
 #[cfg(test)]
+mod again;
+#[cfg(test)]
 mod golden;
 #[cfg(test)]
 mod properties;

@@ -355,9 +355,9 @@ fn closed(case: &CaseFact) -> Measures {
     set(Measure::Returns, process.returns);
     set(Measure::Supplements, process.supplements);
     set(Measure::Contacts, process.contacts);
-    if let (Some(completed), Some(due)) = (case.completed_at, case.due_at) {
+    if case.completed_at.is_some() && case.due_at.is_some() {
         set(Measure::Due, 1);
-        set(Measure::OnTime, i64::from(completed <= due));
+        set(Measure::OnTime, i64::from(case.on_time()));
     }
     set(Measure::Reworked, i64::from(case.rework_count > 0));
     set(Measure::OnceResolved, i64::from(case.once_resolved));

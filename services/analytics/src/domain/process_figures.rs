@@ -61,7 +61,7 @@ impl Side {
         rounded(sum, self.cases())
     }
 
-    /// Completed within the promised limit, of those with one.
+    /// Completed within the promised limit, and never too late before it was sent back, of those with one.
     pub fn on_time(&self) -> Share {
         self.share(Measure::OnTime, Measure::Due)
     }

@@ -25,7 +25,7 @@ fn story(place: u128, steps: &[Step]) -> Story {
     for (verb, hours, flag) in steps {
         now += TimeDelta::hours(*hours);
         let due = now + TimeDelta::hours(30);
-        match verb % 19 {
+        match verb % 21 {
             0 => drop(story.accept(now, due, *flag)),
             1 => drop(story.triage(
                 now,
@@ -58,6 +58,8 @@ fn story(place: u128, steps: &[Step]) -> Story {
                 story.rectify(now, *flag, callback);
             }
             17 => drop(story.answer_within(now, *flag, hours * 3600)),
+            18 => drop(story.recall(now)),
+            19 => task = story.confirm_offer(now),
             _ => drop(story.merge(now, Uuid::from_u128(7))),
         }
     }
@@ -117,7 +119,7 @@ proptest! {
 
     #[test]
     fn rollups_are_the_sum_over_the_facts_however_events_are_mixed_and_batched(
-        lives in proptest::collection::vec(proptest::collection::vec((0_u8..38, 0_i64..60, any::<bool>()), 0..14), 1..6),
+        lives in proptest::collection::vec(proptest::collection::vec((0_u8..42, 0_i64..60, any::<bool>()), 0..14), 1..6),
         order in proptest::collection::vec(0_usize..6, 1..20),
         batch in 1_usize..12,
     ) {

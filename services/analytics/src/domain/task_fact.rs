@@ -53,7 +53,7 @@ impl TaskFact {
         {
             let mut fact = fact.clone();
             // An import tells of a case and of its task at once, and may be overtaken by what became of the task.
-            if let TaskChange::Issued { sign_due, whistle } = change {
+            if let TaskChange::Issued { sign_due, whistle, .. } = change {
                 fact.issue(event.at, sign_due, whistle);
             }
             return fact;
@@ -64,8 +64,8 @@ impl TaskFact {
         event.facts.item_code.clone_into(&mut fact.item_code);
         event.facts.line.clone_into(&mut fact.line);
         match change {
-            TaskChange::Issued { sign_due, whistle } => fact.issue(event.at, sign_due, whistle),
-            TaskChange::Signed { in_time } => {
+            TaskChange::Issued { sign_due, whistle, .. } => fact.issue(event.at, sign_due, whistle),
+            TaskChange::Signed { in_time, .. } => {
                 fact.signed_in_time.get_or_insert(in_time);
             }
             TaskChange::Objected => fact.objected = true,

@@ -172,7 +172,8 @@ pub struct Supervision {
     pub due_at: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answered_at: Option<Timestamp>,
-    /// Whether the first answer came in time; unset before it. What is answered anew after it rose does not change it.
+    /// Whether the first answer came in time; unset before it, but no longer than it can: what rose without one is answered late.
+    /// What is answered anew after it rose does not change it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answered_in_time: Option<bool>,
     /// The latest answer; empty before the first.

@@ -78,13 +78,14 @@ impl Case {
         if matches!(supervision.state, SupervisionState::Answered | SupervisionState::Cleared) {
             return Err(DomainError::guard("supervision_settled", "it was answered or cleared already"));
         }
-        let (now, in_time) = (work.now, work.now <= supervision.due_at);
+        let now = work.now;
+        let in_time = supervision.answered_in_time.unwrap_or(now <= supervision.due_at);
         let (counted, rises_at) = work.to_be_done_by(promised_at)?;
         let found = work.case.supervisions.iter_mut().filter(|supervision| supervision.id == id);
         found.for_each(|supervision| {
             supervision.state = SupervisionState::Answered;
             supervision.answered_at = Some(now);
-            supervision.answered_in_time.get_or_insert(in_time);
+            supervision.answered_in_time = Some(in_time);
             supervision.rises_at = Some(rises_at);
             supervision.counted = counted;
             answer_code.clone_into(&mut supervision.answer_code);
@@ -105,7 +106,8 @@ impl Case {
         if supervision.state != SupervisionState::Issued {
             return Err(DomainError::guard("supervision_settled", "it was acknowledged already"));
         }
-        work.set_supervision(id, SupervisionState::Acknowledged);
+        let found = work.case.supervisions.iter_mut().filter(|supervision| supervision.id == id);
+        found.for_each(|supervision| supervision.state = SupervisionState::Acknowledged);
         let event = DomainEvent::SupervisionAcknowledged { supervision_id: id };
         work.emit(event, None, supervision.task);
         Ok(work.finish())
@@ -135,7 +137,6 @@ impl Case {
         if supervision.level >= TOP_LEVEL {
             return Err(DomainError::guard("top_level", "there is no level above"));
         }
-        work.set_supervision(id, SupervisionState::Issued);
         work.escalate(id, reason_code);
         Ok(work.finish())
     }
@@ -262,11 +263,6 @@ impl Case {
 }
 
 impl Work<'_> {
-    fn set_supervision(&mut self, id: SupervisionId, state: SupervisionState) {
-        let found = self.case.supervisions.iter_mut().filter(|supervision| supervision.id == id);
-        found.for_each(|supervision| supervision.state = state);
-    }
-
     /// Who sees to what nobody has taken: to a verification, the lowest that stands above all who handled the case; to an
     /// objection, whoever decides over it; to a dispatch, and while nobody leads to what was promised, another than whoever received
     /// the case, where that is complained of.
@@ -309,12 +305,6 @@ impl Work<'_> {
         Ok((None, at))
     }
 
-    /// What was answered for is overdue still: it has to be answered anew, one level up.
-    pub(super) fn rise(&mut self, id: SupervisionId) {
-        self.set_supervision(id, SupervisionState::Issued);
-        self.escalate(id, "still_overdue");
-    }
-
     /// The case rested since then and goes on: what was still to be answered, or to be done after an answer, gets its time anew.
     pub(super) fn renew_supervisions(&mut self, rested_from: Option<Timestamp>) {
         let (counted, due_at) = Counted::begin(self.rules.supervision_answer, self.now, self.rules);
@@ -347,11 +337,20 @@ impl Work<'_> {
         }
     }
 
-    /// One level up, with a new time to answer.
+    /// One level up, to be seen and answered anew, with a new time for that. Whoever let the first one pass has not answered in
+    /// time, whatever they answer then.
     pub(super) fn escalate(&mut self, id: SupervisionId, why: &str) {
         let (counted, due_at) = Counted::begin(self.rules.supervision_answer, self.now, self.rules);
+        let unanswered = |known: &Supervision| {
+            known.answered_at.is_none() && known.due_at <= self.now && !self.case.rests(known)
+        };
+        let missed = self.case.supervision(id).is_ok_and(unanswered);
         let mut told = None;
         for supervision in self.case.supervisions.iter_mut().filter(|supervision| supervision.id == id) {
+            if missed {
+                supervision.answered_in_time.get_or_insert(false);
+            }
+            supervision.state = SupervisionState::Issued;
             supervision.level = (supervision.level + 1).min(TOP_LEVEL);
             supervision.due_at = due_at;
             supervision.rises_at = None;

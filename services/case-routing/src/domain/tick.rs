@@ -115,7 +115,7 @@ impl Work<'_> {
             Timer::PartnerOverdue => self.return_from_society("overdue")?,
             Timer::Resume => self.resume(Some(Reason::new("resume_date_reached")))?,
             Timer::Escalate(id) => self.escalate(id, "no_answer"),
-            Timer::Rise(id) => self.rise(id),
+            Timer::Rise(id) => self.escalate(id, "still_overdue"),
             Timer::Archive => self.archive()?,
             Timer::NoticeOver => self.end_notice(),
             Timer::PapersOverdue => self.papers_overdue(),

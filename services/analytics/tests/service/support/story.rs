@@ -25,6 +25,8 @@ pub struct Story {
     pub earlier_build: bool,
     /// The last that was issued.
     pub supervision: Uuid,
+    /// The task of whoever leads.
+    pub lead: Option<Uuid>,
 }
 
 /// What verifier and requester say.
@@ -66,6 +68,7 @@ impl Story {
             worked: None,
             earlier_build: false,
             supervision: Uuid::nil(),
+            lead: None,
         };
         story.facts.registered_time = Some(to_proto(at));
         story.facts.set_state(CaseState::Registered);
@@ -139,7 +142,7 @@ impl Story {
 
     /// Gives the id of the lead's task.
     pub fn dispatch(&mut self, at: Timestamp, mode: DeliveryMode, first: bool, in_time: bool) -> Uuid {
-        let task = new_id();
+        let task = self.take_lead();
         self.facts.set_state(CaseState::Dispatched);
         self.facts.set_delivery_mode(mode);
         if !first {
@@ -160,10 +163,19 @@ impl Story {
             case_id,
             task_id,
             facts,
+            part: TaskPart::Lead.into(),
             sign_due_time: Some(to_proto(at + TimeDelta::hours(4))),
             ..Default::default()
         });
         task
+    }
+
+    /// It is called back from its lead.
+    pub fn recall(&mut self, at: Timestamp) -> &mut Self {
+        self.facts.set_state(CaseState::Triaged);
+        self.leave_lead();
+        let facts = self.sent();
+        self.send(at, |case_id| CaseRecalled { case_id, facts, ..Default::default() })
     }
 
     /// A street calls a department; gives its task.
@@ -237,18 +249,19 @@ impl Story {
 
     /// A partner's task, which the accepted offer stands for: nobody has to sign.
     pub fn confirm_offer(&mut self, at: Timestamp) -> Uuid {
-        let task = new_id();
+        let task = self.take_lead();
         self.facts.set_state(CaseState::InProgress);
         self.facts.set_delivery_mode(DeliveryMode::Volunteer);
-        let (facts, task_id) = (self.sent(), task.to_string());
-        self.send(at, |case_id| TaskIssued { case_id, task_id, facts, ..Default::default() });
+        let (facts, task_id, part) = (self.sent(), task.to_string(), TaskPart::Lead.into());
+        self.send(at, |case_id| TaskIssued { case_id, task_id, facts, part, ..Default::default() });
         task
     }
 
     pub fn sign(&mut self, at: Timestamp, task: Uuid, in_time: bool) -> &mut Self {
         self.facts.set_state(CaseState::Signed);
-        let (facts, task_id) = (self.sent(), task.to_string());
-        self.send(at, |case_id| TaskSigned { case_id, task_id, facts, in_time, ..Default::default() })
+        let part = if self.lead == Some(task) { TaskPart::Lead } else { TaskPart::Assist };
+        let (facts, task_id, part) = (self.sent(), task.to_string(), part.into());
+        self.send(at, |case_id| TaskSigned { case_id, task_id, facts, part, in_time, ..Default::default() })
     }
 
     pub fn object(&mut self, at: Timestamp, task: Uuid) -> &mut Self {
@@ -426,6 +439,7 @@ impl Story {
         self.facts.set_state(CaseState::Triaged);
         self.facts.set_closed_code(ClosedCode::Unspecified);
         self.facts.reopen_count += 1;
+        self.leave_lead();
         self.worked = None;
         self.facts.completed_time = None;
         self.facts.resolve_due_time = Some(to_proto(due));
@@ -453,6 +467,19 @@ impl Story {
             .rate(hours(30), 5, None)
             .close(hours(30), ClosedCode::Resolved);
         story
+    }
+
+    /// Gives the task of the new lead.
+    fn take_lead(&mut self) -> Uuid {
+        let task = new_id();
+        self.lead = Some(task);
+        self.facts.lead_org_id = new_id().to_string();
+        task
+    }
+
+    fn leave_lead(&mut self) {
+        self.lead = None;
+        self.facts.lead_org_id.clear();
     }
 
     fn end(&mut self, state: CaseState, code: ClosedCode) {

@@ -4,6 +4,7 @@ use calendar::local_day;
 use chrono::TimeDelta;
 
 use super::super::case::{Case, Supervision};
+use super::super::clock::Clock;
 use super::super::codes::*;
 use super::super::event::{TimelineEntry, Timestamp};
 use super::super::ids::PersonRef;
@@ -109,7 +110,7 @@ impl Tally {
         self.add_on(day, "due", 1);
         self.add_on(day, "due_deferred", is_deferred(case));
         self.add_on(day, "due_verified", verified);
-        self.add_on(day, "due_on_time", verified && is_on_time(case));
+        self.add_on(day, "due_on_time", verified && is_on_time(case, life));
         self.add_on(day, "due_extended", case.extension_count > 0);
         let by_hand = life
             .steps()
@@ -134,15 +135,21 @@ impl Tally {
         }
     }
 
-    /// Becoming late, and being so no more.
+    /// Becoming late, and being so no more: with the present promise, and with those before.
     fn lateness(&mut self, case: &Case, life: &Life) {
+        for clock in missed_before(&promises(case), life) {
+            self.late(case, clock.due_at, clock.stopped_at);
+        }
         let Some(due) = effective_due(case).filter(|_| !is_deferred(case)) else { return };
         let end = case.completed_at.or_else(|| ended_at(case, life));
-        if end.is_some_and(|end| end <= due) {
-            return;
+        if end.is_none_or(|end| end > due) {
+            self.late(case, due, end);
         }
-        self.add_on(local_day(due), "overdue_in", 1);
-        match end {
+    }
+
+    fn late(&mut self, case: &Case, since: Timestamp, until: Option<Timestamp>) {
+        self.add_on(local_day(since), "overdue_in", 1);
+        match until {
             Some(end) if case.completed_at.is_some() || is_closed(case.state) => {
                 self.add_on(local_day(end), "overdue_out", 1);
             }
@@ -157,7 +164,8 @@ impl Tally {
             self.add_on(day, "closed", 1);
             if life.tells("CaseDispatched") {
                 self.add_on(day, "closed_dispatched", 1);
-                self.add_on(day, "closed_first_lead", case.lead_change_count == 0);
+                let stayed = case.lead_org.is_some() && case.lead_change_count == 0;
+                self.add_on(day, "closed_first_lead", stayed);
                 self.add_on(day, "closed_lead_changes", case.lead_change_count);
             }
             self.add_on(day, "closed_rated", life.tells_own_rating());
@@ -196,7 +204,7 @@ impl Tally {
         self.add("process_contacts", life.count(&["CaseContacted"]));
         if case.completed_at.is_some() && case.resolve_clock().is_some() {
             self.add("process_due", 1);
-            self.add("process_on_time", is_on_time(case));
+            self.add("process_on_time", is_on_time(case, life));
         }
         self.add("process_reworked", case.rework_count > 0);
         self.add("process_once_resolved", once);
@@ -236,9 +244,26 @@ fn is_deferred(case: &Case) -> bool {
     pause.is_some_and(|pause| effective_due(case).is_none_or(|due| due > pause.since))
 }
 
-/// Completed by the due time; where none ran, completed at all.
-fn is_on_time(case: &Case) -> bool {
-    case.completed_at.is_some_and(|done| case.resolve_clock().is_none_or(|clock| done <= clock.due_at))
+/// Completed by the due time; where none ran, completed at all. Nor did a result come too late that was sent back since the case
+/// was accepted, or opened again.
+fn is_on_time(case: &Case, life: &Life) -> bool {
+    let by_due = |done: Timestamp| case.resolve_clock().is_none_or(|clock| done <= clock.due_at);
+    let promises = promises(case);
+    let opened = promises.iter().rposition(|clock| clock.kind == ClockKind::Resolve).unwrap_or(0);
+    case.completed_at.is_some_and(by_due) && missed_before(&promises[opened..], life).is_empty()
+}
+
+/// What the requester was promised, one after the other: anew whenever the work is sent back, or the case opened again.
+fn promises(case: &Case) -> Vec<&Clock> {
+    let promised = |clock: &&Clock| matches!(clock.kind, ClockKind::Resolve | ClockKind::Rework);
+    case.clocks.iter().filter(promised).collect()
+}
+
+/// Those of these promises, but for the last one, by which a result came too late. One that only a merger stopped brought none.
+fn missed_before<'a>(promises: &[&'a Clock], life: &Life) -> Vec<&'a Clock> {
+    let earlier = promises.split_last().map_or(&[][..], |(_, earlier)| earlier);
+    let missed = |clock: &Clock| clock.stopped_at.is_some_and(|at| at > clock.due_at && life.has_result(at));
+    earlier.iter().copied().filter(|clock| missed(clock)).collect()
 }
 
 /// When it ended, in whichever way. A merge is held by its step alone.

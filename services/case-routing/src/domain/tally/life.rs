@@ -1,9 +1,13 @@
 //! The timeline of a case, as what happened to it is looked up in it.
 
-use super::super::event::TimelineEntry;
+use super::super::event::{TimelineEntry, Timestamp};
 use super::super::ids::TaskId;
 use super::super::import::IMPORTED;
 use super::super::rating::ON_BEHALF;
+use super::is_same;
+
+/// The steps by which the work is done.
+const RESULTS: [&str; 3] = ["CaseCompleted", "CaseAnswered", "CaseSolvedOnSpot"];
 
 /// The steps of a case, command by command. What an import wrote down of another system's steps stands apart: it was told as
 /// one.
@@ -52,6 +56,13 @@ impl Life {
     /// Whether it happened at all, here or elsewhere.
     pub(super) fn tells(&self, event: &str) -> bool {
         self.imported.iter().chain(self.steps()).any(|step| step.event == event)
+    }
+
+    /// Whether the work was done at an instant, here or, by then, elsewhere.
+    pub(super) fn has_result(&self, at: Timestamp) -> bool {
+        let elsewhere = self.imported.last().is_some_and(|step| at <= step.at);
+        let done = |step: &TimelineEntry| RESULTS.contains(&step.event.as_str()) && is_same(step.at, at);
+        elsewhere || self.steps().any(done)
     }
 
     /// Whether the requester rated in person, here or elsewhere. What an official wrote down says so.

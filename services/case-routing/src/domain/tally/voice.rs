@@ -103,11 +103,12 @@ impl Tally {
     }
 }
 
-/// Whether the handler's first contact came within its limit. Where none ran, nothing was missed.
+/// Whether whoever did the work made contact within their limit. Where none ran for them, nothing was missed.
 fn contacted_in_time(case: &Case, life: &Life) -> bool {
-    match life.first(&["CaseContacted"]) {
-        Some(step) => stopped_in_time(case, ClockKind::Contact, step.task_id, step.at).unwrap_or(true),
-        None => !life.tells("CaseDispatched"),
+    let Some(lead) = case.lead_task else { return true };
+    match life.about(lead).find(|step| step.event == "CaseContacted") {
+        Some(step) => stopped_in_time(case, ClockKind::Contact, Some(lead), step.at).unwrap_or(true),
+        None => case.clock(ClockKind::Contact, Some(lead)).is_none(),
     }
 }
 

@@ -50,6 +50,7 @@ mod suggestion;
 mod supervision;
 mod table;
 mod tally;
+mod tally_again;
 mod time;
 mod waiting;
 mod whistle;

@@ -144,6 +144,38 @@ fn who_answers_and_does_nothing_is_supervised_by_level_after_level() {
 }
 
 #[test]
+fn what_rose_for_want_of_an_answer_is_seen_anew_and_answered_late() {
+    let mut world = World::new();
+    let case = overdue(&mut world);
+    let id = about(&case, ClockKind::Resolve).id;
+    let in_time = |answered: &Decision| match answered.events[0].event {
+        DomainEvent::SupervisionAnswered { in_time, .. } => in_time,
+        _ => panic!("{answered:?}"),
+    };
+    // Somebody reported it before its time: nothing was missed.
+    let up = case.clone().escalate_supervision(id, "no_progress", &world.official(STREET_OFFICE)).unwrap();
+    let said = up.case.answer_supervision(id, "under_way", None, &world.official(STATION)).unwrap();
+    assert!(in_time(&said));
+
+    let seen = case.acknowledge_supervision(id, &world.official(STATION)).unwrap().case;
+    let again = seen.clone().acknowledge_supervision(id, &world.official(STATION));
+    assert_eq!(guard(again), "supervision_settled");
+    let due_at = about(&seen, ClockKind::Resolve).due_at;
+    let risen = by(&mut world, seen, due_at);
+    let known = about(&risen, ClockKind::Resolve);
+    assert_eq!((known.level, known.state), (2, SupervisionState::Issued));
+    let seen = risen.acknowledge_supervision(id, &world.official(STATION)).unwrap().case;
+    assert_eq!(about(&seen, ClockKind::Resolve).state, SupervisionState::Acknowledged);
+    let said = seen.answer_supervision(id, "under_way", None, &world.official(STATION)).unwrap();
+    assert!(!in_time(&said), "the first time to answer was missed");
+    // Nor does another answer, in time for its level, make it so.
+    let rises_at = about(&said.case, ClockKind::Resolve).rises_at.unwrap();
+    let top = by(&mut world, said.case, rises_at);
+    assert_eq!(about(&top, ClockKind::Resolve).level, 3);
+    assert!(!in_time(&top.answer_supervision(id, "under_way", None, &world.official(STATION)).unwrap()));
+}
+
+#[test]
 fn what_was_promised_counts_and_is_no_further_than_there_is_time_for_rework() {
     let mut world = World::new();
     let case = overdue(&mut world);

@@ -19,15 +19,15 @@ use crate::codes::{case_state, limit_unit};
 use crate::events;
 
 /// A case as it is held, and as analytics hears of it.
-struct Both {
-    case: Case,
+pub(super) struct Both {
+    pub(super) case: Case,
     commands: Vec<Vec<TimelineEntry>>,
     fact: Option<CaseFact>,
     tasks: BTreeMap<Uuid, TaskFact>,
 }
 
 impl Both {
-    fn begin(now: Timestamp, decision: Decision) -> Self {
+    pub(super) fn begin(now: Timestamp, decision: Decision) -> Self {
         let case = decision.case.clone();
         let mut both = Self { case, commands: Vec::new(), fact: None, tasks: BTreeMap::new() };
         both.take(now, decision);
@@ -35,7 +35,7 @@ impl Both {
     }
 
     /// One command, told at an instant that may lie behind those of its steps.
-    fn take(&mut self, now: Timestamp, decision: Decision) {
+    pub(super) fn take(&mut self, now: Timestamp, decision: Decision) {
         if !decision.timeline.is_empty() {
             self.commands.push(decision.timeline);
         }
@@ -56,11 +56,11 @@ impl Both {
         Life::of(serde_json::from_value(kept).unwrap())
     }
 
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         Tally::of_case(&self.case, &self.life(), false).to_string()
     }
 
-    fn check(&self) {
+    pub(super) fn check(&self) {
         let kept = serde_json::to_value(&self.case).unwrap();
         let (case, life): (Case, Life) = (serde_json::from_value(kept).unwrap(), self.life());
         let told = figures::tally::case(self.fact.as_ref().expect("it was told of"));
@@ -235,7 +235,7 @@ fn a_bad_rating_of_a_merged_case_counts_as_put_right_by_the_work_on_the_other() 
 }
 
 /// What somebody does, as it is held and told.
-fn goes_on(
+pub(super) fn goes_on(
     both: &mut Both,
     world: &mut World,
     by: Party,
@@ -246,12 +246,12 @@ fn goes_on(
     both.check();
 }
 
-fn resident() -> Party {
+pub(super) fn resident() -> Party {
     Party { actor: requester(), org: None, standing: Standing::Requester }
 }
 
 /// Another channel is told at the window.
-fn answer(case: Case, act: &Act<'_>) -> Result<Decision> {
+pub(super) fn answer(case: Case, act: &Act<'_>) -> Result<Decision> {
     let command = AnswerCase { explanation_ref: "kb-1".into(), closed_code: ClosedCode::BeyondAuthority };
     case.answer(command, act)
 }
@@ -395,6 +395,8 @@ fn how_long_it_took_counts_from_when_it_was_accepted_or_opened_again() {
 fn an_imported_case_that_is_opened_again_is_not_done_the_first_time() {
     let mut world = World::new();
     let taken = command(&mut world, CaseState::Closed);
+    let due = taken.completed_at.map(|done| done - TimeDelta::days(1));
+    let taken = ImportCase { resolve_due_at: due, ..taken };
     let Imported { case, timeline, intake_in_time, elapsed_seconds, elapsed_unit, .. } =
         import(&mut world, taken).unwrap();
     let told = Taken {
@@ -402,6 +404,7 @@ fn an_imported_case_that_is_opened_again_is_not_done_the_first_time() {
         intake_in_time: Some(intake_in_time),
         elapsed_seconds,
         elapsed_unit: elapsed_unit.map_or(0, |unit| limit_unit(unit) as i16),
+        due_at: case.resolve_clock().map(|clock| clock.due_at),
         completed_at: case.completed_at,
         ended_at: case.closed_at,
         rated: None,
@@ -438,6 +441,9 @@ fn an_imported_case_that_is_opened_again_is_not_done_the_first_time() {
         let counts = |name: &str| text.split(';').any(|part| part.starts_with(name));
         assert!(counts("first_closed@") && counts("durations@"), "{text}");
         assert!(!counts("once_resolved@") && !counts("process_once_resolved"), "{text}");
+        // Late there, and on time since.
+        let late = format!("overdue_in@{}=1", calendar::local_day(due.unwrap()));
+        assert!(counts(&late) && counts("due_on_time@") && counts("process_on_time"), "{text}");
     }
 }
 
