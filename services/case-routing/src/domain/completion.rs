@@ -115,7 +115,10 @@ impl Work<'_> {
         self.acts_for(org, "lead_org")?;
         // Its word comes with the hours that it served, which nobody keeps here.
         if self.case.confirmed_offer().is_some() && !self.case.partner_is_done() {
-            return Err(DomainError::guard("partner_not_done", "a partner says by its offer that it is done"));
+            return Err(DomainError::guard(
+                "partner_not_done",
+                "a partner says by its offer that it is done",
+            ));
         }
         // What a partner did is done; an official waits for the parties, as long as they have to agree.
         let waits = self.case.mediation.is_some_and(MediationLink::is_waited_for);
