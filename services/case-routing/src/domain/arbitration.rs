@@ -404,7 +404,7 @@ impl Work<'_> {
             } else {
                 self.settled_route(objection, lead, assists, why)?.assists
             };
-            self.keep_lead(task)?;
+            self.issue_again(task)?;
             self.enter(CaseState::Dispatched, trigger)?;
             if trigger == Trigger::RuleArbitration {
                 // In which the lead may ask for the review.

@@ -1,5 +1,6 @@
 //! What a human sends by hand, and who may take it back. An organisation sends along its own authority edges, within its own
-//! community, or as the router would; whoever sent a task, or stands above who did, decides on it.
+//! community, or as the router would; whoever sent a task, or stands above who did, decides on it. A partner is asked by hand as
+//! the router asks one: by an offer.
 
 use serde::{Deserialize, Serialize};
 
@@ -110,14 +111,18 @@ impl Case {
         self.lead().is_some_and(|task| self.decides_for(org, task.sender, routes, at))
     }
 
-    /// Whether an organisation may decide over the objection: it sent the task, or stands above who did, and is not the
-    /// objector.
+    /// Whether an organisation may decide over an objection to the task: it sent the task, or stands above who did, and is not
+    /// the objector.
     #[must_use]
-    pub fn may_resolve_objection(&self, org: OrgId, routes: &RoutingTable, at: Timestamp) -> bool {
-        let Some(objection) = self.objection.as_ref().filter(|objection| objection.objector != org) else {
-            return false;
-        };
-        let decider = self.decider_of(objection, routes, at);
+    pub fn may_resolve_objection(
+        &self,
+        task: TaskId,
+        org: OrgId,
+        routes: &RoutingTable,
+        at: Timestamp,
+    ) -> bool {
+        let Some(task) = self.task(task).ok().filter(|task| task.org != org) else { return false };
+        let decider = self.decider_over(task, routes, at);
         decider.is_some_and(|decider| self.decides_for(org, decider, routes, at))
     }
 
@@ -148,7 +153,25 @@ impl Work<'_> {
         manual.assists.iter().try_for_each(|(org, _)| self.not_excluded(*org))?;
         let outcome = self.manual(manual, "chosen_by_dispatcher", |to| self.own_edge(own, to, chooser))?;
         self.within_rights(own, chooser, &outcome)?;
+        let outcome = self.offered_to_partner(outcome)?;
         Ok(if bound.is_some() { self.with_ruled_assists(outcome) } else { outcome })
+    }
+
+    /// A lead that nobody may order is asked, where the router might ask one: society can solve the matter and has not had its
+    /// turn, the requester agrees, and it is no emergency.
+    fn offered_to_partner(&self, mut outcome: RoutingOutcome) -> Result<RoutingOutcome> {
+        let Some(partner) = outcome.lead.take_if(|lead| lead.is_invited()) else { return Ok(outcome) };
+        let query = self.case.route_query(self.routes, self.now);
+        let solvable = query.item.is_some_and(|item| item.self_solvable);
+        if !(solvable && query.may_offer && query.urgency != Urgency::Emergency) {
+            return Err(only_by_offer());
+        }
+        if !outcome.assists.is_empty() {
+            let message = "a partner is asked alone; whose help is needed is called once it leads";
+            return Err(DomainError::invalid("assist_org_ids", message));
+        }
+        self.not_excluded(partner.org)?;
+        Ok(RoutingOutcome { kind: RoutingKind::Offered, partner: Some(partner), ..outcome })
     }
 
     /// A human's choice of lead and assists, held to edges and to what the lists exclude. `sends` knows who sends, where that is
@@ -269,4 +292,16 @@ impl Work<'_> {
     fn line(&self) -> Option<&str> {
         self.case.item.as_ref().and_then(|item| item.line.as_deref())
     }
+}
+
+/// What is sent whether its lead likes it or not; partners are asked, never ordered.
+pub(super) fn ordered(outcome: RoutingOutcome) -> Result<RoutingOutcome> {
+    if outcome.lead.as_ref().is_some_and(Choice::is_invited) { Err(only_by_offer()) } else { Ok(outcome) }
+}
+
+fn only_by_offer() -> DomainError {
+    let message = "lead_org_id names a partner, who is asked and never sent a case: offer it, where society \
+                   can solve the matter and has not had its turn, the requester agrees, and it is no \
+                   emergency";
+    DomainError::guard("only_by_offer", message)
 }

@@ -47,10 +47,10 @@ impl Case {
     ///
     /// # Errors
     /// `WrongState`; `NotEntitled` when a machine confirms, `lead_org_id` and `assist_org_ids` for whom the acting organisation
-    /// may not send it to; `Guard` `no_route`, `no_authority_edge` or a hard exclusion of the router, `objected_before` for who
-    /// was relieved of the case, `ruling_is_final` for another lead than was ruled or agreed on, `needs_human` out of an offer,
-    /// `not_proposed` and `proposal_changed` for a confirmation, `recused` for the organisation complained of, unless it
-    /// [leaves it to the router](Self::subject_may_send).
+    /// may not send it to; `Guard` `no_route`, `no_authority_edge` or a hard exclusion of the router, `only_by_offer` for a partner
+    /// who may not be asked, `objected_before` for who was relieved of the case, `ruling_is_final` for another lead than was ruled
+    /// or agreed on, `needs_human` out of an offer, `not_proposed` and `proposal_changed` for a confirmation, `recused` for the
+    /// organisation complained of, unless it [leaves it to the router](Self::subject_may_send).
     pub fn dispatch(self, choice: &RouteChoice, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
         work.permit(Trigger::Dispatch)?;
@@ -86,10 +86,11 @@ impl Case {
         Ok(work.finish())
     }
 
-    /// An organisation that may refuse does: a lead's case is routed afresh without it.
+    /// An organisation that may refuse does, before it signs: a lead's case is routed afresh without it. Whoever was invited may
+    /// leave until work begins, for nobody is made to help.
     ///
     /// # Errors
-    /// `WrongState`; `NotEntitled`; `Guard(may_not_decline)` for orders and whistles.
+    /// `WrongState`; `NotEntitled`; `Guard` `may_not_decline` for orders and whistles, `task_state` for what was signed for.
     pub fn decline_task(
         self,
         task_id: TaskId,
@@ -111,23 +112,10 @@ impl Case {
                 "an order or whistle may be objected to, not declined",
             ));
         }
-        work.move_task(task_id, TaskState::Declined)?;
-        work.stop_task_clocks(task_id);
-        work.clear_supervisions(|supervision| supervision.task == Some(task_id));
-        let told =
-            DomainEvent::TaskDeclined { task_id, org_id: task.org, reason_code: reason_code.to_owned() };
-        if task.part == TaskPart::Assist {
-            work.stay(Trigger::DeclineAssist)?;
-            work.emit(told, Some(Reason::new(reason_code)), Some(task_id));
-            work.complete_for_partner()?;
-            return Ok(work.finish());
+        if task.state != TaskState::Issued && task.mode != DispatchMode::Invitation {
+            return Err(DomainError::guard("task_state", "whoever has signed for a task has taken it on"));
         }
-        work.exclude(task.org);
-        work.release_lead();
-        work.enter(CaseState::Triaged, Trigger::DeclineTask)?;
-        work.emit(told, Some(Reason::new(reason_code)), Some(task_id));
-        work.cancel_with_lead("lead_declined")?;
-        work.reroute()?;
+        work.task_declined(task_id, reason_code)?;
         Ok(work.finish())
     }
 
@@ -179,6 +167,28 @@ impl Case {
 impl Work<'_> {
     pub(super) const fn wrong_state(&self, verb: Trigger) -> DomainError {
         DomainError::WrongState { state: self.case.state, verb }
+    }
+
+    /// An organisation that may refuse does, or never answered: a lead's case is routed afresh without it.
+    pub(super) fn task_declined(&mut self, task_id: TaskId, reason_code: &str) -> Result<()> {
+        self.move_task(task_id, TaskState::Declined)?;
+        self.stop_task_clocks(task_id);
+        self.clear_supervisions(|supervision| supervision.task == Some(task_id));
+        let task = self.case.task(task_id)?;
+        let (org_id, part) = (task.org, task.part);
+        let told = DomainEvent::TaskDeclined { task_id, org_id, reason_code: reason_code.to_owned() };
+        let reason = Some(Reason::new(reason_code));
+        if part == TaskPart::Assist {
+            self.stay(Trigger::DeclineAssist)?;
+            self.emit(told, reason, Some(task_id));
+            return self.complete_for_partner();
+        }
+        self.exclude(org_id);
+        self.release_lead();
+        self.enter(CaseState::Triaged, Trigger::DeclineTask)?;
+        self.emit(told, reason, Some(task_id));
+        self.cancel_with_lead("lead_declined")?;
+        self.reroute()
     }
 
     /// The organisation signs for its task.
@@ -236,7 +246,7 @@ impl Work<'_> {
             }
             RouteChoice::Manual(manual, chooser) => {
                 let outcome = self.chosen_by_dispatcher(manual, *chooser)?;
-                self.dispatch_to(&outcome, true)
+                self.follow(&outcome, true)
             }
         }
     }
@@ -267,7 +277,8 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Does what was decided. `confirmed`: a human took the router's word; who leads by a ruling was decided by humans, too.
+    /// Does what was decided. `confirmed`: a human chose, or took the router's word; who leads by a ruling was decided by humans,
+    /// too.
     fn follow(&mut self, outcome: &RoutingOutcome, confirmed: bool) -> Result<()> {
         let channel = outcome.channel_code.clone().unwrap_or_default();
         match outcome.kind {
@@ -281,7 +292,7 @@ impl Work<'_> {
                 let command = AnswerCase { explanation_ref: format!("channel:{channel}"), closed_code };
                 self.answer(command, reason, by)
             }
-            RoutingKind::Offered => self.offer_to(outcome),
+            RoutingKind::Offered => self.offer_to(outcome, confirmed),
             RoutingKind::Proposed => self.propose(outcome),
             kind if outcome.lead.is_some() => {
                 self.dispatch_to(outcome, confirmed || kind == RoutingKind::Manual)
@@ -363,7 +374,9 @@ impl Work<'_> {
     /// A dispatch or offer stops the dispatcher's clock; whether it came in time.
     pub(super) fn end_dispatch(&mut self) -> bool {
         let in_time = self.stop_clock(ClockKind::Dispatch, None).unwrap_or(true);
-        self.clear_supervisions(|supervision| supervision.clock == Some(ClockKind::Dispatch));
+        self.clear_supervisions(|supervision| {
+            supervision.clock == Some(ClockKind::Dispatch) && supervision.task.is_none()
+        });
         in_time
     }
 }

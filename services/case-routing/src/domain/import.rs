@@ -9,7 +9,7 @@ use std::sync::Arc;
 use calendar::TimeUnit;
 use chrono::{DateTime, TimeDelta};
 
-use super::by_hand::ManualRoute;
+use super::by_hand::{ManualRoute, ordered};
 use super::case::{Case, Evidence, ItemRef, Place, Rating, RoutingDecision, Task};
 use super::clock::Clock;
 use super::codes::*;
@@ -258,7 +258,7 @@ fn open(command: ImportCase, act: &Act<'_>) -> Result<Imported> {
         // Its lead gets it here and now: the time to sign for it begins, the resident's goes on.
         work.now = act.now;
         let manual = ManualRoute { lead, assists: Vec::new(), reason_code: "imported".to_owned() };
-        let outcome = work.manual(&manual, "chosen_by_dispatcher", |_| None)?;
+        let outcome = ordered(work.manual(&manual, "chosen_by_dispatcher", |_| None)?)?;
         work.dispatch_to(&outcome, true)?;
     }
     work.now = act.now;

@@ -159,7 +159,7 @@ impl Work<'_> {
         let counted = |kind| matches!(kind, ClockKind::Resolve | ClockKind::Rework | ClockKind::Dispatch);
         let rules = self.rules;
         for clock in self.case.clocks.iter_mut().filter(|clock| clock.stopped_at == merged_at) {
-            if counted(clock.kind) {
+            if counted(clock.kind) && clock.task_id.is_none() {
                 clock.run_on(rules);
             }
         }

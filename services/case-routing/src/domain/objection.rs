@@ -1,7 +1,9 @@
 //! Objection (退单; domain.md F3) and what the dispatcher makes of it; arbitration is in [`super::arbitration`]. The
-//! requester's clock runs on all the while.
+//! requester's clock runs on all the while. Whoever is ordered or called by a whistle to assist objects as well (§2.0.3): that is
+//! about its own part, and holds up nobody else.
 
-use super::case::{Case, Evidence, Objection};
+use super::case::{Case, Evidence, Objection, Task};
+use super::clock::Clock;
 use super::codes::*;
 use super::dispatch::RouteChoice;
 use super::error::{DomainError, Result};
@@ -17,7 +19,7 @@ use super::work::{Act, Decision, Work, check_code};
 /// The step of the timeline by which an objection ends with its case, undecided. No event tells of it: the case's end is told.
 const LAPSED: &str = "ObjectionLapsed";
 
-/// A lead says the task is not its duty.
+/// An organisation says the task is not its duty: a lead, or whoever is ordered or called to assist.
 #[derive(Debug, Clone)]
 pub struct ObjectTask {
     pub task_id: TaskId,
@@ -29,14 +31,15 @@ pub struct ObjectTask {
 
 impl Case {
     /// The lead objects, in time, once, with grounds and a basis: a task that it gets later, by a ruling or because its
-    /// objection was rejected, is not objected to again.
+    /// objection was rejected, is not objected to again. An assist objects to its order or whistle, once and in the same time,
+    /// counted from when it was issued, and the case goes on.
     ///
     /// # Errors
-    /// `WrongState`; `NotEntitled`; `Guard` `objection_too_late`, `objected_before`, `not_the_lead`,
-    /// `ruling_is_final`.
+    /// `WrongState`; `NotEntitled`; `Guard` `objection_too_late`, `objected_before`, `not_the_lead` for a task that led before,
+    /// `may_decline` for an assist that was only asked for, `ruling_is_final`, `task_state` once work has begun.
     pub fn object(self, command: ObjectTask, act: &Act<'_>) -> Result<Decision> {
         let mut work = Work::begin(self, act);
-        work.permit(Trigger::Object)?;
+        work.permit(Trigger::ObjectAssist).map_err(|_| work.wrong_state(Trigger::Object))?;
         check_code("ground_code", &command.ground_code)?;
         if command.basis_refs.is_empty() || command.basis_refs.iter().any(String::is_empty) {
             return Err(DomainError::invalid("basis_refs", "an objection names what it relies on"));
@@ -47,26 +50,25 @@ impl Case {
         let id = command.task_id;
         let task = work.case.task(id)?.clone();
         work.acts_for(task.org, "task_org")?;
+        if task.part == TaskPart::Assist {
+            work.object_to_assisting(&task, command)?;
+            return Ok(work.finish());
+        }
+        work.permit(Trigger::Object)?;
         if work.case.lead_task != Some(id) {
-            return Err(DomainError::guard("not_the_lead", "only the lead's task is objected to"));
+            return Err(DomainError::guard("not_the_lead", "another leads the case since then"));
         }
         if task.objected {
-            return Err(DomainError::guard("objected_before", "an organisation objects to a matter once"));
+            return Err(objected_before());
         }
         if work.case.objection.as_ref().is_some_and(|objection| work.case.is_settled_by(objection, &task)) {
             return Err(ruling_is_final());
         }
         let clock = work.case.clock(ClockKind::Objection, Some(id));
         if !clock.is_some_and(|clock| clock.is_open() && clock.in_time(work.now)) {
-            return Err(DomainError::guard("objection_too_late", "the time to object is over"));
+            return Err(objection_too_late());
         }
-        work.move_task(id, TaskState::Objected)?;
-        work.task_mut(id)?.objected = true;
-        work.stop_task_clocks(id);
-        work.clear_supervisions(|supervision| supervision.task == Some(id));
-        let (kind, at) = (EvidenceKind::Document, work.now);
-        let evidence = |reference: &String| Evidence { kind, reference: reference.clone(), at };
-        work.case.evidence.extend(command.basis_refs.iter().map(evidence));
+        work.contest(&command)?;
         work.case.objection = Some(Objection {
             task: id,
             objector: task.org,
@@ -77,7 +79,7 @@ impl Case {
             arbitration_id: None,
             arbiter: None,
             parties: Vec::new(),
-            evidence_refs: command.basis_refs,
+            evidence_refs: command.basis_refs.clone(),
             positions: Vec::new(),
             interim: None,
             ruling: None,
@@ -86,14 +88,44 @@ impl Case {
         work.enter(CaseState::Objected, Trigger::Object)?;
         // The dispatcher has to decide within the dispatch limit.
         work.start_clock(ClockKind::Dispatch, None, work.sla().dispatch);
-        let reason = Reason::new(&command.ground_code);
-        let event = DomainEvent::TaskObjected {
-            task_id: id,
-            org_id: task.org,
-            ground_code: command.ground_code,
-            suggested_org_id: command.suggested,
-        };
-        work.emit(event, Some(reason), Some(id));
+        work.tell_objection(task.org, command);
+        Ok(work.finish())
+    }
+
+    /// Who sent an assist its task, or stands above who did, decides over its objection: rejected, the task is issued again with
+    /// the time for it anew; accepted, it ends, and the case goes on without.
+    ///
+    /// # Errors
+    /// `WrongState`; `NotEntitled` for the objector and for who neither sent it nor stands above who did; `Guard` `not_objected`
+    /// where no assist objects to that task, `recused` for the organisation complained of, unless
+    /// [nobody stands above it](Self::nobody_above_subject).
+    pub fn decide_assist_objection(
+        self,
+        task_id: TaskId,
+        accepted: bool,
+        reason_code: &str,
+        act: &Act<'_>,
+    ) -> Result<Decision> {
+        let mut work = Work::begin(self, act);
+        work.stay(Trigger::DecideAssistObjection)?;
+        check_code("reason_code", reason_code)?;
+        let task = work.case.task(task_id)?.clone();
+        if task.part == TaskPart::Lead || task.state != TaskState::Objected {
+            return Err(DomainError::guard("not_objected", "no assist objects to this task"));
+        }
+        work.not_decided_by_subject()?;
+        work.decides_over_task(&task)?;
+        if accepted {
+            work.cancel_task(task_id, "objection_accepted")?;
+            work.complete_for_partner()?;
+            return Ok(work.finish());
+        }
+        work.stop_task_clocks(task_id);
+        work.clear_supervisions(|supervision| supervision.task == Some(task_id));
+        work.issue_again(task_id)?;
+        let due_at = work.start_clock(ClockKind::Assist, Some(task_id), work.sla().assist);
+        work.task_mut(task_id)?.due_at = Some(due_at);
+        work.tell_rejected(&task, reason_code);
         Ok(work.finish())
     }
 
@@ -111,14 +143,10 @@ impl Case {
         work.decides_over(&objection)?;
         work.end_dispatch();
         work.settle(ObjectionState::Rejected);
-        work.keep_lead(objection.task)?;
+        work.issue_again(objection.task)?;
         work.enter(CaseState::Dispatched, Trigger::RejectObjection)?;
-        let event = DomainEvent::TaskObjectionRejected {
-            task_id: objection.task,
-            org_id: objection.objector,
-            reason_code: reason_code.to_owned(),
-        };
-        work.emit(event, Some(Reason::new(reason_code)), Some(objection.task));
+        let task = work.case.task(objection.task)?.clone();
+        work.tell_rejected(&task, reason_code);
         Ok(work.finish())
     }
 
@@ -167,18 +195,22 @@ impl Case {
         })
     }
 
-    /// For whom an objection is to decide over, or for those above: who sent the task, unless that is the objector itself.
+    /// For whom an objection is to decide over, or for those above.
     pub(super) fn decider_of(
         &self,
         objection: &Objection,
         routes: &RoutingTable,
         at: Timestamp,
     ) -> Option<OrgId> {
-        let (sender, objector) = (self.task(objection.task).ok()?.sender, objection.objector);
-        if sender == objector {
-            routes.decides_over_own_order(objector, self.first_receiver, at)
+        self.decider_over(self.task(objection.task).ok()?, routes, at)
+    }
+
+    /// The same of an objection to a task: who sent it, unless that is the objector itself.
+    pub(super) fn decider_over(&self, task: &Task, routes: &RoutingTable, at: Timestamp) -> Option<OrgId> {
+        if task.sender == task.org {
+            routes.decides_over_own_order(task.org, self.first_receiver, at)
         } else {
-            Some(sender)
+            Some(task.sender)
         }
     }
 }
@@ -192,11 +224,64 @@ impl Work<'_> {
     /// Who sent the task, or stands above who did, decides over the objection; never the objector. What the fallback has by
     /// its own order was sent by nobody else ([`RoutingTable::decides_over_own_order`]).
     pub(super) fn decides_over(&self, objection: &Objection) -> Result<()> {
-        if self.human_official()? == objection.objector {
+        self.decides_over_task(self.case.task(objection.task)?)
+    }
+
+    fn decides_over_task(&self, task: &Task) -> Result<()> {
+        if self.human_official()? == task.org {
             return Err(DomainError::NotEntitled { code: "objector" });
         }
-        let decider = self.case.decider_of(objection, self.routes, self.now);
+        let decider = self.case.decider_over(task, self.routes, self.now);
         self.decides_for(decider.ok_or(DomainError::NotEntitled { code: "sender" })?)
+    }
+
+    /// Whoever is ordered or called to assist objects: its report-in and its work wait for who decides, the others and the
+    /// requester's time do not.
+    fn object_to_assisting(&mut self, task: &Task, command: ObjectTask) -> Result<()> {
+        if !matches!(task.mode, DispatchMode::Order | DispatchMode::Whistle) {
+            return Err(DomainError::guard("may_decline", "what is only asked for is declined instead"));
+        }
+        if task.objected {
+            return Err(objected_before());
+        }
+        let limit = self.sla().objection;
+        let window = Clock::start(ClockKind::Objection, Some(task.id), limit, task.issued_at, self.rules);
+        if !window.in_time(self.now) {
+            return Err(objection_too_late());
+        }
+        self.contest(&command)?;
+        self.stay(Trigger::ObjectAssist)?;
+        // Whoever decides has to do so within the dispatch limit.
+        self.start_clock(ClockKind::Dispatch, Some(task.id), self.sla().dispatch);
+        self.tell_objection(task.org, command);
+        Ok(())
+    }
+
+    /// Its organisation objects to a task, which rests until somebody has decided.
+    fn contest(&mut self, command: &ObjectTask) -> Result<()> {
+        let id = command.task_id;
+        self.move_task(id, TaskState::Objected)?;
+        self.task_mut(id)?.objected = true;
+        self.stop_task_clocks(id);
+        self.clear_supervisions(|supervision| supervision.task == Some(id));
+        let (kind, at) = (EvidenceKind::Document, self.now);
+        let evidence = |reference: &String| Evidence { kind, reference: reference.clone(), at };
+        self.case.evidence.extend(command.basis_refs.iter().map(evidence));
+        Ok(())
+    }
+
+    fn tell_objection(&mut self, org_id: OrgId, command: ObjectTask) {
+        let ObjectTask { task_id, ground_code, suggested: suggested_org_id, .. } = command;
+        let reason = Reason::new(&ground_code);
+        let event = DomainEvent::TaskObjected { task_id, org_id, ground_code, suggested_org_id };
+        self.emit(event, Some(reason), Some(task_id));
+    }
+
+    fn tell_rejected(&mut self, task: &Task, reason_code: &str) {
+        let (task_id, org_id, reason_code) = (task.id, task.org, reason_code.to_owned());
+        let reason = Reason::new(&reason_code);
+        let event = DomainEvent::TaskObjectionRejected { task_id, org_id, reason_code };
+        self.emit(event, Some(reason), Some(task_id));
     }
 
     pub(super) fn settle(&mut self, state: ObjectionState) {
@@ -216,7 +301,7 @@ impl Work<'_> {
     }
 
     /// The same task is issued again; it cannot be objected to a second time.
-    pub(super) fn keep_lead(&mut self, task: TaskId) -> Result<()> {
+    pub(super) fn issue_again(&mut self, task: TaskId) -> Result<()> {
         self.move_task(task, TaskState::Issued)?;
         self.task_mut(task)?.signed_at = None;
         self.start_clock(ClockKind::Sign, Some(task), self.sla().sign);
@@ -259,4 +344,12 @@ impl Work<'_> {
         self.issue_assists(&outcome.assists);
         Ok(())
     }
+}
+
+fn objected_before() -> DomainError {
+    DomainError::guard("objected_before", "an organisation objects to a matter once")
+}
+
+fn objection_too_late() -> DomainError {
+    DomainError::guard("objection_too_late", "the time to object is over")
 }

@@ -38,7 +38,7 @@ pub struct Task {
     pub submitted_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due_at: Option<Timestamp>,
-    /// Its organisation has objected to the matter, by this task or by one before; not again.
+    /// Its organisation has objected: to leading the matter, by this task or by one before; to helping, by this one. Not again.
     #[serde(default, skip_serializing_if = "is_default")]
     pub objected: bool,
     /// Code of the item that it was issued for; empty for none, and in cases of earlier releases.

@@ -204,6 +204,7 @@ pub const TEXTS: &[(&str, &str, &str)] = &[
     ("recused", "被诉单位回避", "the subject of the complaint steps aside"),
     ("excluded", "已退回或拒收本件", "has returned or refused this case"),
     ("no_authority_edge", "没有可派单的上级关系", "nobody has authority to send it there"),
+    ("only_by_offer", "合作伙伴只能邀请，不能派单", "a partner, who is asked and never sent a case"),
     ("not_in_force", "条目未生效或已失效", "the entry is not in force"),
     ("org_not_active", "单位已停用", "the organisation is not active"),
     ("not_a_partner", "不是合作伙伴", "is not a partner"),

@@ -229,6 +229,16 @@ impl Work<'_> {
         if recused { above() } else { Some(decider) }
     }
 
+    /// The same of the objection of an assist.
+    pub(super) fn sees_to_assist(&self, task: TaskId) -> Option<OrgId> {
+        let task = self.case.task(task).ok()?;
+        let decider = self.case.decider_over(task, self.routes, self.now)?;
+        let recused =
+            self.case.complained_of == Some(decider) && !self.case.nobody_above_subject(self.routes);
+        let above = || self.routes.superior_apart(&[decider], Some(task.org), self.now);
+        if recused { above() } else { Some(decider) }
+    }
+
     /// Who keeps contact while the case is arbitrated: whoever received it, or where that is complained of the lowest that stands
     /// above, if there is one.
     pub(super) fn stands_in(&self) -> OrgId {

@@ -1,13 +1,16 @@
 //! Who is not to lead a case: for good, or for the item that an objection relieved it of.
 
+use super::case::Task;
+use super::codes::TaskPart;
 use super::ids::OrgId;
 use super::work::Work;
 
 impl Work<'_> {
-    /// Whether an organisation has objected to this matter: it does so once, whatever tasks it gets.
+    /// Whether an organisation has objected to leading this matter: it does so once, whatever tasks it gets. That it need not help
+    /// is another matter.
     pub fn has_objected(&self, org: OrgId) -> bool {
-        let item = self.item_code();
-        self.case.tasks.iter().any(|task| task.org == org && task.objected && task.item == item)
+        let (item, own) = (self.item_code(), |task: &&Task| task.org == org && task.part == TaskPart::Lead);
+        self.case.tasks.iter().filter(own).any(|task| task.objected && task.item == item)
     }
 
     /// Code of the present item; empty for none.

@@ -56,6 +56,14 @@ pub struct Choice {
     pub rule_id: Option<String>,
 }
 
+impl Choice {
+    /// Whether its organisation is only asked: a partner, who leads by an offer that it takes up, and in no other way.
+    #[must_use]
+    pub const fn is_invited(&self) -> bool {
+        matches!(self.mode, DispatchMode::Invitation)
+    }
+}
+
 /// An organisation that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Candidate {
@@ -233,6 +241,10 @@ impl RoutingTable {
                     outcome.candidates.push(rejected(org, entry, Reason::new("no_authority_edge")));
                     continue;
                 };
+                if sender.1 == DispatchMode::Invitation {
+                    outcome.candidates.push(rejected(org, entry, Reason::new("only_by_offer")));
+                    continue;
+                }
                 let other_line = org.line.as_deref() != line;
                 let load = self.load(org.id);
                 ranked.push((std::cmp::Reverse(depth), other_line, load, org.id, org, entry, sender));
@@ -294,7 +306,7 @@ impl RoutingTable {
             let org = self.org(id).filter(|org| org.in_force(query.at))?;
             let barred = query.complained_of == Some(id) || query.excluded.contains(&id);
             let (sender, mode) = self.sender_to(id, query.place, line, query.at).filter(|_| !barred)?;
-            Some(choice(org, sender, mode, true, None))
+            Some(choice(org, sender, mode, true, None)).filter(|choice| !choice.is_invited())
         };
         let bar = |id: OrgId| {
             let (item, org) = (query.item?, self.org(id)?);

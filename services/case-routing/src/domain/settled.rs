@@ -1,7 +1,7 @@
 //! What was ruled or agreed on binds (domain.md F3): whoever leads by it signs and complies, and it outlives a recall: the case
 //! goes to that lead again, as long as it is about the same item and that one may lead it.
 
-use super::by_hand::ManualRoute;
+use super::by_hand::{ManualRoute, ordered};
 use super::case::{Case, Objection, Task};
 use super::codes::*;
 use super::error::{DomainError, Result};
@@ -33,7 +33,7 @@ impl Objection {
 impl Case {
     /// The lead that a ruling or an agreement binds the case to, where it is to be sent again. Nobody where the item is another
     /// one, or that of the ruling is not known, nor where that lead may not lead any more: it ended, is complained of, left the
-    /// case, or the lists bar it.
+    /// case, the lists bar it, or it is a partner, whom nobody orders.
     #[must_use]
     pub fn bound_lead(&self, routes: &RoutingTable, at: Timestamp) -> Option<OrgId> {
         let objection = self.objection.as_ref()?;
@@ -42,11 +42,11 @@ impl Case {
         self.task(objection.task).ok().filter(|task| task.item == item.code)?;
         let aside = self.complained_of == Some(lead) || self.excluded_orgs.contains(&lead);
         routes.org(lead).filter(|org| org.in_force(at) && !aside)?;
-        routes.sender_to(lead, place, item.line.as_deref(), at)?;
+        let (_, mode) = routes.sender_to(lead, place, item.line.as_deref(), at)?;
         let about = Some((self.urgency, self.condition_facts()));
         let known = routes.item_version(&item.code, item.version);
         let barred = known.and_then(|item| routes.bars_lead(item, lead, place, about, at));
-        barred.is_none().then_some(lead)
+        (barred.is_none() && mode != DispatchMode::Invitation).then_some(lead)
     }
 
     /// Whether the case is still about what was objected to. Tasks of an earlier release do not say what they were about.
@@ -66,7 +66,8 @@ impl Case {
 impl Work<'_> {
     /// Where a ruling or an agreement sends the case. It is not held to what the arbiter's organisation may send, nor to who
     /// declined or was relieved: that is about who leads, and whoever is found not to lead may be ruled to help. The lists bind it,
-    /// as they bind its lead: what is never a community's, or not admitted, becomes so by another list only.
+    /// as they bind its lead: what is never a community's, or not admitted, becomes so by another list only. Nor does it make a
+    /// partner lead.
     pub(super) fn settled_route(
         &self,
         objection: &Objection,
@@ -79,7 +80,7 @@ impl Work<'_> {
             assists: assists.iter().map(|org| (*org, true)).collect(),
             reason_code: objection.ground_code.clone(),
         };
-        self.manual(&manual, why, |_| None)
+        ordered(self.manual(&manual, why, |_| None)?)
     }
 
     /// Whether the case can go where all parties say: it is there already, or nothing bars that lead.

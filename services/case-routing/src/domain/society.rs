@@ -29,7 +29,7 @@ impl Case {
             return Err(DomainError::guard("no_partner", "there is no partner to ask"));
         }
         work.end_open_offer("case_moved_on");
-        work.offer_to(&outcome)?;
+        work.offer_to(&outcome, false)?;
         Ok(work.finish())
     }
 
@@ -121,12 +121,12 @@ impl Work<'_> {
         offer.cloned().ok_or_else(|| DomainError::guard("offer_not_open", "this offer is not open"))
     }
 
-    pub(super) fn offer_to(&mut self, outcome: &RoutingOutcome) -> Result<()> {
+    pub(super) fn offer_to(&mut self, outcome: &RoutingOutcome, by_human: bool) -> Result<()> {
         let Some(partner) = &outcome.partner else {
             return Err(DomainError::guard("no_partner", "there is no partner to ask"));
         };
         let in_time = self.end_dispatch();
-        self.record_routing(outcome, false);
+        self.record_routing(outcome, by_human);
         self.enter(CaseState::OfferedToSociety, Trigger::Offer)?;
         let due_at = self.start_clock(ClockKind::Offer, None, self.sla().offer);
         let id: OfferId = self.ids.draw();
@@ -203,7 +203,7 @@ impl Work<'_> {
         let outcome = self.where_to()?;
         if outcome.kind == RoutingKind::Offered {
             self.stay(Trigger::LapseOffer)?;
-            return self.offer_to(&outcome);
+            return self.offer_to(&outcome, false);
         }
         self.case.left_society = true;
         if outcome.lead.is_some() && outcome.kind != RoutingKind::Proposed {

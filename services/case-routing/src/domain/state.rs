@@ -3,7 +3,8 @@
 //!
 //! Amended against the text of the table, with the reasons:
 //! - The lead of mode `assist_request` moves the case when it signs, like an order: otherwise a committee
-//!   that accepts would leave the case Dispatched for ever. Invitations never sign; confirming the offer does.
+//!   that accepts would leave the case Dispatched for ever. An invited lead never signs; confirming the offer does. By hand, too, a
+//!   partner is only offered a case; those that earlier releases sent one sign for it still, or lose it by their silence.
 //! - `NeedSupplement → NotAccepted` does not exist: silence ends in Accepted or Withdrawn, as listed.
 //! - `InProgress → InProgress` on a first contact: a partner's or reworked case is in progress before it.
 //! - `OfferedToSociety → Triaged` when an offer lapses and no organisation at all can be found, or none that the
@@ -20,13 +21,17 @@
 //!   listed with the states in which they are possible, though they do not move the case.
 //! - Objection and arbitration: parties take positions while the case is Objected; the one review of a ruling takes a
 //!   dispatched case back to Objected, before the lead has signed.
+//! - Whoever is ordered or called by a whistle to assist objects as the lead does (§2.0.3: an order "may object", a whistle "objects
+//!   to district"; the row of the table says "lead unit" only): its own task is Objected, the case stays where it is. Who sent the
+//!   task, or stands above, issues it again or cancels it; nobody arbitrates over a part.
 //! - What a finder put right on the spot was found and done in one: drawn for a check it is Completed, else Resolved and closed.
 //! - A whistle calls further departments without moving the case, and so does their reporting in.
 //! - A partner's part may be done before the others': its task is submitted then, and the case is completed (and goes on first, if
 //!   it waits) with what the last of them hands in or refuses.
 //! - An item may have stages: the lead reports each done while the case is in progress, which does not move it.
 //! - A community may refuse what was not admitted (F8) also when it has signed already, until work begins; the lead's
-//!   case is Triaged again and routed without it.
+//!   case is Triaged again and routed without it. So may whoever was invited to assist, for nobody is made to help; who was asked
+//!   or ordered otherwise declines nothing that it has signed for.
 //! - A task's `any → Cancelled` means any that still stands. What was approved stays so: the work was done and found
 //!   good, and is paid, counted and appraised by it. So does what an assist has handed in, where only the lead goes (declined,
 //!   recalled, given back, reworked without it): it is approved with the rest, or returned by whoever leads next; unless the
@@ -86,6 +91,10 @@ triggers! {
     /// An assist task: signed without moving the case.
     SignAssist = "sign_assist",
     Object = "object",
+    /// An assist task: objected to without moving the case.
+    ObjectAssist = "object_assist",
+    /// An assist's objection is rejected or accepted without moving the case.
+    DecideAssistObjection = "decide_assist_objection",
     RejectObjection = "reject_objection",
     Redispatch = "redispatch",
     OpenArbitration = "open_arbitration",
@@ -183,6 +192,16 @@ pub const TRANSITIONS: &[(Option<S>, S, Trigger)] = &[
     (Some(Suspended), Suspended, T::SignAssist),
     (Some(Dispatched), Objected, T::Object),
     (Some(Signed), Objected, T::Object),
+    (Some(Dispatched), Dispatched, T::ObjectAssist),
+    (Some(Objected), Objected, T::ObjectAssist),
+    (Some(Signed), Signed, T::ObjectAssist),
+    (Some(InProgress), InProgress, T::ObjectAssist),
+    (Some(Suspended), Suspended, T::ObjectAssist),
+    (Some(Dispatched), Dispatched, T::DecideAssistObjection),
+    (Some(Objected), Objected, T::DecideAssistObjection),
+    (Some(Signed), Signed, T::DecideAssistObjection),
+    (Some(InProgress), InProgress, T::DecideAssistObjection),
+    (Some(Suspended), Suspended, T::DecideAssistObjection),
     (Some(Objected), Dispatched, T::RejectObjection),
     (Some(Objected), Dispatched, T::Redispatch),
     (Some(Objected), Objected, T::OpenArbitration),

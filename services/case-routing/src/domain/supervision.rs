@@ -4,7 +4,7 @@
 use super::application::PAPERS_OVERDUE;
 use super::case::{Case, Objection, Supervision};
 use super::clock::Clock;
-use super::codes::{CaseState, ClockKind, ObjectionState, SupervisionState};
+use super::codes::{CaseState, ClockKind, DispatchMode, ObjectionState, SupervisionState, TaskState};
 use super::counted::Counted;
 use super::error::{DomainError, Result};
 use super::event::{DomainEvent, Timestamp};
@@ -35,7 +35,8 @@ impl Case {
     /// A supervisor reminds (level 0) or supervises (1–3) the organisation that has the case or a task.
     ///
     /// # Errors
-    /// `NotEntitled` for a machine; `Guard(case_finished)`; `Invalid` level, code or task.
+    /// `NotEntitled` for a machine; `Guard` `case_finished`, `only_invited` for whoever was invited and has not signed; `Invalid`
+    /// level, code or task.
     pub fn supervise(
         self,
         level: u8,
@@ -54,6 +55,10 @@ impl Case {
         }
         if work.case.state.is_finished() {
             return Err(DomainError::guard("case_finished", "a finished case is not supervised"));
+        }
+        if work.case.is_only_invited(task.or(work.case.lead_task)) {
+            let message = "whoever was only invited, and has not signed, owes nothing";
+            return Err(DomainError::guard("only_invited", message));
         }
         work.supervise(level, reason_code, None, task);
         Ok(work.finish())
@@ -152,10 +157,18 @@ impl Case {
             .unwrap_or_else(|| self.has_to_act(supervision.clock, supervision.task, supervision.org))
     }
 
-    /// Whose task it is, else who has to do what the clock measures, else who is named, else who leads or received it first.
+    /// Whether an organisation was invited to a part and has not signed for it: it never promised anything.
+    pub(super) fn is_only_invited(&self, task: Option<TaskId>) -> bool {
+        let task = task.and_then(|task| self.task(task).ok());
+        task.is_some_and(|task| task.mode == DispatchMode::Invitation && task.state == TaskState::Issued)
+    }
+
+    /// Whose task it is, else who has to do what the clock measures, else who is named, else who leads or received it first. Over
+    /// the objection of an assist somebody decides who is named.
     fn has_to_act(&self, clock: Option<ClockKind>, task: Option<TaskId>, named: Option<OrgId>) -> OrgId {
-        let of_task = task.and_then(|task| self.task(task).ok()).map(|task| task.org);
-        let of_clock = clock.and_then(|clock| self.acts_against(clock));
+        let decides = clock == Some(ClockKind::Dispatch) && task.is_some();
+        let of_task = task.filter(|_| !decides).and_then(|task| self.task(task).ok()).map(|task| task.org);
+        let of_clock = clock.filter(|_| !decides).and_then(|clock| self.acts_against(clock));
         of_task.or(of_clock).or(named).or(self.lead_org).unwrap_or(self.first_receiver)
     }
 
@@ -265,8 +278,11 @@ impl Case {
 impl Work<'_> {
     /// Who sees to what nobody has taken: to a verification, the lowest that stands above all who handled the case; to an
     /// objection, whoever decides over it; to a dispatch, and while nobody leads to what was promised, another than whoever received
-    /// the case, where that is complained of.
-    pub(super) fn sees_to(&self, clock: Option<ClockKind>) -> Option<OrgId> {
+    /// the case, where that is complained of. What else is about a task is its organisation's.
+    pub(super) fn sees_to(&self, clock: Option<ClockKind>, task: Option<TaskId>) -> Option<OrgId> {
+        if let Some(task) = task {
+            return self.sees_to_assist(task).filter(|_| clock == Some(ClockKind::Dispatch));
+        }
         match clock {
             Some(ClockKind::Verify) if self.case.verification.is_none() => {
                 let aside = self.case.complained_of;
@@ -285,9 +301,9 @@ impl Work<'_> {
 
     /// Who is reminded of a clock that runs, and of which unit that is: whoever is supervised for it when it has run out.
     pub(super) fn reminded(&self, clock: ClockKind, task: Option<TaskId>) -> (OrgId, Option<UnitId>) {
-        let org = self.case.has_to_act(Some(clock), task, self.sees_to(Some(clock)));
-        let of_task = task.and_then(|task| self.case.task(task).ok()).map(|task| task.unit);
-        (org, of_task.or_else(|| self.routes.org(org).map(|org| org.unit)))
+        let org = self.case.has_to_act(Some(clock), task, self.sees_to(Some(clock), task));
+        let of_task = task.and_then(|task| self.case.task(task).ok()).filter(|task| task.org == org);
+        (org, of_task.map(|task| task.unit).or_else(|| self.routes.org(org).map(|org| org.unit)))
     }
 
     /// Until when that is to be done which was answered for: as promised, which is no longer than there is for rework, else as

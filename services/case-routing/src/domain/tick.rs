@@ -164,6 +164,7 @@ impl Work<'_> {
                 self.end_consultation();
                 Ok(())
             }
+            ClockKind::Sign if self.case.is_only_invited(task_id) => self.invitation_unanswered(task_id),
             ClockKind::Dispatch
             | ClockKind::Sign
             | ClockKind::Resolve
@@ -183,7 +184,9 @@ impl Work<'_> {
                 Ok(())
             }
             ClockKind::Assist => {
-                self.overdue(0, kind, task_id);
+                if !self.case.is_only_invited(task_id) {
+                    self.overdue(0, kind, task_id);
+                }
                 self.remind_lead(kind, task_id);
                 Ok(())
             }
@@ -193,6 +196,18 @@ impl Work<'_> {
 
     fn overdue(&mut self, level: u8, kind: ClockKind, task_id: Option<TaskId>) {
         self.supervise(level, "overdue", Some(kind), task_id);
+    }
+
+    /// Nobody asks a partner why it was silent. Whoever leads hears that it does not help yet; of a lead, which only an earlier
+    /// release invited without an offer, silence is a no.
+    fn invitation_unanswered(&mut self, task_id: Option<TaskId>) -> Result<()> {
+        match self.case.lead_task.filter(|lead| Some(*lead) == task_id) {
+            Some(lead) => self.task_declined(lead, "timed_out"),
+            None => {
+                self.remind_lead(ClockKind::Sign, task_id);
+                Ok(())
+            }
+        }
     }
 
     /// Whoever leads hears of an assist that is late, too: the case waits for it.

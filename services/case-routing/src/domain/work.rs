@@ -477,8 +477,7 @@ impl<'a> Work<'a> {
         clock: Option<ClockKind>,
         task: Option<TaskId>,
     ) {
-        // Of a task it is its organisation's.
-        let org = self.sees_to(clock).filter(|_| task.is_none());
+        let org = self.sees_to(clock, task);
         self.supervise_org(level, reason_code, clock, task, org);
     }
 

@@ -1,13 +1,14 @@
-//! What rulings need of a request and of its caller: the words of the ruling, and that whoever rules belongs to no party.
+//! What rulings need of a request and of its caller: the words of the ruling, and that whoever rules belongs to no party. And who
+//! decides over the objection of an assist, over which nobody rules.
 
 use chassis::{Error, Result, Timestamp, auth::Caller, proto::case_routing::v1 as pb};
 use chrono::Days;
 
-use super::{list_forms, parse};
+use super::{list_forms, parse, route};
 use crate::{
-    domain::{self, Act, Case, DefinitionRequest, DomainError, OrgId, RuleObjection},
+    domain::{self, Act, Case, Decision, DefinitionRequest, DomainError, OrgId, RuleObjection, TaskId},
     reach,
-    verb::acting_for,
+    verb::{acting_for, acting_for_who_may, decides},
 };
 
 /// The ruling that a request gives.
@@ -52,4 +53,36 @@ pub fn party_of(case: &Case, by: &Caller) -> Option<OrgId> {
     let own = reach::part_orgs(by);
     let parties = case.objection.as_ref()?.parties.iter();
     parties.copied().find(|party| own.contains(&party.0))
+}
+
+/// Rejects or accepts the objection of an assist, for whoever sent it its task or stands above; never for who objects, by whatever
+/// grant.
+pub fn over_assist(
+    case: Case,
+    act: Act<'_>,
+    by: &Caller,
+    task: TaskId,
+    (decision, reason_code): (&str, &str),
+) -> domain::Result<Decision> {
+    let accepted = match decision {
+        "accept" => true,
+        "reject" => false,
+        _ => {
+            let message = "the objection of an assist is rejected or accepted".to_owned();
+            return Err(DomainError::Invalid { field: "decision", message });
+        }
+    };
+    if by.held_orgs.contains(&case.task(task)?.org.0) {
+        return Err(DomainError::NotEntitled { code: "objector" });
+    }
+    let (routes, now) = (act.routes, act.now);
+    let dispatches = |org| route::dispatches(by, Some(org));
+    let may = |org| dispatches(org) && case.may_resolve_objection(task, org, routes, now);
+    let act = acting_for_who_may(act, by, may);
+    // Another role for the organisation is not enough.
+    if !act.by.org.is_some_and(dispatches) {
+        return Err(DomainError::NotEntitled { code: "dispatcher" });
+    }
+    decides(&case, &act, by)?;
+    case.decide_assist_objection(task, accepted, reason_code, &act)
 }

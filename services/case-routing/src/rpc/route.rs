@@ -91,7 +91,7 @@ pub fn holds(by: &Caller, role: Role, org: Option<OrgId>) -> bool {
 }
 
 /// Whether the caller dispatches for an organisation.
-fn dispatches(by: &Caller, org: Option<OrgId>) -> bool {
+pub fn dispatches(by: &Caller, org: Option<OrgId>) -> bool {
     [Role::StreetDispatcher, Role::DistrictDispatcher].into_iter().any(|role| holds(by, role, org))
 }
 

@@ -21,7 +21,7 @@ use crate::{
     codes,
     domain::{
         Act, Case, ClosedCode, CompleteCase, ContactMethod, DomainError, ObjectTask, ObjectionState, OrgId,
-        TaskId, WhistleCase,
+        TaskId, TaskPart, WhistleCase,
     },
     reach, seed,
     store::list_work,
@@ -117,14 +117,13 @@ impl TaskService for Tasks {
                 let task = parse::id::<TaskId>("task_id", &message.task_id)?;
                 parse::optional_id::<OrgId>("lead_org_id", &message.lead_org_id)?;
                 let wish = match message.decision.as_str() {
-                    "reject" | "arbitrate" => None,
+                    "reject" | "accept" | "arbitrate" => None,
                     "redispatch" => {
                         Some(route::Wish::of(&message.lead_org_id, &[], &message.reason_code, true)?)
                     }
                     _ => {
-                        return Err(
-                            Error::invalid("decision", "`reject`, `redispatch` or `arbitrate`").into()
-                        );
+                        let known = "`reject`, `accept`, `redispatch` or `arbitrate`";
+                        return Err(Error::invalid("decision", known).into());
                     }
                 };
                 let reason = parse::code("reason_code", &message.reason_code)?;
@@ -142,13 +141,22 @@ impl TaskService for Tasks {
                 (message.decision.clone(), wish, reason, task, parties, interim)
             },
             |case, act, by, decision| {
+                if case.task(decision.3)?.part == TaskPart::Assist {
+                    let said = (decision.0.as_str(), decision.2.as_str());
+                    return arbitration::over_assist(case, act, by, decision.3, said);
+                }
                 about(&case, decision.3)?;
+                if decision.0 == "accept" {
+                    let message = "of a lead by `redispatch`: somebody else has to lead".to_owned();
+                    return Err(DomainError::Invalid { field: "decision", message });
+                }
                 let (routes, now) = (act.routes, act.now);
                 // Who objected does not put on another hat for it.
                 let own = case.objection.as_ref().map(|objection| objection.objector.0);
                 let objects = own.is_some_and(|own| by.held_orgs.contains(&own));
                 let holds = |org| route::decides_over_objections(by, &case, Some(org));
-                let may = |org| !objects && holds(org) && case.may_resolve_objection(org, routes, now);
+                let may =
+                    |org| !objects && holds(org) && case.may_resolve_objection(decision.3, org, routes, now);
                 let act = acting_for_who_may(act, by, may);
                 // Another role for the organisation is not enough.
                 if !act.by.org.is_some_and(holds) {

@@ -126,6 +126,28 @@ async fn a_case_is_sent_by_hand_only_where_the_own_organisation_may_send_it() {
 }
 
 #[tokio::test]
+async fn a_partner_that_is_named_by_hand_is_asked_and_only_if_the_requester_agrees() {
+    let d = district().await;
+    let case = triaged(&d).await;
+    let refused = send(&d, &of_government(&d), &case, Some(d.volunteers), &[]).await.unwrap_err();
+    assert_eq!(refused.code(), Code::FailedPrecondition, "{refused}");
+    assert!(refused.message().contains("lead_org_id"), "{refused}");
+    let triage = pb::TriageCaseRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        agrees_to_society: true,
+        ..Default::default()
+    };
+    intake(&d, &of_government(&d)).triage_case(triage).await.unwrap();
+    d.told().await;
+    let asked = send(&d, &of_government(&d), &case, Some(d.volunteers), &[]).await.unwrap();
+    assert_eq!(d.told().await, ["CaseOffered"]);
+    assert_eq!((asked.state(), asked.lead_org_id.as_str()), (pb::CaseState::OfferedToSociety, ""));
+    assert_eq!(asked.offer.unwrap().partner_org_id, d.volunteers.to_string());
+    d.service.stop().await;
+}
+
+#[tokio::test]
 async fn who_sent_a_case_takes_it_back_and_decides_over_the_objection() {
     let d = district().await;
     let case = d.taken_in(&Persona::resident(d.district)).await;

@@ -13,6 +13,7 @@ use chassis::{
     testing::Persona,
 };
 use tonic::Code;
+use uuid::Uuid;
 
 use crate::{
     disputes::{DEPARTMENTS, district, head},
@@ -180,6 +181,71 @@ async fn departments_come_when_the_street_whistles_or_are_reported_to_the_distri
     assert_eq!(other.code(), Code::PermissionDenied);
     let done = tasks(&d, &d.leader()).complete_case(complete).await.unwrap().into_inner().case.unwrap();
     assert_eq!(done.state(), pb::CaseState::Verifying, "one outcome for the requester");
+    d.service.stop().await;
+}
+
+#[tokio::test]
+async fn a_called_department_objects_to_its_part_and_the_street_or_the_district_decides() {
+    let d = district().await;
+    let [first, second] = DEPARTMENTS;
+    let case = in_progress(&d).await;
+    let id = || case.case_id.clone();
+    let whistle = pb::WhistleCaseRequest {
+        case_id: id(),
+        request_id: request_id(),
+        org_ids: vec![first.to_string(), second.to_string()],
+        reason_code: "joint_work".into(),
+        ..Default::default()
+    };
+    let called = tasks(&d, &d.dispatcher()).whistle_case(whistle).await.unwrap().into_inner().case.unwrap();
+    d.told().await;
+    for org in [first, second] {
+        let object = pb::ObjectTaskRequest {
+            case_id: id(),
+            request_id: request_id(),
+            task_id: task_of(&called, org).task_id,
+            ground_code: "not_competent".into(),
+            suggested_org_id: d.office.to_string(),
+            evidence_refs: vec!["doc:duty-list".into()],
+            ..Default::default()
+        };
+        let objected = tasks(&d, &head(&d, org)).object_task(object).await.unwrap().into_inner();
+        let objected = objected.case.unwrap();
+        assert_eq!(d.told().await, ["TaskObjected"]);
+        assert_eq!(objected.state(), pb::CaseState::InProgress, "the case goes on");
+        assert_eq!((task_of(&objected, org).state(), objected.objection), (pb::TaskState::Objected, None));
+    }
+    let resolve = async |by: &Persona, org: Uuid, decision: &str| {
+        let request = pb::ResolveObjectionRequest {
+            case_id: id(),
+            request_id: request_id(),
+            task_id: task_of(&called, org).task_id,
+            decision: decision.into(),
+            reason_code: "duty_is_clear".into(),
+            ..Default::default()
+        };
+        tasks(&d, by).resolve_objection(request).await.map(|answer| answer.into_inner().case.unwrap())
+    };
+    let street = d.dispatcher();
+    let district = Persona::new(Role::DistrictDispatcher, d.district).org(d.gov);
+    // Who objects puts on no other hat for it.
+    let mut both = district.clone().also(Role::DeptLeader, d.district);
+    both.scopes[1].org_id = Some(first);
+    let of_another = Persona::new(Role::DistrictDispatcher, d.district).org(d.centre);
+    for (by, decision, code) in [
+        (&both, "accept", Code::PermissionDenied),
+        (&of_another, "accept", Code::PermissionDenied),
+        (&street, "arbitrate", Code::InvalidArgument),
+        (&street, "redispatch", Code::InvalidArgument),
+    ] {
+        let refused = resolve(by, first, decision).await.unwrap_err();
+        assert_eq!(refused.code(), code, "{decision}: {refused}");
+    }
+    let kept = resolve(&street, first, "reject").await.unwrap();
+    assert_eq!(task_of(&kept, first).state(), pb::TaskState::Issued);
+    let freed = resolve(&district, second, "accept").await.unwrap();
+    assert_eq!(task_of(&freed, second).state(), pb::TaskState::Cancelled);
+    assert_eq!(d.told().await, ["TaskObjectionRejected", "TaskCancelled"]);
     d.service.stop().await;
 }
 

@@ -191,7 +191,8 @@ impl Work<'_> {
     fn runs_on(&mut self, left_at: Option<Timestamp>, kinds: &[ClockKind]) -> Option<(ClockKind, bool)> {
         let rules = self.rules;
         let clock = self.case.clocks.iter_mut().rfind(|clock| {
-            kinds.contains(&clock.kind) && clock.stopped_at.is_some() && clock.stopped_at == left_at
+            let own = kinds.contains(&clock.kind) && clock.task_id.is_none();
+            own && clock.stopped_at.is_some() && clock.stopped_at == left_at
         })?;
         clock.run_on(rules);
         Some((clock.kind, clock.breached_at.is_some()))

@@ -95,6 +95,8 @@ const STAYS: &[(&[S], T)] = &[
     (WITH_TASKS, T::SignAssist),
     (WITH_TASKS, T::DeclineAssist),
     (WITH_TASKS, T::RefuseUnadmittedAssist),
+    (WITH_TASKS, T::ObjectAssist),
+    (WITH_TASKS, T::DecideAssistObjection),
     (WITH_TASKS, T::SubmitTask),
     (WITH_TASKS, T::ReportIn),
     (&[S::Signed, S::InProgress], T::ReturnTask),
@@ -109,7 +111,7 @@ const STAYS: &[(&[S], T)] = &[
 ];
 
 /// What a task in each state may become. `Signed → Declined` is an amendment: a community refuses what was not admitted until
-/// work begins; and what has ended is not cancelled any more.
+/// work begins, and whoever was invited to assist leaves until then; and what has ended is not cancelled any more.
 const TASKS: &[(TaskState, &[TaskState])] = {
     use TaskState::{Approved, Cancelled, Declined, Issued, Objected, Returned, Signed, Submitted, Working};
     &[

@@ -119,6 +119,35 @@ fn seen_through(case: Case, world: &mut World) -> Case {
 }
 
 #[test]
+fn who_has_signed_for_an_assist_declines_it_no_more_unless_it_was_invited() {
+    let mut world = World::new();
+    let decline = |case: &Case, org: OrgId, world: &mut World| {
+        let task = only_task(case, org).id;
+        case.clone().decline_task(task, "no_capacity", true, &world.official(org))
+    };
+    let sign = |case: &Case, org: OrgId, world: &mut World| {
+        let task = only_task(case, org).id;
+        case.clone().sign(task, &world.official(org)).unwrap().case
+    };
+    let asked = world.in_progress("stairs");
+    let case = world.triaged("street_light");
+    let contracted = by_street(&case, STREET_OFFICE, &[CONTRACTOR], &mut world).unwrap().case;
+    for (case, org, mode) in [
+        (&asked, COMMITTEE, DispatchMode::AssistRequest),
+        (&contracted, CONTRACTOR, DispatchMode::WorkOrder),
+    ] {
+        assert_eq!(only_task(case, org).mode, mode);
+        assert_eq!(names(&decline(case, org, &mut world).unwrap()), ["TaskDeclined"]);
+        let signed = sign(case, org, &mut world);
+        assert_eq!(guard(decline(&signed, org, &mut world)), "task_state", "{mode}");
+    }
+    let choice = sends(Chooser::Window, STREET_OFFICE, &[GROUP]);
+    let invited = case.dispatch(&choice, &world.official(STATION)).unwrap().case;
+    let signed = sign(&invited, GROUP, &mut world);
+    assert_eq!(names(&decline(&signed, GROUP, &mut world).unwrap()), ["TaskDeclined"]);
+}
+
+#[test]
 fn a_lead_sends_back_what_an_assist_handed_in_and_waits_for_it_again() {
     let mut world = World::new();
     let case = world.in_progress("street_light");

@@ -255,6 +255,19 @@ pub fn attempt(world: &mut World, case: Case, attempt: &Attempt) -> Result<Optio
                 };
                 one(case.object(command, &world.act(as_lead)))
             }
+            Trigger::ObjectAssist => {
+                let command = ObjectTask {
+                    task_id: assist,
+                    ground_code: "not_my_duty".into(),
+                    basis_refs: vec!["art. 3".into()],
+                    suggested: None,
+                };
+                one(case.object(command, &world.act(as_assist)))
+            }
+            Trigger::DecideAssistObjection => {
+                let act = world.act(at_district);
+                one(case.decide_assist_objection(assist, pick > 3, "duty_is_clear", &act))
+            }
             Trigger::RejectObjection => one(case.reject_objection("duty_is_clear", &world.act(at_district))),
             Trigger::Redispatch => one(case.redispatch(&choice, &world.act(at_district))),
             Trigger::OpenArbitration => one(case.open_arbitration(&[org], None, &world.act(at_district))),

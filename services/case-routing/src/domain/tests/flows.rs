@@ -287,7 +287,7 @@ fn objections_come_in_time_from_the_lead_with_a_basis() {
     assert_eq!(guard(case.clone().object(without, &world.official(STREET_OFFICE))), "basis_refs");
     let assist = case.tasks.iter().find(|task| task.part == TaskPart::Assist).unwrap().id;
     let of_assist = ObjectTask { task_id: assist, ..command.clone() };
-    assert_eq!(guard(case.clone().object(of_assist, &world.official(URBAN))), "not_the_lead");
+    assert_eq!(guard(case.clone().object(of_assist, &world.official(STREET_OFFICE))), "task_org");
     assert!(
         case.clone().object(command.clone(), &world.official(STREET_OFFICE)).is_ok(),
         "shortly after signing"

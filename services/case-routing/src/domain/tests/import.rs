@@ -386,4 +386,7 @@ fn what_does_not_fit_together_is_refused_by_its_field() {
     let register = RegisterCase { item_code: Some("demolition".into()), ..command.register.clone() };
     let demolition = ImportCase { register, lead: Some(STATION), ..command };
     assert!(matches!(import(&mut world, demolition), Err(DomainError::Guard { .. })));
+    // A partner is asked, whoever asked it there.
+    let partner = ImportCase { lead: Some(TEAM), ..self::command(&mut world, Dispatched) };
+    assert!(matches!(import(&mut world, partner), Err(DomainError::Guard { code: "only_by_offer", .. })));
 }

@@ -25,6 +25,18 @@ fn called(case: &Case) -> TaskId {
 }
 
 #[test]
+fn what_a_partner_has_done_takes_effect_when_the_last_assist_is_relieved() {
+    let mut world = World::new();
+    let case = waiting(&mut world);
+    let task = called(&case);
+    let command = ObjectTask { task_id: task, ..objection(&case) };
+    let case = case.object(command, &world.official(URBAN)).unwrap().case;
+    assert!(case.partner_is_done(), "it waits for what comes of that");
+    let accepted = case.decide_assist_objection(task, true, "duty_is_clear", &world.official(STREET_OFFICE));
+    assert_eq!(names(&accepted.unwrap()), ["TaskCancelled", "CaseCompleted", "VerificationStarted"]);
+}
+
+#[test]
 fn a_partner_is_done_when_it_says_so_and_the_case_with_the_last_assist() {
     let mut world = World::new();
     let case = with_department(&mut world);

@@ -5,6 +5,7 @@ use chrono::TimeDelta;
 
 use super::super::*;
 use super::application_world::{self, RELIEF, Way};
+use super::table::{in_arbitration, ruling};
 use super::world::*;
 
 fn parties(case: &Case) -> Vec<(OrgId, OrgId, DispatchMode)> {
@@ -80,6 +81,65 @@ fn edges_are_for_dispatchers_and_heads_and_whistles_for_dispatchers_only() {
     assert!(go(Chooser::Dispatcher, &[HOUSING], GOVERNMENT, &mut world).is_ok());
     let past_the_street = go(Chooser::Dispatcher, &[COMMITTEE], GOVERNMENT, &mut world);
     assert_eq!(guard(past_the_street), "assist_org_ids");
+}
+
+fn by_street(case: &Case, lead: OrgId, assists: &[OrgId], world: &mut World) -> Result<Decision> {
+    let choice = sends(Chooser::Dispatcher, lead, assists);
+    case.clone().dispatch(&choice, &world.official(STREET_OFFICE))
+}
+
+#[test]
+fn a_partner_named_by_hand_is_offered_the_case_as_the_router_offers_it() {
+    let mut world = World::new();
+    let case = world.triaged("shopping_help");
+    let asked = by_street(&case, TEAM, &[], &mut world).unwrap();
+    assert_eq!(names(&asked), ["CaseOffered"]);
+    let asked = asked.case;
+    assert_eq!((asked.state, asked.tasks.len()), (CaseState::OfferedToSociety, 0));
+    let offer = asked.offer.clone().unwrap();
+    assert_eq!((offer.partner, offer.sender, offer.mode), (TEAM, STREET_OFFICE, DispatchMode::Invitation));
+    let decision = asked.routing.last().unwrap();
+    assert_eq!((decision.kind, decision.lead, decision.by_human), (RoutingKind::Offered, Some(TEAM), true));
+    let taken = asked.clone().confirm_offer(offer.id, &world.official(TEAM)).unwrap().case;
+    assert_eq!((taken.state, taken.lead_org), (CaseState::InProgress, Some(TEAM)));
+    assert_eq!(violations(&taken), Vec::<&str>::new());
+    // A window asks those of its community.
+    let choice = sends(Chooser::Window, GROUP, &[]);
+    let by_window = case.clone().dispatch(&choice, &world.official(STATION)).unwrap().case;
+    assert_eq!(by_window.offer.map(|offer| (offer.partner, offer.sender)), Some((GROUP, COMMITTEE)));
+    // It is asked alone; a provider works by its contract.
+    assert_eq!(guard(by_street(&case, TEAM, &[URBAN], &mut world)), "assist_org_ids");
+    let ordered = by_street(&case, CONTRACTOR, &[], &mut world).unwrap().case;
+    assert_eq!(parties(&ordered), [(CONTRACTOR, STREET_OFFICE, DispatchMode::WorkOrder)]);
+
+    // Nobody is asked why it was silent: the next one is, as after any offer.
+    world.now = offer.due_at;
+    let silent = world.tick(asked);
+    assert_eq!(names(&silent), ["CaseOfferWithdrawn", "CaseOffered"]);
+    assert_eq!(silent.case.supervisions, []);
+}
+
+#[test]
+fn nobody_sends_a_partner_what_it_may_not_be_offered() {
+    let mut world = World::new();
+    let case = world.triaged("shopping_help");
+    let refused = [
+        Case { society_agreed: false, ..case.clone() },
+        Case { left_society: true, ..case.clone() },
+        Case { urgency: Urgency::Emergency, ..case },
+        world.triaged("street_light"),
+        // Taken from the one that was asked: society has had its turn.
+        world.dispatched("shopping_help"),
+    ];
+    for case in refused {
+        let error = by_street(&case, TEAM, &[], &mut world).unwrap_err();
+        let told = error.to_string();
+        assert!(told.starts_with("only_by_offer") && told.contains("lead_org_id"), "{}: {told}", case.state);
+    }
+    // Nor does an arbiter.
+    let case = Case { urgency: Urgency::Urgent, ..in_arbitration(&mut world) };
+    let ruled = case.rule_objection(&ruling(TEAM), &world.official(GOVERNMENT));
+    assert_eq!(guard(ruled), "only_by_offer");
 }
 
 #[test]

@@ -267,6 +267,16 @@ fn society_is_asked_in_the_order_of_the_chain_and_never_without_consent() {
 }
 
 #[test]
+fn a_partner_that_the_lists_name_to_lead_is_not_sent_the_case() {
+    let mut listed = parts();
+    listed.entries.push(entry("r-team", "street_light", TEAM, ListPart::Lead));
+    let world = World::of(listed);
+    let outcome = world.routes.route(&query(&world, "street_light", &PLACE));
+    assert_eq!(lead(&outcome), STREET_OFFICE, "though it is the deepest");
+    assert_eq!(rejected(&outcome, TEAM), ["only_by_offer"]);
+}
+
+#[test]
 fn society_is_never_ordered_even_if_the_data_say_so() {
     let mut wrong = parts();
     wrong.edges.retain(|edge| edge.to != COMMITTEE);
@@ -404,6 +414,7 @@ proptest! {
             entries.iter().any(|(org, part)| ALL_ORGS[*org] == own && ListPart::ALL[*part] == as_part)
         };
         if let Some(lead) = &outcome.lead {
+            prop_assert!(!lead.is_invited(), "a partner is offered it");
             let kind = world.routes.org(lead.org).unwrap().kind;
             prop_assert!(!kind.is_community_level() || listed(lead.org, ListPart::StatutoryDuty));
             prop_assert!(!listed(lead.org, ListPart::Negative));

@@ -79,6 +79,69 @@ fn a_late_assist_is_reminded_and_whoever_leads_hears_of_it() {
 }
 
 #[test]
+fn who_called_a_department_is_reminded_and_supervised_for_its_objection() {
+    let mut world = World::new();
+    let case = world.in_progress("stairs");
+    let command = WhistleCase { orgs: vec![URBAN], report_within: None, reason_code: "joint_work".into() };
+    let case = case.whistle(&command, &world.official(STREET_OFFICE)).unwrap().case;
+    let task = case.tasks.iter().find(|task| task.org == URBAN).unwrap().id;
+    let command = ObjectTask { task_id: task, ..objection(&case) };
+    let case = case.object(command, &world.official(URBAN)).unwrap().case;
+    let clock = case.clock(ClockKind::Dispatch, Some(task)).unwrap().clone();
+    world.now = clock.warn_at.unwrap()[0];
+    let warned = world.tick(case);
+    let told = |emitted: &Emitted| match &emitted.event {
+        DomainEvent::ClockWarned { clock: ClockKind::Dispatch, task_id, org_id, unit_id, .. } => {
+            (*task_id, *org_id, *unit_id) == (Some(task), STREET_OFFICE, Some(STREET))
+        }
+        _ => false,
+    };
+    assert!(warned.events.iter().any(told), "{:?}", warned.events);
+    let late = by(&mut world, warned.case, clock.due_at);
+    let known = about(&late, ClockKind::Dispatch);
+    assert_eq!((late.supervised(&known), known.task, known.level), (STREET_OFFICE, Some(task), 1));
+    assert!(late.is_party(STREET_OFFICE), "who has to answer reaches it");
+    let decided = late.decide_assist_objection(task, false, "duty_is_clear", &world.official(STREET_OFFICE));
+    assert_eq!(about(&decided.unwrap().case, ClockKind::Dispatch).state, SupervisionState::Cleared);
+}
+
+#[test]
+fn nobody_supervises_a_partner_for_an_invitation_that_it_has_not_answered() {
+    let mut world = World::new();
+    let case = world.triaged("street_light");
+    let choice = sends(Chooser::Window, STREET_OFFICE, &[GROUP]);
+    let case = case.dispatch(&choice, &world.official(STATION)).unwrap().case;
+    let invited = case.tasks.iter().find(|task| task.org == GROUP).unwrap().id;
+    let lead = case.lead_task.unwrap();
+    let case = case.sign(lead, &world.official(STREET_OFFICE)).unwrap().case;
+    for kind in [ClockKind::Sign, ClockKind::Assist] {
+        let due = case.clock(kind, Some(invited)).unwrap().due_at;
+        let late = by(&mut world, case.clone(), due);
+        assert_eq!(late.supervised(&about(&late, kind)), STREET_OFFICE, "{kind}: whoever leads hears of it");
+        let mut known = late.supervisions.iter().filter(|known| known.task == Some(invited));
+        assert!(known.all(|known| late.supervised(known) != GROUP && known.level == 0), "{kind}");
+    }
+    let supervise = |case: &Case, world: &mut World| {
+        case.clone().supervise(1, "leader", Some(invited), &world.official(STREET_OFFICE))
+    };
+    assert_eq!(guard(supervise(&case, &mut world)), "only_invited");
+    let signed = case.sign(invited, &world.official(GROUP)).unwrap().case;
+    assert!(supervise(&signed, &mut world).is_ok(), "it has said yes");
+
+    // One that an earlier release sent a case loses it by its silence.
+    let mut case = world.dispatched("street_light");
+    let lead = case.lead_task.unwrap();
+    let its_own = case.tasks.iter_mut().filter(|task| task.id == lead);
+    its_own.for_each(|task| task.mode = DispatchMode::Invitation);
+    world.now = case.clock(ClockKind::Sign, Some(lead)).unwrap().due_at;
+    let silent = world.tick(case);
+    assert!(names(&silent).contains(&"TaskDeclined"), "{:?}", names(&silent));
+    assert_eq!(silent.case.lead_org, Some(URBAN));
+    assert!(silent.case.supervisions.iter().all(|known| known.task != Some(lead)));
+    assert_eq!(violations(&silent.case), Vec::<&str>::new());
+}
+
+#[test]
 fn a_check_that_nobody_took_is_for_who_stands_above_those_who_did_the_work() {
     let mut world = World::without_verifier();
     let case = world.completed("stairs");

@@ -90,6 +90,10 @@ fn prepared(world: &mut World, state: CaseState, verb: Trigger) -> Case {
             case.dispatch(&manual(COMMITTEE), &world.official(STREET_OFFICE)).unwrap().case
         }
         (_, Trigger::DeclineAssist) => with_committee_assisting(in_state(world, state)),
+        (_, Trigger::DecideAssistObjection) => {
+            let case = in_state(world, state);
+            assist_objects(world, case)
+        }
         (_, Trigger::RefuseUnadmitted) => unadmitted(in_state(world, state), TaskPart::Lead),
         (_, Trigger::RefuseUnadmittedAssist) => unadmitted(in_state(world, state), TaskPart::Assist),
         (_, Trigger::SubmitTask | Trigger::ReturnTask) => {
@@ -202,6 +206,15 @@ pub(super) fn with_whistle(world: &mut World, state: CaseState) -> Case {
     }
 }
 
+/// Whoever is ordered or called to assist objects.
+pub(super) fn assist_objects(world: &mut World, case: Case) -> Case {
+    let ordered = |task: &&Task| matches!(task.mode, DispatchMode::Order | DispatchMode::Whistle);
+    let mut assists = case.tasks.iter().filter(|task| task.part == TaskPart::Assist);
+    let task = assists.find(ordered).unwrap().clone();
+    let command = ObjectTask { task_id: task.id, ..objection(&case) };
+    case.object(command, &world.official(task.org)).unwrap().case
+}
+
 fn resolved_original(id: CaseId) -> Original {
     Original {
         id,
@@ -305,6 +318,18 @@ fn attempt(world: &mut World, case: Case, verb: Trigger) -> Result<Decision> {
                 suggested: None,
             };
             case.object(command, &world.official(lead_org))
+        }
+        Trigger::ObjectAssist => {
+            let command = ObjectTask {
+                task_id: assist_id,
+                ground_code: "not_my_duty".into(),
+                basis_refs: vec!["art. 3".into()],
+                suggested: None,
+            };
+            case.object(command, &world.official(assist_org))
+        }
+        Trigger::DecideAssistObjection => {
+            case.decide_assist_objection(assist_id, false, "duty_is_clear", &world.official(GOVERNMENT))
         }
         Trigger::RejectObjection => case.reject_objection("duty_is_clear", &world.official(GOVERNMENT)),
         Trigger::Redispatch => case.redispatch(&RouteChoice::Auto, &world.official(GOVERNMENT)),
@@ -452,6 +477,7 @@ fn every_verb_in_every_state_does_what_the_table_says() {
                 let twin = match verb {
                     Trigger::SignAssist => Trigger::Sign,
                     Trigger::DeclineAssist => Trigger::DeclineTask,
+                    Trigger::ObjectAssist => Trigger::Object,
                     Trigger::RefuseUnadmittedAssist => Trigger::RefuseUnadmitted,
                     verb => *verb,
                 };

@@ -201,6 +201,66 @@ fn who_is_to_lead_by_a_whistle_and_does_not_come_is_reported_unless_it_objects()
 }
 
 #[test]
+fn a_department_that_is_called_to_assist_objects_once_and_holds_up_nobody_else() {
+    let mut world = World::new();
+    let case = whistled(&mut world);
+    let (task, other) = (task_of(&case, URBAN).id, task_of(&case, COURTS).id);
+    let command = ObjectTask { task_id: task, ..objection(&case) };
+    let objected = case.clone().object(command.clone(), &world.official(URBAN)).unwrap();
+    assert_eq!(names(&objected), ["TaskObjected"]);
+    let objected = objected.case;
+    assert_eq!((objected.state, task_of(&objected, URBAN).state), (case.state, TaskState::Objected));
+    assert_eq!((objected.objection.as_ref(), objected.objection_count), (None, 0), "that is a lead's");
+    assert_eq!(objected.resolve_clock(), case.resolve_clock());
+    let kinds = [ClockKind::Sign, ClockKind::Report, ClockKind::Assist];
+    for kind in kinds {
+        assert!(!objected.clock(kind, Some(task)).unwrap().is_open(), "{kind}");
+        assert!(objected.clock(kind, Some(other)).unwrap().is_running(), "{kind}");
+    }
+    assert_eq!(violations(&objected), Vec::<&str>::new());
+    assert_eq!(guard(objected.clone().sign(task, &world.official(URBAN))), "task_state");
+
+    world.wait(TimeDelta::hours(1));
+    let decide = |case: &Case, accepted, by, world: &mut World| {
+        case.clone().decide_assist_objection(task, accepted, "duty_is_clear", &world.official(by))
+    };
+    for (by, refused) in [(URBAN, "objector"), (STATION, "sender"), (COURTS, "sender")] {
+        assert_eq!(guard(decide(&objected, true, by, &mut world)), refused);
+    }
+    let kept = decide(&objected, false, STREET_OFFICE, &mut world).unwrap();
+    assert_eq!(names(&kept), ["TaskObjectionRejected"]);
+    let kept = kept.case;
+    assert_eq!(task_of(&kept, URBAN).state, TaskState::Issued);
+    for kind in kinds {
+        let clock = kept.clock(kind, Some(task)).unwrap();
+        assert!(clock.is_running() && clock.started_at == world.now, "{kind} anew");
+    }
+    assert_eq!(violations(&kept), Vec::<&str>::new());
+    assert_eq!(guard(kept.clone().object(command.clone(), &world.official(URBAN))), "objected_before");
+    assert_eq!(guard(decide(&kept, true, STREET_OFFICE, &mut world)), "not_objected");
+    let freed = decide(&objected, true, GOVERNMENT, &mut world).unwrap();
+    assert_eq!(names(&freed), ["TaskCancelled"]);
+    assert_eq!((freed.case.state, freed.case.excluded_orgs), (case.state, vec![]), "it may still lead");
+
+    // Shortly after signing, but not once it is there; in the time that a lead has; and what was asked for is declined.
+    let signed = case.clone().sign(task, &world.official(URBAN)).unwrap().case;
+    assert!(signed.clone().object(command.clone(), &world.official(URBAN)).is_ok());
+    let there = signed.report_in(task, &world.official(URBAN)).unwrap().case;
+    assert_eq!(guard(there.object(command.clone(), &world.official(URBAN))), "task_state");
+    let asked = ObjectTask { task_id: task_of(&case, COMMITTEE).id, ..command.clone() };
+    assert_eq!(guard(case.clone().object(asked, &world.official(COMMITTEE))), "may_decline");
+    world.wait(TimeDelta::days(3));
+    assert_eq!(guard(case.object(command, &world.official(URBAN))), "objection_too_late");
+    // So does one that the district orders to.
+    let ordered = world.dispatched("street_light");
+    let order = task_of(&ordered, URBAN);
+    assert_eq!((order.part, order.mode), (TaskPart::Assist, DispatchMode::Order));
+    let command = ObjectTask { task_id: order.id, ..objection(&ordered) };
+    let objected = ordered.object(command, &world.official(URBAN)).unwrap().case;
+    assert_eq!(objected.state, CaseState::Dispatched);
+}
+
+#[test]
 fn both_sides_judge_each_other_once_after_the_work() {
     let mut world = World::new();
     let case = whistled(&mut world);
