@@ -1,6 +1,7 @@
 //! What the service does when something happened elsewhere: assignments are shown on their tasks, partners' answers
 //! move the case by the domain's verbs. This service owns the case: news that comes too late changes nothing and is
-//! answered by a withdrawn offer, never by an error. Nor is what the domain refuses: see `News::refused`.
+//! answered by a withdrawn offer, never by an error. Nor is what the domain refuses: see `News::refused`. What a partner had done in
+//! time is not late, whenever it is heard of.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -73,7 +74,8 @@ impl News {
     /// What becomes of the case where the domain refuses what the news ask for. The same event would be refused again, however
     /// often it comes, and all that comes after it would wait: it is passed over, and what it leaves undone is somebody's
     /// already. A partner that accepted and does not lead learns so; of one that declined, gave up or does not go on the time
-    /// runs out, and the public service takes over. What a partner has done is never refused ([`Case::social_completed`]).
+    /// runs out, and the public service takes over. What a partner has done in time is never refused ([`Case::social_completed`],
+    /// [`Case::social_completed_in_time`]).
     fn refused(&self, case: Case, now: Timestamp) -> Option<Decision> {
         match self {
             Self::Accepted { offer, org } => Some(withdrawn(case, *offer, *org, now)),
@@ -316,8 +318,8 @@ fn decide(
                 assignment_id: id.map(Into::into),
                 status: *status,
                 worker: (!worker.is_empty()).then(|| PersonRef(worker.clone())),
-                // When it happened, not when it is heard: what comes late must not replace what is newer.
                 at: event.time,
+                version: event.aggregate_version,
             };
             case.assignment_changed(news, &act).map(Some)
         }
@@ -339,12 +341,14 @@ fn decide(
                 Ok(Some(withdrawn(case, *offer, *org, now)))
             }
         }
-        News::Completed { offer, org, evidence } => {
-            if !is_confirmed(&case, *offer) {
-                return Ok(Some(withdrawn(case, *offer, *org, now)));
-            }
+        News::Completed { offer, evidence, .. } if is_confirmed(&case, *offer) => {
             case.social_completed(*offer, evidence, &act)
         }
+        // When it was done, not when it is heard: the partner's time may have run out here meanwhile.
+        News::Completed { offer, evidence, .. } if case.was_done_in_time(*offer, event.time) => {
+            case.social_completed_in_time(*offer, evidence, event.time, &act)
+        }
+        News::Completed { offer, org, .. } => Ok(Some(withdrawn(case, *offer, *org, now))),
     }
 }
 

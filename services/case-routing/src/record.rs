@@ -157,6 +157,11 @@ impl CaseRecord {
                 pending.taken_back = true;
             }
         }
+        // Its part is done all the same, though somebody else has taken the case up; no event tells of that.
+        let known_done = current.and_then(|record| record.case.offer.as_ref()?.done_at).is_some();
+        if let Some(offer) = case.offer.as_ref().filter(|offer| offer.done_at.is_some() && !known_done) {
+            pending.offers.insert(offer.id, (Some(offer.partner), OfferState::Completed));
+        }
         let before = current.map(|record| record.case.state);
         pending.reports.extend(reports(&mut case, before, &events));
         pending.joined_reports.extend(reports_to_joined(&case, before, &events));

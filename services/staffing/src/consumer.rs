@@ -65,6 +65,8 @@ enum Due {
 #[async_trait]
 impl Consumer for StaffingConsumer {
     async fn handle(&self, tx: &mut Tx<'_>, events: &[Event]) -> Result<()> {
+        // Before anything else is held: who comes may have to wait for those who find that nobody is there.
+        workers::come(tx.conn, &workforce::appointing(events)?).await?;
         for run in runs(events) {
             self.carry_out(tx, run).await?;
         }

@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 
-use chassis::{Error, Result, auth::Role, clock::new_id, db::Tx};
+use chassis::{Error, Result, auth::Role, clock::new_id, db::Tx, event::Event};
 use proto::identity::v1::RoleGranted;
 use uuid::Uuid;
 
@@ -30,6 +30,16 @@ struct Appointment<'a> {
     org_id: OrgId,
     line: Option<String>,
     template: &'static PostTemplate,
+}
+
+/// The organisations that the grants of a batch may make somebody a worker of.
+pub fn appointing(events: &[Event]) -> Result<Vec<Uuid>> {
+    let mut orgs = Vec::new();
+    for event in events.iter().filter(|event| event.is::<RoleGranted>()) {
+        let grant: RoleGranted = event.decode()?;
+        orgs.extend(Appointment::of(&grant)?.map(|appointment| appointment.org_id.0));
+    }
+    Ok(orgs)
 }
 
 /// Appoints the holders of working roles; other roles, and grants that did so before, change nothing. Gives the posts that

@@ -128,7 +128,13 @@ impl Events {
         } else if event.is::<CaseOfferWithdrawn>() {
             let late = event.decode::<CaseOfferWithdrawn>()?.reason_code == "timed_out";
             turn(offer, if late { Verb::Expire } else { Verb::Withdraw }, now);
-        } else if event.is::<CaseReturnedFromSociety>() || event.is::<CaseWithdrawn>() {
+        } else if event.is::<CaseReturnedFromSociety>() {
+            let overdue = event.decode::<CaseReturnedFromSociety>()?.reason_code == "overdue";
+            // What was done before that is not undone: case-routing hears of it, and its word follows.
+            if !(overdue && offer.was_done_by(event.time)) {
+                turn(offer, Verb::Withdraw, now);
+            }
+        } else if event.is::<CaseWithdrawn>() {
             turn(offer, Verb::Withdraw, now);
         } else if event.is::<CaseCompleted>() {
             // By its own word a partner has completed its offer before.

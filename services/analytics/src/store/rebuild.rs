@@ -58,9 +58,15 @@ pub async fn lock_log(conn: &mut AsyncPgConnection) -> Result<()> {
 }
 
 /// Puts the tables in the place of the ones in use. Readers and consumers see the change with the commit. `case_facts`
-/// comes first: readers lock it before all others (`query::snapshot`).
+/// comes first: readers lock it before all others (`query::snapshot`). Lines that items were seen under stay: consumers note each
+/// once as long as they run, and what was seen in passing is not seen where many events are replayed at once.
 pub async fn swap(conn: &mut AsyncPgConnection) -> Result<()> {
-    conn.batch_execute("SET LOCAL synchronous_commit = on").await?;
+    conn.batch_execute(
+        "SET LOCAL synchronous_commit = on; \
+         INSERT INTO rebuild.items (item_code, line) SELECT item_code, line FROM public.items \
+         ON CONFLICT DO NOTHING",
+    )
+    .await?;
     for (table, _) in TABLES {
         conn.batch_execute(&format!(
             "DROP TABLE public.{table}; ALTER TABLE rebuild.{table} SET SCHEMA public; ANALYZE public.{table}"

@@ -87,6 +87,25 @@ async fn values_are_those_of_the_unit_the_item_and_the_line() {
 }
 
 #[tokio::test]
+async fn an_item_that_no_case_is_of_any_more_is_asked_for_after_a_rebuild() {
+    let service = start().await;
+    let [a, ..] = COMMUNITIES;
+    let mut left = Story::register(at("2026-02-02", 9), a);
+    left.triage(at("2026-02-02", 10), "roof", "housing");
+    service.deliver_all(std::mem::take(&mut left.events)).await;
+    left.triage(at("2026-02-02", 11), "noise", "urban");
+    service.deliver_all(left.events).await;
+    let before = digest(&service).await;
+    assert_eq!(rebuild(&service, chassis::clock::new_id()).await.digest, before.digest);
+    // Who counts has noted the item before, and does not again.
+    service.deliver_all(Story::whole(at("2026-02-05", 9), a, "roof", "housing").events).await;
+    let request = question(&["I-01"], &[DISTRICT], "roof");
+    let roof = client(&service, &analyst()).query_indicators(request).await.unwrap().into_inner();
+    assert_eq!(of(&roof), [("I-01", 1, 1, Some(1.0))]);
+    service.stop().await;
+}
+
+#[tokio::test]
 async fn both_sides_of_a_whistle_and_what_comes_of_disputes_are_measured() {
     let service = start().await;
     let mut story = Story::register(at("2026-02-02", 9), COMMUNITIES[0]);

@@ -8,7 +8,7 @@ use super::case::{Case, Evidence, Task};
 use super::clock::Clock;
 use super::codes::*;
 use super::error::{DomainError, Result};
-use super::event::DomainEvent;
+use super::event::{DomainEvent, Timestamp};
 use super::ids::*;
 use super::mediation::MediationLink;
 use super::reason::Reason;
@@ -21,6 +21,8 @@ const MOST_EVIDENCE: usize = 32;
 const LONGEST_REFERENCE: usize = 256;
 /// The step of the timeline by which a partner has done its part and others have not.
 const PARTNER_DONE: &str = "PartnerDone";
+/// What a partner had done before its time was over was heard of when the public service had taken over.
+const PARTNER_WAS_DONE: &str = "partner_was_done";
 
 /// The lead's side is done.
 #[derive(Debug, Clone, Default)]
@@ -65,14 +67,7 @@ impl Case {
         if work.case.state == CaseState::Suspended {
             work.resume(None)?;
         }
-        let given = references.iter().filter(|text| !text.is_empty() && text.len() <= LONGEST_REFERENCE);
-        let mut given: Vec<_> = given.map(|text| (EvidenceKind::ServiceRecord, text.clone())).collect();
-        if given.is_empty() {
-            given.push((EvidenceKind::ServiceRecord, format!("offer:{offer_id}")));
-        }
-        for some in given.chunks(MOST_EVIDENCE) {
-            work.add_evidence(some.to_vec())?;
-        }
+        work.add_service_records(offer_id, references)?;
         if work.outstanding().next().is_none() {
             let code = work.ending(None)?;
             work.conclude(code, &[])?;
@@ -82,6 +77,42 @@ impl Case {
         let in_time = work.case.resolve_clock().is_none_or(|clock| clock.in_time(work.now));
         work.submit(id, in_time)?;
         Ok(Some(work.finish_with(PARTNER_DONE, Some(Reason::new("others_outstanding")))))
+    }
+
+    /// News that a partner's work was done at `done_at`, [in time](Self::was_done_in_time) but heard of when the public service had
+    /// taken over. What was done is on record all the same. Where nobody has begun since, it completes the case; else whoever works
+    /// on that is reminded that it is done. `None`: it was told before, or the case was withdrawn, by which the partner's part is
+    /// settled.
+    ///
+    /// # Errors
+    /// None in practice: what a partner did is done.
+    pub fn social_completed_in_time(
+        self,
+        offer_id: OfferId,
+        references: &[String],
+        done_at: Timestamp,
+        act: &Act<'_>,
+    ) -> Result<Option<Decision>> {
+        let known = self.offer.as_ref().filter(|offer| offer.id == offer_id && offer.done_at.is_none());
+        let Some(offer) = known.filter(|_| self.state != CaseState::Withdrawn).cloned() else {
+            return Ok(None);
+        };
+        let mut work = Work::begin(self, act);
+        work.add_service_records(offer_id, references)?;
+        if work.can_be_given_back(&offer) {
+            work.give_back_to_partner(&offer)?;
+            let code = work.ending(None)?;
+            work.conclude(code, &[])?;
+        } else {
+            if let Some(known) = &mut work.case.offer {
+                known.done_at = Some(done_at);
+            }
+            let works = work.case.lead().filter(|task| task.state.is_open()).map(|task| task.id);
+            if works.is_some() {
+                work.supervise(0, PARTNER_WAS_DONE, None, works);
+            }
+        }
+        Ok(Some(work.finish_with(PARTNER_DONE, Some(Reason::new(PARTNER_WAS_DONE)))))
     }
 
     /// Whether a partner that leads has done its part and the case waits for others: nobody takes it away from it any more.
@@ -241,6 +272,16 @@ impl Work<'_> {
             at,
         }));
         Ok(())
+    }
+
+    /// What a partner says of its work; that it has worked where it says nothing that fits.
+    fn add_service_records(&mut self, offer_id: OfferId, references: &[String]) -> Result<()> {
+        let given = references.iter().filter(|text| !text.is_empty() && text.len() <= LONGEST_REFERENCE);
+        let mut given: Vec<_> = given.map(|text| (EvidenceKind::ServiceRecord, text.clone())).collect();
+        if given.is_empty() {
+            given.push((EvidenceKind::ServiceRecord, format!("offer:{offer_id}")));
+        }
+        given.chunks(MOST_EVIDENCE).try_for_each(|some| self.add_evidence(some.to_vec()))
     }
 
     /// Mandatory assists must be in or waived; what else is open is not needed any more.

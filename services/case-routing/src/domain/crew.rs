@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::clock::is_default;
 use super::codes::AssignmentStatus;
 use super::event::Timestamp;
 use super::ids::{AssignmentId, PersonRef};
@@ -16,6 +17,9 @@ pub struct AssignmentView {
     pub status: AssignmentStatus,
     pub worker: Option<PersonRef>,
     pub at: Timestamp,
+    /// Of the assignment, as it was told; zero in cases of earlier releases.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub version: i64,
 }
 
 impl AssignmentView {
@@ -41,14 +45,12 @@ impl Task {
         u8::try_from(self.crew.len()).unwrap_or(u8::MAX).min(self.workers_wanted)
     }
 
-    /// Whether what is known of an assignment is later than news of it.
-    pub(super) fn knows_later(&self, assignment: Option<AssignmentId>, at: Timestamp) -> bool {
-        let known = if self.workers_wanted <= 1 {
-            self.assignment.as_ref()
-        } else {
-            self.crew.iter().find(|view| view.assignment_id == assignment)
-        };
-        known.is_some_and(|known| known.at > at)
+    /// Whether a later version of an assignment is known than news of it have. Staffing tells of a case in order, so this is for
+    /// what is told twice. Versions of different assignments tell nothing of each other, nor do clocks: an event has the time at which
+    /// its transaction began, which may have waited for others.
+    pub(super) fn knows_later(&self, assignment: Option<AssignmentId>, version: i64) -> bool {
+        let of_it = |view: &&AssignmentView| assignment.is_some() && view.assignment_id == assignment;
+        self.crew.iter().chain(&self.assignment).filter(of_it).any(|known| known.version > version)
     }
 
     /// Takes in news of one of its assignments.

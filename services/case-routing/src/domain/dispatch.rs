@@ -38,6 +38,8 @@ pub struct AssignmentChanged {
     /// Pseudonym of the worker.
     pub worker: Option<PersonRef>,
     pub at: Timestamp,
+    /// Of the assignment, or of the task for which nobody is found.
+    pub version: i64,
 }
 
 impl Case {
@@ -143,20 +145,20 @@ impl Case {
     }
 
     /// Shows a worker's assignment on its task. It never moves a task or a case; where nobody is found a reminder is
-    /// raised. News that is older than what is known changes nothing.
+    /// raised. News of an assignment of which a later version is known changes nothing.
     ///
     /// # Errors
     /// `Invalid` when the case has no such task.
     pub fn assignment_changed(self, news: AssignmentChanged, act: &Act<'_>) -> Result<Decision> {
         let task_id = news.task_id;
-        if self.task(task_id)?.knows_later(news.assignment_id, news.at) {
+        if self.task(task_id)?.knows_later(news.assignment_id, news.version) {
             return Ok(Decision { case: self, events: Vec::new(), timeline: Vec::new() });
         }
         let mut work = Work::begin(self, act);
         let task = work.task_mut(task_id)?;
         let open = task.state.is_open();
-        let AssignmentChanged { assignment_id, status, worker, at, .. } = news;
-        task.hear_of_worker(AssignmentView { assignment_id, status, worker, at });
+        let AssignmentChanged { assignment_id, status, worker, at, version, .. } = news;
+        task.hear_of_worker(AssignmentView { assignment_id, status, worker, at, version });
         if open && status == AssignmentStatus::Unfilled {
             work.supervise(0, "assignment_unfilled", None, Some(task_id));
         }

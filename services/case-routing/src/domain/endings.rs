@@ -310,9 +310,7 @@ impl Work<'_> {
     }
 
     pub(super) fn withdraw(&mut self, reason_code: &str, told: Reason, trigger: Trigger) -> Result<()> {
-        let confirmed =
-            self.case.offer.as_ref().filter(|offer| offer.confirmed_at.is_some() && offer.ended_at.is_none());
-        let offer_id = confirmed.map(|offer| offer.id);
+        let offer_id = self.case.offer_to_settle().map(|offer| offer.id);
         self.enter(CaseState::Withdrawn, trigger)?;
         self.end_open_offer("withdrawn");
         self.cancel_live_tasks("withdrawn")?;

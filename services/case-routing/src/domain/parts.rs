@@ -82,6 +82,12 @@ pub struct Offer {
     /// Ended without a result: declined, timed out, or given back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Timestamp>,
+    /// It ended because the time of the partner that led was over. What that one had done before may be heard of later.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub overdue: bool,
+    /// Of such a one: when the partner had done its part, heard of after somebody else had taken the case up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub done_at: Option<Timestamp>,
 }
 
 impl Offer {

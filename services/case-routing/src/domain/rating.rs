@@ -251,7 +251,7 @@ impl Work<'_> {
         }
         self.enter(CaseState::Closed, Trigger::Close)?;
         let code = self.case.closed_code.unwrap_or(ClosedCode::Resolved);
-        let offer_id = self.case.confirmed_offer().map(|offer| offer.id);
+        let offer_id = self.case.offer_to_settle().map(|offer| offer.id);
         self.end(code);
         let retention = self.item().and_then(|item| item.retention_days).unwrap_or(self.rules.retention_days);
         self.case.archive_at = Some(self.now + chrono::TimeDelta::days(i64::from(retention)));

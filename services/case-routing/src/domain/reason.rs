@@ -380,6 +380,11 @@ pub const TEXTS: &[(&str, &str, &str)] = &[
         "伙伴已完成，待其他单位提交后办结",
         "the partner has done its part: the case is completed when the others have handed in",
     ),
+    (
+        "partner_was_done",
+        "伙伴在时限届满前已完成，消息迟到",
+        "the partner had done its part before its time was over; the news came late",
+    ),
     ("late_bad_rating", "结案后差评核实成立", "a late bad rating was found valid"),
     (
         "rating_stands",

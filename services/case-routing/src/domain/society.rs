@@ -1,16 +1,19 @@
 //! Offers to society (协商自治): partners are asked, never ordered. Routing owns the deadline; an acceptance
 //! binds only when it is confirmed here. Whatever a partner does not do, the public service takes over.
 
-use super::case::{Case, Offer};
+use super::case::{Case, Offer, Task};
 use super::codes::*;
 use super::error::{DomainError, Result};
-use super::event::DomainEvent;
+use super::event::{DomainEvent, Timestamp};
 use super::ids::*;
 use super::reason::Reason;
 use super::router::{Choice, RoutingOutcome};
 use super::settled::ruling_is_final;
 use super::state::Trigger;
 use super::work::{Act, Decision, Work, check_code};
+
+/// Why the public service takes a case from a partner whose time is over.
+pub(super) const OVERDUE: &str = "overdue";
 
 impl Case {
     /// Offers a triaged case to the next partner of the item's chain.
@@ -113,6 +116,21 @@ impl Case {
     pub fn confirmed_offer(&self) -> Option<&Offer> {
         self.offer.as_ref().filter(|offer| offer.confirmed_at.is_some() && offer.ended_at.is_none())
     }
+
+    /// The offer whose hours the end of the case settles: a partner leads by it, or led until its time was over; what that one had
+    /// done before may not have been heard of yet.
+    #[must_use]
+    pub fn offer_to_settle(&self) -> Option<&Offer> {
+        let confirmed = self.offer.as_ref().filter(|offer| offer.confirmed_at.is_some());
+        confirmed.filter(|offer| offer.ended_at.is_none() || offer.overdue)
+    }
+
+    /// Whether what a partner had done by then was in time, though it leads no more because its time is over.
+    #[must_use]
+    pub fn was_done_in_time(&self, offer_id: OfferId, done_at: Timestamp) -> bool {
+        let overdue = self.offer.as_ref().filter(|offer| offer.id == offer_id && offer.overdue);
+        overdue.and_then(|offer| offer.ended_at).is_some_and(|ended_at| done_at <= ended_at)
+    }
 }
 
 impl Work<'_> {
@@ -140,6 +158,8 @@ impl Work<'_> {
             due_at,
             confirmed_at: None,
             ended_at: None,
+            overdue: false,
+            done_at: None,
         });
         self.case.tried_partners.push(org);
         let event = DomainEvent::CaseOffered {
@@ -226,6 +246,7 @@ impl Work<'_> {
         let now = self.now;
         if let Some(current) = &mut self.case.offer {
             current.ended_at = Some(now);
+            current.overdue = reason_code == OVERDUE;
         }
         self.end_suspension();
         self.enter(CaseState::Triaged, Trigger::ReturnFromSociety)?;
@@ -240,5 +261,37 @@ impl Work<'_> {
         };
         self.emit(event, Some(Reason::new(reason_code)), None);
         self.reroute()
+    }
+
+    /// The partner leads again, as it had done its part before its time was over, and nobody has begun since. The case goes back
+    /// along the rows of recall and offer in one go, of which nobody is told but for the tasks that end.
+    pub(super) fn give_back_to_partner(&mut self, offer: &Offer) -> Result<()> {
+        if self.case.state == CaseState::Dispatched {
+            self.enter(CaseState::Triaged, Trigger::Recall)?;
+        }
+        self.cancel_with_lead("no_longer_needed")?;
+        self.release_lead();
+        self.end_dispatch();
+        self.case.excluded_orgs.retain(|org| *org != offer.partner);
+        self.enter(CaseState::OfferedToSociety, Trigger::Offer)?;
+        if let Some(current) = &mut self.case.offer {
+            (current.ended_at, current.overdue) = (None, false);
+        }
+        self.confirm(offer)
+    }
+
+    /// Whether what a partner did until its time was over can be what was done about the case: it is about the same still, nobody
+    /// has begun since, and the partner may lead.
+    pub(super) fn can_be_given_back(&self, offer: &Offer) -> bool {
+        let Some(ended_at) = offer.ended_at else { return false };
+        let waits = matches!(self.case.state, CaseState::Triaged | CaseState::Dispatched);
+        let begun = self.case.tasks.iter().any(|task| task.signed_at.is_some_and(|at| at > ended_at));
+        // Opened again, it is promised anew.
+        let anew = self.case.clock(ClockKind::Resolve, None).is_some_and(|clock| clock.started_at > ended_at);
+        let led = |task: &&Task| task.org == offer.partner && task.part == TaskPart::Lead;
+        let last = self.case.tasks.iter().rev().find(led);
+        let same = last.is_some_and(|task| task.item == self.item_code());
+        let known = self.routes.org(offer.partner).is_some_and(|org| org.in_force(self.now));
+        waits && !begun && !anew && same && known && self.case.complained_of != Some(offer.partner)
     }
 }

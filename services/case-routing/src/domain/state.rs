@@ -28,6 +28,9 @@
 //! - A whistle calls further departments without moving the case, and so does their reporting in.
 //! - A partner's part may be done before the others': its task is submitted then, and the case is completed (and goes on first, if
 //!   it waits) with what the last of them hands in or refuses.
+//! - What a partner did before its time was over and is heard of later, when nobody has begun since, takes the case back to it and
+//!   completes it in one decision, along the rows of recall, offer and confirmation: the hours are its own and the work is not
+//!   ordered twice.
 //! - An item may have stages: the lead reports each done while the case is in progress, which does not move it.
 //! - A community may refuse what was not admitted (F8) also when it has signed already, until work begins; the lead's
 //!   case is Triaged again and routed without it. So may whoever was invited to assist, for nobody is made to help; who was asked

@@ -7,6 +7,7 @@ use super::error::Result;
 use super::event::{DomainEvent, Timestamp};
 use super::ids::*;
 use super::reason::Reason;
+use super::society::OVERDUE;
 use super::state::Trigger;
 use super::supervision::TOP_LEVEL;
 use super::work::{Act, Decision, Party, Work};
@@ -112,7 +113,7 @@ impl Work<'_> {
                     None => self.breach(number)?,
                 }
             }
-            Timer::PartnerOverdue => self.return_from_society("overdue")?,
+            Timer::PartnerOverdue => self.return_from_society(OVERDUE)?,
             Timer::Resume => self.resume(Some(Reason::new("resume_date_reached")))?,
             Timer::Escalate(id) => self.escalate(id, "no_answer"),
             Timer::Rise(id) => self.escalate(id, "still_overdue"),
@@ -158,7 +159,7 @@ impl Work<'_> {
             }
             ClockKind::Resolve if self.is_with_partner() => {
                 self.overdue(1, kind, task_id);
-                self.return_from_society("overdue")
+                self.return_from_society(OVERDUE)
             }
             ClockKind::Consult => {
                 self.end_consultation();

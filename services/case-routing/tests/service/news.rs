@@ -75,7 +75,7 @@ async fn assignments_are_shown_on_their_task_and_move_nothing() {
 }
 
 #[tokio::test]
-async fn news_of_an_assignment_that_comes_late_replaces_nothing_newer() {
+async fn an_earlier_version_of_an_assignment_replaces_no_later_one() {
     let d = District::start().await;
     let case = d.taken_in(&Persona::resident(d.district)).await;
     let (case_id, task_id) = (case.case_id.clone(), case.tasks[0].task_id.clone());
@@ -99,8 +99,44 @@ async fn news_of_an_assignment_that_comes_late_replaces_nothing_newer() {
     d.service.deliver(Event::of("staffing", now, key, 2, &accepted)).await;
     let shown = d.read(&case).await;
     assert_eq!(shown.tasks[0].assignment(), pb::AssignmentStatus::Accepted);
-    d.service.deliver(Event::of("staffing", now - TimeDelta::minutes(5), key, 1, &offered)).await;
-    assert_eq!(d.read(&case).await, shown, "what happened before changes nothing");
+    d.service.deliver(Event::of("staffing", now + TimeDelta::minutes(5), key, 1, &offered)).await;
+    assert_eq!(d.read(&case).await, shown, "whenever it is told");
+    d.service.stop().await;
+}
+
+#[tokio::test]
+async fn nobody_is_shown_who_left_though_their_acceptance_has_the_later_time() {
+    let d = District::start().await;
+    let case = d.taken_in(&Persona::resident(d.district)).await;
+    let (case_id, task_id) = (case.case_id.clone(), case.tasks[0].task_id.clone());
+    let (assignment_id, org_id) = (new_id().to_string(), d.office.to_string());
+    let (key, began) = (case_id.parse().unwrap(), d.service.clock().now());
+    let accepted = staffing::AssignmentAccepted {
+        case_id: case_id.clone(),
+        task_id: task_id.clone(),
+        assignment_id: assignment_id.clone(),
+        org_id: org_id.clone(),
+        worker_ref: "worker-1".into(),
+    };
+    let cancelled = staffing::AssignmentCancelled {
+        case_id: case_id.clone(),
+        task_id: task_id.clone(),
+        assignment_id,
+        org_id: org_id.clone(),
+        worker_ref: "worker-1".into(),
+        reason_code: "worker_left".into(),
+    };
+    let reason_code = "nobody_left".into();
+    let unfilled = staffing::AssignmentUnfilled { case_id, task_id, org_id, reason_code };
+    // The transaction by which they leave began before the one by which they accepted, and was committed after it.
+    let accepted = Event::of("staffing", began + TimeDelta::milliseconds(5), key, 2, &accepted);
+    d.service.deliver(accepted).await;
+    d.service.drain_outbox().await;
+    d.service.deliver(Event::of("staffing", began, key, 3, &cancelled)).await;
+    d.service.deliver(Event::of("staffing", began, key, 2, &unfilled)).await;
+    assert_eq!(d.told().await, ["SupervisionIssued"]);
+    let task = &d.read(&case).await.tasks[0];
+    assert_eq!((task.assignment(), task.worker_ref.as_str()), (pb::AssignmentStatus::Unfilled, ""));
     d.service.stop().await;
 }
 

@@ -1,9 +1,13 @@
 //! What a partner has done is kept while others still work on the case, and holds up nothing that comes after it. What others
-//! hand in meanwhile it may send back, and that stands when the partner goes. Parties who agree need no word of the partner.
+//! hand in meanwhile it may send back, and that stands when the partner goes. Parties who agree need no word of the partner. What
+//! it had done in time and is heard of late is not asked for a second time.
+
+use std::time::Duration;
 
 use chassis::{
     auth::Role,
     clock::{from_proto, new_id},
+    event::Event,
     proto::{
         case_routing::v1 as pb,
         staffing::v1::AssignmentOffered,
@@ -316,4 +320,93 @@ async fn an_agreement_completes_what_a_partner_leads_without_its_word_or_hours()
     assert!(m.d.hears("volunteer-matching", &case.case_id, &added).await.is_empty());
     assert_eq!(digest(&m.d, "offer").await, settled);
     m.d.service.stop().await;
+}
+
+/// The volunteers' time is over, and the street has the case. With the news of what they had done an hour after they began, which
+/// nobody has heard.
+async fn taken_over(d: &District) -> (pb::Case, Event) {
+    let case = with_volunteers(d).await;
+    let clock = d.service.clock();
+    clock.advance(Duration::from_secs(3_600));
+    let key = case.case_id.parse().unwrap();
+    let done = Event::of("volunteer-matching", clock.now(), key, 3, &completed(d, &case));
+    let due = d.read(&case).await.tasks[0].due_time.as_ref().and_then(from_proto).unwrap();
+    clock.advance((due - clock.now()).to_std().unwrap() + Duration::from_secs(60));
+    let dispatched = async || d.read(&case).await.state() == pb::CaseState::Dispatched;
+    d.service.wait_for("the public service to take over", dispatched).await;
+    let told = d.told().await;
+    assert!(told.contains(&"CaseReturnedFromSociety".to_owned()), "{told:?}");
+    (d.read(&case).await, done)
+}
+
+/// What reconcile compares of the only offer.
+async fn offer_digest(d: &District) -> String {
+    let offers = digest(d, "offer").await;
+    assert_eq!(offers.len(), 1);
+    offers[0].1.clone()
+}
+
+#[tokio::test]
+async fn what_was_done_in_time_and_is_heard_late_is_not_asked_for_a_second_time() {
+    let d = district().await;
+    let (case, done) = taken_over(&d).await;
+    assert_eq!(offer_digest(&d).await, "withdrawn;records=0");
+    d.service.deliver(done.clone()).await;
+    let told = d.told().await;
+    for name in ["TaskCancelled", "CaseOfferConfirmed", "TaskSubmitted", "CaseCompleted"] {
+        assert!(told.contains(&name.to_owned()), "{name}: {told:?}");
+    }
+    for name in ["TaskSigned", "CaseOfferWithdrawn"] {
+        assert!(!told.contains(&name.to_owned()), "{name}: {told:?}");
+    }
+    let read = d.read(&case).await;
+    assert_eq!((read.state(), read.delivery_mode()), (pb::CaseState::Verifying, pb::DeliveryMode::Volunteer));
+    assert_eq!(read.lead_org_id, d.volunteers.to_string());
+    let street = read.tasks.iter().find(|task| task.org_id == d.office.to_string()).unwrap();
+    assert_eq!(street.state(), pb::TaskState::Cancelled);
+    assert!(d.timeline(&case).await.iter().any(|step| step.event == "PartnerDone"));
+    assert_eq!(offer_digest(&d).await, "completed;records=1");
+    // As another event, not as a repetition of the same.
+    d.service.deliver(Event { id: new_id(), ..done }).await;
+    assert!(d.told().await.is_empty());
+    d.service.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_signed_meanwhile_is_reminded_that_the_partner_had_done_it_in_time() {
+    let d = district().await;
+    let (case, done) = taken_over(&d).await;
+    let street = case.tasks.iter().find(|task| task.org_id == d.office.to_string()).unwrap();
+    let request = pb::SignTaskRequest {
+        case_id: case.case_id.clone(),
+        request_id: request_id(),
+        task_id: street.task_id.clone(),
+        ..Default::default()
+    };
+    d.tasks(&d.leader()).sign_task(request).await.unwrap();
+    d.told().await;
+    d.service.deliver(done.clone()).await;
+    let told = d.service.drain_outbox().await;
+    assert_eq!(names(&told), ["SupervisionIssued"]);
+    let reminder: pb::SupervisionIssued = told[0].decode().unwrap();
+    assert_eq!((reminder.level, reminder.reason_code.as_str()), (0, "partner_was_done"));
+    assert_eq!(reminder.task_id, street.task_id);
+    let read = d.read(&case).await;
+    assert_eq!((read.state(), read.lead_org_id), (pb::CaseState::Signed, d.office.to_string()));
+    assert_eq!(offer_digest(&d).await, "completed;records=1", "its hours go with the case");
+    d.service.deliver(Event { id: new_id(), ..done }).await;
+    assert!(d.told().await.is_empty(), "told once");
+    d.service.stop().await;
+}
+
+#[tokio::test]
+async fn a_partner_that_was_done_after_its_time_learns_that_the_case_has_moved_on() {
+    let d = district().await;
+    let (case, done) = taken_over(&d).await;
+    let late = Event { time: d.service.clock().now(), ..done };
+    d.service.deliver(late).await;
+    assert_eq!(d.told().await, ["CaseOfferWithdrawn"]);
+    assert_eq!(d.read(&case).await.state(), pb::CaseState::Dispatched);
+    assert_eq!(offer_digest(&d).await, "withdrawn;records=0");
+    d.service.stop().await;
 }

@@ -266,7 +266,7 @@ const NAMES: &[(&str, &str, &str)] = &[
     ("field_reason_code", "理由", "Reason"),
     ("heating_basics", "供暖基础知识", "Heating basics"),
     ("replaced", "已被替代", "Replaced"),
-    ("deadline", "到期未全部到位", "Not everything was there by the deadline"),
+    ("deadline", "截止时未收到全部确认", "Not everything was known to be there by the deadline"),
     ("not_decided", "期满未作决定", "Nobody had decided in time"),
     ("post_vacant", "岗位空缺", "A post is vacant"),
     ("post_kind_service_worker", "社区服务员", "Service worker"),

@@ -53,6 +53,7 @@ impl Desk {
         } else if task.state != TaskState::Unfilled {
             let reason = if self.of_org.contains_key(&task.org_id) { "nobody_left" } else { "no_workers" };
             self.enter(id, TaskState::Unfilled);
+            self.short.insert(task.org_id);
             if let Some((task, _)) = self.tasks.get_mut(&id).filter(|(task, _)| !task.lack_told) {
                 task.lack_told = true;
                 let emit = emit::unfilled(task, reason);

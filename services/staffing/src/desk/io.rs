@@ -39,6 +39,7 @@ impl Desk {
             workers: HashMap::new(),
             of_org: HashMap::new(),
             areas: HashMap::new(),
+            short: HashSet::new(),
             leaving: touch.leaving.iter().map(|worker| worker.id).collect(),
             emits: Vec::new(),
             cause: None,
@@ -76,6 +77,12 @@ impl Desk {
         let conn = &*tx.conn;
         futures::try_join!(tasks::write(conn, &changed), assignments::write(conn, &changes))?;
         workers::end(tx.conn, &self.leaving, tx.now).await?;
+        if !self.short.is_empty() {
+            // Whoever comes meanwhile looks for what is unfilled, and does not see this yet. Last, so that nothing is waited for then.
+            let orgs: Vec<Uuid> = self.short.iter().map(|org| org.0).collect();
+            let read: Vec<_> = self.workers.keys().copied().collect();
+            workers::as_read(tx.conn, &orgs, &read).await?;
+        }
         for emit in self.emits {
             tx.emit(emit);
         }

@@ -6,7 +6,7 @@ mod asking;
 mod io;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -70,6 +70,8 @@ pub struct Desk {
     workers: HashMap<WorkerId, OnRoster>,
     of_org: HashMap<OrgId, Vec<WorkerId>>,
     areas: HashMap<UnitId, Path>,
+    /// Organisations that not as many were found of as one of their tasks wants.
+    short: HashSet<OrgId>,
     leaving: Vec<WorkerId>,
     emits: Vec<Emit>,
     cause: Option<Event>,

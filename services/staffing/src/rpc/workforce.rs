@@ -104,10 +104,11 @@ impl WorkforceRpc {
         let skills = convert::skills(request.skill_codes)?;
         let topology = self.setup.topology.load();
         once(&self.db, caller, meta, async |tx: &mut Tx<'_>| {
-            let post = posts::lock(tx.conn, post_id)
-                .await?
-                .filter(|post| reach::org(caller, &topology, post.org_id))
-                .ok_or_else(|| Error::not_found(posts::KIND, post_id))?;
+            let not_found = || Error::not_found(posts::KIND, post_id);
+            let org_id = posts::org_of(tx.conn, post_id).await?;
+            let org_id = org_id.filter(|id| reach::org(caller, &topology, *id)).ok_or_else(not_found)?;
+            workers::come(tx.conn, &[org_id.0]).await?;
+            let post = posts::lock(tx.conn, post_id).await?.ok_or_else(not_found)?;
             let area_unit_id = area.unwrap_or(post.unit_id);
             if !topology.is_within(area_unit_id.0, post.unit_id.0) {
                 return Err(Error::invalid("area_unit_id", "is no unit that the post serves"));

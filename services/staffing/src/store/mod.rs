@@ -1,7 +1,8 @@
 //! All SQL of staffing, in and out in domain types. Statements are constant texts with binds. No decision is made here.
 //!
 //! Locks are taken in one order everywhere — tasks, then assignments, then workers, each by id — so that consumers,
-//! timers and commands never wait for each other in a circle.
+//! timers and commands never wait for each other in a circle. Organisations that somebody comes to are held before all of these
+//! (`workers::come`).
 
 pub mod assignments;
 pub mod demands;

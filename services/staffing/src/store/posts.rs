@@ -69,6 +69,21 @@ impl TryFrom<Row> for Post {
     }
 }
 
+/// The organisation of a post, which stays the same, without holding it.
+pub async fn org_of(conn: &mut AsyncPgConnection, id: PostId) -> Result<Option<OrgId>> {
+    #[derive(QueryableByName)]
+    struct Org {
+        #[diesel(sql_type = SqlUuid)]
+        org_id: Uuid,
+    }
+    let row: Option<Org> = cached("SELECT org_id FROM posts WHERE post_id = $1")
+        .bind::<SqlUuid, _>(id.0)
+        .get_result(conn)
+        .await
+        .optional()?;
+    Ok(row.map(|row| OrgId(row.org_id)))
+}
+
 /// All posts of organisations, by number, held until the transaction ends.
 pub async fn lock_of_orgs(conn: &mut AsyncPgConnection, orgs: &[Uuid]) -> Result<Vec<Post>> {
     let rows: Vec<Row> = cached(select!("org_id = ANY($1) ORDER BY post_id FOR UPDATE"))

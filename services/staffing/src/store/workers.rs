@@ -249,6 +249,61 @@ pub async fn hold(conn: &mut AsyncPgConnection, workers: &[WorkerId]) -> Result<
     Ok(())
 }
 
+/// First half of the keys of the advisory locks under which somebody comes to an organisation (`come` in ASCII).
+const COMING: i32 = 0x636f_6d65;
+
+/// Somebody comes to organisations, from now until the transaction ends: whoever finds that one of them has too few workers
+/// has committed that before, or is told by [`as_read`] that it has others. To be called before anything else is held.
+pub async fn come(conn: &mut AsyncPgConnection, orgs: &[Uuid]) -> Result<()> {
+    if orgs.is_empty() {
+        return Ok(());
+    }
+    // In the order of the keys, which two organisations may share.
+    cached(
+        "SELECT pg_advisory_xact_lock($1, k.half)
+           FROM (SELECT DISTINCT hashtext(o.id::text) AS half FROM unnest($2::uuid[]) AS o (id)
+                  ORDER BY half) AS k",
+    )
+    .bind::<Integer, _>(COMING)
+    .bind::<Array<SqlUuid>, _>(orgs)
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Organisations have no other active workers than those that were read, and get none until the transaction ends. `Stale`
+/// where somebody has come since, or is coming. It waits for nobody, because who comes may wait for what is held here.
+pub async fn as_read(conn: &mut AsyncPgConnection, orgs: &[Uuid], read: &[WorkerId]) -> Result<()> {
+    #[derive(QueryableByName)]
+    struct Answer {
+        #[diesel(sql_type = Bool)]
+        holds: bool,
+    }
+    let mut answer: Answer = cached(
+        "SELECT bool_and(pg_try_advisory_xact_lock_shared($1, hashtext(o.id::text))) AS holds
+           FROM unnest($2::uuid[]) AS o (id)",
+    )
+    .bind::<Integer, _>(COMING)
+    .bind::<Array<SqlUuid>, _>(orgs)
+    .get_result(conn)
+    .await?;
+    if answer.holds {
+        // Only now: a statement sees what was committed before it began.
+        answer = cached(
+            "SELECT NOT EXISTS (SELECT 1 FROM workers
+                                 WHERE org_id = ANY($1) AND active AND worker_id <> ALL($2)) AS holds",
+        )
+        .bind::<Array<SqlUuid>, _>(orgs)
+        .bind::<Array<SqlUuid>, _>(read.iter().map(|id| id.0).collect::<Vec<_>>())
+        .get_result(conn)
+        .await?;
+    }
+    if answer.holds {
+        return Ok(());
+    }
+    Err(Error::stale("organization", orgs.iter().map(Uuid::to_string).collect::<Vec<_>>().join(",")))
+}
+
 /// Ends appointments; the seats become vacant. The workers are held already and have nothing in hand any more: `Stale`
 /// when one was given something after it was read what there is to hand over, or has left meanwhile.
 pub async fn end(conn: &mut AsyncPgConnection, workers: &[WorkerId], now: Timestamp) -> Result<()> {

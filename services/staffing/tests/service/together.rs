@@ -1,12 +1,14 @@
 //! Everything at once: events, commands and lapses on the same workers neither wait for each other in a circle nor lose
-//! count.
+//! count, nor do people and work miss each other.
 
-use chassis::{auth::Role, testing::Persona};
+use chassis::{auth::Role, clock::new_id, testing::Persona};
 use diesel::{QueryableByName, sql_types::BigInt};
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use proto::{
     case_routing::v1::{TaskApproved, TaskCancelled, TaskSigned},
-    staffing::v1::{AssignmentState::*, ListAssignmentsRequest},
+    staffing::v1::{
+        AssignmentState::*, CreatePostRequest, CreateWorkerRequest, ListAssignmentsRequest, PostKind,
+    },
 };
 use tonic::Code;
 
@@ -116,22 +118,28 @@ async fn loads_stay_true_while_events_and_commands_meet() {
     );
 }
 
+#[derive(QueryableByName)]
+struct Number {
+    #[diesel(sql_type = BigInt)]
+    n: i64,
+}
+
+async fn number(world: &World, sql: &str) -> i64 {
+    let mut conn = world.service.db().conn().await.unwrap();
+    let number: Number = diesel::sql_query(sql).get_result(&mut *conn).await.unwrap();
+    number.n
+}
+
+/// How many transactions of the service wait for a lock.
+async fn waiting(world: &World) -> i64 {
+    let sql = "SELECT count(*) AS n FROM pg_stat_activity
+                WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    number(world, sql).await
+}
+
 /// Waits until some other transaction of the service waits for a lock.
 async fn somebody_waits(world: &World) {
-    world
-        .service
-        .wait_for("a transaction that waits", async || {
-            let mut conn = world.service.db().conn().await.unwrap();
-            let waiting: Wrong = diesel::sql_query(
-                "SELECT count(*) AS workers FROM pg_stat_activity
-                  WHERE datname = current_database() AND wait_event_type = 'Lock'",
-            )
-            .get_result(&mut *conn)
-            .await
-            .unwrap();
-            waiting.workers > 0
-        })
-        .await;
+    world.service.wait_for("a transaction that waits", async || waiting(world).await > 0).await;
 }
 
 /// Two workers, a task with the first; and a transaction that holds the second.
@@ -196,4 +204,94 @@ async fn who_is_given_a_task_while_leaving_hands_it_over() {
     let (holder, _) = world.holder(case.task, &staff).await;
     assert_ne!(holder.grant_id, free.grant_id, "somebody left with work in hand");
     assert_eq!(world.states(case.task).await, [Offered, Cancelled]);
+}
+
+/// Whoever writes such a row waits before that is committed, until [`OPEN`].
+fn shut(written: &str) -> String {
+    format!(
+        "CREATE FUNCTION wait_at_commit() RETURNS trigger LANGUAGE plpgsql AS
+             'BEGIN PERFORM pg_advisory_xact_lock_shared(77); RETURN NULL; END';
+         CREATE CONSTRAINT TRIGGER wait_at_commit AFTER {written}
+             DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION wait_at_commit();
+         SELECT pg_advisory_lock(77)"
+    )
+}
+
+const OPEN: &str = "SELECT pg_advisory_unlock(77)";
+
+fn newcomer() -> Hired {
+    Hired { persona: Persona::new(Role::ServiceWorker, COMMUNITY).org(STATION), grant_id: new_id() }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_comes_while_nobody_is_found_for_a_task_is_asked_for_it() {
+    let world = World::start().await;
+    let first = world.hire(Role::ServiceWorker, COMMUNITY, STATION, "").await;
+    let case = Case::new();
+    world.tell(case.id, &case.signed(STATION, COMMUNITY, &["patrol"])).await;
+    let (_, offer) = world.holder(case.task, std::slice::from_ref(&first)).await;
+    let mut gate = world.service.db().conn().await.unwrap();
+    gate.batch_execute(&shut("UPDATE ON tasks")).await.unwrap();
+    let next = newcomer();
+    let grant = granted(&next, Role::ServiceWorker, COMMUNITY, STATION, "");
+    let grant = world.event(next.persona.person_id, &grant);
+    let coming = async {
+        // The only one has declined, which nobody sees yet.
+        world.service.wait_for("the decline waits", async || waiting(&world).await == 1).await;
+        world.service.deliver(grant).await;
+    };
+    let opening = async {
+        world.service.wait_for("the newcomer waits, too", async || waiting(&world).await == 2).await;
+        gate.batch_execute(OPEN).await.unwrap();
+    };
+    let (declined, (), ()) = tokio::join!(world.decline(&first, &offer.assignment_id), coming, opening);
+    declined.unwrap();
+    assert_eq!(world.states(case.task).await, [Offered, Declined]);
+    let both = [first, next];
+    let (holder, _) = world.holder(case.task, &both).await;
+    assert_eq!(holder.grant_id, both[1].grant_id);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_that_is_signed_while_somebody_comes_is_offered_to_them() {
+    let world = World::start().await;
+    let head = Persona::new(Role::StationHead, COMMUNITY).org(STATION);
+    let mut client = world.workforce(&head);
+    let post = CreatePostRequest {
+        request_id: request_id(),
+        kind: PostKind::SocialWorker.into(),
+        org_id: STATION.to_string(),
+        line: String::new(),
+    };
+    let post = client.create_post(post).await.unwrap().into_inner().post.unwrap();
+    let mut gate = world.service.db().conn().await.unwrap();
+    gate.batch_execute(&shut("INSERT ON workers")).await.unwrap();
+    let next = newcomer();
+    let appointment = CreateWorkerRequest {
+        request_id: request_id(),
+        person_id: next.persona.person_id.to_string(),
+        worker_ref: next.persona.actor_ref.clone(),
+        post_id: post.post_id,
+        ..Default::default()
+    };
+    let case = Case::new();
+    let signed = world.event(case.id, &case.signed(STATION, COMMUNITY, &[]));
+    // How often a batch was begun.
+    let taken = "SELECT last_value + is_called::integer AS n FROM inbox_taken";
+    let before = number(&world, taken).await;
+    let signing = async {
+        // Somebody is there, which nobody sees yet.
+        world.service.wait_for("the appointment waits", async || waiting(&world).await == 1).await;
+        world.service.deliver(signed).await;
+    };
+    let opening = async {
+        // That nobody is there is not said as long as somebody may come.
+        let again = async || number(&world, taken).await >= before + 2;
+        world.service.wait_for("the batch is tried again", again).await;
+        gate.batch_execute(OPEN).await.unwrap();
+    };
+    let (appointed, (), ()) = tokio::join!(client.create_worker(appointment), signing, opening);
+    appointed.unwrap();
+    world.service.wait_for("the offer", async || world.states(case.task).await == [Offered]).await;
+    assert_eq!(world.sent().await, ["AssignmentOffered"]);
 }

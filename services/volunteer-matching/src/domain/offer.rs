@@ -266,6 +266,13 @@ impl Offer {
         Ok(offer)
     }
 
+    /// Whether the partner had said by then that the work is done.
+    #[must_use]
+    pub fn was_done_by(&self, at: Timestamp) -> bool {
+        let done_at = self.record.as_ref().map(|record| record.ended_at);
+        self.state == OfferState::Completed && done_at.is_some_and(|done_at| done_at <= at)
+    }
+
     /// The case was verified by a third organisation and closed: drafted hours count for good, and none are added any more.
     /// `None` where that changes nothing.
     pub fn close(&self, now: Timestamp) -> Option<Self> {
@@ -430,6 +437,17 @@ mod tests {
             assert!(closed.close(now).is_none());
         }
         assert!(offer(OfferState::GivenUp).close(now).is_none(), "it is not the partner's");
+    }
+
+    #[test]
+    fn what_was_done_is_known_by_its_time_until_it_goes_back() {
+        let now = Timestamp::UNIX_EPOCH + chrono::Duration::days(1);
+        let before = now - chrono::Duration::seconds(1);
+        let confirmed = offer(OfferState::Confirmed);
+        assert!(!confirmed.was_done_by(now));
+        let done = confirmed.complete(RecordId(Uuid::from_u128(9)), 60, now).expect("done");
+        assert_eq!((done.was_done_by(now), done.was_done_by(before)), (true, false));
+        assert!(!done.rework(now).expect("back").was_done_by(now));
     }
 
     #[test]

@@ -264,6 +264,67 @@ async fn case_routing_takes_offers_back_and_late_events_change_nothing() {
 }
 
 #[tokio::test]
+async fn what_was_completed_before_its_time_ran_out_stays_so_until_the_case_ends() {
+    let world = World::start().await;
+    let later = || world.service.clock().advance(std::time::Duration::from_secs(3_600));
+    let returned = |case_id: Uuid, offer_id: Uuid, reason: &str| CaseReturnedFromSociety {
+        case_id: case_id.to_string(),
+        offer_id: offer_id.to_string(),
+        reason_code: reason.to_owned(),
+        ..Default::default()
+    };
+    let (case_id, offer_id) = world.confirmed().await;
+    world.complete(offer_id, 20).await;
+    later();
+    world.tell("case-routing", case_id, &returned(case_id, offer_id, "overdue")).await;
+    assert_eq!(world.get(offer_id).await.state(), OfferState::Completed);
+    assert_eq!(records(&world, offer_id).await[0].state(), ServiceRecordState::Drafted);
+    // case-routing has heard of it: the partner leads again.
+    world.tell("case-routing", case_id, &world.confirmation(case_id, offer_id)).await;
+    assert_eq!(digest(&world, offer_id).await, "completed;records=1");
+    world.service.drain_outbox().await;
+    world.tell("case-routing", case_id, &closed(case_id, offer_id)).await;
+    let told = world.service.drain_outbox().await;
+    assert_eq!(told[0].decode::<ServiceRecordLocked>().expect("locked").minutes, 20);
+    assert_eq!(records(&world, offer_id).await[0].state(), ServiceRecordState::Locked);
+
+    // The case is withdrawn instead, or case-routing says that it came too late after all.
+    for too_late in [false, true] {
+        let (case_id, offer_id) = world.confirmed().await;
+        world.complete(offer_id, 20).await;
+        later();
+        world.tell("case-routing", case_id, &returned(case_id, offer_id, "overdue")).await;
+        let (case, offer) = (case_id.to_string(), offer_id.to_string());
+        if too_late {
+            let told = CaseOfferWithdrawn {
+                case_id: case,
+                offer_id: offer,
+                reason_code: "case_moved_on".to_owned(),
+                ..Default::default()
+            };
+            world.tell("case-routing", case_id, &told).await;
+        } else {
+            let told = CaseWithdrawn { case_id: case, offer_id: offer, ..Default::default() };
+            world.tell("case-routing", case_id, &told).await;
+        }
+        assert_eq!(digest(&world, offer_id).await, "withdrawn;records=0");
+        assert_eq!(records(&world, offer_id).await[0].state(), ServiceRecordState::Voided);
+    }
+
+    // Completed after its time, and of a partner that gave up.
+    for (reason, after) in [("overdue", true), ("mediation_failed", false)] {
+        let (case_id, offer_id) = world.confirmed().await;
+        let before = world.told("case-routing", case_id, &returned(case_id, offer_id, reason));
+        later();
+        world.complete(offer_id, 20).await;
+        later();
+        let now = world.told("case-routing", case_id, &returned(case_id, offer_id, reason));
+        world.service.deliver(if after { before } else { now }).await;
+        assert_eq!(digest(&world, offer_id).await, "withdrawn;records=0");
+    }
+}
+
+#[tokio::test]
 async fn an_offer_taken_back_while_its_completion_is_being_stored_keeps_no_hours() {
     let world = World::start().await;
     let (case_id, offer_id) = world.confirmed().await;

@@ -335,16 +335,24 @@ fn news_of_an_assignment_is_shown_and_never_moves_the_case() {
     let mut world = World::new();
     let case = world.signed("stairs");
     let task_id = case.lead_task.unwrap();
-    let news = |status, at| AssignmentChanged { task_id, assignment_id: None, status, worker: None, at };
-    let now = world.now;
-    let accepted = case.assignment_changed(news(AssignmentStatus::Accepted, now), &world.system()).unwrap();
+    let (at, one) = (world.now, Some(AssignmentId(world.fresh())));
+    let news = |assignment_id, status, version| AssignmentChanged {
+        task_id,
+        assignment_id,
+        status,
+        worker: None,
+        at,
+        version,
+    };
+    let accepted = news(one, AssignmentStatus::Accepted, 2);
+    let accepted = case.assignment_changed(accepted, &world.system()).unwrap();
     assert_eq!((accepted.events.len(), accepted.case.state), (0, CaseState::Signed));
-    let late = news(AssignmentStatus::Offered, now - TimeDelta::minutes(1));
-    let late = accepted.case.assignment_changed(late, &world.system()).unwrap();
-    let shown = late.case.lead().unwrap().assignment.clone().unwrap();
+    let told_again = news(one, AssignmentStatus::Offered, 1);
+    let told_again = accepted.case.assignment_changed(told_again, &world.system()).unwrap();
+    let shown = told_again.case.lead().unwrap().assignment.clone().unwrap();
     assert_eq!(shown.status, AssignmentStatus::Accepted);
-    let unfilled =
-        late.case.assignment_changed(news(AssignmentStatus::Unfilled, now), &world.system()).unwrap();
+    let unfilled = news(None, AssignmentStatus::Unfilled, 1);
+    let unfilled = told_again.case.assignment_changed(unfilled, &world.system()).unwrap();
     assert_eq!(names(&unfilled), ["SupervisionIssued"]);
     let DomainEvent::SupervisionIssued { level: 0, .. } = unfilled.events[0].event else { panic!() };
 }

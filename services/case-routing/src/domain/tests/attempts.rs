@@ -192,7 +192,8 @@ pub fn attempt(world: &mut World, case: Case, attempt: &Attempt) -> Result<Optio
         Verb::News => {
             let status = AssignmentStatus::ALL[pick % AssignmentStatus::ALL.len()];
             let at = world.now;
-            let news = AssignmentChanged { task_id: task, assignment_id: None, status, worker: None, at };
+            let (assignment_id, version) = (None, 1);
+            let news = AssignmentChanged { task_id: task, assignment_id, status, worker: None, at, version };
             one(case.assignment_changed(news, &world.system()))
         }
         Verb::Of(trigger) => match trigger {

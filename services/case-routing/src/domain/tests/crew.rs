@@ -110,10 +110,10 @@ fn a_task_of_several_shows_who_is_furthest_behind_and_nothing_moves_the_case() {
         (Some(3), Cancelled, Cancelled, Some(3), 0),
     ];
     let state = case.state;
-    for (of, told, shown, whose, in_hand) in steps {
+    for (version, (of, told, shown, whose, in_hand)) in (1..).zip(steps) {
         world.wait(TimeDelta::minutes(1));
         let (assignment_id, at) = (of_worker(of), world.now);
-        let news = AssignmentChanged { task_id, assignment_id, status: told, worker: None, at };
+        let news = AssignmentChanged { task_id, assignment_id, status: told, worker: None, at, version };
         let heard = case.assignment_changed(news, &world.system()).unwrap();
         let reminders = usize::from(told == Unfilled);
         assert_eq!(heard.events.len(), reminders, "{of:?} {told}");
@@ -129,24 +129,50 @@ fn a_task_of_several_shows_who_is_furthest_behind_and_nothing_moves_the_case() {
 fn each_worker_has_an_order_of_news_and_those_beyond_what_is_needed_do_not_count() {
     let mut world = world();
     let (mut case, task_id) = for_two(&mut world);
-    let now = world.now;
-    let earlier = now - TimeDelta::minutes(1);
-    let mut hear = |of: u128, status: AssignmentStatus, at: Timestamp| {
+    let at = world.now;
+    let mut hear = |of: u128, status: AssignmentStatus, version: i64| {
         let assignment_id = of_worker(Some(of));
-        let news = AssignmentChanged { task_id, assignment_id, status, worker: None, at };
+        let news = AssignmentChanged { task_id, assignment_id, status, worker: None, at, version };
         case = case.clone().assignment_changed(news, &world.system()).unwrap().case;
         case.task(task_id).unwrap().clone()
     };
-    hear(1, Accepted, now);
-    let stale = hear(1, Offered, earlier);
+    hear(1, Accepted, 2);
+    let stale = hear(1, Offered, 1);
     assert_eq!(stale.crew[0].status, Accepted, "older than what is known of this one");
-    let other = hear(2, Offered, earlier);
+    let other = hear(2, Offered, 1);
     assert_eq!((other.crew.len(), other.workers()), (2, 2), "but not of that one");
-    let third = hear(3, Offered, now);
+    let third = hear(3, Offered, 1);
     assert_eq!((third.crew.len(), third.workers()), (3, 2));
     // As documents keep it.
     let kept: Task = serde_json::from_str(&serde_json::to_string(&third).unwrap()).unwrap();
     assert_eq!(kept, third);
+}
+
+#[test]
+fn what_staffing_tells_last_is_shown_though_its_transaction_began_before() {
+    let mut world = World::new();
+    let mut case = world.signed("stairs");
+    let task_id = case.lead_task.unwrap();
+    let (began, accepted) = (world.now, world.now + TimeDelta::milliseconds(5));
+    // Somebody's role is revoked in a batch that began, and had to wait, before they accepted.
+    for (of, status, version, at) in [
+        (Some(1), Offered, 1, began),
+        (Some(1), Accepted, 2, accepted),
+        (Some(1), Cancelled, 3, began),
+        (None, Unfilled, 1, began),
+        // Another one is told of by versions of its own.
+        (Some(2), Offered, 1, began),
+        (None, Unfilled, 2, began),
+    ] {
+        let assignment_id = of_worker(of);
+        let news = AssignmentChanged { task_id, assignment_id, status, worker: None, at, version };
+        let heard = case.assignment_changed(news, &world.system()).unwrap();
+        let reminded: &[&str] = if status == Unfilled { &["SupervisionIssued"] } else { &[] };
+        assert_eq!(names(&heard), reminded, "{status}");
+        case = heard.case;
+        let view = case.task(task_id).unwrap().assignment.clone().unwrap();
+        assert_eq!((view.status, view.assignment_id), (status, assignment_id));
+    }
 }
 
 #[test]

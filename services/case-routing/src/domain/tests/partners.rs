@@ -1,4 +1,5 @@
-//! What a partner has done is kept, whoever else is late, and the case is completed with the last of them.
+//! What a partner has done is kept, whoever else is late and whenever it is heard of, and the case is completed with the last of
+//! them.
 
 use chrono::TimeDelta;
 
@@ -174,4 +175,117 @@ fn who_answers_for_a_partner_or_a_committee_suspends_and_extends_for_them() {
     let team = case.offer.clone().unwrap();
     let case = case.confirm_offer(team.id, &world.official(TEAM)).unwrap().case;
     assert_eq!(case.responsible_orgs(&world.routes, world.now), [TEAM, STREET_OFFICE]);
+}
+
+/// The partner's time is over, and the public service has taken over, as nobody heard what the partner had done by then.
+fn taken_over(world: &mut World) -> (Case, Timestamp) {
+    let case = world.with_partner();
+    let done_at = world.now + TimeDelta::hours(1);
+    world.now = case.lead().unwrap().due_at.unwrap();
+    let case = world.tick(case).case;
+    assert_eq!((case.state, case.lead_org), (CaseState::Dispatched, Some(STATION)));
+    world.wait(TimeDelta::minutes(5));
+    (case, done_at)
+}
+
+/// What was done is heard of.
+fn heard(world: &mut World, case: &Case, done_at: Timestamp) -> Decision {
+    let offer = case.offer.clone().unwrap().id;
+    assert!(case.was_done_in_time(offer, done_at));
+    let told = case.clone().social_completed_in_time(offer, &["record:1".into()], done_at, &world.system());
+    let told = told.unwrap().unwrap();
+    assert_eq!(violations(&told.case), Vec::<&str>::new());
+    assert_eq!(told.case.evidence.last().unwrap().reference, "record:1");
+    let step = told.timeline.last().unwrap();
+    assert_eq!((step.event.as_str(), step.case_version), ("PartnerDone", told.case.version));
+    assert_eq!(step.reason, Some(Reason::new("partner_was_done")));
+    told
+}
+
+/// The offer that the end of the case tells of.
+fn settled(decision: &Decision) -> Option<OfferId> {
+    decision.events.iter().find_map(|emitted| match emitted.event {
+        DomainEvent::CaseClosed { offer_id, .. } | DomainEvent::CaseWithdrawn { offer_id, .. } => offer_id,
+        _ => None,
+    })
+}
+
+#[test]
+fn what_was_done_in_time_and_is_heard_of_late_completes_what_nobody_has_begun() {
+    let mut world = World::new();
+    let (case, done_at) = taken_over(&mut world);
+    let (offer, public) = (case.offer.clone().unwrap(), case.lead_task.unwrap());
+    let ended_at = offer.ended_at.unwrap();
+    assert!(case.was_done_in_time(offer.id, ended_at));
+    assert!(!case.was_done_in_time(offer.id, ended_at + TimeDelta::seconds(1)), "late is late");
+    assert!(!case.was_done_in_time(OfferId(world.fresh()), done_at), "another's offer");
+    let told = heard(&mut world, &case, done_at);
+    let led_again =
+        ["CaseOfferConfirmed", "TaskIssued", "TaskSubmitted", "CaseCompleted", "VerificationStarted"];
+    assert_eq!(names(&told), [&["TaskCancelled"][..], &led_again].concat());
+    let done = &told.case;
+    assert_eq!((done.state, done.lead_org), (CaseState::Verifying, Some(GROUP)));
+    assert_eq!(done.closed_code, Some(ClosedCode::SelfGoverned));
+    assert_eq!(done.task(public).unwrap().state, TaskState::Cancelled, "it is not asked for a second time");
+    assert!(!done.excluded_orgs.contains(&GROUP));
+    let again = done.clone().social_completed(offer.id, &[], &world.system()).unwrap();
+    assert_eq!((again, done.was_done_in_time(offer.id, done_at)), (None, false), "told twice");
+    let verified = told.case.verify(&found_good(), &world.official(VERIFIER)).unwrap().case;
+    assert_eq!(settled(&verified.rate(5, &world.resident()).unwrap()), Some(offer.id));
+
+    // Also where it was called back and waits for somebody to send it.
+    let recalled = case.recall("mis_dispatch", &world.official(STREET_OFFICE)).unwrap().case;
+    assert_eq!(recalled.state, CaseState::Triaged);
+    assert_eq!(names(&heard(&mut world, &recalled, done_at)), led_again);
+    // But not where it turned out to be about something else.
+    let other = recalled.triage(&triage("stairs"), &world.official(STATION)).unwrap().case;
+    let told = heard(&mut world, &other, done_at);
+    assert_eq!((names(&told).len(), told.case.state, told.case.lead_org), (0, CaseState::Triaged, None));
+}
+
+#[test]
+fn whoever_has_begun_is_reminded_that_a_partner_had_done_it_in_time_and_its_hours_go_with_the_case() {
+    let mut world = World::new();
+    let (case, done_at) = taken_over(&mut world);
+    let (offer, task) = (case.offer.clone().unwrap().id, case.lead_task.unwrap());
+    let signed = case.sign(task, &world.official(STATION)).unwrap().case;
+    let told = heard(&mut world, &signed, done_at);
+    assert_eq!(names(&told), ["SupervisionIssued"]);
+    let case = told.case;
+    assert_eq!((case.state, case.lead_org), (CaseState::Signed, Some(STATION)));
+    let reminder = case.supervisions.last().unwrap();
+    assert_eq!((reminder.level, reminder.reason_code.as_str()), (0, "partner_was_done"));
+    assert_eq!(case.supervised(reminder), STATION);
+    let again = case.clone().social_completed_in_time(offer, &[], done_at, &world.system()).unwrap();
+    assert_eq!(again, None, "told twice");
+
+    let withdrawn = case.clone().withdraw("no_longer_needed", None, &world.resident()).unwrap();
+    assert_eq!(settled(&withdrawn), Some(offer));
+    let case = case.contact(ContactMethod::Phone, &world.official(STATION)).unwrap().case;
+    let case = world.complete(case);
+    let case = case.verify(&found_good(), &world.official(VERIFIER)).unwrap().case;
+    let closed = case.rate(5, &world.resident()).unwrap();
+    assert_eq!(settled(&closed), Some(offer));
+    // Opened again, the case is another matter than what was done then.
+    let opened = closed.case.reopen("new_facts", &world.resident()).unwrap().case;
+    assert_eq!(opened.clone().social_completed_in_time(offer, &[], done_at, &world.system()).unwrap(), None);
+    assert_eq!(opened.lead_org, Some(STATION));
+}
+
+#[test]
+fn the_end_of_a_case_settles_what_a_partner_may_have_done_before_anybody_hears_of_it() {
+    let mut world = World::new();
+    let (case, done_at) = taken_over(&mut world);
+    let offer = case.offer.clone().unwrap().id;
+    let withdrawn = case.withdraw("no_longer_needed", None, &world.resident()).unwrap();
+    assert_eq!(settled(&withdrawn), Some(offer));
+    let heard = withdrawn.case.social_completed_in_time(offer, &[], done_at, &world.system()).unwrap();
+    assert_eq!(heard, None, "it goes with the case");
+    // Who gave up had not done it.
+    let case = world.with_partner();
+    let (offer, now) = (case.offer.clone().unwrap().id, world.now);
+    let case = case.return_from_society("gave_up", &world.official(GROUP)).unwrap().case;
+    assert!(!case.was_done_in_time(offer, now));
+    let withdrawn = case.withdraw("no_longer_needed", None, &world.resident()).unwrap();
+    assert_eq!(settled(&withdrawn), None);
 }
